@@ -1,6 +1,6 @@
-//! What a backup costs a store that goes on being written to: how long it holds its snapshot, and how
-//! much the file grows in that time at 200 writes a second, against the same writes without a backup.
-//! `HQ_BENCH_TASKS` says how many tasks there are (100,000). Fails when the file grows by more than a
+//! Cost of a backup under load: duration of its snapshot, and growth of the file at 200 writes per second, compared
+//! with the same writes without a backup. `HQ_BENCH_TASKS` sets the number of tasks (default 100,000). Fails if the
+//! file grows by more than a quarter: a backup must not fill the disk.
 //! quarter: what a backup holds back must not fill a disk.
 
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
@@ -28,9 +28,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Failure = Box<dyn std::error::Error>;
 
 const ACTOR: Actor = Actor::System(Part::Cli);
-/// Writes a second.
+/// Writes per second.
 const RATE: u64 = 200;
-/// How many tasks one transaction of the filling makes.
+/// Tasks created per transaction.
 const PIECE: u64 = 200;
 
 fn open(path: &Path, schema: Schema) -> Result<Store, StoreError> {
@@ -66,16 +66,16 @@ fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
-/// What happened while something ran under load.
+/// Measurements under load.
 #[derive(Clone, Copy, Default)]
 struct Seen {
     took: Duration,
     writes: u64,
-    /// How much larger the file was at its largest.
+    /// Largest growth of the file.
     grown: u64,
-    /// Bytes that went to the disk.
+    /// Bytes written to disk.
     written: u64,
-    /// Bytes that the rows of the store are more than before.
+    /// Growth of the rows in bytes.
     added: u64,
 }
 
@@ -96,7 +96,7 @@ impl Seen {
     }
 }
 
-/// The bytes of all rows.
+/// Bytes of all rows.
 fn stored(store: &Store) -> Result<u64, StoreError> {
     let mut bytes = 0;
     store.dump(|item| {
@@ -108,8 +108,8 @@ fn stored(store: &Store) -> Result<u64, StoreError> {
     Ok(bytes)
 }
 
-/// Makes the file as small as it can be, so that there is no free page in it and every byte that a held
-/// snapshot costs shows as growth; then runs something while 200 tasks a second are changed.
+/// Compacts the file, so that all bytes that a snapshot holds back show as growth; then runs `work` while 200 tasks per
+/// second are changed.
 fn under_writes(
     store: &Store,
     file: &Path,
@@ -159,7 +159,7 @@ fn count() -> u64 {
     std::env::var("HQ_BENCH_TASKS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000)
 }
 
-/// Measures; says whether the file stayed as small as it is to stay.
+/// Measures; returns whether the file stayed within the limit.
 fn run() -> Result<bool, Failure> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let data = folder.path().join("data");

@@ -1,5 +1,4 @@
-//! Agents and what guards them: making one, saving one of its files, its history and its tree, the dashboard of many, the
-//! verdict on a call.
+//! Agents: create, save a file, history, file tree, template offers, dashboard with many agents, permission checks.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -16,27 +15,26 @@ use crate::{Figure, ms};
 use support::browse::Browser;
 use support::wire;
 
-/// How often an act is measured.
+/// Measurements per action.
 const ACTS: usize = 60;
-/// How long something is asked for again and again.
+/// Duration of repeated requests.
 const SPAN: Duration = Duration::from_secs(4);
-/// Files of the agent whose file is saved, and agents on the dashboard that is looked at.
+/// Files of the agent, and agents on the dashboard.
 const FILES: usize = 1_000;
 const AGENTS: usize = 100;
-/// Commits of an agent, and how many of them a page of its history shows.
+/// Commits of an agent, and commits per history page.
 const COMMITS: usize = 5_000;
 const PAGE: usize = 50;
-/// Dashboards that are open at once, and agents that work meanwhile.
+/// Concurrently open dashboards, and agents working meanwhile.
 const OPEN: usize = 100;
 const WORKING: usize = 16;
-/// Permissions among which the one that fits is looked for.
+/// Number of permissions.
 const RULES: usize = 500;
-/// Tasks and notices of the dashboard, and clients that make them.
+/// Tasks and notices on the dashboard, and clients that create them.
 const TASKS: usize = 100_000;
 const NOTICES: usize = 10_000;
 const MAKERS: usize = 64;
-/// Folders of the tree that is looked at, and files of each: with those that an agent begins with nearly 10,000, which
-/// is the most that is kept.
+/// Folders and files per folder: with an agent's initial files nearly 10,000, the limit.
 const FOLDERS: usize = 99;
 const EACH: usize = 100;
 
@@ -57,7 +55,6 @@ pub fn made(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     })
 }
 
-/// Runs git in a folder.
 fn git(folder: &Path, args: &[&str]) -> Result<(), String> {
     let mut command = Command::new("git");
     command.args(["-c", "user.name=Mira", "-c", "user.email=mira@example.com"]).args(args);
@@ -68,7 +65,7 @@ fn git(folder: &Path, args: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Makes agents besides the first one, until there are so many; their ids, the first one's too.
+/// Creates agents until there are `many`; returns the ids of all, including the first.
 async fn hire(hq: &Ready, program: &mut Client, many: usize) -> Result<Vec<String>, String> {
     let mut agents = vec![hq.agent.clone()];
     for number in 1..many {
@@ -78,7 +75,7 @@ async fn hire(hq: &Ready, program: &mut Client, many: usize) -> Result<Vec<Strin
     Ok(agents)
 }
 
-/// What `git add` and `git commit` take for a file among as many, in the same run.
+/// Time of `git add` and `git commit` of one file among as many, in the same run.
 fn by_git(folder: PathBuf) -> Result<Duration, String> {
     let git = |args: &[&str]| git(&folder, args);
     git(&["init", "--quiet"])?;
@@ -138,10 +135,10 @@ pub fn history(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
         let agent = format!("{}/{}", wire::AGENTS, hq.agent);
         let file = format!("{agent}/files/n0.md");
         program.call("POST", &file, Some(&json!({ "text": "Note\n" }))).await?;
-        // What stands in each of the ten files.
+        // Content of each of the ten files.
         let mut lines: [String; 10] = std::array::from_fn(|_| "Note\n".to_owned());
         for count in 1..COMMITS {
-            // One file in ten commits, so that those of the others have to be passed over.
+            // Only every tenth commit changes the file, so that the others have to be skipped.
             let (method, path) = match (count % 10, count / 10) {
                 (0, _) => ("PUT", file.clone()),
                 (other, 0) => ("POST", format!("{agent}/files/n{other}.md")),
@@ -185,14 +182,14 @@ pub fn history(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
     })
 }
 
-/// The repository of the one workspace of a data folder.
+/// Git repository of the only workspace in a data folder.
 fn repository(data: &Path) -> Result<PathBuf, String> {
     let places = std::fs::read_dir(data.join("workspaces")).map_err(told("the workspaces"))?;
     let repos = places.filter_map(|place| Some(place.ok()?.path().join("agents.git")));
     repos.into_iter().find(|repo| repo.is_dir()).ok_or_else(|| "there is no repository".to_owned())
 }
 
-/// What 100 agents could take over from their template, which has moved on by one file.
+/// Template offers to 100 agents, whose template has one newer file.
 pub fn offers(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -225,7 +222,7 @@ pub fn offers(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
     })
 }
 
-/// Pages that hear all of a dashboard while agents work: what that costs the program.
+/// CPU cost of pages with an open dashboard stream while agents work.
 pub fn open_dashboards(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -236,7 +233,7 @@ pub fn open_dashboards(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, S
         for _ in 0..OPEN {
             pages.push(tokio::spawn(watch(&hq, &home).await?));
         }
-        // As many words as agents with a task each say to it in a minute.
+        // As many messages as agents with one task each would send in a minute.
         let before = support::program::cpu_time(hq.program.id());
         let began = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_millis(250));
@@ -258,14 +255,14 @@ pub fn open_dashboards(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, S
     })
 }
 
-/// A region of a page: its id, where it is fetched, and the changes after which it is.
+/// A live region of a page: id, address, and the events that refresh it.
 struct Region {
     id: String,
     path: String,
     events: String,
 }
 
-/// The regions that a dashboard names, as its attributes say.
+/// The regions of a dashboard, from its HTML attributes.
 fn regions(page: &str) -> Result<Vec<Region>, String> {
     let value = |text: &str, name: &str| {
         let (_, rest) = text.split_once(&format!("{name}=\""))?;
@@ -283,8 +280,8 @@ fn regions(page: &str) -> Result<Vec<Region>, String> {
     }
 }
 
-/// A dashboard as a browser keeps it open: what its stream names lets each region that hears of it fetch itself.
-/// Unlike a browser it always wants the whole region.
+/// An open dashboard like in a browser: each event refreshes the regions that listen to it. Unlike a browser, it always
+/// requests the complete region.
 async fn watch(hq: &Ready, home: &str) -> Result<impl Future<Output = ()> + use<>, String> {
     let (mut stream, mut page) = (hq.person().await?, hq.person().await?);
     let shown = page.call("GET", home, None).await?;
@@ -318,7 +315,7 @@ async fn watch(hq: &Ready, home: &str) -> Result<impl Future<Output = ()> + use<
     })
 }
 
-/// Somebody else in the workspace; the cookie by which they are known.
+/// Adds a second member; returns the session cookie.
 async fn colleague(hq: &Ready, program: &mut Client) -> Result<String, String> {
     let body = json!({ "role": "member", "email": "otto@marlow.example" });
     let made = program.json("POST", "/api/v1/invites", Some(&body)).await?;
@@ -334,7 +331,7 @@ async fn colleague(hq: &Ready, program: &mut Client) -> Result<String, String> {
     }
 }
 
-/// Makes all tasks. Those that somebody else gives to the person who looks are told to them.
+/// Creates all tasks. Those that the colleague assigns to the viewer create notices.
 async fn busy(hq: &Ready) -> Result<(), String> {
     let mut program = hq.client().await?;
     hire(hq, &mut program, AGENTS).await?;
@@ -362,7 +359,7 @@ async fn busy(hq: &Ready) -> Result<(), String> {
     }
 }
 
-/// How many bytes these are once they are packed.
+/// Size after gzip.
 fn packed(folder: &Path, bytes: &[u8]) -> Result<usize, String> {
     let file = folder.join("page.html");
     std::fs::write(&file, bytes).map_err(told("a page"))?;
@@ -403,7 +400,7 @@ pub fn dashboard(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>
     })
 }
 
-/// The tree of an agent's files, of which nearly 10,000 are committed.
+/// The file tree of an agent with nearly 10,000 committed files.
 pub fn tree(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -467,7 +464,7 @@ pub fn verdict(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
     })
 }
 
-/// The verdict on a command line of ten programs among 500 permissions for programs, over that on no line among none.
+/// Permission check of a command line of ten programs among 500 permissions, compared with an empty one among none.
 pub fn line(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -490,7 +487,7 @@ pub fn line(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
         let document = json!({ "format": "hq-permissions-1", "permissions": all });
         let mut body = json!({ "agent": hq.agent, "document": document });
         let path = "/api/v1/permissions/import";
-        // What a look says has to be given back.
+        // The preview returns a hash that the request has to contain.
         body["hash"] = program.json("POST", path, Some(&body)).await?["hash"].clone();
         let added = program.json("POST", path, Some(&body)).await?;
         if added["added"] != true {

@@ -1,4 +1,4 @@
-//! What it costs that agents work on another machine: home and a host on loopback, both the program as it is shipped.
+//! Cost of agents on another machine: primary and host on loopback, both with the release program.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -14,32 +14,32 @@ use crate::{Figure, ms};
 use support::program::{self, Program, invite, join};
 use support::wire;
 
-/// The gateway that the host is.
+/// The host's gateway.
 const GATEWAY: &str = "gpu-box";
-/// How long turns are made.
+/// Duration of repeated turns.
 const SPAN: Duration = Duration::from_secs(5);
-/// Pages that are written one after the other.
+/// Pages written in sequence.
 const PAGES: usize = 200;
-/// Agents of a host that rests.
+/// Agents of an idle host.
 const AGENTS: usize = 10;
-/// How long it rests before it is looked at, and how long it is looked at.
+/// Idle time before the measurement, and duration of the measurement.
 const REST: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(60);
-/// How long something is waited for.
+/// Longest wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Row = Pin<Box<dyn Future<Output = Result<Figure, String>>>>;
 
-/// Home and a host.
+/// Primary and host.
 struct Away {
     host: Program,
     hq: Ready,
-    // Dropped last, when the program has ended.
+    // Dropped last, after the program has ended.
     machine: TempDir,
 }
 
 impl Away {
-    /// Both, linked. The agent works at home still.
+    /// Both, linked. The agent still works on the primary.
     async fn start() -> Result<Self, String> {
         let Ready { program, model, token, agent, browser, workspace, folder: data } =
             Ready::start().await?;
@@ -54,7 +54,7 @@ impl Away {
         let mut client = away.hq.client().await?;
         let path = format!("/api/v1/gateways/{GATEWAY}");
         let began = Instant::now();
-        // There is no such gateway until it has joined.
+        // The gateway exists once it has joined.
         while began.elapsed() < PATIENCE {
             if client.json("GET", &path, None).await.is_ok_and(|one| one["status"] == "ready") {
                 return Ok(away);
@@ -64,21 +64,21 @@ impl Away {
         Err("the host did not join".to_owned())
     }
 
-    /// The same with the agent working on the host.
+    /// The same with the agent on the host.
     async fn working() -> Result<Self, String> {
         let away = Self::start().await?;
         away.bind(&away.hq.agent).await?;
         Ok(away)
     }
 
-    /// Lets an agent work on the host.
+    /// Moves an agent to the host.
     async fn bind(&self, agent: &str) -> Result<(), String> {
         let path = format!("{}/{agent}/gateway", wire::AGENTS);
         let place = json!({ "gateway": GATEWAY });
         self.hq.client().await?.call("PUT", &path, Some(&place)).await.map(drop)
     }
 
-    /// The half of turns that were at most this long.
+    /// Median duration of turns.
     async fn turn(&self) -> Result<Duration, String> {
         let body = wire::chat("What is open?", false);
         let load = load::repeat(self.hq.clients(1).await?, SPAN, async |client, _, _| {
@@ -87,13 +87,13 @@ impl Away {
         Ok(load.await?.times.p50)
     }
 
-    /// The host itself, as its commands ask it.
+    /// The host's local API, as its commands use it.
     async fn local(&self) -> Result<Client, String> {
         Client::local(&self.machine.path().join("hq.sock")).await
     }
 }
 
-/// A turn on a host over one at home.
+/// A turn on a host compared with one on the primary.
 pub fn turn(_: Times) -> Row {
     Box::pin(async {
         let away = Away::start().await?;
@@ -106,7 +106,7 @@ pub fn turn(_: Times) -> Row {
     })
 }
 
-/// A call of a workspace tool by an agent on a host: its commit at home, and that of the mirror.
+/// A workspace tool call of an agent on a host: commits on the primary and in the replica.
 pub fn tool_call(fsync: Times) -> Row {
     Box::pin(async move {
         let away = Away::working().await?;
@@ -116,7 +116,7 @@ pub fn tool_call(fsync: Times) -> Row {
     })
 }
 
-/// From handing a task to an agent on a host to its request at the model.
+/// Time from assigning a task to an agent on a host to its request to the model.
 pub fn wake(_: Times) -> Row {
     Box::pin(async {
         let away = Away::working().await?;
@@ -126,13 +126,13 @@ pub fn wake(_: Times) -> Row {
     })
 }
 
-/// How many pages the host has for good.
+/// Number of pages that the host has durably.
 async fn pages(host: &mut Client) -> Result<u64, String> {
     let status: Value = host.json("GET", "/replica/status", None).await?;
     Ok(status["rows"]["knowledge_items"].as_u64().unwrap_or(0))
 }
 
-/// From the answer to a write at home to its being on the host's disk, the last look there included.
+/// Time from the response to a write on the primary until it is on the host's disk, including the last poll.
 pub fn durable(_: Times) -> Row {
     Box::pin(async {
         let away = Away::start().await?;
@@ -157,7 +157,7 @@ pub fn durable(_: Times) -> Row {
     })
 }
 
-/// What a host needs while none of its agents has work.
+/// Resources of a host while none of its agents has work.
 pub fn idle(_: Times) -> Row {
     Box::pin(async {
         let away = Away::working().await?;

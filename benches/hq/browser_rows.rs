@@ -1,6 +1,6 @@
-//! What the browser of an agent costs: how much a model reads to fill a form, beside two peers from npm with the same
-//! Chromium and page, and what a click by its ref takes over one that is sent as it is; its start over that of the same
-//! program alone, a look at a large page, HQ's own memory; what a kill of either leaves.
+//! Browser of an agent: bytes that a model reads to fill in a form, compared with two npm packages with the same
+//! Chromium and page; clicks by ref compared with raw events; start compared with the bare program; snapshot of a large
+//! page; memory of HQ; recovery after kills.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -36,21 +36,21 @@ const STEPS: usize = 10;
 const CLICKS: usize = 100;
 /// Starts of each kind.
 const STARTS: usize = 7;
-/// Parts of the large page, and how often it is looked at.
+/// Elements of the large page, and number of snapshots.
 const PARTS: usize = 1_000;
 const LOOKS: usize = 30;
-/// Browsers that are open at once, besides the first.
+/// Additional browsers that are open at once.
 const OPEN: usize = MOST_RUNNING - 1;
 /// Kills of a browser.
 const KILLS: usize = 3;
-/// Becomes Chromium with its pipes where it looks for them.
+/// Runs Chromium with its pipes at the expected file descriptors.
 const PLACE_PIPES: &str = r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
-/// How long a peer may take.
+/// Time limit of a peer.
 const PEER_WITHIN: Duration = Duration::from_secs(120);
-/// How long the peers may take to come.
+/// Time limit for downloading the peers.
 const FETCHED_WITHIN: Duration = Duration::from_secs(300);
 
-/// The first agent, as models are named.
+/// The first agent as a model name.
 const DEFAULT: &str = "hq/default";
 
 type Row = Pin<Box<dyn Future<Output = Result<Figure, String>>>>;
@@ -64,14 +64,14 @@ fn form() -> String {
     )
 }
 
-/// A page with many parts that can be acted on.
+/// A page with many interactive elements.
 fn many() -> String {
     let part = |n: usize| format!("<li><a href=/p{n}>Offer {n}</a> <button>Take {n}</button></li>");
     let parts: String = (1..=PARTS / 2).map(part).collect();
     format!("<!doctype html><title>Offers</title><h1>Offers</h1><ul>{parts}</ul>")
 }
 
-/// A site with one page; answers its host.
+/// Starts a site with one page; returns its host.
 async fn site(page: String) -> Result<String, String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(told("a port"))?;
     let host = listener.local_addr().map_err(told("a port"))?.to_string();
@@ -83,7 +83,7 @@ async fn site(page: String) -> Result<String, String> {
     Ok(host)
 }
 
-/// What a browser in this folder is started with, whose way out is this site.
+/// Settings of a browser in this folder, with the site as its proxy.
 fn setup(folder: &Path, host: &str) -> Result<Setup, String> {
     let spawner = Spawner::new(BINARY.into()).map_err(told("the jail"))?;
     let mut setup = Setup::new(spawner, folder.join("browser"));
@@ -95,7 +95,7 @@ fn setup(folder: &Path, host: &str) -> Result<Setup, String> {
 struct Shown {
     browser: Browser,
     page: Page,
-    // Dropped last, when the browser has ended.
+    // Dropped last, after the browser has ended.
     _folder: TempDir,
 }
 
@@ -115,7 +115,7 @@ fn chromium() -> Result<(), String> {
     }
 }
 
-/// The refs of fields in what a page shows.
+/// The field refs in a snapshot.
 fn refs(text: &str) -> Vec<String> {
     let of = |line: &str| {
         let at = line.find("[e")? + 1;
@@ -124,7 +124,7 @@ fn refs(text: &str) -> Vec<String> {
     text.lines().filter(|line| line.contains("Field ")).filter_map(of).collect()
 }
 
-/// HQ that lets these agents, and the first one, open a site.
+/// Allows the first agent and these agents to open a site.
 async fn browsing(hq: &Ready, host: &str, agents: &[String]) -> Result<Client, String> {
     let mut client = hq.client().await?;
     let reach = json!({ "opened": [host] });
@@ -141,7 +141,7 @@ async fn browsing(hq: &Ready, host: &str, agents: &[String]) -> Result<Client, S
     Ok(client)
 }
 
-/// What the browser of an agent answers to a call; the agent is named as models are.
+/// Result of a browser call by an agent, which is named as a model.
 async fn acts(hq: &Ready, client: &mut Client, who: &str, call: Value) -> Result<String, String> {
     hq.model.be(Manner { calls: vec![("browser", call)], ..Manner::default() });
     let mut body = wire::chat("Go on", false);
@@ -150,7 +150,7 @@ async fn acts(hq: &Ready, client: &mut Client, who: &str, call: Value) -> Result
     Ok(hq.model.tool().1)
 }
 
-/// HQ whose first agent has the form open in its browser.
+/// An HQ whose first agent has the form open.
 async fn opened() -> Result<(Ready, Client), String> {
     chromium()?;
     let host = site(form()).await?;
@@ -161,7 +161,7 @@ async fn opened() -> Result<(Ready, Client), String> {
     Ok((hq, client))
 }
 
-/// What a model reads of HQ's tool.
+/// Bytes that a model reads with HQ's tool.
 async fn ours(host: &str) -> Result<usize, String> {
     let hq = Ready::start().await?;
     let mut client = browsing(&hq, host, &[]).await?;
@@ -186,7 +186,7 @@ async fn ours(host: &str) -> Result<usize, String> {
     Ok(bytes)
 }
 
-/// The peers as they are locked, fetched into a folder of the build.
+/// Downloads the locked versions of the peers into a build folder.
 async fn fetched() -> Result<PathBuf, String> {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/browser");
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser-peers");
@@ -200,7 +200,7 @@ async fn fetched() -> Result<PathBuf, String> {
     Ok(to)
 }
 
-/// What a program prints.
+/// Output of a program.
 async fn output(command: &mut Command, within: Duration) -> Result<String, String> {
     command.stdin(Stdio::null()).kill_on_drop(true);
     let ended = tokio::time::timeout(within, command.output()).await;
@@ -213,7 +213,7 @@ async fn output(command: &mut Command, within: Duration) -> Result<String, Strin
     }
 }
 
-/// What a model reads of a peer; why not, where it cannot be had here.
+/// Bytes that a model reads with a peer, or why the peer is not available.
 async fn theirs(peers: &Result<PathBuf, String>, name: &str, host: &str) -> Result<usize, String> {
     let mut node = Command::new("node");
     node.args(["peers.mjs", name, PROGRAM, &format!("http://{host}/")]);
@@ -221,7 +221,7 @@ async fn theirs(peers: &Result<PathBuf, String>, name: &str, host: &str) -> Resu
     printed.lines().last().unwrap_or_default().parse().map_err(told("what it printed"))
 }
 
-/// Bytes that a model reads to fill a form of ten fields.
+/// Bytes that a model reads to fill in a form of ten fields.
 pub fn form_of_ten(_: Times) -> Row {
     Box::pin(async {
         chromium()?;
@@ -243,7 +243,7 @@ pub fn form_of_ten(_: Times) -> Row {
     })
 }
 
-/// A click by its ref, over the same events of the mouse without a look.
+/// A click by ref, compared with the same mouse events without a snapshot.
 pub fn click(_: Times) -> Row {
     Box::pin(async {
         chromium()?;
@@ -277,7 +277,7 @@ pub fn click(_: Times) -> Row {
     })
 }
 
-/// The command line of the Chromium that a browser in this folder runs; none when none does.
+/// Process and command line of the Chromium that a browser in this folder runs, if any.
 fn chromium_of(folder: &Path) -> Option<(Stat, Vec<String>)> {
     let name = folder.file_name()?.to_string_lossy().into_owned();
     procfs::all().into_iter().filter(|one| !one.is_gone()).find_map(|one| {
@@ -294,7 +294,7 @@ fn chromium_of(folder: &Path) -> Option<(Stat, Vec<String>)> {
     })
 }
 
-/// From the start of the same program without jail and driver to its first answer.
+/// Time from the start of bare Chromium to its first response.
 fn bare(words: &[String]) -> Result<Duration, String> {
     let folder = folder()?;
     let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
@@ -322,7 +322,7 @@ fn bare(words: &[String]) -> Result<Duration, String> {
     read.read_until(0, &mut answer).map_err(told("an answer"))?;
     let took = began.elapsed();
     write.write_all(b"{\"id\":2,\"method\":\"Browser.close\"}\0").map_err(told("an order"))?;
-    // It ends with its pipes, if not before.
+    // It ends with its pipes at the latest.
     drop((write, read));
     child.wait().map_err(told("its end"))?;
     match answer.windows(7).any(|part| part == b"product") {
@@ -331,7 +331,7 @@ fn bare(words: &[String]) -> Result<Duration, String> {
     }
 }
 
-/// From nothing to a browser that takes calls, over the same program alone, each with a profile of its own.
+/// Time until a browser accepts calls, compared with bare Chromium, each with a new profile.
 pub fn ready(_: Times) -> Row {
     Box::pin(async {
         chromium()?;
@@ -355,7 +355,7 @@ pub fn ready(_: Times) -> Row {
     })
 }
 
-/// A look at a page of many parts: how long it takes, and how much a model reads.
+/// Snapshot of a large page: duration, and bytes that a model reads.
 pub fn look(_: Times) -> Row {
     Box::pin(async {
         chromium()?;
@@ -377,7 +377,7 @@ pub fn look(_: Times) -> Row {
     })
 }
 
-/// HQ's own memory for each browser that is open, beyond the first.
+/// Memory of HQ per additional open browser.
 pub fn memory(_: Times) -> Row {
     Box::pin(async {
         chromium()?;
@@ -408,7 +408,7 @@ pub fn memory(_: Times) -> Row {
     })
 }
 
-/// From the kill of a browser to what its agent's next act gives.
+/// Time from the kill of a browser to the agent's next result.
 pub fn killed(_: Times) -> Row {
     Box::pin(async {
         let (hq, mut client) = opened().await?;
@@ -417,7 +417,7 @@ pub fn killed(_: Times) -> Row {
             let (first, _) = chromium_of(hq.folder.path()).ok_or("no browser runs")?;
             kill(first.pid)?;
             let began = Instant::now();
-            // The first look may only tell of the crash.
+            // The first snapshot may only report the crash.
             loop {
                 let look = json!({ "action": "snapshot" });
                 let seen = acts(&hq, &mut client, DEFAULT, look).await?;
@@ -444,7 +444,7 @@ fn kill(process: i32) -> Result<(), String> {
     }
 }
 
-/// All that a process has begun, and what that has.
+/// All descendants of a process.
 fn below(process: u32) -> Vec<Stat> {
     let all = procfs::all();
     let mut found: Vec<Stat> = Vec::new();
@@ -459,12 +459,12 @@ fn below(process: u32) -> Vec<Stat> {
     found
 }
 
-/// What is left of an open browser a second after HQ was killed, and how long the next start takes.
+/// Processes of an open browser a second after HQ was killed, and duration of the next start.
 pub fn left(_: Times) -> Row {
     Box::pin(async {
         let (hq, _client) = opened().await?;
         let (first, _) = chromium_of(hq.folder.path()).ok_or("no browser runs")?;
-        // What has left its parent is of the browser's session all the same.
+        // Processes that have left their parent are still in the browser's session.
         let of_session = |one: &Stat| one.session == first.session && !one.is_gone();
         let mut before: Vec<Stat> = procfs::all().into_iter().filter(of_session).collect();
         before.extend(below(hq.program.id()));

@@ -1,5 +1,5 @@
-//! A company of 100,000 tasks, as `hq demo --seed large` makes it: what its pages and its larger acts
-//! cost. It is made once for all rows of this file.
+//! A company of 100,000 tasks, created by `hq demo --seed large`: its pages and larger actions. Created once for all
+//! rows of this file.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -20,32 +20,32 @@ use support::browse::Browser;
 use support::program::{self, Program};
 use support::wire;
 
-/// How long a page is asked for again and again.
+/// Duration of repeated requests.
 const SPAN: Duration = Duration::from_secs(4);
-/// How often an act is measured.
+/// Measurements per action.
 const ACTS: usize = 25;
-/// How many tasks change together.
+/// Tasks changed together.
 const MANY: usize = 500;
-/// The template: its tasks, and what of them waits for what.
+/// Tasks of the template, and dependencies between them.
 const ITEMS: usize = 50;
 const WAITS: usize = 80;
-/// What is typed into the palette, key by key.
+/// Input of the palette, key by key.
 const TYPED: [&str; 10] =
     ["p", "pr", "pri", "price", "price%20p", "prcie", "brake", "harbour%20depot", "TB-4711", "zzz"];
 
-/// The company, and a program that serves it.
+/// The company and its running program.
 struct Company {
     url: String,
     program: Mutex<Program>,
     token: String,
     cookie: String,
-    // Dropped last, when the program has ended.
+    // Dropped last, after the program has ended.
     _folder: TempDir,
 }
 
 static COMPANY: Mutex<Option<Arc<Company>>> = Mutex::new(None);
 
-/// The company; made by the first row that asks.
+/// The company, created on first use.
 async fn company() -> Result<Arc<Company>, String> {
     if let Some(company) = &*COMPANY.lock().unwrap_or_else(PoisonError::into_inner) {
         return Ok(Arc::clone(company));
@@ -71,7 +71,7 @@ async fn company() -> Result<Arc<Company>, String> {
     Ok(company)
 }
 
-/// Ends the program of the company and removes its folder.
+/// Stops the program and deletes its folder.
 pub fn close() {
     COMPANY.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
@@ -90,7 +90,7 @@ impl Company {
     }
 }
 
-/// What a page costs that is asked for in these ways in turn.
+/// Row of pages, requested in turn.
 async fn pages(paths: &[&str], promise: Duration) -> Result<Figure, String> {
     let company = company().await?;
     let client = company.person().await?;
@@ -118,9 +118,9 @@ pub fn audit(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
     Box::pin(pages(&["settings/audit"], Duration::from_millis(25)))
 }
 
-/// Memory a minute after so many people opened pages at once.
+/// Memory a minute after many people opened pages at once.
 pub fn burst(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
-    /// People who come at once.
+    /// Concurrent visitors.
     const VISITORS: usize = 200;
     Box::pin(async {
         let company = company().await?;
@@ -161,7 +161,7 @@ pub fn filter(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
 pub fn palette(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let company = company().await?;
-        // The first question begins the index.
+        // The first search starts the indexing.
         let mut program = company.program().await?;
         let began = Instant::now();
         while program.json("GET", "/api/v1/search?q=price", None).await?["complete"] != true {
@@ -195,7 +195,7 @@ pub fn bulk(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     })
 }
 
-/// Ids of so many open tasks.
+/// Ids of open tasks.
 async fn newest(program: &mut Client, count: usize) -> Result<Vec<String>, String> {
     let (mut ids, mut after) = (Vec::new(), String::new());
     while ids.len() < count {
@@ -211,7 +211,7 @@ async fn newest(program: &mut Client, count: usize) -> Result<Vec<String>, Strin
     Ok(ids)
 }
 
-/// A template in which each task waits for the one before it, and some for another one, too.
+/// A template in which each task depends on the previous one, and some on another one, too.
 fn template() -> Value {
     let mut left = WAITS;
     let items: Vec<Value> = (0..ITEMS)
@@ -254,17 +254,17 @@ pub fn seen(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
         let mut reader = company.person().await?;
         let (mut heard, mut shown) = (Vec::new(), Vec::new());
         for task in tasks {
-            // Changes that follow each other within 100 ms are gathered on purpose; these do not.
+            // Changes within 100 ms are batched intentionally; these are not.
             quiet(&mut stream, Duration::from_millis(250)).await?;
             let (path, began) = (format!("{}/{task}", wire::TASKS), Instant::now());
             let body = json!({ "status": "in_progress" });
             let (changed, told) =
                 tokio::join!(program.call("PATCH", &path, Some(&body)), next(&mut stream));
             changed?;
-            // Nothing is told where nothing changed.
+            // Without a change there is no event.
             let Some(at) = told? else { continue };
             heard.push(at.duration_since(began));
-            // What the open page does then.
+            // The request that an open page then sends.
             reader.call("GET", &Company::path("tasks?q=is:open"), None).await?;
             shown.push(began.elapsed());
         }
@@ -279,7 +279,7 @@ pub fn seen(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     })
 }
 
-/// The moment of the next change that a stream tells of; none when it tells of none.
+/// Time of the stream's next change event; `None` if there is none.
 async fn next(stream: &mut Incoming) -> Result<Option<Instant>, String> {
     let first = async {
         while let Some(frame) = stream.frame().await {
@@ -296,7 +296,7 @@ async fn next(stream: &mut Incoming) -> Result<Option<Instant>, String> {
     }
 }
 
-/// Reads what a stream tells until it has told nothing for so long.
+/// Reads a stream until it is silent for `span`.
 async fn quiet(stream: &mut Incoming, span: Duration) -> Result<(), String> {
     while let Ok(frame) = tokio::time::timeout(span, stream.frame()).await {
         frame.ok_or("the stream ended")?.map_err(told("a stream"))?;

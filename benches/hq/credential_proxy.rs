@@ -1,6 +1,6 @@
-//! What a key costs that a program uses without having it: requests of `curl` under `exec` to a host that has a key,
-//! whose TLS HQ ends, beside those to a host without one, which go through the same way out as they are. The server of
-//! both answers on loopback, so HQ runs in this process: it has to know its names and to trust its root.
+//! Credential proxy: requests of `curl` under `exec` to a host with a key, whose TLS HQ terminates, compared with a
+//! host without one, which is tunnelled. Both are served on loopback, so HQ runs in this process: it has to resolve the
+//! names and trust the certificate.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -39,18 +39,18 @@ use support::hq::Setup;
 use support::model::Turn;
 use support::office::Office;
 
-/// The host that has a key, and the one that has none.
+/// The host with a key, and the one without.
 const HOSTS: [&str; 2] = ["site.test", "plain.test"];
-/// Requests over one connection, besides the one that opens it.
+/// Requests per connection, after the one that opens it.
 const REQUESTS: usize = 100;
-/// Bytes of the large answer.
+/// Bytes of the large response.
 const LARGE: usize = 100_000_000;
-/// How often both are measured.
+/// Repetitions of both measurements.
 const ROUNDS: usize = 3;
 
 type Row = Pin<Box<dyn Future<Output = Result<Figure, String>>>>;
 
-/// The names of both lead to this machine.
+/// Resolves both names to this machine.
 struct Names;
 
 impl Exceptions for Names {
@@ -69,13 +69,13 @@ impl Resolver for Names {
     }
 }
 
-/// A certificate for both hosts, and the root under which it is good.
+/// A certificate for both hosts, and its root.
 fn acceptor() -> Result<(TlsAcceptor, String), String> {
     let doing = "a certificate";
     let key = KeyPair::generate().map_err(told(doing))?;
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // A leaf whose issuer is called as itself is taken for one that nobody has signed.
+    // A leaf with the name of its issuer would count as self-signed.
     params.distinguished_name.push(DnType::CommonName, "Root of the bench");
     let root = pem(params.self_signed(&key).map_err(told(doing))?.der());
     let issuer = Issuer::new(params, key);
@@ -100,7 +100,7 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
 }
 
-/// The server of both hosts, which keeps connections open; its port and its root.
+/// Starts the server of both hosts; returns its port and root certificate.
 async fn site() -> Result<(u16, String), String> {
     let (acceptor, root) = acceptor()?;
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(told("a port"))?;
@@ -111,7 +111,7 @@ async fn site() -> Result<(u16, String), String> {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, large) = (acceptor.clone(), large.clone());
             tokio::spawn(async move {
-                // ok, here and below: who has gone needs no answer
+                // ok, here and below: a closed connection needs no response
                 let Ok(stream) = acceptor.accept(stream).await else { return };
                 let answers = service_fn(move |request: Request<Incoming>| {
                     let large = large.clone();
@@ -129,7 +129,7 @@ async fn site() -> Result<(u16, String), String> {
     Ok((port, root))
 }
 
-/// An office in which one of the hosts has a key, and an agent whose programs have the network.
+/// An office with a key for one of the hosts, and an agent with network access.
 async fn office() -> Result<(Office, Agent, u16), String> {
     if landlock_abi() < PORTS {
         return Err("this kernel cannot tell ports apart".to_owned());
@@ -153,7 +153,7 @@ async fn office() -> Result<(Office, Agent, u16), String> {
     Ok((office, ada, port))
 }
 
-/// How long each of the addresses takes that `curl` loads over one connection, as it says itself; the first one opens it.
+/// Durations of the requests that `curl` sends over one connection, by its own measurement; the first one opens it.
 async fn loads(
     office: &Office,
     agent: &Agent,
@@ -163,7 +163,7 @@ async fn loads(
         "curl -sS -o /dev/null -w '%{{http_code}} %{{time_total}}\\n' -H \"X-Key: $SHOP_KEY\" \
          'https://{host}:{port}{path}'"
     );
-    // To another host the stand-in does not go.
+    // The placeholder token is not sent to other hosts.
     let command = match host == HOSTS[0] {
         true => command,
         false => command.replace("$SHOP_KEY", "none"),
@@ -182,7 +182,7 @@ async fn loads(
     }
 }
 
-/// Requests over a connection that is open, with a key that is put in on the way and through a plain tunnel.
+/// Requests over an open connection, with an inserted key and through a plain tunnel.
 pub fn kept_alive(_: Times) -> Row {
     Box::pin(async {
         let (office, ada, port) = office().await?;
@@ -200,7 +200,7 @@ pub fn kept_alive(_: Times) -> Row {
     })
 }
 
-/// A large answer of a host that has a key, over that through a plain tunnel.
+/// A large response of the host with a key, compared with a plain tunnel.
 pub fn large(_: Times) -> Row {
     Box::pin(async {
         let (office, ada, port) = office().await?;

@@ -1,5 +1,5 @@
-//! A desk of 100,000 contacts with twelve fields of their own: what bringing them in, taking them back, their
-//! lists and one cell cost. The rows about lists share it; the one that begins the program anew has it last.
+//! A workspace of 100,000 contacts with twelve custom fields: import, undo, lists, and a cell change. The list rows
+//! share it; the row that restarts the program comes last.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -14,19 +14,18 @@ use crate::rows::{Ready, figure, folder, id, unlimited};
 use crate::{Figure, ms};
 use support::program::{self, Program};
 
-/// Own fields of a contact.
+/// Custom fields of contacts.
 const FIELDS: usize = 12;
-/// Rows of the import that is measured, and of the ones that fill the desk.
+/// Rows of the measured import, and of the imports that fill the workspace.
 const MEASURED: usize = 10_000;
 const FILLING: usize = 45_000;
-/// Rows of the files that are looked at, and columns of the workbook.
+/// Rows of previewed files, and columns of the workbook.
 const LOOKED_AT: usize = 50_000;
 const COLUMNS: usize = 20;
-/// How long a list is asked for again and again.
+/// Duration of repeated requests.
 const SPAN: Duration = Duration::from_secs(4);
-/// Where the contacts are, for programs.
 const CONTACTS: &str = "/api/v1/contacts";
-/// Writes a workbook of so many rows and columns, as spreadsheets do: words once in a list of their own.
+/// Python script that writes a workbook with shared strings.
 const WORKBOOK: &str = r#"
 import sys, zipfile
 rows, columns, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -78,17 +77,17 @@ with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as book:
         book.writestr(name, head + part)
 "#;
 
-/// The desk with all contacts, once a row has asked for it.
+/// The workspace with all contacts, created on first use.
 static DESK: Mutex<Option<Ready>> = Mutex::const_new(None);
 
-/// Ends the program of the desk and removes its folder.
+/// Stops the program and deletes its folder.
 pub fn close() {
     if let Ok(mut desk) = DESK.try_lock() {
         desk.take();
     }
 }
 
-/// Rows as a file of JSON: even fields are numbers, odd ones words.
+/// Rows as JSON: even fields are numbers, odd ones text.
 fn file(from: usize, count: usize) -> Value {
     let row = |n: usize| {
         let stage = ["Lead", "Qualified", "Won"][n % 3];
@@ -105,7 +104,7 @@ fn file(from: usize, count: usize) -> Value {
     Value::Array((from..from + count).map(row).collect())
 }
 
-/// HQ with the fields, and with nobody yet.
+/// An HQ with the fields and without contacts.
 async fn desk() -> Result<(Ready, Client), String> {
     let hq = Ready::start().await?;
     let mut program = hq.client().await?;
@@ -117,14 +116,14 @@ async fn desk() -> Result<(Ready, Client), String> {
     Ok((hq, program))
 }
 
-/// Sends a file; the address of its import.
+/// Uploads a file; returns the address of the import.
 async fn sent(program: &mut Client, rows: &Value) -> Result<String, String> {
     let path = "/api/v1/imports?of=contacts&name=contacts.json";
     let import = program.json("POST", path, Some(rows)).await?;
     Ok(format!("/api/v1/imports/{}", id(&import)?))
 }
 
-/// Lets the rows of a file come in; how long it took from *Begin* to the last.
+/// Runs an import; returns its duration.
 async fn begun(program: &mut Client, at: &str) -> Result<Duration, String> {
     let began = Instant::now();
     program.json("POST", &format!("{at}/begin"), Some(&json!({}))).await?;
@@ -132,7 +131,7 @@ async fn begun(program: &mut Client, at: &str) -> Result<Duration, String> {
     Ok(began.elapsed())
 }
 
-/// Brings a file in; its address, and how long that took.
+/// Uploads and runs an import; returns its address and duration.
 async fn bring(program: &mut Client, rows: &Value) -> Result<(String, Duration), String> {
     let at = sent(program, rows).await?;
     let took = begun(program, &at).await?;
@@ -168,7 +167,7 @@ pub fn import(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
     })
 }
 
-/// HQ with all contacts.
+/// An HQ with all contacts.
 async fn filled() -> Result<Ready, String> {
     let (hq, mut program) = desk().await?;
     for from in [0, FILLING] {
@@ -178,7 +177,7 @@ async fn filled() -> Result<Ready, String> {
     Ok(hq)
 }
 
-/// The desk that rows share.
+/// The workspace that rows share.
 async fn shared() -> Result<MappedMutexGuard<'static, Ready>, String> {
     let mut desk = DESK.lock().await;
     if desk.is_none() {
@@ -187,17 +186,17 @@ async fn shared() -> Result<MappedMutexGuard<'static, Ready>, String> {
     Ok(MutexGuard::map(desk, |desk| desk.as_mut().expect("made just now")))
 }
 
-/// Where these lists of a desk are.
+/// Addresses of these lists.
 fn addresses(hq: &Ready, paths: &[&str]) -> Vec<String> {
     paths.iter().map(|path| format!("/w/{}/contacts{path}", hq.workspace)).collect()
 }
 
-/// What lists cost that are asked for in turn.
+/// Times of lists, requested in turn.
 async fn asked(hq: &Ready, paths: &[String]) -> Result<Times, String> {
     load::in_turn(hq.person().await?, paths, SPAN).await
 }
 
-/// What lists cost in a desk of 100,000, asked for in these ways in turn.
+/// Row of lists of 100,000 contacts, requested in turn.
 async fn lists(paths: &[&str], promise: Duration) -> Result<Figure, String> {
     let hq = shared().await?;
     let Times { p50, p99 } = asked(&hq, &addresses(&hq, paths)).await?;
@@ -216,7 +215,7 @@ pub fn list(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(lists(paths, Duration::from_millis(10)))
 }
 
-/// Orders of words, which are kept until a row changes, and searches that no list had before.
+/// Sort orders by text, which are cached until a row changes, and uncached searches.
 pub fn sort(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     let paths = &["?sort=name", "?sort=-name", "?sort=email", "?sort=-field_1", "?sort=stage"];
     Box::pin(async {
@@ -238,7 +237,7 @@ pub fn search(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
     Box::pin(lists(paths, Duration::from_millis(25)))
 }
 
-/// A list in groups, and further rows of one.
+/// A grouped list, and further rows of a group.
 pub fn groups(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     let paths = &["?group=stage", "?group=owner", "?group=organization"];
     Box::pin(lists(paths, Duration::from_millis(25)))
@@ -249,7 +248,7 @@ pub fn board(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
     Box::pin(lists(paths, Duration::from_millis(15)))
 }
 
-/// Lists of somebody while the rows of somebody else's file come in, over the same lists before.
+/// Lists during another person's import, compared with the same lists before.
 pub fn beside(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let hq = shared().await?;
@@ -267,7 +266,7 @@ pub fn beside(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
     })
 }
 
-/// The first list after a start, which reads the columns of all contacts, and what it leaves in memory.
+/// The first list after a start, which reads the columns of all contacts, and its memory.
 pub fn start(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let made = DESK.lock().await.take();
@@ -281,7 +280,7 @@ pub fn start(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
         let program = Program::start_with(&mut unlimited(folder.path()));
         let cookie = ("cookie", browser.cookie_header());
         let mut page = Client::connect(program.url(), cookie).await?;
-        // What the start itself leaves to be done is no part of this.
+        // Remaining work of the start does not count.
         tokio::time::sleep(Duration::from_secs(5)).await;
         let before = program::pss_kib(program.id());
         let took = page.timed(&path).await?;
@@ -293,7 +292,7 @@ pub fn start(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
     })
 }
 
-/// Looks at what a file of many rows would do.
+/// Preview of an import with many rows.
 pub fn preview(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let (_hq, mut program) = desk().await?;
@@ -309,7 +308,7 @@ pub fn preview(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
     })
 }
 
-/// A workbook of many rows.
+/// A workbook with many rows.
 fn workbook(at: &Path) -> Result<Vec<u8>, String> {
     let (rows, columns) = (LOOKED_AT.to_string(), COLUMNS.to_string());
     let mut python = Command::new("python3");
@@ -321,7 +320,7 @@ fn workbook(at: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(at).map_err(told("a workbook"))
 }
 
-/// Sends a workbook: what HQ needs to read it and to say where its columns would go.
+/// Upload of a workbook: time to read it and propose a column mapping.
 pub fn sheet(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let place = folder()?;

@@ -1,4 +1,4 @@
-//! Search over 100,000 tasks: how fast an index is made, and what a key in the palette costs.
+//! Search over 100,000 tasks: indexing, and palette requests.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -9,11 +9,10 @@ use crate::ms;
 use crate::rows::{Ready, figure};
 use support::wire;
 
-/// Tasks in the workspace.
 const TASKS: usize = 100_000;
-/// Clients that make them.
+/// Clients that create tasks.
 const MAKERS: usize = 64;
-/// What is asked for, as somebody types it: beginnings, typos, several words.
+/// Typed searches: prefixes, typos, several words.
 const TYPED: [&str; 8] =
     ["l", "le", "leas", "leasing", "laesing", "cargo%20bi", "rider%20handbook%2077", "nothing"];
 /// Words of titles.
@@ -37,7 +36,7 @@ fn title(n: usize) -> String {
     format!("{} {} {} {n}", word(1), word(12), word(144))
 }
 
-/// HQ with many tasks, none of which was looked for yet.
+/// An HQ with many tasks that are not indexed yet.
 async fn full() -> Result<Ready, String> {
     let hq = Ready::start().await?;
     let makers = hq.clients(MAKERS).await?;
@@ -51,13 +50,13 @@ async fn full() -> Result<Ready, String> {
     Ok(hq)
 }
 
-/// Asks until the index is whole; how long that took.
+/// Waits until the index is complete; returns the duration.
 async fn whole(client: &mut Client) -> Result<Duration, String> {
     let began = Instant::now();
     loop {
         let answer = client.json("GET", "/api/v1/search?q=leasing", None).await?;
         let found = answer["facets"][0]["count"].as_u64().unwrap_or(0);
-        // Each word stands in each place of a twelfth of the titles.
+        // Each word is at each position in a twelfth of the titles.
         if answer["complete"] == true && TASKS as u64 / 6 < found {
             return Ok(began.elapsed());
         }

@@ -1,4 +1,4 @@
-//! Memory that is held: by open pages, and by workspaces that nobody works in.
+//! Memory of open pages, and of idle workspaces.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,15 +11,14 @@ use crate::load::{Client, Times, told};
 use crate::rows::{Ready, figure, unlimited};
 use support::program::{self, Program};
 
-/// Pages that are open at once.
+/// Concurrently open pages.
 const STREAMS: u64 = 10_000;
-/// Workspaces of one host.
 const WORKSPACES: u64 = 20;
-/// How long a program rests before its memory is read.
+/// Idle time before memory is read.
 const REST: Duration = Duration::from_secs(30);
 
-/// What an open page costs that hears nothing: 10,000 of them against none, in the same process. Each
-/// has heard its first event, so that all that a stream needs is there.
+/// Memory of an open idle page: 10,000 compared with none, in the same process. Each has received its first event, so
+/// that its stream is fully set up.
 pub fn streams(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -53,14 +52,14 @@ async fn open_some(
     Ok(())
 }
 
-/// What 20 workspaces cost more than one, each time half a minute after a start.
+/// Memory of 20 workspaces compared with one, half a minute after a start.
 pub fn workspaces(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let Ready { program, browser, folder, .. } = Ready::start().await?;
         program.stop();
         let program = Program::start_with(&mut unlimited(folder.path()));
         let one = at_rest(&program).await;
-        // A token belongs to one workspace: who makes another is signed in.
+        // A token belongs to one workspace; creating another needs a session.
         let cookie = ("cookie", browser.cookie_header());
         let mut client = Client::connect(program.url(), cookie).await?;
         for n in 2..=WORKSPACES {
@@ -76,7 +75,7 @@ pub fn workspaces(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String
     })
 }
 
-/// Memory in KiB of a program that has rested after its start.
+/// Memory of an idle program after its start, in KiB.
 pub async fn at_rest(program: &Program) -> u64 {
     tokio::time::sleep(REST).await;
     program::pss_kib(program.id())

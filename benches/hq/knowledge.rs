@@ -1,8 +1,8 @@
-//! A library of 100,000 passages in 10,000 pages: what looking for words, its list and a page cost, and what a page costs
-//! while the index is made; what saving a long page costs, and what stands in front of an agent.
+//! Knowledge base of 100,000 passages in 10,000 pages: search by words, list, page, page during indexing; also saving a
+//! long page, and the agents' context.
 //!
-//! Vectors of so many passages take a real model an hour: search by meaning is measured over 1,000, where
-//! `HQ_BENCH_MODEL` names one (see `quality.rs`).
+//! Vectors for that many passages take a real model an hour, so semantic search is measured with 1,000, if
+//! `HQ_BENCH_MODEL` names a model (see `quality.rs`).
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -16,29 +16,28 @@ use crate::quality;
 use crate::rows::{Ready, figure, id, more};
 use crate::{Figure, ms};
 
-/// Where knowledge is, for programs.
 const KNOWLEDGE: &str = "/api/v1/knowledge";
-/// Pages of the library, and passages of each: a heading begins one.
+/// Pages, and passages per page: each starts with a heading.
 const PAGES: u64 = 10_000;
 const PASSAGES: u64 = 10;
-/// Words of a passage, and words that there are.
+/// Words per passage, and size of the vocabulary.
 const LENGTH: u64 = 60;
 const VOCABULARY: u64 = 4_096;
-/// Clients that write them.
+/// Clients that write the pages.
 const MAKERS: u64 = 32;
 /// Pages whose passages have vectors.
 const MEANT: u64 = 100;
-/// Pages that stand in front of every agent.
+/// Pages in the context of every agent.
 const IN_FRONT: usize = 500;
-/// How often an act is measured.
+/// Measurements per action.
 const ACTS: usize = 100;
 /// Bytes of a long page.
 const LONG: usize = 100 * 1_024;
-/// How long something is asked for again and again.
+/// Duration of repeated requests.
 const SPAN: Duration = Duration::from_secs(4);
-/// How long the index may take.
+/// Time limit of indexing.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// What words are made of.
+/// Syllables of generated words.
 const SYLLABLES: [&str; 16] = [
     "ba", "der", "fi", "gan", "hol", "ji", "kum", "lo", "men", "nu", "por", "ri", "sal", "tev",
     "wo", "zan",
@@ -46,7 +45,7 @@ const SYLLABLES: [&str; 16] = [
 
 type Row = Pin<Box<dyn Future<Output = Result<Figure, String>>>>;
 
-/// The library, and what pages of it cost before and while its index was made.
+/// The knowledge base, with times of pages before and during indexing.
 struct Library {
     hq: Ready,
     idle: Times,
@@ -54,30 +53,30 @@ struct Library {
     took: Duration,
 }
 
-/// The library, once a row has asked for it.
+/// Created on first use.
 static LIBRARY: Mutex<Option<Library>> = Mutex::const_new(None);
 
-/// Ends the program of the library and removes its folder.
+/// Stops the program and deletes its folder.
 pub fn close() {
     if let Ok(mut library) = LIBRARY.try_lock() {
         library.take();
     }
 }
 
-/// A number that looks as if it were thrown: the last steps of SplitMix64 (Steele, Lea and Flood, 2014).
+/// Pseudo-random number: the finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
 fn thrown(n: u64) -> u64 {
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     n ^ (n >> 31)
 }
 
-/// A word by its rank.
+/// The word of a rank.
 fn word(rank: u64) -> String {
     let syllable = |step: u64| SYLLABLES[(rank / step % 16) as usize];
     format!("{}{}{}", syllable(1), syllable(16), syllable(256))
 }
 
-/// A word of a text: a few stand everywhere, most are rare.
+/// A random word: few are frequent, most are rare.
 fn drawn(n: u64) -> String {
     let thrown = thrown(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let (one, other) = (thrown % VOCABULARY, thrown / VOCABULARY % VOCABULARY);
@@ -99,7 +98,7 @@ fn text(n: u64) -> String {
     (0..PASSAGES).map(part).collect()
 }
 
-/// HQ with the pages; the ids of some.
+/// An HQ with the pages; returns the ids of some.
 async fn written() -> Result<(Ready, Vec<String>), String> {
     let hq = Ready::start().await?;
     let makers = hq.clients(MAKERS as usize).await?;
@@ -117,7 +116,7 @@ async fn written() -> Result<(Ready, Vec<String>), String> {
     Ok((hq, ids))
 }
 
-/// Asks until the index is whole.
+/// Waits until the index is complete.
 async fn whole(client: &mut Client) -> Result<(), String> {
     let began = Instant::now();
     let path = format!("{KNOWLEDGE}?q={}&by=words&limit=1", word(0));
@@ -134,7 +133,7 @@ async fn whole(client: &mut Client) -> Result<(), String> {
     }
 }
 
-/// Has the index made anew, and waits until it is whole.
+/// Rebuilds the index and waits until it is complete.
 async fn anew(client: &mut Client) -> Result<(), String> {
     client.call("POST", "/api/v1/consumers/search/rebuild", Some(&json!({}))).await?;
     let began = Instant::now();
@@ -151,7 +150,7 @@ async fn anew(client: &mut Client) -> Result<(), String> {
     }
 }
 
-/// What these cost, asked for in turn.
+/// Times of these paths, requested in turn.
 async fn asked(client: Client, paths: &[String]) -> Result<Times, String> {
     load::in_turn(client, paths, SPAN).await
 }
@@ -170,7 +169,7 @@ async fn made() -> Result<Library, String> {
     Ok(Library { hq, idle, busy, took })
 }
 
-/// The library that rows share.
+/// The knowledge base that rows share.
 async fn shared() -> Result<MappedMutexGuard<'static, Library>, String> {
     let mut library = LIBRARY.lock().await;
     if library.is_none() {
@@ -179,8 +178,7 @@ async fn shared() -> Result<MappedMutexGuard<'static, Library>, String> {
     Ok(MutexGuard::map(library, |library| library.as_mut().expect("made just now")))
 }
 
-/// What is looked for: a frequent word, a frequent one and a rare one, rare ones, several, one with a typo, a title, and
-/// none that is there.
+/// Searches: frequent word, frequent and rare word, rare words, several words, typo, title, no match.
 fn questions() -> [String; 8] {
     let typo = word(300).replacen('a', "e", 1);
     [
@@ -195,7 +193,7 @@ fn questions() -> [String; 8] {
     ]
 }
 
-/// Questions as addresses, each with more behind it.
+/// Addresses of the searches, each with these suffixes.
 fn addresses(more: &[&str]) -> Vec<String> {
     let coded = |q: &String| url::form_urlencoded::byte_serialize(q.as_bytes()).collect::<String>();
     let questions = questions();
@@ -203,7 +201,7 @@ fn addresses(more: &[&str]) -> Vec<String> {
     all.map(|(q, more)| format!("{KNOWLEDGE}?q={q}&limit=20{more}")).collect()
 }
 
-/// What looking for words costs, with more behind each question.
+/// Row of word searches with these suffixes.
 async fn searched(more: &[&str]) -> Result<Figure, String> {
     let library = shared().await?;
     let Times { p50, p99 } = asked(library.hq.client().await?, &addresses(more)).await?;
@@ -222,7 +220,7 @@ pub fn filtered(_: Times) -> Row {
     ]))
 }
 
-/// Pages of the list, as people turn them over.
+/// Pages of the list.
 pub fn list(_: Times) -> Row {
     Box::pin(async {
         let library = shared().await?;
@@ -233,7 +231,7 @@ pub fn list(_: Times) -> Row {
     })
 }
 
-/// A page while all passages are put into the index, over the same page before.
+/// A page during indexing, compared with the same page before.
 pub fn while_indexed(_: Times) -> Row {
     Box::pin(async {
         let library = shared().await?;
@@ -245,7 +243,7 @@ pub fn while_indexed(_: Times) -> Row {
     })
 }
 
-/// Saves a long page again and again, each time with another line at its end.
+/// Saves a long page repeatedly, each time with another last line.
 pub fn save(fsync: Times) -> Row {
     Box::pin(async move {
         let hq = Ready::start().await?;
@@ -272,7 +270,7 @@ pub fn save(fsync: Times) -> Row {
     })
 }
 
-/// What an agent has in front of it when it starts, of 500 pages that every agent reads.
+/// Context of a starting agent, with 500 pages that all agents read.
 pub fn context(_: Times) -> Row {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -293,7 +291,7 @@ pub fn context(_: Times) -> Row {
     })
 }
 
-/// Search by words and meaning with a real model, whose vector of the question is made each time.
+/// Search by words and meaning with a real model, which embeds each query.
 pub fn both(_: Times) -> Row {
     Box::pin(async {
         let model = quality::folder();

@@ -1,4 +1,4 @@
-//! Load: connections that stay open, many clients at once, times and their shares.
+//! Load generator: persistent connections, concurrent clients, percentiles.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -15,30 +15,29 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 
-/// Times of many like acts.
+/// Percentiles of similar actions.
 #[derive(Clone, Copy)]
 pub struct Times {
-    /// Half were at most this long.
+    /// Median.
     pub p50: Duration,
-    /// One in a hundred was longer.
+    /// 99th percentile.
     pub p99: Duration,
 }
 
-/// What a load did.
+/// Result of a load.
 pub struct Load {
-    /// The times of all acts.
     pub times: Times,
-    /// Acts a second, all clients together.
+    /// Actions per second of all clients.
     pub rate: f64,
 }
 
-/// One client with its own connection.
+/// A client with its own connection.
 pub struct Client {
     sender: SendRequest<Full<Bytes>>,
     host: String,
-    /// A header that says who it is: name and value.
+    /// Header with credentials: name and value.
     who: (&'static str, String),
-    /// The id of the region that a page asks for in place of itself.
+    /// Id of the region that is requested instead of the page.
     region: Option<String>,
 }
 
@@ -54,7 +53,7 @@ impl Client {
         Ok(Self { sender, host, who, region: None })
     }
 
-    /// Connects to the socket of a program, as its commands do.
+    /// Connects to the local socket of a program, like its commands.
     pub async fn local(socket: &Path) -> Result<Self, String> {
         let stream = UnixStream::connect(socket).await.map_err(told("connect"))?;
         let (sender, connection) =
@@ -64,12 +63,12 @@ impl Client {
         Ok(Self { sender, host: "localhost".to_owned(), who, region: None })
     }
 
-    /// From now on asks for the region with this id alone, as the script of a page does.
+    /// Requests only the region with this id from now on, like a page's script.
     pub fn wants(&mut self, region: &str) {
         self.region = Some(region.to_owned());
     }
 
-    /// Sends a request; the answer's body is still to be read.
+    /// Sends a request; returns the response with its unread body.
     pub async fn send(
         &mut self,
         method: &str,
@@ -80,7 +79,7 @@ impl Client {
         self.send_as(method, path, body).await
     }
 
-    /// The same with a body of any kind: its media type and its bytes.
+    /// The same with any body: media type and bytes.
     async fn send_as(
         &mut self,
         method: &str,
@@ -91,7 +90,7 @@ impl Client {
         let mut request = Request::builder().method(method).uri(path);
         request = request.header("host", &self.host).header(*name, value);
         if *name == "cookie" {
-            // As a browser says that its page is the server's own.
+            // Header of same-origin requests in browsers.
             request = request.header("sec-fetch-site", "same-origin");
         }
         if let Some((kind, _)) = &body {
@@ -103,7 +102,7 @@ impl Client {
         }
         let bytes = body.map(|(_, bytes)| bytes).unwrap_or_default();
         let request = request.body(Full::new(bytes)).map_err(told(path))?;
-        // The former answer is read, but its connection may not have noticed yet.
+        // The connection may not be ready yet after the previous response.
         self.sender.ready().await.map_err(told(path))?;
         let answer = self.sender.send_request(request).await.map_err(told(path))?;
         if answer.status().is_success() {
@@ -115,7 +114,7 @@ impl Client {
         Err(format!("{method} {path} answers {status} {text}"))
     }
 
-    /// Sends a file as it is; what is answered, in JSON.
+    /// Uploads a file; returns the JSON response.
     pub async fn file(&mut self, path: &str, bytes: Vec<u8>) -> Result<Value, String> {
         let body = ("application/octet-stream", Bytes::from(bytes));
         let answer = self.send_as("POST", path, Some(body)).await?;
@@ -123,7 +122,7 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(told(path))
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub async fn call(
         &mut self,
         method: &str,
@@ -134,14 +133,14 @@ impl Client {
         Ok(answer.into_body().collect().await.map_err(told(path))?.to_bytes())
     }
 
-    /// How long a page takes.
+    /// Duration of a page request.
     pub async fn timed(&mut self, path: &str) -> Result<Duration, String> {
         let began = Instant::now();
         self.call("GET", path, None).await?;
         Ok(began.elapsed())
     }
 
-    /// The same as [`Self::call`] for an answer in JSON.
+    /// Like [`Self::call`], for JSON responses.
     pub async fn json(
         &mut self,
         method: &str,
@@ -153,8 +152,8 @@ impl Client {
     }
 }
 
-/// Lets each client do the same act again and again for `span`, after a tenth of it as warm-up. The
-/// act is told the client's number and how often it has been called.
+/// Repeats an action with all clients for `span`, after a warm-up of a tenth of it. The action gets the client's number
+/// and its call count.
 pub async fn repeat<A>(clients: Vec<Client>, span: Duration, act: A) -> Result<Load, String>
 where
     A: AsyncFn(&mut Client, usize, usize) -> Result<(), String>,
@@ -181,7 +180,7 @@ where
     Ok(Load { times: share(times)?, rate })
 }
 
-/// What these pages cost, asked for in turn for `span`.
+/// Times of pages requested in turn for `span`.
 pub async fn in_turn(client: Client, paths: &[String], span: Duration) -> Result<Times, String> {
     let load = repeat(vec![client], span, async |client, _, count| {
         client.call("GET", &paths[count % paths.len()], None).await.map(drop)
@@ -189,7 +188,7 @@ pub async fn in_turn(client: Client, paths: &[String], span: Duration) -> Result
     Ok(load.await?.times)
 }
 
-/// What these pages cost, asked for in turn until other work is done, and what that gives.
+/// Times of pages requested in turn while `work` runs, and its result.
 pub async fn beside<T>(
     page: &mut Client,
     paths: &[String],
@@ -206,7 +205,7 @@ pub async fn beside<T>(
     }
 }
 
-/// Sorts times into their shares.
+/// Computes the percentiles.
 pub fn share(mut times: Vec<Duration>) -> Result<Times, String> {
     times.sort_unstable();
     let at = |hundredths: usize| times.get((times.len() * hundredths / 100).min(times.len() - 1));
@@ -217,7 +216,7 @@ pub fn share(mut times: Vec<Duration>) -> Result<Times, String> {
     Ok(Times { p50: p50.unwrap_or_default(), p99: p99.unwrap_or_default() })
 }
 
-/// What one durable write of 4 KiB costs here: the floor under every figure of a commit.
+/// Cost of a durable write of 4 KiB on this disk: the lower bound of every commit.
 pub fn fsync_of_disk() -> Times {
     let mut file: File = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).expect("a file");
     let block = [7_u8; 4096];
@@ -232,7 +231,7 @@ pub fn fsync_of_disk() -> Times {
     share(times).expect("five hundred times")
 }
 
-/// Says what was being done when something failed.
+/// Adds the failed action to an error.
 pub fn told<E: std::fmt::Display>(doing: &str) -> impl Fn(E) -> String {
     move |error| format!("{doing}: {error}")
 }

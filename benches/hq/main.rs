@@ -1,10 +1,9 @@
-//! Measures what HQ promises and prints one table: the promise, a widely used peer's figure on a
-//! machine of this kind, ours. Everything is measured from outside, on the program as it is
-//! shipped, with a data folder on the disk that holds the build, and everything durable. The model
-//! is a server on loopback that answers at once, so a turn costs what HQ costs. Limits per minute
-//! are switched off in the folders that are measured.
+//! Measures HQ's performance promises and prints one table: promise, figure of a widely used peer on a similar machine,
+//! own figure. All rows are measured from outside on the release program, with a durable data folder on the build's
+//! disk. The model is a loopback server that answers at once, so a turn costs what HQ costs. Rate limits are disabled.
 //!
-//! `make bench` runs all rows, `make bench ARGS=turn` those with this word in their name. A row whose
+//! `make bench` runs all rows, `make bench ARGS=turn` those whose name contains the word. Rows with missing
+//! prerequisites say so; the command fails only if a promise is missed.
 //! part is missing says so; the command fails only when a promise is missed.
 
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
@@ -29,16 +28,14 @@ mod wizard;
 
 use std::process::ExitCode;
 
-/// One line of the table.
 struct Row {
     name: &'static str,
     promise: &'static str,
-    /// What a peer needs on such a machine, measured once; a dash where there is nothing to compare.
+    /// Figure of a peer on such a machine, measured once; a dash if there is none.
     peer: &'static str,
     measure: rows::Measure,
 }
 
-/// What was measured.
 struct Figure {
     text: String,
     kept: bool,
@@ -461,7 +458,7 @@ const ROWS: &[Row] = &[
 ];
 
 fn main() -> ExitCode {
-    // Cargo itself adds `--bench`.
+    // Cargo adds `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let fsync = load::fsync_of_disk();
@@ -492,7 +489,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Milliseconds with as many digits as matter.
+/// Milliseconds with two decimals below 10 ms, none above.
 fn ms(time: std::time::Duration) -> String {
     let ms = time.as_secs_f64() * 1_000.0;
     if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }

@@ -1,5 +1,5 @@
-//! A model on loopback that speaks the OpenAI API, so that a turn costs what HQ costs. It answers at
-//! once, or as a row wants it to.
+//! Mock model on loopback with the OpenAI API, so that a turn costs what HQ costs. Answers at once, or as a row
+//! configures it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -18,31 +18,29 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// The running model.
 pub struct Model {
-    /// Its base URL, as a person would type it.
     pub url: String,
     shared: Arc<Shared>,
 }
 
-/// How it answers from now on.
+/// Behaviour of the model.
 #[derive(Clone, Default)]
 pub struct Manner {
-    /// How long it thinks before its first word.
+    /// Delay before the first token.
     pub wait: Duration,
-    /// Tools that it calls in one answer before it says anything.
+    /// Tool calls in one response before any text.
     pub calls: Vec<(&'static str, Value)>,
-    /// Pieces that say when they left, 5 ms apart, in place of its words.
+    /// Number of timestamps sent instead of text, 5 ms apart.
     pub stamps: usize,
 }
 
 struct Shared {
-    /// Bytes of the body of the last request.
+    /// Length of the last request's body.
     asked: AtomicUsize,
     manner: Mutex<Manner>,
-    /// When requests came, the last ones.
+    /// Times of the latest requests.
     heard: watch::Sender<VecDeque<Instant>>,
-    /// When tools were called last, in microseconds since 1970, and what the last of them gave.
+    /// Time of the last tool calls, in microseconds since 1970, and the result of the last one.
     tool: Mutex<(u128, String)>,
 }
 
@@ -65,22 +63,22 @@ pub async fn start() -> Model {
 }
 
 impl Model {
-    /// Bytes of the body of the last request.
+    /// Length of the last request's body.
     pub fn asked(&self) -> usize {
         self.shared.asked.load(Ordering::Relaxed)
     }
 
-    /// Answers like this from now on.
+    /// Changes the behaviour.
     pub fn be(&self, manner: Manner) {
         *self.shared.manner.lock().expect("no holder panics") = manner;
     }
 
-    /// When it called tools last, in microseconds since 1970, and what the last of them gave.
+    /// Time of the last tool calls, in microseconds since 1970, and the result of the last one.
     pub fn tool(&self) -> (u128, String) {
         self.shared.tool.lock().expect("no holder panics").clone()
     }
 
-    /// Forgets what it heard; then the moment of the next request, once there is one.
+    /// Clears the recorded requests; then waits for the next one and returns its time.
     pub fn next_request(&self) -> impl Future<Output = Result<Instant, String>> + use<> {
         self.shared.heard.send_modify(VecDeque::clear);
         let mut heard = self.shared.heard.subscribe();
@@ -94,7 +92,7 @@ impl Model {
     }
 }
 
-/// The moment as pieces carry it: microseconds since 1970.
+/// Timestamp in microseconds since 1970.
 pub fn now_us() -> u128 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros())
 }
@@ -159,7 +157,7 @@ async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 
-/// Pieces that say when they left, each on its own.
+/// Timestamps as separate chunks.
 fn stamped(head: String, count: usize, tail: String) -> Body {
     let all = stream::unfold((head, 0, tail), move |(head, n, tail)| async move {
         if !head.is_empty() {

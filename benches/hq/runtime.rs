@@ -1,5 +1,4 @@
-//! What agents cost while they work: tools, programs, streams, many runs at once, a kill, a wake-up, a
-//! long conversation.
+//! Agents at work: tools, programs, streams, concurrent runs, recovery after a kill, wake-up, long conversations.
 
 use std::pin::Pin;
 use std::process::Command;
@@ -15,16 +14,16 @@ use crate::{Figure, ms};
 use support::program::{self, Program};
 use support::wire;
 
-/// Calls in one answer of the model.
+/// Tool calls in one response of the model.
 const CALLS: u32 = 20;
-/// Turns of a comparison.
+/// Turns per comparison.
 const TURNS: usize = 30;
-/// Runs at once.
+/// Concurrent runs.
 const RUNS: usize = 200;
 
 type Row = Pin<Box<dyn Future<Output = Result<Figure, String>>>>;
 
-/// The half of turns that were at most this long, with so many calls of a tool in each.
+/// Median duration of turns with these tool calls.
 async fn turn_with(hq: &Ready, calls: Vec<(&'static str, Value)>) -> Result<Duration, String> {
     hq.model.be(Manner { calls, ..Manner::default() });
     let mut client = hq.client().await?;
@@ -38,7 +37,7 @@ async fn turn_with(hq: &Ready, calls: Vec<(&'static str, Value)>) -> Result<Dura
     Ok(load::share(times)?.p50)
 }
 
-/// Calls of one tool, each with other words: the same call again and again is stopped by the guard.
+/// Calls with different arguments: the guard stops repeated equal calls.
 fn calls(count: u32, call: fn(u32) -> (&'static str, Value)) -> Vec<(&'static str, Value)> {
     (0..count).map(call).collect()
 }
@@ -48,7 +47,7 @@ pub fn progress(n: u32) -> (&'static str, Value) {
     ("progress", json!({ "text": format!("reading offer {n}") }))
 }
 
-/// What one call costs more: turns with one and with 21 calls in one answer, a commit for each call.
+/// Cost of one call: difference between turns with 21 calls and with one, including a commit per call.
 pub async fn each_call(
     hq: &Ready,
     call: fn(u32) -> (&'static str, Value),
@@ -58,7 +57,7 @@ pub async fn each_call(
     Ok(all.saturating_sub(one) / CALLS)
 }
 
-/// A call of a workspace tool, its commit included.
+/// A call of a workspace tool, including its commit.
 pub fn tool_call(fsync: Times) -> Row {
     Box::pin(async move {
         let hq = Ready::start().await?;
@@ -68,8 +67,8 @@ pub fn tool_call(fsync: Times) -> Row {
     })
 }
 
-/// From the model's call to the first act of the program, in its jail, against the same one started by
-/// hand; and what the whole call takes.
+/// Time from the model's call to the program's first action in its jail, compared with a manual start; and the duration
+/// of the whole call.
 pub fn exec(_: Times) -> Row {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -100,7 +99,7 @@ pub fn exec(_: Times) -> Row {
     })
 }
 
-/// How long after a moment a program began that told its own, in nanoseconds since 1970.
+/// Time from `moment` to the program's own start time, printed in nanoseconds since 1970.
 fn began_after(moment: u128, told: &str) -> Result<Duration, String> {
     let digits = |word: &&str| word.len() == 19 && word.bytes().all(|byte| byte.is_ascii_digit());
     let began = told.split(|c: char| !c.is_ascii_digit()).find(digits);
@@ -108,7 +107,7 @@ fn began_after(moment: u128, told: &str) -> Result<Duration, String> {
     Ok(Duration::from_nanos(u64::try_from(began.saturating_sub(moment * 1_000)).unwrap_or(0)))
 }
 
-/// From a piece's leaving the model to its coming to the client.
+/// Time from a chunk's sending by the model to its arrival at the client.
 pub fn relay(_: Times) -> Row {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -122,7 +121,7 @@ pub fn relay(_: Times) -> Row {
             let Some(bytes) = frame.data_ref() else { continue };
             let now = now_us();
             text.push_str(&String::from_utf8_lossy(bytes));
-            // What is behind the last line's end may be half a stamp.
+            // The last line may contain an incomplete timestamp.
             let whole = text.rfind('\n').map_or(0, |end| end + 1);
             for stamp in text[..whole].split('@').filter_map(|part| part.parse::<u128>().ok()) {
                 let since = u64::try_from(now.saturating_sub(stamp)).unwrap_or(u64::MAX);
@@ -137,7 +136,7 @@ pub fn relay(_: Times) -> Row {
     })
 }
 
-/// Memory for 200 runs at once on a model that thinks for 200 ms, and how fast they come through.
+/// Memory of 200 concurrent runs with a model that takes 200 ms, and their throughput.
 pub fn at_once(_: Times) -> Row {
     Box::pin(async {
         let hq = Ready::start_with(&[("HQ_RUNS_MAX_ACTIVE", "200")]).await?;
@@ -169,7 +168,7 @@ pub fn at_once(_: Times) -> Row {
     })
 }
 
-/// From handing a task to an agent at rest to its request at the model.
+/// Time from assigning a task to an idle agent to its request to the model.
 pub fn wake(_: Times) -> Row {
     Box::pin(async {
         let Times { p50, p99 } = woken(&Ready::start().await?).await?;
@@ -178,7 +177,7 @@ pub fn wake(_: Times) -> Row {
     })
 }
 
-/// How long that takes, wherever the agent works.
+/// The same, wherever the agent works.
 pub async fn woken(hq: &Ready) -> Result<Times, String> {
     let mut client = hq.client().await?;
     let mut times = Vec::new();
@@ -193,7 +192,7 @@ pub async fn woken(hq: &Ready) -> Result<Times, String> {
     load::share(times)
 }
 
-/// From the start of a program that was killed in the middle of a turn to its asking the model again.
+/// Time from the restart after a kill within a turn to the repeated request to the model.
 pub fn resume(_: Times) -> Row {
     Box::pin(async {
         let Ready { mut program, model, token, folder, agent, .. } = Ready::start().await?;
@@ -203,7 +202,7 @@ pub fn resume(_: Times) -> Row {
         client.json("POST", wire::TASKS, Some(&wire::task("task", Some(&agent)))).await?;
         asked.await?;
         let mut times = Vec::new();
-        // After the third kill in the same turn the run would be parked.
+        // A third kill within the same turn would pause the run.
         for _ in 0..2 {
             program.kill();
             let asked = model.next_request();
@@ -216,7 +215,7 @@ pub fn resume(_: Times) -> Row {
     })
 }
 
-/// From a person's stop to the end of a run whose model says nothing.
+/// Time from a stop request to the end of a run whose model does not respond.
 pub fn stop(_: Times) -> Row {
     Box::pin(async {
         let hq = Ready::start().await?;

@@ -1,4 +1,4 @@
-//! What approvals cost, and what secrets cost that nobody sees.
+//! Approvals, secrets and redaction.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -16,31 +16,31 @@ use crate::{Figure, ms};
 use support::program::Program;
 use support::wire;
 
-/// Answers that are measured.
+/// Measured answers.
 const ANSWERS: usize = 50;
-/// Runs that wait for a yes.
+/// Runs that wait for an approval.
 const WAITING: usize = 1_000;
 /// Secrets that every program gets.
 const SECRETS: usize = 20;
-/// How long something is waited for.
+/// Longest wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Row = Pin<Box<dyn Future<Output = Result<Figure, String>>>>;
 
-/// A model that changes who its agent is, which is asked for in every mode but Full.
+/// A model that changes its agent's identity file, which needs an approval in every mode except Full.
 async fn asking(hq: &Ready, program: &mut Client) -> Result<Client, String> {
     let path = format!("{}/{}/mode", wire::AGENTS, hq.agent);
     program.call("PUT", &path, Some(&json!({ "mode": "ask" }))).await?;
     let write = json!({ "path": "SOUL.md", "content": "Be quick.\n", "force": true });
     hq.model.be(Manner { calls: vec![("write", write)], ..Manner::default() });
-    // A token of the usual kind answers nothing: a person does.
+    // API tokens cannot approve; a person does.
     hq.person().await
 }
 
-/// So many calls that wait, once there are; given up when no more come.
+/// Waits for `count` pending calls; gives up if no more arrive.
 async fn waiting(person: &mut Client, count: usize) -> Result<Vec<Value>, String> {
     let (mut moved, mut seen) = (Instant::now(), 0);
-    // Many are a long list, and who reads it keeps them from coming.
+    // Reading a long list often would slow down the arrival.
     let pause = Duration::from_millis(if count == 1 { 5 } else { 200 });
     loop {
         let now = person.json("GET", "/api/v1/approvals", None).await?;
@@ -58,7 +58,7 @@ async fn waiting(person: &mut Client, count: usize) -> Result<Vec<Value>, String
     }
 }
 
-/// From a person's answer to the request by which the run goes on.
+/// Time from a person's answer to the run's next request.
 pub fn answered(_: Times) -> Row {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -82,7 +82,7 @@ pub fn answered(_: Times) -> Row {
     })
 }
 
-/// Many runs that wait for a yes, each on a task of its own.
+/// Many runs that wait for an approval, each on its own task.
 async fn crowd(hq: &Ready) -> Result<Client, String> {
     let mut program = hq.client().await?;
     let mut person = asking(hq, &mut program).await?;
@@ -94,7 +94,7 @@ async fn crowd(hq: &Ready) -> Result<Client, String> {
     Ok(person)
 }
 
-/// What they cost in memory, after the program has begun anew with none and with all of them; and its start.
+/// Memory after a restart without and with all of them, and the duration of the start.
 pub fn held(_: Times) -> Row {
     Box::pin(async {
         let Ready { program, folder, .. } = Ready::start().await?;
@@ -114,7 +114,7 @@ pub fn held(_: Times) -> Row {
     })
 }
 
-/// A call of a program that gets twenty secrets as variables, over one that gets none.
+/// A program call with twenty secrets as variables, compared with one without.
 pub fn secrets(_: Times) -> Row {
     Box::pin(async {
         let hq = Ready::start().await?;
@@ -133,7 +133,7 @@ pub fn secrets(_: Times) -> Row {
     })
 }
 
-/// Taking a thousand secrets out of a megabyte of text, over ten; and one more among them.
+/// Redaction of a megabyte of text with a thousand secrets, compared with ten; and adding one secret.
 pub fn redaction(_: Times) -> Row {
     Box::pin(async {
         let measured = tokio::task::spawn_blocking(|| {

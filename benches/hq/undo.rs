@@ -1,4 +1,4 @@
-//! Taking back what a long run has done to tasks, asked for over HTTP.
+//! Undo of a long run's changes to tasks, over HTTP.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use crate::rows::figure;
 use support::model::Turn;
 use support::office::Office;
 
-/// How many tasks the run has changed: the most that one undo takes.
+/// Tasks that the run has changed: the limit of one undo.
 const TASKS: usize = 10_000;
-/// How many of them in one step.
+/// Tasks per step.
 const PIECE: usize = 500;
 
-/// A run changed the title and text of 10,000 tasks in 20 steps; all of them go back.
+/// A run has changed title and text of 10,000 tasks in 20 steps; all changes are undone.
 pub fn tasks(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     Box::pin(async {
         let office = Office::open().await;
@@ -49,7 +49,7 @@ pub fn tasks(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> 
                 (Actor::Agent { agent: agent.id, run: run.id }, Cause::Step(run.id, run.calls));
             let ws = office.ws();
             let changed = ws.write(&by, move |tx| {
-                // Each step of a run touches its row: that is how an undo finds them.
+                // Undo finds the steps of a run by their change of its row.
                 tx.put(&row)?;
                 for id in piece {
                     let (title, description) =

@@ -1,4 +1,4 @@
-//! The set-up in steps, from the account to the first agent, as somebody takes it who chooses no provider yet.
+//! Guided set-up from the account to the first agent, without a provider.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -9,11 +9,11 @@ use crate::{Figure, ms};
 use support::browse::Browser;
 use support::program::Program;
 
-/// How often it is taken, each time in a folder of its own.
+/// Repetitions, each in a new folder.
 const TIMES: usize = 5;
 
-/// All requests of the set-up together: how long they take. The first step hashes a password, which is slow on purpose
-/// and told apart.
+/// Duration of all requests of the set-up. The first step hashes a password, which is slow intentionally and measured
+/// separately.
 async fn taken() -> Result<(Duration, Duration), String> {
     let folder = folder()?;
     let mut program = Program::start_with(&mut unlimited(folder.path()));

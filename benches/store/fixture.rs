@@ -1,4 +1,4 @@
-//! The store that is measured, and the disk below it.
+//! The measured store and its disk.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -13,9 +13,8 @@ use store::{Faults, NoFaults, Options, ReactionError, Record, Schema, Store, Sto
 
 use crate::records::{Item, Note, Task, react};
 
-/// Who writes.
 pub const ACTOR: Actor = Actor::System(Part::Cli);
-/// How many rows one commit of an import has.
+/// Rows per commit of the import.
 const PIECE: usize = 500;
 
 /// A store with tasks and agents.
@@ -26,7 +25,6 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// A store with so many tasks.
     pub fn new(path: &Path, tasks: usize, faults: Arc<dyn Faults>) -> Result<Self, StoreError> {
         let store = open(path, 32 << 20, faults)?;
         let ids = SystemIds::default();
@@ -35,14 +33,14 @@ impl Fixture {
         Ok(Self { store, tasks, agents })
     }
 
-    /// The task and agent of the `n`-th assignment, spread over all.
+    /// Task and agent of the `n`-th assignment, spread over all.
     pub fn pick(&self, n: usize) -> (TaskId, AgentId) {
         let task = self.tasks[n.wrapping_mul(7919) % self.tasks.len()];
         (task, self.agents[n % self.agents.len()])
     }
 }
 
-/// Makes tasks of six statuses and five priorities in commits of 500.
+/// Creates tasks with six statuses and five priorities, in commits of 500.
 pub fn fill(store: &Store, count: usize) -> Result<Vec<TaskId>, StoreError> {
     let mut tasks = Vec::with_capacity(count);
     while tasks.len() < count {
@@ -68,7 +66,7 @@ pub fn fill(store: &Store, count: usize) -> Result<Vec<TaskId>, StoreError> {
     Ok(tasks)
 }
 
-/// Opens a store of the bench's records.
+/// Opens a store with the benchmarks' records.
 pub fn open(path: &Path, cache: usize, faults: Arc<dyn Faults>) -> Result<Store, StoreError> {
     Store::open(Options {
         path: path.to_owned(),
@@ -83,12 +81,12 @@ pub fn open(path: &Path, cache: usize, faults: Arc<dyn Faults>) -> Result<Store,
     })
 }
 
-/// A disk as it is.
+/// A disk without injected faults.
 pub fn real() -> Arc<dyn Faults> {
     Arc::new(NoFaults)
 }
 
-/// A disk whose fsync takes so much longer.
+/// A disk whose fsync takes this much longer.
 pub struct Slow(pub Duration);
 
 impl Faults for Slow {
@@ -98,7 +96,7 @@ impl Faults for Slow {
     }
 }
 
-/// One durable write of 4 KiB, again and again: half took at most this long.
+/// Median duration of a durable write of 4 KiB.
 pub fn fsync(folder: &Path, times: usize) -> io::Result<Duration> {
     let mut file = File::create(folder.join("fsync"))?;
     let mut spent = Vec::with_capacity(times);
@@ -112,13 +110,12 @@ pub fn fsync(folder: &Path, times: usize) -> io::Result<Duration> {
     Ok(half(spent))
 }
 
-/// Half of them were at most this long.
+/// Median.
 pub fn half(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }
 
-/// In milliseconds.
 pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }

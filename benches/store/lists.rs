@@ -1,4 +1,4 @@
-//! The program's own list of tasks over a furnished workspace: labels, streams, agents, comments, texts.
+//! Task lists over a realistic workspace: labels, streams, agents, comments, texts.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use crate::fixture::{ACTOR, half, ms, real};
 use crate::{Failure, Figure};
 
 const MANY: usize = 100_000;
-/// As a list is put together.
+/// Grouping of the lists.
 const BY: (GroupBy, GroupBy) = (GroupBy::Status, GroupBy::None);
-/// How many tasks one transaction makes.
+/// Tasks per transaction.
 const PIECE: usize = 500;
-/// How many there are of each.
+/// Numbers of other records.
 const AGENTS: usize = 20;
 const STREAMS: usize = 12;
 const LABELS: usize = 30;
@@ -50,7 +50,7 @@ const WORDS: [&str; 12] = [
     "invoice",
 ];
 
-/// What people type into the box of the list.
+/// Typed filters.
 const TYPED: [&str; 16] = [
     "is:open assignee:none due:<7d priority:high,urgent -status:blocked",
     "is:overdue,blocked created:>-7d updated:today..today",
@@ -70,7 +70,7 @@ const TYPED: [&str; 16] = [
     "nothinglikethis",
 ];
 
-/// Whoever and whatever tasks are given to, put in and marked with.
+/// Records that tasks refer to.
 #[derive(Clone)]
 struct Furniture {
     agents: Vec<AgentId>,
@@ -78,7 +78,7 @@ struct Furniture {
     labels: Vec<LabelId>,
 }
 
-/// Each filter of a list page in each order, with what it takes to understand it: the slowest.
+/// All filters in all orders, including parsing: the slowest one.
 pub fn lists(folder: &Path) -> Result<Figure, Failure> {
     let store = Store::open(Options {
         path: folder.join("lists.redb"),
@@ -176,7 +176,7 @@ fn make(tx: &mut WriteTx<'_>, begin: usize, furniture: &Furniture) -> Result<(),
         let task = rules::create(tx, new).map_err(|error| StoreError::Failed(error.to_string()))?;
         let status = TaskStatus::ALL[n % TaskStatus::ALL.len()];
         if status != task.status {
-            // ok: a status that does not follow from the first one leaves the task as it is.
+            // ok: if the status is not reachable from the first one, the task stays as it is.
             let _ = rules::set_status(tx, task.id, status);
         }
         for label in (0..n % 3).map(|k| furniture.labels[(n / 3 + 7 * k) % LABELS]) {

@@ -1,7 +1,6 @@
-//! Measures the store alone and prints one table: what is measured, the promise, ours. Each figure is
-//! held against what an fsync costs in the same minute, against one client, or against SQLite.
-//! `cargo bench --bench store -- word` measures the rows with this word in their name. Fails when a
-//! promise is missed.
+//! Measures the store alone and prints one table: measurement, promise, own figure. Figures are compared with the cost
+//! of an fsync in the same minute, with one client, or with SQLite. `cargo bench --bench store -- word` measures the
+//! rows whose name contains the word. Fails if a promise is missed.
 
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
 
@@ -21,7 +20,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// What was measured.
 struct Figure {
     promise: String,
     ours: String,
@@ -49,8 +47,8 @@ const ROWS: &[(&str, Measure)] = &[
 ];
 
 fn main() -> ExitCode {
-    // As the program does at its start: else the kernel rounds each figure of memory up to 2 MiB.
-    rustix::thread::disable_transparent_huge_pages(true).ok(); // ok: only a wish
+    // As the program does at its start: otherwise the kernel rounds memory figures up to 2 MiB.
+    rustix::thread::disable_transparent_huge_pages(true).ok(); // ok: optional
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     if let [word, path, how] = args.as_slice()
         && word == start::HOLD

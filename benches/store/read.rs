@@ -21,8 +21,7 @@ use crate::{Failure, Figure};
 const MILLION: usize = 1_000_000;
 const MANY: usize = 100_000;
 
-/// A million tasks: single ones by their ids, all over the table, with the page cache that a server
-/// with one workspace has on this machine.
+/// Single tasks by id, spread over a million, with the page cache of a server with one workspace on this machine.
 pub fn by_id(folder: &Path) -> Result<Figure, Failure> {
     let path = folder.join("million.redb");
     let Fixture { store, tasks, agents } = Fixture::new(&path, MILLION, real())?;
@@ -72,7 +71,7 @@ pub fn by_index(folder: &Path) -> Result<Figure, Failure> {
     })
 }
 
-/// A consumer that does nothing but keep its cursor.
+/// A consumer that only stores its cursor.
 struct Follow;
 
 impl Consume for Follow {
@@ -87,12 +86,12 @@ impl Consume for Follow {
     }
 }
 
-/// How many entries a consumer was away for.
+/// Entries that a consumer is behind.
 const AWAY: usize = 50_000;
-/// How many write at once what it was away for.
+/// Concurrent clients that write them.
 const CLIENTS: usize = 64;
 
-/// A consumer that does nothing, and was away for 50,000 entries.
+/// A consumer without work that is 50,000 entries behind.
 pub fn catch_up(folder: &Path) -> Result<Figure, Failure> {
     let bench = Arc::new(Fixture::new(&folder.join("follow.redb"), 2_000, real())?);
     let runtime = runtime()?;
@@ -113,7 +112,7 @@ pub fn catch_up(folder: &Path) -> Result<Figure, Failure> {
     rate(&bench.store, runtime.block_on(caught_up(&bench.store, Arc::new(Follow)))?)
 }
 
-/// The program's own roll-up of model calls, which was away for 50,000 of them: four weeks, ten models.
+/// The usage roll-up, 50,000 model calls behind: four weeks, ten models.
 pub fn usage_days(folder: &Path) -> Result<Figure, Failure> {
     let store = Store::open(Options {
         path: folder.join("usage.redb"),
@@ -141,7 +140,7 @@ pub fn usage_days(folder: &Path) -> Result<Figure, Failure> {
     rate(&store, runtime.block_on(caught_up(&store, Arc::new(Daily)))?)
 }
 
-/// One call of a model, somewhere in four weeks.
+/// A model call within four weeks.
 fn call(tx: &WriteTx<'_>, client: usize, n: usize) -> Usage {
     let at = from_ms(1_700_000_000_000 + (n % 28) as i64 * 86_400_000);
     let model = format!("model-{}", client % 10);
@@ -152,13 +151,13 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()
 }
 
-/// Takes all there is; how long that took.
+/// Processes all entries; returns the duration.
 async fn caught_up(store: &Store, consumer: Arc<dyn Consume>) -> Result<Duration, StoreError> {
     let began = Instant::now();
     loop {
         match consumer::step(store, Arc::clone(&consumer)).await? {
             Step::Took(_) => {}
-            // What is left has nothing for it.
+            // The remaining entries are irrelevant for it.
             Step::Idle | Step::Passed(_) => return Ok(began.elapsed()),
             Step::Failed(_) | Step::Paused => return Err(StoreError::Stale),
         }

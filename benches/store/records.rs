@@ -1,5 +1,4 @@
-//! What is written: a task and the inbox item that its assignment makes, with as many indexes as
-//! those of the program.
+//! Records of the benchmarks: a task and the inbox item of its assignment, with as many indexes as the real ones.
 
 use kernel::id::{IdSource, SystemIds};
 use kernel::{AgentId, Assignee, Event, ItemId, TaskId, Timestamp, TypedId};
@@ -154,7 +153,7 @@ impl Record for Item {
     }
 }
 
-/// An id of no meaning.
+/// A random id.
 trait DefaultId {
     fn default_id<T: TypedId>() -> T;
 }
@@ -165,7 +164,7 @@ impl DefaultId for SystemIds {
     }
 }
 
-/// What an assignment wakes: an inbox item for the agent.
+/// Reaction to an assignment: an inbox item for the agent.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
     let Event::TaskAssigned { task, to: Some(Assignee::Agent(agent)), assignment, .. } = event
     else {
@@ -176,7 +175,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), StoreError> {
     tx.put(&item)
 }
 
-/// The rule: read, check, change, tell.
+/// The rule: read, check, change, emit.
 pub fn assign(tx: &mut WriteTx<'_>, task: TaskId, to: AgentId) -> Result<u64, StoreError> {
     let (mut task, rev) = tx.get_rev::<Task>(task)?.ok_or(StoreError::Stale)?;
     let from = task.assignee.map(Assignee::Agent);
@@ -193,7 +192,6 @@ pub fn assign(tx: &mut WriteTx<'_>, task: TaskId, to: AgentId) -> Result<u64, St
     tx.seq()
 }
 
-/// An agent of no meaning.
 pub fn agent() -> AgentId {
     SystemIds::default_id()
 }

@@ -1,4 +1,4 @@
-//! Opening a large store: after a clean end, and after a kill in quiet time and under load.
+//! Opening a large store: after a clean stop, and after kills while idle and under load.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use crate::fixture::{ACTOR, Fixture, ms, open, real};
 use crate::records::{Task, assign};
 use crate::{Failure, Figure};
 
-/// The first argument of the process that is killed.
+/// First argument of the process that is killed.
 pub const HOLD: &str = "hold";
-/// Page cache: what one of few workspaces gets on a large host.
+/// Page cache of a few workspaces on a large host, in bytes.
 const CACHE: usize = 64 << 20;
 
-/// The million tasks that `read::by_id` has left, or new ones.
+/// The million tasks of `read::by_id`, created if necessary.
 fn large(folder: &Path) -> Result<PathBuf, Failure> {
     let path = folder.join("million.redb");
     if !path.exists() {
@@ -36,7 +36,7 @@ fn opening(path: &Path) -> Result<Duration, Failure> {
     Ok(took)
 }
 
-/// What `hold PATH quiet|load` does until it is killed: says "ready" when it is.
+/// Runs `hold PATH quiet|load` until it is killed; prints "ready" when the store is open.
 pub fn hold(path: &Path, load: bool) -> Result<(), Failure> {
     let store = open(path, CACHE, real())?;
     let tasks: Vec<_> = store.read(|snap| {
@@ -54,7 +54,7 @@ pub fn hold(path: &Path, load: bool) -> Result<(), Failure> {
         write(n)?;
     }
     if !load {
-        // Longer than the second after which the commit for quiet time is made.
+        // Longer than the second after which an idle store commits.
         std::thread::sleep(Duration::from_secs(2));
     }
     println!("ready");
@@ -82,14 +82,14 @@ fn killed(path: &Path, how: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// After a clean end.
+/// After a clean stop.
 pub fn clean(folder: &Path) -> Result<Figure, Failure> {
     let path = large(folder)?;
     opening(&path)?;
     figure(opening(&path)?, 150.0, &path)
 }
 
-/// After a kill in quiet time.
+/// After a kill while idle.
 pub fn quiet(folder: &Path) -> Result<Figure, Failure> {
     let path = large(folder)?;
     killed(&path, "quiet")?;

@@ -1,4 +1,4 @@
-//! Taking back what a long run has done.
+//! Undo of a long run's changes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,12 +12,12 @@ use crate::fixture::{ACTOR, open, real};
 use crate::records::Note;
 use crate::{Failure, Figure};
 
-/// How many records were changed, which is the most that one undo takes.
+/// Changed records: the limit of one undo.
 const CHANGES: usize = 10_000;
-/// How many of them one entry has.
+/// Records per entry.
 const PIECE: usize = 500;
 
-/// Undo of 10,000 changes in 20 entries: the plan and its commit, and that each field is as before.
+/// Undo of 10,000 changes in 20 entries: plan, commit, and a check of all fields.
 pub fn many(folder: &Path) -> Result<Figure, Failure> {
     let store = open(&folder.join("undo.redb"), 32 << 20, real())?;
     let mut ids = Vec::with_capacity(CHANGES);

@@ -1,4 +1,4 @@
-//! Writes: one client and many, on this disk and on a slow one, and what an open store costs.
+//! Writes: one client and many, on this disk and on a slow one, and memory of an open store.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use crate::fixture::{ACTOR, Fixture, Slow, fsync, half, ms, open, real};
 use crate::records::{Note, assign};
 use crate::{Failure, Figure};
 
-/// One client that changes a record with two indexes: the change, its two index rows and its entry.
+/// One client changing a record with two indexes: row, two index rows and entry.
 pub fn update(folder: &Path) -> Result<Figure, Failure> {
     let store = open(&folder.join("update.redb"), 32 << 20, real())?;
     let ids = store.write_blocking(ACTOR, Cause::Setup, |tx| {
@@ -50,7 +50,7 @@ pub fn update(folder: &Path) -> Result<Figure, Failure> {
     })
 }
 
-/// One client: assignments and fsyncs in turns, so that both see the same disk.
+/// One client: assignments and fsyncs alternately, so that both see the same disk.
 pub fn alone(folder: &Path) -> Result<Figure, Failure> {
     let bench = Fixture::new(&folder.join("alone.redb"), 10_000, real())?;
     let (mut times, mut syncs) = (Vec::new(), Vec::new());
@@ -75,7 +75,7 @@ pub fn alone(folder: &Path) -> Result<Figure, Failure> {
     })
 }
 
-/// What a crowd of clients did.
+/// Result of many clients.
 struct Crowd {
     rate: f64,
     p50: Duration,
@@ -83,7 +83,7 @@ struct Crowd {
     written: u64,
 }
 
-/// Many clients for a while.
+/// Runs many clients for `span`.
 fn crowd(bench: &Fixture, clients: usize, span: Duration) -> Result<Crowd, Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
@@ -133,7 +133,7 @@ pub fn many(folder: &Path) -> Result<Figure, Failure> {
     })
 }
 
-/// 64 clients against one on a disk whose fsync takes 2 ms more: what group commit is for.
+/// 64 clients compared with one, on a disk whose fsync takes 2 ms longer: the effect of group commit.
 pub fn slow(folder: &Path) -> Result<Figure, Failure> {
     let faults = std::sync::Arc::new(Slow(Duration::from_millis(2)));
     let bench = Fixture::new(&folder.join("slow.redb"), 2_000, faults)?;
@@ -147,8 +147,8 @@ pub fn slow(folder: &Path) -> Result<Figure, Failure> {
     })
 }
 
-/// SQLite with the same rows and indexes, 64 threads, in the same minute on the same disk. Built by
-/// `make bench`; without it this row says so.
+/// SQLite with the same rows and indexes and 64 threads, in the same minute on the same disk. `make bench` builds the
+/// peer; without it, the row says so.
 pub fn sqlite(folder: &Path) -> Result<Figure, Failure> {
     let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peer/release/sqlite-peer");
     if !peer.exists() {
@@ -166,14 +166,14 @@ pub fn sqlite(folder: &Path) -> Result<Figure, Failure> {
     })
 }
 
-/// Memory of this process alone, in KiB.
+/// Proportional memory of this process, in KiB.
 fn pss() -> std::io::Result<u64> {
     let text = std::fs::read_to_string("/proc/self/smaps_rollup")?;
     let line = text.lines().find(|line| line.starts_with("Pss:")).unwrap_or_default();
     Ok(line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or_default())
 }
 
-/// What a store costs that is open and does nothing, its thread included.
+/// Memory of an idle open store, including its thread.
 pub fn idle(folder: &Path) -> Result<Figure, Failure> {
     const COUNT: u64 = 50;
     let file = |n| folder.join(format!("idle-{n}.redb"));

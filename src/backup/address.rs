@@ -1,4 +1,4 @@
-//! Where backups go, as people write it: a folder, or `s3://bucket/folder?endpoint=…&region=…`.
+//! Addresses of targets: a folder, or `s3://bucket/folder?endpoint=…&region=…`.
 
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
@@ -7,42 +7,36 @@ use url::Url;
 
 use super::BackupError;
 
-/// The region where none is given and none matters.
+/// Default region, for servers that ignore it.
 const REGION: &str = "us-east-1";
 
-/// A place for backups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A folder on this machine.
     Folder(PathBuf),
-    /// A bucket.
     S3(S3Address),
 }
 
-/// A bucket at a server that speaks S3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Address {
-    /// The server: `https://s3.eu-central-1.amazonaws.com`, `http://nas.lan:9000`.
+    /// URL of the server: `https://s3.eu-central-1.amazonaws.com`, `http://nas.lan:9000`.
     pub endpoint: String,
     pub region: String,
     pub bucket: String,
-    /// What names begin with; empty or ending with a slash.
+    /// Prefix of object names; empty or ending with a slash.
     pub prefix: String,
-    /// How the bucket stands in the address.
     pub style: Style,
 }
 
-/// How a bucket stands in an address.
+/// Position of the bucket in URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// `server/bucket/name`: what most servers take.
+    /// `server/bucket/name`: accepted by most servers.
     Path,
-    /// `bucket.server/name`: what Amazon wants.
+    /// `bucket.server/name`: required by Amazon.
     Host,
 }
 
 impl Address {
-    /// The folder, if it is one.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         match self {
@@ -52,8 +46,8 @@ impl Address {
     }
 }
 
-/// Refuses a folder for backups that lies in the data folder, or that the data folder lies in; links are
-/// followed. HQ's own `backups/local` is the one exception.
+/// Checks that target and data folder do not contain one another, with links resolved. HQ's own `backups/local` is the
+/// one exception.
 ///
 /// # Errors
 /// `Inside`.
@@ -67,7 +61,7 @@ pub fn apart(place: &Path, data: &Path) -> Result<(), BackupError> {
     Err(BackupError::Inside { place, data })
 }
 
-/// A path without links and dots, as far as it is there.
+/// Resolves links and dots of the existing part of a path.
 fn resolved(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in std::path::absolute(path).unwrap_or(path.to_owned()).components() {
@@ -77,7 +71,7 @@ fn resolved(path: &Path) -> PathBuf {
             }
             part => {
                 plain.push(part);
-                // ok: what is not there yet is no link.
+                // ok: what does not exist is no link.
                 plain = plain.canonicalize().unwrap_or(plain);
             }
         }

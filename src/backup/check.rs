@@ -1,5 +1,5 @@
-//! Checking every hash of a backup. What is found damaged is put aside, so that no later backup takes it
-//! for what its name says: the next one writes it anew, and mends the older ones that name it.
+//! Verifies all hashes of a backup. Damaged chunks are moved aside, so that the next backup writes them again, which
+//! also repairs older backups that use them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -15,23 +15,22 @@ use super::repo::{Repository, piece_path};
 use super::restore::safe;
 use super::stream::{self, Token};
 
-/// What a check has found.
 #[derive(Debug, Default)]
 pub struct Checked {
-    /// What is wrong; empty when all is well.
+    /// Empty if the backup is intact.
     pub faults: Vec<BackupError>,
-    /// Bytes that were read.
+    /// Bytes read.
     pub bytes: u64,
-    /// Rows of stores.
+    /// Rows in stores.
     pub rows: u64,
     /// Files and blobs.
     pub files: u64,
-    /// Every backup at the place that names something of what is wrong, oldest first.
+    /// All backups at the target that use damaged data, oldest first.
     pub damaged: Vec<String>,
 }
 
 impl Checked {
-    /// What is wrong in one sentence; none when all is well.
+    /// The faults in one sentence; `None` if the backup is intact.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let first = self.faults.first()?;
@@ -43,10 +42,10 @@ impl Checked {
     }
 }
 
-/// Checks every hash of a backup, or of one workspace in it, and puts damaged pieces aside. Blocking.
+/// Verifies all hashes of a backup, or of one workspace in it, and moves damaged chunks aside. Blocking.
 ///
 /// # Errors
-/// When the target cannot be asked at all; what is damaged or missing is in the answer.
+/// If the target cannot be read at all; damage is reported in the result.
 pub fn verify(
     repo: &Repository,
     manifest: &Manifest,
@@ -65,7 +64,7 @@ pub fn verify(
                 checked.files += part.files;
             }
             Err(error @ (BackupError::Missing { .. } | BackupError::Damaged { .. })) => {
-                // It ended at the first: whoever is to mend it must know of all.
+                // The read stopped at the first fault; a repair needs all of them.
                 let faults = checked.faults.len();
                 look_through(repo, part, &mut bad, &mut checked.faults)?;
                 let told = part.all_chunks().any(|piece| bad.contains(piece.0.as_str()));
@@ -82,7 +81,7 @@ pub fn verify(
     Ok(checked)
 }
 
-/// Reads every piece of a part once more; what is wrong with each, and those that are damaged aside.
+/// Reads every chunk of a part again, reports each fault, and moves damaged chunks aside.
 fn look_through<'p>(
     repo: &Repository,
     part: &'p Part,
@@ -103,7 +102,7 @@ fn look_through<'p>(
         if matches!(fault, BackupError::Damaged { .. })
             && let Err(error) = repo.target.set_aside(&piece_path(name))
         {
-            // A place that can only be read is checked, too.
+            // Read-only targets can be checked, too.
             tracing::warn!(%error, "a damaged piece could not be put aside");
         }
         faults.push(fault);
@@ -111,7 +110,7 @@ fn look_through<'p>(
     Ok(())
 }
 
-/// The backups that name one of these pieces, and the one that was checked.
+/// Backups that use one of these chunks, and the checked one.
 fn naming(
     repo: &Repository,
     checked: &Manifest,
@@ -173,7 +172,7 @@ pub(super) fn unlike(repo: &Repository, part: &Part) -> BackupError {
     BackupError::Damaged { place, name, why: "it is not what the manifest says" }
 }
 
-/// Gives each thing in a stream, and checks the hash of the whole at its end.
+/// Visits the tokens of a stream and verifies its overall hash.
 pub(super) fn read(
     repo: &Repository,
     part: &Part,
@@ -196,7 +195,7 @@ pub(super) fn read(
     }
 }
 
-/// Gives the content of a blob and checks it against its name.
+/// Reads the content of a blob and verifies it against its id.
 pub(super) fn content(
     repo: &Repository,
     part: &Part,

@@ -1,5 +1,5 @@
-//! The head of a repository: its id, and the wrapped key if it is encrypted. It lies there twice, since
-//! without the key nobody opens what is sealed.
+//! Head of a repository: id and, if encrypted, the wrapped key. Stored twice, since sealed data is lost without the
+//! key.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +12,9 @@ use super::target::Target;
 use super::{BackupError, FORMAT};
 
 const HEAD: &str = "hq-backups.json";
-/// The same once more.
+/// The second copy.
 const SPARE: &str = "hq-backups.spare.json";
-/// A head is not longer.
+/// In bytes.
 const MAX_HEAD: u64 = 64 * 1024;
 
 #[derive(Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub(super) struct Head {
     pub key: Option<WrappedKey>,
 }
 
-/// The head at a target, from whichever of the two can be read; none where there is no repository.
+/// The head from whichever copy is readable; `None` if there is no repository.
 pub(super) fn read(target: &dyn Target) -> Result<Option<Head>, BackupError> {
     let found = read_one(target, HEAD);
     if !matches!(found, Ok(None) | Err(BackupError::Head { .. })) {
@@ -57,14 +57,14 @@ fn read_one(target: &dyn Target, name: &str) -> Result<Option<Head>, BackupError
     serde_json::from_str(text).map(Some).map_err(|_| damaged("is damaged (it is no head)"))
 }
 
-/// Puts both.
+/// Writes both copies.
 pub(super) fn put(target: &dyn Target, head: &Head) -> Result<(), BackupError> {
     let text = with_sum(json(head)?);
     target.put(HEAD, text.clone())?;
     target.put(SPARE, text)
 }
 
-/// Which of the two are not as they were, in sentences.
+/// Damaged copies, as sentences.
 pub(super) fn bad(target: &dyn Target) -> Result<Vec<String>, BackupError> {
     let mut bad = Vec::new();
     for name in [HEAD, SPARE] {
@@ -87,7 +87,7 @@ pub(super) fn bad(target: &dyn Target) -> Result<Vec<String>, BackupError> {
     Ok(bad)
 }
 
-/// A head as it was written; none when it is not there, or not as it was.
+/// An intact copy; `None` if it is missing or damaged.
 fn whole(target: &dyn Target, name: &str) -> Result<Option<Vec<u8>>, BackupError> {
     match target.get(name, MAX_HEAD) {
         Ok(bytes) => Ok(bytes.filter(|bytes| checked(bytes).is_some())),
@@ -96,7 +96,7 @@ fn whole(target: &dyn Target, name: &str) -> Result<Option<Vec<u8>>, BackupError
     }
 }
 
-/// Writes the one of the two anew that is missing or damaged.
+/// Rewrites a missing or damaged copy from the other one.
 pub(super) fn keep(target: &dyn Target) -> Result<(), BackupError> {
     match (whole(target, HEAD)?, whole(target, SPARE)?) {
         (Some(head), None) => target.put(SPARE, head),
@@ -105,11 +105,11 @@ pub(super) fn keep(target: &dyn Target) -> Result<(), BackupError> {
     }
 }
 
-/// Makes the head of a repository anew whose own is missing or damaged, from what its backups say of
-/// themselves; answers how many those are. None when nothing was wrong, or one of the two was whole.
+/// Rebuilds a head whose copies are both missing or damaged, from the readable backups; returns their number. `None` if
+/// an intact copy exists.
 ///
 /// # Errors
-/// When there are no backups, none of them can be read, or they are encrypted: then the key was there alone.
+/// If there are no readable backups, or they are encrypted: then the key is lost with the head.
 pub fn mend(target: &dyn Target, now: Timestamp) -> Result<Option<usize>, BackupError> {
     match read(target) {
         Ok(Some(_)) => return keep(target).map(|()| None),
@@ -146,7 +146,7 @@ pub fn mend(target: &dyn Target, now: Timestamp) -> Result<Option<usize>, Backup
     Ok(Some(readable))
 }
 
-/// The id in a damaged head, if it still looks like one: HQ knows the place by it.
+/// The id in a damaged head, if it is still well-formed: HQ recognizes the target by it.
 fn former_id(target: &dyn Target) -> Result<Option<String>, BackupError> {
     for name in [HEAD, SPARE] {
         let bytes = match target.get(name, MAX_HEAD) {

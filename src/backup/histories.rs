@@ -1,5 +1,5 @@
-//! The histories of agents' files in backups: each is laid into a folder and opened there, to see whether it is whole or
-//! to take out of it what is missing here.
+//! Git repositories of agents' files in backups. Each is restored to a folder and opened, for verification or to
+//! recover objects that are missing here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,29 +18,29 @@ use super::repo::Repository;
 use super::restore::{room_for, write_files};
 use super::stream::Token;
 
-/// The history of a workspace out of a backup.
+/// A workspace's git repository from a backup.
 pub struct History {
     pub backup: String,
     pub taken_at: Timestamp,
-    /// The copy; it lies in a folder that the next one is laid into.
+    /// The restored copy; its folder is reused by the next one.
     pub repo: AgentsRepo,
 }
 
-/// The histories of a workspace in the backups at a place, newest first. Removes its folder when it is dropped.
+/// Iterator over a workspace's git repositories in backups, newest first. Removes its folder on drop.
 pub struct Histories<'r> {
     repo: &'r Repository,
     meter: &'r Meter,
     slug: String,
     folder: PathBuf,
-    /// Ids of backups, oldest first.
+    /// Ids of the remaining backups, oldest first.
     left: Vec<String>,
 }
 
 impl<'r> Histories<'r> {
-    /// Those of a workspace in backups with one of these master keys; `folder` is for the copies.
+    /// For a workspace in backups with one of these master keys; copies are restored to `folder`.
     ///
     /// # Errors
-    /// When the place cannot be asked.
+    /// If the target cannot be read.
     pub fn of(
         repo: &'r Repository,
         (slug, keys): (&str, &[String]),
@@ -68,7 +68,7 @@ impl<'r> Histories<'r> {
     }
 }
 
-/// One that cannot be read is passed over.
+/// Unreadable repositories are skipped.
 impl Iterator for Histories<'_> {
     type Item = History;
 
@@ -91,11 +91,11 @@ impl Drop for Histories<'_> {
     }
 }
 
-/// Opens the history of each workspace in a backup and looks at all branches and objects; says in sentences what is
-/// wrong. `folder` is for the copies. Blocking.
+/// Verifies all branches and objects of each workspace's git repository in a backup; returns the faults as sentences.
+/// Copies are restored to `folder`. Blocking.
 ///
 /// # Errors
-/// When the target or the disk fails.
+/// If the target or the disk fails.
 pub fn look_through_histories(
     repo: &Repository,
     manifest: &Manifest,
@@ -146,7 +146,7 @@ fn path_of(slug: &str) -> String {
     format!("workspaces/{slug}/agents.git")
 }
 
-/// The agents that have files in a backup.
+/// Agents with files in a backup.
 fn agents_in(
     repo: &Repository,
     part: &Part,
@@ -165,8 +165,8 @@ fn agents_in(
     Ok(found)
 }
 
-/// Lays the files of a history into an empty folder, and opens it there. Says whether what stands around its objects had
-/// to be made again.
+/// Restores a git repository to an empty folder and opens it. Returns whether files other than objects had to be
+/// rebuilt.
 fn lay(
     repo: &Repository,
     part: &Part,
@@ -177,7 +177,7 @@ fn lay(
     room_for(folder, part.bytes)?;
     let at = folder.join("agents.git");
     write_files(repo, part, &at, meter)?;
-    // What it has of objects may be of use still.
+    // Its objects may still be usable.
     let is_mended = git::mend::mend_frame(&at)?;
     Ok((AgentsRepo::open(&at)?, is_mended))
 }

@@ -1,23 +1,21 @@
-//! Backups of a whole HQ: a repository of pieces named by their content, at a folder or at S3.
+//! Backups of a whole HQ: repositories of content-addressed chunks, in a folder or in S3.
 //!
 //! ```text
 //! hq-backups.json         format, id, and the wrapped key if the repository is encrypted
-//! hq-backups.spare.json   the same once more
-//! manifests/<id>          one for each backup; it exists when this is there
-//! chunks/ab/abcd…         pieces of content, packed with zstd, named by their SHA-256
+//! hq-backups.spare.json   second copy
+//! manifests/<id>          one per backup; the backup exists once this file does
+//! chunks/ab/abcd…         chunks, compressed with zstd, named by their SHA-256
 //!                         (by HMAC-SHA-256 and sealed with AES-256-GCM if encrypted)
-//! running/<id>-<work>     who is at work; heeded for a day
-//! damaged/                pieces that were found damaged, for whoever wants to look, and manifests that cannot
-//!                         be read and that somebody has put aside
-//! tmp/                    half-written files
+//! running/<id>-<work>     markers of running work; ignored after a day
+//! damaged/                damaged chunks, kept for inspection, and unreadable manifests that a person moved aside
+//! tmp/                    incomplete files
 //! ```
 //!
-//! A store is read in one snapshot, its tables in the order of their keys; a tree of files one after
-//! the other; a blob by itself. Each becomes a row of bytes that is cut by what it holds, so that what
-//! did not change is a piece that is there already. Every file ends with the SHA-256 of what stands
-//! before it, and every part of a manifest has its own: a changed byte is found wherever it is.
+//! A store is read in one snapshot, in the order of tables and keys; file trees and blobs follow. Each becomes a byte
+//! stream that is cut by content, so that unchanged data gives existing chunks. Every file and every part of a manifest
+//! has a SHA-256, so any changed byte is detected.
 //!
-//! The master key is never part of a backup. What a store seals stays sealed in it.
+//! Backups never contain the master key. Values sealed in a store stay sealed.
 
 mod address;
 mod check;
@@ -53,5 +51,5 @@ pub use s3::{Means, S3Keys, open_target};
 pub use swap::{Swap, clear as clear_staged, finish as finish_swap, is_staged};
 pub use target::{Folder, Object, Target};
 
-/// The format of a repository. A newer program reads older ones.
+/// Repository format. Newer programs read older formats.
 pub const FORMAT: u32 = 1;

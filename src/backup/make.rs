@@ -1,8 +1,8 @@
-//! Making a backup: the stores first, each in one snapshot, then what lies in files.
+//! Creates a backup: first the stores, each in one snapshot, then the files.
 //!
-//! The store of the accounts is read after those of the workspaces: who joins meanwhile has an account
-//! and no place yet, and the invitation is still good. The other way round it would be used up, and lead
-//! to a member without an account.
+//! The store of accounts is read after those of the workspaces. A person who joins meanwhile then has an account
+//! without a membership, and the invitation is still valid. In the opposite order, the invitation would be used up by a
+//! member without an account.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -25,39 +25,35 @@ use super::target::{Folder, Target};
 use super::walk::{Tree, files_part};
 use super::{BackupError, FORMAT};
 
-/// Left free at the target beyond what is expected to be written, and beyond what the writer of a store on
-/// the same disk needs.
+/// Bytes that must stay free at the target, beyond the expected backup and the reserve of a store on the same disk.
 const MARGIN: u64 = 64 * 1024 * 1024;
 
-/// How many blobs are looked up at once.
+/// Blobs looked up at once.
 const LOOK: usize = 500;
-/// How many that are missing are named.
+/// Missing blobs that are named.
 const NAMED: usize = 100;
 
-/// Tells the workspaces that the accounts know, by their names in addresses.
+/// Returns the slugs of all workspaces that the store of accounts lists.
 pub type Listed = Arc<dyn Fn() -> Result<BTreeSet<String>, StoreError> + Send + Sync>;
 
-/// What is backed up.
+/// Input of a backup.
 pub struct Source {
     /// `system.redb`.
     pub system: Store,
-    /// The open workspaces.
     pub workspaces: Vec<SourceWorkspace>,
-    /// The data folder.
     pub data: PathBuf,
-    /// Names the master key.
+    /// Id of the master key.
     pub key_id: String,
-    /// Names the keys that were the master key before: what was made with them is of this HQ.
+    /// Ids of former master keys: backups made with them belong to this HQ.
     pub former_keys: Vec<String>,
-    /// What is known to be missing from the start.
+    /// Omissions known from the start.
     pub left_out: Vec<String>,
-    /// The workspaces that the accounts knew when `workspaces` was gathered.
+    /// Workspaces listed when `workspaces` was collected.
     pub listed: BTreeSet<String>,
-    /// Those that they know at each time that it is asked.
+    /// Workspaces listed now.
     pub still: Listed,
-    /// Who makes it.
     pub owner: Owner,
-    /// Whether backups of another master key may be at the place: somebody knows of them.
+    /// Backups of other master keys at the target are expected.
     pub beside_others: bool,
     pub clock: Arc<dyn Clock>,
 }
@@ -68,23 +64,22 @@ pub struct SourceWorkspace {
     pub folder: PathBuf,
 }
 
-/// Makes a backup. Blocking.
+/// Creates a backup. Blocking.
 ///
-/// Each store is read in one snapshot, in the order of its tables and keys. One long snapshot, not many
-/// short ones: the feed, the rows and what is derived of them must be of one commit. It is held only as
-/// long as reading takes: what is new goes into `backups/spool` of the data folder meanwhile, and to the
-/// target when all stores are read (by a rename where it is the same disk). Only where the data folder
-/// has no room for that do pieces go straight to a target that is a folder.
+/// Each store is read in one long snapshot, in the order of tables and keys, because feed, rows and derived data must
+/// belong to the same commit. To keep the snapshot short, new chunks go to `backups/spool` in the data folder and are
+/// sent after all stores are read (by rename on the same disk). Only if the data folder has no room and the target is a
+/// folder, chunks are written to the target directly.
 ///
 /// # Errors
-/// When the target or a store fails, or when there are workspaces and none of them can be taken; then
-/// there is no new backup, and what was written is cleaned up by the next.
+/// If the target or a store fails, or if there are workspaces and none can be read. Then there is no new backup; the
+/// next one removes the remains.
 pub fn make(repo: &Repository, source: &Source, meter: &Meter) -> Result<Manifest, BackupError> {
     let spool = source.data.join("backups").join("spool");
     remove(&spool)?;
     let made = make_with(repo, source, &spool, meter);
     if made.is_err() {
-        // ok: the first error counts, and the next backup and the next start clear the folder.
+        // ok: the first error counts; the next backup and the next start clear the folder.
         let _ = remove(&spool);
     }
     made
@@ -121,7 +116,7 @@ fn make_with(
         match store_part(&ws.store, &path, &mut sink) {
             Ok(part) => stores.push((ws, part)),
             Err(BackupError::Store { source: StoreError::Closed, .. }) => {
-                // All are closed when the program ends, and that ends this.
+                // All stores close when the program stops, which ends the backup.
                 sink.meter.add(0)?;
                 left_out.push(gone(ws));
             }
@@ -137,7 +132,7 @@ fn make_with(
     for (ws, store) in stores {
         let mut missing = Vec::new();
         let files = file_parts(ws, &former, &mut sink, &mut missing)?;
-        // Its folder leaves its place in one step. A store without its files would be half a backup.
+        // The folder of a deleted workspace is moved away in one step. A store without its files is no backup.
         if !ws.folder.join("hq.redb").is_file() {
             left_out.push(gone(ws));
             continue;
@@ -147,7 +142,7 @@ fn make_with(
         parts.push(store);
         parts.extend(files);
     }
-    // Who came or went meanwhile is not missing.
+    // Workspaces created or deleted meanwhile do not count as missing.
     let still = (source.still)()?;
     let is_missing = |slug: &&String| still.contains(*slug) && !workspaces.contains(*slug);
     let missing: Vec<String> = source.listed.iter().filter(is_missing).cloned().collect();
@@ -180,17 +175,17 @@ fn gone(ws: &SourceWorkspace) -> String {
     format!("the workspace {} was moved away or deleted meanwhile", ws.slug)
 }
 
-/// What a new backup must know of those that are there. They are looked at one by one: all of them
-/// together may be larger than the memory.
+/// What a new backup needs from existing ones. Manifests are read one by one, since together they may not fit into
+/// memory.
 #[derive(Default)]
 struct Former {
-    /// The highest serial.
+    /// The highest serial number.
     serial: u64,
-    /// How much the last one holds; none when there is none.
+    /// Size of the latest backup in bytes, if there is one.
     last: Option<u64>,
-    /// Pieces that are there as a backup says: what need not be written again.
+    /// Existing chunks, which need not be written again.
     known: Known,
-    /// Blobs by their names, for each part of blobs.
+    /// Known blobs by id, per blob part.
     blobs: HashMap<String, HashMap<String, BlobRef>>,
 }
 
@@ -225,7 +220,7 @@ impl Former {
     }
 }
 
-/// How much there is, by the sizes of the files.
+/// Estimated sizes, from file lengths.
 struct Sizes {
     stores: u64,
     files: u64,
@@ -248,8 +243,8 @@ impl Sizes {
     }
 }
 
-/// Whether there is room: for all of it at first, for what has grown later, and for a part of the
-/// stores, which change everywhere. Says whether there is room for what is laid aside meanwhile, too.
+/// Checks free space: for everything in a first backup, otherwise for the growth and a tenth of the stores, which
+/// change in many places. Returns whether the spool has room, too.
 fn room(
     repo: &Repository,
     sizes: &Sizes,
@@ -328,7 +323,7 @@ fn file_parts(
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Part>, BackupError> {
     let path = |name: &str| format!("workspaces/{}/{name}", ws.slug);
-    // What is held now is there, since no sweep goes on meanwhile, or it is lost.
+    // Blobs referenced now must exist, since no sweep runs meanwhile; otherwise they are lost.
     let held = held(ws)?;
     let blobs = blobs_part(&path("blobs"), &ws.folder.join("blobs"), former, sink, left_out)?;
     note_lost(&blobs, held, left_out);
@@ -337,24 +332,23 @@ fn file_parts(
     Ok(vec![blobs, git, agents])
 }
 
-/// The history of the agents' files.
+/// The git repository of the agents' files.
 fn history(ws: &SourceWorkspace) -> Tree {
-    // A branch names objects that were there before it moved: so the branches are read first.
+    // References are read first: their objects exist before a reference is updated.
     Tree::new(&ws.folder.join("agents.git"), is_git_leftover).first(&["packed-refs", "refs"])
 }
 
-/// The agents' files.
 fn agents(ws: &SourceWorkspace) -> Tree {
     Tree::new(&ws.folder.join("agents"), is_scratch)
 }
 
-/// Locks and half-written objects.
+/// Lock files and incomplete objects.
 fn is_git_leftover(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.ends_with(".lock") || name.starts_with("tmp_") || name.starts_with(".tmp")
 }
 
-/// Of an agent only its files: what its programs keep for the moment is not worth keeping.
+/// Of an agent's folder only `files` is backed up; the rest is scratch data of programs.
 fn is_scratch(path: &str) -> bool {
     let mut parts = path.split('/');
     let second = parts.nth(1);
@@ -363,12 +357,12 @@ fn is_scratch(path: &str) -> bool {
 
 // ── Blobs ──
 
-/// The blobs that records and their history hold.
+/// Blobs that records and their history reference.
 fn held(ws: &SourceWorkspace) -> Result<BTreeSet<String>, BackupError> {
     let (mut all, mut after) = (BTreeSet::new(), None);
     loop {
         let found = match ws.store.read(|snap| refs::held(snap, after, LOOK)) {
-            // It has left meanwhile, and is left out.
+            // The workspace was closed meanwhile and is left out.
             Err(StoreError::Closed) => return Ok(all),
             found => found?,
         };
@@ -380,12 +374,12 @@ fn held(ws: &SourceWorkspace) -> Result<BTreeSet<String>, BackupError> {
     }
 }
 
-/// Names the blobs that are held and not in the backup.
+/// Reports referenced blobs that are not in the backup.
 fn note_lost(part: &Part, mut held: BTreeSet<String>, left_out: &mut Vec<String>) {
     for blob in &part.blobs {
         held.remove(&blob.id);
     }
-    // Those whose content is damaged are named already.
+    // Damaged blobs are already reported.
     held.retain(|id| !left_out.iter().any(|one| one.contains(id.as_str())));
     let more = held.len().saturating_sub(NAMED);
     let words = |id: String| {
@@ -407,7 +401,7 @@ fn blobs_part(
     let before = former.blobs.get(path);
     let mut blobs = Vec::new();
     for (id, file) in blob_files(folder)? {
-        // Its name says what is in it, so it need not be read again.
+        // The id is the content's hash, so a known blob need not be read again.
         let kept = before.and_then(|all| all.get(&id)).filter(|blob| {
             blob.chunks.iter().all(|ChunkRef(name, ..)| sink.known.contains_key(name))
         });
@@ -454,8 +448,8 @@ pub(super) fn blob_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Bac
     Ok(found)
 }
 
-/// A blob in pieces; none when it is not what its name says. One that was swept just now is empty
-/// of interest, and no record names it.
+/// A blob as chunks; `None` if its content does not match its id. A blob that was swept just now is irrelevant: no
+/// record references it.
 fn blob(id: &str, file: &Path, sink: &mut Sink<'_>) -> Result<Option<BlobRef>, BackupError> {
     let mut from = match fs::File::open(file) {
         Ok(from) => from,

@@ -1,4 +1,4 @@
-//! Content cut into pieces by what it holds, and put together again.
+//! Content-defined chunking, and reassembly of chunks.
 
 use std::io::{self, Read};
 
@@ -11,25 +11,25 @@ use super::progress::Meter;
 use super::repo::{Known, Repository, piece_path};
 use super::target::{Folder, Target};
 
-/// A piece has at least 64 KiB, about 256 KiB, at most 1 MiB: small enough that a changed row costs
+/// Sizes of chunks: 64 KiB to 1 MiB, about 256 KiB. A changed row costs little, and a gigabyte is a few thousand
+/// objects.
 /// little, large enough that a gigabyte is a few thousand objects.
 const LEAST: usize = 64 * 1024;
 const USUAL: usize = 256 * 1024;
 const MOST: usize = 1024 * 1024;
-/// How many pieces go to a network together.
+/// Chunks uploaded together.
 const TOGETHER: usize = 16;
-/// How much is gathered before it is cut.
+/// Bytes collected before chunks are cut.
 const GATHER: usize = 4 * MOST;
 
-/// Where new pieces go. Those of the stores lie beside the data until all stores are read, because a
-/// store's file grows as long as somebody reads it, and a target may take its time: then they are sent.
-/// Everything else goes straight to the target.
+/// Destination of new chunks. Chunks of stores are spooled locally until all stores are read, because a store's file
+/// grows while a snapshot is open and a target may be slow. All other chunks go to the target directly.
 pub(super) struct Sink<'r> {
     pub repo: &'r Repository,
     pub known: Known,
     pub meter: &'r Meter,
     pub spool: Option<Folder>,
-    /// Pieces that go to a network together.
+    /// Chunks waiting for a joint upload.
     pub pending: Vec<(String, Vec<u8>)>,
 }
 
@@ -59,7 +59,7 @@ impl Sink<'_> {
         Ok(ChunkRef(name, len, stored))
     }
 
-    /// Sends what waits to go together.
+    /// Uploads the waiting chunks.
     pub(super) fn flush(&mut self) -> Result<(), BackupError> {
         let meter = self.meter;
         let mut items = self.pending.drain(..).map(|item| {
@@ -69,7 +69,7 @@ impl Sink<'_> {
         self.repo.target.put_all(&mut items)
     }
 
-    /// Sends what lies beside the data.
+    /// Sends the spooled chunks.
     pub(super) fn send(&mut self) -> Result<(), BackupError> {
         let Some(spool) = self.spool.take() else { return Ok(()) };
         let all = spool.list("chunks/")?;
@@ -97,7 +97,7 @@ pub(super) struct Cut {
     pub sha256: [u8; 32],
 }
 
-/// Cuts what is pushed into it.
+/// Chunker of one content.
 pub(super) struct Cutter {
     seed: u64,
     buffer: Vec<u8>,
@@ -111,18 +111,17 @@ impl Cutter {
         Self { seed, buffer: Vec::new(), hash: Sha256::new(), bytes: 0, chunks: Vec::new() }
     }
 
-    /// The buffer that is cut when it is full; whoever adds to it calls `settle` then.
+    /// The input buffer; call [`Self::settle`] after adding to it.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
-    /// Cuts what has gathered.
+    /// Cuts chunks if enough bytes are collected.
     pub(super) fn settle(&mut self, sink: &mut Sink<'_>) -> Result<(), BackupError> {
         if self.buffer.len() < GATHER { Ok(()) } else { self.cut(MOST, sink) }
     }
 
-    /// Cuts until less than `left` bytes are left: the end of a piece is only sure when the longest
-    /// would fit.
+    /// Cuts until less than `left` bytes remain: a chunk's end is certain only if the longest chunk would fit.
     fn cut(&mut self, left: usize, sink: &mut Sink<'_>) -> Result<(), BackupError> {
         let mut start = 0;
         while left < self.buffer.len() - start || (left == 0 && start < self.buffer.len()) {
@@ -148,14 +147,14 @@ impl Cutter {
     }
 }
 
-/// Content from its pieces, every one checked.
+/// Reader of a content from its verified chunks.
 pub(super) struct Joined<'r> {
     repo: &'r Repository,
     meter: &'r Meter,
     rest: std::slice::Iter<'r, ChunkRef>,
     now: io::Cursor<Vec<u8>>,
     hash: Sha256,
-    /// What went wrong: a reader can only say that something did.
+    /// The actual error, which `io::Error` cannot carry.
     pub error: Option<BackupError>,
 }
 
@@ -165,7 +164,7 @@ impl<'r> Joined<'r> {
         Self { repo, meter, rest, now, hash: Sha256::new(), error: None }
     }
 
-    /// The hash of all that was read.
+    /// SHA-256 of all bytes read.
     pub(super) fn hash(self) -> [u8; 32] {
         self.hash.finalize().into()
     }

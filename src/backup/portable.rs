@@ -1,11 +1,10 @@
-//! One workspace as one portable file: a tar, packed with zstd, that other programs can read too.
-//! `docs/export.md` has the layout.
+//! Export of one workspace as a portable file: a tar archive compressed with zstd. `docs/export.md` has the layout.
 //!
-//! It leaves the house, so of the uploaded files only those are in it that a row in it holds: not what
-//! was removed and only the history remembers.
+//! Exports leave the machine, so they contain only blobs that an exported row references, not those that only history
+//! references.
 //!
-//! What is read back is believed in nothing: only names that the manifest lists, only plain files, only
-//! as long as they say, each with its hash.
+//! Imported files are untrusted: only names listed in the manifest, only regular files, only the declared lengths, each
+//! verified by its hash.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,82 +28,77 @@ use super::BackupError;
 use super::restore::safe;
 use super::walk::Tree;
 
-/// The format of a portable file.
 const FORMAT: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const BUNDLE: &str = "agents.bundle";
-/// The largest manifest, and the longest line of a table.
+/// Limits of the manifest and of a table's line, in bytes.
 const MAX_MANIFEST: u64 = 64 * 1024 * 1024;
 const MAX_LINE: u64 = 16 * 1024 * 1024;
-/// After so many bytes it is looked again what has come of it.
+/// Bytes between two checks of limits and free space.
 const STRETCH: u64 = 16 * 1024 * 1024;
-/// Up to here any ratio is fine: a table of equal rows packs to nothing.
+/// Up to this size, any compression ratio is accepted: equal rows compress to almost nothing.
 const FREE_RATIO: u64 = 256 * 1024 * 1024;
 const LEVEL: i32 = 3;
-/// How many files that are lost are named.
+/// Lost files that are named.
 const NAMED: usize = 100;
 
-/// A file in the portable file.
+/// A file in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
-    /// Its length.
     pub bytes: u64,
-    /// Its SHA-256.
+    /// SHA-256 in hex.
     pub sha256: String,
 }
 
-/// A table in the portable file.
+/// A table in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PortableTable {
     pub number: u16,
     pub name: String,
-    /// The version of its rows' layout.
+    /// Version of the rows' layout.
     pub version: u8,
-    /// How many rows.
+    /// Number of rows.
     pub rows: u64,
     pub file: String,
 }
 
-/// What a portable file holds: its first member.
+/// The manifest, which is the first file of the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Portable {
     pub format: u32,
     /// `hq-workspace`.
     pub kind: String,
-    /// The version of HQ that made it.
     pub app: String,
     pub exported_at: Timestamp,
-    /// The name of the workspace in addresses.
+    /// Slug of the workspace.
     pub slug: String,
-    /// Its id, which an import replaces.
+    /// Id of the workspace; an import replaces it.
     pub workspace: String,
-    /// The last entry of its feed then.
+    /// Sequence number of its last entry.
     pub seq: u64,
     pub tables: Vec<PortableTable>,
-    /// Every other member.
+    /// All files except the manifest.
     pub files: BTreeMap<String, Member>,
-    /// What is not in it, and why.
+    /// What is missing, and why.
     pub left_out: Vec<String>,
 }
 
 pub struct ExportSource<'s> {
     pub store: &'s Store,
-    /// The workspace's folder.
     pub folder: &'s Path,
     pub slug: &'s str,
-    /// Its id.
     pub workspace: String,
     pub now: Timestamp,
-    /// Writes the git bundle.
+    /// Writes the git bundle; returns the number of branches.
     pub bundle: &'s dyn Fn(&mut dyn Write) -> io::Result<usize>,
-    /// Bytes that may still be written beside; asked again and again.
+    /// Bytes that may still be written to the spool; called repeatedly.
     pub room: &'s dyn Fn() -> u64,
 }
 
-/// About how much an export of a workspace's folder writes: beside, and into the file.
+/// Estimated bytes that an export writes: to the spool, and to the file.
 #[must_use]
 pub fn needs(folder: &Path) -> (u64, u64) {
     let size = |name: &str| Tree::new(&folder.join(name), |_| false).size();
@@ -113,7 +107,7 @@ pub fn needs(folder: &Path) -> (u64, u64) {
     (store + history, history + size("blobs"))
 }
 
-/// Looks again and again whether there is room for more, and stops before the disk is full.
+/// Writer that checks free space regularly and fails before the disk is full.
 pub struct Watched<'r, W> {
     inner: W,
     room: &'r dyn Fn() -> u64,
@@ -121,7 +115,6 @@ pub struct Watched<'r, W> {
 }
 
 impl<'r, W: Write> Watched<'r, W> {
-    /// Watches what is written.
     pub fn new(inner: W, room: &'r dyn Fn() -> u64) -> Self {
         Self { inner, room, since: STRETCH }
     }
@@ -144,11 +137,10 @@ impl<W: Write> Write for Watched<'_, W> {
     }
 }
 
-/// Writes a workspace into one file. `spool` is an empty folder for what must be known before it is
-/// written. Blocking.
+/// Exports a workspace. `spool` is an empty folder for temporary files. Blocking.
 ///
 /// # Errors
-/// When the store or a disk fails.
+/// If the store or a disk fails.
 pub fn export(
     source: &ExportSource<'_>,
     spool: &Path,
@@ -161,7 +153,7 @@ pub fn export(
         for info in source.store.schema().tables() {
             tables.extend(spool_table(snap, info, (spool, source.room), &mut gathered)?);
         }
-        // Of this snapshot: the store has gone on meanwhile.
+        // From this snapshot: the store may have new entries meanwhile.
         let last = feed::newest(snap, source.store.schema(), None, 1)?;
         Ok::<_, BackupError>((last.first().map_or(0, |entry| entry.seq), tables))
     })?;
@@ -191,18 +183,17 @@ pub fn export(
     Ok(portable)
 }
 
-/// What of a workspace goes into its file.
+/// Contents of the archive.
 #[derive(Default)]
 struct Gathered {
     files: BTreeMap<String, Member>,
     left_out: Vec<String>,
-    /// The blobs that its rows hold.
+    /// Blobs that rows reference.
     blobs: BTreeSet<BlobId>,
 }
 
 impl Gathered {
-    /// Looks for the files of the blobs. Each is read: one that is damaged would make the whole file
-    /// one that nobody takes.
+    /// Finds the files of the blobs and hashes each: imports reject an archive with a damaged blob.
     fn find_blobs(&mut self, folder: &Path) -> Result<(), BackupError> {
         let (there, mut lost) = (super::make::blob_files(folder)?, Vec::new());
         for blob in std::mem::take(&mut self.blobs) {
@@ -231,7 +222,7 @@ fn member(path: &Path) -> Result<Member, BackupError> {
     read.and_then(|_| hashed.end()).map_err(BackupError::disk(path))
 }
 
-/// A file of the spool.
+/// Creates a file in the spool.
 fn spooled<'r>(
     path: &Path,
     room: &'r dyn Fn() -> u64,
@@ -240,7 +231,7 @@ fn spooled<'r>(
     Ok(BufWriter::new(Watched::new(file, room)))
 }
 
-/// Writes a table's rows as lines; nothing for what is not exported.
+/// Writes a table's rows as lines of JSON; `None` for tables that are not exported.
 fn spool_table(
     snap: &Snap<'_>,
     info: &TableInfo,
@@ -308,7 +299,7 @@ fn write_tar(
             None => folder.join(name),
         };
         let file = File::open(&path)?;
-        // A blob that is cut short just now must not shift all that follows.
+        // A file that was truncated meanwhile must not shift the rest of the archive.
         if file.metadata()?.len() != member.bytes {
             return Err(io::Error::other(format!("{} has changed meanwhile", path.display())));
         }
@@ -317,7 +308,7 @@ fn write_tar(
     tar.into_inner()?.finish()?.flush()
 }
 
-/// Hashes and counts what is written.
+/// Hashes and counts written bytes.
 struct Hashed<W> {
     inner: W,
     hash: Sha256,
@@ -351,17 +342,17 @@ fn refused(why: impl std::fmt::Display) -> BackupError {
     BackupError::Restore(format!("this is no exported workspace, or it is damaged: {why}"))
 }
 
-/// What an unpacked file may take at most: a small one may unpack to more than any disk.
+/// Limits of unpacking, against decompression bombs.
 pub struct Bounds<'b> {
     pub files: usize,
-    /// How many times larger than the packed file, beyond the first 256 MB.
+    /// Largest ratio of unpacked to packed bytes, beyond the first 256 MB.
     pub ratio: u64,
-    /// Bytes that may still be written on the disk; asked again and again.
+    /// Bytes that may still be written to disk; called repeatedly.
     pub room: &'b dyn Fn() -> u64,
 }
 
 impl Bounds<'_> {
-    /// What a manifest says of itself, before any of it is unpacked.
+    /// Checks the sizes that the manifest declares, before unpacking.
     fn declared(&self, portable: &Portable) -> Result<(), BackupError> {
         let count = portable.files.len();
         if self.files < count {
@@ -382,7 +373,7 @@ impl Bounds<'_> {
         Ok(())
     }
 
-    /// What was unpacked so far.
+    /// Checks the bytes unpacked so far.
     fn spent(&self, unpacked: u64, packed: u64) -> Result<(), BackupError> {
         if FREE_RATIO < unpacked && self.ratio < unpacked / packed.max(1) {
             return Err(refused(format!(
@@ -397,7 +388,7 @@ impl Bounds<'_> {
     }
 }
 
-/// Counts what is read.
+/// Counts read bytes.
 struct Counted<'r> {
     inner: &'r mut dyn Read,
     bytes: Rc<Cell<u64>>,
@@ -411,11 +402,11 @@ impl Read for Counted<'_> {
     }
 }
 
-/// Unpacks a portable file into an empty folder, checking every name, length and hash, and at each
-/// stretch what it has grown to. Blocking.
+/// Unpacks a portable file into an empty folder. Verifies names, lengths and hashes, and checks the limits regularly.
+/// Blocking.
 ///
 /// # Errors
-/// With the first thing that is not as it should be; whatever was unpacked is of no use then.
+/// At the first violation; the unpacked files must then be discarded.
 pub fn unpack(
     from: &mut dyn Read,
     folder: &Path,
@@ -425,7 +416,7 @@ pub fn unpack(
     let counted = Counted { inner: from, bytes: Rc::clone(&read) };
     let packed = zstd::stream::Decoder::new(counted).map_err(refused)?;
     let mut tar = tar::Archive::new(packed);
-    // Raw: extensions of names would be read into memory whatever their length, and none is needed.
+    // Raw: extended names, which are not needed, would be read into memory without a limit.
     let mut entries = tar.entries().map_err(refused)?.raw(true);
     let first = entries.next().ok_or_else(|| refused("it is empty"))?.map_err(refused)?;
     let is_manifest = first.path_bytes().as_ref() == MANIFEST.as_bytes();
@@ -468,7 +459,7 @@ pub fn unpack(
         }
         seen += 1;
     }
-    // Names are written once, since each file is made anew.
+    // Duplicates are impossible, since each file is created exclusively.
     if seen != portable.files.len() {
         return Err(refused(format!("{} files are missing", portable.files.len() - seen)));
     }
@@ -498,10 +489,10 @@ fn check(portable: &Portable) -> Result<(), BackupError> {
     if all_there { Ok(()) } else { Err(refused("a table is missing")) }
 }
 
-/// Gives each row of a table that was unpacked.
+/// Visits each row of an unpacked table.
 ///
 /// # Errors
-/// When a line is no row, with its number; or what `take` answers.
+/// If a line is malformed (with its number), or `take` fails.
 pub fn rows(
     folder: &Path,
     table: &PortableTable,
@@ -535,7 +526,7 @@ pub fn rows(
     }
 }
 
-/// The git bundle that was unpacked.
+/// Path of the unpacked git bundle.
 #[must_use]
 pub fn bundle(folder: &Path) -> PathBuf {
     folder.join(BUNDLE)

@@ -1,4 +1,4 @@
-//! How far a backup, a check or a restore has come, for whoever looks.
+//! Progress of backups, checks and restores.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -10,24 +10,16 @@ use kernel::Timestamp;
 
 use super::BackupError;
 
-/// What is being done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Looking at what is there.
     #[default]
     Looking,
-    /// Reading the stores.
     Stores,
-    /// Reading blobs, agents' files and their history.
     Files,
-    /// Sending what was gathered.
     Sending,
-    /// Removing what is not needed any more.
     Pruning,
-    /// Checking every hash.
     Verifying,
-    /// Writing files.
     Restoring,
 }
 
@@ -42,7 +34,7 @@ impl Phase {
         Self::Restoring,
     ];
 
-    /// For people.
+    /// Label for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -57,22 +49,20 @@ impl Phase {
     }
 }
 
-/// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// What is being done.
     pub phase: Phase,
-    /// Bytes done of this phase and those before.
+    /// Bytes done in this phase and those before.
     pub done: u64,
-    /// Bytes expected in all; 0 when not known.
+    /// Expected bytes; 0 if unknown.
     pub total: u64,
-    /// Bytes that were written at the target.
+    /// Bytes written to the target.
     pub new_bytes: u64,
     /// 0 to 100.
     pub percent: u8,
 }
 
-/// Counts while something is at work. Shared with whoever shows it.
+/// Shared counters of running work.
 #[derive(Debug, Default)]
 pub struct Meter {
     phase: AtomicU8,
@@ -96,7 +86,7 @@ impl Meter {
     /// Counts bytes.
     ///
     /// # Errors
-    /// `Stopped` when it was told to stop.
+    /// `Stopped` after a request to stop.
     pub(super) fn add(&self, bytes: u64) -> Result<(), BackupError> {
         self.done.fetch_add(bytes, Ordering::Relaxed);
         if self.stop.load(Ordering::Relaxed) { Err(BackupError::Stopped) } else { Ok(()) }
@@ -106,18 +96,17 @@ impl Meter {
         self.new_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes that were written at the target.
+    /// Bytes written to the target.
     #[must_use]
     pub fn new_bytes(&self) -> u64 {
         self.new_bytes.load(Ordering::Relaxed)
     }
 
-    /// Ends the work at its next step.
+    /// Requests the work to end at its next step.
     fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// How far it has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
         let phase = usize::from(self.phase.load(Ordering::Relaxed));
@@ -134,7 +123,7 @@ impl Meter {
     }
 }
 
-/// What is at work in this program; one at a time.
+/// The running work of this process; at most one.
 #[derive(Clone, Default)]
 pub struct Desk(Arc<Top>);
 
@@ -144,20 +133,18 @@ struct Top {
     closed: AtomicBool,
 }
 
-/// Something at work.
+/// Running work.
 #[derive(Clone)]
 pub struct Busy {
-    /// What, for people: "a backup".
+    /// Label for people: "a backup".
     pub what: &'static str,
     pub since: Timestamp,
-    /// How far it is.
     pub meter: Arc<Meter>,
 }
 
-/// Holds the desk; free again when dropped.
+/// Permit for work, released on drop.
 pub struct Held {
     desk: Desk,
-    /// Counts.
     pub meter: Arc<Meter>,
 }
 
@@ -168,10 +155,10 @@ impl Drop for Held {
 }
 
 impl Desk {
-    /// Takes the desk.
+    /// Starts work.
     ///
     /// # Errors
-    /// `Busy` when somebody has it.
+    /// `Busy` while other work is running; `Stopped` after [`Self::close`].
     pub fn take(&self, what: &'static str, since: Timestamp) -> Result<Held, BackupError> {
         let mut now = self.0.now.lock();
         if self.0.closed.load(Ordering::Acquire) {
@@ -189,7 +176,7 @@ impl Desk {
         Ok(Held { desk: self.clone(), meter })
     }
 
-    /// Ends what is at work at its next step, and lets nothing begin.
+    /// Requests running work to end at its next step, and rejects new work.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
         if let Some(busy) = &*self.0.now.lock() {
@@ -197,7 +184,6 @@ impl Desk {
         }
     }
 
-    /// What is at work.
     #[must_use]
     pub fn busy(&self) -> Option<Busy> {
         self.0.now.lock().clone()

@@ -1,4 +1,4 @@
-//! Which backups are kept, and removing what no kept one names.
+//! Retention of backups, and removal of unreferenced chunks.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -12,30 +12,29 @@ use super::manifest::Manifest;
 use super::progress::{Meter, Phase};
 use super::repo::{Owner, Repository, Work, is_whole, manifest_path, piece_path};
 
-/// What retention knows of a backup.
+/// A backup as retention sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Its name.
     pub id: String,
-    /// When it was taken, by the clock of then.
+    /// Time by the clock of that moment.
     pub at: Timestamp,
-    /// The order of making.
+    /// Order of creation.
     pub serial: u64,
-    /// Whether nothing is known to be wrong with it, and every workspace is in it.
+    /// Complete and not known to be damaged.
     pub good: bool,
 }
 
-/// A year and a day, week or month in it.
+/// A year, and a day, week or month in it.
 type Period = (i16, i16);
 
-/// How many backups are kept.
+/// Number of backups to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
-    /// Of so many days the last good one each, or the last where none is good.
+    /// Days for which the last good backup is kept, or the last one if none is good.
     pub daily: u16,
-    /// Of so many weeks the last one each.
+    /// Weeks, likewise.
     pub weekly: u16,
-    /// Of so many months the last one each.
+    /// Months, likewise.
     pub monthly: u16,
 }
 
@@ -46,12 +45,12 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Which of these backups are kept. Always: the one made last, the last one with which nothing is
-    /// wrong, and all of the day before. Days, weeks (from Monday) and months are those of the zone.
+    /// Ids of the backups to keep. Always kept: the latest, the latest good one, and all within 24 hours before the
+    /// latest. Days, weeks (from Monday) and months are those of the zone.
     ///
-    /// Clocks jump, so "last" goes by the order of making. What is dated after the one made last was
-    /// made by a clock that ran ahead, or this one has fallen back: nobody can say which, so it stays
-    /// and takes no place of others.
+    /// "Latest" refers to the order of creation, since clocks may jump. A backup dated after the latest one was made by
+    /// a clock that ran ahead, or the clock has been set back. This cannot be decided, so it is kept and takes no place
+    /// of others.
     #[must_use]
     pub fn keep(self, backups: &[Taken], zone: &TimeZone) -> BTreeSet<String> {
         let mut newest: Vec<_> = backups.iter().collect();
@@ -60,7 +59,7 @@ impl Retention {
         let mut kept: BTreeSet<String> =
             newest.first().into_iter().map(|one| one.id.clone()).collect();
         kept.extend(newest.iter().find(|one| one.good).map(|one| one.id.clone()));
-        // Whoever makes a second one within a day has a reason.
+        // A second backup within a day was made for a reason.
         let is_fresh = |at: Timestamp| last < at || last.duration_since(at).as_hours() < 24;
         kept.extend(newest.iter().filter(|one| is_fresh(one.at)).map(|one| one.id.clone()));
         newest.retain(|one| one.at <= last);
@@ -101,26 +100,24 @@ impl Retention {
     }
 }
 
-/// What was removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
-    /// The backups that are gone.
     pub backups: Vec<String>,
-    /// Pieces that are gone.
+    /// Number of deleted chunks.
     pub pieces: u64,
-    /// Their bytes at the target.
+    /// Stored bytes of deleted chunks.
     pub bytes: u64,
-    /// Backups whose manifest cannot be read, each with the reason: while there is one no piece goes.
+    /// Backups with unreadable manifests, each with the reason. While there are any, no chunk is deleted.
     #[serde(default)]
     pub unreadable: Vec<String>,
 }
 
-/// Removes backups of these master keys that are not kept, then the pieces that none of the others names.
-/// Nothing younger than `since`, nothing of another master key, and nothing at all while another HQ
-/// makes a backup here. Blocking.
+/// Deletes backups of these master keys that are not to be kept, then the chunks that no remaining backup references.
+/// Never deletes anything younger than `since` or of another master key, and nothing while another HQ makes a backup at
+/// this target. Blocking.
 ///
 /// # Errors
-/// When the target cannot be asked, or another HQ is at work there.
+/// If the target fails, or another HQ is at work there.
 pub fn prune(
     repo: &Repository,
     (owner, own): (&Owner, &[String]),
@@ -151,10 +148,10 @@ pub fn prune(
         pruned.backups.push(id);
     }
     if !damaged.is_empty() {
-        // What a damaged manifest names is not known, and may still be wanted.
+        // The chunks of a damaged manifest are unknown and may still be needed.
         for (id, error) in damaged {
             tracing::warn!(%error, "nothing is tidied up at {}", repo.place());
-            // Else it has gone just now.
+            // Other errors mean that the backup was deleted just now.
             if let BackupError::Damaged { why, .. } = error {
                 pruned.unreadable.push(format!("{id} ({why})"));
             }
@@ -178,11 +175,11 @@ pub fn prune(
     Ok(pruned)
 }
 
-/// Puts a backup aside whose manifest cannot be read, so that tidying up goes on without it. Its pieces stay:
-/// those that no other backup names go when it is tidied up the next time. Blocking.
+/// Moves a backup with an unreadable manifest aside, so that pruning can continue. Its unreferenced chunks are deleted
+/// with the next pruning. Blocking.
 ///
 /// # Errors
-/// When there is none, it can be read, or another HQ is at work there.
+/// If the backup does not exist or is readable, or another HQ is at work there.
 pub fn forget(
     repo: &Repository,
     owner: &Owner,
@@ -191,7 +188,7 @@ pub fn forget(
 ) -> Result<(), BackupError> {
     let _begun = repo.begin(Work::Prune, owner, now)?;
     let (place, wanted) = (repo.place().to_owned(), id.to_owned());
-    // The name comes from outside: only one that was listed is joined to a path.
+    // The id is external input: only listed ids are used in a path.
     if !repo.ids()?.contains(&wanted) {
         return Err(BackupError::NoBackup { place, wanted });
     }
@@ -224,15 +221,15 @@ mod tests {
             (0..20u64).map(|n| taken(n, today - day * (20 - i32::try_from(n).unwrap()))).collect();
         let usual = ids(&all);
         assert!(!usual.contains(&"002".to_owned()), "{usual:?}");
-        // The clock fell back by years: what is made then is kept, and so is all that was there.
+        // The clock jumps back by years: new and existing backups are kept.
         all.push(taken(20, "2001-01-01T00:00:00Z".parse().unwrap()));
         assert_eq!(ids(&all).len(), 21);
-        // It is right again: the usual ones, and the strange one goes by its date.
+        // The clock is right again: the usual backups are kept; the odd one is treated by its date.
         all.push(taken(21, today));
         let kept = ids(&all);
         assert!(kept.contains(&"021".to_owned()) && kept.contains(&"019".to_owned()), "{kept:?}");
         assert!(!kept.contains(&"002".to_owned()), "{kept:?}");
-        // It runs ahead for ten days, then it is right: the ten take no day of the others.
+        // The clock runs ahead for ten days and is then right: those backups take no places of others.
         let ahead = jiff::SignedDuration::from_hours(24 * 365 * 4);
         all.extend((22..32u64).map(|n| taken(n, today + ahead + day * i32::try_from(n).unwrap())));
         all.push(taken(32, today + day));
@@ -254,7 +251,7 @@ mod tests {
             all.push(Taken { good: false, ..taken(serial + 1, later) });
         }
         let kept = ids(&all);
-        // Of the second but last day both go by the rules; the whole one stays.
+        // Both are of the last day but one; the complete one is kept.
         assert!(kept.contains(&"012".to_owned()), "{kept:?}");
         assert!(!kept.contains(&"013".to_owned()), "{kept:?}");
         assert!(kept.contains(&"017".to_owned()), "the last one stays in any case: {kept:?}");

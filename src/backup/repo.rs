@@ -1,4 +1,4 @@
-//! A repository of backups at a target: its head, its manifests, its pieces.
+//! Backup repository at a target: head, manifests, chunks, markers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,21 +15,20 @@ use super::manifest::{ChunkRef, Manifest, Part, checked, with_sum};
 use super::target::Target;
 use super::{BackupError, FORMAT};
 
-/// In front of each piece: a mark and whether it is sealed.
+/// Magic bytes of a chunk: plain or sealed.
 const PLAIN: &[u8; 4] = b"HQC0";
 const SEALED: &[u8; 4] = b"HQC1";
 const SUM: usize = 32;
-/// Where manifests lie at the target.
 pub const MANIFESTS: &str = "manifests/";
-/// No piece is longer at the target.
+/// Largest stored chunk, in bytes.
 const MAX_PIECE: u64 = 4 * 1024 * 1024;
 pub(super) const MAX_MANIFEST: u64 = 1024 * 1024 * 1024;
-/// A marker of somebody who did not come back is heeded no longer, in hours.
+/// Markers older than this are ignored, in hours.
 const MARKER_HOURS: i64 = 24;
-/// zstd's own default.
+/// Default level of zstd.
 const LEVEL: i32 = 3;
 
-/// The first line of a manifest: what may be known without a passphrase.
+/// First line of a manifest: readable without a passphrase.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Label {
     format: u32,
@@ -37,7 +36,7 @@ pub(super) struct Label {
     pub(super) sealed: bool,
 }
 
-/// Says that somebody is at work.
+/// Marker of running work.
 #[derive(Serialize, Deserialize)]
 struct Marker {
     owner: String,
@@ -45,12 +44,12 @@ struct Marker {
     since: Timestamp,
 }
 
-/// What somebody is about to do at a target.
+/// Work that needs a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Add pieces.
+    /// Adds chunks.
     Backup,
-    /// Remove pieces.
+    /// Removes chunks.
     Prune,
 }
 
@@ -63,25 +62,24 @@ impl Work {
     }
 }
 
-/// Who works at a target: the same after a crash, so that it can clear what it left.
+/// Identifies an HQ at a target across restarts, so that it can clear its own stale markers.
 #[derive(Clone, Debug)]
 pub struct Owner(pub String);
 
-/// An opened repository.
 pub struct Repository {
     pub(super) target: Arc<dyn Target>,
     id: String,
     key: Option<DataKey>,
 }
 
-/// Backups, each with whether all its pieces are there, and those that cannot be read.
+/// Backups, each with whether all its chunks exist, and unreadable backups.
 pub type States = (Vec<(Manifest, bool)>, Vec<Unreadable>);
 
 impl Repository {
     /// Opens the repository at a target.
     ///
     /// # Errors
-    /// When there is none, the passphrase is missing or wrong, or it is not of this program.
+    /// If there is none, its format is unknown, or the passphrase is missing or wrong.
     pub fn open(target: Arc<dyn Target>, passphrase: Option<&Secret>) -> Result<Self, BackupError> {
         let place = target.place().to_owned();
         let Some(head) = head::read(&*target)? else {
@@ -99,10 +97,10 @@ impl Repository {
         Ok(Self { target, id: head.id, key })
     }
 
-    /// Opens it, or begins one in an empty place.
+    /// Opens the repository, or creates one at an empty target.
     ///
     /// # Errors
-    /// As `open`, or when something else is there.
+    /// As [`Self::open`], or if the target contains other files.
     pub fn open_or_begin(
         target: Arc<dyn Target>,
         passphrase: Option<&Secret>,
@@ -110,7 +108,7 @@ impl Repository {
     ) -> Result<Self, BackupError> {
         match Self::open(Arc::clone(&target), passphrase) {
             Err(BackupError::NoRepository { place }) => {
-                // What a cut-off beginning left is no reason to refuse.
+                // Remains of an interrupted creation are removed.
                 target.tidy()?;
                 if !target.is_empty()? {
                     return Err(BackupError::OtherFiles { place });
@@ -134,24 +132,23 @@ impl Repository {
         }
     }
 
-    /// Which of its two heads are not as they were, in sentences. One that has no second one yet is
-    /// from a program that made none.
+    /// Damaged copies of the head, as sentences. A missing spare is no damage: older programs wrote none.
     ///
     /// # Errors
-    /// When the target cannot be asked.
+    /// If the target cannot be read.
     pub fn bad_heads(&self) -> Result<Vec<String>, BackupError> {
         head::bad(&*self.target)
     }
 
-    /// The id of the repository at a target, without opening it; none where there is none.
+    /// Id of the repository at a target, without opening it; `None` if there is no repository.
     ///
     /// # Errors
-    /// When the target cannot be asked, or what stands there is no head.
+    /// If the target cannot be read, or its head is malformed.
     pub fn id_at(target: &dyn Target) -> Result<Option<String>, BackupError> {
         Ok(head::read(target)?.map(|head| head.id))
     }
 
-    /// Its id, made at its beginning.
+    /// Assigned when the repository was created.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -162,7 +159,6 @@ impl Repository {
         self.target.place()
     }
 
-    /// Whether what is in it is sealed.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.key.is_some()
@@ -172,7 +168,7 @@ impl Repository {
         self.key.as_ref().map_or(0, DataKey::seed)
     }
 
-    // ── Pieces ──
+    // ── Chunks ──
 
     pub(super) fn name(&self, content: &[u8]) -> String {
         hex::encode(match &self.key {
@@ -181,7 +177,7 @@ impl Repository {
         })
     }
 
-    /// A piece as it lies at the target: mark, content packed (and sealed), sum of all before.
+    /// A chunk in stored form: magic, compressed (and sealed) content, SHA-256 of all before.
     pub(super) fn pack(&self, name: &str, content: &[u8]) -> Result<Vec<u8>, BackupError> {
         let packed = zstd::bulk::compress(content, LEVEL)
             .map_err(|source| BackupError::Disk { path: "packing".to_owned(), source })?;
@@ -197,7 +193,7 @@ impl Repository {
         Ok(out)
     }
 
-    /// The content of a piece, every hash checked.
+    /// Content of a chunk, with all hashes verified.
     pub(super) fn piece(&self, piece: &ChunkRef) -> Result<Vec<u8>, BackupError> {
         let ChunkRef(name, len, _) = piece;
         let path = piece_path(name);
@@ -235,7 +231,7 @@ impl Repository {
         Ok(content)
     }
 
-    /// The pieces that are there, with their sizes.
+    /// All chunks with size and modification time.
     pub(super) fn pieces(&self) -> Result<HashMap<String, (u64, Timestamp)>, BackupError> {
         let all = self.target.list("chunks/")?;
         Ok(all
@@ -249,10 +245,10 @@ impl Repository {
 
     // ── Manifests ──
 
-    /// The names of all backups, oldest first.
+    /// Ids of all backups, oldest first.
     ///
     /// # Errors
-    /// When the target cannot be asked.
+    /// If the target cannot be read.
     pub fn ids(&self) -> Result<Vec<String>, BackupError> {
         let all = self.target.list(MANIFESTS)?;
         Ok(all
@@ -261,16 +257,16 @@ impl Repository {
             .collect())
     }
 
-    /// The backup that was made last, whatever clocks have said meanwhile; of this master key, where one is
-    /// given: others may keep theirs at the same place.
+    /// The latest backup by serial number, regardless of clocks; only of master key `of`, if given, since several HQs
+    /// may share the target.
     ///
     /// # Errors
-    /// When there is none, or one that may be newer is damaged.
+    /// If there is none, or a damaged one may be newer.
     pub fn newest(&self, of: Option<&str>) -> Result<Manifest, BackupError> {
         self.newest_of(of, &|_| true)
     }
 
-    /// The last one that lacks no workspace; where all lack some, the last of all.
+    /// The latest backup with all workspaces; if none is complete, the latest one.
     pub fn newest_complete(&self, of: Option<&str>) -> Result<Manifest, BackupError> {
         match self.newest_of(of, &Manifest::is_complete) {
             Err(BackupError::NoBackup { .. }) => self.newest(of),
@@ -278,7 +274,7 @@ impl Repository {
         }
     }
 
-    /// The last one that is wanted.
+    /// The latest backup for which `wanted` is true.
     pub fn newest_of(
         &self,
         of: Option<&str>,
@@ -292,7 +288,7 @@ impl Repository {
             }
             Ok(())
         })?;
-        // Nobody takes an older one without knowing.
+        // A damaged newer backup is an error: an older one must not be used unknowingly.
         let newer = damaged
             .into_iter()
             .rfind(|(id, _)| newest.as_ref().is_none_or(|newest| newest.id.as_str() < id.as_str()));
@@ -303,10 +299,10 @@ impl Repository {
         }
     }
 
-    /// The name of the one backup that begins so.
+    /// Id of the backup with this prefix.
     ///
     /// # Errors
-    /// When none does, or several.
+    /// If no backup or several match.
     pub fn find(&self, start: &str) -> Result<String, BackupError> {
         let mut fitting: Vec<_> =
             self.ids()?.into_iter().filter(|id| id.starts_with(start)).collect();
@@ -323,10 +319,10 @@ impl Repository {
         BackupError::NoBackup { place: self.place().to_owned(), wanted: wanted.to_owned() }
     }
 
-    /// What a backup holds.
+    /// Reads the manifest of a backup.
     ///
     /// # Errors
-    /// When it is not there or damaged.
+    /// If it is missing or damaged.
     pub fn manifest(&self, id: &str) -> Result<Manifest, BackupError> {
         let name = manifest_path(id);
         let place = || self.place().to_owned();
@@ -361,7 +357,7 @@ impl Repository {
         Ok(manifest)
     }
 
-    /// Makes a backup exist.
+    /// Writes the manifest, which makes the backup exist.
     pub(super) fn put_manifest(&self, manifest: &Manifest) -> Result<(), BackupError> {
         let label = Label { format: FORMAT, id: manifest.id.clone(), sealed: self.is_encrypted() };
         let body = json(manifest)?;
@@ -377,8 +373,8 @@ impl Repository {
         self.target.put(&manifest_path(&manifest.id), text)
     }
 
-    /// Gives each manifest that can be read, oldest first; answers what is wrong with the others. One
-    /// at a time: all of them together name every piece many times.
+    /// Visits all readable manifests, oldest first; returns the unreadable ones. One at a time, since together they may
+    /// not fit into memory.
     pub(super) fn each_manifest(
         &self,
         visit: &mut dyn FnMut(Manifest) -> Result<(), BackupError>,
@@ -396,11 +392,10 @@ impl Repository {
         Ok(bad)
     }
 
-    /// What all backups hold that can be read, oldest first and without their pieces, and what is wrong
-    /// with the others.
+    /// All readable backups, oldest first and without chunk lists, and the unreadable ones.
     ///
     /// # Errors
-    /// When the target cannot be asked.
+    /// If the target cannot be read.
     pub fn outlines(&self) -> Result<(Vec<Manifest>, Vec<Unreadable>), BackupError> {
         let mut good = Vec::new();
         let bad = self.each_manifest(&mut |manifest| {
@@ -410,18 +405,18 @@ impl Repository {
         Ok((good, bad))
     }
 
-    /// The same, each with whether all its pieces are there: what a check finds damaged it puts aside.
+    /// Like [`Self::outlines`], with whether all chunks exist. Checks move damaged chunks aside.
     ///
     /// # Errors
-    /// When the target cannot be asked.
+    /// If the target cannot be read.
     pub fn states(&self) -> Result<States, BackupError> {
         self.states_of(&|_| true)
     }
 
-    /// The same, where only these parts are looked at.
+    /// Like [`Self::states`], examining only the parts for which `meant` is true.
     ///
     /// # Errors
-    /// When the target cannot be asked.
+    /// If the target cannot be read.
     pub fn states_of(&self, meant: &dyn Fn(&Part) -> bool) -> Result<States, BackupError> {
         let there = self.pieces()?;
         let mut good = Vec::new();
@@ -436,7 +431,7 @@ impl Repository {
 
     // ── Markers ──
 
-    /// Says that work begins, and looks whether somebody else does what does not go beside it.
+    /// Sets a marker and checks for conflicting work of another HQ.
     pub(super) fn begin(
         &self,
         work: Work,
@@ -446,14 +441,14 @@ impl Repository {
         let name = format!("running/{}-{}", random_hex(), work.word());
         let marker = Marker { owner: owner.0.clone(), what: work.word().to_owned(), since: now };
         self.target.put(&name, json(&marker)?.into_bytes())?;
-        // Whoever puts its marker first and looks then is seen by one of the two at least.
+        // Marker first, check second: of two concurrent HQs, at least one sees the other.
         let mut begun = Begun { repo: self, name, alone: true };
         for object in self.target.list("running/")? {
             if object.name == begun.name {
                 continue;
             }
             let Some(bytes) = self.target.get(&object.name, 64 * 1024)? else { continue };
-            let other: Option<Marker> = serde_json::from_slice(&bytes).ok(); // ok: torn, so nobody's
+            let other: Option<Marker> = serde_json::from_slice(&bytes).ok(); // ok: a torn marker belongs to nobody
             match other {
                 Some(other) if alive(&other, owner, now) => {
                     if work == Work::Prune || other.what == Work::Prune.word() {
@@ -472,10 +467,10 @@ impl Repository {
     }
 }
 
-/// A backup whose manifest cannot be read, and why.
+/// A backup with an unreadable manifest, and the error.
 pub type Unreadable = (String, BackupError);
 
-/// Whether all pieces that a backup names are there, as long as they should be.
+/// Whether all chunks of a backup exist with the right size.
 pub(super) fn is_whole(manifest: &Manifest, there: &HashMap<String, (u64, Timestamp)>) -> bool {
     are_there(manifest.parts.iter(), there)
 }
@@ -488,7 +483,7 @@ fn are_there<'p>(
     pieces.all(|ChunkRef(name, _, stored)| there.get(name).is_some_and(|(size, _)| size == stored))
 }
 
-/// The first line of a manifest and what follows, if its sum fits.
+/// Splits a manifest into its first line and the rest, if its checksum is valid.
 pub(super) fn labelled(bytes: &[u8]) -> Result<(Label, &str), &'static str> {
     let text = checked(bytes).ok_or("its sum does not fit")?;
     let (label, body) = text.split_once('\n').ok_or("it is cut short")?;
@@ -497,12 +492,12 @@ pub(super) fn labelled(bytes: &[u8]) -> Result<(Label, &str), &'static str> {
 }
 
 fn alive(marker: &Marker, own: &Owner, now: Timestamp) -> bool {
-    // Also one from the future: a clock that ran ahead must not lock a place for years.
+    // Markers from the future expire, too: a wrong clock must not lock a target for years.
     let hours = now.duration_since(marker.since).as_hours().abs();
     marker.owner != own.0 && hours < MARKER_HOURS
 }
 
-/// A marker; removed when dropped.
+/// A marker, removed on drop.
 pub(super) struct Begun<'r> {
     repo: &'r Repository,
     name: String,
@@ -510,7 +505,7 @@ pub(super) struct Begun<'r> {
 }
 
 impl Begun<'_> {
-    /// Whether nobody else was at work when this began.
+    /// Whether no other HQ was at work when this one started.
     pub(super) fn is_alone(&self) -> bool {
         self.alone
     }
@@ -524,7 +519,7 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// Pieces at a target and their sizes there.
+/// Chunks at the target with their sizes.
 pub(super) type Known = BTreeMap<String, u64>;
 
 pub(super) fn manifest_path(id: &str) -> String {

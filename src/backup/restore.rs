@@ -1,4 +1,4 @@
-//! Writing a backup out again: into an empty folder, never over what is there.
+//! Writes a backup to an empty folder. Never overwrites data.
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -16,20 +16,20 @@ use super::progress::{Meter, Phase};
 use super::repo::Repository;
 use super::stream::Token;
 
-/// Left free beyond what is written, and beyond what the writer of a store there needs.
+/// Bytes that must stay free in addition to the restored data and the reserve of a store.
 const MARGIN: u64 = 64 * 1024 * 1024;
 
-/// A path that stays below the folder it is joined to.
+/// The path, if it stays below the folder that it is joined to.
 pub(super) fn safe(path: &str) -> Option<&Path> {
     let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     let fine = !path.contains('\0') && path.split('/').all(is_plain);
     fine.then(|| Path::new(path))
 }
 
-/// Whether there is room in a folder for a backup that is written out.
+/// Checks free space for the restore of a backup.
 ///
 /// # Errors
-/// When there is not.
+/// If there is too little.
 pub fn room(
     folder: &Path,
     manifest: &Manifest,
@@ -39,7 +39,7 @@ pub fn room(
     room_for(folder, bytes)
 }
 
-/// Whether so many bytes of a backup have room in a folder.
+/// Checks that `bytes` of a backup fit into a folder.
 pub(super) fn room_for(folder: &Path, bytes: u64) -> Result<(), BackupError> {
     // A redb file is larger than its rows.
     let need = bytes + bytes / 2 + reserve(bytes) + MARGIN;
@@ -54,11 +54,11 @@ pub(super) fn room_for(folder: &Path, bytes: u64) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Writes a backup, or one workspace of it, into an empty folder. `schema` says which tables the store
-/// at a path has. Blocking.
+/// Restores a backup, or one workspace of it, to an empty folder. `schema` returns the schema of the store at a path.
+/// Blocking.
 ///
 /// # Errors
-/// When something is damaged, or the disk fails.
+/// If data is damaged, or the disk fails.
 pub fn write_out(
     repo: &Repository,
     (manifest, workspace): (&Manifest, Option<&str>),
@@ -80,7 +80,7 @@ pub fn write_out(
     settle(folder)
 }
 
-/// Makes all that was written on the file system of a folder durable.
+/// Makes all writes to the folder's file system durable.
 pub fn settle(folder: &Path) -> Result<(), BackupError> {
     let opened = File::open(folder).map_err(BackupError::disk(folder))?;
     rustix::fs::syncfs(&opened).map_err(|error| BackupError::disk(folder)(error.into()))
@@ -147,13 +147,13 @@ pub(super) fn write_files(
         Ok(())
     })?;
     if at.extension().is_some_and(|extension| extension == "git") {
-        // A repository has these, be they empty or not.
+        // Git requires these folders, even if they are empty.
         ["objects", "refs/heads"].iter().try_for_each(|name| make_folder(&at.join(name)))?;
     }
     Ok(())
 }
 
-/// Leaves a hole, and goes on behind it.
+/// Writes a hole of `len` bytes.
 fn skip(file: &mut File, len: u64) -> io::Result<()> {
     let to = file.stream_position()?.checked_add(len).ok_or(io::ErrorKind::FileTooLarge)?;
     file.set_len(to)?;

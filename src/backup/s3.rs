@@ -1,5 +1,4 @@
-//! A bucket at any server that speaks S3. Addresses are signed by `rusty-s3` (SigV4); what is sent
-//! goes through our own client and its guard.
+//! S3 targets. `rusty-s3` signs URLs (SigV4); requests go through HQ's own HTTP client and its policy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,43 +21,39 @@ use super::BackupError;
 use super::address::{Address, S3Address, Style};
 use super::target::{Folder, Object, Target};
 
-/// How long a signed address works.
+/// Validity of a signed URL.
 const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
-/// How many pieces are on the way at once.
+/// Concurrent uploads.
 const AT_ONCE: usize = 8;
-/// An answer that is no object: a list of a thousand names, an error.
+/// Limit of responses other than objects: lists of a thousand names, errors.
 const MAX_ANSWER: u64 = 8 * 1024 * 1024;
-/// A piece of a megabyte over a slow line.
+/// Suits a chunk of a megabyte on a slow line.
 const PATIENCE: Timeouts = Timeouts {
     headers: Duration::from_secs(120),
     idle: Duration::from_secs(60),
     total: Some(Duration::from_secs(600)),
 };
 
-/// What opens a bucket.
 #[derive(Clone)]
 pub struct S3Keys {
-    /// The name of the key.
     pub id: String,
-    /// The key.
     pub secret: Secret,
 }
 
-/// What a target needs of the program.
+/// Services that targets use.
 #[derive(Clone)]
 pub struct Means {
-    /// Makes the requests.
     pub http: HttpClient,
-    /// Says when they are signed.
+    /// Clock for signatures.
     pub clock: Arc<dyn Clock>,
-    /// Where requests may go: anywhere the owner of the machine says, or the public internet.
+    /// Permitted destinations: any that the machine's owner configured, or the public internet only.
     pub policy: Policy,
 }
 
-/// Opens a place for backups. Call from an async runtime; use it from threads that may block.
+/// Opens a target. Call in an async runtime; use it from threads that may block.
 ///
 /// # Errors
-/// When the address or the key cannot be.
+/// If address or keys are unusable.
 pub fn open_target(
     address: &Address,
     keys: Option<S3Keys>,
@@ -79,7 +74,6 @@ struct S3 {
     handle: Handle,
 }
 
-/// What came back.
 struct Answer {
     status: u16,
     body: Vec<u8>,
@@ -112,7 +106,7 @@ impl S3 {
         action.sign_with_time(SIGNED_FOR, &self.means.clock.now()).to_string()
     }
 
-    /// Asks until there is an answer that will not be another one the next time.
+    /// Sends a request, with retries after transient failures.
     async fn ask(
         &self,
         method: Method,
@@ -190,7 +184,7 @@ impl S3 {
             })?;
             for one in page.contents {
                 let Some(name) = one.key.strip_prefix(&self.prefix) else { continue };
-                // Without a date nothing is old enough to be removed.
+                // Without a date, an object counts as too new to be deleted.
                 let modified = one.last_modified.and_then(|at| at.parse().ok());
                 found.push(Object {
                     name: name.to_owned(),
@@ -203,7 +197,7 @@ impl S3 {
                 break;
             }
             if next == token {
-                // Nothing may be made of half a list: what is not in it would be removed.
+                // An incomplete list must not be used: objects missing from it would count as unreferenced.
                 let why = "its list does not come to an end, the same page comes again and again; \
                            does it know version 2 of lists?";
                 return Err(BackupError::Target { place: self.place.clone(), why: why.to_owned() });

@@ -1,15 +1,14 @@
-//! How rows and files stand in a row of bytes, which is then cut into pieces.
+//! Byte streams of stores and file trees, which are then cut into chunks.
 //!
-//! A store: `T` and a table number, then `R`, two lengths, key and value for each row; `E` at the end.
-//! Files: `F`, a mode byte and a path with its length, then `D` with a length and bytes, or `H` with the
-//! length of a hole (8 bytes), as often as needed, `Z` at the end of the file; `E` at the end. Numbers
-//! are big-endian.
+//! Store: `T` and a table number, then `R`, two lengths, key and value for each row; `E` at the end. Files: `F`, a mode
+//! byte, and a path with its length; then any number of `D` with a length and bytes, or `H` with the length of a hole
+//! (8 bytes); `Z` at the end of each file; `E` at the end. Numbers are big-endian.
 
 use std::io::{self, Read};
 
-/// The longest key, value, path or stretch of a file: more is no stream of ours.
+/// Longest key, value, path or data section, in bytes; longer ones are malformed.
 const LONGEST: u32 = 64 * 1024 * 1024;
-/// How much of a file stands in one stretch.
+/// Bytes per data section of a file.
 pub(super) const STRETCH: usize = 1024 * 1024;
 
 pub(super) fn table(number: u16, out: &mut Vec<u8>) {
@@ -38,7 +37,7 @@ pub(super) fn stretch(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// A stretch of a file that was never written.
+/// A section that was never written.
 pub(super) fn hole(len: u64, out: &mut Vec<u8>) {
     out.push(b'H');
     out.extend_from_slice(&len.to_be_bytes());
@@ -51,7 +50,6 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-/// What a stream holds, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Table(u16),
@@ -63,7 +61,7 @@ pub(super) enum Token {
     End,
 }
 
-/// The next thing in a stream.
+/// Reads the next token.
 pub(super) fn next(from: &mut dyn Read) -> io::Result<Token> {
     Ok(match array::<1>(from)?[0] {
         b'T' => Token::Table(u16::from_be_bytes(array(from)?)),

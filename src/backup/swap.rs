@@ -1,8 +1,8 @@
-//! Putting what was restored in the place of what is there, by renaming alone.
+//! Replaces existing data with restored data by renames only.
 //!
-//! A file says what is to be moved before the first move; whoever takes the data folder next carries
-//! out what is left of it. So a cut in the middle leaves the old or the new, never a mixture, and the
-//! old lies beside under a name that says so.
+//! A journal file lists the moves before the first one; the next process that locks the data folder completes them.
+//! After an interruption, the data is therefore old or new, never mixed. Old data is kept in a folder with a telling
+//! name.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -20,19 +20,19 @@ use super::restore::{safe, settle};
 const INTENT: &str = "restore.json";
 const STAGED: &str = "restoring-";
 
-/// What is to be moved.
+/// The journal of a swap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swap {
-    /// The folder within the data folder in which the restored things lie.
+    /// Folder with the restored data, within the data folder.
     pub staged: String,
-    /// The folder within the data folder to which the old things go.
+    /// Folder for the old data, within the data folder.
     pub kept: String,
-    /// What is moved: `system.redb`, `workspaces`, `workspaces/acme`.
+    /// Paths to move: `system.redb`, `workspaces`, `workspaces/acme`.
     pub names: Vec<String>,
 }
 
 impl Swap {
-    /// A swap at a moment; its folders are named after it.
+    /// A swap whose folders are named after `now`.
     #[must_use]
     pub fn at(now: Timestamp, names: Vec<String>) -> Self {
         let stamp = now.strftime("%Y%m%dT%H%M%SZ");
@@ -40,7 +40,7 @@ impl Swap {
         Self { staged, kept, names }
     }
 
-    /// The same, aside of what former restores have set aside: two may be within a second, or a clock may
+    /// Like [`Self::at`], with folder names that are not in use: two restores may be within a second, or the clock may
     /// have been set back.
     #[must_use]
     pub fn beside(data: &Path, now: Timestamp, names: &[String]) -> Self {
@@ -54,25 +54,25 @@ impl Swap {
         }
     }
 
-    /// The folder in which the restored things are put.
+    /// Creates the folder for the restored data.
     ///
     /// # Errors
-    /// When it is there already or cannot be made.
+    /// If it cannot be created.
     pub fn stage(&self, data: &Path) -> Result<PathBuf, BackupError> {
         let folder = data.join(&self.staged);
         if folder.exists() {
-            // What a restore that was cut off has left was never in its place.
+            // Remains of an interrupted restore were never in place.
             fs::remove_dir_all(&folder).map_err(BackupError::disk(&folder))?;
         }
         fs::create_dir_all(&folder).map_err(BackupError::disk(&folder))?;
         Ok(folder)
     }
 
-    /// Moves everything. All that is to be put in place is durable before anything says so. Whoever calls
-    /// holds the lock of the data folder.
+    /// Moves everything. The restored data is made durable before the journal is written. The caller holds the lock of
+    /// the data folder.
     ///
     /// # Errors
-    /// When the disk fails; the next start goes on.
+    /// If the disk fails; the next start continues.
     pub fn carry_out(&self, data: &Path, faults: &dyn Faults) -> Result<(), BackupError> {
         let staged = data.join(&self.staged);
         faults.step(Step::Settle(&staged)).map_err(BackupError::disk(&staged))?;
@@ -141,8 +141,7 @@ fn rename(data: &Path, (from, to): (&Path, &Path), faults: &dyn Faults) -> Resul
         .map_err(BackupError::disk(to))
 }
 
-/// Makes a folder that is missing, and those above it, so that their names outlast the power before
-/// anything is moved into them.
+/// Creates a folder and its missing parents durably, before anything is moved into it.
 fn make(folder: &Path, faults: &dyn Faults) -> io::Result<()> {
     let Some(above) = folder.parent().filter(|_| !folder.exists()) else { return Ok(()) };
     make(above, faults)?;
@@ -155,11 +154,11 @@ fn sync(folder: &Path, faults: &dyn Faults) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Removes what restores that were cut off have left beside: it was never in its place. Not while a swap
-/// is still to be finished. Whoever calls holds the lock.
+/// Removes remains of interrupted restores, which were never in place; does nothing while a swap is unfinished. The
+/// caller holds the lock of the data folder.
 ///
 /// # Errors
-/// When the folder cannot be read or something cannot be removed.
+/// If the folder cannot be read or something cannot be removed.
 pub fn clear(data: &Path) -> Result<(), BackupError> {
     if data.join(INTENT).exists() {
         return Ok(());
@@ -178,7 +177,7 @@ pub fn clear(data: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Whether a folder has the name that a restore gives to what it has not put in place yet.
+/// Whether the name is that of a folder with restored data that is not in place.
 #[must_use]
 pub fn is_staged(name: &str) -> bool {
     let stamp = name.strip_prefix(STAGED).and_then(|rest| rest.strip_suffix('Z'));
@@ -187,10 +186,10 @@ pub fn is_staged(name: &str) -> bool {
     })
 }
 
-/// Carries out what a restore that was cut off has left to do. Whoever calls holds the lock.
+/// Completes an interrupted swap. The caller holds the lock of the data folder.
 ///
 /// # Errors
-/// When the disk fails, or somebody moved things by hand.
+/// If the disk fails, or files were moved by hand.
 pub fn finish(data: &Path, faults: &dyn Faults) -> Result<(), BackupError> {
     let intent = data.join(INTENT);
     let text = match fs::read_to_string(&intent) {

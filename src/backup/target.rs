@@ -1,4 +1,4 @@
-//! Where backups lie: names to bytes. A folder here; S3 in `s3.rs`.
+//! Targets of backups: named objects in a folder (here) or in S3 (`s3.rs`).
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -10,34 +10,34 @@ use store::disk::{free_space, reserve};
 
 use super::BackupError;
 
-/// Something that lies at a target.
+/// An object at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// Its name, with slashes.
+    /// May contain slashes.
     pub name: String,
-    /// Its size in bytes.
+    /// In bytes.
     pub size: u64,
-    /// When it was written, as the target says.
+    /// Modification time by the target's clock.
     pub modified: Timestamp,
 }
 
 /// A place for backups. Blocking: call from `spawn_blocking`.
 pub trait Target: Send + Sync {
-    /// The place, for people; without keys.
+    /// Name of the place for people, without credentials.
     fn place(&self) -> &str;
-    /// What lies below a prefix that ends with a slash, in the order of names.
+    /// Objects below a prefix that ends with a slash, sorted by name.
     fn list(&self, prefix: &str) -> Result<Vec<Object>, BackupError>;
-    /// The bytes of a name; none when there is nothing.
+    /// Content of an object; `None` if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be asked, or there are more bytes than `limit`.
+    /// If the target fails, or the object is larger than `limit`.
     fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, BackupError>;
-    /// Puts bytes under a name, all or nothing, over what was there.
+    /// Writes an object atomically; overwrites an existing one.
     ///
     /// # Errors
-    /// When it is full, gone, or read-only.
+    /// If the target is full, unreachable or read-only.
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError>;
-    /// Puts many at once; the order does not count.
+    /// Writes several objects, in any order.
     fn put_all(
         &self,
         items: &mut dyn Iterator<Item = Result<(String, Vec<u8>), BackupError>>,
@@ -48,14 +48,14 @@ pub trait Target: Send + Sync {
         }
         Ok(())
     }
-    /// Takes a file of this machine over under a name; it may be gone afterwards.
+    /// Writes a local file as an object; may move the file.
     ///
     /// # Errors
-    /// As `put`, or when the file cannot be read.
+    /// As `put`, or if the file cannot be read.
     fn adopt(&self, name: &str, file: &Path) -> Result<(), BackupError> {
         self.put(name, fs::read(file).map_err(BackupError::disk(file))?)
     }
-    /// Puts what is damaged aside, so that it is not taken for what its name says.
+    /// Moves a damaged object to `damaged/`, so that it no longer counts as existing.
     ///
     /// # Errors
     /// As `get` and `put`.
@@ -65,44 +65,44 @@ pub trait Target: Send + Sync {
         }
         self.delete(name)
     }
-    /// Removes a name; nothing there is fine.
+    /// Deletes an object; it need not exist.
     fn delete(&self, name: &str) -> Result<(), BackupError>;
-    /// Makes what was put durable.
+    /// Makes all written objects durable.
     fn settle(&self) -> Result<(), BackupError> {
         Ok(())
     }
-    /// Free bytes, where that can be told.
+    /// Free bytes, if known.
     fn free(&self) -> Option<u64> {
         None
     }
-    /// Refuses when so many bytes are not free, where that can be told.
+    /// Checks that `need` bytes are free, if the free space is known.
     ///
     /// # Errors
-    /// When they are not.
+    /// If there is too little space.
     fn has_room(&self, need: u64) -> Result<(), BackupError> {
         match self.free() {
             Some(free) if free < need => Err(BackupError::full(self.place(), free, need)),
             _ => Ok(()),
         }
     }
-    /// Whether putting waits for a network: then nothing is put while a store is read.
+    /// Whether writes go over a network: then nothing is sent while a store is read.
     fn is_slow(&self) -> bool {
         false
     }
-    /// Whether there is nothing but what a repository may hold.
+    /// Whether the target contains nothing but remains of a repository.
     fn is_empty(&self) -> Result<bool, BackupError> {
         Ok(self.list("")?.is_empty())
     }
-    /// Removes what a broken write has left.
+    /// Removes remains of interrupted writes.
     fn tidy(&self) -> Result<(), BackupError> {
         Ok(())
     }
 }
 
 const TMP: &str = "tmp";
-/// Where damaged pieces go.
+/// Folder of damaged objects.
 const ASIDE: &str = "damaged";
-/// The longest thing that is read to be put aside.
+/// Largest object that is read in order to move it aside.
 const MAX_ASIDE: u64 = 64 * 1024 * 1024;
 
 fn aside(name: &str) -> String {
@@ -115,14 +115,14 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder at a path; it need not be there yet.
+    /// The folder need not exist.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         let place = root.display().to_string();
         Self { root, place }
     }
 
-    /// Where a name lies.
+    /// Path of an object.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
@@ -177,7 +177,7 @@ impl Folder {
                 Ok(meta) => {
                     found.push(Object { name, size: meta.len(), modified: modified(&meta) })
                 }
-                // Removed just now.
+                // Deleted meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(self.failed(&path, &error)),
             }
@@ -220,8 +220,8 @@ impl Target for Folder {
     }
 
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), BackupError> {
-        // Others write meanwhile, and how much a backup grows is a guess: a store on the same disk keeps what
-        // it needs to go on.
+        // Other programs write, too, and the size of a backup is an estimate: a store on the same disk keeps its
+        // reserve.
         if name.starts_with("chunks/") {
             self.has_room(reserve(0) + bytes.len() as u64)?;
         }
@@ -231,11 +231,11 @@ impl Target for Folder {
         }
         let written = File::create(&tmp).and_then(|mut file| {
             file.write_all(&bytes)?;
-            // What names others must not be there before them, and not be torn itself.
+            // Manifests and heads must not be torn, and chunks must be durable before them.
             if name.starts_with("chunks/") { Ok(()) } else { file.sync_all() }
         });
         if let Err(error) = written {
-            // ok: the first error counts, and the next backup clears the folder.
+            // ok: the first error counts; the next backup clears the folder.
             let _ = fs::remove_file(&tmp);
             return Err(self.failed(&tmp, &error));
         }
@@ -277,7 +277,7 @@ impl Target for Folder {
     }
 
     fn settle(&self) -> Result<(), BackupError> {
-        // One call for thousands of small files, in place of one for each.
+        // One call instead of an fsync for each of thousands of files.
         let folder = File::open(&self.root).map_err(self.at(&self.root))?;
         rustix::fs::syncfs(&folder).map_err(|error| self.failed(&self.root, &error.into()))
     }
@@ -287,7 +287,7 @@ impl Target for Folder {
         while !folder.exists() {
             folder = folder.parent()?;
         }
-        free_space(folder).ok() // ok: then it shows when it is full
+        free_space(folder).ok() // ok: a full disk shows when writing
     }
 
     fn tidy(&self) -> Result<(), BackupError> {

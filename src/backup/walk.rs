@@ -1,5 +1,5 @@
-//! A tree of files as a row of bytes. Agents and their programs own what lies there: whatever they have
-//! locked, hollowed out or taken away meanwhile, all the rest is taken, and what is not is told.
+//! A file tree as a byte stream. The files belong to agents and their programs: what cannot be read or changes
+//! meanwhile is skipped and reported.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -14,16 +14,15 @@ use super::manifest::{Part, PartKind};
 use super::pieces::{Cutter, Sink};
 use super::stream;
 
-/// How deep folders are followed, and how long a path in a tree may be: what lies deeper could not be
-/// put back below another folder.
+/// Limits of nesting and path length: deeper paths could not be restored below another folder.
 const DEEPEST: usize = 128;
 const LONGEST_PATH: usize = 2_048;
-/// The longest file, holes and all: longer ones cannot be put back on every file system.
+/// Longest file, including holes: longer ones cannot be restored on every file system.
 const LONGEST_FILE: u64 = 1 << 40;
-/// How many things that were left out are named for each tree; the others are counted.
+/// Omissions named per tree; the others are counted.
 const NAMED: usize = 100;
 
-/// A folder to be read, and what in it is passed by.
+/// A folder to read, with a filter.
 pub(super) struct Tree {
     root: PathBuf,
     skip: fn(&str) -> bool,
@@ -35,13 +34,12 @@ impl Tree {
         Self { root: root.to_owned(), skip, first: &[] }
     }
 
-    /// What is read before everything else.
+    /// Paths that are read before all others.
     pub(super) fn first(self, first: &'static [&'static str]) -> Self {
         Self { first, ..self }
     }
 
-    /// How much there is to be read. What cannot be looked at cannot be read either, and a hole takes
-    /// nothing.
+    /// Bytes to read, without holes and unreadable files.
     pub(super) fn size(&self) -> u64 {
         let (mut sum, mut folders) = (0, vec![String::new()]);
         while let Some(at) = folders.pop() {
@@ -52,7 +50,7 @@ impl Tree {
                 if (self.skip)(&path) {
                     continue;
                 }
-                // A link is not followed.
+                // Links are not followed.
                 match entry.metadata() {
                     Ok(meta) if meta.is_dir() => folders.push(path),
                     Ok(meta) => sum += meta.len().min(taken(&meta)),
@@ -68,7 +66,7 @@ fn below(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") }
 }
 
-/// Bytes that a file takes on the disk.
+/// Bytes that a file occupies on disk.
 fn taken(meta: &fs::Metadata) -> u64 {
     meta.blocks().saturating_mul(512)
 }
@@ -77,14 +75,14 @@ struct Walk<'w, 'r> {
     cutter: Cutter,
     sink: &'w mut Sink<'r>,
     left_out: &'w mut Vec<String>,
-    /// How many things were left out.
+    /// Number of omissions.
     left: usize,
     files: u64,
     part: &'w str,
     skip: fn(&str) -> bool,
 }
 
-/// Reads a tree.
+/// Reads a tree into a part.
 pub(super) fn files_part(
     path: &str,
     tree: &Tree,
@@ -127,7 +125,7 @@ impl Walk<'_, '_> {
     fn folder(&mut self, folder: &Opened, at: &str, first: &[&str]) -> Result<(), BackupError> {
         let mut names = match folder.names() {
             Ok(names) => names,
-            // The tree itself is nobody's to lock.
+            // The root folder itself must be readable.
             Err(error) if at.is_empty() => {
                 return Err(BackupError::disk(Path::new(self.part))(error));
             }
@@ -157,7 +155,7 @@ impl Walk<'_, '_> {
                 Ok(None) => {}
                 Ok(Some(Kind::Folder)) => match folder.enter(&name) {
                     Ok(inner) => self.folder(&inner, &path, &[])?,
-                    // Locked, exchanged, or removed while we look.
+                    // Unreadable, replaced or removed meanwhile.
                     Err(error) => self.leave(&path, error),
                 },
                 Ok(Some(Kind::File { executable, .. })) => {
@@ -217,19 +215,18 @@ impl Walk<'_, '_> {
     }
 }
 
-/// What comes next in a file.
+/// A section of a file.
 enum Span {
     Data(Vec<u8>),
     Hole(u64),
 }
 
-/// A file from its beginning to what was its end when it was opened: whoever writes to it all the time
-/// does not hold the backup.
+/// A file's sections up to its length at opening: a growing file does not block the backup.
 struct Spans {
     file: File,
     at: u64,
     len: u64,
-    /// Whether it takes less on the disk than it is long.
+    /// The file has holes.
     is_sparse: bool,
 }
 
@@ -259,20 +256,20 @@ impl Spans {
         Ok((!bytes.is_empty()).then_some(Span::Data(bytes)))
     }
 
-    /// Where the next data begin.
+    /// Start of the next data.
     fn data(&self) -> io::Result<u64> {
         match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(self.at)) {
             Ok(at) => Ok(at.min(self.len)),
-            // Nothing more but a hole, as long as the file is by now.
+            // Only a hole remains, up to the present end of the file.
             Err(rustix::io::Errno::NXIO) => {
                 Ok(self.file.metadata()?.len().clamp(self.at, self.len))
             }
-            // A file system that knows of no holes.
+            // The file system does not support holes.
             Err(_) => Ok(self.at),
         }
     }
 
-    /// Where the next hole begins; behind these data.
+    /// Start of the next hole after these data.
     fn hole(&self) -> u64 {
         match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Hole(self.at)) {
             Ok(at) if self.at < at => at,

@@ -1,4 +1,4 @@
-//! Lines that try to be read as something else than what they run.
+//! Lines that try to be read differently from what they run.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn words(argv: &[&str]) -> Vec<String> {
     argv.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// The commands below all wrappers of a line of one command.
+/// The commands below all wrappers of a one-command line.
 fn below(argv: &[&str]) -> Vec<Vec<String>> {
     match unwrap(&words(argv)) {
         Unwrapped::Commands(commands) => commands.into_iter().map(|command| command.argv).collect(),

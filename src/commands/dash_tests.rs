@@ -1,4 +1,4 @@
-//! Lines of literal words against the shell that will run them.
+//! Compares reduced lines with what shells really run.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A program that prints each of its words with a NUL behind it, and first a mark.
+/// A program that prints a mark and then each argument followed by NUL.
 const PRINTER: &[&str] = &["/usr/bin/printf", r"%s\0", "MARK"];
 
-/// What a shell makes of a line whose every command is the printer.
+/// Output of a shell for a line of printer commands.
 fn run(shell: &str, line: &str, folder: &Path) -> Vec<String> {
     let out = Command::new(shell)
         .args(["-c", line])
@@ -23,7 +23,7 @@ fn run(shell: &str, line: &str, folder: &Path) -> Vec<String> {
     text.split_terminator('\0').map(str::to_owned).collect()
 }
 
-/// What a plan says that the shell prints, when every command ends well.
+/// Expected output of a plan in which all commands succeed.
 fn written(segments: &[Segment]) -> Vec<String> {
     let mut printed = Vec::new();
     let mut skips = false;
@@ -45,7 +45,7 @@ fn is_printer(segment: &Segment) -> bool {
     segment.argv.len() >= PRINTER.len() && segment.argv[..PRINTER.len()] == *PRINTER
 }
 
-/// A part of a word, quoted in one of the ways there are, and literal in all of them.
+/// A part of a word, quoted in one of the possible ways.
 fn piece() -> impl Strategy<Value = String> {
     let any = "[ -~\u{c0}-\u{2af}äéÁ漢🦀\t\n]{0,6}";
     let bare = "[a-zA-Z0-9_./:,@%^+=\\]\u{c1}\u{e9}\u{6f22}-]{1,6}";
@@ -123,7 +123,7 @@ fn line() -> impl Strategy<Value = String> {
     })
 }
 
-/// Whether a line tells its shell to print nothing, which [`told`] does not follow.
+/// Whether a line suppresses output, which [`written`] does not model.
 fn is_silent(line: &str) -> bool {
     line.contains(" >/dev/null;")
 }
@@ -149,7 +149,7 @@ proptest! {
         }
     }
 
-    /// Anything at all: what reduces is what runs, and nothing else is made or read.
+    /// Arbitrary characters: a reduced line is what runs, and nothing else is written or read.
     #[test]
     fn what_reduces_of_a_soup_of_signs_is_what_dash_runs(
         soup in r##"[ab12 \t\n'"\\;&|<>(){}$`*?\[\]~!#=^%/.\-]{0,14}"##
@@ -165,7 +165,7 @@ proptest! {
         }
     }
 
-    /// Whatever is given, reading ends and breaks nothing.
+    /// Any input is read without a panic.
     #[test]
     fn any_text_is_read(line in any::<String>()) {
         let reduced = reduce(&line);

@@ -1,11 +1,10 @@
-//! What a command line will run, read without running it.
+//! Analysis of command lines without running them.
 //!
-//! [`reduce`] takes a line apart into programs with literal words, exactly as the shell would; whatever
-//! the shell would work out first is opaque, with the reason. [`look`] takes away what only wraps a
-//! program and asks the machine what its names mean, [`Seen::matches`] compares that with a [`Pattern`]
-//! that a person has kept, [`scopes`] offers the patterns worth keeping, and [`risk`] tells what is at
-//! stake. Reading fails closed: a character without a known meaning is a reason to ask. Nothing here does
-//! I/O of its own, and all work is bounded by the length of the line.
+//! [`reduce`] splits a line into commands of literal words, exactly as the shell would; anything that the shell would
+//! expand makes the line opaque. [`look`] removes wrappers and resolves names on the machine. [`Seen::matches`]
+//! compares a command with the [`Pattern`] of a rule, [`scopes`] offers patterns for rules, and [`risk`] assesses the
+//! risk. The analysis fails closed: unknown characters lead to a question. No I/O; work is bounded by the length of the
+//! line.
 
 mod inside;
 mod lookup;
@@ -24,19 +23,19 @@ pub use risk::{Level, Risk, risk};
 pub use unwrap::{Command, Unwrapped, unwrap};
 pub use why::Why;
 
-/// Whether a program runs what a file says, or code among its words: interpreters, builders, `xargs` and their like.
+/// Whether a program runs code from files or arguments: interpreters, build tools, `xargs` and similar programs.
 #[must_use]
 pub fn runs_code(program: &str) -> bool {
     programs::is_interpreter(program) || programs::is_runner(program) || programs::builds(program)
 }
 
-/// The longest line that is read, in bytes.
+/// In bytes.
 pub const MAX_LINE: usize = 16 << 10;
-/// The most commands in one line.
+/// Limit of commands per line.
 pub const MAX_SEGMENTS: usize = 64;
-/// How deep shells may stand in shells.
+/// Limit of nested shells.
 pub const MAX_DEPTH: usize = 3;
-/// In how many folders one command of a line may possibly run.
+/// Limit of possible folders per command.
 pub const MAX_FOLDERS: usize = 4;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the names in a line mean on this machine.
+//! Resolution of the names in a line on this machine.
 
 use std::collections::HashMap;
 
@@ -9,65 +9,65 @@ use super::reduce::{Reduced, joined};
 use super::unwrap::{self, Command, Unwrapped};
 use super::{MAX_SEGMENTS, Pattern, Why, inside, pattern, programs};
 
-/// Where programs of the system are.
+/// System program folders.
 const SYSTEM: &[&str] = &["/bin/", "/usr/bin/", "/usr/local/bin/"];
 
-/// What is asked of the machine on which a line would run.
+/// Queries about the machine on which a line would run.
 pub trait Machine {
-    /// The program that a bare name finds on the path, as an absolute path.
+    /// Absolute path of the program that a bare name finds in `PATH`.
     fn resolve(&self, name: &str) -> Option<String>;
-    /// An absolute path, which may have `..` in it, with all links followed; parts that do not exist stay
-    /// as they are. Nothing if it cannot be told.
+    /// An absolute path, possibly with `..`, with all links resolved; missing parts stay as they are. `None` if it
+    /// cannot be determined.
     fn real(&self, path: &str) -> Option<String>;
-    /// The SHA-256 of a file, in hexadecimal digits.
+    /// SHA-256 of a file, in hex.
     fn hash(&self, path: &str) -> Option<String>;
 }
 
 /// Where a line would run.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// The folder that rules are bound to: absolute, without links.
+    /// Folder that rules are bound to: absolute, without links.
     pub folder: &'a str,
-    /// The folder in which the line starts: absolute, without links.
+    /// Start folder of the line: absolute, without links.
     pub start: &'a str,
     pub machine: &'a dyn Machine,
 }
 
-/// One command of a line in one of the folders in which it may run, compared with rules many times. Records keep it, so
-/// that a released layout is frozen.
+/// A command in one of its possible folders, prepared for matching with many rules. Stored in records, so a released
+/// layout is frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// The program's name and its words.
+    /// Program name and arguments.
     pub argv: Vec<String>,
-    /// Files of code that it runs, with what they hold now.
+    /// Code files that it runs, with their hashes.
     pub files: Vec<Bound>,
-    /// Whether a rule may be kept for it; otherwise none lets it through.
+    /// Rules may permit it; otherwise none does.
     pub keeps: bool,
     pub(crate) hash: String,
-    /// What may be left open of it.
+    /// Arguments that a rule may leave open.
     pub(crate) open: Option<Open>,
 }
 
-/// A file of code, bound to what it holds.
+/// A code file with the hash of its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
-    /// The path, with all links followed.
+    /// With all links resolved.
     pub path: String,
-    /// The SHA-256 of its bytes, in hexadecimal digits.
+    /// SHA-256 in hex.
     pub hash: String,
 }
 
-/// A command whose words may differ as long as what it does stays the same.
+/// A command whose arguments may vary while its action stays the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Open {
     pub program: String,
-    /// How many words after the program say what it does.
+    /// Number of words after the program that determine the action.
     pub act: usize,
-    /// The names of its options, sorted.
+    /// Names of its options, sorted.
     pub options: Vec<String>,
 }
 
-/// The commands that a line will run, as this machine would run them.
+/// Resolves the commands of a line on this machine.
 pub fn look(line: &Reduced, place: &Place<'_>) -> Result<Vec<Seen>, Why> {
     let segments = match line {
         Reduced::Plan(segments) => segments,
@@ -95,10 +95,10 @@ pub fn look(line: &Reduced, place: &Place<'_>) -> Result<Vec<Seen>, Why> {
     Ok(seen)
 }
 
-/// What was asked of the machine for one line, whose commands share programs and folders.
+/// Cached queries for one line, whose commands share programs and folders.
 struct LineFacts<'a> {
     place: &'a Place<'a>,
-    /// Names of programs as they are written, each with whether its bare name finds it.
+    /// Program names as written, and whether the bare name finds the same program.
     programs: HashMap<String, bool>,
     folders: Vec<Folder>,
 }
@@ -106,9 +106,9 @@ struct LineFacts<'a> {
 /// A folder in which commands run.
 struct Folder {
     path: String,
-    /// The same with all links followed.
+    /// With all links resolved.
     real: Option<String>,
-    /// Whether it lies in the place's folder.
+    /// Whether it is within the place's folder.
     is_inside: bool,
 }
 
@@ -117,7 +117,7 @@ impl<'a> LineFacts<'a> {
         Self { place, programs: HashMap::new(), folders: Vec::new() }
     }
 
-    /// The bare name of a program that the path finds, outside of the folder in which an agent writes.
+    /// The bare name of a program that `PATH` finds outside the agent's folder.
     fn program<'p>(&mut self, written: &'p str) -> Option<&'p str> {
         let name = written.rsplit('/').next().unwrap_or(written);
         let known = match self.programs.get(written) {
@@ -146,15 +146,15 @@ impl<'a> LineFacts<'a> {
     }
 }
 
-/// The commands of a line that no rule lets through; the line passes if there are none.
+/// The commands that no rule permits; if empty, the line is permitted.
 #[must_use]
 pub fn misses<'a>(seen: &'a [Seen], rules: &[Pattern]) -> Vec<&'a Seen> {
     seen.iter().filter(|seen| !rules.iter().any(|rule| seen.matches(rule))).collect()
 }
 
 impl Seen {
-    /// The same to each rule, with fewer words: those stay that a rule looks at one by one, and all others are in its
-    /// fingerprint alone.
+    /// An equivalent for matching with fewer words: only those that rules examine individually; all others are part of
+    /// the fingerprint.
     #[must_use]
     pub fn reduced(&self) -> Self {
         let words = self.open.as_ref().map_or(1, |open| 1 + open.act);
@@ -167,7 +167,7 @@ impl Seen {
         }
     }
 
-    /// A fixed value for the golden tests of records that keep it.
+    /// A fixed value for golden tests of records.
     #[must_use]
     pub fn sample() -> Self {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -180,15 +180,15 @@ impl Seen {
         }
     }
 
-    /// All that stands in it as words: of the command, of its options, and the paths of files.
+    /// All texts in it: words, option names and file paths.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let options = self.open.iter().flat_map(|open| &open.options);
         let words = self.argv.iter().chain(options).map(String::as_str);
         words.chain(self.files.iter().map(|file| file.path.as_str()))
     }
 
-    /// Whether it does what its words say and no more: its program is a known one of the system that reads no files for
-    /// what it does. All others may load files that the line does not name.
+    /// Whether its effect follows from its words alone: a known system program that reads no files of instructions.
+    /// Other programs may load files that the line does not name.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         let Some((program, words)) = self.argv.split_first() else { return false };
@@ -200,7 +200,7 @@ impl Seen {
             && !words.iter().any(|word| word.starts_with("--") && programs::carries(word))
     }
 
-    /// A command whose program is this one, if the path finds it, in a folder.
+    /// Resolves a command in a folder; `program` is set if `PATH` finds it.
     fn of(command: &Command, program: Option<&str>, folder: &Folder, place: &Place<'_>) -> Self {
         let (argv, at) = (&command.argv, folder.path.as_str());
         let by_path =
@@ -227,7 +227,7 @@ impl Bound {
     }
 }
 
-/// Whether the path finds by its bare name what is written, outside of the folder in which an agent writes.
+/// Whether `PATH` finds the written program by its bare name, outside the agent's folder.
 fn finds(name: &str, written: &str, place: &Place<'_>) -> bool {
     match place.machine.resolve(name) {
         Some(path) => (written == name || written == path) && !inside::holds(place, &path),
@@ -235,9 +235,9 @@ fn finds(name: &str, written: &str, place: &Place<'_>) -> bool {
     }
 }
 
-/// What makes a command the same one again: its words, the folder it runs in, and what its wrappers open.
+/// Fingerprint of a command: its words, its folder, and the files that its wrappers open.
 fn fingerprint(command: &Command, at: &str, folder: &str) -> String {
-    // Each workspace's folder has another path on another machine.
+    // Relative, since the workspace's path differs between machines.
     let at = match inside::within(folder, at) {
         true => at[folder.trim_end_matches('/').len()..].trim_start_matches('/'),
         false => at,

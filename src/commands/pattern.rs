@@ -1,4 +1,4 @@
-//! What a rule holds of a command, and which patterns are worth keeping.
+//! Patterns of rules, and which of them to offer for a line.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,39 +6,39 @@ use super::lookup::{Bound, Open, Seen};
 use super::programs::{self, Tool};
 use super::unwrap::Command;
 
-/// The commands that a rule lets through. A released layout only grows at the end.
+/// The commands that a rule permits. Stored: a released layout only grows at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pattern {
     /// This command with exactly these words, in this folder.
     Argv {
-        /// What the command comes to, in hexadecimal digits.
+        /// Fingerprint in hex.
         hash: String,
-        /// The words, as they are shown.
+        /// For display.
         words: Vec<String>,
-        /// Files of code that it runs, with what they held.
+        /// Code files that it runs, with their hashes.
         files: Vec<Bound>,
     },
-    /// What a program of the path does by its first words, with no other options than these, and with
-    /// nothing outside of the folder among its words.
+    /// A subcommand of a program in `PATH`, with these options only, and no argument that refers to a path outside the
+    /// folder.
     Subcommand {
-        /// The program's bare name.
+        /// Bare name.
         program: String,
-        /// The words after it that say what it does, such as `status`.
+        /// Subcommand words, such as `status`.
         words: Vec<String>,
-        /// The names of the options that it may have, sorted.
+        /// Names of permitted options, sorted.
         options: Vec<String>,
     },
 }
 
-/// Patterns that let a whole line through together.
+/// Patterns that together permit a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// One for each command of the line, none twice.
+    /// One per command, without duplicates.
     pub patterns: Vec<Pattern>,
 }
 
 impl Pattern {
-    /// The pattern in words for people.
+    /// The pattern as text for people.
     #[must_use]
     pub fn shown(&self) -> String {
         match self {
@@ -54,7 +54,7 @@ impl Pattern {
     }
 }
 
-/// What a pattern is found by among many: a command that it lets through has the same key.
+/// Index key of patterns: a command has the key of every pattern that may permit it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
 
@@ -74,7 +74,6 @@ impl Key {
 }
 
 impl Pattern {
-    /// What it is found by.
     #[must_use]
     pub fn key(&self) -> Key {
         match self {
@@ -85,7 +84,7 @@ impl Pattern {
 }
 
 impl Seen {
-    /// The keys of all patterns that may let this command through.
+    /// Keys of all patterns that may permit this command.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
         let exact = self.keeps.then(|| Key::of_hash(&self.hash));
         let open = self.open.as_ref();
@@ -94,12 +93,12 @@ impl Seen {
             .chain(open.and_then(|open| Some(Key::of_words(&open.program, self.act(open)?))))
     }
 
-    /// The words by which a command says what it does; none where what was kept of it has fewer.
+    /// The words that determine the action; `None` if fewer words were stored.
     fn act(&self, open: &Open) -> Option<&[String]> {
         self.argv.get(1..=open.act)
     }
 
-    /// Whether a pattern lets this command through.
+    /// Whether a pattern permits this command.
     #[must_use]
     pub fn matches(&self, pattern: &Pattern) -> bool {
         match pattern {
@@ -128,7 +127,7 @@ impl Seen {
     }
 }
 
-/// What may be kept of a line beyond once, the narrowest first; nothing if a part of it may not.
+/// Patterns to offer for a line, the narrowest first; empty if a part of it must not be permitted permanently.
 #[must_use]
 pub fn scopes(seen: &[Seen]) -> Vec<Scope> {
     if seen.is_empty() || seen.iter().any(|seen| !seen.keeps) {
@@ -154,7 +153,7 @@ impl Scope {
     }
 }
 
-/// What may be left open of a command of a program that the path finds.
+/// The part of a command that may vary; `program` is found in `PATH`.
 pub(crate) fn open(program: &str, command: &Command) -> Option<Open> {
     let words = &command.argv[1..];
     let options: Vec<&String> = words.iter().filter(|word| is_option(word)).collect();
@@ -183,13 +182,13 @@ fn is_option(word: &str) -> bool {
     word.len() > 1 && word.starts_with('-')
 }
 
-/// The name of an option without its value: what stands behind `=`, or a number at its end.
+/// Name of an option, without `=value` or a trailing number.
 fn name(option: &str) -> String {
     let name = option.split_once('=').map_or(option, |(name, _)| name);
     name.trim_end_matches(|sign: char| sign.is_ascii_digit()).to_owned()
 }
 
-/// Words as a person would type them.
+/// Words in shell notation.
 fn shown(words: &[String]) -> String {
     let plain = |word: &str| {
         !word.is_empty()

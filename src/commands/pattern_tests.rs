@@ -1,4 +1,4 @@
-//! What a kept pattern lets through, and what it never does.
+//! What patterns permit, and what they never permit.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A machine of a few programs, links and files.
+/// A machine with a few programs, links and files.
 struct Made {
     programs: Vec<&'static str>,
     links: Vec<(&'static str, &'static str)>,
@@ -41,7 +41,7 @@ impl Machine for Made {
 
     fn real(&self, path: &str) -> Option<String> {
         let path = path.replace("//", "/");
-        // What does not exist cannot be followed.
+        // Missing paths cannot be resolved.
         if path.starts_with("/w/none/") {
             return Some(path);
         }
@@ -65,7 +65,7 @@ fn seen(made: &Made, line: &str) -> Result<Vec<Seen>, Why> {
     look(&reduce(line), &Place { folder: "/w", start: "/w", machine: made })
 }
 
-/// The widest patterns that are offered for a line.
+/// The widest patterns offered for a line.
 fn kept(line: &str) -> Vec<Pattern> {
     let all = scopes(&seen(&Made::new(), line).expect("it reduces"));
     all.last().unwrap_or_else(|| panic!("nothing is offered for {line}")).patterns.clone()
@@ -385,7 +385,7 @@ proptest! {
     }
 }
 
-/// A machine that keeps what it was asked for.
+/// A machine that records its calls.
 struct Asked {
     made: Made,
     names: RefCell<Vec<String>>,

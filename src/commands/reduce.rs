@@ -1,42 +1,39 @@
-//! A line as commands of literal words, and the folders in which each of them may run.
+//! Reduces a line to commands of literal words, with their possible folders.
 
 use super::scan::{Scanner, Token, Word};
 use super::{MAX_FOLDERS, MAX_SEGMENTS, Why, programs};
 
-/// What a line comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reduced {
-    /// Commands of literal words, in their order.
+    /// Commands of literal words, in order.
     Plan(Vec<Segment>),
-    /// Something that only the shell can work out.
+    /// Only the shell can determine the commands.
     Opaque(Why),
 }
 
-/// One command of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// The program's name and its words.
+    /// Program name and arguments.
     pub argv: Vec<String>,
-    /// What joins it to the one before it.
+    /// Connection to the previous command.
     pub join: Join,
-    /// The folders in which it may run, seen from the line's own, which is empty.
+    /// Possible folders, relative to that of the line, which is empty.
     pub folders: Vec<String>,
 }
 
-/// What joins a command to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Join {
-    /// It is the first one, or comes after `;` or a new line.
+    /// First command, or after `;` or a line break.
     Then,
-    /// `|`: it reads what that one writes.
+    /// `|`: reads the output of the previous one.
     Pipe,
-    /// `&&`: it runs if that one ended well.
+    /// `&&`: runs if the previous one succeeds.
     And,
-    /// `||`: it runs if that one failed.
+    /// `||`: runs if the previous one fails.
     Or,
 }
 
-/// What a line will run, as `sh -c` reads it.
+/// The commands of a line, as `sh -c` would read it.
 #[must_use]
 pub fn reduce(line: &str) -> Reduced {
     let segments = read(line).and_then(|mut segments| {
@@ -49,8 +46,7 @@ pub fn reduce(line: &str) -> Reduced {
     }
 }
 
-/// A folder seen from where a line starts, after going to `to` from `from`; links are not followed, as
-/// `cd` follows none.
+/// Folder after changing from `from` to `to`, lexically, as `cd` does by default.
 pub(crate) fn joined(from: &str, to: &str) -> String {
     let absolute = to.starts_with('/') || from.starts_with('/');
     let whole = match to.starts_with('/') {
@@ -101,7 +97,7 @@ fn read(line: &str) -> Result<Vec<Segment>, Why> {
     Ok(segments)
 }
 
-/// A command out of its words, if its first one is the name of a program.
+/// A command from its words, if the first one is a program name.
 fn segment(words: Vec<Word>, join: Join) -> Result<Segment, Why> {
     let head = words.first().filter(|head| !head.text.is_empty()).ok_or(Why::Missing)?;
     if head.assigns {
@@ -117,7 +113,7 @@ fn segment(words: Vec<Word>, join: Join) -> Result<Segment, Why> {
     }
 }
 
-/// Says of each command in which folders it may run: a `cd` may fail, or not be reached.
+/// Determines the possible folders of each command: a `cd` may fail, or be skipped.
 fn follow(segments: &mut [Segment]) -> Result<(), Why> {
     let mut possible = vec![String::new()];
     let mut here = possible.clone();
@@ -155,7 +151,7 @@ fn follow(segments: &mut [Segment]) -> Result<(), Why> {
     Ok(())
 }
 
-/// Folders in order, none twice.
+/// Sorted, without duplicates.
 pub(crate) fn distinct(mut folders: Vec<String>) -> Vec<String> {
     folders.sort_unstable();
     folders.dedup();

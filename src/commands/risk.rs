@@ -1,44 +1,42 @@
-//! How much is at stake with a line, for the person who is asked.
+//! Risk assessment of a line, for the approving person.
 
 use super::programs::{self, Tool};
 use super::reduce::{Reduced, Segment};
 use super::unwrap::{self, Command, Unwrapped};
 
-/// How much is at stake, with the one reason that weighs most.
+/// A risk level with its main reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Risk {
-    /// How much.
     pub level: Level,
-    /// Why, in a few words.
+    /// A few words.
     pub reason: String,
 }
 
-/// How much is at stake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// It only looks.
+    /// Only reads.
     Low,
-    /// It changes something, or is not known.
+    /// Changes something, or is unknown.
     Medium,
-    /// It destroys, publishes, gains rights or runs what it fetched.
+    /// Destroys, publishes, gains privileges or runs downloaded code.
     High,
 }
 
-/// Names that make a line that cannot be read in advance a risk, wherever they stand in it.
+/// Names that make an unreadable line a high risk, wherever they occur.
 const ALARMS: &str =
     "curl dd doas ftp mkfs nc ncat rsync scp sftp shred socat ssh sudo telnet wget";
 const FETCHERS: &str = "aria2c curl fetch wget";
 const RIGHTS: &str = "doas pkexec run0 runuser su sudo";
 const DESTROYERS: &str =
     "blkdiscard dd fdisk halt mkswap parted poweroff reboot sfdisk shred shutdown wipefs";
-/// Programs whose own words are a command.
+/// Programs that run their arguments as a command.
 const CARRIERS: &str = "doas find fd parallel setsid sudo watch xargs";
-/// How many commands within the words of others are read.
+/// Limit of nested commands that are read.
 const MAX_CARRIED: usize = 8;
-/// Parts of paths where keys usually lie.
+/// Path components of typical key files.
 const KEYS: &str = ".aws .env .gnupg .netrc .ssh id_ed25519 id_rsa shadow";
 
-/// What is at stake with a line; its text is asked for the names in a line that does not reduce.
+/// Risk of a line; `text` is searched for names if the line could not be reduced.
 #[must_use]
 pub fn risk(text: &str, line: &Reduced) -> Risk {
     match line {
@@ -69,7 +67,7 @@ fn of_plan(segments: &[Segment]) -> Risk {
     worst
 }
 
-/// Whether a command runs code or commands that something before it may have brought.
+/// Whether a command runs code that an earlier command may have fetched.
 fn runs_code(command: &Command) -> bool {
     let program = command.argv[0].as_str();
     program.contains('/')
@@ -95,7 +93,7 @@ fn of_text(text: &str, why: &str) -> Risk {
     }
 }
 
-/// The risk of a program with its words, and of the commands that stand among them.
+/// Risk of a program with its arguments, and of nested commands.
 fn of_words(argv: &[String], inline: bool, depth: usize) -> Risk {
     let mut worst = of_program(argv, inline);
     let Some(inner) = carried(argv) else { return worst };
@@ -113,7 +111,7 @@ fn of_words(argv: &[String], inline: bool, depth: usize) -> Risk {
     worst
 }
 
-/// The command among the words of one.
+/// The nested command in the arguments.
 fn carried(argv: &[String]) -> Option<&[String]> {
     let program = programs::family(&argv[0]);
     let mut words = argv.iter().skip(1);
@@ -156,7 +154,7 @@ fn of_program(argv: &[String], inline: bool) -> Risk {
     }
 }
 
-/// Why a command is a high risk by itself.
+/// Why a command is a high risk on its own.
 fn high(program: &str, words: &[String]) -> Option<&'static str> {
     let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
     let all_below = words.iter().any(|word| recursive(word));
@@ -178,7 +176,7 @@ fn high(program: &str, words: &[String]) -> Option<&'static str> {
     }
 }
 
-/// Why a command of git is a high risk.
+/// Why a git command is a high risk.
 fn git(words: &[String]) -> Option<&'static str> {
     let verb = |name: &str| words.iter().any(|word| word == name);
     let cut = |long: &str| {
@@ -210,7 +208,7 @@ fn git(words: &[String]) -> Option<&'static str> {
     None
 }
 
-/// Whether a program that can make something public is told to.
+/// Whether the arguments make a program publish something.
 fn publishes(program: &str, words: &[String]) -> bool {
     let told = match program {
         "docker" | "dotnet" | "gem" | "helm" | "podman" => "push",
@@ -221,7 +219,7 @@ fn publishes(program: &str, words: &[String]) -> bool {
     words.iter().any(|word| word == told)
 }
 
-/// Whether an option means all that lies below, alone or among other letters.
+/// Whether an option means recursion, alone or among combined letters.
 fn recursive(word: &str) -> bool {
     match word.strip_prefix("--") {
         Some(long) => long.len() > 2 && "recursive".starts_with(long),

@@ -1,4 +1,4 @@
-//! What is at stake with a line.
+//! Risk assessment of lines.
 
 use super::*;
 

@@ -1,11 +1,11 @@
-//! A line as words and operators, decoded as a POSIX shell does.
+//! Tokenizer of command lines: words and operators, decoded like a POSIX shell.
 //!
-//! Shells agree on what is read here; where dash and bash would differ, the line is opaque.
+//! All shells agree on what is accepted; where dash and bash differ, the line is opaque.
 
 use super::reduce::Join;
 use super::{MAX_LINE, Why};
 
-/// Redirections that neither read nor write anything.
+/// Redirections without input or output files.
 const HARMLESS: &[&str] = &[
     ">&1",
     ">&2",
@@ -19,35 +19,32 @@ const HARMLESS: &[&str] = &[
 /// Characters that end a word.
 const ENDS: &[char] = &[' ', '\t', '\n', ';', '&', '|', '<', '>', '(', ')'];
 
-/// A part of a line.
 pub(crate) enum Token {
     Word(Word),
-    /// The end of a line.
     Newline,
     Operator(Join),
-    /// A redirection that does nothing.
+    /// A harmless redirection.
     Silenced,
 }
 
-/// A word without its quotes.
+/// A word after quote removal.
 #[derive(Default)]
 pub(crate) struct Word {
     pub text: String,
-    /// Whether any of it was quoted: it is then no word of the shell's grammar.
+    /// Partly quoted, so it is no reserved word.
     pub quoted: bool,
-    /// Whether it has a `=` outside of quotes.
+    /// Contains an unquoted `=`.
     pub assigns: bool,
-    /// Whether a line was continued within it.
+    /// Contains a line continuation.
     continued: bool,
 }
 
-/// Reads a line from its beginning.
 pub(crate) struct Scanner<'a> {
     rest: &'a str,
 }
 
 impl<'a> Scanner<'a> {
-    /// A reader of a line that has no hidden characters.
+    /// Fails for lines that are too long or have hidden characters.
     pub fn new(line: &'a str) -> Result<Self, Why> {
         if line.len() > MAX_LINE {
             return Err(Why::Long);
@@ -58,7 +55,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The next part, or nothing at the end.
+    /// The next token; `None` at the end.
     pub fn token(&mut self) -> Result<Option<Token>, Why> {
         self.skip_blanks();
         let Some(first) = self.rest.chars().next() else { return Ok(None) };
@@ -102,7 +99,7 @@ impl<'a> Scanner<'a> {
         Err(Why::Background)
     }
 
-    /// A word that begins with digits, or the number of a stream before a redirection.
+    /// A word that starts with digits, or a file descriptor before a redirection.
     fn digits(&mut self) -> Result<Token, Why> {
         let behind = self.rest.trim_start_matches(|sign: char| sign.is_ascii_digit());
         if !behind.starts_with(['<', '>']) {
@@ -149,7 +146,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A character outside of quotes, which has been taken.
+    /// An unquoted character, which has been consumed.
     fn plain(&mut self, sign: char, word: &mut Word) -> Result<(), Why> {
         match sign {
             '$' | '`' => return Err(Why::Substitution),
@@ -217,7 +214,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Whether a person would not see a character, or would see a space where the shell sees none.
+/// Whether a character is invisible, or looks like a space that the shell does not treat as one.
 fn is_hidden(sign: char) -> bool {
     match sign {
         '\t' | '\n' | ' ' => false,

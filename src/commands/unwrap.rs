@@ -1,39 +1,39 @@
-//! What stands within wrappers: `timeout`, `nice`, `sh -c` and their like.
+//! Commands inside wrappers: `timeout`, `nice`, `sh -c` and similar programs.
 
 use super::reduce::{self, Reduced};
 use super::{MAX_DEPTH, MAX_SEGMENTS, Why, programs};
 
-/// What a command comes to once its wrappers are taken away.
+/// Result of removing wrappers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unwrapped {
-    /// The commands that will run, in their order.
+    /// The commands that will run, in order.
     Commands(Vec<Command>),
-    /// Something that cannot be told.
+    /// Cannot be determined.
     Opaque(Why),
 }
 
-/// A program and its words, below all wrappers.
+/// A command below all wrappers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
-    /// The program's name and its words.
+    /// Program name and arguments.
     pub argv: Vec<String>,
     /// Files that its wrappers open.
     pub touches: Vec<String>,
-    /// The folders in which it may run, seen from the outermost command's.
+    /// Possible working folders, relative to that of the outermost command.
     pub folders: Vec<String>,
-    /// Whether it runs what its words or its input say: with a yes once, but no rule is kept.
+    /// Runs code from its arguments or input: may be approved once, but no rule is stored.
     pub inline: bool,
 }
 
-/// A program that runs the rest of its words.
+/// A program that runs its remaining arguments.
 struct Wrapper {
     name: &'static str,
     flags: &'static [&'static str],
-    /// Options with a value, in a word of its own or attached.
+    /// Options with a value, attached or as the next word.
     valued: &'static [&'static str],
-    /// Words between the options and the command.
+    /// Number of operands before the command.
     operands: usize,
-    /// Whether the first of those is a file that it opens.
+    /// The first operand is a file that it opens.
     opens: bool,
 }
 
@@ -71,10 +71,10 @@ const WRAPPERS: &[Wrapper] = &[
         opens: true,
     },
 ];
-/// Where programs of the system lie: a wrapper elsewhere is some other program.
+/// System program folders: a wrapper elsewhere is another program.
 const SYSTEM: &[&str] = &["/bin/", "/usr/bin/", "/usr/local/bin/"];
 
-/// The commands below the wrappers of one.
+/// The commands below the wrappers of a command.
 #[must_use]
 pub fn unwrap(argv: &[String]) -> Unwrapped {
     match below(argv, 0) {
@@ -124,7 +124,7 @@ fn below(argv: &[String], depth: usize) -> Result<Vec<Command>, Why> {
     }
 }
 
-/// The command within a wrapper, if the words are one.
+/// Removes one wrapper, if there is one.
 fn peel<'a>(argv: &'a [String], touches: &mut Vec<String>) -> Result<Option<&'a [String]>, Why> {
     let Some(wrapper) = argv.first().and_then(|program| wrapper(program)) else { return Ok(None) };
     let mut at = 1;
@@ -145,7 +145,7 @@ fn peel<'a>(argv: &'a [String], touches: &mut Vec<String>) -> Result<Option<&'a 
     Ok(inner)
 }
 
-/// The name of a program of the system; a path elsewhere stays as it is.
+/// Base name of a system program; other paths stay as they are.
 fn of_system(program: &str) -> &str {
     SYSTEM.iter().find_map(|folder| program.strip_prefix(folder)).unwrap_or(program)
 }
@@ -156,7 +156,7 @@ fn wrapper(program: &str) -> Option<&'static Wrapper> {
 }
 
 impl Wrapper {
-    /// How many words an option takes, if it is known.
+    /// Number of words that an option takes, if it is known.
     fn option(&self, word: &str) -> Option<usize> {
         if self.flags.contains(&word) {
             return Some(1);
@@ -173,7 +173,7 @@ impl Wrapper {
     }
 }
 
-/// The text that a shell is given to read, if it is given nothing else.
+/// The script of `sh -c`, if there are no other arguments.
 fn shell_text(argv: &[String]) -> Option<&str> {
     let [program, flags, text] = argv else { return None };
     let name = of_system(program);
@@ -182,7 +182,7 @@ fn shell_text(argv: &[String]) -> Option<&str> {
     (matches!(name, "ash" | "bash" | "dash" | "sh") && plain).then_some(text)
 }
 
-/// The folders of a command within another.
+/// Folders of a nested command.
 fn nested(outer: &[String], inner: &[String]) -> Vec<String> {
     let all = outer.iter().flat_map(|from| inner.iter().map(move |to| reduce::joined(from, to)));
     reduce::distinct(all.collect())

@@ -1,43 +1,43 @@
-//! Why a line or a command cannot be told in advance.
+//! Why the effect of a line or command cannot be determined in advance.
 
 use std::fmt;
 
-/// Why nothing can be kept or let through for a line.
+/// Why no rule can be stored or applied for a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// There is no command, or one is missing beside an operator.
+    /// There is no command, or one is missing next to an operator.
     Missing,
     /// More bytes than [`crate::MAX_LINE`], or more commands than [`crate::MAX_SEGMENTS`].
     Long,
-    /// Shells in shells beyond [`crate::MAX_DEPTH`].
+    /// Nested shells beyond [`crate::MAX_DEPTH`].
     Deep,
-    /// A control character, a space that is none, or a sign that turns text around.
+    /// Control characters, unusual spaces, or characters that change the text direction.
     Hidden,
-    /// `$`, a backtick: the shell would fill something in.
+    /// `$` or a backtick: expansion or substitution.
     Substitution,
-    /// `*`, `?` or `[`: the shell would look for files.
+    /// `*`, `?` or `[`: pathname expansion.
     Glob,
-    /// `{a,b}`, which some shells multiply.
+    /// `{a,b}`: brace expansion in some shells.
     Braces,
-    /// `~`: the shell would fill in a home folder.
+    /// `~`: home folder expansion.
     Home,
-    /// A file is read or written by the shell itself.
+    /// The shell itself reads or writes a file.
     Redirection,
-    /// `&`: something goes on in the background.
+    /// `&`: background execution.
     Background,
     /// Parentheses, a loop, a condition or a function.
     Compound,
     /// `NAME=value` before a command.
     Assignment,
-    /// Quotes or escapes that do not end, or that shells read differently.
+    /// Unterminated quotes or escapes, or those that shells read differently.
     Quoting,
-    /// A word of the shell that changes what later words mean, such as `eval` or `export`.
+    /// A builtin that changes the meaning of later words, such as `eval` or `export`.
     State,
-    /// The folder changes in a way that cannot be followed.
+    /// A change of folder that cannot be followed.
     Folder,
-    /// A wrapper such as `env` with options that are not known.
+    /// A wrapper such as `env` with unknown options.
     Wrapper,
-    /// A program that runs what its words or its input say.
+    /// A program that runs code from its arguments or input.
     Inline,
 }
 

@@ -1,5 +1,5 @@
-//! Files of a folder of this machine. Each is opened from the folder on, and the kernel refuses whatever leads out of it:
-//! `..`, links, what is mounted by magic. What is no plain file (a device, a pipe, a socket) is not read.
+//! Folder connector. Files are opened relative to a root (`openat2`), and the kernel rejects paths that lead out of it:
+//! `..`, links, magic links. Only regular files are read.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -17,31 +17,30 @@ use super::{
     MOST_BYTES, MOST_CHARS, Mark, Over, Page, Reads, Step, hash, heading, value,
 };
 
-/// Files of plain words.
+/// Plain text files.
 const TEXTS: [&str; 7] = ["md", "markdown", "mdx", "txt", "text", "rst", "adoc"];
-/// Files whose words are read by whoever reads files.
+/// Documents, whose text is extracted later.
 const FILES: [&str; 15] = [
     "pdf", "docx", "pptx", "xlsx", "xls", "ods", "odt", "odp", "epub", "eml", "html", "htm", "csv",
     "json", "tsv",
 ];
-/// Folders of programs, in which nobody writes for people.
+/// Folders of programs.
 const LEFT_OUT: [&str; 3] = ["node_modules", "target", "__pycache__"];
-/// How deep folders may lie in each other.
+/// Deepest nesting of folders.
 const DEEPEST: usize = 32;
-/// The most files and folders that are looked at.
+/// Limit of files and folders examined.
 const MOST_LOOKED: usize = 200_000;
-/// The most files that are listed with the reason why they are not read.
+/// Limit of skipped files that are listed with a reason.
 const MOST_ODD: usize = 1_000;
-/// The most files of a source.
+/// Limit of files per source.
 const MOST: usize = 20_000;
 
-/// Files below a folder.
 pub(super) struct Folder {
     roots: Vec<PathBuf>,
     path: PathBuf,
 }
 
-/// Whether a path is one of these folders or lies below one, as it is written.
+/// Whether a path is one of these folders or below one, judged by its text.
 #[must_use]
 pub fn is_below(roots: &[PathBuf], path: &Path) -> bool {
     let plain = |part: std::path::Component<'_>| {
@@ -52,33 +51,32 @@ pub fn is_below(roots: &[PathBuf], path: &Path) -> bool {
         && roots.iter().any(|root| path.starts_with(root))
 }
 
-/// A file that was found.
 struct Found {
     place: String,
     listed: String,
-    /// Why it is not read, where that is for its name.
+    /// Why the file is skipped because of its name.
     skipped: Option<&'static str>,
 }
 
-/// The names in a folder.
+/// Entries of a folder.
 #[derive(Default)]
 struct Names {
-    /// Those that are looked at.
+    /// Names to examine.
     plain: Vec<String>,
-    /// Those that are told and not looked at, with the reason.
+    /// Names that are reported but not read, with the reason.
     odd: Vec<(String, &'static str)>,
-    /// How many others there are.
+    /// Number of other entries.
     other: usize,
 }
 
-/// The files of a folder, and what could not be seen of it.
+/// Result of a walk, with what could not be read.
 #[derive(Default)]
 struct Walk {
     files: Vec<Found>,
     other: usize,
     unseen: Vec<String>,
     full: bool,
-    /// Whether folders lie too deep in each other to be looked into.
+    /// The limit of nesting was reached.
     deep: bool,
 }
 
@@ -99,7 +97,7 @@ impl Folder {
         }
     }
 
-    /// The folder, opened from its root on.
+    /// Opens the folder relative to its root.
     fn open(&self) -> Result<OwnedFd, ConnectorError> {
         let root = self.roots.iter().filter(|root| self.path.starts_with(root));
         let root = root.max_by_key(|root| root.as_os_str().len());
@@ -159,7 +157,7 @@ impl Folder {
                         walk.files.push(Found { place: below, listed, skipped: None });
                     }
                     Ok(_) => walk.other += 1,
-                    // Gone since its name was read, or a link that leads out.
+                    // Deleted meanwhile, or a link that leads out.
                     Err(Errno::NOENT | Errno::XDEV | Errno::LOOP) => walk.other += 1,
                     Err(_) => walk.unseen.push(below),
                 }
@@ -309,22 +307,22 @@ impl Folder {
 }
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// Without waiting for whoever writes to a pipe.
+/// Non-blocking, so that opening a pipe does not hang.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// Opens what lies beneath a folder and nothing else.
+/// Opens a path that must be beneath the folder.
 fn beneath(folder: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     loop {
         match rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve) {
-            // Something above was renamed meanwhile.
+            // A concurrent rename above.
             Err(Errno::AGAIN | Errno::INTR) => {}
             done => return done,
         }
     }
 }
 
-/// The names in a folder.
+/// Reads the entries of a folder.
 fn names(folder: &OwnedFd) -> Result<Names, Errno> {
     let mut names = Names::default();
     for entry in Dir::read_from(folder)? {
@@ -335,12 +333,12 @@ fn names(folder: &OwnedFd) -> Result<Names, Errno> {
             Some(name) if !name.starts_with('.') && !LEFT_OUT.contains(&name) => {
                 names.plain.push(name.to_owned());
             }
-            // macOS writes one beside each file on disks of other systems.
+            // macOS metadata files on foreign disks.
             Some(name) if name.starts_with("._") => names.other += 1,
             Some(name) if name.starts_with('.') && kind(name).is_some() => {
                 names.odd.push((name.to_owned(), "Its name begins with a dot."));
             }
-            // Told with what stands for its bytes.
+            // Reported with escaped bytes.
             None => names.odd.push((bytes.escape_ascii().to_string(), "Its name is no UTF-8.")),
             Some(_) => names.other += 1,
         }
@@ -348,7 +346,7 @@ fn names(folder: &OwnedFd) -> Result<Names, Errno> {
     Ok(names)
 }
 
-/// What stands at a place.
+/// Kind of an entry.
 enum Stand {
     Folder,
     File(String),
@@ -359,7 +357,7 @@ fn stand(top: &OwnedFd, place: &str) -> Result<Stand, Errno> {
     let found = beneath(top, Path::new(place), OFlags::PATH | OFlags::CLOEXEC)?;
     let stat = rustix::fs::fstat(&found)?;
     Ok(match FileType::from_raw_mode(stat.st_mode) {
-        // A folder behind a link is seen where it lies.
+        // A linked folder is read at its own place.
         FileType::Directory => match is_link(top, place)? {
             true => Stand::Other,
             false => Stand::Folder,
@@ -382,7 +380,7 @@ fn listed(size: u64, (secs, nanos): (i64, i64)) -> String {
     format!("{size} {secs}.{nanos:09}")
 }
 
-/// The bytes of a plain file, and what a list says of it.
+/// Content of a regular file, and its text for change detection.
 fn contents(folder: &OwnedFd, place: &str) -> Result<(Vec<u8>, String), Errno> {
     let file = beneath(folder, Path::new(place), FILE)?;
     let file = File::from(file);
@@ -399,11 +397,11 @@ fn contents(folder: &OwnedFd, place: &str) -> Result<(Vec<u8>, String), Errno> {
     }
 }
 
-/// Puts a text in the place of a file, at once or not at all.
+/// Replaces a file atomically.
 fn replace(folder: &OwnedFd, name: &str, text: &str, new: bool) -> Result<(), Errno> {
     let (own, flags) = (format!(".{name}.hq-part"), OFlags::WRONLY | OFlags::CREATE);
     let flags = flags | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    // Who may read the file stays as it was.
+    // Permissions of an existing file are kept.
     let mode = match new {
         true => Mode::from_raw_mode(0o644),
         false => {
@@ -418,7 +416,7 @@ fn replace(folder: &OwnedFd, name: &str, text: &str, new: bool) -> Result<(), Er
         .and_then(|()| rustix::fs::fchmod(&file, mode))
         .and_then(|()| rustix::fs::renameat_with(folder, &own, folder, name, flags));
     if moved.is_err() {
-        // ok: what is left of it is written over the next time.
+        // ok: the next write overwrites the remains.
         let _ = rustix::fs::unlinkat(folder, &own, rustix::fs::AtFlags::empty());
     }
     moved.and_then(|()| rustix::fs::fsync(folder))
@@ -451,7 +449,7 @@ fn failed(place: &str, error: Errno) -> ConnectorError {
     }
 }
 
-/// What becomes of a file.
+/// Treatment of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -467,7 +465,7 @@ fn kind(name: &str) -> Option<Kind> {
     }
 }
 
-/// A text out of its bytes in whatever encoding, and whether it was cut; else why there is none.
+/// Decodes a text; returns whether it was cut, or the reason why it is not readable.
 fn words(bytes: &[u8]) -> Result<(String, bool), &'static str> {
     const NO_TEXT: &str = "It is no text.";
     if !encoding::is_text(bytes) {
@@ -486,12 +484,12 @@ fn words(bytes: &[u8]) -> Result<(String, bool), &'static str> {
     Ok((text, end.is_some()))
 }
 
-/// A name on one line.
+/// Replaces control characters, so that the name is one line.
 fn plain(name: &str) -> String {
     name.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect()
 }
 
-/// A title out of a file's name.
+/// A title derived from a file name.
 fn titled(name: &str, kind: Kind) -> String {
     if kind == Kind::File {
         return name.to_owned();
@@ -501,7 +499,7 @@ fn titled(name: &str, kind: Kind) -> String {
     words.join(" ")
 }
 
-/// Does what waits for a disk where waiting harms nobody.
+/// Runs blocking work on a blocking thread.
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ConnectorError> + Send + 'static,
 ) -> Result<T, ConnectorError> {
@@ -546,7 +544,7 @@ impl Connector for Folder {
     }
 }
 
-/// What has changed in a folder.
+/// Changes in a folder.
 struct Changes<'f> {
     folder: &'f Folder,
     known: Known,

@@ -1,7 +1,7 @@
-//! Connectors: what lies elsewhere, as pages with a name, an address and a hash. A connector says what has changed since
-//! a known state, fetches single pages, looks for one directly before it counts as gone, and may write.
+//! Connectors: external content as pages with place, address and hash. A connector reports changes since a known state,
+//! fetches single pages (also to verify that a missing page is gone), and may write.
 //!
-//! Knows nothing of stores and of HQ's records. What a connector is called, asks for and may do stands in its manifest.
+//! Connectors do not know stores or records. Manifests define their names, fields and permissions.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,146 +26,140 @@ pub use manifest::{
 pub use pace::Pace;
 pub use web::{feed, links, robots, sitemap};
 
-/// The most characters of a page.
+/// Limit of a page, in characters.
 pub const MOST_CHARS: usize = 500_000;
-/// The most bytes of a file.
+/// Limit of a file, in bytes.
 pub const MOST_BYTES: usize = 50 * 1024 * 1024;
 
-/// The answer of a connector, later.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ConnectorError>> + Send + 'a>>;
 
-/// The values of a source by the keys of its manifest.
+/// Values of a source, by the keys of its manifest.
 pub type Reads = std::collections::BTreeMap<String, String>;
 
-/// The SHA-256 of a page.
+/// SHA-256.
 pub type Hash = [u8; 32];
 
-/// The hash of these bytes.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }
 
-/// How a page is known again without reading it.
+/// Change detection data of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// What a list says of it: its size and time, or when it last changed.
+    /// Information of a listing: size and time, or the time of the last change.
     pub listed: String,
-    /// Its `ETag`.
+    /// `ETag` header.
     pub etag: String,
-    /// Its `Last-Modified`.
+    /// `Last-Modified` header.
     pub modified: String,
 }
 
-/// The pages that are known, by their place.
+/// Known pages by place.
 pub type Known = Arc<HashMap<String, Mark>>;
 
-/// What a page holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Markdown or plain text.
     Text(String),
-    /// A file whose words are still to be read.
+    /// A file whose text is still to be extracted.
     File {
         bytes: Vec<u8>,
-        /// What it is said to be.
+        /// Declared media type.
         media: String,
     },
 }
 
-/// A page as it stands now.
+/// A page in its present state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Where it lies in its source; it stays the same when the page changes.
+    /// Identifies the page in its source; stable across changes.
     pub place: String,
-    /// What people open.
+    /// Address for people.
     pub address: String,
-    /// Its name as a file.
+    /// File name.
     pub name: String,
     pub title: String,
-    /// How it is known again.
     pub mark: Mark,
-    /// The hash of its content, as it lies there.
+    /// Hash of the content.
     pub hash: Hash,
     pub content: Content,
-    /// Whether only its beginning was taken.
+    /// Only the beginning was read.
     pub cut: bool,
 }
 
-/// A page that was asked for.
+/// Result of fetching a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
-    /// It is there.
     Page(Box<Page>),
-    /// It is there and has no words.
+    /// The page exists but has no readable text, with the reason.
     Skipped(String),
-    /// It says itself that it is gone.
+    /// The source reports that the page does not exist.
     Gone,
 }
 
-/// A step through what has changed.
+/// A step of a delta.
 #[derive(Debug)]
 pub enum Step {
-    /// A page that is new or has changed.
+    /// A new or changed page.
     Page(Box<Page>),
-    /// The page of this place has not changed.
+    /// An unchanged page, by place.
     Same(String),
-    /// The page of this place has no words: why.
+    /// A page without readable text: place and reason.
     Skipped(String, String),
-    /// The page of this place could not be read.
+    /// A page that could not be read: place and error.
     Failed(String, ConnectorError),
 }
 
-/// The end of a delta.
+/// Result of a complete delta.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Over {
-    /// Where the next one goes on.
+    /// Position for the next delta.
     pub cursor: String,
-    /// Whether all that is there was seen: only then may what was not seen be gone.
+    /// The listing was complete: only then can unseen pages be gone.
     pub complete: bool,
-    /// What people should know, in sentences.
+    /// Notes for people, in sentences.
     pub notes: Vec<String>,
 }
 
-/// What has changed, page by page.
+/// Changes of a source, page by page.
 pub trait Delta: Send {
-    /// The next step; none at the end.
+    /// The next step; `None` at the end.
     ///
     /// # Errors
-    /// When the source as a whole cannot be read on.
+    /// If the source cannot be read any further.
     fn next(&mut self) -> BoxFuture<'_, Option<Step>>;
-    /// The end, once [`Delta::next`] has given none.
+    /// The result, after [`Delta::next`] has returned `None`.
     fn over(&self) -> Over;
 }
 
-/// What a source is, at a first look.
+/// Preview of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct About {
     pub name: String,
-    /// What is there, in a sentence.
+    /// Content of the source in a sentence.
     pub says: String,
 }
 
 /// A place to choose from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listed {
-    /// Where it lies.
     pub place: String,
     pub title: String,
 }
 
-/// A way to what lies elsewhere.
+/// Access to an external source.
 pub trait Connector: Send + Sync {
-    /// Looks whether the source can be read at all.
+    /// Checks that the source is readable.
     fn validate(&self) -> BoxFuture<'_, About>;
-    /// The places below this one, or those at the top.
+    /// Places below `parent`, or top-level places.
     fn browse<'a>(&'a self, parent: Option<&'a str>) -> BoxFuture<'a, Vec<Listed>>;
-    /// What has changed since these were known.
+    /// Changes since `cursor` and the known pages.
     fn delta<'a>(&'a self, cursor: &str, known: Known) -> Box<dyn Delta + 'a>;
-    /// A page, whether it has changed or not.
+    /// Fetches a page, changed or not.
     fn fetch<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Fetched>;
-    /// Writes a page, if what lies there has this hash; none means that nothing lies there. A page that says this
-    /// already is written.
+    /// Writes a page if the present content has the hash `base`; `None` expects no content. Succeeds if the content is
+    /// already the same.
     fn write<'a>(
         &'a self,
         _place: &'a str,
@@ -176,46 +170,45 @@ pub trait Connector: Send + Sync {
     }
 }
 
-/// Why something could not be done, in a sentence.
+/// An error as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
-    /// It wants to know who asks, or does not let them in.
+    /// Authentication is required or failed.
     #[error("{0}")]
     Denied(String),
-    /// It answers later, after the pause that it asks for.
+    /// Overloaded; retry later.
     #[error("{why}")]
     Busy {
         why: String,
-        /// How long it asks to wait.
+        /// `Retry-After` of the server.
         after: Option<Duration>,
     },
-    /// It cannot be done as it was asked.
+    /// The request is not possible.
     #[error("{0}")]
     Refused(String),
-    /// It has failed and may go well another time.
+    /// A failure that may be temporary.
     #[error("{0}")]
     Failed(String),
-    /// Something else lies there than the one who writes has read.
+    /// The present content differs from the expected one.
     #[error("{0}")]
     Conflict(String),
 }
 
-/// What connectors work with.
+/// Services and limits that connectors use.
 #[derive(Clone)]
 pub struct ConnectorContext {
-    /// Makes requests.
     pub http: HttpClient,
     pub clock: Arc<dyn Clock>,
-    /// The folders below which folders may be read.
+    /// Folder sources must be below one of these.
     pub roots: Vec<PathBuf>,
-    /// How often a source is asked.
+    /// Rate limiter of the source.
     pub pace: Arc<Pace>,
 }
 
-/// The connector of a manifest for these values.
+/// Creates the connector of a manifest with these values.
 ///
 /// # Errors
-/// When a value is missing or wrong.
+/// If a value is missing or invalid.
 pub fn open(
     manifest: &Manifest,
     reads: &Reads,
@@ -228,12 +221,12 @@ pub fn open(
     }
 }
 
-/// A value, without what stands around it.
+/// A trimmed value; empty if it is missing.
 fn value<'r>(reads: &'r Reads, key: &str) -> &'r str {
     reads.get(key).map(|value| value.trim()).unwrap_or_default()
 }
 
-/// The first heading of a text in Markdown, if it begins with one.
+/// The level 1 heading at the start of a Markdown text, if there is one.
 fn heading(text: &str) -> Option<String> {
     let first = text.lines().find(|line| !line.trim().is_empty())?;
     let words = first.strip_prefix("# ")?.trim().trim_end_matches('#').trim();

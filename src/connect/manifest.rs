@@ -1,5 +1,5 @@
-//! Manifests: what a connector is called, asks for and may do, as data. Those of HQ are compiled in; others lie in
-//! `connectors/<id>/manifest.json` of the data folder and build on one of the same engines.
+//! Connector manifests: name, fields and permissions as data. HQ's own are compiled in; others are in
+//! `connectors/<id>/manifest.json` of the data folder and use the same engines.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,195 +9,159 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConnectorError, Reads, value};
 
-/// The manifests that come with HQ.
+/// Built-in manifests.
 const OWN: &[(&str, &str)] = &[
     ("folder", include_str!("connectors/folder/manifest.json")),
     ("web", include_str!("connectors/web/manifest.json")),
 ];
 const FILE: &str = "manifest.json";
-/// The largest one, in bytes.
+/// Largest file, in bytes.
 const LARGEST: u64 = 64 * 1024;
-/// The longest value.
+/// Longest value, in characters.
 const LONGEST: usize = 2_000;
-/// The newest version of manifests that is understood.
+/// Latest known manifest version.
 const VERSION: u32 = 1;
 
-/// The program behind a connector.
+/// Implementation of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// Files of this machine.
     Folder,
-    /// Pages of the web.
+    /// Web pages.
     Web,
 }
 
-/// How a person proves who they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Auth {
-    /// Nobody is asked.
     None,
-    /// By keys that a person types.
     ApiKey {
-        /// What is typed.
+        /// Keys to enter.
         fields: Vec<AuthField>,
     },
 }
 
-/// A key that a person types.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthField {
-    /// Its name.
     pub key: String,
-    /// What people read.
     pub label: String,
-    /// An example.
     #[serde(default)]
     pub placeholder: String,
-    /// Whether it has to be typed.
     #[serde(default)]
     pub required: bool,
 }
 
-/// The kind of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
-    /// Words.
     #[default]
     Text,
-    /// An address.
     Url,
-    /// A whole number from 1 on.
+    /// A whole number from 1.
     Number,
-    /// One of the choices.
     Choice,
 }
 
-/// One of the choices of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
-    /// What is kept.
     pub value: String,
-    /// What people read.
     pub label: String,
-    /// A second line.
     #[serde(default)]
     pub hint: String,
 }
 
-/// A value that says what a source reads.
+/// A field that determines what a source reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
-    /// Its name.
     pub key: String,
-    /// What people read.
     pub label: String,
-    /// An example.
     #[serde(default)]
     pub placeholder: String,
-    /// A line below it.
     #[serde(default)]
     pub hint: String,
-    /// Its kind.
     #[serde(default)]
     pub input_type: Input,
-    /// Whether it has to be given.
     #[serde(default)]
     pub required: bool,
-    /// What may be chosen, where it is a choice.
+    /// For [`Input::Choice`].
     #[serde(default)]
     pub choices: Vec<Choice>,
-    /// A value that nobody is asked for.
+    /// A constant value; people are not asked.
     #[serde(default)]
     pub fixed: Option<String>,
 }
 
-/// How often a source may be asked.
+/// Token bucket of requests to a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// So many requests …
     pub requests: u32,
-    /// … in so many seconds,
     pub per_seconds: u32,
-    /// and so many at once.
     pub burst: u32,
 }
 
-/// A connector as data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Its name in addresses and records; the name of its folder.
+    /// Also the name of its folder.
     pub id: String,
-    /// What people read.
     pub name: String,
-    /// What it is, in a line.
+    /// One line.
     pub description: String,
-    /// One emoji.
+    /// An emoji.
     pub icon: String,
-    /// What it brings: "Pages".
+    /// Plural name of its items: "Pages".
     pub item_label: String,
-    /// How a person proves who they are.
     pub auth: Auth,
-    /// Whether it can write.
     pub supports_write: bool,
-    /// The version of this kind of file.
+    /// Version of the manifest format.
     pub version: u32,
-    /// The program behind it.
     pub engine: Engine,
-    /// The oldest HQ that understands it.
     #[serde(default)]
     pub min_hq_version: String,
-    /// The hosts that alone are asked; all when there is none.
+    /// Permitted hosts; all if empty.
     #[serde(default)]
     pub egress_hosts: Vec<String>,
-    /// How often it may be asked.
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,
-    /// How many hours lie between two looks when nobody chose.
+    /// Default hours between syncs.
     pub default_interval_hours: u32,
-    /// What it can: `browse`, `search`, `delta`, `webhook`, `write`.
+    /// `browse`, `search`, `delta`, `webhook`, `write`.
     #[serde(default)]
     pub capabilities: Vec<Capability>,
-    /// The values that say what a source reads.
     #[serde(default)]
     pub reads: Vec<Field>,
-    /// The address of an item, with `{external_id}` in it.
+    /// URL of an item, with the placeholder `{external_id}`.
     #[serde(default)]
     pub source_url_template: String,
 }
 
-/// Something that a connector can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
-    /// Lists what may be chosen.
+    /// Lists places to choose from.
     Browse,
-    /// Finds by words.
     Search,
-    /// Says what has changed.
+    /// Reports changes.
     Delta,
-    /// Hears of changes.
+    /// Receives change notifications.
     Webhook,
-    /// Writes.
     Write,
 }
 
 impl Manifest {
-    /// A manifest out of its file, which lies in a folder of this name.
+    /// Parses a manifest from the folder of this name.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with it.
+    /// A sentence that says what is wrong.
     pub fn parse(folder: &str, text: &str) -> Result<Self, String> {
         let mut raw: serde_json::Value = serde_json::from_str(text)
             .map_err(|error| format!("The manifest of {folder} is no JSON: {error}."))?;
-        // A manifest without an engine is one of HQ's own.
+        // Built-in manifests name no engine; it is that of their folder.
         if let Some(map) = raw.as_object_mut()
             && !map.contains_key("engine")
         {
@@ -245,7 +209,7 @@ impl Manifest {
         self.reads.iter().find(empty).map(|field| format!("\"{}\" has no choices", field.key))
     }
 
-    /// The values of a source, made whole by what the manifest fixes and without what it does not ask for.
+    /// Values of a source: constants filled in, unknown and empty values dropped.
     #[must_use]
     pub fn settle(&self, given: &Reads) -> Reads {
         let one = |field: &Field| {
@@ -255,7 +219,7 @@ impl Manifest {
         self.reads.iter().filter_map(one).collect()
     }
 
-    /// The first value that does not fit: its key, and what is wrong with it.
+    /// The first invalid value: key and error text.
     #[must_use]
     pub fn wrong(&self, reads: &Reads) -> Option<(String, String)> {
         let says = |field: &Field| {
@@ -284,31 +248,29 @@ impl Manifest {
         }
     }
 
-    /// Whether it lists what may be chosen.
     #[must_use]
     pub fn can(&self, what: Capability) -> bool {
         self.capabilities.contains(&what)
     }
 }
 
-/// All manifests that there are.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
-    /// Those that can be used, HQ's own first.
+    /// Usable manifests, built-in ones first.
     pub manifests: Vec<Manifest>,
-    /// What is wrong with the others, a sentence each.
+    /// Errors of the others, one sentence each.
     pub refused: Vec<String>,
 }
 
 impl Catalog {
-    /// HQ's own manifests, and those of a folder; one of the same id there stands in the place of HQ's.
+    /// Built-in manifests and those of a folder, which replace built-in ones with the same id.
     #[must_use]
     pub fn read(folder: &Path) -> Self {
         let mut all = Self::default();
         for (id, text) in OWN {
             all.take(id, Manifest::parse(id, text));
         }
-        // ok: without the folder there are HQ's own alone.
+        // ok: without the folder there are built-in manifests only.
         let mut names: Vec<String> = fs::read_dir(folder)
             .into_iter()
             .flatten()
@@ -338,7 +300,6 @@ impl Catalog {
         }
     }
 
-    /// The manifest of this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Manifest> {
         self.manifests.iter().find(|one| one.id == id)

@@ -1,4 +1,4 @@
-//! How often a source is asked: a bucket of tokens for each connection, and a count of what was asked.
+//! Rate limiter of a source (token bucket), and a counter of requests.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,10 +8,9 @@ use tokio::time::Instant;
 
 use super::RateLimit;
 
-/// So often a source is asked when nobody chose.
+/// Default limit.
 const USUAL: RateLimit = RateLimit { requests: 4, per_seconds: 1, burst: 20 };
 
-/// Lets requests through evenly.
 #[derive(Debug)]
 pub struct Pace {
     limit: RateLimit,
@@ -23,12 +22,11 @@ pub struct Pace {
 struct Bucket {
     tokens: f64,
     at: Instant,
-    /// The least pause between two, as the source asks for it.
+    /// Shortest time between two requests, as the source demands.
     gap: Duration,
 }
 
 impl Pace {
-    /// A full bucket.
     #[must_use]
     pub fn new(limit: Option<RateLimit>) -> Self {
         let limit = limit.unwrap_or(USUAL);
@@ -37,20 +35,20 @@ impl Pace {
         Self { limit, bucket: Mutex::new(bucket), asked: AtomicU32::new(0) }
     }
 
-    /// How many requests were let through.
+    /// Number of requests so far.
     #[must_use]
     pub fn asked(&self) -> u32 {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Keeps at least this pause between two requests.
+    /// Sets the shortest time between two requests.
     pub async fn slow_down(&self, gap: Duration) {
         self.bucket.lock().await.gap = gap;
     }
 
-    /// Waits until a request may go out.
+    /// Waits until a request may be sent.
     pub async fn turn(&self) {
-        // Held while it waits: who comes later goes later.
+        // Locked while waiting, so that requests stay in order.
         let mut bucket = self.bucket.lock().await;
         let wait = bucket.wait(self.limit, Instant::now());
         if !wait.is_zero() {
@@ -61,7 +59,7 @@ impl Pace {
 }
 
 impl Bucket {
-    /// How long the next request has to wait; it is counted.
+    /// Takes a token and returns how long to wait before sending.
     fn wait(&mut self, limit: RateLimit, now: Instant) -> Duration {
         let rate = f64::from(limit.requests) / f64::from(limit.per_seconds.max(1));
         let passed = now.saturating_duration_since(self.at).as_secs_f64();

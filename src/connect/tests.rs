@@ -1,4 +1,4 @@
-//! Connectors against a folder and a site of the test's own.
+//! Connectors against a local folder and a test site.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -19,7 +19,7 @@ use super::{
     Pace, Page, RateLimit, Reads, Step, feed, hash, links, open, robots, sitemap,
 };
 
-/// Hosts below `.test` are opened and have the loopback address, like all others.
+/// Hosts below `.test` are permitted and resolve to the loopback address.
 struct Site;
 
 impl Exceptions for Site {
@@ -65,7 +65,7 @@ fn connector(
     open(catalog.get(id).unwrap(), &reads(pairs), means)
 }
 
-/// What a delta said: pages by place, other steps in words.
+/// Result of a delta: pages by place, other steps in words.
 #[derive(Debug, Default)]
 struct Seen {
     pages: BTreeMap<String, Page>,
@@ -223,7 +223,7 @@ async fn a_file_is_written_only_where_nobody_else_has_written() {
     let folder = connector("folder", &[("path", path)], means(&[root.path()])).unwrap();
     let made = folder.write("new.md", "one", None).await.unwrap();
     assert_eq!((made.hash, text(&made)), (hash(b"one"), "one"));
-    // The same words again are written, whoever wrote them.
+    // Writing the same text again succeeds.
     assert!(folder.write("new.md", "one", None).await.is_ok());
     let clash = folder.write("new.md", "two", None).await.unwrap_err();
     assert_eq!(clash, ConnectorError::Conflict("new.md is there already.".into()));
@@ -244,7 +244,7 @@ async fn a_file_is_written_only_where_nobody_else_has_written() {
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2, "nothing is left behind");
 }
 
-/// A site: answers by path, and what it was asked.
+/// A site with scripted responses by path; records requests.
 #[derive(Default)]
 struct Served {
     pages: Mutex<HashMap<String, (String, String, String)>>,
@@ -326,7 +326,7 @@ async fn pages_that_lead_to_each_other_are_walked_to_an_end() {
         );
         assert!(first.over.complete && !first.over.notes.is_empty(), "{:?}", first.over);
         site.asked();
-        // Nothing but one page has changed: the others are asked and have no body.
+        // Only one page has changed: the others give 304.
         site.page("/a", &titled("A", "<a href=/new>new</a>"));
         site.page("/new", &titled("New", ""));
         let second = seen(web.as_ref(), first.known()).await.unwrap();
@@ -369,7 +369,7 @@ async fn of_a_sitemap_only_what_has_changed_is_asked() {
         let second = seen(web.as_ref(), first.known()).await.unwrap();
         assert_eq!(second.places(), [format!("{base}/p1")]);
         assert_eq!(site.asked(), ["/robots.txt", "/sitemap.xml", "/map.xml", "/p1"]);
-        // Half a list is none, and whoever is asked too often says when to come back.
+        // A truncated list is incomplete, and 429 says when to retry.
         site.put("/map.xml", "200 OK", "", &listed(&[1])[..60]);
         let half = seen(web.as_ref(), first.known()).await.unwrap();
         assert!(

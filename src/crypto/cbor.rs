@@ -1,31 +1,27 @@
-//! The little of CBOR that passkeys need: whole numbers, bytes, text, lists and maps of a stated length,
-//! and simple values. Anything else, and anything nested deeper than eight levels, is refused.
+//! Subset of CBOR that passkeys need: integers, bytes, text, arrays and maps of definite length, simple values.
+//! Anything else, and nesting beyond eight levels, is rejected.
 
-/// How deep values may lie in each other.
+/// Deepest nesting.
 const DEPTH: u8 = 8;
-/// The most members of a list or map.
+/// Limit of members of an array or map.
 const MEMBERS: u64 = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
-    /// A whole number.
     Int(i64),
     Bytes(&'a [u8]),
     Text(&'a str),
     List(Vec<Value<'a>>),
-    /// Pairs.
     Map(Vec<(Value<'a>, Value<'a>)>),
-    /// True, false, nothing.
+    /// True, false, null.
     Simple(u8),
 }
 
 impl<'a> Value<'a> {
-    /// The value of a key that is a number.
     pub fn int_key(&self, key: i64) -> Option<&Value<'a>> {
         self.find(&Value::Int(key))
     }
 
-    /// The value of a key that is text.
     pub fn text_key(&self, key: &'static str) -> Option<&Value<'a>> {
         self.find(&Value::Text(key))
     }
@@ -35,18 +31,16 @@ impl<'a> Value<'a> {
         pairs.iter().find(|(found, _)| found == key).map(|(_, value)| value)
     }
 
-    /// The number, if it is one.
     pub fn int(&self) -> Option<i64> {
         if let Self::Int(number) = self { Some(*number) } else { None }
     }
 
-    /// The bytes, if they are.
     pub fn bytes(&self) -> Option<&'a [u8]> {
         if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
     }
 }
 
-/// The first value, and what follows it.
+/// Decodes the first value; returns the remaining bytes.
 pub(super) fn read(input: &[u8]) -> Option<(Value<'_>, &[u8])> {
     item(input, DEPTH)
 }

@@ -1,8 +1,8 @@
-//! Envelopes: how a secret lies in the store.
+//! Keyring and envelopes, the stored form of secrets.
 //!
-//! `enc:v1:<iv>.<tag>.<ciphertext>` is what HQ writes, AES-256-GCM under a key that HKDF-SHA256 makes
-//! from the master key. `enc:v2:<key id>:…` also binds the place where the secret belongs, so that it
-//! fails anywhere else. What is not exactly one of the two is an error, never passed through.
+//! `enc:v1:<iv>.<tag>.<ciphertext>` is AES-256-GCM with a key derived from the master key by HKDF-SHA256. `enc:v2:<key
+//! id>:…` is also bound to the secret's place, so that it cannot be opened elsewhere. Any other text is an error, never
+//! passed through.
 
 use std::fmt;
 use std::path::Path;
@@ -24,28 +24,26 @@ const V2: &str = "enc:v2:";
 const IV: usize = 12;
 const TAG: usize = 16;
 
-/// Why a sealed value cannot be opened. Never holds any part of the value.
+/// Why a sealed value cannot be opened. Contains nothing of the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// Not an envelope that HQ writes or reads.
     #[error("the stored secret is not a sealed value; enter it again")]
     BadFormat,
-    /// Sealed under a key that this installation does not hold.
     #[error(
         "the secret was sealed under another master key ({key}); restore that key or enter the secret again"
     )]
     KeyMissing { key: KeyId },
-    /// Changed after it was sealed, moved to another place, or sealed under another key.
+    /// Modified, moved to another place, or sealed with another key.
     #[error(
         "the stored secret does not open with this master key; restore the key or enter the secret again"
     )]
     AuthFailed,
-    /// Opened well, but asked for as text, which it is not.
+    /// Opened, but not UTF-8.
     #[error("the secret is not text; read it as bytes")]
     NotText,
 }
 
-/// Names a key without telling anything about it: eight hex digits.
+/// Public identifier of a key: eight hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KeyId(String);
 
@@ -55,12 +53,10 @@ impl KeyId {
         KeyId(hex::encode(&digest.finalize()[..4]))
     }
 
-    /// Names a master key.
     pub fn of_master(master: &MasterKey) -> KeyId {
         KeyId::of(&master.envelope_key())
     }
 
-    /// The eight hex digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -72,17 +68,16 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// A sealed value as it is stored. It may be shown and logged: without the key it tells its length only.
+/// A sealed value in stored form. May be shown and logged: without the key it reveals its length only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed(String);
 
 impl Sealed {
-    /// Takes a stored text; whether it is an envelope shows when it is opened.
+    /// Accepts any text; the format is checked when opening.
     pub fn from_stored(text: impl Into<String>) -> Sealed {
         Sealed(text.into())
     }
 
-    /// The text to store.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -94,27 +89,25 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// An opened secret, wiped when dropped.
+/// An opened secret, wiped on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes over a value that a person or a provider gave.
     pub fn new(value: impl Into<Vec<u8>>) -> Secret {
         Secret(Zeroizing::new(value.into()))
     }
 
-    /// The bytes, to be used at once and kept nowhere.
+    /// The bytes; use at once and do not store.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// The text, to be used at once and kept nowhere.
+    /// The text; use at once and do not store.
     pub fn expose_text(&self) -> Result<&str, SealError> {
         std::str::from_utf8(&self.0).or(Err(SealError::NotText))
     }
 
-    /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -126,19 +119,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The place a secret belongs to; an `enc:v2` envelope opens in this place only.
+/// The place of a secret. An `enc:v2` envelope opens for its place only.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding<'a> {
-    /// `workspace`, `agent`, `connection`: what kind of owner.
+    /// Kind of owner: `workspace`, `agent`, `connection`.
     pub scope: &'a str,
-    /// The owner's id; empty for the workspace.
+    /// Id of the owner; empty for the workspace.
     pub owner: &'a str,
-    /// The name of the secret.
     pub name: &'a str,
 }
 
 impl Binding<'_> {
-    /// The three parts behind a fixed word, parted by a character that none of them may hold.
+    /// A constant and the three parts, joined by a separator that none of them may contain.
     fn additional_data(&self) -> Vec<u8> {
         ["hq-secret", self.scope, self.owner, self.name].join("\x1f").into_bytes()
     }
@@ -157,30 +149,30 @@ impl Entry {
     }
 }
 
-/// The keys of an installation: the current one writes, former ones still read. Another key may become the current
-/// one while the ring is in use: what is sealed from then on is sealed with it.
+/// Master keys of an installation: the current one seals, former ones can still open. The current key may change while
+/// the keyring is in use.
 pub struct Keyring {
-    /// The current one first, then former ones, the last one first.
+    /// The current key, then former ones, the latest first.
     entries: RwLock<Vec<Arc<Entry>>>,
 }
 
 impl Keyring {
-    /// A ring with one key.
+    /// A keyring with one key.
     pub fn new(master: MasterKey) -> Keyring {
         Keyring { entries: RwLock::new(vec![Entry::of(master)]) }
     }
 
-    /// The key of a file and the former ones that lie beside it.
+    /// Loads the key file and the former keys next to it.
     pub fn load(path: &Path) -> Result<Keyring, KeyError> {
         Keyring::new(MasterKey::load(path)?).with_formers_of(path)
     }
 
-    /// Adds the former keys that lie beside the file of the current one.
+    /// Adds the former keys next to the key file.
     pub fn with_formers_of(self, path: &Path) -> Result<Keyring, KeyError> {
         Ok(master::formers(path)?.into_iter().fold(self, Keyring::with_former))
     }
 
-    /// Adds a key that was current before; it opens what it once sealed.
+    /// Adds a former key, which opens what it has sealed.
     pub fn with_former(self, master: MasterKey) -> Keyring {
         let entry = Entry::of(master);
         if !self.knows(&entry.id.0) {
@@ -189,7 +181,7 @@ impl Keyring {
         self
     }
 
-    /// Lets this key be the current one from now on; the one before still reads.
+    /// Makes this the current key; the previous one can still open.
     pub fn advance(&self, master: MasterKey) {
         let entry = Entry::of(master);
         let mut all = self.entries.write();
@@ -197,7 +189,7 @@ impl Keyring {
         all.insert(0, entry);
     }
 
-    /// Leaves a former key out; the current one stays.
+    /// Removes a former key; the current one cannot be removed.
     pub fn forget(&self, id: &str) {
         let mut all = self.entries.write();
         let current = all.first().map(|entry| entry.id.clone());
@@ -216,22 +208,20 @@ impl Keyring {
         self.entries.read().iter().find(|entry| entry.id.0 == id).cloned()
     }
 
-    /// Names the current key; kept beside each sealed value and with the data, so that a wrong key shows.
+    /// Id of the current key. Stored with each sealed value and with the data, to detect a wrong key.
     pub fn key_id(&self) -> KeyId {
         self.current().id.clone()
     }
 
-    /// Names the former keys, the last one first.
+    /// Ids of the former keys, the latest first.
     pub fn former_ids(&self) -> Vec<KeyId> {
         self.entries.read().iter().skip(1).map(|entry| entry.id.clone()).collect()
     }
 
-    /// Whether the named key is in the ring.
     pub fn holds(&self, id: &KeyId) -> bool {
         self.knows(&id.0)
     }
 
-    /// Whether the key that a stored value names is in the ring.
     pub fn knows(&self, id: &str) -> bool {
         self.named(id).is_some()
     }
@@ -242,7 +232,7 @@ impl Keyring {
         Sealed(format!("{V1}{body}"))
     }
 
-    /// Seals a value as `enc:v2`, for one place only.
+    /// Seals a value as `enc:v2`, bound to `place`.
     pub fn seal_bound(&self, place: Binding<'_>, value: &[u8]) -> Sealed {
         let entry = self.current();
         let data = place.additional_data();
@@ -250,7 +240,7 @@ impl Keyring {
         Sealed(format!("{V2}{}:{body}", entry.id))
     }
 
-    /// Opens a value of either format. `place` counts for `enc:v2` only: `enc:v1` is bound to nothing.
+    /// Opens a value of either format. `place` is used for `enc:v2` only.
     pub fn open(&self, sealed: &Sealed, place: Binding<'_>) -> Result<Secret, SealError> {
         match sealed.0.strip_prefix(V2) {
             Some(rest) => self.open_bound(rest, place),
@@ -261,15 +251,14 @@ impl Keyring {
     /// Opens an `enc:v1` value with the current key or a former one.
     pub fn open_unbound(&self, sealed: &Sealed) -> Result<Secret, SealError> {
         let body = sealed.0.strip_prefix(V1).ok_or(SealError::BadFormat)?;
-        // The historic form has one empty part in front; it is read, never written.
+        // The historic form with an empty first part can be read; it is not written any more.
         let parts = Parts::parse(body.strip_prefix('.').unwrap_or(body))?;
         let all = self.all();
         let mut opened = all.iter().map(|entry| parts.open(&entry.key, b""));
         opened.find(Result::is_ok).unwrap_or(Err(SealError::AuthFailed))
     }
 
-    /// The same value under the current key, in the same format and for the same place; none when it is sealed
-    /// with that already.
+    /// Seals the value again with the current key, in the same format and for the same place; `None` if it already is.
     pub fn seal_anew(
         &self,
         sealed: &Sealed,
@@ -281,7 +270,7 @@ impl Keyring {
             let is_current = rest.split_once(':').is_some_and(|(id, _)| id == current.id.0);
             return Ok((!is_current).then(|| self.seal_bound(place, value.expose())));
         }
-        // `enc:v1` names no key: the current one is tried by itself.
+        // `enc:v1` does not name its key, so the current one is tried.
         let body = sealed.0.strip_prefix(V1).ok_or(SealError::BadFormat)?;
         let parts = Parts::parse(body.strip_prefix('.').unwrap_or(body))?;
         let is_current = parts.open(&current.key, b"").is_ok();
@@ -300,18 +289,18 @@ impl Keyring {
         }
     }
 
-    /// The current key of another purpose, with its name.
+    /// Key of another purpose, derived from the current key, with the id of the current key.
     pub(super) fn purpose_key(&self, purpose: &str) -> (KeyId, Key) {
         let entry = self.current();
         (entry.id.clone(), entry.master.purpose_key(purpose))
     }
 
-    /// The keys of another purpose below all master keys, the current one first.
+    /// Keys of another purpose, derived from all master keys, the current one first.
     pub(super) fn purpose_keys(&self, purpose: &str) -> Vec<Key> {
         self.all().iter().map(|entry| entry.master.purpose_key(purpose)).collect()
     }
 
-    /// The same purpose's key below a named, possibly former, master key.
+    /// Key of another purpose, derived from the master key with this id.
     pub(super) fn purpose_key_of(&self, id: &str, purpose: &str) -> Option<Key> {
         Some(self.named(id)?.master.purpose_key(purpose))
     }
@@ -324,7 +313,7 @@ impl fmt::Debug for Keyring {
 }
 
 pub(super) fn seal_body(key: &Key, iv: &[u8; IV], data: &[u8], value: &[u8]) -> String {
-    // Encrypted in place, so no copy of the value stays behind.
+    // Encrypted in place, so that no copy of the value remains.
     let mut text = value.to_vec();
     let tag = cipher(key)
         .encrypt_inout_detached(&Nonce::from(*iv), data, InOutBuf::from(text.as_mut_slice()))
@@ -336,7 +325,6 @@ fn cipher(key: &Key) -> Aes256Gcm {
     Aes256Gcm::new(&aes_gcm::Key::<Aes256Gcm>::from(**key))
 }
 
-/// The three decoded parts of an envelope.
 struct Parts {
     iv: [u8; IV],
     tag: [u8; TAG],
@@ -351,7 +339,7 @@ impl Parts {
         else {
             return Err(SealError::BadFormat);
         };
-        // A shortened tag would be easier to forge, so both lengths are exact.
+        // Both lengths are exact: a truncated tag would be easier to forge.
         Ok(Parts { iv: fixed(iv)?, tag: fixed(tag)?, text: decode(text)? })
     }
 

@@ -1,7 +1,7 @@
-//! Master key, key ring and envelopes, password hashes, tokens, and the redactor of live secrets.
+//! Master key, keyring and envelopes, password hashes, tokens, and the redactor of live secrets.
 //!
-//! Everything here is synchronous and free of I/O, except that `master` reads or makes one file.
-//! Values that must stay secret have no `Display`, a `Debug` that hides them, and are wiped when dropped.
+//! Synchronous and without I/O, except that `master` reads and creates key files. Secret values have no `Display`, a
+//! `Debug` that hides them, and are wiped on drop.
 
 pub mod master;
 pub mod keyring;

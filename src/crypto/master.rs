@@ -1,7 +1,7 @@
-//! The master key: one text that every other key of an installation is derived from.
+//! Master key: the secret from which all other keys of an installation are derived.
 //!
-//! It lies in a file of its own that only the user running HQ may read, never beside the secrets in a
-//! backup. HQ makes it once and never writes to it again.
+//! It is stored in a file that only HQ's user may read, never in backups. HQ creates it once; only a rotation
+//! replaces it.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::random;
 
-/// The shortest master key that is accepted, in bytes: 32 hex digits would be 128 bits.
+/// Shortest accepted key, in bytes: 32 hex digits are 128 bits.
 const MIN_TEXT: usize = 32;
 const MAX_FILE: u64 = 4096;
 
@@ -26,7 +26,7 @@ const ENVELOPE_SALT: &[u8] = b"yourhq-secrets-v1";
 const ENVELOPE_INFO: &[u8] = b"aes-256-gcm";
 const PURPOSE_SALT: &[u8] = b"hq-purpose-v1";
 
-/// Unpadded base64url on write, padding tolerated on read, as the envelope format asks for.
+/// Base64url without padding; padding is accepted when reading, as the envelope format requires.
 pub(super) const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
@@ -34,29 +34,25 @@ pub(super) const BASE64URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A 256-bit key, wiped when dropped.
+/// A 256-bit key, wiped on drop.
 pub(super) type Key = Zeroizing<[u8; 32]>;
 
-/// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file is there but cannot be read.
+    /// The file exists but cannot be read.
     #[error("the master key {} cannot be read; check its owner and mode", path.display())]
     Unreadable {
-        /// The file.
+        /// The key file.
         path: PathBuf,
-        /// The cause.
         source: io::Error,
     },
-    /// The file is absent and cannot be made.
     #[error("the master key {} cannot be made; check that its folder can be written", path.display())]
     NotMade {
-        /// The file.
+        /// The key file.
         path: PathBuf,
-        /// The cause.
         source: io::Error,
     },
-    /// Another key cannot be put in the place of this one.
+    /// The key file cannot be replaced.
     #[error(
         "HQ cannot put another key in the place of {}; do it yourself: keep that file beside as {}, put a new key \
          in its place and start HQ again, which then seals everything anew by itself",
@@ -64,31 +60,25 @@ pub enum KeyError {
         former.display()
     )]
     NotReplaced {
-        /// The file.
         path: PathBuf,
-        /// Where the key is to lie that it holds now.
+        /// File for the present key.
         former: PathBuf,
-        /// The cause.
         source: io::Error,
     },
-    /// Others may read the file.
     #[error("the master key {} has mode {mode:03o}, so others can read it; run `chmod 600` on it", path.display())]
     Exposed {
-        /// The file.
         path: PathBuf,
-        /// Its permission bits.
+        /// Permission bits.
         mode: u32,
     },
-    /// The text is too short to be a key.
     #[error("a master key has at least {MIN_TEXT} characters")]
     TooShort,
-    /// The text is longer than any key.
     #[error("a master key has at most {MAX_FILE} bytes")]
     TooLong,
-    /// The text holds white space or control characters.
+    /// Whitespace or control characters.
     #[error("a master key is one word of text, without spaces, line breaks or binary data")]
     NotText,
-    /// The file is there and holds no key.
+    /// The file exists but holds no key.
     #[error(
         "{} holds no master key ({why}); put the right one back from where you keep its copy: a new one \
          opens nothing that was sealed with it. Only where there is no data yet remove the file, and HQ \
@@ -96,32 +86,30 @@ pub enum KeyError {
         path.display()
     )]
     Unfit {
-        /// The file.
+        /// The key file.
         path: PathBuf,
-        /// What is wrong with it.
         why: Box<KeyError>,
     },
-    /// Not one of the three encodings of 32 bytes.
+    /// Not 32 bytes in one of the three encodings.
     #[error("the former key is not 32 bytes as base64url, base64 or hex")]
     NotRaw,
 }
 
-/// How keys follow from the material.
+/// How keys are derived.
 enum Kind {
-    /// A text; HKDF makes the envelope key.
+    /// A text; HKDF derives the envelope key.
     Text,
-    /// The envelope key itself, from an installation that was given one.
+    /// The envelope key itself, of a former hosted installation.
     Raw,
 }
 
-/// The one key that all others are derived from.
 pub struct MasterKey {
     material: Zeroizing<Vec<u8>>,
     kind: Kind,
 }
 
 impl MasterKey {
-    /// Reads the key in `path`, or makes it there (mode 0600, all or nothing) when there is none.
+    /// Reads the key in `path`, or creates it atomically with mode 0600.
     pub fn load_or_create(path: &Path) -> Result<MasterKey, KeyError> {
         let found = match fs::metadata(path) {
             Ok(found) => found,
@@ -135,7 +123,7 @@ impl MasterKey {
         MasterKey::load(path)
     }
 
-    /// Reads the key in `path`, whatever its mode: mounted secrets are often readable by a group.
+    /// Reads the key in `path` with any mode: mounted secrets are often readable by a group.
     pub fn load(path: &Path) -> Result<MasterKey, KeyError> {
         let mut text = Zeroizing::new(Vec::with_capacity(128));
         File::open(path)
@@ -146,7 +134,7 @@ impl MasterKey {
         MasterKey::from_text(text).map_err(unfit)
     }
 
-    /// A key given as text; white space around it does not count.
+    /// A key given as text; surrounding whitespace is ignored.
     pub fn from_text(text: &str) -> Result<MasterKey, KeyError> {
         let text = text.trim();
         if text.len() < MIN_TEXT {
@@ -161,17 +149,17 @@ impl MasterKey {
         Ok(MasterKey::former(text))
     }
 
-    /// A key made of 32 bytes, for tests and for keys that a machine hands over.
+    /// A key of 32 bytes, for tests and machine-generated keys.
     pub fn from_bytes(bytes: &[u8; 32]) -> MasterKey {
         MasterKey::former(&Zeroizing::new(BASE64URL.encode(bytes)))
     }
 
-    /// The key of a former installation, taken as it is: reading its secrets needs exactly this text.
+    /// Text key of a former installation, used exactly as given.
     pub fn former(text: &str) -> MasterKey {
         MasterKey { material: Zeroizing::new(text.as_bytes().to_vec()), kind: Kind::Text }
     }
 
-    /// The key of a former hosted installation: 32 bytes as base64url, base64 or hex, used undivided.
+    /// Key of a former hosted installation: 32 bytes as base64url, base64 or hex, used as the envelope key.
     pub fn former_raw(text: &str) -> Result<MasterKey, KeyError> {
         let text = text.trim();
         let readings =
@@ -193,7 +181,7 @@ impl MasterKey {
         }
     }
 
-    /// A key for one other purpose; keys of different purposes tell nothing about each other.
+    /// The key of another purpose; keys of different purposes are independent.
     pub(super) fn purpose_key(&self, purpose: &str) -> Key {
         derive(&self.material, PURPOSE_SALT, purpose.as_bytes())
     }
@@ -213,7 +201,7 @@ fn derive(material: &[u8], salt: &[u8], info: &[u8]) -> Key {
     key
 }
 
-/// The file that lies beside the one of the master key under this word.
+/// Path of a file next to the key file, with this suffix.
 fn beside(path: &Path, word: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".");
@@ -221,12 +209,12 @@ fn beside(path: &Path, word: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Where a former key lies.
+/// Path of a former key.
 pub fn former_file(path: &Path, id: &str) -> PathBuf {
     beside(path, &format!("former-{id}"))
 }
 
-/// The former keys that lie beside the file of the master key, whatever stands behind `former-` in their names.
+/// The former keys next to the key file: all files with the suffix `former-…`.
 pub fn formers(path: &Path) -> Result<Vec<MasterKey>, KeyError> {
     let unreadable = |source| KeyError::Unreadable { path: path.into(), source };
     let start = beside(path, "former-");
@@ -235,7 +223,7 @@ pub fn formers(path: &Path) -> Result<Vec<MasterKey>, KeyError> {
     };
     let start = start.to_string_lossy();
     let mut files = Vec::new();
-    // A folder of mounted secrets may be one that nobody lists: then there are none.
+    // A folder of mounted secrets may not be listable: then there are none.
     let Ok(all) = fs::read_dir(folder) else { return Ok(Vec::new()) };
     for entry in all {
         let entry = entry.map_err(unreadable)?;
@@ -247,18 +235,18 @@ pub fn formers(path: &Path) -> Result<Vec<MasterKey>, KeyError> {
     files.iter().map(|file| MasterKey::load(file)).collect()
 }
 
-/// Reads the key that is to take the place of the one in `path`, or makes it beside that.
+/// Reads or creates the key that is to replace the one in `path`.
 pub fn next(path: &Path) -> Result<MasterKey, KeyError> {
     MasterKey::load_or_create(&beside(path, "next"))
 }
 
-/// Whether a key lies beside the one in `path` that is to take its place.
+/// Whether there is a key that is to replace the one in `path`.
 pub fn has_next(path: &Path) -> bool {
     beside(path, "next").is_file()
 }
 
-/// Puts the next key in the place of the one in `path`, which stays beside as the former one `id`. Cut off anywhere,
-/// it is done to its end by being called again.
+/// Replaces the key in `path` by the next one; the old key becomes the former key `id`. After an interruption, a
+/// repeated call completes it.
 pub fn take_over(path: &Path, id: &str) -> Result<(), KeyError> {
     let former = former_file(path, id);
     let moved = match fs::hard_link(path, &former) {
@@ -271,7 +259,7 @@ pub fn take_over(path: &Path, id: &str) -> Result<(), KeyError> {
         .map_err(|source| KeyError::NotReplaced { path: path.into(), former, source })
 }
 
-/// Removes a former key for good.
+/// Deletes a former key permanently.
 pub fn remove_former(path: &Path, id: &str) -> Result<(), KeyError> {
     let file = former_file(path, id);
     match fs::remove_file(&file) {
@@ -282,8 +270,8 @@ pub fn remove_former(path: &Path, id: &str) -> Result<(), KeyError> {
     }
 }
 
-/// Writes a new key beside its place and links it there, so that `path` never holds half a key and a
-/// key that somebody else made in the meantime is never replaced.
+/// Writes a new key to a temporary file and links it to `path`, so that `path` never contains a partial key and a
+/// concurrently created key is not replaced.
 fn create(path: &Path) -> Result<MasterKey, KeyError> {
     let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>().as_slice()));
     let draft = path.with_extension(format!("new-{}", hex::encode(*random::bytes::<6>())));
@@ -307,12 +295,12 @@ fn write_draft(draft: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Without this the name of a new file may be lost in a power cut, and all secrets with it.
+/// Without this, a power failure may lose the new file's name, and with it all secrets.
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path).unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// The folder in which a file lies; none for what is no file.
+/// Folder of a file; `None` if the path is no file.
 fn folder_of(path: &Path) -> Option<&Path> {
     let folder = path.parent()?;
     Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
@@ -410,7 +398,7 @@ mod tests {
         assert_eq!(*next(&path).unwrap().envelope_key(), new, "asked again it is the same one");
         assert_eq!(*MasterKey::load(&path).unwrap().envelope_key(), old);
 
-        // Cut off between its two steps, and called again.
+        // Interrupted between its two steps, then repeated.
         fs::hard_link(&path, former_file(&path, "0a1b2c3d")).unwrap();
         take_over(&path, "0a1b2c3d").unwrap();
 

@@ -1,6 +1,5 @@
-//! Passkeys (WebAuthn level 3), as far as HQ uses them: a person must be verified by the device, no
-//! attestation is looked at, and the keys are ES256, EdDSA or RS256. What a browser sends is parsed here
-//! and nowhere else; all of it is refused unless place, challenge and signature are right.
+//! Passkeys (WebAuthn level 3). User verification is required, attestation is ignored, and keys are ES256, EdDSA or
+//! RS256. All browser data is parsed here and rejected unless origin, challenge and signature are correct.
 
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
@@ -12,52 +11,48 @@ use sha2::{Digest, Sha256};
 use super::cbor::{self, Value};
 use super::token::same;
 
-/// The person was there.
+/// User present (UP).
 const PRESENT: u8 = 0x01;
-/// The device made sure that it was this person.
+/// User verified (UV).
 const VERIFIED: u8 = 0x04;
-/// A new key is told.
+/// Attested credential data included (AT).
 const KEY_INCLUDED: u8 = 0x40;
-/// Extensions are told, as one CBOR map at the end.
+/// Extension data included (ED): one CBOR map at the end.
 const EXTENDED: u8 = 0x80;
 
-/// Why a passkey was not accepted. What exactly was wrong is for the log.
+/// Why a passkey is rejected. Details are for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasskeyError {
-    /// Not of the form.
     #[error("the browser's answer cannot be read")]
     Malformed,
-    /// Made for another site or another request.
+    /// Created for another site or request.
     #[error("the browser's answer is for another page or request")]
     OtherPlace,
-    /// The device did not make sure who sits before it.
+    /// The device did not verify the user.
     #[error("the device did not check who you are; turn on its screen lock or PIN")]
     NotVerified,
-    /// A kind of key that HQ does not know.
+    /// Unsupported kind of key.
     #[error("this kind of key is not supported")]
     Unsupported,
-    /// The signature is wrong.
     #[error("the signature does not match")]
     BadSignature,
 }
 
-/// The site that a passkey belongs to.
+/// The relying party.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// Its host name.
     pub host: String,
-    /// Its origin, exactly as browsers write it.
+    /// Exactly as browsers send it.
     pub origin: String,
 }
 
-/// A new passkey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// What the browser calls it.
+    /// Credential id.
     pub credential: Vec<u8>,
-    /// The public key in COSE.
+    /// Public key in COSE format.
     pub key: Vec<u8>,
-    /// What its counter says.
+    /// Signature counter.
     pub count: u32,
 }
 
@@ -71,17 +66,17 @@ struct ClientData {
     cross_origin: bool,
 }
 
-/// What an authenticator says of itself and of what happened.
+/// Authenticator data.
 struct AuthData<'a> {
     flags: u8,
     count: u32,
     rest: &'a [u8],
 }
 
-/// Checks the answer to a request for a new passkey.
+/// Verifies the response of a registration.
 ///
 /// # Errors
-/// When anything in it is not as it must be.
+/// If any part is invalid.
 pub fn check_made(
     site: &Site,
     challenge: &str,
@@ -96,7 +91,7 @@ pub fn check_made(
     if parsed.flags & KEY_INCLUDED == 0 {
         return Err(PasskeyError::Malformed);
     }
-    // Sixteen bytes name the model; the length of the id follows.
+    // AAGUID of 16 bytes, then the length of the credential id.
     let id = parsed.rest.get(16..).and_then(|rest| rest.split_at_checked(2));
     let (length, rest) = id.ok_or(PasskeyError::Malformed)?;
     let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
@@ -111,10 +106,10 @@ pub fn check_made(
     Ok(Made { credential: credential.to_vec(), key: key.to_vec(), count: parsed.count })
 }
 
-/// Checks a sign-in with a passkey; gives what its counter says.
+/// Verifies an assertion; returns the signature counter.
 ///
 /// # Errors
-/// When anything in it is not as it must be.
+/// If any part is invalid.
 pub fn check_used(
     site: &Site,
     challenge: &str,
@@ -125,7 +120,7 @@ pub fn check_used(
 ) -> Result<u32, PasskeyError> {
     check_client(site, challenge, client_data, "webauthn.get")?;
     let parsed = check_data(site, data)?;
-    // A key is told when it is made alone.
+    // Credential data occurs in registrations only.
     if parsed.flags & KEY_INCLUDED != 0 {
         return Err(PasskeyError::Malformed);
     }
@@ -165,7 +160,7 @@ fn check_data<'a>(site: &Site, data: &'a [u8]) -> Result<AuthData<'a>, PasskeyEr
     Ok(AuthData { flags, count, rest })
 }
 
-/// Refuses bytes behind all that the flags announce (WebAuthn level 3, section 6.1).
+/// Rejects bytes beyond what the flags announce (WebAuthn level 3, section 6.1).
 fn check_end(flags: u8, rest: &[u8]) -> Result<(), PasskeyError> {
     let after = match flags & EXTENDED {
         0 => rest,
@@ -174,7 +169,7 @@ fn check_end(flags: u8, rest: &[u8]) -> Result<(), PasskeyError> {
     if after.is_empty() { Ok(()) } else { Err(PasskeyError::Malformed) }
 }
 
-/// A public key of one of the three kinds.
+/// Public key.
 enum Key {
     P256(Vec<u8>),
     Ed25519(Vec<u8>),
@@ -249,7 +244,7 @@ mod tests {
         data
     }
 
-    /// A device in software.
+    /// A software authenticator.
     struct Device(EcdsaKeyPair);
 
     impl Device {
@@ -323,7 +318,7 @@ mod tests {
             let unverified = data("hq.example.com", flags, 7);
             assert_eq!(signed(&good, &unverified), Err(PasskeyError::NotVerified), "{flags}");
         }
-        // Bytes behind what the flags announce, extensions that are none, and a key where none is told.
+        // Surplus bytes, malformed extensions, and an announced but missing key.
         let with =
             |flags: u8, end: &[u8]| [data("hq.example.com", flags, 7), end.to_vec()].concat();
         for wrong in [with(0x05, &[0]), with(0x85, &[]), with(0x85, &[0xa0, 0]), with(0x45, &[])] {

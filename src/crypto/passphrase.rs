@@ -1,8 +1,7 @@
-//! Keys that open with a passphrase alone, for what must be readable without the master key: backups.
+//! Keys protected by a passphrase, for data that must be readable without the master key: backups.
 //!
-//! A random data key is wrapped by Argon2id of the passphrase. From the data key follow the key that
-//! seals, the key that gives names, and a seed for where content is cut, so that neither a name nor a
-//! length tells what is inside.
+//! A random data key is wrapped with a key that Argon2id derives from the passphrase. The sealing key, the naming key
+//! and the chunking seed are derived from the data key, so that neither names nor lengths reveal content.
 
 use std::fmt;
 
@@ -18,53 +17,48 @@ use zeroize::Zeroizing;
 use super::keyring::Secret;
 use super::random;
 
-/// The fewest characters of a passphrase.
+/// Shortest passphrase, in characters.
 pub const MIN_CHARS: usize = 12;
 const IV: usize = 12;
 const TAG: usize = 16;
-/// What a new passphrase costs to try: 64 MiB, three passes. Stored with the wrapped key.
+/// Cost of new passphrases: 64 MiB, three passes. Stored with the wrapped key.
 const COST: Cost = Cost { memory_kib: 64 * 1024, passes: 3 };
-/// More than any installation writes: a forged file must not make us take all memory.
+/// Upper limit when reading: a forged file must not exhaust the memory.
 const MOST: Cost = Cost { memory_kib: 1024 * 1024, passes: 16 };
 
-/// What one try costs.
+/// Cost of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     pub memory_kib: u32,
-    /// Passes over it.
     pub passes: u32,
 }
 
-/// Why a passphrase does not open something.
+/// Why a passphrase is rejected or does not open something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
     #[error("a passphrase needs at least {MIN_CHARS} characters; a few unrelated words will do")]
     TooShort,
-    /// It is another one.
     #[error("this is not the passphrase of these backups; nothing was read")]
     Wrong,
-    /// Changed after it was sealed.
+    /// Modified after sealing.
     #[error("the sealed bytes were changed")]
     Broken,
-    /// The wrapped key cannot be understood.
     #[error("the key of these backups is damaged; take it from a copy of them")]
     BadKey,
     #[error("there is not enough memory to try a passphrase (64 MiB are needed)")]
     NoMemory,
 }
 
-/// A data key as it is stored: useless without the passphrase.
+/// A data key in stored form: useless without the passphrase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrappedKey {
-    /// Random, in hexadecimal.
+    /// Random, in hex.
     pub salt: String,
-    /// What a try costs.
     pub cost: Cost,
-    /// The data key, sealed, in hexadecimal.
+    /// The sealed data key, in hex.
     pub key: String,
 }
 
-/// The opened keys.
 pub struct DataKey {
     seal: Zeroizing<[u8; 32]>,
     name: Zeroizing<[u8; 32]>,
@@ -78,10 +72,10 @@ impl fmt::Debug for DataKey {
 }
 
 impl DataKey {
-    /// A new key, and its form to store. Blocks for about a tenth of a second.
+    /// Creates a data key and its stored form. Blocks for about a tenth of a second.
     ///
     /// # Errors
-    /// When the passphrase is too short.
+    /// If the passphrase is too short.
     pub fn create(passphrase: &Secret) -> Result<(Self, WrappedKey), PassphraseError> {
         check(passphrase)?;
         let data = random::bytes::<32>();
@@ -95,7 +89,7 @@ impl DataKey {
     /// Opens a stored key.
     ///
     /// # Errors
-    /// `Wrong` when it is another passphrase's.
+    /// `Wrong` for a wrong passphrase.
     pub fn open(stored: &WrappedKey, passphrase: &Secret) -> Result<Self, PassphraseError> {
         let salt = hex::decode(&stored.salt).or(Err(PassphraseError::BadKey))?;
         let sealed = hex::decode(&stored.key).or(Err(PassphraseError::BadKey))?;
@@ -122,7 +116,7 @@ impl DataKey {
         Self { seal: key(b"hq-backup-seal"), name: key(b"hq-backup-name"), seed }
     }
 
-    /// The name of a content, which tells nothing about it to those without the key.
+    /// Name of a content: a keyed hash, which reveals nothing without the key.
     #[must_use]
     pub fn name(&self, content: &[u8]) -> [u8; 32] {
         let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.name.as_slice())
@@ -131,7 +125,7 @@ impl DataKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// Moves the places where content is cut.
+    /// Seed of content-defined chunking.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
@@ -146,16 +140,16 @@ impl DataKey {
     /// Opens what was sealed for this place.
     ///
     /// # Errors
-    /// When it was changed, moved, or sealed with another key.
+    /// If it was modified, moved, or sealed with another key.
     pub fn unseal(&self, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, PassphraseError> {
         open(&self.seal, place, sealed)
     }
 }
 
-/// Whether a passphrase may be chosen.
+/// Checks a new passphrase.
 ///
 /// # Errors
-/// When it is too short.
+/// If it is too short.
 pub fn check(passphrase: &Secret) -> Result<(), PassphraseError> {
     let count = String::from_utf8_lossy(passphrase.expose()).chars().count();
     if count < MIN_CHARS { Err(PassphraseError::TooShort) } else { Ok(()) }

@@ -1,7 +1,7 @@
-//! Passwords: what is accepted, how they are kept, how one is checked.
+//! Passwords: rules, hashing and verification.
 //!
-//! Argon2id with 19 MiB and two passes (about 20 ms), peppered with a key that the store does not hold.
-//! Hashing blocks: call it from a blocking task, two at a time at most, because each takes 19 MiB.
+//! Argon2id with 19 MiB and two passes (about 20 ms), peppered with a key that is not in the store. Hashing blocks:
+//! call it in a blocking task, at most two at a time, since each takes 19 MiB.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use super::keyring::Keyring;
 use super::master::Key;
 
-/// The fewest characters.
+/// Shortest password, in characters.
 pub const MIN_CHARS: usize = 12;
-/// The most characters.
+/// Longest password, in characters.
 pub const MAX_CHARS: usize = 256;
 
 const MEMORY_KIB: u32 = 19_456;
@@ -24,9 +24,9 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const PURPOSE: &str = "password-pepper";
 
-/// Fewer different characters than this in a whole password can be guessed.
+/// Fewest different characters in a password.
 const MIN_DIFFERENT: usize = 5;
-/// What guessers try first, also with digits and marks around it.
+/// Common passwords, also rejected with digits and punctuation around them.
 const COMMON: &[&str] = &[
     "admin",
     "administrator",
@@ -93,7 +93,7 @@ const COMMON: &[&str] = &[
     "workspace",
     "yourhq",
 ];
-/// Rows and orders in which neighbouring characters are no choice of their own.
+/// Sequences in which adjacent characters are predictable.
 const RUNS: &[&str] = &[
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890",
@@ -107,50 +107,44 @@ const RUNS: &[&str] = &[
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik",
 ];
 
-/// Why a password is not taken, or cannot be checked.
+/// Why a password is rejected or cannot be verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// Too few characters.
     #[error(
         "a password needs at least {MIN_CHARS} characters; a few unrelated words are easy to keep in mind"
     )]
     TooShort,
-    /// Too many characters.
     #[error("a password has at most {MAX_CHARS} characters; use a shorter one")]
     TooLong,
-    /// One of the first that a guesser tries.
     #[error(
         "this password is easily guessed; take a few unrelated words or let a password manager make one"
     )]
     Guessable,
-    /// It is mostly the name or address of its owner.
+    /// Consists mainly of the name or address of its owner.
     #[error("the password is mostly your name or address; take something that others do not know")]
     Personal,
-    /// The stored hash names a pepper that is not in the key ring.
+    /// The hash uses a pepper of an unknown master key.
     #[error(
         "the password was set under another master key; restore that key or run `hq user reset-link`"
     )]
     PepperMissing,
-    /// The stored hash cannot be read.
     #[error("the stored password cannot be read; run `hq user reset-link`")]
     BadHash,
-    /// No memory for the hash just now.
     #[error("there is not enough memory to check a password; try again in a moment")]
     NoMemory,
 }
 
-/// What the check of a password has shown.
+/// Result of verifying a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the password.
     Right,
-    /// It is the password, kept in an older form: hash it anew now that it is known.
+    /// Correct, but hashed in an older form: hash it again.
     RightButOld,
-    /// It is not, or there is no such account.
+    /// Wrong, or no such account.
     Wrong,
 }
 
-/// Whether a password may be chosen. `about` holds what others know of the person: name, email, workspace.
+/// Checks a new password. `about` contains public facts about the person: name, email, workspace.
 pub fn check(password: &str, about: &[&str]) -> Result<(), PasswordError> {
     let count = password.chars().count();
     if count < MIN_CHARS {
@@ -169,16 +163,16 @@ pub fn check(password: &str, about: &[&str]) -> Result<(), PasswordError> {
     Ok(())
 }
 
-/// Hashes and checks passwords with the peppers of a key ring.
+/// Hashes and verifies passwords with the peppers of a keyring.
 pub struct Passwords {
     pepper: Key,
     pepper_id: KeyId,
-    /// A hash that no password has, so that an unknown account costs as much as a known one.
+    /// Hash without a password, so that unknown accounts cost the same time.
     decoy: PasswordHash,
 }
 
 impl Passwords {
-    /// Takes its pepper from the current key of the ring. Costs one hash.
+    /// Uses the pepper of the current key. Costs one hash.
     pub fn new(ring: &Keyring) -> Result<Passwords, PasswordError> {
         let (id, pepper) = ring.purpose_key(PURPOSE);
         let pepper_id = key_id(id.as_str())?;
@@ -186,18 +180,18 @@ impl Passwords {
         Ok(Passwords { pepper, pepper_id, decoy })
     }
 
-    /// Whether its pepper is that of the ring's current key.
+    /// Whether the pepper belongs to the keyring's current key.
     pub fn is_of(&self, ring: &Keyring) -> bool {
         hex::encode(self.pepper_id.as_bytes()) == ring.key_id().as_str()
     }
 
-    /// The text to store for a password. Blocks for about 20 ms.
+    /// The stored form of a password. Blocks for about 20 ms.
     pub fn hash(&self, password: &str) -> Result<String, PasswordError> {
         Ok(hash_with(&self.pepper, self.pepper_id, password.as_bytes())?.to_string())
     }
 
-    /// Checks a password against what is stored, or against nothing at the same cost when there is no
-    /// such account. Blocks for about 20 ms. `ring` finds the peppers of former master keys.
+    /// Verifies a password against the stored hash; without one, against a decoy at the same cost. Blocks for about 20
+    /// ms. `ring` provides peppers of former master keys.
     pub fn verify(
         &self,
         ring: &Keyring,
@@ -233,7 +227,7 @@ impl fmt::Debug for Passwords {
     }
 }
 
-/// The name of the master key that a stored hash rests on; none when it is no such hash.
+/// Id of the master key whose pepper the hash uses; `None` for malformed hashes.
 #[must_use]
 pub fn rests_on(stored: &str) -> Option<String> {
     let hash = PasswordHash::new(stored).ok()?;
@@ -260,7 +254,7 @@ fn hash_with(pepper: &Key, id: KeyId, password: &[u8]) -> Result<PasswordHash, P
         .build()
         .expect("invariant: the parameters are within Argon2's limits");
     let salt = super::random::bytes::<16>();
-    // Lengths are fixed here, so only the memory can be missing.
+    // Lengths are fixed, so only the memory can be missing.
     argon(pepper, params)
         .hash_password_with_salt(password, salt.as_slice())
         .or(Err(PasswordError::NoMemory))
@@ -268,7 +262,7 @@ fn hash_with(pepper: &Key, id: KeyId, password: &[u8]) -> Result<PasswordHash, P
 
 fn matches_hash(pepper: &Key, hash: &PasswordHash, password: &str) -> Result<bool, PasswordError> {
     let params = Params::try_from(hash).or(Err(PasswordError::BadHash))?;
-    // A longer one was never accepted; checking it would only cost time.
+    // Longer passwords were never accepted; hashing them would only cost time.
     let password = match password.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => &password[..end],
         None => password,
@@ -307,13 +301,13 @@ fn is_guessable(folded: &str) -> bool {
     free_choices(folded) < MIN_DIFFERENT
 }
 
-/// Whether the whole is one piece written several times, the last perhaps cut.
+/// Whether the text is one piece repeated, the last one possibly cut.
 fn is_repetition(text: &str) -> bool {
     let chars: Zeroizing<Vec<char>> = Zeroizing::new(text.chars().collect());
     (1..=chars.len() / 2).any(|unit| chars.iter().zip(&chars[unit..]).all(|(a, b)| a == b))
 }
 
-/// Undoes the usual replacements of letters.
+/// Reverts common letter substitutions.
 fn unleet(text: &str) -> Zeroizing<String> {
     let plain = text.chars().map(|c| match c {
         '0' => 'o',
@@ -331,8 +325,7 @@ fn only_letters(text: &str) -> Zeroizing<String> {
     Zeroizing::new(text.chars().filter(|c| c.is_alphabetic()).collect())
 }
 
-/// How many characters are a choice: not the neighbour of the one before in a well-known row, nor the
-/// same again.
+/// Number of unpredictable characters: neither a repetition nor the neighbour of the one before in a known sequence.
 fn free_choices(text: &str) -> usize {
     let chars: Zeroizing<Vec<char>> = Zeroizing::new(text.chars().collect());
     let chosen = chars.windows(2).filter(|pair| !is_neighbour(pair[0], pair[1])).count();

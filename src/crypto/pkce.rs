@@ -1,5 +1,5 @@
-//! What binds a sign-in at somebody else to who began it: a secret that is sent only at the end, its hash that is
-//! sent at the beginning (RFC 7636), and a word that has to come back unchanged.
+//! PKCE (RFC 7636) and `state` of an OAuth sign-in: they bind the provider's response to the browser that started the
+//! sign-in.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use zeroize::Zeroizing;
 
 use super::random;
 
-/// The three of one sign-in.
+/// Values of one sign-in.
 pub struct Pkce {
-    /// The secret.
+    /// Secret, sent with the final request.
     pub verifier: Zeroizing<String>,
-    /// Its hash.
+    /// SHA-256 of the verifier, sent with the first request.
     pub challenge: String,
-    /// The word that has to come back.
+    /// Must be returned unchanged.
     pub state: Zeroizing<String>,
 }
 
 impl Pkce {
-    /// New ones.
+    /// Creates random values.
     #[must_use]
     pub fn issue() -> Pkce {
         let verifier = Zeroizing::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>().as_slice()));
@@ -38,13 +38,13 @@ impl fmt::Debug for Pkce {
     }
 }
 
-/// The hash of a secret as it is sent.
+/// The challenge for a verifier.
 #[must_use]
 pub fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
-/// Whether the word that came back is the one that was sent; takes as long for each wrong one.
+/// Compares the returned `state` in constant time.
 #[must_use]
 pub fn is_same(sent: &str, came: &str) -> bool {
     bool::from(sent.as_bytes().ct_eq(came.as_bytes()))
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_that_of_the_standard() {
-        // RFC 7636, appendix B.
+        // Example of RFC 7636, appendix B.
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         assert_eq!(challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }

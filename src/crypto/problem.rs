@@ -1,4 +1,4 @@
-//! What the errors of this module are called and how they answer at the edge.
+//! Error codes and HTTP status of this package's errors.
 
 use kernel::problem::{FieldError, Problem, ProblemKind};
 

@@ -1,11 +1,11 @@
-//! The redactor knows every live secret value and takes it out of tool output, logs and errors, also
-//! where the value was encoded: base64 at any offset, hex with signs between the bytes, percent in any case, JSON, HTML
-//! and shell quoting; in output of tools also where other words were written between two pieces of a value.
+//! Redactor: masks all live secret values in tool output, logs and errors, also in encoded form: base64 at any offset,
+//! hex with separators, percent encoding, JSON, HTML and shell quoting; in tool output also values that are interrupted
+//! by other text.
 //!
-//! It is the last line, not the first: secrets are not to get there at all. Values shorter than
-//! [`MIN_CHARS`] are not looked for, because they would tear holes into ordinary text.
+//! It is the last line of defence: secrets should not get there at all. Values shorter than [`MIN_CHARS`] are not
+//! masked, because they would damage ordinary text.
 
-mod written; // other ways in which a value may be written
+mod written; // encodings without a fixed form
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,22 +27,22 @@ use super::shapes;
 pub use super::shapes::Spot;
 use written::Halves;
 
-/// The shortest value that is looked for.
+/// Shortest value that is masked.
 pub const MIN_CHARS: usize = 8;
-/// A line of a longer value is looked for by itself when it has this many bytes.
+/// Shortest line of a multi-line value that is masked separately, in bytes.
 const MIN_LINE: usize = 16;
-/// A longer value is looked for in its usual forms only: each form costs memory.
+/// Longest value, in bytes, that is masked in all encodings: each form costs memory.
 const MAX_ALL_FORMS: usize = 4096;
 
-/// Whether a value is looked for from now on.
+/// Result of registering a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
     Watched,
-    /// It is too short to be told from ordinary text; say so where it was entered.
+    /// Too short to distinguish from ordinary text; warn where it was entered.
     TooShort,
 }
 
-/// Takes live secrets out of text. Cheap to clone; all clones share one list.
+/// Masks live secrets. Cheap to clone; all clones share one list.
 #[derive(Clone, Default)]
 pub struct Redactor {
     shared: Arc<Shared>,
@@ -52,20 +52,20 @@ pub struct Redactor {
 struct Shared {
     values: Mutex<BTreeMap<Place, Secret>>,
     matcher: RwLock<Arc<Matcher>>,
-    /// Patterns of one's own by what they were given with, and the search for all of them.
+    /// Custom patterns by group, and the compiled search for all of them.
     own: Mutex<BTreeMap<String, Vec<String>>>,
     own_search: RwLock<Option<Arc<Regex>>>,
     hits: [AtomicU64; Spot::ALL.len()],
 }
 
-/// The place of a value among all others.
+/// Identifies a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    /// What it was given with; empty for a value of its own.
+    /// Group of the value; empty for a single value.
     group: String,
-    /// Stands in place of the value.
+    /// Name shown in the mask.
     name: String,
-    /// Which value of that name in its group.
+    /// Number of the value among those of its name in the group.
     number: usize,
 }
 
@@ -75,20 +75,19 @@ impl Place {
     }
 }
 
-/// A value that lies in a text, and what is shown in its place.
+/// A masked value in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden {
-    /// Where the value is, in bytes.
+    /// Byte range of the value.
     pub at: Range<usize>,
-    /// The mask.
     pub shown: String,
 }
 
-/// What became of a text.
+/// Converts the result back to text.
 fn as_text<'t>(text: &'t str, clean: Cow<'t, [u8]>) -> Cow<'t, str> {
     match clean {
         Cow::Borrowed(_) => Cow::Borrowed(text),
-        // A value that is no UTF-8 may have been cut out of the middle of a character.
+        // A value in another encoding may have been cut within a character.
         Cow::Owned(clean) => Cow::Owned(match String::from_utf8(clean) {
             Ok(clean) => clean,
             Err(err) => String::from_utf8_lossy(err.as_bytes()).into_owned(),
@@ -96,7 +95,7 @@ fn as_text<'t>(text: &'t str, clean: Cow<'t, [u8]>) -> Cow<'t, str> {
     }
 }
 
-/// What a place in a text with masks was before these were put in: a place, or all of a value inside its mask.
+/// Maps a position in the masked text to the original: a position, or the range of the value for positions in a mask.
 fn origin(known: &[Hidden], place: usize) -> Range<usize> {
     let (mut clean, mut from) = (0, 0);
     for one in known {
@@ -114,20 +113,18 @@ fn origin(known: &[Hidden], place: usize) -> Range<usize> {
     at..at
 }
 
-/// Whether a value is too short to be told from ordinary text.
 #[must_use]
 pub fn is_short(value: &[u8]) -> bool {
     String::from_utf8_lossy(value).trim().chars().count() < MIN_CHARS
 }
 
 impl Redactor {
-    /// A redactor that knows no secret yet.
+    /// A redactor without secrets.
     pub fn new() -> Redactor {
         Redactor::default()
     }
 
-    /// Looks for `value` from now on and writes `[secret:name]` in its place. An earlier value of the
-    /// same name is forgotten.
+    /// Masks `value` from now on as `[secret:name]`. Replaces an earlier value of this name.
     pub fn add(&self, name: &str, value: Secret) -> Watch {
         let mut values = self.shared.values.lock();
         if is_short(value.expose()) {
@@ -141,7 +138,7 @@ impl Redactor {
         Watch::Watched
     }
 
-    /// Takes many values at once, which builds the search once instead of once for each.
+    /// Registers several values and builds the search once.
     pub fn add_all<'a>(&self, entries: impl IntoIterator<Item = (&'a str, Secret)>) {
         let mut values = self.shared.values.lock();
         let long = entries.into_iter().filter(|(_, value)| !is_short(value.expose()));
@@ -149,7 +146,7 @@ impl Redactor {
         self.rebuild(&values);
     }
 
-    /// Takes these values in the place of all that were given for the same group. Several of them may have one name.
+    /// Replaces all values of a group. Several may share one name.
     pub fn replace(&self, group: &str, entries: Vec<(String, Secret)>) {
         let mut values = self.shared.values.lock();
         let long = entries.into_iter().enumerate().filter(|(_, (_, one))| !is_short(one.expose()));
@@ -164,7 +161,6 @@ impl Redactor {
         }
     }
 
-    /// Forgets a value.
     pub fn remove(&self, name: &str) {
         let mut values = self.shared.values.lock();
         if values.remove(&Place::of(name)).is_some() {
@@ -172,7 +168,7 @@ impl Redactor {
         }
     }
 
-    /// Looks for these patterns from now on, in the place of all that were given for the same group. They only add.
+    /// Replaces the custom patterns of a group. They apply in addition to the built-in ones.
     pub fn look_for(&self, group: &str, patterns: Vec<String>) {
         let mut own = self.shared.own.lock();
         let known = own.get(group).map_or(&[][..], Vec::as_slice);
@@ -184,22 +180,22 @@ impl Redactor {
         *self.shared.own_search.write() = shapes::all_of(all).map(Arc::new);
     }
 
-    /// How much was taken out since the start, by where it was: numbers to raise an alarm on.
+    /// Number of masked secrets since the start, per destination, for alarms.
     pub fn hits(&self) -> [(Spot, u64); Spot::ALL.len()] {
         Spot::ALL.map(|spot| (spot, self.shared.hits[spot as usize].load(Ordering::Relaxed)))
     }
 
-    /// The text without secrets, and without what looks like one, on its way to a place.
+    /// Masks known values and text that looks like a key, for a destination.
     pub fn masked<'t>(&self, spot: Spot, text: &'t str) -> Cow<'t, str> {
         as_text(text, self.bytes(spot, text.as_bytes()))
     }
 
-    /// The text without the values that are known.
+    /// Masks known values only.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.masked(Spot::Elsewhere, text)
     }
 
-    /// The bytes without secrets on their way to a place.
+    /// Masks known values and bytes that look like a key, for a destination.
     pub fn bytes<'t>(&self, spot: Spot, bytes: &'t [u8]) -> Cow<'t, [u8]> {
         let known = self.known(spot, bytes);
         let own = match spot {
@@ -222,7 +218,7 @@ impl Redactor {
         Cow::Owned(clean)
     }
 
-    /// The values that are taken out of a text on its way to a place, in order. Counts no hits.
+    /// What [`Self::bytes`] would mask, in order. Does not count hits.
     pub fn hidden(&self, spot: Spot, bytes: &[u8]) -> Vec<Hidden> {
         let matcher = self.matcher();
         let hidden = |span: &Span| Hidden {
@@ -231,7 +227,7 @@ impl Redactor {
         };
         let spans = matcher.everywhere(bytes, spot == Spot::Tools);
         let known: Vec<Hidden> = spans.iter().map(hidden).collect();
-        // Shapes are looked for as in `bytes`: where the known values are masked already.
+        // Like `bytes`, key formats are searched after known values are masked.
         let clean = matcher.masked(bytes, &spans);
         let own = match spot {
             Spot::Elsewhere => None,
@@ -248,7 +244,7 @@ impl Redactor {
         all
     }
 
-    /// The bytes without the values that are known.
+    /// Masks known values only.
     fn known<'t>(&self, spot: Spot, bytes: &'t [u8]) -> Cow<'t, [u8]> {
         let matcher = self.matcher();
         let spans = matcher.everywhere(bytes, spot == Spot::Tools);
@@ -260,12 +256,12 @@ impl Redactor {
         Cow::Owned(clean)
     }
 
-    /// A filter for bytes that arrive in pieces, such as the output of a command.
+    /// A filter for streams, such as the output of a command.
     pub fn stream(&self) -> RedactStream {
         RedactStream { redactor: self.clone(), held: Vec::new(), masked: 0 }
     }
 
-    /// A writer that cleans each piece by itself, for logs, which write one whole line at a time.
+    /// A writer that masks each write separately, for logs, which write whole lines.
     pub fn writer<W: Write>(&self, inner: W) -> RedactWriter<W> {
         RedactWriter { redactor: self.clone(), inner }
     }
@@ -289,16 +285,16 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Cleans a stream. Holds back only bytes that may be the beginning of a secret.
+/// Masks a stream. Holds back only bytes that may be the start of a secret.
 pub struct RedactStream {
     redactor: Redactor,
     held: Vec<u8>,
-    /// How many bytes at the front of `held` lie below a mask that was already given out.
+    /// Leading bytes of `held` that belong to a mask that was already written.
     masked: usize,
 }
 
 impl RedactStream {
-    /// Takes the next piece and gives what is certain.
+    /// Takes the next piece and returns the bytes that are final.
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(piece);
         let matcher = self.redactor.matcher();
@@ -306,20 +302,20 @@ impl RedactStream {
         self.emit(&matcher, keep_from)
     }
 
-    /// Gives the rest.
+    /// Returns the remaining bytes.
     pub fn finish(mut self) -> Vec<u8> {
         let matcher = self.redactor.matcher();
         let end = self.held.len();
         self.emit(&matcher, end)
     }
 
-    /// Gives out everything before `until`, and the masks of what begins there.
+    /// Returns everything before `until`, including masks of spans that start there.
     fn emit(&mut self, matcher: &Matcher, until: usize) -> Vec<u8> {
         let mut clean = Vec::with_capacity(until);
         let mut from = self.masked;
         let mut hits = 0;
         for span in matcher.spans(&self.held).iter().take_while(|span| span.start < until) {
-            // A span that touches the masked part only makes it longer.
+            // A span that touches the masked part extends it.
             if self.masked <= span.start || self.masked == 0 {
                 clean.extend_from_slice(&self.held[from.min(span.start)..span.start]);
                 clean.extend_from_slice(matcher.mask(span.name).as_bytes());
@@ -361,20 +357,20 @@ impl<W: Write> Write for RedactWriter<W> {
     }
 }
 
-/// A stretch of bytes that belongs to one secret, or to several that overlap.
+/// Bytes of one secret, or of several overlapping ones.
 struct Span {
     start: usize,
     end: usize,
     name: usize,
 }
 
-/// The search for all forms of all values.
+/// Search for all forms of all values.
 #[derive(Default)]
 struct Matcher {
     search: Option<AhoCorasick>,
-    /// Sorted, for the question whether some bytes begin one of them.
+    /// Sorted, to find forms that start with given bytes.
     patterns: Vec<Zeroizing<Vec<u8>>>,
-    /// For each pattern the place of its name in `masks`.
+    /// Index into `masks` for each pattern.
     names: Vec<usize>,
     masks: Vec<String>,
     longest: usize,
@@ -389,7 +385,7 @@ impl Matcher {
             masks.push(format!("[secret:{name}]"));
             forms.extend(forms_of(value.expose()).into_iter().map(|form| (form, place)));
         }
-        // A stable sort: two secrets with the same form go by the first name.
+        // Stable sort: if two secrets share a form, the first name is shown.
         forms.sort_by(|a, b| a.0.as_slice().cmp(b.0.as_slice()));
         forms.dedup_by(|a, b| a.0 == b.0);
         if forms.is_empty() {
@@ -398,7 +394,7 @@ impl Matcher {
         let (patterns, names): (Vec<_>, Vec<_>) = forms.into_iter().unzip();
         let search = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
-            // The faster automaton would take half a kilobyte for each byte of each form.
+            // A DFA would take half a kilobyte per byte of each form.
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(patterns.iter().map(|form| form.as_slice()))
             .expect("invariant: the forms of all secrets fit the search");
@@ -411,7 +407,7 @@ impl Matcher {
         &self.masks[name]
     }
 
-    /// The bytes with masks in place of these stretches.
+    /// Replaces the spans by their masks.
     fn masked(&self, bytes: &[u8], spans: &[Span]) -> Vec<u8> {
         let mut clean = Vec::with_capacity(bytes.len());
         let mut from = 0;
@@ -424,8 +420,7 @@ impl Matcher {
         clean
     }
 
-    /// All stretches to mask, in order and apart from each other. Overlapping finds become one, so that
-    /// no end of a secret sticks out behind another.
+    /// All spans in order and without overlap. Overlapping matches are merged, so that no part of a secret remains.
     fn spans(&self, bytes: &[u8]) -> Vec<Span> {
         let mut spans: Vec<Span> = Vec::new();
         let Some(search) = &self.search else { return spans };
@@ -435,7 +430,7 @@ impl Matcher {
                 end: found.end(),
                 name: self.names[found.pattern().as_usize()],
             };
-            // Finds come in the order of their ends, so a late one may swallow several.
+            // Matches are ordered by their ends, so one may contain several earlier ones.
             while let Some(last) = spans.pop_if(|last| span.start < last.end) {
                 span.name = if last.start <= span.start { last.name } else { span.name };
                 span.start = span.start.min(last.start);
@@ -446,20 +441,20 @@ impl Matcher {
         spans
     }
 
-    /// Where the part begins that more bytes could turn into a secret; the length if there is none.
+    /// Start of the suffix that may be the start of a secret; the length if there is none.
     fn open_from(&self, bytes: &[u8]) -> usize {
         let first = bytes.len().saturating_sub(self.longest.saturating_sub(1));
         (first..bytes.len()).find(|from| self.begins(&bytes[*from..])).unwrap_or(bytes.len())
     }
 
-    /// Whether `tail` is the beginning of a form, but not the whole of it.
+    /// Whether `tail` is a proper prefix of a form.
     fn begins(&self, tail: &[u8]) -> bool {
         let at = self.patterns.partition_point(|form| form.as_slice() <= tail);
         self.patterns.get(at).is_some_and(|form| form.starts_with(tail))
     }
 }
 
-/// The value and every way it may be written.
+/// The value in all encodings.
 fn forms_of(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let value = value.trim_ascii();
     let mut forms = vec![value.to_vec()];
@@ -482,13 +477,13 @@ fn forms_of(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     forms.into_iter().map(Zeroizing::new).collect()
 }
 
-/// The first and last line of a PEM file are no secret.
+/// PEM header or footer line, which is no secret.
 fn is_marker(line: &str) -> bool {
     line.starts_with("-----") && line.ends_with("-----")
 }
 
-/// The value inside something longer that was encoded: three offsets, two alphabets, without the
-/// characters at both ends that depend on the neighbours.
+/// Base64 of the value within longer data: three offsets and two alphabets, without the characters at both ends that
+/// depend on the neighbours.
 fn base64_forms(value: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = Vec::with_capacity(6);
     for offset in 0..3 {
@@ -504,7 +499,7 @@ fn base64_forms(value: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-/// As in an address or form: everything but the unreserved characters, or only what must be.
+/// Percent-encoded forms: strict, minimal, and those of JavaScript and HTML forms.
 fn percent_forms(text: &str) -> Vec<Vec<u8>> {
     let strict = percent(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
     let loose = percent(text, |b| b.is_ascii_graphic() && !b"\"%<>`#?{}".contains(&b));
@@ -530,7 +525,7 @@ fn percent(text: &str, plain: impl Fn(u8) -> bool) -> String {
     out
 }
 
-/// The same with `%2f` in place of `%2F`.
+/// The same with lower-case escapes (`%2f`).
 fn lower_escapes(text: &str) -> String {
     let mut escape = 0;
     let lower = text.chars().map(|c| match (c, escape) {
@@ -547,8 +542,8 @@ fn lower_escapes(text: &str) -> String {
     lower.collect()
 }
 
-/// Inside a JSON string: plain, with escaped slashes, and with everything outside ASCII escaped; each
-/// also once more, because tool results carry JSON inside JSON.
+/// JSON string forms: plain, with escaped slashes, and ASCII only; each also escaped twice, since tool results contain
+/// JSON in JSON.
 fn json_forms(text: &str) -> Vec<Vec<u8>> {
     let once = json_inner(text);
     let slashes = once.replace('/', r"\/");

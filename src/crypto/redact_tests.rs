@@ -1,4 +1,4 @@
-//! Secrets that must not come through, however the text is cut.
+//! Secrets must be masked wherever a text is cut.
 
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -91,7 +91,7 @@ fn what_is_hidden_is_told_by_its_place_in_the_text() {
     ];
     assert_eq!(told, all);
     assert_eq!(redactor.hits().map(|(_, hits)| hits), [0; 5], "nothing was shown");
-    // The same as what is shown.
+    // Consistent with the masked text.
     let mut shown = text.clone();
     for one in hidden.iter().rev() {
         shown.replace_range(one.at.clone(), &one.shown);

@@ -1,8 +1,8 @@
-//! Keys as their makers write them, found without knowing them: what looks like one is masked in what HQ writes and hands
-//! on, and does not go out in requests and files. Patterns of one's own only add to these.
+//! Detection of keys by their format. Detected keys are masked in output and blocked in outgoing requests and files.
+//! Custom patterns apply in addition.
 //!
-//! One list for all. Where text comes from programs and files only what is a key without doubt is masked, so that code
-//! survives; logs, errors and messages lose what stands in addresses and headers as well.
+//! One list for all destinations. In output of programs and in files only certain matches are masked, so that code
+//! survives. Logs, errors and messages also lose credentials in URLs and headers.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -10,17 +10,16 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder};
 
-/// The most patterns of one's own that are looked for.
+/// Limit of custom patterns.
 pub const MOST: usize = 50;
-/// The longest of them, in bytes.
+/// Longest custom pattern, in bytes.
 const LONGEST: usize = 500;
-/// How much memory one may take, in bytes.
+/// Memory limit of a compiled pattern, in bytes.
 const ROOM: usize = 1 << 20;
-/// Shorter ones show nothing of themselves.
+/// Shorter keys are masked completely.
 const SHOWS: usize = 18;
 
-/// With what keys, and the places of keys, begin. All of them are looked for at once; what follows is looked at where one is
-/// found.
+/// Prefixes of keys and of places of credentials. One search finds all of them; the rest is matched at each find.
 const BEGINS: [&str; 20] = [
     "sk-",
     "gho_",
@@ -48,7 +47,7 @@ static BEGIN: LazyLock<AhoCorasick> = LazyLock::new(|| {
     AhoCorasick::new(BEGINS).expect("invariant: a fixed list that a test searches for")
 });
 
-/// Keys that are keys without doubt.
+/// Formats that are certainly keys.
 static KEYS: LazyLock<Regex> = LazyLock::new(|| {
     fixed(concat!(
         r"(?-u)^(?:sk-[A-Za-z0-9_-]{20,}",
@@ -60,16 +59,16 @@ static KEYS: LazyLock<Regex> = LazyLock::new(|| {
         r"|AGE-SECRET-KEY-1[A-Z0-9]{20,}",
         r"|AKIA[A-Z0-9]{16}",
         r"|AIza[A-Za-z0-9_-]{35}",
-        // A Telegram bot's, behind its number.
+        // Telegram bot token, after its number.
         r"|:AA[A-Za-z0-9_-]{33}",
-        // A JSON web token.
+        // JSON web token.
         r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
         r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(?:[\s\\rn]*[A-Za-z0-9+/=]{32,})+",
         r"(?:[\s\\rn]*[A-Za-z0-9+/=]{1,64})?(?:[\s\\rn]*-----END [A-Z ]{0,20}PRIVATE KEY-----)?)",
     ))
 });
 
-/// What stands in the place of a key by the words before it: the password of an address, the word of a header.
+/// Credentials recognized by their context: password in a URL, values of headers.
 static PLACES: LazyLock<Regex> = LazyLock::new(|| {
     fixed(concat!(
         r#"(?-u)^(?:://[^\s/:@"'<>]{0,64}:(?<a>[^\s/@"'<>]{3,256})@"#,
@@ -78,10 +77,10 @@ static PLACES: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// Those that must not go out. The others are public where they belong: keys of maps, names in signed links.
+/// Keys that must not be sent. The others are public by design: map keys, signed links.
 const REFUSED: [&str; 7] = ["sk-", "gh", "glpat-", "xox", "hf_", "AGE-SECRET-KEY-", "-----BEGIN"];
 
-/// A name that says that its value is secret, and the value, quoted or not. What a value may not be is looked at afterwards.
+/// A name that indicates a secret, and its value, quoted or not. Values are examined further by [`assigned`].
 static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
     fixed(concat!(
         r"(?-u)(?i:secret|token|passwo?r?d|passphrase|[_-]pass|(?:api|access|private|signing|encryption)[_-]?key)",
@@ -90,18 +89,18 @@ static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// Words in a name by which its value is a number or of one page, no secret.
+/// Words in names whose values are numbers or belong to one page.
 const COUNTS: [&str; 4] = ["csrf", "max", "min", "xsrf"];
-/// Words in a name by which a token right behind them is a place in a list.
+/// Words before `token` that indicate a position in a list.
 const PLACES_OF_LISTS: [&str; 5] = ["continuation", "cursor", "next", "page", "sync"];
-/// Words at the end of a name by which its value says of a secret what or where it is.
+/// Last words of names whose values describe a secret.
 const TELLS_OF: [&str; 9] = ["count", "file", "hash", "id", "name", "path", "type", "uri", "url"];
 
-/// What stands in the place of a value.
+/// Placeholders for values.
 const PLACEHOLDERS: [&str; 9] =
     ["changeme", "placeholder", "xxxx", "****", "....", "your-", "your_", "example-", "example_"];
 
-/// The values that are assigned to names which say that they are secret, if they look as if nobody had thought them up.
+/// Values assigned to names that indicate a secret, if they look random.
 fn assigned(bytes: &[u8]) -> Vec<Range<usize>> {
     let (mut found, mut from) = (Vec::new(), 0);
     while let Some(one) = ASSIGNED.captures_at(bytes, from) {
@@ -112,7 +111,7 @@ fn assigned(bytes: &[u8]) -> Vec<Range<usize>> {
         let begin = whole.start() - before;
         let end = one.name("rest").map_or(whole.start(), |rest| rest.end());
         let is_public = is_of_link(&bytes[..begin]);
-        // What goes on is no value but a path, a call or a place for one.
+        // A value that continues is a path, a call or a placeholder.
         let goes_on = bytes
             .get(value.end())
             .is_some_and(|next| !next.is_ascii_whitespace() && !b"\"'`,;)]}\\<&|#".contains(next));
@@ -128,8 +127,8 @@ fn assigned(bytes: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether a name that begins here stands in the query of a link: what a link says is public by design, as in signed
-/// links. A form that is sent has `&` too, but no `?`.
+/// Whether the name that follows is in the query of a link: links are public by design, like signed links. A form body
+/// contains `&` but no `?`.
 fn is_of_link(before: &[u8]) -> bool {
     if !before.last().is_some_and(|last| b"?&".contains(last)) {
         return false;
@@ -138,7 +137,7 @@ fn is_of_link(before: &[u8]) -> bool {
     before.iter().rev().take(4_096).take_while(is_link).any(|byte| *byte == b'?')
 }
 
-/// Whether a name says that its value is secret: `AWS_SECRET_ACCESS_KEY`, not `nextPageToken` and `token_id`.
+/// Whether a name indicates a secret: `AWS_SECRET_ACCESS_KEY`, but not `nextPageToken` or `token_id`.
 fn says_secret(name: &[u8]) -> bool {
     let mut words = vec![String::new()];
     let mut was_lower = false;
@@ -158,9 +157,9 @@ fn says_secret(name: &[u8]) -> bool {
     !tells_of && !is_place && !words.iter().any(|word| COUNTS.contains(&word.as_str()))
 }
 
-/// Whether a value looks as if it had been drawn by lot, and is no word, path or number of somebody.
+/// Whether a value looks random and is no word, path or number.
 fn is_random(value: &[u8], is_quoted: bool) -> bool {
-    /// Bits a character: of 16 that all differ there are 4.
+    /// Bits per character: 16 different characters have 4.
     const LEAST: f64 = 3.0;
     let text = String::from_utf8_lossy(value);
     let text = text.trim_end_matches(['.', '=']);
@@ -174,7 +173,7 @@ fn is_random(value: &[u8], is_quoted: bool) -> bool {
     if is_place || PLACEHOLDERS.iter().any(|word| lower.contains(word)) || is_words(text) {
         return false;
     }
-    // Code has no quotes around a path of names, and no name in it looks as if it had been drawn.
+    // In code, a dotted path is unquoted and no part of it looks random.
     if !is_quoted && text.contains('.') {
         return text.split('.').any(|part| is_random(part.as_bytes(), true));
     }
@@ -185,19 +184,19 @@ fn is_random(value: &[u8], is_quoted: bool) -> bool {
         _ => 3,
     };
     let changes = text.as_bytes().windows(2).filter(|two| kind(two[0]) != kind(two[1])).count();
-    // Words that were put together change seldom from one kind of character to another.
+    // Concatenated words rarely switch between kinds of characters.
     let has_both = 0 < has(u8::is_ascii_lowercase) && 0 < has(u8::is_ascii_uppercase);
     let least = text.len() * if has_both { 40 } else { 25 } / 100;
     LEAST < entropy(text.as_bytes()) && least <= changes
 }
 
-/// Whether it is an id as HQ and others write them: five groups of hexadecimal digits.
+/// Whether it is a UUID.
 fn is_id(text: &str) -> bool {
     let groups: Vec<usize> = text.split('-').map(str::len).collect();
     groups == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
-/// Whether it is put together of words: `build-token-v2-for-user`, `/run/secrets/db1`.
+/// Whether it consists of words: `build-token-v2-for-user`, `/run/secrets/db1`.
 fn is_words(text: &str) -> bool {
     let parts: Vec<&str> =
         text.split(['-', '_', '.', '/', '@', '+', '=']).filter(|one| !one.is_empty()).collect();
@@ -211,7 +210,7 @@ fn is_words(text: &str) -> bool {
     1 < parts.len() && parts.len() <= 2 * parts.iter().filter(is_word).count()
 }
 
-/// Bits a character.
+/// Shannon entropy in bits per character.
 fn entropy(value: &[u8]) -> f64 {
     let mut counts = [0_u32; 256];
     value.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
@@ -224,17 +223,16 @@ fn fixed(pattern: &str) -> Regex {
     Regex::new(pattern).expect("invariant: a fixed expression that a test compiles")
 }
 
-/// Where a text is on its way to.
+/// Destination of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spot {
     Logs,
-    /// What is told of something that failed.
     Errors,
-    /// Mail and push.
+    /// Mail and push notifications.
     Messages,
-    /// What tools and programs say.
+    /// Output of tools and programs.
     Tools,
-    /// All else, where only known values are looked for.
+    /// Other destinations: known values only.
     Elsewhere,
 }
 
@@ -242,7 +240,7 @@ impl Spot {
     pub const ALL: [Self; 5] =
         [Self::Logs, Self::Errors, Self::Messages, Self::Tools, Self::Elsewhere];
 
-    /// For people, behind "in".
+    /// Label for people, to follow "in".
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -255,13 +253,13 @@ impl Spot {
     }
 }
 
-/// Whether a text holds what looks like a key that must not go out.
+/// Whether a text contains a key that must not be sent.
 #[must_use]
 pub fn is_key(text: &str) -> bool {
     text.contains("PRIVATE KEY-----") || key_starts(text).next().is_some()
 }
 
-/// Where in a text what looks like a key begins that must not go out, in no order.
+/// Start positions of keys that must not be sent, unordered.
 pub fn key_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
     let bytes = text.as_bytes();
     let is_refused = move |found: &Range<usize>| {
@@ -271,7 +269,7 @@ pub fn key_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
     shaped.chain(assigned(bytes)).map(|found| found.start)
 }
 
-/// What looks like a key without doubt, and where `wide` what stands in the place of one.
+/// Ranges of certain keys, and if `wide` of credentials recognized by their context.
 fn keys(bytes: &[u8], wide: bool) -> Vec<Range<usize>> {
     let (mut found, mut from) = (Vec::new(), 0);
     for begin in BEGIN.find_iter(bytes).map(|begin| begin.start()) {
@@ -282,7 +280,7 @@ fn keys(bytes: &[u8], wide: bool) -> Vec<Range<usize>> {
         let stands = match bytes[begin] {
             b':' => bytes[begin + 1] == b'/' || before.is_some_and(|byte| byte.is_ascii_digit()),
             b'-' => true,
-            // The place of a key begins with a letter in either case.
+            // The context starts with a letter in either case.
             b'u' | b'o' | b'O' => wide,
             _ => !before.is_some_and(|byte| byte.is_ascii_alphanumeric()),
         };
@@ -299,7 +297,7 @@ fn keys(bytes: &[u8], wide: bool) -> Vec<Range<usize>> {
             from = begin + one.end;
             found.push(begin + one.start..from);
         } else if rest.starts_with(b"eyJ") {
-            // Its end was looked for all along: whatever begins in there is not looked at once more.
+            // Prefixes within the word that was just examined are skipped.
             let word = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
             from = begin + rest.iter().take_while(word).count();
         }
@@ -307,7 +305,7 @@ fn keys(bytes: &[u8], wide: bool) -> Vec<Range<usize>> {
     found
 }
 
-/// What is to be masked on the way to a place: shapes of keys, and patterns of one's own.
+/// Ranges to mask for a destination: key formats and custom patterns.
 pub(crate) fn spans(bytes: &[u8], spot: Spot, own: Option<&Regex>) -> Vec<Range<usize>> {
     if spot == Spot::Elsewhere {
         return Vec::new();
@@ -315,7 +313,7 @@ pub(crate) fn spans(bytes: &[u8], spot: Spot, own: Option<&Regex>) -> Vec<Range<
     let mut found = keys(bytes, spot != Spot::Tools);
     found.extend(assigned(bytes));
     found.extend(own.into_iter().flat_map(|own| own.find_iter(bytes)).map(|one| one.range()));
-    // No pattern matches nothing, but one of one's own may do so at an edge.
+    // Custom patterns may match the empty string.
     found.retain(|one| !one.is_empty());
     found.sort_by_key(|one| one.start);
     let mut apart: Vec<Range<usize>> = Vec::with_capacity(found.len());
@@ -328,7 +326,7 @@ pub(crate) fn spans(bytes: &[u8], spot: Spot, own: Option<&Regex>) -> Vec<Range<
     apart
 }
 
-/// What stands in its place: of a long key both ends, by which people know it.
+/// The mask of a key: long keys keep both ends, so that people can recognize them.
 pub(crate) fn mask(found: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
     match found.len() {
@@ -340,10 +338,10 @@ pub(crate) fn mask(found: &[u8]) -> String {
     }
 }
 
-/// Whether a pattern of one's own can be looked for.
+/// Checks a custom pattern.
 ///
 /// # Errors
-/// Why not, in words.
+/// The reason, as text.
 pub fn check(pattern: &str) -> Result<(), String> {
     if pattern.trim().is_empty() {
         return Err("write a pattern".to_owned());
@@ -362,13 +360,13 @@ fn build(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).size_limit(ROOM).dfa_size_limit(ROOM).build()
 }
 
-/// One search for several patterns; those that do not compile are left out.
+/// One regex for several patterns; invalid ones are skipped.
 pub(crate) fn all_of<'a>(patterns: impl Iterator<Item = &'a str>) -> Option<Regex> {
     let fine = patterns.filter(|one| check(one).is_ok()).map(|one| format!("(?:{one})"));
     let joined: Vec<String> = fine.collect();
     let pattern = joined.join("|");
     let room = ROOM * joined.len().max(1);
-    // ok: each of them compiles, and together they may take what they take apart.
+    // ok: each pattern compiles, and the limit is the sum of theirs
     let built = RegexBuilder::new(&pattern).size_limit(room).dfa_size_limit(room).build();
     built.ok().filter(|_| !joined.is_empty())
 }

@@ -1,8 +1,7 @@
-//! Tokens that a person or program shows, short codes, and signed values that live for minutes.
+//! Access tokens, short codes, and signed values that are valid for minutes.
 //!
-//! A token is `<prefix><8-character id>_<43-character secret><6-character check>`. Only its SHA-256 is
-//! stored; the id finds the row and may be shown; the check tells a typing error from an unknown token
-//! before the store is asked.
+//! A token is `<prefix><8-character id>_<43-character secret><6-character check>`. Only its SHA-256 is stored. The id
+//! finds the row and is public; the check detects typing errors without a lookup.
 
 use std::fmt;
 
@@ -21,45 +20,42 @@ use super::random;
 const ID: usize = 8;
 const SECRET: usize = 43;
 const CHECK: usize = 6;
-/// 32 digits and letters without the ones that are mistaken for each other (I, L, O, U).
+/// Crockford's Base32: 32 digits and letters without I, L, O and U.
 const CODE_LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const MAX_SIGNED: usize = 8192;
 
-/// Why a token or signed value is not accepted.
+/// Why a token or signed value is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not of the form, or mistyped.
+    /// Malformed or mistyped.
     #[error("this is not a valid token; copy it whole")]
     BadFormat,
     /// Not signed by this installation for this purpose.
     #[error("the value was not made here; start again")]
     Forged,
-    /// Too late.
     #[error("the value has expired; start again")]
     Expired,
 }
 
-/// What a token opens; each kind has its own prefix, so that a leaked one is recognised.
+/// Kind of a token. Each has a prefix of its own, so that leaked tokens can be identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// A person's access to the API.
+    /// API access of a person.
     Personal,
-    /// A gateway's access.
+    /// Access of a gateway.
     Gateway,
-    /// An agent's access during one run.
+    /// Access of an agent during one run.
     Agent,
-    /// A signed-in browser.
+    /// Session of a browser.
     SignIn,
-    /// A one-time link: set-up, reset of a password.
+    /// One-time link: set-up, password reset.
     Link,
-    /// An invitation.
     Invite,
-    /// A browser in which somebody has signed in before. It opens nothing.
+    /// Browser in which a person has signed in before. Grants no access.
     Device,
 }
 
 impl TokenKind {
-    /// How tokens of this kind begin.
     pub fn prefix(self) -> &'static str {
         match self {
             TokenKind::Personal => "hq_pat_",
@@ -73,14 +69,14 @@ impl TokenKind {
     }
 }
 
-/// A token in the clear: shown once, or as somebody has sent it. Wiped when dropped.
+/// A token in plain text: shown once, or received from a client. Wiped on drop.
 pub struct Token {
     kind: TokenKind,
     text: Zeroizing<String>,
 }
 
 impl Token {
-    /// A new random token.
+    /// Creates a random token.
     pub fn issue(kind: TokenKind) -> Token {
         let id = code_letters::<ID>().to_ascii_lowercase();
         let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>().as_slice()));
@@ -90,7 +86,7 @@ impl Token {
         Token { kind, text }
     }
 
-    /// Reads a token that somebody has sent.
+    /// Parses a received token.
     pub fn parse(kind: TokenKind, text: &str) -> Result<Token, TokenError> {
         let rest = text.strip_prefix(kind.prefix()).ok_or(TokenError::BadFormat)?;
         let shaped = rest.len() == ID + 1 + SECRET + CHECK
@@ -110,18 +106,18 @@ impl Token {
         self.kind
     }
 
-    /// The public part, by which the row is found and which lists may show.
+    /// The public part: identifies the row and may be listed.
     pub fn id(&self) -> &str {
         let start = self.kind.prefix().len();
         &self.text[start..start + ID]
     }
 
-    /// The whole token, to be shown or sent at once and kept nowhere.
+    /// The whole token; show or send it at once and do not store it.
     pub fn reveal(&self) -> &str {
         &self.text
     }
 
-    /// What is stored of it.
+    /// The stored form.
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(self.text.as_bytes())
     }
@@ -139,17 +135,17 @@ fn check_of(text: &str) -> String {
     check
 }
 
-/// The SHA-256 of a token or code; compared in constant time.
+/// SHA-256 of a token or code; compared in constant time.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// The hash of any random value with at least 128 bits. Never use it for passwords.
+    /// Hash of a random value with at least 128 bits. Never use it for passwords.
     pub fn of(value: &[u8]) -> TokenHash {
         TokenHash(Sha256::digest(value).into())
     }
 
-    /// The bytes, as an index key.
+    /// For use as an index key.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -169,18 +165,18 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// Whether two values are equal, found out in a time that depends on their lengths only.
+/// Compares in constant time; only the lengths leak.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
-/// A code for people to type: `groups` times four letters of five bits each, parted by hyphens.
+/// A code to type: `groups` groups of four letters with five bits each, separated by hyphens.
 pub fn code(groups: usize) -> Zeroizing<String> {
     let parts: Vec<String> = (0..groups).map(|_| code_letters::<4>()).collect();
     Zeroizing::new(parts.join("-"))
 }
 
-/// What somebody meant who typed a code: case, hyphens, spaces and the usual mix-ups do not count.
+/// Normalizes a typed code: case, hyphens, spaces and confusable letters.
 pub fn normal_code(typed: &str) -> Zeroizing<String> {
     let letters = typed.chars().filter(|c| !c.is_whitespace() && *c != '-');
     let plain = letters.map(|c| match c.to_ascii_uppercase() {
@@ -192,7 +188,7 @@ pub fn normal_code(typed: &str) -> Zeroizing<String> {
     Zeroizing::new(plain.collect())
 }
 
-/// Whether a typed code is the one that was given out.
+/// Compares normalized codes in constant time.
 pub fn same_code(typed: &str, given: &str) -> bool {
     same(normal_code(typed).as_bytes(), normal_code(given).as_bytes())
 }
@@ -201,19 +197,19 @@ fn code_letters<const N: usize>() -> String {
     random::bytes::<N>().iter().map(|b| CODE_LETTERS[usize::from(b % 32)] as char).collect()
 }
 
-/// Signs small values that travel through a browser, such as a flash message. They can be read by
-/// whoever holds them, but not changed, nor used for another purpose or after their time.
+/// Signs small values that browsers store, such as flash messages. They are readable but cannot be modified, used for
+/// another purpose, or used after their expiry.
 pub struct Signer<'a> {
     ring: &'a Keyring,
 }
 
 impl<'a> Signer<'a> {
-    /// Signs with the current key of the ring.
+    /// Signs with the current key of the keyring.
     pub fn new(ring: &'a Keyring) -> Signer<'a> {
         Signer { ring }
     }
 
-    /// The value with its end, safe in a cookie or address.
+    /// The signed value with its expiry, safe in cookies and URLs.
     pub fn sign(&self, purpose: &str, value: &[u8], expires_ms: i64) -> String {
         let mut body = expires_ms.to_be_bytes().to_vec();
         body.extend_from_slice(value);
@@ -222,7 +218,7 @@ impl<'a> Signer<'a> {
         format!("{}.{}", URL_SAFE_NO_PAD.encode(&body), URL_SAFE_NO_PAD.encode(tag))
     }
 
-    /// The value, if it was signed here for this purpose and is still good.
+    /// The value, if it was signed here for this purpose and has not expired.
     pub fn verify(&self, purpose: &str, text: &str, now_ms: i64) -> Result<Vec<u8>, TokenError> {
         if MAX_SIGNED < text.len() {
             return Err(TokenError::BadFormat);
@@ -230,7 +226,7 @@ impl<'a> Signer<'a> {
         let (body, tag) = text.split_once('.').ok_or(TokenError::BadFormat)?;
         let body = URL_SAFE_NO_PAD.decode(body).or(Err(TokenError::BadFormat))?;
         let tag = URL_SAFE_NO_PAD.decode(tag).or(Err(TokenError::BadFormat))?;
-        // What was signed before the master key changed is good until its end.
+        // Values signed before a change of the master key are valid until their expiry.
         let keys = self.ring.purpose_keys(&purpose_of(purpose));
         if !keys.iter().any(|key| mac(key, &body).verify_slice(&tag).is_ok()) {
             return Err(TokenError::Forged);

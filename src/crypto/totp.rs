@@ -1,5 +1,5 @@
-//! Codes from an authenticator app (RFC 6238: SHA-1, six digits, thirty seconds), which is what all
-//! apps understand. SHA-1 is sound in this place: nobody can choose what is hashed.
+//! Authenticator codes (TOTP, RFC 6238: SHA-1, six digits, 30 seconds), the variant that all apps support. SHA-1 is
+//! safe here: attackers cannot choose the hashed input.
 
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
@@ -7,35 +7,34 @@ use zeroize::Zeroizing;
 use super::random;
 use super::token::same;
 
-/// How long a code is shown, in milliseconds.
+/// Validity of a code in milliseconds.
 const STEP_MS: i64 = 30_000;
-/// How many steps a clock may be off.
+/// Tolerated clock deviation in steps.
 const OFF_BY: i64 = 1;
 const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// The secret that the app and HQ share.
+/// The shared secret.
 pub struct TotpSecret(Zeroizing<Vec<u8>>);
 
 impl TotpSecret {
-    /// A new one of 160 bits.
+    /// A new secret of 160 bits.
     #[must_use]
     pub fn issue() -> Self {
         Self(Zeroizing::new(random::bytes::<20>().to_vec()))
     }
 
-    /// Takes over a stored one.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(Zeroizing::new(bytes.to_vec()))
     }
 
-    /// The bytes, to be sealed.
+    /// The bytes; seal them before storing.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The secret as people type it, in groups of four.
+    /// Base32 in groups of four, for typing.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
         let plain = self.base32();
@@ -44,7 +43,7 @@ impl TotpSecret {
         Zeroizing::new(groups.join(" "))
     }
 
-    /// What a QR code tells the app.
+    /// The `otpauth` URI of the QR code.
     #[must_use]
     pub fn address(&self, issuer: &str, account: &str) -> Zeroizing<String> {
         let plain = |text: &str| {
@@ -81,7 +80,6 @@ impl TotpSecret {
         text
     }
 
-    /// The code of a step.
     #[must_use]
     pub fn code(&self, step: u64) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0);
@@ -92,8 +90,7 @@ impl TotpSecret {
         format!("{:06}", u32::from_be_bytes(four) % 1_000_000)
     }
 
-    /// The step of a typed code, if it is one of this moment (a clock may be off by one step) and
-    /// none that was used already. It always does the same work.
+    /// The step of a typed code, if it is valid now (within one step) and newer than `last`. Takes constant time.
     #[must_use]
     pub fn check(&self, typed: &str, now_ms: i64, last: u64) -> Option<u64> {
         let typed: Zeroizing<String> =
@@ -110,7 +107,7 @@ impl TotpSecret {
         found
     }
 
-    /// The code of a moment: what the app shows then.
+    /// The code shown at this time.
     #[must_use]
     pub fn code_at(&self, now_ms: i64) -> String {
         self.code(u64::try_from(now_ms.div_euclid(STEP_MS)).unwrap_or_default())
@@ -121,7 +118,7 @@ impl TotpSecret {
 mod tests {
     use super::TotpSecret;
 
-    /// The key of RFC 6238, appendix B.
+    /// Key of RFC 6238, appendix B.
     fn known() -> TotpSecret {
         TotpSecret::from_bytes(b"12345678901234567890")
     }

@@ -1,4 +1,4 @@
-//! The shared vectors of the envelope format: what must open, and what must not.
+//! Shared test vectors of the envelope format.
 
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ fn error_name(error: &SealError) -> &'static str {
     }
 }
 
-/// Splits the additional data of a vector into the place it stands for.
+/// The place that a vector's additional data stands for.
 fn place(vector: &Value) -> Binding<'_> {
     let parts: Vec<&str> = match vector["aad"].as_str() {
         Some(data) => data.split('\x1f').collect(),

@@ -1,5 +1,5 @@
-//! Messages for browsers through their push services: sealed for one browser (RFC 8291 on top of
-//! RFC 8188, `aes128gcm`) and signed by this server (RFC 8292, VAPID).
+//! Web push messages: encrypted for one browser (RFC 8291 on RFC 8188, `aes128gcm`) and signed by this server (RFC
+//! 8292, VAPID).
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
@@ -12,28 +12,25 @@ use zeroize::Zeroizing;
 
 use super::random;
 
-/// One record holds the whole message.
+/// Record size; a message is one record.
 const RECORD: u32 = 4096;
-/// The longest message: a record less its end mark and its tag.
+/// Longest message in bytes: a record without delimiter and tag.
 pub const MAX_MESSAGE: usize = 3_900;
-/// An uncompressed point of the curve.
+/// Length of an uncompressed P-256 point.
 const POINT: usize = 65;
 
-/// What went wrong with a key or a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
-    /// The keys that a browser gave are not what they should be.
+    /// The browser's keys are invalid.
     #[error("the keys of this browser cannot be used; subscribe again")]
     BadKeys,
-    /// The message is too long.
     #[error("a push message has at most {MAX_MESSAGE} bytes")]
     TooLong,
-    /// The server's own key cannot be used.
     #[error("the key with which push messages are signed cannot be used")]
     BadSigner,
 }
 
-/// The keys of a browser's subscription.
+/// Keys of a browser's subscription.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BrowserKeys {
     point: Vec<u8>,
@@ -41,10 +38,10 @@ pub struct BrowserKeys {
 }
 
 impl BrowserKeys {
-    /// Reads both as the browser gives them: `p256dh` and `auth`, in base64url.
+    /// Parses the browser's keys `p256dh` and `auth` (base64url).
     ///
     /// # Errors
-    /// When they are none.
+    /// If they are malformed.
     pub fn read(p256dh: &str, auth: &str) -> Result<Self, PushError> {
         let read = |text: &str| URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
         let point = read(p256dh).map_err(|_| PushError::BadKeys)?;
@@ -62,10 +59,10 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> hmac::Tag {
     context.sign()
 }
 
-/// Seals a message for a browser: the body of the request to its push service.
+/// Encrypts a message: the body of the request to the push service.
 ///
 /// # Errors
-/// When its keys cannot be used, or the message is too long.
+/// If the keys are unusable, or the message is too long.
 pub fn seal(keys: &BrowserKeys, message: &[u8]) -> Result<Vec<u8>, PushError> {
     let own = PrivateKey::generate(&ECDH_P256).map_err(|_| PushError::BadKeys)?;
     seal_with(keys, message, &own, &random::bytes::<16>())
@@ -94,7 +91,7 @@ fn seal_with(
     let key = UnboundKey::new(&AES_128_GCM, &key.as_ref()[..16]).map_err(|_| PushError::BadKeys)?;
     let nonce = Nonce::try_assume_unique_for_key(&nonce.as_ref()[..12]);
     let nonce = nonce.map_err(|_| PushError::BadKeys)?;
-    // The mark of the last record.
+    // Delimiter of the last record.
     let mut sealed = [message, &[2]].concat();
     LessSafeKey::new(key)
         .seal_in_place_append_tag(nonce, Aad::empty(), &mut sealed)
@@ -103,14 +100,14 @@ fn seal_with(
     Ok([&salt[..], &RECORD.to_be_bytes(), &[length], public, &sealed].concat())
 }
 
-/// The key by which push services know this server.
+/// The server's VAPID key.
 pub struct Vapid(EcdsaKeyPair);
 
 impl Vapid {
-    /// A new key, as bytes that are to be sealed.
+    /// Creates a key; seal the bytes before storing them.
     ///
     /// # Errors
-    /// When none can be made.
+    /// If key generation fails.
     pub fn issue() -> Result<Zeroizing<Vec<u8>>, PushError> {
         let made =
             EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
@@ -118,24 +115,23 @@ impl Vapid {
         Ok(Zeroizing::new(made.as_ref().to_vec()))
     }
 
-    /// Takes over a stored one.
     pub fn read(bytes: &[u8]) -> Result<Self, PushError> {
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, bytes)
             .map(Self)
             .map_err(|_| PushError::BadSigner)
     }
 
-    /// The public half, as browsers and push services take it.
+    /// The public key in base64url.
     #[must_use]
     pub fn public(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.public_key().as_ref())
     }
 
-    /// The value of `Authorization` for a push service: its origin, until when in seconds since 1970,
-    /// and an address at which its people can reach ours.
+    /// Value of the `Authorization` header for a push service: its origin, expiry in seconds since 1970, and a contact
+    /// address of this server.
     ///
     /// # Errors
-    /// When the key cannot be used.
+    /// If the key is unusable.
     pub fn authorization(
         &self,
         origin: &str,

@@ -1,5 +1,5 @@
-//! Customers: organizations, contacts, talks with them, and collections. Their chance is their own, so that the rest of
-//! the company stays as it is.
+//! Customers: organizations, contacts, interactions, and collections. They use a random generator of their own, so that
+//! the rest of the company does not depend on them.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use super::dice::Dice;
 use super::texts::{CollectionText, FieldText};
 use super::{Company, DemoError};
 
-/// How many rows a transaction makes.
+/// Rows per transaction.
 const ROWS: usize = 500;
 
-/// Everybody outside of the company.
+/// All external people and organizations.
 pub(super) struct Customers {
     dice: Dice,
     /// Members and agents.
@@ -36,7 +36,7 @@ impl Customers {
         Sent { people: Some(Arc::clone(&self.people)), ..Sent::of(values) }
     }
 
-    /// Somebody of the company; nobody for some.
+    /// A random owner, or none.
     fn owner(&mut self, company: &Company) -> Value {
         match self.dice.chance(700) {
             true => json!(format!("@{}", self.dice.pick(&company.people).handle)),
@@ -46,7 +46,7 @@ impl Customers {
 
     fn organization(&mut self, n: usize, company: &Company) -> Sent {
         let texts = &company.texts.customers;
-        // One place more each time around: no two of 3,000 are called the same.
+        // The trade shifts by one per round, so that 3,000 names are unique.
         let places = texts.places.len();
         let (trade, industry) = &texts.trades[(n + n / places) % texts.trades.len()];
         let name = format!("{} {trade}", texts.places[n % places]);
@@ -127,7 +127,7 @@ impl Customers {
     }
 }
 
-/// In small letters without marks, as in addresses.
+/// ASCII lower case, as in addresses.
 fn plain(name: &str) -> String {
     let letters = name.chars().map(|c| match c {
         'é' => 'e',
@@ -149,12 +149,12 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 impl Company {
-    /// So many days after the end of its past.
+    /// The day `after` days after the end of the past.
     fn day(&self, after: i64) -> Date {
         (self.end + SignedDuration::from_hours(24 * after)).to_zoned(TimeZone::UTC).date()
     }
 
-    /// Makes organizations, contacts and collections, as they are before the first day.
+    /// Creates organizations, contacts and collections, before the first day.
     pub(super) async fn meet_customers(&mut self, number: u64) -> Result<Customers, DemoError> {
         let mut all = Customers {
             dice: Dice(number ^ 0x00c0_ffee),
@@ -176,7 +176,7 @@ impl Company {
         Ok(all)
     }
 
-    /// Makes rows, piece by piece.
+    /// Creates rows in several transactions.
     async fn rows(
         &self,
         kind: &'static RowKind,
@@ -220,7 +220,7 @@ impl Company {
         .await
     }
 
-    /// Talks with contacts, from the time in which the company lived.
+    /// Creates interactions with contacts, during the simulated past.
     pub(super) async fn talk_to(&mut self, customers: &mut Customers) -> Result<(), DemoError> {
         let talks: Vec<_> = (0..self.plan.talks).map(|_| customers.talk(self)).collect();
         for (n, piece) in talks.chunks(ROWS).enumerate() {

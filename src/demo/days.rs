@@ -1,4 +1,4 @@
-//! The weeks: the moments, and what happens at each.
+//! The simulated weeks: ticks, and what happens at each of them.
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -11,18 +11,18 @@ use features::agents::rules as agents;
 use features::workspace::model::Counting;
 use kernel::Clock as _;
 
-/// How many moments a shift has: a run that is begun in it has ended by then.
+/// Ticks per shift: a run that starts in a shift ends within it.
 const TICKS: usize = 8;
-/// How many tasks are left for the very end, so that there are as many as there should be.
+/// Tasks created at the very end, to reach the exact number.
 const LEFT: u32 = 10;
-/// How long what could not be done is left alone, in milliseconds.
+/// Delay before a retry, in milliseconds.
 const AGAIN: i64 = 5 * 60 * 1_000;
-/// How often agents look for waiting work in the evening at most.
+/// Limit of rounds in which agents look for work in the evening.
 const ROUNDS: usize = 40;
-/// How long before the end agents are paused.
+/// Agents are paused this long before the end.
 const PAUSED_BEFORE: SignedDuration = SignedDuration::from_hours(60);
 
-/// When agents take up what waits, on working days.
+/// Times on working days at which agents start waiting work.
 fn shifts(end: Timestamp, plan: Plan, dice: &mut Dice) -> Vec<Timestamp> {
     let last = end.to_zoned(TimeZone::UTC).date();
     let mut all = Vec::new();
@@ -44,12 +44,12 @@ fn shifts(end: Timestamp, plan: Plan, dice: &mut Dice) -> Vec<Timestamp> {
 }
 
 impl Company {
-    /// Ticks of a working day.
+    /// Ticks per working day.
     pub(super) fn ticks_a_day(&self) -> usize {
         self.plan.shifts * TICKS
     }
 
-    /// Goes through all weeks.
+    /// Simulates all weeks.
     pub(super) async fn live_on(&mut self) -> Result<(), DemoError> {
         let shifts = shifts(self.end, self.plan, &mut self.dice);
         let fortnight = 10 * self.plan.shifts;
@@ -75,7 +75,7 @@ impl Company {
         self.end_day().await
     }
 
-    /// One moment of a shift; `left` is how many are still to come, with this one.
+    /// One tick; `left` is the number of remaining ticks, including this one.
     async fn tick_on(&mut self, left: usize, agents_too: bool) -> Result<(), DemoError> {
         self.pass(15, 100);
         let target = self.plan.tasks.saturating_sub(LEFT).saturating_sub(self.made);
@@ -93,7 +93,7 @@ impl Company {
         Ok(())
     }
 
-    /// Lets these happen and takes their results.
+    /// Runs jobs and handles their results.
     pub(super) async fn happen(&mut self, jobs: Vec<Job<For>>) -> Result<(), DemoError> {
         let day = self.ticks_a_day();
         for (what, out) in self.all(jobs).await? {
@@ -112,7 +112,7 @@ impl Company {
         self.end_runs().await
     }
 
-    /// Lets some seconds pass.
+    /// Advances the clock by some seconds.
     pub(super) fn pass(&mut self, least: usize, most: usize) {
         let seconds = self.dice.within(least, most) * 1_000 + self.dice.below(1_000);
         let ms = i64::try_from(seconds).unwrap_or(0);
@@ -120,13 +120,13 @@ impl Company {
         self.clock.advance_ms(ms.min(left.max(0)));
     }
 
-    /// Goes on to a moment. What becomes due on the way happens when it does.
+    /// Advances the clock to a time; timers in between run when due.
     async fn advance_to(&mut self, at: Timestamp) -> Result<(), DemoError> {
         loop {
             let next = server::catch_up(&self.ws).await?.filter(|next| *next <= at);
             let until = |at: Timestamp| at.as_millisecond() - self.clock.now_ms();
             let ms = match next.map(until) {
-                // What could not be done yet is looked at again some minutes later.
+                // Unfinished work is retried some minutes later.
                 Some(..=0) => AGAIN.min(until(at).max(1)),
                 Some(ms) => ms,
                 None => until(at).max(0),
@@ -138,7 +138,7 @@ impl Company {
         }
     }
 
-    /// Some days before the end an agent or two take no more work.
+    /// Some days before the end, an agent or two are paused.
     async fn pause_some(&mut self, at: Timestamp) -> Result<(), DemoError> {
         if at < self.end - PAUSED_BEFORE || self.agents.iter().any(|agent| agent.paused) {
             return Ok(());
@@ -152,16 +152,16 @@ impl Company {
         Ok(())
     }
 
-    /// An agent or two.
+    /// One or two agents.
     pub(super) fn few(&self) -> usize {
         if self.agents.len() < 10 { 1 } else { 2 }
     }
 
-    /// The last hours: agents end what they have, and nobody gives them more.
+    /// The last hours: agents finish their work and get no new work.
     async fn end_day(&mut self) -> Result<(), DemoError> {
         self.advance_to(self.end - SignedDuration::from_hours(3)).await?;
         self.drain(5, 20).await?;
-        // What the clock brings meanwhile is worked on as well.
+        // Work that becomes due meanwhile is done as well.
         self.advance_to(self.end - SignedDuration::from_mins(20)).await?;
         self.drain(1, 6).await?;
         self.let_ask().await?;
@@ -173,7 +173,7 @@ impl Company {
         self.advance_to(self.end).await
     }
 
-    /// Agents take up what waits until nothing does.
+    /// Agents work until nothing is waiting.
     async fn drain(&mut self, least: usize, most: usize) -> Result<(), DemoError> {
         for _ in 0..ROUNDS {
             let begun = self.hand_out(self.agents.len(), false).await?;

@@ -1,4 +1,4 @@
-//! The workspace with its people and agents, and what is there before the first day.
+//! Set-up of the workspace, its people and agents, and initial data.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -37,33 +37,33 @@ use super::dice::Dice;
 use super::texts::{SeriesText, StreamText, TemplateText, Texts};
 use super::{Company, CompanyOptions, DemoError, EMAIL, PASSWORD, refused, unusable};
 
-/// Everybody who may be in it; the first owns it.
+/// Possible people; the first is the owner.
 const PEOPLE: [(&str, &str, Role); 4] = [
     ("Mara Olsen", EMAIL, Role::Owner),
     ("Tom Becker", "tom@tidewater.example", Role::Admin),
     ("Lena Roth", "lena@tidewater.example", Role::Member),
     ("Omar Haddad", "omar@tidewater.example", Role::Member),
 ];
-/// What each agent may spend in a month, in micro-dollars.
+/// Monthly budget per agent, in micro-dollars.
 const BUDGET: i64 = 150_000_000;
 
 pub(super) struct Person {
     pub account: AccountId,
-    /// The name for mentions.
+    /// For mentions.
     pub handle: String,
-    /// As whom it acts.
+    /// Actor of its actions.
     pub by: Actor,
 }
 
 pub(super) struct Worker {
     pub id: AgentId,
     pub slug: String,
-    /// Whether it takes no work.
+    /// Takes no work.
     pub paused: bool,
 }
 
 impl Company {
-    /// Founds the workspace with its people and agents.
+    /// Creates the workspace with its people and agents.
     pub(super) async fn found(
         app: App,
         clock: Arc<ManualClock>,
@@ -157,7 +157,7 @@ impl Company {
         Ok(())
     }
 
-    /// Makes streams, labels, templates, series, routines and views.
+    /// Creates streams, labels, templates, series, routines and views.
     pub(super) async fn prepare(&mut self) -> Result<(), DemoError> {
         let texts = Arc::clone(&self.texts);
         for (n, text) in texts.streams.iter().enumerate() {
@@ -214,7 +214,7 @@ impl Company {
         }
     }
 
-    /// The agents that work in a stream; all where none does.
+    /// The agents of a stream; all agents if it has none.
     pub(super) fn workers_of(&self, stream: usize) -> Vec<AgentId> {
         let all = self.agents.iter().zip(&self.texts.agents);
         let fits = all.filter(|(_, text)| text.streams.contains(&stream));
@@ -249,7 +249,7 @@ impl Company {
     }
 }
 
-/// An account that is signed in with a browser. Nobody has its cookie.
+/// Creates an account with a session, whose cookie is discarded.
 async fn account(
     app: &App,
     name: &str,
@@ -281,7 +281,7 @@ fn template(text: &TemplateText) -> NewTemplate {
         priority: if n == 0 { Priority::High } else { Priority::Medium },
         role: role.clone(),
         labels: Vec::new(),
-        // Two can begin at once, then one after the other.
+        // Two tasks can start at once, the others one after the other.
         blocked_by: if n < 2 { Vec::new() } else { vec![(n - 1).to_string()] },
     };
     NewTemplate {

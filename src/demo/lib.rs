@@ -1,7 +1,7 @@
-//! A made-up company in an empty folder, for `hq demo --seed`, tests, benches and pictures.
+//! Generates a demo company in an empty folder, for `hq demo --seed`, tests, benchmarks and screenshots.
 //!
-//! All writes go through rules. A clock runs through some weeks up to now. At each moment people and agents act, each in
-//! a transaction of their own, and the server's timers and consumers do what is due. All of it follows from a number.
+//! All writes go through rules. A simulated clock runs through several weeks up to now; people and agents act in
+//! separate transactions, and the server's timers and consumers run when due. The result is determined by a seed.
 
 mod customers;
 mod days;
@@ -53,14 +53,13 @@ use people::Deed;
 use runs::Live;
 use texts::Texts;
 
-/// How many transactions are handed over together.
+/// Transactions submitted together.
 const BATCH: usize = 500;
-/// The address that its owner signs in with, once the server runs on the folder.
+/// Sign-in address of the owner.
 pub const EMAIL: &str = "mara@tidewater.example";
-/// Everybody's password.
+/// Password of all people.
 pub const PASSWORD: &str = "violet kayak under seven bridges";
 
-/// How large the company is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// For a quick look.
@@ -71,22 +70,22 @@ pub enum Size {
     Large,
 }
 
-/// What a size means.
+/// Numbers for a size.
 #[derive(Clone, Copy)]
 struct Plan {
     people: usize,
     agents: usize,
     tasks: u32,
     weeks: i64,
-    /// How often a day agents take up what waits for them.
+    /// Times per day at which agents start waiting work.
     shifts: usize,
-    /// Of a thousand tasks, those that go to agents.
+    /// Share of tasks for agents, in thousandths.
     given: usize,
     organizations: usize,
     contacts: usize,
     talks: usize,
     collections: usize,
-    /// Records of each collection.
+    /// Records per collection.
     records: usize,
 }
 
@@ -126,42 +125,41 @@ impl Size {
     }
 }
 
-/// The company that is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct CompanyOptions {
     pub size: Size,
-    /// The same number makes the same company.
+    /// Seed: the same number gives the same company.
     pub number: u64,
-    /// The moment at which its past ends.
+    /// End of the simulated past.
     pub now: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Made {
-    /// The workspace's name in addresses.
+    /// Slug of the workspace.
     pub workspace: String,
     pub people: usize,
     pub agents: usize,
     pub tasks: u32,
     pub contacts: usize,
     pub runs: u32,
-    /// Acts that a rule did not allow.
+    /// Actions that a rule refused.
     pub refused: u32,
 }
 
-/// Why no company was made.
+/// Why no company was generated.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     #[error("{} is not empty; name an empty folder with --data", .0.display())]
     NotEmpty(PathBuf),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A rule does not allow it, or the folder cannot be used.
+    /// A rule refused, or the folder is unusable.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Errors of rules: a failed store stays apart from what they refuse.
+/// Converts errors of rules; store errors stay distinct.
 macro_rules! refusals {
     ($($error:ident),+ $(,)?) => {$(
         impl From<$error> for DemoError {
@@ -188,28 +186,27 @@ fn unusable(folder: &Path, error: &io::Error) -> DemoError {
     DemoError::Refused(format!("{}: {error}", folder.display()))
 }
 
-/// The result of an act.
+/// Result of an action.
 enum Out {
     Done,
-    /// These tasks were made.
+    /// Created tasks.
     Tasks(Vec<TaskId>),
-    /// It has to wait.
+    /// Retry later.
     Later,
-    /// A run was made.
+    /// A created run.
     Run(RunId),
-    /// It was begun, with this epoch.
+    /// A started run, with its epoch.
     Begun(u64),
-    /// Work was delivered.
     Delivered(DeliverableId),
 }
 
 type Act = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<Out, DemoError> + Send>;
 
-/// Something that somebody does in a transaction of their own.
+/// An action in a transaction of its own.
 struct Job<T> {
     by: (Actor, Cause),
     act: Act,
-    /// What it is, for those who take its result.
+    /// Context for handling the result.
     what: T,
 }
 
@@ -223,13 +220,13 @@ impl<T> Job<T> {
     }
 }
 
-/// The company while it is made.
+/// The company under construction.
 struct Company {
     app: App,
     ws: Ws,
     clock: Arc<ManualClock>,
     plan: Plan,
-    /// The moment at which its past ends.
+    /// End of the simulated past.
     end: Timestamp,
     dice: Dice,
     texts: Arc<Texts>,
@@ -238,23 +235,23 @@ struct Company {
     streams: Vec<StreamId>,
     labels: Vec<LabelId>,
     templates: Vec<TemplateId>,
-    /// What people will do, by ticks, and who.
+    /// Planned actions and their actors, by tick.
     agenda: BTreeMap<usize, Vec<(usize, Deed)>>,
-    /// How many moments of work have passed.
+    /// Number of working ticks so far.
     tick: usize,
-    /// The last tasks of each stream.
+    /// Latest tasks of each stream.
     recent: Vec<VecDeque<TaskId>>,
-    /// Runs that are at work.
+    /// Running runs.
     live: Vec<Live>,
-    /// Tasks so far.
+    /// Number of tasks so far.
     made: u32,
     refused: u32,
 }
 
-/// Makes a company in an empty folder, up to this moment. Call from an async runtime.
+/// Generates a company in an empty folder. Call in an async runtime.
 ///
 /// # Errors
-/// When the folder is not empty, or the disk refuses.
+/// If the folder is not empty, or the disk fails.
 pub async fn make(config: Config, wish: CompanyOptions) -> Result<Made, DemoError> {
     is_empty(&config.data)?;
     let plan = wish.size.plan();
@@ -274,7 +271,7 @@ pub async fn make(config: Config, wish: CompanyOptions) -> Result<Made, DemoErro
     Ok(made)
 }
 
-/// Refuses a folder that has something in it.
+/// Fails if the folder is not empty.
 fn is_empty(folder: &Path) -> Result<(), DemoError> {
     match fs::read_dir(folder) {
         Ok(mut entries) => match entries.next() {
@@ -287,7 +284,7 @@ fn is_empty(folder: &Path) -> Result<(), DemoError> {
 }
 
 impl Company {
-    /// Lets these happen at this moment, in this order, with the result of each; nothing where a rule refused.
+    /// Runs these actions at the present time, in order; the result is `None` where a rule refused.
     async fn all<T>(&mut self, jobs: Vec<Job<T>>) -> Result<Vec<(T, Option<Out>)>, DemoError> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut jobs = jobs.into_iter().peekable();
@@ -298,7 +295,7 @@ impl Company {
                 whats.push(what);
                 writes.push(self.ws.store.write(by.0, by.1, act));
             }
-            // Unconstrained: all are handed over in their order, at the first look at each.
+            // Unconstrained, so that all are submitted in order at their first poll.
             let done = tokio::task::unconstrained(join_all(writes)).await;
             for (what, out) in whats.into_iter().zip(done) {
                 let out = match out {
@@ -315,7 +312,7 @@ impl Company {
         Ok(results)
     }
 
-    /// A person does something that no rule refuses.
+    /// Runs an action of a person that no rule may refuse.
     async fn act<T, E>(
         &self,
         person: usize,
@@ -328,13 +325,13 @@ impl Company {
         self.ws.write(&self.request(person), act).await.map_err(E::into)
     }
 
-    /// A person, with a request of its own as the cause.
+    /// A person, with a new request as the cause.
     fn request(&self, person: usize) -> (Actor, Cause) {
         let id = self.app.ids.next(self.clock.now_ms()).into_bytes();
         (self.people[person].by, Cause::Request(id))
     }
 
-    /// So many records of a kind are there.
+    /// Number of records of a kind.
     fn count(&self, counting: Counting) -> Result<u32, StoreError> {
         let counter = self.ws.read(|snap| snap.get::<Counter>(counting))?;
         Ok(counter.map_or(0, |counter| counter.last))

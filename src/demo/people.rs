@@ -1,4 +1,4 @@
-//! What people do: they make tasks, take them, talk about them, finish them and review what was delivered.
+//! Actions of people: creating, starting, discussing and finishing tasks, and reviewing deliverables.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,27 +20,27 @@ use features::tasks::rules::{self as tasks, NewTask, labels, relations};
 use kernel::{Assignee, DeliverableId, Priority, RelationKind, TaskId, TaskStatus, Verdict};
 use store::{ReadExt as _, WriteTx};
 
-/// How many tasks of a stream new ones may relate to.
+/// Latest tasks per stream that new ones may relate to.
 const RECENT: usize = 40;
-/// How many unread notifications somebody reads in the morning.
+/// Unread notifications that a person reads per morning.
 const READ: usize = 500;
-/// How long before the end nothing new is begun.
+/// No new work starts this long before the end.
 pub(super) const EVENING: SignedDuration = SignedDuration::from_hours(4);
 
-/// Something that a person does; tried again later where it has to wait.
+/// A planned action; retried later if it returns `Later`.
 pub(super) type Deed = Arc<dyn Fn(&mut WriteTx<'_>) -> Result<Out, DemoError> + Send + Sync>;
 
-/// What a job of this moment was for.
+/// Context of a job.
 pub(super) enum For {
-    /// New tasks of a stream, and who has them.
+    /// New tasks of a stream, with their assignee.
     New(usize, Whose),
-    /// Something that a person does.
+    /// A planned action of a person.
     Deed(usize, Deed),
-    /// A step of a run, by its place.
+    /// A step of a run, by index.
     Step(usize),
 }
 
-/// Who has new tasks.
+/// Assignee of new tasks.
 #[derive(Clone, Copy)]
 pub(super) enum Whose {
     Person(usize),
@@ -53,7 +53,7 @@ impl Company {
         self.dice.below(self.people.len())
     }
 
-    /// A person makes a task, at times one of several parts. Says how many tasks it will be.
+    /// A person creates a task, sometimes with subtasks. Returns the number of tasks.
     pub(super) fn new_work(&mut self, room: u32, agents_too: bool) -> (Job<For>, u32) {
         let stream = self.dice.below(self.streams.len());
         let by = self.somebody();
@@ -82,7 +82,7 @@ impl Company {
         (job, count)
     }
 
-    /// A task as somebody writes it down.
+    /// A task with random title, description and priority.
     fn described(&mut self, stream: usize) -> NewTask {
         let mut new = NewTask::titled(self.texts.title(&mut self.dice, stream));
         if self.dice.chance(400) {
@@ -105,7 +105,7 @@ impl Company {
         new
     }
 
-    /// The end of a day so many days from now.
+    /// End of the day `days` from now.
     fn day_end(&self, days: usize) -> Option<Timestamp> {
         let now = self.app.clock.now();
         let days = i64::try_from(days).unwrap_or(0);
@@ -121,7 +121,7 @@ impl Company {
         labels
     }
 
-    /// A relation to another task of the stream. What agents get can begin at once.
+    /// A relation to another task of the stream. Tasks of agents are never blocked.
     fn relation(&mut self, stream: usize, is_agents: bool) -> Option<(RelationKind, TaskId)> {
         let kind = match self.dice.below(1_000) {
             0..60 if !is_agents => RelationKind::BlockedBy,
@@ -132,7 +132,7 @@ impl Company {
         (0 < near).then(|| (kind, self.recent[stream][self.dice.below(near)]))
     }
 
-    /// Notes what will become of new tasks.
+    /// Plans what happens to new tasks.
     pub(super) fn expect(&mut self, stream: usize, whose: Whose, new: Vec<TaskId>) {
         let day = self.ticks_a_day();
         for task in new {
@@ -140,7 +140,7 @@ impl Company {
             self.recent[stream].push_front(task);
             self.recent[stream].truncate(RECENT);
             let by = match whose {
-                // What an agent does with it follows from its inbox.
+                // The agent's work follows from its inbox.
                 Whose::Agent => {
                     if self.dice.chance(120) {
                         let at = self.dice.lag(2 * day);
@@ -172,7 +172,7 @@ impl Company {
         }
     }
 
-    /// Puts something that a person does on the agenda, so many ticks from now.
+    /// Plans an action of a person in `after` ticks.
     fn note(
         &mut self,
         after: usize,
@@ -186,7 +186,7 @@ impl Company {
         self.agenda.entry(self.tick + after.max(1)).or_default().push((by, deed));
     }
 
-    /// Somebody will comment on a task.
+    /// Plans a comment on a task.
     fn expect_comment(&mut self, after: usize, task: TaskId) {
         let mut text = self.texts.say(&mut self.dice, "ask");
         if self.dice.chance(150) {
@@ -197,7 +197,7 @@ impl Company {
         self.note(after, by, move |tx| done(comments::add(tx, task, &text, Reach::Usual)));
     }
 
-    /// Somebody will review what was delivered.
+    /// Plans a review of a deliverable.
     pub(super) fn expect_review(&mut self, deliverable: DeliverableId) {
         let (day, by) = (self.ticks_a_day(), self.somebody());
         let after = self.dice.within(day / 2, 2 * day);
@@ -213,7 +213,7 @@ impl Company {
         });
     }
 
-    /// What people do at this moment.
+    /// The actions that are due at this tick.
     pub(super) fn deeds(&mut self) -> Vec<Job<For>> {
         let later = self.agenda.split_off(&(self.tick + 1));
         let now = std::mem::replace(&mut self.agenda, later);
@@ -223,7 +223,7 @@ impl Company {
         now.into_values().flatten().map(job).collect()
     }
 
-    /// Somebody makes all tasks of a template; its roles are people.
+    /// A person applies a template; its roles are people.
     pub(super) async fn use_template(&mut self) -> Result<(), DemoError> {
         let template = *self.dice.pick(&self.templates);
         let stream = self.dice.below(self.streams.len());
@@ -240,7 +240,7 @@ impl Company {
         Ok(())
     }
 
-    /// In the morning people read what came since.
+    /// In the morning, people read new notifications.
     pub(super) async fn read_mail(&self) -> Result<(), DemoError> {
         for n in 0..self.people.len() {
             self.act(n, |tx| notifications::read_all(tx, Wanted::default(), READ)).await?;
@@ -249,12 +249,12 @@ impl Company {
     }
 }
 
-/// What a rule says of a record that nobody needs.
+/// Drops the record that a rule returns.
 fn done<T, E: Into<DemoError>>(result: Result<T, E>) -> Result<Out, DemoError> {
     result.map(|_| Out::Done).map_err(E::into)
 }
 
-/// Makes a task with its labels and relation, and its parts.
+/// Creates a task with labels, relation and subtasks.
 fn made(
     tx: &mut WriteTx<'_>,
     new: NewTask,
@@ -273,7 +273,7 @@ fn made(
         all.push(tasks::create(tx, part)?.id);
     }
     if let Some((kind, other)) = relation {
-        // A refused relation leaves the task without one.
+        // If the relation is refused, the task has none.
         let related = tx.attempt(|tx| relations::relate(tx, whole.id, kind, other));
         if let Err(TaskError::Store(error)) = related {
             return Err(error.into());
@@ -282,7 +282,7 @@ fn made(
     Ok(Out::Tasks(all))
 }
 
-/// Begins a task; one that has to wait is blocked.
+/// Starts a task; a task with open blockers becomes blocked.
 fn begun(tx: &mut WriteTx<'_>, task: TaskId) -> Result<Out, DemoError> {
     let waits = !found::open_blockers(tx, task)?.is_empty();
     let to = if waits { TaskStatus::Blocked } else { TaskStatus::InProgress };
@@ -292,7 +292,7 @@ fn begun(tx: &mut WriteTx<'_>, task: TaskId) -> Result<Out, DemoError> {
     }
 }
 
-/// Finishes a task that is open, once nothing blocks it.
+/// Completes an open task once nothing blocks it.
 fn finished(tx: &mut WriteTx<'_>, task: TaskId) -> Result<Out, DemoError> {
     if !tx.get::<Task>(task)?.is_some_and(|task| task.status.is_open()) {
         return Ok(Out::Done);

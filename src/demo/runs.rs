@@ -1,4 +1,4 @@
-//! What agents do: each item of an inbox becomes a run, whose steps are those that an engine would take.
+//! Runs of agents: inbox items become runs with the steps that an engine would record.
 
 use std::collections::VecDeque;
 
@@ -28,50 +28,48 @@ use providers::catalog;
 use providers::model::{Part as Said, Usage as Tokens};
 use store::{Range, ReadExt as _, WriteTx};
 
-/// Who gives runs to items.
+/// Actor that starts runs.
 const ENGINE: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// How many waiting items are looked at together.
+/// Waiting items read at once.
 const PAGE: usize = 2_000;
-/// The provider in the record.
+/// Provider in the records.
 const PROVIDER: &str = "anthropic";
-/// The most that is reserved for a call, in micro-dollars and tokens.
+/// Reservation per call, in micro-dollars and tokens.
 const BOUND: (i64, i64) = (250_000, 40_000);
 
-/// A run that is at work.
+/// A running run.
 pub(super) struct Live {
     run: RunId,
     agent: usize,
     epoch: u64,
     task: Option<TaskId>,
     script: VecDeque<Step>,
-    /// How many steps were taken.
+    /// Number of steps so far.
     taken: u32,
-    /// It has ended, or waits for somebody.
+    /// Ended, or waiting for a person.
     is_over: bool,
 }
 
-/// What an agent does in a step of its run.
+/// A step of a run.
 enum Step {
     Read(ToolText),
-    /// Comments on the task.
     Comment(String),
-    /// Delivers work, or the next version of what is to be changed.
+    /// Delivers work, or the next version after a change request.
     Deliver {
         title: String,
         text: String,
         note: String,
         again: bool,
     },
-    /// Asks a person, and waits.
+    /// Asks a person and waits.
     Ask(String),
-    /// Ends the task and the run.
+    /// Completes the task and ends the run.
     Finish(String),
-    /// Ends the run.
     End(Outcome, String),
 }
 
 impl Step {
-    /// The tool that it calls, with its arguments.
+    /// The tool call of this step: name and arguments.
     fn call(&self) -> (&str, String) {
         let (tool, name, text) = match self {
             Self::Read(tool) => return (&tool.name, tool.arguments.clone()),
@@ -86,25 +84,24 @@ impl Step {
     }
 }
 
-/// What a model has said in a step.
+/// A model's response in a step.
 struct Answer {
     text: String,
     tokens: Tokens,
     millis: u64,
 }
 
-/// An item that an agent takes up.
+/// An inbox item that an agent starts.
 struct Taken {
     agent: usize,
     item: Item,
     title: String,
-    /// The reasons, for the model.
+    /// The item's reasons, for the model.
     card: String,
 }
 
 impl Company {
-    /// Gives each of the first agents that rests what has waited longest for it; says how many runs
-    /// began.
+    /// Starts a run for each idle one of the first agents, for its longest waiting item; returns the number of runs.
     pub(super) async fn hand_out(&mut self, first: usize, asks: bool) -> Result<usize, DemoError> {
         let mut jobs = Vec::new();
         for taken in self.waiting(first)? {
@@ -137,7 +134,7 @@ impl Company {
         Ok(begun)
     }
 
-    /// The item of each agent that takes work and has none, longest due first.
+    /// Next item of each idle agent that takes work, the longest overdue first.
     fn waiting(&self, first: usize) -> Result<Vec<Taken>, DemoError> {
         let now = self.app.clock.now();
         let rests = |n: &usize| self.live.iter().all(|run| run.agent != *n);
@@ -171,7 +168,7 @@ impl Company {
         Step::Read(self.texts.tool(&mut self.dice, title))
     }
 
-    /// What an agent will do with an item.
+    /// The steps for an item.
     fn script(&mut self, taken: &Taken) -> VecDeque<Step> {
         let reads = self.dice.within(1, 3);
         let mut script: VecDeque<Step> = (0..reads).map(|_| self.read(&taken.title)).collect();
@@ -244,7 +241,7 @@ impl Company {
         jobs
     }
 
-    /// A step was taken. A run of which one was refused has nothing left to do, and is ended.
+    /// Handles the result of a step. A run with a refused step has no steps left and will be ended.
     pub(super) fn stepped(&mut self, place: usize, out: Option<Out>) {
         match out {
             Some(Out::Delivered(piece)) => self.expect_review(piece),
@@ -256,7 +253,7 @@ impl Company {
         }
     }
 
-    /// Forgets runs that are over, and ends those that a refused step has left half done.
+    /// Removes ended runs, and ends those whose step was refused.
     pub(super) async fn end_runs(&mut self) -> Result<(), DemoError> {
         self.live.retain(|run| !run.is_over);
         let stuck = self.live.extract_if(.., |run| run.script.is_empty());
@@ -269,7 +266,7 @@ impl Company {
         Ok(())
     }
 
-    /// Lets an agent or two ask something that nobody has answered yet.
+    /// Lets an agent or two ask questions that stay open.
     pub(super) async fn let_ask(&mut self) -> Result<(), DemoError> {
         let few = self.few();
         for n in 0..few {
@@ -291,7 +288,7 @@ impl Company {
     }
 }
 
-/// Makes the run of an item and leases the item to it.
+/// Creates the run of an item and leases the item to it.
 fn take_up(tx: &mut WriteTx<'_>, item: &Item, slug: &str, title: String) -> Result<Out, DemoError> {
     let key = runs::item_session_key(tx, slug, item)?;
     let session = SessionSpec { agent: item.agent, key, owner: None, task: item.task };
@@ -301,7 +298,7 @@ fn take_up(tx: &mut WriteTx<'_>, item: &Item, slug: &str, title: String) -> Resu
     Ok(Out::Run(run))
 }
 
-/// Begins a run and asks its model for the first time.
+/// Starts a run with its first model call.
 fn begin(tx: &mut WriteTx<'_>, run: RunId, model: String, card: String) -> Result<Out, DemoError> {
     let mut pen = life::begin(tx, run)?;
     let thinking = Thinking::Low;
@@ -319,7 +316,7 @@ fn begin(tx: &mut WriteTx<'_>, run: RunId, model: String, card: String) -> Resul
     Ok(Out::Begun(epoch))
 }
 
-/// Asks the model, with what was said meanwhile, and reserves what that may cost.
+/// Calls the model with new inputs, and reserves the estimated cost.
 fn ask(tx: &mut WriteTx<'_>, pen: &mut RunWriter) -> Result<(), DemoError> {
     pen.read_inputs(tx)?;
     let (call, provider, model) = (pen.run.calls + 1, PROVIDER.to_owned(), pen.run.model.clone());
@@ -338,14 +335,14 @@ fn ask(tx: &mut WriteTx<'_>, pen: &mut RunWriter) -> Result<(), DemoError> {
     match tx.attempt(|tx| money::reserve(tx, reserve)) {
         Ok(_) => {}
         Err(UsageError::Store(error)) => return Err(error.into()),
-        // Its budget is used up: this call is left out.
+        // The budget is used up: this call is skipped.
         Err(_) => return Ok(()),
     }
     let asked = EventKind::CallStarted { call, provider, model, reserved_micros: BOUND.0 };
     Ok(pen.append(tx, asked)?)
 }
 
-/// Records the answer of the model, with the tool that it calls, and books what it cost.
+/// Records the model's response with its tool call, and books the cost.
 fn answered(
     tx: &mut WriteTx<'_>,
     pen: &mut RunWriter,
@@ -380,7 +377,7 @@ fn answered(
     Ok(pen.append(tx, said)?)
 }
 
-/// The model answers, its tool does something, and it is asked again unless that was the end.
+/// Records response and tool result, and calls the model again unless the run ends.
 fn take_step(
     tx: &mut WriteTx<'_>,
     mut pen: RunWriter,
@@ -408,7 +405,7 @@ fn take_step(
     let (status, text, seq, out) = match done {
         Ok((Out::Later, text)) => (CallStatus::Ok, text, None, Out::Done),
         Ok((out, text)) => (CallStatus::Ok, text, Some(tx.seq()?), out),
-        // The model reads what a rule refuses.
+        // The model gets the error as the tool's result.
         Err(DemoError::Refused(why)) => (CallStatus::Error, why, None, Out::Done),
         Err(error) => return Err(error),
     };
@@ -439,7 +436,7 @@ fn take_step(
     Ok(out)
 }
 
-/// A run waits for a person's answer.
+/// Lets a run wait for a person's answer.
 fn asked(
     tx: &mut WriteTx<'_>,
     pen: RunWriter,
@@ -464,7 +461,7 @@ fn asked(
     Ok(Out::Done)
 }
 
-/// Does what a tool does, with its result; later means that it changes nothing.
+/// Applies the effect of a tool; `Later` means no change.
 fn effect(
     tx: &mut WriteTx<'_>,
     task: Option<TaskId>,

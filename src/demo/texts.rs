@@ -1,4 +1,4 @@
-//! The names and texts of the company, from `company.json`.
+//! Names and texts of the company, from `company.json`.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,13 @@ pub(super) struct Texts {
     pub series: Vec<SeriesText>,
     pub routines: Vec<RoutineRequest>,
     pub views: Vec<ViewText>,
-    /// What people and agents say, by kinds.
+    /// Phrases of people and agents, by kind.
     lines: BTreeMap<String, Vec<String>>,
     tools: Vec<ToolText>,
     pub customers: CustomerTexts,
 }
 
-/// A stream with the work that comes up in it.
+/// A stream with its kinds of work.
 #[derive(Deserialize)]
 pub(super) struct StreamText {
     pub name: String,
@@ -44,11 +44,10 @@ pub(super) struct AgentText {
     pub name: String,
     pub emoji: String,
     pub about: String,
-    /// The template of its files.
+    /// Agent template.
     pub template: String,
-    /// The model that its runs name.
     pub model: String,
-    /// The places of the streams that it works in.
+    /// Indexes of its streams.
     pub streams: Vec<usize>,
 }
 
@@ -63,7 +62,7 @@ pub(super) struct TemplateText {
 #[derive(Deserialize)]
 pub(super) struct SeriesText {
     pub title: String,
-    /// The place of its stream.
+    /// Index of its stream.
     pub stream: usize,
     pub missed: MissedPolicy,
     pub schedule: ScheduleFields,
@@ -76,11 +75,11 @@ pub(super) struct ViewText {
     pub look: Look,
 }
 
-/// A call of a tool that reads something.
+/// A call of a reading tool.
 #[derive(Clone, Deserialize)]
 pub(super) struct ToolText {
     pub name: String,
-    /// In JSON.
+    /// JSON.
     pub arguments: String,
     pub result: String,
 }
@@ -98,9 +97,8 @@ pub(super) struct CustomerTexts {
     pub stages: Vec<String>,
     pub sizes: Vec<String>,
     pub sources: Vec<String>,
-    /// Next actions.
     pub next: Vec<String>,
-    /// Subjects and bodies.
+    /// Kind, subject and body.
     pub talks: Vec<(TalkKind, String, String)>,
     pub collections: Vec<CollectionText>,
 }
@@ -111,7 +109,7 @@ pub(super) struct CollectionText {
     pub icon: String,
     pub about: String,
     pub fields: Vec<FieldText>,
-    /// The words of names.
+    /// Words of row names.
     pub rows: Vec<String>,
 }
 
@@ -127,12 +125,12 @@ impl Texts {
         serde_json::from_str(include_str!("company.json")).expect("invariant: the file fits")
     }
 
-    /// One of the lines of a kind.
+    /// A random phrase of a kind.
     pub fn say(&self, dice: &mut Dice, kind: &str) -> String {
         dice.pick(&self.lines[kind]).clone()
     }
 
-    /// The title of a task in a stream.
+    /// A random title for a task in a stream.
     pub fn title(&self, dice: &mut Dice, stream: usize) -> String {
         let of = &self.streams[stream];
         let title = format!("{} {}", dice.pick(&of.acts), dice.pick(&of.things));
@@ -142,11 +140,11 @@ impl Texts {
         }
     }
 
-    /// A call of a tool that has to do with a title.
+    /// A tool call that fits a title.
     pub fn tool(&self, dice: &mut Dice, title: &str) -> ToolText {
         let ToolText { name, arguments, result } = dice.pick(&self.tools).clone();
         let words: Vec<&str> = title.split_whitespace().skip(1).take(3).collect();
-        // As a part of JSON.
+        // Safe within a JSON string.
         let words = words.join(" ").replace(['"', '\\'], "");
         let arguments = arguments.replace("{words}", &words);
         ToolText { name, arguments, result: result.replace("{title}", title) }

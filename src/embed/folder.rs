@@ -1,4 +1,4 @@
-//! A folder that may hold a model: what its files hash to, and which model that is.
+//! Inspection of a folder with a model: hashes, shape, and whether it is a built-in model.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -11,42 +11,39 @@ use super::model::{FILES, Hash, LIMITS, MODELS, Model, ModelFile, Pooling};
 use super::problem::Refused;
 use super::shape::Shape;
 
-/// Weights of other programs: pickles, which run code when they are read.
+/// Weights in pickle format, which can run code.
 const PICKLES: [&str; 2] = ["pytorch_model.bin", "model.bin"];
 
-/// A folder with the three files of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Folder {
     pub path: PathBuf,
-    /// The sizes that its configuration names.
+    /// From its configuration.
     pub shape: Shape,
-    /// What its files hash to, in the order of [`FILES`].
+    /// SHA-256 of the files, in the order of [`FILES`].
     pub hashes: [Hash; 3],
-    /// Which of [`MODELS`] it holds. If none, a person confirms the hashes once.
+    /// The matching one of [`MODELS`]. If `None`, a person has to confirm the hashes once.
     pub known: Option<&'static Model>,
 }
 
-/// What a person says of a model that HQ does not know; its card tells.
+/// Parameters that a person enters for an unknown model, from its model card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
-    /// What to call it.
     pub name: String,
-    /// How one vector is made of many.
     pub pooling: Pooling,
-    /// What stands before a question.
+    /// Prefix of queries.
     pub query_prefix: String,
-    /// What stands before a passage.
+    /// Prefix of passages.
     pub passage_prefix: String,
 }
 
 impl Folder {
-    /// The model of this folder under a person's terms. Whoever keeps it has confirmed the hashes: [`load`](super::load)
-    /// takes these files and no others.
+    /// The model in this folder with these terms. The caller has confirmed the hashes: [`load`](super::load) accepts
+    /// exactly these files.
     #[must_use]
     pub fn confirmed(&self, terms: Terms) -> Model {
         let mut all = Sha256::new();
         self.hashes.iter().for_each(|hash| all.update(hash));
-        // A prefix that ends where the next begins could be cut in two ways; a zero byte keeps them apart.
+        // The zero byte separates the prefixes unambiguously.
         for part in [&terms.query_prefix, &terms.passage_prefix] {
             all.update(part.as_bytes());
             all.update([0]);
@@ -73,10 +70,10 @@ impl Folder {
     }
 }
 
-/// Looks at a folder and hashes its three files, which takes a second for 500 MB. Nothing of it is loaded.
+/// Inspects a folder and hashes its files, which takes a second for 500 MB. Loads nothing.
 ///
 /// # Errors
-/// If a file is missing, too large or a pickle, or if the configuration is of no network that can be computed here.
+/// If a file is missing, too large or a pickle, or if the network is not supported.
 pub fn inspect(folder: &Path) -> Result<Folder, Refused> {
     let shape = Shape::parse(&read(folder, 0, LIMITS[0])?)?;
     let mut hashes = [Hash::default(); 3];
@@ -94,7 +91,7 @@ fn is(model: &Model, hashes: &[Hash; 3]) -> bool {
     model.files.iter().zip(hashes).all(|(file, hash)| file.sha256.is_none_or(|want| want == *hash))
 }
 
-/// Opens the file at this place of [`FILES`]; it is no larger than `limit`.
+/// Opens file number `at` of [`FILES`], which has at most `limit` bytes.
 pub(crate) fn open(folder: &Path, at: usize, limit: u64) -> Result<std::io::Take<File>, Refused> {
     let name = FILES[at];
     let file = match File::open(folder.join(name)) {
@@ -112,11 +109,11 @@ pub(crate) fn open(folder: &Path, at: usize, limit: u64) -> Result<std::io::Take
     if limit < size {
         return Err(Refused::TooLarge { file: name, size, limit });
     }
-    // A file that grows while it is read ends where it ended.
+    // Growth of the file during reading is ignored.
     Ok(file.take(size))
 }
 
-/// All bytes of the file at this place of [`FILES`].
+/// Reads file number `at` of [`FILES`].
 pub(crate) fn read(folder: &Path, at: usize, limit: u64) -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
     open(folder, at, limit)?.read_to_end(&mut bytes).map_err(|error| unreadable(at, &error))?;
@@ -127,7 +124,7 @@ pub(crate) fn unreadable(at: usize, error: &std::io::Error) -> Refused {
     Refused::Unreadable { file: FILES[at], reason: error.to_string() }
 }
 
-/// Bytes on their way into a hash.
+/// Hashes all bytes written to it.
 struct Sink<'a>(&'a mut Sha256);
 
 impl std::io::Write for Sink<'_> {

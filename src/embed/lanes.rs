@@ -1,21 +1,21 @@
-//! Loops over numbers, in the widest registers that the processor has.
+//! Vectorized loops over numbers.
 //!
-//! `pulp` compiles a loop once for each kind of processor and picks one at run time. The loops are plain: they keep as
-//! many sums as a register has places, so that the compiler may use all of them at once.
+//! `pulp` compiles a loop for each processor type and selects one at run time. The loops keep as many partial sums as a
+//! register has lanes, so that the compiler can vectorize them.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// How many sums are kept side by side.
+/// Number of parallel partial sums.
 const WIDE: usize = 32;
 
-/// Does what `work` does, compiled for this processor. Only what is inlined into it is, so the closure and all that it
-/// calls carry `#[inline(always)]`.
+/// Runs `work`, compiled for this processor. This applies to inlined code only, so the closure and everything that it
+/// calls need `#[inline(always)]`.
 #[inline(always)]
 pub fn wide<T>(work: impl FnMut() -> T) -> T {
     Arch::new().dispatch(Work(work))
 }
 
-/// pulp takes closures as well, but calls one that borrows through a function between, which is compiled for none.
+/// A closure that borrows would be called through a function that is not compiled for the processor.
 struct Work<F>(F);
 
 impl<T, F: FnMut() -> T> WithSimd for Work<F> {
@@ -27,7 +27,7 @@ impl<T, F: FnMut() -> T> WithSimd for Work<F> {
     }
 }
 
-/// The scalar product of two rows of the same length.
+/// Scalar product of two rows of equal length.
 #[must_use]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     wide(
@@ -47,7 +47,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     )
 }
 
-/// The scalar products of `query` with each row of `rows`, which lie one after the other.
+/// Scalar products of `query` with each of the concatenated `rows`.
 pub fn scan(query: &[i8], rows: &[i8], products: &mut Vec<i32>) {
     products.clear();
     wide(

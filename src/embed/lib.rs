@@ -1,11 +1,10 @@
-//! Meaning, in the process: a vector for a text, and a file of vectors to find the nearest in.
+//! Semantic search: text embeddings computed in this process, and vector files with nearest-neighbour search.
 //!
-//! A model is three files that somebody put into a folder; this package never fetches one and believes no byte that
-//! was not confirmed by its hash. What does not fit is refused with a sentence, and HQ runs without. Text goes through
-//! a tokenizer and a BERT on threads of this package's own; the numbers of the network are multiplied by
-//! `candle-core`, all else is here. No line is `unsafe`.
+//! A model consists of three files in a folder. This package never downloads one and uses only files with confirmed
+//! hashes. Texts pass a tokenizer and a BERT on threads of this package; `candle-core` computes the matrix products.
+//! There is no `unsafe` code. Without a valid model, HQ works without semantic search.
 //!
-//! Vectors are derived: an [`Arena`] that is lost or of another model is made anew from the texts.
+//! Vectors are derived data: a lost or outdated [`Arena`] is rebuilt from the texts.
 
 #[cfg(feature = "embed")]
 mod bert;
@@ -29,34 +28,34 @@ pub use shape::Shape;
 pub use shelf::Shelf;
 pub use vectors::Arena;
 
-/// Turns text into vectors of length one; the nearer their product to one, the nearer the meaning. Calls take
-/// milliseconds to minutes, so they belong on a thread that may block.
+/// Computes text embeddings: vectors of length one, whose scalar product is their similarity. Calls block for
+/// milliseconds to minutes.
 pub trait Embedder: Send + Sync {
-    /// What its vectors are bound to: another id, other vectors.
+    /// Vectors are bound to this id.
     fn id(&self) -> &str;
 
-    /// How many numbers a vector has.
+    /// Length of a vector.
     fn dimensions(&self) -> usize;
 
-    /// The product with a question below which a passage is about something else.
+    /// Score below which a passage is unrelated to a query.
     fn floor(&self) -> f32;
 
-    /// The most tokens that are read of one text, with those of the prefix and the two that frame it.
+    /// Limit of tokens per text, including prefix and special tokens.
     fn max_tokens(&self) -> usize;
 
-    /// How many tokens a text has in full, without prefix and frame.
+    /// Number of tokens of the whole text, without prefix and special tokens.
     fn tokens(&self, text: &str) -> usize;
 
-    /// The vectors of texts that are to be found, in their order. A text has the same vector in any company.
+    /// Vectors of passages, in order. A text's vector does not depend on the others.
     ///
     /// # Errors
-    /// If one of them has none.
+    /// If one of the texts cannot be embedded.
     fn passages(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError>;
 
-    /// The vector of a question. It does not wait for passages that are being computed.
+    /// Vector of a query. Does not wait for passages.
     ///
     /// # Errors
-    /// If it has none.
+    /// If the text cannot be embedded.
     fn query(&self, text: &str) -> Result<Vec<f32>, EmbedError>;
 }
 
@@ -64,13 +63,13 @@ pub trait Embedder: Send + Sync {
 /// person has [confirmed](Folder::confirmed). Passages are computed on `threads` threads, at least one.
 ///
 /// # Errors
-/// If a file is missing, another one, damaged or not fit; and always without the feature `embed`.
+/// If a file is missing, different, damaged or unsupported; always without the feature `embed`.
 #[cfg(feature = "embed")]
 pub fn load(folder: &Path, model: &Model, threads: usize) -> Result<Arc<dyn Embedder>, Refused> {
     Ok(Arc::new(bert::Bert::load(folder, model, threads)?))
 }
 
-/// Answers that this build loads no model.
+/// This build loads no models.
 ///
 /// # Errors
 /// Always.

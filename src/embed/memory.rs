@@ -1,14 +1,14 @@
-//! How much may be embedded at once with the memory that is left.
+//! Batch sizes of embedding, by available memory.
 
-/// How many passages a batch has at most.
+/// Largest batch, in passages.
 const BATCH: usize = 16;
-/// Available memory below which batches are halved, have one text, and below which nothing is embedded; in bytes.
+/// Available bytes below which batches are halved, have one text, or are suspended.
 const HALF: u64 = 1024 * MIB;
 const ONE: u64 = 512 * MIB;
 const NONE: u64 = 256 * MIB;
 const MIB: u64 = 1024 * 1024;
 
-/// How many texts may be embedded at once with the memory that is left; none when there is too little.
+/// Number of texts that may be embedded at once; 0 if memory is too low.
 #[must_use]
 pub fn batch() -> usize {
     batch_for(available())
@@ -23,7 +23,7 @@ fn batch_for(available: Option<u64>) -> usize {
     }
 }
 
-/// Bytes of memory that programs may still take, by the system and by the limit of the container; none when unknown.
+/// Bytes of available memory, by the system and by the container's limit; `None` if unknown.
 fn available() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let number = |text: &str| text.trim().parse::<u64>().ok();

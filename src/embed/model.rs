@@ -1,4 +1,4 @@
-//! Models as data: where their files come from, what these must be, how text goes in and vectors come out.
+//! Descriptions of models: files, hashes, shape, prefixes and pooling.
 
 use std::borrow::Cow;
 
@@ -6,69 +6,66 @@ use serde::{Deserialize, Serialize};
 
 use super::shape::Shape;
 
-/// A SHA-256.
 pub type Hash = [u8; 32];
 
-/// How one vector is made of those of all tokens.
+/// How the states of all tokens become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
-    /// That of the first token, which stands for the whole text (`[CLS]`).
+    /// State of the first token (`[CLS]`).
     First,
     Mean,
 }
 
-/// The names of a model's files, in the order of [`Model::files`].
+/// File names of a model, in the order of [`Model::files`].
 pub const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
-/// What one file of a model must be.
+/// A file of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelFile {
-    /// Its name in the repository and in the folder.
+    /// Name in the repository and in the folder.
     pub name: &'static str,
-    /// The most bytes it may have: a download stops there.
+    /// Largest size in bytes; a download stops there.
     pub limit: u64,
-    /// What it hashes to. The configuration of a model listed here has none: each value in it that matters is
-    /// compared with [`Model::shape`].
+    /// SHA-256. Built-in models have none for the configuration: each relevant value in it is compared with
+    /// [`Model::shape`].
     pub sha256: Option<Hash>,
 }
 
-/// A model. Its vectors depend on each field but the name, so a change of one needs another `id`.
+/// A model. Its vectors depend on every field except the name, so a change of one needs another `id`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// What an arena of its vectors is bound to.
+    /// Vector files are bound to this id.
     pub id: Cow<'static, str>,
     pub name: Cow<'static, str>,
-    /// Its repository at Hugging Face, where it has one.
+    /// Hugging Face repository, if it has one.
     pub repository: Option<&'static str>,
-    /// The commit of the repository.
+    /// Commit of the repository.
     pub revision: Option<&'static str>,
-    /// Its files, in the order of [`FILES`].
+    /// In the order of [`FILES`].
     pub files: [ModelFile; 3],
-    /// The sizes of the network.
     pub shape: Shape,
-    /// The most tokens of one text, with the two that frame it; what is beyond is not read.
+    /// Limit of tokens per text, including the two special ones; the rest is ignored.
     pub max_tokens: usize,
-    /// How one vector is made of many.
     pub pooling: Pooling,
-    /// What stands before a question.
+    /// Prefix of queries.
     pub query_prefix: Cow<'static, str>,
-    /// What stands before a passage.
+    /// Prefix of passages.
     pub passage_prefix: Cow<'static, str>,
 }
 
 impl Model {
-    /// About how many megabytes its files have, before they are here.
+    /// Approximate size of its files in megabytes, computed from the shape.
     #[must_use]
     pub fn megabytes(&self) -> usize {
         let Shape { vocabulary, width, layers, inner, positions, .. } = self.shape;
         let layer = 4 * width * width + 2 * width * inner;
-        // Four bytes a weight; the rest is small beside these.
+        // Four bytes per weight; the rest is negligible.
         (4 * (width * (vocabulary + positions) + layers * layer)).div_ceil(1_000_000)
     }
 
-    /// The product with a question below which a passage is about something else. Models that take the first token,
-    /// like bge, put all texts near to each other; the mean of all tokens spreads them out.
+    /// Score below which a passage is unrelated to a query. Models with `First` pooling, such as bge, have high scores
+    /// for all texts; mean pooling spreads them.
     #[must_use]
     pub fn floor(&self) -> f32 {
         match self.pooling {
@@ -77,7 +74,7 @@ impl Model {
         }
     }
 
-    /// How many numbers a vector has.
+    /// Length of a vector.
     #[must_use]
     pub fn dimensions(&self) -> usize {
         self.shape.width
@@ -85,10 +82,10 @@ impl Model {
 }
 
 const MIB: u64 = 1 << 20;
-/// The most bytes of `config.json`, of `tokenizer.json` and of the weights.
+/// Largest sizes of `config.json`, `tokenizer.json` and the weights, in bytes.
 pub(crate) const LIMITS: [u64; 3] = [MIB, 64 * MIB, 4096 * MIB];
 
-/// The sizes that the small models in English share.
+/// Shape that the small English models share.
 const SMALL: Shape = Shape {
     vocabulary: 30_522,
     width: 384,
@@ -100,10 +97,10 @@ const SMALL: Shape = Shape {
     norm_epsilon: 1e-12,
 };
 
-/// The models that HQ knows; the first is the default.
+/// Built-in models; the first one is the default.
 ///
-/// Sources: the model cards and files of the repositories at the commits named here. bge asks for a prefix before
-/// questions and takes the first token; MiniLM was trained on at most 256 tokens and takes the mean.
+/// Sources: model cards and files of the repositories at these commits. bge needs a prefix for queries and uses the
+/// first token; MiniLM was trained with at most 256 tokens and uses the mean.
 pub static MODELS: &[Model] = &[
     Model {
         id: Cow::Borrowed("bge-small-en-v1.5@5c38ec7c405e"),
@@ -163,7 +160,7 @@ pub static MODELS: &[Model] = &[
     },
 ];
 
-/// A hash as people write it: 64 digits. Other signs do not compile.
+/// Parses 64 hex digits at compile time.
 const fn hash(digits: &[u8; 64]) -> Hash {
     let mut bytes = [0; 32];
     let mut at = 0;

@@ -1,89 +1,78 @@
-//! Why there is no model or no vector, as one sentence for people.
+//! Errors of models and embedding, each one sentence for people.
 
 use kernel::problem::{Problem, ProblemKind};
 
-/// Why a folder is not used as a model. HQ runs on without one: words are still found, meanings are not.
+/// Why a folder is not usable as a model. HQ works without one: text search works, semantic search does not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The program was built without the feature `embed`.
     #[error("this build of HQ cannot embed text; use one with the feature `embed`")]
     Unavailable,
-    /// The system gives no threads.
     #[error("the threads that embed text cannot be started: {reason}")]
     Threads {
-        /// What the system said.
+        /// Error of the system.
         reason: String,
     },
-    /// A file that a model needs is not there.
     #[error("the file {file} of the model is missing")]
     Missing {
-        /// Its name.
+        /// One of the three files of a model.
         file: &'static str,
     },
-    /// The disk did not give a file.
     #[error("the file {file} of the model cannot be read: {reason}")]
     Unreadable {
-        /// Its name.
+        /// One of the three files of a model.
         file: &'static str,
-        /// What the system said.
         reason: String,
     },
-    /// A file with more bytes than it may have.
     #[error("the file {file} has {size} bytes; at most {limit} are allowed")]
     TooLarge {
-        /// Its name.
         file: &'static str,
-        /// How many bytes it has.
+        /// In bytes.
         size: u64,
-        /// How many it may have.
         limit: u64,
     },
-    /// A file that is another one than was confirmed.
+    /// The hash of a file differs from the confirmed one.
     #[error("the file {file} is not the one that was confirmed: its SHA-256 is {found}")]
     OtherHash {
-        /// Its name.
         file: &'static str,
-        /// What it hashes to.
+        /// SHA-256 in hex.
         found: String,
     },
-    /// A model that HQ does not know, whose hashes nobody has confirmed.
+    /// An unknown model with unconfirmed hashes.
     #[error(
         "HQ does not know this model; compare the SHA-256 of model.safetensors, {found}, with its card, and confirm it"
     )]
     Unconfirmed {
-        /// What the weights hash to.
+        /// SHA-256 of the weights in hex.
         found: String,
     },
-    /// A configuration that is none, or of another kind of network.
+    /// Invalid configuration or unsupported network.
     #[error("the file config.json does not fit: {reason}")]
     Config {
-        /// What is wrong with it.
+        /// Parser error, or the unsupported value.
         reason: String,
     },
-    /// A tokenizer that is none, or does not fit the network.
+    /// The tokenizer is invalid or does not fit the network.
     #[error("the file tokenizer.json does not fit: {reason}")]
     Tokenizer {
-        /// What is wrong with it.
+        /// Parser error, or the mismatch.
         reason: String,
     },
     /// Weights in a format that can run code.
     #[error("the file {file} is a pickle, which could run a program; get the model as safetensors")]
     Pickle {
-        /// Its name.
+        /// Name in the folder.
         file: &'static str,
     },
-    /// A file of weights that is none.
     #[error("the file model.safetensors is damaged: {reason}; get a fresh copy of it")]
     Weights {
-        /// What is wrong with it.
+        /// What is malformed.
         reason: String,
     },
-    /// One tensor of the weights that is not what the configuration asks for.
+    /// A tensor does not match the configuration.
     #[error("the file model.safetensors does not fit: the tensor {tensor} {fault}")]
     Tensor {
-        /// Its name.
         tensor: String,
-        /// What is wrong with it, as the rest of a sentence.
+        /// The rest of a sentence that starts with the tensor.
         fault: String,
     },
 }
@@ -121,19 +110,17 @@ impl Problem for Refused {
 /// Why a text has no vector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmbedError {
-    /// The tokenizer does not take it.
     #[error("the text cannot be cut into tokens: {reason}")]
     Tokens {
-        /// What the tokenizer said.
+        /// Error of the tokenizer.
         reason: String,
     },
-    /// The arithmetic failed.
     #[error("the text cannot be embedded: {reason}")]
     Compute {
-        /// What failed.
+        /// Error of the network.
         reason: String,
     },
-    /// The weights blew up on this text.
+    /// The result is not finite.
     #[error("the model gives no finite vector for this text; choose another model")]
     NotFinite,
 }

@@ -1,32 +1,30 @@
-//! The sizes of a network, out of its `config.json`.
+//! Shape of a network, from its `config.json`.
 
 use serde::Deserialize;
 
 use super::problem::Refused;
 
-/// The sizes of a BERT.
+/// Dimensions of a BERT.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shape {
-    /// How many tokens it knows.
+    /// Number of tokens.
     pub vocabulary: usize,
-    /// How many numbers each token has in and between the layers, and so each vector.
+    /// Numbers per token state, and per vector.
     pub width: usize,
-    /// How many layers it has.
     pub layers: usize,
-    /// Into how many parts attention splits the width.
+    /// Attention heads per layer.
     pub heads: usize,
-    /// How many numbers each token has in the middle of a layer.
+    /// Width of the feed-forward layer.
     pub inner: usize,
-    /// The longest text in tokens.
+    /// Longest text, in tokens.
     pub positions: usize,
-    /// How many kinds of text it tells apart; only the first is used.
+    /// Token types; only the first is used.
     pub types: usize,
-    /// What keeps a norm from dividing by zero.
+    /// Epsilon of the layer norms.
     pub norm_epsilon: f64,
 }
 
-/// `config.json`, as `BertConfig` of the Python package `transformers` writes it; what is left out has the value that
-/// it has there.
+/// `config.json` as written by `BertConfig` of the Python package `transformers`, with its defaults.
 #[derive(Deserialize)]
 struct Config {
     model_type: String,
@@ -68,10 +66,10 @@ fn position_kind() -> String {
 }
 
 impl Shape {
-    /// The sizes that a `config.json` names.
+    /// Parses a `config.json`.
     ///
     /// # Errors
-    /// If it is no BERT that can be computed here.
+    /// If the network is not supported.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Refused> {
         let config: Config = serde_json::from_slice(json)
             .map_err(|error| Refused::Config { reason: format!("it cannot be read: {error}") })?;
@@ -85,7 +83,7 @@ impl Shape {
                 return Err(Refused::Config { reason });
             }
         }
-        // Far above every sentence model, and small enough that no product of two overflows.
+        // Far above every sentence model, and small enough that products of two do not overflow.
         for (what, found, most) in [
             ("vocab_size", config.vocab_size, 2_000_000),
             ("hidden_size", config.hidden_size, 4096),

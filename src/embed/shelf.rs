@@ -1,8 +1,8 @@
-//! The models that a program has: each in a folder of its own below one folder, with what a person has said of it,
-//! and the name of the one that is in use.
+//! Installed models: one folder each below a common folder, with the hashes and terms that a person confirmed, and the
+//! name of the model in use.
 //!
-//! Files come in beside the models, in a landing, and become a model when they are complete and their hashes are known
-//! or confirmed. What is here can be fetched again, so it belongs into no backup.
+//! Downloads go to a landing folder and become a model once they are complete and their hashes known or confirmed.
+//! Models can be downloaded again, so they are not part of backups.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -19,16 +19,15 @@ use super::load;
 use super::model::{FILES, MODELS, Model};
 use super::problem::Refused;
 
-/// What is said of a model, beside its files.
+/// File with the confirmed hashes and terms of a model.
 const CARD: &str = "hq.json";
-/// The name of the model in use; an empty file where a person wants none.
+/// File with the id of the model in use; empty if a person wants none.
 const CHOSEN: &str = "chosen";
-/// What is said of the model in the folder that a setting names.
+/// Confirmation for the model in the configured folder.
 const GIVEN: &str = "given.json";
-/// How the folder of a landing begins, so that it is no model.
+/// Prefix of landing folders, which are no models.
 const LANDING: &str = "landing-";
 
-/// The folder of models.
 #[derive(Clone, Debug)]
 pub struct Shelf {
     root: PathBuf,
@@ -36,23 +35,22 @@ pub struct Shelf {
     looked: Arc<Looked>,
 }
 
-/// What folders held when they were hashed, by their paths: a page that is drawn again and again hashes nothing that
-/// has not changed.
+/// Inspection results by folder: repeated page loads hash unchanged files only once.
 #[derive(Debug, Default)]
 struct Looked(Mutex<HashMap<PathBuf, (Stamp, Folder)>>);
 
-/// How long the files of a model are, and when they were written.
+/// Length and modification time of each file of a model.
 type Stamp = [(u64, SystemTime); 3];
 
 impl Looked {
-    /// What a folder holds.
+    /// Inspects a folder, from the cache if its files are unchanged.
     fn inspect(&self, path: &Path) -> Result<Folder, Refused> {
         let now = stamp(path);
         if let Some((_, folder)) = self.0.lock().get(path).filter(|(of, _)| now == Some(*of)) {
             return Ok(folder.clone());
         }
         let folder = inspect(path)?;
-        // What was written meanwhile is hashed again.
+        // Not cached if the files changed during the inspection.
         if let Some(stamp) = now {
             self.0.lock().insert(path.to_path_buf(), (stamp, folder.clone()));
         }
@@ -63,7 +61,7 @@ impl Looked {
 fn stamp(path: &Path) -> Option<Stamp> {
     let mut stamp = [(0, SystemTime::UNIX_EPOCH); 3];
     for (one, name) in stamp.iter_mut().zip(FILES) {
-        // ok: a file that tells nothing of itself is hashed.
+        // ok: a file without metadata is hashed again.
         let meta = fs::metadata(path.join(name)).ok()?;
         // ok: as above.
         *one = (meta.len(), meta.modified().ok()?);
@@ -71,19 +69,18 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some(stamp)
 }
 
-/// A model that can be used.
+/// An installed model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
     pub model: Model,
-    /// Where its files are.
     pub folder: PathBuf,
-    /// How many bytes these have.
+    /// Total size of the files in bytes.
     pub bytes: u64,
-    /// Whether it lies in the folder that a setting names, which HQ leaves alone.
+    /// It is in the configured folder, which HQ does not modify.
     pub given: bool,
 }
 
-/// What is said of a model: what its files hash to, and the terms of one that HQ does not know.
+/// Hashes of a model's files, and the terms of an unknown model.
 #[derive(Serialize, Deserialize)]
 struct Card {
     hashes: [String; 3],
@@ -95,7 +92,7 @@ impl Card {
         Self { hashes: folder.hashes.map(hex::encode), terms }
     }
 
-    /// The model of these files; none when they are neither known nor confirmed.
+    /// The model of these files; `None` if they are neither known nor confirmed.
     fn model(&self, folder: &Folder) -> Option<Model> {
         if self.hashes != folder.hashes.map(hex::encode) {
             return folder.known.cloned();
@@ -104,25 +101,24 @@ impl Card {
     }
 }
 
-/// What lies in the folder that a setting names.
+/// Content of the configured folder.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Given {
-    /// A model that can be used.
+    /// A usable model.
     Fits(Box<Kept>),
-    /// A model whose hashes nobody has confirmed.
+    /// A model whose hashes are not confirmed.
     Unknown(Folder),
-    /// No model.
     Refused(Refused),
 }
 
 impl Shelf {
-    /// The models below a folder, which need not be there yet, and the one in a folder that a setting names.
+    /// Models below `root`, which need not exist, and the one in the configured folder.
     #[must_use]
     pub fn at(root: PathBuf, given: Option<PathBuf>) -> Self {
         Self { root, given, looked: Arc::default() }
     }
 
-    /// All models with files of HQ's own, those that it knows first, then by name.
+    /// All installed models, known ones first, then by name.
     pub fn models(&self) -> std::io::Result<Vec<Kept>> {
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -139,24 +135,24 @@ impl Shelf {
         Ok(kept)
     }
 
-    /// The model of this id, if it is whole. Its files are not hashed here: whoever loads it does so.
+    /// The model with this id, if it is complete. Its files are hashed only when it is loaded.
     fn kept(&self, id: &str) -> Option<Kept> {
         let folder = self.root.join(id);
-        // ok: a folder without a card, or with a broken one, holds no model.
+        // ok: a folder without a valid card is no model.
         let card: Card = serde_json::from_slice(&fs::read(folder.join(CARD)).ok()?).ok()?;
         let mut bytes = 0;
         for name in FILES {
-            // ok: a model without one of its files is none.
+            // ok: a model with a missing file is unusable.
             bytes += fs::metadata(folder.join(name)).ok()?.len();
         }
         let known = MODELS.iter().find(|model| model.id == id).cloned();
         let model = known.or_else(|| {
             let mut hashes = [[0; 32]; 3];
             for (hash, digits) in hashes.iter_mut().zip(&card.hashes) {
-                // ok: a card with another text for a hash is broken.
+                // ok: a card with a malformed hash is invalid.
                 hex::decode_to_slice(digits, hash).ok()?;
             }
-            // ok: a configuration that does not fit is of no model.
+            // ok: an unreadable configuration is no model.
             let config = fs::read(folder.join(FILES[0])).ok()?;
             // ok: as above.
             let shape = super::shape::Shape::parse(&config).ok()?;
@@ -166,8 +162,7 @@ impl Shelf {
         Some(Kept { model, folder, bytes, given: false })
     }
 
-    /// What lies in the folder that a setting names, if one does. Hashes its files when they have changed, which takes up
-    /// to a second.
+    /// Content of the configured folder, if there is one. Hashes changed files, which takes up to a second.
     #[must_use]
     pub fn given(&self) -> Option<Given> {
         let path = self.given.as_deref()?;
@@ -175,7 +170,7 @@ impl Shelf {
             Ok(folder) => folder,
             Err(refused) => return Some(Given::Refused(refused)),
         };
-        // ok: without a card, or with a broken one, nothing is confirmed.
+        // ok: without a valid card, nothing is confirmed.
         let said = fs::read(self.root.join(GIVEN)).ok();
         let card = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let model = card.unwrap_or_else(|| Card::of(&folder, None)).model(&folder);
@@ -194,10 +189,10 @@ impl Shelf {
         })
     }
 
-    /// Confirms the hashes of the folder that a setting names.
+    /// Confirms the hashes of the configured folder.
     ///
     /// # Errors
-    /// If there is no model in it, or the disk fails.
+    /// If it contains no model, or the disk fails.
     pub fn confirm_given(&self, terms: Terms) -> Result<Model, Refused> {
         let path = self.given.as_deref().ok_or(Refused::Missing { file: FILES[0] })?;
         let folder = inspect(path)?;
@@ -208,19 +203,19 @@ impl Shelf {
         Ok(model)
     }
 
-    /// The id of the model that a person has chosen: none when nobody chose, an empty one when none is wanted.
+    /// Id of the chosen model: `None` if nobody chose, empty if none is wanted.
     #[must_use]
     pub fn chosen(&self) -> Option<String> {
-        // ok: what cannot be read is no choice.
+        // ok: an unreadable file is no choice.
         fs::read_to_string(self.root.join(CHOSEN)).ok()
     }
 
-    /// Chooses a model by its id; an empty one for none.
+    /// Chooses a model by id; empty for none.
     pub fn choose(&self, id: &str) -> std::io::Result<()> {
         self.write(CHOSEN, id.as_bytes())
     }
 
-    /// Removes the files of a model.
+    /// Deletes the files of a model, unless it is in the configured folder.
     pub fn remove(&self, kept: &Kept) -> std::io::Result<()> {
         match kept.given {
             true => Ok(()),
@@ -228,7 +223,7 @@ impl Shelf {
         }
     }
 
-    /// Where files of a model come in; of one name, the same place.
+    /// Folder for downloads of this name; the same name gives the same folder.
     pub fn landing(&self, name: &str) -> std::io::Result<Landing> {
         let plain = |sign: char| sign.is_ascii_alphanumeric() || "-.@_".contains(sign);
         let name: String = name.chars().filter(|sign| plain(*sign)).collect();
@@ -237,17 +232,17 @@ impl Shelf {
         Ok(Landing { root: self.root.clone(), folder })
     }
 
-    /// The landing of this name, if files lie in it.
+    /// The landing of this name, if it exists.
     #[must_use]
     pub fn landed(&self, name: &str) -> Option<Landing> {
         let folder = self.root.join(format!("{LANDING}{name}"));
         folder.is_dir().then(|| Landing { root: self.root.clone(), folder })
     }
 
-    /// What lies in a landing. Hashes its files when they have changed, which takes up to a second.
+    /// Inspects a landing. Hashes changed files, which takes up to a second.
     ///
     /// # Errors
-    /// If a file is missing, too large or a pickle, or if the configuration is of no network that can be computed here.
+    /// If a file is missing, too large or a pickle, or if the network is not supported.
     pub fn look(&self, landing: &Landing) -> Result<Folder, Refused> {
         self.looked.inspect(&landing.folder)
     }
@@ -258,7 +253,7 @@ impl Shelf {
     }
 }
 
-/// Files of a model that come in.
+/// A model under download.
 #[derive(Debug)]
 pub struct Landing {
     root: PathBuf,
@@ -266,13 +261,13 @@ pub struct Landing {
 }
 
 impl Landing {
-    /// How many bytes of the file at this place of [`FILES`] are here.
+    /// Bytes present of file number `at` of [`FILES`].
     #[must_use]
     pub fn have(&self, at: usize) -> u64 {
         fs::metadata(self.folder.join(FILES[at])).map_or(0, |meta| meta.len())
     }
 
-    /// The file at this place of [`FILES`], to write on where it ends; `anew` begins it again.
+    /// File number `at` of [`FILES`], opened for writing; `anew` truncates it.
     pub fn open(&self, at: usize, anew: bool) -> std::io::Result<File> {
         let file = OpenOptions::new()
             .create(true)
@@ -283,11 +278,11 @@ impl Landing {
         Ok(file)
     }
 
-    /// Makes a model of the files: one that HQ knows, or one whose hashes a person confirms with its terms, or has
-    /// confirmed before. Loads it, which takes a second or two.
+    /// Installs the files as a model: a known one, or one whose hashes are confirmed by `terms` or were before. Loads
+    /// the model once, which takes a second or two.
     ///
     /// # Errors
-    /// If they are no model, if nobody has confirmed an unknown one, or if the disk fails.
+    /// If the files are no model, an unknown model is not confirmed, or the disk fails.
     pub fn take_in(&self, terms: Option<Terms>) -> Result<Model, Refused> {
         let found = inspect(&self.folder)?;
         let terms = terms.or_else(|| self.said(&found));
@@ -306,12 +301,12 @@ impl Landing {
         Ok(model)
     }
 
-    /// What a person has said of a model here with the same files.
+    /// The confirmed terms of an installed model with the same files.
     fn said(&self, found: &Folder) -> Option<Terms> {
         let hashes = found.hashes.map(hex::encode);
-        // ok: a folder that cannot be listed holds no model.
+        // ok: an unreadable folder contains no model.
         fs::read_dir(&self.root).ok()?.flatten().find_map(|entry| {
-            // ok: a folder without a card, or with a broken one, holds no model.
+            // ok: a folder without a valid card is no model.
             let card = fs::read(entry.path().join(CARD)).ok()?;
             // ok: as above.
             let card: Card = serde_json::from_slice(&card).ok()?;
@@ -319,17 +314,16 @@ impl Landing {
         })
     }
 
-    /// Takes away what has come in.
+    /// Deletes the download.
     pub fn clear(self) -> std::io::Result<()> {
         fs::remove_dir_all(&self.folder)
     }
 }
 
-/// Loads a model once and lets go of it: what is damaged or does not fit is refused before it takes the place of one
-/// that works.
+/// Loads a model once, so that a damaged or unsupported one is rejected before it replaces a working one.
 fn try_out(folder: &Path, model: &Model) -> Result<(), Refused> {
     match load(folder, model, 1) {
-        // A build that loads no model can still keep one for another build.
+        // A build without the feature can still install a model for another build.
         Ok(_) | Err(Refused::Unavailable) => Ok(()),
         Err(refused) => Err(refused),
     }
@@ -339,7 +333,7 @@ fn json(card: &Card) -> Vec<u8> {
     serde_json::to_vec_pretty(card).expect("invariant: texts become JSON")
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically.
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;

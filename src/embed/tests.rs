@@ -1,4 +1,4 @@
-//! Folders as they come, and vectors as `transformers` computes them (see `tests/make_tiny.py`).
+//! Model folders, and vectors compared with those of `transformers` (see `tests/make_tiny.py`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub(crate) fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tiny")
 }
 
-/// A copy of the tiny model, to be spoilt.
+/// A copy of the tiny model, to be damaged.
 fn copy() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for file in FILES {
@@ -133,7 +133,7 @@ mod loaded {
         load(&tiny(), &confirmed(&tiny(), pooling), threads).expect("a model")
     }
 
-    /// Why a folder is refused although its hashes are confirmed.
+    /// The error of a folder whose hashes are confirmed.
     fn refusal(folder: &Path) -> Refused {
         load(folder, &confirmed(folder, Pooling::Mean), 1).err().expect("a refusal")
     }
@@ -189,7 +189,7 @@ mod loaded {
             let folder = copy();
             let model = confirmed(folder.path(), Pooling::Mean);
             let mut bytes = fs::read(folder.path().join(file)).expect("a file");
-            // A space in JSON, the last bit of the last number: still a model, but another one.
+            // A space in JSON, or the last bit of the last number: still a model, but a different one.
             match at {
                 2 => *bytes.last_mut().expect("a byte") ^= 1,
                 _ => bytes.push(b' '),
@@ -208,7 +208,7 @@ mod loaded {
         assert!(refused.contains("its sizes are not those of bge-small-en-v1.5"), "{refused}");
     }
 
-    /// The tiny model with another header, or other numbers.
+    /// The error for the tiny model with a changed header or changed numbers.
     fn spoilt(change: impl FnOnce(&mut serde_json::Value, &mut Vec<u8>)) -> Refused {
         let folder = copy();
         let path = folder.path().join(FILES[2]);
@@ -360,7 +360,7 @@ mod loaded {
             let folder = copy();
             let path = folder.path().join(FILES[file]);
             let mut bytes = fs::read(&path).expect("a file");
-            // Of the weights mostly the header, which is what a reader may stumble over.
+            // Of the weights mainly the header, which the parser reads.
             let reach = if file == 2 { 5_000 } else { bytes.len() };
             bytes[at.index(reach)] = byte;
             if shorter {
@@ -370,7 +370,7 @@ mod loaded {
             if let Ok(found) = crate::inspect(folder.path()) {
                 let model = found.confirmed(super::terms(Pooling::Mean));
                 match load(folder.path(), &model, 1) {
-                    // A weight that is no number, or far too large, shows only in what comes out.
+                    // A non-finite or huge weight shows only in the result.
                     Ok(embedder) => match embedder.query("the agent paid") {
                         Ok(of) => prop_assert_eq!(of.len(), 32),
                         Err(refused) => prop_assert_eq!(refused, EmbedError::NotFinite),

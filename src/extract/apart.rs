@@ -1,33 +1,32 @@
-//! Where foreign files are read: apart from the program, by a child that it starts in a jail. What that is, whoever
-//! starts the program says; without one the file is read here, behind the same limits.
+//! Extraction in a jailed child process. The binary installs the function that starts the child; without one, files are
+//! read in this process, with the same limits.
 
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Extracted, Kind, Limits, Refused, Source, extract, serve};
 
-/// The first argument of a program that is to be the child.
+/// First argument of the child process.
 pub const ARGUMENT: &str = "--read-document";
 
-/// Reads a file apart; none when no child could be started.
+/// Extracts in a child process; `None` if no child could be started.
 pub type Apart =
     dyn Fn(&[u8], Source<'_>, &Limits) -> Option<Result<Extracted, Refused>> + Send + Sync;
 
 static APART: RwLock<Option<Arc<Apart>>> = RwLock::new(None);
 
-/// Says how files are read apart; the last one who says so counts.
+/// Sets how children are started; the last call is effective.
 pub fn install(apart: Arc<Apart>) {
-    // ok: a thread that panicked with it in hand left it whole.
+    // ok: a poisoned lock still holds a whole value
     *APART.write().unwrap_or_else(PoisonError::into_inner) = Some(apart);
 }
 
-/// What a file says, as [`extract`] finds it. Formats that can do harm are read apart; text is read here. It takes up to
-/// a minute, so it belongs on a thread that may block.
+/// Extracts like [`extract`]. Documents are read in a child process, plain text in this one. Blocks for up to a minute.
 ///
 /// # Errors
-/// As [`extract`], and when the child came to an end without an answer.
+/// As [`extract`], and if the child ends without a response.
 pub fn apart(bytes: &[u8], source: Source<'_>, limits: &Limits) -> Result<Extracted, Refused> {
-    // ok: as above.
+    // ok: as above
     let apart = APART.read().unwrap_or_else(PoisonError::into_inner).clone();
     let read = apart
         .filter(|_| Kind::of(bytes, source.name).is_document())
@@ -35,7 +34,7 @@ pub fn apart(bytes: &[u8], source: Source<'_>, limits: &Limits) -> Result<Extrac
     read.unwrap_or_else(|| extract(bytes, source, limits))
 }
 
-/// The whole of the child: answers one request.
+/// Main function of the child process: serves one request.
 #[must_use]
 pub fn main_child() -> ExitCode {
     match serve(std::io::stdin().lock(), std::io::stdout().lock()) {

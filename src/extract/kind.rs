@@ -1,4 +1,4 @@
-//! What a file is: its bytes decide, its name only separates texts.
+//! Detection of file formats by content. The name only distinguishes kinds of text.
 
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
@@ -7,66 +7,60 @@ use sheet::encoding::is_text;
 use super::refused::UNLISTED;
 use super::{Refused, mail, office, text};
 
-/// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Pdf,
-    /// A document of Word.
+    /// Word.
     Docx,
-    /// Slides of PowerPoint.
+    /// PowerPoint.
     Pptx,
-    /// A workbook of Excel.
+    /// Excel.
     Xlsx,
-    /// A document of OpenDocument.
+    /// OpenDocument text.
     Odt,
-    /// Slides of OpenDocument.
+    /// OpenDocument presentation.
     Odp,
-    /// A book.
+    /// E-book.
     Epub,
-    /// A web page.
     Html,
-    /// Text in Markdown.
     Markdown,
-    /// Lines of cells.
     Csv,
     Json,
-    /// Any other text: notes, code, settings.
+    /// Other text: notes, code, settings.
     Text,
-    /// A picture.
     Image,
-    /// Something in which nobody reads.
+    /// Unknown or unreadable.
     Other,
-    /// A workbook of Excel as it was before XLSX.
+    /// Excel before 2007.
     Xls,
-    /// A spreadsheet of OpenDocument.
+    /// OpenDocument spreadsheet.
     Ods,
     Mail,
 }
 
-/// How far into a file the mark of a PDF may stand.
+/// Offset within which a PDF header may start.
 const PDF_WITHIN: usize = 1 << 10;
-/// What is said of packed files.
+/// Note about archives.
 const UNPACKED: &str =
     "the files that are packed into this one are not read; send them by themselves";
-/// The first bytes of a zip.
 const ZIP: &[u8] = b"PK\x03\x04";
-/// All of a zip into which nothing is packed begins so.
+/// An empty zip consists of this record.
 const EMPTY_ZIP: &[u8] = b"PK\x05\x06";
-/// The first bytes of the container that old office files and locked new ones have.
+/// Compound file header (CFB): old office files and encrypted new ones.
 const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
-/// How pictures begin.
+/// Signatures of images.
 const PICTURES: &[&[u8]] =
     &[b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM"];
-/// How the names of documents end that are packed files, in lower case.
+/// Extensions of documents that are zip files.
 const PACKED: &[&str] = &["docx", "pptx", "xlsx", "odt", "odp", "ods", "epub"];
-/// How the names of other documents end that are no text.
+/// Extensions of other binary documents.
 const BINARY: &[&str] = &["pdf", "xls"];
-/// How pages begin, in lower case.
+/// Starts of web pages, in lower case.
 const PAGES: &[&str] = &["<!doctype html", "<html", "<head", "<body"];
 
 impl Kind {
-    /// Whether it is a document in whose words somebody can look, but for text itself.
+    /// Whether it is a document format; web pages and other kinds of text are not.
     #[must_use]
     pub fn is_document(self) -> bool {
         matches!(
@@ -84,7 +78,7 @@ impl Kind {
         )
     }
 
-    /// What the bytes are; the name decides only which kind of text a text is.
+    /// Detects the format. The name only decides about the kind of text.
     pub fn of(bytes: &[u8], name: &str) -> Self {
         if is_zip(bytes) {
             return office::kind(bytes).unwrap_or(Self::Other);
@@ -126,13 +120,12 @@ impl Kind {
     }
 }
 
-/// How a name ends, in lower case.
+/// Extension in lower case.
 fn ending(name: &str) -> String {
     let (_, end) = name.rsplit_once('.').unwrap_or_default();
     end.to_ascii_lowercase()
 }
 
-/// Whether it is a zip.
 pub(crate) fn is_zip(bytes: &[u8]) -> bool {
     bytes.starts_with(ZIP)
 }
@@ -142,14 +135,13 @@ fn is_picture(bytes: &[u8]) -> bool {
     match bytes {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => true,
         [_, _, _, _, b'f', b't', b'y', b'p', a, b, c, d, ..] => heif(&[*a, *b, *c, *d]),
-        // Two letters alone begin texts, too.
+        // Text may start with these two letters, too.
         [b'B', b'M', ..] => !is_text(bytes),
         bytes => PICTURES.iter().any(|sign| bytes.starts_with(sign)),
     }
 }
 
-/// Why nothing was read in something that is no known kind, where it can be said. What is called as a document and is
-/// none is refused.
+/// Why a file of unknown format was not read, if there is a reason to give. An error if the name is that of a document.
 pub(crate) fn unread(bytes: &[u8], name: &str) -> Result<Option<&'static str>, Refused> {
     let ending = ending(name);
     let is_packed = PACKED.contains(&ending.as_str());
@@ -163,7 +155,7 @@ pub(crate) fn unread(bytes: &[u8], name: &str) -> Result<Option<&'static str>, R
         return match office::has_list(bytes) {
             false if is_packed => Err(Refused::Unlisted),
             false => Ok(Some(UNLISTED)),
-            // A document that has its frame has lost the rest.
+            // A document with its frame but without its content.
             true if is_packed && office::has_frame(bytes) => Err(Refused::Damaged),
             true if is_packed => Err(Refused::NoDocument),
             true => Ok(Some(UNPACKED)),

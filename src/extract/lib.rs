@@ -1,9 +1,9 @@
-//! Files to text: PDF, office documents, books, mails, pages and plain texts as Markdown, with page numbers where there are
-//! pages.
+//! Extraction of text: PDF, office documents, books, mails, web pages and plain text to Markdown, with page numbers
+//! where the format has pages.
 //!
-//! A file is foreign: its bytes decide what it is, each size that it claims is counted instead, and all work and
-//! memory stay within [`Limits`]. It runs in a child without network or files ([`serve`]), so nothing here opens,
-//! sends or starts anything. A file without text, such as a scan, is a state and not a failure.
+//! Files are untrusted. Content decides about the format, declared sizes are never trusted, and work and memory stay
+//! within [`Limits`]. Extraction runs in a child process without network and files ([`serve`]); nothing here opens,
+//! sends or starts anything. A file without text, such as a scan, is a state, not an error.
 
 mod html;
 mod kind;
@@ -29,25 +29,24 @@ pub use sheet::encoding;
 
 use markdown::Writer;
 
-/// The most notes on one file.
 const MOST_NOTES: usize = 100;
-/// The longest title, in characters.
+/// In characters.
 const LONGEST_TITLE: usize = 300;
 
-/// What a file may cost.
+/// Limits of one extraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The largest file, in bytes.
+    /// Largest file, in bytes.
     pub input: usize,
-    /// The most characters of all parts together.
+    /// Limit of characters over all parts.
     pub chars: usize,
-    /// The most that a packed file is expanded to, in bytes.
+    /// Limit of bytes that a packed file expands to.
     pub expanded: u64,
-    /// How many times its size a packed file may expand to, beyond [`Limits::base`].
+    /// Largest ratio of expanded to packed size, above [`Limits::base`].
     pub ratio: u64,
-    /// To what any packed file may expand, in bytes.
+    /// Expansion that every packed file may reach, in bytes.
     pub base: u64,
-    /// The most files in a packed file.
+    /// Limit of entries in a packed file.
     pub entries: usize,
 }
 
@@ -65,23 +64,23 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// To how many bytes a packed file of this size may expand.
+    /// Bytes that a packed file of this size may expand to.
     fn expanded_of(&self, size: usize) -> u64 {
         let fair = (size as u64).saturating_mul(self.ratio);
         fair.max(self.base).min(self.expanded)
     }
 }
 
-/// What is known of a file beside its bytes.
+/// What is known about a file besides its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source<'s> {
     pub name: &'s str,
-    /// The label of the encoding that somebody chose; only a text has one.
+    /// Label of the encoding that a person chose; used for text only.
     pub encoding: Option<&'s str>,
 }
 
 impl<'s> From<&'s str> for Source<'s> {
-    /// A file of this name; the encoding of a text is found.
+    /// A file of this name, with automatic detection of the encoding.
     fn from(name: &'s str) -> Self {
         Self { name, encoding: None }
     }
@@ -90,47 +89,44 @@ impl<'s> From<&'s str> for Source<'s> {
 /// A piece of a file, as Markdown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// The page, slide or sheet that it is, from 1; `None` where the format has none.
+    /// Number of the page, slide or sheet, from 1; `None` if the format has none.
     pub page: Option<u32>,
-    /// What stands on it.
     pub text: String,
 }
 
-/// How much of the text of a file there is.
+/// Completeness of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Text,
-    /// There is none in it: it is a picture, a scan or empty.
+    /// No text: an image, a scan or an empty file.
     NoText,
-    /// Its beginning; the rest is more than a text may have.
+    /// Cut at the limit of characters.
     Cut,
 }
 
-/// What was read out of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extracted {
     pub kind: Kind,
-    /// The title that it gives itself.
+    /// Title in the file's metadata.
     pub title: Option<String>,
-    /// Its text in order; a page without text has no part.
+    /// In order; pages without text have no part.
     pub parts: Vec<Part>,
-    /// How many pages, slides or sheets it has, with text or without.
+    /// Number of pages, slides or sheets, including those without text.
     pub pages: Option<u32>,
-    /// How much of its text this is.
     pub state: State,
-    /// The label of the encoding of a text; none of other files.
+    /// Label of the detected or chosen encoding of a text; `None` for other files.
     pub encoding: Option<String>,
-    /// What was odd, for people: one sentence each.
+    /// Oddities for people, one sentence each.
     pub notes: Vec<String>,
-    /// Why a part of its text is missing, such as damage; no limit of the text is meant by it.
+    /// Why text is missing, for example damage. Not set for the limit of characters.
     pub missing: Option<String>,
 }
 
-/// Reads a file. It may take seconds and much memory, so it belongs into a child that can be ended.
+/// Extracts the text of a file. May take seconds and much memory, so call it in a child process that can be killed.
 ///
 /// # Errors
-/// If it is locked, broken or more than the limits allow; each error is one sentence for people.
+/// If the file is locked, damaged or exceeds the limits. Each error is one sentence for people.
 pub fn extract<'s>(
     bytes: &[u8],
     source: impl Into<Source<'s>>,
@@ -140,7 +136,7 @@ pub fn extract<'s>(
     if bytes.len() > limits.input {
         return Err(Refused::TooLarge);
     }
-    // A panic of a library is a fault of the file, not the end of whoever asked.
+    // A panic of a library counts as damage of the file.
     catch_unwind(AssertUnwindSafe(|| read(bytes, source, limits))).unwrap_or(Err(Refused::Damaged))
 }
 
@@ -150,7 +146,7 @@ fn read<'l>(bytes: &[u8], source: Source<'l>, limits: &'l Limits) -> Result<Extr
         office::check_entries(bytes, limits)?;
     }
     let kind = Kind::of(bytes, name);
-    // The chapters of a book name their own encodings.
+    // Chapters of a book declare their own encodings.
     let chosen = source.encoding.filter(|_| !kind.is_document());
     let mut found = Found { chosen, ..Found::new(kind, limits) };
     match kind {
@@ -170,7 +166,7 @@ fn read<'l>(bytes: &[u8], source: Source<'l>, limits: &'l Limits) -> Result<Extr
     Ok(found.finish())
 }
 
-/// What was found so far, within the limits.
+/// Result under construction, within the limits.
 struct Found<'l> {
     kind: Kind,
     limits: &'l Limits,
@@ -202,17 +198,17 @@ impl<'l> Found<'l> {
         }
     }
 
-    /// Whether nothing more is wanted.
+    /// Whether the limit of characters was reached.
     fn is_full(&self) -> bool {
         self.cut
     }
 
-    /// A writer of what may still be added.
+    /// A writer with the remaining limit.
     fn writer(&self) -> Writer {
         Writer::new(self.left)
     }
 
-    /// Adds a part, unless it is empty, up to the limit.
+    /// Adds a part up to the limit; empty parts are dropped.
     fn push(&mut self, page: Option<u32>, mut text: String) {
         if text.trim().is_empty() {
             return;
@@ -231,14 +227,14 @@ impl<'l> Found<'l> {
         self.parts.push(Part { page, text });
     }
 
-    /// Tells people what was odd, once.
+    /// Adds a note, unless it exists.
     fn note(&mut self, note: String) {
         if self.notes.len() < MOST_NOTES && !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }
 
-    /// Takes a title, unless it is blank.
+    /// Sets the title, unless it is blank.
     fn name(&mut self, title: &str) {
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
         let title: String =
@@ -255,7 +251,7 @@ impl<'l> Found<'l> {
             (false, false) => State::Text,
         };
         let Self { kind, title, parts, pages, notes, encoding, missing, .. } = self;
-        // The chapters of a book are texts, but the book is none.
+        // A book has no encoding, although its chapters do.
         let encoding = encoding.filter(|_| !kind.is_document());
         Extracted { kind, title, parts, pages, state, encoding, notes, missing }
     }

@@ -1,29 +1,29 @@
-//! Mails as programs save them: who wrote to whom and when, the text, the names of what is attached, and the words of
-//! attached texts and mails.
+//! Saved mails (RFC 5322): sender, recipients, date, text, names of attachments, and the text of attached texts and
+//! mails.
 
 use mail_parser::{Addr, Address, Message, MessageParser, MessagePart, MimeHeaders as _, PartType};
 
 use super::{Found, Kind, Refused, html, text};
 
-/// The most people that are named in one line.
+/// Limit of people named in one line.
 const MOST_PEOPLE: usize = 200;
-/// The most attachments that are named.
+/// Limit of attachments named.
 const MOST_ATTACHED: usize = 200;
-/// The most mails within a mail.
+/// Limit of nested mails.
 const MOST_MAILS: usize = 500;
-/// How deep mails within a mail are read.
+/// Deepest nesting of mails that is read.
 const DEEPEST: usize = 8;
-/// How many lines may stand above the first that tells a mail.
+/// Limit of lines before the first header that identifies a mail.
 const HEAD: usize = 40;
-/// What only mails have at their head.
+/// Headers that identify a mail.
 const SIGNS: &[&str] =
     &["from", "received", "return-path", "message-id", "mime-version", "subject"];
 
-/// Whether a text begins as a mail does.
+/// Whether a text starts like a mail.
 pub(crate) fn is_mail(start: &str) -> bool {
     let mut signs = 0;
     for line in start.lines().take(HEAD) {
-        // A line that is indented goes on the one above.
+        // Indented lines continue the header above.
         if line.starts_with([' ', '\t']) {
             continue;
         }
@@ -37,13 +37,12 @@ pub(crate) fn is_mail(start: &str) -> bool {
     signs > 1
 }
 
-/// How many parts of a mail say that they are mails, at most: the parser calls itself for each that lies in another.
+/// Upper limit of nested mails: the parser recurses for each.
 fn mails_in(bytes: &[u8]) -> usize {
     let kind = b"message/";
     bytes.windows(kind.len()).filter(|part| part.eq_ignore_ascii_case(kind)).count()
 }
 
-/// Reads a mail.
 pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if MOST_MAILS < mails_in(bytes) {
@@ -61,7 +60,7 @@ fn whole(mail: &Message<'_>, deeper: usize, found: &mut Found<'_>) -> Result<(),
     for part in mail.text_bodies() {
         match &part.body {
             PartType::Text(text) => found.push(None, text.replace("\r\n", "\n").trim().to_owned()),
-            // A page alone, without the same words as text.
+            // An HTML body without a plain text alternative.
             PartType::Html(page) => {
                 let page = html_words(page, found)?;
                 found.push(None, page);
@@ -88,7 +87,7 @@ fn whole(mail: &Message<'_>, deeper: usize, found: &mut Found<'_>) -> Result<(),
     Ok(())
 }
 
-/// Reads what is attached where it is a text or a mail; documents are sent by themselves to be read.
+/// Reads attached texts and mails. Attached documents are only named.
 fn attachment(part: &MessagePart<'_>, deeper: usize, found: &mut Found<'_>) -> Result<(), Refused> {
     let name = part.attachment_name().unwrap_or_default();
     let words = match &part.body {
@@ -101,7 +100,7 @@ fn attachment(part: &MessagePart<'_>, deeper: usize, found: &mut Found<'_>) -> R
         PartType::Text(text) => text.replace("\r\n", "\n"),
         PartType::Html(page) => html_words(page, found)?,
         PartType::Binary(bytes) | PartType::InlineBinary(bytes) => match Kind::of(bytes, name) {
-            // Letters in no known encoding are not worth the mail.
+            // An unknown encoding only loses the attachment's text.
             Kind::Text | Kind::Markdown | Kind::Csv | Kind::Json => {
                 text::whole(bytes, None, found).unwrap_or_default()
             }
@@ -153,7 +152,7 @@ fn person(person: &Addr<'_>) -> String {
     }
 }
 
-/// What an attachment is called; a mail or a file within the mail that has no name goes by its subject.
+/// Name of an attachment; attached mails without a name use their subject.
 fn called(part: &MessagePart<'_>) -> String {
     if let Some(name) = part.attachment_name() {
         return plain(name);
@@ -164,7 +163,7 @@ fn called(part: &MessagePart<'_>) -> String {
     }
 }
 
-/// A text on one line.
+/// Collapses whitespace to single spaces.
 fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

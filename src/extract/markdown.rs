@@ -1,63 +1,63 @@
-//! Markdown put together from blocks, tables and notes, in the order in which a file tells them.
+//! Writer of Markdown for all readers: blocks, tables and notes, in file order.
 //!
-//! What is open lies on one stack, so that text boxes in paragraphs, tables in tables and ends that never come all end
-//! well. All that is written is counted against one limit; beyond it nothing more is taken.
+//! Open elements form one stack, so nested text boxes and tables and missing end tags are handled. All output counts
+//! against one limit; after it, input is ignored.
 
-/// How deep lists may stand in each other.
+/// Deepest nesting of lists.
 const DEEPEST_LIST: u8 = 8;
-/// The most columns that the line below a table's first row has.
+/// Limit of columns in a table's separator line.
 const COLUMNS: usize = 500;
-/// The most blocks, rows and cells of a part: they cost memory even when they are empty.
+/// Limit of blocks, rows and cells per part: they cost memory even when empty.
 const FRAMES: usize = 2_000_000;
 
-/// What a block of text is.
+/// Kind of a text block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Block {
     Paragraph,
-    /// A heading, from 1 to 6.
+    /// Level 1 to 6.
     Heading(u8),
-    /// An item of a list: how deep, and its number if it has one.
+    /// List item: nesting level, and number in a numbered list.
     Item {
         level: u8,
         number: Option<u32>,
     },
-    /// Text whose blanks and line ends stay.
+    /// Text with preserved whitespace.
     Code,
 }
 
-/// Something whose end has not come.
+/// An open element.
 enum Frame {
     Block {
         kind: Block,
         text: String,
-        /// Where the text of a link began, and where it leads.
+        /// Start of the link text, and the link's target.
         link: Option<(usize, String)>,
     },
     Table(Vec<Vec<String>>),
     Cell(String),
-    /// The text of a note.
+    /// Text of a footnote.
     Note {
         label: usize,
         text: String,
     },
-    /// A text that is asked for by itself.
+    /// Text that the reader fetches separately.
     Aside(String),
 }
 
-/// Writes one part.
+/// Writer of one part.
 pub(crate) struct Writer {
     out: String,
     frames: Vec<Frame>,
     notes: Vec<(usize, String)>,
     aside: Option<String>,
-    /// What the next paragraph is, if a list has said it.
+    /// Kind of the next paragraph, if a list has set it.
     pending: Option<Block>,
-    /// How deep the last block was, if it was an item.
+    /// Level of the last block, if it was a list item.
     item: Option<u8>,
-    /// How many characters were taken, and how many may be.
+    /// Characters taken, and their limit.
     taken: usize,
     most: usize,
-    /// How many frames may still be opened.
+    /// Frames that may still be opened.
     left: usize,
 }
 
@@ -77,19 +77,19 @@ impl Writer {
         }
     }
 
-    /// Whether nothing more is taken.
+    /// Whether further input is ignored.
     pub(crate) fn is_full(&self) -> bool {
         self.most < self.taken || self.left == 0
     }
 
-    /// Begins a block within whatever is open.
+    /// Opens a block within the innermost frame.
     pub(crate) fn open(&mut self, kind: Block) {
         let pending = self.pending.take();
         let kind = if kind == Block::Paragraph { pending.unwrap_or(kind) } else { kind };
         self.push(Frame::Block { kind, text: String::new(), link: None });
     }
 
-    /// Says what the innermost open block is.
+    /// Changes the kind of the innermost block.
     pub(crate) fn set_kind(&mut self, wanted: Block) {
         let blocks = self.frames.iter_mut().rev();
         let mut blocks = blocks.filter_map(|frame| match frame {
@@ -101,7 +101,7 @@ impl Writer {
         }
     }
 
-    /// What the innermost frame is, if it is a block.
+    /// Kind of the innermost frame, if it is a block.
     pub(crate) fn kind(&self) -> Option<Block> {
         match self.frames.last() {
             Some(Frame::Block { kind, .. }) => Some(*kind),
@@ -109,31 +109,31 @@ impl Writer {
         }
     }
 
-    /// Ends the block that was opened last, if nothing is open in it.
+    /// Closes the innermost frame, if it is a block.
     pub(crate) fn close(&mut self) {
         if self.kind().is_some() {
             self.pop();
         }
     }
 
-    /// The next paragraph is an item of a list.
+    /// Makes the next paragraph a list item.
     pub(crate) fn item(&mut self, level: usize, number: Option<u32>) {
         let level = u8::try_from(level).unwrap_or(DEEPEST_LIST).min(DEEPEST_LIST);
         self.pending = Some(Block::Item { level, number });
     }
 
-    /// What comes next belongs to no list that was before it.
+    /// Ends all lists: what follows starts a new one.
     pub(crate) fn end_lists(&mut self) {
         self.pending = None;
         self.item = None;
     }
 
-    /// The next paragraph is no item.
+    /// Makes the next paragraph a plain one.
     pub(crate) fn no_item(&mut self) {
         self.pending = None;
     }
 
-    /// Adds text, blanks in a row made one.
+    /// Adds text, with runs of whitespace collapsed.
     pub(crate) fn text(&mut self, added: &str) {
         if self.is_full() {
             return;
@@ -154,7 +154,7 @@ impl Writer {
                         text.push(' ');
                     }
                 }
-                // A hint where a word may be parted, or may not, is not part of it.
+                // Soft hyphens, zero-width spaces, word joiners and byte order marks are dropped.
                 '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' => (),
                 sign if sign.is_control() => (),
                 sign => text.push(sign),
@@ -163,7 +163,6 @@ impl Writer {
         self.taken += text[before..].chars().count();
     }
 
-    /// Goes on in a new line.
     pub(crate) fn line_break(&mut self) {
         if let Some(Frame::Block { text, .. }) = self.frames.last_mut() {
             text.truncate(text.trim_end_matches(' ').len());
@@ -172,7 +171,7 @@ impl Writer {
         }
     }
 
-    /// Here begins the text of a link; without an address it is only text.
+    /// Starts the text of a link; without an address it is plain text.
     pub(crate) fn open_link(&mut self, address: Option<String>) {
         if self.kind().is_none() {
             self.open(Block::Paragraph);
@@ -182,7 +181,7 @@ impl Writer {
         }
     }
 
-    /// Here it ends; a link over several blocks is only their text.
+    /// Ends the text of a link. A link across several blocks becomes plain text.
     pub(crate) fn close_link(&mut self) {
         let Some(Frame::Block { text, link, .. }) = self.frames.last_mut() else { return };
         let Some((from, address)) = link.take() else { return };
@@ -201,12 +200,11 @@ impl Writer {
         }
     }
 
-    /// Begins a table.
     pub(crate) fn open_table(&mut self) {
         self.push(Frame::Table(Vec::new()));
     }
 
-    /// Begins a row of the innermost table.
+    /// Opens a row of the innermost table.
     pub(crate) fn open_row(&mut self) {
         self.pop_to(|frame| matches!(frame, Frame::Table(_)));
         if let Some(Frame::Table(rows)) = self.frames.last_mut() {
@@ -215,7 +213,7 @@ impl Writer {
         }
     }
 
-    /// Begins a cell of the innermost row.
+    /// Opens a cell of the innermost row.
     pub(crate) fn open_cell(&mut self) {
         self.pop_to(|frame| matches!(frame, Frame::Table(_)));
         if matches!(self.frames.last(), Some(Frame::Table(_))) {
@@ -223,42 +221,38 @@ impl Writer {
         }
     }
 
-    /// Ends the innermost cell.
     pub(crate) fn close_cell(&mut self) {
         self.pop_through(|frame| matches!(frame, Frame::Cell(_)));
     }
 
-    /// Ends the innermost table.
     pub(crate) fn close_table(&mut self) {
         self.pop_through(|frame| matches!(frame, Frame::Table(_)));
     }
 
-    /// Begins the text of a note, which stands at the end.
+    /// Opens a footnote; footnotes are written at the end of the part.
     pub(crate) fn open_note(&mut self, label: usize) {
         self.push(Frame::Note { label, text: String::new() });
     }
 
-    /// Ends it.
     pub(crate) fn close_note(&mut self) {
         self.pop_through(|frame| matches!(frame, Frame::Note { .. }));
     }
 
-    /// Begins a text that does not stand where it is told.
+    /// Opens a text that is not written in place; see [`Writer::take_aside`].
     pub(crate) fn open_aside(&mut self) {
         self.push(Frame::Aside(String::new()));
     }
 
-    /// Ends it.
     pub(crate) fn close_aside(&mut self) {
         self.pop_through(|frame| matches!(frame, Frame::Aside(_)));
     }
 
-    /// The text that was told aside last.
+    /// The last closed aside, if it is not empty.
     pub(crate) fn take_aside(&mut self) -> Option<String> {
         self.aside.take().filter(|text| !text.is_empty())
     }
 
-    /// All that was written, with its notes; the next part begins empty.
+    /// The finished part with its footnotes. The writer is then empty for the next part.
     pub(crate) fn take(&mut self) -> String {
         while self.pop() {}
         for (label, text) in std::mem::take(&mut self.notes) {
@@ -274,7 +268,7 @@ impl Writer {
         self.frames.push(frame);
     }
 
-    /// Ends all that is open above such a frame, if there is one.
+    /// Closes all frames above the innermost one of this kind.
     fn pop_to(&mut self, wanted: fn(&Frame) -> bool) {
         if let Some(at) = self.frames.iter().rposition(wanted) {
             while self.frames.len() > at + 1 {
@@ -283,7 +277,7 @@ impl Writer {
         }
     }
 
-    /// The same, and ends that frame too.
+    /// The same, and closes that frame.
     fn pop_through(&mut self, wanted: fn(&Frame) -> bool) {
         if self.frames.iter().any(wanted) {
             self.pop_to(wanted);
@@ -291,7 +285,7 @@ impl Writer {
         }
     }
 
-    /// Ends what was opened last.
+    /// Closes the innermost frame; `false` if there is none.
     fn pop(&mut self) -> bool {
         match self.frames.pop() {
             None => return false,
@@ -326,7 +320,7 @@ impl Writer {
                 self.put(&format!("{marks} {}", one_line(text)), None);
             }
             Block::Item { level, number } => {
-                // An item that stands deeper than one below the last would be read as code.
+                // An item that is more than one level deeper than the last one would be read as code.
                 let level = level.min(self.item.map_or(0, |last| last + 1));
                 let mark = number.map_or("-".to_owned(), |number| format!("{number}."));
                 let indent = "    ".repeat(usize::from(level));
@@ -339,7 +333,7 @@ impl Writer {
         }
     }
 
-    /// Adds text to the cell, note or aside in which it stands, if it stands in one.
+    /// Adds text to the innermost open cell, note or aside; `false` if there is none.
     fn inlined(&mut self, added: &str) -> bool {
         for frame in self.frames.iter_mut().rev() {
             let (text, between) = match frame {
@@ -367,7 +361,7 @@ impl Writer {
             .frames
             .iter()
             .any(|frame| matches!(frame, Frame::Cell(_) | Frame::Note { .. } | Frame::Aside(_)));
-        // A table of one column is how pages and forms place their text.
+        // One-column tables are used for layout in pages and forms.
         if columns <= 1 || stands_in_text {
             for text in rows.into_iter().flatten() {
                 self.block(Block::Paragraph, &text);
@@ -407,7 +401,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A line of plain text that does not read as a heading or the fence of code.
+/// Escapes a line of plain text that would be read as a heading or a code fence.
 pub(crate) fn plain_line(line: &str) -> String {
     let line = line.trim();
     match line.starts_with('#') || line.starts_with("```") || line.starts_with("~~~") {

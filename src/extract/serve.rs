@@ -1,6 +1,7 @@
-//! What the program says to the child that reads a file, and what it says back.
+//! Protocol between the program and the child process that reads a file.
 //!
-//! A request is a line of JSON and then the bytes of the file to the end; the answer is one text of JSON. The child is
+//! A request is one line of JSON followed by the bytes of the file. The response is one JSON document. Starting,
+//! jailing and ending the child is not done here.
 //! started, jailed and ended elsewhere.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -9,29 +10,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{Extracted, Limits, Refused, Source, extract};
 
-/// The longest first line.
+/// Longest first line, in bytes.
 const HEADER: u64 = 16 << 10;
-/// The most bytes of a letter in JSON.
+/// Most bytes per character in JSON.
 const LETTER: usize = 6;
-/// What an answer may have beside its text.
+/// Bytes of a response besides its text.
 const AROUND: usize = 1 << 20;
 
-/// What is asked of the child, before the bytes of the file.
+/// The first line of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// The name of the file.
+    /// Name of the file.
     pub name: String,
-    /// The label of the encoding that somebody chose.
+    /// Label of the encoding that a person chose.
     pub encoding: Option<String>,
-    /// What it may cost.
     pub limits: Limits,
 }
 
 impl Request {
-    /// Sends it and the file.
+    /// Sends the request and the file.
     ///
     /// # Errors
-    /// If the child does not take it.
+    /// If the child does not accept it.
     pub fn send(&self, bytes: &[u8], mut output: impl Write) -> io::Result<()> {
         let mut line = serde_json::to_vec(self)?;
         line.push(b'\n');
@@ -46,33 +46,30 @@ impl Request {
         input.by_ref().take(HEADER).read_until(b'\n', &mut line)?;
         let request: Self = serde_json::from_slice(&line)?;
         let mut bytes = Vec::new();
-        // One more than is allowed, so that the file is refused and not cut.
+        // One byte more than permitted, so that a larger file is rejected instead of cut.
         input.take(request.limits.input as u64 + 1).read_to_end(&mut bytes)?;
         Ok((request, bytes))
     }
 }
 
-/// What the child answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// The text.
     Extracted(Extracted),
-    /// Why there is none.
     Refused(Refused),
 }
 
 impl Answer {
-    /// How many bytes an answer within these limits may have; more need not be read of it.
+    /// Largest response in bytes within these limits; longer responses need not be read.
     pub fn longest(limits: &Limits) -> usize {
         limits.chars.saturating_mul(LETTER).saturating_add(AROUND)
     }
 
-    /// What a child has said. A foreign file may have taken it over, so nothing of it is believed that could not be
-    /// the answer to the request.
+    /// Parses the child's response. A malicious file may control the child, so the response is checked against the
+    /// limits.
     ///
     /// # Errors
-    /// If the file was refused, or the child said anything else.
+    /// If the file was refused, or the response is invalid.
     pub fn receive(said: &[u8], limits: &Limits) -> Result<Extracted, Refused> {
         if said.len() > Self::longest(limits) {
             return Err(Refused::NoAnswer);
@@ -88,10 +85,10 @@ impl Answer {
     }
 }
 
-/// Answers one request: the whole of the child.
+/// Serves one request; the body of the child process.
 ///
 /// # Errors
-/// If the request cannot be read or the answer not written.
+/// If the request cannot be read or the response not written.
 pub fn serve(input: impl Read, mut output: impl Write) -> io::Result<()> {
     let (request, bytes) = Request::receive(input)?;
     let source = Source { name: &request.name, encoding: request.encoding.as_deref() };

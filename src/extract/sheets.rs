@@ -1,14 +1,13 @@
-//! Workbooks and CSV as tables; what they are made of is read by `sheet`.
+//! Workbooks and CSV as tables; `sheet` implements the formats.
 
 use sheet::{Options, Placed, SheetError};
 
 use super::markdown::{Block, Writer};
 use super::{Found, Kind, Refused, office, text};
 
-/// The most bytes of a letter.
+/// Most bytes per character.
 const LETTER: usize = 4;
 
-/// Reads all sheets of a workbook.
 pub(crate) fn workbook(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let most = found.limits.chars.saturating_mul(LETTER);
     let expanded = found.limits.expanded_of(bytes.len());
@@ -48,7 +47,7 @@ pub(crate) fn workbook(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refuse
     Ok(())
 }
 
-/// Texts with their cells as points.
+/// Texts as list items with their cell addresses.
 fn placed(heading: &str, texts: &[Placed]) -> String {
     if texts.is_empty() {
         return String::new();
@@ -61,9 +60,9 @@ fn placed(heading: &str, texts: &[Placed]) -> String {
     out
 }
 
-/// Reads a CSV; one that is no table is read as text.
+/// Reads a CSV file; a broken one is read as text.
 pub(crate) fn csv(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
-    // No row is taken for the names of columns: whatever stands above them belongs to the text.
+    // No row is treated as a header: lines above a table belong to the text.
     let encoding = found.chosen.map(str::to_owned);
     let options = Options { header_row: Some(0), encoding, ..Options::default() };
     match sheet::read("a.csv", bytes, &options) {

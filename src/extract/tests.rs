@@ -1,4 +1,4 @@
-//! Files as programs write them, as they should not be, and as nobody would write them.
+//! Tests with well-formed, malformed and hostile files.
 
 use std::io::{Cursor, Write as _};
 
@@ -34,7 +34,7 @@ fn relations(all: &[(&str, &str, &str)]) -> String {
     format!("<Relationships>{}</Relationships>", each.collect::<String>())
 }
 
-/// A document of Word with this body, and further parts with the relations to them.
+/// A DOCX with this body; `more` are further parts with their relations.
 fn docx(body: &str, more: &[(&str, &str, &str)]) -> Vec<u8> {
     let root = relations(&[("r", "officeDocument", "word/document.xml")]);
     let body = format!("<w:document><w:body>{body}</w:body></w:document>");
@@ -52,7 +52,7 @@ fn docx(body: &str, more: &[(&str, &str, &str)]) -> Vec<u8> {
     zipped(&parts)
 }
 
-/// A document of OpenDocument with this content.
+/// An OpenDocument file with this content.
 fn odf(kind: &str, content: &str) -> Vec<u8> {
     let kind = format!("application/vnd.oasis.opendocument.{kind}");
     let content = format!("<office:document-content>{content}</office:document-content>");
@@ -67,7 +67,7 @@ fn refused(bytes: &[u8]) -> Refused {
     extract(bytes, "a", &Limits::default()).expect_err("it is not read")
 }
 
-/// All parts, each under its page.
+/// All parts, each under its page number.
 fn whole(found: &Extracted) -> String {
     let parts = found.parts.iter().map(|part| match part.page {
         Some(page) => format!("[{page}]\n{}", part.text),

@@ -1,15 +1,14 @@
-//! Texts as they are, in whatever letters; what they are in is found out by `sheet`, as for imports.
+//! Plain text in any encoding; detection is in `sheet`, which imports share.
 
 use sheet::encoding::{self, Broken, Decoded, EncodingError, Hint};
 
 use super::{Found, Kind, Refused};
 
-/// How much of the beginning tells what it is.
+/// Bytes examined to detect the format.
 const HEAD: usize = 4 << 10;
-/// The most bytes of a letter.
+/// Most bytes per character.
 const LETTER: usize = 4;
 
-/// Reads a file of text.
 pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let most = found.limits.chars.saturating_add(1).saturating_mul(LETTER);
     let text = whole(&bytes[..bytes.len().min(most)], None, found)?;
@@ -21,7 +20,7 @@ pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The text that bytes hold; `named` is the encoding that the file gives itself.
+/// Decodes text; `named` is the encoding that the file declares.
 pub(crate) fn whole(
     bytes: &[u8],
     named: Option<&str>,
@@ -45,7 +44,7 @@ pub(crate) fn whole(
     Ok(spaced(text))
 }
 
-/// Zeros, which no text has, as a blank.
+/// Replaces NUL characters by spaces.
 fn spaced(text: String) -> String {
     if !text.contains('\0') {
         return text;
@@ -54,7 +53,7 @@ fn spaced(text: String) -> String {
     pieces.join(" ")
 }
 
-/// How a text begins.
+/// Beginning of a text, decoded.
 pub(crate) fn head(bytes: &[u8]) -> String {
     let hint = Hint { is_cut: true, ..Hint::default() };
     let head = encoding::decode(&bytes[..bytes.len().min(HEAD)], hint);

@@ -1,4 +1,4 @@
-//! `/api/v1/gateways`.
+//! API routes of gateways, `/api/v1/gateways`.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -29,7 +29,6 @@ use crate::place::Place;
 use crate::queries;
 use crate::rules::{self, NewToken, Patch};
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -247,7 +246,7 @@ async fn list(ws: Ws) -> Result<Json<Gateways>, ApiError> {
     Ok(Json(Gateways { items: items.await? }))
 }
 
-/// The view of a gateway as somebody has named it.
+/// The view of the gateway with this id, slug or label.
 async fn shown(ws: &Ws, said: String) -> Result<Json<GatewayView>, ApiError> {
     let view = ws.read_blocking(move |ws| {
         ws.read(|snap| {

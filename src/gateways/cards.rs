@@ -1,4 +1,4 @@
-//! The cards: all that the rest of HQ knows of gateways and of the tokens by which machines join.
+//! Entity descriptors of gateways, join tokens and places of agents.
 
 use entity::{Area, Entity, Field, Meaning, Type, text_of, typed};
 use kernel::Can;
@@ -11,7 +11,6 @@ use crate::model::{
 
 pub static NOUNS: [&Entity; 3] = [&GATEWAY, &TOKEN, &PLACE];
 
-/// The card of gateways.
 pub static GATEWAY: Entity = Entity {
     area: Area::Workspace,
     tables: |schema: Schema| {
@@ -49,11 +48,10 @@ pub static GATEWAY: Entity = Entity {
     ..Entity::of::<Gateway>("gateway", "gateway", "gateways")
 };
 
-/// The card of tokens by which machines join.
 pub static TOKEN: Entity = Entity {
     area: Area::Workspace,
     read: Can::Admin,
-    // What was used or withdrawn stays so.
+    // No undo: used and revoked tokens stay so.
     undo: None,
     fields: &[
         Field::text("label", "name").called("title"),
@@ -74,7 +72,7 @@ pub static TOKEN: Entity = Entity {
     ..Entity::of::<GatewayToken>("gateway_token", "token of a gateway", "tokens of gateways")
 };
 
-/// The card of where agents work. A record has no name: history calls it by its agent.
+/// Descriptor of an agent's place. A place has no name; history uses the agent's.
 pub static PLACE: Entity = Entity {
     area: Area::Agents,
     fields: &[
@@ -82,13 +80,13 @@ pub static PLACE: Entity = Entity {
         Field::text("gateway", "gateway").means(Meaning::One("gateway")),
     ],
     path: |row| format!("agents/{}/settings", text_of(row, "agent")),
-    // What an agent works on now may be at work: it is moved, and not undone.
+    // No undo: the agent may be at work there. It is moved instead.
     undo: None,
     triggers: Some("Agents and runs"),
     ..Entity::of::<AgentPlace>("agent_place", "place of an agent", "places of agents")
 };
 
-/// Whom HQ lets in is never what an undo decides: a key that was taken away stays away, one that was given stays given.
+/// Undo never changes admission: neither a host's key nor a revocation.
 fn rests(
     _: &dyn Read,
     now: Option<&[u8]>,

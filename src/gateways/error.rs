@@ -1,4 +1,4 @@
-//! Why something about gateways is as it was.
+//! Errors of gateways.
 
 use crypto::keyring::SealError;
 use features::jobs::rules::JobError;
@@ -8,28 +8,24 @@ use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
-/// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// No such gateway.
     #[error("there is no gateway \"{0}\"")]
     NotFound(String),
-    /// No such agent.
     #[error("there is no agent \"{0}\"")]
     NoAgent(String),
-    /// No such token.
     #[error("there is no such token")]
     NoToken,
-    /// It cannot be done as things stand.
+    /// Not possible in the present state.
     #[error("{0}")]
     Refused(String),
-    /// Something in the input is wrong.
+    /// Invalid input.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    /// The key of the workspace does not open.
+    /// The workspace's key cannot be decrypted.
     #[error("the workspace's key for gateways does not open with the present master key: {0}")]
     Unreadable(#[from] SealError),
-    /// The key of the workspace is none.
+    /// The workspace's key is malformed.
     #[error("the workspace's key for gateways is damaged")]
     Damaged,
     #[error(transparent)]
@@ -37,12 +33,11 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
-    /// One field is wrong.
+    /// An error of one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
-    /// There is no such gateway.
     #[must_use]
     pub fn no(said: &str) -> Self {
         Self::NotFound(kernel::text::ellipsis(said.trim(), 60))
@@ -71,7 +66,7 @@ impl From<NotificationError> for GatewayError {
     fn from(error: NotificationError) -> Self {
         match error {
             NotificationError::Store(error) => Self::Store(error),
-            // A machine that is refused would take itself for revoked.
+            // A refusal would make the machine believe that it is revoked.
             other => Self::Store(StoreError::Failed(other.to_string())),
         }
     }

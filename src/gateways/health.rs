@@ -1,13 +1,13 @@
-//! How it stands with a gateway: the one function that every page, list and answer asks.
+//! Health of a gateway. All pages, lists and responses use this function.
 
 use jiff::SignedDuration;
 use kernel::Timestamp;
 
-/// From here on a host is late.
+/// Age of the last contact from which a host counts as slow.
 pub const SLOW: SignedDuration = SignedDuration::from_secs(30);
-/// From here on it is silent.
+/// Age from which a host counts as silent.
 pub const STALE: SignedDuration = SignedDuration::from_secs(90);
-/// From here on people are told.
+/// Age from which people are notified.
 pub const TOLD: SignedDuration = SignedDuration::from_mins(5);
 
 kernel::words! {
@@ -24,29 +24,27 @@ kernel::words! {
     }
 }
 
-/// What was heard of a gateway.
+/// Contact times of a gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signal {
-    /// Whether HQ itself runs there.
+    /// The gateway is this machine.
     pub is_here: bool,
-    /// Its last word.
+    /// Last contact.
     pub last: Option<Timestamp>,
-    /// When it said that it goes.
+    /// Announced stop.
     pub goodbye: Option<Timestamp>,
 }
 
-/// How it stands with a gateway at a moment.
+/// Health of a gateway at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// In a word.
     pub health: Health,
-    /// Whether its word is late, while it is not silent yet.
+    /// The contact is late, but the host does not count as silent yet.
     pub is_slow: bool,
-    /// Since when nothing was heard; none before the first word.
+    /// Last contact; `None` before the first one.
     pub since: Option<Timestamp>,
 }
 
-/// How it stands with a gateway.
 #[must_use]
 pub fn standing(signal: &Signal, now: Timestamp) -> Standing {
     let plain = |health| Standing { health, is_slow: false, since: signal.last };
@@ -56,7 +54,7 @@ pub fn standing(signal: &Signal, now: Timestamp) -> Standing {
         (_, Some(last)) if signal.goodbye.is_some_and(|at| last <= at) => {
             Standing { since: signal.goodbye, ..plain(Health::Sleeping) }
         }
-        // What was heard in a time to come was heard now: the clock was set back.
+        // A time in the future counts as now: the clock was set back.
         (_, Some(last)) => match now.duration_since(last) {
             age if STALE < age => plain(Health::Stale),
             age => Standing { is_slow: SLOW < age, ..plain(Health::Healthy) },
@@ -74,7 +72,7 @@ mod tests {
     fn a_gateway_is_healthy_slow_stale_asleep_or_was_never_heard_of() {
         let now = from_ms(1_700_000_000_000);
         let ago = |secs: i64| Some(now - SignedDuration::from_secs(secs));
-        // Here, the last word, the goodbye; how it stands, and whether it is slow.
+        // Is local, last contact, announced stop; expected health and `is_slow`.
         let table = [
             (true, None, None, Health::Healthy, false),
             (true, ago(9_000), None, Health::Healthy, false),

@@ -1,4 +1,4 @@
-//! The gateways as the first page tells them, and as agents that work on them are told of.
+//! Gateways on the dashboard, and the machine of an agent for other pages and tools.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,9 @@ use crate::health::{Health, Standing};
 use crate::model::{FormerPlaces, Gateway, Status, local};
 use crate::queries;
 
-/// So many agents are named.
 const NAMED: usize = 3;
 
-/// The gateways for the first page; none where HQ runs on this machine alone.
+/// Gateways for the dashboard; empty if this is the only machine.
 pub fn hosts(read: &dyn Read, ws: &Ws, now: Timestamp) -> Result<Vec<Host>, StoreError> {
     let all = queries::gateways(read)?;
     if all.len() < 2 {
@@ -49,7 +48,7 @@ pub fn hosts(read: &dyn Read, ws: &Ws, now: Timestamp) -> Result<Vec<Host>, Stor
     all.into_iter().map(host).collect()
 }
 
-/// How it stands with a gateway in one word, with its state word: what people decided, else its health.
+/// State word and label of a gateway: the status that people set, else its health.
 #[must_use]
 pub fn shown(one: &Gateway, standing: &Standing) -> (&'static str, &'static str) {
     match (one.status, standing.health) {
@@ -65,7 +64,7 @@ pub fn shown(one: &Gateway, standing: &Standing) -> (&'static str, &'static str)
     }
 }
 
-/// Since when nothing is heard of a gateway, in words; nothing while that is as it should be.
+/// How long a gateway has been silent, in words; empty if that is expected or it is not silent.
 #[must_use]
 pub fn quiet(standing: &Standing, now: Timestamp) -> String {
     let silent = standing.since.map(|since| now.duration_since(since).unsigned_abs());
@@ -81,7 +80,7 @@ pub fn quiet(standing: &Standing, now: Timestamp) -> String {
     }
 }
 
-/// The other machine that an agent works on; none of one that works here, and on a host.
+/// The remote machine of an agent; `None` for an agent on this machine, and when called on a host.
 pub fn elsewhere(
     ws: &Ws,
     read: &dyn Read,
@@ -105,7 +104,7 @@ pub fn elsewhere(
     }))
 }
 
-/// The same as far as the store tells of it.
+/// Like [`elsewhere`], from the store alone.
 pub fn machine(read: &dyn Read, agent: AgentId) -> Result<Option<Machine>, StoreError> {
     let Some(one) = other(read, agent)? else { return Ok(None) };
     let heard_at = queries::signal(read, &one)?.last;
@@ -113,7 +112,7 @@ pub fn machine(read: &dyn Read, agent: AgentId) -> Result<Option<Machine>, Store
     Ok(Some(Machine { label: one.label, is_revoked, heard_at }))
 }
 
-/// The gateway that an agent works on, unless that is this machine.
+/// The remote gateway of an agent; `None` for this machine.
 fn other(read: &dyn Read, agent: AgentId) -> Result<Option<Gateway>, StoreError> {
     match queries::gateway_of(read, agent)? {
         at if at == local() => Ok(None),
@@ -121,12 +120,12 @@ fn other(read: &dyn Read, agent: AgentId) -> Result<Option<Gateway>, StoreError>
     }
 }
 
-/// The gateway that an agent works on; none where that is this machine.
+/// Id of an agent's remote gateway; `None` for this machine.
 pub fn place(read: &dyn Read, agent: AgentId) -> Result<Option<GatewayId>, StoreError> {
     Ok(away(queries::gateway_of(read, agent)?))
 }
 
-/// The machines by name, this one first.
+/// All machines, this one first.
 pub fn machines(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
     let named = |one: Gateway| machines::Machine {
         gateway: away(one.id),
@@ -136,7 +135,7 @@ pub fn machines(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
     Ok(queries::gateways(read)?.into_iter().map(named).collect())
 }
 
-/// The machines that were removed and that agents have worked on, as history keeps their labels.
+/// Removed machines that agents have worked on, with the labels that history has.
 pub fn former(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
     let places: Vec<FormerPlaces> = read.list(&Range::all())?;
     let left: BTreeSet<GatewayId> = places.into_iter().flat_map(|one| one.gateways).collect();
@@ -155,18 +154,18 @@ pub fn former(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
     Ok(all)
 }
 
-/// A gateway as runs name it; none for this machine.
+/// Gateway id as stored in runs: `None` for this machine.
 pub(crate) fn away(gateway: GatewayId) -> Option<GatewayId> {
     Some(gateway).filter(|one| *one != local())
 }
 
-/// Whether nothing is heard of the other machine that an agent works on.
+/// Whether the agent's remote machine has no link.
 pub fn is_silent(ws: &Ws, read: &dyn Read, agent: AgentId) -> Result<bool, StoreError> {
     Ok(elsewhere(ws, read, agent)?.is_some_and(|place| !place.is_linked))
 }
 
-/// When the other machine that an agent works on was last heard of; none while that is linked, before its first word, and of
-/// one that works here. What home has of its files is at least as old.
+/// Last contact with an agent's remote machine. `None` while it is linked, before its first contact, and for agents on
+/// this machine. The primary's copy of its files is at least as old.
 pub fn silent_since(
     ws: &Ws,
     read: &dyn Read,
@@ -176,7 +175,7 @@ pub fn silent_since(
     Ok(place.and_then(|place| place.heard_at))
 }
 
-/// For how long nothing was heard of it, in words.
+/// How long the machine has been silent, in words.
 pub fn silent_for(
     ws: &Ws,
     read: &dyn Read,

@@ -1,4 +1,4 @@
-//! The key by which hosts know this workspace. Its fingerprint stands in the command that a machine joins by.
+//! The workspace's key pair, which hosts verify. Its fingerprint is part of the join command.
 
 use app::Ws;
 use crypto::keyring::{Binding, Sealed};
@@ -10,13 +10,12 @@ use crate::model::{GatewayKey, HostKey};
 use crate::queries;
 use crate::rules;
 
-/// Who makes it.
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 
-/// The key of a workspace; made when there is none yet.
+/// The workspace's key; created on first use.
 ///
 /// # Errors
-/// When it does not open with the present master key.
+/// If the key cannot be decrypted with the present master key.
 pub async fn identity(ws: &Ws) -> Result<Identity, GatewayError> {
     if let Some(key) = ws.read(|snap| queries::key(snap))? {
         return opened(ws, &key);
@@ -28,7 +27,7 @@ pub async fn identity(ws: &Ws) -> Result<Identity, GatewayError> {
         sealed: ring.seal_bound(place(&owner), &made.to_pkcs8()).as_str().to_owned(),
         key_id: ring.key_id().to_string(),
     };
-    // Of two who make one at once, both get the one that was kept.
+    // Of two concurrent creators, both get the key that was stored first.
     let kept = ws.write(&BY, move |tx| rules::keep_key(tx, key)).await?;
     opened(ws, &kept)
 }
@@ -39,13 +38,13 @@ fn opened(ws: &Ws, key: &GatewayKey) -> Result<Identity, GatewayError> {
     Identity::from_pkcs8(pkcs8.expose()).map_err(|_| GatewayError::Damaged)
 }
 
-/// The place for which the key of a workspace is sealed.
+/// Binding of the workspace's sealed key.
 #[must_use]
 pub fn place(workspace: &str) -> Binding<'_> {
     Binding { scope: "workspace", owner: workspace, name: "gateway key" }
 }
 
-/// A key as people compare it.
+/// Fingerprint for comparison by people.
 #[must_use]
 pub fn fingerprint(key: &HostKey) -> String {
     PublicKey::from_bytes(*key).fingerprint()

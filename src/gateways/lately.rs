@@ -1,4 +1,4 @@
-//! What the machines did in the last 30 days: how many runs, and what was billed for them.
+//! Runs and billed costs per machine in the last 30 days.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -14,10 +14,10 @@ use store::{Range, Read as _, Snap, StoreError, record};
 
 use crate::hosts::away;
 
-/// So many days are looked at, today among them.
+/// Including today.
 pub const DAYS: u32 = 30;
 
-/// What the machines did lately.
+/// Runs and costs by gateway; `None` is this machine.
 #[derive(Debug, Default)]
 pub struct Lately {
     runs: BTreeMap<Option<GatewayId>, u64>,
@@ -25,7 +25,7 @@ pub struct Lately {
 }
 
 impl Lately {
-    /// Looks through the runs and the roll-up of those days, which are the workspace's.
+    /// Reads the workspace's runs and daily cost totals of those days.
     pub fn read(ws: &Ws, snap: &Snap<'_>) -> Result<Self, StoreError> {
         let (now, zone) = (ws.app.clock.now(), daily::zone(snap)?);
         let today = day_in(now, &zone);
@@ -35,7 +35,7 @@ impl Lately {
             let billed = lately.billed.entry(day.gateway).or_default();
             *billed = billed.saturating_add(day.sums.billed_micros);
         }
-        // Ids begin with their moment; the first of the days begins up to a day earlier than in UTC.
+        // Run ids start with their time. The first day may start up to a day earlier than in UTC.
         let from = now - SignedDuration::from_hours(24 * i64::from(DAYS + 1));
         let range = Range::all().after(KeyBuf::of(&RunId::first_at(from)).bytes());
         let mut bad = None;
@@ -57,13 +57,12 @@ impl Lately {
         }
     }
 
-    /// How many runs were made for the machine of a gateway.
     #[must_use]
     pub fn runs(&self, gateway: GatewayId) -> u64 {
         self.runs.get(&away(gateway)).copied().unwrap_or_default()
     }
 
-    /// What was billed for it, in micro-dollars.
+    /// Billed costs in micro-dollars.
     #[must_use]
     pub fn billed(&self, gateway: GatewayId) -> i64 {
         self.billed.get(&away(gateway)).copied().unwrap_or_default()

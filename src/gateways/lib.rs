@@ -1,9 +1,8 @@
-//! Gateways: the machines that agents work on. "This machine" is the first of them and always there; others join by a
-//! command that a person is shown once. Here stands what is known of each, how it stands with it, and who may join;
-//! how home and a host talk stands in `link`, which asks [`rules::judge_join`] and [`rules::judge_known`] whom it lets
-//! in.
+//! Gateways: the machines that agents work on. "This machine" always exists; others join with a command that is shown
+//! once. This package holds their records, health and admission rules. `link` implements the connection between primary
+//! and host and calls [`rules::judge_join`] and [`rules::judge_known`] for admission.
 
-// Templates name what stands here by its full path.
+// Templates use full paths that start with the crate name.
 extern crate self as gateways;
 
 pub mod api;

@@ -1,4 +1,4 @@
-//! How it stands with the link of a gateway's machine, as the API says it, and the choice between machines that have one key.
+//! Link state of a gateway's machine in API responses, and the choice between machines that share a key.
 
 use app::copies::FolderCopy;
 use app::{Who, Ws};
@@ -89,10 +89,10 @@ impl CopyView {
     }
 }
 
-/// Chooses one of the machines that have the key of a gateway.
+/// Chooses one of the machines that share a gateway's key.
 ///
 /// # Errors
-/// When there is nothing to choose, or no such machine.
+/// If there is nothing to choose, or no such machine.
 pub(crate) async fn keep(
     ws: &Ws,
     who: &impl Who,

@@ -1,4 +1,4 @@
-//! How busy the machine is that HQ runs on, as the kernel tells it.
+//! Load of the machine that HQ runs on, from `/proc` and `statvfs`.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -10,12 +10,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::Load;
 
-/// The program that runs, also where its file was replaced meanwhile.
+/// The running executable, even if its file was replaced meanwhile.
 pub const PROGRAM: &str = "/proc/self/exe";
-/// What the program was built for, as `uname -m` says it.
+/// Target architecture, in the words of `uname -m`.
 pub const BUILT_FOR: &str = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
 
-/// The SHA-256 of the program that runs, in letters, and its length in bytes. Reads all of it, once.
+/// SHA-256 (hex) and length in bytes of the running executable. Reads the whole file on the first call.
 pub fn program() -> io::Result<(String, u64)> {
     static KNOWN: OnceLock<(String, u64)> = OnceLock::new();
     if let Some(known) = KNOWN.get() {
@@ -35,10 +35,10 @@ pub fn program() -> io::Result<(String, u64)> {
     Ok(KNOWN.get_or_init(|| (hex::encode(hash.finalize()), bytes)).clone())
 }
 
-/// How busy this machine is; the disk is that of a folder. Reads three small files.
+/// Load of this machine, with the disk that holds `data`. Reads three small files.
 #[must_use]
 pub fn load(data: &Path) -> Load {
-    // ok: what the kernel does not tell is not shown.
+    // ok: values that the kernel does not report are not shown.
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let (memory_used, memory_total) = memory(&read("/proc/meminfo"));
@@ -54,7 +54,7 @@ pub fn load(data: &Path) -> Load {
     }
 }
 
-/// What is in use of so many processors, in percent: programs that work or wait for one, over the last minute.
+/// Processor use in percent: load average of the last minute over the number of processors.
 fn processor(loadavg: &str, processors: usize) -> u8 {
     let word = loadavg.split_whitespace().next().unwrap_or_default();
     let (whole, part) = word.split_once('.').unwrap_or((word, "0"));
@@ -64,7 +64,7 @@ fn processor(loadavg: &str, processors: usize) -> u8 {
     u8::try_from((hundredths / processors.max(1)).min(100)).unwrap_or(100)
 }
 
-/// Memory in use and in all, in bytes.
+/// Used and total memory, in bytes.
 fn memory(meminfo: &str) -> (u64, u64) {
     let field = |name: &str| {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name));
@@ -75,7 +75,7 @@ fn memory(meminfo: &str) -> (u64, u64) {
     (total.saturating_sub(field("MemAvailable:")), total)
 }
 
-/// What is in use of the disk of a folder and all of it, in bytes.
+/// Used and total space of a folder's disk, in bytes.
 fn disk(folder: &Path) -> (u64, u64) {
     let Ok(stat) = rustix::fs::statvfs(folder) else { return (0, 0) };
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);

@@ -1,24 +1,22 @@
-//! Where machines find this HQ, and which ways of joining follow from that.
+//! This HQ's public address, and the ways of joining that it permits.
 
 use app::config::Config;
 
-/// What to do where nobody else finds HQ.
+/// What to do without a public address.
 const HOW: &str = "Set public_url in hq.toml, HQ_PUBLIC_URL or hq serve --public-url to the address at \
                    which the other machine reaches this HQ, such as https://hq.example.com, and start HQ again.";
 
-/// Which ways of joining there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// None: other machines do not find HQ. Says why and what to do.
+    /// Other machines cannot reach HQ; with the reason and the remedy.
     Nowhere(String),
-    /// By hand alone: what comes over this address could be changed on its way.
+    /// Manual joining only: a download over this address could be modified in transit.
     ByHand(String),
-    /// Each.
+    /// Manual joining and the join script.
     Anywhere(String),
 }
 
 impl Place {
-    /// The one of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
         match config.public_url.as_deref() {
@@ -31,7 +29,7 @@ impl Place {
         }
     }
 
-    /// The address, where there is one.
+    /// The public address, if there is one.
     #[must_use]
     pub fn address(&self) -> Option<&str> {
         match self {
@@ -40,7 +38,7 @@ impl Place {
         }
     }
 
-    /// Why no machine can join; nothing where one can.
+    /// Why no machine can join; empty if machines can.
     #[must_use]
     pub fn why_not(&self) -> &str {
         match self {
@@ -49,7 +47,7 @@ impl Place {
         }
     }
 
-    /// The line that is run on the other machine; none where it is done by hand.
+    /// The command to run on the other machine; `None` if joining is manual only.
     #[must_use]
     pub fn command(&self, token: &str, fingerprint: &str, more: &str) -> Option<String> {
         match self {
@@ -60,7 +58,7 @@ impl Place {
         }
     }
 
-    /// What is run by hand, with the token in a file.
+    /// The command for manual joining, with the token in a file.
     #[must_use]
     pub fn by_hand(&self, fingerprint: &str) -> String {
         let url = self.address().unwrap_or_default();
@@ -68,7 +66,7 @@ impl Place {
     }
 }
 
-/// Whether an address leads to the machine itself.
+/// Whether an address is a loopback address.
 fn is_loopback(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = match rest.strip_prefix('[') {

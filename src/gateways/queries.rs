@@ -1,4 +1,4 @@
-//! Reads of gateways.
+//! Queries on gateways.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::model::{
     HostKey, RunAnswer, local,
 };
 
-/// A gateway by its id. This machine is always there.
+/// This machine always exists.
 pub fn gateway_by_id(read: &dyn Read, id: GatewayId) -> Result<Gateway, GatewayError> {
     match read.get(id)? {
         Some(one) => Ok(one),
@@ -28,10 +28,10 @@ pub fn gateway_by_id(read: &dyn Read, id: GatewayId) -> Result<Gateway, GatewayE
     }
 }
 
-/// A gateway by its id, its slug or its label.
+/// Resolves the id, slug or label of a gateway.
 ///
 /// # Errors
-/// When there is none, or several have that label.
+/// If no gateway matches, or several have the label.
 pub fn gateway(read: &dyn Read, said: &str) -> Result<Gateway, GatewayError> {
     let said = said.trim();
     if let Ok(id) = said.parse::<GatewayId>() {
@@ -54,7 +54,7 @@ pub fn gateway(read: &dyn Read, said: &str) -> Result<Gateway, GatewayError> {
     }
 }
 
-/// All gateways: this machine first, the others by their labels.
+/// All gateways, this machine first, the others sorted by label.
 pub fn gateways(read: &dyn Read) -> Result<Vec<Gateway>, StoreError> {
     let mut all: Vec<Gateway> = read.list(&Range::all())?;
     if !all.iter().any(Gateway::is_local) {
@@ -64,55 +64,55 @@ pub fn gateways(read: &dyn Read) -> Result<Vec<Gateway>, StoreError> {
     Ok(all)
 }
 
-/// The gateway that an agent works on.
+/// The agent's gateway; an agent without a place works on this machine.
 pub fn gateway_of(read: &dyn Read, agent: AgentId) -> Result<GatewayId, StoreError> {
     Ok(read.get::<AgentPlace>(agent)?.map_or_else(local, |place| place.gateway))
 }
 
-/// Whether an agent has worked on a gateway that it has left.
+/// Whether an agent has worked on a gateway and left it.
 pub fn has_worked(read: &dyn Read, agent: AgentId, gateway: GatewayId) -> Result<bool, StoreError> {
     let former: Option<FormerPlaces> = read.get(agent)?;
     Ok(former.is_some_and(|former| former.gateways.contains(&gateway)))
 }
 
-/// The agents that do not work on this machine, each with its gateway.
+/// Agents on remote gateways.
 pub fn places(read: &dyn Read) -> Result<BTreeMap<AgentId, GatewayId>, StoreError> {
     let all: Vec<AgentPlace> = read.list(&Range::all())?;
     Ok(all.into_iter().map(|place| (place.agent, place.gateway)).collect())
 }
 
-/// The agents that work on a gateway, by their names.
+/// The agents on a gateway, sorted by name.
 pub fn agents_on(read: &dyn Read, id: GatewayId) -> Result<Vec<Agent>, StoreError> {
     let (mut all, places) = (agents::all(&read)?, places(read)?);
     all.retain(|agent| places.get(&agent.id).copied().unwrap_or_else(local) == id);
     Ok(all)
 }
 
-/// The same by their ids: what a host may have follows from them.
+/// Ids of the agents on a gateway. They determine what its host may receive.
 pub fn bound(read: &dyn Read, id: GatewayId) -> Result<BTreeSet<AgentId>, StoreError> {
-    // What runs here has no host that could have anything of it.
+    // Agents on this machine have no host that could receive anything.
     let here = |(agent, gateway)| (gateway == id).then_some(agent);
     Ok(places(read)?.into_iter().filter_map(here).collect())
 }
 
-/// The runs of a gateway that have not ended.
+/// The runs on a gateway that have not ended.
 pub fn live_runs(ws: &Ws, id: GatewayId) -> Result<Vec<RunId>, StoreError> {
     let live = ws.read(|snap| runs::live_on(snap, id))?;
     Ok(live.into_iter().map(|run| run.id).collect())
 }
 
-/// The last word of a host, if there was one.
+/// The last heartbeat of a host.
 pub fn beat(read: &dyn Read, id: GatewayId) -> Result<Option<Beat>, StoreError> {
     read.get(id)
 }
 
-/// What was heard of a gateway.
+/// Contact times of a gateway.
 pub fn signal(read: &dyn Read, one: &Gateway) -> Result<Signal, StoreError> {
     let beat = beat(read, one.id)?.map(|beat| beat.at);
     Ok(Signal { is_here: one.is_local(), last: beat.max(one.hello_at), goodbye: one.goodbye_at })
 }
 
-/// How it stands with a gateway.
+/// Health of a gateway.
 pub fn standing(read: &dyn Read, one: &Gateway, now: Timestamp) -> Result<Standing, StoreError> {
     Ok(health::standing(&signal(read, one)?, now))
 }
@@ -126,25 +126,24 @@ pub fn token_by_id(read: &dyn Read, id: GatewayTokenId) -> Result<GatewayToken, 
     read.get(id)?.ok_or(GatewayError::NoToken)
 }
 
-/// The record of a token that somebody has sent.
+/// The record of a token that a client sent.
 pub fn token(read: &dyn Read, sent: &Token) -> Result<Option<GatewayToken>, StoreError> {
     let fits = |one: &GatewayToken| one.public == sent.id() && one.hash == sent.hash();
     Ok(tokens(read)?.into_iter().find(fits))
 }
 
-/// The gateway with this key, also one that is not let in any more.
+/// The gateway with this key, including revoked ones.
 pub fn gateway_with(read: &dyn Read, key: &HostKey) -> Result<Option<Gateway>, StoreError> {
     Ok(gateways(read)?.into_iter().find(|one| one.host_key.as_ref() == Some(key)))
 }
 
-/// The key of the workspace, if it has one.
 pub fn key(read: &dyn Read) -> Result<Option<GatewayKey>, StoreError> {
     read.get(())
 }
 
-/// For so long a host may say the last thing of a run once more.
+/// Answers are kept for this time after a run's end, since a host may repeat its last message.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// So many answers are looked at, the oldest runs first.
+/// Answers examined per call, the oldest runs first.
 const LOOKED_AT: usize = 50;
 
 /// Answers about runs that ended long ago.

@@ -1,5 +1,5 @@
-//! Watches over the gateways of a workspace: a task that sleeps until a silence is long enough to tell people of it.
-//! Where no other machine has joined, it sleeps for good.
+//! Background task that reports silent gateways of a workspace. It sleeps until the next silence is long enough;
+//! without remote gateways it waits for changes only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,11 @@ use crate::model::GATEWAYS;
 use crate::queries;
 use crate::rules::{self, silent_from};
 
-/// Who tells.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// The pause when the store refuses.
+/// Pause after a store error.
 const REFUSED: Duration = Duration::from_secs(5);
 
-/// Begins to watch over the gateways of a workspace.
+/// Starts the task for a workspace.
 pub fn begin(ws: &Ws) {
     let own = ws.clone();
     ws.spawn("gateways", async move { watch(&own).await });
@@ -29,9 +28,9 @@ pub fn begin(ws: &Ws) {
 
 async fn watch(ws: &Ws) {
     let halt = ws.halt();
-    // Heard from before the first look on, so that nothing falls between the two.
+    // Subscribed before the first read, so that no change is missed.
     let mut feed = ws.store.subscribe();
-    // Nobody could be heard before: a silence begins now at the earliest.
+    // No contact was possible before: silences start now at the earliest.
     let began = ws.app.clock.now();
     loop {
         let next = match look(ws, began).await {
@@ -59,12 +58,12 @@ async fn watch(ws: &Ws) {
     }
 }
 
-/// Tells of what is silent for too long; answers when there may be more.
+/// Reports gateways that have been silent for too long. Returns when the next report may be due.
 async fn look(ws: &Ws, began: Timestamp) -> Result<Option<Timestamp>, GatewayError> {
     let due = ws.read(|snap| {
         let mut due: Vec<(Timestamp, GatewayId)> = Vec::new();
         for one in queries::gateways(snap)? {
-            // Of one that is held people were told why nothing is heard of it.
+            // The reason for the silence of a held gateway was already reported.
             if ws.app.hosts.is_held(ws.id, one.id) {
                 continue;
             }
@@ -84,7 +83,7 @@ async fn look(ws: &Ws, began: Timestamp) -> Result<Option<Timestamp>, GatewayErr
     Ok(due.into_iter().map(|(at, _)| at).filter(|at| now < *at).min())
 }
 
-/// Waits until something about gateways changes; false at the end of the feed.
+/// Waits for a change of gateways; `false` at the end of the feed.
 async fn hears(feed: &mut Receiver<Arc<Entry>>) -> bool {
     loop {
         match feed.recv().await {

@@ -1,4 +1,4 @@
-//! Gathers hits: counts them by kind and keeps the best of each.
+//! Collector of hits: counts them by kind and keeps the best of each kind.
 
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::Column;
@@ -8,30 +8,30 @@ use super::layout::{ARCHIVED, AT, KIND};
 use super::query::CERTAIN;
 use super::{Ask, KINDS};
 
-/// After so many days a change counts half of what it did.
+/// Half-life of the recency bonus, in days.
 const HALF_LIFE_DAYS: f32 = 30.0;
-/// How much more what changed just now counts than what is old.
+/// Recency bonus of a change just now, as a share of the score.
 const FRESH: f32 = 0.5;
-/// What counts of something that is out of the way.
+/// Factor for archived documents.
 const OUT_OF_THE_WAY: f32 = 0.3;
 
-/// What is kept of a hit until all are known.
+/// A hit during collection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spot {
     pub score: Score,
     pub at: i64,
     pub place: DocAddress,
     pub kind: u8,
-    /// Whether an identifier that was asked for stands in it whole.
+    /// Contains a searched identifier as a whole.
     pub named: bool,
 }
 
-/// Best first; what is as good comes the younger first.
+/// Order by score, then the newest first.
 pub(super) fn order(a: &Spot, b: &Spot) -> std::cmp::Ordering {
     b.score.total_cmp(&a.score).then(b.at.cmp(&a.at)).then(a.place.cmp(&b.place))
 }
 
-/// How many fit of each kind, and the best of each.
+/// Number of hits per kind, and the best hits of each kind.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub counts: [u64; KINDS],
@@ -98,7 +98,7 @@ impl Collector for Gather {
 
 type Counts = [u64; KINDS];
 
-/// What is gathered in one segment.
+/// Collector of one segment.
 pub(super) struct Segment {
     segment: SegmentOrdinal,
     kind: Column<u64>,
@@ -130,7 +130,7 @@ impl SegmentCollector for Segment {
         let place = DocAddress::new(self.segment, doc);
         let best = &mut self.best[kind];
         best.push(Spot { score, at, place, kind: u8::try_from(kind).unwrap_or(0), named });
-        // Rarely, so that each hit costs little however many there are.
+        // Trimmed rarely, so that the cost per hit is constant.
         if 2 * self.gather.most + 64 <= best.len() {
             self.gather.trim(best);
         }
@@ -141,7 +141,7 @@ impl SegmentCollector for Segment {
     }
 }
 
-/// What something counts that changed so many seconds ago.
+/// Recency factor of a document that changed `seconds` ago.
 fn young(seconds: i64) -> f32 {
     let days = seconds.max(0) as f32 / 86_400.0;
     1.0 + FRESH * (-days / HALF_LIFE_DAYS).exp2()

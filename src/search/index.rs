@@ -1,4 +1,4 @@
-//! The index on the disk: opened when it is used, written by one thread, thrown away when it is damaged.
+//! The index on disk: opened on first use, written by one thread, discarded when damaged.
 
 use std::fs;
 use std::io;
@@ -22,27 +22,26 @@ use super::stems::Known;
 use super::words::{self, Tails};
 use super::{Ask, Change, Document, Found, Hit, Typos, names, query};
 
-/// What the writer may hold in memory.
+/// Memory budget of the writer, in bytes.
 const MEMORY: usize = 15_000_000;
-/// The bytes of a block of keys.
+/// Size of a docstore block, in bytes.
 const BLOCK: usize = 4_096;
-/// Blocks of keys that a reader keeps.
+/// Docstore blocks that a reader caches.
 const BLOCKS: usize = 32;
-/// With fewer hits, words that are nearly right are looked for, too.
+/// With fewer hits, the search is repeated with typo tolerance.
 const FEW: u64 = 5;
 
-/// Why the index does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
-    /// It must be made anew.
+    /// The index must be rebuilt.
     #[error("the search index is damaged: {0}")]
     Damaged(String),
-    /// The disk refuses; later it may not.
+    /// Disk error, possibly temporary.
     #[error("the search index cannot be written: {0}")]
     Disk(String),
 }
 
-/// The errors of a disk that is full or closed to us: a new index would not help.
+/// Errors of a full or inaccessible disk: rebuilding the index would not help.
 fn is_disk(error: &io::Error) -> bool {
     let too_many_files = error.raw_os_error() == Some(24);
     too_many_files
@@ -73,13 +72,13 @@ impl From<io::Error> for SearchError {
     }
 }
 
-/// What damaged bytes may make a reader do ends here.
+/// Turns a panic of the reader, as damaged bytes may cause, into an error.
 fn guarded<T>(body: impl FnOnce() -> Result<T, SearchError>) -> Result<T, SearchError> {
     catch_unwind(AssertUnwindSafe(body))
         .unwrap_or_else(|panic| Err(SearchError::Damaged(panic_words(&*panic))))
 }
 
-/// The index of a workspace. Cheap to clone; opens nothing before it is used.
+/// The index of a workspace. Cheap to clone; opens no file before first use.
 #[derive(Clone)]
 pub struct Search(Arc<Parts>);
 
@@ -97,13 +96,13 @@ struct Opened {
 }
 
 impl Search {
-    /// The index in this folder, which need not be there.
+    /// The index in `folder`, which need not exist.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
         Self(Arc::new(Parts { folder, opened: Mutex::default(), writer: Mutex::default() }))
     }
 
-    /// Whether this is the same index.
+    /// Whether both handles refer to the same index.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -114,7 +113,7 @@ impl Search {
         &self.0.folder
     }
 
-    /// Whether there is an index at all.
+    /// Whether there is an index on disk.
     #[must_use]
     pub fn is_begun(&self) -> bool {
         self.0.folder.join("meta.json").is_file()
@@ -126,10 +125,10 @@ impl Search {
         self.0.writer.lock().is_some()
     }
 
-    /// What was said with the last commit; nothing when there is no index, or one of another layout.
+    /// The position stored with the last commit; `None` without an index or with one of another layout.
     ///
     /// # Errors
-    /// When it is damaged.
+    /// If the index is damaged.
     pub fn place(&self) -> Result<Option<String>, SearchError> {
         if !self.is_begun() {
             return Ok(None);
@@ -144,7 +143,7 @@ impl Search {
         })
     }
 
-    /// Removes the index, so that the next change begins a new one.
+    /// Deletes the index; the next change creates a new one.
     pub fn begin_anew(&self) -> Result<(), SearchError> {
         self.close();
         match fs::remove_dir_all(&self.0.folder) {
@@ -153,10 +152,10 @@ impl Search {
         }
     }
 
-    /// Takes in changes; they are found, and kept, after the next [`Search::commit`]. Blocking.
+    /// Applies changes. They are searchable and durable after the next [`Search::commit`]. Blocking.
     ///
     /// # Errors
-    /// When it is damaged, or the disk refuses.
+    /// If the index is damaged, or the disk fails.
     pub fn take(&self, changes: Vec<Change>) -> Result<(), SearchError> {
         let mut known = Known::default();
         self.with_writer(|writer, fields| {
@@ -182,10 +181,10 @@ impl Search {
         })
     }
 
-    /// Takes in documents that were never in it before. Blocking.
+    /// Adds documents whose keys are new. Blocking.
     ///
     /// # Errors
-    /// When it is damaged, or the disk refuses.
+    /// If the index is damaged, or the disk fails.
     pub fn add(&self, documents: &[Document]) -> Result<(), SearchError> {
         let mut known = Known::default();
         self.with_writer(|writer, fields| {
@@ -193,10 +192,10 @@ impl Search {
         })
     }
 
-    /// Keeps what was taken in, and with it how far that reaches. Blocking.
+    /// Commits the changes together with a position. Blocking.
     ///
     /// # Errors
-    /// When it is damaged, or the disk refuses.
+    /// If the index is damaged, or the disk fails.
     pub fn commit(&self, place: &str) -> Result<(), SearchError> {
         self.with_writer(|writer, _| {
             let mut commit = writer.prepare_commit()?;
@@ -207,12 +206,12 @@ impl Search {
         self.reload()
     }
 
-    /// Takes what was removed off the disk, too: until then its words lie in old files. Blocking.
+    /// Physically removes deleted documents: until then their words remain in old segment files. Blocking.
     ///
     /// # Errors
-    /// When it is damaged, or the disk refuses.
+    /// If the index is damaged, or the disk fails.
     pub fn purge(&self) -> Result<(), SearchError> {
-        // What is being merged cannot be merged.
+        // Segments that are being merged cannot be merged again.
         self.rest();
         self.with_writer(|writer, _| {
             let segments = writer.index().searchable_segment_metas()?;
@@ -223,7 +222,7 @@ impl Search {
             }
             Ok(())
         })?;
-        // A reader that still has the old files open keeps them there.
+        // A reader with open old files prevents their removal.
         self.reload()?;
         self.with_writer(|writer, _| {
             writer.garbage_collect_files().wait()?;
@@ -231,10 +230,10 @@ impl Search {
         })
     }
 
-    /// The writer goes; what it merges is finished first. Blocking.
+    /// Closes the writer after its running merges. Blocking.
     pub fn rest(&self) {
         {
-            // Held until it is gone: there is room for one in a folder.
+            // Locked until the writer is closed: a folder permits one writer.
             let mut held = self.0.writer.lock();
             let Some(writer) = held.take() else { return };
             if let Err(error) = guarded(|| Ok(writer.wait_merging_threads()?)) {
@@ -246,16 +245,16 @@ impl Search {
         }
     }
 
-    /// The reader goes, too, until the next question.
+    /// Closes writer and reader; the next search reopens the reader.
     pub fn close(&self) {
         drop(self.0.writer.lock().take());
         *self.0.opened.lock() = None;
     }
 
-    /// How many documents can be found.
+    /// Number of searchable documents.
     ///
     /// # Errors
-    /// When it is damaged.
+    /// If the index is damaged.
     pub fn size(&self) -> Result<u64, SearchError> {
         match self.is_begun() {
             true => guarded(|| Ok(self.searcher()?.0.num_docs())),
@@ -263,10 +262,10 @@ impl Search {
         }
     }
 
-    /// What fits. Blocking.
+    /// Runs a search. Blocking.
     ///
     /// # Errors
-    /// When it is damaged.
+    /// If the index is damaged.
     pub fn find(&self, ask: &Ask<'_>) -> Result<Found, SearchError> {
         if !self.is_begun() {
             return Ok(Found::default());
@@ -284,10 +283,10 @@ impl Search {
         })
     }
 
-    /// Whether something of a group is in the index for another audience than this.
+    /// Whether the index has documents of a group for another audience than `audience`.
     ///
     /// # Errors
-    /// When it is damaged.
+    /// If the index is damaged.
     pub fn has_strays(&self, group: &str, audience: &str) -> Result<bool, SearchError> {
         if !self.is_begun() {
             return Ok(false);
@@ -334,7 +333,7 @@ impl Search {
         Ok((reader.searcher(), found.fields))
     }
 
-    /// Lets questions see the last commit.
+    /// Makes the last commit visible to searches.
     fn reload(&self) -> Result<(), SearchError> {
         let reader = self.0.opened.lock().as_ref().and_then(|opened| opened.reader.clone());
         guarded(|| match reader {
@@ -361,7 +360,7 @@ impl Search {
                     index.writer_with_options(options)?
                 }
             };
-            // A writer that has failed is of no use any more: the next one begins at the last commit.
+            // A failed writer is dropped; the next one starts at the last commit.
             let done = work(&mut writer, &fields)?;
             *held = Some(writer);
             Ok(done)
@@ -369,8 +368,8 @@ impl Search {
     }
 }
 
-/// How keys, which are all that is stored, lie in a new index: short and plain. A question reads hundreds of them from
-/// as many places, and unpacking a block for each costs more than the space that it saves.
+/// Settings of a new index: stored keys in small uncompressed blocks. A search reads hundreds of scattered keys, and
+/// decompressing a block for each costs more than the saved space.
 fn settings() -> IndexSettings {
     IndexSettings {
         docstore_compression: Compressor::None,
@@ -379,7 +378,7 @@ fn settings() -> IndexSettings {
     }
 }
 
-/// Adds a document and its pieces.
+/// Adds a document and its parts.
 fn add(
     writer: &IndexWriter,
     fields: &Fields,

@@ -1,4 +1,4 @@
-//! The fields of the index.
+//! Schema of the index.
 
 use tantivy::TantivyDocument;
 use tantivy::schema::{
@@ -8,17 +8,16 @@ use tantivy::schema::{
 use super::stems::Known;
 use super::{Document, stems};
 
-/// Raised with every change of the fields, of what a word is, or of what documents hold: an index of
-/// another version is made anew.
+/// Increase with every change of the fields, the tokenizers or the content of documents: an index of another version is
+/// rebuilt.
 pub(super) const VERSION: u32 = 8;
-/// The name of what cuts text.
+/// Name of the word tokenizer.
 pub(super) const CUTTER: &str = "hq";
-/// The name of what cuts identifiers.
+/// Name of the identifier tokenizer.
 pub(super) const NAMER: &str = "names";
-/// The name of what cuts stems, which stand with spaces between them.
+/// Name of the tokenizer of stems, which are separated by spaces.
 const SPACES: &str = "whitespace";
 
-/// Where what stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields {
     pub key: Field,
@@ -38,7 +37,7 @@ pub(super) struct Fields {
     pub group: Field,
 }
 
-/// The names of the fields that hits are ordered by.
+/// Names of the fields that ranking uses.
 pub(super) const KIND: &str = "kind";
 pub(super) const AT: &str = "at";
 pub(super) const ARCHIVED: &str = "archived";
@@ -75,7 +74,7 @@ pub(super) fn layout() -> (Schema, Fields) {
     (schema.build(), fields)
 }
 
-/// A document as tantivy takes it.
+/// Converts a document.
 pub(super) fn row(fields: &Fields, document: &Document, known: &mut Known) -> TantivyDocument {
     let mut row = TantivyDocument::new();
     row.add_text(fields.key, &document.key);

@@ -1,9 +1,8 @@
-//! Full text: one tantivy index for each workspace, in a folder of its own.
+//! Full-text search: one tantivy index per workspace, in a folder of its own.
 //!
-//! The index holds no record: it answers with the keys of what fits, best first, and whoever asked reads
-//! the records. It can be made anew from them at any time, so an index that is damaged or has another
-//! layout is thrown away. Nothing is opened before somebody asks; the writer (one thread, 15 MB) goes when
-//! nothing is written any more.
+//! The index contains no records. It returns keys in order of relevance, and the caller reads the records. It can be
+//! rebuilt from them at any time, so a damaged or outdated index is discarded. Files are opened on first use. The
+//! writer (one thread, 15 MB) is closed when idle.
 
 mod gather;
 mod index;
@@ -17,37 +16,36 @@ mod words;
 pub use index::{Search, SearchError};
 pub use wanted::Wanted;
 
-/// What is known of a record: what it is found by, and by whom.
+/// Indexed content of a record, and its audiences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
-    /// A number for its kind, below [`KINDS`].
+    /// Number of its kind, below [`KINDS`].
     pub kind: u8,
-    /// What it is named by; one that is put again takes the place of the former.
+    /// Unique key; a document with an existing key replaces the former one.
     pub key: String,
-    /// Words that count most.
+    /// Words with the highest weight.
     pub title: String,
-    /// A second line: a short name, a handle.
+    /// Short name or handle.
     pub subtitle: String,
-    /// All other words.
     pub body: String,
-    /// Labels and the like.
+    /// Labels and similar words.
     pub tags: String,
-    /// One word for how it stands.
+    /// Status as one word.
     pub status: String,
-    /// When it changed last, in seconds since 1970.
+    /// Last change, in seconds since 1970.
     pub at: i64,
-    /// Whether it is out of the way: it comes after the others.
+    /// Ranked after the others.
     pub archived: bool,
-    /// Names of the audiences that may see it; one is enough.
+    /// Audiences that may see the document; one match is enough.
     pub seen_by: Vec<String>,
-    /// The name of what it is a part of, if its audience is that of the whole.
+    /// Name of the whole that it is part of, if it shares the audience of the whole.
     pub group: String,
-    /// Its pieces, which are found for themselves and go with it; none when it has no such.
+    /// Parts, which are searchable separately and are deleted with the document.
     pub parts: Option<Vec<Document>>,
 }
 
 impl Document {
-    /// The bytes of its text, with that of its pieces.
+    /// Bytes of its text and the text of its parts.
     #[must_use]
     pub fn weight(&self) -> usize {
         let parts = self.parts.iter().flatten().map(|part| part.body.len()).sum::<usize>();
@@ -55,68 +53,65 @@ impl Document {
     }
 }
 
-/// How many kinds there may be.
+/// Number of possible kinds.
 pub const KINDS: usize = 32;
 
-/// What is done to the index.
+/// A change of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// This is how it is now.
+    /// Adds or replaces the document.
     Put(Box<Document>),
-    /// There is nothing of this key.
+    /// Deletes the document with this key.
     Gone(String),
 }
 
-/// Whether words that are nearly right are taken for those that are meant.
+/// Typo tolerance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typos {
-    /// When little fits as it is written.
+    /// Only if there are few exact hits.
     WhenFew,
     Never,
 }
 
-/// What is asked of the index.
+/// A search request.
 #[derive(Clone, Debug)]
 pub struct Ask<'a> {
-    /// The words.
     pub wanted: &'a Wanted,
-    /// The audiences that the asker belongs to.
+    /// Audiences of the requester.
     pub audiences: &'a [String],
-    /// Only these kinds are looked at; empty for all.
+    /// Restricts the kinds; empty for all.
     pub kinds: &'a [u8],
-    /// Only what stands so.
+    /// Restricts the status.
     pub status: Option<&'a str>,
-    /// Only what is a part of one of these; empty for all.
+    /// Restricts the groups; empty for all.
     pub groups: &'a [String],
-    /// Whether one of the words is enough, or one of those in quotation marks; else all of them must be there.
+    /// One matching word (or one phrase, if there are any) is enough; otherwise all must match.
     pub any: bool,
-    /// The most hits of each kind.
+    /// Limit of hits per kind.
     pub most: usize,
-    /// What counts as now, in seconds since 1970: what is young comes first.
+    /// Present time in seconds since 1970, for the recency bonus.
     pub now: i64,
-    /// Whether typos are forgiven.
     pub typos: Typos,
 }
 
-/// Something that fits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
     pub kind: u8,
     pub key: String,
-    /// How well it fits; more is better.
+    /// Higher is better.
     pub score: f32,
-    /// Whether an identifier that was asked for stands in it whole, such as `libssl.so.3`: it comes before what does not.
+    /// Contains a searched identifier such as `libssl.so.3` as a whole; such hits come first.
     pub named: bool,
 }
 
-/// What fits.
+/// Result of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
-    /// The best of each kind, all together from the best.
+    /// The best hits of each kind, in one list with the best first.
     pub hits: Vec<Hit>,
-    /// How many fit of each kind, where any do.
+    /// Number of hits per kind, for kinds with hits.
     pub counts: Vec<(u8, u64)>,
-    /// Whether typos were forgiven.
+    /// Typo tolerance was used.
     pub guessed: bool,
 }
 

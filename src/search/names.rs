@@ -1,28 +1,27 @@
-//! Identifiers: pieces of a text that mean themselves alone, such as `libssl.so.3`, `C++`, `E-1042` or `10.0.12.7`. They
-//! are kept whole, in small letters and with the signs between their letters, beside the words that they consist of.
+//! Identifiers: literal tokens such as `libssl.so.3`, `C++`, `E-1042` or `10.0.12.7`. They are indexed whole, in lower
+//! case and with the signs between their letters, in addition to their words.
 
 use tantivy::tokenizer::{AsciiFoldingFilter, TextAnalyzer, Token, Tokenizer};
 
 use super::words::{Cut, is_dense, is_mark};
 
-/// Longer ones, in bytes, are encoded files; their parts may still be identifiers.
+/// Longer tokens, in bytes, are encoded data; their parts may still be identifiers.
 const LONGEST: usize = 120;
 
-/// An identifier of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
-    /// Without case and diacritics.
+    /// Lower case, without diacritics.
     pub text: String,
-    /// Where it ends in the text, in bytes.
+    /// End in the text, in bytes.
     pub to: usize,
 }
 
-/// What cuts the identifiers of a text for the index.
+/// Tokenizer of identifiers.
 pub(super) fn analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(Cutter).filter(AsciiFoldingFilter).build()
 }
 
-/// The identifiers of a text in their order, the parts of one behind it.
+/// The identifiers of a text in order, each followed by its parts.
 pub(super) fn of(text: &str) -> Vec<Name> {
     let mut analyzer = analyzer();
     let mut stream = analyzer.token_stream(text);
@@ -34,7 +33,7 @@ pub(super) fn of(text: &str) -> Vec<Name> {
     found
 }
 
-/// Whether an identifier can hardly be prose: it has a digit, or another sign than those that stand between words and in
+/// Whether an identifier is certainly no prose: it has a digit, or a sign other than those between words and in
 /// abbreviations.
 pub(super) fn is_certain(name: &str) -> bool {
     let is_short = name.split('.').all(|part| part.chars().nth(1).is_none());
@@ -42,7 +41,7 @@ pub(super) fn is_certain(name: &str) -> bool {
     name.contains(|sign: char| sign.is_numeric()) || (!is_short && name.contains(tells))
 }
 
-/// Whether a sign ends an identifier wherever it stands. Scripts without spaces stand around identifiers of others.
+/// Whether a character ends an identifier. Scripts without spaces may be adjacent to identifiers.
 fn is_end(sign: char) -> bool {
     if sign.is_ascii() {
         return sign.is_ascii_whitespace()
@@ -53,12 +52,12 @@ fn is_end(sign: char) -> bool {
     is_dense(sign) || !belongs
 }
 
-/// Whether an identifier of several levels has a part behind this sign.
+/// Whether a sign separates levels of an identifier, whose parts are indexed, too.
 fn is_level(sign: char) -> bool {
     matches!(sign, '/' | '\\' | ':' | '@')
 }
 
-/// Hyphens and minus signs of all kinds are one.
+/// Normalizes hyphens and minus signs.
 fn plain(sign: char) -> char {
     match sign {
         '\u{2010}'..='\u{2012}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}' => '-',
@@ -66,7 +65,7 @@ fn plain(sign: char) -> char {
     }
 }
 
-/// A piece without the signs around it. A full stop stays in front of a letter (`.NET`), and `+` and `#` behind one (`C#`).
+/// Strips surrounding signs. A full stop before a letter (`.NET`) and `+` and `#` after one (`C#`) are kept.
 fn trimmed(piece: &str) -> &str {
     let is_edge = |sign: char| !sign.is_alphanumeric();
     let begun = piece.trim_start_matches(is_edge);
@@ -79,7 +78,7 @@ fn trimmed(piece: &str) -> &str {
     &begun[..core.len() + signs]
 }
 
-/// Whether a trimmed piece is more than a word: some sign belongs to it, which is no apostrophe.
+/// Whether a stripped token is more than a word: it contains a sign other than an apostrophe.
 fn is_name(piece: &str) -> bool {
     piece.contains(|sign: char| {
         !sign.is_alphanumeric() && !is_mark(sign) && !matches!(sign, '\'' | '’')
@@ -96,7 +95,7 @@ fn cut(text: &str) -> Vec<Token> {
     found
 }
 
-/// Takes a piece that begins at a byte, and its parts.
+/// Adds the identifier in a piece that starts at byte `at`, and its parts.
 fn take(text: &str, piece: &str, at: usize, found: &mut Vec<Token>) {
     let piece = piece.strip_suffix(is_end).unwrap_or(piece);
     let name = trimmed(piece);
@@ -120,7 +119,7 @@ fn take(text: &str, piece: &str, at: usize, found: &mut Vec<Token>) {
     }
 }
 
-/// How many bytes of a piece stand before what was kept of it.
+/// Byte offset of the stripped token within the piece.
 fn trimmed_before(piece: &str, kept: &str) -> usize {
     piece.find(kept).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! From what is wanted to what tantivy is asked.
+//! Translation of a search into a tantivy query.
 
 use std::ops::Bound;
 
@@ -14,25 +14,24 @@ use super::layout::Fields;
 use super::wanted::{Named, Part, is_forgiven};
 use super::words;
 
-/// What a word that is written out counts, against one that begins so, another form of it, and one that is nearly it.
+/// Weights of an exact match, a prefix match, an inflected form, and a match with a typo.
 const WHOLE: f32 = 1.0;
 const BEGUN: f32 = 0.8;
 const FORM: f32 = 0.3;
 const NEARLY: f32 = 0.3;
-/// What a word in a title counts, and one in a text.
+/// Weights of titles and texts.
 const TITLE: f32 = 3.0;
 const BODY: f32 = 1.0;
-/// What an identifier counts that stands there whole, beside the words that it consists of.
+/// Weight of a whole identifier, in addition to its words.
 const NAME: f32 = 4.0;
-/// What it adds where it can hardly be prose: more than all words together ever do, so that what holds it comes first.
+/// Extra weight of an identifier that is certainly no prose: exceeds all words together, so that its hits come first.
 pub(super) const CERTAIN: f32 = 10_000.0;
-/// What other fields than the best one add.
+/// Share that fields other than the best one add.
 const BESIDE: f32 = 0.1;
-/// From how many letters on a word that was begun is looked for in long texts, too: nearly everything has
-/// a word that begins with an "a".
+/// Shortest prefix that is searched in texts, in letters: nearly every text has a word that starts with "a".
 const BEGUN_IN_BODY: usize = 2;
 
-/// What is asked, with typos forgiven or not.
+/// The query of a search; `forgiving` enables typo tolerance.
 pub(super) fn of(fields: &Fields, ask: &Ask<'_>, forgiving: bool) -> BooleanQuery {
     let parts = &ask.wanted.parts;
     let mut all: Vec<(Occur, Box<dyn Query>)> = Vec::new();
@@ -43,7 +42,7 @@ pub(super) fn of(fields: &Fields, ask: &Ask<'_>, forgiving: bool) -> BooleanQuer
             let some = some.into_iter().map(|part| part_of(fields, part, forgiving));
             Box::new(BooleanQuery::union(some.collect()))
         };
-        // Where something is meant word for word, another word alone is not enough.
+        // If there are phrases, single words alone are no hit.
         let (must, may) = if phrases.is_empty() { (words, phrases) } else { (phrases, words) };
         all.push((Occur::Must, any_of(must)));
         if !may.is_empty() {
@@ -77,7 +76,7 @@ fn part_of(fields: &Fields, part: &Part, forgiving: bool) -> Box<dyn Query> {
     }
 }
 
-/// The fields that words stand in, and what each counts.
+/// Searched fields and their weights.
 fn places(fields: &Fields) -> [(Field, f32); 4] {
     [(fields.title, TITLE), (fields.tags, 2.0), (fields.subtitle, 1.5), (fields.body, BODY)]
 }
@@ -104,7 +103,7 @@ fn word(fields: &Fields, text: &str, open: bool, forgiving: bool) -> Vec<Box<dyn
     ways
 }
 
-/// What holds an identifier whole, or one that begins so.
+/// Matches an identifier or a prefix of one.
 fn name(fields: &Fields, named: &Named) -> Box<dyn Query> {
     let mut ways: Vec<Box<dyn Query>> = Vec::new();
     for (field, weight) in [(fields.title_names, TITLE), (fields.body_names, BODY)] {
@@ -122,7 +121,7 @@ fn name(fields: &Fields, named: &Named) -> Box<dyn Query> {
     Box::new(BooleanQuery::union(ways))
 }
 
-/// All words with one of these stems.
+/// Matches all words with one of these stems.
 fn forms<'a>(
     fields: &Fields,
     stems: &'a [String],
@@ -137,7 +136,7 @@ fn forms<'a>(
     })
 }
 
-/// All words that begin so.
+/// Matches all words with this prefix.
 fn begun(field: Field, text: &str) -> Box<dyn Query> {
     let last = format!("{text}{}", char::MAX);
     let (from, to) = (Term::from_field_text(field, text), Term::from_field_text(field, &last));
@@ -164,18 +163,18 @@ fn exactly(field: Field, text: &str) -> Box<dyn Query> {
     Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
 }
 
-/// One of these words must be there, which adds nothing.
+/// Requires one of these words, without effect on the score.
 fn one_of(field: Field, words: &[String]) -> Box<dyn Query> {
     let words = words.iter().map(|word| exactly(field, word));
     filter(Box::new(BooleanQuery::union(words.collect())))
 }
 
-/// It must fit and adds nothing.
+/// Requires a match, without effect on the score.
 fn filter(query: Box<dyn Query>) -> Box<dyn Query> {
     Box::new(ConstScoreQuery::new(query, 0.0))
 }
 
-/// What belongs to a group and has another audience.
+/// Matches documents of a group with another audience.
 pub(super) fn strays(fields: &Fields, group: &str, audience: &str) -> BooleanQuery {
     BooleanQuery::new(vec![
         (Occur::Must, exactly(fields.group, group)),

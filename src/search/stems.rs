@@ -1,5 +1,5 @@
-//! Stems: the forms of a word as one, so that who looks for "invoices" finds "invoice", and who looks for "Rechnungen"
-//! finds "Rechnung". Only words of prose have any: an id, an address or a name in code means itself alone.
+//! Stemming, so that "invoices" finds "invoice" and "Rechnungen" finds "Rechnung". Only words of prose are stemmed:
+//! ids, addresses and names in code are literal.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,15 +8,15 @@ use frostem::{Algorithm, Stemmer};
 
 use super::words::{self, Tails, Word};
 
-/// Shorter words have no forms that are worth it.
+/// Shorter words are not stemmed.
 const SHORTEST: usize = 4;
 /// Longer ones are no words of these languages.
 const LONGEST: usize = 40;
-/// How many words of a text tell its language.
+/// Words of a text that determine its language.
 const TELLING: usize = 400;
 
-/// A language with forms, the letter that its stems begin with, and words that stand in nearly every text of it and in
-/// none of the other.
+/// A language: prefix letter of its stems, and words that occur in nearly every text of it and in none of the other
+/// language.
 struct Language {
     sign: char,
     stems: Algorithm,
@@ -40,12 +40,12 @@ const GERMAN: Language = Language {
     ],
 };
 
-/// Stems that were made already, of English and of German words: documents that come in together share most of theirs.
+/// Cache of English and German stems: documents of one batch share most of theirs.
 #[derive(Default)]
 pub(super) struct Known([HashMap<String, String>; 2]);
 
-/// The stems of the texts of a document, each with the sign of its language and a space behind it. The texts are taken
-/// to be of one language; where it cannot be told, of both.
+/// Stems of the texts of a document, each with the letter of its language and a space after it. The texts are assumed
+/// to be in one language; if it is unknown, both are used.
 pub(super) fn of_texts<const N: usize>(texts: [&str; N], known: &mut Known) -> [String; N] {
     let all = texts.map(|text| words::of(text, Tails::Dropped));
     let told = || all.iter().flatten().take(TELLING);
@@ -79,7 +79,7 @@ pub(super) fn of_texts<const N: usize>(texts: [&str; N], known: &mut Known) -> [
     })
 }
 
-/// The stems of a word that somebody looks for, one for each language.
+/// The stems of a searched word, one per language.
 pub(super) fn of_word(word: &Word) -> Vec<String> {
     match has_forms(word) {
         true => [ENGLISH, GERMAN]
@@ -89,9 +89,9 @@ pub(super) fn of_word(word: &Word) -> Vec<String> {
     }
 }
 
-/// Whether a word of a text is a form of one that is looked for.
+/// Whether a word of a text is a form of a searched word.
 pub(super) fn is_form(word: &Word, stems: &[String]) -> bool {
-    // A stem begins as its word does; most words are told apart by that.
+    // A stem starts like its word, which rules out most words cheaply.
     let first = word.text.as_bytes().first();
     stems.iter().any(|stem| stem.as_bytes().get(2) == first)
         && of_word(word).iter().any(|stem| stems.contains(stem))
@@ -107,8 +107,8 @@ fn has_forms(word: &Word) -> bool {
         && word.text.bytes().all(|sign| sign.is_ascii_lowercase())
 }
 
-/// Where a text is prose, in bytes and in order: not in what has a digit or a sign of addresses, paths and code between
-/// its letters, nor between backquotes.
+/// Byte ranges of prose, in order: without text in backquotes and tokens that contain digits or signs of addresses,
+/// paths and code.
 pub(super) fn prose(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -122,7 +122,7 @@ pub(super) fn prose(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether a sign keeps what stands before and behind it together.
+/// Whether a character joins the text before and after it.
 fn is_joint(sign: char) -> bool {
     words::is_mark(sign)
         || matches!(
@@ -132,7 +132,7 @@ fn is_joint(sign: char) -> bool {
         || matches!(sign, '+' | '-' | '\'' | '’' | '`')
 }
 
-/// Whether a piece between spaces is a word, or several with hyphens; a capital behind a small letter is of code.
+/// Whether a token is a word or hyphenated words; a capital after a small letter indicates code.
 fn is_prose(piece: &str) -> bool {
     let mut was_small = false;
     for sign in piece.chars() {

@@ -1,4 +1,4 @@
-//! The index on a real folder.
+//! Tests with an index on disk.
 
 use proptest::prelude::{Strategy, prop, prop_assert_eq, proptest};
 use proptest::test_runner::Config;
@@ -66,7 +66,7 @@ fn a_word_is_found_begun_misspelt_and_without_its_accents() {
         document("b", "Prices of rivals", "Leasing is dear"),
         document("c", "東京都の計画", ""),
     ]);
-    // The title counts more than the text.
+    // A title counts more than a text.
     assert_eq!(desk.keys("leasing"), ["a", "b"]);
     assert_eq!(desk.keys("leas"), ["a", "b"]);
     assert_eq!(desk.keys("laesing"), ["a", "b"]);
@@ -126,7 +126,7 @@ fn what_is_put_again_or_removed_is_found_no_more_also_after_a_restart() {
     assert_eq!(desk.keys("apricot"), [""; 0]);
     assert_eq!(desk.keys("banana"), [""; 0]);
     assert_eq!(desk.keys("avocado"), ["a"]);
-    // The words themselves are off the disk.
+    // Purged words are no longer on disk.
     for file in std::fs::read_dir(desk.search.folder()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         let has = |word: &[u8]| bytes.windows(word.len()).any(|some| some == word);
@@ -223,7 +223,7 @@ fn one_sign_of_a_script_without_spaces_is_found_wherever_it_stands() {
     assert_eq!(desk.keys("猫"), [""; 0]);
 }
 
-/// Whether all words are in a text, the last one begun.
+/// Whether all words are in a text, the last one as a prefix.
 fn naive(text: &str, wanted: &[String]) -> bool {
     let words: Vec<&str> = text.split(' ').collect();
     let (last, others) = wanted.split_last().unwrap();

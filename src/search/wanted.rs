@@ -1,5 +1,4 @@
-//! What somebody looks for: words, words in quotation marks that must stand together, and behind a minus what must not
-//! be there.
+//! Search syntax: words, quoted phrases, and excluded words after a minus sign.
 
 use std::ops::Range;
 
@@ -7,14 +6,13 @@ use super::names;
 use super::stems;
 use super::words::{self, Tails, Word};
 
-/// The most words that are looked at.
 const MOST: usize = 12;
-/// The longest text that is looked at, in signs.
+/// Longest search text, in characters.
 const LONGEST: usize = 256;
-/// From how many letters on a word may have a typo.
+/// Shortest word with typo tolerance, in letters.
 const FORGIVEN: usize = 5;
 
-/// Words that say nothing by themselves: a question has many of them, and so has every text.
+/// Stop words, which are frequent in questions and in all texts.
 const FILLERS: &[&str] = &[
     "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
     "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "is", "it", "its", "may",
@@ -23,51 +21,50 @@ const FILLERS: &[&str] = &[
     "which", "who", "why", "will", "with", "would", "you", "your",
 ];
 
-/// A part of what is looked for.
+/// A part of the search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// A word; the last one may have been begun only.
+    /// A word; the last one may be incomplete.
     Word {
-        /// Without case and diacritics.
+        /// Lower case, without diacritics.
         text: String,
-        /// Whether it may go on.
+        /// May be a prefix.
         open: bool,
-        /// What its other forms are known by, if it has any.
+        /// Stems of the word; empty if it has no other forms.
         stems: Vec<String>,
     },
-    /// Words that stand one behind the other.
+    /// Consecutive words.
     Phrase(Vec<String>),
 }
 
-/// An identifier that somebody looks for.
+/// An identifier in the search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Named {
-    /// Without case and diacritics, with the signs between its letters.
+    /// Lower case, without diacritics, with the signs between its letters.
     pub text: String,
-    /// Whether it may go on.
+    /// May be a prefix.
     pub open: bool,
-    /// Whether it can hardly be prose.
+    /// Is certainly no prose.
     pub certain: bool,
 }
 
-/// What somebody looks for.
+/// A parsed search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub(super) parts: Vec<Part>,
-    /// The identifiers among them.
     pub(super) names: Vec<Named>,
-    /// What must not be there.
+    /// Excluded parts.
     pub(super) without: Vec<Part>,
 }
 
 impl Wanted {
-    /// Reads what was typed; nothing when there is no word in it.
+    /// Parses a search; `None` if it contains no word.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let text: String = text.chars().take(LONGEST).collect();
         let (mut parts, mut without, mut names) = (Vec::new(), Vec::new(), Vec::new());
         let mut negated = false;
-        // Every second piece stands in quotation marks. One that is still open counts as closed.
+        // Every second piece is quoted. An open quotation counts as closed.
         for (n, piece) in text.split(['"', '“', '”', '„', '«', '»']).enumerate() {
             if n % 2 == 1 {
                 if negated {
@@ -96,7 +93,7 @@ impl Wanted {
             names.extend(named(&kept, true));
         }
         if parts.is_empty() {
-            // Who says only what must not be there means the words.
+            // A search with exclusions only is read as a search for these words.
             parts = std::mem::take(&mut without);
         }
         parts.truncate(MOST);
@@ -106,45 +103,45 @@ impl Wanted {
         let is_closed =
             names.last().is_some_and(|last| last.open && !last.text.ends_with(is_begun));
         if let Some(Part::Word { open, .. }) = parts.last_mut() {
-            // Behind `C++` no letter can follow.
+            // No letter can follow `C++`.
             *open |= !is_closed;
         }
         (!parts.is_empty()).then_some(Self { parts, names, without })
     }
 
-    /// What is wanted of a question that need not stand in one text as a whole: all but its fillers, unless it has
-    /// nothing else. What stands in quotation marks stays.
+    /// Search for a question whose words need not all be in one text: without stop words, unless there are no others.
+    /// Quoted phrases are kept.
     #[must_use]
     pub fn essence(q: &str) -> Option<Self> {
         let says = |word: &&str| !FILLERS.contains(&word.to_lowercase().as_str());
         let essence: Vec<&str> = q.split_whitespace().filter(says).collect();
         let whole = Self::of(q)?;
-        // What must not be there is no essence.
+        // Excluded words are no content.
         if whole.has_phrases() || essence.iter().all(|word| word.starts_with('-')) {
             return Some(whole);
         }
         Self::of(&essence.join(" ")).or(Some(whole))
     }
 
-    /// Whether something of it must stand there word for word.
+    /// Whether the search has quoted phrases.
     #[must_use]
     pub fn has_phrases(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Phrase(_)))
     }
 
-    /// Whether something of it can hardly be prose, such as `libssl.so.3` or `E-1042`.
+    /// Whether the search has identifiers that are certainly no prose, such as `libssl.so.3` or `E-1042`.
     #[must_use]
     pub fn has_names(&self) -> bool {
         self.names.iter().any(|name| name.certain)
     }
 
-    /// Whether [`Self::is_kept`] asks for something.
+    /// Whether [`Self::is_kept`] checks anything.
     #[must_use]
     pub fn is_strict(&self) -> bool {
         self.has_phrases() || !self.without.is_empty()
     }
 
-    /// Whether all that must stand word for word stands in these texts, and nothing that must not be there.
+    /// Whether the texts contain all phrases and no excluded part.
     #[must_use]
     pub fn is_kept(&self, texts: &[&str]) -> bool {
         let all: Vec<Vec<Word>> = words_of(texts);
@@ -152,7 +149,7 @@ impl Wanted {
         phrases.all(|part| part.stands(&all)) && !self.without.iter().any(|part| part.stands(&all))
     }
 
-    /// Whether all of it stands in these texts, as parts of words or other forms of them: for what the index does not know yet.
+    /// Whether the texts contain all parts, as substrings or inflected: for texts that are not indexed yet.
     #[must_use]
     pub fn is_in(&self, texts: &[&str]) -> bool {
         let all: Vec<Vec<Word>> = words_of(texts);
@@ -166,7 +163,7 @@ impl Wanted {
         self.parts.iter().all(is_there) && !self.without.iter().any(|part| part.stands(&all))
     }
 
-    /// Where the words stand in a text, in bytes, in order and apart.
+    /// Byte ranges of matching words, in order and without overlap.
     #[must_use]
     pub fn marks(&self, text: &str) -> Vec<Range<usize>> {
         let words = words::of(text, Tails::Dropped);
@@ -187,7 +184,7 @@ impl Wanted {
         marks
     }
 
-    /// Whether a word of a text is one that is looked for by itself, another form of it, or nearly it.
+    /// Whether a word matches one of the single words: equal, as prefix, inflected, or with a typo.
     fn fits(&self, found: &Word) -> bool {
         let word = found.text.as_str();
         self.parts.iter().any(|part| match part {
@@ -204,7 +201,7 @@ impl Wanted {
 }
 
 impl Part {
-    /// Whether it stands in texts: a word as a whole or in another form, words one behind the other.
+    /// Whether the texts contain this part: a whole or inflected word, or consecutive words.
     fn stands(&self, all: &[Vec<Word>]) -> bool {
         match self {
             Self::Word { text, stems, .. } => {
@@ -221,7 +218,7 @@ fn words_of(texts: &[&str]) -> Vec<Vec<Word>> {
     texts.iter().map(|text| words::of(text, Tails::Dropped)).collect()
 }
 
-/// Where words stand one behind the other.
+/// Positions of a phrase.
 fn places<'a>(phrase: &'a [String], words: &'a [Word]) -> impl Iterator<Item = usize> + 'a {
     let places = words.windows(phrase.len()).enumerate();
     let is = move |(at, some): (usize, &[Word])| {
@@ -230,7 +227,7 @@ fn places<'a>(phrase: &'a [String], words: &'a [Word]) -> impl Iterator<Item = u
     places.filter_map(is)
 }
 
-/// The identifiers in a piece; one at its end may go on.
+/// Identifiers in a piece; one at its end may be a prefix.
 fn named(piece: &str, may_go_on: bool) -> Vec<Named> {
     let end = piece.trim_end().len();
     let one = |name: names::Name| Named {
@@ -241,7 +238,7 @@ fn named(piece: &str, may_go_on: bool) -> Vec<Named> {
     names::of(piece).into_iter().map(one).collect()
 }
 
-/// Words that must stand together, if there are any.
+/// The phrase in a quoted piece, if it has words.
 fn phrase(piece: &str) -> Option<Part> {
     let words = words::of(piece, Tails::Dropped).into_iter();
     let phrase: Vec<String> = words.map(|word| word.text).take(MOST).collect();
@@ -254,7 +251,7 @@ fn phrase(piece: &str) -> Option<Part> {
     }
 }
 
-/// Words that each stand for themselves.
+/// The single words of a piece.
 fn single(piece: &str) -> Vec<Part> {
     let words = words::of(piece, Tails::Dropped).into_iter();
     let part = |word: Word| Part::Word {
@@ -265,12 +262,12 @@ fn single(piece: &str) -> Vec<Part> {
     words.map(part).collect()
 }
 
-/// Whether a word stands behind a minus. One in front of a number is its sign.
+/// Whether a word is excluded by a minus sign. In front of a number, it is the number's sign.
 fn is_left_out(word: &str) -> bool {
     word.strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic))
 }
 
-/// Whether a word is long enough to have a typo.
+/// Whether a word is long enough for typo tolerance.
 pub(super) fn is_forgiven(word: &str) -> bool {
     FORGIVEN <= word.chars().count()
 }
@@ -281,15 +278,15 @@ fn is_near(word: &str, text: &str, open: bool) -> bool {
     if !open {
         return near(word);
     }
-    // One sign more or less than what was typed.
+    // One character more or less than typed.
     (wanted - 1..=wanted + 1).any(|length| {
         let end = word.char_indices().nth(length).map_or(word.len(), |(at, _)| at);
         near(&word[..end])
     })
 }
 
-/// Whether one letter at most must be added, removed, replaced or swapped with the next one to make one word of the
-/// other. Every word of every text that is shown is asked this, so nothing is kept meanwhile.
+/// Whether the words differ by at most one inserted, deleted, replaced or transposed letter. Called for every word of
+/// every displayed text, so it does not allocate.
 fn is_one_off(a: &str, b: &str) -> bool {
     let same = a.chars().zip(b.chars()).take_while(|(x, y)| x == y);
     let same: usize = same.map(|(sign, _)| sign.len_utf8()).sum();

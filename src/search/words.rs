@@ -1,5 +1,5 @@
-//! What a word is: letters and digits without case and diacritics. Scripts that write without spaces are
-//! cut into overlapping pairs of signs.
+//! Words: letters and digits in lower case without diacritics. Scripts without spaces are split into overlapping pairs
+//! of characters.
 
 use tantivy::tokenizer::{AsciiFoldingFilter, TextAnalyzer, Token, TokenStream, Tokenizer};
 
@@ -7,37 +7,36 @@ use unicode_normalization::char::compose;
 
 use super::stems;
 
-/// Words that are longer, in bytes, are no words: they are keys and encoded files.
+/// Longer tokens, in bytes, are keys and encoded data.
 const LONGEST: usize = 80;
 
-/// What becomes of the last sign of a run of a script without spaces.
+/// Treatment of the last character of a run in a script without spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tails {
-    /// It is a word, too, so that who looks for this sign alone finds it: in the index.
+    /// Index it as a word of its own, so that searches for this character alone find it.
     Kept,
-    /// It stands in the last pair: in what is looked for.
+    /// It is part of the last pair: for searches.
     Dropped,
 }
 
-/// A word of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Word {
-    /// Without case and diacritics.
+    /// Lower case, without diacritics.
     pub text: String,
-    /// Where it begins in the text, in bytes.
+    /// Start in the text, in bytes.
     pub from: usize,
-    /// Where it ends.
+    /// End in the text, in bytes.
     pub to: usize,
-    /// Whether it is a word of prose, and no part of an id, an address or code.
+    /// A word of prose, not part of an id, address or code.
     pub prose: bool,
 }
 
-/// What cuts text for the index.
+/// Tokenizer of words.
 pub(super) fn analyzer(tails: Tails) -> TextAnalyzer {
     TextAnalyzer::builder(Cutter { tails }).filter(AsciiFoldingFilter).build()
 }
 
-/// The words of a text in their order.
+/// The words of a text, in order.
 pub(super) fn of(text: &str, tails: Tails) -> Vec<Word> {
     let mut analyzer = analyzer(tails);
     let mut stream = analyzer.token_stream(text);
@@ -53,21 +52,20 @@ pub(super) fn of(text: &str, tails: Tails) -> Vec<Word> {
     found
 }
 
-/// Whether a sign belongs to a script that writes without spaces: Chinese, Japanese, Korean, Thai, Lao,
-/// Burmese, Khmer.
+/// Whether a character belongs to a script without spaces: Chinese, Japanese, Korean, Thai, Lao, Burmese, Khmer.
 pub(super) fn is_dense(sign: char) -> bool {
     matches!(u32::from(sign),
         0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3041..=0x30FF | 0x3400..=0x4DBF
         | 0x4E00..=0x9FFF | 0xAC00..=0xD7AF | 0xF900..=0xFAFF | 0xFF66..=0xFF9F | 0x20000..=0x3FFFF)
 }
 
-/// Whether a word is one sign of such a script: the pairs that begin with it hold it, too.
+/// Whether a word is one character of such a script: the pairs that start with it contain it, too.
 pub(super) fn is_lone(word: &str) -> bool {
     let mut signs = word.chars();
     signs.next().is_some_and(is_dense) && signs.next().is_none()
 }
 
-/// Whether a sign only changes the letter before it.
+/// Whether a character is a combining mark.
 pub(super) fn is_mark(sign: char) -> bool {
     matches!(u32::from(sign), 0x0300..=0x036F)
 }
@@ -76,10 +74,10 @@ fn lower(sign: char, word: &mut String) {
     word.extend(sign.to_lowercase().filter(|sign| !is_mark(*sign)));
 }
 
-/// The signs of half-width Japanese in their order, from U+FF66 on.
+/// Full-width counterparts of half-width Japanese characters, from U+FF66 on.
 const HALF_WIDTH: &str = "ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン";
 
-/// A sign of a script without spaces, and where it stands.
+/// A character of a script without spaces, with its byte range.
 #[derive(Clone, Copy)]
 struct Sign {
     sign: char,
@@ -87,7 +85,7 @@ struct Sign {
     to: usize,
 }
 
-/// Adds a sign to a run as everybody writes it: Japanese in full width, the marks of a syllable in its sign.
+/// Adds a character to a run in normalized form: full-width Japanese, voicing marks composed.
 fn add(run: &mut Vec<Sign>, (from, sign): (usize, char)) {
     let to = from + sign.len_utf8();
     let mark = match sign {
@@ -158,7 +156,7 @@ struct Cutter {
     tails: Tails,
 }
 
-/// The tokens of a text that was cut as a whole.
+/// Tokens of a text that was split as a whole.
 pub(super) struct Cut {
     rest: std::vec::IntoIter<Token>,
     token: Token,

@@ -1,4 +1,4 @@
-//! CSV: cells with a delimiter between them, in quotes where they hold one.
+//! Delimited text (CSV) with quoted cells.
 
 use csv::{ReaderBuilder, StringRecord};
 
@@ -6,16 +6,15 @@ use super::place::{Notes, letters};
 use super::table::Grid;
 use super::{Format, Options, SheetError, Table, text};
 
-/// What may stand between cells; the first of those that fit equally well is taken.
+/// Delimiters; of those that fit equally well, the first one is used.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// How much of the beginning tells the delimiter.
+/// Bytes used to guess the delimiter.
 const SAMPLE: usize = 64 << 10;
-/// How many of its rows tell it.
+/// Rows used to guess the delimiter.
 const SAMPLE_ROWS: usize = 50;
-/// Set behind the text as a row of its own: if it does not come out as one, a quote swallowed it.
+/// Appended as a last row; if it is not read back as one, a quote was never closed.
 const END: &str = "\n\u{1}end\u{1}";
 
-/// Reads the table that the bytes hold.
 pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError> {
     let mut notes = Notes::default();
     let (mut text, encoding) = text::decode(bytes, options.encoding.as_deref(), &mut notes)?;
@@ -33,7 +32,7 @@ pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError>
     Ok(Table { encoding: Some(encoding), delimiter: Some(char::from(delimiter)), ..table })
 }
 
-/// The delimiter that a first line `sep=;` tells, as Excel writes it, and how long that line is.
+/// The delimiter of a first line `sep=;` (Excel), and the length of that line.
 fn told_delimiter(text: &str) -> (Option<u8>, usize) {
     let line = text.lines().next().unwrap_or_default();
     match line.strip_prefix("sep=").map(str::as_bytes) {
@@ -50,7 +49,7 @@ fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
         .from_reader(text.as_bytes())
 }
 
-/// The delimiter by which most rows have the same number of cells, more than one.
+/// The delimiter with which most rows have the same number of cells, more than one.
 fn guess_delimiter(text: &str) -> u8 {
     let whole = text.len() <= SAMPLE;
     let sample = if whole { text } else { &text[..text.floor_char_boundary(SAMPLE)] };
@@ -63,7 +62,7 @@ fn guess_delimiter(text: &str) -> u8 {
             .map(|record| record.len())
             .collect();
         if !whole && widths.len() < SAMPLE_ROWS {
-            // The sample ends within this one.
+            // The sample ends within this row.
             widths.pop();
         }
         let same = |width: usize| widths.iter().filter(|other| **other == width).count();
@@ -76,21 +75,21 @@ fn guess_delimiter(text: &str) -> u8 {
     best.1
 }
 
-/// All rows, each with the number that a spreadsheet would give it: empty lines count, line breaks in quotes do not.
+/// All rows with their numbers in a spreadsheet: empty lines count, line breaks in quotes do not.
 fn rows(text: &str, skipped: usize, delimiter: u8) -> Result<Grid, SheetError> {
     let body = &text[skipped..];
     let mut reader = reader(body, delimiter);
     let mut record = StringRecord::new();
     let mut grid = Grid::default();
     let (mut number, mut start) = (0, 0);
-    // The rest of a first line that told the delimiter is an empty line here, which counts as that line does.
+    // The rest of a `sep=` line is an empty line here, which counts as that line does.
     loop {
         if !reader.read_record(&mut record).expect("invariant: it is UTF-8 and in memory") {
             return Ok(grid);
         }
         let end = reader.position().byte() as usize;
         number += 1 + empty_lines(&body[start..end]);
-        // The reader stops between the two signs of a line's end.
+        // The reader stops between CR and LF.
         start = end + usize::from(body[..end].ends_with('\r') && body[end..].starts_with('\n'));
         let last = record.iter().next_back().unwrap_or_default();
         if end == body.len() && last.ends_with(&END[1..]) {
@@ -104,7 +103,7 @@ fn rows(text: &str, skipped: usize, delimiter: u8) -> Result<Grid, SheetError> {
     }
 }
 
-/// How many empty lines a row has before it: the reader passes over them.
+/// Number of empty lines before a row; the reader skips them.
 fn empty_lines(text: &str) -> usize {
     let blank = text.len() - text.trim_start_matches(['\r', '\n']).len();
     let blank = &text[..blank];

@@ -1,8 +1,7 @@
-//! Bytes to text: detects the encoding of a file, or takes the one that somebody chose. Imports and files of knowledge
-//! read by it.
+//! Decoding of text: detects the encoding of a file, or uses the chosen one. Shared by imports and knowledge files.
 //!
-//! A byte order mark decides, then UTF-16 and UTF-8 by their form, then what the file names itself, then statistics of
-//! languages (chardetng). Text that does not fit is refused: nothing comes out as wrong letters without a word.
+//! Order: byte order mark; UTF-16 and UTF-8 by their structure; the encoding that the file declares; statistical
+//! detection (chardetng). Text that does not fit is rejected instead of decoded into wrong letters.
 
 use chardetng::EncodingDetector;
 use encoding_rs::{
@@ -10,12 +9,12 @@ use encoding_rs::{
     X_USER_DEFINED,
 };
 
-/// Bytes from the first foreign letter on that tell the encoding.
+/// Bytes used for detection, from the first non-ASCII character.
 const SAMPLE: usize = 256 << 10;
-/// Bytes of the beginning that tell UTF-16 and whether it is text at all.
+/// Bytes examined to detect UTF-16 and binary data.
 const HEAD: usize = 4 << 10;
 
-/// Encodings that people choose from: the label, and what it is called.
+/// Encodings to choose from: label (WHATWG) and name.
 pub const ENCODINGS: &[(&str, &str)] = &[
     ("utf-8", "Unicode (UTF-8)"),
     ("utf-16le", "Unicode (UTF-16 LE)"),
@@ -46,65 +45,60 @@ pub const ENCODINGS: &[(&str, &str)] = &[
     ("euc-kr", "Korean (EUC-KR)"),
 ];
 
-/// What is known of the encoding of some bytes before they are read.
+/// What is known about an encoding before decoding.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hint<'h> {
-    /// The label that somebody chose: nothing else is tried.
+    /// The label that a person chose; no other encoding is tried.
     pub chosen: Option<&'h str>,
-    /// The label that the file gives itself; it may be wrong.
+    /// The label that the file declares; may be wrong.
     pub named: Option<&'h str>,
-    /// Whether the bytes are the beginning of more, so that the last letter may be torn.
+    /// The bytes are a prefix, so the last character may be incomplete.
     pub is_cut: bool,
 }
 
-/// A text and the encoding that it was read by.
+/// A decoded text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// The text, without the mark of its encoding.
+    /// Without byte order mark.
     pub text: String,
-    /// The label of the encoding.
     pub encoding: &'static str,
-    /// The few letters that are broken, if any are.
+    /// Malformed characters, if there are a few.
     pub broken: Option<Broken>,
 }
 
-/// Letters that do not fit the encoding of a text. In Unicode they stand there as U+FFFD.
+/// Malformed characters. In Unicode encodings the text has U+FFFD in their place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// How many there are.
     pub count: usize,
-    /// The line of the first, from 1.
+    /// Line of the first one, from 1.
     pub line: usize,
-    /// The first byte that is not UTF-8; none in other encodings.
+    /// The first invalid byte in UTF-8; `None` in other encodings.
     pub byte: Option<u8>,
 }
 
-/// Why bytes have no text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
-    /// Nothing fits.
     #[error(
         "the letters of this file are in no encoding that can be told; save it as UTF-8 and send that"
     )]
     Unknown,
-    /// The chosen encoding does not fit.
+    /// The chosen encoding does not fit; with its label.
     #[error("this text is not {}: too many letters are broken; choose another encoding", name(.0))]
     Unfit(&'static str),
-    /// There is no such encoding.
     #[error("\"{0}\" is no encoding; use {labels} or another label of the web", labels = labels())]
     NoSuch(String),
 }
 
-/// The text of bytes.
+/// Decodes bytes.
 ///
 /// # Errors
-/// When no encoding fits, or the chosen one does not.
+/// If no encoding fits, or the chosen one does not.
 pub fn decode(bytes: &[u8], hint: Hint<'_>) -> Result<Decoded, EncodingError> {
     if let Some(said) = hint.chosen {
         let encoding = of(said).ok_or_else(|| EncodingError::NoSuch(said.to_owned()))?;
         return read(bytes, encoding, hint.is_cut).ok_or(EncodingError::Unfit(label(encoding)));
     }
-    // UTF-32, which no program writes by itself, looks like UTF-16 with a zero behind each letter.
+    // UTF-32, which programs do not write by default, looks like UTF-16 with NUL characters.
     if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {
         return Err(EncodingError::Unknown);
     }
@@ -113,7 +107,7 @@ pub fn decode(bytes: &[u8], hint: Hint<'_>) -> Result<Decoded, EncodingError> {
     }
     let named = hint.named.and_then(of);
     let is_escaped = bytes.is_ascii() && memchr::memchr(0x1b, bytes).is_some();
-    // A page that could be read as far as its name of UTF-16 is not in UTF-16.
+    // A page whose declaration of UTF-16 is readable as ASCII is not in UTF-16.
     let tried = [
         (!is_escaped).then_some(UTF_8),
         named.filter(|named| is_escaped || named.is_ascii_compatible()),
@@ -126,27 +120,27 @@ pub fn decode(bytes: &[u8], hint: Hint<'_>) -> Result<Decoded, EncodingError> {
     read(bytes, detected(bytes), hint.is_cut).ok_or(EncodingError::Unknown)
 }
 
-/// The encoding that a label means, also one of the many others that the web knows for it.
+/// The encoding of any label of the WHATWG standard.
 fn of(said: &str) -> Option<&'static Encoding> {
     let encoding = Encoding::for_label(said.trim().as_bytes())?;
     let is_text = encoding != REPLACEMENT && encoding != X_USER_DEFINED;
-    // What is called GBK may hold all of GB18030.
+    // Text labelled GBK may use all of GB18030.
     is_text.then_some(if encoding == GBK { GB18030 } else { encoding })
 }
 
-/// The label of the encoding that is meant; none when there is no such encoding.
+/// The canonical label of an encoding; `None` if it is unknown.
 #[must_use]
 pub fn known(said: &str) -> Option<&'static str> {
     of(said).map(label)
 }
 
-/// What people call the encoding with this label.
+/// Name of the encoding with this label.
 #[must_use]
 pub fn name(label: &str) -> &str {
     ENCODINGS.iter().find(|(one, _)| *one == label).map_or(label, |(_, name)| name)
 }
 
-/// The labels that people choose from, with commas between.
+/// The labels to choose from, separated by commas.
 fn labels() -> String {
     let labels: Vec<&str> = ENCODINGS.iter().map(|(label, _)| *label).collect();
     labels.join(", ")
@@ -158,14 +152,15 @@ fn label(encoding: &'static Encoding) -> &'static str {
     listed.map_or(name, |(label, _)| label)
 }
 
-/// The text in this encoding, unless more of its letters are broken than a damaged file may have.
+/// Decodes in this encoding; `None` if it has more malformed characters than a damaged file may have.
 fn read(bytes: &[u8], encoding: &'static Encoding, is_cut: bool) -> Option<Decoded> {
     let (text, has_errors) = encoding.decode_with_bom_removal(bytes);
     let mut text = text.into_owned();
     if let Some(whole) = text.strip_suffix(char::REPLACEMENT_CHARACTER)
         && is_cut
         && has_errors
-        // One letter alone is torn, and in UTF-8 it is no accident beside others of several bytes only.
+        // A single malformed character at the end is a cut one; in UTF-8 only if the text has other multi-byte
+        // characters.
         && !whole.ends_with(char::REPLACEMENT_CHARACTER)
         && (encoding != UTF_8 || !whole.is_ascii())
     {
@@ -176,7 +171,7 @@ fn read(bytes: &[u8], encoding: &'static Encoding, is_cut: bool) -> Option<Decod
     for (at, sign) in text.char_indices().filter(|(_, sign)| !sign.is_ascii()) {
         let is_bad = match sign {
             char::REPLACEMENT_CHARACTER => has_errors,
-            // What Windows leaves free comes out as a control, and 0x85 is one that old texts do have.
+            // Unassigned bytes of Windows code pages decode to controls; 0x85 does occur in old texts.
             '\u{80}'..='\u{9f}' => !is_unicode && sign != '\u{85}',
             _ => false,
         };
@@ -185,8 +180,8 @@ fn read(bytes: &[u8], encoding: &'static Encoding, is_cut: bool) -> Option<Decod
         }
         *(if is_bad { &mut bad } else { &mut good }) += 1;
     }
-    // Letters of several bytes in UTF-8 are no accident. An encoding without redundancy fits nearly everything, so that
-    // little may be wrong.
+    // Valid multi-byte sequences in UTF-8 are no accident. Encodings without redundancy fit almost anything, so they
+    // may have few errors.
     let most = match is_unicode {
         true if encoding == UTF_8 => 2,
         true => 4,
@@ -207,7 +202,7 @@ fn read(bytes: &[u8], encoding: &'static Encoding, is_cut: bool) -> Option<Decod
     })
 }
 
-/// The Unicode encoding that the first bytes tell, by a mark or by the zeros of UTF-16.
+/// A Unicode encoding detected by its byte order mark or by the zeros of UTF-16.
 fn unicode(bytes: &[u8]) -> Option<&'static Encoding> {
     match Encoding::for_bom(bytes) {
         Some((encoding, _)) => Some(encoding),
@@ -215,8 +210,8 @@ fn unicode(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// UTF-16 without a mark. Its blanks, digits and Latin letters have a zero each, always on the same side, and what stands
-/// between them are letters of the world's scripts.
+/// Detects UTF-16 without byte order mark: spaces, digits and Latin letters have a zero byte on the same side, and the
+/// other units are common letters.
 fn utf16(head: &[u8]) -> Option<&'static Encoding> {
     let zeros = head.iter().filter(|byte| **byte == 0).count();
     if zeros == 0 || head.is_empty() || is_padded(head) {
@@ -241,7 +236,7 @@ fn utf16(head: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Whether a unit of UTF-16 is a letter or a sign beyond ASCII that texts have.
+/// Whether a UTF-16 unit is a common letter or sign beyond ASCII.
 fn is_usual(unit: u16) -> bool {
     matches!(
         unit,
@@ -262,23 +257,23 @@ fn is_usual(unit: u16) -> bool {
     )
 }
 
-/// Whether it is a text in UTF-8 with some zeros in it, such as a log that a crash left a gap in.
+/// Whether it is UTF-8 text with gaps of zeros, such as a log file after a crash.
 fn is_padded(head: &[u8]) -> bool {
     let rest: Vec<u8> = head.iter().copied().filter(|byte| *byte != 0).collect();
     let is_text = match std::str::from_utf8(&rest) {
         Ok(_) => true,
         Err(error) => error.error_len().is_none() && 3 < rest.len(),
     };
-    // In UTF-16 every other byte of Latin is zero, and the other one of a Cyrillic letter is a control.
+    // In UTF-16, every other byte of Latin is zero, and one byte of each Cyrillic letter is a control.
     is_text && (head.len() - rest.len()) * 3 <= head.len() && !rest.iter().any(is_control)
 }
 
-/// Whether a byte controls something that no text needs.
+/// Whether a byte is a control that does not occur in text.
 fn is_control(byte: &u8) -> bool {
     *byte < b' ' && !b"\t\n\r\x0c\x1a\x1b".contains(byte)
 }
 
-/// Whether the bytes are letters of any kind: few of them control anything.
+/// Whether the bytes are text in any encoding, judged by their controls.
 #[must_use]
 pub fn is_text(bytes: &[u8]) -> bool {
     let head = &bytes[..bytes.len().min(HEAD)];
@@ -290,25 +285,25 @@ pub fn is_text(bytes: &[u8]) -> bool {
     odd * 20 <= head.len() || is_padded(&head[..end])
 }
 
-/// The encoding that the letters of other encodings than Unicode tell.
+/// Statistical detection of a non-Unicode encoding.
 fn detected(bytes: &[u8]) -> &'static Encoding {
     let first = bytes.iter().position(|byte| !byte.is_ascii() || *byte == 0x1b).unwrap_or(0);
-    // What stands before a letter tells, too.
+    // The characters before a non-ASCII letter are relevant, too.
     let sample = &bytes[first.saturating_sub(2)..];
     let end = sample.len().min(SAMPLE);
     let mut detector = EncodingDetector::new();
     detector.feed(&sample[..end], end == sample.len());
     match detector.guess(None, false) {
         encoding if encoding == GBK => GB18030,
-        // The detector knows no Mac Roman.
+        // The detector does not know Mac Roman.
         encoding if encoding == WINDOWS_1252 && is_mac_roman(&sample[..end]) => MACINTOSH,
         encoding => encoding,
     }
 }
 
-/// Whether the accents within words are where Mac Roman has them. In Windows-1252 the same bytes are capitals, marks of
-/// footnotes or nothing at all, which do not stand behind a small letter. Bytes that are quotes and dashes there say
-/// nothing, because these do.
+/// Whether accents within words are at the positions of Mac Roman. In Windows-1252 these bytes are capitals, footnote
+/// marks or unassigned, which do not follow a small letter. Bytes that are quotes and dashes in Windows-1252 are not
+/// counted, because these do follow letters.
 fn is_mac_roman(bytes: &[u8]) -> bool {
     let (mut mac, mut windows) = (0_usize, 0_usize);
     for three in bytes.windows(3).filter(|three| three[0].is_ascii_alphabetic()) {
@@ -318,7 +313,7 @@ fn is_mac_roman(bytes: &[u8]) -> bool {
             0x8a | 0x8c..=0x90 | 0x9d | 0x9f if is_within || three[0].is_ascii_lowercase() => {
                 mac += 1
             }
-            // á, à, â, ß: daggers, a sign of thousandths and one of paragraphs, which stand outside of words.
+            // á, à, â, ß: in Windows-1252 daggers, per mille and section sign, which occur outside words only.
             0x87..=0x89 | 0xa7 if is_within => mac += 1,
             0xe0..=0xff => windows += 1,
             _ => {}
@@ -368,7 +363,7 @@ mod tests {
         }
     }
 
-    /// A text in Mac Roman, which no crate here writes.
+    /// Encodes Mac Roman, for which there is no encoder.
     fn mac_roman(text: &str) -> Vec<u8> {
         let all: Vec<u8> = (0..=255).collect();
         let (letters, _, _) = encoding_rs::MACINTOSH.decode(&all);
@@ -459,7 +454,7 @@ mod tests {
         assert_eq!(decode("\u{fffd}".as_bytes(), Hint::default()).expect("a text").broken, None);
         let cut = decode(b"K\xc3\xb6ln \xc3", Hint { is_cut: true, ..Hint::default() });
         assert_eq!(cut.map(|one| (one.text, one.broken)), Ok(("Köln ".to_owned(), None)));
-        // What looks torn is the last letter of another encoding.
+        // The malformed last character is one of another encoding.
         for (bytes, text) in [(&b"Jos\xe9"[..], "José"), (b"\xcf\xf0\xe8\xe2\xe5\xf2", "Привет")]
         {
             let cut = decode(bytes, Hint { is_cut: true, ..Hint::default() });
@@ -476,7 +471,7 @@ mod tests {
             let broken = Broken { count: 1, line: 3, byte: Some(0xff) };
             assert_eq!((decoded.encoding, decoded.broken), ("utf-8", Some(broken)));
         }
-        // What only looks like one letter of UTF-8 is none.
+        // Bytes that look like one UTF-8 character only.
         assert_eq!(found(b"\xabCAF\xc9\xbb").1, "«CAFÉ»");
     }
 

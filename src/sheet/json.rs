@@ -1,6 +1,6 @@
-//! JSON: a list of objects, or an object that holds one.
+//! JSON tables: a list of objects, or an object with such a list.
 //!
-//! It is read in one pass, entry by entry, so that a file costs its table and not a tree of its values.
+//! Read in one pass, entry by entry, so that memory holds the table and no tree of values.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -16,7 +16,6 @@ use super::{
     text,
 };
 
-/// Reads the table that the bytes hold.
 pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError> {
     let mut notes = Notes::default();
     let (text, encoding) = text::decode(bytes, options.encoding.as_deref(), &mut notes)?;
@@ -38,13 +37,13 @@ pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError>
     }
 }
 
-/// What the parts of the reader share.
+/// State shared by the visitors.
 #[derive(Default)]
 struct State {
     found: RefCell<Found>,
-    /// The entry that is read, from 1.
+    /// Number of the current entry, from 1.
     row: Cell<usize>,
-    /// Why it ended: the error of serde carries only a text.
+    /// The error; serde's own errors carry text only.
     fault: Cell<Option<SheetError>>,
 }
 
@@ -55,12 +54,12 @@ impl State {
     }
 }
 
-/// The table as far as it has been read.
+/// The table so far.
 #[derive(Default)]
 struct Found {
     headers: Vec<String>,
     taken: HashSet<String>,
-    /// The column of each path of keys.
+    /// Column of each key path.
     columns: HashMap<String, usize>,
     rows: Vec<Vec<String>>,
     numbers: Vec<usize>,
@@ -141,7 +140,7 @@ impl Found {
     }
 }
 
-/// The whole text: whether there was a list in it.
+/// The document; the value is whether it contained a list.
 struct Document<'a>(&'a State);
 
 impl<'de> DeserializeSeed<'de> for Document<'_> {
@@ -172,10 +171,10 @@ impl<'de> Visitor<'de> for Document<'_> {
     }
 }
 
-/// One property of the outer object: whether it is the list.
+/// A property of the outer object; the value is whether it is the list.
 struct Part<'a> {
     state: &'a State,
-    /// Whether one before it was.
+    /// An earlier property was the list.
     taken: bool,
 }
 
@@ -205,7 +204,7 @@ impl<'de> Visitor<'de> for Part<'_> {
             let Value::Object(pairs) = value else {
                 return state.fail(SheetError::NotAnObject { row });
             };
-            // Bound first, so that the table is free again where the fault is told.
+            // Bound first, so that the borrow ends before the error is stored.
             let added = state.found.borrow_mut().add(row, pairs);
             if let Err(fault) = added {
                 return state.fail(fault);
@@ -245,11 +244,11 @@ impl<'de> Visitor<'de> for Part<'_> {
     }
 }
 
-/// A value as it goes into cells.
+/// A value of an entry.
 enum Value {
-    /// Into one: a text, a number, or a list of them.
+    /// For one cell: a text, a number, or a joined list.
     Text(String),
-    /// Into one for each path of keys.
+    /// Nested object: text by key path.
     Object(Vec<(String, String)>),
 }
 
@@ -332,7 +331,7 @@ impl<'de> Visitor<'de> for Read<'_> {
             if path.len() > MAX_HEADER {
                 return state.fail(SheetError::LongHeader { row, column: start() });
             }
-            // A key may come twice, so this is more than there are columns.
+            // Keys may repeat, so this exceeds the number of columns.
             if pairs.len() > 4 * MAX_COLUMNS {
                 return state.fail(SheetError::TooManyColumns { row, column: start() });
             }

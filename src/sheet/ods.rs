@@ -1,5 +1,5 @@
-//! Spreadsheets of OpenDocument, read as a stream. A cell and a row say how often they stand there; what is empty is
-//! only counted, what is not is held against the limits each time.
+//! OpenDocument spreadsheets, read as a stream. Rows and cells have repeat counts; empty ones are only counted, others
+//! count against the limits for each repetition.
 
 use std::collections::HashSet;
 
@@ -14,13 +14,12 @@ use super::{MAX_CELL, Sheet, SheetError};
 
 const LIST: &str = "the part with its sheets";
 
-/// The longest name of a style that is kept, in letters.
+/// Longest style name that is kept, in characters.
 const LONGEST_STYLE: usize = 200;
-/// How many rows or columns a sheet can have in any program.
+/// Limit of rows and columns of the file format.
 const LAST: usize = 1 << 20;
 
-/// What stands among sheets, rows or letters and is no text of a cell: drawings, earlier versions, copies of
-/// other files.
+/// Elements that contain no cell text: drawings, tracked changes, copies of other files.
 const ASIDE: &[&str] = &[
     "custom-shape",
     "dde-links",
@@ -32,7 +31,7 @@ const ASIDE: &[&str] = &[
     "tracked-changes",
 ];
 
-/// What stands in all sheets, up to about `most` bytes of text.
+/// Content of all sheets, up to about `most` bytes of text.
 pub(crate) fn all(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>, SheetError> {
     caught(|| {
         let mut package = Package::open(bytes, inflated)?;
@@ -40,7 +39,7 @@ pub(crate) fn all(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>
         let mut part = part.ok_or_else(|| damaged(LIST, "it is missing"))?;
         let mut reader = Reader::new(most);
         match reader.read(&mut part) {
-            // What is wanted of it was read before.
+            // The wanted content was read before.
             Err(SheetError::Inflated { .. }) if reader.is_full() => reader.close_sheet(),
             read => read?,
         }
@@ -48,17 +47,17 @@ pub(crate) fn all(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>
     })
 }
 
-/// A cell while it is read.
+/// A cell under construction.
 struct Cell {
-    /// How often it stands there.
+    /// Repeat count.
     times: usize,
-    /// What its value is.
+    /// Value type.
     kind: String,
-    /// The value as programs read it.
+    /// Machine-readable value.
     value: Option<String>,
-    /// The value as it is shown.
+    /// Displayed text.
     text: String,
-    /// Whether letters belong to the text.
+    /// Within the text element.
     within: bool,
 }
 
@@ -76,7 +75,7 @@ impl Cell {
         Self { times, kind, value, text: String::new(), within: false }
     }
 
-    /// Adds letters, blanks in a row made one.
+    /// Adds text, with runs of whitespace collapsed.
     fn add(&mut self, added: &str) {
         for sign in added.chars() {
             if self.text.len() > MAX_CELL {
@@ -96,14 +95,14 @@ impl Cell {
         }
     }
 
-    /// Its text: days plain, numbers as they are shown.
+    /// Text of the cell: dates in ISO form, numbers as displayed.
     fn into_text(self) -> String {
         let shown = self.text.trim();
         match (self.kind.as_str(), self.value) {
             ("date", Some(value)) => shown::iso(&value),
             ("boolean", Some(value)) => value,
             ("string", Some(value)) if shown.is_empty() => value,
-            // A column that is too narrow shows signs in place of a number.
+            // In a column that is too narrow, `###` is displayed.
             ("float" | "percentage" | "currency", Some(value))
                 if shown.is_empty() || shown.starts_with("##") =>
             {
@@ -114,7 +113,7 @@ impl Cell {
     }
 }
 
-/// How often something stands there; no program has more rows or columns.
+/// Repeat count, within the limits of the file format.
 fn times(element: &BytesStart<'_>, name: &str) -> usize {
     let told = attribute(element, name).and_then(|times| times.parse().ok());
     told.unwrap_or(1).clamp(1, LAST)
@@ -122,25 +121,25 @@ fn times(element: &BytesStart<'_>, name: &str) -> usize {
 
 struct Reader {
     sheets: Vec<Sheet>,
-    /// How many bytes of text may still come.
+    /// Bytes of text that may still be added.
     left: usize,
-    /// The sheet that is read, and its name.
+    /// Name and rows of the current sheet.
     sheet: Option<(String, Rows)>,
     is_hidden: bool,
-    /// The row and column that are read, from 0.
+    /// Current row and column, from 0.
     row: usize,
     column: usize,
-    /// How often the row stands there.
+    /// Repeat count of the row.
     times: usize,
-    /// The cells of the row that have something in them: where, how often, what.
+    /// Non-empty cells of the row: column, repeat count, text.
     cells: Vec<(usize, usize, String)>,
     cell: Option<Cell>,
-    /// What was noted on the cell, while it is read, and whether letters belong to it.
+    /// Text of the cell's comment, and whether the reader is within a paragraph of it.
     note: Option<(String, bool)>,
-    /// The style that is read, and those of sheets that are not shown.
+    /// Style being read, and styles of hidden sheets.
     style: String,
     hiding: HashSet<String>,
-    /// How deep the reader is in something that is left out.
+    /// Depth within a skipped element; 0 outside.
     skipped: usize,
 }
 
@@ -303,7 +302,7 @@ impl Reader {
         }
     }
 
-    /// Puts the row into the sheet as often as it stands there.
+    /// Adds the row to the sheet as often as it is repeated.
     fn close_row(&mut self) {
         let Some((_, rows)) = &mut self.sheet else { return };
         if self.cells.is_empty() {

@@ -1,7 +1,7 @@
-//! A zip of XML parts, as office programs write it, read as a stream.
+//! Zip of XML parts, read as a stream.
 //!
-//! All that is inflated is counted, whatever the zip says of it; entities of a document type are not expanded; names
-//! are only looked up, so one with `../` in it leads nowhere.
+//! All inflated bytes are counted, whatever sizes the zip declares. Entities of a DTD are not expanded. Names are only
+//! looked up in the zip, so `../` is harmless.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -15,44 +15,42 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
-/// How deep elements may stand in each other; those of office programs need some dozen levels.
+/// Deepest nesting of elements; office programs need a few dozen levels.
 const DEEPEST: usize = 256;
 
-/// The longest text or tag: the parser holds it in memory, several times over. Cells and names are far shorter.
+/// Longest text or tag, in bytes: the parser holds several copies of it. Cells and names are far shorter.
 const LONGEST: u64 = 4 << 20;
 
-/// The most that a part refers to: each costs more memory than it takes in the file.
+/// Limit of relations per part: each needs more memory than its bytes.
 const MOST_RELATIONS: usize = 65_536;
 
 /// Why a part cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is broken.
     Damaged {
-        /// What is, for people.
+        /// Name of the part, for people.
         part: String,
-        /// What the reader of it said, in its own words: for whoever looks into it.
+        /// Error of the parser, for diagnosis.
         cause: String,
     },
-    /// It stands behind a password.
+    /// Protected by a password.
     Locked,
-    /// There is more in the zip than may be inflated.
+    /// The limit of inflated bytes was reached.
     Inflated,
-    /// One text in it is longer than a text may be.
+    /// One text exceeds the limit.
     LongText {
-        /// What has it, for people.
+        /// Name of the part, for people.
         part: String,
     },
 }
 
 impl Fault {
-    /// Something broken.
     pub fn damaged(part: &str, cause: impl Display) -> Self {
         Self::Damaged { part: part.to_owned(), cause: cause.to_string() }
     }
 }
 
-/// A zip whose parts are found as Office finds them: upper and lower case are the same.
+/// A zip whose parts are found as Office does it: case-insensitively.
 pub struct Package<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     names: HashMap<String, usize>,
@@ -60,10 +58,10 @@ pub struct Package<'a> {
 }
 
 impl<'a> Package<'a> {
-    /// Opens a zip of which at most so many bytes are inflated in all.
+    /// Opens a zip of which at most `most` bytes are inflated in total.
     ///
     /// # Errors
-    /// If it has no list of its parts.
+    /// If it has no readable directory.
     pub fn open(bytes: &'a [u8], most: u64) -> Result<Self, Fault> {
         let zip = ZipArchive::new(Cursor::new(bytes))
             .map_err(|error| Fault::damaged("its container", error))?;
@@ -73,24 +71,23 @@ impl<'a> Package<'a> {
         Ok(Self { zip, names, inflated: Inflated { most, sum: Cell::new(0) } })
     }
 
-    /// Whether there is such a part.
     pub fn has(&self, name: &str) -> bool {
         self.names.contains_key(&plain(name))
     }
 
-    /// The names of the parts whose path begins so, in lower case and in order.
+    /// Names of the parts with this prefix, in lower case, sorted.
     pub fn names_from(&self, start: &str) -> Vec<String> {
         let names = self.names.keys().filter(|name| name.starts_with(start));
         let mut names: Vec<String> = names.cloned().collect();
-        // The tenth comes behind the ninth.
+        // Shorter first, so that 10 follows 9.
         names.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
         names
     }
 
-    /// One part of XML, if it is there; `what` names it for people.
+    /// One XML part, if it exists; `what` names it in errors.
     ///
     /// # Errors
-    /// If it is there but cannot be opened.
+    /// If it exists but cannot be opened.
     pub fn part<'p>(
         &'p mut self,
         path: &str,
@@ -107,10 +104,10 @@ impl<'a> Package<'a> {
         Ok(Some(Part { xml, buffer, what, depth: 0, inflated }))
     }
 
-    /// The first `most` bytes of one part, if it is there.
+    /// The first `most` bytes of a part, if it exists.
     ///
     /// # Errors
-    /// If it is there but cannot be unpacked.
+    /// If it exists but cannot be inflated.
     pub fn bytes(&mut self, path: &str, what: &str, most: u64) -> Result<Option<Vec<u8>>, Fault> {
         let Some(counted) = self.counted(path, what)? else { return Ok(None) };
         let inflated = counted.inflated;
@@ -133,10 +130,10 @@ impl<'a> Package<'a> {
         Ok(Some(Counted { file, inflated: &self.inflated, before, longest: LONGEST }))
     }
 
-    /// The relations of a part by their id, paths made whole; `what` names them for people.
+    /// Relations of a part by id, with resolved paths; `what` names them in errors.
     ///
     /// # Errors
-    /// If they are broken or too many.
+    /// If they are malformed or too many.
     pub fn relations(
         &mut self,
         path: &str,
@@ -168,21 +165,21 @@ fn plain(path: &str) -> String {
     path.trim_start_matches('/').replace('\\', "/").to_lowercase()
 }
 
-/// What a part refers to.
+/// A relation from one part to another.
 pub struct Relation {
-    /// What it is to the part: the address of a kind.
+    /// URI of the relation type.
     pub kind: String,
-    /// Where it stands.
+    /// Path of the target.
     pub path: String,
 }
 
-/// The path of the first relation of a kind.
+/// Target of a relation of this type.
 pub fn of_kind<'r>(relations: &'r HashMap<String, Relation>, kind: &str) -> Option<&'r str> {
     let found = relations.values().find(|relation| relation.kind.ends_with(kind));
     found.map(|relation| relation.path.as_str())
 }
 
-/// The paths of all relations of a kind, in order.
+/// Targets of all relations of this type, sorted.
 pub fn all_of_kind(relations: &HashMap<String, Relation>, kind: &str) -> Vec<String> {
     let found = relations.values().filter(|relation| relation.kind.ends_with(kind));
     let mut paths: Vec<String> = found.map(|relation| relation.path.clone()).collect();
@@ -191,7 +188,7 @@ pub fn all_of_kind(relations: &HashMap<String, Relation>, kind: &str) -> Vec<Str
     paths
 }
 
-/// A target as seen from a folder; it never leads out of the zip.
+/// Resolves a target relative to a folder; never leaves the zip.
 pub fn joined(folder: &str, target: &str) -> String {
     if target.starts_with('/') {
         return target.to_owned();
@@ -207,7 +204,7 @@ pub fn joined(folder: &str, target: &str) -> String {
     parts.join("/")
 }
 
-/// How much may be inflated, and how much was.
+/// Limit and count of inflated bytes.
 struct Inflated {
     most: u64,
     sum: Cell<u64>,
@@ -219,13 +216,13 @@ impl Inflated {
     }
 }
 
-/// Inflates until there is more than a file may hold.
+/// Inflates until a limit is reached.
 struct Counted<'p, 'a> {
     file: ZipFile<'p, Cursor<&'a [u8]>>,
     inflated: &'p Inflated,
-    /// How much was inflated before the text or tag that is read.
+    /// Inflated bytes before the current text or tag.
     before: u64,
-    /// How long that may be.
+    /// Limit of a text or tag.
     longest: u64,
 }
 
@@ -247,7 +244,7 @@ impl Read for Counted<'_, '_> {
     }
 }
 
-/// One part, event by event; an empty element comes as a start and an end.
+/// Events of a part; an empty element gives a start and an end.
 pub struct Part<'p, 'a> {
     xml: quick_xml::Reader<BufReader<Counted<'p, 'a>>>,
     buffer: Vec<u8>,
@@ -257,10 +254,10 @@ pub struct Part<'p, 'a> {
 }
 
 impl Part<'_, '_> {
-    /// What comes next, the end of the part over and over.
+    /// The next event; at the end `Eof` repeatedly.
     ///
     /// # Errors
-    /// If it is no XML, nested without measure, or more than may be inflated.
+    /// If the XML is malformed or too deeply nested, or a limit was reached.
     #[expect(clippy::should_implement_trait, reason = "an event lends from the part")]
     pub fn next(&mut self) -> Result<Event<'_>, Fault> {
         self.buffer.clear();
@@ -272,7 +269,7 @@ impl Part<'_, '_> {
                     Event::End(_) => self.depth = self.depth.saturating_sub(1),
                     _ => (),
                 }
-                // The parser keeps all names that are open.
+                // The parser keeps the names of all open elements.
                 if self.depth > DEEPEST {
                     Err(Fault::damaged(self.what, "its elements stand too deep in each other"))
                 } else {
@@ -288,9 +285,9 @@ impl Part<'_, '_> {
     }
 }
 
-/// An attribute, whatever its namespace is called.
+/// Value of an attribute by its local name.
 pub fn attribute<'e>(element: &'e BytesStart<'_>, name: &str) -> Option<Cow<'e, str>> {
-    // The check for names that come twice would compare each with all others.
+    // The check for duplicate names is quadratic.
     let mut all = element.attributes();
     let mut all = all.with_checks(false).map_while(Result::ok);
     let found = all.find(|one| one.key.local_name().as_ref() == name)?.value;
@@ -300,7 +297,7 @@ pub fn attribute<'e>(element: &'e BytesStart<'_>, name: &str) -> Option<Cow<'e, 
     }
 }
 
-/// What an `&…;` in a text stands for.
+/// Appends the text of a character or entity reference.
 pub fn resolve(reference: &BytesRef<'_>, text: &mut String) {
     match reference.resolve_char_ref() {
         Ok(Some(sign)) => text.push(sign),

@@ -1,9 +1,9 @@
-//! What a place in a table is called, and the notes that name one.
+//! Column letters, and notes.
 
-/// How many notes are kept; how many more there were is said in one line.
+/// Limit of kept notes; the number of further ones is one line.
 const MOST_NOTES: usize = 100;
 
-/// The letters of a column, counted from 0: `A`, `Z`, `AA`.
+/// Letters of a column, counted from 0: `A`, `Z`, `AA`.
 pub(crate) fn letters(column: usize) -> String {
     let mut rest = column + 1;
     let mut letters = Vec::new();
@@ -15,7 +15,7 @@ pub(crate) fn letters(column: usize) -> String {
     letters.iter().rev().collect()
 }
 
-/// What was odd.
+/// Collected oddities.
 #[derive(Default)]
 pub(crate) struct Notes {
     kept: Vec<String>,
@@ -31,7 +31,7 @@ impl Notes {
         }
     }
 
-    /// All that were kept, and how many were not.
+    /// The kept notes, and a line with the number of further ones.
     pub(crate) fn into_lines(mut self) -> Vec<String> {
         if self.more > 0 {
             self.kept.push(format!("and {} more like these", self.more));

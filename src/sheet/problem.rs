@@ -1,4 +1,4 @@
-//! Why there is no table, as one sentence for people.
+//! Errors of reading a table, each one sentence for people.
 
 use kernel::problem::{Problem, ProblemKind};
 
@@ -6,130 +6,112 @@ use super::encoding::EncodingError;
 use super::package::Fault;
 use super::{MAX_CELLS, MAX_COLUMNS, MAX_ROWS};
 
-/// Why a file could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SheetError {
-    /// More bytes than a file may have.
+    /// Exceeds the size limit.
     #[error("the file is larger than 20 MB; split it, or leave out what is not needed")]
     TooLarge,
-    /// Another program's format.
+    /// Format of another program.
     #[error("{what} cannot be read; save it as XLSX or CSV and send that")]
     OtherFormat {
-        /// What it is, with its article.
+        /// Name of the format with its article.
         what: &'static str,
     },
-    /// A workbook behind a password.
     #[error("this file is protected by a password; save it as XLSX without one and send that")]
     Locked,
-    /// A byte that no text has.
+    /// A NUL character.
     #[error("row {row} holds a zero byte, so this is not a text; save it as XLSX or CSV")]
     NotText {
-        /// The row in the file.
+        /// From 1.
         row: usize,
     },
-    /// Letters that are in no encoding that fits.
     #[error(transparent)]
     Encoding(#[from] EncodingError),
-    /// A quoted cell without an end.
+    /// A quoted cell without end.
     #[error("row {row}, column {column}: a quote opens here and never closes")]
     TornQuote {
-        /// The row in the file.
         row: usize,
-        /// The column's letters.
+        /// Letters of the column.
         column: String,
     },
-    /// A delimiter that cannot stand between cells.
+    /// Unusable delimiter.
     #[error("{0:?} cannot stand between cells; use a comma, a semicolon, a tab or a bar")]
     Delimiter(char),
-    /// There is nothing in it.
     #[error("there are no rows in this file")]
     Empty,
-    /// The row that was chosen for the names of columns has nothing in it.
+    /// The chosen header row is empty or missing.
     #[error("row {row} has no names of columns: it is empty or beyond the end")]
     NoHeader {
-        /// The row that was asked for.
+        /// From 1.
         row: usize,
     },
-    /// A sheet that is not there.
     #[error("there is no sheet {}; this file has {count}", .asked + 1)]
     NoSheet {
-        /// The sheet that was asked for, from 0.
+        /// Requested sheet, from 0.
         asked: usize,
-        /// How many there are.
+        /// Number of sheets.
         count: usize,
     },
-    /// More rows than a table may have.
     #[error("row {row} is beyond the {MAX_ROWS} rows that a table may have below its header")]
     TooManyRows {
-        /// The first row too many.
+        /// The first row beyond the limit.
         row: usize,
     },
-    /// More columns than a table may have.
     #[error("row {row} has a cell in column {column}; a table may have {MAX_COLUMNS} columns")]
     TooManyColumns {
-        /// The row in the file.
         row: usize,
-        /// The column's letters, or its name.
+        /// Letters or name of the column.
         column: String,
     },
-    /// More cells than a table may have.
     #[error(
         "{rows} rows of {columns} columns are too much: a table may have {MAX_CELLS} cells; \
          leave out columns that are not needed"
     )]
     TooManyCells {
-        /// How many rows there are up to here.
+        /// Rows up to here.
         rows: usize,
-        /// How many columns there are.
         columns: usize,
     },
-    /// A cell that is too long.
     #[error("row {row}, column {column}: the text is longer than 64 KB")]
     LongCell {
-        /// The row in the file.
         row: usize,
-        /// The column's letters and its name.
+        /// Letters and name of the column.
         column: String,
     },
-    /// A name of a column that is too long.
     #[error("row {row}: the name of column {column} is longer than 1 KB")]
     LongHeader {
-        /// The row in the file.
         row: usize,
-        /// The column's letters, or how the name begins.
+        /// Letters of the column, or the beginning of the name.
         column: String,
     },
-    /// A workbook that grows without measure.
+    /// A workbook exceeds the limit of inflated bytes.
     #[error("{}the file holds more than 200 MB when it is unpacked", up_to(*.row))]
     Inflated {
-        /// The row that was read; 0 before the first.
+        /// The row that was read; 0 before the first one.
         row: usize,
     },
-    /// Text that is not JSON.
     #[error("this is not valid JSON: {reason}")]
     BadJson {
-        /// What was expected, with line and column.
+        /// The parser's expectation, with line and column.
         reason: String,
     },
-    /// JSON without a list.
     #[error("there is no list in this JSON; a list of objects is expected, or an object with one")]
     NoList,
-    /// An entry of the list that is no object.
+    /// An entry of the list is no object.
     #[error("entry {row} of the list is not an object with a name for each value")]
     NotAnObject {
-        /// Its place in the list, from 1.
+        /// Position in the list, from 1.
         row: usize,
     },
-    /// A workbook that is broken.
     #[error(
         "this workbook is damaged: {part} cannot be read{}; open it, save it as XLSX and send that",
         after(.place)
     )]
     Damaged {
         part: String,
-        /// The last row and column that could be read, where one could.
+        /// Address of the last cell that was read, if there is one.
         place: Option<String>,
-        /// What the reader of it said, in its own words: for whoever looks into it.
+        /// Error of the parser, for diagnosis.
         cause: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The cells of one sheet as they come, up to what a text of it may hold.
+//! Collects the cells of a sheet within the limits of text extraction.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use super::place::letters;
 use super::table::ABOVE;
 use super::{MAX_CELL, MAX_CELLS, MAX_COLUMNS, MAX_FAR, MAX_ROWS, Placed, Sheet};
 
-/// The rows that have something in them.
+/// The non-empty rows.
 pub(crate) struct Rows {
     rows: BTreeMap<usize, Vec<String>>,
-    /// What stands right of the columns that are kept.
+    /// Cells beyond the column limit.
     far: Vec<Placed>,
     comments: Vec<Placed>,
     cells: usize,
-    /// How many bytes of text may still come.
+    /// Bytes of text that may still be added.
     left: usize,
-    /// Whether a limit was reached, behind which nothing is taken.
+    /// A limit was reached; further input is ignored.
     more: bool,
 }
 
@@ -32,17 +32,17 @@ impl Rows {
         }
     }
 
-    /// Whether nothing more is taken.
+    /// Whether a limit was reached.
     pub(crate) fn is_full(&self) -> bool {
         self.more
     }
 
-    /// How many bytes of text may still come.
+    /// Bytes of text that may still be added.
     pub(crate) fn left(&self) -> usize {
         self.left
     }
 
-    /// Puts a text into its cell; row and column count from 0.
+    /// Adds a cell; row and column count from 0.
     pub(crate) fn put(&mut self, row: usize, column: usize, text: &str) {
         if self.more || text.is_empty() {
             return;
@@ -65,12 +65,12 @@ impl Rows {
             cells.resize(column + 1, String::new());
         }
         text.clone_into(&mut cells[column]);
-        // One text may stand in all cells, so each of them counts.
+        // One shared string may be in all cells, so each use counts.
         self.more = self.left < text.len() || self.cells > MAX_CELLS;
         self.left = self.left.saturating_sub(text.len());
     }
 
-    /// Takes what was noted on a cell; row and column count from 0.
+    /// Adds a comment; row and column count from 0.
     pub(crate) fn note(&mut self, row: usize, column: usize, text: String) {
         if self.more || text.trim().is_empty() || self.comments.len() == MAX_FAR {
             return;
@@ -81,7 +81,7 @@ impl Rows {
         self.comments.push(Placed { place, text });
     }
 
-    /// The sheet that they are.
+    /// The finished sheet.
     pub(crate) fn into_sheet(self, name: String, is_hidden: bool) -> Sheet {
         let rows = self.rows.into_values().collect();
         let (far, comments, more) = (self.far, self.comments, self.more);

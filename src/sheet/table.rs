@@ -1,4 +1,4 @@
-//! Rows made a table: which row names the columns, what they are called, what each row holds of them.
+//! Builds tables from rows: finds the header row, names the columns, and arranges the cells.
 
 use std::collections::HashSet;
 
@@ -8,17 +8,17 @@ use super::{
     write,
 };
 
-/// How far down the row that names the columns is looked for, and how many rows may stand above it.
+/// Rows searched for the header row.
 pub(crate) const ABOVE: usize = 30;
-/// How many rows below tell how wide the table is.
+/// Rows below that determine the width of the table.
 const BELOW: usize = 50;
 
-/// A row that is not empty.
+/// A non-empty row.
 struct Row {
     number: usize,
-    /// How many cells the file has in it; 0 if its format does not tell.
+    /// Number of cells in the file; 0 if unknown.
     width: usize,
-    /// Without the empty ones at the end.
+    /// Without trailing empty cells.
     cells: Vec<String>,
 }
 
@@ -27,13 +27,13 @@ impl Row {
         self.cells.iter().map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
     }
 
-    /// The place behind the last filled cell.
+    /// Number of cells through the last non-empty one.
     fn extent(&self) -> usize {
         self.cells.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1)
     }
 }
 
-/// The rows of a file, before it is known which of them names the columns.
+/// Rows of a file before the header row is known.
 #[derive(Default)]
 pub(crate) struct Grid {
     rows: Vec<Row>,
@@ -41,7 +41,7 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// Takes one more row, unless it is empty; `width` is how many cells it has in the file, 0 if unknown.
+    /// Adds a row unless it is empty; `width` is its number of cells in the file, 0 if unknown.
     pub(crate) fn push(
         &mut self,
         number: usize,
@@ -70,7 +70,6 @@ impl Grid {
         Ok(())
     }
 
-    /// Whether there is no row.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -126,17 +125,16 @@ impl Grid {
     }
 }
 
-/// The columns that are more than empty.
+/// The non-empty columns.
 struct Columns {
-    /// Their places in the file.
+    /// Their indexes in the file.
     kept: Vec<usize>,
-    /// Their names.
     names: Vec<String>,
 }
 
 impl Columns {
     fn of(header: Option<&Row>, rows: &[Row], notes: &mut Notes) -> Result<Self, SheetError> {
-        // For each column the first row that has something in it.
+        // First row with content, per column.
         let mut used: Vec<Option<usize>> = Vec::new();
         for row in rows {
             let extent = row.extent();
@@ -189,7 +187,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// What a row holds of these columns.
+    /// The cells of a row for these columns.
     fn cells(&self, mut row: Row) -> Result<Vec<String>, SheetError> {
         let mut cells = Vec::with_capacity(self.kept.len());
         for (at, name) in self.kept.iter().zip(&self.names) {
@@ -204,7 +202,7 @@ impl Columns {
     }
 }
 
-/// The name with the first number that nobody else has.
+/// The name, with the first free number appended if it is taken.
 pub(crate) fn unique(wanted: &str, taken: &HashSet<String>) -> String {
     if !taken.contains(wanted) {
         return wanted.to_owned();
@@ -213,8 +211,7 @@ pub(crate) fn unique(wanted: &str, taken: &HashSet<String>) -> String {
     numbered.into_iter().find(|name| !taken.contains(name)).expect("invariant: numbers do not end")
 }
 
-/// Rows that end early are filled with empty cells; a delimiter inside of a cell or a torn quote makes such rows, so
-/// each is named.
+/// Notes rows with fewer cells than the header: an unquoted delimiter or a broken quote causes such rows.
 fn note_ragged(header: &Row, rows: &[Row], notes: &mut Notes) {
     for row in rows.iter().filter(|row| row.width < header.width && row.width > 0) {
         notes.add(|| {
@@ -225,8 +222,8 @@ fn note_ragged(header: &Row, rows: &[Row], notes: &mut Notes) {
     }
 }
 
-/// Which row names the columns: the first with words that is as wide as what follows. Exports put a title or remarks
-/// above it, which are narrower.
+/// Guesses the header row: the first row with words that is as wide as the rows below. Titles and remarks above it are
+/// narrower.
 fn guess_header(rows: &[Row]) -> usize {
     let fits = |at: usize| {
         let row = &rows[at];
@@ -235,7 +232,7 @@ fn guess_header(rows: &[Row]) -> usize {
         extents.sort_unstable();
         let wanted = extents.get(extents.len() / 2).copied().unwrap_or(1);
         let Some((words, others)) = words(row) else { return false };
-        // A last column without a name is forgiven at the top, where all others have one.
+        // In the first row, a missing name of the last column is tolerated.
         let missing = wanted.saturating_sub(row.extent());
         let wide = missing == 0 || (missing == 1 && at == 0 && others == 0);
         wide && words + others >= wanted.min(2) && words > 0 && words >= others
@@ -243,8 +240,7 @@ fn guess_header(rows: &[Row]) -> usize {
     (0..rows.len().min(ABOVE)).find(|at| fits(*at)).unwrap_or(0)
 }
 
-/// The number of the first row for which a table has no room below the row that seems to name its columns; none when
-/// there is room for all.
+/// Number of the first row beyond the table's limit, counted from the guessed header row; `None` if all rows fit.
 pub(crate) fn first_beyond<'r>(
     rows: impl Iterator<Item = (usize, &'r [String])> + Clone,
 ) -> Option<usize> {
@@ -257,7 +253,7 @@ pub(crate) fn first_beyond<'r>(
     rows.filter(is_filled).nth(below + MAX_ROWS).map(|(number, _)| number)
 }
 
-/// How many cells look like names of columns, and how many do not; nothing if one is a value beyond doubt.
+/// Numbers of cells that look like column names and that do not; `None` if one is certainly a value.
 fn words(row: &Row) -> Option<(usize, usize)> {
     let (mut words, mut others) = (0, 0);
     for cell in row.filled() {

@@ -1,4 +1,4 @@
-//! What is guessed, what is refused and where; that what goes out comes back.
+//! Guesses, rejections with their positions, and round trips of written CSV.
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -152,7 +152,7 @@ fn more_than_the_limits_is_refused_with_its_place() {
         with_header(&named, 1).expect_err("long").to_string(),
         "row 1: the name of column B is longer than 1 KB"
     );
-    // Few cells, but many once each row has as many as the widest.
+    // Few cells, but many once each row is padded to the widest.
     let padded = format!("a,b\n{}{}x\n", "y\n".repeat(40_000), "x,".repeat(99));
     assert!(
         fault(&padded).starts_with("40001 rows of 100 columns are too much"),

@@ -1,13 +1,13 @@
-//! Bytes made text: which of the common encodings they are in, and what is no text at all.
+//! Text input: decoding, and rejection of binary data.
 
 use super::SheetError;
 use super::encoding::{self, Broken, Decoded, Hint};
 use super::place::Notes;
 
-/// How much of the beginning is looked at.
+/// Bytes examined to detect binary data.
 const HEAD: usize = 8 << 10;
 
-/// How formats begin that are neither text nor a workbook.
+/// Signatures of formats other than text and workbooks.
 const SIGNS: &[(&[u8], &str)] = &[
     (b"%PDF", "a PDF"),
     (b"\x89PNG", "a picture"),
@@ -21,13 +21,13 @@ const SIGNS: &[(&[u8], &str)] = &[
     (b"\x09\x08\x10\x00\x00\x06", "an old Excel file (.xls)"),
 ];
 
-/// How the text of a web page or of Excel's XML of 2003 begins, which some programs name `.xls`.
+/// Starts of web pages and Excel 2003 XML, which some programs save as `.xls`.
 const MARKUP: &[&str] = &["<!doctype", "<html", "<table", "<?xml", "<meta", "<head"];
 
-/// The first bytes of the container that old Office files and locked new ones have.
+/// Compound file signature: old Office files and encrypted new ones.
 const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 
-/// Refuses what is no text, and says what it is.
+/// Rejects binary data with the name of its format.
 pub(crate) fn refuse_binary(bytes: &[u8]) -> Result<(), SheetError> {
     if bytes.starts_with(COMPOUND) {
         let locked: Vec<u8> =
@@ -52,14 +52,14 @@ pub(crate) fn refuse_binary(bytes: &[u8]) -> Result<(), SheetError> {
     Ok(())
 }
 
-/// The first byte that is neither blank nor part of a mark of the encoding.
+/// The first byte that is neither whitespace nor part of a byte order mark.
 pub(crate) fn first_sign(bytes: &[u8]) -> Option<u8> {
     let skipped =
         |byte: &u8| byte.is_ascii_whitespace() || b"\0\xef\xbb\xbf\xff\xfe".contains(byte);
     bytes.iter().copied().find(|byte| !skipped(byte))
 }
 
-/// The text that the bytes hold, without the mark of its encoding, and the label of that.
+/// Decodes text, without byte order mark; returns the label of the encoding.
 pub(crate) fn decode(
     bytes: &[u8],
     chosen: Option<&str>,
@@ -82,7 +82,7 @@ pub(crate) fn decode(
     Ok((text, encoding))
 }
 
-/// The line that a byte stands in, from 1.
+/// Line number of a byte offset, from 1.
 fn row_at(text: &str, at: usize) -> usize {
     let before = &text.as_bytes()[..at];
     1 + memchr::memchr_iter(b'\n', before).count()

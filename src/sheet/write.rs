@@ -1,21 +1,21 @@
-//! CSV out, so that no spreadsheet takes a text for a formula; and what takes the mark off again.
+//! CSV output that is safe against formula injection, and its inverse for reading.
 
 use std::io;
 
-/// Begins a text that a spreadsheet would run: it shows what follows as it is.
+/// Prefix of texts that a spreadsheet would evaluate.
 const GUARD: char = '\'';
 
-/// Writes rows as CSV (RFC 4180), one at a time.
+/// Writer of CSV (RFC 4180).
 ///
-/// A text that begins with `=`, `+`, `-`, `@`, a tab or a carriage return gets an apostrophe in front, and so
-/// does one that has apostrophes before these, so that [`read`](crate::read) gives back every text as it
-/// was. Numbers below zero stay plain; `+49 30 1234` is no number.
+/// A text that starts with `=`, `+`, `-`, `@`, a tab or a carriage return gets an apostrophe as prefix. So does a text
+/// with apostrophes before these, so that [`read`](crate::read) restores every text. Negative numbers stay plain; `+49
+/// 30 1234` is no number.
 pub struct CsvWriter<W: io::Write> {
     inner: csv::Writer<W>,
 }
 
 impl<W: io::Write> CsvWriter<W> {
-    /// A writer to `out`, which needs no buffer.
+    /// `out` needs no buffer.
     pub fn new(out: W) -> Self {
         let terminator = csv::Terminator::CRLF;
         Self {
@@ -23,10 +23,10 @@ impl<W: io::Write> CsvWriter<W> {
         }
     }
 
-    /// Writes one row: the names of the columns, or cells.
+    /// Writes a row: column names or cells.
     ///
     /// # Errors
-    /// If `out` does not take it.
+    /// If `out` fails.
     pub fn row<C: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = C>) -> io::Result<()> {
         for cell in cells {
             let cell = cell.as_ref();
@@ -40,28 +40,27 @@ impl<W: io::Write> CsvWriter<W> {
         Ok(())
     }
 
-    /// Hands `out` all that is left, and gives it back.
+    /// Flushes and returns `out`.
     ///
     /// # Errors
-    /// If `out` does not take it.
+    /// If `out` fails.
     pub fn finish(self) -> io::Result<W> {
         self.inner.into_inner().map_err(|failed| io::Error::from(failed.error().kind()))
     }
 }
 
-/// Takes off the apostrophe that [`CsvWriter`] put in front.
+/// Removes the prefix that [`CsvWriter`] added.
 pub(crate) fn unguard(cell: &mut String) {
     if cell.starts_with(GUARD) && is_guarded(cell) {
         cell.remove(0);
     }
 }
 
-/// Whether a spreadsheet would run this, or would if apostrophes were taken off.
+/// Whether a spreadsheet would evaluate this text without its leading apostrophes.
 fn is_guarded(cell: &str) -> bool {
     cell.trim_start_matches(GUARD).starts_with(['=', '+', '-', '@', '\t', '\r'])
 }
 
-/// Whether this is a number below zero.
 fn is_negative(cell: &str) -> bool {
     let Some(digits) = cell.strip_prefix('-') else { return false };
     let digits = digits.strip_suffix('%').unwrap_or(digits);

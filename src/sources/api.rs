@@ -1,4 +1,4 @@
-//! `/api/v1/sources`.
+//! API routes of sources, `/api/v1/sources`.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;
@@ -22,11 +22,10 @@ use crate::queries;
 use crate::reach;
 use crate::rules::{self, Leaves, NewSource, Patch};
 
-/// Items of a page, and syncs that are shown.
+/// Items per page, and syncs shown.
 const PAGE: usize = 200;
 const RUNS: usize = 50;
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -257,7 +256,7 @@ async fn look(ws: Ws, Json(body): Json<LookBody>) -> Result<Json<LookView>, ApiE
     Ok(Json(LookView { name, says }))
 }
 
-/// What is to be read, at a first look.
+/// Preview of what a source would read.
 pub(crate) async fn looked(ws: &Ws, connector: &str, reads: &Reads) -> Result<About, SourceError> {
     let manifest = manifest(ws, connector).await?;
     let reads = manifest.settle(reads);
@@ -273,7 +272,6 @@ pub(crate) async fn looked(ws: &Ws, connector: &str, reads: &Reads) -> Result<Ab
     looked.map_err(|fault| SourceError::field(key, fault.to_string()))
 }
 
-/// The manifest of a connector.
 pub(crate) async fn manifest(ws: &Ws, id: &str) -> Result<connect::Manifest, SourceError> {
     let id = id.to_owned();
     ws.read_blocking(move |ws| {
@@ -324,7 +322,7 @@ async fn make(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-/// The folder that somebody named; an empty name for none.
+/// Resolves a folder; an empty name means no folder, `None` no change.
 pub(crate) fn folder_of(
     ws: &Ws,
     said: Option<&str>,
@@ -486,7 +484,7 @@ fn item_view(read: &dyn Read, entry: Entry) -> Result<ItemView, SourceError> {
     })
 }
 
-/// The place that a cursor means.
+/// Decodes a cursor into the place of an item.
 fn place_of(cursor: &str) -> Result<String, SourceError> {
     let place = store::cursor_key(cursor).and_then(|key| String::from_utf8(key).ok());
     let words = "Give back the cursor of the page before as it came.";

@@ -1,4 +1,4 @@
-//! The cards: all that the rest of HQ knows of sources and their pages.
+//! Entity descriptors of sources and their pages.
 
 use entity::{Area, Entity, Field, Meaning, Type, text_of};
 use knowledge::model::KnowledgeId;
@@ -10,7 +10,6 @@ use crate::queries;
 
 pub static NOUNS: [&Entity; 2] = [&SOURCE, &ENTRY];
 
-/// The card of sources.
 pub static SOURCE: Entity = Entity {
     area: Area::Work,
     tables: |schema| schema.with::<Source>().with::<Standing>().with::<Run>().with::<Write>(),
@@ -30,7 +29,7 @@ pub static SOURCE: Entity = Entity {
     ..Entity::of::<Source>("source", "source", "sources")
 };
 
-/// The card of pages of sources. What a sync has found stands in them; people meet the items.
+/// Descriptor of pages. They hold results of syncs; people work with the items.
 pub static ENTRY: Entity = Entity {
     area: Area::Work,
     fields: &[
@@ -47,7 +46,7 @@ pub static ENTRY: Entity = Entity {
     ..Entity::of::<Entry>("source_item", "page of a source", "pages of sources")
 };
 
-/// Where the words of an item come from.
+/// The source of an item's text.
 pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<Origin>, StoreError> {
     let Some((entry, source)) = queries::origin(read, item)? else { return Ok(None) };
     let told = match &entry.state {

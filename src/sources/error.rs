@@ -1,4 +1,4 @@
-//! Why something about sources is as it was.
+//! Errors of sources.
 
 use connect::ConnectorError;
 use features::tasks::queries::error::TaskError;
@@ -6,27 +6,23 @@ use kernel::{FieldError, Problem, ProblemKind};
 use knowledge::error::KnowledgeError;
 use store::StoreError;
 
-/// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// No such record.
     #[error("there is no {what} \"{said}\"")]
     NotFound {
-        /// The word for one.
+        /// Noun in the singular.
         what: &'static str,
-        /// What was asked for.
         said: String,
     },
-    /// It cannot be done as things stand.
+    /// Not possible in the present state.
     #[error("{0}")]
     Refused(String),
-    /// Somebody else has written there.
+    /// The content changed meanwhile.
     #[error("{0}")]
     Conflict(String),
-    /// Something in the input is wrong.
+    /// Invalid input.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    /// A rule of knowledge.
     #[error(transparent)]
     Knowledge(#[from] KnowledgeError),
     #[error(transparent)]
@@ -34,12 +30,11 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// One field is wrong.
+    /// An error of one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
-    /// There is no such thing.
     #[must_use]
     pub fn no(what: &'static str, said: &str) -> Self {
         Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }

@@ -1,7 +1,7 @@
-//! Sources of knowledge: folders and sites whose pages are kept up to date here as items of knowledge. Who reads where
-//! stands in `connect`; here stands what is read, when, and what becomes of it.
+//! Sources of knowledge: folders and sites whose pages are kept up to date as knowledge items. `connect` implements the
+//! reading; this package decides what is read and when, and stores the results.
 
-// Templates name what stands here by its full path.
+// Templates use full paths that start with the crate name.
 extern crate self as sources;
 
 pub mod api;

@@ -1,4 +1,4 @@
-//! Reads of sources.
+//! Queries on sources.
 
 use kernel::Timestamp;
 use kernel::key::KeyBuf;
@@ -14,10 +14,10 @@ pub fn source_by_id(read: &dyn Read, id: SourceId) -> Result<Source, SourceError
     read.get(id)?.ok_or_else(|| SourceError::no("source", &id.to_string()))
 }
 
-/// A source by its id or its name.
+/// Resolves the id or name of a source.
 ///
 /// # Errors
-/// When there is none, or several have that name.
+/// If no source matches, or several have the name.
 pub fn source(read: &dyn Read, said: &str) -> Result<Source, SourceError> {
     if let Ok(id) = said.trim().parse::<SourceId>() {
         return source_by_id(read, id);
@@ -35,19 +35,19 @@ pub fn source(read: &dyn Read, said: &str) -> Result<Source, SourceError> {
     }
 }
 
-/// All sources by their names.
+/// All sources, sorted by name.
 pub fn sources(read: &dyn Read) -> Result<Vec<Source>, StoreError> {
     let mut all: Vec<Source> = read.list(&Range::all())?;
     all.sort_by_cached_key(|one| (one.name.to_lowercase(), one.id));
     Ok(all)
 }
 
-/// How it stands with a source; one that was never synced is due from this moment on.
+/// State of a source; a source that was never synced is due at `at`.
 pub fn standing(read: &dyn Read, id: SourceId, at: Timestamp) -> Result<Standing, StoreError> {
     Ok(read.get(id)?.unwrap_or_else(|| Standing::new(id, at)))
 }
 
-/// The sources that are due at a moment, those first that are longest; and the moment of the next one.
+/// The sources that are due, the longest overdue first; and when the next one is due.
 pub fn due(
     read: &dyn Read,
     now: Timestamp,
@@ -62,12 +62,10 @@ pub fn due(
     Ok((all.into_iter().filter(|(at, _)| *at <= now).map(|(_, id)| id).collect(), next))
 }
 
-/// The pages of a source.
 pub fn entries(read: &dyn Read, id: SourceId) -> Result<Vec<Entry>, StoreError> {
     read.scan(ENTRIES_BY_SOURCE, &Range::prefix(KeyBuf::of(&id)))
 }
 
-/// How many pages a source has.
 pub fn count(read: &dyn Read, id: SourceId) -> Result<usize, StoreError> {
     read.len(ENTRIES_BY_SOURCE, &Range::prefix(KeyBuf::of(&id)))
 }
@@ -80,21 +78,21 @@ pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<(Entry, Sourc
     Ok(read.get(entry.source)?.map(|source| (entry, source)))
 }
 
-/// The syncs of a source, newest first, at most so many.
+/// At most `most` syncs of a source, the newest first.
 pub fn runs(read: &dyn Read, id: SourceId, most: usize) -> Result<Vec<Run>, StoreError> {
     read.list(&Range::prefix(KeyBuf::of(&id)).reverse().limit(most))
 }
 
-/// What agents wrote to a source, newest first, at most so many.
+/// At most `most` writes to a source, the newest first.
 pub fn writes(read: &dyn Read, id: SourceId, most: usize) -> Result<Vec<Write>, StoreError> {
     read.list(&Range::prefix(KeyBuf::of(&id)).reverse().limit(most))
 }
 
-/// A hash out of its words.
+/// Parses a hash in hex.
 #[must_use]
 pub fn unhex(words: &str) -> Option<connect::Hash> {
     let mut hash = [0; 32];
-    // ok: what is no hash is none.
+    // ok: malformed text is no hash.
     hex::decode_to_slice(words.trim(), &mut hash).ok()?;
     Some(hash)
 }

@@ -1,30 +1,30 @@
-//! The way from a source to its connector.
+//! Creates the connector of a source.
 
 use std::sync::Arc;
 
 use app::App;
 use connect::{Catalog, Connector, ConnectorContext, ConnectorError, Manifest, Pace, Reads};
 
-/// The folder of manifests in the data folder.
+/// Folder of manifests in the data folder.
 const FOLDER: &str = "connectors";
 
-/// The connectors that there are. Reads a few small files.
+/// All connectors. Reads a few small files.
 #[must_use]
 pub fn catalog(app: &App) -> Catalog {
     Catalog::read(&app.config.data.join(FOLDER))
 }
 
-/// A connector with what counts its requests.
+/// A connector and its request counter.
 pub struct Reached {
     pub connector: Box<dyn Connector>,
-    /// What counts its requests.
+    /// Counts and limits the connector's requests.
     pub pace: Arc<Pace>,
 }
 
-/// The connector of this id for these values.
+/// The connector `provider`, configured with these values.
 ///
 /// # Errors
-/// When there is none, or a value does not fit.
+/// If there is no such connector, or a value is invalid.
 pub fn open(app: &App, provider: &str, reads: &Reads) -> Result<Reached, ConnectorError> {
     let catalog = catalog(app);
     let manifest = catalog.get(provider).ok_or_else(|| {
@@ -33,10 +33,10 @@ pub fn open(app: &App, provider: &str, reads: &Reads) -> Result<Reached, Connect
     opened(app, manifest, reads)
 }
 
-/// The connector of a manifest for these values.
+/// The connector of a manifest, configured with these values.
 ///
 /// # Errors
-/// When a value does not fit.
+/// If a value is invalid.
 pub fn opened(app: &App, manifest: &Manifest, reads: &Reads) -> Result<Reached, ConnectorError> {
     let pace = Arc::new(Pace::new(manifest.rate_limit));
     let means = ConnectorContext {

@@ -1,5 +1,5 @@
-//! What agents do with sources: see which there are, and write to those that people have opened for it. What they read
-//! of them they read as knowledge.
+//! Agent tools for sources: list them, and write to those that people made writable. Agents read source content as
+//! knowledge.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,13 +13,11 @@ use crate::error::SourceError;
 use crate::queries;
 use crate::sync::{self, Said};
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().read(List).act(Write)
 }
 
-/// Lists sources.
 struct List;
 
 /// Arguments of `source_list`.
@@ -62,7 +60,6 @@ fn listed(read: &dyn Read) -> Result<Vec<Value>, SourceError> {
     queries::sources(read)?.into_iter().map(one).collect()
 }
 
-/// Writes to a source.
 struct Write;
 
 /// Arguments of `source_write`.

@@ -1,5 +1,5 @@
-//! Secrets on a host: home sends those that its agents have, by the one resolution that there is, and they are kept in
-//! memory alone. There they reach programs and requests on the same ways as at home.
+//! Secrets on a host. The primary sends the secrets in force for the host's agents. The host keeps them in memory only
+//! and passes them to programs and requests as the primary does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::model::{Category, Scope, Secret, SecretId, Value};
 use crate::queries::{self, Sending};
 use crate::values;
 
-/// A value on its way. It is shown to nobody, and wiped from memory when it goes.
+/// A value in transit: redacted in debug output, wiped on drop.
 struct Hidden(Zeroizing<String>);
 
 impl Serialize for Hidden {
@@ -34,26 +34,25 @@ impl<'de> Deserialize<'de> for Hidden {
     }
 }
 
-/// A secret as a host has it.
+/// A secret as sent to a host.
 #[derive(Serialize, Deserialize)]
 struct Sent {
-    /// What is set of it; its scope names those agents of the host that have it.
+    /// Metadata; its scope names the agents of the host that have the secret.
     secret: Secret,
-    /// The value; none where it does not open and must be entered again.
+    /// `None` if the value cannot be decrypted and must be entered again.
     value: Option<Hidden>,
 }
 
-/// What goes to a host.
+/// A message to a host.
 pub struct Parcel {
-    /// Its name on the way.
+    /// Name of the message.
     pub name: String,
     pub text: Zeroizing<String>,
-    /// The secret and which of its values, where it is one that opens.
+    /// Secret and version, if the message contains a value.
     pub of: Option<(SecretId, u32)>,
 }
 
-/// All secrets that these agents of a host have who work on this gateway, and the patterns that nothing may let through. What belongs to a channel
-/// or a connector is not among them.
+/// The secrets of these agents on this gateway, and the mask patterns. Secrets of channels and connectors are excluded.
 pub fn sent(
     ws: &Ws,
     gateway: GatewayId,
@@ -62,7 +61,7 @@ pub fn sent(
     let (secrets, masks) = ws.read(|snap| {
         let mut whose: BTreeMap<SecretId, (Secret, Vec<AgentId>)> = BTreeMap::new();
         for agent in agents {
-            // One that has left meanwhile has the secrets of its new machine.
+            // An agent that moved meanwhile has the secrets of its new gateway.
             if gateway_of(snap, *agent)? != gateway {
                 continue;
             }
@@ -86,7 +85,7 @@ pub fn sent(
         let value = value.and_then(|value| opened(ws, secret.id, &value));
         let of = value.is_some().then_some((secret.id, secret.version));
         let text = serde_json::to_string(&Sent { secret, value });
-        // ok: it is plain data
+        // ok: serializing plain data cannot fail
         all.extend(text.ok().map(|text| Parcel { name, text: Zeroizing::new(text), of }));
     }
     if !masks.is_empty() {
@@ -99,7 +98,7 @@ pub fn sent(
     Ok(all)
 }
 
-/// What a host has to know of a secret: nothing that is for people alone.
+/// The secret without fields that only people need.
 fn bare(secret: Secret, agents: Vec<AgentId>) -> Secret {
     Secret {
         name: secret.key.clone(),
@@ -111,19 +110,19 @@ fn bare(secret: Secret, agents: Vec<AgentId>) -> Secret {
 }
 
 fn opened(ws: &Ws, id: SecretId, value: &Value) -> Option<Hidden> {
-    // ok: one that does not open is sent as such.
+    // ok: a value that cannot be decrypted is sent as missing.
     let opened = values::open(&ws.app.keyring, id, &value.sealed).ok()?;
     let text = opened.expose_text().ok()?; // ok: as above
     Some(Hidden(Zeroizing::new(text.to_owned())))
 }
 
-/// What home has sent.
+/// The secrets that the primary has sent.
 fn had(up: &dyn Upstream) -> Vec<Sent> {
-    // ok: what a home of another version says is as good as nothing.
+    // ok: messages of another version are ignored.
     up.keys(SECRETS).iter().filter_map(|text| serde_json::from_str(text).ok()).collect()
 }
 
-/// On a host: what an agent has now.
+/// On a host: the secrets that an agent has now.
 pub(crate) fn given(ws: &Ws, up: &dyn Upstream, agent: AgentId) -> Vec<Given> {
     watch_sent(ws);
     had(up).into_iter().filter(|one| one.secret.scope.names(agent)).map(give).collect()
@@ -134,8 +133,8 @@ fn give(Sent { secret, value }: Sent) -> Given {
     Given::of(secret, value.ok_or(SealError::BadFormat))
 }
 
-/// On a host: takes all that home has sent out of every text from now on, also what has another value since: a program may
-/// have the former one. At home nothing is done.
+/// On a host: masks all values that the primary has sent, including replaced ones, which running programs may still
+/// hold. Does nothing on the primary.
 pub fn watch_sent(ws: &Ws) {
     let Some(up) = &ws.upstream else { return };
     for Sent { secret, value } in had(&**up).into_iter().filter(|one| !one.secret.plain) {
@@ -149,7 +148,7 @@ pub fn watch_sent(ws: &Ws) {
     ws.app.redactor.look_for("vault masks", masks.unwrap_or_default());
 }
 
-/// Which secrets an agent has, by variable, each with its id and the version of its value.
+/// An agent's secrets: variable, id and version of the value.
 pub fn versions(ws: &Ws, agent: AgentId) -> Result<Vec<(String, SecretId, u32)>, StoreError> {
     let secrets: Vec<Secret> = match &ws.upstream {
         None => {
@@ -164,13 +163,13 @@ pub fn versions(ws: &Ws, agent: AgentId) -> Result<Vec<(String, SecretId, u32)>,
     Ok(secrets.into_iter().map(|one| (one.key, one.id, one.version)).collect())
 }
 
-/// Why a value may not be sent any more; nothing while it may. See [`queries::barred`].
+/// Why a value may not be sent; `None` if it may. See [`queries::barred`].
 pub fn barred(ws: &Ws, of: Sending<'_>) -> Result<Option<&'static str>, StoreError> {
     match &ws.upstream {
         None => ws.read(|snap| queries::barred(snap, of)),
         Some(up) => {
             let found = had(&**up).into_iter().map(|one| one.secret).find(|one| one.id == of.id);
-            // What a host has of it names its agents.
+            // On a host, the scope names the agents, so the gateway is irrelevant.
             Ok(queries::why_barred(found, of, local()))
         }
     }

@@ -1,4 +1,4 @@
-//! The cards: all that the rest of HQ knows of secrets and their uses. No card leads to a value.
+//! Entity descriptors of secrets, uses and mask patterns. None of them leads to a value.
 
 use entity::{Area, Entity, Field, Meaning, Type, text_of};
 use features::agents::model::Agent;
@@ -11,12 +11,11 @@ use crate::queries;
 
 pub static NOUNS: [&Entity; 3] = [&SECRET, &USE, &MASK];
 
-/// The card of secrets.
 pub static SECRET: Entity = Entity {
     area: Area::Workspace,
     tables: |schema: Schema| schema.with::<Secret>().with::<Value>().with::<Receipt>(),
     read: Can::Admin,
-    // A name, a host or an agent must not come back without a look at what its value is now.
+    // No undo: a name, host or agent must not return without a check of the present value.
     undo: None,
     fields: &[
         Field::text("name", "name").called("title"),
@@ -42,10 +41,10 @@ pub static SECRET: Entity = Entity {
     ..Entity::of::<Secret>("secret", "secret", "secrets")
 };
 
-/// How each envelope begins.
+/// Prefix of every envelope.
 const ENVELOPE: &str = "enc:v";
 
-/// Doctor's question: each secret has a value, and none lies there open.
+/// Check for `doctor`: each secret has a value, and none is stored unsealed.
 fn check(read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
     let mut wrong = Vec::new();
     for secret in queries::all(read)? {
@@ -59,10 +58,10 @@ fn check(read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
     Ok(wrong)
 }
 
-/// Who may use a secret, in words; other fields are what they say.
+/// Scopes in words; other values unchanged.
 fn display_value(read: &dyn Read, name: &str, value: &Json) -> Json {
     let scope = (name == "scope").then(|| serde_json::from_value::<Scope>(value.clone()));
-    // ok: what is no scope is told as it stands.
+    // ok: a value that is no scope is shown as it is.
     let Some(scope) = scope.and_then(Result::ok) else { return value.clone() };
     Json::from(match scope {
         Scope::Workspace => "All agents".to_owned(),
@@ -72,7 +71,7 @@ fn display_value(read: &dyn Read, name: &str, value: &Json) -> Json {
         },
         Scope::Agents(agents) if agents.is_empty() => "Nobody".to_owned(),
         Scope::Agents(agents) => {
-            // ok: one that cannot be read is one that is gone.
+            // ok: an unreadable agent counts as deleted.
             let name = |id| read.get::<Agent>(id).ok().flatten().map(|agent| agent.name);
             let names = agents.into_iter().map(name);
             let names =
@@ -82,7 +81,7 @@ fn display_value(read: &dyn Read, name: &str, value: &Json) -> Json {
     })
 }
 
-/// The card of uses: the first of a run is told to feed and audit.
+/// Feed and audit get the first use per secret and run.
 pub static USE: Entity = Entity {
     area: Area::Workspace,
     read: Can::Admin,
@@ -105,11 +104,11 @@ pub static USE: Entity = Entity {
     ..Entity::of::<Use>("secret_use", "use of a secret", "uses of secrets")
 };
 
-/// The card of patterns of one's own.
+/// Descriptor of mask patterns.
 pub static MASK: Entity = Entity {
     area: Area::Workspace,
     read: Can::Admin,
-    // What is masked changes at once or not at all: an undo would be heard of an hour later.
+    // No undo: masking changes at once, and an undo would take effect up to an hour later.
     undo: None,
     fields: &[
         Field::text("name", "name").called("title"),

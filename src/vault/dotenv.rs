@@ -1,29 +1,26 @@
-//! Assignments as Node's `dotenv` reads them: quotes of three kinds, several lines inside them, `\n` in double ones,
-//! `export`, comments. Nothing is expanded.
+//! Parser of assignments in the dialect of Node's `dotenv`: three kinds of quotes, multi-line quoted values, `\n` in
+//! double quotes, `export`, comments. No variable expansion.
 
 use zeroize::Zeroizing;
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// The line on which it begins.
+    /// Line number of the assignment's start.
     pub line: usize,
-    /// The variable.
     pub key: String,
     pub value: Zeroizing<String>,
-    /// Whether a `#` ended it, so that more may have been meant.
+    /// An unquoted `#` ended the value, so more may have been meant.
     pub is_cut: bool,
 }
 
-/// A text that was read.
 #[derive(Default)]
 pub struct Read {
-    /// In their order.
+    /// In the order of the text.
     pub assignments: Vec<Assignment>,
-    /// Lines that are neither assignments nor comments.
+    /// Line numbers of lines that are neither assignments nor comments.
     pub others: Vec<usize>,
 }
 
-/// Reads a text.
 #[must_use]
 pub fn read(text: &str) -> Read {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -39,7 +36,7 @@ pub fn read(text: &str) -> Read {
                 let is_cut = !is_quoted && rest[taken..].starts_with('#');
                 let (key, value) = (key.to_owned(), unquoted(value.trim()));
                 read.assignments.push(Assignment { line, key, value, is_cut });
-                // What stands behind a value on its last line is a comment.
+                // The rest of a value's last line is a comment.
                 taken + rest[taken..].find('\n').unwrap_or(rest.len() - taken)
             }
             None => {
@@ -55,7 +52,7 @@ pub fn read(text: &str) -> Read {
     read
 }
 
-/// The assignment with which a text begins: its variable, its value as written, and how many bytes both take.
+/// The assignment at the start of `text`: variable, raw value, and length of both in bytes.
 fn assignment(text: &str) -> Option<(&str, &str, usize)> {
     let start = text.trim_start_matches(is_blank);
     let exported = start.strip_prefix("export").filter(|rest| rest.starts_with(is_blank));
@@ -67,12 +64,12 @@ fn assignment(text: &str) -> Option<(&str, &str, usize)> {
     Some((key, value, at + value.len()))
 }
 
-/// A blank within a line.
+/// Whitespace other than a line feed.
 fn is_blank(sign: char) -> bool {
     sign != '\n' && sign.is_whitespace()
 }
 
-/// A variable and what follows its sign: `=`, or `:` and a blank.
+/// Splits after the variable and its separator: `=`, or `:` and a space.
 fn variable(text: &str) -> Option<(&str, &str)> {
     let is_part = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '.' | '-');
     let (key, rest) = text.split_at(text.find(|sign| !is_part(sign))?);
@@ -83,8 +80,8 @@ fn variable(text: &str) -> Option<(&str, &str)> {
     (!key.is_empty()).then_some((key, after))
 }
 
-/// A value in quotes, with the blanks before it; nothing when it is not closed, or more than a comment follows. A
-/// quote behind a backslash closes it only if no other one does.
+/// A quoted value with the whitespace before it; `None` if it is not closed, or if more than a comment follows. A quote
+/// after a backslash closes the value only if no other quote does.
 fn quoted(text: &str) -> Option<&str> {
     let inner = text.trim_start();
     let quote = inner.chars().next().filter(|sign| matches!(sign, '\'' | '"' | '`'))?;
@@ -122,7 +119,7 @@ mod tests {
         all.map(|one| (one.key, one.value.to_string())).collect()
     }
 
-    /// What `dotenv` 16 answers.
+    /// Expected results are those of `dotenv` 16.
     #[test]
     fn the_dialect_is_that_of_node() {
         let all: &[(&str, &[(&str, &str)])] = &[

@@ -1,34 +1,30 @@
-//! Why something about secrets is as it was.
+//! Errors of secrets.
 
 use crypto::keyring::SealError;
 use features::tasks::queries::error::TaskError;
 use kernel::{FieldError, Problem, ProblemKind};
 use store::StoreError;
 
-/// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// No such secret.
     #[error("there is no secret \"{0}\"")]
     NotFound(String),
-    /// No such agent.
     #[error("there is no agent \"{0}\"")]
     NoAgent(String),
-    /// The same name is in use for the same agents.
+    /// The variable is taken for the same agents.
     #[error("{key} already exists {place}; replace its value there, or choose another name")]
     Exists {
-        /// The variable.
         key: String,
         /// "for all agents", "for Ada".
         place: String,
     },
-    /// It cannot be done as things stand.
+    /// Not possible in the present state.
     #[error("{0}")]
     Refused(String),
-    /// Something in the input is wrong.
+    /// Invalid input.
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    /// The stored value does not open.
+    /// The stored value cannot be decrypted.
     #[error(transparent)]
     Unreadable(#[from] SealError),
     #[error(transparent)]
@@ -36,12 +32,11 @@ pub enum VaultError {
 }
 
 impl VaultError {
-    /// One field is wrong.
+    /// An error of one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
-    /// There is no such secret.
     #[must_use]
     pub fn no(said: &str) -> Self {
         Self::NotFound(kernel::text::ellipsis(said.trim(), 60))

@@ -1,4 +1,4 @@
-//! Values on their way out: to what runs for an agent, and to the redactor, so that nothing else lets them through.
+//! Outgoing values: for programs and requests of agents, and for the redactor, which masks them everywhere else.
 
 use app::{App, Ws};
 use crypto::keyring::{self, SealError};
@@ -12,29 +12,27 @@ use crate::queries;
 use crate::rules;
 use crate::values;
 
-/// A secret that an agent's programs or requests may have now.
+/// A secret that an agent's programs or requests may use now.
 #[derive(Debug)]
 pub struct Given {
     pub id: SecretId,
-    /// The variable.
     pub key: String,
-    /// Which of its values.
+    /// Version of the value.
     pub version: u32,
-    /// How it is used.
     pub way: Way,
-    /// Whether only those programs have it for which the agent names it.
+    /// Only programs for which the agent names the secret get it.
     pub named_only: bool,
-    /// Whether it is no secret.
+    /// The value may be read: a variable, not a secret.
     pub plain: bool,
     pub hosts: Vec<String>,
-    /// Where in requests to them.
+    /// Where in requests to its hosts the value may be inserted.
     pub places: Places,
-    /// The value, to be used at once; why it cannot be opened, where it must be entered again.
+    /// The decrypted value, for immediate use. An error means that the value must be entered again.
     pub value: Result<keyring::Secret, SealError>,
 }
 
-/// What an agent has now, by variable: its own before that of all. One that cannot be opened is named as such and keeps
-/// no other back. What belongs to a channel or a connector is not among them.
+/// The secrets of an agent, one per variable, in force now. A value that cannot be decrypted is an error in its entry
+/// and does not affect others. Secrets of channels and connectors are excluded.
 pub fn given(ws: &Ws, agent: AgentId) -> Result<Vec<Given>, StoreError> {
     if let Some(up) = &ws.upstream {
         return Ok(away::given(ws, &**up, agent));
@@ -76,28 +74,25 @@ impl Given {
     }
 }
 
-/// Whether the value of a secret opens; otherwise it must be entered again.
+/// Whether the value can be decrypted; otherwise it must be entered again.
 #[must_use]
 pub fn opens(app: &App, id: SecretId, value: Option<&Value>) -> bool {
     value.is_some_and(|value| values::open(&app.keyring, id, &value.sealed).is_ok())
 }
 
-/// The value of what is no secret; nothing for all others.
+/// The value of a variable marked as not secret; `None` for all other secrets.
 #[must_use]
 pub fn plain(app: &App, secret: &Secret, value: Option<&Value>) -> Option<String> {
     let value = value.filter(|_| secret.plain)?;
-    // ok: one that does not open is shown as such.
+    // ok: a value that cannot be decrypted is shown as such.
     let opened = values::open(&app.keyring, secret.id, &value.sealed).ok()?;
     opened.expose_text().ok().map(str::to_owned)
 }
 
-/// Tells of secrets that are over soon, and takes away what nobody can have back any more: secrets that were removed a week
-/// ago, former values.
-///
-/// # Errors
-/// When the store fails; the next sweep goes on.
+/// Sends reminders of secrets that expire soon, and deletes secrets past their restore period and expired former
+/// values. After an error, the next sweep continues.
 pub async fn sweep(ws: &Ws) -> Result<(), VaultError> {
-    /// So much goes in one transaction.
+    /// Deletions per transaction.
     const PIECE: usize = 100;
     let by = (Actor::System(Part::Timer), Cause::Timer);
     if ws.is_active() {
@@ -109,13 +104,13 @@ pub async fn sweep(ws: &Ws) -> Result<(), VaultError> {
     follow(ws).await
 }
 
-/// The same as [`watch`], on a thread where waiting harms nobody.
+/// [`watch`] on a blocking thread.
 pub(crate) async fn follow(ws: &Ws) -> Result<(), VaultError> {
     ws.read_blocking(|ws| watch(ws).map_err(VaultError::from)).await
 }
 
-/// Takes all values that are kept out of every text from now on, former and removed ones too, with what patterns of one's
-/// own find, and forgets those that are gone. Called at the start of a workspace and after each change; nothing is written.
+/// Registers all stored values with the redactor, including former and removed ones, and the workspace's own mask
+/// patterns; deregisters deleted ones. Runs when a workspace opens and after each change. Writes nothing.
 pub fn watch(ws: &Ws) -> Result<(), StoreError> {
     let all = ws.read(|snap| {
         let mut all = Vec::new();

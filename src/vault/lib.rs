@@ -1,11 +1,11 @@
-//! Secrets: values that go in and never come out. Here stands what they are called, who may use them and in which way,
-//! and who used what. How a value reaches a program or a request stands in `runtime`, which asks [`given`] for what an
-//! agent has and says with [`rules::used`] what it used.
+//! Secrets: names, scopes, ways of use, and records of uses. Values go in and never come out on pages or in the API.
+//! `runtime` passes values to programs and requests: it gets an agent's secrets from [`given`] and records uses with
+//! [`rules::used`].
 //!
-//! A value is sealed in a table of its own, which neither history nor export reads; nothing but [`given`], [`watch`] and
-//! [`away`], for hosts whose agents have it, opens one. [`rotation`] puts another master key in the place of the one that seals them.
+//! Values are sealed in a table of their own, which history and export do not read. Only [`given`], [`watch`] and
+//! [`away`] (for hosts whose agents have the secret) open them. [`rotation`] changes the master key that seals them.
 
-// Templates name what stands here by its full path.
+// Templates use full paths that start with the crate name.
 extern crate self as vault;
 
 pub mod api;

@@ -1,16 +1,15 @@
-//! What secrets may be called, and the hosts that they are for.
+//! Rules for variables and hosts of secrets.
 
 use kernel::env_names;
 use net::guard::Hosts;
 
 use crate::error::VaultError;
 
-/// The longest variable, in characters.
+/// Longest variable, in characters.
 const MAX_KEY: usize = 128;
-/// The most hosts of a secret.
 const MOST_HOSTS: usize = 50;
 
-/// The variable that a name gives: "Notion API Key" is `NOTION_API_KEY`. What it gives may be none.
+/// The variable for a name: "Notion API Key" gives `NOTION_API_KEY`. The result may be invalid.
 #[must_use]
 pub fn key_of(name: &str) -> String {
     let mut key = String::new();
@@ -24,10 +23,10 @@ pub fn key_of(name: &str) -> String {
     key.trim_end_matches('_').to_owned()
 }
 
-/// A variable that may be one.
+/// Returns the trimmed variable if it is valid.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// Says what is wrong with the variable.
 pub fn checked(key: &str) -> Result<String, VaultError> {
     let key = key.trim();
     match wrong(key) {
@@ -36,7 +35,6 @@ pub fn checked(key: &str) -> Result<String, VaultError> {
     }
 }
 
-/// What is wrong with a variable.
 #[must_use]
 pub fn wrong(key: &str) -> Option<String> {
     let fits = |sign: u8| sign.is_ascii_uppercase() || sign.is_ascii_digit() || sign == b'_';
@@ -52,10 +50,10 @@ pub fn wrong(key: &str) -> Option<String> {
     Some(format!("{key} cannot be set here: {why}."))
 }
 
-/// Hosts as they are kept.
+/// Normalizes hosts.
 ///
 /// # Errors
-/// When one is none, or there are too many.
+/// If a line is no host, or there are too many.
 pub fn hosts(lines: &[String]) -> Result<Vec<String>, VaultError> {
     let mut all: Vec<String> = Vec::new();
     for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {

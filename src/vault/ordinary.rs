@@ -1,12 +1,12 @@
-//! Values that are ordinary text. All that is kept is masked in output, so a secret that reads `production` would take
-//! that word out of everything that agents write.
+//! Detection of values that are ordinary text. All stored values are masked in output, so a secret with the value
+//! `production` would remove that word from everything that agents write.
 
 use crypto::redact::MIN_CHARS;
 
-/// The longest number that passes for one, in digits: a day such as 20261128 has as many.
+/// Numbers of at most this many digits count as ordinary: a date such as 20261128 has as many.
 const MAX_NUMBER: usize = 8;
 
-/// Words of at least [`MIN_CHARS`] letters that stand in settings, code and everyday text.
+/// Words of at least [`MIN_CHARS`] letters that are common in settings, code and everyday text.
 const WORDS: &str = "
 abcdefgh abcdefghi abcdefghij absolute accepted accepting access_token accessible accessory according account_id
 accounting accounts activate activity actually addition additional addresses administration administrator advanced
@@ -82,7 +82,7 @@ wireless withdraw wonderful workflow workflows workshop workspace workspaces xxx
 your-token-here your_key_here your_password your_secret your_token_here yourself yourselves
 ";
 
-/// Whether a value is ordinary text that would be masked wherever it is written.
+/// Whether a value is ordinary text that is long enough to be masked.
 #[must_use]
 pub fn is_ordinary(value: &str) -> bool {
     let value = value.trim().to_lowercase();
@@ -93,7 +93,7 @@ pub fn is_ordinary(value: &str) -> bool {
     let first = value.chars().next();
     let is_one_sign = value.chars().all(|sign| Some(sign) == first);
     let bare = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
-    // With a number or a port behind it, too.
+    // Also with a number or port after the word.
     let ends = |sign: char| sign.is_ascii_digit() || matches!(sign, ':' | '/' | '!' | '.');
     let bare = bare.unwrap_or(&value).trim_end_matches(ends);
     let is_word = |word: &str| word == value || word == bare;

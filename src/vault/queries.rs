@@ -1,4 +1,4 @@
-//! Reads of secrets. None of them opens a value.
+//! Queries on secrets. None of them opens a value.
 
 use std::collections::BTreeMap;
 
@@ -20,40 +20,40 @@ use crate::model::{
     USES_BY_SECRET, Use, Value, Way,
 };
 
-/// How long what was removed can be restored, in days.
+/// Days in which a removed secret can be restored.
 const REMOVED_DAYS: i64 = 7;
 
-/// A secret by its id, also one that was removed.
+/// Includes removed secrets.
 pub fn by_id(read: &dyn Read, id: SecretId) -> Result<Secret, VaultError> {
     read.get(id)?.ok_or_else(|| VaultError::no(&id.to_string()))
 }
 
-/// All secrets by their names, also those that were removed.
+/// All secrets including removed ones, sorted by name.
 pub fn all(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
     let mut all: Vec<Secret> = read.list(&Range::all())?;
     all.sort_by_cached_key(|one| (one.name.to_lowercase(), one.key.clone(), one.id));
     Ok(all)
 }
 
-/// The secrets that somebody may have.
+/// All secrets that are not removed, sorted by name.
 pub fn live(read: &dyn Read) -> Result<Vec<Secret>, StoreError> {
     let mut all = all(read)?;
     all.retain(|one| one.removed_at.is_none());
     Ok(all)
 }
 
-/// Patterns of one's own, by name.
+/// The workspace's own mask patterns, sorted by name.
 pub fn masks(read: &dyn Read) -> Result<Vec<Mask>, StoreError> {
     let mut all: Vec<Mask> = read.list(&Range::all())?;
     all.sort_by_cached_key(|one| (one.name.to_lowercase(), one.id));
     Ok(all)
 }
 
-/// The secret that an id or a variable means: of an agent or a gateway the one that is theirs alone, else that of all
-/// agents, or the only one of that name.
+/// The secret that an id or a variable denotes. A variable denotes the secret whose scope is exactly `owner`; with
+/// `Owner::All` it may also denote the only secret of that variable.
 ///
 /// # Errors
-/// When there is none, or there are several.
+/// If no secret matches or several do.
 pub fn meant(read: &dyn Read, said: &str, owner: Owner) -> Result<Secret, VaultError> {
     let said = said.trim();
     if let Ok(id) = said.parse() {
@@ -72,14 +72,14 @@ pub fn meant(read: &dyn Read, said: &str, owner: Owner) -> Result<Secret, VaultE
     }
 }
 
-/// The secrets with this variable that somebody may have.
+/// The secrets of this variable that are not removed.
 pub fn named(read: &dyn Read, key: &str) -> Result<Vec<Secret>, StoreError> {
     let mut named = live(read)?;
     named.retain(|one| one.key == key);
     Ok(named)
 }
 
-/// The secret with this variable that is for these and no others.
+/// The secret of this variable whose scope is exactly `owner`.
 pub fn at(read: &dyn Read, key: &str, owner: Owner) -> Result<Option<Secret>, StoreError> {
     let mut place = KeyBuf::new();
     match owner {
@@ -90,20 +90,20 @@ pub fn at(read: &dyn Read, key: &str, owner: Owner) -> Result<Option<Secret>, St
     read.find(BY_KEY, &place)
 }
 
-/// A secret that an agent has, and those in whose place it stands.
+/// A secret that an agent has, and the secrets that it overrides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     pub secret: Secret,
-    /// What it stands in the place of, the nearest first: that of the gateway, that of all agents.
+    /// The overridden secrets, the nearest first: gateway, then workspace.
     pub over: Vec<Secret>,
 }
 
-/// What an agent has, by variable: its own before that of its gateway, and that before the one of all.
+/// The secrets of an agent, one per variable: its own before its gateway's, its gateway's before the workspace's.
 pub fn held(read: &dyn Read, agent: AgentId) -> Result<Vec<Held>, StoreError> {
     Ok(held_of(live(read)?, agent, places::gateway_of(read, agent)?))
 }
 
-/// The same out of these, for an agent that works on this gateway.
+/// Like [`held`], from a given list and for an agent on this gateway.
 pub(crate) fn held_of(mut all: Vec<Secret>, agent: AgentId, gateway: GatewayId) -> Vec<Held> {
     all.retain(|one| one.scope.reaches(agent, gateway));
     all.sort_by_key(|one| one.scope.rank());
@@ -118,7 +118,7 @@ pub(crate) fn held_of(mut all: Vec<Secret>, agent: AgentId, gateway: GatewayId) 
     held.into_values().collect()
 }
 
-/// Of these the secrets that count for an agent that works on this gateway, one of a name.
+/// Filters `all` to the secrets in force for an agent on this gateway, one per variable.
 pub(crate) fn counting(
     all: &[Secret],
     agent: AgentId,
@@ -134,18 +134,17 @@ pub(crate) fn counting(
     nearest.into_values()
 }
 
-/// The sealed value of a secret.
 pub fn value(read: &dyn Read, id: SecretId) -> Result<Option<Value>, StoreError> {
     read.get(id)
 }
 
-/// The value that can be put back at a moment.
+/// The former value, if it can still be put back at `now`.
 pub fn former(read: &dyn Read, id: SecretId, now: Timestamp) -> Result<Option<Former>, StoreError> {
     let former = value(read, id)?.and_then(|value| value.former);
     Ok(former.filter(|former| now < former.until))
 }
 
-/// Secrets that were removed so long ago that they go for good, at most so many.
+/// At most `most` secrets whose restore period has ended.
 pub fn gone(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId>, StoreError> {
     let kept = SignedDuration::from_hours(24 * REMOVED_DAYS);
     let is_over = |one: &Secret| one.removed_at.is_some_and(|at| kept <= now.duration_since(at));
@@ -153,22 +152,22 @@ pub fn gone(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId
     Ok(all.into_iter().filter(is_over).map(|one| one.id).take(most).collect())
 }
 
-/// Secrets whose former value is kept no longer, at most so many.
+/// At most `most` secrets whose former value has expired.
 pub fn past(read: &dyn Read, now: Timestamp, most: usize) -> Result<Vec<SecretId>, StoreError> {
     let is_past = |one: &Value| one.former.as_ref().is_some_and(|former| former.until <= now);
     let all: Vec<Value> = read.list(&Range::all())?;
     Ok(all.into_iter().filter(is_past).map(|one| one.secret).take(most).collect())
 }
 
-/// Whether a sweep has something to do.
+/// Whether a sweep has anything to delete.
 pub fn is_past(read: &dyn Read, now: Timestamp) -> Result<bool, StoreError> {
     Ok(!gone(read, now, 1)?.is_empty() || !past(read, now, 1)?.is_empty())
 }
 
-/// The agents of these names, slugs or ids.
+/// Resolves names, slugs or ids of agents.
 ///
 /// # Errors
-/// When one is not there.
+/// If one of them does not exist.
 pub fn agents_called(read: &dyn Read, said: &[String]) -> Result<Vec<AgentId>, VaultError> {
     let mut all = Vec::new();
     for word in said {
@@ -180,29 +179,29 @@ pub fn agents_called(read: &dyn Read, said: &[String]) -> Result<Vec<AgentId>, V
     Ok(all)
 }
 
-/// The agent of this slug or id.
+/// Resolves the name, slug or id of an agent.
 pub fn agent_called(read: &dyn Read, said: &str) -> Result<Agent, VaultError> {
     let found = agents::by_name(&read, said)?;
     found.ok_or_else(|| VaultError::NoAgent(kernel::text::ellipsis(said.trim(), 60)))
 }
 
-/// A value that a program has a stand-in for, and the host that it is about to be sent to.
+/// A value that is about to replace a program's placeholder token in a request to `host`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sending<'s> {
     pub id: SecretId,
-    /// Which of its values.
+    /// Version of the value.
     pub version: u32,
-    /// Whose program.
+    /// The agent whose program sends the request.
     pub agent: AgentId,
     pub host: &'s str,
 }
 
-/// Why a value may not be sent any more; nothing while it may. A former value may: programs keep what they have.
+/// Why the value may not be sent; `None` if it may. Former values may be sent: running programs keep their tokens.
 pub fn barred(read: &dyn Read, of: Sending<'_>) -> Result<Option<&'static str>, StoreError> {
     Ok(why_barred(read.get(of.id)?, of, places::gateway_of(read, of.agent)?))
 }
 
-/// The same of a secret as it is now, for an agent that works on this gateway; none where it is gone.
+/// Like [`barred`], for a given secret (`None` if it is gone) and an agent on this gateway.
 pub(crate) fn why_barred(
     found: Option<Secret>,
     of: Sending<'_>,
@@ -225,12 +224,12 @@ pub(crate) fn why_barred(
     }
 }
 
-/// Uses of a secret, the last first, at most so many.
+/// At most `most` uses of a secret, the latest first.
 pub fn uses(read: &dyn Read, id: SecretId, most: usize) -> Result<Vec<Use>, StoreError> {
     read.scan(USES_BY_SECRET, &Range::prefix(KeyBuf::of(&id)).reverse().limit(most))
 }
 
-/// What an agent has used since a moment, the last first, at most so many.
+/// At most `most` uses by an agent since `since`, the latest first.
 pub fn used_by(
     read: &dyn Read,
     agent: AgentId,
@@ -243,22 +242,20 @@ pub fn used_by(
     Ok(uses)
 }
 
-/// What a run has used, at most so many.
 pub fn used_in(read: &dyn Read, run: RunId, most: usize) -> Result<Vec<Use>, StoreError> {
     read.scan(USES_BY_RUN, &Range::prefix(KeyBuf::of(&run)).limit(most))
 }
 
-/// Why an agent has a variable, or has not.
+/// Why an agent has a variable or does not have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
     pub held: Option<Held>,
-    /// Others of that name, which it does not have.
+    /// Other secrets of this variable, which the agent does not have.
     pub others: Vec<Secret>,
-    /// The gateway that it works on.
+    /// The agent's gateway.
     pub gateway: Gateway,
 }
 
-/// Why an agent has a variable, or has not.
 pub fn why(read: &dyn Read, agent: AgentId, key: &str) -> Result<Why, StoreError> {
     let held = held(read, agent)?.into_iter().find(|held| held.secret.key == key);
     let mut others = all(read)?;
@@ -271,10 +268,7 @@ fn is_in(held: Option<&Held>, id: SecretId) -> bool {
     held.is_some_and(|held| held.secret.id == id || over(held))
 }
 
-/// A gateway that something names.
-///
-/// # Errors
-/// When the store fails, or there is none.
+/// Returns a gateway that a stored record refers to; fails if the gateway does not exist.
 pub(crate) fn gateway_at(read: &dyn Read, id: GatewayId) -> Result<Gateway, StoreError> {
     places::gateway_by_id(read, id).map_err(|error| match error {
         GatewayError::Store(error) => error,
@@ -282,10 +276,10 @@ pub(crate) fn gateway_at(read: &dyn Read, id: GatewayId) -> Result<Gateway, Stor
     })
 }
 
-/// The gateway of this name, slug or id.
+/// Resolves the name, slug or id of a gateway.
 ///
 /// # Errors
-/// When there is none, or several have that name.
+/// If no gateway matches or several do.
 pub fn gateway_called(read: &dyn Read, said: &str) -> Result<Gateway, VaultError> {
     places::gateway(read, said).map_err(|error| match error {
         GatewayError::Store(error) => VaultError::Store(error),
@@ -294,7 +288,7 @@ pub fn gateway_called(read: &dyn Read, said: &str) -> Result<Gateway, VaultError
 }
 
 impl Why {
-    /// The same in sentences.
+    /// The explanation in sentences. `opens`: whether the value can be decrypted.
     #[must_use]
     pub fn told(&self, opens: bool) -> Vec<String> {
         let mut told = Vec::new();
@@ -334,7 +328,7 @@ impl Why {
     }
 }
 
-/// What a secret is beside others of its name, for an agent that works on a gateway of this name.
+/// Describes a secret relative to others of its variable, for an agent on the gateway with this label.
 fn one_for(secret: &Secret, label: &str) -> String {
     match secret.scope {
         Scope::Workspace => "the one for all agents".to_owned(),
@@ -343,7 +337,7 @@ fn one_for(secret: &Secret, label: &str) -> String {
     }
 }
 
-/// How a secret reaches who has it, in a sentence.
+/// How a secret's value reaches programs and requests, as a sentence.
 #[must_use]
 pub fn reaches(secret: &Secret, opens: bool) -> String {
     let Secret { key, hosts, .. } = secret;

@@ -1,5 +1,5 @@
-//! Where the value of a secret is. This machine has it with the commit; on another it is once its host has confirmed that
-//! very value.
+//! State of a secret's value per machine. This machine has a value with the commit. Another machine has it once its
+//! host has confirmed that version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,28 +35,25 @@ kernel::words! {
     }
 }
 
-/// A value on a machine.
+/// State of a value on one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct On {
     pub gateway: GatewayId,
-    /// What people call it.
     pub label: String,
-    /// How it stands there.
     pub state: State,
-    /// Since when; none where nobody knows.
+    /// When the state began; `None` if unknown.
     pub since: Option<Timestamp>,
 }
 
-/// All machines, and what the agents on each need.
+/// All gateways, and which secrets the agents on each of them need.
 pub struct Machines {
     gateways: Vec<Gateway>,
     places: BTreeMap<AgentId, GatewayId>,
-    /// The gateways beside this machine on which agents have a secret.
+    /// Remote gateways whose agents have the secret.
     needs: BTreeMap<SecretId, BTreeSet<GatewayId>>,
 }
 
 impl Machines {
-    /// As they are now.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let (gateways, places) = (places::gateways(read)?, places::places(read)?);
         let mut needs: BTreeMap<SecretId, BTreeSet<GatewayId>> = BTreeMap::new();
@@ -73,27 +70,26 @@ impl Machines {
         Ok(Self { gateways, places, needs })
     }
 
-    /// Whether there is more than one: then a secret may be for one of them.
+    /// Whether there is more than one machine, so that a secret may be limited to a gateway.
     #[must_use]
     pub fn are_several(&self) -> bool {
         1 < self.gateways.len()
     }
 
-    /// All of them, this machine first.
+    /// All gateways, this machine first.
     #[must_use]
     pub fn gateways(&self) -> &[Gateway] {
         &self.gateways
     }
 
-    /// What people call a gateway.
     #[must_use]
     pub fn label(&self, id: GatewayId) -> &str {
         let found = self.gateways.iter().find(|one| one.id == id);
         found.map_or("a gateway that is gone", |one| one.label.as_str())
     }
 
-    /// How it stands with the value of a secret on each machine where somebody may have it. `opens` says whether it opens
-    /// with the present master key.
+    /// State of a secret's value on each machine where agents may have it. `opens` says whether the value can be
+    /// decrypted with the present master key.
     pub fn of(
         &self,
         ws: &Ws,
@@ -122,7 +118,7 @@ impl Machines {
         Ok(all)
     }
 
-    /// Whether agents on this machine may have it.
+    /// Whether agents on this machine may have the secret.
     fn is_here(&self, secret: &Secret) -> bool {
         match &secret.scope {
             Scope::Workspace => true,
@@ -132,10 +128,10 @@ impl Machines {
     }
 }
 
-/// A state, and since when it is so.
+/// A state and when it began.
 type Stands = (State, Option<Timestamp>);
 
-/// How it stands with a value on another machine, which needs it.
+/// State of a value on a remote machine that needs it.
 fn away(ws: &Ws, read: &dyn Read, secret: &Secret, one: &Gateway) -> Result<Stands, StoreError> {
     let receipt: Option<Receipt> = read.get((one.id, secret.id))?;
     let is_linked = ws.app.hosts.is_linked(ws.id, one.id);
@@ -163,8 +159,8 @@ fn stands(
     }
 }
 
-/// How it stands on another machine that needs it no more: one that is linked has heard so, and one whose program has ended
-/// had it in memory alone.
+/// State on a remote machine that no longer needs the value. `None` if the machine is linked and therefore informed, or
+/// if its program has ended: hosts hold values in memory only.
 fn kept(
     ws: &Ws,
     read: &dyn Read,
@@ -177,19 +173,19 @@ fn kept(
     }
     let now = ws.app.clock.now();
     let standing = places::standing(read, one, now)?;
-    // It goes by the hours that it was told last, and without any by the usual ones.
+    // The host applies the limit that it was sent last, or the default if it was sent none.
     let hours = one.cut_hours.max(CUT_HOURS);
     Ok(may_keep(hours, &standing, now).then_some((State::Kept, standing.since)))
 }
 
-/// Whether a host of which nothing is heard may work on by itself, with all that it has in memory.
+/// Whether an unreachable host may still be working offline, with values in memory.
 fn may_keep(cut_hours: u32, standing: &Standing, now: Timestamp) -> bool {
     let span = SignedDuration::from_hours(i64::from(cut_hours));
     standing.health != Health::Sleeping
         && standing.since.is_some_and(|last| now.duration_since(last) < span)
 }
 
-/// How it stands with a value as a whole: as where it stands worst.
+/// State of a value as a whole: the worst state of any machine.
 #[must_use]
 pub fn overall(all: &[On], opens: bool) -> State {
     let is = |state| all.iter().any(|one| one.state == state);
@@ -204,7 +200,7 @@ pub fn overall(all: &[On], opens: bool) -> State {
     }
 }
 
-/// The same in words, machine by machine: "Active on This machine, GPU box; sent to EU box, not confirmed since 14:02".
+/// State per machine in words: "Active on This machine, GPU box; sent to EU box, not confirmed since 14:02".
 #[must_use]
 pub fn describe(all: &[On], now: Timestamp, zone: &TimeZone) -> String {
     let active = all.iter().filter(|one| one.state == State::Active);
@@ -237,7 +233,7 @@ pub fn describe(all: &[On], now: Timestamp, zone: &TimeZone) -> String {
     kernel::text::capitalized(&parts.join("; "))
 }
 
-/// The time of day, with the day where that is another one.
+/// Time of day, with the date unless it is today.
 fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, now) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
     let format = if at.date() == now.date() { "%H:%M" } else { "%-d %b, %H:%M" };
@@ -260,7 +256,7 @@ mod tests {
         let standing = |health| Standing { health, is_slow: false, since: at };
         let (has, lacks) = (receipt(Some(3)), receipt(Some(2)));
         let confirmed = (State::Active, has.has_at);
-        // What is known of it, whether the host is linked, its health; how it stands.
+        // Receipt, whether the host is linked, its health; expected state.
         let table = [
             (Some(&has), true, Health::Healthy, confirmed),
             (Some(&has), true, Health::Stale, confirmed),

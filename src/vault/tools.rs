@@ -1,4 +1,4 @@
-//! What agents see of secrets: that they are there, never a value.
+//! Agent tools for secrets. They list secrets and never show a value.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,13 +11,11 @@ use crate::given;
 use crate::model::{Category, Secret};
 use crate::queries;
 
-/// The tools of this noun.
 #[must_use]
 pub fn tools() -> Registry {
     Registry::new().read(List)
 }
 
-/// Lists secrets.
 struct List;
 
 /// Arguments of `secret_list`.

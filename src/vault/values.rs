@@ -1,4 +1,4 @@
-//! Values on their way in. What is typed is checked and sealed here, before any transaction: rules see envelopes alone.
+//! Incoming values. They are checked and sealed here, before any transaction: rules receive envelopes only.
 
 use app::App;
 use crypto::keyring::{Binding, Keyring, SealError, Sealed, Secret};
@@ -9,7 +9,7 @@ use crate::error::VaultError;
 use crate::model::SecretId;
 use crate::ordinary;
 
-/// The longest value, in bytes.
+/// Longest value, in bytes.
 pub const MAX_VALUE: usize = 64 * 1024;
 
 kernel::words! {
@@ -22,22 +22,20 @@ kernel::words! {
     }
 }
 
-/// A value, sealed.
 #[derive(Clone, Debug)]
 pub struct NewValue {
-    /// The envelope.
     pub sealed: Sealed,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed the value.
     pub key_id: String,
-    /// Whether it is too short to be masked in output.
+    /// Too short to be masked in output.
     pub is_short: bool,
 }
 
-/// The words for a value that is ordinary text.
+/// Error text for a value that is ordinary text.
 const ORDINARY: &str = "The value is an ordinary word or number, so it would be masked wherever it is written, in what \
     agents write and in output. Set another value, or say that this one is meant.";
 
-/// Asks about a value that is ordinary text, unless it is not masked or was said to be meant.
+/// Rejects a value that is ordinary text, unless it is not masked or is confirmed.
 ///
 /// # Errors
 /// At the field `ordinary`.
@@ -48,14 +46,14 @@ pub fn ask(value: &str, is_plain: bool, is_meant: bool) -> Result<(), VaultError
     }
 }
 
-/// The words for a value that is too short to be masked.
+/// Warning for a value that is too short to be masked.
 pub const SHORT: &str =
     "The value has fewer than 8 characters: it is too short to be masked in output.";
 
-/// Seals a value. Without a word for line breaks at its ends, such a value is asked about.
+/// Seals a value. If `ends` is `None`, a value with line breaks at its ends is rejected with a question.
 ///
 /// # Errors
-/// When it cannot be a value.
+/// If the text is no valid value.
 pub fn seal(app: &App, typed: &str, ends: Option<Ends>) -> Result<NewValue, VaultError> {
     let breaks = ['\n', '\r'];
     let value = match ends {
@@ -77,7 +75,7 @@ pub fn seal(app: &App, typed: &str, ends: Option<Ends>) -> Result<NewValue, Vaul
     })
 }
 
-/// What is wrong with a value; never tells any of it.
+/// What is wrong with a value. The text contains nothing of the value.
 #[must_use]
 pub fn wrong(value: &str) -> Option<&'static str> {
     match value {
@@ -88,22 +86,21 @@ pub fn wrong(value: &str) -> Option<&'static str> {
     }
 }
 
-/// Opens a sealed value.
+/// Decrypts a sealed value.
 ///
 /// # Errors
-/// When it does not open with the keys that are there.
+/// If no available key opens it.
 pub fn open(ring: &Keyring, id: SecretId, sealed: &str) -> Result<Secret, SealError> {
     let owner = id.to_string();
     let place = Binding { scope: "secret", owner: &owner, name: "value" };
     ring.open(&Sealed::from_stored(sealed), place)
 }
 
-/// A value in a question of a program. A wrong type is refused without a word of it.
+/// A value in a request body. The error for a wrong type contains nothing of the value.
 #[derive(Clone)]
 pub struct SecretInput(Zeroizing<String>);
 
 impl SecretInput {
-    /// What was sent.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0

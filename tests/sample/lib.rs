@@ -1,5 +1,5 @@
-//! A noun in one file: boats. `docs/extending.md` walks through it. Nothing else of HQ knows it: API, page, commands,
-//! tools, history, undo, search, activity, routines, links, export and doctor follow from what stands here.
+//! Sample noun in one file: boats. `docs/extending.md` explains it. API, page, commands, tools, history, undo, search,
+//! activity, routines, links, export and doctor follow from the definitions here.
 
 use entity::{Area, Entity, Field, Finds, Stored, Values};
 use kernel::{Assignee, Can, Error, TypedId as _, ids};
@@ -15,7 +15,7 @@ ids! {
     BoatId,
 }
 
-/// A boat. Its `size` is a length: in a file the same word means bytes, and the two do not meet.
+/// A boat. Its `size` is a length; the field of the same name in files is unrelated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boat {
     pub id: BoatId,
@@ -37,7 +37,7 @@ impl Record for Boat {
     }
 }
 
-/// What the rest of HQ knows of boats.
+/// Descriptor of boats.
 pub static BOAT: Entity = Entity {
     area: Area::Work,
     fields: &[
@@ -61,7 +61,7 @@ pub static BOAT: Entity = Entity {
     ..Entity::stored::<Boat>("boat", "boat", "boats")
 };
 
-/// What people, programs and agents do with boats.
+/// Operations of boats.
 pub static BOATS: Noun = Noun {
     ops: &[Op {
         name: "lengthen",
@@ -119,7 +119,7 @@ fn document(boat: Boat) -> Document {
     Document { title: boat.name, ..Document::default() }
 }
 
-/// A boat without a length is a mistake of whoever wrote it.
+/// A boat without a length is invalid data.
 fn check(read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
     let all: Vec<Boat> = read.list(&Range::all())?;
     let flat = all.into_iter().filter(|boat| boat.size == 0);

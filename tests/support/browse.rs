@@ -1,5 +1,5 @@
-//! A small browser without script: keeps cookies, follows redirects, finds forms by their buttons
-//! and fields by their labels, as a person would.
+//! A small browser without scripts: keeps cookies, follows redirects, and finds forms by their buttons and fields by
+//! their labels.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,19 +11,17 @@ use scraper::{ElementRef, Html, Selector};
 
 use super::wire;
 
-/// One person's browser.
 pub struct Browser {
     client: Client,
     base: Url,
     cookies: Mutex<BTreeMap<String, String>>,
 }
 
-/// An answer.
+/// A response.
 pub struct Page {
-    /// Where it came from, after redirects.
+    /// After redirects.
     pub url: Url,
     pub status: StatusCode,
-    /// Its body.
     pub text: String,
 }
 
@@ -36,7 +34,7 @@ pub struct Form {
 }
 
 impl Browser {
-    /// A browser that has never been here.
+    /// A browser without cookies.
     pub fn new(base: &str) -> Self {
         Self {
             client: wire::client().build().expect("a client without special settings"),
@@ -45,19 +43,19 @@ impl Browser {
         }
     }
 
-    /// The same browser with its cookies, where the program listens now.
+    /// The same browser after the program has moved to another address.
     #[must_use]
     pub fn moved(self, base: &str) -> Self {
         Self { base: Url::parse(base).expect("an address"), ..self }
     }
 
-    /// Opens a path or a whole address.
+    /// Opens a path or URL.
     pub async fn open(&self, path: &str) -> Page {
         let url = self.base.join(path).expect("a path or an address");
         self.follow(self.client.request(Method::GET, url)).await
     }
 
-    /// Sends a form, to where the program listens now.
+    /// Submits a form to the program's present address.
     pub async fn submit(&self, form: Form) -> Page {
         let body = serde_urlencoded::to_string(&form.fields).expect("pairs of text");
         let mut to = self.base.clone();
@@ -68,7 +66,7 @@ impl Browser {
         self.follow(request.header(CONTENT_TYPE, kind).body(body)).await
     }
 
-    /// Follows the one-time link and fills in the set-up page; ends on the dashboard.
+    /// Follows the set-up link and submits the set-up page; ends on the dashboard.
     pub async fn set_up(&self, link: &str) -> Page {
         let form = self
             .open(link)
@@ -110,7 +108,7 @@ impl Browser {
         panic!("more than ten redirects");
     }
 
-    /// What it would send as `Cookie`.
+    /// Value of the `Cookie` header.
     pub fn cookie_header(&self) -> String {
         let cookies = self.cookies.lock().expect("no holder panics");
         cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
@@ -129,13 +127,13 @@ impl Browser {
 }
 
 impl Page {
-    /// The text of the page's first-level heading.
+    /// Text of the page's `h1`.
     pub fn heading(&self) -> String {
         let document = Html::parse_document(&self.text);
         document.select(&css("h1")).next().map(words).unwrap_or_default()
     }
 
-    /// The form that this button sends.
+    /// The form with this button.
     pub fn form(&self, button: &str) -> Form {
         let document = Html::parse_document(&self.text);
         let forms: Vec<_> = document.select(&css("form")).collect();
@@ -164,7 +162,7 @@ impl Page {
 }
 
 impl Form {
-    /// Fills in the field of this name.
+    /// Sets the field with this name.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.fields.retain(|(field, _)| field != name);
@@ -172,7 +170,7 @@ impl Form {
         self
     }
 
-    /// Fills in the field with this label.
+    /// Sets the field with this label.
     #[must_use]
     pub fn fill(self, label: &str, value: &str) -> Self {
         let named = self.labels.iter().find(|(words, _)| words.starts_with(label));
@@ -182,7 +180,7 @@ impl Form {
     }
 }
 
-/// What a field sends as it stands.
+/// Name and value that a field submits.
 fn value_of(field: ElementRef<'_>) -> Option<(String, String)> {
     let name = field.attr("name")?.to_owned();
     let toggle = matches!(field.attr("type"), Some("checkbox" | "radio"));
@@ -209,13 +207,13 @@ fn words(element: ElementRef<'_>) -> String {
     element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The secret that the page with an authenticator app's key shows in letters.
+/// The secret that the authenticator page shows as text.
 pub fn secret_of_an_app(page: &str) -> Option<TotpSecret> {
     let document = Html::parse_document(page);
     secret_in_letters(&words(document.select(&css(".steps .code code")).next()?))
 }
 
-/// The secret that an authenticator app would read from letters.
+/// Decodes an authenticator secret from Base32.
 pub fn secret_in_letters(text: &str) -> Option<TotpSecret> {
     let text = text.replace(' ', "");
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

@@ -1,47 +1,46 @@
-//! Graded questions over the pages of a small company, and how good an order of pages answers them.
+//! Graded search questions over the pages of a small company, and their scoring.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
-/// Hits that count.
+/// Hits that are scored.
 pub const HITS: usize = 10;
 
-/// The pages and the questions.
 pub struct Graded {
     pub pages: Vec<Page>,
     pub questions: Vec<Question>,
 }
 
-/// A page of knowledge.
+/// A knowledge page.
 pub struct Page {
     pub title: String,
     pub text: String,
 }
 
-/// What kind of words a question has.
+/// Relation of a question's words to the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Other words than those of the page that answers it.
+    /// Other words than those of the answering page.
     Paraphrase,
-    /// An identifier, such as `libssl.so.3` or `E-1042`, alone or in a sentence.
+    /// An identifier such as `libssl.so.3` or `E-1042`, alone or in a sentence.
     Identifier,
-    /// Words of the page that answers it.
+    /// Words of the answering page.
     Words,
 }
 
 pub struct Question {
     pub q: String,
     pub kind: Kind,
-    /// Titles of pages that answer it: 3 does, 2 does in part, 1 touches it.
+    /// Grades by page title: 3 answers the question, 2 partly, 1 is related.
     grades: HashMap<String, u8>,
 }
 
 impl Graded {
-    /// The pages and questions of the bench.
+    /// The pages and questions of the benchmark.
     ///
     /// # Errors
-    /// When they do not say what they should.
+    /// If the file is malformed.
     pub fn read() -> Result<Self, String> {
         let all: Value = serde_json::from_str(include_str!("../../benches/hq/quality.json"))
             .map_err(|error| error.to_string())?;
@@ -74,10 +73,10 @@ impl Question {
         Ok(Self { q: word(value, "q"), kind, grades: grades.iter().filter_map(grade).collect() })
     }
 
-    /// What the list of knowledge is asked, by words or meaning alone if that is said.
+    /// Query string for the list of knowledge; `by` limits the search to words or meaning.
     ///
     /// # Errors
-    /// When it cannot be written so.
+    /// If it cannot be encoded.
     pub fn query(&self, by: Option<&str>) -> Result<String, String> {
         let limit = HITS.to_string();
         let mut query = vec![("q", self.q.as_str()), ("limit", limit.as_str())];
@@ -85,7 +84,7 @@ impl Question {
         serde_urlencoded::to_string(&query).map_err(|error| error.to_string())
     }
 
-    /// How good these titles are in this order, as nDCG@10 (Järvelin and Kekäläinen, 2002): 1 is the best order.
+    /// nDCG@10 of titles in this order (Järvelin and Kekäläinen, 2002): 1 is ideal.
     #[must_use]
     pub fn ndcg(&self, titles: &[String]) -> f64 {
         let grades = titles.iter().map(|title| self.grades.get(title).copied().unwrap_or(0));

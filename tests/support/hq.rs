@@ -1,5 +1,4 @@
-//! A whole HQ in the test's own process: real port, temporary folder, a clock that tests move. People
-//! and programs speak HTTP to it, as they do in life.
+//! A complete HQ in the test process: real port, temporary folder, manual clock. Tests use it over HTTP.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,21 +36,20 @@ pub use person::Person;
 pub use reply::{Events, Message, Reply};
 pub use socket::{Heard, Socket};
 
-/// How long a test waits for something that must happen.
+/// Longest wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The owner of every test's HQ.
+/// Name, mail address and password of the owner.
 pub const OWNER: (&str, &str, &str) =
     ("Mira Lindqvist", "mira@marlow.example", "a bicycle bell in the fog");
-/// Where the tests' time begins: a Friday noon.
+/// Start time of tests: noon on a Friday.
 const NOON: &str = "2026-11-20T12:00:00Z";
 
-/// A change of the settings.
 type Change = Box<dyn Fn(&mut Config) + Send>;
 
-/// Puts something into a data folder before the server starts.
+/// Prepares the data folder before the server starts.
 type Fill = Box<dyn FnOnce(&Path) + Send>;
 
-/// How a test's HQ differs from the usual one.
+/// Deviations of a test's HQ from the default.
 #[derive(Default)]
 pub struct Setup {
     config: Vec<Change>,
@@ -68,77 +66,77 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// With other settings.
+    /// Changes the configuration.
     #[must_use]
     pub fn config(mut self, change: impl Fn(&mut Config) + Send + 'static) -> Self {
         self.config.push(Box::new(change));
         self
     }
 
-    /// With a data folder that is there already.
+    /// Uses an existing data folder.
     #[must_use]
     pub fn data(mut self, fill: impl FnOnce(&Path) + Send + 'static) -> Self {
         self.data = Some(Box::new(fill));
         self
     }
 
-    /// With another way to the outside: a resolver, exceptions of the guard.
+    /// Replaces parts of the HTTP client: resolver, exceptions of its guard.
     #[must_use]
     pub fn http(mut self, parts: ClientParts) -> Self {
         self.http = Some(parts);
         self
     }
 
-    /// With another patience with slow clients.
+    /// Changes the timeouts for slow clients.
     #[must_use]
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
     }
 
-    /// With other limits of runs.
+    /// Changes the limits of runs.
     #[must_use]
     pub fn runs(mut self, limits: Limits) -> Self {
         self.runs = limits;
         self
     }
 
-    /// With others whom the way out of programs trusts.
+    /// Adds hosts that the programs' proxy trusts.
     #[must_use]
     pub fn trusted(mut self, trusted: Trusted) -> Self {
         self.trusted = trusted;
         self
     }
 
-    /// With consumers of the test's own.
+    /// Adds consumers.
     #[must_use]
     pub fn consumers(mut self, make: impl Fn() -> Consumers + Send + Sync + 'static) -> Self {
         self.consumers = Some(Box::new(make));
         self
     }
 
-    /// On a disk of the test's own.
+    /// Injects disk faults.
     #[must_use]
     pub fn faults(mut self, faults: Arc<dyn Faults>) -> Self {
         self.faults = Some(faults);
         self
     }
 
-    /// Set up by itself: with a master key and ids of its own, where two of them meet or the order of ids counts.
+    /// Runs the set-up instead of copying a prepared folder: master key and ids are unique.
     #[must_use]
     pub fn anew(mut self) -> Self {
         self.anew = true;
         self
     }
 
-    /// With the real time, where that is later than the tests' own: a restore writes at the real one.
+    /// Uses the real time if it is later than the tests' start time: a restore writes with the real time.
     #[must_use]
     pub fn real_time(mut self) -> Self {
         self.real_time = true;
         self
     }
 
-    /// Starts it; nobody owns it yet.
+    /// Starts it without an owner.
     pub async fn unowned(mut self) -> TestHq {
         let fill = self.data.take();
         let mut hq = self.made();
@@ -149,7 +147,7 @@ impl Setup {
         hq
     }
 
-    /// Its folder, with nothing in it.
+    /// Creates an HQ with an empty folder.
     fn made(self) -> TestHq {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let noon: Timestamp = NOON.parse().expect("a moment");
@@ -162,7 +160,7 @@ impl Setup {
         TestHq { folder, clock, running: None, owner: None, setup: self, starts: 0 }
     }
 
-    /// Starts it where Mira owns the workspace Marlow Cargo.
+    /// Starts it with Mira as the owner of the workspace Marlow Cargo.
     pub async fn start(self) -> TestHq {
         let usual = self.config.is_empty() && self.data.is_none() && self.faults.is_none();
         if !usual || self.anew || self.real_time || self.consumers.is_some() {
@@ -177,7 +175,7 @@ impl Setup {
         hq
     }
 
-    /// Starts it on an empty folder and sets it up.
+    /// Starts it on an empty folder and runs the set-up.
     async fn set_up(self) -> TestHq {
         let mut hq = self.unowned().await;
         let page = hq.nobody();
@@ -199,7 +197,7 @@ impl Setup {
     }
 }
 
-/// A started HQ.
+/// A running HQ.
 pub struct TestHq {
     folder: TempDir,
     clock: Arc<ManualClock>,
@@ -210,7 +208,7 @@ pub struct TestHq {
 }
 
 impl TestHq {
-    /// The usual one: set up, Mira signed in.
+    /// Starts the default: set up, Mira signed in.
     pub async fn start() -> Self {
         Setup::default().start().await
     }
@@ -218,7 +216,7 @@ impl TestHq {
     async fn start_server(&mut self) {
         web::assets::install(bundle::get);
         let mut config = Config::for_folder(&self.data());
-        // The clock of a test stands still, and with it what may be asked in a minute: who waits for something asks often.
+        // The test clock stands still, so rate limits per minute would never reset while a test polls.
         config.limits.api_per_minute = 0;
         self.setup.config.iter().for_each(|change| change(&mut config));
         self.starts += 1;
@@ -241,19 +239,19 @@ impl TestHq {
         self.running = Some(server::start(config, parts).await.expect("HQ starts"));
     }
 
-    /// Stops it and starts it again on the same folder; sign-ins go on.
+    /// Restarts it on the same folder; sessions persist.
     pub async fn restart(&mut self) {
         self.stop().await;
         self.start_again().await;
     }
 
-    /// Stops it; its folder stays for another program.
+    /// Stops it; the folder remains for another program.
     pub async fn stop(&mut self) {
         let running = self.running.take().expect("it runs");
         assert!(running.stop().await, "all tasks end in time");
     }
 
-    /// Starts it again after a stop.
+    /// Starts it again after [`Self::stop`].
     pub async fn start_again(&mut self) {
         self.start_server().await;
         let base = self.url();
@@ -262,54 +260,50 @@ impl TestHq {
         }
     }
 
-    /// Stops it: nothing may be left running.
+    /// Stops it and checks that no task is left running.
     pub async fn finish(mut self) {
         let running = self.running.take().expect("it runs");
         assert!(running.stop().await, "all tasks end in time");
     }
 
-    /// Stops it, and looks at what it leaves before its folder goes.
+    /// Stops it and calls `look` before the folder is deleted.
     pub async fn finish_keeping(mut self, look: impl FnOnce()) {
         self.stop().await;
         look();
     }
 
-    /// The running server.
     pub fn running(&self) -> &Running {
         self.running.as_ref().expect("it runs")
     }
 
-    /// Where it listens.
+    /// Base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.running().address)
     }
 
-    /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// The workspace.
     pub fn ws(&self) -> Ws {
         self.running().app.workspaces.read().first().expect("a workspace").clone()
     }
 
-    /// This moment.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Mira at her browser.
+    /// Mira's browser.
     pub fn owner(&self) -> Person {
         self.owner.clone().expect("it is set up")
     }
 
-    /// A browser that has never been here.
+    /// A browser without cookies.
     pub fn nobody(&self) -> Person {
         Person::new(self.url())
     }
 
-    /// A program with a new token of Mira's that may do these things.
+    /// An API client with a new token of Mira's with these scopes.
     pub async fn token(&self, scopes: &[&str]) -> Person {
         let body = serde_json::json!({ "name": "Test", "scopes": scopes, "days": 30 });
         let mut made = self.owner().post("/api/v1/tokens", &body).await;
@@ -322,19 +316,19 @@ impl TestHq {
         self.nobody().with("authorization", &format!("Bearer {token}"))
     }
 
-    /// Mira proves that it is still she.
+    /// Mira confirms her identity with her password.
     pub async fn prove(&self) {
         let body = serde_json::json!({ "password": OWNER.2 });
         let proved = self.owner().post("/api/v1/proof", &body).await;
         assert_eq!(proved.status, StatusCode::OK, "{}", proved.text);
     }
 
-    /// A program with a token that may do everything a token may.
+    /// An API client with a token with all scopes.
     pub async fn api(&self) -> Person {
         self.token(&["read", "write", "chat", "review", "agents", "browser", "admin"]).await
     }
 
-    /// The browser of another account, which belongs to the workspace if a role is given.
+    /// The browser of another account, a member of the workspace if `role` is given.
     pub async fn another(&self, name: &str, role: Option<Role>) -> Person {
         let running = self.running();
         let cookie = Token::issue(TokenKind::SignIn);
@@ -376,38 +370,38 @@ impl TestHq {
         person
     }
 
-    /// Moves the clock; what waits for it looks again.
+    /// Advances the clock and wakes everything that waits for it.
     pub async fn advance(&self, by: Duration) {
         self.clock.advance_ms(i64::try_from(by.as_millis()).expect("a short time"));
         self.running().app.clock_moved.notify_waiters();
         tokio::task::yield_now().await;
     }
 
-    /// Sets the clock back; what waits for it looks again.
+    /// Sets the clock back and wakes everything that waits for it.
     pub async fn set_back(&self, by: Duration) {
         self.clock.advance_ms(-i64::try_from(by.as_millis()).expect("a short time"));
         self.running().app.clock_moved.notify_waiters();
         tokio::task::yield_now().await;
     }
 
-    /// Puts the clock forward, while no time passes; what waits for it looks again.
+    /// Jumps the wall clock ahead without elapsed time, and wakes everything that waits for it.
     pub async fn jump(&self, by: Duration) {
         self.clock.jump_ms(i64::try_from(by.as_millis()).expect("a short time"));
         self.running().app.clock_moved.notify_waiters();
         tokio::task::yield_now().await;
     }
 
-    /// Moves the clock; nothing that waits for it looks again.
+    /// Advances the clock without waking anything.
     pub fn advance_unnoticed(&self, by: Duration) {
         self.clock.advance_ms(i64::try_from(by.as_millis()).expect("a short time"));
     }
 
-    /// Waits until the roll-up of usage has taken or passed all that there is, and its cursor says so.
+    /// Waits until the usage roll-up has processed all entries.
     pub async fn counted(&self) {
         self.caught_up(|name| name == "usage-days").await;
     }
 
-    /// The same for all that follows what happens: nothing is written by itself any more.
+    /// Waits until all consumers have processed all entries.
     pub async fn followed(&self) {
         self.caught_up(|_| true).await;
     }
@@ -452,12 +446,12 @@ impl TestHq {
             let live = runs::queries::live(snap)?;
             let busy = live.iter().any(|run| run.state != kernel::RunState::Waiting);
             for item in inbox::queries::due(snap, now, 100)? {
-                // What waits for other tasks is due and not begun.
+                // Items that wait for other tasks are due but do not start.
                 let waits = match item.task.filter(|_| item.waits_for_blockers()) {
                     Some(task) => !relations::open_blockers(snap, task)?.is_empty(),
                     None => false,
                 };
-                // So does what quiet hours or a limit hold.
+                // Likewise items held by quiet hours or a limit.
                 let held = item
                     .held_reason
                     .as_deref()
@@ -472,8 +466,8 @@ impl TestHq {
     }
 }
 
-/// Everything below a folder as one string of bytes, to look for what must not be there. Where a program is at work, files
-/// of its search index go meanwhile: what is gone is not kept.
+/// Contents of all files below a folder, to search for forbidden data. Files that a running program deletes meanwhile
+/// are skipped.
 pub fn everything_in(folder: &Path) -> Vec<u8> {
     assert!(folder.is_dir(), "there is no folder {}", folder.display());
     let mut all = Vec::new();
@@ -491,7 +485,7 @@ pub fn everything_in(folder: &Path) -> Vec<u8> {
     all
 }
 
-/// What was read; nothing when it was gone by then.
+/// The result; `None` if the file was deleted meanwhile.
 fn unless_gone<T>(read: std::io::Result<T>) -> Option<T> {
     match read {
         Ok(found) => Some(found),

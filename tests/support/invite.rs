@@ -1,11 +1,11 @@
-//! Invitations: made through the API, and followed.
+//! Invitations: create and accept.
 
 use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::hq::{Person, Reply};
 
-/// Makes an invitation; gives its path on this server.
+/// Creates an invitation; returns its path.
 pub async fn invite(by: &Person, body: &Value) -> String {
     let made = by.post("/api/v1/invites", body).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
@@ -13,18 +13,18 @@ pub async fn invite(by: &Person, body: &Value) -> String {
     link[link.find("/join").expect("the page")..].to_owned()
 }
 
-/// A field of the link.
+/// A query field of the link.
 pub fn field<'a>(link: &'a str, name: &str) -> &'a str {
     let at = link.find(&format!("{name}=")).expect("the field") + name.len() + 1;
     link[at..].split('&').next().expect("a value")
 }
 
-/// Follows a link as somebody who is signed in.
+/// Accepts an invitation with an existing session.
 pub async fn accept(person: &Person, link: &str) -> Reply {
     person.form("/join", &[("in", field(link, "in")), ("token", field(link, "token"))]).await
 }
 
-/// Follows a link and fills in the form of somebody new: name, address and password.
+/// Accepts an invitation as a new person: name, mail address and password.
 pub async fn join(person: &Person, link: &str, who: (&str, &str, &str)) -> Reply {
     let form = [
         ("in", field(link, "in")),

@@ -1,5 +1,5 @@
-//! What tests and benches share: HQ in the test's own process, people and a model that it talks to, and the real
-//! program. A package of a noun tests with it what only shows in the whole.
+//! Shared by tests and benchmarks: HQ in the test process, HTTP clients, a scripted model, and the real program. Noun
+//! packages use it for tests that need a complete HQ.
 
 #![allow(missing_docs, reason = "what a test reads says itself what it does")]
 
@@ -20,19 +20,19 @@ pub mod work;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Where the build that the test belongs to lies: `target/debug`.
+/// Build folder of the running test: `target/debug`.
 pub fn build_folder() -> std::path::PathBuf {
     let test = std::env::current_exe().expect("this program");
     test.ancestors().nth(2).expect("tests lie in `deps` of a build").to_owned()
 }
 
-/// The real program of this build.
+/// The program of this build.
 pub fn hq_program() -> std::path::PathBuf {
     build_folder().join("hq")
 }
 
-/// An address at which nobody listens, for a program that is told beforehand where to listen. Its port lies below those
-/// that the system hands out, so that no other test is given it meanwhile; each process begins to look elsewhere.
+/// An unused address, for a program that must be told its port. The port is below the system's ephemeral range, so that
+/// no other test gets it; each process starts its search elsewhere.
 pub fn free_address() -> SocketAddr {
     static TRIED: AtomicU32 = AtomicU32::new(0);
     let begin = std::process::id().wrapping_mul(7_919);
@@ -44,11 +44,11 @@ pub fn free_address() -> SocketAddr {
     bound.expect("a free port").local_addr().expect("a bound port")
 }
 
-/// Held by tests that fork without end until they are caught: one at a time. (For `cargo test`, where all tests share
-/// a process; with nextest its configuration sees to it.)
+/// Serializes tests that fork without limit until they are stopped. (For `cargo test`, which runs all tests in one
+/// process; nextest has a configuration for it.)
 pub static BOMB: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// A PDF of one page, which says what mangoes and plums cost.
+/// A one-page PDF with the prices of mangoes and plums.
 pub const PDF_WITH_WORDS: &[u8] = b"%PDF-1.4\n1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj\n\
     2 0 obj <</Type /Pages /Kids [3 0 R]>> endobj\n\
     3 0 obj <</Type /Page /Contents 4 0 R /Resources <</Font <</F1 5 0 R>>>>>> endobj\n\

@@ -1,5 +1,5 @@
-//! A scripted maker where people sign in: a code of a browser or of a device becomes tokens, tokens become new ones
-//! (each refresh token is good once), a long token becomes a short one. It fails in every way that makers do.
+//! Scripted sign-in provider: exchanges browser and device codes for tokens, rotates refresh tokens (each is valid
+//! once), and exchanges long-lived tokens for short-lived ones. It can fail in all ways that providers do.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -18,18 +18,18 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What becomes of a question for new tokens.
+/// Result of a refresh request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The maker is busy.
+    /// Overloaded.
     Busy,
-    /// The old token is used up, and the answer gets lost.
+    /// The refresh token is consumed, and the response is lost.
     Lost,
-    /// The sign-in does not count any more.
+    /// The sign-in is revoked.
     Revoked,
 }
 
-/// The server. Dropping it ends it.
+/// Stops on drop.
 pub struct Maker {
     address: String,
     shared: Arc<Mutex<Inner>>,
@@ -54,23 +54,23 @@ struct Inner {
     revoked: watch::Sender<Vec<Value>>,
 }
 
-/// The n-th long token.
+/// The n-th access token.
 pub fn access(n: usize) -> String {
     format!("access-token-{n:04}-of-the-maker")
 }
 
-/// The n-th token for new ones.
+/// The n-th refresh token.
 pub fn refresh(n: usize) -> String {
     format!("refresh-token-{n:04}-of-the-maker")
 }
 
-/// The n-th short token.
+/// The n-th short-lived token.
 pub fn pass(n: usize) -> String {
     format!("pass-token-{n:04}-of-the-maker")
 }
 
 impl Maker {
-    /// A maker whose tokens are good for an hour.
+    /// A provider whose tokens are valid for an hour.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("a bound port"));
@@ -111,7 +111,7 @@ impl Maker {
         with(&mut self.shared.lock().expect("nobody panics with it"))
     }
 
-    /// The body that adds an account of this maker, whose models answer at `base_url`.
+    /// Request body that adds an account of this provider, with its models at `base_url`.
     pub fn account(&self, name: &str, maker: &str, base_url: &str) -> Value {
         json!({
             "name": name, "maker": maker, "client_id": "our-client", "base_url": base_url,
@@ -124,7 +124,7 @@ impl Maker {
         })
     }
 
-    /// Signs in at the address that a browser was sent to; gives the one that it is sent back to.
+    /// Signs in at the URL that a browser was sent to; returns the redirect URL.
     pub fn sign_in(&self, url: &str, code: &str) -> String {
         let url = url::Url::parse(url).expect("an address");
         let of = |name: &str| {
@@ -144,70 +144,70 @@ impl Maker {
         back.into()
     }
 
-    /// What becomes of the next questions for new tokens, one after the other.
+    /// Results of the next refresh requests.
     pub fn next(&self, fates: &[Fate]) -> &Self {
         self.inner(|inner| inner.fates.extend(fates));
         self
     }
 
-    /// How long tokens are good, as it is sent.
+    /// `expires_in` of tokens, as sent.
     pub fn life(&self, life: Value) -> &Self {
         self.inner(|inner| inner.life = life);
         self
     }
 
-    /// Takes old tokens once more from who never got the new ones.
+    /// Accepts a consumed refresh token again from clients that missed the response.
     pub fn forgiving(&self) -> &Self {
         self.inner(|inner| inner.forgives = true);
         self
     }
 
-    /// What the next questions about a typed code are answered with, before there are tokens.
+    /// Responses to the next device code polls, before tokens are issued.
     pub fn polls(&self, answers: &[(u16, Value)]) -> &Self {
         self.inner(|inner| inner.polls.extend(answers.iter().cloned()));
         self
     }
 
-    /// What the next questions for a short token are answered with.
+    /// Responses to the next requests for a short-lived token.
     pub fn exchanges(&self, answers: &[(u16, Value)]) -> &Self {
         self.inner(|inner| inner.exchanged.extend(answers.iter().cloned()));
         self
     }
 
-    /// Where models answer for the account, as it is told with a short token.
+    /// Address of the account's models, sent with short-lived tokens.
     pub fn answers_at(&self, api: &str) -> &Self {
         self.inner(|inner| inner.api = Some(api.to_owned()));
         self
     }
 
-    /// How often it was asked for new tokens.
+    /// Number of refresh requests.
     pub fn refreshed(&self) -> usize {
         self.inner(|inner| inner.refreshed)
     }
 
-    /// How often it was asked whether a code was typed.
+    /// Number of device code polls.
     pub fn polled(&self) -> usize {
         self.inner(|inner| inner.polled)
     }
 
-    /// How many short tokens it gave out.
+    /// Number of short-lived tokens issued.
     pub fn passes(&self) -> usize {
         self.inner(|inner| inner.passes)
     }
 
-    /// The same account, where a code is typed in OpenAI's own way.
+    /// Address of OpenAI's variant of the device flow.
     pub fn openai_device(&self) -> String {
         format!("{}/deviceauth/usercode", self.address)
     }
 
-    /// Waits until it was told so often that something counts no more, and gives the last of it.
+    /// Waits for revocation request number `times`, and returns its body.
     pub async fn revoked(&self, times: usize) -> Value {
         let mut told = self.inner(|inner| inner.revoked.subscribe());
         let all = told.wait_for(|all| times <= all.len()).await.expect("the maker lives");
         all[times - 1].clone()
     }
 
-    /// What was sent last.
+    /// The last form received.
     pub fn last(&self) -> HashMap<String, String> {
         self.inner(|inner| inner.forms.last().cloned()).expect("a question")
     }
@@ -312,7 +312,7 @@ async fn user_code(State(inner): Shared, Json(body): Json<Value>) -> Response {
     }
 }
 
-/// Whether the code was typed: until then there is no answer but a status.
+/// Whether the device code was entered; until then the response has a status only.
 async fn typed(State(inner): Shared, Json(body): Json<Value>) -> Response {
     let mut inner = inner.lock().expect("nobody panics with it");
     inner.polled += 1;

@@ -1,16 +1,16 @@
-//! A model for search by meaning that a test makes: words of a group mean the same, and no other word means anything.
+//! A generated embedding model for tests: words of a group have the same meaning, other words have none.
 
 use serde_json::{Map, Value, json};
 
-/// How many numbers a vector has, and so how many groups there may be.
+/// Vector length, and thereby the limit of groups.
 const WIDTH: usize = 16;
 const INNER: usize = 16;
 const POSITIONS: usize = 256;
 
-/// The three files of a model in which the words of each group mean the same: `config.json`, `tokenizer.json` and
-/// `model.safetensors`. Its layer adds nothing, so a text's vector is the mean of those of its words.
+/// The three files of a model in which the words of each group have the same vector: `config.json`, `tokenizer.json`
+/// and `model.safetensors`. Its layer adds nothing, so a text's vector is the mean of its words' vectors.
 ///
-/// Source of the formats: the files of BERT models that `transformers` and `tokenizers` write.
+/// Formats: files of BERT models as written by `transformers` and `tokenizers`.
 #[must_use]
 pub fn model(groups: &[&[&str]]) -> [(&'static str, Vec<u8>); 3] {
     assert!(groups.len() < WIDTH, "a vector has no more numbers");
@@ -44,7 +44,7 @@ pub fn model(groups: &[&[&str]]) -> [(&'static str, Vec<u8>); 3] {
     ]
 }
 
-/// All weights are zero but those of the words and of the norms.
+/// All weights are zero, except those of words and norms.
 fn weights(size: usize, words: &[f32]) -> Vec<u8> {
     let (mut header, mut numbers) = (Map::new(), Vec::new());
     let mut add = |name: &str, shape: &[usize], values: &[f32]| {

@@ -1,6 +1,6 @@
-//! A scripted model behind a real loopback server. It speaks Anthropic Messages, Chat Completions, Responses,
-//! Gemini's and Ollama's own protocol, streaming and not, cuts its answers into pieces of any size, fails in every way that providers fail, and keeps what it
-//! was asked. Time is given by gates that a test opens, never by waiting.
+//! Scripted model on a loopback server: Anthropic Messages, Chat Completions, Responses, Gemini and Ollama, streaming
+//! or not. It splits responses into chunks of any size, simulates provider failures, and records requests. Timing is
+//! controlled by gates, never by waiting.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ use turn::{End, Say};
 pub use turn::{Gate, Turn};
 pub use wire::Tokens;
 
-/// The server. Dropping it ends it.
+/// Stops on drop.
 pub struct ModelServer {
     address: String,
     shared: Arc<Shared>,
@@ -49,7 +49,7 @@ struct Inner {
     shows: Value,
 }
 
-/// The protocol that a request came in.
+/// Protocol of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// `POST /v1/messages`.
@@ -65,7 +65,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// How many answers of the model a request holds.
+    /// Number of the model's responses in a request.
     fn answers(self, body: &Value) -> usize {
         let key = match self {
             Self::Messages | Self::Chat | Self::Ollama => "messages",
@@ -78,26 +78,26 @@ impl Protocol {
             matches!(item["role"].as_str(), Some("assistant" | "model"))
                 || matches!(kind, "function_call" | "reasoning")
         };
-        // One answer may be several items in a row.
+        // One response may be several consecutive items.
         let starts = |(n, item): (usize, &Value)| said(item) && (n == 0 || !said(&items[n - 1]));
         items.iter().enumerate().filter(|entry| starts(*entry)).count()
     }
 }
 
-/// A request as it came.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub protocol: Protocol,
     pub headers: HeaderMap,
     pub body: Value,
-    /// How many bytes its body had.
+    /// Length of the body.
     pub bytes: usize,
-    /// Its body as it came.
+    /// The unparsed body.
     pub raw: String,
 }
 
 impl Seen {
-    /// All of the body as text, to look for words in it.
+    /// The body as text, for searching.
     pub fn text(&self) -> String {
         self.body.to_string()
     }
@@ -106,7 +106,7 @@ impl Seen {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
     }
 
-    /// The names of the tools on offer, in order.
+    /// Names of the offered tools, in order.
     pub fn tools(&self) -> Vec<String> {
         let told = self.body["tools"][0]["functionDeclarations"].as_array();
         let tools = told.or(self.body["tools"].as_array()).cloned().unwrap_or_default();
@@ -118,7 +118,7 @@ impl Seen {
 }
 
 impl ModelServer {
-    /// A server on a free port that knows the model `mock` and has nothing to say yet.
+    /// A server on a free port with the model `mock` and no turns.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("a bound port"));
@@ -140,80 +140,79 @@ impl ModelServer {
         Self { address, shared, task }
     }
 
-    /// The base URL for Anthropic Messages.
+    /// Base URL for Anthropic Messages.
     pub fn anthropic_url(&self) -> String {
         self.address.clone()
     }
 
-    /// The base URL for Chat Completions.
+    /// Base URL for Chat Completions.
     pub fn openai_url(&self) -> String {
         format!("{}/v1", self.address)
     }
 
-    /// The base URL for Gemini's and Ollama's own protocols.
+    /// Base URL for the protocols of Gemini and Ollama.
     pub fn own_url(&self) -> String {
         self.address.clone()
     }
 
-    /// What `/api/show` tells of every model.
+    /// Response to `/api/show` for every model.
     pub fn shows(&self, answer: Value) -> &Self {
         self.inner(|inner| inner.shows = answer);
         self
     }
 
-    /// What is said next, after all that was pushed before.
+    /// Appends a turn to the queue.
     pub fn push(&self, turn: Turn) -> &Self {
         self.inner(|inner| inner.turns.push_back(turn));
         self
     }
 
-    /// What is said by how far the conversation has come, when nothing was pushed: as many answers as the
-    /// request holds, so that a call that is made again gets the same answer.
+    /// Turns by progress of the conversation, used when the queue is empty: the number of responses in the request
+    /// selects the turn, so a repeated request gets the same response.
     pub fn follow(&self, script: Vec<Turn>) -> &Self {
         self.inner(|inner| inner.script = script);
         self
     }
 
-    /// What is said by the request alone, when nothing was pushed or scripted.
+    /// Turns by request, used when neither queue nor script applies.
     pub fn answering(&self, by: fn(&Seen) -> Option<Turn>) -> &Self {
         self.inner(|inner| inner.by = Some(by));
         self
     }
 
-    /// What is said when nothing else is left. Without it the answer is 500.
+    /// Turn used when no other applies; without one, the response is 500.
     pub fn usually(&self, turn: Turn) -> &Self {
         self.inner(|inner| inner.usual = Some(turn));
         self
     }
 
-    /// The models of the list.
+    /// Models in the list.
     pub fn offer(&self, models: &[&str]) -> &Self {
         self.inner(|inner| inner.models = models.iter().map(|m| (*m).to_owned()).collect());
         self
     }
 
-    /// Every request without this key is refused.
+    /// Rejects requests without this key.
     pub fn require_key(&self, key: &str) -> &Self {
         self.inner(|inner| inner.key = Some(key.to_owned()));
         self
     }
 
-    /// The requests for answers so far.
+    /// Requests for responses so far.
     pub fn requests(&self) -> Vec<Seen> {
         self.inner(|inner| inner.seen.clone())
     }
 
-    /// The newest request.
     pub fn last(&self) -> Seen {
         self.requests().pop().expect("a request")
     }
 
-    /// How many turns nobody has asked for.
+    /// Number of unused turns in the queue.
     pub fn left(&self) -> usize {
         self.inner(|inner| inner.turns.len())
     }
 
-    /// Waits until so many requests have come in all.
+    /// Waits until `count` requests have arrived in total.
     pub async fn asked(&self, count: usize) {
         let mut asked = self.shared.asked.subscribe();
         asked.wait_for(|n| count <= *n).await.expect("the server lives");

@@ -1,5 +1,5 @@
-//! Agents at work with a scripted model behind a real connection: what tests of the runtime start
-//! from. People act through the same rules as the pages.
+//! Agents with a scripted model behind a real connection, for tests of the runtime. People act through the same rules
+//! as pages do.
 
 use std::time::Duration;
 
@@ -32,23 +32,21 @@ use store::{Range, ReadExt as _, Record, Snap, StoreError, WriteTx};
 use super::hq::{Setup, TestHq};
 use super::model::ModelServer;
 
-/// How long a test waits for something that must happen.
+/// Longest wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The key of the connection.
+/// API key of the connection.
 pub const KEY: &str = "sk-office-0123456789abcdef";
 
-/// A workspace with a scripted model as its default.
+/// A workspace whose default model is scripted.
 pub struct Office {
-    /// The server.
     pub hq: TestHq,
-    /// What the model says.
     pub model: ModelServer,
     pub connection: ConnectionId,
     owner: AccountId,
 }
 
 impl Office {
-    /// The usual one: Chat Completions, a model without a price.
+    /// The default: Chat Completions, a model without a price.
     pub async fn open() -> Self {
         Self::with(Setup::default(), Wire::OpenaiChat, "mock").await
     }
@@ -58,7 +56,7 @@ impl Office {
         Self::with(Setup::default().runs(limits), Wire::OpenaiChat, "mock").await
     }
 
-    /// With everything else.
+    /// With other settings.
     pub async fn with(setup: Setup, wire: Wire, model: &str) -> Self {
         let hq = setup.start().await;
         let server = ModelServer::start().await;
@@ -90,17 +88,15 @@ impl Office {
         Self { hq, model: server, connection, owner }
     }
 
-    /// The workspace.
     pub fn ws(&self) -> Ws {
         self.hq.ws()
     }
 
-    /// Who owns it.
     pub fn owner(&self) -> AccountId {
         self.owner
     }
 
-    /// Acts as the owner.
+    /// Runs a write as the owner; panics on an error.
     pub async fn act<T: Send + 'static, E: From<StoreError> + Send + std::fmt::Debug + 'static>(
         &self,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
@@ -108,7 +104,7 @@ impl Office {
         self.try_act(body).await.expect("the owner may")
     }
 
-    /// Acts as the owner, who may be refused.
+    /// Runs a write as the owner.
     pub async fn try_act<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
@@ -116,13 +112,13 @@ impl Office {
         self.ws().write(&(person(self.owner), Cause::Timer), body).await
     }
 
-    /// An agent from the template `default`, with its files.
+    /// Creates an agent from the template `default`, with its files.
     pub async fn agent(&self, name: &str) -> Agent {
         self.agent_with(name, |_| {}).await
     }
 
-    /// An agent that differs from the usual one. One with programs does all that its switches allow, on a kernel
-    /// without a jail, too: tests of the gate set another mode.
+    /// Creates an agent with changes. Agents with programs get full trust, which also works on kernels without a jail;
+    /// tests of approvals set another mode.
     pub async fn agent_with(
         &self,
         name: &str,
@@ -150,21 +146,20 @@ impl Office {
         provision::make(&self.ws(), &by, made.id).await.expect("its files")
     }
 
-    /// An agent with a model of its own at the same connection, so that a script can tell who asks.
+    /// Creates an agent with another model name on the same connection, so that scripts can distinguish agents.
     pub async fn agent_on(&self, name: &str, model: &str) -> Agent {
         let (connection, model) = (Some(self.connection), Some(model.to_owned()));
         self.agent_with(name, move |new| new.model = agents::ModelChoice { connection, model })
             .await
     }
 
-    /// Changes an agent.
     pub async fn change(&self, agent: AgentId, changes: agents::Changes) -> Agent {
         self.act(move |tx| agents::update(tx, agent, None, changes)).await
     }
 
-    /// Sets how much an agent may do without asking.
+    /// Sets the trust mode of an agent.
     pub async fn trust(&self, agent: AgentId, mode: TrustMode) {
-        // Tests of what it may do with the network read pages first.
+        // Tests of network access read pages first.
         let alone = mode == TrustMode::Full;
         self.act(move |tx| trust::set_mode(tx, agent, mode)).await;
         self.act(move |tx| trust::set_autonomous(tx, agent, alone)).await;
@@ -176,7 +171,7 @@ impl Office {
         self.change(agent.id, agents::Changes { reports_to, ..agents::Changes::default() }).await
     }
 
-    /// Gives the connection a price: micro-dollars for a million tokens, input and output.
+    /// Sets a price in micro-dollars per million tokens, for input and output.
     pub async fn price(&self, input: i64, output: i64) {
         let connection = self.connection;
         let price = Some(Some((input, output)));
@@ -184,7 +179,7 @@ impl Office {
         self.act(move |tx| connections::update(tx, connection, None, changes)).await;
     }
 
-    /// The server says of its model that it takes no tools.
+    /// Records that the provider's model does not support tools.
     pub async fn takes_no_tools(&self, model: &str) {
         let connection = self.connection;
         let offer = Offer {
@@ -201,24 +196,24 @@ impl Office {
         self.act(move |tx| connections::set_models(tx, connection, listed)).await;
     }
 
-    /// A task for an agent.
+    /// Creates a task for an agent.
     pub async fn task(&self, title: &str, agent: &Agent) -> Task {
         let mut new = NewTask::titled(title);
         new.assignee = Some(Assignee::Agent(agent.id));
         self.act(move |tx| tasks::create(tx, new)).await
     }
 
-    /// Says something in the owner's conversation with an agent.
+    /// Sends a message in the owner's conversation with an agent.
     pub async fn say(&self, agent: &Agent, text: &str) -> RunId {
         self.try_say(agent, text).await.expect("the agent listens")
     }
 
-    /// The same, where it may be refused.
+    /// The same, returning errors.
     pub async fn try_say(&self, agent: &Agent, text: &str) -> Result<RunId, runs::RunError> {
         self.try_send(agent, text, None).await.map(|sent| sent.run)
     }
 
-    /// Says something that does this while a run works.
+    /// Sends a message; `mode` applies if a run is working.
     pub async fn send(&self, agent: &Agent, text: &str, mode: Option<QueueMode>) -> Sent {
         self.try_send(agent, text, mode).await.expect("the agent listens")
     }
@@ -239,13 +234,12 @@ impl Office {
         self.try_act(move |tx| talk::say(tx, session, new)).await
     }
 
-    /// Comments on a task.
     pub async fn comment(&self, task: TaskId, body: &str) {
         let body = body.to_owned();
         self.act(move |tx| comments::add(tx, task, &body, Reach::Usual)).await;
     }
 
-    /// Looks at the newest version of the one piece of work on a task.
+    /// Reviews the newest version of the task's only deliverable.
     pub async fn review(&self, task: TaskId, verdict: Verdict, note: &str) -> Deliverable {
         let piece = self.delivered(task).pop().expect("something was delivered");
         let note = note.to_owned();
@@ -253,19 +247,18 @@ impl Office {
         self.act(move |tx| deliverables::review(tx, new)).await
     }
 
-    /// Asks a run to stop.
+    /// Requests a run to stop.
     pub async fn stop(&self, run: RunId) {
         let by = Some(self.owner);
         self.act(move |tx| runs::request_stop(tx, run, by)).await;
     }
 
-    /// Sets what the workspace may spend in a month and in a run.
+    /// Sets the monthly budget of the workspace and the budget per run.
     pub async fn limits(&self, month_micros: Option<i64>, run_micros: i64) {
         use features::usage::rules::budgets::{Limits, set_limits};
         self.act(move |tx| set_limits(tx, Limits { month_micros, run_micros })).await;
     }
 
-    /// Changes the settings directly.
     pub async fn settings(&self, change: impl FnOnce(&mut Settings) + Send + 'static) {
         self.act(move |tx| {
             let mut settings = tx.get::<Settings>(())?.expect("founded");
@@ -276,24 +269,21 @@ impl Office {
         .await;
     }
 
-    /// A record.
     pub fn get<R: Record>(&self, id: R::Id) -> R {
         self.ws().read(|snap| snap.get::<R>(id)).expect("a readable store").expect("it is there")
     }
 
-    /// All records of a kind.
     pub fn all<R: Record>(&self) -> Vec<R> {
         self.ws().read(|snap| snap.list::<R>(&Range::all())).expect("a readable store")
     }
 
-    /// The events of a run.
     pub fn events(&self, run: RunId) -> Vec<EventKind> {
         let run: Run = self.get(run);
         let events = self.ws().read(|snap| queries::events_of_run(snap, &run, usize::MAX));
         events.expect("a readable store").into_iter().map(|event| event.kind).collect()
     }
 
-    /// What tools answered in a run, in order: name, whether it is no error, text.
+    /// Tool results of a run in order: name, success, text.
     pub fn results(&self, run: RunId) -> Vec<(String, bool, String)> {
         let results = self.events(run).into_iter().filter_map(|kind| match kind {
             EventKind::ToolFinished { name, status, result, .. } => {
@@ -305,27 +295,27 @@ impl Office {
         results.collect()
     }
 
-    /// The model calls of a run that were booked.
+    /// Booked model calls of a run.
     pub fn usage(&self, run: RunId) -> Vec<Usage> {
         let usage = self.ws().read(|snap| features::usage::queries::of_run(snap, run));
         usage.expect("a readable store")
     }
 
-    /// What was delivered on a task.
+    /// Deliverables of a task.
     pub fn delivered(&self, task: TaskId) -> Vec<Deliverable> {
         let mut all = self.all::<Deliverable>();
         all.retain(|piece| piece.task == task);
         all
     }
 
-    /// The items of an agent.
+    /// Inbox items of an agent.
     pub fn items(&self, agent: AgentId) -> Vec<Item> {
         let mut all = self.all::<Item>();
         all.retain(|item| item.agent == agent);
         all
     }
 
-    /// The runs on a task, oldest first.
+    /// Runs on a task, oldest first.
     pub fn runs_on(&self, task: TaskId) -> Vec<Run> {
         let mut all = self.all::<Run>();
         all.retain(|run| run.task == Some(task));
@@ -333,7 +323,7 @@ impl Office {
         all
     }
 
-    /// Waits until what is looked for is there.
+    /// Waits until `look` finds something.
     pub async fn until<T>(
         &self,
         what: &str,
@@ -367,13 +357,13 @@ impl Office {
         .await
     }
 
-    /// Waits until so many runs on a task have ended, and gives the newest.
+    /// Waits until the `count`-th run on a task has ended, and returns it.
     pub async fn worked(&self, task: TaskId, count: usize) -> Run {
         self.until(&format!("run {count} on the task"), |snap| {
             let mut runs: Vec<Run> = snap.list(&Range::all())?;
             runs.retain(|run| run.task == Some(task));
             runs.sort_by_key(|run| run.number);
-            // A later one may end before it.
+            // A later run may end before it.
             Ok(runs.into_iter().nth(count - 1).filter(|run| run.state == RunState::Ended))
         })
         .await
@@ -387,7 +377,7 @@ impl Office {
         .await
     }
 
-    /// Waits until a start has looked at a run that had ended the program so many times.
+    /// Waits until a restart has recorded this number of crashes of a run.
     pub async fn taken_up_after(&self, run: RunId, crashes: u32) -> Run {
         self.until(&format!("{run} after {crashes} crashes"), |snap| {
             Ok(snap.get::<Run>(run)?.filter(|run| run.crashes == crashes))
@@ -395,7 +385,7 @@ impl Office {
         .await
     }
 
-    /// Waits until an event of a run is there.
+    /// Waits for an event of a run.
     pub async fn happened(&self, run: RunId, is: impl Fn(&EventKind) -> bool) -> EventKind {
         self.until("an event", |snap| {
             let Some(run) = snap.get::<Run>(run)? else { return Ok(None) };
@@ -405,7 +395,7 @@ impl Office {
         .await
     }
 
-    /// Waits until a run waits for its next try, and moves the clock there.
+    /// Waits until a run waits for a retry, and advances the clock to it.
     pub async fn pass_retry(&self, run: RunId, failed: usize) {
         let at = self
             .until("a retry", |snap| {
@@ -421,13 +411,13 @@ impl Office {
         self.move_to(at).await;
     }
 
-    /// Moves the clock to a moment, if it is not there yet.
+    /// Advances the clock to a time, unless it is later already.
     pub async fn move_to(&self, at: Timestamp) {
         let left = at.duration_since(self.hq.now());
         self.hq.advance(Duration::try_from(left).unwrap_or_default()).await;
     }
 
-    /// The first run on a task, once it is there.
+    /// Waits for the first run on a task.
     pub async fn run_on(&self, task: TaskId) -> RunId {
         self.until("a run on the task", |snap| {
             let runs: Vec<Run> = snap.list(&Range::all())?;
@@ -436,7 +426,7 @@ impl Office {
         .await
     }
 
-    /// A file in an agent's folder; none when it is not there.
+    /// Content of a file in an agent's folder; `None` if it does not exist.
     pub fn file(&self, agent: &Agent, path: &str) -> Option<String> {
         std::fs::read_to_string(self.ws().agent_folder(&agent.slug).join(path)).ok()
     }

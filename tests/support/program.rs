@@ -1,6 +1,5 @@
-//! The real program as a process: started on a free port with a folder of its own, killed, started
-//! again. Crash, start-up and command tests and the benches use it; everything else starts the
-//! server in the test's own process.
+//! The real program as a process: starts on a free port with a folder, can be killed and restarted. For crash, start
+//! and command tests and benchmarks; other tests run the server in the test process.
 
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running `hq serve`. Dropping it kills it.
+/// A running `hq serve`, killed on drop.
 pub struct Program {
     child: Child,
     lines: Receiver<String>,
@@ -26,12 +25,12 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the program on `data` and waits until it says that it is ready.
+    /// Starts the program on `data` and waits until it reports that it is ready.
     pub fn start(binary: &Path, data: &Path) -> Self {
         Self::start_with(&mut command(binary, data, &["serve"]))
     }
 
-    /// The same with a command that has been given more settings.
+    /// The same with a prepared command.
     pub fn start_with(command: &mut Command) -> Self {
         let began = Instant::now();
         let mut child = command
@@ -67,22 +66,21 @@ impl Program {
         program
     }
 
-    /// Where it listens, without a slash at the end.
+    /// Base URL, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// From the start of the process to the line that says it is ready.
+    /// Time from process start to readiness.
     pub fn ready_after(&self) -> Duration {
         self.ready_after
     }
 
-    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The one-time link that an empty folder's server prints.
+    /// The one-time set-up link, printed if the folder is empty.
     pub fn setup_link(&mut self) -> String {
         if self.setup_link.is_none() {
             self.setup_link = Some(self.line_after("Set up HQ: "));
@@ -90,18 +88,17 @@ impl Program {
         self.setup_link.clone().expect("found just now")
     }
 
-    /// The rest of a line that it printed before it was ready.
+    /// The rest of a line printed before readiness.
     pub fn said(&self, start: &str) -> String {
         let found = self.before.iter().find_map(|line| line.strip_prefix(start));
         found.unwrap_or_else(|| panic!("it never said `{start}…`: {:?}", self.before)).to_owned()
     }
 
-    /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.0.lock().expect("no reader panics").clone()
     }
 
-    /// Waits until it has logged these words; gives the whole log.
+    /// Waits until the log contains these words; returns the log.
     pub fn log_with(&self, words: &str) -> String {
         let log = self.log.0.lock().expect("no reader panics");
         let waited = self.log.1.wait_timeout_while(log, PATIENCE, |log| !log.contains(words));
@@ -110,13 +107,13 @@ impl Program {
         log.clone()
     }
 
-    /// Kills it without a warning, as a power cut would.
+    /// Kills it without a warning, like a power failure.
     pub fn kill(mut self) {
         self.child.kill().expect("a process of ours can be killed");
         self.child.wait().expect("a killed process ends");
     }
 
-    /// Asks it to end and waits for that.
+    /// Requests a normal stop and waits for it.
     pub fn stop(mut self) -> ExitStatus {
         self.ask_to_end();
         self.ended()
@@ -127,12 +124,11 @@ impl Program {
         assert!(asked.is_ok_and(|status| status.success()), "kill -TERM works");
     }
 
-    /// Waits until it has ended.
     pub fn ended(&mut self) -> ExitStatus {
         self.child.wait().expect("a process that was asked to end does")
     }
 
-    /// The rest of the first line on standard output that begins so; set-up lines are kept.
+    /// The rest of the first output line with this start; set-up lines are kept.
     fn line_after(&mut self, start: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -154,13 +150,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // ok: it may have ended by itself, which is what is wanted here.
+        // ok: it may have ended already
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A command of the program on this folder: no setting of ours reaches it from outside, port 0.
+/// A command of the program on this folder: `HQ_` variables removed, port 0.
 #[expect(clippy::disallowed_methods, reason = "a child must not inherit settings of HQ")]
 pub fn command(binary: &Path, data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
@@ -170,13 +166,13 @@ pub fn command(binary: &Path, data: &Path, arguments: &[&str]) -> Command {
         }
     }
     command.env("HQ_DATA", data).env("HQ_LISTEN", "127.0.0.1:0").env("HQ_LOG", "warn");
-    // The tests ask as often as they can, and practice need not be watched.
+    // Tests poll as often as they can, and practice runs need no pauses.
     for name in
         ["HQ_LIMITS_API_PER_MINUTE", "HQ_LIMITS_STREAMS_PER_SIGN_IN", "HQ_PRACTICE_PAUSE_MS"]
     {
         command.env(name, "0");
     }
-    // Nor does it matter how often it is killed.
+    // Crashes must not pause runs.
     command.env("HQ_RUNS_PAUSE_AFTER_CRASHES", "0");
     command.args(arguments);
     command
@@ -187,7 +183,7 @@ pub fn run(binary: &Path, data: &Path, arguments: &[&str]) -> Output {
     command(binary, data, arguments).stdin(Stdio::null()).output().expect("the program starts")
 }
 
-/// Runs a command with `--json`, which must succeed, and gives what it printed.
+/// Runs a command with `--json`, which must succeed; returns its output.
 pub fn run_json(binary: &Path, data: &Path, arguments: &[&str]) -> serde_json::Value {
     let output = run(binary, data, &[arguments, &["--json"]].concat());
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -195,8 +191,8 @@ pub fn run_json(binary: &Path, data: &Path, arguments: &[&str]) -> serde_json::V
     serde_json::from_slice(&output.stdout).expect("one JSON value on standard output")
 }
 
-/// A token by which a machine joins as a gateway, and the fingerprint of the workspace. The program must not run: it is
-/// started for that alone, with an address, since what others cannot reach invites nobody.
+/// Creates a join token; returns it with the workspace's fingerprint. The program must not be running: it is started
+/// temporarily with a public address, without which it creates no tokens.
 pub fn invite(binary: &Path, data: &Path, label: &str) -> (String, String) {
     let mut serve = command(binary, data, &["serve"]);
     let home = Program::start_with(serve.env("HQ_PUBLIC_URL", "http://10.0.0.7:8080"));
@@ -206,31 +202,30 @@ pub fn invite(binary: &Path, data: &Path, label: &str) -> (String, String) {
     (word("secret"), word("fingerprint"))
 }
 
-/// Lets a machine with this folder join as a gateway, over an address of its home, with a token and the fingerprint of
-/// the workspace.
+/// Joins a machine with this folder as a gateway, at the primary's address, with a token and the workspace's
+/// fingerprint.
 pub fn join(binary: &Path, machine: &Path, home: &str, invitation: (&str, &str)) -> Program {
     Program::start_with(&mut joins(binary, machine, home, invitation))
 }
 
-/// The command of that, to which settings can be added.
+/// The command of [`join`], for further settings.
 pub fn joins(binary: &Path, machine: &Path, home: &str, (token, print): (&str, &str)) -> Command {
     std::fs::set_permissions(machine, Permissions::from_mode(0o700)).expect("its mode is changed");
     command(binary, machine, &["replica", "--join", home, "--fingerprint", print, "--token", token])
 }
 
-/// The time that a process has had on a processor so far, its own and the kernel's for it; Linux counts it in
-/// hundredths of a second.
+/// CPU time of a process in user and kernel mode; Linux counts it in hundredths of a second.
 #[must_use]
 pub fn cpu_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("a running process");
-    // The name of the program may hold spaces; the fields behind it do not.
+    // The program's name may contain spaces; later fields do not.
     let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
     let ticks = fields.split_whitespace().skip(11).take(2);
     let ticks: u64 = ticks.map(|field| field.parse::<u64>().expect("a number of ticks")).sum();
     Duration::from_millis(ticks * 10)
 }
 
-/// Memory that is the process's own share (`Pss`), in KiB.
+/// Proportional memory of a process (`Pss`), in KiB.
 pub fn pss_kib(process: u32) -> u64 {
     let mut text = String::new();
     let path = PathBuf::from(format!("/proc/{process}/smaps_rollup"));

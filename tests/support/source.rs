@@ -1,9 +1,9 @@
-//! Reads Rust source well enough to see which paths a file names.
+//! Minimal analysis of Rust sources: the paths that a file names.
 
 use std::fs;
 use std::path::Path;
 
-/// All text files below a folder as (path from that folder, text), sorted; none if it is missing.
+/// Relative path and text of all text files below a folder, sorted; empty if the folder is missing.
 pub fn files(root: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
@@ -22,8 +22,7 @@ pub fn files(root: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// The text with comments, strings and character literals blanked; line breaks and the places of
-/// everything else stay.
+/// The text with comments, strings and character literals replaced by spaces; line breaks and positions are kept.
 pub fn code_only(text: &str) -> String {
     let mut out = text.as_bytes().to_vec();
     let mut at = 0;
@@ -33,7 +32,7 @@ pub fn code_only(text: &str) -> String {
             [b'/', b'*', ..] => at + until(&out[at..], b"*/"),
             [b'r', b'"' | b'#', ..] if !word(&out, at) => raw_string(&out, at),
             [b'"', ..] => quoted(&out, at, b'"'),
-            // A lifetime has no closing mark one character (or one escape) further on.
+            // A lifetime has no closing quote after one character or escape.
             [b'\'', b'\\', ..] | [b'\'', _, b'\'', ..] => quoted(&out, at, b'\''),
             _ => at,
         };
@@ -45,8 +44,7 @@ pub fn code_only(text: &str) -> String {
     String::from_utf8(out).expect("whole literals and comments are blanked, never half a character")
 }
 
-/// Every path in the code that begins with `first`, with its place; a `use` tree counts as each of
-/// the paths in it.
+/// All paths that start with `first`, with their offsets; a `use` tree counts as its individual paths.
 pub fn paths(code: &str, first: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices(&format!("{first}::")) {
@@ -87,12 +85,12 @@ fn expand(rest: &mut &str, prefix: &[String], all: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Whether the byte before `at` belongs to a name.
+/// Whether the byte before `at` belongs to an identifier.
 fn word(bytes: &[u8], at: usize) -> bool {
     at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_')
 }
 
-/// How far it is to the end of `mark`, or to the end of the text.
+/// Distance to the end of `mark`, or to the end of the text.
 fn until(bytes: &[u8], mark: &[u8]) -> usize {
     let found = bytes.windows(mark.len()).position(|window| window == mark);
     found.map_or(bytes.len(), |at| at + mark.len())

@@ -1,5 +1,5 @@
-//! Walks all that a noun of the kit can do, with input that follows from its field table: rights, unknown and missing
-//! fields, stale revisions, repeats, undo, history, and whether API, tool and command line say the same.
+//! Tests all operations of a noun on the kit, with input generated from its field table: rights, unknown and missing
+//! fields, stale revisions, repeated requests, undo, history, and equality of API, tools and command line.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,6 @@ use tool::{Lease, ToolCx, ToolOutput};
 
 use crate::hq::{Person, Reply, TestHq};
 
-/// A walk over one noun.
 pub struct Walk<'h> {
     hq: &'h TestHq,
     noun: &'static Noun,
@@ -26,7 +25,7 @@ fn ok(reply: &Reply) -> Value {
     if reply.text.is_empty() { Value::Null } else { reply.json() }
 }
 
-/// A value of a field, another for each number.
+/// Value number `n` for a field.
 fn value(field: &Field, n: usize) -> Option<Value> {
     Some(match field.input.kind {
         InputKind::Line => json!(format!("Ünit {n}")),
@@ -47,7 +46,7 @@ fn value(field: &Field, n: usize) -> Option<Value> {
     })
 }
 
-/// A value of another type than a field takes.
+/// A value of the wrong type.
 fn misfit(field: &Field) -> Value {
     match field.input.kind {
         InputKind::Flag | InputKind::Count(..) => json!("many"),
@@ -56,7 +55,7 @@ fn misfit(field: &Field) -> Value {
 }
 
 impl<'h> Walk<'h> {
-    /// Walks all of it. With `program`, the command line is asked too.
+    /// Runs all tests; those of the command line if `program` is given.
     pub async fn all(hq: &'h TestHq, noun: &'static Noun, program: Option<&Path>) {
         let walk = Walk { hq, noun, api: hq.api().await };
         walk.rights().await;
@@ -82,7 +81,7 @@ impl<'h> Walk<'h> {
         self.noun.entity.fields.iter().filter(move |field| field.input.is_entered_when(is_new))
     }
 
-    /// The body of a new record.
+    /// Body of a new record.
     fn body(&self, n: usize) -> Value {
         let all =
             self.entered(true).filter_map(|field| Some((field.key.to_owned(), value(field, n)?)));
@@ -146,7 +145,7 @@ impl<'h> Walk<'h> {
             assert_eq!(refused.status, 422, "{}: {}", field.key, refused.text);
             assert_eq!(refused.json()["errors"][0]["field"], field.key, "{}", refused.text);
             if !field.input.required && !field.input.takes_null() && self.noun.acts.delete {
-                // Nothing of what cannot be empty is the same as to leave it out.
+                // For a required field, null means the same as a missing value.
                 let mut body = self.body(2);
                 body[field.key] = Value::Null;
                 let made = ok(&self.api.post(&self.path(), &body).await);
@@ -179,7 +178,7 @@ impl<'h> Walk<'h> {
         assert!(!list.contains("Ünit 2"), "nothing that was refused is kept");
     }
 
-    /// A change of one field, which each record can have.
+    /// A change of one field that every record can have.
     fn change(&self, n: usize) -> Value {
         let changes = self.entered(false).find_map(|field| Some((field.key, value(field, n)?)));
         let (key, value) = changes.expect("a field that can be changed");
@@ -219,7 +218,7 @@ impl<'h> Walk<'h> {
         let other = keyed.post(&self.path(), &self.body(7)).await;
         assert_eq!(other.status, 409, "{}", other.text);
         if self.noun.acts.change {
-            // By its name, where it has one: the first request may take that away.
+            // By name if possible: the first request may change the name.
             let made = self.make(61).await;
             let title = made["name"].as_str().unwrap_or_default().replace(' ', "%20");
             let by_name = format!("{}/{title}", self.path());
@@ -242,7 +241,7 @@ impl<'h> Walk<'h> {
         }
     }
 
-    /// What somebody keeps for themselves is nobody else's.
+    /// Private records are invisible to others.
     async fn owners(&self) {
         if self.noun.entity.own.is_none() {
             return;
@@ -261,7 +260,7 @@ impl<'h> Walk<'h> {
         }
     }
 
-    /// What a form sends for a body.
+    /// Form fields for a JSON body.
     fn typed(body: &Value) -> Vec<(String, String)> {
         let text = |value: &Value| match value {
             Value::String(text) => text.clone(),
@@ -308,7 +307,7 @@ impl<'h> Walk<'h> {
             (self.noun.entity.rows.key)(record["id"].as_str().expect("an id")).expect("a key");
         let ws = self.hq.ws();
         let row = ws.read(|snap| snap.raw_get(self.noun.entity.table, &key)).expect("readable");
-        // Behind version and revision.
+        // After version and revision.
         row.map(|row| store::codec::unwrap(&row).expect("a row").2.to_vec())
     }
 
@@ -342,7 +341,7 @@ impl<'h> Walk<'h> {
         }
     }
 
-    /// The input of an operation: a record that it names is another one.
+    /// Input of an operation; record fields name another record.
     async fn input(&self, op: &Op, n: usize) -> Value {
         let mut input = Map::new();
         for field in op.input {
@@ -373,7 +372,7 @@ impl<'h> Walk<'h> {
         }
     }
 
-    /// API, tool and command line give the same records.
+    /// API, tools and command line return the same records.
     async fn one_answer(&self, program: Option<&Path>) {
         let list = ok(&self.api.get(&self.path()).await);
         if !self.noun.tools.list.is_empty() {

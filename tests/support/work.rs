@@ -1,4 +1,4 @@
-//! Agents and models for tests of runs, made by the rules that pages call.
+//! Agents and models for tests of runs, created through rules.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use store::{Range, ReadExt as _, Record, StoreError, WriteTx};
 use super::hq::{Person, TestHq};
 use super::model::{ModelServer, Turn};
 
-/// An HQ with the agent Ada, whose model says that it sees; what a test of a conversation begins with.
+/// An HQ with the agent Ada and a scripted model that answers every request.
 pub async fn scene() -> (TestHq, ModelServer) {
     let (hq, model) = (TestHq::start().await, ModelServer::start().await);
     connect(&hq, &model).await;
@@ -25,7 +25,7 @@ pub async fn scene() -> (TestHq, ModelServer) {
     (hq, model)
 }
 
-/// HQ with Ada, who answers through a scripted model, and a program that may talk to her.
+/// An HQ with Ada, a scripted model, and an API client that may chat with her.
 pub async fn with_program() -> (TestHq, ModelServer, Person) {
     let (hq, model) = (TestHq::start().await, ModelServer::start().await);
     connect(&hq, &model).await;
@@ -34,30 +34,29 @@ pub async fn with_program() -> (TestHq, ModelServer, Person) {
     (hq, model, program)
 }
 
-/// All records of a kind.
 pub fn all<R: Record>(hq: &TestHq) -> Vec<R> {
     let read: Result<_, StoreError> = hq.ws().read(|snap| snap.list(&Range::all()));
     read.expect("a readable store")
 }
 
-/// Lays a row as it is, as no rule lays it any more.
+/// Writes a row directly, bypassing rules.
 pub fn lay<R: Record>(tx: &mut WriteTx<'_>, row: &R) -> Result<(), StoreError> {
     tx.put(row)
 }
 
-/// Takes a row away as it is, whatever rules say. Says whether it was there.
+/// Deletes a row directly, bypassing rules; returns whether it existed.
 pub fn take<R: Record>(tx: &mut WriteTx<'_>, id: R::Id) -> Result<bool, StoreError> {
     tx.delete::<R>(id)
 }
 
-/// Makes something below `/api/v1`; what it is then.
+/// Creates a record below `/api/v1`; returns it.
 pub async fn made(api: &Person, path: &str, body: Value) -> Value {
     let made = api.post(&format!("/api/v1/{path}"), &body).await;
     assert_eq!(made.status, 201, "{}", made.text);
     made.json()
 }
 
-/// The names that a list below `/api/v1` has, in its order.
+/// Names in a list below `/api/v1`, in order.
 pub async fn names(api: &Person, path: &str) -> Vec<String> {
     let found = api.get(&format!("/api/v1/{path}")).await;
     assert_eq!(found.status, 200, "{}", found.text);
@@ -65,7 +64,7 @@ pub async fn names(api: &Person, path: &str) -> Vec<String> {
     items.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
 }
 
-/// What the list of knowledge answers, once it knows all that was written: it waits for the index no longer than a moment.
+/// The list of knowledge, after waiting for the index.
 pub async fn listed(api: &Person, query: &str) -> Value {
     loop {
         let found = api.get(&format!("/api/v1/knowledge?{query}")).await;
@@ -80,7 +79,7 @@ pub async fn listed(api: &Person, query: &str) -> Value {
     }
 }
 
-/// The owner of a test's workspace, as the one who does something.
+/// The owner of the test's workspace, as an actor.
 pub fn owner(hq: &TestHq) -> (Actor, Cause) {
     let members: Vec<Member> =
         hq.ws().read(|snap| snap.list(&Range::all().limit(1))).expect("a readable store");
@@ -89,7 +88,7 @@ pub fn owner(hq: &TestHq) -> (Actor, Cause) {
     (Actor::Person { account, via }, Cause::Setup)
 }
 
-/// A new agent from the template `default`, ready for work.
+/// Creates an agent from the template `default`, ready for work.
 pub async fn agent(hq: &TestHq, name: &str) -> Agent {
     let (ws, who) = (hq.ws(), owner(hq));
     let new = agents::NewAgent {
@@ -110,7 +109,7 @@ pub async fn agent(hq: &TestHq, name: &str) -> Agent {
     provision::make(&ws, &who, made.id).await.expect("its files")
 }
 
-/// Makes a scripted server the model of everybody.
+/// Makes a scripted server the default model.
 pub async fn connect(hq: &TestHq, model: &ModelServer) {
     let (ws, who) = (hq.ws(), owner(hq));
     let new = NewConnection {

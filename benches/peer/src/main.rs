@@ -1,7 +1,6 @@
-//! 64 threads that assign tasks in SQLite (WAL, `synchronous=FULL`) for three seconds, by turns on one
-//! connection, which is faster than 64 that wait for the file's lock: a changed task
-//! with three indexes, its entry in a log, an inbox item with three indexes and a count. Prints
-//! assignments per second.
+//! SQLite peer (WAL, `synchronous=FULL`): 64 threads assign tasks for three seconds, taking turns on one connection,
+//! which is faster than 64 that wait for the file lock. Each assignment writes a task with three indexes, a log entry,
+//! an inbox item with three indexes and a counter. Prints assignments per second.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +85,7 @@ fn id(n: i64) -> [u8; 16] {
     id
 }
 
-/// The rule: read, check, change, tell; then what the change wakes.
+/// The rule: read, check, change, emit; then the reaction.
 fn assign(db: &mut Connection, client: i64, n: i64) -> rusqlite::Result<()> {
     let task = id((client * 100_003 + n) * 7919 % TASKS);
     let agent = id((client + n) % AGENTS);

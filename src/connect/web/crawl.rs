@@ -1,6 +1,6 @@
-//! Pages of a host that lead to each other, from a first one on. Pages that are known are asked at once, so that a page
-//! that has not changed needs no body to be followed. What never ends (calendars, sorted lists, paths that repeat) is
-//! left.
+//! Crawler of linked pages on the source's hosts, from a start page. Known pages are queued at the start, so that
+//! unchanged pages need no body to be followed. Endless structures (calendars, sorted lists, repeating paths) are cut
+//! off.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -8,23 +8,22 @@ use super::listed::path_of;
 use super::robots::Robots;
 use super::{BoxFuture, ConnectorError, Delta, Known, Links, Over, Page, Read, Step, Url, Web};
 
-/// So many addresses that differ in what follows their `?` are read of one path.
+/// Limit of URLs that differ only in their query.
 const VARIANTS: usize = 20;
-/// So often a part of a path may stand in it.
+/// Limit of repetitions of a path segment.
 const REPEATS: usize = 3;
-/// The most parts of a path.
+/// Limit of path segments.
 const PARTS: usize = 20;
-/// The longest address.
+/// Longest URL.
 const LONGEST: usize = 1_000;
-/// So many more addresses are asked than pages are read.
+/// Limit of requests per page to read.
 const PATIENCE: usize = 3;
-/// Files in which there are no words.
+/// Extensions of files without text.
 const WORDLESS: [&str; 20] = [
     "jpg", "jpeg", "png", "gif", "svg", "webp", "ico", "css", "js", "mjs", "woff", "woff2", "mp3",
     "mp4", "webm", "zip", "gz", "exe", "dmg", "iso",
 ];
 
-/// A walk from page to page.
 pub(super) struct Crawl<'w> {
     web: &'w Web,
     known: Known,
@@ -32,7 +31,7 @@ pub(super) struct Crawl<'w> {
     left: VecDeque<(Url, usize)>,
     queued: HashSet<Url>,
     variants: HashMap<String, usize>,
-    /// Pages that named another address as their own.
+    /// URLs of pages that declared another URL as canonical.
     aliases: HashSet<Url>,
     begun: bool,
     asked: usize,
@@ -81,7 +80,7 @@ impl<'w> Crawl<'w> {
         }
     }
 
-    /// Takes the links of a page up.
+    /// Queues the links of a page.
     fn follow(&mut self, links: &Links, depth: usize) {
         if links.nofollow || self.web.depth <= depth {
             return;
@@ -97,7 +96,7 @@ impl<'w> Crawl<'w> {
         }
     }
 
-    /// Whether an address looks like one of very many that a program makes up.
+    /// Whether a URL looks generated, one of very many.
     fn is_trap(&mut self, url: &Url) -> bool {
         let parts: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
         let most = parts.iter().map(|part| parts.iter().filter(|one| *one == part).count()).max();
@@ -136,7 +135,7 @@ impl<'w> Crawl<'w> {
             Err(fault) if is_first || matches!(fault, ConnectorError::Busy { .. }) => {
                 return Err(fault);
             }
-            // It leads somewhere else.
+            // The page redirects elsewhere.
             Err(ConnectorError::Refused(why)) => return Ok(Some(Step::Skipped(place, why))),
             Err(fault) => return Ok(Some(Step::Failed(place, fault))),
         };
@@ -144,9 +143,9 @@ impl<'w> Crawl<'w> {
         Ok(self.kept(url, depth, page, &links))
     }
 
-    /// A page that came, unless it is another one under a second address.
+    /// The step of a fetched page; `None` if it is another page under a second URL.
     fn kept(&mut self, url: Url, depth: usize, page: Box<Page>, links: &Links) -> Option<Step> {
-        // ok: an address that answered is one.
+        // ok: the URL of a response is valid.
         let answered = Url::parse(&page.address).ok()?;
         let own = links.canonical.clone().filter(|own| self.web.holds(own)).unwrap_or(answered);
         if own != url && !self.aliases.contains(&own) {

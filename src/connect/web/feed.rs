@@ -1,41 +1,39 @@
-//! Feeds: RSS in its versions, and Atom.
+//! Parser of feeds: all versions of RSS, and Atom.
 
 use url::Url;
 
 use super::xml::{Events, Part};
 
-/// The most entries that are read.
+/// Limit of entries.
 pub const MOST: usize = 1_000;
-/// The most bytes of one text.
+/// Longest text, in bytes.
 const LONGEST: usize = 2 * 1024 * 1024;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Feed {
     pub title: String,
-    /// Its entries, as they stand there.
+    /// In feed order.
     pub entries: Vec<Entry>,
 }
 
-/// An entry of a feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is known by; its address when the feed says nothing.
+    /// Identifier; the link if the feed has none.
     pub id: String,
-    /// The page that it is about.
     pub link: String,
     pub title: String,
-    /// Its words: HTML, or plain text.
+    /// HTML or plain text.
     pub body: String,
-    /// Whether its words are plain text.
+    /// `body` is plain text.
     pub is_plain: bool,
-    /// When it last changed, as it stands there.
+    /// Time of the last change, unparsed.
     pub changed: String,
 }
 
-/// Reads a feed of this address.
+/// Parses the feed at this URL.
 ///
 /// # Errors
-/// When it is none, or breaks off.
+/// If the text is no feed, or is truncated.
 pub fn parse(text: &str, url: &Url) -> Result<Feed, String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let mut events = Events::of(text);
@@ -67,7 +65,7 @@ pub fn parse(text: &str, url: &Url) -> Result<Feed, String> {
     }
     let mut feed = reader.feed;
     for entry in &mut feed.entries {
-        // ok: an entry without a page of its own stands on that of the feed.
+        // ok: an entry without a valid link uses the feed's address.
         let link = url.join(&entry.link).map(|link| link.to_string());
         entry.link = link.unwrap_or_else(|_| url.to_string());
         if entry.id.is_empty() {
@@ -77,13 +75,13 @@ pub fn parse(text: &str, url: &Url) -> Result<Feed, String> {
     Ok(feed)
 }
 
-/// Where the words go that are read.
+/// Parser state.
 #[derive(Default)]
 struct Reader {
     feed: Feed,
     entry: Option<Entry>,
     words: String,
-    /// Elements of HTML that stand in an entry as they are.
+    /// Open element with embedded XHTML, and its depth.
     inside: Option<(String, usize)>,
     html: String,
 }
@@ -168,7 +166,7 @@ impl Reader {
             "link" if entry.link.is_empty() => entry.link = words,
             "pubdate" | "date" | "published" if entry.changed.is_empty() => entry.changed = words,
             "updated" => entry.changed = words,
-            // RSS has HTML in both; the whole text goes before the beginning of it.
+            // RSS has HTML in both elements; the full text is preferred to the excerpt.
             "encoded" if !words.is_empty() => (entry.body, entry.is_plain) = (words, false),
             "description" if entry.body.is_empty() => (entry.body, entry.is_plain) = (words, false),
             "content" if !words.is_empty() => entry.body = words,

@@ -1,28 +1,26 @@
-//! What a page says of itself and of others in its HTML: where its links lead, which address is its own, whether robots
-//! may keep it.
+//! Links and declarations in a page's HTML: targets, canonical URL, robots directives.
 
 use net::html::scan::{Scanner, Token, unescape};
 use url::Url;
 
-/// The most links of a page.
+/// Limit of links per page.
 const MOST: usize = 2_000;
-/// The longest address.
+/// Longest URL.
 const LONGEST: usize = 1_000;
 
-/// The links of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Links {
-    /// Addresses of pages, without what stands behind `#`.
+    /// URLs without fragments.
     pub to: Vec<Url>,
-    /// The address that it says is its own.
+    /// The declared canonical URL.
     pub canonical: Option<Url>,
-    /// Whether it asks not to be kept.
+    /// `noindex` directive.
     pub noindex: bool,
-    /// Whether it asks that its links are not followed.
+    /// `nofollow` directive.
     pub nofollow: bool,
 }
 
-/// The links in a page of this address.
+/// Parses the links in a page at this URL.
 #[must_use]
 pub fn of(html: &str, url: &Url) -> Links {
     let mut links = Links::default();
@@ -37,7 +35,7 @@ pub fn of(html: &str, url: &Url) -> Links {
         };
         let to = |base: &Url| {
             let href = get("href").filter(|href| href.len() <= LONGEST)?;
-            // ok: what is no address leads nowhere.
+            // ok: an invalid URL leads nowhere.
             base.join(href.trim()).ok()
         };
         match tag.name.as_str() {
@@ -59,7 +57,7 @@ pub fn of(html: &str, url: &Url) -> Links {
     links
 }
 
-/// An address without what stands behind `#`.
+/// The URL without its fragment.
 #[must_use]
 pub fn plain(mut url: Url) -> Url {
     url.set_fragment(None);

@@ -1,4 +1,4 @@
-//! Sources that list what they have: sitemaps and feeds.
+//! Sources with a list of their pages: sitemaps and feeds.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -11,17 +11,16 @@ use super::{
     Over, Page, Read, Step, Url, Web, feed, file_name, hash, links, refused, sentence,
 };
 
-/// The most sitemaps of a source.
+/// Limit of sitemaps per source.
 const MOST_MAPS: usize = 100;
 
-/// The pages that a site lists.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) pages: Vec<(Url, String)>,
     over: Over,
 }
 
-/// All pages of the sitemaps of a source.
+/// All pages of a source's sitemaps.
 pub(super) async fn pages(web: &Web, robots: &Robots) -> Result<Found, ConnectorError> {
     let mut left = VecDeque::from(first(web, robots));
     let mut seen: HashSet<Url> = left.iter().cloned().collect();
@@ -74,7 +73,7 @@ pub(super) async fn pages(web: &Web, robots: &Robots) -> Result<Found, Connector
     Ok(found)
 }
 
-/// The sitemaps that are read first: the one that was named, else those that the site names.
+/// The sitemaps to start with: the configured one, else those that `robots.txt` names.
 fn first(web: &Web, robots: &Robots) -> Vec<Url> {
     let path = web.url.path().to_ascii_lowercase();
     if [".xml", ".gz", ".txt"].iter().any(|end| path.ends_with(end)) {
@@ -102,7 +101,7 @@ async fn one(web: &Web, url: &Url) -> Result<sitemap::Sitemap, ConnectorError> {
     read.await.unwrap_or_else(|_| Err("it can't be understood".to_owned())).map_err(told)
 }
 
-/// What has changed in the pages of sitemaps.
+/// Changes of the pages in sitemaps.
 pub(super) struct Listing<'w> {
     web: &'w Web,
     known: Known,
@@ -136,7 +135,7 @@ impl<'w> Listing<'w> {
             Ok(Read::Page(page, _)) => Some(Step::Page(page)),
             Ok(Read::Same) => Some(Step::Same(place)),
             Ok(Read::Skipped(why)) => Some(Step::Skipped(place, why)),
-            // Listed and not there: as if it were not listed.
+            // A listed page that gives 404 counts as not listed.
             Ok(Read::Gone) => None,
             Err(fault @ ConnectorError::Busy { .. }) => return Err(fault),
             Err(fault) => Some(Step::Failed(place, fault)),
@@ -144,7 +143,7 @@ impl<'w> Listing<'w> {
     }
 }
 
-/// The path of an address with its query.
+/// Path and query of a URL.
 pub(super) fn path_of(url: &Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -175,7 +174,7 @@ impl Delta for Listing<'_> {
     }
 }
 
-/// The entries of a feed.
+/// Entries of a feed.
 pub(super) struct Entries<'w> {
     web: &'w Web,
     known: Known,
@@ -190,7 +189,7 @@ impl<'w> Entries<'w> {
     async fn step(&self, entry: feed::Entry) -> Result<Step, ConnectorError> {
         let place = entry.id.clone();
         let known = self.known.get(&place);
-        // An entry without words is the page that it leads to.
+        // An entry without text stands for the page that it links to.
         if entry.body.trim().is_empty() {
             let url = Url::parse(&entry.link).ok().filter(|url| self.web.holds(url));
             let Some(url) = url else {
@@ -227,7 +226,7 @@ impl<'w> Entries<'w> {
     }
 }
 
-/// The words of an entry in HTML, as Markdown.
+/// Text of an HTML entry, as Markdown.
 fn words(entry: &feed::Entry) -> Result<String, String> {
     let url = Url::parse(&entry.link).map_err(|error| sentence(&error))?;
     let body = entry.body.as_bytes();
@@ -251,7 +250,7 @@ impl Delta for Entries<'_> {
         })
     }
 
-    /// A feed drops what is old: what is not in it any more is not gone.
+    /// Feeds drop old entries: missing entries are not gone.
     fn over(&self) -> Over {
         Over::default()
     }

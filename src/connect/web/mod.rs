@@ -1,5 +1,5 @@
-//! Pages of the web: one page, the pages of a sitemap, pages that lead to each other, a feed. Each request goes through
-//! the guard, so that nothing inside is reached, wherever a redirect leads; all of them stay on the hosts of the source.
+//! Web connector: a single page, the pages of a sitemap, linked pages, or a feed. All requests pass the HTTP client's
+//! guard, so redirects cannot reach internal addresses, and stay on the source's hosts.
 
 use std::sync::Arc;
 
@@ -29,21 +29,21 @@ mod xml;
 use links::Links;
 use robots::Robots;
 
-/// The most bytes of a page.
+/// Limit of a page, in bytes.
 const MOST_PAGE: usize = 4 * 1024 * 1024;
-/// The most bytes of a document.
+/// Limit of a document, in bytes.
 const MOST_FILE: usize = 20 * 1024 * 1024;
-/// Pages of a source when nobody chose, and at most.
+/// Pages per source: default and limit.
 const PAGES: usize = 500;
 const MOST_PAGES: usize = 5_000;
-/// The same for links in a row.
+/// Link depth: default and limit.
 const DEPTH: usize = 5;
 const MOST_DEPTH: usize = 10;
-/// What is asked for.
+/// `Accept` header.
 const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown;q=0.9,application/rss+xml;q=0.9,\
     application/atom+xml;q=0.9,text/plain;q=0.9,application/xml;q=0.8,application/pdf;q=0.7,*/*;q=0.5";
 
-/// What of the web is read.
+/// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     Page,
@@ -52,7 +52,6 @@ enum How {
     Feed,
 }
 
-/// Pages of the web.
 pub(super) struct Web {
     site: Site,
     url: Url,
@@ -62,7 +61,7 @@ pub(super) struct Web {
     below: String,
 }
 
-/// The way to the hosts of a source.
+/// HTTP access to the hosts of a source.
 struct Site {
     http: HttpClient,
     clock: Arc<dyn Clock>,
@@ -70,7 +69,6 @@ struct Site {
     hosts: Hosts,
 }
 
-/// The answer of a site.
 struct Answer {
     status: u16,
     url: Url,
@@ -96,7 +94,7 @@ impl Answer {
     }
 }
 
-/// A page with where it leads.
+/// Result of reading a page.
 enum Read {
     Page(Box<Page>, Links),
     Same,
@@ -105,7 +103,7 @@ enum Read {
 }
 
 impl Site {
-    /// Asks for an address: at the pace of the source, again when it fails in passing.
+    /// Sends a GET request within the rate limit, with retries after transient failures.
     async fn get(
         &self,
         url: &Url,
@@ -160,7 +158,7 @@ impl Site {
         Ok(Answer { status, url: links::plain(url), headers, body, extent })
     }
 
-    /// A page, unless it is as its mark says.
+    /// Reads a page, conditionally if it is known.
     async fn page(
         &self,
         url: &Url,
@@ -218,20 +216,20 @@ impl Site {
                 let title = read.title.unwrap_or_default().trim().to_owned();
                 let hash = hash(read.text.as_bytes());
                 let mut page = page(title, Content::Text(read.text), read.truncated || is_long);
-                // What changes with each request, such as a number in a form, is no change of the words.
+                // The hash is that of the text: markup that changes with each request does not count.
                 page.hash = hash;
                 Ok(Read::Page(page, links))
             }
         }
     }
 
-    /// What the host lets HQ read.
+    /// Reads the host's `robots.txt`.
     async fn robots(&self, url: &Url) -> Result<Robots, ConnectorError> {
         let at =
             url.join("/robots.txt").map_err(|error| ConnectorError::Refused(sentence(&error)))?;
         let answer = match self.get(&at, None, robots::MOST).await {
             Ok(answer) => answer,
-            // A redirect to another host is no answer of this one.
+            // A redirect to another host counts as no file.
             Err(ConnectorError::Refused(_)) => return Ok(Robots::default()),
             Err(other) => return Err(other),
         };
@@ -289,7 +287,7 @@ impl Web {
         })
     }
 
-    /// Whether an address belongs to the source.
+    /// Whether a URL belongs to the source.
     fn holds(&self, url: &Url) -> bool {
         matches!(url.scheme(), "http" | "https")
             && url.username().is_empty()
@@ -362,7 +360,7 @@ impl Connector for Web {
 
     fn fetch<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Fetched> {
         Box::pin(async move {
-            // An entry of a feed has words in its feed alone, and old ones leave it.
+            // The text of an entry is in the feed only, and old entries are dropped from it.
             if self.how == How::Feed {
                 return Ok(Fetched::Skipped("It is not in the feed any more.".to_owned()));
             }
@@ -381,7 +379,7 @@ impl Connector for Web {
     }
 }
 
-/// The one page of a source.
+/// The single page of a source.
 struct OnePage<'w> {
     web: &'w Web,
     known: Known,
@@ -458,13 +456,13 @@ fn is_document(media: &str) -> bool {
     DOCUMENTS.iter().any(|one| media.starts_with(one))
 }
 
-/// The last part of an address as a name.
+/// Last segment of a URL's path, as a file name.
 fn file_name(url: &Url) -> String {
     let last = url.path_segments().and_then(|mut all| all.rfind(|part| !part.is_empty()));
     last.map_or_else(|| host(url), str::to_owned)
 }
 
-/// What an error says, as a sentence.
+/// An error as a sentence.
 fn sentence(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let mut signs = text.chars();

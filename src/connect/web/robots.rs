@@ -1,23 +1,21 @@
-//! `robots.txt`, as RFC 9309 reads it: the group that names HQ, else the one for everybody; the longest rule that fits
-//! decides, and of two as long the one that allows.
+//! `robots.txt` (RFC 9309): the group that names HQ, else the one for `*`. The longest matching rule decides; of two
+//! equally long ones, the one that allows.
 
 use std::time::Duration;
 
-/// The name by which sites know HQ.
+/// User agent name of HQ.
 const NAME: &str = "hq";
-/// The most bytes that are read.
+/// Bytes that are read.
 pub const MOST: usize = 512 * 1024;
 const MOST_RULES: usize = 5_000;
-/// The longest pause that a site may ask for between two requests.
+/// Longest `Crawl-delay` that is obeyed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What a site lets HQ read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Robots {
     rules: Vec<Rule>,
-    /// The pause that it asks for between two requests.
+    /// `Crawl-delay`.
     pub pause: Option<Duration>,
-    /// The sitemaps that it names.
     pub sitemaps: Vec<String>,
 }
 
@@ -28,7 +26,6 @@ struct Rule {
 }
 
 impl Robots {
-    /// Reads a file.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut own = Self::default();
@@ -41,7 +38,7 @@ impl Robots {
             let value = value.trim();
             match key.trim().to_ascii_lowercase().as_str() {
                 "user-agent" => {
-                    // Names that follow each other share what stands below them.
+                    // Consecutive names share the rules below them.
                     if !named {
                         (is_own, is_all) = (false, false);
                     }
@@ -76,7 +73,7 @@ impl Robots {
                 self.rules.push(Rule { allows: key == "allow", path: value.to_owned() });
             }
             "crawl-delay" => {
-                // ok: what is no number asks for nothing.
+                // ok: an invalid number means no delay.
                 let secs = value.parse::<f64>().ok();
                 let pause = secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
                 self.pause = pause.map(|pause| pause.min(LONGEST_PAUSE));
@@ -94,7 +91,7 @@ impl Robots {
     }
 }
 
-/// Whether a path begins as a rule says: `*` stands for anything, `$` for the end.
+/// Whether a rule matches a path: prefix match, `*` for anything, `$` for the end.
 fn matches(rule: &str, path: &str) -> bool {
     let (rule, to_end) = match rule.strip_suffix('$') {
         Some(rule) => (rule, true),

@@ -1,38 +1,36 @@
-//! Sitemaps: lists of pages, and lists of such lists; also as plain lines, also packed.
+//! Parser of sitemaps and sitemap indexes: XML or plain lines, optionally gzipped.
 
 use std::io::Read as _;
 
 use super::xml::{Events, Part};
 
-/// The most bytes of one, unpacked.
+/// Limit of a sitemap, in bytes after decompression.
 pub const MOST_BYTES: usize = 50 * 1024 * 1024;
-/// The most entries of one.
+/// Limit of entries per sitemap.
 pub const MOST: usize = 50_000;
-/// The longest address.
+/// Longest URL.
 const LONGEST: usize = 2_048;
 
-/// A page in a sitemap, or another sitemap.
+/// A page, or another sitemap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its address.
     pub url: String,
-    /// When it last changed, as it stands there; empty when nothing is said.
+    /// Time of the last change, unparsed; empty if unknown.
     pub changed: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sitemap {
     pub pages: Vec<Entry>,
-    /// Other sitemaps.
     pub more: Vec<Entry>,
-    /// Whether there were more entries than are taken.
+    /// The limit of entries was reached.
     pub cut: bool,
 }
 
-/// The bytes of a sitemap as text, unpacked when they are packed.
+/// Text of a sitemap, decompressed if necessary.
 ///
 /// # Errors
-/// When they cannot be unpacked, or are too many.
+/// If it cannot be decompressed, or is too large.
 pub fn unpacked(bytes: &[u8]) -> Result<String, String> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(String::from_utf8_lossy(bytes).into_owned());
@@ -47,7 +45,6 @@ pub fn unpacked(bytes: &[u8]) -> Result<String, String> {
     }
 }
 
-/// Reads a sitemap.
 pub fn parse(text: &str) -> Result<Sitemap, String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     match text.starts_with('<') {
@@ -100,7 +97,7 @@ fn xml(text: &str) -> Result<Sitemap, String> {
     }
     match (is_map, events.depth()) {
         (false, _) => Err("it is no sitemap".to_owned()),
-        // Half a list is no list: what stands in the rest would count as gone.
+        // A truncated list is an error: pages in the missing part would count as gone.
         (true, 0) => Ok(map),
         (true, _) => Err("it breaks off in the middle".to_owned()),
     }

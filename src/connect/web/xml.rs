@@ -1,4 +1,4 @@
-//! XML from anywhere: no document type, no entities of its own, elements that are not too deep in each other.
+//! Safe XML reader: rejects document types and custom entities, and limits the nesting.
 
 use std::borrow::Cow;
 
@@ -6,21 +6,20 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-/// How deep elements may stand in each other.
+/// Deepest nesting of elements.
 const DEEPEST: usize = 64;
 
-/// An event of a document, with an empty element as a start and an end.
+/// Reader of events; an empty element gives a start and an end.
 pub(super) struct Events<'x> {
     reader: Reader<&'x [u8]>,
     buffer: Vec<u8>,
     depth: usize,
 }
 
-/// A part of a document.
 pub(super) enum Part {
-    /// An element begins: its local name, and its attributes by local name.
+    /// Start of an element: local name, and attributes by local name.
     Open(String, Vec<(String, String)>),
-    /// It ends.
+    /// End of an element: local name.
     Close(String),
     Words(String),
 }
@@ -35,7 +34,7 @@ impl<'x> Events<'x> {
         Self { reader, buffer: Vec::new(), depth: 0 }
     }
 
-    /// What comes next; none at the end.
+    /// The next event; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Part>, String> {
         loop {
             self.buffer.clear();
@@ -65,7 +64,7 @@ impl<'x> Events<'x> {
         }
     }
 
-    /// Whether the parser stands outside of all elements.
+    /// Number of open elements.
     pub(super) fn depth(&self) -> usize {
         self.depth
     }

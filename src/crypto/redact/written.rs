@@ -1,5 +1,5 @@
-//! Other ways in which a value may be written: percent signs in any case and before any sign, hexadecimal with signs
-//! between the bytes, and in two pieces with other words between, as where two streams of a program meet.
+//! Encodings without a fixed form: percent encoding of any character in any case, hex with separators, and values split
+//! in two by other text, as where two streams of a program are mixed.
 
 use std::sync::LazyLock;
 
@@ -9,28 +9,28 @@ use zeroize::Zeroizing;
 
 use super::{MAX_ALL_FORMS, MIN_CHARS, Matcher, Span};
 
-/// A shorter value is not looked for in pieces, in bytes: half of it is ordinary text.
+/// Shortest value that is searched in two pieces, in bytes: half of a shorter one is ordinary text.
 const MIN_IN_PIECES: usize = 12;
-/// So much may stand between two pieces, in bytes.
+/// Most bytes between two pieces.
 const MAX_BETWEEN: usize = 2048;
-/// A shorter piece is not masked by itself.
+/// Shortest piece that is masked, in bytes.
 const MIN_PIECE: usize = 3;
 
-/// Bytes in hexadecimal, at least as many as a value has, with up to three signs between two of them.
+/// Hex bytes, at least as many as a value has, with up to three separators between two of them.
 static HEX: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?-u)(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[\s:,.-]{0,3}){8,}")
         .expect("invariant: a fixed expression that a test compiles")
 });
 
-/// The halves of all values, which one of two pieces of a value has whole.
+/// Halves of all values: of two pieces of a value, one contains a half completely.
 pub(super) struct Halves {
     search: AhoCorasick,
-    /// For two patterns in turn: the value, and the place of its name.
+    /// For every two patterns: the value, and the index of its name.
     values: Vec<(Zeroizing<Vec<u8>>, usize)>,
 }
 
 impl Halves {
-    /// Nothing where no value is long enough.
+    /// `None` if no value is long enough.
     pub(super) fn new<'v>(values: impl Iterator<Item = (&'v [u8], usize)>) -> Option<Self> {
         let long = values.map(|(value, name)| (value.trim_ascii(), name));
         let long = long.filter(|(value, _)| (MIN_IN_PIECES..=MAX_ALL_FORMS).contains(&value.len()));
@@ -49,7 +49,7 @@ impl Halves {
         Some(Self { search, values })
     }
 
-    /// Both pieces of each value that stands in two.
+    /// Spans of both pieces of each split value.
     fn spans(&self, bytes: &[u8]) -> Vec<Span> {
         let mut spans = Vec::new();
         for found in self.search.find_overlapping_iter(bytes) {
@@ -66,7 +66,7 @@ impl Halves {
     }
 }
 
-/// The longer piece of a value, which begins here, and the rest of it behind other words.
+/// The longer piece, which starts at `start`, and the rest of the value after other text.
 fn behind(bytes: &[u8], start: usize, value: &[u8]) -> Option<[(usize, usize); 2]> {
     let same = bytes[start..].iter().zip(value).take_while(|(a, b)| a == b).count();
     let (first, rest) = (start + same, &value[same..]);
@@ -78,7 +78,7 @@ fn behind(bytes: &[u8], start: usize, value: &[u8]) -> Option<[(usize, usize); 2
     Some([(start, first), (at, at + rest.len())])
 }
 
-/// The longer piece of a value, which ends here, and the beginning of it before other words.
+/// The longer piece, which ends at `end`, and the start of the value before other text.
 fn before(bytes: &[u8], end: usize, value: &[u8]) -> Option<[(usize, usize); 2]> {
     let back = bytes[..end].iter().rev().zip(value.iter().rev());
     let same = back.take_while(|(a, b)| a == b).count();
@@ -92,8 +92,7 @@ fn before(bytes: &[u8], end: usize, value: &[u8]) -> Option<[(usize, usize); 2]>
 }
 
 impl Matcher {
-    /// All stretches to mask, in order and apart from each other, whichever way the values are written. `in_pieces`
-    /// looks for those that other words were written into as well.
+    /// All spans to mask in any encoding, in order and without overlap. `in_pieces` also searches for split values.
     pub(super) fn everywhere(&self, bytes: &[u8], in_pieces: bool) -> Vec<Span> {
         let spans = self.spans(bytes);
         if self.search.is_none() {
@@ -117,7 +116,7 @@ impl Matcher {
         apart
     }
 
-    /// In words with percent signs: what these stand for.
+    /// Searches percent-decoded words.
     fn percent(&self, bytes: &[u8]) -> Vec<Span> {
         let (mut spans, mut from) = (Vec::new(), 0);
         let is_sign = |at: usize| {
@@ -150,7 +149,7 @@ impl Matcher {
             places.push(end);
             self.found_in(&plain, &places, &mut spans);
             if plain.contains(&b'+') {
-                // As in a form.
+                // `+` means a space in forms.
                 plain.iter_mut().filter(|byte| **byte == b'+').for_each(|byte| *byte = b' ');
                 self.found_in(&plain, &places, &mut spans);
             }
@@ -159,7 +158,7 @@ impl Matcher {
         spans
     }
 
-    /// In dumps of bytes: what the bytes are, whichever digit a byte begins with.
+    /// Searches decoded hex dumps, at both digit offsets.
     fn spaced_hex(&self, bytes: &[u8]) -> Vec<Span> {
         let mut spans = Vec::new();
         for run in HEX.find_iter(bytes) {
@@ -191,7 +190,7 @@ impl Matcher {
         spans
     }
 
-    /// What is found in a decoded text, by its places in the encoded one; `places` has the end of it, too.
+    /// Spans in a decoded text, mapped to the encoded one; `places` also has its end.
     fn found_in(&self, plain: &[u8], places: &[usize], spans: &mut Vec<Span>) {
         spans.extend(self.spans(plain).into_iter().map(|span| Span {
             start: places[span.start],

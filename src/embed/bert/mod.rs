@@ -1,4 +1,4 @@
-//! The embedder of this process: a tokenizer, a network, and threads of their own.
+//! In-process embedder: tokenizer, network and thread pools.
 
 mod network;
 mod ops;
@@ -17,22 +17,21 @@ use super::{Embedder, lanes};
 use network::Network;
 use tokens::Tokens;
 
-/// How many tokens are computed at once. More make no product quicker and leave the caches.
+/// Tokens per pack. More make no product faster and exceed the caches.
 const PACK: usize = 512;
 
-/// A BERT with its tokenizer.
 pub struct Bert {
     model: Model,
     tokens: Tokens,
     network: Network,
-    /// Where passages are computed.
+    /// Computes passages.
     bulk: ThreadPool,
-    /// Where questions are computed, so that none waits behind passages.
+    /// Computes queries, so that none waits behind passages.
     front: ThreadPool,
 }
 
 impl Bert {
-    /// Loads the model of a folder, whose files must be those of `model`.
+    /// Loads a model from a folder whose files must be those of `model`.
     pub fn load(folder: &Path, model: &Model, threads: usize) -> Result<Self, Refused> {
         let [config, tokenizer, weights] = &model.files;
         let shape = checked(folder, 0, config.sha256, config.limit)?;
@@ -58,10 +57,10 @@ impl Bert {
         })
     }
 
-    /// The vectors of texts that were cut into tokens, in their order.
+    /// Vectors of tokenized texts, in order.
     fn vectors(&self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut order: Vec<usize> = (0..texts.len()).collect();
-        // The longest first: what ends late begins early.
+        // The longest first, to balance the threads.
         order.sort_by_key(|at| std::cmp::Reverse(texts[*at].len()));
         let packs = packs(&order, texts);
         let done: Result<Vec<_>, _> = packs
@@ -140,7 +139,7 @@ fn prefixed<'a>(prefix: &str, text: &'a str) -> std::borrow::Cow<'a, str> {
     if prefix.is_empty() { text.into() } else { format!("{prefix}{text}").into() }
 }
 
-/// The bytes of a small file, which must have this hash.
+/// Content of a small file, with its hash checked.
 fn checked(
     folder: &Path,
     at: usize,
@@ -168,7 +167,7 @@ fn pool(name: &'static str, threads: usize) -> Result<ThreadPool, Refused> {
         .map_err(|error| Refused::Threads { reason: error.to_string() })
 }
 
-/// Cuts an order of texts into packs of about as many tokens as are computed at once.
+/// Splits the texts into packs of about [`PACK`] tokens.
 fn packs<'a>(order: &'a [usize], texts: &[Vec<u32>]) -> Vec<&'a [usize]> {
     let mut packs = Vec::new();
     let (mut from, mut tokens) = (0, 0);
@@ -186,12 +185,12 @@ fn packs<'a>(order: &'a [usize], texts: &[Vec<u32>]) -> Vec<&'a [usize]> {
     packs
 }
 
-/// One vector out of those of all tokens.
+/// Combines the states of all tokens into one vector.
 fn pooled(states: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
     let mut rows = states.chunks_exact(width);
     let mut vector = rows.next().map(<[f32]>::to_vec).unwrap_or_default();
     if pooling == Pooling::Mean {
-        // The length is made one afterwards, so the sum is as good as the mean.
+        // The sum suffices, since the vector is normalized afterwards.
         for row in rows {
             vector.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
         }
@@ -199,7 +198,7 @@ fn pooled(states: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
     vector
 }
 
-/// The vector with length one.
+/// Normalizes to length one.
 fn unit(mut vector: Vec<f32>) -> Result<Vec<f32>, EmbedError> {
     let length = lanes::dot(&vector, &vector).sqrt();
     if !length.is_normal() {

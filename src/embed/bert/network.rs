@@ -1,8 +1,8 @@
-//! The forward pass of a BERT (Devlin and others 2018, <https://arxiv.org/abs/1810.04805>): tokens in, states out.
+//! Forward pass of BERT (Devlin and others 2018, <https://arxiv.org/abs/1810.04805>): tokens to states.
 //!
-//! Texts of a pack lie one after the other without padding. All products but those of attention are over all tokens of
-//! the pack at once; attention is within each text, so a text has the same states in any company and needs no mask.
-//! The products are candle's, everything else happens in place on their results.
+//! The texts of a pack are concatenated without padding. All products except attention cover the tokens of the whole
+//! pack; attention is computed per text, so no mask is needed and a text's states do not depend on the pack. `candle`
+//! computes the products; everything else works in place on their results.
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Storage, Tensor};
 
@@ -13,15 +13,15 @@ use crate::shape::Shape;
 
 type Computed<T> = candle_core::Result<T>;
 
-/// A matrix and what is added after it.
+/// Weight matrix and bias.
 struct Dense {
-    /// From rows of the input to rows of the output.
+    /// Input dimension by output dimension.
     matrix: Tensor,
     bias: Vec<f32>,
 }
 
 struct Layer {
-    /// Queries, keys and values in one product; the queries are scaled by the root of a head's width.
+    /// Queries, keys and values in one product; queries are scaled by the inverse root of the head width.
     ask: Dense,
     mix: Dense,
     mix_norm: Norm,
@@ -32,7 +32,7 @@ struct Layer {
 
 pub struct Network {
     words: Vec<f32>,
-    /// Of each place, with that of the first kind of text in it.
+    /// Position embeddings, with the embedding of the first token type added.
     places: Vec<f32>,
     norm: Norm,
     layers: Vec<Layer>,
@@ -79,7 +79,7 @@ const EMBEDDINGS: &str = "embeddings";
 const ASKED: [&str; 3] = ["attention.self.query", "attention.self.key", "attention.self.value"];
 
 impl Network {
-    /// Puts a network together.
+    /// Builds a network.
     ///
     /// # Errors
     /// If one of the [`wanted`] tensors is missing.
@@ -96,8 +96,8 @@ impl Network {
         Ok(Self { words, places, norm, layers, shape })
     }
 
-    /// The states of all tokens after the last layer, text by text, `width` numbers each. Each text has at least one
-    /// token, at most as many as there are places, and only known ones.
+    /// States of all tokens after the last layer, text by text, `width` numbers each. Each text has at least one token,
+    /// at most as many as there are positions, and known tokens only.
     pub fn states(&self, pack: &[&[u32]]) -> Computed<Vec<f32>> {
         let width = self.shape.width;
         let mut rows =
@@ -122,7 +122,7 @@ impl Network {
         look(&states, <[f32]>::to_vec)
     }
 
-    /// What each token takes from the others of its text.
+    /// Self-attention within each text.
     fn attend(&self, layer: &Layer, states: &Tensor, pack: &[&[u32]]) -> Computed<Tensor> {
         let (width, heads) = (self.shape.width, self.shape.heads);
         let part = width / heads;
@@ -132,7 +132,7 @@ impl Network {
         let mut from = 0;
         for text in pack {
             let count = text.len();
-            // The products take rows with gaps as they are, so nothing is copied to put the heads first.
+            // The products accept strided rows, so nothing is copied to bring the heads first.
             let own = asked.narrow(0, from, count)?.reshape((count, 3, heads, part))?;
             let of = |at: usize| own.narrow(1, at, 1)?.squeeze(1)?.transpose(0, 1);
             let weights = of(0)?.matmul(&of(1)?.t()?)?;
@@ -152,7 +152,7 @@ impl Network {
     }
 }
 
-/// The parts of a network out of its tensors.
+/// Builds the layers from the tensors.
 struct Parts<'a> {
     weights: &'a mut Weights,
     shape: Shape,
@@ -179,7 +179,7 @@ impl Parts<'_> {
             matrix.extend(self.weights.take(&format!("{name}.{part}.weight"))?);
             bias.extend(self.weights.take(&format!("{name}.{part}.bias"))?);
         }
-        // The queries are its first rows.
+        // The queries are the first rows.
         let scale = 1.0 / ((width / self.shape.heads) as f32).sqrt();
         matrix[..width * width].iter_mut().for_each(|value| *value *= scale);
         bias[..width].iter_mut().for_each(|value| *value *= scale);
@@ -201,7 +201,7 @@ impl Parts<'_> {
 }
 
 impl Dense {
-    /// Of a matrix as files have it: a row for each number of the output.
+    /// From a matrix in file layout: one row per output.
     fn new(rows: Vec<f32>, width: usize, bias: Vec<f32>) -> Result<Self, Refused> {
         let matrix = tensor(rows, width)
             .and_then(|matrix| matrix.t())
@@ -214,7 +214,7 @@ impl Dense {
     }
 }
 
-/// Adds bias and another state to the rows, then norms them.
+/// Adds bias and another state to the rows, then normalizes them.
 fn join(rows: &Tensor, other: &Tensor, bias: &[f32], norm: &Norm) -> Computed<()> {
     look(other, |other| change(rows, |rows| ops::add_and_norm(rows, bias, other, norm)))?
 }
@@ -224,7 +224,7 @@ fn tensor(numbers: Vec<f32>, width: usize) -> Computed<Tensor> {
     Tensor::from_vec(numbers, (rows, width), &Device::Cpu)
 }
 
-/// Looks at the numbers of a tensor that lie as they were computed.
+/// Reads the contiguous numbers of a tensor.
 fn look<T>(tensor: &Tensor, of: impl FnOnce(&[f32]) -> T) -> Computed<T> {
     let (storage, _) = tensor.storage_and_layout();
     match &*storage {

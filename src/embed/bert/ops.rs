@@ -1,24 +1,21 @@
-//! What stands between the products of a BERT, in place on rows of numbers.
+//! Element-wise operations of BERT, in place on rows of numbers.
 //!
-//! Each function is a plain loop that is compiled for each kind of processor; exponential and error function are
-//! polynomials, since those of the system are calls that no register runs side by side.
+//! The functions are plain loops that are compiled for each processor type. Exponential and error function are
+//! polynomials, because calls to the system's functions cannot be vectorized.
 
 use crate::lanes::wide;
 
-/// How many sums are kept side by side.
+/// Number of parallel partial sums.
 const WIDE: usize = 16;
 
-/// Scale and shift of a layer norm.
+/// Parameters of a layer norm.
 pub struct Norm {
-    /// What each place is multiplied by.
     pub scale: Vec<f32>,
-    /// What is added to it.
     pub shift: Vec<f32>,
-    /// What keeps the division from zero.
+    /// Added to the variance against division by zero.
     pub epsilon: f32,
 }
 
-/// Adds `bias` to each row.
 pub fn add_bias(rows: &mut [f32], bias: &[f32]) {
     wide(
         #[inline(always)]
@@ -32,8 +29,8 @@ pub fn add_bias(rows: &mut [f32], bias: &[f32]) {
     );
 }
 
-/// Adds `bias` to each row and bends it by the Gaussian error linear unit, `x Φ(x)`
-/// (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
+/// Adds `bias` to each row and applies the Gaussian error linear unit, `x Φ(x)` (Hendrycks and Gimpel 2016,
+/// <https://arxiv.org/abs/1606.08415>).
 pub fn bend(rows: &mut [f32], bias: &[f32]) {
     wide(
         #[inline(always)]
@@ -48,7 +45,7 @@ pub fn bend(rows: &mut [f32], bias: &[f32]) {
     );
 }
 
-/// Makes each row of `width` numbers positive with the sum one, by their exponentials.
+/// Applies softmax to each row of `width` numbers.
 pub fn softmax(rows: &mut [f32], width: usize) {
     wide(
         #[inline(always)]
@@ -83,8 +80,8 @@ pub fn softmax(rows: &mut [f32], width: usize) {
     );
 }
 
-/// Adds `bias` and the row of `other` to each row, then norms it
-/// (Ba, Kiros and Hinton 2016, <https://arxiv.org/abs/1607.06450>).
+/// Adds `bias` and the row of `other` to each row, then applies the layer norm (Ba, Kiros and Hinton 2016,
+/// <https://arxiv.org/abs/1607.06450>).
 pub fn add_and_norm(rows: &mut [f32], bias: &[f32], other: &[f32], norm: &Norm) {
     let width = bias.len();
     wide(
@@ -100,7 +97,7 @@ pub fn add_and_norm(rows: &mut [f32], bias: &[f32], other: &[f32], norm: &Norm) 
     );
 }
 
-/// Norms each row.
+/// Applies the layer norm to each row.
 pub fn norm(rows: &mut [f32], norm: &Norm) {
     wide(
         #[inline(always)]
@@ -143,16 +140,16 @@ fn sum(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest.iter().map(|value| of(*value)).sum::<f32>()
 }
 
-/// The exponential: `2^n` from the bits of the exponent times a polynomial for the rest, as Cephes has it in `expf.c`
-/// (<https://www.netlib.org/cephes/>). The error is below 2e-7 of the value.
+/// Exponential function: `2^n` by exponent bits, times a polynomial for the rest, as in `expf.c` of Cephes
+/// (<https://www.netlib.org/cephes/>). Relative error below 2e-7.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    /// Added to a small number it leaves the nearest integer in the lowest bits.
+    /// Adding this to a small number leaves the nearest integer in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    // ln 2 in two parts, so that nothing is lost in the difference.
+    // ln 2 in two parts, so that the difference is exact.
     let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
     p = p * r + 1.398_199_9e-3;
@@ -165,7 +162,7 @@ fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * power
 }
 
-/// The error function by formula 7.1.26 of Abramowitz and Stegun; the error is below 2e-7.
+/// Error function by formula 7.1.26 of Abramowitz and Stegun; the error is below 2e-7.
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let size = x.abs();

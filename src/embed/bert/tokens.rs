@@ -1,4 +1,4 @@
-//! Text into the numbers of tokens, framed and cut.
+//! Tokenizer: text to token ids, with special tokens and truncation.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,25 +6,25 @@ use tokenizers::Tokenizer;
 
 use crate::problem::{EmbedError, Refused};
 
-/// A tokenizer that fits its network.
+/// A tokenizer that fits the network's vocabulary.
 pub struct Tokens {
     tokenizer: Tokenizer,
-    /// The tokens before each text.
+    /// Special tokens before each text.
     head: Vec<u32>,
-    /// The tokens after it.
+    /// Special tokens after each text.
     tail: Vec<u32>,
-    /// The most tokens of one text, with head and tail.
+    /// Limit of tokens per text, including special ones.
     most: usize,
     vocabulary: usize,
 }
 
 impl Tokens {
-    /// Reads a `tokenizer.json`. That it cuts or pads, as many published files have it, is not followed.
+    /// Reads a `tokenizer.json`. Its truncation and padding settings are ignored.
     ///
     /// # Errors
-    /// If it is no tokenizer, or knows tokens that the network does not.
+    /// If the file is invalid, or has tokens that the network does not know.
     pub fn read(json: &[u8], vocabulary: usize, most: usize) -> Result<Self, Refused> {
-        // The crate promises nothing for files by others, so a panic in it is one more refusal.
+        // The crate may panic on unusual files.
         catch_unwind(AssertUnwindSafe(|| Self::parse(json, vocabulary, most)))
             .unwrap_or_else(|_| Err(unfit("its parts contradict each other")))
     }
@@ -43,7 +43,7 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Finds out what the tokenizer puts around a text.
+    /// Determines the special tokens around a text.
     fn frame(&mut self) -> Result<(), Refused> {
         const PROBE: &str = "a";
         let ids = |framed| {
@@ -63,21 +63,21 @@ impl Tokens {
         Ok(())
     }
 
-    /// The most tokens of one text, with those around it.
+    /// Limit of tokens per text, including special ones.
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// How many tokens the whole text has, without those around it.
+    /// Number of tokens of the whole text, without special ones.
     pub fn count(&self, text: &str) -> usize {
-        // ok: a text that cannot be cut has no tokens, and `ids` says why.
+        // ok: for a text that cannot be tokenized, `ids` returns the error.
         self.tokenizer.encode_fast(text, false).map_or(0, |encoding| encoding.len())
     }
 
-    /// The tokens of a text with those around it, as many as the network takes; never none.
+    /// Token ids of a text with special tokens, truncated to the limit; never empty.
     ///
     /// # Errors
-    /// If the tokenizer gives up on it.
+    /// If the text cannot be tokenized.
     pub fn ids(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
         let failed = |reason: String| EmbedError::Tokens { reason };
         let encoding =

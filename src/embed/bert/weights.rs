@@ -1,8 +1,8 @@
-//! Reads `model.safetensors`: foreign numbers, believed in nothing that they say about themselves.
+//! Reader of `model.safetensors`, which is untrusted.
 //!
-//! The format (<https://github.com/huggingface/safetensors>): the length of the header in 8 bytes, the header in JSON
-//! with type, shape and place of each tensor, then all numbers without a gap. The file is read once, in order, and
-//! hashed on the way: what was checked is what is used, and no copy of it lies in memory.
+//! Format (<https://github.com/huggingface/safetensors>): length of the header in 8 bytes; header in JSON with type,
+//! shape and offsets of each tensor; then the numbers without gaps. The file is read once, in order, and hashed while
+//! reading, so that the verified bytes are the used ones.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -15,28 +15,27 @@ use crate::folder::unreadable;
 use crate::model::Hash;
 use crate::problem::Refused;
 
-/// The longest header; that of a model with 48 layers has 100 KB.
+/// Longest header; that of a model with 48 layers has 100 KB.
 const MAX_HEADER: u64 = 16 << 20;
-/// How many bytes of numbers are read at once.
+/// Bytes of numbers that are read at once.
 const PIECE: usize = 64 << 10;
 
-/// A tensor that the network needs.
+/// A required tensor.
 pub struct Wanted {
-    /// Its name, without the `bert.` that some files put before each.
+    /// Name, without the `bert.` prefix that some files use.
     pub name: String,
-    /// Its sizes.
+    /// Dimensions.
     pub shape: Vec<usize>,
 }
 
-/// The tensors of a file by their names, and what the whole file hashes to.
+/// Tensors by name, and the hash of the file.
 pub struct Weights {
     tensors: HashMap<String, Vec<f32>>,
-    /// The hash of all bytes.
     pub hash: Hash,
 }
 
 impl Weights {
-    /// Takes a tensor out.
+    /// Removes a tensor from the set.
     ///
     /// # Errors
     /// If it was not among the wanted ones.
@@ -45,7 +44,7 @@ impl Weights {
     }
 }
 
-/// A tensor as the header tells it.
+/// Header entry of a tensor.
 #[derive(Deserialize)]
 struct Entry {
     dtype: String,
@@ -53,7 +52,7 @@ struct Entry {
     data_offsets: [u64; 2],
 }
 
-/// How numbers lie in the file.
+/// Number format in the file.
 #[derive(Clone, Copy)]
 enum Kind {
     F32,
@@ -69,15 +68,15 @@ impl Kind {
     }
 }
 
-/// Reads the wanted tensors of a file that has `length` bytes.
+/// Reads the wanted tensors of a file of `length` bytes.
 ///
 /// # Errors
-/// If the file is damaged or a pickle, or if a tensor is missing, has another shape or type, or holds a number that is
-/// not finite.
+/// If the file is damaged or a pickle, or if a tensor is missing, has a wrong shape or type, or contains a number that
+/// is not finite.
 pub fn read(file: impl Read, length: u64, wanted: &[Wanted]) -> Result<Weights, Refused> {
     let mut source = Source { file, sum: Sha256::new() };
     let entries = header(&mut source, length)?;
-    // What does not fit is refused before any of the numbers is read.
+    // Rejected before any number is read.
     let mut kinds = HashMap::new();
     for tensor in wanted {
         let (name, entry) = find(&entries, &tensor.name)?;
@@ -98,7 +97,7 @@ pub fn read(file: impl Read, length: u64, wanted: &[Wanted]) -> Result<Weights, 
     Ok(Weights { tensors, hash: source.sum.finalize().into() })
 }
 
-/// Reads the header and checks that its tensors fill the file: one after the other, up to the end.
+/// Reads the header and checks that its tensors fill the file without gaps.
 fn header(source: &mut Source<impl Read>, length: u64) -> Result<BTreeMap<String, Entry>, Refused> {
     let mut start = [0; 8];
     if length < 8 {
@@ -155,7 +154,7 @@ fn find<'a>(
         .ok_or_else(|| unfit(name, "is missing"))
 }
 
-/// The type of a tensor, if shape and size are as wanted.
+/// Number format of a tensor; an error unless shape and size are as wanted.
 fn kind(entry: &Entry, wanted: &Wanted) -> Result<Kind, Refused> {
     let kind = match entry.dtype.as_str() {
         "F32" => Kind::F32,
@@ -181,7 +180,7 @@ fn kind(entry: &Entry, wanted: &Wanted) -> Result<Kind, Refused> {
     Ok(kind)
 }
 
-/// The next `size` bytes as numbers.
+/// Reads the next `size` bytes as numbers.
 fn numbers(
     source: &mut Source<impl Read>,
     size: u64,
@@ -209,7 +208,7 @@ fn numbers(
     Ok(all)
 }
 
-/// Hands on the next `size` bytes, piece by piece.
+/// Passes on the next `size` bytes in pieces.
 fn pieces(
     source: &mut Source<impl Read>,
     size: u64,
@@ -226,7 +225,7 @@ fn pieces(
     Ok(())
 }
 
-/// The file, which is hashed as it is read.
+/// The file, hashed while it is read.
 struct Source<R> {
     file: R,
     sum: Sha256,

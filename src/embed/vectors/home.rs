@@ -1,5 +1,4 @@
-//! The folder with the vectors of a workspace: for each model a file of them, and beside it how far they follow the
-//! texts.
+//! Folder with the vectors of a workspace: per model a vector file, and next to it the writer's position in the texts.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,20 +6,19 @@ use std::path::PathBuf;
 use super::{Arena, ArenaError};
 use crate::shelf::put;
 
-/// The folder with vectors.
 #[derive(Clone, Debug)]
 pub struct Home {
     folder: PathBuf,
 }
 
 impl Home {
-    /// The vectors in a folder, which need not be there yet.
+    /// The folder need not exist.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    /// Opens the vectors of a model. A file that holds no such vectors is begun anew. Reads all of them.
+    /// Opens the vectors of a model and reads all of them. A file with other content is replaced by an empty one.
     pub fn arena(&self, model: &str, dimensions: usize) -> Result<Arena, ArenaError> {
         let path = self.vectors(model);
         let failed = |source| ArenaError::Io { path: path.clone(), source };
@@ -34,22 +32,22 @@ impl Home {
         }
     }
 
-    /// How far the vectors of a model follow the texts, as it was kept. Without the vectors there is no such place.
+    /// The stored position for a model; `None` without its vector file.
     #[must_use]
     pub fn place(&self, model: &str) -> Option<String> {
         if !self.vectors(model).is_file() {
             return None;
         }
-        // ok: without a place all texts are compared anew.
+        // ok: without a position, all texts are compared again.
         fs::read_to_string(self.places(model)).ok()
     }
 
-    /// Keeps how far the vectors of a model follow the texts.
+    /// Stores the position for a model.
     pub fn keep_place(&self, model: &str, place: &str) -> std::io::Result<()> {
         put(&self.places(model), place.as_bytes())
     }
 
-    /// Removes the vectors of all models but one.
+    /// Deletes the vectors of all other models.
     pub fn keep_only(&self, model: &str) -> std::io::Result<()> {
         let own = [self.vectors(model), self.places(model)];
         for entry in fs::read_dir(&self.folder)? {

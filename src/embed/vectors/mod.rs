@@ -1,11 +1,11 @@
-//! A file of vectors, and the search for the nearest.
+//! Vector file with nearest-neighbour search.
 //!
-//! Each vector has an id of 20 bytes and the hash of the text that it is of. Memory keeps a byte for each number; a
-//! search goes over all of these and reads the numbers of the best from the file. That is exact in all but name up to
-//! some 100,000 vectors, filters for nothing, and has no index that could be wrong.
+//! Each vector has an id of 20 bytes and the hash of its text. Memory holds one byte per number; a search scans all of
+//! them and rescores the best from the file. This is nearly exact up to some 100,000 vectors, supports any filter and
+//! needs no index.
 //!
-//! The file is the only thing of the arena that lasts, and it lasts no longer than the texts: whoever fills it keeps
-//! the place up to which it did so, and moves it on only after [`Arena::sync`]. A crash loses at most what came after.
+//! Only the file is durable, and it is derived data: the writer stores its position in the texts and advances it only
+//! after [`Arena::sync`]. A crash loses at most what came after.
 
 mod home;
 mod record;
@@ -26,46 +26,42 @@ pub use home::Home;
 use record::Record;
 use rows::{Rows, Table};
 
-/// Whose vector it is: the bytes of a UUID, and four for the number of a piece within that.
+/// Id of a vector: bytes of a UUID, and four bytes for the number of a piece.
 pub type Id = [u8; 20];
 
-/// The fewest candidates that are compared in full.
+/// Fewest candidates that are rescored.
 const RESCORED: usize = 50;
-/// How much of the file is read or written at once.
+/// Bytes of the file that are read or written at once.
 const PIECE: usize = 1 << 20;
 
-/// Why an arena does not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ArenaError {
-    /// The disk failed.
     #[error("the vectors in {path} cannot be used: {source}")]
     Io {
-        /// Where the file is.
+        /// The vector file.
         path: PathBuf,
-        /// What the system said.
         source: std::io::Error,
     },
-    /// The vectors are of another model, or have another length.
+    /// The file belongs to another model or dimension.
     #[error("the vectors in {path} are of another model; they are to be made anew")]
     OtherModel {
-        /// Where the file is.
+        /// The vector file.
         path: PathBuf,
     },
-    /// The file is not one of vectors.
+    /// The file is no vector file.
     #[error("{path} does not begin as a file of vectors does; they are to be made anew")]
     Foreign {
-        /// Where the file is.
+        /// The vector file.
         path: PathBuf,
     },
-    /// A vector with another length than those here.
+    /// A vector of wrong length.
     #[error("a vector has {found} numbers where {wanted} are needed")]
     Length {
-        /// How many it has.
+        /// Its length.
         found: usize,
-        /// How many it should have.
+        /// The required length.
         wanted: usize,
     },
-    /// A vector with a number that is none.
     #[error("a vector holds a number that is not finite")]
     NotFinite,
 }
@@ -90,44 +86,42 @@ impl Problem for ArenaError {
     }
 }
 
-/// A vector on its way in.
+/// A vector to store.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// Whose it is; one that is there is replaced.
+    /// Replaces a vector with the same id.
     pub id: Id,
-    /// What its text hashes to.
+    /// Hash of the text.
     pub hash: Hash,
     pub vector: &'a [f32],
 }
 
-/// A vector that a search has found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
     pub id: Id,
-    /// Its product with the query: the cosine, where both have the length one.
+    /// Scalar product with the query: the cosine for vectors of length one.
     pub score: f32,
 }
 
-/// How many records a file has.
+/// Numbers of records in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// In use.
     pub live: usize,
-    /// Deleted or replaced: what [`Arena::compact`] gives back.
+    /// Deleted or replaced; [`Arena::compact`] removes them.
     pub dead: usize,
-    /// Lost by a crash or a bad disk and noticed on opening. If there are any, whoever fills the arena compares all
-    /// ids instead of going on from its place.
+    /// Lost in a crash or by a bad disk, as found when opening. If there are any, the writer compares all ids instead
+    /// of continuing from its position.
     pub lost: usize,
 }
 
-/// A file of vectors of one model. Searches and writes go on at the same time; writes wait for each other.
+/// A vector file of one model. Searches run concurrently with a write; writes are serialized.
 pub struct Arena {
     path: PathBuf,
     model: String,
     dimensions: usize,
     lost: usize,
     state: RwLock<State>,
-    /// Held by whoever changes the file.
+    /// Held during changes of the file.
     writer: Mutex<()>,
 }
 
@@ -143,10 +137,10 @@ struct View {
 }
 
 impl Arena {
-    /// Opens the vectors of a model, or begins without any. What a crash has left half written is cut off.
+    /// Opens or creates the file of a model. Incomplete records at the end are cut off.
     ///
     /// # Errors
-    /// If the file is of another model or none of vectors: it is to be removed, and all vectors made anew.
+    /// If the file belongs to another model or is no vector file: delete it and compute all vectors again.
     pub fn open(path: &Path, model: &str, dimensions: usize) -> Result<Self, ArenaError> {
         let io = |source| ArenaError::Io { path: path.to_path_buf(), source };
         match std::fs::remove_file(unfinished(path)) {
@@ -161,7 +155,7 @@ impl Arena {
             .open(path)
             .map_err(io)?;
         let wanted = record::head(model, dimensions);
-        // A file that is shorter than its head was being made when the program stopped.
+        // A file shorter than its header was being created when the program stopped.
         if file.metadata().map_err(io)?.len() < wanted.len() as u64 {
             begin(&file, &wanted).and_then(|()| sync_folder(path)).map_err(io)?;
         }
@@ -184,7 +178,6 @@ impl Arena {
         })
     }
 
-    /// How many records there are.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let state = self.state.read();
@@ -192,14 +185,14 @@ impl Arena {
         Counts { live, dead: state.table.rows.slots() - live, lost: self.lost }
     }
 
-    /// All ids that have a vector.
+    /// All ids with a vector.
     #[must_use]
     pub fn ids(&self) -> Vec<Id> {
         let rows = self.view().rows;
         rows.live().map(|slot| *rows.id(slot)).collect()
     }
 
-    /// What the text hashes to that the vector of an id is of.
+    /// Hash of the text of an id's vector.
     #[must_use]
     pub fn hash(&self, id: &Id) -> Option<Hash> {
         let state = self.state.read();
@@ -207,12 +200,11 @@ impl Arena {
         Some(*state.table.rows.hash(slot))
     }
 
-    /// The vector of an id.
     pub fn get(&self, id: &Id) -> Result<Option<Vec<f32>>, ArenaError> {
         self.at(|table| table.slot(id))
     }
 
-    /// The vector of a text that was embedded before, under whatever id.
+    /// The vector of a text that was embedded before under any id.
     pub fn by_hash(&self, hash: &Hash) -> Result<Option<Vec<f32>>, ArenaError> {
         self.at(|table| table.slot_of_text(hash))
     }
@@ -231,10 +223,10 @@ impl Arena {
         }
     }
 
-    /// The at most `most` vectors that are nearest to `query` among those that are allowed, the nearest first.
+    /// The `most` vectors nearest to `query` among the allowed ones, the nearest first.
     ///
     /// # Errors
-    /// If the query has another length, or the disk fails.
+    /// If the query has a wrong length, or the disk fails.
     pub fn search(
         &self,
         query: &[f32],
@@ -254,11 +246,11 @@ impl Arena {
         Ok(found)
     }
 
-    /// Writes vectors; of two with the same id the later one stays. All of them are found once this returns, and last
-    /// once [`Arena::sync`] does.
+    /// Writes vectors; of several with one id, the last one counts. They are searchable after this call, and durable
+    /// after [`Arena::sync`].
     ///
     /// # Errors
-    /// If one has another length or is not finite: then none is written. Or if the disk fails.
+    /// If one has a wrong length or is not finite (then none is written), or if the disk fails.
     pub fn append(&self, entries: &[Entry<'_>]) -> Result<(), ArenaError> {
         let mut bytes = Vec::with_capacity(entries.len() * record::size(self.dimensions));
         for entry in entries {
@@ -270,7 +262,7 @@ impl Arena {
             let state = self.state.read();
             (state.file.clone(), state.table.rows.slots())
         };
-        // What is written in part lies beyond the last slot: the next write goes over it, or the next opening cuts it.
+        // A partial write is beyond the last slot: the next write overwrites it, or the next opening cuts it off.
         file.write_all_at(&bytes, self.offset(slots)).map_err(|error| self.io(error))?;
         let mut replaced = Vec::new();
         let mut state = self.state.write();
@@ -282,8 +274,7 @@ impl Arena {
         self.mark_dead(&file, &replaced)
     }
 
-    /// Takes vectors out and tells how many there were. They are never found again, and their bytes are gone after
-    /// [`Arena::compact`].
+    /// Deletes vectors and returns their number. Their bytes remain in the file until [`Arena::compact`].
     pub fn delete(&self, ids: &[Id]) -> Result<usize, ArenaError> {
         let _writer = self.writer.lock();
         let (file, slots) = {
@@ -296,23 +287,22 @@ impl Arena {
         Ok(ids.iter().filter_map(|id| state.table.kill(id)).count())
     }
 
-    /// Returns when all that was written before is on the disk.
+    /// Blocks until all previous writes are durable.
     pub fn sync(&self) -> Result<(), ArenaError> {
         let file = self.state.read().file.clone();
         file.sync_data().map_err(|error| self.io(error))
     }
 
-    /// Writes the file anew with what is in use, beside the old one, and takes its place. Searches go on meanwhile;
-    /// writes wait.
+    /// Rewrites the file with live records only and replaces the old file. Searches continue meanwhile; writes wait.
     ///
     /// # Errors
-    /// If the disk fails: then all is as it was.
+    /// If the disk fails: then nothing has changed.
     pub fn compact(&self) -> Result<(), ArenaError> {
         let _writer = self.writer.lock();
         let new = unfinished(&self.path);
         let state = self.rewrite(&new).map_err(|error| self.io(error))?;
         std::fs::rename(&new, &self.path).map_err(|error| self.io(error))?;
-        // From here on the new file is the arena, whether or not the folder can be synced.
+        // The new file is in use even if the sync of the folder fails.
         *self.state.write() = state;
         sync_folder(&self.path).map_err(|error| self.io(error))
     }
@@ -357,7 +347,7 @@ impl Arena {
         record::offset(slot, self.dimensions)
     }
 
-    /// The numbers of a slot; none if the disk has lost them.
+    /// The vector in a slot; `None` if its record is damaged.
     fn read(&self, file: &File, slot: usize) -> Result<Option<Vec<f32>>, ArenaError> {
         let mut bytes = vec![0; record::size(self.dimensions)];
         file.read_exact_at(&mut bytes, self.offset(slot)).map_err(|error| self.io(error))?;
@@ -376,23 +366,23 @@ impl Arena {
     }
 }
 
-/// What a file held.
+/// Content of a file.
 struct Loaded {
     table: Table,
     lost: usize,
 }
 
-/// Reads all records and cuts off what comes after the last whole one.
+/// Reads all records and cuts off incomplete ones at the end.
 fn load(file: &File, dimensions: usize) -> std::io::Result<Loaded> {
     let length = file.metadata()?.len();
     let size = record::size(dimensions);
     let mut reader = BufReader::with_capacity(PIECE, file);
-    // Reading from the start leaves the file's own position alone for no other reader: all others name an offset.
+    // Seeking does not affect other readers: they use explicit offsets.
     std::io::Seek::seek(&mut reader, std::io::SeekFrom::Start(record::HEAD as u64))?;
     let mut table = Table::new(dimensions);
     let mut replaced = Vec::new();
     let mut bytes = vec![0; size];
-    // Slots without a whole record since the last one that had.
+    // Slots without a valid record since the last valid one.
     let mut gap = 0;
     let mut lost = 0;
     let slots = (length - record::HEAD as u64) / size as u64;
@@ -405,7 +395,8 @@ fn load(file: &File, dimensions: usize) -> std::io::Result<Loaded> {
         lost += gap;
         (0..std::mem::take(&mut gap)).for_each(|_| table.skip());
         let id = record.id();
-        // A record ends all before it with its id, dead or not: the mark of those may not have reached the disk.
+        // A record supersedes all earlier ones of its id, even if it is dead: their marks may not have reached the
+        // disk.
         replaced.extend(table.kill(&id));
         if record.live() {
             table.push(&id, &record.hash(), &record.vector());
@@ -431,7 +422,7 @@ fn begin(file: &File, head: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Where a file lies while it is written anew.
+/// Path of the file during a rewrite.
 fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

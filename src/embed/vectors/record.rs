@@ -1,30 +1,30 @@
-//! The bytes of an arena's file: a head that says whose vectors these are, then records of one size.
+//! File format of vectors: a header that identifies the model, then records of equal size.
 //!
 //! ```text
 //! head    magic 8, dimensions u32, zero u32, SHA-256 of the model's id 32, CRC-32 of these 48 bytes, zeros up to 64
 //! record  mark 1, zeros 3, CRC-32 of what follows, id 20, hash of the text 32, then each number as f32
 //! ```
 //!
-//! Numbers are little-endian. The mark stands outside of the sum, so that one byte, which no crash can tear, turns a
-//! living record into a dead one.
+//! Numbers are little-endian. The mark is not part of the checksum, so that a single byte, which a crash cannot tear,
+//! turns a live record into a dead one.
 
 use sha2::{Digest, Sha256};
 
 use super::Id;
 use crate::model::Hash;
 
-/// How long the head is.
+/// Length of the header in bytes.
 pub const HEAD: usize = 64;
-/// The mark of a record that is in use.
+/// Mark of a live record.
 pub const LIVE: u8 = b'L';
-/// The mark of one that was deleted or replaced.
+/// Mark of a deleted or replaced record.
 pub const DEAD: u8 = b'D';
 
 const MAGIC: &[u8; 8] = b"hqvecs\0\x01";
-/// Where the numbers of a record begin.
+/// Offset of the numbers in a record.
 const NUMBERS: usize = 60;
 
-/// The head of a file with vectors of this model.
+/// The header for vectors of this model.
 pub fn head(model: &str, dimensions: usize) -> [u8; HEAD] {
     let mut head = [0; HEAD];
     head[..8].copy_from_slice(MAGIC);
@@ -35,22 +35,22 @@ pub fn head(model: &str, dimensions: usize) -> [u8; HEAD] {
     head
 }
 
-/// Whether this is the head of an arena, of whatever model.
+/// Whether this is the header of a vector file of any model.
 pub fn is_head(bytes: &[u8; HEAD]) -> bool {
     bytes.starts_with(MAGIC) && bytes[48..52] == crc32fast::hash(&bytes[..48]).to_le_bytes()
 }
 
-/// How many bytes a record has.
+/// Length of a record in bytes.
 pub fn size(dimensions: usize) -> usize {
     NUMBERS + 4 * dimensions
 }
 
-/// Where a record begins.
+/// File offset of a record.
 pub fn offset(slot: usize, dimensions: usize) -> u64 {
     (HEAD + slot * size(dimensions)) as u64
 }
 
-/// Appends a living record to `bytes`.
+/// Appends a live record to `bytes`.
 pub fn write(bytes: &mut Vec<u8>, id: &Id, hash: &Hash, vector: &[f32]) {
     let from = bytes.len();
     bytes.extend([LIVE, 0, 0, 0, 0, 0, 0, 0]);
@@ -61,11 +61,11 @@ pub fn write(bytes: &mut Vec<u8>, id: &Id, hash: &Hash, vector: &[f32]) {
     bytes[from + 4..from + 8].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// A record as it lies in the file.
+/// A record in the file.
 pub struct Record<'a>(&'a [u8]);
 
 impl<'a> Record<'a> {
-    /// The record in these bytes, if they are one that was written in full.
+    /// `None` if the record is incomplete or damaged.
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let whole = [LIVE, DEAD].contains(&bytes[0])
             && bytes[1..4] == [0; 3]
@@ -73,22 +73,18 @@ impl<'a> Record<'a> {
         whole.then_some(Self(bytes))
     }
 
-    /// Whether it is in use.
     pub fn live(&self) -> bool {
         self.0[0] == LIVE
     }
 
-    /// Whose vector it is.
     pub fn id(&self) -> Id {
         self.0[8..28].try_into().expect("invariant: 20 bytes")
     }
 
-    /// What the text of the vector hashes to.
     pub fn hash(&self) -> Hash {
         self.0[28..NUMBERS].try_into().expect("invariant: 32 bytes")
     }
 
-    /// Its numbers.
     pub fn vector(&self) -> Vec<f32> {
         let (numbers, _) = self.0[NUMBERS..].as_chunks::<4>();
         numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()

@@ -1,7 +1,7 @@
-//! What memory keeps of each vector: a byte a number, and what it takes to find it.
+//! In-memory part of the vectors: one byte per number, with lookup by id and hash.
 //!
-//! Rows lie in blocks that readers share. A writer changes a block in place while nobody reads it and a copy of it
-//! otherwise, so no search waits for a write, or sees half of one.
+//! Rows are stored in blocks that readers share. A writer changes a block in place if no reader holds it, otherwise a
+//! copy. Searches therefore never wait for a write or see a partial one.
 
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,10 +13,10 @@ use super::Id;
 use crate::lanes;
 use crate::model::Hash;
 
-/// How many rows a block has.
+/// Rows per block.
 const ROWS: usize = 4096;
 
-/// Up to [`ROWS`] rows, each column as long as it will ever be: a page of memory that no row has reached costs nothing.
+/// Up to [`ROWS`] rows. Columns are allocated at full length; memory pages without rows cost nothing.
 #[derive(Clone)]
 struct Block {
     rows: usize,
@@ -40,7 +40,7 @@ impl Block {
     }
 }
 
-/// A vector in bytes: `code · scale` is close to it.
+/// A quantized vector: `code · scale` approximates it.
 struct Coded {
     codes: Vec<i8>,
     scale: f32,
@@ -56,7 +56,7 @@ impl Coded {
     }
 }
 
-/// All rows as they were at one moment.
+/// Snapshot of all rows.
 #[derive(Clone)]
 pub struct Rows {
     dimensions: usize,
@@ -64,7 +64,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// How many slots there are, used or not.
+    /// Number of slots, live or not.
     pub fn slots(&self) -> usize {
         match self.blocks.last() {
             Some(last) => (self.blocks.len() - 1) * ROWS + last.rows,
@@ -72,17 +72,16 @@ impl Rows {
         }
     }
 
-    /// Whose vector is in a slot.
     pub fn id(&self, slot: usize) -> &Id {
         &self.blocks[slot / ROWS].ids[slot % ROWS]
     }
 
-    /// What the text of the vector in a slot hashes to.
+    /// Hash of the text of the vector in a slot.
     pub fn hash(&self, slot: usize) -> &Hash {
         &self.blocks[slot / ROWS].hashes[slot % ROWS]
     }
 
-    /// The slots in use, in the order of the file.
+    /// Live slots in file order.
     pub fn live(&self) -> impl Iterator<Item = usize> + '_ {
         self.blocks.iter().enumerate().flat_map(|(at, block)| {
             let rows = (0..block.rows).filter(|row| block.live[*row]);
@@ -90,7 +89,7 @@ impl Rows {
         })
     }
 
-    /// The slots of about the `most` vectors that are nearest to `query`, in no order.
+    /// Slots of about the `most` vectors nearest to `query`, unordered.
     pub fn near(&self, query: &[f32], most: usize, allow: impl Fn(&Id) -> bool) -> Vec<usize> {
         let query = Coded::new(query);
         let mut found = BinaryHeap::new();
@@ -101,7 +100,7 @@ impl Rows {
                 let near =
                     Near { score: *product as f32 * block.scales[row], slot: at * ROWS + row };
                 let full = found.len() == most;
-                // Whether it is allowed may take long to find out, so only those are asked that would be taken.
+                // The filter may be slow, so only candidates that would be taken are checked.
                 if full && found.peek().is_some_and(|least| *least <= near) {
                     continue;
                 }
@@ -136,7 +135,7 @@ impl Rows {
     }
 }
 
-/// A slot and how near it is; the least is the nearest, so that a heap gives up the farthest first.
+/// A slot and its score. Ordered by descending score, so that a max-heap drops the farthest first.
 #[derive(PartialEq)]
 struct Near {
     score: f32,
@@ -157,7 +156,7 @@ impl PartialOrd for Near {
     }
 }
 
-/// The rows, and where each id and each hash is among them.
+/// Rows with lookup by id and hash.
 pub struct Table {
     pub rows: Rows,
     by_id: HashTable<u32>,
@@ -166,7 +165,6 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table without rows.
     pub fn new(dimensions: usize) -> Self {
         Self {
             rows: Rows { dimensions, blocks: Vec::new() },
@@ -176,24 +174,23 @@ impl Table {
         }
     }
 
-    /// How many rows are in use.
+    /// Number of live rows.
     pub fn live(&self) -> usize {
         self.by_id.len()
     }
 
-    /// The slot of an id.
     pub fn slot(&self, id: &Id) -> Option<usize> {
         let same = |slot: &u32| self.rows.id(*slot as usize) == id;
         self.by_id.find(self.seed.hash_one(id), same).map(|slot| *slot as usize)
     }
 
-    /// One of the slots of a hash.
+    /// One of the slots with this hash.
     pub fn slot_of_text(&self, hash: &Hash) -> Option<usize> {
         let same = |slot: &u32| self.rows.hash(*slot as usize) == hash;
         self.by_hash.find(short(hash), same).map(|slot| *slot as usize)
     }
 
-    /// Adds a row that is in use, after the last one. The id is in no other.
+    /// Appends a live row. The id must not be in use.
     pub fn push(&mut self, id: &Id, hash: &Hash, vector: &[f32]) {
         let slot = self.rows.slots() as u32;
         self.rows.push(id, hash, Some(&Coded::new(vector)));
@@ -203,12 +200,12 @@ impl Table {
         by_hash.insert_unique(short(hash), slot, |slot| short(rows.hash(*slot as usize)));
     }
 
-    /// Adds a row that is not in use, so that the next has the slot after it.
+    /// Appends a dead row, which takes up a slot.
     pub fn skip(&mut self) {
         self.rows.push(&Id::default(), &Hash::default(), None);
     }
 
-    /// Takes the row of an id out of use and tells which it was.
+    /// Marks the row of an id as dead; returns its slot.
     pub fn kill(&mut self, id: &Id) -> Option<usize> {
         let rows = &self.rows;
         let of = |slot: &u32| rows.id(*slot as usize) == id;
@@ -222,7 +219,7 @@ impl Table {
     }
 }
 
-/// The beginning of a hash, which is as random as all of it.
+/// Prefix of a hash, which is as random as the whole.
 fn short(hash: &Hash) -> u64 {
     u64::from_le_bytes(hash[..8].try_into().expect("invariant: 8 bytes"))
 }

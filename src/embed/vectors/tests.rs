@@ -1,4 +1,4 @@
-//! What is found, what lasts, and what a crash may take.
+//! Search results, durability and crash recovery.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,12 +51,12 @@ fn put(arena: &Arena, number: usize, vector: &[f32]) {
     arena.append(&[Entry { id: id(number), hash: hash(number), vector }]).expect("written");
 }
 
-/// Numbers that look random: the same in each run.
+/// Deterministic pseudo-random numbers.
 struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self) -> f32 {
-        // SplitMix64 (Steele, Lea and Flood 2014); four rolls together are close to a bell curve.
+        // SplitMix64 (Steele, Lea and Flood 2014); the sum of four values is approximately normal.
         let mut one = || {
             self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut z = self.0;
@@ -75,7 +75,7 @@ impl Dice {
     }
 }
 
-/// The nearest by the numbers themselves, all of them compared.
+/// The nearest vectors by full comparison.
 fn nearest(query: &[f32], all: &[(Id, Vec<f32>)], most: usize) -> Vec<Found> {
     let mut found: Vec<Found> = all
         .iter()
@@ -102,7 +102,7 @@ fn the_nearest_of_ten_thousand_are_found() {
     let (mut hits, mut all_hits) = (0, 0);
     for turn in 0..20 {
         let query = dice.unit(DIMENSIONS);
-        // Each second search is among a tenth.
+        // Every second search is limited to a tenth.
         let allowed = |id: &Id| turn % 2 == 0 || id[19].is_multiple_of(10);
         let some: Vec<_> = all.iter().filter(|(id, _)| allowed(id)).cloned().collect();
         let wanted = nearest(&query, &some, 10);
@@ -162,7 +162,7 @@ fn searches_without_anything_to_find_find_nothing() {
     assert_eq!(arena.search(&[1.0, 0.0], 5, |_| false).expect("found"), []);
 }
 
-/// Three records of which the second is deleted and the third replaced by a fourth.
+/// Four records: the second deleted, the third replaced by the fourth.
 fn sample(place: &Place) -> Vec<u8> {
     let arena = place.open();
     for number in [1, 2, 3] {
@@ -183,12 +183,12 @@ fn a_torn_end_is_cut_wherever_it_is_torn() {
         for filler in [None, Some(0), Some(0xff)] {
             let mut torn = whole[..end].to_vec();
             if let Some(filler) = filler.filter(|_| record::HEAD <= end) {
-                // The length reached the disk, the bytes did not.
+                // The new length reached the disk, the bytes did not.
                 torn.resize(whole.len() + 1, filler);
             }
             fs::write(place.path(), &torn).expect("written");
             let arena = place.open();
-            // What was written in full is there, what was deleted is not.
+            // Complete records are restored, the deleted one is not.
             let records = end.saturating_sub(record::HEAD) / size;
             assert!(arena.get(&id(2)).expect("read").is_none(), "{end}");
             assert_eq!(arena.get(&id(1)).expect("read").is_some(), 1 <= records, "{end}");
@@ -214,7 +214,7 @@ fn a_bad_byte_takes_no_other_record_with_it() {
         bad[at] ^= 0x40;
         fs::write(place.path(), &bad).expect("written");
         let Some(hit) = at.checked_sub(record::HEAD).map(|at| at / size) else {
-            // Only the last bytes of the head mean nothing by themselves; they must be zero all the same.
+            // The last bytes of the header are unused but must be zero.
             assert!(Arena::open(&place.path(), MODEL, 2).is_err(), "{at}");
             continue;
         };
@@ -232,7 +232,7 @@ fn an_end_that_comes_before_the_marks_brings_no_old_vector_back() {
     let place = Place::new(2);
     let mut bytes = sample(&place);
     let size = record::size(2);
-    // The mark of the replaced third record did not reach the disk, that of the fourth, deleted later, did.
+    // The dead mark of the third record did not reach the disk; that of the fourth, deleted later, did.
     bytes[record::HEAD + 2 * size] = record::LIVE;
     bytes[record::HEAD + 3 * size] = record::DEAD;
     fs::write(place.path(), &bytes).expect("written");

@@ -1,4 +1,4 @@
-//! Web pages and the chapters of books: headings, lists, links and tables; what is run or hidden stays out.
+//! Web pages and book chapters: headings, lists, links and tables. Scripts and hidden elements are skipped.
 
 mod tags;
 
@@ -8,26 +8,26 @@ use super::markdown::{Block, Writer};
 use super::{Found, Refused, text};
 use tags::{Tag, Tags, Token, resolved};
 
-/// How far a page is searched for the encoding that it names.
+/// Bytes searched for a declared encoding.
 const HEAD: usize = 4 << 10;
-/// How many times its text a page may be long.
+/// Limit of markup bytes per byte of permitted text.
 const MARKUP: usize = 32;
-/// The longest address that a link keeps.
+/// Longest link address that is kept.
 const LONGEST_LINK: usize = 2_000;
-/// The most elements that are remembered as hidden or as lists.
+/// Limit of tracked hidden elements and lists.
 const DEEPEST: usize = 256;
 
-/// Elements that go with all they hold.
+/// Elements skipped with their content.
 const DROPPED: &[&str] = &[
     "template", "svg", "math", "object", "canvas", "audio", "video", "select", "datalist",
     "noscript",
 ];
-/// Elements that have no end.
+/// Void elements.
 const VOID: &[&str] = &[
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track",
     "wbr",
 ];
-/// Elements that begin and end a block of text.
+/// Block elements.
 const BLOCKS: &[&str] = &[
     "address",
     "article",
@@ -57,7 +57,6 @@ const BLOCKS: &[&str] = &[
     "summary",
 ];
 
-/// Reads a page.
 pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let mut writer = found.writer();
     let title = document(bytes, &mut writer, found)?;
@@ -67,7 +66,7 @@ pub(crate) fn file(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Writes what a page says, and gives the title that it has.
+/// Writes the content of a page and returns its title.
 pub(crate) fn document(
     bytes: &[u8],
     writer: &mut Writer,
@@ -96,7 +95,7 @@ pub(crate) fn document(
     Ok(walk.title)
 }
 
-/// The label of the encoding that a page names in its head.
+/// Label of the encoding that the page declares.
 fn named_encoding(bytes: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(HEAD)]).to_ascii_lowercase();
     ["charset", "encoding"].into_iter().find_map(|word| {
@@ -113,9 +112,9 @@ fn named_encoding(bytes: &[u8]) -> Option<String> {
 
 struct Walk<'w> {
     writer: &'w mut Writer,
-    /// Open elements of which nothing is shown, the outermost first.
+    /// Open hidden elements, the outermost first.
     hidden: Vec<String>,
-    /// The lists that are open: the number of the last item, where they are counted.
+    /// Open lists: the last item number of numbered ones.
     lists: Vec<Option<u32>>,
     title: Option<String>,
 }
@@ -202,7 +201,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether an element without an end tag ends where this one begins.
+/// Whether an open element without an end tag is closed by the start of `next`.
 fn gives_way(open: &str, next: &str) -> bool {
     match open {
         "p" => is_block(next),
@@ -213,7 +212,7 @@ fn gives_way(open: &str, next: &str) -> bool {
     }
 }
 
-/// Whether an element without an end tag ends where this one ends.
+/// Whether an open element without an end tag is closed by the end of `around`.
 fn ends_with(open: &str, around: &str) -> bool {
     match open {
         "p" => is_block(around),
@@ -234,7 +233,7 @@ fn is_heading(name: &str) -> bool {
     matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6")
 }
 
-/// Where a link leads, if it leads out of the file.
+/// Target of a link to the outside: web or mail addresses.
 fn address(tag: &Tag<'_>) -> Option<String> {
     let address = resolved(tag.get("href")?.trim());
     let leads = ["http://", "https://", "mailto:"].iter().any(|scheme| {

@@ -1,42 +1,40 @@
-//! HTML cut into tags and text, in one pass, in linear time whatever it holds.
+//! Tokenizer of HTML: one pass, linear time for any input.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use memchr::memmem;
 
-/// Elements whose content is no markup.
+/// Elements with raw text content.
 const RAW: &[&str] = &["script", "style", "title", "textarea", "iframe", "noembed", "noframes"];
-/// How long the name of a sign may be.
+/// Longest name of a character reference.
 const LONGEST_NAME: usize = 34;
 
-/// A piece of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
-    /// Text between tags, with references in it.
+    /// Text between tags, with unresolved references.
     Text(&'a str),
     Open(Tag<'a>),
-    /// An end tag, its name in lower case.
+    /// Name of an end tag, in lower case.
     Close(String),
-    /// An element whose content is no markup, and this content.
+    /// Name and content of a raw text element.
     Raw(String, &'a str),
 }
 
-/// A start tag.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tag<'a> {
-    /// Its name in lower case.
+    /// Lower case.
     pub(super) name: String,
     inner: &'a str,
 }
 
 impl<'a> Tag<'a> {
-    /// Whether it is its own end, as books write it.
+    /// Whether the tag is self-closing, as in XHTML.
     pub(super) fn is_closed(&self) -> bool {
         self.inner.ends_with('/')
     }
 
-    /// The first attribute of this name, with references in it.
+    /// Value of the first attribute with this name, with unresolved references.
     pub(super) fn get(&self, wanted: &str) -> Option<&'a str> {
         let mut rest = self.inner;
         loop {
@@ -64,7 +62,7 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// Gives the pieces of a page in order.
+/// Iterator over the tokens of a page.
 pub(super) struct Tags<'a> {
     rest: &'a str,
 }
@@ -74,7 +72,7 @@ impl<'a> Tags<'a> {
         Self { rest: page }
     }
 
-    /// What stands before `end`, which is passed over; all if it does not come.
+    /// Consumes through `end` and returns the text before it; everything if `end` does not occur.
     fn until(&mut self, end: &str) -> &'a str {
         let (before, rest) = match memmem::find(self.rest.as_bytes(), end.as_bytes()) {
             Some(at) => (&self.rest[..at], &self.rest[at + end.len()..]),
@@ -88,7 +86,7 @@ impl<'a> Tags<'a> {
         self.until(end);
     }
 
-    /// What stands in a tag: a `>` in quotes does not end it.
+    /// Content of a tag. A `>` in quotes does not end the tag.
     fn inner(&mut self) -> &'a str {
         let (mut quote, mut last) = (None, b' ');
         for (at, byte) in self.rest.bytes().enumerate() {
@@ -116,7 +114,7 @@ impl<'a> Tags<'a> {
         (name.to_ascii_lowercase(), rest)
     }
 
-    /// The content of an element that holds no markup; its end tag is passed over.
+    /// Content of a raw text element; its end tag is consumed.
     fn raw(&mut self, name: &str) -> &'a str {
         let page = self.rest;
         for at in memmem::find_iter(page.as_bytes(), "</") {
@@ -173,14 +171,14 @@ impl<'a> Iterator for Tags<'a> {
                     }
                     return Some(Token::Open(Tag { name, inner }));
                 }
-                // A sign, not a tag.
+                // A `<` that starts no tag is text.
                 _ => return Some(Token::Text(&page[..1])),
             }
         }
     }
 }
 
-/// The text with each reference made the signs that it stands for.
+/// Replaces character references.
 pub(super) fn resolved(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -210,11 +208,11 @@ fn signs(name: &str) -> Option<String> {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => number.parse(),
     };
-    // ok: what is no number stays as it stands
+    // ok: malformed numbers stay as they are
     char::from_u32(code.ok()?).filter(|sign| *sign != '\0').map(String::from)
 }
 
-/// What the names of signs stand for.
+/// Named character references.
 fn names() -> &'static HashMap<&'static str, &'static str> {
     static NAMES: OnceLock<HashMap<&str, &str>> = OnceLock::new();
     NAMES.get_or_init(|| {

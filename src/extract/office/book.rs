@@ -1,4 +1,4 @@
-//! Books: chapters in the order of reading, each a page of HTML.
+//! E-books (EPUB): chapters in reading order, each an HTML document.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,11 @@ use sheet::package::{Package, attribute, joined, resolve};
 use super::super::{Found, Refused, html};
 
 const MOST_CHAPTERS: usize = 10_000;
-/// The longest chapter, in bytes.
+/// In bytes.
 const LONGEST_CHAPTER: u64 = 64 << 20;
-/// Ways to hide fonts, which lock no text.
+/// Font obfuscation methods, which do not encrypt text.
 const FONTS: &[&str] = &["http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"];
 
-/// Reads a book.
 pub(crate) fn epub(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let mut package = super::open(bytes, found)?;
     if is_locked(&mut package)? {
@@ -34,7 +33,7 @@ pub(crate) fn epub(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Where the list of chapters stands.
+/// Path of the package document, which lists the chapters.
 fn root(package: &mut Package<'_>) -> Result<Option<String>, Refused> {
     let Some(mut part) = package.part("META-INF/container.xml", "its list")? else {
         return Ok(None);
@@ -50,7 +49,7 @@ fn root(package: &mut Package<'_>) -> Result<Option<String>, Refused> {
     }
 }
 
-/// Whether more than fonts is hidden.
+/// Whether anything besides fonts is encrypted.
 fn is_locked(package: &mut Package<'_>) -> Result<bool, Refused> {
     let Some(mut part) = package.part("META-INF/encryption.xml", "its list")? else {
         return Ok(false);
@@ -69,7 +68,7 @@ fn is_locked(package: &mut Package<'_>) -> Result<bool, Refused> {
     }
 }
 
-/// The chapters in the order of reading; the title of the book is taken.
+/// The chapters in reading order. Also sets the title.
 fn chapters(
     package: &mut Package<'_>,
     root: &str,
@@ -106,7 +105,7 @@ fn chapters(
     Ok(order.iter().filter_map(|id| paths.get(id).cloned()).collect())
 }
 
-/// An address with each `%20` made the byte that it stands for.
+/// Decodes percent escapes and drops the fragment.
 fn unescaped(address: &str) -> String {
     let (address, _) = address.split_once('#').unwrap_or((address, ""));
     let mut out = Vec::with_capacity(address.len());

@@ -1,16 +1,16 @@
-//! The words of charts: title, names of series and axes, categories.
+//! Text of charts: title, names of series and axes, categories.
 
 use quick_xml::events::Event;
 use sheet::package::{Fault, Package, resolve};
 
 use super::super::Refused;
 
-/// The most names of a chart.
+/// Limit of names per chart.
 const MOST_NAMES: usize = 2_000;
-/// The longest name, in bytes.
+/// Longest name, in bytes.
 const LONGEST: usize = 1_000;
 
-/// What a name stands for.
+/// Role of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Title,
@@ -19,7 +19,6 @@ enum Role {
     Category,
 }
 
-/// The names of a chart.
 #[derive(Default)]
 struct Names {
     title: Vec<String>,
@@ -58,7 +57,7 @@ impl Names {
     }
 }
 
-/// The words of the charts in these parts, one paragraph each; a broken chart is left out.
+/// Text of the charts in these parts, one paragraph each; broken charts are skipped.
 pub(crate) fn words(package: &mut Package<'_>, paths: &[String]) -> Result<Vec<String>, Refused> {
     let mut charts = Vec::new();
     for path in paths {
@@ -74,7 +73,7 @@ pub(crate) fn words(package: &mut Package<'_>, paths: &[String]) -> Result<Vec<S
 fn chart(package: &mut Package<'_>, path: &str) -> Result<String, Fault> {
     let mut names = Names::default();
     let Some(mut part) = package.part(path, "a chart")? else { return Ok(String::new()) };
-    // What is open, and the element by whose end it closes.
+    // The open role, and the element that ends it.
     let mut open: Option<(Role, String)> = None;
     let (mut axis, mut text, mut within) = (false, String::new(), false);
     loop {
@@ -97,7 +96,7 @@ fn chart(package: &mut Package<'_>, path: &str) -> Result<String, Fault> {
             Event::End(element) => {
                 let name = element.local_name().as_ref().to_owned();
                 if let Some((role, until)) = &open {
-                    // Runs of one title belong together, values are one name each.
+                    // Runs of one title are joined; each value is a name.
                     let ends = match role {
                         Role::Title | Role::Axis => name == *until || name == "p",
                         Role::Series | Role::Category => name == "v" || name == "p",

@@ -1,4 +1,4 @@
-//! Documents, slides and books in a zip of XML parts.
+//! Documents, slides and books that are zip files of XML parts.
 
 mod book;
 pub(crate) mod charts;
@@ -20,19 +20,19 @@ pub(crate) use opendocument::{check_lock, opendocument};
 pub(crate) use slides::pptx;
 pub(crate) use word::docx;
 
-/// How each entry begins in the list of a zip.
+/// Signature of an entry in a zip's central directory.
 const ENTRY: &[u8] = b"PK\x01\x02";
-/// Where office files say what they are called.
+/// Part with the title.
 const PROPERTIES: &str = "docProps/core.xml";
-/// The most of a zip that is inflated to find out what it is.
+/// Bytes inflated to detect the format.
 const LOOK: u64 = 1 << 20;
-/// The longest name of a kind of file.
+/// Longest media type.
 const LONGEST_KIND: u64 = 200;
-/// The longest name of a style or a list that is kept.
+/// Longest style or list name that is kept.
 const LONGEST_NAME: usize = 200;
-/// What is put behind the name of a sheet or slide that is not shown.
+/// Suffix of the names of hidden sheets and slides.
 pub(crate) const HIDDEN: &str = " (hidden)";
-/// The most styles, lists and notes that are kept.
+/// Limit of styles, lists and notes.
 const MOST_NAMES: usize = 20_000;
 
 impl From<Fault> for Refused {
@@ -45,7 +45,7 @@ impl From<Fault> for Refused {
     }
 }
 
-/// Refuses a zip of too many files before its list is read: each entry costs far more memory than its bytes.
+/// Rejects a zip of too many entries before its directory is parsed: each entry costs far more memory than its bytes.
 pub(crate) fn check_entries(bytes: &[u8], limits: &Limits) -> Result<(), Refused> {
     match memmem::find_iter(bytes, ENTRY).nth(limits.entries) {
         Some(_) => Err(Refused::TooManyEntries),
@@ -53,21 +53,21 @@ pub(crate) fn check_entries(bytes: &[u8], limits: &Limits) -> Result<(), Refused
     }
 }
 
-/// Whether a zip has the list of its parts.
+/// Whether the zip has a readable directory.
 pub(crate) fn has_list(bytes: &[u8]) -> bool {
     Package::open(bytes, LOOK).is_ok()
 }
 
-/// Whether a zip has one of the parts by which documents say what they are.
+/// Whether the zip contains a part that identifies a document.
 pub(crate) fn has_frame(bytes: &[u8]) -> bool {
     let frames = ["[content_types].xml", "_rels/.rels", "mimetype"];
     Package::open(bytes, LOOK)
         .is_ok_and(|package| frames.iter().any(|name| !package.names_from(name).is_empty()))
 }
 
-/// What kind of file a zip is, if it is a known one.
+/// Format of a zip, if it is known.
 pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
-    // ok: what cannot be opened is nothing that is known
+    // ok: an unreadable zip is of no known format
     let mut package = Package::open(bytes, LOOK).ok()?;
     if let Some(told) = package.bytes("mimetype", "its kind", LONGEST_KIND).ok()? {
         let told = String::from_utf8_lossy(&told);
@@ -86,7 +86,7 @@ pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
     let root = package.relations("", "its list").ok()?;
     let main = of_kind(&root, "/officeDocument")?.trim_start_matches('/').to_ascii_lowercase();
     let folders = [("word/", Kind::Docx), ("ppt/", Kind::Pptx), ("xl/", Kind::Xlsx)];
-    // Workbooks have a binary form, too, which nobody reads.
+    // The binary form of workbooks is not supported.
     let found =
         folders.iter().find(|(folder, _)| main.starts_with(folder) && main.ends_with(".xml"));
     found.map(|(_, kind)| *kind)
@@ -96,7 +96,7 @@ fn open<'b>(bytes: &'b [u8], found: &Found<'_>) -> Result<Package<'b>, Refused> 
     Ok(Package::open(bytes, found.limits.expanded_of(bytes.len()))?)
 }
 
-/// Where the main part of an office file stands, and what it refers to.
+/// Path of the main part, and its relations.
 fn main_part(package: &mut Package<'_>) -> Result<(String, HashMap<String, Relation>), Refused> {
     let root = package.relations("", "its list")?;
     let main = of_kind(&root, "/officeDocument").ok_or(Refused::Damaged)?.to_owned();
@@ -104,7 +104,7 @@ fn main_part(package: &mut Package<'_>) -> Result<(String, HashMap<String, Relat
     Ok((main, relations))
 }
 
-/// The words of the charts of a workbook, whose sheets are read elsewhere.
+/// Text of a workbook's charts; the sheets are read by `sheet`.
 pub(crate) fn workbook_charts(bytes: &[u8], found: &Found<'_>) -> Result<Vec<String>, Refused> {
     if found.kind != Kind::Xlsx {
         return Ok(Vec::new());
@@ -114,7 +114,7 @@ pub(crate) fn workbook_charts(bytes: &[u8], found: &Found<'_>) -> Result<Vec<Str
     charts::words(&mut package, &paths)
 }
 
-/// Takes the title of a workbook, whose sheets are read elsewhere; old ones are no package and tell none.
+/// Sets the title of a workbook from its properties. Old workbooks are no zip and have none here.
 pub(crate) fn name(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let properties = match found.kind {
         Kind::Xls => return Ok(()),
@@ -124,7 +124,7 @@ pub(crate) fn name(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     title(&mut open(bytes, found)?, properties, found)
 }
 
-/// Takes the title that stands in a part about the file.
+/// Sets the title from a part with properties.
 fn title(package: &mut Package<'_>, path: &str, found: &mut Found<'_>) -> Result<(), Refused> {
     let Some(mut part) = package.part(path, "its properties")? else { return Ok(()) };
     let (mut within, mut title) = (false, String::new());
@@ -144,24 +144,23 @@ fn title(package: &mut Package<'_>, path: &str, found: &mut Found<'_>) -> Result
     Ok(())
 }
 
-/// Remembers what a name stands for, up to a limit.
+/// Adds to a map up to [`MOST_NAMES`].
 fn keep<T>(known: &mut HashMap<String, T>, name: String, value: T) {
     if known.len() < MOST_NAMES {
         known.insert(name, value);
     }
 }
 
-/// What stands on a slide.
 #[derive(Default)]
 struct SlideText {
     title: Option<String>,
     body: String,
     notes: Option<String>,
-    /// Whether it is left out when the slides are shown.
+    /// Hidden in the presentation.
     is_hidden: bool,
 }
 
-/// A slide as Markdown; empty if nothing stands on it.
+/// A slide as Markdown; empty if it has no text.
 fn slide(number: u32, slide: &SlideText) -> String {
     let SlideText { title, body, notes, is_hidden } = slide;
     if title.is_none() && body.is_empty() && notes.is_none() {

@@ -1,4 +1,4 @@
-//! Documents and slides of OpenDocument; what was deleted under the eyes of others is left out.
+//! OpenDocument text documents and slides. Tracked deletions are skipped.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,13 @@ use super::super::{Found, Kind, Refused};
 use super::walk::{Act, Dialect, walk};
 use super::{LONGEST_NAME, SlideText, keep};
 
-/// Where such files say what they are called.
+/// Part with the title.
 pub(super) const PROPERTIES: &str = "meta.xml";
-/// How deep lists may stand in each other.
+/// Deepest nesting of list styles.
 const LEVELS: usize = 10;
-/// Places of a slide that hold no text of it.
+/// Placeholders of a slide without content of its own.
 const FURNITURE: &[&str] = &["page-number", "date-time", "footer", "header"];
 
-/// Reads a document or slides.
 pub(crate) fn opendocument(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let mut package = super::open(bytes, found)?;
     if is_locked(&mut package)? {
@@ -36,7 +35,7 @@ pub(crate) fn opendocument(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Re
         None => return Err(Refused::Damaged),
     }
     if open.has_slides {
-        // The one at which the limit was reached has not ended.
+        // The slide at which the limit was reached is still open.
         if writer.is_full() {
             open.end_slide(&mut writer);
         }
@@ -51,7 +50,7 @@ pub(crate) fn opendocument(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Re
     Ok(())
 }
 
-/// Refuses one whose parts stand behind a password.
+/// Fails if the file is protected by a password.
 pub(crate) fn check_lock(bytes: &[u8], found: &Found<'_>) -> Result<(), Refused> {
     match is_locked(&mut super::open(bytes, found)?)? {
         true => Err(Refused::Encrypted),
@@ -59,7 +58,7 @@ pub(crate) fn check_lock(bytes: &[u8], found: &Found<'_>) -> Result<(), Refused>
     }
 }
 
-/// Whether the parts stand behind a password.
+/// Whether the file is protected by a password.
 fn is_locked(package: &mut Package<'_>) -> Result<bool, Refused> {
     let Some(mut part) = package.part("META-INF/manifest.xml", "its list")? else {
         return Ok(false);
@@ -75,7 +74,7 @@ fn is_locked(package: &mut Package<'_>) -> Result<bool, Refused> {
     }
 }
 
-/// What a text is that is told aside.
+/// Purpose of an aside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Aside {
     Title,
@@ -83,22 +82,22 @@ enum Aside {
 }
 
 struct Open {
-    /// Whether only the marks of lists are wanted.
+    /// First pass: only list styles are read.
     styles_only: bool,
     has_slides: bool,
     slides: Vec<SlideText>,
     slide: SlideText,
     aside: Option<Aside>,
-    /// What class of frame was opened last.
+    /// The last opened frame is a title.
     is_title: bool,
-    /// For each style of lists which of its levels are counted.
+    /// For each list style, which levels are numbered.
     styles: HashMap<String, [bool; LEVELS]>,
-    /// The style of lists that is read.
+    /// List style being read.
     style: String,
-    /// The style that is read, and which styles hide a slide.
+    /// Style being read, and which styles hide a slide.
     other_style: String,
     hiding: HashMap<String, bool>,
-    /// The style of each open list, and its last number.
+    /// Style and last number of each open list.
     lists: Vec<(String, u32)>,
     notes: usize,
 }
@@ -153,7 +152,7 @@ impl Open {
     fn end_slide(&mut self, writer: &mut Writer) {
         let mut slide = std::mem::take(&mut self.slide);
         slide.body = writer.take();
-        // At the limit it has not ended.
+        // At the limit, the aside is still open.
         match self.aside {
             Some(Aside::Title) => slide.title = writer.take_aside(),
             Some(Aside::Notes) => slide.notes = writer.take_aside(),
@@ -162,7 +161,7 @@ impl Open {
         self.slides.push(slide);
     }
 
-    /// A frame of a slide: its title stands apart, and what is on every slide is left out.
+    /// A frame of a slide: titles are read separately, repeated placeholders are skipped.
     fn frame(&mut self, element: &BytesStart<'_>) -> Act {
         let class = attribute(element, "class");
         let class = class.as_deref().unwrap_or_default();
@@ -206,7 +205,7 @@ impl Dialect for Open {
         }
         match name {
             "tracked-changes" | "annotation" | "note-citation" | "ruby-text" => Act::Skip,
-            // What a picture shows, for who does not see it.
+            // Alternative text of a picture.
             "title" | "desc" if element.name().as_ref().starts_with("svg:") => Act::Skip,
             "h" => {
                 let level =

@@ -1,4 +1,4 @@
-//! Slides of PowerPoint, in the order of the presentation: title, text, tables and the notes of the speaker.
+//! PowerPoint slides (PPTX) in presentation order: title, text, tables, comments and speaker notes.
 
 use quick_xml::events::{BytesStart, Event};
 use sheet::package::{Package, all_of_kind, attribute, of_kind, resolve};
@@ -9,12 +9,11 @@ use super::walk::{Act, Branches, Dialect, walk};
 use super::{SlideText, charts};
 
 const MOST_SLIDES: usize = 5_000;
-/// The most comments on a slide.
+/// Limit of comments per slide.
 const MOST_COMMENTS: usize = 1_000;
-/// Places of a slide that hold no text of it.
+/// Placeholders without content of the slide.
 const FURNITURE: &[&str] = &["dt", "ftr", "hdr", "sldNum", "sldImg"];
 
-/// Reads the slides.
 pub(crate) fn pptx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let mut package = super::open(bytes, found)?;
     let (main, relations) = super::main_part(&mut package)?;
@@ -47,7 +46,7 @@ pub(crate) fn pptx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
             && let Some(mut part) = package.part(path, "the notes of a slide")?
         {
             walk(&mut part, &mut writer, &mut noted)?;
-            // At the limit they have not ended.
+            // At the limit, asides are still open.
             writer.take();
             noted.aside = noted.aside.or_else(|| writer.take_aside());
         }
@@ -59,7 +58,7 @@ pub(crate) fn pptx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// What people have noted on a slide, as points.
+/// Comments on a slide, as a list.
 fn comments(package: &mut Package<'_>, paths: &[String]) -> Result<Option<String>, Refused> {
     let mut points: Vec<String> = Vec::new();
     for path in paths {
@@ -91,7 +90,7 @@ fn comments(package: &mut Package<'_>, paths: &[String]) -> Result<Option<String
         .map(|points| format!("Comments:\n{points}")))
 }
 
-/// The slides in their order, by their relations.
+/// Parts of the slides, in presentation order.
 fn order(package: &mut Package<'_>, main: &str) -> Result<Vec<String>, Refused> {
     let mut slides = Vec::new();
     let Some(mut part) = package.part(main, "the list of its slides")? else {
@@ -100,7 +99,7 @@ fn order(package: &mut Package<'_>, main: &str) -> Result<Vec<String>, Refused> 
     loop {
         match part.next()? {
             Event::Start(element) if element.local_name().as_ref() == "sldId" => {
-                // Its own number is called `id`, too; the relation has a namespace.
+                // The slide's own number is also called `id`; the relation's id has a namespace prefix.
                 let related = element.attributes().with_checks(false).flatten().find(|one| {
                     one.key.prefix().is_some() && one.key.local_name().as_ref() == "id"
                 });
@@ -115,20 +114,20 @@ fn order(package: &mut Package<'_>, main: &str) -> Result<Vec<String>, Refused> 
     }
 }
 
-/// What is shown of a part.
+/// Content wanted from a part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shows {
     Slide,
-    /// Only what the speaker has written.
+    /// Speaker notes only.
     Notes,
 }
 
-/// What a shape is on its slide.
+/// Kind of a shape.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Plain,
     Title,
-    /// The place for text, which has points.
+    /// Body placeholder, whose paragraphs are list items.
     Content,
     Speaker,
     Furniture,
@@ -136,12 +135,12 @@ enum Shape {
 
 struct Slide {
     shows: Shows,
-    /// Its title, or what the speaker has written.
+    /// Title or speaker notes.
     aside: Option<String>,
     shape: Shape,
     is_hidden: bool,
     branches: Branches,
-    /// How deep the paragraph stands, and the number of the one before it.
+    /// Level of the paragraph, and the number of the one before it.
     level: usize,
     number: u32,
     is_counted: bool,
@@ -171,7 +170,7 @@ impl Slide {
         };
     }
 
-    /// What a frame of text is.
+    /// How to read a text body.
     fn frame(&self) -> Act {
         match (self.shows, self.shape) {
             (_, Shape::Furniture) => Act::Skip,
@@ -201,7 +200,7 @@ impl Dialect for Slide {
                 self.number = 0;
                 return self.frame();
             }
-            // Styles have marks of lists, too.
+            // Styles contain list marks, too.
             "lstStyle" | "extLst" => return Act::Skip,
             "p" => {
                 (self.level, self.is_counted) = (0, false);
@@ -214,7 +213,7 @@ impl Dialect for Slide {
                 self.level =
                     attribute(element, "lvl").and_then(|level| level.parse().ok()).unwrap_or(0);
                 self.level = self.level.min(8);
-                // Places for text have their marks from elsewhere; what stands deeper is a point.
+                // Marks of body placeholders come from the layout; deeper paragraphs are list items.
                 if self.level > 0 || matches!(writer.kind(), Some(Block::Item { .. })) {
                     writer.set_kind(Block::Item { level: self.level as u8, number: None });
                 }

@@ -1,43 +1,42 @@
-//! The one walk over XML of all office formats: a dialect says what each element is, the walk does it.
+//! Walk over XML that all office formats share. A dialect classifies elements; the walk handles them.
 
 use quick_xml::events::{BytesStart, Event};
 use sheet::package::{Fault, Part, resolve};
 
 use super::super::markdown::{Block, Writer};
 
-/// What an element is.
+/// Classification of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    /// Nothing by itself; what stands in it is read.
+    /// No effect of its own; children are read.
     Through,
-    /// It is left out with all that stands in it.
+    /// Skipped with its content.
     Skip,
-    /// What stands in it is shown as it is.
+    /// Its content is text.
     Text,
     Block(Block),
-    /// A table, its rows and its cells.
     Table,
     Row,
     Cell,
-    /// The text of a note.
+    /// Text of a footnote.
     Note(usize),
-    /// A text that is asked for by itself.
+    /// Text that the reader fetches separately.
     Aside,
 }
 
 /// A format.
 pub(super) trait Dialect {
-    /// Whether text stands anywhere in a block, or only in elements for it.
+    /// Text may be directly in a block, not only in text elements.
     const BARE: bool;
 
-    /// What an element is.
+    /// Classifies an element.
     fn start(&mut self, name: &str, element: &BytesStart<'_>, writer: &mut Writer) -> Act;
 
-    /// An element has ended that was not left out.
+    /// Called at the end of an element that was not skipped.
     fn end(&mut self, _name: &str, _writer: &mut Writer) {}
 }
 
-/// Reads a part to its end, or until nothing more is taken.
+/// Reads a part to its end or until the writer is full.
 pub(super) fn walk<D: Dialect>(
     part: &mut Part<'_, '_>,
     writer: &mut Writer,
@@ -106,15 +105,15 @@ fn finish(act: Act, writer: &mut Writer) {
     }
 }
 
-/// Of several ways to show one thing, of which newer and older programs each take one, the first.
+/// Alternative representations for newer and older programs; the first one is read.
 #[derive(Default)]
 pub(super) struct Branches {
-    /// For each open choice, whether one was taken.
+    /// For each open choice, whether a branch was taken.
     open: Vec<bool>,
 }
 
 impl Branches {
-    /// Whether the element is a branch that is not taken.
+    /// Whether the element is a branch to skip.
     pub(super) fn skips(&mut self, name: &str) -> bool {
         match name {
             "AlternateContent" => {

@@ -1,5 +1,5 @@
-//! Documents of Word: paragraphs by their styles, lists, tables, notes, text boxes once, headers and footers at
-//! the end; deleted and hidden text is left out.
+//! Word documents (DOCX): paragraphs with styles, lists, tables, notes, text boxes (once), headers and footers at the
+//! end. Deleted and hidden text is skipped.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,14 @@ use super::super::{Found, Refused};
 use super::walk::{Act, Branches, Dialect, walk};
 use super::{LONGEST_NAME, charts, keep};
 
-/// How many styles may stand above each other.
+/// Limit of inherited styles.
 const STYLES_ABOVE: usize = 20;
-/// How deep a list can be in any program.
+/// List levels in Word.
 const LEVELS: usize = 9;
 const COMMENTS: &str = "its comments";
-/// The most headers and footers: a section has six at most, and most documents one section.
+/// Limit of headers and footers: at most six per section, and most documents have one section.
 const MARGINS: usize = 60;
 
-/// Reads a document.
 pub(crate) fn docx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let mut package = super::open(bytes, found)?;
     let (main, relations) = super::main_part(&mut package)?;
@@ -65,7 +64,7 @@ pub(crate) fn docx(bytes: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Whether there is one: many programs write the part for them without any.
+/// Whether the part contains comments: many programs write it empty.
 fn has_comments(package: &mut Package<'_>, path: &str) -> Result<bool, Refused> {
     let Some(mut part) = package.part(path, COMMENTS)? else { return Ok(false) };
     loop {
@@ -79,47 +78,47 @@ fn has_comments(package: &mut Package<'_>, path: &str) -> Result<bool, Refused> 
     }
 }
 
-/// The headers and footers of all sections, each once.
+/// Headers and footers of all sections, each once.
 fn margins(relations: &HashMap<String, Relation>) -> Vec<&str> {
     let is_one = |relation: &&Relation| {
         relation.kind.ends_with("/header") || relation.kind.ends_with("/footer")
     };
     let mut paths: Vec<&str> =
         relations.values().filter(is_one).map(|relation| relation.path.as_str()).collect();
-    // Headers come first, by their name.
+    // Headers first, sorted by name.
     paths.sort_by_key(|path| (path.contains("footer"), *path));
     paths.dedup();
     paths.truncate(MARGINS);
     paths
 }
 
-/// What a paragraph is by its style.
+/// Paragraph style.
 #[derive(Clone, Default)]
 struct Style {
     above: Option<String>,
-    /// How deep a heading it is, from 1; 0 if it is none although the style above is one.
+    /// Heading level from 1; 0 overrides an inherited heading with none.
     heading: Option<u8>,
     list: Option<String>,
     level: Option<usize>,
 }
 
-/// For each level of a list whether it is counted; `None` if it has no mark.
+/// For each level of a list whether it is numbered; `None` for a level without a mark.
 type Levels = [Option<bool>; LEVELS];
 
 #[derive(Default)]
 struct Word {
     styles: HashMap<String, Style>,
     lists: HashMap<String, Levels>,
-    /// The last numbers of each list.
+    /// Last numbers of each list.
     counted: HashMap<String, [u32; LEVELS]>,
-    /// Notes by their kind and number, in the order in which they are referred to.
+    /// Labels of notes by kind and id, in order of first reference.
     notes: HashMap<(bool, String), usize>,
     branches: Branches,
-    /// Whether the stretch of text is hidden.
+    /// The text run is hidden.
     is_hidden: bool,
-    /// The level that the paragraph has told, before its list.
+    /// Outline level that the paragraph sets itself.
     level: Option<usize>,
-    /// Of which list the paragraph is a point, and at which level; its own word counts more than its style's.
+    /// List and level of the paragraph; its own setting overrides its style's.
     point: Option<(String, usize)>,
 }
 
@@ -201,7 +200,7 @@ impl Word {
         }
     }
 
-    /// The paragraph has a style: a heading, or a point of a list.
+    /// Applies a paragraph style: heading or list.
     fn style(&mut self, id: &str, writer: &mut Writer) {
         let (mut heading, mut list, mut level) = (None, None, None);
         let mut next = Some(id);
@@ -222,7 +221,7 @@ impl Word {
         }
     }
 
-    /// The paragraph is a point of a list, unless it is a heading that is counted.
+    /// Makes the paragraph a list item and counts it, unless it is a heading.
     fn count(&mut self, writer: &mut Writer) {
         let Some((list, level)) = self.point.take() else { return };
         if writer.kind() != Some(Block::Paragraph) {
@@ -239,7 +238,7 @@ impl Word {
         writer.set_kind(Block::Item { level: level as u8, number });
     }
 
-    /// The number under which a note stands at the end.
+    /// Label of a note.
     fn label(&mut self, is_end: bool, element: &BytesStart<'_>) -> usize {
         let next = self.notes.len() + 1;
         *self.notes.entry((is_end, named(element, "id"))).or_insert(next)
@@ -253,7 +252,7 @@ impl Word {
     }
 }
 
-/// The heading that a level of the outline stands for: the tenth is text.
+/// Heading level of an outline level; the tenth is body text.
 fn heading(level: &str) -> Option<u8> {
     let level: u8 = level.parse().ok()?;
     Some(if level < 9 { level + 1 } else { 0 })
@@ -270,7 +269,7 @@ impl Dialect for Word {
             "del" | "moveFrom" | "delText" | "instrText" | "delInstrText" | "tabs" | "rt" => {
                 return Act::Skip;
             }
-            // What the format was before somebody changed it.
+            // Formatting before a tracked change.
             name if name.ends_with("PrChange") => return Act::Skip,
             "p" => {
                 (self.level, self.point, self.is_hidden) = (None, None, false);

@@ -1,19 +1,19 @@
-//! What people have typed into the fields of a form and noted on a page. It is not part of the page's program.
+//! Values of form fields and annotations of a page, which are not part of its content stream.
 
 use super::letters;
 use super::object::File;
 use super::value::{Dict, Value};
 
-/// The most annotations of a page.
+/// Limit of annotations per page.
 const MOST: usize = 5_000;
-/// How far up a field may take what it does not say itself.
+/// Deepest inheritance of fields.
 const PARENTS: usize = 8;
-/// Flags of annotations: hidden, and not shown on screens.
+/// Annotation flags: hidden, and not shown on screens.
 const UNSEEN: u32 = 1 << 1 | 1 << 5;
-/// The flag of a field for a password.
+/// Field flag: password.
 const PASSWORD: u32 = 1 << 13;
 
-/// One line for each filled field and each note of a page, in the order of the page.
+/// One line per filled field and per annotation, in page order.
 pub(super) fn lines(file: &File<'_>, page: &Dict) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for annotation in file.get(page, "Annots").list().iter().take(MOST) {
@@ -23,13 +23,13 @@ pub(super) fn lines(file: &File<'_>, page: &Dict) -> Vec<String> {
         }
         let line = match file.get(dict, "Subtype").name() {
             "Widget" => field(file, dict),
-            // A window repeats the note that it belongs to; a link describes where it leads.
+            // A popup repeats its annotation; a link's text describes its target.
             "Popup" | "Link" => None,
             _ => Some(text(file.get(dict, "Contents")))
                 .filter(|note| !note.is_empty())
                 .map(|note| format!("Note: {note}")),
         };
-        // The windows of one field all show its value.
+        // All widgets of a field show the same value.
         lines.extend(line.filter(|line| lines.last() != Some(line)));
     }
     lines
@@ -44,7 +44,7 @@ fn field(file: &File<'_>, dict: &Dict) -> Option<String> {
             let chosen = list.iter().take(MOST).map(|one| text(file.real(one)));
             chosen.collect::<Vec<_>>().join(", ")
         }
-        // Of several buttons with one value only the one that is on counts.
+        // Of several radio buttons, only the one that is on counts.
         Value::Name(name) => match file.get(dict, "AS") {
             Value::Name(shown) if shown != name => return None,
             _ if name == "Off" => return None,
@@ -62,7 +62,7 @@ fn field(file: &File<'_>, dict: &Dict) -> Option<String> {
     Some(if label.is_empty() { value } else { format!("{label}: {value}") })
 }
 
-/// What a field or a page, or those above it, have under a name.
+/// Value of a key in a field or page, or inherited from its parents.
 pub(super) fn inherited<'f>(file: &'f File<'_>, dict: &'f Dict, name: &str) -> &'f Value {
     let mut dict = dict;
     for _ in 0..PARENTS {

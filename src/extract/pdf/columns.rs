@@ -1,51 +1,50 @@
-//! Finds text that stands in columns, so that it is read column by column and not across. Tables stay as they are.
+//! Detects text columns, so that they are read one after the other. Tables stay in row order.
 //!
-//! A page is cut at a gutter: a place that no text crosses over at least [`LINES`] lines on both sides. What crosses it,
-//! such as a heading, divides the page into bands. A band is read in columns if it looks like prose or like a page
-//! that was divided evenly, and if the program of the page jumps between the columns.
+//! A page is cut at a gutter: a vertical strip that no text crosses for at least [`LINES`] lines on both sides. Text
+//! that crosses it, such as a heading, divides the page into bands. A band is read in columns if it looks like prose or
+//! like an evenly divided page, and if the page's program jumps between the columns.
 
 use super::layout::Stretch;
 use super::rules::Rule;
 
-/// How many lines a column has at least.
+/// Fewest lines of a column.
 const LINES: usize = 3;
-/// The most columns.
 const COLUMNS: usize = 4;
-/// The most stretches of a page in which columns are looked for.
+/// Largest number of stretches for which columns are searched.
 const MOST: usize = 20_000;
-/// How often a page is cut within what was cut.
+/// Deepest recursion of cuts.
 const DEPTH: usize = 4;
-/// In how many places a gutter is looked for.
+/// Horizontal positions at which a gutter is searched.
 const PLACES: usize = 300;
-/// How wide a gutter is at least, in heights of the text.
+/// Smallest width of a gutter, in text heights.
 const GUTTER: f64 = 0.8;
-/// The share of letters among the signs of a column.
+/// Smallest share of letters among the characters of a column.
 const LETTERS: f64 = 0.7;
-/// How long the usual line of prose is, in signs.
+/// Smallest median length of a prose line, in characters.
 const PROSE: usize = 18;
-/// How much of its column the usual line of prose fills.
+/// Smallest share of the column width that the median prose line fills.
 const FILLED: f64 = 0.6;
-/// The share of lines of prose that go on a sentence.
+/// Smallest share of prose lines that continue a sentence.
 const GOES_ON: f64 = 0.2;
-/// How wide the space between even columns is, as a share of the page.
+/// Width of the gutter between even columns, as a share of the page width.
 const EVEN_GUTTER: std::ops::Range<f64> = 0.02..0.1;
-/// How far the beginnings of even columns may be off, as a share of the page.
+/// Tolerance for the starts of even columns, as a share of the page width.
 const UNEVEN: f64 = 0.02;
-/// How far apart lines of one text stand at most, in heights of the text.
+/// Largest distance of lines of one text, in text heights.
 const LEADING: f64 = 1.7;
-/// The longest bullet or number of a point, in signs.
+/// Longest bullet or item number, in characters.
 const BULLET: usize = 3;
-/// So many level lines across the columns make a table.
+/// Horizontal rules across the columns that make a table.
 const TABLE: usize = 2;
 
-/// From where to where a page reaches, left and right.
+/// Left and right edge of the page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub from: f64,
     pub to: f64,
 }
 
-/// The stretches in the order of reading.
+/// Indexes of the stretches in reading order.
 pub(super) fn order(stretches: &[Stretch], rules: &[Rule], frame: Frame) -> Vec<usize> {
     let plain = || (0..stretches.len()).collect();
     let segments: Vec<Segment> =
@@ -61,7 +60,7 @@ pub(super) fn order(stretches: &[Stretch], rules: &[Rule], frame: Frame) -> Vec<
     if !page.cut {
         return plain();
     }
-    // What has no place of its own goes with what it follows.
+    // A stretch without a group follows its predecessor.
     let mut group = 0;
     let groups = page.groups.iter().map(|own| {
         group = own.unwrap_or(group);
@@ -72,13 +71,13 @@ pub(super) fn order(stretches: &[Stretch], rules: &[Rule], frame: Frame) -> Vec<
     order.into_iter().map(|(_, at)| at).collect()
 }
 
-/// The segments of each column, from left to right.
+/// Segments of each column, from left to right.
 type Columns = Vec<Vec<Segment>>;
 
-/// A stretch with what is asked of it.
+/// A stretch with the properties that column detection needs.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
-    /// Its place in the program of the page.
+    /// Index in the program of the page.
     at: usize,
     from: f64,
     to: f64,
@@ -86,7 +85,7 @@ struct Segment {
     height: f64,
     signs: usize,
     letters: usize,
-    /// Whether it begins within a sentence.
+    /// Starts within a sentence.
     goes_on: bool,
     is_label: bool,
 }
@@ -97,7 +96,7 @@ impl Segment {
         let text = stretch.text.trim();
         let signs = text.chars().filter(|sign| !sign.is_whitespace()).count();
         let letters = text.chars().filter(|sign| sign.is_alphabetic()).count();
-        // Scripts without capitals do not tell where a sentence begins.
+        // In scripts without capitals, the start of a sentence is unknown.
         let goes_on = text.starts_with(|sign: char| sign.is_alphabetic() && !sign.is_uppercase());
         let is_label = text.ends_with(':');
         let (y, height) = (stretch.start.across, stretch.start.height);
@@ -105,7 +104,7 @@ impl Segment {
     }
 }
 
-/// A line of a column or of a page.
+/// A line of a column or page.
 #[derive(Clone, Copy, Debug)]
 struct Line {
     y: f64,
@@ -117,7 +116,7 @@ struct Line {
     is_label: bool,
 }
 
-/// Segments from top to bottom as lines: for each the range of its segments.
+/// Groups segments, sorted from top to bottom, into lines: index ranges.
 fn line_ranges(segments: &[Segment]) -> Vec<std::ops::Range<usize>> {
     let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
     for (at, segment) in segments.iter().enumerate() {
@@ -153,15 +152,15 @@ struct Page<'r> {
     /// From bottom to top.
     rules: &'r [Rule],
     frame: Frame,
-    /// For each stretch its place among the groups that are read one after the other.
+    /// Reading group of each stretch.
     groups: Vec<Option<usize>>,
     next: usize,
-    /// Whether anything was cut into columns.
+    /// Whether a cut was made.
     cut: bool,
 }
 
 impl Page<'_> {
-    /// Gives each segment its group.
+    /// Assigns each segment its group.
     fn divide(&mut self, mut segments: Vec<Segment>, depth: usize, is_column: bool) {
         segments.sort_by(|a, b| b.y.total_cmp(&a.y).then(a.at.cmp(&b.at)));
         let bands = match gutter(&segments) {
@@ -176,7 +175,7 @@ impl Page<'_> {
             })
             .collect();
         if bands.iter().all(|(_, columns)| columns.is_none()) {
-            // A column is read downwards, whatever was written first, such as a foot.
+            // A column is read downwards, even if its program starts elsewhere, for example with a footer.
             match is_column {
                 true => {
                     line_ranges(&segments).into_iter().for_each(|line| self.group(&segments[line]))
@@ -194,7 +193,7 @@ impl Page<'_> {
         }
     }
 
-    /// Reads these one after the other, in the order of the program.
+    /// Assigns the next group to these segments; within a group, the program's order applies.
     fn group(&mut self, segments: &[Segment]) {
         for segment in segments {
             self.groups[segment.at] = Some(self.next);
@@ -202,7 +201,7 @@ impl Page<'_> {
         self.next += 1;
     }
 
-    /// Whether what stands side by side is read one after the other, and not line by line.
+    /// Whether the columns are read one after the other instead of line by line.
     fn are_read_down(&self, columns: &Columns) -> bool {
         let has_columns = (2..=COLUMNS).contains(&columns.len())
             && columns.iter().all(|column| has_lines(column) && is_in_letters(column));
@@ -213,7 +212,7 @@ impl Page<'_> {
         columns.iter().all(|column| is_prose(column)) || self.is_even(&columns)
     }
 
-    /// Whether level lines stand between the lines of text, across all columns.
+    /// Whether horizontal rules cross all columns between the lines of text.
     fn is_ruled(&self, columns: &Columns) -> bool {
         let all = || columns.iter().flatten();
         let top = all().map(|one| one.y + one.height).fold(f64::MIN, f64::max);
@@ -227,7 +226,7 @@ impl Page<'_> {
         let from = self.rules.partition_point(|rule| rule.y <= bottom);
         let to = self.rules.partition_point(|rule| rule.y < top);
         let within = self.rules.get(from..to).unwrap_or_default();
-        // The sides of one drawn bar are one line.
+        // Both edges of a drawn bar count as one rule.
         let is_near = |a: &Rule, b: &Rule| b.y - a.y < 3.0;
         let across = within.chunk_by(is_near).filter(|level| {
             middles.iter().all(|x| level.iter().any(|rule| rule.from < *x && *x < rule.to))
@@ -235,8 +234,8 @@ impl Page<'_> {
         TABLE <= across.count()
     }
 
-    /// Whether the page was divided evenly: each column begins as far from the last, with a gutter between, and its
-    /// lines follow close on each other.
+    /// Whether the page is evenly divided: equal distances between column starts, a gutter between columns, and closely
+    /// spaced lines.
     fn is_even(&self, columns: &[Vec<Line>]) -> bool {
         let start =
             |column: &Vec<Line>| column.iter().map(|line| line.from).fold(f64::MAX, f64::min);
@@ -260,7 +259,7 @@ impl Page<'_> {
     }
 }
 
-/// Where the page is best cut: where most lines stand on both sides without crossing.
+/// The best cut: the position with most lines on both sides and none across.
 fn gutter(segments: &[Segment]) -> Option<f64> {
     let from = segments.iter().map(|one| one.from).fold(f64::MAX, f64::min);
     let to = segments.iter().map(|one| one.to).fold(f64::MIN, f64::max);
@@ -274,7 +273,7 @@ fn gutter(segments: &[Segment]) -> Option<f64> {
         })
         .collect();
     let best = scores.iter().copied().max().filter(|best| *best >= LINES)?;
-    // In the middle of the widest such place.
+    // The middle of the widest such range.
     let mut widest = 0..0;
     let mut at = 0;
     for run in scores.chunk_by(|a, b| a == b) {
@@ -286,7 +285,7 @@ fn gutter(segments: &[Segment]) -> Option<f64> {
     Some(place(widest.start) + step * (widest.len() - 1) as f64 / 2.0)
 }
 
-/// How many lines stand on both sides of a place, in bands that are high enough.
+/// Number of lines on both sides of `x`, counted in bands of at least [`LINES`] lines.
 fn score(segments: &[Segment], lines: &[std::ops::Range<usize>], x: f64) -> usize {
     let (mut score, mut left, mut right) = (0, 0, 0);
     let counted = |left: usize, right: usize| match left.min(right) {
@@ -306,7 +305,7 @@ fn score(segments: &[Segment], lines: &[std::ops::Range<usize>], x: f64) -> usiz
     score + counted(left, right)
 }
 
-/// The segments from top to bottom: lines that cross the gutter by themselves, and what stands between them.
+/// Splits the segments from top to bottom: lines that cross the gutter, and the bands between them.
 fn bands(segments: &[Segment], x: f64) -> Vec<Vec<Segment>> {
     let mut bands: Vec<(bool, Vec<Segment>)> = Vec::new();
     for line in line_ranges(segments) {
@@ -320,7 +319,7 @@ fn bands(segments: &[Segment], x: f64) -> Vec<Vec<Segment>> {
     bands.into_iter().map(|(_, band)| band).collect()
 }
 
-/// The columns of a band from left to right: between them nothing stands anywhere in the band.
+/// Columns of a band from left to right; between them the whole band is empty.
 fn columns(band: &[Segment]) -> Columns {
     let mut sorted = band.to_vec();
     sorted.sort_by(|a, b| a.from.total_cmp(&b.from));
@@ -329,7 +328,7 @@ fn columns(band: &[Segment]) -> Columns {
     for segment in sorted {
         let is_bullet = segment.signs <= BULLET;
         match columns.last_mut() {
-            // Where only bullets and numbers stand, the text on their right belongs to them.
+            // Text to the right of a column of bullets or numbers belongs to it.
             Some(column) if is_bullets || segment.from - end < GUTTER * segment.height => {
                 end = end.max(segment.to);
                 is_bullets &= is_bullet;
@@ -357,7 +356,7 @@ fn is_in_letters(column: &[Segment]) -> bool {
     LETTERS * signs as f64 <= letters as f64
 }
 
-/// Whether the program of the page goes from column to column with most lines; otherwise its own order is right.
+/// Whether the program changes the column with most lines; otherwise its own order is right.
 fn jumps(columns: &Columns) -> bool {
     let mut order: Vec<(usize, usize)> = Vec::new();
     for (number, column) in columns.iter().enumerate() {
@@ -369,7 +368,7 @@ fn jumps(columns: &Columns) -> bool {
     shortest <= jumps && columns.len() < jumps
 }
 
-/// Whether lines are long, fill their column and go on sentences.
+/// Whether lines are long, fill their column and continue sentences.
 fn is_prose(column: &[Line]) -> bool {
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);

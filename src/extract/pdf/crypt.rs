@@ -1,4 +1,4 @@
-//! Files that everybody may open although they are encrypted: their password is empty, only changes need one.
+//! Decryption of PDFs with an empty user password (standard security handler, ISO 32000), which only restrict changes.
 
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit as _};
 use aes::{Aes128, Aes256, Block};
@@ -8,30 +8,29 @@ use sha2::{Sha256, Sha384, Sha512};
 use super::object::File;
 use super::value::{Dict, Value};
 
-/// What stands for the missing letters of a password.
+/// Padding of passwords.
 const PADDING: [u8; 32] = [
     0x28, 0xbf, 0x4e, 0x5e, 0x4e, 0x75, 0x8a, 0x41, 0x64, 0x00, 0x4e, 0x56, 0xff, 0xfa, 0x01, 0x08,
     0x2e, 0x2e, 0x00, 0xb6, 0xd0, 0x68, 0x3e, 0x80, 0x2f, 0x0c, 0xa9, 0xfe, 0x64, 0x53, 0x69, 0x7a,
 ];
-/// How many bytes a block has.
+/// Block length in bytes.
 const BLOCK: usize = 16;
-/// What the key of an object has at its end for AES.
+/// Appended to an object's key for AES.
 const SALT: &[u8] = b"sAlT";
-/// How often the newest way hashes at least.
+/// Fewest hash rounds of revision 6.
 const ROUNDS: u32 = 64;
 
-/// How bytes are encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Plain,
     Rc4,
-    /// With a key for each object.
+    /// A separate key per object.
     Aes128,
-    /// With the key of the file.
+    /// One key for the file.
     Aes256,
 }
 
-/// The key of a file.
+/// Keys of an encrypted file.
 pub(super) struct Key {
     key: Vec<u8>,
     streams: Way,
@@ -39,7 +38,8 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key under an empty password; nothing if that does not open the file. `id` is the first id of the file.
+    /// The key for an empty password; `None` if that does not open the file. `id` is the first element of the file's
+    /// `ID`.
     pub fn read(file: &File<'_>, encrypt: &Dict, id: &[u8]) -> Option<Self> {
         let number = |name: &str| file.get(encrypt, name).number().unwrap_or(0.0);
         let (version, revision) = (number("V") as u32, number("R") as u32);
@@ -66,12 +66,12 @@ impl Key {
         Some(Self { key, streams, strings })
     }
 
-    /// The bytes of a stream of an object.
+    /// Decrypts a stream.
     pub fn stream(&self, object: (u32, u16), bytes: &[u8]) -> Vec<u8> {
         self.open(self.streams, object, bytes)
     }
 
-    /// The strings in an object.
+    /// Decrypts the strings of an object in place.
     pub fn strings(&self, object: (u32, u16), value: &mut Value) {
         match value {
             Value::Text(bytes) => *bytes = self.open(self.strings, object, bytes),
@@ -101,7 +101,7 @@ impl Key {
     }
 }
 
-/// How streams or strings are encrypted.
+/// Encryption of streams (`StmF`) or strings (`StrF`).
 fn way(file: &File<'_>, encrypt: &Dict, which: &str) -> Option<Way> {
     let name = match file.get(encrypt, which).name() {
         "" | "Identity" => return Some(Way::Plain),
@@ -124,7 +124,7 @@ fn text<'f>(file: &'f File<'_>, dict: &'f Dict, name: &str) -> &'f [u8] {
     }
 }
 
-/// The key of files up to PDF 1.7.
+/// Key of revisions 2 to 4 (up to PDF 1.7).
 fn old_key(
     file: &File<'_>,
     encrypt: &Dict,
@@ -165,7 +165,7 @@ fn old_key(
     text(file, encrypt, "U").starts_with(&proof).then_some(key)
 }
 
-/// The key of files since PDF 2.0, and of those that came before it.
+/// Key of revisions 5 and 6 (PDF 2.0 and its predecessor).
 fn new_key(file: &File<'_>, encrypt: &Dict, revision: u32) -> Option<Vec<u8>> {
     let user = text(file, encrypt, "U");
     let (proof, check, salt) = (user.get(..32)?, user.get(32..40)?, user.get(40..48)?);
@@ -181,7 +181,7 @@ fn new_key(file: &File<'_>, encrypt: &Dict, revision: u32) -> Option<Vec<u8>> {
     Some(chained(&cipher, &[0; BLOCK], sealed))
 }
 
-/// The hash of an empty password with its salt.
+/// Revision 6 hash of an empty password with its salt.
 fn hardened(salt: &[u8]) -> Option<Vec<u8>> {
     let mut key = Sha256::digest(salt).to_vec();
     let mut round = 0;
@@ -211,7 +211,7 @@ fn hardened(salt: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Blocks behind the one that begins their chain, without what fills up the last.
+/// Decrypts CBC data that starts with its IV, and removes the padding.
 fn padded<C: BlockCipherDecrypt<BlockSize = aes::cipher::consts::U16>>(
     cipher: Option<&C>,
     bytes: &[u8],
@@ -227,7 +227,7 @@ fn padded<C: BlockCipherDecrypt<BlockSize = aes::cipher::consts::U16>>(
     plain
 }
 
-/// Whole blocks, each masked by the one before it.
+/// Decrypts whole blocks in CBC mode.
 fn chained<C: BlockCipherDecrypt<BlockSize = aes::cipher::consts::U16>>(
     cipher: &C,
     first: &[u8],
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn streams_of_bytes_are_opened_as_they_were_closed() {
-        // The examples that are known of it.
+        // Known test vectors.
         assert_eq!(rc4(b"Key", b"Plaintext"), b"\xbb\xf3\x16\xe8\xd9\x40\xaf\x0a\xd3");
         assert_eq!(rc4(b"Wiki", b"\x10\x21\xbf\x04\x20"), b"pedia");
         assert_eq!(hardened(b"12345678").map(|hash| hash.len()), Some(32));

@@ -1,10 +1,10 @@
-//! What is missing of a file that was cut off, as on a broken download.
+//! Report of missing pages in a cut-off file, such as an interrupted download.
 
 use super::object::File;
 use super::value::Value;
 use super::{Page, Root};
 
-/// Says which pages of a cut-off file were read; nothing when all of them were.
+/// Names the pages of a cut-off file that were read; `None` if no page is missing.
 pub(super) fn missing(file: &File<'_>, pages: &[Page<'_>], root: Root) -> Option<String> {
     if !file.is_cut_off() {
         return None;
@@ -21,7 +21,7 @@ pub(super) fn missing(file: &File<'_>, pages: &[Page<'_>], root: Root) -> Option
     }
 }
 
-/// Whether all that a page shows is in the file.
+/// Whether all content of a page is in the file.
 fn is_whole(file: &File<'_>, page: &Page<'_>) -> bool {
     if page.dict.is_empty() {
         return false;
@@ -41,7 +41,7 @@ fn is_whole(file: &File<'_>, page: &Page<'_>) -> bool {
     }) && fonts.all(|font| *file.real(font) != Value::Null)
 }
 
-/// Numbers as people write them: "1 to 12, 14".
+/// Page numbers as ranges: "1 to 12, 14".
 pub(super) fn ranges(numbers: &[usize]) -> String {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for number in numbers {

@@ -1,15 +1,15 @@
-//! The ways in which the bytes of a PDF are packed, each undone up to a limit. Ways for pictures give nothing.
+//! Stream filters of PDF, each undone up to a limit. Image filters give no bytes.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-/// The most ways on top of each other.
+/// Limit of filters per stream.
 const WAYS: usize = 4;
-/// How much room is made at once for what is inflated.
+/// Buffer growth in bytes while inflating.
 const STEP: usize = 64 << 10;
-/// How many codes an LZW table has.
+/// Size of an LZW table.
 const CODES: usize = 4_096;
 
-/// The bytes with all ways undone; of what is broken the beginning.
+/// Undoes all filters; damaged data gives its readable beginning.
 pub(super) fn unpacked(raw: &[u8], ways: &[&str], most: usize) -> Vec<u8> {
     if WAYS < ways.len() {
         return Vec::new();
@@ -35,7 +35,7 @@ fn undone(raw: &[u8], way: &str, most: usize) -> Vec<u8> {
     }
 }
 
-/// What can be inflated up to the damage: even when only the sum at the end is wrong.
+/// Inflates up to the first damage, including a wrong checksum at the end.
 fn inflated(raw: &[u8], most: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut inflate = Decompress::new(true);
@@ -94,16 +94,16 @@ fn hex(raw: &[u8], most: usize) -> Vec<u8> {
     digits.chunks(2).map(|two| (two[0] << 4) | two.get(1).copied().unwrap_or(0)).collect()
 }
 
-/// Old files are packed so: codes that grow from 9 to 12 bits, each for bytes that were there before.
+/// LZW decoding with codes that grow from 9 to 12 bits.
 fn lzw(raw: &[u8], most: usize) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::new();
-    // Where in `out` the bytes of each code from 258 stand.
+    // Position and length in `out` of each code from 258.
     let mut table: Vec<(usize, usize)> = Vec::new();
     let mut last: Option<(usize, usize)> = None;
     let (mut bits, mut have) = (0_u32, 0_u32);
     let mut bytes = raw.iter();
     while out.len() < most {
-        // A code is longer as soon as the next entry would need it.
+        // The code grows as soon as the next entry needs it.
         let width = match 259 + table.len() {
             ..512 => 9,
             512..1024 => 10,
@@ -129,7 +129,7 @@ fn lzw(raw: &[u8], most: usize) -> Vec<u8> {
             code @ 0..256 => out.push(code as u8),
             code => match (table.get(code - 258).copied(), last) {
                 (Some((from, length)), _) => out.extend_from_within(from..from + length),
-                // The one that is being made: the last one, and its first byte again.
+                // The entry under construction: the last one followed by its own first byte.
                 (None, Some((from, length))) if code - 258 == table.len() => {
                     out.extend_from_within(from..from + length);
                     out.push(out[from]);
@@ -140,7 +140,7 @@ fn lzw(raw: &[u8], most: usize) -> Vec<u8> {
         if let Some((from, length)) = last
             && table.len() + 258 < CODES
         {
-            // What came before, and the first byte of this one, which stands behind it.
+            // The last entry and the first byte of this one, which follows it.
             table.push((from, length + 1));
         }
         last = Some((start, out.len() - start));
@@ -181,13 +181,13 @@ mod tests {
         assert_eq!(unpacked(b"z87c~>", &["A85"], 99), b"\0\0\0\0He");
         assert_eq!(unpacked(b"48 65 6C6c 7>", &["ASCIIHexDecode"], 99), b"Hellp");
         assert_eq!(unpacked(&[2, b'a', b'b', b'c', 254, b'd', 128, 9], &["RL"], 99), b"abcddd");
-        // The example of the specification.
+        // Example of the specification.
         let packed = [0x80, 0x0b, 0x60, 0x50, 0x22, 0x0c, 0x0c, 0x85, 0x01];
         assert_eq!(unpacked(&packed, &["LZWDecode"], 99), b"-----A---B");
         assert_eq!(unpacked(b"80 0b 60 50 22 0c 0c 85 01>", &["AHx", "LZW"], 99), b"-----A---B");
         let mut packed = b"\x78\x9c\xcb\x48\xcd\xc9\xc9\x07\x00\x06\x2c\x02\x15".to_vec();
         assert_eq!(unpacked(&packed, &["FlateDecode"], 99), b"hello");
-        // With a wrong sum at its end.
+        // With a wrong checksum.
         packed[10] = 9;
         assert_eq!(unpacked(&packed, &["Fl"], 99), b"hello");
         assert_eq!(unpacked(&packed, &["Fl"], 3), b"hel");

@@ -1,4 +1,4 @@
-//! What the codes of a font mean, and how wide each is.
+//! Fonts: mapping of character codes to text, and widths of codes.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use super::metrics::Metrics;
 use super::object::File;
 use super::value::{Dict, Reader, Value};
 
-/// The most codes of which a font says what they mean.
+/// Limit of mapped codes per font.
 const CODES: usize = 70_000;
-/// How wide a letter is of which nobody says it, in thousandths of its height.
+/// Default width, in thousandths of the font size.
 const USUAL: f64 = 500.0;
 
-/// Names of letters that are more than one letter long, and what they stand for.
+/// Glyph names (Adobe Glyph List) longer than one letter, and their text.
 const NAMES: &[(&str, &str)] = &[
     ("space", " "),
     ("exclam", "!"),
@@ -101,7 +101,7 @@ const NAMES: &[(&str, &str)] = &[
     ("nbspace", " "),
 ];
 
-/// Endings of names of letters with a mark, and the mark.
+/// Suffixes of names of accented letters, and the combining accent.
 const MARKS: &[(&str, char)] = &[
     ("acute", '\u{301}'),
     ("grave", '\u{300}'),
@@ -119,7 +119,7 @@ const MARKS: &[(&str, char)] = &[
 
 #[derive(Debug, Default)]
 pub(super) struct Font {
-    /// How many bytes a code has.
+    /// Codes have two bytes instead of one.
     two_bytes: bool,
     means: HashMap<u32, String>,
     widths: HashMap<u32, f64>,
@@ -127,10 +127,9 @@ pub(super) struct Font {
 }
 
 impl Font {
-    /// Reads a font.
     pub fn read(file: &File<'_>, dict: &Dict) -> Self {
         let mut font = Self { usual: USUAL, ..Self::default() };
-        // The table of meanings does not decide this: Adobe programs write a two-byte codespace for one-byte fonts.
+        // The ToUnicode table does not decide this: Adobe programs write a two-byte codespace for one-byte fonts.
         let is_wide = file.get(dict, "Subtype").name() == "Type0";
         font.two_bytes = is_wide && !has_short_codes(file, dict);
         if is_wide {
@@ -180,7 +179,7 @@ impl Font {
         }
     }
 
-    /// Takes what differs from a named encoding.
+    /// Applies the differences from a named encoding.
     fn differ(&mut self, file: &File<'_>, encoding: &Dict) {
         let mut code = 0;
         for value in file.get(encoding, "Differences").list() {
@@ -227,7 +226,7 @@ impl Font {
         }
     }
 
-    /// Takes in the table that says what codes mean.
+    /// Reads a ToUnicode CMap.
     fn map(&mut self, table: &[u8]) {
         let mut reader = Reader::new(table, 0);
         let mut values: Vec<Value> = Vec::new();
@@ -282,12 +281,12 @@ impl Font {
         }
     }
 
-    /// How many codes it knows.
+    /// Number of stored codes.
     pub fn codes(&self) -> usize {
         self.means.len() + self.widths.len()
     }
 
-    /// The codes of a shown text: what each means, and how wide it is.
+    /// Text and width of each code in a shown string.
     pub fn letters<'f>(&'f self, shown: &'f [u8]) -> impl Iterator<Item = (&'f str, f64)> {
         let size = if self.two_bytes { 2 } else { 1 };
         shown.chunks(size).map(move |bytes| {
@@ -298,7 +297,7 @@ impl Font {
     }
 }
 
-/// Whether a composite font brings an encoding of its own whose codes all have one byte.
+/// Whether a composite font has an embedded encoding with one-byte codes only.
 fn has_short_codes(file: &File<'_>, dict: &Dict) -> bool {
     let Value::Stream(head, place) = file.get(dict, "Encoding") else { return false };
     let table = file.bytes(head, place);
@@ -335,7 +334,7 @@ fn utf16(bytes: &[u8]) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// What the name of a letter stands for.
+/// Text of a glyph name.
 fn letter(name: &str) -> Option<String> {
     let name = name.split('.').next().unwrap_or(name);
     if name.chars().count() == 1 {
@@ -384,7 +383,7 @@ mod tests {
         let shown = [0, 1, 0, 2, 0, 0x10, 0, 0x12, 0, 0x21, 0, 0x99];
         let said: String = font.letters(&shown).map(|(text, _)| text).collect();
         assert_eq!(said, "Hi👋acy");
-        // A range that claims everything ends.
+        // A range over all codes is cut off.
         font.map(b"1 beginbfrange <00000000> <ffffffff> <0041> endbfrange");
         assert!(font.means.len() <= CODES);
     }

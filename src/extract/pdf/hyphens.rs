@@ -1,10 +1,10 @@
-//! Words that are divided at the end of a line, made whole again.
+//! Rejoins words that are hyphenated at line ends.
 
 use std::collections::HashSet;
 
-/// Behind a hyphen these leave out a part of a word: "Ein- und Ausgabe", "pre- and post-war".
+/// After a hyphen, these stand for a suspended part: "Ein- und Ausgabe", "pre- and post-war".
 const LINKS: &[&str] = &["und", "oder", "bis", "bzw.", "and", "or", "to"];
-/// Words that go before a hyphen of their own in most words, and how those go on that are written as one.
+/// First parts that usually keep their hyphen, with the endings that are written without one.
 const FIRSTS: &[(&str, &[&str])] = &[
     ("well", &["ness"]),
     ("self", &["ish", "less", "same"]),
@@ -15,12 +15,12 @@ const FIRSTS: &[(&str, &[&str])] = &[
     ("low", &["er", "est", "land", "ly"]),
     ("full", &["er", "est", "ness"]),
 ];
-/// Words in the middle of words with several hyphens: "state-of-the-art", "day-to-day".
+/// Middle parts of compounds: "state-of-the-art", "day-to-day".
 const MIDDLES: &[&str] = &["of", "the", "to", "by", "in", "and", "on", "off", "up", "for", "a"];
-/// A place where a word may be divided.
+/// Soft hyphen.
 const SOFT: char = '\u{ad}';
 
-/// The text with each divided word on the line where it begins.
+/// The text with each hyphenated word on the line where it starts.
 pub(super) fn rejoined(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let compounds = compounds(text);
@@ -49,7 +49,7 @@ pub(super) fn rejoined(text: &str) -> String {
     out
 }
 
-/// Whether the text ends within a word of which this is the rest.
+/// Whether the text ends within a word that `rest` continues.
 fn is_divided(text: &str, rest: &str) -> bool {
     let mut signs = text.chars().rev();
     match (signs.next(), signs.next()) {
@@ -63,13 +63,13 @@ fn is_divided(text: &str, rest: &str) -> bool {
     }
 }
 
-/// The words that stand within a line with a hyphen, in lower case.
+/// Words with a hyphen within a line, in lower case.
 fn compounds(text: &str) -> HashSet<String> {
     let words = text.split_whitespace().map(bare);
     words.filter(|word| word.contains(is_hyphen)).map(str::to_lowercase).collect()
 }
 
-/// Whether the hyphen belongs to the word that ends the text and has this rest.
+/// Whether the hyphen at the text's end is part of the word that `rest` continues.
 fn keeps_hyphen(text: &str, rest: &str, compounds: &HashSet<String>) -> bool {
     let word = text.rsplit(char::is_whitespace).next().unwrap_or_default();
     let (word, rest) = (bare(word), bare(rest));
@@ -87,7 +87,7 @@ fn keeps_hyphen(text: &str, rest: &str, compounds: &HashSet<String>) -> bool {
     }
 }
 
-/// A word without the marks around it.
+/// A word without surrounding punctuation.
 fn bare(word: &str) -> &str {
     word.trim_matches(|sign: char| !sign.is_alphanumeric())
 }

@@ -1,32 +1,32 @@
-//! What a page shows, as stretches of text with their places, put into lines in the order of reading.
+//! Text of a page as positioned stretches, joined into lines in reading order.
 
 use super::columns::{self, Frame};
 use super::rules::Rule;
 
-/// The most stretches of a page that are told apart.
+/// Limit of stretches per page.
 const MOST: usize = 50_000;
-/// How wide a gap is that ends a stretch, in heights of the text.
+/// Width of a gap that ends a stretch, in text heights.
 const WIDE: f64 = 1.0;
-/// How wide a gap is that stands for a space.
+/// Width of a gap that counts as a space, in text heights.
 const SPACE: f64 = 0.15;
-/// How far back text may begin on its own line.
+/// How far text may step back within its line, in text heights.
 const BACK: f64 = 2.0;
-/// How far apart two texts of one line may stand, across.
+/// Largest distance of baselines within one line, in text heights.
 const LINE: f64 = 0.5;
 
-/// A point at which text begins or ends, along and across the direction of its line.
+/// Start or end point of text, in coordinates along and across its line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Place {
-    /// Where the line goes, as cosine and sine.
+    /// Direction of the line as cosine and sine.
     pub direction: (f64, f64),
     pub along: f64,
     pub across: f64,
-    /// How high the text is.
+    /// Height of the text.
     pub height: f64,
 }
 
 impl Place {
-    /// The place of a point.
+    /// Converts a point of the page.
     pub fn of(x: f64, y: f64, direction: (f64, f64), height: f64) -> Self {
         let (cos, sin) = direction;
         Self { direction, along: x * cos + y * sin, across: y * cos - x * sin, height }
@@ -39,40 +39,40 @@ impl Place {
         is_parallel && apart <= LINE * self.height.max(next.height)
     }
 
-    /// Whether the line goes from left to right.
+    /// Whether the line runs from left to right.
     pub fn is_level(&self) -> bool {
         self.direction.0 > 0.99
     }
 }
 
-/// A stretch of text without a wide gap in it.
+/// Text without a wide gap.
 #[derive(Clone, Debug)]
 pub(super) struct Stretch {
     pub text: String,
     pub start: Place,
     pub end: Place,
-    /// From where to where its visible letters reach; nothing while there are none.
+    /// Extent of its visible letters; `None` if there are none.
     pub reach: Option<(f64, f64)>,
 }
 
-/// All that a page shows, in the order of its program.
+/// Text of a page in program order.
 #[derive(Default)]
 pub(super) struct Layout {
     stretches: Vec<Stretch>,
-    /// Where the last shown text ended.
+    /// End of the last text.
     end: Option<Place>,
-    /// Where the next text begins, if it begins a stretch.
+    /// Start of the next text, if it starts a stretch.
     start: Option<Place>,
     length: usize,
 }
 
 impl Layout {
-    /// How many bytes of text there are.
+    /// Length of the text in bytes.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Text comes that begins here.
+    /// Announces text that starts at `at`.
     pub fn begin(&mut self, at: Place) {
         let Some(end) = self.end else {
             self.start = Some(at);
@@ -90,7 +90,6 @@ impl Layout {
         }
     }
 
-    /// Takes text behind what there is.
     pub fn push(&mut self, text: &str) {
         if text.is_empty() {
             return;
@@ -107,7 +106,7 @@ impl Layout {
         }
     }
 
-    /// The text ends here; `reach` is where its visible letters are.
+    /// Ends the text at `at`; `reach` is the extent of its visible letters.
     pub fn finish(&mut self, at: Place, reach: Option<(f64, f64)>) {
         self.end = Some(at);
         if let Some(last) = self.stretches.last_mut()
@@ -121,7 +120,7 @@ impl Layout {
         }
     }
 
-    /// The lines of the page; what stands in columns column by column.
+    /// The page's lines in reading order, with columns one after the other.
     pub fn into_text(self, rules: &[Rule], frame: Frame) -> String {
         let order = columns::order(&self.stretches, rules, frame);
         let mut out = String::with_capacity(self.length + self.stretches.len());

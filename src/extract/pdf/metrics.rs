@@ -1,7 +1,7 @@
-//! How wide the letters of the fonts are that every program has, so that files leave it out: in thousandths of their
-//! height, for the printed signs of ASCII from the space on.
+//! Widths of the standard 14 fonts, which files may omit: in thousandths of the font size, for printable ASCII from the
+//! space.
 
-/// The first sign of each table.
+/// First character of each table.
 const FIRST: u32 = 0x20;
 
 const HELVETICA: &[u16] = &[
@@ -32,16 +32,16 @@ const TIMES_BOLD: &[u16] = &[
     722, 667, 333, 278, 333, 581, 500, 333, 500, 556, 444, 556, 444, 333, 500, 556, 278, 333, 556,
     278, 833, 556, 500, 556, 556, 444, 389, 333, 556, 500, 722, 500, 500, 444, 394, 220, 394, 520,
 ];
-/// How wide each letter of a typewriter is.
+/// Courier: all characters.
 const COURIER: f64 = 600.0;
 
-/// How wide the letters of a font are, by its name; nothing if it is not one of those.
+/// Widths of a standard font.
 pub(super) struct Metrics {
     table: &'static [u16],
 }
 
 impl Metrics {
-    /// Those of a font with this name.
+    /// `None` if the font name is not that of a standard font.
     pub fn of(font: &str) -> Option<Self> {
         let is_bold = font.contains("Bold");
         let table: &[u16] = match font {
@@ -59,7 +59,7 @@ impl Metrics {
         Some(Self { table })
     }
 
-    /// How wide a letter is; accents do not change it.
+    /// Width of a letter; accents do not change it.
     pub fn width(&self, letter: char) -> Option<f64> {
         if self.table.is_empty() {
             return Some(COURIER);

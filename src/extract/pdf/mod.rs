@@ -1,7 +1,6 @@
-//! The words of a PDF, page by page. Pictures stay out, and so do words that stand in them.
+//! Text of a PDF, page by page. Images and text in them are skipped.
 //!
-//! Nothing that a file claims is believed: what is unpacked, read and kept has limits, and whatever is broken is
-//! passed over.
+//! Files are untrusted: unpacked, read and stored data is limited, and damaged parts are skipped.
 
 mod annotations;
 mod columns;
@@ -27,20 +26,19 @@ use object::File;
 use page::Pages;
 use value::{Dict, Value, is};
 
-/// The most pages that are read.
+/// Limit of pages read.
 const PAGES: usize = 5_000;
-/// The most pages that a cut-off file is believed to have had.
+/// Largest page count that is accepted from a cut-off file.
 const CLAIMED: usize = 100_000;
-/// How deep the tree of pages may be.
+/// Deepest page tree.
 const DEPTH: usize = 40;
-/// How points of a list are marked; the last two as fonts of signs have them.
+/// Bullets of list items; the last two are those of symbol fonts.
 const POINTS: &str = "•‣▪●◦\u{f0b7}\u{f0a7}";
-/// What programs write as a title if nobody gave one.
+/// Placeholder titles that programs write.
 const NAMELESS: &[&str] = &["(anonymous)", "untitled"];
-/// The most bytes of a letter.
+/// Most bytes per character.
 const LETTER: usize = 4;
 
-/// Reads a PDF.
 pub(crate) fn read(data: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let file = File::read(data);
     if file.is_locked() {
@@ -96,7 +94,7 @@ pub(crate) fn read(data: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A line as Markdown: points of a list are such.
+/// A line as Markdown; bullets become list items.
 fn line(line: &str) -> String {
     let mut signs = line.trim_start().chars();
     match (signs.next(), signs.next()) {
@@ -105,7 +103,7 @@ fn line(line: &str) -> String {
     }
 }
 
-/// The letters of a text that is about the file.
+/// Decodes a string of the file's metadata.
 fn letters(bytes: &[u8]) -> String {
     let encoding = match bytes {
         [0xfe, 0xff, ..] => UTF_16BE,
@@ -115,22 +113,21 @@ fn letters(bytes: &[u8]) -> String {
     encoding.decode_with_bom_removal(bytes).0.into_owned()
 }
 
-/// A page and what it uses.
 struct Page<'f> {
     dict: &'f Dict,
     resources: &'f Dict,
 }
 
-/// Whether the tree of pages was found.
+/// Result of the search for the page tree.
 #[derive(Clone, Copy)]
 enum Root {
-    /// It was, and tells how many pages there are.
+    /// Found, with the page count that it declares.
     Found { pages: usize },
-    /// It was not: the pages are those that stand in the file.
+    /// Not found: pages are taken in file order.
     Lost,
 }
 
-/// The pages in order: by their tree, else as they stand in the file.
+/// The pages in order of the page tree, else in file order.
 fn pages<'f>(file: &'f File<'_>, root: Option<&'f Dict>) -> (Vec<Page<'f>>, Root) {
     let root = root.or_else(|| {
         file.all().filter_map(|(_, value)| value.dict()).find(|dict| is(dict, "Catalog"))
@@ -162,7 +159,7 @@ fn pages<'f>(file: &'f File<'_>, root: Option<&'f Dict>) -> (Vec<Page<'f>>, Root
 
 struct Tree<'f, 'd> {
     file: &'f File<'d>,
-    /// Nodes that were come by: a tree may hold itself.
+    /// Visited nodes: a tree may contain itself.
     seen: HashSet<u32>,
     pages: Vec<Page<'f>>,
 }
@@ -175,7 +172,7 @@ impl<'f> Tree<'f, '_> {
             return;
         }
         let Some(dict) = self.file.real(node).dict() else {
-            // What was cut off keeps its number.
+            // Pages that were cut off keep their number.
             if matches!(node, Value::Ref(_)) && self.file.is_cut_off() && self.pages.len() < PAGES {
                 self.pages.push(Page { dict: self.file.nothing(), resources: above });
             }

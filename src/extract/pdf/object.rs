@@ -1,5 +1,5 @@
-//! The objects of a PDF: read one by one wherever they stand in the file, so that a broken table of contents loses
-//! nothing. What is packed is unpacked within limits, whatever it claims.
+//! Objects of a PDF. They are found by scanning the file, so a broken cross-reference table loses nothing. Streams are
+//! unpacked within limits, whatever sizes they declare.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -11,32 +11,30 @@ use super::crypt::Key;
 use super::filter;
 use super::value::{Dict, Reader, VALUES, Value, is, is_space};
 
-/// The most objects of a file.
 const OBJECTS: usize = 300_000;
-/// The most trailers of a file: it has one for each time that it was saved.
+/// A file has one trailer per save.
 const TRAILERS: usize = 1_000;
-/// The most bytes that all packed parts of a file are unpacked to.
+/// Limit of unpacked bytes per file.
 const UNPACKED: usize = 64 * 1024 * 1024;
-/// The most bytes of one of them.
+/// Limit of unpacked bytes per stream.
 const PART: usize = 24 * 1024 * 1024;
 
-/// What is not there.
 static NULL: Value = Value::Null;
 
-/// A file and the objects in it.
+/// A file with its objects.
 pub(super) struct File<'a> {
     data: &'a [u8],
-    /// Objects with where they stand: of two with one number the later counts.
+    /// Objects with their positions; the later of two with one number is valid.
     objects: HashMap<u32, (usize, Value)>,
     nothing: Dict,
-    /// How many bytes may still be unpacked.
+    /// Bytes that may still be unpacked.
     left: Cell<usize>,
-    /// Whether something was not unpacked to its end.
+    /// A stream was unpacked only in part.
     cut: Cell<bool>,
     cut_off: bool,
-    /// What opens an encrypted file.
+    /// Key of an encrypted file.
     key: Option<Key>,
-    /// Which object has the stream that begins here, in an encrypted file.
+    /// In an encrypted file, the object of the stream that starts at this position.
     owners: HashMap<usize, (u32, u16)>,
     locked: bool,
 }
@@ -79,14 +77,14 @@ impl<'a> File<'a> {
                 generations.insert(number, generation);
             }
         }
-        // Each save marks an end, so the last mark counts.
+        // Each save writes an end marker; only the last one counts.
         file.cut_off = memmem::rfind(data, b"%%EOF").is_none_or(|end| end < last);
         file.unlock(&generations);
         file.unpack_objects(values);
         file
     }
 
-    /// Opens an encrypted file whose password is empty.
+    /// Derives the key of an encrypted file with an empty password.
     fn unlock(&mut self, generations: &HashMap<u32, u16>) {
         let trailers = self.trailers();
         let Some(trailer) = trailers.iter().rev().find(|one| one.contains_key("Encrypt")) else {
@@ -121,22 +119,20 @@ impl<'a> File<'a> {
         self.key = Some(key);
     }
 
-    /// Whether the file is encrypted under a password that is not known.
+    /// Whether the file needs an unknown password.
     pub fn is_locked(&self) -> bool {
         self.locked
     }
 
-    /// A dictionary without anything.
     pub fn nothing(&self) -> &Dict {
         &self.nothing
     }
 
-    /// All objects.
     pub fn all(&self) -> impl Iterator<Item = (u32, &Value)> {
         self.objects.iter().map(|(number, (_, value))| (*number, value))
     }
 
-    /// What a value is, when it names another object.
+    /// Follows references.
     pub fn real<'v>(&'v self, value: &'v Value) -> &'v Value {
         let mut value = value;
         for _ in 0..8 {
@@ -151,27 +147,27 @@ impl<'a> File<'a> {
         &NULL
     }
 
-    /// What a dictionary has under a name.
+    /// Value of a key, with references followed; null if it is missing.
     pub fn get<'v>(&'v self, dict: &'v Dict, name: &str) -> &'v Value {
         dict.get(name).map_or(&NULL, |value| self.real(value))
     }
 
-    /// Whether the file ends before its end is marked.
+    /// Whether the file ends before its end marker.
     pub fn is_cut_off(&self) -> bool {
         self.cut_off
     }
 
-    /// Whether a stream goes to the very end of the file, so that its own end is missing.
+    /// Whether a stream reaches the end of the file, so that its own end is missing.
     pub fn ends_at(&self, place: &Range<usize>) -> bool {
         self.data.len() <= place.end
     }
 
-    /// Whether more was packed than may be unpacked.
+    /// Whether the limit of unpacked bytes was reached.
     pub fn is_spent(&self) -> bool {
         self.cut.get()
     }
 
-    /// The unpacked bytes of a stream; nothing for a way to pack that holds no text.
+    /// Unpacked bytes of a stream; empty for image filters.
     pub fn bytes(&self, dict: &Dict, place: &Range<usize>) -> Vec<u8> {
         let raw = self.data.get(place.clone()).unwrap_or_default();
         let filters = match self.get(dict, "Filter") {
@@ -181,7 +177,7 @@ impl<'a> File<'a> {
         };
         let most = PART.min(self.left.get());
         let opened = self.key.as_ref().zip(self.owners.get(&place.start)).map(|(key, owner)| {
-            // What stands in letters is packed into twice as many bytes.
+            // Hex filters need twice as many packed bytes.
             key.stream(*owner, &raw[..raw.len().min(most.saturating_mul(2))])
         });
         let bytes = filter::unpacked(opened.as_deref().unwrap_or(raw), &filters, most);
@@ -191,10 +187,10 @@ impl<'a> File<'a> {
         bytes
     }
 
-    /// Objects that are packed together in one stream.
+    /// Reads objects from object streams.
     fn unpack_objects(&mut self, mut values: usize) {
         let mut packed: Vec<(usize, Box<Dict>, Range<usize>)> = Vec::new();
-        // Objects may claim to stand in each other, so what is read of them is counted.
+        // Object streams may declare overlapping objects, so read bytes are counted.
         let mut read = 0;
         for (at, value) in self.objects.values() {
             if let Value::Stream(dict, place) = value
@@ -233,7 +229,7 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The dictionaries that say where everything begins, the newest last.
+    /// Trailer dictionaries, the newest last.
     pub fn trailers(&self) -> Vec<Dict> {
         let mut found: Vec<(usize, Box<Dict>)> = Vec::new();
         for (at, value) in self.objects.values() {
@@ -263,7 +259,7 @@ fn find(data: &[u8], what: &[u8], from: usize) -> Option<usize> {
     memmem::find(data.get(from..)?, what).map(|at| from + at)
 }
 
-/// The number and generation of the object whose word `obj` stands here.
+/// Number and generation of the object whose keyword `obj` is at `at`.
 fn number_before(data: &[u8], at: usize) -> Option<(u32, u16)> {
     let head = data.get(at.saturating_sub(24)..at)?;
     if !head.last().is_some_and(|byte| is_space(*byte)) {
@@ -274,18 +270,18 @@ fn number_before(data: &[u8], at: usize) -> Option<(u32, u16)> {
     let mut words = text.rsplit(space).filter(|word| !word.is_empty());
     let (generation, number) = (words.next()?, words.next()?);
     let digits = number.trim_start_matches(|c: char| !c.is_ascii_digit());
-    // ok: what is no number names no object
+    // ok: malformed numbers name no object
     Some((digits.parse().ok()?, generation.parse().ok()?))
 }
 
-/// The bytes after a few spaces.
+/// The bytes after at most eight spaces.
 fn after_spaces(data: &[u8], at: usize) -> Option<&[u8]> {
     let rest = data.get(at..)?;
     let spaces = rest.iter().take(8).take_while(|byte| is_space(**byte)).count();
     Some(&rest[spaces..])
 }
 
-/// Where the bytes of a stream stand, when one follows a dictionary.
+/// Range of the stream's bytes, if a stream follows the dictionary.
 fn stream(data: &[u8], at: usize, dict: &Dict) -> Option<Range<usize>> {
     let rest = after_spaces(data, at)?.strip_prefix(b"stream")?;
     let begin = data.len() - rest.len();

@@ -1,4 +1,4 @@
-//! The program of a page: what it shows where.
+//! Interpreter of page content streams: collects text with its positions.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,30 +11,29 @@ use super::rules::Rules;
 use super::value::{Dict, Reader, Value};
 use super::{annotations, letters};
 
-/// How deep drawings may hold each other.
+/// Deepest nesting of form XObjects.
 const DEPTH: usize = 6;
-/// The most values and words of all pages.
+/// Limit of values and operators over all pages.
 const STEPS: usize = 20_000_000;
-/// What a drawing costs of them.
+/// Cost of a form XObject in these steps.
 const DRAWING: usize = 500;
-/// The most codes of the fonts of one page, and of those that are kept: a few bytes may claim that all codes mean
-/// something.
+/// Limit of font codes per page, and of those in the cache: a few bytes can declare a mapping for all codes.
 const CODES: usize = 1_000_000;
-/// So many codes of a font cost as much as one word of a program.
+/// This many font codes cost one step.
 const CODES_PER_STEP: usize = 20;
-/// The most marks around each other.
+/// Deepest nesting of marked content.
 const MARKS: usize = 1_000;
-/// So many bytes tell a program from a picture.
+/// Bytes examined to tell program text from image data.
 const PROGRAM: usize = 12;
-/// The most remembered states of one page.
+/// Limit of saved graphics states per page.
 const STATES: usize = 256;
 
-/// Six numbers that move and stretch.
+/// Transformation matrix.
 pub(super) type Matrix = [f64; 6];
 
 const PLAIN: Matrix = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
 
-/// First this, then that.
+/// Product of two matrices: `this` is applied first.
 fn then(this: Matrix, that: Matrix) -> Matrix {
     let [a, b, c, d, e, f] = this;
     let [g, h, i, j, k, l] = that;
@@ -48,39 +47,39 @@ fn then(this: Matrix, that: Matrix) -> Matrix {
     ]
 }
 
-/// Reads pages one after the other.
+/// Reads pages in order.
 pub(super) struct Pages<'f, 'd> {
     file: &'f File<'d>,
     fonts: HashMap<u32, Rc<Font>>,
     left: usize,
-    /// How many codes the fonts of this page may still have.
+    /// Font codes left for this page.
     codes: usize,
-    /// How many codes the remembered fonts have.
+    /// Codes of the cached fonts.
     kept: usize,
-    /// Whether a font of this page was left out.
+    /// A font of this page was too large to be read.
     lacks_fonts: bool,
     marks: Vec<Mark>,
-    /// What was read of the page.
+    /// Text of the page.
     layout: Layout,
     rules: Rules,
-    /// How many bytes of text may still be read.
+    /// Limit of text in bytes.
     most: usize,
 }
 
-/// A stretch of a page's program.
+/// A marked-content sequence.
 enum Mark {
     Plain,
-    /// What it says in place of what it shows; taken with the first letter that it shows.
+    /// Replacement text (`ActualText`), taken with the first shown letter.
     Says(Option<String>),
 }
 
-/// How text is shown now.
+/// Text state.
 #[derive(Clone)]
 struct State {
     around: Matrix,
     font: Option<Rc<Font>>,
     size: f64,
-    /// How wide it is shown, as a share of the usual width.
+    /// Horizontal scaling (1.0 is normal).
     scale: f64,
     between: f64,
     words: f64,
@@ -103,17 +102,17 @@ impl<'f, 'd> Pages<'f, 'd> {
         }
     }
 
-    /// Whether no more is read.
+    /// Whether a limit was reached.
     pub fn is_full(&self) -> bool {
         self.left == 0 || self.most <= self.layout.len()
     }
 
-    /// Whether a font of the last page was too large to be read, and text with it.
+    /// Whether a font of the last page was too large to be read, so that text is missing.
     pub fn lacks_fonts(&self) -> bool {
         self.lacks_fonts
     }
 
-    /// What one page says, and then what was typed and noted on it.
+    /// Text of a page, followed by its form fields and annotations.
     pub fn page(&mut self, page: &Dict, resources: &Dict) -> String {
         let mut program = Vec::new();
         let contents = self.file.get(page, "Contents");
@@ -236,7 +235,7 @@ impl<'f, 'd> Pages<'f, 'd> {
                 }
                 "BMC" | "BDC" => self.mark(resources, values.get(1)),
                 "EMC" => self.end_mark(),
-                // The bytes of a small picture are no program.
+                // Image data is not parsed.
                 "ID" => skip_picture(program, &mut reader),
                 word => self.rules.take(word, state.around, n),
             }
@@ -261,7 +260,7 @@ impl<'f, 'd> Pages<'f, 'd> {
         }
     }
 
-    /// What a stretch says that shows no letter, such as a picture of a word, it says at its end.
+    /// A sequence that shows no letter, such as the image of a word, gives its replacement text at its end.
     fn end_mark(&mut self) {
         let outer = self.marks.iter().take(self.marks.len().saturating_sub(1));
         let is_inside = outer.into_iter().any(|mark| matches!(mark, Mark::Says(_)));
@@ -298,7 +297,7 @@ impl<'f, 'd> Pages<'f, 'd> {
         Some(font)
     }
 
-    /// What a page draws from elsewhere may hold text.
+    /// Reads a form XObject, which may contain text.
     fn drawing(&mut self, name: &str, resources: &Dict, around: Matrix, depth: usize) {
         self.left = self.left.saturating_sub(DRAWING);
         let drawings = self.file.get(resources, "XObject").dict();
@@ -317,7 +316,7 @@ impl<'f, 'd> Pages<'f, 'd> {
         self.run(&program, resources, then(matrix, around), depth + 1);
     }
 
-    /// Shows a text.
+    /// Shows a string (operator `Tj` and relatives).
     fn show(&mut self, state: &State, text: &mut Matrix, shown: &[u8]) {
         let Some(font) = &state.font else { return };
         let place = |at: &Matrix| {
@@ -331,7 +330,7 @@ impl<'f, 'd> Pages<'f, 'd> {
             Mark::Plain => None,
             Mark::Says(says) => Some(says.take()),
         });
-        // The text of a marked stretch was said as a whole at its beginning.
+        // The sequence's replacement text was already taken at its beginning.
         if said != Some(None) {
             self.layout.begin(start);
         }
@@ -362,13 +361,13 @@ impl<'f, 'd> Pages<'f, 'd> {
     }
 }
 
-/// So many places where a picture may end are looked at.
+/// Limit of possible ends of an image that are examined.
 const ENDS: usize = 16;
 
-/// Goes on behind the bytes of a picture in a program.
+/// Skips the data of an inline image.
 fn skip_picture(program: &[u8], reader: &mut Reader<'_>) {
     let rest = program.get(reader.at..).unwrap_or_default();
-    // The same letters may stand among the bytes, but behind those of the end comes a program again.
+    // `EI` may occur in the data, but only the real end is followed by program text.
     let ends = |four: &[u8]| {
         four[0].is_ascii_whitespace() && four[1..3] == *b"EI" && four[3].is_ascii_whitespace()
     };
@@ -376,7 +375,7 @@ fn skip_picture(program: &[u8], reader: &mut Reader<'_>) {
         let next = rest.iter().skip(at + 3).take(PROGRAM);
         next.into_iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
     };
-    // Only so many, so that a page of thousands of pictures is not looked through from each of them.
+    // Limited, so that a page of thousands of images stays linear.
     let places = rest.windows(4).enumerate().filter(|(_, four)| ends(four)).map(|(at, _)| at);
     let mut first = None;
     let end = places.take(ENDS).find(|at| {

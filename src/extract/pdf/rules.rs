@@ -1,13 +1,12 @@
-//! The level lines that a page draws: what stands between several of them is a table.
+//! Horizontal rules drawn on a page. Text between several of them is a table.
 
 use super::page::Matrix;
 
-/// The most lines of a page.
+/// Limit of rules per page.
 const MOST: usize = 20_000;
-/// How far a line may go up or down.
+/// Tolerance for horizontal lines.
 const LEVEL: f64 = 1.0;
 
-/// A level line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rule {
     pub from: f64,
@@ -15,12 +14,12 @@ pub(super) struct Rule {
     pub y: f64,
 }
 
-/// Collects what a page draws; a path counts once it is painted.
+/// Collects rules from path operators; a path counts once it is painted.
 #[derive(Default)]
 pub(super) struct Rules {
     painted: Vec<Rule>,
     path: Vec<Rule>,
-    /// Where the path is.
+    /// Current point.
     at: (f64, f64),
 }
 
@@ -29,13 +28,12 @@ impl Rules {
         &self.painted
     }
 
-    /// Forgets everything.
     pub fn clear(&mut self) {
         self.painted.clear();
         self.path.clear();
     }
 
-    /// Takes an operator of a path; others are nothing to it.
+    /// Handles a path operator; other operators are ignored.
     pub fn take(&mut self, word: &str, around: Matrix, n: impl Fn(usize) -> f64) {
         let point = |x: f64, y: f64| {
             let [a, b, c, d, e, f] = around;

@@ -1,4 +1,4 @@
-//! PDFs as programs write them, and as they should not.
+//! Well-formed and malformed PDFs.
 
 mod columns;
 
@@ -16,7 +16,7 @@ fn packed(text: &[u8]) -> Vec<u8> {
     out.finish().expect("it is packed")
 }
 
-/// A file of one page with this program; `more` are further objects.
+/// A one-page file with this content stream; `more` are further objects.
 fn file(program: &str, more: &str) -> Vec<u8> {
     let bytes = packed(program.as_bytes());
     let mut out = b"%PDF-1.7\n1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj\n\
@@ -94,7 +94,7 @@ fn drawings_and_packed_objects_are_read_too() {
     assert_eq!(text(&data, 1_000), "packed");
 }
 
-/// A font whose table claims that each of 65,536 codes means something.
+/// A font that maps all 65,536 codes.
 fn huge(number: usize) -> String {
     format!(
         "{number} 0 obj <</Type /Font /Subtype /Type0 /ToUnicode 99 0 R \
@@ -122,7 +122,7 @@ fn large_fonts_of_one_page_leave_out_nothing_on_another() {
     let found = words(format!("{pdf}{one}{end}").as_bytes(), 1_000).expect("it is read");
     assert_eq!((found.parts.len(), found.missing), (pages, None));
 
-    // All of them on one page are too much for it.
+    // Too many codes for one page.
     let fonts: String = (0..pages).map(|font| format!("/F{font} 5{font} 0 R ")).collect();
     let shown: String =
         (0..pages).map(|font| format!("BT /F{font} 9 Tf <00480069> Tj ET\n")).collect();
@@ -132,7 +132,7 @@ fn large_fonts_of_one_page_leave_out_nothing_on_another() {
     );
     let pdf = pdf.replace("10 0 obj <</Type /Page", "98 0 obj <</Type /Nothing");
     let found = words(format!("{pdf}{both}{end}").as_bytes(), 1_000).expect("it is read");
-    // The second page shows the fonts by names that it does not have.
+    // The second page uses font names that it does not define.
     assert_eq!(found.missing.as_deref(), Some("partly read: the fonts on page 1 are too large"));
 }
 
@@ -146,17 +146,17 @@ fn stretches_with_actual_text_are_said_once() {
          /Properties <</P1 <</ActualText (word)>>>>>> >> endobj"
     );
     assert_eq!(read("BT /F1 9 Tf /Span /P1 BDC (x) Tj EMC ET", &named), "word");
-    // A picture that says a word.
+    // An image with replacement text.
     assert_eq!(read("/Span <</ActualText (drawn)>> BDC 0 0 5 5 re f EMC", PLAIN), "drawn");
 }
 
 #[test]
 fn pictures_in_a_program_hide_nothing_behind_them() {
-    // The letters of the end among the bytes of a picture are not its end.
+    // `EI` within image data does not end the image.
     let picture = "BI /W 1 /H 1 /F [/A85] ID\nGb\nEI5?\u{e4}~>\nEI \u{e4}\u{e4}\nEI Q\n";
     let program = format!("{picture}BT /F1 9 Tf (behind) Tj ET");
     assert_eq!(read(&program, PLAIN), "behind");
-    // A page of thousands of them is read in one pass.
+    // A page of thousands of images is read in linear time.
     let program = format!("{}BT /F1 9 Tf (behind) Tj ET", picture.repeat(20_000));
     assert_eq!(read(&program, PLAIN), "behind");
 }
@@ -186,7 +186,7 @@ fn what_is_packed_small_and_claims_to_be_huge_ends() {
 proptest! {
     #[test]
     fn any_bytes_come_to_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let _ = words(&bytes, 1_000); // ok: words or a reason, but an end
+        let _ = words(&bytes, 1_000); // ok: text or an error, without a panic
     }
 
     #[test]
@@ -195,6 +195,6 @@ proptest! {
         let from = from.min(data.len());
         let to = (from + length).min(data.len());
         data.splice(from..to, [byte]).for_each(drop);
-        let _ = words(&data, 1_000); // ok: words or a reason, but an end
+        let _ = words(&data, 1_000); // ok: text or an error, without a panic
     }
 }

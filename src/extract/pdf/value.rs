@@ -1,14 +1,13 @@
-//! The values of a PDF, read one after the other from bytes.
+//! Parser of PDF values (ISO 32000).
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// How deep values may lie in each other.
+/// Deepest nesting of values.
 const DEPTH: usize = 40;
-/// The most values that are read: each takes far more memory than bytes.
+/// Limit of values: each takes far more memory than its bytes.
 pub(super) const VALUES: usize = 3_000_000;
 
-/// A dictionary.
 pub(super) type Dict = HashMap<String, Value>;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -19,11 +18,11 @@ pub(super) enum Value {
     Text(Vec<u8>),
     List(Vec<Value>),
     Dict(Box<Dict>),
-    /// Another object.
+    /// Reference to an object.
     Ref(u32),
-    /// Packed bytes: where they stand in the file.
+    /// Dictionary of a stream, and the range of its bytes in the file.
     Stream(Box<Dict>, Range<usize>),
-    /// A word of a program, such as an operator.
+    /// Keyword, such as an operator.
     Word(String),
 }
 
@@ -49,7 +48,7 @@ impl Value {
         }
     }
 
-    /// The dictionary that it is, or that stands before its bytes.
+    /// The dictionary, also that of a stream.
     pub fn dict(&self) -> Option<&Dict> {
         match self {
             Self::Dict(dict) | Self::Stream(dict, _) => Some(dict),
@@ -58,16 +57,15 @@ impl Value {
     }
 }
 
-/// Whether a dictionary says of itself that it is of this kind.
+/// Whether the dictionary's `Type` is `kind`.
 pub(super) fn is(dict: &Dict, kind: &str) -> bool {
     dict.get("Type").is_some_and(|own| own.name() == kind)
 }
 
-/// Reads values from bytes, one after the other.
 pub(super) struct Reader<'a> {
     data: &'a [u8],
     pub at: usize,
-    /// How many values may still be read.
+    /// Values that may still be read.
     pub left: usize,
 }
 
@@ -102,7 +100,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next value or word; none at the end. Each call goes on by a byte at least.
+    /// The next value or keyword; `None` at the end. Each call advances by at least one byte.
     pub fn value(&mut self) -> Option<Value> {
         self.nested(0)
     }
@@ -179,7 +177,7 @@ impl<'a> Reader<'a> {
         if number < 0.0 || number.fract() != 0.0 {
             return Value::Number(number);
         }
-        // `12 0 R` is another object.
+        // `12 0 R` is a reference.
         let back = self.at;
         self.skip();
         let generation = self.word();

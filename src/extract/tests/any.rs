@@ -1,4 +1,4 @@
-//! Whatever the bytes are, reading ends, panics nowhere and keeps to its limits.
+//! Property tests: for any bytes, reading ends, never panics and respects its limits.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ const STARTS: &[&[u8]] = &[
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
 ];
 
-/// Reads without the net at the edge, so that a panic is seen.
+/// Reads without the outer panic guard, so that panics are seen.
 fn holds(bytes: &[u8], name: &str) -> Result<(), String> {
     let limits = Limits { chars: 2_000, expanded: 1 << 20, ..Limits::default() };
     let begun = Instant::now();
@@ -101,7 +101,7 @@ proptest! {
     }
 }
 
-/// Tags that the readers know, open, closed and in any order, with text between.
+/// Known tags in any order, opened and closed, with text between them.
 fn piece() -> impl proptest::strategy::Strategy<Value = String> {
     proptest::string::string_regex(
         "</?(p|t|tbl|tr|tc|td|table|table-row|table-cell|list|list-item|li|ul|ol|h|h1|note|note-body|page|\

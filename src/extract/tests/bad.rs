@@ -1,4 +1,4 @@
-//! Files that somebody made to do harm, and files that broke.
+//! Malicious and damaged files.
 
 use kernel::problem::Problem;
 
@@ -10,13 +10,13 @@ const MIB: usize = 1 << 20;
 
 #[test]
 fn bombs_are_counted_while_they_are_inflated() {
-    // Some 40 MiB of one letter in some 40 KiB.
+    // About 40 MiB of one letter, packed into about 40 KiB.
     let body = format!("<w:p><w:r><w:t>{}</w:t></w:r></w:p>", "a".repeat(3 * MIB)).repeat(12);
     assert_eq!(refused(&docx(&body.replace('a', " "), &[])), Refused::Expands);
-    // A single text without end is no damage.
+    // One endless text is no damage.
     let endless = format!("<w:p><w:r><w:t>{}</w:t></w:r></w:p>", " ".repeat(5 * MIB));
     assert_eq!(refused(&docx(&endless, &[])), Refused::Expands);
-    // With text in it, reading ends at the limit of the text.
+    // With text in the file, reading ends at the text limit.
     assert_eq!(read(&docx(&body, &[])).state, State::Cut);
     // The other readers count alike.
     let limits = Limits { base: MIB as u64, ..Limits::default() };
@@ -63,11 +63,11 @@ fn what_repeats_is_counted_each_time() {
         format!("<table:table-row table:number-rows-repeated='{times}'>{cells}</table:table-row>")
     };
     let word = "<text:p>word</text:p>";
-    // A row that stands there for ever, and a cell that does.
+    // A row and a cell with huge repeat counts.
     let most = usize::MAX.to_string();
     assert_eq!(read(&ods(&row(&most, &cell("1", word)))).state, State::Cut);
     assert_eq!(read(&ods(&row("1", &cell(&most, word)))).state, State::Cut);
-    // What is empty only moves what comes behind it.
+    // Empty repeated cells and rows only shift what follows.
     let rows = row("2", &(cell("2", "") + &cell("2", word)))
         + &row(&most, &cell(&most, ""))
         + &row("1", &cell("1", word));
@@ -82,7 +82,7 @@ fn what_repeats_is_counted_each_time() {
 #[test]
 fn a_claimed_size_is_not_believed() {
     let mut bytes = docx(&"<w:p><w:r><w:t>word </w:t></w:r></w:p>".repeat(50), &[]);
-    // The size of each part, in its own head and in the list, is now 1 or four billion.
+    // The size of each part, in its own header and in the central directory, becomes 1 or 4 GiB.
     for claimed in [1_u32, u32::MAX] {
         for (mark, at) in [(&b"PK\x03\x04"[..], 22), (b"PK\x01\x02", 24)] {
             let places: Vec<usize> = memchr::memmem::find_iter(&bytes, mark).collect();
@@ -134,12 +134,12 @@ fn entities_are_not_expanded() {
 
 #[test]
 fn a_million_cells_are_cut_or_fit() {
-    // Within the limits of the whole, far beyond that of the text.
+    // Within the expansion limit, far beyond the text limit.
     let row: String = "<c><v>1</v></c>".repeat(400);
     let found = read(&xlsx(&format!("<row>{row}</row>").repeat(2_500)));
     assert_eq!((found.kind, found.state), (Kind::Xlsx, State::Cut));
     assert!(found.parts[0].text.starts_with("## S\n\n| 1 | 1 |"));
-    // What stands right of the columns that a table may have is told by its place.
+    // Cells beyond the column limit are listed with their addresses.
     let wide: String = "<c><v>1</v></c>".repeat(1_000);
     let found = read(&xlsx(&format!("<row>{wide}</row><row>{wide}</row>")));
     assert_eq!(found.state, State::Text);
@@ -181,7 +181,7 @@ fn what_is_locked_says_so() {
         ("content.xml", "\u{1}\u{2}"),
     ]);
     assert_eq!(refused(&ods), Refused::Encrypted);
-    // The mark that a part of a zip is encrypted, in its head and in the list.
+    // Encryption flag of an entry, in its header and in the central directory.
     let mut bytes = docx("<w:p/>", &[]);
     for (mark, at) in [(&b"PK\x03\x04"[..], 6), (b"PK\x01\x02", 8)] {
         let places: Vec<usize> = memchr::memmem::find_iter(&bytes, mark).collect();
@@ -196,7 +196,7 @@ fn what_is_locked_says_so() {
 fn what_is_cut_or_broken_ends() {
     let good = include_bytes!("files/libreoffice.docx");
     let half = &good[..good.len() / 2];
-    // What begins like a zip and is none says so, whatever it is called.
+    // Bytes that start like a zip and are none get this note, whatever the file name.
     for bytes in [half, b"PK\x03\x04 and then nothing of a zip"] {
         let found = read(bytes);
         assert_eq!((found.kind, found.notes), (Kind::Other, vec![Refused::Unlisted.to_string()]));
@@ -229,7 +229,7 @@ fn what_is_cut_or_broken_ends() {
     );
     let binary = relations(&[("r", "officeDocument", "xl/workbook.bin")]);
     assert_eq!(read(&zipped(&[("_rels/.rels", &binary)])).kind, Kind::Other);
-    // What is left out has no end.
+    // An unclosed deleted element.
     assert_eq!(read(&docx("<w:del><w:r><w:r><w:r>", &[])).state, State::NoText);
     let deep = docx(&"<w:sdt>".repeat(100_000), &[]);
     assert_eq!(refused(&deep), Refused::Damaged);
@@ -263,7 +263,7 @@ fn two_kinds_in_one_are_what_they_begin_with() {
 #[test]
 fn a_file_beyond_the_limit_is_not_looked_at() {
     assert_eq!(refused(&vec![b'a'; 200 * MIB]), Refused::TooLarge);
-    // The largest that is allowed costs no more than its beginning.
+    // The largest permitted text costs no more than its beginning.
     let found = read(&vec![b'a'; 100 * MIB]);
     assert_eq!((found.state, found.parts[0].text.len()), (State::Cut, 500_000));
 }
@@ -305,7 +305,7 @@ fn a_tag_of_countless_attributes_takes_no_time() {
     let links = "<a href=https://a.example>x</a>".repeat(100_000);
     assert_eq!(read(format!("<html>{links}").as_bytes()).state, State::Cut);
     assert_eq!(read("<html>".repeat(1_000_000).as_bytes()).state, State::NoText);
-    // Words behind more markup than any page has are not reached, and that is said.
+    // Text after excessive markup is not reached, which the state reports.
     let limits = Limits { chars: 10, ..Limits::default() };
     let far = format!("{}word", "<html>".repeat(100_000));
     assert_eq!(extract(far.as_bytes(), "a", &limits).expect("a page").state, State::Cut);

@@ -1,4 +1,4 @@
-//! Files that other programs wrote.
+//! Files written by other programs.
 
 use super::{Extracted, Kind, Limits, Refused, State, extract, whole};
 
@@ -35,7 +35,7 @@ fn one_text_reads_the_same_in_every_format() {
         quoted\n\n[^1]: The note itself.";
     assert_eq!(whole(&read(include_bytes!("files/pandoc.docx"), Kind::Docx)), handbook);
     assert_eq!(whole(&read(include_bytes!("files/pandoc.odt"), Kind::Odt)), handbook);
-    // Pages and books know links, but no notes.
+    // Web pages and books keep links but no notes.
     let page = handbook
         .replace("a link", "a [link](https://example.com/a)")
         .replace("[^1]: The note itself.", "1. The note itself.↩\u{fe0e}")
@@ -164,7 +164,7 @@ fn a_cut_off_pdf_says_what_was_read() {
     let of = |bytes: &[u8]| extract(bytes, "file", &Limits::default()).expect("it is read");
     let found = of(include_bytes!("files/cut-off.pdf"));
     assert_eq!(found.missing.as_deref(), Some("damaged: only the beginning was read"));
-    // Three pages in their tree, the contents of the third cut within.
+    // Three pages in the page tree; the content of the third is cut off.
     let mut pdf = String::from(
         "%PDF-1.4\n1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj\n2 0 obj <</Type /Pages /Count 3 \
          /Kids [10 0 R 11 0 R 12 0 R] /Resources <</Font <</F1 3 0 R>>>> >> endobj\n\

@@ -1,4 +1,4 @@
-//! What each format can say, one thing after the other.
+//! Features of each format, one by one.
 
 use super::{Kind, Limits, State, docx, extract, odf, read, relations, whole, zipped};
 
@@ -232,7 +232,7 @@ fn texts_stay_as_they_are_and_tables_become_such() {
         named("a.csv", b"Export of May\n\nName;City\nZo\xeb;K\xf6ln\n").1,
         "| Export of May | |\n| --- | --- |\n| Name | City |\n| Zoë | Köln |"
     );
-    // What is no table is a text.
+    // A broken table is read as text.
     let torn = extract(b"a,b\nc,\"d\n", "a.csv", &Limits::default()).expect("a text");
     assert_eq!((whole(&torn).as_str(), torn.notes.len()), ("a,b\nc,\"d\n", 1));
 }
@@ -256,7 +256,7 @@ fn what_has_no_text_is_no_failure() {
     }
 }
 
-/// A chart with a title in two runs, two series and two categories, and a name at an axis.
+/// A chart with a title of two runs, two series, two categories and an axis title.
 const CHART: &str = "<c:chartSpace><c:chart><c:title><c:tx><c:rich><a:p><a:r><a:t>Sales </a:t></a:r><a:r>\
     <a:t>2026</a:t></a:r></a:p></c:rich></c:tx></c:title><c:plotArea><c:barChart>\
     <c:ser><c:tx><c:strRef><c:f>S!$B$1</c:f><c:strCache><c:pt><c:v>North</c:v></c:pt></c:strCache></c:strRef></c:tx>\
@@ -281,7 +281,7 @@ fn charts_tell_their_names_and_comments_are_read() {
     );
     let text = whole(&read(&bytes));
     assert_eq!(text, format!("Report\n\nComments:\n\nCheck this sum\n\n{CHART_TEXT}"));
-    // Of a workbook they stand behind the sheets.
+    // In a workbook, charts follow the sheets.
     let sheets = zipped(&[
         ("_rels/.rels", &relations(&[("r", "officeDocument", "xl/workbook.xml")])),
         ("xl/workbook.xml", "<workbook><sheets><sheet name='A' r:id='w'/></sheets></workbook>"),

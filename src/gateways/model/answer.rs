@@ -1,4 +1,4 @@
-//! What hosts were answered last. A host that did not hear its answer says the same once more, and is to hear the same.
+//! Last answers to hosts. A host that missed an answer repeats its message and must get the same answer.
 
 use kernel::{JsonText, TypedId as _};
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,15 @@ use store::{Class, Record, Table};
 
 use super::HearerId;
 
-/// Last answers.
 pub const RUN_ANSWERS: Table = Table::new(398, "run_answers");
 
-/// The last answer about a run, or to a host where it was about none. The next one takes its place: who says something new
-/// has heard it.
+/// The last answer about a run, or to a host if the message was about no run. A newer answer replaces it: a host that
+/// sends a new message has received the previous answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunAnswer {
     /// The run, or the gateway.
     pub of: HearerId,
-    /// The SHA-256 of what was said.
+    /// SHA-256 of the host's message.
     pub said: [u8; 32],
     pub answer: JsonText,
 }

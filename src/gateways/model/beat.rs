@@ -1,4 +1,4 @@
-//! The last word of each host, and what it said of itself. Every ten seconds: nothing of it stands in the feed.
+//! Last heartbeat of each host. Heartbeats arrive every ten seconds and emit no events.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{GatewayId, Timestamp, TypedId as _};
@@ -9,21 +9,20 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 use super::Gateway;
 
 pub const GATEWAY_BEATS: Table = Table::new(393, "gateway_beats");
-/// So many minutes are told one by one.
+/// Minutes shown individually.
 pub const MINUTES: u32 = 30;
 
-/// What a host says of itself when it calls.
+/// Report of a connecting host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// The version of its program.
+    /// Version of its program.
     pub version: String,
-    /// The machine and its system, in a line.
+    /// Machine and system, in one line.
     pub system: String,
-    /// Where it says that it is reached.
+    /// Addresses at which it can be reached.
     pub addresses: Vec<String>,
-    /// What it has or is, beside what its token says.
+    /// Labels in addition to those of its token.
     pub labels: Vec<String>,
-    /// How busy it is.
     pub load: Load,
 }
 
@@ -46,35 +45,33 @@ pub struct Load {
     pub runs: u32,
 }
 
-/// The last word of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     pub gateway: GatewayId,
-    /// When it came.
+    /// Time of arrival.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// The machine and its system, in a line.
+    /// Machine and system, in one line.
     pub system: String,
-    /// How busy it is.
     pub load: Load,
-    /// The minutes with a word in them, the last one in the lowest bit.
+    /// Minutes with a heartbeat, one bit each; the lowest bit is the minute of `at`.
     pub minutes: u32,
 }
 
 impl Beat {
-    /// The minute of a moment.
+    /// Minutes since the epoch.
     fn minute(at: Timestamp) -> i64 {
         at.as_second().div_euclid(60)
     }
 
-    /// The minutes with a word in them as they stand at a moment, the present one in the lowest bit.
+    /// `minutes` shifted to `now`: the lowest bit is the present minute.
     #[must_use]
     pub fn minutes_at(&self, now: Timestamp) -> u32 {
         let passed = Self::minute(now).saturating_sub(Self::minute(self.at)).max(0);
         u32::try_from(passed).ok().and_then(|by| self.minutes.checked_shl(by)).unwrap_or(0)
     }
 
-    /// The same with a word at this moment.
+    /// The same with a heartbeat at `now`.
     #[must_use]
     pub fn with(&self, now: Timestamp) -> u32 {
         self.minutes_at(now) | 1

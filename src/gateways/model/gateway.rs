@@ -1,4 +1,4 @@
-//! Gateways: what people set and what became of each.
+//! Record of a gateway: settings and life cycle.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, GatewayId, Part, Timestamp, TypedId as _};
@@ -27,67 +27,65 @@ kernel::words! {
     }
 }
 
-/// A machine that agents work on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gateway {
     pub id: GatewayId,
-    /// What people call it.
+    /// Display name.
     pub label: String,
-    /// Its word in addresses and commands; never changes.
+    /// Slug for addresses and commands; never changes.
     pub slug: String,
-    /// What it has or is: `gpu`, `region=eu`.
+    /// For example `gpu`, `region=eu`.
     pub labels: Vec<String>,
-    /// Where people reach it, in place of what it reports; may be empty.
+    /// Overrides the reported addresses; may be empty.
     pub address: String,
-    /// Where it says that it is reached.
+    /// Addresses that the host reports.
     pub addresses: Vec<String>,
-    /// How it stands with it.
     pub status: Status,
-    /// Why, when the status is `error`.
+    /// Reason, if the status is `error`.
     pub status_reason: String,
-    /// The key by which it is known; none for this machine.
+    /// Public key that identifies the host; `None` for this machine.
     pub host_key: Option<HostKey>,
-    /// The version of its program.
+    /// Version of the host's program.
     pub version: String,
-    /// Who let it join.
+    /// Who created the token.
     pub by: Actor,
     #[serde(with = "millisecond::optional")]
     pub joined_at: Option<Timestamp>,
-    /// When it first had what its agents need.
+    /// First complete snapshot.
     #[serde(with = "millisecond::optional")]
     pub snapshot_at: Option<Timestamp>,
-    /// When it was first ready for agents.
+    /// First time ready for agents.
     #[serde(with = "millisecond::optional")]
     pub ready_at: Option<Timestamp>,
-    /// When it last called.
+    /// Last connection.
     #[serde(with = "millisecond::optional")]
     pub hello_at: Option<Timestamp>,
-    /// When it last said that it goes; none once it has called again.
+    /// Last announced stop; `None` after the next connection.
     #[serde(with = "millisecond::optional")]
     pub goodbye_at: Option<Timestamp>,
-    /// The last word before a silence that people were told of; none once it is back.
+    /// Last contact before a reported silence; `None` once the host is back.
     #[serde(with = "millisecond::optional")]
     pub silent_at: Option<Timestamp>,
-    /// When somebody last called in its name with another key.
+    /// Last connection in its name with another key.
     #[serde(with = "millisecond::optional")]
     pub strange_at: Option<Timestamp>,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
-    /// What each run there may spend while it is cut off, in micro-dollars.
+    /// Spending limit of each offline run, in micro-dollars.
     pub grant_micros: i64,
-    /// For how many hours after the cut.
+    /// Longest time that a run may work offline, in hours.
     pub cut_hours: u32,
 }
 
-/// What a run may spend while its machine is cut off, until somebody chooses otherwise, in micro-dollars.
+/// Default spending limit of an offline run, in micro-dollars.
 pub const GRANT_MICROS: i64 = 500_000;
-/// For how many hours, until somebody chooses otherwise.
+/// Default time that a run may work offline, in hours.
 pub const CUT_HOURS: u32 = 72;
 
 impl Gateway {
-    /// The machine that HQ runs on, as it is until somebody changes something about it: it needs no row to be there.
+    /// The machine that HQ runs on, with default values. It has a row only once something about it was changed.
     #[must_use]
     pub fn this_machine() -> Self {
         let at = Timestamp::UNIX_EPOCH;
@@ -95,7 +93,7 @@ impl Gateway {
         Self { status: Status::Ready, ..Self::fresh(local(), ("This machine", "local"), (by, at)) }
     }
 
-    /// A machine that has joined just now.
+    /// A machine that has just joined.
     #[must_use]
     pub fn fresh(id: GatewayId, (label, slug): (&str, &str), (by, at): (Actor, Timestamp)) -> Self {
         Self {
@@ -124,13 +122,12 @@ impl Gateway {
         }
     }
 
-    /// Whether HQ itself runs there.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.id == local()
     }
 
-    /// Where people reach it: what they set, else what it reports first; nothing when nobody says.
+    /// The address that people set, else the first reported one; empty if there is none.
     #[must_use]
     pub fn reached_at(&self) -> &str {
         match self.address.as_str() {

@@ -1,19 +1,17 @@
-//! The Ed25519 key by which hosts know this workspace.
+//! The workspace's Ed25519 key, which hosts verify.
 
 use serde::{Deserialize, Serialize};
 use store::{Class, Record, Table};
 
-/// The key of the workspace.
 pub const GATEWAY_KEYS: Table = Table::new(392, "gateway_keys");
 
-/// The workspace's own key. Made with the first token; sealed for this workspace alone.
+/// Created with the first token. Sealed for this workspace only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayKey {
-    /// The public half.
     pub public: [u8; 32],
-    /// The envelope of the private half.
+    /// Envelope of the private key.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed the private key.
     pub key_id: String,
 }
 

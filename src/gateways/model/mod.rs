@@ -1,4 +1,4 @@
-//! Records of gateways: the machines, the tokens by which one joins, the key of the workspace, the last beats.
+//! Records of gateways: machines, join tokens, the workspace's key, heartbeats, places of agents, outbox.
 
 mod answer;
 mod beat;
@@ -26,10 +26,10 @@ ids! {
     HearerId,
 }
 
-/// The public Ed25519 key of a host.
+/// Public Ed25519 key of a host.
 pub type HostKey = [u8; 32];
 
-/// The gateway that every workspace has: the machine that HQ runs on.
+/// The gateway of the machine that HQ runs on; exists in every workspace.
 #[must_use]
 pub fn local() -> GatewayId {
     GatewayId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])

@@ -1,28 +1,24 @@
-//! What a host has written of its runs while its line was cut, until home has heard it. Of a host alone; it goes nowhere as
-//! rows.
+//! Row of a host's outbox: run data that the primary has not confirmed yet. Exists on hosts only and is never
+//! replicated.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{RunId, SessionId, Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
 use store::{Class, DecodeError, Record, Table, codec};
 
-/// What waits to be said to home.
 pub const OUTBOX: Table = Table::new(400, "outbox");
 
-/// A piece of something that home is to hear. What is too long for one row goes on in the next.
+/// A message to the primary, or a piece of one: long messages take several rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsaid {
-    /// Its place: home hears them in order.
+    /// Position; the primary receives rows in this order.
     pub number: u64,
-    /// The run that it is about.
     pub run: RunId,
-    /// The conversation of that run.
     pub session: SessionId,
-    /// What is to be said, as JSON, or a piece of that.
+    /// JSON or a piece of it.
     pub body: Vec<u8>,
-    /// Whether the next row goes on with it.
+    /// The next row continues the message.
     pub more: bool,
-    /// When it was written.
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
@@ -46,7 +42,7 @@ impl Record for Unsaid {
     }
 }
 
-/// A row without what is to be said: that stays where it lies.
+/// A row without its body, which is not copied.
 #[derive(Deserialize)]
 pub(crate) struct Head<'r> {
     pub(crate) number: u64,
@@ -59,7 +55,7 @@ pub(crate) struct Head<'r> {
 }
 
 impl<'r> Head<'r> {
-    /// Reads it from a row as it is stored.
+    /// Decodes a stored row.
     pub(crate) fn read(row: &'r [u8]) -> Result<Self, DecodeError> {
         match codec::unwrap(row)? {
             (Unsaid::VERSION, _, body) => codec::view(body),

@@ -9,21 +9,18 @@ use store::{Class, OnDelete, Record, Refs, Table};
 
 use super::Gateway;
 
-/// Where agents work.
 pub const AGENT_PLACES: Table = Table::new(397, "agent_places");
 
-/// An agent works on another machine.
+/// An agent's remote gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentPlace {
     pub agent: AgentId,
     pub gateway: GatewayId,
 }
 
-/// Where agents have worked.
 pub const FORMER_PLACES: Table = Table::new(403, "former_places");
 
-/// The other machines that an agent has worked on and left: what it wrote there may still come, and is taken from nobody
-/// else.
+/// Remote gateways that an agent has worked on and left. Only from these is late data of the agent accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormerPlaces {
     pub agent: AgentId,

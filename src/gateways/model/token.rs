@@ -1,4 +1,4 @@
-//! Tokens by which a machine joins: good once, for minutes.
+//! Record of a join token: single use, valid for minutes.
 
 use crypto::token::TokenHash;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -10,43 +10,41 @@ use super::{GatewayTokenId, HostKey};
 
 pub const GATEWAY_TOKENS: Table = Table::new(391, "gateway_tokens");
 
-/// A token by which a machine joins. Only its hash is kept.
+/// Only the hash of the token is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayToken {
     pub id: GatewayTokenId,
-    /// The part of it that may be shown.
+    /// The public part.
     pub public: String,
-    /// What is kept of it.
     pub hash: TokenHash,
-    /// What the machine is to be called.
+    /// Display name of the machine.
     pub label: String,
-    /// What the machine has or is.
+    /// Labels of the machine.
     pub labels: Vec<String>,
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// Until when it is good.
+    /// End of validity.
     #[serde(with = "millisecond::required")]
     pub expires_at: Timestamp,
-    /// When it was withdrawn.
     #[serde(with = "millisecond::optional")]
     pub revoked_at: Option<Timestamp>,
-    /// When a machine first called with it.
+    /// First call of a machine with the token.
     #[serde(with = "millisecond::optional")]
     pub called_at: Option<Timestamp>,
-    /// When a machine joined with it.
+    /// When a machine joined with the token.
     #[serde(with = "millisecond::optional")]
     pub used_at: Option<Timestamp>,
-    /// The key of that machine; nobody else gets in by it.
+    /// Key of that machine; no other key is admitted with this token.
     pub host_key: Option<HostKey>,
-    /// The gateway that the machine became.
+    /// The gateway that joined.
     pub gateway: Option<GatewayId>,
-    /// How often others were turned away who came with it.
+    /// How many other machines were refused.
     pub refused: u32,
 }
 
 impl GatewayToken {
-    /// Whether a machine may still join with it.
+    /// Whether a machine may still join with the token.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.used_at.is_none() && now < self.expires_at

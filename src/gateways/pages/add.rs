@@ -1,4 +1,4 @@
-//! A machine is to join: the form, the command that is shown once, and how far the machine is.
+//! Adding a machine: form, join command (shown once), and progress of joining.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -46,7 +46,7 @@ struct NewPage {
     wrong: Wrong,
 }
 
-/// A token with what is done with it, as far as that may be shown.
+/// Page of a token and its progress.
 #[derive(Template)]
 #[template(path = "gateways/made.html")]
 struct MadePage {
@@ -55,7 +55,7 @@ struct MadePage {
     sheet: &'static str,
     base: String,
     one: Waits,
-    /// The token; nothing when the form made it before.
+    /// The token; empty if an earlier request already created and showed it.
     token: String,
     fingerprint: String,
     linux: Option<String>,
@@ -103,7 +103,7 @@ pub(super) async fn create(
         hash: token.hash(),
         label: typed.label.clone(),
         labels: labels_of(&typed.labels),
-        // ok: what is no number is none that is allowed, and refused as such.
+        // ok: text that is no number becomes 0, which is rejected.
         minutes: Some(typed.minutes.trim().parse().unwrap_or(0)),
     };
     let make =

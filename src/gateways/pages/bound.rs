@@ -1,4 +1,4 @@
-//! The machine that an agent works on: a part of the settings of the agent.
+//! Choice of an agent's gateway, a part of the agent's settings.
 
 use askama::Template;
 use axum::response::Response;
@@ -30,19 +30,19 @@ struct Bound {
     action: String,
     name: String,
     choices: Vec<Choice>,
-    /// What follows from where it works now.
+    /// What the present gateway means for the agent.
     told: String,
-    /// What it does without on another machine.
+    /// What is not available on a remote gateway.
     lacks: &'static str,
 }
 
-/// The tools that are offered on the machine of HQ alone, in words.
+/// Tools that exist on the primary only.
 const LACKS_THERE: &str =
     "The browser works on the machine that HQ runs on only, and is not offered there.";
-/// The same before it moves.
+/// The same, before the agent moves.
 const WOULD_LACK: &str = "On another gateway it is not offered a browser.";
 
-/// What is chosen.
+/// The chosen gateway.
 #[derive(Deserialize)]
 pub(super) struct GatewayBudgetForm {
     gateway: String,
@@ -91,7 +91,7 @@ fn part(ws: &Ws, read: &dyn Read, agent: Agent) -> Result<Bound, GatewayError> {
     Ok(Bound { action, name: agent.name, choices, told, lacks })
 }
 
-/// What it means that an agent works there. A machine that is not linked has been silent for so long.
+/// What working on this gateway means. `silent`: how long an unlinked machine has been silent.
 fn words(one: &Gateway, name: &str, silent: Option<&str>) -> String {
     let label = &one.label;
     match silent {

@@ -1,4 +1,4 @@
-//! What the command fetches on the other machine: the script, and with the token the program.
+//! Downloads of the join command: the script and, with the token, the program.
 
 use std::time::Duration;
 
@@ -20,11 +20,10 @@ use crate::model::GatewayToken;
 use crate::place::Place;
 use crate::{queries, rules};
 
-/// The script that joins a machine.
 const SCRIPT: &str = include_str!("../join.sh");
-/// Where the token of the machine stands.
+/// Header with the join token.
 const TOKEN: &str = "x-hq-join";
-/// Wrong tokens from one address.
+/// Limit of wrong tokens per address.
 const WRONG: Patience = Patience {
     free: 3,
     window: Duration::from_secs(10 * 60),
@@ -32,7 +31,7 @@ const WRONG: Patience = Patience {
     longest: Duration::from_secs(5 * 60),
 };
 
-/// `GET /join`: the script. Where no machine can join by it, it says so and does nothing.
+/// `GET /join`: the join script. If machines cannot join by script, the script prints the reason and exits.
 #[must_use]
 pub fn script(app: &App) -> Response {
     let text = match Place::of(&app.config) {
@@ -46,12 +45,12 @@ pub fn script(app: &App) -> Response {
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
-/// A script that says why it does nothing.
+/// A script that prints why it does nothing.
 fn refusal(why: &str) -> String {
     format!("#!/bin/sh\necho \"{why}\" >&2\nexit 1\n")
 }
 
-/// `GET /join/program`: the program that runs here, for a token that is good.
+/// `GET /join/program`: the executable of this process, for a valid token.
 pub(super) async fn program(
     app: App,
     peer: Peer,
@@ -93,9 +92,9 @@ pub(super) async fn program(
     Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
 }
 
-/// The workspace and the record of a token: it does not say itself where it is from.
+/// Finds the workspace of a token; the token does not name it.
 fn find(app: &App, sent: &str) -> Result<Option<(Ws, GatewayToken)>, GatewayError> {
-    // ok: what is no token is none.
+    // ok: malformed tokens count as unknown.
     let Ok(token) = Token::parse(TokenKind::Gateway, sent.trim()) else { return Ok(None) };
     let all = app.ask_each(|ws| ws.read(|snap| queries::token(snap, &token)))?;
     Ok(all.into_iter().find_map(|(ws, found)| Some((ws, found?))))

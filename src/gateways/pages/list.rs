@@ -1,4 +1,4 @@
-//! All gateways, and the machines that are joining.
+//! List of gateways and of joining machines.
 
 use askama::Template;
 use axum::response::Response;
@@ -21,7 +21,7 @@ use crate::model::GatewayToken;
 use crate::place::Place;
 use crate::queries;
 
-/// A machine that is ready is shown among those that are joining for so long.
+/// A machine stays in the list of joining machines this long after it is ready.
 const SHOWN: SignedDuration = SignedDuration::from_mins(10);
 
 #[derive(Template)]
@@ -31,7 +31,7 @@ struct ListPage {
     here: &'static str,
     sheet: &'static str,
     base: String,
-    /// Why no machine can join, and what to do.
+    /// Why no machine can join, and the remedy; empty if machines can.
     nowhere: String,
     joining: Vec<Waits>,
     blocks: Vec<Block>,

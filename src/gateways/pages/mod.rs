@@ -1,4 +1,4 @@
-//! Pages of gateways: all of them, one, the command that another joins by, and what that command fetches.
+//! Pages of gateways: list, details, joining, and the downloads of the join command.
 
 mod add;
 mod bound;
@@ -13,9 +13,9 @@ use web::routes::{Needs as _, Routes};
 pub use fetch::script;
 pub(crate) use view::reach;
 
-/// The place of these pages.
+/// Path of these pages.
 const HERE: &str = "settings/gateways";
-/// Their word in the menu of settings.
+/// Entry in the settings menu.
 const MENU: &str = "gateways";
 
 /// Routes below the workspace.
@@ -35,14 +35,14 @@ pub fn routes() -> Routes {
         .post("/settings/gateways/{id}/{verb}", show::act.needs(Can::Admin))
 }
 
-/// Routes outside of a workspace: a machine that joins has a token and no sign-in. The script stands at `/join`, which
-/// invitations of people have, too.
+/// Routes outside a workspace: a joining machine has a token and no session. The script's route is `/join`, which is
+/// shared with invitations of people.
 #[must_use]
 pub fn open_routes() -> Routes {
     Routes::new().get("/join/program", fetch::program.needs(Can::Open))
 }
 
-/// The style of these pages; other pages do not load it.
+/// Extra style sheet, loaded on these pages only.
 fn sheet() -> &'static str {
     web::assets::more("gateways.css")
 }

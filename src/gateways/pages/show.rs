@@ -1,4 +1,4 @@
-//! A gateway: how it stands with it, who works there, what is set.
+//! Page of a gateway: state, agents, settings.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -36,9 +36,9 @@ pub(super) struct GatewayForm {
     label: String,
     labels: String,
     address: String,
-    /// What a run may spend while it is cut off, in dollars; nothing of this machine.
+    /// Spending limit of an offline run, in dollars; `None` for this machine.
     grant: Option<String>,
-    /// For how many hours.
+    /// Longest time that a run may work offline, in hours; `None` for this machine.
     hours: Option<String>,
 }
 
@@ -56,9 +56,9 @@ struct ShowPage {
     by: String,
     fingerprint: String,
     reported: Vec<String>,
-    /// What the host can see; of this machine nothing is told, which has all.
+    /// What the host can read; empty for this machine, which has everything.
     sees: Vec<Seen>,
-    /// What went on there lately: where it stands, what it is, how much.
+    /// Activity of the last 30 days: link, label, amount.
     did: Vec<(String, &'static str, String)>,
     typed: GatewayForm,
     wrong: Wrong,
@@ -83,7 +83,7 @@ pub(super) async fn show(
     html::page(&page)
 }
 
-/// Adds what is found by a look at many rows: what its host can see, and what went on there lately.
+/// Adds what needs reads of many rows: what the host can read, and recent activity.
 async fn fill(ws: &Ws, page: &mut ShowPage) -> Result<(), PageError> {
     page.sees = seen(ws, page.id).await?;
     let lately = ws.read_blocking(|ws| ws.read(|snap| Lately::read(ws, snap))).await?;
@@ -99,7 +99,7 @@ async fn fill(ws: &Ws, page: &mut ShowPage) -> Result<(), PageError> {
     Ok(())
 }
 
-/// What a host can see; nothing of this machine, which has all.
+/// What a host can read; empty for this machine, which has everything.
 async fn seen(ws: &Ws, id: GatewayId) -> Result<Vec<Seen>, MirrorError> {
     match id == local() {
         true => Ok(Vec::new()),
@@ -177,7 +177,7 @@ pub(super) async fn save(
         label: Some(typed.label.clone()),
         labels: Some(labels_of(&typed.labels)),
         address: Some(typed.address.clone()),
-        // What is no amount is refused as one that is too large.
+        // An unreadable amount is rejected like one that is too large.
         grant_micros: typed
             .grant
             .as_deref()
@@ -188,7 +188,7 @@ pub(super) async fn save(
     let saved = ws
         .write(&who, move |tx| {
             let new = rules::change(tx, id, patch)?;
-            // ok: when nothing changed, there is nothing to undo.
+            // ok: without a change there is nothing to undo.
             Ok::<_, GatewayError>(if new == one { None } else { tx.seq().ok() })
         })
         .await;
@@ -237,7 +237,7 @@ pub(super) async fn act(
             Verb::Revoke => rules::revoke(tx, id)?,
             Verb::Remove => return rules::remove(tx, id).map(|_| None),
         };
-        // ok: when it was so already, there is nothing to undo.
+        // ok: without a change there is nothing to undo.
         Ok::<_, GatewayError>(if new == old { None } else { tx.seq().ok() })
     });
     let entry = done.await?;
@@ -254,7 +254,7 @@ pub(super) async fn act(
     Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
 }
 
-/// Which machine is chosen.
+/// The chosen machine.
 #[derive(Deserialize)]
 pub(super) struct KeepForm {
     copy: String,
@@ -276,7 +276,7 @@ pub(super) async fn keep(
     Ok(flash::say(&app, said, hx.go_to(&at)))
 }
 
-/// A message with the way back, where there is one.
+/// Adds an undo link if there is an entry to undo.
 fn with_undo(ws: &Ws, said: Flash, entry: Option<u64>) -> Flash {
     match entry {
         Some(seq) => said.with_undo(ws.url(&format!("undo/entry/{seq}"))),

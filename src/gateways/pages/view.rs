@@ -1,4 +1,4 @@
-//! A gateway and a machine that joins as pages show them.
+//! Page views of gateways and of joining machines.
 
 use app::Ws;
 use app::copies::FolderCopy;
@@ -21,7 +21,7 @@ use crate::machine;
 use crate::model::{Gateway, GatewayToken, Load, MINUTES, Status};
 use crate::queries;
 
-/// How much of something is in use.
+/// Use of a resource.
 pub(super) struct Meter {
     pub(super) label: &'static str,
     pub(super) text: String,
@@ -29,7 +29,7 @@ pub(super) struct Meter {
     pub(super) tone: &'static str,
 }
 
-/// An agent that works there.
+/// An agent on the gateway.
 pub(super) struct Here {
     pub(super) face: Face,
     pub(super) name: String,
@@ -37,7 +37,7 @@ pub(super) struct Here {
     pub(super) told: String,
 }
 
-/// A machine that may be chosen as the gateway.
+/// One of several machines with the same key.
 pub(super) struct CopyLine {
     pub(super) id: String,
     pub(super) name: String,
@@ -45,7 +45,7 @@ pub(super) struct CopyLine {
     pub(super) seen: RelTime,
 }
 
-/// A gateway.
+/// A gateway in the list or on its page.
 pub(super) struct Block {
     pub(super) id: String,
     pub(super) href: String,
@@ -57,22 +57,22 @@ pub(super) struct Block {
     pub(super) state: &'static str,
     pub(super) dot: Dot,
     pub(super) quiet: String,
-    /// Since when it is linked; none when it is not.
+    /// When the link was established; `None` without a link.
     pub(super) linked: Option<RelTime>,
-    /// How far it is with what it may have, while it is linked.
+    /// Progress of replication, while linked.
     pub(super) reach: String,
-    /// The minutes of the last half hour, the last one at the end: whether there was a word in each.
+    /// The last 30 minutes, oldest first: whether a heartbeat arrived in each.
     pub(super) minutes: Vec<bool>,
     pub(super) silent: Option<RelTime>,
-    /// What its program is told, where that is another than this one can talk to.
+    /// Warning about an incompatible version of the host's program; empty if there is none.
     pub(super) odds: String,
-    /// What is wrong with it, as it said last.
+    /// Problems that the host reported last.
     pub(super) troubles: Vec<String>,
-    /// The machines that have its key, where one of them has to be chosen.
+    /// Machines that share the gateway's key, if one of them has to be chosen.
     pub(super) copies: Vec<CopyLine>,
-    /// How much waits there to be sent.
+    /// Amount of data that the host has still to send.
     pub(super) waits: String,
-    /// When it last had no link, and why.
+    /// Last loss of the link, and the reason.
     pub(super) broke: Option<(RelTime, String)>,
     pub(super) is_asleep: bool,
     pub(super) meters: Vec<Meter>,
@@ -85,7 +85,6 @@ pub(super) struct Block {
     pub(super) may_revoke: bool,
 }
 
-/// A gateway as a block.
 pub(super) fn block(
     scene: &ViewContext,
     read: &dyn Read,
@@ -168,7 +167,7 @@ fn here(scene: &ViewContext, read: &dyn Read, one: &Gateway) -> Result<Vec<Here>
     Ok(all)
 }
 
-/// How far a host is that is linked.
+/// Replication progress of a linked host, in words.
 pub(crate) fn reach(linked: &Linked, head: u64) -> String {
     match (linked.phase, linked.behind(head)) {
         (Phase::Asked, _) => "comparing what it has".to_owned(),
@@ -182,13 +181,13 @@ pub(crate) fn reach(linked: &Linked, head: u64) -> String {
     }
 }
 
-/// Rows of one kind that a host can see.
+/// Number of rows of one kind that a host can read.
 pub(super) struct Seen {
     pub(super) kind: String,
     pub(super) rows: String,
 }
 
-/// What a host can see, by kind. Reads all of it.
+/// What a host can read, by kind. Reads all of those rows.
 pub(super) fn sees(ws: &Ws, id: GatewayId) -> Result<Vec<Seen>, MirrorError> {
     let all = mirror::what_it_sees(&ws.store, id, &queries::bound)?;
     let seen =
@@ -196,7 +195,7 @@ pub(super) fn sees(ws: &Ws, id: GatewayId) -> Result<Vec<Seen>, MirrorError> {
     Ok(all.into_iter().map(seen).collect())
 }
 
-/// What the rows of a table are called.
+/// Plural name of a table's rows.
 fn kind(ws: &Ws, name: &str) -> String {
     let mut tables = ws.store.schema().tables().iter();
     let found = tables.find(|table| table.name == name);
@@ -206,7 +205,7 @@ fn kind(ws: &Ws, name: &str) -> String {
     }
 }
 
-/// What is in use of a machine; of one that is silent only what does not change by the minute.
+/// Resource use of a machine; for a silent machine only values that change slowly.
 fn meters(load: Option<&Load>, is_fresh: bool) -> Vec<Meter> {
     let none = |label| Meter { label, text: "–".to_owned(), percent: 0, tone: "neutral" };
     let of = |label, used: u64, total: u64| match total {
@@ -229,7 +228,7 @@ fn meters(load: Option<&Load>, is_fresh: bool) -> Vec<Meter> {
     vec![processor, of("Memory", load.memory_used, load.memory_total), disk]
 }
 
-/// So many bytes of so many; the unit stands once where it is the same: "3.3 of 8.0 GB".
+/// Used of total; the unit appears once if both have the same: "3.3 of 8.0 GB".
 fn part(used: u64, total: u64) -> String {
     let (used, total) = (format::size(used), format::size(total));
     match (used.split_once(' '), total.split_once(' ')) {
@@ -246,33 +245,33 @@ fn tone(percent: u8) -> &'static str {
     }
 }
 
-/// A step of a machine that joins.
+/// A step of joining.
 pub(super) struct Step {
     pub(super) text: String,
     pub(super) is_done: bool,
     pub(super) is_now: bool,
 }
 
-/// A machine that joins.
+/// A joining machine.
 pub(super) struct Waits {
     pub(super) id: String,
     pub(super) label: String,
     pub(super) here: String,
     pub(super) steps: Vec<Step>,
-    /// Until when the token is good, while it is.
+    /// End of the token's validity, while it is valid.
     pub(super) until: Option<RelTime>,
-    /// Why nobody joins with it any more; nothing while somebody may, or has.
+    /// Why the token can no longer be used; empty while it can, or after it was used.
     pub(super) over: &'static str,
-    /// How often others were turned away.
+    /// How many other machines were refused.
     pub(super) refused: u32,
-    /// The gateway that the machine became.
+    /// Address of the gateway that joined; empty before.
     pub(super) href: String,
-    /// Where the token is revoked, while it is good.
+    /// Address to revoke the token, while it is valid.
     pub(super) revoke: String,
     pub(super) is_ready: bool,
 }
 
-/// A token as the steps of the machine that joins with it.
+/// The joining steps of a token's machine.
 pub(super) fn waits(
     scene: &ViewContext,
     read: &dyn Read,

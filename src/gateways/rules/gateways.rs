@@ -1,4 +1,4 @@
-//! Gateways: changed, paused, not let in any more, removed.
+//! Rules for gateways: change, pause, resume, revoke, remove.
 
 use features::cards;
 use features::jobs::rules::give_up;
@@ -13,25 +13,24 @@ use crate::error::GatewayError;
 use crate::model::{Gateway, Status};
 use crate::queries;
 
-/// What is to change in a gateway; what is not given stays.
+/// Changes to a gateway; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
-    /// What it is called; its slug stays.
+    /// Display name; the slug does not change.
     pub label: Option<String>,
-    /// What it has or is.
     pub labels: Option<Vec<String>>,
-    /// Where people reach it, in place of what it reports; empty for none.
+    /// Overrides the addresses that the host reports; empty for none.
     pub address: Option<String>,
-    /// What each run there may spend while it is cut off, in micro-dollars.
+    /// Spending limit of each offline run, in micro-dollars.
     pub grant_micros: Option<i64>,
-    /// For how many hours after the cut.
+    /// Longest time that a run may work offline, in hours.
     pub cut_hours: Option<u32>,
 }
 
-/// Changes what people set of a gateway.
+/// Changes the settings of a gateway.
 ///
 /// # Errors
-/// When it is gone or the input is wrong.
+/// Unknown gateway or invalid input.
 pub fn change(tx: &mut WriteTx<'_>, id: GatewayId, patch: Patch) -> Result<Gateway, GatewayError> {
     let old = queries::gateway_by_id(tx, id)?;
     let mut wrong: Vec<FieldError> = Vec::new();
@@ -57,10 +56,10 @@ pub fn change(tx: &mut WriteTx<'_>, id: GatewayId, patch: Patch) -> Result<Gatew
     }
 }
 
-/// Lets a gateway finish what it has and take nothing new.
+/// Pauses a gateway: running work finishes, new work does not start.
 ///
 /// # Errors
-/// When it is gone, is this machine, or is not let in any more.
+/// If the gateway is unknown, revoked, or this machine.
 pub fn pause(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     let old =
         other(tx, id, "This machine runs HQ itself; pause its agents, or all work, instead.")?;
@@ -70,7 +69,7 @@ pub fn pause(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErro
 /// Lets a gateway take work again.
 ///
 /// # Errors
-/// When it is gone or is not let in any more.
+/// If the gateway is unknown or revoked.
 pub fn resume(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     let old = queries::gateway_by_id(tx, id)?;
     match old.status {
@@ -85,22 +84,22 @@ pub fn resume(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
     keep(tx, &old, Gateway { status, ..old.clone() })
 }
 
-/// One of the machines that have the key of a gateway is chosen: what people were told of it is over.
+/// Settles the notice about several machines with one key after one of them was chosen.
 ///
 /// # Errors
-/// When it is gone, is this machine, or is not let in any more.
+/// If the gateway is unknown, revoked, or this machine.
 pub fn keep_copy(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     let old = other(tx, id, "This machine runs HQ itself, and there is no other of it.")?;
     settled(tx, id, NoticeKind::GatewayTrouble)?;
-    // It has called all the time, and is no machine of which nothing was heard.
+    // The machine has been calling all the time and does not count as silent.
     keep(tx, &old, Gateway { hello_at: Some(tx.now()), ..old.clone() })
 }
 
-/// Lets a gateway not in any more. This is not taken back: a machine that is to come back joins anew. Its runs end here, and
-/// the work that they served begins anew where their agents work then.
+/// Revokes a gateway permanently: a machine that is to return has to join again. Its runs end here, and their work
+/// starts again where their agents work then.
 ///
 /// # Errors
-/// When it is gone or is this machine.
+/// If the gateway is unknown or this machine.
 pub fn revoke(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     let old = queries::gateway_by_id(tx, id)?;
     if old.is_local() {
@@ -112,7 +111,7 @@ pub fn revoke(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
     Ok(new)
 }
 
-/// Ends here what goes on at a gateway that is not let in any more: nothing is heard of its end.
+/// Ends the runs of a gateway that is no longer admitted, since no report of their end will arrive.
 fn end_there(tx: &mut WriteTx<'_>, one: &Gateway, why: Why) -> Result<(), GatewayError> {
     for kind in [NoticeKind::GatewayTrouble, NoticeKind::GatewayOffline] {
         settled(tx, one.id, kind)?;
@@ -124,10 +123,10 @@ fn end_there(tx: &mut WriteTx<'_>, one: &Gateway, why: Why) -> Result<(), Gatewa
     Ok(())
 }
 
-/// Removes a gateway that nobody works on; its host is not let in any more. History keeps its label.
+/// Removes a gateway without agents and revokes its host. History keeps its label.
 ///
 /// # Errors
-/// When it is gone, is this machine, agents are there, or something is kept for it alone.
+/// If the gateway is unknown, this machine, has agents, or other records refer to it.
 pub fn remove(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     let old = queries::gateway_by_id(tx, id)?;
     if old.is_local() {
@@ -144,7 +143,7 @@ pub fn remove(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
         );
         return Err(GatewayError::Refused(words));
     }
-    // Agents that were archived may have left something there.
+    // Archived agents may have unsent data there.
     end_there(tx, &old, Why::Removed)?;
     for agent in queries::bound(tx, id)? {
         places::has_worked(tx, agent, id)?;
@@ -154,7 +153,7 @@ pub fn remove(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
     Ok(old)
 }
 
-/// Why a gateway stays that records of another noun name and need.
+/// Error for a gateway that records of another noun refer to.
 fn held(one: &Gateway, error: StoreError) -> GatewayError {
     let StoreError::Referenced { table } = error else { return error.into() };
     let many = cards::all().find(|noun| noun.topic == table).map_or(table, |noun| noun.many);
@@ -164,7 +163,7 @@ fn held(one: &Gateway, error: StoreError) -> GatewayError {
     ))
 }
 
-/// A gateway that is let in and is not this machine.
+/// An admitted gateway other than this machine; `here` is the error text for this machine.
 fn other(tx: &WriteTx<'_>, id: GatewayId, here: &str) -> Result<Gateway, GatewayError> {
     let one = queries::gateway_by_id(tx, id)?;
     match one.status {
@@ -178,7 +177,7 @@ fn revoked(one: &Gateway) -> GatewayError {
     GatewayError::Refused(format!("{} is not let in any more; it has to join anew.", one.label))
 }
 
-/// Keeps a gateway that changed, and tells it.
+/// Stores a changed gateway and emits the event.
 pub(super) fn keep(
     tx: &mut WriteTx<'_>,
     old: &Gateway,

@@ -1,5 +1,5 @@
-//! What the link asks and tells: who may join, who is known, and what a host says of itself. A host says what it likes;
-//! nothing of it is believed beyond what stands here.
+//! Admission and status reports of hosts, called by `link`. Reports are untrusted: only the fields handled here are
+//! stored, cut to length.
 
 use crypto::token::Token;
 use jiff::SignedDuration;
@@ -15,11 +15,10 @@ use crate::health::TOLD;
 use crate::model::{Beat, Facts, Gateway, GatewayToken, HostKey, Load, Status};
 use crate::queries;
 
-/// The most gateways of a workspace.
 const MOST: usize = 200;
-/// Of one kind of stranger people are told once in this time.
+/// Alarms about wrong keys are sent at most once per gateway in this time.
 const ALARM: SignedDuration = SignedDuration::from_hours(1);
-/// The longest words that are kept of what a host says.
+/// Longest text stored from a host's report, in characters.
 const MAX_SAID: usize = 120;
 
 kernel::words! {
@@ -48,21 +47,20 @@ kernel::words! {
     }
 }
 
-/// What becomes of a host that calls. It is kept either way: also a refusal stands on record.
+/// Decision about a connecting host. Its record is committed in both cases, so that refusals are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is let in as this gateway.
+    /// Admitted as this gateway.
     Welcome {
         gateway: GatewayId,
-        /// Whether it became one just now.
+        /// The gateway was created by this call.
         is_new: bool,
     },
-    /// It is not.
     Refused(Refusal),
 }
 
-/// Judges a host that shows a token and has proved that this key is its own. The same key with the same token gets the
-/// same answer again; another key is turned away, and people are told.
+/// Decides about a host that presents a token and has proved possession of the key. The same key and token always get
+/// the same decision; another key is refused, with a notice to administrators.
 pub fn judge_join(
     tx: &mut WriteTx<'_>,
     token: &Token,
@@ -81,7 +79,7 @@ pub fn judge_join(
         None => {}
     }
     if let Some(known) = queries::gateway_with(tx, &key)? {
-        // A machine that is joined once more stays what it was.
+        // A known machine that joins again keeps its gateway.
         return match known.status {
             Status::Revoked => refused(Refusal::RevokedGateway),
             _ => bind(tx, found, (key, known.id), false),
@@ -105,7 +103,7 @@ pub fn judge_join(
     bind(tx, found, (key, made.id), true)
 }
 
-/// Binds a token to the machine that has joined with it.
+/// Binds a token to the gateway that joined with it.
 fn bind(
     tx: &mut WriteTx<'_>,
     old: GatewayToken,
@@ -125,7 +123,7 @@ fn bind(
     Ok(Judgement::Welcome { gateway, is_new })
 }
 
-/// The machine to which a token is bound comes once more.
+/// Decision for the machine that the token is bound to.
 fn known_by(tx: &WriteTx<'_>, found: &GatewayToken) -> Result<Judgement, GatewayError> {
     let gateway = match found.gateway {
         Some(id) => tx.get::<Gateway>(id)?,
@@ -138,7 +136,7 @@ fn known_by(tx: &WriteTx<'_>, found: &GatewayToken) -> Result<Judgement, Gateway
     })
 }
 
-/// Another machine comes with a token that is bound: whoever has seen the command may have it, too.
+/// Another machine presents a bound token: anyone who has seen the command may have the token.
 fn stranger_with(tx: &mut WriteTx<'_>, old: GatewayToken) -> Result<Judgement, GatewayError> {
     let new = GatewayToken { refused: old.refused.saturating_add(1), ..old.clone() };
     if old.refused == 0 {
@@ -156,7 +154,7 @@ fn stranger_with(tx: &mut WriteTx<'_>, old: GatewayToken) -> Result<Judgement, G
     Ok(Judgement::Refused(Refusal::UsedToken))
 }
 
-/// Judges a host that says which gateway it is and has proved that this key is its own.
+/// Decides about a host that names its gateway and has proved possession of the key.
 pub fn judge_known(
     tx: &mut WriteTx<'_>,
     gateway: GatewayId,
@@ -175,7 +173,7 @@ pub fn judge_known(
     }
 }
 
-/// Puts on record that somebody called in the name of a gateway with another key.
+/// Records a connection in the name of a gateway with another key, and notifies administrators.
 fn alarm(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
     let now = tx.now();
     if old.strange_at.is_some_and(|at| now < at + ALARM) {
@@ -188,7 +186,7 @@ fn alarm(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
     keep(tx, old, Gateway { strange_at: Some(now), ..old.clone() }).map(drop)
 }
 
-/// Tells that a host said what is not for it to say. Nothing of that was done.
+/// Notifies administrators that a host sent something that it may not send. Nothing of it was applied.
 pub fn lied(tx: &mut WriteTx<'_>, id: GatewayId, what: &str) -> Result<(), GatewayError> {
     let one = queries::gateway_by_id(tx, id)?;
     let title = format!("{} was refused something", one.label);
@@ -198,13 +196,13 @@ pub fn lied(tx: &mut WriteTx<'_>, id: GatewayId, what: &str) -> Result<(), Gatew
     Ok(())
 }
 
-/// A notice about a gateway, for those who look after the workspace.
+/// A notice about a gateway, for administrators only.
 pub(super) fn notice(kind: NoticeKind, one: &Gateway, title: String) -> Notice {
     let about = About::Row(GATEWAY.table, RecordId::from_uuid(one.id.uuid()));
     Notice::new(kind, about, title).only().admins()
 }
 
-/// A host that is let in.
+/// The gateway, unless it is revoked.
 fn let_in(tx: &WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     let one = tx.get::<Gateway>(id)?.ok_or_else(|| GatewayError::no(&id.to_string()))?;
     match one.status {
@@ -213,10 +211,10 @@ fn let_in(tx: &WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     }
 }
 
-/// A host has called and was let in.
+/// Records that a host has connected.
 ///
 /// # Errors
-/// When it is not let in.
+/// If the gateway is unknown or revoked.
 pub fn hello(tx: &mut WriteTx<'_>, id: GatewayId, facts: &Facts) -> Result<Gateway, GatewayError> {
     let old = let_in(tx, id)?;
     heard(tx, id, &facts.load, Some(&facts.system))?;
@@ -233,7 +231,7 @@ pub fn hello(tx: &mut WriteTx<'_>, id: GatewayId, facts: &Facts) -> Result<Gatew
     Ok(new)
 }
 
-/// Tells that a gateway is back of whose silence people were told: that is over.
+/// Notifies people that a gateway is back, if its silence was reported.
 fn back(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
     let Some(since) = old.silent_at else { return Ok(()) };
     settled(tx, old.id, NoticeKind::GatewayOffline)?;
@@ -244,11 +242,10 @@ fn back(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
     Ok(())
 }
 
-/// The word that a host sends every ten seconds. Nothing of it stands in the feed, unless the host is back from a
-/// silence.
+/// Records a heartbeat, which hosts send every ten seconds. Emits no event, unless the host returns from a silence.
 ///
 /// # Errors
-/// When it is not let in.
+/// If the gateway is unknown or revoked.
 pub fn beat(tx: &mut WriteTx<'_>, id: GatewayId, load: &Load) -> Result<(), GatewayError> {
     let old = let_in(tx, id)?;
     heard(tx, id, load, None)?;
@@ -276,10 +273,10 @@ fn heard(
     Ok(())
 }
 
-/// A host has what its agents need.
+/// Records that a host has its first complete snapshot.
 ///
 /// # Errors
-/// When it is not let in.
+/// If the gateway is unknown or revoked.
 pub fn snapshot(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError> {
     let old = let_in(tx, id)?;
     if old.snapshot_at.is_none() {
@@ -288,10 +285,10 @@ pub fn snapshot(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError>
     Ok(())
 }
 
-/// A host is ready for agents.
+/// Records that a host is ready for agents.
 ///
 /// # Errors
-/// When it is not let in.
+/// If the gateway is unknown or revoked.
 pub fn ready(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError> {
     let old = let_in(tx, id)?;
     let now = Some(tx.now());
@@ -309,10 +306,10 @@ pub fn ready(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError> {
     keep(tx, &old, new).map(drop)
 }
 
-/// A host says that it goes: its silence is no alarm.
+/// Records that a host announced its stop: its silence is no alarm.
 ///
 /// # Errors
-/// When it is not let in.
+/// If the gateway is unknown or revoked.
 pub fn goodbye(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError> {
     let old = let_in(tx, id)?;
     let at = queries::signal(tx, &old)?.last.max(Some(tx.now()));
@@ -320,8 +317,8 @@ pub fn goodbye(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<(), GatewayError> 
     Ok(())
 }
 
-/// Tells of a gateway that has been silent for five minutes, once a silence; not after a goodbye. What nobody could
-/// hear since this program began does not count. Says whether people were told.
+/// Notifies people of a gateway that has been silent for five minutes: once per silence, and not after an announced
+/// stop. Silence counts from `began` at the earliest, the start of this program. Returns whether people were notified.
 pub fn tell_silence(
     tx: &mut WriteTx<'_>,
     id: GatewayId,
@@ -340,7 +337,7 @@ pub fn tell_silence(
     Ok(true)
 }
 
-/// The last word of a gateway whose silence people are to be told of, while they are not.
+/// Last contact of a gateway whose silence is still to be reported; `None` if no report is due.
 #[must_use]
 pub(crate) fn silent_from(one: &Gateway, last: Option<Timestamp>) -> Option<Timestamp> {
     let is_expected = !one.is_local()

@@ -25,7 +25,7 @@ pub use tokens::{NewToken, called, mint, revoke_token};
 pub use trouble::{clean, tell_trouble};
 pub use words::labels_of;
 
-/// Keeps the key of the workspace, unless there is one; answers with the one that is kept.
+/// Stores the workspace's key unless one exists. Returns the stored key.
 pub fn keep_key(tx: &mut WriteTx<'_>, key: GatewayKey) -> Result<GatewayKey, GatewayError> {
     if let Some(kept) = queries::key(tx)? {
         return Ok(kept);

@@ -1,5 +1,5 @@
-//! What a host has written of its runs while its line was cut: kept with what it has written, in one transaction, and heard
-//! by home in order.
+//! Outbox of a host: run data for the primary that could not be sent. Rows are written in the transaction of the data
+//! itself, and sent in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -10,30 +10,29 @@ use store::{Range, Read, ReadExt, StoreError, WriteTx};
 
 use crate::model::{Head, OUTBOX, Unsaid};
 
-/// So many bytes stand in one row.
+/// Bytes per row.
 const PIECE: usize = 180 * 1024;
 
-/// Something that home is to hear.
+/// A message to the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// The number of its last row.
+    /// Number of the message's last row.
     pub number: u64,
-    /// The run that it is about.
     pub run: RunId,
-    /// What is to be said, as JSON.
+    /// JSON.
     pub body: Vec<u8>,
 }
 
-/// How much waits.
+/// Size of the outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// So many writes.
+    /// Number of messages.
     pub writes: u64,
-    /// Since the first of them.
+    /// Time of the first message.
     pub since: Option<Timestamp>,
 }
 
-/// Keeps something behind all that waits.
+/// Appends a message.
 pub fn keep(
     tx: &mut WriteTx<'_>,
     (run, session): (RunId, SessionId),
@@ -49,7 +48,7 @@ pub fn keep(
     Ok(())
 }
 
-/// The number of the last row; 0 without any.
+/// Number of the last row; 0 if the outbox is empty.
 fn last(read: &dyn Read) -> Result<u64, StoreError> {
     let mut found = None;
     read.raw_scan(OUTBOX.number, &Range::all().reverse(), &mut |key, _| {
@@ -59,7 +58,7 @@ fn last(read: &dyn Read) -> Result<u64, StoreError> {
     Ok(found.unwrap_or(0))
 }
 
-/// The numbers of the rows up to one.
+/// Numbers of the rows up to `upto`.
 fn numbers(read: &dyn Read, upto: u64) -> Result<Vec<u64>, StoreError> {
     let mut found = Vec::new();
     read.raw_scan(OUTBOX.number, &Range::all(), &mut |key, _| match key::decode::<u64>(key)
@@ -74,7 +73,7 @@ fn numbers(read: &dyn Read, upto: u64) -> Result<Vec<u64>, StoreError> {
     Ok(found)
 }
 
-/// Visits all rows in order, without taking out what they say.
+/// Visits all rows in order, without their bodies.
 fn visit(read: &dyn Read, mut visit: impl FnMut(&Head<'_>)) -> Result<(), StoreError> {
     let mut bad = None;
     read.raw_scan(OUTBOX.number, &Range::all(), &mut |_, row| match Head::read(row) {
@@ -90,7 +89,7 @@ fn visit(read: &dyn Read, mut visit: impl FnMut(&Head<'_>)) -> Result<(), StoreE
     bad.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// What home is to hear next behind a row.
+/// The next message after a row.
 pub fn next(read: &dyn Read, after: u64) -> Result<Option<Waiting>, StoreError> {
     let mut after = after;
     let mut body = Vec::new();
@@ -106,16 +105,15 @@ pub fn next(read: &dyn Read, after: u64) -> Result<Option<Waiting>, StoreError> 
     }
 }
 
-/// A run of which something waits.
+/// A run with unsent data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ahead {
-    /// Its conversation.
     pub session: SessionId,
-    /// The rows of what it wrote last.
+    /// Rows of its last message.
     pub last: Vec<u64>,
 }
 
-/// Home has heard all up to a row; these rows stay all the same.
+/// Deletes the rows up to `upto`, which the primary has confirmed, except those in `stay`.
 pub fn heard(tx: &mut WriteTx<'_>, upto: u64, stay: &BTreeSet<u64>) -> Result<(), StoreError> {
     for number in numbers(tx, upto)?.into_iter().filter(|number| !stay.contains(number)) {
         tx.delete::<Unsaid>(number)?;
@@ -123,7 +121,7 @@ pub fn heard(tx: &mut WriteTx<'_>, upto: u64, stay: &BTreeSet<u64>) -> Result<()
     Ok(())
 }
 
-/// The runs of which something waits.
+/// The runs with unsent data.
 pub fn runs(read: &dyn Read) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
     let mut found: BTreeMap<RunId, Ahead> = BTreeMap::new();
     let mut goes_on = false;
@@ -139,7 +137,7 @@ pub fn runs(read: &dyn Read) -> Result<BTreeMap<RunId, Ahead>, StoreError> {
     Ok(found)
 }
 
-/// How much waits.
+/// Size of the outbox.
 pub fn count(read: &dyn Read) -> Result<Count, StoreError> {
     let mut count = Count::default();
     visit(read, |row| {
@@ -149,7 +147,7 @@ pub fn count(read: &dyn Read) -> Result<Count, StoreError> {
     Ok(count)
 }
 
-/// Whether something waits of a run, or of the run of a conversation: a host goes on ahead of home with it.
+/// Whether a run or a conversation (by its key bytes) has unsent data, so that this host is ahead of the primary.
 pub fn leads(read: &dyn Read, key: &[u8]) -> Result<bool, StoreError> {
     let is_it = |id: KeyBuf| id.bytes() == key;
     let all = runs(&read)?;

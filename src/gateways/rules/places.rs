@@ -1,4 +1,4 @@
-//! Where agents work.
+//! Rules for where agents work.
 
 use features::agents::model::Agent;
 use features::jobs::queries as jobs;
@@ -12,15 +12,15 @@ use crate::error::GatewayError;
 use crate::model::{AgentPlace, FormerPlaces, HearerId, RunAnswer, Status};
 use crate::queries;
 
-/// Lets an agent work on a gateway from now on. Says whether it worked elsewhere before.
+/// Moves an agent to a gateway. Returns whether its place changed.
 ///
 /// # Errors
-/// When either is gone, the gateway is not let in, or the agent is at work.
+/// If agent or gateway is unknown, the gateway is revoked, or the agent is at work.
 pub fn bind(tx: &mut WriteTx<'_>, agent: AgentId, to: GatewayId) -> Result<bool, GatewayError> {
     moved(tx, agent, to, Left::Answers)
 }
 
-/// The same off a machine of which nothing is heard: what goes on there of the agent's programs is given up.
+/// Like [`bind`], away from a silent machine: the agent's programs there are given up.
 pub fn bind_off_silent(
     tx: &mut WriteTx<'_>,
     agent: AgentId,
@@ -29,7 +29,7 @@ pub fn bind_off_silent(
     moved(tx, agent, to, Left::Silent)
 }
 
-/// How it stands with the machine that an agent leaves.
+/// State of the machine that an agent leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
     Answers,
@@ -88,8 +88,7 @@ fn moved(
     Ok(true)
 }
 
-/// Keeps that an agent has worked on a gateway: what it wrote there and home does not have may still come, and its runs
-/// name it.
+/// Records that an agent has worked on a gateway: its runs name the gateway, and unsent data of it may still arrive.
 pub(super) fn has_worked(
     tx: &mut WriteTx<'_>,
     agent: AgentId,
@@ -102,13 +101,13 @@ pub(super) fn has_worked(
     Ok(())
 }
 
-/// Keeps what a host was answered.
+/// Stores the last answer to a host.
 pub fn answered(tx: &mut WriteTx<'_>, answer: &RunAnswer) -> Result<(), GatewayError> {
     tx.put(answer)?;
     Ok(())
 }
 
-/// Forgets what hosts were answered about runs that ended long ago.
+/// Deletes answers about runs that ended long ago.
 pub fn forget_answers(tx: &mut WriteTx<'_>, old: &[HearerId]) -> Result<(), GatewayError> {
     for of in old {
         tx.delete::<RunAnswer>(*of)?;

@@ -1,4 +1,4 @@
-//! Tokens by which machines join.
+//! Rules for join tokens.
 
 use crypto::token::TokenHash;
 use jiff::SignedDuration;
@@ -11,34 +11,31 @@ use crate::error::GatewayError;
 use crate::model::{GatewayToken, GatewayTokenId};
 use crate::queries;
 
-/// How long a token is good, in minutes: the least, the usual, the most.
+/// Validity of a token in minutes: minimum, default, maximum.
 const MINUTES: (i64, i64, i64) = (5, 15, 60);
-/// So many may be open at once.
+/// Limit of unused valid tokens.
 const MOST_OPEN: usize = 20;
-/// What is over is kept so long for whoever looks who joined by what.
+/// Used and expired tokens are kept this long, to show who joined with what.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// A machine that called says so again after this time at the earliest.
+/// Repeated calls with a token are recorded at most once in this time.
 const AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// A token to be made.
 #[derive(Clone, Debug)]
 pub struct NewToken {
-    /// The part of it that may be shown.
+    /// The public part.
     pub public: String,
-    /// What is kept of it.
     pub hash: TokenHash,
-    /// What the machine is to be called.
+    /// Display name of the machine.
     pub label: String,
-    /// What it has or is.
     pub labels: Vec<String>,
-    /// How many minutes it is good.
+    /// Validity; `None` for the default.
     pub minutes: Option<i64>,
 }
 
-/// Makes a token. What is long over goes with this occasion.
+/// Creates a token, and deletes tokens that ended long ago.
 ///
 /// # Errors
-/// When the input is wrong or too many are open.
+/// Invalid input, or too many valid tokens.
 pub fn mint(tx: &mut WriteTx<'_>, new: NewToken) -> Result<GatewayToken, GatewayError> {
     let (now, (least, usual, most)) = (tx.now(), MINUTES);
     let all = queries::tokens(tx)?;
@@ -81,12 +78,12 @@ pub fn mint(tx: &mut WriteTx<'_>, new: NewToken) -> Result<GatewayToken, Gateway
     Ok(made)
 }
 
-/// Whether nobody asks for it any more: the key that it is bound to is known by its gateway.
+/// Whether the record may be deleted. The gateway itself holds the key that the token was bound to.
 fn is_forgotten(one: &GatewayToken, now: Timestamp) -> bool {
     !one.is_open(now) && one.expires_at + KEPT < now
 }
 
-/// Withdraws a token. A machine that has joined with it stays.
+/// Revokes a token. A machine that has joined with it stays.
 pub fn revoke_token(
     tx: &mut WriteTx<'_>,
     id: GatewayTokenId,
@@ -101,7 +98,7 @@ pub fn revoke_token(
     Ok(new)
 }
 
-/// Notes that a machine has called with a token that is open.
+/// Records that a machine has called with a valid token.
 pub fn called(tx: &mut WriteTx<'_>, id: GatewayTokenId) -> Result<(), GatewayError> {
     let (old, now) = (queries::token_by_id(tx, id)?, tx.now());
     if old.called_at.is_none_or(|at| at + AGAIN < now) {

@@ -1,4 +1,4 @@
-//! People are told when something is wrong with a machine, and what they were told is read once that is over.
+//! Notices about problems that a host reports. They are marked as read once the problems are over.
 
 use app::troubles::{News, Trouble};
 use features::notifications::rules::settling::settle;
@@ -11,16 +11,16 @@ use crate::cards::GATEWAY;
 use crate::error::GatewayError;
 use crate::queries;
 
-/// The longest sentence that is kept of what a host says is wrong.
+/// Longest stored problem text, in characters.
 const MAX_TOLD: usize = 240;
 
-/// A sentence of a host as far as it is kept.
+/// A host's sentence, cut to length.
 #[must_use]
 pub fn clean(sentence: &str) -> String {
     words::clip(sentence, MAX_TOLD)
 }
 
-/// Tells people what began, or marks as read what they were told when all is over.
+/// Notifies people of new problems, or marks the notices as read once all problems are over.
 pub fn tell_trouble(tx: &mut WriteTx<'_>, id: GatewayId, news: &News) -> Result<(), GatewayError> {
     let all = match news {
         News::Same => return Ok(()),
@@ -38,7 +38,7 @@ pub fn tell_trouble(tx: &mut WriteTx<'_>, id: GatewayId, news: &News) -> Result<
     Ok(())
 }
 
-/// What people were told of a gateway is over.
+/// Marks the notices about a gateway as read.
 pub(super) fn settled(
     tx: &mut WriteTx<'_>,
     id: GatewayId,

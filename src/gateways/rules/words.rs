@@ -1,4 +1,4 @@
-//! What may be typed and what a host may say of itself.
+//! Validation of what people type, and sanitizing of what hosts report.
 
 use axum::http::Uri;
 use kernel::FieldError;
@@ -6,19 +6,17 @@ use kernel::text::{ellipsis, one_line, slug};
 
 use crate::model::Gateway;
 
-/// The longest label of a gateway, in characters.
+/// In characters.
 const MAX_LABEL: usize = 80;
-/// The longest slug.
 const MAX_SLUG: usize = 32;
-/// The most labels, and the longest.
+/// Limits of labels per gateway and characters per label.
 const MOST: usize = 16;
 const LONGEST: usize = 40;
-/// The longest address.
 const MAX_ADDRESS: usize = 300;
-/// Words that stand for something else in addresses.
+/// Slugs that have another meaning in addresses.
 const TAKEN: [&str; 3] = ["local", "new", "tokens"];
 
-/// What a gateway is called.
+/// Validates a gateway's display name.
 pub(super) fn label(typed: &str) -> Result<String, FieldError> {
     let label = one_line(typed).trim().to_owned();
     match label.chars().count() {
@@ -30,12 +28,12 @@ pub(super) fn label(typed: &str) -> Result<String, FieldError> {
     }
 }
 
-/// The most that a run may spend while it is cut off, in micro-dollars.
+/// Largest spending limit of an offline run, in micro-dollars.
 const MAX_GRANT: i64 = 1_000_000_000;
-/// For how many hours at most.
+/// Longest time that a run may work offline, in hours.
 const MAX_HOURS: u32 = 30 * 24;
 
-/// What a run may spend while it is cut off, in micro-dollars.
+/// Validates the spending limit of an offline run, in micro-dollars.
 pub(super) fn grant(micros: i64) -> Result<i64, FieldError> {
     match (0..=MAX_GRANT).contains(&micros) {
         true => Ok(micros),
@@ -43,7 +41,7 @@ pub(super) fn grant(micros: i64) -> Result<i64, FieldError> {
     }
 }
 
-/// For how many hours a run may be cut off.
+/// Validates the time that a run may work offline, in hours.
 pub(super) fn hours(hours: u32) -> Result<u32, FieldError> {
     match hours <= MAX_HOURS {
         true => Ok(hours),
@@ -51,7 +49,7 @@ pub(super) fn hours(hours: u32) -> Result<u32, FieldError> {
     }
 }
 
-/// The word of a gateway in addresses: that of its label, with a number when it is taken.
+/// A free slug for a label; a number is appended if the slug is taken.
 pub(super) fn free_slug(label: &str, all: &[Gateway]) -> String {
     let plain = match slug(label, MAX_SLUG) {
         empty if empty.is_empty() => "gateway".to_owned(),
@@ -66,14 +64,14 @@ pub(super) fn free_slug(label: &str, all: &[Gateway]) -> String {
     tries.find(|word| is_free(word)).unwrap_or_default()
 }
 
-/// Labels as they are typed in one line, parted by commas or blanks.
+/// Splits labels at commas and whitespace.
 #[must_use]
 pub fn labels_of(typed: &str) -> Vec<String> {
     let parts = typed.split(|c: char| c == ',' || c.is_whitespace());
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// What a gateway has or is.
+/// Validates and normalizes labels.
 pub(super) fn labels(typed: &[String]) -> Result<Vec<String>, FieldError> {
     let mut found: Vec<String> = Vec::new();
     for one in typed {
@@ -107,7 +105,7 @@ fn is_label(text: &str) -> bool {
     text.len() <= LONGEST && is_word(key) && value.is_none_or(is_word)
 }
 
-/// Where people reach a gateway, in place of what it reports; may be empty.
+/// Validates the address that overrides the reported one; may be empty.
 pub(super) fn address(typed: &str) -> Result<String, FieldError> {
     let address = typed.trim();
     if address.is_empty() || is_address(address) {
@@ -117,7 +115,7 @@ pub(super) fn address(typed: &str) -> Result<String, FieldError> {
     Err(FieldError::new("address", words))
 }
 
-/// Whether a browser may be sent there.
+/// Whether the address is safe as a link.
 fn is_address(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
@@ -127,18 +125,18 @@ fn is_address(text: &str) -> bool {
         && text.parse::<Uri>().is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
 }
 
-/// What a host says of itself, as far as it may: a line, cut.
+/// One line of a host's report, cut to length.
 pub(super) fn clip(text: &str, most: usize) -> String {
     ellipsis(one_line(text).trim(), most)
 }
 
-/// The addresses that a host reports, as far as they are some.
+/// The valid ones of the addresses that a host reports.
 pub(super) fn said_addresses(all: &[String]) -> Vec<String> {
     let fit = all.iter().map(|one| one.trim()).filter(|one| is_address(one));
     fit.take(MOST).map(str::to_owned).collect()
 }
 
-/// The labels that a host reports, as far as they are some, behind those that it was given.
+/// The given labels, followed by the valid ones that the host reports.
 pub(super) fn joined_labels(given: &[String], said: &[String]) -> Vec<String> {
     let mut all = given.to_vec();
     for one in said.iter().map(|one| one.trim().to_lowercase()).filter(|one| is_label(one)) {

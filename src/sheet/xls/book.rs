@@ -1,4 +1,4 @@
-//! What a workbook says before its sheets: which there are, its texts, formats and calendar.
+//! Globals of an XLS workbook: sheets, strings, formats and date system.
 
 use std::collections::HashMap;
 
@@ -22,26 +22,26 @@ const XF: u16 = 0x00e0;
 const SST: u16 = 0x00fc;
 const FORMAT: u16 = 0x041e;
 
-/// What the first record says of the version: Excel 97 to 2003, or Excel 5 and 95.
+/// BIFF version in the first record: Excel 97 to 2003, or Excel 5 and 95.
 const UNICODE: u16 = 0x0600;
 const LETTERS_OF_A_PAGE: u16 = 0x0500;
 
-/// One sheet of cells.
+/// A worksheet.
 pub(super) struct Sheet {
     pub(super) name: String,
-    /// Where its records begin.
+    /// Offset of its records.
     pub(super) at: usize,
     pub(super) is_hidden: bool,
 }
 
-/// All but the cells.
+/// The workbook without its cells.
 pub(super) struct Book {
     pub(super) sheets: Vec<Sheet>,
     pub(super) strings: Strings,
     pub(super) styles: Vec<Look>,
-    /// Whether days are counted from 1904.
+    /// Dates count from 1904.
     pub(super) from_1904: bool,
-    /// How letters of one byte are read; nothing if they are of Unicode.
+    /// Code page of one-byte strings; `None` if strings are Unicode.
     page: Option<&'static Encoding>,
 }
 
@@ -103,7 +103,7 @@ impl Book {
             }
             BOUND_SHEET => {
                 let at = u32_at(body, 0)? as usize;
-                // Charts and macros have no cells.
+                // Charts and macro sheets have no cells.
                 if *body.get(5)? == 0 {
                     let mut pieces = records.pieces(body.get(6..)?);
                     let name = self.text(&mut pieces, true)?;
@@ -116,7 +116,7 @@ impl Book {
         Some(())
     }
 
-    /// A text behind the number of its letters, which is short in names.
+    /// A string after its length, which has one byte if `is_short`.
     pub(super) fn text(&self, pieces: &mut Pieces<'_>, is_short: bool) -> Option<String> {
         let letters =
             if is_short { usize::from(pieces.byte()?) } else { usize::from(pieces.u16()?) };
@@ -130,7 +130,7 @@ impl Book {
     }
 }
 
-/// What formats are called by number, and which of them the cells count.
+/// Formats by id, and the ids that cell formats use.
 #[derive(Default)]
 struct Formats {
     own: HashMap<u16, Look>,
@@ -149,7 +149,7 @@ fn texts(mut pieces: Pieces<'_>) -> Result<Strings, SheetError> {
     let mut strings = Strings::default();
     let broken = || damaged(TEXTS, "it ends early");
     pieces.skip(4).ok_or_else(broken)?;
-    // How many there are is told, and not believed: each that is read was in the file.
+    // The declared count is not trusted: every string has to be in the file.
     for _ in 0..pieces.u32().ok_or_else(broken)? {
         let letters = pieces.u16().ok_or_else(broken)?;
         strings.push(&pieces.text(usize::from(letters)).ok_or_else(broken)?)?;
@@ -157,7 +157,7 @@ fn texts(mut pieces: Pieces<'_>) -> Result<Strings, SheetError> {
     Ok(strings)
 }
 
-/// The letters of a page of Windows.
+/// Encoding of a Windows code page.
 fn page_of(number: u16) -> &'static Encoding {
     let label = match number {
         367 => "us-ascii".to_owned(),

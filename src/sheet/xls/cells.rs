@@ -1,4 +1,4 @@
-//! The cells of one sheet.
+//! Cells of an XLS sheet.
 
 use super::super::SheetError;
 use super::super::rows::Rows;
@@ -18,8 +18,8 @@ const BOOL_ERR: u16 = 0x0205;
 const STRING: u16 = 0x0207;
 const RK: u16 = 0x027e;
 
-/// Puts the cells of a sheet into their rows, until these are full. `left` is how many bytes of records may still be
-/// read of all sheets: those of an honest file do not lie in each other.
+/// Adds the cells of a sheet to `rows` until they are full. `left` limits the bytes of records over all sheets: in a
+/// valid file, sheets do not overlap.
 pub(super) fn read(
     stream: &[u8],
     book: &Book,
@@ -30,7 +30,7 @@ pub(super) fn read(
     let broken = || damaged(&format!("sheet \"{}\"", sheet.name), "");
     let mut records = Records::from(stream, sheet.at);
     records.next().filter(|first| first.kind == BOF).ok_or_else(broken)?;
-    // Charts that stand on the sheet have numbers of their own.
+    // Embedded charts have records of their own.
     let mut depth = 1_usize;
     let mut reader = Reader { book, rows, formula: None };
     while let Some(record) = records.next() {
@@ -52,7 +52,7 @@ pub(super) fn read(
 struct Reader<'r> {
     book: &'r Book,
     rows: &'r mut Rows,
-    /// The cell of a formula whose text comes in a record of its own.
+    /// Cell of a formula whose string result follows in another record.
     formula: Option<(usize, usize)>,
 }
 
@@ -74,7 +74,7 @@ impl Reader<'_> {
             RK => self.number(body, rk(u32_at(body, 6)?))?,
             MUL_RK => {
                 let (row, first) = place(body)?;
-                // A format and a number for each cell, and the last column.
+                // Format and number per cell, then the last column.
                 let cells = body.len().checked_sub(6)? / 6;
                 for at in 0..cells {
                     let format = u16_at(body, 4 + 6 * at)?;
@@ -82,7 +82,7 @@ impl Reader<'_> {
                     self.put_number(row, first + at, format, value);
                 }
             }
-            // What is an error counts as empty.
+            // Error values count as empty.
             BOOL_ERR if *body.get(7)? == 0 => self.truth(body, *body.get(6)?)?,
             FORMULA => self.formula(body)?,
             STRING => {
@@ -98,7 +98,7 @@ impl Reader<'_> {
 
     fn formula(&mut self, body: &[u8]) -> Option<()> {
         self.formula = None;
-        // Two bytes that no number ends with say that it is none.
+        // This marker means that the result is no number.
         if u16_at(body, 12)? != 0xffff {
             return self.number(body, f64_at(body, 6)?);
         }
@@ -132,7 +132,7 @@ impl Reader<'_> {
     }
 }
 
-/// The row and column, from 0, with which the record of a cell begins.
+/// Row and column, from 0, at the start of a cell record.
 fn place(body: &[u8]) -> Option<(usize, usize)> {
     Some((usize::from(u16_at(body, 0)?), usize::from(u16_at(body, 2)?)))
 }
@@ -141,7 +141,7 @@ fn f64_at(body: &[u8], at: usize) -> Option<f64> {
     Some(f64::from_le_bytes(body.get(at..at + 8)?.try_into().ok()?))
 }
 
-/// A number in four bytes: the upper half of one, or a whole one of 30 bits; either may be told in hundredths.
+/// RK number: the upper half of a float, or a 30-bit integer; optionally in hundredths.
 fn rk(raw: u32) -> f64 {
     let value = match raw & 2 {
         0 => f64::from_bits(u64::from(raw & !3) << 32),

@@ -1,32 +1,32 @@
-//! The container of old Office files: a small file system of sectors, chained by a table.
+//! Compound files (MS-CFB): a file system of sectors, chained by an allocation table.
 //!
-//! No number in it is believed: a chain is followed no further than the file has sectors, and no list is longer than
-//! the file.
+//! No number in the file is trusted: chains are followed for at most as many sectors as the file has, and no list is
+//! longer than the file.
 
 use super::super::SheetError;
 use super::super::xlsx::damaged;
 use super::records::{u16_at, u32_at};
 
-/// How such a file begins.
+/// Signature.
 const SIGN: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 const WHAT: &str = "its container";
-/// From here on a number names no sector.
+/// From here on, numbers are markers instead of sectors.
 const RESERVED: u32 = 0xffff_fffa;
-/// The size of a small sector, in bytes.
+/// Size of a mini sector, in bytes.
 const SMALL: usize = 64;
-/// The size of an entry of the directory, in bytes.
+/// Size of a directory entry, in bytes.
 const ENTRY: usize = 128;
-/// How many parts of the table the head names itself, and from which byte on.
+/// FAT sectors that the header lists, and the offset of that list.
 const NAMED: usize = 109;
 const NAMED_AT: usize = 76;
-/// What an entry is that holds bytes.
+/// Directory entry type: stream.
 const STREAM: u8 = 2;
 
-/// An entry of the directory.
+/// Directory entry.
 struct Entry {
     name: String,
     kind: u8,
-    /// Its neighbours in the tree of its folder, and the root of the tree below it.
+    /// Siblings in the folder's tree, and root of the tree of children.
     left: u32,
     right: u32,
     child: u32,
@@ -34,12 +34,11 @@ struct Entry {
     size: u64,
 }
 
-/// An old Office file.
 pub(super) struct Compound<'b> {
     bytes: &'b [u8],
-    /// The size of a sector, in bytes.
+    /// Sector size, in bytes.
     sector: usize,
-    /// For each sector which follows it.
+    /// FAT: the next sector of each sector.
     next: Vec<u32>,
     entries: Vec<Entry>,
 }
@@ -63,7 +62,7 @@ impl<'b> Compound<'b> {
         Ok(file)
     }
 
-    /// How many sectors there can be.
+    /// Upper limit of sectors.
     fn most(&self) -> usize {
         self.bytes.len() / self.sector + 1
     }
@@ -85,7 +84,7 @@ impl<'b> Compound<'b> {
         Some(())
     }
 
-    /// The bytes of a sector; the last one may be cut.
+    /// Bytes of a sector; the last one may be incomplete.
     fn sector(&self, number: u32) -> Option<&'b [u8]> {
         if number >= RESERVED {
             return None;
@@ -95,7 +94,7 @@ impl<'b> Compound<'b> {
         self.bytes.get(from..to).filter(|sector| !sector.is_empty())
     }
 
-    /// The bytes of all sectors of a chain, at most `size` of them.
+    /// Bytes of a sector chain, up to `size`.
     fn chain(&self, start: u32, size: u64) -> Result<Vec<u8>, SheetError> {
         let wanted = usize::try_from(size).unwrap_or(usize::MAX);
         let (mut bytes, mut number) = (Vec::new(), start);
@@ -115,7 +114,7 @@ impl<'b> Compound<'b> {
         let letters = usize::from(u16_at(raw, 64)?).min(64) / 2;
         let name = (0..letters).map_while(|at| u16_at(raw, 2 * at)).take_while(|unit| *unit != 0);
         let low = u64::from(u32_at(raw, 120)?);
-        // With small sectors the upper half is not always written.
+        // With 512-byte sectors, the upper half of the size may be uninitialized.
         let high = if self.sector > 1 << 9 { u64::from(u32_at(raw, 124)?) } else { 0 };
         Some(Entry {
             name: char::decode_utf16(name).map(|sign| sign.unwrap_or('\u{fffd}')).collect(),
@@ -128,14 +127,14 @@ impl<'b> Compound<'b> {
         })
     }
 
-    /// Whether there is such a stream at the top, and not only in a file that is embedded.
+    /// Whether there is such a stream at the top level; streams of embedded files do not count.
     pub(super) fn has(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
     fn find(&self, name: &str) -> Option<&Entry> {
         let mut open = vec![self.entries.first()?.child];
-        // Each entry once, even if the tree is none.
+        // Each entry at most twice, even if the tree is malformed.
         for _ in 0..=2 * self.entries.len() {
             let Some(entry) = self.entries.get(open.pop()? as usize) else { continue };
             if entry.kind == STREAM && entry.name.eq_ignore_ascii_case(name) {
@@ -146,7 +145,7 @@ impl<'b> Compound<'b> {
         None
     }
 
-    /// The bytes of a stream at the top, if there is such a one.
+    /// Bytes of a top-level stream, if it exists.
     pub(super) fn stream(&self, name: &str) -> Result<Option<Vec<u8>>, SheetError> {
         let Some(entry) = self.find(name) else { return Ok(None) };
         let small_below = u32_at(self.bytes, 56).unwrap_or_default();
@@ -156,7 +155,7 @@ impl<'b> Compound<'b> {
         self.small(entry).map(Some)
     }
 
-    /// The bytes of a short stream: such ones lie in small sectors, which all lie in one stream of the root.
+    /// Bytes of a short stream, which is in mini sectors within the root entry's stream.
     fn small(&self, entry: &Entry) -> Result<Vec<u8>, SheetError> {
         let broken = || damaged(WHAT, "a small sector is missing");
         let root = self.entries.first().ok_or_else(broken)?;
@@ -179,7 +178,7 @@ impl<'b> Compound<'b> {
     }
 }
 
-/// The bytes as numbers of sectors.
+/// Bytes as little-endian sector numbers.
 fn numbers(bytes: &[u8]) -> Vec<u32> {
     (0..bytes.len() / 4).filter_map(|at| u32_at(bytes, 4 * at)).collect()
 }

@@ -1,7 +1,7 @@
-//! XLS: workbooks as Excel wrote them from 1993 to 2003, records in a container of sectors.
+//! XLS (BIFF5 and BIFF8, Excel 1993 to 2003): records in a compound file.
 //!
-//! Read by hand for the same reasons as XLSX: no number of the file is reserved for or believed, no chain and no sheet
-//! is followed further than the file is long.
+//! Implemented by hand like XLSX: no number in the file is trusted or preallocated, and no chain or sheet is followed
+//! beyond the length of the file.
 
 mod book;
 mod cells;
@@ -14,19 +14,19 @@ use super::{Sheet, SheetError};
 use book::Book;
 use compound::Compound;
 
-/// The records with which a workbook and each sheet begin and end.
+/// Records at the start and end of a workbook and of each sheet.
 const BOF: u16 = 0x0809;
 const EOF: u16 = 0x000a;
 
-/// Under which names the records lie, the newer one first.
+/// Names of the workbook stream, the newer one first.
 const STREAMS: &[&str] = &["Workbook", "Book"];
 
-/// Whether it is such a workbook; documents in which one is embedded are none.
+/// Whether it is such a workbook; documents with an embedded workbook are not.
 pub(crate) fn is_workbook(bytes: &[u8]) -> bool {
     Compound::open(bytes).is_ok_and(|file| STREAMS.iter().any(|name| file.has(name)))
 }
 
-/// What stands in all sheets, up to about `most` bytes of text.
+/// Content of all sheets, up to about `most` bytes of text.
 pub(crate) fn all(bytes: &[u8], most: usize) -> Result<Vec<Sheet>, SheetError> {
     caught(|| {
         let file = Compound::open(bytes)?;

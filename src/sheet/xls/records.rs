@@ -1,6 +1,6 @@
-//! Records, of which such a workbook is made, and texts in them, which may go on in the next one.
+//! BIFF records, and strings that may continue in the next record.
 
-/// A record that goes on with the one before it.
+/// Continues the previous record.
 const CONTINUE: u16 = 0x003c;
 
 pub(super) struct Record<'b> {
@@ -8,7 +8,7 @@ pub(super) struct Record<'b> {
     pub(super) body: &'b [u8],
 }
 
-/// The records from a place on.
+/// Iterator over records.
 pub(super) struct Records<'b> {
     bytes: &'b [u8],
     at: usize,
@@ -19,7 +19,7 @@ impl<'b> Records<'b> {
         Self { bytes, at }
     }
 
-    /// A record with all that go on with it.
+    /// A record with its continuations.
     pub(super) fn pieces(&mut self, first: &'b [u8]) -> Pieces<'b> {
         let mut all = vec![first];
         loop {
@@ -47,7 +47,7 @@ impl<'b> Iterator for Records<'b> {
     }
 }
 
-/// The bytes of a record and of those that go on with it.
+/// Bytes of a record and its continuations.
 pub(super) struct Pieces<'b> {
     all: Vec<&'b [u8]>,
     piece: usize,
@@ -88,7 +88,7 @@ impl Pieces<'_> {
         Some(())
     }
 
-    /// A text of so many letters, without its looks and how it is spoken.
+    /// A string of this many characters, without formatting runs and phonetic data.
     pub(super) fn text(&mut self, letters: usize) -> Option<String> {
         let flags = self.byte()?;
         let runs = if flags & 8 == 0 { 0 } else { usize::from(self.u16()?) };
@@ -96,7 +96,7 @@ impl Pieces<'_> {
         let mut is_wide = flags & 1 != 0;
         let mut units = Vec::new();
         while units.len() < letters {
-            // Where it goes on in the next record, that says again how wide its letters are.
+            // Each continuation repeats the flag of the character width.
             if self.all.get(self.piece)?.len() <= self.at {
                 self.turn();
                 is_wide = self.byte()? & 1 != 0;
@@ -110,7 +110,6 @@ impl Pieces<'_> {
         Some(signs.filter(|sign| *sign != '\0').collect())
     }
 
-    /// So many bytes.
     pub(super) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
         (0..count).map(|_| self.byte()).collect()
     }
@@ -121,12 +120,12 @@ impl Pieces<'_> {
     }
 }
 
-/// The number of two bytes at a place.
+/// Little-endian.
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-/// The number of four bytes at a place.
+/// Little-endian.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }

@@ -1,4 +1,4 @@
-//! Workbooks of records as programs write them, and as they should not.
+//! Well-formed and malformed XLS workbooks.
 
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert, proptest};
@@ -20,18 +20,18 @@ fn end() -> Vec<u8> {
     record(super::EOF, &[])
 }
 
-/// A cell: row, column, format and what it holds.
+/// A cell record: row, column, format, value.
 fn cell(kind: u16, row: u16, column: u16, format: u16, value: &[u8]) -> Vec<u8> {
     let place = [row, column, format].map(u16::to_le_bytes).concat();
     record(kind, &[&place[..], value].concat())
 }
 
-/// A container with one stream at the top.
+/// A compound file with one stream.
 fn contained(name: &str, stream: &[u8]) -> Vec<u8> {
     const FREE: u32 = u32::MAX;
     const LAST: u32 = 0xffff_fffe;
     let mut stream = stream.to_vec();
-    // Shorter ones would lie in small sectors.
+    // Shorter streams would be in mini sectors.
     stream.resize(stream.len().max(4_096).next_multiple_of(512), 0);
     let sectors = u32::try_from(stream.len() / 512).expect("a short stream");
     assert!(sectors <= 126, "the table is one sector");
@@ -40,7 +40,7 @@ fn contained(name: &str, stream: &[u8]) -> Vec<u8> {
     let mut put = |at: usize, number: u32| {
         head[at..at + 4].copy_from_slice(&number.to_le_bytes());
     };
-    // 512 bytes a sector, the directory in the second, streams from 4,096 bytes on in whole sectors, no more tables.
+    // 512 bytes per sector, directory in the second one, no mini streams from 4,096 bytes, no further FAT sectors.
     put(30, 9);
     put(48, 1);
     put(56, 4_096);
@@ -69,7 +69,7 @@ fn contained(name: &str, stream: &[u8]) -> Vec<u8> {
     [head, table, directory, stream].concat()
 }
 
-/// A workbook with what is said before its sheets, and one sheet of these records.
+/// A workbook with `before` in its globals and one sheet of these records.
 fn made(version: u16, before: &[u8], name: &[u8], rows: &[u8]) -> Vec<u8> {
     let head = begin(version, 5);
     let place = head.len() + before.len() + 4 + 6 + name.len() + end().len();
@@ -118,7 +118,7 @@ fn all_kinds_of_cells_are_read() {
         cell(0x006, 2, 0, 0, &text),
         record(0x207, b"\x03\0\0sum"),
         cell(0x006, 2, 1, 0, &truth),
-        // A chart on the sheet has numbers that are none of its cells.
+        // A chart on the sheet; its numbers are no cells of the sheet.
         begin(0x0600, 0x20),
         cell(0x203, 9, 9, 0, &day),
         end(),
@@ -137,13 +137,13 @@ fn all_kinds_of_cells_are_read() {
 fn texts_go_on_in_the_next_record() {
     let list = [
         record(0xfc, b"\x02\0\0\0\x02\0\0\0\x06\0\x08\x01\0abc"),
-        // From here on two bytes a letter; then the look of a run, and a text with how it is spoken.
+        // From here two bytes per character; then formatting runs, and a text with phonetic data.
         record(0x3c, b"\x01d\0\xac\x20f\0\x01\0\x02\0\x02\0\x04\x03\0\0\0Hi"),
         record(0x3c, b"xyz"),
     ];
     let cells = [cell(0xfd, 0, 0, 0, &[0; 4]), cell(0xfd, 0, 1, 0, &[1, 0, 0, 0])];
     assert_eq!(rows(&one(&list.concat(), &cells.concat())), [["abcd€f", "Hi"]]);
-    // A text that is not there.
+    // Index of a missing string.
     assert!(old_workbook(&one(&list.concat(), &cell(0xfd, 0, 0, 0, &[2, 0, 0, 0])), MOST).is_err());
 }
 
@@ -172,11 +172,11 @@ fn what_is_no_workbook_is_told() {
 #[test]
 fn chains_and_sheets_without_end_end() {
     let mut looping = one(&[], &cell(0x203, 0, 0, 0, &1.0_f64.to_le_bytes()));
-    // The directory and the stream follow themselves for ever.
+    // Directory and stream form endless loops.
     looping[512 + 4..512 + 8].copy_from_slice(&1_u32.to_le_bytes());
     looping[512 + 8..512 + 12].copy_from_slice(&2_u32.to_le_bytes());
     assert!(old_workbook(&looping, MOST).is_ok());
-    // Thousands of sheets that are all the same one.
+    // Thousands of sheets with the same records.
     let rows: Vec<u8> = (0..200).flat_map(|row| cell(0x205, row, 0, 0, &[0, 1])).collect();
     let place = begin(0x0600, 5).len() + 1_000 * 13 + end().len();
     let place = u32::try_from(place).expect("a short head").to_le_bytes();

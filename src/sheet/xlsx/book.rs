@@ -1,4 +1,4 @@
-//! The workbook: which sheets it has and where they are, its texts, styles and calendar.
+//! Workbook part: sheets with their paths, strings, styles and date system.
 
 use std::collections::HashMap;
 
@@ -12,22 +12,22 @@ use super::{MOST_SHEETS, damaged};
 
 const LIST: &str = "the list of its sheets";
 
-/// The longest path in a zip; many sheets may name the same.
+/// Longest path in a zip; many sheets may name the same one.
 const LONGEST_PATH: usize = 1 << 10;
 
-/// One sheet of cells.
+/// A worksheet.
 pub(super) struct Sheet {
     pub(super) name: String,
     pub(super) visible: bool,
     pub(super) path: String,
 }
 
-/// All but the cells.
+/// The workbook without its cells.
 pub(super) struct Book {
     pub(super) sheets: Vec<Sheet>,
     pub(super) strings: Strings,
     pub(super) styles: Vec<Look>,
-    /// Whether days are counted from 1904.
+    /// Dates count from 1904.
     pub(super) from_1904: bool,
 }
 
@@ -62,7 +62,7 @@ impl Book {
                     "sheet" => {
                         let Some(id) = attribute(&element, "id") else { continue };
                         let Some(relation) = relations.get(id.as_ref()) else { continue };
-                        // Charts and dialogs have no cells.
+                        // Chart sheets and dialogs have no cells.
                         if !relation.kind.ends_with("/worksheet") {
                             continue;
                         }
@@ -76,7 +76,7 @@ impl Book {
                             path: relation.path.clone(),
                         });
                     }
-                    // An extension of the same name has no such attribute.
+                    // An extension element of the same name lacks this attribute.
                     "workbookPr" => {
                         if let Some(from) = attribute(&element, "date1904") {
                             self.from_1904 = from == "1" || from == "true";

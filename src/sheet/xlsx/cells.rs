@@ -1,4 +1,4 @@
-//! The cells of one sheet, in whatever order they come.
+//! Cells of a sheet, in any order.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use super::strings::{RichText, unescaped};
 use super::styles::Style;
 use super::{damaged, shown};
 
-/// How many rows and columns a sheet can have in any program.
+/// Limits of the file format.
 const LAST_ROW: usize = 1 << 20;
 const LAST_COLUMN: usize = 1 << 14;
 
-/// Reads the rows that have something in them.
+/// Reads the non-empty rows.
 pub(super) fn read(
     package: &mut Package<'_>,
     book: &Book,
@@ -36,7 +36,7 @@ pub(super) fn read(
     reader.into_grid()
 }
 
-/// What a sheet shows first, up to about so many bytes of text.
+/// The beginning of a sheet as displayed, up to about `most` bytes of text.
 pub(super) fn first(
     package: &mut Package<'_>,
     book: &Book,
@@ -53,7 +53,7 @@ pub(super) fn first(
         None => false,
         Some(mut part) => match reader.read(&mut part) {
             Ok(()) => false,
-            // What goes beyond a limit is left out; a bomb and a broken file are refused.
+            // Content beyond a limit is left out; zip bombs and damaged files are errors.
             Err(SheetError::Inflated { .. }) if reader.text > most => true,
             Err(fault) if fault.kind() == ProblemKind::TooLarge => match fault {
                 SheetError::Inflated { .. } => return Err(fault),
@@ -76,13 +76,13 @@ pub(super) fn first(
     })
 }
 
-/// A cell while it is read.
+/// A cell under construction.
 #[derive(Default)]
 struct Open {
     kind: String,
     style: usize,
     value: String,
-    /// Whether the value is being read.
+    /// Within the value element.
     within: bool,
     formula: bool,
 }
@@ -92,24 +92,24 @@ struct Reader<'r> {
     what: &'r str,
     notes: &'r mut Notes,
     rows: BTreeMap<usize, Vec<String>>,
-    /// The row and column that are read, from 0.
+    /// Current row and column, from 0.
     row: usize,
     column: usize,
-    /// The last cell that could be read.
+    /// Last cell that was read, for error messages.
     last: Option<(usize, usize)>,
-    /// Of which row these are the cells, and they.
+    /// Index and cells of the current row.
     current: (usize, Vec<String>),
     open: Option<Open>,
     rich: RichText,
-    /// Whether a row begins without saying which.
+    /// Index of the next row without a number.
     next_row: usize,
     cells: usize,
     text: u64,
-    /// The most text of all cells.
+    /// Limit of text over all cells.
     most: u64,
-    /// Whether numbers are wanted as the sheet shows them, and cells however far out.
+    /// Render numbers as displayed, and keep cells beyond the column limit.
     is_shown: bool,
-    /// What stands right of the columns that are kept.
+    /// Cells beyond the column limit.
     far: Vec<Placed>,
 }
 
@@ -234,7 +234,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Puts a cell into its row.
+    /// Adds a finished cell to its row.
     fn close(&mut self, open: Open) -> Result<(), SheetError> {
         let (row, at) = (self.row + 1, self.column);
         let text = match open.kind.as_str() {
@@ -250,7 +250,7 @@ impl<'r> Reader<'r> {
                 "" => String::new(),
                 value => (value == "1" || value.eq_ignore_ascii_case("true")).to_string(),
             },
-            // As it stands: whoever reads the table says that nothing came of it.
+            // Kept as text: the caller of the table reports it.
             "e" => open.value.trim().to_owned(),
             "inlineStr" => unescaped(&self.rich.text).into_owned(),
             "d" => shown::iso(&open.value),
@@ -283,7 +283,7 @@ impl<'r> Reader<'r> {
         if column >= MAX_COLUMNS && !(self.is_shown && self.far.len() < MAX_FAR) {
             return Err(SheetError::TooManyColumns { row, column: letters(column) });
         }
-        // One text may stand in all cells, so the texts are counted, too.
+        // One shared string may be in all cells, so each use counts.
         self.text += text.len() as u64;
         if self.text > self.most {
             return Err(SheetError::Inflated { row });
@@ -323,7 +323,7 @@ impl<'r> Reader<'r> {
         Ok(grid)
     }
 
-    /// The fault with the place that was reached.
+    /// Adds the present position to an error.
     fn placed(&self, fault: SheetError) -> SheetError {
         match fault {
             SheetError::Inflated { .. } => SheetError::Inflated { row: self.row + 1 },
@@ -339,13 +339,13 @@ impl<'r> Reader<'r> {
         SheetError::Damaged { part, place: self.place(), cause }
     }
 
-    /// Where the last cell was that could be read.
+    /// Address of the last cell that was read.
     fn place(&self) -> Option<String> {
         self.last.map(|(row, column)| format!("{}{}", letters(column), row + 1))
     }
 }
 
-/// The row and column, from 0, of a place such as `AB12`.
+/// Row and column, from 0, of a cell address such as `AB12`.
 fn place_of(place: &str) -> Option<(usize, usize)> {
     let place = place.trim();
     let digits = place.find(|sign: char| sign.is_ascii_digit())?;

@@ -1,4 +1,4 @@
-//! What people have noted on the cells of a sheet.
+//! Comments on the cells of a sheet.
 
 use quick_xml::events::Event;
 
@@ -6,11 +6,11 @@ use super::super::package::{Fault, Package, all_of_kind, attribute, resolve};
 use super::super::{MAX_CELL, MAX_FAR, Placed, SheetError};
 
 const WHAT: &str = "the comments on its cells";
-/// The longest name of a cell.
+/// Longest cell address.
 const LONGEST_PLACE: usize = 20;
 
-/// The comments on a sheet, up to about `most` bytes of text. Talks count for the notes that stand for them in older
-/// programs.
+/// Comments on a sheet, up to about `most` bytes of text. Threaded comments replace the legacy notes that stand for
+/// them.
 pub(super) fn read(
     package: &mut Package<'_>,
     sheet: &str,
@@ -24,7 +24,7 @@ pub(super) fn read(
     let (mut comments, mut left) = (Vec::new(), most);
     for path in paths {
         match part(package, &path, &mut left, &mut comments) {
-            // A sheet is more than what was noted on it.
+            // Damaged comments do not fail the sheet.
             Ok(()) | Err(Fault::Damaged { .. } | Fault::LongText { .. }) => (),
             Err(fault) => return Err(fault.into()),
         }
@@ -51,7 +51,7 @@ fn part(
                     open = Some(Placed { place, text: String::new() });
                 }
                 "t" => within = true,
-                // The text of a talk stands in its element, that of a note in runs.
+                // A threaded comment has its text in the element; a legacy note has runs.
                 "text" => within = path.to_ascii_lowercase().contains("threaded"),
                 "rPh" => within = false,
                 _ => (),

@@ -1,13 +1,13 @@
-//! Numbers and days as a sheet shows them, by the code of their format: `7.5%`, `$1,234.50`, `03/15/2026`.
+//! Number formats (ECMA-376): renders numbers and dates by format code: `7.5%`, `$1,234.50`, `03/15/2026`.
 
 use jiff::civil::Date;
 
 use super::shown;
 
-/// The longest code that Excel takes, in bytes.
+/// Longest format code in Excel, in bytes.
 pub(crate) const LONGEST: usize = 255;
 const DAY_HALF: i64 = 12;
-/// The largest denominator of a fraction with one and with two digits.
+/// Largest denominator with one and with two digits.
 const DENOMINATORS: [u32; 2] = [9, 99];
 
 const MONTHS: [&str; 12] = [
@@ -27,26 +27,26 @@ const MONTHS: [&str; 12] = [
 const WEEKDAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// A piece of a code.
+/// A token of a format code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Literal(char),
-    /// A place for a digit: `0`, `#` or `?`.
+    /// Digit placeholder: `0`, `#` or `?`.
     Digit(char),
     Point,
     Comma,
     Percent,
     Slash,
     General,
-    /// A part of a day or a time, and how often its letter stands there.
+    /// Date or time part: letter and repetition.
     Moment(char, usize),
-    /// The half of the day.
+    /// `AM/PM`.
     Half,
-    /// The place for a text.
+    /// Text placeholder.
     Text,
 }
 
-/// A value as its format shows it; nothing where the format is one that is not known.
+/// Renders a value; `None` for unsupported formats.
 pub(crate) fn show(code: &str, value: f64, from_1904: bool) -> Option<String> {
     let sections = sections(code)?;
     let (at, value) = match (sections.len(), value) {
@@ -65,7 +65,7 @@ pub(crate) fn show(code: &str, value: f64, from_1904: bool) -> Option<String> {
     Some(shown.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The sections of a code: for what is above zero, below and zero.
+/// Sections of a format code: positive, negative, zero.
 fn sections(code: &str) -> Option<Vec<Vec<Token>>> {
     let mut sections = vec![Vec::new()];
     let mut rest = code;
@@ -84,7 +84,7 @@ fn sections(code: &str) -> Option<Vec<Vec<Token>>> {
                 let next = signs.next();
                 match sign {
                     '\\' => tokens.extend(next.map(Token::Literal)),
-                    // As wide as a sign, which is not shown.
+                    // A space of a character's width.
                     '_' => tokens.push(Token::Literal(' ')),
                     _ => {}
                 }
@@ -98,7 +98,7 @@ fn sections(code: &str) -> Option<Vec<Vec<Token>>> {
                         let (symbol, _) = money.split_once('-').unwrap_or((money, ""));
                         tokens.extend(symbol.chars().map(Token::Literal));
                     }
-                    // Conditions, and hours beyond a day.
+                    // Conditions, and elapsed time.
                     None if inner.starts_with(['<', '>', '=']) || inner.len() < 3 => return None,
                     None => {}
                 }
@@ -117,12 +117,12 @@ fn sections(code: &str) -> Option<Vec<Vec<Token>>> {
             sign => tokens.push(Token::Literal(sign)),
         }
     }
-    // The section for text is none for numbers.
+    // The text section is irrelevant for numbers.
     sections.retain(|section| !section.contains(&Token::Text));
     (!sections.is_empty()).then_some(sections)
 }
 
-/// The token that begins with a letter, and how many bytes of it come after that.
+/// The token that starts with a letter, and its remaining length in bytes.
 fn word(first: char, rest: &str) -> Option<(Token, usize)> {
     let follows = |word: &str| {
         let next = rest.get(..word.len());
@@ -140,7 +140,7 @@ fn word(first: char, rest: &str) -> Option<(Token, usize)> {
     }
 }
 
-/// A number above zero.
+/// Renders a positive number.
 fn number(tokens: &[Token], value: f64) -> Option<String> {
     if tokens.contains(&Token::General) {
         let plain = shown::plain(value);
@@ -155,7 +155,7 @@ fn number(tokens: &[Token], value: f64) -> Option<String> {
     let whole: Vec<usize> = (0..point).filter(|at| is_digit(&tokens[*at])).collect();
     let decimals = (point..tokens.len()).filter(|at| is_digit(&tokens[*at])).count();
     let is_comma = |at: &usize| tokens[*at] == Token::Comma;
-    // Commas between digits group them; each behind the last one shows thousands.
+    // Commas between digits group them; each one after the last digit divides by 1,000.
     let ends = whole.last().copied().unwrap_or(point);
     let is_grouped = whole.first().is_some_and(|first| (*first..ends).any(|at| is_comma(&at)));
     let behind = if point < last { last } else { ends };
@@ -199,8 +199,8 @@ fn number(tokens: &[Token], value: f64) -> Option<String> {
     Some(out)
 }
 
-/// The digits before and behind the point, rounded half up. As in a spreadsheet, 15 digits of a number count: 28.5 stays
-/// a half although it is a crumb less in binary.
+/// Digits before and after the decimal point, rounded half up. Like in spreadsheets, 15 significant digits count: 28.5
+/// is a half although its binary value is slightly smaller.
 fn rounded(value: f64, decimals: usize) -> (String, String) {
     if value.fract() == 0.0 {
         return (format!("{value:.0}"), "0".repeat(decimals));
@@ -233,7 +233,7 @@ fn rounded(value: f64, decimals: usize) -> (String, String) {
     (if whole.is_empty() { "0".to_owned() } else { whole.to_owned() }, behind)
 }
 
-/// Adds one to the last of some digits; says whether it goes beyond the first.
+/// Increments a digit string; returns whether it overflows.
 fn raise(digits: &mut [u8]) -> bool {
     for digit in digits.iter_mut().rev() {
         if *digit < b'9' {
@@ -245,7 +245,7 @@ fn raise(digits: &mut [u8]) -> bool {
     true
 }
 
-/// How many digits behind the point are shown: zeros at the end only where the code has some.
+/// Number of decimals shown: trailing zeros only where the code has `0`.
 fn kept(tokens: &[Token], fraction: &str) -> usize {
     let places = tokens.iter().filter_map(|token| match token {
         Token::Digit(place) => Some(*place),
@@ -259,7 +259,7 @@ fn kept(tokens: &[Token], fraction: &str) -> usize {
         .unwrap_or(0)
 }
 
-/// What stands around a number, and the number once.
+/// The literals of the code, with the number inserted once.
 fn literal(tokens: &[Token], number: &str) -> String {
     let mut out = String::new();
     for token in tokens {
@@ -274,7 +274,7 @@ fn literal(tokens: &[Token], number: &str) -> String {
     out
 }
 
-/// A whole number and a fraction.
+/// Renders a whole number and a fraction.
 fn fraction(tokens: &[Token], value: f64) -> Option<String> {
     let slash = tokens.iter().position(|token| *token == Token::Slash)?;
     let is_plain =
@@ -296,7 +296,7 @@ fn fraction(tokens: &[Token], value: f64) -> Option<String> {
     })
 }
 
-/// A day, a time, or both.
+/// Renders a date, a time, or both.
 fn moment(tokens: &[Token], value: f64, from_1904: bool) -> Option<String> {
     let (day, seconds) = shown::moment(value, from_1904)?;
     let is_moment = |token: &Token| matches!(token, Token::Moment(..));
@@ -307,7 +307,7 @@ fn moment(tokens: &[Token], value: f64, from_1904: bool) -> Option<String> {
     for (at, token) in tokens.iter().enumerate() {
         match token {
             Token::Moment('m', length) => {
-                // Behind hours and before seconds it stands for minutes.
+                // `m` means minutes after hours and before seconds.
                 let before = (0..at).rev().find(|at| is_moment(&tokens[*at]));
                 let after = (at + 1..tokens.len()).find(|at| is_moment(&tokens[*at]));
                 let is_minutes = before.is_some_and(|at| is_of(at, 'h'))
@@ -340,7 +340,7 @@ fn moment(tokens: &[Token], value: f64, from_1904: bool) -> Option<String> {
             Token::Literal(sign) => out.push(*sign),
             Token::Slash => out.push('/'),
             Token::Comma => out.push(','),
-            // Parts of a second are left out with their point.
+            // Fractions of a second are dropped with their point.
             Token::Point if !matches!(tokens.get(at + 1), Some(Token::Digit(_))) => out.push('.'),
             _ => {}
         }
@@ -437,7 +437,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_format_comes_to_an_end(code in "[0#?.,%/;\\[\\]$\"_*@a-zA-ZäÄ<> -]{0,40}", value in any::<f64>()) {
-            let _ = show(&code, value, false); // ok: a text or none, but an end
+            let _ = show(&code, value, false); // ok: text or `None`, without a panic
         }
     }
 }

@@ -1,8 +1,7 @@
-//! XLSX: a zip of XML parts, read as a stream.
+//! XLSX (ECMA-376): a zip of XML parts, read as a stream.
 //!
-//! Read by hand on `zip` and `quick-xml`: what a file claims of itself (how many texts, how large a sheet) is never
-//! reserved, and nothing is copied once for each cell or style that names it, because memory that cannot be had ends
-//! the whole process.
+//! Implemented on `zip` and `quick-xml` directly: declared counts and sizes are never preallocated, and nothing is
+//! copied per cell or style, because a failed allocation would abort the process.
 
 use std::panic::catch_unwind;
 
@@ -21,9 +20,9 @@ pub(crate) mod shown;
 pub(crate) mod strings;
 pub(crate) mod styles;
 
-/// The most sheets of a workbook: each costs more memory than it takes in the file.
+/// Limit of sheets: each needs more memory than its bytes in the file.
 pub(crate) const MOST_SHEETS: usize = 4_096;
-/// What other formats have in their zip, and what they are.
+/// Parts that identify other formats.
 const OTHERS: &[(&str, &str)] = &[
     ("mimetype", "an OpenDocument file (.ods)"),
     ("xl/workbook.bin", "a binary Excel file (.xlsb)"),
@@ -33,7 +32,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("index.zip", "an Apple Numbers file"),
 ];
 
-/// Refuses zips that are something else.
+/// Rejects zips of other formats.
 pub(crate) fn is_workbook(bytes: &[u8]) -> Result<(), SheetError> {
     caught(|| {
         let package = Package::open(bytes, MAX_INFLATED)?;
@@ -47,7 +46,7 @@ pub(crate) fn is_workbook(bytes: &[u8]) -> Result<(), SheetError> {
     })
 }
 
-/// Reads one sheet: the one that is asked for, else the first visible one that is not empty.
+/// Reads the requested sheet, else the first visible non-empty one.
 pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError> {
     caught(|| {
         let mut package = Package::open(bytes, MAX_INFLATED)?;
@@ -86,7 +85,7 @@ pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError>
     })
 }
 
-/// What stands in all sheets, up to about `most` bytes of text.
+/// Content of all sheets, up to about `most` bytes of text.
 pub(crate) fn all(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>, SheetError> {
     caught(|| {
         let mut package = Package::open(bytes, inflated)?;
@@ -107,12 +106,12 @@ pub(crate) fn all(bytes: &[u8], most: usize, inflated: u64) -> Result<Vec<Sheet>
     })
 }
 
-/// A workbook that is broken there; the cause is for whoever looks into it.
+/// Error for a damaged workbook; the cause is for diagnosis.
 pub(crate) fn damaged(part: &str, cause: impl Display) -> SheetError {
     Fault::damaged(part, cause).into()
 }
 
-/// A panic of a library is a fault of the file, not the end of whoever asked.
+/// Turns a panic of a library into an error of the file.
 pub(crate) fn caught<T>(
     work: impl FnOnce() -> Result<T, SheetError> + std::panic::UnwindSafe,
 ) -> Result<T, SheetError> {

@@ -1,4 +1,4 @@
-//! Numbers of cells as text: plain, as days or as hours.
+//! Numbers of cells as text: plain, date or duration.
 
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, date};
@@ -9,7 +9,7 @@ pub(crate) use super::styles::Style;
 
 const DAY: i64 = 86_400;
 
-/// A number as the sheet shows it.
+/// A number as displayed.
 pub(crate) fn as_shown(raw: &str, look: &Look, from_1904: bool) -> String {
     let value = raw.trim().parse::<f64>().ok().filter(|value| value.is_finite());
     let shown =
@@ -17,7 +17,7 @@ pub(crate) fn as_shown(raw: &str, look: &Look, from_1904: bool) -> String {
     shown.unwrap_or_else(|| number(raw, look.style, from_1904))
 }
 
-/// A number in its style.
+/// A number in the plain form of its style.
 pub(crate) fn number(raw: &str, style: Style, from_1904: bool) -> String {
     let Some(value) = raw.trim().parse::<f64>().ok().filter(|value| value.is_finite()) else {
         return raw.to_owned();
@@ -31,12 +31,12 @@ pub(crate) fn number(raw: &str, style: Style, from_1904: bool) -> String {
     shown.unwrap_or_else(|| plain(value))
 }
 
-/// A number as spreadsheets show it: fifteen digits, because sums of tenths have crumbs behind these. What has no
-/// fraction keeps all its digits: it may be a number that names something.
+/// A number with 15 significant digits, which hides binary rounding errors. Integers keep all digits: they may be
+/// identifiers.
 pub(super) fn plain(value: f64) -> String {
     let rounded =
         if value.fract() == 0.0 { value } else { format!("{value:.14e}").parse().unwrap_or(value) };
-    // There is no zero below zero.
+    // Normalizes -0.
     (rounded + 0.0).to_string()
 }
 
@@ -45,21 +45,20 @@ fn padded(value: f64, digits: usize) -> Option<String> {
         .then(|| format!("{:0>digits$}", plain(value), digits = digits.min(64)))
 }
 
-/// The day and the second of it that a count of days since the beginning of the calendar stands for; no day if it is a
-/// time alone.
+/// Date and second of the day of a serial number; no date if it is a time only.
 pub(super) fn moment(value: f64, from_1904: bool) -> Option<(Option<Date>, i64)> {
     if !(0.0..2_958_466.0).contains(&value) {
         return None;
     }
     let seconds = (value * DAY as f64).round() as i64;
     let (days, seconds) = (seconds / DAY, seconds % DAY);
-    // The first day is a time of day alone, or else almost never meant.
+    // Day 0 is a time without date.
     if days == 0 {
         return Some((None, seconds));
     }
     let first = match (from_1904, days) {
         (true, _) => date(1904, 1, 1),
-        // The calendar of 1900 has a 29th of February, which never was: before it all days are one later.
+        // The 1900 date system has a 29 February 1900, which did not exist: earlier dates are shifted by one.
         (false, ..60) => date(1899, 12, 31),
         (false, _) => date(1899, 12, 30),
     };
@@ -90,7 +89,7 @@ fn hours(value: f64) -> Option<String> {
     (seconds < 1e15).then(|| format!("{sign}{}", time(seconds as i64)))
 }
 
-/// A day that is written out, as some programs do.
+/// A date in ISO form, as some programs store it.
 pub(crate) fn iso(raw: &str) -> String {
     let written = raw.trim().trim_end_matches('Z');
     let Ok(moment) = written.parse::<DateTime>() else { return raw.to_owned() };

@@ -1,4 +1,4 @@
-//! The texts that cells refer to by number.
+//! Shared strings, which cells refer to by index.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use super::super::SheetError;
 use super::super::package::{Package, attribute, resolve};
 use super::damaged;
 
-/// The most texts: a table cannot show more, and each costs memory even when it is empty.
+/// Limit of strings: a table cannot show more, and each costs memory even if empty.
 const MOST: usize = 8 << 20;
 const WHAT: &str = "the list of its texts";
 
-/// All texts, one behind the other: a file may have millions of empty ones.
+/// All strings in one buffer: a file may have millions of empty ones.
 #[derive(Default)]
 pub(crate) struct Strings {
     text: String,
@@ -39,7 +39,6 @@ impl Strings {
         }
     }
 
-    /// Adds the next one.
     pub(crate) fn push(&mut self, text: &str) -> Result<(), SheetError> {
         self.text.push_str(text);
         let end = u32::try_from(self.text.len()).ok();
@@ -55,14 +54,14 @@ impl Strings {
     }
 }
 
-/// A text in runs of different looks: their texts together, without the hints of how to speak them.
+/// A rich text as plain text: its runs joined, without phonetic hints.
 #[derive(Default)]
 pub(super) struct RichText {
     pub(super) text: String,
     start: usize,
     within: bool,
     spoken: bool,
-    /// Whether blanks at both ends belong to it.
+    /// Leading and trailing whitespace is significant.
     preserved: bool,
 }
 
@@ -103,7 +102,7 @@ impl RichText {
     }
 }
 
-/// Signs that XML cannot hold are written as `_x000D_`, and an underscore before such as `_x005F_`.
+/// Decodes `_x000D_` escapes, which stand for characters that XML cannot contain; `_x005F_` escapes an underscore.
 pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains("_x") {
         return Cow::Borrowed(text);
@@ -116,7 +115,7 @@ pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
         let code = code.filter(|code| code.bytes().all(|sign| sign.is_ascii_hexdigit()));
         let sign =
             code.and_then(|code| u32::from_str_radix(code, 16).ok()).and_then(char::from_u32);
-        // A zero byte is in no text that a person wrote.
+        // NUL does not occur in text.
         let (sign, length) = sign
             .filter(|sign| *sign != '\0')
             .map_or(("_x".into(), 2), |sign| (sign.to_string(), 7));

@@ -1,4 +1,4 @@
-//! What the formats of cells say of their numbers: which are days, which are hours, how they are shown.
+//! Number formats of cells: dates, durations, and format codes.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -9,23 +9,23 @@ use super::super::SheetError;
 use super::super::package::{Package, attribute};
 use super::{damaged, format};
 
-/// The most formats; Excel has 65,490.
+/// Limit of formats; Excel has 65,490.
 pub(crate) const MOST: usize = 1 << 17;
 const WHAT: &str = "the list of its formats";
 
-/// What a number is shown as.
+/// Meaning of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Number,
-    /// A number with zeros in front, up to so many digits: a postal code.
+    /// A number padded with zeros to this many digits, such as a postal code.
     Padded(usize),
-    /// A day, a time of day, or both.
+    /// Date, time, or both.
     Date,
-    /// So many hours and minutes.
+    /// Hours and minutes.
     Duration,
 }
 
-/// The style of a number, and the code by which it is shown.
+/// Style of a number, and its format code.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
     pub(crate) style: Style,
@@ -33,25 +33,25 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// That of a format that is spelled out.
+    /// From a format code.
     pub(crate) fn of_code(code: &str) -> Self {
         let known = (code.len() <= format::LONGEST).then(|| code.into());
         Self { style: of_code(code), code: known }
     }
 
-    /// That of a format that every program knows by number.
+    /// From the id of a built-in format.
     pub(crate) fn built_in(id: u32) -> Self {
         let code = CODES.iter().find(|(known, _)| *known == id);
         Self { style: built_in(id), code: code.map(|(_, code)| (*code).into()) }
     }
 
-    /// How a number is shown; nothing if it is plain.
+    /// The format code; `None` for plain numbers.
     pub(crate) fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
 }
 
-/// The formats that every program knows by number and shows alike.
+/// Built-in formats that do not depend on the locale.
 const CODES: &[(u32, &str)] = &[
     (1, "0"),
     (2, "0.00"),
@@ -67,7 +67,7 @@ const CODES: &[(u32, &str)] = &[
     (40, "#,##0.00;(#,##0.00)"),
 ];
 
-/// The look of each cell format, in the order in which cells count them.
+/// Cell formats by index.
 pub(super) fn read(package: &mut Package<'_>, path: &str) -> Result<Vec<Look>, SheetError> {
     let Some(mut part) = package.part(path, WHAT)? else {
         return Ok(Vec::new());
@@ -106,7 +106,7 @@ pub(super) fn read(package: &mut Package<'_>, path: &str) -> Result<Vec<Look>, S
     }
 }
 
-/// The formats that every program knows by number.
+/// Style of a built-in format.
 fn built_in(id: u32) -> Style {
     match id {
         14..=22 | 27..=36 | 45 | 47 | 50..=58 => Style::Date,
@@ -115,9 +115,9 @@ fn built_in(id: u32) -> Style {
     }
 }
 
-/// The style of a format that is spelled out, such as `[$-409]d. mmm yyyy;@`.
+/// Style of a format code such as `[$-409]d. mmm yyyy;@`.
 fn of_code(code: &str) -> Style {
-    // Only the part for numbers above zero.
+    // Only the section for positive numbers.
     let mut plain = String::new();
     let mut signs = code.chars();
     while let Some(sign) = signs.next() {

@@ -1,4 +1,4 @@
-//! Workbooks as programs write them, and as they should not.
+//! Well-formed and malformed XLSX workbooks.
 
 use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
@@ -27,7 +27,7 @@ const STYLES: &str = r#"<styleSheet>
     <cellStyleXfs><xf numFmtId="14"/></cellStyleXfs>
     <cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="22"/><xf numFmtId="170"/><xf numFmtId="171"/></cellXfs></styleSheet>"#;
 
-/// A workbook of sheets, each with its name, its state and what stands in it.
+/// A workbook; each sheet has name, state and content.
 struct Made<'a> {
     sheets: &'a [(&'a str, &'a str, &'a str)],
     strings: &'a str,
@@ -83,7 +83,7 @@ fn fault(bytes: &[u8]) -> String {
     read("a.xlsx", bytes, &Options::default()).expect_err("no table").to_string()
 }
 
-/// A row of texts that stand in their cells.
+/// A row of inline strings.
 fn texts(row: usize, cells: &[&str]) -> String {
     let cells = cells.iter().map(|cell| format!(r#"<c t="inlineStr"><is><t>{cell}</t></is></c>"#));
     format!(r#"<row r="{row}">{}</row>"#, cells.collect::<String>())
@@ -124,7 +124,7 @@ fn cells_however_far_out_are_kept_without_what_lies_between() {
         sheets[0].far.iter().map(|cell| (cell.place.as_str(), cell.text.as_str())).collect();
     assert_eq!(far, [("XFD1", "2"), ("XFD1048576", "2026-03-15")]);
     assert_eq!(sheets[0].rows.iter().map(Vec::len).sum::<usize>(), 2);
-    // Too many of them are cut, and a table of columns to choose from still refuses them.
+    // In a preview, excess cells are cut; a table for import is still rejected.
     let many: String = (0..crate::MAX_FAR + 5)
         .map(|row| format!("<row r='{0}'><c r='XFD{0}'><v>2</v></c></row>", row + 1))
         .collect();

@@ -1,4 +1,4 @@
-//! Pages of sources: where each lies, how it is known again, which item holds it.
+//! Pages of sources: place, change mark, and the item with the content.
 
 use connect::Mark;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -9,52 +9,49 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 use super::{EntryId, Source, SourceId};
 
-/// Pages of sources.
 pub const ENTRIES: Table = Table::new(344, "source_items");
 pub const ENTRIES_BY_SOURCE: Index = Index::multi(345, "source_items_by_source");
 pub const ENTRIES_BY_ITEM: Index = Index::multi(346, "source_items_by_item");
 
-/// How it stands with a page of a source.
+/// State of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntryState {
-    /// It is to be fetched, whatever a list says of it.
+    /// To be fetched, whatever the listing says.
     Stale,
-    /// It is as it stands there.
+    /// Up to date.
     Synced,
-    /// It could not be read: why, in a sentence.
+    /// Could not be read, with the reason.
     Failed(String),
-    /// It was not there when it was looked for, first at this moment in milliseconds.
+    /// Missing since this time, in milliseconds since the epoch.
     Missing(i64),
-    /// It was not there twice.
+    /// Missing twice; archived.
     Gone,
 }
 
-/// A page of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its id; it follows from its source and place.
+    /// Derived from source and place.
     pub id: EntryId,
     pub source: SourceId,
-    /// Where it lies in its source.
+    /// Place in its source.
     pub place: String,
-    /// What people open.
+    /// Address for people.
     pub address: String,
-    /// The item that holds it.
+    /// The item with the content.
     pub item: KnowledgeId,
-    /// How it is known again. Stored: its fields stay as they are.
+    /// Change mark. Stored, so its fields must not change.
     pub mark: Mark,
-    /// The hash of what came.
+    /// Hash of the content.
     pub hash: connect::Hash,
-    /// The size of its words; nothing for a file, whose words are read later.
+    /// Size of the text in bytes; 0 for a file, whose text is extracted later.
     pub bytes: u64,
-    /// How it stands with it.
     pub state: EntryState,
-    /// When it was last fetched.
+    /// Last fetch.
     #[serde(with = "millisecond::required")]
     pub synced_at: Timestamp,
 }
 
-/// The id of a page: that of its source and place.
+/// Derives the id from source and place.
 #[must_use]
 pub fn entry_id(source: SourceId, place: &str) -> EntryId {
     let whole = connect::hash(&[source.uuid().as_bytes().as_slice(), place.as_bytes()].concat());

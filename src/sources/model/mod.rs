@@ -1,4 +1,4 @@
-//! Records of sources: what people set, how it stands with them, their items, their syncs, what agents wrote.
+//! Records of sources: settings, state, pages, syncs, writes of agents.
 
 mod entry;
 mod run;

@@ -1,4 +1,4 @@
-//! Syncs of sources: when each began and ended, what it found. Kept for 90 days, of each source 200 at most.
+//! Record of a sync: times and counts. Kept for 90 days, at most 200 per source.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Timestamp, TypedId as _};
@@ -7,9 +7,8 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 use super::{Source, SourceId};
 
-/// Syncs.
 pub const RUNS: Table = Table::new(347, "source_runs");
-/// Those that have not ended.
+/// Syncs that have not ended.
 pub const RUNS_OPEN: Index = Index::multi(348, "source_runs_open");
 
 kernel::words! {
@@ -55,19 +54,15 @@ pub struct Counts {
     pub bytes: u64,
 }
 
-/// A sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     pub source: SourceId,
-    /// Its number in the source, from 1.
+    /// Number within the source, from 1.
     pub n: u32,
-    /// How far it is.
     pub state: RunState,
-    /// Why it began.
     pub why: Why,
-    /// What it found.
     pub counts: Counts,
-    /// What people should know, in sentences.
+    /// Notes for people.
     pub message: String,
     #[serde(with = "millisecond::required")]
     pub began_at: Timestamp,

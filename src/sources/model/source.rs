@@ -1,5 +1,4 @@
-//! Sources: what people set, and how it stands with them. The two are records of their own, so that an undo takes back
-//! what was set and never what a sync has found.
+//! Sources: settings and state. They are separate records, so that undo reverts settings only, never results of syncs.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +11,28 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 use super::SourceId;
 
 pub const SOURCES: Table = Table::new(342, "sources");
-/// How it stands with sources.
 pub const STATES: Table = Table::new(343, "source_states");
 
-/// A source of knowledge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     pub id: SourceId,
     pub name: String,
-    /// The id of its connector.
+    /// Id of the connector.
     pub provider: String,
-    /// What is read, by the keys of the connector's manifest.
+    /// Values by the keys of the connector's manifest.
     pub reads: BTreeMap<String, String>,
-    /// How many hours lie between two syncs.
+    /// Hours between syncs.
     pub interval_hours: u32,
-    /// Whether it rests until somebody asks.
+    /// No automatic syncs.
     pub paused: bool,
-    /// Whether agents may write to it.
+    /// Agents may write to the source.
     pub writable: bool,
-    /// The folder in which its new items lie.
+    /// Folder for new items.
     pub folder: Option<FolderId>,
-    /// Who added it.
     pub by: Actor,
-    /// When it was added.
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
-    /// When what is set last changed.
+    /// When the settings last changed.
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
 }
@@ -89,36 +84,34 @@ kernel::words! {
     }
 }
 
-/// How it stands with a source.
+/// State of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     pub source: SourceId,
-    /// How it stands.
     pub status: Status,
-    /// When it is synced next.
     #[serde(with = "millisecond::required")]
     pub next_at: Timestamp,
-    /// Whether somebody asked for a sync.
+    /// A person or program requested a sync.
     pub asked: bool,
-    /// Where the next delta goes on, as the connector said.
+    /// The connector's position for the next incremental sync.
     pub cursor: String,
-    /// Syncs that failed in a row.
+    /// Consecutive failed syncs.
     pub failures: u32,
-    /// What people should know, in sentences.
+    /// Notes for people.
     pub message: String,
-    /// How many items a sync would take away, and waits for a yes.
+    /// Number of items whose removal waits for an approval.
     pub asks: u32,
-    /// Whether a person has said yes.
+    /// A person has approved the removal.
     pub allowed: bool,
-    /// When it was last synced well.
+    /// Last successful sync.
     #[serde(with = "millisecond::optional")]
     pub synced_at: Option<Timestamp>,
-    /// How many syncs there were.
+    /// Number of syncs.
     pub runs: u32,
 }
 
 impl Standing {
-    /// How it stands with a source that was never synced: it is due.
+    /// State of a source that was never synced: due at `at`.
     #[must_use]
     pub fn new(source: SourceId, at: Timestamp) -> Self {
         Self {
@@ -136,7 +129,7 @@ impl Standing {
         }
     }
 
-    /// The moment from which the source is due; none while it waits for a person.
+    /// When the source is due; `None` while it waits for a person.
     #[must_use]
     pub fn due(&self, paused: bool) -> Option<Timestamp> {
         match (self.asked, paused || self.status == Status::Expired) {
@@ -150,7 +143,7 @@ impl Standing {
 impl Record for Standing {
     type Id = SourceId;
     const TABLE: Table = STATES;
-    // Nobody's work: an undo has nothing to take back of it.
+    // Sealed: undo has nothing to revert here.
     const CLASS: Class = Class::Sealed;
     fn id(&self) -> SourceId {
         self.source

@@ -1,4 +1,4 @@
-//! What agents wrote to sources: noted before it is sent, settled when it is known what became of it.
+//! Writes of agents to sources: recorded before the request is sent, completed with its result.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, Cause, Part, Timestamp, TypedId as _};
@@ -7,36 +7,31 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 use super::{Source, SourceId, WriteId};
 
-/// What agents wrote.
 pub const WRITES: Table = Table::new(349, "source_writes");
 
-/// What became of something that was written.
+/// Result of a write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteState {
-    /// It is on its way.
+    /// In flight.
     Sent,
-    /// It stands there.
     Done,
-    /// Somebody else has written there; nothing was written.
+    /// The content had changed; nothing was written.
     Conflict(String),
-    /// It did not go: why, in a sentence.
+    /// Failed, with the reason.
     Failed(String),
 }
 
-/// Something that an agent wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
     pub source: SourceId,
     pub id: WriteId,
-    /// Where in the source.
+    /// Place in the source.
     pub place: String,
-    /// Who wrote it.
     pub by: Actor,
-    /// Through what.
     pub cause: Cause,
-    /// What should lie there before; none for nothing.
+    /// Expected hash before the write; `None` if there should be no content.
     pub base: Option<connect::Hash>,
-    /// What was written.
+    /// Hash of the written content.
     pub hash: connect::Hash,
     pub state: WriteState,
     #[serde(with = "millisecond::required")]

@@ -1,4 +1,4 @@
-//! All sources.
+//! List of sources.
 
 use askama::Template;
 use axum::response::Response;
@@ -21,7 +21,6 @@ use crate::model::{RUNS, RunState, SOURCES, STATES};
 use crate::queries;
 use crate::reach;
 
-/// A source.
 struct Line {
     icon: String,
     name: String,

@@ -1,4 +1,4 @@
-//! Pages of sources: all of them, a new one, one with its items and syncs.
+//! Pages of sources: list, create, details with items and syncs.
 
 mod list;
 mod new;
@@ -9,7 +9,6 @@ use web::routes::{Needs as _, Routes};
 
 use crate::model::{Source, Standing, Status};
 
-/// Routes below the workspace.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -19,12 +18,12 @@ pub fn routes() -> Routes {
         .merge(show::routes())
 }
 
-/// The style of these pages; other pages do not load it.
+/// Extra style sheet, loaded on these pages only.
 fn sheet() -> &'static str {
     web::assets::more("knowledge.css")
 }
 
-/// How it stands with a source: icon, tone and word.
+/// Icon, tone and label of a source's state.
 fn badge(
     source: &Source,
     standing: &Standing,
@@ -41,7 +40,7 @@ fn badge(
     }
 }
 
-/// What a source reads, in a line: the first thing that its connector asks for.
+/// What a source reads, in one line: the value of the connector's first required field.
 fn reads(source: &Source, manifest: Option<&connect::Manifest>) -> String {
     let first = manifest.and_then(|one| one.reads.iter().find(|field| field.required));
     let first = first.and_then(|field| source.reads.get(&field.key));

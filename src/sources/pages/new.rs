@@ -1,4 +1,4 @@
-//! A new source: which connector, then what it reads.
+//! New source: choice of the connector, then what it reads.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -26,13 +26,12 @@ use crate::error::SourceError;
 use crate::reach;
 use crate::rules::{self, NewSource, Patch};
 
-/// The choices of hours between two syncs.
+/// Choices of hours between syncs.
 pub(super) const HOURS: [u32; 5] = [1, 6, 12, 24, 168];
 
-/// What a form sent, by the names of its fields.
+/// Submitted fields by name.
 pub(super) type FormValues = Map<String, Value>;
 
-/// A connector to choose.
 struct Offer {
     icon: String,
     name: String,
@@ -40,7 +39,7 @@ struct Offer {
     href: String,
 }
 
-/// A value that a connector asks for.
+/// A field that a connector asks for.
 pub(super) struct Asks {
     pub(super) name: String,
     pub(super) label: String,
@@ -51,7 +50,7 @@ pub(super) struct Asks {
     pub(super) error: String,
     pub(super) required: bool,
     pub(super) choices: Vec<Choice>,
-    /// Places that are offered while one types.
+    /// Suggestions while typing.
     pub(super) places: Vec<String>,
 }
 
@@ -75,14 +74,12 @@ struct NewPage {
     error: String,
 }
 
-/// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Chosen {
     connector: String,
 }
 
-/// The page.
 pub(super) async fn new(
     ws: Ws,
     shell: Shell,
@@ -134,7 +131,7 @@ fn page(
     })
 }
 
-/// The words of a field; nothing when it was not sent.
+/// Text of a field; empty if the field is missing.
 pub(super) fn text<'t>(typed: &'t FormValues, key: &str) -> &'t str {
     typed.get(key).and_then(Value::as_str).unwrap_or_default()
 }
@@ -143,7 +140,7 @@ fn error_of(wrong: &[FieldError], key: &str) -> String {
     wrong.iter().find(|one| one.field == key).map(|one| one.message.clone()).unwrap_or_default()
 }
 
-/// The values that a connector asks for.
+/// The fields that a connector asks for.
 pub(super) fn asks(
     ws: &Ws,
     manifest: &Manifest,
@@ -184,7 +181,7 @@ pub(super) fn asks(
     asked.map(one).collect()
 }
 
-/// The choices of hours between two syncs, with the one that is set.
+/// Choices of hours between syncs, including the present value.
 pub(super) fn intervals(hours: u32) -> Vec<Choice> {
     let mut all = HOURS.to_vec();
     if !all.contains(&hours) {
@@ -200,7 +197,7 @@ pub(super) fn intervals(hours: u32) -> Vec<Choice> {
     all.iter().map(|one| Choice::new(one.to_string(), label(*one), *one == hours)).collect()
 }
 
-/// The folders in which new items may lie.
+/// Folders for new items.
 pub(super) fn folders(ws: &Ws, chosen: &str) -> Result<Vec<Choice>, SourceError> {
     let tree = ws.read(|snap| Tree::read(snap))?;
     let mut all = vec![Choice::new("", "No folder", chosen.is_empty())];
@@ -213,13 +210,12 @@ pub(super) fn folders(ws: &Ws, chosen: &str) -> Result<Vec<Choice>, SourceError>
     Ok(all)
 }
 
-/// What a form says is to be read.
+/// The connector's values in a form.
 pub(super) fn reads_of(manifest: &Manifest, typed: &FormValues) -> Reads {
     let one = |field: &connect::Field| (field.key.clone(), text(typed, &field.key).to_owned());
     manifest.reads.iter().map(one).collect()
 }
 
-/// Adds a source.
 pub(super) async fn create(
     app: App,
     ws: Ws,
@@ -259,7 +255,7 @@ async fn wanted(ws: &Ws, typed: &FormValues) -> Result<NewSource, SourceError> {
     Ok(NewSource {
         name: if name.is_empty() { about.name } else { name.to_owned() },
         patch: Patch {
-            // ok: what is no number is the usual one.
+            // ok: an invalid number means the default.
             interval_hours: text(typed, "interval_hours").parse().ok(),
             writable: Some(manifest.supports_write && !text(typed, "writable").is_empty()),
             folder: api::folder_of(ws, Some(text(typed, "folder")))?,

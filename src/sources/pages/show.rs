@@ -1,4 +1,4 @@
-//! A source: how it stands with it, its items, its syncs, what agents wrote, what is set.
+//! Page of a source: state, items, syncs, writes of agents, settings.
 
 use askama::Template;
 use axum::response::Response;
@@ -33,7 +33,7 @@ use crate::queries;
 use crate::reach;
 use crate::rules::{self, Leaves, Patch};
 
-/// Items of a page, and how many syncs and writes are shown.
+/// Items per page, and numbers of syncs and writes shown.
 const PAGE: usize = 100;
 const SHOWN: usize = 20;
 
@@ -42,12 +42,11 @@ struct ItemLine {
     href: String,
     place: String,
     id: String,
-    /// Icon, tone and words; nothing while all is well.
+    /// Icon, tone and text of the state; `None` if synced.
     told: Option<(&'static str, &'static str, String)>,
     at: RelTime,
 }
 
-/// A sync.
 struct RunLine {
     told: (&'static str, &'static str),
     found: String,
@@ -55,7 +54,7 @@ struct RunLine {
     at: RelTime,
 }
 
-/// Something that an agent wrote.
+/// A write of an agent.
 struct WriteLine {
     by: Face,
     place: String,
@@ -109,14 +108,12 @@ pub(super) fn routes() -> Routes {
         .post("/knowledge/sources/{id}/{verb}", act.needs(Can::Admin))
 }
 
-/// What stands behind the question mark.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct SourcePageParams {
     page: usize,
 }
 
-/// The page of a source.
 async fn show(
     ws: Ws,
     who: Person,
@@ -155,7 +152,7 @@ fn page(
     let catalog = reach::catalog(&scene.ws.app);
     let manifest = catalog.get(&source.provider);
     let mut entries = queries::entries(read, source.id)?;
-    // What needs a look stands first.
+    // Items that need attention come first.
     entries.sort_by(|a, b| {
         let well = |entry: &Entry| entry.state == EntryState::Synced;
         (well(a), &a.place).cmp(&(well(b), &b.place))
@@ -277,7 +274,6 @@ fn run_line(scene: &ViewContext, run: &Run) -> RunLine {
     }
 }
 
-/// Syncs a source now.
 async fn sync(
     app: App,
     ws: Ws,
@@ -287,7 +283,7 @@ async fn sync(
     Form(typed): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let id = ws.read(|snap| queries::source(snap, &said))?.id;
-    // ok: without an item all of it is synced.
+    // ok: without an item the whole source is synced.
     let item = text(&typed, "item").parse().ok();
     ws.write(&who, move |tx| rules::sync_now(tx, id, item)).await?;
     let at = ws.url(&format!("knowledge/sources/{id}"));
@@ -306,7 +302,7 @@ path_words! {
     }
 }
 
-/// Changes a source, lets it rest, removes it, answers what it asks.
+/// Changes, pauses, resumes or removes a source, or answers its question.
 async fn act(
     app: App,
     ws: Ws,
@@ -345,11 +341,11 @@ async fn act(
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
 }
 
-/// What a form changes.
+/// The changes that a form makes.
 async fn changed(ws: &Ws, source: &Source, typed: &FormValues) -> Result<Patch, SourceError> {
     let manifest = api::manifest(ws, &source.provider).await?;
     let mut reads = reads_of(&manifest, typed);
-    // What tells one source from another is not asked again.
+    // Required fields identify the source and cannot be changed.
     reads.extend(
         manifest
             .reads
@@ -359,7 +355,7 @@ async fn changed(ws: &Ws, source: &Source, typed: &FormValues) -> Result<Patch, 
     );
     Ok(Patch {
         name: Some(text(typed, "name").to_owned()),
-        // ok: what is no number changes nothing.
+        // ok: an invalid number changes nothing.
         interval_hours: text(typed, "interval_hours").parse().ok(),
         writable: Some(manifest.supports_write && !text(typed, "writable").is_empty()),
         folder: api::folder_of(ws, Some(text(typed, "folder")))?,

@@ -1,4 +1,4 @@
-//! What a sync has found becomes items: new ones, ones with other words, ones that are gone.
+//! Applies the findings of a sync to items: new, changed and missing pages.
 
 use connect::{Hash, Mark};
 use knowledge::model::{FileBody, Item, Reading, Text};
@@ -9,37 +9,37 @@ use crate::error::SourceError;
 use crate::model::{Counts, Entry, EntryState, SourceId, Standing, entry_id};
 use crate::queries;
 
-/// A page that came, with its words where they are kept.
+/// A fetched page; its text is stored already.
 #[derive(Clone, Debug)]
 pub struct Arrived {
-    /// Where it lies in its source.
+    /// Place in its source.
     pub place: String,
-    /// What people open.
+    /// Address for people.
     pub address: String,
     pub title: String,
-    /// How it is known again.
+    /// Change mark.
     pub mark: Mark,
-    /// The hash of what came.
+    /// Hash of the content.
     pub hash: Hash,
-    /// Its words; none when they are still to be read in its file.
+    /// `None` if the text is still to be extracted from `file`.
     pub text: Option<Text>,
     pub file: Option<FileBody>,
-    /// Whether only its beginning came.
+    /// Only the beginning was fetched.
     pub cut: bool,
 }
 
 impl Arrived {
-    /// The size of its words in bytes; nothing for a file.
+    /// Size of the text in bytes; 0 for a file.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.text.as_ref().map_or(0, |text| text.len() as u64)
     }
 }
 
-/// Keeps pages that came. An item that a person has archived is left as it is.
+/// Stores fetched pages. Items that a person has archived are not changed.
 ///
 /// # Errors
-/// When the source is gone, or the store fails.
+/// If the source is gone, or the store fails.
 pub fn apply(
     tx: &mut WriteTx<'_>,
     source: SourceId,
@@ -100,21 +100,21 @@ pub fn apply(
     Ok(counts)
 }
 
-/// An item that an undo brought back has lost what was read of it.
+/// Whether an item has extracted text; an item restored by undo has none.
 fn has_words(tx: &WriteTx<'_>, item: &Item) -> Result<bool, StoreError> {
     Ok(tx.get::<Reading>(item.id)?.is_some())
 }
 
-/// What was heard of a page that did not come.
+/// Report about a page that was not fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// It is there.
+    /// The page exists.
     Here,
-    /// It could not be read: why, in a sentence.
+    /// The page could not be read, with the reason.
     Failed(String),
 }
 
-/// Notes what was heard of pages.
+/// Records reports about pages.
 pub fn hear(
     tx: &mut WriteTx<'_>,
     source: SourceId,
@@ -134,7 +134,7 @@ pub fn hear(
     Ok(())
 }
 
-/// Notes that pages were not there when they were looked for directly.
+/// Records that pages were missing when they were checked directly.
 pub fn missing(
     tx: &mut WriteTx<'_>,
     source: SourceId,
@@ -150,7 +150,7 @@ pub fn missing(
     Ok(())
 }
 
-/// Takes away what was not there twice: its items are archived. When people keep them, they stay where they are.
+/// Archives the items of pages that were missing twice. With `keep`, the items stay as they are.
 pub fn gone(
     tx: &mut WriteTx<'_>,
     source: SourceId,
@@ -171,10 +171,10 @@ pub fn gone(
     Ok(count)
 }
 
-/// A person's answer to a sync that would take many items away: yes, or they stay.
+/// Answers a sync's question about removing many items. Returns the number of items in question.
 ///
 /// # Errors
-/// When nothing was asked.
+/// If there is no open question.
 pub fn answer(tx: &mut WriteTx<'_>, id: SourceId, takes: bool) -> Result<u32, SourceError> {
     queries::source_by_id(tx, id)?;
     let old = queries::standing(tx, id, tx.now())?;

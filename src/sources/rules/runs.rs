@@ -1,4 +1,4 @@
-//! Syncs: begun, ended well or ill, closed when the program ended in between.
+//! Rules for syncs: begin, progress, end, and closing of interrupted ones.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::queries;
 
-/// The pauses after syncs that failed in a row.
+/// Pauses after consecutive failures.
 const PAUSES: [SignedDuration; 5] = [
     SignedDuration::from_mins(5),
     SignedDuration::from_mins(15),
@@ -20,28 +20,28 @@ const PAUSES: [SignedDuration; 5] = [
     SignedDuration::from_hours(6),
     SignedDuration::from_hours(24),
 ];
-/// After so many failures in a row people are told.
+/// Consecutive failures after which people are notified.
 const TELLS: u32 = 3;
-/// The longest message.
+/// In characters.
 const MAX_MESSAGE: usize = 500;
-/// How long syncs are kept, and of each source how many.
+/// Syncs are kept this long, and at most this many per source.
 const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 const MOST: usize = 200;
 
-/// A sync that has begun.
+/// A started sync.
 #[derive(Clone, Debug)]
 pub struct Begun {
-    /// The source as it stood.
+    /// The source at the start.
     pub source: Source,
-    /// The number of the sync.
+    /// Number of the sync.
     pub n: u32,
-    /// How it stood with the source.
+    /// The source's state at the start.
     pub standing: Standing,
-    /// Whether nothing is known of how it stood: what a list says of its pages counts for nothing then.
+    /// There is no earlier state, so change marks of pages are ignored.
     pub fresh: bool,
 }
 
-/// Begins a sync; none when the source is gone or being synced.
+/// Starts a sync; `None` if the source is gone or a sync is running.
 pub fn begin(tx: &mut WriteTx<'_>, id: SourceId) -> Result<Option<Begun>, StoreError> {
     let Some(source) = tx.get::<Source>(id)? else { return Ok(None) };
     let (now, old) = (tx.now(), queries::standing(tx, id, tx.now())?);
@@ -64,7 +64,7 @@ pub fn begin(tx: &mut WriteTx<'_>, id: SourceId) -> Result<Option<Begun>, StoreE
     Ok(Some(Begun { source, n, standing, fresh }))
 }
 
-/// Notes how far a sync is.
+/// Records the progress of a sync.
 pub fn progress(
     tx: &mut WriteTx<'_>,
     id: SourceId,
@@ -77,23 +77,22 @@ pub fn progress(
     }
 }
 
-/// The end of a sync.
+/// Result of a sync.
 #[derive(Clone, Debug)]
 pub enum Ended {
-    /// It went to its end.
     Well {
-        /// Where the next one goes on.
+        /// Position for the next sync.
         cursor: String,
-        /// What people should know.
+        /// Notes for people.
         notes: Vec<String>,
-        /// How many items it would take away, and waits for a yes.
+        /// Number of items whose removal waits for an approval.
         asks: u32,
     },
-    /// It did not, with a random number for the pause.
+    /// The error, and a random number for the pause.
     Ill(ConnectorError, u64),
 }
 
-/// Ends a sync.
+/// Records the end of a sync.
 pub fn end(
     tx: &mut WriteTx<'_>,
     begun: &Begun,
@@ -134,7 +133,7 @@ pub fn end(
     prune(tx, id)
 }
 
-/// How it stands with a source whose sync failed.
+/// State of a source after a failed sync.
 fn failed(old: Standing, now: jiff::Timestamp, fault: &ConnectorError, random: u64) -> Standing {
     let message = kernel::text::ellipsis(&fault.to_string(), MAX_MESSAGE);
     let failures = old.failures.saturating_add(1);
@@ -155,7 +154,7 @@ fn signed(pause: Option<Duration>) -> SignedDuration {
     pause.unwrap_or_default().min(longest)
 }
 
-/// The pause after so many failures, up to a fifth shorter or longer.
+/// Pause after this many failures, randomized by up to a fifth.
 fn pause(failures: u32, random: u64) -> SignedDuration {
     let at = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
     let full = PAUSES[at.min(PAUSES.len() - 1)];
@@ -163,7 +162,7 @@ fn pause(failures: u32, random: u64) -> SignedDuration {
     full.mul_f64(0.8 + 0.4 * share)
 }
 
-/// What people are told of a sync, if anything.
+/// Notice for people about a change of state, if one is needed.
 fn describe_change(source: &Source, old: &Standing, new: &Standing) -> Option<String> {
     let name = &source.name;
     match (old.status, new.status) {
@@ -180,7 +179,7 @@ fn describe_change(source: &Source, old: &Standing, new: &Standing) -> Option<St
     }
 }
 
-/// Closes syncs that the program left in the middle. They begin anew.
+/// Closes syncs that were running when the program ended. They run again.
 pub fn interrupted(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let now = tx.now();
     for run in tx.scan::<Run>(RUNS_OPEN, &Range::all())? {
@@ -193,7 +192,7 @@ pub fn interrupted(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Drops syncs and notes of writes that are old or too many.
+/// Deletes old and surplus records of syncs and writes.
 pub fn prune(tx: &mut WriteTx<'_>, id: SourceId) -> Result<(), StoreError> {
     let oldest = tx.now() - KEPT;
     let runs = queries::runs(tx, id, MOST * 2)?;

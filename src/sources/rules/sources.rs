@@ -1,4 +1,4 @@
-//! Sources: added, changed, removed with or without what they brought.
+//! Rules for sources: create, change, sync now, remove with or without their items.
 
 use std::path::Path;
 
@@ -15,44 +15,40 @@ use crate::error::SourceError;
 use crate::model::{Entry, EntryState, Source, SourceId, Standing, Status};
 use crate::queries;
 
-/// The longest name, in characters.
+/// In characters.
 const MAX_NAME: usize = 120;
-/// The longest pause between two syncs, in hours.
+/// Longest time between syncs, in hours.
 const MAX_HOURS: u32 = 24 * 30;
-/// The most sources of a workspace.
 const MOST: usize = 200;
 
-/// A source to be added.
 #[derive(Clone, Debug)]
 pub struct NewSource {
     pub name: String,
-    /// Its connector.
     pub manifest: Manifest,
     pub reads: Reads,
-    /// The rest.
+    /// The optional fields.
     pub patch: Patch,
 }
 
-/// What is to change in a source; what is not given stays.
+/// Changes to a source; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
     pub name: Option<String>,
-    /// What is read, with the connector that asks for it. What tells one source from another stays.
+    /// New values with the connector's manifest. Values that identify the source do not change.
     pub reads: Option<(Manifest, Reads)>,
-    /// How many hours lie between two syncs.
+    /// Hours between syncs.
     pub interval_hours: Option<u32>,
-    /// Whether it rests.
     pub paused: Option<bool>,
-    /// Whether agents may write to it.
+    /// Agents may write to the source.
     pub writable: Option<bool>,
-    /// Where its new items lie.
+    /// Folder for new items.
     pub folder: Option<Option<FolderId>>,
 }
 
-/// Adds a source; its first sync is due at once.
+/// Creates a source; its first sync is due at once.
 ///
 /// # Errors
-/// When the input is wrong, another source reads the same, or there are too many.
+/// Invalid input, another source with the same values, or too many sources.
 pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceError> {
     let others = queries::sources(tx)?;
     if MOST <= others.len() {
@@ -77,7 +73,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceErro
     let asked = new.manifest.reads.iter().find(|field| field.required);
     alone(&others, &made, asked.map_or("name", |field| field.key.as_str()))?;
     tx.put(&made)?;
-    // How it stands is written by its first sync: until then nothing refers to it, and adding it can be undone.
+    // The state is written by the first sync: until then nothing refers to the source, and undo can remove it.
     tx.emit(SOURCE.event(&made.id, RowAct::Created));
     Ok(made)
 }
@@ -85,7 +81,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceErro
 /// Changes a source.
 ///
 /// # Errors
-/// When it is gone, the input is wrong, or another source reads the same.
+/// Unknown source, invalid input, or another source with the same values.
 pub fn change(tx: &mut WriteTx<'_>, id: SourceId, patch: Patch) -> Result<Source, SourceError> {
     let old = queries::source_by_id(tx, id)?;
     let new = checked(tx, &old, patch)?;
@@ -102,7 +98,7 @@ pub fn change(tx: &mut WriteTx<'_>, id: SourceId, patch: Patch) -> Result<Source
     Ok(new)
 }
 
-/// Refuses a source when another one reads the same: all of it would be found twice.
+/// Rejects a source that reads the same as another: its items would be found twice.
 fn alone(all: &[Source], made: &Source, key: &str) -> Result<(), SourceError> {
     let is_same = |other: &&Source| {
         other.id != made.id
@@ -118,12 +114,12 @@ fn alone(all: &[Source], made: &Source, key: &str) -> Result<(), SourceError> {
     }
 }
 
-/// Whether two sources read the same, however somebody has typed its folder or its address.
+/// Whether two sources read the same, regardless of how a path or an address is written.
 fn is_alike(one: &Reads, other: &Reads) -> bool {
     let same = |(a, b): (&String, &String)| {
         let (path, address) = (Path::new(a), a.trim_end_matches('/'));
         if path.is_absolute() {
-            // Part by part.
+            // Compared by path components.
             path == Path::new(b)
         } else if address.contains("://") {
             address == b.trim_end_matches('/')
@@ -172,11 +168,10 @@ fn checked(tx: &WriteTx<'_>, old: &Source, patch: Patch) -> Result<Source, Sourc
     if wrong.is_empty() { Ok(new) } else { Err(SourceError::Invalid(wrong)) }
 }
 
-/// Lets a source be synced at once, also one that rests or was not let in any more; with an item, this one is fetched
-/// whatever a list says of it.
+/// Requests a sync, also for a paused or expired source. With an item, that item is fetched whatever the listing says.
 ///
 /// # Errors
-/// When it is gone, or the item is none of it.
+/// Unknown source, or an item of another source.
 pub fn sync_now(
     tx: &mut WriteTx<'_>,
     id: SourceId,
@@ -206,7 +201,7 @@ kernel::words! {
     }
 }
 
-/// Removes a source. An undo brings it back.
+/// Removes a source; undo restores it.
 pub fn remove(
     tx: &mut WriteTx<'_>,
     id: SourceId,

@@ -1,4 +1,4 @@
-//! What agents write to sources: noted before it goes out, settled behind it.
+//! Rules for writes of agents: recorded before the request is sent, completed after it.
 
 use connect::Hash;
 use jiff::SignedDuration;
@@ -8,13 +8,13 @@ use crate::error::SourceError;
 use crate::model::{SourceId, Status, Write, WriteId, WriteState};
 use crate::queries;
 
-/// So often an agent may write to a source in an hour.
+/// Writes of an agent to a source per hour.
 const PER_HOUR: usize = 30;
 
-/// Notes that something is about to be written.
+/// Records a write before it is sent.
 ///
 /// # Errors
-/// When the source is only read, does not let HQ in, or was written to too often.
+/// If the source is read-only, denies access, or was written to too often.
 pub fn begin_write(
     tx: &mut WriteTx<'_>,
     source: SourceId,
@@ -56,9 +56,9 @@ pub fn begin_write(
     Ok(write)
 }
 
-/// Notes what became of it.
+/// Records the result of a write.
 pub fn end_write(tx: &mut WriteTx<'_>, write: Write, state: WriteState) -> Result<(), StoreError> {
-    // The source may have gone meanwhile.
+    // The source may be removed meanwhile.
     match tx.get::<Write>((write.source, write.id))? {
         Some(_) => tx.put(&Write { state, ..write }),
         None => Ok(()),

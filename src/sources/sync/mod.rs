@@ -1,5 +1,5 @@
-//! Syncs of a workspace: a worker that sleeps until a source is due, or somebody asks. A few sources are synced at once,
-//! each in pieces, so that what was found before a kill is kept and what was not is found again.
+//! Sync worker of a workspace. It sleeps until a source is due or a sync is requested. Several sources sync in
+//! parallel, each in small transactions, so that a crash loses only uncommitted findings.
 
 mod one;
 mod write;
@@ -22,22 +22,21 @@ use crate::rules;
 
 pub use write::{Said, write};
 
-/// Who syncs.
 pub(crate) const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// Sources that are synced at once.
+/// Sources that sync in parallel.
 const AT_ONCE: usize = 5;
-/// The longest sleep, and the pause when the store or the disk refuses.
+/// Longest sleep, and pause after an error of the store or the disk.
 const AT_MOST: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 const REFUSED: Duration = Duration::from_secs(5);
 
-/// Begins to sync the sources of a workspace.
+/// Starts the worker for a workspace.
 pub fn begin(ws: &Ws) {
     ws.keep("sources", |ws| async move { keep_up(&ws).await });
 }
 
 async fn keep_up(ws: &Ws) {
     let halt = ws.halt();
-    // Heard from before the first look on, so that nothing falls between the two.
+    // Subscribed before the first read, so that no change is missed.
     let mut feed = ws.store.subscribe();
     tokio::select! {
         done = take_up(ws) => if let Err(error) = done {
@@ -71,7 +70,7 @@ async fn keep_up(ws: &Ws) {
     }
 }
 
-/// Closes what the program left in the middle.
+/// Closes syncs and writes that a crash interrupted.
 async fn take_up(ws: &Ws) -> Result<(), StoreError> {
     ws.write(&BY, rules::interrupted).await?;
     write::settle(ws).await
@@ -88,7 +87,7 @@ async fn sync(ws: &Ws, id: SourceId) -> SourceId {
     id
 }
 
-/// Waits until something about sources changes; false at the end of the feed.
+/// Waits for a change of sources; `false` at the end of the feed.
 async fn hears(feed: &mut Receiver<Arc<Entry>>) -> bool {
     loop {
         match feed.recv().await {

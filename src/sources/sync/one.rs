@@ -1,4 +1,4 @@
-//! One sync of one source: what has changed, what is to be fetched whatever a list says, what is not there any more.
+//! One sync of one source: changed pages, pages marked for a fetch, and pages that have disappeared.
 
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -21,31 +21,30 @@ use crate::queries;
 use crate::reach;
 use crate::rules::{self, Arrived, Begun, Ended, Heard};
 
-/// The most items of a source, and the most bytes of their words.
+/// Limits of items per source and of bytes of their text.
 const MOST: usize = 5_000;
 const MOST_BYTES: u64 = 200 * 1024 * 1024;
-/// Pages of a transaction, and bytes of their words.
+/// Pages and bytes of text per transaction.
 const PIECE: usize = 32;
 const PIECE_BYTES: u64 = 1024 * 1024;
-/// The most steps of a sync, and how long it may take: what never ends, ends here.
+/// Limits of steps and duration per sync, against endless sources.
 const STEPS: usize = 50_000;
 const LONGEST: Duration = Duration::from_hours(1);
-/// What was not there is looked for again after this time.
+/// A missing page is checked again after this time.
 const AGAIN: SignedDuration = SignedDuration::from_hours(1);
-/// The most pages that are looked for directly in one sync.
+/// Limit of direct checks for missing pages per sync.
 const LOOKS: usize = 200;
-/// More than this share of the items, or more than so many, go only with a person's yes.
+/// Removing more than one in `SHARE` of the items, or more than `MANY`, needs a person's approval.
 const SHARE: usize = 5;
 const MANY: usize = 50;
 
-/// So many of those that are left out, or cannot be read, are told by name.
+/// Skipped or unreadable pages that are named in the sync's notes.
 const TOLD: u32 = 5;
 
-/// Why a sync does not go on.
+/// Why a sync ends early.
 enum Stop {
-    /// The source.
     Fault(ConnectorError),
-    /// The store or the disk.
+    /// Error of the store or the disk.
     Store(StoreError),
     /// The source was removed meanwhile.
     Removed,
@@ -73,7 +72,6 @@ impl From<SourceError> for Stop {
     }
 }
 
-/// Syncs a source.
 pub(super) async fn sync(ws: &Ws, id: crate::model::SourceId) -> Result<(), StoreError> {
     let Some(begun) = ws.write(&BY, move |tx| rules::begin(tx, id)).await? else { return Ok(()) };
     let mut sync = Sync {
@@ -90,13 +88,13 @@ pub(super) async fn sync(ws: &Ws, id: crate::model::SourceId) -> Result<(), Stor
         asks: 0,
         cursor: String::new(),
     };
-    // One that HQ stumbles over ends badly, as one that cannot be reached does, and keeps no other from its turn.
+    // A panic fails this sync only, like an unreachable source, and does not affect other sources.
     let done = AssertUnwindSafe(sync.go()).catch_unwind().await.unwrap_or_else(|panic| {
         let words = kernel::text::panic_words(&*panic);
         tracing::error!(source.id = %id, "a source could not be synced: {words}");
         Err(Stop::Fault(ConnectorError::Failed("HQ stumbled over what it read there.".to_owned())))
     });
-    // What came before it broke off is kept.
+    // Pages read before the failure are kept.
     let flushed = sync.flush().await;
     let ended = match done.and(flushed) {
         Ok(()) => Ended::Well { cursor: sync.cursor, notes: sync.notes, asks: sync.asks },
@@ -115,14 +113,14 @@ pub(super) async fn sync(ws: &Ws, id: crate::model::SourceId) -> Result<(), Stor
 struct Sync<'s> {
     ws: &'s Ws,
     begun: &'s Begun,
-    /// What is known, by place.
+    /// Known pages by place.
     entries: HashMap<String, Entry>,
     seen: HashSet<String>,
     counts: Counts,
     notes: Vec<String>,
     batch: Vec<Arrived>,
     heard: Vec<(String, Heard)>,
-    /// Bytes of the words of all items, and how many items there are.
+    /// Bytes of text of all items, and number of items.
     words: u64,
     items: usize,
     asks: u32,
@@ -170,7 +168,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// How pages are known again. What is to be fetched in any case is not.
+    /// Change marks of known pages, without those of pages that must be fetched again.
     fn known(&self) -> Known {
         let fresh = self.begun.fresh;
         let mark = |(place, entry): (&String, &Entry)| {
@@ -258,7 +256,7 @@ impl Sync<'_> {
         self.say(format!("{told} {place} and what follows was left out."));
     }
 
-    /// Says something once.
+    /// Adds a note, unless one with the same first three words exists.
     fn say(&mut self, words: String) {
         let begins = words.split(' ').take(3).collect::<Vec<_>>().join(" ");
         if !self.notes.iter().any(|note| note.starts_with(&begins)) {
@@ -266,8 +264,8 @@ impl Sync<'_> {
         }
     }
 
-    /// Writes what came since the last time. What cannot be written together is written one by one: one bad page keeps no
-    /// other out.
+    /// Writes the collected pages. If they cannot be written together, each is written alone, so that one bad page does
+    /// not block others.
     async fn flush(&mut self) -> Result<(), Stop> {
         let (pages, heard) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.heard));
         match self.lay(pages.clone(), heard.clone()).await {
@@ -311,7 +309,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Fetches what is to be fetched whatever a list says of it.
+    /// Fetches the pages that are marked stale, whatever the listing says.
     async fn stale(&mut self, connector: &dyn Connector) -> Result<(), Stop> {
         let stale = |entry: &&Entry| entry.state == EntryState::Stale;
         let places = self.entries.values().filter(stale).map(|entry| entry.place.clone());
@@ -328,7 +326,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Looks for what a whole list did not name. Only what says twice, an hour apart, that it is gone, is.
+    /// Checks pages that a complete listing did not name. A page counts as gone only after two checks an hour apart.
     async fn lost(&mut self, connector: &dyn Connector) -> Result<(), Stop> {
         let now = self.ws.app.clock.now();
         let (mut first, mut twice) = (Vec::new(), Vec::new());
@@ -367,7 +365,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// The places that were not seen, and whether each was missing before; those first that were.
+    /// Places that were not seen, and whether each was missing before; those that were come first.
     fn unseen(&self, now: Timestamp) -> Vec<(String, bool)> {
         let due = |entry: &&Entry| match entry.state {
             EntryState::Gone => false,
@@ -380,19 +378,19 @@ impl Sync<'_> {
             .map(|entry| (entry.place.clone(), matches!(entry.state, EntryState::Missing(_))))
             .collect();
         all.sort_by(|a, b| (!a.1, &a.0).cmp(&(!b.1, &b.0)));
-        // Those that were missing decide about a yes, so they are looked for together.
+        // All missing pages are checked in one sync, since their number decides about the approval.
         let missing = all.iter().filter(|(_, was_missing)| *was_missing).count();
         all.truncate(missing.max(LOOKS));
         all
     }
 }
 
-/// Why a page is left out that HQ stumbles over.
+/// Error for a page on which the connector panicked.
 fn stumbled() -> ConnectorError {
     ConnectorError::Failed("HQ stumbled over what it read there.".to_owned())
 }
 
-/// Whether the store refused a write for what is in it, so that another one may go well.
+/// Whether the store rejected the content of a write, so that other writes may succeed.
 fn is_of_content(error: &StoreError) -> bool {
     !matches!(
         error,
@@ -406,7 +404,7 @@ fn is_of_content(error: &StoreError) -> bool {
     )
 }
 
-/// Puts what came where it is kept.
+/// Stores a page's content as blobs.
 pub(super) async fn keep(ws: &Ws, page: Page) -> Result<Arrived, StoreError> {
     ws.read_blocking(move |ws| {
         let disk = |error: std::io::Error| StoreError::of_file(&error);
@@ -432,7 +430,7 @@ pub(super) async fn keep(ws: &Ws, page: Page) -> Result<Arrived, StoreError> {
     .await
 }
 
-/// A sentence behind a colon.
+/// The sentence with a lower-case first letter, for use after a colon.
 fn lower(sentence: &str) -> String {
     let mut signs = sentence.chars();
     let first: String = signs.next().map(|sign| sign.to_lowercase().collect()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Writing to a source: only where nobody else has written since. What was written is fetched again, so that the next
-//! sync finds nothing new in it.
+//! Writes to a source, guarded by the hash of the present content. Written content is fetched again, so that the next
+//! sync finds no change.
 
 use app::{Who, Ws};
 use connect::{ConnectorError, Fetched, Hash, Page};
@@ -13,21 +13,20 @@ use crate::queries;
 use crate::reach;
 use crate::rules;
 
-/// Something to be written.
 #[derive(Clone, Debug)]
 pub struct Said {
-    /// The source: its id or name.
+    /// Id or name of the source.
     pub source: String,
     pub place: String,
     pub text: String,
-    /// The hash of what lies there; none for nothing.
+    /// Expected hash of the present content; `None` if there should be none.
     pub base: Option<Hash>,
 }
 
-/// Writes a text to a source. Returns the hash of what lies there now.
+/// Writes a text to a source. Returns the hash of the stored content.
 ///
 /// # Errors
-/// [`SourceError::Conflict`] when something else lies there; when the source is only read.
+/// [`SourceError::Conflict`] if the present content differs from `base`; an error if the source is read-only.
 pub async fn write(ws: &Ws, who: &(impl Who + Sync), said: Said) -> Result<Hash, SourceError> {
     let source = ws.read(|snap| queries::source(snap, &said.source))?;
     let reached = reach::open(&ws.app, &source.provider, &source.reads)?;
@@ -37,7 +36,7 @@ pub async fn write(ws: &Ws, who: &(impl Who + Sync), said: Said) -> Result<Hash,
         let place = place.clone();
         ws.write(who, move |tx| rules::begin_write(tx, id, &place, known)).await?
     };
-    // One after the other: what lies there is looked at before it is replaced.
+    // Writes are serialized, since each one compares the present content first.
     let _turn = ws.paths.hold(&ws.folder.join("sources").join(id.to_string())).await;
     match reached.connector.write(&place, &said.text, said.base).await {
         Ok(page) => done(ws, who, noted, *page).await,
@@ -49,7 +48,7 @@ pub async fn write(ws: &Ws, who: &(impl Who + Sync), said: Said) -> Result<Hash,
             let moved = matches!(state, WriteState::Conflict(_));
             ws.write(who, move |tx| {
                 rules::end_write(tx, noted, state)?;
-                // Whoever reads it next reads what lies there now.
+                // Requests a sync, so that the next reader gets the present content.
                 if moved {
                     rules::sync_now(tx, id, None).map(drop)
                 } else {
@@ -79,7 +78,7 @@ async fn done(
     Ok(hash)
 }
 
-/// Finds out what became of what was on its way when the program ended.
+/// Determines the result of writes that were in flight when the program ended.
 pub(super) async fn settle(ws: &Ws) -> Result<(), StoreError> {
     let mut left: Vec<Write> = ws.read(|snap| snap.list(&Range::all()))?;
     left.retain(|write| write.state == WriteState::Sent);

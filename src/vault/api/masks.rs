@@ -1,4 +1,4 @@
-//! Patterns of one's own over the API.
+//! API routes of mask patterns.
 
 use app::Ws;
 use axum::http::StatusCode;
@@ -15,7 +15,6 @@ use crate::given::follow;
 use crate::model::{Mask, MaskId};
 use crate::{queries, rules};
 
-/// Routes below `/api/v1`.
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .get(

@@ -1,4 +1,4 @@
-//! `/api/v1/secrets/master-key`: which key seals, which former ones still read, and another one in its place. No answer has
+//! API routes of the master key, `/api/v1/secrets/master-key`: present key, former keys, rotation. No response contains
 //! a key.
 
 use app::{App, Who as _, Ws};
@@ -17,7 +17,6 @@ use web::session::Person;
 use crate::pages::only_managers;
 use crate::rotation;
 
-/// Routes below `/api/v1`.
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .get(

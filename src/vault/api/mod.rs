@@ -1,5 +1,5 @@
-//! `/api/v1/secrets`: what is set of secrets, who used them, values on their way in. No answer has a value, but for
-//! what is no secret.
+//! API routes of secrets, `/api/v1/secrets`: metadata, uses and new values. No response contains a value, except values
+//! of variables marked as not secret.
 
 mod masks;
 mod master;
@@ -29,7 +29,6 @@ use crate::rules::{self, Entry, Existing, ImportOptions, NewSecret, Patch, Verdi
 use crate::sync::State;
 use crate::values::{self, Ends, NewValue, SecretInput};
 
-/// Routes below `/api/v1`.
 #[must_use]
 pub fn routes() -> Routes {
     master::routes(masks::routes(Routes::new()))
@@ -150,7 +149,7 @@ struct Whose {
     gateway: Option<String>,
 }
 
-/// The words for what is said to be an agent's and a gateway's.
+/// Error text for a request that names both agents and a gateway.
 const BOTH: &str = "Agents or a gateway, not both.";
 
 impl Whose {
@@ -251,7 +250,7 @@ async fn make(
     Ok((StatusCode::CREATED, Json(answer(&ws, id, is_short)?)))
 }
 
-/// Who may use it, as it was said.
+/// The scope that a request names.
 fn scope(ws: &Ws, agents: Option<&[String]>, gateway: Option<&str>) -> Result<Scope, VaultError> {
     match (agents, gateway) {
         (None, None) => Ok(Scope::Workspace),
@@ -462,7 +461,7 @@ async fn import(
     Ok(Json(Imported { lines: entries.into_iter().map(line_view).collect(), made }))
 }
 
-/// The values of a text, sealed, without those that are empty.
+/// Seals the non-empty values of a parsed text, in order.
 pub(crate) fn sealed(app: &App, text: &dotenv::Read) -> Result<Vec<NewValue>, VaultError> {
     let seal = |one: &dotenv::Assignment| values::seal(app, &one.value, Some(Ends::Keep));
     text.assignments.iter().filter(|one| !one.value.is_empty()).map(seal).collect()

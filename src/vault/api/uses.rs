@@ -1,4 +1,4 @@
-//! Who used what.
+//! API route of uses.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::error::VaultError;
 use crate::model::{SecretId, Use, UseId, Way};
 use crate::queries;
 
-/// Uses of an answer.
+/// Uses per response.
 const USES: usize = 500;
 
 /// Which uses.

@@ -1,4 +1,4 @@
-//! Secrets as programs see them: all that is set of them, how it stands with their values, and no value.
+//! Secrets in API responses: metadata and the state of their values, without the values.
 
 use app::Ws;
 use kernel::{AgentId, GatewayId, Timestamp};
@@ -80,7 +80,7 @@ impl From<On> for OnView {
     }
 }
 
-/// What is looked at together.
+/// Data that the views of one response share.
 pub(super) struct Look<'l> {
     ws: &'l Ws,
     read: &'l dyn Read,
@@ -93,7 +93,6 @@ impl<'l> Look<'l> {
     }
 }
 
-/// A secret as programs see it.
 pub(super) fn view(look: &Look<'_>, one: Secret) -> Result<SecretView, VaultError> {
     let (app, read) = (&look.ws.app, look.read);
     let value = queries::value(read, one.id)?;

@@ -1,4 +1,4 @@
-//! A pattern of one's own: what it finds is masked beside what looks like a known key.
+//! Mask patterns of the workspace: matches are masked in addition to known key formats.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, Part, Timestamp, TypedId as _};
@@ -7,18 +7,15 @@ use store::{Class, Record, Table};
 
 use super::MaskId;
 
-/// Patterns of one's own.
 pub const SECRET_MASKS: Table = Table::new(367, "secret_masks");
 
-/// A pattern that only adds to those that HQ knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mask {
     pub id: MaskId,
-    /// What it finds, in a person's words.
+    /// What the pattern finds, in a person's words.
     pub name: String,
-    /// A regular expression.
+    /// Regular expression.
     pub pattern: String,
-    /// Who added it.
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,

@@ -1,4 +1,4 @@
-//! Records of secrets: what people set, the sealed values, who used them, where they are.
+//! Records of secrets: metadata, sealed values, uses, receipts of hosts.
 
 mod mask;
 mod receipt;

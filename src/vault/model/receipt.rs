@@ -1,4 +1,4 @@
-//! Which value of a secret a host has, as it says itself. The value is on its way in no other row.
+//! Versions of secret values that each host has, as confirmed by the host. No other row records the transfer of values.
 
 use gateways::model::Gateway;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -8,7 +8,6 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 use super::{Secret, SecretId};
 
-/// Which values hosts have.
 pub const SECRET_RECEIPTS: Table = Table::new(405, "secret_receipts");
 
 /// A secret that agents of a host need.
@@ -16,14 +15,13 @@ pub const SECRET_RECEIPTS: Table = Table::new(405, "secret_receipts");
 pub struct Receipt {
     pub gateway: GatewayId,
     pub secret: SecretId,
-    /// Which of its values was sent last.
+    /// Version that was sent last.
     pub sent: u32,
-    /// When that was first sent.
+    /// When that version was first sent.
     #[serde(with = "millisecond::required")]
     pub sent_at: Timestamp,
-    /// Which of its values the host has confirmed last.
+    /// Version that the host confirmed last.
     pub has: Option<u32>,
-    /// When it did.
     #[serde(with = "millisecond::optional")]
     pub has_at: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! What is set of a secret. Its value is a record of its own, so that whoever reads this never holds it.
+//! Metadata of a secret. The value is a separate record, so readers of this one never hold it.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, AgentId, GatewayId, Part, Timestamp, TypedId as _};
@@ -12,7 +12,7 @@ use gateways::model::{Gateway, local};
 use super::SecretId;
 
 pub const SECRETS: Table = Table::new(360, "secrets");
-/// The variable, then whose it is: each has one of a name. What was removed has no place here.
+/// Variable, then owner; unique per owner. Removed secrets are not indexed.
 pub const BY_KEY: Index = Index::unique(361, "secrets_by_key");
 
 kernel::words! {
@@ -39,34 +39,30 @@ kernel::words! {
     }
 }
 
-/// The number of the reference to a gateway; agents have those below.
+/// Number of the reference to a gateway; references to agents have lower numbers.
 const GATEWAY: u8 = 200;
 
-/// Who may use a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// All agents.
     Workspace,
-    /// These alone; nobody when none of them is there any more.
+    /// Only these agents; nobody if none of them exists any more.
     Agents(Vec<AgentId>),
-    /// All agents that work on this gateway.
+    /// All agents on this gateway.
     Gateway(GatewayId),
 }
 
-/// One for whom there is one secret of a name.
+/// The owner of a variable: at most one secret per variable and owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
-    /// All agents.
     All,
-    /// All agents of a gateway: before what is for all.
+    /// All agents of a gateway; overrides [`Owner::All`].
     Gateway(GatewayId),
-    /// An agent: before all else.
+    /// One agent; overrides everything else.
     Agent(AgentId),
 }
 
 impl Scope {
-    /// The agents that it names.
     #[must_use]
     pub fn agents(&self) -> &[AgentId] {
         match self {
@@ -75,7 +71,6 @@ impl Scope {
         }
     }
 
-    /// The gateway that it names.
     #[must_use]
     pub fn gateway(&self) -> Option<GatewayId> {
         match self {
@@ -84,13 +79,12 @@ impl Scope {
         }
     }
 
-    /// Whether it names this agent, alone or beside others.
     #[must_use]
     pub fn names(&self, agent: AgentId) -> bool {
         self.agents().contains(&agent)
     }
 
-    /// Whether it is for an agent that works on this gateway.
+    /// Whether the scope includes this agent, which works on gateway `at`.
     #[must_use]
     pub fn reaches(&self, agent: AgentId, at: GatewayId) -> bool {
         match self {
@@ -100,7 +94,7 @@ impl Scope {
         }
     }
 
-    /// How near it is to an agent that it is for: of several the highest counts.
+    /// Precedence: of several secrets that reach an agent, the highest rank is in force.
     #[must_use]
     pub fn rank(&self) -> u8 {
         match self {
@@ -110,7 +104,7 @@ impl Scope {
         }
     }
 
-    /// All for whom there may be no other secret of the name.
+    /// The owners for whom the variable must be unique.
     #[must_use]
     pub fn owners(&self) -> Vec<Owner> {
         match self {
@@ -120,7 +114,7 @@ impl Scope {
         }
     }
 
-    /// Its word: `workspace`, `gateway` or `agents`.
+    /// `workspace`, `gateway` or `agents`.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -151,39 +145,35 @@ impl Default for Places {
     }
 }
 
-/// A secret, without its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
     pub id: SecretId,
-    /// The variable: `SHOP_API_KEY`.
+    /// For example `SHOP_API_KEY`.
     pub key: String,
     pub name: String,
-    /// What people should know of it.
     pub note: String,
     pub category: Category,
-    /// Who may use it.
     pub scope: Scope,
     pub way: Way,
-    /// Whether only those programs have the value for which an agent names it.
+    /// Only programs for which an agent names the secret get the value.
     pub named_only: bool,
-    /// The hosts that it is for: `api.example.com`, `*.example.com`.
+    /// Hosts that the value may be sent to: `api.example.com`, `*.example.com`.
     pub hosts: Vec<String>,
-    /// Where in a request to them.
+    /// Where in a request the value may be inserted.
     pub places: Places,
-    /// Whether it is no secret: a variable that may be read.
+    /// The value may be read: a variable, not a secret.
     pub plain: bool,
-    /// Counts its values.
+    /// Version of the value, counted from the first one.
     pub version: u32,
     /// When the value was set.
     #[serde(with = "millisecond::required")]
     pub rotated_at: Timestamp,
-    /// When it should have another value.
+    /// When the value should be replaced.
     #[serde(with = "millisecond::optional")]
     pub expires_at: Option<Timestamp>,
-    /// Since when nobody has it any more.
+    /// When the secret was removed.
     #[serde(with = "millisecond::optional")]
     pub removed_at: Option<Timestamp>,
-    /// Who added it.
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -219,7 +209,7 @@ impl Record for Secret {
         for (field, agent) in (0..=u8::MAX).zip(self.scope.agents()) {
             refs.to::<Agent>(field, Some(*agent), OnDelete::Clear);
         }
-        // This machine need not have a row, and stays.
+        // This machine may have no gateway row, and is never deleted.
         let gateway = self.scope.gateway().filter(|id| *id != local());
         let kept = if self.removed_at.is_some() { OnDelete::Clear } else { OnDelete::Refuse };
         refs.to::<Gateway>(GATEWAY, gateway, kept);

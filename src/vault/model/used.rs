@@ -1,4 +1,4 @@
-//! Who used which value of a secret, how, and where it went.
+//! Uses of secrets: who used which value, how, and where it was sent.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{AgentId, RunId, TaskId, Timestamp, TypedId as _};
@@ -8,42 +8,39 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 use super::{Secret, SecretId, UseId, Way};
 
 pub const SECRET_USES: Table = Table::new(363, "secret_uses");
-/// Run, secret, version, way, host: one row of each.
+/// Run, secret, version, way, host; unique.
 pub const USES_BY_RUN: Index = Index::unique(364, "secret_uses_by_run");
-/// Secret, then the last time.
+/// Secret, then last use.
 pub const USES_BY_SECRET: Index = Index::multi(365, "secret_uses_by_secret");
-/// Agent, then the last time.
+/// Agent, then last use.
 pub const USES_BY_AGENT: Index = Index::multi(366, "secret_uses_by_agent");
 
-/// The use of one value of a secret by a run, in one way and for one host.
+/// Uses of one version of a secret by a run, in one way and for one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
     pub id: UseId,
     pub secret: SecretId,
-    /// Its variable, as it was then.
+    /// The variable at the time of the use.
     pub key: String,
-    /// Which of its values.
+    /// Version of the value.
     pub version: u32,
     pub run: RunId,
     pub agent: AgentId,
     pub task: Option<TaskId>,
     pub way: Way,
-    /// Where it went; empty for a program.
+    /// Host that the value was sent to; empty for a program.
     pub host: String,
-    /// The first time.
     #[serde(with = "millisecond::required")]
     pub first_at: Timestamp,
-    /// The last time.
     #[serde(with = "millisecond::required")]
     pub last_at: Timestamp,
-    /// How often.
     pub count: u32,
 }
 
 impl Record for Use {
     type Id = UseId;
     const TABLE: Table = SECRET_USES;
-    // Nobody's work: an undo has nothing to take back of it.
+    // Sealed: undo has nothing to revert here.
     const CLASS: Class = Class::Sealed;
     const INDEXES: &'static [Index] = &[USES_BY_RUN, USES_BY_SECRET, USES_BY_AGENT];
     fn id(&self) -> UseId {

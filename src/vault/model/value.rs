@@ -1,4 +1,4 @@
-//! The sealed value of a secret, and the one before it.
+//! Sealed value of a secret, and the former value.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Timestamp, TypedId as _};
@@ -7,30 +7,28 @@ use store::{Class, OnDelete, Record, Refs, Root, Table};
 
 use super::{Secret, SecretId};
 
-/// Sealed values.
 pub const SECRET_VALUES: Table = Table::new(362, "secret_values");
 
-/// The value that was there before, for whoever wants it back.
+/// The former value, which can be put back.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Former {
-    /// The envelope.
+    /// Envelope.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed the value.
     pub key_id: String,
-    /// Until when it is kept.
+    /// End of the period in which the value can be put back.
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
 }
 
-/// The value of a secret, sealed with `enc:v1`.
+/// Value of a secret, sealed as `enc:v1`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Value {
     pub secret: SecretId,
-    /// The envelope.
+    /// Envelope.
     pub sealed: String,
-    /// The id of the master key that sealed it.
+    /// Id of the master key that sealed the value.
     pub key_id: String,
-    /// The one before.
     pub former: Option<Former>,
 }
 

@@ -1,4 +1,4 @@
-//! What an agent has: its own, that of all, what stands in the place of what, and how each reaches it.
+//! Secrets of an agent: its own, inherited ones, overrides, and how each one reaches the agent.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -33,14 +33,13 @@ use crate::model::{Scope, Secret, Use};
 use crate::queries::{self, Held};
 use crate::sync::{self, Machines};
 
-/// So many uses are looked through for the last one of an agent.
+/// Uses that are searched for an agent's last use of a secret.
 const USES: usize = 200;
-/// So many of them are looked through for what it has used since a day.
+/// Uses that are searched for the list of recent uses.
 const SINCE: usize = 1_000;
-/// What it has used is shown from so many days ago on, unless another day is asked for.
+/// Days that the list of recent uses covers by default.
 const USUAL_DAYS: i64 = 7;
 
-/// A secret of the agent.
 struct Line {
     name: String,
     key: String,
@@ -48,48 +47,45 @@ struct Line {
     says: String,
     dot: Dot,
     last: Option<RelTime>,
-    /// What it stands in the place of; empty where there is no such thing.
+    /// The scope that this secret overrides; empty if it overrides none.
     over: String,
-    /// What stands in its place, so that the agent does not have it; empty where nothing does.
+    /// The scope that overrides this secret, so that the agent does not have it; empty if none does.
     under: String,
     href: String,
-    /// Adds one of its own in this place; empty where it has one.
+    /// Form to add an override for this agent; empty if the agent has one.
     over_href: String,
-    /// Removes it, where it is for this agent alone; empty elsewhere.
+    /// Form to remove the secret, if it is for this agent alone; empty otherwise.
     remove_href: String,
 }
 
-/// A secret that the agent has used since a day.
 struct UsedLine {
     name: String,
     key: String,
-    /// Where, and how often.
+    /// Where it was used, and how often.
     how: String,
     last: RelTime,
     href: String,
-    /// Where another value is set; empty where nobody has it any more.
+    /// Form to replace the value; empty if the secret is removed.
     replace: String,
 }
 
-/// What the agent has used since a day.
+/// Secrets that the agent has used since a date.
 struct Used {
-    /// The day, as it is typed.
+    /// The date as typed.
     since: String,
-    /// Why what was typed is no day; empty where it is one.
+    /// Why the typed date is invalid; empty if it is valid.
     wrong: String,
     lines: Vec<UsedLine>,
-    /// Whether there was more than is looked through.
+    /// Whether there are more uses than were searched.
     more: bool,
 }
 
-/// Since when it is asked what was used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AgentSecretsParams {
     since: String,
 }
 
-/// The head of an agent's pages.
 #[derive(Template)]
 #[template(path = "agents/head.html")]
 struct HeadPart<'a> {
@@ -105,14 +101,14 @@ struct AgentPage {
     head: Head,
     live: Live,
     own: Vec<Line>,
-    /// The name of its gateway, where there are several.
+    /// Name of the agent's gateway, if there are several gateways.
     gateway: Option<String>,
     of_gateway: Vec<Line>,
     shared: Vec<Line>,
     may_change: bool,
     new_href: String,
     here: String,
-    /// For who may see what was used.
+    /// `None` for viewers who may not see uses.
     used: Option<Used>,
 }
 
@@ -146,7 +142,7 @@ pub(super) async fn show(
     }
 }
 
-/// What an agent has used since a day, each secret once, the last first. A text that is no day means the usual one.
+/// The secrets that an agent has used since a date, each once, the latest first. An invalid date means the default.
 fn used(
     scene: &ViewContext,
     read: &dyn Read,
@@ -201,7 +197,7 @@ fn count_of(times: u32) -> String {
     format::count(u64::from(times), "time", "times")
 }
 
-/// What a secret is beside others of its name, for an agent on the gateway of this name.
+/// Names a secret by its scope, for an agent on the gateway with this name.
 fn called(secret: &Secret, gateway: &str) -> String {
     match secret.scope {
         Scope::Workspace => "the shared one".to_owned(),

@@ -1,4 +1,4 @@
-//! All secrets, in groups by who may use them.
+//! List of all secrets, grouped by scope.
 
 use std::collections::BTreeMap;
 
@@ -30,29 +30,28 @@ use crate::model::{Category, Scope, Secret};
 use crate::queries;
 use crate::sync::{self, Machines, On, State};
 
-/// So many uses are looked through for faces.
+/// Uses that are searched for faces.
 const USES: usize = 40;
-/// So many faces are shown.
+/// Faces shown per secret.
 const FACES: usize = 4;
 
-/// A line of the list.
 struct Line {
     id: String,
     name: String,
     key: String,
     note: String,
-    /// A word for what is not for programs.
+    /// Category of secrets that are not for programs.
     kind: &'static str,
     who: String,
     owners: Vec<Face>,
     used: Vec<Face>,
     dot: Dot,
-    /// How it stands with the value on each machine; empty while there is this one alone.
+    /// State of the value per machine; empty while this is the only machine.
     on: String,
     last: Option<RelTime>,
     renew: Option<Due>,
     is_late: bool,
-    /// What somebody has to do.
+    /// What a person has to do.
     why: &'static str,
     href: String,
     replace: String,
@@ -61,19 +60,18 @@ struct Line {
     may_put_back: bool,
 }
 
-/// A group of them.
 struct Band {
     label: String,
     glyph: &'static str,
     lines: Vec<Line>,
 }
 
-/// One that was removed.
+/// A removed secret.
 struct Gone {
     name: String,
     key: String,
     at: RelTime,
-    /// Which machines may still have it; usually empty.
+    /// Machines that may still have the value; usually empty.
     on: String,
     href: String,
 }
@@ -87,7 +85,7 @@ struct ListPage {
     live: Option<Live>,
     bands: Vec<Band>,
     gone: Vec<Gone>,
-    /// Patterns of one's own: name, pattern, and where it is removed.
+    /// The workspace's own mask patterns: name, pattern, address for removal.
     masks: Vec<(String, String, String)>,
     typed: MaskForm,
     wrong: Wrong,
@@ -96,11 +94,10 @@ struct ListPage {
 
 web::region!(ListPage, as_rows, ListRows, "vault/list-rows.html");
 
-/// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct SecretsPageParams {
-    /// The secret that gets another value.
+    /// The secret whose value is being replaced.
     replace: String,
 }
 
@@ -120,7 +117,7 @@ pub(super) async fn list(
     }
 }
 
-/// The page with a pattern that was refused.
+/// The page with a rejected pattern.
 pub(super) async fn again(
     ws: Ws,
     who: Person,
@@ -186,7 +183,7 @@ fn page(
         bands.push(Band { label, glyph: "server", lines });
     }
     bands.push(Band { label: "Only some agents".to_owned(), glyph: "lock", lines: own });
-    // While somebody types a value, nothing is drawn anew.
+    // The region does not refresh while a person types a value.
     let is_typing = bands.iter().flat_map(|band| &band.lines).any(|line| line.is_open);
     let live = Live::new(base.clone()).tables(&TABLES).debounced();
     Ok(ListPage {
@@ -255,7 +252,6 @@ fn line(
     })
 }
 
-/// How it stands with a value.
 pub(super) fn dot(state: State) -> Dot {
     let word = match state {
         State::Active => "active",
@@ -266,7 +262,7 @@ pub(super) fn dot(state: State) -> Dot {
     Dot::new(word, state.label())
 }
 
-/// The same machine by machine, where there are several.
+/// State of the value per machine; empty if there is only one.
 pub(super) fn describe(scene: &ViewContext, machines: &Machines, on: &[On]) -> String {
     match machines.are_several() {
         true => sync::describe(on, scene.today.now, &scene.today.zone),

@@ -1,4 +1,4 @@
-//! Patterns of one's own, below the list of secrets.
+//! Forms of mask patterns, below the list of secrets.
 
 use app::{App, Ws};
 use axum::response::Response;
@@ -15,7 +15,6 @@ use super::{done, list};
 use crate::model::MaskId;
 use crate::rules;
 
-/// What the form sends, as it was typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct MaskForm {

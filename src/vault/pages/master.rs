@@ -1,4 +1,4 @@
-//! The master key: which one seals, which former ones still read and why, and another one in its place.
+//! Page of the master key: the present key, former keys with what still needs them, and rotation.
 
 use app::{App, Who, Ws};
 use askama::Template;
@@ -21,13 +21,13 @@ use web::time::RelTime;
 use super::{HERE, MENU};
 use crate::rotation::{self, RotationError};
 
-/// The region that renews itself.
+/// Name of the live region.
 const REGION: &str = "master-key";
 
-/// A key of before.
+/// A former key.
 struct Former {
     id: String,
-    /// What needs it; empty when it may go.
+    /// What needs the key; empty if the key may be discarded.
     needs: String,
 }
 
@@ -38,7 +38,7 @@ struct Change {
     ended: Option<RelTime>,
     sealed: u64,
     shut: u64,
-    /// The workspaces for which it waits.
+    /// Closed workspaces that the rotation waits for.
     waits: String,
 }
 
@@ -49,7 +49,7 @@ struct View {
     goes_on: bool,
     last: Option<Change>,
     formers: Vec<Former>,
-    /// Why the work ended early.
+    /// Why the job ended early.
     trouble: String,
 }
 
@@ -120,7 +120,7 @@ pub(super) async fn show(
     html::page(&MasterPage { shell, here: MENU, base: ws.url(HERE), manages, view })
 }
 
-/// Refuses whoever does not administer all workspaces.
+/// Fails for people who do not administer all workspaces.
 pub(crate) fn only_managers(app: &App, who: &Person) -> Result<(), RotationError> {
     if may_manage(app, who.account)? { Ok(()) } else { Err(RotationError::NotAll) }
 }
@@ -136,7 +136,7 @@ pub(super) async fn change(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Resp
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/master-key")))))
 }
 
-/// Which key goes.
+/// The key to discard.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Which {

@@ -1,4 +1,4 @@
-//! Pages of secrets: all of them, one, a new one, a pasted text, and what an agent has. No page shows a value.
+//! Pages of secrets: list, details, create, import, and the secrets of an agent. No page shows a secret value.
 
 mod agent;
 mod list;
@@ -28,11 +28,11 @@ use crate::model::{
 use crate::sync::Machines;
 pub(crate) use master::only_managers;
 
-/// The place of these pages.
+/// Path of these pages.
 const HERE: &str = "settings/secrets";
-/// Their word in the menu of settings.
+/// Entry in the settings menu.
 const MENU: &str = "secrets";
-/// What they hear.
+/// Tables that refresh the pages.
 const TABLES: [&str; 8] = [
     SECRETS.name,
     SECRET_VALUES.name,
@@ -67,13 +67,13 @@ pub fn routes() -> Routes {
         .get("/agents/{slug}/secrets", agent::show.needs(Can::Read))
 }
 
-/// Says what was done, on the list.
+/// Shows a confirmation on the list.
 async fn done(app: &App, ws: &Ws, hx: &Hx, words: String) -> Result<Response, PageError> {
     given::follow(ws).await?;
     Ok(flash::say(app, Flash::ok(words), hx.go_to(&ws.url(HERE))))
 }
 
-/// The faces of these agents.
+/// Faces of these agents, each once.
 fn faces(scene: &ViewContext, agents: impl IntoIterator<Item = AgentId>) -> Vec<Face> {
     let mut all: Vec<AgentId> = Vec::new();
     for agent in agents {
@@ -84,7 +84,6 @@ fn faces(scene: &ViewContext, agents: impl IntoIterator<Item = AgentId>) -> Vec<
     all.into_iter().map(|agent| scene.people.face(Assignee::Agent(agent))).collect()
 }
 
-/// Who may use a secret, in words.
 fn who(scene: &ViewContext, machines: &Machines, secret: &Secret) -> String {
     let name = |id: &AgentId| scene.people.name(Assignee::Agent(*id));
     match &secret.scope {

@@ -1,4 +1,4 @@
-//! One secret: a new one, what is set of it, another value, its removal.
+//! Pages of a single secret: create, details, replace the value, remove.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -33,10 +33,9 @@ use crate::rules::{self, NewSecret, Patch};
 use crate::sync::{self, Machines};
 use crate::values;
 
-/// So many uses are shown.
+/// Uses shown on the page.
 const USES: usize = 50;
 
-/// The fields of a secret.
 struct Fields {
     v: SecretForm,
     wrong: Wrong,
@@ -71,7 +70,7 @@ struct NewPage {
     f: Fields,
 }
 
-/// A use, in words.
+/// A row of the list of uses.
 struct UseLine {
     face: Face,
     run: String,
@@ -91,11 +90,11 @@ struct OnePage {
     key: String,
     who: String,
     dot: Dot,
-    /// How it stands with the value on each machine; empty while there is this one alone.
+    /// State of the value per machine; empty while this is the only machine.
     on: String,
     opens: bool,
     about: String,
-    /// The value of what is no secret.
+    /// The value, for variables marked as not secret.
     plain: Option<String>,
     put_back: Option<RelTime>,
     is_removed: bool,
@@ -106,13 +105,12 @@ struct OnePage {
 
 web::region!(OnePage, as_standing, OneStanding, "vault/one-standing.html");
 
-/// A form that comes back.
+/// A rejected form with its errors.
 struct Again {
     v: SecretForm,
     wrong: Wrong,
 }
 
-/// What stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct SecretPageParams {
@@ -148,7 +146,7 @@ pub(super) async fn create(
     shell: Shell,
     Form(typed): Form<SecretForm>,
 ) -> Result<Response, PageError> {
-    // A repeat is known by its name alone: not even the hash of a value is kept.
+    // Only name and variable identify a repeated request: not even a hash of the value is stored.
     let (key, name) = (typed.text("key").to_ascii_uppercase(), typed.text("name").to_owned());
     let once = Once::of_form(&who, HERE, typed.text("once"), &[&key, &name]);
     let made = async {
@@ -180,7 +178,7 @@ fn sealed(app: &App, typed: &SecretForm, is_plain: bool) -> Result<values::NewVa
     values::seal(app, &value, ends)
 }
 
-/// A word of warning behind what was done.
+/// A warning that is appended to the confirmation, for values too short to be masked.
 fn message(new: &NewSecret) -> String {
     match new.value.is_short && !new.plain {
         true => format!(" {}", values::SHORT),

@@ -1,5 +1,5 @@
-//! Many secrets out of a pasted text: first what would happen, then all of them or none. What was pasted stays in the
-//! browser: no page sends it back.
+//! Import of secrets from pasted text: first a preview, then all or none. No response contains the pasted text; it
+//! stays in the browser.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -22,7 +22,7 @@ use crate::dotenv;
 use crate::error::VaultError;
 use crate::rules::{self, Entry, Existing, ImportOptions, Verdict};
 
-/// What would become of a line.
+/// A line of the preview.
 struct Line {
     line: usize,
     key: String,
@@ -42,7 +42,7 @@ struct PastePage {
     gateways: Vec<Choice>,
     scopes: Vec<Choice>,
     lines: Vec<Line>,
-    /// Whether the lines were looked at.
+    /// Whether the lines were checked.
     is_judged: bool,
     summary: String,
 }

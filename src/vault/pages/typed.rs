@@ -1,4 +1,4 @@
-//! What a form about a secret sent, and its fields once more.
+//! Input of the secret forms, and the choices of their fields.
 
 use std::collections::BTreeMap;
 
@@ -21,20 +21,20 @@ use crate::queries;
 use crate::rules::Patch;
 use crate::values::Ends;
 
-/// The beginning of the names of boxes for agents.
+/// Prefix of the names of the agents' checkboxes.
 const AGENT: &str = "agent.";
-/// The word for some agents.
+/// Value of `who` for named agents.
 const SOME: &str = "some";
-/// The word for the agents on a gateway.
+/// Value of `who` for the agents of a gateway.
 const GATEWAY: &str = "gateway";
 
-/// What a form sent, by the names of its fields.
+/// Submitted fields by name.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub(super) struct SecretForm(BTreeMap<String, String>);
 
 impl SecretForm {
-    /// What is set of a secret, as a form would send it.
+    /// The form of an existing secret.
     pub(super) fn of(ws: &Ws, who: &Person, secret: &Secret) -> Result<Self, VaultError> {
         let mut typed = Self::default();
         typed.put("name", &secret.name);
@@ -72,7 +72,7 @@ impl SecretForm {
         Ok(typed)
     }
 
-    /// The same for this agent alone.
+    /// Limits the scope to this agent.
     pub(super) fn for_agent(mut self, slug: &str) -> Self {
         if !slug.is_empty() {
             self.put("who", SOME);
@@ -81,7 +81,7 @@ impl SecretForm {
         self
     }
 
-    /// The same for the agents on this gateway.
+    /// Limits the scope to this gateway.
     pub(super) fn for_gateway(mut self, slug: &str) -> Self {
         if !slug.is_empty() {
             self.put("who", GATEWAY);
@@ -90,7 +90,7 @@ impl SecretForm {
         self
     }
 
-    /// The same without a value: it is typed again.
+    /// Drops the value, which has to be typed again.
     pub(super) fn without_value(mut self) -> Self {
         for name in ["value", "lines", "text"] {
             self.0.remove(name).map(Zeroizing::new);
@@ -102,21 +102,20 @@ impl SecretForm {
         self.0.insert(name.to_owned(), value.to_owned());
     }
 
-    /// The words of a field; nothing when it was not sent.
+    /// Text of a field; empty if the field is missing.
     pub(super) fn text(&self, name: &str) -> &str {
         self.0.get(name).map(String::as_str).unwrap_or_default()
     }
 
-    /// Whether a box is ticked.
     pub(super) fn has(&self, name: &str) -> bool {
         !self.text(name).is_empty()
     }
 
-    /// The value, and what becomes of line breaks at its ends. Browsers send lines with two signs between them.
+    /// The value, and how to treat line breaks at its ends. CRLF, which browsers send, becomes LF.
     pub(super) fn value(&self) -> (Zeroizing<String>, Option<Ends>) {
         match self.text("lines") {
             "" => (Zeroizing::new(self.text("value").to_owned()), None),
-            // ok: what is no word is the usual one.
+            // ok: an unknown word means the default.
             lines => (
                 Zeroizing::new(lines.replace("\r\n", "\n")),
                 Some(self.text("ends").parse().unwrap_or(Ends::Trim)),
@@ -124,7 +123,6 @@ impl SecretForm {
         }
     }
 
-    /// Who may use it.
     pub(super) fn scope(&self, ws: &Ws) -> Result<Scope, VaultError> {
         match self.text("who") {
             SOME => {}
@@ -139,7 +137,6 @@ impl SecretForm {
         ws.read(|snap| queries::agents_called(snap, &named)).map(Scope::Agents)
     }
 
-    /// What is to be set.
     pub(super) fn patch(&self, ws: &Ws, who: &Person) -> Result<Patch, VaultError> {
         let way = match self.text("way") {
             "" => None,
@@ -173,7 +170,7 @@ impl SecretForm {
         Ok(day.and_then(|day| midnight(&zone, day)))
     }
 
-    /// Boxes for all agents that work here.
+    /// Checkboxes of all active agents.
     pub(super) fn boxes(&self, ws: &Ws) -> Result<Vec<Choice>, VaultError> {
         let all = ws.read(|snap| agents::all(snap))?;
         let called = Called::among(&all);
@@ -185,7 +182,7 @@ impl SecretForm {
         Ok(all.iter().map(one).collect())
     }
 
-    /// The gateways whose agents it may be for; none while there is this machine alone.
+    /// Gateways to choose from; empty while this machine is the only one.
     pub(super) fn gateways(&self, ws: &Ws) -> Result<Vec<Choice>, VaultError> {
         let chosen = self.text("gateway");
         let mut all = ws.read(|snap| places::gateways(snap))?;
@@ -200,7 +197,7 @@ impl SecretForm {
         Ok(all.into_iter().map(one).collect())
     }
 
-    /// The choice between all agents, those on a gateway where there are several, and some.
+    /// Choices of scope; a gateway can be chosen if `are_several`.
     pub(super) fn scopes(&self, are_several: bool) -> Vec<Choice> {
         let who = self.text("who");
         let is_all = who != SOME && who != GATEWAY;
@@ -218,7 +215,6 @@ impl SecretForm {
         all
     }
 
-    /// The choice of ways.
     pub(super) fn ways(&self) -> Vec<Choice> {
         let hint = |way: &Way| match way {
             Way::Value => "Programs have the value in their environment.",
@@ -239,7 +235,7 @@ impl SecretForm {
     }
 }
 
-/// What becomes of line breaks at the ends of a value of several lines.
+/// Choices for line breaks at the ends of a multi-line value.
 pub(super) fn ends() -> Vec<Choice> {
     let all = [Ends::Trim, Ends::Keep].into_iter();
     all.map(|one| Choice::new(one.word(), one.label(), one == Ends::Trim)).collect()

@@ -1,29 +1,26 @@
-//! Why the master key stays as it is.
+//! Errors of master key rotation.
 
 use crypto::master::KeyError;
 use kernel::{Problem, ProblemKind};
 use store::StoreError;
 
-/// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
-    /// Who asks does not administer all workspaces.
+    /// The person does not administer all workspaces.
     #[error(
         "the master key seals the secrets of every workspace of this HQ; only who administers all of them may change it"
     )]
     NotAll,
     #[error("the master key is being changed already; wait until everything is sealed anew")]
     UnderWay,
-    /// The key of a change is gone before it was used.
+    /// The new key was lost before it was put in place.
     #[error("the new master key {0} is not there any more; begin again")]
     Lost(String),
-    /// No such former key.
     #[error("{0} is no former master key that is here")]
     NoFormer(String),
-    /// Something needs it.
+    /// What still needs the key.
     #[error("the former master key {0} is still needed: {1}")]
     Needed(String, String),
-    /// The file of the key.
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]

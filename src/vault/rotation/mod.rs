@@ -1,6 +1,6 @@
-//! Another master key in the place of the present one. What is chosen is written to the journal first, then the file of
-//! the key changes, and from that moment everything is sealed with the new one. Rows that the former key had sealed are
-//! sealed anew in small transactions, store by store, while both keys read. A start goes on where a kill has cut it off.
+//! Master key rotation. The journal entry is written first, then the key file changes; from then on, all values are
+//! sealed with the new key. Rows sealed with former keys are sealed again in small transactions, store by store, while
+//! both keys can read. After a crash, the next start resumes the rotation.
 //!
 //! Everything here blocks.
 
@@ -24,39 +24,38 @@ pub use error::RotationError;
 pub use rows::sealed_tables;
 use rows::{Sealing, passes};
 
-/// The kind of the work.
+/// Job kind.
 const KIND: &str = "rotate-master";
-/// It belongs to no workspace.
+/// The job belongs to no workspace.
 const EVERYWHERE: &str = "";
-/// The name of the store of accounts.
 const SYSTEM: &str = "system.redb";
-/// So many rows are sealed anew in one transaction.
+/// Rows sealed again per transaction.
 const PIECE: usize = 64;
 const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);
 
-/// What was done in all stores.
+/// Totals over all stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Walked {
-    /// Rows that were sealed anew.
+    /// Rows that were sealed again.
     pub sealed: u64,
-    /// Values that open with no key that is here.
+    /// Values that no available key opens.
     pub shut: u64,
 }
 
-/// Told after each piece how many rows were sealed anew so far; breaks to end early.
+/// Called after each transaction with the number of rows sealed again so far; `Break` ends the pass early.
 pub type Watch<'w> = dyn FnMut(u64) -> ControlFlow<()> + 'w;
 
-/// Makes another master key the present one, and begins to seal everything anew.
+/// Makes another master key the present one and starts sealing everything again in the background.
 ///
 /// # Errors
-/// `UnderWay`; when the file of the key cannot be changed, or the disk fails.
+/// `UnderWay` while another rotation is running; errors of the key file or the disk.
 pub fn begin(app: &App, by: (Actor, Cause)) -> Result<Rotation, RotationError> {
     let rotation = change(app, by)?;
     follow(app);
     Ok(rotation)
 }
 
-/// Makes another master key the present one. Nothing is sealed anew by that.
+/// Makes another master key the present one, without sealing anything again.
 pub fn change(app: &App, (actor, cause): (Actor, Cause)) -> Result<Rotation, RotationError> {
     let next = KeyId::of_master(&master::next(&app.config.key_file())?).to_string();
     let keys = (app.keyring.key_id().to_string(), next);
@@ -71,7 +70,7 @@ pub fn change(app: &App, (actor, cause): (Actor, Cause)) -> Result<Rotation, Rot
     }
 }
 
-/// Puts the key of a change in its place, on the disk and then in the ring.
+/// Puts the new key in place, first in the key file and then in the keyring.
 fn take_over(app: &App, rotation: &Rotation) -> Result<(), RotationError> {
     let file = app.config.key_file();
     let next = master::next(&file)?;
@@ -83,16 +82,16 @@ fn take_over(app: &App, rotation: &Rotation) -> Result<(), RotationError> {
     Ok(())
 }
 
-/// Goes on after a start and now and then: a change that was cut off is brought to its end, and what came in late under a
-/// former key, such as with a restored workspace, is sealed anew.
+/// Runs at start and periodically. Completes an interrupted rotation, and seals again what arrived later under a former
+/// key, for example with a restored workspace.
 ///
 /// # Errors
-/// When the file of the key cannot be changed, or the disk fails.
+/// Errors of the key file or the disk.
 pub fn go_on(app: &App) -> Result<(), RotationError> {
     let current = app.keyring.key_id();
     match app.system.read(|snap| queries::open(snap))? {
         Some(rotation) if current.as_str() == rotation.from => {
-            // Cut off before the file has changed.
+            // Interrupted before the key file was changed.
             match take_over(app, &rotation) {
                 Err(RotationError::Lost(_)) => {
                     tracing::warn!(
@@ -106,7 +105,7 @@ pub fn go_on(app: &App) -> Result<(), RotationError> {
             }
         }
         Some(rotation) if current.as_str() != rotation.to => {
-            // Of a backup: the key that is here is neither of the two.
+            // The journal comes from a backup: the present key is neither of its two keys.
             withdraw(app, &rotation)?;
             adopt(app)?;
         }
@@ -125,7 +124,7 @@ fn withdraw(app: &App, rotation: &Rotation) -> Result<(), StoreError> {
     app.system.write_blocking(BY.0, BY.1, move |tx| rules::withdraw(tx, id))
 }
 
-/// Notes a change that somebody made by hand: the former key lies beside, and the journal knows nothing of the present one.
+/// Records a key change that was made by hand: a former key exists, and the journal does not know the present one.
 fn adopt(app: &App) -> Result<(), StoreError> {
     let Some(former) = app.keyring.former_ids().into_iter().next() else { return Ok(()) };
     let (from, to) = (former.to_string(), app.keyring.key_id().to_string());
@@ -136,7 +135,7 @@ fn adopt(app: &App) -> Result<(), StoreError> {
     app.system.write_blocking(BY.0, BY.1, move |tx| rules::begin(tx, (from, to)).map(drop))
 }
 
-/// Begins to seal anew what former keys have sealed; while that is under way nothing more is begun.
+/// Starts the background job that seals rows again, unless it is running.
 fn follow(app: &App) {
     let here = app.clone();
     let begun = app.begin_job(EVERYWHERE, KIND, move |watch| {
@@ -144,18 +143,18 @@ fn follow(app: &App) {
             watch.tell(store::verify::Progress { what: "Sealing anew", done, total: 0 })
         })
     });
-    // ok: whoever is at it looks once more at the end.
+    // ok: a running job checks for new work before it ends.
     drop(begun);
 }
 
-/// How the work stands that was begun last in this life of the program.
+/// State of the last job that was started since the program's start.
 #[must_use]
 pub fn state(app: &App) -> Option<JobState> {
     app.jobs.state(EVERYWHERE, KIND)
 }
 
-/// Seals anew everything that former keys have sealed, and ends a change when no store is left. Broken off, it is done to
-/// its end by another call.
+/// Seals again every value that a former key has sealed, and completes the rotation after the last store. If
+/// interrupted, another call continues.
 pub fn walk(app: &App, watch: &mut Watch<'_>) -> Result<Walked, StoreError> {
     let mut all = Walked::default();
     loop {
@@ -175,14 +174,14 @@ pub fn walk(app: &App, watch: &mut Watch<'_>) -> Result<Walked, StoreError> {
             let id = open.id;
             app.system.write_blocking(BY.0, BY.1, move |tx| rules::end(tx, id))?;
         }
-        // A change that began meanwhile has rows in tables that were through.
+        // A rotation that began meanwhile leaves rows in tables that were already passed.
         if app.keyring.key_id() == current {
             return Ok(all);
         }
     }
 }
 
-/// One way through all stores.
+/// One pass through all stores.
 struct Walk<'w, 'f> {
     app: &'w App,
     watch: &'w mut Watch<'f>,
@@ -203,7 +202,7 @@ impl Walk<'_, '_> {
             let shut_before = self.all.shut;
             for pass in passes(workspace.is_some()) {
                 match pass(self, &store, workspace) {
-                    // It was closed meanwhile; whoever opens it again has it looked through.
+                    // The workspace was closed meanwhile; opening it again starts a new pass.
                     Err(StoreError::Closed) if !self.app.stopping.is_cancelled() => {
                         continue 'stores;
                     }
@@ -225,7 +224,8 @@ impl Walk<'_, '_> {
         self.app.system.write_blocking(BY.0, BY.1, write)
     }
 
-    /// Goes through one table, piece by piece. A row that somebody changes meanwhile is sealed with the present key by that.
+    /// Passes through one table in transactions of [`PIECE`] rows. A concurrent change of a row seals it with the
+    /// present key by itself.
     fn pass<R: Sealing>(
         &mut self,
         store: &Store,
@@ -254,13 +254,13 @@ impl Walk<'_, '_> {
     }
 }
 
-/// A piece of a table.
+/// Rows of one transaction.
 struct Piece<R> {
-    /// Rows with what takes their place.
+    /// Rows before and after.
     changed: Vec<(R, R)>,
-    /// Values in it that open with no key that is here.
+    /// Values in these rows that no available key opens.
     shut: u64,
-    /// The key of its last row; none behind the end.
+    /// Key of the last row; `None` at the end of the table.
     last: Option<Vec<u8>>,
 }
 
@@ -287,10 +287,10 @@ fn piece<R: Sealing>(
     })
 }
 
-/// Removes a former key that nothing needs any more, for good.
+/// Permanently removes a former key that nothing needs any more.
 ///
 /// # Errors
-/// `NoFormer`, `Needed`; when the disk fails.
+/// `NoFormer`, `Needed`, or a disk error.
 pub fn discard(app: &App, id: &str) -> Result<(), RotationError> {
     let standing = queries::standing(app)?;
     let former = standing.formers.into_iter().find(|one| one.id == id);
@@ -298,7 +298,7 @@ pub fn discard(app: &App, id: &str) -> Result<(), RotationError> {
     if !former.needs.is_empty() {
         return Err(RotationError::Needed(former.id, former.needs.join("; ")));
     }
-    // What came in late is sealed with the present key first.
+    // Rows that arrived late are sealed with the present key first.
     let walked = walk(app, &mut |_| ControlFlow::Continue(()))?;
     if 0 < walked.sealed {
         tracing::info!("{} rows were sealed anew before the key {id} goes", walked.sealed);

@@ -1,5 +1,4 @@
-//! The records that hold sealed values, with the place for which each was sealed. A test walks the schemas and finds what
-//! is missing here.
+//! Records with sealed values, and the binding of each value. A test walks the schemas and finds missing records.
 
 use crypto::keyring::Binding;
 use features::backups::job;
@@ -21,7 +20,7 @@ use crate::model::Value;
 
 /// A record with sealed values.
 pub(super) trait Sealing: Record + Clone + PartialEq + Send + 'static {
-    /// Seals its values anew, as far as former keys have sealed them.
+    /// Seals the record's values again if a former key has sealed them.
     fn seal_anew(&mut self, pen: &mut Pen<'_>, read: &dyn Read) -> Result<(), StoreError>;
 }
 
@@ -37,7 +36,7 @@ impl Sealing for Value {
     }
 }
 
-/// The place of a connection's keys.
+/// Binding of a connection's keys.
 fn key_of(owner: &str) -> Binding<'_> {
     Binding { scope: "connection", owner, name: "key" }
 }
@@ -64,7 +63,7 @@ impl Sealing for Grant {
     fn seal_anew(&mut self, pen: &mut Pen<'_>, read: &dyn Read) -> Result<(), StoreError> {
         let connection = read.get::<Connection>(self.connection)?;
         let Some(name) = connection.as_ref().and_then(sign_in::place) else {
-            // Whose place is gone opens no more, whatever the key.
+            // A value whose connection is gone cannot be opened, whatever the key.
             return Ok(());
         };
         let owner = self.connection.to_string();
@@ -114,9 +113,9 @@ impl Sealing for GatewayKey {
     }
 }
 
-/// One way through a table of a store.
+/// A pass through one table of a store.
 pub(super) type Pass = fn(&mut Walk<'_, '_>, &Store, Option<WorkspaceId>) -> Result<(), StoreError>;
-/// The name of a table with the way through it.
+/// A table's name and its pass.
 type Named = (&'static str, Pass);
 
 fn through<R: Sealing>(
@@ -147,12 +146,12 @@ fn all(of_workspace: bool) -> &'static [Named] {
     if of_workspace { &WORKSPACE } else { &SYSTEM }
 }
 
-/// The ways through all tables with sealed values, of a workspace or of the store of accounts.
+/// Passes of all tables with sealed values, of a workspace or of the store of accounts.
 pub(super) fn passes(of_workspace: bool) -> Vec<Pass> {
     all(of_workspace).iter().map(|(_, pass)| *pass).collect()
 }
 
-/// The names of the tables with sealed values, of a workspace and of the store of accounts.
+/// Names of the tables with sealed values, of a workspace and of the store of accounts.
 #[must_use]
 pub fn sealed_tables() -> [Vec<&'static str>; 2] {
     [true, false].map(|of_workspace| all(of_workspace).iter().map(|(name, _)| *name).collect())

@@ -1,4 +1,4 @@
-//! Many secrets at once, out of a text with assignments: all of them or none.
+//! Import of several secrets from a text of assignments. All are imported or none.
 
 use std::collections::BTreeMap;
 
@@ -24,51 +24,48 @@ kernel::words! {
     }
 }
 
-/// What is wished of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// What becomes of secrets that are there already.
+    /// What happens to secrets that exist already.
     pub existing: Existing,
-    /// Whether values that are ordinary text are meant.
+    /// Values that are ordinary text are confirmed.
     pub ordinary: bool,
 }
 
-/// What would become of a line.
+/// Result of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is added.
     New,
-    /// It replaces the value of this one.
+    /// Replaces the value of this secret.
     Replaces(SecretId),
-    /// It is left out: it has no value.
+    /// Skipped: no value.
     Empty,
-    /// Nothing, for this reason.
+    /// Rejected, with the reason.
     Wrong(String),
 }
 
-/// A line that was judged, without its value.
+/// A checked line, without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number.
+    /// Line number.
     pub line: usize,
-    /// The variable; empty for what is no assignment.
+    /// The variable; empty if the line is no assignment.
     pub key: String,
-    /// What becomes of it.
     pub verdict: Verdict,
-    /// Whether its value is too short to be masked.
+    /// The value is too short to be masked.
     pub is_short: bool,
-    /// Whether a `#` ended its value, so that more may have been meant.
+    /// A `#` ended the value, so more may have been meant.
     pub is_cut: bool,
 }
 
 impl Entry {
-    /// Whether it has a value that can be taken in.
+    /// Whether the line would be imported.
     #[must_use]
     pub fn is_taken(&self) -> bool {
         matches!(self.verdict, Verdict::New | Verdict::Replaces(_))
     }
 
-    /// What to know of a line before it is taken in; empty if there is nothing.
+    /// What to know of a line before the import; empty if there is nothing.
     #[must_use]
     pub fn note(&self) -> String {
         let mut notes = Vec::new();
@@ -86,7 +83,7 @@ impl Entry {
     }
 }
 
-/// Judges a text for this scope. Writes nothing, and tells no value.
+/// Checks a text for this scope. Writes nothing; the result contains no value.
 pub fn judge(
     read: &dyn Read,
     text: &Text,
@@ -140,10 +137,10 @@ fn known(
     Ok(Verdict::New)
 }
 
-/// Takes a text in. `sealed` has its values in their order, without those that are empty.
+/// Imports a text. `sealed` has its non-empty values in order.
 ///
 /// # Errors
-/// Names every line that is wrong; then nothing is written.
+/// Names every invalid line; then nothing is written.
 pub fn import(
     tx: &mut WriteTx<'_>,
     text: &Text,
@@ -168,10 +165,10 @@ pub fn import(
     Ok(made)
 }
 
-/// Refuses lines of which one is wrong.
+/// Fails if any line is invalid or no line can be imported.
 ///
 /// # Errors
-/// Names every line that is.
+/// Names every invalid line.
 pub fn fine(entries: &[Entry]) -> Result<(), VaultError> {
     let wrong: Vec<_> = entries.iter().filter_map(complaint).collect();
     match wrong.is_empty() && !entries.iter().any(Entry::is_taken) {

@@ -1,4 +1,4 @@
-//! Patterns of one's own: added and removed. What is known stays masked, whatever stands here.
+//! Mask patterns of the workspace: add and remove. Built-in patterns always apply.
 
 use crypto::shapes;
 use kernel::RowAct;
@@ -10,13 +10,13 @@ use crate::error::VaultError;
 use crate::model::{Mask, MaskId};
 use crate::queries;
 
-/// The longest name, in characters.
+/// Longest name, in characters.
 const MAX_NAME: usize = 120;
 
 /// Adds a pattern.
 ///
 /// # Errors
-/// When it cannot be looked for, or there are too many.
+/// If the pattern is invalid, or there are too many.
 pub fn add_mask(tx: &mut WriteTx<'_>, name: &str, pattern: &str) -> Result<Mask, VaultError> {
     let (name, pattern) = (one_line(name).trim().to_owned(), pattern.trim().to_owned());
     if name.is_empty() || MAX_NAME < name.chars().count() {
@@ -33,7 +33,6 @@ pub fn add_mask(tx: &mut WriteTx<'_>, name: &str, pattern: &str) -> Result<Mask,
     Ok(mask)
 }
 
-/// Removes a pattern.
 pub fn remove_mask(tx: &mut WriteTx<'_>, id: MaskId) -> Result<(), VaultError> {
     if !tx.delete::<Mask>(id)? {
         return Err(VaultError::Refused("this pattern is removed already".to_owned()));

@@ -1,4 +1,4 @@
-//! All writes to secrets. Values come sealed: nothing here ever sees one.
+//! All writes to secrets. Values arrive sealed: rules never see a plain value.
 
 mod import;
 mod masks;
@@ -16,5 +16,5 @@ pub use secrets::{NewSecret, Patch, change, create, remove, restore, sweep};
 pub use uses::{Used, used};
 pub use value::{put_back, set_value};
 
-/// How long a former value can be put back, in hours.
+/// Hours in which a former value can be put back.
 const FORMER_HOURS: i64 = 24;

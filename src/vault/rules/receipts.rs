@@ -1,4 +1,4 @@
-//! Which values hosts have: what was sent, and what each has confirmed.
+//! Records which values hosts were sent and have confirmed.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use store::{Range, ReadExt as _, StoreError, WriteTx};
 
 use crate::model::{Receipt, Secret, SecretId};
 
-/// Notes which values of which secrets a host was sent: those that its agents need now, and no others. What it was sent
-/// before keeps its moment.
+/// Records the versions that a host was sent: exactly those that its agents need now. An unchanged version keeps its
+/// time.
 pub fn sent_to(
     tx: &mut WriteTx<'_>,
     gateway: GatewayId,
@@ -24,7 +24,7 @@ pub fn sent_to(
     let now = tx.now();
     for (secret, version) in needed {
         let old = known.get(secret);
-        // One that went meanwhile is taken back in a moment.
+        // A secret that was removed meanwhile is withdrawn from the host in a moment.
         if old.is_some_and(|old| old.sent == *version) || tx.get::<Secret>(*secret)?.is_none() {
             continue;
         }
@@ -35,7 +35,7 @@ pub fn sent_to(
     Ok(())
 }
 
-/// Notes which values a host has confirmed. Of one that it does not need any more nothing is noted.
+/// Records the versions that a host has confirmed. Secrets that the host no longer needs are ignored.
 pub fn confirmed(
     tx: &mut WriteTx<'_>,
     gateway: GatewayId,

@@ -1,4 +1,4 @@
-//! Those who look after the workspace are told before a secret is over, while there is time to make another one.
+//! Reminders to administrators of secrets that expire soon.
 
 use features::notifications::queries::last_told;
 use jiff::SignedDuration;
@@ -9,11 +9,11 @@ use crate::cards::SECRET;
 use crate::error::VaultError;
 use crate::queries;
 
-/// How long before, the shorter time first.
+/// How long before expiry, the shorter time first.
 const BEFORE: [SignedDuration; 2] =
     [SignedDuration::from_hours(2 * 24), SignedDuration::from_hours(14 * 24)];
 
-/// Tells of the secrets that are over within two weeks, and once more of those that are within two days. Answers of how many.
+/// Sends a reminder two weeks and again two days before a secret expires. Returns the number of reminders.
 pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, VaultError> {
     let (now, mut count) = (tx.now(), 0);
     for secret in queries::live(tx)? {

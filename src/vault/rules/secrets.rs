@@ -1,4 +1,4 @@
-//! Secrets: added, changed, removed, restored, and swept when nobody can have them back.
+//! Rules for secrets: create, change, remove, restore, and delete after the restore period.
 
 use kernel::text::one_line;
 use kernel::{FieldError, RowAct, Timestamp};
@@ -14,52 +14,49 @@ use crate::names;
 use crate::queries;
 use crate::values::NewValue;
 
-/// The longest name and note, in characters.
+/// Limits of name and note, in characters.
 const MAX_NAME: usize = 120;
 const MAX_NOTE: usize = 2_000;
-/// The most secrets of a workspace, and agents of one.
+/// Limits of secrets per workspace and agents per secret.
 const MOST: usize = 1_000;
 const MOST_AGENTS: usize = 100;
-/// The most fields that a place names.
+/// Limit of the fields that a place names.
 const MOST_FIELDS: usize = 20;
 
-/// A secret to be added.
 #[derive(Clone, Debug)]
 pub struct NewSecret {
     pub name: String,
-    /// The variable; from the name when it is left out.
+    /// Derived from the name if `None`.
     pub key: Option<String>,
     pub category: Category,
-    /// Whether it is no secret.
+    /// The value may be read: a variable, not a secret.
     pub plain: bool,
     pub value: NewValue,
-    /// The rest.
+    /// The optional fields.
     pub patch: Patch,
 }
 
-/// What is to change in a secret; what is not given stays.
+/// Changes to a secret; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
     pub name: Option<String>,
-    /// What people should know of it.
     pub note: Option<String>,
-    /// Who may use it.
     pub scope: Option<Scope>,
-    /// How; none for what is usual with its hosts.
+    /// `Some(None)` chooses the default for the secret's hosts.
     pub way: Option<Option<Way>>,
-    /// Whether only named programs have it.
+    /// Only programs for which the agent names the secret get it.
     pub named_only: Option<bool>,
     pub hosts: Option<Vec<String>>,
-    /// Where in requests.
+    /// Where in requests the value may be inserted.
     pub places: Option<Places>,
-    /// When it should have another value.
+    /// When the value should be replaced.
     pub expires_at: Option<Option<Timestamp>>,
 }
 
-/// Adds a secret.
+/// Creates a secret.
 ///
 /// # Errors
-/// When the input is wrong, the variable is taken there, or there are too many.
+/// Invalid input, a variable that is taken in this scope, or too many secrets.
 pub fn create(tx: &mut WriteTx<'_>, new: NewSecret) -> Result<Secret, VaultError> {
     if MOST <= queries::all(tx)?.len() {
         return Err(VaultError::Refused(format!("there are {MOST} secrets here already")));
@@ -98,10 +95,10 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSecret) -> Result<Secret, VaultError
     Ok(made)
 }
 
-/// Changes what is set of a secret.
+/// Changes the metadata of a secret.
 ///
 /// # Errors
-/// When it is gone, the input is wrong, or the variable is taken there.
+/// A removed secret, invalid input, or a variable that is taken in this scope.
 pub fn change(tx: &mut WriteTx<'_>, id: SecretId, patch: Patch) -> Result<Secret, VaultError> {
     let old = there(tx, id)?;
     let new = checked(tx, &old, patch)?;
@@ -114,7 +111,7 @@ pub fn change(tx: &mut WriteTx<'_>, id: SecretId, patch: Patch) -> Result<Secret
     Ok(new)
 }
 
-/// A secret that was not removed.
+/// A secret that is not removed.
 pub(super) fn there(tx: &WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
     let secret = queries::by_id(tx, id)?;
     match secret.removed_at {
@@ -125,7 +122,7 @@ pub(super) fn there(tx: &WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError
     }
 }
 
-/// Refuses a secret whose variable is taken for all agents, for its gateway, or for one of the agents that it names.
+/// Fails if the variable is taken for one of the owners: all agents, the gateway, or one of the named agents.
 fn free(tx: &WriteTx<'_>, made: &Secret) -> Result<(), VaultError> {
     for owner in made.scope.owners() {
         let Some(_) = queries::at(tx, &made.key, owner)?.filter(|other| other.id != made.id) else {
@@ -199,8 +196,8 @@ fn are_fields(names: &[String]) -> bool {
     names.len() <= MOST_FIELDS && names.iter().all(fits)
 }
 
-/// What is wrong with who may use it. An agent that was archived and a gateway that is not let in any more stay, and are
-/// not added.
+/// Validates a scope. Archived agents and blocked gateways that the secret already names may stay; they cannot be
+/// added.
 fn misfit(tx: &WriteTx<'_>, old: &Secret, scope: &Scope) -> Result<Option<FieldError>, VaultError> {
     let wrong = |words: &str| Ok(Some(FieldError::new("agents", words)));
     let agents = match scope {
@@ -229,7 +226,7 @@ fn misfit(tx: &WriteTx<'_>, old: &Secret, scope: &Scope) -> Result<Option<FieldE
     Ok(None)
 }
 
-/// Removes a secret: nobody has it any more. For a week it can be restored.
+/// Removes a secret: no agent has it any more. It can be restored for a week.
 pub fn remove(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
     let old = there(tx, id)?;
     let new = Secret { removed_at: Some(tx.now()), ..old.clone() };
@@ -238,10 +235,10 @@ pub fn remove(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> 
     Ok(new)
 }
 
-/// Gives a removed secret back to those who had it.
+/// Restores a removed secret with its scope.
 ///
 /// # Errors
-/// When it is gone for good, or its variable was taken meanwhile.
+/// If the secret is deleted, or its variable was taken meanwhile.
 pub fn restore(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
     let old = queries::by_id(tx, id)?;
     if old.removed_at.is_none() {
@@ -254,8 +251,7 @@ pub fn restore(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError>
     Ok(new)
 }
 
-/// Takes away what nobody can have back any more: secrets that were removed a week ago, former values; of each at most
-/// so many.
+/// Deletes secrets past their restore period and expired former values, at most `most` of each.
 pub fn sweep(tx: &mut WriteTx<'_>, most: usize) -> Result<(), VaultError> {
     let now = tx.now();
     let (gone, past) = (queries::gone(tx, now, most)?, queries::past(tx, now, most)?);

@@ -1,4 +1,4 @@
-//! Uses of secrets, as the runtime tells them.
+//! Recording of uses, for the runtime.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,21 +9,21 @@ use store::{Range, ReadExt as _, StoreError, WriteTx};
 use crate::cards::USE;
 use crate::model::{Secret, SecretId, USES_BY_RUN, Use, Way};
 
-/// The use of one value of a secret.
+/// A use of one version of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
     pub secret: SecretId,
-    /// Which of its values.
+    /// Version of the value.
     pub version: u32,
     pub run: RunId,
     pub agent: AgentId,
     pub task: Option<TaskId>,
     pub way: Way,
-    /// Where it went; empty for a program.
+    /// Host that the value was sent to; empty for a program.
     pub host: String,
 }
 
-/// Notes a use. The first one of a secret in a run is told to feed and audit; of one that is gone for good nothing is.
+/// Records a use. Feed and audit get the first use per secret and run. Uses of deleted secrets are ignored.
 pub fn used(tx: &mut WriteTx<'_>, one: Used) -> Result<(), StoreError> {
     let now = tx.now();
     let mut of_run = KeyBuf::new();

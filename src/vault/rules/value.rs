@@ -1,4 +1,4 @@
-//! The value of a secret: another one, and the one before once more.
+//! Replacing a secret's value, and putting the former one back.
 
 use jiff::SignedDuration;
 use store::WriteTx;
@@ -11,10 +11,10 @@ use crate::model::{Former, Secret, SecretId, Value};
 use crate::queries;
 use crate::values::NewValue;
 
-/// Sets another value. The one before can be put back for a day; one that never opened stays as long.
+/// Replaces the value. The former value can be put back for a day, even one that cannot be decrypted.
 ///
 /// # Errors
-/// When the secret is gone.
+/// If the secret is removed.
 pub fn set_value(
     tx: &mut WriteTx<'_>,
     id: SecretId,
@@ -30,10 +30,10 @@ pub fn set_value(
     replace(tx, new)
 }
 
-/// Puts the value of before back; the present one takes its place for a day.
+/// Swaps the present and the former value; the present one can be put back for a day.
 ///
 /// # Errors
-/// When the secret is gone, or its former value is.
+/// If the secret is removed, or the former value has expired.
 pub fn put_back(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
     there(tx, id)?;
     let former = queries::former(tx, id, tx.now())?;

@@ -1,5 +1,5 @@
-//! What a noun gets by its descriptor: history, undo, search, activity, a routine's trigger, links, an export, a doctor's
-//! check, and by its ops and field table API, tools and page. Nothing else of HQ knows boats.
+//! Everything that a noun gets from its descriptor (history, undo, search, activity, triggers, links, export, doctor)
+//! and from its ops and field table (API, tools, page).
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use support::hq::{Person, TestHq};
 use support::work;
 use tool::Effect;
 
-/// Operations that fail in their two parts.
+/// Operations that fail in one of their two parts.
 static WRECKS: Noun = Noun {
     ops: &[
         Op { name: "sink", run: Run::Write(|_, _| panic!("a hole in a rule")), ..SINK },
@@ -46,7 +46,7 @@ const SINK: Op = Op {
     run: Run::Write(|_, _| Ok(kit::Reply::Empty)),
 };
 
-/// HQ with boats.
+/// An HQ with the noun boats.
 async fn harbour() -> TestHq {
     static ENTITIES: [&Entity; 1] = [&BOAT];
     static NOUNS: [&Noun; 3] = [&interfaces_work::tasks::labels::LABELS, &BOATS, &WRECKS];
@@ -55,12 +55,12 @@ async fn harbour() -> TestHq {
     TestHq::start().await
 }
 
-/// The owner, by a request.
+/// The owner, acting through a request.
 fn by(hq: &TestHq) -> (Actor, Cause) {
     (work::owner(hq).0, Cause::Request([7; 16]))
 }
 
-/// A boat that the owner made.
+/// Creates a boat as the owner.
 async fn boat(hq: &TestHq, name: &'static str, size: u32) -> BoatId {
     let by = by(hq);
     let made = hq.ws().write(&by, move |tx| {
@@ -256,13 +256,13 @@ async fn its_own_rule_and_its_operation_hold_everywhere() {
     let wrong = owner.form(&format!("{here}/{id}/lengthen"), &[("by", "90")]).await;
     assert!(wrong.text.contains("Enter a whole number between 1 and 50."), "{}", wrong.text);
     assert_eq!(api.get("/api/v1/boats/elsa").await.json()["size"], 15);
-    // An operation keeps to the field table, too.
+    // Operations validate against the field table, too.
     ok_size(&api, "elsa", 490).await;
     let beyond = owner.form(&format!("{here}/{id}/lengthen"), &[("by", "50")]).await;
     assert_eq!(beyond.status, 422, "{}", beyond.text);
     assert!(beyond.text.contains("Enter a whole number between 0 and 500."), "{}", beyond.text);
     ok_size(&api, "elsa", 15).await;
-    // Two people change the same boat: the second is told and keeps what was typed.
+    // Two people change the same boat: the second gets a conflict and keeps the typed text.
     let rev = page.attr("input[name=rev]", "value");
     let late = owner
         .form(&format!("{here}/{id}"), &[("rev", &rev), ("name", "Elsa II"), ("size", "9")])

@@ -1,5 +1,5 @@
-//! A data folder that somebody owns already. Most tests begin there, and setting one up hashes a password and makes two
-//! stores: it is done once for each build of the tests, and copied. The set-up itself has tests of its own.
+//! A prepared data folder with an owner, from which most tests start. Set-up hashes a password and creates two stores,
+//! so it runs once per build of the tests and is then copied. Other tests cover the set-up itself.
 
 use std::fs;
 use std::io;
@@ -8,13 +8,13 @@ use std::time::UNIX_EPOCH;
 
 use super::{Person, Setup};
 
-/// Where the copied folder lies, and what the owner's browser sends.
+/// Path of the prepared folder, which also has the owner's cookies.
 pub struct Founded {
     folder: PathBuf,
 }
 
 impl Founded {
-    /// The one of this build, made now if this is the first test that asks.
+    /// The folder of this build; the first caller creates it.
     pub async fn get() -> Self {
         let program = std::env::current_exe().and_then(fs::metadata).expect("this program");
         let built = program.modified().expect("a time").duration_since(UNIX_EPOCH);
@@ -25,7 +25,7 @@ impl Founded {
             fs::create_dir_all(&all).expect("a folder");
             let made = tempfile::tempdir_in(&all).expect("a folder").keep();
             Self::make(&made).await;
-            // Another test may have been faster: both have made the same.
+            // A concurrent test has created an equal folder.
             if fs::rename(&made, &folder).is_err() {
                 fs::remove_dir_all(&made).expect("nobody else has it");
             }
@@ -34,21 +34,21 @@ impl Founded {
     }
 
     async fn make(folder: &Path) {
-        // A moment before tests begin: what it has is older than what they make.
+        // Set up before the tests' start time, so that its data is older than theirs.
         let mut hq = Setup { early: true, ..Setup::default() }.set_up().await;
         hq.stop().await;
         copy(&hq.data(), &folder.join("data")).expect("a copy");
-        // A folder that was copied stands still at first; this one is as new.
+        // A copied data folder would start paused; without this file it counts as new.
         fs::remove_file(folder.join("data/place")).expect("the note of where it was");
         fs::write(folder.join("cookie"), hq.owner().cookie()).expect("a file");
     }
 
-    /// Fills a data folder.
+    /// Copies the prepared folder.
     pub fn fill(&self, data: &Path) {
         copy(&self.folder.join("data"), data).expect("a copy");
     }
 
-    /// The owner, signed in.
+    /// The owner's browser.
     pub fn owner(&self, base: String) -> Person {
         let owner = Person::new(base);
         let cookie = fs::read_to_string(self.folder.join("cookie")).expect("a file");
@@ -57,7 +57,7 @@ impl Founded {
     }
 }
 
-/// Copies files and folders; a socket stays where it is.
+/// Copies files and folders, without sockets.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     fs::set_permissions(to, fs::metadata(from)?.permissions())?;

@@ -1,4 +1,4 @@
-//! Who speaks to HQ: requests of a browser without script, and of a program.
+//! HTTP clients: a browser without scripts, and an API client.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::super::wire;
 use super::TestHq;
 use super::reply::{Events, Reply};
 
-/// Somebody who speaks HTTP: a browser without script that keeps its cookies, or a program.
+/// An HTTP client: a browser with cookies, or a program with a token.
 #[derive(Clone)]
 pub struct Person {
     client: Client,
@@ -31,13 +31,13 @@ impl Person {
         }
     }
 
-    /// The same person at a server that was started again.
+    /// The same client after a restart of the server.
     #[must_use]
     pub fn back_at(&self, hq: &TestHq) -> Self {
         Self { base: hq.url(), ..self.clone() }
     }
 
-    /// The same with a header on every request.
+    /// Adds a header to every request.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::try_from(name).expect("a header's name");
@@ -45,7 +45,7 @@ impl Person {
         self
     }
 
-    /// The same, with requests as htmx sends them, for the region with this id.
+    /// Sends requests like htmx, for the region with this id.
     #[must_use]
     pub fn htmx(self, target: &str) -> Self {
         self.with("hx-request", "true")
@@ -53,12 +53,11 @@ impl Person {
             .with("hx-target", &format!("div#{target}"))
     }
 
-    /// Reads.
     pub async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, None).await
     }
 
-    /// Sends a form as a page of ours does.
+    /// Submits a form as one of HQ's pages does.
     pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let body = serde_urlencoded::to_string(fields).expect("pairs of text");
         let kind = "application/x-www-form-urlencoded";
@@ -66,32 +65,30 @@ impl Person {
         own.send(Method::POST, path, Some((kind, body.into()))).await
     }
 
-    /// Sends a form as another site would make a browser do it, or with any other headers.
+    /// Submits a form without same-origin headers, as another site would.
     pub async fn form_as(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let body = serde_urlencoded::to_string(fields).expect("pairs of text");
         let kind = "application/x-www-form-urlencoded";
         self.send(Method::POST, path, Some((kind, body.into()))).await
     }
 
-    /// Sends any method without a body.
+    /// Sends a request without a body.
     pub async fn call(&self, method: &str, path: &str) -> Reply {
         let own = self.clone().with("sec-fetch-site", "same-origin");
         own.send(method.parse().expect("a method"), path, None).await
     }
 
-    /// Sends JSON.
     pub async fn json(&self, method: &str, path: &str, body: &Value) -> Reply {
         let method = method.parse().expect("a method");
         let own = self.clone().with("sec-fetch-site", "same-origin");
         own.send(method, path, Some(("application/json", body.to_string().into()))).await
     }
 
-    /// Posts JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.json("POST", path, body).await
     }
 
-    /// Opens a stream of events.
+    /// Opens an event stream.
     pub async fn stream(&self, path: &str) -> Events {
         let request = self.client.get(format!("{}{path}", self.base)).headers(self.headers.clone());
         let request = request.header("cookie", self.cookie()).header("accept", "text/event-stream");
@@ -100,7 +97,7 @@ impl Person {
         Events::of(answer)
     }
 
-    /// Posts JSON and opens the stream of events that answers.
+    /// Posts JSON and opens the event stream of the response.
     pub async fn post_stream(&self, path: &str, body: &Value) -> Events {
         let request =
             self.client.post(format!("{}{path}", self.base)).headers(self.headers.clone());
@@ -110,20 +107,20 @@ impl Person {
         Events::of(answer)
     }
 
-    /// Sends bytes of some kind.
+    /// Sends bytes with a content type.
     pub async fn bytes(&self, method: &str, path: &str, kind: &str, body: Vec<u8>) -> Reply {
         let own = self.clone().with("sec-fetch-site", "same-origin");
         own.send(method.parse().expect("a method"), path, Some((kind, body.into()))).await
     }
 
-    /// Sends bytes in pieces, without saying how many there are.
+    /// Sends a chunked body of unknown length.
     pub async fn streamed(&self, path: &str, kind: &str, pieces: Vec<Vec<u8>>) -> Reply {
         let pieces = pieces.into_iter().map(Ok::<_, std::io::Error>);
         let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
         self.send(Method::POST, path, Some((kind, body))).await
     }
 
-    /// Sends the beginning of something and then nothing more.
+    /// Sends the start of a body and then stalls.
     pub async fn stuck(&self, path: &str, kind: &str, start: Vec<u8>) -> Reply {
         use futures_util::StreamExt as _;
         let first = futures_util::stream::iter([Ok::<_, std::io::Error>(start)]);
@@ -131,7 +128,7 @@ impl Person {
         self.send(Method::POST, path, Some((kind, body))).await
     }
 
-    /// Reads what is no text.
+    /// Downloads binary data.
     pub async fn download(&self, path: &str) -> Vec<u8> {
         let request = self.client.get(format!("{}{path}", self.base)).headers(self.headers.clone());
         let answer = request.header("cookie", self.cookie()).send().await.expect("an answer");
@@ -139,7 +136,7 @@ impl Person {
         answer.bytes().await.expect("a body").to_vec()
     }
 
-    /// Posts what is no text; gives status and answer.
+    /// Posts binary data; returns status and body.
     pub async fn post_bytes(&self, path: &str, bytes: Vec<u8>) -> (u16, String) {
         let request =
             self.client.post(format!("{}{path}", self.base)).headers(self.headers.clone());
@@ -166,12 +163,12 @@ impl Person {
         Reply { status, headers, text: answer.text().await.expect("a whole answer") }
     }
 
-    /// A header that it sends with every request.
+    /// A header that is sent with every request.
     pub fn header(&self, name: &str) -> String {
         self.headers[name].to_str().expect("plain characters").to_owned()
     }
 
-    /// What it sends as `Cookie`.
+    /// Value of the `Cookie` header.
     pub fn cookie(&self) -> String {
         let cookies = self.cookies.lock();
         cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")

@@ -1,4 +1,4 @@
-//! What HQ answers: pages, JSON, streams of events.
+//! Responses: pages, JSON, event streams.
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -7,12 +7,11 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// Its body.
     pub text: String,
 }
 
@@ -21,30 +20,29 @@ impl Reply {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Where it leads.
+    /// `Location` header.
     pub fn location(&self) -> Option<&str> {
         self.header("location")
     }
 
-    /// Its body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text)
             .unwrap_or_else(|error| panic!("no JSON ({error}): {} {}", self.status, self.text))
     }
 
-    /// The words of each element that this selector finds.
+    /// Text of each element that matches the selector.
     pub fn texts(&self, selector: &str) -> Vec<String> {
         let document = Html::parse_document(&self.text);
         document.select(&css(selector)).map(words).collect()
     }
 
-    /// The words of the first element that this selector finds.
+    /// Text of the first matching element.
     pub fn text_of(&self, selector: &str) -> String {
         let first = self.texts(selector).into_iter().next();
         first.unwrap_or_else(|| panic!("no `{selector}` in {} {}", self.status, self.text))
     }
 
-    /// An attribute of each element that this selector finds.
+    /// An attribute of each matching element.
     pub fn attrs(&self, selector: &str, name: &str) -> Vec<String> {
         let document = Html::parse_document(&self.text);
         let selector = css(selector);
@@ -52,7 +50,7 @@ impl Reply {
         found.filter_map(|one| one.attr(name).map(str::to_owned)).collect()
     }
 
-    /// An attribute of the first element that this selector finds.
+    /// An attribute of the first matching element.
     pub fn attr(&self, selector: &str, name: &str) -> String {
         let first = self.attrs(selector, name).into_iter().next();
         first.unwrap_or_else(|| panic!("no `{selector}` with {name} in {}", self.text))
@@ -67,17 +65,15 @@ fn words(element: ElementRef<'_>) -> String {
     element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// One message of an event stream.
+/// A message of an event stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Its kind.
     pub event: String,
     pub id: String,
     pub data: String,
 }
 
 impl Message {
-    /// Its data as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.data).expect("JSON data")
     }
@@ -94,13 +90,13 @@ impl Events {
         Self { answer, rest: String::new() }
     }
 
-    /// The next message, without comments; nothing when the stream has ended.
+    /// The next message, without comments; `None` at the end.
     pub async fn next(&mut self) -> Option<Message> {
         let next = tokio::time::timeout(PATIENCE, self.message());
         next.await.expect("a message in time")
     }
 
-    /// The id in the frame that opens the stream.
+    /// The id in the stream's first frame.
     pub async fn place(&mut self) -> String {
         loop {
             if let Some((head, tail)) = self.rest.split_once("\n\n") {

@@ -1,4 +1,4 @@
-//! A page's socket: the live view of a browser.
+//! WebSocket of a browser's live view.
 
 use std::time::Duration;
 
@@ -12,25 +12,23 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Person;
 
-/// How long something that must come is waited for.
+/// Longest wait for an expected message.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One end of a socket.
 pub struct Socket(WebSocketStream<TcpStream>);
 
-/// What came.
+/// A received message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
-    /// A text.
     Json(Value),
     Bytes(Vec<u8>),
 }
 
 impl Person {
-    /// Opens a socket as a page of this origin does; gives the status when it is refused.
+    /// Opens a socket with this `Origin`.
     ///
     /// # Errors
-    /// With the status of a refusal.
+    /// The HTTP status, if the server rejects it.
     pub async fn socket(&self, path: &str, origin: &str) -> Result<Socket, u16> {
         let url = format!("{}{path}", self.base.replacen("http", "ws", 1));
         let mut request = url.into_client_request().expect("an address");
@@ -46,7 +44,7 @@ impl Person {
         }
     }
 
-    /// Opens a socket with a ticket from this address.
+    /// Gets a ticket and opens a socket with it.
     pub async fn ticketed(&self, base: &str) -> Socket {
         let given = self.form(&format!("{base}/ticket"), &[]).await.json();
         let ticket = given["ticket"].as_str().expect("a ticket").to_owned();
@@ -56,12 +54,11 @@ impl Person {
 }
 
 impl Socket {
-    /// Says something.
     pub async fn say(&mut self, value: &Value) {
         self.0.send(Message::Text(value.to_string().into())).await.expect("it is heard");
     }
 
-    /// The next that comes; none at the end.
+    /// The next message; `None` at the end.
     pub async fn next(&mut self) -> Option<Heard> {
         loop {
             let came = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("in time");
@@ -76,7 +73,7 @@ impl Socket {
         }
     }
 
-    /// Takes pictures, each at once, until one is as wanted.
+    /// Receives and acknowledges frames until one matches.
     pub async fn picture(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         loop {
             match self.next().await.expect("it goes on") {
@@ -91,7 +88,7 @@ impl Socket {
         }
     }
 
-    /// Hears until things stand as wanted; pictures meanwhile are taken.
+    /// Waits for a matching state; frames meanwhile are acknowledged.
     pub async fn state(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             match self.next().await.expect("it goes on") {

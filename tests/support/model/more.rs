@@ -1,4 +1,4 @@
-//! Responses, Gemini's and Ollama's own formats, in which the scripted model answers, too.
+//! Responses, Gemini and Ollama formats of the scripted model.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The server of the scripted model: which turn answers which request, and how its bytes leave.
+//! Server of the scripted model: selects the turn for a request and sends its bytes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -50,7 +50,7 @@ pub(super) async fn ollama(
     answer(Protocol::Ollama, &state, headers, &body).await
 }
 
-/// The model stands in the address; it is put into the body, where the other protocols have it.
+/// Gemini has the model in the URL; it is copied to the body, where the other protocols have it.
 pub(super) async fn gemini(
     state: State<Arc<Shared>>,
     Path(action): Path<String>,
@@ -242,7 +242,7 @@ fn typed(status: u16, kind: &str, body: Body) -> Response<Body> {
     Response::builder().status(status).header("content-type", kind).body(body).expect("a response")
 }
 
-/// A step of a body.
+/// A step of sending a body.
 enum Step {
     Bytes(Bytes),
     Gate(Gate),
@@ -286,7 +286,7 @@ fn streamed(turn: &Turn, events: Vec<String>, protocol: Protocol) -> Body {
     }
     Body::from_stream(stream::unfold(steps, |mut steps| async move {
         loop {
-            // What was given so far leaves the machine before the next step.
+            // Sends the pending bytes before the next step.
             tokio::task::yield_now().await;
             match steps.pop_front()? {
                 Step::Bytes(bytes) => return Some((Ok::<_, io::Error>(bytes), steps)),

@@ -1,4 +1,4 @@
-//! What the scripted model says: one answer, what happens in it and behind it, and the gates that hold it.
+//! Turns of the scripted model: content, end, and gates that block the server.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::Tokens;
 
-/// A place in an answer at which the server waits until the test lets it go on.
+/// A point in a response at which the server waits for the test.
 #[derive(Clone)]
 pub struct Gate {
     open: Arc<watch::Sender<bool>>,
@@ -29,12 +29,12 @@ impl Gate {
         }
     }
 
-    /// Lets the server go on.
+    /// Lets the server continue.
     pub fn open(&self) {
         self.open.send_replace(true);
     }
 
-    /// Waits until the server stands at the gate.
+    /// Waits until the server has reached the gate.
     pub async fn reached(&self) {
         self.reached.subscribe().wait_for(|r| *r).await.expect("the gate lives");
     }
@@ -45,7 +45,7 @@ impl Gate {
     }
 }
 
-/// One thing in an answer.
+/// A part of a response.
 #[derive(Clone)]
 pub(super) enum Say {
     Text(String),
@@ -54,24 +54,24 @@ pub(super) enum Say {
     Call { id: Option<String>, name: String, arguments: String },
 }
 
-/// What happens after the content.
+/// How a response ends.
 #[derive(Clone)]
 pub(super) enum End {
-    /// The final event.
+    /// With the final event.
     Whole,
-    /// The answer ends as if it were done, without its final event.
+    /// Normally, but without the final event.
     Cut,
     /// The connection breaks.
     Broken,
-    /// The final event but for the mark that ends a stream of Chat Completions; the connection stays.
+    /// With the final event but without the end mark of Chat Completions streams; the connection stays open.
     Open,
-    /// Nothing more comes, the connection stays.
+    /// Nothing more is sent; the connection stays open.
     Stalled,
-    /// An error event.
+    /// With an error event.
     Error { code: String, message: String },
 }
 
-/// One answer.
+/// A response.
 #[derive(Clone)]
 pub struct Turn {
     pub(super) model: Option<String>,
@@ -86,7 +86,7 @@ pub struct Turn {
     pub(super) instead: Option<Instead>,
 }
 
-/// What is sent in place of an answer.
+/// A response without content.
 #[derive(Clone)]
 pub(super) enum Instead {
     Error { status: u16, code: String, message: String, headers: Vec<(String, String)> },
@@ -114,53 +114,52 @@ impl Turn {
         Self { instead: Some(what), ..Self::empty() }
     }
 
-    /// Says something and ends.
+    /// Text, then the end.
     pub fn text(text: &str) -> Self {
         Self::empty().and_text(text)
     }
 
-    /// Calls a tool.
     pub fn call(name: &str, arguments: Value) -> Self {
         Self::empty().and_call(name, arguments)
     }
 
-    /// Begins by thinking.
+    /// Starts with thinking.
     pub fn thinking(text: &str, signature: &str) -> Self {
         Self::empty().and(Say::Thinking { text: text.to_owned(), signature: signature.to_owned() })
     }
 
-    /// An error answer.
+    /// An HTTP error.
     pub fn error(status: u16, code: &str, message: &str) -> Self {
         let (code, message) = (code.to_owned(), message.to_owned());
         Self::instead(Instead::Error { status, code, message, headers: Vec::new() })
     }
 
-    /// 200 with this body.
+    /// Status 200 with this body.
     pub fn raw(content_type: &str, body: &str) -> Self {
         Self::instead(Instead::Raw { kind: content_type.to_owned(), body: body.to_owned() })
     }
 
-    /// A stream of nonsense.
+    /// An invalid stream.
     pub fn garbage() -> Self {
         Self::raw("text/event-stream", "data: {\"certainly\": not json\n\n")
     }
 
-    /// Takes the request and never answers.
+    /// Never answers.
     pub fn silence() -> Self {
         Self::instead(Instead::Silence)
     }
 
-    /// Says more.
+    /// Adds text.
     pub fn and_text(self, text: &str) -> Self {
         self.and(Say::Text(text.to_owned()))
     }
 
-    /// Calls another tool.
+    /// Adds a tool call.
     pub fn and_call(self, name: &str, arguments: Value) -> Self {
         self.and_call_as(None, name, &arguments.to_string())
     }
 
-    /// Calls a tool with an id of its own and arguments that need not be JSON.
+    /// Adds a tool call with an explicit id and arguments that need not be JSON.
     pub fn and_call_as(self, id: Option<&str>, name: &str, arguments: &str) -> Self {
         self.and(Say::Call {
             id: id.map(str::to_owned),
@@ -169,7 +168,7 @@ impl Turn {
         })
     }
 
-    /// Adds thinking that only the provider can read.
+    /// Adds encrypted thinking.
     pub fn and_redacted(self, data: &str) -> Self {
         self.and(Say::Redacted(data.to_owned()))
     }
@@ -179,85 +178,85 @@ impl Turn {
         self
     }
 
-    /// Only for requests for this model.
+    /// Used for requests with this model only.
     pub fn for_model(mut self, model: &str) -> Self {
         self.model = Some(model.to_owned());
         self
     }
 
-    /// With these tokens.
+    /// Sets the token usage.
     pub fn usage(mut self, tokens: Tokens) -> Self {
         self.usage = Some(tokens);
         self
     }
 
-    /// Without a word about tokens.
+    /// Omits the token usage.
     pub fn no_usage(mut self) -> Self {
         self.usage = None;
         self
     }
 
-    /// With this stop reason, in the protocol's own word.
+    /// Sets the stop reason, in the protocol's own term.
     pub fn stop(mut self, word: &str) -> Self {
         self.stop = Some(word.to_owned());
         self
     }
 
-    /// In pieces of so many bytes, also within a character.
+    /// Sends chunks of this many bytes, even within characters.
     pub fn in_pieces(mut self, bytes: usize) -> Self {
         self.piece = Some(bytes);
         self
     }
 
-    /// As a whole document although a stream was asked for.
+    /// Sends one document although a stream was requested.
     pub fn whole(mut self) -> Self {
         self.stream = false;
         self
     }
 
-    /// Waits at a gate before the answer begins.
+    /// Waits at a gate before the response.
     pub fn behind(mut self, gate: &Gate) -> Self {
         self.gate = Some(gate.clone());
         self
     }
 
-    /// Waits at a gate after so many events.
+    /// Waits at a gate after this many events.
     pub fn pausing(mut self, events: usize, gate: &Gate) -> Self {
         self.middle = Some((events, gate.clone()));
         self
     }
 
-    /// Ends without its final event.
+    /// Ends without the final event.
     pub fn cut(mut self) -> Self {
         self.end = End::Cut;
         self
     }
 
-    /// Breaks the connection in place of the final event.
+    /// Breaks the connection instead of the final event.
     pub fn broken(mut self) -> Self {
         self.end = End::Broken;
         self
     }
 
-    /// Is whole, and keeps the connection without the mark that nothing more comes.
+    /// Sends the final event but keeps the connection open without an end mark.
     pub fn open(mut self) -> Self {
         self.end = End::Open;
         self
     }
 
-    /// Says nothing more in place of the final event, and keeps the connection.
+    /// Stalls instead of the final event, with the connection open.
     pub fn stalled(mut self) -> Self {
         self.end = End::Stalled;
         self
     }
 
-    /// Sends an error in place of the final event.
+    /// Sends an error event instead of the final event.
     pub fn failing(mut self, code: &str, message: &str) -> Self {
         self.end = End::Error { code: code.to_owned(), message: message.to_owned() };
         self
     }
 
-    /// With a header more; for errors.
+    /// Adds a header to an error response.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let Some(Instead::Error { headers, .. }) = &mut self.instead {
             headers.push((name.to_owned(), value.to_owned()));

@@ -1,22 +1,22 @@
-//! The two wire formats in which the scripted model answers: events of a stream and whole documents.
+//! Messages and Chat Completions formats of the scripted model: stream events and documents.
 
 use serde_json::{Value, json};
 
 use super::{End, Protocol, Say, Turn};
 
-/// Tokens of a turn.
+/// Token usage of a turn.
 #[derive(Clone, Copy)]
 pub struct Tokens {
-    /// Fresh input.
+    /// Uncached input.
     pub input: u64,
-    /// Input from the cache.
+    /// Cache reads.
     pub cache_read: u64,
-    /// Input into the cache.
+    /// Cache writes.
     pub cache_write: u64,
     pub output: u64,
 }
 
-/// An error as each protocol says it.
+/// An error in each protocol's format.
 pub(super) fn error(protocol: Protocol, code: &str, message: &str) -> Value {
     match protocol {
         Protocol::Messages => {
@@ -34,7 +34,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(' ')
 }
 
-/// Pieces of a text of about so many bytes.
+/// Splits a text into chunks of `size` characters.
 pub(super) fn parts(text: &str, size: usize) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(size).map(|c| c.iter().collect()).collect()

@@ -2,7 +2,7 @@
 
 use super::{PLAIN, read};
 
-/// A text of several lines with words in the middle of sentences.
+/// Lines of text that break in the middle of sentences.
 fn prose(name: &str, lines: usize) -> Vec<String> {
     (1..=lines)
         .map(|line| match line {
@@ -12,7 +12,7 @@ fn prose(name: &str, lines: usize) -> Vec<String> {
         .collect()
 }
 
-/// Shows texts side by side at these places, from this height down, row by row.
+/// Shows texts side by side at these x positions, row by row, from `top` downwards.
 fn rows(columns: &[(f64, Vec<String>)], top: f64, down: f64) -> String {
     let most = columns.iter().map(|(_, lines)| lines.len()).max().unwrap_or(0);
     let mut program = String::new();
@@ -35,7 +35,7 @@ fn words(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// The page of a file whose letters have the widths of Helvetica.
+/// Text of a page with the widths of Helvetica.
 fn page(program: &str) -> String {
     let font = PLAIN.replace("/Type1", "/Type1 /BaseFont /Helvetica");
     let more = format!(
@@ -50,7 +50,7 @@ fn two_columns_are_read_one_after_the_other() {
     let (left, right) = (prose("alpha", 8), prose("beta", 6));
     let title = at(120.0, 760.0, "A title that stands across both of the columns of the page");
     let foot = at(250.0, 40.0, "Page 7 of the magazine for everybody");
-    // The foot and the head come first, as many programs write them.
+    // Footer and title come first, as many programs write them.
     let both = rows(&[(60.0, left.clone()), (320.0, right.clone())], 700.0, 12.0);
     let text = page(&format!("{foot}{title}{both}"));
     let wanted = [
@@ -96,21 +96,21 @@ fn tables_are_read_row_by_row() {
         let row = |at: usize| columns.iter().map(|column| column[at].as_str()).collect::<Vec<_>>();
         (0..names.len()).map(|at| row(at).join(" ")).collect::<Vec<_>>().join("\n")
     };
-    // Cells do not begin where the page is divided evenly.
+    // Cells do not start at even column positions.
     let table = rows(&[(60.0, names.clone()), (200.0, cities.clone())], 700.0, 14.0);
     assert_eq!(page(&table), across(&[&names, &cities]));
-    // Numbers are cells.
+    // Cells with numbers.
     let table = rows(&[(60.0, names.clone()), (320.0, sums.clone())], 700.0, 14.0);
     assert_eq!(page(&table), across(&[&names, &sums]));
-    // Lines between the rows make a table of what would be columns.
+    // Rules between rows turn even columns into a table.
     let even = rows(&[(60.0, names.clone()), (320.0, cities.clone())], 700.0, 14.0);
     assert_ne!(page(&even), across(&[&names, &cities]));
     let lines = "60 697 480 0.5 re f\n60 683 m 300 683 l 540 683 l S\n60 669 m 540 669 l S\n";
     assert_eq!(page(&format!("{lines}{even}")), across(&[&names, &cities]));
-    // A path that is not painted is no line.
+    // An unpainted path is no rule.
     let clip = lines.replace("re f", "re n").replace("l S", "l n");
     assert_ne!(page(&format!("{clip}{even}")), across(&[&names, &cities]));
-    // What is labelled goes with its label.
+    // Labelled values stay with their labels.
     let labels = words(&["Tenant:", "Landlord:", "Town:", "Street:"]);
     let table = rows(&[(60.0, labels.clone()), (320.0, cities.clone())], 700.0, 14.0);
     assert_eq!(page(&table), across(&[&labels, &cities]));
@@ -141,7 +141,7 @@ fn text_that_is_turned_or_stretched_has_whole_words_on_whole_lines() {
     let turned = "BT /F1 10 Tf 0 1 -1 0 100 100 Tm [(Tur) 0 (ned) -300 (text)] TJ \
         0 1 -1 0 115 100 Tm (below) Tj ET";
     assert_eq!(page(turned), "Turned text\nbelow");
-    // At half the width the words of a line follow on each other.
+    // At half width, the words of the line are adjacent.
     let narrow =
         "BT /F1 10 Tf 50 Tz 1 0 0 1 50 700 Tm (mmmmmmmmmm) Tj 1 0 0 1 91.65 700 Tm (mm) Tj ET";
     assert_eq!(page(narrow), "mmmmmmmmmmmm");

@@ -1,4 +1,4 @@
-//! An HQ with a folder that it may read, a site that answers as a test tells it to, and waiting for syncs.
+//! Test fixtures: an HQ that may read a folder, a scripted web site, and waiting for syncs.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +23,7 @@ pub fn reading(folder: &Path) -> Setup {
         .http(outside())
 }
 
-/// One host is opened and has the loopback address, like all others.
+/// Maps every host to the loopback address; only `site.test` may be reached there.
 struct OneSite;
 
 impl Exceptions for OneSite {
@@ -59,7 +59,7 @@ pub async fn added(api: &Person, body: Value) -> Value {
     made.json()
 }
 
-/// A source of a folder, once its first sync is over.
+/// Creates a folder source and waits for its first sync.
 pub async fn folder(api: &Person, path: &Path) -> String {
     let reads = json!({ "path": path });
     let made =
@@ -68,7 +68,7 @@ pub async fn folder(api: &Person, path: &Path) -> String {
     id(&made)
 }
 
-/// A source, once the sync of this number is over.
+/// Waits for the end of sync number `n`; returns the source.
 pub async fn synced(api: &Person, source: &str, n: u64) -> Value {
     for _ in 0..1_000 {
         let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
@@ -81,7 +81,7 @@ pub async fn synced(api: &Person, source: &str, n: u64) -> Value {
     panic!("no sync {n} of {source}");
 }
 
-/// Syncs a source now, and waits for its end.
+/// Starts a sync and waits for its end.
 pub async fn again(api: &Person, source: &str) -> Value {
     let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
     let n = now["syncs"][0]["n"].as_u64().unwrap_or(0);
@@ -95,7 +95,7 @@ pub async fn titles(api: &Person, query: &str) -> Vec<String> {
     items.iter().map(|one| one["title"].as_str().expect("a title").to_owned()).collect()
 }
 
-/// Places and states of the items of a source.
+/// Places and states of a source's items.
 pub async fn states(api: &Person, source: &str) -> Vec<(String, String)> {
     let all = api.get(&format!("/api/v1/sources/{source}/items")).await.json();
     let word = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
@@ -103,7 +103,7 @@ pub async fn states(api: &Person, source: &str) -> Vec<(String, String)> {
     items.iter().map(|one| (word(one, "place"), word(one, "state"))).collect()
 }
 
-/// How many items of a source have this state.
+/// Number of a source's items with this state.
 pub async fn with_state(api: &Person, source: &str, state: &str) -> usize {
     states(api, source).await.iter().filter(|(_, one)| one == state).count()
 }
@@ -112,7 +112,7 @@ pub async fn advance(hq: &TestHq, hours: u64) {
     hq.advance(Duration::from_secs(hours * 3600)).await;
 }
 
-/// Words that a page of this number alone has, of the first ten.
+/// Text of page `n` (0 to 9), with a word that no other page has.
 pub fn words(n: usize) -> String {
     const WORDS: [&str; 10] = [
         "zebra", "walnut", "harbour", "saffron", "glacier", "piano", "meadow", "copper", "lantern",
@@ -121,7 +121,7 @@ pub fn words(n: usize) -> String {
     format!("About the {}.", WORDS.get(n).unwrap_or(&"rest"))
 }
 
-/// A site: answers by path, and what it was asked.
+/// A site with scripted responses by path; records requests.
 #[derive(Default)]
 pub struct Site {
     answers: Mutex<HashMap<String, (String, String, String)>>,
@@ -144,7 +144,7 @@ impl Site {
         self.answers.lock().expect("whole").remove(path);
     }
 
-    /// A sitemap with these pages, each of a day.
+    /// Sets a sitemap of pages, each with its day of last change.
     pub fn lists(&self, base: &str, pages: &[(usize, u32)]) {
         let one = |(page, day): &(usize, u32)| {
             format!("<url><loc>{base}/p{page}</loc><lastmod>2026-01-{day:02}</lastmod></url>")
@@ -167,7 +167,7 @@ impl Site {
         }
     }
 
-    /// Does something while the site is there; told its address.
+    /// Serves the site while `client` runs; `client` gets its address.
     pub async fn serve<T>(&self, client: impl AsyncFnOnce(String) -> T) -> T {
         let told = |address: SocketAddr| format!("http://site.test:{}", address.port());
         serving(|request| self.answer(request), async |address| client(told(address)).await).await

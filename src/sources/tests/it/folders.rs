@@ -1,4 +1,4 @@
-//! Folders as people, programs and agents use them.
+//! Folder sources in pages, API and tools.
 
 use std::fs;
 
@@ -71,13 +71,13 @@ async fn a_folder_is_added_found_and_followed() {
 
     assert_eq!(titles(&api, "q=cobalt").await, ["Lease terms"]);
     assert_eq!(titles(&api, "q=cobalt&kind=source").await, ["Lease terms"]);
-    // A document is read as files are.
+    // Documents are read like uploaded files.
     while titles(&api, "q=mango").await.is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(titles(&api, "q=mango").await, ["prices.pdf"]);
 
-    // It follows what changes there, and only that.
+    // A sync reads changed files only.
     fs::write(handbook.join("guides/lease.md"), "# Lease terms\n\nThe deposit is vermilion.\n")
         .expect("a file");
     fs::write(handbook.join("new.txt"), "Something saffron.").expect("a file");
@@ -140,7 +140,7 @@ async fn what_is_synced_is_read_here_and_nowhere_written() {
         api.json("PATCH", &at, &json!({ "tags": ["house"], "scope": "workspace" })).await.status,
         200
     );
-    // In front of every agent stands its title, and its words only with a person's yes, wrapped.
+    // Agents have the title in their context; the text only if a person allows it, and wrapped.
     let start = api.get("/api/v1/knowledge/context").await.json();
     assert!(!start["text"].as_str().unwrap_or_default().contains("vermilion"), "{start}");
     api.json("PATCH", &at, &json!({ "full": true })).await;
@@ -148,7 +148,7 @@ async fn what_is_synced_is_read_here_and_nowhere_written() {
     let text = start["text"].as_str().unwrap_or_default();
     assert!(text.contains("vermilion") && text.contains("EXTERNAL_UNTRUSTED_CONTENT"), "{text}");
 
-    // Archived here, it is left alone; what people set stays.
+    // Syncs do not change an archived item, and keep what people set.
     api.json("PATCH", &at, &json!({ "archived": true })).await;
     fs::write(&lease, "# Lease terms\n\nThe deposit is ochre.\n").expect("a file");
     again(&api, &source).await;
@@ -202,7 +202,7 @@ async fn settings_change_and_go_back_and_a_removed_source_leaves_what_one_choose
         (&json!("Handbook"), &json!(1), &json!(false))
     );
     assert_eq!(now["syncs"][0]["state"], "done", "an undo takes back what was set, and no sync");
-    // One that rests is synced when somebody asks.
+    // A paused source syncs on request only.
     owner.form(&format!("{HERE}/knowledge/sources/{source}/pause"), &[]).await;
     fs::write(root.path().join("a.md"), "Words of amber.").expect("a file");
     super::common::advance(&hq, 3).await;
@@ -210,7 +210,7 @@ async fn settings_change_and_go_back_and_a_removed_source_leaves_what_one_choose
     again(&api, &source).await;
     assert_eq!(titles(&api, "q=amber").await, ["a"]);
 
-    // It goes with all it brought, and comes back with it.
+    // Removing it removes its items, and undo restores both.
     assert_eq!(api.call("DELETE", &format!("{at}?items=delete")).await.status, 204);
     assert!(titles(&api, "").await.is_empty());
     let back = api.post("/api/v1/undo", &json!({ "entry": last_entry(&api, &source).await })).await;
@@ -307,7 +307,7 @@ async fn agents_read_what_is_synced_as_outside_words_and_write_only_where_nobody
         ("Better.", "Somebody else was here.")
     );
 
-    // What was written is known, so the next sync finds nothing in it; a conflict has asked for one.
+    // The next sync skips text that was written through HQ; a conflict requests a sync.
     synced(&api, &source, 2).await;
     assert_eq!(titles(&api, "q=somebody").await, ["plan"]);
     assert_eq!(titles(&api, "q=better").await, ["note"]);
@@ -321,7 +321,7 @@ async fn agents_read_what_is_synced_as_outside_words_and_write_only_where_nobody
     for words in ["What agents wrote", "note.md", "Written", "has changed since it was read"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     }
-    // Thirty times an hour are enough.
+    // An agent may write 30 times per hour.
     let mut many = Turn::call("source_write", write("n0.md", "x", None));
     for n in 1..30 {
         many = many.and_call("source_write", write(&format!("n{n}.md"), "x", None));

@@ -1,4 +1,4 @@
-//! Sources as people, programs and agents use them, and the life of their syncs.
+//! Integration tests of sources: pages, API, tools, and the life cycle of syncs.
 
 mod common;
 mod folders;

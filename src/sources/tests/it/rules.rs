@@ -1,4 +1,4 @@
-//! The life of a sync: each rule by a site that misbehaves.
+//! Life cycle of a sync, tested against misbehaving sites.
 
 use std::fs;
 
@@ -39,11 +39,11 @@ async fn what_is_gone_goes_only_after_two_looks_an_hour_apart() {
         synced(&api, &source, 1).await;
         assert_eq!(titles(&api, "q=saffron").await, ["p3"]);
 
-        // Not listed any more, and still there: nothing happens.
+        // Not listed any more but still there: no change.
         site.lists(&base, &all[1..]);
         again(&api, &source).await;
         assert_eq!(with_state(&api, &source, "synced").await, 8);
-        // Not there, once; half an hour later; with half a list; and after an hour, back again.
+        // A 404 once; half an hour later; with an incomplete listing; after an hour; and back again.
         site.drop("/p0");
         let now = again(&api, &source).await;
         let told = now["syncs"][0]["message"].as_str().expect("words");
@@ -70,7 +70,7 @@ async fn what_is_gone_goes_only_after_two_looks_an_hour_apart() {
         assert_eq!(with_state(&api, &source, "source_deleted").await, 1);
         assert!(titles(&api, "q=zebra").await.is_empty());
         assert_eq!(titles(&api, "archived=true").await, ["p0"], "it is out of the way, not lost");
-        // It comes back when it is there again.
+        // The item is restored when the page is back.
         site.page("/p0", &words(0));
         site.lists(&base, &all);
         again(&api, &source).await;
@@ -103,7 +103,7 @@ async fn a_sync_that_would_take_many_items_away_asks_first() {
         let notices = api.get("/api/v1/notifications").await.text;
         assert!(notices.contains("Help would take 3 items away"), "{notices}");
 
-        // They stay, and nobody asks again.
+        // The items stay, and the question is not repeated.
         let answer = format!("/api/v1/sources/{source}/answer");
         assert_eq!(api.post(&answer, &json!({ "take_away": false })).await.status, 200);
         advance(&hq, 2).await;
@@ -138,7 +138,7 @@ async fn failures_are_tried_again_later_and_a_closed_door_waits_for_a_person() {
         let first = synced(&api, &source, 1).await;
         assert!((350..=360).contains(&minutes_until(&hq, &first)), "{first}");
 
-        // Again after 5 minutes, then after 15, give or take a fifth, without anybody's doing.
+        // Automatic retries after 5 and then 15 minutes, plus or minus a fifth.
         site.put("/sitemap.xml", "500 Oops", "", "");
         let failed = again(&api, &source).await;
         assert_eq!(
@@ -154,7 +154,7 @@ async fn failures_are_tried_again_later_and_a_closed_door_waits_for_a_person() {
             (&json!(2), &json!("schedule"))
         );
         assert!((11..=18).contains(&minutes_until(&hq, &failed)), "{failed}");
-        // As the server asks, when it asks for longer.
+        // A longer `Retry-After` is obeyed.
         site.put("/sitemap.xml", "429 Slow Down", "retry-after: 7200\r\n", "");
         let failed = again(&api, &source).await;
         assert!((118..=120).contains(&minutes_until(&hq, &failed)), "{failed}");
@@ -177,7 +177,7 @@ async fn failures_are_tried_again_later_and_a_closed_door_waits_for_a_person() {
         site.lists(&base, &[(0, 1)]);
         let open = again(&api, &source).await;
         assert_eq!((&open["status"], &open["failures"]), (&json!("active"), &json!(0)), "{open}");
-        // An item that is asked for is fetched, whatever the list says.
+        // A requested item is fetched whatever the listing says.
         site.asked();
         again(&api, &source).await;
         assert!(!site.asked().contains(&"/p0".to_owned()), "the list says that it has not changed");
@@ -214,7 +214,7 @@ async fn a_sync_that_the_program_left_is_closed_and_what_it_found_is_kept() {
         assert_eq!(api.get(&at).await.json()["running"], true);
         hq.restart().await;
         let api = hq.api().await;
-        // It is closed by what works on the side, a moment after the start.
+        // The background worker closes the interrupted sync shortly after the start.
         let left = loop {
             let now = api.get(&at).await.json();
             let runs = now["syncs"].as_array().expect("syncs");
@@ -268,11 +268,11 @@ async fn nothing_inside_is_reached_and_what_is_too_much_is_cut() {
         let text = api.get(&format!("/api/v1/knowledge/{item}")).await.json();
         assert_eq!(text["text"].as_str().map(|text| text.chars().count()), Some(500_000));
         assert!(hq.owner().get(&format!("{HERE}/knowledge/{item}")).await.text.contains("Show all of it"));
-        // More words than a page may have are kept as a file.
+        // Text longer than a page's limit is stored as a file.
         api.call("DELETE", &format!("/api/v1/sources/{source}?items=keep")).await;
         assert_eq!(titles(&api, "kind=file").await, ["Long"]);
 
-        // The folder is not there for a while: nothing is lost.
+        // While the folder is missing, nothing is lost.
         let source = super::common::folder(&api, root.path()).await;
         let away = root.path().with_extension("away");
         fs::rename(root.path(), &away).expect("moved");
@@ -282,7 +282,7 @@ async fn nothing_inside_is_reached_and_what_is_too_much_is_cut() {
         fs::rename(&away, root.path()).expect("moved back");
         assert_eq!(again(&api, &source).await["status"], "active");
 
-        // A connector of the data folder builds on HQ's own.
+        // A connector in the data folder is based on a built-in one.
         let docs = hq.data().join("connectors/docs");
         fs::create_dir_all(&docs).expect("a folder");
         let manifest = json!({
@@ -299,7 +299,7 @@ async fn nothing_inside_is_reached_and_what_is_too_much_is_cut() {
         let made = added(&api, json!({ "connector": "docs", "reads": {} })).await;
         assert_eq!((&made["name"], &made["interval_hours"]), (&json!("p0"), &json!(12)), "{made}");
         synced(&api, &id(&made), 1).await;
-        // The index has long words to take in before.
+        // The index has long texts to process first.
         while titles(&api, "q=docs").await != ["p0"] {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }

@@ -1,4 +1,4 @@
-//! A value is nowhere but sealed: not on the disk, in no page, answer, log or export. And a wrong master key.
+//! No unsealed value on disk, in pages, responses, logs or exports. Also: a wrong master key.
 
 use std::fs;
 

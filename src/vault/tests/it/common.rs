@@ -1,4 +1,4 @@
-//! Secrets that tests add.
+//! Test fixtures: secrets, gateways, agents on gateways.
 
 use gateways::model::{AgentPlace, Gateway, local};
 use kernel::{AgentId, GatewayId};
@@ -10,7 +10,7 @@ use support::work;
 pub const HERE: &str = "/w/marlow-cargo";
 pub const ALL: &str = "/api/v1/secrets";
 
-/// A secret with this variable and value, and other fields.
+/// Adds a secret with this variable, value and more fields.
 pub async fn added(api: &Person, key: &str, value: &str, more: Value) -> Value {
     let mut body = json!({ "name": key, "key": key, "value": value });
     for (field, value) in more.as_object().expect("fields") {
@@ -21,7 +21,7 @@ pub async fn added(api: &Person, key: &str, value: &str, more: Value) -> Value {
     made.json()
 }
 
-/// Another machine.
+/// Adds a gateway.
 pub async fn gateway(hq: &TestHq, label: &str, slug: &str) -> GatewayId {
     let (label, slug) = (label.to_owned(), slug.to_owned());
     let body = move |tx: &mut WriteTx<'_>| {
@@ -32,7 +32,7 @@ pub async fn gateway(hq: &TestHq, label: &str, slug: &str) -> GatewayId {
     hq.ws().write(&work::owner(hq), body).await.expect("a gateway")
 }
 
-/// Lets an agent work there.
+/// Moves an agent to a gateway.
 pub async fn place(hq: &TestHq, agent: AgentId, gateway: GatewayId) {
     let body = move |tx: &mut WriteTx<'_>| match gateway == local() {
         true => tx.delete::<AgentPlace>(agent).map(drop),
@@ -41,7 +41,7 @@ pub async fn place(hq: &TestHq, agent: AgentId, gateway: GatewayId) {
     hq.ws().write(&work::owner(hq), body).await.expect("it works there");
 }
 
-/// The code and the words of a refusal.
+/// Error code and body of a rejected request.
 pub async fn refused(api: &Person, body: &Value) -> (String, String) {
     let reply = api.post(ALL, body).await;
     assert!(!reply.status.is_success(), "{}", reply.text);

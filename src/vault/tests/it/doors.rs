@@ -1,4 +1,4 @@
-//! Who gets in, what pages show, and the uses that the runtime tells.
+//! Access rights of pages and API, page contents, and the uses that the runtime records.
 
 use kernel::{Role, RunId, TypedId as _};
 use serde_json::json;
@@ -28,7 +28,7 @@ async fn only_who_administers_gets_in() {
     let body = json!({ "name": "B", "value": "value-of-b" });
     assert_eq!(member.post(ALL, &body).await.status, 403);
     assert_eq!(program.post(ALL, &body).await.status, 403);
-    // What an agent has may be seen by all members, without ways to change it.
+    // Members see an agent's secrets without ways to change them.
     let tab = member.get(&format!("{HERE}/agents/ada/secrets")).await;
     assert_eq!(tab.status, 200, "{}", tab.text);
     assert!(tab.text.contains("KEY") && !tab.text.contains("Override"), "{}", tab.text);

@@ -1,4 +1,4 @@
-//! Secrets of a gateway: for the agents that work there, before what is for all and behind what is an agent's own.
+//! Secrets of a gateway: they override workspace secrets and are overridden by an agent's own.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn an_agent_has_what_its_gateway_has_and_another_when_it_moves() {
         assert!(tab.contains(words), "{words}: {tab}");
     }
 
-    // What is in front goes, and what stands behind it counts.
+    // Removing the overriding secret puts the overridden one in force.
     let gone = api.call("DELETE", &format!("{ALL}/{}", id(&own))).await;
     assert_eq!(gone.status, 204, "{}", gone.text);
     assert_eq!(has(ada), "value-of-the-box");
@@ -88,7 +88,7 @@ async fn each_gateway_has_a_name_once_and_what_is_wrong_is_said() {
     let (_, text) = refused(&api, &of(json!({ "gateway": "gpu-box", "agents": ["ada"] }))).await;
     assert!(text.contains("not both"), "{text}");
 
-    // A gateway stays while there is something for it alone.
+    // A gateway with secrets of its own cannot be deleted.
     let kept = api.call("DELETE", "/api/v1/gateways/gpu-box").await;
     assert!(!kept.status.is_success(), "{}", kept.text);
     assert!(kept.text.contains("secrets for GPU box alone"), "{}", kept.text);
@@ -135,7 +135,7 @@ async fn pages_offer_a_gateway_from_the_second_on_and_lines_go_to_it() {
     let api = hq.api().await;
     let pasted = api.get(&format!("{ALL}/PASTED?gateway=gpu-box")).await.json();
     assert_eq!(pasted["scope"], "gateway");
-    // Its page keeps what is chosen, and history says it in words.
+    // The page shows the choice, and history names it in words.
     let one = format!("{list}/{}", id(&pasted));
     let page = owner.get(&one).await.text;
     assert!(page.contains("All agents on GPU box"), "{page}");
@@ -146,8 +146,8 @@ async fn pages_offer_a_gateway_from_the_second_on_and_lines_go_to_it() {
     hq.finish().await;
 }
 
-/// Lets the host of a gateway have confirmed the value of a secret just now, and be heard of the last time: with its word
-/// that it goes, or without.
+/// Records that a gateway's host has confirmed the value just now and was last heard of now. `goes`: whether the host
+/// announced that it stops.
 async fn has(hq: &TestHq, there: GatewayId, secret: &Value, goes: bool) {
     let secret: SecretId = id(secret).parse().expect("an id");
     let body = move |tx: &mut WriteTx<'_>| {
@@ -163,7 +163,7 @@ async fn has(hq: &TestHq, there: GatewayId, secret: &Value, goes: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_is_not_active_on_a_machine_that_is_silent_or_does_not_run() {
-    /// Nothing was heard for so long: it is silent.
+    /// Time without contact after which a host counts as silent.
     const SILENT: Duration = Duration::from_secs(91);
     let hq = TestHq::start().await;
     let (api, owner) = (hq.api().await, hq.owner());
@@ -195,7 +195,7 @@ async fn a_value_is_not_active_on_a_machine_that_is_silent_or_does_not_run() {
     is("stopped").await;
     says("GPU box is not running and had it until ").await;
 
-    // Removed while nothing is heard of that machine, it may be there in memory until its time alone is over.
+    // After a removal while the host is silent, the value may be in its memory until its offline limit.
     has(&hq, there, &made, false).await;
     hq.advance(SILENT).await;
     let gone = api.call("DELETE", &one).await;

@@ -1,4 +1,4 @@
-//! Secrets as people, programs and agents use them, what an agent has, and where no value may be.
+//! Integration tests of secrets: pages, API, tools, precedence, and where values must not appear.
 
 mod canary;
 mod common;

@@ -1,4 +1,4 @@
-//! What an agent has, compared with a model of it, after acts in any order.
+//! Compares the secrets that an agent has with a model, after random actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,10 +23,8 @@ const AGENTS: usize = 3;
 /// This machine and two others.
 const GATEWAYS: usize = 3;
 
-/// What an act does.
 type Body = Box<dyn FnOnce(&mut WriteTx<'_>) -> Result<SecretId, VaultError> + Send>;
 
-/// Whom a secret is for.
 #[derive(Clone, Debug)]
 enum Whom {
     All,
@@ -34,7 +32,6 @@ enum Whom {
     Agents(BTreeSet<usize>),
 }
 
-/// An act of a person.
 #[derive(Clone, Debug)]
 enum Act {
     Add { key: usize, who: Whom },
@@ -44,7 +41,7 @@ enum Act {
     Place { agent: usize, gateway: usize },
 }
 
-/// What the model knows of a secret.
+/// The model's record of a secret.
 #[derive(Clone, Debug)]
 struct Known {
     id: SecretId,
@@ -71,7 +68,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 1..40)
 }
 
-/// Whether nobody else has the variable for one of these, for the gateway, or for all.
+/// Whether no other secret holds the variable for the same owner.
 fn is_free(all: &[Known], one: &Known) -> bool {
     let clashes = |other: &&Known| {
         let shares = match (&other.who, &one.who) {
@@ -85,7 +82,7 @@ fn is_free(all: &[Known], one: &Known) -> bool {
     all.iter().find(clashes).is_none()
 }
 
-/// What an agent has by the model: what is for all, over it what is for its gateway, over that its own.
+/// The agent's secrets by the model: workspace, overridden by gateway, overridden by its own.
 fn held(all: &[Known], agent: usize, at: usize) -> BTreeMap<String, SecretId> {
     let mut held = BTreeMap::new();
     let live = || all.iter().filter(|one| !one.is_removed);

@@ -1,4 +1,5 @@
-//! Another master key: every sealed row is sealed anew, whenever it is cut off; what opens with no key stays as it is.
+//! Master key rotation: every sealed row is sealed again, even after interruptions. Values that no key opens stay as
+//! they are.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -29,10 +30,10 @@ use super::common::{ALL, HERE, added};
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 const MASTER: &str = "/api/v1/secrets/master-key";
-/// More than one piece.
+/// More rows than one transaction seals.
 const MANY: usize = 150;
 
-/// Does what blocks.
+/// Runs blocking work on a blocking thread.
 async fn apart<T: Send + 'static>(app: &App, work: impl FnOnce(&App) -> T + Send + 'static) -> T {
     let app = app.clone();
     tokio::task::spawn_blocking(move || work(&app)).await.expect("it ends")
@@ -46,7 +47,7 @@ fn last(app: &App) -> Rotation {
     app.system.read(|snap| queries::last(snap)).expect("a read").expect("a change")
 }
 
-/// A password of a backup and an authenticator's secret, sealed in the store of accounts.
+/// Seals a backup passphrase and an authenticator secret in the store of accounts.
 async fn seal_in_accounts(app: &App) {
     let NewSecret::Set(sealed) = job::seal(app, PASSPHRASE, &Secret::new("a phrase to pass"))
     else {
@@ -86,7 +87,7 @@ async fn every_sealed_value_is_sealed_anew_and_a_kill_only_delays_it() {
     assert_eq!(app.keyring.key_id().as_str(), begun.to);
     let again = apart(&app, |app| rotation::change(app, BY)).await;
     assert!(matches!(again, Err(RotationError::UnderWay)), "{again:?}");
-    // What is written now is sealed with the new key, and everything reads.
+    // New values are sealed with the new key, and all values can be read.
     added(&api, "LATE", "value-that-came-late", json!({})).await;
     let new_only = || Keyring::new(MasterKey::load(&file).expect("the key"));
     let opens = |ring: &Keyring, one: &Value| values::open(ring, one.secret, &one.sealed).is_ok();
@@ -94,7 +95,7 @@ async fn every_sealed_value_is_sealed_anew_and_a_kill_only_delays_it() {
     assert_eq!(by_new, 1);
     assert!(all_values(&hq).iter().all(|one| opens(&app.keyring, one)));
 
-    // Cut off behind the first piece of the workspace.
+    // Interrupted after the first transaction in the workspace.
     let cut = apart(&app, |app| {
         rotation::walk(app, &mut |done| match done {
             0..64 => ControlFlow::Continue(()),
@@ -117,7 +118,7 @@ async fn every_sealed_value_is_sealed_anew_and_a_kill_only_delays_it() {
     hq.restart().await;
     let app = hq.running().app.clone();
     assert!(app.keyring.knows(old.as_str()), "the former key lies beside");
-    // The start has begun it again; whoever comes second finds nothing to do.
+    // The start has resumed the rotation, so this call finds nothing to do.
     apart(&app, |app| rotation::walk(app, &mut |_| ControlFlow::Continue(()))).await.expect("done");
     let done = last(&app);
     assert!(done.ended_at.is_some(), "{done:?}");
@@ -138,7 +139,7 @@ async fn every_sealed_value_is_sealed_anew_and_a_kill_only_delays_it() {
         b"an app's secret"
     );
 
-    // Passwords are checked with the pepper of before, and hashed anew at the next sign-in.
+    // Passwords verify with the former pepper, and are hashed again at the next sign-in.
     let stored: Vec<Password> = app.system.read(|snap| snap.list(&Range::all())).expect("a read");
     let stored = stored.into_iter().next().expect("the owner's").hash;
     let verdict = app.hasher.verify(Some(stored), OWNER.2.to_owned().into()).await;
@@ -242,7 +243,7 @@ async fn people_and_programs_change_the_key_and_a_needed_one_stays() {
     let strange = api.post(&discard, &json!({ "key": "00000000" })).await;
     assert_eq!(strange.status, 404, "{}", strange.text);
 
-    // Without a password under it, nothing needs it.
+    // Without a password hash that uses it, nothing needs the former key.
     let hash = app.hasher.hash(OWNER.2.to_owned().into()).await.expect("a hash");
     let renew = move |tx: &mut store::WriteTx<'_>| {
         for one in tx.list::<Password>(&Range::all())? {
@@ -263,7 +264,7 @@ async fn people_and_programs_change_the_key_and_a_needed_one_stays() {
     hq.finish().await;
 }
 
-/// Tables of class `Sealed` that hold no envelope: hashes, public keys, what is said of others.
+/// Tables of class `Sealed` without envelopes: hashes, public keys, metadata.
 const NO_ENVELOPES: [&str; 17] = [
     "passwords",
     "api_token_hashes",
@@ -302,7 +303,7 @@ fn every_table_with_sealed_values_is_covered() {
     }
 }
 
-/// The tables whose samples have a field `sealed` or an envelope anywhere.
+/// Tables whose sample record has a field `sealed` or contains an envelope.
 fn with_envelopes(schema: &Schema) -> BTreeSet<&'static str> {
     let mut found = BTreeSet::new();
     for table in schema.tables() {

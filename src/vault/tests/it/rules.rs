@@ -1,4 +1,4 @@
-//! The life of a secret: added, replaced, put back, removed, restored, swept, taken in from lines.
+//! Life cycle of a secret: add, replace, put back, remove, restore, sweep, import.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn an_override_stands_before_the_shared_one_and_falls_back() {
     assert_eq!((&why["has"]["id"], &why["over"]), (&own["id"], &shared["id"]), "{why}");
     assert!(why["says"].to_string().contains("in the place of the one for all"), "{why}");
 
-    // Each place has a variable once.
+    // A variable is unique per scope.
     let again = json!({ "name": "Shop", "key": "SHOP_KEY", "value": "another-1", "agents": ["otto", "ada"] });
     let (code, text) = refused(&api, &again).await;
     assert!(code == "secret_exists" && text.contains("already exists for Ada"), "{text}");
@@ -51,7 +51,7 @@ async fn an_override_stands_before_the_shared_one_and_falls_back() {
     assert_eq!(back.status, 200, "{}", back.text);
     assert_eq!(value_of(&hq, ada.id, "SHOP_KEY").as_deref(), Some("own-value-of-ada"));
 
-    // What belongs to a connector is given to no program.
+    // Programs never get secrets of connectors.
     added(&api, "BOT_TOKEN", "token-of-a-bot", json!({ "category": "integration" })).await;
     assert_eq!(value_of(&hq, ada.id, "BOT_TOKEN"), None);
     let body =
@@ -117,7 +117,7 @@ async fn a_former_value_is_put_back_within_a_day_and_what_is_removed_goes_after_
     let refused =
         api.json("PUT", &format!("{ALL}/{}/value", id(&made)), &put("third-value-3")).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
-    // Its variable is free, and then it cannot come back.
+    // The variable is taken again, which blocks the restore.
     let other = added(&api, "KEY", "other-value-4", json!({})).await;
     let back = api.post(&format!("{ALL}/{}/restore", id(&made)), &json!({})).await;
     assert_eq!(back.status, 409, "{}", back.text);
@@ -215,7 +215,7 @@ async fn bad_input_is_named_and_no_answer_repeats_a_value() {
     assert_eq!(named["hosts"], json!(["api.notion.com"]));
     let short = added(&api, "PIN", "1234", json!({})).await;
     assert!(short["warning"].as_str().is_some_and(|words| words.contains("too short")), "{short}");
-    // A word that is masked wherever it stands is asked about, once.
+    // A common word, which would be masked everywhere, needs confirmation once.
     let meant = json!({ "ordinary": true });
     let word = added(&api, "STAGE", "production", meant).await;
     let at = format!("{ALL}/{}/value", id(&word));
