@@ -227,8 +227,7 @@ impl Turn {
         request.system = system;
         request.system.extend(shown.instructions.as_deref().map(prompt::of_program));
         clean(ws, &mut request);
-        let loaded = &session.loaded_tools;
-        let who = (&agent, &off, leads, knows);
+        let (loaded, who) = (&session.loaded_tools, (&agent, &off, leads, knows));
         request.tools =
             toolbox::offered(engine, who, (run.trigger, window), child.as_ref(), loaded);
         let locked = toolbox::hold_back(engine, ws, &run, &mut request.tools)?;
