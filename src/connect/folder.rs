@@ -10,20 +10,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
-use sheet::encoding::{self, Hint};
 
+use super::files::{Kind, kind, plain, titled, words};
 use super::{
     About, BoxFuture, Connector, ConnectorError, Content, Delta, Fetched, Hash, Known, Listed,
-    MOST_BYTES, MOST_CHARS, Mark, Over, Page, Reads, Step, hash, heading, value,
+    MOST_BYTES, Mark, Over, Page, Reads, Step, hash, heading, value,
 };
 
-/// Plain text files.
-const TEXTS: [&str; 7] = ["md", "markdown", "mdx", "txt", "text", "rst", "adoc"];
-/// Documents, whose text is extracted later.
-const FILES: [&str; 15] = [
-    "pdf", "docx", "pptx", "xlsx", "xls", "ods", "odt", "odp", "epub", "eml", "html", "htm", "csv",
-    "json", "tsv",
-];
 /// Folders of programs.
 const LEFT_OUT: [&str; 3] = ["node_modules", "target", "__pycache__"];
 /// Deepest nesting of folders.
@@ -447,56 +440,6 @@ fn failed(place: &str, error: Errno) -> ConnectorError {
         Errno::ACCESS | Errno::PERM => ConnectorError::Failed(format!("HQ may not read {place}.")),
         error => ConnectorError::Failed(format!("{place} can't be read: {error}.")),
     }
-}
-
-/// Treatment of a file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    File,
-}
-
-fn kind(name: &str) -> Option<Kind> {
-    let end = Path::new(name).extension()?.to_str()?.to_ascii_lowercase();
-    match end.as_str() {
-        end if TEXTS.contains(&end) => Some(Kind::Text),
-        end if FILES.contains(&end) => Some(Kind::File),
-        _ => None,
-    }
-}
-
-/// Decodes a text; returns whether it was cut, or the reason why it is not readable.
-fn words(bytes: &[u8]) -> Result<(String, bool), &'static str> {
-    const NO_TEXT: &str = "It is no text.";
-    if !encoding::is_text(bytes) {
-        return Err(NO_TEXT);
-    }
-    let decoded = encoding::decode(bytes, Hint::default())
-        .map_err(|_| "Its letters are in no encoding that can be told; save it as UTF-8.")?;
-    let mut text = decoded.text;
-    if text.contains('\0') {
-        return Err(NO_TEXT);
-    }
-    let end = text.char_indices().nth(MOST_CHARS).map(|(end, _)| end);
-    if let Some(end) = end {
-        text.truncate(end);
-    }
-    Ok((text, end.is_some()))
-}
-
-/// Replaces control characters, so that the name is one line.
-fn plain(name: &str) -> String {
-    name.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect()
-}
-
-/// A title derived from a file name.
-fn titled(name: &str, kind: Kind) -> String {
-    if kind == Kind::File {
-        return name.to_owned();
-    }
-    let stem = Path::new(name).file_stem().map_or(name.into(), |stem| stem.to_string_lossy());
-    let words: Vec<&str> = stem.split(['-', '_', ' ']).filter(|word| !word.is_empty()).collect();
-    words.join(" ")
 }
 
 /// Runs blocking work on a blocking thread.

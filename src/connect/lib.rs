@@ -14,6 +14,7 @@ use net::client::HttpClient;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+mod files;
 mod folder;
 mod manifest;
 mod pace;

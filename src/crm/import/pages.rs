@@ -584,9 +584,7 @@ async fn problems(ws: Ws, who: Person, Path(id): Path<ImportId>) -> Result<Respo
         }
         _ => import.problems,
     };
-    let failed = |error: std::io::Error| {
-        PageError::from(CrmError::Store(StoreError::Failed(error.to_string())))
-    };
+    let failed = |error: std::io::Error| CrmError::from(StoreError::Failed(error.to_string()));
     let mut csv = sheet::CsvWriter::new(Vec::new());
     csv.row(["Row", "Column", "Problem"]).map_err(failed)?;
     for one in &problems {
@@ -595,9 +593,7 @@ async fn problems(ws: Ws, who: Person, Path(id): Path<ImportId>) -> Result<Respo
     let mut answer = csv.finish().map_err(failed)?.into_response();
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers.insert(
-        CONTENT_DISPOSITION,
-        HeaderValue::from_static("attachment; filename=\"problems.csv\""),
-    );
+    let name = HeaderValue::from_static("attachment; filename=\"problems.csv\"");
+    headers.insert(CONTENT_DISPOSITION, name);
     Ok(answer)
 }

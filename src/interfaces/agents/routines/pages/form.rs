@@ -345,8 +345,7 @@ fn page(
 }
 
 fn zone(read: &dyn Read) -> Result<String, RoutineError> {
-    let settings = read.get::<Settings>(())?;
-    Ok(settings.map_or_else(|| "UTC".to_owned(), |settings| settings.zone))
+    Ok(read.get::<Settings>(())?.map_or_else(|| "UTC".to_owned(), |settings| settings.zone))
 }
 
 /// An empty form, prefilled from the address or from a routine to copy.
@@ -360,9 +359,8 @@ pub(super) async fn new(
         let typed = match typed.at("copy").parse::<RoutineId>() {
             Ok(id) => {
                 let routine = queries::get(snap, id)?;
-                let agent = view::agent_of(snap, &routine)?;
-                let mut copy =
-                    RoutineForm::of(&routine, &agent.map_or_else(String::new, |one| one.slug));
+                let agent = view::agent_of(snap, &routine)?.map(|agent| agent.slug);
+                let mut copy = RoutineForm::of(&routine, &agent.unwrap_or_default());
                 copy.set("name", format!("Copy of {}", routine.name));
                 copy
             }
@@ -412,8 +410,8 @@ pub(super) async fn edit(
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let (routine, rev) = queries::get_rev(snap, id)?;
-        let agent = view::agent_of(snap, &routine)?.map_or_else(String::new, |agent| agent.slug);
-        let mut typed = RoutineForm::of(&routine, &agent);
+        let agent = view::agent_of(snap, &routine)?.map(|agent| agent.slug);
+        let mut typed = RoutineForm::of(&routine, &agent.unwrap_or_default());
         typed.set("rev", rev.to_string());
         page(&ws, snap, (shell, typed, who.account), Some(id))
     })?;
