@@ -7,13 +7,15 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::BrowserError;
+use crate::launch::{FIRST_TAB_WITHIN, READY_WITHIN, STALLED_AFTER};
 use crate::page::Page;
 use crate::protocol::{Crash, Evaluate, StopLoading, Terminate};
 
 /// Maximum duration of an act, unless it waits explicitly.
 pub const ACT_WITHIN: Duration = Duration::from_secs(11);
 /// Maximum time to open the first tab: the browser may be started twice for it.
-pub const OPEN_WITHIN: Duration = Duration::from_secs(45);
+pub const OPEN_WITHIN: Duration =
+    STALLED_AFTER.saturating_add(READY_WITHIN).saturating_add(FIRST_TAB_WITHIN);
 /// Timeout for a trivial request.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// Timeout for a trivial request after the script was terminated.

@@ -37,11 +37,11 @@ use crate::visits;
 /// Address of a new tab.
 const BLANK: &str = "about:blank";
 /// Maximum duration of a start.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(20);
 /// Maximum time for the first tab: a program that has just started loads its parts from a cold disk.
-const FIRST_TAB_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const FIRST_TAB_WITHIN: Duration = Duration::from_secs(20);
 /// A start that makes no first tab within this time is tried again.
-const STALLED_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const STALLED_AFTER: Duration = Duration::from_secs(5);
 /// How long the browser may take to exit by itself.
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// After this many consecutive failures the browser is not restarted automatically.
@@ -416,21 +416,16 @@ impl Running {
     }
 
     pub(crate) async fn new_tab(self: &Arc<Self>) -> Result<Page, BrowserError> {
-        let open = self.tabs.lock().tabs.len();
-        if MAX_TABS <= open {
-            return Err(BrowserError::TooManyTabs(MAX_TABS));
-        }
-        let is_first = open == 0;
-        self.new_tab_within(if is_first { FIRST_TAB_WITHIN } else { USUAL }).await
+        self.tab_within(FIRST_TAB_WITHIN).await
     }
 
-    /// Opens a new tab. The first tab of a browser gets less time, so that a stalled browser is restarted.
-    async fn first_tab(self: &Arc<Self>) -> Result<Page, BrowserError> {
-        let is_first = self.tabs.lock().tabs.is_empty();
-        if is_first { self.new_tab_within(STALLED_AFTER).await } else { self.new_tab().await }
-    }
-
-    async fn new_tab_within(self: &Arc<Self>, within: Duration) -> Result<Page, BrowserError> {
+    /// Opens an empty tab. `first` limits how long the first tab may take.
+    async fn tab_within(self: &Arc<Self>, first: Duration) -> Result<Page, BrowserError> {
+        let within = match self.tabs.lock().tabs.len() {
+            0 => first,
+            open if MAX_TABS <= open => return Err(BrowserError::TooManyTabs(MAX_TABS)),
+            _ => USUAL,
+        };
         let made = self.link.call(None, &CreateTarget { url: BLANK }, within).await?;
         let number = self
             .tabs

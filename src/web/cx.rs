@@ -6,7 +6,6 @@
 //! Handlers of sockets, streams, uploads and calls to other services stay asynchronous.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -206,11 +205,11 @@ impl Route {
     /// Runs a read on the worker thread. After a long one, the next reads of this route leave it.
     fn inline(&self, cx: &Cx) -> Result<Response, Failure> {
         let began = Instant::now();
-        let done = catch_unwind(AssertUnwindSafe(|| (self.run)(cx)));
+        let done = (self.run)(cx);
         if SHORT < began.elapsed() {
             self.hops.store(HOPS, Ordering::Relaxed);
         }
-        done.unwrap_or_else(|panic| Err(Failure::internal(kernel::text::panic_words(&*panic))))
+        done
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BLANK, Browser, Running, blocking};
+use super::{BLANK, Browser, Running, STALLED_AFTER, blocking};
 use crate::BrowserError;
 use crate::page::Page;
 use crate::protocol::BringToFront;
@@ -17,7 +17,7 @@ impl Browser {
     /// Opens an empty tab.
     pub async fn open_blank(&self) -> Result<Page, BrowserError> {
         let running = self.running().await?;
-        match running.first_tab().await {
+        match running.tab_within(STALLED_AFTER).await {
             // A few in a thousand starts of Chromium on a busy machine never create a tab, although all other calls
             // work.
             Err(BrowserError::TimedOut { .. }) if !running.has_tab() => {

@@ -21,7 +21,7 @@ impl Hand<'_> {
                 Ok(told)
             }
             // The page may still load.
-            Err(error @ Trouble::Browser(BrowserError::NotCome { .. })) => {
+            Err(error @ Trouble::Browser(BrowserError::NotCome { .. } | BrowserError::Late(_))) => {
                 self.note(&page);
                 Err(error)
             }

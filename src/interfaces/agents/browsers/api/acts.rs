@@ -321,9 +321,14 @@ impl<'a> Turn<'a> {
         let page = self.browser.open_blank().await?;
         self.stage.work_in(page.number());
         page.acts_for(self.who.account.uuid());
-        let mut before = Before::of(self, &page)?;
+        hang::in_time(hang::ACT_WITHIN, self.load(&page, url)).await
+    }
+
+    /// Loads an address in a new tab. Closes the tab if the address cannot be loaded.
+    async fn load(&self, page: &Page, url: &str) -> Result<ActView, ApiError> {
+        let mut before = Before::of(self, page)?;
         if !url.is_empty() {
-            match hang::in_time(hang::ACT_WITHIN, page.navigate(url)).await {
+            match page.navigate(url).await {
                 Ok(opened) => before.loads = !opened.is_loaded,
                 // The page may still load.
                 Err(error @ BrowserError::NotCome { .. }) => return Err(error.into()),
@@ -334,8 +339,8 @@ impl<'a> Turn<'a> {
                 }
             }
         }
-        let text = hang::in_time(hang::ACT_WITHIN, page.glance(&Want::default())).await?.text;
-        self.acted(&page, before, text, None)
+        let text = page.glance(&Want::default()).await?.text;
+        self.acted(page, before, text, None)
     }
 
     async fn act(&self, body: &ActBody) -> Result<ActView, ApiError> {
