@@ -49,7 +49,6 @@ pub struct Field {
 }
 
 impl Page {
-    /// The focused field.
     pub async fn focused_field(&self) -> Result<Option<Field>, BrowserError> {
         let Some(node) = self.focused().await? else { return Ok(None) };
         let number = self.with_tab(|tab| tab.refs.number(&node))?;

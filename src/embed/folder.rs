@@ -32,7 +32,6 @@ pub struct Terms {
     pub pooling: Pooling,
     /// Prefix of queries.
     pub query_prefix: String,
-    /// Prefix of passages.
     pub passage_prefix: String,
 }
 

@@ -50,7 +50,6 @@ pub struct Model {
     pub pooling: Pooling,
     /// Prefix of queries.
     pub query_prefix: Cow<'static, str>,
-    /// Prefix of passages.
     pub passage_prefix: Cow<'static, str>,
 }
 

@@ -234,7 +234,6 @@ pub struct Op {
     pub done: &'static str,
     /// Confirmation question; empty for none.
     pub confirm: &'static str,
-    /// Input fields.
     pub input: &'static [Field],
     /// Type of the response.
     pub answers: Answers,
@@ -275,7 +274,6 @@ pub struct OpCx<'c> {
     pub noun: &'static Noun,
     /// Key of the record; `None` for operations on the whole noun.
     pub key: Option<&'c [u8]>,
-    /// Input values.
     pub input: &'c Values,
 }
 

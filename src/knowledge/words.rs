@@ -17,7 +17,6 @@ const TRIES: usize = 5;
 /// A text to write.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// The new text.
     pub text: String,
     /// The text when editing began. If unknown, the current text is replaced.
     pub base: Option<String>,

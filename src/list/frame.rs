@@ -97,7 +97,6 @@ pub struct Saved {
     pub url: String,
     pub history: String,
     pub name: String,
-    /// Icon choices.
     pub icons: Vec<Choice>,
     /// Whether the view can move left.
     pub left: bool,

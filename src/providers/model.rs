@@ -193,7 +193,6 @@ pub enum Part {
         /// The provider's data, as text.
         data: String,
     },
-    /// A tool call.
     ToolCall {
         /// Call id, referenced by the result.
         id: String,
@@ -209,7 +208,6 @@ pub enum Part {
         /// Whether the tool failed.
         is_error: bool,
     },
-    /// An image.
     Image {
         /// Media type, such as `image/png`.
         media_type: String,

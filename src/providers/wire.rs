@@ -161,7 +161,6 @@ impl First {
 /// Access to a provider's server.
 #[derive(Clone)]
 pub struct Connection {
-    /// HTTP client.
     pub client: HttpClient,
     /// Clock for dates in `Retry-After`.
     pub clock: Arc<dyn Clock>,

@@ -33,7 +33,6 @@ pub struct Changes {
     pub url: Option<String>,
     /// Opened and closed tabs.
     pub tabs: Vec<String>,
-    /// New dialogs.
     pub dialogs: Vec<String>,
     /// New (`+`), changed (`~`) and removed (`-`) lines, at most 4 KB.
     pub lines: String,

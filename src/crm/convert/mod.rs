@@ -36,7 +36,6 @@ pub struct ConversionRequest {
     /// The records with the field.
     pub home: Home,
     pub key: String,
-    /// The new kind.
     pub kind: Kind,
 }
 
@@ -57,7 +56,6 @@ pub struct Example {
 pub struct Foreseen {
     /// The current field.
     pub column: Column,
-    /// The new shape.
     pub to: Shape,
     /// The rows with a value.
     pub rows: Vec<Uuid>,

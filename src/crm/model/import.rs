@@ -149,7 +149,6 @@ pub enum ImportState {
     Cancelled,
     /// Being undone or redone.
     Undoing,
-    /// Undone.
     Undone,
     /// Failed, with the reason.
     Failed(String),

@@ -156,7 +156,6 @@ pub enum Base {
 /// Line endings of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
-    /// As given.
     Given,
     /// As in the base: a form normalizes all line endings.
     AsBefore,

@@ -65,7 +65,6 @@ pub struct Checked {
     pub effect: Effect,
     /// The connection after the test.
     pub connection: Connection,
-    /// Error class.
     pub class: Option<ErrorClass>,
     /// Response time in milliseconds.
     pub millis: Option<u64>,

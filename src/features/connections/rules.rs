@@ -331,7 +331,6 @@ pub struct Found {
     pub model: Option<String>,
     /// Reservation and usage of the call; `None` if no call was made.
     pub spent: Option<(ReservationId, Spent)>,
-    /// Error class.
     pub class: Option<ErrorClass>,
     /// Response time in milliseconds.
     pub millis: Option<u64>,

@@ -41,7 +41,6 @@ impl Paged {
 #[derive(Clone, Debug)]
 pub struct PageDraft {
     pub by: Actor,
-    /// New text.
     pub text: String,
     /// The page as delivered in the previous version. Changes by others since then are kept.
     pub before: Option<Paged>,

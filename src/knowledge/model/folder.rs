@@ -15,7 +15,6 @@ pub const BY_PARENT: Index = Index::unique(331, "knowledge_folders_by_parent");
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
     pub id: FolderId,
-    /// The parent folder.
     pub parent: Option<FolderId>,
     pub name: String,
     /// One emoji, or empty.

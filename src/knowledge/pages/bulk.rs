@@ -20,11 +20,9 @@ use crate::model::{KnowledgeId, Scope};
 use crate::queries::Tree;
 use crate::rules::{self, MOST_AT_ONCE, Patch};
 
-/// The bulk bar.
 pub(super) struct BulkBar {
     pub(super) url: String,
     pub(super) most: usize,
-    /// The folders.
     pub(super) folders: Vec<Choice>,
     /// All agents, or none.
     pub(super) scopes: Vec<Choice>,

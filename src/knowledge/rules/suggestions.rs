@@ -15,7 +15,6 @@ use crate::queries;
 #[derive(Clone, Debug)]
 pub struct NewSuggestion {
     pub item: KnowledgeId,
-    /// The new title.
     pub title: Option<String>,
     pub tags: Option<Vec<String>>,
     /// The new text, and the current one.

@@ -102,7 +102,6 @@ pub enum Delta {
     Text(String),
     /// More thinking.
     Thinking(String),
-    /// A tool call starts.
     ToolCallStart {
         /// Index among the calls of this answer.
         index: usize,
@@ -137,7 +136,6 @@ pub struct Reply {
     pub parts: Vec<Part>,
     /// Token usage; `None` if the server does not count.
     pub usage: Option<Usage>,
-    /// Stop reason.
     pub stop: StopReason,
     /// The provider's id of the answer.
     pub response_id: Option<String>,

@@ -82,7 +82,6 @@ impl std::fmt::Debug for Device {
 /// OAuth requests to one vendor.
 #[derive(Clone, Copy)]
 pub struct Desk<'a> {
-    /// HTTP client.
     pub http: &'a HttpClient,
     /// Clock for token lifetimes.
     pub clock: &'a dyn Clock,

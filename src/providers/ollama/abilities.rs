@@ -18,7 +18,6 @@ pub(crate) struct Shown {
     pub context: Option<u32>,
     /// Memory per token of conversation, in bytes.
     pub token_bytes: Option<u64>,
-    /// Abilities.
     pub can: Abilities,
     /// Whether thinking has levels instead of a switch.
     pub levels: bool,

@@ -44,7 +44,6 @@ pub(crate) enum MaxTokens {
 /// How thinking is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reasoning {
-    /// Never.
     Never,
     /// `reasoning_effort`, for models known to support it.
     Known,

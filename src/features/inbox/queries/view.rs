@@ -23,7 +23,6 @@ pub struct ItemView {
     pub glyph: &'static str,
     /// State word.
     pub state: &'static str,
-    /// State label.
     pub state_label: &'static str,
     /// First reason, in one line.
     pub summary: String,

@@ -13,7 +13,6 @@ use web::checklist::{self, Tick};
 /// An edit of one field.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
-    /// New text.
     pub text: String,
     /// Text when editing began. `None` replaces the current text unconditionally.
     pub base: Option<String>,

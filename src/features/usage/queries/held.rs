@@ -11,7 +11,6 @@ use super::budgets::{spent, tokens};
 pub(super) struct Held<'a> {
     /// The payers of the request.
     pub of: &'a [Payer],
-    /// All reservations.
     pub all: &'a [Reservation],
     pub now: Timestamp,
 }

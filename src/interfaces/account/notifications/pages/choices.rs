@@ -34,7 +34,6 @@ pub fn routes() -> Routes {
 pub struct GroupRow {
     /// The word of the group.
     pub word: &'static str,
-    /// The label.
     pub label: &'static str,
     /// The content of the group.
     pub hint: &'static str,
@@ -49,9 +48,7 @@ pub struct GroupRow {
 pub struct KindRow {
     /// The name of the form field.
     pub field: String,
-    /// The label.
     pub label: &'static str,
-    /// The choices.
     pub choices: Vec<Choice>,
 }
 

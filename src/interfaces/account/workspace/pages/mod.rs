@@ -163,7 +163,6 @@ struct General {
 struct Beside {
     queue: queue::Fields,
     subagents: SubagentLimits,
-    /// Limits of runs.
     bounds: run_limits::Fields,
     bounds_history: String,
     talk: preferences::Fields,

@@ -122,7 +122,6 @@ fn greeting(hour: i8, name: &str) -> String {
     format!("{part}, {}", first_name(name))
 }
 
-/// The first name.
 pub(super) fn first_name(name: &str) -> &str {
     name.split_whitespace().next().unwrap_or(name)
 }

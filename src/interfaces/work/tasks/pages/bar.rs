@@ -14,11 +14,9 @@ use store::{Range, Read, ReadExt as _};
 use web::parts::{Choice, Face, Tone};
 use web::time::{Due, Work};
 
-/// The bulk bar.
 pub struct BulkBar {
     /// Words and labels of statuses.
     pub statuses: Vec<(&'static str, &'static str)>,
-    /// Assignees.
     pub assignees: Vec<Taker>,
     /// Words and labels of priorities.
     pub priorities: Vec<(&'static str, &'static str)>,
@@ -36,7 +34,6 @@ pub struct BulkBar {
 pub struct Taker {
     /// The form value.
     pub value: String,
-    /// The label.
     pub label: String,
     /// The face in a row.
     pub face: Face,
@@ -62,7 +59,6 @@ pub fn takers(scene: &ViewContext, now: Option<Assignee>) -> Result<Vec<Taker>, 
 pub struct Day {
     /// The form value.
     pub value: String,
-    /// The label.
     pub label: &'static str,
     /// The text in a row.
     pub says: String,

@@ -17,7 +17,6 @@ use web::parts::Face;
 pub struct Head {
     /// The word in addresses and forms.
     pub word: String,
-    /// The label.
     pub label: String,
     /// Icon; may be empty.
     pub glyph: &'static str,

@@ -34,7 +34,6 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 pub struct Repeat {
     /// A cadence; empty for a non-recurring task.
     pub cadence_type: String,
-    /// The interval.
     pub interval_n: String,
     day_1: String,
     day_2: String,
@@ -97,7 +96,6 @@ impl Wanted {
 /// The fields with their choices.
 pub struct RepeatView {
     pub typed: Repeat,
-    /// Cadences.
     pub cadences: Vec<Choice>,
     /// Days of the week.
     pub days: Vec<Choice>,

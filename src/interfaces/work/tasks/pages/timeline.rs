@@ -37,7 +37,6 @@ pub enum Entry {
     Day(String),
     /// A change.
     Fact(FactView),
-    /// A comment.
     Comment(Box<comments::CommentView>),
     /// A deliverable.
     Piece(Box<Card>),

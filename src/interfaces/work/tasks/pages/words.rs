@@ -38,7 +38,6 @@ pub struct Edit {
     pub description_base: String,
     /// Whether the description has the focus.
     pub below: bool,
-    /// Field errors.
     pub wrong: Vec<FieldError>,
     /// Concurrent edits by others, by field name.
     pub theirs: Vec<(&'static str, String)>,
