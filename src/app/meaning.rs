@@ -1,4 +1,4 @@
-//! Semantic search: the embedding model of the process and the vectors of a workspace.
+//! Semantic search: the model of the process, and the vectors of a workspace.
 //!
 //! Nothing is loaded before a person has chosen a model. A model that is idle for a while is unloaded.
 
@@ -34,7 +34,7 @@ pub struct Meaning {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoModel {
     /// No model is selected.
-    #[error("no model is in use here; choose one under Settings, Search by meaning")]
+    #[error("no model is in use here; choose one under Settings, Semantic search")]
     Off,
     /// The files of the model are invalid.
     #[error(transparent)]

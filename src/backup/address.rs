@@ -92,7 +92,7 @@ impl FromStr for Address {
         if !given.starts_with("s3:") {
             let other = given.split_once("://").is_some_and(|(scheme, _)| !scheme.contains('/'));
             return match other {
-                true => Err(wrong("only folders and s3:// are known")),
+                true => Err(wrong("only folders and s3:// addresses are supported")),
                 false => Ok(Self::Folder(PathBuf::from(given))),
             };
         }
@@ -100,7 +100,7 @@ impl FromStr for Address {
         let bucket = url.host_str().filter(|host| !host.is_empty());
         let bucket = bucket.ok_or_else(|| wrong("it names no bucket"))?.to_owned();
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("keys do not belong into the address"));
+            return Err(wrong("keys don't belong in the address"));
         }
         let (mut endpoint, mut region, mut style) = (None, None, None);
         for (name, value) in url.query_pairs() {
@@ -109,7 +109,7 @@ impl FromStr for Address {
                 "region" => region = Some(value.into_owned()),
                 "style" if value == "path" => style = Some(Style::Path),
                 "style" if value == "host" => style = Some(Style::Host),
-                _ => return Err(wrong("only endpoint, region and style=path|host may follow")),
+                _ => return Err(wrong("only endpoint, region and style=path|host can follow")),
             }
         }
         let region = region.filter(|region| !region.is_empty());
@@ -118,7 +118,7 @@ impl FromStr for Address {
         let endpoint = match (endpoint, &region) {
             (Some(endpoint), _) => checked_endpoint(&endpoint).map_err(|why| wrong(&why))?,
             (None, Some(region)) => format!("https://s3.{region}.amazonaws.com"),
-            (None, None) => return Err(wrong("give the server with ?endpoint= or the ?region=")),
+            (None, None) => return Err(wrong("add the server as ?endpoint= or the ?region=")),
         };
         let prefix = url.path().trim_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
@@ -131,7 +131,7 @@ fn checked_endpoint(text: &str) -> Result<String, String> {
     let url = Url::parse(text.trim()).map_err(|error| format!("the server: {error}"))?;
     let is_web = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
     if !is_web || url.query().is_some() || url.password().is_some() || url.path() != "/" {
-        return Err("the server is written like https://host or http://host:9000".to_owned());
+        return Err("enter the server like https://host or http://host:9000".to_owned());
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -188,7 +188,7 @@ mod tests {
             ("s3://a:b@hq?region=x", "keys"),
             ("s3://hq?endpoint=nas:9000", "server"),
             ("s3://hq?endpoint=http://nas/x", "server"),
-            ("s3://hq?region=x&acl=public", "may follow"),
+            ("s3://hq?region=x&acl=public", "can follow"),
             ("sftp://host/x", "only folders"),
         ] {
             let error = given.parse::<Address>().unwrap_err().to_string();

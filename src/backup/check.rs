@@ -169,7 +169,7 @@ fn check(repo: &Repository, part: &Part, meter: &Meter) -> Result<u64, BackupErr
 
 pub(super) fn unlike(repo: &Repository, part: &Part) -> BackupError {
     let (place, name) = (repo.place().to_owned(), part.path.clone());
-    BackupError::Damaged { place, name, why: "it is not what the manifest says" }
+    BackupError::Damaged { place, name, why: "it doesn't match the manifest" }
 }
 
 /// Visits the tokens of a stream and verifies its overall hash.

@@ -12,67 +12,71 @@ use store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error(
-        "{given:?} is no place for backups: {why}; give a folder or s3://bucket/folder?endpoint=https://…"
+        "{given:?} isn't a backup target: {why}; use a folder or \
+            s3://bucket/folder?endpoint=https://…"
     )]
     Address {
         given: String,
         /// What is malformed.
         why: String,
     },
-    #[error("there are no backups at {place}; check the address, or make one with `hq backup`")]
+    #[error("there are no backups at {place}; check the address, or create one with `hq backup`")]
     NoRepository { place: String },
-    #[error("{place} holds other files and no backups; give an empty folder")]
+    #[error("{place} contains other files and no backups; choose an empty folder")]
     OtherFiles { place: String },
     #[error(
-        "the backups at {place} have format {found}, this program reads {known}; use a newer version of HQ"
+        "the backups at {place} have format {found}, but this HQ reads {known}; use a newer \
+            version of HQ"
     )]
     Format { place: String, found: u32, known: u32 },
     /// The target is empty, but had backups before.
     #[error(
-        "{place} is empty, and backups were made there before: is the disk or share mounted? mount it and \
-         try again; if this is meant to be a new place, say so with `hq backup --new-place` or on the \
-         page of backups"
+        "{place} is empty, but had backups before: mount its disk or share and try again; to start \
+            here, use `hq backup --new-place` or the Backups page"
     )]
     PlaceGone { place: String },
     /// The target has another repository than before.
     #[error(
-        "{place} holds other backups than those that were made there before: is it another disk? put the \
-         right one in; if these are meant, say so with `hq backup --new-place` or on the page of backups"
+        "{place} contains other backups than before: mount the right disk; to use these, run `hq \
+            backup --new-place` or use the Backups page"
     )]
     OtherPlace { place: String },
     /// The target has backups of another master key.
     #[error(
-        "{place} holds backups that were made with another master key, so another HQ may be using it: give \
-         each HQ a place of its own; if both are to share it, say so once with `hq backup --new-place` or on \
-         the page of backups"
+        "{place} contains backups with another master key, so another HQ might be using it: choose \
+            a separate target for each HQ; to share it, confirm once with `hq backup --new-place` \
+            or on the Backups page"
     )]
     Others { place: String },
     /// Target and data folder contain one another.
     #[error(
-        "{place} and the data folder {data} lie one inside the other, so a backup would hold itself or go \
-         with what it is for; give a folder that lies apart, best on another disk"
+        "{place} and the data folder {data} are nested, so a backup would contain itself or be \
+            lost with the data; choose a separate folder, ideally on another disk"
     )]
     Inside {
         /// The target.
         place: String,
         data: String,
     },
-    #[error("there is no backup {wanted} at {place}; `hq backup list` shows those that are")]
+    #[error("there is no backup {wanted} at {place}; `hq backup list` shows all backups")]
     NoBackup { place: String, wanted: String },
     /// Only unreadable backups can be moved aside.
     #[error(
-        "the backup {id} at {place} can be read, so it is not put aside: how many are kept says when it goes"
+        "the backup {id} at {place} is readable, so you can't give it up; the retention settings \
+            decide when it's deleted"
     )]
     Readable { place: String, id: String },
-    #[error("{place} cannot be used: {why}; nothing was lost, check it and try again")]
+    #[error("{place} can't be used: {why}; nothing was lost, check it and try again")]
     Target { place: String, why: String },
     #[error(
-        "{place} is full ({free_mb} MB free, about {need_mb} MB needed); free some space or give another place"
+        "{place} is full ({free_mb} MB free, about {need_mb} MB needed); free some space or choose \
+            another target"
     )]
     Full { place: String, free_mb: u64, need_mb: u64 },
     /// The server rejected a request.
     #[error(
-        "{place} refused ({status} {code}); check the key, its rights, the bucket and the region"
+        "{place} refused access ({status} {code}); check the key, its permissions, the bucket and \
+            the region"
     )]
     Refused {
         place: String,
@@ -81,11 +85,13 @@ pub enum BackupError {
         code: String,
     },
     #[error(
-        "{name} is missing at {place}; this backup cannot be restored whole, take another one, and make a new one now: it writes again what is still there to be read"
+        "{name} is missing at {place}, so this backup can't be fully restored; use another one, \
+            and create a new one now to save everything that is still readable"
     )]
     Missing { place: String, name: String },
     #[error(
-        "{name} at {place} is damaged ({why}); this backup cannot be trusted, take another one, and make a new one now: it writes again what is still there to be read"
+        "{name} at {place} is damaged ({why}), so this backup can't be trusted; use another one, \
+            and create a new one now to save everything that is still readable"
     )]
     Damaged {
         place: String,
@@ -93,25 +99,28 @@ pub enum BackupError {
         /// How the damage was detected.
         why: &'static str,
     },
-    #[error("the backups at {place} are encrypted; give the passphrase with --passphrase-file")]
+    #[error("the backups at {place} are encrypted; pass the passphrase with --passphrase-file")]
     PassphraseNeeded { place: String },
     #[error(
-        "the backups at {place} are not encrypted; a repository is encrypted from its beginning or never, give another place for encrypted ones"
+        "the backups at {place} aren't encrypted, and encryption can't be added later; choose \
+            another target for encrypted backups"
     )]
     NotEncrypted { place: String },
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
     /// Other work is running.
-    #[error("{what} is at work at {place} since {since}; wait until it is done")]
+    #[error("{what} has been running at {place} since {since}; wait until it's done")]
     Busy { place: String, what: String, since: String },
     /// The program stops.
-    #[error("the backup was stopped because HQ ends; the next one goes on from what is there")]
+    #[error(
+        "the backup stopped because HQ is shutting down; the next one continues where it \
+        stopped"
+    )]
     Stopped,
     /// There are workspaces, and none can be backed up.
     #[error(
-        "none of the workspaces ({missing}) could be taken, so this would be a backup of nothing: {why}; \
-         check that the data folder is in its place and its disk mounted, or put the workspaces back with \
-         `hq restore`"
+        "none of the workspaces ({missing}) could be backed up: {why}; check that the data folder \
+            is in place and its disk mounted, or restore the workspaces with `hq restore`"
     )]
     Nothing {
         /// Listed workspaces.
@@ -120,15 +129,15 @@ pub enum BackupError {
         why: String,
     },
     #[error(
-        "{data} is not there any more, so there is nothing to back up: put the folder back or mount its \
-         disk, then start HQ again"
+        "{data} no longer exists, so there's nothing to back up: restore the folder or mount its \
+            disk, then start HQ again"
     )]
     DataGone { data: String },
     /// The head of the repository is unreadable.
     #[error(
-        "{name} at {place} {why}, and without it nothing there is opened; the backups beside it may be \
-         whole: make it anew with `hq backup mend --to {place}`, or, if they are encrypted, put a copy of \
-         that file back (the key is in it)"
+        "{name} at {place} {why}, and no backup there opens without it; the backups might still be \
+            intact: recreate it with `hq backup mend --to {place}`, or, if they are encrypted, \
+            restore a copy of that file (it contains the key)"
     )]
     Head {
         place: String,
@@ -138,14 +147,15 @@ pub enum BackupError {
     },
     /// The head of an encrypted repository cannot be rebuilt.
     #[error(
-        "the backups at {place} are encrypted, and their key was in hq-backups.json and \
-         hq-backups.spare.json alone; put a copy of one of the two back: without it nobody can open them"
+        "the backups at {place} are encrypted, and their key was only in hq-backups.json and \
+            hq-backups.spare.json; restore a copy of either file: no one can open the backups \
+            without it"
     )]
     HeadSealed { place: String },
     #[error("{which}: {source}")]
     Store { which: String, source: StoreError },
     /// Error of a local file or folder.
-    #[error("{path}: {source}; check the disk and its rights")]
+    #[error("{path}: {source}; check the disk and its permissions")]
     Disk { path: String, source: io::Error },
     /// A git repository restored from a backup is damaged.
     #[error(transparent)]

@@ -53,8 +53,8 @@ fn read_one(target: &dyn Target, name: &str) -> Result<Option<Head>, BackupError
         found => found?,
     };
     let Some(bytes) = bytes else { return Ok(None) };
-    let text = checked(&bytes).ok_or_else(|| damaged("is damaged (its sum does not fit)"))?;
-    serde_json::from_str(text).map(Some).map_err(|_| damaged("is damaged (it is no head)"))
+    let text = checked(&bytes).ok_or_else(|| damaged("is damaged (its checksum doesn't match)"))?;
+    serde_json::from_str(text).map(Some).map_err(|_| damaged("is damaged (it isn't a head)"))
 }
 
 /// Writes both copies.
@@ -80,8 +80,8 @@ pub(super) fn bad(target: &dyn Target) -> Result<Vec<String>, BackupError> {
         };
         let place = target.place();
         bad.push(format!(
-            "{name} at {place} {what}; there is a second one that opens the backups, and the next backup \
-             writes this one anew"
+            "{name} at {place} {what}; a second copy opens the backups, and the next backup \
+                recreates this one"
         ));
     }
     Ok(bad)

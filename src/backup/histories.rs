@@ -117,7 +117,7 @@ pub fn look_through_histories(
         let Some(part) = of(slug, "agents.git").filter(|_| !agents.is_empty()) else { continue };
         let said = |what: &str| format!("{slug}: {what}");
         if part.files == 0 {
-            faults.push(said("the history of agents' files is not in it"));
+            faults.push(said("the agent file history isn't in it"));
             continue;
         }
         let agents: Vec<String> = agents.into_iter().collect();

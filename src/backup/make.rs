@@ -172,7 +172,7 @@ fn make_with(
 }
 
 fn gone(ws: &SourceWorkspace) -> String {
-    format!("the workspace {} was moved away or deleted meanwhile", ws.slug)
+    format!("the workspace {} was moved or deleted during the backup", ws.slug)
 }
 
 /// What a new backup needs from existing ones. Manifests are read one by one, since together they may not fit into
@@ -383,7 +383,7 @@ fn note_lost(part: &Part, mut held: BTreeSet<String>, left_out: &mut Vec<String>
     held.retain(|id| !left_out.iter().any(|one| one.contains(id.as_str())));
     let more = held.len().saturating_sub(NAMED);
     let words = |id: String| {
-        format!("{}/{id}: it is missing; `hq doctor blobs` says what holds it", part.path)
+        format!("{}/{id}: it is missing; `hq doctor blobs` shows what uses it", part.path)
     };
     left_out.extend(held.into_iter().take(NAMED).map(words));
     if 0 < more {
@@ -412,7 +412,7 @@ fn blobs_part(
         }
         match blob(&id, &file, sink)? {
             Some(blob) => blobs.push(blob),
-            None => left_out.push(format!("{path}/{id}: its content is not what its name says")),
+            None => left_out.push(format!("{path}/{id}: its content doesn't match its name")),
         }
     }
     let bytes = blobs.iter().flat_map(|blob| &blob.chunks).map(|piece| piece.1).sum();

@@ -164,7 +164,7 @@ pub fn export(
     gathered.files.insert(BUNDLE.to_owned(), hashed.end().map_err(failed())?);
     gathered.find_blobs(&source.folder.join("blobs"))?;
     let Gathered { files, mut left_out, .. } = gathered;
-    left_out.push("the feed: the history of changes stays where it was made".to_owned());
+    left_out.push("the activity feed: change history isn't exported".to_owned());
     let portable = Portable {
         format: FORMAT,
         kind: "hq-workspace".to_owned(),
@@ -209,7 +209,7 @@ impl Gathered {
         let more = lost.len().saturating_sub(NAMED);
         self.left_out.extend(lost.into_iter().take(NAMED));
         if 0 < more {
-            self.left_out.push(format!("{more} more files that are damaged or missing"));
+            self.left_out.push(format!("{more} more damaged or missing files"));
         }
         Ok(())
     }
@@ -244,7 +244,7 @@ fn spool_table(
         Class::Sealed => {
             gathered
                 .left_out
-                .push(format!("{}: secrets are not exported; enter them again", info.name));
+                .push(format!("{}: secrets aren't exported; enter them again", info.name));
             return Ok(None);
         }
         Class::Tracked | Class::Log | Class::Work | Class::Local => {}
@@ -301,7 +301,7 @@ fn write_tar(
         let file = File::open(&path)?;
         // A file that was truncated meanwhile must not shift the rest of the archive.
         if file.metadata()?.len() != member.bytes {
-            return Err(io::Error::other(format!("{} has changed meanwhile", path.display())));
+            return Err(io::Error::other(format!("{} changed during the import", path.display())));
         }
         tar.append_data(&mut header(member.bytes), name, file.take(member.bytes))?;
     }
@@ -339,7 +339,7 @@ impl<W: Write> Write for Hashed<W> {
 }
 
 fn refused(why: impl std::fmt::Display) -> BackupError {
-    BackupError::Restore(format!("this is no exported workspace, or it is damaged: {why}"))
+    BackupError::Restore(format!("this isn't an exported workspace, or it's damaged: {why}"))
 }
 
 /// Limits of unpacking, against decompression bombs.
@@ -357,7 +357,7 @@ impl Bounds<'_> {
         let count = portable.files.len();
         if self.files < count {
             return Err(refused(format!(
-                "it names {count} files, at most {} are taken",
+                "it lists {count} files, and the limit is {}",
                 self.files
             )));
         }
@@ -365,7 +365,7 @@ impl Bounds<'_> {
         let room = (self.room)();
         if room < bytes {
             return Err(refused(format!(
-                "it unpacks to {} MB and there is room for {} MB; free some space and try again",
+                "it needs {} MB and there are {} MB free; free some space and try again",
                 bytes >> 20,
                 room >> 20
             )));
@@ -421,7 +421,7 @@ pub fn unpack(
     let first = entries.next().ok_or_else(|| refused("it is empty"))?.map_err(refused)?;
     let is_manifest = first.path_bytes().as_ref() == MANIFEST.as_bytes();
     if !is_manifest || MAX_MANIFEST < first.size() {
-        return Err(refused("it does not begin with manifest.json"));
+        return Err(refused("it doesn't start with manifest.json"));
     }
     let mut text = Vec::new();
     first.take(MAX_MANIFEST).read_to_end(&mut text).map_err(refused)?;
@@ -433,10 +433,10 @@ pub fn unpack(
         let mut entry = entry.map_err(refused)?;
         let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(refused)?;
         let Some(member) = portable.files.get(&name) else {
-            return Err(refused(format!("{name:?} is not in its manifest")));
+            return Err(refused(format!("{name:?} isn't in its manifest")));
         };
         if entry.header().entry_type() != tar::EntryType::Regular || entry.size() != member.bytes {
-            return Err(refused(format!("{name:?} is not the file of its manifest")));
+            return Err(refused(format!("{name:?} isn't the file in its manifest")));
         }
         let path = folder.join(safe(&name).ok_or_else(|| refused("a name leaves the folder"))?);
         let parent = path.parent().unwrap_or(folder);
@@ -455,7 +455,7 @@ pub fn unpack(
             }
         }
         if out.end().map_err(BackupError::disk(&path))? != *member {
-            return Err(refused(format!("{name:?} has another hash than its manifest says")));
+            return Err(refused(format!("{name:?} doesn't match the hash in its manifest")));
         }
         seen += 1;
     }
@@ -482,7 +482,7 @@ fn check(portable: &Portable) -> Result<(), BackupError> {
         let blob = name.strip_prefix("blobs/").map(|rest| rest.replacen('/', "", 1));
         let is_blob = blob.is_some_and(|id| id == member.sha256 && id.len() == 64);
         if safe(name).is_none() || !(is_table || is_blob || name == BUNDLE) {
-            return Err(refused(format!("{name:?} is no part of a workspace")));
+            return Err(refused(format!("{name:?} isn't part of a workspace")));
         }
     }
     let all_there = portable.tables.iter().all(|table| portable.files.contains_key(&table.file));
@@ -522,7 +522,7 @@ pub fn rows(
     }
     match count == table.rows {
         true => Ok(()),
-        false => Err(refused(format!("{} has {count} rows, not {}", table.file, table.rows))),
+        false => Err(refused(format!("{} has {count} rows instead of {}", table.file, table.rows))),
     }
 }
 

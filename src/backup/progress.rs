@@ -38,11 +38,11 @@ impl Phase {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Looking => "Looking at what is there",
-            Self::Stores => "Reading the stores",
+            Self::Looking => "Comparing",
+            Self::Stores => "Reading stores",
             Self::Files => "Reading files",
             Self::Sending => "Sending",
-            Self::Pruning => "Tidying up",
+            Self::Pruning => "Cleaning up",
             Self::Verifying => "Checking",
             Self::Restoring => "Writing files",
         }

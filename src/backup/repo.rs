@@ -211,22 +211,22 @@ impl Repository {
     fn unpack(&self, name: &str, len: u64, bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
         let (body, sum) = bytes.split_last_chunk::<SUM>().ok_or("it is cut short")?;
         if Sha256::digest(body).as_slice() != sum {
-            return Err("its sum does not fit");
+            return Err("its checksum doesn't match");
         }
         let (mark, body) = body.split_first_chunk::<4>().ok_or("it is cut short")?;
         let opened;
         let packed = match (&self.key, mark) {
             (None, PLAIN) => body,
             (Some(key), SEALED) => {
-                opened = key.unseal(name.as_bytes(), body).or(Err("it cannot be opened"))?;
+                opened = key.unseal(name.as_bytes(), body).or(Err("it can't be opened"))?;
                 &opened
             }
             _ => return Err("its mark is not known"),
         };
         let len = usize::try_from(len).unwrap_or(usize::MAX).min(MAX_PIECE as usize);
-        let content = zstd::bulk::decompress(packed, len).or(Err("it cannot be unpacked"))?;
+        let content = zstd::bulk::decompress(packed, len).or(Err("it can't be unpacked"))?;
         if content.len() != len || self.name(&content) != name {
-            return Err("its content is not what its name says");
+            return Err("its content doesn't match its name");
         }
         Ok(content)
     }
@@ -310,7 +310,7 @@ impl Repository {
             (1, Some(id)) => Ok(id),
             (_, None) => Err(self.no_backup(start)),
             (several, Some(_)) => Err(BackupError::Restore(format!(
-                "{several} backups begin with {start:?}; write more of the name"
+                "{several} backups start with {start:?}; enter more of the name"
             ))),
         }
     }
@@ -338,19 +338,19 @@ impl Repository {
         let body = match (&self.key, label.sealed) {
             (None, false) => body,
             (Some(key), true) => {
-                let sealed = hex::decode(body).map_err(|_| damaged("it is no sealed text"))?;
+                let sealed = hex::decode(body).map_err(|_| damaged("it isn't sealed"))?;
                 let packed = key
                     .unseal(id.as_bytes(), &sealed)
-                    .map_err(|_| damaged("it cannot be opened"))?;
+                    .map_err(|_| damaged("it can't be opened"))?;
                 let text = zstd::stream::decode_all(packed.as_slice())
-                    .map_err(|_| damaged("it cannot be unpacked"))?;
-                opened = String::from_utf8(text).map_err(|_| damaged("it is no text"))?;
+                    .map_err(|_| damaged("it can't be unpacked"))?;
+                opened = String::from_utf8(text).map_err(|_| damaged("it isn't text"))?;
                 &opened
             }
-            _ => return Err(damaged("it is sealed otherwise than this repository")),
+            _ => return Err(damaged("it's sealed differently from this repository")),
         };
         let manifest: Manifest =
-            serde_json::from_str(body).map_err(|_| damaged("it is no manifest"))?;
+            serde_json::from_str(body).map_err(|_| damaged("it isn't a manifest"))?;
         if manifest.id != id || label.id != id {
             return Err(damaged("it has another's name"));
         }
@@ -485,9 +485,9 @@ fn are_there<'p>(
 
 /// Splits a manifest into its first line and the rest, if its checksum is valid.
 pub(super) fn labelled(bytes: &[u8]) -> Result<(Label, &str), &'static str> {
-    let text = checked(bytes).ok_or("its sum does not fit")?;
+    let text = checked(bytes).ok_or("its checksum doesn't match")?;
     let (label, body) = text.split_once('\n').ok_or("it is cut short")?;
-    let label = serde_json::from_str(label).map_err(|_| "its first line is no label")?;
+    let label = serde_json::from_str(label).map_err(|_| "its first line isn't a label")?;
     Ok((label, body))
 }
 

@@ -92,7 +92,7 @@ impl S3 {
         let bucket = Bucket::new(endpoint, style, name, region)
             .map_err(|error| wrong(&error.to_string()))?;
         let keys = keys.ok_or_else(|| wrong("its access key is missing"))?;
-        let secret = keys.secret.expose_text().map_err(|_| wrong("its secret key is no text"))?;
+        let secret = keys.secret.expose_text().map_err(|_| wrong("its secret key isn't text"))?;
         let credentials = Credentials::new(keys.id, secret);
         let (prefix, handle) = (address.prefix.clone(), Handle::current());
         Ok(Self { bucket, credentials, prefix, place, means, handle })
@@ -179,7 +179,7 @@ impl S3 {
             }
             let text = String::from_utf8_lossy(&answer.body);
             let page = ListObjectsV2::parse_response(&text).map_err(|error| {
-                let why = format!("its list cannot be understood ({error}); is it an S3 server?");
+                let why = format!("its file list is unreadable ({error}); is it an S3 server?");
                 BackupError::Target { place: self.place.clone(), why }
             })?;
             for one in page.contents {
@@ -198,8 +198,8 @@ impl S3 {
             }
             if next == token {
                 // An incomplete list must not be used: objects missing from it would count as unreferenced.
-                let why = "its list does not come to an end, the same page comes again and again; \
-                           does it know version 2 of lists?";
+                let why = "its file list never ends, the same page repeats; does it support \
+                    ListObjectsV2?";
                 return Err(BackupError::Target { place: self.place.clone(), why: why.to_owned() });
             }
             token = next;

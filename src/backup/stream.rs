@@ -87,7 +87,7 @@ pub(super) fn next(from: &mut dyn Read) -> io::Result<Token> {
 }
 
 fn strange() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "this is no stream of a backup")
+    io::Error::new(io::ErrorKind::InvalidData, "this isn't a backup stream")
 }
 
 fn array<const N: usize>(from: &mut dyn Read) -> io::Result<[u8; N]> {

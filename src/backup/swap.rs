@@ -96,7 +96,7 @@ impl Swap {
         for name in &self.names {
             let below = safe(name).filter(|_| safe(&self.staged).is_some());
             let (Some(below), Some(_)) = (below, safe(&self.kept)) else {
-                let words = format!("{INTENT} names {name:?}, which is no part of a data folder");
+                let words = format!("{INTENT} names {name:?}, which isn't part of a data folder");
                 return Err(BackupError::Restore(words));
             };
             let (staged, live) = (data.join(&self.staged).join(below), data.join(below));

@@ -136,13 +136,12 @@ impl Folder {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
                 let path = path.display();
                 let why = format!(
-                    "{path}: a file lies where a folder is needed, there or above it; was the folder moved \
-                     away?"
+                    "{path}: expected a folder, but it or a parent is a file; was the folder moved?"
                 );
                 BackupError::Target { place, why }
             }
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-                let why = format!("{} cannot be written or read ({error})", path.display());
+                let why = format!("{} can't be written or read ({error})", path.display());
                 BackupError::Target { place, why }
             }
             _ => BackupError::Target { place, why: format!("{}: {error}", path.display()) },

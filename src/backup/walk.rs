@@ -139,7 +139,7 @@ impl Walk<'_, '_> {
             let name = match name {
                 Ok(name) => name,
                 Err(bytes) => {
-                    self.leave(&below(at, &show(&bytes)), "a name that is no text");
+                    self.leave(&below(at, &show(&bytes)), "a name that isn't text");
                     continue;
                 }
             };
@@ -148,7 +148,7 @@ impl Walk<'_, '_> {
                 continue;
             }
             if LONGEST_PATH < path.len() || DEEPEST < path.split('/').count() {
-                self.leave(&path, "it lies so deep that it could not be put back");
+                self.leave(&path, "it's nested too deep to be restored");
                 continue;
             }
             match folder.kind(&name) {
@@ -161,7 +161,7 @@ impl Walk<'_, '_> {
                 Ok(Some(Kind::File { executable, .. })) => {
                     self.file(folder, &name, &path, executable)?;
                 }
-                Ok(Some(Kind::Other)) => self.leave(&path, "a link or no file"),
+                Ok(Some(Kind::Other)) => self.leave(&path, "a link or not a file"),
                 Err(error) => self.leave(&path, error),
             }
         }
@@ -207,9 +207,9 @@ impl Walk<'_, '_> {
         self.cutter.buffer().push(stream::FILE_END);
         if spans.at < whole {
             let why =
-                fault.map_or_else(|| "it was made shorter".to_owned(), |error| error.to_string());
+                fault.map_or_else(|| "it was truncated".to_owned(), |error| error.to_string());
             let taken = spans.at;
-            self.leave(path, format_args!("{why} while it was read; {taken} bytes were taken"));
+            self.leave(path, format_args!("{why} while HQ read it; {taken} bytes were saved"));
         }
         Ok(())
     }

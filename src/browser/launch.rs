@@ -257,7 +257,7 @@ impl Browser {
             Some(format!("it used {} MB of memory", health.memory >> 20))
         } else {
             let asked = running.link.call(None, &GetVersion {}, HANGS_AFTER).await;
-            asked.is_err().then(|| "it did not answer any more".to_owned())
+            asked.is_err().then(|| "it stopped responding".to_owned())
         };
         let Some(why) = why else {
             self.save_tabs(&running).await;
@@ -361,8 +361,8 @@ impl Browser {
         now.running = None;
         now.downloads = downloads;
         now.news.push(format!(
-            "the browser was started anew because {why}; the open tabs were loaded again, and the last \
-             act may or may not have happened: look first"
+            "the browser was restarted because {why}; the open tabs were reloaded, and the last \
+             action might have happened, so check first"
         ));
     }
 }

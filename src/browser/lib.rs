@@ -44,21 +44,22 @@ use sandbox::SandboxError;
 #[derive(Debug, thiserror::Error)]
 pub enum BrowserError {
     /// The jail could not start the program.
-    #[error("the browser cannot be started: {0}")]
+    #[error("the browser can't be started: {0}")]
     Start(#[from] SandboxError),
     /// A folder or file of the browser cannot be created or read.
     #[error("the browser's folder cannot be used: {0}; check that the disk has room")]
     Folder(#[source] io::Error),
     /// The browser was not ready in time, or ended before.
-    #[error("the browser did not get ready: {0}; run `hq browser doctor`")]
+    #[error("the browser didn't start: {0}; run `hq browser doctor`")]
     NotReady(String),
     /// Too many consecutive failures.
     #[error(
-        "the browser failed {0} times in a row and is not started again by itself; stop it to try anew"
+        "the browser failed {0} times in a row and isn't restarted automatically; stop it to try \
+         again"
     )]
     GaveUp(u32),
     /// The browser ended during a call.
-    #[error("the browser has ended; what was under way may or may not have happened, look first")]
+    #[error("the browser has ended; the last action might have happened, check first")]
     Ended,
     /// The process of the page crashed.
     #[error("the page has crashed; open its address again")]
@@ -67,7 +68,7 @@ pub enum BrowserError {
     TabClosed,
     #[error("there is no tab t{0}; ask for the open tabs")]
     NoTab(u32),
-    #[error("{0} tabs are open, and that is the limit; close one first")]
+    #[error("{0} tabs are open, which is the limit; close one first")]
     TooManyTabs(usize),
     #[error("the page did not answer within {} s ({method}); reload it or close the tab", within.as_secs_f32())]
     TimedOut {
@@ -88,7 +89,7 @@ pub enum BrowserError {
     },
     /// A response does not match the protocol.
     #[error(
-        "the browser's answer to {method} is not understood: {source}; its version may be too new"
+        "the browser's answer to {method} isn't understood: {source}; its version may be too new"
     )]
     Unclear {
         /// Method of the call.
@@ -126,15 +127,16 @@ pub enum BrowserError {
     },
     /// An act took too long.
     #[error(
-        "this took longer than {} s and was given up; it may or may not have happened: look first. Where a page does not answer: navigate, reload or close the tab", .0.as_secs_f32()
+        "this took longer than {} s and was cancelled; it might have happened, so check first. If \
+         the page doesn't respond, navigate, reload or close the tab", .0.as_secs_f32()
     )]
     Late(Duration),
     #[error("there is no page before this one in the tab")]
     NoHistory,
-    #[error("there is no page behind this one in the tab")]
+    #[error("there is no next page in the tab")]
     NoFuture,
     /// The argument is no ref.
-    #[error("{0:?} is no ref; use one of the last snapshot, such as e12")]
+    #[error("{0:?} isn't a ref; use one from the last snapshot, such as e12")]
     NotARef(String),
     /// The part is no longer in the page.
     #[error("e{number} is no longer in the page, which has now:\n{lines}")]
@@ -150,7 +152,7 @@ pub enum BrowserError {
         /// Why, and what would help.
         why: String,
     },
-    #[error("{0:?} is no key; use names such as Enter, ArrowDown, Control+A")]
+    #[error("{0:?} isn't a key; use names such as Enter, ArrowDown, Control+A")]
     NotAKey(String),
     /// The awaited event did not happen.
     #[error("{what} did not happen within {} s", within.as_secs_f32())]
@@ -163,35 +165,36 @@ pub enum BrowserError {
     #[error("the script failed: {0}")]
     Script(String),
     /// A person is in control.
-    #[error("{0} has the wheel of this browser; nobody else acts in it until it is handed back")]
+    #[error(
+        "{0} is in control of this browser; no one else can use it until control is handed \
+        back"
+    )]
     HumanInControl(String),
     /// Somebody else is acting.
-    #[error("this browser is being used at this moment; try again in some seconds")]
+    #[error("this browser is in use; try again in a few seconds")]
     Busy,
     /// The requester is not in control.
-    #[error("you do not have the wheel of this browser; take it first")]
+    #[error("you aren't in control of this browser; take control first")]
     NotDriving,
     /// No page waits for files.
-    #[error("the page waits for no file; press its field for files first")]
+    #[error("the page isn't waiting for a file; click its file field first")]
     NoChooser,
     /// A script of the agent might observe typed text.
     #[error(
-        "a script of the agent has run in t{0}; load that tab anew or close it before a password goes into a page"
+        "an agent script has run in t{0}; reload or close that tab before a password is entered"
     )]
     Scripted(u32),
     /// The PDF of a page cannot be read.
     #[error("this PDF cannot be read as text: {0}; take a screenshot of it")]
     Pdf(String),
     /// The page may still contain a credential.
-    #[error("a password was typed into this page; load it anew first")]
+    #[error("a password was typed into this page; reload it first")]
     KnowsSecret,
     /// An argument is invalid.
     #[error("{0}")]
     Wrong(String),
     /// A credential is being typed.
-    #[error(
-        "hidden: a credential is being typed; nothing of this browser is shown until that is over"
-    )]
+    #[error("hidden: a credential is being typed; the browser is hidden until that is done")]
     Hidden,
 }
 

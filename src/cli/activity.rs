@@ -17,40 +17,40 @@ const WAIT: &str = "25";
 /// Flags of `hq activity`.
 #[derive(Args)]
 pub struct Activity {
-    /// Only theirs: people, agents, system, me, a handle or a slug
+    /// Only by this actor: people, agents, system, me, a handle or a slug
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
-    /// Only these kinds of events: task.created, or task.* for all of a noun, with commas
+    /// Only these kinds of events, separated by commas: task.created, or task.* for all of a noun
     #[arg(long, value_name = "KIND")]
     event: Option<String>,
-    /// Only one part
+    /// Only one area
     #[arg(long, value_parser = one_of(["work", "agents", "workspace"]))]
     area: Option<String>,
-    /// Only what was done to this: MC-12, R-7, @ada, stream:Launch, routine:Name, or a table and an id
+    /// Only changes to this record: MC-12, R-7, @ada, stream:Launch, routine:Name, or a table and an id
     #[arg(long)]
     record: Option<String>,
-    /// Only what this run did: R-7
+    /// Only by this run: R-7
     #[arg(long)]
     run: Option<String>,
-    /// Only what this routine did, and the runs that it began: its name or id
+    /// Only by this routine and the runs that it started: its name or id
     #[arg(long)]
     routine: Option<String>,
     /// Only for this reason: request, step, routine, undo, timer and so on
     #[arg(long, value_name = "REASON")]
     cause: Option<String>,
-    /// Only from this day on (2026-11-20), or from a moment on
+    /// Only from this day or time on (2026-11-20)
     #[arg(long, value_name = "DAY")]
     from: Option<String>,
-    /// Only up to the end of this day, or up to a moment
+    /// Only up to the end of this day, or up to a time
     #[arg(long, value_name = "DAY", conflicts_with = "follow")]
     to: Option<String>,
-    /// Entries at most, up to 200
+    /// Maximum number of entries, up to 200
     #[arg(long, default_value_t = 30)]
     limit: u32,
-    /// Go on before this place, as the list before says
+    /// Continue before this cursor, as the previous list shows it
     #[arg(long, value_name = "CURSOR", conflicts_with = "follow")]
     before: Option<String>,
-    /// Stay, and tell what happens from now on; the newest stands last. With --json each is a line
+    /// Keep printing new entries, newest last. With --json, each entry is a line
     #[arg(long, short)]
     follow: bool,
     #[command(flatten)]
@@ -87,9 +87,9 @@ pub async fn run(common: &Common, door: &Door, flags: Activity) -> Result<u8, Co
     let mut page = flags.ask(door, &[("before", flags.before.as_deref())]).await?;
     if !flags.follow {
         let older = word(&page, "next");
-        let none = if older.is_empty() { "Nothing happened." } else { "Nothing so far back." };
+        let none = if older.is_empty() { "No activity." } else { "No older activity." };
         let mut lines = or_none(items(&page).iter().map(line).collect(), none);
-        lines.extend((!older.is_empty()).then(|| format!("There is more: --before {older}")));
+        lines.extend((!older.is_empty()).then(|| format!("More: --before {older}")));
         return print(common, &page, &lines);
     }
     // The newest first, as they came; whoever reads on reads downwards.

@@ -24,73 +24,73 @@ const MAX_QUESTION: u64 = 1 << 20;
 /// `hq agent …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// All agents and how they stand
+    /// List all agents with their states
     List(Place),
-    /// Make an agent from a template
+    /// Create an agent from a role template
     Create(Create),
-    /// What is known of one agent
+    /// Show one agent
     Show(Named),
-    /// Change what an agent is called, is for, may do and costs
+    /// Change an agent's name, description, model, permissions and budget
     Edit(Box<profile::Edit>),
-    /// What agents could take over from their templates, and taking it over
+    /// Upgrade agents to newer versions of their role templates
     #[command(subcommand)]
     Upgrade(upgrade::Command),
-    /// Let an agent report to another agent or to a person
+    /// Set the manager of an agent: another agent or a person
     ReportsTo(ReportsTo),
-    /// Ask an agent one thing and print its answer; ends with 1 when there is none, with 4 when a limit cut it
-    /// short or left none
+    /// Ask an agent a question and print its answer; exits with 1 if there is no answer, and with 4 if a limit
+    /// cut it short or left none
     Run(ask::Run),
-    /// Talk with an agent, line by line, with commands such as /help; an empty line or Ctrl-D ends it
+    /// Chat with an agent, line by line, with commands such as /help; an empty line or Ctrl-D ends the chat
     Chat(Named),
-    /// Your conversations with an agent and those about tasks
+    /// List your conversations with an agent and those about tasks
     Sessions(Sessions),
-    /// Begin a further conversation; name one, share it, archive it, bring it back or begin it anew
+    /// Start another conversation; rename, share, archive, restore or reset one
     #[command(subcommand)]
     Session(OnSession),
-    /// Let an agent work on another machine from now on
+    /// Move an agent to another gateway
     Move(Move),
-    /// What an agent has written: read it, change it, bring it back
+    /// Agent files: list, read, change, restore
     #[command(subcommand)]
     Files(files::Command),
-    /// What programs have made of the files that say who agents are: look at it, accept or refuse it
+    /// Drafts of agents' identity files, written by programs: list, accept, refuse
     #[command(subcommand)]
     Drafts(drafts::Command),
-    /// Cut off what an agent does and let it stand still, or all of them
+    /// Stop and pause an agent, or all agents
     Stop(Stop),
-    /// Let an agent, or all of them, go on from where they stopped
+    /// Resume an agent, or all agents, where they stopped
     Resume(Which),
 }
 
 /// Flags of `hq agent create`.
 #[derive(Args)]
 pub struct Create {
-    /// What it is called
+    /// The name
     name: String,
-    /// Its word in addresses, which never changes [default: made from the name]
+    /// The slug for addresses, which never changes [default: derived from the name]
     #[arg(long)]
     slug: Option<String>,
-    /// The template, such as default or assistant
+    /// The role template, such as default or assistant
     #[arg(long)]
     template: Option<String>,
-    /// What it is for
+    /// The description
     #[arg(long, value_name = "TEXT")]
     about: Option<String>,
     /// One emoji
     #[arg(long)]
     emoji: Option<String>,
-    /// The id of a connection, where it is not to use the one of the workspace
+    /// The id of a connection, instead of the workspace's
     #[arg(long, requires = "model")]
     connection: Option<String>,
-    /// The model there
+    /// The model of that connection
     #[arg(long, requires = "connection")]
     model: Option<String>,
-    /// How much it thinks: none, low, medium, high, max
+    /// The thinking level: none, low, medium, high, max
     #[arg(long, value_name = "LEVEL")]
     thinking: Option<String>,
-    /// It runs no programs
+    /// Do not allow it to run programs
     #[arg(long)]
     no_exec: bool,
-    /// The agent or person that it reports to, or none [default: you]
+    /// The manager: an agent, a person, or none [default: you]
     #[arg(long, value_name = "WHO")]
     reports_to: Option<String>,
     #[command(flatten)]
@@ -134,10 +134,10 @@ pub struct Named {
 pub struct Sessions {
     #[command(flatten)]
     named: Named,
-    /// Those that are archived
+    /// Only archived conversations
     #[arg(long, conflicts_with = "search")]
     archived: bool,
-    /// What was said with these words, in all of them
+    /// Search messages in all conversations
     #[arg(long, value_name = "WORDS")]
     search: Option<String>,
 }
@@ -145,20 +145,20 @@ pub struct Sessions {
 /// `hq agent session …`
 #[derive(Subcommand)]
 pub enum OnSession {
-    /// Begin a further one, beside those that go on
+    /// Start another conversation beside the current ones
     Begin {
         /// The agent's slug or id
         agent: String,
-        /// The name; without one, the first words are the name
+        /// The name [default: the first words]
         name: Vec<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// Let the whole workspace see it and write in it
+    /// Share it: the whole workspace can read it and write in it
     Share(OfSession),
     /// Make it private again
     Unshare(OfSession),
-    /// Give it a name; without one it is called by its first words
+    /// Rename it; without a name, its first words are the name
     Rename {
         /// Its id, as `hq agent sessions` shows it
         session: String,
@@ -167,11 +167,11 @@ pub enum OnSession {
         #[command(flatten)]
         place: Place,
     },
-    /// Put it out of the way; it can still be read
+    /// Archive it; it can still be read
     Archive(OfSession),
-    /// Go on with one that is archived
+    /// Restore an archived conversation
     Restore(OfSession),
-    /// Start the conversation again; the old one is archived and stays readable
+    /// Start again with a new conversation; the old one is archived and stays readable
     Reset(OfSession),
 }
 
@@ -202,7 +202,7 @@ pub struct Which {
 pub struct Stop {
     #[command(flatten)]
     which: Which,
-    /// Let each finish the step that it is at
+    /// Let the current step finish first
     #[arg(long)]
     gently: bool,
 }
@@ -261,10 +261,10 @@ async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, Command
     };
     let mut lines: Vec<String> = items(&all).iter().map(line).collect();
     if paused && !lines.is_empty() {
-        lines.push("All work is paused: `hq agent resume --all` lets it go on.".to_owned());
+        lines.push("All work is paused. To resume it: `hq agent resume --all`".to_owned());
     }
     all["paused"] = json!(paused);
-    print(common, &all, &or_none(lines, "No agents yet: `hq agent create NAME` makes one."))
+    print(common, &all, &or_none(lines, "No agents yet. To create one: `hq agent create NAME`"))
 }
 
 async fn create(common: &Common, door: &Door, flags: &Create) -> Result<u8, CommandError> {
@@ -290,7 +290,8 @@ async fn create(common: &Common, door: &Door, flags: &Create) -> Result<u8, Comm
     let ask = Ask::post("/api/v1/agents", &body).within(flags.place.workspace.as_ref());
     let made = door.call(ask).await?;
     let slug = word(&made, "slug");
-    let told = format!("{} is made: `hq agent run {slug} TEXT` asks it.", word(&made, "name"));
+    let told =
+        format!("Created {}. To ask it something: `hq agent run {slug} TEXT`", word(&made, "name"));
     print(common, &made, &[told])
 }
 
@@ -307,7 +308,7 @@ async fn reports_to(common: &Common, door: &Door, flags: &ReportsTo) -> Result<u
     let path = format!("/api/v1/agents/{}", flags.agent);
     let agent = door.call(Ask::patch(path, &body).within(flags.place.workspace.as_ref())).await?;
     let told = match manager(&agent).as_str() {
-        "" => "reports to nobody".to_owned(),
+        "" => "reports to no one".to_owned(),
         to => to.to_owned(),
     };
     print(common, &agent, &[format!("{} {told}.", word(&agent, "name"))])
@@ -318,10 +319,12 @@ async fn moved(common: &Common, door: &Door, flags: &Move) -> Result<u8, Command
     let body = json!({ "gateway": flags.to });
     let path = format!("/api/v1/agents/{}/gateway", flags.agent);
     let now = door.call(Ask::put(path, &body).within(flags.place.workspace.as_ref())).await?;
-    let mut told = vec![format!("{} works on {} now.", word(&now, "agent"), word(&now, "label"))];
+    let mut told = vec![format!("{} now works on {}.", word(&now, "agent"), word(&now, "label"))];
     if !word(&now, "files_as_of").is_empty() {
         let at = second(&now, "files_as_of");
-        told.push(format!("Its files are those of {at}Z; what it wrote there since comes when the machine is back."));
+        told.push(format!(
+            "Its files are as of {at}Z. Later changes arrive when that machine is back."
+        ));
     }
     print(common, &now, &told)
 }
@@ -346,7 +349,7 @@ async fn sessions(common: &Common, door: &Door, flags: &Sessions) -> Result<u8, 
         let ask = Ask::get(format!("{path}/search?{query}")).within(place.workspace.as_ref());
         let found = door.call(ask).await?;
         let lines = items(&found).iter().map(found_line).collect::<Vec<_>>();
-        return print(common, &found, &or_none(lines, "Nothing was found."));
+        return print(common, &found, &or_none(lines, "No results."));
     }
     let ask = Ask::get(format!("{path}?archived={}", flags.archived));
     let all = door.call(ask.within(place.workspace.as_ref())).await?;
@@ -379,18 +382,18 @@ async fn session(common: &Common, door: &Door, act: &OnSession) -> Result<u8, Co
             let body = json!({ "name": name.join(" ") });
             let ask = Ask::patch(path, &body).within(place.workspace.as_ref());
             let now = door.call(ask).await?;
-            return print(common, &now, &[format!("It is called {}.", word(&now, "title"))]);
+            return print(common, &now, &[format!("Renamed to {}.", word(&now, "title"))]);
         }
         OnSession::Begin { agent, name, place } => {
             let path = format!("/api/v1/agents/{agent}/sessions/begin");
             let body = json!({ "name": name.join(" ") });
             let now = door.call(Ask::post(path, &body).within(place.workspace.as_ref())).await?;
-            return print(common, &now, &[format!("{} is a conversation now.", word(&now, "id"))]);
+            return print(common, &now, &[format!("Started conversation {}.", word(&now, "id"))]);
         }
         OnSession::Share(of) => return visible(common, door, of, "workspace").await,
         OnSession::Unshare(of) => return visible(common, door, of, "private").await,
         OnSession::Archive(of) => (of, "archive", "is archived"),
-        OnSession::Restore(of) => (of, "restore", "goes on"),
+        OnSession::Restore(of) => (of, "restore", "is restored"),
         OnSession::Reset(of) => (of, "reset", "is the new conversation"),
     };
     let path = format!("/api/v1/sessions/{}/{verb}", of.session);
@@ -412,7 +415,7 @@ async fn visible(
     let ask = Ask::patch(path, &body);
     let now = door.call(ask.within(of.place.workspace.as_ref())).await?;
     let told = match word(&now, "visibility") {
-        "workspace" => "is seen by the whole workspace, which may write in it",
+        "workspace" => "is shared with the whole workspace",
         _ => "is private",
     };
     print(common, &now, &[format!("{} {told}.", word(&now, "id"))])
@@ -441,11 +444,9 @@ async fn halt(
     let who = which.agent.as_deref().unwrap_or("All work");
     let waits = which.agent.is_some() && how.is_none() && all_paused(door, &which.place).await;
     let does = match how {
-        Some(_) => "stands still",
-        None if waits => {
-            "goes on with the others: all work is paused until `hq agent resume --all`"
-        }
-        None => "goes on",
+        Some(_) => "is paused",
+        None if waits => "continues when all work is resumed: `hq agent resume --all`",
+        None => "is resumed",
     };
     print(common, &done, &[format!("{who} {does}.")])
 }

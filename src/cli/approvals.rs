@@ -21,35 +21,35 @@ const WIDTH: usize = 120;
 pub enum Command {
     /// Pending approvals, oldest first: id, run, agent, risk and what each call would do
     List {
-        /// Those that were answered last
+        /// List recently answered approvals instead
         #[arg(long)]
         answered: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// One of them with all that it would do, why it is asked, and what can be allowed
+    /// Show one approval: everything the call would do, why it is asked, and what you can allow
     Show(Which),
-    /// Say yes: this once, unless said otherwise
+    /// Approve, this once by default
     Approve(Approve),
-    /// Say no
+    /// Deny
     Deny {
         #[command(flatten)]
         which: Which,
-        /// All that its run asks at once
+        /// Everything that its run asks at once
         #[arg(long)]
         all: bool,
-        /// What the agent is told besides
+        /// A note for the agent
         #[arg(long, default_value = "")]
         note: String,
     },
-    /// Tell its agent to make a call again that was refused or not answered in time; people are asked anew
+    /// Tell the agent to repeat a denied or expired call, which is asked for again
     Again(Which),
 }
 
 /// Which approval.
 #[derive(Args)]
 pub struct Which {
-    /// Its id, the end of it, or the run that waits for it
+    /// Its id, the end of the id, or the run that waits for it
     approval: String,
     #[command(flatten)]
     place: Place,
@@ -63,16 +63,16 @@ pub struct Approve {
     /// Also calls like it for the rest of the run
     #[arg(long, conflicts_with = "always")]
     run: bool,
-    /// Also calls like it from now on: keeps a permission, which needs an admin
+    /// Also calls like it from now on: saves a permission, which needs an admin
     #[arg(long)]
     always: bool,
-    /// All that its run asks at once
+    /// Everything that its run asks at once
     #[arg(long, conflicts_with_all = ["run", "always"])]
     all: bool,
-    /// Which calls those are, by the number that `show` gives
+    /// Which calls are like it, by the number in `show`
     #[arg(long, value_name = "N", default_value_t = 0)]
     offer: usize,
-    /// What the agent is told besides
+    /// A note for the agent
     #[arg(long, default_value = "")]
     note: String,
 }
@@ -82,7 +82,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::List { answered, place } => {
             let state = if answered { "answered" } else { "open" };
             let all = all(door, &place, state).await?;
-            let none = if answered { "Nothing was answered lately." } else { "Nothing waits." };
+            let none =
+                if answered { "No recently answered approvals." } else { "No pending approvals." };
             print(common, &all, &listed(&all, row, none))
         }
         Command::Show(which) => {
@@ -113,7 +114,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let path = format!("/api/v1/approvals/{}/again", part(word(&one, "id")));
             let ask = Ask::post(path, &json!({})).within(which.place.workspace.as_ref());
             let told = door.call(ask).await?;
-            let line = format!("{} makes the call again and asks anew.", word(&told, "run"));
+            let line = format!("{} repeats the call and asks again.", word(&told, "run"));
             print(common, &told, &[line])
         }
     }
@@ -158,7 +159,7 @@ async fn decide(
         "denied" => "denied",
         _ => "allowed",
     };
-    let line = format!("{} of {} is {said}.", word(&answered, "tool"), word(&answered, "run"));
+    let line = format!("{} of {}: {said}.", word(&answered, "tool"), word(&answered, "run"));
     print(common, &answered, &[line])
 }
 
@@ -168,7 +169,7 @@ fn decided(one: &Value) -> Option<String> {
     let what = format!("{} of {}", word(one, "tool"), word(one, "run"));
     let said = match word(answer, "answer") {
         "denied" => "denied",
-        "expired" => return Some(format!("nobody answered {what} in time")),
+        "expired" => return Some(format!("no one answered {what} in time")),
         "withdrawn" => return Some(format!("{what} is no longer needed: its run has ended")),
         "changed" => return Some(format!("{what} has changed since; a new approval is asked for")),
         _ => "allowed",
@@ -256,7 +257,7 @@ fn lines(one: &Value) -> Vec<String> {
     }
     let answer = &one["answer"];
     if answer.is_object() {
-        let by = answer["by"].as_str().unwrap_or("nobody");
+        let by = answer["by"].as_str().unwrap_or("no one");
         let (said, note) = (word(answer, "answer"), word(answer, "note"));
         lines.push(format!("answered: {said} by {by} {note}").trim_end().to_owned());
     }

@@ -32,7 +32,7 @@ const NOTHING: Option<&()> = None;
 pub struct Backup {
     #[command(flatten)]
     place: Place,
-    /// What is at the place now is meant, although other backups were made there before
+    /// Accept a place with another repository than last time, or none
     #[arg(long)]
     new_place: bool,
     #[command(subcommand)]
@@ -42,23 +42,23 @@ pub struct Backup {
 /// `hq backup …`
 #[derive(Subcommand)]
 enum BackupDeed {
-    /// List the backups that are there
+    /// List backups
     List,
     /// Check every hash of a backup
     Verify {
-        /// Which, by its name or the beginning of it; the newest when it is left out
+        /// The backup's name or the start of it [default: the newest]
         id: Option<String>,
     },
-    /// Remove the backups that the rules do not keep, and what no other one names
+    /// Remove backups that retention does not keep, and pieces that no backup needs
     Prune,
-    /// Make a missing or damaged hq-backups.json at a place that is not encrypted anew
+    /// Rebuild a missing or damaged hq-backups.json at a place that is not encrypted
     Mend,
 }
 
 /// Where backups are.
 #[derive(Args, Clone)]
 pub struct Place {
-    /// A folder or s3://bucket/folder?endpoint=https://… [default: as the settings say]
+    /// A folder or s3://bucket/folder?endpoint=https://… [default: from the settings]
     #[arg(long, global = true, value_name = "PLACE")]
     to: Option<String>,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub struct Place {
 /// What opens a place.
 #[derive(Args, Clone)]
 pub struct Keys {
-    /// A file that holds the passphrase of encrypted backups
+    /// A file with the passphrase of encrypted backups
     #[arg(long, global = true, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// A file with the bucket's access key on its first line and the secret key on its second
@@ -79,22 +79,22 @@ pub struct Keys {
 /// Flags of `hq restore`.
 #[derive(Args)]
 pub struct Restore {
-    /// Where the backups are: a folder or s3://bucket/folder?endpoint=https://…
+    /// The place of the backups: a folder or s3://bucket/folder?endpoint=https://…
     from: String,
-    /// Which: the beginning of its name, or a moment like 2026-11-20T12:00:00Z, also between two backups
-    /// [default: the newest that lacks no workspace]
+    /// The start of a backup's name, or a time such as 2026-11-20T12:00:00Z, also between two backups
+    /// [default: the newest with all workspaces]
     #[arg(long, value_name = "ID|TIME")]
     at: Option<String>,
-    /// Only this workspace; with --into together with the accounts
+    /// Only this workspace; with --into also the accounts
     #[arg(long, value_name = "SLUG")]
     workspace: Option<String>,
-    /// Check everything and say what would be restored
+    /// Check everything and show what would be restored
     #[arg(long)]
     dry_run: bool,
-    /// Only what the backup holds: workspaces that are there and not in it are put aside, too
+    /// Also set aside existing workspaces that are not in the backup
     #[arg(long, conflicts_with_all = ["workspace", "into", "dry_run"])]
     exactly: bool,
-    /// Make a new data folder here, which must be empty or missing
+    /// Restore into a new data folder, which must be empty or missing
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
     #[command(flatten)]
@@ -244,7 +244,7 @@ fn line(run: &BackupRun) -> String {
             size(run.bytes),
             size(run.new_bytes)
         ),
-        (Deed::Verify, Some(id)) => format!("Backup {id} is right: {}{note}", size(run.bytes)),
+        (Deed::Verify, Some(id)) => format!("Backup {id} is complete: {}{note}", size(run.bytes)),
         (deed, _) => format!("{}: done{note}, {} freed", deed.label(), size(run.new_bytes)),
     }
 }
@@ -321,10 +321,10 @@ fn list(common: &Common, config: Config, place: &Place) -> Result<u8, CommandErr
         )
     }));
     match (found.backups.is_empty(), found.unread) {
-        (true, 0) => lines.push("none yet; `hq backup` makes one".to_owned()),
+        (true, 0) => lines.push("none yet. To make one: `hq backup`".to_owned()),
         (_, 0) => {}
         (_, more) => lines.push(format!(
-            "{more} that HQ has not read yet; `hq backup list --to {}` does",
+            "{more} that HQ hasn't read yet. To list them: `hq backup list --to {}`",
             found.place
         )),
     }
@@ -383,11 +383,11 @@ fn mend(common: &Common, place: &Place) -> Result<u8, CommandError> {
     };
     let (place, made) = with_target(common, to, &place.keys, work)?;
     let words = match made {
-        None => format!("hq-backups.json at {place} can be read; nothing had to be made anew"),
+        None => format!("hq-backups.json at {place} is readable; nothing to rebuild"),
         Some(backups) => format!(
-            "hq-backups.json at {place} is made anew: {backups} backups lie there; check them with `hq \
-             backup verify --to {place}`. Should the next backup say that others lie there than before, \
-             say once with `hq backup --new-place` that these are meant"
+            "Rebuilt hq-backups.json at {place} from {backups} backups; check them with `hq \
+             backup verify --to {place}`. If the next backup reports a different repository, \
+             accept it once with `hq backup --new-place`"
         ),
     };
     print(common, &serde_json::json!({ "place": place, "backups": made }), &[words])
@@ -434,15 +434,15 @@ fn verify(
         "backup": id, "bytes": checked.bytes, "rows": checked.rows, "files": checked.files,
     });
     let words = format!(
-        "Backup {id} is right: {}, {} rows, {} files",
+        "Backup {id} is complete: {}, {} rows, {} files",
         size(checked.bytes),
         checked.rows,
         checked.files
     );
     let histories = match opens {
-        true => "The histories of agents' files in it are whole",
+        true => "Its agent file histories are complete",
         false => {
-            "The histories of agents' files were not opened: there is no data folder to lay them out in"
+            "Its agent file histories were not checked: there is no data folder to extract them to"
         }
     };
     print(common, &told, &[words, histories.to_owned()])
@@ -472,31 +472,33 @@ pub fn restore_command(
     })?;
     let what = done.workspaces.join(", ");
     let mut lines = vec![format!(
-        "Every hash is right: {} in {} rows and files of the backup {} from {}",
+        "All hashes match: {} in {} rows and files of the backup {} from {}",
         size(done.bytes),
         done.rows,
         done.backup,
         done.taken_at
     )];
-    let what = if what.is_empty() { "the accounts alone" } else { &what };
+    let what = if what.is_empty() { "only the accounts" } else { &what };
     if done.dry_run {
-        lines.push(format!("Nothing was written. Would be restored: {what}"));
+        lines.push(format!("Nothing was written. This would be restored: {what}"));
     } else {
         lines.push(format!("Restored into {}: {what}", done.data.display()));
     }
     if let Some(kept) = &done.kept {
-        lines
-            .push(format!("What was there lies in {}; remove it when all is well", kept.display()));
+        lines.push(format!(
+            "The previous data is in {}; remove it when all is well",
+            kept.display()
+        ));
     }
     if let Some(moment) = done.moment {
         lines.push(match done.dry_run {
-            true => format!("Then it would go back to {moment}"),
+            true => format!("It would then go back to {moment}"),
             false => format!("It went back to {moment}"),
         });
     }
     lines.extend(done.notes.iter().map(|note| web::form::sentence(note)));
     for one in &done.unreadable {
-        lines.push(format!("Cannot be read with the master key that is here: {one}"));
+        lines.push(format!("Can't be read with this master key: {one}"));
     }
     print(common, &done, &lines)
 }

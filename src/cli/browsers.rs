@@ -28,7 +28,7 @@ const LOOKS: &[&str] =
 /// `hq browser …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// What this machine lacks for the browsers of agents, and what to do; asks no server
+    /// Check what this machine lacks for agent browsers, and what to do; needs no server
     Doctor,
     #[command(flatten)]
     Of(Of),
@@ -37,29 +37,29 @@ pub enum Command {
 /// What is asked of the browser of one agent.
 #[derive(Subcommand)]
 pub enum Of {
-    /// Whether it is on and runs, and who has the wheel
+    /// Show whether it is on and running, and who is in control
     Status(Named),
-    /// Its open tabs; opens or closes one
+    /// List its tabs; open or close one
     Tabs(Tabs),
-    /// What a page shows: a line a part, with the ref by which acts name it
+    /// Print a page as text: one line per element, with its ref for actions
     Snapshot(Look),
-    /// Act in a page, and see what changed; refused while somebody has the wheel
+    /// Act on a page and print what changed; refused while a person is in control
     Act(Box<Act>),
-    /// Act several times; stops at the first act that is refused, and when another page has come
+    /// Do several actions; stops at the first that is refused, and when another page has loaded
     Batch(Batch),
-    /// What a page has said and fetched, what it keeps by its names, what was downloaded
+    /// Show a page's console, errors, requests, cookies and storage, or the downloads
     Show(Show),
-    /// What it may do: its hosts, and scripts in pages; changes that
+    /// Show or change its rules: hosts, and scripts in pages
     Rules(Rules),
-    /// What a tab is told of the machine: its size, zone, language; what is left out is as usual
+    /// Emulate a device in a tab: size, time zone, language; omitted values return to the default
     Emulate(Emulate),
-    /// Stop it; its tabs come back with its next use
+    /// Stop it; its tabs return with its next use
     Stop(Named),
     /// Stop it and forget its sign-ins, tabs and downloads
     Reset {
         #[command(flatten)]
         of: Named,
-        /// Really forget them
+        /// Confirm
         #[arg(long)]
         yes: bool,
     },
@@ -92,16 +92,16 @@ pub struct Tabs {
 pub struct Look {
     #[command(flatten)]
     of: Named,
-    /// The number of the tab [default: the one at work]
+    /// The number of the tab [default: the current one]
     #[arg(long)]
     tab: Option<u32>,
-    /// Only parts with these words
+    /// Only elements with this text
     #[arg(long)]
     find: Option<String>,
-    /// Only what lies in this part, such as e12
+    /// Only inside this element, such as e12
     #[arg(long, value_name = "REF")]
     within: Option<String>,
-    /// Only parts that can be acted on
+    /// Only interactive elements
     #[arg(long)]
     interactive: bool,
 }
@@ -111,28 +111,28 @@ pub struct Look {
 pub struct Act {
     #[command(flatten)]
     of: Named,
-    /// What is done
+    /// The action
     #[arg(value_parser = one_of(KINDS.iter().copied()))]
     kind: String,
-    /// The part that it is done to, such as e12
+    /// The element, such as e12
     #[arg(value_name = "REF")]
     part: Option<String>,
-    /// The number of the tab [default: the one at work]
+    /// The number of the tab [default: the current one]
     #[arg(long)]
     tab: Option<u32>,
-    /// What is typed, filled in or waited for; - reads standard input, which others on this machine do not see
+    /// The text to type, fill in or wait for; - reads standard input, which other users of this machine can't see
     #[arg(long)]
     text: Option<String>,
-    /// The address to go to, or a part of one that is waited for
+    /// The address to open, or a part of one to wait for
     #[arg(long)]
     url: Option<String>,
     /// The key to press, such as Enter or Control+A
     #[arg(long)]
     key: Option<String>,
-    /// What is chosen in a list; may be given several times
+    /// The option to select in a list; may be given several times
     #[arg(long = "option", value_name = "WORDS")]
     options: Vec<String>,
-    /// The part to drag to
+    /// The element to drag to
     #[arg(long, value_name = "REF")]
     to: Option<String>,
     /// Pixels from the left, or to scroll to the right
@@ -141,7 +141,7 @@ pub struct Act {
     /// Pixels from the top, or to scroll down
     #[arg(long, allow_hyphen_values = true)]
     y: Option<f64>,
-    /// How long is waited at most [default: 10]
+    /// The longest wait in seconds [default: 10]
     #[arg(long)]
     seconds: Option<u64>,
 }
@@ -151,7 +151,7 @@ pub struct Act {
 pub struct Batch {
     #[command(flatten)]
     of: Named,
-    /// Up to 20 acts as a JSON list, such as [{"kind": "click", "ref": "e12"}]; - reads standard input
+    /// Up to 20 actions as a JSON list, such as [{"kind": "click", "ref": "e12"}]; - reads standard input
     acts: String,
 }
 
@@ -160,10 +160,10 @@ pub struct Batch {
 pub struct Show {
     #[command(flatten)]
     of: Named,
-    /// What
+    /// What to show
     #[arg(value_parser = one_of(LOOKS.iter().copied()))]
     what: String,
-    /// The number of the tab [default: the one at work]
+    /// The number of the tab [default: the current one]
     #[arg(long)]
     tab: Option<u32>,
 }
@@ -189,10 +189,10 @@ pub struct Rules {
     /// Whether the agent may run scripts in pages
     #[arg(long, value_parser = one_of(["on", "off"]))]
     scripts: Option<String>,
-    /// The only hosts, in place of those so far; may be given several times, once as "" for all
+    /// The only hosts allowed, replacing the list; may be given several times, or as "" for all
     #[arg(long = "allow", value_name = "HOST")]
     allowed: Option<Vec<String>>,
-    /// Hosts that stay closed, in place of those so far; may be given several times, once as "" for none
+    /// Blocked hosts, replacing the list; may be given several times, or as "" for none
     #[arg(long = "block", value_name = "HOST")]
     blocked: Option<Vec<String>>,
 }
@@ -202,31 +202,31 @@ pub struct Rules {
 pub struct Emulate {
     #[command(flatten)]
     of: Named,
-    /// The number of the tab [default: the one at work]
+    /// The number of the tab [default: the current one]
     #[arg(long)]
     tab: Option<u32>,
-    /// Pixels of the page to the right; with --height
+    /// Page width in pixels; with --height
     #[arg(long, requires = "height")]
     width: Option<u32>,
-    /// Pixels of the page downwards
+    /// Page height in pixels
     #[arg(long, requires = "width")]
     height: Option<u32>,
-    /// Pixels of the screen for one of the page
+    /// Screen pixels per page pixel
     #[arg(long)]
     scale: Option<f64>,
-    /// A phone, with fingers in place of a mouse
+    /// A phone, with touch instead of a mouse
     #[arg(long)]
     phone: bool,
-    /// Such as Europe/Berlin
+    /// The time zone, such as Europe/Berlin
     #[arg(long)]
     zone: Option<String>,
-    /// Such as de-DE
+    /// The language, such as de-DE
     #[arg(long)]
     locale: Option<String>,
-    /// Light or dark pages
+    /// Light or dark colours
     #[arg(long, value_parser = one_of(["light", "dark"]))]
     scheme: Option<String>,
-    /// Without a network
+    /// Offline
     #[arg(long)]
     offline: bool,
 }
@@ -312,8 +312,9 @@ impl Act {
 impl Batch {
     fn body(&self) -> Result<Value, CommandError> {
         let acts = question(std::slice::from_ref(&self.acts))?;
-        let acts: Value = serde_json::from_str(&acts)
-            .map_err(|error| CommandError::Failed(format!("the acts are no JSON: {error}")))?;
+        let acts: Value = serde_json::from_str(&acts).map_err(|error| {
+            CommandError::Failed(format!("the actions aren't valid JSON: {error}"))
+        })?;
         Ok(json!({ "acts": acts }))
     }
 }
@@ -379,14 +380,15 @@ pub async fn run(common: &Common, door: &Door, command: Of) -> Result<u8, Comman
         }
         Of::Stop(of) => {
             let told = door.call(of.post("/stop", &json!({}))).await?;
-            print(common, &told, &["The browser is stopped.".to_owned()])
+            print(common, &told, &["Stopped the browser.".to_owned()])
         }
         Of::Reset { yes: false, .. } => Err(CommandError::Failed(
-            "sign-ins, tabs and downloads of this browser would go for good; add --yes".to_owned(),
+            "this deletes the browser's sign-ins, tabs and downloads for good; add --yes"
+                .to_owned(),
         )),
         Of::Reset { of, .. } => {
             let told = door.call(of.post("/reset", &json!({}))).await?;
-            print(common, &told, &["The browser has forgotten everything.".to_owned()])
+            print(common, &told, &["Reset the browser.".to_owned()])
         }
     }
 }
@@ -426,10 +428,10 @@ pub fn doctor(common: &Common, config: &Config) -> Result<u8, CommandError> {
 fn status(told: &Value) -> Vec<String> {
     let on = if told["on"] == true { "on" } else { "off" };
     let runs = if told["running"] == true { "running" } else { "not running" };
-    let mut lines = vec![format!("switched {on}, {runs}")];
-    lines.extend(told["driver"].as_str().map(|name| format!("{name} has the wheel")));
+    let mut lines = vec![format!("{on}, {runs}")];
+    lines.extend(told["driver"].as_str().map(|name| format!("{name} is in control")));
     if told["hidden"] == true {
-        lines.push("a credential is being typed: its pages are hidden".to_owned());
+        lines.push("capture is paused: a credential is being typed".to_owned());
     }
     lines.extend(
         items(&told["needs"]).iter().map(|need| format!("missing: {}", word(need, "says"))),
@@ -475,7 +477,7 @@ fn allowed(told: &Value) -> Vec<String> {
     };
     vec![
         format!("scripts in pages: {}", if told["scripts"] == true { "on" } else { "off" }),
-        format!("only these hosts: {}", hosts("allowed_hosts", "all that the agent reaches")),
+        format!("only these hosts: {}", hosts("allowed_hosts", "all that the agent can reach")),
         format!("never these hosts: {}", hosts("blocked_hosts", "none")),
     ]
 }
@@ -494,7 +496,7 @@ fn acted(told: &Value) -> Vec<String> {
     }
     let tab = &told["tab"];
     if told["hidden"] == true {
-        let why = "the page is hidden until the form was sent and its field is empty";
+        let why = "the page is hidden until the form was sent and the field is empty";
         return vec![format!("t{tab}: done; {why}")];
     }
     let news = told["news"].as_array().map(Vec::as_slice).unwrap_or_default();

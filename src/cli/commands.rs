@@ -35,7 +35,7 @@ pub const NOTHING: Option<&()> = None;
 /// Flags of `hq status`.
 #[derive(Args)]
 pub struct StatusFlags {
-    /// Really ask each provider: one short call to each, which is paid as any other
+    /// Test each provider with one short call, which costs as much as any other
     #[arg(long)]
     probe: bool,
 }
@@ -43,11 +43,11 @@ pub struct StatusFlags {
 /// `hq token …`
 #[derive(Subcommand)]
 pub enum Token {
-    /// Make a token for the API; it is printed once
+    /// Create an API token; it is printed once
     Create(CreateToken),
-    /// The tokens of everybody in a workspace: whose marks they have, what they may, when they were used
+    /// List a workspace's tokens: owner, scopes, last use
     List(Place),
-    /// Withdraw a token: it stops working at once
+    /// Revoke a token: it stops working at once
     Revoke(RevokeToken),
 }
 
@@ -63,21 +63,20 @@ pub struct RevokeToken {
 /// Flags of `hq token create`.
 #[derive(Args)]
 pub struct CreateToken {
-    /// What it is for
+    /// The name, such as what it is for
     #[arg(long)]
     name: String,
-    /// What it may be used for: read, write, chat, review, approvals, agents,
-    /// browser, admin
+    /// The scopes: read, write, chat, review, approvals, agents, browser, admin
     /// [default: all]
     #[arg(long, value_delimiter = ',')]
     scopes: Vec<String>,
-    /// How many days it lives, 1 to 365 [default: 90]
+    /// Days until it expires, 1 to 365 [default: 90]
     #[arg(long)]
     days: Option<i64>,
-    /// Whose; may be left out when there is one account
+    /// The account's email address; optional if there is one account
     #[arg(long)]
     email: Option<String>,
-    /// The workspace; may be left out when there is one
+    /// The workspace; optional if there is one
     #[arg(long)]
     workspace: Option<String>,
 }
@@ -85,25 +84,25 @@ pub struct CreateToken {
 /// `hq doctor …`
 #[derive(Subcommand)]
 pub enum Doctor {
-    /// Try what the jail for agents' programs really holds on this machine
+    /// Test which protections of the sandbox for agents' programs hold on this machine
     Sandbox,
-    /// Make every index, reference and sum anew from the records, and compare
+    /// Compare all indexes, references and totals with the records
     Store(super::stores::DoctorStore),
-    /// Look whether every file that a record holds is there and whole; reads all of them. Those of all
-    /// workspaces, unless one is named
+    /// Check that every file that records refer to exists and is intact; reads all of them, in all
+    /// workspaces unless one is named
     Blobs(Place),
-    /// Look whether every version of agents' files is there and whole; reads all of them
+    /// Check that every version of agent files exists and is intact; reads all of them
     Files(DoctorFiles),
-    /// Look whether each connection to a provider can be used, and why not; asks nobody outside
+    /// Check which provider connections can be used, and why not; makes no outside call
     Connections,
-    /// Say how it stands with the master key: where a change of it is that was cut off, and what to do
+    /// Show the state of the master key: an interrupted replacement, missing keys, and what to do
     Keys,
 }
 
 /// Flags of `hq doctor files`.
 #[derive(clap::Args)]
 pub struct DoctorFiles {
-    /// Let a history that is lost begin anew with what lies in the agent's folder
+    /// Repair damaged histories from backups; if none has one, start it again from the agent's folder
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
@@ -126,7 +125,8 @@ pub fn print<T: Serialize>(
 }
 
 /// What is said where connections would be listed.
-pub const NO_CONNECTION: &str = "No connection to a provider yet: agents use practice. Add one on the page Settings, Connections.";
+pub const NO_CONNECTION: &str =
+    "No connections yet. Agents use practice mode. Add a connection under Settings, Connections.";
 
 /// Lines for people, or one that says that there are none and what helps: silence reads like a fault.
 pub fn or_none(mut lines: Vec<String>, none: &str) -> Vec<String> {
@@ -173,17 +173,19 @@ pub fn status(common: &Common, config: &Config, flags: &StatusFlags) -> Result<u
             status.version
         ),
         format!("Address: {}", status.url),
-        format!("Answers: in {} ms", took.as_millis()),
+        format!("Response time: {} ms", took.as_millis()),
     ];
     lines.extend(status.memory_kib.map(|kib| format!("Memory: {} MB", kib / 1024)));
     if status.setup_required {
-        lines.push("Waits for its owner: `hq user reset-link` makes a set-up link".to_owned());
+        lines.push(
+            "Waiting for its owner. To create a set-up link: `hq user reset-link`".to_owned(),
+        );
     }
     lines.extend(status.disk_trouble.as_ref().map(|trouble| format!("Disk: {trouble}")));
     lines.extend(status.key_trouble.as_ref().map(|trouble| format!("Master key: {trouble}")));
     lines.push(match (&status.backup_trouble, status.last_backup) {
         (Some(trouble), _) => format!("Backups: {trouble}"),
-        (None, Some(at)) => format!("Backups: last made {at}"),
+        (None, Some(at)) => format!("Backups: last one {at}"),
         (None, None) => "Backups: none yet".to_owned(),
     });
     lines.extend(status.workspaces.iter().flat_map(workspace_lines));
@@ -223,7 +225,7 @@ fn workspace_lines(ws: &WorkspaceStatus) -> Vec<String> {
     );
     let still = ws.paused.then(|| {
         let slug = &ws.slug;
-        format!("  All work is paused: `hq agent resume --all --workspace {slug}` lets it go on")
+        format!("  All work is paused. To resume it: `hq agent resume --all --workspace {slug}`")
     });
     let provider = |one: &ProviderStatus| {
         let reason = one.reason.as_ref().map(|word| format!(" ({word})")).unwrap_or_default();
@@ -249,7 +251,7 @@ pub fn remote_status(
     let mut lines = vec![
         format!("Runtime: running (version {})", status.version),
         format!("Address: {}", remote.url),
-        format!("Answers: in {} ms", took.as_millis()),
+        format!("Response time: {} ms", took.as_millis()),
     ];
     lines.extend(workspace_lines(&status.workspace));
     print(common, &status, &lines)
@@ -300,7 +302,7 @@ pub fn create_token(
     })?;
     let words: Vec<_> = made.scopes.iter().map(|scope| scope.word()).collect();
     let what = format!(
-        "For the workspace {}, may {}, until {}; it is not shown again:",
+        "For the workspace {}, scopes {}, until {}. It isn't shown again:",
         made.workspace,
         words.join(", "),
         made.expires_at
@@ -327,7 +329,7 @@ pub fn config(common: &Common, config: &Config) -> Result<u8, CommandError> {
         .collect();
     let differs = running.as_ref().is_some_and(|running| running["settings"] != json!(settings));
     if differs {
-        lines.push("The running program was started with other settings.".to_owned());
+        lines.push("The running server was started with other settings.".to_owned());
     }
     let value = json!({ "settings": settings, "running": running.map(|r| r["settings"].clone()) });
     print(common, &value, &lines)
@@ -420,7 +422,7 @@ pub fn doctor_sandbox(common: &Common, config: &Config) -> Result<u8, CommandErr
         })
         .collect();
     let word = match posture.overall {
-        Overall::None => "none: agents' programs are not started on this machine",
+        Overall::None => "none: agents' programs can't run on this machine",
         Overall::Coarse => "coarse",
         Overall::Strong => "strong",
     };

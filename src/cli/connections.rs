@@ -19,16 +19,16 @@ const PATH: &str = "/api/v1/connections";
 /// `hq connection …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Connections: on which way they are paid, and whether they can be used
+    /// List connections: billing route, and whether they can be used
     List {
         #[command(flatten)]
         place: Place,
     },
-    /// Sign in to a connection that has an account in place of a key
+    /// Sign in to a connection that uses an account instead of a key
     Login(Login),
-    /// Forget the tokens of a connection
+    /// Sign out: delete a connection's tokens
     SignOut(Named),
-    /// The agents, routines and settings that use a connection
+    /// List the agents, routines and settings that use a connection
     Uses(Named),
     /// Remove a connection and its key
     Remove(Remove),
@@ -39,8 +39,7 @@ pub enum Command {
 pub struct Remove {
     #[command(flatten)]
     which: Named,
-    /// The connection, by name, handle or id, that agents, routines and settings use in its place [default: what the workspace
-    /// uses]
+    /// The connection that agents, routines and settings use instead: name, handle or id [default: the workspace's]
     #[arg(long, value_name = "CONNECTION")]
     replacement: Option<String>,
 }
@@ -59,13 +58,13 @@ pub struct Named {
 pub struct Login {
     #[command(flatten)]
     which: Named,
-    /// In a browser, or by typing a code at the maker's [default: the first that there is]
+    /// In a browser, or by entering a code at the provider [default: the first available]
     #[arg(long, value_parser = ["browser", "code"])]
     way: Option<String>,
-    /// Finish one that was begun: the address that the browser was sent to, or the code in it
+    /// Finish a pending sign-in: the address to which the browser was redirected, or the code in it
     #[arg(long, value_name = "ADDRESS", conflicts_with = "way")]
     answer: Option<String>,
-    /// Only begin; do not wait until it is done
+    /// Only start; do not wait until it is done
     #[arg(long)]
     no_wait: bool,
 }
@@ -84,7 +83,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let all = door.call(Ask::get(path).within(which.place.workspace.as_ref())).await?;
             let line = |one: &Value| format!("{}  {}", word(one, "kind"), word(one, "name"));
             let lines: Vec<String> = items(&all).iter().map(line).collect();
-            print(common, &all, &or_none(lines, "Nothing uses this connection."))
+            print(common, &all, &or_none(lines, "Not in use."))
         }
         Command::Remove(Remove { which, replacement }) => {
             let mut path = format!("{PATH}/{}", found(door, &which).await?);
@@ -96,13 +95,13 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             }
             door.open(Ask::delete(path).within(workspace.as_ref())).await?;
             let done = json!({ "removed": which.name });
-            print(common, &done, &[format!("{} is removed", which.name)])
+            print(common, &done, &[format!("Removed {}", which.name)])
         }
         Command::SignOut(which) => {
             let path = format!("{PATH}/{}/account", found(door, &which).await?);
             door.open(Ask::delete(path).within(which.place.workspace.as_ref())).await?;
             let done = json!({ "signed_out": which.name });
-            print(common, &done, &[format!("{} is signed out", which.name)])
+            print(common, &done, &[format!("Signed out of {}", which.name)])
         }
     }
 }
@@ -140,10 +139,10 @@ pub(super) fn pick<'v>(all: &'v Value, meant: &str) -> Result<&'v Value, Command
     match found.as_slice() {
         [one] => Ok(one),
         [] => Err(CommandError::Refused(format!(
-            "there is no connection {meant}; `hq connection list` shows all"
+            "there is no connection {meant}; see `hq connection list`"
         ))),
         _ => Err(CommandError::Refused(format!(
-            "{meant} is the handle of several connections; give the name or id of one"
+            "{meant} is the handle of several connections; use a name or id"
         ))),
     }
 }
@@ -186,13 +185,14 @@ fn describe(name: &str, begun: &Value) -> Vec<String> {
     match word(begun, "code") {
         "" => {
             lines.push(
-                "Sign in there. The browser is then sent to an address on its own machine.".into(),
+                "Sign in there. The browser is then redirected to an address on its own machine."
+                    .into(),
             );
             lines.push(format!(
-                "Unless HQ notices by itself: hq connection login \"{name}\" --answer 'that address'"
+                "If HQ doesn't notice: hq connection login \"{name}\" --answer 'that address'"
             ));
         }
-        code => lines.push(format!("Type {code} there.")),
+        code => lines.push(format!("Enter {code} there.")),
     }
     lines.push(format!("Sign in before {}.", word(begun, "expires_at")));
     lines
@@ -206,8 +206,8 @@ fn over(common: &Common, name: &str, ended: &Value) -> Result<u8, CommandError> 
         said => format!(": {said}"),
     };
     let line = match state {
-        "done" => format!("{name} is signed in"),
-        state => format!("{name} is not signed in ({state}){message}"),
+        "done" => format!("Signed in to {name}"),
+        state => format!("Not signed in to {name} ({state}){message}"),
     };
     print(common, ended, &[line])?;
     Ok(if state == "done" { OK } else { FAILED })

@@ -37,13 +37,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Flags of `hq demo`.
 #[derive(Args)]
 pub struct Demo {
-    /// Keep the temporary folder and say where it is
+    /// Keep the temporary folder and print its path
     #[arg(long)]
     keep: bool,
-    /// Make a company to look at in the data folder, which must be empty, instead
+    /// Instead, create a demo company in the data folder, which must be empty
     #[arg(long, value_enum, value_name = "SIZE", conflicts_with = "keep")]
     seed: Option<SeedSize>,
-    /// With --seed: the same number makes the same company
+    /// With --seed: the same number creates the same company
     #[arg(long, value_name = "N", default_value_t = 1, requires = "seed")]
     number: u64,
 }
@@ -60,9 +60,9 @@ pub fn run(common: &Common, demo: &Demo) -> u8 {
     };
     if demo.keep {
         let start = format!("hq serve --data {}", folder.display());
-        tell(common.json, &json!({"kept": folder}), &format!("\nKept. Look around with: {start}"));
+        tell(common.json, &json!({"kept": folder}), &format!("\nKept. To explore it: {start}"));
     } else if let Err(error) = fs::remove_dir_all(&folder) {
-        complain(&format!("{} could not be removed: {error}", folder.display()));
+        complain(&format!("couldn't remove {}: {error}", folder.display()));
     }
     match outcome {
         Ok(()) => OK,
@@ -87,8 +87,10 @@ async fn play(as_json: bool, folder: PathBuf) -> anyhow::Result<()> {
     tell(as_json, &json!({"step": "workspace", "slug": ws.slug}), "1. A workspace: Demo Company");
     let who = (Actor::Person { account: owner, via: Via::Socket { uid: 0 } }, Cause::Setup);
     let agent = make_agent(&ws, &who).await?;
-    let line =
-        format!("2. An agent: {} {}, made from the template \"default\"", agent.emoji, agent.name);
+    let line = format!(
+        "2. An agent: {} {}, created from the template \"default\"",
+        agent.emoji, agent.name
+    );
     tell(as_json, &json!({"step": "agent", "slug": agent.slug}), &line);
     let mut feed = ws.store.subscribe();
     let task = make_task(&ws, &who, &agent).await?;
@@ -103,7 +105,7 @@ async fn play(as_json: bool, folder: PathBuf) -> anyhow::Result<()> {
         ),
     );
     let watched = tokio::time::timeout(PATIENCE, watch(as_json, &ws, &mut feed)).await;
-    watched.map_err(|_| anyhow::anyhow!("nothing happened for too long"))??;
+    watched.map_err(|_| anyhow::anyhow!("no progress for too long"))??;
     show_deliverable(as_json, &ws, &task)?;
     running.stop().await;
     Ok(())
@@ -111,7 +113,7 @@ async fn play(as_json: bool, folder: PathBuf) -> anyhow::Result<()> {
 
 /// Sets HQ up through its one-time link, as a person would.
 async fn found(running: &Running) -> anyhow::Result<(Ws, AccountId)> {
-    let link = running.setup_link.as_deref().context("there is no set-up link")?;
+    let link = running.setup_link.as_deref().context("no set-up link")?;
     let token = link.rsplit('=').next().unwrap_or_default();
     let form = [
         ("token", token),

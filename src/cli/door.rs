@@ -109,7 +109,7 @@ impl Door {
     /// A server on another machine.
     pub fn there(remote: &Remote) -> Self {
         if remote.is_open_to_listeners() {
-            complain("the token crosses the network unencrypted; use https");
+            complain("the token is sent unencrypted; use https");
         }
         Self::There(Box::new(HttpClient::new(ClientParts::default())), remote.clone())
     }
@@ -128,8 +128,9 @@ impl Door {
             // It is done, and there is nothing to tell of it.
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&text)
-            .map_err(|error| CommandError::Failed(format!("the answer is no JSON: {error}")))
+        serde_json::from_slice(&text).map_err(|error| {
+            CommandError::Failed(format!("the response isn't valid JSON: {error}"))
+        })
     }
 
     /// Reads what is told at once, such as how it is: whoever takes long does not answer.
@@ -145,7 +146,7 @@ impl Door {
         let (text, _) =
             answered(client, remote, request).await?.beginning(MAX_TOLD).await.map_err(silent)?;
         serde_json::from_slice(&text)
-            .map_err(|_| CommandError::Failed(format!("{} is no HQ", remote.url)))
+            .map_err(|_| CommandError::Failed(format!("{} isn't an HQ server", remote.url)))
     }
 
     /// Asks; the answer is read piece by piece.
@@ -214,7 +215,8 @@ fn request(remote: &Remote, ask: Ask) -> Request {
 
 fn refused(text: &[u8], who: &str) -> CommandError {
     let text = String::from_utf8_lossy(text);
-    let words = words_of(&text).unwrap_or_else(|| format!("{who} refused without a word"));
+    let words =
+        words_of(&text).unwrap_or_else(|| format!("{who} refused the request without a reason"));
     reach::refusal(reach::code_of(&text).as_deref(), words)
 }
 

@@ -17,9 +17,9 @@ use super::show::{one_of, query};
 #[derive(Args)]
 #[group(skip)]
 pub struct Export {
-    /// Words and conditions
+    /// Words and conditions, as on the page
     q: Option<String>,
-    /// csv, or json
+    /// csv or json
     #[arg(long, default_value = "csv", value_parser = one_of(["csv", "json"]))]
     format: String,
     #[command(flatten)]

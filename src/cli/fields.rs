@@ -15,16 +15,16 @@ use super::show::{listed, one_of, part, query, quoted};
 /// `hq field …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// The fields of contacts, organizations or a collection
+    /// List the fields of contacts, organizations or a collection
     List(Of),
-    /// Make a field
+    /// Create a field
     Add {
-        /// What it is called
+        /// The name
         label: String,
         /// The kind of its values
         #[arg(long, default_value = "text", value_parser = one_of(entity::Kind::ALL.iter().map(|one| one.word())))]
         kind: String,
-        /// Its choices, with commas between
+        /// Its choices, separated by commas
         #[arg(long)]
         choices: Option<String>,
         #[command(flatten)]
@@ -37,19 +37,19 @@ pub enum Command {
         /// The kind of its values
         #[arg(value_parser = one_of(entity::Kind::CONVERTIBLE.iter().map(|one| one.word())))]
         kind: String,
-        /// Only says what would become of the values
+        /// Only show what would happen to the values
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
         of: Of,
     },
-    /// How far a conversion is
+    /// Show the progress of a conversion
     Conversion(One),
-    /// Take a conversion back: what others have changed since stays
+    /// Undo a conversion; later changes by others stay
     Undo(One),
-    /// Restore a conversion that was taken back
+    /// Redo a conversion that was undone
     Redo(One),
-    /// Remove a field that people made
+    /// Remove a field that you added
     Remove {
         /// Its key
         key: String,
@@ -130,7 +130,7 @@ async fn turned(
 /// What became of the values of a field, with examples of what differs.
 fn conversion_lines(one: &Value) -> Vec<String> {
     let mut lines = vec![format!(
-        "{}: {} to {}, {}: {} as they are, {} converted, {} lost",
+        "{}: {} to {}, {}: {} unchanged, {} converted, {} lost",
         word(one, "field"),
         word(one, "from"),
         word(one, "to"),

@@ -17,33 +17,33 @@ use super::show::{listed, moment, part, quoted};
 /// `hq gateway …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Gateways, with how it stands with each
+    /// List gateways with their status
     List(At),
-    /// A gateway by its id, slug or name
+    /// Show a gateway, by id, slug or name
     Show(One),
-    /// Make the command by which one machine joins; it is shown this once
+    /// Create the command with which a machine joins; it is shown once
     Add(New),
-    /// Give a gateway another name, other labels, another address or other grants; its slug stays
+    /// Change a gateway's name, labels, address or grant; its slug stays
     Rename(Change),
-    /// Let a gateway finish what it has and take nothing new
+    /// Pause a gateway: it finishes its work and takes nothing new
     Pause(One),
-    /// Let a gateway take work again
+    /// Resume a gateway
     Resume(One),
-    /// Choose one of the machines that have the key of a gateway; the others are not let in any more
+    /// Choose one of the machines that share a gateway's key; the others lose access
     Keep(Keep),
-    /// Remove a gateway that no agent works on; its machine is not let in any more
+    /// Remove a gateway that no agent works on; its machine loses access
     Remove(One),
 }
 
 /// A machine that is to join.
 #[derive(Args)]
 pub struct New {
-    /// What it is to be called
+    /// The name
     label: String,
-    /// What it has or is, parted by commas: gpu,region=eu
+    /// Labels, separated by commas: gpu,region=eu
     #[arg(long, value_delimiter = ',')]
     labels: Vec<String>,
-    /// How many minutes the command is good, 5 to 60
+    /// Minutes until the command expires, 5 to 60
     #[arg(long)]
     minutes: Option<i64>,
     #[command(flatten)]
@@ -55,18 +55,18 @@ pub struct New {
 pub struct Change {
     /// Its id, slug or name
     which: String,
-    /// What it is called
+    /// The name
     label: Option<String>,
-    /// All of its labels, parted by commas; empty for none
+    /// All labels, separated by commas; empty for none
     #[arg(long)]
     labels: Option<String>,
-    /// Where people reach it, in place of what it reports; empty for none
+    /// The address for people, instead of the reported one; empty for none
     #[arg(long)]
     address: Option<String>,
-    /// What each run there may spend while it is cut off, in micro-dollars
+    /// What each run there may spend while it is disconnected, in micro-dollars
     #[arg(long)]
     grant_micros: Option<i64>,
-    /// For how many hours after the cut
+    /// For how many hours runs may continue while disconnected
     #[arg(long)]
     cut_hours: Option<u32>,
     #[command(flatten)]
@@ -187,9 +187,9 @@ fn describe(one: &Value) -> Vec<String> {
         ("version", word(one, "version").to_owned()),
         ("link", word(&one["link"], "told").to_owned()),
         ("trouble", troubles.join(" ")),
-        ("waits to be sent", waits),
-        ("no link before that", broke),
-        ("turned away", word(one, "turned_away").to_owned()),
+        ("waiting to be sent", waits),
+        ("last link lost", broke),
+        ("refused", word(one, "turned_away").to_owned()),
         ("system", word(one, "system").to_owned()),
         ("fingerprint", word(one, "fingerprint").to_owned()),
     ] {
@@ -213,8 +213,8 @@ fn joins(made: &Value) -> Vec<String> {
             vec![format!("Run this once on the other machine, until {until}:"), line.to_owned()]
         }
         None => vec![
-            format!("Good until {until}. On the other machine, with hq of this version:"),
-            format!("1. Write this token to the file join.token: {}", word(made, "secret")),
+            format!("Valid until {until}. On the other machine, with this version of hq:"),
+            format!("1. Save this token in the file join.token: {}", word(made, "secret")),
             format!("2. Run: {}", word(made, "by_hand")),
         ],
     }

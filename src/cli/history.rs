@@ -20,15 +20,15 @@ const WIDTH: usize = 200;
 /// Flags of `hq history`.
 #[derive(Args)]
 pub struct History {
-    /// MC-3, R-7 or @ada; else a table, such as comments, and the id. Of settings and the like there is one
+    /// MC-3, R-7 or @ada; otherwise a table, such as comments, and the id. Settings have only one record
     #[arg(value_name = "RECORD")]
     of: String,
-    /// The id, where a table is given
+    /// The id, if a table is given
     id: Option<String>,
-    /// Versions at most, up to 100
+    /// Maximum number of versions, up to 100
     #[arg(long, default_value_t = 25)]
     limit: u32,
-    /// Go on before this place, as the list before says
+    /// Continue before this cursor, as the previous list shows it
     #[arg(long, value_name = "CURSOR")]
     before: Option<String>,
     #[command(flatten)]
@@ -44,12 +44,12 @@ pub async fn run(common: &Common, door: &Door, flags: History) -> Result<u8, Com
     let told = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await;
     let page = told.map_err(|error| match error {
         why if why.code() == FAILED && id == ONLY_ONE => CommandError::Refused(format!(
-            "{why}; of most tables there are many records: `hq history {table} ID`"
+            "{why}; most tables have many records: `hq history {table} ID`"
         )),
         other => other,
     })?;
-    let mut lines = or_none(items(&page).iter().flat_map(version).collect(), "Nothing so far.");
-    lines.extend(page["next"].as_str().map(|next| format!("There is more: --before {next}")));
+    let mut lines = or_none(items(&page).iter().flat_map(version).collect(), "No history.");
+    lines.extend(page["next"].as_str().map(|next| format!("More: --before {next}")));
     print(common, &page, &lines)
 }
 
@@ -82,7 +82,7 @@ fn is_name(letters: &str, number: &str) -> bool {
 fn version(one: &Value) -> Vec<String> {
     let is_new = word(one, "op") == "insert";
     let did = match word(one, "op") {
-        "insert" => "made it",
+        "insert" => "created it",
         "delete" => "removed it",
         _ => "changed it",
     };
@@ -99,8 +99,8 @@ fn version(one: &Value) -> Vec<String> {
         false => format!("  {}", difference(field)),
     }));
     lines.extend(match word(one, "missing") {
-        "gone" => Some("  What it was is not kept any more.".to_owned()),
-        "untold" => Some("  What such records hold is not told.".to_owned()),
+        "gone" => Some("  This version is no longer stored.".to_owned()),
+        "untold" => Some("  The contents of such records aren't shown.".to_owned()),
         _ => None,
     });
     lines

@@ -46,26 +46,26 @@ const BLOCKING: usize = 32;
 pub struct Replica {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Join the workspace at this address, with --token-file or --token; later starts go on without
+    /// Join the workspace at this address, with --token-file or --token; later starts need no flags
     #[arg(long, value_name = "URL")]
     join: Option<String>,
-    /// The fingerprint of the workspace's key, as the command in Settings, Gateways has it
+    /// The fingerprint of the workspace's key, from the command in Settings, Gateways
     #[arg(long, alias = "home", value_name = "FINGERPRINT")]
     fingerprint: Option<String>,
-    /// What this machine has or is, parted by commas: gpu,region=eu
+    /// Labels of this machine, separated by commas: gpu,region=eu
     #[arg(long, value_delimiter = ',')]
     labels: Vec<String>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Whether there is a link, since when, and what of the workspace is here
+    /// Show whether it is linked, since when, and what it has of the workspace
     Status,
-    /// Say what is wrong: the folder, the address, its certificate, versions, the clock, the disk
+    /// Find problems: folder, address, certificate, versions, clock, disk
     Doctor,
-    /// Link now, without the wait before the next try
+    /// Link now instead of waiting for the next try
     Connect,
-    /// Be a gateway no more: say goodbye, and remove the key and all that is here of the workspace
+    /// Stop being a gateway: sign off, and remove the key and all data of the workspace here
     Leave,
 }
 
@@ -167,11 +167,9 @@ fn start(common: &Common, config: &Config, host: Replica) -> u8 {
     match done {
         Ok(Next::End) => OK,
         Ok(Next::Anew) => {
-            tracing::warn!(
-                "this program starts itself anew, so that no key and no secret is left in its memory"
-            );
+            tracing::warn!("restarting, so that no key and no secret stays in memory");
             let error = become_anew(&config.data);
-            complain(&format!("the program cannot start itself anew: {error}; start it again"));
+            complain(&format!("the program can't restart itself: {error}; start it again"));
             FAILED
         }
         Err(error) => {
@@ -327,7 +325,7 @@ fn lines(status: &Status) -> Vec<String> {
     let words = |text: &Option<String>| text.clone().unwrap_or_default();
     let home = words(&status.home);
     let mut lines = vec![match (status.running, status.linked) {
-        (false, _) => "The gateway does not run; start it with `hq replica`.".to_owned(),
+        (false, _) => "The gateway isn't running. Start it with `hq replica`.".to_owned(),
         (true, true) => format!("Linked to {home} since {}", status.since),
         (true, false) => format!("Not linked to {home} since {}", status.since),
     }];
@@ -336,13 +334,13 @@ fn lines(status: &Status) -> Vec<String> {
     if status.paused {
         lines.push("Paused: it takes no new work.".to_owned());
     }
-    lines.extend(status.trouble.iter().map(|trouble| format!("trouble: {trouble}")));
+    lines.extend(status.trouble.iter().map(|trouble| format!("problem: {trouble}")));
     if let (Some(label), Some(gateway)) = (&status.label, status.gateway) {
         lines.push(format!("gateway: {label} ({gateway})"));
     }
     lines.push(format!("own key: {}", status.fingerprint));
     if let Some(print) = &status.home_fingerprint {
-        lines.push(format!("key of the workspace: {print}"));
+        lines.push(format!("workspace key: {print}"));
     }
     let there = match &status.home_version {
         Some(version) => format!(", {version} at the workspace"),
@@ -352,18 +350,18 @@ fn lines(status: &Status) -> Vec<String> {
     if let Some(since) = status.unsaid_since {
         let writes = status.unsaid;
         lines.push(format!(
-            "{writes} writes of runs wait for the workspace to hear them, since {since}"
+            "{writes} writes of runs wait to be sent to the workspace, since {since}"
         ));
     }
     if let Some(since) = status.waiting_since {
         let runs = format::count(status.waiting, "run waits", "runs wait");
-        lines.push(format!("{runs} for the line to the workspace, since {since}"));
+        lines.push(format!("{runs} for the link to the workspace, since {since}"));
     }
     let rows: u64 = status.rows.values().sum();
     lines.push(match (&status.cursor, status.whole) {
-        (None, _) => "nothing of the workspace is here yet".to_owned(),
-        (Some(cursor), true) => format!("all up to {cursor}: {rows} rows"),
-        (Some(_), false) => format!("a snapshot is on its way: {rows} rows so far"),
+        (None, _) => "no data of the workspace yet".to_owned(),
+        (Some(cursor), true) => format!("up to date at {cursor}: {rows} rows"),
+        (Some(_), false) => format!("receiving a snapshot: {rows} rows so far"),
     });
     lines.extend(status.rows.iter().map(|(table, rows)| format!("  {table}  {rows}")));
     lines
@@ -398,12 +396,13 @@ async fn doctor(common: &Common, config: &Config) -> Result<u8, CommandError> {
 
 async fn connect(common: &Common, config: &Config) -> Result<u8, CommandError> {
     let Some(local) = reach::running(config).await? else {
-        let words = "The gateway does not run; start it with `hq replica`.".to_owned();
+        let words = "The gateway isn't running. Start it with `hq replica`.".to_owned();
         print(common, &json!({ "tries": false }), &[words])?;
         return Ok(NOT_RUNNING);
     };
     let asked: Value = local.call(Method::POST, "/replica/connect", NOTHING).await?;
-    let words = "Where it has no link it tries again at once; `hq replica status` says whether that went well.".to_owned();
+    let words =
+        "It links again now if it isn't linked. `hq replica status` shows the result.".to_owned();
     print(common, &asked, &[words])
 }
 
@@ -426,14 +425,18 @@ async fn leave(common: &Common, config: &Config) -> Result<u8, CommandError> {
         }
     }
     let mut lines = vec![
-        "This machine is a gateway no more; its key and what was here of the workspace are removed.".to_owned(),
+        "This machine is no longer a gateway. Its key and the workspace's data are removed."
+            .to_owned(),
     ];
     lines.extend(
         unheard
             .iter()
-            .map(|why| format!("The workspace was not told: {}.", text::ellipsis(why, 300))),
+            .map(|why| format!("The workspace wasn't notified: {}.", text::ellipsis(why, 300))),
     );
-    lines.push("Remove the gateway in Settings, Gateways of the workspace, and the service hq-gateway here.".to_owned());
+    lines.push(
+        "Remove it under Settings, Gateways in the workspace, and the service hq-gateway here."
+            .to_owned(),
+    );
     print(common, &json!({ "left": true, "not_told": unheard }), &lines)
 }
 
@@ -455,7 +458,5 @@ async fn gone(config: &Config) -> Result<(), CommandError> {
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    Err(CommandError::Late(
-        "it was asked to leave and has not ended yet; look at its log".to_owned(),
-    ))
+    Err(CommandError::Late("it was asked to leave but hasn't ended yet; check its log".to_owned()))
 }

@@ -15,13 +15,13 @@ use super::show::{listed, one_of, part, query, quoted};
 /// `hq imports …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Imports, newest first
+    /// List imports, newest first
     List(At),
-    /// How far an import is, and what was wrong
+    /// Show the progress and problems of an import
     Show(One),
-    /// Take an import back: what others have changed since stays
+    /// Undo an import; later changes by others stay
     Undo(One),
-    /// Restore an import that was taken back
+    /// Redo an import that was undone
     Redo(One),
 }
 
@@ -30,11 +30,11 @@ pub enum Command {
 pub struct File {
     /// The file
     file: std::path::PathBuf,
-    /// What becomes of rows whose record is here already
+    /// What to do with rows that match an existing record
     #[arg(long, default_value = "skip", value_parser = one_of(["skip", "fill", "overwrite", "new"]))]
     clash: String,
     /// Where a column goes: "Mail=field:email", "Bikes=new:number", "Memo=" for nowhere; in a collection "SKU=key:sku" for
-    /// the field by which rows find their records; "Record=id" for the ids of these records, as exports have them
+    /// the field by which rows are matched; "Record=id" for the record ids of an export
     #[arg(long = "map", value_name = "COLUMN=WHERE")]
     maps: Vec<String>,
     /// The order of day and month in the dates of a column: "Since=month_first", "Since=day_first"
@@ -43,22 +43,22 @@ pub struct File {
     /// The month comes first in the dates of all columns, as in 12/31/2026
     #[arg(long)]
     month_first: bool,
-    /// What stands before the fraction of numbers
+    /// The decimal sign of numbers
     #[arg(long, value_parser = one_of([".", ","]))]
     decimal: Option<String>,
-    /// The encoding of a text, such as windows-1251; found by itself without
+    /// The text encoding, such as windows-1251 [default: detected]
     #[arg(long)]
     encoding: Option<String>,
     /// The sheet of a workbook, from 1
     #[arg(long)]
     sheet: Option<u32>,
-    /// The row with the headings, 0 when there is none
+    /// The row with the headings, 0 for none
     #[arg(long)]
     header_row: Option<u32>,
-    /// Whether words that are no choices of their field become some; without, all do but stages
+    /// Whether unknown values become choices of their field [default: yes, except stages]
     #[arg(long, value_parser = one_of(["yes", "no"]))]
     add_choices: Option<String>,
-    /// Only says what would happen
+    /// Only show what would happen
     #[arg(long)]
     preview: bool,
     #[command(flatten)]
@@ -110,7 +110,7 @@ pub(super) async fn import(
     let workspace = file.place.workspace.as_ref();
     let name = file.file.file_name().map(|name| name.to_string_lossy().into_owned());
     let content = std::fs::read(&file.file).map_err(|error| {
-        CommandError::Failed(format!("{} cannot be read: {error}", file.file.display()))
+        CommandError::Failed(format!("couldn't read {}: {error}", file.file.display()))
     })?;
     let asked = query(&[("of", Some(of)), ("name", name.as_deref())]);
     let sent =
@@ -160,7 +160,7 @@ fn settings(file: &File) -> Result<Value, CommandError> {
         let mut pairs = Map::new();
         for one in said {
             let (column, to) = one.rsplit_once('=').ok_or_else(|| {
-                CommandError::Failed(format!("write COLUMN={what} in place of {}", quoted(one)))
+                CommandError::Failed(format!("write COLUMN={what} instead of {}", quoted(one)))
             })?;
             pairs.insert(column.to_owned(), Value::from(to));
         }
@@ -196,7 +196,7 @@ fn import_lines(one: &Value) -> Vec<String> {
     let mut lines = vec![
         import_row(one).join("  "),
         format!(
-            "{} new, {} changed, {} left out, {} wrong",
+            "{} new, {} changed, {} skipped, {} wrong",
             one["made"], one["changed"], one["skipped"], one["wrong"]
         ),
     ];
@@ -214,7 +214,7 @@ fn import_lines(one: &Value) -> Vec<String> {
     let is_left_out = |row: &&Value| row["becomes"] == "skipped" && row["met"].is_object();
     for row in one["seen"].as_array().into_iter().flatten().filter(is_left_out).take(20) {
         let met = quoted(word(&row["met"], "name"));
-        lines.push(format!("row {}: left out, as {met} is here already", row["row"]));
+        lines.push(format!("row {}: skipped, {met} already exists", row["row"]));
     }
     lines
 }
@@ -285,7 +285,7 @@ mod tests {
             ],
         });
         let lines = import_lines(&seen).join("\n");
-        assert!(lines.contains("row 3: left out, as \"Rosa Lin\" is here already"), "{lines}");
+        assert!(lines.contains("row 3: skipped, \"Rosa Lin\" already exists"), "{lines}");
         assert!(
             lines.contains("the day was taken as first") && !lines.contains("row 2"),
             "{lines}"

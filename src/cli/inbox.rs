@@ -12,40 +12,40 @@ use super::reach::CommandError;
 /// `hq inbox …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Items, newest first: those that are not over, or those that stand at --state
+    /// List items, newest first: the open ones, or those in --state
     List {
-        /// Of this agent only
+        /// Only this agent's
         #[arg(long, value_name = "AGENT")]
         agent: Option<String>,
-        /// Only those that stand here
+        /// Only in this state
         #[arg(long, value_name = "STATE")]
         state: Option<State>,
         #[command(flatten)]
         place: Place,
     },
-    /// Let one be begun now, whatever it waits for
+    /// Start an item now, whatever it waits for
     Retry(Which),
-    /// Put one before all others of its agent
+    /// Move an item before all others of its agent
     Front(Which),
-    /// Cancel one that waits
+    /// Cancel a waiting item
     Cancel(Which),
-    /// Put away one that waits or failed
+    /// Dismiss a waiting or failed item
     Drop(Which),
 }
 
 /// Where an item stands.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum State {
-    /// It waits
+    /// Waiting
     Pending,
-    /// A run has it
+    /// In work by a run
     Leased,
-    /// It is handled
+    /// Done
     Done,
-    /// It failed
+    /// Failed
     #[value(alias = "dead")]
     Failed,
-    /// Nobody wants it any more
+    /// Cancelled
     Cancelled,
 }
 
@@ -83,7 +83,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             }
             let all = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
             let lines = all["items"].as_array().into_iter().flatten().map(line).collect();
-            return print(common, &all, &or_none(lines, "There are no such items."));
+            return print(common, &all, &or_none(lines, "No items."));
         }
         Command::Retry(which) => (which, "retry"),
         Command::Front(which) => (which, "front"),

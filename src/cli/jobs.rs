@@ -25,13 +25,13 @@ const WIDTH: usize = 120;
 /// `hq jobs …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Programs that agents left running, newest first
+    /// List programs that agents left running, newest first
     List(List),
-    /// A job, and the end of what it wrote
+    /// Show a job and the end of its output
     Show(Named),
-    /// The same, and what it writes until it ends; ends with 1 when it did not end well
+    /// Show a job and follow its output until it ends; exits with 1 if it failed
     Follow(Named),
-    /// Write a line to a program that reads, as to a terminal
+    /// Send a line to a program that reads input, as in a terminal
     Write(Write),
     /// Stop a job with all of its processes; it ends within a second
     Stop(Named),
@@ -40,10 +40,10 @@ pub enum Command {
 /// Flags of `hq jobs list`.
 #[derive(Args)]
 pub struct List {
-    /// Only those that run
+    /// Only running ones
     #[arg(long)]
     running: bool,
-    /// At most so many, up to 100
+    /// Maximum number, up to 100
     #[arg(long, default_value_t = 20)]
     limit: u32,
     #[command(flatten)]
@@ -64,10 +64,10 @@ pub struct Named {
 pub struct Write {
     #[command(flatten)]
     named: Named,
-    /// The line; - reads standard input and writes it as it is
+    /// The line; - reads standard input and sends it unchanged
     #[arg(required_unless_present = "end")]
     text: Vec<String>,
-    /// Nothing more will come: the program reads the end of its input
+    /// Close the program's input afterwards
     #[arg(long)]
     end: bool,
 }

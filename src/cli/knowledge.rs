@@ -18,13 +18,13 @@ use super::show::{listed, one_of, part, query, quoted};
 /// `hq knowledge …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Items that have words in them; without words, what changed last
+    /// Search items; without words, list the latest changes
     Search(Which),
-    /// The words of an item, by its id or title
+    /// Print the text of an item, by id or title
     Show(One),
-    /// Write a page or a skill; the text comes from a file, or from standard input
+    /// Create a page or a skill, with text from a file or standard input
     Add(New),
-    /// Put files in; Markdown and plain text become pages
+    /// Upload files; Markdown and plain text become pages
     Upload {
         /// The files
         #[arg(required = true)]
@@ -37,34 +37,34 @@ pub enum Command {
     },
     /// Change an item
     Edit(Change),
-    /// Put an item out of the way
+    /// Archive an item
     Archive(One),
-    /// Bring an archived item back, by its id
+    /// Restore an archived item, by id
     Restore(One),
-    /// Delete an item; an undo brings it back
+    /// Delete an item; undo restores it
     Remove(One),
-    /// Versions of an item's words, newest first
+    /// List the versions of an item, newest first
     Versions {
         /// Its id or title
         which: String,
-        /// Only those that are marked
+        /// Only marked versions
         #[arg(long)]
         marked: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// Name a version, so that it is found again
+    /// Mark a version with a name
     Mark {
         /// Its id or title
         which: String,
         /// The number of the version
         version: u32,
-        /// What it is called
+        /// The name
         name: String,
         #[command(flatten)]
         place: Place,
     },
-    /// Take the name of a version away
+    /// Remove the mark of a version
     Unmark {
         /// Its id or title
         which: String,
@@ -73,7 +73,7 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Put a former version in the place of what stands now
+    /// Restore a former version
     Revert {
         /// Its id or title
         which: String,
@@ -82,29 +82,29 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Changes that agents suggest in what others read, too
+    /// List changes that agents suggest to items that others read
     Suggestions(At),
-    /// Take a suggested change over, by its id
+    /// Accept a suggested change, by id
     Take(One),
-    /// Dismiss a suggested change, by its id
+    /// Dismiss a suggested change, by id
     Dismiss(One),
-    /// Folders
+    /// List folders
     Folders(At),
-    /// Make a folder
+    /// Create a folder
     AddFolder {
-        /// What it is called
+        /// The name
         name: String,
-        /// The folder above: its name, path or id
+        /// The parent folder: name, path or id
         #[arg(long)]
         parent: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// Delete a folder; what lies in it moves up a level
+    /// Delete a folder; its items move up a level
     RemoveFolder(One),
-    /// What an agent has in front of it when it starts
+    /// Show the start-up context of an agent
     Context {
-        /// Its handle; without one, what every agent has
+        /// The agent's handle; without one, the part that every agent has
         agent: Option<String>,
         #[command(flatten)]
         place: Place,
@@ -119,16 +119,16 @@ pub struct Which {
     /// Only this kind
     #[arg(long, value_parser = one_of(["page", "skill", "file", "source"]))]
     kind: Option<String>,
-    /// Only what lies in this folder or below it
+    /// Only in this folder or below it
     #[arg(long)]
     folder: Option<String>,
-    /// Only what has this tag
+    /// Only with this tag
     #[arg(long)]
     tag: Option<String>,
-    /// The archived ones in place of the others
+    /// Only archived items
     #[arg(long)]
     archived: bool,
-    /// How many, at most 200
+    /// Maximum number, up to 200
     #[arg(long)]
     limit: Option<usize>,
     #[command(flatten)]
@@ -141,19 +141,19 @@ pub struct About {
     /// The folder's name, path or id; empty for none
     #[arg(long)]
     folder: Option<String>,
-    /// Who has it in front of them
+    /// Who has it in the start-up context
     #[arg(long, value_parser = one_of(["library", "agent", "workspace"]))]
     scope: Option<String>,
-    /// Handles of the chosen agents, with commas between
+    /// Handles of the chosen agents, separated by commas
     #[arg(long)]
     agents: Option<String>,
-    /// Tags with commas between
+    /// Tags, separated by commas
     #[arg(long)]
     tags: Option<String>,
-    /// A file with the words; - for standard input
+    /// A file with the text; - for standard input
     #[arg(long)]
     text: Option<PathBuf>,
-    /// Why, in a line
+    /// The reason, in one line
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
@@ -186,9 +186,9 @@ impl About {
 /// A page or a skill to be written.
 #[derive(Args)]
 pub struct New {
-    /// What it is called
+    /// The name
     title: String,
-    /// How something is done, in place of a page
+    /// Create a skill instead of a page
     #[arg(long)]
     skill: bool,
     #[command(flatten)]
@@ -200,10 +200,10 @@ pub struct New {
 pub struct Change {
     /// Its id or title
     which: String,
-    /// Another title
+    /// The new title
     #[arg(long)]
     title: Option<String>,
-    /// The encoding in which its file is read, such as windows-1251; empty to have it found again
+    /// The encoding of its file, such as windows-1251; empty to detect it again
     #[arg(long)]
     encoding: Option<String>,
     #[command(flatten)]
@@ -213,7 +213,7 @@ pub struct Change {
 /// The text of a file, or of standard input for `-`.
 pub(super) fn words(file: &std::path::Path) -> Result<String, CommandError> {
     let failed = |error: std::io::Error| {
-        CommandError::Failed(format!("{} cannot be read: {error}", file.display()))
+        CommandError::Failed(format!("couldn't read {}: {error}", file.display()))
     };
     if file.as_os_str() == "-" {
         let mut text = String::new();
@@ -279,7 +279,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Unmark { which, version, place } => {
             let path = format!("{}/versions/{version}/mark", at(&which));
             let gone = door.call(Ask::delete(path).within(place.workspace.as_ref())).await?;
-            print(common, &gone, &[format!("Version {version} has no mark any more.")])
+            print(common, &gone, &[format!("Removed the mark of version {version}.")])
         }
         Command::Revert { which, version, place } => {
             let path = format!("{}/versions/{version}/restore", at(&which));
@@ -341,7 +341,7 @@ async fn search(common: &Common, door: &Door, which: &Which) -> Result<u8, Comma
     let mut lines = Vec::new();
     for one in all["items"].as_array().into_iter().flatten() {
         let mut told = row(one);
-        told.extend((one["by_words"] == json!(false)).then(|| "by meaning".to_owned()));
+        told.extend((one["by_words"] == json!(false)).then(|| "semantic match".to_owned()));
         lines.push(told.join("  "));
         for passage in one["passages"].as_array().into_iter().flatten() {
             let text = word(passage, "text").split_whitespace().collect::<Vec<_>>().join(" ");
@@ -351,7 +351,7 @@ async fn search(common: &Common, door: &Door, which: &Which) -> Result<u8, Comma
         }
     }
     if lines.is_empty() {
-        lines.push("Nothing fits.".to_owned());
+        lines.push("No results.".to_owned());
     }
     lines.extend(Some(word(&all, "not_known_yet").to_owned()).filter(|told| !told.is_empty()));
     print(common, &all, &lines)
@@ -367,7 +367,7 @@ async fn upload(
     for file in files {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
         let content = std::fs::read(file).map_err(|error| {
-            CommandError::Failed(format!("{} cannot be read: {error}", file.display()))
+            CommandError::Failed(format!("couldn't read {}: {error}", file.display()))
         })?;
         let asked = query(&[("name", name.as_deref()), ("folder", folder)]);
         let ask = Ask::file(format!("/api/v1/knowledge/files{asked}"), content);
@@ -442,7 +442,7 @@ fn suggestion_row(one: &Value) -> Vec<String> {
 fn share_row(one: &Value) -> Vec<String> {
     let how = match (one["full"].as_bool(), one["demoted"].as_bool()) {
         (Some(true), _) => "in full",
-        (_, Some(true)) => "title only, no room",
+        (_, Some(true)) => "title only, no space",
         _ => "title only",
     };
     vec![

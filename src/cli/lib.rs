@@ -100,16 +100,16 @@ struct Common {
     /// Print one JSON value
     #[arg(long, global = true)]
     json: bool,
-    /// What to log: error, warn, info, debug, trace, or levels by module
+    /// The log level: error, warn, info, debug, trace, or levels by module
     #[arg(long, global = true, value_name = "LEVEL")]
     log: Option<String>,
-    /// Ask a server on another machine [variable: HQ_URL]
+    /// Use a server on another machine [variable: HQ_URL]
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
-    /// The token for it; others on this machine can read arguments [variable: HQ_TOKEN]
+    /// The token for it; other users of this machine can read arguments [variable: HQ_TOKEN]
     #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
-    /// A file that holds the token
+    /// A file with the token
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -118,15 +118,15 @@ struct Common {
 enum Command {
     /// Run HQ
     Serve(serve::Serve),
-    /// Watch an agent at work, with practice, in a temporary folder, or make a company to look at
+    /// Watch an agent work in practice mode, in a temporary folder, or create a demo company
     Demo(demo::Demo),
-    /// Run this machine as a gateway of a workspace that lies elsewhere; or say how it stands, what is wrong, leave
+    /// Run this machine as a gateway of a workspace on another machine; status, doctor, connect, leave
     Replica(host::Replica),
-    /// Say whether HQ runs on the data folder, and how it is
+    /// Show whether HQ is running on the data folder, and its state
     Status(commands::StatusFlags),
     #[command(flatten)]
     Work(work::Work),
-    /// Browsers of agents: status, doctor, tabs, snapshot, act, stop, reset
+    /// Agent browsers: status, doctor, tabs, snapshot, act, stop, reset
     #[command(subcommand)]
     Browser(browsers::Command),
     /// Accounts: list, disable, enable, a link for a new password
@@ -135,39 +135,39 @@ enum Command {
     /// Workspaces: list, add, archive, delete, move
     #[command(subcommand)]
     Workspace(workspaces::Command),
-    /// Tokens for the API
+    /// API tokens: create, list, revoke
     #[command(subcommand)]
     Token(commands::Token),
-    /// Make a backup of everything, or look at those that are there
+    /// Back up everything; list, verify, prune
     Backup(backup::Backup),
-    /// Put a backup in the place of what is there, or into a new folder; HQ must be stopped
+    /// Restore a backup in place or into a new folder; HQ must be stopped
     Restore(backup::Restore),
-    /// Write one workspace into one portable file
+    /// Export a workspace to a portable file
     Export(portable::Export),
-    /// Make a new workspace of a portable file
+    /// Create a new workspace from a portable file
     Import(portable::Import),
-    /// Find out what is wrong
+    /// Find problems
     #[command(subcommand)]
     Doctor(commands::Doctor),
-    /// Who did what: verify it, export it
+    /// The audit trail: verify, export
     #[command(subcommand)]
     Audit(operate::Audit),
     /// Remove all former versions of one record
     ///
-    /// Free pages of the store may keep the words until `hq store compact`; backups, exports and the
-    /// copies of before an upgrade or a restore keep them, too.
+    /// Free pages of the store may keep the text until `hq store compact`; backups, exports and the
+    /// copies from before an upgrade or a restore keep it too.
     Redact(operate::Redact),
-    /// The store: what it takes, compact it, check it
+    /// The store: size, compact, check
     #[command(subcommand)]
     Store(stores::StoreCommand),
-    /// What follows the feed: where it stands, and what it gave up
+    /// Consumers of the feed: positions and failed entries
     #[command(subcommand)]
     Consumer(stores::ConsumerCommand),
-    /// Go back to the data of before an upgrade, with the program stopped
+    /// Go back to the data from before an upgrade, with HQ stopped
     Rollback(rollback::Rollback),
     /// Show each setting and where it comes from
     Config,
-    /// End with 0 when HQ answers: for containers
+    /// Exit with 0 if HQ responds: for containers
     Healthcheck,
 }
 

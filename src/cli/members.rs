@@ -22,9 +22,9 @@ const POLICY: &str = "/api/v1/sign-in-policy";
 /// `hq member …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// The people of the workspace
+    /// List the workspace's members
     List(Place),
-    /// What somebody may do here from now on
+    /// Change the role of a member
     Role {
         #[command(flatten)]
         which: Which,
@@ -32,13 +32,13 @@ pub enum Command {
         #[arg(value_parser = one_of(Role::ALL.iter().map(|one| one.word())))]
         role: String,
     },
-    /// End a membership: the name stays, the work goes to somebody else
+    /// Remove a member: their name stays, their work is handed over
     Remove(Leaving),
-    /// Give what somebody has to do to somebody else, who stays
+    /// Hand a member's work over; they stay a member
     Handover(Leaving),
-    /// Take a second step away that was lost; its person is signed out everywhere
+    /// Reset a lost second step; the member is signed out everywhere
     ResetFactors(Which),
-    /// Whether owners and admins must have a second step; `on` or `off` sets it
+    /// Show or set (`on`, `off`) whether owners and admins must use two-step sign-in
     SecondStep {
         /// on or off
         #[arg(value_parser = ["on", "off"])]
@@ -62,7 +62,7 @@ pub struct Which {
 pub struct Leaving {
     #[command(flatten)]
     which: Which,
-    /// Who takes over: a handle, email address or name [default: whoever asks, or an owner]
+    /// Who takes over: a handle, email address or name [default: you, or an owner]
     #[arg(long)]
     to: Option<String>,
 }
@@ -70,20 +70,20 @@ pub struct Leaving {
 /// `hq invite …`
 #[derive(Subcommand)]
 pub enum Invite {
-    /// Invitations that wait for an answer
+    /// List open invitations
     List(Place),
-    /// Make an invitation; its link is printed once, and emailed if there is an address and a mail server
+    /// Create an invitation; its link is printed once, and emailed if there are an address and a mail server
     Add {
-        /// What its bearer will be
+        /// The role of the new member
         #[arg(long, default_value = Role::Member.word(), value_parser = one_of(Role::ALL.iter().map(|one| one.word())))]
         role: String,
-        /// The only address that may use it
+        /// The only email address that can use it
         #[arg(long)]
         email: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// Withdraw one: its link is good for nothing
+    /// Revoke an invitation: its link stops working
     Withdraw {
         /// Its id, as `hq invite list` shows it
         id: String,
@@ -103,25 +103,25 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let path = path(door, &which, "").await?;
             let ask = Ask::patch(path, &json!({ "role": role }));
             let now = door.call(ask.within(which.place.workspace.as_ref())).await?;
-            let told = format!("{} is {} now.", word(&now, "name"), word(&now, "role"));
+            let told = format!("{} is now {}.", word(&now, "name"), word(&now, "role"));
             print(common, &now, &[told])
         }
         Command::Remove(flags) => {
             let ask = Ask::delete(leaving(door, &flags, "").await?);
             let gone = door.call(ask.within(flags.which.place.workspace.as_ref())).await?;
-            print(common, &gone, &[format!("{} is no member any more.", word(&gone, "name"))])
+            print(common, &gone, &[format!("Removed {} from the workspace.", word(&gone, "name"))])
         }
         Command::Handover(flags) => {
             let ask = Ask::post(leaving(door, &flags, "/handover").await?, &json!({}));
             let left = door.call(ask.within(flags.which.place.workspace.as_ref())).await?;
-            print(common, &left, &["The work is handed over.".to_owned()])
+            print(common, &left, &["Work handed over.".to_owned()])
         }
         Command::ResetFactors(which) => {
             let path = path(door, &which, "/reset-factors").await?;
             let ask = Ask::post(path, &json!({})).within(which.place.workspace.as_ref());
             let now = door.call(ask).await?;
             let name = word(&now, "name");
-            print(common, &now, &[format!("{name} signs in with the password alone, anew.")])
+            print(common, &now, &[format!("{name} now signs in with only a password.")])
         }
         Command::SecondStep { set, place } => {
             let ask = match set {
@@ -130,8 +130,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             };
             let policy = door.call(ask.within(place.workspace.as_ref())).await?;
             let told = match policy["factor_for_admins"].as_bool() {
-                Some(true) => "Owners and admins must have a second step.",
-                _ => "A second step is everybody's own choice.",
+                Some(true) => "Owners and admins must use two-step sign-in.",
+                _ => "Two-step sign-in is optional.",
             };
             print(common, &policy, &[told.to_owned()])
         }
@@ -151,15 +151,15 @@ pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8,
             let made = door.call(ask).await?;
             let who = match word(&made, "email") {
                 "" => "whoever opens it first".to_owned(),
-                email => format!("{email} alone"),
+                email => format!("only {email}"),
             };
             let told = format!(
-                "Makes {who} {}, once, until {}:",
+                "Makes {who} {}, valid once, until {}:",
                 word(&made, "role"),
                 moment(&made, "expires_at")
             );
             let email = match (made["emailed"].as_bool(), word(&made, "email_error")) {
-                (Some(true), _) => Some("The link is on its way by email.".to_owned()),
+                (Some(true), _) => Some("The link was sent by email.".to_owned()),
                 (_, "") => None,
                 (_, why) => Some(format!("The email was not sent: {why}. Send the link yourself.")),
             };
@@ -170,7 +170,7 @@ pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8,
         Invite::Withdraw { id, place } => {
             let path = format!("{INVITES}/{}", part(&id));
             let gone = door.call(Ask::delete(path).within(place.workspace.as_ref())).await?;
-            print(common, &gone, &["It is withdrawn and can no longer be used.".to_owned()])
+            print(common, &gone, &["Revoked the invitation.".to_owned()])
         }
     }
 }
@@ -221,7 +221,7 @@ fn member_row(one: &Value) -> Vec<String> {
 
 fn invite_row(one: &Value) -> Vec<String> {
     let email = match word(one, "email") {
-        "" => "anybody with the link".to_owned(),
+        "" => "anyone with the link".to_owned(),
         email => email.to_owned(),
     };
     let until = format!("until {}", moment(one, "expires_at"));

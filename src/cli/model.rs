@@ -18,21 +18,21 @@ const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 /// `hq model …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Models that are here or can be downloaded, and how far search by meaning is
+    /// List models on this machine or to download, and the progress of semantic search
     List(At),
-    /// Begin to download a model that HQ knows; it is then in use
+    /// Download a model that HQ knows, and use it
     Download(One),
-    /// Send the files of a model; it is not in use before you say so
+    /// Add a model from files; without --use it isn't used yet
     Add(New),
-    /// Take a model into use that is here, by its name or id
+    /// Use a model on this machine, by name or id
     Use(One),
-    /// Search by words alone
+    /// Turn semantic search off
     Off(At),
-    /// Say what the vectors of all passages come to by a connection
+    /// Show the cost of vectors for all passages through a connection
     Price(Far),
-    /// Let a connection make the vectors of this workspace
+    /// Use a connection for this workspace's vectors
     Connect(Far),
-    /// Let the model on this machine make them again
+    /// Use the model on this machine again
     Local(At),
     /// Remove the files of a model that is not in use
     Remove(One),
@@ -43,19 +43,19 @@ pub enum Command {
 pub struct New {
     /// The folder with config.json, tokenizer.json and model.safetensors
     folder: PathBuf,
-    /// What to call a model that HQ does not know; saying so confirms its hashes
+    /// A name for a model that HQ doesn't know; giving one confirms its hashes
     #[arg(long)]
     name: Option<String>,
-    /// How one vector is made of many, as the card of the model says
+    /// How token vectors are pooled into one, as the model card says
     #[arg(long, value_parser = one_of(["mean", "first"]), default_value = "mean")]
     pooling: String,
-    /// What the model expects before a question
+    /// The prefix that the model expects before a question
     #[arg(long, default_value = "")]
     query_prefix: String,
-    /// What the model expects before a passage
+    /// The prefix that the model expects before a passage
     #[arg(long, default_value = "")]
     passage_prefix: String,
-    /// Take it into use as well
+    /// Also use it
     #[arg(long = "use")]
     takes: bool,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub struct New {
 pub struct Far {
     /// The connection, by its name or id
     connection: String,
-    /// The model that makes vectors, as its server calls it
+    /// The embedding model's name on its server
     model: String,
     #[command(flatten)]
     place: Place,
@@ -142,16 +142,16 @@ async fn price(common: &Common, door: &Door, far: &Far) -> Result<u8, CommandErr
     let path = format!("/api/v1/meaning/price?connection={connection}&model={model}");
     let price = door.call(Ask::get(path).within(far.place.workspace.as_ref())).await?;
     let cost = match (price["free"].as_bool(), price["micros"].as_i64()) {
-        (Some(true), _) => "nothing is paid by the token there".to_owned(),
+        (Some(true), _) => "no cost per token there".to_owned(),
         (_, Some(micros)) => format!("about {}", web::format::money(micros)),
-        _ => "its price is not known".to_owned(),
+        _ => "price unknown".to_owned(),
     };
     let (passages, tokens) = (&price["passages"], &price["tokens"]);
     print(common, &price, &[format!("{passages} passages, about {tokens} tokens: {cost}.")])
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
-    CommandError::Failed(format!("{} cannot be read: {error}", path.display()))
+    CommandError::Failed(format!("couldn't read {}: {error}", path.display()))
 }
 
 /// Each model in a line, then how far it is. One that was chosen this moment has counted nothing yet.
@@ -164,26 +164,30 @@ fn print_state(common: &Common, state: &Value, chosen: bool) -> Result<u8, Comma
             let standing = match (one["used"].as_bool(), one["here"].as_bool()) {
                 (Some(true), _) => "in use",
                 (_, Some(true)) => "here",
-                _ => "not here",
+                _ => "not downloaded",
             };
             format!("{}  {standing}  {}", word(&one["id"]), quoted(&word(&one["name"])))
         })
         .collect();
     if state["connection"].is_object() {
         let (name, model) = (&state["connection"]["name"], &state["connection"]["model"]);
-        lines.push(format!("{} by {} makes vectors here.", word(model), quoted(&word(name))));
+        lines.push(format!(
+            "{} through {} creates this workspace's vectors.",
+            word(model),
+            quoted(&word(name))
+        ));
     }
     if state["used"].is_string() {
         let (found, waiting) = (&state["passages"], &state["waiting"]);
         let begins = chosen && found.as_u64() == Some(0) && waiting.as_u64() == Some(0);
         lines.push(match begins {
-            true => "It begins to read what is here.".to_owned(),
-            false => format!("{found} passages are found by meaning, {waiting} not yet."),
+            true => "Starting to read the workspace's passages.".to_owned(),
+            false => format!("{found} passages are in semantic search, {waiting} not yet."),
         });
     }
     let waits = |one: &Value| one["here"] == json!(true) && one["used"] == json!(false);
     if models.iter().any(waits) {
-        lines.push("hq model use NAME takes another one into use that is here.".to_owned());
+        lines.push("To use another model on this machine: hq model use NAME".to_owned());
     }
     if state["downloading"].is_object() {
         let (have, of) = (&state["downloading"]["bytes"], &state["downloading"]["of"]);

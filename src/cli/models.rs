@@ -18,13 +18,13 @@ const MOST: u32 = 2_000;
 /// `hq models …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// The models that can be chosen: windows, abilities, prices, on which way each is paid
+    /// List models: context windows, abilities, prices, billing routes
     List(List),
-    /// Whether each connection can be used, and why not
+    /// Show whether each connection can be used, and why not
     Status(Status),
-    /// Choose what agents without a model of their own use
+    /// Set the default model for agents
     Set(Set),
-    /// The models that answer when the chosen one does not; with names, sets them
+    /// Show or set the fallback models
     Fallbacks(Fallbacks),
 }
 
@@ -42,13 +42,13 @@ pub struct Set {
 pub struct Fallbacks {
     /// The models in order, as `hq models list` names them
     names: Vec<String>,
-    /// An agent's own list, by its handle; the workspace's unless given
+    /// An agent's own list, by its handle [default: the workspace's]
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
-    /// Have nobody to fall back on
+    /// Use no fallback models
     #[arg(long, conflicts_with = "names")]
     none: bool,
-    /// Let the agent fall back on the workspace's list again
+    /// Let the agent use the workspace's list again
     #[arg(long, requires = "agent", conflicts_with_all = ["names", "none"])]
     usual: bool,
     #[command(flatten)]
@@ -58,10 +58,10 @@ pub struct Fallbacks {
 /// Flags of `hq models list`.
 #[derive(Args)]
 pub struct List {
-    /// Only those of this connection, by its name or id
+    /// Only models of this connection, by name or id
     #[arg(long, visible_alias = "provider", value_name = "NAME")]
     connection: Option<String>,
-    /// Only those whose id or name holds these words
+    /// Only models with these words in id or name
     #[arg(long, value_name = "WORDS")]
     search: Option<String>,
     #[command(flatten)]
@@ -71,10 +71,10 @@ pub struct List {
 /// Flags of `hq models status`.
 #[derive(Args)]
 pub struct Status {
-    /// Really ask each: one short call, which is paid as any other
+    /// Test each with one short call, which costs as much as any other
     #[arg(long)]
     probe: bool,
-    /// End with 1 when one of them cannot be used
+    /// Exit with 1 if one of them can't be used
     #[arg(long)]
     check: bool,
     #[command(flatten)]
@@ -98,11 +98,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let body = chosen(&all, &name)?;
             let set = Ask::put("/api/v1/connections/default", &body).within(workspace);
             let set = door.call(set).await?;
-            print(
-                common,
-                &set,
-                &[format!("{name} is what agents use that have no model of their own")],
-            )
+            print(common, &set, &[format!("{name} is the default model")])
         }
         Command::Fallbacks(flags) => fallbacks(common, door, flags).await,
     }
@@ -122,12 +118,12 @@ fn chosen(all: &[Value], name: &str) -> Result<Value, CommandError> {
         (Some(one), _) => one,
         (None, [one]) => *one,
         (None, []) => {
-            let text = format!("there is no model {name}; `hq models list` names all");
+            let text = format!("there is no model {name}; see `hq models list`");
             return Err(CommandError::Refused(text));
         }
         (None, more) => {
             let names: Vec<&str> = more.iter().map(|one| word(one, "name")).collect();
-            let text = format!("{name} is offered by several: {}", names.join(", "));
+            let text = format!("several connections have {name}: {}", names.join(", "));
             return Err(CommandError::Refused(text));
         }
     };
@@ -166,7 +162,7 @@ async fn fallbacks(common: &Common, door: &Door, flags: Fallbacks) -> Result<u8,
     });
     let mut lines: Vec<String> = told.collect();
     if lines.is_empty() {
-        lines.push("Nobody else answers when the chosen model does not.".to_owned());
+        lines.push("No fallback models.".to_owned());
     }
     print(common, &list, &lines)
 }
@@ -181,7 +177,9 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
     let all = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await?;
     let mut lines: Vec<String> = items(&all).iter().map(model).collect();
     if all["more"] == true {
-        lines.push("There are more; narrow them down with --connection or --search.".to_owned());
+        lines.push(
+            "There are more models. Narrow the list with --connection or --search.".to_owned(),
+        );
     }
     print(common, &all, &lines)
 }
@@ -243,7 +241,7 @@ fn model(one: &Value) -> String {
     let levels: Vec<&str> =
         one["thinking"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if levels.iter().any(|level| *level != "none") {
-        can.push(format!("thinks {}", levels.join("/")));
+        can.push(format!("thinking {}", levels.join("/")));
     }
     let mut line = format!(
         "{:<44} {:>7} in {:>7} out  {:<20} {:<12} {}",
@@ -254,7 +252,7 @@ fn model(one: &Value) -> String {
         word(one, "route"),
         can.join(", "),
     );
-    for (key, says) in [("is_default", "  (default)"), ("deprecated", "  (ends soon)")] {
+    for (key, says) in [("is_default", "  (default)"), ("deprecated", "  (deprecated)")] {
         if one[key] == true {
             line.push_str(says);
         }

@@ -15,7 +15,7 @@ use super::{Common, OK};
 /// Flags of `hq usage`.
 #[derive(Args)]
 pub struct Usage {
-    /// today, 7, 30, 90 (days, today among them) or month, which it is when nothing is said
+    /// today, 7, 30, 90 (days, including today) or month [default: month]
     #[arg(long, value_parser = ["today", "7", "30", "90", "month"])]
     range: Option<String>,
     /// A month, such as 2026-11
@@ -27,11 +27,11 @@ pub struct Usage {
     /// The last day
     #[arg(long, value_name = "DAY", conflicts_with_all = ["range", "month"])]
     to: Option<String>,
-    /// By what it is summed up
+    /// What to group by
     #[arg(long, value_parser = ["agent", "model", "task", "stream", "routine", "gateway", "source",
         "kind", "day"])]
     by: Option<String>,
-    /// Print a file for a spreadsheet: the days, or every call
+    /// Print CSV for a spreadsheet: days, or every call
     #[arg(long, value_name = "WHAT", value_parser = ["days", "calls"], num_args = 0..=1,
         default_missing_value = "days", conflicts_with = "by")]
     csv: Option<String>,
@@ -42,18 +42,18 @@ pub struct Usage {
 /// `hq budget …`
 #[derive(Subcommand)]
 pub enum Budget {
-    /// All budgets and how they stand, or those of one who pays
+    /// List all budgets with their use, or those of one payer
     List {
         /// workspace, agent:ada, task:MC-12, run:R-7, stream:Launch or "routine:Morning look"
         payer: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// Set what somebody may spend; it counts from the next call
+    /// Set a budget; it applies from the next call
     Set(Set),
-    /// Take a budget away
+    /// Remove a budget
     Clear(Which),
-    /// Let work go on that a budget holds up, with $2 or 500,000 tokens more
+    /// Continue work that a budget holds up, with $2 or 500,000 tokens more
     Raise(Which),
 }
 
@@ -74,16 +74,16 @@ pub struct Which {
 pub struct Set {
     #[command(flatten)]
     which: Which,
-    /// The most money, in dollars, such as 40 or 2.50
+    /// The money limit in dollars, such as 40 or 2.50
     #[arg(long, value_name = "DOLLARS", value_parser = dollars, required_unless_present = "tokens")]
     limit: Option<i64>,
-    /// The most tokens, sent and received
+    /// The token limit, sent and received
     #[arg(long, value_name = "COUNT")]
     tokens: Option<u64>,
     /// Warn at this share, in percent [default: 80]
     #[arg(long, value_name = "PERCENT")]
     warn: Option<u8>,
-    /// Only warn; calls go on
+    /// Only warn, don't stop
     #[arg(long)]
     soft: bool,
 }
@@ -129,12 +129,12 @@ fn describe(report: &Value) -> Vec<String> {
         money(&total["list_micros"]),
     );
     if let Some(forecast) = report["forecast_micros"].as_i64() {
-        first.push_str(&format!("; this month at its pace {}", format::money(forecast)));
+        first.push_str(&format!("; forecast for this month {}", format::money(forecast)));
     }
     let mut lines = vec![first];
     if let Some(unmetered) = total["unmetered"].as_u64().filter(|n| 0 < *n) {
         let calls = format::count(unmetered, "call is unmetered", "calls are unmetered");
-        lines.push(format!("{calls}: nobody knows what they cost, and no sum has them"));
+        lines.push(format!("{calls}: their price is unknown, and no total includes them"));
     }
     lines.push(columns(word(report, "by"), ["calls", "sent", "received", "billed", "list"]));
     lines.extend(items(report).iter().map(|item| row(word(item, "name"), &item["sums"])));
@@ -195,7 +195,7 @@ pub async fn budget(common: &Common, door: &Door, command: Budget) -> Result<u8,
             let gone = Ask::delete(path(&which)).within(which.place.workspace.as_ref());
             let gone = door.call(gone).await?;
             let said = match gone["removed"] == true {
-                true => "the budget is taken away",
+                true => "the budget is removed",
                 false => "there was no such budget",
             };
             print(common, &gone, &[said.to_owned()])

@@ -14,25 +14,25 @@ use super::show::{listed, moment, part, pick};
 /// `hq needs …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// What needs you, the most urgent first
+    /// List what needs you, most urgent first
     List {
-        /// What you have put away of it
+        /// List what you have snoozed or dismissed
         #[arg(long)]
         away: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// See something again later
+    /// Snooze a row
     Snooze {
         #[command(flatten)]
         which: Which,
-        /// hour, tomorrow, week, or a moment such as 2026-12-24T09:00:00Z
+        /// hour, tomorrow, week, or a time such as 2026-12-24T09:00:00Z
         #[arg(long, default_value = "tomorrow")]
         until: String,
     },
-    /// See something that is merely told no more, until it says something new
+    /// Dismiss a row that needs no decision, until there is something new
     Dismiss(Which),
-    /// Bring back what you have put away
+    /// Restore a snoozed or dismissed row
     Restore(Which),
 }
 
@@ -53,18 +53,18 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         }
         Command::List { away: true, place } => {
             let away = away(&all(door, &place).await?);
-            print(common, &away, &listed(&away, away_row, "Nothing is put away."))
+            print(common, &away, &listed(&away, away_row, "Nothing is snoozed or dismissed."))
         }
         Command::Snooze { which, until } => {
             let known = all(door, &which.place).await?;
             let put = act(door, &which, (&known, "snooze"), &json!({ "until": until })).await?;
-            let line = format!("{} comes back {}.", word(&put, "title"), moment(&put, "until"));
+            let line = format!("Snoozed {} until {}.", word(&put, "title"), moment(&put, "until"));
             print(common, &put, &[line])
         }
         Command::Dismiss(which) => {
             let known = all(door, &which.place).await?;
             let put = act(door, &which, (&known, "dismiss"), &json!({})).await?;
-            print(common, &put, &[format!("{} is dismissed.", word(&put, "title"))])
+            print(common, &put, &[format!("Dismissed {}.", word(&put, "title"))])
         }
         Command::Restore(which) => {
             let known = away(&all(door, &which.place).await?);

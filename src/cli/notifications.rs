@@ -20,11 +20,11 @@ const WAYS: [&str; 4] = ["app", "push", "mail", "digest"];
 /// `hq notifications …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Yours, newest first
+    /// List your notifications, newest first
     List(List),
-    /// Mark some as read, or all of them with --all
+    /// Mark notifications as read, or all with --all
     Read(Read),
-    /// What reaches you and how, or choose that for a group
+    /// Show your notification settings, or change them for a group
     Settings(Settings),
 }
 
@@ -34,13 +34,13 @@ pub struct List {
     /// Only unread ones
     #[arg(long)]
     unread: bool,
-    /// Only those of a group
+    /// Only in this group
     #[arg(long, value_parser = one_of(NoticeGroup::ALL.iter().map(|one| one.word())))]
     group: Option<String>,
-    /// At most so many, up to 100
+    /// Maximum number, up to 100
     #[arg(long, default_value_t = 25)]
     limit: u32,
-    /// Go on where the list before ended
+    /// Continue after the previous list
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
     #[command(flatten)]
@@ -50,13 +50,13 @@ pub struct List {
 /// Flags of `hq notifications read`.
 #[derive(Args)]
 pub struct Read {
-    /// Their ids, or the ends of them, as the list shows them
+    /// The ids, or the ends of them, as the list shows them
     #[arg(required_unless_present = "all")]
     ids: Vec<String>,
-    /// All of them
+    /// All notifications
     #[arg(long, conflicts_with = "ids")]
     all: bool,
-    /// With --all: only those of a group
+    /// With --all: only in this group
     #[arg(long, requires = "all", value_parser = one_of(NoticeGroup::ALL.iter().map(|one| one.word())))]
     group: Option<String>,
     #[command(flatten)]
@@ -66,22 +66,22 @@ pub struct Read {
 /// Flags of `hq notifications settings`.
 #[derive(Args)]
 pub struct Settings {
-    /// The group to choose for; without it, all are shown
+    /// The group to change; without it, all settings are shown
     #[arg(long, value_parser = one_of(NoticeGroup::ALL.iter().map(|one| one.word())))]
     group: Option<String>,
     /// In the list of notifications
     #[arg(long, requires = "group", value_name = "on|off", value_parser = switch)]
     app: Option<bool>,
-    /// At once on the devices that you allowed
+    /// At once as push on your devices
     #[arg(long, requires = "group", value_name = "on|off", value_parser = switch)]
     push: Option<bool>,
     /// At once as an email
     #[arg(long, requires = "group", value_name = "on|off", value_parser = switch)]
     mail: Option<bool>,
-    /// In the email of the day
+    /// In the daily email
     #[arg(long, requires = "group", value_name = "on|off", value_parser = switch)]
     digest: Option<bool>,
-    /// The hour of your day, 0 to 23, at which the email of the day is sent
+    /// The hour of the daily email in your time zone, 0 to 23
     #[arg(long, value_name = "HOUR", value_parser = clap::value_parser!(u8).range(..24))]
     hour: Option<u8>,
     #[command(flatten)]
@@ -114,7 +114,7 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
     ]);
     let ask = Ask::get(format!("/api/v1/notifications{asked}"));
     let all = door.call(ask.within(flags.place.workspace.as_ref())).await?;
-    let none = if flags.unread { "Nothing unread." } else { "No notifications." };
+    let none = if flags.unread { "No unread notifications." } else { "No notifications." };
     print(common, &all, &listed(&all, row, none))
 }
 
@@ -147,7 +147,7 @@ async fn read(common: &Common, door: &Door, flags: &Read) -> Result<u8, CommandE
         let marked = door.call(ask).await?;
         let count = marked["count"].as_u64().unwrap_or_default();
         let line = match count {
-            0 => "Nothing was unread.".to_owned(),
+            0 => "No unread notifications.".to_owned(),
             count => {
                 format!("{} marked as read.", format::count(count, "notification", "notifications"))
             }

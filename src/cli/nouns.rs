@@ -59,15 +59,15 @@ fn of_noun(noun: &'static Noun) -> clap::Command {
     let mut verbs = vec!["list", "show"];
     let sub =
         |name: &'static str, about: String| clap::Command::new(name).about(about).arg(workspace());
-    let mut list = sub("list", format!("All {}", entity.many));
+    let mut list = sub("list", format!("List all {}", entity.many));
     for field in noun.select.map_or(&[][..], |select| select.params) {
         list = list.arg(argument(field, false));
     }
     if noun.is_paged() {
         list = list
-            .arg(flag("q", "Words that they have"))
-            .arg(flag("after", "Go on behind the page before"))
-            .arg(flag("limit", "How many at most, up to 100"));
+            .arg(flag("q", "Words to search for"))
+            .arg(flag("after", "Continue after the previous page"))
+            .arg(flag("limit", "Maximum number, up to 100"));
     }
     let mut all = vec![list, sub("show", capitalized(&entity.a())).arg(which(noun))];
     if noun.acts.create {
@@ -109,7 +109,7 @@ fn of_noun(noun: &'static Noun) -> clap::Command {
 }
 
 fn workspace() -> Arg {
-    flag("workspace", "The workspace; may be left out when there is one").value_name("SLUG")
+    flag("workspace", "The workspace; optional if there is one").value_name("SLUG")
 }
 
 fn flag(name: &'static str, help: &'static str) -> Arg {
@@ -119,7 +119,7 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
 fn which(noun: &Noun) -> Arg {
     Arg::new("which")
         .value_name(noun.entity.word.to_uppercase())
-        .help("Its name, or its id")
+        .help("The name or id")
         .required(true)
 }
 
@@ -139,7 +139,7 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
         InputKind::Colour => "a name such as blue, a word from c1 to c12, or #1f7a5c",
         InputKind::Person => "me, a slug, a handle, or none",
         InputKind::Day => "a day (2026-12-24), or none",
-        InputKind::Moment => "a moment (2026-12-24T14:30Z), or none",
+        InputKind::Moment => "a time (2026-12-24T14:30Z), or none",
         _ => "",
     };
     let words = [taken, field.input.about].into_iter().filter(|words| !words.is_empty());
@@ -226,7 +226,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
                 "" => text(matches, "which").unwrap_or_default(),
                 name => name,
             };
-            vec![format!("{} is deleted.", quoted(name))]
+            vec![format!("Deleted {}.", quoted(name))]
         }
         (_, Some(op)) => done(noun, op, &answer),
         _ => vec![line(noun, &answer)],

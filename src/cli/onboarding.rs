@@ -16,9 +16,9 @@ const ONBOARDING: &str = "/api/v1/onboarding";
 /// `hq onboarding …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// How far the set-up is
+    /// Show the progress of the set-up
     Show(Place),
-    /// Say what the workspace is for; streams are made for it, and what is there stays
+    /// Set the purpose of the workspace; streams are created for it, and existing ones stay
     Choose {
         /// reach, outreach, run, hire, publish, research, organized or explore
         work: String,
@@ -50,7 +50,7 @@ fn lines(now: &Value) -> Vec<String> {
         let streams = now["streams"].as_array().into_iter().flatten();
         let names: Vec<String> = streams.map(|one| quoted(word(one, "name"))).collect();
         let made = if names.is_empty() { "no streams".to_owned() } else { names.join(", ") };
-        lines.push(format!("The workspace is for {}; made for it: {made}.", quoted(intent)));
+        lines.push(format!("Purpose: {}. Created: {made}.", quoted(intent)));
     }
     lines
 }

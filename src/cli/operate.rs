@@ -28,7 +28,7 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 /// Which workspace a command is for.
 #[derive(Args, Clone, Default)]
 pub struct Place {
-    /// The workspace; may be left out when there is one
+    /// The workspace; optional if there is one
     #[arg(long, value_name = "SLUG")]
     pub workspace: Option<String>,
 }
@@ -36,12 +36,12 @@ pub struct Place {
 /// `hq audit …`
 #[derive(Subcommand)]
 pub enum Audit {
-    /// Read everything again and compare it with the hashes: entries, former versions, records,
-    /// and whether the files that they hold are there
+    /// Compare everything with its hashes: entries, former versions, records, and whether the
+    /// files that they refer to exist
     Verify(Verify),
-    /// Everything that was done, oldest first, as JSON Lines
+    /// Export all actions, oldest first, as JSON Lines
     Export(Export),
-    /// How long former versions are kept; a flag sets it
+    /// Show or set how long former versions are kept
     Keep(Keep),
 }
 
@@ -50,10 +50,10 @@ pub enum Audit {
 pub struct Keep {
     #[command(flatten)]
     place: Place,
-    /// Those older than so many days go
+    /// Remove versions older than this many days
     #[arg(long)]
     days: Option<u16>,
-    /// Above so many MB the oldest go; 0 sets no limit
+    /// Remove the oldest above this many MB; 0 means no limit
     #[arg(long)]
     megabytes: Option<u32>,
 }
@@ -73,8 +73,8 @@ pub async fn audit_keep(common: &Common, door: &Door, flags: &Keep) -> Result<u8
         keeping = door.call(Ask::put(PATH, &keeping).within(workspace)).await?;
     }
     let size = match keeping["megabytes"].as_u64() {
-        Some(megabytes) => format!("and at most {megabytes} MB of them"),
-        None => "however much they take".to_owned(),
+        Some(megabytes) => format!("up to {megabytes} MB"),
+        None => "without a size limit".to_owned(),
     };
     let told = format!("Former versions are kept for {} days, {size}.", keeping["days"]);
     print(common, &keeping, &[told])
@@ -85,7 +85,7 @@ pub async fn audit_keep(common: &Common, door: &Door, flags: &Keep) -> Result<u8
 pub struct Verify {
     #[command(flatten)]
     place: Place,
-    /// Read the content of every file too: slow where there are many
+    /// Also read the content of every file; slow if there are many
     #[arg(long)]
     blobs: bool,
 }
@@ -95,34 +95,34 @@ pub struct Verify {
 pub struct Export {
     #[command(flatten)]
     place: Place,
-    /// Sign-ins, tokens and accounts of the members, and what became of workspaces and backups, in
-    /// place of what was done in the workspace
+    /// Instead of actions in the workspace: sign-ins, tokens and accounts of its members, and
+    /// changes of workspaces and backups
     #[arg(long)]
     accounts: bool,
-    /// The file; standard output when it is left out
+    /// The file [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 /// Where the words of former versions may lie all the same, and what to do.
 const REMAINS: [&str; 3] = [
-    "The words of those versions may still lie",
-    "- in free pages of the store's file, until they are written over; `hq store compact` makes the file anew",
-    "- in copies: backups, exported files, the store of before an upgrade (hq.redb.before-…, for 14 days), \
-     and what a restore has set aside (before-restore-…)",
+    "The text of those versions may still be",
+    "- in free pages of the store's file; `hq store compact` rewrites the file",
+    "- in copies: backups, exported files, the store from before an upgrade (hq.redb.before-…, for \
+     14 days), and what a restore has set aside (before-restore-…)",
 ];
 
 /// Flags of `hq redact`.
 #[derive(Args)]
 pub struct Redact {
-    /// The kind of record, such as tasks; accounts, api_tokens, workspaces and backup_settings are those
-    /// of the whole HQ
+    /// The table, such as tasks; accounts, api_tokens, workspaces and backup_settings belong to the
+    /// whole HQ
     table: String,
     /// Its id; of a task also its key, such as AW-1
     id: String,
     #[command(flatten)]
     place: Place,
-    /// Do it: former versions cannot be brought back
+    /// Confirm: former versions can't be restored
     #[arg(long)]
     yes: bool,
 }
@@ -225,8 +225,8 @@ pub fn audit_verify(common: &Common, config: Config, flags: Verify) -> Result<u8
             report.blobs,
             report.took_ms,
             match report.faults_count {
-                0 => "all fit their hashes".to_owned(),
-                n => format!("{n} DO NOT FIT"),
+                0 => "all match their hashes".to_owned(),
+                n => format!("{n} DO NOT MATCH"),
             }
         ));
         lines.extend(report.faults.iter().map(|fault| format!("  {fault}")));
@@ -237,7 +237,7 @@ pub fn audit_verify(common: &Common, config: Config, flags: Verify) -> Result<u8
         }
     }
     if !sound {
-        lines.push("Keep a copy of the data folder, and restore a backup from before.".to_owned());
+        lines.push("Keep a copy of the data folder, and restore an earlier backup.".to_owned());
     }
     print(common, &found, &lines)?;
     Ok(if sound { OK } else { FAILED })
@@ -289,12 +289,12 @@ pub fn redact(common: &Common, config: Config, flags: Redact) -> Result<u8, Comm
             false => format!("{} ({})", flags.id, done.id),
         };
         return Err(CommandError::Refused(format!(
-            "all former versions of {} {named} would go, and nobody could bring them back; backups and other \
+            "this removes all former versions of {} {named} for good; backups and other \
              copies keep them; say so with --yes",
             flags.table
         )));
     }
-    let line = format!("{} former versions are gone; what the record is now stays.", done.removed);
+    let line = format!("Removed {} former versions. The current version stays.", done.removed);
     let lines: Vec<String> = std::iter::once(line).chain(REMAINS.map(str::to_owned)).collect();
     print(common, &done, &lines)
 }

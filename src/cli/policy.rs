@@ -17,47 +17,47 @@ use super::show::{listed, moment, one_of, part, pick, query, short};
 /// `hq policy …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// The mode of an agent and the permissions that count for it; without one those of the workspace
+    /// Show the mode and permissions of an agent; without one, the workspace's permissions
     Show {
         /// The agent's slug or id
         agent: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// How much an agent may do without asking; with a word, sets it
+    /// Show or set an agent's mode
     Mode {
         /// The agent's slug or id
         agent: String,
-        /// locked: it looks; ask: it asks before what cannot be taken back; auto: so too, and the reviewer may approve it; full: all that its switches allow
+        /// locked: read-only; ask: asks before what can't be undone; auto: like ask, and the reviewer may approve; full: everything its settings allow
         #[arg(value_parser = one_of(TrustMode::ALL.iter().map(|mode| mode.word())))]
         mode: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// The model that reviews what agents in the mode auto ask; with a word, chooses it
+    /// Show or set the model that reviews what agents in auto mode ask
     Reviewer {
-        /// As <connection>/<model>, the connection by its handle, name or id; or none: people are asked
+        /// As <connection>/<model>, the connection by handle, name or id; none: people are asked
         reviewer: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// Let calls of a tool be made without asking
+    /// Allow calls of a tool
     Allow(Permit),
-    /// Let calls of a tool be asked for
+    /// Ask before calls of a tool
     Ask(Permit),
-    /// Refuse calls of a tool; this always wins
+    /// Deny calls of a tool; this always wins
     Deny(Permit),
     /// Remove a permission
     Remove {
-        /// Its id, or the end of it, as `show` gives it
+        /// Its id, or the end of it, as in `show`
         permission: String,
-        /// The agent whose it is
+        /// The agent that has it
         #[arg(long)]
         agent: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// What would become of an agent's calls of a tool, and why; calls nothing
+    /// Show what would happen to an agent's calls of a tool, and why; calls nothing
     Explain {
         /// The agent's slug or id
         agent: String,
@@ -71,7 +71,7 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Add the permissions of a preset that are not there yet; without a name, list the presets
+    /// Add the missing permissions of a preset; without a name, list presets
     Preset {
         /// The name of the preset
         name: Option<String>,
@@ -86,7 +86,7 @@ pub enum Command {
 /// `hq sandbox …`
 #[derive(Subcommand)]
 pub enum Sandbox {
-    /// What an agent's programs may do, and what of it holds on this machine
+    /// Show what an agent's programs may do, and which protections hold on this machine
     Explain {
         /// The agent's slug or id
         agent: String,
@@ -105,10 +105,10 @@ pub struct Permit {
     agent: Option<String>,
     #[command(flatten)]
     request: Request,
-    /// Why
+    /// The reason
     #[arg(long, default_value = "")]
     note: String,
-    /// After how many days it ends, 1 to 365 [default: never]
+    /// Days until it ends, 1 to 365 [default: never]
     #[arg(long)]
     days: Option<u16>,
     #[command(flatten)]
@@ -169,7 +169,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let one = pick(&all, &permission, noun, |_| Vec::new())?;
             let path = format!("/api/v1/permissions/{}", part(word(one, "id")));
             door.call(Ask::delete(path).within(place.workspace.as_ref())).await?;
-            print(common, one, &[format!("{} is removed.", row(one).join(" · "))])
+            print(common, one, &[format!("Removed {}.", row(one).join(" · "))])
         }
         Command::Explain { agent, tool, command, request, place } => {
             let asked = query(&[
@@ -222,7 +222,7 @@ async fn reviewer(
         Some("none") => Ask::put(path, &json!({ "connection": null, "model": null })),
         Some(one) => {
             let (connection, model) = one.split_once('/').ok_or_else(|| {
-                CommandError::Failed(format!("write <connection>/<model> in place of {one}"))
+                CommandError::Failed(format!("write <connection>/<model> instead of {one}"))
             })?;
             let connection = word(connections::pick(&all, connection)?, "id");
             Ask::put(path, &json!({ "connection": connection, "model": model }))
@@ -235,7 +235,7 @@ async fn reviewer(
             let handle = connections::pick(&all, id).map_or(id.to_owned(), connections::handle);
             format!("{handle}/{model}")
         }
-        None => "Nobody reviews: people are asked.".to_owned(),
+        None => "No reviewer: people are asked.".to_owned(),
     };
     print(common, &told, &[line])
 }

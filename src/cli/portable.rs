@@ -23,10 +23,10 @@ const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 /// Flags of `hq export`.
 #[derive(Args)]
 pub struct Export {
-    /// Which workspace
+    /// The workspace
     #[arg(long, value_name = "SLUG")]
     workspace: String,
-    /// The file to make; must not be there
+    /// The file to create; it must not exist
     file: PathBuf,
 }
 
@@ -48,7 +48,7 @@ fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
 pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, CommandError> {
     if flags.file == Path::new("-") {
         // The program that runs writes it, and that has another standard output.
-        let words = "`hq export` writes a file, not to standard output: give a name, as in `hq export \
+        let words = "`hq export` writes to a file: give a name, as in `hq export \
                      --workspace SLUG FILE && cat FILE`; a file of that very name is `./-`";
         return Err(CommandError::Failed(words.to_owned()));
     }
@@ -67,14 +67,14 @@ pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, Com
     let rows: u64 = done.tables.iter().map(|table| table.rows).sum();
     let bytes: u64 = done.files.values().map(|file| file.bytes).sum();
     let mut lines = vec![format!(
-        "{} is in {}: {} rows, {} files, {} unpacked",
+        "Exported {} to {}: {} rows, {} files, {} unpacked",
         done.slug,
         flags.file.display(),
         rows,
         done.files.len(),
         format::size(bytes)
     )];
-    lines.extend(done.left_out.iter().map(|one| format!("Not in it: {one}")));
+    lines.extend(done.left_out.iter().map(|one| format!("Left out: {one}")));
     print(common, &done, &lines)
 }
 
@@ -88,17 +88,16 @@ pub fn import(common: &Common, config: Config, flags: Import) -> Result<u8, Comm
     };
     let done: Imported = block_on(beaten(common, so_far, work))?;
     let mut lines = vec![format!(
-        "The workspace {} is here: {} rows, {} files, {} branches",
+        "Imported the workspace {}: {} rows, {} files, {} branches",
         done.slug, done.rows, done.blobs, done.branches
     )];
     if 0 < done.paused {
-        lines.push(format!("Agents that are paused until somebody resumes them: {}", done.paused));
+        lines.push(format!("Agents paused until you resume them: {}", done.paused));
     }
     if 0 < done.interrupted {
-        lines
-            .push(format!("Runs that were at work in it and are ended here: {}", done.interrupted));
+        lines.push(format!("Active runs that were ended here: {}", done.interrupted));
     }
     lines.extend(done.notes.iter().cloned());
-    lines.extend(done.left_out.iter().map(|one| format!("Not in it: {one}")));
+    lines.extend(done.left_out.iter().map(|one| format!("Left out: {one}")));
     print(common, &done, &lines)
 }

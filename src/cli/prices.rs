@@ -16,16 +16,16 @@ use super::reach::CommandError;
 /// `hq prices …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Entered prices, models without one, models that counted more tokens than usual
+    /// List entered prices, models without one, and models with unusual token counts
     List {
         #[command(flatten)]
         place: Place,
     },
-    /// Enter what a model costs; it counts from the next call
+    /// Set the price of a model; it applies from the next call
     Set(Set),
-    /// Take the entered prices of a model away; the built-in one counts again
+    /// Remove the entered prices of a model; the built-in price applies again
     Remove(Which),
-    /// Forget that a model counted more tokens than usual
+    /// Reset the token counting of a model
     Reset(Which),
 }
 
@@ -34,7 +34,7 @@ pub enum Command {
 pub struct Which {
     /// The model
     model: String,
-    /// At which connection, by its short name; at all of them without it
+    /// The connection, by its short name [default: all connections]
     #[arg(long, value_name = "CONNECTION", default_value = "any")]
     at: String,
     #[command(flatten)]
@@ -65,7 +65,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::List { place } => {
             let ask = Ask::get("/api/v1/prices").within(place.workspace.as_ref());
             let all = door.call(ask).await?;
-            let none = "No price was entered: those of the catalogue count (`hq models list`).";
+            let none = "No price entered. The catalogue's prices apply (`hq models list`).";
             print(common, &all, &or_none(describe(&all), none))
         }
         Command::Set(flags) => {
@@ -83,8 +83,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let ask = Ask::delete(path(&which)).within(which.place.workspace.as_ref());
             let gone = door.call(ask).await?;
             let said = match gone["removed"].as_u64() {
-                None | Some(0) => "no such price was entered".to_owned(),
-                Some(n) => format!("{} taken away", format::count(n, "price is", "prices are")),
+                None | Some(0) => "no such price".to_owned(),
+                Some(n) => format!("{} removed", format::count(n, "price is", "prices are")),
             };
             print(common, &gone, &[said])
         }
@@ -92,8 +92,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let ask = Ask::delete(format!("{}/counting", path(&which)));
             let reset = door.call(ask.within(which.place.workspace.as_ref())).await?;
             let said = match reset["reset"] == true {
-                true => "its tokens are counted as usual",
-                false => "its tokens were counted as usual already",
+                true => "token counting is reset",
+                false => "token counting was normal already",
             };
             print(common, &reset, &[said.to_owned()])
         }
@@ -122,7 +122,7 @@ fn describe(all: &Value) -> Vec<String> {
     lines.extend(list(all, "counting").map(|one| {
         let at = one["connection"].as_str().unwrap_or("practice");
         format!(
-            "{:<36} {at}: {} tokens for 1,000 bytes, {} is usual",
+            "{:<36} {at}: {} tokens per 1,000 bytes, normally {}",
             word(one, "model"),
             one["tokens_per_1000_bytes"],
             one["usual"]
@@ -146,7 +146,7 @@ fn entered(price: &Value) -> String {
     let amounts: Vec<String> = amounts.into_iter().flatten().collect();
     let at = price["connection"].as_str().unwrap_or("all connections");
     format!(
-        "{:<36} {at}: {} for a million tokens, {}",
+        "{:<36} {at}: {} per million tokens, {}",
         word(price, "model"),
         amounts.join(", "),
         word(price, "state")

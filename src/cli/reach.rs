@@ -73,25 +73,25 @@ pub enum CommandError {
         words: String,
     },
     /// The program does not run.
-    #[error("HQ does not run on {0}; start it with `hq serve`")]
+    #[error("HQ isn't running on {0}; start it with `hq serve`")]
     NotRunning(String),
     /// Somebody holds the folder and does not answer.
-    #[error("{}, but it does not answer at its socket; look at its log, or end it",
+    #[error("{}, but it doesn't respond at its socket; check its log, or end it",
         .0.as_ref().map_or_else(
             || "the data folder is in use".to_owned(),
             |holder| format!("the data folder is in use by {holder}"),
         ))]
     Silent(Option<Holder>),
     /// The server on another machine cannot be asked.
-    #[error("{0}; is the address right, and does HQ run there?")]
+    #[error("{0}; is the address right, and is HQ running there?")]
     Unreachable(String),
     /// There is no such folder.
     #[error("there is no data folder at {0}; give it with --data, or start HQ with `hq serve`")]
     NoFolder(String),
     /// There is a folder, and nothing of HQ in it.
     #[error(
-        "{0} holds no HQ (no system.redb): is it the right folder, and is its disk mounted? give it with \
-         --data, or start HQ there with `hq serve`"
+        "{0} isn't an HQ data folder (no system.redb): is it the right folder, and is its disk \
+         mounted? give it with --data, or start HQ there with `hq serve`"
     )]
     NoHq(String),
     /// No answer of an agent came in time.
@@ -246,9 +246,8 @@ impl Local {
         body: Option<&impl Serialize>,
     ) -> Result<T, CommandError> {
         let text = self.text_within(longest, method, path, body).await?;
-        serde_json::from_str(&text).map_err(|error| {
-            CommandError::Failed(format!("the answer is not what it should be: {error}"))
-        })
+        serde_json::from_str(&text)
+            .map_err(|error| CommandError::Failed(format!("unexpected response: {error}")))
     }
 
     /// Asks the program for text.

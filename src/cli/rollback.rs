@@ -24,7 +24,7 @@ pub struct Rollback {
     /// The format to go back to [default: this program's, or the one before it]
     #[arg(long, value_name = "FORMAT")]
     to: Option<u32>,
-    /// Really do it; without this it is only said what would be done
+    /// Confirm; without this, HQ only says what would happen
     #[arg(long)]
     yes: bool,
 }
@@ -136,9 +136,9 @@ pub fn run(common: &Common, config: &Config, flags: &Rollback) -> Result<u8, Com
         if flags.yes {
             let aside = migrate::roll_back(file, to, now).map_err(failed)?;
             let aside = aside.display();
-            lines.push(format!("{name} is back at format {to}; what it was lies in {aside}"));
+            lines.push(format!("{name} is back at format {to}; its newer state is in {aside}"));
         } else {
-            lines.push(format!("{name} would go from format {found} back to {to}"));
+            lines.push(format!("{name} would go back from format {found} to {to}"));
         }
     }
     let mut moved = Vec::new();
@@ -149,18 +149,19 @@ pub fn run(common: &Common, config: &Config, flags: &Rollback) -> Result<u8, Com
             set_aside(&folder, &aside)
                 .map_err(|e| failed(format!("{from}: {e}; run this again")))?;
             lines.push(format!(
-                "{from} was added since, and only the newer version reads it: it lies in {to_place} now. When \
-                 that version runs again, stop it, move the folder back and start it: the workspace is taken in"
+                "{from} was added since, and only the newer version reads it: it is now \
+                 in {to_place}. When that version runs again, stop it, move the folder back and start \
+                 it: it adopts the workspace"
             ));
         } else {
             lines.push(format!(
-                "{from} was added since and has nothing to go back to: it would be set aside, to {to_place}"
+                "{from} was added since and has no earlier state: it would be moved to {to_place}"
             ));
         }
         moved.push(aside.display().to_string());
     }
     let done = if flags.yes {
-        format!("Start the program version that reads format {to} now.")
+        format!("Now start the program version that reads format {to}.")
     } else {
         "Nothing was changed. What was written since the upgrade will be set aside; repeat with \
          --yes to do it."

@@ -28,50 +28,50 @@ Example of a file:
 /// `hq routine …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// All routines: when each fires, and how it stands
+    /// List routines: schedule and state
     List {
-        /// Of this agent only
+        /// Only this agent's
         #[arg(long, value_name = "AGENT")]
         agent: Option<String>,
-        /// Those that were for one moment, are done and were put away
+        /// Only one-off routines that are done and put away
         #[arg(long)]
         done: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// One routine: when it fires, what it does, and when it fires next
+    /// Show one routine: trigger, action and next run
     Show(Which),
-    /// Try one out: its conditions, what the agent would read, the next times; begins nothing, costs nothing
+    /// Test a routine: its conditions, what the agent would read, the next times; starts and costs nothing
     Test {
         #[command(flatten)]
         which: Which,
-        /// With this task or agent, as if the event had happened to it
+        /// The task or agent of the simulated event
         #[arg(long, value_name = "RECORD", default_value = "")]
         with: String,
     },
-    /// Let one fire now
+    /// Run a routine now
     Run {
         #[command(flatten)]
         which: Which,
-        /// With this task or agent, as if the event had happened to it
+        /// The task or agent of the simulated event
         #[arg(long, value_name = "RECORD", default_value = "")]
         with: String,
     },
-    /// Let one stand still, or all of them with --all
+    /// Pause a routine, or all with --all
     #[command(alias = "disable")]
     Pause(WhichOrAll),
-    /// Let one go on from now, or all of them with --all
+    /// Resume a routine, or all with --all
     #[command(alias = "enable")]
     Resume(WhichOrAll),
-    /// What became of the times and events of one, newest first
+    /// List the runs of a routine, newest first
     #[command(alias = "runs")]
     History(Which),
-    /// Make one: from flags, or from a file with the fields of POST /api/v1/routines
+    /// Create a routine from flags, or from a file with the fields of POST /api/v1/routines
     #[command(after_help = EXAMPLE, alias = "create")]
     Add(Box<Add>),
-    /// Change the fields that the JSON names; null takes one away
+    /// Change the fields in the JSON; null clears one
     Edit(Edit<Which>),
-    /// Delete one; what it began stays
+    /// Delete a routine; its runs and tasks stay
     #[command(aliases = ["rm", "delete"])]
     Remove(Which),
 }
@@ -91,7 +91,7 @@ pub struct WhichOrAll {
     /// Its name, its id, or the end of it
     #[arg(required_unless_present = "all")]
     routine: Option<String>,
-    /// All of them
+    /// All routines
     #[arg(long, conflicts_with = "routine")]
     all: bool,
     #[command(flatten)]
@@ -130,7 +130,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let ask = Ask::get(format!("{path}/runs"));
             let past = door.call(ask.within(which.place.workspace.as_ref())).await?;
             let lines = items(&past).iter().map(fired_words).collect();
-            print(common, &past, &or_none(lines, "It has not fired yet."))
+            print(common, &past, &or_none(lines, "No runs yet."))
         }
         Command::Add(new) => {
             let body = Value::Object(new.fields()?);
@@ -154,7 +154,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let old = find(door, &which.routine, &which.place).await?;
             door.call(Ask::delete(address(&old)).within(which.place.workspace.as_ref())).await?;
             let name = quoted(word(&old["routine"], "name"));
-            print(common, &old, &[format!("{name} is deleted.")])
+            print(common, &old, &[format!("Deleted {name}.")])
         }
     }
 }
@@ -170,7 +170,7 @@ async fn stand(
         let body = json!({ "paused": pause });
         let ask = Ask::patch("/api/v1/routines/rules", &body).within(workspace);
         let rules = door.call(ask).await?;
-        let said = if pause { "no routine fires now" } else { "routines go on from now" };
+        let said = if pause { "all routines are paused" } else { "routines run again from now" };
         return print(common, &rules, &[said.to_owned()]);
     };
     let path = path(door, name, &which.place).await?;
@@ -261,7 +261,7 @@ async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, Command
         ("Fires", fires),
         ("Done", word(&routine, "done_at").to_owned()),
         ("Last", word(&routine, "last_at").to_owned()),
-        ("Began", format::count(runs, "piece of work", "pieces of work")),
+        ("Started", format::count(runs, "run or task", "runs and tasks")),
         ("Task", word(&wish["task"], "title").to_owned()),
     ];
     let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
@@ -269,7 +269,7 @@ async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, Command
     let written = routine["writing"].as_array().into_iter().flatten();
     lines.extend(written.map(|one| {
         let (task, at) = (word(one, "task"), word(one, "fires_at"));
-        format!("Somebody is writing: {task} fires {at} unless the text changes again")
+        format!("Text is being edited: {task} triggers a run {at} unless it changes again")
     }));
     let instruction = word(wish, "instruction");
     if !instruction.is_empty() {
@@ -281,16 +281,16 @@ async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, Command
 /// What would happen.
 fn trial_words(trial: &Value) -> Vec<String> {
     let fires = trial["fires"] == true;
-    let mut lines = vec![if fires { "It would fire." } else { "It would not fire." }.to_owned()];
+    let mut lines = vec![if fires { "It would run." } else { "It would not run." }.to_owned()];
     for one in trial["conditions"].as_array().into_iter().flatten() {
         let holds = if one["holds"] == true { "true" } else { "not true" };
         let (words, found) = (word(one, "words"), quoted(word(one, "found")));
         lines.push(format!("{words}: {holds}, it is {found}"));
     }
     let title = word(trial, "title");
-    lines.extend((!title.is_empty()).then(|| format!("Makes the task {}", quoted(title))));
+    lines.extend((!title.is_empty()).then(|| format!("Creates the task {}", quoted(title))));
     let held = word(trial, "held_until");
-    lines.extend((!held.is_empty()).then(|| format!("What it begins would wait until {held}")));
+    lines.extend((!held.is_empty()).then(|| format!("Its work would wait until {held}")));
     let next = trial["next"].as_array().into_iter().flatten();
     let within = match word(trial, "within") {
         "" => String::new(),

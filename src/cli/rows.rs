@@ -22,32 +22,32 @@ use super::tasks::{files, talk};
 /// `hq contact …`, `hq org …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Those that fit words and conditions, such as stage:lead -tag:vip created:<7d
+    /// List those that match words and conditions, such as stage:lead -tag:vip created:<7d
     List(Which),
-    /// One, by its name, address of mail or id, with where each value comes from
+    /// Show one, by name, email address or id, with the origin of each value
     Show(One),
-    /// Make one: name=… and other values
+    /// Create one: name=… and other values
     Add(Values),
-    /// Change values: key=value; key= takes a value away
+    /// Change values: key=value; key= clears a value
     Edit {
-        /// Its name, address of mail, or id
+        /// Its name, email address or id
         which: String,
         #[command(flatten)]
         values: Values,
     },
-    /// Put one out of the way
+    /// Archive one
     Archive(One),
-    /// Bring an archived one back, by its id
+    /// Restore an archived one, by id
     Restore(One),
-    /// Delete one; an undo brings it back
+    /// Delete one; undo restores it
     Remove(One),
-    /// Write down a talk or a note
+    /// Log an interaction or a note
     Log(Log),
     #[command(flatten)]
     On(OnOne),
-    /// Bring a CSV, JSON or XLSX file in
+    /// Import a CSV, JSON or XLSX file
     Import(File),
-    /// All that fit words and conditions, with all fields, as a file
+    /// Export all that match words and conditions, with all fields
     Export(Export),
 }
 
@@ -61,9 +61,9 @@ pub enum OnOne {
         /// Markdown; - reads standard input
         text: String,
     },
-    /// Comments on one, oldest first
+    /// List comments on one, oldest first
     Comments(One),
-    /// Put files on one
+    /// Attach files to one
     Attach {
         #[command(flatten)]
         one: One,
@@ -71,21 +71,21 @@ pub enum OnOne {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// The files on one
+    /// List the files on one
     Files(One),
 }
 
 /// `hq record …`
 #[derive(Subcommand)]
 pub enum RecordCommand {
-    /// Records of a collection that fit words and conditions
+    /// List records of a collection that match words and conditions
     List {
         /// The collection's name or id
         collection: String,
         #[command(flatten)]
         which: Which,
     },
-    /// One record, by its id, with where each value comes from
+    /// Show a record, by id, with the origin of each value
     Show(One),
     /// Add a record: name=… and other values
     Add {
@@ -94,29 +94,29 @@ pub enum RecordCommand {
         #[command(flatten)]
         values: Values,
     },
-    /// Change values: key=value; key= takes a value away
+    /// Change values: key=value; key= clears a value
     Edit {
         /// Its id
         which: String,
         #[command(flatten)]
         values: Values,
     },
-    /// Put a record out of the way
+    /// Archive a record
     Archive(One),
-    /// Bring an archived record back
+    /// Restore an archived record
     Restore(One),
-    /// Delete a record; an undo brings it back
+    /// Delete a record; undo restores it
     Remove(One),
     #[command(flatten)]
     On(OnOne),
-    /// Bring a CSV, JSON or XLSX file into a collection
+    /// Import a CSV, JSON or XLSX fileto a collection
     Import {
         /// The collection's name or id
         collection: String,
         #[command(flatten)]
         file: File,
     },
-    /// All records of a collection that fit words and conditions, with all fields, as a file
+    /// Export all records of a collection that match words and conditions, with all fields
     Export {
         /// The collection's name or id
         collection: String,
@@ -128,24 +128,24 @@ pub enum RecordCommand {
 /// `hq collection …`
 #[derive(Subcommand)]
 pub enum CollectionCommand {
-    /// Collections with how many records each has
+    /// List collections with their number of records
     List(At),
-    /// One collection with its fields
+    /// Show a collection with its fields
     Show(One),
-    /// Make a collection
+    /// Create a collection
     Add {
-        /// What it is called
+        /// The name
         name: String,
         /// One emoji
         #[arg(long)]
         icon: Option<String>,
-        /// What it holds, in one line
+        /// The description, in one line
         #[arg(long)]
         description: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// Delete a collection with its records; an undo brings them back
+    /// Delete a collection with its records; undo restores them
     Remove(One),
 }
 
@@ -161,13 +161,13 @@ pub struct At {
 pub struct Which {
     /// Words and conditions
     q: Option<String>,
-    /// The key of a field, with - in front from the largest
+    /// The key of a field; with - in front, descending
     #[arg(long, allow_hyphen_values = true)]
     sort: Option<String>,
-    /// The archived ones in place of the others
+    /// Only archived ones
     #[arg(long)]
     archived: bool,
-    /// How many, at most 500
+    /// Maximum number, up to 500
     #[arg(long)]
     limit: Option<usize>,
     #[command(flatten)]
@@ -177,7 +177,7 @@ pub struct Which {
 /// One row.
 #[derive(Args)]
 pub struct One {
-    /// Its name, address of mail, or id
+    /// Its name, email address or id
     pub(super) which: String,
     #[command(flatten)]
     pub(super) place: Place,
@@ -198,14 +198,14 @@ impl Values {
         let mut body = Map::new();
         for pair in &self.values {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
-                CommandError::Failed(format!("write key=value in place of {}", quoted(pair)))
+                CommandError::Failed(format!("write key=value instead of {}", quoted(pair)))
             })?;
             let value = if value.is_empty() { Value::Null } else { Value::from(value) };
             body.insert(key.trim().to_owned(), value);
         }
         match body.is_empty() {
             true => Err(CommandError::Failed(
-                "say at least one key=value; `hq field list` has the keys".to_owned(),
+                "give at least one key=value; see `hq field list` for the keys".to_owned(),
             )),
             false => Ok(body),
         }
@@ -215,20 +215,20 @@ impl Values {
 /// A talk to be written down.
 #[derive(Args)]
 pub struct Log {
-    /// With whom: a name, an address of mail, or an id
+    /// With whom: a name, an email address or an id
     which: String,
     /// What was said
     text: String,
     /// email, call, meeting, note and others
     #[arg(long, default_value = "note")]
     kind: String,
-    /// In one line
+    /// A summary, in one line
     #[arg(long)]
     subject: Option<String>,
-    /// What is to follow
+    /// The follow-up
     #[arg(long, requires = "on")]
     next: Option<String>,
-    /// By which day (2026-12-24)
+    /// The day of the follow-up (2026-12-24)
     #[arg(long, value_name = "DAY")]
     on: Option<String>,
     #[command(flatten)]
@@ -469,7 +469,7 @@ async fn write_down(
     let body = Value::Object(body);
     let ask = Ask::post("/api/v1/interactions", &body).within(log.place.workspace.as_ref());
     let talk = door.call(ask).await?;
-    print(common, &talk, &[format!("Wrote down a talk with {}.", quoted(&log.which))])
+    print(common, &talk, &[format!("Logged an interaction with {}.", quoted(&log.which))])
 }
 
 /// Name, stage or type, address, and the id.

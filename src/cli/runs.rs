@@ -28,27 +28,27 @@ const WIDTH: usize = 160;
 /// `hq runs …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Runs, newest first
+    /// List runs, newest first
     List(List),
-    /// A run and what happened in it
+    /// Show a run and its steps
     Show(Named),
-    /// The same, and what happens until it ends; ends with 1 when it did not end well
+    /// Show a run and follow it until it ends; exits with 1 if it failed
     Follow(Named),
     /// Stop a run; it ends within a second
     Stop(Named),
     /// Take a run back from a machine that does not respond: the run ends and its work starts again
     TakeBack(Named),
-    /// What filled the context of a run when it asked last, part by part
+    /// Show what filled the context at a run's last model call, part by part
     Context(Named),
-    /// Let a run that broke off go on where it stopped: at a limit, by a stop or by a crash
+    /// Continue a run that ended at a limit, was stopped or crashed
     Continue(Continue),
-    /// Begin a run that has ended again, in its place
+    /// Retry an ended run, in its place
     Retry(Retry),
-    /// Begin a run again beside it, with another model for example
+    /// Start a run again beside it, for example with another model
     Fork(Fork),
-    /// A run with everything that happened in it, whole, as JSON Lines
+    /// Export a run with all its events as JSON Lines
     Export(Named),
-    /// Two runs side by side: model, outcome, cost, tokens, time
+    /// Compare two runs: model, outcome, cost, tokens, time
     Compare(Compare),
 }
 
@@ -57,7 +57,7 @@ pub enum Command {
 pub struct Continue {
     #[command(flatten)]
     named: Named,
-    /// What its agent is told besides
+    /// A message for its agent
     #[arg(long, default_value = "")]
     text: String,
 }
@@ -67,7 +67,7 @@ pub struct Continue {
 pub struct Retry {
     #[command(flatten)]
     fork: Fork,
-    /// Take back first what it changed from that step on, in the workspace and in files
+    /// First undo its changes from that step on, in the workspace and in files
     #[arg(long)]
     undo: bool,
 }
@@ -77,13 +77,13 @@ pub struct Retry {
 pub struct Fork {
     #[command(flatten)]
     named: Named,
-    /// The step, as its page counts them; without it, the beginning
+    /// The step, as numbered on its page [default: the start]
     #[arg(long, value_name = "STEP")]
     from: Option<String>,
     /// Another model
     #[arg(long)]
     model: Option<String>,
-    /// How much it thinks: none, low, medium, high or max
+    /// The thinking level: none, low, medium, high or max
     #[arg(long)]
     thinking: Option<String>,
 }
@@ -91,9 +91,9 @@ pub struct Fork {
 /// Which two runs.
 #[derive(Args)]
 pub struct Compare {
-    /// The one
+    /// The first run
     a: String,
-    /// The other
+    /// The second run
     b: String,
     #[command(flatten)]
     place: Place,
@@ -102,19 +102,19 @@ pub struct Compare {
 /// Flags of `hq runs list`.
 #[derive(Args)]
 pub struct List {
-    /// Only those of an agent, by its slug or id
+    /// Only runs of an agent, by slug or id
     #[arg(long)]
     agent: Option<String>,
-    /// Only those on the machine of a gateway, by its slug, name or id; local is the machine that HQ runs on
+    /// Only runs on a gateway, by slug, name or id; local is the machine that HQ runs on
     #[arg(long)]
     gateway: Option<String>,
-    /// Only those that are queued, running, waiting or ended
+    /// Only runs in this state: queued, running, waiting or ended
     #[arg(long)]
     state: Option<String>,
-    /// Only those about a task, by its key
+    /// Only runs of a task, by its key
     #[arg(long)]
     task: Option<String>,
-    /// At most so many, up to 100
+    /// Maximum number, up to 100
     #[arg(long, default_value_t = 20)]
     limit: u32,
     #[command(flatten)]
@@ -184,9 +184,9 @@ async fn again(
     let (name, of, waits) = (word(&made, "name"), word(&made, "of"), word(&made, "waits"));
     let from = match made["from"].as_u64() {
         Some(step) => format!("from step {step}"),
-        None => "from the beginning".to_owned(),
+        None => "from the start".to_owned(),
     };
-    print(common, &made, &[format!("{name} begins {of} again {from}. {waits}").trim().to_owned()])
+    print(common, &made, &[format!("{name} runs {of} again {from}. {waits}").trim().to_owned()])
 }
 
 async fn context(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
@@ -212,7 +212,7 @@ async fn onward(common: &Common, door: &Door, flags: &Continue) -> Result<u8, Co
     let body = json!({ "text": flags.text });
     let workspace = flags.named.place.workspace.as_ref();
     let made = door.call(Ask::post(path, &body).within(workspace)).await?;
-    let line = format!("{} goes on as {}", word(&made, "of"), word(&made, "name"));
+    let line = format!("{} continues as {}", word(&made, "of"), word(&made, "name"));
     print(common, &made, &[line])
 }
 
@@ -280,7 +280,7 @@ fn line(run: &Value) -> String {
     let (outcome, detail) = (word(&run["outcome"], "word"), word(&run["waiting"], "detail"));
     let state = match (outcome, detail, word(&run["silent"], "name")) {
         ("", "", "") => word(run, "state").to_owned(),
-        ("", "", machine) => format!("waits for {machine}, which is silent"),
+        ("", "", machine) => format!("waiting for {machine}, which is silent"),
         ("", detail, _) => format!("waiting: {detail}"),
         (outcome, ..) => outcome.to_owned(),
     };
@@ -320,7 +320,7 @@ fn limits(run: &Value) -> Option<String> {
 fn answers(run: &Value) -> Option<String> {
     let model = run["model"].as_str().filter(|model| !model.is_empty())?;
     let mut words = match word(run, "model_source") {
-        "default" => format!("{model}, the only one there is"),
+        "default" => format!("{model}, the only model"),
         by => format!("{model}, chosen by the {by}"),
     };
     let used = &run["used"];

@@ -14,20 +14,20 @@ use super::show::{query, quoted, table};
 /// Flags of `hq search`.
 #[derive(Args)]
 pub struct Search {
-    /// The words; "two words" in quotation marks stand together
+    /// The words; "two words" in quotation marks match as a phrase
     #[arg(required = true)]
     words: Vec<String>,
-    /// Only these kinds, with commas: task, comment, deliverable, file, agent, person, message, stream,
+    /// Only these kinds, separated by commas: task, comment, deliverable, file, agent, person, message, stream,
     /// label, routine, series
     #[arg(long = "type", value_name = "KINDS")]
     kinds: Option<String>,
-    /// Only tasks or deliverables that stand so, such as todo
+    /// Only tasks or deliverables with this status, such as todo
     #[arg(long)]
     status: Option<String>,
-    /// Hits at most, up to 100
+    /// Maximum number of results, up to 100
     #[arg(long, default_value_t = 25)]
     limit: u32,
-    /// Go on where the answer before ended
+    /// Continue after the previous results
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
     #[command(flatten)]
@@ -53,14 +53,14 @@ pub async fn run(common: &Common, door: &Door, flags: Search) -> Result<u8, Comm
         let around = text_of(word(hit, "snippet"));
         lines.extend((!around.is_empty()).then(|| format!("    {around}")));
     }
-    let mut lines = or_none(lines, "Nothing has these words.");
+    let mut lines = or_none(lines, "No results.");
     if found["guessed"] == true {
-        lines.push("Nothing has exactly these words; this is near them.".to_owned());
+        lines.push("No exact matches. These are similar.".to_owned());
     }
     if found["complete"] == false {
-        lines.push("The index is being made: hits may be missing.".to_owned());
+        lines.push("The index is being built: results may be missing.".to_owned());
     }
-    lines.extend(found["next"].as_str().map(|next| format!("There are more: --after {next}")));
+    lines.extend(found["next"].as_str().map(|next| format!("More: --after {next}")));
     print(common, &found, &lines)
 }
 

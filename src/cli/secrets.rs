@@ -20,27 +20,27 @@ use super::show::{listed, moment, one_of, part, query, quoted};
 /// `hq secret …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Secrets, without values
+    /// List secrets, without values
     List(At),
     /// Add a secret, or replace its value; the value is read from standard input or a file
     Set(New),
-    /// Remove a secret: nobody has it any more, and for 7 days it can be restored
+    /// Remove a secret: agents lose it at once; it can be restored for 7 days
     Remove(Named),
     /// Restore a removed secret, by its id
     Restore(Named),
-    /// Put the value of before back, within 24 hours
+    /// Put the previous value back, within 24 hours
     PutBack(Named),
-    /// Why an agent has a variable, or has not
+    /// Explain why an agent has a variable or not
     Why(Named),
-    /// Who used a secret
+    /// List the uses of a secret
     Uses(Named),
-    /// Take in KEY=value lines of a file, all or none; - reads standard input
+    /// Import KEY=value lines of a file, all or none; - reads standard input
     Import(Import),
-    /// The master key: which one seals, which former ones still read, and how far a change is
+    /// Show the master key, former keys still needed, and the progress of a replacement
     MasterKey(At),
-    /// Make another master key and seal every secret anew with it, while HQ goes on
+    /// Replace the master key and seal every secret again with it, while HQ runs
     RotateMaster(Rotate),
-    /// Delete a former master key for good that nothing needs any more
+    /// Delete a former master key that nothing needs, for good
     DiscardMaster(Discard),
 }
 
@@ -49,10 +49,10 @@ pub enum Command {
 pub struct Named {
     /// Its variable or id
     which: String,
-    /// The agent that has one of its own, or is asked about
+    /// The agent whose own secret is meant, or that the question is about
     #[arg(long)]
     agent: Option<String>,
-    /// The gateway whose agents have one of their own
+    /// The gateway whose own secret is meant
     #[arg(long, conflicts_with = "agent")]
     gateway: Option<String>,
     #[command(flatten)]
@@ -64,40 +64,40 @@ pub struct Named {
 pub struct New {
     /// Its variable, such as SHOP_API_KEY
     key: String,
-    /// The file that holds the value, in place of standard input
+    /// The file with the value, instead of standard input
     #[arg(long)]
     file: Option<PathBuf>,
-    /// What becomes of line breaks at the ends of the value
+    /// What to do with line breaks at the ends of the value
     #[arg(long, value_parser = one_of(["keep", "trim"]))]
     ends: Option<String>,
-    /// What it is for
+    /// The name, such as what it is for
     #[arg(long)]
     name: Option<String>,
-    /// What people should know of it
+    /// A note for people
     #[arg(long)]
     note: Option<String>,
-    /// An agent that alone has it; may be given several times
+    /// Only for this agent; may be given several times
     #[arg(long)]
     agent: Vec<String>,
-    /// The gateway whose agents alone have it
+    /// Only for agents on this gateway
     #[arg(long, conflicts_with = "agent")]
     gateway: Option<String>,
-    /// A host that it is for; may be given several times
+    /// A host it is used at; may be given several times
     #[arg(long)]
     host: Vec<String>,
     /// How agents use it
     #[arg(long, value_parser = one_of(["value", "stand_in", "requests"]))]
     way: Option<String>,
-    /// Whether only programs have it for which the agent names it
+    /// Whether only programs get it for which the agent names it
     #[arg(long)]
     named_only: Option<bool>,
-    /// When it should have another value, such as 2027-05-31T00:00:00Z
+    /// Renew by this time, such as 2027-05-31T00:00:00Z
     #[arg(long)]
     expires: Option<String>,
-    /// It is no secret: a plain variable, which people can read
+    /// Not a secret: a plain variable, which people can read
     #[arg(long)]
     plain: bool,
-    /// A value that is an ordinary word or number is meant: it is masked wherever it is written
+    /// Accept an ordinary word or number as the value: it is masked wherever it is written
     #[arg(long)]
     ordinary: bool,
     #[command(flatten)]
@@ -107,7 +107,7 @@ pub struct New {
 /// Another master key.
 #[derive(Args)]
 pub struct Rotate {
-    /// Do not wait until everything is sealed anew
+    /// Do not wait until everything is sealed again
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
@@ -128,19 +128,19 @@ pub struct Discard {
 pub struct Import {
     /// The file, or - for standard input
     file: PathBuf,
-    /// An agent that alone has them; may be given several times
+    /// Only for this agent; may be given several times
     #[arg(long)]
     agent: Vec<String>,
-    /// The gateway whose agents alone have them
+    /// Only for agents on this gateway
     #[arg(long, conflicts_with = "agent")]
     gateway: Option<String>,
     /// Replace the values of those that exist
     #[arg(long)]
     replace: bool,
-    /// Values that are ordinary words or numbers are meant: they are masked wherever they are written
+    /// Accept ordinary words and numbers as values: they are masked wherever they are written
     #[arg(long)]
     ordinary: bool,
-    /// Say what would happen, and write nothing
+    /// Only show what would happen
     #[arg(long)]
     preview: bool,
     #[command(flatten)]
@@ -173,16 +173,20 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Remove(one) => {
             let ask = Ask::delete(at(&one, "")).within(one.place.workspace.as_ref());
             let gone = door.call(ask).await?;
-            let told = format!("Removed {}; for 7 days it can be restored.", quoted(&one.which));
+            let told = format!("Removed {}. It can be restored for 7 days.", quoted(&one.which));
             print(common, &gone, &[told])
         }
         Command::Restore(one) => {
             let back = door.call(post(&one, "/restore")).await?;
-            print(common, &back, &[format!("{} is restored.", word(&back, "key"))])
+            print(common, &back, &[format!("Restored {}.", word(&back, "key"))])
         }
         Command::PutBack(one) => {
             let back = door.call(post(&one, "/put-back")).await?;
-            print(common, &back, &[format!("{} has its former value again.", word(&back, "key"))])
+            print(
+                common,
+                &back,
+                &[format!("Put the previous value of {} back.", word(&back, "key"))],
+            )
         }
         Command::Why(one) => {
             let why = door.call(get(&one, "/why")).await?;
@@ -191,7 +195,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         }
         Command::Uses(one) => {
             let uses = door.call(get(&one, "/uses")).await?;
-            print(common, &uses, &listed(&uses, use_row, "Nobody has used it."))
+            print(common, &uses, &listed(&uses, use_row, "Not used yet."))
         }
         Command::Import(import) => take_in(common, door, &import).await,
         Command::MasterKey(here) => {
@@ -202,7 +206,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::DiscardMaster(one) => {
             let ask = Ask::post(format!("{MASTER}/discard"), &json!({ "key": one.key }));
             let now = door.call(ask.within(one.place.workspace.as_ref())).await?;
-            print(common, &now, &[format!("The former key {} is gone.", one.key)])
+            print(common, &now, &[format!("Deleted the former key {}.", one.key)])
         }
     }
 }
@@ -212,7 +216,7 @@ fn text(file: Option<&Path>) -> Result<String, CommandError> {
     let piped = Path::new("-");
     let file = file.unwrap_or(piped);
     if file == piped && std::io::stdin().is_terminal() {
-        let told = "pipe the value in, or name a file with --file";
+        let told = "pipe the value in, or give a file with --file";
         return Err(CommandError::Failed(told.to_owned()));
     }
     words(file)
@@ -252,19 +256,24 @@ fn master(now: &Value) -> Vec<String> {
     if change.is_object() {
         let (from, sealed) = (word(change, "from"), &change["sealed"]);
         lines.push(match change["under_way"] == true {
-            true => format!("Sealed anew since {from} so far: {sealed}; HQ goes on by itself"),
-            false => format!("Sealed anew since {from}: {sealed}, complete"),
+            true => {
+                format!("Sealed again since {from}: {sealed} so far; HQ continues automatically")
+            }
+            false => format!("Sealed again since {from}: {sealed}, complete"),
         });
         if change["shut"] != 0 {
-            lines.push(format!("{} open with no key here; enter them again", change["shut"]));
+            lines.push(format!(
+                "{} can't be opened with any key here; enter them again",
+                change["shut"]
+            ));
         }
         let waits = change["waits"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        lines.extend(waits.map(|slug| format!("The workspace {slug} is not open, and waits")));
+        lines.extend(waits.map(|slug| format!("The workspace {slug} isn't open and waits")));
     }
     for former in now["formers"].as_array().into_iter().flatten() {
         let needs = former["needs"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let needs = needs.collect::<Vec<_>>().join("; ");
-        let needs = if needs.is_empty() { "nothing; it may be deleted" } else { needs.as_str() };
+        let needs = if needs.is_empty() { "nothing; you can delete it" } else { needs.as_str() };
         lines.push(format!("Former key {}, needed by: {needs}", word(former, "key")));
     }
     lines
@@ -311,7 +320,7 @@ async fn set(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError
             door.call(Ask::post(ALL, &Value::Object(body)).within(place)).await?
         }
     };
-    let mut lines = vec![format!("{} is set, version {}.", new.key, answer["version"])];
+    let mut lines = vec![format!("Set {}, version {}.", new.key, answer["version"])];
     lines.extend(answer["warning"].as_str().map(str::to_owned));
     print(common, &answer, &lines)
 }

@@ -23,22 +23,22 @@ const EXAMPLE: &str = r#"Example of a file:
 /// `hq series …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Recurring tasks, the next one first
+    /// List recurring tasks, the next one first
     List(Place),
-    /// One of them, with what it has made, newest first
+    /// Show a recurring task and the tasks that it created, newest first
     Show(Which),
-    /// Make one from its fields, which are those of POST /api/v1/series
+    /// Create a recurring task from the fields of POST /api/v1/series
     #[command(after_help = EXAMPLE)]
     Add(New),
-    /// Change the fields that the JSON names, for the tasks to come
+    /// Change the fields in the JSON, for future tasks
     Edit(Edit<Which>),
-    /// Delete one; the tasks that it made stay
+    /// Delete a recurring task; the tasks that it created stay
     Remove(Which),
-    /// Let one stand still
+    /// Pause a recurring task
     Pause(Which),
-    /// Let one go on from now
+    /// Resume a recurring task
     Resume(Which),
-    /// Make the next task now; its turn is used then
+    /// Create the next task now; its date is then used up
     Spawn(Which),
 }
 
@@ -73,7 +73,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let series = find(door, &which).await?;
             let path = format!("/api/v1/series/{}", word(&series, "id"));
             door.call(Ask::delete(path).within(which.place.workspace.as_ref())).await?;
-            print(common, &series, &[format!("{} is deleted.", quoted(word(&series, "title")))])
+            print(common, &series, &[format!("Deleted {}.", quoted(word(&series, "title")))])
         }
         Command::Pause(which) => act(common, door, &which, "pause").await,
         Command::Resume(which) => act(common, door, &which, "resume").await,
@@ -118,7 +118,7 @@ async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, Command
     lines.extend((!about.is_empty()).then(|| about.to_owned()));
     lines.push(String::new());
     let rows: Vec<Vec<String>> = items(&turns).iter().take(TURNS).map(turn).collect();
-    lines.extend(super::commands::or_none(table(&rows), "It has made nothing yet."));
+    lines.extend(super::commands::or_none(table(&rows), "No tasks yet."));
     print(common, &json!({ "series": series, "occurrences": turns["items"] }), &lines)
 }
 
@@ -150,7 +150,7 @@ fn line(series: &Value) -> String {
 /// A turn that was used: when it was, the task, and where that stands.
 fn turn(slot: &Value) -> Vec<String> {
     let task = match word(slot, "task") {
-        "" => "no task any more",
+        "" => "task deleted",
         key => key,
     };
     vec![moment(slot, "occurrence_at"), task.to_owned(), word(slot, "status").replace('_', " ")]

@@ -28,16 +28,16 @@ const STACK: usize = 8 << 20;
 /// Flags of `hq serve`.
 #[derive(Args)]
 pub struct Serve {
-    /// Where to listen [default: 127.0.0.1:8080]
+    /// The address to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// The address that people use, when it differs
+    /// The address that people use, if it differs
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// The master key's file, when it is not in the data folder
+    /// The master key's file, if it isn't in the data folder
     #[arg(long, value_name = "FILE")]
     master_key_file: Option<String>,
-    /// Start without accounts when system.redb is lost and has no backup: HQ asks for a new owner and adopts the
+    /// Start without accounts if system.redb is lost and has no backup: HQ asks for a new owner and adopts the
     /// existing workspaces
     #[arg(long)]
     begin_anew: bool,
@@ -93,13 +93,13 @@ async fn serve_until_told(
     as_json: bool,
 ) -> u8 {
     if rustix::process::geteuid().is_root() && std::process::id() != 1 {
-        tracing::warn!("HQ runs as root; a user of its own keeps what agents do smaller");
+        tracing::warn!("HQ runs as root; a separate user limits what agents can do");
     }
     // Heard from the beginning: the first process of a container is not ended by a signal that it
     // does not listen to.
     let mut ending = match Ending::listen() {
         Ok(ending) => ending,
-        Err(error) => return failed(&format!("signals cannot be heard: {error}")),
+        Err(error) => return failed(&format!("couldn't listen for signals: {error}")),
     };
     let runs = Limits { active: config.max_active, ..Limits::default() };
     let parts = Parts { redactor, runs, begin_anew, ..Parts::default() };
@@ -120,14 +120,14 @@ async fn serve_until_told(
     let patience = running.app.config.end_within;
     let seconds = patience.as_secs();
     tracing::info!(
-        "stopping: nothing is begun any more, and what agents are doing may end within {seconds} s; a second \
-         signal ends it at once"
+        "stopping: no new work starts, and agents have {seconds} s to finish; a second \
+         signal stops at once"
     );
     tokio::select! {
         settled = running.settle(patience) => if !settled {
-            tracing::info!("agents are still at work; it is cut off and goes on after the next start");
+            tracing::info!("agents are still working; their work continues after the next start");
         },
-        () = ending.told() => tracing::info!("told again: stopping at once"),
+        () = ending.told() => tracing::info!("second signal: stopping at once"),
     }
     running.stop().await;
     OK

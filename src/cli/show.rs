@@ -78,7 +78,7 @@ pub fn table(rows: &[Vec<String>]) -> Vec<String> {
 pub fn listed(all: &Value, row: impl Fn(&Value) -> Vec<String>, none: &str) -> Vec<String> {
     let rows: Vec<Vec<String>> = items(all).iter().map(row).collect();
     let mut lines = super::commands::or_none(table(&rows), none);
-    lines.extend(all["next"].as_str().map(|next| format!("There are more: --after {next}")));
+    lines.extend(all["next"].as_str().map(|next| format!("More: --after {next}")));
     lines
 }
 
@@ -136,9 +136,9 @@ pub fn pick<'v>(
     }
     match found.as_slice() {
         [one] => Ok(one),
-        [] => Err(CommandError::Refused(format!("there is no {noun} {meant}; `{see}` shows all"))),
+        [] => Err(CommandError::Refused(format!("there is no {noun} {meant}; see `{see}`"))),
         _ => Err(CommandError::Refused(format!(
-            "{meant} is the name of several; give the id of one: `{see}` shows them"
+            "several have the name {meant}; use an id from `{see}`"
         ))),
     }
 }

@@ -15,9 +15,9 @@ use super::show::{listed, moment, one_of, part, query, quoted};
 /// `hq source …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Sources, with how it stands with each
+    /// List sources with their state
     List(At),
-    /// A source with its last syncs, by its id or name
+    /// Show a source with its last syncs, by id or name
     Show(One),
     /// Add a source: folder path=/srv/handbook, or web url=https://example.com how=sitemap
     Add(New),
@@ -29,7 +29,7 @@ pub enum Command {
     Remove {
         /// Its id or name
         which: String,
-        /// What becomes of its items
+        /// What to do with its items
         #[arg(long, default_value = "keep", value_parser = one_of(["keep", "archive", "delete"]))]
         items: String,
         #[command(flatten)]
@@ -40,18 +40,18 @@ pub enum Command {
 /// What is set.
 #[derive(Args)]
 pub struct Values {
-    /// Values that the connector asks for, as key=value
+    /// The connector's values, as key=value
     values: Vec<String>,
-    /// What it is called
+    /// The name
     #[arg(long)]
     name: Option<String>,
-    /// How many hours lie between two syncs
+    /// Hours between two syncs
     #[arg(long)]
     hours: Option<u32>,
     /// Whether agents may write to it
     #[arg(long)]
     writable: Option<bool>,
-    /// The folder of new items: its name, path or id; empty for none
+    /// The folder for new items: name, path or id; empty for none
     #[arg(long)]
     folder: Option<String>,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub struct Values {
 /// A source to be added.
 #[derive(Args)]
 pub struct New {
-    /// Its connector: folder, web, or another one
+    /// The connector: folder, web, or another
     connector: String,
     #[command(flatten)]
     values: Values,
@@ -72,7 +72,7 @@ pub struct New {
 pub struct Change {
     /// Its id or name
     which: String,
-    /// Whether it rests
+    /// Whether it is paused
     #[arg(long)]
     paused: Option<bool>,
     #[command(flatten)]
@@ -85,7 +85,7 @@ impl Values {
         let mut reads = Map::new();
         for pair in &self.values {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
-                CommandError::Failed(format!("{pair} is no value; write it as key=value"))
+                CommandError::Failed(format!("{pair} isn't a value; write key=value"))
             })?;
             reads.insert(key.trim().to_owned(), json!(value));
         }
@@ -130,7 +130,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let path = format!("{}/sync", at(&one.which));
             let ask = Ask::post(path, &json!({})).within(one.place.workspace.as_ref());
             let now = door.call(ask).await?;
-            print(common, &now, &[format!("The sync of {} has begun.", quoted(word(&now, "name")))])
+            print(common, &now, &[format!("Started the sync of {}.", quoted(word(&now, "name")))])
         }
         Command::Remove { which, items, place } => {
             let path = format!("{}{}", at(&which), query(&[("items", Some(items.as_str()))]));

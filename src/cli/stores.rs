@@ -26,11 +26,11 @@ use super::{Common, FAILED, OK};
 /// `hq store …`
 #[derive(Subcommand)]
 pub enum StoreCommand {
-    /// What each table takes
+    /// Show the size of each table
     Stats(Place),
-    /// Make the file as small as it can be; everybody waits meanwhile
+    /// Compact the file; HQ is unavailable while it runs
     Compact(Place),
-    /// Look at every page of the file; everybody waits meanwhile
+    /// Check every page of the file; HQ is unavailable while it runs
     Check(Place),
 }
 
@@ -39,7 +39,7 @@ pub enum StoreCommand {
 pub struct DoctorStore {
     #[command(flatten)]
     place: Place,
-    /// Put right what differs
+    /// Repair differences
     #[arg(long)]
     repair: bool,
 }
@@ -47,23 +47,23 @@ pub struct DoctorStore {
 /// `hq consumer …`
 #[derive(Subcommand)]
 pub enum ConsumerCommand {
-    /// Where all of them stand
+    /// Show the position of each consumer
     List(Place),
-    /// Make one stand still
+    /// Pause a consumer
     Pause(Named),
-    /// Let one go on
+    /// Resume a consumer
     Resume(Named),
-    /// What one gave up, oldest first: its dead letters, with the reasons
+    /// List the dead letters of a consumer, oldest first, with the reasons
     Letters(OfLetters),
-    /// Put the entry before it to its dead letters
+    /// Skip the next entry: move it to the dead letters
     Skip(Skip),
-    /// Send one back behind an entry
+    /// Move a consumer back to an entry
     Rewind(Entry),
-    /// Begin from nothing
+    /// Start a consumer from the beginning
     Rebuild(Named),
-    /// Try an entry again that was given up
+    /// Retry a dead letter
     Retry(Entry),
-    /// Drop an entry that was given up
+    /// Drop a dead letter
     Drop(Entry),
 }
 
@@ -81,10 +81,10 @@ pub struct Named {
 pub struct OfLetters {
     #[command(flatten)]
     named: Named,
-    /// Only those behind this entry, as the list before says
+    /// Only after this entry, as the previous list shows it
     #[arg(long, value_name = "ENTRY")]
     after: Option<u64>,
-    /// At most so many, up to 100
+    /// Maximum number, up to 100
     #[arg(long, default_value_t = 25)]
     limit: usize,
 }
@@ -94,7 +94,7 @@ pub struct OfLetters {
 pub struct Skip {
     /// Its name
     name: String,
-    /// The number of the entry: when another one is next, nothing is skipped
+    /// The number of the entry; if another one is next, nothing is skipped
     entry: Option<u64>,
     #[command(flatten)]
     place: Place,
@@ -166,10 +166,8 @@ pub fn store(common: &Common, config: Config, command: StoreCommand) -> Result<u
             let check = |store: &Store| store.check().map(|sound| json!({ "sound": sound }));
             let done = on_both(common, config, ("check", place), check)?;
             let line = |name: &str| match done[name]["sound"] == true {
-                true => format!("{name}: every page is sound"),
-                false => format!(
-                    "{name}: pages were DAMAGED and have been repaired; run `hq audit verify`"
-                ),
+                true => format!("{name}: no damage found"),
+                false => format!("{name}: DAMAGED pages were repaired; run `hq audit verify`"),
             };
             print(common, &done, &[line("workspace"), line("accounts")])?;
             let sound = done["workspace"]["sound"] == true && done["accounts"]["sound"] == true;
@@ -184,7 +182,7 @@ fn table_lines(found: &Value) -> Vec<String> {
         let figure = |what: &str| format::size(found[name][what].as_u64().unwrap_or(0));
         let oldest = match found[name]["oldest_snapshot_ms"].as_u64() {
             Some(ms) => format!("oldest snapshot {}", format::duration(Duration::from_millis(ms))),
-            None => "nobody reads".to_owned(),
+            None => "no reader".to_owned(),
         };
         lines.push(format!(
             "{name}: file {}, rows {}, trees {}, half-empty pages {}, free {}, {} entries, {oldest}",
@@ -250,11 +248,11 @@ pub fn doctor(common: &Common, config: Config, flags: DoctorStore) -> Result<u8,
             part.sums,
             part.took_ms,
             match (part.differences_count, part.mended, part.left()) {
-                (0, ..) => "everything fits".to_owned(),
-                (n, 0, _) => format!("{n} DIFFER; --repair puts right what it can"),
-                (n, mended, 0) => format!("{n} differed, {mended} were put right"),
+                (0, ..) => "everything matches".to_owned(),
+                (n, 0, _) => format!("{n} DIFFER; --repair fixes what it can"),
+                (n, mended, 0) => format!("{n} differed, {mended} were repaired"),
                 (n, mended, left) =>
-                    format!("{n} differed, {mended} were put right, {left} DIFFER still"),
+                    format!("{n} differed, {mended} were repaired, {left} STILL DIFFER"),
             }
         ));
         let each = part.differences.iter();
@@ -313,8 +311,8 @@ fn letters(common: &Common, config: Config, flags: OfLetters) -> Result<u8, Comm
     let page: Letters = block_on(async {
         reach::local(config).await?.call(Method::GET, &path, None::<&()>).await
     })?;
-    let mut lines = or_none(page.items.iter().map(letter_line).collect(), "It gave up nothing.");
-    lines.extend(page.next.as_ref().map(|next| format!("There are more: --after {next}")));
+    let mut lines = or_none(page.items.iter().map(letter_line).collect(), "No dead letters.");
+    lines.extend(page.next.as_ref().map(|next| format!("More: --after {next}")));
     print(common, &page, &lines)
 }
 
@@ -326,13 +324,13 @@ fn letter_line(one: &Letter) -> String {
 
 fn consumer_lines(now: &ConsumerList) -> Vec<String> {
     if now.items.is_empty() {
-        return vec!["nothing follows the feed yet".to_owned()];
+        return vec!["no consumers yet".to_owned()];
     }
     let line = |one: &interfaces_insights::health::api::ConsumerView| {
         let error = match (&one.last_error, one.troubled) {
             (None, _) => String::new(),
             (Some(error), true) => format!("; {error}"),
-            (Some(error), false) => format!("; last error, since when all went well: {error}"),
+            (Some(error), false) => format!("; last error (resolved): {error}"),
         };
         format!(
             "{:<16} {:<12} at {} of {}, {} behind ({} s), {} dead letters{error}",
@@ -347,7 +345,7 @@ fn consumer_lines(now: &ConsumerList) -> Vec<String> {
     };
     let mut lines: Vec<String> = now.items.iter().map(line).collect();
     if now.items.iter().any(|one| 0 < one.dead_letters) {
-        lines.push("`hq consumer letters NAME` shows what one gave up.".to_owned());
+        lines.push("To see dead letters: `hq consumer letters NAME`".to_owned());
     }
     lines
 }

@@ -16,38 +16,38 @@ use super::show::{handle, listed, one_of, part, pick, query, quoted};
 /// `hq stream …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Streams in their order, with how far each is
+    /// List streams with their progress
     List {
-        /// The archived ones in place of the others
+        /// Only archived ones
         #[arg(long)]
         archived: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// One stream: its goal, its lead, and its open tasks
+    /// Show a stream: goal, lead and open tasks
     Show(Which),
-    /// Make a stream
+    /// Create a stream
     Add {
-        /// What it is called
+        /// The name
         name: String,
         #[command(flatten)]
         fields: Fields,
         #[command(flatten)]
         place: Place,
     },
-    /// Change a stream; none takes the lead or the target date away
+    /// Change a stream; none clears the lead or the target date
     Edit {
         #[command(flatten)]
         which: Which,
-        /// What it is called
+        /// The name
         #[arg(long)]
         name: Option<String>,
         #[command(flatten)]
         fields: Fields,
     },
-    /// Put a stream out of the way
+    /// Archive a stream
     Archive(Which),
-    /// Bring an archived stream back
+    /// Restore an archived stream
     Restore(Which),
 }
 
@@ -63,10 +63,10 @@ pub struct Which {
 /// What a stream has.
 #[derive(Args)]
 pub struct Fields {
-    /// In one line
+    /// A description, in one line
     #[arg(long)]
     description: Option<String>,
-    /// What is to be reached, in Markdown
+    /// The goal, in Markdown
     #[arg(long)]
     goal: Option<String>,
     /// A slug, a handle, me, or none
@@ -75,7 +75,7 @@ pub struct Fields {
     /// A day (2026-12-24), or none
     #[arg(long, value_name = "DAY")]
     target: Option<String>,
-    /// What it is for
+    /// The kind of stream
     #[arg(long, value_parser = one_of(StreamKind::ALL.iter().map(|one| one.word())))]
     kind: Option<String>,
     /// Its colour
@@ -134,7 +134,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             body.extend(name.map(|name| ("name".to_owned(), Value::String(name))));
             if body.is_empty() {
                 return Err(CommandError::Failed(
-                    "say what to change; `hq stream edit --help` tells what there is".to_owned(),
+                    "say what to change; see `hq stream edit --help`".to_owned(),
                 ));
             }
             change(common, door, &which, &Value::Object(body)).await
@@ -187,7 +187,7 @@ async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, Command
     lines.extend(super::commands::or_none(super::show::table(&rows), "No open tasks."));
     if tasks["next"].is_string() {
         let name = word(&stream, "name");
-        lines.push(format!("There are more: hq task list 'stream:{}'", quoted(name)));
+        lines.push(format!("More: hq task list 'stream:{}'", quoted(name)));
     }
     print(common, &json!({ "stream": stream, "tasks": tasks["items"] }), &lines)
 }

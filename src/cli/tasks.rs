@@ -24,100 +24,100 @@ use flags::{Add, Attach, Claim, Deliver, Edit, List, Move, Review, Which, Whiche
 /// `hq task …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Tasks, the most urgent first; the open ones unless said otherwise
+    /// List tasks, most urgent first; open ones by default
     List(List),
-    /// One task with everything that is known of it
+    /// Show a task
     Show(Which),
-    /// Make a task
+    /// Create a task
     Add(Add),
-    /// Change fields of a task; none takes away what a field has
+    /// Change fields of a task; none clears a field
     Edit(Box<Edit>),
-    /// Give a task to an agent or a person
+    /// Assign a task to an agent or a person
     Assign {
         #[command(flatten)]
         which: Which,
         /// A slug, a handle, me, or none
         to: String,
     },
-    /// Take a task for yourself and begin it
+    /// Assign a task to yourself and start it
     Claim(Claim),
-    /// Set where a task stands
+    /// Set the status of a task
     Status {
         #[command(flatten)]
         which: Which,
-        /// Where
+        /// The status
         #[arg(value_parser = flags::status)]
         status: TaskStatus,
     },
     /// Mark a task as done
     Done(Which),
-    /// Open a task again that was missed, with a new date
+    /// Reopen a missed task with a new due date
     Reopen {
         #[command(flatten)]
         which: Which,
-        /// A day (2026-11-20) or a moment, still to come
+        /// A day (2026-11-20) or a time in the future
         #[arg(long)]
         due: String,
     },
-    /// Say what must be done before a task can go on
+    /// Add blockers to a task
     Block {
         #[command(flatten)]
         which: Which,
-        /// The tasks that it waits for
+        /// The tasks that block it
         #[arg(required = true)]
         by: Vec<String>,
     },
-    /// Say that a task waits for others no more: for those that are named, or for none with --all
+    /// Remove blockers from a task: the named ones, or all with --all
     Unblock {
         #[command(flatten)]
         which: Which,
-        /// The tasks that it no longer waits for
+        /// The tasks that no longer block it
         #[arg(required_unless_present = "all")]
         by: Vec<String>,
-        /// For nothing at all
+        /// Remove all blockers
         #[arg(long, conflicts_with = "by")]
         all: bool,
     },
-    /// Let the agent of a task begin now, also when the task waits for others
+    /// Start the agent of a task now, even if the task is blocked
     Start(Which),
     /// Set when a task is due
     Due {
         #[command(flatten)]
         which: Which,
-        /// A day (2026-11-20, today, tomorrow), a moment, or none
+        /// A day (2026-11-20, today, tomorrow), a time, or none
         when: String,
     },
-    /// Put labels on a task, and take those off that stand after --off
+    /// Add labels to a task, and remove those after --off
     Label {
         #[command(flatten)]
         which: Which,
-        /// Names; one that is new makes a label
+        /// Label names; a new name creates a label
         names: Vec<String>,
-        /// Names of those that go
+        /// Names of labels to remove
         #[arg(long, value_delimiter = ',')]
         off: Vec<String>,
     },
-    /// Put a task into another stream, under another task, or elsewhere in the order by hand
+    /// Move a task to another stream, under another task, or within the manual order
     Move(Move),
-    /// Put tasks out of the way
+    /// Archive tasks
     Archive(Whiches),
-    /// Bring archived tasks back
+    /// Restore archived tasks
     Restore(Whiches),
-    /// Hear of what becomes of a task, or no more with --off
+    /// Follow a task, or unfollow it with --off
     Watch {
         #[command(flatten)]
         which: Which,
-        /// No more
+        /// Unfollow it
         #[arg(long)]
         off: bool,
     },
-    /// Put files on a task
+    /// Attach files to a task
     Attach(Attach),
-    /// The files on a task
+    /// List the files on a task
     Files(Which),
-    /// Deliver work on a task: a text, an address or a file
+    /// Submit a deliverable: a text, an address, a file, a page or a record
     Deliver(Deliver),
-    /// Delivered work that waits for a review; with its id or task, approve it, ask for changes or reject it
+    /// List deliverables that wait for review; with an id or task: approve, request changes or reject
     Review(Review),
     /// Comment on a task; @slug gives an agent work
     Comment {
@@ -125,35 +125,35 @@ pub enum Command {
         which: Which,
         /// Markdown; - reads standard input
         text: String,
-        /// The id of the comment that it answers
+        /// The id of the comment to reply to
         #[arg(long)]
         reply_to: Option<String>,
     },
-    /// Comments on a task, oldest first
+    /// List comments on a task, oldest first
     Comments(Which),
-    /// React to a comment, or take a reaction back with --off
+    /// React to a comment, or remove a reaction with --off
     React {
         /// Its id
         comment: String,
         /// An emoji or its word: thumbs_up, heart, party, laugh, eyes, confused, rocket, thumbs_down
         reaction: String,
-        /// Take it back
+        /// Remove the reaction
         #[arg(long)]
         off: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// Settle the talk that a comment belongs to, or open it again
+    /// Resolve a comment thread, or reopen it
     Resolve {
         /// Its id
         comment: String,
-        /// Open it again
+        /// Reopen it
         #[arg(long)]
         reopen: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// What a task is linked to
+    /// List the links of a task
     Links(Which),
     /// Link a task to an address or to another record
     Link {
@@ -161,11 +161,11 @@ pub enum Command {
         which: Which,
         /// https://…, MC-12, @agent, stream:Name, routine:Name, deliverable:id or file:id
         target: String,
-        /// What it is called
+        /// The name
         #[arg(long, default_value = "")]
         label: String,
     },
-    /// Take a link away
+    /// Remove a link
     Unlink {
         /// Its id
         link: String,
@@ -268,9 +268,9 @@ async fn details(common: &Common, door: &Door, which: &Which) -> Result<u8, Comm
     let pairs = [
         ("Priority", word(&task, "priority").to_owned()),
         ("Stream", word(&task, "stream").to_owned()),
-        ("Part of", word(&task, "parent").to_owned()),
+        ("Parent", word(&task, "parent").to_owned()),
         ("Template", word(&task, "template").to_owned()),
-        ("Begins", word(&task, "start_at").to_owned()),
+        ("Starts", word(&task, "start_at").to_owned()),
         ("Model", word(&task, "model").to_owned()),
         ("Thinking", word(&task, "thinking").to_owned()),
         ("Archived", word(&task, "archived_at").to_owned()),
@@ -279,7 +279,7 @@ async fn details(common: &Common, door: &Door, which: &Which) -> Result<u8, Comm
     lines.extend(pairs.map(|(name, value)| format!("{name}: {value}")));
     for one in task["blocked_by"].as_array().into_iter().flatten() {
         let (key, status) = (word(one, "key"), word(one, "status").replace('_', " "));
-        lines.push(format!("Waits for {key} {} ({status})", quoted(word(one, "title"))));
+        lines.push(format!("Blocked by {key} {} ({status})", quoted(word(one, "title"))));
     }
     let about = word(&task, "description");
     if !about.is_empty() {
@@ -328,7 +328,7 @@ fn besides(task: &Value) -> Vec<String> {
     let labels = names("labels", |label| label.as_str().unwrap_or_default());
     let blockers = names("blocked_by", |task| word(task, "key"));
     let labels = (!labels.is_empty()).then(|| format!("[{}]", labels.join(", ")));
-    let blockers = (!blockers.is_empty()).then(|| format!("waits for {}", blockers.join(", ")));
+    let blockers = (!blockers.is_empty()).then(|| format!("blocked by {}", blockers.join(", ")));
     labels.into_iter().chain(blockers).collect()
 }
 
@@ -373,9 +373,9 @@ mod tests {
             "key": "MC-3", "status": "in_progress", "title": "Compare", "assignee": null,
             "labels": ["launch"], "blocked_by": [{ "key": "MC-1" }], "priority": "high",
         });
-        assert_eq!(line(&task), "MC-3 · in progress · \"Compare\" · [launch] · waits for MC-1");
+        assert_eq!(line(&task), "MC-3 · in progress · \"Compare\" · [launch] · blocked by MC-1");
         let cells =
-            ["MC-3", "in progress", "high", "-", "-", "\"Compare\" [launch] waits for MC-1"];
+            ["MC-3", "in progress", "high", "-", "-", "\"Compare\" [launch] blocked by MC-1"];
         assert_eq!(row(&task), cells);
     }
 }

@@ -25,20 +25,20 @@ const EXAMPLE: &str = r#"Example of a file:
 /// `hq template …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// All of them by name
+    /// List task templates by name
     List(Place),
-    /// One of them: its tasks and roles
+    /// Show a template: its tasks and roles
     Show(Which),
-    /// What it would make, step by step: what can begin at once, and what waits for what
+    /// Preview the tasks step by step: which can start at once, and which wait for others
     Preview(Which),
-    /// Make all its tasks at once
+    /// Create all its tasks
     Use(Use),
-    /// Make one from its fields, which are those of POST /api/v1/task-templates
+    /// Create a template from the fields of POST /api/v1/task-templates
     #[command(after_help = EXAMPLE)]
     Add(New),
-    /// Change the fields that the JSON names; a list of items takes the place of all
+    /// Change the fields in the JSON; a list of items replaces all
     Edit(Edit<Which>),
-    /// Delete one; the tasks that it made stay
+    /// Delete a template; the tasks that it created stay
     Remove(Which),
 }
 
@@ -56,13 +56,13 @@ pub struct Which {
 pub struct Use {
     #[command(flatten)]
     which: Which,
-    /// Who has a role: role=slug, role=handle, role=me or role=none; once for each
+    /// Assign a role: role=slug, role=handle, role=me or role=none; may be given several times
     #[arg(long, value_name = "ROLE=WHO", value_parser = role)]
     role: Vec<(String, String)>,
-    /// Into this stream
+    /// The stream of the tasks
     #[arg(long)]
     stream: Option<String>,
-    /// As parts of this task
+    /// The parent of the tasks
     #[arg(long, value_name = "TASK")]
     parent: Option<String>,
 }
@@ -113,7 +113,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let template = find(door, &which).await?;
             let ask = Ask::delete(path(&template)).within(which.place.workspace.as_ref());
             door.call(ask).await?;
-            print(common, &template, &[format!("{} is deleted.", quoted(word(&template, "name")))])
+            print(common, &template, &[format!("Deleted {}.", quoted(word(&template, "name")))])
         }
     }
 }
@@ -149,9 +149,9 @@ async fn spawn(common: &Common, door: &Door, flags: Use) -> Result<u8, CommandEr
         if !roles.contains(&role.as_str()) {
             let known = match roles.is_empty() {
                 true => "it has none".to_owned(),
-                false => format!("there are: {}", roles.join(", ")),
+                false => format!("its roles: {}", roles.join(", ")),
             };
-            return Err(CommandError::Failed(format!("{role} is no role of it; {known}")));
+            return Err(CommandError::Failed(format!("the template has no role {role}; {known}")));
         }
         assignees.insert(role, Value::String(who));
     }
@@ -209,7 +209,7 @@ fn preview(template: &Value) -> Result<Vec<Vec<Value>>, CommandError> {
     let items: Vec<ItemView> = serde_json::from_value(template["items"].clone()).map_err(failed)?;
     let items: Vec<TemplateItem> = items.into_iter().map(TemplateItem::from).collect();
     let circle = |key: String| {
-        CommandError::Refused(format!("its tasks wait for each other in a circle at {key}"))
+        CommandError::Refused(format!("its tasks block each other in a cycle at {key}"))
     };
     let mut all: Vec<Vec<Value>> = Vec::new();
     for (item, step) in tasks(template).iter().zip(steps(&items).map_err(circle)?) {

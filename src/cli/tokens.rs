@@ -16,7 +16,7 @@ const PATH: &str = "/api/v1/workspace/tokens";
 pub async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, CommandError> {
     let all = door.call(Ask::get(PATH).within(place.workspace.as_ref())).await?;
     let lines: Vec<String> = items(&all).iter().map(line).collect();
-    print(common, &all, &or_none(lines, "No tokens: `hq token create` makes one."))
+    print(common, &all, &or_none(lines, "No tokens. To create one: `hq token create`"))
 }
 
 fn line(one: &Value) -> String {
@@ -40,6 +40,6 @@ fn line(one: &Value) -> String {
 pub async fn revoke(common: &Common, door: &Door, flags: &RevokeToken) -> Result<u8, CommandError> {
     let path = format!("{PATH}/{}", flags.id);
     let gone = door.call(Ask::delete(path).within(flags.place.workspace.as_ref())).await?;
-    let told = format!("{} is revoked and no longer accepted.", word(&gone, "name"));
+    let told = format!("Revoked {}.", word(&gone, "name"));
     print(common, &gone, &[told])
 }

@@ -25,16 +25,16 @@ pub struct Undo {
     /// Only what the entry did to this record: MC-3, R-7, @ada, or TABLE/ID
     #[arg(long, conflicts_with = "run")]
     record: Option<String>,
-    /// All that a run did, such as R-7; it must have ended
+    /// All changes of a run, such as R-7; it must have ended
     #[arg(long)]
     run: Option<String>,
-    /// And what these runs did, such as those that it caused; with commas
+    /// Also the changes of these runs, such as those that it started; separated by commas
     #[arg(long, value_name = "RUN", value_delimiter = ',', conflicts_with = "entry")]
     with: Vec<String>,
-    /// Only say what would go back and what would stay
+    /// Only show what would be reverted and what would stay
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-    /// Do it without asking
+    /// Don't ask for confirmation
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -71,7 +71,8 @@ pub async fn run(common: &Common, door: &Door, flags: Undo) -> Result<u8, Comman
     }
     if !flags.yes {
         if common.json || !std::io::stdin().is_terminal() {
-            let words = "nothing was changed; --yes does it, --dry-run only says what it would do";
+            let words =
+                "nothing was changed; use --yes to confirm, or --dry-run for the preview only";
             return Err(CommandError::Refused(words.to_owned()));
         }
         if !is_agreed().await? {
@@ -103,32 +104,34 @@ fn outlook(preview: &Value) -> Vec<String> {
     let count = |key: &str| preview[key].as_u64().unwrap_or_default();
     let (back, kept) = (items(&preview["back"]), items(&preview["kept"]));
     let mut lines = vec![match count("back_count") {
-        0 => "No record goes back.".to_owned(),
-        n => format!("{}:", format::count(n, "record goes back", "records go back")),
+        0 => "No records to revert.".to_owned(),
+        n => format!("{}:", format::count(n, "record to revert", "records to revert")),
     }];
     lines.extend(back.iter().flat_map(goes));
     lines.extend(more(count("back_count"), back.len()));
     if 0 < count("kept_count") {
-        let (one, many) = ("record stays as it is", "records stay as they are");
+        let (one, many) = ("record stays unchanged", "records stay unchanged");
         lines.push(format!("{}:", format::count(count("kept_count"), one, many)));
     }
     lines.extend(kept.iter().flat_map(stays));
     lines.extend(more(count("kept_count"), kept.len()));
     let held = items(&preview["held"]).iter();
-    lines.extend(held.map(|one| format!("{} left alone: {}", word(one, "what"), word(one, "why"))));
+    lines.extend(
+        held.map(|one| format!("{} not reverted: {}", word(one, "what"), word(one, "why"))),
+    );
     lines.extend(items(&preview["stays"]).iter().map(|one| {
         let table = word(one, "table").replace('_', " ");
-        format!("{} {table} left alone: what happened, happened", one["count"])
+        format!("{} {table} can't be undone", one["count"])
     }));
     if 0 < count("cancels") {
-        let work = format::count(count("cancels"), "piece of work", "pieces of work");
+        let work = format::count(count("cancels"), "inbox item", "inbox items");
         lines.push(format!("{work} cancelled"));
     }
     if 0 < count("stops") {
         lines.push(format!("{} stopped", format::count(count("stops"), "run", "runs")));
     }
     let files = items(&preview["files"]).iter().filter_map(Value::as_str);
-    lines.extend(files.map(|path| format!("The file {path} goes back")));
+    lines.extend(files.map(|path| format!("The file {path} will be reverted")));
     lines.extend(items(&preview["caused"]).iter().map(caused));
     lines
 }
@@ -137,7 +140,7 @@ fn outlook(preview: &Value) -> Vec<String> {
 fn caused(one: &Value) -> String {
     let (run, title) = (word(one, "run"), quoted(word(one, "title")));
     let first = if one["live"] == true { "once it has ended, " } else { "" };
-    format!("It caused {run} {title}: {first}--with {run} undoes that, too")
+    format!("It started {run} {title}: {first}--with {run} also undoes that")
 }
 
 /// How many there are besides those that were told.
@@ -150,9 +153,9 @@ fn more(all: u64, told: usize) -> Option<String> {
 fn goes(one: &Value) -> Vec<String> {
     let is_changed = word(one, "op") == "update";
     let how = match word(one, "op") {
-        "delete" => "is taken away",
-        "insert" => "comes back",
-        _ => "goes back",
+        "delete" => "will be deleted",
+        "insert" => "will be restored",
+        _ => "will be reverted",
     };
     let mut lines = vec![format!("  {} {how}", word(one, "title"))];
     let fields = items(&one["fields"]).iter().filter(|_| is_changed);
@@ -177,14 +180,14 @@ fn done(undone: &Value) -> String {
     let mut parts = vec![format::count(count("back"), "record reverted", "records reverted")];
     let rest = [
         ("kept", "kept", "kept"),
-        ("cancelled", "piece of work cancelled", "pieces of work cancelled"),
+        ("cancelled", "inbox item cancelled", "inbox items cancelled"),
         ("files", "file being reverted", "files being reverted"),
     ];
     for (key, one, many) in rest {
         parts.extend((0 < count(key)).then(|| format::count(count(key), one, many)));
     }
     let entry = count("entry");
-    format!("Undone by entry {entry}: {}. `hq undo {entry}` takes that back.", parts.join(", "))
+    format!("Undone by entry {entry}: {}. To redo it: `hq undo {entry}`", parts.join(", "))
 }
 
 #[cfg(test)]
@@ -211,29 +214,29 @@ mod tests {
             "caused": [{ "run": "R-8", "title": "A part", "live": false }],
         });
         let told = [
-            "3 records go back:",
-            "  MC-3 B goes back",
+            "3 records to revert:",
+            "  MC-3 B will be reverted",
             "    Title: \"B\" → \"A\"",
             "    Priority stays: Tom changed it",
-            "  MC-4 C is taken away",
+            "  MC-4 C will be deleted",
             "  and 1 more",
-            "1 record stays as it is:",
+            "1 record stays unchanged:",
             "  MC-5 D: Tom has removed it since.",
-            "2 messages left alone: they are not yours",
-            "12 session events left alone: what happened, happened",
-            "1 piece of work cancelled",
-            "The file notes/one.md goes back",
-            "It caused R-8 \"A part\": --with R-8 undoes that, too",
+            "2 messages not reverted: they are not yours",
+            "12 session events can't be undone",
+            "1 inbox item cancelled",
+            "The file notes/one.md will be reverted",
+            "It started R-8 \"A part\": --with R-8 also undoes that",
         ];
         assert_eq!(outlook(&preview), told);
-        assert_eq!(outlook(&json!({})), ["No record goes back."]);
+        assert_eq!(outlook(&json!({})), ["No records to revert."]);
     }
 
     #[test]
     fn what_was_undone_says_how_to_have_it_again() {
         let undone = json!({ "entry": 18, "back": 1, "kept": 2, "cancelled": 0, "files": 1 });
         let told = "Undone by entry 18: 1 record reverted, 2 kept, 1 file being reverted. \
-                    `hq undo 18` takes that back.";
+                    To redo it: `hq undo 18`";
         assert_eq!(done(&undone), told);
     }
 }

@@ -14,23 +14,23 @@ use super::reach::{self, CommandError, block_on};
 /// `hq user …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Show the accounts
+    /// List accounts
     List,
-    /// Make a one-time link that sets a new password (or sets HQ up)
+    /// Create a one-time link that sets a new password (or sets HQ up)
     ResetLink(ResetLink),
-    /// Close an account: its person is signed out everywhere, and its tokens stop working
+    /// Disable an account: it is signed out everywhere, and its tokens stop working
     Disable {
-        /// Whose
+        /// The email address
         email: String,
     },
-    /// Open a disabled account again
+    /// Enable a disabled account
     Enable {
-        /// Whose
+        /// The email address
         email: String,
     },
     /// Remove an account that belongs to no workspace
     Remove {
-        /// Whose
+        /// The email address
         email: String,
     },
 }
@@ -38,9 +38,9 @@ pub enum Command {
 /// Flags of `hq user reset-link`.
 #[derive(Args)]
 pub struct ResetLink {
-    /// Whose password; may be left out when there is one account
+    /// The email address; optional if there is one account
     email: Option<String>,
-    /// Also take the second step away, for somebody who has lost it
+    /// Also reset a lost second step
     #[arg(long)]
     factors: bool,
 }
@@ -50,20 +50,20 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
         Command::List => list(common, config, "/local/accounts", line),
         Command::ResetLink(flags) => reset_link(common, config, flags),
         Command::Disable { email } => {
-            let done = "is disabled; nobody comes in with it any more";
+            let done = "is disabled; no one can sign in with it";
             act(common, config, &PeopleRequest::Disable { email }, done)
         }
         Command::Enable { email } => act(
             common,
             config,
             &PeopleRequest::Enable { email },
-            "is enabled; its person can sign in again",
+            "is enabled; it can sign in again",
         ),
         Command::Remove { email } => act(
             common,
             config,
             &PeopleRequest::Remove { email },
-            "is removed; its address is free again",
+            "is removed; its address can be used again",
         ),
     }
 }

@@ -14,13 +14,13 @@ use super::show::{listed, part, pick, query, quoted, short, table};
 /// `hq view …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Saved views: yours and everybody's
+    /// List saved views: yours and shared ones
     List(Of),
-    /// One of them, and the tasks or records that it shows
+    /// Show a view, with its tasks or records
     Show {
         #[command(flatten)]
         which: Which,
-        /// How many of them at most, up to 100
+        /// Maximum number of records, up to 100
         #[arg(long, default_value_t = 25)]
         limit: u32,
     },
@@ -43,7 +43,7 @@ pub struct Of {
 /// Which view.
 #[derive(Args)]
 pub struct Which {
-    /// Its name, its word in addresses, its id, or the end of it
+    /// Its name, slug or id, or the end of the id
     view: String,
     #[command(flatten)]
     of: Of,
@@ -52,24 +52,24 @@ pub struct Which {
 /// Flags of `hq view add`.
 #[derive(Args)]
 pub struct Add {
-    /// What it is called
+    /// The name
     name: String,
-    /// Words or terms, as in the box above the list: 'assignee:me due:<7d label:launch', 'stage:lead quiet:>10d'
+    /// Words or terms, as in the filter box: 'assignee:me due:<7d label:launch', 'stage:lead quiet:>10d'
     #[arg(long, default_value = "")]
     query: String,
     /// list, board, calendar or timeline
     #[arg(long, default_value = "list")]
     layout: String,
-    /// The order, as the page has it: of tasks priority, due, updated, created, title, manual or start; of others a field
+    /// The order: for tasks priority, due, updated, created, title, manual or start; otherwise a field
     #[arg(long, default_value = "")]
     sort: String,
-    /// By what they are put together: status, stream, assignee, priority and so on; of others a field
+    /// The grouping: for tasks status, stream, assignee, priority and so on; otherwise a field
     #[arg(long, default_value = "")]
     group: String,
     /// One emoji
     #[arg(long, default_value = "")]
     icon: String,
-    /// Everybody has it
+    /// Share it with everyone
     #[arg(long)]
     shared: bool,
     #[command(flatten)]
@@ -99,7 +99,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let view = find(door, &which).await?;
             let ask = Ask::delete(format!("/api/v1/views/{}", part(word(&view, "id"))));
             door.call(ask.within(which.of.place.workspace.as_ref())).await?;
-            print(common, &view, &[format!("{} is deleted.", quoted(word(&view, "name")))])
+            print(common, &view, &[format!("Deleted {}.", quoted(word(&view, "name")))])
         }
     }
 }
@@ -149,7 +149,7 @@ async fn show(common: &Common, door: &Door, which: &Which, limit: u32) -> Result
     let rows: Vec<Vec<String>> = items(&found).iter().map(of_one).collect();
     lines.extend(or_none(table(&rows), if is_tasks { "No tasks." } else { "None." }));
     if found["next"].is_string() {
-        lines.push("There are more: --limit, or `list` with the same words".to_owned());
+        lines.push("There are more: use --limit, or `list` with the same words".to_owned());
     }
     let name = if is_tasks { "tasks" } else { "records" };
     print(common, &json!({ "view": view, name: found["items"] }), &lines)
@@ -157,7 +157,7 @@ async fn show(common: &Common, door: &Door, which: &Which, limit: u32) -> Result
 
 fn row(view: &Value) -> Vec<String> {
     let look = &view["look"];
-    let whose = if view["shared"] == true { "everybody's" } else { "yours" };
+    let whose = if view["shared"] == true { "shared" } else { "yours" };
     let name = quoted(word(view, "name"));
     let last = match word(look, "q") {
         "" => name,

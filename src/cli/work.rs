@@ -14,16 +14,16 @@ use super::{
 /// What is asked of the API.
 #[derive(Subcommand)]
 pub enum Work {
-    /// Agents: list, ask, talk, stop
+    /// Agents: list, run, chat, stop
     #[command(subcommand)]
     Agent(agents::Command),
-    /// Runs of agents: list, show, follow, stop
+    /// Runs: list, show, follow, stop
     #[command(subcommand)]
     Runs(runs::Command),
-    /// What agents ask before they do it: list, show, approve, deny, again
+    /// Approvals: list, show, approve, deny, again
     #[command(subcommand)]
     Approvals(approvals::Command),
-    /// What agents may do without asking: show, mode, reviewer, allow, ask, deny, remove, explain, preset
+    /// Modes and permissions: show, mode, reviewer, allow, ask, deny, remove, explain, preset
     #[command(subcommand)]
     Policy(policy::Command),
     /// The sandbox of agents' programs: explain
@@ -35,7 +35,7 @@ pub enum Work {
     /// Tasks: list, show, add, edit, claim, block, deliver, review and more
     #[command(subcommand)]
     Task(tasks::Command),
-    /// Streams, groups of tasks with one goal: list, show, add, edit, archive
+    /// Streams, groups of tasks with a common goal: list, show, add, edit, archive
     #[command(subcommand)]
     Stream(streams::Command),
     /// Contacts: list, show, add, edit, log, archive, remove
@@ -50,22 +50,22 @@ pub enum Work {
     /// Records of collections: list, show, add, edit, archive, remove
     #[command(subcommand)]
     Record(rows::RecordCommand),
-    /// Pages, skills and files: search, show, add, upload, edit, versions, archive, remove
+    /// Knowledge pages, skills and files: search, show, add, upload, edit, versions, archive, remove
     #[command(subcommand)]
     Knowledge(knowledge::Command),
-    /// Models of search by meaning: list, download, add, use, off, remove
+    /// Models for semantic search: list, download, add, use, off, remove
     #[command(subcommand)]
     Model(model::Command),
-    /// Folders and sites that are kept up to date as knowledge: list, show, add, edit, sync, remove
+    /// Sources, folders and sites synced into knowledge: list, show, add, edit, sync, remove
     #[command(subcommand)]
     Source(sources::Command),
-    /// Keys and variables of agents: list, set, remove, restore, put-back, why, uses, import, master key
+    /// Secrets: list, set, remove, restore, put-back, why, uses, import, master key
     #[command(subcommand)]
     Secret(secrets::Command),
-    /// The machines that agents work on: list, show, add, rename, pause, resume, keep, remove
+    /// Gateways, the machines that agents work on: list, show, add, rename, pause, resume, keep, remove
     #[command(subcommand)]
     Gateway(gateways::Command),
-    /// Imports of files: list, show, undo, redo
+    /// File imports: list, show, undo, redo
     #[command(subcommand)]
     Imports(imports::Command),
     /// Fields of contacts, organizations and collections: list, add, kind, conversion, undo, redo, remove
@@ -76,16 +76,16 @@ pub enum Work {
     /// Recurring tasks: list, show, pause, resume, spawn
     #[command(subcommand)]
     Series(series::Command),
-    /// Groups of tasks that are made together: list, show, preview, use
+    /// Task templates: list, show, preview, use
     #[command(subcommand)]
     Template(templates::Command),
     /// Saved views of tasks, contacts, organizations, collections: list, show, add, remove
     #[command(subcommand)]
     View(views::Command),
-    /// What waits for agents: list, retry, front, cancel, drop
+    /// The agent inbox: list, retry, front, cancel, drop
     #[command(subcommand)]
     Inbox(inbox::Command),
-    /// Routines: list, show, test, run, pause, resume, what became of them
+    /// Routines: list, show, test, run, pause, resume, history
     #[command(subcommand, visible_alias = "cron")]
     Routine(routines::Command),
     /// What needs you: list, snooze, dismiss, restore
@@ -94,23 +94,23 @@ pub enum Work {
     /// Your notifications: list, read, settings
     #[command(subcommand)]
     Notifications(notifications::Command),
-    /// What happened: who did what, when, and through which run or routine
+    /// Activity: who did what, when, and through which run or routine
     Activity(activity::Activity),
     /// Changes to one record: who changed which field, when, how, and the values before and after
     History(history::History),
-    /// Take back what an entry or a whole run did: says first what that would be, and asks
+    /// Undo an entry or a whole run, after a preview and confirmation
     Undo(undo::Undo),
-    /// Find what has these words: tasks, comments, files, agents, conversations and more
+    /// Search tasks, comments, files, agents, conversations and more
     Search(search::Search),
-    /// What calls cost: any days, by agent, model, task, source, kind or day
+    /// Usage and cost by agent, model, task, source, kind or day
     Usage(money::Usage),
     /// Budgets: list, set, clear, raise
     #[command(subcommand)]
     Budget(money::Budget),
-    /// Prices of models: list, set, remove, and how tokens are counted
+    /// Model prices: list, set, remove, reset token counting
     #[command(subcommand)]
     Prices(prices::Command),
-    /// The people of the workspace: list, role, remove, second step
+    /// Members: list, role, remove, second step
     #[command(subcommand)]
     Member(members::Command),
     /// Invitations: list, add, withdraw
@@ -119,10 +119,10 @@ pub enum Work {
     /// The set-up of a workspace: show, choose, finish
     #[command(subcommand)]
     Onboarding(onboarding::Command),
-    /// Connections to providers: list, sign in, sign out, uses, remove
+    /// Provider connections: list, sign in, sign out, uses, remove
     #[command(subcommand)]
     Connection(connections::Command),
-    /// Models: which can be chosen, and whether those who offer them answer
+    /// Models: list, status, default, fallbacks
     #[command(subcommand)]
     Models(models::Command),
 }

@@ -19,42 +19,42 @@ use super::reach::{self, CommandError, block_on};
 /// `hq workspace …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Show all workspaces and how they stand
+    /// List workspaces with their states
     List,
     /// Add a workspace
     Add(Add),
-    /// Give a workspace another name; its name in addresses stays
+    /// Rename a workspace; its slug stays
     Rename {
-        /// Its name in addresses
+        /// Its slug
         slug: String,
         /// The new name
         name: String,
     },
-    /// Archive a workspace: it can be read, agents stop
+    /// Archive a workspace: it can be read, its agents stop
     Archive {
-        /// Its name in addresses
+        /// Its slug
         slug: String,
     },
-    /// Bring back a workspace that is archived or waits for its deletion
+    /// Restore a workspace that is archived or about to be deleted
     Restore {
-        /// Its name in addresses
+        /// Its slug
         slug: String,
     },
-    /// Delete a workspace after seven days; until then it can be brought back
+    /// Delete a workspace after seven days; until then it can be restored
     Delete {
-        /// Its name in addresses
+        /// Its slug
         slug: String,
-        /// Its whole name; without it nothing is deleted
+        /// Its full name, to confirm
         #[arg(long)]
         name: Option<String>,
     },
-    /// Move a workspace's folder away; this HQ takes it in again at its next start when it is put back
+    /// Move a workspace's folder away; this HQ adopts it again at its next start if it is put back
     ///
-    /// Another HQ takes it in as well, but its people are accounts of this one: there everything stands still until
-    /// somebody resumes it, whoever set HQ up there owns it, and the others are asked in again by their addresses.
-    /// `hq export` and `hq import` do the same with one file, and keep those who have an account there.
+    /// Another HQ also adopts it, but its members are accounts of this HQ. There all work is paused until someone
+    /// resumes it, the person who set up that HQ owns it, and the others have to be invited again by their addresses.
+    /// `hq export` and `hq import` do the same with one file, and keep members who have an account there.
     Move {
-        /// Its name in addresses
+        /// Its slug
         slug: String,
         /// A folder that does not exist yet
         to: PathBuf,
@@ -69,7 +69,7 @@ pub struct Add {
     /// Its time zone, such as Europe/Berlin [default: UTC]
     #[arg(long)]
     zone: Option<String>,
-    /// Who owns it; may be left out when there is one account
+    /// The owner's email address; optional if there is one account
     #[arg(long, value_name = "EMAIL")]
     owner: Option<String>,
 }
@@ -86,15 +86,15 @@ pub fn run(common: &Common, config: Config, command: Command) -> Result<u8, Comm
         }
         Command::Rename { slug, name } => return rename(common, &config, &slug, &name),
         Command::Archive { slug } => (WorkspaceRequest::Archive { slug }, "is archived"),
-        Command::Restore { slug } => (WorkspaceRequest::Restore { slug }, "is back"),
+        Command::Restore { slug } => (WorkspaceRequest::Restore { slug }, "is restored"),
         Command::Delete { slug, name } => (
             WorkspaceRequest::Delete { slug, name },
-            "goes in seven days; `hq workspace restore` keeps it",
+            "will be deleted in seven days; to keep it: `hq workspace restore`",
         ),
         Command::Move { slug, to } => {
             // The program may run elsewhere than this command.
             let to = std::path::absolute(&to).map_err(|e| CommandError::Failed(e.to_string()))?;
-            (WorkspaceRequest::Move { slug, to }, "was moved")
+            (WorkspaceRequest::Move { slug, to }, "is moved")
         }
     };
     let answer: Value = block_on(async {
@@ -110,12 +110,12 @@ fn rename(common: &Common, config: &Config, slug: &String, name: &str) -> Result
         let door = Door::here(config).await?;
         door.call(Ask::patch("/api/v1/settings", &body).within(Some(slug))).await
     })?;
-    print(common, &settings, &[format!("The workspace {slug} is called {name}.")])
+    print(common, &settings, &[format!("Renamed the workspace {slug} to {name}.")])
 }
 
 fn line(one: &Line) -> String {
     let state = match (&one.broken, one.state) {
-        (Some(reason), _) => format!("cannot be opened: {reason}"),
+        (Some(reason), _) => format!("can't be opened: {reason}"),
         (None, WorkspaceState::Active) => format::count(one.members as u64, "member", "members"),
         (None, WorkspaceState::Archived) => "archived".to_owned(),
         (None, WorkspaceState::Deleting) => {

@@ -46,7 +46,7 @@ pub struct Edit<W: Args> {
 /// Where the fields stand.
 #[derive(Args)]
 pub struct Fields {
-    /// A file with the fields as JSON; - reads what is piped in
+    /// A file with the fields as JSON; - reads standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }
@@ -65,8 +65,8 @@ impl Fields {
         let text = self.text().map_err(|error| failed(error.to_string()))?;
         match serde_json::from_slice(&text) {
             Ok(Value::Object(fields)) => Ok(fields),
-            Ok(_) => Err(failed("an object is needed, such as {\"title\": \"…\"}".to_owned())),
-            Err(error) => Err(failed(format!("no JSON: {error}"))),
+            Ok(_) => Err(failed("it must be a JSON object, such as {\"title\": \"…\"}".to_owned())),
+            Err(error) => Err(failed(format!("invalid JSON: {error}"))),
         }
     }
 

@@ -31,12 +31,12 @@ pub(crate) fn kind(name: &str) -> Option<Kind> {
 
 /// Decodes a text; returns whether it was cut, or the reason why it is not readable.
 pub(crate) fn words(bytes: &[u8]) -> Result<(String, bool), &'static str> {
-    const NO_TEXT: &str = "It is no text.";
+    const NO_TEXT: &str = "It isn’t text.";
     if !encoding::is_text(bytes) {
         return Err(NO_TEXT);
     }
     let decoded = encoding::decode(bytes, Hint::default())
-        .map_err(|_| "Its letters are in no encoding that can be told; save it as UTF-8.")?;
+        .map_err(|_| "Its encoding can’t be detected. Save it as UTF-8.")?;
     let mut text = decoded.text;
     if text.contains('\0') {
         return Err(NO_TEXT);

@@ -78,13 +78,13 @@ impl Folder {
         let path = PathBuf::from(value(reads, "path"));
         if roots.is_empty() {
             return Err(ConnectorError::Refused(
-                "No folder may be read here yet: HQ_SOURCE_FOLDERS names none.".to_owned(),
+                "HQ can’t read folders yet. Set HQ_SOURCE_FOLDERS to allow some.".to_owned(),
             ));
         }
         match is_below(&roots, &path) {
             true => Ok(Self { roots, path }),
             false => Err(ConnectorError::Refused(format!(
-                "{} lies in none of the folders that HQ_SOURCE_FOLDERS names.",
+                "{} isn’t in any folder of HQ_SOURCE_FOLDERS.",
                 path.display()
             ))),
         }
@@ -167,16 +167,18 @@ impl Folder {
             Ok(read) => read,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Fetched::Gone),
             Err(Errno::XDEV | Errno::LOOP) => {
-                return Ok(Fetched::Skipped("It leads out of the folder.".to_owned()));
+                return Ok(Fetched::Skipped("It points outside the folder.".to_owned()));
             }
-            Err(Errno::NODEV) => return Ok(Fetched::Skipped("It is no plain file.".to_owned())),
+            Err(Errno::NODEV) => {
+                return Ok(Fetched::Skipped("It isn’t a regular file.".to_owned()));
+            }
             Err(Errno::FBIG) => {
                 return Ok(Fetched::Skipped("It is larger than 50 MB.".to_owned()));
             }
             Err(error) => return Err(failed(place, error)),
         };
         let Some(kind) = kind(place) else {
-            return Ok(Fetched::Skipped("Nobody reads files of this kind.".to_owned()));
+            return Ok(Fetched::Skipped("HQ can’t read this file type.".to_owned()));
         };
         Ok(self.page((place, kind), bytes, listed))
     }
@@ -219,20 +221,18 @@ impl Folder {
     ) -> Result<Box<Page>, ConnectorError> {
         if kind(place) != Some(Kind::Text) {
             return Err(ConnectorError::Refused(format!(
-                "{place} is no file of plain text: its name ends in .md or .txt."
+                "{place} isn’t a text file. Use a name that ends in .md or .txt."
             )));
         }
         let (parent, name) = place.rsplit_once('/').unwrap_or((".", place));
         if name.starts_with('.') || place.starts_with('/') || place.contains(['\\', '\0']) {
-            return Err(ConnectorError::Refused(format!("{place} is no name that is written to.")));
+            return Err(ConnectorError::Refused(format!("HQ can’t write to the name {place}.")));
         }
         let top = self.open()?;
         let folder = beneath(&top, Path::new(parent), DIRECTORY).map_err(|error| match error {
-            Errno::NOENT => {
-                ConnectorError::Refused(format!("There is no folder {parent} in this source."))
-            }
+            Errno::NOENT => ConnectorError::Refused(format!("This source has no folder {parent}.")),
             Errno::XDEV | Errno::LOOP => {
-                ConnectorError::Refused(format!("{place} leads out of the folder."))
+                ConnectorError::Refused(format!("{place} points outside the folder."))
             }
             error => failed(place, error),
         })?;
@@ -241,7 +241,7 @@ impl Folder {
             Err(Errno::NOENT) => None,
             Err(Errno::NODEV | Errno::XDEV | Errno::LOOP) => {
                 return Err(ConnectorError::Refused(format!(
-                    "{place} is no plain file of this folder."
+                    "{place} isn’t a regular file in this folder."
                 )));
             }
             Err(error) => return Err(failed(place, error)),
@@ -250,22 +250,23 @@ impl Folder {
         if stands != Some(hash(text.as_bytes())) {
             if stands != base {
                 return Err(ConnectorError::Conflict(match (stands, base) {
-                    (None, _) => format!("{place} is not there any more."),
-                    (_, None) => format!("{place} is there already."),
+                    (None, _) => format!("{place} no longer exists."),
+                    (_, None) => format!("{place} already exists."),
                     _ => format!("{place} has changed since it was read."),
                 }));
             }
             replace(&folder, name, text, base.is_none()).map_err(|error| match error {
-                Errno::EXIST => ConnectorError::Conflict(format!("{place} is there already.")),
-                Errno::ACCESS | Errno::PERM | Errno::ROFS => {
-                    ConnectorError::Refused(format!("HQ may not write {place} on this machine."))
-                }
+                Errno::EXIST => ConnectorError::Conflict(format!("{place} already exists.")),
+                Errno::ACCESS | Errno::PERM | Errno::ROFS => ConnectorError::Refused(format!(
+                    "HQ has no permission to write {place} on this \
+                        machine."
+                )),
                 error => failed(place, error),
             })?;
         }
         match self.read(place)? {
             Fetched::Page(page) => Ok(page),
-            _ => Err(ConnectorError::Failed(format!("{place} was written and can't be read."))),
+            _ => Err(ConnectorError::Failed(format!("{place} was written but can’t be read."))),
         }
     }
 
@@ -273,9 +274,9 @@ impl Folder {
         let walk = self.walk()?;
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
         let says = match walk.files.iter().filter(|file| file.skipped.is_none()).count() {
-            0 => "There is no file in it that can be read.".to_owned(),
-            1 => "One file can be read.".to_owned(),
-            n => format!("{n} files can be read."),
+            0 => "It has no readable files.".to_owned(),
+            1 => "1 readable file.".to_owned(),
+            n => format!("{n} readable files."),
         };
         Ok(About { name: name.unwrap_or_else(|| "Folder".to_owned()), says })
     }
@@ -286,7 +287,7 @@ impl Folder {
             None => Self { roots: self.roots.clone(), path: self.path.clone() },
         };
         if !is_below(&self.roots, &at.path) {
-            return Err(ConnectorError::Refused(format!("{} may not be read.", at.path.display())));
+            return Err(ConnectorError::Refused(format!("HQ can’t read {}.", at.path.display())));
         }
         let top = at.open()?;
         let names = names(&top).map_err(|error| missing(&at.path, error))?.plain;
@@ -329,10 +330,10 @@ fn names(folder: &OwnedFd) -> Result<Names, Errno> {
             // macOS metadata files on foreign disks.
             Some(name) if name.starts_with("._") => names.other += 1,
             Some(name) if name.starts_with('.') && kind(name).is_some() => {
-                names.odd.push((name.to_owned(), "Its name begins with a dot."));
+                names.odd.push((name.to_owned(), "Its name starts with a dot."));
             }
             // Reported with escaped bytes.
-            None => names.odd.push((bytes.escape_ascii().to_string(), "Its name is no UTF-8.")),
+            None => names.odd.push((bytes.escape_ascii().to_string(), "Its name isn’t UTF-8.")),
             Some(_) => names.other += 1,
         }
     }
@@ -423,13 +424,13 @@ fn missing(path: &Path, error: Errno) -> ConnectorError {
     let path = path.display();
     match error {
         Errno::NOENT | Errno::NOTDIR => {
-            ConnectorError::Failed(format!("There is no folder {path}."))
+            ConnectorError::Failed(format!("The folder {path} doesn’t exist."))
         }
         Errno::ACCESS | Errno::PERM => {
-            ConnectorError::Denied(format!("HQ may not read {path} on this machine."))
+            ConnectorError::Denied(format!("HQ has no permission to read {path} on this machine."))
         }
         Errno::XDEV | Errno::LOOP => {
-            ConnectorError::Refused(format!("{path} leads out of the folders that may be read."))
+            ConnectorError::Refused(format!("{path} points outside the allowed folders."))
         }
         error => ConnectorError::Failed(format!("{path} can't be read: {error}.")),
     }
@@ -437,7 +438,10 @@ fn missing(path: &Path, error: Errno) -> ConnectorError {
 
 fn failed(place: &str, error: Errno) -> ConnectorError {
     match error {
-        Errno::ACCESS | Errno::PERM => ConnectorError::Failed(format!("HQ may not read {place}.")),
+        Errno::ACCESS | Errno::PERM => ConnectorError::Failed(format!(
+            "HQ has no permission to \
+            read {place}."
+        )),
         error => ConnectorError::Failed(format!("{place} can't be read: {error}.")),
     }
 }
@@ -447,7 +451,7 @@ async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ConnectorError> + Send + 'static,
 ) -> Result<T, ConnectorError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(ConnectorError::Failed("The folder could not be read.".to_owned())))
+    done.unwrap_or_else(|_| Err(ConnectorError::Failed("The folder couldn’t be read.".to_owned())))
 }
 
 impl Folder {
@@ -503,18 +507,18 @@ impl Changes<'_> {
         if let Some(first) = walk.unseen.first() {
             let rest = walk.unseen.len() - 1;
             let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-            notes.push(format!("HQ may not read {first}{more}."));
+            notes.push(format!("HQ has no permission to read {first}{more}."));
         }
         if walk.full {
-            notes.push("The folder holds more files than are looked at.".to_owned());
+            notes.push("The folder has too many files to read all of them.".to_owned());
         }
         if walk.deep {
-            notes.push(format!("What lies more than {DEEPEST} folders deep is not read."));
+            notes.push(format!("HQ doesn’t read more than {DEEPEST} folders deep."));
         }
         match walk.other {
             0 => {}
-            1 => notes.push("One other file is not read.".to_owned()),
-            n => notes.push(format!("{n} other files are not read.")),
+            1 => notes.push("1 other file can’t be read.".to_owned()),
+            n => notes.push(format!("{n} other files can’t be read.")),
         }
         self.over.complete = walk.unseen.is_empty() && !walk.full;
         self.left = Some(walk.files.into_iter());

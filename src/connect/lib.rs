@@ -167,7 +167,7 @@ pub trait Connector: Send + Sync {
         _text: &'a str,
         _base: Option<Hash>,
     ) -> BoxFuture<'a, Box<Page>> {
-        Box::pin(async { Err(ConnectorError::Refused("This source is only read.".to_owned())) })
+        Box::pin(async { Err(ConnectorError::Refused("This source is read-only.".to_owned())) })
     }
 }
 

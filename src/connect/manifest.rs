@@ -160,7 +160,7 @@ impl Manifest {
     /// A sentence that says what is wrong.
     pub fn parse(folder: &str, text: &str) -> Result<Self, String> {
         let mut raw: serde_json::Value = serde_json::from_str(text)
-            .map_err(|error| format!("The manifest of {folder} is no JSON: {error}."))?;
+            .map_err(|error| format!("The manifest of {folder} isn’t JSON: {error}."))?;
         // Built-in manifests name no engine; it is that of their folder.
         if let Some(map) = raw.as_object_mut()
             && !map.contains_key("engine")
@@ -189,21 +189,21 @@ impl Manifest {
         if let Some(host) =
             self.egress_hosts.iter().find(|host| net::guard::Hosts::line(host).is_none())
         {
-            return Some(format!("\"{host}\" is no host"));
+            return Some(format!("\"{host}\" isn’t a host"));
         }
         if self
             .rate_limit
             .is_some_and(|one| one.requests == 0 || one.per_seconds == 0 || one.burst == 0)
         {
-            return Some("its rate limit lets nothing through".to_owned());
+            return Some("its rate limit is 0".to_owned());
         }
         if self.default_interval_hours == 0 {
-            return Some("its interval is 0 hours, and must be 1 at least".to_owned());
+            return Some("its interval is 0 hours and must be at least 1".to_owned());
         }
         let mut keys = HashSet::new();
         let odd = self.reads.iter().find(|field| !plain(&field.key) || !keys.insert(&field.key));
         if let Some(field) = odd {
-            return Some(format!("\"{}\" is no name of a value, or stands there twice", field.key));
+            return Some(format!("\"{}\" isn’t a valid name or appears twice", field.key));
         }
         let empty = |field: &&Field| field.input_type == Input::Choice && field.choices.is_empty();
         self.reads.iter().find(empty).map(|field| format!("\"{}\" has no choices", field.key))
@@ -225,14 +225,14 @@ impl Manifest {
         let says = |field: &Field| {
             let given = value(reads, &field.key);
             let told = match field.input_type {
-                _ if given.is_empty() && field.required => "This is needed.".to_owned(),
+                _ if given.is_empty() && field.required => "This is required.".to_owned(),
                 _ if given.is_empty() => return None,
                 _ if LONGEST < given.len() => "This is too long.".to_owned(),
                 Input::Choice if !field.choices.iter().any(|one| one.value == given) => {
-                    format!("There is no choice \"{}\".", kernel::text::ellipsis(given, 40))
+                    format!("\"{}\" isn’t an option.", kernel::text::ellipsis(given, 40))
                 }
                 Input::Number if !given.parse::<u32>().is_ok_and(|number| 0 < number) => {
-                    "This is a whole number from 1 on.".to_owned()
+                    "Enter a whole number of 1 or more.".to_owned()
                 }
                 _ => return None,
             };
@@ -336,7 +336,7 @@ mod tests {
         let ids: Vec<&str> = all.manifests.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["folder", "web", "docs"]);
         assert!(all.refused[0].contains("unknown field `colour`"), "{:?}", all.refused);
-        assert!(all.refused[1].contains("is no JSON"), "{:?}", all.refused);
+        assert!(all.refused[1].contains("isn’t JSON"), "{:?}", all.refused);
     }
 
     #[test]
@@ -344,8 +344,8 @@ mod tests {
         for (from, to, says) in [
             ("\"id\": \"web\"", "\"id\": \"x\"", "must be the name of its folder"),
             ("\"version\": 1", "\"version\": 7", "this HQ reads 1"),
-            ("\"burst\": 20", "\"burst\": 0", "lets nothing through"),
-            ("\"key\": \"depth\"", "\"key\": \"url\"", "stands there twice"),
+            ("\"burst\": 20", "\"burst\": 0", "rate limit is 0"),
+            ("\"key\": \"depth\"", "\"key\": \"url\"", "appears twice"),
             ("\"auth\": { \"type\": \"none\" },", "", "missing field `auth`"),
         ] {
             let error = Manifest::parse("web", &OWN[1].1.replace(from, to)).unwrap_err();

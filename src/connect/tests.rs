@@ -163,9 +163,9 @@ async fn files_of_a_folder_are_read_and_nothing_outside_of_it() {
     assert_eq!(text(&first.pages["wide.txt"]), "Grüße");
     assert!(matches!(first.pages["paper.PDF"].content, Content::File { .. }));
     assert!(first.over.complete, "{:?}", first.over);
-    let dotted = ".hidden.md: Its name begins with a dot.";
-    let unknown = "mixed.txt: Its letters are in no encoding that can be told; save it as UTF-8.";
-    assert_eq!(first.other, [dotted, unknown, "zero.md: It is no text."]);
+    let dotted = ".hidden.md: Its name starts with a dot.";
+    let unknown = "mixed.txt: Its encoding can’t be detected. Save it as UTF-8.";
+    assert_eq!(first.other, [dotted, unknown, "zero.md: It isn’t text."]);
 
     fs::write(at.join("guides/lease.md"), "# Lease\n\nTwo rates.").unwrap();
     fs::remove_file(at.join("guides/old.txt")).unwrap();
@@ -212,8 +212,8 @@ async fn files_with_odd_names_are_read_or_told_by_their_names() {
         assert!(!page.title.is_empty() && !page.title.contains('\n'), "{:?}", page.title);
         assert!(!page.name.contains('\n'), "{:?}", page.name);
     }
-    assert_eq!(seen.other, [r"\xff: Its name is no UTF-8.", r"caf\xe9.md: Its name is no UTF-8."]);
-    assert!(folder.validate().await.unwrap().says.starts_with("6 files"));
+    assert_eq!(seen.other, [r"\xff: Its name isn’t UTF-8.", r"caf\xe9.md: Its name isn’t UTF-8."]);
+    assert!(folder.validate().await.unwrap().says.starts_with("6 readable files"));
 }
 
 #[tokio::test]
@@ -226,7 +226,7 @@ async fn a_file_is_written_only_where_nobody_else_has_written() {
     // Writing the same text again succeeds.
     assert!(folder.write("new.md", "one", None).await.is_ok());
     let clash = folder.write("new.md", "two", None).await.unwrap_err();
-    assert_eq!(clash, ConnectorError::Conflict("new.md is there already.".into()));
+    assert_eq!(clash, ConnectorError::Conflict("new.md already exists.".into()));
     let mode = fs::metadata(root.path().join("new.md")).unwrap().permissions();
     fs::write(root.path().join("new.md"), "theirs").unwrap();
     let clash = folder.write("new.md", "two", Some(hash(b"one"))).await.unwrap_err();
@@ -235,7 +235,7 @@ async fn a_file_is_written_only_where_nobody_else_has_written() {
     folder.write("new.md", "two", Some(hash(b"theirs"))).await.unwrap();
     assert_eq!(fs::metadata(root.path().join("new.md")).unwrap().permissions(), mode);
     let gone = folder.write("other.md", "x", Some(hash(b"y"))).await.unwrap_err();
-    assert!(gone.to_string().contains("not there any more"), "{gone}");
+    assert!(gone.to_string().contains("no longer exists"), "{gone}");
     symlink("/tmp", root.path().join("out")).unwrap();
     for place in ["../x.md", "/x.md", "out/x.md", "no/x.md", "x.pdf", ".x.md", "x"] {
         let refused = folder.write(place, "x", None).await.unwrap_err();
@@ -318,9 +318,9 @@ async fn pages_that_lead_to_each_other_are_walked_to_an_end() {
         assert_eq!(places, ["/", "/a", "/cal?d=1", "/cal?d=2", "/cal?d=3"]);
         assert_eq!(first.pages[&format!("{base}/a")].title, "A");
         assert!(text(&first.pages[&format!("{base}/a")]).contains("Words of A."));
-        assert!(first.other.iter().any(|one| one.contains("/private/x: The site asks")));
+        assert!(first.other.iter().any(|one| one.contains("/private/x: The site’s robots.txt")));
         assert!(
-            first.other.iter().any(|one| one.contains("outside of this source")),
+            first.other.iter().any(|one| one.contains("outside this source")),
             "{:?}",
             first.other
         );
@@ -362,7 +362,7 @@ async fn of_a_sitemap_only_what_has_changed_is_asked() {
         assert_eq!(web.validate().await.unwrap().says, "4 pages.");
         let first = seen(web.as_ref(), Known::default()).await.unwrap();
         assert_eq!((first.pages.len(), first.over.complete), (4, true));
-        assert_eq!(first.over.notes, ["1 addresses in the sitemap lie outside of this source."]);
+        assert_eq!(first.over.notes, ["1 addresses in the sitemap are outside this source."]);
         site.asked();
         site.put("/map.xml", "200 OK", "", &listed(&[1, 2, 1]));
         site.page("/p1", &titled("P1", "<p>more</p>"));
@@ -373,7 +373,7 @@ async fn of_a_sitemap_only_what_has_changed_is_asked() {
         site.put("/map.xml", "200 OK", "", &listed(&[1])[..60]);
         let half = seen(web.as_ref(), first.known()).await.unwrap();
         assert!(
-            !half.over.complete && half.over.notes[0].contains("breaks off"),
+            !half.over.complete && half.over.notes[0].contains("incomplete"),
             "{:?}",
             half.over
         );
@@ -419,11 +419,11 @@ async fn a_page_and_a_feed_say_what_is_wrong() {
             Fetched::Gone
         );
         for (path, how, says) in [
-            ("/closed", "page", "does not let HQ read this"),
+            ("/closed", "page", "doesn’t let HQ read this"),
             ("/inside", "page", "169.254.169.254"),
-            ("/lost", "page", "There is no page at"),
+            ("/lost", "page", "There’s no page at"),
             ("/bomb", "feed", "document type"),
-            ("/one", "feed", "no feed"),
+            ("/one", "feed", "isn’t a feed"),
         ] {
             let error = seen(web(path, how).as_ref(), Known::default()).await.unwrap_err();
             assert!(error.to_string().contains(says), "{path}: {error}");

@@ -323,7 +323,7 @@ pub static TALK: Entity = Entity {
     path: talk_path,
     finds: Some(Finds {
         number: 21,
-        label: "Talks",
+        label: "Interactions",
         glyph: "comment",
         document: |row| {
             let talk = entity::typed::<Talk>(row)?;
@@ -334,11 +334,11 @@ pub static TALK: Entity = Entity {
                 ..Document::default()
             })
         },
-        hit: |row| (talk_path(row), "Talk".to_owned()),
+        hit: |row| (talk_path(row), "Interaction".to_owned()),
         parts: None,
     }),
     triggers: Some("Customers"),
-    ..Entity::of::<Talk>("interaction", "talk", "talks")
+    ..Entity::of::<Talk>("interaction", "interaction", "interactions")
 };
 
 fn talk_title(row: &Fields) -> String {

@@ -92,8 +92,8 @@ pub(crate) fn schema(column: &Column) -> Value {
 #[must_use]
 pub fn unknown(key: &str, columns: &[Column]) -> String {
     match kernel::text::nearest(key, columns.iter().map(|column| column.key.as_str())) {
-        Some(near) => format!("There is no field \"{key}\"; do you mean \"{near}\"?"),
-        None => format!("There is no field \"{key}\"."),
+        Some(near) => format!("There's no field \"{key}\". Did you mean \"{near}\"?"),
+        None => format!("There's no field \"{key}\"."),
     }
 }
 

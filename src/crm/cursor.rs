@@ -37,7 +37,7 @@ pub struct Paging {
 
 /// The error for an invalid cursor.
 pub(crate) fn unknown() -> CrmError {
-    CrmError::field("cursor", "Give back the cursor of the page before as it came.")
+    CrmError::field("cursor", "Use the cursor of the previous page unchanged.")
 }
 
 impl Cursor {

@@ -20,11 +20,11 @@ pub(crate) const QUIET: &str = "quiet";
 const ARCHIVED: &str = "archived";
 const UNCHECKED: &str = "unchecked";
 const NONE_OR_ANY: Words = &[("none", "None"), ("any", "Any")];
-const STATES: Words = &[(UNCHECKED, "With values to check"), (ARCHIVED, "Archived")];
+const STATES: Words = &[(UNCHECKED, "Unchecked values"), (ARCHIVED, "Archived")];
 const DUE_WORDS: Words =
-    &[("overdue", "Overdue"), ("none", "No follow-up"), ("any", "A follow-up")];
-const SOMEBODY: Words = &[("me", "Me"), ("none", "Nobody"), ("any", "Somebody")];
-const NEVER: Words = &[("never", "Never in touch"), ("any", "In touch once")];
+    &[("overdue", "Overdue"), ("none", "No follow-up"), ("any", "Any follow-up")];
+const SOMEBODY: Words = &[("me", "Me"), ("none", "No one"), ("any", "Anyone")];
+const NEVER: Words = &[("never", "Never contacted"), ("any", "Contacted before")];
 
 /// The keys of the conditions of a list: the fields of its rows, and derived keys.
 #[must_use]
@@ -34,7 +34,7 @@ pub fn keys(home: Home, columns: &[Column]) -> Vec<Key> {
             Kind::Number => Values::Number,
             Kind::Date | Kind::Datetime => Values::Date,
             Kind::Person => Values::Names(SOMEBODY),
-            Kind::Boolean => Values::Words(&[("yes", "Yes"), ("no", "No"), ("none", "Not said")]),
+            Kind::Boolean => Values::Words(&[("yes", "Yes"), ("no", "No"), ("none", "Not set")]),
             Kind::Select | Kind::MultiSelect | Kind::Relation => Values::Names(NONE_OR_ANY),
             _ => Values::Text(NONE_OR_ANY),
         };
@@ -43,12 +43,12 @@ pub fn keys(home: Home, columns: &[Column]) -> Vec<Key> {
     let mut keys: Vec<Key> = columns.iter().map(of).collect();
     keys.push(Key::of("is", Values::Words(STATES), "In this state"));
     if home == Home::Contacts {
-        keys.push(Key::of("due", Values::Date, "When to follow up"));
-        keys.push(Key::of(QUIET, Values::Text(NEVER), "Days since anybody was in touch"));
+        keys.push(Key::of("due", Values::Date, "Follow-up date"));
+        keys.push(Key::of(QUIET, Values::Text(NEVER), "Days since last contact"));
     }
-    keys.push(Key::of("by", Values::Names(&[("me", "Me")]), "Who wrote a value"));
-    keys.push(Key::of("created", Values::Date, "When it was made"));
-    keys.push(Key::of("updated", Values::Date, "When it last changed"));
+    keys.push(Key::of("by", Values::Names(&[("me", "Me")]), "Author of a value"));
+    keys.push(Key::of("created", Values::Date, "Created"));
+    keys.push(Key::of("updated", Values::Date, "Last changed"));
     keys
 }
 
@@ -93,7 +93,7 @@ pub fn told_of(term: &Term, columns: &[Column], names: &dyn Names) -> (String, S
     let label = match (column, term.key.as_str()) {
         (Some(column), _) => column.label.clone(),
         (None, "due") => "Follow-up".to_owned(),
-        (None, "by") => "Written by".to_owned(),
+        (None, "by") => "Author".to_owned(),
         (None, key) => kernel::text::capitalized(key),
     };
     let word = |value: &String| {
@@ -240,7 +240,7 @@ pub(crate) fn test(term: &Term, shared: &Shared, seen: &Seen<'_>) -> Result<Opti
     let test = match term.key.as_str() {
         "is" if term.values.iter().all(|one| one == ARCHIVED) => return Ok(None),
         "is" if is(UNCHECKED) => Test::Unchecked,
-        "is" => return Err("After is: stands unchecked or archived.".to_owned()),
+        "is" => return Err("Use is:unchecked or is:archived.".to_owned()),
         "due" if is("none") => Test::HasDue(false),
         "due" if is("any") => Test::HasDue(true),
         "due" if is("overdue") => Test::Due(days(&["<today".to_owned()], around)?),
@@ -273,7 +273,7 @@ fn is(term: &Term, word: &str) -> bool {
 fn days(values: &[String], around: &Around<'_>) -> Result<Vec<Days>, String> {
     let read = |value: &String| {
         filter::days(value, around.today)
-            .ok_or_else(|| format!("\"{value}\" is no day; write today, 2026-12-24 or <7d."))
+            .ok_or_else(|| format!("\"{value}\" isn't a date. Use today, 2026-12-24 or <7d."))
     };
     values.iter().map(read).collect()
 }
@@ -281,7 +281,7 @@ fn days(values: &[String], around: &Around<'_>) -> Result<Vec<Days>, String> {
 fn numbers(values: &[String]) -> Result<Vec<Numbers>, String> {
     let read = |value: &String| {
         filter::numbers(value)
-            .ok_or_else(|| format!("\"{value}\" is no number; write 5, >5 or 2..5."))
+            .ok_or_else(|| format!("\"{value}\" isn't a number. Use 5, >5 or 2..5."))
     };
     values.iter().map(read).collect()
 }
@@ -289,7 +289,7 @@ fn numbers(values: &[String]) -> Result<Vec<Numbers>, String> {
 /// Days since the last contact: `>10d`.
 fn quiet(value: &String) -> Result<Numbers, String> {
     filter::numbers(value.trim_end_matches(['d', 'D']))
-        .ok_or_else(|| format!("\"{value}\" are no days; write >10d, <7d or never."))
+        .ok_or_else(|| format!("\"{value}\" isn't a number of days. Use >10d, <7d or never."))
 }
 
 /// Compiles the condition of a field.

@@ -80,12 +80,12 @@ impl Called {
         let said = kernel::text::ellipsis(said, 60);
         match self {
             Self::One(_) => None,
-            Self::None => Some(format!("Nothing here is called \"{said}\".")),
+            Self::None => Some(format!("Nothing is called \"{said}\".")),
             Self::Archived(row) => {
                 Some(format!("\"{}\" is archived; restore it first.", row.name()))
             }
             Self::Several(count) => Some(format!(
-                "{count} {} are called \"{said}\"; merge them, or write the id of one.",
+                "{count} {} are called \"{said}\". Merge them or use an ID.",
                 kind.entity().many
             )),
         }
@@ -139,7 +139,7 @@ impl Names for Known<'_> {
     fn who(&self, name: &str) -> Result<Assignee, String> {
         match self.people.find(name, self.me) {
             Ok(Some(who)) => Ok(who),
-            Ok(None) => Err("Name somebody, or leave the field empty.".to_owned()),
+            Ok(None) => Err("Enter a name or leave the field empty.".to_owned()),
             Err(error) => match self.who_is_named(name).as_slice() {
                 [who] => Ok(*who),
                 [] => {
@@ -153,7 +153,7 @@ impl Names for Known<'_> {
                     let handles: Vec<String> =
                         more.iter().map(|who| self.people.handle(*who)).collect();
                     let handles = handles.join(", ");
-                    Err(format!("Several are called \"{said}\"; write one of {handles}."))
+                    Err(format!("Several are called \"{said}\". Use one of {handles}."))
                 }
             },
         }

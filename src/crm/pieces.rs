@@ -116,8 +116,8 @@ pub(crate) async fn turn<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) {
 pub(crate) fn turning(entries: &[u64]) -> String {
     let (done, all) = back::done_of(entries);
     let what = match back::turn(entries) {
-        Some(Turn::Forth) => "Being restored",
-        Some(Turn::Back) | None => "Being taken back",
+        Some(Turn::Forth) => "Restoring",
+        Some(Turn::Back) | None => "Undoing",
     };
     match all {
         0 | 1 => what.to_owned(),
@@ -235,7 +235,7 @@ async fn one_back<P: Pieces>(ws: &Ws, id: P, (who, entry): (&Person, u64)) -> Re
 /// rights the request had.
 fn undoer<P: Pieces>(read: &dyn Read, id: P, noted: u64) -> Result<Person, CrmError> {
     let gone = || {
-        let text = "whoever wanted this is no member any more who may change records";
+        let text = "the person who started this can no longer change records";
         CrmError::Refused(text.to_owned())
     };
     let entry = feed::entry(read, noted)?;

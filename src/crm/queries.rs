@@ -45,7 +45,7 @@ pub fn cell_before(
             return Ok(before.cells.get(field).cloned());
         }
     }
-    Err(CrmError::Refused("what stood there before is not kept any more".to_owned()))
+    Err(CrmError::Refused("the previous value is no longer available".to_owned()))
 }
 
 /// A row by id, name or email address.
@@ -66,7 +66,7 @@ pub fn resolve(kind: &'static RowKind, read: &dyn Read, said: &str) -> Result<Ro
     }
     match found {
         Called::Several(_) => Err(CrmError::Refused(format!(
-            "several {} are called \"{}\"; name one by its id",
+            "several {} are called \"{}\"; use the ID",
             kind.entity().many,
             kernel::text::ellipsis(said, 60)
         ))),

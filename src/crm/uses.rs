@@ -49,7 +49,7 @@ pub(crate) fn field(
     let noun = kind.entity();
     Ok(match count {
         0 => None,
-        1 => Some(format!("1 {} uses it by now", noun.one)),
-        n => Some(format!("{n} {} use it by now", noun.many)),
+        1 => Some(format!("1 {} uses it now", noun.one)),
+        n => Some(format!("{n} {} use it now", noun.many)),
     })
 }

@@ -104,7 +104,7 @@ fn faults(
     let mut faults = Vec::new();
     let mut wrong = |field: &str, message: String| faults.push(FieldError::new(field, message));
     if !["", "list", "table", BOARD, CARDS].contains(&of("layout")) {
-        wrong("layout", "These lists are a table (list), a board or cards.".to_owned());
+        wrong("layout", "Choose table (list), board or cards.".to_owned());
     }
     if let Some(message) = list::unsorted(of("sort"), &columns) {
         wrong("sort", message);
@@ -112,7 +112,7 @@ fn faults(
     let group = of("group");
     match columns.iter().find(|column| column.key == group) {
         Some(column) if !list::groups_by(column) => {
-            wrong("group", format!("{} has a value of its own in each row.", column.label));
+            wrong("group", format!("{} is different in every row.", column.label));
         }
         None if !["", "none"].contains(&group) => wrong("group", columns::unknown(group, &columns)),
         _ => {}
@@ -128,7 +128,7 @@ fn faults(
     }
     for name in ["lanes", "wip"] {
         if !of(name).is_empty() {
-            wrong(name, "Only boards of tasks have these.".to_owned());
+            wrong(name, "Only task boards have these.".to_owned());
         }
     }
     let keys = filters::keys(home, &columns);

@@ -55,7 +55,7 @@ pub enum KeyError {
     /// The key file cannot be replaced.
     #[error(
         "HQ cannot put another key in the place of {}; do it yourself: keep that file beside as {}, put a new key \
-         in its place and start HQ again, which then seals everything anew by itself",
+         in its place and start HQ again, which then re-encrypts everything",
         path.display(),
         former.display()
     )]

@@ -56,7 +56,7 @@ pub fn mail_address(text: &str) -> Result<String, String> {
     let has_domain = bare.rsplit_once('@').is_some_and(|(_, host)| host.contains('.'));
     match has_domain && is_mail_address(bare) {
         true => Ok(bare.to_owned()),
-        false => Err(format!("\"{}\" is no email address.", ellipsis(text, 80))),
+        false => Err(format!("\"{}\" isn't an email address.", ellipsis(text, 80))),
     }
 }
 
@@ -71,11 +71,11 @@ pub fn phone(text: &str) -> Result<String, String> {
         return Ok(bare);
     }
     if is_shortened(&bare) {
-        return Err(format!("The digits of \"{}\" are gone: a spreadsheet shortened it.", bare));
+        return Err(format!("A spreadsheet shortened \"{}\", so digits are missing.", bare));
     }
     match with_extension(&bare) {
         Some((number, extension)) if is_number(number) => Ok(format!("{number} ext. {extension}")),
-        _ => Err(format!("\"{}\" is no phone number.", ellipsis(text, 80))),
+        _ => Err(format!("\"{}\" isn't a phone number.", ellipsis(text, 80))),
     }
 }
 
@@ -293,7 +293,7 @@ mod tests {
             assert!(phone(wrong).is_err(), "{wrong}");
         }
         let gone = phone("4.47701E+11").expect_err("its digits are gone");
-        assert!(gone.contains("are gone"), "{gone}");
+        assert!(gone.contains("are missing"), "{gone}");
     }
 
     #[test]

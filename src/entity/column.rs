@@ -184,11 +184,11 @@ kernel::words! {
     AgentsMay {
         /// Write into cells where no person has; suggest in others.
         #[default]
-        Write = "write", "Agents write";
+        Write = "write", "Agents can write";
         /// Suggest.
-        Suggest = "suggest", "Agents suggest";
+        Suggest = "suggest", "Agents can suggest";
         /// Read.
-        Read = "read", "Agents only read";
+        Read = "read", "Agents can only read";
     }
 }
 
@@ -299,7 +299,7 @@ impl Column {
         let value = match self.kind {
             Kind::Text => FieldValue::Text(short(text)?),
             Kind::LongText if MAX_LONG < text.len() => {
-                return Err(format!("At most {} KiB of text.", MAX_LONG / 1024));
+                return Err(format!("Use at most {} KiB of text.", MAX_LONG / 1024));
             }
             Kind::LongText => FieldValue::Text(text),
             Kind::Number => FieldValue::Number(text.parse()?),
@@ -316,7 +316,7 @@ impl Column {
                     }
                 }
                 if MAX_CHOSEN < keys.len() {
-                    return Err(format!("At most {MAX_CHOSEN} choices."));
+                    return Err(format!("Choose at most {MAX_CHOSEN}."));
                 }
                 FieldValue::Choices(keys)
             }
@@ -354,7 +354,7 @@ impl Column {
                     |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 all.iter().map(one).collect::<Vec<_>>().join(",")
             }
-            Value::Object(_) => return Err("An object cannot stand in this field.".to_owned()),
+            Value::Object(_) => return Err("This field can't contain an object.".to_owned()),
         };
         self.read(&text, names)
     }
@@ -366,12 +366,17 @@ impl Column {
         let labels = self.choices.iter().map(|choice| choice.label.as_str());
         Err(match nearest(text, labels.clone()) {
             Some(near) => {
-                format!("\"{text}\" is no choice of {}; do you mean \"{near}\"?", self.label)
+                format!("\"{text}\" isn't a choice of {}. Did you mean \"{near}\"?", self.label)
             }
             None if self.choices.is_empty() => format!("{} has no choices yet.", self.label),
             None => {
                 let some: Vec<&str> = labels.take(12).collect();
-                format!("\"{text}\" is no choice of {}; there are {}.", self.label, some.join(", "))
+                format!(
+                    "\"{text}\" isn't a choice of {}. Choose from \
+                    {}.",
+                    self.label,
+                    some.join(", ")
+                )
             }
         })
     }
@@ -505,7 +510,7 @@ pub fn free_key(label: &str, taken: impl Fn(&str) -> bool) -> String {
 fn short(text: String) -> Result<String, String> {
     match text.chars().count() <= MAX_LINE {
         true => Ok(text),
-        false => Err(format!("At most {MAX_LINE} characters.")),
+        false => Err(format!("Use at most {MAX_LINE} characters.")),
     }
 }
 
@@ -514,12 +519,12 @@ fn day(text: &str) -> Result<Date, String> {
     let head = text.split_once(['T', ' ']).map_or(text, |(day, _)| day);
     head.parse().map_err(|_| match is_no_day(head) {
         true => no_day(head),
-        false => "Write the day as 2026-12-24.".to_owned(),
+        false => "Enter the date as 2026-12-24.".to_owned(),
     })
 }
 
 fn no_day(text: &str) -> String {
-    format!("There is no day {text}.")
+    format!("The date {text} doesn't exist.")
 }
 
 /// Returns `true` for a well-formed date that does not exist, in any field order: `31.02.2026`, `2026-02-31`.
@@ -549,7 +554,7 @@ fn moment(text: &str) -> Result<kernel::Timestamp, String> {
     let head = text.split_once(['T', ' ']).map_or(text, |(day, _)| day);
     let wrong = || match is_no_day(head) {
         true => no_day(head),
-        false => "Write the moment as 2026-12-24T14:30Z.".to_owned(),
+        false => "Enter the time as 2026-12-24T14:30Z.".to_owned(),
     };
     if let Ok(at) = text.parse::<kernel::Timestamp>() {
         return Ok(kernel::time::from_ms(at.as_millisecond()));
@@ -563,12 +568,12 @@ fn yes_no(text: &str) -> Result<bool, String> {
     match text.to_lowercase().as_str() {
         "yes" | "y" | "true" | "1" | "on" | "x" => Ok(true),
         "no" | "n" | "false" | "0" | "off" => Ok(false),
-        _ => Err("Write yes or no.".to_owned()),
+        _ => Err("Enter yes or no.".to_owned()),
     }
 }
 
 fn web_address(text: &str) -> Result<String, String> {
-    let wrong = || format!("\"{}\" is no web address.", kernel::text::ellipsis(text, 80));
+    let wrong = || format!("\"{}\" isn't a web address.", kernel::text::ellipsis(text, 80));
     let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url = url::Url::parse(&whole).map_err(|_| wrong())?;
     let is_web = matches!(url.scheme(), "http" | "https");

@@ -255,7 +255,7 @@ impl Field {
             }
             InputKind::Line | InputKind::Long | InputKind::Emoji => {
                 let length = value.as_str().map_or(0, |text| text.chars().count());
-                (limit < length).then(|| format!("At most {limit} characters."))
+                (limit < length).then(|| format!("Use at most {limit} characters."))
             }
             _ => None,
         }
@@ -278,7 +278,7 @@ impl Field {
             InputKind::Day | InputKind::Moment | InputKind::Person => Ok(Value::Null),
             _ if input.optional => Ok(Value::Null),
             _ => {
-                Err(Unfit::Type(format!("`{}` cannot be empty; leave it out to keep it", self.key)))
+                Err(Unfit::Type(format!("`{}` can't be empty; leave it out to keep it", self.key)))
             }
         };
         if sent.is_null() {
@@ -324,7 +324,7 @@ impl Field {
             }
             InputKind::Json(kind) => {
                 if JSON < sent.to_string().len() {
-                    return Err(refused(format!("At most {} KiB.", JSON / 1024)));
+                    return Err(refused(format!("Use at most {} KiB.", JSON / 1024)));
                 }
                 (kind.check)(sent).map_err(Unfit::Type)?;
                 sent.clone()
@@ -450,11 +450,11 @@ pub struct NoNames;
 
 impl Names for NoNames {
     fn who(&self, name: &str) -> Result<Assignee, String> {
-        Err(format!("There is nobody called \"{}\".", kernel::text::ellipsis(name, 60)))
+        Err(format!("No one is called \"{}\".", kernel::text::ellipsis(name, 60)))
     }
 
     fn record(&self, _: u16, name: &str) -> Result<uuid::Uuid, String> {
-        Err(format!("There is no record called \"{}\".", kernel::text::ellipsis(name, 60)))
+        Err(format!("No record is called \"{}\".", kernel::text::ellipsis(name, 60)))
     }
 
     fn name_of(&self, _: Assignee) -> String {
@@ -501,11 +501,11 @@ fn parsed(kind: InputKind, text: &str, names: &dyn Names) -> Result<Value, Strin
     Ok(match kind {
         InputKind::Day => match text.parse::<Date>() {
             Ok(day) => json!(day),
-            Err(_) => return Err("This is not a day. Write it as 2026-11-20.".to_owned()),
+            Err(_) => return Err("This isn't a date. Enter it as 2026-11-20.".to_owned()),
         },
         InputKind::Moment => match text.parse::<Timestamp>() {
             Ok(at) => json!(at.as_millisecond()),
-            Err(_) => return Err("Write the moment as 2026-11-20T14:30Z.".to_owned()),
+            Err(_) => return Err("Enter the time as 2026-11-20T14:30Z.".to_owned()),
         },
         InputKind::Choice(words, labels) => {
             let lower = text.to_lowercase();
@@ -528,7 +528,7 @@ fn parsed(kind: InputKind, text: &str, names: &dyn Names) -> Result<Value, Strin
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
                 json!(url.as_str())
             }
-            _ => return Err("Enter a web address that begins with https:// or http://.".to_owned()),
+            _ => return Err("Enter a web address that starts with https:// or http://.".to_owned()),
         },
         InputKind::Email => json!(mail_address(text)?),
         _ => json!(text),

@@ -73,7 +73,7 @@ impl Writes {
 impl Entity {
     fn writes(&self) -> Result<Writes, Error> {
         self.writes.ok_or_else(|| {
-            let message = format!("{} are not written here", self.many);
+            let message = format!("{} can't be changed here", self.many);
             Error::new(ProblemKind::Conflict, "not_written", message)
         })
     }
@@ -117,10 +117,8 @@ impl Entity {
     #[must_use]
     pub fn not_found(&self, said: &str) -> Error {
         let said = kernel::text::ellipsis(said.trim(), 60);
-        let message = format!(
-            "there is no {} \"{said}\"; the list of {} shows those there are",
-            self.one, self.many
-        );
+        let message =
+            format!("there is no {} \"{said}\"; check the list of {}", self.one, self.many);
         Error::new(ProblemKind::NotFound, self.missing, message)
     }
 }

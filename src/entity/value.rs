@@ -120,7 +120,7 @@ impl FromStr for Decimal {
     /// Parses typed text: with a decimal point, or with a decimal comma where it cannot be a thousands separator.
     fn from_str(text: &str) -> Result<Self, String> {
         let read = Self::parse(text, '.').or_else(|| Self::parse(text, ','));
-        read.ok_or_else(|| "Write a number, such as 12 or 12.5.".to_owned())
+        read.ok_or_else(|| "Enter a number, such as 12 or 12.5.".to_owned())
     }
 }
 

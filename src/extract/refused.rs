@@ -34,14 +34,12 @@ pub enum Refused {
     Unlisted,
     /// An intact zip, but no document.
     #[error(
-        "this is a packed file, but not the document that its name says; save the document again, or send by \
-         itself what is packed into it"
+        "this is an archive, not the document that its name suggests; save the document again, or upload the \
+         packed files"
     )]
     NoDocument,
     /// Unknown encoding.
-    #[error(
-        "the letters of this file are in no encoding that can be told; save it as UTF-8 and send that"
-    )]
+    #[error("this file's encoding couldn't be detected; save it as UTF-8 and upload it again")]
     Letters,
     /// The chosen encoding does not fit; with its label.
     #[error(

@@ -35,18 +35,18 @@ pub fn routes() -> Routes {
         .get(
             "/gateways",
             list.needs(Can::Admin)
-                .doc(|| Doc::new("The machines that agents work on").returns::<Gateways>()),
+                .doc(|| Doc::new("Gateways: machines that agents run on").returns::<Gateways>()),
         )
         .get(
             "/gateways/tokens",
-            tokens.needs(Can::Admin).doc(|| {
-                Doc::new("Tokens by which machines join, without their secrets").returns::<Tokens>()
-            }),
+            tokens
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Join tokens without their secrets").returns::<Tokens>()),
         )
         .post(
             "/gateways/tokens",
             mint.needs(Can::Admin).proved().doc(|| {
-                Doc::new("Make a token by which one machine joins; it is shown this once")
+                Doc::new("Create a join token for one machine. It's shown only once")
                     .body::<NewBody>()
                     .returns::<Fresh>()
                     .status(201)
@@ -56,18 +56,18 @@ pub fn routes() -> Routes {
         .delete(
             "/gateways/tokens/{id}",
             revoke_token.needs(Can::Admin).doc(|| {
-                Doc::new("Revoke a token; a machine that has joined with it stays").status(204)
+                Doc::new("Revoke a token. A machine that has joined with it stays").status(204)
             }),
         )
         .get(
             "/gateways/{id}",
             show.needs(Can::Admin)
-                .doc(|| Doc::new("A gateway, by id, slug or name").returns::<GatewayView>()),
+                .doc(|| Doc::new("A gateway, by ID, slug or name").returns::<GatewayView>()),
         )
         .patch(
             "/gateways/{id}",
             change.needs(Can::Admin).doc(|| {
-                Doc::new("Change the name, the labels, the address or the grants of a gateway")
+                Doc::new("Change a gateway's name, labels, address or offline limits")
                     .body::<ChangeBody>()
                     .returns::<GatewayView>()
             }),
@@ -75,37 +75,32 @@ pub fn routes() -> Routes {
         .delete(
             "/gateways/{id}",
             remove.needs(Can::Admin).doc(|| {
-                Doc::new(
-                    "Remove a gateway that no agent works on; its machine is not let in any more",
-                )
-                .status(204)
+                Doc::new("Remove a gateway without agents. Its machine loses access").status(204)
             }),
         )
         .get(
             "/gateways/{id}/scope",
             scope.needs(Can::Admin).doc(|| {
-                Doc::new("What the machine of a gateway can see, by table and number of rows")
+                Doc::new("Data visible to a gateway's machine, by table and number of rows")
                     .returns::<ScopeView>()
             }),
         )
         .post(
             "/gateways/{id}/pause",
             pause.needs(Can::Admin).doc(|| {
-                Doc::new("Let a gateway finish what it has and take nothing new")
+                Doc::new("Pause a gateway. It finishes its work and starts nothing new")
                     .returns::<GatewayView>()
             }),
         )
         .post(
             "/gateways/{id}/resume",
-            resume
-                .needs(Can::Admin)
-                .doc(|| Doc::new("Let a gateway take work again").returns::<GatewayView>()),
+            resume.needs(Can::Admin).doc(|| Doc::new("Resume a gateway").returns::<GatewayView>()),
         )
         .post(
             "/gateways/{id}/keep",
             keep.needs(Can::Admin).doc(|| {
                 Doc::new(
-                    "Choose one of the machines that have the key of a gateway; the others are not let in any more",
+                    "Choose one of several machines with a gateway's key. The others lose access",
                 )
                 .body::<KeepBody>()
                 .returns::<GatewayView>()
@@ -113,20 +108,20 @@ pub fn routes() -> Routes {
         )
         .post(
             "/gateways/{id}/revoke",
-            revoke.needs(Can::Admin).doc(|| {
-                Doc::new("Let a gateway not in any more, for good").returns::<GatewayView>()
-            }),
+            revoke
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Permanently revoke a gateway's access").returns::<GatewayView>()),
         )
         .get(
             "/agents/{agent}/gateway",
             place
                 .needs(Can::Read)
-                .doc(|| Doc::new("The machine that an agent works on").returns::<PlaceView>()),
+                .doc(|| Doc::new("The gateway that an agent runs on").returns::<PlaceView>()),
         )
         .put(
             "/agents/{agent}/gateway",
             bind.needs(Can::Admin).doc(|| {
-                Doc::new("Let an agent work on another machine from now on")
+                Doc::new("Move an agent to another gateway")
                     .body::<PlaceBody>()
                     .returns::<PlaceView>()
             }),
@@ -277,7 +272,7 @@ struct TableView {
 async fn scope(ws: Ws, Path(said): Path<String>) -> Result<Json<ScopeView>, ApiError> {
     let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
     if id == local() {
-        let text = "HQ itself runs on this machine, which has all of the workspace";
+        let text = "HQ runs on this machine, which has the whole workspace";
         return Err(ApiError(Failure::new(ProblemKind::Conflict, "has_all", text)));
     }
     let seen =

@@ -28,17 +28,17 @@ pub static GATEWAY: Entity = Entity {
         Field::text("status", "state"),
         Field::text("status_reason", "why").hidden(),
         Field::text("host_key", "key").hidden(),
-        Field::text("version", "version of its program"),
+        Field::text("version", "program version"),
         Field::text("by", "by").hidden(),
         Field::new("joined_at", "joined", Type::Moment),
         Field::new("snapshot_at", "first snapshot", Type::Moment).hidden(),
         Field::new("ready_at", "first ready", Type::Moment).hidden(),
-        Field::new("hello_at", "last call", Type::Moment).hidden(),
-        Field::new("goodbye_at", "last goodbye", Type::Moment).hidden(),
-        Field::new("silent_at", "silent since", Type::Moment).hidden(),
-        Field::new("strange_at", "another key seen", Type::Moment),
-        Field::new("grant_micros", "money of a run while cut off", Type::Number),
-        Field::new("cut_hours", "hours that a run may be cut off", Type::Number),
+        Field::new("hello_at", "last contact", Type::Moment).hidden(),
+        Field::new("goodbye_at", "last shutdown", Type::Moment).hidden(),
+        Field::new("silent_at", "offline since", Type::Moment).hidden(),
+        Field::new("strange_at", "other key seen", Type::Moment),
+        Field::new("grant_micros", "offline limit per run", Type::Number),
+        Field::new("cut_hours", "offline hours per run", Type::Number),
     ],
     title: |row| text_of(row, "label").to_owned(),
     path: |row| format!("settings/gateways/{}", text_of(row, "slug")),
@@ -59,17 +59,17 @@ pub static TOKEN: Entity = Entity {
         Field::text("hash", "hash").hidden(),
         Field::new("labels", "labels", Type::List),
         Field::text("by", "by").hidden(),
-        Field::new("expires_at", "good until", Type::Moment),
+        Field::new("expires_at", "expires", Type::Moment),
         Field::new("revoked_at", "revoked", Type::Moment),
-        Field::new("called_at", "first call", Type::Moment).hidden(),
+        Field::new("called_at", "first contact", Type::Moment).hidden(),
         Field::new("used_at", "used", Type::Moment),
         Field::text("host_key", "key").hidden(),
         Field::text("gateway", "gateway").means(Meaning::One("gateway")),
-        Field::new("refused", "turned away", Type::Number),
+        Field::new("refused", "denied", Type::Number),
     ],
     title: |row| text_of(row, "label").to_owned(),
     path: |_| "settings/gateways".to_owned(),
-    ..Entity::of::<GatewayToken>("gateway_token", "token of a gateway", "tokens of gateways")
+    ..Entity::of::<GatewayToken>("gateway_token", "gateway token", "gateway tokens")
 };
 
 /// Descriptor of an agent's place. A place has no name; history uses the agent's.
@@ -83,7 +83,7 @@ pub static PLACE: Entity = Entity {
     // No undo: the agent may be at work there. It is moved instead.
     undo: None,
     triggers: Some("Agents and runs"),
-    ..Entity::of::<AgentPlace>("agent_place", "place of an agent", "places of agents")
+    ..Entity::of::<AgentPlace>("agent_place", "agent placement", "agent placements")
 };
 
 /// Undo never changes admission: neither a host's key nor a revocation.
@@ -96,6 +96,6 @@ fn rests(
         let row = row.and_then(typed::<Gateway>);
         row.map_or((None, false), |one| (one.host_key, one.status == Status::Revoked))
     };
-    let words = "Whether a machine is let in is decided on the page of gateways.";
+    let words = "Change a machine’s access on the Gateways page.";
     Ok((trust(now) != trust(then)).then(|| words.to_owned()))
 }

@@ -14,7 +14,7 @@ pub enum GatewayError {
     NotFound(String),
     #[error("there is no agent \"{0}\"")]
     NoAgent(String),
-    #[error("there is no such token")]
+    #[error("this token doesn't exist")]
     NoToken,
     /// Not possible in the present state.
     #[error("{0}")]
@@ -23,10 +23,10 @@ pub enum GatewayError {
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
     /// The workspace's key cannot be decrypted.
-    #[error("the workspace's key for gateways does not open with the present master key: {0}")]
+    #[error("the workspace's gateway key can't be opened with the current master key: {0}")]
     Unreadable(#[from] SealError),
     /// The workspace's key is malformed.
-    #[error("the workspace's key for gateways is damaged")]
+    #[error("the workspace's gateway key is damaged")]
     Damaged,
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -71,10 +71,10 @@ pub fn quiet(standing: &Standing, now: Timestamp) -> String {
     match (standing.health, silent) {
         (Health::Stale, Some(length)) => {
             let minutes = std::time::Duration::from_secs(length.as_secs() / 60 * 60);
-            format!("no word for {}", format::duration(minutes))
+            format!("offline for {}", format::duration(minutes))
         }
         (Health::Healthy, Some(length)) if standing.is_slow => {
-            format!("slow, last word {} s ago", length.as_secs())
+            format!("slow, last seen {} s ago", length.as_secs())
         }
         _ => String::new(),
     }
@@ -145,10 +145,9 @@ pub fn former(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
             continue;
         }
         let row = history::last(read, &Root::of::<Gateway>(id))?;
-        let label = row.and_then(|row| typed::<Gateway>(&row)).map_or_else(
-            || "A machine that was removed".to_owned(),
-            |was| format!("{}, removed", was.label),
-        );
+        let label = row
+            .and_then(|row| typed::<Gateway>(&row))
+            .map_or_else(|| "Removed machine".to_owned(), |was| format!("{}, removed", was.label));
         all.push(machines::Machine { gateway: Some(id), slug: id.to_string(), label });
     }
     Ok(all)

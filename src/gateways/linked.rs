@@ -103,14 +103,14 @@ pub(crate) async fn keep(
     let refused = |words: &str| Err(GatewayError::Refused(format!("{} {words}", one.label)));
     let all = hosts.copies(ws.id, id);
     if all.is_empty() {
-        return refused("is not held: one machine runs as it.");
+        return refused("has no copies.");
     }
     if !all.iter().any(|one| one.id == copy) {
-        return refused("has no such copy; take one of those that its page lists.");
+        return refused("doesn’t have this copy. Choose one from its page.");
     }
     ws.write(who, move |tx| rules::keep_copy(tx, id)).await?;
     match hosts.keep_copy(ws.id, id, copy) {
         true => Ok(()),
-        false => refused("is not held any more: somebody else has chosen."),
+        false => refused("is no longer paused. Someone else has already chosen."),
     }
 }

@@ -3,8 +3,9 @@
 use app::config::Config;
 
 /// What to do without a public address.
-const HOW: &str = "Set public_url in hq.toml, HQ_PUBLIC_URL or hq serve --public-url to the address at \
-                   which the other machine reaches this HQ, such as https://hq.example.com, and start HQ again.";
+const HOW: &str = "Set public_url in hq.toml, HQ_PUBLIC_URL or hq serve --public-url to the \
+    address where other machines can reach this HQ, such as https://hq.example.com, and restart \
+    HQ.";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -22,7 +23,7 @@ impl Place {
         match config.public_url.as_deref() {
             None => Self::Nowhere(format!("HQ has no public address yet. {HOW}")),
             Some(url) if is_loopback(url) => {
-                Self::Nowhere(format!("{url} leads nowhere from another machine. {HOW}"))
+                Self::Nowhere(format!("Other machines can’t reach {url}. {HOW}"))
             }
             Some(url) if url.starts_with("https://") => Self::Anywhere(url.to_owned()),
             Some(url) => Self::ByHand(url.to_owned()),

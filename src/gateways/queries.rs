@@ -47,7 +47,7 @@ pub fn gateway(read: &dyn Read, said: &str) -> Result<Gateway, GatewayError> {
     match (named.pop(), named.is_empty()) {
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(GatewayError::Refused(format!(
-            "several gateways are called \"{}\"; name one by its slug",
+            "several gateways are called \"{}\"; use the slug",
             kernel::text::ellipsis(said, 60)
         ))),
         (None, _) => Err(GatewayError::no(said)),

@@ -47,11 +47,11 @@ const OWN_EMAIL: &str = "hq@localhost";
 pub enum GitError {
     /// Invalid branch name.
     #[error(
-        "{0:?} is no branch; use agent/<slug> or template/<name> in lower-case letters, digits and dashes"
+        "{0:?} isn't a branch; use agent/<slug> or template/<name> in lower-case letters, digits and dashes"
     )]
     Branch(String),
     /// Invalid commit id.
-    #[error("{0:?} is no commit; use the 40 digits that the history shows")]
+    #[error("{0:?} isn't a commit; use the 40 digits that the history shows")]
     CommitName(String),
     /// A path that is not allowed in a branch.
     #[error("{path:?} cannot be a file of an agent: {why}")]
@@ -60,7 +60,7 @@ pub enum GitError {
         /// The violated rule, as a phrase.
         why: &'static str,
     },
-    #[error("there is no branch {0}; the list of agents and templates shows those that are")]
+    #[error("there is no branch {0}; list agents or role templates to see the names")]
     NoBranch(Branch),
     /// No such commit in this repository.
     #[error("there is no commit {0}; it may belong to another workspace")]
@@ -68,7 +68,7 @@ pub enum GitError {
     #[error("the branch {0} exists already; choose another name")]
     BranchExists(Branch),
     /// Another program moved the branch.
-    #[error("the branch {0} was changed by somebody else at the same time; try again")]
+    #[error("the branch {0} was changed at the same time; try again")]
     Conflict(Branch),
     /// Failure of the file system.
     #[error("{}", on_disk(path, source))]
@@ -81,7 +81,7 @@ pub enum GitError {
     #[error("the repository of agents' files is damaged or cannot be used: {0}; run `hq doctor`")]
     Repository(#[from] Box<gix::Error>),
     /// The files that belong to other commits could not be determined, so nothing was committed.
-    #[error("whose files have changed could not be told: {0}")]
+    #[error("the changed files could not be listed: {0}")]
     Unasked(#[source] Unasked),
 }
 

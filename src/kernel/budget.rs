@@ -99,11 +99,11 @@ impl Period {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
-            Self::Day => "of today",
-            Self::Week => "of this week",
-            Self::Month => "of this month",
-            Self::Total => "in all",
-            Self::Run => "for one run",
+            Self::Day => "today",
+            Self::Week => "this week",
+            Self::Month => "this month",
+            Self::Total => "in total",
+            Self::Run => "per run",
         }
     }
 }

@@ -22,7 +22,7 @@ pub const PATTERN: &str = "^(#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|[A-Za-z]+|c[0-9]{1
 
 /// Text that is not a colour.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no colour: a name such as Blue, a word such as c9, or #1f7a5c")]
+#[error("\"{0}\" isn't a colour; use a name such as Blue, a word such as c9, or #1f7a5c")]
 pub struct UnknownColour(String);
 
 impl Colour {

@@ -81,21 +81,21 @@ impl ProblemKind {
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
-            Self::Invalid => "Something in the input is not right",
+            Self::Invalid => "Invalid input",
             Self::Unauthorized => "Please sign in",
-            Self::Forbidden => "You may not do this",
+            Self::Forbidden => "You don’t have permission",
             Self::NotFound => "Not found",
-            Self::WrongMethod => "This address does not take that method",
-            Self::Slow => "The request took too long to arrive",
-            Self::Conflict => "This does not fit the present state",
-            Self::Gone => "This is no longer there",
-            Self::Stale => "Somebody changed this in the meantime",
+            Self::WrongMethod => "Method not allowed here",
+            Self::Slow => "The request took too long",
+            Self::Conflict => "Conflict with the current state",
+            Self::Gone => "This no longer exists",
+            Self::Stale => "This has changed since you read it",
             Self::TooLarge => "Too large",
-            Self::Misdirected => "Not at this address",
+            Self::Misdirected => "Wrong address",
             Self::Limited => "Too many requests",
-            Self::Upstream => "Another service did not answer as it should",
+            Self::Upstream => "Unexpected response from another service",
             Self::Unavailable => "Not available right now",
-            Self::Internal => "Something went wrong on our side",
+            Self::Internal => "Something went wrong",
             Self::Full => "The disk is full",
         }
     }

@@ -74,7 +74,7 @@ fn is_unseen(c: char) -> bool {
 #[must_use]
 pub fn word_of_filters(field: &str, name: &str) -> Option<FieldError> {
     let is_word = ["none", "any"].iter().any(|word| name.eq_ignore_ascii_case(word));
-    let message = format!("\"{name}\" has a meaning of its own in filters; choose another name.");
+    let message = format!("\"{name}\" is reserved in filters. Choose another name.");
     is_word.then(|| FieldError::new(field, message))
 }
 

@@ -277,7 +277,7 @@ words! {
         /// Say yes or no to what agents ask before they do it.
         Approve = "approve", "Answer approvals";
         /// Act in the browsers of agents, with their sign-ins.
-        Browser = "browser", "Use browsers of agents";
+        Browser = "browser", "Use agent browsers";
     }
 }
 
@@ -299,7 +299,7 @@ words! {
         /// Say yes or no to what agents ask before they do it.
         Approvals = "approvals", "Answer approvals";
         /// Act in the browsers of agents, with their sign-ins.
-        Browser = "browser", "Use browsers of agents";
+        Browser = "browser", "Use agent browsers";
     }
 }
 
@@ -319,7 +319,7 @@ words! {
         /// A colleague sent a message.
         AgentMessage = "agent_message", "Message";
         /// A task that it delegated has ended.
-        DelegationResult = "delegation_result", "Delegated work came back";
+        DelegationResult = "delegation_result", "Delegated work returned";
         /// What its task waited for is over.
         BlockerResolved = "blocker_resolved", "Unblocked";
         /// A person wants it begun now, whatever it waits for.
@@ -421,15 +421,15 @@ words! {
         /// A sub-agent.
         Child = "child", "a sub-agent";
         /// A moment.
-        Timer = "timer", "a moment in time";
+        Timer = "timer", "a set time";
         /// A provider that is down or full.
         Provider = "provider", "the model provider";
         /// A client tool.
-        External = "external", "an outside program";
+        External = "external", "an external program";
         /// Money.
         Budget = "budget", "budget";
         /// The link to its host.
-        Link = "link", "the link to its host";
+        Link = "link", "the connection to its host";
         /// A person, who acts in its browser.
         Browser = "browser", "you at the browser";
     }

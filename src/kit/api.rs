@@ -82,7 +82,7 @@ fn limit(cx: &Cx) -> Result<usize, Failure> {
     let most = kernel::cursor::MAX_LIMIT;
     match text.parse() {
         Ok(limit) if (1..=most).contains(&limit) => Ok(limit),
-        _ => Err(Error::field("limit", format!("Give a number from 1 to {most}.")).into()),
+        _ => Err(Error::field("limit", format!("Enter a number from 1 to {most}.")).into()),
     }
 }
 

@@ -128,7 +128,7 @@ pub(crate) fn controls(
             InputKind::Hue => ("select", hues(&value)),
             InputKind::Colour => {
                 let mut all = hues(&value);
-                all.push(Choice::new(OTHER, "Another", value == OTHER));
+                all.push(Choice::new(OTHER, "Custom", value == OTHER));
                 ("colour", all)
             }
             InputKind::Emoji => ("emoji", emoji::or_none(&value)),
@@ -167,7 +167,7 @@ fn chosen(words: &[&'static str], labels: &[&'static str], now: &str) -> Vec<Cho
 
 /// The twelve colours. Without a choice, the colour is derived from the name.
 fn hues(now: &str) -> Vec<Choice> {
-    let by_name = now.is_empty().then(|| Choice::new("", "By its name", true));
+    let by_name = now.is_empty().then(|| Choice::new("", "Automatic", true));
     let named = Hue::ALL.iter();
     let named = named.map(|hue| Choice::new(hue.word(), hue.label(), now == hue.word()));
     by_name.into_iter().chain(named).collect()

@@ -24,7 +24,7 @@ impl Names for Known {
     fn who(&self, name: &str) -> Result<Assignee, String> {
         match self.people.find(name, self.me) {
             Ok(Some(who)) => Ok(who),
-            Ok(None) => Err("Name somebody, or leave the field empty.".to_owned()),
+            Ok(None) => Err("Enter a name or leave the field empty.".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }

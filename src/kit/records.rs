@@ -166,7 +166,7 @@ fn places(
     let mut range = Range::all();
     if let Some(after) = after {
         let cursor = store::read::cursor_key(after)
-            .ok_or_else(|| Error::field("after", "Give the `next` of the page before."))?;
+            .ok_or_else(|| Error::field("after", "Use the `next` of the previous page."))?;
         range = range.after(&cursor);
     }
     let mut places: Vec<Place> = Vec::new();

@@ -70,7 +70,7 @@ pub static FOLDER: Entity = Entity {
     fields: &[
         Field::text("name", "name").called("title"),
         Field::text("icon", "emoji").hidden(),
-        Field::text("parent", "folder above").means(Meaning::One("folder")),
+        Field::text("parent", "parent folder").means(Meaning::One("folder")),
     ],
     path: |row| format!("knowledge?folder={}", text_of(row, "id")),
     triggers: Some("Knowledge"),
@@ -120,7 +120,7 @@ pub static MARK: Entity = Entity {
     path: |row| format!("knowledge/{}", text_of(row, "item")),
     triggers: Some("Knowledge"),
     told: Some(marks_told),
-    ..Entity::of::<Marks>("knowledge_mark", "mark of a version", "marks of versions")
+    ..Entity::of::<Marks>("knowledge_mark", "version mark", "version marks")
 };
 
 /// Descriptor of suggestions.
@@ -147,7 +147,7 @@ pub static SUGGESTION: Entity = Entity {
 
 /// Descriptor of choices of the embedding model.
 pub static MODEL: Entity = Entity {
-    fields: &[Field::text("model", "model").called("title"), Field::text("act", "what was done")],
+    fields: &[Field::text("model", "model").called("title"), Field::text("act", "action")],
     title: |row| match (text_of(row, "act"), text_of(row, "model")) {
         ("off", _) => "none".to_owned(),
         ("fetched", model) => format!("{model}, to be downloaded"),
@@ -157,11 +157,7 @@ pub static MODEL: Entity = Entity {
     },
     path: |_| "settings/meaning".to_owned(),
     undo: None,
-    ..Entity::of::<ModelChoice>(
-        "model_choice",
-        "model for search by meaning",
-        "models for search by meaning",
-    )
+    ..Entity::of::<ModelChoice>("model_choice", "semantic search model", "semantic search models")
 };
 
 /// Counts the use of items by agents; archives the page of a rejected deliverable.

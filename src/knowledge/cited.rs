@@ -224,7 +224,7 @@ pub fn shown(
     };
     let gone = |told| Shown { told, ..Shown::default() };
     if stamp.is_empty() {
-        return Ok(now(n).unwrap_or_else(|| gone("This passage is not there any more.")));
+        return Ok(now(n).unwrap_or_else(|| gone("This passage no longer exists.")));
     }
     if let Some(shown) = self::now(cut, (n, stamp)).and_then(now) {
         return Ok(shown);
@@ -233,11 +233,11 @@ pub fn shown(
         let text = version.text.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
         let then = Cut { passages: passages::cut(&text), text };
         if let Some(quote) = self::now(&then, (n, stamp)).and_then(|at| then.quote(at, None)) {
-            let told = "The text has changed since it was cited. Then it said:";
+            let told = "The text has changed since it was cited. The cited text:";
             return Ok(Shown { quote: Some(quote), stands: false, told });
         }
     }
-    Ok(gone("The text has changed since it was cited, and those words are not kept."))
+    Ok(gone("The text has changed since it was cited, and the cited version isn’t available."))
 }
 
 #[cfg(test)]

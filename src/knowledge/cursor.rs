@@ -34,7 +34,7 @@ impl Cursor {
     /// # Errors
     /// The text is not a cursor of a list.
     pub fn read(text: &str) -> Result<Self, KnowledgeError> {
-        let words = "Give back the cursor of the page before as it came.";
+        let words = "Use the cursor of the previous page unchanged.";
         text.parse().map_err(|()| KnowledgeError::field("cursor", words))
     }
 }

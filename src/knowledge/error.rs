@@ -18,8 +18,8 @@ pub enum KnowledgeError {
     },
     /// No such model.
     #[error("there is no model \"{said}\"; {}", match .known.as_slice() {
-        [] => "none is here".to_owned(),
-        known => format!("take {}", known.join(" or ")),
+        [] => "none is available".to_owned(),
+        known => format!("use {}", known.join(" or ")),
     })]
     NoModel {
         /// The name or id in the request.
@@ -38,7 +38,8 @@ pub enum KnowledgeError {
     Refused(String),
     /// A conflicting concurrent change.
     #[error(
-        "somebody else has changed the same lines; read it again and make your change on what stands there now"
+        "someone else changed the same lines; read it again and apply your change to the current \
+            version"
     )]
     Clash(Box<tool::merge::Clash>),
     /// A mask would replace the current value.

@@ -66,9 +66,9 @@ kernel::words! {
     /// What items are found by.
     By {
         /// Their words and their meaning.
-        Both = "both", "Words and meaning";
+        Both = "both", "Keywords and meaning";
         /// Their words alone.
-        Words = "words", "Words";
+        Words = "words", "Keywords";
         /// Their meaning alone.
         Meaning = "meaning", "Meaning";
     }
@@ -147,22 +147,24 @@ impl Found {
     #[must_use]
     pub fn unknown(&self) -> String {
         let words = match (self.building, self.unread) {
-            (true, _) => "The search index is still being made, so hits may be missing.".to_owned(),
-            (false, 0) if self.behind => "What came in last is not found yet.".to_owned(),
+            (true, _) => "The search index is still being built, so results might be \
+                missing."
+                .to_owned(),
+            (false, 0) if self.behind => "The latest changes aren’t searchable yet.".to_owned(),
             (false, 0) => String::new(),
-            (false, 1) => "One file has not been read yet.".to_owned(),
-            (false, n) => format!("{n} files have not been read yet."),
+            (false, 1) => "1 file isn’t searchable yet.".to_owned(),
+            (false, n) => format!("{n} files aren’t searchable yet."),
         };
         let meant = match self.standing {
-            Standing::Missing => "No model is in use, so this was searched by words.".to_owned(),
+            Standing::Missing => "No model is in use, so only keywords were searched.".to_owned(),
             Standing::Off | Standing::On(0) => String::new(),
-            Standing::Absent => "This was searched by words alone.".to_owned(),
+            Standing::Absent => "Only keywords were searched.".to_owned(),
             Standing::Former => {
-                "Vectors are being made anew; what was written last is found by words alone."
+                "Vectors are being recreated, so recent changes are only found by keywords."
                     .to_owned()
             }
-            Standing::On(1) => "One passage is not found by meaning yet.".to_owned(),
-            Standing::On(n) => format!("{n} passages are not found by meaning yet."),
+            Standing::On(1) => "1 passage isn’t found by meaning yet.".to_owned(),
+            Standing::On(n) => format!("{n} passages aren’t found by meaning yet."),
         };
         format!("{words} {meant}").trim().to_owned()
     }

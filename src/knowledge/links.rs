@@ -18,7 +18,7 @@ pub const CITE: &str = "know:";
 /// Characters with a meaning in the link syntax.
 const SIGNS: [char; 4] = ['|', '#', '[', ']'];
 /// Added to a citation whose author never read the passage.
-const UNREAD: &str = " *(cited without having read it)*";
+const UNREAD: &str = " *(cited without reading it)*";
 /// Maximum length of a link, in bytes.
 const LONGEST: usize = 600;
 /// Maximum number of links stored per text.
@@ -130,7 +130,7 @@ pub fn leading_to(read: &dyn Read, item: &Item) -> Result<String, StoreError> {
 /// Why a name does not resolve.
 fn unknown(read: &dyn Read, name: &str) -> Result<String, StoreError> {
     if name.starts_with(CITE) {
-        return Ok("This item is gone.".to_owned());
+        return Ok("This item no longer exists.".to_owned());
     }
     let mut all = queries::titled(read, name)?;
     all.retain(|item| item.archived_at.is_none());

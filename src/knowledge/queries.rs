@@ -44,10 +44,8 @@ pub fn check_rev(
 #[must_use]
 pub fn unwritten(item: &Item) -> KnowledgeError {
     KnowledgeError::Refused(match item.kind {
-        ItemKind::Source => {
-            "its words come from its source, and nobody changes them here".to_owned()
-        }
-        _ => "a file has no words to write".to_owned(),
+        ItemKind::Source => "it's synced from a source and can't be changed here".to_owned(),
+        _ => "a file has no text to edit".to_owned(),
     })
 }
 
@@ -65,7 +63,7 @@ pub fn item(read: &dyn Read, said: &str, agent: Option<AgentId>) -> Result<Item,
     named.retain(|item| sees(item) && item.archived_at.is_none());
     if 1 < named.len() {
         return Err(KnowledgeError::Refused(format!(
-            "several items are called \"{}\"; name one by its id",
+            "several items are called \"{}\"; use the ID",
             kernel::text::ellipsis(said.trim(), 60)
         )));
     }
@@ -177,7 +175,13 @@ pub fn suggestion(
     read: &dyn Read,
     id: KnowledgeSuggestionId,
 ) -> Result<(Suggestion, u64), KnowledgeError> {
-    let gone = || KnowledgeError::Refused("this suggestion is gone: somebody decided".to_owned());
+    let gone = || {
+        KnowledgeError::Refused(
+            "someone has already decided on this \
+        suggestion"
+                .to_owned(),
+        )
+    };
     read.get_rev(id)?.ok_or_else(gone)
 }
 
@@ -243,7 +247,7 @@ pub fn folder(read: &dyn Read, said: &str) -> Result<Folder, KnowledgeError> {
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one.clone()),
         (Some(_), Some(_)) => Err(KnowledgeError::Refused(format!(
-            "several folders are called \"{}\"; name one by its path or id",
+            "several folders are called \"{}\"; use the path or ID",
             kernel::text::ellipsis(said.trim(), 60)
         ))),
         _ => Err(KnowledgeError::no("folder", said)),

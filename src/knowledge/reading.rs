@@ -125,7 +125,7 @@ async fn next(ws: &Ws) -> Result<bool, StoreError> {
         Ok::<_, StoreError>(read.unwrap_or_else(|panic| {
             let words = kernel::text::panic_words(&*panic);
             tracing::error!(item = %id, "the words in a file could not be kept: {words}");
-            let why = "HQ stumbled over the words of this file.".to_owned();
+            let why = "HQ couldn’t process this file’s text.".to_owned();
             let blank = Reading::new(id, ws.app.clock.now());
             Some(Reading { state: ReadingState::Failed(why), ..blank })
         }))
@@ -167,7 +167,7 @@ fn read(ws: &Ws, id: KnowledgeId) -> Option<Reading> {
                 media: media_of(&found),
                 ..blank
             }),
-            Err(error) => failed(format!("The words could not be kept: {error}.")),
+            Err(error) => failed(format!("Couldn’t save the text: {error}.")),
         },
         // Another encoding may work.
         Err(error @ (Refused::Letters | Refused::Unfit(_))) => {

@@ -94,7 +94,7 @@ pub async fn take(
                 ws.read(|snap| {
                     let (one, rev) = queries::suggestion(snap, id)?;
                     if seen.is_some_and(|seen| seen != rev) {
-                        let words = "something else is suggested by now; look at it again";
+                        let words = "the suggestion has changed; check it again";
                         return Err(KnowledgeError::Refused(words.to_owned()));
                     }
                     let Some(settled) = settled(&ws.blobs, snap, &one)? else {

@@ -10,7 +10,7 @@ use super::handshake::Refusal;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The address is invalid.
-    #[error("this is no address of a workspace ({detail}); give it as https://host")]
+    #[error("this isn't the address of a workspace ({detail}); give it as https://host")]
     BadAddress {
         /// Why it is invalid.
         detail: String,

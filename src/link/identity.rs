@@ -48,7 +48,9 @@ pub enum IdentityError {
         mode: u32,
     },
     /// The bytes are no key.
-    #[error("this is no Ed25519 key in PKCS#8; put the right one back, or remove it and join anew")]
+    #[error(
+        "this isn't an Ed25519 key in PKCS#8; restore the right one, or remove it and join again"
+    )]
     NoKey,
 }
 

@@ -72,16 +72,14 @@ impl Foot {
         let all: Vec<&str> = text.split(',').map(str::trim).filter(|one| !one.is_empty()).collect();
         let read = Self::of(text);
         if read.0.len() < all.len() {
-            return Some(
-                "Write what stands below columns as price:average,email:filled.".to_owned(),
-            );
+            return Some("Enter column summaries as price:average,email:filled.".to_owned());
         }
         read.0.iter().find_map(|(key, figure)| {
             let Some(column) = columns.iter().find(|column| column.key == *key) else {
-                return Some(format!("There is no field \"{key}\"."));
+                return Some(format!("There's no field \"{key}\"."));
             };
             let fits = figure.is_none_or(|figure| figure.fits(column.kind));
-            (!fits).then(|| format!("{} is no number.", column.label))
+            (!fits).then(|| format!("{} isn't a number.", column.label))
         })
     }
 

@@ -66,7 +66,7 @@ pub struct Letter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
     /// Invalid address.
-    #[error("{0} is no email address")]
+    #[error("{0} isn't an email address")]
     BadAddress(String),
     /// Permanent rejection by the server.
     #[error("the mail server refuses: {0}")]

@@ -90,22 +90,23 @@ impl Base {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BaseError {
     /// Empty, and the wire format has no default.
-    #[error("give the server's address, such as http://127.0.0.1:11434")]
+    #[error("enter the server's address, such as http://127.0.0.1:11434")]
     Empty,
-    #[error("`{0}` is not an address; write it like https://api.example.com/v1")]
+    #[error("`{0}` isn't an address; enter it like https://api.example.com/v1")]
     NotAnAddress(String),
     /// Neither http nor https.
-    #[error("only http:// and https:// addresses can be used, not {0}://")]
+    #[error("use an http:// or https:// address, not {0}://")]
     Scheme(String),
     /// Contains a user name or password.
-    #[error("leave user and password out of the address; the key has a field of its own")]
+    #[error("leave user and password out of the address; use the key field")]
     Credentials,
     /// Contains a query or fragment.
-    #[error("leave everything from ? or # on out of the address")]
+    #[error("remove ? or # and everything after it from the address")]
     Query,
     /// Ollama's compatible endpoint, which loses tool calls and truncates conversations.
     #[error(
-        "give Ollama's own address without {0}, such as http://127.0.0.1:11434: its compatible endpoint loses tool calls"
+        "enter Ollama's address without {0}, such as http://127.0.0.1:11434; its compatible \
+            endpoint loses tool calls"
     )]
     Compatible(String),
 }
@@ -397,17 +398,17 @@ mod tests {
         let url = |typed| exact(typed, Server::Copilot).map_or_else(|e| e.to_string(), |b| b.url);
         assert_eq!(url("https://api.example.com"), "https://api.example.com");
         assert_eq!(url("https://chat.example.com/a/b/"), "https://chat.example.com/a/b");
-        assert!(url(" ").contains("give the server's address"));
+        assert!(url(" ").contains("enter the server's address"));
         assert!(url("https://a.example?x").contains('?'));
     }
 
     #[test]
     fn what_cannot_be_used_says_why() {
         assert!(openai("ftp://host/v1").contains("ftp://"));
-        assert!(openai("https://me:secret@host.example/v1").contains("key has a field"));
+        assert!(openai("https://me:secret@host.example/v1").contains("use the key field"));
         assert!(openai("https://host.example/v1?x=1").contains('?'));
-        assert!(openai("not a url").contains("not an address"));
-        assert!(openai("word").contains("not an address"));
+        assert!(openai("not a url").contains("isn't an address"));
+        assert!(openai("word").contains("isn't an address"));
     }
 
     #[test]

@@ -264,7 +264,7 @@ fn whole(mut vectors: Vec<Vec<f32>>, wanted: usize) -> Result<Vec<Vec<f32>>, Pro
     for vector in &mut vectors {
         let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
         if vector.len() != numbers || !length.is_normal() {
-            return Err(ProviderError::garbage("the server sent a vector that is none"));
+            return Err(ProviderError::garbage("the server sent an invalid vector"));
         }
         vector.iter_mut().for_each(|number| *number /= length);
     }

@@ -104,31 +104,29 @@ impl ErrorClass {
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
-            Self::RateLimit => "The provider limits how often it may be called.",
+            Self::RateLimit => "The provider is rate-limiting calls.",
             Self::Overloaded => "The provider is overloaded.",
-            Self::Server => "The provider had an error of its own.",
-            Self::Network => {
-                "The provider could not be reached. Check the address and the network."
-            }
-            Self::Timeout => "The provider did not answer in time.",
-            Self::Interrupted => "The answer broke off before it was complete.",
-            Self::Garbage => "The server did not answer as the protocol says. Check the base URL.",
-            Self::Auth => "The provider does not accept the key. Give the connection another one.",
-            Self::Billing => "The account at the provider has no credit left.",
+            Self::Server => "The provider returned an error.",
+            Self::Network => "Couldn't reach the provider. Check the address and the network.",
+            Self::Timeout => "The provider didn't answer in time.",
+            Self::Interrupted => "The answer stopped before it was complete.",
+            Self::Garbage => "The server sent an unexpected answer. Check the base URL.",
+            Self::Auth => "The provider rejected the key. Enter a different key.",
+            Self::Billing => "The provider account has no credit left.",
             Self::ContextTooLong => "The conversation is too long for this model.",
             Self::Replay => {
-                "The provider does not take earlier thinking back; HQ sends the conversation without it."
+                "The provider rejects earlier thinking. HQ resends the conversation without it."
             }
             Self::InvalidRequest => "The provider refused the request.",
             Self::NotFoundModel => {
-                "The provider does not know this model, or the key may not use it."
+                "The provider doesn't know this model, or the key has no access to it."
             }
             Self::ContentRefused => "The provider declined to answer this.",
             Self::AuthPermanent => {
-                "The key or its account was switched off at the provider. Use another key."
+                "The provider disabled the key or its account. Use a different key."
             }
-            Self::SignIn => "Somebody has to sign in again on the connection's page.",
-            Self::EmptyAnswer => "The model gave no answer, twice.",
+            Self::SignIn => "Sign in again on the connection's page.",
+            Self::EmptyAnswer => "The model returned an empty answer twice.",
         }
     }
 
@@ -149,23 +147,23 @@ impl ErrorClass {
     #[must_use]
     pub fn told(self) -> &'static str {
         match self {
-            Self::RateLimit => "limits how often it may be called",
+            Self::RateLimit => "is rate-limiting calls",
             Self::Overloaded => "is overloaded",
-            Self::Server => "had an error of its own",
-            Self::Network => "could not be reached",
-            Self::Timeout => "did not answer in time",
+            Self::Server => "returned an error",
+            Self::Network => "couldn't be reached",
+            Self::Timeout => "didn't answer in time",
             Self::Interrupted => "broke off",
-            Self::Garbage => "did not answer as it should",
-            Self::Auth => "does not accept the key",
+            Self::Garbage => "sent an unexpected answer",
+            Self::Auth => "rejected the key",
             Self::Billing => "has no credit left",
-            Self::ContextTooLong => "has too little room for the conversation",
-            Self::Replay => "does not take earlier thinking back",
+            Self::ContextTooLong => "has no room left for this conversation",
+            Self::Replay => "rejects earlier thinking",
             Self::InvalidRequest => "refused the request",
-            Self::NotFoundModel => "does not know the model",
+            Self::NotFoundModel => "doesn't know the model",
             Self::ContentRefused => "declined to answer",
-            Self::AuthPermanent => "has switched the key off",
-            Self::SignIn => "needs somebody to sign in",
-            Self::EmptyAnswer => "gave no answer",
+            Self::AuthPermanent => "disabled the key",
+            Self::SignIn => "needs a new sign-in",
+            Self::EmptyAnswer => "returned an empty answer",
         }
     }
 
@@ -240,7 +238,7 @@ impl ProviderError {
         let message = match (said.is_empty(), code.is_empty()) {
             (false, _) => said,
             (true, false) => format!("the provider answered {status} ({code})"),
-            (true, true) => format!("the provider answered {status} without saying why"),
+            (true, true) => format!("the provider answered {status} without a reason"),
         };
         Self { status: Some(status), sent: status < 400, ..Self::new(class, message) }
     }
@@ -251,7 +249,7 @@ impl ProviderError {
         let class = classify(None, code, message);
         let said = shorten(message);
         let wait = pause::in_words(&said).filter(|_| class.is_wait());
-        let said = if said.is_empty() { format!("the provider broke off ({code})") } else { said };
+        let said = if said.is_empty() { format!("the provider stopped ({code})") } else { said };
         Self::new(class, said).with_retry_after(wait)
     }
 
@@ -271,13 +269,13 @@ impl ProviderError {
     #[must_use]
     pub fn unreadable(what: &str, why: &dyn std::fmt::Display) -> Self {
         tracing::info!(%why, "{what} of a provider cannot be read");
-        Self::garbage(format!("{what} cannot be read"))
+        Self::garbage(format!("couldn't read {what}"))
     }
 
     /// A request that the protocol cannot express.
     #[must_use]
     pub fn unwritable(why: impl std::fmt::Display) -> Self {
-        Self::new(ErrorClass::InvalidRequest, format!("the request cannot be written: {why}"))
+        Self::new(ErrorClass::InvalidRequest, format!("couldn't write the request: {why}"))
     }
 
     /// Adds what had arrived.

@@ -102,7 +102,7 @@ pub trait Provider: Send + Sync {
         &'a self,
         _request: &'a EmbedRequest,
     ) -> BoxFuture<'a, Result<Embedded, ProviderError>> {
-        let text = "there are no vectors of texts over this protocol";
+        let text = "this protocol doesn't support embeddings";
         let error = ProviderError::new(error::ErrorClass::InvalidRequest, text);
         async move { Err(ProviderError { sent: false, ..error }) }.boxed()
     }
@@ -210,7 +210,7 @@ fn first_model(models: &[ModelInfo]) -> Result<String, ProviderError> {
     first.ok_or_else(|| {
         ProviderError::new(
             error::ErrorClass::NotFoundModel,
-            "the server offers no model; install or enable one there",
+            "the server offers no models; install or enable one there",
         )
     })
 }

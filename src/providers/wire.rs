@@ -150,7 +150,7 @@ impl First {
     ) -> Result<T, ProviderError> {
         timeout_at(self.by, piece).await.unwrap_or_else(|_| {
             let text = format!(
-                "the model said nothing within {} s, though its server kept the line open",
+                "the model sent nothing within {} s, though its server kept the connection open",
                 self.limit.as_secs()
             );
             Err(ProviderError::new(ErrorClass::Timeout, text))
@@ -280,7 +280,7 @@ impl Connection {
         let response = self.send(request.max_body(LIST_BODY)).await?;
         let bytes = response.body.bytes().await.map_err(|e| self.clean(unsent(e)))?;
         serde_json::from_slice(&bytes).map_err(|_| {
-            ProviderError::garbage("the server's answer is no JSON; check the base URL")
+            ProviderError::garbage("the server's answer isn't JSON; check the base URL")
         })
     }
 
@@ -305,7 +305,7 @@ impl Connection {
         let (code, message) = match status {
             300..=399 => (
                 String::new(),
-                "the server redirects; give its final address as base URL".to_owned(),
+                "the server redirects; use its final address as the base URL".to_owned(),
             ),
             _ => error_body(&body),
         };

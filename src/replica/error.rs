@@ -28,7 +28,7 @@ pub enum ReplicaError {
     NotJoined,
     /// The command has no fingerprint.
     #[error(
-        "the fingerprint of the workspace is missing; take --fingerprint from the command in Settings, Gateways"
+        "the workspace's fingerprint is missing; copy --fingerprint from the command in Settings, Gateways"
     )]
     NoFingerprint,
     #[error("to join takes a token; give it with --token-file FILE")]
@@ -59,7 +59,7 @@ pub enum ReplicaError {
     )]
     Copied,
     /// `replica.toml` is invalid.
-    #[error("{} cannot be read ({detail}); remove it and join anew", path.display())]
+    #[error("{} cannot be read ({detail}); remove it and join again", path.display())]
     Notes {
         path: PathBuf,
         /// Why it is invalid.

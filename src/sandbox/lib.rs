@@ -42,7 +42,7 @@ use kernel::problem::{Problem, ProblemKind};
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// A variable that would affect the helper before it is confined.
-    #[error("the variable {0} may not be set for a program; leave it out")]
+    #[error("the variable {0} can't be set for a program; leave it out")]
     ForbiddenVariable(String),
     /// The policy contains a path that is not UTF-8.
     #[error("the sandbox policy cannot be written down: {0}; use paths in UTF-8")]

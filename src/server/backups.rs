@@ -110,9 +110,9 @@ pub fn local_routes() -> Routes {
 }
 
 /// Error text for credentials that are given without a destination.
-pub const KEYS_GO_WITH_TO: &str = "--passphrase-file and --credentials-file open the place that --to \
-    names: give --to, or leave them out; whether the place of the settings is encrypted, and with what it \
-    opens, stands in Settings, Backups";
+pub const KEYS_GO_WITH_TO: &str = "--passphrase-file and --credentials-file need --to; add it, \
+    or omit them. Settings, Backups shows whether the configured place is encrypted, and which \
+    passphrase opens it";
 
 /// A backup command.
 #[derive(Clone, Default, Serialize, Deserialize)]

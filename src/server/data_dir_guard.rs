@@ -59,8 +59,8 @@ impl DataDirGuard for Anchor {
 /// Description and remedy.
 fn words(data: &Path) -> String {
     format!(
-        "the data folder {} is gone or another one lies in its place: HQ stands still, and nothing is saved. \
-         Bring the folder back (is its disk mounted?) and start HQ again",
+        "the data folder {} is missing or was replaced: HQ is stopped, and nothing is saved. \
+         Restore the folder (is its disk mounted?) and restart HQ",
         data.display()
     )
 }

@@ -54,19 +54,19 @@ pub fn api() -> Routes {
     Routes::new()
         .get(
             "/export/state",
-            state.needs(Can::Admin).doc(|| {
-                Doc::new("How far the file of this workspace has come").returns::<ExportView>()
-            }),
+            state
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Progress of this workspace's export").returns::<ExportView>()),
         )
         .get(
             "/export/file",
-            download.needs(Can::Admin).doc(|| Doc::new("The file that was made").media(ZSTD)),
+            download.needs(Can::Admin).doc(|| Doc::new("The exported file").media(ZSTD)),
         )
         .post(
             "/export",
             begin.needs(Can::Admin).also_closed().proved().doc(|| {
-                Doc::new("Begin to make one portable file of this workspace (docs/export.md)")
-                    .no_key("a second one at the same time is refused")
+                Doc::new("Start exporting this workspace to one portable file (docs/export.md)")
+                    .no_key("a second export at the same time is refused")
                     .returns::<ExportView>()
                     .status(202)
             }),
@@ -93,7 +93,7 @@ impl Write for Told<'_> {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         let progress = Progress { what: "bytes written", done: self.bytes, total: 0 };
         if self.watch.tell(progress).is_break() {
-            return Err(io::Error::other("it was called off"));
+            return Err(io::Error::other("it was cancelled"));
         }
         let written = self.out.write(part)?;
         self.bytes += written as u64;
@@ -221,7 +221,8 @@ async fn begin(ws: Ws, who: Person) -> Result<Response, ApiError> {
 /// Responds with the file, if there is one.
 async fn ready(ws: &Ws) -> Result<Response, Failure> {
     let none = || {
-        let text = "there is no file to fetch; make one first, and wait until it is whole";
+        let text = "there is no file to download; start an export first and wait until it is \
+                    complete";
         Failure::new(ProblemKind::NotFound, "no_export", text)
     };
     let view = ExportView::of(ws);

@@ -122,7 +122,7 @@ fn draw(
     wrong: Wrong,
 ) -> Result<Response, PageError> {
     let whole = match wrong.has_fields() {
-        true => "Please look at the marked fields; nothing was made yet.",
+        true => "Check the highlighted fields. Nothing has been created yet.",
         false => "",
     };
     let zones = zones(&values.zone);

@@ -23,8 +23,7 @@ pub async fn ready(app: App) -> Response {
     if let Some(room) = room {
         // Existing data can be read and space freed, but nothing new is saved.
         let (free, reserve) = (room.free >> 20, room.reserve >> 20);
-        let words =
-            format!("not ready: storage_full: {free} MB free, {reserve} MB are kept in reserve\n");
+        let words = format!("not ready: storage_full: {free} MB free, {reserve} MB reserved\n");
         return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
     }
     if works {

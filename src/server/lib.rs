@@ -150,16 +150,21 @@ pub enum StartError {
     /// Another process uses the data directory, or it is not writable.
     #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    #[error("can't listen on {address}: {source}; choose another address with --listen")]
     Listen { address: SocketAddr, source: io::Error },
     /// Listening on a network without an owner.
     #[error(
-        "refusing to listen on {0} without an owner; set HQ up on 127.0.0.1 first, then listen wider"
+        "refusing to listen on {0} without an owner; set up HQ on 127.0.0.1 first, then listen \
+         on more addresses"
     )]
     Exposed(SocketAddr),
     /// `system.redb` is missing although workspaces exist.
     #[error(
-        "{} is missing, though there are workspaces here ({workspaces}): accounts, sign-ins, tokens and the list of workspaces were in it. Put the file back, or restore a backup with `hq restore <place> --data '{}'`. Only when there is neither: `hq serve --begin-anew` asks for a new owner and takes the workspaces in; nobody else can sign in to them then",
+        "{} is missing, though there are workspaces here ({workspaces}): accounts, sign-ins, \
+         tokens and the list of workspaces were in it. Put the file back, or restore a backup \
+         with `hq restore <place> --data '{}'`. Only if you have neither: `hq serve \
+         --begin-anew` asks for a new owner and adopts the workspaces; no other account can sign \
+         in to them then",
         data.join("system.redb").display(), data.display()
     )]
     NoAccounts {

@@ -143,7 +143,7 @@ fn starting(path: &str, headers: &HeaderMap, stage: &Stage) -> Response {
         return ApiError(Failure::new(ProblemKind::Unavailable, "starting", text)).into_response();
     }
     let said = match stage.said.as_str() {
-        "" => "The data folder is being opened.".to_owned(),
+        "" => "Opening the data folder.".to_owned(),
         said => web::form::sentence(said),
     };
     trouble::starting(&said, stage.percent)
@@ -324,6 +324,6 @@ mod tests {
         assert_eq!(starting(style, &none, &stage).status(), StatusCode::OK);
         assert_eq!(starting("/s/none.css", &none, &stage).status(), StatusCode::NOT_FOUND);
         let usual = body(starting("/", &none, &Stage::default())).await;
-        assert!(usual.contains("The data folder is being opened.") && !usual.contains("<progress"));
+        assert!(usual.contains("Opening the data folder.") && !usual.contains("<progress"));
     }
 }

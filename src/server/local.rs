@@ -78,7 +78,7 @@ pub fn routes() -> Routes {
 
 #[must_use]
 pub fn api() -> Routes {
-    let doc = || Doc::new("How the workspace is").returns::<RemoteStatus>();
+    let doc = || Doc::new("Workspace status").returns::<RemoteStatus>();
     Routes::new().get("/status", show_workspace.needs(Can::Read).doc(doc))
 }
 
@@ -373,7 +373,7 @@ pub fn chosen_account(app: &App, email: Option<&str>) -> Result<Account, UsersEr
             let known = all.into_iter().map(|one| one.email).collect::<Vec<_>>().join(", ");
             Err(UsersError::field(
                 "email",
-                format!("there are several accounts; say whose: {known}"),
+                format!("there are several accounts; choose one: {known}"),
             ))
         }
     }

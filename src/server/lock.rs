@@ -30,11 +30,11 @@ impl std::fmt::Display for Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds the lock.
-    #[error("the data folder is in use by {}; stop it first, or give this one another folder",
+    #[error("the data folder is in use by {}; stop it first, or use another folder",
         .0.as_ref().map_or_else(|| "another program".to_owned(), ToString::to_string))]
     Held(Option<Holder>),
     /// The lock file cannot be created.
-    #[error("the data folder cannot be written: {0}; check its owner and mode")]
+    #[error("the data folder can't be written to: {0}; check its owner and mode")]
     Io(#[from] io::Error),
 }
 

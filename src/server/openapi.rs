@@ -52,14 +52,13 @@ fn make(routes: &[Mounted]) -> Value {
         "info": {
             "title": "HQ",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The workspace comes from the token. Writes that list an \
-                            Idempotency-Key keep it: a repeat within 24 hours changes nothing \
-                            more, and a question below /v1 gets the answer of the first. Not kept \
-                            is what calls a provider; POST /api/v1/tokens refuses it, as its answer \
-                            holds a secret. Records have an ETag; send it as If-Match to change only \
-                            what you have read. \
-                            Fields that a route does not know are refused, save below /v1. \
-                            Sign-ins, your profile and your password belong to the pages.",
+            "description": "The token determines the workspace. Writes that list an \
+             Idempotency-Key store it: a repeat within 24 hours changes nothing more, and a \
+             repeated question below /v1 returns the first answer. Provider calls are not \
+             stored. POST /api/v1/tokens refuses the key, because its response contains a \
+             secret. Records have an ETag; send it as If-Match to change only what you have \
+             read. Unknown fields are refused, except below /v1. Sign-ins, your profile and your \
+             password are managed on the pages.",
         },
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
@@ -93,16 +92,19 @@ fn operation(route: &Mounted, doc: &Doc) -> Value {
         parameters.push(header("Idempotency-Key", about));
     }
     if doc.if_match {
-        let about = "the ETag of the record as it was read; 412 when it has changed since";
+        let about = "the record's ETag when it was read; 412 when it has changed since";
         parameters.push(header("If-Match", about));
     }
     if doc.media.contains(&STREAM) && !writes {
-        let about = "the id of the last message of a stream that was cut off";
+        let about = "the id of the last message received before a stream was cut off";
         parameters.push(header("Last-Event-ID", about));
     }
-    let mut about = format!("Needs the right to \"{}\".", route.can.label());
+    let mut about = format!("Needs the permission \"{}\".", route.can.label());
     if route.proved {
-        about.push_str(" A sign-in needs a proof of the last ten minutes (POST /api/v1/proof); a token does not.");
+        about.push_str(
+            " A sign-in needs a confirmation within the last ten minutes (POST \
+                        /api/v1/proof); a token doesn't.",
+        );
     }
     if let Some(why) = doc.no_key {
         about.push_str(&format!(" Keeps no Idempotency-Key: {why}."));
@@ -141,16 +143,18 @@ fn answers(route: &Mounted, doc: &Doc) -> Value {
     };
     let mut all = json!({
         doc.status.to_string(): answer(doc),
-        "401": refusal("No token, or one that is not valid"),
-        "403": refusal("The token may not do this"),
-        "429": refusal("Too often, or too many at once: Retry-After says when to ask again"),
-        "default": refusal("What went wrong, and what would be right"),
+        "401": refusal("Missing or invalid token"),
+        "403": refusal("The token lacks the permission"),
+        "429": refusal("Too many requests: Retry-After says when to retry"),
+        "default": refusal("What went wrong and how to fix it"),
     });
     if route.path.contains('{') {
-        all["404"] = refusal("What the address names is not there");
+        all["404"] = refusal("Not found");
     }
     if route.method != Method::GET {
-        all["409"] = refusal("It does not fit the present state, or the key came with other words");
+        all["409"] = refusal(
+            "Conflicts with the current state, or the key was used with a different request",
+        );
     }
     if doc.if_match {
         all["412"] = refusal("The record has changed since it was read");

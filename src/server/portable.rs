@@ -109,7 +109,7 @@ pub fn export_to(ws: &Ws, path: &Path) -> Result<Portable, BackupError> {
     let mut file = match File::create_new(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let path = path.display();
-            return Err(refused(format!("{path} is there already; give another name")));
+            return Err(refused(format!("{path} already exists; choose another name")));
         }
         made => made.map_err(BackupError::disk(path))?,
     };
@@ -244,14 +244,14 @@ fn bring_in(
 fn checked_slug(app: &App, slug: &str) -> Result<String, BackupError> {
     if slug.is_empty() || text::slug(slug, 40) != slug {
         return Err(refused(format!(
-            "{slug:?} is no name for addresses; use lower-case letters, digits and dashes"
+            "{slug:?} can't be used in URLs; use lower-case letters, digits and dashes"
         )));
     }
     let taken =
         app.workspace(slug).is_some() || app.config.data.join("workspaces").join(slug).exists();
     match taken {
         true => Err(refused(format!(
-            "there is a workspace {slug} already; give it another name in addresses with --as (`?slug=` over \
+            "a workspace {slug} already exists; choose another URL name with --as (`?slug=` in \
              the API)"
         ))),
         false => Ok(slug.to_owned()),
@@ -313,7 +313,7 @@ fn in_order<'s>(schema: &'s Schema, portable: &'s Portable) -> Result<Ordered<'s
         match known {
             Some((Class::Derived | Class::Remade | Class::Sealed, _)) | None => {
                 return Err(refused(format!(
-                    "the table {} ({}) is not known here; use a newer version of HQ",
+                    "the table {} ({}) is unknown; use a newer version of HQ",
                     table.name, table.number
                 )));
             }

@@ -169,12 +169,12 @@ async fn design(app: App, headers: HeaderMap) -> Result<Response, PageError> {
 }
 
 async fn nothing_here(uri: Uri) -> Response {
-    let text = "there is nothing at this address";
+    let text = "this page doesn’t exist";
     missing(&uri, Failure::new(ProblemKind::NotFound, "not_found", text))
 }
 
 async fn wrong_method(uri: Uri) -> Response {
-    let text = "this address does not take that method";
+    let text = "this URL doesn’t support that method";
     missing(&uri, Failure::new(ProblemKind::WrongMethod, "method_not_allowed", text))
 }
 
@@ -287,12 +287,12 @@ fn refuse(config: &Config, request: &Request) -> Option<Failure> {
         return Some(Failure::new(ProblemKind::Invalid, BAD_HOST, text));
     };
     if !is_our_host(config, host) {
-        let text = "HQ does not answer under this name; set HQ_PUBLIC_URL to the address you use";
+        let text = "HQ doesn't respond to this host name; set HQ_PUBLIC_URL to the address you use";
         return Some(Failure::new(ProblemKind::Misdirected, "unknown_host", text));
     }
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if writes && is_cross_site(config, headers, host) {
-        let text = "this request came from another site and was not carried out";
+        let text = "this request came from another site and was blocked";
         return Some(Failure::new(ProblemKind::Forbidden, "cross_site", text));
     }
     None
@@ -439,8 +439,8 @@ fn switched_off(uri: &Uri, known: &Extensions) -> Option<Failure> {
         return None;
     }
     let text = format!(
-        "The module {} is switched off in this workspace. What it holds is kept, and is here again \
-         once the module is switched on",
+        "The module {} is turned off in this workspace. Its data is kept and shows again once \
+         the module is turned on",
         module.label
     );
     Some(Failure::new(ProblemKind::NotFound, MODULE_OFF, text))
@@ -467,7 +467,7 @@ fn picture(
         let trouble = Trouble::from(&failure);
         let trouble = match &shell {
             Some(shell) if failure.code == MODULE_OFF => Trouble {
-                title: "This module is switched off".to_owned(),
+                title: "This module is turned off".to_owned(),
                 ..trouble.way_out("Modules", shell.url("settings/modules"))
             },
             Some(shell) => trouble.way_out("Dashboard", shell.url("")),

@@ -67,8 +67,8 @@ pub(super) async fn heed(app: &App) {
         return;
     }
     tracing::error!(
-        "HQ has ended {crashes} times within minutes and was not meant to: all work is paused until \
-         somebody resumes it"
+        "HQ stopped unexpectedly {crashes} times within minutes: all work is paused until \
+         someone resumes it"
     );
     place::halt_all(app, HaltHow::AfterStep).await;
 }

@@ -49,8 +49,8 @@ pub fn api() -> Routes {
             "/import",
             upload.needs(Can::Admin).doc(|| {
                 Doc::new(
-                    "Make a new workspace of a portable file, which is the body. Who may administer \
-                     every workspace of this HQ owns it",
+                    "Create a workspace from a portable file, sent as the body. An admin of all \
+                     workspaces becomes its owner",
                 )
                 .query::<AsName>()
                 .returns::<Imported>()
@@ -200,7 +200,8 @@ async fn upload(
     }
     let account = who.account;
     let owner = app.system.read(|snap| snap.get::<Account>(account))?;
-    let owner = owner.ok_or_else(|| BackupError::Restore("your account is gone".to_owned()))?;
+    let owner =
+        owner.ok_or_else(|| BackupError::Restore("your account no longer exists".to_owned()))?;
     let file = received(&app, body).await?;
     let wish = ImportRequest { slug: name.slug, by: who.actor(), owner };
     let done = brought_in(&app, file, wish).await?;

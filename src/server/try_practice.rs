@@ -56,7 +56,7 @@ async fn begin(
     let key = settings.map_or_else(|| "HQ".to_owned(), |settings| settings.task_key);
     let url = ws.url(&format!("tasks/{key}-{}", task.number));
     let name = ws.read(|snap| agents::called(snap, &agent))?;
-    let text = format!("{name} works on this with practice: a script, no AI.");
+    let text = format!("{name} is working on this in practice mode: a script, no AI.");
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&url)))
 }
 

@@ -78,14 +78,12 @@ pub struct Broken {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
-    #[error(
-        "the letters of this file are in no encoding that can be told; save it as UTF-8 and send that"
-    )]
+    #[error("this file's encoding couldn't be detected; save it as UTF-8 and upload it again")]
     Unknown,
     /// The chosen encoding does not fit; with its label.
     #[error("this text is not {}: too many letters are broken; choose another encoding", name(.0))]
     Unfit(&'static str),
-    #[error("\"{0}\" is no encoding; use {labels} or another label of the web", labels = labels())]
+    #[error("\"{0}\" isn't a known encoding; use {labels} or another web encoding label", labels = labels())]
     NoSuch(String),
 }
 

@@ -31,12 +31,12 @@ pub fn routes() -> Routes {
     Routes::new()
         .get(
             "/sources",
-            list.needs(Can::Read).doc(|| Doc::new("Sources of knowledge").returns::<Sources>()),
+            list.needs(Can::Read).doc(|| Doc::new("Knowledge sources").returns::<Sources>()),
         )
         .post(
             "/sources",
             make.needs(Can::Admin).doc(|| {
-                Doc::new("Add a source; its first sync begins at once")
+                Doc::new("Add a source. The first sync starts right away")
                     .body::<NewBody>()
                     .returns::<SourceView>()
                     .status(201)
@@ -44,56 +44,69 @@ pub fn routes() -> Routes {
         )
         .get(
             "/sources/connectors",
-            connectors.needs(Can::Read).doc(|| {
-                Doc::new("Connectors, with what each asks for").returns::<Connectors>()
-            }),
+            connectors
+                .needs(Can::Read)
+                .doc(|| Doc::new("Connectors and their fields").returns::<Connectors>()),
         )
         .post(
             "/sources/look",
             look.needs(Can::Admin).doc(|| {
-                Doc::new("Look whether something can be read, before it is added")
+                Doc::new("Check that a source is readable before adding it")
                     .body::<LookBody>()
                     .returns::<LookView>()
             }),
         )
         .get(
             "/sources/{id}",
-            show.needs(Can::Read)
-                .doc(|| Doc::new("A source with its last syncs, by id or name").returns::<Whole>()),
+            show.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "A source with its recent syncs, by ID or \
+                    name",
+                )
+                .returns::<Whole>()
+            }),
         )
         .patch(
             "/sources/{id}",
-            change.needs(Can::Admin).doc(|| {
-                Doc::new("Change a source").body::<ChangeBody>().returns::<SourceView>()
-            }),
+            change
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Change a source").body::<ChangeBody>().returns::<SourceView>()),
         )
         .delete(
             "/sources/{id}",
             remove.needs(Can::Admin).doc(|| {
-                Doc::new("Remove a source. `items` says what becomes of its items: `keep`, `archive` or `delete`")
-                    .query::<Removed>()
-                    .status(204)
+                Doc::new(
+                    "Remove a source. `items` decides on its items: `keep`, `archive` or \
+                    `delete`",
+                )
+                .query::<Removed>()
+                .status(204)
             }),
         )
         .get(
             "/sources/{id}/items",
-            items.needs(Can::Read)
-                .doc(|| Doc::new("The items of a source").query::<DocumentListParams>().returns::<Items>()),
+            items.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "A source's \
+                    items",
+                )
+                .query::<DocumentListParams>()
+                .returns::<Items>()
+            }),
         )
         .post(
             "/sources/{id}/sync",
-            sync.needs(Can::Write)
-                .doc(|| {
-                    Doc::new("Sync a source now; with `item`, this one is fetched in any case")
-                        .query::<Synced>()
-                        .returns::<SourceView>()
-                        .status(202)
-                }),
+            sync.needs(Can::Write).doc(|| {
+                Doc::new("Sync a source now. `item` is always fetched")
+                    .query::<Synced>()
+                    .returns::<SourceView>()
+                    .status(202)
+            }),
         )
         .post(
             "/sources/{id}/answer",
             answer.needs(Can::Admin).doc(|| {
-                Doc::new("Answer a sync that would take many items away")
+                Doc::new("Decide on a sync that would remove many items")
                     .body::<AnswerBody>()
                     .returns::<SourceView>()
             }),
@@ -487,7 +500,7 @@ fn item_view(read: &dyn Read, entry: Entry) -> Result<ItemView, SourceError> {
 /// Decodes a cursor into the place of an item.
 fn place_of(cursor: &str) -> Result<String, SourceError> {
     let place = store::cursor_key(cursor).and_then(|key| String::from_utf8(key).ok());
-    let words = "Give back the cursor of the page before as it came.";
+    let words = "Use the cursor of the previous page unchanged.";
     place.ok_or_else(|| SourceError::field("cursor", words))
 }
 

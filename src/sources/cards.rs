@@ -16,10 +16,10 @@ pub static SOURCE: Entity = Entity {
     fields: &[
         Field::text("name", "name").called("title"),
         Field::text("provider", "connector"),
-        Field::text("reads", "what is read"),
+        Field::text("reads", "synced data"),
         Field::text("interval_hours", "hours between syncs"),
         Field::new("paused", "paused", Type::YesNo),
-        Field::new("writable", "agents may write", Type::YesNo),
+        Field::new("writable", "agents can write", Type::YesNo),
         Field::text("folder", "folder").means(Meaning::One("folder")),
         Field::text("by", "by").hidden(),
     ],
@@ -43,7 +43,7 @@ pub static ENTRY: Entity = Entity {
     path: |row| format!("knowledge/sources/{}", text_of(row, "source")),
     undo: Some(kernel::Can::Admin),
     triggers: Some("Knowledge"),
-    ..Entity::of::<Entry>("source_item", "page of a source", "pages of sources")
+    ..Entity::of::<Entry>("source_item", "source page", "source pages")
 };
 
 /// The source of an item's text.
@@ -51,8 +51,8 @@ pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<Origin>, Stor
     let Some((entry, source)) = queries::origin(read, item)? else { return Ok(None) };
     let told = match &entry.state {
         EntryState::Failed(why) => why.clone(),
-        EntryState::Missing(_) => "It was not there when it was last looked for.".to_owned(),
-        EntryState::Gone => "It is gone at its source.".to_owned(),
+        EntryState::Missing(_) => "Not found in the last sync.".to_owned(),
+        EntryState::Gone => "Deleted at its source.".to_owned(),
         EntryState::Stale | EntryState::Synced => String::new(),
     };
     let standing = queries::standing(read, source.id, entry.synced_at)?;

@@ -28,7 +28,7 @@ pub fn source(read: &dyn Read, said: &str) -> Result<Source, SourceError> {
     match (named.pop(), named.is_empty()) {
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(SourceError::Refused(format!(
-            "several sources are called \"{}\"; name one by its id",
+            "several sources are called \"{}\"; use the ID",
             kernel::text::ellipsis(said.trim(), 60)
         ))),
         (None, _) => Err(SourceError::no("source", said)),

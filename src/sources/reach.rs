@@ -28,7 +28,7 @@ pub struct Reached {
 pub fn open(app: &App, provider: &str, reads: &Reads) -> Result<Reached, ConnectorError> {
     let catalog = catalog(app);
     let manifest = catalog.get(provider).ok_or_else(|| {
-        ConnectorError::Refused(format!("There is no connector \"{provider}\" here any more."))
+        ConnectorError::Refused(format!("The connector \"{provider}\" no longer exists."))
     })?;
     opened(app, manifest, reads)
 }

@@ -90,7 +90,7 @@ impl ActTool for Write {
         let base = args.base.filter(|base| !base.trim().is_empty());
         let base = match base.as_deref().map(queries::unhex) {
             Some(None) => {
-                let words = "base is the hash of 64 signs that knowledge_read says of the item";
+                let words = "base is the hash of 64 characters that knowledge_read shows for the item";
                 return Err(SourceError::field("base", words).into());
             }
             known => known.flatten(),

@@ -112,7 +112,7 @@ pub struct Unlike {
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumeError {
     /// The state rests on something that has changed; rebuild the consumer.
-    #[error("what it keeps has to be made anew")]
+    #[error("its derived data has to be rebuilt")]
     StartOver,
     /// The store returned an error.
     #[error(transparent)]

@@ -58,7 +58,7 @@ pub enum StoreError {
         table: &'static str,
     },
     /// The record changed since it was read.
-    #[error("this was changed in the meantime; read it again")]
+    #[error("this has changed since you read it; read it again")]
     Stale,
     /// The blob was deleted because nothing referenced it for a day.
     #[error("the file {0} was put away as nothing referred to it; send it again")]
@@ -143,7 +143,7 @@ pub enum StoreError {
     #[error("this file mirrors a part of another store; it is none of its own")]
     IsMirror,
     /// A mirror operation was called on a regular store.
-    #[error("this store is no mirror of another one")]
+    #[error("this store isn't a mirror")]
     NoMirror,
     /// The bytes of a mirrored row belong to another row.
     #[error("the bytes of a row of {table} are those of another row")]

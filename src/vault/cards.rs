@@ -22,13 +22,13 @@ pub static SECRET: Entity = Entity {
         Field::text("key", "variable"),
         Field::text("note", "note"),
         Field::text("category", "category"),
-        Field::text("scope", "who may use it").hidden(),
+        Field::text("scope", "available to").hidden(),
         Field::text("way", "way"),
-        Field::new("named_only", "only where it is named", Type::YesNo),
+        Field::new("named_only", "only when requested", Type::YesNo),
         Field::new("hosts", "hosts", Type::List),
-        Field::text("places", "places in requests").hidden(),
+        Field::text("places", "request places").hidden(),
         Field::new("plain", "not a secret", Type::YesNo),
-        Field::new("version", "version of the value", Type::Number),
+        Field::new("version", "value version", Type::Number),
         Field::new("rotated_at", "value set", Type::Moment),
         Field::new("expires_at", "renew", Type::Moment),
         Field::new("removed_at", "removed", Type::Moment),
@@ -49,8 +49,11 @@ fn check(read: &dyn Read) -> Result<Vec<(String, String)>, StoreError> {
     let mut wrong = Vec::new();
     for secret in queries::all(read)? {
         let fault = match queries::value(read, secret.id)? {
-            None => "has no value; set one, or remove it",
-            Some(value) if !value.sealed.starts_with(ENVELOPE) => "has a value that is not sealed",
+            None => "has no value; set one or remove it",
+            Some(value) if !value.sealed.starts_with(ENVELOPE) => {
+                "has a value that isn’t \
+                encrypted"
+            }
             Some(_) => continue,
         };
         wrong.push((secret.id.to_string(), format!("{} {fault}", secret.key)));
@@ -67,15 +70,14 @@ fn display_value(read: &dyn Read, name: &str, value: &Json) -> Json {
         Scope::Workspace => "All agents".to_owned(),
         Scope::Gateway(id) => match queries::gateway_at(read, id) {
             Ok(one) => format!("All agents on {}", one.label),
-            Err(_) => "All agents on a gateway that is gone".to_owned(),
+            Err(_) => "All agents on a deleted gateway".to_owned(),
         },
-        Scope::Agents(agents) if agents.is_empty() => "Nobody".to_owned(),
+        Scope::Agents(agents) if agents.is_empty() => "No one".to_owned(),
         Scope::Agents(agents) => {
             // ok: an unreadable agent counts as deleted.
             let name = |id| read.get::<Agent>(id).ok().flatten().map(|agent| agent.name);
             let names = agents.into_iter().map(name);
-            let names =
-                names.map(|name| name.unwrap_or_else(|| "an agent that is gone".to_owned()));
+            let names = names.map(|name| name.unwrap_or_else(|| "a deleted agent".to_owned()));
             names.collect::<Vec<_>>().join(", ")
         }
     })
@@ -94,14 +96,14 @@ pub static USE: Entity = Entity {
         Field::text("key", "variable"),
         Field::text("way", "way"),
         Field::text("host", "host"),
-        Field::new("version", "version of the value", Type::Number),
+        Field::new("version", "value version", Type::Number),
         Field::new("count", "times", Type::Number),
         Field::new("last_at", "last used", Type::Moment).hidden(),
         Field::new("first_at", "first used", Type::Moment).hidden(),
     ],
     title: |row| text_of(row, "key").to_owned(),
     path: |row| format!("settings/secrets/{}", text_of(row, "secret")),
-    ..Entity::of::<Use>("secret_use", "use of a secret", "uses of secrets")
+    ..Entity::of::<Use>("secret_use", "secret use", "secret uses")
 };
 
 /// Descriptor of mask patterns.

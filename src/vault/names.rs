@@ -43,11 +43,11 @@ pub fn wrong(key: &str) -> Option<String> {
         || MAX_KEY < key.len()
     {
         return Some(format!(
-            "A variable begins with A to Z and goes on with A to Z, 0 to 9 and _; it has at most {MAX_KEY} signs."
+            "Use A to Z, 0 to 9 and _, starting with a letter, and at most {MAX_KEY} characters."
         ));
     }
     let why = env_names::reserved(key)?;
-    Some(format!("{key} cannot be set here: {why}."))
+    Some(format!("{key} can’t be set here: {why}."))
 }
 
 /// Normalizes hosts.
@@ -58,7 +58,7 @@ pub fn hosts(lines: &[String]) -> Result<Vec<String>, VaultError> {
     let mut all: Vec<String> = Vec::new();
     for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
         let host = Hosts::line(line).ok_or_else(|| {
-            let words = "is no host; write api.example.com, or *.example.com for all below it.";
+            let words = "isn’t a host. Enter api.example.com, or *.example.com for all subdomains.";
             VaultError::field("hosts", format!("\"{}\" {words}", kernel::text::ellipsis(line, 60)))
         })?;
         if !all.contains(&host) {
@@ -66,7 +66,7 @@ pub fn hosts(lines: &[String]) -> Result<Vec<String>, VaultError> {
         }
     }
     if MOST_HOSTS < all.len() {
-        return Err(VaultError::field("hosts", format!("At most {MOST_HOSTS} hosts, please.")));
+        return Err(VaultError::field("hosts", format!("Enter at most {MOST_HOSTS} hosts.")));
     }
     Ok(all)
 }

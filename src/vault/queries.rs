@@ -66,7 +66,7 @@ pub fn meant(read: &dyn Read, said: &str, owner: Owner) -> Result<Secret, VaultE
     match (owner, named.pop(), named.is_empty()) {
         (Owner::All, Some(one), true) => Ok(one),
         (Owner::All, Some(_), false) => Err(VaultError::Refused(format!(
-            "several agents or gateways have a {said} of their own; say whose is meant"
+            "several agents or gateways have their own {said}; choose one"
         ))),
         _ => Err(VaultError::no(said)),
     }
@@ -212,9 +212,9 @@ pub(crate) fn why_barred(
     };
     let is_others = !secret.scope.reaches(of.agent, gateway);
     if secret.way != Way::StandIn {
-        Some("is not used as a stand-in any more")
+        Some("is no longer used as a placeholder")
     } else if secret.version < of.version {
-        Some("has its former value again")
+        Some("has its previous value again")
     } else if is_others {
         Some("is for other agents now")
     } else if !Hosts::of(vec![secret.hosts]).has(of.host) {
@@ -298,31 +298,31 @@ impl Why {
                 told.push(match secret.scope {
                     Scope::Workspace => "It is available to all agents.".to_owned(),
                     Scope::Gateway(_) => {
-                        format!("It is available to all agents on {label}, where this one works.")
+                        format!("It is available to all agents on {label}, this agent’s gateway.")
                     }
-                    Scope::Agents(_) => "This agent has one of its own.".to_owned(),
+                    Scope::Agents(_) => "This agent has its own.".to_owned(),
                 });
                 let over: Vec<String> = over.iter().map(|one| one_for(one, label)).collect();
                 if !over.is_empty() {
                     let over = kernel::text::listed(&over);
-                    told.push(format!("It stands in the place of {over}."));
+                    told.push(format!("It overrides {over}."));
                 }
                 told.push(reaches(secret, opens));
             }
-            None => told.push("This agent does not have it.".to_owned()),
+            None => told.push("This agent doesn’t have it.".to_owned()),
         }
         let (gone, live): (Vec<&Secret>, Vec<&Secret>) =
             self.others.iter().partition(|one| one.removed_at.is_some());
         let (gateways, agents): (Vec<&Secret>, Vec<&Secret>) =
             live.into_iter().partition(|one| one.scope.gateway().is_some());
         if !agents.is_empty() {
-            told.push("Another agent has one of that name.".to_owned());
+            told.push("Another agent has one with that name.".to_owned());
         }
         if !gateways.is_empty() {
-            told.push("Agents on another gateway have one of that name.".to_owned());
+            told.push("Agents on another gateway have one with that name.".to_owned());
         }
         if !gone.is_empty() {
-            told.push("One of that name was removed and can be restored.".to_owned());
+            told.push("One with that name was removed. You can restore it.".to_owned());
         }
         told
     }
@@ -343,19 +343,20 @@ pub fn reaches(secret: &Secret, opens: bool) -> String {
     let Secret { key, hosts, .. } = secret;
     let hosts = kernel::text::listed(hosts);
     match (secret.category, secret.way) {
-        _ if !opens => "Nobody gets it: its value does not open with the present master key and must be entered again."
+        _ if !opens => "Not available: its value can’t be opened with the current master key. \
+            Enter it again."
             .to_owned(),
-        (Category::Channel, _) => "Only its channel gets it; programs do not.".to_owned(),
-        (Category::Integration, _) => "Only its connector gets it; programs do not.".to_owned(),
+        (Category::Channel, _) => "Only its channel gets it, not programs.".to_owned(),
+        (Category::Integration, _) => "Only its connector gets it, not programs.".to_owned(),
         (_, Way::Value) if secret.named_only => {
-            format!("A program has it as ${key} only where the agent names it.")
+            format!("Programs get it as ${key} only when the agent requests it.")
         }
-        (_, Way::Value) => format!("Programs have it as ${key}."),
+        (_, Way::Value) => format!("Programs get it as ${key}."),
         (_, Way::StandIn) => {
-            format!("Programs have a stand-in as ${key}, which becomes the value on the way to {hosts}.")
+            format!("Programs get a placeholder as ${key}. HQ replaces it in requests to {hosts}.")
         }
         (_, Way::Requests) => {
-            format!("Programs do not get it; requests of HQ to {hosts} have it as {{{{secret:{key}}}}}.")
+            format!("Programs don’t get it. HQ’s requests to {hosts} can use {{{{secret:{key}}}}}.")
         }
     }
 }

@@ -25,13 +25,13 @@ kernel::words! {
         /// The host is not linked.
         Waiting = "waiting", "Waiting for gateway";
         /// The host had it when it was last heard of, and nothing was heard since.
-        Silent = "silent", "Gateway silent";
+        Silent = "silent", "Gateway offline";
         /// The host had it until its program ended: it was in memory alone.
         Stopped = "stopped", "Gateway not running";
         /// The host needs it no more, and has not heard so yet: it may have it in memory until then.
-        Kept = "kept", "May still be held";
+        Kept = "kept", "Might still be in use";
         /// It does not open with the present master key.
-        Reenter = "reenter", "Must be entered again";
+        Reenter = "reenter", "Enter again";
     }
 }
 
@@ -85,7 +85,7 @@ impl Machines {
     #[must_use]
     pub fn label(&self, id: GatewayId) -> &str {
         let found = self.gateways.iter().find(|one| one.id == id);
-        found.map_or("a gateway that is gone", |one| one.label.as_str())
+        found.map_or("a deleted gateway", |one| one.label.as_str())
     }
 
     /// State of a secret's value on each machine where agents may have it. `opens` says whether the value can be
@@ -216,17 +216,17 @@ pub fn describe(all: &[On], now: Timestamp, zone: &TimeZone) -> String {
             State::Active | State::Reenter => None,
             State::Sent => Some(format!("sent to {}, not confirmed{since}", one.label)),
             State::Waiting if since.is_empty() => {
-                Some(format!("waiting for {}, which has never called", one.label))
+                Some(format!("waiting for {}, which has never connected", one.label))
             }
-            State::Waiting => Some(format!("waiting for {}, silent{since}", one.label)),
-            State::Silent => Some(format!("{} is silent{since} and had it then", one.label)),
+            State::Waiting => Some(format!("waiting for {}, offline{since}", one.label)),
+            State::Silent => Some(format!("{} has been offline{since} and had it then", one.label)),
             State::Stopped => {
                 let until = one.since.map(|at| format!(" until {}", clock(at, now, zone)));
                 let until = until.unwrap_or_default();
-                Some(format!("{} is not running and had it{until}", one.label))
+                Some(format!("{} isn’t running and had it{until}", one.label))
             }
             State::Kept => {
-                Some(format!("{} may still hold it in memory until it is back", one.label))
+                Some(format!("{} might still have it in memory until it reconnects", one.label))
             }
         });
     }
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(
             describe(&all, now, &TimeZone::UTC),
             "Active on This machine, GPU box; sent to EU box, not confirmed since 22:13; \
-             waiting for Attic, which has never called"
+             waiting for Attic, which has never connected"
         );
         assert_eq!(overall(&all, true), State::Sent);
         assert_eq!(overall(&all[..1], true), State::Active);
@@ -319,8 +319,8 @@ mod tests {
         ];
         assert_eq!(
             describe(&down, now, &TimeZone::UTC),
-            "GPU box is not running and had it until 22:13; EU box is silent since 22:13 and had it then; \
-             Attic may still hold it in memory until it is back"
+            "GPU box isn’t running and had it until 22:13; EU box has been offline since 22:13 and had it then; \
+             Attic might still have it in memory until it reconnects"
         );
         assert_eq!(overall(&down, true), State::Silent);
         assert_eq!(overall(&down[..1], true), State::Stopped);

@@ -18,7 +18,7 @@ kernel::words! {
         /// They are part of it.
         Keep = "keep", "Keep them";
         /// They are left out.
-        Trim = "trim", "Leave them out";
+        Trim = "trim", "Remove them";
     }
 }
 
@@ -32,8 +32,8 @@ pub struct NewValue {
 }
 
 /// Error text for a value that is ordinary text.
-const ORDINARY: &str = "The value is an ordinary word or number, so it would be masked wherever it is written, in what \
-    agents write and in output. Set another value, or say that this one is meant.";
+const ORDINARY: &str = "This value is a common word or number, so HQ would mask it everywhere it \
+    appears. Choose another value, or confirm that you want to use it.";
 
 /// Rejects a value that is ordinary text, unless it is not masked or is confirmed.
 ///
@@ -48,7 +48,7 @@ pub fn ask(value: &str, is_plain: bool, is_meant: bool) -> Result<(), VaultError
 
 /// Warning for a value that is too short to be masked.
 pub const SHORT: &str =
-    "The value has fewer than 8 characters: it is too short to be masked in output.";
+    "The value has fewer than 8 characters, which is too short to mask in output.";
 
 /// Seals a value. If `ends` is `None`, a value with line breaks at its ends is rejected with a question.
 ///
@@ -60,7 +60,7 @@ pub fn seal(app: &App, typed: &str, ends: Option<Ends>) -> Result<NewValue, Vaul
         Some(Ends::Trim) => typed.trim_matches(breaks),
         Some(Ends::Keep) => typed,
         None if typed.starts_with(breaks) || typed.ends_with(breaks) => {
-            let words = "The value begins or ends with a line break. Say whether it is part of it.";
+            let words = "The value starts or ends with a line break. Choose whether to keep it.";
             return Err(VaultError::field("ends", words));
         }
         None => typed,
@@ -79,9 +79,9 @@ pub fn seal(app: &App, typed: &str, ends: Option<Ends>) -> Result<NewValue, Vaul
 #[must_use]
 pub fn wrong(value: &str) -> Option<&'static str> {
     match value {
-        "" => Some("A secret has a value."),
-        _ if MAX_VALUE < value.len() => Some("A value has at most 64 KiB."),
-        _ if value.contains('\0') => Some("A value has no zero bytes: no program could get it."),
+        "" => Some("Enter a value."),
+        _ if MAX_VALUE < value.len() => Some("Use at most 64 KiB."),
+        _ if value.contains('\0') => Some("Remove zero bytes. Programs can’t read them."),
         _ => None,
     }
 }
@@ -129,7 +129,7 @@ impl<'de> serde::Deserialize<'de> for SecretInput {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match serde_json::Value::deserialize(from)? {
             serde_json::Value::String(text) => Ok(Self::from(text)),
-            _ => Err(serde::de::Error::custom("it is no text")),
+            _ => Err(serde::de::Error::custom("it isn't text")),
         }
     }
 }

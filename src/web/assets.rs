@@ -14,7 +14,7 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 
 /// Response text for a file if the program was built without the bundle.
-pub const MISSING: &str = "script and style are not built; run `make assets` and start again";
+pub const MISSING: &str = "script and style aren't built; run `make assets` and restart";
 
 /// Returns a bundled file by name.
 pub type Bundle = fn(&str) -> Option<Cow<'static, [u8]>>;

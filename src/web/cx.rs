@@ -64,7 +64,7 @@ impl Cx {
     /// `not_found`, if the parameter cannot be parsed.
     pub fn path<T: FromStr>(&self, n: usize) -> Result<T, Failure> {
         let value = self.params.get(n).and_then(|value| value.parse().ok());
-        value.ok_or_else(|| PageError::not_found("What this address names").0)
+        value.ok_or_else(|| PageError::not_found("The requested item").0)
     }
 
     /// The path of the request.
@@ -105,7 +105,7 @@ impl Cx {
         };
         let name = kernel::text::ellipsis(&name, 60);
         let message = format!("unknown field `{name}`");
-        let text = format!("the address has a bad query: {message}");
+        let text = format!("the URL has an invalid query: {message}");
         let mut failure = Failure::new(ProblemKind::Invalid, "bad_query", text);
         failure.fields.push(FieldError::new(name, message));
         Err(failure)

@@ -34,7 +34,7 @@ const EMOJIS: &[(&str, &str)] = &[
 #[must_use]
 pub fn choices(now: &str) -> Vec<Choice> {
     let known = EMOJIS.iter().any(|(emoji, _)| *emoji == now);
-    let first = (!known && !now.is_empty()).then(|| Choice::new(now, "The present one", true));
+    let first = (!known && !now.is_empty()).then(|| Choice::new(now, "Current", true));
     let rest = EMOJIS.iter().map(|(emoji, words)| Choice::new(*emoji, *words, *emoji == now));
     first.into_iter().chain(rest).collect()
 }

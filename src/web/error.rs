@@ -108,13 +108,15 @@ fn not_allowed(can: Can) -> Failure {
     let detail = match can {
         // No token scope includes these rights.
         Can::Account | Can::Own => format!(
-            "This needs the right to \"{}\", which no token has: sign in to HQ in a browser{}.",
+            "This needs the permission \"{}\", which tokens can’t have. Sign in to HQ in a \
+             browser{}.",
             can.label(),
             if can == Can::Own { " as an owner" } else { "" }
         ),
         // Also shown to an owner whose token has fewer rights.
         _ => format!(
-            "This needs the right to \"{}\". A token has it as one of its scopes; a person gets it from an owner or admin.",
+            "You don’t have the permission \"{}\". An owner or admin can grant it; a token needs \
+             it as a scope.",
             can.label()
         ),
     };
@@ -122,7 +124,7 @@ fn not_allowed(can: Can) -> Failure {
 }
 
 fn not_signed_in() -> Failure {
-    Failure::new(ProblemKind::Unauthorized, "unauthorized", "Sign in, or send a token.")
+    Failure::new(ProblemKind::Unauthorized, "unauthorized", "Sign in or send a token.")
 }
 
 /// An error of a page handler.

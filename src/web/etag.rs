@@ -25,7 +25,7 @@ impl IfMatch {
             Some(rev) => Ok(Self(Some(rev))),
             None => Err(ApiError::invalid(
                 "If-Match",
-                "send the ETag as it came with the record, such as \"42\"",
+                "send the record's ETag exactly as you received it, such as \"42\"",
             )),
         }
     }

@@ -52,9 +52,7 @@ async fn params<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Vec<Stri
 }
 
 fn parse<T: FromStr>(value: Option<&String>) -> Result<T, PageError> {
-    value
-        .and_then(|v| v.parse().ok())
-        .ok_or_else(|| PageError::not_found("What this address names"))
+    value.and_then(|v| v.parse().ok()).ok_or_else(|| PageError::not_found("The requested item"))
 }
 
 impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Path<T> {
@@ -106,7 +104,7 @@ impl InputError {
             true => "the JSON ends too early".to_owned(),
             false => {
                 let (line, column) = (error.line(), error.column());
-                format!("this is no JSON from line {line}, character {column} on")
+                format!("invalid JSON at line {line}, character {column}")
             }
         };
         Self { field: String::new(), message }
@@ -120,7 +118,7 @@ fn plain(message: &str) -> String {
     if let Some((word, known)) =
         message.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "))
     {
-        return format!("there is no {word}; use {known}");
+        return format!("unknown value {word}; use {known}");
     }
     let mut words: Vec<&str> = message.split(' ').collect();
     if let Some(at) = words.iter().position(|word| matches!(*word, "struct" | "enum"))
@@ -222,7 +220,7 @@ impl<'de> Deserializer<'de> for Changed {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         match self.value {
             Value::Null => {
-                let message = format!("`{}` cannot be empty; leave it out to keep it", self.field);
+                let message = format!("`{}` can't be empty; omit it to keep the value", self.field);
                 Err(Self::Error::custom(message))
             }
             value => visitor.visit_some(value),
@@ -279,7 +277,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         let query = parts.uri.query().unwrap_or_default();
         pairs(query.as_bytes())
             .map(Self)
-            .map_err(|misfit| refused("bad_query", "the address has a bad query", misfit))
+            .map_err(|misfit| refused("bad_query", "the URL has an invalid query", misfit))
     }
 }
 
@@ -295,7 +293,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
 
 /// Parses a form body.
 pub(super) fn form<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
-    pairs(body).map_err(|misfit| refused("bad_form", "the form could not be read", misfit))
+    pairs(body).map_err(|misfit| refused("bad_form", "something went wrong with the form", misfit))
 }
 
 /// A JSON object as body. An empty body counts as an object without fields.
@@ -323,7 +321,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Patch<T> {
 
 /// Error for a JSON body that does not match the route.
 fn unfit(misfit: InputError) -> PageError {
-    refused("bad_json", "the body is not what this route takes", misfit)
+    refused("bad_json", "the body has the wrong type for this route", misfit)
 }
 
 impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
@@ -364,7 +362,7 @@ pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<
             ProblemKind::Invalid
         };
         let words = match kind {
-            ProblemKind::TooLarge => "this is larger than what is taken at once".to_owned(),
+            ProblemKind::TooLarge => "this is larger than the limit for one request".to_owned(),
             _ => e.body_text(),
         };
         PageError(Failure::new(kind, "bad_body", words))
@@ -455,7 +453,7 @@ mod tests {
             let misfit = changes::<Change>(format!(r#"{{"{field}":null}}"#).as_bytes());
             let misfit = misfit.expect_err(field);
             assert_eq!(misfit.field, field);
-            assert!(misfit.message.contains("cannot be empty"), "{}", misfit.message);
+            assert!(misfit.message.contains("can't be empty"), "{}", misfit.message);
         }
         let change: Change = changes(br#"{"model":null}"#).expect("it can be empty");
         assert!(change.name.is_none() && change.colour.is_none() && change.exec.is_none());
@@ -477,9 +475,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_without_the_words_of_the_parser() {
         let said = |text: &str| object::<Change>(text.as_bytes()).expect_err(text).message;
-        assert_eq!(said(r#"{"colour":"green"}"#), "there is no `green`; use `red` or `blue`");
+        assert_eq!(said(r#"{"colour":"green"}"#), "unknown value `green`; use `red` or `blue`");
         assert_eq!(said(r#"{"name":5}"#), "invalid type: integer `5`, expected a string");
-        assert_eq!(said("{\n \"name\" 5}"), "this is no JSON from line 2, character 9 on");
+        assert_eq!(said("{\n \"name\" 5}"), "invalid JSON at line 2, character 9");
         assert_eq!(said(r#"{"name":"#), "the JSON ends too early");
     }
 }

@@ -188,15 +188,15 @@ fn is_known(asked: &HeaderMap, tag: &str) -> bool {
 fn missing(error: &std::io::Error) -> PageError {
     match error.kind() {
         std::io::ErrorKind::NotFound => {
-            let text = "the content of this file is missing on the server's disk; everything else \
-                        works on. Send the file again, or have it put back from a backup (`hq doctor \
-                        blobs` lists what is missing)";
+            let text = "this file's content is missing on the server's disk. Upload the file \
+                        again, or have it restored from a backup (`hq doctor blobs` lists what \
+                        is missing)";
             PageError(Failure::new(ProblemKind::Gone, "file_missing", text))
         }
         std::io::ErrorKind::InvalidData => {
-            let text = "the content of this file is damaged on the server's disk, so it is not handed out; \
-                        everything else works on. Send the file again, or have its workspace brought back \
-                        from a backup (`hq doctor blobs` lists what is damaged)";
+            let text = "this file's content is damaged on the server's disk, so it can't be \
+                        downloaded. Upload the file again, or have its workspace restored from a \
+                        backup (`hq doctor blobs` lists what is damaged)";
             PageError(Failure::new(ProblemKind::Gone, "file_damaged", text))
         }
         _ => PageError(Failure::internal(format!("a file: {error}"))),

@@ -73,7 +73,7 @@ impl Wrong {
                 if fields.is_empty() { problem.to_string() } else { String::new() }
             }
             ProblemKind::Stale => {
-                "Somebody else changed this while you were typing. Look at it again, then save."
+                "Someone else changed this while you were typing. Check it again, then save."
                     .to_owned()
             }
             ProblemKind::Full => {

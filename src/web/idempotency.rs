@@ -147,7 +147,7 @@ impl Once {
                 Ok(Self(Some(OnceKey { scope, key, digest })))
             }
             Some(_) => {
-                let text = "this route takes JSON; a file is sent elsewhere";
+                let text = "this route takes JSON; upload files elsewhere";
                 Err(PageError(Failure::new(ProblemKind::Invalid, "bad_body", text)))
             }
         }
@@ -236,8 +236,8 @@ impl<S: Send + Sync> FromRequestParts<S> for NoKey {
         match parts.extensions.get::<Keyed>() {
             None => Ok(Self),
             Some(_) => {
-                let text = "this answer is not kept for a repeat, as it holds a secret; leave \
-                            Idempotency-Key out";
+                let text = "this response contains a secret and isn't stored for repeats; omit \
+                            Idempotency-Key";
                 Err(ApiError::invalid("Idempotency-Key", text))
             }
         }
@@ -276,7 +276,7 @@ pub async fn digest(request: Request, next: Next) -> Response {
         return next.run(Request::from_parts(parts, body)).await;
     }
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        let text = "a body with an Idempotency-Key has at most 1 MiB and must arrive whole";
+        let text = "a body with an Idempotency-Key can have at most 1 MiB and must be complete";
         return ApiError(Failure::new(ProblemKind::TooLarge, "bad_body", text)).into_response();
     };
     hash.update(&body);

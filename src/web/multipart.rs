@@ -14,10 +14,10 @@ const MAX_BOUNDARY: usize = 70;
 #[derive(Debug, thiserror::Error)]
 pub enum FormError {
     /// The content type is not `multipart/form-data`.
-    #[error("this is not a form with files; send multipart/form-data")]
+    #[error("this isn't a file form; send multipart/form-data")]
     NotAForm,
     /// The form is malformed.
-    #[error("the form is broken: {0}")]
+    #[error("the form is invalid: {0}")]
     Broken(&'static str),
     /// The body ended early.
     #[error("the form was cut off: {0}")]
@@ -141,7 +141,7 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 fn described(head: &[u8]) -> Result<Part, FormError> {
-    let head = std::str::from_utf8(head).map_err(|_| FormError::Broken("a name is no UTF-8"))?;
+    let head = std::str::from_utf8(head).map_err(|_| FormError::Broken("a name isn't UTF-8"))?;
     let line = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.trim().eq_ignore_ascii_case("content-disposition").then(|| value.trim())

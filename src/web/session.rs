@@ -198,8 +198,8 @@ impl Proof {
         if self.0 {
             return Ok(());
         }
-        let text = "confirm that it is you first: send your password, a code or a passkey to \
-                    /api/v1/proof; it counts for ten minutes";
+        let text = "confirm it's you first: send your password, a code or a passkey to \
+                    /api/v1/proof; that lasts ten minutes";
         Err(PageError(Failure::new(ProblemKind::Forbidden, PROOF_REQUIRED, text)))
     }
 }

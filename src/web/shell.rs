@@ -543,7 +543,7 @@ const SETTINGS: [(&str, &[(&str, &str)]); 4] = [
             ("secrets", "Secrets"),
             ("usage", "Usage and budgets"),
             ("policy", "Permissions"),
-            ("meaning", "Search by meaning"),
+            ("meaning", "Semantic search"),
         ],
     ),
     (

@@ -39,8 +39,8 @@ pub async fn limit(State(within): State<Duration>, request: Request, next: Next)
         return response;
     }
     let text = format!(
-        "the body of the request did not arrive within {} seconds; send it again, faster or in \
-         smaller pieces",
+        "the request body did not arrive within {} seconds; send it again, faster or in smaller \
+         pieces",
         within.as_secs().max(1)
     );
     let failure = Failure::new(ProblemKind::Slow, "body_timeout", text);

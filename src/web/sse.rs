@@ -183,7 +183,7 @@ pub fn places(ws: &Ws, who: &Person) -> Result<Vec<Place>, PageError> {
     match (own, all) {
         (Some(own), Some(all)) => Ok(vec![own, all]),
         _ => {
-            let text = "too many live pages are open; close some and load this one again";
+            let text = "too many live pages are open; close some and reload this one";
             Err(PageError(Failure::new(ProblemKind::Limited, "too_many_streams", text)))
         }
     }

@@ -20,7 +20,8 @@ pub(crate) fn unheeded(request: &Request) -> Option<Response> {
     if sent.as_bytes().trim_ascii() == b"*" {
         return None;
     }
-    let text = "this has no ETag that could match; send no If-Match, and read it again before you change it";
+    let text = "this record has no ETag; omit If-Match, and read the record again before you \
+                change it";
     Some(ApiError(Failure::new(ProblemKind::Stale, "no_etag", text)).into_response())
 }
 

@@ -52,8 +52,8 @@ impl Trouble {
     pub fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
-            "This is not here",
-            "The address is wrong, or what it named was deleted.",
+            "Page not found",
+            "The address is wrong, or the page was deleted.",
         )
     }
 
@@ -131,23 +131,23 @@ impl From<&Failure> for Trouble {
             return Self::failure(reference);
         }
         let title = match failure.kind {
-            ProblemKind::NotFound => "This is not here",
-            ProblemKind::WrongMethod => "This page does not take that",
-            ProblemKind::Gone => "This is gone",
+            ProblemKind::NotFound => "Page not found",
+            ProblemKind::WrongMethod => "This isn’t supported here",
+            ProblemKind::Gone => "No longer available",
             ProblemKind::Forbidden => "Not allowed",
             ProblemKind::Unauthorized => "Sign in first",
-            ProblemKind::Stale => "Somebody was faster",
-            ProblemKind::Conflict => "This is not possible",
+            ProblemKind::Stale => "Someone else changed this first",
+            ProblemKind::Conflict => "This isn’t possible",
             ProblemKind::Slow => "This took too long to arrive",
-            ProblemKind::Limited => "Too many at once",
+            ProblemKind::Limited => "Too many requests",
             ProblemKind::Unavailable if failure.code == "workspace_damaged" => {
                 "This workspace is damaged"
             }
             ProblemKind::Unavailable if failure.code == "workspace_unopened" => {
-                "This workspace cannot be opened"
+                "This workspace can’t be opened"
             }
             ProblemKind::Unavailable => "Not possible right now",
-            _ => "This did not work",
+            _ => "That didn’t work",
         };
         let mut trouble = Self::new(failure.status(), title, sentence(&failure.detail));
         trouble.again = matches!(failure.kind, ProblemKind::Limited | ProblemKind::Unavailable);
@@ -222,8 +222,8 @@ mod tests {
         let response = trouble.page(Some(Shell::default()), Theme::System);
         assert_eq!(response.status(), 404);
         let body = body(response).await;
-        assert!(body.contains("<h1>This is not here</h1>"));
-        assert!(body.contains("<span aria-current=\"page\">This is not here</span>"), "{body}");
+        assert!(body.contains("<h1>Page not found</h1>"));
+        assert!(body.contains("<span aria-current=\"page\">Page not found</span>"), "{body}");
         assert!(body.contains("href=\"/w/a/tasks\""));
     }
 

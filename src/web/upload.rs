@@ -137,7 +137,7 @@ async fn parts_of(
         }
         if all.len() >= most {
             let text =
-                format!("at most {most} files can be sent at once; send the rest after these");
+                format!("you can upload at most {most} files at once; upload the rest afterwards");
             return Err(PageError(Failure::new(ProblemKind::Invalid, "too_many_files", text)));
         }
         let mut arriving = Arriving::begin(ws, limit).await?;
@@ -154,7 +154,7 @@ async fn value_of(form: &mut Multipart, room: &mut usize) -> Result<String, Page
     let mut value = Vec::new();
     while let Some(piece) = form.piece().await.map_err(refused)? {
         let Some(left) = room.checked_sub(piece.len()) else {
-            let text = format!("what is typed has at most {} KB", FRAME >> 10);
+            let text = format!("text can have at most {} KB", FRAME >> 10);
             return Err(PageError(Failure::new(ProblemKind::TooLarge, "bad_form", text)));
         };
         *room = left;
@@ -226,8 +226,8 @@ fn failed(error: &std::io::Error, limit: u64) -> PageError {
     match error.kind() {
         std::io::ErrorKind::FileTooLarge => too_large(limit),
         std::io::ErrorKind::StorageFull => {
-            let text = "the disk is nearly full, so the file was not kept; free some space and send \
-                        it again";
+            let text = "the disk is nearly full, so the file wasn't saved; free some space and \
+                        upload it again";
             PageError(Failure::new(ProblemKind::Full, "storage_full", text))
         }
         _ => PageError(Failure::internal(format!("an upload: {error}"))),
@@ -235,12 +235,12 @@ fn failed(error: &std::io::Error, limit: u64) -> PageError {
 }
 
 fn too_large(limit: u64) -> PageError {
-    let text = format!("a file has at most {} MB; nothing was kept of this one", limit >> 20);
+    let text = format!("a file can have at most {} MB; this one wasn't saved", limit >> 20);
     PageError(Failure::new(ProblemKind::TooLarge, "file_too_large", text))
 }
 
 fn cut_off(why: &str) -> PageError {
-    let text = format!("the file did not arrive whole: {why}; send it again");
+    let text = format!("the upload was incomplete: {why}; upload the file again");
     PageError(Failure::new(ProblemKind::Invalid, "upload_cut_off", text))
 }
 

@@ -40,9 +40,9 @@ async function answer({ title, tag, data: { url, answers } }, word) {
   try {
     sent = await fetch(at, { method: "POST", headers: { "HX-Request": "true" }, body });
   } catch {
-    return show(title, { body: "HQ cannot be reached. Try again.", tag, url, answers });
+    return show(title, { body: "Can’t reach HQ. Try again.", tag, url, answers });
   }
-  let says = "HQ did not take the answer. Open it to answer there.";
+  let says = "Couldn’t send your answer. Open HQ to answer there.";
   try {
     says = JSON.parse(sent.headers.get("HX-Trigger"))["hq:toast"].text;
   } catch {

@@ -56,7 +56,7 @@ function begin(root) {
 
   function again() {
     root.removeAttribute("data-live");
-    part("state").textContent = "Not connected, trying again";
+    part("state").textContent = "Not connected, retrying";
     if (root.isConnected) setTimeout(open, AGAIN);
   }
 
@@ -86,13 +86,13 @@ function begin(root) {
     root.toggleAttribute("data-mine", now.mine);
     root.toggleAttribute("data-dark", Boolean(now.dark));
     const name = root.dataset.name;
-    part("who").textContent = now.dark && !now.mine ? now.dark : now.mine ? `You have the wheel, ${name} waits` : now.driver ? `${now.driver} has the wheel` : `${name} has the wheel`;
+    part("who").textContent = now.dark && !now.mine ? now.dark : now.mine ? `You’re in control, ${name} waits` : now.driver ? `${now.driver} is in control` : `${name} is in control`;
     part("what").textContent = hides
-      ? "Picture and words are hidden until the form was sent."
+      ? "The page is hidden until the form is sent."
       : now.mine
         ? now.dark
-          ? "Only you see the page until the form was sent."
-          : "Click and type in the page. Ctrl Alt Q leaves it. It goes back by itself after 5 minutes without input."
+          ? "Only you see the page until the form is sent."
+          : "Click and type in the page. Ctrl Alt Q leaves it. Control returns automatically after 5 minutes without input."
         : now.doing && `About to ${now.doing}`;
     const take = part("take");
     take.hidden = now.mine || !now.may || (Boolean(now.driver) && !now.over);
@@ -114,11 +114,11 @@ function begin(root) {
     part("files").hidden = !now.chooser;
     part("pick").multiple = now.chooser === "many";
     tabs(now);
-    part("state").textContent = !now.running ? "It does not run" : hides ? "Picture off" : shown ? "Live" : now.tabs.length ? "This tab is part of a private conversation" : "No tab is open";
+    part("state").textContent = !now.running ? "Browser is off" : hides ? "Picture off" : shown ? "Live" : now.tabs.length ? "This tab is part of a private conversation" : "No tab is open";
     if (now.mine && !before.mine) (matchMedia("(pointer: coarse)").matches ? canvas : field).focus();
     if (!now.mine && before.mine) {
       take.focus();
-      if (now.driver) tell(`${now.driver} has taken the wheel`);
+      if (now.driver) tell(`${now.driver} has taken control`);
     }
   }
 
@@ -177,7 +177,7 @@ function begin(root) {
       const answer = await fetch(root.dataset.upload, { method: "POST", body });
       tell(answer.ok ? "" : (await answer.json()).detail);
     } catch {
-      tell("The file did not arrive. Choose it again.");
+      tell("The upload failed. Choose the file again.");
     }
     field.focus();
   });

@@ -66,7 +66,7 @@ const refresh = () => document.body.dispatchEvent(new CustomEvent("hq:tasks"));
 /** Asks whether it is to be done in any case, with the server's words. */
 function ask(item, body, why) {
   const form = Object.assign(document.createElement("form"), { method: "post", action: item.dataset.move, hidden: true });
-  Object.assign(form.dataset, { confirm: `Finish ${item.dataset.task} all the same?`, confirmText: why, confirmVerb: "Finish" });
+  Object.assign(form.dataset, { confirm: `Finish ${item.dataset.task} anyway?`, confirmText: why, confirmVerb: "Finish" });
   body.set("sure", "1");
   body.set("back", location.pathname + location.search);
   for (const [name, value] of body) form.append(Object.assign(document.createElement("input"), { name, value }));

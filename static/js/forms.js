@@ -32,7 +32,7 @@ document.addEventListener("click", async (event) => {
     await navigator.clipboard.writeText(button.dataset.copy ?? button.previousElementSibling.innerText);
     toast({ text: "Copied" });
   } catch {
-    toast({ tone: "danger", text: "The browser did not allow copying." });
+    toast({ tone: "danger", text: "Your browser blocked copying." });
   }
 });
 

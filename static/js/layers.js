@@ -172,7 +172,7 @@ document.addEventListener(
     yes.textContent = words.confirmVerb ?? "Delete";
     const typed = document.getElementById("confirm-typed");
     typed.hidden = !asked.name;
-    typed.querySelector("span").textContent = `Type ${asked.name} to go on`;
+    typed.querySelector("span").textContent = `Type ${asked.name} to confirm`;
     typed.querySelector("input").value = "";
     yes.disabled = Boolean(asked.name);
     ask.showModal();

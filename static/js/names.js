@@ -14,8 +14,8 @@ const PIECES = [
   ["Code block", "^```\n|\n```"],
   ["Table", "^| Column | Column |\n| --- | --- |\n|  |  |"],
   ["Divider", "^---\n"],
-  ["Mention somebody", "@"],
-  ["Name a task", "#"],
+  ["Mention someone", "@"],
+  ["Link a task", "#"],
   ["File or picture", ""],
 ];
 let field;
@@ -67,7 +67,7 @@ function show(offers) {
   close();
   if (!offers.length) return;
   box = document.createElement("ul");
-  Object.assign(box, { id: "names-list", className: "menu offers names", role: "listbox", ariaLabel: "Who or what is meant" });
+  Object.assign(box, { id: "names-list", className: "menu offers names", role: "listbox", ariaLabel: "Mentions" });
   box.append(
     ...offers.map(({ put, about, piece }, n) => {
       const line = document.createElement("li");

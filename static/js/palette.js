@@ -182,7 +182,7 @@ function unanswered() {
   const line = document.createElement("p");
   line.className = "head";
   line.setAttribute("role", "presentation");
-  line.textContent = line.dataset.said = "HQ does not answer. What this page offers still works.";
+  line.textContent = line.dataset.said = "HQ isn’t responding. Actions on this page still work.";
   list.replaceChildren(line);
 }
 document.addEventListener("hq:back", () => dialog?.open && ask());

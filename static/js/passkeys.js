@@ -8,7 +8,7 @@ const bytes = (word) => Uint8Array.from(atob(word.replaceAll("-", "+").replaceAl
 
 async function options(begin) {
   const answer = await fetch(begin, { method: "POST", headers: { accept: "application/json" } });
-  if (!answer.ok) throw new Error("HQ did not answer; reload the page and try again.");
+  if (!answer.ok) throw new Error("HQ didn’t respond. Reload the page and try again.");
   const asked = await answer.json();
   asked.challenge = bytes(asked.challenge);
   if (asked.user) asked.user.id = bytes(asked.user.id);
@@ -25,8 +25,8 @@ export async function use(begin) {
 
 // What went wrong, in words.
 export function why(error) {
-  if (error.name === "NotAllowedError") return "The device did not answer, or you stopped it.";
-  return error.name === "InvalidStateError" ? "This device has a passkey for you already." : error.message;
+  if (error.name === "NotAllowedError") return "The device didn’t respond, or you cancelled.";
+  return error.name === "InvalidStateError" ? "This device already has a passkey for you." : error.message;
 }
 
 export const hasPasskeys = can;

@@ -24,7 +24,7 @@ function go() {
   let { form, button } = waiting;
   waiting = undefined;
   if (!form.isConnected) form = document.querySelector(`form[action="${CSS.escape(form.getAttribute("action"))}"]`);
-  if (!form) return toast({ tone: "danger", text: "The page has changed meanwhile; try once more." });
+  if (!form) return toast({ tone: "danger", text: "The page has changed. Try again." });
   const same = (one) => one.type === "submit" && one.name === button.name && one.value === button.value;
   if (button && !form.contains(button)) button = [...form.elements].find(same);
   proven.add(form);
@@ -75,7 +75,7 @@ async function give(proof) {
     dialog.close();
     go();
   } catch (error) {
-    if (act === waiting) tell(error instanceof TypeError ? "No connection; try once more." : why(error));
+    if (act === waiting) tell(error instanceof TypeError ? "No connection. Try again." : why(error));
   } finally {
     sender.ariaBusy = null;
   }

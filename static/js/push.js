@@ -16,9 +16,9 @@ const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/
 const own = async () => (await navigator.serviceWorker.getRegistration("/"))?.pushManager.getSubscription();
 
 function why() {
-  if (!window.isSecureContext) return "Browsers allow this only over https, or at localhost. Open HQ at such an address.";
-  if (!("serviceWorker" in navigator) || !("PushManager" in window)) return "This browser cannot be told. On an iPhone, add HQ to the home screen first.";
-  if (Notification.permission === "denied") return "This browser does not let HQ tell anything. Allow notifications for this page in its settings.";
+  if (!window.isSecureContext) return "Push needs https or localhost. Open HQ at such an address.";
+  if (!("serviceWorker" in navigator) || !("PushManager" in window)) return "This browser doesn’t support push. On an iPhone, add HQ to the home screen first.";
+  if (Notification.permission === "denied") return "Notifications are blocked. Allow them for this page in your browser’s settings.";
   return "";
 }
 
@@ -28,7 +28,7 @@ async function show() {
   button.hidden = Boolean(no);
   button.querySelector("span").textContent = on ? "Turn off in this browser" : "Turn on in this browser";
   button.dataset.on = on ? "1" : "";
-  says(no || (on ? "This browser is told." : "This browser is not told."));
+  says(no || (on ? "Push is on in this browser." : "Push is off in this browser."));
 }
 
 async function turnOn() {
@@ -55,7 +55,7 @@ if (box) {
       await (button.dataset.on ? turnOff() : turnOn());
       await show();
     } catch (error) {
-      says(`It did not work: ${error.message}`);
+      says(`That didn’t work: ${error.message}`);
     }
     button.disabled = false;
   });

@@ -46,7 +46,7 @@ async function post({ url, body, undo, refused }) {
     for (const [name, detail] of Object.entries(asked)) raise(name, detail);
   } else {
     undo();
-    const why = asked["hq:toast"]?.text ?? "HQ refused it.";
+    const why = asked["hq:toast"]?.text ?? "HQ rejected the change.";
     if (!refused?.(answer.status, why)) toast({ tone: "danger", text: why });
   }
   raise("hq:settled");
@@ -55,14 +55,14 @@ async function post({ url, body, undo, refused }) {
 /** How much waits stands in the banner. */
 function count() {
   const place = document.getElementById("offline-waits");
-  if (place) place.textContent = kept.length ? `${kept.length} ${kept.length === 1 ? "change waits" : "changes wait"}.` : "";
+  if (place) place.textContent = kept.length ? `${kept.length} ${kept.length === 1 ? "change" : "changes"} will be sent when you reconnect.` : "";
 }
 
 /** Keeps a change that did not arrive, and sends it when HQ is back. */
 export function keep(change) {
   kept.push(change);
   count();
-  if (kept.length === 1) toast({ tone: "warn", text: "No connection: what you changed is kept here and sent when HQ is back." });
+  if (kept.length === 1) toast({ tone: "warn", text: "You’re offline. Your change will be sent when you reconnect." });
   later();
 }
 

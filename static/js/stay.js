@@ -23,7 +23,7 @@ document.addEventListener("click", async (event) => {
   if (!link || event.defaultPrevented || !isAlone() || link.origin !== location.origin || link.getAttribute("href").startsWith("#")) return;
   event.preventDefault();
   if (await isThere()) location.assign(link.href);
-  else toast({ tone: "warn", text: "No connection: this page stays until HQ is back." });
+  else toast({ tone: "warn", text: "You’re offline. This page stays open until you reconnect." });
 });
 
 document.addEventListener("submit", async (event) => {

@@ -141,7 +141,7 @@ document.addEventListener("htmx:error", ({ detail }) => {
     once.value = fresh();
     title.value = "";
   } else if (own && (form.elements.key || form.elements.once)) {
-    if (again(form, submitter)) toast({ tone: "warn", text: "Not sent: no connection. It is sent when HQ is back." });
+    if (again(form, submitter)) toast({ tone: "warn", text: "Not sent: no connection. It will be sent when you reconnect." });
   } else toast({ tone: "danger", text: "Not saved: no connection. What you typed is still here." });
 });
 

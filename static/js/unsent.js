@@ -98,7 +98,7 @@ function restore(form) {
   if (JSON.stringify(draft.pairs) === words(form)) return;
   fill(form, draft);
   hold(form);
-  toast({ tone: "info", text: "What you had typed is back in its form. It has not been sent yet." });
+  toast({ tone: "info", text: "Your unsent text is back in the form." });
 }
 
 const opened = performance.getEntriesByType("navigation")[0];

@@ -6,7 +6,7 @@ import { drop, forget, keep, left } from "./drafts.js";
 import { toast } from "./toast.js";
 
 const PAUSE = 800;
-const KEPT = "What you type is kept in this browser.";
+const KEPT = "Your text is saved in this browser.";
 const home = document.body.dataset.home ?? "";
 const place = home.split("/")[2];
 // As the server keeps each field; the text of a page stays as it is.
@@ -109,7 +109,7 @@ async function send(one, keepalive = false) {
   } catch {
     return again(one, `Not saved: no connection. ${KEPT}`);
   }
-  if (answer.status >= 500 || answer.status === 429) return again(one, `Not saved: HQ could not answer. ${KEPT}`);
+  if (answer.status >= 500 || answer.status === 429) return again(one, `Not saved: HQ didn’t respond. ${KEPT}`);
   one.sent = undefined;
   one.again = one.tries = 0;
   if (answer.ok) return stored(one, text, body[one.name]);
@@ -117,7 +117,7 @@ async function send(one, keepalive = false) {
   if (answer.status === 401) {
     one.again = 1;
     const next = new URLSearchParams({ next: location.pathname });
-    return say(`You are signed out. ${KEPT}`, "failed", `/login?${next}`);
+    return say(`You’re signed out. ${KEPT}`, "failed", `/login?${next}`);
   }
   if (answer.status === 404) return lost();
   const wrong = body.errors?.find(({ field }) => field === one.name);
@@ -128,7 +128,7 @@ async function send(one, keepalive = false) {
 /** What was written about is not there any more: nothing is sent again, and what was typed stays where it is. */
 function lost() {
   deleted = form;
-  say(`Somebody deleted this ${form.dataset.writes ? "page" : "task"}. Your words are kept here.`, "failed");
+  say(`Someone deleted this ${form.dataset.writes ? "page" : "task"}. Your text is still here.`, "failed");
 }
 
 function again(one, words) {
@@ -217,7 +217,7 @@ function open() {
     return one;
   });
   const back = fields.filter(restore).length;
-  if (back) toast({ tone: "info", text: "What you typed here before is back." });
+  if (back) toast({ tone: "info", text: "Your earlier text is back." });
   const box = fields.find((one) => one.box.hasAttribute("autofocus")).box;
   box.focus({ preventScroll: Boolean(near) });
   if (near && box.name === "description") {

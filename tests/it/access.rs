@@ -1,4 +1,4 @@
-//! Who may do what: every route of the table, by everybody.
+//! Access rights of every route for every kind of user.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use server::workspaces::life;
 
 use support::hq::{Reply, TestHq};
 
-/// What answers without a sign-in. Everything else is closed.
+/// Routes without a session. All others are closed.
 const OPEN: [&str; 26] = [
     "GET /healthz",
     "GET /readyz",
@@ -40,12 +40,12 @@ const OPEN: [&str; 26] = [
     "POST /unsubscribe/{token}",
     "GET /push.js",
 ];
-/// Answers that do not end.
+/// Endless responses.
 const STREAMS: [&str; 1] = ["/w/{ws}/events"];
-/// All addresses that answer with a stream of events when they are asked for one.
+/// Addresses that respond with an event stream on request.
 const LIVE: [&str; 2] = ["/w/marlow-cargo/events", "/api/v1/changes"];
 
-/// An address of a route, with something in the place of each parameter.
+/// An address of a route, with values for its parameters.
 fn address(path: &str) -> String {
     let parts = path.split('/').map(|part| match part {
         "{ws}" => "marlow-cargo",
@@ -141,7 +141,7 @@ async fn the_owner_of_another_workspace_finds_nothing_in_this_one() {
             assert_eq!(reply.status, StatusCode::NOT_FOUND, "{name}");
             assert!(!reply.text.contains("Marlow"), "{name}");
         }
-        // A token is for its own workspace whatever the header says, and opens no page.
+        // A token is bound to its workspace whatever the header says, and opens no page.
         if is_api(&route.path) && method == "GET" && !path.starts_with("/local/") {
             let reply = program.clone().with("x-hq-workspace", "marlow-cargo").get(&path).await;
             assert!(!reply.text.contains(&foreign.to_string()), "{name}: {}", reply.text);
@@ -185,7 +185,7 @@ async fn each_role_reaches_what_its_row_of_the_table_says() {
                 continue;
             }
             let allowed = may.may(route.can);
-            // What a role may do is done by the tests of each feature.
+            // Permitted writes are covered by the tests of each feature.
             if allowed && route.method != "GET" {
                 continue;
             }
@@ -210,7 +210,7 @@ async fn every_role_hears_the_streams_of_its_workspace_and_of_no_other() {
     let token = json!({ "name": "N", "scopes": ["read", "write", "chat", "admin"] });
     let token = reader.post("/api/v1/tokens", &token).await.json()["token"].clone();
     let bearer = format!("Bearer {}", token.as_str().expect("a token"));
-    // A token of the other workspace hears that one, whatever the header says.
+    // A token of the other workspace gets that one, whatever the header says.
     let program = hq.nobody().with("authorization", &bearer).with("x-hq-workspace", "marlow-cargo");
     let mut own = program.stream("/api/v1/changes?after=start&include=rows").await;
     for path in LIVE {
@@ -242,7 +242,7 @@ async fn a_token_does_what_its_scopes_say_and_never_more_than_its_owner() {
     assert_eq!(refused.json()["code"], "forbidden");
     let admin = hq.token(&["admin"]).await;
     assert_eq!(admin.json("PATCH", "/api/v1/settings", &body).await.status, StatusCode::OK);
-    // A token opens the API, never a page, and makes no other token.
+    // A token opens the API, never a page, and creates no other token.
     assert_eq!(admin.get("/w/marlow-cargo/").await.status, StatusCode::SEE_OTHER);
     let token = json!({ "name": "More", "scopes": ["read"] });
     assert_eq!(admin.post("/api/v1/tokens", &token).await.status, StatusCode::FORBIDDEN);
@@ -255,7 +255,7 @@ async fn a_token_does_what_its_scopes_say_and_never_more_than_its_owner() {
         (StatusCode::FORBIDDEN, json!("more_than_own"))
     );
     assert_eq!(viewer.post("/api/v1/tokens", &token).await.status, StatusCode::CREATED);
-    // What they may not do is not offered, either.
+    // Actions without a right are not offered.
     let home = viewer.get("/w/marlow-cargo/").await;
     assert_eq!(home.status, StatusCode::OK);
     assert!(!home.text.contains("/tasks/new"), "{}", home.text);

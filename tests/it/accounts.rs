@@ -1,4 +1,4 @@
-//! Accounts that are closed and opened again: who may, what ends at once, who still counts as an owner.
+//! Disabling and enabling accounts: rights, immediate effects, and who still counts as an owner.
 
 use kernel::Role;
 use reqwest::StatusCode;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::hq::{OWNER, Person, TestHq};
 use support::invite::invite;
 
-/// The id of a member.
+/// Account id of a member.
 async fn account_of(by: &Person, name: &str) -> String {
     row(by, name).await["account"].as_str().expect("id").to_owned()
 }
@@ -49,13 +49,13 @@ async fn a_disabled_account_loses_browsers_streams_and_tokens_at_once() {
     let members = owner.get("/w/marlow-cargo/settings/members").await;
     assert!(members.text_of("#members").contains("Disabled"), "{}", members.text);
 
-    // Opened again, they sign in anew: what was taken away stays away.
+    // After it is enabled again, they sign in anew: ended sessions stay ended.
     owner.form(&format!("/w/marlow-cargo/settings/members/{id}/enable"), &[]).await;
     assert!(row(&owner, "Tom").await["disabled_at"].is_null());
     assert_eq!(tom.get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(program.get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
     let told = owner.get("/w/marlow-cargo/settings/audit?source=accounts").await;
-    for words in ["disabled the account of", "enabled the account of"] {
+    for words in ["disabled the account", "enabled the account"] {
         assert!(told.text.contains(words), "{words}");
     }
     hq.finish().await;
@@ -72,7 +72,7 @@ async fn only_who_owns_all_places_of_somebody_closes_their_account() {
     let own_account = owner.call("POST", &disable(&mira)).await;
     assert_eq!(own_account.json()["code"], "own_account", "{}", own_account.text);
 
-    // Ada owns a place that is not Mira's: her account is not Mira's to close.
+    // Ada owns a workspace without Mira: Mira cannot close her account.
     assert_eq!(
         ada.post("/api/v1/workspaces", &json!({ "name": "Northwind" })).await.status,
         StatusCode::CREATED
@@ -83,7 +83,7 @@ async fn only_who_owns_all_places_of_somebody_closes_their_account() {
     let page = format!("/w/marlow-cargo/settings/members/{id}/disable");
     assert_eq!(owner.form(&page, &[]).await.status, StatusCode::SEE_OTHER);
     let told = owner.get("/w/marlow-cargo/settings/members").await;
-    assert!(told.text_of("#toasts").contains("looks after another workspace"), "{}", told.text);
+    assert!(told.text_of("#toasts").contains("also manages another workspace"), "{}", told.text);
     let here = ada.with("x-hq-workspace", "marlow-cargo");
     assert_eq!(here.call("POST", &disable(&own)).await.status, StatusCode::OK);
     hq.finish().await;
@@ -101,14 +101,14 @@ async fn an_owner_who_cannot_sign_in_does_not_count_as_one() {
     assert_eq!(refused.json()["code"], "last_owner", "{}", refused.text);
     assert_eq!(owner.post("/api/v1/leave", &json!({})).await.json()["code"], "last_owner");
     let page = owner.get("/w/marlow-cargo/settings/members").await;
-    assert!(page.text.contains("You are its only owner"));
-    // Nor can the machine's owner close the account of the last one.
+    assert!(page.text.contains("You’re the only owner"));
+    // The command cannot close the last owner's account either.
     let app = &hq.running().app;
     let by = kernel::Actor::System(kernel::Part::Cli);
     let wish = server::people::local::PeopleRequest::Disable { email: OWNER.1.to_owned() };
     let refused = server::people::local::carry_out(app, by, &wish).await.expect_err("refused");
     assert!(refused.0.detail.contains("Marlow Cargo would have no owner"), "{}", refused.0.detail);
-    // Who cannot sign in can be made less, and removed.
+    // A disabled member can get a lower role, and can be removed.
     let less = owner.json("PATCH", &format!("/api/v1/members/{ada}"), &body).await;
     assert_eq!(less.json()["role"], "admin", "{}", less.text);
     owner.call("POST", &format!("/api/v1/members/{ada}/enable")).await;

@@ -1,5 +1,4 @@
-//! What happened, on its page and for programs: narrowed by who, what, to which record and when, and through
-//! what it was done.
+//! Activity page and API: filters by actor, kind, record, time, and origin of the action.
 
 use std::time::Duration;
 
@@ -50,14 +49,14 @@ async fn what_happened_is_narrowed_by_who_what_where_and_when() {
     assert!(unclear.text_of("#f-from-says").contains("Write the day as"), "{}", unclear.text);
     assert_eq!(unclear.attr("#f-from", "value"), "someday", "what was typed stays");
     assert!(!lines(&mira, "to=2026-11-20&record=MC-1").await.is_empty());
-    // What cannot be understood is said, and nothing is shown in its place.
+    // An invalid filter gives an error, and no entries are shown.
     let wrong = mira.get(&format!("{PAGE}?record=MC-99&event=no.such")).await;
     assert_eq!(wrong.status, StatusCode::OK);
     assert!(!wrong.texts(".error").is_empty(), "{}", wrong.text);
     hq.finish().await;
 }
 
-/// Writes so many entries that nobody is told of.
+/// Writes entries that cause no notices.
 async fn note(hq: &TestHq, times: u32) {
     let (ws, member) = (hq.ws(), work::owner(hq).0.account().expect("a person"));
     let by = (Actor::System(Part::Consumer), Cause::Timer);
@@ -88,7 +87,7 @@ async fn what_happened_is_found_behind_thousands_of_entries_that_nobody_is_told_
     let mira = hq.owner();
     task(&mira, "Prices").await;
     note(&hq, 3_000).await;
-    // One look may end before it, and then says so; whoever goes on gets there, as the page does by itself.
+    // One request may end before the entry, and then says so; following pages reach it.
     for start in ["", "?area=work", "?by=people", "?event=task.created"] {
         let mut path = format!("{PAGE}{start}");
         let lines = loop {
@@ -98,7 +97,7 @@ async fn what_happened_is_found_behind_thousands_of_entries_that_nobody_is_told_
                 break lines;
             }
             assert!(!page.text.contains("Nothing here yet"), "{path}: {}", page.text);
-            assert!(page.text.contains("Look further"), "{path}: {}", page.text);
+            assert!(page.text.contains("Search further"), "{path}: {}", page.text);
             path = page.attr(".pager a", "href");
         };
         assert!(lines.iter().any(|line| line.contains("Prices")), "{start}: {lines:?}");
@@ -145,7 +144,7 @@ async fn programs_read_what_happened_page_by_page_and_wait_for_more() {
     assert_eq!(newest["said"][0]["url"], "/w/marlow-cargo/tasks/MC-2");
     assert_eq!(newest["events"][0], "task.created");
     assert_eq!((&newest["undo"]["possible"], &newest["via"]), (&json!(true), &Value::Null));
-    // What leads further leads somewhere.
+    // Links lead to existing pages.
     for place in [&newest["url"], &newest["undo"]["url"]] {
         let page = mira.get(place.as_str().expect("an address")).await;
         assert_eq!(page.status, StatusCode::OK, "{place}: {}", page.text);
@@ -197,10 +196,10 @@ async fn what_cannot_be_asked_is_named_and_what_is_private_is_not_there() {
     let both = mira.get(&format!("{API}?before={head}&after={head}")).await;
     assert_eq!(both.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", both.text);
 
-    // Whose private conversation a run is in is not told by asking for it.
+    // Queries do not reveal the owner of a run's private conversation.
     work::connect(&hq, &model).await;
     work::agent(&hq, "Ada").await;
-    model.push(Turn::text("I heard you"));
+    model.push(Turn::text("I got your message"));
     let said = mira.form("/w/marlow-cargo/agents/ada/chat", &[("body", "Between us")]).await;
     assert!(said.status.is_redirection(), "{}", said.text);
     hq.settle().await;
@@ -225,7 +224,7 @@ async fn changes_without_an_event_are_told_and_what_a_routine_did_leads_to_it() 
     let changed = mira.json("PATCH", &comment, &json!({ "body": "Better" })).await;
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
     let page = read(&mira, "by=me&limit=1").await;
-    assert!(texts(&page)[0].contains("changed Comment on MC-1"), "{page}");
+    assert!(texts(&page)[0].contains("updated Comment on MC-1"), "{page}");
     assert_eq!(page["items"][0]["undo"]["possible"], true, "{page}");
     let url = page["items"][0]["said"][0]["url"].as_str().expect("an address");
     assert!(url.starts_with("/w/marlow-cargo/tasks/MC-1"), "{url}");
@@ -239,7 +238,7 @@ async fn changes_without_an_event_are_told_and_what_a_routine_did_leads_to_it() 
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     hq.advance(31 * MINUTE).await;
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
-    // In the store: the API refuses who asks so often.
+    // Read from the store: the API has a rate limit.
     let ws = hq.ws();
     let is_made = || {
         let all = ws.read(|snap| snap.list::<Task>(&Range::all())).expect("tasks");
@@ -261,7 +260,7 @@ async fn changes_without_an_event_are_told_and_what_a_routine_did_leads_to_it() 
     hq.finish().await;
 }
 
-/// Since when the page of a person tells what happened; none when it tells nothing.
+/// Start of the summary on a person's dashboard; `None` without a summary.
 async fn told(person: &Person) -> Option<String> {
     let page = person.get("/w/marlow-cargo/").await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
@@ -296,7 +295,7 @@ async fn who_comes_back_is_told_what_happened_meanwhile_until_they_put_it_away()
     assert!(list.text.contains("Prices") && list.text.contains("Florists"), "{}", list.text);
     assert!(!list.text.contains("no date"), "the list understands what it is asked");
 
-    // It stays while the visit goes on, which the live stream of a page begins, until it is put away.
+    // It stays during the visit, which a page's live stream starts, until it is dismissed.
     let before = work::all::<Visit>(&hq);
     let _stream = mira.stream("/w/marlow-cargo/events").await;
     let end = tokio::time::Instant::now() + Duration::from_secs(20);

@@ -1,5 +1,5 @@
-//! What is asked of agents beyond their pages: what outlasts a pause, an archive and a name, what no tool reaches,
-//! names and files that mean harm, and that Debian's git reads all that HQ wrote.
+//! Agents beyond their pages: state that survives pause, archive and rename, what no tool reaches, harmful names and
+//! files, and that Debian's git reads everything that HQ has written.
 
 use std::process::Command;
 use std::time::Duration;
@@ -68,7 +68,7 @@ async fn the_handle_of_an_archived_agent_starts_nobody_with_its_past() {
     assert!(!hq.ws().agent_folder("ada-2").join("notes").exists());
     let past = ok(api.get("/api/v1/agents/ada-2/history").await).await.to_string();
     assert!(!past.contains("past.md"), "{past}");
-    // It is chosen: whoever restores it has all of it again.
+    // Restoring the former agent is a person's decision, and brings all its files back.
     ok(api.post(&format!("{ADA}/restore"), &json!({})).await).await;
     assert_eq!(read(&hq, "ada", "notes/past.md"), "Remember the zebra.\n");
     hq.finish().await;
@@ -85,7 +85,7 @@ async fn no_tool_touches_agents_secrets_or_gateways() {
         for noun in nouns {
             let told = api.get(&format!("/api/v1/{noun}")).await;
             assert_eq!(told.status, StatusCode::OK, "{noun}: {}", told.text);
-            // Whether it works at this moment is no change.
+            // Whether the agent is working at the moment is no change.
             let items = told.json()["items"].as_array().expect("a list").clone();
             let ids = items.iter().map(|one| json!([one["id"], one["name"], one["template"]]));
             all.push(ids.collect::<Vec<_>>());
@@ -107,7 +107,7 @@ async fn no_tool_touches_agents_secrets_or_gateways() {
     let results = office.results(run);
     assert!(!results.is_empty());
     for (name, is_ok, said) in results {
-        // So many calls that all come to the same are cut short.
+        // Many calls with the same result are cut short.
         let is_refused = said.contains("there is no tool") || said.starts_with("Skipped: ");
         assert!(!is_ok && is_refused, "{name}: {said}");
     }
@@ -135,7 +135,7 @@ async fn an_edit_of_a_personality_interrupts_nobody_and_counts_from_the_next_tur
     office.model.push(Turn::text("Nothing yet."));
     let next = office.say(&ada, "And now?").await;
     office.ended(next).await;
-    // What a run has begun with stays as its provider keeps it.
+    // A run keeps the prompt that it began with, because the provider caches it.
     let asked: Vec<bool> =
         office.model.requests().iter().map(|one| one.text().contains("a zebra")).collect();
     assert_eq!(asked, [false, false, true]);
@@ -157,11 +157,11 @@ async fn a_name_stays_what_was_typed_or_is_refused() {
     assert_eq!(page.attr("#f-name", "value"), long, "what was typed stays");
     assert!(all::<Agent>(&hq).is_empty());
 
-    // From right to left, as its people write.
+    // Right-to-left script.
     let tova = make(&api, "טובה").await;
     let slug = tova["slug"].as_str().expect("a handle");
     assert!(read(&hq, slug, "IDENTITY.md").contains("טובה"));
-    // What reads like a gap of a template is a name like others.
+    // A name that looks like a template placeholder is an ordinary name.
     let odd = make(&api, "{{owner}} & {{name}}").await;
     let slug = odd["slug"].as_str().expect("a handle");
     let identity = read(&hq, slug, "IDENTITY.md");
@@ -183,7 +183,7 @@ async fn pipes_and_what_is_too_large_for_a_history_are_no_files() {
     let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
     assert!(made.success());
     let url = format!("{ADA}/files/pipe.md");
-    // Nobody writes into it: whoever opened it as a file would wait for ever.
+    // The pipe has no writer: opening it as a file would block forever.
     let looked = tokio::time::timeout(Duration::from_secs(20), async {
         let tree = ok(api.get(&format!("{ADA}/files")).await).await;
         assert!(!tree.to_string().contains("pipe.md"), "{tree}");
@@ -201,7 +201,8 @@ async fn pipes_and_what_is_too_large_for_a_history_are_no_files() {
     looked.await.expect("nothing waits for a pipe");
     assert!(std::fs::symlink_metadata(&pipe).is_ok_and(|there| !there.is_file()));
 
-    // A byte more than a history takes: it is shown and can be removed, and no other name makes it smaller.
+    // One byte more than the history stores: the file is shown and can be removed, but no other name bypasses the
+    // limit.
     let large = hq.ws().agent_folder("ada").join("large.bin");
     let file = std::fs::File::create(&large).expect("a file");
     file.set_len(MAX_FILE + 1).expect("a long file");
@@ -212,7 +213,7 @@ async fn pipes_and_what_is_too_large_for_a_history_are_no_files() {
     assert!(large.exists() && !hq.ws().agent_folder("ada").join("small.bin").exists());
     assert!(api.call("DELETE", &url).await.status.is_success());
     assert!(!large.exists());
-    // Nor is it sent there.
+    // It is not uploaded either.
     let most = usize::try_from(MAX_FILE).expect("it fits");
     let mut pieces = vec![vec![0; 1 << 20]; most >> 20];
     pieces.push(vec![0]);
@@ -222,7 +223,7 @@ async fn pipes_and_what_is_too_large_for_a_history_are_no_files() {
     hq.finish().await;
 }
 
-/// What Debian's git says of the agents' files, or nothing where it is missing.
+/// Output of Debian's git for the agents' files; `None` where git is missing.
 fn git(hq: &TestHq, arguments: &[&str]) -> Option<String> {
     let done = Command::new("git")
         .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -281,7 +282,7 @@ async fn gits_own_program_reads_all_that_people_agents_and_upgrades_wrote() {
     }
     let shown = git(&hq, &["show", "--format=%an", &first]).expect("a commit");
     assert!(shown.starts_with("Mira Lindqvist") && shown.contains("+one"), "{shown}");
-    // All of it without a place elsewhere.
+    // All of it without a remote.
     assert_eq!(git(&hq, &["remote"]).as_deref(), Some(""));
     hq.finish().await;
 }

@@ -1,5 +1,4 @@
-//! Files of agents that people change by hand: what two write at once, whose commit is whose, what is refused, and
-//! the pages and the API that lead there.
+//! Manual changes of agents' files: concurrent edits, authorship of commits, rejections, pages and API.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use support::hq::{Person, Reply, Setup, TestHq};
 use crate::cli_agents::{Terminal, out};
 use crate::ops_health::Room;
 
-mod pages; // the pages of files
+mod pages; // file pages
 
 const PAGES: &str = "/w/marlow-cargo/agents/ada";
 const API: &str = "/api/v1/agents/ada/files";
@@ -45,7 +44,7 @@ fn on_disk(hq: &TestHq, path: &str) -> String {
     String::from_utf8(std::fs::read(place(hq, path)).expect("a file")).expect("text")
 }
 
-/// Writes a file as the agent does: past everything, and without a commit.
+/// Writes a file as the agent does: directly and without a commit.
 fn agent_writes(hq: &TestHq, path: &str, text: &str) {
     let file = place(hq, path);
     std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
@@ -60,7 +59,7 @@ async fn put(api: &Person, path: &str, base: &str, text: &str) -> Reply {
     api.json("PUT", &format!("{API}/{path}"), &json!({ "text": text, "base": base })).await
 }
 
-/// The commits of a path as authors and subjects, newest first.
+/// Commits of a path as authors and subjects, newest first.
 async fn log(api: &Person, path: &str) -> Vec<(String, String)> {
     let reply = api.get(&format!("/api/v1/agents/ada/history?path={path}")).await;
     let word = |one: &Value, key: &str| one[key].as_str().expect("a word").to_owned();
@@ -104,12 +103,12 @@ async fn what_the_agent_wrote_in_other_lines_stays_and_is_its_own_commit() {
     );
     let newest = api.get("/api/v1/agents/ada/history?path=notes/plan.md&limit=1").await.json();
     assert_eq!(newest["items"][0]["commit"], saved["commit"]);
-    // Mira's commit has her line alone.
+    // Mira's commit has her line only.
     let commit = saved["commit"].as_str().expect("a commit");
     let change = api.get(&format!("/api/v1/agents/ada/history/{commit}")).await.json();
     assert_eq!((&change["files"][0]["added"], &change["more"]), (&json!(1), &json!(0)));
 
-    // Sent once more, nothing changes.
+    // Repeated, it changes nothing.
     let again = put(&api, "notes/plan.md", joined, joined).await.json();
     assert_eq!(again["commit"], Value::Null, "{again}");
     assert_eq!(log(&api, "notes/plan.md").await, all);
@@ -133,7 +132,7 @@ async fn the_mask_of_a_key_is_not_written_over_the_key() {
     let page = hq.owner().form(&format!("{PAGES}/files/save?path=notes/keys.md"), &form).await;
     assert_ne!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     assert_eq!(on_disk(&hq, "notes/keys.md"), there);
-    // Without its line the rest is saved.
+    // Without that line, the rest is saved.
     let rest = put(&api, "notes/keys.md", &there, "one\nTWO\n").await;
     assert_eq!(rest.status, StatusCode::OK, "{}", rest.text);
     hq.finish().await;
@@ -161,7 +160,7 @@ async fn the_same_lines_are_a_clash_with_three_ways_out() {
     assert_eq!(put(&api, "plan.md", now, both).await.status, StatusCode::OK);
     assert_eq!(on_disk(&hq, "plan.md"), both);
 
-    // By its hash alone nothing is made one.
+    // The hash alone is not sufficient for a merge.
     let hash = api.get(&format!("{API}/plan.md")).await.json()["hash"].clone();
     agent_writes(&hq, "plan.md", "all new\n");
     let body = json!({ "text": "mine", "hash": hash });
@@ -169,7 +168,7 @@ async fn the_same_lines_are_a_clash_with_three_ways_out() {
     let unsaid = api.json("PUT", &format!("{API}/plan.md"), &json!({ "text": "mine" })).await;
     assert_eq!(unsaid.status, StatusCode::UNPROCESSABLE_ENTITY);
 
-    // What was removed meanwhile does not come back by itself.
+    // A file removed meanwhile is not restored silently.
     std::fs::remove_file(place(&hq, "plan.md")).expect("gone");
     refused(&put(&api, "plan.md", both, "mine\n").await, 409, "file_gone");
     assert_eq!(put(&api, "plan.md", "", "mine\n").await.status, StatusCode::OK);
@@ -237,13 +236,13 @@ async fn a_file_in_the_way_stays_and_nothing_is_committed() {
     let (hq, api) = made().await;
     let soul = log(&api, "SOUL.md").await;
     refused(&create(&api, "SOUL.md/x", "text\n").await, 422, "path_invalid");
-    // Shows as "notes/abc.md" spelled backwards.
+    // Displayed as "notes/abc.md" in reverse.
     refused(&create(&api, "notes/%E2%80%AEcba.md", "text\n").await, 422, "path_invalid");
     refused(&put(&api, "SOUL.md/x", "", "text\n").await, 422, "path_invalid");
     let to = json!({ "path": "SOUL.md/x" });
     refused(&api.json("PATCH", &format!("{API}/USER.md"), &to).await, 422, "path_invalid");
     let (ws, branch) = (hq.ws(), Branch::agent("ada").expect("a branch"));
-    // Even if somebody asks for it past all that.
+    // Even for a direct call.
     let paths = ["SOUL.md/x".to_owned()];
     let author = Author::hq();
     let entry = Entry { author: &author, message: "test: Nothing", time: hq.now() };
@@ -269,7 +268,7 @@ async fn what_is_no_text_or_too_long_is_not_changed_as_text() {
     assert_eq!((&read["text"], &read["hash"]), (&Value::Null, &Value::Null));
     refused(&put(&api, "latin.txt", "", "x").await, 422, "file_no_text");
     let page = hq.owner().get(&format!("{PAGES}/files?path=latin.txt")).await;
-    assert!(page.text.contains("This is not text") && !page.text.contains("act=edit"));
+    assert!(page.text.contains("This isn’t text") && !page.text.contains("act=edit"));
     let raw = api.get(&format!("{API}/latin.txt?raw=1")).await;
     assert!(raw.header("content-disposition").is_some_and(|how| how.starts_with("attachment")));
     assert_eq!(api.download(&format!("{API}/latin.txt?raw=1")).await, latin);
@@ -285,7 +284,7 @@ async fn what_is_no_text_or_too_long_is_not_changed_as_text() {
     assert!(!place(&hq, "large.bin").exists() && !place(&hq, "long.txt").exists());
     let twice = api.bytes("POST", &format!("{API}/latin.txt"), BYTES, b"x".to_vec()).await;
     refused(&twice, 409, "file_exists");
-    // Of memory a person writes no more than a prompt shows.
+    // People may write no more memory than a prompt contains.
     let memory = api.get(&format!("{API}/MEMORY.md")).await.json()["text"].clone();
     let memory = memory.as_str().unwrap_or_default().to_owned();
     refused(&put(&api, "MEMORY.md", &memory, &"z".repeat(25_000)).await, 413, "file_too_long");
@@ -337,7 +336,7 @@ async fn ends_of_lines_and_the_mark_at_the_beginning_stay_as_they_were() {
     let page = mira.get(&format!("{PAGES}/files?path=dos.txt&act=edit")).await;
     let rev = page.attr("form.sheet input[name=rev]", "value");
     let action = page.attr("form.sheet", "action");
-    // The agent writes meanwhile, and the form ends its lines as forms do.
+    // The agent writes meanwhile, and the form sends CRLF line ends.
     agent_writes(&hq, "dos.txt", "\u{feff}one\r\ntwo\r\nthree\r\n");
     let form = [("path", "dos.txt"), ("rev", rev.as_str()), ("text", "ONE\r\ntwo\r\n")];
     let saved = mira.form(&action, &form).await;
@@ -393,7 +392,7 @@ async fn files_are_read_changed_and_brought_back_at_the_terminal() {
 
     write("plan.md", "one\ntwo\nthree\n");
     let made = hq(&["write", "ada", "notes/plan.md", &at("plan.md")]).await;
-    assert_eq!(made, "notes/plan.md is made.\n");
+    assert_eq!(made, "Created notes/plan.md.\n");
     let listed = hq(&["list", "ada", "notes"]).await;
     assert!(listed.lines().any(|line| line.ends_with("notes/plan.md")), "{listed}");
     assert_eq!(hq(&["read", "ada", "notes/plan.md"]).await, "one\ntwo\nthree\n");
@@ -401,18 +400,18 @@ async fn files_are_read_changed_and_brought_back_at_the_terminal() {
     assert!(found.lines().any(|line| line == "notes/plan.md:2: two"), "{found}");
     write("theirs.md", "one\ntwo\nTHREE\n");
     let saved = hq(&["write", "ada", "notes/plan.md", &at("theirs.md")]).await;
-    assert_eq!(saved, "notes/plan.md is saved.\n");
+    assert_eq!(saved, "Saved notes/plan.md.\n");
     write("mine.md", "ONE\ntwo\nthree\n");
     let base = at("plan.md");
     let joined =
         hq(&["write", "ada", "notes/plan.md", &at("mine.md"), "--base", base.as_str()]).await;
-    assert!(joined.contains("together with what was written there meanwhile"), "{joined}");
+    assert!(joined.contains("merged with newer changes"), "{joined}");
     assert_eq!(hq(&["read", "ada", "notes/plan.md"]).await, "ONE\ntwo\nTHREE\n");
     write("clash.md", "one\nmine\nthree!\n");
     let words = ["agent", "files", "write", "ada", "notes/plan.md", &at("clash.md")];
     let clash = terminal.hq(&[&words[..], &["--base", base.as_str()]].concat()).await;
     assert_eq!(clash.status.code(), Some(1), "{clash:?}");
-    assert!(String::from_utf8_lossy(&clash.stderr).contains("in the same lines"), "{clash:?}");
+    assert!(String::from_utf8_lossy(&clash.stderr).contains("the same lines of"), "{clash:?}");
 
     let told = hq(&["history", "ada", "notes/plan.md", "--json"]).await;
     let told: Value = serde_json::from_str(&told).expect("JSON");
@@ -421,7 +420,7 @@ async fn files_are_read_changed_and_brought_back_at_the_terminal() {
     let lines = hq(&["history", "ada", "notes/plan.md"]).await;
     assert_eq!(lines.lines().count(), 3, "{lines}");
     let back = hq(&["restore", "ada", "notes/plan.md", commit]).await;
-    assert!(back.starts_with("notes/plan.md is as it was."), "{back}");
+    assert!(back.starts_with("Restored notes/plan.md."), "{back}");
     assert_eq!(hq(&["read", "ada", "notes/plan.md"]).await, "one\ntwo\nthree\n");
 }
 
@@ -441,7 +440,7 @@ async fn files_are_searched_by_name_and_by_line() {
     assert_eq!(both["items"][0]["path"], "notes/harbour.md");
     let line = json!([{ "number": 2, "text": "The old CRANE is blue." }]);
     assert_eq!(both["items"][0]["lines"], line, "{both}");
-    // By its name first, with nothing of what is no text.
+    // Matches of the name first, without content of binary files.
     let named = found("PICTURE").await;
     assert_eq!(named["items"], json!([{ "path": "notes/picture.bin", "lines": [], "more": 0 }]));
     assert_eq!(found("no+such+words").await["items"], json!([]));

@@ -1,5 +1,5 @@
-//! What an agent is said to be and to do: taken from its role, changed by people, and told to the lines of its files
-//! that are still as HQ wrote them.
+//! Profile of an agent: taken from its role, changed by people, and copied to lines of its files that are unchanged
+//! since HQ wrote them.
 
 use features::connections::model::ListedModel;
 use features::connections::rules::{self as connections, Listed};
@@ -35,7 +35,7 @@ async fn patch(api: &Person, body: &Value) -> Value {
     reply.json()
 }
 
-/// Waits until a file of the agent holds some words.
+/// Waits until a file of the agent contains the text.
 async fn says(hq: &TestHq, path: &str, words: &str) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !file(hq, path).contains(words) {
@@ -75,7 +75,7 @@ async fn a_change_follows_in_the_lines_that_are_still_as_hq_wrote_them() {
     assert!(file(&hq, "IDENTITY.md").contains("- Role: chief analyst\n"));
     assert!(file(&hq, "agent.json").contains("\"chief analyst\""));
 
-    // The agent has its own words for its heading, and more to say.
+    // The agent has its own heading and additional text.
     let own =
         file(&hq, "IDENTITY.md").replace("# 📊 Ada", "# Ada, who counts") + "\nI count twice.\n";
     std::fs::write(hq.ws().agent_folder("ada").join("IDENTITY.md"), &own).expect("written");
@@ -172,7 +172,7 @@ async fn two_at_one_profile_do_not_undo_each_other() {
     };
     let other = send(with("Counts", "money, growth", &began)).await;
     assert_eq!(other.location(), Some(PAGE), "{}", other.text);
-    // Another field of a form that was opened before: both stand.
+    // Another field of a form that was opened earlier: both changes are applied.
     let older = send(with("Counts it all", "money", &began)).await;
     assert_eq!(older.location(), Some(PAGE), "{}", older.text);
     let ada = api.get(ADA).await.json();
@@ -180,10 +180,10 @@ async fn two_at_one_profile_do_not_undo_each_other() {
         (&ada["description"], &ada["domains"]),
         (&json!("Counts it all"), &json!(["money", "growth"]))
     );
-    // The same field: what the other wrote is told, and a second save is meant.
+    // The same field: the conflicting change is shown, and a second save overrides it.
     let same = send(with("Counts", "taxes", &began)).await;
     assert_eq!(same.status, StatusCode::CONFLICT);
-    assert!(same.text.contains("changed this to “money, growth”"), "{}", same.text);
+    assert!(same.text.contains("changed to “money, growth”"), "{}", same.text);
     assert_eq!(same.attr("#profile [name=domains]", "value"), "taxes");
     let seen = same.attr("#profile [name=began]", "value");
     let again = send(with("Counts it all", "taxes", &seen)).await;
@@ -199,7 +199,7 @@ async fn what_it_thinks_with_is_changed_beside_its_overview() {
     let page = mira.get(PAGE).await;
     let levels = page.attrs("#m-own-thinking button", "value");
     assert!(levels.contains(&"high".to_owned()), "{levels:?}");
-    // The last one is always there.
+    // The last model is always there.
     let practice = page.attrs("#m-own-model button", "value").pop().expect("a model");
     let saved = mira.form(&format!("{PAGE}/thinks"), &[("thinking", "high")]).await;
     assert_eq!(saved.location(), Some(PAGE), "{}", saved.text);
@@ -224,7 +224,7 @@ async fn a_role_suggests_the_connected_model_that_suits_it() {
     for (role, model) in [
         ("cofounder", "claude-opus-5-5"),
         ("social-writer", "claude-haiku-5-5"),
-        // The everyday one does.
+        // The everyday template uses the default.
         ("default", ""),
     ] {
         let page = owner.get(&format!("/w/marlow-cargo/agents/new?template={role}")).await;
@@ -260,7 +260,7 @@ async fn its_page_tells_what_it_knows_before_it_starts_and_names_its_skills() {
     let ada = office.agent("Ada").await;
     let owner = office.hq.owner();
     let fresh = owner.get(PAGE).await;
-    // Nothing was asked yet: what lies ready is told.
+    // There was no model call yet: the page shows the context that is ready.
     let ready = fresh.texts("#agent-now .sec[aria-label='Start-up context'] b");
     for part in ["SOUL.md", "AGENTS.md"] {
         assert!(ready.contains(&part.to_owned()), "{ready:?}");
@@ -279,10 +279,10 @@ async fn its_page_tells_what_it_knows_before_it_starts_and_names_its_skills() {
     office.ended(run).await;
     let page = owner.get(PAGE).await;
     let marks = page.texts("#agent-now .sec[aria-label=Skills] .chip");
-    assert_eq!(marks, ["Improved by itself", "Written by itself"]);
+    assert_eq!(marks, ["Improved by the agent", "Written by the agent"]);
     let parts = page.texts("#agent-now .sec[aria-label='Start-up context'] b");
     assert!(parts.contains(&"Tools".to_owned()), "{parts:?}");
-    assert!(page.text.contains("% of them the same in each call"), "{}", page.text);
+    assert!(page.text.contains("% cached between calls"), "{}", page.text);
     office.hq.finish().await;
 }
 

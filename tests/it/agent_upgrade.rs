@@ -1,4 +1,4 @@
-//! Upgrades of agents: what a newer template would make of their files, what is taken over, declined and taken back.
+//! Agent upgrades from newer templates: preview, accept, decline, undo.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,7 +37,7 @@ pub async fn made() -> (TestHq, Person) {
     (hq, api)
 }
 
-/// The files of a template of HQ's own, by path.
+/// Files of a built-in template.
 fn files(template: &str) -> Vec<File> {
     templates::find(template).expect("a template").files.clone()
 }
@@ -53,7 +53,7 @@ fn replace(files: &mut [File], path: &str, from: &str, to: &str) {
     file.bytes = text.replace(from, to).into_bytes();
 }
 
-/// Moves a template on, as a newer HQ does.
+/// Publishes a new version of a template, as a newer HQ would.
 pub fn moves(hq: &TestHq, template: &str, files: &[File]) -> CommitId {
     let ws = hq.ws();
     let repo = ws.repo().expect("a repository");
@@ -80,7 +80,7 @@ async fn offer(api: &Person) -> Value {
     reply.json()
 }
 
-/// What becomes of each file, by path.
+/// Proposed outcome for each file, by path.
 fn fates(offer: &Value) -> Vec<(String, String)> {
     let word = |one: &Value, key: &str| one[key].as_str().expect("a word").to_owned();
     let files = offer["files"].as_array().expect("a list");
@@ -101,7 +101,7 @@ const TOOLS: &str = "# Tools\n";
 const HUMANIZE: &str = "skills/humanize/SKILL.md";
 const BRIEF: &str = "skills/brief/SKILL.md";
 
-/// A newer `default` in which something of every kind is another.
+/// A newer `default` with changes of every kind.
 pub fn newer() -> Vec<File> {
     let mut all = files("default");
     replace(&mut all, "TOOLS.md", TOOLS, "# Tools of yours\n");
@@ -120,7 +120,7 @@ async fn each_file_is_taken_merged_kept_or_chosen_and_all_of_it_is_one_commit_an
     assert_eq!((&none["offered"], &none["files"]), (&json!(false), &json!([])));
     refused(&api.post(UPGRADE, &json!({})).await, 409, "upgrade_nothing");
 
-    // The agent has its own words: beside those of the template, in their place, and instead of a file.
+    // The agent's own text: in addition to the template's, replacing it, and instead of a file.
     let soul = read(&hq, "ada", "TOOLS.md").expect("a file") + "\nI never guess.\n";
     write(&hq, "ada", "TOOLS.md", &soul);
     let identity = read(&hq, "ada", "IDENTITY.md").expect("a file");
@@ -169,7 +169,7 @@ async fn each_file_is_taken_merged_kept_or_chosen_and_all_of_it_is_one_commit_an
     let ada = api.get(ADA).await.json();
     assert_eq!(ada["template_commit"], json!(commit.to_string()));
 
-    // Its own words were committed as its own, the upgrade is the commit of who took it over.
+    // Its own text was committed as its own; the upgrade is a commit of the person who accepted it.
     let log = ok(api.get(&format!("{ADA}/history?limit=2")).await).await;
     assert_eq!(log["items"][0]["author"], "Mira Lindqvist");
     assert!(
@@ -180,7 +180,7 @@ async fn each_file_is_taken_merged_kept_or_chosen_and_all_of_it_is_one_commit_an
     assert_eq!(offer(&api).await["offered"], json!(false));
     refused(&api.post(UPGRADE, &body).await, 409, "upgrade_moved");
 
-    // One step back, beside what was changed since.
+    // Undo of the upgrade, keeping later changes.
     let since = read(&hq, "ada", "AGENTS.md").expect("a file") + "Mine.\n";
     write(&hq, "ada", "AGENTS.md", &since);
     let back = json!({ "commit": taken["commit"] });
@@ -235,7 +235,7 @@ async fn what_changed_since_one_looked_is_looked_at_again_and_a_declined_version
     moves(&hq, "default", &newest);
     assert_eq!(offer(&api).await["offered"], json!(true), "the next one is");
 
-    // A key does not get into the history this way either.
+    // A key does not enter the history this way either.
     let key = "sk-abcdefghijklmnopqrstuvwx";
     let text = read(&hq, "ada", "AGENTS.md").expect("a file");
     write(&hq, "ada", "AGENTS.md", &format!("{key}\n{text}"));
@@ -307,7 +307,7 @@ async fn many_are_upgraded_at_once_where_nobody_has_to_choose() {
     );
     let page = owner.get(&format!("{AGENTS}/upgrades")).await;
     assert_eq!(page.texts("tbody tr").len(), 3, "{}", page.text);
-    assert_eq!(page.texts("tbody .chip"), ["no choice needed", "no choice needed"]);
+    assert_eq!(page.texts("tbody .chip"), ["no conflicts", "no conflicts"]);
     let done = owner.form(&format!("{AGENTS}/upgrades"), &[]).await;
     let after = owner.get(done.location().expect("the list")).await;
     assert!(after.text.contains("2 agents are upgraded."), "{}", after.text);
@@ -343,16 +343,16 @@ async fn a_person_looks_chooses_and_goes_back_without_script() {
     let (mark, name) = (page.attr("[name=mark]", "value"), page.attr("input[type=radio]", "name"));
     let stale = owner.form(&format!("{ada}/upgrade"), &[("mark", "old")]).await;
     let again = owner.get(stale.location().expect("the page")).await;
-    assert!(again.text.contains("Something has changed since you looked"), "{}", again.text);
+    assert!(again.text.contains("Something has changed since you opened this"), "{}", again.text);
     let form = [("mark", mark.as_str()), (name.as_str(), "mine")];
     let taken = owner.form(&format!("{ada}/upgrade"), &form).await;
     let commit = owner.get(taken.location().expect("the commit")).await;
-    assert!(commit.text.contains("Ada has taken over"), "{}", commit.text);
+    assert!(commit.text.contains("from Ada’s template"), "{}", commit.text);
     assert_eq!(read(&hq, "ada", "IDENTITY.md"), Some(own.clone()));
     let id = commit.attr("form[action$='/upgrade/undo'] [name=commit]", "value");
     let back = owner.form(&format!("{ada}/upgrade/undo"), &[("commit", id.as_str())]).await;
     let back = owner.get(back.location().expect("the offer")).await;
-    assert!(back.text.contains("Ada is as it was before the upgrade."), "{}", back.text);
+    assert!(back.text.contains("Ada was restored to before the upgrade."), "{}", back.text);
     let skipped = owner.form(&format!("{ada}/upgrade/dismiss"), &[]).await;
     let top = owner.get(skipped.location().expect("the agent")).await;
     assert!(!top.text.contains("Newer version"), "{}", top.text);
@@ -417,7 +417,7 @@ async fn an_upgrade_that_a_kill_has_cut_off_is_finished_when_the_workspace_opens
     let was = ["TOOLS.md", HUMANIZE].map(|path| read(&hq, "ada", path).expect("a file"));
     ok(api.post(UPGRADE, &json!({})).await).await;
     let is = ["TOOLS.md", HUMANIZE].map(|path| read(&hq, "ada", path).expect("a file"));
-    // The kill came after the commit: of two files none has been written, of a third somebody has written more since.
+    // Killed after the commit: of two files none was written, and a third was changed since.
     for (path, text) in ["TOOLS.md", HUMANIZE].into_iter().zip(&was) {
         write(&hq, "ada", path, text);
     }
@@ -446,9 +446,9 @@ async fn an_upgrade_that_a_kill_has_cut_off_is_finished_when_the_workspace_opens
 async fn an_upgrade_is_looked_at_and_declined_at_the_terminal() {
     let terminal = Terminal::with(&[]).await;
     let list = out(&terminal.hq(&["agent", "upgrade", "list"]).await);
-    assert_eq!(list, "Each agent has all that its template has now.\n");
+    assert_eq!(list, "Every agent is up to date with its template.\n");
     let show = out(&terminal.hq(&["agent", "upgrade", "show", "ada"]).await);
-    assert!(show.contains("has all that its template has now"), "{show}");
+    assert!(show.contains("up to date with"), "{show}");
     let moved = ["agent", "upgrade", "show", "ada", "--template", "analytics"];
     let moved = out(&terminal.hq(&moved).await);
     assert!(moved.contains("IDENTITY.md") && moved.contains("role"), "{moved}");
@@ -458,9 +458,9 @@ async fn an_upgrade_is_looked_at_and_declined_at_the_terminal() {
     let commit =
         taken.split_whitespace().last().expect("a commit").trim_end_matches('`').to_owned();
     let back = out(&terminal.hq(&["agent", "upgrade", "undo", "ada", &commit]).await);
-    assert!(back.contains("back"), "{back}");
+    assert!(back.contains("Reverted ada"), "{back}");
     let all = out(&terminal.hq(&["agent", "upgrade", "apply", "--all"]).await);
-    assert_eq!(all, "Each agent has all that its template has now.\n");
+    assert_eq!(all, "Every agent is up to date with its template.\n");
     let declined = out(&terminal.hq(&["agent", "upgrade", "dismiss", "ada"]).await);
-    assert!(declined.contains("until its template changes again"), "{declined}");
+    assert!(declined.contains("Skipped this version"), "{declined}");
 }

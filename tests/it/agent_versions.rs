@@ -1,5 +1,4 @@
-//! What became of an agent's files: who changed them through what, a file as it was then, and the way
-//! back to that.
+//! History of an agent's files: author and origin of changes, old versions, and restoring a version.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +20,7 @@ use crate::ops_health::Room;
 
 const AGENTS: &str = "/w/marlow-cargo/agents";
 
-/// Changes a file of memory as a person does.
+/// Changes a memory file as a person does.
 async fn write(api: &Person, text: &str) {
     let note = api.get("/api/v1/agents/ada/memory/note?path=MEMORY.md").await.json();
     let body = json!({ "path": "MEMORY.md", "text": text, "hash": note["hash"] });
@@ -61,7 +60,7 @@ async fn a_file_has_a_history_and_an_older_version_comes_back_in_a_commit_of_its
     assert_eq!(now["file"]["is_now"], true);
     assert_eq!((&now["files"][0]["added"], &now["files"][0]["removed"]), (&json!(1), &json!(1)));
 
-    // In pages of one, without a gap.
+    // In pages of one, without gaps.
     let first = api.get("/api/v1/agents/ada/history?path=MEMORY.md&limit=1").await.json();
     let next = first["next"].as_str().expect("there is more");
     assert_eq!(log(&api, &format!("path=MEMORY.md&limit=1&before={next}")).await[0], all[1]);
@@ -99,7 +98,7 @@ async fn a_file_has_a_history_and_an_older_version_comes_back_in_a_commit_of_its
     assert!(all[0]["message"].as_str().is_some_and(|said| said.contains(&format!("From: {tea}"))));
     assert_eq!(all[1]["commit"], *coffee, "what it was before stays");
 
-    // Said again, nothing changes.
+    // Repeated, it changes nothing.
     let url = format!("/api/v1/agents/ada/history/{tea}/restore");
     let again = api.post(&url, &json!({ "path": "MEMORY.md" })).await;
     assert_eq!(again.json(), json!({ "commit": null }), "{}", again.text);
@@ -126,14 +125,14 @@ async fn what_was_not_committed_yet_stays_in_the_history_when_a_version_comes_ba
     assert_eq!(then["file"]["text"], "written a moment ago\n");
     assert_eq!((&then["author"], &all[2]["commit"]), (&json!("Ada"), &json!(kept)));
 
-    // A file that was removed comes back, too.
+    // A removed file is restored, too.
     std::fs::remove_file(&file).expect("gone");
     let back = api.post(&url, &json!({ "path": "MEMORY.md" })).await.json();
     assert!(back["commit"].is_string(), "{back}");
     assert_eq!(std::fs::read_to_string(&file).expect("a file"), "kept\n");
     let gone = log(&api, "path=MEMORY.md").await[1]["commit"].as_str().expect("one").to_owned();
     let page = hq.owner().get(&format!("{AGENTS}/ada/history?path=MEMORY.md&commit={gone}")).await;
-    assert!(page.text.contains("does not exist after this commit"), "{}", page.text);
+    assert!(page.text.contains("This commit deletes the file"), "{}", page.text);
     let url = format!("/api/v1/agents/ada/history/{gone}/restore");
     let refused = api.post(&url, &json!({ "path": "MEMORY.md" })).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
@@ -169,12 +168,12 @@ async fn a_full_disk_a_key_and_the_settings_keep_an_older_version_from_coming_ba
     free.store(50 << 30, Ordering::SeqCst);
     assert_eq!(is(), "two\n");
 
-    // A key is not committed, and what stands around it would be lost.
+    // A key is not committed, and restoring would lose the surrounding text.
     std::fs::write(&file, KEY).expect("a file");
     assert_eq!(back(&first, "MEMORY.md").await, (422, json!("urn:hq:file_holds_key")));
     assert_eq!(is(), KEY);
     assert_eq!(log(&api, "").await, commits);
-    // Nor does one come back that got into the history.
+    // Nor is a key restored that got into the history.
     let (ws, branch) = (hq.ws(), Branch::agent("ada").expect("a branch"));
     let (author, paths) = (Author::hq(), ["MEMORY.md".to_owned()]);
     let entry = Entry { author: &author, message: "test: A key", time: hq.now() };
@@ -187,7 +186,7 @@ async fn a_full_disk_a_key_and_the_settings_keep_an_older_version_from_coming_ba
     assert_eq!(back(&json!(held), "MEMORY.md").await, (422, json!("urn:hq:file_holds_key")));
     assert_eq!(is(), "one\n");
 
-    // The manifest follows the settings.
+    // The manifest is derived from the settings.
     let manifest = log(&api, "path=agent.json").await[0]["commit"].clone();
     std::fs::write(folder.join("agent.json"), "{}").expect("a file");
     assert_eq!(back(&manifest, "agent.json").await, (422, json!("urn:hq:file_of_settings")));
@@ -243,7 +242,7 @@ async fn commits_of_others_no_right_and_an_archived_agent_are_refused() {
     hq.finish().await;
 }
 
-/// The newest commit of an agent, as this person reads it.
+/// The newest commit of an agent, as this person sees it.
 async fn newest(office: &Office, person: &Person, agent: &Agent) -> Value {
     let branch = Branch::agent(&agent.slug).expect("a name");
     let query = LogQuery { limit: 1, ..LogQuery::default() };
@@ -283,7 +282,7 @@ async fn a_commit_names_its_run_and_no_words_of_somebody_elses_conversation() {
     let page = tom.get(&url).await;
     assert!(!page.text.contains("Remember that") && page.text.contains("In a conversation"));
 
-    // The run leads to what it committed.
+    // The run links to its commit.
     let page = mira.get(&format!("/w/marlow-cargo/runs/{}", ended.name())).await;
     let links = page.attrs("#run-rail a", "href");
     let commit = own["commit"].as_str().expect("a commit");

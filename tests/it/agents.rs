@@ -1,4 +1,4 @@
-//! Agents: made in a moment, finished after a crash, told apart by what they do.
+//! Agents: immediate creation, completion after a crash, states.
 
 use std::fs;
 
@@ -72,7 +72,7 @@ async fn a_handle_is_one_persons_or_one_agents_and_stays() {
     assert_eq!(make(&api, "Ada").await["slug"], "ada-2");
     assert_eq!(make(&api, "Q").await["slug"], "agent-q", "a short name is a name");
     assert_eq!(make(&api, "…").await["slug"], "agent");
-    // Words that mean something else in HQ.
+    // Reserved words.
     assert_eq!(make(&api, "Template Tester").await["slug"], "agent-template-tester");
     assert_eq!(make(&api, "default").await["slug"], "agent-default");
     for (name, why) in [("Two\nlines", "one line"), ("Ada \u{202e}xe", "one line"), ("", "60")] {
@@ -162,7 +162,7 @@ async fn a_set_up_that_fails_says_why_and_can_be_tried_again() {
     let hq = TestHq::start().await;
     let api = hq.api().await;
     let agents = hq.ws().folder.join("agents");
-    // A file where the agent's folder should be.
+    // A file at the place of the agent's folder.
     fs::write(agents.join("ada"), "in the way").expect("a file");
     let made = make(&api, "Ada").await;
     assert_eq!(made["status"], "error", "{made}");
@@ -222,7 +222,7 @@ async fn activity_tells_working_queued_paused_stalled_and_archived_apart() {
     assert_eq!(filtered.texts("tr[id]").len(), 0);
     api.call("POST", "/api/v1/agents/ada/resume").await;
 
-    // A provider that refuses the key: the item fails for good, and a person has to look.
+    // A provider that rejects the key: the item fails permanently and needs a person.
     model.push(Turn::error(401, "invalid_api_key", "no such key"));
     let item = enqueue(&hq, "ada").await;
     hq.settle().await;
@@ -246,7 +246,7 @@ async fn activity_tells_working_queued_paused_stalled_and_archived_apart() {
     hq.finish().await;
 }
 
-/// Puts something into an agent's inbox as a colleague's message would.
+/// Enqueues an item for an agent, like a colleague's message.
 async fn enqueue(hq: &TestHq, slug: &str) -> String {
     let agent = stored(hq, slug).id;
     let by = (Actor::System(Part::Engine), Cause::Timer);
@@ -316,7 +316,7 @@ async fn files_are_shown_and_no_path_leaves_the_folder() {
     assert_eq!(file.texts(".md script"), [""; 0], "no script of an agent reaches a page");
     assert_eq!(file.text_of(".md p"), "<script>alert(1)</script>", "but its words do");
     let picture = hq.owner().get(&format!("{AGENTS}/ada/files?path=picture.png")).await;
-    assert!(picture.text.contains("This is not text"));
+    assert!(picture.text.contains("This isn’t text"));
 
     for path in ["../../../master.key", "/etc/passwd", "link.md", "nothing.md", "notes/../../x"] {
         for url in [
@@ -377,7 +377,7 @@ async fn settings_keep_what_was_typed_and_name_what_is_wrong() {
     let again = send(typed("1", late.attr("input[name=rev]", "value"))).await;
     assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text);
 
-    // What the writer left alone takes nothing back that was changed in another window meanwhile.
+    // Unchanged fields do not revert changes made in another window.
     let shown = hq.owner().get(&url).await;
     let left =
         ["rev", "began"].map(|name| (name, shown.attr(&format!("input[name={name}]"), "value")));
@@ -416,7 +416,7 @@ async fn a_viewer_sees_agents_and_has_no_buttons() {
     hq.finish().await;
 }
 
-/// Waits until the dispatcher has looked at what waits for Ada.
+/// Waits until the dispatcher has examined Ada's items.
 async fn held(hq: &TestHq) {
     let ws = hq.ws();
     let mut feed = ws.store.watch();
@@ -461,7 +461,7 @@ async fn the_fleet_is_grouped_by_team_once_there_are_two_and_a_role_is_found_by_
     let strategists = mira.get("/w/marlow-cargo/agents/new?search=strategy").await;
     assert_eq!(strategists.texts(".roles h2").first().map(String::as_str), Some("Strategy"));
 
-    // Without a role somebody has to say what it is for.
+    // Without a role, the purpose has to be entered.
     let to = none.attrs(".roles a", "href").into_iter().find(|href| href.contains("custom"));
     let page = mira.get(&to.expect("a way without a role")).await;
     assert!(page.text_of(".roles summary").contains("Custom"), "{}", page.text);

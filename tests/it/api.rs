@@ -1,5 +1,4 @@
-//! The JSON API: what it says of bad input, what a repeat does, talk, streams, and whether its own
-//! description is valid.
+//! JSON API: errors for bad input, idempotent repeats, chat, streams, and a valid OpenAPI document.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +12,7 @@ use support::work;
 
 const NONE: &str = "00000000-0000-7000-8000-000000000000";
 
-/// The fields that a refusal names.
+/// Fields named in a validation error.
 fn fields(reply: &Reply) -> Vec<String> {
     assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", reply.text);
     let errors = reply.json()["errors"].as_array().cloned().unwrap_or_default();
@@ -34,7 +33,7 @@ fn operations(document: &Value) -> Vec<(&String, &String, &Value)> {
     all.collect()
 }
 
-/// Calls this with every value in a document.
+/// Visits every value in a document.
 fn walk(value: &Value, each: &mut dyn FnMut(&Value)) {
     each(value);
     match value {
@@ -66,7 +65,7 @@ async fn no_body_and_no_query_of_ours_takes_a_field_that_it_does_not_know() {
             let words: Vec<&str> = path
                 .split('/')
                 .map(|part| match part {
-                    // One of a few words: which storage of a browser.
+                    // An enumeration: a browser's storage.
                     "{kind}" => "local",
                     part if part.starts_with('{') => NONE,
                     part => part,
@@ -80,7 +79,7 @@ async fn no_body_and_no_query_of_ours_takes_a_field_that_it_does_not_know() {
     hq.finish().await;
 }
 
-/// Where a record is made that a change can be late for; where there is one already, nothing.
+/// Path and body to create a record whose change can be stale; `None` if one exists.
 fn made_at(path: &str) -> Option<(&'static str, Value)> {
     let every = json!({ "cadence_type": "weekdays", "time_of_day": "09:00" });
     Some(match path.trim_start_matches("/api/v1") {
@@ -130,7 +129,7 @@ async fn every_change_that_is_late_is_refused_with_what_stands_there_now() {
         if !parameters.iter().any(|one| one["name"] == "If-Match") {
             let mut refused = late.json("PATCH", &nobody, &json!({})).await;
             if refused.status == StatusCode::FORBIDDEN {
-                // What is about a person's own account no token has.
+                // Tokens have no access to a person's own account.
                 let late = hq.owner().with("If-Match", "\"4294967295\"");
                 refused = late.json("PATCH", &nobody, &json!({})).await;
             }
@@ -172,7 +171,7 @@ async fn every_change_that_is_late_is_refused_with_what_stands_there_now() {
         assert_ne!(done.header("etag"), Some(tag.as_str()), "{at}");
     }
     assert!(11 < heeded && 8 < others, "{heeded} heeded, {others} refused");
-    // A page is changed by its words as well as by its name, and a key does not come back.
+    // A page is changed by its text as well as by its name, and a key is not returned.
     let page =
         api.post("/api/v1/knowledge", &json!({ "title": "Tax", "text": "One." })).await.json();
     let at = format!("/api/v1/knowledge/{}", page["id"].as_str().expect("an id"));
@@ -281,7 +280,7 @@ async fn a_method_that_an_address_does_not_take_is_called_so() {
     assert!(allowed.contains("GET") && allowed.contains("POST"), "{allowed}");
     let page = hq.owner().call("DELETE", "/w/marlow-cargo/tasks").await;
     assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED);
-    assert!(page.text.contains("does not take that"), "{}", page.text);
+    assert!(page.text.contains("supported here"), "{}", page.text);
     let openai = hq.api().await.call("DELETE", "/v1/models").await;
     assert_eq!(openai.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(openai.json()["error"]["code"], "method_not_allowed");
@@ -346,7 +345,7 @@ async fn a_program_talks_with_an_agent_as_a_person_does() {
     let said = said.json();
     gate.reached().await;
 
-    // While the run works: a word to it, and one that is taken back.
+    // During the run: a message to it, and a withdrawn one.
     let run = format!("/api/v1/runs/{}", said["run"].as_str().expect("a run"));
     let word = json!({ "text": "Only mine." });
     let steered = program.post(&format!("{run}/messages"), &word).await;
@@ -392,7 +391,7 @@ async fn a_program_talks_with_an_agent_as_a_person_does() {
     assert_eq!((yours.len(), &yours[0]["id"]), (1, &anew["id"]));
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(2));
 
-    // Others neither see it nor speak without the right.
+    // Others cannot see it, or write without the right.
     for path in [&session, &events] {
         assert_eq!(stranger.get(path).await.status, StatusCode::NOT_FOUND);
     }
@@ -419,7 +418,7 @@ async fn a_stream_of_changes_says_where_it_begins_and_goes_on_from_there() {
         let reply = reader.clone().with("last-event-id", header).get("/api/v1/changes").await;
         assert_eq!(fields(&reply), ["Last-Event-ID"], "{header}");
     }
-    // A page with a place that cannot be read begins afresh.
+    // A page with an unreadable cursor starts afresh.
     let mut page = hq.owner().stream("/w/marlow-cargo/events?after=junk").await;
     let told = page.next().await.expect("a message");
     assert_eq!((told.event.as_str(), told.id), ("hq-resync", hq.ws().store.head().to_string()));

@@ -1,4 +1,4 @@
-//! What agents may do without asking, and calls that wait for a person's yes.
+//! Trust modes of agents, and calls that wait for an approval.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use serde_json::{Value, json};
 use support::model::Turn;
 use support::office::Office;
 
-mod bound; // what a yes is bound to
-mod cards; // the cards on which calls wait
-mod egress; // what goes out by address and headers after words from outside
-mod labels; // what was read and written after words from outside
-mod passed_on; // words from outside that one agent passes on to another
-mod printed; // what programs print and write after such words, or with the network
+mod bound; // what an approval is bound to
+mod cards; // the cards on which calls wait for approval
+mod egress; // data in addresses and headers of requests after reading external content
+mod labels; // labels of data read and written after external content
+mod passed_on; // external content that one agent passes on to another
+mod printed; // output and files of programs after external content or with network access
 
 const API: &str = "/api/v1/approvals";
 
-/// An agent whose programs reach any host, and who asks.
+/// An agent whose programs may reach any host, with approval required.
 async fn asking(office: &Office) -> Agent {
     office.settings(|settings| settings.exec_without_jail = true).await;
     let ada = office.agent_with("Ada", |new| new.exec = true).await;
@@ -38,7 +38,7 @@ fn runs(command: &str) -> Turn {
     Turn::call("exec", json!({ "command": command }))
 }
 
-/// What a run waits for a yes to.
+/// The approval that a run waits for.
 async fn asked(office: &Office, run: RunId) -> Approval {
     let waiting: Run = office.in_state(run, RunState::Waiting).await;
     let waits_for = waiting.waiting.map(|waiting| waiting.waits_for);
@@ -53,7 +53,7 @@ async fn answer(office: &Office, approval: &Approval, body: Value) {
     assert_eq!(said.status, StatusCode::OK, "{}", said.text);
 }
 
-/// The results of a run once it has ended.
+/// The results of a run, once it has ended.
 async fn results(office: &Office, run: RunId) -> Vec<(String, bool, String)> {
     office.ended(run).await;
     office.results(run)
@@ -78,7 +78,7 @@ async fn a_program_that_reaches_any_host_waits_for_a_yes_over_a_restart_and_runs
     assert!(results.len() == 1 && results[0].1, "{results:?}");
     assert_eq!(office.file(&ada, "log").as_deref(), Some("one\n"));
 
-    // The first answer counts.
+    // Only the first answer counts.
     let path = format!("{API}/{}/answer", approval.id);
     let late = office.hq.owner().json("POST", &path, &json!({ "answer": "denied" })).await;
     assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
@@ -112,7 +112,7 @@ async fn a_yes_for_the_run_or_for_always_counts_for_the_same_and_for_nothing_wid
     let first = asked(&office, run).await;
     assert!(!first.offers.is_empty());
     answer(&office, &first, json!({ "answer": "run", "offer": 0 })).await;
-    // The same once more is not asked for; another is.
+    // The same call is not asked about again; a different one is.
     let other = office
         .until("the other", |snap| {
             Ok(trust::waiting_of(snap, run)?.filter(|one| one.plan.shown == "touch b"))
@@ -207,7 +207,7 @@ async fn people_are_reminded_after_an_hour_and_then_once_a_day() {
         let all = api.get("/api/v1/notifications").await.json();
         let items = all["items"].as_array().expect("items").clone();
         let waits =
-            |item: &&Value| item["title"].as_str().is_some_and(|t| t.contains("still waits"));
+            |item: &&Value| item["title"].as_str().is_some_and(|t| t.contains("still waiting"));
         items.iter().filter(waits).count()
     };
     assert_eq!(reminders(0).await, 0);

@@ -1,6 +1,5 @@
-//! Holds the source to what the compiler cannot see: which file may use which foreign crate, who may write, how a noun
-//! may use another, how long a file may be. Which package may name which stands in their manifests. There is no list of
-//! exemptions; an exception is an edit here.
+//! Source rules that the compiler cannot check: use of foreign crates per file, who may write, relations between nouns,
+//! length of files. Manifests define dependencies of packages. There are no exemptions; an exception is an edit here.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +11,7 @@ const FILES: &str = "app/config store crypto git sandbox browser backup search e
                      knowledge/tests vault/tests gateways/machine link/identity replica server demo cli";
 const SURFACE: &str =
     "app/extract web list kit server cli interfaces crm knowledge sources vault gateways";
-/// Foreign crates and parts of the standard library, and the only places that may name them.
+/// Foreign crates and parts of the standard library, and the only places that may use them.
 const CONFINED: &[(&str, &str)] = &[
     ("redb", "store"),
     ("postcard", "store/codec"),
@@ -65,8 +64,8 @@ const WRITES: &[(&str, &str)] = &[
     ("tx.emit", "rules stored"),
 ];
 
-/// Where the engine may write as a closure over the tables of a store. Everything else that it writes is a value, so that
-/// it can go over a line: what is named here stays where the files and pages lie that it is about, or is home's end of it.
+/// Files in which the engine may write with a closure over a store's tables. All its other writes are values that can
+/// be sent over a link; the files listed here work on local files and pages, or are the primary's end of the link.
 const CLOSURES: &str =
     "runtime/command runtime/port runtime/reverts runtime/remote runtime/tools/browser/shots";
 
@@ -76,7 +75,7 @@ fn the_source_keeps_to_its_layers() {
     let mut faults = Vec::new();
     let sources = files(&root.join("src"));
     for (name, text) in &sources {
-        // Data that is embedded beside the code, such as the catalogue of models, has no rules.
+        // Data that is embedded beside the code, such as the model catalogue, has no rules.
         if let Some(module) = name.strip_suffix(".rs") {
             check(module, text, &mut faults);
         }
@@ -172,7 +171,7 @@ fn the_check_sees_what_it_forbids() {
     assert_eq!(found("kernel/id", "#[cfg(test)]\nmod tests { use redb::Key; }"), 0);
 }
 
-/// Features whose pages read much: the whole history of a record, the feed, what lies at a place.
+/// Features whose pages read a lot: a record's whole history, the feed, stored files.
 const HEAVY: &[&str] =
     &["insights/history", "insights/audit", "account/backups", "insights/health"];
 
@@ -204,8 +203,8 @@ fn a_handler_that_reads_on_its_own_thread_is_seen() {
     assert_eq!(found("let call = wall(&ws); ws.overall(1)"), [""; 0]);
 }
 
-/// The async functions of a file that read a store themselves, or call what does in the same file,
-/// instead of handing that to `read_blocking`.
+/// Async functions of a file that read a store directly, or through a function of the same file, instead of using
+/// `read_blocking`.
 fn blocking(code: &str) -> Vec<String> {
     let mut functions = Vec::new();
     for (at, _) in code.match_indices("fn ") {
@@ -238,7 +237,7 @@ fn blocking(code: &str) -> Vec<String> {
     blocked.map(|(name, ..)| name.clone()).collect()
 }
 
-/// Whether a store is read, or one of these functions called.
+/// Whether the body reads a store or calls one of these functions.
 fn reads(body: &str, slow: &[String]) -> bool {
     let called = |name: &String| {
         body.match_indices(&format!("{name}(")).any(|(at, _)| {
@@ -249,7 +248,7 @@ fn reads(body: &str, slow: &[String]) -> bool {
     body.contains(".read(|") || slow.iter().any(called)
 }
 
-/// How far it is to the end of what is opened at the start of the text.
+/// Length of the text up to the closing bracket of the bracket at its start.
 fn inside(text: &str, (open, close): (char, char)) -> usize {
     let mut depth = 0usize;
     for (at, c) in text.char_indices() {
@@ -265,7 +264,7 @@ fn inside(text: &str, (open, close): (char, char)) -> usize {
 }
 
 fn check(name: &str, text: &str, faults: &mut Vec<String>) {
-    // Tests may name what they like, be they in a module, in a file beside it or in a folder of their package.
+    // Test code (a module, a neighbouring file or a folder of the package) may name anything.
     let is_test = |part: &str| part == "tests" || part.ends_with("_tests");
     let end = match name.split('/').skip(1).any(is_test) {
         true => 0,
@@ -282,7 +281,8 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
     if text[..end].lines().count() > 600 {
         fault(0, "more than 600 lines of production code; split it by idea".to_owned());
     }
-    // A noun's facts use another's only through its model and queries; its interfaces call its own rules alone.
+    // A noun's facts may use another noun only through its model and queries; its interfaces may call only its own
+    // rules.
     let parts: Vec<&str> = name.split('/').collect();
     let (own, roots): (&str, &[(&str, bool)]) = match parts.as_slice() {
         ["features", own, ..] => (own, &[("crate", false)]),
@@ -293,8 +293,8 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
         for (at, path) in paths(&code, root) {
             let noun = path.get(1).map_or("", String::as_str);
             let within = path.get(2).map_or("", String::as_str);
-            // What is asked of any noun stands in its card, and neither the list of cards nor what talks and files
-            // hang on is a noun.
+            // What every noun offers is in its card. The list of cards, and the modules that conversations and files
+            // attach to, are no nouns.
             let open = !closed && matches!(within, "model" | "queries" | "card");
             let named = path.len() > 2 && own != "lib" && !["cards", "places", own].contains(&noun);
             if named && !open {
@@ -333,7 +333,7 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
     }
 }
 
-/// Whether the file lies at `place` or below it; `*` stands for any one folder.
+/// Whether the file is at `place` or below it; `*` stands for any one folder.
 fn stands_in(name: &str, place: &str) -> bool {
     let mut parts = name.split('/');
     place.split('/').all(|want| parts.next().is_some_and(|part| want == "*" || want == part))

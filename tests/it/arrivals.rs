@@ -1,5 +1,5 @@
-//! Workspaces and people who come from another HQ: whose folder was put into the data folder by hand, and who has
-//! an account here by another name.
+//! Workspaces and people from another HQ: a folder that was copied by hand into the data folder, and people with a
+//! different account here.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ use support::invite::{accept, invite, join};
 const TOM: &str = "tom@marlow.example";
 const SETUP: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 
-/// How many members of a name are here, with what the first one is.
+/// Number of members with this email address, and the first of them.
 fn members(hq: &TestHq, slug: &str, email: &str) -> (usize, Option<Member>) {
     let ws = hq.running().app.workspace(slug).expect("a workspace");
     let all = ws.read(|snap| workspace::members(snap)).expect("members");
@@ -31,7 +31,7 @@ fn members(hq: &TestHq, slug: &str, email: &str) -> (usize, Option<Member>) {
     (same.len(), same.into_iter().next())
 }
 
-/// A viewer whose id is older than every other.
+/// A viewer whose id is older than all others.
 fn tom_of_old(created_at: Timestamp) -> Member {
     Member {
         account: AccountId::from_bytes([1; 16]),
@@ -44,12 +44,12 @@ fn tom_of_old(created_at: Timestamp) -> Member {
     }
 }
 
-/// A letter to him that was not sent yet.
+/// An unsent letter to him.
 fn waiting(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     tx.put(&Delivery { member: AccountId::from_bytes([1; 16]), ..Delivery::sample() })
 }
 
-/// Whether all work of a workspace stands still.
+/// Whether a workspace is halted.
 fn stands_still(hq: &TestHq, slug: &str) -> bool {
     let ws = hq.running().app.workspace(slug).expect("a workspace");
     ws.read(|snap| snap.get::<Halt>(HaltOf::Workspace)).expect("readable").is_some()
@@ -74,9 +74,9 @@ async fn a_folder_of_another_hq_stands_still_and_belongs_to_whoever_keeps_this_o
     drop(ws);
     other.finish().await;
 
-    // At another time, so that its people are others.
+    // At a different time, so that its people have different ids.
     let mut hq = Setup::default().real_time().start().await;
-    // He came with another workspace from there, later than the owner and with an id that is older.
+    // He was imported with another workspace: created after the owner, with an older id.
     let put = |tx: &mut WriteTx<'_>| {
         let later = tx.now() + SignedDuration::from_secs(60);
         let Member { account: id, name, email, created_at, .. } = tom_of_old(later);
@@ -98,7 +98,7 @@ async fn a_folder_of_another_hq_stands_still_and_belongs_to_whoever_keeps_this_o
     let page = hq.owner().get("/w/northwind/tasks?q=assignee:me").await;
     assert!(page.text.contains("Pack the van"), "what she had to do she still has: {}", page.text);
 
-    // Once somebody has resumed it, it is a workspace like any other.
+    // Once a person has resumed it, it is an ordinary workspace.
     let ws = hq.running().app.workspace("northwind").expect("a workspace");
     ws.write(&SETUP, |tx| halt::lift(tx, HaltOf::Workspace)).await.expect("resumed");
     drop(ws);
@@ -108,7 +108,7 @@ async fn a_folder_of_another_hq_stands_still_and_belongs_to_whoever_keeps_this_o
     hq.finish().await;
 }
 
-/// A member from elsewhere with a task, who has an account here by another name and is asked in by his address.
+/// An imported member with a task, whose account here has another name and who is invited by email address.
 async fn asked_in_again(role: &str) -> (TestHq, Person) {
     let hq = TestHq::start().await;
     let put = move |tx: &mut WriteTx<'_>| {
@@ -135,7 +135,7 @@ async fn who_has_an_account_here_by_another_name_takes_over_from_who_they_were()
     let page = tom.get("/w/marlow-cargo/tasks?q=assignee:me").await;
     assert!(page.text.contains("Pack the van"), "{}", page.text);
 
-    // A link for anybody makes nobody another person.
+    // An open invitation takes over no imported member.
     let former = |tx: &mut WriteTx<'_>| {
         let eve = Member { email: "eve@marlow.example".to_owned(), ..tom_of_old(tx.now()) };
         tx.put(&Member { handle: "eve-of-old".to_owned(), ..eve })
@@ -185,7 +185,7 @@ async fn who_is_asked_into_one_workspace_of_another_hq_is_let_into_no_other() {
     let (count, still) = members(&hq, "northwind", TOM);
     assert_eq!((count, still.expect("as before").account), (1, AccountId::from_bytes([1; 16])));
 
-    // Where they are asked in, they take over from who they were there.
+    // Where they are invited, they take over their imported member.
     let there = hq.owner().with("x-hq-workspace", "northwind");
     let asked = invite(&there, &json!({ "role": "member", "email": TOM })).await;
     let joined = accept(&tom, &asked).await;

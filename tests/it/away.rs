@@ -1,5 +1,5 @@
-//! An agent works on another machine: the real program there beside a home in this process, with a proxy between them that
-//! the tests cut.
+//! An agent on another machine: the real program there, the primary in this process, and a proxy between them that
+//! tests interrupt.
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,10 +30,10 @@ mod memory;
 mod revoked;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_hq");
-/// How long something that must happen may take: a pause between two links is a minute at most.
+/// Time limit for anything that must happen: the pause between two links is at most a minute.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// Waits until something is so.
+/// Waits until the condition holds.
 pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(30));
     let waited = tokio::time::timeout(PATIENCE, async {
@@ -44,7 +44,7 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     waited.await.unwrap_or_else(|_| panic!("{what}"));
 }
 
-/// A home, and another machine that Ada works on.
+/// A primary, and another machine that Ada works on.
 pub(crate) struct Shop {
     pub(crate) office: Office,
     pub(crate) line: Line,
@@ -62,8 +62,8 @@ impl Shop {
         Self::joined(office, line, &address, &[]).await
     }
 
-    /// With a machine that finds its home at this address, whatever lies between there and the line, and that has these
-    /// settings besides.
+    /// With a machine that reaches its primary at this address (whatever proxies lie in between) and has these
+    /// additional settings.
     pub(crate) async fn joined(
         office: Office,
         line: Line,
@@ -105,7 +105,7 @@ impl Shop {
         self.host = Some(Program::start_with(&mut starts));
     }
 
-    /// Ends it as a power cut would.
+    /// Ends it as a power failure would.
     pub(crate) fn kill(&mut self) {
         self.host.take().expect("it runs").kill();
     }
@@ -115,7 +115,7 @@ impl Shop {
         ws.app.hosts.is_linked(ws.id, self.gateway)
     }
 
-    /// Waits for the run of a task, at any pace of links.
+    /// Waits for the run of a task, with no limit on the number of links.
     pub(crate) async fn worked(&self, task: &Task) -> Run {
         let mut found = None;
         until("the run never ended", || {
@@ -150,11 +150,11 @@ impl Shop {
         self.host.as_ref().map(Program::log).unwrap_or_default()
     }
 
-    /// Waits until the machine, which is shut out, has started itself anew and was refused once more.
+    /// Waits until the machine, which is shut out, has restarted itself and was refused again.
     async fn is_anew(&self) {
         until("it did not start itself anew", || {
             let log = self.log();
-            let anew = log.split_once("starts itself anew").map(|(_, anew)| anew);
+            let anew = log.split_once("restarting, so that no key").map(|(_, anew)| anew);
             anew.is_some_and(|anew| anew.contains("no link to the workspace"))
         })
         .await;
@@ -164,7 +164,7 @@ impl Shop {
         let gateways = work::all::<Gateway>(&self.office.hq);
         let is_let_in = |one: &Gateway| one.id == self.gateway && one.status != Status::Revoked;
         if self.host.is_some() && !gateways.iter().any(is_let_in) {
-            // Who asks it to end in that moment ends it the hard way.
+            // A stop request at that moment ends it forcibly.
             self.is_anew().await;
         }
         if let Some(host) = self.host.take() {
@@ -217,20 +217,20 @@ async fn an_agent_works_on_another_machine_and_home_has_all_of_it() {
     let paid = office.usage(run.id).iter().all(|one| one.billed_micros.is_some_and(|n| 0 < n));
     assert!(paid, "each costs something");
 
-    // It was made there, and lies at home, too.
+    // The file was created there and is also on the primary.
     let path = |name: &str| shop.machine.path().join("agents/ada/files").join(name);
     assert_eq!(std::fs::read_to_string(path("notes/count.md")).expect("it"), "# Seven bells\n");
     assert!(path("here.txt").exists());
     assert_eq!(office.file(&shop.ada, "notes/count.md").as_deref(), Some("# Seven bells\n"));
     assert!(office.file(&shop.ada, "here.txt").is_some());
 
-    // What was said is on the run's page, and nothing of the key lies on the machine.
+    // The conversation is on the run's page, and nothing of the key is on the machine.
     let page = office.hq.owner().get(&office.ws().url(&format!("runs/{}", run.number))).await;
     assert!(page.text.contains("I look first."), "{}", page.text);
     let kept = support::hq::everything_in(shop.machine.path());
     assert!(!kept.windows(KEY.len()).any(|part| part == KEY.as_bytes()));
 
-    // It moves back, and works at home with what it wrote there.
+    // The agent moves back and works on the primary with the file that it wrote on the machine.
     let id = shop.ada.id;
     office.act(move |tx| rules::bind(tx, id, local())).await;
     office.model.follow(vec![Turn::call("read", json!({ "path": "notes/count.md" })), done()]);
@@ -316,7 +316,7 @@ async fn what_is_stopped_while_the_line_is_cut_has_ended_and_new_work_waits() {
     assert!(matches!(stopped.outcome, Some(Outcome::Stopped { .. })), "{stopped:?}");
     gate.open();
 
-    // What is new waits, and says why.
+    // New work waits, with the reason shown.
     office.model.follow(vec![done()]);
     let other = office.task("Count the wheels", &shop.ada).await;
     until("it is not said why it waits", || {

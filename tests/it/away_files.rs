@@ -1,5 +1,5 @@
-//! Files of an agent that works on another machine: seen and changed as they lie there, as of the last push while it is
-//! silent, kept beside where both went their own way, and left behind by nobody.
+//! Files of an agent on another machine: viewed and changed there, shown as of the last push while the machine is
+//! silent, kept in two versions after conflicts, and never left behind.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use super::hosts::{Host, joins, print, token};
 
 const FILES: &str = "/api/v1/agents/ada/files";
 
-/// A shop whose machine shows Ada's files.
+/// A shop whose machine serves Ada's files.
 async fn shop() -> (Shop, Person) {
     let shop = Shop::open().await;
     let owner = shop.office.hq.owner();
@@ -26,7 +26,7 @@ async fn shop() -> (Shop, Person) {
     (shop, owner)
 }
 
-/// Waits until the files are shown as they lie there.
+/// Waits until the files are served live.
 async fn shows(owner: &Person) {
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(50));
     for _ in 0..2_000 {
@@ -39,7 +39,7 @@ async fn shows(owner: &Person) {
     panic!("its files were never shown");
 }
 
-/// Where a file lies on the other machine.
+/// Path of a file on the other machine.
 fn there(shop: &Shop, path: &str) -> PathBuf {
     shop.machine.path().join("agents/ada/files").join(path)
 }
@@ -48,7 +48,7 @@ fn on_machine(shop: &Shop, path: &str) -> Option<String> {
     std::fs::read_to_string(there(shop, path)).ok()
 }
 
-/// Writes a file there as a program of the agent does: past everything, and without a commit.
+/// Writes a file there as an agent's program does: directly and without a commit.
 fn writes(shop: &Shop, path: &str, text: &str) {
     let file = there(shop, path);
     std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
@@ -69,7 +69,7 @@ fn refused(reply: &Reply, status: u16, code: &str) {
     assert_eq!((reply.status.as_u16(), &problem["code"]), (status, &json!(code)), "{problem}");
 }
 
-/// The commits of a path as authors and subjects, newest first.
+/// Commits of a path as authors and subjects, newest first.
 async fn log(owner: &Person, path: &str) -> Vec<(String, String)> {
     let all = owner.get(&format!("/api/v1/agents/ada/history?path={path}")).await.json();
     let word = |one: &Value, key: &str| one[key].as_str().expect("a word").to_owned();
@@ -77,7 +77,7 @@ async fn log(owner: &Person, path: &str) -> Vec<(String, String)> {
     items.iter().map(|one| (word(one, "author"), word(one, "subject"))).collect()
 }
 
-/// The same, once there is one: files lie there before their branch goes on.
+/// The same, once there is one: files are written before their branch is updated.
 async fn logged(owner: &Person, path: &str) -> Vec<(String, String)> {
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(50));
     for _ in 0..2_000 {
@@ -90,7 +90,7 @@ async fn logged(owner: &Person, path: &str) -> Vec<(String, String)> {
     panic!("{path} was never committed");
 }
 
-/// Lets Ada work on this machine or the other.
+/// Moves Ada to this machine or the other.
 async fn moves(owner: &Person, to: &str) {
     let to = json!({ "gateway": to });
     ok(owner.json("PUT", "/api/v1/agents/ada/gateway", &to).await).await;
@@ -105,13 +105,13 @@ async fn files_are_seen_and_changed_where_they_lie() {
     assert_eq!(on_machine(&shop, "notes/a.md").as_deref(), Some(text));
     assert_eq!(office.file(&shop.ada, "notes/a.md").as_deref(), Some(text));
 
-    // What a program writes there is seen before anybody commits it.
+    // A program's file is visible before it is committed.
     writes(&shop, "draft.md", "half\n");
     let seen = ok(owner.get(&file("draft.md")).await).await;
     assert_eq!((&seen["text"], &seen["standing"]), (&json!("half\n"), &json!("new")), "{seen}");
     assert_eq!(office.file(&shop.ada, "draft.md"), None, "it was not pushed");
 
-    // Two at one file: other lines are made one, a hash that is over is refused.
+    // Two edits of one file: different lines are merged, an outdated hash is rejected.
     writes(&shop, "notes/a.md", "one there\ntwo\nthree\nfour\n");
     let mine = json!({ "text": "one\ntwo\nthree\nfour here\n", "base": text });
     let saved = ok(owner.json("PUT", &file("notes/a.md"), &mine).await).await;
@@ -128,7 +128,7 @@ async fn files_are_seen_and_changed_where_they_lie() {
     assert_eq!(on_machine(&shop, "notes/a.md").as_deref(), Some("all anew\n"));
     assert_eq!(on_machine(&shop, "draft.md").as_deref(), Some("half\n"), "nobody touched it");
 
-    // Another name, away, and an older version back.
+    // Rename, delete, and restore of an older version.
     let name = json!({ "path": "notes/b.md" });
     ok(owner.json("PATCH", &file("draft.md"), &name).await).await;
     assert_eq!(on_machine(&shop, "draft.md"), None);
@@ -142,7 +142,7 @@ async fn files_are_seen_and_changed_where_they_lie() {
     ok(owner.post(&back, &json!({ "path": "notes/a.md" })).await).await;
     assert_eq!(on_machine(&shop, "notes/a.md").as_deref(), Some(text));
 
-    // The page says nothing of it, and a form saves as well.
+    // The page does not mention the machine, and forms save, too.
     let pages = office.ws().url("agents/ada/files");
     let page = owner.get(&pages).await.text;
     assert!(page.contains("notes") && !page.contains("silent"), "{page}");
@@ -170,7 +170,7 @@ async fn what_holds_a_key_or_is_too_large_stays_there_and_home_says_which_and_wh
     let page = owner.get(&pages).await.text;
     let api = listed["there"]["words"].as_str().expect("words");
     for words in [
-        "2 files stay on GPU box and are not copied here: ",
+        "2 files stay on GPU box and aren’t copied here: ",
         "notes/a.md (it holds what looks like a key)",
         "large.bin (it is larger than 25 MiB)",
     ] {
@@ -179,7 +179,7 @@ async fn what_holds_a_key_or_is_too_large_stays_there_and_home_says_which_and_wh
     let seen = ok(owner.get(&file("notes/a.md")).await).await;
     assert_eq!(seen["text"], "one\n", "the key did not come");
 
-    // Nothing is written over it, however often somebody tries; what was typed stays in the form.
+    // Nothing is overwritten, however often it is tried; typed text stays in the form.
     let mine = json!({ "text": "mine\n", "base": "one\n" });
     for _ in 0..2 {
         let reply = owner.json("PUT", &file("notes/a.md"), &mine).await;
@@ -195,7 +195,7 @@ async fn what_holds_a_key_or_is_too_large_stays_there_and_home_says_which_and_wh
     }
     assert_eq!(on_machine(&shop, "notes/a.md").as_deref(), Some(held));
 
-    // Put right there, it is as all others; while the machine is silent, the rest is told as of then.
+    // Reverted there, it is like all others; while the machine is silent, files are shown as of then.
     writes(&shop, "notes/a.md", "one\n");
     ok(owner.json("PUT", &file("notes/a.md"), &mine).await).await;
     assert_eq!(on_machine(&shop, "notes/a.md").as_deref(), Some("mine\n"));
@@ -204,7 +204,7 @@ async fn what_holds_a_key_or_is_too_large_stays_there_and_home_says_which_and_wh
     let listed = ok(owner.get(FILES).await).await;
     let words = listed["there"]["words"].as_str().expect("words");
     let stayed =
-        "One file stayed on GPU box and is not copied here: large.bin (it is larger than 25 MiB).";
+        "One file stayed on GPU box and isn’t copied here: large.bin (it is larger than 25 MiB).";
     assert!(words.ends_with(stayed), "{words}");
     shop.line.mend();
     shop.close().await;
@@ -224,13 +224,13 @@ async fn a_silent_machine_leaves_what_was_pushed_last_to_read() {
     let listed = ok(owner.get(FILES).await).await;
     assert_eq!(listed["there"]["is_live"], false, "{listed}");
     let page = owner.get(&office.ws().url("agents/ada/files")).await.text;
-    for words in ["GPU box has been silent since ", "the last that were sent here"] {
+    for words in ["GPU box has been offline since ", "the last update"] {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(!page.contains("act=new"), "nothing is offered that cannot be done");
     let reply = owner.post(&file("b.md"), &json!({ "text": "b" })).await;
     refused(&reply, 503, "gateway_offline");
-    assert!(reply.text.contains("GPU box has been silent for"), "{}", reply.text);
+    assert!(reply.text.contains("GPU box has been offline for"), "{}", reply.text);
 
     shop.line.mend();
     shows(&owner).await;
@@ -271,12 +271,12 @@ async fn what_was_written_there_after_it_moved_is_kept_and_taken_as_far_as_it_go
     assert_eq!(one["kept"]["commits"], 1, "{one}");
     assert!(one.to_string().contains("+only there"), "{one}");
 
-    // The page names it and leads to what differs.
+    // The page names it and links to the differences.
     let pages = office.ws().url("agents/ada");
     let listed = owner.get(&format!("{pages}/files")).await.text;
     assert!(listed.contains(&format!("{pages}/kept/{name}")), "{listed}");
     let page = owner.get(&format!("{pages}/kept/{name}")).await.text;
-    for words in ["Take these files", "only there", "one there", "Drop"] {
+    for words in ["Apply these changes", "only there", "one there", "Discard"] {
         assert!(page.contains(words), "{words}: {page}");
     }
     let sent = owner.form(&format!("{pages}/kept/{name}/take"), &[]).await;
@@ -284,7 +284,7 @@ async fn what_was_written_there_after_it_moved_is_kept_and_taken_as_far_as_it_go
     assert_eq!(office.file(&shop.ada, "there.md").as_deref(), Some("only there\n"));
     assert_eq!(office.file(&shop.ada, "a.md").as_deref(), Some("one here\ntwo\nthree\n"));
 
-    // What both have changed in the same line is named, and kept until somebody drops it.
+    // Conflicting lines are reported and kept until a person drops them.
     let again = ok(owner.post(&format!("{kept}/{name}/take"), &json!({})).await).await;
     assert_eq!((&again["took"], &again["stays"]), (&json!([]), &json!(["a.md"])), "{again}");
     ok(owner.call("DELETE", &format!("{kept}/{name}")).await).await;
@@ -292,7 +292,7 @@ async fn what_was_written_there_after_it_moved_is_kept_and_taken_as_far_as_it_go
     assert_eq!(all["items"], json!([]), "{all}");
     refused(&owner.get(&format!("{kept}/{name}")).await, 404, "file_not_found");
 
-    // Back there, it goes on with what was decided here.
+    // Back there, the agent continues with what was decided here.
     moves(&owner, "gpu-box").await;
     shows(&owner).await;
     let there = on_machine(&shop, "a.md");
@@ -345,7 +345,7 @@ async fn an_undo_takes_files_back_where_they_lie_and_waits_for_a_silent_machine(
     let open = || office.all::<FileRevert>().iter().any(FileRevert::is_open);
     assert!(open(), "it waits");
     let page = owner.get(&office.ws().url(&format!("runs/{}", run.name()))).await.text;
-    assert!(page.contains("Waits for GPU box, silent since "), "{page}");
+    assert!(page.contains("Waiting for GPU box, offline since "), "{page}");
     assert_eq!(on_machine(&shop, "made.md").as_deref(), Some("made\n"));
     shop.line.mend();
     until("it never went back", || !open()).await;
@@ -384,6 +384,6 @@ async fn a_machine_with_a_program_of_another_wire_is_told_of_on_the_page_of_its_
     let words = told["turned_away"].as_str().expect("words");
     assert!(words.contains("9.0.0 (wire 2)") && words.contains("Fetch HQ"), "{words}");
     let page = owner.get(&ws.url(&format!("settings/gateways/{}", one.slug))).await.text;
-    assert!(page.contains("It is turned away."), "{page}");
+    assert!(page.contains("Access denied."), "{page}");
     hq.finish().await;
 }

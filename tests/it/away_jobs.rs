@@ -1,5 +1,5 @@
-//! Programs that go on beside a run on another machine: followed and written to there, seen, written to and ended at home,
-//! lost with that machine, given up when their agent leaves it. And what else a run there is given by home.
+//! Background programs of runs on another machine: output and input there and on the primary, end, loss with the
+//! machine, and end when the agent leaves it. Also other services that the primary provides to such runs.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::away::{Shop, done, until, was_done};
 use super::partitions::line::{Mood, Way};
 use super::routines::made;
 
-/// How long something that must happen may take: a pause between two links is a minute at most.
+/// Longest wait for an expected event: a pause between two links is at most a minute.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 async fn shop() -> Shop {
@@ -26,7 +26,7 @@ async fn shop() -> Shop {
     shop
 }
 
-/// Ada begins a program that goes on, and says so.
+/// Ada starts a background program and says so.
 async fn begins(shop: &Shop, command: &str) {
     let office = &shop.office;
     let begin = json!({ "command": command, "background": true });
@@ -46,7 +46,8 @@ async fn ended(shop: &Shop) -> Job {
     job(shop)
 }
 
-/// Waits until whatever is told of ends is read, and nobody works. Of a program that a person ends its agent hears with what it is told next.
+/// Waits until all reports of ended programs are read and nothing works. If a person stopped the program, its agent is
+/// told with the next message.
 async fn at_rest(shop: &Shop, job: &Job) {
     let least = if job.outcome == Some(JobOutcome::Stopped) { 1 } else { 2 };
     let runs = || shop.office.all::<Run>();
@@ -54,14 +55,14 @@ async fn at_rest(shop: &Shop, job: &Job) {
         .await;
 }
 
-/// What was kept of an output at home.
+/// Stored output of a job on the primary.
 fn kept(shop: &Shop, job: &Job) -> String {
     let output = job.output.as_ref().expect("it wrote something");
     let bytes = shop.office.ws().blobs.get(output.id, 1 << 20).expect("it is kept");
     String::from_utf8(bytes).expect("text")
 }
 
-/// Waits until what the API tells of the output has these words.
+/// Waits until the output in the API contains these words.
 async fn wrote(shop: &Shop, words: &str) -> Value {
     let owner = shop.office.hq.owner();
     let mut tick = tokio::time::interval(Duration::from_millis(50));
@@ -79,12 +80,12 @@ async fn wrote(shop: &Shop, words: &str) -> Value {
 
 const INPUT: &str = "/api/v1/jobs/1/input";
 
-/// Whether it was noted that somebody writes to a program.
+/// Whether the event records input to a program.
 fn is_input(event: &Event) -> bool {
     matches!(event, Event::JobInputSent { .. })
 }
 
-/// Sends a text once more until the machine of the program takes it.
+/// Repeats a request until the program's machine accepts it.
 async fn sent_again(keyed: &Person, text: &Value) -> Value {
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     let sent = tokio::time::timeout(PATIENCE, async {
@@ -126,7 +127,7 @@ async fn a_program_on_another_machine_is_followed_there_and_seen_written_to_and_
     assert_eq!(calls[2].2, "written, 4 bytes");
     assert!(calls[3].2.starts_with("[running]\n"), "{calls:?}");
 
-    // People see it at home while it runs there.
+    // The primary shows it while it runs there.
     let shown = owner.get("/api/v1/jobs/1").await.json();
     assert_eq!(
         (&shown["state"], &shown["machine"]["name"]),
@@ -145,7 +146,7 @@ async fn a_program_on_another_machine_is_followed_there_and_seen_written_to_and_
         "GPU box"
     );
 
-    // They write to it.
+    // People send input.
     let typed = owner.post("/api/v1/jobs/1/input", &json!({ "text": "two\n" })).await;
     assert!(typed.status.is_success(), "{}", typed.text);
     assert_eq!(typed.json()["written"], 4);
@@ -153,7 +154,7 @@ async fn a_program_on_another_machine_is_followed_there_and_seen_written_to_and_
     owner.form(&office.ws().url("jobs/1/input"), &[("line", "three"), ("key", "k")]).await;
     wrote(&shop, "got three").await;
 
-    // Its agent is not moved meanwhile.
+    // Its agent cannot be moved meanwhile.
     let to = json!({ "gateway": "local" });
     let refused = owner.json("PUT", "/api/v1/agents/ada/gateway", &to).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
@@ -170,7 +171,7 @@ async fn a_program_on_another_machine_is_followed_there_and_seen_written_to_and_
     let moved = owner.json("PUT", "/api/v1/agents/ada/gateway", &to).await;
     assert!(moved.status.is_success(), "{}", moved.text);
 
-    // Empty, the gateway is removed; history still knows what it was called.
+    // The empty gateway is removed; history still knows its name.
     let removed = owner.call("DELETE", "/api/v1/gateways/gpu-box").await;
     assert!(removed.status.is_success(), "{}", removed.text);
     let id = shop.gateway.to_string();
@@ -191,7 +192,7 @@ async fn of_a_program_on_a_silent_machine_it_is_said_and_a_stop_waits_for_that_m
     assert_eq!(shown["machine"]["silent"], true, "{shown}");
     assert!(shown["machine"]["silent_since"].is_string(), "{shown}");
     let output = owner.get("/api/v1/jobs/1/output?from=3").await.json();
-    assert!(output["unknown"].as_str().is_some_and(|why| why.contains("GPU box is silent")));
+    assert!(output["unknown"].as_str().is_some_and(|why| why.contains("GPU box is offline")));
     assert_eq!((&output["text"], &output["next"]), (&json!(""), &json!(3)), "{output}");
     let refused = owner.post("/api/v1/jobs/1/input", &json!({ "text": "one\n" })).await;
     assert_eq!(
@@ -199,12 +200,12 @@ async fn of_a_program_on_a_silent_machine_it_is_said_and_a_stop_waits_for_that_m
         (503, &json!("gateway_offline"))
     );
     let page = owner.get(&office.ws().url("jobs/1")).await.text;
-    assert!(page.contains("GPU box is silent since "), "{page}");
+    assert!(page.contains("GPU box has been offline since "), "{page}");
     assert!(!page.contains("jobs/1/input"), "nothing is offered that cannot be done: {page}");
     let list = owner.get(&office.ws().url("jobs")).await.text;
-    assert!(list.contains("GPU box is silent since ") && list.contains("Silent"), "{list}");
+    assert!(list.contains("GPU box has been offline since ") && list.contains("Offline"), "{list}");
 
-    // Whoever asks for its end gets it when the machine is back.
+    // A stop request takes effect when the machine is back.
     let stopped = owner.post("/api/v1/jobs/1/stop", &json!({})).await;
     assert!(stopped.status.is_success(), "{}", stopped.text);
     assert_eq!(stopped.json()["state"], "running", "{}", stopped.text);
@@ -229,7 +230,7 @@ async fn a_text_of_which_no_answer_came_is_written_once_when_it_is_sent_again() 
         assert_eq!((reply.status.as_u16(), &problem["code"]), (503, &json!("gateway_offline")));
     };
 
-    // It got there, and the answer did not come back.
+    // It arrived, but the response was lost.
     let (one, keyed) = (json!({ "text": "one\n" }), owner.clone().with("idempotency-key", "first"));
     shop.line.set(Way::Up, Mood::Holds);
     let cut = async {
@@ -242,7 +243,7 @@ async fn a_text_of_which_no_answer_came_is_written_once_when_it_is_sent_again() 
     shop.line.mend();
     assert_eq!(sent_again(&keyed, &one).await["written"], 4);
 
-    // It never got there.
+    // It never arrived.
     let (two, keyed) =
         (json!({ "text": "two\n" }), owner.clone().with("idempotency-key", "second"));
     until("it is not linked", || shop.is_linked()).await;
@@ -296,7 +297,7 @@ async fn a_machine_that_is_killed_loses_its_programs_and_home_says_so() {
     begins(&shop, "echo ready; sleep 4811").await;
     wrote(&shop, "ready").await;
     shop.kill();
-    // Home alone does not take it for lost: the machine may be back.
+    // The primary alone does not consider it lost: the machine may return.
     until("the cut was not seen", || !shop.is_linked()).await;
     shop.office.hq.restart().await;
     assert!(job(&shop).is_running());
@@ -319,7 +320,7 @@ async fn an_agent_that_leaves_a_silent_machine_gives_its_programs_up_and_they_en
     let moved = owner.json("PUT", "/api/v1/agents/ada/gateway", &to).await;
     assert!(moved.status.is_success(), "{}", moved.text);
     assert_eq!(job(&shop).outcome, Some(JobOutcome::Lost));
-    // Its agent hears of that here.
+    // Its agent is notified here.
     at_rest(&shop, &job(&shop)).await;
     let folders = || {
         let jobs = std::fs::read_dir(shop.machine.path().join("jobs"));
@@ -329,7 +330,7 @@ async fn an_agent_that_leaves_a_silent_machine_gives_its_programs_up_and_they_en
     shop.line.mend();
     until("it goes on", || folders() == 0).await;
     let notices = owner.get("/api/v1/notifications").await.text;
-    assert!(!notices.contains("asked for what is not its own"), "{notices}");
+    assert!(!notices.contains("isn’t its own"), "{notices}");
     assert!(office.all::<Job>().iter().all(|job| !job.goes_on()));
     shop.close().await;
 }
@@ -369,7 +370,7 @@ async fn a_routine_chooses_the_model_there_too_and_a_browser_is_not_offered() {
     assert!(!calls[0].2.contains("browser:"), "{calls:?}");
     assert!(calls[1].2.contains("not_on_this_machine"), "{calls:?}");
     let place = office.hq.owner().get(&office.ws().url("agents/ada/place")).await.text;
-    assert!(place.contains("The browser works on the machine that HQ runs on only"), "{place}");
+    assert!(place.contains("The browser only works on HQ’s own machine"), "{place}");
     shop.close().await;
 }
 
@@ -386,11 +387,11 @@ async fn what_waits_for_a_machine_says_which_one_and_since_when_everywhere() {
     .await;
     let name = format!("tasks/MC-{}", task.number);
     for (page, words) in [
-        (name.as_str(), "GPU box is silent. Work starts when it returns."),
-        ("", "GPU box is silent since "),
-        ("agents", "GPU box is silent since "),
-        ("agents/ada", "GPU box is silent since "),
-        ("agents/ada/chat", "Ada works on GPU box, silent since "),
+        (name.as_str(), "GPU box is offline. Work starts when it returns."),
+        ("", "GPU box has been offline since "),
+        ("agents", "GPU box has been offline since "),
+        ("agents/ada", "GPU box has been offline since "),
+        ("agents/ada/chat", "Ada works on GPU box, offline since "),
     ] {
         let shown = owner.get(&office.ws().url(page)).await.text;
         assert!(shown.contains(words), "{page}: {words}: {shown}");
@@ -400,7 +401,7 @@ async fn what_waits_for_a_machine_says_which_one_and_since_when_everywhere() {
     let run = shop.worked(&task).await;
     was_done(&shop, &run);
 
-    // One that takes no new work says that.
+    // A paused machine is reported as such.
     let paused = owner.post("/api/v1/gateways/gpu-box/pause", &json!({})).await;
     assert!(paused.status.is_success(), "{}", paused.text);
     let other = office.task("Count the wheels", &shop.ada).await;

@@ -1,5 +1,5 @@
-//! What an agent on another machine needs besides its files: tokens of sign-ins, secrets, files of its conversation. None
-//! of it is written down there.
+//! Data of an agent on another machine besides its files: sign-in tokens, secrets, files of its conversation. None is
+//! written to disk there.
 
 use serde_json::{Value, json};
 use support::hq::everything_in;
@@ -25,7 +25,7 @@ const SAY: &str = "/api/v1/agents/ada/messages";
 const VALUE: &str = "canary-of-the-shop-4f1d";
 const OTHER: &str = "canary-of-all-77c0";
 
-/// Whether a text lies anywhere in the folder of the machine.
+/// Whether a text occurs anywhere in the machine's folder.
 fn lies_there(shop: &Shop, text: &str) -> bool {
     let kept = everything_in(shop.machine.path());
     kept.windows(text.len()).any(|part| part == text.as_bytes())
@@ -37,7 +37,7 @@ async fn added(shop: &Shop, body: Value) -> String {
     made.json()["id"].as_str().expect("an id").to_owned()
 }
 
-/// An account at a maker whose models answer there, signed in; the agents think with it.
+/// A signed-in account at a provider with these models; the agents use it.
 async fn account(shop: &Shop, maker: &Maker, model: &ModelServer) -> ConnectionId {
     let api = shop.office.hq.api().await;
     let body = maker.account("Plan", "chatgpt", &model.openai_url());
@@ -69,7 +69,7 @@ async fn a_sign_in_is_renewed_at_home_and_its_token_alone_is_used_there() {
     was_done(&shop, &run);
     assert_eq!((model.last().header("authorization"), maker.refreshed()), (&*bearer(1), 0));
 
-    // Its server takes it no more, before its time: home gets another, and the call is made again.
+    // The server rejects the token before its expiry: the primary gets a new one, and the call is repeated.
     model.require_key(&access(2));
     model.follow(vec![done()]);
     let task = shop.office.task("Count the wheels", &shop.ada).await;
@@ -135,7 +135,7 @@ async fn programs_there_have_the_secrets_of_their_agent_until_they_are_taken_bac
     let used: Vec<_> = uses.iter().map(|one| (one.run, one.agent, one.way, one.version)).collect();
     assert_eq!(used, [(run.id, shop.ada.id, Way::Value, 1)]);
 
-    // It has another value while a run goes on, and then it is removed: the one of all agents counts.
+    // The secret gets another value during a run and is then removed: the value for all agents applies.
     let gate = Gate::new();
     office.model.follow(vec![
         Turn::text("I wait.").and_call("exec", json!({ "command": "true" })).behind(&gate),

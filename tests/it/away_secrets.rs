@@ -1,4 +1,4 @@
-//! Where the value of a secret is: home says of each machine whether its host has confirmed it.
+//! Per-machine state of secrets: the primary shows whether each host has confirmed the value.
 
 use serde_json::{Value, json};
 use support::model::Turn;
@@ -44,7 +44,7 @@ async fn a_value_is_active_on_a_machine_once_its_host_has_confirmed_it() {
     let page = shop.office.hq.owner().get("/w/marlow-cargo/settings/secrets").await.text;
     assert!(page.contains("Active on This machine, GPU box"), "{page}");
 
-    // One for the gateway alone takes its place there, and is not on this machine.
+    // A value for this gateway only replaces it there, and is not on this machine.
     let own = json!({ "name": "Box", "key": "SHOP_KEY", "value": VALUE, "gateway": "gpu-box" });
     let own = added(&shop, own).await;
     let now = becomes(&shop, &own, "active").await;
@@ -59,7 +59,7 @@ async fn a_value_is_active_on_a_machine_once_its_host_has_confirmed_it() {
     let calls = shop.calls(run.id);
     assert!(calls[0].2.contains(&VALUE.len().to_string()), "{calls:?}");
 
-    // What it has not heard of is waited for, and comes when it is back.
+    // A change during the disconnection is pending until the gateway is back.
     shop.kill();
     until("it is still linked", || !shop.is_linked()).await;
     let path = format!("/api/v1/secrets/{own}/value");
@@ -70,13 +70,13 @@ async fn a_value_is_active_on_a_machine_once_its_host_has_confirmed_it() {
     assert_eq!((&now["state"], &now["on"][0]["state"]), (&json!("waiting"), &json!("waiting")));
     let page = format!("/w/marlow-cargo/settings/secrets/{own}");
     let told = shop.office.hq.owner().get(&page).await.text;
-    assert!(told.contains("Waiting for GPU box, silent since"), "{told}");
+    assert!(told.contains("Waiting for GPU box, offline since"), "{told}");
     shop.again();
     becomes(&shop, &own, "active").await;
     shop.close().await;
 }
 
-/// Waits until a secret is on this machine alone.
+/// Waits until a secret is on this machine only.
 async fn until_alone(shop: &Shop, id: &str) {
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(30));
     let alone = tokio::time::timeout(std::time::Duration::from_secs(100), async {

@@ -1,4 +1,4 @@
-//! Browsers of agents, with the real Chromium in the jail and a site of the test's own.
+//! Browsers of agents, with the real Chromium in the jail and a test site.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,10 +22,10 @@ use support::office::Office;
 
 const PAGE: &str = "/w/marlow-cargo/agents/ada/browser";
 const API: &str = "/api/v1/agents/ada/browser";
-/// What the site has to download.
+/// A download of the site.
 const OFFER: &str = "%PDF-1.4 zanzibar";
 
-/// A paper for those who have been at `/paper` before.
+/// A document with different content for clients with cookies.
 async fn paper(headers: axum::http::HeaderMap) -> impl axum::response::IntoResponse {
     let text = match headers.contains_key("cookie") {
         true => "The paper of a guest",
@@ -55,7 +55,7 @@ fn pdf_that_says(text: &str) -> Vec<u8> {
     pdf.into_bytes()
 }
 
-/// Whether a browser can be kept to its way out here.
+/// Whether this machine can restrict a browser to its proxy.
 #[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
 pub fn is_possible() -> bool {
     assert!(std::path::Path::new(PROGRAM).is_file(), "{PROGRAM} is missing; run `make setup`");
@@ -66,7 +66,7 @@ pub fn is_possible() -> bool {
     possible
 }
 
-/// A site at a port, and what was asked of another one that nobody opens.
+/// A site, and a recorder of requests to another, forbidden one.
 struct Site {
     port: u16,
     trap: u16,
@@ -118,7 +118,7 @@ impl Drop for Site {
     }
 }
 
-/// What the tool answered to these calls, in a run of their own.
+/// Results of these calls, in a run of their own.
 async fn browses(office: &Office, ada: &Agent, calls: &[Value]) -> Vec<(bool, String)> {
     for call in calls {
         office.model.push(Turn::call("browser", call.clone()));
@@ -348,7 +348,7 @@ async fn an_open_page_hears_that_the_browser_is_no_longer_as_it_shows_it() {
     office.agent("Ada").await;
     let owner = office.hq.owner();
     let page = owner.get(PAGE).await.text;
-    assert!(!page.contains("was switched on"), "{page}");
+    assert!(!page.contains("was turned on"), "{page}");
     let at = page.find(&format!("{PAGE}?shown=")).expect("a region asks");
     let asks = page[at..].split('"').next().expect("its end").to_owned();
     let region = office.hq.owner().htmx("browser-asks");
@@ -357,12 +357,12 @@ async fn an_open_page_hears_that_the_browser_is_no_longer_as_it_shows_it() {
 
     switched(&office, true).await;
     let on = region.get(&asks).await;
-    assert!(on.text.contains("The browser was switched on."), "{}", on.text);
+    assert!(on.text.contains("The browser was turned on."), "{}", on.text);
     switched(&office, false).await;
     let rules = json!({ "blocked_hosts": ["ads.example"] });
     assert!(owner.json("PUT", &format!("{API}/policy"), &rules).await.status.is_success());
     let ruled = region.get(&asks).await;
-    assert!(ruled.text.contains("The rules of the browser were changed."), "{}", ruled.text);
+    assert!(ruled.text.contains("The browser rules were changed."), "{}", ruled.text);
     let forged = region.get(&format!("{PAGE}?shown=%22%3E%3Cb%3E")).await;
     assert!(!forged.text.contains("<b>"), "{}", forged.text);
     office.hq.finish().await;
@@ -377,7 +377,7 @@ async fn the_switch_of_a_browser_is_taken_back_by_an_undo() {
     let entry = office.ws().read(|snap| snap.get_rev::<AgentBrowser>(id)).expect("a read");
     let entry = entry.expect("it is there").1;
     let past = office.hq.owner().get(&format!("/w/marlow-cargo/history/agent_browsers/{id}")).await;
-    assert!(past.text.contains("Browser of Ada"), "{}", past.text);
+    assert!(past.text.contains("History of Browser: Ada"), "{}", past.text);
     let done = office.hq.api().await.post("/api/v1/undo", &json!({ "entry": entry })).await;
     assert!(done.status.is_success(), "{}", done.text);
     assert_eq!(office.hq.owner().get(API).await.json()["on"], false);

@@ -1,5 +1,5 @@
-//! Browsers of agents over the API: acts of people and their programs, what asks a person to the browser, and files
-//! that whoever has the wheel gives to a page.
+//! Browsers of agents over the API: actions of people and programs, requests for a person's help, and file uploads by
+//! the person in control.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const OFFERS: &str =
 const TRAPS: &str = "<title>Traps</title><script>alert('Hello')</script><a href=/ target=_blank>Other</a>
     <a href=/file>Prices</a><label>Papers <input type=file></label><button onclick='for (;;);'>Spin</button>";
 
-/// An office whose Ada may use a browser, and the address of a site that it reaches.
+/// An office whose agent Ada may use a browser, and the address of a permitted site.
 async fn opened() -> (Office, Agent, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -82,7 +82,7 @@ async fn what_an_act_brings_about_is_told_and_a_page_that_hangs_is_left_at_once(
         assert!(told["news"].to_string().replace("\\\"", "\"").contains(news), "{name}: {told}");
     }
 
-    // Every act is over in time, with a true sentence; what leaves the page works at once.
+    // Every action ends in time with a correct message; leaving the page works at once.
     let spin = json!({ "kind": "click", "tab": 1, "ref": part(&opened, "\"Spin\"") });
     let hangs = in_time(acts.post(&act, &spin)).await;
     assert_eq!(
@@ -107,14 +107,14 @@ async fn what_an_act_brings_about_is_told_and_a_page_that_hangs_is_left_at_once(
     office.hq.finish().await;
 }
 
-/// What an act comes to, which is over in time whatever its page does.
+/// Result of an action, which ends in time whatever its page does.
 async fn in_time<T>(act: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(15), act).await.expect("it ends in time")
 }
 
-/// What the agent's tool answers to a call.
+/// Result of the agent's tool for a call.
 async fn tool(office: &Office, ada: &Agent, call: Value) -> String {
-    // The first hears that somebody else has acted.
+    // The first call learns that a person has acted.
     office.model.push(Turn::call("browser", json!({ "action": "tabs" })));
     office.model.push(Turn::call("browser", call)).push(Turn::text("Done."));
     let run = office.say(ada, "Look").await;
@@ -160,7 +160,7 @@ async fn a_program_acts_in_a_browser_with_its_scope_and_not_while_somebody_has_t
     }
     assert_eq!(acts.get(&format!("{API}/screenshot?ref=e999")).await.status, StatusCode::GONE);
 
-    // The agent hears that somebody has acted, and does nothing on a page that it does not know.
+    // The agent learns that a person has acted, and does not act on an unknown page.
     office.model.push(Turn::call("browser", json!({ "action": "press", "key": "Tab" })));
     office.model.push(Turn::text("Done."));
     let run = office.say(&ada, "Go on").await;
@@ -169,7 +169,7 @@ async fn a_program_acts_in_a_browser_with_its_scope_and_not_while_somebody_has_t
     assert!(ok && text.contains("Mira Lindqvist had the wheel"), "{text}");
     assert!(text.contains("Nothing was done"), "{text}");
     let activity = owner.get("/w/marlow-cargo/activity").await;
-    assert!(activity.text.contains("acted in the browser of"), "{}", activity.text);
+    assert!(activity.text.contains("acted in"), "{}", activity.text);
 
     let mut socket = owner.ticketed(PAGE).await;
     socket.say(&json!({ "do": "take" })).await;
@@ -182,7 +182,7 @@ async fn a_program_acts_in_a_browser_with_its_scope_and_not_while_somebody_has_t
     socket.say(&json!({ "do": "hand" })).await;
     socket.state(|state| state["driver"] == "").await;
 
-    // What is typed into a field for a password is told to nobody.
+    // Text typed into a password field is never reported.
     let page = acts.get(&format!("{API}/snapshot")).await.json();
     let secret = json!({ "kind": "fill", "ref": part(&page, "\"Password\""), "text": "zanzibar" });
     let dark = acts.post(&act, &secret).await.json();
@@ -226,7 +226,7 @@ async fn a_run_that_asks_a_person_to_the_browser_goes_on_when_it_is_handed_back(
     assert!(text.contains("Mira Lindqvist has acted in your browser"), "{text}");
     assert!(!owner.get(PAGE).await.text_of("#browser-asks").contains("Sign me in"));
 
-    // Without a browser nobody is asked to it.
+    // Without a browser, people are not asked to use it.
     assert_eq!(owner.json("PUT", API, &json!({ "on": false })).await.status, StatusCode::OK);
     let ask = json!({ "question": "Sign me in", "in_browser": true });
     office.model.push(Turn::call("ask_person", ask)).push(Turn::text("Done."));
@@ -281,7 +281,7 @@ async fn what_a_permission_or_a_rule_refuses_is_refused_to_programs_and_nothing_
     }
     let (office, ada, url) = opened().await;
     let owner = office.hq.owner();
-    // The questions of this mode are for the agent, not for who acts with a token.
+    // Approvals of this mode apply to the agent, not to API clients.
     office.trust(ada.id, TrustMode::Ask).await;
     let acts = office.hq.token(&["read", "browser"]).await;
     let act = format!("{API}/act");
@@ -295,7 +295,7 @@ async fn what_a_permission_or_a_rule_refuses_is_refused_to_programs_and_nothing_
     assert_eq!(done["results"].as_array().map(Vec::len), Some(2), "{done}");
     assert!(done["results"][1]["text"].as_str().is_some_and(|text| text.contains("Hello Bo")));
     assert!(done["aborted"].as_str().is_some_and(|why| why.starts_with("act 3:")), "{done}");
-    // Each way of a tab has a path of its own as well.
+    // Each navigation of a tab has a path of its own, too.
     let offers = format!("{url}offers");
     let there = acts.post(&format!("{API}/navigate"), &json!({ "url": offers })).await.json();
     assert_eq!(there["tabs"][0]["url"], offers.as_str(), "{there}");
@@ -330,7 +330,7 @@ async fn what_a_permission_or_a_rule_refuses_is_refused_to_programs_and_nothing_
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}: {}", refused.text);
     }
 
-    // A password needs a page in which no script has run.
+    // A password needs a page in which no script was run.
     let word = json!({ "kind": "fill", "ref": part(&opened, "\"Password\""), "text": "zanzibar" });
     assert_eq!(acts.post(&act, &word).await.json()["code"], "script_in_page");
 

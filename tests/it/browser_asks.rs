@@ -1,5 +1,5 @@
-//! What an agent asks before it acts in a page, what a yes is bound to, and the pictures that people see, with the real
-//! Chromium in the jail.
+//! Approvals for actions in pages, what an approval is bound to, and screenshots for people, with the real Chromium in
+//! the jail.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use support::office::Office;
 
 use crate::browser::is_possible;
 
-/// How long a page may take to carry out a script.
+/// Longest wait for a script in the page.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const PAGE: &str = "<title>Shop</title><h1>Shop</h1><a href=/offer download>Our offer</a>
@@ -34,13 +34,13 @@ const PAGE: &str = "<title>Shop</title><h1>Shop</h1><a href=/offer download>Our 
     <label>Password <input type=password name=word value=planted-word></label>
     <button>Sign in</button></form>";
 
-/// What only the answer tells to be a file.
+/// A download that only its response headers reveal.
 async fn offer() -> impl IntoResponse {
     let kept = "attachment; filename=\"offer.pdf\"";
     ([("content-type", "application/pdf"), ("content-disposition", kept)], "%PDF-1.4 zanzibar")
 }
 
-/// An office whose Ada asks, and has a browser that shows the shop.
+/// An office whose agent Ada asks, with a browser that shows the shop.
 struct Shop {
     office: Office,
     ada: Agent,
@@ -71,7 +71,7 @@ impl Shop {
         let origin = format!("http://127.0.0.1:{port}");
         let [greet, sign_in, papers, user] = [const { String::new() }; 4];
         let mut shop = Self { office, ada, origin, greet, sign_in, papers, user };
-        // To look asks nobody.
+        // Reading needs no approval.
         let run = shop.begins(&[json!({ "action": "open", "url": shop.origin })]).await;
         let seen = shop.ends(run).await.remove(0);
         assert!(seen.0, "{seen:?}");
@@ -90,13 +90,13 @@ impl Shop {
         self.office.say(&self.ada, "Use your browser").await
     }
 
-    /// What the tool answered, once the run has ended.
+    /// Results of the tool, after the run has ended.
     async fn ends(&self, run: RunId) -> Vec<(bool, String)> {
         self.office.ended(run).await;
         self.office.results(run).into_iter().map(|(_, ok, text)| (ok, text)).collect()
     }
 
-    /// What a run waits for a yes to, other than this one.
+    /// Waits for an approval of a run other than `but`.
     async fn asked(&self, run: RunId, but: Option<&Approval>) -> Approval {
         let but = but.map(|one| one.id);
         let new = self
@@ -179,7 +179,7 @@ async fn the_first_act_at_a_site_asks_with_a_picture_and_a_yes_for_the_run_lets_
         format!("/w/marlow-cargo/runs/{name}/pages?at={}", all[1].step)
     );
 
-    // The yes counted for that run alone.
+    // The approval was valid for that run only.
     let run = shop.begins(&[Shop::click(&shop.greet)]).await;
     let again = shop.asked(run, None).await;
     shop.answer(&again, json!({ "answer": "denied" })).await;
@@ -250,7 +250,7 @@ async fn a_form_with_a_password_asks_by_itself_and_what_is_refused_for_a_host_st
     let told = format!("Forms with passwords, cards or files at {}", shop.origin);
     assert!(behaviour.text.contains(&told), "{}", behaviour.text);
 
-    // A refusal for the host counts however it is reached, also in the mode that asks for nothing.
+    // A denial for the host applies on every path, also in mode `full`.
     let denies = rule("", "127.0.0.1", AccessDecision::Deny);
     shop.office.act(move |tx| rules::permit(tx, denies)).await;
     shop.office.trust(shop.ada.id, TrustMode::Full).await;
@@ -283,7 +283,7 @@ async fn a_file_of_the_agent_is_asked_for_with_its_name_and_a_yes_is_for_what_is
     let done = shop.ends(run).await;
     assert!(done[0].0 && done[0].1.contains("offer.txt"), "{done:?}");
 
-    // What leaves the folder, is not there or holds a key is given to nobody, and nobody is asked for it.
+    // Files outside the folder, missing ones and those with a key are rejected without an approval request.
     std::fs::write(folder.join("keys.txt"), support::office::KEY).expect("a file");
     let calls = ["../../secrets", "missing.txt", "keys.txt", "task:plan.pdf"].map(upload);
     let run = shop.begins(&calls).await;
@@ -357,11 +357,11 @@ async fn a_batch_does_its_acts_in_one_call_and_ends_where_another_page_comes() {
         "{text}"
     );
     assert!(text.contains("Welcome"), "{text}");
-    // One step each, with one picture.
+    // One step each, with one screenshot.
     assert_eq!(shop.shots(run).iter().filter(|shot| shot.after.is_some()).count(), 2);
     let page =
         shop.office.hq.owner().get(&format!("/w/marlow-cargo/runs/{}", shop.name(run))).await;
-    assert!(page.text.contains("Did several things in the page"), "{}", page.text);
+    assert!(page.text.contains("Performed several actions"), "{}", page.text);
     shop.office.hq.finish().await;
 }
 
@@ -444,7 +444,7 @@ async fn a_file_that_a_site_sends_unasked_is_held_until_a_person_has_said_yes_to
     let told = format!("Downloads at {}", shop.origin);
     assert!(behaviour.text.contains(&told), "{}", behaviour.text);
 
-    // From now on nobody is asked.
+    // No approval is needed from now on.
     let run = keeps().await;
     assert!(shop.ends(run).await[1].0);
     shop.office.hq.finish().await;
@@ -466,7 +466,7 @@ async fn a_yes_to_a_link_that_downloads_counts_for_what_it_has_begun() {
     let approval = shop.asked(run, None).await;
     assert!(approval.why.contains("begins a download"), "{}", approval.why);
     shop.answer(&approval, json!({ "answer": "once" })).await;
-    // Nobody is asked once more.
+    // No second approval is requested.
     let done = shop.ends(run).await;
     assert!(done[1].0 && done[1].1.starts_with("saved 17 B"), "{done:?}");
     shop.office.hq.finish().await;

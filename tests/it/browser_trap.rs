@@ -1,5 +1,5 @@
-//! Nothing that a page tries leaves the browser beside the way out: sockets of this test are the traps, and the sockets of
-//! all processes of the browser are looked at while the page tries.
+//! No attempt of a page leaves the browser beside the proxy: test sockets are the traps, and the sockets of all browser
+//! processes are checked meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,14 +24,15 @@ use support::office::Office;
 
 use crate::browser::is_possible;
 
-/// How long one way of the page may take.
+/// Time limit for one attempt of the page, in milliseconds.
 const EACH_MS: u32 = 3_000;
-/// How long all of them may take.
+/// Time limit for all attempts.
 const WITHIN: Duration = Duration::from_secs(30);
-/// How often the sockets of the browser are looked at.
+/// Interval at which the browser's sockets are examined.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// All ways that a page has. Each ends, whether it leads anywhere or not; afterwards it asks for what it may have.
+/// All network paths that a page has. Each attempt ends, whether it succeeds or not; then the page requests the allowed
+/// address.
 const TRIES: &str = "(async (tcp, udp, ms) => {
     const there = 'http://127.0.0.1:' + tcp, tried = [];
     const attempt = (name, work) => tried.push(Promise.race([
@@ -82,7 +83,7 @@ const WORKER: &str = "const tries = () => Promise.allSettled([fetch(TRAP + '/wor
     self.onconnect = event => tries().then(() => event.ports[0].postMessage(1));
     if (self.DedicatedWorkerGlobalScope) tries().then(() => postMessage(1));";
 
-/// What the allowed site knows: what it was asked for, and the traps.
+/// State of the allowed site: the requests that it got, and the trap ports.
 #[derive(Clone)]
 struct Site {
     asked: Arc<Mutex<Vec<String>>>,
@@ -106,16 +107,17 @@ async fn answer(State(site): State<Site>, uri: Uri) -> axum::response::Response 
     }
 }
 
-/// The session of a process, from what the kernel says of it.
+/// Session id of a process, from `/proc/<pid>/stat`.
 fn session_of(stat: &str) -> Option<i32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(3)?.parse().ok()
 }
 
-/// The sockets of all processes of a session: how many of UDP, and the ports at the other end of those of TCP; 0 for one
-/// that listens.
+/// Sockets of all processes of a session: the number of UDP sockets, and the remote ports of the TCP sockets (0 for a
+/// listening one).
 fn sockets(session: i32) -> (usize, BTreeSet<u16>) {
     let mut own = BTreeSet::new();
-    // One process per network namespace. The leader itself may have ended, or stand outside this PID namespace (session 0).
+    // One process per network namespace. The leader itself may have ended, or may be outside this PID namespace
+    // (session 0).
     let mut networks = BTreeMap::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
@@ -125,7 +127,7 @@ fn sockets(session: i32) -> (usize, BTreeSet<u16>) {
         if let Ok(network) = fs::read_link(process.path().join("ns/net")) {
             networks.insert(network, process.path().join("net"));
         }
-        // What has ended meanwhile has no sockets.
+        // A process that has ended meanwhile has no sockets.
         for open in fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
             let link = fs::read_link(open.path()).unwrap_or_default();
             let inode = link.to_str().and_then(|link| link.strip_prefix("socket:["));
@@ -191,7 +193,7 @@ async fn nothing_that_a_page_tries_leaves_beside_the_way_out() {
     let browser = office.hq.running().app.browsers.get(key).expect("it was used");
     let Tended::Fine(health) = browser.tend().await else { panic!("it runs") };
     let page = browser.open_page(1).expect("the page");
-    // It has no interface but loopback where its network is its own, and pages are not told so.
+    // With its own network it has only a loopback interface, and pages are not told that.
     let online = page.evaluate("String(navigator.onLine)", WITHIN).await.expect("an answer");
     assert!(online.contains("true"), "pages take themselves to be {online}");
     let script = format!("{TRIES}({tcp}, {udp}, {EACH_MS})");
@@ -212,7 +214,7 @@ async fn nothing_that_a_page_tries_leaves_beside_the_way_out() {
     for name in ["redirect", "beacon", "socket", "worker", "service", "quic", "rtc"] {
         assert!(names.iter().any(|one| one == name), "{name} was tried: {names:?}");
     }
-    // What is opened is reached, over the way out and nothing else: no port but that one is at the other end of a socket.
+    // Requested addresses are reached through the proxy only: no other port is at the remote end of a socket.
     let asked = site.asked.lock().clone();
     for path in ["/reached", "/away", "/worker.js"] {
         assert!(asked.iter().any(|one| one == path), "{path}: {asked:?}");
@@ -225,7 +227,7 @@ async fn nothing_that_a_page_tries_leaves_beside_the_way_out() {
     assert!(trap.accept().is_err_and(nothing), "a connection came beside the way out");
     assert!(datagrams.recv_from(&mut [0; 2_000]).is_err_and(nothing), "a datagram came out");
 
-    // The traps are set: what is sent to them is caught.
+    // The traps work: they receive what is sent to them.
     std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, tcp)).expect("a connection");
     assert!(trap.accept().is_ok());
     office.hq.finish().await;

@@ -1,4 +1,4 @@
-//! The live view of an agent's browser: who may watch, the wheel, and the dark in which nobody sees a password.
+//! Live view of an agent's browser: viewers, control, and the capture pause that hides passwords.
 
 use std::fs;
 use std::path::Path;
@@ -28,18 +28,18 @@ use crate::browser::is_possible;
 
 const PAGE: &str = "/w/marlow-cargo/agents/ada/browser";
 const API: &str = "/api/v1/agents/ada/browser";
-/// What nobody but its typist may see.
+/// The password, which only its typist may see.
 const PLANTED: &str = "zanzibar-7-Quokka";
-/// A letter in the password makes the whole page red: what shows red shows the password.
+/// A letter in the password turns the page red, so a red frame reveals the password.
 const SIGN_IN: &str = "<title>Sign in</title><style>body{margin:0;background:#00f}input,button{position:absolute;left:20px;
     width:300px;height:40px}</style><form action=/in method=post><input id=p name=p type=password style='top:20px'>
     <button style='top:100px'>Sign in</button></form>
     <script>p.oninput=()=>document.body.style.background=p.value?'#f00':'#00f'</script>";
 
-/// The same, with a button that shows the letters.
+/// The same with a button that reveals the letters.
 const SHOWS: &str = "<button id=s style='top:180px' onclick=\"p.type='text'\">Show</button>";
 
-/// An office whose Ada has a browser that shows a sign-in.
+/// An office whose agent Ada has a browser with a sign-in page.
 async fn opened() -> (Office, Agent, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -66,12 +66,12 @@ async fn opened() -> (Office, Agent, String) {
     (office, ada, url)
 }
 
-/// How much of a picture of the live view is of a colour, of 255.
+/// Share of a colour in a frame of the live view, of 255.
 fn share(framed: &[u8], of: [u8; 3]) -> usize {
     share_of(&framed[4..], of)
 }
 
-/// The same of a picture by itself.
+/// The same for a plain image.
 fn share_of(picture: &[u8], of: [u8; 3]) -> usize {
     let picture = image::load_from_memory(picture).expect("a picture").to_rgb8();
     let near = |pixel: &image::Rgb<u8>| {
@@ -91,7 +91,7 @@ async fn click(socket: &mut Socket, y: u32) {
     }
 }
 
-/// All that comes to somebody who watches, until the sign-in is over: what is said, and the pictures.
+/// Records everything that a viewer receives until the sign-in is over: messages and frames.
 async fn recorded(mut recorder: Socket) -> (String, Vec<Vec<u8>>) {
     let (mut said, mut frames) = (String::new(), Vec::<Vec<u8>>::new());
     while frames.last().is_none_or(|bytes| share(bytes, [0, 255, 0]) < 100) {
@@ -135,7 +135,7 @@ async fn only_who_has_a_fresh_ticket_of_their_own_watches_and_only_as_long_as_th
     let state = socket.state(|state| state["running"] == true).await;
     assert_eq!((&state["mine"], &state["may"]), (&json!(false), &json!(true)), "{state}");
     socket.picture(|bytes| 100 < share(bytes, [0, 0, 255])).await;
-    // A tab that no run has used is seen by all; nobody drives who may not.
+    // A tab without runs is visible to all; only permitted people can take control.
     let mut hers = vera.ticketed(PAGE).await;
     hers.picture(|_| true).await;
     hers.say(&json!({ "do": "take" })).await;
@@ -155,7 +155,7 @@ async fn only_who_has_a_fresh_ticket_of_their_own_watches_and_only_as_long_as_th
     );
     vera.form("/logout", &[]).await;
     while hers.next().await.is_some() {}
-    // Too much at once, and what is no order, end it.
+    // Oversized or invalid messages close the socket.
     socket.say(&json!({ "do": "text", "text": "x".repeat(200_000) })).await;
     while socket.next().await.is_some() {}
     let mut other = owner.ticketed(PAGE).await;
@@ -186,13 +186,13 @@ async fn whoever_has_the_wheel_acts_and_leaves_a_note_to_the_agent() {
     let stopped = mia.json("POST", &format!("{API}/stop"), &json!({})).await;
     assert_eq!(stopped.status, StatusCode::CONFLICT, "{}", stopped.text);
     assert_eq!(stopped.json()["code"], "human_in_control", "{}", stopped.text);
-    // An administrator takes it over, and gives it back.
+    // An administrator takes control over, and returns it.
     let mut his = tom.ticketed(PAGE).await;
     his.say(&json!({ "do": "take", "over": true })).await;
     his.state(|state| state["mine"] == true).await;
     socket.state(|state| state["driver"] == "Tom").await;
 
-    // The agent waits meanwhile, and hears what was left.
+    // The agent waits meanwhile, and learns the resulting state.
     office.model.push(Turn::call("browser", json!({ "action": "press", "key": "Tab" })));
     office.model.push(Turn::text("Done."));
     let run = office.say(&ada, "Go on").await;
@@ -206,7 +206,7 @@ async fn whoever_has_the_wheel_acts_and_leaves_a_note_to_the_agent() {
     assert!(ok && text.contains("Tom had the wheel"), "{text}");
     assert!(text.contains("They want no bakeries") && text.contains("Nothing was done"), "{text}");
     let audit = owner.get("/w/marlow-cargo/activity").await;
-    assert!(audit.text.contains("took the wheel of the browser of"), "{}", audit.text);
+    assert!(audit.text.contains("took control of"), "{}", audit.text);
     office.hq.finish().await;
 }
 
@@ -230,7 +230,7 @@ async fn a_password_that_a_person_types_is_seen_by_nobody_else() {
         socket.say(&key).await;
     }
     socket.picture(is_red).await;
-    // Nothing shows it meanwhile: no picture, no agent's look.
+    // No frame and no snapshot shows it meanwhile.
     let picture = owner.get(&format!("{PAGE}/picture")).await;
     assert_eq!(picture.status, StatusCode::CONFLICT, "{}", picture.text);
     let state = vera.ticketed(PAGE).await.state(|state| state["dark"] != "").await;
@@ -250,7 +250,7 @@ async fn a_password_that_a_person_types_is_seen_by_nobody_else() {
     }
     socket.say(&json!({ "do": "hand" })).await;
     socket.state(|state| state["driver"] == "").await;
-    // And nothing that HQ keeps has it.
+    // And none of HQ's files contains it.
     let data = office.hq.data();
     assert_eq!(with(&data, PLANTED.as_bytes()), Vec::<String>::new());
     office.hq.finish().await;
@@ -316,11 +316,11 @@ async fn titles_and_addresses_are_withheld_while_a_password_is_typed_and_its_que
     office.hq.finish().await;
 }
 
-/// A text in the ways in which it may be written down.
+/// A text in all encodings in which it may be stored.
 fn written(text: &str) -> Vec<Vec<u8>> {
     let wide = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut all = vec![text.as_bytes().to_vec(), wide, hex::encode(text).into_bytes()];
-    // As it reads within a longer one, whatever stands before it.
+    // As part of a longer Base64 text, at any offset.
     for (before, from) in [("", 0), ("x", 2), ("xx", 3)] {
         let whole = STANDARD.encode(format!("{before}{text}"));
         all.push(whole.as_bytes()[from..whole.len() - 4].to_vec());
@@ -328,14 +328,14 @@ fn written(text: &str) -> Vec<Vec<u8>> {
     all
 }
 
-/// The pictures that stand in a request to a model.
+/// Images in a request to a model.
 fn pictures(request: &str) -> Vec<Vec<u8>> {
     let pieces = request.split("base64,").skip(1);
     let inside = pieces.filter_map(|piece| piece.split('"').next());
     inside.filter_map(|text| STANDARD.decode(text).ok()).collect()
 }
 
-/// A task whose run waits until somebody has signed it in, and looks at the page in each way afterwards.
+/// A task whose run waits for a person to sign in, and then reads the page in every way.
 async fn asks_for_a_sign_in(office: &Office, ada: &Agent, url: &str) -> TaskId {
     let ask = json!({ "question": "Sign me in at the shop", "in_browser": true });
     let opens = json!({ "action": "navigate", "url": format!("{url}shows") });
@@ -361,7 +361,7 @@ async fn asks_for_a_sign_in(office: &Office, ada: &Agent, url: &str) -> TaskId {
     task.id
 }
 
-/// Where nothing may be left of a text: these texts, pictures, and files below a folder.
+/// Asserts that no text, image or file below a folder contains the text.
 fn is_nowhere(text: &str, texts: &[(&str, String)], pictures: &[Vec<u8>], folder: &Path) {
     for form in written(text) {
         let is_in = |bytes: &[u8]| bytes.windows(form.len()).any(|window| window == form);
@@ -384,7 +384,7 @@ async fn of_a_password_typed_for_an_agent_nothing_is_left_anywhere() {
     let vera = office.hq.another("Vera", Some(Role::Admin)).await;
     let task = asks_for_a_sign_in(&office, &ada, &url).await;
 
-    // Somebody else records all that comes to the view, and all that the workspace tells open pages.
+    // A second viewer records everything that the view and the workspace stream send.
     let mut recorder = vera.ticketed(PAGE).await;
     recorder.picture(|bytes| 100 < share(bytes, [0, 0, 255])).await;
     let recording = tokio::spawn(recorded(recorder));
@@ -464,10 +464,10 @@ fn a_text_is_found_in_each_way_in_which_it_is_written() {
     assert_eq!(pictures(&request), [b"picture".to_vec()]);
 }
 
-/// The files below a folder, save for the browser's own, that hold these bytes.
+/// Files below a folder that contain these bytes, without the browser's own files.
 fn with(folder: &Path, bytes: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
-    // What is gone holds nothing.
+    // Deleted files contain nothing.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -481,7 +481,7 @@ fn with(folder: &Path, bytes: &[u8]) -> Vec<String> {
     found
 }
 
-/// What the tool answered to these calls, in a run of their own.
+/// Results of these calls, in a run of their own.
 async fn browses(office: &Office, ada: &Agent, calls: &[Value]) -> Vec<(bool, String)> {
     for call in calls {
         office.model.push(Turn::call("browser", call.clone()));

@@ -1,4 +1,4 @@
-//! The page of all budgets: what is set, what is wrong, going on with a little more.
+//! Page of all budgets: values, errors, and continuing with a small increase.
 
 use axum::http::StatusCode;
 use kernel::Role;
@@ -15,7 +15,7 @@ async fn a_budget_is_set_continued_and_taken_away_on_its_page() {
     work::agent(&hq, "Ada").await;
     let owner = hq.owner();
     let rows_now = async || owner.get(PAGE).await.texts("#all-budgets tbody tr");
-    // What each run may cost stands there from the beginning.
+    // The limit per run is listed from the beginning.
     let before = rows_now().await.len();
     let ada = [("payer", "agent:ada"), ("period", "month"), ("money", "0"), ("warn", "70")];
     assert_eq!(owner.form(PAGE, &ada).await.status, StatusCode::SEE_OTHER);
@@ -25,10 +25,10 @@ async fn a_budget_is_set_continued_and_taken_away_on_its_page() {
     let rows = rows_now().await;
     assert_eq!(rows.len(), before + 2, "{rows:?}");
     let has = |words: [&str; 2]| rows.iter().any(|row| words.iter().all(|word| row.contains(word)));
-    assert!(has(["of today", "only warns"]) && has(["Ada", "of this month"]), "{rows:?}");
+    assert!(has(["today", "warns only"]) && has(["Ada", "this month"]), "{rows:?}");
 
     for whose in ["Ada", "The workspace"] {
-        let link = format!("a[aria-label^='History of the budget of {whose}']");
+        let link = format!("a[aria-label^='Budget history: {whose}']");
         let past = owner.get(&owner.get(PAGE).await.attr(&link, "href")).await;
         assert_eq!(past.status, StatusCode::OK, "{}", past.text);
         assert!(!past.texts(".versions > ol > li").is_empty(), "{whose}: {}", past.text);
@@ -40,7 +40,7 @@ async fn a_budget_is_set_continued_and_taken_away_on_its_page() {
     let api = hq.api().await;
     let one = api.get("/api/v1/budgets/agent:ada/month").await.json();
     assert_eq!((&one["limit_micros"], &one["soft_pct"]), (&2_000_000.into(), &70.into()), "{one}");
-    // What has room is not raised.
+    // A budget with room is not raised.
     owner.form(&format!("{PAGE}/more"), &which).await;
     let one = api.get("/api/v1/budgets/agent:ada/month").await.json();
     assert_eq!(one["limit_micros"], 2_000_000);
@@ -60,22 +60,18 @@ async fn what_is_wrong_stands_beside_its_field_and_the_rest_is_kept() {
             "#f-money-says",
             "dollars",
         ),
-        (
-            vec![("payer", "agent:ada"), ("period", "month")],
-            "#f-money-says",
-            "dollars or in tokens",
-        ),
+        (vec![("payer", "agent:ada"), ("period", "month")], "#f-money-says", "dollars or tokens"),
         (vec![("payer", "task"), ("period", "total"), ("money", "5")], "#f-task-says", "MC-12"),
         (
             vec![("payer", "task"), ("task", "MC-99"), ("period", "total"), ("money", "5")],
             "#f-task-says",
-            "no such task",
+            "This task doesn't exist",
         ),
         (vec![("payer", "run"), ("period", "total"), ("money", "5")], "#f-task-says", "R-7"),
         (
             vec![("payer", "run"), ("task", "R-9"), ("period", "total"), ("money", "5")],
             "#f-task-says",
-            "no such run",
+            "This run doesn't exist",
         ),
         (
             vec![("payer", "agent:ada"), ("period", "month"), ("money", "5"), ("warn", "0")],
@@ -123,7 +119,7 @@ async fn a_stream_and_a_routine_show_their_budget_and_let_one_set_it() {
         assert_eq!((set.status, set.header("location")), (StatusCode::SEE_OTHER, Some(&*page)));
         let after = looker.get(&page).await;
         let shown = after.text_of(region);
-        assert!(shown.contains("of $40") && shown.contains("of this month"), "{shown}");
+        assert!(shown.contains("of $40") && shown.contains("this month"), "{shown}");
         assert!(after.attrs("input[name='payer']", "value").is_empty(), "who may not is not asked");
         let links = owner.get(PAGE).await.attrs("#all-budgets td a", "href");
         assert!(links.contains(&page), "{links:?}");

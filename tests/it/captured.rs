@@ -1,5 +1,5 @@
-//! What a machine of agents gets to see and keeps: each frame as it opens it, its whole folder, its log, and what passes on
-//! the line. Home is full of what is no concern of it.
+//! Everything that an agents' machine receives and stores: decrypted frames, its folder, its log, and the traffic. The
+//! primary is full of data that is irrelevant to it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,8 +25,8 @@ use super::away::{self, BINARY, Shop, done, names, was_done};
 use super::hosts::{Host, Talk, holds, joins, print, tap, token, until};
 use super::partitions::line::Line;
 
-/// What is no concern of a host: a secret, a title, words and files of another agent, its knowledge, what no agent has in
-/// front of it, customers, an address of somebody.
+/// Data that no host may receive: a secret, a title, messages and files of another agent, its knowledge, library pages
+/// that no agent has in its context, customers, a person's address.
 const THEIRS: [&str; 8] = [
     "canary-secret-of-bob-93d1",
     "canary-task-of-bob-07aa",
@@ -37,21 +37,21 @@ const THEIRS: [&str; 8] = [
     "canary-customer-6fd2",
     "tom.lund@marlow.example",
 ];
-/// A secret of the host's own agent: it comes, as a key, and is kept nowhere.
+/// A secret of the host's own agent: it is sent as a key and never stored.
 const OWN_SECRET: &str = "canary-secret-of-ada-2b7c";
-/// What the host's own agent works on: it comes, and is kept.
+/// Work of the host's own agent: it is sent and stored.
 const OWN: &str = "canary-own-work-d035";
 
 async fn made(office: &Office, path: &str, body: Value) {
     work::made(&office.hq.api().await, path, body).await;
 }
 
-/// Lets home have all of that, with what the work of an agent leaves behind.
+/// Puts all of that on the primary, with the traces that an agent's work leaves behind.
 async fn fill(office: &Office) -> Agent {
     let [secret, title, words, file, known, library, customer, _] = THEIRS;
     office.price(3_000_000, 15_000_000).await;
     let bob = office.agent("Bob").await;
-    // Of a member only the names are for everybody; the address is made of it here.
+    // Only the names of a member are public; the address is derived from the name here.
     office.hq.another("Tom.Lund", Some(Role::Member)).await;
     let secret = json!({ "name": "His", "key": "HIS_KEY", "value": secret, "agents": ["bob"] });
     made(office, "secrets", secret).await;
@@ -85,7 +85,7 @@ fn is_in(all: &[u8], words: &str) -> bool {
     all.windows(words.len()).any(|part| part == words.as_bytes())
 }
 
-/// Takes what comes, each parcel acknowledged, until something is among it.
+/// Receives frames, acknowledging each parcel, until one matches.
 async fn takes(talk: &mut Talk, is_last: impl Fn(&Frame) -> bool) -> Vec<Frame> {
     let mut all = Vec::new();
     loop {
@@ -123,7 +123,7 @@ async fn no_frame_brings_a_host_what_is_no_concern_of_its_agents() {
     let id = ada.id;
     office.act(move |tx| rules::bind(tx, id, gateway)).await;
 
-    // It comes again with nothing, so that all comes anew.
+    // The host links again with empty state, so that everything is sent again.
     let (trust, known) = (Trust::nobody().expect("no roots"), Purpose::Known { gateway });
     let linked = host.knock_at((&hq.url(), &trust), &print, known, Pace::default()).await;
     let mut talk = Talk::of(linked.expect("it is let in"));
@@ -139,7 +139,7 @@ async fn no_frame_brings_a_host_what_is_no_concern_of_its_agents() {
             Some(Frame::Control(order)) if order.body["do"] == "keys"
         );
     }
-    // And what is written from then on; what is Ada's is written last.
+    // The same for later writes; Ada's are written last.
     let again = office.task(THEIRS[1], &bob).await;
     office.worked(again.id, 1).await;
     made(&office, "contacts", json!({ "name": THEIRS[6] })).await;
@@ -169,7 +169,7 @@ async fn no_frame_brings_a_host_what_is_no_concern_of_its_agents() {
     let off: Vec<_> =
         tables.iter().filter(|table| replication_policy::of(**table).is_none()).collect();
     assert!(off.is_empty() && 5 < tables.len(), "off the list: {off:?} of {tables:?}");
-    // What it needs has come: the search would have found the rest.
+    // What it needs has arrived: the search would have found the rest.
     for words in [KEY, OWN_SECRET, OWN] {
         assert!(frames.iter().any(|frame| is_in(&bytes_of(frame), words)), "{words} is missing");
     }
@@ -211,9 +211,9 @@ async fn nothing_lies_on_a_machine_that_is_no_concern_of_its_agents_and_nothing_
         replication_policy::REPLICATED.iter().map(|line| line.table.name).collect();
     let off: Vec<_> = rows.keys().filter(|table| !allowed.contains(table.as_str())).collect();
     assert!(off.is_empty() && rows.contains_key("agents"), "off the list: {off:?} of {status}");
-    // Its commits come home behind the end of the run.
+    // Its commits reach the primary after the end of the run.
     away::until("its files are not at home", || office.file(&shop.ada, "own.md").is_some()).await;
-    // Of a person who changes its files it has the name.
+    // The host gets the name of a person who changes its files.
     let typed = json!({ "text": "by hand\n" });
     let saved = office.hq.owner().post("/api/v1/agents/ada/files/hand.md", &typed).await;
     assert!(saved.status.is_success(), "{}", saved.text);
@@ -222,7 +222,7 @@ async fn nothing_lies_on_a_machine_that_is_no_concern_of_its_agents_and_nothing_
         assert!(!is_in(&kept, words), "{words} lies on the machine");
     }
     assert!(is_in(&kept, OWN), "what lies there would have been found");
-    // Files of agents lie packed, too: there is no branch but that of its own.
+    // Agents' files are also stored packed: there is no branch but its own.
     let repo = AgentsRepo::open_or_init(&shop.machine.path().join("agents.git")).expect("a repo");
     let branches = repo.branches().expect("branches");
     let of_agents: Vec<&str> = branches.iter().map(Branch::as_str).collect();

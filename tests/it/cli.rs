@@ -1,4 +1,4 @@
-//! The commands, as a person at the machine runs them: the real program on a folder of its own.
+//! Commands of the real program on a folder of its own.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn the_program_takes_memory_in_small_pieces() {
     let program = Program::start(Path::new(BINARY), folder.path());
     let status = format!("/proc/{}/status", program.id());
     let status = std::fs::read_to_string(status).expect("the process is there");
-    // A kernel that does not say it has no such pages.
+    // A kernel without this line has no such pages.
     let huge = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
     assert!(huge.is_none_or(|said| said.trim() == "0"), "{huge:?}");
     program.kill();
@@ -60,7 +60,7 @@ async fn a_command_asks_the_running_program_and_works_alone_when_it_is_stopped()
     assert_eq!(early.status.code(), Some(1));
     assert!(says(&early).contains("has no owner yet"), "{}", says(&early));
 
-    // A new link takes the place of the printed one.
+    // A new link replaces the printed one.
     let fresh = run_json(binary, data, &["user", "reset-link"]);
     let fresh = fresh["link"].as_str().expect("a link");
     assert!(fresh.starts_with(&format!("{}/setup?token=", program.url())));
@@ -81,7 +81,7 @@ async fn a_command_asks_the_running_program_and_works_alone_when_it_is_stopped()
     let nobody = hq(data, &["user", "reset-link", "eve@x.example"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(says(&nobody).contains("there is no account eve@x.example"));
-    // The only owner's account cannot be closed; a closed one makes nothing.
+    // The only owner's account cannot be disabled; a disabled account cannot create anything.
     let refused = hq(data, &["user", "disable", "mira@marlow.example"]);
     assert!(says(&refused).contains("would have no owner"), "{}", says(&refused));
     let all = run_json(binary, data, &["user", "list"]);
@@ -93,7 +93,7 @@ async fn a_command_asks_the_running_program_and_works_alone_when_it_is_stopped()
 
     let stopped = hq(data, &["status"]);
     assert_eq!(stopped.status.code(), Some(3));
-    assert!(says(&stopped).contains("does not run"), "{}", says(&stopped));
+    assert!(says(&stopped).contains("isn't running"), "{}", says(&stopped));
     assert_eq!(hq(data, &["healthcheck"]).status.code(), Some(1));
     let made = run_json(binary, data, &["token", "create", "--name", "alone"]);
     let alone = made["token"].as_str().expect("a token").to_owned();
@@ -167,7 +167,7 @@ fn settings_are_shown_with_their_source_and_mistakes_stop_the_start() {
 #[test]
 fn a_wide_address_without_an_owner_is_refused() {
     if ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists()) {
-        // In a container the port is published by whoever runs it.
+        // In a container, the port is published externally.
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -180,7 +180,7 @@ fn a_wide_address_without_an_owner_is_refused() {
 #[test]
 fn the_doctor_tries_the_sandbox_and_says_what_holds() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    // A relative folder, as `make run` has it, and one that is not there yet.
+    // A relative folder, as in `make run`, and a missing one.
     let mut doctor = command(Path::new(BINARY), Path::new("data"), &["doctor", "sandbox"]);
     let output =
         doctor.arg("--json").current_dir(folder.path()).output().expect("the program starts");
@@ -207,7 +207,7 @@ async fn a_server_on_another_machine_is_asked_with_a_token() {
     let file = data.join("token");
     std::fs::write(&file, format!("{token}\n")).expect("a file");
 
-    // A folder where nothing runs: what answers is elsewhere.
+    // A folder without a program: the server is elsewhere.
     let other = tempfile::tempdir().expect("another folder");
     let file = file.to_str().expect("a plain path");
     let with = ["status", "--url", &url, "--token-file", file];
@@ -220,7 +220,7 @@ async fn a_server_on_another_machine_is_asked_with_a_token() {
 
     let wrong = hq(other.path(), &["status", "--url", &url, "--token", "hq_pat_wrong"]);
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(says(&wrong).contains("token is not known"), "{}", says(&wrong));
+    assert!(says(&wrong).contains("token is unknown"), "{}", says(&wrong));
     let without = hq(other.path(), &["status", "--url", &url]);
     assert_eq!(without.status.code(), Some(2));
     let here = hq(other.path(), &["token", "create", "--name", "y", "--url", &url, "--token", "t"]);
@@ -231,7 +231,7 @@ async fn a_server_on_another_machine_is_asked_with_a_token() {
     assert_eq!(gone.status.code(), Some(3), "{}", says(&gone));
     assert!(!says(&gone).contains(token));
 
-    // Something else answers there.
+    // Another program responds there.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     let other_program = std::thread::spawn(move || {
@@ -244,7 +244,11 @@ async fn a_server_on_another_machine_is_asked_with_a_token() {
     let unknown = hq(other.path(), &["status", "--url", &address, "--token", "hq_pat_x"]);
     other_program.join().expect("it answered");
     assert_eq!(unknown.status.code(), Some(2), "{}", says(&unknown));
-    assert!(says(&unknown).contains(&format!("{address} is no HQ")), "{}", says(&unknown));
+    assert!(
+        says(&unknown).contains(&format!("{address} isn't an HQ server")),
+        "{}",
+        says(&unknown)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

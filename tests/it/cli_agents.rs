@@ -1,4 +1,4 @@
-//! Agents at the terminal: asked, talked with, followed and stopped, here and on another machine.
+//! Agent commands: list, chat, follow and stop, for agents on this machine and on another one.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -13,24 +13,22 @@ use support::wire;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 
-/// The program, and commands beside it.
+/// The running program, and commands against it.
 pub struct Terminal {
-    /// Its data.
     pub folder: tempfile::TempDir,
     pub program: Program,
-    /// What its model says.
     pub model: ModelServer,
-    /// Of its owner.
+    /// API token of the owner.
     pub token: String,
 }
 
 impl Terminal {
-    /// The program with Ada, who answers through a scripted model.
+    /// The program with the agent Ada and a scripted model.
     async fn open() -> Self {
         Self::with(&[]).await
     }
 
-    /// The same with other settings.
+    /// The same with additional settings.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (binary, data) = (Path::new(BINARY), folder.path());
@@ -46,7 +44,7 @@ impl Terminal {
         terminal
     }
 
-    /// A request that is granted.
+    /// A POST request that must succeed.
     pub async fn post(&self, path: &str, body: &Value) -> Value {
         let request = reqwest::Client::new().post(format!("{}{path}", self.program.url()));
         let sent = request.bearer_auth(&self.token).json(body).send().await.expect("an answer");
@@ -54,7 +52,7 @@ impl Terminal {
         sent.json().await.expect("JSON")
     }
 
-    /// A command, waited for beside the runtime: the model answers from it.
+    /// Runs a command on a blocking thread: the model responds on the runtime.
     pub async fn hq(&self, arguments: &[&str]) -> Output {
         let data = self.folder.path().to_owned();
         let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
@@ -66,7 +64,7 @@ impl Terminal {
     }
 }
 
-/// What a command said that went well.
+/// Output of a command that must succeed.
 pub fn out(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);
@@ -108,7 +106,7 @@ async fn a_run_is_begun_again_compared_and_exported() {
     assert_eq!(terminal.model.last().body["model"], "other");
     terminal.model.push(Turn::text("Five tasks are open."));
     let retry = out(&terminal.hq(&["runs", "retry", "R-1"]).await);
-    assert!(retry.starts_with("R-3 begins R-1 again from the beginning."), "{retry}");
+    assert!(retry.starts_with("R-3 runs R-1 again from the start."), "{retry}");
     out(&terminal.hq(&["runs", "follow", "R-3"]).await);
     let compared = out(&terminal.hq(&["runs", "compare", "R-1", "R-2"]).await);
     assert_eq!(compared.lines().count(), 2, "{compared}");
@@ -121,7 +119,7 @@ async fn a_run_is_begun_again_compared_and_exported() {
     let context = out(&terminal.hq(&["runs", "context", "R-3"]).await);
     assert!(context.contains(" tokens, ") && context.contains("SOUL.md"), "{context}");
     let complete = refused(&terminal.hq(&["runs", "continue", "R-3"]).await, 1);
-    assert!(complete.contains("came to its end"), "{complete}");
+    assert!(complete.contains("is finished"), "{complete}");
     let unknown = refused(&terminal.hq(&["runs", "retry", "R-1", "--from", "99"]).await, 1);
     assert!(unknown.contains("no step 99"), "{unknown}");
 }
@@ -166,7 +164,7 @@ async fn an_agent_is_asked_and_its_run_is_looked_at() {
     let former = out(&terminal.hq(&["agent", "sessions", "ada", "--archived"]).await);
     assert!(former.contains(&id) && former.contains("Open work"), "{former}");
     let restored = out(&terminal.hq(&["agent", "session", "restore", &id]).await);
-    assert!(restored.contains("goes on"), "{restored}");
+    assert!(restored.contains("is restored"), "{restored}");
     let now = out(&terminal.hq(&["agent", "sessions", "ada", "--archived"]).await);
     assert!(!now.contains(&id), "{now}");
     let begun = out(&terminal.hq(&["agent", "session", "begin", "ada", "Ships", "--json"]).await);
@@ -178,7 +176,7 @@ async fn an_agent_is_asked_and_its_run_is_looked_at() {
     let private = out(&terminal.hq(&["agent", "session", "unshare", beside]).await);
     assert!(private.contains("is private"), "{private}");
 
-    // Elsewhere, with a token; and what cannot be.
+    // On another machine, with a token; and unsupported commands.
     let other = tempfile::tempdir().expect("another folder");
     let (url, token) = (terminal.program.url().to_owned(), terminal.token.clone());
     terminal.model.push(Turn::text("From afar."));
@@ -191,7 +189,7 @@ async fn an_agent_is_asked_and_its_run_is_looked_at() {
     };
     let (said, named) = tokio::task::spawn_blocking(far).await.expect("no panic");
     assert_eq!(out(&said), "From afar.\n");
-    assert!(out(&named).contains("It is called Named afar."), "{}", out(&named));
+    assert!(out(&named).contains("Renamed to Named afar."), "{}", out(&named));
     let nobody = refused(&terminal.hq(&["agent", "run", "eve", "Hello"]).await, 1);
     assert!(nobody.contains("hq/eve") && nobody.contains("does not exist"), "{nobody}");
     let unknown = refused(&terminal.hq(&["runs", "show", "R-99"]).await, 1);
@@ -215,7 +213,7 @@ async fn how_much_is_thought_and_what_fails_is_told_at_the_terminal() {
     let strange = refused(&terminal.hq(&strange).await, 1);
     assert!(strange.contains("is no effort"), "{strange}");
 
-    // What takes too long is an error of its own kind.
+    // A timeout has an exit code of its own.
     terminal.model.usually(Turn::silence());
     let slow = ["agent", "run", "ada", "Slowly", "--timeout", "1"];
     let late = refused(&terminal.hq(&slow).await, 2);
@@ -258,7 +256,7 @@ async fn a_run_is_followed_to_its_end_and_stopped_from_the_terminal() {
     let mut follow = command(Path::new(BINARY), terminal.folder.path(), &["runs", "follow", "R-1"]);
     let follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let stopped = out(&terminal.hq(&["agent", "stop", "--all"]).await);
-    assert!(stopped.contains("stands still"), "{stopped}");
+    assert!(stopped.contains("is paused"), "{stopped}");
     let agents = out(&terminal.hq(&["agent", "list"]).await);
     assert!(agents.contains("paused with all work") && !agents.contains("ready"), "{agents}");
     assert!(agents.contains("hq agent resume --all"), "{agents}");
@@ -273,7 +271,7 @@ async fn a_run_is_followed_to_its_end_and_stopped_from_the_terminal() {
     terminal.model.usually(Turn::text("Done after all."));
     out(&terminal.hq(&["agent", "resume", "--all"]).await);
     let status = out(&terminal.hq(&["status"]).await);
-    assert!(!status.contains("stands still"), "{status}");
+    assert!(!status.contains("resume --all"), "{status}");
     let followed = tokio::task::spawn_blocking(move || follow.wait_with_output()).await;
     let followed = followed.expect("no panic").expect("it ended");
     let told = out(&followed);
@@ -287,7 +285,10 @@ async fn agents_are_made_and_tokens_withdrawn_at_the_terminal() {
     let terminal = Terminal::open().await;
     let made = ["agent", "create", "Otto Zed", "--about", "Counts vans", "--no-exec"];
     let made = out(&terminal.hq(&made).await);
-    assert!(made.contains("Otto Zed is made: `hq agent run otto-zed"), "{made}");
+    assert!(
+        made.contains("Created Otto Zed. To ask it something: `hq agent run otto-zed"),
+        "{made}"
+    );
     let list = out(&terminal.hq(&["agent", "list"]).await);
     assert!(list.contains("otto-zed") && list.contains("ready"), "{list}");
     let again = ["agent", "create", "Otto", "--slug", "otto-zed"];
@@ -308,7 +309,7 @@ async fn agents_are_made_and_tokens_withdrawn_at_the_terminal() {
     };
     assert_eq!(status().await, 200);
     let gone = out(&terminal.hq(&["token", "revoke", &id]).await);
-    assert!(gone.contains("spare is revoked"), "{gone}");
+    assert!(gone.contains("Revoked spare"), "{gone}");
     assert_eq!(status().await, 401);
     let listed = out(&terminal.hq(&["token", "list"]).await);
     assert!(!listed.contains("spare") && listed.contains("terminal"), "{listed}");
@@ -377,7 +378,7 @@ async fn a_conversation_at_the_terminal_says_what_its_run_waits_for() {
     let first = tokio::task::spawn_blocking(move || {
         let mut line = String::new();
         let read = errors.read_line(&mut line);
-        // It may say more, and must not find the pipe closed.
+        // The command may print more, so the pipe must stay open.
         read.map(|_| (line, errors))
     });
     let (waits, errors) = first.await.expect("no panic").expect("a line");
@@ -408,7 +409,7 @@ async fn what_calls_cost_and_may_cost_is_told_at_the_terminal() {
     out(&terminal.hq(&["agent", "run", "ada", "Again"]).await);
     let usage = out(&terminal.hq(&["usage", "--by", "model"]).await);
     let lines: Vec<&str> = usage.lines().collect();
-    assert!(lines[0].contains("$0.0045 billed") && lines[0].contains("at its pace"), "{usage}");
+    assert!(lines[0].contains("$0.0045 billed") && lines[0].contains("forecast"), "{usage}");
     assert!(lines[3].starts_with("mock") && lines[3].contains("1 unmetered"), "{usage}");
     for (by, none) in [("stream", "No stream"), ("routine", "No routine")] {
         let usage = out(&terminal.hq(&["usage", "--by", by]).await);
@@ -439,7 +440,7 @@ async fn what_calls_cost_and_may_cost_is_told_at_the_terminal() {
     let own = out(&terminal.hq(&["budget", "list", "agent:ada"]).await);
     assert_eq!(own.lines().count(), 1, "{own}");
     let gone = out(&terminal.hq(&["budget", "clear", "agent:ada", "month"]).await);
-    assert!(gone.contains("taken away"), "{gone}");
+    assert!(gone.contains("removed"), "{gone}");
     let again = out(&terminal.hq(&["budget", "clear", "agent:ada", "month"]).await);
     assert!(again.contains("no such budget"), "{again}");
     refused(&terminal.hq(&["budget", "set", "agent:ada", "month"]).await, 2);
@@ -449,9 +450,9 @@ async fn what_calls_cost_and_may_cost_is_told_at_the_terminal() {
     let prices = out(&terminal.hq(&["prices", "list"]).await);
     assert!(prices.contains("some-model") && prices.contains("holds"), "{prices}");
     let usual = out(&terminal.hq(&["prices", "reset", "some-model"]).await);
-    assert!(usual.contains("as usual already"), "{usual}");
+    assert!(usual.contains("normal already"), "{usual}");
     let gone = out(&terminal.hq(&["prices", "remove", "some-model"]).await);
-    assert!(gone.contains("1 price is taken away"), "{gone}");
+    assert!(gone.contains("1 price is removed"), "{gone}");
     let nobody = refused(&terminal.hq(&["budget", "raise", "agent:eve", "month"]).await, 1);
     assert!(nobody.contains("not found"), "{nobody}");
 
@@ -477,7 +478,7 @@ async fn what_calls_cost_and_may_cost_is_told_at_the_terminal() {
     };
     let (set, clear) = tokio::task::spawn_blocking(far).await.expect("no panic");
     assert!(out(&set).contains("of $5"));
-    assert!(out(&clear).contains("taken away"));
+    assert!(out(&clear).contains("removed"));
     assert!(terminal.program.stop().success());
 }
 
@@ -511,17 +512,17 @@ async fn models_and_whether_who_offers_them_answers_are_told_at_the_terminal() {
     assert!(one["price"]["input"].is_u64() && one["window"].is_u64(), "{one}");
 
     let set = out(&terminal.hq(&["models", "set", "gpt-5.2"]).await);
-    assert!(set.starts_with("gpt-5.2 is what agents use"), "{set}");
+    assert!(set.starts_with("gpt-5.2 is the default model"), "{set}");
     let wrong = refused(&terminal.hq(&["models", "set", "nobody/knows"]).await, 1);
     assert!(wrong.contains("there is no model nobody/knows"), "{wrong}");
     let none = out(&terminal.hq(&["models", "fallbacks"]).await);
-    assert!(none.starts_with("Nobody else answers"), "{none}");
+    assert!(none.starts_with("No fallback models"), "{none}");
     let some = out(&terminal.hq(&["models", "fallbacks", "mock/mock", "practice"]).await);
     assert_eq!(some.lines().collect::<Vec<_>>(), ["mock/mock", "practice"]);
     let own = ["models", "fallbacks", "--agent", "ada", "mock/gpt-5.2"];
     assert_eq!(out(&terminal.hq(&own).await).trim_end(), "mock/gpt-5.2");
     let none = out(&terminal.hq(&["models", "fallbacks", "--none"]).await);
-    assert!(none.starts_with("Nobody else answers"), "{none}");
+    assert!(none.starts_with("No fallback models"), "{none}");
     let set = out(&terminal.hq(&["models", "set", "mock/mock"]).await);
     assert!(set.starts_with("mock/mock is"), "{set}");
 
@@ -539,7 +540,7 @@ async fn models_and_whether_who_offers_them_answers_are_told_at_the_terminal() {
 async fn the_browser_of_an_agent_is_looked_at_and_used_at_the_terminal() {
     let terminal = Terminal::open().await;
     let status = terminal.hq(&["browser", "status", "ada"]).await;
-    assert_eq!(out(&status).lines().next(), Some("switched off, not running"));
+    assert_eq!(out(&status).lines().next(), Some("off, not running"));
     let tabs = terminal.hq(&["browser", "tabs", "ada"]).await;
     assert_eq!(out(&tabs), "No tab is open.\n");
     let act = terminal.hq(&["browser", "act", "ada", "click", "e1"]).await;
@@ -550,10 +551,10 @@ async fn the_browser_of_an_agent_is_looked_at_and_used_at_the_terminal() {
     assert!(batch.status.code() == Some(1) && why.contains("switched off"), "{why}");
     let batch = terminal.hq(&["browser", "batch", "ada", "click e1"]).await;
     let why = String::from_utf8_lossy(&batch.stderr).into_owned();
-    assert!(batch.status.code() == Some(2) && why.contains("no JSON"), "{why}");
+    assert!(batch.status.code() == Some(2) && why.contains("valid JSON"), "{why}");
     let unsure = terminal.hq(&["browser", "reset", "ada"]).await;
     assert_eq!(unsure.status.code(), Some(2));
     let reset = terminal.hq(&["browser", "reset", "ada", "--yes"]).await;
-    assert_eq!(out(&reset), "The browser has forgotten everything.\n");
+    assert_eq!(out(&reset), "Reset the browser.\n");
     assert!(terminal.program.stop().success());
 }

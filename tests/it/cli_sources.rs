@@ -1,4 +1,4 @@
-//! Sources at the terminal, with the real program, which is killed in the middle of a sync.
+//! Source commands of the real program, which is killed during a sync.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ fn start(data: &Path, folders: &Path) -> Program {
     Program::start_with(serve.env("HQ_SOURCE_FOLDERS", folders))
 }
 
-/// The source, once its last sync is over and says this.
+/// The source, once its last sync has ended and meets the condition.
 fn shown(data: &Path, fits: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();
     loop {
@@ -43,7 +43,7 @@ async fn a_source_is_added_killed_in_its_sync_goes_on_and_is_removed() {
     Browser::new(program.url()).set_up(&program.setup_link()).await;
     let outside = run(binary, data, &["source", "add", "folder", "path=/etc"]);
     let told = String::from_utf8_lossy(&outside.stderr).into_owned();
-    assert!(!outside.status.success() && told.contains("lies in none of the folders"), "{told}");
+    assert!(!outside.status.success() && told.contains("isn’t in any folder"), "{told}");
     let value = format!("path={path}");
     let made = run_json(binary, data, &["source", "add", "folder", &value, "--name", "Files"]);
     assert_eq!((&made["name"], &made["status"]), (&"Files".into(), &"active".into()), "{made}");
@@ -68,7 +68,7 @@ async fn a_source_is_added_killed_in_its_sync_goes_on_and_is_removed() {
     );
     std::fs::write(root.path().join("0.md"), "# Page zero\n").expect("a file");
     let said = run(binary, data, &["source", "sync", "Files"]);
-    assert!(String::from_utf8_lossy(&said.stdout).contains("has begun"), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stdout).contains("Started the sync"), "{said:?}");
     shown(data, |now| now["syncs"][0]["changed"] == 1);
     let list = run(binary, data, &["source", "list"]);
     assert!(String::from_utf8_lossy(&list.stdout).contains("\"Files\""), "{list:?}");

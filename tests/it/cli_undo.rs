@@ -1,4 +1,4 @@
-//! History and undo at the terminal: the real program, asked through its socket.
+//! History and undo commands of the real program, over its local socket.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use support::model::Turn;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a command that goes well prints.
+/// Output of a successful command.
 async fn says(terminal: &Terminal, arguments: &[&str]) -> String {
     out(&terminal.hq(arguments).await)
 }
@@ -20,20 +20,20 @@ async fn told(terminal: &Terminal, arguments: &[&str]) -> Value {
     serde_json::from_str(&said).expect("one JSON value on standard output")
 }
 
-/// Why a command is refused, with this exit code.
+/// Error output of a command that must fail with this exit code.
 async fn refuses(terminal: &Terminal, code: i32, arguments: &[&str]) -> String {
     let output = terminal.hq(arguments).await;
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Makes a task; gives its name.
+/// Creates a task; returns its key.
 async fn task(terminal: &Terminal, title: &str) -> String {
     let made = told(terminal, &["task", "add", title]).await;
     made["key"].as_str().expect("a name").to_owned()
 }
 
-/// The number of the entry that changed a task last.
+/// Number of the entry that last changed a task.
 async fn last_entry(terminal: &Terminal, key: &str) -> String {
     told(terminal, &["history", key]).await["items"][0]["seq"].to_string()
 }
@@ -49,28 +49,28 @@ async fn what_became_of_a_record_is_told_field_by_field() {
     let first = shown.lines().next().expect("a version");
     assert!(first.contains("Mira Lindqvist changed it by a command  (entry "), "{shown}");
     assert!(shown.contains("\n  Title: \"Compare prices\" → \"Compare\"\n"), "{shown}");
-    assert!(shown.contains(" made it ") && shown.contains("\n  Title: \"Compare prices\"\n"));
+    assert!(shown.contains(" created it ") && shown.contains("\n  Title: \"Compare prices\"\n"));
     let id = page["items"][0]["after"]["id"].as_str().expect("an id");
     assert_eq!(says(&terminal, &["history", "tasks", id]).await, shown);
 
     let one = says(&terminal, &["history", &key, "--limit", "1"]).await;
-    let more = one.lines().last().and_then(|line| line.strip_prefix("There is more: --before "));
+    let more = one.lines().last().and_then(|line| line.strip_prefix("More: --before "));
     let before = ["history", &key, "--before", more.expect("there is more")];
     let older = says(&terminal, &before).await;
-    assert!(older.contains(" made it ") && !older.contains(" changed it "), "{older}");
+    assert!(older.contains(" created it ") && !older.contains(" changed it "), "{older}");
     says(&terminal, &["history", "@ada"]).await;
     says(&terminal, &["history", "settings"]).await;
     let kept = says(&terminal, &["audit", "keep", "--days", "40", "--megabytes", "500"]).await;
-    assert_eq!(kept, "Former versions are kept for 40 days, and at most 500 MB of them.\n");
+    assert_eq!(kept, "Former versions are kept for 40 days, up to 500 MB.\n");
     let kept = says(&terminal, &["audit", "keep", "--megabytes", "0"]).await;
-    assert_eq!(kept, "Former versions are kept for 40 days, however much they take.\n");
+    assert_eq!(kept, "Former versions are kept for 40 days, without a size limit.\n");
     assert_eq!(says(&terminal, &["audit", "keep"]).await, kept);
     let several = refuses(&terminal, 1, &["history", "tasks"]).await;
     assert!(several.contains("`hq history tasks ID`"), "{several}");
     let unknown = refuses(&terminal, 1, &["history", "XX-999"]).await;
     assert!(unknown.contains("XX-999"), "{unknown}");
     let nothing = refuses(&terminal, 1, &["history", "nothing", "1"]).await;
-    assert!(nothing.contains("nothing is known here"), "{nothing}");
+    assert!(nothing.contains("there is no history for"), "{nothing}");
     assert!(terminal.program.stop().success());
 }
 
@@ -85,9 +85,9 @@ async fn an_entry_is_undone_after_it_was_said_what_that_would_be() {
     let title = async || told(&terminal, &["task", "show", &key]).await["title"].clone();
 
     let seen = says(&terminal, &["undo", &entry, "--dry-run"]).await;
-    assert!(seen.starts_with("1 record goes back:\n"), "{seen}");
+    assert!(seen.starts_with("1 record to revert:\n"), "{seen}");
     assert!(seen.contains("    Title: \"Compare\" → \"Compare prices\"\n"), "{seen}");
-    // Nobody can be asked here.
+    // There is no terminal to ask on.
     let asked = terminal.hq(&["undo", &entry]).await;
     assert_eq!(asked.status.code(), Some(1), "{asked:?}");
     assert!(String::from_utf8_lossy(&asked.stderr).contains("--yes"), "{asked:?}");
@@ -108,7 +108,8 @@ async fn an_entry_is_undone_after_it_was_said_what_that_would_be() {
 
     let done = says(&terminal, &["undo", &entry, "--yes"]).await;
     let undone = last_entry(&terminal, &key).await;
-    let last = format!("Undone by entry {undone}: 1 record reverted. `hq undo {undone}` takes");
+    let last =
+        format!("Undone by entry {undone}: 1 record reverted. To redo it: `hq undo {undone}`");
     assert!(done.starts_with(&seen) && done.contains(&last), "{done}");
     assert_eq!(title().await, "Compare prices");
     let shown = says(&terminal, &["history", &key]).await;
@@ -119,11 +120,11 @@ async fn an_entry_is_undone_after_it_was_said_what_that_would_be() {
     assert_eq!((&back["undone"]["back"], &back["preview"]["back_count"]), (&json!(1), &json!(1)));
     assert_eq!(title().await, "Compare");
 
-    // What was changed since stays, and it is said who did that.
+    // Later changes stay, with their author named.
     let entry = last_entry(&terminal, &key).await;
     says(&terminal, &["task", "edit", &key, "--title", "Choose"]).await;
     let seen = says(&terminal, &["undo", &entry, "--dry-run"]).await;
-    assert!(seen.starts_with("No record goes back.\n1 record stays as it is:\n"), "{seen}");
+    assert!(seen.starts_with("No records to revert.\n1 record stays unchanged:\n"), "{seen}");
     assert!(seen.contains("Title stays: Mira Lindqvist changed it"), "{seen}");
 
     for wrong in [
@@ -159,9 +160,9 @@ async fn a_whole_run_is_undone() {
     says(&terminal, &["runs", "follow", "R-1"]).await;
 
     let seen = says(&terminal, &["undo", "--run", "R-1", "--dry-run"]).await;
-    assert!(seen.contains(&format!("  {key} Count the lamps goes back\n")), "{seen}");
+    assert!(seen.contains(&format!("  {key} Count the lamps will be reverted\n")), "{seen}");
     assert!(seen.contains("    Description: \"As I found it.\" → "), "{seen}");
-    assert!(seen.contains("what happened, happened"), "{seen}");
+    assert!(seen.contains("can't be undone"), "{seen}");
     let undone = says(&terminal, &["undo", "--run", "R-1", "--yes"]).await;
     assert!(undone.contains("Undone by entry "), "{undone}");
     let now = told(&terminal, &["task", "show", &key]).await;

@@ -1,5 +1,5 @@
-//! A clock that jumps, by years, there and back: nothing is lost, nothing happens twice, nobody is
-//! kept waiting by a moment that was noted under another clock.
+//! Clock jumps of years in both directions: nothing is lost or happens twice, and times recorded under another clock
+//! block nobody.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use support::model::{Gate, Turn};
 use support::office::Office;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
-/// How long a test waits for something that must happen.
+/// Time limit for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -29,7 +29,7 @@ fn done() -> Turn {
     Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))
 }
 
-/// Somebody signs in by the clock of now.
+/// Signs in at the present time.
 async fn signed_in(hq: &TestHq) -> support::hq::Person {
     let person = hq.nobody();
     let form = [("email", OWNER.1), ("password", OWNER.2), ("next", "")];
@@ -51,7 +51,7 @@ async fn agents_work_and_the_history_stays_whole_while_the_clock_jumps() {
             Some((true, by)) => office.hq.advance(by).await,
             Some((false, by)) => office.hq.set_back(by).await,
         }
-        // Also after a restart, which reads all moments anew.
+        // Also after a restart, which reads all times again.
         for when in ["before", "after"] {
             let task = office.task(&format!("By clock {n}, {when} a restart"), &ada).await;
             let run = office.worked(task.id, 1).await;
@@ -94,7 +94,7 @@ async fn a_clock_that_jumps_neither_ends_a_run_nor_gives_it_more_time() {
     gates[0].reached().await;
     office.hq.jump(5 * HOUR).await;
     gates[0].open();
-    // It is asked once more: no time has passed.
+    // The model is asked once more, although no time has passed.
     gates[1].reached().await;
     office.hq.set_back(LONG).await;
     office.hq.advance(2 * HOUR + Duration::from_secs(60)).await;
@@ -130,7 +130,7 @@ async fn what_happens_every_hour_goes_on_when_the_clock_was_set_back() {
     let hq = TestHq::start().await;
     let began = hq.now();
     hq.set_back(LONG).await;
-    // As a kill leaves it between the two stores: what comes once an hour makes up for it.
+    // As after a kill between the two stores: the hourly task catches up.
     let ws = hq.ws();
     let renamed = ws.write(&BY, |tx| {
         let mut settings: Settings = tx.get(())?.expect("a workspace");

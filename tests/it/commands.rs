@@ -1,4 +1,4 @@
-//! Commands in a conversation, files with messages, and what a page that is out of date may not do.
+//! Slash commands in conversations, files with messages, and actions that outdated pages may not perform.
 
 use features::agents::model::Agent;
 use features::runs::model::{EventKind, Input, Run, Session};
@@ -15,10 +15,10 @@ use support::work::{all, owner, scene};
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const COMMANDS: &str = "/api/v1/agents/ada/commands";
 const SAY: &str = "/api/v1/agents/ada/messages";
-/// A picture of one pixel, as far as its first bytes tell.
+/// A PNG signature, which is all that detection needs.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n one pixel";
 
-/// What a browser sends that has the script: fields and files.
+/// Submits a multipart form with fields and files.
 async fn form(hq: &TestHq, fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Reply {
     let mut body = Vec::new();
     for (name, value) in fields {
@@ -87,14 +87,14 @@ async fn commands_are_answered_without_a_model_on_the_page_and_over_the_api() {
 async fn what_fills_the_context_is_told_in_the_chat_on_a_page_and_to_programs() {
     let (hq, model) = scene().await;
     let nothing = command(&hq, "/context").await;
-    assert_eq!(nothing["answer"], "Nothing was asked yet.");
+    assert_eq!(nothing["answer"], "No requests yet.");
     let tokens = Tokens { input: 9_000, cache_read: 1_000, cache_write: 0, output: 20 };
     model.push(Turn::call("task_list", json!({})));
     model.push(Turn::text("I see.").usage(tokens));
     command(&hq, "What is there to do?").await;
 
     let kinds = command(&hq, "/context").await["answer"].as_str().expect("words").to_owned();
-    for words in ["10.0K", "R-1", "| Tools |", "| Messages |", "| Results of tools |"] {
+    for words in ["10.0K", "R-1", "| Tools |", "| Messages |", "| Tool results |"] {
         assert!(kinds.contains(words), "{words} in {kinds}");
     }
     let parts = command(&hq, "/context detail").await["answer"].as_str().expect("words").to_owned();
@@ -107,7 +107,7 @@ async fn what_fills_the_context_is_told_in_the_chat_on_a_page_and_to_programs() 
         let own = parts.filter(|part| part["kind"] == kind);
         own.map(|part| part["tokens"].as_u64().expect("a number")).sum()
     };
-    // What was said last stands in no request yet.
+    // The last message is in no request yet.
     assert_eq!(of("answers"), 0, "{told}");
     assert!(0 < of("calls") && of("messages") < of("tools"), "{told}");
     let parts = told["parts"].as_array().expect("parts").iter();
@@ -122,7 +122,7 @@ async fn what_fills_the_context_is_told_in_the_chat_on_a_page_and_to_programs() 
     let region = page.text_of("#run-context");
     assert!(region.contains("10.0K") && region.contains("The agent’s files"), "{region}");
     let live = mira.clone().htmx("run-context").get("/w/marlow-cargo/runs/R-1/context").await;
-    assert!(live.text_of("#run-context").contains("Part by part"), "{}", live.text);
+    assert!(live.text_of("#run-context").contains("By part"), "{}", live.text);
     hq.finish().await;
 }
 
@@ -150,7 +150,7 @@ async fn a_model_and_a_level_hold_for_a_message_or_for_the_conversation() {
     command(&hq, "/model mock@mock Once?").await;
     assert_eq!(thinks(3).1, "mock");
 
-    // A choice that is to last goes over to the next conversation, another does not.
+    // A permanent choice applies to the next conversation, others do not.
     command(&hq, "/reset").await;
     command(&hq, "A new day").await;
     assert_eq!(thinks(4), (Thinking::None, "mock".to_owned()));
@@ -208,7 +208,7 @@ async fn files_come_with_a_message_are_looked_at_and_survive_a_restart() {
     assert_eq!(shown.header("content-type"), Some("image/png"));
     let stranger = hq.another("Jonas", Some(Role::Member)).await;
     assert_eq!(stranger.get(&picture).await.status, StatusCode::NOT_FOUND);
-    // Whoever may look at it keeps it as knowledge.
+    // Readers can save it as knowledge.
     let keep = page.attr("#talk .attached form", "action");
     assert_eq!(stranger.form(&keep, &[]).await.status, StatusCode::NOT_FOUND);
     let kept = hq.owner().form(&keep, &[]).await;
@@ -217,11 +217,11 @@ async fn files_come_with_a_message_are_looked_at_and_survive_a_restart() {
     hq.restart().await;
     assert_eq!(hq.owner().download(&picture).await, PNG);
 
-    // Files alone are a message, a command takes none, and too many are refused.
+    // Files alone are a message; a command takes none; too many are rejected.
     let alone = form(&hq, &[("body", "")], &[("only.txt", b"words")]).await;
     assert_eq!(alone.status, StatusCode::OK, "{}", alone.text);
     let refused = form(&hq, &[("body", "/stop")], &[("only.txt", b"words")]).await;
-    assert!(refused.text_of("#chat-answer").contains("takes no files"), "{}", refused.text);
+    assert!(refused.text_of("#chat-answer").contains("include files"), "{}", refused.text);
     let nine: Vec<(&str, &[u8])> = vec![("a.txt", b"a"); 9];
     let many = form(&hq, &[("body", "Nine")], &nine).await;
     assert_eq!(many.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", many.text);
@@ -233,7 +233,7 @@ async fn files_come_with_a_message_are_looked_at_and_survive_a_restart() {
 async fn a_program_sends_files_and_what_it_has_not_seen_keeps_it_from_speaking() {
     let (hq, model) = scene().await;
     let api = hq.api().await;
-    // Two words in Base64.
+    // "hello there" in Base64.
     let file = json!({ "name": "../a note.txt", "data": "aGVsbG8gdGhlcmU=" });
     let body = json!({ "text": "Read", "attachments": [file], "expected_leaf": "none" });
     let said = api.post(SAY, &body).await;
@@ -251,7 +251,7 @@ async fn a_program_sends_files_and_what_it_has_not_seen_keeps_it_from_speaking()
     let broken = api.post(SAY, &broken).await;
     assert_eq!(broken.json()["errors"][0]["field"], "attachments[0].data", "{}", broken.text);
 
-    // Once more from a page that shows nothing yet.
+    // Sent again from an outdated page.
     let moved = api.post(SAY, &json!({ "text": "Again", "expected_leaf": "none" })).await;
     assert_eq!(moved.json()["code"], "conversation_moved", "{}", moved.text);
     let page = hq.owner().get(CHAT).await;
@@ -287,7 +287,7 @@ async fn what_goes_on_what_it_thinks_and_what_it_asks_are_commands_too() {
     let (hq, model) = scene().await;
     let told = async |text: &str| command(&hq, text).await["answer"].as_str().unwrap().to_owned();
     assert_eq!(told("/jobs").await, "Nothing else is running.");
-    assert!(told("/approve 1 once").await.contains("Nothing waits"));
+    assert!(told("/approve 1 once").await.contains("Nothing needs approval"));
     assert_eq!(told("/answer red").await, "There is no open question here.");
     let wait = json!({ "minutes": 90, "reason": "the shop opens" });
     model.push(Turn::call("wait_until", wait));
@@ -303,11 +303,11 @@ async fn what_goes_on_what_it_thinks_and_what_it_asks_are_commands_too() {
     assert!(model.last().text().contains("answered: the red one"), "{}", model.last().text());
     let page = hq.owner().get(CHAT).await;
     assert!(page.attrs(".fold[open]", "class").is_empty());
-    assert!(told("/reasoning on").await.contains("unfolded"));
+    assert!(told("/reasoning on").await.contains("expanded"));
     let page = hq.owner().get(CHAT).await;
     assert!(page.texts(".fold").iter().any(|fold| fold.contains("Thought")), "{}", page.text);
     assert_eq!(page.attrs(".fold[open]", "class"), ["fold"]);
-    assert!(told("/reasoning off").await.contains("left out"));
+    assert!(told("/reasoning off").await.contains("hidden"));
     let page = hq.owner().get(CHAT).await;
     assert!(!page.texts(".fold").iter().any(|fold| fold.contains("Thought")), "{}", page.text);
     hq.finish().await;
@@ -319,19 +319,19 @@ async fn a_conversation_shows_as_much_of_its_tools_as_was_chosen_for_it() {
     let told = async |text: &str| command(&hq, text).await["answer"].as_str().unwrap().to_owned();
     model.push(Turn::call("task_list", json!({}))).push(Turn::text("Nothing is open."));
     command(&hq, "What is open?").await;
-    // How many steps stand folded, unfolded, and with what went in and came out.
+    // Number of steps that are collapsed, expanded, and shown with input and output.
     let shown = async || {
         let page = hq.owner().get(CHAT).await;
         assert_eq!(page.texts(".transcript > .msg > .md"), ["Nothing is open."]);
         [".fold", ".fold[open]", ".fold[open] .quiet[open]"].map(|part| page.texts(part).len())
     };
     for (line, words, is) in [
-        ("/verbose", "stands folded", [1, 0, 0]),
-        ("/verbose on", "stands unfolded", [1, 1, 0]),
-        ("/verbose full", "what they gave back", [1, 1, 1]),
-        ("/verbose", "what they gave back", [1, 1, 1]),
-        ("/verbose off", "left out", [0, 0, 0]),
-        ("/verbose default", "stands folded", [1, 0, 0]),
+        ("/verbose", "are collapsed", [1, 0, 0]),
+        ("/verbose on", "are expanded", [1, 1, 0]),
+        ("/verbose full", "with input and output", [1, 1, 1]),
+        ("/verbose", "with input and output", [1, 1, 1]),
+        ("/verbose off", "are hidden", [0, 0, 0]),
+        ("/verbose default", "are collapsed", [1, 0, 0]),
     ] {
         let answer = told(line).await;
         assert!(answer.contains(words), "{line}: {answer}");
@@ -339,7 +339,7 @@ async fn a_conversation_shows_as_much_of_its_tools_as_was_chosen_for_it() {
     }
     told("/verbose full").await;
     told("/new").await;
-    assert!(told("/verbose").await.contains("stands folded"), "it is of one conversation");
+    assert!(told("/verbose").await.contains("are collapsed"), "it is of one conversation");
     let wrong = hq.api().await.post(COMMANDS, &json!({ "text": "/verbose loud" })).await;
     assert_eq!(wrong.json()["code"], "bad_command", "{}", wrong.text);
     hq.finish().await;
@@ -350,11 +350,11 @@ async fn a_conversation_or_a_message_may_ask_to_be_answered_sooner() {
     let (hq, model) = scene().await;
     let api = hq.api().await;
     let told = |value: Value| value["answer"].as_str().expect("an answer").to_owned();
-    assert!(told(command(&hq, "/fast").await).contains("nobody chose"));
+    assert!(told(command(&hq, "/fast").await).contains("not set"));
     let on = told(command(&hq, "/fast auto").await);
     assert!(on.contains("in the first minute of each run"), "{on}");
-    assert!(on.contains("There is no such way where `mock` is"), "{on}");
-    // In front of a message it holds for that one.
+    assert!(on.contains("`mock` doesn’t support this"), "{on}");
+    // A command before a message applies to that message only.
     let said = command(&hq, "/fast on How far is it?").await;
     assert!(said["said"]["run"].is_string(), "{said}");
     assert_eq!(api.post(SAY, &json!({ "text": "And back?", "fast": "off" })).await.status, 201);
@@ -366,9 +366,9 @@ async fn a_conversation_or_a_message_may_ask_to_be_answered_sooner() {
     let fast = |text: &str| kept.iter().find(|(said, _)| said == text).expect("said").1;
     assert_eq!(fast("How far is it?"), Some(Fast::On));
     assert_eq!(fast("And back?"), Some(Fast::Off));
-    // Servers that have no such way are asked nothing that they may refuse.
+    // Servers without this feature get no unsupported parameter.
     assert!(model.requests().iter().all(|seen| seen.body.get("service_tier").is_none()));
-    assert!(told(command(&hq, "/fast default").await).contains("nobody chose"));
+    assert!(told(command(&hq, "/fast default").await).contains("not set"));
     let wrong = api.post(COMMANDS, &json!({ "text": "/fast soon" })).await;
     assert_eq!(wrong.json()["code"], "bad_command", "{}", wrong.text);
     hq.finish().await;
@@ -381,7 +381,7 @@ async fn a_question_beside_a_conversation_is_answered_in_words_and_leaves_nothin
     let early = api.post(COMMANDS, &json!({ "text": "/btw why?" })).await;
     assert_eq!(early.json()["code"], "session_empty", "{}", early.text);
     command(&hq, "The van is red").await;
-    // Also while a run works there.
+    // Also while a run is working.
     model.push(Turn::call("task_list", json!({})).behind(&gate));
     let slow = api.post(COMMANDS, &json!({ "text": "Look at all tasks" })).await.json();
     gate.reached().await;
@@ -389,7 +389,7 @@ async fn a_question_beside_a_conversation_is_answered_in_words_and_leaves_nothin
     model.push(Turn::text("Red.").and_call("task_create", json!({ "title": "No" })));
     let told = api.post(COMMANDS, &json!({ "text": "/btw Which colour was it?" })).await.json();
     let told = told["answer"].as_str().expect("an answer").to_owned();
-    assert!(told.contains("R-3 answers beside"), "{told}");
+    assert!(told.contains("R-3 is answering on the side"), "{told}");
     model.asked(asked + 1).await;
     let seen = model.last();
     assert!(seen.text().contains("The van is red") && seen.text().contains("Which colour was it?"));
@@ -438,9 +438,9 @@ async fn tasks_budgets_and_the_agent_itself_are_commands_too() {
     let limited = hq.ws().write(&owner(&hq), move |tx| set_limits(tx, limits)).await;
     limited.expect("a limit");
     let budget = told("/budget").await;
-    assert!(budget.contains("The workspace's budget of this month: $0"), "{budget}");
+    assert!(budget.contains("The workspace's budget this month: $0"), "{budget}");
     assert!(budget.contains("of $40 (0 %)"), "{budget}");
-    assert!(told("/agent").await.contains("[Talk with Ada](/w/marlow-cargo/agents/ada/chat)"));
+    assert!(told("/agent").await.contains("[Chat with Ada](/w/marlow-cargo/agents/ada/chat)"));
     assert!(told("/agent @ADA").await.contains("agents/ada/chat"));
     assert!(told("/agent eve").await.contains("No agent is called `eve`"));
 
@@ -448,19 +448,19 @@ async fn tasks_budgets_and_the_agent_itself_are_commands_too() {
         let agents = all::<Agent>(&hq).into_iter();
         agents.filter(|agent| agent.slug == "ada").map(|agent| agent.status).next()
     };
-    assert_eq!(told("/resume").await, "Ada was not paused.");
+    assert_eq!(told("/resume").await, "Ada wasn’t paused.");
     assert!(told("/pause").await.starts_with("Ada is paused"));
     assert_eq!(status(), Some(AgentStatus::Paused));
-    assert_eq!(told("/resume").await, "Ada takes work again.");
+    assert_eq!(told("/resume").await, "Ada is working again.");
     assert_eq!(status(), Some(AgentStatus::Ready));
-    // Paused on its page, it goes on by the command, too.
+    // An agent paused on its page is resumed by the command, too.
     assert!(api.call("POST", "/api/v1/agents/ada/pause").await.status.is_success());
     assert_eq!(status(), Some(AgentStatus::Paused));
     let program = hq.token(&["read", "chat"]).await;
     let refused = program.post(COMMANDS, &json!({ "text": "/resume" })).await.json();
-    assert!(refused["answer"].as_str().is_some_and(|text| text.contains("Nothing was changed")));
+    assert!(refused["answer"].as_str().is_some_and(|text| text.contains("Nothing changed")));
     assert_eq!(status(), Some(AgentStatus::Paused));
-    assert_eq!(told("/resume").await, "Ada takes work again.");
+    assert_eq!(told("/resume").await, "Ada is working again.");
     assert_eq!(status(), Some(AgentStatus::Ready));
     hq.finish().await;
 }

@@ -1,4 +1,4 @@
-//! Every answer of the API to a GET fits the schema that the OpenAPI document gives for it, in a company with a past.
+//! Every API response to a GET matches its schema in the OpenAPI document, in a company with history.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use demo::{EMAIL, PASSWORD};
 use super::seed::company;
 use support::hq::Person;
 
-/// Records of a list that are asked for one by one.
+/// Number of records of a list that are requested one by one.
 const OF_A_LIST: usize = 3;
-/// Fields of a record that may stand for it in an address.
+/// Fields of a record that may identify it in a path.
 const NAMES: [&str; 7] = ["id", "name", "number", "handle", "key", "slug", "path"];
 
-/// What does not fit, as `place: what`. Covers the part of JSON Schema that the document uses.
+/// Collects differences from the schema, as `place: what`. Supports the part of JSON Schema that the document uses.
 fn misfits(schema: &Value, value: &Value, place: &str, found: &mut Vec<String>) {
     if value.is_null() && schema["nullable"] == true {
         return;
@@ -68,7 +68,7 @@ fn misfits(schema: &Value, value: &Value, place: &str, found: &mut Vec<String>) 
     }
 }
 
-/// What the records of a list may be called in an address.
+/// Values by which a list's records may be identified in a path.
 fn names(answer: &Value) -> Vec<String> {
     let items = answer["items"].as_array().or(answer.as_array());
     let of = |item: &Value| -> Vec<String> {
@@ -82,14 +82,14 @@ fn names(answer: &Value) -> Vec<String> {
     items.into_iter().flatten().take(OF_A_LIST).flat_map(of).collect()
 }
 
-/// Answers of the API by their addresses.
+/// Responses of the API, by path.
 struct Walk<'p> {
     api: &'p Person,
     answers: BTreeMap<String, Option<Value>>,
 }
 
 impl Walk<'_> {
-    /// The JSON of a 200; none for all else.
+    /// The JSON of a response with status 200; `None` for others.
     async fn get(&mut self, address: &str) -> Option<Value> {
         if let Some(known) = self.answers.get(address) {
             return known.clone();
@@ -102,7 +102,7 @@ impl Walk<'_> {
         answer
     }
 
-    /// The addresses of a template such as `/tasks/{task}/comments` that lead somewhere.
+    /// Existing paths for a template such as `/tasks/{task}/comments`.
     async fn addresses(&mut self, template: &str) -> Vec<String> {
         let mut all = vec![String::new()];
         for part in template.split('/').skip(1) {

@@ -1,5 +1,5 @@
-//! Several conversations with one agent: begun beside each other, shared with the workspace and taken back,
-//! what each member has not read of them, and what is left when somebody leaves.
+//! Several conversations with one agent: parallel ones, sharing and unsharing, unread state per member, and what
+//! remains after a member leaves.
 
 use features::runs::model::{ReadMark, Session};
 use features::workspace::queries;
@@ -28,7 +28,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
-/// Says something to Ada and waits for the answer; gives the conversation.
+/// Sends a message to Ada and waits for the response; returns the conversation.
 async fn say(hq: &TestHq, who: &Person, words: &str) -> String {
     let said = who.post(SAY, &json!({ "text": words })).await;
     assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
@@ -36,7 +36,7 @@ async fn say(hq: &TestHq, who: &Person, words: &str) -> String {
     text(&said.json()["session"])
 }
 
-/// Says something in a conversation and waits for the answer.
+/// Sends a message in a conversation and waits for the response.
 async fn say_in(hq: &TestHq, who: &Person, session: &str, words: &str) {
     let path = format!("/api/v1/sessions/{session}/messages");
     let said = who.post(&path, &json!({ "text": words })).await;
@@ -50,7 +50,7 @@ async fn share(who: &Person, session: &str, visibility: &str) {
     assert_eq!(done.json()["visibility"], visibility, "{}", done.text);
 }
 
-/// How much is unread in the lines of the sidebar, of the list of agents, and of the conversations.
+/// Unread counts in the side bar, in the list of agents, and in the list of conversations.
 async fn unread(who: &Person) -> [Vec<String>; 3] {
     let agents = who.get("/w/marlow-cargo/agents").await;
     let all = who.get(&format!("{CHAT}/sessions")).await;
@@ -93,7 +93,7 @@ async fn conversations_stand_beside_each_other_and_go_on_after_a_restart() {
     let last = model.last().text();
     assert!(last.contains("About ships") && !last.contains("About vans"), "{last}");
 
-    // On the page the two are found, read and written in.
+    // The page lists both, and shows and continues each.
     let page = hq.owner().get(CHAT).await;
     let beside = page.attrs(".sessions a", "href");
     assert_eq!(beside, [format!("{CHAT}?talk={second}"), CHAT.to_owned()], "the newest first");
@@ -109,7 +109,7 @@ async fn conversations_stand_beside_each_other_and_go_on_after_a_restart() {
     hq.settle().await;
     assert!(model.last().text().contains("More of ships"));
 
-    // A command is about the conversation in which it is typed.
+    // A command applies to the conversation in which it is typed.
     let command = json!({ "text": "/rename Boats", "session": second });
     api.post("/api/v1/agents/ada/commands", &command).await;
     assert_eq!(api.get(&format!("/api/v1/sessions/{second}")).await.json()["title"], "Boats");
@@ -121,7 +121,7 @@ async fn conversations_stand_beside_each_other_and_go_on_after_a_restart() {
     assert!(last.contains("About ships") && last.contains("And on"), "{last}");
     assert_eq!(say(&hq, &api, "Vans again").await, first, "one's own is as it was");
 
-    // Begun anew in its place, archived, brought back: the other does not move.
+    // Restarted, archived, restored: the other conversation is unaffected.
     let anew = hq.owner().form(&format!("{CHAT}/new?talk={second}"), &[]).await;
     assert_eq!(anew.location(), Some(format!("{CHAT}?talk={second}").as_str()), "{}", anew.text);
     let page = hq.owner().get(&format!("{CHAT}?talk={second}")).await;
@@ -165,7 +165,7 @@ async fn the_button_begins_one_in_which_nothing_was_said_and_only_one() {
     assert!(place.starts_with(&format!("{CHAT}?talk=")), "{place}");
     let page = owner.get(&place).await;
     assert_eq!(page.text_of(".sessions a[aria-current] b"), "New conversation");
-    assert_eq!(page.text_of(".empty h2"), "Talk with Ada");
+    assert_eq!(page.text_of(".empty h2"), "Chat with Ada");
     assert_eq!(owner.form(&begin, &[]).await.location(), Some(place.as_str()));
     let viewer = hq.another("Vera", Some(Role::Viewer)).await;
     assert_eq!(viewer.form(&begin, &[]).await.status, StatusCode::FORBIDDEN);
@@ -199,7 +199,7 @@ async fn a_shared_conversation_is_for_all_and_a_private_one_for_its_person() {
     let refused = jonas.post(&path, &json!({ "text": "Me too" })).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND, "{}", refused.text);
 
-    // Its person shares it on the page.
+    // Its owner shares it on the page.
     let act = format!("{CHAT}/sessions/{second}");
     let shared = hq.owner().form(&act, &[("act", "share")]).await;
     assert_eq!(shared.location(), Some(place.as_str()), "{}", shared.text);
@@ -216,7 +216,7 @@ async fn a_shared_conversation_is_for_all_and_a_private_one_for_its_person() {
     let refused = vera.post(&path, &json!({ "text": "Me too" })).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
 
-    // Two who speak are told apart, in their order, on the page and to the model.
+    // Two authors are distinguished, in order, on the page and for the model.
     let gate = Gate::new();
     model.push(Turn::call("task_list", json!({})).behind(&gate));
     api.post(&path, &json!({ "text": "Look at the red ones" })).await;
@@ -233,7 +233,7 @@ async fn a_shared_conversation_is_for_all_and_a_private_one_for_its_person() {
     let page = hq.owner().get(&place).await;
     assert!(page.texts("article.msg b").contains(&"Jonas".to_owned()), "{}", page.text);
 
-    // What is its person's business stays that.
+    // Actions reserved for the owner stay so.
     for (verb, body) in [("archive", json!({})), ("reset", json!({}))] {
         let refused = jonas.post(&format!("/api/v1/sessions/{second}/{verb}"), &body).await;
         assert_eq!(refused.json()["code"], "session_shared", "{verb}: {}", refused.text);
@@ -241,7 +241,7 @@ async fn a_shared_conversation_is_for_all_and_a_private_one_for_its_person() {
     let one = format!("/api/v1/sessions/{second}");
     let refused = jonas.json("PATCH", &one, &json!({ "visibility": "private" })).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
-    // Nothing private is told there: the model is asked in front of all.
+    // No private content is revealed there: everybody reads the response.
     model
         .push(Turn::call("memory_search", json!({ "query": "business", "sources": ["sessions"] })));
     say_in(&hq, &api, &second, "What did I say before?").await;
@@ -266,20 +266,20 @@ async fn what_was_said_meanwhile_is_counted_until_somebody_looks() {
     let mine = jonas.get(&format!("/api/v1/sessions/{session}")).await.json();
     assert_eq!(mine["unread"], 1, "{mine}");
 
-    // Only the conversation itself is a look at it; the page of the list is none.
+    // Only the conversation itself counts as reading; the list does not.
     jonas.get(&format!("{CHAT}/sessions")).await;
     assert_eq!(unread(&jonas).await, some(1));
     let cursor = jonas.get("/w/marlow-cargo/").await.attr("body", "data-cursor");
     jonas.get(CHAT).await;
     assert_eq!(unread(&jonas).await, none());
-    // Another page of theirs hears of it and asks its sidebar again.
+    // Another page of this person gets an event and refreshes its side bar.
     let mut stream = jonas.stream(&format!("/w/marlow-cargo/events?after={cursor}")).await;
     let heard = stream.next_of("hq").await.json().to_string();
     assert!(heard.contains("read_marks"), "{heard}");
     let nav = jonas.get("/w/marlow-cargo/").await.attr("#nav", "hx-trigger");
     assert!(nav.contains("hq:read_marks"), "{nav}");
 
-    // A question, and a run that fails, want to be read, too; a look in place is one.
+    // Questions and failed runs are unread, too; opening the conversation reads them.
     let ask = json!({ "question": "Which colour?", "options": [] });
     model.push(Turn::call("ask_person", ask));
     say(&hq, &jonas, "Order paint").await;
@@ -322,7 +322,7 @@ async fn in_a_shared_conversation_everybody_has_a_mark_of_their_own() {
     };
     assert_eq!(mark(account(&hq, OWNER.0)), Some(2), "his words and the answer");
     assert_eq!(mark(account(&hq, "Jonas")), Some(1), "the answer alone");
-    // Nobody looks at what is out of the way.
+    // Archived conversations have no unread state.
     api.post(&format!("/api/v1/sessions/{session}/archive"), &json!({})).await;
     assert_eq!((unread(&jonas).await, unread(&hq.owner()).await), (none(), none()));
     hq.finish().await;
@@ -386,7 +386,7 @@ async fn once_somebody_is_told_that_the_memory_of_an_agent_is_shared() {
     assert_eq!(hq.owner().get(CHAT).await.text_of("#chat-note"), "", "she is alone here");
     let jonas = hq.another("Jonas", Some(Role::Member)).await;
     let note = jonas.get(CHAT).await.text_of("#chat-note");
-    assert!(note.contains("its memory is shared"), "{note}");
+    assert!(note.contains("memory is shared"), "{note}");
     say(&hq, &jonas, "Hello").await;
     assert_eq!(jonas.get(CHAT).await.text_of("#chat-note"), "");
     jonas.post(BEGIN, &json!({ "name": "Another" })).await;

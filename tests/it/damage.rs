@@ -1,5 +1,5 @@
-//! What is shown of damage, and to whom: a workspace that does not open, accounts that are gone, a data
-//! folder that was moved away, a file whose bytes are others; and what a task's page says of what was undone.
+//! Reports of damage and their recipients: a workspace that fails to open, missing accounts, a moved data folder, a
+//! file with changed bytes; and the report of undone changes on a task's page.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,20 +19,19 @@ const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const HERE: &str = "x-hq-workspace";
 const STORE: &str = "workspaces/marlow-cargo/hq.redb";
 
-/// Runs a command; gives its exit code and all that it said.
+/// Runs a command; returns its exit code and its whole output.
 fn ended(data: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output = run(Path::new(BINARY), data, arguments);
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
-/// The parts of a program.
 fn parts(begin_anew: bool) -> Parts {
     Parts { begin_anew, jail_program: PathBuf::from(BINARY), ..Parts::default() }
 }
 
-/// Two workspaces, one of which does not open any more: Mira keeps HQ, Vera belongs to the damaged one,
-/// Nils to none.
+/// Two workspaces, one of which no longer opens: Mira is the owner of HQ, Vera is a member of the damaged workspace,
+/// Nils of none.
 async fn half_damaged() -> (TestHq, Person, Person) {
     let mut hq = TestHq::start().await;
     let form = [("workspace", "Northwind"), ("emoji", "🧊"), ("zone", "UTC")];
@@ -59,18 +58,18 @@ async fn a_damaged_workspace_is_shown_to_those_whom_it_concerns_and_to_nobody_el
     assert_eq!(api.status, StatusCode::SERVICE_UNAVAILABLE, "{}", api.text);
     assert_eq!(api.json()["code"], "workspace_damaged");
     assert!(words(&api.json()).contains("--workspace marlow-cargo"), "{}", api.text);
-    // Its people hear that it is damaged, and no command of a machine that is not theirs.
+    // Its members are told that it is damaged, without commands for a machine that is not theirs.
     let member = vera.get("/w/marlow-cargo/tasks").await;
     assert_eq!(member.status, StatusCode::SERVICE_UNAVAILABLE, "{}", member.text);
     assert!(!member.text.contains("hq restore"), "{}", member.text);
     let member = vera.get("/api/v1/tasks").await;
     assert_eq!(member.json()["code"], "workspace_damaged", "{}", member.text);
-    // Who does not belong to it is not told that it exists.
+    // Non-members are not told that it exists.
     assert_eq!(nils.get("/w/marlow-cargo/").await.status, StatusCode::NOT_FOUND);
     let other = nils.with(HERE, "marlow-cargo").get("/api/v1/tasks").await;
     assert_eq!(other.status, StatusCode::NOT_FOUND, "{}", other.text);
 
-    // Where everything else still works, it is red.
+    // The health page still works elsewhere and shows it as down.
     let health = mira.get("/w/northwind/settings/health").await;
     assert_eq!(health.status, StatusCode::OK);
     assert!(health.text.contains("Something is down"), "{}", health.text);
@@ -92,7 +91,7 @@ async fn a_damaged_workspace_is_shown_to_those_whom_it_concerns_and_to_nobody_el
         let named = [command, &["--workspace", "marlow-cargo"]].concat();
         let (code, said) = ended(&data, &named);
         assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("is damaged and cannot be opened"), "{said}");
+        assert!(said.contains("is damaged and can't be opened"), "{said}");
         let (code, said) = ended(&data, command);
         assert_eq!(code, Some(2), "which one is not said: {said}");
     }
@@ -103,7 +102,7 @@ async fn a_damaged_workspace_is_shown_to_those_whom_it_concerns_and_to_nobody_el
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_accounts_hq_does_not_begin_as_if_it_were_new() {
-    // The other start goes by the real time.
+    // The second start uses the real time.
     let mut hq = Setup::default().real_time().start().await;
     hq.stop().await;
     let (system, aside) = (hq.data().join("system.redb"), hq.data().join("aside.redb"));
@@ -120,7 +119,7 @@ async fn without_its_accounts_hq_does_not_begin_as_if_it_were_new() {
         Ok(_) => panic!("it began as new"),
     }
     assert!(!system.exists(), "nothing was made");
-    // Told to, it does.
+    // With `begin_anew`, it starts.
     let anew = server::start(config, parts(true)).await.expect("it starts");
     assert!(anew.setup_link.is_some(), "nobody owns it");
     assert!(anew.app.workspace("marlow-cargo").is_some(), "it is taken in");
@@ -142,9 +141,9 @@ async fn hq_stands_still_when_its_data_folder_is_gone() {
     assert_eq!(refused.json()["code"], "data_folder_gone", "{}", refused.text);
     let page = mira.get("/w/marlow-cargo/tasks").await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(page.text.contains("stands still"), "{}", page.text);
+    assert!(page.text.contains("HQ is stopped"), "{}", page.text);
     assert_eq!(mira.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
-    // What works by itself is stopped as well, and nobody makes the folder anew.
+    // Background work is stopped as well, and the folder is not recreated.
     tokio::time::timeout(Duration::from_secs(20), hq.running().app.closing.cancelled())
         .await
         .expect("no work is begun any more");
@@ -168,7 +167,7 @@ async fn a_file_that_is_known_to_be_damaged_is_not_handed_out() {
     assert_eq!(whole, Some(false));
     let refused = ws.blobs.open_blob(id).expect_err("it is damaged");
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
-    // Sent again, it is whole.
+    // Written again, the blob is complete.
     assert_eq!(ws.blobs.put(b"what was written").expect("it is put"), id);
     assert_eq!(ws.blobs.get(id, 1 << 10).expect("it is read"), b"what was written");
     assert_eq!(BlobId::of(b"what was written"), id);
@@ -190,16 +189,12 @@ async fn a_task_says_what_was_undone_and_what_was_done_to_versions_that_are_gone
     assert_eq!(undone.status, StatusCode::OK, "{}", undone.text);
     let page = format!("/w/marlow-cargo/tasks/{key}");
     let shown = mira.get(&page).await;
-    assert!(
-        shown.text.contains("undid a change: the title is <b>First</b> again"),
-        "{}",
-        shown.text
-    );
+    assert!(shown.text.contains("undid a change: the title is now <b>First</b>"), "{}", shown.text);
     let activity = mira.get("/w/marlow-cargo/activity").await;
-    assert!(activity.text.contains("undid a change of"), "{}", activity.text);
+    assert!(activity.text.contains("reverted a change to"), "{}", activity.text);
     assert!(activity.text.contains(&format!("(entry {seq})")), "{}", activity.text);
 
-    // A key is an id at both steps.
+    // The key is an id on both pages.
     let history =
         format!("/w/marlow-cargo/history/tasks/{}", made.json()["id"].as_str().expect("an id"));
     assert!(mira.get(&history).await.text.contains("undo?entry="), "it can be undone");
@@ -207,7 +202,7 @@ async fn a_task_says_what_was_undone_and_what_was_done_to_versions_that_are_gone
     let (code, said) = ended(&data, &["redact", "tasks", &key]);
     assert!(code == Some(1) && said.contains("--yes"), "{said}");
     let (code, said) = ended(&data, &["redact", "tasks", "MC-999"]);
-    assert!(code == Some(1) && said.contains("no id of tasks"), "{said}");
+    assert!(code == Some(1) && said.contains("an ID in tasks"), "{said}");
     let (code, said) = ended(&data, &["redact", "tasks", &key, "--yes"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(
@@ -232,7 +227,7 @@ async fn what_only_a_sign_in_may_do_says_so_to_a_token() {
     for (path, body) in [("/api/v1/tokens", &token), ("/api/v1/workspace/delete", &name)] {
         let refused = program.post(path, body).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
-        assert!(refused.text.contains("no token has: sign in"), "{}", refused.text);
+        assert!(refused.text.contains("tokens can’t have. Sign in"), "{}", refused.text);
     }
     hq.finish().await;
 }

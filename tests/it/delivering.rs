@@ -1,4 +1,4 @@
-//! Work that people deliver in the page, remarks to single places, answers to them, comparisons.
+//! Deliverables of people on the page: remarks on single lines, replies, comparisons.
 
 use kernel::Role;
 use reqwest::StatusCode;
@@ -18,7 +18,7 @@ async fn opened() -> (TestHq, Person, Person) {
     (hq, mira, tom)
 }
 
-/// Sends a form with a file as a browser does.
+/// Submits a form with a file as a browser does.
 async fn send(person: &Person, fields: &[(&str, &str)], file: Option<(&str, &str)>) -> Reply {
     let mut body = String::new();
     for (name, value) in fields {
@@ -101,7 +101,7 @@ async fn remarks_are_asks_and_the_next_version_answers_them() {
     let sent = mira.form(&action, &back).await;
     assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text);
     let told = tom.get("/api/v1/notifications").await.json();
-    assert_eq!(told["items"][0]["title"], "Mira Lindqvist asks for changes in “Notes”");
+    assert_eq!(told["items"][0]["title"], "Mira Lindqvist requested changes to “Notes”");
     let review = &pieces(&mira).await[0]["versions"][0]["review"];
     assert_eq!(review["asks"], json!(["say when", "“per month”: Which VAT?"]));
 
@@ -175,7 +175,7 @@ async fn a_reviewer_keeps_a_version_when_a_newer_one_arrives() {
     let page = mira.get("/w/marlow-cargo/review").await;
     let live = page.attr("#desk", "hx-get");
     assert!(page.text_of(".piece").contains("The first words"), "{}", page.text);
-    assert!(!page.text.contains("waits for your decision"), "{}", page.text);
+    assert!(!page.text.contains("is waiting for your review"), "{}", page.text);
 
     let piece = pieces(&mira).await[0]["id"].as_str().expect("an id").to_owned();
     let next = json!({ "revises": piece, "title": "Notes", "text": "The second words" });

@@ -1,4 +1,4 @@
-//! Comments and files on contacts, organizations and records: as people, programs and agents meet them.
+//! Comments and files on contacts, organizations and records, in pages, API and tools.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn made(api: &Person, path: &str, body: Value) -> Value {
     made.json()
 }
 
-/// A workspace with a contact: its id.
+/// A workspace with a contact, and the contact's id.
 async fn opened() -> (TestHq, String) {
     let hq = TestHq::start().await;
     let rosa = made(&hq.api().await, "contacts", json!({ "name": "Rosa" })).await;
@@ -43,7 +43,7 @@ async fn a_comment_on_a_contact_stands_in_its_timeline_and_tells_who_is_mentione
     let first = all["items"][0].clone();
     assert_eq!((&first["task"], &first["on"]), (&Value::Null, &json!(format!("contact:{rosa}"))));
     let id = first["id"].as_str().expect("an id");
-    // By the name, and as an answer.
+    // By name, and as a reply.
     let answer = json!({ "body": "Eleven", "reply_to": id });
     let answer = made(&api, "on/contact:Rosa/comments", answer).await;
     assert_eq!(answer["parent"], first["id"]);
@@ -127,11 +127,11 @@ async fn a_module_that_is_off_is_in_no_side_bar_palette_or_search_and_its_data_s
     let found = mira.get(&format!("{HERE}/search?q=Rosa")).await;
     assert!(!found.text.contains(&format!("/contacts/{rosa}")), "{}", found.text);
     assert_eq!(api.get(&format!("/api/v1/contacts/{rosa}")).await.status, StatusCode::OK);
-    // A link from before says why its page is not there, and leads to the switch.
+    // An old link explains why its page is unavailable, and leads to the setting.
     for path in [format!("contacts/{rosa}"), "collections".to_owned()] {
         let page = mira.get(&format!("{HERE}/{path}")).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
-        assert!(page.text.contains("is switched off in this workspace"), "{}", page.text);
+        assert!(page.text.contains("is turned off in this workspace"), "{}", page.text);
         let way_out = format!("{HERE}/settings/modules");
         assert!(page.attrs("main a", "href").contains(&way_out), "{}", page.text);
     }

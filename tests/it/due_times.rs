@@ -1,4 +1,4 @@
-//! Due dates with a time of day: set and kept by forms, shown, and overdue when their moment comes.
+//! Due dates with a time of day: entered in forms, shown, and overdue at their time.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn make(api: &Person, body: Value) -> String {
     made.json()["key"].as_str().expect("a key").to_owned()
 }
 
-/// When a task is due, and whether that is a moment.
+/// When a task is due, and whether that has a time of day.
 async fn due(api: &Person, task: &str) -> (Option<String>, bool) {
     let task = api.get(&format!("/api/v1/tasks/{task}")).await.json();
     let has_time = task["due_has_time"].as_bool().expect("a word");
@@ -33,7 +33,7 @@ fn day(text: &str) -> (Option<String>, bool) {
     (Some(text.to_owned()), false)
 }
 
-/// What the due fields of a task's page show.
+/// Contents of the due fields of a task's page.
 fn fields(page: &Reply) -> (String, String) {
     (page.attr("#due-day", "value"), page.attr("#due-time", "value"))
 }
@@ -86,7 +86,7 @@ async fn a_person_sets_a_time_of_day_and_takes_it_away() {
         assert!(told.contains(fact), "{fact}: {told}");
     }
 
-    // As a person types it, and as the field shows it.
+    // In the ways a person types it, and as the field shows it.
     for typed in ["24 Nov 2026", "tue", "Nov 24", "24.11."] {
         let form = [("title", typed), ("due", typed), ("start", "21 nov")];
         let made = mira.form(TASKS, &form).await;
@@ -119,7 +119,7 @@ async fn whoever_moves_a_task_by_day_keeps_its_time_of_day() {
     let timed = make(&api, timed).await;
     let whole = make(&api, json!({ "title": "Whole", "due_at": "2026-11-24" })).await;
     let part = mira.clone().htmx("tasks-month");
-    // As a drag and the keys of the calendar, the timeline and the board send it.
+    // As sent by dragging and by the keys of calendar, timeline and board.
     let moved = part.form(&format!("{TASKS}/{timed}/move"), &[("due", "2026-11-26")]).await;
     assert_eq!(moved.status, StatusCode::OK, "{}", moved.text);
     assert_eq!(due(&api, &timed).await, moment("2026-11-26T13:30:00Z"));
@@ -144,7 +144,7 @@ async fn whoever_moves_a_task_by_day_keeps_its_time_of_day() {
     part.form(&bulk, &[("tasks", both.as_str()), ("due", "none")]).await;
     assert_eq!(due(&api, &timed).await, (None, false));
 
-    // A program says what it means: a day is the whole day.
+    // An API client is explicit: a date means the whole day.
     let path = format!("/api/v1/tasks/{timed}");
     api.json("PATCH", &path, &json!({ "due_at": "2026-12-05T09:00:00Z" })).await;
     api.json("PATCH", &path, &json!({ "due_at": "2026-12-06" })).await;
@@ -169,7 +169,7 @@ async fn every_layout_shows_the_time_of_day() {
     let timeline = mira.get(&format!("{TASKS}?layout=timeline&sort=due")).await;
     let dates = ["20 Nov to 24 Nov, 14:30", "20 Nov to 25 Nov"];
     assert_eq!(timeline.texts(".names .meta"), dates);
-    // One day is said once, and a name that is longer than its bar stands behind it.
+    // The date is shown once, and a title longer than its bar is placed after it.
     make(&api, json!({ "title": "Water the plants", "due_at": "2026-11-20" })).await;
     let timeline = mira.get(&format!("{TASKS}?layout=timeline&sort=due")).await;
     assert_eq!(timeline.texts(".names .meta")[0], "20 Nov");
@@ -215,7 +215,7 @@ async fn a_task_is_overdue_everywhere_when_its_moment_comes() {
     assert_eq!(told(), 0);
     let ws = hq.ws();
     let mut feed = ws.store.watch();
-    // To the very moment.
+    // Up to the exact moment.
     hq.advance(Duration::from_secs(30 * 60)).await;
     let heard = tokio::time::timeout(PATIENCE, async {
         while told() == 0 {
@@ -239,7 +239,7 @@ async fn a_task_is_overdue_everywhere_when_its_moment_comes() {
     let home = mira.get("/w/marlow-cargo/").await;
     assert!(home.text_of("#needs").contains("was due 20 Nov, 13:30"), "{}", home.text_of("#needs"));
 
-    // What is over is not late, and has a place of its own once its day has passed.
+    // A past appointment is not overdue, and has its own group once its day is over.
     hq.advance(Duration::from_secs(12 * 3600)).await;
     let both = ["\"Call back\"", "\"Some time today\""];
     let mut late = found("q=is:overdue").await;

@@ -1,5 +1,5 @@
-//! The edges of the server: slow clients, who may use the local socket, what a container's first
-//! process has to do, what the log says of failed sign-ins.
+//! Edge cases of the server: slow clients, rights on the local socket, duties of a container's first process, log of
+//! failed sign-ins.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,10 +19,10 @@ use support::program::{Program, command};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 
-/// Sends these bytes, nothing more, and reads until the server hangs up.
+/// Sends these bytes and nothing more, and reads until the server closes the connection.
 async fn send_and_wait(hq: &TestHq, text: &str) -> String {
     let mut stream = TcpStream::connect(hq.running().address).await.expect("it listens");
-    // It may hang up before it has read all.
+    // The server may close before it has read everything.
     stream.write_all(text.as_bytes()).await.ok();
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer));
@@ -41,7 +41,7 @@ async fn a_body_that_does_not_arrive_in_time_is_refused_in_the_form_that_was_ask
     let token = hq.api().await.header("authorization");
     let json = format!("Authorization: {token}\r\nContent-Type: application/json\r\n");
 
-    // Forty bytes are promised, a few come.
+    // Forty bytes are announced, fewer are sent.
     let half = format!("{json}Content-Length: 40\r\n");
     for path in ["/api/v1/tasks", "/api/v1/agents"] {
         let answer = send_and_wait(&hq, &format!("{}{{\"ti", head("POST", path, &half))).await;
@@ -71,7 +71,7 @@ async fn a_request_names_its_host() {
         ("1.1", "", "400", "no Host header"),
         ("1.1", "Host: a.test:1.evil\r\n", "400", "name one host"),
         ("1.1", "Host: evil.example\r\n", "421", "HQ_PUBLIC_URL"),
-        // Only this version has to name it.
+        // Only HTTP/1.1 requires the host.
         ("1.0", "", "421", "HQ_PUBLIC_URL"),
     ] {
         let head = format!("GET /api/v1/tasks HTTP/{version}\r\n{host}Connection: close\r\n\r\n");
@@ -106,7 +106,7 @@ async fn a_head_without_end_is_refused() {
     hq.finish().await;
 }
 
-/// Asks the local socket how HQ is and prints the first line of the answer.
+/// Requests HQ's status through the local socket and prints the first line of the response.
 const ASK: &str = "use Socket; $SIG{PIPE} = 'IGNORE'; socket(my $s, PF_UNIX, SOCK_STREAM, 0) or die \"socket: $!\"; \
     connect($s, pack_sockaddr_un($ARGV[0])) or die \"connect: $!\"; \
     send($s, \"GET /local/status HTTP/1.1\\r\\nHost: hq\\r\\nConnection: close\\r\\n\\r\\n\", 0); \
@@ -125,7 +125,7 @@ async fn the_local_socket_answers_its_user_and_no_program_of_an_agent() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().canonicalize().expect("a real path");
     let mut policy = Policy::for_agent(&root, &root, &hq.data());
-    // As a browser would get it, on a kernel that cannot tell sockets apart by their path.
+    // As for a browser on a kernel that cannot restrict sockets by path.
     policy.unix_sockets = true;
     policy.landlock_ceiling = Some(landlock_abi().min(8));
     let mut jailed = spawn::Command::new("perl", policy);
@@ -143,8 +143,8 @@ async fn the_local_socket_answers_its_user_and_no_program_of_an_agent() {
     hq.finish().await;
 }
 
-/// Makes itself the one that takes in orphans, leaves two behind that live until their input ends, one
-/// with a session of its own, prints their numbers and becomes the program.
+/// Makes itself the subreaper, leaves two orphans behind that live until their input ends (one with its own session),
+/// prints their PIDs and executes the program.
 const ADOPTING: &str = "\
 import ctypes, os, sys
 assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
@@ -186,11 +186,11 @@ fn an_orphan_that_becomes_a_child_of_hq_is_collected() {
     let orphans: Vec<i32> =
         orphans.split_whitespace().map(|one| one.parse().expect("a number")).collect();
     assert_eq!(orphans.len(), 2);
-    // Their input is nothing, so they have ended or are about to: what is left is to be collected.
+    // Their input is empty, so they have ended or soon will: then they have to be reaped.
     let begun = Instant::now();
     for orphan in orphans {
         while let Ok(found) = procfs::stat(orphan) {
-            // While it is being collected it has no parent any more.
+            // While it is being reaped it has no parent any more.
             let parents = [0, i32::try_from(program.id()).expect("a process number")];
             assert!(parents.contains(&found.parent), "{found:?}");
             assert!(begun.elapsed() < Duration::from_secs(20), "never collected: {found:?}");

@@ -1,5 +1,5 @@
-//! The program is asked to end while agents are at work: what is under way may end, nothing is begun, and
-//! what is left goes on after the next start.
+//! Stopping the program while agents work: running steps may end, nothing starts, and the rest continues after the next
+//! start.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use support::program::Program;
 use support::wire;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
-/// Longer than any test waits: what ends before has ended by itself.
+/// Longer than any test waits: a run that ends before has ended by itself.
 const LONG: (&str, &str) = ("HQ_RUNS_END_WITHIN_SECS", "600");
-/// So long a test waits for what must happen.
+/// Time limit for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Terminal {
@@ -30,19 +30,19 @@ impl Terminal {
         answer.json().await.expect("JSON")
     }
 
-    /// Asks the program to end, and waits until it begins nothing any more.
+    /// Asks the program to end, and waits until it starts no more work.
     async fn begins_to_end(&self) {
         self.program.ask_to_end();
         let (begun, ready) = (Instant::now(), format!("{}/readyz", self.program.url()));
-        // No answer is one, too: it has ended already.
+        // No response also counts: the program has ended already.
         while reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()) {
             assert!(begun.elapsed() < PATIENCE, "it never said that it is about to end");
             tokio::task::yield_now().await;
         }
     }
 
-    /// Waits for its end, beside the runtime on which the model answers, and starts it again. The model was
-    /// asked so often until then.
+    /// Waits for its end, concurrently with the model's runtime, and starts it again. Asserts the number of model
+    /// requests until then.
     async fn begins_again_after(mut self, asked: usize) -> Self {
         let work = move || {
             let begun = Instant::now();
@@ -55,13 +55,13 @@ impl Terminal {
         tokio::task::spawn_blocking(work).await.expect("no panic")
     }
 
-    /// The words of a run that is over.
+    /// Output of an ended run.
     async fn follow(&self, run: &str) -> String {
         out(&self.hq(&["runs", "follow", run]).await)
     }
 }
 
-/// A file of this name somewhere below a folder.
+/// A file with this name anywhere below a folder.
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
     entries.map(|entry| entry.path()).find_map(|path| match path.is_dir() {
@@ -80,7 +80,7 @@ async fn an_answer_under_way_is_waited_for_and_its_calls_are_made_after_the_star
     terminal.says("ada", "Please ring them").await;
     gate.reached().await;
     terminal.begins_to_end().await;
-    // What is said now is kept; a program that would wait for its answer is told to come back.
+    // A message sent now is kept; an API client that would wait for the answer is told to retry.
     terminal.says("bo", "Are you there?").await;
     let ask = reqwest::Client::new().post(format!("{}{}", terminal.program.url(), wire::CHAT));
     let ask = ask.bearer_auth(&terminal.token).json(&wire::chat("Hello", false));
@@ -97,7 +97,7 @@ async fn an_answer_under_way_is_waited_for_and_its_calls_are_made_after_the_star
     let tasks = terminal.read(wire::TASKS).await;
     let made = tasks["items"].as_array().expect("tasks").iter();
     assert_eq!(made.filter(|task| task["title"] == "Call the printer").count(), 1, "{tasks}");
-    // It went on with the answer that it had waited for.
+    // It continued with the answer that it had waited for.
     let requests = terminal.model.requests();
     let asked = requests.iter().filter(|seen| seen.text().contains("Please ring them")).count();
     assert_eq!(asked, 2, "nothing was asked twice");

@@ -1,4 +1,4 @@
-//! Second factors: codes from an app, recovery codes, who must have them, who may take them away.
+//! Second factors: authenticator codes, recovery codes, who must have them and who may remove them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use support::hq::{OWNER, Person, Reply, TestHq};
 
 const BASE: &str = "/w/marlow-cargo/settings/security";
 
-/// The app on somebody's phone: it knows what the page says.
+/// An authenticator app with the secret of the page.
 struct Phone(TotpSecret);
 
 impl Phone {
@@ -30,7 +30,7 @@ impl Phone {
     }
 }
 
-/// Sets the app up as a person does; gives the phone and the recovery codes.
+/// Sets up the app; returns it with the recovery codes.
 async fn set_up(hq: &TestHq, person: &Person) -> (Phone, Vec<String>) {
     let to = person.form(&format!("{BASE}/app"), &[]).await;
     assert_eq!(to.location(), Some("/w/marlow-cargo/settings/security/app"));
@@ -53,7 +53,7 @@ async fn second_step(person: &Person, code: &str) -> Reply {
     person.form("/login/code", &[("code", code)]).await
 }
 
-/// The next code: no code is good twice.
+/// Advances to the next code: each code is valid once.
 async fn later(hq: &TestHq) {
     hq.advance(Duration::from_secs(60)).await;
 }
@@ -67,7 +67,7 @@ async fn a_code_is_asked_for_after_the_password_and_nothing_opens_before() {
     let (phone, _) = set_up(&hq, &hq.owner()).await;
     assert_eq!(other.get("/").await.location(), Some("/login"), "other browsers were signed out");
     let page = hq.owner().get(BASE).await;
-    assert!(page.text.contains("10 of 10 are left") && !page.text.contains("keeps others out"));
+    assert!(page.text.contains("10 of 10 left") && !page.text.contains("protects the workspace"));
 
     let person = hq.nobody();
     assert_eq!(person.get("/login/code").await.location(), Some("/login"), "the password first");
@@ -88,7 +88,7 @@ async fn a_code_is_asked_for_after_the_password_and_nothing_opens_before() {
     first_step(&thief).await;
     let again = second_step(&thief, &code).await;
     assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "no code is good twice");
-    assert!(again.text_of("[role=alert]").contains("does not match, or was used"));
+    assert!(again.text_of("[role=alert]").contains("is wrong or was already used"));
     hq.advance(Duration::from_secs(11 * 60)).await;
     let late = second_step(&thief, &phone.shows(&hq)).await;
     assert_eq!(late.location(), Some("/login"), "the first step is too long ago");
@@ -111,7 +111,7 @@ async fn guessing_codes_is_slowed_down() {
     hq.finish().await;
 }
 
-/// Ten wrong passwords from elsewhere: the address and the account have to wait after them.
+/// Ten wrong passwords from another address, which throttle address and account.
 async fn attack(hq: &TestHq) {
     for n in 0..10 {
         let guess = [("email", OWNER.1), ("password", "a guess that is wrong"), ("next", "")];
@@ -122,7 +122,7 @@ async fn attack(hq: &TestHq) {
     assert_eq!(unknown.status, StatusCode::TOO_MANY_REQUESTS, "an unknown device has to wait");
 }
 
-/// A browser in which the owner signs in with both steps.
+/// A browser in which the owner has signed in with both factors.
 async fn known_device(hq: &TestHq, phone: &Phone) -> Person {
     let known = hq.nobody();
     assert_eq!(first_step(&known).await.location(), Some("/login/code"));
@@ -148,7 +148,7 @@ async fn what_others_try_keeps_nobody_out_of_a_known_device() {
     let inside = second_step(&known, &phone.shows(&hq)).await;
     assert_eq!(inside.location(), Some("/w/marlow-cargo/tasks"), "{}", inside.text);
 
-    // Guessing there is slowed down all the same.
+    // Guesses from there are throttled, too.
     let guess = [("email", OWNER.1), ("password", "a guess that is wrong"), ("next", "")];
     for n in 0..5 {
         let wrong = known.form("/login", &guess).await;
@@ -198,7 +198,7 @@ async fn a_recovery_code_opens_once_and_new_ones_make_the_old_void() {
     let thief = hq.nobody();
     first_step(&thief).await;
     assert_eq!(second_step(&thief, &codes[3]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(person.get(BASE).await.text.contains("9 of 10 are left"));
+    assert!(person.get(BASE).await.text.contains("9 of 10 left"));
 
     let wrong = person.form(&format!("{BASE}/codes"), &[("password", "not it at all")]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -223,7 +223,7 @@ async fn turning_it_off_takes_password_and_code() {
     let wrong = owner.form(&off, &[("password", "wrong password here"), ("code", &code)]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     let wrong = owner.form(&off, &[("password", OWNER.2), ("code", "000000")]).await;
-    assert!(wrong.text_of("#off-says").contains("does not match"));
+    assert!(wrong.text_of("#off-says").contains("is wrong or was already used"));
     let done = owner.form(&off, &[("password", OWNER.2), ("code", &code)]).await;
     assert_eq!(done.location(), Some(BASE), "{}", done.text);
     assert_eq!(first_step(&hq.nobody()).await.location(), Some("/w/marlow-cargo/tasks"));
@@ -235,7 +235,7 @@ async fn who_must_have_a_second_step_can_do_nothing_else_before() {
     let hq = TestHq::start().await;
     let (owner, admin) = (hq.owner(), hq.another("Ada", Some(Role::Admin)).await);
     let member = hq.another("Tom", Some(Role::Member)).await;
-    assert!(owner.get(BASE).await.text.contains("keeps others out"), "it is recommended");
+    assert!(owner.get(BASE).await.text.contains("protects the workspace"), "it is recommended");
     set_up(&hq, &owner).await;
     let refused = admin.form("/w/marlow-cargo/settings/people", &[]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "owners decide");
@@ -245,7 +245,7 @@ async fn who_must_have_a_second_step_can_do_nothing_else_before() {
     assert_eq!(admin.get("/w/marlow-cargo/tasks").await.location(), Some(BASE));
     let api = admin.post("/api/v1/tasks", &json!({ "title": "x" })).await;
     assert_eq!(api.json()["code"], "factor_required", "{}", api.text);
-    assert!(admin.get(BASE).await.text.contains("Set one up to go on"));
+    assert!(admin.get(BASE).await.text.contains("Set it up to continue"));
     set_up(&hq, &admin).await;
     assert_eq!(admin.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
     hq.finish().await;
@@ -260,7 +260,7 @@ async fn an_owner_takes_a_lost_second_step_away_but_not_that_of_another_workspac
     let found = all["items"].as_array().expect("items").iter().find(|one| one["name"] == "Ada");
     let id = found.expect("Ada")["account"].as_str().expect("id").to_owned();
     let page = owner.get("/w/marlow-cargo/settings/members").await;
-    assert!(page.text_of("#members").contains("Two steps"));
+    assert!(page.text_of("#members").contains("Two-step"));
     let reset = format!("/w/marlow-cargo/settings/members/{id}/reset-factors");
     let bob = hq.another("Bob", Some(Role::Admin)).await;
     assert_eq!(bob.form(&reset, &[]).await.status, StatusCode::FORBIDDEN);
@@ -270,7 +270,7 @@ async fn an_owner_takes_a_lost_second_step_away_but_not_that_of_another_workspac
     assert_eq!(done.json()["name"], "Ada", "{}", done.text);
     assert_eq!(ada.get("/").await.location(), Some("/login"), "she is signed out everywhere");
     let page = owner.get("/w/marlow-cargo/settings/members").await;
-    assert!(!page.text_of("#members").contains("Two steps"));
+    assert!(!page.text_of("#members").contains("Two-step"));
     hq.finish().await;
 }
 
@@ -337,15 +337,17 @@ async fn an_admin_withdraws_the_tokens_of_others_but_not_an_owners() {
         format!("/api/v1/workspace/tokens/{}", made["id"].as_str().expect("an id"))
     };
     let page = ada.get("/w/marlow-cargo/settings/tokens").await;
-    assert!(page.text.contains("Tokens of others") && page.text.contains("Tom"));
-    assert!(!tom.get("/w/marlow-cargo/settings/tokens").await.text.contains("Tokens of others"));
+    assert!(page.text.contains("Other people’s tokens") && page.text.contains("Tom"));
+    assert!(
+        !tom.get("/w/marlow-cargo/settings/tokens").await.text.contains("Other people’s tokens")
+    );
     assert_eq!(tom.call("DELETE", &path(&mine)).await.status, StatusCode::FORBIDDEN);
     assert_eq!(ada.call("DELETE", &path(&mine)).await.status, StatusCode::FORBIDDEN);
     assert_eq!(ada.call("DELETE", &path(&made)).await.status, StatusCode::OK);
     let bearer = format!("Bearer {}", made["token"].as_str().expect("a token"));
     let program = hq.nobody().with("authorization", &bearer);
     assert_eq!(program.get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
-    // A token that has run out says so.
+    // An expired token gives an error of its own.
     let bearer = format!("Bearer {}", mine["token"].as_str().expect("a token"));
     hq.advance(Duration::from_secs(91 * 86_400)).await;
     let late = hq.nobody().with("authorization", &bearer).get("/api/v1/me").await;
@@ -378,7 +380,7 @@ async fn the_api_sets_an_app_up_and_turns_it_off_by_the_same_rules() {
     let twice = owner.post("/api/v1/factors/totp", &json!({})).await;
     assert_eq!(twice.json()["code"], "factor_on", "{}", twice.text);
 
-    // A code proves who it is; new recovery codes need that.
+    // A code proves the identity, which new recovery codes need.
     hq.advance(Duration::from_secs(11 * 60)).await;
     let renew = "/api/v1/factors/recovery-codes";
     let refused = owner.post(renew, &json!({})).await;
@@ -396,7 +398,7 @@ async fn the_api_sets_an_app_up_and_turns_it_off_by_the_same_rules() {
     assert_eq!(wrong.json()["code"], "no_code", "{}", wrong.text);
     let gone = owner.post(path, &off(OWNER.2, phone.shows(&hq))).await.json();
     assert_eq!((&gone["totp_since"], &gone["recovery_codes"]), (&json!(null), &json!(0)), "{gone}");
-    // A token reaches none of it.
+    // Tokens have no access to it.
     let program = hq.api().await;
     assert_eq!(program.get("/api/v1/factors").await.status, StatusCode::FORBIDDEN);
     hq.finish().await;

@@ -1,4 +1,4 @@
-//! Files on tasks: sent by forms and programs, fetched in parts, shown only where that is safe.
+//! Files of tasks: upload by forms and programs, range requests, safe display only.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
 const FORM: &str = "multipart/form-data; boundary=x";
 const BYTES: &str = "application/octet-stream";
 
-/// The file of a blob.
+/// Path of a blob's file.
 fn path(hq: &TestHq, sha: &str) -> PathBuf {
     hq.ws().folder.join("blobs").join(&sha[..2]).join(&sha[2..])
 }
@@ -80,7 +80,7 @@ async fn a_person_adds_looks_at_and_removes_files() {
     assert_eq!(pdf.header("content-type"), Some("application/pdf"));
     assert!(pdf.header("content-disposition").is_some_and(|d| d.starts_with("inline;")));
     assert!(pdf.header("content-security-policy").is_some_and(|p| !p.contains("script")));
-    // Our own page shows it in its place, and nobody else's may.
+    // HQ's own pages may frame it, others may not.
     let policy =
         |reply: &Reply| reply.header("content-security-policy").unwrap_or_default().to_owned();
     assert!(policy(&pdf).contains("frame-ancestors 'self'"), "{}", policy(&pdf));
@@ -90,7 +90,7 @@ async fn a_person_adds_looks_at_and_removes_files() {
     let shown = mira.get(&hrefs[0]).await;
     assert_eq!(shown.attr(".preview object", "data"), format!("{}/content", hrefs[0]));
     assert!(policy(&shown).contains("object-src 'self'"), "{}", policy(&shown));
-    assert!(shown.text_of(".preview object").contains("opens in a tab"), "for who has no viewer");
+    assert!(shown.text_of(".preview object").contains("in a new tab"), "for who has no viewer");
     let page = mira.get(&format!("{}/content", hrefs[2])).await;
     assert_eq!(page.header("content-type"), Some(BYTES), "never a page of ours");
     assert!(page.header("content-disposition").is_some_and(|d| d.starts_with("attachment;")));
@@ -114,7 +114,7 @@ async fn a_program_sends_a_file_once_and_fetches_parts_of_it() {
     let hq = with_task(Setup::default()).await;
     let api = hq.api().await;
     let keyed = api.clone().with("idempotency-key", "f-1");
-    // Larger than what a key's digest may buffer.
+    // Larger than the buffer for idempotency digests.
     let large: Vec<u8> = (0..3_000_000u32).map(|n| b'a' + (n % 26) as u8).collect();
     let address = format!("{FILES}?name=Preise%20%C3%BC.csv");
     let made = keyed.bytes("POST", &address, BYTES, large.clone()).await;
@@ -151,7 +151,7 @@ async fn a_program_sends_a_file_once_and_fetches_parts_of_it() {
     let known = api.clone().with("if-none-match", &tag).get(&address).await;
     assert_eq!((known.status.as_u16(), known.text.len()), (304, 0));
 
-    // A task takes no JSON for a file, and no file for JSON.
+    // Content types of tasks and files are not interchangeable.
     let wrong = keyed.bytes("POST", "/api/v1/tasks", BYTES, b"{}".to_vec()).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     let reader = hq.token(&["read"]).await;
@@ -169,7 +169,7 @@ async fn what_is_too_large_or_cut_off_leaves_nothing() {
     let address = format!("{FILES}?name=x");
     let refused = api.bytes("POST", &address, BYTES, over.clone()).await;
     assert_eq!(code(&refused), (413, json!("file_too_large")), "before it is read");
-    // Without a length it is found out on the way.
+    // Without a length, the limit is detected while reading.
     let chunked = api.streamed(&address, BYTES, vec![over[..over.len() / 2].to_vec(); 3]).await;
     assert_eq!(code(&chunked), (413, json!("file_too_large")));
     let (mira, action) = (hq.owner(), "/w/marlow-cargo/tasks/MC-1/files");
@@ -216,11 +216,11 @@ async fn an_upload_that_breaks_off_in_the_middle_leaves_nothing() {
     line.flush().await.expect("it is on its way");
     drop(line);
     assert_eq!(api.get(FILES).await.json()["items"], json!([]));
-    // Once all that was under way has ended.
+    // After all running uploads have ended.
     hq.finish_keeping(|| assert_eq!(bytes(&folder), before, "nothing half stays")).await;
 }
 
-/// Everything below a folder.
+/// All files below a folder.
 fn walkdir(folder: &std::path::Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![folder.to_owned()];
@@ -281,7 +281,7 @@ async fn ranges_are_answered_as_the_standard_says() {
         ("bytes=-0", 416, "", Some("bytes */10")),
         ("bytes=10-", 416, "", Some("bytes */10")),
         ("bytes=99-100", 416, "", Some("bytes */10")),
-        // Several parts, what is no range, and other units: the whole, which is always allowed.
+        // Several ranges, invalid ranges and other units give the whole file, which is always permitted.
         ("bytes=0-1,4-5", 200, "0123456789", None),
         ("bytes=5-2", 200, "0123456789", None),
         ("bytes=a-b", 200, "0123456789", None),
@@ -293,7 +293,7 @@ async fn ranges_are_answered_as_the_standard_says() {
         assert_eq!((reply.status.as_u16(), body), (status, text), "{range}");
         assert_eq!(reply.header("content-range"), said, "{range}");
     }
-    // HEAD has the headers and no body; a date never fits a file that has no date.
+    // HEAD gives headers without a body; a date condition never matches a file without a date.
     let head = api.call("HEAD", &address).await;
     assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
     assert_eq!(head.header("content-length"), Some("10"));
@@ -314,7 +314,7 @@ async fn what_could_run_in_our_origin_never_does_and_no_name_breaks_a_header() {
     let (api, mira) = (hq.api().await, hq.owner());
     let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>".to_vec();
     let html = b"<!doctype html><script>alert(1)</script>".to_vec();
-    // Begins as an image and is a page for who guesses.
+    // Starts like an image and is a page for clients that guess.
     let both = [&b"GIF89a"[..], b"<script>alert(1)</script>"].concat();
     for (name, content, in_place) in
         [("a.svg", svg, false), ("a.html", html, false), ("a.gif", both, true)]
@@ -354,7 +354,7 @@ async fn what_could_run_in_our_origin_never_does_and_no_name_breaks_a_header() {
         let said = reply.header("content-disposition").expect("a name").to_owned();
         assert!(said.is_ascii() && said.contains(told), "{said}");
         assert!(!said.contains(['\r', '\n']) && reply.header("set-cookie").is_none(), "{said}");
-        // One plain name without quotes in it, and the whole one beside it.
+        // A plain quoted name, and the full name encoded.
         assert_eq!(said.matches('"').count(), 2, "{said}");
         assert!(said.contains("filename*=UTF-8''"), "{said}");
     }
@@ -389,7 +389,7 @@ async fn files_that_come_and_go_are_told_in_the_feed_the_history_and_open_pages(
     let told = history.text_of("#history");
     assert!(told.contains("Mira") && told.contains("application/pdf"), "{told}");
     assert!(!told.contains("Blob"), "the name of the content says nothing to people: {told}");
-    // The region of an open page renews itself with its task.
+    // The region of an open page refreshes with its task.
     let task = ws.read(|snap| {
         use store::ReadExt as _;
         snap.list::<features::tasks::model::Task>(&store::Range::all())

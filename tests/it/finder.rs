@@ -1,4 +1,4 @@
-//! Search and the palette, as people and programs meet them: what is found, by whom, and when no more.
+//! Search and palette: results, rights, and removal of deleted content.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn titles(answer: &Value) -> Vec<String> {
     items.map(|item| item["title"].as_str().expect("a title").to_owned()).collect()
 }
 
-/// Asks until the answer is as it should be: typos are forgiven by the index, which may be a moment behind.
+/// Polls until the response matches: typo tolerance depends on the index, which may lag.
 async fn until(who: &Person, query: &str, is: impl Fn(&Value) -> bool) -> Value {
     let end = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
@@ -54,7 +54,7 @@ async fn what_was_written_is_found_at_once_begun_misspelt_and_without_accents() 
     let api = hq.api().await;
     assert_eq!(titles(&ask(&api, "leasing").await), [""; 0]);
     task(&api, "Leasing für Müller", "Five **cargo bikes** for the harbour").await;
-    // Their own write, the very next moment, by a word that was only begun.
+    // An own write is found immediately, by a prefix.
     assert_eq!(titles(&ask(&api, "leas").await), ["Leasing für Müller"]);
     task(&api, "Prices of rivals", "Who offers leasing?").await;
     let both = until(&api, "leasing", |found| titles(found).len() == 2).await;
@@ -100,7 +100,7 @@ async fn what_is_changed_or_deleted_is_found_no_more() {
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
     assert_eq!(titles(&ask(&api, "brake").await), [""; 0]);
     assert_eq!(titles(&ask(&api, "tyres").await), ["Order tyres"]);
-    // In the index, too, not only on top of it.
+    // In the index, too, not only in the overlay.
     until(&api, "tyers", |found| titles(found) == ["Order tyres"]).await;
     assert_eq!(ask(&api, "brake").await["facets"], json!([]));
     hq.finish().await;
@@ -133,7 +133,7 @@ async fn a_private_conversation_is_found_by_whose_it_is_alone() {
         assert!(!palette.text.contains("grey"), "{}", palette.text);
     }
 
-    // Shared, it is found by all; taken back, by nobody else, from this moment on.
+    // A shared conversation is found by all; once unshared, at once by nobody else.
     let session = said.json()["session"].as_str().expect("a conversation").to_owned();
     let one = format!("/api/v1/sessions/{session}");
     let other = hq.another("Otto", Some(Role::Member)).await;
@@ -169,7 +169,7 @@ async fn everything_is_found_after_a_restart_and_after_the_index_was_damaged() {
     hq.start_again().await;
     until(&hq.owner(), "insuranec", |found| titles(found).len() == 2).await;
 
-    // Somebody has it made anew, and sees that it is there.
+    // A rebuild is visible to its requester.
     let rebuild = "/api/v1/consumers/search/rebuild";
     let begun = hq.owner().post(rebuild, &json!({})).await;
     assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
@@ -182,7 +182,7 @@ async fn everything_is_found_after_a_restart_and_after_the_index_was_damaged() {
     hq.finish().await;
 }
 
-/// Gives every comment a layout that no program knows.
+/// Gives every comment an unknown layout version.
 fn spoil_comments(data: &std::path::Path) {
     use redb::ReadableTable as _;
     let file = data.join("workspaces/marlow-cargo/hq.redb");
@@ -201,7 +201,7 @@ fn spoil_comments(data: &std::path::Path) {
     txn.commit().expect("a commit");
 }
 
-/// Waits until the index has done what it was told.
+/// Waits until the index has executed its order.
 async fn obeyed(hq: &TestHq) {
     let end = tokio::time::Instant::now() + Duration::from_secs(30);
     let told = || hq.ws().read(|snap| order_for(snap, NUMBER)).expect("a readable store");
@@ -211,7 +211,7 @@ async fn obeyed(hq: &TestHq) {
     }
 }
 
-/// What was given up, as soon as there is something.
+/// Waits for dead letters and returns them.
 async fn given_up(who: &Person, letters: &str) -> Vec<Value> {
     let end = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
@@ -240,12 +240,12 @@ async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
     let rebuild = "/api/v1/consumers/search/rebuild";
     assert_eq!(owner.post(rebuild, &json!({})).await.status, StatusCode::OK);
 
-    // It does not stand still before what it cannot read.
+    // Unreadable entries do not block the index.
     task(&owner, "Order tyres", "").await;
     until(&owner, "tyers", |found| titles(found) == ["Order tyres"]).await;
     let letters = "/api/v1/consumers/search/dead-letters";
     let lost = given_up(&owner, letters).await;
-    // A rebuild that goes on takes what is told meanwhile for done.
+    // An order given during a rebuild counts as executed by it.
     obeyed(&hq).await;
     assert_eq!(lost.len(), 1, "{lost:?}");
     let why = lost[0]["error"].as_str().expect("why");
@@ -253,7 +253,7 @@ async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
     let health = owner.get("/w/marlow-cargo/settings/health").await;
     assert!(health.text.contains("comment cannot be read"), "{}", health.text);
 
-    // It is tried in vain, and dropped.
+    // A retry fails again, and the entry is discarded.
     let one = format!("/api/v1/dead-letters/search/{}", lost[0]["seq"]);
     let again = owner.post(&format!("{one}/retry"), &json!({})).await;
     assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
@@ -261,7 +261,7 @@ async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
     assert!(dropped.status.is_success(), "{}", dropped.text);
     assert_eq!(owner.get(letters).await.json()["items"], json!([]));
 
-    // Sent back, it takes the entry again, and cannot be sent where it has not been.
+    // Rewinding repeats entries; it cannot go beyond the present position.
     let back = "/api/v1/consumers/search/rewind";
     let sent = owner.post(back, &json!({ "to": 0 })).await;
     assert_eq!(sent.status, StatusCode::OK, "{}", sent.text);
@@ -324,7 +324,7 @@ async fn the_palette_offers_what_one_may_do_and_what_was_opened() {
     let lines = |text: &str| format!("{PALETTE}?q={text}");
     let start = hq.owner().get(&format!("{PALETTE}?seen=tasks/{name},agents/ada,gone/x")).await;
     let heads = start.texts(".head:not([hidden])");
-    assert_eq!(heads, ["Recent", "Go to", "Do"], "{}", start.text);
+    assert_eq!(heads, ["Recent", "Go to", "Actions"], "{}", start.text);
     let recent = start.texts("[aria-describedby=palette-g1] .nowrap");
     assert_eq!(recent, ["Map the loading bays", "Ada"]);
 
@@ -419,7 +419,7 @@ async fn templates_views_links_and_reviews_are_found_by_whom_they_are_for() {
     let page = hq.owner().get(&format!("{PAGE}?q=persimmon")).await;
     assert!(page.text.contains("Reviews"), "{}", page.text);
 
-    // A view that somebody keeps for themselves is nobody else's, until it is shared.
+    // A private view is found by nobody else until it is shared.
     let other = hq.another("Otto", Some(Role::Admin)).await;
     assert_eq!(titles(&ask(&other, "gooseberry").await), ["Fair"]);
     let theirs = ask(&other, "walrus").await;
@@ -482,7 +482,7 @@ async fn what_stands_in_files_on_tasks_is_found_and_goes_with_them() {
     let theirs = viewer.get(&format!("{PAGE}?q=persimmon")).await;
     assert_eq!(theirs.texts(".finds .title"), ["prices.csv"]);
 
-    // An index that is made anew has it, too.
+    // A rebuilt index contains it, too.
     let rebuild = "/api/v1/consumers/search/rebuild";
     assert_eq!(hq.owner().post(rebuild, &json!({})).await.status, StatusCode::OK);
     until(&api, "persimmno", |found| titles(found) == ["prices.csv"]).await;
@@ -520,7 +520,7 @@ async fn what_agents_keep_in_their_files_is_found_and_leads_to_the_file() {
     until(&api, "persimmon", is_file).await;
     until(&api, "gooseberry", |found| found["facets"] == json!([])).await;
 
-    // What a run writes is found once it is committed.
+    // Text written by a run is found once it is committed.
     let file = json!({ "path": "plans/fair.md", "content": "Ask for the quince stand" });
     model.push(Turn::call("write", file));
     let said = hq.owner().post("/api/v1/agents/ada/messages", &json!({ "text": "Plan" })).await;
@@ -528,7 +528,7 @@ async fn what_agents_keep_in_their_files_is_found_and_leads_to_the_file() {
     hq.settle().await;
     until(&api, "quince&type=agent_file", |found| titles(found) == ["plans/fair.md"]).await;
 
-    // All of it is in an index that is made anew.
+    // A rebuilt index contains all of it.
     let rebuild = "/api/v1/consumers/search/rebuild";
     assert_eq!(hq.owner().post(rebuild, &json!({})).await.status, StatusCode::OK);
     until(&api, "quincee&type=agent_file", |found| titles(found) == ["plans/fair.md"]).await;

@@ -1,5 +1,4 @@
-//! What a demanding first day asks of pages: they say what is so, in sentences, and one page says what the other
-//! says.
+//! Pages of a busy workspace: correct statements in full sentences, and no contradictions between pages.
 
 use features::agents::model::Agent;
 use features::agents::queries as agents;
@@ -25,7 +24,7 @@ use support::office::Office;
 
 const HOME: &str = "/w/marlow-cargo";
 
-/// Words that are meant for programs: two or more in lower case with a line between them.
+/// Identifiers for programs: two or more lower-case words joined by underscores.
 fn codes(text: &str) -> Vec<&str> {
     let is_code = |word: &&str| {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());
@@ -43,7 +42,7 @@ fn plain(page: &Reply, path: &str) {
     assert!(!text.contains("Error("), "{path} has the code of an error: {text}");
 }
 
-/// A run that has ended as an agent's last, with its item.
+/// An ended run of an agent, with its item.
 async fn ended(office: &Office, model: &Run, outcome: Outcome, n: u8) -> Run {
     let (id, item) = (RunId::from_bytes([n; 16]), ItemId::from_bytes([n; 16]));
     let model = model.clone();
@@ -139,7 +138,7 @@ async fn every_end_error_and_wait_is_a_sentence_on_every_page() {
         }
     }
 
-    // Nothing goes on while pages are looked at.
+    // No work runs while pages are read.
     let id = ada.id;
     office.act(move |tx| agent_rules::pause(tx, id)).await;
     for (n, waits_for) in (100_u8..).zip(WaitFor::ALL.iter().copied()) {
@@ -183,7 +182,7 @@ async fn every_end_error_and_wait_is_a_sentence_on_every_page() {
     office.hq.finish().await;
 }
 
-/// Something that waits for an agent, as it stands in the store.
+/// A waiting item of an agent, written directly to the store.
 async fn waiting(office: &Office, agent: &Agent, change: fn(Item) -> Item) {
     let (agent, key) = (agent.id, format!("first_day:{}", agent.slug));
     office
@@ -224,7 +223,7 @@ async fn what_does_not_begin_says_why_on_every_page() {
         ..item
     })
     .await;
-    // Held by the hour's pace; a moment later than now keeps the dispatcher from looking at it.
+    // Held by the hourly limit; a start time in the future keeps the dispatcher away.
     waiting(&office, &otto, |item| Item {
         held_reason: Some("rate_limit".to_owned()),
         held_since: Some(item.created_at),
@@ -232,16 +231,16 @@ async fn what_does_not_begin_says_why_on_every_page() {
     })
     .await;
     let fleet = owner.get(&format!("{HOME}/agents")).await.text_of("main");
-    assert!(fleet.contains("Tries again") && fleet.contains("At "), "{fleet}");
-    assert!(fleet.contains("30 an hour is the limit"), "{fleet}");
-    assert!(!fleet.contains("Held: "), "below the label it is not said again: {fleet}");
+    assert!(fleet.contains("Retrying") && fleet.contains("At "), "{fleet}");
+    assert!(fleet.contains("The limit is 30 per hour"), "{fleet}");
+    assert!(!fleet.contains("Held: The limit"), "below the label it is not said again: {fleet}");
     assert!(!fleet.contains("about to begin") && !fleet.contains("Queued"), "{fleet}");
     let page = owner.get(&format!("{HOME}/agents/ada")).await.text_of("main");
-    assert!(page.contains("Tries again at ") && !page.contains("about to begin"), "{page}");
+    assert!(page.contains("Retrying at ") && !page.contains("about to begin"), "{page}");
     let page = owner.get(&format!("{HOME}/agents/otto")).await.text_of("main");
-    assert!(page.contains("Held: 30 an hour is the limit"), "{page}");
+    assert!(page.contains("Held: the limit is 30 per hour"), "{page}");
     let first = owner.get(&format!("{HOME}/")).await.text_of("#fleet");
-    assert!(first.contains("Tries again") && first.contains("Held"), "{first}");
+    assert!(first.contains("Retrying") && first.contains("Held"), "{first}");
     let told = owner.get("/api/v1/agents/ada").await.json();
     assert_eq!(told["activity"], "retrying", "{told}");
     let told = owner.get("/api/v1/agents/otto").await.json();
@@ -258,8 +257,8 @@ async fn what_needs_somebody_is_counted_once_and_the_same_everywhere() {
     let owner = office.hq.owner();
     let ada = office.agent("Ada").await;
     let quiet = owner.get(&format!("{HOME}/agents")).await.text_of("main");
-    assert!(quiet.contains("Nothing waits for you"), "{quiet}");
-    // One task for two reasons: it failed, and its day has passed.
+    assert!(quiet.contains("Nothing needs you"), "{quiet}");
+    // One task with two reasons: it failed, and it is overdue.
     office.model.push(Turn::text("I give up."));
     office.model.push(Turn::text("I do."));
     let task = office.task("Compare two offers", &ada).await;
@@ -271,7 +270,7 @@ async fn what_needs_somebody_is_counted_once_and_the_same_everywhere() {
     assert_eq!(first.text_of("#needs .count"), "1", "{}", first.text_of("#needs"));
     let row = first.text_of("#needs li");
     assert!(row.contains("Failed") && row.contains("was due 3 Feb"), "{row}");
-    // Where more failed than fit, the number leads to just these.
+    // If there are more failures than fit, the number links to exactly these.
     for inbox in ["inbox", "agents/ada/inbox"] {
         let list = owner.get(&format!("{HOME}/{inbox}?show=needs_you")).await;
         assert_eq!(list.texts(".items li").len(), 1, "{}", list.text_of("#inbox"));
@@ -283,10 +282,10 @@ async fn what_needs_somebody_is_counted_once_and_the_same_everywhere() {
     );
     let fleet = owner.get(&format!("{HOME}/agents")).await.text_of("main");
     assert!(
-        !fleet.contains("Nothing waits for you") && fleet.contains("All on the dashboard"),
+        !fleet.contains("Nothing needs you") && fleet.contains("All on the dashboard"),
         "{fleet}"
     );
-    // What has no row is counted, too, and said.
+    // Entries without a row are counted, too, and mentioned.
     for n in 0..7 {
         let late = json!({ "title": format!("Late {n}"), "due_at": "2001-02-03" });
         assert!(owner.post("/api/v1/tasks", &late).await.status.is_success());
@@ -310,9 +309,9 @@ async fn review_does_not_deny_that_a_question_waits() {
     let run = office.say(&ada, "Choose a logo").await;
     office.in_state(run, RunState::Waiting).await;
     let page = owner.get(&format!("{HOME}/review")).await;
-    assert!(page.text_of("#queue").contains("Questions of agents"), "{}", page.text_of("#queue"));
+    assert!(page.text_of("#queue").contains("Questions from agents"), "{}", page.text_of("#queue"));
     assert_eq!(page.text_of(".fill h2"), "Nothing to review");
-    assert!(!page.text_of("main").contains("Nothing waits for you"));
+    assert!(!page.text_of("main").contains("Nothing needs you"));
     office.hq.finish().await;
 }
 
@@ -327,7 +326,7 @@ async fn health_says_that_the_work_of_a_paused_agent_is_held() {
     let health = owner.get(&format!("{HOME}/settings/health")).await;
     let said = health.text_of("main");
     assert!(said.contains("1 item is held: the agent is paused"), "{said}");
-    assert!(!said.contains("ready to begin"), "{said}");
+    assert!(!said.contains("ready to start"), "{said}");
     office.hq.finish().await;
 }
 
@@ -351,7 +350,7 @@ async fn what_an_agent_has_goes_to_whom_somebody_chooses_when_it_is_archived() {
     let asks = page.text_of(".danger-zone");
     assert!(asks.contains("It has 2 open tasks and 1 routine: choose who gets them."), "{asks}");
     assert!(asks.contains("Its 2 open tasks go to") && asks.contains("Its routine goes to"));
-    // The question names what is chosen; what stands in it already promises no choice.
+    // The question names the chosen option; the initial text promises nothing.
     let question = page.attr(".danger-zone form", "data-confirm-text");
     assert!(!question.contains("choose"), "{question}");
 
@@ -365,7 +364,7 @@ async fn what_an_agent_has_goes_to_whom_somebody_chooses_when_it_is_archived() {
     let routines = office.all::<Routine>();
     assert_eq!((routines[0].agent, routines[0].active), (otto.id, true));
 
-    // Without a choice nothing looks as if it were somebody's who never begins.
+    // Without a choice, no task stays assigned to the archived agent.
     let id = otto.id;
     office.act(move |tx| agent_rules::archive(tx, id)).await;
     assert_eq!(office.get::<Task>(one).assignee, None);
@@ -392,7 +391,7 @@ async fn nothing_in_an_agent_stays_as_it_was_when_the_api_is_sent_null() {
         assert!(told[field].is_null(), "{field}: {told}");
     }
 
-    // What cannot be empty is refused, and what can be is emptied.
+    // Clearing a required field is rejected; an optional one is cleared.
     assert!(owner.post("/api/v1/tasks", &json!({ "title": "Zero" })).await.status.is_success());
     let page = owner.post("/api/v1/knowledge", &json!({ "title": "Prices" })).await.json();
     let page = format!("/api/v1/knowledge/{}", page["id"].as_str().expect("an id"));
@@ -411,7 +410,7 @@ async fn nothing_in_an_agent_stays_as_it_was_when_the_api_is_sent_null() {
             let told = refused.json();
             assert_eq!(refused.status.as_u16(), 422, "{field}: {told}");
             assert_eq!(told["errors"][0]["field"], *field, "{told}");
-            assert!(refused.text.contains("cannot be empty"), "{told}");
+            assert!(refused.text.contains("can't be empty"), "{told}");
         }
     }
     for path in [path, "/api/v1/tasks/MC-1"] {
@@ -422,13 +421,13 @@ async fn nothing_in_an_agent_stays_as_it_was_when_the_api_is_sent_null() {
     let told = owner.json("PATCH", &connection, &emptied).await.json();
     assert!(told["default_model"].is_null(), "{told}");
 
-    // What is wrong is said in words, without the place where the parser was.
+    // Errors are in plain words, without a parser position.
     let odd = json!({ "kind": "relates", "other": "MC-2" });
     let refused = owner.post("/api/v1/tasks/MC-1/relations", &odd).await;
-    assert!(refused.text.contains("there is no `relates`"), "{}", refused.text);
+    assert!(refused.text.contains("unknown value `relates`"), "{}", refused.text);
     assert!(!refused.text.contains(" at line "), "{}", refused.text);
 
-    // The same relation again changes nothing and says so.
+    // Repeating a relation changes nothing and says so.
     for title in ["One", "Two"] {
         assert!(owner.post("/api/v1/tasks", &json!({ "title": title })).await.status.is_success());
     }
@@ -446,7 +445,7 @@ async fn two_agents_of_one_name_are_told_apart() {
     assert_ne!(one.slug, two.slug);
     let (first, second) = (format!("Ada (@{})", one.slug), format!("Ada (@{})", two.slug));
     office.hq.settle().await;
-    // Not in the side bar alone, which stands on every page.
+    // In the content, not only in the side bar.
     for (path, place) in [
         ("/", "#fleet"),
         ("/agents", "main"),
@@ -498,7 +497,7 @@ async fn a_provider_takes_the_place_of_practice_only_when_that_is_wanted() {
     let owner = hq.owner();
     support::work::agent(&hq, "Ada").await;
     let first = owner.get(&format!("{HOME}/")).await.text_of("main");
-    assert!(first.contains("Agents use Practice, which is no AI"), "{first}");
+    assert!(first.contains("Your agents are in practice mode (no AI)"), "{first}");
     let form = async |name: &str, stays: &str| {
         let url = model.openai_url();
         let fields =
@@ -510,14 +509,16 @@ async fn a_provider_takes_the_place_of_practice_only_when_that_is_wanted() {
     let all = owner.get("/api/v1/connections").await.json();
     assert!(all["default"]["connection"].is_null(), "{all}");
     assert!(
-        owner.get(&format!("{HOME}/")).await.text.contains("Agents use Practice"),
+        owner.get(&format!("{HOME}/")).await.text.contains("Your agents are in practice mode"),
         "it says so still"
     );
     form("Loud", "").await;
     let told = owner.get(&format!("{HOME}/settings/connections")).await.text;
-    assert!(told.contains("Your agents now think with mock"), "{told}");
-    assert!(!owner.get(&format!("{HOME}/")).await.text.contains("Agents use Practice"));
-    // Who owns the server reads where an agent's files lie.
+    assert!(told.contains("Your agents now use mock"), "{told}");
+    assert!(
+        !owner.get(&format!("{HOME}/")).await.text.contains("Your agents are in practice mode")
+    );
+    // The server's owner sees the path of an agent's files.
     let page = owner.get(&format!("{HOME}/agents/ada")).await.text_of("main");
     let folder = hq.ws().agent_folder("ada").display().to_string();
     assert!(page.contains(&folder), "{page}");

@@ -1,4 +1,4 @@
-//! What is wrong with a machine: it says so itself, with its beats, and people hear of it once.
+//! Problems of a machine: reported with its heartbeats, and notified once.
 
 use crypto::token::Token;
 use gateways::model::Gateway;
@@ -18,7 +18,7 @@ const HEALTH: &str = "/w/marlow-cargo/settings/health";
 const FULL: &str = "The disk of GPU box is full. It waits and misses nothing.";
 const CLOCK: &str = "The clock of GPU box is 12 minutes ahead.";
 
-/// A machine that beats once a link: more often than every five seconds is not heard.
+/// A machine with one heartbeat per link: more frequent ones than every five seconds are ignored.
 struct Box {
     host: Host,
     print: String,
@@ -34,7 +34,7 @@ impl Box {
         Self { host, print, id: talk.admitted.gateway, talk: Some(talk) }
     }
 
-    /// Says how it is, and waits until that is known.
+    /// Sends a heartbeat, and waits until it is recorded.
     async fn says(&mut self, hq: &TestHq, beat: Beat) {
         let talk = match self.talk.take() {
             Some(talk) => talk,
@@ -53,14 +53,14 @@ impl Box {
         self.talk = Some(talk);
     }
 
-    /// Its line is cut.
+    /// Cuts its link.
     async fn is_cut(&mut self, hq: &TestHq) {
         self.talk.take().expect("it is linked").sender.cut();
         until("the link stays", async || !hq.ws().app.hosts.is_linked(hq.ws().id, self.id)).await;
     }
 }
 
-/// The notices of troubles: title, text, how many in one, whether it is read.
+/// Notifications of problems: title, text, count, whether it is read.
 async fn notices(person: &Person) -> Vec<(String, String, u64, bool)> {
     let all = person.get("/api/v1/notifications").await.json();
     let of_trouble = |one: &&Value| one["kind"] == NoticeKind::GatewayTrouble.word();
@@ -75,7 +75,7 @@ async fn notices(person: &Person) -> Vec<(String, String, u64, bool)> {
         .collect()
 }
 
-/// What Health says of gateways.
+/// The gateway entries of the health API.
 async fn parts(person: &Person) -> Vec<String> {
     let health = person.get("/api/v1/health").await.json();
     let all = health["parts"].as_array().cloned().unwrap_or_default();
@@ -99,7 +99,7 @@ async fn what_is_wrong_with_a_machine_is_shown_where_people_look_and_told_once()
     };
     gpu.says(&hq, wrong(38)).await;
 
-    // In the API, on its page and in the list, and in Health.
+    // In the API, on its page, in the list, and in Health.
     let one = api.get(ONE).await.json();
     let troubles =
         json!([{ "kind": "disk_full", "told": FULL }, { "kind": "clock", "told": CLOCK }]);
@@ -121,7 +121,7 @@ async fn what_is_wrong_with_a_machine_is_shown_where_people_look_and_told_once()
     let page = owner.get(HEALTH).await.text;
     assert!(page.contains(FULL), "{page}");
 
-    // One notice, however often it says so, and over links that come and go.
+    // One notification, however often the problem is reported, also over several links.
     let told = until_told(&owner, 1).await;
     let (title, body, count, is_read) = &told[0];
     assert_eq!((title.as_str(), *count, *is_read), (FULL, 1, false));
@@ -134,7 +134,7 @@ async fn what_is_wrong_with_a_machine_is_shown_where_people_look_and_told_once()
     }
     assert_eq!(notices(&owner).await, told);
 
-    // Some of it is over, then all: nobody has to look any more.
+    // Some problems end, then all: nothing needs attention any more.
     gpu.says(&hq, Beat { clock_ms: hq.now().as_millisecond(), ..wrong(10) }).await;
     assert_eq!(parts(&owner).await, [FULL]);
     assert!(!notices(&owner).await[0].3, "something is wrong still");
@@ -145,7 +145,7 @@ async fn what_is_wrong_with_a_machine_is_shown_where_people_look_and_told_once()
     assert_eq!(api.get(ONE).await.json()["troubles"], json!([]));
     assert!(!owner.get(PAGE).await.text.contains(FULL));
 
-    // It begins anew, and is over with the gateway.
+    // A problem that occurs again is reported anew, and ends when the gateway is removed.
     gpu.is_cut(&hq).await;
     hq.advance(std::time::Duration::from_secs(3_600)).await;
     gpu.says(&hq, Beat { disk_full: true, unsent: 1, ..Beat::default() }).await;
@@ -182,7 +182,7 @@ async fn what_a_machine_reports_is_kept_short_and_one_that_reports_nothing_is_we
     hq.finish().await;
 }
 
-/// What people are told of a gateway whose folder was copied.
+/// Message about a gateway whose folder was copied.
 const COPIED: &str =
     "Two machines run as GPU box: its folder was copied. Both are held until one is chosen.";
 
@@ -193,7 +193,7 @@ async fn of_two_machines_with_one_folder_neither_is_let_in_until_a_person_choose
     let mut gpu = Box::joined(&hq).await;
     let (url, print, known) = (hq.url(), gpu.print.clone(), Purpose::Known { gateway: gpu.id });
     let is_linked = || hq.ws().app.hosts.is_linked(hq.ws().id, gpu.id);
-    // A restart, as far as anybody can tell, and the same start once more over another line.
+    // It looks like a restart, then like the same start again over another link.
     let mut links = Vec::new();
     for life in ["first", "second", "second"] {
         gpu.host.life = life.to_owned();
@@ -220,17 +220,17 @@ async fn of_two_machines_with_one_folder_neither_is_let_in_until_a_person_choose
     assert_eq!((&copies[0]["name"], &copies[0]["address"]), (&json!("gpu-1"), &json!("127.0.0.1")));
     for path in [PAGE, "/w/marlow-cargo/settings/gateways"] {
         let page = owner.get(path).await.text;
-        for words in [COPIED, "gpu-1", "127.0.0.1", "Keep this one", "value=\"first\""] {
+        for words in [COPIED, "gpu-1", "127.0.0.1", ">Keep<", "value=\"first\""] {
             assert!(page.contains(words), "{words}: {page}");
         }
     }
     assert_eq!(parts(&owner).await, [COPIED]);
     let told = until_told(&owner, 1).await;
     assert_eq!((told[0].0.as_str(), told[0].2, told[0].3), (COPIED, 1, false));
-    // Why nothing is heard of it, people know.
+    // People already know why nothing is received from it.
     hq.advance(std::time::Duration::from_secs(600)).await;
     let all = owner.get("/api/v1/notifications").await.text;
-    assert!(!all.contains("has been silent"), "{all}");
+    assert!(!all.contains("has been offline"), "{all}");
 
     let keep = format!("{ONE}/keep");
     let wrong = api.post(&keep, &json!({ "copy": "third" })).await;
@@ -248,7 +248,7 @@ async fn of_two_machines_with_one_folder_neither_is_let_in_until_a_person_choose
     gpu.host.life = "first, restarted".to_owned();
     let _restarted = gpu.host.links(&url, &print, known.clone()).await.0;
 
-    // A revoked gateway has nothing to choose.
+    // For a revoked gateway there is nothing to choose.
     gpu.host.life = "first".to_owned();
     assert_eq!(calls(&gpu.host).await, "gateway_held");
     let revoked = api.post(&format!("{ONE}/revoke"), &json!({})).await;

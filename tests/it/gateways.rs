@@ -1,4 +1,4 @@
-//! Gateways: the machines that agents work on, who may join, what the command fetches, what people are told.
+//! Gateways: joining, downloads of the join command, notices to people.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -29,7 +29,7 @@ const TOKENS: &str = "/api/v1/gateways/tokens";
 const PAGES: &str = "/w/marlow-cargo/settings/gateways";
 const MINE: [u8; 32] = [7; 32];
 const OTHER: [u8; 32] = [8; 32];
-/// Who judges: nobody who would not be told of it.
+/// Actor of admission decisions, who gets no notices.
 const LINK: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 
 async fn act<T: Send + 'static>(
@@ -92,12 +92,12 @@ async fn a_token_lets_one_machine_in_and_another_one_raises_an_alarm_once() {
     assert_eq!(all.len(), 1, "nobody else became one");
     assert_eq!(all[0].slug, "workshop-nas");
     assert_eq!(all[0].labels, ["gpu"]);
-    // The second alarm is counted, not told.
+    // The second alarm is counted, without another notice.
     assert_eq!(titles(&hq.owner()).await, ["Another machine tried to join as Workshop NAS"]);
-    // A further token in the hands of a known machine makes no second gateway.
+    // A second token of a known machine creates no second gateway.
     let (second, _) = token(&hq, "Another name").await;
     assert_eq!(join(&hq, &second, MINE).await, again);
-    // The same name once more gets a number.
+    // A duplicate name gets a number.
     joined(&hq, "Workshop NAS", OTHER).await;
     let slugs = hq.ws().read(|snap| queries::gateways(snap)).expect("all");
     let slugs: Vec<&str> = slugs.iter().map(|one| one.slug.as_str()).collect();
@@ -172,9 +172,9 @@ async fn a_silence_of_five_minutes_is_told_and_so_is_the_return_but_not_a_goodby
     assert_eq!(standing().health, Health::Stale);
     hq.advance(Duration::from_secs(4 * 60)).await;
     until("the silence is not told", async || !titles(&owner).await.is_empty()).await;
-    assert_eq!(titles(&owner).await, ["Workshop has been silent for 5 minutes"]);
+    assert_eq!(titles(&owner).await, ["Workshop has been offline for 5 minutes"]);
     beat().await.expect("heard");
-    assert_eq!(titles(&owner).await[0], "Workshop is back");
+    assert_eq!(titles(&owner).await[0], "Workshop is back online");
     assert_eq!(standing().health, Health::Healthy);
     ws.write(&by, move |tx| rules::goodbye(tx, id)).await.expect("heard");
     hq.advance(Duration::from_secs(60 * 60)).await;
@@ -224,12 +224,12 @@ async fn this_machine_is_one_like_any_other_and_stays() {
     for path in [ALL, TOKENS, PAGES] {
         assert_eq!(member.get(path).await.status, StatusCode::FORBIDDEN, "{path}");
     }
-    // Nobody outside finds this HQ: there is no command, and the page says what to set.
+    // Without a public address there is no join command; the page says what to set.
     let refused = api.post(TOKENS, &json!({ "label": "GPU" })).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
     assert!(refused.text.contains("public_url"), "{}", refused.text);
     let page = hq.owner().get(&format!("{PAGES}/new")).await;
-    assert!(page.text.contains("public_url") && !page.text.contains("Create the command"));
+    assert!(page.text.contains("public_url") && !page.text.contains("Create command"));
     hq.restart().await;
     let page = hq.owner().get(PAGES).await;
     assert!(page.text.contains("Office") && page.text.contains("Ada"), "{}", page.text);
@@ -282,14 +282,14 @@ async fn a_gateway_is_changed_paused_and_removed_on_its_page() {
     );
     assert_eq!(owner.form(&format!("{one}/remove"), &[]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(owner.get(&one).await.status, StatusCode::NOT_FOUND);
-    // The command by which it joined a moment ago leads nowhere, and the list is there all the same.
+    // The gateway of the used token is gone, and the list still works.
     let list = owner.get(PAGES).await;
     assert_eq!(list.status, StatusCode::OK, "{}", list.text);
     assert!(!list.text.contains("Joined: Workshop"), "{}", list.text);
     let rows: Vec<GatewayToken> = work::all(&hq);
     let steps = owner.clone().htmx("waits").get(&format!("{PAGES}/tokens/{}", rows[0].id)).await;
     assert_eq!(steps.status, StatusCode::OK, "{}", steps.text);
-    assert!(steps.text.contains("Removed: no machine joins"), "{}", steps.text);
+    assert!(steps.text.contains("Removed. This command"), "{}", steps.text);
     hq.finish().await;
 }
 
@@ -309,7 +309,7 @@ async fn the_command_is_shown_once_and_the_page_walks_with_the_machine() {
     let (hq, owner) = public("https://hq.example.com").await;
     let bad = owner.form(PAGES, &[("label", "GPU"), ("minutes", "4")]).await;
     assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(bad.text.contains("Between 5 and 60 minutes"), "{}", bad.text);
+    assert!(bad.text.contains("Enter 5 to 60 minutes"), "{}", bad.text);
     let form = [("label", "GPU"), ("labels", "gpu"), ("minutes", "15"), ("once", "k1")];
     let made = owner.form(PAGES, &form).await;
     assert_eq!(made.status, StatusCode::OK, "{}", made.text);
@@ -330,7 +330,7 @@ async fn the_command_is_shown_once_and_the_page_walks_with_the_machine() {
         async |owner: &Person| owner.clone().htmx("waits").get(&at).await.texts("li[data-done]");
     assert!(seen(&owner).await.is_empty());
 
-    // The machine fetches the program, joins, gets its snapshot, is ready.
+    // The machine downloads the program, joins, gets its snapshot, and is ready.
     let program = hq.nobody().with("x-hq-join", secret).call("HEAD", "/join/program").await;
     assert_eq!(program.status, StatusCode::OK);
     assert_eq!(program.header("x-hq-sha256").map(str::len), Some(64));
@@ -345,7 +345,7 @@ async fn the_command_is_shown_once_and_the_page_walks_with_the_machine() {
     act(&hq, move |tx| rules::ready(tx, gateway)).await;
     assert_eq!(seen(&owner).await.len(), 4);
 
-    // Guessing is slowed down, and a token that is right afterwards has to wait, too.
+    // Wrong tokens are throttled, and a correct one must then wait, too.
     for _ in 0..3 {
         let wrong = hq.nobody().with("x-hq-join", "hq_gw_wrong").get("/join/program").await;
         assert_eq!(wrong.status, StatusCode::UNAUTHORIZED, "{}", wrong.text);
@@ -375,7 +375,7 @@ async fn the_script_is_posix_and_a_dry_run_does_nothing() {
             .spawn()
             .expect("a shell");
         let mut input = child.stdin.take().expect("a pipe");
-        // ok: a shell that ends early reads no more.
+        // ok: a shell that exits early closes its input
         let _ = input.write_all(script.text.as_bytes());
         drop(input);
         child.wait_with_output().expect("an end")
@@ -401,7 +401,7 @@ async fn the_script_is_posix_and_a_dry_run_does_nothing() {
         assert_eq!(refused.status.code(), Some(1), "{wrong:?}");
         assert!(!refused.stderr.is_empty());
     }
-    // Where there is no public address, the script says so and does nothing.
+    // Without a public address, the script prints the reason and exits.
     let private = TestHq::start().await;
     let refusal = private.nobody().get("/join").await;
     assert!(refusal.text.contains("exit 1"), "{}", refusal.text);
@@ -425,7 +425,7 @@ async fn over_plain_http_a_machine_joins_by_hand_alone() {
     let secret = fresh["secret"].as_str().expect("a token");
     let program = hq.nobody().with("x-hq-join", secret).get("/join/program").await;
     assert_eq!(program.status, StatusCode::CONFLICT, "{}", program.text);
-    // Both know the workspace by the same key, also after a restart of HQ.
+    // Both show the same workspace key, also after a restart of HQ.
     let print = fresh["fingerprint"].as_str().expect("a fingerprint");
     assert!(made.text.contains(print), "{print}");
     let revoked = owner.form(&format!("{PAGES}/tokens/{}/revoke", rows[0].id), &[]).await;
@@ -444,8 +444,8 @@ async fn over_plain_http_a_machine_joins_by_hand_alone() {
 const RUNS: &str = "/w/marlow-cargo/runs";
 const USAGE: &str = "/w/marlow-cargo/settings/usage";
 
-/// An office whose Ada answered on this machine, then had a run on a machine that never calls, which cost something and was
-/// taken back, and answered here again.
+/// An office whose agent Ada worked on this machine, then had a run with costs on a machine that never called, which
+/// was taken back, and worked here again.
 async fn been_away() -> (Office, GatewayId, RunId) {
     let office = Office::open().await;
     office.price(3_000_000, 15_000_000).await;
@@ -536,8 +536,8 @@ async fn runs_keep_the_machine_that_they_were_on_and_are_found_by_it() {
     let first = export.text.lines().next().expect("a line");
     assert!(first.contains(r#""gateway":"gpu-box""#), "{first}");
 
-    // A machine that is removed is in what was, by its id; its runs are found by it, under the name that it had. One that no
-    // agent has worked on is not offered.
+    // A removed machine stays selectable by id if agents have worked on it, under its former name. Others are not
+    // offered.
     let spare = joined(hq, "Spare", OTHER).await;
     for id in [there, spare] {
         act(hq, move |tx| rules::remove(tx, id)).await;

@@ -1,4 +1,4 @@
-//! Streams, labels, relations and the order by hand, through the API.
+//! Streams, labels, relations and manual order, through the API.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn tasks_are_grouped_by_streams_and_labels() {
     let late = json!({ "start_at": "2027-01-01" });
     let refused = api.json("PATCH", "/api/v1/tasks/MC-1", &late).await;
     assert_eq!(refused.json()["errors"][0]["field"], "start_at", "{}", refused.text);
-    // A slip of the hand is told and takes nothing away.
+    // A typing error is reported and deletes nothing.
     for (body, field) in [
         (json!({ "due_at": "9999-12-31" }), "due_at"),
         (json!({ "due_at": "soon" }), "due_at"),
@@ -54,7 +54,7 @@ async fn tasks_are_grouped_by_streams_and_labels() {
         [("streams", json!({ "name": "None" })), ("labels", json!({ "name": "any" }))]
     {
         let refused = api.post(&format!("/api/v1/{path}"), &body).await;
-        assert!(refused.text.contains("a meaning of its own in filters"), "{}", refused.text);
+        assert!(refused.text.contains("is reserved in filters"), "{}", refused.text);
     }
     let part = ok(&api.post("/api/v1/tasks", &json!({ "title": "Part", "parent": "MC-1" })).await);
     assert_eq!(part["stream"], "Launch");
@@ -196,21 +196,21 @@ async fn tasks_wait_in_no_circle_of_relations_and_parts() {
     let part = api.json("PATCH", "/api/v1/tasks/MC-1", &under("MC-2")).await;
     refused(&part, "part_cycle", "parent");
     assert!(part.text.contains("MC-1 waits for MC-2"), "{}", part.text);
-    // A page refuses it as well.
+    // The page rejects it as well.
     let typed = [("kind", "part_of"), ("other", "MC-2")];
     let page = hq.owner().form("/w/marlow-cargo/tasks/MC-1/tie", &typed).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
 
-    // MC-1 waits for MC-2, and that for its part MC-3.
+    // MC-1 waits for MC-2, which waits for its subtask MC-3.
     ok(&api.json("PATCH", "/api/v1/tasks/MC-3", &under("MC-2")).await);
     let around = api.post("/api/v1/tasks/MC-3/relations", &tie("blocked_by", "MC-1")).await;
     refused(&around, "wait_cycle", "other");
     assert!(around.text.contains("MC-2 waits for its part MC-3"), "{}", around.text);
     let around = api.post("/api/v1/tasks/MC-1/relations", &tie("blocks", "MC-3")).await;
     refused(&around, "wait_cycle", "other");
-    // A new part waits for nothing, so it may be made anywhere.
+    // A new subtask has no dependencies, so it may be created anywhere.
     ok(&api.post("/api/v1/tasks", &json!({ "title": "New", "parent": "MC-1" })).await);
-    // And a part may be what its whole waits for in the end: it is begun all the same.
+    // A subtask may block its parent indirectly: it can start anyway.
     ok(&api.post("/api/v1/tasks", &json!({ "title": "Blocker" })).await);
     ok(&api.post("/api/v1/tasks/MC-2/relations", &tie("blocked_by", "MC-5")).await);
     ok(&api.post("/api/v1/tasks/MC-5/relations", &tie("blocked_by", "MC-3")).await);
@@ -261,12 +261,13 @@ async fn a_person_groups_and_ties_tasks_on_their_pages() {
 
     mira.form(&format!("{task}/tie"), &[("kind", "blocked_by"), ("other", "two words")]).await;
     let page = mira.get(&task).await;
-    assert!(page.text_of("#task-ties").contains("Waits for 1 task"));
-    assert!(page.text_of("#task-head").contains("This task waits for MC-2"));
+    assert!(page.text_of("#task-ties").contains("Blocked by 1 task"));
+    assert!(page.text_of("#task-head").contains("Blocked by MC-2"));
     let list = mira.get(&format!("{base}/tasks")).await;
-    assert!(list.text.contains("Waits for 1 task"));
+    assert!(list.text.contains("Blocked by 1 task"));
     mira.form(&format!("{task}/untie"), &[("kind", "blocked_by"), ("other", "MC-2")]).await;
-    assert!(!mira.get(&task).await.text.contains("Waits for"));
+    let page = mira.get(&task).await;
+    assert!(!page.text.contains("Blocked by 1") && !page.text.contains("Blocked by MC-2"));
 
     let settings = format!("{base}/settings/labels");
     assert_eq!(mira.get(&settings).await.texts("#all-labels .chip"), ["bug", "idea", "later"]);
@@ -311,11 +312,11 @@ async fn the_dashboard_shows_the_streams_with_the_most_open_work_and_what_of_it_
     assert_eq!(page.texts(".pulse .num"), ["3 open · 1 overdue", "1 open"], "{}", page.text);
     assert_eq!(
         page.attrs(".pulse svg", "aria-label"),
-        ["Money: 1 overdue, 1 under way, 1 to do", "Launch: 0 overdue, 0 under way, 1 to do"]
+        ["Money: 1 overdue, 1 in progress, 1 to do", "Launch: 0 overdue, 0 in progress, 1 to do"]
     );
     let list = mira.get(&page.attr(".pulse li a", "href")).await;
     assert!(list.text.contains("Under way") && !list.text.contains(">One<"), "{}", list.text);
-    // What is done leaves; a stream without open work is not shown.
+    // Completed work disappears; a stream without open work is not shown.
     ok(&mira.json("PATCH", "/api/v1/tasks/MC-1", &json!({ "status": "done" })).await);
     let part = mira.clone().htmx("stream-load").get(home).await;
     assert_eq!(part.texts(".pulse .num"), ["3 open · 1 overdue"], "{}", part.text);

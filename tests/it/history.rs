@@ -1,4 +1,4 @@
-//! History and undo as people and programs meet them: pages, the API, runs with files and work.
+//! History and undo in pages and API, including runs with files and work.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ async fn history(api: &Person, key: &str) -> Vec<Value> {
     reply.json()["items"].as_array().expect("items").clone()
 }
 
-/// The hidden fields of the form that confirms an undo.
+/// Hidden fields of the undo confirmation form.
 fn confirmation(page: &Reply) -> Vec<(String, String)> {
     let names = page.attrs(".confirm-bar input", "name");
     names.into_iter().zip(page.attrs(".confirm-bar input", "value")).collect()
@@ -110,7 +110,7 @@ async fn a_program_reads_every_version_of_a_task_and_undoes_one_of_them() {
         (StatusCode::CONFLICT, json!("nothing_to_undo"))
     );
 
-    // The undo of the undo.
+    // Undo of the undo.
     let back = json!({ "entry": done.json()["entry"] });
     assert_eq!(api.post("/api/v1/undo", &back).await.status, StatusCode::OK);
     let now = api.get(&format!("/api/v1/tasks/{key}")).await.json();
@@ -170,7 +170,7 @@ async fn what_changed_since_the_preview_is_named_and_nothing_is_done() {
     let seq = history(&api, &key).await[0]["seq"].clone();
     let body = json!({ "entry": seq });
     let basis = api.post("/api/v1/undo/preview", &body).await.json()["basis"].clone();
-    // Something else does not matter; this does.
+    // An unrelated change does not matter; this one does.
     task(&api, "Elsewhere").await;
     change(&api, &key, json!({ "title": "Three" })).await;
     let stale = json!({ "entry": seq, "basis": basis });
@@ -222,19 +222,19 @@ async fn a_person_follows_a_change_to_its_history_and_undoes_it_without_script()
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
     let entry = mira.get(done.location().expect("the new entry")).await;
     assert!(entry.text_of("#toasts").contains("Undone: one record reverted"), "{}", entry.text);
-    assert!(entry.text.contains("as undo of"));
+    assert!(entry.text.contains(", undoing "));
     let now = api.get(&format!("/api/v1/tasks/{key}")).await.json();
     assert_eq!((&now["description"], &now["priority"]), (&json!(""), &json!("medium")));
 
-    // The same from the list of what happened.
+    // The same from the activity list.
     let activity = mira.get(&format!("{HOME}/activity")).await;
-    assert!(activity.text.contains("undid"), "{}", activity.text);
+    assert!(activity.text.contains("reverted"), "{}", activity.text);
     let undo = activity.attr("a[aria-label='Undo']", "href");
     let preview = mira.get(&undo).await;
     assert_eq!(confirm(&mira, &preview).await.status, StatusCode::SEE_OTHER);
     let now = api.get(&format!("/api/v1/tasks/{key}")).await.json();
     assert_eq!(now["priority"], "urgent");
-    // What was confirmed and has changed meanwhile is shown again with a word.
+    // A preview that became outdated is shown again with a message.
     let stale = mira.get(&undo).await;
     change(&api, &key, json!({ "priority": "low" })).await;
     let again = confirm(&mira, &stale).await;
@@ -276,14 +276,14 @@ async fn only_who_may_change_may_undo_and_secrets_have_no_values() {
         let path = format!("/api/v1/history/{none}/{connection}");
         assert_eq!(api.get(&path).await.json()["code"], "no_history", "{none}");
     }
-    // What nobody has changed yet has a history without entries, not a missing page.
+    // A record without changes has an empty history, not a missing page.
     let rule = "history/retention/-";
     let none = api.get(&format!("/api/v1/{rule}")).await;
     assert_eq!((none.status, none.json()["items"].clone()), (StatusCode::OK, json!([])));
     let page = hq.owner().get(&format!("{HOME}/{rule}")).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
-    assert!(page.text.contains("How long history is kept"), "{}", page.text);
-    // A member's preview of settings: they stay, because they are for admins.
+    assert!(page.text.contains("History retention"), "{}", page.text);
+    // Preview for a member: settings stay, because they are admin-only.
     let told = api.get("/api/v1/history/settings/-").await.json();
     let entry = told["items"][0]["seq"].clone();
     let seen = member.post("/api/v1/undo/preview", &json!({ "entry": entry })).await.json();
@@ -315,7 +315,7 @@ async fn settled(office: &Office, run: RunId, count: usize) -> FileRevert {
     revert_of(office, run)
 }
 
-/// Ada writes two files, makes a part for Bo, describes her task and is done.
+/// A run of Ada: writes two files, creates a subtask for Bo, describes her task, and finishes.
 async fn worked(office: &Office) -> (Agent, Task, Run) {
     let ada = office.agent("Ada").await;
     let bo = office.agent_on("Bo", "other").await;
@@ -360,9 +360,9 @@ async fn a_whole_run_goes_back_with_its_tasks_its_work_and_its_files() {
     assert_eq!(office.file(&ada, "notes/one.md"), None);
     assert!(order.commit.is_some() && order.kept.is_empty());
     let page = mira.get(&format!("{HOME}/runs/{}", run.name())).await;
-    assert!(page.text_of("#run-rail").contains("Files taken back"), "{}", page.text);
+    assert!(page.text_of("#run-rail").contains("Files reverted"), "{}", page.text);
 
-    // And all of it comes back.
+    // All changes are redone.
     let entry = done.location().unwrap().rsplit('/').next().unwrap().to_owned();
     let preview = mira.get(&format!("{HOME}/undo?entry={entry}")).await;
     assert_eq!(confirm(&mira, &preview).await.status, StatusCode::SEE_OTHER);
@@ -428,8 +428,7 @@ async fn a_run_that_goes_on_is_stopped_on_the_way_to_its_undo() {
     office.hq.finish().await;
 }
 
-/// Where the history of each kind is offered: a page, or nothing where it is met as an entry of what it
-/// belongs to.
+/// Pages that offer the history of each kind of record; none for kinds that appear as part of another record.
 const OFFERED: &[(&str, &str)] = &[
     ("tasks", "src/interfaces/work/tasks/pages/show.rs"),
     ("comments", "src/features/comments/queries/show.rs"),
@@ -573,7 +572,7 @@ async fn limits_of_runs_have_a_history_where_they_are_set() {
         let link = links.iter().find(|link| link.contains("run_limits")).expect("it is offered");
         let past = owner.get(link).await;
         assert_eq!(past.texts(".versions > ol > li").len(), 2, "{}", past.text);
-        assert!(["Limits of runs", "51", "52"].iter().all(|word| past.text.contains(word)));
+        assert!(["Run limits", "51", "52"].iter().all(|word| past.text.contains(word)));
     }
     hq.finish().await;
 }

@@ -1,5 +1,5 @@
-//! Home's side of the link: who is let in and who is not, what a host is sent and when, what people decide while it is
-//! linked. The host of these tests is made of the link's own client and a mirror.
+//! Primary's side of the link: admission, replication, and approvals while a host is linked. The host is made of the
+//! link's client and a mirror.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -35,14 +35,14 @@ use tokio::time::timeout;
 
 const ALL: &str = "/api/v1/gateways";
 const PAGES: &str = "/w/marlow-cargo/settings/gateways";
-/// Stands in what is sent, and in what no host may have.
+/// Canary in replicated data, and in data that no host may have.
 const CANARY: &str = "canary-7d20";
-/// How long something that must happen may take.
+/// Longest wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long it is listened before it is looked again.
+/// Read timeout between two checks.
 const BREATH: Duration = Duration::from_millis(10);
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(5));
     let waited = timeout(PATIENCE, async {
@@ -77,7 +77,7 @@ pub(crate) fn joins(token: &Token) -> Purpose {
     Purpose::Join { token: token.reveal().to_owned().into() }
 }
 
-/// The fingerprint of the workspace, as the command says it.
+/// Fingerprint of the workspace, as in the join command.
 pub(crate) async fn print(hq: &TestHq) -> String {
     identity(&hq.ws()).await.expect("a key").public().fingerprint()
 }
@@ -92,7 +92,7 @@ fn health(hq: &TestHq, id: GatewayId) -> Health {
     read.expect("it").health
 }
 
-/// A page of the workspace's knowledge, which every host has.
+/// Creates a page in the workspace's knowledge, which every host has.
 async fn page(hq: &TestHq, title: &str, text: &str) {
     let body = json!({ "title": title, "text": text, "scope": "workspace" });
     let made = hq.owner().post("/api/v1/knowledge", &body).await;
@@ -103,7 +103,7 @@ async fn page(hq: &TestHq, title: &str, text: &str) {
 pub(crate) struct Host {
     identity: Identity,
     mirror: Mirror,
-    /// What it says of the start of its program; as an older program, nothing.
+    /// Program start that it reports; empty for an older program.
     pub(crate) life: String,
     _folder: tempfile::TempDir,
 }
@@ -136,7 +136,7 @@ impl Host {
         self.knock_at((url, &trust), print, purpose, pace).await
     }
 
-    /// The same where a certificate is looked at, and at another pace.
+    /// The same with certificate verification and another pace.
     pub(crate) async fn knock_at(
         &self,
         (url, trust): (&str, &Trust),
@@ -165,7 +165,7 @@ impl Host {
         link::knock(carrier, knock).await
     }
 
-    /// Links, and says what it has. Gives what it was welcomed with, too.
+    /// Links and reports its position; also returns the welcome.
     pub(crate) async fn links(&self, url: &str, print: &str, purpose: Purpose) -> (Talk, Welcome) {
         let linked = self.knock(url, print, purpose).await.expect("it is let in");
         let mut talk = Talk::of(linked);
@@ -180,14 +180,14 @@ impl Host {
         self.mirror.lay(BTreeSet::<AgentId>::new(), parcel).await.expect("it is for this host");
     }
 
-    /// Takes what comes as a host does; gives the frame.
+    /// Receives and applies a frame as a host does; returns it.
     async fn takes(&self, talk: &mut Talk) -> Frame {
         let frame = talk.next().await;
         self.took(&frame, talk).await;
         frame
     }
 
-    /// Takes what comes until something is so.
+    /// Receives and applies frames until a condition holds.
     async fn takes_until(&self, talk: &mut Talk, what: &str, is_so: impl AsyncFn() -> bool) {
         let taken = timeout(PATIENCE, async {
             while !is_so().await {
@@ -211,14 +211,14 @@ impl Host {
         }
     }
 
-    /// Whether it has exactly what it may.
+    /// Whether the mirror has exactly the host's scope.
     fn is_equal(&self, hq: &TestHq) -> bool {
         let ws = hq.ws();
         let roots = ws.read(|snap| Roots::of(snap, BTreeSet::new())).expect("a read");
         digests(self.mirror.store()).expect("a read") == seen_by(&ws.store, &roots).expect("a read")
     }
 
-    /// Takes what comes until it has all; gives the kinds of what came.
+    /// Applies frames until the mirror is complete; returns the kinds of frames.
     pub(crate) async fn catches_up(&self, hq: &TestHq, talk: &mut Talk) -> Vec<&'static str> {
         let mut kinds = Vec::new();
         let is_there = |host: &Self| {
@@ -227,7 +227,7 @@ impl Host {
         };
         while !is_there(self) || kinds.last().is_some_and(|kind| *kind == "rows") {
             let kind = kind(&self.takes(talk).await);
-            // What it is told of keys comes beside.
+            // Key messages may arrive in between.
             if kind != "other" {
                 kinds.push(kind);
             }
@@ -246,7 +246,7 @@ fn kind(frame: &Frame) -> &'static str {
     }
 }
 
-/// One link of a host.
+/// A link of a host.
 pub(crate) struct Talk {
     pub(crate) admitted: Admitted,
     pub(crate) sender: Sender,
@@ -277,7 +277,7 @@ impl Talk {
         self.say(Frame::Beat(beat)).await;
     }
 
-    /// Passes over what comes until home says goodbye; gives its word.
+    /// Skips frames until the primary's goodbye; returns its text.
     pub(crate) async fn is_closed(&mut self) -> String {
         loop {
             if let Frame::Goodbye(goodbye) = self.next().await {
@@ -287,7 +287,7 @@ impl Talk {
     }
 }
 
-/// The code of a refusal.
+/// Code of a refusal.
 pub(crate) fn code(refused: Result<Linked, LinkError>) -> String {
     match refused.expect_err("it is not let in") {
         LinkError::Refused(refusal) => refusal.code,
@@ -325,7 +325,7 @@ async fn a_host_joins_takes_its_snapshot_hears_what_changes_and_goes_on_after_a_
     until("it is ready", async || gateway(&hq, id).status == Status::Ready).await;
     assert_eq!(health(&hq, id), Health::Healthy);
 
-    // What is committed is sent, and what is no concern of the host is not.
+    // Committed changes are sent, except those irrelevant for the host.
     page(&hq, "Closing hours", "Saturday").await;
     assert!(host.catches_up(&hq, &mut talk).await.contains(&"feed"));
     let tasks = host.mirror.store().read(|snap| snap.list::<Task>(&Range::all()));
@@ -334,12 +334,12 @@ async fn a_host_joins_takes_its_snapshot_hears_what_changes_and_goes_on_after_a_
     let is_there = async || {
         let told = api.get(&format!("{ALL}/gpu")).await.json();
         let shown = hq.owner().get(&format!("{PAGES}/gpu")).await.text;
-        let is_said = shown.contains("Linked <time") && shown.contains("up to date");
+        let is_said = shown.contains("Connected <time") && shown.contains("up to date");
         told["link"]["behind"] == json!(0) && is_said
     };
     host.takes_until(&mut talk, "nothing is missing", is_there).await;
     let shown = hq.owner().get(&format!("{PAGES}/gpu")).await;
-    assert!(shown.text.contains("What this host can see"), "{}", shown.text);
+    assert!(shown.text.contains("Visible data"), "{}", shown.text);
     let scope = api.get(&format!("{ALL}/gpu/scope")).await.json();
     let tables: Vec<&str> = scope["items"]
         .as_array()
@@ -350,7 +350,7 @@ async fn a_host_joins_takes_its_snapshot_hears_what_changes_and_goes_on_after_a_
     assert!(tables.contains(&"settings") && !tables.contains(&"tasks"), "{scope}");
     assert_eq!(api.get(&format!("{ALL}/local/scope")).await.status.as_u16(), 409);
 
-    // Cut without a word: what changes meanwhile comes from where the host is.
+    // After an abrupt cut, later changes are sent from the host's position.
     talk.sender.cut();
     drop(talk);
     until("the link is gone", async || hq.ws().app.hosts.linked(hq.ws().id, id).is_none()).await;
@@ -373,7 +373,7 @@ async fn who_has_no_right_is_turned_away_and_three_failures_close_the_door() {
     let (late, _) = token(&hq, "Late").await;
     let (gone, row) = token(&hq, "Gone").await;
     act(&hq, move |tx| rules::revoke_token(tx, row.id)).await;
-    // Of a workspace that is not here nothing is told, and no handshake begins.
+    // For an unknown workspace there is no information and no handshake.
     let strange = other.knock(&url, "7K3M-AAAA", joins(&used)).await.expect_err("not here");
     assert!(matches!(strange, LinkError::NoSocket { status: 404, .. }), "{strange}");
     let (talk, _) = host.links(&url, &print, joins(&used)).await;
@@ -387,14 +387,14 @@ async fn who_has_no_right_is_turned_away_and_three_failures_close_the_door() {
     })
     .await;
     let told = hq.owner().get("/api/v1/notifications").await.text;
-    // What is told of the same gateway within a while is one notice, with the latest words.
-    assert!(told.contains("Another machine called as GPU"), "{told}");
+    // Repeated alarms of a gateway within a while are one notice with the latest text.
+    assert!(told.contains("Another machine connected as GPU"), "{told}");
     assert!(told.contains("\"count\":2"), "{told}");
     assert!(gateway(&hq, id).strange_at.is_some());
 
     hq.advance(Duration::from_secs(16 * 60)).await;
     assert_eq!(code(other.knock(&url, &print, joins(&late)).await), "token_expired");
-    // Who is known by its key is let in however often others failed before that.
+    // Machines with a known key are admitted regardless of others' failures.
     let (again, _) = host.links(&url, &print, joins(&used)).await;
     assert_eq!(again.admitted.gateway, id, "the same key, the same answer");
     drop((talk, again));
@@ -433,7 +433,7 @@ async fn another_wire_and_frames_over_the_limit_are_refused_before_anything_is_p
     let hq = TestHq::start().await;
     let address = link::address(&hq.url(), &print(&hq).await);
     let (trust, pace) = (Trust::nobody().expect("no roots"), Pace::default());
-    // A hello of a later wire: the refusal is signed, and says which program to fetch.
+    // Hello of a newer protocol version: the refusal is signed and names the program to download.
     let version = b"9.0.0";
     let hello = [
         &b"hq-link\x01\x01"[..],
@@ -448,10 +448,10 @@ async fn another_wire_and_frames_over_the_limit_are_refused_before_anything_is_p
     let answer = carrier.receive(link::MAX_UNPROVEN).await.expect("a refusal");
     let said = String::from_utf8_lossy(&answer);
     assert!(said.contains("wire_mismatch") && said.contains("Fetch HQ"), "{said}");
-    // Nobody is shut out for the version of a program; for what is too long everybody is.
+    // Unknown versions do not throttle the address; oversized messages do.
     for length in [link::MAX_SEALED + 1, link::MAX_UNPROVEN + 1, link::MAX_UNPROVEN + 1] {
         let mut carrier = link::connect(&address, &trust, pace).await.expect("it is heard");
-        // ok: home may have hung up before all of it has left.
+        // ok: the primary may have closed the connection before
         let _ = carrier.send(vec![0; length].into()).await;
         assert!(carrier.receive(link::MAX_UNPROVEN).await.is_err(), "{length}");
     }
@@ -459,7 +459,7 @@ async fn another_wire_and_frames_over_the_limit_are_refused_before_anything_is_p
         let knocked = link::connect(&address, &trust, pace).await;
         match knocked {
             Ok(mut carrier) => {
-                // ok: what is said here is no hello, which counts, too, whether it arrives whole or not.
+                // ok: this is no valid hello, which counts whether it arrives completely or not
                 let _ = carrier.send(Bytes::from_static(b"no hello")).await;
                 false
             }
@@ -485,7 +485,7 @@ async fn what_people_decide_counts_while_it_is_linked_and_the_newest_link_is_the
         let done = api.post(&format!("{ALL}/gpu/{verb}"), &json!({})).await;
         assert!(done.status.is_success(), "{}", done.text);
         let order = loop {
-            // What it is told of keys comes beside, at any time.
+            // Key messages may arrive at any time.
             if let Frame::Control(Control { body, .. }) = talk.next().await
                 && body["do"] != "keys"
             {
@@ -509,7 +509,7 @@ async fn what_people_decide_counts_while_it_is_linked_and_the_newest_link_is_the
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_home_that_starts_again_goes_on_with_the_snapshot_where_the_host_is() {
     let mut hq = TestHq::start().await;
-    // So long that it stands in its row, and so many that a snapshot has several pieces.
+    // So long that the text is in the row, and so many that the snapshot has several parts.
     let long = "All that there is to know of it. ".repeat(900);
     for n in 0..20 {
         page(&hq, &format!("Page {n}"), &long).await;
@@ -538,7 +538,7 @@ async fn a_home_that_starts_again_goes_on_with_the_snapshot_where_the_host_is() 
     hq.finish().await;
 }
 
-/// Both directions of all that passes between a host and its home.
+/// Both directions of the traffic between host and primary.
 pub(crate) type Tapped = Arc<Mutex<Vec<Vec<u8>>>>;
 
 async fn copied(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, tapped: Tapped) {
@@ -549,12 +549,12 @@ async fn copied(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpi
             break;
         }
     }
-    // ok: the other end may be gone.
+    // ok: the other end may be gone
     let _ = to.shutdown().await;
     tapped.lock().push(all);
 }
 
-/// A proxy in front of an address that keeps what passes through it.
+/// A recording proxy in front of an address.
 pub(crate) async fn tap(to: SocketAddr) -> (String, Tapped) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let (url, tapped) =
@@ -571,8 +571,8 @@ pub(crate) async fn tap(to: SocketAddr) -> (String, Tapped) {
     (url, tapped)
 }
 
-/// Whether words stand in bytes as they are, or under the mask of four bytes that frames of a client have. Eight letters at
-/// least: of seven, only three are compared, and one in some hundred sealed links has those by chance.
+/// Whether `words` occur in `bytes`, plain or under the four-byte mask of client frames. At least eight letters: with
+/// seven, only three are compared, which matches by chance in one of some hundred encrypted links.
 pub(crate) fn holds(bytes: &[u8], words: &[u8]) -> bool {
     assert!(8 <= words.len(), "too short to be found only where it stands");
     let mask = |part: &[u8], at: usize| part[at] ^ words[at];
@@ -598,13 +598,13 @@ async fn nothing_passes_in_clear() {
     let all = tapped.lock().clone();
     let sealed: usize = all.iter().map(Vec::len).sum();
     assert!(1_000 < sealed, "something passed");
-    // Short words would be found in any bytes under some mask.
+    // Short words would match random bytes under some mask.
     for words in [CANARY, label, token.reveal(), "knowledge", "Debian 13"] {
         for bytes in &all {
             assert!(!holds(bytes, words.as_bytes()), "{words} stands on the line");
         }
     }
-    // What is in clear would have been found.
+    // Plain text would have been found.
     assert!(all.iter().any(|bytes| holds(bytes, b"hq-link\x01")), "a handshake begins so");
     hq.finish().await;
 }

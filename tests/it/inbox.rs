@@ -1,5 +1,4 @@
-//! What waits for agents: in which order it is begun, what holds it, what people do with it, and that
-//! nothing is begun twice.
+//! Inbox items of agents: order, holds, actions of people, and no duplicate starts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,19 +24,19 @@ use support::hq::Person;
 use support::model::{Gate, Turn};
 use support::office::Office;
 
-/// What no person has caused.
+/// Actor and cause without a person.
 const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const ALL: &str = "/w/marlow-cargo/inbox";
 const OF_ADA: &str = "/w/marlow-cargo/agents/ada/inbox";
 
-/// A task is done.
+/// Completes a task.
 fn done() -> Turn {
     Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))
 }
 
-/// Something without a task is done.
+/// Completes an item without a task.
 fn told() -> Turn {
     Turn::call("work_done", json!({ "summary": "Told." }))
 }
@@ -62,7 +61,7 @@ fn news(agent: AgentId, key: &str, priority: Priority) -> NewItem {
     }
 }
 
-/// Something that no person has asked for.
+/// Enqueues an item that no person has requested.
 async fn tell(office: &Office, agent: &Agent, key: &str, priority: Priority) -> ItemId {
     let new = news(agent.id, key, priority);
     let made = office.ws().write(&BY, move |tx| rules::enqueue(tx, new)).await;
@@ -113,7 +112,7 @@ async fn nothing_is_begun_twice_however_many_dispatchers_there_are() {
         let (ws, ended, begun) = (office.ws(), Arc::clone(&ended), Arc::clone(&begun));
         rivals.push(tokio::spawn(async move {
             let mut tick = tokio::time::interval(Duration::from_millis(2));
-            // On a slow machine they leave room for the work that they race for.
+            // On a slow machine, leave time for the work that they compete for.
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while !ended.load(Ordering::Relaxed) {
                 let now = ws.app.clock.now();
@@ -125,7 +124,7 @@ async fn nothing_is_begun_twice_however_many_dispatchers_there_are() {
                         Ok(Some(_)) => {
                             begun.fetch_add(1, Ordering::Relaxed);
                         }
-                        // Somebody was faster, or the agent is at work.
+                        // Another taker was faster, or the agent is working.
                         Ok(None) | Err(EngineError::Inbox(InboxError::WrongState { .. })) => {}
                         Err(error) => panic!("{error}"),
                     }
@@ -161,7 +160,7 @@ async fn nothing_is_begun_twice_however_many_dispatchers_there_are() {
         assert_eq!(of, item.run.into_iter().collect::<Vec<_>>());
     }
     assert_eq!(office.model.requests().len(), count, "each was asked once");
-    // At no moment did an agent have two of them in work.
+    // No agent ever had two of them at once.
     let mut at_work: HashMap<AgentId, i32> = HashMap::new();
     for entry in office.ws().store.entries_after(0, usize::MAX).expect("the feed") {
         for event in &entry.events {
@@ -246,7 +245,7 @@ async fn quiet_hours_hold_what_can_wait_and_nothing_else() {
     let listed = api.get("/api/v1/inbox?state=pending").await.json();
     assert_eq!(listed["items"][0]["held_reason"], "quiet_hours", "{listed}");
 
-    // What a person asks for now, and what is urgent, is begun all the same.
+    // Requests of people and urgent items start anyway.
     office.model.push(done()).push(told()).push(told());
     let task = office.task("Call the shop", &ada).await;
     assert_eq!(office.worked(task.id, 1).await.outcome, Some(Outcome::Done));
@@ -258,12 +257,12 @@ async fn quiet_hours_hold_what_can_wait_and_nothing_else() {
     assert_eq!(over(&office, urgent).await.state, ItemState::Done);
     assert_eq!(office.get::<Item>(item).state, ItemState::Pending);
 
-    // A person does not want to wait for the morning.
+    // A person starts it before the morning.
     let now = owner.form(&format!("{ALL}/{item}/retry"), &[]).await;
     assert_eq!(now.location(), Some(OF_ADA));
     assert_eq!(over(&office, item).await.state, ItemState::Done);
 
-    // The next one begins by itself when the hours are over.
+    // The next one starts by itself when the hours are over.
     let next = tell(&office, &ada, "two", Priority::Low).await;
     assert_eq!(held(&office, next).await, "quiet_hours");
     office.hq.advance(HOUR).await;
@@ -272,7 +271,7 @@ async fn quiet_hours_hold_what_can_wait_and_nothing_else() {
     office.hq.advance(HOUR + MINUTE).await;
     assert_eq!(over(&office, next).await.state, ItemState::Done);
 
-    // Without quiet hours it begins at any hour, at once.
+    // Without quiet hours it starts at any hour.
     let (from, until) = around(&office);
     let hours = json!({ "quiet_hours": { "from": from, "until": until, "timezone": "UTC" } });
     assert_eq!(put(&api, &hours).await.status, StatusCode::OK);
@@ -322,7 +321,7 @@ async fn an_agent_begins_as_many_in_an_hour_as_it_may() {
     assert_eq!(held(&office, third).await, "rate_limit");
     let page = owner.get(ALL).await;
     let said = page.text_of(".items");
-    assert!(said.contains("held until ") && said.contains(": 2 an hour is the limit"), "{said}");
+    assert!(said.contains("held until ") && said.contains(": the limit is 2 per hour"), "{said}");
     assert!(said.contains("Ada"), "{said}");
     office.hq.advance(59 * MINUTE).await;
     assert_eq!(office.get::<Item>(third).state, ItemState::Pending);
@@ -339,7 +338,7 @@ async fn people_move_cancel_and_drop_what_waits() {
     let ada = office.agent("Ada").await;
     let id = ada.id;
     let empty = owner.get(ALL).await;
-    assert!(empty.text.contains("Nothing waits"), "{}", empty.text);
+    assert!(empty.text.contains("Nothing is waiting"), "{}", empty.text);
     office.act(move |tx| features::agents::rules::pause(tx, id)).await;
     let mut items = Vec::new();
     for name in ["First", "Second", "Third", "Fourth"] {
@@ -420,7 +419,7 @@ async fn what_failed_is_told_tried_again_or_dropped() {
         })
         .await;
 
-    // Tried again it waits for its agent, as anything does.
+    // After a retry it waits for its agent like any other item.
     let again = api.call("POST", &format!("/api/v1/inbox/{item}/retry")).await.json();
     assert_eq!((&again["state"], &again["attempts"]), (&json!("pending"), &json!(0)), "{again}");
     let gave_up = office.ws().write(&BY, move |tx| waiting::give_up(tx, item)).await;
@@ -430,7 +429,7 @@ async fn what_failed_is_told_tried_again_or_dropped() {
     let joined = tell(&office, &ada, "two", Priority::Medium).await;
     assert_eq!(joined, item, "it is joined by what comes meanwhile");
 
-    // Nobody wants this one any more.
+    // This one is dismissed.
     let new = NewItem { kind: ItemKind::DelegationResult, ..news(id, "three", Priority::Medium) };
     let other = office.ws().write(&BY, move |tx| rules::enqueue(tx, new)).await;
     let other = other.expect("the rules allow it").expect("a new key");
@@ -454,7 +453,7 @@ async fn what_seems_old_because_the_clock_jumped_is_begun_and_not_given_up() {
     office.task("It takes a while", &ada).await;
     gate.reached().await;
     let waits = office.task("It waits behind it", &ada).await;
-    // The machine slept for days, twice.
+    // The machine was suspended for days, twice.
     for _ in 0..2 {
         office.hq.advance(80 * HOUR).await;
     }
@@ -464,7 +463,7 @@ async fn what_seems_old_because_the_clock_jumped_is_begun_and_not_given_up() {
     let item = item.expect("an item");
     assert_eq!((item.state, item.attempts), (ItemState::Done, 1));
 
-    // So it is when HQ was off meanwhile.
+    // The same if HQ was off meanwhile.
     office.hq.settle().await;
     let id = ada.id;
     office.act(move |tx| features::agents::rules::pause(tx, id)).await;
@@ -482,7 +481,7 @@ async fn five_failures_in_a_row_are_told_once() {
     use features::notifications::model::Notification;
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
-    // It never says how its work ended.
+    // The agent never reports the end of its work.
     office.model.usually(Turn::text("Hm."));
     let told = || {
         let all = office.all::<Notification>().into_iter();
@@ -509,7 +508,7 @@ async fn an_agent_declines_what_no_person_asked_for() {
     let ws = office.ws();
     let decline = |item: ItemId| ws.write(&BY, move |tx| rules::decline(tx, item, " It is done. "));
     let kept = decline(asked).await.expect_err("a person asked for it").to_string();
-    assert!(kept.contains("asked for by a person; do it, or say in a comment"), "{kept}");
+    assert!(kept.contains("requested by a person; do it, or say in a comment"), "{kept}");
     assert_eq!(office.get::<Item>(asked).state, ItemState::Pending);
     decline(said).await.expect("no person asked for it");
     let item = office.get::<Item>(said);
@@ -529,7 +528,7 @@ async fn runs_that_wait_for_people_take_no_place_from_what_is_begun_next() {
     office.in_state(run, RunState::Waiting).await;
     let id = ada.id;
     let in_hands = move |tx: &mut WriteTx<'_>| {
-        // As many as are looked at of those that wait.
+        // As many as are read of the waiting items.
         for n in 0..inbox::list::MOST_OPEN {
             tx.put(&Item {
                 id: tx.new_id(),

@@ -1,12 +1,12 @@
-//! Incidents of programs like this one, each with its rule and the tests that hold it here for ever. A test that is renamed
-//! or taken away is missed at once.
+//! Incidents of similar programs, each with its rule and the tests that prevent it here. A renamed or removed test is
+//! detected at once.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use support::source;
 
-/// The tag of a rule, what went wrong elsewhere, and the tests that hold it.
+/// Tag of a rule, the incident elsewhere that led to it, and the tests that enforce it.
 const RULES: &[(&str, &str, &[&str])] = &[
     (
         "R5",

@@ -1,5 +1,5 @@
-//! One invitation makes one account, however many ask for it at once and wherever HQ is killed in between. Accounts
-//! that belong nowhere are listed, and can be removed.
+//! One invitation creates one account, despite concurrent requests and kills. Accounts without a workspace are listed
+//! and can be removed.
 
 use crypto::token::{Token, TokenKind};
 use features::users::model::Account;
@@ -26,7 +26,7 @@ fn members(hq: &TestHq) -> Vec<String> {
     all.into_iter().map(|member| member.name).collect()
 }
 
-/// Takes an invitation for an account, as HQ does before it makes one.
+/// Claims an invitation for an account, as HQ does before creating the account.
 async fn claim(hq: &TestHq, link: &str, account: AccountId) {
     let token = Token::parse(TokenKind::Invite, field(link, "token")).expect("a token");
     let claimed = hq.ws().write(&BY, move |tx| invites::claim(tx, &token, account)).await;
@@ -69,7 +69,7 @@ async fn a_kill_while_somebody_joins_leaves_a_member_or_a_good_invitation() {
         invite(&hq.owner(), &json!({ "role": "member" })).await,
         invite(&hq.owner(), &json!({ "role": "viewer" })).await,
     );
-    // The account of the first was not made, that of the second was.
+    // The account for the first was not created, the one for the second was.
     claim(&hq, &first, AccountId::from_bytes([9; 16])).await;
     hq.another("Eve", None).await;
     let eve = accounts(&hq).into_iter().find(|one| one.name == "Eve").expect("an account");
@@ -81,12 +81,12 @@ async fn a_kill_while_somebody_joins_leaves_a_member_or_a_good_invitation() {
     let joined = join(&hq.nobody(), &first, ("Bob", "bob@x.example", PASSWORD)).await;
     assert_eq!(joined.status, StatusCode::SEE_OTHER, "{}", joined.text);
     assert!(members(&hq).contains(&"Bob".to_owned()));
-    // The same without a restart in between: whoever comes next settles it.
+    // The same without a restart: the next visitor of the link resolves it.
     let third = invite(&hq.owner(), &json!({ "role": "member" })).await;
     claim(&hq, &third, AccountId::from_bytes([8; 16])).await;
     let joined = join(&hq.nobody(), &third, ("Cem", "cem@x.example", PASSWORD)).await;
     assert_eq!(joined.status, StatusCode::SEE_OTHER, "{}", joined.text);
-    // What is refused behind the invitation gives it back.
+    // A failure after the claim releases the invitation.
     let fourth = invite(&hq.owner(), &json!({ "role": "member" })).await;
     let taken = join(&hq.nobody(), &fourth, ("Cem", "cem@x.example", PASSWORD)).await;
     assert_eq!(taken.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", taken.text);
@@ -134,7 +134,7 @@ async fn who_keeps_hq_removes_an_account_that_belongs_nowhere_on_the_page_and_by
     let shown = owner.get(page).await.text;
     assert!(shown.contains("Accounts without a workspace"), "{shown}");
     assert!(shown.contains("ghost@marlow.example") && shown.contains("data-confirm="), "{shown}");
-    // A member stays, and so does whom an invitation waits for.
+    // A member stays, and so does an account with a pending invitation.
     let member = format!("/w/marlow-cargo/settings/accounts/{}/remove", id("Tom"));
     owner.form(&member, &[]).await;
     let link = invite(&owner, &json!({ "role": "member" })).await;
@@ -147,7 +147,7 @@ async fn who_keeps_hq_removes_an_account_that_belongs_nowhere_on_the_page_and_by
 
     let listed = owner.get("/api/v1/accounts").await.json();
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(2), "{listed}");
-    // It asks for a fresh proof, as other acts on accounts do.
+    // It needs reauthentication, as other actions on accounts do.
     hq.advance(std::time::Duration::from_secs(3600)).await;
     let form = format!("/w/marlow-cargo/settings/accounts/{}/remove", id("Ghost"));
     let to = owner.form(&form, &[]).await.location().unwrap_or_default().to_owned();
@@ -156,7 +156,7 @@ async fn who_keeps_hq_removes_an_account_that_belongs_nowhere_on_the_page_and_by
     assert_eq!(owner.form(&form, &[]).await.location(), Some(page));
     assert_ne!(ghost.get("/api/v1/me").await.status, StatusCode::OK, "its sign-in ended");
 
-    // Who owns one workspace of two does not decide, and is not told.
+    // An owner of only one of two workspaces may not remove the account and is not shown it.
     let form = [("workspace", "Northwind"), ("emoji", "🧊"), ("zone", "UTC")];
     assert_eq!(owner.form("/workspaces/new", &form).await.location(), Some("/w/northwind/"));
     let owner = owner.with("x-hq-workspace", "marlow-cargo");

@@ -1,5 +1,5 @@
-//! The script of `/join` under `dash`, all of it: on a machine on which what it calls is written down. What it is given it
-//! checks, run again it changes nothing, and half of it does nothing.
+//! The complete `/join` script under `dash`, on a machine that records its calls. It checks its input, changes nothing
+//! when repeated, and does nothing when truncated.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const TOKEN: &str = "hq_gw_abcdefgh_0123456789-XYZ";
 const FULL: [&str; 4] = ["--token", TOKEN, "--fingerprint", "7K3M-AAAA"];
-/// What the script calls on a machine, besides what each has: a user, a way to home, a service manager.
+/// Programs that the script calls besides the standard ones: the user, the download, the service manager.
 const CALLED: [(&str, &str); 3] = [
     ("id", "case \"$1\" in -u) echo 1000 ;; *) echo ada ;; esac"),
     (
@@ -31,7 +31,7 @@ const CALLED: [(&str, &str); 3] = [
     ("systemctl", "echo \"$*\" >>\"$HERE/services\""),
 ];
 
-/// A machine with a home folder and what the script calls.
+/// A machine with a home folder and the programs that the script calls.
 struct Machine {
     folder: TempDir,
     script: String,
@@ -57,7 +57,7 @@ impl Machine {
         self.folder.path().join(name)
     }
 
-    /// What is fetched from home from now on.
+    /// Sets the program that the download returns.
     fn offers(&self, program: &str) {
         fs::write(self.at("program"), program).expect("written");
     }
@@ -70,7 +70,7 @@ impl Machine {
         self.runs_part(self.script.as_bytes(), arguments)
     }
 
-    /// Runs what has come of the script.
+    /// Runs the received part of the script.
     fn runs_part(&self, came: &[u8], arguments: &[&str]) -> Output {
         let path = format!("{}:/usr/bin:/bin", self.at("bin").display());
         let mut shell = Command::new("dash")
@@ -88,13 +88,13 @@ impl Machine {
             .spawn()
             .expect("dash is there");
         let mut input = shell.stdin.take().expect("a pipe");
-        // ok: a shell that ends early reads no more.
+        // ok: a shell that ends early stops reading.
         let _ = input.write_all(came);
         drop(input);
         shell.wait_with_output().expect("an end")
     }
 
-    /// All that lies in the home folder and where the script works, by its path.
+    /// Paths of everything in the home folder and the script's working folder.
     fn lies(&self) -> Vec<String> {
         let mut all: Vec<String> = Vec::new();
         let mut folders = vec![self.at("home"), self.at("tmp")];
@@ -119,7 +119,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// The script as a home gives it out.
+/// The script as served by a primary.
 async fn script() -> String {
     let public = |config: &mut app::config::Config| {
         config.public_url = Some("https://hq.example.com".to_owned());
@@ -163,7 +163,7 @@ async fn it_installs_a_service_and_run_again_changes_what_differs_alone() {
     assert!(starts.contains(&line), "{starts}");
     assert!(!starts.contains(TOKEN) && !said(&first).contains(TOKEN), "it stands in no line");
 
-    // Once more: the key that it has by now stays, and so does what is there.
+    // Run again: the existing key and files stay.
     let key = "home/.local/share/hq-gateway/replica.key";
     fs::write(machine.at(key), "its key").expect("written");
     let made = |name: &str| fs::metadata(machine.at(name)).expect("it").modified().expect("a time");
@@ -176,7 +176,7 @@ async fn it_installs_a_service_and_run_again_changes_what_differs_alone() {
     assert_eq!(machine.lies().len(), 4, "{:?}", machine.lies());
     assert_eq!(machine.read("services"), services.repeat(2));
 
-    // Another program takes the place of the first; a damaged one and none do not.
+    // A newer program replaces the first; a damaged or missing one does not.
     machine.offers("a newer program\n");
     assert!(machine.runs(&full).status.success());
     assert_eq!(machine.read(program), "a newer program\n");
@@ -236,7 +236,7 @@ async fn what_it_is_given_is_never_run_and_half_of_it_does_nothing() {
     assert_eq!(last.status.code(), Some(1), "{}", said(&last));
     assert!(said(&last).contains("--labels needs a value"), "{}", said(&last));
 
-    // The line was cut while it came: wherever that was, nothing has begun.
+    // The transfer was cut off: wherever that was, nothing has been executed.
     let whole = script.trim_end().len();
     let last_line = script.trim_end().lines().last().expect("a line").len();
     for length in (0..whole - last_line).step_by(173).chain(whole - last_line..whole) {
@@ -245,7 +245,7 @@ async fn what_it_is_given_is_never_run_and_half_of_it_does_nothing() {
     }
     assert_eq!(machine.read("fetched"), "", "nothing was fetched");
 
-    // Said, and not done.
+    // Shown, and not done.
     let dry = machine.runs(&[&FULL[..], &["--dry-run"]].concat());
     assert!(dry.status.success(), "{}", said(&dry));
     assert!(said(&dry).contains("would write"), "{}", said(&dry));

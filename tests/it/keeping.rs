@@ -1,4 +1,4 @@
-//! Conversations that begin anew by themselves, and what goes of old ones.
+//! Automatic restart of conversations, and retention of old ones.
 
 use features::runs::model::{Run, Session, SessionEvent};
 use features::runs::rules::forget;
@@ -60,7 +60,7 @@ async fn a_conversation_begins_anew_after_a_rest_or_a_day_when_somebody_chose_so
     let old = api.get(&format!("/api/v1/sessions/{first}")).await.json();
     assert_eq!(old["state"], "archived", "it can still be read");
 
-    // An agent may have rules of its own.
+    // An agent may have its own rules.
     let own = "/api/v1/agents/ada/conversation-rules";
     let chosen = api.json("PUT", own, &json!({ "idle_minutes": 0, "daily_hour": 4 })).await.json();
     assert_eq!((&chosen["idle_minutes"], &chosen["daily_hour"]), (&Value::Null, &json!(4)));
@@ -95,10 +95,10 @@ async fn steps_of_finished_work_go_after_their_time_and_what_people_said_stays()
         });
         view.collect()
     };
-    // Neither run says what became of its work; a person closes one of the tasks.
+    // Neither run reported an outcome; a person closes one of the tasks.
     let done = api.json("PATCH", "/api/v1/tasks/MC-1", &json!({ "status": "done" })).await;
     assert_eq!(done.json()["status"], "done", "{}", done.text);
-    // What failed is tried again meanwhile.
+    // The failed work is retried meanwhile.
     hours(&hq, 24).await;
     timers::sweep(&hq.running().app).await;
     assert!(kept(&hq).iter().all(|(_, any)| *any), "{:?}", kept(&hq));

@@ -1,5 +1,5 @@
-//! Two people fill in the same form at once: who is later is told what the other changed, loses nothing of
-//! what was typed, and saves once more. And a form that is sent when the sign-in has ended.
+//! Concurrent edits of a form: the second person sees the other's changes, loses no input, and saves again. Also forms
+//! submitted after the session's end.
 
 use kernel::Role;
 use reqwest::StatusCode;
@@ -10,7 +10,7 @@ use support::work;
 
 const BASE: &str = "/w/marlow-cargo";
 
-/// A form that two have open: the page on which it stands, and where it is sent.
+/// A form that two people have open: the page that shows it, and the address that it is sent to.
 struct Form<'a> {
     hq: &'a TestHq,
     tom: &'a Person,
@@ -29,7 +29,7 @@ impl Form<'_> {
         page.attr(&format!("form[action=\"{}\"] input[name=rev]", self.sent), "value")
     }
 
-    /// Tom saves his words while Mira types: what she gets back.
+    /// Tom saves his changes while Mira types; returns the response to her save.
     async fn late(&self, theirs: &[(&str, &str)], mine: &[(&str, &str)], what: &str) -> Reply {
         let mira = self.hq.owner();
         let rev = self.rev(&mira.get(self.shown).await);
@@ -46,7 +46,7 @@ impl Form<'_> {
         late
     }
 
-    /// She saves once more.
+    /// Mira saves again.
     async fn again(&self, late: &Reply, mine: &[(&str, &str)]) {
         let rev = self.rev(late);
         let saved = self.hq.owner().form(self.sent, &with(&rev, mine)).await;
@@ -75,7 +75,7 @@ async fn two_who_change_a_stream_at_once_lose_nothing() {
     assert_eq!(late.text_of("#f-goal"), "Sell **300**");
     assert_eq!(late.attr("#f-target_date", "value"), "24 Dec 2026");
     assert_eq!(mira.get(&page).await.text_of(".record-title"), "Landing", "Tom's words stay");
-    // What is wrong with it besides is told with the revision that she has now.
+    // Validation errors are shown with the revision that she has now.
     let odd = [("name", "Big launch"), ("target_date", "soon")];
     let refused = mira.form(&page, &with(&form.rev(&late), &odd)).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -83,7 +83,7 @@ async fn two_who_change_a_stream_at_once_lose_nothing() {
     form.again(&late, &mine).await;
     assert_eq!(mira.get(&page).await.text_of(".record-title"), "Big launch");
 
-    // It is put away meanwhile: what was typed is still there to be taken elsewhere.
+    // The record is archived meanwhile: the typed text is still on the page to be copied.
     let rev = form.rev(&mira.get(&page).await);
     tom.form(&format!("{page}/archive"), &[]).await;
     let late = mira.form(&page, &with(&rev, &[("name", "Small launch")])).await;
@@ -162,7 +162,7 @@ async fn two_who_change_a_series_at_once_lose_nothing() {
     form.again(&late, &mine).await;
     assert_eq!(mira.get(&page).await.text_of("h1"), "Write it all");
 
-    // A task that is made in between is nothing that anybody wrote.
+    // A task created in between is no conflicting change.
     let id = page.rsplit('/').next().expect("an id");
     let path = format!("/api/v1/series/{id}");
     let shown = mira.get(&page).await;
@@ -201,7 +201,7 @@ async fn two_who_change_a_view_at_once_lose_nothing() {
     assert_eq!(view().await["name"], "Landing");
     let empty = mira.form(&sent, &with(&form.rev(&late), &[("name", " ")])).await;
     assert_eq!(empty.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(empty.text_of("#f-name-says"), "Give the view a name.");
+    assert_eq!(empty.text_of("#f-name-says"), "Enter a name.");
     form.again(&late, &mine).await;
     assert_eq!(view().await["name"], "Start");
 
@@ -244,7 +244,7 @@ async fn two_who_change_a_routine_at_once_lose_nothing() {
     assert_eq!(mira.get(&page).await.text_of("h1"), "Morning look");
     form.again(&late, &mine).await;
     assert_eq!(mira.get(&page).await.text_of("h1"), "Evening look");
-    // Another routine like it begins with no revision.
+    // The form for a copy of a routine has no revision.
     let id = page.rsplit('/').next().expect("an id");
     let copy = mira.get(&format!("{BASE}/routines/new?copy={id}")).await;
     assert_eq!(copy.attrs("input[name=rev]", "value"), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Tasks as a board, a calendar and a timeline, and changes of many at once.
+//! Task board, calendar and timeline, and bulk changes.
 
 use features::deliverables::model::Content;
 use features::deliverables::rules::{self as deliverables, NewDelivery};
@@ -19,7 +19,7 @@ async fn make(api: &Person, body: Value) -> String {
     made.json()["key"].as_str().expect("a key").to_owned()
 }
 
-/// Makes tasks in one transaction.
+/// Creates tasks in one transaction.
 async fn write(hq: &TestHq, new: impl IntoIterator<Item = NewTask>) {
     let (ws, who) = (hq.ws(), work::owner(hq));
     let new: Vec<NewTask> = new.into_iter().collect();
@@ -67,7 +67,7 @@ async fn a_board_has_columns_and_lanes_and_cards_keep_the_place_they_are_given()
     let all = mira.get(&board.attr(".aside a", "href")).await;
     assert!(all.texts(".tile .title").contains(&"Second".to_owned()), "done for seven days");
 
-    // The layout that was looked at last is what the side bar leads to; it changes nothing of the view.
+    // The side bar links to the layout used last; the view itself does not change.
     let alone = mira.get(&format!("{TASKS}?layout=board")).await;
     assert!(
         alone.attrs(".toolbar [commandfor=save-view]", "type").is_empty(),
@@ -81,7 +81,7 @@ async fn a_board_has_columns_and_lanes_and_cards_keep_the_place_they_are_given()
     assert_eq!(mira.get(TASKS).await.texts(".board-cards").len(), 0);
 
     let lanes = mira.get(&format!("{TASKS}?layout=board&group=priority&lanes=assignee")).await;
-    assert_eq!(lanes.texts(".board-lane h2"), ["Mira Lindqvist", "Nobody"]);
+    assert_eq!(lanes.texts(".board-lane h2"), ["Mira Lindqvist", "Unassigned"]);
     assert_eq!(lanes.texts(".board h2").len(), 8, "every priority in each lane");
 
     api.post("/api/v1/tasks", &json!({ "title": "A part", "parent": first })).await;
@@ -136,7 +136,7 @@ async fn delivered_work_has_a_column_of_its_own_where_no_card_is_put_by_hand() {
     let refused = moved("MC-2", "in_review").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
     let told = refused.header("hx-trigger").expect("a message");
-    assert!(told.contains("when work is delivered on it"), "{told}");
+    assert!(told.contains("when work is delivered"), "{told}");
     for to in ["todo", "in_progress"] {
         let told = moved("MC-1", to).await;
         let told = told.header("hx-trigger").expect("a message");
@@ -189,13 +189,13 @@ async fn many_tasks_change_as_one_piece_of_work_and_go_back_as_one() {
     let by_query = json!({ "q": "is:open", "priority": "low" });
     assert_eq!(api.post("/api/v1/tasks/bulk", &by_query).await.json()["tasks"], 3);
     for (body, says) in [
-        (json!({ "status": "done" }), "choose the tasks"),
+        (json!({ "status": "done" }), "select the tasks"),
         (json!({ "tasks": ["MC-3", "MC-99"], "status": "done" }), "there is no task"),
         (json!({ "tasks": ["MC-3", "MC-1"], "priority": "high" }), "archived"),
         (json!({ "q": "is:opne", "priority": "high" }), "did you mean open?"),
-        (json!({ "q": " ", "priority": "high" }), "an empty query is every task"),
+        (json!({ "q": " ", "priority": "high" }), "an empty query matches every task"),
         (json!({ "tasks": ["MC-3"], "q": "", "priority": "high" }), "not both"),
-        (json!({ "tasks": ["MC-3"], "due_at": "9999-12-31" }), "too far away"),
+        (json!({ "tasks": ["MC-3"], "due_at": "9999-12-31" }), "out of range"),
     ] {
         let wrong = api.post("/api/v1/tasks/bulk", &body).await;
         assert!(wrong.status.is_client_error(), "{body}");
@@ -226,7 +226,7 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
     let calendar = mira.get(&format!("{TASKS}?layout=calendar&month={month}")).await;
     assert_eq!(calendar.status, StatusCode::OK);
     assert!(calendar.texts(".due-pill a").iter().any(|text| text.ends_with("Soon")));
-    assert_eq!(calendar.text_of(".tray h2"), "Without a date 1");
+    assert_eq!(calendar.text_of(".tray h2"), "No date 1");
     let days = |page: &support::hq::Reply| page.texts(".cal th");
     assert_eq!(days(&calendar)[0], "Mon");
     let chosen = mira.form("/week", &[("week", "sunday")]).await;
@@ -250,7 +250,7 @@ async fn a_calendar_shows_due_dates_and_a_timeline_shows_bars_and_blockers() {
     let mut names = line.texts(".names a");
     names.sort_unstable();
     assert_eq!(names.len(), 2, "one has no date: {names:?}");
-    assert_eq!(line.text_of(".month-head .link"), "1 without any date");
+    assert_eq!(line.text_of(".month-head .link"), "1 undated");
     assert_eq!(line.attrs(".span", "data-start").len(), 2);
     assert_eq!(line.texts(".tie").len(), 1);
     assert!(line.text.contains("class=\"tie\" data-late"), "it ends after its follower begins");
@@ -328,7 +328,7 @@ async fn open_tasks_without_a_date_stand_beside_the_days() {
     write(&hq, [done, first, dated]).await;
 
     let page = mira.get(&calendar).await;
-    assert_eq!(page.text_of(".tray h2"), "Without a date 22");
+    assert_eq!(page.text_of(".tray h2"), "No date 22");
     let titles = page.attrs(".tray .due-pill a", "title");
     assert_eq!((titles.len(), &*titles[0]), (20, "First"), "the first of them");
     assert!(!titles.iter().any(|title| title == "Done" || title == "Dated"), "{titles:?}");
@@ -341,7 +341,7 @@ async fn open_tasks_without_a_date_stand_beside_the_days() {
     let dropped = part.form(&to, &[("due", "2031-03-05")]).await;
     assert_eq!(dropped.status, StatusCode::OK, "{}", dropped.text);
     let page = mira.get(&calendar).await;
-    assert_eq!(page.text_of(".tray h2"), "Without a date 21");
+    assert_eq!(page.text_of(".tray h2"), "No date 21");
     assert_eq!(page.attrs(".cal .due-pill a", "title"), ["Dated", "First"]);
     let none = mira.get(&format!("{TASKS}?layout=calendar&q=dated")).await;
     assert!(none.texts(".tray").is_empty(), "every one has a date");
@@ -377,7 +377,7 @@ async fn a_timeline_has_what_goes_on_in_its_weeks() {
         names.sort_unstable();
         names
     };
-    // Ten weeks from the Monday before the first of March on.
+    // Ten weeks from the Monday before 1 March.
     let there = ["Across", "Begins there", "Due there", "Ends there", "To begin there"];
     assert_eq!(names("month=2031-03").await, there);
     assert_eq!(names("").await, ["Begun and not ended"], "it goes on until today");
@@ -386,8 +386,8 @@ async fn a_timeline_has_what_goes_on_in_its_weeks() {
     let page = mira.get(&format!("{TASKS}?layout=timeline&month=2031-03")).await;
     assert_eq!(page.attrs(".span", "data-start").len(), there.len(), "each has a bar there");
     let empty = mira.get(&format!("{TASKS}?layout=timeline&month=2040-01")).await;
-    assert!(empty.text.contains("Nothing in these weeks"), "{}", empty.text);
-    assert_eq!(page.text_of(".month-head .link"), "1 without any date");
+    assert!(empty.text.contains("No tasks in these weeks"), "{}", empty.text);
+    assert_eq!(page.text_of(".month-head .link"), "1 undated");
     let undated = mira.get(&page.attr(".month-head .link", "href")).await;
     assert_eq!(undated.texts(".rows .row .title"), ["Whenever"]);
     hq.finish().await;
@@ -405,7 +405,7 @@ async fn a_timeline_shows_more_when_it_is_asked() {
         assert!(tied.status.is_success(), "{}", tied.text);
     }
     let page = mira.get(&format!("{TASKS}?layout=timeline&month=2031-03&sort=created")).await;
-    // Of the two arrows one leads to a task that is not among the first.
+    // One of the two arrows leads to a task beyond the first page.
     assert_eq!((page.texts(".names a").len(), page.texts(".tie").len()), (200, 1));
     assert_eq!(page.text_of(".pager"), "Show more200 of 230");
     let part = mira.clone().htmx("tasks-timeline");
@@ -446,7 +446,7 @@ async fn a_list_begins_with_what_fits_a_screen_and_brings_the_rest() {
         names.dedup();
         assert_eq!(names.len(), 70, "{word}");
     }
-    // Without script the link leads to a page with the next rows of that group, and so on to its last.
+    // Without scripts, the link leads to a page with the next rows of that group, and so on.
     let mut next = page.attr("[data-of=todo] .pager a", "href");
     let mut names = page.texts("[data-of=todo] .title");
     while !next.is_empty() {

@@ -1,4 +1,4 @@
-//! What somebody has to do who leaves: it goes to the one who is chosen, also through a crash.
+//! Reassignment of a leaving member's work to the chosen person, also across a crash.
 
 use features::tasks::queries::list::open_count_of;
 use features::tasks::rules::{self as tasks, NewTask};
@@ -73,7 +73,7 @@ async fn tasks_and_agents_of_a_leaver_go_to_whom_the_owner_chooses() {
     let path = format!("/w/marlow-cargo/settings/members/{from}/remove");
     let refused = owner.form(&path, &form).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.text_of("[role=alert]").contains("cannot take over"), "{}", refused.text);
+    assert!(refused.text_of("[role=alert]").contains("can't take over"), "{}", refused.text);
     assert_eq!(tom.get("/api/v1/me").await.status, StatusCode::OK, "nothing has changed");
 
     let form = [("to", bea.to_string())];
@@ -84,7 +84,7 @@ async fn tasks_and_agents_of_a_leaver_go_to_whom_the_owner_chooses() {
     let agent = owner.get("/api/v1/agents/ada").await.json();
     assert_eq!(agent["reports_to"], bea.to_string());
     let told = owner.get("/w/marlow-cargo/activity").await.text;
-    assert!(told.contains("3 tasks and 1 agent of Tom"), "{told}");
+    assert!(told.contains("3 tasks and 1 agent from Tom"), "{told}");
     assert_eq!(told.matches("to Bea").count(), 1, "one sentence for all of it: {told}");
     hq.finish().await;
 }
@@ -113,9 +113,9 @@ async fn work_can_be_handed_over_before_anybody_leaves() {
     assert_eq!(tom.get("/api/v1/me").await.status, StatusCode::OK, "Tom stays");
     owner.call("POST", &format!("/api/v1/members/{bea}/handover?to={mira}")).await;
     let nothing = owner.get(&path.replace(&from.to_string(), &bea.to_string())).await;
-    assert!(nothing.text.contains("There is no open work to hand over."), "{}", nothing.text);
+    assert!(nothing.text.contains("No open work to hand over."), "{}", nothing.text);
     assert!(!nothing.text.contains("<span>Hand over</span>"), "what does nothing is not offered");
-    // Whose account is disabled takes nothing over.
+    // A member whose account is disabled cannot take anything over.
     owner.call("POST", &format!("/api/v1/members/{from}/disable")).await;
     let refused = owner.call("POST", &format!("/api/v1/members/{bea}/handover?to={from}")).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
@@ -132,7 +132,7 @@ async fn many_tasks_go_in_slices_and_a_start_goes_on_where_a_kill_stopped_it() {
     let left = hq.ws().read(|snap| queries::handovers(snap)).expect("a readable store");
     assert!(left.is_empty(), "{left:?}");
 
-    // As a kill between two slices leaves it; who was to take over has gone, too.
+    // As after a kill between two batches; the successor has left, too.
     let ws = hq.ws();
     let begun = ws.write(&BY, move |tx| {
         handover::begin(tx, bea, mira, &std::collections::BTreeMap::new()).map(drop)

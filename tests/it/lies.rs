@@ -1,5 +1,5 @@
-//! A host that lies: what it says of runs, conversations, files and tools that are not its own is refused, stands on record,
-//! and harms nobody. The host of these tests is made of the link's own client; its machine was let in.
+//! A malicious host: claims about runs, conversations, files and tools of others are rejected, recorded and harmless.
+//! The host is made of the link's client with an admitted machine.
 
 use app::upstream::{Aside, Missing, Wanted};
 use base64::Engine as _;
@@ -26,24 +26,24 @@ use support::office::Office;
 use super::away::done;
 use super::hosts::{Host, Talk, joins, print, token, until};
 
-/// The engine of a host speaks so.
+/// Actor of a host's engine.
 const ENGINE: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
-/// Stands in all that it lies.
+/// Canary in all false claims.
 const LIE: &str = "the-lie-that-nobody-reads";
 const NOT_YOURS: &str = "not_yours";
-/// The longest file that is taken from a host.
+/// Largest file accepted from a host.
 const LONGEST: u64 = 256 << 20;
 
-/// A home with two agents at work: one of the machine that lies, and one of home's own.
+/// A primary with two working agents: one on the malicious machine, one on the primary.
 struct Scene {
     office: Office,
     talk: Talk,
     said: u64,
     ada: Agent,
     bob: Agent,
-    /// A run of Ada's, which the machine was given.
+    /// A run of Ada's, given to the machine.
     own: Run,
-    /// One of Bob's, which goes on at home until the gate opens.
+    /// A run of Bob's on the primary, blocked until the gate opens.
     theirs: Run,
     gate: Gate,
 }
@@ -72,7 +72,7 @@ impl Scene {
         Self { office, talk, said: 0, ada, bob, own, theirs, gate }
     }
 
-    /// Says something about a run or about none; gives what home answers, or the word of its refusal.
+    /// Sends a message, optionally about a run; returns the primary's response or error code.
     async fn say(&mut self, about: Option<RunId>, what: Value) -> Result<Value, String> {
         self.said += 1;
         let number = self.said;
@@ -94,7 +94,7 @@ impl Scene {
         }
     }
 
-    /// What a run has on record, as words.
+    /// A run's events as text.
     fn record_of(&self, run: RunId) -> String {
         format!("{:?}", self.office.events(run))
     }
@@ -104,12 +104,12 @@ fn written((by, why): (Actor, Cause), command: &Command) -> Value {
     json!({ "write": { "by": by, "why": why, "command": command } })
 }
 
-/// A word in the journal of a run, as if its engine had written it.
+/// A journal entry of a run, as its engine would write it.
 fn word(of: &Run) -> Command {
     word_at(of, None)
 }
 
-/// The same, written while the line was cut, if a moment is given.
+/// The same, optionally written while the link was down.
 fn word_at(of: &Run, cut: Option<i64>) -> Command {
     let hand = Hand {
         run: of.id,
@@ -192,20 +192,20 @@ async fn what_is_not_a_hosts_to_say_is_refused_and_told_once_and_harms_nobody() 
         assert_eq!(answer, Err(code.to_owned()), "{what}");
     }
 
-    // Nothing of it is there, and who looks after the workspace has heard of it once.
+    // Nothing of it is stored, and administrators were notified once.
     for run in [own.id, theirs.id] {
         assert!(!scene.record_of(run).contains(LIE), "{}", scene.record_of(run));
     }
     let now: Run = scene.office.get(theirs.id);
     assert!(now.is_live(), "{now:?}");
-    let (owner, refused) = (scene.office.hq.owner(), "GPU box was refused something");
+    let (owner, refused) = (scene.office.hq.owner(), "Request from GPU box denied");
     let notices = async || owner.get("/api/v1/notifications").await.text;
     until("nobody is told", async || notices().await.contains(refused)).await;
     assert_eq!(notices().await.matches(refused).count(), 1, "{}", notices().await);
     let known = scene.office.ws().blobs.has(one) || scene.office.ws().blobs.has(long);
     assert!(!known, "no file of it is kept");
 
-    // What its own agent may do it may still do, and what that may not it may not either.
+    // Rights of the host's own agent are unchanged.
     let seen = scene.say(Some(own.id), look(own.id, "task_get")).await.expect("its own task");
     assert!(seen["text"].as_str().is_some_and(|text| text.contains("the bells")), "{seen}");
     let off = json!({ "modules_off": ["knowledge"] });
@@ -217,10 +217,10 @@ async fn what_is_not_a_hosts_to_say_is_refused_and_told_once_and_harms_nobody() 
     scene.gate.open();
     let ended = scene.office.ended(theirs.id).await;
     assert_eq!(ended.outcome, Some(Outcome::Done), "{ended:?}");
-    // Of a run that has ended nothing is taken, whoever says it; that is no lie.
+    // Messages about an ended run are rejected; that is no violation.
     let late = scene.say(Some(theirs.id), written(ENGINE, &word(&theirs))).await;
     assert_eq!(late, Err("run_fenced".to_owned()));
-    // Nor is it kept as what came too late: that run was never of this machine.
+    // Nor is it stored as late data: that run was never on this machine.
     let cut = Some(scene.office.hq.now().as_millisecond());
     let late = scene.say(Some(theirs.id), written(ENGINE, &word_at(&theirs, cut))).await;
     assert_eq!(late, Err("run_fenced".to_owned()));
@@ -235,7 +235,7 @@ async fn what_is_not_a_hosts_to_say_is_refused_and_told_once_and_harms_nobody() 
     scene.office.hq.finish().await;
 }
 
-/// What is said of the money that is held back for a call.
+/// Commands that settle a reservation.
 fn money(of: &Run, held: ReservationId) -> Vec<Command> {
     let spent = Spent {
         connection: None,
@@ -288,7 +288,7 @@ async fn money_that_is_held_back_for_another_is_not_a_hosts_to_settle_or_give_ba
     assert_eq!(of_theirs(&scene), held, "it is held back as it was");
     assert!(scene.office.usage(theirs.id).is_empty(), "nothing was booked");
     assert_eq!(scene.office.get::<Run>(own.id).applied, own.applied);
-    let (owner, refused) = (scene.office.hq.owner(), "GPU box was refused something");
+    let (owner, refused) = (scene.office.hq.owner(), "Request from GPU box denied");
     let notices = async || owner.get("/api/v1/notifications").await.text;
     until("nobody is told", async || notices().await.contains(refused)).await;
 
@@ -314,7 +314,7 @@ async fn words_of_anothers_run_are_not_shown_and_what_is_homes_to_say_ends_the_l
     for (run, inside) in [(theirs, theirs), (own, theirs), (theirs, own)] {
         scene.talk.say(words(run, inside)).await;
     }
-    // Each lane keeps its order, and commands pass running text: it is asked until all of that is heard.
+    // Each lane keeps its order, and commands overtake streamed text: repeated until all text has arrived.
     scene.talk.say(words(own, own)).await;
     let mut shown = None;
     while shown.is_none() {
@@ -325,7 +325,7 @@ async fn words_of_anothers_run_are_not_shown_and_what_is_homes_to_say_ends_the_l
     let block = ws.live.block(theirs).map(|piece| piece.text).unwrap_or_default();
     assert!(!block.contains(LIE), "{block}");
 
-    // Steps of the feed are not a host's to send.
+    // A host may not send feed steps.
     let feed = Feed { after: 0, upto: 1, steps: Bytes::from_static(b"steps") };
     scene.talk.say(Frame::Feed(feed)).await;
     while scene.talk.hears().await.is_ok() {}

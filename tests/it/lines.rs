@@ -1,4 +1,4 @@
-//! Lines between agents: who reports to whom, what goes down them and what goes up.
+//! Reporting lines between agents: managers, and messages down and up.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use store::{Range, ReadExt as _, WriteTx};
 use support::model::Turn;
 use support::office::Office;
 
-mod chart; // who reports to whom
-mod parts; // work that agents give each other in parts
+mod chart; // the reporting lines
+mod parts; // work that agents delegate in parts
 
 const HOME: &str = "/w/marlow-cargo";
 
-/// Ada leads Bo, who leads Cy; Dan stands beside them. All of them rest.
+/// Ada leads Bo, who leads Cy; Dan is in no line with them. All are paused.
 struct Team {
     office: Office,
     ada: Agent,
@@ -57,7 +57,7 @@ impl Team {
         self.office.ws().write(&(by, Cause::Timer), body).await
     }
 
-    /// An agent makes a task for another.
+    /// An agent creates a task for another.
     async fn give(&self, from: &Agent, to: &Agent) -> Result<Task, TaskError> {
         let assignee = Some(Assignee::Agent(to.id));
         self.by(from, move |tx| {
@@ -113,13 +113,13 @@ async fn agents_give_work_down_the_line_and_nowhere_else() {
     });
     assert!(asked.await.is_ok(), "people can be asked by all");
 
-    // What another has is changed hands by those above, or by who made it.
+    // Another agent's task is reassigned only by its managers or by its creator.
     let (id, me) = (indirect.id, Some(Assignee::Agent(dan.id)));
     let taken = team.by(dan, move |tx| tasks::assign(tx, id, me)).await;
     assert_eq!(taken.expect_err("it is Cy's").code(), "not_your_task");
     let me = Some(Assignee::Agent(bo.id));
     team.by(bo, move |tx| tasks::assign(tx, id, me)).await.expect("Cy reports to Bo");
-    // People give to whom they like.
+    // People may assign tasks to any agent.
     let to = Some(Assignee::Agent(dan.id));
     office.act(move |tx| tasks::assign(tx, id, to)).await;
 
@@ -132,7 +132,7 @@ async fn agents_give_work_down_the_line_and_nowhere_else() {
 async fn what_a_report_is_stuck_with_late_with_or_fails_with_goes_to_its_manager() {
     let team = Team::open().await;
     let Team { office, ada, bo, cy, dan } = &team;
-    // Blocked, with words: the manager reads them.
+    // Blocked with a reason, which the manager reads.
     let stuck = office.task("Find a phone number", bo).await;
     let (id, agent) = (stuck.id, bo.id);
     let escalated = team.by(bo, move |tx| {
@@ -146,7 +146,7 @@ async fn what_a_report_is_stuck_with_late_with_or_fails_with_goes_to_its_manager
     assert_eq!(office.get::<Task>(stuck.id).status, TaskStatus::Blocked);
     let told = office.hq.owner().get(&format!("{HOME}/activity")).await.text;
     assert!(told.contains("escalated") && told.contains("to Ada"), "{told}");
-    // Ada passes it on: she answers to a person, who is not woken by an item.
+    // Ada escalates it further: she reports to a person, who gets no inbox item.
     let chief = ada.id;
     let on = team.by(ada, move |tx| tasks::lines::escalate(tx, id, chief, "Nor do I know it."));
     assert_eq!(on.await.expect("it is her report's").1, office.get::<Agent>(ada.id).reports_to);
@@ -157,14 +157,14 @@ async fn what_a_report_is_stuck_with_late_with_or_fails_with_goes_to_its_manager
         team.by(dan, move |tx| tasks::lines::escalate(tx, id, other, "Look.").map(|_| ())).await;
     assert_eq!(odd.expect_err("none of Dan's business").code(), "not_your_task");
 
-    // Blocked without words, by another way.
+    // Blocked without a reason, through the ordinary status change.
     let quiet = office.task("Call them", cy).await.id;
     team.by(cy, move |tx| tasks::set_status(tx, quiet, TaskStatus::Blocked))
         .await
         .expect("its own");
     let items = team.escalations(bo, 1).await;
     assert!(items[0].reasons[0].summary.contains("Cy is stuck"), "{items:?}");
-    // When Bo clears the way, Cy hears of it, for nothing else would wake him.
+    // When Bo resolves the problem, Cy gets an item, because nothing else would wake him.
     for item in office.items(cy.id) {
         office.act(move |tx| inbox::cancel(tx, item.id, "in a test")).await;
     }
@@ -173,9 +173,9 @@ async fn what_a_report_is_stuck_with_late_with_or_fails_with_goes_to_its_manager
         .expect("he may");
     let back = office.items(cy.id).into_iter().find(|item| item.kind == ItemKind::BlockerResolved);
     let back = back.expect("Cy goes on");
-    assert!(back.reasons[0].summary.contains("Bo wants you to go on"), "{back:?}");
+    assert!(back.reasons[0].summary.contains("Bo wants you to continue"), "{back:?}");
 
-    // Late: once for a date.
+    // Overdue: reported once per due date.
     let due = office.hq.now() + jiff::SignedDuration::from_hours(2);
     let to = Some(Assignee::Agent(cy.id));
     office
@@ -224,7 +224,7 @@ async fn a_task_that_nobody_is_on_is_woken_taken_over_or_closed() {
     for title in ["Wake me", "Take me", "Close me"] {
         left.push(office.task(title, &ada).await);
     }
-    // What would begin them is gone.
+    // The items that would start them are gone.
     for item in office.items(ada.id) {
         office.act(move |tx| inbox::cancel(tx, item.id, "in a test")).await;
     }
@@ -232,7 +232,7 @@ async fn a_task_that_nobody_is_on_is_woken_taken_over_or_closed() {
     let chips = async |path: &str| {
         let page = mira.get(&format!("{HOME}/{path}")).await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.text);
-        page.text.matches("Nobody is on this").count()
+        page.text.matches("Stalled").count()
     };
     assert_eq!(chips("tasks").await, 0, "not before ten minutes have passed");
     office.hq.advance(Duration::from_secs(11 * 60)).await;
@@ -241,7 +241,7 @@ async fn a_task_that_nobody_is_on_is_woken_taken_over_or_closed() {
     }
     let path = |n: usize| format!("{HOME}/tasks/MC-{}", left[n].number);
     let page = mira.get(&path(0)).await;
-    assert!(page.text.contains("Nobody is on this:"), "{}", page.text);
+    assert!(page.text.contains("Stalled:"), "{}", page.text);
     let offered = page.attrs("#task-head form.acts button", "value");
     assert_eq!(offered, ["wake", "take", "close"]);
 

@@ -1,4 +1,4 @@
-//! Links of tasks as people and programs meet them.
+//! Links of tasks, in pages and API.
 
 use kernel::Role;
 use reqwest::StatusCode;
@@ -41,7 +41,7 @@ async fn a_task_is_linked_to_addresses_and_records_and_says_what_leads_to_it() {
     assert_eq!(of("label"), ["Price list", "", ""]);
     assert_eq!(of("name")[0], "https://example.com/a%20b");
     assert_eq!(of("path")[1], "tasks/MC-2");
-    // What is linked already is not linked twice; a label that is new takes the place of the old one.
+    // An existing link is not created twice; a new label replaces the old one.
     let again = mira.post(API, &json!({ "target": "MC-2", "label": "The offer" })).await;
     assert_eq!(again.json()["id"], all["items"][1]["id"]);
     let page = mira.get(TASK).await;
@@ -81,11 +81,11 @@ async fn a_link_that_was_taken_away_comes_back() {
 async fn what_cannot_be_linked_is_answered_with_the_reason() {
     let (hq, mira) = opened().await;
     for (target, says) in [
-        ("", "Say what it leads to"),
-        ("MC-1", "not linked to itself"),
+        ("", "Enter a link target"),
+        ("MC-1", "A task can"),
         ("MC-99", "neither an address nor a task"),
         ("javascript:alert(1)", "neither an address nor a task"),
-        ("https://user:pw@example.com", "Give a whole address"),
+        ("https://user:pw@example.com", "Enter a full URL"),
         ("@nobody", "There is no agent"),
         ("stream:Nothing", "There is no stream"),
         ("file:x", "There is no file"),

@@ -1,4 +1,4 @@
-//! The page's live stream and the change stream: what they tell, how they resume, when they end.
+//! Live region stream and change stream: contents, resumption, end.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ async fn there_are_so_many_streams_and_no_more() {
         rename(&hq, &format!("Marlow {}", hq.ws().store.head().seq)).await;
         let tried = owner.get(EVENTS);
         let tried = tokio::time::timeout(std::time::Duration::from_millis(200), tried).await;
-        // A stream that opens does not end, so it runs into the time limit.
+        // An accepted stream does not end, so the request runs into the time limit.
         if tried.is_err() {
             break;
         }
@@ -175,7 +175,7 @@ async fn the_activity_page_says_who_did_what_and_filters_by_address() {
     assert_eq!(lines[0], "Mira Lindqvist changed the workspace settings");
     assert_eq!(lines[1], "Mira Lindqvist joined the workspace");
     let none = hq.owner().get("/w/marlow-cargo/activity?by=agents").await;
-    assert!(none.text.contains("Nothing fits"));
+    assert!(none.text.contains("No matching activity"));
     let region = hq.owner().htmx("activity").get("/w/marlow-cargo/activity").await;
     assert_eq!(region.texts(".feed li").len(), 2);
     assert!(!region.text.contains("<html"));
@@ -216,7 +216,7 @@ async fn a_region_that_looks_as_it_did_is_not_sent_again() {
     assert_eq!(changed.status, StatusCode::OK);
     assert!(changed.text.contains("Adele"), "{}", changed.text);
     assert_ne!(changed.header("etag"), Some(tag.as_str()));
-    // A whole page has no tag: it says more than its regions.
+    // A full page has no `ETag`: it contains more than its regions.
     assert_eq!(hq.owner().get("/w/marlow-cargo/").await.header("etag"), None);
     hq.finish().await;
 }

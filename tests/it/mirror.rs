@@ -1,4 +1,4 @@
-//! What a host has of a workspace: exactly its scope, whatever is written at home and wherever the link is cut.
+//! A host has exactly its scope, whatever is written on the primary and wherever the link breaks.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -29,16 +29,16 @@ use store::{
     WriteTx, codec,
 };
 
-mod parcels; // snapshots and steps that are cut, come twice, or say what they must not
-mod roots; // what comes to a host and leaves it
-mod whatever; // that it holds whatever happens
+mod parcels; // truncated, repeated and forbidden parcels
+mod roots; // what enters and leaves a host
+mod whatever; // random events
 
 const BY: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Timer);
-/// Stands in all that no host may have.
+/// Canary in all data that no host may have.
 const CANARY: &str = "canary-4f1d";
-/// Agents: the host's are some of the first two, the third is never one.
+/// Agents: the host's are some of the first two, never the third.
 const AGENTS: u8 = 3;
-/// Tasks and what hangs on them are few, so that they meet.
+/// Few tasks, so that records collide.
 const TASKS: u8 = 5;
 
 fn id<T: TypedId>(n: u8) -> T {
@@ -79,7 +79,7 @@ fn write<T: Send + 'static>(
     body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, StoreError> + Send + 'static,
 ) -> T {
     let store = store.clone();
-    // Tests run in a runtime, whose threads must not wait for the writer.
+    // Tests run in a runtime whose threads must not block on the writer.
     let done = std::thread::spawn(move || store.write_blocking(BY.0, BY.1, body)).join();
     done.expect("the thread ends well").unwrap()
 }
@@ -175,7 +175,7 @@ fn body(n: u8, text: &str) -> Body {
     Body { item: id(n), text: Text::Inline(text.into()), links: Vec::new(), ..Body::sample() }
 }
 
-/// A store of home, with what a test binds to its host.
+/// The primary's store, and the agents bound to the host.
 struct Home {
     store: Store,
     agents: Arc<Mutex<BTreeSet<AgentId>>>,
@@ -248,12 +248,12 @@ impl Home {
     }
 }
 
-/// A host, and the link that it has at the moment.
+/// A host with its present link.
 struct Host {
     mirror: Mirror,
     led: Arc<Mutex<BTreeSet<At>>>,
     link: Option<Shipper>,
-    /// What came last.
+    /// The last parcels.
     last: Vec<Parcel>,
     _folder: tempfile::TempDir,
 }
@@ -274,7 +274,7 @@ impl Host {
         self.link = None;
     }
 
-    /// Takes what home has to send, at most so many parcels; then the link is cut. Says whether it has all.
+    /// Applies at most `most` parcels, then cuts the link. Returns whether the host is complete.
     async fn take(&mut self, home: &Home, most: usize) -> bool {
         if self.link.is_none() {
             let have = self.mirror.have().unwrap();
@@ -327,7 +327,7 @@ impl Host {
         self.mirror.store().read(|snap| snap.list::<R>(&Range::all())).unwrap().len()
     }
 
-    /// A step that begins where this host is.
+    /// A step from the host's present position.
     fn step(&self, agents: &[AgentId], gone: Vec<Gone>, puts: Vec<Put>) -> Parcel {
         let Standing::Following(life, seq) = self.mirror.standing().unwrap() else {
             panic!("it follows")
@@ -441,7 +441,7 @@ async fn a_model_that_is_asked_for_by_name_comes_with_its_connection() {
     let client = host.get::<Connection>(id(7)).unwrap().sign_in.unwrap();
     assert!(client.is_bare() && client.id.is_empty() && client.integration.is_none());
 
-    // A task asks for one, and the agent for another; a task of somebody else counts for nothing.
+    // A task and the agent request one connection each; tasks of others do not count.
     home.put(Task { model: Some("other/special".into()), ..task(1) });
     home.put(Task { model: Some("fourth/special".into()), ..task(2) });
     home.put(Agent { model: Some("model-9".into()), ..agent(1) });
@@ -453,7 +453,7 @@ async fn a_model_that_is_asked_for_by_name_comes_with_its_connection() {
         assert_eq!(at(host.mirror.store()), at(&home.store), "{model}");
     }
 
-    // What a conversation asks for, as long as it has a run.
+    // Requests of a conversation count while it has a run.
     home.put(task(1));
     home.put(Agent { model: None, ..agent(1) });
     home.put(Session { model: Some("fourth/special".into()), ..session(60, ada()) });

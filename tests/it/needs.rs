@@ -1,4 +1,4 @@
-//! What needs somebody: it is put off, dismissed and brought back, and decided where it stands.
+//! Attention list: snooze, dismiss, restore, and decide in place.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ const HOME: &str = "/w/marlow-cargo/";
 const HOUR: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What needs whoever asks, as programs are told.
+/// What needs the caller's attention, from the API.
 async fn needs(who: &Person) -> Value {
     who.get("/api/v1/needs").await.json()
 }
 
-/// The owner, signed in anew: a sign-in does not last for days without use.
+/// The owner, signed in again: an unused session expires within days.
 async fn signed_in(hq: &TestHq) -> Person {
     let owner = hq.nobody();
     owner.form("/login", &[("email", OWNER.1), ("password", OWNER.2), ("next", "")]).await;
@@ -38,12 +38,12 @@ async fn put_off(who: &Person, id: &str, until: &str) -> Reply {
     who.post(&format!("/api/v1/needs/{id}/snooze"), &json!({ "until": until })).await
 }
 
-/// What is said in the corner, and asked of the page besides.
+/// The toast text and other triggers sent to the page.
 fn asked(reply: &Reply) -> &str {
     reply.header("hx-trigger").unwrap_or_default()
 }
 
-/// Waits until the store says so.
+/// Waits until the store meets the condition.
 async fn until(hq: &TestHq, what: &str, holds: impl Fn(&Snap<'_>) -> Result<bool, StoreError>) {
     let ws = hq.ws();
     let mut feed = ws.store.watch();
@@ -92,7 +92,7 @@ async fn what_failed_is_dismissed_by_one_person_until_it_is_brought_back_or_fail
     assert_eq!(first(&back.json()), id, "{}", back.text);
     let again = owner.form(&format!("{HOME}needs/{id}/dismiss"), &[]).await;
     assert_eq!(again.location(), Some(HOME), "without script it leads back");
-    // It fails anew: that is something new.
+    // It fails again: that is a new need.
     office.hq.advance(Duration::from_secs(60)).await;
     office.model.push(Turn::text("I give up.")).push(Turn::text("I do."));
     let item = office.items(ada.id)[0].id;
@@ -102,7 +102,7 @@ async fn what_failed_is_dismissed_by_one_person_until_it_is_brought_back_or_fail
     office.worked(task.id, 2).await;
     let told = needs(&api).await;
     assert_ne!(first(&told), id, "{told}");
-    // What is over needs nobody, and cannot be put off.
+    // A finished task needs nobody and cannot be snoozed.
     office.act(move |tx| features::tasks::rules::set_status(tx, task.id, TaskStatus::Done)).await;
     let gone = put_off(&api, &id, "hour").await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND, "{}", gone.text);
@@ -136,8 +136,8 @@ async fn what_is_put_off_comes_back_and_what_was_missed_is_opened_again() {
     let page = owner.get(HOME).await;
     assert!(page.text_of("#needs").contains("All clear"), "{}", page.text_of("#needs"));
     assert!(page.text_of("#needs .later").contains("Order the tyres"), "{}", page.text);
-    assert!(!page.text_of("#brief").contains("needs you"), "{}", page.text_of("#brief"));
-    // Its time is over: pages that are open hear of it by the row that goes.
+    assert!(page.text_of("#brief").contains("Nothing needs you"), "{}", page.text_of("#brief"));
+    // The snooze has ended: open pages learn of it because its row is deleted.
     hq.advance(HOUR).await;
     let account = owner_of(&hq);
     until(&hq, "it is away for ever", |snap| Ok(away::of(snap, account)?.is_empty())).await;

@@ -1,5 +1,4 @@
-//! What a store does at night by itself: a file that takes far more room than it needs is made smaller
-//! while people go on.
+//! Nightly store maintenance: a file with much unused space is compacted while people continue to work.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -20,8 +19,8 @@ const FORGETS: (Actor, Cause) = (Actor::System(Part::Timer), Cause::Retention);
 const HOUR: Duration = Duration::from_secs(3600);
 const MEGABYTE: u64 = 1024 * 1024;
 
-/// A file that is larger than what is let alone, with next to nothing in it: much was said and is
-/// forgotten, but for the end of it, which keeps the file from being cut off there.
+/// Makes a file above the minimum size with almost no live data: many records were written and deleted, except the
+/// last, which keeps the file from being truncated there.
 async fn waste(hq: &TestHq) {
     const PIECES: u32 = 24;
     const EACH: u32 = 50;
@@ -58,7 +57,7 @@ async fn a_wasteful_store_is_made_smaller_at_three_at_night_while_people_go_on()
     let large = size();
     let sweep = || timers::sweep(&hq.running().app);
 
-    // One o'clock in the afternoon in Berlin, and two at night.
+    // 1 p.m. in Berlin, then 2 a.m.
     for hours in [0, 13] {
         hq.advance_unnoticed(HOUR * hours);
         sweep().await;
@@ -79,7 +78,7 @@ async fn a_wasteful_store_is_made_smaller_at_three_at_night_while_people_go_on()
     let done = compacted().expect("it is noted");
     assert!(large <= done.before && done.after < 64 * MEGABYTE, "{done:?}");
 
-    // Once is enough.
+    // Only once.
     sweep().await;
     assert_eq!(compacted(), Some(done));
     let report = verify(&ws.store, &mut |_| ControlFlow::Continue(())).expect("it can be read");

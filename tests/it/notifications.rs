@@ -1,11 +1,11 @@
-//! Notifications: who hears of what, how it is put away, and how it gets to people who do not look.
+//! Notifications: recipients, dismissal, and delivery to people who are away.
 
-mod alone; // tasks that nobody is on, in the letter of the day
-mod imported; // what goes out of a workspace that came in from a file
+mod alone; // tasks without an assignee, in the daily letter
+mod imported; // what an imported workspace sends
 mod invitations; // invitations by email
-mod out; // letters and push messages, with stand-ins for the world
-mod restored; // what goes out after a restore
-mod settled; // what nobody has to act on any more
+mod out; // letters and push messages, with test servers
+mod restored; // what is sent after a restore
+mod settled; // notifications that need no action any more
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use support::work;
 const LIST: &str = "/w/marlow-cargo/notifications";
 const API: &str = "/api/v1/notifications";
 
-/// The account of a member.
+/// Account of the member with this handle.
 fn account(hq: &TestHq, handle: &str) -> AccountId {
     let all = hq.ws().read(|snap| workspace::members(snap)).expect("members");
     all.into_iter().find(|member| member.handle == handle).expect("a member").account
@@ -58,7 +58,7 @@ async fn a_mention_reaches_its_person_once_and_never_its_author() {
     comment(&mira, "MC-1", "@tom please look, mail@tom.example and `@tom` are nobody").await;
     assert_eq!(titles(&tom).await, ["Mira Lindqvist mentioned you on MC-1 “Prices”"]);
     assert_eq!(titles(&mira).await, [""; 0], "who did it is not told");
-    // Who was mentioned follows the task from then on; within minutes it is one line.
+    // A mentioned member follows the task from then on; comments within minutes form one row.
     comment(&mira, "MC-1", "First").await;
     comment(&mira, "MC-1", "Second").await;
     let all = tom.get(API).await.json();
@@ -70,7 +70,7 @@ async fn a_mention_reaches_its_person_once_and_never_its_author() {
     hq.advance(Duration::from_secs(11 * 60)).await;
     comment(&mira, "MC-1", "Third").await;
     assert_eq!(tom.get(API).await.json()["items"].as_array().expect("a list").len(), 3);
-    // Tom's answer reaches Mira, who made the task.
+    // Tom's reply notifies Mira, who created the task.
     comment(&tom, "MC-1", "On it").await;
     let own = mira.get(API).await.json();
     assert_eq!(own["items"][0]["reason"], "creator");
@@ -98,15 +98,15 @@ async fn who_has_a_task_hears_of_it_and_who_stops_following_only_of_mentions() {
     let hq = TestHq::start().await;
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
     task(&mira, json!({ "title": "Prices", "assignee": "tom" })).await;
-    assert_eq!(titles(&tom).await, ["Mira Lindqvist gave you MC-1 “Prices”"]);
+    assert_eq!(titles(&tom).await, ["Mira Lindqvist assigned you MC-1 “Prices”"]);
     let who = mira.get("/api/v1/tasks/MC-1/watchers").await.json();
     let reasons: Vec<_> =
         who["items"].as_array().expect("a list").iter().map(|one| one["reason"].clone()).collect();
     assert_eq!(reasons, [json!("assignee"), json!("creator")]);
-    // The page has the button, with why it is pressed.
+    // The page has the button, with the reason why it is pressed.
     let page = tom.get("/w/marlow-cargo/tasks/MC-1").await;
     assert_eq!(page.attr("#watch button", "aria-pressed"), "true");
-    assert!(page.attr("#watch button", "title").contains("This is yours"), "{}", page.text);
+    assert!(page.attr("#watch button", "title").contains("Assigned to you"), "{}", page.text);
     let off = tom.clone().htmx("watch").form("/w/marlow-cargo/tasks/MC-1/unfollow", &[]).await;
     assert_eq!(off.attr("#watch button", "aria-pressed"), "false", "{}", off.text);
     comment(&mira, "MC-1", "Nobody but me").await;
@@ -126,28 +126,28 @@ async fn who_follows_a_task_hears_that_an_agent_got_it_and_nobody_of_one_made_fo
     let hq = TestHq::start().await;
     let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
     work::agent(&hq, "Ada").await;
-    // What becomes of Ada's runs is news of another kind.
+    // News about Ada's runs is of another kind.
     let given = async |who: &Person| -> Vec<String> {
-        titles(who).await.into_iter().filter(|title| title.contains(" gave ")).collect()
+        titles(who).await.into_iter().filter(|title| title.contains(" assigned ")).collect()
     };
     task(&mira, json!({ "title": "Prices" })).await;
     assert_eq!(tom.call("PUT", "/api/v1/tasks/MC-1/watch").await.status, StatusCode::OK);
-    // Each an hour after the one before, so that nothing becomes one row.
+    // One hour apart each, so that they are not merged into one row.
     let give = async |who: &Person, to: &str| {
         hq.advance(Duration::from_secs(3_600)).await;
         let given = who.json("PATCH", "/api/v1/tasks/MC-1", &json!({ "assignee": to })).await;
         assert_eq!(given.status, StatusCode::OK, "{}", given.text);
     };
     give(&mira, "ada").await;
-    let told = "Mira Lindqvist gave MC-1 “Prices” to Ada";
+    let told = "Mira Lindqvist assigned MC-1 “Prices” to Ada";
     assert_eq!(given(&tom).await, [told]);
     assert_eq!(given(&mira).await, [""; 0], "who did it is not told");
     give(&mira, "tom").await;
-    assert_eq!(given(&tom).await, ["Mira Lindqvist gave you MC-1 “Prices”", told]);
-    // Mira made the task and is the one that Ada reports to.
+    assert_eq!(given(&tom).await, ["Mira Lindqvist assigned you MC-1 “Prices”", told]);
+    // Mira created the task and is the person that Ada reports to.
     give(&tom, "ada").await;
-    assert_eq!(given(&mira).await, ["Tom gave MC-1 “Prices” to Ada"]);
-    // Who has stopped following hears nothing; a task that is made for an agent is news to nobody.
+    assert_eq!(given(&mira).await, ["Tom assigned MC-1 “Prices” to Ada"]);
+    // A member who stopped following is not notified; creating a task for an agent notifies nobody.
     let off = tom.call("DELETE", "/api/v1/tasks/MC-1/watch").await;
     assert_eq!(off.status, StatusCode::OK, "{}", off.text);
     give(&mira, "mira").await;
@@ -190,10 +190,10 @@ async fn the_list_is_read_put_off_put_away_and_taken_back() {
     hq.advance(Duration::from_secs(3_700)).await;
     assert_eq!(
         titles(&tom).await[0],
-        "Mira Lindqvist gave you MC-3 “Three”",
+        "Mira Lindqvist assigned you MC-3 “Three”",
         "it comes back on top"
     );
-    // Nobody touches what is somebody else's.
+    // Another member's notifications cannot be changed.
     let foreign = mira.form(&format!("{LIST}/{first}/read"), &[]).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
     let bad = tom.form(&format!("{LIST}/{first}/snooze"), &[("until", "never")]).await;
@@ -202,7 +202,7 @@ async fn the_list_is_read_put_off_put_away_and_taken_back() {
     assert!(all.status.is_redirection(), "{}", all.text);
     assert_eq!(unread(&tom).await, 0);
 
-    // All at once can be taken back; what was read before stays read.
+    // "Mark all as read" can be undone; rows read before stay read.
     for task in ["MC-1", "MC-2"] {
         comment(&mira, task, "**Look** at `this`").await;
     }
@@ -211,14 +211,14 @@ async fn the_list_is_read_put_off_put_away_and_taken_back() {
     let part = tom.clone().htmx("notifications");
     let all = part.form(&format!("{LIST}/read-all"), &[]).await;
     let told: Value = serde_json::from_str(all.header("hx-trigger").expect("a toast")).unwrap();
-    assert_eq!(told["hq:toast"]["text"], "All 2 are read.");
+    assert_eq!(told["hq:toast"]["text"], "2 notifications marked as read.");
     assert_eq!(unread(&tom).await, 0);
     let undo = told["hq:toast"]["undo"].as_str().expect("the way back");
     assert_eq!(part.form(undo, &[]).await.status, StatusCode::OK);
     assert_eq!(unread(&tom).await, 2);
     let bad = part.form(&format!("{LIST}/unread-again?from=1&to=x"), &[]).await;
     assert!(bad.status.is_client_error(), "{}", bad.text);
-    // Nobody reads the signs of Markdown there.
+    // The list shows no Markdown syntax.
     assert!(tom.get(LIST).await.text.contains("Look at this"));
     hq.finish().await;
 }

@@ -1,4 +1,4 @@
-//! The steps of a set-up: from the account to the first task, with every way to leave, come back and try twice.
+//! Guided set-up from the account to the first task: leaving, returning and repeating at every step.
 
 use crm::model::{Collection, FieldDef, Home};
 use features::agents::model::Agent;
@@ -22,14 +22,14 @@ fn at(step: &str) -> String {
     format!("{BASE}/onboarding/{step}")
 }
 
-/// Sends a form of a step with the key of its page, and gives the answer.
+/// Submits a step's form with the key of its page.
 async fn send(who: &Person, step: &str, to: &str, fields: &[(&str, &str)]) -> Reply {
     let key = who.get(&at(step)).await.attr("main form input[name=once]", "value");
     let fields: Vec<_> = fields.iter().copied().chain([("once", key.as_str())]).collect();
     who.form(&at(to), &fields).await
 }
 
-/// Takes all steps before the one that is named as somebody does who chooses nothing.
+/// Completes all steps before `step` with minimal choices.
 async fn until(who: &Person, step: &str) {
     for (from, to, fields) in [
         ("work", "work", [("intent", "run")].as_slice()),
@@ -44,7 +44,7 @@ async fn until(who: &Person, step: &str) {
     }
 }
 
-/// The streams in use, in their order.
+/// Names of active streams, in order.
 fn streams(hq: &TestHq) -> Vec<String> {
     let used = all::<Stream>(hq).into_iter().filter(|one| one.archived_at.is_none());
     used.map(|one| one.name).collect()
@@ -73,14 +73,14 @@ async fn the_steps_lead_from_the_account_to_the_first_task_and_never_come_again(
     let mira = hq.owner();
     assert_eq!(mira.get(&format!("{BASE}/")).await.location(), Some("/w/marlow-cargo/onboarding"));
     assert_eq!(mira.get(&format!("{BASE}/onboarding")).await.location(), Some(&*at("work")));
-    // A step that lies ahead leads to the open one.
+    // A future step redirects to the open one.
     assert_eq!(mira.get(&at("agent")).await.location(), Some(&*at("work")));
 
     let page = mira.get(&at("work")).await;
     assert!(page.text_of("h1").contains("Mira"), "{}", page.text);
     assert_eq!(page.texts(".paths b").len(), PRESETS.len() - 2);
     assert_eq!(page.attr(".stepper", "aria-label"), "Set-up, step 2 of 5");
-    // Whoever has made the account just now is told of passkeys where browsers give them.
+    // The account's creator is offered passkeys where browsers support them.
     let host = hq.url().replace("http://127.0.0.1", "localhost");
     let local = hq.owner().with("host", &host).get(&at("work")).await;
     assert_eq!(local.attr(".step header a", "href"), format!("{BASE}/settings/security"));
@@ -92,7 +92,7 @@ async fn the_steps_lead_from_the_account_to_the_first_task_and_never_come_again(
     assert_eq!(streams(&hq), ["Operations", "Content"]);
 
     let page = mira.get(&at("machine")).await;
-    for check in ["Storage", "Disk", "Files of agents", "Programs of agents", "Address"] {
+    for check in ["Storage", "Disk", "Agent files", "Agent programs", "Address"] {
         assert!(
             page.texts(".checks b").iter().any(|title| title == check),
             "{check}: {}",
@@ -120,7 +120,7 @@ async fn the_steps_lead_from_the_account_to_the_first_task_and_never_come_again(
     let agents = all::<Agent>(&hq);
     assert_eq!((agents.len(), agents[0].status), (1, AgentStatus::Ready));
 
-    // It is over: every step leads to the dashboard, which shows who was hired.
+    // It is finished: every step redirects to the dashboard, which shows the hired agent.
     assert_eq!(mira.get(&format!("{BASE}/onboarding")).await.location(), Some("/w/marlow-cargo/"));
     assert_eq!(mira.get(&at("work")).await.location(), Some("/w/marlow-cargo/"));
     let again = mira.form(&at("work"), &[("intent", "publish")]).await;
@@ -129,10 +129,10 @@ async fn the_steps_lead_from_the_account_to_the_first_task_and_never_come_again(
     let home = mira.get(&format!("{BASE}/")).await;
     assert_eq!(home.status, StatusCode::OK);
     assert!(home.text.contains("Chief"), "{}", home.text);
-    // The form there proposes the same task, and its gap is what is typed over.
+    // The form there proposes the same task, with its placeholder selected.
     let proposed = home.text_of("form.starter[data-bracket] textarea[autofocus]");
     assert!(proposed.contains("our work for [client]"), "{proposed}");
-    // What is sent there is work at once, not another form.
+    // Submitting it starts work at once, without another form.
     let once = home.attr("form.starter input[name=once]", "value");
     let typed = [("title", "Report on May"), ("assignee", "chief"), ("once", once.as_str())];
     let begun = mira.form(&home.attr("form.starter", "action"), &typed).await;
@@ -154,10 +154,10 @@ async fn another_browser_and_another_start_go_on_where_the_set_up_was_left() {
     assert_eq!(signed.status, StatusCode::SEE_OTHER, "{}", signed.text);
     assert_eq!(other.get("/onboarding").await.location(), Some("/"));
     assert_eq!(other.get(&format!("{BASE}/onboarding")).await.location(), Some(&*at("model")));
-    // What is done is looked at once more, and stays as it is.
+    // Completed steps can be viewed and stay as they are.
     let page = other.get(&at("work")).await;
     assert_eq!(page.attr(".paths input[name=intent][checked]", "value"), "run");
-    // Enter on a card presses the first button of its form, which must not be the one that skips.
+    // Enter activates the first button of a form, which must not be the skip button.
     assert_eq!(page.attr("button[name=intent][value=explore]", "form"), "skip");
     hq.finish().await;
 }
@@ -177,7 +177,7 @@ async fn another_answer_takes_away_what_nobody_has_touched_and_nothing_else() {
     assert_eq!(content.status, StatusCode::OK, "{}", content.text);
     send(&mira, "work", "work", &[("intent", "hire")]).await;
     assert_eq!(streams(&hq), ["operations", "Content"], "what somebody changed is theirs");
-    // Who skips the question gets nothing new.
+    // Skipping the question creates nothing.
     let skipped = send(&mira, "work", "work", &[("intent", "explore")]).await;
     assert_eq!(skipped.location(), Some(&*at("machine")), "{}", skipped.text);
     assert_eq!(streams(&hq), ["operations", "Content"]);
@@ -229,12 +229,12 @@ async fn two_windows_connect_one_provider_and_a_failed_try_leaves_no_word() {
         ("key", "sk-once-more"),
         ("once", "a try"),
     ];
-    // Sent twice as it is, as somebody does who tries again: the same answer, and nothing is made.
+    // A repeated submission gets the same response and creates nothing.
     for _ in 0..2 {
         let refused = mira.form(&to, &nobody).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
     }
-    // With script the answer is a sentence alone, so that the key stays in its field.
+    // With scripts, the response is a message only, so that the key stays in its field.
     let said = hq.owner().htmx("connect-says").form(&to, &nobody).await;
     assert_eq!(said.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(said.text.starts_with("<div class=\"banner\""), "{}", said.text);
@@ -264,7 +264,7 @@ async fn a_try_that_was_cut_off_is_tested_in_place_of_one_more() {
     until(&mira, "model").await;
     model.usually(Turn::text("pong"));
     let url = model.openai_url();
-    // As a kill between the two leaves it: made, and not tested.
+    // State after a kill in between: created but not tested.
     let left = json!({ "name": "Own", "kind": "openai", "base_url": url, "test": false });
     let left = mira.post("/api/v1/connections", &left).await;
     assert_eq!(left.status, StatusCode::CREATED, "{}", left.text);
@@ -277,7 +277,7 @@ async fn a_try_that_was_cut_off_is_tested_in_place_of_one_more() {
     assert!(kept[0].tested.as_ref().is_some_and(|tested| tested.ok), "{kept:?}");
     assert_eq!(all::<Settings>(&hq).remove(0).default_connection, Some(kept[0].id));
 
-    // One that does not answer, either, is no obstacle and takes nothing away.
+    // An existing connection that does not respond either is no obstacle and stays.
     let gone = json!({ "name": "Gone", "kind": "openai", "base_url": "http://127.0.0.1:9/v1", "test": false });
     assert_eq!(mira.post("/api/v1/connections", &gone).await.status, StatusCode::CREATED);
     let nobody = [("kind", "openai-compatible"), ("base_url", "http://127.0.0.1:9/v1")];
@@ -311,8 +311,8 @@ async fn a_provider_is_tested_and_one_that_does_not_answer_is_not_kept() {
     let made = send(&mira, "model", "model", &good).await;
     assert_eq!(made.location(), Some(&*at("model")), "{}", made.text);
     let page = mira.get(&at("model")).await;
-    // A model that can only talk is no good news.
-    assert_eq!(page.text_of("h1"), "It answers, but calls no tools");
+    // A model without tool support gives a warning.
+    assert_eq!(page.text_of("h1"), "Connected, but this model doesn’t call tools");
     assert_eq!(page.attr(".result", "data-tone"), "warn");
     let more = mira.get(&page.attr(".step header a", "href")).await;
     assert!(!more.texts(".providers .choice").is_empty(), "{}", more.text);
@@ -327,7 +327,7 @@ async fn a_provider_is_tested_and_one_that_does_not_answer_is_not_kept() {
     let settings = all::<Settings>(&hq).remove(0);
     assert_eq!(settings.default_model.as_deref(), Some("mock"));
     assert_eq!(settings.budget_micros, Some(40_000_000));
-    // What is shown on the way back is what holds, and none means none.
+    // Going back shows the present value, and an empty value means none.
     let page = mira.get(&at("model")).await;
     assert_eq!(page.attr("select[name=limit] option[selected]", "value"), "40");
     send(&mira, "model", "model/choose", &[("pick", &pick), ("limit", "")]).await;
@@ -430,23 +430,23 @@ async fn what_is_worth_a_try_follows_from_what_there_is_and_is_put_away_by_each_
         (page.texts("#mission li[data-state] > span"), page.texts("#mission li > a"))
     };
     let (done, open) = lines(&mira).await;
-    assert_eq!(done, ["Hire an agent, done"]);
+    assert_eq!(done, ["Create an agent, done"]);
     let work = [
         "Give an agent a task",
-        "Let an agent finish a piece of work",
-        "Review a piece of work",
-        "Write down what agents should know",
+        "Get your first deliverable",
+        "Review a deliverable",
+        "Add knowledge for your agents",
     ];
     assert_eq!(open[0], "Connect a model");
     assert_eq!(open[1..], work);
-    // Who may not connect a model is not asked to.
+    // People without the right to connect a model are not asked to.
     assert_eq!(lines(&tom).await.1, work);
 
     let task = json!({ "title": "Say hello", "assignee": "ada" });
     assert_eq!(mira.post("/api/v1/tasks", &task).await.status, StatusCode::CREATED);
     hq.settle().await;
-    let finished = "Let an agent finish a piece of work, done";
-    let done = ["Hire an agent, done", "Give an agent a task, done", finished];
+    let finished = "Get your first deliverable, done";
+    let done = ["Create an agent, done", "Give an agent a task, done", finished];
     assert_eq!(lines(&mira).await.0, done);
     let waits = mira.get("/api/v1/deliverables").await;
     assert_eq!(waits.status, StatusCode::OK, "{}", waits.text);
@@ -454,11 +454,11 @@ async fn what_is_worth_a_try_follows_from_what_there_is_and_is_put_away_by_each_
     let approved = json!({ "verdict": "approved" });
     let reviewed = tom.post(&format!("/api/v1/deliverables/{id}/reviews"), &approved).await;
     assert!(reviewed.status.is_success(), "{}", reviewed.text);
-    assert_eq!(lines(&tom).await.1, ["Write down what agents should know"]);
+    assert_eq!(lines(&tom).await.1, ["Add knowledge for your agents"]);
     let known = tom.post("/api/v1/knowledge", &json!({ "title": "Prices" })).await;
     assert_eq!(known.status, StatusCode::CREATED, "{}", known.text);
-    // Tom has done all that he may do of the first round; Mira has reviewed nothing herself.
-    let further = ["Switch a routine on", "Give an agent a browser", "Hire a second agent"];
+    // Tom has completed his part of the first round; Mira has not reviewed anything herself.
+    let further = ["Turn on a routine", "Give an agent a browser", "Create a second agent"];
     assert_eq!(lines(&tom).await.1, further);
     let page = tom.get(&home).await;
     assert!(
@@ -466,10 +466,10 @@ async fn what_is_worth_a_try_follows_from_what_there_is_and_is_put_away_by_each_
         "{}",
         page.text
     );
-    assert_eq!(lines(&mira).await.1, ["Connect a model", "Review a piece of work"]);
-    let known = "Write down what agents should know, done";
+    assert_eq!(lines(&mira).await.1, ["Connect a model", "Review a deliverable"]);
+    let known = "Add knowledge for your agents, done";
     assert_eq!(lines(&mira).await.0.last().map(String::as_str), Some(known));
-    // What a workspace does without is nobody's task.
+    // Disabled modules give no tasks.
     let without = json!({ "modules_off": ["knowledge"] });
     let off = mira.json("PATCH", "/api/v1/settings", &without).await;
     assert_eq!(off.status, StatusCode::OK, "{}", off.text);
@@ -482,7 +482,7 @@ async fn what_is_worth_a_try_follows_from_what_there_is_and_is_put_away_by_each_
     hq.finish().await;
 }
 
-/// The labels of the fields that contacts have beside those of HQ.
+/// Labels of custom contact fields.
 fn fields(hq: &TestHq) -> Vec<String> {
     let all = all::<FieldDef>(hq).into_iter();
     let own = all.filter(|one| one.home == Home::Contacts && one.key != "stage");
@@ -501,7 +501,7 @@ async fn stages_and_fields_of_a_kind_of_work_are_laid_down_once_and_over_nothing
     assert_eq!(skipped.location(), Some("/w/marlow-cargo/"), "{}", skipped.text);
     let made = ["Engagement", "Monthly value", "Start date"];
     assert_eq!(fields(&hq), made);
-    // What a person takes away does not come back with the next start.
+    // A field that a person deletes does not return with the next start.
     let gone = all::<FieldDef>(&hq).into_iter().find(|one| one.label == "Engagement");
     let gone = gone.expect("a field").id;
     let by = (kernel::Actor::System(kernel::Part::Setup), kernel::Cause::Setup);

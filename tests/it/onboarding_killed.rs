@@ -1,5 +1,5 @@
-//! A set-up whose program is killed behind each of its steps: it goes on at the right one in another browser, and
-//! what is sent once more afterwards makes nothing twice.
+//! Guided set-up with a kill after each step: it continues at the right step in another browser, and repeated
+//! submissions create nothing twice.
 
 use std::path::Path;
 
@@ -14,15 +14,15 @@ use support::program::Program;
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const BASE: &str = "/w/marlow-cargo";
 
-/// The program, and the browser in which the set-up goes on.
+/// The program, and the browser that goes through the setup.
 struct Desk {
     folder: TempDir,
     program: Program,
     mira: Browser,
 }
 
-/// A step: its page, the button that ends it, what is chosen there, where it leads, and where somebody arrives who
-/// signs in afterwards.
+/// A setup step: its page, its submit button, the choices, the next page, and the page that a person is sent to after
+/// signing in later.
 struct Step<'s> {
     page: &'s str,
     button: &'s str,
@@ -41,7 +41,7 @@ impl Desk {
         Self { folder, program, mira }
     }
 
-    /// Where somebody arrives who signs in with a browser that was never here.
+    /// The page that a person reaches after signing in with a new browser.
     async fn another_arrives(&self) -> String {
         let other = Browser::new(self.program.url());
         let form = other.open("/login").await.form("Sign in");
@@ -50,7 +50,7 @@ impl Desk {
         page.url.path().to_owned()
     }
 
-    /// What there is: a word for each thing that a step may make.
+    /// The existing records: a word for each kind that a step may create.
     async fn there(&self) -> Vec<String> {
         let mut all = Vec::new();
         for (kind, word) in [
@@ -67,7 +67,7 @@ impl Desk {
         all
     }
 
-    /// Takes a step, is killed right behind it, and sends the same once more.
+    /// Submits a step, kills the program right afterwards, and submits the same form again.
     async fn step(self, step: Step<'_>) -> Self {
         let Step { page, button, chosen, to, open } = step;
         let form = self.mira.open(page).await.form(button);
@@ -101,7 +101,7 @@ async fn a_kill_behind_each_step_loses_nothing_and_what_is_sent_again_makes_noth
     let agent = format!("{BASE}/onboarding/agent");
     let (home, task) = (format!("{BASE}/"), format!("{BASE}/tasks/new"));
 
-    // You: the account and its workspace.
+    // Step "You": the account and its workspace.
     let form = desk.mira.open(&link).await.form("Create and continue");
     let form = form.with("name", OWNER.0).with("email", OWNER.1).with("password", OWNER.2);
     let form = form.with("workspace", "Marlow Cargo");
@@ -127,7 +127,7 @@ async fn a_kill_behind_each_step_loses_nothing_and_what_is_sent_again_makes_noth
     let step =
         Step { page: &machine, button: "Continue", chosen: &[], to: &provider, open: &provider };
     let desk = desk.step(step).await;
-    // Model: a provider that is tested, then what agents think with and what a month may cost.
+    // Step "Model": a provider that is tested, then the default model and the monthly limit.
     let desk = desk
         .step(Step {
             page: &format!("{provider}?kind=openai-compatible&all=1"),
@@ -148,7 +148,7 @@ async fn a_kill_behind_each_step_loses_nothing_and_what_is_sent_again_makes_noth
         .await;
     let budgets = desk.mira.open("/api/v1/budgets").await;
     assert!(budgets.text.contains("40000000"), "{}", budgets.text);
-    // First agent: the set-up is over, and the button leads to the first task once more.
+    // Step "First agent": the setup is complete, and submitting again leads to the first task.
     let step = Step { page: &agent, button: "Create", chosen: &[], to: &task, open: &home };
     let desk = desk.step(step).await;
     let made = desk.there().await;

@@ -1,4 +1,4 @@
-//! The OpenAI-compatible API, judged by the official clients for Python and Node.
+//! OpenAI-compatible API with the official clients for Python and Node.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,10 +10,10 @@ use support::hq::TestHq;
 use support::model::{Gate, ModelServer, Seen, Turn};
 use support::work;
 
-/// The picture that the clients send, as a model gets it.
+/// The picture that the clients send, as the model receives it.
 const PICTURE: &str = "data:image/png;base64,iVBORw0KGgpub3QgYSByZWFsIG9uZQ==";
 
-/// Lets an official client play its story.
+/// Runs an official client's scenario.
 async fn play(hq: &TestHq, mut client: Command, story: &'static str) {
     let program = hq.token(&["read", "chat"]).await;
     let bearer = program.header("authorization");
@@ -84,7 +84,7 @@ async fn the_official_node_client_is_content() {
     hq.finish().await;
 }
 
-/// Asks for the weather of two cities, and says where it is warmer once it knows.
+/// Calls the weather tool for two cities, then answers where it is warmer.
 fn warmer(seen: &Seen) -> Option<Turn> {
     let knows = seen.text().contains(r#""role":"tool""#);
     let city = |city: &str| json!({ "city": city });

@@ -1,4 +1,4 @@
-//! Questions below `/v1` that are asked again: with a key, after a broken connection, around a kill.
+//! Repeated requests below `/v1`: with an idempotency key, after a broken connection, around a kill.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use support::{wire, work};
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const RESPONSES: &str = "/v1/responses";
 
-/// The id of a streamed answer and its words.
+/// Id and text of a streamed answer.
 async fn told(mut stream: Events) -> (Value, String) {
     let (mut id, mut text) = (Value::Null, String::new());
     while let Some(Message { data, .. }) = stream.next().await
@@ -52,7 +52,7 @@ async fn a_repeat_with_its_key_joins_the_run_and_has_its_answer_afterwards() {
     assert_eq!(other.status, 409, "{}", other.text);
     assert_eq!(other.json()["error"]["code"], "idempotency_conflict");
 
-    // The other form is another route, whose keys are its own.
+    // The other format is another route with its own idempotency keys.
     model.push(Turn::text("Once."));
     let asked = json!({ "model": "hq/ada", "input": "How often?" });
     let whole = keyed.post(RESPONSES, &asked).await;
@@ -118,7 +118,7 @@ async fn results_of_tools_are_given_once_with_their_key() {
     hq.finish().await;
 }
 
-/// The runs, newest first: what each is called and how it ended.
+/// The runs, newest first: name and outcome.
 async fn runs(url: &str, token: &str) -> Vec<(String, String)> {
     let request = reqwest::Client::new().get(format!("{url}/api/v1/runs")).bearer_auth(token);
     let list: Value = request.send().await.expect("an answer").json().await.expect("JSON");
@@ -162,7 +162,7 @@ async fn after_a_kill_a_call_without_a_key_is_stopped_and_one_with_a_key_goes_on
     assert_eq!(runs(&url, &token).await, ended);
     assert_eq!(model.requests().len(), 3, "nothing was asked again for the first");
 
-    // Whoever asks it again without a key asks for the first time.
+    // The same request without a key counts as a new request.
     let again = ask(&url, "Without", None).send().await.expect("an answer");
     assert!(again.status().is_success(), "{}", again.status());
     assert_eq!(runs(&url, &token).await[0], ("R-3".to_owned(), "done".to_owned()));

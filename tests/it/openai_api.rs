@@ -1,4 +1,4 @@
-//! The OpenAI-compatible API: forms of answers and errors, sessions that remember, streams.
+//! OpenAI-compatible API: formats of responses and errors, sessions, streams.
 
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ async fn a_whole_talk_reaches_the_model_in_its_own_roles_and_begins_as_the_one_b
     assert_eq!(rest[1]["tool_call_id"], rest[0]["tool_calls"][0]["id"]);
     assert_eq!((&rest[1]["content"], &rest[2]["content"]), (&json!("31 degrees"), &json!("Hot.")));
     assert!(told(&rest[3]).contains("And tomorrow?"), "{}", rest[3]);
-    // What a provider has kept of one question serves the next.
+    // The provider's prompt cache of one request is usable for the next.
     assert_eq!(asked[0], asked[2][..2]);
     assert_eq!(asked[1][..4], asked[2][..4]);
 }
@@ -169,7 +169,7 @@ async fn long_messages_and_new_instructions_reach_the_model() {
     {
         assert!(asked.contains(words), "{words}");
     }
-    // What is made of long words counts for none of the files that a program may send.
+    // Files derived from long texts do not count towards the client's file limit.
     let file = |n: usize| {
         let data = "data:text/plain;base64,VGhlIGdhdGUgaXMgbmV3Lg==";
         json!({ "type": "file", "file": { "filename": format!("{n}.txt"), "file_data": data } })
@@ -201,7 +201,7 @@ async fn long_messages_and_new_instructions_reach_the_model() {
     assert!(asked.contains("Answer in Latin.") && asked.contains("Answer in Greek."), "{asked}");
 }
 
-/// The chunks of a stream up to its end.
+/// Chunks of a stream up to its end.
 async fn chunks(stream: &mut support::hq::Events) -> Vec<Value> {
     let mut all = Vec::new();
     loop {
@@ -294,7 +294,7 @@ async fn a_stream_whose_answer_broke_off_ends_with_an_error_and_tells_no_second_
         tokio::task::yield_now().await;
     }
 
-    // Who has a key has all of it by asking again.
+    // With an idempotency key, a repeated request gets the complete response.
     model.push(Turn::text("Half of an").cut()).push(Turn::text("The whole"));
     let keyed = program.clone().with("idempotency-key", "count");
     let told = chunks(&mut keyed.post_stream(CHAT, &body).await).await;
@@ -367,7 +367,7 @@ async fn what_is_refused_says_so_in_the_form_of_this_api() {
     hq.finish().await;
 }
 
-/// A message with a picture, and one with a file, that are given by their address.
+/// A message with an image and one with a file, both given by URL.
 fn by_address(address: &str) -> [(&'static str, Value); 2] {
     let picture = json!({ "type": "image_url", "image_url": { "url": address } });
     let file = json!({ "type": "input_file", "file_url": address });
@@ -464,7 +464,7 @@ async fn a_single_call_goes_on_without_its_client_when_it_was_told_to() {
     hq.finish().await;
 }
 
-/// The sessions that were made for single calls.
+/// Sessions that were created for single calls.
 fn single_sessions(hq: &TestHq) -> Vec<Session> {
     let all: Result<_, StoreError> = hq.ws().read(|snap| runs::sessions_made(snap, None, 100));
     let mut all = all.expect("a readable store");
@@ -522,7 +522,7 @@ async fn a_session_that_is_worked_in_stays_and_a_long_one_goes_in_pieces() {
     let id = single_sessions(&hq).first().expect("a session").id;
     hq.advance(Duration::from_secs(23 * 3600)).await;
 
-    // Said while the agent does not work: the run waits.
+    // Sent while the agent is paused: the run waits.
     let agent = work::run(&hq, "R-1").agent;
     ws.write(&who, move |tx| agents::pause(tx, agent)).await.expect("a paused agent");
     let new = || NewInput { trigger: RunTrigger::Api, ..NewInput::chat("More") };

@@ -1,4 +1,4 @@
-//! Conversations that programs keep and send whole: how they reach a model, in every protocol.
+//! Conversations that API clients store and send completely: how they reach a model, in every protocol.
 
 use features::connections::model::Wire;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use support::work;
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// The system prompt of a request, and what was said in it, as it was sent.
+/// System prompt and messages of a request, as sent.
 fn sent(seen: &Seen) -> (String, Vec<Value>) {
     let list = |key: &str| seen.body[key].as_array().expect("a list").clone();
     match seen.protocol {
@@ -31,7 +31,7 @@ fn sent(seen: &Seen) -> (String, Vec<Value>) {
     }
 }
 
-/// The same without the marks that say up to where the provider is to keep it.
+/// The same without cache markers.
 fn unmarked(mut messages: Vec<Value>) -> Vec<Value> {
     for block in messages.iter_mut().filter_map(|one| one["content"].as_array_mut()).flatten() {
         block.as_object_mut().expect("a block").remove("cache_control");
@@ -39,7 +39,7 @@ fn unmarked(mut messages: Vec<Value>) -> Vec<Value> {
     messages
 }
 
-/// Who speaks, in order; calls and results by their kind where they are no messages.
+/// Roles in order; calls and results by their type where they are no messages.
 fn roles(said: &[Value]) -> Vec<&str> {
     said.iter().map(|one| one["role"].as_str().or(one["type"].as_str()).expect("a role")).collect()
 }

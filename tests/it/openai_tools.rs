@@ -1,4 +1,4 @@
-//! Tools of the programs that ask: called by the model, carried out by the program, over restarts.
+//! Tools of API clients: called by the model, run by the client, across restarts.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn asking(tools: &[&str]) -> Value {
     })
 }
 
-/// The same conversation with what the model said and the results of its calls.
+/// The conversation extended by the model's message and the results of its calls.
 fn answering(asked: &Value, message: &Value, results: &[&str]) -> Value {
     let mut next = asked.clone();
     let messages = next["messages"].as_array_mut().expect("messages");
@@ -105,7 +105,7 @@ async fn a_program_answers_calls_of_its_tools_and_the_run_goes_on_over_a_restart
     let ended = work::run(&hq, "R-1");
     assert_eq!((ended.outcome, ended.calls, ended.steps), (Some(Outcome::Done), 2, 3));
 
-    // Whoever asks once more with the same words gets an answer to all of it.
+    // Repeating the same messages gets a response to all of them.
     model.push(Turn::text("As I said."));
     let again = program.post(CHAT, &next).await.json();
     assert_eq!(again["choices"][0]["message"]["content"], "As I said.");
@@ -228,7 +228,7 @@ async fn a_program_that_never_answers_and_one_that_says_something_else_leave_not
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tools_have_to_be_called_one_at_a_time_or_not_at_all_and_keep_their_names() {
     let (hq, model, program) = work::with_program().await;
-    // A name that HQ has is another one for the model and its own for the program.
+    // A name that collides with an HQ tool is renamed for the model only.
     model.push(Turn::call("read_client", json!({ "city": "Rome" })));
     let mut asked = asking(&["read"]);
     asked["tool_choice"] = "required".into();
@@ -306,7 +306,7 @@ async fn the_form_of_an_answer_is_honoured_or_refused_by_name() {
     let form = json!({ "name": "count", "schema": schema, "strict": true });
     let mut asked = asking(&[]);
     asked["response_format"] = json!({ "type": "json_schema", "json_schema": form });
-    // What is said on the way to the answer is no part of it, piece by piece neither.
+    // Intermediate text is not part of the final response, streaming or not.
     for stream in [false, true] {
         model.push(Turn::text("I look.").and_call("task_list", json!({ "assignee": "any" })));
         model.push(Turn::text("{\"open\": 3}"));
@@ -340,7 +340,7 @@ async fn the_form_of_an_answer_is_honoured_or_refused_by_name() {
     assert_eq!(reply.json()["text"], asked["text"]);
     assert_eq!(model.last().body["response_format"]["json_schema"], form);
 
-    // A model that cannot be held to it is not asked.
+    // A model that cannot be forced is not called.
     let before = model.requests().len();
     let mut other = work::all::<Connection>(&hq).remove(0);
     (other.wire, other.base_url) = (Wire::Anthropic, model.anthropic_url());

@@ -1,4 +1,4 @@
-//! Every noun of the kit, walked through API, page, tools and command line (see [`support::walk`]).
+//! Every noun of the kit, through API, page, tools and command line (see [`support::walk`]).
 
 use support::hq::TestHq;
 use support::hq_program;
@@ -17,7 +17,7 @@ async fn each_noun_does_what_its_definition_says() {
 async fn bodies_that_are_half_sent_keep_nobody_waiting() {
     let hq = TestHq::start().await;
     let (api, nobody) = (hq.api().await, hq.nobody());
-    // More than there are threads for handlers.
+    // More requests than there are handler threads.
     let stuck: Vec<_> = (0..300)
         .map(|_| {
             let api = api.clone();

@@ -1,5 +1,4 @@
-//! The audit over HTTP and from the command line: search, words, export, verification, redaction,
-//! retention.
+//! Audit over HTTP and CLI: search, wording, export, verification, redaction, retention.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use store::{Range, ReadExt as _, Store, StoreError, keep};
 use support::hq::{Person, TestHq};
 use support::program::{run, run_json};
 
-mod accounts; // what the audit tells of accounts and of HQ itself
+mod accounts; // audit entries about accounts and HQ itself
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const PAGE: &str = "/w/marlow-cargo/settings/audit";
@@ -37,7 +36,7 @@ async fn items(person: &Person, query: &str) -> Vec<Value> {
     reply.json()["items"].as_array().expect("a list").clone()
 }
 
-/// Waits until the verification has ended, and gives what it found.
+/// Waits for the end of the verification and returns its result.
 async fn verified(person: &Person) -> Value {
     let begun = person.post("/api/v1/audit/verify", &json!({})).await;
     assert_eq!(begun.status, StatusCode::ACCEPTED, "{}", begun.text);
@@ -71,7 +70,7 @@ async fn the_audit_is_searched_by_record_person_reason_event_and_time() {
     assert!(people.len() >= 2);
     let setup = items(&owner, "cause=setup").await;
     assert!(setup.iter().all(|entry| entry["cause"]["kind"] == "setup") && !setup.is_empty());
-    // One request among all of them.
+    // A single request among all of them.
     let one = of_task[0]["cause"]["request"].as_str().expect("an id");
     assert_eq!(items(&owner, &format!("cause=request%20{one}")).await, of_task);
     assert!(1 < items(&owner, "cause=request").await.len());
@@ -126,7 +125,7 @@ async fn pages_of_the_audit_join_without_a_gap_and_say_how_far_they_looked() {
     hq.finish().await;
 }
 
-/// What became of the former versions of a record, newest entry first.
+/// State of a record's former versions, newest entry first.
 async fn taken(person: &Person, query: &str, table: &str) -> Vec<Value> {
     let all = items(person, query).await;
     let changes = all.iter().flat_map(|entry| entry["changes"].as_array().expect("changes"));
@@ -171,7 +170,7 @@ async fn both_audits_say_which_former_versions_are_not_kept_and_why() {
     for (query, table) in both {
         assert_eq!(taken(&owner, query, table).await, [null.clone(), null.clone()], "{query}");
         assert!(
-            !owner.get(&format!("{PAGE}?{query}")).await.text.contains("former version removed")
+            !owner.get(&format!("{PAGE}?{query}")).await.text.contains("former version redacted")
         );
     }
 
@@ -196,10 +195,10 @@ async fn both_audits_say_which_former_versions_are_not_kept_and_why() {
         assert_eq!(told, [json!("retention"), json!("redaction"), null.clone()], "{query}");
         let page = owner.get(&format!("{PAGE}?{query}")).await;
         let lines = page.texts(".audit summary .meta");
-        let marked = |line: &&String| line.contains("former version removed");
+        let marked = |line: &&String| line.contains("former version ");
         let ends: Vec<_> =
             lines.iter().filter(marked).map(|line| line.rsplit(' ').next()).collect();
-        assert_eq!(ends, [Some("age"), Some("purpose")], "{lines:?}");
+        assert_eq!(ends, [Some("expired"), Some("redacted")], "{lines:?}");
         assert_eq!(page.texts(".audit .table .chip").len(), 2, "{}", page.text);
     }
     drop((ws, system));
@@ -208,7 +207,7 @@ async fn both_audits_say_which_former_versions_are_not_kept_and_why() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_line_says_when_something_of_it_is_nobody_elses_business() {
-    const SAID: &str = "about workspaces that you do not belong to";
+    const SAID: &str = "about workspaces you don’t belong to";
     let hq = TestHq::start().await;
     let system = hq.running().app.system.clone();
     let mira = hq.owner().with("x-hq-workspace", "marlow-cargo");
@@ -261,7 +260,7 @@ async fn the_page_tells_entries_in_words_and_keeps_its_filters_in_the_address() 
     let before = hq.owner().get(&format!("{PAGE}?to=yesterday")).await;
     assert!(!before.text.contains("Write the day as"), "{}", before.text);
     assert!(!before.texts(".audit .what").iter().any(|line| line.contains("created")));
-    // Only those who run the workspace see it.
+    // Only admins and owners see it.
     let member = hq.another("Tom", Some(kernel::Role::Member)).await;
     assert_eq!(member.get(PAGE).await.status, StatusCode::FORBIDDEN);
     assert_eq!(member.get("/api/v1/audit").await.status, StatusCode::FORBIDDEN);
@@ -313,7 +312,7 @@ async fn verification_redaction_and_retention_work_over_http_together() {
     assert_eq!(done.location(), Some(PAGE), "{}", done.text);
     let after = verified(&owner).await;
     let page = owner.get(PAGE).await;
-    assert!(page.text.contains("Everything is as it was written"));
+    assert!(page.text.contains("No tampering found"));
     assert_eq!(after["workspace"]["faults_count"], 0, "{after}");
     let images = |found: &Value| found["workspace"]["images"].as_u64().expect("a count");
     assert_eq!(images(&after) + 1, images(&before));
@@ -373,7 +372,7 @@ async fn the_commands_work_on_a_running_server_and_on_a_stopped_folder() {
     let unsure = run(binary, &data, &["redact", "tasks", &id]);
     assert_eq!(unsure.status.code(), Some(1));
 
-    // A byte that somebody changed by hand.
+    // A byte changed on disk.
     let path = data.join("workspaces/marlow-cargo/hq.redb");
     let db = redb::Database::open(path).expect("nobody has it");
     let txn = db.begin_write().expect("a write");
@@ -392,5 +391,5 @@ async fn the_commands_work_on_a_running_server_and_on_a_stopped_folder() {
     let found = run(binary, &data, &["audit", "verify"]);
     assert_eq!(found.status.code(), Some(1));
     let text = String::from_utf8_lossy(&found.stdout).into_owned();
-    assert!(text.contains("DO NOT FIT") && text.contains(&id), "{text}");
+    assert!(text.contains("DO NOT MATCH") && text.contains(&id), "{text}");
 }

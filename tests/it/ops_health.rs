@@ -1,5 +1,5 @@
-//! Health over HTTP and from the command line: parts, consumers that run, what they gave up, the store's
-//! own work; and the change stream's filters and snapshot.
+//! Health over HTTP and CLI: parts, consumers and their failures, store maintenance; filters and snapshot of the change
+//! stream.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use support::program::{run, run_json};
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 const PAGE: &str = "/w/marlow-cargo/settings/health";
 
-/// Notes what it took; stumbles over changes of the settings while it is told to.
+/// A consumer that records what it processed, and fails on changes of settings if told to.
 struct Follower {
     name: &'static str,
     number: u16,
@@ -48,7 +48,7 @@ impl Consume for Follower {
     }
 }
 
-/// Two followers: one stumbles while it is told to, the other never does.
+/// Two consumers: one fails if told to, the other never does.
 fn followers() -> (Setup, Arc<AtomicBool>, Arc<AtomicU64>) {
     let (strict, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let stumbler = Follower {
@@ -77,7 +77,7 @@ async fn one(hq: &TestHq, name: &str) -> Value {
     items.into_iter().find(|one| one["name"] == name).expect("it is registered")
 }
 
-/// Waits until a consumer is as it should be.
+/// Waits until a consumer's state matches.
 async fn until(hq: &TestHq, name: &str, is: impl Fn(&Value) -> bool) -> Value {
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
@@ -94,7 +94,7 @@ async fn until(hq: &TestHq, name: &str, is: impl Fn(&Value) -> bool) -> Value {
 async fn a_consumer_follows_by_itself_and_a_stumbling_one_holds_back_nobody() {
     let (setup, strict, taken) = followers();
     let hq = setup.start().await;
-    // Both have taken what the set-up wrote: it changes the settings, too.
+    // Both have processed the entries of the set-up, which changes settings, too.
     for name in ["steady", "stumbler"] {
         until(&hq, name, |one| one["behind"] == 0).await;
     }
@@ -120,11 +120,11 @@ async fn a_consumer_follows_by_itself_and_a_stumbling_one_holds_back_nobody() {
     assert_eq!(hq.owner().form(&form, &[]).await.location(), Some(PAGE));
     let well = one(&hq, "stumbler").await;
     assert_eq!((&well["dead_letters"], &well["troubled"]), (&json!(0), &json!(false)), "{well}");
-    // What is over is no warning any more.
+    // Settled failures are no warnings any more.
     let page = hq.owner().get(PAGE).await;
     assert_eq!(page.texts(".said-why"), [""; 0]);
-    assert!(page.text_of("tr.why").contains("all went well: Settings taste bad"), "{}", page.text);
-    // Who tried is on record, both times.
+    assert!(page.text_of("tr.why").contains("Last error (resolved): Settings taste bad"), "{}", page.text);
+    // Both attempts are in the audit, with their actor.
     let told = hq.owner().get("/api/v1/audit?event=consumer.changed").await.json();
     let items = told["items"].as_array().expect("a list");
     let acts = items.iter().map(|item| {
@@ -133,7 +133,7 @@ async fn a_consumer_follows_by_itself_and_a_stumbling_one_holds_back_nobody() {
     });
     let acts: Vec<_> = acts.collect();
     let said = |verb: &str| format!("{verb} entry {seq} of the stumbler");
-    assert_eq!(acts, [said("tried again"), said("tried in vain")]);
+    assert_eq!(acts, [said("retried"), said("retried without success")]);
     hq.finish().await;
 }
 
@@ -155,7 +155,7 @@ async fn an_admin_pauses_skips_and_sends_back_and_that_is_on_record() {
     assert!(other.text.contains(&format!("entry {next} is next")), "{}", other.text);
     let skipped = owner.post(&act("skip"), &json!({ "entry": next })).await.json();
     assert_eq!((&skipped["dead_letters"], &skipped["cursor"]), (&json!(1), &json!(next)));
-    // The page names the entry that it means: a form that is sent twice skips one.
+    // The form names its entry, so that a double submission skips one only.
     let means = owner.get(PAGE).await.attr("form[action$='/consumers/steady/skip'] input", "value");
     assert_eq!(means, (next + 1).to_string());
     for said in [format!("You skipped entry {means}"), "taken or skipped meanwhile".to_owned()] {
@@ -222,7 +222,7 @@ async fn what_a_consumer_gave_up_is_read_page_by_page() {
     assert_eq!((seqs(&told), &told["next"]), (vec![58, 59], &json!("59")));
     let told = run(binary, &data, &letters).stdout;
     let told = String::from_utf8_lossy(&told);
-    assert!(told.contains("letter 58") && told.ends_with("There are more: --after 59\n"), "{told}");
+    assert!(told.contains("letter 58") && told.ends_with("More: --after 59\n"), "{told}");
     let listed = run(binary, &data, &["consumer", "list"]).stdout;
     assert!(String::from_utf8_lossy(&listed).contains("`hq consumer letters NAME`"));
     let nobody = run(binary, &data, &["consumer", "letters", "nobody"]);
@@ -234,7 +234,7 @@ async fn what_a_consumer_gave_up_is_read_page_by_page() {
     hq.finish().await;
 }
 
-/// A disk of which a test says how much is free.
+/// A disk whose free space the test sets.
 pub struct Room(pub Arc<AtomicU64>);
 
 impl Faults for Room {
@@ -251,7 +251,7 @@ async fn what_does_not_fit_on_the_disk_is_refused_as_such_at_any_size() {
     let free = Arc::new(AtomicU64::new(50 << 30));
     let hq = Setup::default().faults(Arc::new(Room(Arc::clone(&free)))).start().await;
     let api = hq.api().await;
-    // Files leave more free than rows do: between both a long text was "the disk failed".
+    // Files need a larger reserve than rows; in between, a long text must not fail as a disk error.
     free.store(300 << 20, Ordering::SeqCst);
     let long = json!({ "title": "Long", "text": "words and words ".repeat(10_000) });
     let refused = api.post("/api/v1/knowledge", &long).await;
@@ -279,7 +279,7 @@ async fn a_disk_that_fills_up_is_told_to_those_who_run_hq_until_it_has_room_agai
         parts.into_iter().find(|part| part["name"] == "disk").expect("a disk")
     };
     let (owner, member) = (hq.owner(), hq.another("Tom", Some(kernel::Role::Member)).await);
-    // How bad it is, and what is said, over any page.
+    // Severity and text of the banner, on any page.
     let said = async |person: &Person| {
         let page = person.get("/w/marlow-cargo/tasks").await;
         let tones = page.attrs("#notes .banner:not([hidden])", "data-tone");
@@ -298,13 +298,13 @@ async fn a_disk_that_fills_up_is_told_to_those_who_run_hq_until_it_has_room_agai
     assert_eq!(disk().await["how"], "down");
     let (tone, text) = said(&owner).await;
     assert_eq!(tone, "danger");
-    assert!(text.starts_with("The disk is full: 1.0 MB are free"), "{text}");
+    assert!(text.starts_with("The disk is full: 1.0 MB free"), "{text}");
     assert!(text.contains("every change is refused") && text.contains("move backups"), "{text}");
     let (tone, text) = said(&member).await;
-    assert!(tone == "danger" && text.contains("no change is saved"), "{text}");
-    // Pages that are open renew the line when their stream names it.
+    assert!(tone == "danger" && text.contains("changes can’t be saved"), "{text}");
+    // Open pages refresh the banner after an event of the stream.
     let line = member.get("/w/marlow-cargo/closed").await;
-    assert!(line.text.contains("no change is saved"), "{}", line.text);
+    assert!(line.text.contains("changes can’t be saved"), "{}", line.text);
     assert!(line.attr("#closed", "hx-trigger").contains("hq:disk from:body"), "{}", line.text);
     free.store(50 << 30, Ordering::SeqCst);
     assert_eq!(disk().await["how"], "ok");
@@ -334,7 +334,7 @@ async fn the_work_on_the_store_runs_from_the_api_the_page_and_the_command_line()
     let unknown = hq.owner().post("/api/v1/store/paint", &json!({})).await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     let page = hq.owner().get(PAGE).await;
-    assert!(page.text.contains("Everything fits") && page.text.contains("Every page is sound"));
+    assert!(page.text.contains("Everything matches") && page.text.contains("No damage found"));
     hq.stop().await;
     let binary = Path::new(BINARY);
     let fits = run_json(binary, &hq.data(), &["doctor", "store"]);
@@ -392,7 +392,7 @@ async fn who_asks_for_what_is_rare_is_told_how_far_it_was_looked_for() {
     let place = |text: &str| text.parse::<Cursor>().expect("a cursor").seq;
     let (mut after, mut pages) = ("start".to_owned(), 0);
     loop {
-        // However long it might wait: there is more to look at.
+        // The request may wait long, but there is more data already.
         let wait = if pages == 0 { 30 } else { 0 };
         let query = format!("after={after}&limit=5&kinds=comment.added&wait={wait}");
         let page = program.get(&format!("/api/v1/changes?{query}")).await.json();
@@ -450,12 +450,12 @@ async fn a_snapshot_in_pages_has_every_row_and_no_secret_and_says_where_to_go_on
 
 // ── Faults ──
 
-/// What the health of HQ says of one of its parts, if it says anything.
+/// The health entry of a part, if there is one, as the owner sees it.
 async fn said_of(hq: &TestHq, name: &str) -> Option<Value> {
     said_to(&hq.owner(), name).await
 }
 
-/// The same, for who asks.
+/// The same for any person.
 async fn said_to(person: &Person, name: &str) -> Option<Value> {
     let health = person.get("/api/v1/health").await.json();
     let parts = health["parts"].as_array().expect("parts").clone();
@@ -472,14 +472,14 @@ async fn a_master_key_that_does_not_fit_is_told_with_what_to_do_and_nothing_is_l
     let form = [("email", OWNER.1), ("password", OWNER.2), ("next", "")];
     let right = std::fs::read(&file).expect("a key");
     hq.stop().await;
-    // The disk with the key is gone: a start makes one, and says that it is another.
+    // The disk with the key is missing: the start creates a new key and reports that.
     std::fs::remove_file(&file).expect("a file");
     hq.start_again().await;
     let told = said_of(&hq, "key").await.expect("something to say");
     assert_eq!(told["how"], "down");
     let words = told["said"].as_str().expect("words");
-    assert!(words.contains("1 of 1 passwords were set under another master key"), "{words}");
-    assert!(words.contains("put that key back") && words.contains("reset-link"), "{words}");
+    assert!(words.contains("1 of 1 passwords were set under a different master key"), "{words}");
+    assert!(words.contains("Put that key back") && words.contains("reset-link"), "{words}");
     let status = support::program::run(Path::new(BINARY), &hq.data(), &["status"]);
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(status.contains(&format!("Master key: {words}")), "{status}");
@@ -494,7 +494,7 @@ async fn a_master_key_that_does_not_fit_is_told_with_what_to_do_and_nothing_is_l
     hq.finish().await;
 }
 
-/// Changes a letter of an account behind HQ's back, while it is stopped.
+/// Changes a letter of an account on disk while HQ is stopped.
 async fn misspell(hq: &mut TestHq) {
     hq.stop().await;
     let path = hq.data().join("system.redb");
@@ -535,7 +535,7 @@ async fn a_restore_drill_proves_the_record_and_what_it_found_outlives_a_restart(
     assert!(how == "ok" && said.contains("with the last restore drill"), "{how} {said}");
     misspell(&mut hq).await;
     let failed = run(&hq, Deed::Drill).await.expect_err("a letter was changed");
-    assert!(failed.to_string().contains("do not fit their hashes"), "{failed}");
+    assert!(failed.to_string().contains("don't match their hashes"), "{failed}");
     for restarts in [false, true] {
         if restarts {
             hq.restart().await;
@@ -556,7 +556,7 @@ async fn what_was_not_verified_for_long_is_not_fine() {
     assert_eq!(saved.status, StatusCode::OK, "{}", saved.text);
     assert_eq!(said_of(&hq, "record").await.expect("a part")["how"], "ok", "it is new");
     hq.advance(Duration::from_secs(16 * 86_400)).await;
-    // By now Mira would have to sign in again; her program goes on.
+    // Mira's session has expired; her API token is still valid.
     let part = said_to(&api, "record").await.expect("a part");
     assert_eq!(part["how"], "degraded", "{part}");
     hq.finish().await;
@@ -576,16 +576,16 @@ async fn a_fault_in_the_store_of_the_accounts_makes_health_worse_too() {
     let after = said_of(&hq, "record").await.expect("a part");
     assert_eq!(after["how"], "down", "{after}");
     assert!(
-        after["said"].as_str().is_some_and(|said| said.contains("do not fit their hashes")),
+        after["said"].as_str().is_some_and(|said| said.contains("don’t match their hashes")),
         "{after}"
     );
-    // What it found is forgotten with the program; that it found something is not.
+    // Details of the check are lost with the program; the notice is not.
     hq.restart().await;
     let told = hq.owner().get("/api/v1/notifications").await.json()["items"].clone();
     let told = told.as_array().expect("a list");
     let is_it = |one: &&Value| one["kind"] == "operation_failed";
     let title = told.iter().find(is_it).map(|one| one["title"].to_string()).unwrap_or_default();
-    assert!(title.contains("in the record"), "{told:?}");
+    assert!(title.contains("Verification found"), "{told:?}");
     hq.finish().await;
 }
 

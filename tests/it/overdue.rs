@@ -1,4 +1,4 @@
-//! Due dates that pass: who hears of it, once for each date, and what is missed some days later.
+//! Overdue tasks: one notice per date to the right people, and another one some days later.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use support::hq::{OWNER, Person, TestHq};
 const HOUR: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until a task is as it should be.
+/// Waits until a task meets the condition.
 async fn until(hq: &TestHq, key: &str, what: &str, holds: impl Fn(&Task) -> bool) -> Task {
     let ws = hq.ws();
     let mut feed = ws.store.watch();
@@ -37,7 +37,7 @@ async fn task(api: &Person, body: Value) -> String {
     made.json()["key"].as_str().expect("a key").to_owned()
 }
 
-/// How many items of this kind there are, of all states.
+/// Number of items of this kind, in all states.
 fn items(hq: &TestHq, kind: ItemKind) -> usize {
     let all = hq.ws().read(|snap| snap.list::<Item>(&Range::all())).expect("a read");
     all.iter().filter(|item| item.kind == kind).count()
@@ -53,11 +53,11 @@ async fn what_nobody_is_at_is_missed_three_days_later_and_reopened_with_a_date()
     let blocked = json!({ "title": "Waits", "due_at": "2026-11-20", "status": "blocked" });
     let blocked = task(&api, blocked).await;
     let (late, moved) = (lost.clone(), begun.clone());
-    // The day is over in Berlin, and nothing is missed yet.
+    // The day is over in Berlin, and nothing counts as missed yet.
     hq.advance(12 * HOUR).await;
     hq.advance(60 * HOUR).await;
     assert_eq!(until(&hq, &late, "overdue", |_| true).await.status, TaskStatus::Todo);
-    // Somebody goes on with one of them.
+    // A person changes one of them.
     let change = json!({ "priority": "high" });
     api.json("PATCH", &format!("/api/v1/tasks/{moved}"), &change).await;
     hq.advance(24 * HOUR).await;
@@ -75,7 +75,7 @@ async fn what_nobody_is_at_is_missed_three_days_later_and_reopened_with_a_date()
     let again = api.post(&path, &json!({ "due_at": "2026-12-02" })).await;
     assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
 
-    // The next day, as somebody may wish.
+    // On the next day, if so configured.
     let rules = json!({ "missed_after_days": 0 });
     let changed = api.json("PATCH", "/api/v1/settings/tasks", &rules).await;
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
@@ -83,11 +83,11 @@ async fn what_nobody_is_at_is_missed_three_days_later_and_reopened_with_a_date()
     hq.advance(24 * HOUR).await;
     until(&hq, &soon, "the next day", |task| task.status == TaskStatus::Missed).await;
     let page = format!("/w/marlow-cargo/tasks/{soon}");
-    // The sign-in of an owner does not last for days without use.
+    // An owner's unused session expires within days.
     let mira = hq.nobody();
     mira.form("/login", &[("email", OWNER.1), ("password", OWNER.2), ("next", "")]).await;
     let shown = mira.get(&page).await;
-    assert!(shown.text.contains("missed its date"), "{}", shown.text);
+    assert!(shown.text.contains("missed its due date"), "{}", shown.text);
     let reopened = mira.form(&format!("{page}/reopen"), &[("due", "2026-12-24")]).await;
     assert_eq!(reopened.status, StatusCode::SEE_OTHER, "{}", reopened.text);
     until(&hq, &soon, "reopened", |task| task.status == TaskStatus::Todo).await;
@@ -153,8 +153,8 @@ async fn an_admin_chooses_the_rules_for_tasks_on_a_page() {
     let wrong = [("delegation", "upwards"), ("missed_after_days", "soon")];
     let refused = owner.form(RULES, &wrong).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.text.contains("Choose one of these."), "{}", refused.text);
-    assert!(refused.text.contains("Write a whole number of days"), "all that is wrong at once");
+    assert!(refused.text.contains("Choose one of the options."), "{}", refused.text);
+    assert!(refused.text.contains("Enter a whole number of days"), "all that is wrong at once");
     assert_eq!(refused.attr("#f-missed_after_days", "value"), "soon", "what was typed stays");
     let far = owner.form(RULES, &[("delegation", "line"), ("missed_after_days", "366")]).await;
     assert_eq!(far.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -172,7 +172,7 @@ async fn an_admin_chooses_the_rules_for_tasks_on_a_page() {
     let member = hq.another("Jonas", Some(Role::Member)).await;
     let theirs = member.get(RULES).await;
     assert!(
-        theirs.text.contains("Everybody below it") && !theirs.text.contains("name=\"delegation\"")
+        theirs.text.contains("Everyone below it") && !theirs.text.contains("name=\"delegation\"")
     );
     let refused = member.form(RULES, &[("delegation", "open"), ("missed_after_days", "1")]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);

@@ -1,10 +1,9 @@
-//! Parts home and a host, both the real program, again and again while agents work there: the line between them is cut,
-//! delayed, loses, doubles and tears what goes over it, is open at one end alone, and either side is killed. After each
-//! time all comes back, and what home tells is compared with what was asked for and with the ledger of the model.
+//! Repeated partitions between primary and host, both the real program, while agents work on the host: the line is cut,
+//! delayed, lossy, duplicating, truncating or half-open, and either side is killed. After each one the state must
+//! converge; it is compared with the requests and the model's ledger.
 //!
-//! `HQ_PARTITIONS_N` times, 40 unless it is said; `HQ_PARTITIONS_SEED` repeats the choices of another time. They are
-//! done in lives, each with folders of its own, `HQ_PARTITIONS_JOBS` of them side by side: most of the time both wait for
-//! each other.
+//! `HQ_PARTITIONS_N` partitions (40); `HQ_PARTITIONS_SEED` repeats a run. They happen in lives with folders of their
+//! own, `HQ_PARTITIONS_JOBS` in parallel: most of the time both sides wait for each other.
 
 mod books;
 pub(crate) mod line;
@@ -30,18 +29,17 @@ use books::{Found, Work};
 use line::{End, Mood, Way};
 use pair::{AGENTS, Pair};
 
-/// Times, unless it is said how many.
+/// Default number of faults.
 const USUAL: u64 = 40;
-/// Times of one life at most.
+/// Maximum number of faults per life.
 const LIFE: u64 = 5;
-/// Lives side by side, unless it is said.
+/// Default number of lives in parallel.
 const JOBS: u64 = 4;
-/// Links that may end in one life of the host: each makes the pause before the next one longer.
+/// Number of links that may end in one life of the host: each one lengthens the pause before the next.
 const PATIENT: u32 = 2;
-/// How long an answer of the model is waited for, behind which something is to happen.
+/// How long to wait for the model request after which a fault is to happen.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// Tells whoever runs this.
 #[expect(
     clippy::print_stdout,
     reason = "the seed and the result are what `make partitions` is for"
@@ -50,7 +48,7 @@ fn say(what: &str) {
     println!("partitions: {what}");
 }
 
-/// What parts both.
+/// A fault that separates primary and host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
     Cut,
@@ -79,7 +77,6 @@ impl Fault {
         Self::KilledInTheDark,
     ];
 
-    /// What it is called.
     fn word(self) -> &'static str {
         match self {
             Self::Cut => "cut",
@@ -95,12 +92,12 @@ impl Fault {
         }
     }
 
-    /// Whether a host begins a new life.
+    /// Whether the host restarts.
     fn renews(self) -> bool {
         matches!(self, Self::HostKilled | Self::BothKilled | Self::KilledInTheDark)
     }
 
-    /// Lets it happen, for as long as the dice say: nothing is waited for by that.
+    /// Applies the fault for a random time, without waiting for an effect.
     async fn strike(self, pair: &mut Pair, dice: &mut Dice) {
         let lasts = Duration::from_millis(dice.below(1_500));
         let way = *dice.one(&[Way::Up, Way::Down]);
@@ -121,8 +118,8 @@ impl Fault {
             Self::Torn => pair.line.once(way, Mood::Torn).await,
             Self::HalfOpen => {
                 pair.line.leave(left);
-                // A host that is told comes again beside what home still takes for its link. One that is not finds out
-                // by the silence, which is long.
+                // A host that is notified reconnects while the primary still considers the old link alive. Otherwise it
+                // notices only after the silence limit, which is long.
                 if matches!(left, End::Host) && dice.below(8) != 0 {
                     sleep(lasts).await;
                     pair.line.hang_up();
@@ -156,7 +153,7 @@ impl Fault {
     }
 }
 
-/// What is done in one life.
+/// Parameters of one life.
 #[derive(Clone, Copy)]
 struct Life {
     times: u64,
@@ -202,7 +199,7 @@ fn nothing_is_lost_or_doubled_by_what_parts_home_and_host() {
     let began = Instant::now();
     let life = |n: u64| Life {
         times: LIFE.min(times - n * LIFE),
-        // The first has the seed itself: a few times are one life.
+        // The first life uses the seed itself: few faults need only one life.
         seed: seed.wrapping_add(n << 16),
     };
     let lives: VecDeque<Life> = (0..times.div_ceil(LIFE)).map(life).collect();
@@ -229,7 +226,7 @@ fn nothing_is_lost_or_doubled_by_what_parts_home_and_host() {
     say(&format!("{words}, in {took} s; all as told (HQ_PARTITIONS_SEED={seed})"));
 }
 
-/// One life from its beginning to its end.
+/// Runs one life from beginning to end.
 fn lived(life: Life) -> Done {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(one(life))
@@ -243,7 +240,7 @@ async fn one(Life { times, seed }: Life) -> Done {
     let (mut done, mut works, mut ended) = (Done::default(), Vec::new(), 0);
     for n in 1..=times {
         let fault = *dice.one(&Fault::ALL);
-        // A host that was cut off too often waits for long before it calls again.
+        // After too many cuts the host waits long before it reconnects.
         let is_tired = ended == PATIENT && !fault.renews();
         let fault = if is_tired { Fault::HostKilled } else { fault };
         ended = if fault.renews() { 0 } else { ended + 1 };
@@ -259,7 +256,7 @@ async fn one(Life { times, seed }: Life) -> Done {
         *done.faults.entry(fault).or_default() += 1;
         works.extend(given);
     }
-    // What comes late would be there twice by now.
+    // Late duplicates would be visible by now.
     for work in &works {
         books::compare(&pair, work).await;
     }
@@ -281,13 +278,13 @@ async fn give(pair: &Pair, begins: &str) -> Vec<Work> {
     given
 }
 
-/// Waits for the moment that the dice choose: behind an answer that the model was asked for, or any.
+/// Waits for a random moment: after a number of model requests, or after a time.
 async fn moment(model: &ModelServer, dice: &mut Dice) {
     let asked = model.requests().len();
     let (behind, any) = (dice.index(12), Duration::from_millis(dice.below(1_500)));
     if dice.below(2) == 0 {
         return sleep(any).await;
     }
-    // ok: few may be asked for where an agent waits for something else; then it is this moment.
+    // ok: there may be few requests if an agent waits for something else; then the fault happens now.
     let _ = timeout(ANSWER, model.asked(asked + behind)).await;
 }

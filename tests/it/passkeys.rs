@@ -1,4 +1,4 @@
-//! Passkeys, with a device in software: added, used, refused in every wrong way, removed.
+//! Passkeys with a software authenticator: add, use, every rejection, remove.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
@@ -12,7 +12,7 @@ use support::hq::{OWNER, Person, Reply, TestHq};
 
 const BASE: &str = "/w/marlow-cargo/settings/security";
 
-/// A device that keeps one key.
+/// An authenticator with one key.
 struct Device {
     key: EcdsaKeyPair,
     origin: String,
@@ -39,7 +39,7 @@ impl Device {
         data
     }
 
-    /// The answer to a request for a new key.
+    /// Response to a request for a new key.
     fn create(&self, asked: &Value) -> (String, String) {
         let point = self.key.public_key().as_ref();
         let mut data = self.data(0x45);
@@ -56,7 +56,7 @@ impl Device {
         (URL_SAFE_NO_PAD.encode(client), URL_SAFE_NO_PAD.encode(object))
     }
 
-    /// The fields of a sign-in.
+    /// Form fields of a sign-in.
     fn sign(&self, challenge: &str, flags: u8) -> [(&'static str, String); 5] {
         let (client, data) = (self.client("get", challenge), self.data(flags));
         let mut message = data.clone();
@@ -76,7 +76,7 @@ fn here(hq: &TestHq) -> String {
     hq.url().replace("127.0.0.1", "localhost")
 }
 
-/// Somebody who opens HQ under the name of this machine.
+/// A person who opens HQ under this machine's host name.
 fn by_name(hq: &TestHq, person: Person) -> Person {
     person.with("host", here(hq).trim_start_matches("http://"))
 }
@@ -117,9 +117,9 @@ async fn a_passkey_signs_in_by_itself_and_each_answer_is_good_once() {
     let hq = TestHq::start().await;
     let mut device = Device::new(&hq);
     let refused = add(&hq, &device, "not my password").await;
-    assert!(refused.text_of("#toasts").contains("not your password"));
+    assert!(refused.text_of("#toasts").contains("rong password"));
     let page = add(&hq, &device, OWNER.2).await;
-    assert!(page.text_of("#toasts").contains("is added"), "{}", page.text_of("#toasts"));
+    assert!(page.text_of("#toasts").contains("added"), "{}", page.text_of("#toasts"));
     assert!(page.text.contains("Laptop") && page.text.contains("localhost"));
 
     device.count = 5;
@@ -207,7 +207,7 @@ async fn a_passkey_proves_that_it_is_still_the_same_person_and_its_use_is_noted(
         answer.insert((*name).to_owned(), value.clone().into());
     }
     let body = serde_json::json!({ "passkey": answer });
-    // A question that was asked of nobody in particular is not answered by this.
+    // A challenge for no particular account is not valid here.
     let stranger = by_name(&hq, hq.nobody());
     let open = question(&stranger).await;
     let other = device.sign(&open, 0x05);

@@ -1,4 +1,4 @@
-//! Members and invitations: who joins, who may change whom, and what ends when somebody leaves.
+//! Members and invitations: joining, role changes, and effects of leaving.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn somebody_new_joins_by_a_link_that_works_once() {
     let tom = hq.nobody();
     let asked = tom.get(&link).await;
     assert_eq!(asked.text_of("h1"), "Join Marlow Cargo");
-    assert!(asked.text.contains("Mira Lindqvist invites you as Member"), "{}", asked.text);
+    assert!(asked.text.contains("Mira Lindqvist invited you as Member"), "{}", asked.text);
     let short = join(&tom, &link, ("", "tom", "short")).await;
     assert_eq!(short.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(short.attrs("[aria-invalid=true]", "name"), ["name", "email", "password"]);
@@ -74,7 +74,7 @@ async fn somebody_with_an_account_signs_in_and_confirms() {
     let ada = hq.another("Ada", Some(Role::Viewer)).await;
     let link = invite(&north, &json!({ "role": "admin", "email": "ADA@marlow.example" })).await;
 
-    // The link is for Ada: nobody else can use it, signed in or new.
+    // The link is bound to Ada: nobody else can use it, with an account or without.
     let bob = hq.another("Bob", Some(Role::Admin)).await;
     assert!(bob.get(&link).await.text.contains("This invitation is for ada@marlow.example"));
     let refused = accept(&bob, &link).await;
@@ -118,7 +118,7 @@ async fn guessing_invitations_is_stopped() {
     }
     let guess = "/join?in=marlow-cargo&token=hq_inv_guess";
     assert_eq!(hq.nobody().get(guess).await.status, StatusCode::TOO_MANY_REQUESTS);
-    // Whoever holds a link is not kept from it by what others at the same address try.
+    // Attempts by others from the same address do not affect the link's holder.
     assert_eq!(hq.nobody().get(&link).await.status, StatusCode::OK);
     let forged = forged(field(&link, "token"));
     let wrong = format!("/join?in=marlow-cargo&token={forged}");
@@ -133,7 +133,7 @@ async fn guessing_invitations_is_stopped() {
     hq.finish().await;
 }
 
-/// A token that calls itself as this one does, with another secret.
+/// A token with the same public id and another secret.
 fn forged(token: &str) -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -159,7 +159,7 @@ async fn nobody_gives_more_than_they_have_and_an_admin_does_not_touch_owners() {
     let owner_row = "#members a[aria-label^='History of ']";
     let history = admin.get(&page.attr(owner_row, "href")).await;
     assert!(history.text_of(".page-head").contains(OWNER.0), "{}", history.text);
-    // A token gives no more than it allows itself.
+    // A token grants no more than its own scopes.
     let program = hq.token(&["admin"]).await;
     let refused = program.post("/api/v1/invites", &json!({ "role": "member" })).await;
     assert_eq!(refused.json()["code"], "more_than_own", "{}", refused.text);
@@ -226,7 +226,7 @@ async fn there_is_always_an_owner() {
     assert_eq!(owner.post("/api/v1/leave", &json!({})).await.status, StatusCode::OK);
     assert_eq!(owner.get("/w/marlow-cargo/").await.status, StatusCode::NOT_FOUND);
     assert_eq!(owner.get("/").await.location(), Some("/workspaces"));
-    assert!(owner.get("/workspaces").await.text.contains("No workspace yet"));
+    assert!(owner.get("/workspaces").await.text.contains("No workspaces yet"));
     hq.finish().await;
 }
 
@@ -255,7 +255,7 @@ async fn who_is_removed_loses_pages_streams_and_tokens_at_once() {
     // The name stays in the history.
     assert!(owner.get("/w/marlow-cargo/activity").await.text.contains(TOM.0));
 
-    // Who comes back finds the door that is open now, and not the old tokens.
+    // A returning member gets the new role, and old tokens stay invalid.
     let link = invite(&owner, &json!({ "role": "viewer" })).await;
     assert_eq!(accept(&tom, &link).await.location(), Some("/w/marlow-cargo/"));
     assert_eq!(tom.get("/api/v1/me").await.json()["workspace"]["role"], "viewer");
@@ -299,7 +299,7 @@ async fn who_came_with_a_workspace_from_elsewhere_is_asked_in_as_who_they_are() 
     };
     hq.ws().write(&(Actor::System(Part::Setup), Cause::Setup), put).await.expect("a member");
 
-    // Nobody can sign in as that owner.
+    // The other owner's account is disabled.
     assert_eq!(owner.post("/api/v1/leave", &json!({})).await.json()["code"], "last_owner");
     let admin = hq.another("Ada", Some(Role::Admin)).await;
     let asked = json!({ "role": "viewer", "email": TOM.1 });

@@ -1,5 +1,5 @@
-//! Permissions before they are kept: what they would have let through, what an import would add; who an agent is, what
-//! a locked one is offered, and what its programs find here.
+//! Previews of permissions and imports; the identity of an agent, what a locked agent is offered, and what its programs
+//! find on this machine.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use support::model::Turn;
 use support::office::Office;
 
-/// An agent whose programs reach any host, and who asks.
+/// An agent in mode `ask` whose programs may reach any host.
 async fn asking(office: &Office, name: &str) -> Agent {
     office.settings(|settings| settings.exec_without_jail = true).await;
     let agent = office.agent_with(name, |new| new.exec = true).await;
@@ -31,7 +31,7 @@ fn runs(command: &str) -> Turn {
     Turn::call("exec", json!({ "command": command }))
 }
 
-/// The approval that a run waits for, other than the one before.
+/// Waits for a new approval of a run.
 async fn asked(office: &Office, run: RunId, before: Option<ApprovalId>) -> Approval {
     let approval = office
         .until("an approval", |snap| {
@@ -102,7 +102,7 @@ async fn before_a_permission_is_kept_the_calls_that_it_would_have_allowed_are_sh
     assert_eq!(outcomes(&offer["calls"]), ["denied", "asked for"], "{told}");
     assert_eq!((&offer["days"], &offer["calls"][0]["run"]), (&json!(7), &json!("R-1")), "{told}");
     let page = owner.get(&format!("/w/marlow-cargo/approvals/{}/recent", third.id)).await;
-    let words = "It would have allowed one call of the last 7 days.";
+    let words = "It would have allowed one call in the last 7 days.";
     assert!(page.text.contains(words) && page.text.contains("runs/R-1"), "{}", page.text);
 
     let wish = |leave: &str| json!({ "agent": "ada", "tool": "exec", "leave": leave });
@@ -117,7 +117,7 @@ async fn before_a_permission_is_kept_the_calls_that_it_would_have_allowed_are_sh
     let page = owner.get(form).await;
     assert!(page.text.contains("It would have refused 3 calls"), "{}", page.text);
 
-    // One that is refused is refused, whatever else allows it.
+    // A denial overrides everything else.
     let deny = json!({ "agent": "ada", "tool": "exec", "leave": "deny" });
     let kept = owner.json("POST", "/api/v1/permissions", &deny).await;
     assert_eq!(kept.status, StatusCode::CREATED, "{}", kept.text);
@@ -132,7 +132,7 @@ async fn calls_that_nobody_was_asked_for_count_for_a_week() {
     let mut office = Office::open().await;
     let ada = office.agent("Ada").await;
     let reads = |path: &str| json!({ "path": path });
-    // Two side by side, one by itself, and one that is refused.
+    // Two in parallel, one alone, and one that is denied.
     let both = Turn::call("read", reads("SOUL.md")).and_call("read", reads("AGENTS.md"));
     let model = &office.model;
     model.push(both).push(Turn::call("read", reads("TOOLS.md"))).push(Turn::text("Read."));
@@ -163,7 +163,7 @@ async fn calls_that_nobody_was_asked_for_count_for_a_week() {
     assert_eq!(would(&office, "*").await["calls"].as_array().map(Vec::len), Some(4));
     let form = "/w/marlow-cargo/permissions/preview?agent=ada&tool=read&leave=deny";
     let page = office.hq.owner().get(form).await;
-    let words = "It would have refused 4 calls of the last 7 days.";
+    let words = "It would have refused 4 calls in the last 7 days.";
     assert!(page.text.contains(words) && page.text.contains("runs/R-1"), "{}", page.text);
     let of_all: Vec<JudgedCall> = office.all();
     let became = of_all.iter().map(|one| one.call.became).collect::<Vec<_>>();
@@ -202,7 +202,7 @@ async fn an_agent_asks_before_it_changes_who_it_is_and_shows_the_lines() {
     office.ended(run).await;
     assert_eq!(office.file(&ada, "SOUL.md").as_deref(), Some("Be bold.\n"));
 
-    // A permission lets it.
+    // A permission allows it.
     let rule = NewPermission {
         agent: Some(ada.id),
         run: None,
@@ -241,7 +241,7 @@ async fn a_program_that_changes_who_an_agent_is_leaves_it_as_it_was_and_a_draft_
     assert_eq!(office.file(&ada, "proposed/SOUL.md").as_deref(), Some("Be bold.\n"));
     assert_eq!(office.file(&ada, "TOOLS.new").as_deref(), Some("new\n"));
 
-    // Handed in with the file tool it is a difference that people see.
+    // With the file tool it is a diff that people see.
     office.trust(ada.id, TrustMode::Ask).await;
     let write = json!({ "path": "SOUL.md", "content": "Be bold.\n", "force": true });
     office.model.push(Turn::call("write", write)).push(Turn::text("Done."));
@@ -267,11 +267,11 @@ async fn a_draft_of_a_program_is_accepted_or_refused_from_its_card() {
 
     let owner = office.hq.owner();
     let review = owner.get("/w/marlow-cargo/review").await;
-    assert!(review.text.contains("Drafts of agents"), "{}", review.text);
+    assert!(review.text.contains("Agent drafts"), "{}", review.text);
     let beside = async || owner.get("/w/marlow-cargo/nav").await.text;
-    assert!(beside().await.contains(", waiting: 2 drafts of agents</span>"));
+    assert!(beside().await.contains(", waiting: 2 agent drafts</span>"));
     let page = owner.get("/w/marlow-cargo/drafts").await;
-    for words in ["wrote SOUL.md anew", "wrote TOOLS.md anew", "+Be bold.", "runs/R-1", "Accept"] {
+    for words in ["rewrote SOUL.md", "rewrote TOOLS.md", "+Be bold.", "runs/R-1", "Accept"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     }
     let listed = owner.get("/api/v1/drafts").await.json();
@@ -288,7 +288,7 @@ async fn a_draft_of_a_program_is_accepted_or_refused_from_its_card() {
     assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", done.text);
     assert_eq!(office.file(&ada, "SOUL.md").as_deref(), Some("Be bold.\n"));
     assert_eq!(office.file(&ada, "proposed/SOUL.md"), None);
-    assert!(beside().await.contains(", waiting: 1 draft of an agent</span>"));
+    assert!(beside().await.contains(", waiting: 1 agent draft</span>"));
 
     let refuse = "/w/marlow-cargo/agents/ada/drafts/TOOLS.md/refuse";
     assert!(owner.form(refuse, &[]).await.status.is_redirection());
@@ -366,7 +366,7 @@ async fn what_programs_may_do_and_what_holds_here_is_said() {
         "{told}"
     );
     let page = office.hq.owner().get("/w/marlow-cargo/agents/ada/behaviour/sandbox").await;
-    assert!(page.text.contains("They have no network."), "{}", page.text);
+    assert!(page.text.contains("They have no network access."), "{}", page.text);
     office.hq.finish().await;
 }
 
@@ -385,7 +385,7 @@ async fn a_permission_says_when_it_last_decided_and_how_often() {
     let unused = office.hq.owner().json("POST", "/api/v1/permissions", &settings).await.json();
     let gone = format!("/api/v1/permissions/{}", unused["id"].as_str().expect("an id"));
     let page = office.hq.owner().get("/w/marlow-cargo/settings/policy").await;
-    assert!(page.text.contains("not yet"), "{}", page.text);
+    assert!(page.text_of("td[data-label='Last used']").contains("never"), "{}", page.text);
     let removed = office.hq.owner().call("DELETE", &gone).await;
     assert_eq!(removed.status, StatusCode::NO_CONTENT, "{}", removed.text);
 
@@ -412,7 +412,7 @@ async fn a_permission_says_when_it_last_decided_and_how_often() {
         assert!(one["last_used_at"].is_string(), "{one}");
         one["used_in_30_days"].as_u64()
     };
-    // A yes to what was asked for counts the asking alone.
+    // An approval after an explicit request counts once only.
     assert_eq!(["exec", "read", "edit", "write"].map(used), [2, 2, 1, 1].map(Some), "{listed}");
     let page = office.hq.owner().get("/w/marlow-cargo/agents/ada/behaviour").await;
     assert!(page.text.contains("2 calls in 30 days"), "{}", page.text);
@@ -430,7 +430,7 @@ async fn a_permission_that_was_taken_away_lets_nothing_through_any_more() {
         let told = owner.get(&format!("/api/v1/policy/explain?{call}")).await;
         told.json()["verdict"].as_str().expect("a verdict").to_owned()
     };
-    // Others stand beside it, which nobody takes away.
+    // Other permissions exist that are not removed.
     for n in 0..30 {
         let kept = json!({
             "agent": "ada", "tool": "http_request", "leave": "allow", "method": "POST", "host": format!("h{n}.example"),

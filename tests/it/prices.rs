@@ -1,4 +1,4 @@
-//! Prices that people enter: which one counts for a call, what was called without one, who may enter them.
+//! Manually entered prices: which one applies to a call, calls without one, and who may enter them.
 
 use std::time::Duration;
 
@@ -25,7 +25,6 @@ async fn put(by: &Person, path: &str, body: Value) -> Value {
     set.json()
 }
 
-/// One call of the model.
 async fn call(office: &Office, ada: &Agent) -> Usage {
     office.model.push(Turn::text("Well.").usage(TOKENS));
     let run = office.say(ada, "Say something").await;
@@ -37,7 +36,7 @@ async fn call(office: &Office, ada: &Agent) -> Usage {
 async fn a_call_costs_what_holds_when_it_begins_and_keeps_that_for_ever() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
-    // A program: somebody's browser would be signed out by tomorrow.
+    // An API client, because a browser session would have expired by the next day.
     let owner = office.hq.api().await;
     let billed = async || {
         let usage = call(&office, &ada).await;
@@ -64,7 +63,7 @@ async fn a_call_costs_what_holds_when_it_begins_and_keeps_that_for_ever() {
     office.move_to(tomorrow).await;
     assert_eq!(billed().await, (Some(9_000), PricedBy::Person));
 
-    // At this connection receiving costs nothing; what sending costs is said for all.
+    // Input is free at this connection; the output price is set for all connections.
     let here = put(&owner, "scripted/mock", json!({ "output_micros": 0 })).await;
     assert_eq!((&here["connection"], &here["input_micros"]), (&json!("scripted"), &Value::Null));
     assert_eq!(billed().await, (Some(6_000), PricedBy::Person));
@@ -77,7 +76,7 @@ async fn a_call_costs_what_holds_when_it_begins_and_keeps_that_for_ever() {
         owner.call("DELETE", &format!("/api/v1/prices/{path}")).await.json()["removed"].clone()
     };
     assert_eq!(reset("any/mock").await, 2);
-    // What is left says too little.
+    // The remaining price is incomplete.
     assert_eq!(billed().await, (None, PricedBy::Nobody));
     assert_eq!(reset("scripted/mock").await, 1);
     assert_eq!(reset("scripted/mock").await, 0);
@@ -100,7 +99,7 @@ async fn one_answer_that_counted_wrong_is_forgotten() {
     office.model.push(Turn::text("Well.").usage(lie));
     let run = office.say(&ada, "Say something").await;
     office.ended(run).await;
-    // From now on calls of this model are held to be eight times as dear, whoever makes them.
+    // From now on, calls of this model are estimated at eight times the tokens, whoever makes them.
     let owner = office.hq.owner();
     let learned = owner.get("/api/v1/prices").await.json()["counting"].clone();
     assert_eq!(learned[0]["model"], "mock", "{learned}");
@@ -114,7 +113,7 @@ async fn one_answer_that_counted_wrong_is_forgotten() {
     let run = office.say(&otto, "Hello?").await;
     office.in_state(run, RunState::Waiting).await;
     let page = owner.get(PAGE).await;
-    assert!(page.text_of(".prices-counting").contains("8.0 times as many"), "{}", page.text);
+    assert!(page.text_of(".prices-counting").contains("8.0 times the usual"), "{}", page.text);
     office.model.push(Turn::text("As usual."));
     let connection = page.attr(".prices-counting input[name=connection]", "value");
     let form = [("model", "mock"), ("connection", connection.as_str())];
@@ -252,17 +251,17 @@ async fn a_price_is_entered_and_taken_away_on_its_page() {
     let rows = page.texts(".prices-own tbody tr");
     assert_eq!(rows.len(), 1, "{rows:?}");
     for word in
-        ["claude-sonnet-4-5", "all connections", "1 Jan 2026", "$2.50", "$0.075", "as built in"]
+        ["claude-sonnet-4-5", "all connections", "1 Jan 2026", "$2.50", "$0.075", "built-in"]
     {
         assert!(rows[0].contains(word), "{word}: {rows:?}");
     }
-    let past = page.attr(".prices-own a[aria-label^='History of the price']", "href");
+    let past = page.attr(".prices-own a[aria-label^='History of the claude']", "href");
     let past = owner.get(&past).await;
     assert_eq!(past.status, StatusCode::OK, "{}", past.text);
     assert!(past.text_of("h1").contains("History"), "{}", past.text);
     let built_in = page.texts(".prices-built-in tbody tr");
     let own = built_in.iter().find(|row| row.contains("claude-sonnet-4-5")).expect("a row");
-    assert!(own.contains("another price is entered"), "{own}");
+    assert!(own.contains("overridden"), "{own}");
     let which: Vec<(String, String)> = ["model", "connection", "begins_ms"]
         .into_iter()
         .map(|name| {

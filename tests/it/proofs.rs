@@ -1,4 +1,4 @@
-//! Proofs that it is still the same person, before what cannot be taken back.
+//! Proof of identity before irreversible actions.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use support::hq::{OWNER, TestHq};
 
-/// What asks for a proof whatever it is sent.
+/// Endpoints that need reauthentication whatever the request contains.
 const PROVED: [&str; 43] = [
     "DELETE /api/v1/accounts/{id}",
     "DELETE /api/v1/factors/passkeys/{id}",
@@ -86,7 +86,7 @@ async fn what_cannot_be_taken_back_asks_for_a_proof() {
     asked.sort();
     assert_eq!(asked, PROVED);
 
-    // A role asks only where it is that of an owner.
+    // A role needs it only if it is an owner's.
     let (member, invites) = (format!("/api/v1/members/{tom}"), "/api/v1/invites");
     let body = |role: &str| json!({ "role": role });
     for role in ["viewer", "admin"] {
@@ -105,7 +105,7 @@ async fn what_cannot_be_taken_back_asks_for_a_proof() {
     let to = owner.form(&page, &[("role", "owner")]).await;
     let to = to.location().expect("a redirect").to_owned();
     assert!(to.ends_with("next=%2Fw%2Fmarlow-cargo%2Fsettings%2Fmembers"), "{to}");
-    // A token proves itself.
+    // A token needs no reauthentication.
     let redact = json!({ "table": "tasks", "id": "01890000-0000-7000-8000-000000000000" });
     let reply = program.post("/api/v1/audit/redact", &redact).await;
     assert_ne!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text);
@@ -135,7 +135,7 @@ async fn a_password_proves_it_for_ten_minutes_and_renews_the_cookie() {
     hq.advance(LATER).await;
     let refused = owner.post("/api/v1/tokens", &token).await;
     assert_eq!(refused.json()["code"], "proof_required", "{}", refused.text);
-    // A program has nothing to prove.
+    // An API client cannot reauthenticate.
     let program = hq.api().await;
     let refused = program.post("/api/v1/proof", &json!({ "password": OWNER.2 })).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
@@ -150,30 +150,30 @@ async fn without_script_a_page_asks_and_leads_back() {
     let form = [("name", "Nightly"), ("scopes", "read"), ("days", "30")];
     let sent = owner.form("/w/marlow-cargo/settings/tokens", &form).await;
     let page = owner.get(sent.location().expect("a redirect")).await;
-    assert_eq!(page.text_of("h1"), "Confirm that it is you");
+    assert_eq!(page.text_of("h1"), "Confirm it’s you");
     assert!(page.attrs("input[name=code]", "id").len() == 1, "only the dialog's, there is no app");
     let next = page.attr("main input[name=next]", "value");
     assert_eq!(next, "/w/marlow-cargo/settings/tokens");
     let wrong = [("password", "not it at all"), ("next", next.as_str())];
     let wrong = owner.form("/w/marlow-cargo/settings/prove", &wrong).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(wrong.text_of("main [role=alert]"), "This is not your password.");
+    assert_eq!(wrong.text_of("main [role=alert]"), "Wrong password.");
     let right = [("password", OWNER.2), ("next", next.as_str())];
     let back = owner.form("/w/marlow-cargo/settings/prove", &right).await;
     assert_eq!(back.location(), Some(next.as_str()), "{}", back.text);
-    assert!(owner.get(&next).await.text_of("#toasts").contains("Now repeat the action"));
+    assert!(owner.get(&next).await.text_of("#toasts").contains("so repeat the action"));
     let made = owner.form("/w/marlow-cargo/settings/tokens", &form).await;
     assert!(made.text.contains("hq_pat_"), "{}", made.text);
     let away = [("password", OWNER.2), ("next", "/w/other/settings")];
     let home = owner.form("/w/marlow-cargo/settings/prove", &away).await;
     assert_eq!(home.location(), Some("/w/marlow-cargo/settings"));
 
-    // The script hears in a line what was wrong, and nothing when all is right.
+    // The script gets the error as one line, and nothing on success.
     let script = owner.clone().htmx("prove");
     let state = owner.get("/w/marlow-cargo/settings/prove/state").await.json();
     assert_eq!((&state["fresh"], &state["passkey"]), (&json!(true), &json!(false)), "{state}");
     let wrong = script.form("/w/marlow-cargo/settings/prove", &[("password", "nope")]).await;
-    assert_eq!((wrong.status.as_u16(), wrong.text.as_str()), (422, "This is not your password."));
+    assert_eq!((wrong.status.as_u16(), wrong.text.as_str()), (422, "Wrong password."));
     let right = script.form("/w/marlow-cargo/settings/prove", &[("password", OWNER.2)]).await;
     assert_eq!(right.status, StatusCode::NO_CONTENT);
     hq.finish().await;

@@ -1,4 +1,4 @@
-//! Providers against a scripted server over real HTTP: all protocols, pieces of any size.
+//! Providers against a scripted server over HTTP: all protocols, chunks of any size.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ async fn an_answer_is_the_same_in_pieces_of_any_size() {
             assert_eq!(calls, [("read", "{\"path\":\"notes/ü.md\"}"), ("read", "{}")]);
             let signature = (wire == Wire::Anthropic).then(|| "sig==".to_owned());
             assert_eq!(reply.parts[0], Part::Thinking { text: "Größe prüfen".into(), signature });
-            // Gemini counts no writes of its cache, Ollama has none.
+            // Gemini does not count cache writes, Ollama has none.
             let (input, cache_read, cache_write) = match wire {
                 Wire::Gemini => (110, 2_000, 0),
                 Wire::Ollama => (2_110, 0, 0),
@@ -130,7 +130,7 @@ async fn an_answer_that_is_not_streamed_is_read_too() {
 
 #[tokio::test]
 async fn an_answer_that_is_whole_is_not_waited_for_although_its_stream_stays_open() {
-    // Whoever waited for the end of the stream, or for all of the tail, would wait here for ever.
+    // Waiting for the end of the stream, or for the whole tail, would hang here.
     let long = Duration::from_secs(100_000);
     for wire in ALL {
         let patient = Limits { idle: long, tail: long, ..limits() };
@@ -140,7 +140,7 @@ async fn an_answer_that_is_whole_is_not_waited_for_although_its_stream_stays_ope
         assert_eq!(reply.text(), "That is all", "{wire:?}");
         assert_eq!(reply.calls().count(), 1, "{wire:?}");
         assert_eq!(reply.usage.map(|usage| usage.output), Some(20), "what follows is counted");
-        // A server that counts nothing is waited for as long as the tail is.
+        // A server that reports no usage is waited for as long as the tail limit.
         let hasty = Limits { idle: long, tail: Duration::from_millis(10), ..limits() };
         server.push(Turn::text("That is all").no_usage().open());
         let reply = ask(&*provider_with(wire, &server, hasty)).await.0.expect("an answer");
@@ -261,7 +261,7 @@ async fn the_stable_part_of_a_request_is_the_same_in_every_call() {
     assert_eq!(one.header("x-api-key"), KEY);
 }
 
-/// The exact bytes of what a request says before the conversation begins: system prompt and tools.
+/// Exact bytes of a request before the conversation: system prompt and tools.
 fn stable_bytes(wire: Wire, raw: &str) -> Vec<String> {
     let body: HashMap<String, Box<RawValue>> = serde_json::from_str(raw).expect("JSON");
     let of = |key: &str| body.get(key).map_or("", |value| value.get()).to_owned();
@@ -341,7 +341,7 @@ async fn sealed_thinking_goes_back_to_the_model_that_thought_it_and_to_no_other(
         again.model = "another".into();
         provider.stream(&again, &mut |_| {}).await.expect("an answer");
         assert!(!server.last().raw.contains("aGlkZGVu"), "{wire:?} {}", server.last().raw);
-        // No other protocol is told either.
+        // Nor do other protocols get it.
         for other in ALL.into_iter().filter(|other| *other != wire) {
             again.model = "mock".into();
             let provider = provider_with(other, &server, limits());
@@ -377,7 +377,7 @@ async fn pictures_and_documents_go_to_those_who_can_take_them() {
         let takes = !matches!(wire, Wire::OpenAiChat | Wire::Ollama);
         assert_eq!(sent.contains("ZG9jdW1lbnQ="), takes, "{wire:?} {sent}");
         assert_eq!(sent.contains("this model cannot read it"), !takes, "{wire:?}");
-        // A model without eyes is told in words that there was a picture.
+        // A model without vision gets a text that an image was there.
         server.shows(json!({"capabilities": ["completion", "tools"]}));
         let mut blind = request.clone();
         blind.model = if wire == Wire::Ollama { "mock".into() } else { "practice".into() };
@@ -393,7 +393,7 @@ async fn twenty_megabytes_of_text_arrive_or_end_with_a_reason() {
     let long = "many words ".repeat(2 * 1024 * 1024);
     let large = Limits { total: 512 * 1024 * 1024, ..limits() };
     for wire in ALL {
-        // Long pieces, so that the test is about the text and not about the number of events.
+        // Long chunks, so that the length of the text is tested and not the number of events.
         let server = ModelServer::start().await;
         let piece = long[..long.len() / 64].replace(' ', "_");
         let turn = (1..64).fold(Turn::text(&piece), |turn, _| turn.and_text(&piece));
@@ -401,7 +401,7 @@ async fn twenty_megabytes_of_text_arrive_or_end_with_a_reason() {
         let (reply, deltas) = ask(&*provider_with(wire, &server, large)).await;
         match reply {
             Ok(reply) => assert_eq!(reply.text().len(), 64 * piece.len(), "{wire:?}"),
-            // The final event of this protocol repeats the whole answer: it is too large, and says so.
+            // The final event of this protocol repeats the whole response, exceeds the limit, and gives an error.
             Err(error) => {
                 assert_eq!((wire, error.class), (Wire::OpenAiResponses, ErrorClass::Garbage));
                 assert!(error.message.contains("too large") && error.has_content(), "{error}");
@@ -491,7 +491,7 @@ async fn pieces_arrive_while_the_rest_is_still_to_come_and_dropping_ends_the_cal
     for wire in ALL {
         let server = ModelServer::start().await;
         let gate = Gate::new();
-        // So many events until the first word is out.
+        // Number of events up to the first text.
         let events = if matches!(wire, Wire::Gemini | Wire::Ollama) { 1 } else { 4 };
         server.push(Turn::text("one two three").pausing(events, &gate));
         let provider = provider(wire, &server);
@@ -525,7 +525,7 @@ async fn usage_may_come_late_or_never() {
     assert_eq!(ask(&*provider).await.0.expect("an answer").usage.map(|u| u.output), Some(20));
     let reply = ask(&*provider).await.0.expect("an answer");
     assert_eq!((reply.usage, reply.stop), (None, StopReason::End));
-    // The finish reason has come, so the answer counts although the connection then stalls.
+    // The finish reason has arrived, so the response counts although the connection then stalls.
     let finished =
         "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\n";
     server.push(Turn::raw("text/event-stream", finished));
@@ -540,7 +540,7 @@ async fn the_list_of_models_is_fetched() {
         let models = provider(wire, &server).models().await.expect("a list");
         assert_eq!(models.len(), 3);
         let known = models.iter().find(|m| m.id == "claude-haiku-4-5").expect("it is there");
-        // A model that somebody runs at home has neither the maker's price nor the maker's window.
+        // A self-hosted model has neither the vendor's price nor its context window.
         let told = (Some(200_000), Some(5_000_000));
         let expected = if wire == Wire::Ollama { (None, None) } else { told };
         assert_eq!((known.window, known.price.map(|p| p.output)), expected, "{wire:?}");

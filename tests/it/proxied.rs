@@ -1,5 +1,5 @@
-//! Debian's nginx between home and a host, as the manual configures it: with TLS of an authority of its own, and with its
-//! own ideas of how long a line may be idle.
+//! Debian's nginx between primary and host, configured as in the manual, with TLS of a private authority and its
+//! default idle timeouts.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -21,28 +21,28 @@ use super::away::{Shop, done, names, was_done};
 use super::hosts::{Host, Talk, holds, joins, print, tap, token, until};
 use super::partitions::line::Line;
 
-/// Where Debian puts it; few people have that folder in their path.
+/// Debian's path; the folder is rarely in `PATH`.
 const NGINX: &str = "/usr/sbin/nginx";
 const MANUAL: &str = include_str!("../../docs/gateways.md");
-/// How long nginx waits for a word of home, unless it is told otherwise.
+/// How long nginx waits for data from the primary by default.
 const USUAL: Duration = Duration::from_secs(60);
-/// How many letters stand in a line of a certificate.
+/// Letters per line of a PEM certificate.
 const PEM_LINE: usize = 64;
-/// Stands in what passes between both.
+/// Occurs in the data sent between the two.
 const CANARY: &str = "canary-of-the-proxy-51c3";
 
-/// nginx, ended with its folder.
+/// nginx, ended together with its folder.
 struct Nginx {
-    /// Where hosts find home by it.
+    /// URL of the primary through the proxy.
     url: String,
-    /// The certificate of its authority, in a file.
+    /// File with the certificate of its authority.
     roots: String,
     child: Child,
     _folder: TempDir,
 }
 
 impl Nginx {
-    /// In front of a home, with this line more.
+    /// Proxies a primary, with an additional line of configuration.
     async fn start(home: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let address = support::free_address();
@@ -50,7 +50,7 @@ impl Nginx {
         let roots = path("roots.pem");
         certify(&roots, &path("home.pem"), &path("home.key"));
         let server = documented(address, home);
-        // Where it puts what it is sent, when that is long: it asks for each, whatever it does.
+        // Temporary folders for long request bodies: nginx needs all of them.
         let kept = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let kept = kept.map(|name| format!("{name}_temp_path {};\n", path(name))).concat();
         let (pid, pem, key) = (path("pid"), path("home.pem"), path("home.key"));
@@ -79,13 +79,13 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // ok: it may have ended by itself, which is what is wanted here.
+        // ok: it may have ended by itself, as expected here.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The server of the manual, at this address in front of this home, and otherwise to the letter.
+/// The server block of the manual with these addresses, otherwise unchanged.
 fn documented(address: SocketAddr, home: &str) -> String {
     let (_, example) = MANUAL.split_once("nginx:\n\n```\n").expect("the manual has an example");
     let (example, _) = example.split_once("```").expect("it ends");
@@ -103,7 +103,7 @@ fn documented(address: SocketAddr, home: &str) -> String {
     })
 }
 
-/// Writes an authority's certificate, and one for `localhost` of it with its key.
+/// Writes an authority's certificate, and one for `localhost` issued by it, with its key.
 fn certify(roots: &str, own: &str, own_key: &str) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -133,7 +133,7 @@ fn pem(kind: &str, der: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_joins_and_an_agent_works_there_through_nginx_which_sees_nothing_of_it() {
     let office = Office::open().await;
-    // What nginx has opened passes here.
+    // The decrypted traffic passes through here.
     let (behind, tapped) = tap(office.hq.running().address).await;
     let line = Line::to(&behind).await;
     let nginx = Nginx::start(&line.address, "").await;
@@ -152,7 +152,7 @@ async fn a_machine_joins_and_an_agent_works_there_through_nginx_which_sees_nothi
     let calls = shop.calls(run.id);
     assert_eq!(names(&calls), ["task_get", "comment_add", "write", "work_done"], "{calls:?}");
     assert_eq!(office.file(&shop.ada, "bells.md").as_deref(), Some(CANARY));
-    // What came up is what any git reads.
+    // Any git can read the uploaded commits.
     let (repo, copy) =
         (office.ws().folder.join("agents.git"), tempfile::tempdir().expect("a folder"));
     let (from, to) = (repo.to_str().expect("letters"), copy.path().join("ada"));
@@ -192,8 +192,7 @@ async fn a_link_on_which_both_say_that_they_are_there_outlives_the_patience_of_n
     let talk = links(&one, "Talks", quick).await;
     let id = talk.admitted.gateway;
 
-    // Twice in a row nginx loses its patience with one that has nothing to say, and each time that takes longer than the
-    // other may be silent.
+    // nginx closes an idle link twice in a row, and each time that takes longer than the permitted silence.
     let mut silent = links(&other, "Silent", pace).await;
     assert_eq!(ended(&mut silent).await, LinkError::Cut);
     let known = Purpose::Known { gateway: silent.admitted.gateway };
@@ -206,7 +205,7 @@ async fn a_link_on_which_both_say_that_they_are_there_outlives_the_patience_of_n
     talk.say(Frame::Goodbye(Goodbye { why: "stopping".to_owned() })).await;
     until("its goodbye is not heard", async || !is_linked()).await;
 
-    // Who shows a certificate of another authority than the one that is named is no home.
+    // A certificate of another authority is not accepted as the primary's.
     let own = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
     let own = own.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate");
     let stranger = Trust::only(&pem("CERTIFICATE", own.der())).expect("roots");
@@ -218,7 +217,7 @@ async fn a_link_on_which_both_say_that_they_are_there_outlives_the_patience_of_n
     hq.finish().await;
 }
 
-/// Lets the `git` program do something, with no settings of anybody.
+/// Runs `git` without user settings.
 fn git(arguments: &[&str]) {
     let done = Command::new("git")
         .args(arguments)
@@ -229,7 +228,7 @@ fn git(arguments: &[&str]) {
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// Passes over what comes until the link has ended; gives why.
+/// Ignores all frames until the link has ended; returns the reason.
 async fn ended(talk: &mut Talk) -> LinkError {
     loop {
         if let Err(error) = talk.hears().await {

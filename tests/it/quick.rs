@@ -1,5 +1,4 @@
-//! What makes pages quick: rows that were scrolled in stay, pages are fetched ahead, what a list changes is
-//! named in its rows.
+//! Fast pages: scrolled-in rows stay, pages are prefetched, and changes of a list name its rows.
 
 use reqwest::StatusCode;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Who may read what: no answer and no stream holds a word that is not for whoever asks.
+//! Read rights: no response or stream contains data that the requester may not read.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -20,23 +20,23 @@ use support::work;
 const HOME: &str = "/w/marlow-cargo/";
 const EVENTS: &str = "/w/marlow-cargo/events";
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
-/// What is said in private, and what is answered.
+/// Canary words of a private conversation: message and response.
 const TALK: [&str; 2] = ["quokkasaid", "quokkaheard"];
-/// Whom somebody invites, and where a provider is.
+/// Canaries for administrators: an invited address and a provider.
 const ADMIN: [&str; 2] = ["quokka@mail.example", "quokka-provider"];
-/// What stands in views that somebody keeps for themselves: one that is there, one that was deleted, one
-/// from the time before it was shared. Nobody else reads it, whatever they are.
+/// Canaries in private views: an existing one, a deleted one, and one from before it was shared. Nobody else may read
+/// them, whatever their role.
 const OWN: [&str; 4] = ["Quokkaview", "quokkaquery", "Quokkagone", "quokkabefore"];
-/// So many pages are looked at by one person.
+/// Limit of pages that are opened as one person.
 const MOST: usize = 300;
 
-/// Views of Mira's, by their ids.
+/// Ids of Mira's views.
 struct Views {
-    /// Hers alone.
+    /// Private.
     kept: String,
-    /// Hers alone, and deleted.
+    /// Private and deleted.
     gone: String,
-    /// Hers alone, changed, shared with all, and changed once more.
+    /// Private, changed, shared, and changed again.
     shared: String,
 }
 
@@ -63,7 +63,7 @@ async fn views(hq: &TestHq) -> Views {
     Views { kept, gone, shared }
 }
 
-/// Where saved views may stand, there or gone, and every entry that was about one.
+/// Addresses of saved views, existing or deleted, and every entry about one.
 fn places_of_views(hq: &TestHq) -> Vec<String> {
     let ws = hq.ws();
     let info = ws.store.schema().named("views").expect("a table");
@@ -86,7 +86,7 @@ fn places_of_views(hq: &TestHq) -> Vec<String> {
     all
 }
 
-/// A workspace with a private conversation, an invitation, a connection and views of somebody's own.
+/// A workspace with a private conversation, an invitation, a connection and private views.
 async fn scene() -> (TestHq, ModelServer) {
     let (hq, model) = (TestHq::start().await, ModelServer::start().await);
     work::connect(&hq, &model).await;
@@ -111,7 +111,7 @@ async fn scene() -> (TestHq, ModelServer) {
     (hq, model)
 }
 
-/// What may stand in the place of a parameter.
+/// Values for path parameters.
 fn names(hq: &TestHq) -> Vec<String> {
     let run = work::run(hq, "R-1");
     let ids: Vec<String> = ["invites", "connections"]
@@ -138,7 +138,7 @@ fn names(hq: &TestHq) -> Vec<String> {
     all
 }
 
-/// All addresses of a route, with each name in the place of each parameter.
+/// All addresses of a route, with each value for each parameter.
 fn addresses(path: &str, names: &[String]) -> Vec<String> {
     let mut all = vec![String::new()];
     for part in path.split('/').skip(1) {
@@ -152,7 +152,7 @@ fn addresses(path: &str, names: &[String]) -> Vec<String> {
     all
 }
 
-/// Looks at everything that this person reaches; none of the words may stand there.
+/// Opens everything that this person can reach; none of the words may occur.
 async fn walk(hq: &TestHq, person: &Person, words: &[&str]) {
     reach(hq, person, |path, reply| {
         for word in words {
@@ -162,7 +162,7 @@ async fn walk(hq: &TestHq, person: &Person, words: &[&str]) {
     .await;
 }
 
-/// Opens everything that this person reaches, by the routes and by the links of pages.
+/// Opens everything that this person can reach, by routes and by links of pages.
 async fn reach(hq: &TestHq, person: &Person, mut look: impl FnMut(&str, &Reply)) {
     let names = names(hq);
     let mut todo: VecDeque<String> = VecDeque::from([HOME.to_owned()]);
@@ -193,7 +193,7 @@ async fn reach(hq: &TestHq, person: &Person, mut look: impl FnMut(&str, &Reply))
     assert!(100 < seen.len(), "{}", seen.len());
 }
 
-/// The feed from its beginning with all rows, in pages and as a stream.
+/// The feed from its start with all rows, as pages and as a stream.
 async fn feed(hq: &TestHq, person: &Person) -> String {
     let path = "/api/v1/changes?after=start&include=rows";
     let mut all = person.get(path).await.text;
@@ -275,20 +275,20 @@ async fn the_feed_and_a_snapshot_have_the_rows_that_somebody_may_read_and_no_oth
             assert!(!told.contains(word), "{word} in {told}");
             assert!(!json!(rows).to_string().contains(word), "{word} in a snapshot");
         }
-        // That something happened is told, and what is for everybody.
+        // The events are visible, and public rows.
         assert!(told.contains(r#""table":"invites""#) && told.contains(r#""withheld":true"#));
         let of = |table: &str| rows.iter().filter(|row| row["table"] == table).count();
         assert_eq!((of("agents"), of("sessions"), of("runs"), of("invites")), (1, 0, 0, 0));
         assert!(told.contains(r#""table":"views""#));
         assert_eq!(of("views"), 1, "the one that was shared");
     }
-    // What a token may do of what its owner may: talk is its owner's, but nothing for admins.
+    // A token has the rights of its owner: the owner's conversations, but nothing for admins.
     let own = hq.token(&["read"]).await;
     let (told, rows) = (feed(&hq, &own).await, json!(snapshot(&own).await).to_string());
     for word in ADMIN {
         assert!(!told.contains(word) && !rows.contains(word), "{word}");
     }
-    // The deleted view has no row, and of the shared one there is the present row.
+    // The deleted view has no row; the shared one has its present row.
     let hers = [&TALK[..], &OWN[..2]].concat();
     assert!(hers.iter().all(|word| told.contains(word) && rows.contains(word)), "{told}");
     let (told, rows) = (feed(&hq, &admin).await, json!(snapshot(&admin).await).to_string());
@@ -301,7 +301,7 @@ async fn the_feed_and_a_snapshot_have_the_rows_that_somebody_may_read_and_no_oth
     hq.finish().await;
 }
 
-/// The entries of a view, newest first, as its history tells them to somebody.
+/// Entries of a view, newest first, in its history for this person.
 async fn entries(person: &Person, id: &str) -> Vec<u64> {
     let told = person.get(&format!("/api/v1/history/views/{id}")).await;
     assert_eq!(told.status, StatusCode::OK, "{}", told.text);
@@ -328,7 +328,7 @@ async fn a_view_of_somebodys_own_is_read_and_taken_back_by_nobody_else() {
             let path = format!("/api/v1/history/views/{id}");
             assert_eq!(other.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
         }
-        // Of a shared one what was written since.
+        // Of a shared view, entries since it was shared.
         assert_eq!(entries(&other, &shared).await, of_shared[..1]);
         for seq in of_kept.iter().chain(&of_gone) {
             let body = json!({ "entry": seq });
@@ -338,7 +338,7 @@ async fn a_view_of_somebodys_own_is_read_and_taken_back_by_nobody_else() {
             let refused = other.post("/api/v1/undo", &body).await;
             assert_eq!(refused.json()["code"], "nothing_to_undo", "{}", refused.text);
         }
-        // It was shared, and before that changed: neither the owner nor the former query comes back.
+        // It was shared, and changed before: others can restore neither the owner nor the former query.
         for seq in &of_shared[1..3] {
             let body = json!({ "entry": seq });
             let seen = preview(&other, &body).await;
@@ -353,7 +353,7 @@ async fn a_view_of_somebodys_own_is_read_and_taken_back_by_nobody_else() {
         let seen = preview(&other, &json!({ "entry": of_shared[0] })).await;
         assert_eq!(seen["back_count"], 1, "what is everybody's goes back by anybody: {seen}");
     }
-    // Whose it is brings back what it was.
+    // The owner can restore it.
     let back = mira.post("/api/v1/undo", &json!({ "entry": of_gone[0] })).await;
     assert_eq!(back.status, StatusCode::OK, "{}", back.text);
     let again = mira.get(&format!("/api/v1/views/{gone}")).await;
@@ -402,7 +402,7 @@ async fn running_text_is_heard_by_whoever_may_see_the_run_and_by_nobody_else() {
     mira.form(CHAT, &[("body", "Whisper")]).await;
     assert!(own.next_of("hq-run").await.data.contains("Hush"));
     gate.reached().await;
-    // Who comes in the middle gets what was said so far.
+    // Late subscribers get the text so far.
     let (mut again, mut late) = (mira.stream(EVENTS).await, tom.stream(EVENTS).await);
     assert!(again.next_of("hq-run").await.data.contains("Hush"));
     gate.open();
@@ -422,7 +422,7 @@ async fn running_text_is_heard_by_whoever_may_see_the_run_and_by_nobody_else() {
     gate.open();
     hq.settle().await;
 
-    // Who runs the workspace may look at everybody's talk, also on a page that was open before.
+    // Admins may read all conversations, also on pages that were open before.
     let members = hq.ws().read(|snap| workspace::members(snap)).expect("a readable store");
     let id = members.iter().find(|one| one.name == "Tom").expect("Tom").account;
     let body = json!({ "role": "admin" });
@@ -434,7 +434,7 @@ async fn running_text_is_heard_by_whoever_may_see_the_run_and_by_nobody_else() {
     hq.finish().await;
 }
 
-// ── How much at once ──
+// ── Limits ──
 
 const LARGE: usize = 60 * 1_024;
 

@@ -1,4 +1,4 @@
-//! Recurring tasks as people and programs meet them, over HTTP, with the clock going on.
+//! Recurring tasks over HTTP, with an advancing clock.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use support::hq::{Person, TestHq};
 const HOUR: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until what stands at an address is as it should be.
+/// Waits until the resource at a path matches.
 async fn until(hq: &TestHq, api: &Person, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let ws = hq.ws();
     let mut feed = ws.store.watch();
@@ -59,7 +59,7 @@ async fn a_recurring_task_comes_at_its_time_also_after_a_restart() {
     assert_eq!(task["assignee"]["kind"], "person");
     assert_eq!(task["due_at"], "2026-11-23T22:59:59Z");
 
-    // Nobody is there for three turns: the newest one is made, once.
+    // Three turns are missed: only the newest task is created, once.
     hq.stop().await;
     hq.advance_unnoticed(72 * HOUR);
     hq.start_again().await;
@@ -139,7 +139,7 @@ async fn a_person_makes_changes_pauses_and_deletes_a_series_in_the_browser() {
     assert_eq!(list.texts(".recurring .title"), ["Write the report"]);
     assert!(list.text.contains("Weekly · MF"), "{}", list.text);
 
-    // What is wrong comes back with all that was typed.
+    // Errors keep all typed input.
     let bad = [("title", "Write it all"), ("cadence_type", "daily"), ("timezone", "Nowhere/Here")];
     let refused = mira.form(&page, &bad).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -158,7 +158,7 @@ async fn a_person_makes_changes_pauses_and_deletes_a_series_in_the_browser() {
     let task = spawned.location().expect("the task").to_owned();
     let shown = mira.get(&task).await;
     assert!(shown.text.contains(&page), "the task leads to its series");
-    // This and all that follow.
+    // This one and all that follow.
     let edit = [("title", "Write all of it"), ("description", "In ink."), ("scope", "following")];
     mira.form(&task, &edit).await;
     assert_eq!(mira.get(&page).await.text_of("h1"), "Write all of it");
@@ -173,7 +173,7 @@ async fn a_person_makes_changes_pauses_and_deletes_a_series_in_the_browser() {
     assert_eq!(gone.location(), Some("/w/marlow-cargo/tasks/recurring"));
     assert_eq!(mira.get(&page).await.status, StatusCode::NOT_FOUND);
     assert_eq!(mira.get(&task).await.status, StatusCode::OK);
-    // A task that is there already begins to repeat: the series takes its place.
+    // An existing task becomes recurring: the series replaces it.
     mira.form("/w/marlow-cargo/tasks", &[("title", "Water the plants")]).await;
     let again = mira.get("/w/marlow-cargo/tasks/new?replaces=MC-2").await;
     assert_eq!(again.attr("#f-title", "value"), "Water the plants", "{}", again.text);
@@ -223,18 +223,18 @@ async fn this_and_all_that_follow_holds_for_every_field() {
     assert_eq!(series["assignee"]["kind"], "person");
     assert_eq!(series["due_after"], json!({ "days": 3, "time": null }));
 
-    // What changes for one alone is told on its page, and one press lets all follow.
+    // A change of one task is shown on its page, with a button to apply it to all following ones.
     let just = json!({ "priority": "low", "title": "Check them", "scope": "this" });
     api.json("PATCH", &at, &just).await;
     assert_eq!(api.get(&path).await.json()["priority"], "urgent");
     let page = format!("/w/marlow-cargo/tasks/{key}");
     let shown = mira.get(&page).await;
-    assert!(shown.text.contains("Only this one has another title, priority."), "{}", shown.text);
+    assert!(shown.text.contains("Differs from the series: title, priority."), "{}", shown.text);
     let followed = mira.form(&format!("{page}/following"), &[]).await;
     assert_eq!(followed.status, StatusCode::SEE_OTHER, "{}", followed.text);
     let series = api.get(&path).await.json();
     assert_eq!((&series["priority"], &series["title"]), (&json!("low"), &json!("Check them")));
-    assert!(!mira.get(&page).await.text.contains("Only this one has another"));
+    assert!(!mira.get(&page).await.text.contains("Differs from the series"));
     let next = api.post(&spawn, &json!({})).await.json();
     assert_eq!((&next["title"], &next["labels"][0]), (&json!("Check them"), &json!("Yard")));
     assert_eq!(next["due_at"], "2026-11-25T22:59:59Z", "three days after its day, at its end");
@@ -244,7 +244,7 @@ async fn this_and_all_that_follow_holds_for_every_field() {
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
     let early = json!({ "due_at": "2026-11-01", "scope": "following" });
     let refused = api.json("PATCH", &at, &early).await;
-    assert!(refused.text.contains("before its day"), "{}", refused.text);
+    assert!(refused.text.contains("before the task's day"), "{}", refused.text);
     let never = api.json("PATCH", &path, &json!({ "due_after": null })).await.json();
     assert_eq!(never["due_after"], Value::Null);
     let wrong = api.json("PATCH", &path, &json!({ "due_after": { "time": "noon" } })).await;
@@ -301,13 +301,13 @@ async fn the_form_of_a_series_has_its_stream_and_labels() {
     let found = api.get("/api/v1/tasks?q=stream:Yard+label:gate").await.json();
     assert_eq!(found["items"][0]["key"], key, "{found:#}");
 
-    // What is wrong stands at its field, with what was typed.
+    // Errors are shown at their field, with the typed input.
     let refused = send("no such stream", "power, gate").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
     assert!(refused.text.contains("here is no stream"), "{}", refused.text);
     assert_eq!(refused.attr("#f-labels", "value"), "power, gate");
 
-    // A stream that is archived meanwhile stays until another is chosen.
+    // A stream archived meanwhile stays selected until another is chosen.
     let archived = json!({ "archived": true });
     let gone = api.json("PATCH", &format!("/api/v1/streams/{}", streams[1]), &archived).await;
     assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);

@@ -1,5 +1,5 @@
-//! `hq replica` as the real program beside a real home: it joins, gets what it may have, goes on after kills of either
-//! side, and leaves. Who has no right to join is told why.
+//! `hq replica` as the real program beside a real primary: joins, replicates, continues after kills of either side, and
+//! leaves. Unauthorized joins get a reason.
 
 mod copies;
 mod unsent;
@@ -32,12 +32,12 @@ use support::program::{Program, command, pss_kib, run, run_json};
 use support::work;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
-/// Where people find this home; machines reach it by hand.
+/// Public address of the primary; machines join it manually.
 const PUBLIC: &str = "http://10.0.0.7:8080";
-/// How long something that must happen may take: a pause between two links is a minute at most.
+/// Longest wait for an expected event: a pause between two links is at most a minute.
 const PATIENCE: Duration = Duration::from_secs(70);
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     let waited = tokio::time::timeout(PATIENCE, async {
@@ -53,11 +53,11 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// A home that other machines may join.
+/// A primary that other machines may join.
 struct Home {
     folder: TempDir,
     program: Option<Program>,
-    /// Where it listens, before and after a restart.
+    /// Its address, stable across restarts.
     url: String,
     token: String,
 }
@@ -84,7 +84,7 @@ impl Home {
         self.program = Some(Program::start_with(&mut serve));
     }
 
-    /// Ends it as a power cut would.
+    /// Kills it like a power failure.
     fn kill(&mut self) {
         self.program.take().expect("it runs").kill();
     }
@@ -93,7 +93,7 @@ impl Home {
         run_json(Path::new(BINARY), self.folder.path(), arguments)
     }
 
-    /// A page of knowledge, which every host has.
+    /// Creates a page of knowledge, which every host has.
     async fn page(&self, title: &str) {
         let body = json!({ "title": title, "text": "The bell rings twice.", "scope": "workspace" });
         let request = reqwest::Client::new().post(format!("{}/api/v1/knowledge", self.url));
@@ -102,7 +102,7 @@ impl Home {
         assert!(status.is_success(), "{text}");
     }
 
-    /// A fresh token, and the fingerprint of the workspace.
+    /// A new token, and the fingerprint of the workspace.
     fn invite(&self, label: &str) -> (String, String) {
         let made = self.hq(&["gateway", "add", label, "--labels", "gpu"]);
         let word = |name: &str| made[name].as_str().expect("a word").to_owned();
@@ -114,12 +114,12 @@ impl Home {
     }
 }
 
-/// How many pages of knowledge a machine has.
+/// Number of knowledge pages on a machine.
 fn pages(status: &Value) -> u64 {
     status["rows"]["knowledge_items"].as_u64().unwrap_or(0)
 }
 
-/// A machine that is to join.
+/// A joining machine.
 struct Machine {
     folder: TempDir,
 }
@@ -142,7 +142,7 @@ impl Machine {
         path
     }
 
-    /// What the script starts.
+    /// The command that the join script runs.
     fn joins(&self, home: &str, (token, print): (&str, &str)) -> Command {
         let file = self.token_file(token);
         let file = file.to_str().expect("a name of letters");
@@ -168,7 +168,7 @@ impl Machine {
         run_json(Path::new(BINARY), self.data(), &["replica", "status"])
     }
 
-    /// Waits until it is linked and has all that it may have, with so many pages of knowledge.
+    /// Waits until it is linked and complete, with a matching number of knowledge pages.
     async fn has(&self, wanted: impl Fn(u64) -> bool) -> Value {
         let mut status = Value::Null;
         until("what it may have never came", || {
@@ -209,12 +209,12 @@ async fn a_machine_joins_has_what_it_may_and_goes_on_after_kills_of_either_side(
         assert!(kib <= 20 * 1024, "{kib} KiB");
     }
 
-    // What is written at home comes without being asked for.
+    // Writes on the primary are pushed.
     home.page("Wheels").await;
     let second = machine.has(|pages| pages == base + 1).await;
     assert!(first["seq"].as_u64() < second["seq"].as_u64(), "{second}");
 
-    // The host is killed; what was written meanwhile is there once, and what it had it has not twice.
+    // The host is killed; later writes arrive once, and earlier ones are not repeated.
     host.kill();
     home.page("Tyres").await;
     let tries = run(Path::new(BINARY), machine.data(), &["replica", "connect"]);
@@ -235,7 +235,7 @@ async fn a_machine_joins_has_what_it_may_and_goes_on_after_kills_of_either_side(
     };
     assert_eq!(life(&first), life(&third), "no snapshot anew");
 
-    // Home is killed; the host says since when and why, and links again by itself.
+    // The primary is killed; the host reports since when and why, and relinks by itself.
     home.kill();
     until("it never was cut off", || machine.status()["linked"] == false).await;
     assert!(machine.status()["why"].as_str().is_some_and(|why| !why.is_empty()));
@@ -253,13 +253,13 @@ async fn a_machine_joins_has_what_it_may_and_goes_on_after_kills_of_either_side(
     })
     .await;
     let shown = run(Path::new(BINARY), home.folder.path(), &["gateway", "show", "workshop-gpu"]);
-    assert!(said(&shown).contains("no link before that: "), "{}", said(&shown));
+    assert!(said(&shown).contains("last link lost: "), "{}", said(&shown));
     assert_eq!(life(&first), life(&fourth), "no snapshot anew");
     let right = run(Path::new(BINARY), machine.data(), &["replica", "doctor"]);
     assert!(right.status.success(), "{}", said(&right));
     assert!(said(&right).contains("Linked to http://127.0.0.1"), "{}", said(&right));
 
-    // It is asked to end, and says goodbye before it goes: no alarm.
+    // A normal stop announces itself: no alarm.
     assert!(host.stop().success());
     until("its goodbye was not heard", || home.gateway("workshop-gpu")["health"] == "sleeping")
         .await;
@@ -278,15 +278,15 @@ async fn who_has_no_right_to_join_is_told_why_and_goes_away() {
     let machine = Machine::new();
     let other = "0000-1111-2222-3333-4444-5555-6666-7777";
     refused(machine.joins(&home.url, (&token, other)), 1, other);
-    refused(machine.joins(&home.url, ("hq_gw_wrong", &print)), 1, "no such token");
-    refused(machine.joins("ftp://home", (&token, &print)), 1, "no address of a workspace");
-    // The token is good still, for one machine; the same machine may come with it once more.
+    refused(machine.joins(&home.url, ("hq_gw_wrong", &print)), 1, "This token");
+    refused(machine.joins("ftp://home", (&token, &print)), 1, "isn't the address of a workspace");
+    // The token is still valid, for one machine; the same machine may use it again.
     let host = Program::start_with(&mut machine.joins(&home.url, (&token, &print)));
     until("it never joined", || machine.status()["linked"] == true).await;
-    refused(Machine::new().joins(&home.url, (&token, &print)), 1, "Another machine has joined");
+    refused(Machine::new().joins(&home.url, (&token, &print)), 1, "Another machine has used");
     refused(machine.joins(&home.url, (&token, &print)), 2, "in use");
     host.kill();
-    // Whom a folder belongs to holds: a command of another workspace does not move it.
+    // A folder is bound to its workspace: a command of another workspace does not change that.
     refused(machine.joins(&home.url, (&token, other)), 2, "hq replica leave");
     let host = Program::start_with(&mut machine.joins(&home.url, (&token, &print)));
     until("it did not come back", || machine.status()["linked"] == true).await;
@@ -326,7 +326,7 @@ async fn a_machine_that_leaves_says_goodbye_and_keeps_nothing() {
     };
     nothing(&machine);
 
-    // The same where no program runs it, and where home does not answer either.
+    // The same without a running program, and without a reachable primary.
     for (label, is_there) in [("NAS", true), ("Yard", false)] {
         let machine = Machine::new();
         let (token, print) = home.invite(label);
@@ -341,12 +341,12 @@ async fn a_machine_that_leaves_says_goodbye_and_keeps_nothing() {
         }
         let left = run(Path::new(BINARY), machine.data(), &["replica", "leave"]);
         assert!(left.status.success(), "{}", said(&left));
-        assert_eq!(said(&left).contains("was not told"), !is_there, "{}", said(&left));
+        assert_eq!(said(&left).contains("wasn't notified"), !is_there, "{}", said(&left));
         nothing(&machine);
     }
 }
 
-/// A disk of which a test says how much is free.
+/// A disk whose free space the test sets.
 struct Room(Arc<AtomicU64>);
 
 impl Faults for Room {
@@ -359,7 +359,7 @@ impl Faults for Room {
     }
 }
 
-/// A host in this process that may join a home.
+/// A host in this process with an invitation.
 async fn invited(
     hq: &TestHq,
     machine: &Machine,
@@ -393,7 +393,7 @@ async fn invited(
     Replica::open(machine.data(), join, parts).expect("it is opened")
 }
 
-/// What is wrong with the machines of a home, as far as it knows.
+/// Problems of a primary's machines, as far as it knows.
 fn troubles(hq: &TestHq) -> Vec<Trouble> {
     let (ws, all): (_, Vec<Gateway>) = (hq.ws(), work::all(hq));
     all.iter().flat_map(|one| ws.app.hosts.troubles(ws.id, one.id)).collect()
@@ -417,7 +417,7 @@ async fn a_machine_that_waits_links_at_once_when_it_is_told_to() {
     let code = || status().code.unwrap_or_default();
     until("it never hears of it", || code() == "gateway_revoked").await;
     decide(rules::remove).await;
-    // It would ask again after five minutes, longer than this test waits.
+    // It would retry after five minutes only, longer than this test waits.
     until("it does not ask at once", || {
         host.connect();
         code() == "unknown_gateway"
@@ -446,7 +446,7 @@ async fn a_machine_whose_clock_is_a_year_off_is_let_in_and_says_so() {
             let is_told = |one: &Trouble| matches!(one, Trouble::Clock(ms) if 0 < *ms);
             until("home is never told", || troubles(&hq).iter().any(is_told)).await;
         }
-        // Home goes by its own clock.
+        // The primary uses its own clock.
         let gateways: Vec<Gateway> = work::all(&hq);
         let newest = gateways.iter().filter_map(|one| one.hello_at).max();
         assert!(newest.is_some_and(|at| at <= hq.now()), "{way}: {newest:?}");
@@ -509,7 +509,7 @@ async fn the_service_of_the_script_starts_this_very_command() {
     let output = shell.wait_with_output().expect("an end");
     let dry = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{dry}");
-    // Without systemd it names the command alone.
+    // Without systemd it prints the command only.
     let line = dry.lines().find(|line| line.contains("hq replica --join")).expect("a command");
     let (_, arguments) = line.split_once("hq replica ").expect("its arguments");
     assert!(
@@ -517,7 +517,7 @@ async fn the_service_of_the_script_starts_this_very_command() {
         "{line}"
     );
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
-    // What it does not know is refused before help is given.
+    // Unknown arguments are rejected before help is printed.
     let folder = tempfile::tempdir().expect("a folder");
     let known = [&["replica"][..], &arguments, &["--help"]].concat();
     let help = run(Path::new(BINARY), folder.path(), &known);

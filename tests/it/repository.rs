@@ -1,4 +1,4 @@
-//! The history of agents' files when it is damaged or gone: who notices, and the repair.
+//! Damaged or missing git repository of agents' files: detection and repair.
 
 use std::fs;
 use std::process::Command;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use server::ops::files;
 use support::office::Office;
 
-/// What Health says of it.
+/// The repository's entry in the health API.
 async fn health(office: &Office) -> Value {
     let all = office.hq.api().await.get("/api/v1/health").await.json();
     let parts = all["parts"].as_array().expect("parts").clone();
@@ -31,7 +31,7 @@ async fn looked(office: &Office, repairs: bool) -> Found {
     found.expect("a look").into_iter().next().expect("one workspace")
 }
 
-/// Writes a file of Ada's and keeps it as a version.
+/// Writes a file of Ada's and commits it.
 fn keep(office: &Office, path: &str, text: &str) -> CommitId {
     let (ws, ada) = (office.ws(), Branch::agent("ada").expect("a name"));
     let dir = ws.agent_folder("ada");
@@ -44,7 +44,7 @@ fn keep(office: &Office, path: &str, text: &str) -> CommitId {
     kept.expect("it is kept").commit.expect("a version")
 }
 
-/// What git says of the repository.
+/// Output of git for the repository.
 fn git(office: &Office, arguments: &[&str]) -> String {
     let folder = office.ws().folder.join("agents.git");
     let done = Command::new("git").arg("-C").arg(folder).args(arguments).output().expect("git");
@@ -52,7 +52,7 @@ fn git(office: &Office, arguments: &[&str]) -> String {
     String::from_utf8(done.stdout).expect("text").trim().to_owned()
 }
 
-/// Every object that Ada's branch leads to, with where it lies; sorted.
+/// All objects reachable from Ada's branch, with their paths, sorted.
 fn objects(office: &Office) -> Vec<String> {
     let listed = git(office, &["rev-list", "--objects", "agent/ada"]);
     let mut all: Vec<String> = listed.lines().map(ToOwned::to_owned).collect();
@@ -64,7 +64,7 @@ async fn job(office: &Office, deed: Deed) -> Result<BackupRun, BackupsError> {
     job::run(&office.hq.running().app.clone(), BackupRequest::commanded(deed)).await
 }
 
-/// Says that this damage is noticed by all who look, repaired, and that nothing is other than before.
+/// Asserts that the damage is detected by every check and repaired, with everything as before.
 async fn repaired_whole(office: &Office, before: &[String], at_start: bool) -> Found {
     let ws = office.ws();
     let found = looked(office, false).await;
@@ -75,7 +75,7 @@ async fn repaired_whole(office: &Office, before: &[String], at_start: bool) -> F
     job(office, Deed::Backup).await.expect("a backup of what is there");
     let verified = job(office, Deed::Verify).await.expect_err("the copy is looked into");
     assert_eq!(verified.code(), "agent_files_damaged", "{verified}");
-    assert!(verified.to_string().contains("in the backup"), "{verified}");
+    assert!(verified.to_string().contains("in backup"), "{verified}");
     let repaired = looked(office, true).await;
     assert_eq!(repaired.faults, [""; 0], "{repaired:?}");
     let said = repaired.repaired.join("\n");
@@ -98,11 +98,11 @@ async fn a_damaged_or_missing_history_is_noticed_and_begins_anew_from_the_folder
     let newest = || ws.repo().expect("it opens").head(&Branch::agent("ada").expect("a name"));
     let head = newest().expect("it is read").expect("a branch").to_string();
 
-    // An object whose bytes are others is found by who reads all of them.
+    // Changed bytes of an object are detected only by a check that reads all of them.
     let object = ws.folder.join("agents.git/objects").join(&head[..2]).join(&head[2..]);
     let (bytes, kept) = (b"not an object".to_vec(), fs::read(&object).expect("a loose object"));
     let write = |bytes: &[u8]| {
-        // ok: it may have been there before.
+        // ok: it may have existed before.
         let _ = fs::remove_file(&object);
         fs::write(&object, bytes).expect("it is written");
     };
@@ -113,7 +113,7 @@ async fn a_damaged_or_missing_history_is_noticed_and_begins_anew_from_the_folder
     write(&kept);
     assert_eq!(looked(&office, false).await.faults, [""; 0]);
 
-    // All of it is gone.
+    // All branches are gone.
     fs::remove_dir_all(ws.folder.join("agents.git/refs/heads")).expect("it is removed");
     assert!(looked(&office, false).await.faults.iter().any(|fault| fault.contains("missing")));
     let said = health(&office).await["said"].to_string();
@@ -143,11 +143,11 @@ async fn what_is_damaged_comes_out_of_the_newest_backup_that_has_it() {
     // The newest commit.
     fs::remove_file(place(&second.to_string())).expect("it is removed");
     repaired_whole(&office, &before, true).await;
-    // A file of an older version, which only who reads everything notices.
+    // A file of an older version, which only a full check detects.
     let old = git(&office, &["rev-parse", "agent/ada~1:plan.md"]);
     fs::remove_file(place(&old)).expect("it is removed");
     repaired_whole(&office, &before, false).await;
-    // The pack that git makes of all of it, cut short; HQ does not hold it open then.
+    // The pack of everything made by git, truncated; HQ does not hold it open then.
     git(&office, &["gc", "--quiet"]);
     office.hq.stop().await;
     let packs = fs::read_dir(folder.join("objects/pack")).expect("packs");
@@ -173,7 +173,7 @@ async fn lost_names_and_a_lost_repository_come_back_with_all_that_is_known() {
     let folder = office.ws().folder.join("agents.git");
     let ada = Branch::agent("ada").expect("a name");
 
-    // No name is left; the versions are, and those since the backup, too.
+    // All refs are gone; the versions exist, including those since the backup.
     fs::remove_dir_all(folder.join("refs")).expect("removed");
     fs::remove_file(folder.join("packed-refs")).ok();
     assert_eq!(health(&office).await["how"], "down");
@@ -183,7 +183,7 @@ async fn lost_names_and_a_lost_repository_come_back_with_all_that_is_known() {
     assert_eq!(now, Some(newest), "{repaired:?}");
     assert!(git(&office, &["branch", "--list"]).contains("template/default"));
 
-    // All of it is gone: what came after the backup is in the folder alone.
+    // The whole repository is gone: what came after the backup exists in the folder only.
     fs::remove_dir_all(&folder).expect("removed");
     assert_eq!(health(&office).await["how"], "down");
     let repaired = looked(&office, true).await;

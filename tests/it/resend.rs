@@ -1,4 +1,4 @@
-//! Messages that are said once more: in other words, for another answer, or before they were read.
+//! Messages sent again: edited, for another response, or withdrawn before they were read.
 
 use features::agents::rules as agents;
 use features::runs::model::{Branch, BranchWhy, Session};
@@ -19,7 +19,7 @@ async fn scene() -> (TestHq, ModelServer, Person) {
     (hq, model, api)
 }
 
-/// Says something and waits for the answer.
+/// Sends a message and waits for the answer.
 async fn say(hq: &TestHq, api: &Person, text: &str) -> Value {
     let said = api.post(SAY, &json!({ "text": text })).await;
     assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
@@ -40,7 +40,7 @@ async fn a_message_in_other_words_lets_the_conversation_go_on_from_there() {
     let second = say(&hq, &api, "Write that down").await;
     let (session, message) = (word(&second, "session"), word(&second, "message"));
 
-    // On the page: the field with the words, what stays, and then the new branch.
+    // On the page: the field with the text, what stays, then the new branch.
     let page = hq.owner().get(CHAT).await;
     assert_eq!(page.texts(".mine a[href*='edit=']"), ["Edit", "Edit"]);
     let edit = hq.owner().get(&format!("{CHAT}?edit={message}")).await;
@@ -68,7 +68,7 @@ async fn a_message_in_other_words_lets_the_conversation_go_on_from_there() {
     let old = api.get(&format!("/api/v1/sessions/{session}")).await.json();
     assert_eq!((&old["state"], old["events"].as_u64() > Some(5)), (&json!("archived"), true));
 
-    // The first message, for another answer: a branch of all.
+    // The first message again, for another answer: a branch of the whole conversation.
     let again = format!("/api/v1/messages/{}/resend", word(&first, "message"));
     let sent = api.post(&again, &json!({})).await;
     assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text);
@@ -101,7 +101,7 @@ async fn answers_to_one_message_stand_beside_each_other() {
     let parents: Vec<_> =
         work::all::<Branch>(&hq).into_iter().map(|branch| branch.parent).collect();
     assert!(parents.windows(2).all(|two| two[0] == two[1]), "they all share with the first");
-    // Each is a conversation of its own: the second one goes on, and the page shows it.
+    // Each is its own conversation: the second one continues, and the page shows it.
     let second = page.attr(".mine .in-place a", "href");
     let second = second.split("session=").nth(1).unwrap().split('#').next().unwrap().to_owned();
     let restore = api.post(&format!("/api/v1/sessions/{second}/restore"), &json!({})).await;

@@ -1,5 +1,5 @@
-//! Routines that wait for changes of tasks while somebody writes: the page stores the words at each pause,
-//! and they fire once, when they have rested.
+//! Routines that wait for task changes while a person types: the page stores the text at each pause, and the routine
+//! starts once, after the typing has ended.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use support::office::Office;
 const MINUTE: Duration = Duration::from_secs(60);
 const TASK: &str = "/api/v1/tasks/MC-1";
 
-/// A routine that makes a task for each change of a task, and the task `Offer`.
+/// A routine that creates a task for each task change, and the task `Offer`.
 async fn ready(office: &Office, api: &Person) -> String {
     office.agent("Ada").await;
     let body = json!({
@@ -35,7 +35,7 @@ async fn patch(api: &Person, body: Value) {
     assert_eq!(saved.status, StatusCode::OK, "{}", saved.text);
 }
 
-/// Changes words, and waits until the routine has heard of it: it fires ten minutes from now.
+/// Changes text, and waits until the routine has processed that: it fires in ten minutes.
 async fn write(hq: &TestHq, api: &Person, path: &str, body: Value) {
     patch(api, body).await;
     let due = (hq.now() + SignedDuration::from_mins(10)).to_string();
@@ -68,7 +68,7 @@ async fn what_is_written_fires_once_ten_minutes_after_the_last_word_also_over_a_
     assert!(page.text.contains("unless the text changes again"), "{}", page.text);
     assert!(page.text.contains("Offer for Jana") && page.text.contains("tasks/MC-1"));
 
-    // Anything else fires at once.
+    // Any other change fires at once.
     patch(&api, json!({ "status": "blocked" })).await;
     let past = until(&office.hq, &api, &runs, |past| past["items"][0]["task"].is_string()).await;
     assert_eq!((count(&past), &past["items"][0]["task"]), (1, &json!("MC-2")), "{past:#}");

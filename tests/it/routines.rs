@@ -1,4 +1,4 @@
-//! Routines as people, programs and agents meet them: at a time, after an event, by hand.
+//! Routines in pages, API and tools: schedules, events, manual starts.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use support::hq::{Person, TestHq};
 use support::model::Turn;
 use support::office::Office;
 
-mod forms; // routines that people type
-mod makers; // routines that agents make, and tasks that a template makes
+mod forms; // forms of routines
+mod makers; // routines created by agents, and tasks created from templates
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until what stands at an address is as it should be.
+/// Waits until the resource at a path matches.
 pub async fn until(hq: &TestHq, api: &Person, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let ws = hq.ws();
     let mut feed = ws.store.watch();
@@ -32,7 +32,7 @@ pub async fn until(hq: &TestHq, api: &Person, path: &str, holds: impl Fn(&Value)
     }
 }
 
-/// A routine that was made over the API: its address.
+/// Creates a routine over the API; returns its path.
 pub async fn made(api: &Person, body: &Value) -> String {
     let made = api.post("/api/v1/routines", body).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
@@ -49,7 +49,7 @@ fn half_hourly(name: &str) -> Value {
     })
 }
 
-/// Makes a template of two tasks that name fields of an event.
+/// Creates a template of two tasks with placeholders for event fields.
 async fn follow_up(api: &Person) {
     let template = json!({
         "name": "Follow-up",
@@ -177,7 +177,7 @@ async fn what_changes_to_a_value_fires_once_and_not_with_later_edits() {
         let changed = api.json("PATCH", &format!("/api/v1/contacts/{id}"), &change).await;
         assert_eq!(changed.status, StatusCode::OK, "{change} {}", changed.text);
     }
-    // What waits for the last change says that all before it were seen.
+    // The routine of the last change has run, so all earlier ones were processed.
     for path in [last, won, gold] {
         let runs = format!("{path}/runs");
         let past = until(&office.hq, &api, &runs, |past| past["items"][0]["by"] == "event").await;
@@ -240,7 +240,7 @@ async fn one_or_all_stand_still_and_one_runs_by_hand() {
     assert_eq!(goes_on["next_at"], "2026-11-20T13:00:00Z", "what passed is not made up for");
     assert_eq!(goes_on["runs"], 0);
 
-    // One that makes a task needs no model.
+    // A routine that creates a task needs no model.
     let mut body = half_hourly("Make it");
     body["task"] = json!({ "title": "Water the plants", "unassigned": true, "due_days": 1 });
     let path = made(&api, &body).await;
@@ -288,7 +288,7 @@ async fn every_record_can_be_waited_for_and_conditions_are_checked_by_type() {
         "task": { "title": "{old_title} is {title} now", "unassigned": true },
     });
     for (field, op, value, says) in [
-        ("title", "greater", "a", "neither greater nor less"),
+        ("title", "greater", "a", "be greater or less"),
         ("target_date", "less", "soon", "a day such as"),
         ("view:none-such", "greater", "3", "no saved view"),
         ("old_name", "is", "x", "old_title"),

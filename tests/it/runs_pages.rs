@@ -1,4 +1,4 @@
-//! Pages of runs, the chat, and the way in with practice.
+//! Pages of runs, chat, and the practice run.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ async fn a_newcomer_tries_practice_and_sees_each_step() {
     mira.form(&at("onboarding/agent/skip"), &[]).await;
     let empty = mira.get(HOME).await;
     assert_eq!(empty.text_of("h1"), "Welcome, Mira");
-    for way in ["Connect a provider", "Try with practice", "Create an agent"] {
+    for way in ["Connect a provider", "Try practice mode", "Create an agent"] {
         assert!(empty.text.contains(way), "{way}");
     }
     let begun = mira.form(&at("try"), &[]).await;
@@ -32,13 +32,13 @@ async fn a_newcomer_tries_practice_and_sees_each_step() {
     let list = mira.get(&at("runs")).await;
     assert_eq!(list.texts("#runs .row .id"), ["R-1"]);
     let page = mira.get(&at("runs/R-1")).await;
-    assert!(page.text_of("#run-head").contains("Practice, no AI"));
+    assert!(page.text_of("#run-head").contains("Practice (no AI)"));
     assert!(page.text_of(".run-facts").contains("Done"));
     let steps = page.attrs(".trace > li", "id");
     assert!(steps.len() >= 8, "{steps:?}");
     assert!(steps.iter().all(|id| id.starts_with("s-")), "{steps:?}");
     let told = page.texts(".trace .act").join("\n");
-    for words in ["Began with practice", "Read task MC-1", "Commented on MC-1", "Committed 1 file"]
+    for words in ["Started with practice", "Read task MC-1", "Commented on MC-1", "Committed 1 file"]
     {
         assert!(told.contains(words), "{words} in\n{told}");
     }
@@ -119,7 +119,7 @@ async fn a_chat_shows_the_answer_and_can_begin_anew() {
     work::connect(&hq, &model).await;
     work::agent(&hq, "Ada").await;
     let (mira, chat) = (hq.owner(), at("agents/ada/chat"));
-    assert!(mira.get(&chat).await.text_of("#talk").contains("Talk with Ada"));
+    assert!(mira.get(&chat).await.text_of("#talk").contains("Chat with Ada"));
     model.push(Turn::call("task_list", json!({}))).push(Turn::text("Nothing is **open**."));
     let sent = mira.form(&chat, &[("body", "What is open?")]).await;
     assert_eq!(sent.location(), Some(chat.as_str()));
@@ -133,7 +133,7 @@ async fn a_chat_shows_the_answer_and_can_begin_anew() {
     assert_eq!(empty.status, 422);
     mira.form(&format!("{chat}/new"), &[]).await;
     let anew = mira.get(&chat).await;
-    assert!(anew.text_of("#talk").contains("Talk with Ada"));
+    assert!(anew.text_of("#talk").contains("Chat with Ada"));
     let former = anew.attr(".sessions a[href*='session=']", "href");
     assert!(mira.get(&former).await.text_of("#talk").contains("What is open?"));
     hq.finish().await;
@@ -150,7 +150,7 @@ async fn a_paused_agent_keeps_what_is_said_and_its_author_may_take_it_back() {
     let page = mira.get(&chat).await;
     assert!(page.text_of("#chat-note").contains("Ada is paused"));
     assert_eq!(page.attr("#chat-note form", "action"), at("agents/ada/resume"));
-    assert!(page.text_of(".mine[data-queued] .meta").contains("Kept until the agent resumes"));
+    assert!(page.text_of(".mine[data-queued] .meta").contains("Queued until the agent resumes"));
     let run = mira.get(&at("runs/R-1")).await;
     assert!(run.text_of("#run-head .banner").contains("Ada is paused"));
 
@@ -184,7 +184,7 @@ async fn a_run_is_steered_and_stopped_from_its_page() {
         ["Long"],
         "what is written is drawn as Markdown"
     );
-    // The blank behind the word is not drawn: the stream goes on with it, so that the next word does not stick to it.
+    // The space after the word is not drawn: the stream continues with it, so that the next word is separated.
     assert_eq!(talk.attr("#talk .writing", "data-at"), "4");
     mira.form(&at("runs/R-1/say"), &[("body", "Only the prices")]).await;
     let queued = mira.get(&chat).await;
@@ -197,7 +197,7 @@ async fn a_run_is_steered_and_stopped_from_its_page() {
     assert!(words.text.contains("Interrupt") && words.text_of("button").contains("Send"));
     mira.form(&at("runs/R-1/stop"), &[]).await;
     hq.settle().await;
-    // The open page hears that the run ended: what is typed now lets it go on.
+    // The open page learns that the run ended: a message typed now continues it.
     let words = region.get(&at("runs/R-1")).await;
     assert!(!words.text.contains("Interrupt"), "{}", words.text);
     assert!(words.text_of("button").contains("Continue"), "{}", words.text);
@@ -212,7 +212,7 @@ async fn a_run_is_steered_and_stopped_from_its_page() {
     assert_eq!(talk.texts("#talk .md p").last().map(String::as_str), Some("Long"), "it stays");
     assert!(page.texts(".trace .md p").contains(&"Long".to_owned()), "{}", page.text);
 
-    // The model is shown where it ended, and goes on from there.
+    // The model sees where it ended, and continues from there.
     model.push(Turn::text("words indeed."));
     mira.form(&chat, &[("body", "Go on")]).await;
     hq.settle().await;

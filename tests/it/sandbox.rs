@@ -1,5 +1,5 @@
-//! Hostile programs in the jail. Each test makes a data folder with a key and two agents, and starts real programs
-//! through the built binary. Perl (part of every Debian) makes the calls that a shell cannot.
+//! Hostile programs in the jail. Each test creates a data folder with a key and two agents and starts real programs
+//! through the binary. Perl (part of every Debian) makes system calls that a shell cannot.
 
 #![expect(clippy::print_stderr, reason = "a test that cannot run here says why")]
 
@@ -19,13 +19,13 @@ use sandbox::posture::{Overall, Posture, SelfTest, Verdict};
 use sandbox::spawn::{Command, Input, Output, Spawner, Started};
 use tempfile::TempDir;
 
-mod ahead; // the helper that waits for the next program
-mod apart; // networks of their own
-mod attacks; // what once got out
-mod ends; // how programs end
+mod ahead; // the prestarted helper
+mod apart; // network namespaces
+mod attacks; // former escapes
+mod ends; // ends of programs
 mod groups; // control groups
 
-/// What is read from the input and the names of the environment, in the tests that print both.
+/// Standard input and names of environment variables, as printed by tests of both.
 const GIVEN: &str = "input GIT_CONFIG_COUNT GIT_CONFIG_KEY_0 GIT_CONFIG_KEY_1 GIT_CONFIG_VALUE_0 \
     GIT_CONFIG_VALUE_1 GREETING HOME HQ_SHELL LANG PATH PWD TMPDIR";
 
@@ -103,7 +103,7 @@ impl Ran {
     }
 }
 
-/// Landlock is a property of the host; its absence is told and not hidden.
+/// Landlock depends on the host; its absence is reported.
 fn without_landlock(needed: u8) -> bool {
     let abi = landlock_abi();
     if abi < needed {
@@ -116,7 +116,7 @@ fn living(mark: &SessionMark) -> usize {
     mark.members().len()
 }
 
-/// Waits until something becomes true in `/proc`, which has no events; fails after twenty seconds.
+/// Polls `/proc`, which has no events, until a condition holds; fails after twenty seconds.
 fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_true() {
@@ -199,7 +199,7 @@ fn the_exit_code_tells_a_missing_program_from_a_failed_jail() {
     assert!(ran.end.not_started.unwrap().contains("cannot be opened"));
     assert!(!ran.output.contains("started\n"));
 
-    // The program's own 125 is its own.
+    // Exit code 125 of the program itself is passed on.
     assert_eq!(host.run(host.sh("echo hq; exit 125")).end.not_started, None);
 }
 
@@ -394,7 +394,7 @@ fn a_file_outside_is_not_emptied_on_a_kernel_that_does_not_guard_it() {
     for ceiling in [None, Some(2), Some(1)] {
         for (script, file) in [
             ("syscall(76, $ARGV[0], 0) == 0 or die", &key), // truncate
-            ("syscall(2, $ARGV[0], 01000) >= 0 or die", &shared), // open to read, and empty
+            ("syscall(2, $ARGV[0], 01000) >= 0 or die", &shared), // open read-only with truncation
         ] {
             let mut command = host.command(perl, &["-e", script, file.to_str().unwrap()]);
             command.policy.landlock_ceiling = ceiling;
@@ -403,7 +403,7 @@ fn a_file_outside_is_not_emptied_on_a_kernel_that_does_not_guard_it() {
             assert_ne!(fs::metadata(file).unwrap().len(), 0, "{script} emptied it");
         }
     }
-    // What programs really do goes on working.
+    // Normal file operations keep working.
     let mut command = host.sh("echo long > f; echo x > f; cat f");
     command.policy.landlock_ceiling = Some(2);
     assert_eq!(host.run(command).output, "x\n");
@@ -422,7 +422,7 @@ fn a_program_keeps_no_capability() {
     let ran = host.run(host.sh("grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status"));
     for line in ran.output.lines().filter(|line| line.starts_with("Cap")) {
         let (name, value) = line.split_once(':').unwrap();
-        // Without the right to do so the bounding set stays as it is; it gives nothing by itself.
+        // Without the capability, the bounding set stays; it grants nothing by itself.
         if name != "CapBnd" || rustix::process::geteuid().is_root() {
             assert_eq!(u64::from_str_radix(value.trim(), 16).unwrap(), 0, "{line}");
         }
@@ -470,7 +470,7 @@ fn without_landlock_nothing_starts_unless_a_person_chose_so() {
     let allowed = host.self_test(Some(0), WithoutLandlock::Start);
     assert_eq!((allowed.overall, allowed.starts), (Overall::None, true));
     assert!(allowed.lines.iter().any(|l| l.text == "A program can read the master key."));
-    // The filter holds all the same.
+    // The filter applies anyway.
     assert!(allowed.lines.iter().any(|l| l.text == "A program cannot signal the server."));
 }
 

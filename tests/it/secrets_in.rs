@@ -1,4 +1,4 @@
-//! Secrets that programs get as variables, and requests that name them: where a value goes, and where it is never seen.
+//! Secrets as variables of programs, and requests that name them: where values go, and where they are never visible.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ async fn secret(office: &Office, body: Value) -> Value {
     made.json()
 }
 
-/// What the tools answered to these calls, in a run of their own.
+/// Results of these tool calls, in a run of their own.
 async fn does(office: &Office, ada: &Agent, calls: &[(&str, Value)]) -> Vec<(bool, String)> {
     for (name, args) in calls {
         office.model.push(Turn::call(name, args.clone()));
@@ -103,7 +103,7 @@ async fn a_value_of_any_signs_arrives_byte_for_byte() {
     let zero = json!({ "name": "Zero", "value": "before\u{0}after it" });
     let refused = office.hq.owner().json("POST", "/api/v1/secrets", &zero).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
-    assert!(refused.text.contains("no zero bytes"), "{}", refused.text);
+    assert!(refused.text.contains("Remove zero bytes"), "{}", refused.text);
     office.hq.finish().await;
 }
 
@@ -114,7 +114,7 @@ async fn a_stored_secret_that_steers_the_loader_stops_no_program_and_reaches_non
     let ada = office.agent_with("Ada", |new| new.exec = true).await;
     let kept = secret(&office, json!({ "name": "Kept", "value": VALUE })).await;
     let old = secret(&office, json!({ "name": "Old", "value": "gnu-canary-9876543210" })).await;
-    // As an HQ of before has taken it in.
+    // As stored by an earlier version of HQ.
     let id: vault::model::SecretId = old["id"].as_str().expect("an id").parse().expect("an id");
     office
         .act(move |tx| {
@@ -248,7 +248,7 @@ async fn a_request_carries_a_secret_to_its_hosts_alone() {
     assert!(told[0].1.contains("Bearer [secret:SHOP_KEY]"), "{told:?}");
     assert!(!told[1].0 && told[1].1.contains("127.0.0.1 alone"), "{told:?}");
     assert!(!told[2].0 && told[2].1.contains("NOBODYS"), "{told:?}");
-    // A value that a model writes out itself goes nowhere as such.
+    // A value that a model writes out itself is not sent.
     assert_eq!(sent.len(), 2, "{sent:?}");
     assert_eq!(sent[1].1, "[secret:SHOP_KEY]", "{told:?}");
     served.abort();

@@ -1,4 +1,4 @@
-//! Keys that programs use without having them: what goes out for a stand-in, and where it does not.
+//! Credential proxy: requests with placeholder tokens, and hosts that never get the key.
 
 use std::io;
 use std::net::IpAddr;
@@ -30,12 +30,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use vault::model::{SecretId, Way};
 
-/// The hosts of these tests, which all lead to one server.
+/// Hosts of these tests, which all lead to one server.
 const HOSTS: [&str; 2] = ["site.test", "other.test"];
 const VALUE: &str = "canary/5b1e+never=seen";
 const OTHER: &str = "canary/77c0+of=another";
 
-/// The names of these tests lead to this machine.
+/// Resolver of these names to this machine.
 struct Names;
 
 impl Exceptions for Names {
@@ -54,10 +54,10 @@ impl Resolver for Names {
     }
 }
 
-/// A server with a certificate, which says back what it hears in `X-Key`.
+/// A TLS server that echoes the `X-Key` header.
 struct Site {
     port: u16,
-    /// The root under which its certificate is good.
+    /// Root certificate that its certificate is valid under.
     root: String,
     heads: mpsc::Receiver<String>,
     task: JoinHandle<()>,
@@ -72,7 +72,7 @@ async fn site() -> Site {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, tell) = (acceptor.clone(), tell.clone());
             tokio::spawn(async move {
-                // ok, here and below: who has gone needs no answer
+                // ok, here and below: a client that is gone needs no response
                 if let Ok(stream) = acceptor.accept(stream).await {
                     let _ = say_back(stream, tell).await;
                 }
@@ -127,17 +127,17 @@ async fn say_back(mut stream: TlsStream<TcpStream>, tell: mpsc::Sender<String>) 
     stream.shutdown().await
 }
 
-/// An office in which each of two hosts has a key.
+/// An office with a key for each of two hosts.
 struct Bed {
     office: Office,
     site: Site,
     api: Person,
-    /// The key of the first.
+    /// Key of the first host.
     key: SecretId,
 }
 
 impl Bed {
-    /// Nothing where a program cannot be kept to its way out, or there is none to try it with.
+    /// `None` where programs cannot be restricted to the proxy, or there is no program to try it with.
     #[expect(clippy::print_stdout, reason = "a test that cannot run here says why")]
     async fn new() -> Option<Self> {
         if landlock_abi() < PORTS {
@@ -162,20 +162,20 @@ impl Bed {
         Some(Self { office, site, api, key })
     }
 
-    /// An agent whose programs have the network.
+    /// An agent whose programs have network access.
     async fn agent(&self, name: &str) -> Agent {
         let agent = self.office.agent_with(name, |new| new.exec = true).await;
         let on = agents::Changes { network: Some(true), ..agents::Changes::default() };
         self.office.change(agent.id, on).await
     }
 
-    /// A program that sends this as its key.
+    /// A command that sends this value as its key.
     fn sends(&self, key: &str, host: &str) -> String {
         let port = self.site.port;
         format!("curl -sS -w ' %{{http_code}}' -H \"X-Key: {key}\" https://{host}:{port}/a")
     }
 
-    /// What the programs of an agent print that do this, one after the other.
+    /// Output of the agent's programs that run these calls, one after the other.
     async fn prints(&self, agent: &Agent, calls: Vec<Value>) -> (RunId, Vec<String>) {
         for call in calls {
             self.office.model.push(Turn::call("exec", call));
@@ -222,12 +222,12 @@ async fn a_program_sends_a_key_that_it_never_has_to_its_host_alone() {
     let roots = bed.office.file(&ada, "roots").expect("a file");
     assert!(roots.contains(&bed.site.root) && !roots.ends_with("x\n"), "none writes it");
 
-    // The stand-in of another run is worth nothing, at the host of its key, too.
+    // The stand-in of another run is not accepted, not even for its own host.
     let bob = bed.agent("Bob").await;
     let (_, printed) =
         bed.prints(&bob, vec![json!({ "command": bed.sends(word, "site.test") })]).await;
     assert!(printed[0].contains("a stand-in is not known here"), "{}", printed[0]);
-    // Nor is that of a run that has ended, in a later one of the same agent.
+    // Nor is that of an ended run accepted in a later run of the same agent.
     let (_, printed) =
         bed.prints(&ada, vec![json!({ "command": bed.sends(word, "site.test") })]).await;
     assert!(printed[0].contains("a stand-in is not known here"), "{}", printed[0]);

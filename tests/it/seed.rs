@@ -1,4 +1,4 @@
-//! A believable company: what `hq demo --seed` makes, as people, programs and doctor find it.
+//! Demo company of `hq demo --seed`, checked through pages, API and doctor.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ use support::hq::{Setup, TestHq};
 use support::program::{run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
-/// Where the company stands.
+/// Address of the company's workspace.
 const PLACE: &str = "/w/tidewater-bikes";
 
 fn noon() -> Timestamp {
@@ -34,7 +34,7 @@ fn small(number: u64) -> CompanyOptions {
     CompanyOptions { size: Size::Small, number, now: noon() }
 }
 
-/// Makes a company in a folder, from a test that may not wait.
+/// Creates a company in a folder, on a thread of its own because it blocks.
 fn fill(data: &Path, wish: CompanyOptions) -> Made {
     let config = Config::for_folder(data);
     let made = std::thread::spawn(move || {
@@ -44,7 +44,7 @@ fn fill(data: &Path, wish: CompanyOptions) -> Made {
     made.join().expect("a thread that ends")
 }
 
-/// A server with the small company of a number.
+/// A server with the small company for a seed.
 pub(super) async fn company(number: u64) -> TestHq {
     let put = move |data: &Path| {
         let made = fill(data, small(number));
@@ -105,7 +105,7 @@ fn its_agents_have_worked_and_rest_now(hq: &TestHq) {
     assert!(runs.len() < calls.len() && calls.iter().all(|call| call.billed_micros > Some(0)));
     let pieces: Vec<Deliverable> = all(hq);
     assert!(pieces.iter().any(|piece| piece.state == DeliverableState::Approved), "{pieces:?}");
-    // Nobody begins anything when the server starts: what waits, waits for an agent that is paused.
+    // Nothing starts when the server starts: waiting items belong to paused agents.
     let paused: Vec<_> = all::<Agent>(hq)
         .into_iter()
         .filter(|agent| agent.status == AgentStatus::Paused)
@@ -160,11 +160,11 @@ fn it_is_sound_and_its_record_can_be_proved() {
     let binary = Path::new(BINARY);
     let fits = run_json(binary, &data, &["doctor", "store"]);
     assert_eq!(fits["workspace"]["differences_count"], 0, "{fits}");
-    // It ends well only when nothing differs.
+    // Succeeds only if nothing differs.
     run_json(binary, &data, &["audit", "verify", "--blobs"]);
 }
 
-/// What two companies are compared by.
+/// The contents by which two companies are compared.
 fn portrait(data: &Path) -> String {
     let options = store::Options {
         path: data.join("workspaces/tidewater-bikes/hq.redb"),

@@ -1,4 +1,4 @@
-//! Conversations as wholes: named, archived, brought back, begun anew, and searched; whose they are.
+//! Conversations: name, archive, restore, restart, search, and owners.
 
 use kernel::Role;
 use reqwest::StatusCode;
@@ -12,7 +12,7 @@ const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 const SESSIONS: &str = "/api/v1/agents/ada/sessions";
 const SAY: &str = "/api/v1/agents/ada/messages";
 
-/// Says something and waits for the answer; gives the conversation.
+/// Sends a message, waits for the answer and returns the conversation's id.
 async fn say(hq: &TestHq, text: &str) -> String {
     let said = hq.api().await.post(SAY, &json!({ "text": text })).await;
     assert_eq!(said.status, StatusCode::CREATED, "{}", said.text);
@@ -69,7 +69,7 @@ async fn an_archived_conversation_is_read_and_goes_on_when_it_is_wanted() {
     assert!(api.post(&archive, &json!({})).await.json()["archived_at"].is_string(), "once more");
     assert_eq!(ids(&api.get(&format!("{SESSIONS}?archived=false")).await.json()), [""; 0]);
 
-    // What is said next begins another; the first one can be read and found.
+    // The next message begins another conversation; the first can still be read and found.
     let second = say(&hq, "About ships").await;
     assert_ne!(first, second);
     assert_eq!(ids(&api.get(&format!("{SESSIONS}?archived=true")).await.json()), [first.as_str()]);
@@ -77,7 +77,7 @@ async fn an_archived_conversation_is_read_and_goes_on_when_it_is_wanted() {
     assert!(page.text_of("#talk").contains("About vans"));
     assert!(page.text_of(".say").contains("archived"), "{}", page.text_of(".say"));
 
-    // While a run works, no other takes its place.
+    // While a run is working, no other conversation replaces it.
     let gate = Gate::new();
     model.push(Turn::text("Slowly.").behind(&gate));
     api.post(SAY, &json!({ "text": "Take your time" })).await;
@@ -132,7 +132,7 @@ async fn what_was_said_is_found_in_ones_own_conversations_alone() {
         assert!(shown.text_of(&format!("#{mark}")).contains("walrusword"), "{place}");
     }
     let none = hq.owner().get(&format!("{CHAT}/sessions?q=unicorn")).await;
-    assert!(none.text_of(".empty").contains("Nothing was found"));
+    assert!(none.text_of(".empty").contains("No results"));
     let all = hq.owner().get(&format!("{CHAT}/sessions")).await;
     assert_eq!(all.texts(".all-talks .sessions > a").len(), 2);
     assert_eq!(api.get(&format!("{SESSIONS}/search?q=%20")).await.json()["items"], json!([]));
@@ -168,7 +168,7 @@ async fn a_new_conversation_stops_what_works_in_the_old_one_and_takes_over_what_
     let last = model.last().text();
     assert!(last.contains("Then this") && !last.contains("About vans"), "{last}");
 
-    // Archiving stops as well; what waited is kept for who said it.
+    // Archiving also stops the run; waiting messages are kept for their author.
     let asked = model.requests().len();
     model.push(Turn::silence());
     let slow = api.post(SAY, &json!({ "text": "Slowly once more" })).await.json();
@@ -196,7 +196,7 @@ async fn in_a_private_conversation_nobody_else_speaks() {
     let run = said["run"].as_str().expect("a run");
     let name = hq.api().await.get(&format!("/api/v1/runs/{run}")).await.json();
     let name = name["name"].as_str().expect("its name").to_owned();
-    // Who runs the workspace may look, and stop it.
+    // An administrator of the workspace may view the run and stop it.
     let page = hq.owner().get(&format!("/w/marlow-cargo/runs/{name}")).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.texts("form.steer").is_empty() && page.texts(".asks form").is_empty());
@@ -260,7 +260,7 @@ async fn who_looks_at_somebody_elses_conversation_is_told_to_its_person() {
     hq.advance(std::time::Duration::from_secs(3_601)).await;
     hq.api().await.get("/api/v1/runs/R-1/steps").await;
     assert_eq!(looked().await, 2);
-    // It goes on as before.
+    // The conversation continues as before.
     let said = jonas.post(SAY, &json!({ "text": "And more" })).await;
     assert_eq!(said.json()["session"], session, "{}", said.text);
     hq.settle().await;

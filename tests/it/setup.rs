@@ -1,4 +1,4 @@
-//! First boot: the one-time link, what it makes, and what it leaves closed.
+//! First boot: the one-time link, what it creates, and what stays locked.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ async fn a_wrong_form_says_what_is_wrong_keeps_what_was_typed_and_makes_nothing(
         assert!(reply.text_of(&format!("#f-{field}-says")).contains(word), "{field}");
     }
     assert!(hq.running().app.workspaces.read().is_empty());
-    // Four fields are enough: the zone is this machine's.
+    // Four fields suffice: the time zone defaults to this machine's.
     let four = form(&token, &[("zone", "")]);
     assert_eq!(person.form("/setup", &four).await.status, StatusCode::SEE_OTHER);
     hq.finish().await;
@@ -123,7 +123,7 @@ async fn a_forged_sender_gets_no_more_guesses_than_others() {
     hq.finish().await;
 }
 
-/// The workspace of a first attempt, before anything is written into it.
+/// The workspace of a first attempt, before anything is written to it.
 async fn opened(hq: &TestHq) -> Ws {
     let folder = hq.data().join("workspaces/marlow-cargo");
     let app = hq.running().app.clone();
@@ -151,7 +151,7 @@ async fn a_set_up_that_was_cut_off_before_its_first_write_begins_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_set_up_that_was_cut_off_after_the_workspace_is_finished_by_the_next_link() {
     let mut hq = Setup::default().unowned().await;
-    // The first half alone, as after a kill between the two transactions.
+    // Only the first half, as after a kill between the two transactions.
     let ws = opened(&hq).await;
     let owner = kernel::TypedId::from_bytes([9; 16]);
     let founding = features::workspace::rules::Founding {

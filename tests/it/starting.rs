@@ -1,5 +1,4 @@
-//! A start that takes long: its page, the API and the probes tell how far it has come, and then all is
-//! there.
+//! A long start: page, API and probes show the progress, and everything is available afterwards.
 
 use std::fs;
 use std::io;
@@ -20,10 +19,10 @@ use support::program::run;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
-/// How long a test waits for something that must happen.
+/// Time limit for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A disk so slow that a test lets it read one page after the other.
+/// A disk so slow that a test lets it read page by page.
 #[derive(Default)]
 struct Slow {
     turn: Mutex<Turn>,
@@ -52,7 +51,7 @@ impl Faults for Slow {
 }
 
 impl Slow {
-    /// Lets it read some pages; says whether it then waits for more. Blocking.
+    /// Allows a number of page reads; returns whether it then waits for more. Blocking.
     fn reads(&self, pages: usize) -> bool {
         let mut turn = self.turn.lock();
         (turn.may, turn.waits) = (pages, false);
@@ -64,14 +63,14 @@ impl Slow {
         !turn.is_quick
     }
 
-    /// From now on it is as quick as any.
+    /// From now on the disk is fast.
     fn is_mended(&self) {
         self.turn.lock().is_quick = true;
         self.moved.notify_all();
     }
 }
 
-/// Mends a disk also when a test fails, which else would wait for it for ever.
+/// Makes the disk fast on drop, because a failing test would otherwise wait for it forever.
 struct Mends(Arc<Slow>);
 
 impl Drop for Mends {
@@ -80,7 +79,7 @@ impl Drop for Mends {
     }
 }
 
-/// A folder with all that is in it, but for what a running program keeps there for itself.
+/// Copies a folder, except for a running program's own files.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a readable folder") {
@@ -94,7 +93,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Whether redb has to look at all of a file before it opens it. Looks at a copy.
+/// Whether redb has to recover a file before opening it. Tests a copy.
 fn needs_recovery(file: &Path) -> bool {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (own, needs) = (folder.path().join("copy.redb"), Arc::new(AtomicBool::new(false)));
@@ -106,10 +105,10 @@ fn needs_recovery(file: &Path) -> bool {
     needs.load(Ordering::Relaxed)
 }
 
-/// The folder of a program that is at work, as a kill in the middle of it would leave it.
+/// Copies the folder of a working program as a kill would leave it.
 async fn as_a_kill_leaves_it(hq: &TestHq, to: &Path) {
     let (store, mut n) = (Path::new("workspaces/marlow-cargo/hq.redb"), 0);
-    // The commit in quiet time makes the recovery short; a slow machine may come to it in between.
+    // A commit while idle makes the recovery short; on a slow machine one may happen in between.
     loop {
         n += 1;
         let api = hq.owner();
@@ -117,7 +116,7 @@ async fn as_a_kill_leaves_it(hq: &TestHq, to: &Path) {
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
         let (from, to) = (hq.data(), to.to_owned());
         let copied = to.clone();
-        // Nothing else is written meanwhile.
+        // Blocks all other writes meanwhile.
         let ws = hq.ws();
         let write = ws.write(&BY, move |_| {
             copy(&from, &copied);
@@ -132,7 +131,7 @@ async fn as_a_kill_leaves_it(hq: &TestHq, to: &Path) {
     }
 }
 
-/// What the page says: in words, and how much is done.
+/// What the page shows: the text, and the progress.
 fn told(page: &str) -> (String, Option<u64>) {
     let page = Html::parse_document(page);
     let css = |text| Selector::parse(text).expect("a selector");
@@ -152,7 +151,7 @@ async fn a_start_that_recovers_a_store_says_so_with_its_progress() {
     let titles = |list: &Value| list["items"].as_array().map_or(0, Vec::len);
     let wanted = titles(&before.owner().get("/api/v1/tasks?limit=100").await.json());
 
-    // Its page is asked for before anybody could be told where it listens.
+    // The page is requested before the program could announce its address.
     let address = support::free_address();
     let slow = Arc::new(Slow::default());
     let _mends = Mends(Arc::clone(&slow));
@@ -204,7 +203,7 @@ async fn a_start_that_recovers_a_store_says_so_with_its_progress() {
                 assert_eq!(body["code"], "starting", "{text}");
                 assert!(text.contains("marlow-cargo") && text.contains("% done"), "{text}");
             }
-            // So does the socket: a terminal is not told that nothing runs, or that it hangs.
+            // So does the socket: a command is not told that no program is running or that it hangs.
             let data: PathBuf = place.get().cloned().expect("its folder");
             let asked = ["status", "store stats", "task list"].map(|words| {
                 let words: Vec<&str> = words.split(' ').collect();

@@ -1,4 +1,4 @@
-//! An agent finds nothing of another workspace: every tool, with everything that names something there.
+//! An agent reaches nothing of another workspace: every tool, with every kind of foreign id.
 
 use features::comments::rules::{self as comments, Reach};
 use features::deliverables::model::Content;
@@ -11,10 +11,10 @@ use support::model::Turn;
 use support::office::Office;
 
 const BY: (Actor, Cause) = (Actor::System(Part::Setup), Cause::Setup);
-/// What stands in all that the other workspace holds, and in none of its names.
+/// Occurs in all contents of the other workspace, and in none of its names.
 const SECRET: &str = "zanzibar";
 
-/// What may name something: ids, handles, numbers, paths.
+/// Values that may identify something: ids, handles, numbers, paths.
 async fn strangers(office: &Office) -> Vec<String> {
     let owner = office.hq.owner();
     let made = owner.post("/api/v1/workspaces", &json!({ "name": "Northwind" })).await;
@@ -56,7 +56,7 @@ async fn strangers(office: &Office) -> Vec<String> {
     ]
 }
 
-/// Arguments that fit a schema, with one word wherever words may stand.
+/// Arguments that match a schema, with the same word for every string.
 fn arguments(schema: &Value, word: &str) -> Value {
     let mut all = Map::new();
     for (name, kind) in schema["properties"].as_object().into_iter().flatten() {
@@ -106,7 +106,7 @@ async fn tools_of_an_agent_of_another_workspace_find_nothing() {
     }
     let mut tried = 0;
     for (n, some) in calls.chunks(8).enumerate() {
-        // Each in a conversation of its own, so that none grows long.
+        // Each in its own conversation, so that none gets long.
         let ada = office.agent(&format!("Ada {n}")).await;
         let first = Turn::call(&some[0].0, some[0].1.clone());
         let turn =
@@ -122,7 +122,7 @@ async fn tools_of_an_agent_of_another_workspace_find_nothing() {
         }
     }
     assert!(calls.len() / 2 < tried, "{tried} of {} calls were answered", calls.len());
-    // What was made before is sent on by the program itself.
+    // Earlier records are still processed by the program itself.
     let written = ws.store.entries_after(before, 1_000).expect("the feed");
     let by_others = written.iter().find(|entry| !matches!(entry.actor, Actor::System(_)));
     assert!(by_others.is_none(), "nothing was written there: {by_others:?}");

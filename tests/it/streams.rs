@@ -1,4 +1,4 @@
-//! Open streams end with what let them in: every kind of stream, every way in which it may end.
+//! Open streams end when their access ends: every kind of stream, every way to lose access.
 
 use features::workspace::queries;
 use kernel::Role;
@@ -12,20 +12,20 @@ use support::work;
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// Tom at his browser and a program of his, each with what may be open for long.
+/// Tom in his browser and with an API client, with every kind of long-lived request open.
 struct Open {
     hq: TestHq,
     _model: ModelServer,
     gates: [Gate; 2],
     tom: Person,
     program: Person,
-    /// Of the browser.
+    /// The browser's stream.
     page: Events,
-    /// Of the program.
+    /// The API client's streams.
     changes: Events,
     chat: Events,
     poll: tokio::task::JoinHandle<StatusCode>,
-    /// An answer as a whole, in the session of a name.
+    /// A non-streamed answer, in a named session.
     whole: tokio::task::JoinHandle<(StatusCode, Value)>,
 }
 
@@ -56,7 +56,7 @@ async fn open() -> Open {
     gates[1].reached().await;
     let page = tom.stream("/w/marlow-cargo/events").await;
     let changes = program.stream("/api/v1/changes").await;
-    // The long poll hangs as soon as it has its place; what it hears before, it answers.
+    // The long poll blocks once it has its cursor; changes before that are returned at once.
     let poller = program.clone();
     let poll = tokio::spawn(async move {
         loop {
@@ -74,7 +74,7 @@ impl Open {
         while self.page.next().await.is_some() {}
     }
 
-    /// All that the program has open ends; the chat with words that say why.
+    /// All open requests of the API client end; the chat stream with the reason.
     async fn program_ends(&mut self, code: &str) {
         while self.changes.next().await.is_some() {}
         let mut last = Value::Null;

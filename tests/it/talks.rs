@@ -1,5 +1,4 @@
-//! Talks on a task as people and programs meet them: comments that are changed in their place, quoted,
-//! answered, settled, reacted to, deleted and brought back.
+//! Comments on a task: edit, quote, reply, resolve, react, delete and restore.
 
 use features::comments::model::{Comment, Reaction};
 use kernel::{CommentId, Role};
@@ -51,7 +50,7 @@ async fn two_windows_of_an_author_do_not_write_over_each_other() {
     let was = other.attr("input[name=was]", "value");
     let kept = part.form(&path, &[("was", was.as_str()), ("body", "The other")]).await;
     assert_eq!(kept.text_of(".words .md"), "The other");
-    // The same without script, and for who may not.
+    // The same without script, and for a member without permission.
     let stale = mira.form(&path, &[("was", was.as_str()), ("body", "A third")]).await;
     assert_eq!(stale.status, StatusCode::CONFLICT, "{}", stale.text);
     assert_eq!(stale.text_of("#f-body"), "A third");
@@ -115,7 +114,7 @@ async fn a_quote_and_an_answer_begin_in_the_box_and_keep_what_was_typed() {
     assert_eq!(part.form(&format!("{TASK}/comment"), &sent).await.status, StatusCode::OK);
     let page = mira.get(TASK).await;
     assert_eq!(page.texts(".answers .md"), ["Yes"]);
-    // Who only quotes somebody that was called calls nobody again.
+    // Quoting a mention notifies nobody again.
     let said = say(&tom, "> @mira look\n\nagreed").await;
     let id: CommentId = said.parse().expect("an id");
     let comment = hq.ws().read(|snap| snap.get::<Comment>(id)).expect("readable");

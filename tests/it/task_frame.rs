@@ -1,5 +1,5 @@
-//! What stands around lists of tasks and beside one: all that match, the menu of filters, recurring tasks, the
-//! properties, the cost, and how much a timeline tells.
+//! Surroundings of task lists and task pages: total, filter menu, recurring tasks, properties, cost, limits of the
+//! timeline.
 
 use features::tasks::queries::error::TaskError;
 use features::tasks::rules::{self as tasks, NewTask};
@@ -18,7 +18,7 @@ async fn make(api: &Person, body: Value) {
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
 }
 
-/// How many tasks a query finds.
+/// Number of tasks that a query finds.
 async fn found(api: &Person, q: &str) -> u64 {
     let list = api.get(&format!("/api/v1/tasks?limit=100&q={q}")).await.json();
     list["items"].as_array().map_or(0, Vec::len) as u64
@@ -77,7 +77,7 @@ async fn more_than_change_at_once_is_refused_with_their_number() {
         Ok::<_, TaskError>(())
     });
     made.await.expect("many tasks");
-    let says = "1,001 tasks match, and at most 1000 change at once";
+    let says = "1,001 tasks match and at most 1000 can change at once";
     let form = [("q", "is:open"), ("priority", "urgent")];
     let refused = mira.clone().htmx("bulk").form(&format!("{TASKS}/bulk"), &form).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
@@ -167,7 +167,8 @@ async fn properties_say_what_they_show_and_choices_how_they_will_look() {
     let says = page.attrs("#m-due button[data-says]", "data-says");
     assert_eq!(says[..2], ["Today, 14:30", "Tomorrow, 14:30"], "a time of day stays");
     assert_eq!(page.texts("#m-stream .dot, #m-stream .i").len(), 3, "signs, and a tick");
-    assert!(page.attrs("#m-assign button[data-says]", "data-says").contains(&"Nobody".to_owned()));
+    let says = page.attrs("#m-assign button[data-says]", "data-says");
+    assert!(says.contains(&"Unassigned".to_owned()));
 
     let rail = mira.clone().htmx("task-props");
     let urgent = rail.form(&format!("{at}/priority"), &[("priority", "urgent")]).await;
@@ -246,7 +247,7 @@ async fn a_timeline_without_changes_stays_so_for_who_asked_for_it() {
     let again = part.get(&page.attr("#task-time", "hx-get")).await;
     assert_eq!(again.texts("#task-time .event").len(), 0, "also when it renews itself");
 
-    // Anybody else sees all of it, and an odd word changes nothing.
+    // Another member sees everything, and an unknown parameter value changes nothing.
     let tom = hq.another("Tom", Some(kernel::Role::Viewer)).await;
     assert_ne!(tom.get(&at).await.texts("#task-time .event").len(), 0);
     let odd = mira.get(&format!("{at}?tell=nonsense")).await;

@@ -1,4 +1,4 @@
-//! What the page of a task and lists of tasks tell and offer beside what is in them.
+//! Actions and hints on the task page and on task lists.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn labels_that_came_and_went_are_named_and_long_histories_are_read_further
     let (mira, api) = (hq.owner(), hq.api().await);
     make(&api, json!({ "title": "Oil the chain" })).await;
     let page = format!("{TASKS}/MC-1");
-    // The walk goes over versions of the task, which is as it was while no time passes.
+    // The history page lists versions by time, so time must pass between changes.
     hq.advance(Duration::from_millis(1)).await;
     let changed = mira.form(&format!("{page}/labels"), &[("names", "bug, <idea>")]).await;
     assert_eq!(changed.status, StatusCode::SEE_OTHER, "{}", changed.text);
@@ -46,7 +46,7 @@ async fn labels_that_came_and_went_are_named_and_long_histories_are_read_further
     let part = mira.clone().htmx("task-time").get(&earlier).await;
     assert!(part.text_of("#task-time").contains("created this task"), "{}", part.text);
     assert_eq!(part.texts("#task-time > a").len(), 0);
-    // It stays as far back when it renews itself.
+    // A refresh keeps how far back it shows.
     assert_eq!(part.attr("#task-time", "hx-get"), format!("{page}?part=time&back=2"));
     hq.finish().await;
 }
@@ -91,7 +91,7 @@ async fn a_new_task_is_written_over_the_page_on_which_one_stands() {
     let refused = form.form(TASKS, &[("title", " "), ("layer", "1")]).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(!refused.text_of("#layer-title-says").is_empty(), "{}", refused.text);
-    // The page stays, shows it and says where it is.
+    // The page stays open, shows the new task and names its place.
     let made = form.form(TASKS, &[("title", "Oil"), ("layer", "1")]).await;
     assert_eq!((made.status, made.header("hx-redirect")), (StatusCode::OK, None), "{}", made.text);
     let told = made.header("hx-trigger").expect("what the page hears");
@@ -118,10 +118,10 @@ async fn a_task_that_is_closed_says_so_and_comes_back() {
         let told: Value = serde_json::from_str(told).expect("JSON");
         assert_eq!(told["hq:toast"]["text"], format!("MC-1 is {word}"));
         assert_eq!(status().await, word);
-        // What was so already has nothing to undo.
+        // A change without effect has nothing to undo.
         let again = row.form(&path, &fields).await;
         assert!(!again.header("hx-trigger").unwrap_or_default().contains("undo"), "{act}");
-        // The page stays where it is, and hears what became of it.
+        // The page stays where it is and gets the result.
         let undo = told["hq:toast"]["undo"].as_str().expect("the way back");
         let undone = row.form(undo, &[]).await;
         assert_eq!(undone.status, StatusCode::OK, "{}", undone.text);
@@ -152,7 +152,7 @@ async fn a_part_leaves_its_parent_from_both_pages() {
 
     let part = format!("{TASKS}/MC-3");
     let own = mira.get(&part).await;
-    assert_eq!(own.texts("#task-props form[action$='/parent'] button"), ["No longer part of MC-1"]);
+    assert_eq!(own.texts("#task-props form[action$='/parent'] button"), ["Remove from MC-1"]);
     let left = mira.form(&format!("{part}/parent"), &[("parent", "")]).await;
     assert_eq!(left.location(), Some(part.as_str()), "{}", left.text);
     assert_eq!(api.get("/api/v1/tasks?q=parent:any").await.json()["items"], json!([]));
@@ -173,7 +173,7 @@ async fn a_board_by_assignee_has_room_for_those_without_a_card() {
     make(&api, json!({ "title": "Oil the chain", "assignee": "me" })).await;
     let at = format!("{TASKS}?layout=board&group=assignee");
     let board = mira.get(&at).await;
-    assert_eq!(board.texts(".board > section h2"), ["Mira Lindqvist", "Nobody"]);
+    assert_eq!(board.texts(".board > section h2"), ["Mira Lindqvist", "Unassigned"]);
     assert_eq!(board.texts(".idlers section h2"), ["Tom"]);
     let field = board.attr(".idlers [data-drop]", "data-field");
     assert_eq!(field, "assignee");
@@ -183,7 +183,7 @@ async fn a_board_by_assignee_has_room_for_those_without_a_card() {
     let moved = moved.form(&format!("{TASKS}/MC-1/move"), &to).await;
     assert_eq!(moved.status, StatusCode::OK);
     let board = tom.get(&at).await;
-    assert_eq!(board.texts(".board > section h2"), ["Tom", "Nobody"]);
+    assert_eq!(board.texts(".board > section h2"), ["Tom", "Unassigned"]);
     assert_eq!(board.texts(".idlers section h2"), ["Mira Lindqvist"]);
     let viewer = hq.another("Vera", Some(kernel::Role::Viewer)).await;
     assert_eq!(viewer.get(&at).await.texts(".idlers").len(), 0, "nothing is dragged");
@@ -214,7 +214,7 @@ async fn what_waits_is_marked_among_parts_in_the_calendar_and_in_the_timeline() 
     let tie = [("kind", "blocked_by"), ("other", "MC-2")];
     let tied = mira.form(&format!("{TASKS}/MC-3/tie"), &tie).await;
     assert_eq!(tied.status, StatusCode::SEE_OTHER, "{}", tied.text);
-    let says = vec!["Waits for 1 task".to_owned()];
+    let says = vec!["Blocked by 1 task".to_owned()];
     assert_eq!(marks().await, [says.clone(), says.clone(), says]);
     mira.form(&format!("{TASKS}/MC-2/status"), &[("status", "done")]).await;
     assert_eq!(marks().await, [Vec::<String>::new(), Vec::new(), Vec::new()]);

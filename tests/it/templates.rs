@@ -1,4 +1,4 @@
-//! Task templates over HTTP: what is refused, the preview, and tasks that are made all at once.
+//! Task templates over HTTP: rejections, preview, and atomic creation of tasks.
 
 use features::inbox::model::Item;
 use features::tasks::model::TASKS;
@@ -80,13 +80,13 @@ async fn a_task_says_of_which_template_it_was_made() {
         all["items"].as_array().expect("tasks").iter().map(|one| &one["template"]).collect();
     assert_eq!(names.iter().filter(|name| **name == "Launch").count(), 3, "{all:#}");
     assert_eq!(names.iter().filter(|name| name.is_null()).count(), 1, "{all:#}");
-    // It has the name that the template has, and none when that is gone.
+    // The response has the template's current name, and none once it is deleted.
     api.json("PATCH", "/api/v1/task-templates/launch", &json!({ "name": "Big launch" })).await;
     assert_eq!(api.get(&path).await.json()["template"], "Big launch");
     api.json("DELETE", "/api/v1/task-templates/big launch", &json!({})).await;
     let task = api.get(&path).await.json();
     assert_eq!(task.get("template"), Some(&Value::Null), "{task:#}");
-    // The document of the API has it, too.
+    // The API document has the field, too.
     let document = api.get("/api/v1/openapi.json").await.json();
     let answer = &document["paths"]["/api/v1/tasks/{task}"]["get"]["responses"]["200"];
     let fields = &answer["content"]["application/json"]["schema"]["properties"];
@@ -134,7 +134,7 @@ async fn a_person_writes_a_template_looks_at_its_steps_and_makes_its_tasks() {
     assert_eq!(shown.attr("#f-title_1", "value"), "Collect receipts");
     assert_eq!(shown.attr("#f-title_2", "value"), "Write the report", "the empty row is gone");
     assert_eq!(shown.attr("#f-after_2", "value"), "1");
-    // A circle is refused, and nothing typed is lost.
+    // A cycle is refused, and nothing typed is lost.
     let circle = [
         ("name", "Monthly close"),
         ("ref_1", "a"),
@@ -147,7 +147,7 @@ async fn a_person_writes_a_template_looks_at_its_steps_and_makes_its_tasks() {
     let refused = mira.form(&page, &circle).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(refused.attr("#f-title_1", "value"), "Collect all receipts");
-    assert!(refused.text.contains("waits for itself"), "{}", refused.text);
+    assert!(refused.text.contains("is blocked by itself"), "{}", refused.text);
 
     let id = page.rsplit('/').next().expect("an id");
     let preview = format!("/w/marlow-cargo/tasks/from-template/{id}");
@@ -234,7 +234,7 @@ async fn tasks_are_found_by_the_template_that_they_were_made_from() {
     let offered = hq.owner().get("/w/marlow-cargo/tasks/complete?q=template:tr&at=11").await;
     assert!(offered.text.contains("Trade fair"), "{}", offered.text);
 
-    // A template that is gone has no tasks.
+    // A deleted template has no tasks.
     let gone = api.json("DELETE", "/api/v1/task-templates/trade fair", &json!({})).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
     assert_eq!(titles("template:any").await, launch);

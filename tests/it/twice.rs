@@ -1,4 +1,4 @@
-//! Forms that are sent twice: by a second press of the button, or because an answer was lost.
+//! Forms that are submitted twice, by a double click or after a lost response.
 
 use features::agents::model::Agent;
 use features::comments::model::Comment;
@@ -26,7 +26,7 @@ use support::work::{all, scene};
 const BASE: &str = "/w/marlow-cargo";
 const CHAT: &str = "/w/marlow-cargo/agents/ada/chat";
 
-/// Sends the form of a page as two presses of its button do, both at once: both answers.
+/// Submits a page's form twice at once, like a double click; returns both responses.
 async fn sent_twice(
     mira: &Person,
     page: &str,
@@ -39,7 +39,7 @@ async fn sent_twice(
     tokio::join!(mira.form(to, &fields), mira.form(to, &fields))
 }
 
-/// The same where both lead to one page of the workspace.
+/// The same, where both redirect to one page of the workspace.
 async fn pressed_twice(mira: &Person, page: &str, to: &str, fields: &[(&str, &str)]) -> String {
     let (page, to) = (format!("{BASE}/{page}"), format!("{BASE}/{to}"));
     let (first, second) = sent_twice(mira, &page, &to, fields).await;
@@ -62,7 +62,7 @@ async fn a_task_or_a_series_that_is_sent_twice_is_made_once() {
         format!("{BASE}/tasks/MC-1")
     );
     assert_eq!(count::<Task>(&hq), 1);
-    // The form that is opened anew is another wish, and so are other words.
+    // A newly opened form is a new request, and so is different input.
     pressed_twice(&mira, "tasks/new", "tasks", &oil).await;
     assert_eq!(count::<Task>(&hq), 2);
     let quick = [("title", "Pump the tyres"), ("quick", "/w/marlow-cargo/tasks")];
@@ -184,7 +184,7 @@ async fn a_price_is_entered_once() {
     hq.finish().await;
 }
 
-/// One of two answers shows the secret, and the other one says that there is nothing to copy any more.
+/// One response shows the secret; the other one says that it cannot be copied any more.
 fn shown_once(answers: (Reply, Reply)) {
     let (first, second) = answers;
     for answer in [&first, &second] {
@@ -196,10 +196,10 @@ fn shown_once(answers: (Reply, Reply)) {
     assert_eq!(secrets(&with).len(), 1, "{}", with.text);
     assert_eq!(secrets(&without), [""; 0], "a second secret would open nothing");
     let words = |one: &Reply| one.texts("main .banner p").concat();
-    assert!(words(&with).contains("it is not shown again"), "{}", with.text);
+    assert!(words(&with).contains("It won’t be shown again"), "{}", with.text);
     let said = words(&without);
-    assert!(said.contains("was sent twice and has made one"), "{said}");
-    assert!(said.contains("below and make another"), "{said}");
+    assert!(said.contains("was sent twice and created one"), "{said}");
+    assert!(said.contains("below and create another"), "{said}");
     for page in [&with, &without] {
         assert_eq!(
             page.attrs(
@@ -221,14 +221,14 @@ async fn a_token_is_made_once_and_its_secret_is_shown_once() {
     let form = [("name", "Import"), ("scopes", "read"), ("days", "30")];
     shown_once(sent_twice(&mira, path, path, &form).await);
     assert_eq!(open().expect("a readable store").len(), 1);
-    // The form that is opened anew is another wish, also with the same words.
+    // A newly opened form is a new request, even with the same input.
     let page = mira.get(path).await;
     let key = page.attr("form[data-prove] input[name=once]", "value");
     let again = [form.as_slice(), &[("once", key.as_str())]].concat();
     let fresh = mira.form(path, &again).await.text_of(".code[data-line] code");
     assert!(fresh.starts_with("hq_pat_"), "{fresh}");
     assert_eq!(open().expect("a readable store").len(), 2);
-    // Other words in the same form are another wish, too: what was wrong is put right and sent.
+    // Different input in the same form is a new request, too: a corrected form.
     let other = [("name", "Export"), ("scopes", "read"), ("days", "30"), ("once", key.as_str())];
     mira.form(path, &other).await;
     assert_eq!(open().expect("a readable store").len(), 3);
@@ -262,12 +262,12 @@ async fn a_workspace_is_added_once() {
     for answer in [&first, &second] {
         assert_eq!(answer.location(), Some("/w/northwind/"), "{}", answer.text);
     }
-    // The answer was lost, and HQ was started anew since.
+    // The response was lost, and HQ was restarted since.
     hq.restart().await;
     let mira = hq.owner();
     assert_eq!(mira.form(path, &keyed).await.location(), Some("/w/northwind/"));
     assert_eq!(hq.running().app.workspaces.read().len(), 2);
-    // The form that is opened anew wants another one, whose address is taken.
+    // A newly opened form requests another workspace, whose address is taken.
     let (first, second) = sent_twice(&mira, path, path, &form).await;
     for answer in [first, second] {
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
@@ -325,7 +325,7 @@ async fn a_message_that_is_sent_twice_is_said_once() {
     }
     assert_eq!(all::<Input>(&hq).len(), 1, "it was said once");
     assert_eq!(all::<Run>(&hq).len(), 1);
-    // Other words are another message, and so are the same words later.
+    // Different text is another message, and so is the same text later.
     let again = mira.get(CHAT).await.attr("#talk-leaf", "value");
     let fields = [("body", "And more"), ("key", key.as_str()), ("leaf", &again)];
     assert_eq!(mira.form(CHAT, &fields).await.location(), Some(CHAT));
@@ -333,12 +333,12 @@ async fn a_message_that_is_sent_twice_is_said_once() {
     mira.form(CHAT, &[("body", "Hello"), ("key", "another")]).await;
     hq.settle().await;
     assert_eq!(all::<Input>(&hq).len(), 3);
-    // Somebody else's key is their own.
+    // Keys are per person.
     let ben = hq.another("Ben", Some(kernel::Role::Member)).await;
     ben.form(CHAT, &[("body", "Hello"), ("key", "another")]).await;
     hq.settle().await;
     assert_eq!(all::<Input>(&hq).len(), 4);
-    // What a page shows that is out of date is not said from any of its forms.
+    // An outdated page cannot send messages from any of its forms.
     let late = mira.form(CHAT, &[("body", "Late"), ("leaf", &leaf)]).await;
     assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text);
     assert_eq!(all::<Input>(&hq).len(), 4);

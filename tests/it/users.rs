@@ -1,4 +1,4 @@
-//! Signing in and out, passwords, sign-ins, cookies, cross-site requests, messages.
+//! Sign-in and sign-out, passwords, sessions, cookies, cross-site requests, flash messages.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn a_wrong_password_and_an_unknown_address_get_the_same_answer() {
     let unknown = sign_in(&hq.nobody(), "nobody@marlow.example", "not the password at all").await;
     for (reply, email) in [(&wrong, OWNER.1), (&unknown, "nobody@marlow.example")] {
         assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(reply.text_of("[role=alert]"), "Email or password does not match; try again.");
+        assert_eq!(reply.text_of("[role=alert]"), "Email or password is incorrect; try again.");
         assert_eq!(reply.attr("#f-email", "value"), email);
         assert!(!reply.text.contains("not the password"));
     }
@@ -62,7 +62,7 @@ async fn guessing_at_an_account_or_from_an_address_is_slowed_down() {
     }
     let locked = sign_in(&hq.nobody(), OWNER.1, OWNER.2).await;
     assert_eq!(locked.status, StatusCode::TOO_MANY_REQUESTS, "even the right one has to wait");
-    // Five tries are left to this address, whoever is asked for.
+    // This address has five attempts left, whichever account they are for.
     for n in 0..4 {
         let reply = sign_in(&hq.nobody(), &format!("p{n}@x.example"), "a guess").await;
         assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{n}");
@@ -74,7 +74,7 @@ async fn guessing_at_an_account_or_from_an_address_is_slowed_down() {
     hq.finish().await;
 }
 
-/// Waits until what is noted behind an answer is on disk.
+/// Waits until the session update that happens after the response is on disk.
 async fn seen_now(hq: &TestHq) {
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
@@ -125,13 +125,13 @@ async fn sign_ins_are_listed_and_can_be_ended_one_by_one_or_all() {
     assert_eq!(tablet.get("/").await.location(), Some("/login"));
     assert_eq!(phone.get("/").await.location(), Some("/w/marlow-cargo/"));
     let page = owner.get("/w/marlow-cargo/settings/sign-ins").await;
-    assert_eq!(page.texts("#toasts .toast p"), ["That browser is signed out."]);
+    assert_eq!(page.texts("#toasts .toast p"), ["Browser signed out."]);
     let again = owner.get("/w/marlow-cargo/settings/sign-ins").await;
     assert!(again.texts("#toasts .toast p").is_empty(), "a message is shown once");
     owner.form("/w/marlow-cargo/settings/sign-ins/revoke-others", &[]).await;
     assert_eq!(phone.get("/").await.location(), Some("/login"));
     assert_eq!(owner.get("/").await.location(), Some("/w/marlow-cargo/"));
-    // Somebody else's cannot be ended.
+    // A session of another member cannot be ended.
     let vera = hq.another("Vera", Some(kernel::Role::Member)).await;
     let foreign = vera.form(&end[1], &[]).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
@@ -147,13 +147,13 @@ async fn a_new_password_needs_the_old_one_and_ends_other_sign_ins() {
     let fresh = "four horses under a bridge";
     let wrong = owner.form(path, &[("current", "wrong"), ("password", fresh)]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(wrong.text_of("#f-current-says"), "This is not your password.");
+    assert_eq!(wrong.text_of("#f-current-says"), "Wrong password.");
     let weak = owner.form(path, &[("current", OWNER.2), ("password", "short")]).await;
     assert!(weak.text_of("#f-password-says").contains("12 characters"));
     let done = owner.form(path, &[("current", OWNER.2), ("password", fresh)]).await;
     assert_eq!(done.location(), Some("/w/marlow-cargo/settings/profile"));
     assert_eq!(other.get("/").await.location(), Some("/login"));
-    // A new password leaves API tokens valid: they are named, and go if one says so.
+    // A new password leaves API tokens valid: the page lists them and revokes them on request.
     let program = hq.token(&["read"]).await;
     let page = owner.get("/w/marlow-cargo/settings/profile").await;
     assert!(page.text.contains("Valid now: Test"), "{}", page.text);

@@ -1,4 +1,4 @@
-//! Saved views: by page and by API, one's own and everybody's, and the query in the address.
+//! Saved views: page and API, private and shared ones, and queries in addresses.
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -30,7 +30,7 @@ async fn a_view_is_saved_changed_shared_and_deleted() {
     let unseen = tom.clone().with("x-hq-workspace", "marlow-cargo");
     assert_eq!(unseen.get("/api/v1/views").await.json()["items"], json!([]));
     let missing = unseen.get(&format!("{TASKS}?view=launch")).await;
-    assert!(missing.text.contains("There is no view"), "it is Mira's own");
+    assert!(missing.text.contains("doesn’t exist. Showing"), "it is Mira's own");
     let refused = unseen.form(&format!("/w/marlow-cargo/views/{id}/delete"), &[]).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
 
@@ -55,13 +55,13 @@ async fn a_view_that_cannot_be_saved_says_why() {
     let api = hq.api().await;
     for (body, says) in [
         (json!({ "name": "  " }), "Enter a name."),
-        (json!({ "name": "x".repeat(61) }), "At most 60 characters."),
+        (json!({ "name": "x".repeat(61) }), "Use at most 60 characters."),
         (
             json!({ "name": "x", "noun": "boats" }),
             "Only these have views: tasks, contacts, organizations",
         ),
-        (json!({ "name": "x", "look": { "q": "y".repeat(2_001) } }), "At most 2000 bytes."),
-        (json!({ "name": "x", "icon": "a whole word" }), "One emoji is enough."),
+        (json!({ "name": "x", "look": { "q": "y".repeat(2_001) } }), "Use at most 2000 bytes."),
+        (json!({ "name": "x", "icon": "a whole word" }), "Use one emoji."),
     ] {
         let wrong = api.post("/api/v1/views", &body).await;
         assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
@@ -138,7 +138,7 @@ async fn the_numbers_of_the_views_are_a_region_of_their_own() {
     let some =
         ["All open1", "My work1", "Due this week", "Waiting for me", "Unassigned", "Launch1"];
     assert_eq!(numbers().await, some);
-    // Which view is shown, and that it is changed, stands there too.
+    // The region's address also contains the shown view and its changes.
     let page = mira.get(&format!("{TASKS}?view=launch&sort=title")).await;
     let region = page.attr("#task-views", "hx-get");
     let alone = mira.clone().htmx("task-views").get(&region).await;
@@ -162,7 +162,7 @@ async fn a_view_gets_an_icon_and_another_place_by_forms() {
     let tabs = async || mira.get(TASKS).await.texts("#task-views a").split_off(5);
     assert_eq!(tabs().await, ["🎯 Launch", "🚲 Yard", "Paper"]);
 
-    // The form has the name alone, with the present icon among the others.
+    // The form has only the name, and the current icon among the others.
     let page = mira.get(&launch).await;
     assert_eq!(page.attr("#view-new-name", "value"), "Launch");
     assert_eq!(page.attr("#rename-view input[name=icon][checked]", "value"), "🎯");
@@ -181,7 +181,7 @@ async fn a_view_gets_an_icon_and_another_place_by_forms() {
     assert_eq!(verbs(&page), ["right"], "it is the first");
     assert_eq!(verbs(&mira.get(&paper).await), ["left"], "it is the last");
     mira.form(&path(2, "rename"), &[("name", "Paper"), ("icon", "📚"), ("icon_other", "")]).await;
-    // Who sends no icon changes none.
+    // A request without an icon does not change it.
     mira.form(&path(0, "rename"), &[("name", "Landing")]).await;
     assert_eq!(tabs().await, ["🎯 Landing", "🚲 Yard", "📚 Paper"]);
     let wrong = [("name", "Paper"), ("icon", ""), ("icon_other", "a whole word")];
@@ -193,11 +193,11 @@ async fn a_view_gets_an_icon_and_another_place_by_forms() {
     assert_eq!(tabs().await, ["🎯 Landing", "📚 Paper", "🚲 Yard"]);
     mira.form(&path(0, "right"), &[]).await;
     assert_eq!(tabs().await, ["📚 Paper", "🎯 Landing", "🚲 Yard"]);
-    // At the end nothing happens.
+    // At either end, moving does nothing.
     mira.form(&path(2, "left"), &[]).await;
     mira.form(&path(1, "right"), &[]).await;
     assert_eq!(tabs().await, ["📚 Paper", "🎯 Landing", "🚲 Yard"]);
-    // Two that a program put at the same place are told apart.
+    // Two views that a program put at the same position are ordered.
     for n in 0..3 {
         let id = all["items"][n]["id"].as_str().expect("an id");
         mira.json("PATCH", &format!("/api/v1/views/{id}"), &json!({ "position": 7 })).await;
@@ -205,12 +205,12 @@ async fn a_view_gets_an_icon_and_another_place_by_forms() {
     assert_eq!(tabs().await, ["🎯 Landing", "🚲 Yard", "📚 Paper"], "by their age");
     mira.form(&path(2, "left"), &[]).await;
     assert_eq!(tabs().await, ["🎯 Landing", "📚 Paper", "🚲 Yard"]);
-    // A new one stands behind all of them, also when others are gone.
+    // A new view comes last, even after others were deleted.
     mira.form(&path(0, "delete"), &[]).await;
     save("Late", ("", "")).await;
     assert_eq!(tabs().await, ["📚 Paper", "🚲 Yard", "Late"]);
 
-    // Somebody else's own view is moved by nobody else.
+    // Another member's own view cannot be moved.
     let tom = hq.another("Tom", Some(kernel::Role::Member)).await;
     assert_eq!(tom.form(&path(1, "left"), &[]).await.status, StatusCode::NOT_FOUND);
     hq.finish().await;
@@ -241,7 +241,7 @@ async fn what_hq_itself_holds_can_be_asked_for_and_stays_with_it() {
     assert_eq!(page.texts(".filter b"), ["HQ"]);
     assert_eq!(page.attr("#f-assignee option[selected]", "value"), "hq");
 
-    // The menu of a task names it where it has the task, and what is sent back is understood.
+    // The assignee menu of a task shows the name where the task has it, and the submitted value is accepted.
     let page = mira.get(&format!("{TASKS}/new?assignee=hq")).await;
     assert_eq!(page.attr("#f-assignee option[selected]", "value"), "hq", "{}", page.text);
     let page = mira.get(&format!("{TASKS}/new")).await;

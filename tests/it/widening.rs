@@ -1,5 +1,5 @@
-//! What lets agents do more without asking, by everybody and through every interface: it needs an owner or admin who has
-//! proved lately who it is. What only narrows does not.
+//! Changes that let agents do more without an approval, by every role and through every interface: they need an owner
+//! or admin with a recent proof of identity. Restrictions do not.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use support::office::Office;
 const LATER: Duration = Duration::from_secs(11 * 60);
 const PAGES: &str = "/w/marlow-cargo/agents/ada";
 
-/// A switch: the address of its state with what is read there, and what is sent to open and to shut it.
+/// A setting: the address to read its state and the value there, and the requests that widen and narrow it.
 struct Switch {
     path: &'static str,
     method: &'static str,
     field: &'static str,
     open: Value,
     shut: Value,
-    /// Whether members may shut it.
+    /// Whether members may narrow it.
     for_members: bool,
 }
 
@@ -59,9 +59,9 @@ struct Scene {
     hq: TestHq,
     admin: Person,
     member: Person,
-    /// A token of the owner's that may manage agents.
+    /// A token of the owner with the scope to manage agents.
     agents: Person,
-    /// One that may administer as well.
+    /// A token with the admin scope as well.
     all: Person,
 }
 
@@ -110,7 +110,7 @@ async fn only_an_admin_with_a_fresh_proof_lets_agents_do_more() {
         let done = scene.send(&scene.all, &switch, &switch.open).await;
         assert!(done.0.is_success(), "{name}: {done:?}");
         assert_eq!(scene.now(&switch).await, switch.open[switch.field], "{name}");
-        // What is open already is opened by nobody; what narrows needs no proof.
+        // Setting the present value widens nothing, and narrowing needs no reauthentication.
         let who = if switch.for_members { &scene.member } else { &scene.admin };
         let same = scene.send(who, &switch, &switch.open).await;
         assert!(same.0.is_success(), "{name}: {same:?}");
@@ -125,7 +125,7 @@ async fn only_an_admin_with_a_fresh_proof_lets_agents_do_more() {
         assert_eq!(cleared.0, StatusCode::FORBIDDEN, "{cleared:?}");
     }
     assert_eq!(scene.now(list).await, json!(["a.example"]));
-    // And so does a new agent with more than its template gives; what the template gives it has.
+    // So does a new agent with more than its template grants; the template's own grants are allowed.
     let plain = json!({ "name": "Bea" });
     assert_eq!(scene.member.post("/api/v1/agents", &plain).await.status, StatusCode::CREATED);
     scene.hq.finish().await;
@@ -180,7 +180,7 @@ async fn pages_permissions_and_undo_open_nothing_either() {
     let refused = admin.call("DELETE", &denies).await;
     assert_eq!(refused.json()["code"], "proof_required", "{}", refused.text);
 
-    // An admin switches the network off; a member who undoes that would switch it on.
+    // An admin switches network access off; a member's undo would switch it on again.
     for on in [true, false] {
         let set = all.json("PATCH", agent, &json!({ "network": on })).await;
         assert_eq!(set.status, StatusCode::OK, "{}", set.text);
@@ -218,7 +218,7 @@ async fn a_list_of_hosts_lets_nothing_out_after_words_from_outside_and_a_permiss
         office.trust(ada.id, mode).await;
         let heeds = json!({ "autonomous": false });
         owner.json("PUT", "/api/v1/agents/ada/autonomy", &heeds).await;
-        // Before that, the list stands for the yes. The label stays with the conversation after the first mode.
+        // Before that, the list replaces the approval. The conversation keeps the label after the first mode.
         if mode == TrustMode::Ask {
             office.model.push(sends()).push(Turn::text("Done."));
             let run = office.say(&ada, "Order it").await;
@@ -232,7 +232,7 @@ async fn a_list_of_hosts_lets_nothing_out_after_words_from_outside_and_a_permiss
         let all = approvals();
         assert_eq!(all.len(), before + 1, "{mode:?}");
         let asked = all.iter().find(|one| one.answer.is_none()).expect("a card");
-        assert!(asked.why.contains("a host of its list, which is no permission"), "{}", asked.why);
+        assert!(asked.why.contains("a listed host, which still needs approval"), "{}", asked.why);
         let path = format!("/api/v1/approvals/{}/answer", asked.id);
         owner.post(&path, &json!({ "answer": "denied" })).await;
         office.ended(run).await;

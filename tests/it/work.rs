@@ -1,4 +1,4 @@
-//! Tasks, comments and delivered work as people and programs meet them: over HTTP.
+//! Tasks, comments and deliverables over HTTP.
 
 use features::agents::model::Agent;
 use features::agents::provision;
@@ -14,7 +14,7 @@ use support::hq::{Person, Reply, TestHq};
 
 const TASKS: &str = "/w/marlow-cargo/tasks";
 
-/// Makes an agent; a paused one takes no work.
+/// Creates an agent, optionally paused, so that it takes no work.
 async fn agent(hq: &TestHq, name: &str, pause: bool) -> Agent {
     let ws = hq.ws();
     let by = (Actor::System(Part::Setup), Cause::Setup);
@@ -71,7 +71,7 @@ async fn an_empty_list_says_what_will_be_here_and_how_to_begin() {
     assert_eq!(filtered.text_of(".empty h2"), "No matching tasks");
     assert_eq!(
         hq.owner().get("/w/marlow-cargo/review").await.text_of(".fill h2"),
-        "Nothing waits for you"
+        "Nothing to review"
     );
     let missing = hq.owner().get(&format!("{TASKS}/MC-9")).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
@@ -215,7 +215,7 @@ async fn comments_are_written_changed_and_removed_by_their_author() {
     assert_eq!(mira.form(save, &[("body", "Better")]).await.status, StatusCode::SEE_OTHER);
     let page = mira.get(&path).await;
     assert!(page.text_of(".comment header").contains("edited"));
-    // What it said before is one link away, and who may remove it finds how.
+    // The earlier text is one link away, and people with the right to remove it find how.
     let before = page.attr(".comment header a[title='Earlier versions']", "href");
     let before = mira.get(&before).await;
     assert_eq!(before.status, StatusCode::OK, "{}", before.text);
@@ -250,7 +250,7 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     deliver(&hq, &ada, "MC-1", "Prices", Content::Text(text)).await;
     let queue = mira.get("/w/marlow-cargo/review").await;
     assert_eq!(queue.texts("#queue li a"), ["Prices"]);
-    assert_eq!(queue.text_of(".verdict .line .meta"), "After approval MC-1 is done");
+    assert_eq!(queue.text_of(".verdict .line .meta"), "MC-1 is done after approval");
     assert!(queue.attr("form.verdict", "data-keeps").contains(":review-"), "what is typed is kept");
     assert_eq!(queue.attrs(".piece img, .piece [onerror]", "src"), [""; 0]);
     assert!(queue.text.contains("&lt;img src=x onerror=alert(1)&gt;"), "it is words like others");
@@ -306,7 +306,7 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     assert_eq!(done.location(), Some("/w/marlow-cargo/review"));
     let page = mira.get(&format!("{TASKS}/MC-1")).await;
     assert!(page.text_of("#task-props").contains("Done"));
-    assert!(page.text_of("#task-time").contains("asked for changes in version 1 of Prices"));
+    assert!(page.text_of("#task-time").contains("requested changes to version 1 of Prices"));
     hq.finish().await;
 }
 
@@ -331,7 +331,7 @@ async fn a_delivered_file_is_only_ever_a_download() {
     assert!(disposition.starts_with("attachment;") && disposition.contains("Preise%20%C3%BC.html"));
     assert_eq!(hq.nobody().get(&href).await.status, StatusCode::SEE_OTHER, "not without a sign-in");
 
-    // The same for a program.
+    // The same over the API.
     let reader = hq.token(&["read"]).await;
     let pieces = reader.get("/api/v1/tasks/MC-1/deliverables").await.json();
     let version = pieces["items"][0]["versions"][0]["id"].as_str().expect("a version").to_owned();
@@ -486,7 +486,7 @@ async fn practice_does_a_task_and_a_person_approves_it() {
     let page = mira.get(&format!("{TASKS}/MC-1")).await;
     assert_eq!(page.text_of(".deliv header .chip"), "In review", "{}", page.text_of("#task-time"));
     assert!(page.texts("li[id^=step-]").len() >= 3, "the run shows its steps");
-    assert!(page.text_of("#task-run").contains("Practice, no AI"));
+    assert!(page.text_of("#task-run").contains("Practice (no AI)"));
     assert_eq!(page.text_of("#task-props [data-shows=status]"), "In review");
     let list = mira.get(&format!("{TASKS}?status=in-review")).await;
     assert_eq!(list.texts(".row .title"), ["Compare prices"], "{}", list.text_of(".filter"));

@@ -1,4 +1,4 @@
-//! Several workspaces in one program: made, kept apart, archived, deleted, moved, and one that is broken.
+//! Several workspaces in one program: create, isolate, archive, delete, move, and a broken one.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ use support::hq::{Person, Reply, Setup, TestHq};
 
 const DAY: u64 = 86_400;
 
-/// Adds the workspace Northwind through its page.
+/// Creates a workspace through its page.
 async fn add(hq: &TestHq, name: &str) -> Reply {
     let form = [("workspace", name), ("emoji", "🧊"), ("zone", "UTC")];
     hq.owner().form("/workspaces/new", &form).await
@@ -53,11 +53,11 @@ async fn an_owner_adds_a_workspace_and_switches_between_the_two() {
     assert_eq!(owner.get("/").await.location(), Some("/w/northwind/"), "the last one");
     owner.get("/w/marlow-cargo/tasks").await;
     assert_eq!(owner.get("/").await.location(), Some("/w/marlow-cargo/"));
-    // Each has its own tasks.
+    // Tasks are separate.
     assert_eq!(task(&owner, "northwind").await.status, StatusCode::CREATED);
     assert!(owner.get("/w/northwind/tasks").await.text.contains("Pack the van"));
     assert!(!owner.get("/w/marlow-cargo/tasks").await.text.contains("Pack the van"));
-    // The API wants to know which is meant.
+    // The API requires a workspace.
     let which = owner.get("/api/v1/tasks").await;
     assert_eq!(which.json()["code"], "workspace_required", "{}", which.text);
     let all = owner.get("/api/v1/workspaces").await.json();
@@ -71,7 +71,7 @@ async fn a_workspace_needs_a_name_that_is_free_and_an_owner_to_add_it() {
     let hq = TestHq::start().await;
     let taken = add(&hq, "Marlow  Cargo!").await;
     assert_eq!(taken.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(taken.text_of("#f-workspace-says").contains("already; choose another name"));
+    assert!(taken.text_of("#f-workspace-says").contains("already exists; choose another name"));
     assert_eq!(taken.attr("#f-workspace", "value"), "Marlow  Cargo!");
     let empty = hq.owner().post("/api/v1/workspaces", &json!({ "name": " " })).await;
     assert_eq!(empty.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -110,7 +110,7 @@ async fn an_archived_workspace_can_be_read_and_nothing_changes_in_it() {
         let chat = owner.post("/v1/chat/completions", &chat).await;
         assert_eq!(chat.status, StatusCode::CONFLICT, "{}", chat.text);
         assert!(chat.text.contains("is archived"), "{}", chat.text);
-        // It stays so over a restart.
+        // This persists across a restart.
         hq.restart().await;
     }
     let owner = hq.owner();
@@ -132,7 +132,7 @@ async fn other_pages_hear_at_once_that_a_workspace_is_archived() {
     let heard = page.next_of("hq").await;
     assert_eq!(heard.json()["t"], json!([["workspaces"]]), "and not which one");
     let line = owner.get("/w/marlow-cargo/closed").await;
-    assert_eq!(line.text_of("#closed button"), "Bring it back");
+    assert_eq!(line.text_of("#closed button"), "Restore");
     hq.finish().await;
 }
 
@@ -171,8 +171,8 @@ async fn a_workspace_is_deleted_after_seven_days_unless_somebody_keeps_it() {
     owner.form(url, &[("typed", "northwind")]).await;
     let page = owner.get("/w/northwind/settings/general").await;
     assert!(
-        page.text_of("#toasts").contains("type the name of the workspace, Northwind")
-            || page.text_of("#toasts").contains("Type the name of the workspace, Northwind")
+        page.text_of("#toasts").contains("type the name, Northwind")
+            || page.text_of("#toasts").contains("Type the name, Northwind")
     );
     let state = owner.get("/api/v1/workspaces").await.json()["items"][1]["state"].clone();
     assert_eq!(state, "active", "a wrong name changes nothing");
@@ -193,7 +193,7 @@ async fn a_workspace_is_deleted_after_seven_days_unless_somebody_keeps_it() {
     owner.form(url, &[("typed", "Northwind")]).await;
     hq.advance(Duration::from_secs(7 * DAY + 3_600)).await;
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
-    // The list is the last: the folder is away a moment before.
+    // The list entry is removed last, a moment after the folder.
     let is_there = || {
         let rows = hq.running().app.system.read(|snap| features::users::queries::workspaces(snap));
         let is_listed = rows.expect("the list").iter().any(|row| row.slug == "northwind");
@@ -217,7 +217,7 @@ async fn a_workspace_is_deleted_after_seven_days_unless_somebody_keeps_it() {
     hq.finish().await;
 }
 
-/// Mira anew: the clock has run past her sign-in.
+/// A new session for Mira, whose old one has expired by the clock.
 async fn sign_in(hq: &TestHq) -> Person {
     let person = hq.nobody();
     let (_, email, password) = support::hq::OWNER;
@@ -240,12 +240,12 @@ async fn what_a_crash_cut_off_is_finished_at_the_next_start() {
     let marks = [mark("eastwind"), mark("northwind")];
     hq.owner().form("/w/southwind/settings/delete", &[("typed", "Southwind")]).await;
     hq.stop().await;
-    // A folder that was only begun; one that was renamed away and not removed; one that was moved to
-    // another place and not taken off the list; and one whose move was only noted.
+    // A folder that was only created; one that was moved aside and not removed; one that was moved away and still
+    // listed; and one whose move was only recorded.
     let empty = at.join("half");
     fs::create_dir_all(&empty).expect("a folder");
     make_empty_store(&empty);
-    // Cut off while that was being cleaned: without its mark and its store, by a program that did not set it aside.
+    // Interrupted during cleanup: without mark and store, by a program that did not move it aside.
     let (rest, mounted) = (at.join("westwind"), at.join("mounted"));
     fs::create_dir_all(rest.join("agents")).expect("a folder");
     fs::create_dir_all(mounted.join("blobs")).expect("a folder");
@@ -279,8 +279,8 @@ async fn what_was_only_begun_keeps_no_name_taken() {
     let mut hq = TestHq::start().await;
     let at = hq.data().join("workspaces");
     hq.stop().await;
-    // Killed after the folder, after the mark, in the middle of the store's first page, and after all
-    // of an empty store.
+    // Killed after creating the folder, after the mark, within the first page of the store, and after creating an empty
+    // store.
     let names = ["alpha", "beta", "gamma", "delta"];
     let folders = names.map(|name| at.join(name));
     folders.iter().for_each(|folder| fs::create_dir_all(folder).expect("a folder"));
@@ -291,7 +291,7 @@ async fn what_was_only_begun_keeps_no_name_taken() {
     fs::write(folders[2].join("hq.redb"), "redb").expect("half a store");
     make_empty_store(&folders[3]);
     fs::write(folders[3].join("agents/half"), "x").expect("a file");
-    // What somebody else has put there stays.
+    // Foreign files stay.
     let foreign = at.join("foreign");
     fs::create_dir_all(&foreign).expect("a folder");
     fs::write(foreign.join("letter.txt"), "dear").expect("a file");
@@ -337,7 +337,7 @@ async fn what_is_done_with_a_workspace_goes_on_when_nobody_waits_for_it() {
     let mut list = app.system.watch();
     drop(turn);
     list.changed().await.expect("the list changes");
-    // Its place in memory follows the list, under the same turn.
+    // The in-memory state follows the list, under the same lock.
     drop(app.list_turn.lock().await);
     assert!(!ws.is_active());
     assert_eq!(ws.shown(), None);
@@ -375,7 +375,7 @@ async fn the_people_of_a_workspace_are_read_again_when_they_change_and_not_befor
     hq.finish().await;
 }
 
-/// A store as it is right after its file was made.
+/// A store right after its file was created.
 fn make_empty_store(folder: &std::path::Path) {
     let options = store::Options {
         path: folder.join("hq.redb"),
@@ -402,22 +402,22 @@ async fn a_broken_workspace_keeps_nobody_else_from_working_and_is_shown() {
     assert_eq!(owner.get("/w/marlow-cargo/tasks").await.status, StatusCode::OK);
     assert_eq!(owner.get("/w/northwind/").await.status, StatusCode::SERVICE_UNAVAILABLE);
     let page = owner.get("/workspaces").await;
-    assert!(page.text.contains("Cannot be opened") && page.text.contains("northwind"));
+    assert!(page.text.contains("Can’t be opened") && page.text.contains("northwind"));
     let viewer = hq.another("Vera", Some(Role::Viewer)).await;
     assert!(!viewer.get("/workspaces").await.text.contains("northwind"));
     hq.stop().await;
     assert_eq!(fs::read(&file).expect("the file"), b"not a database", "it is left as it is");
-    // An empty file is no new workspace: whatever lies beside it stays.
+    // An empty file is no new workspace: everything next to it stays.
     fs::write(&file, b"").expect("emptied");
     fs::create_dir_all(file.with_file_name("agents").join("ada/files")).expect("a folder");
     fs::write(file.with_file_name("agents").join("ada/files/note.md"), "kept").expect("a file");
     hq.start_again().await;
-    assert!(sign_in(&hq).await.get("/workspaces").await.text.contains("Cannot be opened"));
+    assert!(sign_in(&hq).await.get("/workspaces").await.text.contains("Can’t be opened"));
     hq.stop().await;
     assert!(file.with_file_name("agents").join("ada/files/note.md").exists());
     make_new_store(&file);
     hq.start_again().await;
-    assert!(sign_in(&hq).await.get("/workspaces").await.text.contains("Cannot be opened"));
+    assert!(sign_in(&hq).await.get("/workspaces").await.text.contains("Can’t be opened"));
     hq.stop().await;
     assert!(file.with_file_name("agents").join("ada/files/note.md").exists());
     fs::write(&file, before).expect("mended");
@@ -426,7 +426,7 @@ async fn a_broken_workspace_keeps_nobody_else_from_working_and_is_shown() {
     hq.finish().await;
 }
 
-/// A new store in the place of what was there.
+/// Replaces the store by a new one.
 fn make_new_store(file: &std::path::Path) {
     fs::remove_file(file).expect("the file");
     make_empty_store(file.parent().expect("a folder"));
@@ -443,7 +443,7 @@ async fn a_workspace_moves_to_another_place_and_is_taken_in_again() {
     let (ws, away) = (ws.expect("it is there"), hq.data().join("away"));
     let moving = |to| server::workspaces::life::move_to(&app, by, &ws, to);
     let error = moving(hq.data()).await.expect_err("the place is taken");
-    assert!(error.to_string().contains("does not exist yet"), "{error}");
+    assert!(error.to_string().contains("name a new folder"), "{error}");
     moving(away.clone()).await.expect("moved");
     drop((app, ws));
     assert_eq!(owner.get("/w/northwind/").await.status, StatusCode::NOT_FOUND);
@@ -455,7 +455,7 @@ async fn a_workspace_moves_to_another_place_and_is_taken_in_again() {
     hq.finish().await;
 }
 
-/// A disk on which there is no room for the list of workspaces, when told so.
+/// A disk that has no room for the list of workspaces if told so.
 #[derive(Default)]
 struct NoRoomForTheList(AtomicBool);
 
@@ -480,7 +480,7 @@ async fn a_workspace_that_cannot_be_listed_leaves_nothing_behind() {
         async move { life::add(&app, by, new).await.map(drop) }
     };
     disk.0.store(true, Ordering::SeqCst);
-    // Room is looked at once a second.
+    // Free space is checked once per second.
     let (began, mut n) = (Instant::now(), 0);
     let error = loop {
         n += 1;
@@ -517,7 +517,7 @@ async fn a_move_to_another_disk_that_breaks_off_leaves_nothing_in_the_way() {
     let other = tempfile::tempdir_in(other).expect("a temporary folder");
     let (app, by) = (hq.running().app.clone(), (Actor::System(Part::Cli), Cause::Setup));
     let open = || app.workspace("northwind").expect("it is there");
-    // So deep that its path is too long behind a longer beginning.
+    // So deep that its path is too long below a longer prefix.
     let mut deep = open().folder.join("deep");
     fs::create_dir(&deep).expect("a folder");
     while deep.as_os_str().len() < 3_800 {
@@ -556,7 +556,7 @@ async fn a_workspace_shows_nothing_of_a_former_one_of_its_name() {
     for folder in [&gone, &stays] {
         fs::create_dir_all(folder).expect("a folder");
     }
-    // One that is being made stays.
+    // An export that is being created stays.
     let (go_on, wait) = std::sync::mpsc::channel::<()>();
     let making = app.begin_job("marlow-cargo", "export", move |_| {
         wait.recv().ok();
@@ -590,7 +590,7 @@ async fn a_workspace_that_is_closed_while_all_are_asked_is_none_of_them() {
     };
     let left = app.ask_each(closes).expect("the other answers");
     assert_eq!(left.len(), 1);
-    // One that is on the list and does not answer is a fault.
+    // A listed workspace that does not respond is an error.
     first.store.close();
     assert!(matches!(app.ask_each(ask), Err(StoreError::Closed)));
 }

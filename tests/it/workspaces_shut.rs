@@ -1,5 +1,5 @@
-//! One of several workspaces that cannot be opened: a backup is advised only where bytes are lost or others,
-//! and nothing that is on the list is taken away.
+//! One of several workspaces fails to open: a restore is suggested only for lost or changed bytes, and no listed
+//! workspace is removed.
 
 use std::fs;
 use std::path::Path;
@@ -25,13 +25,13 @@ async fn two() -> TestHq {
     hq
 }
 
-/// What is told of Marlow Cargo after something was done to its folder: to Mira, who keeps HQ, and to Vera, who
-/// belongs to it. No command brings a backup back, and nobody reads that it is damaged.
+/// What Mira, the owner of HQ, and Vera, a member, are shown of Marlow Cargo after a change of its folder. No restore
+/// command is shown, and nothing says that it is damaged.
 async fn told(hq: &TestHq, vera: &Person, words: &[&str]) {
     let mira = hq.owner();
     let page = mira.get("/w/marlow-cargo/").await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
-    assert!(page.text.contains("This workspace cannot be opened"), "{}", page.text);
+    assert!(page.text.contains("This workspace can’t be opened"), "{}", page.text);
     let api = mira.clone().with(HERE, "marlow-cargo").get("/api/v1/tasks").await;
     assert_eq!(api.status, StatusCode::SERVICE_UNAVAILABLE, "{}", api.text);
     assert_eq!(api.json()["code"], "workspace_unopened", "{}", api.text);
@@ -58,7 +58,7 @@ async fn told(hq: &TestHq, vera: &Person, words: &[&str]) {
     }
 }
 
-/// Runs a command; gives its exit code and all that it said.
+/// Runs a command; returns its exit code and its whole output.
 fn ended(hq: &TestHq, arguments: &[&str]) -> (Option<i32>, String) {
     let output = run(Path::new(BINARY), &hq.data(), arguments);
     let said = [output.stdout, output.stderr].concat();
@@ -78,7 +78,7 @@ async fn one_of_a_newer_version_or_that_cannot_be_read_is_not_called_damaged() {
     hq.stop().await;
     set_format(&file, FORMAT);
 
-    // Who runs the tests may read everything, but not a folder as if it were a file.
+    // The test may run as root, which can read every file but cannot read a folder as a file.
     let aside = file.with_file_name("aside");
     fs::rename(&file, &aside).expect("set aside");
     fs::create_dir(&file).expect("a folder");

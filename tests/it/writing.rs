@@ -1,5 +1,4 @@
-//! Title and description as they are written in place: what two write at once, what was sent twice, items
-//! of checklists, the preview, pictures.
+//! In-place editing of title and description: concurrent edits, repeated submissions, checklist items, preview, images.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -19,7 +18,7 @@ async fn with_text(text: &str) -> (TestHq, Person) {
     (hq, mira)
 }
 
-/// What the form of the page sends.
+/// Submits the page's form.
 async fn save(who: &Person, title: (&str, &str), description: (&str, &str)) -> Reply {
     let fields = [
         ("title", title.1),
@@ -132,7 +131,7 @@ async fn what_was_stored_although_its_answer_was_lost_is_not_brought_back() {
     let late = put("two", "one", true).await;
     assert_eq!((late.status, &late.json()["description"]), (StatusCode::OK, &json!("three")));
     assert_eq!(code(&put("two", "one", false).await), (409, json!("text_clash")));
-    // Who goes back to old words on purpose does so.
+    // A person may restore earlier text on purpose.
     let back = put("one", "three", true).await;
     assert_eq!(back.json()["description"], "one", "{}", back.text);
     hq.finish().await;
@@ -164,7 +163,7 @@ async fn items_of_a_checklist_are_ticked_in_the_text_where_they_stand() {
         assert_eq!(mark, "2/2", "{path}");
     }
 
-    // In other words above, it is found by its line; in other words itself, it is not.
+    // If the text above has changed, the item is found by its line; if the item itself has changed, it is not found.
     let moved = json!({ "description": "Today:\n\nsoon\n\n- [x] one more\n- [x] two" });
     assert_eq!(mira.json("PATCH", API, &moved).await.status, StatusCode::OK);
     let htmx = mira.clone().htmx("task-text");
@@ -174,10 +173,10 @@ async fn items_of_a_checklist_are_ticked_in_the_text_where_they_stand() {
     let lost = press(&htmx, &ticks[0]).await;
     assert_eq!(lost.status, StatusCode::CONFLICT);
     assert_eq!(lost.attrs(boxes, "aria-checked"), ["true", "false"], "the text as it is now");
-    assert!(lost.header("hx-trigger").is_some_and(|ask| ask.contains("has changed meanwhile")));
+    assert!(lost.header("hx-trigger").is_some_and(|ask| ask.contains("has changed; find the")));
     let page = press(&mira, &ticks[0]).await;
     assert_eq!(page.status, StatusCode::CONFLICT);
-    assert!(page.text.contains("has changed meanwhile"), "{}", page.text);
+    assert!(page.text.contains("has changed; find the item"), "{}", page.text);
     let wrong = press(&mira, "7").await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
 

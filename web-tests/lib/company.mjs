@@ -75,7 +75,7 @@ export async function foundCompany(page, server) {
   await page.goto(`${place}/agents/ada/chat`);
   await page.getByLabel('Message to Ada').fill('Which of the five rivals answered last week?');
   await page.keyboard.press('Enter');
-  await page.getByText('For real answers connect a provider').waitFor(PATIENCE);
+  await page.getByText('For real answers, connect a provider').waitFor(PATIENCE);
   await page.goto(made[0]);
   await page.getByLabel('Comment', { exact: true }).fill('Looks good so far. I read it after lunch.');
   await page.getByLabel('Note only').check();
@@ -120,6 +120,6 @@ export async function backUp(page, place) {
   await page.goto(`${place}/settings/backups`);
   await page.getByRole('button', { name: 'Back up now' }).click();
   await page.getByRole('table', { name: /^Backups/ }).waitFor(PATIENCE);
-  await page.getByRole('button', { name: 'Run a restore drill' }).click();
+  await page.getByRole('button', { name: 'Run restore drill' }).click();
   await page.locator('.facts.big > div', { hasText: 'Last restore drill' }).getByText('Done').waitFor(PATIENCE);
 }

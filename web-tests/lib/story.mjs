@@ -28,7 +28,7 @@ export async function setUp(page, server) {
   for (const [press, next] of [
     [/^Skip/, /This machine/],
     ['Continue', 'Connect your AI provider'],
-    ['Skip for now', 'Choose your first employee'],
+    ['Skip for now', 'Choose your first agent'],
     ['Skip for now', 'Welcome, Mira'],
   ]) {
     await page.getByRole('button', { name: press }).click();
@@ -84,7 +84,7 @@ export async function signIn(page, { email, password } = OWNER) {
 
 /** Lets HQ make an agent and give it a task, from the empty dashboard; ends on the task's page. */
 export async function tryWithPractice(page) {
-  await page.getByRole('main').getByRole('button', { name: 'Try with practice' }).click();
+  await page.getByRole('main').getByRole('button', { name: 'Try practice mode' }).click();
   await page.waitForURL(/\/tasks\/[A-Z]+-\d+$/);
 }
 
@@ -118,7 +118,7 @@ export async function createTask(page, title, agent) {
   const form = page.locator('#new-task');
   await form.getByLabel('Title', { exact: true }).fill(title);
   await form.getByLabel('Assignee').selectOption({ label: agent });
-  await form.getByRole('button', { name: 'Create', exact: true }).click();
+  await form.getByRole('button', { name: 'Create task', exact: true }).click();
   // With script the form lies over the list, which stays.
   const made = page.getByRole('heading', { level: 1, name: title });
   const link = page.locator('#toasts').getByRole('link', { name: 'Open' }).last();
@@ -130,7 +130,7 @@ export async function createTask(page, title, agent) {
 /** Makes an invitation as a role (Member, Viewer, …); gives its link. */
 export async function invite(page, place, role) {
   await page.goto(`${place}/settings/members`);
-  await page.getByText('Invite somebody').click();
+  await page.getByText('Invite someone').click();
   await page.getByRole('radio', { name: new RegExp(role) }).check();
   await page.getByRole('button', { name: 'Create invitation link' }).click();
   return page.locator('.code[data-line] code').first().innerText();

@@ -143,7 +143,7 @@ export async function workDay({ browser, server, page, place, send, model }) {
   await page.getByText('Shall I put it beside the others?').waitFor(PATIENCE);
   const task = await send('/tasks', { title: PRICES, assignee: 'ada', priority: 'high', status: 'todo', description: 'What does it cost to hand a bike **back early**? One table, then three sentences.' });
   await page.goto(task);
-  await page.getByRole('region', { name: 'Question of Ada' }).first().waitFor(LONG_WORK);
+  await page.getByRole('region', { name: 'Question from Ada' }).first().waitFor(LONG_WORK);
   const run = new URL(await page.getByRole('link', { name: 'Watch', exact: true }).getAttribute('href'), server.url).pathname;
   // What goes wrong, and what goes on.
   for (const [title, assignee] of [['Watch the shop until it opens', 'otto'], ['Find the lost invoice of the harbour café', 'quill'], ['Tidy the shelf of drafts', 'bea'], [LONG, 'bea']]) {

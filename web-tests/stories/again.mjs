@@ -41,7 +41,7 @@ export function tell(given) {
     await phone.goto(compare);
     const [one, two] = [phone.locator('th[data-side="a"]'), phone.locator('th[data-side="b"]')];
     assert.deepEqual([await one.isVisible(), await two.isVisible()], [true, false]);
-    await phone.getByRole('group', { name: 'Which run is shown' }).locator('label').nth(1).click();
+    await phone.getByRole('group', { name: 'Runs to compare' }).locator('label').nth(1).click();
     await two.waitFor();
     assert.equal(await one.isVisible(), false);
     assert.deepEqual([...context.faults(), ...small.faults()], []);

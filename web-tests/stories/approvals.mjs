@@ -13,7 +13,7 @@ export function tell(given) {
     const context = await newContext(browser, server, { size: PHONE, touch: false, storageState: signedIn });
     const page = await context.newPage();
     await page.goto(`${place}/agents/ada/behaviour`);
-    const mode = (name) => page.getByRole('radio', { name: new RegExp(`^${name}\\s*It `) });
+    const mode = (name) => page.getByRole('radio', { name: new RegExp(`^${name}\\b`) });
     assert.ok(await mode('Ask').isChecked(), 'an agent asks unless somebody says otherwise');
     await assertAccessible(page, 'the behaviour of an agent on a phone');
 
@@ -37,7 +37,7 @@ export function tell(given) {
     await line.getByText('Somebody looks at all of it').waitFor();
     await assertAccessible(page, 'a permission of an agent on a phone');
 
-    await tabTo(page, line.getByRole('button', { name: /^Remove the permission/ }), 300);
+    await tabTo(page, line.getByRole('button', { name: /^Remove permission/ }), 300);
     await page.keyboard.press('Enter');
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).press('Enter');
     await line.waitFor({ state: 'detached' });
@@ -51,17 +51,17 @@ export function tell(given) {
     const context = await newContext(browser, server, options);
     const page = await context.newPage();
     await page.goto(`${place}/agents/ada/behaviour`);
-    await page.getByRole('radio', { name: /^Ask\s*It works/ }).press('Space');
+    await page.getByRole('radio', { name: /^Ask\b/ }).press('Space');
     await page.getByRole('button', { name: 'Save mode' }).press('Enter');
     await page.getByText('The mode of Ada is Ask.').waitFor();
 
     await page.goto(`${place}/settings/policy`);
-    await page.getByLabel('Ends after (days)').fill('400');
+    await page.getByLabel('Expires after (days)').fill('400');
     await page.getByRole('button', { name: 'Add permission' }).press('Enter');
-    await page.getByText(/ends after 1 to 365 days/).waitFor();
-    await page.getByLabel('Ends after (days)').fill('7');
+    await page.getByText(/expires after 1 to 365 days/).waitFor();
+    await page.getByLabel('Expires after (days)').fill('7');
     await page.getByRole('button', { name: 'Add permission' }).press('Enter');
-    await page.getByRole('button', { name: /^Remove the permission/ }).press('Enter');
+    await page.getByRole('button', { name: /^Remove permission/ }).press('Enter');
     await page.getByText('No permissions yet.').waitFor();
 
     await page.goto(`${place}/approvals`);

@@ -17,15 +17,15 @@ export function tell(given) {
     await page.goto(`${place}/agents/ada`);
     await page.getByRole('main').getByRole('link', { name: 'Browser', exact: true }).click();
     await page.getByText('Ada has no browser.').waitFor();
-    await page.getByRole('button', { name: 'Switch on' }).click();
-    await page.getByText('Ada may use a browser').waitFor();
-    await page.getByRole('heading', { name: 'The browser does not run' }).waitFor();
+    await page.getByRole('button', { name: 'Turn on' }).click();
+    await page.getByText('Ada can use a browser').waitFor();
+    await page.getByRole('heading', { name: 'Browser is off' }).waitFor();
     await assertAccessible(page, 'the browser of an agent');
 
-    await page.getByRole('button', { name: 'Forget everything' }).click();
-    await page.getByRole('dialog').getByRole('button', { name: 'Forget everything' }).click();
-    await page.getByText('Ada may use a browser').waitFor();
-    await page.getByRole('button', { name: 'Switch off' }).click();
+    await page.getByRole('button', { name: 'Reset browser' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Reset browser' }).click();
+    await page.getByText('Ada can use a browser').waitFor();
+    await page.getByRole('button', { name: 'Turn off' }).click();
     await page.getByText('Ada has no browser.').waitFor();
     assert.deepEqual(context.faults(), []);
     await context.close();
@@ -55,10 +55,10 @@ export function tell(given) {
     await assertAccessible(page, 'the live view of a browser');
 
     await page.keyboard.press('w');
-    await page.getByText('You have the wheel, Ada waits').waitFor();
+    await page.getByText('You’re in control, Ada waits').waitFor();
     await page.getByText('Ctrl Alt Q leaves it').waitFor();
     await page.keyboard.type('a bell');
-    await page.getByText('Only you see the page until the form was sent.').waitFor();
+    await page.getByText('Only you see the page until the form is sent.').waitFor();
     await assertAccessible(page, 'a browser in the dark');
     await page.keyboard.press('Enter');
     await page.getByText('Ctrl Alt Q leaves it').waitFor();
@@ -66,22 +66,22 @@ export function tell(given) {
     assert.deepEqual(sent, ['word=a+bell']);
     await page.getByLabel('Tell Ada what you changed').fill('You are signed in.');
     await page.keyboard.press('Control+Alt+q');
-    await page.getByText('Ada has the wheel').waitFor();
+    await page.getByText('Ada is in control').waitFor();
     await page.getByRole('button', { name: 'Stop', exact: true }).click();
-    await page.getByRole('heading', { name: 'The browser does not run' }).waitFor();
+    await page.getByRole('heading', { name: 'Browser is off' }).waitFor();
     assert.deepEqual(context.faults(), []);
 
     const phone = await newContext(browser, server, { size: PHONE, theme: 'dark', storageState: signedIn });
     const small = await phone.newPage();
     await small.goto(`${place}/agents/ada/browser`);
     await small.getByRole('button', { name: 'Open browser' }).click();
-    await small.getByRole('button', { name: 'Take the wheel' }).click();
-    await small.getByText('You have the wheel, Ada waits').waitFor();
+    await small.getByRole('button', { name: 'Take control' }).click();
+    await small.getByText('You’re in control, Ada waits').waitFor();
     const width = await small.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= PHONE.width, `nothing is wider than the screen: ${width}`);
     await assertAccessible(small, 'the wheel on a phone');
     await small.getByRole('button', { name: 'Hand back' }).click();
-    await small.getByText('Ada has the wheel').waitFor();
+    await small.getByText('Ada is in control').waitFor();
     assert.deepEqual(phone.faults(), []);
     await put('/agents/ada/browser', { on: false });
     await phone.close();
@@ -94,11 +94,11 @@ export function tell(given) {
     const context = await newContext(browser, server, { size: PHONE, theme: 'dark', storageState: signedIn, script: false });
     const page = await context.newPage();
     await page.goto(`${place}/agents/ada/browser`);
-    await page.getByRole('button', { name: 'Switch on' }).press('Enter');
-    await page.getByText('Ada may use a browser').waitFor();
+    await page.getByRole('button', { name: 'Turn on' }).press('Enter');
+    await page.getByText('Ada can use a browser').waitFor();
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= PHONE.width, `nothing is wider than the screen: ${width}`);
-    await page.getByRole('button', { name: 'Switch off' }).press('Enter');
+    await page.getByRole('button', { name: 'Turn off' }).press('Enter');
     await page.getByText('Ada has no browser.').waitFor();
     await context.close();
   });

@@ -125,7 +125,7 @@ export function tell(given) {
     await talk.getByRole('link', { name: 'Edit' }).first().waitFor(PATIENCE);
     await field.fill('/new');
     await page.keyboard.press('Enter');
-    await page.getByRole('heading', { name: 'Talk with Ada' }).waitFor();
+    await page.getByRole('heading', { name: 'Chat with Ada' }).waitFor();
     await say(page, talk, 'How far is the harbour?');
     await talk.getByRole('link', { name: 'Edit' }).click();
     const words = page.getByLabel('Edit your message');
@@ -151,7 +151,7 @@ export function tell(given) {
     const { browser, server, signedIn } = given;
     const context = await newContext(browser, server, { storageState: signedIn, size: PHONE });
     const { page, place } = await openChat(context);
-    await page.getByRole('button', { name: 'More for this conversation' }).click();
+    await page.getByRole('button', { name: 'Conversation actions' }).click();
     await page.getByRole('button', { name: 'Rename' }).first().click();
     await page.getByLabel('Name', { exact: true }).fill('Ways to the harbour');
     await page.keyboard.press('Enter');
@@ -159,7 +159,7 @@ export function tell(given) {
     await page.getByRole('link', { name: 'All conversations' }).first().click();
     await page.getByRole('link', { name: /Ways to the harbour/ }).waitFor();
     await assertAccessible(page, 'all conversations');
-    await page.getByLabel('Words in conversations').fill('harbour');
+    await page.getByRole('searchbox', { name: 'Search conversations' }).fill('harbour');
     await page.keyboard.press('Enter');
     const found = page.getByRole('list', { name: 'Results' });
     await found.getByText('How far is the harbour?').first().waitFor();
@@ -167,9 +167,9 @@ export function tell(given) {
     await found.getByRole('link').first().click();
     await page.getByRole('log').getByText('How far is the harbour?').first().waitFor();
     await page.goto(`${place}/agents/ada/chat`);
-    await page.getByRole('button', { name: 'More for this conversation' }).click();
+    await page.getByRole('button', { name: 'Conversation actions' }).click();
     await page.getByRole('button', { name: 'Archive' }).click();
-    await page.getByText('Archived. It can still be read.').waitFor();
+    await page.getByText('Archived. You can still read it.').waitFor();
     assert.deepEqual(context.faults(), []);
     await context.close();
   });
@@ -182,11 +182,11 @@ export function tell(given) {
     const beside = page.getByRole('complementary', { name: 'Conversations' });
     await beside.getByRole('button', { name: 'New conversation' }).click();
     await page.waitForURL(/\?talk=/);
-    await page.getByRole('heading', { name: 'Talk with Ada' }).waitFor();
+    await page.getByRole('heading', { name: 'Chat with Ada' }).waitFor();
     await say(page, talk, 'And what do trams cost?');
     await beside.getByRole('link', { name: /What do bicycles cost/ }).waitFor();
     await beside.locator('a[aria-current]').filter({ hasText: 'And what do trams cost' }).waitFor();
-    await page.getByRole('button', { name: 'More for this conversation' }).click();
+    await page.getByRole('button', { name: 'Conversation actions' }).click();
     await page.getByRole('button', { name: 'Share with the workspace' }).click();
     await page.getByRole('dialog', { name: 'Share this conversation?' }).getByRole('button', { name: 'Share', exact: true }).click();
     await page.locator('#chat-head').getByText('Shared', { exact: true }).waitFor();

@@ -70,13 +70,13 @@ export function tell(given) {
     await page.locator('#foot-stage').getByRole('link', { name: 'Filled' }).press('Enter');
     await page.locator('tfoot').getByText('filled 2').waitFor();
     await page.getByRole('button', { name: 'Save', exact: true }).click();
-    await page.getByText('Saved the view Open leads').first().waitFor();
+    await page.getByText('Saved view Open leads').first().waitFor();
     await page.locator('tfoot').getByText('filled 2').waitFor();
 
     await page.getByRole('button', { name: 'This view' }).click();
     await page.getByRole('button', { name: 'Delete', exact: true }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click();
-    await page.getByText('Deleted the view Open leads').first().waitFor();
+    await page.getByText('Deleted view Open leads').first().waitFor();
     assert.equal(await tab.count(), 0);
     await over(context);
   });

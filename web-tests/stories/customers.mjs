@@ -224,7 +224,7 @@ export function tell(given) {
     const contact = await send(page, '/contacts', { name: 'Jana Brandt' });
     await page.goto(contact);
     await page.keyboard.press('i');
-    const words = page.getByLabel('What was said');
+    const words = page.getByLabel('Interaction notes');
     await focused(words, 'I leads to the field');
     await page.keyboard.type('The hitch of bike 31 broke.');
     await page.getByLabel('Next step').fill('Say when the new hitch arrives');
@@ -258,11 +258,11 @@ export function tell(given) {
     for (const name of ['Batch One', 'Batch Two']) await cellOf(page, name, 'stage').getByText('Won').waitFor();
     await choose();
     await page.keyboard.press('l');
-    await page.getByLabel('Tag, also a new one').fill('harbour');
+    await page.getByLabel('Tag name').fill('harbour');
     await page.keyboard.press('Enter');
     for (const name of ['Batch One', 'Batch Two']) await cellOf(page, name, 'tags').getByText('harbour').waitFor();
     await choose();
-    await page.getByRole('button', { name: 'Archive the selected contacts' }).click();
+    await page.getByRole('button', { name: 'Archive selected contacts' }).click();
     await page.getByRole('heading', { name: 'No matching contacts' }).waitFor();
     await over(context);
   });
@@ -280,7 +280,7 @@ export function tell(given) {
     }, '040 555 1\tone@block.example\n040 555 2\tnobody\n');
     const dialog = page.getByRole('dialog', { name: 'Paste cells' });
     await dialog.getByText('3 cells in 2 rows will change.').waitFor();
-    await dialog.getByRole('row', { name: /Block Two.*Email.*is no email address/ }).waitFor();
+    await dialog.getByRole('row', { name: /Block Two.*Email.*isn.t an email address/ }).waitFor();
     await assertAccessible(page, 'the dialog of pasting');
     await dialog.getByRole('button', { name: 'Paste 3 cells' }).click();
     await dialog.waitFor({ state: 'detached' });
@@ -307,7 +307,7 @@ export function tell(given) {
     await page.locator('#task-files').getByRole('link', { name: 'offer.txt', exact: true }).waitFor();
 
     await page.getByRole('link', { name: 'Ask an agent' }).click();
-    await focused(page.getByLabel('What is to be done?'), 'the form unfolds');
+    await focused(page.getByLabel('What needs to be done?'), 'the form unfolds');
     await page.keyboard.type('Send her the offer');
     await page.getByLabel('Assignee').selectOption('');
     await page.locator('#ask').getByRole('button', { name: 'Create task', exact: true }).click();
@@ -351,10 +351,10 @@ export function tell(given) {
     for (const name of ['Given One', 'Given Two']) await page.getByLabel(`Select ${name}`).check();
     await page.getByText('2 selected').waitFor();
     await page.getByRole('button', { name: 'Give to agent' }).click();
-    await page.getByLabel('What is to be done').fill('Check the addresses');
+    await page.getByLabel('What needs to be done').fill('Check the addresses');
     await page.getByLabel('Agent', { exact: true }).selectOption('ada');
     await page.getByRole('button', { name: 'Create a task' }).click();
-    await page.getByText(/is about 2 contacts/).waitFor();
+    await page.getByText(/about 2 contacts/).waitFor();
     await page.goto(`${place}/tasks?q=Check+the+addresses&status=all`);
     await page.getByRole('main').getByRole('link', { name: 'Check the addresses' }).first().click();
     for (const name of ['Given One', 'Given Two']) await page.getByRole('main').getByRole('link', { name }).first().waitFor();
@@ -370,15 +370,15 @@ export function tell(given) {
     await page.getByLabel('File').setInputFiles({ name: 'fair.csv', mimeType: 'text/csv', buffer: Buffer.from(rows.join('\n')) });
     await page.getByRole('button', { name: 'Map columns' }).press('Enter');
     await page.getByRole('heading', { level: 1, name: 'Import contacts' }).waitFor();
-    const sheet = page.getByRole('region', { name: 'Columns and rows of the file' });
+    const sheet = page.getByRole('region', { name: 'File columns and rows' });
     await sheet.getByLabel('Who', { exact: true }).selectOption({ label: 'Name' });
     await sheet.getByLabel('Wheels', { exact: true }).selectOption({ label: 'New field: Number' });
     await page.getByLabel('Kalt', { exact: true }).selectOption({ label: 'Lost' });
-    await page.getByLabel('Fill only what is empty').check();
-    await page.getByRole('button', { name: 'Update the preview' }).click();
+    await page.getByLabel('Fill empty fields only').check();
+    await page.getByRole('button', { name: 'Update preview' }).click();
     await page.getByText('Adds the field Wheels.').waitFor();
     const beside = page.getByRole('complementary', { name: 'Preview' });
-    await beside.getByText('of 3 rows are ready').waitFor();
+    await beside.getByText('of 3 rows ready').waitFor();
     await beside.getByRole('link', { name: /^Mail/ }).click();
     await page.waitForURL(/column=Mail/);
     await sheet.getByRole('row', { name: /ole@@fair/ }).waitFor();
@@ -401,7 +401,7 @@ export function tell(given) {
     await page.goto(at);
     await page.getByRole('button', { name: 'Undo import' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Undo import' }).click();
-    await page.getByText('Taken back').first().waitFor();
+    await page.getByText('Undone').first().waitFor();
     await page.goto(`${place}/contacts?sort=name&q=Fair`);
     await rowOf(page, 'Fair Jana').waitFor();
     assert.equal(await rowOf(page, 'Fair Henrike').count(), 0);
@@ -461,7 +461,7 @@ export function tell(given) {
     await turn(false);
     assert.equal(await link.count(), 0, 'it is not in the side bar');
     await page.goto(contact);
-    await page.getByText('The module Customers is switched off').waitFor();
+    await page.getByRole('heading', { name: 'This module is turned off' }).waitFor();
     await page.getByRole('main').getByRole('link', { name: 'Modules' }).click();
     await page.getByRole('switch', { name: 'Customers' }).waitFor();
     await turn(true);

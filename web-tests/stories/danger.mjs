@@ -18,7 +18,7 @@ async function longAgo(page) {
   });
 }
 
-const asked = (page) => page.getByRole('dialog', { name: 'Confirm that it is you' });
+const asked = (page) => page.getByRole('dialog', { name: 'Confirm it’s you' });
 
 export function tell(given) {
   test('who acts is asked once more: Escape does nothing, a wrong password says so, the right one goes on', async () => {
@@ -31,7 +31,7 @@ export function tell(given) {
       if (request.method() === 'POST' && request.url().endsWith('/settings/tokens')) sent.push(request.url());
     });
     await page.goto(`${place}/settings/tokens`);
-    await (await unfolded(page, 'New token', 'What is it for?')).fill('Nightly import');
+    await (await unfolded(page, 'New token', 'Name')).fill('Nightly import');
     const create = page.getByRole('button', { name: 'Create token' });
     const password = asked(page).getByLabel('Your password');
 
@@ -44,14 +44,14 @@ export function tell(given) {
     await page.keyboard.press('Escape');
     await asked(page).waitFor({ state: 'hidden' });
     assert.ok(await create.evaluate((button) => button === document.activeElement), 'the focus is back');
-    assert.equal(await page.getByLabel('What is it for?').inputValue(), 'Nightly import');
+    assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'Nightly import');
     assert.equal(await page.locator('#prove-password').inputValue(), '', 'nothing typed stays behind');
 
     await page.keyboard.press('Enter');
     await asked(page).waitFor();
     await page.keyboard.type('not the password at all');
     await page.keyboard.press('Enter');
-    await asked(page).getByRole('alert').filter({ hasText: 'This is not your password' }).waitFor();
+    await asked(page).getByRole('alert').filter({ hasText: 'Wrong password' }).waitFor();
     assert.equal(await password.getAttribute('aria-invalid'), 'true');
     await assertAccessible(page, 'a wrong answer to it');
     assert.deepEqual(sent, [], 'nothing is done before the answer is right');
@@ -79,15 +79,15 @@ export function tell(given) {
       await page.goto(`${place}/tasks/new`);
       await page.getByLabel('Title', { exact: true }).fill(title);
       await page.getByLabel('Assignee').selectOption({ label: BEA.name });
-      await page.getByRole('button', { name: 'Create', exact: true }).click();
+      await page.getByRole('button', { name: 'Create task', exact: true }).click();
       await page.getByRole('heading', { level: 1, name: title }).waitFor();
     }
 
     await page.goto(`${place}/settings/members`);
     const row = page.getByRole('row', { name: new RegExp(BEA.name) });
     await row.getByRole('button', { name: `Change ${BEA.name}` }).click();
-    await page.getByRole('link', { name: 'Hand over their work' }).click();
-    await page.getByRole('heading', { level: 1, name: `Hand over the work of ${BEA.name}` }).waitFor();
+    await page.getByRole('link', { name: 'Hand over work' }).click();
+    await page.getByRole('heading', { level: 1, name: `Hand over ${BEA.name}’s work` }).waitFor();
     await page.getByRole('listitem').filter({ hasText: /^2 open tasks$/ }).waitFor();
     await assertAccessible(page, 'the preview of a hand-over');
     const here = page.url();
@@ -96,17 +96,17 @@ export function tell(given) {
     await page.goto(here);
     await page.getByRole('listitem').filter({ hasText: /^2 open tasks$/ }).waitFor();
 
-    await page.getByLabel('Who takes it over?').selectOption({ label: `${OWNER.name} (you)` });
+    await page.getByLabel('Hand over to').selectOption({ label: `${OWNER.name} (you)` });
     await tabTo(page, page.getByRole('button', { name: 'Hand over', exact: true }));
     await page.keyboard.press('Enter');
-    await page.getByText('The work is handed over.').waitFor();
+    await page.getByText('Work handed over.').waitFor();
     for (const title of titles) {
       await page.goto(`${place}/tasks?q=${encodeURIComponent(title)}`);
       await page.getByRole('link', { name: title }).first().click();
       await page.locator('#task-props').getByRole('button', { name: OWNER.name }).waitFor(PATIENCE);
     }
     await page.goto(here);
-    await page.getByText('There is no open work to hand over.').waitFor();
+    await page.getByText('No open work to hand over.').waitFor();
     assert.equal(await page.getByRole('button', { name: 'Hand over', exact: true }).count(), 0);
     assert.deepEqual(context.faults(), []);
     await context.close();

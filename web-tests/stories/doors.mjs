@@ -30,7 +30,7 @@ export function tell(given) {
     await signIn(page);
     await page.getByRole('heading', { level: 1, name: /Mira/ }).waitFor();
 
-    await page.getByRole('button', { name: `Account of ${OWNER.name}` }).click();
+    await page.getByRole('button', { name: `${OWNER.name}’s account` }).click();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByRole('heading', { level: 1, name: 'Sign in to HQ' }).waitFor();
     await page.goto('/');
@@ -46,7 +46,7 @@ export function tell(given) {
     await page.getByLabel('Title', { exact: true }).fill('Count the bicycles');
     await page.getByLabel('Description').fill('All of them.');
     await page.getByLabel('Part of').fill('MC-9999');
-    await page.getByRole('button', { name: 'Create', exact: true }).click();
+    await page.getByRole('button', { name: 'Create task', exact: true }).click();
     const wrong = page.locator('[aria-invalid="true"]');
     await wrong.first().waitFor();
     assert.equal(await wrong.first().getAttribute('name'), 'parent');

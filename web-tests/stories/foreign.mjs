@@ -71,10 +71,10 @@ export function tell(given) {
       await page.locator('.live[data-live]').waitFor(PATIENCE);
       await page.getByRole('tab', { name: /^Sign in/ }).waitFor(PATIENCE);
       const isAt = (end) => page.waitForFunction((wanted) => document.querySelector('[data-b=url]').value.endsWith(wanted), end);
-      const inTheDark = () => page.getByText('Only you see the page until the form was sent.').waitFor();
+      const inTheDark = () => page.getByText('Only you see the page until the form is sent.').waitFor();
 
       await page.keyboard.press('w');
-      await page.getByText('You have the wheel, Juno waits').waitFor();
+      await page.getByText('You’re in control, Juno waits').waitFor();
       await page.getByText('Ctrl Alt Q leaves it').waitFor();
       await page.keyboard.type(OWNER.email);
       await page.keyboard.press('Tab');
@@ -90,7 +90,7 @@ export function tell(given) {
       await isAt(`${other.place}/`);
       await page.getByLabel('Tell Juno what you changed').fill('You are signed in.');
       await page.keyboard.press('Control+Alt+q');
-      await page.getByText('Juno has the wheel').waitFor();
+      await page.getByText('Juno is in control').waitFor();
 
       // It goes on behind the sign-in, to the end.
       await until('the last turn', () => heard.length === 6);

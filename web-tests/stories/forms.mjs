@@ -15,7 +15,7 @@ const ENDLESS = 'x'.repeat(10_000);
 
 /** Each form: where, what is typed into it, which button, and which fields must be refused. */
 const FORMS = [
-  { path: '/tasks/new', button: 'Create', typed: { title: LONG, description: HOSTILE, parent: HOSTILE }, wrong: ['title', 'parent'] },
+  { path: '/tasks/new', button: 'Create task', typed: { title: LONG, description: HOSTILE, parent: HOSTILE }, wrong: ['title', 'parent'] },
   { path: '/tasks/MC-1?edit=1', button: 'Done', typed: { title: LONG, description: HOSTILE }, wrong: ['title'] },
   // The title that was refused above comes back by itself, with what is wrong with it.
   { path: '/tasks/MC-1', button: 'Comment', typed: { body: ' \n ' }, wrong: ['body', 'title'] },
@@ -23,7 +23,7 @@ const FORMS = [
   { path: '/agents/new', button: 'Create agent', typed: { name: LONG, slug: HOSTILE, emoji_other: HOSTILE, description: HOSTILE, budget: 'much' }, wrong: ['name', 'slug', 'emoji_other', 'budget'] },
   { path: '/agents/ada/settings', button: 'Save', typed: { name: '', max_output: '-1', budget: '1e9999', budget_soft: '900' }, wrong: ['name', 'max_output', 'budget', 'budget_soft'] },
   { path: '/settings/connections/new?kind=openai-compatible', button: 'Connect and test', typed: { name: 'Cellar', base_url: HOSTILE }, wrong: ['base_url'] },
-  { path: '/settings/connections/new?kind=chatgpt', button: 'Go on to sign in', typed: { name: 'My plan', client_id: 'two words' }, wrong: ['client_id'] },
+  { path: '/settings/connections/new?kind=chatgpt', button: 'Continue to sign-in', typed: { name: 'My plan', client_id: 'two words' }, wrong: ['client_id'] },
   { path: '/settings/general', button: 'Save', typed: { name: ' ', emoji: HOSTILE, task_key: '1', budget: '-3', run_cap: HOSTILE }, wrong: ['name', 'emoji', 'task_key', 'budget', 'run_cap'] },
   { path: '/settings/profile', button: 'Save name', typed: { name: LONG }, wrong: ['name'] },
   { path: '/settings/profile', button: 'Change password', typed: { current: 'not mine', password: 'a long enough sentence' }, wrong: ['current'] },
@@ -87,7 +87,7 @@ export function tell(given) {
     const page = await context.newPage();
     const kept = () => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith('hq-draft:')).length);
     for (const { path, button, fields } of [
-      { path: '/tasks/new', button: 'Create', fields: { Title: 'Grease the hubs', Description: 'Front *and* back.' } },
+      { path: '/tasks/new', button: 'Create task', fields: { Title: 'Grease the hubs', Description: 'Front *and* back.' } },
       { path: '/settings/task-templates/new', button: 'Save template', fields: { Name: 'Spring check' } },
     ]) {
       await page.goto(`${place}${path}`);
@@ -99,7 +99,7 @@ export function tell(given) {
       await page.getByLabel('Email').fill(OWNER.email);
       await page.getByLabel('Password', { exact: true }).fill(OWNER.password);
       await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-      await page.getByText('What you had typed is back').waitFor();
+      await page.getByText('Your unsent text is back').waitFor();
       for (const [name, text] of Object.entries(fields)) assert.equal(await field(name).inputValue(), text, path);
       await page.getByRole('button', { name: button, exact: true }).click();
       await page.waitForURL((url) => !url.pathname.endsWith('/new'));
@@ -111,11 +111,11 @@ export function tell(given) {
     await page.goto(`${place}/tasks/new`);
     await title.fill('Count the spokes');
     await page.goto(`${place}/tasks/new?cadence_type=weekly`);
-    await page.getByText('What you had typed is back').waitFor();
+    await page.getByText('Your unsent text is back').waitFor();
     assert.deepEqual([await title.inputValue(), await repeats.inputValue()], ['Count the spokes', 'weekly']);
     await repeats.selectOption('daily');
     await page.reload();
-    await page.getByText('What you had typed is back').waitFor();
+    await page.getByText('Your unsent text is back').waitFor();
     assert.equal(await repeats.inputValue(), 'daily', 'and was changed since');
     // The live stream of a page whose sign-in has ended is refused.
     assert.deepEqual(context.faults().filter((fault) => !fault.includes('401')), []);
@@ -185,7 +185,7 @@ export function tell(given) {
     await page.keyboard.press('Escape');
     await layer.waitFor({ state: 'detached' });
     await page.keyboard.press('c');
-    await page.getByText('What you had typed is back').waitFor();
+    await page.getByText('Your unsent text is back').waitFor();
     assert.equal(await title.inputValue(), 'Layered: true the wheels');
     await layer.getByLabel('Part of').fill('no such task');
     await page.keyboard.press('Control+Enter');
@@ -222,16 +222,16 @@ export function tell(given) {
     const press = (name) => main.getByRole('button', { name, exact: true }).dblclick();
     await page.goto(`${place}/tasks/new`);
     await field('Title').fill('Pressed twice');
-    await press('Create');
+    await press('Create task');
     await page.getByRole('heading', { level: 1, name: 'Pressed twice' }).waitFor();
     await page.goto(`${place}/tasks/new?cadence_type=weekdays`);
     await field('Title').fill('Pressed each day');
-    await press('Create');
+    await press('Create task');
     await page.waitForURL(/\/tasks\/recurring\/./);
     await page.goto(`${place}/tasks/recurring`);
     assert.equal(await main.getByRole('link', { name: 'Pressed each day' }).count(), 1);
     await page.goto(`${place}/settings/tokens`);
-    await (await unfolded(page, 'New token', 'What is it for?')).fill('Pressed twice');
+    await (await unfolded(page, 'New token', 'Name')).fill('Pressed twice');
     await press('Create token');
     await main.locator('.code[data-line] code').first().waitFor();
     assert.equal(await main.getByRole('row', { name: /Pressed twice/ }).count(), 1, 'and its secret is shown');

@@ -12,7 +12,7 @@ import { connect } from '../lib/workday.mjs';
 
 const WHEELS = 'Count the wheels in the yard';
 /** Whether it waits or goes on by itself there, the page of the run says since when nothing is heard. */
-const SILENT = /GPU box.*silent since/;
+const SILENT = /GPU box.*offline since/;
 
 export function tell(given) {
   test('an agent is moved to a machine, and its run is waited for or taken back when the line is cut', async () => {
@@ -36,12 +36,12 @@ export function tell(given) {
       // Moved by keyboard on its settings page, which says what that means.
       await page.goto(`${place}/agents/gus/settings`);
       const moves = page.locator('#place');
-      await moves.getByText('It works on the machine that HQ runs on.').waitFor();
+      await moves.getByText('Runs on HQ’s machine.').waitFor();
       await moves.getByLabel('Gateway', { exact: true }).selectOption(host.slug);
       await moves.getByLabel('Gateway', { exact: true }).focus();
       await tabTo(page, moves.getByRole('button', { name: 'Move', exact: true }));
       await page.keyboard.press('Enter');
-      await page.getByText('Gus works on GPU box now').first().waitFor();
+      await page.getByText('Gus now runs on GPU box').first().waitFor();
       await page.locator('#place').getByText('Its programs, files and model calls are on GPU box.').waitFor();
       await assertAccessible(page, 'the settings of an agent on another machine');
 
@@ -60,7 +60,7 @@ export function tell(given) {
       await page.getByRole('heading', { level: 1 }).focus();
       await tabTo(page, asks);
       await page.keyboard.press('Enter');
-      await dialog.getByText('may have happened all the same').waitFor();
+      await dialog.getByText('may have taken effect').waitFor();
       await assertAccessible(page, 'a run that is taken back');
       await tabTo(page, dialog.getByRole('button', { name: 'Wait', exact: true }));
       await page.keyboard.press('Enter');

@@ -13,7 +13,7 @@ export function tell(given) {
     const context = await newContext(browser, server, { storageState: signedIn });
     const page = await context.newPage();
     await page.goto('/');
-    await createTask(page, 'Order bells', 'Nobody');
+    await createTask(page, 'Order bells', 'Unassigned');
     const task = page.url();
     await page.getByRole('button', { name: 'Medium' }).click();
     await page.getByRole('button', { name: 'Urgent' }).click();
@@ -25,7 +25,7 @@ export function tell(given) {
     await assertAccessible(page, 'the history of a task');
     await history.getByRole('link', { name: 'Undo' }).first().click();
 
-    await page.getByRole('heading', { level: 1, name: /^Undo one change/ }).waitFor();
+    await page.getByRole('heading', { level: 1, name: /^Undo a change/ }).waitFor();
     await page.getByRole('heading', { name: 'Will be undone' }).waitFor();
     await assertAccessible(page, 'the preview of an undo');
     await page.getByRole('button', { name: 'Undo this' }).click();
@@ -63,7 +63,7 @@ export function tell(given) {
     await undo.waitFor(PATIENCE);
     await tabTo(page, undo);
     await page.keyboard.press('Enter');
-    await page.getByRole('heading', { level: 1, name: /^Undo one change/ }).waitFor();
+    await page.getByRole('heading', { level: 1, name: /^Undo a change/ }).waitFor();
     await tabTo(page, page.getByRole('button', { name: 'Undo this' }));
     await page.keyboard.press('Enter');
     await page.getByText('Undone: one record reverted.').waitFor();
@@ -78,9 +78,9 @@ export function tell(given) {
     const context = await newContext(browser, server, { storageState: signedIn, size: PHONE });
     const page = await context.newPage();
     await page.goto(`${place}/activity`);
-    await page.getByRole('link', { name: 'What changed' }).first().click();
+    await page.getByRole('link', { name: 'View changes' }).first().click();
     await page.getByRole('heading', { level: 1, name: /^Entry/ }).waitFor();
-    await page.getByRole('link', { name: 'Undo all of it' }).click();
+    await page.getByRole('link', { name: 'Undo all' }).click();
     await page.getByRole('link', { name: 'Cancel' }).click();
     await page.getByRole('heading', { level: 1, name: /^Entry/ }).waitFor();
     assert.equal(await tooWide(page), '', 'nothing is wider than the phone');

@@ -83,7 +83,7 @@ export function tell(given) {
     assert.equal(gone.status(), 204);
     await editor.getByText('First words.').click();
     await page.keyboard.type('Mine. ');
-    await page.locator('[data-says]').getByText('Somebody deleted this page. Your words are kept here.').waitFor();
+    await page.locator('[data-says]').getByText('Someone deleted this page. Your text is still here.').waitFor();
     let asked = 0;
     page.on('request', (request) => (asked += request.method() === 'PATCH' ? 1 : 0));
     await page.keyboard.type('More. ');
@@ -115,7 +115,7 @@ export function tell(given) {
     await page.goto(`${place}/knowledge/context`);
     await page.locator('.k-now').getByText('Second words.').waitFor();
     await page.goto(`${place}/knowledge/${id}/versions/1`);
-    await page.getByRole('button', { name: 'Restore this version' }).click();
+    await page.getByRole('button', { name: 'Restore version' }).click();
     await page.locator('#k-body').getByText('First words.').waitFor();
     await over(context);
   });
@@ -145,28 +145,28 @@ export function tell(given) {
     await written(page, { title: 'Towels', text: 'Two towels lie ready.' });
     await page.goto(`${place}/settings/meaning`);
     const rows = page.locator('#models');
-    await rows.getByText('search finds words alone').waitFor();
+    await rows.getByText('keyword search only').waitFor();
     await rows.getByRole('button', { name: 'Download' }).first().waitFor();
     const files = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => join(TINY, name));
     await page.getByLabel('Files', { exact: true }).setInputFiles(files);
-    await page.getByRole('button', { name: 'Send' }).click();
-    await page.getByRole('heading', { name: 'Model that was sent' }).waitFor();
+    await page.getByRole('button', { name: 'Upload' }).click();
+    await page.getByRole('heading', { name: 'Uploaded model' }).waitFor();
     await page.getByLabel('Name', { exact: true }).fill('Tiny');
     await page.getByRole('button', { name: 'Confirm and use' }).click();
     await rows.getByText('In use', { exact: true }).waitFor();
     await rows.locator('dd.num', { hasText: /^[1-9]\d*$/ }).waitFor();
-    await rows.getByText('Search is ready, by words and by meaning.').waitFor();
+    await rows.getByText('Search is ready for keywords and meaning.').waitFor();
     await page.goto(`${place}/knowledge?q=towels`);
-    await page.getByLabel('Found by').selectOption('meaning');
+    await page.getByLabel('Search mode').selectOption('meaning');
     await page.getByRole('button', { name: 'Search', exact: true }).click();
-    await page.getByText('By meaning', { exact: true }).first().waitFor();
+    await page.getByText('Semantic match', { exact: true }).first().waitFor();
 
     // The palette adds such passages below what it has found by words; one opens where it stands.
     await page.keyboard.press('Control+k');
     const lines = page.locator('#palette-list');
     await lines.getByRole('option').first().waitFor();
     await page.keyboard.type('linen on chairs');
-    await lines.getByText('By meaning', { exact: true }).waitFor();
+    await lines.getByText('Semantic matches', { exact: true }).waitFor();
     await assertAccessible(page, 'the palette with what is found by meaning');
     await page.keyboard.press('ArrowDown');
     const near = lines.locator('[id^="palette-m-"]').first();
@@ -177,7 +177,7 @@ export function tell(given) {
     await page.goto(`${place}/settings/meaning`);
     await rows.getByRole('button', { name: 'Turn off' }).click();
     await page.getByRole('dialog').getByRole('button', { name: /^Turn off/ }).click();
-    await rows.getByText('search finds words alone').waitFor();
+    await rows.getByText('keyword search only').waitFor();
     await rows.getByRole('button', { name: 'Remove' }).click();
     await page.getByRole('dialog').getByRole('button', { name: /^Remove/ }).click();
     await page.locator('#models', { hasNotText: 'Tiny' }).waitFor();

@@ -32,7 +32,7 @@ export function tell(given) {
     const page = await context.newPage();
 
     await setUp(page, server);
-    for (const next of ['Connect a provider', 'Try with practice', 'Create an agent']) {
+    for (const next of ['Connect a provider', 'Try practice mode', 'Create an agent']) {
       await page.getByRole('main').getByText(next, { exact: true }).first().waitFor();
     }
     await tryWithPractice(page);
@@ -77,8 +77,8 @@ export function tell(given) {
     await createAgent(page, 'Ada');
     await createTask(page, TASK, 'Ada');
     await waiting(page).waitFor(PATIENCE);
-    await page.getByRole('button', { name: 'Ask for changes' }).click();
-    const dialog = page.getByRole('dialog', { name: 'Ask for changes' });
+    await page.getByRole('button', { name: 'Request changes' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Request changes' });
     await dialog.getByLabel('What should change?').fill('Please add the deposit of each firm.');
     await dialog.getByRole('button', { name: 'Send back' }).click();
     await page.getByText(/version 2/).first().waitFor(PATIENCE);

@@ -29,10 +29,10 @@ function block(page, words) {
 async function invites(page, place) {
   await page.goto(`${place}/settings/gateways`);
   await block(page, '').waitFor({ state: 'detached' });
-  await page.getByRole('link', { name: 'Add a gateway' }).click();
+  await page.getByRole('link', { name: 'Add gateway' }).click();
   await page.getByLabel('Name', { exact: true }).fill(NAME);
   await page.getByLabel('Labels', { exact: true }).fill('arm, region=yard');
-  await page.getByRole('button', { name: 'Create the command' }).click();
+  await page.getByRole('button', { name: 'Create command' }).click();
   const proof = page.getByRole('dialog').getByLabel('Password', { exact: true });
   const made = page.getByRole('heading', { level: 1, name: `New gateway: ${NAME}` });
   await made.or(proof).first().waitFor();
@@ -41,7 +41,7 @@ async function invites(page, place) {
     await proof.press('Enter');
   }
   await made.waitFor();
-  await page.getByText('Copy it now; it is not shown again.').waitFor();
+  await page.getByText('Copy it now. You can’t view it again.').waitFor();
   // Over plain http the machine gets the program by hand.
   assert.equal(await page.getByText('curl', { exact: false }).count(), 0);
   await assertAccessible(page, 'the command of a gateway');
@@ -76,7 +76,7 @@ export function tell(given) {
       await block(page, 'Linked').waitFor(PATIENCE);
       for (const label of ['arm', 'region=yard']) await block(page, label).waitFor();
       await page.getByRole('link', { name: NAME, exact: true }).first().click();
-      await page.getByRole('heading', { level: 2, name: 'What this host can see' }).waitFor();
+      await page.getByRole('heading', { level: 2, name: 'Visible data' }).waitFor();
       await assertAccessible(page, 'a gateway');
       const shown = page.url();
 
@@ -96,7 +96,7 @@ export function tell(given) {
         await on.locator('#place').getByRole('button', { name: 'Move', exact: true }).click();
         await on.getByText(told).first().waitFor();
       };
-      await moves(phone, NAME, `Pia works on ${NAME} now`);
+      await moves(phone, NAME, `Pia now runs on ${NAME}`);
       await assertAccessible(phone, 'the settings of an agent on another machine on a phone');
 
       // Both pages hear what it says, and that its line is cut; nobody does anything until it is back.
@@ -107,7 +107,7 @@ export function tell(given) {
       await phone.goto(page.url());
       await phone.getByText('I count the').first().waitFor(PATIENCE);
       host.cut();
-      for (const on of [page, phone]) await on.locator('#run-head .banner').getByText(new RegExp(`${NAME}.*silent since`)).waitFor(PATIENCE);
+      for (const on of [page, phone]) await on.locator('#run-head .banner').getByText(new RegExp(`${NAME}.*offline since`)).waitFor(PATIENCE);
       await atEnd(phone);
       await assertAccessible(phone, 'a run on a machine that is silent on a phone');
       isHeld = false;
@@ -124,7 +124,7 @@ export function tell(given) {
       await page.goto(shown);
       await block(page, 'Pia').waitFor();
       await host.sleep();
-      await block(page, 'It said goodbye.').waitFor(PATIENCE);
+      await block(page, 'It shut down.').waitFor(PATIENCE);
       await phone.goto(`${place}/agents/pia/chat`);
       await phone.getByText(NAME).first().waitFor();
       host.wake();

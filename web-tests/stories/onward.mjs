@@ -50,8 +50,8 @@ export function tell(given) {
       // What filled its context, and back.
       await page.getByRole('link', { name: 'Context breakdown' }).click();
       await page.getByRole('heading', { level: 1, name: /^Context of R-\d+$/ }).waitFor();
-      await page.getByRole('table', { name: 'What filled the context, by kind' }).waitFor();
-      const parts = page.getByRole('table', { name: 'The parts of the request, in order' });
+      await page.getByRole('table', { name: 'Context by kind' }).waitFor();
+      const parts = page.getByRole('table', { name: 'Parts of the request, in order' });
       assert.ok((await parts.getByRole('row').count()) > 3, 'a line for each part');
       await assertAccessible(page, 'what fills a context');
       const phone = await newContext(browser, server, { storageState: signedIn, size: PHONE, theme: 'dark' });

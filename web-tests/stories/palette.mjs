@@ -43,7 +43,7 @@ export function tell(given) {
     await field.fill('leasing');
     await page.getByRole('option', { name: TASK }).first().waitFor();
     await assertAccessible(page, 'the palette on a phone');
-    await page.getByRole('option', { name: 'Everything with' }).click();
+    await page.getByRole('option', { name: 'All results for' }).click();
     await page.getByRole('heading', { level: 1, name: 'Search' }).waitFor();
     await page.getByRole('link', { name: TASK }).first().waitFor();
     await assertAccessible(page, 'the search page');

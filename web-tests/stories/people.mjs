@@ -32,7 +32,7 @@ export function tell(given) {
 
     await row.getByRole('button', { name: `Change ${TOM.name}` }).click();
     await page.getByRole('button', { name: 'Viewer', exact: true }).click();
-    await page.getByText(`${TOM.name} is a viewer now.`).waitFor();
+    await page.getByText(`${TOM.name} is now a viewer.`).waitFor();
     const refused = await tom.goto(`${place}/tasks/new`);
     assert.equal(refused.status(), 403);
     assert.deepEqual(page.context().faults(), []);
@@ -52,7 +52,7 @@ export function tell(given) {
     const key = await page.locator('.steps .code code').innerText();
     await page.getByLabel('Code', { exact: true }).fill('000000');
     await page.getByRole('button', { name: 'Turn on' }).click();
-    await page.getByText('This is not the code that the app shows now').waitFor();
+    await page.getByText("This isn't the app's current code").waitFor();
     const used = Date.now();
     await page.getByLabel('Code', { exact: true }).fill(appCode(key, used));
     await page.getByRole('button', { name: 'Turn on' }).click();
@@ -64,7 +64,7 @@ export function tell(given) {
     const fresh = await newContext(browser, server);
     const again = await fresh.newPage();
     await signIn(again, TOM);
-    await again.getByRole('heading', { level: 1, name: 'One more step' }).waitFor();
+    await again.getByRole('heading', { level: 1, name: 'Two-step sign-in' }).waitFor();
     await again.goto(`${place}/tasks`);
     assert.equal(new URL(again.url()).pathname, '/login', 'nothing opens before the second step');
     await again.goto('/login/code');
@@ -99,8 +99,8 @@ export function tell(given) {
     await page.getByLabel('Name', { exact: true }).fill('Laptop');
     await page.locator('#key-password').fill(OWNER.password);
     await page.getByRole('button', { name: 'Add passkey' }).click();
-    await page.getByText('The passkey "Laptop" is added.').waitFor();
-    await page.getByRole('button', { name: `Account of ${OWNER.name}` }).click();
+    await page.getByText('Passkey "Laptop" added.').waitFor();
+    await page.getByRole('button', { name: `${OWNER.name}’s account` }).click();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByRole('button', { name: 'Sign in with a passkey' }).click();
     await page.getByRole('heading', { level: 1, name: /Mira/ }).waitFor();
@@ -108,7 +108,7 @@ export function tell(given) {
     await page.getByRole('row', { name: /Laptop/ }).getByRole('button', { name: 'Change Laptop' }).click();
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-    await page.getByText('The passkey "Laptop" is removed.').waitFor();
+    await page.getByText('Passkey "Laptop" removed.').waitFor();
     assert.ok(signedIn);
     await context.close();
 
@@ -128,10 +128,10 @@ export function tell(given) {
     const row = page.getByRole('row', { name: new RegExp(TOM.name) });
     await row.getByRole('button', { name: `Change ${TOM.name}` }).click();
     // By keyboard: without script nothing tells the browser's driver when the menu has come to rest.
-    await page.getByRole('link', { name: 'Remove from the workspace' }).press('Enter');
+    await page.getByRole('link', { name: 'Remove from workspace' }).press('Enter');
     await page.getByRole('heading', { name: `Remove ${TOM.name}` }).waitFor();
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
-    await page.getByText(`${TOM.name} does not belong to this workspace any more.`).waitFor();
+    await page.getByText(`${TOM.name} is no longer a member of this workspace.`).waitFor();
     assert.equal(await page.getByRole('button', { name: `Change ${TOM.name}` }).count(), 0);
     // His account belongs to no workspace now.
     await page.getByRole('heading', { name: 'Accounts without a workspace' }).waitFor();

@@ -98,12 +98,12 @@ export function tell(given) {
     await page.locator('form.fires [aria-live] b').filter({ hasText: /8:30/ }).waitFor();
     await page.getByRole('button', { name: 'Create routine' }).click();
     await page.getByRole('heading', { level: 1, name: 'Look at the yard' }).waitFor();
-    await page.getByRole('heading', { level: 2, name: 'Next times' }).waitFor();
+    await page.getByRole('heading', { level: 2, name: 'Next runs' }).waitFor();
     await assertAccessible(page, 'a routine');
 
     await pressOn(page, page.getByRole('button', { name: 'Test', exact: true }));
     await page.locator('#trial').getByText('See whether all bikes are back.').waitFor();
-    await page.getByText('It has not fired yet.').waitFor();
+    await page.getByText('No runs yet.').waitFor();
     await page.reload();
     await pressOn(page, page.getByRole('button', { name: 'Pause', exact: true }));
     await page.getByRole('button', { name: 'Resume', exact: true }).click();
@@ -114,7 +114,7 @@ export function tell(given) {
     await page.getByRole('button', { name: 'Delete routine' }).click();
     const asked = page.getByRole('dialog', { name: 'Delete this routine?' });
     await asked.getByRole('button', { name: 'Delete routine' }).press('Enter');
-    await page.getByText('The routine is deleted.').waitFor();
+    await page.getByText('Deleted the routine.').waitFor();
     assert.equal(await page.getByRole('link', { name: 'Look at the yard' }).count(), 0);
     await ended(context);
   });
@@ -176,14 +176,14 @@ export function tell(given) {
     }
     // What is chosen there is kept, by touch.
     await page.goto(`${place}/settings/tasks`);
-    await page.getByText('Everybody below it').tap();
+    await page.getByText('Everyone below it').tap();
     await page.getByRole('button', { name: 'Save', exact: true }).tap();
     await page.getByText('Saved.').waitFor();
-    assert.ok(await page.getByRole('radio', { name: /Everybody below it/ }).isChecked());
-    await page.getByText('Those who report to it').tap();
+    assert.ok(await page.getByRole('radio', { name: /Everyone below it/ }).isChecked());
+    await page.getByText('Its direct reports').tap();
     await page.getByRole('button', { name: 'Save', exact: true }).tap();
     await page.getByText('Saved.').waitFor();
-    assert.ok(await page.getByRole('radio', { name: /Those who report to it/ }).isChecked());
+    assert.ok(await page.getByRole('radio', { name: /Its direct reports/ }).isChecked());
     await ended(context);
   });
 

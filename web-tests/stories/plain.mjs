@@ -94,7 +94,7 @@ export function tell(given) {
     await reloadUntil(page, main.getByRole('button', { name: 'Retry', exact: true }));
     await server.restart();
     await press('Retry');
-    await says('It starts as soon as its agent is free.');
+    await says('It starts as soon as the agent is free.');
     await open(page, 'Tasks');
     await main.getByRole('link', { name: 'Sweep the yard' }).click();
     await reloadUntil(page, waiting(page));
@@ -118,7 +118,7 @@ export function tell(given) {
     await main.locator('#task-parts').getByRole('link', { name: 'Sweep the yard' }).waitFor();
     await main.getByRole('link', { name: 'All fields' }).click();
     await page.getByLabel('Title', { exact: true }).fill('Find the broom');
-    await press('Create');
+    await press('Create task');
     await page.getByRole('heading', { level: 1, name: 'Find the broom' }).waitFor();
     await press('Archive');
     await press('Restore');
@@ -128,11 +128,11 @@ export function tell(given) {
     await page.goto(`${place}/agents/bo/chat`);
     await page.getByLabel('Message to Bo').fill('Where is the broom?');
     await press('Send');
-    await reloadUntil(page, page.getByText('For real answers connect a provider'));
+    await reloadUntil(page, page.getByText('For real answers, connect a provider'));
     const anew = main.getByRole('button', { name: 'New conversation' });
     await reloadUntil(page, anew);
     await anew.first().click();
-    await page.getByRole('heading', { name: 'Talk with Bo' }).waitFor();
+    await page.getByRole('heading', { name: 'Chat with Bo' }).waitFor();
 
     // Settings: a connection that nobody answers, a token, names, the look.
     await page.goto(`${place}/settings/connections/new?kind=openai-compatible`);
@@ -149,16 +149,16 @@ export function tell(given) {
     await main.getByRole('region', { name: 'The cellar' }).waitFor({ state: 'detached' });
 
     await page.goto(`${place}/settings/tokens`);
-    await (await unfolded(page, 'New token', 'What is it for?')).fill('Nightly import');
+    await (await unfolded(page, 'New token', 'Name')).fill('Nightly import');
     await press('Create token');
-    await says('Copy it now; it is not shown again.');
+    await says('Copy it now. It won’t be shown again.');
     await press('Revoke');
-    await says('The token "Nightly import" is revoked.');
+    await says('Token "Nightly import" revoked.');
     await page.goto(`${place}/settings/profile`);
     await press('Save name');
-    await says('Your name is saved.');
+    await says('Name saved.');
     await press('Save time zone');
-    await says('Your time zone is saved.');
+    await says('Time zone saved.');
     await page.goto(`${place}/settings/general`);
     await press('Save');
     await says('Saved.');
@@ -181,7 +181,7 @@ export function tell(given) {
       assert.match(await focused(), wanted);
     };
     await page.goto(`${place}/tasks`);
-    await tabTo(/Account of/);
+    await tabTo(/’s account/);
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'Settings' }).last().waitFor();
     assert.match(await focused(), /Settings/, 'a menu that opens takes the focus');

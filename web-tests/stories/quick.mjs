@@ -119,7 +119,7 @@ export function tell(given) {
     await page.keyboard.press('j');
     await page.keyboard.press('l');
     await page.keyboard.type('new tyre dept');
-    assert.equal(await page.getByLabel('Label, also a new one').inputValue(), 'new tyre dept');
+    assert.equal(await page.getByLabel('Find or create a label').inputValue(), 'new tyre dept');
     assert.equal(await page.locator('#bulk-label button[value]:visible').count(), 0, 'no other label has these letters');
     await page.keyboard.press('Enter');
     await page.getByText('Changed 1 task', { exact: true }).waitFor();
@@ -202,7 +202,7 @@ export function tell(given) {
     await page.locator('#bulk').waitFor();
     // Who wants no single keys has none, also in the next page.
     await page.keyboard.press('?');
-    await page.getByRole('switch', { name: 'Single keys' }).uncheck();
+    await page.getByRole('switch', { name: 'Single-key shortcuts' }).uncheck();
     await page.goto(`${place}/tasks?q=is:open+rowing&sort=created`);
     for (const key of ['j', 'e', '?']) await page.keyboard.press(key);
     assert.equal(await page.locator('.row[data-cursor], dialog[open]').count(), 0);
@@ -303,7 +303,7 @@ export function tell(given) {
     for (const [field, menu, name, address] of [
       ['priority', 'm-priority', 'Low', '**/priority'],
       ['due', 'm-due', 'No date', '**/due'],
-      ['assignee', 'm-assign', 'Nobody', '**/assign'],
+      ['assignee', 'm-assign', 'Unassigned', '**/assign'],
     ]) {
       const was = await shown(field).innerHTML();
       await page.route(address, (route) => route.continue({ postData: 'priority=odd&due=odd&assignee=odd' }));
@@ -430,7 +430,7 @@ export function tell(given) {
     await page.getByRole('option').first().waitFor();
     await context.setOffline(true);
     await page.getByRole('combobox', { name: 'Search everything' }).fill('new');
-    await page.locator('#palette-list').getByText('HQ does not answer').waitFor();
+    await page.locator('#palette-list').getByText('HQ isn’t responding').waitFor();
     await page.getByRole('option', { name: /New task/ }).first().waitFor();
     await context.setOffline(false);
     assert.deepEqual(faultsOf(context), []);
@@ -445,20 +445,20 @@ export function tell(given) {
     await page.goto(`${place}/tasks?q=offline`);
     await page.evaluate(() => (window.sameDocument = true));
     await context.setOffline(true);
-    await page.getByText('No connection to HQ').waitFor();
+    await page.getByText('You’re offline').waitFor();
     await assertAccessible(page, 'a list without a connection');
     await rowOf(page, 'Offline errand').locator('.state').click();
     await page.locator('.row[data-state="done"]', { hasText: 'Offline errand' }).waitFor();
-    await page.getByText('is kept here and sent when HQ is back').waitFor();
+    await page.getByText('Your change will be sent when you reconnect').waitFor();
     await rowOf(page, 'Offline errand').getByRole('link').click();
-    await page.getByText('this page stays until HQ is back').waitFor();
+    await page.getByText('This page stays open until you reconnect').waitFor();
     await page.locator('#quick').fill('Offline words');
     await page.keyboard.press('Enter');
-    await page.locator('#offline-waits', { hasText: '2 changes wait.' }).waitFor();
+    await page.locator('#offline-waits', { hasText: '2 changes will be sent when you reconnect.' }).waitFor();
     assert.equal(await page.locator('#quick').inputValue(), '', 'the next one can be written');
     await page.locator('#quick').fill('Offline line');
     await page.keyboard.press('Enter');
-    await page.locator('#offline-waits', { hasText: '3 changes wait.' }).waitFor();
+    await page.locator('#offline-waits', { hasText: '3 changes will be sent when you reconnect.' }).waitFor();
     assert.equal(await refused(page).count(), 0, 'nothing says that it was not taken');
 
     await make(other, 'Offline surprise');
@@ -479,10 +479,10 @@ export function tell(given) {
     // Its script listens by then.
     await page.waitForLoadState();
     await context.setOffline(true);
-    await page.getByText('No connection to HQ').waitFor();
+    await page.getByText('You’re offline').waitFor();
     await page.getByLabel('Comment', { exact: true }).fill('Written in a tunnel');
     await page.getByRole('button', { name: 'Comment', exact: true }).click();
-    await page.getByText('It is sent when HQ is back').waitFor();
+    await page.getByText('It will be sent when you reconnect').waitFor();
     await context.setOffline(false);
     await page.locator('.comment', { hasText: 'Written in a tunnel' }).waitFor();
     await page.reload();

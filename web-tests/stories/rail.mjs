@@ -24,7 +24,7 @@ export function tell(given) {
     await make(page, 'Undated by mouse');
     await make(page, 'Undated by key');
     await page.goto(address());
-    const rail = page.getByRole('complementary', { name: /^Without a date/ });
+    const rail = page.getByRole('complementary', { name: /^No date/ });
     const pill = rail.locator('.due-pill', { hasText: 'Undated by mouse' });
     const [from, to] = [await pill.boundingBox(), await page.locator(today).boundingBox()];
     await page.mouse.move(from.x + 30, from.y + from.height / 2);

@@ -149,11 +149,11 @@ export function tell(given) {
     await page.getByRole('link', { name: 'Deliver the next version' }).click();
     await page.getByRole('heading', { level: 1, name: 'Version 2 of First piece' }).waitFor();
     await page.getByLabel('Name your source').selectOption('yes');
-    await page.getByLabel('How, or why not').first().fill('at the end');
+    await page.getByLabel('How it was met, or why not').first().fill('at the end');
     await page.getByLabel('Text', { exact: true }).last().fill('Bikes cost 5 % less in spring.');
     await assertAccessible(page, 'delivering');
     await page.getByRole('button', { name: 'Deliver', exact: true }).click();
-    await page.getByText('Delivered “First piece”. It waits for a review.').waitFor();
+    await page.getByText('Delivered “First piece”. It’s ready for review.').waitFor();
     assert.deepEqual(context.faults(), []);
     await context.close();
   });

@@ -49,7 +49,7 @@ export function tell(given) {
     await assertAccessible(page, 'a new routine of one moment');
     await main.getByRole('button', { name: 'Create routine' }).click();
     await page.getByRole('heading', { level: 1, name: 'Ring the bell' }).waitFor();
-    await page.getByText('It is archived, with its history').waitFor();
+    await page.getByText('Archived with its history').waitFor();
     await page.getByText('The agent’s main conversation').waitFor();
     await page.goto(`${place}/routines?kind=done`);
     await page.getByText('No routines match').waitFor();

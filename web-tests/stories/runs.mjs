@@ -29,7 +29,7 @@ export function tell(given) {
       const task = await send('/tasks', { title: PRICES, assignee: 'iris', priority: 'high', status: 'todo', description: '' });
       await page.goto(task);
       await page.getByRole('link', { name: 'Watch', exact: true }).click(LONG_WORK);
-      const asks = page.getByRole('region', { name: 'Question of Iris' });
+      const asks = page.getByRole('region', { name: 'Question from Iris' });
       await asks.waitFor(LONG_WORK);
 
       // Everything has the form that suits it.
@@ -42,7 +42,7 @@ export function tell(given) {
       await steps.locator('.went-wrong').first().waitFor();
       await steps.getByText('The model call failed.').waitFor();
       await steps.getByText('exit code 1').waitFor();
-      const prompt = steps.locator('details', { hasText: 'the same from run to run' });
+      const prompt = steps.locator('details', { hasText: 'cached between runs' });
       await prompt.locator('summary').click();
       await prompt.getByRole('cell', { name: 'SOUL.md' }).waitFor();
       await assertAccessible(page, 'a run that asks');
@@ -63,7 +63,7 @@ export function tell(given) {
       const error = steps.getByRole('listitem').filter({ has: page.locator('.went-wrong') }).first();
       const key = await error.getAttribute('id');
       await error.getByRole('link', { name: /^Raw event of step/ }).click();
-      await page.getByRole('heading', { level: 1, name: /as it is kept/ }).waitFor();
+      await page.getByRole('heading', { level: 1, name: /raw events/ }).waitFor();
       assert.match(new URL(page.url()).hash, /^#e-\d+$/);
       await page.goto(`${run.split('#')[0]}#${key}`);
       await page.locator(`#${key}`).waitFor();

@@ -25,14 +25,14 @@ export function tell(given) {
       await page.keyboard.type(value);
       await tabTo(page, page.getByRole('button', { name: 'Add secret' }), 200);
       await page.keyboard.press('Enter');
-      await page.getByText('BELL_KEY is added.').first().waitFor();
+      await page.getByText('Added BELL_KEY.').first().waitFor();
     };
 
     await page.goto(`${place}/settings/secrets`);
     await assertAccessible(page, 'the list of secrets on a phone');
-    await tabTo(page, page.getByRole('main').getByRole('link', { name: 'Add a secret' }).first(), 200);
+    await tabTo(page, page.getByRole('main').getByRole('link', { name: 'Add secret' }).first(), 200);
     await page.keyboard.press('Enter');
-    await page.getByRole('heading', { level: 1, name: 'Add a secret' }).waitFor();
+    await page.getByRole('heading', { level: 1, name: 'Add secret' }).waitFor();
     await assertAccessible(page, 'a new secret on a phone');
     await tabTo(page, page.getByLabel('What is this for?'), 200);
     await page.keyboard.type('Bell key');
@@ -47,24 +47,24 @@ export function tell(given) {
     await assertAccessible(page, 'the secrets of an agent on a phone');
     await tabTo(page, page.getByRole('main').getByRole('link', { name: 'Override' }).first(), 200);
     await page.keyboard.press('Enter');
-    await page.getByRole('heading', { level: 1, name: 'Add a secret' }).waitFor();
+    await page.getByRole('heading', { level: 1, name: 'Add secret' }).waitFor();
     assert.equal(await page.getByLabel('Variable', { exact: true }).inputValue(), 'BELL_KEY');
     await add(OWN);
     await page.goto(`${place}/agents/ada/secrets`);
-    await page.getByText('Overrides the shared one').waitFor();
-    await page.getByText('Not used: its own counts').waitFor();
+    await page.getByText('Overrides the shared secret').waitFor();
+    await page.getByText('Not used: its own applies').waitFor();
     await hidden('the tab of the agent');
     await tabTo(page, page.getByRole('button', { name: 'Remove override' }), 200);
     await page.keyboard.press('Enter');
-    const dialog = page.getByRole('dialog', { name: /Remove BELL_KEY of Ada/ });
-    await dialog.getByText('What it overrides counts again.').waitFor();
+    const dialog = page.getByRole('dialog', { name: /Remove Ada’s BELL_KEY/ });
+    await dialog.getByText('The overridden secret applies again.').waitFor();
     await assertAccessible(page, 'an override that is removed on a phone');
     await tabTo(page, dialog.getByRole('button', { name: 'Remove', exact: true }));
     await page.keyboard.press('Enter');
-    await page.getByText('BELL_KEY is removed.').first().waitFor();
+    await page.getByText('Removed BELL_KEY.').first().waitFor();
     await page.goto(`${place}/agents/ada/secrets`);
     await page.getByText('Bell key').first().waitFor();
-    assert.equal(await page.getByText('Overrides the shared one').count(), 0);
+    assert.equal(await page.getByText('Overrides the shared secret').count(), 0);
 
     // Many at once: what would become of them is shown without their values.
     await page.goto(`${place}/settings/secrets/paste`);
@@ -72,7 +72,7 @@ export function tell(given) {
     await tabTo(page, page.getByRole('button', { name: 'Preview' }), 200);
     await page.keyboard.press('Enter');
     const preview = page.locator('#preview');
-    await preview.getByText('1 of 2 must be corrected first.').waitFor();
+    await preview.getByText('Correct 1 of 2 first.').waitFor();
     assert.ok(!(await preview.innerHTML()).includes(SHARED), 'the preview has no value');
     await assertAccessible(page, 'lines that are looked at on a phone');
     assert.deepEqual(context.faults(), []);
@@ -90,11 +90,11 @@ export function tell(given) {
     await row.getByRole('link', { name: 'Replace Bell key' }).click();
     await page.getByLabel('New value of BELL_KEY').fill(OWN);
     await page.getByRole('button', { name: 'Save value' }).click();
-    await page.getByText('BELL_KEY has its new value.').first().waitFor();
+    await page.getByText('BELL_KEY has a new value.').first().waitFor();
     assert.ok(!(await page.content()).includes(OWN));
     const id = (await page.getByRole('row', { name: /BELL_KEY/ }).first().getAttribute('id')).replace('secret-', '');
     await page.goto(`${place}/settings/secrets/${id}`);
-    await page.getByText('Put the former value back').waitFor();
+    await page.getByText('Restore previous value').waitFor();
     await assertAccessible(page, 'a secret on a wide dark screen');
     assert.deepEqual(wide.faults(), []);
     await wide.close();

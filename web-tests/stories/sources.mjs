@@ -34,12 +34,12 @@ export function tell(given) {
     const { context, page } = await opened();
     await page.goto(`${given.place}/knowledge`);
     await page.getByRole('link', { name: 'Sources' }).click();
-    await page.getByRole('link', { name: 'Add a source' }).first().click();
+    await page.getByRole('link', { name: 'Add source' }).first().click();
     await page.getByRole('link', { name: 'Folder', exact: true }).click();
     const folder = page.getByLabel('Folder', { exact: true });
     await folder.fill('/etc');
     await page.getByRole('button', { name: 'Add source' }).click();
-    await page.getByText('lies in none of the folders').first().waitFor();
+    await page.getByText('isn’t in any folder').first().waitFor();
     await folder.fill(join(root, 'handbook'));
     await page.getByRole('button', { name: 'Add source' }).click();
     const items = page.locator('#source');
@@ -50,7 +50,7 @@ export function tell(given) {
     await page.getByRole('button', { name: 'Sync now' }).click();
     await items.getByRole('link', { name: 'Terms of lease' }).click();
     await page.locator('#k-body').getByText('vermilion').waitFor();
-    await page.getByText('Kept up to date from').waitFor();
+    await page.getByText('Synced from').waitFor();
     assert.equal(await page.getByRole('link', { name: 'Edit' }).count(), 0, 'nobody writes it here');
     await page.goto(`${given.place}/knowledge?q=vermilion`);
     await page.locator('.hit', { hasText: 'Terms of lease' }).waitFor();

@@ -33,7 +33,7 @@ export function tell(given) {
     await tabTo(page, page.getByRole('button', { name: 'Continue' }));
     await step('Connect your AI provider');
     await tabTo(page, page.getByRole('button', { name: 'Skip for now' }));
-    await step('Choose your first employee');
+    await step('Choose your first agent');
     const name = page.getByLabel('Name', { exact: true });
     assert.equal(await name.inputValue(), 'Ghost');
     await name.press('Control+a');
@@ -68,7 +68,7 @@ export function tell(given) {
     const other = await elsewhere.newPage();
     await other.goto('/w/without-script/');
     await other.getByRole('heading', { level: 1, name: /This machine/ }).waitFor();
-    for (const next of ['Connect your AI provider', 'Choose your first employee']) {
+    for (const next of ['Connect your AI provider', 'Choose your first agent']) {
       await assertAccessible(other, `before ${next} on a phone`);
       await other.getByRole('button', { name: /^Continue|^Skip for now/ }).click();
       await other.getByRole('heading', { level: 1, name: next }).waitFor();

@@ -36,7 +36,7 @@ export function tell(given) {
     await page.keyboard.press('Enter');
     const talk = page.getByRole('log');
     await talk.getByText('How long does a delivery take?', { exact: true }).waitFor();
-    await talk.getByText('For real answers connect a provider').waitFor(PATIENCE);
+    await talk.getByText('For real answers, connect a provider').waitFor(PATIENCE);
     await talk.locator('.writing').waitFor({ state: 'detached' });
     const lengths = await page.evaluate(() => window.lengths);
     assert.ok(lengths.length >= 3, `the answer grew in ${lengths.length} steps`);

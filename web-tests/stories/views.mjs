@@ -112,7 +112,7 @@ export function tell(given) {
         assert.match(before, /10.*14/);
         const head = page.locator('.month-head');
         await hand.press(page, head.getByRole('link', { name: 'Later' }));
-        await page.getByText('Nothing in these weeks').waitFor();
+        await page.getByText('No tasks in these weeks').waitFor();
         await hand.press(page, head.getByRole('link', { name: 'Today' }));
         await hand.press(page, line.getByRole('link', { name: title }));
         await page.getByRole('heading', { level: 1, name: title }).waitFor();
@@ -165,9 +165,9 @@ export function tell(given) {
         const items = page.locator('.items > li');
         const item = (which) => items.filter({ hasText: `Item ${nth} ${which}` });
         const does = async (which, name) =>
-          hand.pick(page, item(which).getByRole('button', { name: 'More for this item' }), item(which).getByRole('button', { name, exact: true }));
+          hand.pick(page, item(which).getByRole('button', { name: 'Item actions' }), item(which).getByRole('button', { name, exact: true }));
         await does('late', 'Move to the front');
-        await page.getByText('It comes next.').waitFor();
+        await page.getByText('It’s next in line.').waitFor();
         const first = await items.allInnerTexts();
         const at = (which) => first.findIndex((text) => text.includes(`Item ${nth} ${which}`));
         assert.ok(at('late') < at('early'), first.join('\n'));

@@ -67,7 +67,7 @@ export function tell(given) {
     await page.getByRole('tab', { name: 'Offers' }).waitFor();
 
     await page.keyboard.press('w');
-    await page.getByText('You have the wheel, Ada waits').waitFor();
+    await page.getByText('You’re in control, Ada waits').waitFor();
     await page.getByText('Ctrl Alt Q leaves it').waitFor();
     await page.keyboard.press('Space');
     const pick = page.getByLabel('The page asks for a file');
@@ -81,10 +81,10 @@ export function tell(given) {
     // The next one gets none.
     await page.keyboard.press('Space');
     await pick.waitFor();
-    await page.getByRole('button', { name: 'Choose none' }).press('Enter');
+    await page.getByRole('button', { name: 'Cancel' }).press('Enter');
     await pick.waitFor({ state: 'hidden' });
     await page.keyboard.press('Control+Alt+q');
-    await page.getByText('Ada has the wheel').waitFor();
+    await page.getByText('Ada is in control').waitFor();
     assert.deepEqual(context.faults(), []);
     await put('/agents/ada/browser', { on: false });
     await context.close();
@@ -107,8 +107,8 @@ export function tell(given) {
       await page.getByRole('button', { name: 'Open browser' }).tap();
     }
     await page.locator('.live[data-live]').waitFor();
-    await page.getByRole('button', { name: 'Take the wheel' }).tap();
-    await page.getByText('You have the wheel, Ada waits').waitFor();
+    await page.getByRole('button', { name: 'Take control' }).tap();
+    await page.getByText('You’re in control, Ada waits').waitFor();
     await page.getByLabel('Address', { exact: true }).fill(`${site.url}corner`);
     await page.keyboard.press('Enter');
     await page.getByRole('tab', { name: 'Corner' }).waitFor();

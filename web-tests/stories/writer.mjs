@@ -17,7 +17,7 @@ async function newTask(page, place, title, description = '') {
   await page.goto(`${place}/tasks/new`);
   await page.getByLabel('Title', { exact: true }).fill(title);
   await page.getByLabel('Description', { exact: true }).fill(description);
-  await page.getByRole('button', { name: 'Create', exact: true }).click();
+  await page.getByRole('button', { name: 'Create task', exact: true }).click();
   await page.getByRole('heading', { level: 1, name: title }).waitFor();
 }
 
@@ -108,7 +108,7 @@ export function tell(given) {
     await keys.press('Enter');
     await keys.press('Enter');
     await keys.type('/');
-    const menu = page.getByRole('listbox', { name: 'Who or what is meant' });
+    const menu = page.getByRole('listbox', { name: 'Mentions' });
     await menu.getByRole('option').nth(11).waitFor();
     await keys.press('ArrowDown');
     await keys.press('Tab');
@@ -154,8 +154,8 @@ export function tell(given) {
     await context.setOffline(true);
     await text(one).fill('First day: west.\n\nSecond day: south.');
     await text(other).fill('First day: east.\n\nSecond day: south, late.');
-    await one.getByText('What you type is kept in this browser.').waitFor();
-    await other.getByText('What you type is kept in this browser.').waitFor();
+    await one.getByText('Your text is saved in this browser.').waitFor();
+    await other.getByText('Your text is saved in this browser.').waitFor();
     await context.setOffline(false);
     await Promise.any([one.locator('.clash').waitFor(), other.locator('.clash').waitFor()]);
     const second = (await one.locator('.clash').count()) ? one : other;
@@ -181,7 +181,7 @@ export function tell(given) {
     const away = (route) => (route.request().method() === 'PATCH' ? route.abort() : route.continue());
     await context.route('**/api/v1/tasks/*', away);
     await text(page).fill('Dear all.\n\nThe shop is closed.');
-    await page.getByText('What you type is kept in this browser.').waitFor();
+    await page.getByText('Your text is saved in this browser.').waitFor();
     assert.equal(await drafts(page), 1);
     await context.unroute('**/api/v1/tasks/*', away);
     await page.reload();

@@ -25,16 +25,16 @@ pub struct Run {
     /// Instructions for this question
     #[arg(long)]
     instructions: Option<String>,
-    /// A conversation that remembers, by a name of your own; `main` is the one of the page
+    /// A conversation with memory, by a name that you choose; `main` is the chat on the page
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
     /// Another model for this question
     #[arg(long)]
     model: Option<String>,
-    /// How much it thinks: none, low, medium, high or max
+    /// The thinking level: none, low, medium, high or max
     #[arg(long, value_name = "LEVEL")]
     thinking: Option<String>,
-    /// How many seconds it may take; it ends with 2 then
+    /// The time limit in seconds; exits with 2 when it is over
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     timeout: u64,
     #[command(flatten)]
@@ -83,7 +83,7 @@ async fn answer(door: &Door, flags: &Run) -> Result<Value, CommandError> {
     let longest = Duration::from_secs(flags.timeout);
     let Ok(answered) = tokio::time::timeout(longest, door.call(ask)).await else {
         let seconds = format::count(flags.timeout, "second", "seconds");
-        return Err(CommandError::Late(format!("there was no answer within {seconds}")));
+        return Err(CommandError::Late(format!("no answer within {seconds}")));
     };
     answered
 }
@@ -160,10 +160,10 @@ fn cut_short(answer: &Value, run: &Value) -> Option<Why> {
     let (kind, why) = match (word(&run["outcome"], "word"), reason) {
         ("limit", _) => {
             let reason = word(&run["outcome"], "reason");
-            ("limit", format!("{reason} `hq runs continue {name}` lets it go on"))
+            ("limit", format!("{reason} To continue it: `hq runs continue {name}`"))
         }
-        (_, "content_filter") => (reason, "whoever offers the model refuses the rest".to_owned()),
-        _ => (reason, "it is longer than the model may answer at once".to_owned()),
+        (_, "content_filter") => (reason, "the provider refuses the rest".to_owned()),
+        _ => (reason, "it is longer than the model's output limit".to_owned()),
     };
     Some((kind.to_owned(), format!("the answer was cut short: {why}")))
 }

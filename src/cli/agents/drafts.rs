@@ -15,11 +15,11 @@ use super::{items, word};
 /// `hq agent drafts …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// All of them, with the lines before and after
+    /// List all drafts, with the lines before and after
     List(Place),
-    /// Let the file say what the draft says
+    /// Accept a draft: replace the file with it
     Accept(OfDraft),
-    /// Let the file stay as it is
+    /// Refuse a draft: the file stays unchanged
     Refuse(OfDraft),
 }
 
@@ -55,18 +55,17 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             };
             let found = items(&all).iter().find(is_meant);
             let hash = found.and_then(|one| one["hash"].as_str()).ok_or_else(|| {
-                let told =
-                    format!("{} has no draft of {} that could be accepted", of.agent, of.file);
+                let told = format!("{} has no draft of {} to accept", of.agent, of.file);
                 CommandError::Refused(told)
             })?;
             let ask = Ask::post(format!("{}/accept", of.address()), &json!({ "hash": hash }));
             let done = door.call(ask.within(of.place.workspace.as_ref())).await?;
-            print(common, &done, &[format!("{} says that now.", of.file)])
+            print(common, &done, &[format!("Accepted the draft of {}.", of.file)])
         }
         Command::Refuse(of) => {
             let ask = Ask::delete(of.address()).within(of.place.workspace.as_ref());
             let done = door.call(ask).await?;
-            print(common, &done, &[format!("{} stays as it is.", of.file)])
+            print(common, &done, &[format!("Refused the draft of {}.", of.file)])
         }
     }
 }
@@ -87,7 +86,7 @@ fn describe(draft: &Value) -> Vec<String> {
     let mut lines = vec![head];
     match draft["text"].is_string() {
         true => lines.extend(word(draft, "diff").lines().map(|line| format!("  {line}"))),
-        false => lines.push("  no text, or too long for one".to_owned()),
+        false => lines.push("  not text, or too long to show".to_owned()),
     }
     lines
 }

@@ -22,15 +22,15 @@ const MOST: u64 = 25 << 20;
 /// `hq agent files …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// Its files, two folders deep and along the path, with what is new or changed since the newest commit
+    /// List its files, two folders deep and along the path, with new and changed ones since the latest commit
     List {
         #[command(flatten)]
         agent: OfAgent,
-        /// A folder that is shown in full
+        /// A folder to show in full
         #[arg(default_value = "")]
         path: String,
     },
-    /// Files with all words in their name or in one line
+    /// Find files that have all words in their name or in one line
     Search {
         #[command(flatten)]
         agent: OfAgent,
@@ -38,29 +38,29 @@ pub enum Command {
         #[arg(required = true)]
         words: Vec<String>,
     },
-    /// One file, as it is
+    /// Print one file
     Read(OfFile),
-    /// Save a file, or make it
+    /// Save or create a file
     Write(Write),
-    /// The commits of its files, newest first
+    /// List the commits of its files, newest first
     History(History),
-    /// Bring a file back to what it was after a commit
+    /// Restore a file as of a commit
     Restore {
         #[command(flatten)]
         of: OfFile,
         /// The commit, as the history shows it
         commit: String,
     },
-    /// Conflicting versions from another machine; with a name, the differences in that one
+    /// List conflicting versions from another gateway; with a name, show the differences of that one
     Kept {
         #[command(flatten)]
         agent: OfAgent,
-        /// One of them, as the list names it
+        /// Its name in the list
         name: Option<String>,
     },
-    /// Take that into its files, as far as both can be made one
+    /// Merge such a version into its files, as far as possible
     Take(OfKept),
-    /// Drop it; then nothing of it is kept
+    /// Discard such a version for good
     Drop(OfKept),
 }
 
@@ -99,7 +99,7 @@ pub struct Write {
     /// The file with the new content; - reads standard input
     #[arg(value_name = "FILE")]
     from: PathBuf,
-    /// What it held when you began: what the agent wrote since in other lines stays then
+    /// The content that you started from: later changes by the agent in other lines are then kept
     #[arg(long, value_name = "FILE")]
     base: Option<PathBuf>,
 }
@@ -109,13 +109,13 @@ pub struct Write {
 pub struct History {
     #[command(flatten)]
     agent: OfAgent,
-    /// A file or folder; all files when it is left out
+    /// A file or folder [default: all files]
     #[arg(default_value = "")]
     path: String,
-    /// Commits at most, up to 100
+    /// Maximum number of commits, up to 100
     #[arg(long, default_value_t = 25)]
     limit: u32,
-    /// Go on before this commit, as the list before says
+    /// Continue before this commit, as the previous list shows it
     #[arg(long, value_name = "COMMIT")]
     before: Option<String>,
 }
@@ -158,7 +158,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Take(of) => take(common, door, &of).await,
         Command::Drop(of) => {
             let gone = door.call(of.agent.within(Ask::delete(of.address()))).await?;
-            print(common, &gone, &[format!("{} is dropped.", of.name)])
+            print(common, &gone, &[format!("Discarded {}.", of.name)])
         }
     }
 }
@@ -178,7 +178,7 @@ async fn list(
         words => lines.push(words.to_owned()),
     }
     if all["is_cut"] == true {
-        lines.push("There are more: name a folder.".to_owned());
+        lines.push("There are more files: name a folder.".to_owned());
     }
     print(common, &all, &lines)
 }
@@ -207,9 +207,9 @@ async fn search(
             more => lines.push(format!("{path}: {} more", count(more, "line", "lines"))),
         }
     }
-    let mut lines = or_none(lines, "Nothing found.");
+    let mut lines = or_none(lines, "No results.");
     if all["is_cut"] == true {
-        lines.push("There may be more.".to_owned());
+        lines.push("There may be more results.".to_owned());
     }
     print(common, &all, &lines)
 }
@@ -244,13 +244,15 @@ async fn write(common: &Common, door: &Door, flags: &Write) -> Result<u8, Comman
             let base = flags.base.as_deref().map(content).transpose()?;
             let body = match base.map(String::from_utf8) {
                 Some(Ok(base)) => json!({ "text": text, "base": base }),
-                Some(Err(_)) => return Err(CommandError::Failed("--base: no text".to_owned())),
+                Some(Err(_)) => {
+                    return Err(CommandError::Failed("--base: the file isn't text".to_owned()));
+                }
                 None => json!({ "text": text, "hash": now["hash"] }),
             };
             door.call(of.agent.within(Ask::put(of.address(), &body))).await?
         }
         (Ok(_), Err(_)) => {
-            let why = "this is no text, and what is there already is only changed as text";
+            let why = "the file isn't text, and an existing file can only be changed as text";
             return Err(CommandError::Failed(format!("{}: {why}", flags.from.display())));
         }
         (Err(error), sent) if error.kind() == "file_not_found" => {
@@ -259,15 +261,15 @@ async fn write(common: &Common, door: &Door, flags: &Write) -> Result<u8, Comman
                 Err(error) => Ask::file(of.address(), error.into_bytes()),
             };
             let made = door.call(of.agent.within(new)).await?;
-            return print(common, &made, &[format!("{} is made.", of.path)]);
+            return print(common, &made, &[format!("Created {}.", of.path)]);
         }
         (Err(error), _) => return Err(error),
     };
     let told = match (done["commit"].is_null(), done["joined"] == true) {
-        (true, _) => format!("{} says that already.", of.path),
-        (false, false) => format!("{} is saved.", of.path),
+        (true, _) => format!("{} already has this content.", of.path),
+        (false, false) => format!("Saved {}.", of.path),
         (false, true) => {
-            format!("{} is saved, together with what was written there meanwhile.", of.path)
+            format!("Saved {}, merged with newer changes.", of.path)
         }
     };
     print(common, &done, &[told])
@@ -299,8 +301,8 @@ async fn history(common: &Common, door: &Door, flags: &History) -> Result<u8, Co
         vec![commit, moment(one, "at"), author, subject]
     };
     let rows: Vec<Vec<String>> = items(&page).iter().map(line).collect();
-    let mut lines = or_none(table(&rows), "Nothing so far.");
-    lines.extend(page["next"].as_str().map(|next| format!("There is more: --before {next}")));
+    let mut lines = or_none(table(&rows), "No commits yet.");
+    lines.extend(page["next"].as_str().map(|next| format!("More: --before {next}")));
     print(common, &page, &lines)
 }
 
@@ -314,8 +316,8 @@ async fn restore(
     let ask = Ask::post(address, &json!({ "path": of.path }));
     let done = door.call(of.agent.within(ask)).await?;
     let told = match done["commit"].is_null() {
-        true => format!("{} is that already.", of.path),
-        false => format!("{} is as it was. What it was before stays in its history.", of.path),
+        true => format!("{} already has this content.", of.path),
+        false => format!("Restored {}. The previous version stays in its history.", of.path),
     };
     print(common, &done, &[told])
 }
@@ -333,7 +335,7 @@ async fn kept(
             vec![word(one, "name").to_owned(), moment(one, "at"), commits]
         };
         let rows: Vec<Vec<String>> = items(&all).iter().map(line).collect();
-        return print(common, &all, &or_none(table(&rows), "Nothing is kept."));
+        return print(common, &all, &or_none(table(&rows), "No conflicting versions."));
     };
     let one = door.call(agent.within(Ask::get(agent.at(&format!("kept/{}", part(name)))))).await?;
     let mut lines = Vec::new();
@@ -348,7 +350,7 @@ async fn take(common: &Common, door: &Door, of: &OfKept) -> Result<u8, CommandEr
     let ask = Ask::post(format!("{}/take", of.address()), &json!({}));
     let taken = door.call(of.agent.within(ask)).await?;
     let named = |key: &str| taken[key].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let mut lines: Vec<String> = named("took").map(|path| format!("{path} is taken.")).collect();
-    lines.extend(named("stays").map(|path| format!("{path} stays as it is here.")));
-    print(common, &taken, &or_none(lines, "No file had to be changed."))
+    let mut lines: Vec<String> = named("took").map(|path| format!("{path} is merged.")).collect();
+    lines.extend(named("stays").map(|path| format!("{path} is unchanged.")));
+    print(common, &taken, &or_none(lines, "No files to change."))
 }

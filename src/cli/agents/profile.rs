@@ -18,31 +18,31 @@ use super::{Named, manager, word};
 pub struct Edit {
     /// Its slug or id
     agent: String,
-    /// What it is called
+    /// The name
     #[arg(long)]
     name: Option<String>,
     /// One emoji
     #[arg(long)]
     emoji: Option<String>,
-    /// What it is for
+    /// The description
     #[arg(long, value_name = "TEXT")]
     about: Option<String>,
-    /// What it is, in a few words
+    /// The role, in a few words
     #[arg(long)]
     role: Option<String>,
-    /// What it answers for, with commas between
+    /// The domains that it owns, separated by commas
     #[arg(long, value_name = "WORDS", value_delimiter = ',', num_args = 1)]
     domains: Option<Vec<String>>,
-    /// What it does, with commas between
+    /// The capabilities, separated by commas
     #[arg(long, value_name = "WORDS", value_delimiter = ',', num_args = 1)]
     capabilities: Option<Vec<String>>,
-    /// The id of a connection, where it is not to use the one of the workspace
+    /// The id of a connection, instead of the workspace's
     #[arg(long, requires = "model")]
     connection: Option<String>,
     /// The model, or workspace for the workspace's
     #[arg(long)]
     model: Option<String>,
-    /// How much it thinks: none, low, medium, high, max, or workspace for as much as is usual there
+    /// The thinking level: none, low, medium, high, max, or workspace for the workspace's
     #[arg(long, value_name = "LEVEL")]
     thinking: Option<String>,
     /// Whether it runs programs
@@ -51,7 +51,7 @@ pub struct Edit {
     /// Whether those programs use the network
     #[arg(long, value_name = "true|false")]
     network: Option<bool>,
-    /// What it may cost in a month, in dollars, or none
+    /// The monthly budget in dollars, or none
     #[arg(long, value_name = "DOLLARS")]
     budget: Option<String>,
     /// The handle of its manager: an agent, a person, or none
@@ -100,7 +100,7 @@ impl Edit {
             Some("none") => body["budget_micros"] = Value::Null,
             Some(text) => {
                 let micros = format::parse_dollars(text).ok_or_else(|| {
-                    CommandError::Failed(format!("\"{text}\" is no amount of dollars"))
+                    CommandError::Failed(format!("\"{text}\" isn't an amount in dollars"))
                 })?;
                 body["budget_micros"] = json!(micros);
             }
@@ -140,7 +140,7 @@ fn describe(agent: &Value) -> Vec<String> {
         commit => format!("{} at {}", word(agent, "template"), &commit[..commit.len().min(8)]),
     };
     let programs = match (agent["exec"] == true, agent["network"] == true) {
-        (false, _) => "may not run any",
+        (false, _) => "not allowed",
         (true, false) => "sandboxed, without network",
         (true, true) => "sandboxed, with network",
     };
@@ -161,7 +161,7 @@ fn describe(agent: &Value) -> Vec<String> {
         ("Now", word(agent, "activity_label").to_owned()),
         ("Why", word(agent, "status_reason").to_owned()),
         ("Model", or("model", "the workspace's")),
-        ("Thinking", or("thinking", "as usual")),
+        ("Thinking", or("thinking", "the workspace's")),
         ("Programs", programs.to_owned()),
         ("Budget", budget),
         ("Manager", manager(agent).trim_start_matches("reports to ").to_owned()),

@@ -12,26 +12,26 @@ use crate::show::{part, query, table};
 
 use super::{Named, items, word};
 
-const NOTHING: &str = "Each agent has all that its template has now.";
+const NOTHING: &str = "Every agent is up to date with its template.";
 
 /// `hq agent upgrade …`
 #[derive(Subcommand)]
 pub enum Command {
-    /// The agents whose template has something new
+    /// List agents with an upgrade offer
     List(Place),
-    /// What an agent could take over, file by file
+    /// Show an agent's upgrade offer, file by file
     Show {
         #[command(flatten)]
         of: Named,
-        /// Another template than its own
+        /// Another role template instead of its own
         #[arg(long)]
         template: Option<String>,
     },
-    /// Take it over, in one commit
+    /// Apply the upgrade, in one commit
     Apply(Apply),
-    /// Decline this version; the next one is offered again
+    /// Skip this version; the next one is offered again
     Dismiss(Named),
-    /// Take an upgrade back; what was changed since stays
+    /// Undo an upgrade; later changes stay
     Undo {
         #[command(flatten)]
         of: Named,
@@ -64,13 +64,13 @@ pub struct Apply {
     /// Its slug or id
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     agent: Option<String>,
-    /// All agents for which nobody has to choose
+    /// All agents whose upgrade needs no choice
     #[arg(long, conflicts_with_all = ["template", "keep"])]
     all: bool,
-    /// Another template than its own
+    /// Another role template instead of its own
     #[arg(long)]
     template: Option<String>,
-    /// Whose words stay where both have changed the same; else nothing is taken over there
+    /// Whose text to keep where both changed the same lines; without it, nothing is upgraded there
     #[arg(long, value_name = "WHOSE")]
     keep: Option<Side>,
     #[command(flatten)]
@@ -92,15 +92,15 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let ask = Ask::post(path, &json!({})).within(of.place.workspace.as_ref());
             let offer = door.call(ask).await?;
             let name = word(&offer, "name");
-            let line = format!("{name} stays as it is until its template changes again.");
+            let line = format!("Skipped this version for {name}.");
             print(common, &offer, &[line])
         }
         Command::Undo { of, commit } => {
             let ask = Ask::post(at(&of.agent, "/undo"), &json!({ "commit": commit }));
             let back = door.call(ask.within(of.place.workspace.as_ref())).await?;
-            let mut lines = vec![format!("{} is back to before that upgrade.", of.agent)];
+            let mut lines = vec![format!("Reverted {} to before the upgrade.", of.agent)];
             for (path, why) in back["kept"].as_object().into_iter().flatten() {
-                lines.push(format!("  {path} stays: {}", why.as_str().unwrap_or_default()));
+                lines.push(format!("  kept {path}: {}", why.as_str().unwrap_or_default()));
             }
             print(common, &back, &lines)
         }
@@ -115,7 +115,7 @@ async fn list(common: &Common, door: &Door, place: &Place) -> Result<u8, Command
     let ask = Ask::get("/api/v1/agent-upgrades").within(place.workspace.as_ref());
     let all = door.call(ask).await?;
     let row = |offer: &Value| {
-        let choice = if offer["clean"] == true { "no choice needed" } else { "to be chosen" };
+        let choice = if offer["clean"] == true { "no choice needed" } else { "needs a choice" };
         let at = word(&offer["to"], "at").get(..10).unwrap_or_default();
         let template = format!("{} of {at}", word(&offer["to"], "template"));
         vec![word(offer, "agent").to_owned(), template, choice.to_owned()]
@@ -143,10 +143,10 @@ fn describe(offer: &Value) -> Vec<String> {
         lines.push(format!("{field}: {before} -> {after}"));
     }
     if offer["dismissed"] == true {
-        lines.push("This version was declined; it can still be taken over.".to_owned());
+        lines.push("This version was skipped; you can still apply it.".to_owned());
     }
     let (name, template) = (word(offer, "name"), word(&offer["to"], "template"));
-    or_none(lines, &format!("{name} has all that its template has now ({template})."))
+    or_none(lines, &format!("{name} is up to date with its template ({template})."))
 }
 
 async fn apply(common: &Common, door: &Door, flags: &Apply) -> Result<u8, CommandError> {
@@ -162,7 +162,7 @@ async fn apply(common: &Common, door: &Door, flags: &Apply) -> Result<u8, Comman
         .map(str::to_owned)
         .collect();
     let commit = word(&taken, "commit");
-    lines.push(format!("Taken over. The way back: `hq agent upgrade undo {agent} {commit}`"));
+    lines.push(format!("Upgraded. To undo it: `hq agent upgrade undo {agent} {commit}`"));
     print(common, &taken, &lines)
 }
 
@@ -170,9 +170,9 @@ async fn apply_all(common: &Common, door: &Door, place: &Place) -> Result<u8, Co
     let ask = Ask::post("/api/v1/agent-upgrades", &json!({})).within(place.workspace.as_ref());
     let done = door.call(ask).await?;
     let mut lines: Vec<String> =
-        items(&done).iter().map(|one| format!("{} is upgraded.", word(one, "agent"))).collect();
+        items(&done).iter().map(|one| format!("Upgraded {}.", word(one, "agent"))).collect();
     for one in done["refused"].as_array().into_iter().flatten() {
-        lines.push(format!("{} stays as it is: {}", word(one, "agent"), word(one, "why")));
+        lines.push(format!("Did not upgrade {}: {}", word(one, "agent"), word(one, "why")));
     }
     print(common, &done, &or_none(lines, NOTHING))
 }

@@ -19,45 +19,45 @@ const MAX_NAME: usize = 60;
 #[command(group = ArgGroup::new("when").args(["cron", "every", "at"]))]
 #[command(group = ArgGroup::new("what").args(["file", "message"]).required(true))]
 pub struct Add {
-    /// A file with its fields as JSON; - reads what is piped in
+    /// A file with its fields as JSON; - reads standard input
     #[arg(value_name = "FILE", conflicts_with_all = ["when", "agent", "name", "zone", "model"])]
     #[arg(conflicts_with_all = ["session", "thinking", "jitter", "keep"])]
     file: Option<PathBuf>,
-    /// What the agent is to do
+    /// The instructions for the agent
     #[arg(long, value_name = "TEXT", visible_alias = "system-event", requires = "when")]
     message: Option<String>,
-    /// Whose it is
+    /// The agent
     #[arg(long, value_name = "AGENT", requires = "message")]
     agent: Option<String>,
-    /// What it is called; the first line of what is to be done if left out
+    /// The name [default: the first line of the instructions]
     #[arg(long, value_name = "NAME", requires = "message")]
     name: Option<String>,
     /// A cron line, such as "0 9 * * 1-5"
     #[arg(long, value_name = "LINE", requires = "message")]
     cron: Option<String>,
-    /// Every so often: 30m, 2h or 1d
+    /// The interval: 30m, 2h or 1d
     #[arg(long, value_name = "LENGTH", value_parser = every, requires = "message")]
     every: Option<Value>,
-    /// Once, such as 2026-12-24T18:00; it is put away when it is done
+    /// Once, at a time such as 2026-12-24T18:00; it is put away when done
     #[arg(long, value_name = "MOMENT", requires = "message")]
     at: Option<String>,
-    /// The time zone; that of the workspace if left out
+    /// The time zone [default: the workspace's]
     #[arg(long, value_name = "ZONE", visible_alias = "tz", requires = "message")]
     zone: Option<String>,
-    /// Fires later, by up to so much: 90s, 10m
+    /// The longest random delay: 90s, 10m
     #[arg(long, value_name = "LENGTH", value_parser = seconds, visible_alias = "stagger")]
     #[arg(requires = "message")]
     jitter: Option<u32>,
-    /// isolated: a new conversation each time; main: that of all the agent's work without a task
+    /// isolated: a new conversation each time; main: the one for the agent's work without a task
     #[arg(long, value_name = "WHICH", requires = "message")]
     session: Option<RoutineSession>,
-    /// A model in place of the agent's
+    /// A model instead of the agent's
     #[arg(long, value_name = "MODEL", requires = "message")]
     model: Option<String>,
-    /// How much is thought, in place of the agent's choice
+    /// The thinking level instead of the agent's
     #[arg(long, value_name = "LEVEL", requires = "message")]
     thinking: Option<Thinking>,
-    /// With --at: let it stay in the list when it is done
+    /// With --at: keep it in the list when done
     #[arg(long, visible_alias = "keep-after-run", requires = "at")]
     #[arg(conflicts_with_all = ["cron", "every"])]
     keep: bool,

@@ -41,7 +41,7 @@ pub async fn edit(common: &Common, door: &Door, flags: Edit) -> Result<u8, Comma
     }
     if body.is_empty() {
         return Err(CommandError::Failed(
-            "say what to change; `hq task edit --help` tells what there is".to_owned(),
+            "say what to change; see `hq task edit --help`".to_owned(),
         ));
     }
     super::patch(common, door, &flags.which, &Value::Object(body)).await
@@ -58,13 +58,13 @@ pub async fn claim(common: &Common, door: &Door, flags: &Claim) -> Result<u8, Co
     let holder = &task["assignee"];
     if ["done", "cancelled", "missed"].contains(&status) {
         return Err(CommandError::Refused(format!(
-            "{key} is {status}; `hq task status {key} todo` opens it again"
+            "{key} is {status}; to reopen it: `hq task status {key} todo`"
         )));
     }
     let mine = holder["id"].is_string() && holder["id"] == me["account"]["id"];
     if holder.is_object() && !mine && !flags.force {
         return Err(CommandError::Refused(format!(
-            "{} has {key} already; --force takes it",
+            "{} already has {key}; use --force to take it",
             word(holder, "handle")
         )));
     }
@@ -107,7 +107,7 @@ pub async fn unblock(
         let tie = tie.ok_or_else(|| {
             let (task, other) = (&which.task, word(&other, "key"));
             CommandError::Refused(format!(
-                "{task} does not wait for {other}; `hq task show {task}` says for what it waits"
+                "{other} doesn't block {task}; see `hq task show {task}`"
             ))
         })?;
         gone.push(tie);
@@ -137,7 +137,7 @@ pub async fn place(common: &Common, door: &Door, flags: Move) -> Result<u8, Comm
     let order = json!({ "after": flags.after, "before": flags.before });
     let is_ordered = order["after"].is_string() || order["before"].is_string();
     if body.is_empty() && !is_ordered {
-        let text = "say where to: --stream, --parent, --after or --before";
+        let text = "say where: --stream, --parent, --after or --before";
         return Err(CommandError::Failed(text.to_owned()));
     }
     let mut task = Value::Null;
@@ -190,8 +190,8 @@ pub async fn watch(
     let ask = if on { Ask::put(path, &nothing) } else { Ask::delete(path) };
     let now = door.call(ask.within(at(which))).await?;
     let line = match now["watching"] == true {
-        true => format!("You hear of {}.", which.task),
-        false => format!("You hear of {} no more, unless you are mentioned.", which.task),
+        true => format!("You follow {}.", which.task),
+        false => format!("You no longer follow {}. You're still notified of mentions.", which.task),
     };
     print(common, &now, &[line])
 }

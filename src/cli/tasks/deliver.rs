@@ -33,7 +33,10 @@ pub async fn deliver(common: &Common, door: &Door, flags: Deliver) -> Result<u8,
         Some(meant) => {
             let of = Ask::get(path(&flags.which, "/deliverables")).within(at(&flags.which));
             let all = door.call(of).await?;
-            Some(word(pick(&all, meant, ("work on this task", SEE), titles)?, "id").to_owned())
+            Some(
+                word(pick(&all, meant, ("deliverable on this task", SEE), titles)?, "id")
+                    .to_owned(),
+            )
         }
         None => None,
     };
@@ -52,7 +55,7 @@ pub async fn review(common: &Common, door: &Door, flags: Review) -> Result<u8, C
     let workspace = flags.place.workspace.as_ref();
     let Some(meant) = &flags.piece else {
         let all = door.call(Ask::get("/api/v1/deliverables").within(workspace)).await?;
-        return print(common, &all, &listed(&all, row, "Nothing waits for a review."));
+        return print(common, &all, &listed(&all, row, "Nothing waits for review."));
     };
     let piece = find(door, meant, &flags.place).await?;
     let Some(verdict) = &flags.verdict else {
@@ -81,7 +84,7 @@ async fn find(door: &Door, meant: &str, place: &Place) -> Result<Value, CommandE
         return door.call(ask.within(workspace)).await;
     }
     let all = door.call(Ask::get("/api/v1/deliverables").within(workspace)).await?;
-    let found = pick(&all, meant, ("work that waits called", SEE), |one| {
+    let found = pick(&all, meant, ("waiting deliverable", SEE), |one| {
         vec![word(one, "task"), word(one, "title")]
     });
     found.cloned()
@@ -126,7 +129,9 @@ fn shown(piece: &Value) -> Vec<String> {
     let note = word(last, "note");
     lines.extend((!note.is_empty()).then(|| format!("Note: {note}")));
     if let Some(asked) = last["review"]["asks"].as_array() {
-        lines.extend(asked.iter().filter_map(Value::as_str).map(|ask| format!("Asked for: {ask}")));
+        lines.extend(
+            asked.iter().filter_map(Value::as_str).map(|ask| format!("Requested change: {ask}")),
+        );
     }
     let file = word(&last["file"], "name");
     let what = [word(last, "text"), word(last, "url"), file];

@@ -32,19 +32,19 @@ pub struct Whiches {
 /// Flags of `hq task list`.
 #[derive(Args)]
 pub struct List {
-    /// Words or terms, as in the box above the list: 'assignee:me due:<7d label:launch'
+    /// Words or terms, as in the filter box: 'assignee:me due:<7d label:launch'
     #[arg(default_value = "")]
     pub query: String,
-    /// The archived ones in place of the others
+    /// Only archived ones
     #[arg(long)]
     pub archived: bool,
     /// The order: priority, due, updated, created, title, manual or start
     #[arg(long, value_name = "ORDER")]
     pub sort: Option<String>,
-    /// How many at most, up to 100
+    /// Maximum number, up to 100
     #[arg(long, default_value_t = 25)]
     pub limit: usize,
-    /// Go on where the list before ended
+    /// Continue after the previous list
     #[arg(long, value_name = "CURSOR")]
     pub after: Option<String>,
     #[command(flatten)]
@@ -54,36 +54,36 @@ pub struct List {
 /// Flags of `hq task add`.
 #[derive(Args)]
 pub struct Add {
-    /// What is to be done, in one line
+    /// The title
     title: String,
-    /// More, in Markdown
+    /// The description, in Markdown
     #[arg(long)]
     description: Option<String>,
     /// A slug, a handle, or me
     #[arg(long)]
     assignee: Option<String>,
-    /// How urgent it is
+    /// The priority
     #[arg(long, value_parser = one_of(Priority::ALL.iter().map(|one| one.word())))]
     priority: Option<String>,
-    /// A day (2026-11-20) or a moment
+    /// A day (2026-11-20) or a time
     #[arg(long)]
     due: Option<String>,
-    /// When it may begin: a day or a moment
+    /// The start: a day or a time
     #[arg(long)]
     start: Option<String>,
     /// The name of a stream
     #[arg(long)]
     stream: Option<String>,
-    /// Names of labels, with commas
+    /// Label names, separated by commas
     #[arg(long, value_delimiter = ',')]
     labels: Vec<String>,
-    /// The task that it is a part of
+    /// The parent task
     #[arg(long)]
     parent: Option<String>,
-    /// A model in place of the agent's
+    /// A model instead of the agent's
     #[arg(long)]
     model: Option<String>,
-    /// How much is thought, in place of the agent's
+    /// The thinking level instead of the agent's
     #[arg(long, value_parser = one_of(Thinking::ALL.iter().map(|one| one.word())))]
     thinking: Option<String>,
     #[command(flatten)]
@@ -119,34 +119,34 @@ impl Add {
 pub struct Edit {
     #[command(flatten)]
     pub which: Which,
-    /// What is to be done, in one line
+    /// The title
     #[arg(long)]
     pub title: Option<String>,
-    /// More, in Markdown; - reads standard input
+    /// The description, in Markdown; - reads standard input
     #[arg(long)]
     pub description: Option<String>,
     /// A slug, a handle, me, or none
     #[arg(long)]
     pub assignee: Option<String>,
-    /// How urgent it is
+    /// The priority
     #[arg(long, value_parser = one_of(Priority::ALL.iter().map(|one| one.word())))]
     pub priority: Option<String>,
-    /// A day (2026-11-20, today, tomorrow), a moment, or none
+    /// A day (2026-11-20, today, tomorrow), a time, or none
     #[arg(long)]
     pub due: Option<String>,
-    /// When it may begin: a day, a moment, or none
+    /// The start: a day, a time, or none
     #[arg(long)]
     pub start: Option<String>,
     /// The name of a stream, or none
     #[arg(long)]
     pub stream: Option<String>,
-    /// The task that it is a part of, or none
+    /// The parent task, or none
     #[arg(long)]
     pub parent: Option<String>,
-    /// A model in place of the agent's, or none
+    /// A model instead of the agent's, or none
     #[arg(long)]
     pub model: Option<String>,
-    /// How much is thought in place of the agent's, or agent for as much as that
+    /// The thinking level instead of the agent's, or agent for the agent's
     #[arg(long, value_parser = one_of(Thinking::ALL.iter().map(|one| one.word()).chain(["agent"])))]
     pub thinking: Option<String>,
 }
@@ -156,7 +156,7 @@ pub struct Edit {
 pub struct Claim {
     #[command(flatten)]
     pub which: Which,
-    /// Also when somebody has it already
+    /// Even if someone already has it
     #[arg(long)]
     pub force: bool,
 }
@@ -166,16 +166,16 @@ pub struct Claim {
 pub struct Move {
     #[command(flatten)]
     pub which: Which,
-    /// Into this stream, or out of any with none
+    /// The new stream, or none
     #[arg(long)]
     pub stream: Option<String>,
-    /// Under this task, or to be one of its own with none
+    /// The new parent task, or none
     #[arg(long)]
     pub parent: Option<String>,
-    /// Behind this task in the order by hand
+    /// After this task in the manual order
     #[arg(long, value_name = "TASK")]
     pub after: Option<String>,
-    /// Before this task in the order by hand
+    /// Before this task in the manual order
     #[arg(long, value_name = "TASK")]
     pub before: Option<String>,
 }
@@ -185,15 +185,15 @@ pub struct Move {
 pub struct Deliver {
     #[command(flatten)]
     pub which: Which,
-    /// What it is called; may be left out when it revises something
+    /// The title; optional for a revision
     #[arg(long, required_unless_present = "revises")]
     pub title: Option<String>,
     #[command(flatten)]
     pub work: Work,
-    /// What the reviewer should know
+    /// A note for the reviewer
     #[arg(long, default_value = "")]
     pub note: String,
-    /// The work of which this is the next version: its id, or the end of it
+    /// The deliverable of which this is the next version: its id, or the end of it
     #[arg(long, value_name = "ID")]
     pub revises: Option<String>,
 }
@@ -202,16 +202,16 @@ pub struct Deliver {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub struct Work {
-    /// The work, in Markdown; - reads standard input
+    /// A text in Markdown; - reads standard input
     #[arg(long)]
     pub text: Option<String>,
-    /// An address on the web
+    /// A web address
     #[arg(long, value_name = "URL")]
     pub link: Option<String>,
-    /// A file; it is put on the task, too
+    /// A file; it is also attached to the task
     #[arg(long, value_name = "PATH")]
     pub file: Option<PathBuf>,
-    /// A page of the workspace's knowledge, as it is now: its id or title
+    /// A knowledge page, as it is now: its id or title
     #[arg(long, value_name = "PAGE")]
     pub page: Option<String>,
     /// A record, as it is now, such as contact:Name
@@ -232,12 +232,12 @@ pub struct Attach {
 /// Flags of `hq task review`.
 #[derive(Args)]
 pub struct Review {
-    /// The id of the work, the end of it, or its task; without it, what waits is listed
+    /// The deliverable's id, the end of it, or its task; without it, all that wait are listed
     pub piece: Option<String>,
-    /// What you say to it; without it, the work is shown
+    /// Your decision; without it, the deliverable is shown
     #[arg(requires = "piece", value_parser = one_of(["approve", "changes", "reject"]))]
     pub verdict: Option<String>,
-    /// What is to be done, one thing a line; needed unless it is approved
+    /// The changes, one per line; required unless you approve
     #[arg(long, default_value = "")]
     pub note: String,
     #[command(flatten)]

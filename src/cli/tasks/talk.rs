@@ -84,8 +84,8 @@ pub async fn unlink(
 /// "0198… · mira · settled · 👍 2 · Blue ones, please".
 fn line(comment: &Value) -> String {
     let mut words = vec![word(comment, "id").to_owned(), word(&comment["author"], "handle").into()];
-    words.extend(comment["parent"].as_str().map(|_| "answer".to_owned()));
-    words.extend(comment["settled_at"].as_str().map(|_| "settled".to_owned()));
+    words.extend(comment["parent"].as_str().map(|_| "reply".to_owned()));
+    words.extend(comment["settled_at"].as_str().map(|_| "resolved".to_owned()));
     for one in comment["reactions"].as_array().into_iter().flatten() {
         let count = one["by"].as_array().map_or(0, Vec::len);
         words.push(format!("{} {count}", word(one, "emoji")));

@@ -115,7 +115,7 @@ impl<'w> Crawl<'w> {
         let place = url.to_string();
         let (known, is_first) = (self.known.get(&place).cloned(), depth == 0);
         if !self.robots.allows(&path_of(&url)) {
-            let why = "The site asks robots not to read it.".to_owned();
+            let why = "The site’s robots.txt disallows it.".to_owned();
             return match is_first {
                 true => Err(ConnectorError::Refused(why)),
                 false => Ok(Some(Step::Skipped(place, why))),
@@ -158,7 +158,7 @@ impl<'w> Crawl<'w> {
         }
         let place = if own == url || self.aliases.contains(&own) { url } else { own };
         if links.noindex {
-            let why = "The page asks robots not to keep it.".to_owned();
+            let why = "The page disallows indexing.".to_owned();
             return Some(Step::Skipped(place.to_string(), why));
         }
         self.read += 1;
@@ -168,9 +168,9 @@ impl<'w> Crawl<'w> {
     fn is_enough(&mut self) -> bool {
         let told = match (self.web.pages <= self.read, self.web.pages * PATIENCE <= self.asked) {
             (true, _) if !self.left.is_empty() => {
-                format!("Only {} pages are read.", self.web.pages)
+                format!("HQ only reads {} pages.", self.web.pages)
             }
-            (false, true) => format!("Only {} addresses were asked.", self.asked),
+            (false, true) => format!("HQ only checked {} addresses.", self.asked),
             _ => return false,
         };
         self.over.complete = false;
@@ -198,7 +198,7 @@ impl Delta for Crawl<'_> {
             }
             self.left.clear();
             if 0 < self.trapped {
-                let words = format!("{} addresses that look endless were left out.", self.trapped);
+                let words = format!("{} addresses that look endless were skipped.", self.trapped);
                 self.over.notes.push(words);
                 self.trapped = 0;
             }

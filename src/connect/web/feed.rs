@@ -45,7 +45,7 @@ pub fn parse(text: &str, url: &Url) -> Result<Feed, String> {
                 if events.depth() == 1 {
                     is_feed = matches!(name.as_str(), "rss" | "feed" | "rdf");
                     if !is_feed {
-                        return Err("it is no feed".to_owned());
+                        return Err("it isn’t a feed".to_owned());
                     }
                     continue;
                 }
@@ -60,7 +60,7 @@ pub fn parse(text: &str, url: &Url) -> Result<Feed, String> {
     }
     let whole = events.depth() == 0 || reader.feed.entries.len() == MOST;
     if !is_feed || !whole {
-        let why = if is_feed { "it breaks off in the middle" } else { "it is no feed" };
+        let why = if is_feed { "it’s incomplete" } else { "it isn’t a feed" };
         return Err(why.to_owned());
     }
     let mut feed = reader.feed;
@@ -230,9 +230,9 @@ mod tests {
                 "<!DOCTYPE rss [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><rss>&x;</rss>",
                 "document type",
             ),
-            ("<html><body></body></html>", "no feed"),
-            ("", "no feed"),
-            ("<rss><channel><item><guid>1</guid></item>", "breaks off"),
+            ("<html><body></body></html>", "isn’t a feed"),
+            ("", "isn’t a feed"),
+            ("<rss><channel><item><guid>1</guid></item>", "incomplete"),
         ] {
             let error = parse(text, &url()).unwrap_err();
             assert!(error.contains(says), "{says}: {error}");

@@ -30,7 +30,7 @@ pub(super) async fn pages(web: &Web, robots: &Robots) -> Result<Found, Connector
     while let Some(at) = left.pop_front() {
         if read == MOST_MAPS {
             found.over.complete = false;
-            found.over.notes.push(format!("Only {MOST_MAPS} sitemaps were read."));
+            found.over.notes.push(format!("HQ only read {MOST_MAPS} sitemaps."));
             break;
         }
         read += 1;
@@ -58,7 +58,7 @@ pub(super) async fn pages(web: &Web, robots: &Robots) -> Result<Found, Connector
             };
             if found.pages.len() == web.pages {
                 found.over.complete = false;
-                found.over.notes.push(format!("Only the first {} pages are read.", web.pages));
+                found.over.notes.push(format!("HQ only reads the first {} pages.", web.pages));
                 return Ok(found);
             }
             if places.insert(url.clone()) {
@@ -67,7 +67,7 @@ pub(super) async fn pages(web: &Web, robots: &Robots) -> Result<Found, Connector
         }
     }
     if 0 < others {
-        let words = format!("{others} addresses in the sitemap lie outside of this source.");
+        let words = format!("{others} addresses in the sitemap are outside this source.");
         found.over.notes.push(words);
     }
     Ok(found)
@@ -98,7 +98,7 @@ async fn one(web: &Web, url: &Url) -> Result<sitemap::Sitemap, ConnectorError> {
     let told = |why: String| ConnectorError::Refused(format!("{url} can't be read: {why}."));
     let body = answer.body;
     let read = tokio::task::spawn_blocking(move || sitemap::parse(&sitemap::unpacked(&body)?));
-    read.await.unwrap_or_else(|_| Err("it can't be understood".to_owned())).map_err(told)
+    read.await.unwrap_or_else(|_| Err("its content is invalid".to_owned())).map_err(told)
 }
 
 /// Changes of the pages in sitemaps.
@@ -121,7 +121,7 @@ impl<'w> Listing<'w> {
     ) -> Result<Option<Step>, ConnectorError> {
         let place = url.to_string();
         if !self.robots.allows(&path_of(&url)) {
-            let why = "The site asks robots not to read it.".to_owned();
+            let why = "The site’s robots.txt disallows it.".to_owned();
             return Ok(Some(Step::Skipped(place, why)));
         }
         let known = self.known.get(&place);
@@ -130,7 +130,7 @@ impl<'w> Listing<'w> {
         }
         Ok(match self.web.site.page(&url, known, &changed).await {
             Ok(Read::Page(_, Links { noindex: true, .. })) => {
-                Some(Step::Skipped(place, "The page asks robots not to keep it.".to_owned()))
+                Some(Step::Skipped(place, "The page disallows indexing.".to_owned()))
             }
             Ok(Read::Page(page, _)) => Some(Step::Page(page)),
             Ok(Read::Same) => Some(Step::Same(place)),
@@ -193,14 +193,14 @@ impl<'w> Entries<'w> {
         if entry.body.trim().is_empty() {
             let url = Url::parse(&entry.link).ok().filter(|url| self.web.holds(url));
             let Some(url) = url else {
-                let why = "It has no words, and its page lies outside of this source.";
+                let why = "It has no text, and its page is outside this source.";
                 return Ok(Step::Skipped(place, why.to_owned()));
             };
             return Ok(match self.web.site.page(&url, known, &entry.changed).await {
                 Ok(Read::Page(page, _)) => Step::Page(Box::new(Page { place, ..*page })),
                 Ok(Read::Same) => Step::Same(place),
                 Ok(Read::Skipped(why)) => Step::Skipped(place, why),
-                Ok(Read::Gone) => Step::Skipped(place, "Its page is not there.".to_owned()),
+                Ok(Read::Gone) => Step::Skipped(place, "Its page doesn’t exist.".to_owned()),
                 Err(fault @ ConnectorError::Busy { .. }) => return Err(fault),
                 Err(fault) => Step::Failed(place, fault),
             });

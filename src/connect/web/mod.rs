@@ -123,7 +123,7 @@ impl Site {
                 }
                 Err(error) if error.is_transient() => (sentence(&error), None),
                 Err(NetError::Refused(GuardError::NotListed { host })) => {
-                    let why = format!("It leads to {host}, which lies outside of this source.");
+                    let why = format!("It points to {host}, which is outside this source.");
                     return Err(ConnectorError::Refused(why));
                 }
                 Err(error @ NetError::Refused(_)) => {
@@ -210,7 +210,7 @@ impl Site {
         match read {
             Err(error) => Ok(Read::Skipped(sentence(&error))),
             Ok(read) if read.text.trim().is_empty() => {
-                Ok(Read::Skipped("There are no words on this page.".to_owned()))
+                Ok(Read::Skipped("This page has no text.".to_owned()))
             }
             Ok(read) => {
                 let title = read.title.unwrap_or_default().trim().to_owned();
@@ -275,7 +275,7 @@ impl Web {
         };
         let hosts = Hosts::of(lists);
         hosts.check(&url).map_err(|_| {
-            ConnectorError::Refused(format!("This connector does not read {}.", host(&url)))
+            ConnectorError::Refused(format!("This connector can’t read {}.", host(&url)))
         })?;
         Ok(Self {
             site: Site { http: means.http, clock: means.clock, pace: means.pace, hosts },
@@ -302,7 +302,7 @@ impl Web {
         let name = host(&self.url);
         match self.how {
             How::Page => match self.site.page(&self.url, None, "").await? {
-                Read::Page(page, _) => Ok(About { name: page.title, says: "One page.".to_owned() }),
+                Read::Page(page, _) => Ok(About { name: page.title, says: "1 page.".to_owned() }),
                 Read::Skipped(why) => Err(ConnectorError::Refused(why)),
                 Read::Gone | Read::Same => Err(gone(&self.url)),
             },
@@ -316,7 +316,7 @@ impl Web {
                     let own = links.to.iter().filter(|url| self.holds(url)).count();
                     Ok(About {
                         name: page.title,
-                        says: format!("The first page leads to {own} others here."),
+                        says: format!("The first page links to {own} others here."),
                     })
                 }
                 Read::Skipped(why) => Err(ConnectorError::Refused(why)),
@@ -362,18 +362,18 @@ impl Connector for Web {
         Box::pin(async move {
             // The text of an entry is in the feed only, and old entries are dropped from it.
             if self.how == How::Feed {
-                return Ok(Fetched::Skipped("It is not in the feed any more.".to_owned()));
+                return Ok(Fetched::Skipped("It’s no longer in the feed.".to_owned()));
             }
             let url =
                 Url::parse(place).map_err(|error| ConnectorError::Refused(sentence(&error)))?;
             if !self.holds(&url) && url != self.url {
-                return Ok(Fetched::Skipped("It does not belong to this source.".to_owned()));
+                return Ok(Fetched::Skipped("It doesn’t belong to this source.".to_owned()));
             }
             Ok(match self.site.page(&url, None, "").await? {
                 Read::Page(page, _) => Fetched::Page(page),
                 Read::Skipped(why) => Fetched::Skipped(why),
                 Read::Gone => Fetched::Gone,
-                Read::Same => Fetched::Skipped("It says that nothing has changed.".to_owned()),
+                Read::Same => Fetched::Skipped("The server reports no changes.".to_owned()),
             })
         })
     }
@@ -416,16 +416,16 @@ fn host(url: &Url) -> String {
 
 fn counted(pages: usize) -> String {
     match pages {
-        1 => "One page.".to_owned(),
+        1 => "1 page.".to_owned(),
         n => format!("{n} pages."),
     }
 }
 
 fn status(number: u16) -> String {
     match number {
-        429 => "that it is asked too often".to_owned(),
-        503 => "that it can't serve now (503)".to_owned(),
-        number => format!("with an error of its own ({number})"),
+        429 => "that it gets too many requests".to_owned(),
+        503 => "that it's unavailable (503)".to_owned(),
+        number => format!("with an error ({number})"),
     }
 }
 
@@ -433,7 +433,7 @@ fn refused(answer: &Answer) -> ConnectorError {
     let host = host(&answer.url);
     match answer.status {
         401 | 403 => {
-            ConnectorError::Denied(format!("{host} does not let HQ read this ({}).", answer.status))
+            ConnectorError::Denied(format!("{host} doesn’t let HQ read this ({}).", answer.status))
         }
         404 | 410 => gone(&answer.url),
         other => ConnectorError::Failed(format!("{host} answers {other}.")),
@@ -441,7 +441,7 @@ fn refused(answer: &Answer) -> ConnectorError {
 }
 
 fn gone(url: &Url) -> ConnectorError {
-    ConnectorError::Failed(format!("There is no page at {url}."))
+    ConnectorError::Failed(format!("There’s no page at {url}."))
 }
 
 fn is_document(media: &str) -> bool {

@@ -63,7 +63,7 @@ fn xml(text: &str) -> Result<Sitemap, String> {
                 words.clear();
                 match (name.as_str(), events.depth()) {
                     ("urlset" | "sitemapindex", 1) => is_map = true,
-                    (_, 1) => return Err("it is no sitemap".to_owned()),
+                    (_, 1) => return Err("it isn’t a sitemap".to_owned()),
                     ("url" | "sitemap", 2) => {
                         entry = Some(Entry { url: String::new(), changed: String::new() });
                     }
@@ -96,17 +96,17 @@ fn xml(text: &str) -> Result<Sitemap, String> {
         }
     }
     match (is_map, events.depth()) {
-        (false, _) => Err("it is no sitemap".to_owned()),
+        (false, _) => Err("it isn’t a sitemap".to_owned()),
         // A truncated list is an error: pages in the missing part would count as gone.
         (true, 0) => Ok(map),
-        (true, _) => Err("it breaks off in the middle".to_owned()),
+        (true, _) => Err("it’s incomplete".to_owned()),
     }
 }
 
 fn lines(text: &str) -> Result<Sitemap, String> {
     let mut all = text.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
     if all.peek().is_none_or(|first| !fits(first)) {
-        return Err("it is no sitemap".to_owned());
+        return Err("it isn’t a sitemap".to_owned());
     }
     let page = |url: &str| Entry { url: url.to_owned(), changed: String::new() };
     let pages: Vec<Entry> = all.by_ref().filter(|line| fits(line)).take(MOST).map(page).collect();
@@ -146,10 +146,10 @@ mod tests {
         let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><urlset><url><loc>&b;</loc></url></urlset>";
         for (text, says) in [
             (bomb, "document type"),
-            ("<html></html>", "no sitemap"),
-            ("<urlset><url><loc>https://a.example/</loc></url>", "breaks off"),
-            ("", "no sitemap"),
-            ("hello", "no sitemap"),
+            ("<html></html>", "isn’t a sitemap"),
+            ("<urlset><url><loc>https://a.example/</loc></url>", "incomplete"),
+            ("", "isn’t a sitemap"),
+            ("hello", "isn’t a sitemap"),
             (&"<urlset>".repeat(500), "too deep"),
         ] {
             let error = parse(text).unwrap_err();

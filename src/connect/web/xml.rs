@@ -39,11 +39,11 @@ impl<'x> Events<'x> {
         loop {
             self.buffer.clear();
             let event = self.reader.read_event_into(&mut self.buffer);
-            let part = match event.map_err(|error| format!("it is no XML ({error})"))? {
+            let part = match event.map_err(|error| format!("it isn’t XML ({error})"))? {
                 Event::Start(element) => {
                     self.depth += 1;
                     if DEEPEST < self.depth {
-                        return Err("its elements stand too deep in each other".to_owned());
+                        return Err("its elements are nested too deep".to_owned());
                     }
                     Part::Open(lower(element.local_name().as_ref()), attributes(&element))
                 }
@@ -55,7 +55,7 @@ impl<'x> Events<'x> {
                 Event::CData(text) => Part::Words(text.xml10_content().into_owned()),
                 Event::GeneralRef(reference) => Part::Words(resolved(&reference)),
                 Event::DocType(_) => {
-                    return Err("it has a document type, and such XML is not read".to_owned());
+                    return Err("it has a document type, which HQ doesn’t read".to_owned());
                 }
                 Event::Eof => return Ok(None),
                 _ => continue,

@@ -61,9 +61,7 @@ struct RefusedView {
 }
 
 pub(super) fn doc() -> Doc {
-    Doc::new("Change a block of cells: one change, one undo")
-        .body::<CellsBody>()
-        .returns::<CellsView>()
+    Doc::new("Change a block of cells with one undo").body::<CellsBody>().returns::<CellsView>()
 }
 
 /// Changes a block of cells of a kind.

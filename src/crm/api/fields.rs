@@ -27,7 +27,7 @@ pub(super) fn routes() -> Routes {
             "/fields",
             fields.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "Fields of contacts, organizations or a collection, with a JSON schema of each",
+                    "Fields of contacts, organizations or a collection, each with a JSON schema",
                 )
                 .query::<Of>()
                 .returns::<Fields>()
@@ -36,7 +36,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/fields",
             make_field.needs(Can::Write).doc(|| {
-                Doc::new("Make a field")
+                Doc::new("Create a field")
                     .query::<Of>()
                     .body::<FieldBody>()
                     .returns::<FieldView>()
@@ -46,7 +46,7 @@ pub(super) fn routes() -> Routes {
         .patch(
             "/fields/{key}",
             change_field.needs(Can::Write).doc(|| {
-                Doc::new("Change a field; `stage` of contacts is the pipeline")
+                Doc::new("Change a field. `stage` of contacts is the pipeline")
                     .query::<Of>()
                     .body::<FieldBody>()
                     .returns::<FieldView>()
@@ -55,8 +55,7 @@ pub(super) fn routes() -> Routes {
         .delete(
             "/fields/{key}",
             remove_field.needs(Can::Write).doc(|| {
-                Doc::new("Remove a field that people made; its values stay in history")
-                    .query::<Of>()
+                Doc::new("Remove a custom field. Its values stay in the history").query::<Of>()
             }),
         )
 }
@@ -192,7 +191,7 @@ impl FieldBody {
     fn read(self) -> Result<(FieldPatch, Option<String>), CrmError> {
         let word = |field: &'static str, word: Option<String>, known: bool| match word {
             Some(word) if !known => {
-                Err(CrmError::field(field, format!("\"{word}\" is not known here.")))
+                Err(CrmError::field(field, format!("Unknown value \"{word}\".")))
             }
             _ => Ok(()),
         };
@@ -207,7 +206,7 @@ impl FieldBody {
             Some("organizations") => Some(RowKind::ORGANIZATIONS.table.number),
             Some("records") => Some(RowKind::RECORDS.table.number),
             Some(other) => {
-                return Err(CrmError::field("to", format!("\"{other}\" is not known here.")));
+                return Err(CrmError::field("to", format!("Unknown value \"{other}\".")));
             }
             None => None,
         };

@@ -56,7 +56,7 @@ pub fn routes() -> Routes {
         .post(
             "/suggestions/{id}/{decision}",
             decide.needs(Can::Write).doc(|| {
-                Doc::new("Take an agent's suggestion over (`take`), or drop it (`drop`)")
+                Doc::new("Accept (`take`) or dismiss (`drop`) an agent's suggestion")
                     .returns::<RowView>()
             }),
         )
@@ -80,7 +80,7 @@ fn collection_routes() -> Routes {
         .post(
             "/collections",
             make_collection.needs(Can::Write).doc(|| {
-                Doc::new("Make a collection: a table with fields of its own")
+                Doc::new("Create a collection, a table with its own fields")
                     .body::<CollectionBody>()
                     .returns::<CollectionView>()
                     .status(201)
@@ -89,8 +89,7 @@ fn collection_routes() -> Routes {
         .get(
             "/collections/{id}",
             show_collection.needs(Can::Read).doc(|| {
-                Doc::new("A collection, by its name or id, with its fields")
-                    .returns::<CollectionView>()
+                Doc::new("A collection with its fields, by name or ID").returns::<CollectionView>()
             }),
         )
         .patch(
@@ -103,19 +102,19 @@ fn collection_routes() -> Routes {
             "/collections/{id}",
             remove_collection
                 .needs(Can::Write)
-                .doc(|| Doc::new("Delete a collection with its records")),
+                .doc(|| Doc::new("Delete a collection and its records")),
         )
         .get(
             "/collections/{id}/records",
             records.needs(Can::Read).doc(|| {
-                Doc::new("Records of a collection").query::<RecordListParams>().returns::<Rows>()
+                Doc::new("A collection's records").query::<RecordListParams>().returns::<Rows>()
             }),
         )
         .patch("/collections/{id}/cells", cells::record_cells.needs(Can::Write).doc(cells::doc))
         .post(
             "/collections/{id}/records",
             add_record.needs(Can::Write).doc(|| {
-                Doc::new("Add a record: values by the keys of fields")
+                Doc::new("Create a record. Values are keyed by field")
                     .query::<By>()
                     .body::<Map<String, Value>>()
                     .returns::<RowView>()
@@ -132,7 +131,7 @@ fn book(routes: Routes, at: &'static str, many: fn() -> Doc) -> Routes {
     let routes = routes.get(at, list.needs(Can::Read).doc(many)).post(
         at,
         create.needs(Can::Write).doc(|| {
-            Doc::new("Make one: values by the keys of fields, `sources` by key")
+            Doc::new("Create one. Values and `sources` are keyed by field")
                 .query::<By>()
                 .body::<Map<String, Value>>()
                 .returns::<RowView>()
@@ -149,36 +148,40 @@ fn one(routes: Routes, at: &'static str) -> Routes {
         .get(
             at,
             show.needs(Can::Read).doc(|| {
-                Doc::new("One, by its id, its name or its address of mail, with where each value comes from")
+                Doc::new("One with the origin of each value, by ID, name or email address")
                     .returns::<RowView>()
             }),
         )
         .patch(
             at,
             change.needs(Can::Write).doc(|| {
-                Doc::new("Change cells; what is absent stays, `null` takes a value away")
+                Doc::new("Change values. Missing fields stay, `null` clears a value")
                     .if_match()
                     .body::<Map<String, Value>>()
                     .returns::<RowView>()
             }),
         )
-        .delete(at, remove.needs(Can::Write).doc(|| Doc::new("Delete it; an undo brings it back")))
+        .delete(at, remove.needs(Can::Write).doc(|| Doc::new("Delete it. Can be undone")))
         .get(
             format!("{at}/interactions"),
-            talks.needs(Can::Read).doc(|| Doc::new("Talks, newest first").returns::<Talks>()),
+            talks.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "Interactions, newest \
+                first",
+                )
+                .returns::<Talks>()
+            }),
         )
         .post(
             format!("{at}/right"),
             right.needs(Can::Write).doc(|| {
-                Doc::new("Call an agent's value right: a person stands for it from now on")
-                    .body::<RightBody>()
-                    .returns::<RowView>()
+                Doc::new("Confirm an agent's value").body::<RightBody>().returns::<RowView>()
             }),
         )
         .post(
             format!("{at}/back"),
             back.needs(Can::Write).doc(|| {
-                Doc::new("Put what stood in a field before back, with where it came from")
+                Doc::new("Restore a field's previous value and its origin")
                     .body::<RightBody>()
                     .returns::<RowView>()
             }),
@@ -418,14 +421,14 @@ fn sent(mut body: Map<String, Value>) -> Result<(Sent, Option<bool>), CrmError> 
         Some(value) => {
             serde_json::from_value::<std::collections::BTreeMap<String, Vec<Source>>>(value)
                 .map_err(|_| {
-                    CrmError::field("sources", "Give a list of {at, quote} for each field.")
+                    CrmError::field("sources", "Enter a list of {at, quote} for each field.")
                 })?
         }
         None => std::collections::BTreeMap::new(),
     };
     let archived = match body.remove("archived") {
         Some(Value::Bool(archived)) => Some(archived),
-        Some(_) => return Err(CrmError::field("archived", "Give true or false.")),
+        Some(_) => return Err(CrmError::field("archived", "Enter true or false.")),
         None => None,
     };
     Ok((Sent { values: body, sources, ..Sent::default() }, archived))

@@ -26,15 +26,15 @@ pub(super) fn routes() -> Routes {
         .get(
             "/suggestions",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Values that agents suggest, newest first").returns::<Suggestions>()
+                Doc::new("Values suggested by agents, newest first").returns::<Suggestions>()
             }),
         )
         .post(
             "/suggestions",
             decide.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Decide on several suggestions: one undo. Those that are gone are passed over, those that \
-                     cannot be taken over stay",
+                    "Decide on several suggestions with one undo. Deleted ones are skipped, failed \
+                        ones stay",
                 )
                 .body::<DecideBody>()
                 .returns::<Decided>()
@@ -149,9 +149,9 @@ async fn decide(
     let ids = body.ids.iter().map(|id| id.parse::<SuggestionId>().map_err(|_| id));
     let ids: Vec<SuggestionId> = ids
         .collect::<Result<_, _>>()
-        .map_err(|id| CrmError::field("ids", format!("\"{id}\" is no id of a suggestion.")))?;
+        .map_err(|id| CrmError::field("ids", format!("\"{id}\" isn't a suggestion ID.")))?;
     if ids.is_empty() || MOST_SUGGESTED < ids.len() {
-        let told = format!("Give between one and {MOST_SUGGESTED} ids.");
+        let told = format!("Enter 1 to {MOST_SUGGESTED} IDs.");
         return Err(CrmError::field("ids", told).into());
     }
     let done = once.run(move |tx| rules::decide_all(tx, &ids, body.take));

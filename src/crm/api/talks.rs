@@ -26,7 +26,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/interactions",
             log.needs(Can::Write).doc(|| {
-                Doc::new("Write a talk or a note down")
+                Doc::new("Log an interaction or note")
                     .body::<TalkBody>()
                     .returns::<TalkView>()
                     .status(201)
@@ -35,14 +35,14 @@ pub(super) fn routes() -> Routes {
         .patch(
             "/interactions/{id}",
             change_talk.needs(Can::Write).doc(|| {
-                Doc::new("Change a talk, or call its follow-up done")
+                Doc::new("Change an interaction or complete its follow-up")
                     .body::<TalkBody>()
                     .returns::<TalkView>()
             }),
         )
         .delete(
             "/interactions/{id}",
-            remove_talk.needs(Can::Write).doc(|| Doc::new("Delete a talk")),
+            remove_talk.needs(Can::Write).doc(|| Doc::new("Delete an interaction")),
         )
 }
 
@@ -141,7 +141,7 @@ impl TalkBody {
             Some(word) => Some(word.parse().map_err(|error: UnknownWord| {
                 CrmError::field(
                     "kind",
-                    format!("\"{word}\" is no kind; there are {}.", error.known),
+                    format!("Unknown kind \"{word}\". Choose from {}.", error.known),
                 )
             })?),
             None => None,
@@ -149,7 +149,7 @@ impl TalkBody {
         let occurred_at = match self.occurred_at.as_deref() {
             Some(text) => {
                 let at: Timestamp = text.parse().map_err(|_| {
-                    CrmError::field("occurred_at", "Write the moment as 2026-12-24T14:30Z.")
+                    CrmError::field("occurred_at", "Enter the time as 2026-12-24T14:30Z.")
                 })?;
                 Some(kernel::time::from_ms(at.as_millisecond()))
             }
@@ -161,7 +161,7 @@ impl TalkBody {
             Some(Some(text)) if matches!(text.as_str(), "" | "none") => Some(None),
             Some(Some(text)) => Some(Some(
                 text.parse()
-                    .map_err(|_| CrmError::field("next_on", "Write the day as 2026-12-24."))?,
+                    .map_err(|_| CrmError::field("next_on", "Enter the date as 2026-12-24."))?,
             )),
         };
         Ok(TalkPatch {

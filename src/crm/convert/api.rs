@@ -27,8 +27,8 @@ pub fn routes() -> Routes {
             "/fields/{key}/kind",
             convert.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Convert a field to text, number, date or select. `dry_run` only tells what would \
-                     become of its values",
+                    "Convert a field to text, number, date or select. `dry_run` only previews its \
+                        values",
                 )
                 .query::<Of>()
                 .body::<KindBody>()
@@ -38,14 +38,14 @@ pub fn routes() -> Routes {
         .get(
             "/conversions/{id}",
             show.needs(Can::Read)
-                .doc(|| Doc::new("A conversion: how far it is").returns::<KindView>()),
+                .doc(|| Doc::new("A conversion with its progress").returns::<KindView>()),
         )
         .post(
             "/conversions/{id}/undo",
             undo.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Take a conversion back; what others have changed since stays. A long one goes on after \
-                     the answer, in state `undoing`",
+                    "Undo a conversion. Later changes by others stay. A long one continues in the \
+                        background, in state `undoing`",
                 )
                 .returns::<KindView>()
             }),
@@ -54,8 +54,8 @@ pub fn routes() -> Routes {
             "/conversions/{id}/redo",
             redo.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Restore a conversion that was taken back. A long one goes on after the answer, in state \
-                     `redoing`",
+                    "Restore an undone conversion. A long one continues in the background, in \
+                        state `redoing`",
                 )
                 .returns::<KindView>()
             }),
@@ -154,7 +154,7 @@ async fn convert(
     Json(body): Json<KindBody>,
 ) -> Result<Json<KindView>, ApiError> {
     let home = ws.read(|snap| home_of(snap, &of.of))?;
-    let unknown = || CrmError::field("kind", format!("\"{}\" is not known here.", body.kind));
+    let unknown = || CrmError::field("kind", format!("Unknown value \"{}\".", body.kind));
     let kind = Kind::of(&body.kind).ok_or_else(unknown)?;
     let wish = ConversionRequest { home, key, kind };
     if !body.dry_run {

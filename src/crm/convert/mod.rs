@@ -80,7 +80,7 @@ pub fn foresee(
     let column = rules::convertible(read, (wish.home, &wish.key))?;
     let rows = filled(read, wish.home, &wish.key)?;
     if MOST < rows.len() {
-        return Err(CrmError::Refused(format!("at most {MOST} values are converted at once")));
+        return Err(CrmError::Refused(format!("convert at most {MOST} values at once")));
     }
     let mut texts = Vec::new();
     if wish.kind.has_choices() && column.choices.is_empty() {
@@ -157,10 +157,7 @@ pub async fn start(
     let (asks, asked) = (who.clone(), wish.clone());
     let seen = ws.read_blocking(move |ws| ws.read(|snap| foresee(snap, &asks, &asked))).await?;
     if seen.column.required && 0 < seen.counts.lost {
-        let told = format!(
-            "{} of the values would be lost, and each record must have one.",
-            seen.counts.lost
-        );
+        let told = format!("{} values would be lost, but the field is required.", seen.counts.lost);
         return Err(CrmError::field("kind", told));
     }
     let begin = once.run(move |tx| {
@@ -282,14 +279,14 @@ pub async fn take_back(
 #[must_use]
 pub(crate) fn describe(one: &Conversion) -> String {
     let Cast { same, other, lost } = one.counts;
-    let came = format!("{same} as they were, {other} converted, {lost} lost");
+    let came = format!("{same} unchanged, {other} converted, {lost} lost");
     match &one.state {
         ImportState::Running => format!("{} of {} values: {came}", one.next, one.rows),
         ImportState::Undoing => pieces::turning(&one.entries),
         ImportState::Undone if 0 < one.kept + one.kept_fields => {
-            format!("Taken back, but for {}", one.kept + one.kept_fields)
+            format!("Undone except for {}", one.kept + one.kept_fields)
         }
-        ImportState::Undone => "Taken back".to_owned(),
+        ImportState::Undone => "Undone".to_owned(),
         ImportState::Failed(why) => why.clone(),
         ImportState::Draft | ImportState::Done | ImportState::Cancelled => {
             kernel::text::capitalized(&came)

@@ -36,11 +36,14 @@ use crate::rules::{self, CellSeen, FileRead, ImportPatch, RowSeen};
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
-        .get("/imports", list.needs(Can::Read).doc(|| Doc::new("Imports, newest first").returns::<Imports>()))
+        .get(
+            "/imports",
+            list.needs(Can::Read).doc(|| Doc::new("Imports, newest first").returns::<Imports>()),
+        )
         .post(
             "/imports",
             send.needs(Can::Write).doc(|| {
-                Doc::new("Send a file (CSV, JSON or XLSX as the body) and see where its columns would go")
+                Doc::new("Upload a CSV, JSON or XLSX file as the body and get a column mapping")
                     .query::<Sent>()
                     .returns::<ImportView>()
                     .status(201)
@@ -48,20 +51,31 @@ pub fn routes() -> Routes {
         )
         .get(
             "/imports/{id}",
-            show.needs(Can::Read).doc(|| Doc::new("An import: how far it is, what was wrong").returns::<ImportView>()),
+            show.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "An import with its progress and \
+                problems",
+                )
+                .returns::<ImportView>()
+            }),
         )
         .patch(
             "/imports/{id}",
             change.needs(Can::Write).doc(|| {
-                Doc::new("Say where columns go, before it begins").body::<ChangeBody>().returns::<ImportView>()
+                Doc::new(
+                    "Change the column mapping of an import that hasn't \
+                    started",
+                )
+                .body::<ChangeBody>()
+                .returns::<ImportView>()
             }),
         )
         .post(
             "/imports/{id}/{verb}",
             act.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "`preview` what it would do, `begin`, `cancel`, `undo` or `redo` it. A long `undo` or `redo` \
-                     goes on after the answer, in state `undoing` or `redoing`",
+                    "`preview`, `begin`, `cancel`, `undo` or `redo` an import. A long `undo` or \
+                        `redo` continues in the background, in state `undoing` or `redoing`",
                 )
                 .returns::<ImportView>()
             }),
@@ -353,7 +367,13 @@ async fn change(
     let import = ws.read(|snap| found(snap, id))?;
     let clash = match body.clash.as_deref() {
         Some(word) => Some(word.parse::<Clash>().map_err(|_| {
-            CrmError::field("clash", format!("\"{word}\" is not skip, fill, overwrite or new."))
+            CrmError::field(
+                "clash",
+                format!(
+                    "Use skip, fill, overwrite or new instead of \
+                \"{word}\"."
+                ),
+            )
         })?),
         None => None,
     };
@@ -427,14 +447,20 @@ fn mapped(all: &[Mapped], body: &ChangeBody, fields: &[Column]) -> Result<Vec<Ma
         let mut mapped = moved(old, to);
         if let Some(word) = dates.and_then(|dates| dates.get(&old.header)) {
             mapped = order::with(mapped, word).ok_or_else(|| {
-                CrmError::field("dates", format!("\"{word}\" is not day_first or month_first."))
+                CrmError::field(
+                    "dates",
+                    format!(
+                        "Use day_first or month_first instead of \
+                    \"{word}\"."
+                    ),
+                )
             })?;
         }
         for (word, said) in choices.and_then(|all| all.get(&old.header)).into_iter().flatten() {
             let chosen = becomes(said).ok_or_else(|| {
                 CrmError::field(
                     "choices",
-                    format!("\"{said}\" is not add, choice: with a key, or empty."),
+                    format!("Use add, choice: with a key, or an empty text instead of \"{said}\"."),
                 )
             })?;
             choose(&mut mapped, word, chosen);

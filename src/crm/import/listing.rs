@@ -112,7 +112,7 @@ pub(super) fn left_out(cells: u32) -> Option<String> {
 /// Progress of an import as a sentence.
 pub(super) fn describe(import: &Import) -> String {
     let Counts { made, changed, skipped, wrong, cells } = import.counts;
-    let mut came = format!("{made} new, {changed} changed, {skipped} left out, {wrong} wrong");
+    let mut came = format!("{made} new, {changed} changed, {skipped} skipped, {wrong} failed");
     if let Some(left) = left_out(cells) {
         came = format!("{came}; {left}");
     }
@@ -130,8 +130,8 @@ pub(super) fn describe(import: &Import) -> String {
             let kept: Vec<String> =
                 kept.into_iter().filter(|(n, _)| 0 < *n).map(|(n, one)| counted(n, one)).collect();
             match kept.is_empty() {
-                true => "Taken back".to_owned(),
-                false => format!("Taken back, but for {}", kept.join(" and ")),
+                true => "Undone".to_owned(),
+                false => format!("Undone except for {}", kept.join(" and ")),
             }
         }
         ImportState::Failed(why) => why.clone(),

@@ -50,7 +50,7 @@ pub(super) fn columns_of(
     let mut all = Vec::new();
     for (n, mapped) in import.columns.iter().enumerate() {
         let cells = || table.rows.iter().filter_map(move |row| row.get(n)).map(String::as_str);
-        let mut targets = vec![Choice::new("", "Leave out", mapped.goes == Goes::Nowhere)];
+        let mut targets = vec![Choice::new("", "Skip", mapped.goes == Goes::Nowhere)];
         for field in &fields {
             let chosen = mapped.goes.field() == Some(field.key.as_str());
             targets.push(Choice::new(format!("field:{}", field.key), &field.label, chosen));
@@ -71,7 +71,7 @@ pub(super) fn columns_of(
                 ));
             }
         }
-        targets.push(Choice::new("id", "Id of the record", mapped.goes == Goes::Id));
+        targets.push(Choice::new("id", "Record ID", mapped.goes == Goes::Id));
         let is_field = |key: &str| mapped.goes.field() == Some(key);
         let field = fields.iter().find(|field| is_field(&field.key) && rules::is_chosen(field));
         let unknown = field.map_or_else(Vec::new, |field| rules::unknown(field, cells()));
@@ -92,7 +92,7 @@ pub(super) fn columns_of(
 fn word_view((import, mapped): (&Import, &Mapped), field: &Column, word: &str) -> WordView {
     let becomes = shown(import, (mapped, &field.key), word);
     let mut targets = vec![
-        Choice::new("", "Leave out", becomes == Becomes::Nothing),
+        Choice::new("", "Skip", becomes == Becomes::Nothing),
         Choice::new("add", "Add", becomes == Becomes::Added),
     ];
     targets.extend(field.choices.iter().map(|one| {
@@ -127,14 +127,15 @@ pub(super) fn target(word: &str, fields: &[Column]) -> Result<Goes, CrmError> {
     let says = match goes(word) {
         Some(goes) => match goes.field() {
             Some(key) if !fields.iter().any(|field| field.key == key) => {
-                format!("\"{word}\": there is no field \"{key}\".")
+                format!("\"{word}\": there's no field \"{key}\".")
             }
             _ => return Ok(goes),
         },
         None => {
             let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
             format!(
-                "\"{word}\" is not field: or key: with the key of a field, id, empty, or new: with one of {}.",
+                "\"{word}\": use field: or key: with a field's key, id, an empty text, or new: \
+                    with one of {}.",
                 kinds.join(", ")
             )
         }
@@ -225,9 +226,9 @@ pub(super) fn left_out(columns: &[Mapped], is_told: impl Fn(usize) -> bool) -> O
     let named = all.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     match all.len() {
         0 => None,
-        1 => Some(format!("This column is left out: {named}.")),
-        len if len <= NAMED => Some(format!("These columns are left out: {named}.")),
-        len => Some(format!("These columns are left out: {named} and {} more.", len - NAMED)),
+        1 => Some(format!("This column is skipped: {named}.")),
+        len if len <= NAMED => Some(format!("These columns are skipped: {named}.")),
+        len => Some(format!("These columns are skipped: {named} and {} more.", len - NAMED)),
     }
 }
 

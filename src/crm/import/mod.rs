@@ -52,7 +52,7 @@ pub fn table(ws: &Ws, import: &Import) -> Result<Table, CrmError> {
 
 fn read(ws: &Ws, (file, name): (BlobId, &str), how: FileRead) -> Result<Table, CrmError> {
     let bytes = ws.blobs.get(file, MAX_BYTES).map_err(|error| {
-        CrmError::Store(StoreError::Failed(format!("the file could not be read: {error}")))
+        CrmError::Store(StoreError::Failed(format!("couldn't read the file: {error}")))
     })?;
     let options = Options {
         encoding: how.encoding,
@@ -182,7 +182,7 @@ pub fn preview(
         seen.adds = begun.adds;
         while seen.rows < table.rows.len() {
             if !goes_on(seen.rows) {
-                return Err(CrmError::Refused("the preview was given up".to_owned()));
+                return Err(CrmError::Refused("the preview was cancelled".to_owned()));
             }
             let piece = numbered(table, seen.rows, PIECE);
             if piece.is_empty() {

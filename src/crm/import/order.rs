@@ -40,11 +40,12 @@ pub(super) fn view(mapped: &Mapped, fields: &[Column]) -> Option<OrderView> {
 fn hint(order: DateOrder) -> Option<String> {
     let first = if order.month_first { "month" } else { "day" };
     match order.basis {
-        DateBasis::Assumed => Some(format!(
-            "These dates can be read with the day or the month first; the {first} was taken as first."
-        )),
+        DateBasis::Assumed => {
+            Some(format!("These dates are ambiguous. HQ reads the {first} first."))
+        }
         DateBasis::Mixed => Some(format!(
-            "Some dates have the day first, others the month. The {first} was taken as first, as in most of them."
+            "Some dates have the day first, others the month. HQ reads the {first} first, like \
+                most of them."
         )),
         DateBasis::Proven | DateBasis::Chosen => None,
     }

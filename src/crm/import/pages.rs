@@ -347,7 +347,7 @@ fn trying(base: &str, trial: &Trial, asked: &RowsParams) -> Trying {
     let (tried, all) = (wide(trial.tried()), wide(trial.table.rows.len()));
     Trying {
         share: percent(tried, all),
-        said: format!("{} of {} rows tried…", grouped(tried), grouped(all)),
+        said: format!("{} of {} rows checked…", grouped(tried), grouped(all)),
         again: asked.again(base),
     }
 }
@@ -462,7 +462,7 @@ pub(crate) fn stayed_line((scene, read): (&ViewContext, &dyn Read), stayed: &Sta
     let found = fields_of(read, stayed.record);
     let (title, href) = match &found {
         Some((noun, fields)) => ((noun.title)(fields), scene.ws.url(&(noun.path)(fields))),
-        None => ("Removed by now".to_owned(), String::new()),
+        None => ("Since removed".to_owned(), String::new()),
     };
     StayedLine { title, href, field: stayed.field.clone(), says: stayed.says.clone() }
 }

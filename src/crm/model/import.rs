@@ -59,11 +59,11 @@ kernel::words! {
     /// How the order of day and month in the dates of a column was found. Stored by position: only ever appended.
     DateBasis {
         /// Some of the dates read in no other order.
-        Proven = "proven", "by the dates";
+        Proven = "proven", "detected from the dates";
         /// All of them read either way.
         Assumed = "assumed", "assumed";
         /// Some read in one order alone, some in the other: most decide.
-        Mixed = "mixed", "by most dates";
+        Mixed = "mixed", "detected from most dates";
         /// Somebody chose it.
         Chosen = "chosen", "chosen";
     }
@@ -126,13 +126,13 @@ kernel::words! {
     Clash {
         /// It is left out.
         #[default]
-        Skip = "skip", "Leave them as they are";
+        Skip = "skip", "Skip them";
         /// It fills what is empty.
-        Fill = "fill", "Fill only what is empty";
+        Fill = "fill", "Fill empty fields only";
         /// What it says takes the place of what is here.
-        Overwrite = "overwrite", "Take the values of the file";
+        Overwrite = "overwrite", "Overwrite with file values";
         /// It becomes another record.
-        New = "new", "Add them once more";
+        New = "new", "Add as new records";
     }
 }
 

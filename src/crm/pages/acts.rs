@@ -178,7 +178,7 @@ fn unchanged(
                 known.name_of(features::tasks::queries::people::assignee_of(cell.origin.by))
             });
             return Err(CrmError::Refused(format!(
-                "{by} changed {} to \"{}\" meanwhile; yours was not saved",
+                "{by} changed {} to \"{}\" while you were editing. Yours wasn't saved",
                 column.label,
                 kernel::text::ellipsis(&now, 80)
             )));
@@ -339,7 +339,7 @@ pub(super) async fn log(
     match logged {
         Ok(_) => Ok(flash::say(
             &app,
-            Flash::ok("Written down"),
+            Flash::ok("Logged"),
             hx.go_to(&ws.url(&format!("{}/{id}", kind.path))),
         )),
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
@@ -359,7 +359,7 @@ fn patch_of(typed: &FormValues, who: &Person, today: Date) -> Result<TalkPatch, 
             let noon = day
                 .at(12, 0, 0, 0)
                 .to_zoned(zone)
-                .map_err(|_| CrmError::field("occurred_on", "There is no such day."))?;
+                .map_err(|_| CrmError::field("occurred_on", "This date doesn't exist."))?;
             Some(kernel::time::from_ms(noon.timestamp().as_millisecond()))
         }
     };
@@ -419,7 +419,7 @@ pub(super) async fn talk(
         TalkVerb::Done => "Done".to_owned(),
         TalkVerb::Snooze => talk
             .next_on
-            .map_or_else(String::new, |day| format!("Put off until {}", day.strftime("%-d %b"))),
+            .map_or_else(String::new, |day| format!("Snoozed until {}", day.strftime("%-d %b"))),
         TalkVerb::Remove => "Deleted".to_owned(),
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(&talk_place(&talk)))))
@@ -457,6 +457,6 @@ pub(super) async fn decide(
             Ok::<_, CrmError>(rules::decide(kind, tx, id, take)?.path())
         })
         .await?;
-    let words = if take { "Taken over" } else { "Dropped" };
+    let words = if take { "Accepted" } else { "Dismissed" };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(&place))))
 }

@@ -202,16 +202,16 @@ fn facts(stage: &Column, columns: &[Column], found: &Found) -> Vec<Fact> {
         facts.push(Fact { label: "Value", value: shown(open.1), note: note.clone() });
         let likely = i64::try_from(likely).unwrap_or(i64::MAX);
         facts.push(Fact {
-            label: "Likely",
+            label: "Weighted",
             value: shown(likely),
-            note: "by the chance of each stage".to_owned(),
+            note: "weighted by stage probability".to_owned(),
         });
     }
     let worth = if money.is_some() && won.1 != 0 { shown(won.1) } else { String::new() };
     facts.push(Fact { label: "Won", value: counted(won.0), note: worth });
     if let Some(days) = found.days_to_won {
         facts.push(Fact {
-            label: "Days to won",
+            label: "Days to win",
             value: days.to_string(),
             note: "median".to_owned(),
         });

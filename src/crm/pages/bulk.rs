@@ -115,7 +115,7 @@ fn days(scene: &ViewContext) -> Vec<(String, &'static str)> {
     };
     let offered = [(0, "Today"), (1, "Tomorrow"), (7, "In a week"), (30, "In 30 days")];
     let mut all: Vec<_> = offered.into_iter().map(day).collect();
-    all.push(("none".to_owned(), "Done, none follows"));
+    all.push(("none".to_owned(), "None"));
     all
 }
 
@@ -140,7 +140,7 @@ pub(super) fn chosen(
         })?,
     };
     if ids.is_empty() || most < ids.len() {
-        let told = format!("choose between one and {most} {}", kind.entity().many);
+        let told = format!("choose 1 to {most} {}", kind.entity().many);
         return Err(CrmError::Refused(told));
     }
     Ok(ids)
@@ -196,7 +196,7 @@ impl Deed {
         }
         typed.retain(|key, _| !["tasks", "q", "tag"].contains(&key.as_str()));
         match typed.is_empty() {
-            true => Err(CrmError::Refused("choose what is to change".to_owned())),
+            true => Err(CrmError::Refused("choose a change".to_owned())),
             false => Ok(Self::Values(typed)),
         }
     }

@@ -167,7 +167,7 @@ async fn create(
         .await;
     match made {
         Ok(id) => {
-            let words = Flash::ok("Created. Now add the fields that its records have.");
+            let words = Flash::ok("Collection created. Now add its fields.");
             let at = ws.url(&format!("settings/fields?of={id}"));
             Ok(flash::say(&app, words, hx.go_to(&at)))
         }

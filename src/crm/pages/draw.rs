@@ -122,13 +122,13 @@ pub(super) struct From {
 /// The origin of a value.
 pub(super) fn origin(scene: &ViewContext, look: &Look<'_>, origin: &Origin) -> From {
     let through = match (origin.cause, origin.row) {
-        (Cause::Import(_), Some(row)) => format!("from a file, row {row}"),
-        (Cause::Import(_), None) => "from a file".to_owned(),
-        (Cause::Undo(_), _) => "by an undo".to_owned(),
-        (Cause::Routine(..), _) => "by a routine".to_owned(),
-        (Cause::Setup, _) => "at the set-up".to_owned(),
+        (Cause::Import(_), Some(row)) => format!("imported, row {row}"),
+        (Cause::Import(_), None) => "imported".to_owned(),
+        (Cause::Undo(_), _) => "through undo".to_owned(),
+        (Cause::Routine(..), _) => "through a routine".to_owned(),
+        (Cause::Setup, _) => "at set-up".to_owned(),
         _ => match origin.by {
-            Actor::Person { via: kernel::Via::Token(_), .. } => "by the API".to_owned(),
+            Actor::Person { via: kernel::Via::Token(_), .. } => "through the API".to_owned(),
             _ => String::new(),
         },
     };
@@ -232,7 +232,7 @@ pub(super) fn input(
                 .extend(all.map(|one| Choice::new(&one.key, &one.label, one.key == chosen)));
         }
         Kind::Boolean => {
-            input.choices = [("", "Not said"), ("yes", "Yes"), ("no", "No")]
+            input.choices = [("", "Not set"), ("yes", "Yes"), ("no", "No")]
                 .map(|(word, label)| Choice::new(word, label, word == input.value))
                 .to_vec();
         }
@@ -249,7 +249,7 @@ pub(super) fn input(
                 false => column.choices.iter().map(|choice| choice.label.clone()).collect(),
             };
             if input.hint.is_empty() {
-                input.hint = "Several with commas between.".to_owned();
+                input.hint = "Separate with commas.".to_owned();
             }
         }
         Kind::Datetime => {

@@ -160,7 +160,7 @@ fn page(
         targets: vec![
             parts::Choice::new("contacts", "Contacts", true),
             parts::Choice::new("organizations", "Organizations", false),
-            parts::Choice::new("records", "Records of collections", false),
+            parts::Choice::new("records", "Collection records", false),
         ],
         lacks_tags: columns.iter().all(|column| column.key != columns::TAGS),
         may_write: scene.may_write,
@@ -243,10 +243,7 @@ fn patch(typed: &FormValues) -> Result<FieldPatch, CrmError> {
     let look = match given(typed, "look").as_deref().map(str::trim) {
         Some(word) => {
             Some(Look::of(&word.to_lowercase()).or_else(|| Look::of(word)).ok_or_else(|| {
-                CrmError::field(
-                    "look",
-                    "Write plain, percent, bar or the three letters of a currency.",
-                )
+                CrmError::field("look", "Use plain, percent, bar or a three-letter currency code.")
             })?)
         }
         None => None,
@@ -404,6 +401,6 @@ async fn start(
 ) -> Result<Response, PageError> {
     let key = text(&typed, "preset").to_owned();
     ws.write(&who, move |tx| rules::start_with(tx, &key)).await?;
-    let words = Flash::ok("The stages and fields are there. Change them whenever you like.");
+    let words = Flash::ok("Stages and fields added. You can change them any time.");
     Ok(flash::say(&app, words, hx.go_to(&ws.url("contacts"))))
 }

@@ -75,8 +75,8 @@ impl Frame {
         let list = common::Frame {
             many: noun.many,
             hint: match home {
-                Home::Contacts => "Words or terms: stage:lead due:<7d",
-                _ => "Words or terms: owner:me created:<7d",
+                Home::Contacts => "Search or filter, e.g. stage:lead due:<7d",
+                _ => "Search or filter, e.g. owner:me created:<7d",
             },
             list_url: state.base.clone(),
             complete_url: format!("{}/complete", state.base),
@@ -274,7 +274,7 @@ fn fields(scene: &ViewContext, state: &State, (home, look): (Home, &Look<'_>)) -
                 list.extend([("yes", "Yes"), ("no", "No")].map(|(w, l)| Choice::new(w, l, false)));
             }
             Some(Kind::Person) => {
-                list.push(Choice::new("none", "Nobody", false));
+                list.push(Choice::new("none", "No one", false));
                 list.push(Choice::new("me", "Me", false));
                 let all = scene.people.choices(None, scene.me);
                 list.extend(all.into_iter().filter(|choice| !choice.value.is_empty()));

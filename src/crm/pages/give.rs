@@ -77,7 +77,7 @@ async fn make(
         })
         .await?;
     let given = format::count(count as u64, kind.entity().one, kind.entity().many);
-    let words = format!("{task} is about {given}");
+    let words = format!("Created {task} about {given}");
     if hx.is_partial() {
         let ask = Ask::new().toast(Tone::Ok, &words).event("hq:chosen", Value::Null);
         return Ok((ask, "").into_response());
@@ -118,7 +118,7 @@ pub(super) async fn about(
             once.run(move |tx: &mut WriteTx<'_>| {
                 let title = text(&sent, "task").trim().to_owned();
                 if title.is_empty() {
-                    return Err(CrmError::field("task", "Say what is to be done."));
+                    return Err(CrmError::field("task", "Enter a title."));
                 }
                 let assignee = People::read(tx)?.find(text(&sent, "assignee"), me)?;
                 let description = text(&sent, "details").to_owned();

@@ -194,7 +194,7 @@ fn dialog(
         fields: text(typed, "fields").to_owned(),
         text: text(typed, "text").to_owned(),
         told: match pasted.cells {
-            0 => "Nothing would change.".to_owned(),
+            0 => "No changes.".to_owned(),
             _ => {
                 let rows = format::count(pasted.rows as u64, "row", "rows");
                 format!("{cells} in {rows} will change.")
@@ -202,7 +202,7 @@ fn dialog(
         },
         left: match outside.is_empty() {
             true => String::new(),
-            false => format!("Left out, as the table ends before: {}.", outside.join(" and ")),
+            false => format!("Skipped, outside the table: {}.", outside.join(" and ")),
         },
         verb: if pasted.cells == 0 { String::new() } else { format!("Paste {cells}") },
         refused: pasted.refused,

@@ -174,9 +174,7 @@ pub(super) async fn decide_all(
     let ids: Vec<SuggestionId> =
         together.ids.split(',').filter_map(|id| id.trim().parse().ok()).collect();
     if ids.is_empty() || MOST_SUGGESTED < ids.len() {
-        return Err(
-            CrmError::Refused(format!("choose between one and {MOST_SUGGESTED} values")).into()
-        );
+        return Err(CrmError::Refused(format!("choose 1 to {MOST_SUGGESTED} values")).into());
     }
     let take = decision == Decision::Take;
     let (done, seq) = ws
@@ -203,16 +201,16 @@ pub(super) async fn decide_all(
 fn words(done: &Decided, take: bool) -> String {
     let values = format::count(done.count as u64, "value", "values");
     let mut words = match (done.count, take) {
-        (0, _) if done.stayed.is_empty() => "Somebody has decided already".to_owned(),
-        (0, _) => "Nothing was taken over".to_owned(),
-        (_, true) => format!("Took over {values}"),
+        (0, _) if done.stayed.is_empty() => "Someone has already decided".to_owned(),
+        (0, _) => "Nothing accepted".to_owned(),
+        (_, true) => format!("Accepted {values}"),
         (_, false) => format!("Dismissed {values}"),
     };
     if let Some(first) = done.stayed.first() {
         let why = &first.why;
         words.push_str(&match done.stayed.len() {
-            1 => format!(". One stays: {why}"),
-            n => format!(". {n} stay, the first because of this: {why}"),
+            1 => format!(". 1 left: {why}"),
+            n => format!(". {n} left, the first because: {why}"),
         });
     }
     words

@@ -64,7 +64,7 @@ impl Tell {
     /// All variants with address word and label.
     const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::All, "all", "All"),
-        (Self::Talks, "talks", "Talks"),
+        (Self::Talks, "talks", "Interactions"),
         (Self::Changes, "changes", "Changes"),
         (Self::Tasks, "tasks", "Tasks"),
         (Self::Comments, "comments", "Comments"),
@@ -216,8 +216,8 @@ pub(super) fn timeline(
         entries: with_days(scene, all),
         earlier: if goes_on { at(looks + 1) } else { String::new() },
         nothing: match tell {
-            Tell::All => "Nothing has happened yet.",
-            Tell::Talks => "No talks yet.",
+            Tell::All => "No activity yet.",
+            Tell::Talks => "No interactions yet.",
             Tell::Changes => "No changes yet.",
             Tell::Tasks => "No tasks yet.",
             Tell::Comments => "No comments yet.",
@@ -435,10 +435,8 @@ impl Change {
     ) {
         let (by, one) = (bold(&scene.people.actor(self.actor).name), kind.entity().one);
         let (glyph, mut words) = match (&self.deed, self.cause) {
-            (Deed::Made, Cause::Import(_)) => {
-                ("upload", format!("{by} brought this {one} from a file"))
-            }
-            (Deed::Made, Cause::Undo(_)) => ("undo", format!("{by} brought this {one} back")),
+            (Deed::Made, Cause::Import(_)) => ("upload", format!("{by} imported this {one}")),
+            (Deed::Made, Cause::Undo(_)) => ("undo", format!("{by} restored this {one}")),
             (Deed::Made, _) => ("plus", format!("{by} created this {one}")),
             (Deed::Removed, _) => ("trash", format!("{by} deleted this {one}")),
             (Deed::Archived(true), _) => ("archive", format!("{by} archived this {one}")),
@@ -446,7 +444,7 @@ impl Change {
             (Deed::Cells(cells), Cause::Undo(_)) => {
                 let names: Vec<String> =
                     cells.iter().map(|cell| bold(&label(look, &cell.key))).collect();
-                ("undo", format!("{by} undid a change of {}", names.join(", ")))
+                ("undo", format!("{by} undid a change to {}", names.join(", ")))
             }
             (Deed::Cells(cells), _) => ("edit", format!("{by} {}", describe_cells(look, cells))),
         };
@@ -494,11 +492,11 @@ fn describe_cell(look: &Look<'_>, cell: &CellChange) -> String {
     };
     let is_long = column.is_some_and(|column| column.kind == Kind::LongText);
     match (&cell.from, &cell.to) {
-        _ if cell.right => format!("called {name} right"),
+        _ if cell.right => format!("confirmed {name}"),
         (Some(from), Some(to)) if cell.key == STAGE => {
             format!("moved it from {} to <b>{}</b>", value(from), value(to))
         }
-        (Some(_), None) => format!("emptied {name}"),
+        (Some(_), None) => format!("cleared {name}"),
         _ if is_long => format!("changed {name}"),
         (Some(from), Some(to)) => {
             format!("changed {name} from <del>{}</del> to {}", value(from), value(to))
@@ -524,7 +522,7 @@ fn tasks(
         let verb = if task.created_at == link.created_at { "created" } else { "linked" };
         found.fact(scene, ("link", "", link.created_at), format!("{by} {verb} {name}"));
         if let (TaskStatus::Done, Some(at)) = (task.status, task.completed_at) {
-            found.fact(scene, ("done", "done", at), format!("{name} was done"));
+            found.fact(scene, ("done", "done", at), format!("{name} is done"));
         }
         let runs = standing::newest_runs(read, task.id, most)?;
         if runs.len() == most {

@@ -62,15 +62,15 @@ pub struct Pasted {
 pub fn paste(tx: &mut WriteTx<'_>, block: &Block) -> Result<Pasted, CrmError> {
     let count: usize = block.cells.iter().map(Vec::len).sum();
     if count == 0 {
-        return Err(CrmError::field("cells", "There is nothing to paste."));
+        return Err(CrmError::field("cells", "There’s nothing to paste."));
     }
     if MOST < count {
-        let told = format!("At most 2,000 cells are pasted at once; these are {count}.");
+        let told = format!("Paste at most 2,000 cells at once. These are {count}.");
         return Err(CrmError::field("cells", told));
     }
     let width = block.cells.iter().map(Vec::len).max().unwrap_or_default();
     if block.rows.len() < block.cells.len() || block.fields.len() < width {
-        let told = "There are more cells than rows and fields are named.";
+        let told = "There are more cells than rows and fields.";
         return Err(CrmError::field("cells", told));
     }
     let people = Arc::new(People::read(tx)?);

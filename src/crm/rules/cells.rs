@@ -86,7 +86,7 @@ impl Cells {
             columns.iter().any(|column| column.key == NOTES && column.kind == Kind::LongText);
         for (header, label, text) in std::mem::take(&mut self.more) {
             if !has_notes {
-                told.cell((&header, ""), format!("There is no field left for {text}."));
+                told.cell((&header, ""), format!("No field left for {text}."));
                 continue;
             }
             let before = self.values.get(NOTES).and_then(Value::as_str).unwrap_or_default();
@@ -120,7 +120,7 @@ impl One<'_> {
                 continue;
             }
             if !is_literal && !self.is_typed && sheet::is_error(text) {
-                let says = format!("The file has an error here: {}.", text.trim());
+                let says = format!("The file contains an error: {}.", text.trim());
                 told.cell((&mapped.header, &column.key), says);
                 continue;
             }
@@ -157,7 +157,7 @@ impl One<'_> {
                 Err(says) => {
                     let is_day = matches!(column.kind, Kind::Date | Kind::Datetime);
                     let says = match is_day && !says.contains(&text) {
-                        true => format!("\"{}\" is no day. {says}", ellipsis(&text, QUOTED)),
+                        true => format!("\"{}\" isn’t a date. {says}", ellipsis(&text, QUOTED)),
                         false => says,
                     };
                     told.cell((&mapped.header, &column.key), says);

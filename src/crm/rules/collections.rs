@@ -32,7 +32,10 @@ pub fn make_collection(
     patch: CollectionPatch,
 ) -> Result<Collection, CrmError> {
     if MOST <= tx.list::<Collection>(&Range::all())?.len() {
-        return Err(CrmError::Refused(format!("there are {MOST} collections already")));
+        return Err(CrmError::Refused(format!(
+            "there are already {MOST} collections; delete one \
+            first"
+        )));
     }
     let now = tx.now();
     let made = Collection {
@@ -97,7 +100,7 @@ fn with(old: Collection, patch: CollectionPatch, now: kernel::Timestamp) -> Coll
 fn checked(tx: &WriteTx<'_>, new: Collection) -> Result<Collection, CrmError> {
     let mut wrong = Vec::new();
     if new.name.is_empty() {
-        wrong.push(FieldError::new("name", "Give the collection a name."));
+        wrong.push(FieldError::new("name", "Enter a name."));
     }
     wrong.extend(word_of_filters("name", &new.name));
     for (field, text, most) in [
@@ -106,7 +109,7 @@ fn checked(tx: &WriteTx<'_>, new: Collection) -> Result<Collection, CrmError> {
         ("icon", &new.icon, 12),
     ] {
         if most < text.chars().count() {
-            wrong.push(FieldError::new(field, format!("At most {most} characters.")));
+            wrong.push(FieldError::new(field, format!("Use at most {most} characters.")));
         }
     }
     let mut key = kernel::key::KeyBuf::new();
@@ -115,7 +118,7 @@ fn checked(tx: &WriteTx<'_>, new: Collection) -> Result<Collection, CrmError> {
     if new.archived_at.is_none() && other.is_some_and(|other| other.id != new.id) {
         wrong.push(FieldError::new(
             "name",
-            format!("There is a collection \"{}\" already.", new.name),
+            format!("There's already a collection \"{}\".", new.name),
         ));
     }
     if wrong.is_empty() { Ok(new) } else { Err(CrmError::Invalid(wrong)) }

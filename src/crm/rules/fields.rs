@@ -66,12 +66,14 @@ pub fn make_field(
 ) -> Result<FieldDef, CrmError> {
     let all: Vec<FieldDef> = tx.scan(BY_KEY, &Range::prefix(home.key()))?;
     if MOST <= all.len() {
-        return Err(CrmError::Refused(format!("there are {MOST} fields already")));
+        return Err(CrmError::Refused(format!(
+            "there are already {MOST} fields; remove one first"
+        )));
     }
     let label = one_line(&patch.label.clone().unwrap_or_default());
     let there = columns::of(tx, home)?;
     if there.iter().any(|column| same(&column.label, &label)) {
-        return Err(CrmError::field("label", format!("There is a field \"{label}\" already.")));
+        return Err(CrmError::field("label", format!("There's already a field \"{label}\".")));
     }
     let taken = |key: &str| {
         let is_there = there.iter().any(|column| column.key == key);
@@ -79,7 +81,7 @@ pub fn make_field(
     };
     let key = free_key(&label, taken);
     if key.is_empty() {
-        return Err(CrmError::field("label", "Give the field a name."));
+        return Err(CrmError::field("label", "Enter a name."));
     }
     let last = all.iter().map(|def| def.rank.as_str()).max();
     let now = tx.now();
@@ -127,15 +129,15 @@ pub fn change_field(
     let column = columns.iter().find(|column| column.key == key);
     let column = column.ok_or_else(|| CrmError::no("field", key))?.clone();
     if patch.kind.is_some_and(|kind| kind != column.kind) {
-        let told = "The kind of a field stays here: converting its values comes with a preview.";
+        let told = "To change a field's kind, convert its values.";
         return Err(CrmError::field("kind", told));
     }
     if patch.to.is_some_and(|to| column.kind == Kind::Relation && to != column.to) {
-        let told = "A field leads to the same records for good; make another one for others.";
+        let told = "A field's link target can't change. Create another field instead.";
         return Err(CrmError::field("to", told));
     }
     if patch.choices.is_some() && columns::are_labels(&column) {
-        let told = "Tags are the labels of the workspace; change them under Settings, Labels.";
+        let told = "Tags are the workspace's labels. Change them in Settings, Labels.";
         return Err(CrmError::field("choices", told));
     }
     let old = def_of(tx, home, &column)?;
@@ -151,14 +153,14 @@ pub fn change_field(
         .map(|choice| choice.key.clone())
         .collect();
     if key == STAGE && def.choices.is_empty() {
-        return Err(CrmError::field("choices", "A pipeline has one stage at least."));
+        return Err(CrmError::field("choices", "A pipeline needs at least one stage."));
     }
     if !gone.is_empty() {
         let to = match replaced.map(str::trim).filter(|to| !to.is_empty()) {
             None => None,
             Some(to) => {
                 let stays = def.choices.iter().find(|one| one.key == to || same(&one.label, to));
-                let none = || CrmError::field("replaced", "Choose one that stays.");
+                let none = || CrmError::field("replaced", "Choose one that remains.");
                 Some(stays.ok_or_else(none)?.key.as_str())
             }
         };
@@ -207,7 +209,11 @@ pub fn remove_field(tx: &mut WriteTx<'_>, (home, key): (Home, &str)) -> Result<F
     at.text(key);
     let def: FieldDef = tx.find(BY_KEY, &at)?.ok_or_else(|| CrmError::no("field", key))?;
     if columns::own(home).iter().any(|column| column.key == key) {
-        return Err(CrmError::Refused(format!("\"{}\" is a part of HQ and stays", def.label)));
+        return Err(CrmError::Refused(format!(
+            "\"{}\" is built in and can't be \
+            removed",
+            def.label
+        )));
     }
     void_field(tx, home, key)?;
     tx.delete::<FieldDef>(def.id)?;
@@ -298,7 +304,7 @@ fn with_keys(choices: &mut [Choice], old: &[Choice]) {
 pub(super) fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
     let mut wrong = Vec::new();
     if def.label.is_empty() {
-        wrong.push(FieldError::new("label", "Give the field a name."));
+        wrong.push(FieldError::new("label", "Enter a name."));
     }
     for (field, text, most) in [
         ("label", &def.label, MAX_LABEL),
@@ -306,13 +312,13 @@ pub(super) fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
         ("about", &def.about, 300),
     ] {
         if most < text.chars().count() {
-            wrong.push(FieldError::new(field, format!("At most {most} characters.")));
+            wrong.push(FieldError::new(field, format!("Use at most {most} characters.")));
         }
     }
     if !def.kind.has_choices() {
         def.choices.clear();
     } else if def.choices.is_empty() && def.key != columns::TAGS {
-        wrong.push(FieldError::new("choices", "Write the choices, one on a line."));
+        wrong.push(FieldError::new("choices", "Enter choices, one per line."));
     }
     let mut labels = Vec::new();
     for choice in &mut def.choices {
@@ -320,19 +326,19 @@ pub(super) fn checked(mut def: FieldDef) -> Result<FieldDef, CrmError> {
         choice.chance = choice.chance.min(100);
         let label = &choice.label;
         if label.is_empty() || choice.key.is_empty() || MAX_LABEL < label.chars().count() {
-            wrong.push(FieldError::new("choices", format!("\"{label}\" cannot be a choice.")));
+            wrong.push(FieldError::new("choices", format!("\"{label}\" can't be a choice.")));
         } else if label.contains([',', ';']) {
             wrong.push(FieldError::new(
                 "choices",
-                format!("\"{label}\" has a comma; choices cannot."),
+                format!("Choices can't contain commas: \"{label}\"."),
             ));
         } else if labels.contains(&label.to_lowercase()) {
-            wrong.push(FieldError::new("choices", format!("\"{label}\" is there twice.")));
+            wrong.push(FieldError::new("choices", format!("\"{label}\" appears twice.")));
         }
         labels.push(label.to_lowercase());
     }
     if MOST_CHOICES < def.choices.len() {
-        wrong.push(FieldError::new("choices", format!("At most {MOST_CHOICES} choices.")));
+        wrong.push(FieldError::new("choices", format!("Enter at most {MOST_CHOICES} choices.")));
     }
     if wrong.is_empty() { Ok(def) } else { Err(CrmError::Invalid(wrong)) }
 }
@@ -366,7 +372,7 @@ fn replace(
     let count = rows.iter().filter(|row| has(row, gone)).count();
     if to.is_none() && 0 < count {
         let told = format!(
-            "{count} of the {} have a choice that would go; choose what they get instead.",
+            "{count} {} use a removed choice. Choose a replacement.",
             home.kind().entity().many
         );
         return Err(CrmError::field("replaced", told));
@@ -438,21 +444,23 @@ pub const PRESETS: [Preset; 6] = [
     Preset {
         key: "sales",
         label: "Sales",
-        about: "Lead, qualified, proposal, negotiation, won, lost; what a deal is worth and when it closes.",
+        about: "Lead, qualified, proposal, negotiation, won, lost. With deal value and close date.",
         stages: columns::SALES,
         fields: DEAL,
     },
     Preset {
         key: "first-contact",
         label: "First contact",
-        about: "Identified, researched, contacted, replied, active; what a deal is worth and when it closes.",
+        about: "Identified, researched, contacted, replied, active. With deal value and close \
+            date.",
         stages: FIRST_CONTACT,
         fields: DEAL,
     },
     Preset {
         key: "clients",
         label: "Clients",
-        about: "Prospect, pitched, onboarding, active, paused; what kind of work it is and what it brings a month.",
+        about: "Prospect, pitched, onboarding, active, paused. With engagement type and monthly \
+            value.",
         stages: &[
             ("Prospect", kernel::Hue::C9, Stands::Open, 10),
             ("Pitched", kernel::Hue::C10, Stands::Open, 40),
@@ -469,7 +477,8 @@ pub const PRESETS: [Preset; 6] = [
     Preset {
         key: "recruiting",
         label: "Hiring",
-        about: "Sourced, screened, interview, offer, hired, rejected; experience, seniority and the CV.",
+        about: "Sourced, screened, interview, offer, hired, rejected. With experience, seniority \
+            and CV.",
         stages: &[
             ("Sourced", kernel::Hue::C9, Stands::Open, 5),
             ("Screened", kernel::Hue::C10, Stands::Open, 15),
@@ -487,7 +496,8 @@ pub const PRESETS: [Preset; 6] = [
     Preset {
         key: "outreach",
         label: "Outreach to creators",
-        about: "Identified, researched, contacted, replied, active; platform, audience and the hook.",
+        about: "Identified, researched, contacted, replied, active. With platform, audience and \
+            hook.",
         stages: FIRST_CONTACT,
         fields: &[
             ("Subscribers", Kind::Number, &[]),
@@ -502,7 +512,7 @@ pub const PRESETS: [Preset; 6] = [
     Preset {
         key: "personal",
         label: "People I know",
-        about: "New, known, close; birthdays.",
+        about: "New, known, close. With birthdays.",
         stages: &[
             ("New", kernel::Hue::C9, Stands::Open, 0),
             ("Known", kernel::Hue::C10, Stands::Open, 0),

@@ -132,7 +132,7 @@ pub fn change_import(
 ) -> Result<Import, CrmError> {
     let import = import_of(tx, id)?;
     if import.state != ImportState::Draft {
-        return Err(CrmError::Refused("this import has begun already".to_owned()));
+        return Err(CrmError::Refused("this import has already started".to_owned()));
     }
     let (read, rows) = match patch.read {
         Some((read, rows)) => (read, u32::try_from(rows).unwrap_or(u32::MAX)),
@@ -157,8 +157,8 @@ pub fn change_import(
     };
     let keys = import.columns.iter().filter(|one| matches!(one.goes, Goes::Key(_))).count();
     if 0 < keys && import.home.collection().is_none() {
-        let told = "Contacts and organizations are matched by addresses and names; only records of a \
-                    collection have a key column.";
+        let told = "Contacts and organizations are matched by address and name. Only collection \
+            records have a key column.";
         return Err(CrmError::field("columns", told));
     }
     if 1 < keys {
@@ -172,7 +172,10 @@ pub fn change_import(
             let Becomes::Choice(to) = becomes else { continue };
             if !column.is_some_and(|column| column.choices.iter().any(|one| one.key == *to)) {
                 let of = column.map_or(key, |column| column.label.as_str());
-                return Err(CrmError::field("choices", format!("\"{to}\" is no choice of {of}.")));
+                return Err(CrmError::field(
+                    "choices",
+                    format!("\"{to}\" isn’t a choice of {of}."),
+                ));
             }
         }
     }
@@ -205,15 +208,15 @@ pub fn begin_import(
 ) -> Result<Begun, CrmError> {
     let mut import = import_of(tx, id)?;
     if import.state != ImportState::Draft {
-        return Err(CrmError::Refused("this import has begun already".to_owned()));
+        return Err(CrmError::Refused("this import has already started".to_owned()));
     }
     if !import.has_ids() && !import.columns.iter().any(|one| one.goes.field() == Some(NAME)) {
-        return Err(CrmError::field("columns", "Choose the column that has the name."));
+        return Err(CrmError::field("columns", "Choose the column with the name."));
     }
     let there = columns::of(tx, import.home)?;
     let is_gone = |key: &&str| !there.iter().any(|column| column.key == **key);
     if let Some(gone) = import.columns.iter().filter_map(|one| one.goes.field()).find(is_gone) {
-        let told = format!("The field \"{gone}\" is gone; choose where its column goes.");
+        let told = format!("The field \"{gone}\" no longer exists. Choose another for its column.");
         return Err(CrmError::field("columns", told));
     }
     let mut adds = Vec::new();
@@ -310,7 +313,7 @@ fn left_out<'r>(
 ) -> impl Iterator<Item = RowProblem> + 'r {
     rows.iter().zip(seen).filter(|(_, seen)| seen.fate == Fate::Skipped).filter_map(
         |((row, _), seen)| {
-            let says = format!("Left out: {} is here already.", seen.met.as_ref()?.name);
+            let says = format!("Skipped: {} already exists.", seen.met.as_ref()?.name);
             Some(RowProblem { row: *row, column: String::new(), says })
         },
     )
@@ -427,7 +430,7 @@ impl One<'_> {
             let made = self.written(tx, values, told, write)?;
             keys.add(key, made.id);
             if let Some(like) = like {
-                let says = format!("{} is here already and may be the same.", like.name());
+                let says = format!("{} already exists and might be the same.", like.name());
                 told.hint(&self.header_of(NAME), says);
             }
             return Ok(Did::Made);
@@ -441,7 +444,7 @@ impl One<'_> {
             Clash::Overwrite | Clash::New => {}
         }
         for (header, _, text) in more {
-            told.cell((&header, ""), format!("There is no field left for {text}."));
+            told.cell((&header, ""), format!("No field left for {text}."));
         }
         let changed =
             self.written(tx, values, told, |tx, values| change(kind, tx, same.id, &sent(values)))?;
@@ -473,8 +476,7 @@ impl One<'_> {
                 if found.len() < 2 {
                     return Ok(Meets { same: found.pop(), like: None });
                 }
-                let says =
-                    format!("{many} records have this value, so that the row becomes one more.");
+                let says = format!("{many} records have this value, so HQ adds a new one.");
                 told.hint(&self.header_of(keys.field()), says);
                 Ok(Meets::default())
             }
@@ -521,7 +523,7 @@ pub fn cancel_import(tx: &mut WriteTx<'_>, id: ImportId) -> Result<Import, CrmEr
         ImportState::Draft | ImportState::Running => {
             put(tx, Import { state: ImportState::Cancelled, ..import })
         }
-        _ => Err(CrmError::Refused("this import is over already".to_owned())),
+        _ => Err(CrmError::Refused("this import has already ended".to_owned())),
     }
 }
 

@@ -26,8 +26,7 @@ use crate::names::Known;
 const CONVERTED: &str = "converted from ";
 
 /// Describes [`Kind::CONVERTIBLE`] in words.
-const POSSIBLE: &str =
-    "fields are converted between text, number, date and select (one choice) alone";
+const POSSIBLE: &str = "only text, number, date and select (one choice) fields can be converted";
 
 /// The result for a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +73,7 @@ impl Caster {
                 Became::Same(cast)
             }
             Ok(Some(cast)) => Became::Other(cast),
-            Ok(None) => Became::Lost("Nothing of it can be written.".to_owned()),
+            Ok(None) => Became::Lost("Can’t be converted.".to_owned()),
             Err(why) => Became::Lost(why),
         }
     }
@@ -98,7 +97,7 @@ pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column,
     let column = all.into_iter().find(|column| column.key == key);
     let column = column.ok_or_else(|| CrmError::no("field", key))?;
     if column.own || key == NAME {
-        let told = format!("\"{}\" is a part of HQ and keeps its kind", column.label);
+        let told = format!("\"{}\" is built in and keeps its kind", column.label);
         return Err(CrmError::Refused(told));
     }
     if !Kind::CONVERTIBLE.contains(&column.kind) {
@@ -107,7 +106,7 @@ pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column,
     }
     let running: Vec<Conversion> = read.scan(CONVERSIONS_RUNNING, &Range::all())?;
     if running.iter().any(|one| one.home == home && one.key == key) {
-        let told = format!("the values of \"{}\" are being converted already", column.label);
+        let told = format!("the values of \"{}\" are already being converted", column.label);
         return Err(CrmError::Refused(told));
     }
     Ok(column)
@@ -123,7 +122,7 @@ pub fn shaped<'t>(
     texts: impl Iterator<Item = &'t str>,
 ) -> Result<Shape, CrmError> {
     if kind == column.kind {
-        return Err(CrmError::field("kind", "The field has this kind already."));
+        return Err(CrmError::field("kind", "The field already has this kind."));
     }
     if !Kind::CONVERTIBLE.contains(&kind) {
         return Err(CrmError::field("kind", format!("{}.", kernel::text::capitalized(POSSIBLE))));
@@ -134,7 +133,7 @@ pub fn shaped<'t>(
         (true, true) => choices_of(kind, texts),
     };
     if kind.has_choices() && choices.is_empty() {
-        return Err(CrmError::field("kind", "There are no values to make choices of."));
+        return Err(CrmError::field("kind", "There are no values to create choices from."));
     }
     let look = if kind == Kind::Number { column.look } else { Look::Plain };
     Ok(Shape { kind, look, choices, to: column.to })

@@ -31,7 +31,7 @@ impl One<'_> {
             return Ok(None);
         }
         let Ok(id) = Uuid::try_parse(text.trim()) else {
-            told.cell((&mapped.header, ""), "This is not the id of a record.".to_owned());
+            told.cell((&mapped.header, ""), "This isn't a record ID.".to_owned());
             return Ok(None);
         };
         let row = self.import.home.kind().get(tx, id)?;

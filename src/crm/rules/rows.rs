@@ -77,13 +77,13 @@ impl Changed {
         let mut told = Vec::new();
         if !stays.is_empty() {
             told.push(format!(
-                "A person stands for {}: what is there stays, and yours waits for a person.",
+                "A person entered {}. Their value stays, and yours waits for approval.",
                 stays.join(", ")
             ));
         }
         if !self.closed.is_empty() {
             told.push(format!(
-                "Agents only suggest {}: yours waits for a person.",
+                "Agents can only suggest {}. Yours waits for approval.",
                 self.closed.join(", ")
             ));
         }
@@ -265,7 +265,7 @@ pub fn upsert(
         None if by == NAME => rows_named(kind, tx, collection, value.text().unwrap_or_default())?,
         None => {
             let told = format!(
-                "The field \"{}\" does not tell {} apart; take the name or an address.",
+                "The field \"{}\" doesn't identify {}. Use the name or an address.",
                 column.label,
                 kind.entity().many
             );
@@ -359,7 +359,7 @@ pub(super) fn read(
             continue;
         };
         if by.agent().is_some() && column.agents == AgentsMay::Read {
-            let told = format!("Agents only read the field \"{}\".", column.label);
+            let told = format!("Agents can only read the field \"{}\".", column.label);
             wrong.push(FieldError::new(key, told));
             continue;
         }
@@ -439,7 +439,11 @@ impl Beside<'_> {
             }
             let key = if all.is_empty() { Some(column.key.clone()) } else { self.free(column) };
             let key = key.ok_or_else(|| {
-                format!("{} takes one, and no other field is free for \"{text}\".", column.label)
+                format!(
+                    "{} holds one value, and no other field is free for \
+                    \"{text}\".",
+                    column.label
+                )
             })?;
             self.taken.push(key.clone());
             all.push((key, value));
@@ -496,7 +500,7 @@ pub(super) fn checked(tx: &WriteTx<'_>, columns: &[Column], row: &Row) -> Result
             let other: Option<Row> = row.kind.find(tx, index, &at)?;
             if let Some(other) = other.filter(|other| other.id != row.id) {
                 let whose = if other.archived_at.is_some() { ", who is archived" } else { "" };
-                let told = format!("{address} is the address of {}{whose} already.", other.name());
+                let told = format!("{address} already belongs to {}{whose}.", other.name());
                 wrong.push(FieldError::new(key, told));
             }
         }

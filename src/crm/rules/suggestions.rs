@@ -84,7 +84,7 @@ pub fn decide(
 ) -> Result<Row, CrmError> {
     let gone = || {
         CrmError::Refused(
-            "this suggestion is gone: somebody decided, or the value changed".to_owned(),
+            "someone has already decided on this suggestion, or the value changed".to_owned(),
         )
     };
     let suggestion: Suggestion = tx.get(id)?.ok_or_else(gone)?;
@@ -138,7 +138,7 @@ fn as_sent(
         }
         Some(FieldValue::Choices(keys)) => json!(keys),
         Some(FieldValue::Refers(to)) if title_of(tx, *to).is_empty() => {
-            return Err(CrmError::Refused("the record that it names is gone".to_owned()));
+            return Err(CrmError::Refused("the linked record no longer exists".to_owned()));
         }
         Some(FieldValue::Refers(to)) => json!(to.id),
         Some(value) => json!(column.written(value, &Known::new(tx, assignee_of(tx.by()))?)),
@@ -199,7 +199,7 @@ pub fn call_right(
 ) -> Result<Row, CrmError> {
     let old = get(kind, tx, id)?;
     let Actor::Person { account, .. } = tx.by() else {
-        return Err(CrmError::Refused("only a person can call a value right".to_owned()));
+        return Err(CrmError::Refused("only a person can confirm a value".to_owned()));
     };
     let mut row = old.clone();
     let cell = row.cells.get_mut(field).filter(|cell| cell.value.is_some());
@@ -229,7 +229,7 @@ pub fn put_back(
         return Err(CrmError::Archived(old.name().to_owned()));
     }
     if old.cells.get(field) != now {
-        return Err(CrmError::Refused("the value changed meanwhile".to_owned()));
+        return Err(CrmError::Refused("the value has changed; check it again".to_owned()));
     }
     let mut row = old.clone();
     match before {

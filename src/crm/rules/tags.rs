@@ -38,7 +38,7 @@ pub(super) fn new_tags(column: &Column, value: &Value) -> Result<Option<Vec<Stri
         let is_name = label_name(&tag).is_some_and(|name| name == tag);
         if !is_name || entity::key_of(&tag).is_empty() {
             let shown = kernel::text::ellipsis(&tag, 60);
-            return Err(CrmError::field(TAGS, format!("\"{shown}\" cannot be a tag.")));
+            return Err(CrmError::field(TAGS, format!("\"{shown}\" can't be a tag.")));
         }
         new.push(tag);
     }

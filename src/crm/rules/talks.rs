@@ -49,7 +49,7 @@ pub fn log(
         tx.get::<Organization>(id)?.ok_or_else(|| CrmError::no("organization", &id.to_string()))?;
     }
     if contact.is_none() && organization.is_none() {
-        return Err(CrmError::field("contact", "Name a contact or an organization."));
+        return Err(CrmError::field("contact", "Choose a contact or an organization."));
     }
     let now = tx.now();
     let talk = Talk {
@@ -160,18 +160,25 @@ fn with(talk: Talk, patch: TalkPatch, now: Timestamp) -> Talk {
 fn checked(talk: Talk) -> Result<Talk, CrmError> {
     let mut wrong = Vec::new();
     if talk.subject.is_empty() && talk.body.is_empty() && talk.next_action.is_empty() {
-        wrong.push(FieldError::new("body", "Write what was said, or what is to follow."));
+        wrong.push(FieldError::new("body", "Enter notes or a next step."));
     }
     for (field, text) in [("subject", &talk.subject), ("next_action", &talk.next_action)] {
         if MAX_LINE < text.chars().count() {
-            wrong.push(FieldError::new(field, format!("At most {MAX_LINE} characters.")));
+            wrong.push(FieldError::new(field, format!("Use at most {MAX_LINE} characters.")));
         }
     }
     if MAX_BODY < talk.body.len() {
-        wrong.push(FieldError::new("body", format!("At most {} KiB of text.", MAX_BODY / 1024)));
+        wrong.push(FieldError::new(
+            "body",
+            format!(
+                "Use at most {} KiB of \
+            text.",
+                MAX_BODY / 1024
+            ),
+        ));
     }
     if !talk.next_action.is_empty() && talk.next_on.is_none() {
-        wrong.push(FieldError::new("next_on", "Say by which day it is to be done."));
+        wrong.push(FieldError::new("next_on", "Enter a follow-up date."));
     }
     if wrong.is_empty() { Ok(talk) } else { Err(CrmError::Invalid(wrong)) }
 }

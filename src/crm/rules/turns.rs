@@ -18,7 +18,9 @@ pub fn turn_import(tx: &mut WriteTx<'_>, id: ImportId, turn: Turn) -> Result<Imp
     let goes = back::turn(&import.entries);
     match (&import.state, turn) {
         (ImportState::Running, _) => {
-            return Err(CrmError::Refused("this import still runs; stop it first".to_owned()));
+            return Err(CrmError::Refused(
+                "this import is still running; stop it first".to_owned(),
+            ));
         }
         (ImportState::Undoing | ImportState::Failed(_), _)
             if goes.is_some_and(|goes| goes != turn) =>
@@ -81,16 +83,16 @@ fn progress(import: &mut Import) -> Progress<'_> {
 /// Why the opposite direction must wait.
 pub(super) fn turns_other(turn: Turn) -> String {
     match turn {
-        Turn::Back => "it is being restored; wait until that is done".to_owned(),
-        Turn::Forth => "it is being taken back; wait until that is done".to_owned(),
+        Turn::Back => "it's being restored; wait until that's done".to_owned(),
+        Turn::Forth => "it's being undone; wait until that's done".to_owned(),
     }
 }
 
 /// Why there is nothing to do.
 pub(super) fn nothing_to(turn: Turn) -> String {
     match turn {
-        Turn::Back => "there is nothing to take back".to_owned(),
-        Turn::Forth => "there is nothing to restore".to_owned(),
+        Turn::Back => "there's nothing to undo".to_owned(),
+        Turn::Forth => "there's nothing to restore".to_owned(),
     }
 }
 

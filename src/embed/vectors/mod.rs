@@ -43,13 +43,13 @@ pub enum ArenaError {
         source: std::io::Error,
     },
     /// The file belongs to another model or dimension.
-    #[error("the vectors in {path} are of another model; they are to be made anew")]
+    #[error("the vectors in {path} are of another model; rebuild them")]
     OtherModel {
         /// The vector file.
         path: PathBuf,
     },
     /// The file is no vector file.
-    #[error("{path} does not begin as a file of vectors does; they are to be made anew")]
+    #[error("{path} does not begin as a file of vectors does; rebuild them")]
     Foreign {
         /// The vector file.
         path: PathBuf,

@@ -365,15 +365,15 @@ impl<'r> Teller<'r> {
     fn undo(&self, entry: &Entry) -> Result<Undo, StoreError> {
         if matches!(entry.actor, Actor::System(_)) {
             // HQ's own actions are not offered for undo.
-            return Ok(Undo::No("HQ did this by itself"));
+            return Ok(Undo::No("HQ did this automatically"));
         }
-        let mut why = "you can undo nothing of this";
+        let mut why = "you can’t undo any of this";
         for (n, change) in entry.changes.iter().enumerate() {
             if self.eye.may_undo(change.table) {
                 if keep::taken(self.read, self.schema, entry, n)?.is_none() {
                     return Ok(Undo::Possible);
                 }
-                why = "what was there before is not kept any more";
+                why = "the previous values are no longer stored";
             }
         }
         Ok(Undo::No(why))

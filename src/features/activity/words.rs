@@ -164,9 +164,9 @@ impl Speaker<'_> {
             Event::TaskAssigned { task, to, .. } => {
                 let rest = match to {
                     Some(to) => format!("to {}", self.people.name(*to)),
-                    None => "to nobody".to_owned(),
+                    None => "to no one".to_owned(),
                 };
-                self.task("gave", *task, &rest, "user")?
+                self.task("assigned", *task, &rest, "user")?
             }
             Event::TaskStatusChanged { task, to, .. } => {
                 self.task("moved", *task, &format!("to {}", to.label()), to.word())?
@@ -177,12 +177,12 @@ impl Speaker<'_> {
             }
             Event::FileRemoved { task, name, .. } => self.file("removed", None, *task, name)?,
             Event::DeliverableSubmitted { deliverable, task, .. } => {
-                self.deliverable("handed in", *deliverable, *task, "box")?
+                self.deliverable("submitted", *deliverable, *task, "box")?
             }
             Event::DeliverableReviewed { deliverable, task, verdict, .. } => {
                 let (verb, icon) = match verdict {
                     Verdict::Approved => ("approved", "check"),
-                    Verdict::ChangesRequested => ("asked for changes of", "repeat"),
+                    Verdict::ChangesRequested => ("requested changes to", "repeat"),
                     Verdict::Rejected => ("rejected", "x"),
                 };
                 self.deliverable(verb, *deliverable, *task, icon)?
@@ -195,7 +195,7 @@ impl Speaker<'_> {
     /// Agents, runs and the workspace.
     fn machine(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
         let (area, words) = match event {
-            Event::AgentCreated { agent } => (Area::Agents, self.agent("hired", *agent, "plus")?),
+            Event::AgentCreated { agent } => (Area::Agents, self.agent("created", *agent, "plus")?),
             Event::AgentArchived { agent } => {
                 (Area::Agents, self.agent("archived", *agent, "box")?)
             }
@@ -214,7 +214,7 @@ impl Speaker<'_> {
                 (Area::Agents, words)
             }
             Event::RunStarted { run, .. } => {
-                (Area::Agents, self.own_run("began", *run, "", "play")?)
+                (Area::Agents, self.own_run("started", *run, "", "play")?)
             }
             Event::RunStopRequested { run, .. } => {
                 (Area::Agents, self.run("asked to stop", *run, "", "stop")?)
@@ -227,11 +227,11 @@ impl Speaker<'_> {
                 (Area::Workspace, self.connection(*connection)?)
             }
             Event::UndoApplied { run: Some(run), .. } => {
-                (Area::Work, self.run("undid", *run, "", "undo")?)
+                (Area::Work, self.run("reverted", *run, "", "undo")?)
             }
             Event::UndoApplied { of, .. } => {
                 let words = Words {
-                    verb: "undid".to_owned(),
+                    verb: "reverted".to_owned(),
                     thing: format!("entry {of}"),
                     path: format!("history/entry/{of}"),
                     icon: "undo",
@@ -258,12 +258,12 @@ impl Speaker<'_> {
                 let what = what.into_iter().flatten().collect::<Vec<_>>().join(" and ");
                 let name = self.people.name(Assignee::Person(*account));
                 let rest = format!("to {}", self.people.name(Assignee::Person(*to)));
-                let words = people("handed over", &format!("{what} of {name}"), &rest);
+                let words = people("handed over", &format!("{what} from {name}"), &rest);
                 (Area::Workspace, Some(words))
             }
             Event::Invited { role, .. } => {
                 let rest = format!("as {}", role.label());
-                (Area::Workspace, Some(people("invited", "somebody", &rest)))
+                (Area::Workspace, Some(people("invited", "someone", &rest)))
             }
             Event::InviteWithdrawn { .. } => {
                 (Area::Workspace, Some(people("withdrew", "an invitation", "")))
@@ -277,7 +277,7 @@ impl Speaker<'_> {
                 (Area::Workspace, Some(whole::price("changed the price of", model)))
             }
             Event::CountingReset { model, .. } => {
-                (Area::Workspace, Some(whole::price("reset how tokens are counted of", model)))
+                (Area::Workspace, Some(whole::price("reset token counting for", model)))
             }
             Event::BudgetWarned { payer, period } => {
                 (Area::Agents, Some(self.budget("near its limit", *payer, *period, "clock")?))
@@ -293,12 +293,8 @@ impl Speaker<'_> {
     /// Streams and dependencies.
     fn grouping(&self, event: &Event) -> Result<Option<(Area, Words)>, StoreError> {
         let words = match event {
-            Event::TaskUnblocked { task, .. } => {
-                self.task("cleared the way for", *task, "", "check")?
-            }
-            Event::TaskStartAsked { task } => {
-                self.task("asked for a start of", *task, "", "play")?
-            }
+            Event::TaskUnblocked { task, .. } => self.task("unblocked", *task, "", "check")?,
+            Event::TaskStartAsked { task } => self.task("asked to start", *task, "", "play")?,
             Event::TaskEscalated { task, to, .. } => {
                 let name = |to: &Manager| format!("to {}", self.people.name((*to).into()));
                 let rest = to.as_ref().map(name).unwrap_or_default();
@@ -383,7 +379,7 @@ impl Speaker<'_> {
         let (first, others) = (ids.next(), ids.count());
         let Some(first) = first else { return Ok(()) };
         let rest = format!("(entry {of})");
-        if let Some(task) = self.task("undid a change of", first, &rest, "undo")? {
+        if let Some(task) = self.task("reverted a change to", first, &rest, "undo")? {
             let more = format::count(others as u64, "other task", "other tasks");
             let thing = match others {
                 0 => task.thing,
@@ -476,13 +472,13 @@ impl Speaker<'_> {
         };
         Ok(match (from, to) {
             (AgentStatus::Provisioning | AgentStatus::Error, AgentStatus::Ready) => {
-                Some(itself("is ready for work", String::new()))
+                Some(itself("is ready", String::new()))
             }
             (_, AgentStatus::Ready) => self.agent("resumed", id, "play")?,
             (_, AgentStatus::Paused) => self.agent("paused", id, "pause")?,
             (_, AgentStatus::Error) => {
-                let reason = agent.status_reason.as_deref().unwrap_or("its page says why");
-                Some(itself("cannot work:", ellipsis(reason, MAX_TITLE)))
+                let reason = agent.status_reason.as_deref().unwrap_or("see its page");
+                Some(itself("can’t work:", ellipsis(reason, MAX_TITLE)))
             }
             (_, to) => {
                 let words = self.agent("set", id, "agent")?;
@@ -532,7 +528,7 @@ impl Speaker<'_> {
         // A deletion is described by its rows. Earlier changes of a deleted connection are omitted.
         let found = self.read.get::<Connection>(id)?;
         Ok(found.map(|one| Words {
-            verb: "changed the connection".to_owned(),
+            verb: "updated the connection".to_owned(),
             thing: one.name,
             path: "settings/connections".to_owned(),
             icon: "link",
@@ -558,12 +554,12 @@ fn ended(outcome: &str) -> (&'static str, &'static str, &'static str) {
     match outcome {
         "done" => ("finished", "", "check"),
         "failed" => ("failed in", "", "warn"),
-        "snoozed" => ("put off the rest of", "", "clock"),
-        "stopped" => ("ended", "when asked to", "stop"),
-        "no_outcome" => ("ended", "without an outcome", "warn"),
+        "snoozed" => ("snoozed", "", "clock"),
+        "stopped" => ("stopped", "on request", "stop"),
+        "no_outcome" => ("ended", "without a result", "warn"),
         "limit" => ("reached a limit in", "", "warn"),
         "interrupted" => ("was interrupted in", "", "warn"),
-        "crash_loop" => ("failed in", "after HQ broke off three times", "warn"),
+        "crash_loop" => ("failed in", "after three interruptions", "warn"),
         _ => ("ended", "", "check"),
     }
 }

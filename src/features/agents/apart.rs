@@ -98,7 +98,7 @@ pub async fn keep(
             }
         }
         if MOST <= all.len() {
-            let words = "too much is kept of this agent already; take or drop some of it first";
+            let words = "too many changes are saved for this agent; apply or discard some first";
             return Err(FilesError::Damaged(words.to_owned()));
         }
         let name = format!("{day}-{}", head.short());

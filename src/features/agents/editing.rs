@@ -35,7 +35,7 @@ pub enum EditError {
     Files(#[from] FilesError),
     /// Both changed the same lines.
     #[error(
-        "{path} was changed meanwhile, in the same lines as you did; choose which words should stay"
+        "the same lines of {path} changed while you were editing; choose which version to keep"
     )]
     Clash {
         path: String,
@@ -43,19 +43,19 @@ pub enum EditError {
         clash: Box<Clash>,
     },
     /// The file changed, and its base text is unknown.
-    #[error("{0} was changed meanwhile; read it again and put your change on top")]
+    #[error("{0} has changed; read it again and reapply your change")]
     Changed(String),
     /// The file was removed since it was read.
-    #[error("{0} was removed meanwhile; save once more to have it again with your words")]
+    #[error("{0} was deleted; save again to recreate it with your text")]
     Gone(String),
     /// The path is in use.
-    #[error("there is something called {0} already; choose another name")]
+    #[error("{0} already exists; choose another name")]
     Exists(String),
     /// The manifest is generated from the settings.
     #[error("agent.json follows the agent's settings; change those")]
     Manifest,
     /// The path is excluded from commits.
-    #[error("no history is kept of {0}, as of scratch/ and .env; choose another place")]
+    #[error("{0} has no history, like scratch/ and .env; choose another place")]
     NotKept(String),
     /// The text contains a key that every reader of the files would see.
     #[error("line {}: {}; keep keys among the secrets and leave them out here", .0.line, .0.why)]
@@ -64,9 +64,9 @@ pub enum EditError {
     #[error("{0}")]
     Mask(Masked),
     /// The file is not UTF-8 text.
-    #[error("{0} is no text (UTF-8), so it is not changed here; download it")]
+    #[error("{0} isn't UTF-8 text, so it can't be changed here; download it")]
     NoText(String),
-    #[error("{path} may have at most {most} KB; this has {has} KB")]
+    #[error("{path} can have at most {most} KB; this has {has} KB")]
     TooLong {
         path: String,
         /// Maximum size in KB.
@@ -75,7 +75,7 @@ pub enum EditError {
         has: u64,
     },
     /// The limits of the branch are reached.
-    #[error("an agent has at most 10,000 files and 512 MB of them; remove some first")]
+    #[error("an agent can have at most 10,000 files and 512 MB; delete some first")]
     Full,
 }
 

@@ -30,7 +30,7 @@ pub enum FilesError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// The file is not in that commit.
-    #[error("{0} is not in that commit; choose one in which it is")]
+    #[error("{0} isn't in that commit; choose another one")]
     NotThen(String),
     #[error("the agent is archived; restore it before its files are changed")]
     Archived,

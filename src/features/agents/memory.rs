@@ -171,7 +171,7 @@ pub fn look_through(
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// The path does not belong to memory.
-    #[error("{0} is no file of memory; MEMORY.md and the notes in memory/ are")]
+    #[error("{0} isn't a memory file; use MEMORY.md or the notes in memory/")]
     NotMemory(String),
     #[error(transparent)]
     Edit(#[from] EditError),

@@ -51,7 +51,7 @@ pub async fn make(ws: &Ws, who: &impl Who, id: AgentId) -> Result<Agent, AgentEr
     let made = tokio::task::spawn_blocking(move || make_files(&here, &agent, &who_it_is)).await;
     let made = match made {
         Ok(made) => made.map_err(|error| error.to_string()),
-        Err(_) => Err("the set-up of its files ended in an error of HQ; try again".to_owned()),
+        Err(_) => Err("HQ couldn't set up its files; try again".to_owned()),
     };
     ws.write(who, move |tx| match made {
         Ok(version) => rules::provisioned(tx, id, version),

@@ -455,9 +455,9 @@ fn silent(place: &Elsewhere, now: Timestamp) -> FilesError {
     FilesError::Silent(match place.heard_at {
         Some(at) => {
             let length = Duration::from_secs(now.duration_since(at).unsigned_abs().as_secs());
-            format!("{label} has been silent for {}", format::duration(length))
+            format!("{label} has been offline for {}", format::duration(length))
         }
-        None => format!("{label} was never heard of"),
+        None => format!("{label} has never connected"),
     })
 }
 
@@ -521,7 +521,7 @@ mod tests {
         let code = |code: &str| told(Refusal::new(code, "it is busy"));
         let (silent, words) = code(SILENT);
         assert_eq!(silent, "gateway_offline");
-        assert!(words.starts_with("GPU box has been silent for 5 min"), "{words}");
+        assert!(words.starts_with("GPU box has been offline for 5 min"), "{words}");
         assert_eq!(code(OVERTAKEN).0, "file_changed");
         let (other, words) = code("host_mute");
         assert!(other == "gateway_failed" && words.contains("it is busy"), "{words}");

@@ -34,15 +34,15 @@ pub enum UpgradeError {
     Files(#[from] FilesError),
     #[error(transparent)]
     Agent(#[from] AgentError),
-    #[error("{0} is at work; take it over when the run has ended")]
+    #[error("{0} is running; apply this when the run has ended")]
     Working(String),
-    #[error("{0} is not set up; that comes first")]
+    #[error("{0} isn't set up yet; set it up first")]
     NotReady(String),
     /// The offer has changed since it was reviewed.
-    #[error("something has changed since you looked; look again and choose")]
+    #[error("something has changed since you opened this; review it again")]
     Moved,
     /// Files with undecided conflicts.
-    #[error("choose what stays in {}", .0.join(", "))]
+    #[error("choose a version for {}", .0.join(", "))]
     Undecided(Vec<String>),
     /// A key would be committed.
     #[error("{path}, line {}: {}; take it out first", leak.line, leak.why)]
@@ -51,12 +51,12 @@ pub enum UpgradeError {
         path: String,
         leak: Leak,
     },
-    #[error("{0} has all that its template has now")]
+    #[error("{0} is up to date with its template")]
     Nothing(String),
     /// A later upgrade has to be reverted first.
-    #[error("something else was taken over since; take that back first")]
+    #[error("another upgrade was applied since; undo that first")]
     NotLast,
-    #[error("that commit is no upgrade of this agent; its history shows which are")]
+    #[error("that commit isn't an upgrade of this agent; see its history")]
     NoUpgrade,
 }
 

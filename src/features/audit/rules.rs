@@ -17,7 +17,7 @@ pub enum AuditError {
         message: String,
     },
     /// The cursor is from before a restore of the store.
-    #[error("the cursor belongs to another life of this store; begin again without it")]
+    #[error("the cursor belongs to an earlier state of this database; start again without it")]
     OtherLife,
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -60,10 +60,10 @@ impl Problem for AuditError {
 /// If a value is out of range.
 pub fn keep(tx: &mut WriteTx<'_>, keeping: Keeping) -> Result<Keeping, AuditError> {
     if !(1..=MAX_DAYS).contains(&keeping.days) {
-        return Err(AuditError::field("days", format!("write 1 to {MAX_DAYS} days")));
+        return Err(AuditError::field("days", format!("enter 1 to {MAX_DAYS} days")));
     }
     if keeping.megabytes == Some(0) {
-        return Err(AuditError::field("megabytes", "write 1 or more, or leave it empty"));
+        return Err(AuditError::field("megabytes", "enter 1 or more, or leave it empty"));
     }
     tx.put(&keeping)?;
     Ok(keeping)
@@ -73,11 +73,11 @@ pub fn keep(tx: &mut WriteTx<'_>, keeping: Keeping) -> Result<Keeping, AuditErro
 /// verification may not look again.
 pub fn tell_faults(tx: &mut WriteTx<'_>, faults: u64) {
     let title = match faults {
-        1 => "Verification: 1 fault in the record".to_owned(),
-        n => format!("Verification: {n} faults in the record"),
+        1 => "Verification found 1 fault".to_owned(),
+        n => format!("Verification found {n} faults"),
     };
-    let why = "Something was changed behind HQ's back, or the disk has damaged it. Settings, Audit names it, \
-               after a restart when it is verified once more.";
+    let why = "Something outside HQ changed the data, or the disk is damaged. See Settings, Audit. \
+        After a restart, verify again to see the details.";
     let notice = Notice::new(NoticeKind::OperationFailed, About::Workspace, title);
     tx.emit(notice.body(why).only().admins().event());
 }

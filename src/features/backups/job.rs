@@ -306,7 +306,7 @@ fn source(app: &App, beside_others: bool) -> Result<(Source, Vec<Hold>), StoreEr
             .broken
             .read()
             .iter()
-            .map(|one| format!("the workspace {} cannot be opened ({})", one.slug, one.reason))
+            .map(|one| format!("the workspace {} can't be opened ({})", one.slug, one.reason))
             .collect(),
         listed,
         still,
@@ -366,7 +366,7 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     if !made.left_out.is_empty() {
         let n = made.left_out.len();
         let some: Vec<_> = made.left_out.iter().take(NAMED).cloned().collect();
-        let more = if n <= NAMED { "" } else { "; the others stand in its manifest" };
+        let more = if n <= NAMED { "" } else { "; the others are listed in its manifest" };
         ended.note = Some(format!("{n} left out: {}{more}", some.join("; ")));
     }
     if !usual {
@@ -377,7 +377,7 @@ fn back_up(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     if let Err(error) = tidy_behind(app, &repo, address, made.started_at, held) {
         tracing::warn!(%error, "old backups could not be tidied up");
         let left_out = ended.note.take().map(|note| format!("; {note}")).unwrap_or_default();
-        ended.note = Some(format!("made, but tidying up failed: {error}{left_out}"));
+        ended.note = Some(format!("created, but cleanup failed: {error}{left_out}"));
     }
     Ok(ended)
 }
@@ -466,7 +466,7 @@ fn check(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
     Ok(Ended {
         backup: Some(manifest.id),
         bytes: checked.bytes,
-        note: Some(format!("{} rows and {} files are right", checked.rows, checked.files)),
+        note: Some(format!("{} rows and {} files are correct", checked.rows, checked.files)),
         ..Ended::default()
     })
 }
@@ -525,15 +525,15 @@ fn tidy(app: &App, task: Task, held: &Held) -> Result<Ended, BackupsError> {
 
 /// Puts aside a backup whose manifest cannot be read.
 fn put_aside(app: &App, task: Task) -> Result<Ended, BackupsError> {
-    let unnamed = || BackupsError::Fields(vec![FieldError::new("backup", "write which backup")]);
+    let unnamed = || BackupsError::Fields(vec![FieldError::new("backup", "choose a backup")]);
     let id = task.backup.ok_or_else(unnamed)?;
     let repo = task.place.open(app)?;
     forget(&repo, &owner(app), &id, app.clock.now())?;
     if task.usual {
         refresh(app, &repo)?;
     }
-    let note = "its manifest lies in the folder damaged/ now; what it alone needs stays until backups are \
-                tidied up the next time";
+    let note = "its manifest is now in the folder damaged/; the next cleanup deletes the data that \
+        only this backup uses";
     Ok(Ended { backup: Some(id), note: Some(note.to_owned()), ..Ended::default() })
 }
 
@@ -548,7 +548,7 @@ fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
     let entries = records_fit(app)?;
     files_fit(app)?;
     let note = format!(
-        "{tried}; {} rows and {} files are right; here {entries} entries and what they tell of {FITS}",
+        "{tried}; {} rows and {} files are correct; {entries} entries here and their rows {FITS}",
         checked.rows, checked.files
     );
     let (backup, bytes) = (Some(manifest.id.clone()), manifest.bytes());

@@ -165,10 +165,10 @@ impl Deed {
     pub fn noun(self) -> &'static str {
         match self {
             Self::Backup => "a backup",
-            Self::Verify => "a check of backups",
-            Self::Prune => "tidying up backups",
+            Self::Verify => "a backup check",
+            Self::Prune => "a backup cleanup",
             Self::Drill => "a restore drill",
-            Self::Forget => "putting a backup aside",
+            Self::Forget => "giving up a backup",
         }
     }
 
@@ -177,9 +177,9 @@ impl Deed {
         match self {
             Self::Backup => "Backup",
             Self::Verify => "Check",
-            Self::Prune => "Tidying up",
+            Self::Prune => "Cleanup",
             Self::Drill => "Restore drill",
-            Self::Forget => "Putting aside",
+            Self::Forget => "Giving up",
         }
     }
 }

@@ -29,10 +29,11 @@ pub enum BackupsError {
     Fields(Vec<FieldError>),
     /// The caller does not administer all workspaces. Backups hold every workspace.
     #[error(
-        "backups hold every workspace of this HQ; only who administers all of them may do this, and while one cannot be opened only who keeps this HQ"
+        "backups contain every workspace of this HQ, so you must administer all of them; while one \
+            can't be opened, only the owner of this HQ can do this"
     )]
     NotAll,
-    #[error("there is no such run of a backup")]
+    #[error("this backup run doesn't exist")]
     NotFound,
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -40,7 +41,7 @@ pub enum BackupsError {
     Store(#[from] StoreError),
     /// A settings secret cannot be unsealed.
     #[error(
-        "the {0} of backups does not open with this master key; enter it again in Settings, Backups"
+        "the backup {0} can't be opened with this master key; enter it again in Settings, Backups"
     )]
     Unreadable(&'static str),
     /// A check found damage.
@@ -48,10 +49,9 @@ pub enum BackupsError {
     Faults(String),
     /// Pruning is blocked by an unreadable manifest.
     #[error(
-        "no piece of an old backup is removed at {place}, so it fills up: nobody knows which pieces {which} \
-         needs, because its manifest cannot be read; put a good copy of that file back into manifests/, or put \
-         the backup aside in Settings, Backups (over the API with POST /api/v1/backups/ID/forget), which \
-         gives it up"
+        "can't clean up {place}, so it fills up: the manifest of {which} is unreadable, so HQ \
+            can't tell which data it needs; restore a good copy of that file in manifests/, or \
+            give up the backup in Settings, Backups (in the API: POST /api/v1/backups/ID/forget)"
     )]
     Stuck {
         place: String,
@@ -60,21 +60,21 @@ pub enum BackupsError {
     },
     /// Live data does not match its hashes.
     #[error(
-        "{0} of what HQ keeps here do not fit their hashes: something was changed behind its back; \
-         Settings, Audit names them"
+        "{0} of HQ's entries and rows don't match their hashes: something outside HQ changed them; \
+            Settings, Audit lists them"
     )]
     Record(u64),
     /// The history of agents' files is incomplete.
-    #[error("the history of agents' files in {0}; `hq doctor files` says more and repairs")]
+    #[error("the agent file history in {0}; run `hq doctor files` for details and repair")]
     Files(String),
     /// The history of agents' files in a backup is incomplete.
     #[error(
-        "the history of agents' files in the backup {0} is not whole ({1}); run `hq doctor files`, which repairs what \
-         is here, and make a new backup"
+        "the agent file history in backup {0} is incomplete ({1}); run `hq doctor files` to repair \
+            it here, then create a new backup"
     )]
     BackedUpFiles(String, String),
     /// The worker thread ended early.
-    #[error("it was cut off: {0}")]
+    #[error("it was interrupted: {0}")]
     CutOff(String),
 }
 
@@ -149,34 +149,34 @@ pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), Backup
     let mut wrong = Vec::new();
     let mut fault = |field: &str, message: &str| wrong.push(FieldError::new(field, message));
     if 23 < settings.hour || 59 < settings.minute {
-        fault("time", "write a time of day like 03:30");
+        fault("time", "enter a time of day like 03:30");
     }
     if settings.zone.as_deref().is_some_and(|zone| TimeZone::get(zone).is_err()) {
-        fault("zone", "write a time zone like Europe/Berlin or UTC");
+        fault("zone", "enter a time zone like Europe/Berlin or UTC");
     }
     for (field, n) in
         [("daily", settings.daily), ("weekly", settings.weekly), ("monthly", settings.monthly)]
     {
         if MOST_KEPT < n {
-            fault(field, "write a number from 0 to 3650");
+            fault(field, "enter a number from 0 to 3650");
         }
     }
     if settings.daily == 0 && settings.weekly == 0 && settings.monthly == 0 {
-        fault("daily", "keep at least one; 7 daily, 4 weekly and 6 monthly are usual");
+        fault("daily", "keep at least one, such as 7 daily, 4 weekly and 6 monthly");
     }
     let has = |tx: &WriteTx<'_>, name: &str| tx.get::<BackupSecret>(name.to_owned());
     if !settings.target.is_empty() {
         match settings.target.parse::<Address>() {
             Ok(Address::Folder(path)) if !path.is_absolute() => {
-                fault("target", "write the whole path of the folder, from / on");
+                fault("target", "enter the full path of the folder, starting with /");
             }
             Ok(Address::Folder(_)) => {}
             Ok(Address::S3(_)) => {
                 if settings.access_key.trim().is_empty() {
-                    fault("access_key", "write the access key of the bucket");
+                    fault("access_key", "enter the bucket's access key");
                 }
                 if matches!(new.s3_secret, NewSecret::Keep) && has(tx, S3_SECRET)?.is_none() {
-                    fault("s3_secret", "write the secret key of the bucket");
+                    fault("s3_secret", "enter the bucket's secret key");
                 }
             }
             Err(error) => fault("target", &error.to_string()),
@@ -184,7 +184,7 @@ pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), Backup
     }
     let no_passphrase = matches!(new.passphrase, NewSecret::Keep) && has(tx, PASSPHRASE)?.is_none();
     if settings.encryption == Encryption::Passphrase && no_passphrase {
-        fault("passphrase", "write a passphrase; without it nobody can restore");
+        fault("passphrase", "enter a passphrase; no one can restore without it");
     }
     if !wrong.is_empty() {
         return Err(BackupsError::Fields(wrong));
@@ -277,8 +277,8 @@ pub fn end(
             if !ended.missing.is_empty() {
                 let why = run.note.take().map(|note| format!(": {note}")).unwrap_or_default();
                 let words = format!(
-                    "it was made, but {} is not in it{why}; the last complete backup stays until there is \
-                     a newer one, and `hq restore` takes that",
+                    "it was created without {}{why}; the last complete backup stays until there's \
+                        a newer one, and `hq restore` uses it",
                     ended.missing.join(", ")
                 );
                 run.outcome = Outcome::Failed;
@@ -318,7 +318,7 @@ pub fn note_tidied(
         (Some(told), Some(failed)) if told.note.as_ref() == Some(&failed.words) => return Ok(()),
         (_, Some(failed)) => Err(failed),
         (Some(_), None) => Ok(Ended {
-            note: Some("every manifest can be read again".to_owned()),
+            note: Some("every manifest is readable again".to_owned()),
             ..Ended::default()
         }),
     };
@@ -414,7 +414,7 @@ pub fn end_restored(tx: &mut WriteTx<'_>, backup: &str, bytes: u64) -> Result<()
         if run.deed == Deed::Backup && run.outcome == Outcome::Running {
             (run.outcome, run.ended_at) = (Outcome::Done, Some(tx.now()));
             (run.backup, run.bytes) = (Some(backup.to_owned()), bytes);
-            run.note = Some("all of this was restored from it".to_owned());
+            run.note = Some("restored from this backup".to_owned());
             tx.put(&run)?;
         }
     }
@@ -427,7 +427,7 @@ pub fn end_cut_off(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     for mut run in left.into_iter().filter(|run| run.outcome == Outcome::Running) {
         run.outcome = Outcome::Failed;
         run.ended_at = Some(tx.now());
-        run.note = Some("HQ was ended in the middle".to_owned());
+        run.note = Some("HQ stopped in the middle".to_owned());
         tx.put(&run)?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use super::{queries, rules};
 /// Jobs whose failure is notified. A blocked prune only has its row.
 const TOLD: [Deed; 3] = [Deed::Backup, Deed::Drill, Deed::Verify];
 /// Replaces a reason that not all admins of the workspace may read, because it names targets and other workspaces.
-const ELSEWHERE: &str = "Whoever administers this HQ sees why in its settings of backups.";
+const ELSEWHERE: &str = "An HQ administrator can see the reason in Settings, Backups.";
 
 /// Notifies of every failure that was not notified yet.
 pub async fn tell(app: &App) {

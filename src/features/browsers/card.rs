@@ -13,7 +13,7 @@ pub static AGENT_BROWSER: Entity = Entity {
     undo: Some(Can::Agents),
     triggers: Some("Agents and runs"),
     tables: |schema| schema.with::<AgentBrowser>().with::<BrowserShot>(),
-    ..Entity::of::<AgentBrowser>("agent_browser", "browser of an agent", "browsers of agents")
+    ..Entity::of::<AgentBrowser>("agent_browser", "agent browser", "agent browsers")
 };
 
 /// Descriptor of browser policies. Records have no name; history labels them by agent.
@@ -28,5 +28,5 @@ pub static BROWSER_POLICY: Entity = Entity {
     path: |row| format!("agents/{}/browser", text_of(row, "agent")),
     undo: Some(Can::Admin),
     triggers: Some("Agents and runs"),
-    ..Entity::of::<BrowserPolicy>("browser_policy", "rules of a browser", "rules of browsers")
+    ..Entity::of::<BrowserPolicy>("browser_policy", "browser rule set", "browser rule sets")
 };

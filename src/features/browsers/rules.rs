@@ -21,9 +21,9 @@ pub enum SwitchError {
     #[error("agent {0} does not exist")]
     NotFound(AgentId),
     /// Invalid host, with its form field.
-    #[error("{1:?} is no host; write example.com, or *.example.com for all hosts below it")]
+    #[error("{1:?} isn't a host; use example.com, or *.example.com for its subdomains")]
     BadHost(&'static str, String),
-    #[error("a list has at most {MOST_HOSTS} hosts")]
+    #[error("a list can have at most {MOST_HOSTS} hosts")]
     TooMany(&'static str),
     #[error(transparent)]
     Store(#[from] StoreError),

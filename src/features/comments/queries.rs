@@ -22,21 +22,21 @@ use web::session::Access;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CommentError {
-    #[error("this comment does not exist any more")]
+    #[error("this comment no longer exists")]
     NotFound,
     #[error("Write something first.")]
     Empty,
-    #[error("A comment has at most 64 KB of text; deliver a long text as a deliverable.")]
+    #[error("Comments can have at most 64 KB. Deliver longer texts as a deliverable.")]
     TooLong,
-    #[error("only its author can change a comment; write a new one")]
+    #[error("only the author can edit a comment; write a new one")]
     NotYours,
     /// The actor may not remove this comment.
-    #[error("only its author or an admin can take a comment away or bring it back")]
+    #[error("only the author or an admin can delete or restore a comment")]
     NotYoursToRemove,
     /// The comment has changed since it was read. Contains the current text.
-    #[error("this comment was changed meanwhile; what it says now stands below")]
+    #[error("this comment changed while you were editing; its current version is below")]
     Changed(String),
-    #[error("this is no reaction; use one of: {}", reactions())]
+    #[error("this reaction isn't available; use one of: {}", reactions())]
     NoReaction,
     /// The subject is archived.
     #[error("{0} is archived; restore it first")]
@@ -251,7 +251,7 @@ pub fn reach(read: &dyn Read, task: &Task) -> Result<Reaches, StoreError> {
         let closed = !task.status.is_open() && task.assignee.is_some_and(|a| a.agent().is_some());
         return Ok(match closed {
             true => {
-                let text = "Finished work rests: only a mention with @ wakes an agent";
+                let text = "This task is closed. Only an @mention notifies an agent.";
                 Reaches { agent: None, text: text.to_owned() }
             }
             false => Reaches::nobody(),
@@ -263,11 +263,11 @@ pub fn reach(read: &dyn Read, task: &Task) -> Result<Reaches, StoreError> {
     let text = if is(RunState::Running) {
         format!("{name} reads this at the next step")
     } else if is(RunState::Waiting) {
-        format!("{name} reads this when the run goes on")
+        format!("{name} reads this when the run continues")
     } else if agent.status == AgentStatus::Paused {
         format!("{name} is paused and reads this when resumed")
     } else {
-        format!("{name} gets this as work")
+        format!("{name} will act on this")
     };
     Ok(Reaches { agent: Some(name), text })
 }
@@ -285,7 +285,7 @@ impl Reaches {
     /// No agent without a mention.
     #[must_use]
     pub fn nobody() -> Self {
-        let text = "Nobody is woken. Mention an agent with @ to give it work";
+        let text = "No agent will be notified. Mention one with @ to assign work.";
         Self { agent: None, text: text.to_owned() }
     }
 }

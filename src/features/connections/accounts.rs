@@ -120,12 +120,12 @@ impl StoredAccount {
             ConnectionError::Store(error) => passing(&error.to_string()),
             error => gone(&error.to_string()),
         })?;
-        let grant = grant.ok_or_else(|| gone("nobody has signed in yet"))?;
+        let grant = grant.ok_or_else(|| gone("not signed in yet"))?;
         if grant.lost_at.is_some() {
             return Err(gone(&grant.said));
         }
         let client = connection.sign_in.clone();
-        let client = client.ok_or_else(|| gone("nobody signs in to this connection"))?;
+        let client = client.ok_or_else(|| gone("this connection doesn't use a sign-in"))?;
         let tokens = open(&self.ws.app, &connection, &grant);
         let tokens = tokens.map_err(|error| gone(&error.to_string()))?;
         Ok(Held { connection, client, grant, tokens })
@@ -164,7 +164,7 @@ impl StoredAccount {
         if self.lent().is_some_and(|lent| is_refused(&lent)) {
             self.see_renewed(Some(access)).await?;
         }
-        self.lent().ok_or_else(|| gone("nobody has signed in yet"))
+        self.lent().ok_or_else(|| gone("not signed in yet"))
     }
 
     /// Completes a renewal even if the requesting run is stopped, because an unstored answer may be the last one.
@@ -258,10 +258,10 @@ impl StoredAccount {
         if error.failure == Failure::Revoked {
             let said = match held.grant.asked_at {
                 Some(_) => format!(
-                    "HQ never got the answer to its last renewal, because it was stopped or the line broke; \
-                     the old sign-in does not count any more: {message}"
+                    "HQ was stopped or lost the network during the last renewal, so the old \
+                        sign-in is no longer valid: {message}"
                 ),
-                None => format!("the sign-in does not count any more: {message}"),
+                None => format!("the sign-in is no longer valid: {message}"),
             };
             tracing::warn!(connection.id = %id, "somebody has to sign in to a connection again");
             let told = said.clone();
@@ -281,7 +281,13 @@ impl StoredAccount {
             }
             _ => ProviderError {
                 sent: false,
-                ..ProviderError::new(ErrorClass::Auth, format!("the maker refuses it: {message}"))
+                ..ProviderError::new(
+                    ErrorClass::Auth,
+                    format!(
+                        "the provider rejects it: \
+                    {message}"
+                    ),
+                )
             },
         })
     }
@@ -304,7 +310,7 @@ pub(super) fn gone(message: &str) -> ProviderError {
 
 /// A temporary failure.
 pub(super) fn passing(message: &str) -> ProviderError {
-    let message = format!("the sign-in could not be renewed: {message}");
+    let message = format!("couldn't renew the sign-in: {message}");
     ProviderError { sent: false, ..ProviderError::new(ErrorClass::Network, message) }
 }
 

@@ -402,7 +402,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_home_says_instead_of_a_token_is_what_the_run_hears() {
-        let said = ProviderError::new(ErrorClass::SignIn, "nobody has signed in yet");
+        let said = ProviderError::new(ErrorClass::SignIn, "not signed in yet");
         let said = said.with_retry_after(Some(Duration::from_secs(7)));
         let home = Arc::new(Home { refuses: Some(as_refusal(&said)), ..Home::default() });
         let error = account(&home, NOW).now().await.unwrap_err();

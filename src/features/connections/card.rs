@@ -9,8 +9,8 @@ pub static VECTOR_SOURCE: Entity = Entity {
     fields: &[
         Field::text("model", "model").called("title"),
         Field::text("connection", "connection").means(Meaning::One("connection")),
-        Field::text("dimensions", "numbers of a vector").hidden(),
-        Field::text("floor", "least likeness").hidden(),
+        Field::text("dimensions", "dimensions").hidden(),
+        Field::text("floor", "similarity threshold").hidden(),
         Field::text("by", "by").hidden(),
     ],
     title: |row| match text_of(row, "model") {
@@ -20,5 +20,5 @@ pub static VECTOR_SOURCE: Entity = Entity {
     path: |_| "settings/meaning".to_owned(),
     undo: Some(Can::Admin),
     triggers: Some("Knowledge"),
-    ..Entity::of::<VectorSource>("vector_source", "source of vectors", "sources of vectors")
+    ..Entity::of::<VectorSource>("vector_source", "vector source", "vector sources")
 };

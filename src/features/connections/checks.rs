@@ -23,15 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const ECHO: Duration = Duration::from_secs(30);
 
 /// Note for a model that did not call the offered tool.
-const NO_CALL: &str =
-    ", but called no tool when it was asked to: agents may not be able to work with it";
+const NO_CALL: &str = ", but didn't call a tool when asked, so agents might not work with it";
 /// Note for a model whose server rejects tools.
-const NO_TOOLS: &str = ", but takes no tools: it can talk and not work";
+const NO_TOOLS: &str = ", but doesn't support tools, so it can chat but not do work";
+/// The same notes in tests that an earlier version stored.
+const STORED: [&str; 2] = [", but called no tool when it was asked to", ", but takes no tools"];
 
 /// Whether the tested model called no tool.
 #[must_use]
 pub fn only_talks(tested: &Tested) -> bool {
-    tested.ok && [NO_CALL, NO_TOOLS].iter().any(|said| tested.message.contains(said))
+    let mut notes = [NO_CALL, NO_TOOLS].into_iter().chain(STORED);
+    tested.ok && notes.any(|note| tested.message.contains(note))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +178,7 @@ async fn first(
     match queries::first_model(&with_list) {
         Some(model) => Ok((models, model)),
         None => {
-            let text = "the server lists no model; name one below, or install one there";
+            let text = "the server offers no models; enter one below or install one on the server";
             Err(Box::new(failed(text, ErrorClass::NotFoundModel, models)))
         }
     }
@@ -227,7 +229,7 @@ impl Tools {
             Self::Asked(Echo { called: true, .. }) => " and calls tools".to_owned(),
             Self::Asked(_) => NO_CALL.to_owned(),
             Self::None => NO_TOOLS.to_owned(),
-            Self::Unknown(why) => format!("; whether it calls tools is not known: {why}"),
+            Self::Unknown(why) => format!("; couldn't check whether it calls tools: {why}"),
         }
     }
 
@@ -309,7 +311,7 @@ fn words(error: &ProviderError) -> String {
     if own.is_empty() {
         format!("{advice}{status}")
     } else {
-        format!("{advice} It said{status}: {own}")
+        format!("{advice} Response{status}: {own}")
     }
 }
 

@@ -251,7 +251,7 @@ async fn take(ws: &Ws, by: (Actor, Cause), id: ConnectionId, came: &str) -> Resu
     let login = login.filter(is_open).ok_or(ConnectionError::NoLogin)?;
     if login.is_over(ws.app.clock.now()) {
         end(ws, by, &login, LoginState::Expired, "").await?;
-        return Err(LoginError::Answer("it is too late for this sign-in; begin another".into()));
+        return Err(LoginError::Answer("this sign-in has expired; start again".into()));
     }
     let (connection, client) = stored(ws, id)?;
     let pending = open(&ws.app, &login)?;
@@ -265,7 +265,8 @@ async fn take(ws: &Ws, by: (Actor, Cause), id: ConnectionId, came: &str) -> Resu
         }
     };
     if answer.state.is_some_and(|state| !pkce::is_same(pending.state.reveal(), &state)) {
-        let other = "this belongs to another sign-in; open the page from here and sign in there";
+        let other = "this belongs to another sign-in; open the sign-in page from here and try \
+            again";
         return Err(LoginError::Answer(other.into()));
     }
     let tokens = desk(&ws.app, &client).exchange(&answer.code, pending.verifier.reveal()).await;
@@ -561,16 +562,16 @@ async fn listen(ws: Ws, login: Login) {
             },
         };
         if caller.target().split('?').next() != Some(path.as_str()) {
-            caller.say("404 Not Found", "There is nothing here.").await;
+            caller.say("404 Not Found", "Page not found.").await;
             continue;
         }
         match answer(&ws, &BY, login.connection, caller.target()).await {
             Ok(()) => {
-                caller.say("200 OK", "You are signed in. You can close this page.").await;
+                caller.say("200 OK", "You’re signed in. You can close this page.").await;
                 return;
             }
             Err(error) => {
-                let text = format!("This did not work: {error}. Go back to HQ and try again.");
+                let text = format!("Sign-in failed: {error}. Go back to HQ and try again.");
                 caller.say("400 Bad Request", &text).await;
             }
         }

@@ -37,53 +37,51 @@ pub enum ConnectionError {
     #[error("connection {0} does not exist")]
     NotFound(ConnectionId),
     /// The replacement is the connection itself or has no model.
-    #[error("this connection cannot be the replacement; choose another one that has a model")]
+    #[error("this connection can't be the replacement; choose one that has a model")]
     BadReplacement,
-    #[error("a name has 1 to {MAX_NAME} characters")]
+    #[error("enter a name of 1 to {MAX_NAME} characters")]
     BadName,
     #[error("there is already a connection called \"{0}\"; choose another name")]
     NameTaken(String),
     #[error(transparent)]
     Base(#[from] BaseError),
-    #[error("this provider needs a key; make one on its own pages")]
+    #[error("this provider needs a key; create one on its website")]
     KeyMissing,
     /// The address has another origin than the one the key was entered for.
-    #[error(
-        "the address leads to another server; enter the key again, so that it goes nowhere unasked"
-    )]
+    #[error("the address is a different server; enter the key again to send it there")]
     KeyAgain,
-    #[error("a model's id has 1 to {MAX_MODEL} characters and no spaces")]
+    #[error("enter a model ID of 1 to {MAX_MODEL} characters without spaces")]
     BadModel,
-    #[error("a price is between $0 and $10,000 for a million tokens")]
+    #[error("enter a price between $0 and $10,000 per million tokens")]
     BadPrice,
     /// The stored key cannot be opened with the current master key.
     #[error("{0}")]
     Unreadable(#[from] SealError),
     #[error("the workspace is not set up yet")]
     NoWorkspace,
-    #[error("the workspace's budget is used up, or has too little left for the call")]
+    #[error("the workspace's budget is used up or too low for this call")]
     OverBudget,
     #[error("agent {0} does not exist")]
     NoAgent(AgentId),
-    #[error("a connection has at most ten keys; remove one first")]
+    #[error("a connection can have at most ten keys; remove one first")]
     TooManyKeys,
-    #[error("a window has at least 4096 tokens")]
+    #[error("enter a window of at least 4096 tokens")]
     BadWindow,
     /// Invalid part of a sign-in client: field and message.
     #[error("{1}")]
     BadClient(&'static str, String),
     /// The connection uses a key.
-    #[error("this connection has a key; nobody signs in to it")]
+    #[error("this connection uses a key, not a sign-in")]
     NoSignIn,
     /// The connection uses an account.
-    #[error("somebody signs in to this connection; it has no keys")]
+    #[error("this connection uses a sign-in, not keys")]
     NoKeys,
-    #[error("no sign-in is under way; begin one")]
+    #[error("no sign-in is in progress; start one")]
     NoLogin,
     /// The maker does not support this flow.
-    #[error("nobody can sign in there in this way")]
+    #[error("this provider doesn't support this way to sign in")]
     NoFlow,
-    #[error("a list to fall back on has at most eight models")]
+    #[error("choose at most eight fallback models")]
     TooManyModels,
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -16,16 +16,16 @@ const MOST: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum NeedError {
     /// The item is gone or has a new state.
-    #[error("this has changed meanwhile; look at what needs you once more")]
+    #[error("this has changed since you loaded the page; reload and try again")]
     NotFound,
     /// The item requires an action, so it can be snoozed but not dismissed.
-    #[error("this waits for somebody and cannot be dismissed; snooze it, or do what it asks")]
+    #[error("this needs a decision and can't be dismissed; snooze it or act on it")]
     Waits,
     /// The snooze time is out of range.
-    #[error("choose a moment within the next 60 days")]
+    #[error("choose a time within the next 60 days")]
     BadTime,
     /// The actor is no person.
-    #[error("only people put away what needs them")]
+    #[error("only people can snooze or dismiss what needs them")]
     NoPerson,
     /// The workspace is archived or scheduled for deletion.
     #[error("{0}")]

@@ -95,6 +95,6 @@ pub fn named(ws: &Ws, said: &str, agent: Option<AgentId>) -> Result<Option<Paged
 pub fn ready(ws: &Ws, wish: PageDraft) -> Result<Write, ToolError> {
     match PAGES.get() {
         Some(pages) => (pages.ready)(ws, wish),
-        None => Err(ToolError::refused("no_pages", "there are no pages here; deliver a text")),
+        None => Err(ToolError::refused("no_pages", "pages aren't available here; deliver text")),
     }
 }

@@ -30,7 +30,7 @@ pub const MAX_FILE: u64 = 25 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverableError {
-    #[error("there is no deliverable \"{0}\" on this task; task_get shows those there are")]
+    #[error("this task has no deliverable \"{0}\"; task_get lists them")]
     NotFound(String),
     #[error("{1}")]
     Invalid(&'static str, String),
@@ -42,7 +42,7 @@ pub enum DeliverableError {
     #[error("\"{title}\" is not in review: it is {state}; reload the page")]
     NotInReview { title: String, state: String },
     /// A newer version was submitted.
-    #[error("version {0} has come in the meantime; look at it first")]
+    #[error("there's a newer version ({0}); review that one first")]
     Newer(u32),
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -117,7 +117,7 @@ pub fn submit_answering(
     let content = check_content(new.content)?;
     let note = new.note.trim().to_owned();
     if MAX_NOTE < note.len() {
-        return Err(DeliverableError::Invalid("note", "A note has at most 8 KB.".to_owned()));
+        return Err(DeliverableError::Invalid("note", "Notes can have at most 8 KB.".to_owned()));
     }
     let now = tx.now();
     let (id, title, number, created_at) = match new.revises {
@@ -201,13 +201,13 @@ pub fn review_with(
     let said = !note.is_empty() || !remarks.is_empty() && new.verdict == Verdict::ChangesRequested;
     if !said && new.verdict != Verdict::Approved {
         let what = match new.verdict {
-            Verdict::Rejected => "Say why, so that the next one is better.",
+            Verdict::Rejected => "Say why, so that the next version is better.",
             _ => "Say what should change.",
         };
         return Err(DeliverableError::Invalid("note", what.to_owned()));
     }
     if MAX_NOTE < note.len() {
-        return Err(DeliverableError::Invalid("note", "A note has at most 8 KB.".to_owned()));
+        return Err(DeliverableError::Invalid("note", "Notes can have at most 8 KB.".to_owned()));
     }
     let (version, task, now) = (piece.version, piece.task, tx.now());
     let verdict = new.verdict;
@@ -249,7 +249,7 @@ fn of_task(
 fn check_answers(answers: Vec<Answer>) -> Result<Vec<Answer>, DeliverableError> {
     let long = answers.iter().any(|answer| MAX_REMARK < answer.note.len());
     if long || MAX_REMARKS < answers.len() {
-        let wrong = format!("At most {MAX_REMARKS} answers, each of at most 2 KB.");
+        let wrong = format!("Use at most {MAX_REMARKS} answers of at most 2 KB each.");
         return Err(DeliverableError::Invalid("answers", wrong));
     }
     let tidy = |answer: Answer| Answer { note: answer.note.trim().to_owned(), ..answer };
@@ -266,7 +266,7 @@ fn check_remarks(remarks: Vec<Remark>) -> Result<Vec<Remark>, DeliverableError> 
     remarks.retain(|one| !one.text.is_empty());
     let long = remarks.iter().any(|one| MAX_REMARK < one.text.len());
     if long || MAX_REMARKS < remarks.len() {
-        let wrong = format!("At most {MAX_REMARKS} remarks, each of at most 2 KB.");
+        let wrong = format!("Use at most {MAX_REMARKS} comments of at most 2 KB each.");
         return Err(DeliverableError::Invalid("remarks", wrong));
     }
     Ok(remarks)
@@ -275,8 +275,8 @@ fn check_remarks(remarks: Vec<Remark>) -> Result<Vec<Remark>, DeliverableError> 
 fn check_title(text: &str) -> Result<String, DeliverableError> {
     let title = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let wrong = match title.chars().count() {
-        0 => "Give it a title.",
-        n if MAX_TITLE < n => "A title has at most 200 characters.",
+        0 => "Enter a title.",
+        n if MAX_TITLE < n => "Titles can have at most 200 characters.",
         _ => return Ok(title),
     };
     Err(DeliverableError::Invalid("title", wrong.to_owned()))
@@ -288,13 +288,13 @@ fn check_content(content: Content) -> Result<Content, DeliverableError> {
         Content::Text(text) => match text.trim().is_empty() {
             true => wrong("The text is empty."),
             false if MAX_TEXT < text.len() => {
-                wrong("A text has at most 64 KB; write it to a file and deliver kind \"file\".")
+                wrong("Text can have at most 64 KB. Write it to a file and deliver kind \"file\".")
             }
             false => Ok(Content::Text(text.replace("\r\n", "\n"))),
         },
         Content::Page { text, .. } if text.trim().is_empty() => wrong("The page is empty."),
         Content::Page { text, .. } if MAX_TEXT < text.len() => {
-            wrong("A page that is delivered has at most 64 KB; make several of it.")
+            wrong("A delivered page can have at most 64 KB. Split it into several.")
         }
         Content::Page { .. } => Ok(content),
         Content::Url(address) => {
@@ -307,8 +307,8 @@ fn check_content(content: Content) -> Result<Content, DeliverableError> {
             };
             match Url::parse(address).ok().filter(web) {
                 Some(url) if url.as_str().len() <= MAX_URL => Ok(Content::Url(url.into())),
-                Some(_) => wrong("This address is too long."),
-                None => wrong("Give a whole address on the web, such as https://example.com/page."),
+                Some(_) => wrong("This URL is too long."),
+                None => wrong("Enter a full web address, such as https://example.com/page."),
             }
         }
         Content::File { name, blob, size } => {
@@ -318,8 +318,8 @@ fn check_content(content: Content) -> Result<Content, DeliverableError> {
                 && !name.chars().any(char::is_control);
             match plain {
                 true if size <= MAX_FILE => Ok(Content::File { name, blob, size }),
-                true => wrong("A file has at most 25 MB."),
-                false => wrong("This file name cannot be used."),
+                true => wrong("Files can have at most 25 MB."),
+                false => wrong("This file name isn’t allowed."),
             }
         }
     }

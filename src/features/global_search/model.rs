@@ -150,7 +150,7 @@ impl Kind {
             Self::Template => "Task templates",
             Self::Link => "Links",
             Self::Review => "Reviews",
-            Self::AgentFile => "Files of agents",
+            Self::AgentFile => "Agent files",
             Self::Entity(_) => self.card().map_or("Records", |(_, finds)| finds.label),
         }
     }

@@ -56,7 +56,7 @@ impl How {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Ok => "Fine",
+            Self::Ok => "OK",
             Self::Degraded => "Needs attention",
             Self::Down => "Down",
         }
@@ -107,10 +107,10 @@ pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError
     }));
     all.extend(rotation::words(app)?.map(|(goes_on, words)| {
         let how = if goes_on { How::Ok } else { How::Degraded };
-        part("key_change", "Change of the master key", how, words)
+        part("key_change", "Master key change", how, words)
     }));
     let without = ws.vectors.trouble();
-    all.extend(without.map(|why| part("vectors", "Search by meaning", How::Degraded, why)));
+    all.extend(without.map(|why| part("vectors", "Semantic search", How::Degraded, why)));
     for one in damaged::all(app)? {
         if damaged::may_know(app, who, &one.slug)? {
             let said = match damaged::keeps(app, who)? {
@@ -137,35 +137,37 @@ fn storage(ws: &Ws) -> Part {
     let made = |how, said: String| part("storage", "Storage", how, said);
     let read = ws.read(|snap| crate::workspace::queries::settings(snap));
     if let Err(error) = read {
-        return made(How::Down, format!("the store cannot be read: {error}"));
+        return made(How::Down, format!("the database can’t be read: {error}"));
     }
     if ws.store.counters().sync_failed() || ws.app.system.counters().sync_failed() {
-        return made(How::Down, "the disk refused to write; start HQ again".to_owned());
+        return made(How::Down, "the disk refused a write; restart HQ".to_owned());
     }
     let old = ws.store.oldest_snapshot().filter(|age| age.as_millis() > OLD_SNAPSHOT);
     if let Some(age) = old {
-        let said = format!("somebody has been reading for {} s, so the file grows", age.as_secs());
+        let said =
+            format!("a read has been open for {} s, so the file keeps growing", age.as_secs());
         return made(How::Degraded, said);
     }
     let rate = ws.store.writes_per_second();
-    made(How::Ok, format!("reads and writes work; {rate:.1} writes a second over the last minute"))
+    made(How::Ok, format!("reads and writes OK, {rate:.1} writes/s"))
 }
 
 fn disk(ws: &Ws) -> Part {
     let gb = |bytes: u64| format::size(bytes);
     let Some(room) = ws.store.room() else {
-        let said = "the file system does not say how much is free";
+        let said = "the file system doesn’t report free space";
         return part("disk", "Disk", How::Degraded, said);
     };
     let free = format!("{} of {} free", gb(room.free), gb(room.all));
     let (how, said) = if room.is_full() {
         let said = format!(
-            "{free}; below {} nothing new is saved: free some space, HQ goes on by itself",
+            "{free}. Below {}, nothing new is saved. Free some space, and HQ continues \
+             automatically",
             gb(room.reserve)
         );
         (How::Down, said)
     } else if room.is_low() {
-        let said = format!("{free}; free some space before HQ has to refuse writes");
+        let said = format!("{free}. Free some space before HQ has to refuse writes");
         (How::Degraded, said)
     } else {
         (How::Ok, free)
@@ -180,11 +182,11 @@ fn following(all: &[Standing], now: Timestamp) -> Part {
         // An old error is not the reason for a manual pause.
         let stumbles = |one: &Standing| 0 < one.state.dead_in_a_row || 0 < one.state.tries;
         let fell = all.iter().any(|one| one.state.paused && stumbles(one));
-        let why = if fell { "see below what it stumbled over" } else { "somebody paused it" };
+        let why = if fell { "see the error below" } else { "paused by a person" };
         let names = paused.join(", ");
         let said = match paused.len() {
-            1 => format!("the consumer {names} stands still; {why}"),
-            _ => format!("the consumers {names} stand still; {why}"),
+            1 => format!("the consumer {names} is stopped: {why}"),
+            _ => format!("the consumers {names} are stopped: {why}"),
         };
         return made(How::Degraded, said);
     }
@@ -195,11 +197,10 @@ fn following(all: &[Standing], now: Timestamp) -> Part {
         return made(How::Degraded, said);
     }
     match (all.len(), dead) {
-        (0, _) => made(How::Ok, "nothing follows the feed yet".to_owned()),
-        (_, 0) => made(How::Ok, "all have taken every entry".to_owned()),
-        (_, dead) => {
-            made(How::Degraded, format!("{dead} entries were given up and wait for a person"))
-        }
+        (0, _) => made(How::Ok, "no consumers yet".to_owned()),
+        (_, 0) => made(How::Ok, "all up to date".to_owned()),
+        (_, 1) => made(How::Degraded, "1 entry failed and needs attention".to_owned()),
+        (_, dead) => made(How::Degraded, format!("{dead} entries failed and need attention")),
     }
 }
 
@@ -221,14 +222,14 @@ fn work(ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     })?;
     let count = |n| format::count(n, "item is", "items are");
     let said = match (ready, held) {
-        (0, 0) => "no work waits to begin".to_owned(),
-        (ready, 0) => format!("{} ready to begin", count(ready)),
+        (0, 0) => "queue is empty".to_owned(),
+        (ready, 0) => format!("{} ready to start", count(ready)),
         (0, held) => format!("{} held: {}", count(held), why.join(", ")),
         (ready, held) => {
-            format!("{} ready to begin; {held} held: {}", count(ready), why.join(", "))
+            format!("{} ready to start; {held} held: {}", count(ready), why.join(", "))
         }
     };
-    Ok(part("work", "Work of agents", How::Ok, said))
+    Ok(part("work", "Agent work", How::Ok, said))
 }
 
 /// Hosts that report a problem.
@@ -263,15 +264,15 @@ fn providers(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     let made = |how, said: String| Ok(part("connections", "Connections", how, said));
     match (lacks.is_empty(), count) {
         (false, _) => made(How::Degraded, lacks.join(" ")),
-        (true, 0) => made(How::Ok, "none yet; practice is always there".to_owned()),
-        (true, _) => made(How::Ok, "every connection can be used".to_owned()),
+        (true, 0) => made(How::Ok, "none yet; practice mode is always available".to_owned()),
+        (true, _) => made(How::Ok, "all connections work".to_owned()),
     }
 }
 
 /// Results of the last verification and comparison, of this store and the system store. Verifications are started
 /// manually; each restore drill also verifies and leaves a row.
 fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
-    let made = |how, said: String| Ok(part("record", "Record of changes", how, said));
+    let made = |how, said: String| Ok(part("record", "Audit log", how, said));
     let ended = |kind: &str| app.jobs.state(&ws.slug, kind).filter(|state| state.result.is_some());
     let drill = app.system.read(|snap| backups::proof(snap))?;
     let drilled = drill.as_ref().and_then(|run| run.ended_at);
@@ -280,7 +281,7 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     let asked: Vec<_> =
         [VERIFY, VERIFY_BLOBS].into_iter().filter_map(ended).filter(is_younger).collect();
     if asked.is_empty() && drill.as_ref().is_some_and(|run| run.proof() == Some(false)) {
-        let said = "the restore drill found what does not fit its hash; verify it in Audit";
+        let said = "the restore drill found data that doesn’t match its hash; verify it in Audit";
         return made(How::Down, said.to_owned());
     }
     let found = |state: &JobState| -> u64 {
@@ -288,12 +289,15 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
     };
     let faults = asked.iter().map(found).max().unwrap_or(0);
     if 0 < faults {
-        return made(How::Down, format!("{faults} do not fit their hashes; see Audit"));
+        return made(How::Down, format!("{faults} don’t match their hashes; see Audit"));
     }
     let compared = ended(DOCTOR).and_then(|state| state.result);
     let left: u64 = each::<doctor::Diagnosis>(compared.as_ref()).map(|one| one.left()).sum();
     if 0 < left {
-        return made(How::Degraded, format!("{left} rows beside the records differ; see below"));
+        return made(
+            How::Degraded,
+            format!("{left} index rows differ from the records; see below"),
+        );
     }
     let asked = asked.iter().max_by_key(|state| state.ended);
     let at = asked.map_or(drilled, |state| state.ended);
@@ -309,10 +313,10 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
             let all = app.system.read(|snap| users::workspaces(snap))?;
             let since = all.iter().find(|one| one.id == ws.id).map(|one| one.created_at);
             if since.is_some_and(|since| UNVERIFIED <= days(since)) {
-                let said = "never verified; do it in Audit, or let restore drills do it each week";
+                let said = "never verified; verify it in Audit, or turn on weekly restore drills";
                 return made(How::Degraded, said.to_owned());
             }
-            made(How::Ok, "new; verified for the first time with a restore drill".to_owned())
+            made(How::Ok, "new; the first restore drill will verify it".to_owned())
         }
     }
 }
@@ -327,11 +331,12 @@ fn files(ws: &Ws) -> Part {
                 1 => String::new(),
                 n => format!(" ({} more)", n - 1),
             };
-            let help = "run `hq doctor files`; agents work on, and nothing of theirs is kept as a version meanwhile";
+            let help = "run `hq doctor files`. Agents keep working, but no file versions are \
+                        saved until this is fixed";
             (How::Down, format!("{first}{more}; {help}"))
         }
     };
-    part("files", "History of agents' files", how, said)
+    part("files", "Agent file history", how, said)
 }
 
 /// Number of masked secrets since the start, by place.
@@ -342,8 +347,8 @@ fn masks(app: &App) -> Part {
     let places: Vec<String> =
         places.map(|(spot, n)| format!("{} in {}", format::grouped(*n), spot.label())).collect();
     let said = match all {
-        0 => "no secret had to be masked since the start".to_owned(),
-        _ => format!("masked since the start: {}", places.join(", ")),
+        0 => "no secrets masked since start-up".to_owned(),
+        _ => format!("masked since start-up: {}", places.join(", ")),
     };
     part("masks", "Masked secrets", How::Ok, said)
 }
@@ -352,13 +357,13 @@ fn masks(app: &App) -> Part {
 fn exposed_files(ws: &Ws) -> Part {
     /// Maximum number of files to name.
     const SHOWN: usize = 20;
-    let made = |how, said: String| part("keys_in_files", "Keys in files of agents", how, said);
+    let made = |how, said: String| part("keys_in_files", "Keys in agent files", how, said);
     let Some(found) = exposed::last(ws) else {
-        let said = "not looked through since the start; each backup looks through them";
+        let said = "not checked since start-up; each backup checks them";
         return made(How::Ok, said.to_owned());
     };
     if found.count == 0 {
-        return made(How::Ok, "no file of an agent holds a key or a secret".to_owned());
+        return made(How::Ok, "no keys or secrets found in agent files".to_owned());
     }
     let name = |one: &exposed::ExposedFile| {
         let lines: Vec<String> = one.lines.iter().map(usize::to_string).collect();
@@ -374,12 +379,13 @@ fn exposed_files(ws: &Ws) -> Part {
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    let files = format::count(found.count as u64, "file holds", "files hold");
+    let files = format::count(found.count as u64, "file contains", "files contain");
     made(
         How::Degraded,
         format!(
-            "{files} a key or a secret as it is, and so do backups and exports: {}{more}; remove it there, keep it in \
-             Settings, Secrets, and replace it where it may have been read",
+            "{files} a key or secret in plain text, as do backups and exports: {}{more}. Remove \
+             it there, store it in Settings, Secrets, and rotate it wherever it might have been \
+             read",
             named.join("; ")
         ),
     )
@@ -481,7 +487,7 @@ pub fn noted_as(kind: &str) -> &str {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    #[error("there is no such work as `{0}`; try doctor, mend, check, compact or stats")]
+    #[error("there is no job `{0}`; use doctor, mend, check, compact or stats")]
     Unknown(String),
     #[error(transparent)]
     UnderWay(#[from] app::jobs::UnderWay),

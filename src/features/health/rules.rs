@@ -11,7 +11,7 @@ use store::{Cursor, StoreError, WriteTx};
 pub enum HealthError {
     #[error("there is no consumer `{0}`")]
     NoConsumer(String),
-    #[error("`{0}` cannot be done; pause, resume, skip, rewind or rebuild it")]
+    #[error("there is no action `{0}`; use pause, resume, skip, rewind or rebuild")]
     NoAct(String),
     /// The consumer does not support the operation.
     #[error("{0}")]
@@ -89,7 +89,7 @@ impl Act {
             "resume" => Self::Resume,
             "skip" => Self::Skip(entry),
             "rewind" => {
-                let text = "write the number of the entry behind which it is to go on";
+                let text = "enter the number of the entry to continue after";
                 let missing = || HealthError::Field { field: "to", message: text.to_owned() };
                 Self::Rewind(entry.ok_or_else(missing)?)
             }
@@ -106,8 +106,8 @@ impl Act {
             Self::Resume => "resumed".to_owned(),
             Self::Skip(Some(entry)) => format!("skipped entry {entry} of"),
             Self::Skip(None) => "skipped an entry of".to_owned(),
-            Self::Rewind(_) => "sent back".to_owned(),
-            Self::Rebuild => "began to rebuild".to_owned(),
+            Self::Rewind(_) => "rewound".to_owned(),
+            Self::Rebuild => "started rebuilding".to_owned(),
         }
     }
 }
@@ -124,7 +124,8 @@ pub fn act(tx: &mut WriteTx<'_>, consumer: &dyn Consume, act: Act) -> Result<(),
         Act::Skip(Some(entry)) => consumer::skip_only(tx, number, entry)?,
         Act::Skip(None) => {
             let skipped = consumer::skip(tx, number)?;
-            let nothing = || HealthError::Refused("it has taken every entry already".to_owned());
+            let nothing =
+                || HealthError::Refused("it has already processed every entry".to_owned());
             done = Act::Skip(Some(skipped.ok_or_else(nothing)?));
         }
         Act::Rewind(to) => consumer::rewind(tx, consumer, to)?,
@@ -158,16 +159,16 @@ pub fn steer_index(
             Told::Back { incarnation: at.incarnation, seq }
         }
         (Act::Rewind(_), Some(at)) => {
-            let text = format!("it stands at {}, and can only be sent back", at.seq);
+            let text = format!("it is at {} and can only be rewound", at.seq);
             return Err(HealthError::Refused(text));
         }
         (Act::Rewind(_), None) => {
-            return Err(refused("there is no search index before somebody has searched"));
+            return Err(refused("there is no search index until someone has searched"));
         }
         _ => {
             return Err(refused(
-                "the search index follows by itself and gives up what it cannot read; it can only be \
-                 sent back or rebuilt",
+                "the search index updates automatically and skips what it can't read; it can \
+                 only be rewound or rebuilt",
             ));
         }
     };
@@ -211,7 +212,7 @@ pub fn retry(
     if tried.is_ok() && consumer.number() == index::NUMBER {
         consumer::tell(tx, index::NUMBER, Told::Anew)?;
     }
-    let verb = if tried.is_ok() { "tried again" } else { "tried in vain" };
+    let verb = if tried.is_ok() { "retried" } else { "retried without success" };
     let act = format!("{verb} entry {seq} of the {}", consumer.name());
     tx.emit(Event::ConsumerChanged { consumer: consumer.number(), act });
     Ok(tried)

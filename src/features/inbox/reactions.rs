@@ -360,7 +360,7 @@ fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), Inbox
     let key = tx.get::<Settings>(())?.map_or_else(|| "HQ".to_owned(), |s| s.task_key);
     let state = match (over.archived_at, over.status.is_open()) {
         (Some(_), true) => "archived",
-        (_, true) => "no longer in the way",
+        (_, true) => "no longer blocking",
         (_, false) => over.status.word(),
     };
     let name = format!("{key}-{} \"{}\"", over.number, over.title);
@@ -378,7 +378,7 @@ fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), Inbox
         key: format!("blocker_resolved:{}:{}:{seq}", task.id, over.id),
         priority: priority(tx.by(), &task),
         by: tx.by(),
-        reason: reason(tx.by(), format!("{name} is {state}; nothing holds this task up any more")),
+        reason: reason(tx.by(), format!("{name} is {state}; this task is no longer blocked")),
     };
     match rules::enqueue(tx, new) {
         // A chain that is too deep must not prevent the other task from being closed.
@@ -393,7 +393,7 @@ fn start_asked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
     let Some(agent) = task.assignee.and_then(Assignee::agent) else { return Ok(()) };
     for waiting in [ItemKind::TaskAssignment, ItemKind::TaskReassignment] {
         if let Some(item) = queries::pending(tx, agent, waiting, Some(task.id))? {
-            rules::cancel(tx, item.id, "begun by a person")?;
+            rules::cancel(tx, item.id, "started by a person")?;
         }
     }
     let seq = tx.seq()?;
@@ -404,7 +404,7 @@ fn start_asked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxError> {
         key: format!("start_now:{}:{seq}", task.id),
         priority: Priority::Urgent,
         by: tx.by(),
-        reason: reason(tx.by(), format!("Asked to begin now: {}", task.title)),
+        reason: reason(tx.by(), format!("Start requested: {}", task.title)),
     };
     rules::enqueue(tx, new).map(|_| ())
 }

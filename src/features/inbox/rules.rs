@@ -55,7 +55,8 @@ pub enum InboxError {
     },
     /// The chain of agents that cause work for each other is too long.
     #[error(
-        "{MAX_DEPTH} agents have already passed this on to each other; finish it yourself or ask a person"
+        "this has already been passed between {MAX_DEPTH} agents; finish it yourself or ask a \
+         person"
     )]
     TooDeep,
     #[error(transparent)]
@@ -246,7 +247,7 @@ pub fn lease(tx: &mut WriteTx<'_>, id: ItemId, run: RunId) -> Result<Item, Inbox
     if item.state == ItemState::Leased || !item.is_open() {
         return Err(InboxError::WrongState {
             state: item.state.word(),
-            hint: "another run has taken it or it is over",
+            hint: "another run has it or it has ended",
         });
     }
     item.state = ItemState::Leased;
@@ -377,7 +378,7 @@ pub fn retry(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
         ItemState::Leased | ItemState::Done => {
             return Err(InboxError::WrongState {
                 state: item.state.word(),
-                hint: "only waiting or failed items can be tried again",
+                hint: "only waiting or failed items can be retried",
             });
         }
         ItemState::Pending | ItemState::Failed | ItemState::DeadLetter | ItemState::Cancelled => {}
@@ -400,7 +401,7 @@ pub fn to_front(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     if item.state == ItemState::Leased || !item.is_open() {
         return Err(InboxError::WrongState {
             state: item.state.word(),
-            hint: "only what waits can be moved",
+            hint: "only waiting items can be moved",
         });
     }
     item.front_at = Some(tx.now());
@@ -423,10 +424,9 @@ pub fn discard(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
             item.last_error = Some(ellipsis(&format!("{DROPPED_AFTER}{before}"), 500));
             save(tx, &mut item)
         }
-        ItemState::Leased => Err(InboxError::WrongState {
-            state: item.state.word(),
-            hint: "stop its run in its place",
-        }),
+        ItemState::Leased => {
+            Err(InboxError::WrongState { state: item.state.word(), hint: "stop its run instead" })
+        }
         ItemState::Done | ItemState::Cancelled => Err(InboxError::WrongState {
             state: item.state.word(),
             hint: "there is nothing to drop",
@@ -455,7 +455,7 @@ pub fn call_off(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     }
     let state = load(tx, id)?.state;
     let hint = match state {
-        ItemState::Leased => "stop its run in its place",
+        ItemState::Leased => "stop its run instead",
         _ => "there is nothing left to cancel",
     };
     Err(InboxError::WrongState { state: state.word(), hint })
@@ -469,7 +469,7 @@ pub fn decline(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<(), Inb
     let item = load(tx, id)?;
     if item.reasons.iter().any(|one| one.person.is_some()) {
         return Err(InboxError::WrongState {
-            state: "asked for by a person",
+            state: "requested by a person",
             hint: "do it, or say in a comment why not",
         });
     }

@@ -62,13 +62,12 @@ impl JobOutcome {
         match self {
             Self::Exited(code) => format!("exit code {code}"),
             Self::Signalled(signal) => format!("ended by signal {signal}"),
-            Self::TimedOut => "ended, because its time was up".to_owned(),
+            Self::TimedOut => "ended: time limit reached".to_owned(),
             Self::Stopped => "stopped".to_owned(),
             Self::TooManyProcesses => "ended: too many processes".to_owned(),
             Self::TooMuchOutput => "ended: too much output".to_owned(),
             Self::Lost => {
-                "lost: HQ ended before it did, or left its machine; nobody knows how far it came"
-                    .to_owned()
+                "lost: HQ or its machine stopped first; its progress is unknown".to_owned()
             }
             Self::NotStarted(why) => format!("not started: {why}"),
             Self::TooMuchDisk => "ended: too much on the disk".to_owned(),

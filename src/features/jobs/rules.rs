@@ -27,11 +27,11 @@ const MAX_TAIL: usize = 1024;
 pub enum JobError {
     #[error("job {0} does not exist")]
     NotFound(String),
-    #[error("job {0} has ended already")]
+    #[error("job {0} has already ended")]
     Ended(u32),
-    #[error("job {0} still runs; stop it first")]
+    #[error("job {0} is still running; stop it first")]
     Running(u32),
-    #[error("{MAX_RUNNING} programs of yours run already; wait for one or end one")]
+    #[error("{MAX_RUNNING} of your programs are already running; wait for one or end one")]
     TooMany,
     /// The run that started it is about to end.
     #[error("the run was stopped")]
@@ -54,7 +54,7 @@ pub enum JobError {
         of: usize,
     },
     /// The job's host is silent.
-    #[error("{0} is silent; try again when it is back")]
+    #[error("{0} is offline; try again when it is back")]
     Silent(String),
     /// The job's host rejected the request, with this message.
     #[error("{0}")]

@@ -44,9 +44,9 @@ const OFFERS: usize = 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    #[error("this link does not exist any more")]
+    #[error("this link no longer exists")]
     NotFound,
-    #[error("a task has at most {MOST} links; take one away first")]
+    #[error("a task can have at most {MOST} links; remove one first")]
     TooMany,
     #[error("{1}")]
     Invalid(&'static str, String),
@@ -192,7 +192,7 @@ pub fn meant(read: &dyn Read, text: &str, agent: Option<AgentId>) -> Result<Targ
     let text = given.as_deref().unwrap_or(text);
     let wrong = |message: String| LinkError::Invalid("target", message);
     if text.is_empty() {
-        return Err(wrong("Say what it leads to: an address, MC-12, @agent, stream:Name.".into()));
+        return Err(wrong("Enter a link target: a URL, MC-12, @agent or stream:Name.".into()));
     }
     if let Some(slug) = text.strip_prefix('@') {
         let people = People::read(read)?;
@@ -261,8 +261,8 @@ fn address(text: &str) -> Result<String, String> {
     };
     match Url::parse(text).ok().filter(plain) {
         Some(url) if url.as_str().len() <= MAX_URL => Ok(url.into()),
-        Some(_) => Err("This address is too long.".to_owned()),
-        None => Err("Give a whole address, such as https://example.com/page.".to_owned()),
+        Some(_) => Err("This URL is too long.".to_owned()),
+        None => Err("Enter a full URL, such as https://example.com/page.".to_owned()),
     }
 }
 

@@ -23,13 +23,18 @@ pub fn add(
     checks::in_use(tx, task)?;
     let label = label.split_whitespace().collect::<Vec<_>>().join(" ");
     if MAX_LABEL < label.chars().count() {
-        return Err(LinkError::Invalid("label", "A label has at most 120 characters.".to_owned()));
+        return Err(LinkError::Invalid(
+            "label",
+            "Labels can have at most 120 \
+            characters."
+                .to_owned(),
+        ));
     }
     if target == Target::Task(task) {
-        return Err(LinkError::Invalid("target", "A task is not linked to itself.".to_owned()));
+        return Err(LinkError::Invalid("target", "A task can’t link to itself.".to_owned()));
     }
     if queries::name(tx, &target)?.is_none() {
-        return Err(LinkError::Invalid("target", "There is nothing like that here.".to_owned()));
+        return Err(LinkError::Invalid("target", "No matching record found.".to_owned()));
     }
     if let Some(there) = queries::find(tx, task, &target)? {
         if label.is_empty() || label == there.label {

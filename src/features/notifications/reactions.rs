@@ -118,7 +118,7 @@ fn assigned(
     let Some(task) = present(tx, task)? else {
         return Ok(());
     };
-    let title = format!("{} gave you {}", queries::name(tx, tx.by())?, called(tx, &task)?);
+    let title = format!("{} assigned you {}", queries::name(tx, tx.by())?, called(tx, &task)?);
     let notice = Notice::new(NoticeKind::TaskAssigned, About::Task(task.id), title);
     let notice = notice.body(due(tx, &task)?).only().to(account);
     rules::notify(tx, notice).map(drop)
@@ -142,7 +142,7 @@ fn given_to_agent(
     let title = if tx.by().agent() == Some(agent) {
         format!("{by} took {called}")
     } else {
-        format!("{by} gave {called} to {}", agent_name(tx, agent)?)
+        format!("{by} assigned {called} to {}", agent_name(tx, agent)?)
     };
     let notice = Notice::new(NoticeKind::TaskAssigned, About::Task(task.id), title);
     rules::notify(tx, notice.body(due(tx, &task)?)).map(drop)
@@ -157,10 +157,9 @@ fn cut_up(tx: &mut WriteTx<'_>, parent: Option<TaskId>) -> Result<(), Notificati
         return Ok(());
     }
     let (agent, called) = (agent_name(tx, agent)?, called(tx, &task)?);
-    let title = format!("{agent} has made {} parts of {called}", parts::MOST);
+    let title = format!("{agent} has created {} subtasks of {called}", parts::MOST);
     let notice = Notice::new(NoticeKind::QuestionAsked, About::Task(whole), title);
-    let body =
-        "Should it go on? It gives out more once somebody has said so in a comment on the task.";
+    let body = "Should it continue? To let it create more, confirm in a comment on the task.";
     rules::notify(tx, notice.body(body).or_admins()).map(drop)
 }
 
@@ -191,9 +190,9 @@ fn unblocked(tx: &mut WriteTx<'_>, task: TaskId, by: TaskId) -> Result<(), Notif
         return Ok(());
     };
     let Some(Assignee::Person(account)) = task.assignee else { return Ok(()) };
-    let title = format!("Nothing holds {} up any more", called(tx, &task)?);
+    let title = format!("{} is no longer blocked", called(tx, &task)?);
     let notice = Notice::new(NoticeKind::BlockerResolved, About::Task(task.id), title);
-    let notice = notice.body(format!("{} is over.", called(tx, &by)?)).only().to(account);
+    let notice = notice.body(format!("{} is closed.", called(tx, &by)?)).only().to(account);
     rules::notify(tx, notice).map(drop)
 }
 
@@ -245,7 +244,7 @@ fn delivered(
         n => format!(", version {n}"),
     };
     let title =
-        format!("{} handed in \u{201c}{}\u{201d}{again}", queries::name(tx, tx.by())?, piece.title);
+        format!("{} submitted \u{201c}{}\u{201d}{again}", queries::name(tx, tx.by())?, piece.title);
     let notice = Notice::new(NoticeKind::DeliverableSubmitted, About::Task(task.id), title);
     rules::notify(tx, notice.body(called(tx, &task)?).or_admins()).map(drop)
 }
@@ -266,7 +265,7 @@ fn reviewed(
     };
     let verb = match review.verdict {
         Verdict::Approved => "approved",
-        Verdict::ChangesRequested => "asks for changes in",
+        Verdict::ChangesRequested => "requested changes to",
         Verdict::Rejected => "rejected",
     };
     let title = format!("{} {verb} \u{201c}{}\u{201d}", queries::name(tx, tx.by())?, piece.title);
@@ -327,7 +326,7 @@ fn message(item: &Item) -> String {
 
 fn stalled(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), NotificationError> {
     let Some(agent) = tx.get::<Agent>(agent)? else { return Ok(()) };
-    let title = format!("{} cannot work", agents::called(tx, &agent)?);
+    let title = format!("{} can’t work", agents::called(tx, &agent)?);
     let notice = Notice::new(NoticeKind::AgentStalled, About::Agent(agent.id), title);
     let notice = notice.body(agent.status_reason.unwrap_or_default()).admins();
     rules::notify(tx, notice).map(drop)
@@ -388,11 +387,11 @@ fn budget(
         }
     };
     let of = match period {
-        Period::Day => "this day's budget",
-        Period::Week => "this week's budget",
-        Period::Month => "this month's budget",
-        Period::Total => "the whole budget",
-        Period::Run => "the budget of a run",
+        Period::Day => "today’s budget",
+        Period::Week => "this week’s budget",
+        Period::Month => "this month’s budget",
+        Period::Total => "its total budget",
+        Period::Run => "its run budget",
     };
     let standings = budgets::standings(tx, &[payer], tx.now())?;
     let standing = standings.iter().find(|one| one.budget.period == period);
@@ -400,13 +399,14 @@ fn budget(
     let is_used_up = standing.is_none_or(budgets::Standing::is_used_up);
     let (title, body) = match kind {
         NoticeKind::BudgetWarned => {
-            (format!("{whose} has used most of {of}"), "Work goes on until the limit.")
+            (format!("{whose} has used most of {of}"), "Work continues until the limit.")
         }
-        _ if !is_used_up => {
-            (format!("{whose} has too little left of {of} for the next call"), "It waits.")
-        }
-        _ if stops => (format!("{whose} has used up {of}"), "Work that it pays for waits."),
-        _ => (format!("{whose} has used up {of}"), "It only warns, so work goes on."),
+        _ if !is_used_up => (
+            format!("{whose} doesn’t have enough left of {of} for the next call"),
+            "The call waits.",
+        ),
+        _ if stops => (format!("{whose} has used up {of}"), "Work on this budget is paused."),
+        _ => (format!("{whose} has used up {of}"), "This budget only warns, so work continues."),
     };
     rules::notify(tx, Notice::new(kind, about, title).body(body).admins()).map(drop)
 }

@@ -28,15 +28,15 @@ const LONGEST_SNOOZE: SignedDuration = SignedDuration::from_hours(24 * 60);
 #[derive(Debug, thiserror::Error)]
 pub enum NotificationError {
     /// Does not exist or belongs to another person.
-    #[error("this notification does not exist any more")]
+    #[error("this notification no longer exists")]
     NotFound,
-    #[error("there is nothing to follow here")]
+    #[error("there is nothing to follow")]
     NotWatchable,
     /// The actor is no person.
     #[error("only people follow tasks and have notifications; agents have an inbox")]
     NoPerson,
     /// The snooze time is out of range.
-    #[error("choose a moment within the next 60 days")]
+    #[error("choose a time within the next 60 days")]
     BadTime,
     #[error("choose an hour from 0 to 23")]
     BadHour,
@@ -127,7 +127,7 @@ pub fn tell_owner(
     (title, body): (&str, &str),
 ) -> Result<bool, NotificationError> {
     if title.trim().is_empty() {
-        return Err(NotificationError::field("title", "say in one line what it is"));
+        return Err(NotificationError::field("title", "enter a one-line summary"));
     }
     let name = queries::name(tx, tx.by())?;
     let about = task.map_or(About::Agent(agent), About::Task);

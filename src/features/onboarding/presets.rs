@@ -65,13 +65,13 @@ impl Preset {
 
 const OPERATIONS: StreamPreset = StreamPreset {
     name: "Operations",
-    about: "What keeps the place running",
+    about: "What keeps the company running",
     colour: Hue::C10,
     kind: StreamKind::Functional,
 };
 const MARKETING: StreamPreset = StreamPreset {
     name: "Marketing",
-    about: "How customers hear of us",
+    about: "How customers find us",
     colour: Hue::C9,
     kind: StreamKind::Functional,
 };
@@ -85,7 +85,7 @@ const CONTENT: StreamPreset = StreamPreset {
 const CALENDAR: CollectionPreset = CollectionPreset {
     name: "Content calendar",
     icon: "📅",
-    about: "What is published where, and when",
+    about: "What gets published where and when",
     fields: &[
         ("Status", Kind::Select, &["Idea", "Drafting", "Review", "Scheduled", "Published"]),
         ("Channel", Kind::Select, &["Blog", "X", "LinkedIn", "Newsletter", "YouTube"]),
@@ -119,7 +119,7 @@ pub const PRESETS: &[Preset] = &[
         intent: Intent::Hire,
         words: &["hire", "hiring", "recruiting"],
         title: "Hiring people",
-        about: "Search, sort and invite, and keep every answer friendly.",
+        about: "Source, screen and invite candidates, with friendly replies.",
         glyph: "user",
         colour: 5,
         streams: &[OPERATIONS],
@@ -151,7 +151,7 @@ pub const PRESETS: &[Preset] = &[
         intent: Intent::Research,
         words: &["research"],
         title: "Doing research",
-        about: "Questions in, sourced answers out, all of it kept.",
+        about: "Ask questions, get answers with sources, keep them all.",
         glyph: "search",
         colour: 2,
         streams: &[OPERATIONS],
@@ -179,7 +179,7 @@ pub const PRESETS: &[Preset] = &[
         intent: Intent::Explore,
         words: &["explore", "other"],
         title: "Something else",
-        about: "Nothing is prepared.",
+        about: "Start from scratch.",
         glyph: "home",
         colour: 8,
         streams: &[],

@@ -16,12 +16,12 @@ pub const COLLECTION: &str = "collection";
 #[derive(Debug, thiserror::Error)]
 pub enum OnboardingError {
     /// Onboarding is finished or was never started.
-    #[error("the set-up of this workspace is over; its settings change what it chose")]
+    #[error("the set-up of this workspace is complete; change its choices in the settings")]
     Over,
     #[error("choose one of the kinds of work")]
     NoIntent,
     /// The preset could not be prepared.
-    #[error("what belongs to this kind of work could not be prepared: {0}")]
+    #[error("the streams and fields for this kind of work could not be created: {0}")]
     Owed(String),
     #[error(transparent)]
     Stream(#[from] StreamError),

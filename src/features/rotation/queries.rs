@@ -80,10 +80,10 @@ fn needs(read: &dyn Read, id: &str) -> Result<Vec<String>, StoreError> {
             let kept: Vec<Kept> = read.list(&Range::all())?;
             let count = kept.iter().filter(|one| one.taken_at < at).count();
             if 0 < count {
-                needs.push(format!("{}, made before the change", counted(count, "backup")));
+                needs.push(format!("{}, created before the change", counted(count, "backup")));
             }
         }
-        _ => needs.push("what is not sealed anew yet".to_owned()),
+        _ => needs.push("data that isn’t re-encrypted yet".to_owned()),
     }
     let all: Vec<Password> = read.list(&Range::all())?;
     let rests = |one: &&Password| password::rests_on(&one.hash).as_deref() == Some(id);
@@ -100,17 +100,19 @@ pub fn words(app: &App) -> Result<Option<(bool, String)>, StoreError> {
     if last.ended_at.is_none() {
         let waits = not_open(app)?;
         let mut words = format!(
-            "the key {} seals since {}; {} rows that {} had sealed are sealed anew so far",
+            "the key {} is in use since {}; {} rows encrypted with {} are re-encrypted so far",
             last.to, last.begun_at, last.sealed, last.from
         );
         if !waits.is_empty() {
-            words = format!("{words}; these workspaces are not open: {}", waits.join(", "));
+            words = format!("{words}; these workspaces aren’t open: {}", waits.join(", "));
         }
         return Ok(Some((true, words)));
     }
-    let words = format!(
-        "{} values opened with no key that is here and stayed as they were: enter them again",
-        last.shut
-    );
+    let words = match last.shut {
+        1 => "1 value can’t be opened with any key here and is unchanged: enter it again".to_owned(),
+        many => format!(
+            "{many} values can’t be opened with any key here and are unchanged: enter them again"
+        ),
+    };
     Ok((0 < last.shut).then_some((false, words)))
 }

@@ -240,7 +240,7 @@ fn check_value((label, of): (&str, Type), op: Op, value: &str) -> Result<(), Str
         return Ok(());
     }
     if value.is_empty() {
-        return Err(format!("say what \"{label}\" is compared with"));
+        return Err(format!("enter a value to compare \"{label}\" with"));
     }
     if MAX_VALUE < value.chars().count() {
         return Err(format!("a value has at most {MAX_VALUE} characters"));
@@ -248,14 +248,14 @@ fn check_value((label, of): (&str, Type), op: Op, value: &str) -> Result<(), Str
     let ordered = matches!(op, Op::Greater | Op::Less);
     if ordered && matches!(of, Type::Text | Type::List | Type::Words(_) | Type::YesNo) {
         let other = if of == Type::Text || of == Type::List { ", or contains" } else { "" };
-        return Err(format!("\"{label}\" is neither greater nor less; use is, is one of{other}"));
+        return Err(format!("\"{label}\" can’t be greater or less; use is, is one of{other}"));
     }
     if op == Op::Contains {
         return match of {
             Type::Text | Type::List | Type::Words(_) | Type::Ranked(_) => Ok(()),
             Type::Number => Err(format!("\"{label}\" is compared with a number, as a whole")),
             Type::YesNo | Type::Moment | Type::Clock => {
-                Err(format!("\"{label}\" holds no words; use is"))
+                Err(format!("\"{label}\" isn’t text; use is"))
             }
         };
     }
@@ -335,7 +335,7 @@ impl Conditions {
             wrong.push(FieldError::new("conditions", message));
         }
         if 1 < written.iter().filter(|one| !one.any.is_empty()).count() {
-            let message = "only one of the conditions may be a group";
+            let message = "only one condition can be a group";
             wrong.push(FieldError::new("conditions", message));
         }
         for (n, one) in written.iter().take(MOST).enumerate() {
@@ -575,10 +575,10 @@ mod tests {
         assert!(said(&[one("prio", Op::Is, "high")]).contains("priority"));
         assert!(said(&[one("priority", Op::Is, "loud")]).contains("urgent"));
         assert!(said(&[one("budget_left", Op::Greater, "much")]).contains("number"));
-        assert!(said(&[one("title", Op::Is, "")]).contains("compared with"));
+        assert!(said(&[one("title", Op::Is, "")]).contains("to compare"));
         let eleven = vec![one("title", Op::Is, "x"); 11];
         assert!(said(&eleven).contains("at most 10"));
         let group = Written { any: vec![Alternative::default()], ..Written::default() };
-        assert!(said(&[group.clone(), group]).contains("only one"));
+        assert!(said(&[group.clone(), group]).contains("only one condition"));
     }
 }

@@ -59,7 +59,7 @@ pub fn check(kind: Option<&Kind>, at: &str, template: &str) -> Result<(), FieldE
         let Piece::Field(name) = piece else { continue };
         let field = canonical(name);
         let Some(kind) = kind else {
-            let message = format!("a schedule has no fields; take {{{name}}} out");
+            let message = format!("schedules have no fields; remove {{{name}}}");
             return Err(FieldError::new(at, message));
         };
         if !kind.fields().any(|one| one.name == field) {

@@ -146,10 +146,10 @@ impl RoutineRequest {
         let mut wrong = Vec::new();
         let name = self.name.split_whitespace().collect::<Vec<_>>().join(" ");
         if name.is_empty() {
-            wrong.push(FieldError::new("name", "Give it a name, such as Daily inbox check."));
+            wrong.push(FieldError::new("name", "Enter a name, such as Daily inbox check."));
         }
         if MAX_NAME < name.chars().count() {
-            wrong.push(FieldError::new("name", format!("At most {MAX_NAME} characters.")));
+            wrong.push(FieldError::new("name", format!("Use at most {MAX_NAME} characters.")));
         }
         let instruction = self.instruction.replace("\r\n", "\n").trim_end().to_owned();
         if MAX_INSTRUCTION < instruction.len() {
@@ -175,7 +175,7 @@ impl RoutineRequest {
             wrong.push(FieldError::new("budget_micros", "Use an amount above 0, up to $1,000."));
         }
         if self.model.as_deref().is_some_and(|model| 200 < model.len()) {
-            wrong.push(FieldError::new("model", "This is too long for the name of a model."));
+            wrong.push(FieldError::new("model", "This model name is too long."));
         }
         match (trigger, action, quiet) {
             (Some(trigger), Some(action), Some(quiet)) if wrong.is_empty() => {
@@ -194,11 +194,11 @@ impl RoutineRequest {
             (Some(fields), None) => schedule(fields, zone, now).map(Trigger::Schedule),
             (None, Some(event)) => event.read().map(Trigger::Event),
             (None, None) => {
-                let message = "Choose when it fires: a schedule or an event.";
+                let message = "Choose when it runs: a schedule or an event.";
                 Err(vec![FieldError::new("trigger", message)])
             }
             (Some(_), Some(_)) => {
-                let message = "It has either a schedule or an event, not both.";
+                let message = "Choose either a schedule or an event, not both.";
                 Err(vec![FieldError::new("trigger", message)])
             }
         }
@@ -209,7 +209,7 @@ impl RoutineRequest {
         let secs = self.jitter_secs.filter(|secs| *secs != 0)?;
         let message = match trigger {
             Trigger::Event(_) => {
-                "Only what fires at a time can fire later; an event fires at once.".to_owned()
+                "A delay only works with a schedule. Events run immediately.".to_owned()
             }
             Trigger::Schedule(_) if MAX_JITTER < secs => format!("Use 0 to {MAX_JITTER} seconds."),
             Trigger::Schedule(schedule) => {
@@ -217,7 +217,7 @@ impl RoutineRequest {
                 if i64::from(secs) < apart {
                     return None;
                 }
-                format!("Its firings are {apart} seconds apart; use less than that.")
+                format!("Its runs are {apart} seconds apart. Use a shorter delay.")
             }
         };
         Some(FieldError::new("jitter_secs", message))
@@ -226,7 +226,7 @@ impl RoutineRequest {
     fn when_done(&self) -> Option<FieldError> {
         let kind = self.schedule.as_ref().and_then(ScheduleFields::kind);
         let fits = !self.delete_when_done || kind == Some(CadenceKind::Once);
-        let message = "Only what fires once is ever done; others are paused or deleted.";
+        let message = "Only one-time routines can be archived when done. Pause or delete others.";
         (!fits).then(|| FieldError::new("delete_when_done", message))
     }
 
@@ -264,7 +264,7 @@ impl RoutineRequest {
         let own = wish.timezone.as_deref().map(str::trim).filter(|name| !name.is_empty());
         let zone = own.unwrap_or(zone).to_owned();
         if jiff::tz::TimeZone::get(&zone).is_err() {
-            let message = "There is no such time zone; use one such as Europe/Berlin.";
+            let message = "Enter a time zone such as Europe/Berlin.";
             return Err(FieldError::new("quiet_hours.timezone", message));
         }
         Ok(Some(Quiet { days: hours.days, from: hours.from, until: hours.until, zone }))
@@ -279,7 +279,7 @@ fn schedule(
     let schedule = fields.read(zone, now)?;
     let next = schedule.upcoming(now, LOOKED_AT);
     if let (Cadence::Once(_), true) = (schedule.cadence(), next.is_empty()) {
-        return Err(vec![FieldError::new("at", "This moment has passed.")]);
+        return Err(vec![FieldError::new("at", "This time has passed.")]);
     }
     Ok(schedule)
 }

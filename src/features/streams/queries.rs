@@ -18,13 +18,13 @@ pub const MOST: usize = 500;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    #[error("there is no stream \"{0}\"; the list of streams shows those there are")]
+    #[error("there is no stream \"{0}\"; choose one from the list of streams")]
     NotFound(String),
-    #[error("another stream is called \"{0}\" already; choose another name")]
+    #[error("a stream called \"{0}\" already exists; choose another name")]
     Taken(String),
     #[error("{0} is archived; restore it first")]
     Archived(String),
-    #[error("there are {MOST} streams already; labels tell tasks apart, too")]
+    #[error("there are already {MOST} streams, the maximum; use labels instead")]
     TooMany,
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
@@ -98,7 +98,7 @@ pub fn day(text: &str) -> Result<Option<Date>, StreamError> {
     match text.trim() {
         "" | "none" => Ok(None),
         text => text.parse().map(Some).map_err(|_: jiff::Error| {
-            let message = "This is not a day. Write it as 2026-11-20.";
+            let message = "Enter a date such as 2026-11-20.";
             StreamError::Invalid(vec![FieldError::new("target_date", message)])
         }),
     }

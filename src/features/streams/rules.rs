@@ -246,12 +246,12 @@ fn checked(mut stream: Stream) -> Result<Stream, StreamError> {
     stream.icon = one_line(&stream.icon);
     stream.goal = stream.goal.replace("\r\n", "\n").trim().to_owned();
     if stream.name.is_empty() {
-        wrong.push(FieldError::new("name", "Give the stream a name."));
+        wrong.push(FieldError::new("name", "Enter a name."));
     }
     wrong.extend(text::word_of_filters("name", &stream.name));
     let mut short = |field: &str, text: &str, most: usize| {
         if most < text.chars().count() {
-            wrong.push(FieldError::new(field, format!("At most {most} characters.")));
+            wrong.push(FieldError::new(field, format!("Use at most {most} characters.")));
         }
     };
     short("name", &stream.name, MAX_NAME);

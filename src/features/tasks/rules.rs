@@ -423,10 +423,13 @@ fn next_number(tx: &mut WriteTx<'_>) -> Result<u32, StoreError> {
 pub fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
     let title = one_line(text);
     if title.is_empty() {
-        wrong.push(FieldError::new("title", "Say in one line what is to be done."));
+        wrong.push(FieldError::new("title", "Enter a title."));
     }
     if MAX_TITLE < title.chars().count() {
-        let message = format!("At most {MAX_TITLE} characters; put the rest in the description.");
+        let message = format!(
+            "Use at most {MAX_TITLE} characters. Put the rest in the \
+            description."
+        );
         wrong.push(FieldError::new("title", message));
     }
     title
@@ -435,7 +438,7 @@ pub fn title(text: &str, wrong: &mut Vec<FieldError>) -> String {
 fn description(text: &str, wrong: &mut Vec<FieldError>) -> String {
     let text = text.replace("\r\n", "\n");
     if MAX_TEXT < text.len() {
-        wrong.push(FieldError::new("description", "At most 64 KB of text."));
+        wrong.push(FieldError::new("description", "Use at most 64 KB of text."));
     }
     text.trim_end().to_owned()
 }
@@ -443,7 +446,7 @@ fn description(text: &str, wrong: &mut Vec<FieldError>) -> String {
 fn model(name: Option<String>, wrong: &mut Vec<FieldError>) -> Option<String> {
     let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     if name.as_ref().is_some_and(|name| MAX_TITLE < name.len()) {
-        wrong.push(FieldError::new("model", "This is too long for the name of a model."));
+        wrong.push(FieldError::new("model", "This model name is too long."));
     }
     name
 }

@@ -43,13 +43,13 @@ impl Reach {
     /// Reason for asking a person, in one sentence.
     fn why(self) -> &'static str {
         match self {
-            Self::Inside => "It stays inside",
-            Self::Listed => "It reaches the hosts of its list alone",
-            Self::AnyHost => "Its programs reach any host on the network",
+            Self::Inside => "Stays within HQ",
+            Self::Listed => "Reaches only its listed hosts",
+            Self::AnyHost => "Its programs can reach any host on the network",
             Self::Unjailed => "Programs run outside the sandbox on this machine",
-            Self::Elsewhere => "It acts outside HQ, where nothing can be undone",
-            Self::Site => "It acts at a site that nobody has allowed yet",
-            Self::Itself => "It changes who the agent is and what it goes by from then on",
+            Self::Elsewhere => "Acts outside HQ; can’t be undone",
+            Self::Site => "Acts on a site that hasn’t been allowed yet",
+            Self::Itself => "This changes the agent’s identity and instructions from now on",
         }
     }
 }
@@ -211,8 +211,8 @@ pub struct Verdict {
 impl Verdict {
     fn of_rule(rule: &Permission, word: &str) -> Self {
         let why = match rule.note.trim() {
-            "" => format!("A permission {word} it"),
-            note => format!("A permission {word} it: {}", note.trim_end_matches('.')),
+            "" => format!("A permission {word} this"),
+            note => format!("A permission {word} this: {}", note.trim_end_matches('.')),
         };
         Self { leave: rule.leave, why, rule: Some(rule.id), took: vec![rule.id] }
     }
@@ -274,23 +274,23 @@ fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
     }
     let does = match facts.reach {
         Reach::Listed if facts.effect == Effect::Exec => {
-            "its programs reach the hosts of its list, which is no permission for that"
+            "its programs would reach listed hosts, which still needs approval"
         }
-        Reach::Listed => "it acts at a host of its list, which is no permission for that",
-        Reach::AnyHost => "its programs reach any host on the network",
+        Reach::Listed => "it would act on a listed host, which still needs approval",
+        Reach::AnyHost => "its programs can reach any host on the network",
         Reach::Unjailed => "its programs run outside the sandbox",
-        Reach::Elsewhere => "it acts where nobody has sent it",
-        Reach::Itself => "it changes who the agent is",
-        Reach::Inside if facts.with_secret => "it uses a secret",
+        Reach::Elsewhere => "it would act where no one has sent it",
+        Reach::Itself => "it would change the agent’s identity",
+        Reach::Inside if facts.with_secret => "it would use a secret",
         Reach::Inside if STANDING.contains(&facts.tool) => {
-            "it changes what the agent does when nobody is there"
+            "it would change what the agent does on its own"
         }
         Reach::Inside | Reach::Site => match facts.leaks {
             Some(leaks) => leaks,
             None => return verdict,
         },
     };
-    let why = format!("It has read words from outside ({read}), and {does}");
+    let why = format!("It has read untrusted content ({read}), and {does}");
     Verdict { leave: AccessDecision::Ask, why, rule: None, took: Vec::new() }
 }
 
@@ -410,11 +410,9 @@ pub fn only_looks(effect: Effect) -> bool {
 fn by_mode(mode: TrustMode, facts: &Facts<'_>) -> Verdict {
     let looks = only_looks(facts.effect);
     let (leave, why) = match mode {
-        TrustMode::Locked if looks => (AccessDecision::Allow, "It only looks"),
-        TrustMode::Locked => {
-            (AccessDecision::Deny, "The agent is locked: it looks and changes nothing")
-        }
-        TrustMode::Full => (AccessDecision::Allow, "The agent does all that its switches allow"),
+        TrustMode::Locked if looks => (AccessDecision::Allow, "Read-only"),
+        TrustMode::Locked => (AccessDecision::Deny, "The agent is locked and can only read"),
+        TrustMode::Full => (AccessDecision::Allow, "The agent does everything its settings allow"),
         TrustMode::Ask | TrustMode::Auto => match facts.reach {
             reach @ (Reach::Inside | Reach::Listed) => (AccessDecision::Allow, reach.why()),
             reach => (AccessDecision::Ask, reach.why()),

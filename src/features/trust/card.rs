@@ -17,7 +17,7 @@ pub static AGENT_TRUST: Entity = Entity {
     path: |row| format!("agents/{}/behaviour", text_of(row, "agent")),
     undo: Some(Can::Admin),
     triggers: Some("Agents and runs"),
-    ..Entity::of::<AgentTrust>("agent_mode", "mode of an agent", "modes of agents")
+    ..Entity::of::<AgentTrust>("agent_mode", "agent mode", "agent modes")
 };
 
 /// Descriptor of permissions.

@@ -75,13 +75,13 @@ pub fn explain(ws: &Ws, agent: &Agent) -> Result<Explained, StoreError> {
         tested(&ws.app, without).map_err(|error| StoreError::Failed(error.to_string()))?;
     let hosts = if agent.network { hosts } else { Vec::new() };
     let (overall, says) = match (posture.overall, posture.starts) {
-        (Overall::Strong, _) => ("strong", "All of it holds on this machine."),
-        (Overall::Coarse, _) => ("coarse", "It holds, with the exceptions named below."),
+        (Overall::Strong, _) => ("strong", "Fully enforced on this machine."),
+        (Overall::Coarse, _) => ("coarse", "Enforced, with the exceptions below."),
         (Overall::None, true) => {
-            ("none", "This machine does not hold it: programs can do what HQ can.")
+            ("none", "Not enforced on this machine: programs can do anything HQ can.")
         }
         (Overall::None, false) => {
-            ("none", "This machine cannot hold it, so no programs are started.")
+            ("none", "This machine can’t enforce it, so programs don’t start.")
         }
     };
     let found = posture.lines.into_iter().map(|line| Found {
@@ -108,18 +108,17 @@ pub fn explain(ws: &Ws, agent: &Agent) -> Result<Explained, StoreError> {
 /// The requested restrictions as sentences.
 fn asked(agent: &Agent, reach: Reach, has_hosts: bool, free: bool) -> Vec<String> {
     if !agent.exec {
-        return vec!["It runs no programs.".to_owned()];
+        return vec!["It doesn’t run programs.".to_owned()];
     }
     let mut asked = vec![
-        "They write in the agent\u{2019}s folder and its scratch folder, and nowhere else."
-            .to_owned(),
-        "They read the programs of this system, and nothing of HQ or of other agents.".to_owned(),
+        "They can only write to the agent’s folder and its scratch folder.".to_owned(),
+        "They can read system programs, but nothing of HQ or other agents.".to_owned(),
     ];
     asked.push(match (agent.network, has_hosts) {
-        (false, _) => "They have no network.".to_owned(),
-        (true, true) => "They reach the hosts of its list alone, through HQ.".to_owned(),
+        (false, _) => "They have no network access.".to_owned(),
+        (true, true) => "They reach only its listed hosts, through HQ.".to_owned(),
         (true, false) => {
-            "They reach every public host at ports 80 and 443, through HQ, and none of the house."
+            "They reach every public host on ports 80 and 443 through HQ, but no private hosts."
                 .to_owned()
         }
     });
@@ -127,14 +126,18 @@ fn asked(agent: &Agent, reach: Reach, has_hosts: bool, free: bool) -> Vec<String
     if let (Some(bytes), Some(files)) = (file_bytes, open_files) {
         let files = web::format::grouped(files);
         let size = web::format::size(bytes);
-        asked.push(format!("Each has at most {files} open files, and none larger than {size}."));
+        asked.push(format!("Each can have at most {files} open files of up to {size}."));
     }
     if free {
         asked.push(match reach {
             Reach::Unjailed => {
-                "An owner lets them run without a sandbox here, as the kernel has none.".to_owned()
+                "An owner allows them to run without a sandbox here, because the kernel has \
+                 none."
+                    .to_owned()
             }
-            _ => "An owner lets them run without a sandbox where the kernel has none.".to_owned(),
+            _ => "An owner allows them to run without a sandbox where the kernel has \
+                none."
+                .to_owned(),
         });
     }
     asked

@@ -38,13 +38,13 @@ pub enum TrustError {
     #[error("permission {0} does not exist")]
     NoPermission(PermissionId),
     /// Already answered; says how and by whom.
-    #[error("this has been answered already: {0}")]
+    #[error("this has already been answered: {0}")]
     Answered(String),
     /// The run has ended.
-    #[error("the run does not wait for this any more")]
+    #[error("the run no longer waits for this")]
     Over,
     /// The approval has no such offer.
-    #[error("this call cannot be allowed beyond this once")]
+    #[error("this call can only be allowed once")]
     NotOffered,
     /// Not an answer that a person can give.
     #[error("answer once, run, always or denied")]
@@ -162,17 +162,17 @@ pub fn permit(tx: &mut WriteTx<'_>, new: NewPermission) -> Result<Permission, Tr
     }
     let tool = new.tool.trim();
     if tool.is_empty() || 64 < tool.len() {
-        return Err(TrustError::Refused("say for which tool".to_owned()));
+        return Err(TrustError::Refused("choose a tool".to_owned()));
     }
     if new.leave == AccessDecision::Allow && tool == ALL_TOOLS && new.what == What::All {
-        let told = "a permission for everything is the mode Full; choose that instead";
+        let told = "a permission for everything is Full mode; choose that instead";
         return Err(TrustError::Refused(told.to_owned()));
     }
     if MAX_NOTE < new.note.len() {
         return Err(TrustError::Refused(format!("a reason has at most {MAX_NOTE} bytes")));
     }
     if new.expires_at.is_some_and(|at| at <= tx.now()) {
-        return Err(TrustError::Refused("the end lies in the past".to_owned()));
+        return Err(TrustError::Refused("the end is in the past".to_owned()));
     }
     let same = queries::rules_of(tx, tool, tx.now())?;
     let same = same.into_iter().find(|rule| {

@@ -149,7 +149,7 @@ pub fn draw(
             .map(|s| s.entry(&palette, of))
             .collect(),
         words: format!(
-            "{} in {}, at most {} a {}",
+            "{} in {}, at most {} per {}",
             words(total, of),
             format::count(u64::from(past), "day", "days"),
             words(most, of),

@@ -101,7 +101,7 @@ pub fn read(asked: &SpanParams, today: u32) -> Result<Span, NoSpan> {
             let month = match asked.month.trim() {
                 "" => Month::of_day(today),
                 text => Month::parse(text)
-                    .ok_or(NoSpan { field: "month", message: "write a month like 2026-11" })?,
+                    .ok_or(NoSpan { field: "month", message: "enter a month like 2026-11" })?,
             };
             let first = month.first_day();
             ((first, first + month.days() - 1), Kind::Month(month))
@@ -129,7 +129,7 @@ fn between(from: &str, to: &str, today: u32) -> Result<Span, NoSpan> {
         text => written("from", text)?,
     };
     if last < first || MAX_DAYS <= last - first {
-        let message = "Choose a first day before the last one, at most a year before it.";
+        let message = "Choose a start up to a year before the end.";
         return Err(NoSpan { field: "from", message });
     }
     Ok(Span { first, last, kind: Kind::Between })

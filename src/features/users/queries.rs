@@ -201,10 +201,10 @@ pub fn key_trouble(
     let names: BTreeSet<String> = strange.into_iter().collect();
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     let words = format!(
-        "{count} of {} passwords were set under another master key ({names}) than the one that is here \
-         ({}), and what else was sealed with it stays closed: put that key back and start HQ again; if it \
-         is lost, set the passwords anew with `hq user reset-link`, and enter the keys of connections \
-         again",
+        "{count} of {} passwords were set under a different master key ({names}) than the \
+         current one ({}), and other values sealed with it can't be opened. Put that key back \
+         and restart HQ. If it is lost, reset the passwords with `hq user reset-link`, and enter \
+         the connection keys again",
         all.len(),
         ring.key_id()
     );
@@ -230,7 +230,7 @@ pub fn checked_email(email: &str) -> Result<String, UsersError> {
     match entity::mail_address(email) {
         Ok(email) => Ok(normal_email(&email)),
         // ok: the sentence below says the same and what to write
-        Err(_) => Err(UsersError::field("email", "write an address like name@example.com")),
+        Err(_) => Err(UsersError::field("email", "enter an address like name@example.com")),
     }
 }
 
@@ -238,7 +238,7 @@ pub fn checked_email(email: &str) -> Result<String, UsersError> {
 pub fn checked_name(name: &str) -> Result<String, UsersError> {
     let name = name.trim();
     if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
-        return Err(UsersError::field("name", "write a name of 1 to 80 characters"));
+        return Err(UsersError::field("name", "enter a name (up to 80 characters)"));
     }
     Ok(name.to_owned())
 }

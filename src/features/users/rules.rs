@@ -39,16 +39,14 @@ pub enum UsersError {
         message: String,
     },
     /// Wrong password or unknown address. Deliberately not distinguished.
-    #[error("email or password does not match; try again")]
+    #[error("email or password is incorrect; try again")]
     NoMatch,
-    #[error("too many tries; try again in {0}")]
+    #[error("too many attempts; try again in {0}")]
     TooMany(String),
     /// The link was used, replaced or has expired.
-    #[error(
-        "this link does not work any more; start HQ again or run `hq user reset-link` for a new one"
-    )]
+    #[error("this link no longer works; restart HQ or run `hq user reset-link` for a new one")]
     DeadLink,
-    #[error("the account {0} is disabled; `hq user enable {0}` opens it again")]
+    #[error("the account {0} is disabled; `hq user enable {0}` enables it again")]
     Disabled(String),
     /// The account belongs to a workspace, or may belong to a closed one.
     #[error("the account {0} belongs to {1}; end that membership first, or disable the account")]
@@ -57,7 +55,7 @@ pub enum UsersError {
     SetUpDone,
     #[error("there is no account {0}; check the spelling")]
     NoAccount(String),
-    #[error("HQ has no owner yet; follow its set-up link first (`hq user reset-link` makes one)")]
+    #[error("HQ has no owner yet; open its set-up link first (`hq user reset-link` creates one)")]
     NoOwner,
     /// Does not exist or belongs to another account.
     #[error("there is no such {0}")]
@@ -74,10 +72,10 @@ pub enum UsersError {
     #[error("say which workspace with --workspace: {0}")]
     WhichWorkspace(String),
     /// A requested scope exceeds the person's own permissions.
-    #[error("a token cannot allow \"{0}\", since you may not do that yourself")]
+    #[error("a token can't have the scope \"{0}\", since you don't have that permission")]
     MoreThanOwn(&'static str),
     /// An admin cannot revoke an owner's token.
-    #[error("this token is an owner's; only an owner can revoke it")]
+    #[error("this token belongs to an owner; only an owner can revoke it")]
     OwnersToken,
     /// The limit is reached.
     #[error("you have {MAX_EACH} {0} already; remove one first")]
@@ -86,13 +84,13 @@ pub enum UsersError {
     #[error("{0}")]
     NoProof(String),
     /// A TOTP or recovery code is wrong or was already used.
-    #[error("this code does not match, or was used already; try the next one")]
+    #[error("this code is wrong or was already used; try the next one")]
     NoCode,
     /// TOTP is already enabled.
-    #[error("codes from an app are asked for already; turn them off first")]
+    #[error("app codes are already turned on; turn them off first")]
     FactorOn,
     /// The TOTP secret cannot be unsealed.
-    #[error("the secret of the authenticator app cannot be read: {0}")]
+    #[error("the authenticator app's secret can't be read: {0}")]
     Unreadable(String),
     /// The password was rejected or cannot be verified.
     #[error(transparent)]
@@ -211,7 +209,7 @@ pub fn set_up(
 /// If the address is taken.
 pub fn create_account(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<Account, UsersError> {
     if queries::by_email(tx, &new.email)?.is_some() {
-        let text = "there is an account with this address already; sign in with it";
+        let text = "an account with this address already exists; sign in with it";
         return Err(UsersError::field("email", text));
     }
     let now = tx.now();
@@ -461,13 +459,13 @@ pub struct NewToken {
 pub fn create_token(tx: &mut WriteTx<'_>, new: NewToken) -> Result<ApiToken, UsersError> {
     let name = new.name.trim().to_owned();
     if name.is_empty() || 80 < name.chars().count() {
-        return Err(UsersError::field("name", "say in 1 to 80 characters what the token is for"));
+        return Err(UsersError::field("name", "enter a name (up to 80 characters)"));
     }
     if new.scopes.is_empty() {
-        return Err(UsersError::field("scopes", "choose at least one thing the token may do"));
+        return Err(UsersError::field("scopes", "choose at least one permission"));
     }
     if !TOKEN_DAYS.contains(&new.days) {
-        return Err(UsersError::field("days", "a token lives 1 to 365 days"));
+        return Err(UsersError::field("days", "choose 1 to 365 days"));
     }
     if MAX_EACH <= queries::tokens(tx, new.account)?.iter().filter(|t| t.is_open()).count() {
         return Err(UsersError::Many("tokens"));

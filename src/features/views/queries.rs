@@ -18,11 +18,11 @@ pub const MOST: usize = 300;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
-    #[error("there is no view \"{0}\"; the list of views shows those there are")]
+    #[error("there is no view \"{0}\"; choose one from the list of views")]
     NotFound(String),
-    #[error("nothing here has views under the name \"{0}\"")]
+    #[error("\"{0}\" isn't a list with views")]
     NoList(String),
-    #[error("there are {MOST} views already; delete some that nobody needs")]
+    #[error("there are already {MOST} views, the maximum; delete unused ones")]
     TooMany,
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),

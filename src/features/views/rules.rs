@@ -231,18 +231,18 @@ fn checked(mut view: View, mut faults: Vec<FieldError>) -> Result<View, ViewErro
     view.name = text::one_line(&view.name);
     view.icon = view.icon.trim().to_owned();
     match view.name.chars().count() {
-        0 => faults.push(FieldError::new("name", "Give the view a name.")),
+        0 => faults.push(FieldError::new("name", "Enter a name.")),
         n if MAX_NAME < n => {
-            faults.push(FieldError::new("name", format!("At most {MAX_NAME} characters.")));
+            faults.push(FieldError::new("name", format!("Use at most {MAX_NAME} characters.")));
         }
         _ => {}
     }
     if 8 < view.icon.chars().count() {
-        faults.push(FieldError::new("icon", "One emoji is enough."));
+        faults.push(FieldError::new("icon", "Use one emoji."));
     }
     for (name, words) in view.look.fields() {
         if MAX_WORDS < words.len() {
-            faults.push(FieldError::new(name, format!("At most {MAX_WORDS} bytes.")));
+            faults.push(FieldError::new(name, format!("Use at most {MAX_WORDS} bytes.")));
         }
     }
     if faults.is_empty() { Ok(view) } else { Err(ViewError::Invalid(faults)) }

@@ -21,7 +21,7 @@ pub fn dollars(micros: i64) -> String {
 /// # Errors
 /// If it is no amount.
 pub fn micros(field: &'static str, text: &str) -> Result<i64, WorkspaceError> {
-    let wrong = || WorkspaceError::field(field, "write an amount in dollars, like 40 or 2.50");
+    let wrong = || WorkspaceError::field(field, "enter an amount in dollars, like 40 or 2.50");
     let text = text.trim().trim_start_matches('$').replace(',', "");
     let (whole, places) = text.split_once('.').unwrap_or((&text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());

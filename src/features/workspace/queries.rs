@@ -54,7 +54,7 @@ pub fn places(app: &App, account: AccountId) -> Result<Vec<PlaceOf>, StoreError>
             Ok(crew) => crew,
             // An unreadable workspace must not block the others.
             Err(error) => {
-                tracing::warn!(workspace = ws.slug, %error, "it cannot be read");
+                tracing::warn!(workspace = ws.slug, %error, "it can’t be read");
                 continue;
             }
         };
@@ -195,7 +195,7 @@ pub fn checked_name(name: &str) -> Result<String, WorkspaceError> {
     if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
         return Err(WorkspaceError::field(
             "workspace",
-            "write a name for the workspace, 1 to 80 characters",
+            "enter a workspace name (up to 80 characters)",
         ));
     }
     Ok(name.to_owned())
@@ -208,7 +208,7 @@ pub fn checked_name(name: &str) -> Result<String, WorkspaceError> {
 pub fn checked_member_name(name: &str) -> Result<String, WorkspaceError> {
     let name = name.trim();
     if name.is_empty() || 80 < name.chars().count() || name.chars().any(char::is_control) {
-        return Err(WorkspaceError::field("name", "write a name of 1 to 80 characters"));
+        return Err(WorkspaceError::field("name", "enter a name (up to 80 characters)"));
     }
     Ok(name.to_owned())
 }
@@ -217,7 +217,7 @@ pub fn checked_member_name(name: &str) -> Result<String, WorkspaceError> {
 pub fn checked_zone(zone: &str) -> Result<String, WorkspaceError> {
     let zone = zone.trim();
     TimeZone::get(zone).map_err(|_| {
-        WorkspaceError::field("zone", "write a time zone like Europe/Berlin or UTC")
+        WorkspaceError::field("zone", "choose a time zone like Europe/Berlin or UTC")
     })?;
     Ok(zone.to_owned())
 }

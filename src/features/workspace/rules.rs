@@ -26,33 +26,31 @@ pub enum WorkspaceError {
         message: String,
     },
     /// The store has no settings row.
-    #[error("this workspace is not set up; follow the set-up link")]
+    #[error("this workspace isn't set up; open the set-up link")]
     NotFounded,
-    #[error("{0} is not a member of this workspace")]
+    #[error("{0} isn't a member of this workspace")]
     NoMember(AccountId),
     /// The workspace is archived or scheduled for deletion.
     #[error("{0}")]
     Closed(String),
-    #[error("a workspace needs an owner; make somebody else an owner first")]
+    #[error("a workspace needs an owner; make someone else an owner first")]
     LastOwner,
     /// Disabling the account would leave a workspace without an owner.
-    #[error("{0} would have no owner who can sign in; make somebody else an owner there first")]
+    #[error("{0} would have no owner who can sign in; make someone else an owner there first")]
     OnlyOwner(String),
     /// An operation that is not allowed on one's own account.
-    #[error("you cannot {0}")]
+    #[error("you can't {0}")]
     OwnAccount(&'static str),
     /// The operation needs a higher role.
-    #[error("only an owner can do this with an {}, or make somebody one", .0.to_lowercase())]
+    #[error("only an owner can change an {} or give someone that role", .0.to_lowercase())]
     MoreThanOwn(&'static str),
     /// The person administers another workspace.
-    #[error(
-        "this person looks after another workspace, too; whoever runs the server can help them"
-    )]
+    #[error("this person also manages another workspace; ask the server's admin")]
     OtherPlace,
     /// The actor is no person.
     #[error("only a person can do this")]
     PeopleOnly,
-    #[error("there is no such invitation")]
+    #[error("this invitation doesn't exist")]
     NoInvite,
     /// The invitation was used or withdrawn, or has expired.
     #[error("this invitation is no longer valid; ask for a new one")]
@@ -60,7 +58,7 @@ pub enum WorkspaceError {
     /// The invitation is bound to another address.
     #[error("this invitation is for another email address; sign in with that one")]
     OtherPerson,
-    #[error("you are a member of this workspace already")]
+    #[error("you're already a member of this workspace")]
     Member,
     #[error("{0} invitations are open; withdraw one first")]
     ManyInvites(usize),
@@ -286,7 +284,7 @@ pub fn checked_key(key: &str) -> Result<String, WorkspaceError> {
     let letters = key.bytes().all(|b| b.is_ascii_uppercase());
     match letters && (2..=5).contains(&key.len()) {
         true => Ok(key),
-        false => Err(WorkspaceError::field("task_key", "write two to five letters, like MC")),
+        false => Err(WorkspaceError::field("task_key", "enter two to five letters, like MC")),
     }
 }
 
@@ -324,7 +322,7 @@ pub fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
     let emoji = emoji.trim();
     let plain = emoji.chars().any(|c| c.is_alphanumeric() || c.is_control() || c.is_whitespace());
     if emoji.is_empty() || plain || 8 < emoji.chars().count() {
-        return Err(WorkspaceError::field("emoji", "put in one emoji"));
+        return Err(WorkspaceError::field("emoji", "enter one emoji"));
     }
     Ok(emoji.to_owned())
 }
@@ -335,7 +333,7 @@ pub fn checked_emoji(emoji: &str) -> Result<String, WorkspaceError> {
 /// If it is negative or above a million dollars.
 pub fn checked_money(field: &'static str, micros: i64) -> Result<i64, WorkspaceError> {
     if !(0..=MAX_MICROS).contains(&micros) {
-        return Err(WorkspaceError::field(field, "write an amount from 0 to 1,000,000 dollars"));
+        return Err(WorkspaceError::field(field, "enter an amount from 0 to 1,000,000 dollars"));
     }
     Ok(micros)
 }

@@ -169,6 +169,6 @@ pub(super) async fn revoke(
     Path(id): Path<GatewayTokenId>,
 ) -> Result<Response, PageError> {
     let gone = ws.write(&who, move |tx| rules::revoke_token(tx, id)).await?;
-    let words = format!("The command for {} is revoked.", gone.label);
+    let words = format!("Revoked the command for {}.", gone.label);
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(HERE))))
 }

@@ -37,10 +37,9 @@ struct Bound {
 }
 
 /// Tools that exist on the primary only.
-const LACKS_THERE: &str =
-    "The browser works on the machine that HQ runs on only, and is not offered there.";
+const LACKS_THERE: &str = "The browser only works on HQ’s own machine and isn’t available there.";
 /// The same, before the agent moves.
-const WOULD_LACK: &str = "On another gateway it is not offered a browser.";
+const WOULD_LACK: &str = "The browser isn’t available on other gateways.";
 
 /// The chosen gateway.
 #[derive(Deserialize)]
@@ -96,18 +95,19 @@ fn words(one: &Gateway, name: &str, silent: Option<&str>) -> String {
     let label = &one.label;
     match silent {
         _ if one.is_local() => {
-            "It works on the machine that HQ runs on. On another gateway its programs, files and model \
-             calls are there; tasks and pages stay here."
+            "Runs on HQ’s machine. On another gateway, its programs, files and model calls run \
+                there. Tasks and pages stay here."
                 .to_owned()
         }
         None => format!(
-            "Its programs, files and model calls are on {label}. While that is linked, its files are shown and \
-             changed here as they lie there."
+            "Its programs, files and model calls are on {label}. While it’s connected, you can \
+                view and change its files here."
         ),
         Some(age) => format!(
-            "Its programs, files and model calls are on {label}, which has been silent for {age}. New work \
-             waits until it is back. Moved now, {name} goes on with its files as they came here before that; \
-             what it wrote there since is kept beside them when that machine is back."
+            "Its programs, files and model calls are on {label}, which has been offline for {age}. \
+                New work waits until it reconnects. If you move {name} now, it continues with the \
+                last files HQ received. Newer files are added next to them when the machine \
+                reconnects."
         ),
     }
 }
@@ -133,11 +133,11 @@ pub(super) async fn bind(
     let moves = if is_silent { rules::bind_off_silent } else { rules::bind };
     let is_moved = ws.write(&who, move |tx| moves(tx, id, gateway)).await?;
     let words = match to.id == local() {
-        true => format!("{} works here again", agent.name),
-        false => format!("{} works on {} now", agent.name, to.label),
+        true => format!("{} runs here again", agent.name),
+        false => format!("{} now runs on {}", agent.name, to.label),
     };
     let words = match silent.filter(|_| is_moved) {
-        Some(age) => format!("{words}, with its files as they were here {age} ago"),
+        Some(age) => format!("{words}, with its files from {age} ago"),
         None => words,
     };
     let at = ws.url(&format!("agents/{}/settings", agent.slug));

@@ -36,10 +36,10 @@ const WRONG: Patience = Patience {
 pub fn script(app: &App) -> Response {
     let text = match Place::of(&app.config) {
         Place::Anywhere(url) => SCRIPT.replace("@HOME@", &url).replace("@ARCH@", BUILT_FOR),
-        Place::Nowhere(_) => refusal("This HQ has no public address, so no machine can join it."),
+        Place::Nowhere(_) => refusal("This HQ has no public address, so machines can’t join."),
         Place::ByHand(_) => refusal(
-            "This HQ is reached by plain http, where a program could be changed on its way. Join by hand: \
-             Settings, Gateways, Add a gateway.",
+            "This HQ uses plain HTTP, where downloads aren’t protected from tampering. Join \
+                manually: Settings, Gateways, Add gateway.",
         ),
     };
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
@@ -59,7 +59,8 @@ pub(super) async fn program(
 ) -> Result<Response, ApiError> {
     let refused = |kind, code: &str, text: &str| ApiError(Failure::new(kind, code, text));
     if !matches!(Place::of(&app.config), Place::Anywhere(_)) {
-        let text = "the program is given out by https alone; copy it to the other machine by hand";
+        let text = "the program is only available over HTTPS; copy it to the other machine \
+            manually";
         return Err(refused(ProblemKind::Conflict, "by_hand", text));
     }
     let sent = headers.get(TOKEN).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -72,8 +73,7 @@ pub(super) async fn program(
     let (ws, token) = found
         .filter(|(ws, one)| ws.is_active() && one.revoked_at.is_none() && now < one.expires_at)
         .ok_or_else(|| {
-            let text =
-                "there is no such token, or it is over; make a new command in Settings, Gateways";
+            let text = "this token doesn't exist or has expired; create one in Settings, Gateways";
             refused(ProblemKind::Unauthorized, "bad_token", text)
         })?;
     app.limiter.forgive("gateway", &from);

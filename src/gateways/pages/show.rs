@@ -248,7 +248,7 @@ pub(super) async fn act(
     let said = match verb {
         Verb::Pause => with_undo(&ws, Flash::ok(format!("Paused {label}")), entry),
         Verb::Resume => with_undo(&ws, Flash::ok(format!("Resumed {label}")), entry),
-        Verb::Revoke => Flash::ok(format!("{label} is not let in any more.")),
+        Verb::Revoke => Flash::ok(format!("Revoked {label}’s access.")),
         Verb::Remove => Flash::ok(format!("Removed {label}")),
     };
     Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
@@ -272,7 +272,7 @@ pub(super) async fn keep(
     let one = ws.read(|snap| queries::gateway(snap, &said))?;
     linked::keep(&ws, &who, &one, &form.copy).await?;
     let at = ws.url(&format!("{HERE}/{}", one.slug));
-    let said = Flash::ok(format!("{} goes on. The other machine is turned away.", one.label));
+    let said = Flash::ok(format!("{} continues. The other machine lost access.", one.label));
     Ok(flash::say(&app, said, hx.go_to(&at)))
 }
 

@@ -149,7 +149,7 @@ pub(super) fn block(
 
 fn copy_line(scene: &ViewContext, copy: FolderCopy) -> CopyLine {
     let FolderCopy { id, name, address, seen_at, .. } = copy;
-    let name = if name.is_empty() { "A machine without a name".to_owned() } else { name };
+    let name = if name.is_empty() { "Unnamed machine".to_owned() } else { name };
     CopyLine { id, name, address, seen: scene.time(seen_at) }
 }
 
@@ -170,9 +170,9 @@ fn here(scene: &ViewContext, read: &dyn Read, one: &Gateway) -> Result<Vec<Here>
 /// Replication progress of a linked host, in words.
 pub(crate) fn reach(linked: &Linked, head: u64) -> String {
     match (linked.phase, linked.behind(head)) {
-        (Phase::Asked, _) => "comparing what it has".to_owned(),
+        (Phase::Asked, _) => "comparing data".to_owned(),
         (Phase::Taking(rows), _) => {
-            format!("taking its snapshot, {} so far", format::count(rows, "row", "rows"))
+            format!("loading snapshot, {} so far", format::count(rows, "row", "rows"))
         }
         (Phase::Following, 0) => "up to date".to_owned(),
         (Phase::Following, behind) => {
@@ -284,16 +284,12 @@ pub(super) fn waits(
     let has = |at: fn(&Gateway) -> bool| gateway.as_ref().is_some_and(at);
     let joined = gateway.as_ref().map(|gateway| format!("Joined as {}", gateway.slug));
     let steps = [
-        (
-            one.called_at.is_some(),
-            "Waiting for the machine to call",
-            "The machine has called".into(),
-        ),
+        (one.called_at.is_some(), "Waiting for the machine", "Machine connected".into()),
         (one.used_at.is_some(), "Joining", joined.unwrap_or_else(|| "Joined".to_owned())),
         (
             has(|one| one.snapshot_at.is_some()),
             "First snapshot",
-            "First snapshot is there".to_owned(),
+            "First snapshot loaded".to_owned(),
         ),
         (has(|one| one.ready_at.is_some()), "Ready for agents", "Ready for agents".to_owned()),
     ];

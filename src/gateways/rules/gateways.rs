@@ -61,8 +61,7 @@ pub fn change(tx: &mut WriteTx<'_>, id: GatewayId, patch: Patch) -> Result<Gatew
 /// # Errors
 /// If the gateway is unknown, revoked, or this machine.
 pub fn pause(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
-    let old =
-        other(tx, id, "This machine runs HQ itself; pause its agents, or all work, instead.")?;
+    let old = other(tx, id, "This machine runs HQ. Pause its agents or all work instead.")?;
     keep(tx, &old, Gateway { status: Status::Paused, ..old.clone() })
 }
 
@@ -89,7 +88,7 @@ pub fn resume(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayErr
 /// # Errors
 /// If the gateway is unknown, revoked, or this machine.
 pub fn keep_copy(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
-    let old = other(tx, id, "This machine runs HQ itself, and there is no other of it.")?;
+    let old = other(tx, id, "This machine runs HQ, so there are no copies of it.")?;
     settled(tx, id, NoticeKind::GatewayTrouble)?;
     // The machine has been calling all the time and does not count as silent.
     keep(tx, &old, Gateway { hello_at: Some(tx.now()), ..old.clone() })
@@ -103,7 +102,7 @@ pub fn keep_copy(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, Gateway
 pub fn revoke(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     let old = queries::gateway_by_id(tx, id)?;
     if old.is_local() {
-        let words = "This machine runs HQ itself and is always let in.";
+        let words = "This machine runs HQ and always has access.";
         return Err(GatewayError::Refused(words.to_owned()));
     }
     let new = keep(tx, &old, Gateway { status: Status::Revoked, silent_at: None, ..old.clone() })?;
@@ -130,14 +129,14 @@ fn end_there(tx: &mut WriteTx<'_>, one: &Gateway, why: Why) -> Result<(), Gatewa
 pub fn remove(tx: &mut WriteTx<'_>, id: GatewayId) -> Result<Gateway, GatewayError> {
     let old = queries::gateway_by_id(tx, id)?;
     if old.is_local() {
-        let words = "This machine runs HQ itself and stays.";
+        let words = "This machine runs HQ and can’t be removed.";
         return Err(GatewayError::Refused(words.to_owned()));
     }
     let here = queries::agents_on(tx, id)?;
     if !here.is_empty() {
         let names: Vec<String> = here.iter().take(5).map(|agent| agent.name.clone()).collect();
         let words = format!(
-            "{} still {} here; move or archive first.",
+            "{} still {} here. Move or archive them first.",
             kernel::text::listed(&names),
             if here.len() == 1 { "works" } else { "work" }
         );
@@ -158,7 +157,7 @@ fn held(one: &Gateway, error: StoreError) -> GatewayError {
     let StoreError::Referenced { table } = error else { return error.into() };
     let many = cards::all().find(|noun| noun.topic == table).map_or(table, |noun| noun.many);
     GatewayError::Refused(format!(
-        "There are {many} for {} alone; remove them or give them to others first.",
+        "There are {many} only for {}. Remove or reassign them first.",
         one.label
     ))
 }
@@ -174,7 +173,7 @@ fn other(tx: &WriteTx<'_>, id: GatewayId, here: &str) -> Result<Gateway, Gateway
 }
 
 fn revoked(one: &Gateway) -> GatewayError {
-    GatewayError::Refused(format!("{} is not let in any more; it has to join anew.", one.label))
+    GatewayError::Refused(format!("{} no longer has access. It has to join again.", one.label))
 }
 
 /// Stores a changed gateway and emits the event.

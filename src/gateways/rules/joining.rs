@@ -25,23 +25,30 @@ kernel::words! {
     /// Why a host is not let in.
     Refusal {
         /// There is no such token.
-        UnknownToken = "unknown_token", "There is no such token. Make a new command in Settings, Gateways.";
+        UnknownToken = "unknown_token", "This token doesn’t exist. Create a new command in \
+            Settings, Gateways.";
         /// It is over.
-        ExpiredToken = "token_expired", "This token is over. Make a new command in Settings, Gateways.";
+        ExpiredToken = "token_expired", "This token has expired. Create a new command in Settings, \
+            Gateways.";
         /// Somebody has withdrawn it.
-        RevokedToken = "token_revoked", "This token was withdrawn. Make a new command in Settings, Gateways.";
+        RevokedToken = "token_revoked", "This token was revoked. Create a new command in Settings, \
+            Gateways.";
         /// Another machine has joined with it.
-        UsedToken = "token_used", "Another machine has joined with this token. Each is good for one machine.";
+        UsedToken = "token_used", "Another machine has used this token. Each token works for one \
+            machine.";
         /// There is no such gateway.
-        UnknownGateway = "unknown_gateway", "This machine is no gateway of the workspace any more. It has to join anew.";
+        UnknownGateway = "unknown_gateway", "This machine is no longer one of the workspace’s \
+            gateways. Join again with a new command.";
         /// It is not let in any more.
-        RevokedGateway = "gateway_revoked", "This machine is not let in any more. It needs a key of its own and a new command.";
+        RevokedGateway = "gateway_revoked", "This machine’s access was revoked. It needs a new key \
+            and a new command.";
         /// The key is another one.
-        OtherKey = "other_key", "This gateway is known by another key.";
+        OtherKey = "other_key", "This gateway has another key.";
         /// There are too many.
         TooMany = "too_many", "The workspace has too many gateways.";
         /// Another machine has the same folder, and nobody has chosen yet.
-        Held = "gateway_held", "Two machines run as this gateway: its folder was copied. Both are held until one is chosen in Settings, Gateways.";
+        Held = "gateway_held", "Two machines run as this gateway because its folder was copied. \
+            Both are paused until you choose one in Settings, Gateways.";
         /// Another machine has the same folder, and was chosen.
         Copied = "gateway_copy", "Another copy of this folder was chosen as the gateway. Remove this one, or run `hq replica leave` here and join with a new command.";
     }
@@ -141,8 +148,8 @@ fn stranger_with(tx: &mut WriteTx<'_>, old: GatewayToken) -> Result<Judgement, G
     let new = GatewayToken { refused: old.refused.saturating_add(1), ..old.clone() };
     if old.refused == 0 {
         let title = format!("Another machine tried to join as {}", old.label);
-        let body = "It came with a command that a machine had joined by already, and was turned away. \
-                    If that was not you, look who has seen the command.";
+        let body = "It used a command that another machine had already used, and was denied. If \
+            that wasn’t you, check who has seen the command.";
         let about = match old.gateway {
             Some(id) => About::Row(GATEWAY.table, RecordId::from_uuid(id.uuid())),
             None => About::Workspace,
@@ -179,9 +186,9 @@ fn alarm(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
     if old.strange_at.is_some_and(|at| now < at + ALARM) {
         return Ok(());
     }
-    let title = format!("Another machine called as {}", old.label);
-    let body = "It has another key and was turned away. If that was not you, somebody knows which \
-                gateways there are.";
+    let title = format!("Another machine connected as {}", old.label);
+    let body = "It has another key and was denied. If that wasn’t you, someone knows your \
+        gateways.";
     tx.emit(notice(NoticeKind::System, old, title).body(body).event());
     keep(tx, old, Gateway { strange_at: Some(now), ..old.clone() }).map(drop)
 }
@@ -189,9 +196,8 @@ fn alarm(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
 /// Notifies administrators that a host sent something that it may not send. Nothing of it was applied.
 pub fn lied(tx: &mut WriteTx<'_>, id: GatewayId, what: &str) -> Result<(), GatewayError> {
     let one = queries::gateway_by_id(tx, id)?;
-    let title = format!("{} was refused something", one.label);
-    let body =
-        format!("Its machine asked for what is not its own: {what}. Nothing of it was done.");
+    let title = format!("Request from {} denied", one.label);
+    let body = format!("Its machine requested data that isn’t its own: {what}. HQ did nothing.");
     tx.emit(notice(NoticeKind::System, &one, title).body(body).event());
     Ok(())
 }
@@ -236,8 +242,8 @@ fn back(tx: &mut WriteTx<'_>, old: &Gateway) -> Result<(), GatewayError> {
     let Some(since) = old.silent_at else { return Ok(()) };
     settled(tx, old.id, NoticeKind::GatewayOffline)?;
     let silent = tx.now().duration_since(since).as_mins().max(0);
-    let body = format!("It was silent for {silent} minutes.");
-    let title = format!("{} is back", old.label);
+    let body = format!("It was offline for {silent} minutes.");
+    let title = format!("{} is back online", old.label);
     tx.emit(notice(NoticeKind::GatewayOnline, old, title).body(body).event());
     Ok(())
 }
@@ -330,8 +336,8 @@ pub fn tell_silence(
     if tx.now() < last.max(began) + TOLD {
         return Ok(false);
     }
-    let title = format!("{} has been silent for 5 minutes", old.label);
-    let body = "What runs there goes on by itself; new work for it starts when it returns.";
+    let title = format!("{} has been offline for 5 minutes", old.label);
+    let body = "Runs there continue. New work starts when it reconnects.";
     tx.emit(notice(NoticeKind::GatewayOffline, &old, title).body(body).event());
     tx.put(&Gateway { silent_at: Some(last), ..old })?;
     Ok(true)

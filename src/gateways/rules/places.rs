@@ -50,21 +50,21 @@ fn moved(
         return Ok(false);
     }
     if gateway.status == Status::Revoked {
-        let words = format!("{} is not let in any more; choose another.", gateway.label);
+        let words = format!("{} no longer has access. Choose another.", gateway.label);
         return Err(GatewayError::Refused(words));
     }
     if one.status == AgentStatus::Provisioning {
-        let words = format!("{} is being set up; move it when it is ready.", one.name);
+        let words = format!("{} is being set up. Move it when it’s ready.", one.name);
         return Err(GatewayError::Refused(words));
     }
     if !runs::live_of_agent(tx, agent)?.is_empty() {
-        let words = format!("{} has a run that goes on; stop it, take it back or wait.", one.name);
+        let words = format!("{} has an active run. Stop it, undo it or wait.", one.name);
         return Err(GatewayError::Refused(words));
     }
     if let Some(job) = jobs::running(tx, Some(agent))?.first() {
         if left == Left::Answers || old.is_none() {
             let words = format!(
-                "{} has a program that goes on (job {}); stop it or wait for its end.",
+                "{} has a running program (job {}). Stop it or wait.",
                 one.name, job.number
             );
             return Err(GatewayError::Refused(words));

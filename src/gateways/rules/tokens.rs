@@ -40,7 +40,7 @@ pub fn mint(tx: &mut WriteTx<'_>, new: NewToken) -> Result<GatewayToken, Gateway
     let (now, (least, usual, most)) = (tx.now(), MINUTES);
     let all = queries::tokens(tx)?;
     if MOST_OPEN <= all.iter().filter(|one| one.is_open(now)).count() {
-        let words = format!("{MOST_OPEN} tokens are open; revoke one, or wait until one is over");
+        let words = format!("{MOST_OPEN} tokens are open; revoke one or wait until one expires");
         return Err(GatewayError::Refused(words));
     }
     let mut wrong: Vec<FieldError> = Vec::new();
@@ -48,7 +48,7 @@ pub fn mint(tx: &mut WriteTx<'_>, new: NewToken) -> Result<GatewayToken, Gateway
     let labels = words::labels(&new.labels).map_err(|error| wrong.push(error));
     let minutes = new.minutes.unwrap_or(usual);
     if !(least..=most).contains(&minutes) {
-        let words = format!("Between {least} and {most} minutes, please.");
+        let words = format!("Enter {least} to {most} minutes.");
         wrong.push(FieldError::new("minutes", words));
     }
     let (Ok(label), Ok(labels), true) = (label, labels, wrong.is_empty()) else {

@@ -22,7 +22,7 @@ pub(super) fn label(typed: &str) -> Result<String, FieldError> {
     match label.chars().count() {
         0 => Err(FieldError::new("label", "Enter a name.")),
         n if MAX_LABEL < n => {
-            Err(FieldError::new("label", format!("At most {MAX_LABEL} characters.")))
+            Err(FieldError::new("label", format!("Use at most {MAX_LABEL} characters.")))
         }
         _ => Ok(label),
     }
@@ -79,8 +79,8 @@ pub(super) fn labels(typed: &[String]) -> Result<Vec<String>, FieldError> {
         if !is_label(&one) {
             let shown = ellipsis(&one_line(&one), LONGEST);
             let words = format!(
-                "\"{shown}\" is no label. Write a word or word=value of letters, digits and . _ -, \
-                 such as gpu or region=eu."
+                "\"{shown}\" isn’t a label. Use a word or word=value with letters, digits and . _ \
+                    -, such as gpu or region=eu."
             );
             return Err(FieldError::new("labels", words));
         }
@@ -89,7 +89,7 @@ pub(super) fn labels(typed: &[String]) -> Result<Vec<String>, FieldError> {
         }
     }
     match found.len() {
-        n if MOST < n => Err(FieldError::new("labels", format!("At most {MOST} labels."))),
+        n if MOST < n => Err(FieldError::new("labels", format!("Use at most {MOST} labels."))),
         _ => Ok(found),
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn address(typed: &str) -> Result<String, FieldError> {
     if address.is_empty() || is_address(address) {
         return Ok(address.to_owned());
     }
-    let words = "Enter an address such as https://gpu.example.com, or nothing.";
+    let words = "Enter an address such as https://gpu.example.com, or leave it empty.";
     Err(FieldError::new("address", words))
 }
 

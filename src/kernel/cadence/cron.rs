@@ -29,8 +29,8 @@ fn wrong(fields: &[&str]) -> String {
         Cron::from_str(&alone.join(" ")).is_err()
     };
     match fields.iter().enumerate().find(fails) {
-        Some((n, field)) => format!("`{field}` is no {}", FIELDS[n]),
-        None => "these fields do not go together".to_owned(),
+        Some((n, field)) => format!("`{field}` isn't a valid {}", FIELDS[n]),
+        None => "these fields don't work together".to_owned(),
     }
 }
 

@@ -67,7 +67,7 @@ impl ScheduleFields {
         let schedule = Schedule { cadence, minute, zone, starts_on: day_number(starts_on) };
         // Such as 30 February.
         if matches!(schedule.cadence, Cadence::Cron(_)) && schedule.next(Timestamp::MIN).is_none() {
-            return Err(vec![FieldError::new("cron", "no day is ever like this")]);
+            return Err(vec![FieldError::new("cron", "no day ever matches this")]);
         }
         Ok(schedule)
     }

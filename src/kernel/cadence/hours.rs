@@ -29,7 +29,7 @@ impl Hours {
         let from = minute("quiet_hours.from", from)?;
         let until = minute("quiet_hours.until", until)?;
         if from == until {
-            let message = "Quiet hours begin and end at different times.";
+            let message = "Quiet hours must start and end at different times.";
             return Err(FieldError::new("quiet_hours.until", message));
         }
         if days.iter().any(|day| !(1..=7).contains(day)) {

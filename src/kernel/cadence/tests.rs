@@ -285,8 +285,8 @@ fn what_is_wrong_is_named_by_field() {
     assert_eq!(bare(|of| of.cron = Some("0 9 * * 1-5".into())), Some(CadenceKind::Cron));
     assert_eq!(bare(|of| of.at = Some("2030-01-01".into())), Some(CadenceKind::Once));
     let said = |line: &str| Line::parse(line).err().unwrap_or_default();
-    assert_eq!(said("61 9 * * *"), "`61` is no minute");
-    assert_eq!(said("0 9 * * fun"), "`fun` is no day of the week");
+    assert_eq!(said("61 9 * * *"), "`61` isn't a valid minute");
+    assert_eq!(said("0 9 * * fun"), "`fun` isn't a valid day of the week");
     assert_eq!(wrong(|of| of.timezone = Some("Mars/Base".to_owned())), "timezone");
     assert_eq!(wrong(|of| of.time_of_day = Some("25:00".to_owned())), "time_of_day");
     assert_eq!(wrong(|of| of.time_of_day = Some("9:0".to_owned())), "time_of_day");

@@ -76,8 +76,8 @@ pub const DATE_WORDS: Words = &[
     ("<today", "Before today"),
     ("<7d", "In less than seven days"),
     (">-7d", "Less than seven days ago"),
-    ("none", "Without a date"),
-    ("any", "With any date"),
+    ("none", "No date"),
+    ("any", "Any date"),
 ];
 
 /// One condition.
@@ -248,7 +248,7 @@ pub fn unknown_key(name: &str, keys: &[Key]) -> String {
 pub fn unknown_value<'n>(key: &str, value: &str, names: impl Iterator<Item = &'n str>) -> String {
     let value = text::ellipsis(value, 40);
     match nearest(&value, names) {
-        Some(near) => format!("\"{value}\" is no {key}; did you mean {near}?"),
-        None => format!("\"{value}\" is no {key}; there is none yet."),
+        Some(near) => format!("\"{value}\" isn’t a known {key}; did you mean {near}?"),
+        None => format!("\"{value}\" isn’t a known {key}; there are none yet."),
     }
 }

@@ -119,9 +119,9 @@ fn what_is_wrong_names_what_is_near() {
     assert_eq!(unknown_key("statsu", KEYS), "There is no filter \"statsu\"; did you mean status?");
     let names = ["ada", "mira"];
     let says = unknown_value("assignee", "mia", names.into_iter());
-    assert_eq!(says, "\"mia\" is no assignee; did you mean mira?");
+    assert_eq!(says, "\"mia\" isn’t a known assignee; did you mean mira?");
     let says = unknown_value("stream", "x", std::iter::empty());
-    assert_eq!(says, "\"x\" is no stream; there is none yet.");
+    assert_eq!(says, "\"x\" isn’t a known stream; there are none yet.");
 }
 
 #[test]

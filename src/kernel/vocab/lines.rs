@@ -53,9 +53,9 @@ words! {
     /// To which other agents an agent may give work.
     Delegation {
         /// To those who report to it, and to those who report to them.
-        Line = "line", "Everybody below it";
+        Line = "line", "Everyone below it";
         /// Only to those who report to it.
-        Reports = "reports", "Those who report to it";
+        Reports = "reports", "Its direct reports";
         /// To all.
         Open = "open", "All agents";
     }

@@ -30,9 +30,9 @@ words! {
         /// The test of a connection.
         Test = "test", "Test";
         /// The review of a call that people would be asked for.
-        Review = "review", "Review of a call";
+        Review = "review", "Call review";
         /// Vectors of texts, for search by meaning.
-        Embedding = "embedding", "Vectors of texts";
+        Embedding = "embedding", "Embeddings";
     }
 }
 

@@ -68,7 +68,7 @@ words! {
         /// A provider refuses.
         ProviderFailed = "provider_failed", "Provider failed";
         /// The sign-in at a provider ends soon.
-        ProviderExpiring = "provider_expiring", "Provider expires";
+        ProviderExpiring = "provider_expiring", "Provider expiring";
         /// A plugin failed or was switched off.
         PluginFailed = "plugin_failed", "Plugin failed";
         /// A source of knowledge failed.
@@ -88,7 +88,7 @@ words! {
         /// Somebody decided on work that the person delivered.
         DeliverableReviewed = "deliverable_reviewed", "Work reviewed";
         /// A host of agents says that something is wrong with it.
-        GatewayTrouble = "gateway_trouble", "Gateway in trouble";
+        GatewayTrouble = "gateway_trouble", "Gateway problem";
     }
 }
 
@@ -137,9 +137,9 @@ words! {
         /// They follow it.
         Chosen = "chosen", "You follow this";
         /// They made it.
-        Creator = "creator", "You made this";
+        Creator = "creator", "You created this";
         /// It is theirs.
-        Assignee = "assignee", "This is yours";
+        Assignee = "assignee", "Assigned to you";
         /// They commented on it.
         Commenter = "commenter", "You commented on this";
         /// They were mentioned in it.
@@ -147,7 +147,7 @@ words! {
         /// Its agent reports to them.
         Manager = "manager", "Its agent reports to you";
         /// They look after the workspace.
-        Admin = "admin", "You look after this workspace";
+        Admin = "admin", "You manage this workspace";
         /// It was sent to them by name.
         Addressed = "addressed", "This was sent to you";
     }

@@ -68,7 +68,7 @@ words! {
         /// More happened than single firings are made of.
         Digest = "digest", "Digest";
         /// A person wanted it.
-        Manual = "manual", "By hand";
+        Manual = "manual", "Manual";
     }
 }
 
@@ -82,7 +82,7 @@ words! {
         /// HQ was off, and it is not made up for.
         Missed = "missed", "Missed";
         /// Routines have caused each other too often.
-        ChainEnded = "chain_ended", "Skipped: routines caused each other";
+        ChainEnded = "chain_ended", "Skipped: routines triggered each other";
         /// What it wanted to begin was refused.
         Refused = "refused", "Could not start";
     }

@@ -6,9 +6,9 @@ words! {
         /// Nothing: the steps of a run have it.
         Off = "off", "Left out";
         /// Each step, unfolded.
-        On = "on", "Unfolded";
+        On = "on", "Expanded";
         /// Each step, with what the tool was given and what it gave back.
-        Full = "full", "Unfolded, with results";
+        Full = "full", "Expanded, with results";
     }
 }
 
@@ -46,9 +46,9 @@ words! {
         /// The run that works reads it at its next step.
         Steered = "steered", "Read at the next step";
         /// It waits for a turn of its own.
-        Followup = "queued_followup", "Waits for its own turn";
+        Followup = "queued_followup", "Queued for its own turn";
         /// It waits for a turn with others.
-        Collect = "queued_collect", "Collected until it is quiet";
+        Collect = "queued_collect", "Collecting until it’s quiet";
         /// The run that worked is stopped for it.
         Interrupted = "interrupted_previous", "Comes next";
     }

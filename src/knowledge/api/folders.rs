@@ -22,25 +22,24 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
             "/knowledge/folders",
-            list.needs(Can::Read).doc(|| {
-                Doc::new("Folders of knowledge in the order of their tree").returns::<Folders>()
-            }),
+            list.needs(Can::Read)
+                .doc(|| Doc::new("Knowledge folders in tree order").returns::<Folders>()),
         )
         .post(
             "/knowledge/folders",
             make.needs(Can::Write).doc(|| {
-                Doc::new("Make a folder").body::<FolderBody>().returns::<FolderView>().status(201)
+                Doc::new("Create a folder").body::<FolderBody>().returns::<FolderView>().status(201)
             }),
         )
         .get(
             "/knowledge/folders/{id}",
             show.needs(Can::Read)
-                .doc(|| Doc::new("A folder, by its id, name or path").returns::<FolderView>()),
+                .doc(|| Doc::new("A folder, by ID, name or path").returns::<FolderView>()),
         )
         .patch(
             "/knowledge/folders/{id}",
             change.needs(Can::Write).doc(|| {
-                Doc::new("Change a folder, by its id, name or path")
+                Doc::new("Change a folder, by ID, name or path")
                     .body::<FolderBody>()
                     .returns::<FolderView>()
             }),
@@ -49,7 +48,7 @@ pub(super) fn routes() -> Routes {
             "/knowledge/folders/{id}",
             remove
                 .needs(Can::Write)
-                .doc(|| Doc::new("Delete a folder; what lies in it moves up a level").status(204)),
+                .doc(|| Doc::new("Delete a folder. Its items move up a level").status(204)),
         )
 }
 

@@ -42,7 +42,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/knowledge",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Search knowledge; without words, what changed last")
+                Doc::new("Search knowledge. Without a query, the latest changes")
                     .query::<ItemListParams>()
                     .returns::<Items>()
             }),
@@ -50,15 +50,15 @@ pub(super) fn routes() -> Routes {
         .post(
             "/knowledge",
             make.needs(Can::Write).doc(|| {
-                Doc::new("Write a page or a skill").body::<NewBody>().returns::<Whole>().status(201)
+                Doc::new("Create a page or skill").body::<NewBody>().returns::<Whole>().status(201)
             }),
         )
         .post(
             "/knowledge/files",
             send.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Put a file into knowledge: its content is the body, sent as \
-                     application/octet-stream. Markdown and plain text become a page",
+                    "Upload a file as an application/octet-stream body. Markdown and plain text \
+                        become a page",
                 )
                 .query::<Named>()
                 .returns::<Whole>()
@@ -68,20 +68,25 @@ pub(super) fn routes() -> Routes {
         .post(
             "/knowledge/bulk",
             bulk.needs(Can::Write).doc(|| {
-                Doc::new("Change several items at once: one undo").body::<BulkBody>().returns::<Done>()
+                Doc::new(
+                    "Change several items at once, with one \
+                    undo",
+                )
+                .body::<BulkBody>()
+                .returns::<Done>()
             }),
         )
         .get(
             "/knowledge/{id}",
             show.needs(Can::Read)
-                .doc(|| Doc::new("An item with its words, by id or title").returns::<Whole>()),
+                .doc(|| Doc::new("An item with its text, by ID or title").returns::<Whole>()),
         )
         .patch(
             "/knowledge/{id}",
             change.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Change an item. With `base`, the words that it was made of, `text` is made one \
-                     with what others wrote meanwhile; 409 when somebody must choose",
+                    "Change an item. With `base`, the text you started from, `text` is merged with \
+                        later changes; 409 on conflicts",
                 )
                 .if_match()
                 .body::<ChangeBody>()
@@ -95,7 +100,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/knowledge/{id}/file",
             fetch.needs(Can::Read).doc(|| {
-                Doc::new("The file of an item, or the part that a Range header names")
+                Doc::new("An item's file, or the part in a Range header")
                     .media("application/octet-stream")
             }),
         )
@@ -551,7 +556,7 @@ async fn bulk(
     Json(mut body): Json<BulkBody>,
 ) -> Result<Json<Done>, ApiError> {
     if MOST_AT_ONCE < body.ids.len() {
-        let words = format!("At most {MOST_AT_ONCE} items at once.");
+        let words = format!("Choose at most {MOST_AT_ONCE} items.");
         return Err(KnowledgeError::field("ids", words).into());
     }
     let about = body.about();

@@ -22,22 +22,22 @@ use crate::meaning::models::{self, Line};
 use crate::meaning::ready;
 use crate::model::ModelAct;
 
-const AGAIN_IS_THE_SAME: &str = "done twice it is as done once";
-const NOTHING_KEPT: &str = "nothing is kept";
+const AGAIN_IS_THE_SAME: &str = "repeating it has no effect";
+const NOTHING_KEPT: &str = "nothing is saved";
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
             "/meaning",
             list.needs(Can::Read)
-                .doc(|| Doc::new("Models of search by meaning, and how far it is").returns::<State>()),
+                .doc(|| Doc::new("Semantic search models and progress").returns::<State>()),
         )
         .post(
             "/meaning",
             take_in.needs(Can::Admin).proved().doc(|| {
                 Doc::new(
-                    "Make a model of the files that were sent, and take it into use unless `use` is false; one that \
-                     HQ does not know needs `terms`, which confirm its hashes",
+                    "Create a model from uploaded files and use it unless `use` is false. Unknown \
+                        models need `terms` to confirm their hashes",
                 )
                 .body::<TakeIn>()
                 .returns::<State>()
@@ -48,8 +48,8 @@ pub(super) fn routes() -> Routes {
             "/meaning/files/{name}",
             receive.needs(Can::Admin).doc(|| {
                 Doc::new(
-                    "Send a file of a model: config.json, tokenizer.json or model.safetensors as the body, sent as \
-                     application/octet-stream",
+                    "Upload a model file: config.json, tokenizer.json or model.safetensors as an \
+                        application/octet-stream body",
                 )
                 .status(204)
             }),
@@ -57,7 +57,7 @@ pub(super) fn routes() -> Routes {
         .put(
             "/meaning/used",
             choose.needs(Can::Admin).doc(|| {
-                Doc::new("Take a model into use that is here, by its id or name; null for none")
+                Doc::new("Use a downloaded model, by ID or name; null for none")
                     .body::<Chosen>()
                     .returns::<State>()
             }),
@@ -65,24 +65,27 @@ pub(super) fn routes() -> Routes {
         .get(
             "/meaning/connections",
             connections.needs(Can::Read).doc(|| {
-                Doc::new("Connections that can make vectors in place of the model on this machine")
+                Doc::new("Connections that can embed instead of the model on this machine")
                     .returns::<Connections>()
             }),
         )
         .get(
             "/meaning/price",
             price.needs(Can::Read).doc(|| {
-                Doc::new("What the vectors of all passages of this workspace come to by a connection")
-                    .query::<ByConnection>()
-                    .returns::<Price>()
+                Doc::new(
+                    "Estimated cost of embedding all passages of this workspace with a \
+                    connection",
+                )
+                .query::<ByConnection>()
+                .returns::<Price>()
             }),
         )
         .put(
             "/meaning/connection",
             choose_connection.needs(Can::Admin).doc(|| {
                 Doc::new(
-                    "Let a connection make the vectors of this workspace, once it has made some for a try; \
-                     null for the model on this machine. The same one again is a new try of what has failed",
+                    "Use a connection for this workspace's vectors after a trial; null for the \
+                        model on this machine. Choosing it again retries failures",
                 )
                 .body::<Connected>()
                 .returns::<State>()
@@ -91,7 +94,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/meaning/models/{id}/download",
             download.needs(Can::Admin).doc(|| {
-                Doc::new("Begin to download a model that HQ knows; it is then in use")
+                Doc::new("Download a known model and use it")
                     .returns::<State>()
                     .status(202)
                     .no_key(AGAIN_IS_THE_SAME)
@@ -101,12 +104,12 @@ pub(super) fn routes() -> Routes {
             "/meaning/models/{id}",
             remove
                 .needs(Can::Admin)
-                .doc(|| Doc::new("Remove the files of a model that is not in use").status(204)),
+                .doc(|| Doc::new("Remove a model's files. It must not be in use").status(204)),
         )
         .post(
             "/embed",
             embed.needs(Can::Read).doc(|| {
-                Doc::new("The vector of a text by the model in use, on this machine or behind a connection")
+                Doc::new("Embed a text with the model in use")
                     .body::<EmbedBody>()
                     .returns::<Embedded>()
                     .no_key(NOTHING_KEPT)
@@ -289,7 +292,7 @@ async fn take_in(
         let model = match (body.given, terms) {
             (true, Some(terms)) => models::confirm_given(&app, terms)?,
             (true, None) => {
-                let words = "Say what the card of the model says.";
+                let words = "Enter the details from the model card.";
                 return Err(KnowledgeError::field("terms", words));
             }
             (false, terms) => models::take_in(&app, terms)?,
@@ -375,7 +378,7 @@ struct Embedded {
 
 async fn embed(ws: Ws, Json(body): Json<EmbedBody>) -> Result<Json<Embedded>, ApiError> {
     if body.input.trim().is_empty() {
-        return Err(KnowledgeError::field("input", "Say what is to be embedded.").into());
+        return Err(KnowledgeError::field("input", "Enter text to embed.").into());
     }
     let (model, embedding) = far::vector(&ws, body.input).await?;
     Ok(Json(Embedded { dimensions: embedding.len(), embedding, model }))

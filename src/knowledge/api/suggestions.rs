@@ -18,22 +18,22 @@ use crate::model::{KnowledgeId, KnowledgeSuggestionId};
 use crate::rules;
 use crate::suggested::{self, Shown};
 
-const ONCE: &str = "it is decided once; after that it is gone";
+const ONCE: &str = "a suggestion can be decided only once";
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
             "/knowledge/suggestions",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Changes that agents suggest, newest first").returns::<Suggestions>()
+                Doc::new("Changes suggested by agents, newest first").returns::<Suggestions>()
             }),
         )
         .post(
             "/knowledge/suggestions/{id}/take",
             take.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Take a suggested change over, made one with what others wrote since; 409 when \
-                     somebody has changed the same lines",
+                    "Accept a suggested change, merged with later changes. 409 if the same lines \
+                        have changed",
                 )
                 .body::<TakeBody>()
                 .returns::<Whole>()

@@ -30,44 +30,39 @@ pub(super) fn routes() -> Routes {
         .get(
             "/knowledge/context",
             start.needs(Can::Read).doc(|| {
-                Doc::new("What an agent has in front of it when it starts")
-                    .query::<OfAgent>()
-                    .returns::<Start>()
+                Doc::new("An agent's start-up context").query::<OfAgent>().returns::<Start>()
             }),
         )
         .get(
             "/knowledge/{id}/versions",
             versions.needs(Can::Read).doc(|| {
-                Doc::new("Versions of an item's words, newest first")
-                    .query::<Which>()
-                    .returns::<Versions>()
+                Doc::new("An item's versions, newest first").query::<Which>().returns::<Versions>()
             }),
         )
         .get(
             "/knowledge/{id}/versions/{n}",
-            version.needs(Can::Read).doc(|| {
-                Doc::new("What a version says, also the one that stands now").returns::<Said>()
-            }),
+            version
+                .needs(Can::Read)
+                .doc(|| Doc::new("A version's text, including the current one").returns::<Said>()),
         )
         .put(
             "/knowledge/{id}/versions/{n}/mark",
             mark.needs(Can::Write).doc(|| {
-                Doc::new("Name a version, also the one that stands now; a marked version is kept for good")
-                    .body::<MarkBody>()
-                    .returns::<Versions>()
+                Doc::new(
+                    "Name a version, including the current one. Marked versions are kept \
+                    permanently",
+                )
+                .body::<MarkBody>()
+                .returns::<Versions>()
             }),
         )
         .delete(
             "/knowledge/{id}/versions/{n}/mark",
-            unmark
-                .needs(Can::Write)
-                .doc(|| Doc::new("Take the name of a version away").status(204)),
+            unmark.needs(Can::Write).doc(|| Doc::new("Remove a version's name").status(204)),
         )
         .post(
             "/knowledge/{id}/versions/{n}/restore",
-            restore.needs(Can::Write).doc(|| {
-                Doc::new("Put a former version in the place of what stands now").returns::<Whole>()
-            }),
+            restore.needs(Can::Write).doc(|| Doc::new("Restore a version").returns::<Whole>()),
         )
 }
 

@@ -24,11 +24,11 @@ enum Failed {
     Net(#[from] NetError),
     #[error("the server answered {file} with status {status}")]
     Status { file: &'static str, status: u16 },
-    #[error("the disk refused: {0}")]
+    #[error("couldn't write to disk: {0}")]
     Disk(#[from] std::io::Error),
-    #[error("what came is not the model: {0}; try again")]
+    #[error("the download isn't the model: {0}; try again")]
     Other(Refused),
-    #[error("the work was put to rest")]
+    #[error("the download was stopped")]
     Stopped,
 }
 
@@ -45,7 +45,7 @@ pub fn begin(app: &App, model: &'static Model) -> bool {
             Ok(()) => String::new(),
             Err(error) => {
                 tracing::warn!(%error, "the model {} did not come", model.name);
-                web::form::sentence(&format!("{} did not come: {error}", model.name))
+                web::form::sentence(&format!("couldn’t download {}: {error}", model.name))
             }
         };
         own.meaning.comes(Coming { trouble, ..Coming::default() });

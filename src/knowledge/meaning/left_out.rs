@@ -155,7 +155,7 @@ impl LeftOut {
         })?;
         let Some((title, seq)) = found else { return Ok(()) };
         tracing::warn!(%item, why, "an item is left out of search by meaning");
-        let said = format!("\"{title}\" is left out of search by meaning: {why}");
+        let said = format!("\"{title}\" isn’t in semantic search: {why}");
         ws.store.write_blocking(BY.0, BY.1, move |tx| consumer::give_up(tx, NUMBER, seq, said))?;
         self.given_up.insert(item, seq);
         self.count(ws);

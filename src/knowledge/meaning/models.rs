@@ -46,7 +46,8 @@ pub fn only_managers(app: &App, account: AccountId) -> Result<(), KnowledgeError
     if features::backups::queries::may_manage(app, account)? {
         return Ok(());
     }
-    let why = "the model is shared by all workspaces of this HQ, so only who administers all of them changes it";
+    let why = "all workspaces of this HQ share the model, so you must administer all of them to \
+        change it";
     Err(KnowledgeError::NotYours(why.to_owned()))
 }
 
@@ -101,7 +102,7 @@ pub fn fetch(app: &App, id: &str) -> Result<(), KnowledgeError> {
     let model = model.ok_or_else(|| KnowledgeError::no_model(id, known()))?;
     match super::fetch::begin(app, model) {
         true => Ok(()),
-        false => Err(KnowledgeError::Refused("a model is being downloaded".to_owned())),
+        false => Err(KnowledgeError::Refused("a model is already downloading".to_owned())),
     }
 }
 
@@ -131,7 +132,7 @@ fn id_of(app: &App, said: &str) -> Result<String, KnowledgeError> {
         [] => Err(KnowledgeError::no_model(said, here.iter().map(|model| model.name.to_string()))),
         [only] => Ok(only.id.to_string()),
         _ => Err(KnowledgeError::Refused(format!(
-            "several models are called \"{}\"; name one by its id",
+            "several models are called \"{}\"; use the ID",
             kernel::text::ellipsis(said.trim(), 60)
         ))),
     }
@@ -154,7 +155,11 @@ pub async fn note(
 /// The model is in use or not installed, or the disk fails.
 pub fn remove(app: &App, id: &str) -> Result<(), KnowledgeError> {
     if app.meaning.used().is_some_and(|used| used.model.id == id) {
-        return Err(KnowledgeError::Refused("it is in use; take another one, or none".to_owned()));
+        return Err(KnowledgeError::Refused(
+            "it's in use; choose another model or turn off semantic \
+            search"
+                .to_owned(),
+        ));
     }
     let failed = |error: std::io::Error| KnowledgeError::disk(&error);
     let here = app.meaning.shelf.models().map_err(failed)?;
@@ -173,7 +178,7 @@ pub fn remove(app: &App, id: &str) -> Result<(), KnowledgeError> {
 fn receive(app: &App, name: &str, content: &mut dyn std::io::Read) -> Result<(), KnowledgeError> {
     let at = FILES.iter().position(|file| *file == name).ok_or_else(|| {
         let (last, rest) = FILES.split_last().expect("invariant: a model has files");
-        let text = format!("A model has the files {} and {last}.", rest.join(", "));
+        let text = format!("A model needs the files {} and {last}.", rest.join(", "));
         KnowledgeError::field("file", text)
     })?;
     let failed = |error: std::io::Error| KnowledgeError::disk(&error);
@@ -199,7 +204,7 @@ pub fn receive_blob(ws: &Ws, name: &str, blob: store::BlobId) -> Result<(), Know
 pub fn take_in(app: &App, terms: Option<Terms>) -> Result<Model, KnowledgeError> {
     let landing = app.meaning.shelf.landed(SENT);
     let landing = landing.ok_or_else(|| {
-        KnowledgeError::Refused("no files of a model were sent; send them first".to_owned())
+        KnowledgeError::Refused("no model files uploaded; upload them first".to_owned())
     })?;
     let made = landing.take_in(terms);
     // Missing files can still arrive, and an unknown model can be confirmed; invalid files stay invalid.
@@ -252,7 +257,7 @@ pub fn troubles(ws: &Ws, all: &All) -> Vec<String> {
     let given = all
         .given_refused
         .as_ref()
-        .map(|why| format!("The folder of HQ_EMBED_MODEL_DIR holds no model: {}", sentence(why)));
+        .map(|why| format!("The folder HQ_EMBED_MODEL_DIR has no model: {}", sentence(why)));
     let troubles = [
         ws.app.meaning.trouble().map(|refused| sentence(&refused)),
         given,

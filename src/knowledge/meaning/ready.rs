@@ -59,16 +59,16 @@ pub fn of(ws: &Ws) -> Result<Ready, KnowledgeError> {
     if 0 < left_out {
         let are = if left_out == 1 { "is" } else { "are" };
         let items = count(left_out as u64, "item", "items");
-        missing.push(format!("{items} {are} left out; Health says why, and tries them again."));
+        missing.push(format!("{items} {are} skipped. Health shows why and retries."));
     }
     let source = super::source(ws)?;
     let is_begun = source.as_ref().is_none_or(|one| ws.vectors.place(&one.id()).is_some());
     if !is_begun && waiting == 0 {
-        missing.push("The vectors of passages are being made.".to_owned());
+        missing.push("Vectors are being created.".to_owned());
     }
     let whole = match source {
-        Some(_) => "Search is ready, by words and by meaning.",
-        None => "Search is ready, by words alone.",
+        Some(_) => "Search is ready for keywords and meaning.",
+        None => "Search is ready for keywords only.",
     };
     Ok(Ready {
         is_ready: missing.is_empty(),
@@ -85,21 +85,21 @@ fn missing(ws: &Ws, unread: u64, waiting: u64) -> Vec<String> {
     let mut missing = Vec::new();
     match (ws.finding.building(), ws.finding.error()) {
         (Some(records), _) => missing.push(format!(
-            "The index of words is being made: {} are in it.",
+            "The keyword index is being built: {} so far.",
             count(records, "record", "records")
         )),
         (None, Some(error)) => {
             let why = web::form::sentence(&error);
-            missing.push(format!("The index of words stands still. {why}"));
+            missing.push(format!("The keyword index has stopped. {why}"));
         }
         (None, None) => {}
     }
     if 0 < unread {
-        missing.push(format!("The words of {} are still read.", count(unread, "file", "files")));
+        missing.push(format!("{} still to read.", count(unread, "file", "files")));
     }
     if 0 < waiting {
         let passages = count(waiting, "passage", "passages");
-        missing.push(format!("By words all is found; by meaning {passages} not yet."));
+        missing.push(format!("Keyword search is complete. {passages} not found by meaning yet."));
     }
     missing
 }

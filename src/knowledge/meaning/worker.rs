@@ -111,7 +111,7 @@ enum Stopped {
     Vectors(#[from] ArenaError),
     #[error(transparent)]
     Model(#[from] Refused),
-    #[error("how far the vectors are could not be kept: {0}")]
+    #[error("couldn't save the vectors' progress: {0}")]
     Place(#[from] std::io::Error),
     #[error("{0}")]
     Text(String),
@@ -189,7 +189,7 @@ async fn keep_up(ws: &Ws) {
             }
             Ok(Step::Later(wait)) => wait,
             Ok(Step::Poor) => {
-                let why = "There is too little memory to embed passages; it is tried again soon.";
+                let why = "Not enough memory to embed passages. HQ will retry soon.";
                 ws.vectors.note(Some(why.to_owned()));
                 POOR
             }
@@ -267,8 +267,8 @@ async fn send(
             let length = pause.begin(&error);
             ws.vectors.leave(&maker.id(), length);
             let next = match error.passes() {
-                true => format!("it is tried again in {}", web::format::duration(length)),
-                false => "choose it again once that is mended".to_owned(),
+                true => format!("retrying in {}", web::format::duration(length)),
+                false => "fix it, then choose it again".to_owned(),
             };
             let said = error.to_string();
             put_off(ws, &format!("{}; {next}", said.trim_end_matches('.')));
@@ -465,7 +465,7 @@ fn plan(
                 found => {
                     stale.extend(found.map(|_| vector));
                     if work.hopeless.contains(&wanted) {
-                        let why = "no vector could be made of a passage of it";
+                        let why = "a passage of it can't be embedded";
                         work.refused.push((id, why.to_owned()));
                     } else {
                         work.jobs.push_front(Job { item: id, n });

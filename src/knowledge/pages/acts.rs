@@ -316,7 +316,7 @@ pub(super) async fn upload(
         None => ws.url("knowledge"),
     };
     if arrived.is_empty() {
-        return Ok(flash::say(&app, Flash::ok("No file was chosen."), hx.go_to(&list)));
+        return Ok(flash::say(&app, Flash::ok("Choose a file."), hx.go_to(&list)));
     }
     let said: Vec<String> =
         arrived.iter().map(|one| format!("{} {}", one.blob, one.name)).collect();
@@ -324,7 +324,7 @@ pub(super) async fn upload(
     let once = Once::of_form(&who, "knowledge files", &to.once, &said);
     let made = take(&ws, &who, (arrived, folder), once).await?;
     let words = match made.as_slice() {
-        [_] => "Added one file".to_owned(),
+        [_] => "Added 1 file".to_owned(),
         many => format!("Added {} files", many.len()),
     };
     let at = match made.as_slice() {
@@ -470,7 +470,7 @@ pub(super) async fn act(
         Verb::Archive => (format!("Archived {title}"), "knowledge".to_owned()),
         Verb::Remove => (format!("Deleted {title}"), "knowledge".to_owned()),
         Verb::Restore => (format!("Restored {title}"), format!("knowledge/{id}")),
-        Verb::Read => (format!("{title} is being read again"), format!("knowledge/{id}")),
+        Verb::Read => (format!("Reading {title} again"), format!("knowledge/{id}")),
     };
     Ok(flash::say(&app, done(&ws, words, entry), hx.go_to(&ws.url(&at))))
 }

@@ -75,16 +75,13 @@ impl Sent {
             self.tasks.split(',').filter_map(|id| id.trim().parse().ok()).collect();
         match ids.len() {
             1..=MOST_AT_ONCE => Ok(ids),
-            _ => {
-                Err(KnowledgeError::Refused(format!("choose between one and {MOST_AT_ONCE} items")))
-            }
+            _ => Err(KnowledgeError::Refused(format!("choose 1 to {MOST_AT_ONCE} items"))),
         }
     }
 
     /// The change, and a tag to add.
     fn patch(&self) -> Result<(Patch, Option<String>), KnowledgeError> {
-        let gone =
-            |what: &str| KnowledgeError::Refused(format!("this {what} is not here any more"));
+        let gone = |what: &str| KnowledgeError::Refused(format!("this {what} no longer exists"));
         let mut patch = Patch::default();
         if let Some(folder) = self.folder.as_deref() {
             patch.folder = Some(match folder {

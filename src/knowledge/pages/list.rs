@@ -472,11 +472,11 @@ fn preview(
         tokens: format::tokens(share.tokens as u64),
         how: match (&share.text, share.demoted) {
             (Some(_), _) => "In full",
-            (None, true) => "Title only: there is no room for all of it",
+            (None, true) => "Title only, not enough room for the full text",
             (None, false) => "Title only",
         },
     };
-    let mut agents = vec![Choice::new("", "An agent with nothing of its own", agent.is_none())];
+    let mut agents = vec![Choice::new("", "An agent without its own items", agent.is_none())];
     let choice = |one: &features::agents::model::Agent| {
         let name = scene.people.name(Assignee::Agent(one.id));
         Choice::new(&one.slug, name, Some(one.id) == agent)

@@ -75,7 +75,7 @@ impl Readers {
         let (glyph, faces, label) = match (item.scope, agents.as_slice()) {
             (Scope::Workspace, _) => ("pin", Vec::new(), Scope::Workspace.label().to_owned()),
             (Scope::Library, _) => ("", Vec::new(), Scope::Library.label().to_owned()),
-            (Scope::Agent, []) => ("", Vec::new(), "Nobody".to_owned()),
+            (Scope::Agent, []) => ("", Vec::new(), "No one".to_owned()),
             (Scope::Agent, [first, rest @ ..]) => {
                 let label = match rest {
                     [] => first.name.clone(),
@@ -101,7 +101,7 @@ fn badge(
     reading: Option<&Reading>,
 ) -> Option<(&'static str, &'static str, String)> {
     reading_told(reading).or_else(|| {
-        let words = "Text ready, not found by meaning yet";
+        let words = "Text ready, not in semantic search yet";
         let is_behind = scene.ws.vectors.is_behind(item.id.uuid());
         is_behind.then(|| ("clock", "info", words.to_owned()))
     })
@@ -111,12 +111,10 @@ fn badge(
 fn reading_told(reading: Option<&Reading>) -> Option<(&'static str, &'static str, String)> {
     let reading = reading?;
     match &reading.state {
-        ReadingState::Waiting => Some(("clock", "info", "Being read".to_owned())),
-        ReadingState::Done if reading.cut => {
-            Some(("warn", "warn", "Only its beginning was read".to_owned()))
-        }
+        ReadingState::Waiting => Some(("clock", "info", "Reading".to_owned())),
+        ReadingState::Done if reading.cut => Some(("warn", "warn", "Only partly read".to_owned())),
         ReadingState::Done => None,
-        ReadingState::NoText => Some(("eye", "neutral", "No text in it".to_owned())),
+        ReadingState::NoText => Some(("eye", "neutral", "No text found".to_owned())),
         ReadingState::Failed(why) | ReadingState::Partly(why) => {
             Some(("warn", "warn", why.clone()))
         }

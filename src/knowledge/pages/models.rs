@@ -1,4 +1,5 @@
-//! Settings, Search by meaning: the models, the one in use, embedding by a connection, and progress.
+//! Settings, Semantic search: which models there are, which is in use, who makes vectors in its place, and how far it
+//! is.
 
 use askama::Template;
 use axum::extract::Request;
@@ -157,8 +158,8 @@ pub(super) async fn show(
     let priced = priced.map(price);
     let any = !able.is_empty();
     let poolings = vec![
-        Choice::new("mean", "The mean of all tokens", true),
-        Choice::new("first", "The first token (CLS)", false),
+        Choice::new("mean", "Mean of all tokens", true),
+        Choice::new("first", "First token (CLS)", false),
     ];
     html::page(&ModelsPage {
         shell,
@@ -178,9 +179,9 @@ fn price(of: Estimate) -> Priced {
     let passages = format::count(of.passages as u64, "passage", "passages");
     let tokens = format::grouped(of.tokens);
     let cost = match of.micros {
-        _ if of.is_free => "nothing is paid by the token there".to_owned(),
+        _ if of.is_free => "no cost per token".to_owned(),
         Some(micros) => format!("about {}", format::money(micros)),
-        None => "its price is not known".to_owned(),
+        None => "price unknown".to_owned(),
     };
     Priced {
         connection: of.connection.to_string(),
@@ -193,16 +194,16 @@ fn price(of: Estimate) -> Priced {
 /// Daily cost and its basis.
 fn paid(cost: Cost) -> (String, String) {
     let shown = match cost.a_day {
-        _ if cost.is_free => "Nothing".to_owned(),
+        _ if cost.is_free => "Free".to_owned(),
         Some(micros) => format::money(micros),
-        None => "Not known".to_owned(),
+        None => "Unknown".to_owned(),
     };
     let calls = format::count(cost.calls, "request", "requests");
     let of = match (cost.is_free, cost.a_day, cost.days) {
-        (true, _, _) => "it is not paid by the token".to_owned(),
-        (false, None, _) => "the model has no price here".to_owned(),
-        (false, Some(_), 1) => format!("today, by {calls}"),
-        (false, Some(_), days) => format!("in {days} days, by {calls}"),
+        (true, _, _) => "no cost per token".to_owned(),
+        (false, None, _) => "no price for this model".to_owned(),
+        (false, Some(_), 1) => format!("today, {calls}"),
+        (false, Some(_), days) => format!("last {days} days, {calls}"),
     };
     (shown, of)
 }
@@ -217,10 +218,10 @@ pub(super) async fn connect(
 ) -> Result<Response, PageError> {
     let said = if asked.connection.is_empty() {
         far::choose_local(&ws, &who).await?;
-        "Passages are embedded on this machine now".to_owned()
+        "HQ now embeds passages on this machine".to_owned()
     } else {
         match far::choose(&ws, &who, (&asked.connection, &asked.model)).await {
-            Ok(chosen) => format!("Passages are embedded by {} now", chosen.model),
+            Ok(chosen) => format!("{} now embeds passages", chosen.model),
             Err(error) => return not_done(&app, &hx, error, &ws.url(HERE)),
         }
     };
@@ -268,7 +269,7 @@ fn row(line: Line) -> Row {
     let (layers, length) = (model.shape.layers, model.max_tokens);
     let language = if model.repository.is_some() { "English. " } else { "" };
     Row {
-        about: format!("{language}{layers} layers, reads {length} tokens of a passage."),
+        about: format!("{language}{layers} layers, up to {length} tokens per passage."),
         size: match line.bytes {
             Some(bytes) => format::size(bytes),
             None => format!("about {} MB", model.megabytes()),
@@ -309,15 +310,15 @@ pub(super) async fn act(
         Ok::<_, KnowledgeError>(match verb.as_str() {
             "download" => {
                 models::fetch(&own, &id)?;
-                ("The download has begun", Some(ModelAct::Fetched))
+                ("Download started", Some(ModelAct::Fetched))
             }
             "use" => {
                 models::choose(&own, &id)?;
-                ("Passages are embedded by this model now", Some(ModelAct::Used))
+                ("This model now embeds passages", Some(ModelAct::Used))
             }
             "off" => {
                 models::choose(&own, "")?;
-                ("Search by meaning is off", Some(ModelAct::Off))
+                ("Semantic search is off", Some(ModelAct::Off))
             }
             "remove" => {
                 models::remove(&own, &id)?;
@@ -325,7 +326,7 @@ pub(super) async fn act(
             }
             "discard" => {
                 models::discard(&own)?;
-                ("Removed the files that were sent", None)
+                ("Removed the uploaded files", None)
             }
             _ => return Err(KnowledgeError::no("action", &verb)),
         })
@@ -363,9 +364,9 @@ pub(super) async fn send(
     let said = match said.await? {
         Some(model) => {
             models::note(&ws, &who, ModelAct::Used, &model.id).await?;
-            format!("Passages are embedded by {} now", model.name)
+            format!("{} now embeds passages", model.name)
         }
-        None => "Took the files".to_owned(),
+        None => "Files uploaded".to_owned(),
     };
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
 }
@@ -406,6 +407,6 @@ pub(super) async fn confirm(
     });
     let model = made.await?;
     models::note(&ws, &who, ModelAct::Used, &model.id).await?;
-    let said = format!("Passages are embedded by {} now", model.name);
+    let said = format!("{} now embeds passages", model.name);
     Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
 }

@@ -395,17 +395,17 @@ fn origin_of(
 /// The choices of how much of an item is in its readers' context, as `context` decides it.
 fn full(item: &Item) -> Vec<Choice> {
     let usual = match (item.kind, item.scope) {
-        (kind, _) if kind.is_outside() => "Its title alone",
-        (_, Scope::Workspace) => "All of it while there is room",
-        _ => "All of it when it is short",
+        (kind, _) if kind.is_outside() => "Title only",
+        (_, Scope::Workspace) => "Full text if there’s room",
+        _ => "Full text if short",
     };
     let mut choices = vec![
         Choice::new("", usual, item.full.is_none()),
-        Choice::new("yes", "All of it", item.full == Some(true)),
+        Choice::new("yes", "Full text", item.full == Some(true)),
     ];
     // For untrusted content this is the default.
     if !item.kind.is_outside() {
-        choices.push(Choice::new("no", "Its title alone", item.full == Some(false)));
+        choices.push(Choice::new("no", "Title only", item.full == Some(false)));
     }
     choices
 }

@@ -160,8 +160,8 @@ pub(super) async fn decide(
         Decision::Dismiss => ws.write(&who, move |tx| rules::dismiss(tx, id)).await,
     };
     let words = match (done, decision) {
-        (Ok(one), Decision::Take) => format!("Took over the change of {}", one.title),
-        (Ok(one), Decision::Dismiss) => format!("Dismissed the change of {}", one.title),
+        (Ok(one), Decision::Take) => format!("Accepted the change to {}", one.title),
+        (Ok(one), Decision::Dismiss) => format!("Dismissed the change to {}", one.title),
         (Err(error), _) => return not_done(&app, &hx, error, &at),
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))

@@ -178,7 +178,7 @@ fn page(
             said => said?,
         },
     };
-    let mut others = vec![Choice::new("", "The version before", against.is_none())];
+    let mut others = vec![Choice::new("", "Previous version", against.is_none())];
     let marks = queries::marks(read, item.id)?;
     let last = queries::versions(read, item.id, CHOICES)?;
     // Marked versions may be older than the latest ones.
@@ -271,7 +271,7 @@ pub(super) async fn mark(
         Err(error) => return not_done(&app, &hx, error, &at),
     };
     let words = match goes {
-        true => format!("Version {n} has no mark any more"),
+        true => format!("Removed the mark of version {n}"),
         false => format!("Marked version {n}"),
     };
     Ok(flash::say(&app, done(&ws, words, entry), hx.go_to(&at)))

@@ -32,7 +32,10 @@ pub struct FolderPatch {
 /// The name is taken there, the parent is gone, or the limit is reached.
 pub fn make_folder(tx: &mut WriteTx<'_>, patch: FolderPatch) -> Result<Folder, KnowledgeError> {
     if MOST <= tx.len(BY_PARENT, &Range::all())? {
-        return Err(KnowledgeError::Refused(format!("there are {MOST} folders already")));
+        return Err(KnowledgeError::Refused(format!(
+            "there are already {MOST} folders; delete one \
+            first"
+        )));
     }
     let now = tx.now();
     let made = Folder {
@@ -132,29 +135,29 @@ fn checked(tx: &WriteTx<'_>, old: Folder, patch: FolderPatch) -> Result<Folder, 
         ..old
     };
     if new.name.is_empty() {
-        return Err(KnowledgeError::field("name", "Give the folder a name."));
+        return Err(KnowledgeError::field("name", "Enter a name."));
     }
     if MAX_NAME < new.name.chars().count() {
-        let words = format!("A folder's name has at most {MAX_NAME} characters.");
+        let words = format!("Use at most {MAX_NAME} characters.");
         return Err(KnowledgeError::field("name", words));
     }
     if new.name.contains('/') && new.name != old.name {
-        let words = "A folder's name has no slash; make one folder within the other.";
+        let words = "Folder names can't contain a slash. Create a subfolder instead.";
         return Err(KnowledgeError::field("name", words));
     }
     if MAX_ICON < new.icon.chars().count() {
-        return Err(KnowledgeError::field("icon", "One emoji, please."));
+        return Err(KnowledgeError::field("icon", "Enter a single emoji."));
     }
     if let Some(parent) = new.parent {
         let above = queries::trail(tx, parent)?;
         if above.iter().any(|folder| folder.id == new.id) {
-            return Err(KnowledgeError::field("parent", "A folder can't lie in itself."));
+            return Err(KnowledgeError::field("parent", "A folder can't be in itself."));
         }
     }
     let key = place_key(new.parent, Some(&new.name));
     let taken = tx.find::<Folder>(BY_PARENT, &key)?.is_some_and(|there| there.id != new.id);
     if taken {
-        let words = format!("There is a folder \"{}\" here already.", new.name);
+        let words = format!("There's already a folder \"{}\" here.", new.name);
         return Err(KnowledgeError::field("name", words));
     }
     Ok(new)

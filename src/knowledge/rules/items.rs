@@ -80,11 +80,11 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewItem) -> Result<Item, KnowledgeError
         return Err(too_long());
     }
     if new.kind == ItemKind::Source {
-        let words = "What is synced comes from a source, and nobody writes it here.";
+        let words = "Synced items come from a source and can't be created here.";
         return Err(KnowledgeError::field("kind", words));
     }
     if new.kind.is_written() == new.file.is_some() {
-        return Err(KnowledgeError::field("kind", "A file comes as a file, and a page as words."));
+        return Err(KnowledgeError::field("kind", "Upload a file as a file and a page as text."));
     }
     let mut patch = new.patch;
     patch.title = Some(new.title);
@@ -130,7 +130,7 @@ pub fn attach(
         return Err(KnowledgeError::Archived(page.title));
     }
     if !page.kind.is_written() {
-        return Err(KnowledgeError::Refused("only a page or a skill takes files".to_owned()));
+        return Err(KnowledgeError::Refused("only pages and skills can have files".to_owned()));
     }
     let (by, now) = (tx.by(), tx.now());
     let made = Item {
@@ -159,16 +159,16 @@ pub fn change(tx: &mut WriteTx<'_>, id: KnowledgeId, patch: Patch) -> Result<Ite
     }
     let mut new = checked(tx, &old, patch)?;
     if old.kind == ItemKind::Source && new.title != old.title {
-        return Err(KnowledgeError::Refused("its title comes from its source".to_owned()));
+        return Err(KnowledgeError::Refused("its title is synced from its source".to_owned()));
     }
     if new == old {
         return Ok(old);
     }
     if old.page.is_some() && !has_readers_of(&new, &old) {
-        return Err(KnowledgeError::Refused("its readers are those of its page".to_owned()));
+        return Err(KnowledgeError::Refused("its page decides its readers".to_owned()));
     }
     if old.page.is_some() && new.folder.is_some() {
-        return Err(KnowledgeError::Refused("it lies in its page".to_owned()));
+        return Err(KnowledgeError::Refused("it belongs to its page".to_owned()));
     }
     (new.updated_at, new.edited_by) = (tx.now(), tx.by());
     tx.put(&new)?;
@@ -239,11 +239,11 @@ pub fn title_over(
 pub fn remove(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeError> {
     let old = queries::item_by_id(tx, id)?;
     if tx.by().agent().is_some() {
-        return Err(KnowledgeError::NotYours("only a person deletes an item".to_owned()));
+        return Err(KnowledgeError::NotYours("only a person can delete an item".to_owned()));
     }
     if old.kind == ItemKind::Source {
         return Err(KnowledgeError::Refused(
-            "it comes from a source and would come back; archive it, or remove the source"
+            "it's synced from a source and would return; archive it or remove the source"
                 .to_owned(),
         ));
     }
@@ -275,13 +275,13 @@ pub fn may_write(item: &Item, by: Actor) -> Result<(), KnowledgeError> {
         return Ok(());
     }
     let why = match item.scope {
-        Scope::Workspace => "every agent reads it when it starts, so only a person changes it",
-        Scope::Library => "somebody else wrote it",
-        Scope::Agent if item.agents.contains(&agent) => "other agents read it, too",
+        Scope::Workspace => "every agent starts with it, so only a person can change it",
+        Scope::Library => "someone else wrote it",
+        Scope::Agent if item.agents.contains(&agent) => "other agents read it too",
         Scope::Agent => "it is for other agents",
     };
     Err(KnowledgeError::NotYours(format!(
-        "you can't change \"{}\": {why}. Suggest with page_update what should change",
+        "you can't change \"{}\": {why}. Suggest a change with page_update",
         item.title
     )))
 }
@@ -290,14 +290,14 @@ pub fn may_write(item: &Item, by: Actor) -> Result<(), KnowledgeError> {
 pub(super) fn reason(said: &str) -> Result<String, KnowledgeError> {
     let said = one_line(said).trim().to_owned();
     if MAX_REASON < said.chars().count() {
-        let words = format!("A reason has at most {MAX_REASON} characters.");
+        let words = format!("Use at most {MAX_REASON} characters.");
         return Err(KnowledgeError::field("reason", words));
     }
     Ok(said)
 }
 
 pub(crate) fn too_long() -> KnowledgeError {
-    KnowledgeError::field("text", "An item has at most 256 KB of text. Make several of it.")
+    KnowledgeError::field("text", "Use at most 256 KB of text, or split it into several items.")
 }
 
 pub(super) fn checked(tx: &WriteTx<'_>, old: &Item, patch: Patch) -> Result<Item, KnowledgeError> {
@@ -307,14 +307,14 @@ pub(super) fn checked(tx: &WriteTx<'_>, old: &Item, patch: Patch) -> Result<Item
         let title = one_line(&title).trim().to_owned();
         new.title = if title.is_empty() { "Untitled".to_owned() } else { title };
         if MAX_TITLE < new.title.chars().count() {
-            let words = format!("A title has at most {MAX_TITLE} characters.");
+            let words = format!("Use at most {MAX_TITLE} characters.");
             wrong.push(FieldError::new("title", words));
         }
     }
     if let Some(icon) = patch.icon {
         new.icon = one_line(&icon).trim().to_owned();
         if MAX_ICON < new.icon.chars().count() {
-            wrong.push(FieldError::new("icon", "One emoji, please."));
+            wrong.push(FieldError::new("icon", "Enter a single emoji."));
         }
     }
     if let Some(folder) = patch.folder {
@@ -326,7 +326,7 @@ pub(super) fn checked(tx: &WriteTx<'_>, old: &Item, patch: Patch) -> Result<Item
     if let Some(tags) = patch.tags {
         new.tags = tidy(tags);
         if MAX_TAGS < new.tags.len() || new.tags.iter().any(|tag| MAX_TAG < tag.chars().count()) {
-            let words = format!("At most {MAX_TAGS} tags of {MAX_TAG} characters each.");
+            let words = format!("Use at most {MAX_TAGS} tags of {MAX_TAG} characters each.");
             wrong.push(FieldError::new("tags", words));
         }
     }
@@ -342,7 +342,7 @@ pub(super) fn checked(tx: &WriteTx<'_>, old: &Item, patch: Patch) -> Result<Item
     if let Some(encoding) = patch.encoding {
         let reading = tx.get::<Reading>(old.id)?;
         if old.file.is_none() || reading.is_some_and(|reading| !reading.may_be_text()) {
-            let words = "Only the file of a text has an encoding.";
+            let words = "Only text files have an encoding.";
             wrong.push(FieldError::new("encoding", words));
         }
         new.encoding = encoding;
@@ -367,7 +367,7 @@ fn readers(
         None => old.scope,
     };
     if chosen && new.scope != Scope::Agent {
-        let words = "Agents are chosen for \"agent\" alone; with other readers leave them out.";
+        let words = "Choose agents only with the readers \"agent\".";
         wrong.push(FieldError::new("agents", words));
     }
     new.agents = agents.unwrap_or_else(|| old.agents.clone());
@@ -379,16 +379,16 @@ fn readers(
     if let Some(by) = tx.by().agent() {
         if new.scope == Scope::Workspace && old.scope != Scope::Workspace {
             return Err(KnowledgeError::NotYours(
-                "only a person lets every agent read an item; make it \"library\" or \"agent\""
+                "only a person can let every agent read an item; use \"library\" or \"agent\""
                     .to_owned(),
             ));
         }
         if new.full != old.full {
-            let words = "only a person chooses what stands in full at the start of work";
+            let words = "only a person can choose what agents start with in full";
             return Err(KnowledgeError::NotYours(words.to_owned()));
         }
         if new.scope == Scope::Agent && new.agents != old.agents && new.agents != [by] {
-            let words = "you can make an item for yourself or for the library, not for others";
+            let words = "you can create an item for yourself or the library, not for others";
             return Err(KnowledgeError::NotYours(words.to_owned()));
         }
     }
@@ -396,13 +396,13 @@ fn readers(
         wrong.push(FieldError::new("agents", "Choose at least one agent."));
     }
     if MAX_AGENTS < new.agents.len() {
-        let words = format!("At most {MAX_AGENTS} agents; for more, let every agent read it.");
+        let words = format!("Choose at most {MAX_AGENTS} agents, or every agent.");
         wrong.push(FieldError::new("agents", words));
     }
     for agent in new.agents.iter().filter(|agent| !old.agents.contains(agent)) {
         let there = tx.get::<Agent>(*agent)?;
         if there.is_none_or(|agent| agent.archived_at.is_some()) {
-            wrong.push(FieldError::new("agents", "One of these agents is not here any more."));
+            wrong.push(FieldError::new("agents", "One of these agents no longer exists."));
         }
     }
     Ok(())

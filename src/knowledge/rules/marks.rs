@@ -23,7 +23,7 @@ pub fn mark(
     may_write(&item, tx.by())?;
     let name = one_line(name);
     if name.is_empty() || LONGEST_MARK < name.chars().count() {
-        let text = format!("The name of a version has 1 to {LONGEST_MARK} characters.");
+        let text = format!("Enter a name of 1 to {LONGEST_MARK} characters.");
         return Err(KnowledgeError::field("name", text));
     }
     let now: Option<Body> = tx.get(id)?;
@@ -37,12 +37,15 @@ pub fn mark(
     }
     let is_same = |mark: &&Mark| mark.name.to_lowercase() == name.to_lowercase() && mark.n != n;
     if let Some(other) = old.marks.iter().find(is_same) {
-        let text = format!("Version {} is called so; choose another name.", other.n);
+        let text = format!("Version {} already has this name. Choose another.", other.n);
         return Err(KnowledgeError::field("name", text));
     }
     let mut marks: Vec<Mark> = old.marks.iter().filter(|mark| mark.n != n).cloned().collect();
     if MOST_MARKS <= marks.len() {
-        let text = format!("an item has at most {MOST_MARKS} marked versions; remove a mark first");
+        let text = format!(
+            "an item can have at most {MOST_MARKS} marked versions; remove a mark \
+            first"
+        );
         return Err(KnowledgeError::Refused(text));
     }
     marks.push(Mark { n, name, by: tx.by(), at: tx.now() });

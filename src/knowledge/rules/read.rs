@@ -18,7 +18,7 @@ pub fn begin_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<bool, Stor
     }
     let tries = old.tries.saturating_add(1);
     let state = match MAX_TRIES < tries {
-        true => ReadingState::Failed("Reading it has ended HQ several times.".to_owned()),
+        true => ReadingState::Failed("Reading this file has crashed HQ several times.".to_owned()),
         false => ReadingState::Waiting,
     };
     let goes_on = state == ReadingState::Waiting;
@@ -64,7 +64,7 @@ pub(super) fn await_reading(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(),
 pub fn read_again(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<(), KnowledgeError> {
     let item = queries::item_by_id(tx, id)?;
     if item.file.is_none() {
-        return Err(KnowledgeError::Refused("only files are read".to_owned()));
+        return Err(KnowledgeError::Refused("only files can be read".to_owned()));
     }
     tx.put(&Reading::new(id, tx.now()))?;
     Ok(())

@@ -33,7 +33,7 @@ pub fn suggest(tx: &mut WriteTx<'_>, new: NewSuggestion) -> Result<Suggestion, K
         return Err(KnowledgeError::Archived(item.title));
     }
     if item.kind.is_outside() {
-        return Err(KnowledgeError::Refused("what comes from outside is not written".to_owned()));
+        return Err(KnowledgeError::Refused("synced items and files can't be edited".to_owned()));
     }
     if new.words.as_ref().is_some_and(|(text, _)| LARGEST < text.len()) {
         return Err(too_long());
@@ -42,7 +42,7 @@ pub fn suggest(tx: &mut WriteTx<'_>, new: NewSuggestion) -> Result<Suggestion, K
     let wanted = checked(tx, &item, asked)?;
     let words = new.words.filter(|(text, base)| text != base);
     if wanted == item && words.is_none() {
-        return Err(KnowledgeError::Refused(format!("\"{}\" says that already", item.title)));
+        return Err(KnowledgeError::Refused(format!("\"{}\" already says that", item.title)));
     }
     let by = tx.by();
     let before = queries::suggestions(tx, item.id)?;
@@ -111,9 +111,11 @@ pub fn dismiss(
 
 fn person_alone(tx: &WriteTx<'_>) -> Result<(), KnowledgeError> {
     match tx.by().agent() {
-        Some(_) => {
-            Err(KnowledgeError::NotYours("only a person decides on what agents suggest".to_owned()))
-        }
+        Some(_) => Err(KnowledgeError::NotYours(
+            "only a person can decide on agents' \
+                suggestions"
+                .to_owned(),
+        )),
         None => Ok(()),
     }
 }

@@ -78,7 +78,7 @@ pub fn keep_synced(
 pub fn own_synced(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, KnowledgeError> {
     let old = queries::item_by_id(tx, id)?;
     if old.kind != ItemKind::Source {
-        return Err(KnowledgeError::Refused("it comes from no source".to_owned()));
+        return Err(KnowledgeError::Refused("it isn't synced from a source".to_owned()));
     }
     let (by, now) = (tx.by(), tx.now());
     let read: Reading = tx.get(id)?.unwrap_or_else(|| Reading::new(id, now));
@@ -102,7 +102,7 @@ pub fn own_synced(tx: &mut WriteTx<'_>, id: KnowledgeId) -> Result<Item, Knowled
             n: 1,
             by,
             cause: tx.cause(),
-            reason: reason("Kept from a source")?,
+            reason: reason("Synced from a source")?,
             links: Vec::new(),
             begun_at: now,
             written_at: now,

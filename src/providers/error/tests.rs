@@ -99,6 +99,6 @@ fn messages_are_one_short_line() {
     assert!(error.message.len() <= 600);
     assert_eq!(
         ProviderError::reported(500, "", "").message,
-        "the provider answered 500 without saying why"
+        "the provider answered 500 without a reason"
     );
 }

@@ -72,7 +72,7 @@ fn plain(model: &str) -> Result<&str, ProviderError> {
     let id = model.strip_prefix("models/").unwrap_or(model);
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     if id.is_empty() || !id.bytes().all(fits) {
-        let text = format!("\"{model}\" is no name of a Gemini model");
+        let text = format!("\"{model}\" isn't a Gemini model");
         return Err(ProviderError {
             sent: false,
             ..ProviderError::new(ErrorClass::NotFoundModel, text)
@@ -156,7 +156,7 @@ impl Provider for Gemini {
     fn unfit(&self, tool: &ToolDef) -> Option<String> {
         schema::clean(&tool.schema)
             .err()
-            .map(|why| format!("Gemini cannot be told of {}: {why}", tool.name))
+            .map(|why| format!("Gemini doesn't support {}: {why}", tool.name))
     }
 }
 

@@ -12,7 +12,7 @@ const LONGEST: usize = 8 * 1024;
 /// # Errors
 /// If the client has no valid authorization endpoint.
 pub fn authorize_url(client: &Client, challenge: &str, state: &str) -> Result<String, AuthError> {
-    let wrong = |_| AuthError::new(Failure::Refused, "the address of the sign-in page is none");
+    let wrong = |_| AuthError::new(Failure::Refused, "the address of the sign-in page is invalid");
     let mut url = Url::parse(&client.endpoints.authorize).map_err(wrong)?;
     let about = client.vendor.about();
     url.query_pairs_mut()
@@ -49,7 +49,7 @@ pub fn read(pasted: &str) -> Result<Answer, AuthError> {
     let pasted = pasted.trim();
     let unread = |message: &str| AuthError::new(Failure::Refused, message);
     if pasted.is_empty() {
-        return Err(unread("paste the address that the browser shows after the sign-in"));
+        return Err(unread("paste the address your browser shows after the sign-in"));
     }
     if LONGEST < pasted.len() {
         return Err(unread("this is too long to be an address or a code"));
@@ -59,7 +59,7 @@ pub fn read(pasted: &str) -> Result<Answer, AuthError> {
         None if pasted.contains("code=") || pasted.contains("error=") => pasted,
         None if pasted.contains("://") => {
             return Err(unread(
-                "there is no code in this address; paste the one that the browser shows after the sign-in",
+                "this address has no code; paste the one your browser shows after the sign-in",
             ));
         }
         None => {
@@ -88,7 +88,7 @@ pub fn read(pasted: &str) -> Result<Answer, AuthError> {
     }
     // A URL is only accepted with its state.
     let (Some(code), Some(state)) = (code, state) else {
-        return Err(unread("this address is cut; paste it whole, with code and state"));
+        return Err(unread("this address is incomplete; paste all of it, with code and state"));
     };
     code_of(&code, Some(state))
 }
@@ -97,7 +97,7 @@ fn code_of(code: &str, state: Option<String>) -> Result<Answer, AuthError> {
     let fits = !code.is_empty() && code.chars().all(|c| c.is_ascii_graphic());
     match fits {
         true => Ok(Answer { code: code.to_owned(), state }),
-        false => Err(AuthError::new(Failure::Refused, "this is neither an address nor a code")),
+        false => Err(AuthError::new(Failure::Refused, "this isn't an address or a code")),
     }
 }
 

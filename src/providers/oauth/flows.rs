@@ -121,7 +121,7 @@ impl Desk<'_> {
     /// `Revoked` if the sign-in is no longer valid.
     pub async fn refresh(&self, tokens: &Tokens) -> Result<Tokens, AuthError> {
         let Some(refresh) = &tokens.refresh else {
-            return Err(AuthError::new(Failure::Revoked, "the sign-in has ended"));
+            return Err(AuthError::new(Failure::Revoked, "the sign-in has expired"));
         };
         let form = [
             ("grant_type", "refresh_token"),
@@ -155,7 +155,7 @@ impl Desk<'_> {
         // The address becomes a link on a page.
         let is_link = address.starts_with("https://") || address.starts_with("http://");
         if device_code.is_empty() || user_code.is_empty() || !is_link {
-            return Err(AuthError::new(Failure::Passing, "the answer holds no code to type"));
+            return Err(AuthError::new(Failure::Passing, "the answer has no code to enter"));
         }
         Ok(Device {
             device_code: device_code.to_owned(),
@@ -185,7 +185,7 @@ impl Desk<'_> {
 
     /// OpenAI's own device flow: polling returns an authorization code as a browser would.
     async fn openai_device(&self) -> Result<Device, AuthError> {
-        let none = || AuthError::new(Failure::Passing, "the answer holds no code to type");
+        let none = || AuthError::new(Failure::Passing, "the answer has no code to enter");
         let address = self.client.device();
         let body = json!({ "client_id": self.client.id });
         let answer = self.ask(json_post(address, &body), &[]).await?;
@@ -211,7 +211,7 @@ impl Desk<'_> {
     }
 
     async fn openai_poll(&self, device_code: &str) -> Result<Tokens, AuthError> {
-        let lost = || AuthError::new(Failure::Expired, "the code is not known any more");
+        let lost = || AuthError::new(Failure::Expired, "the code is no longer valid");
         let (user_code, id) = device_code.split_once(':').ok_or_else(lost)?;
         let address = self.client.device();
         let polled = beside(address, "token").ok_or_else(lost)?;
@@ -221,14 +221,17 @@ impl Desk<'_> {
             Heard { status: 200..=299, answer, .. } => answer,
             // Not typed yet, in the vendor's notation.
             Heard { status: 403 | 404, answer, .. } if !is_over(&answer) => {
-                return Err(AuthError::new(Failure::Pending, "the code was not typed yet"));
+                return Err(AuthError::new(Failure::Pending, "the code hasn't been entered yet"));
             }
             heard => return Err(heard.failure(&[id])),
         };
         let text = |key: &str| found.get(key).and_then(Value::as_str).unwrap_or("");
         let (code, verifier) = (text("authorization_code"), text("code_verifier"));
         if code.is_empty() || verifier.is_empty() {
-            return Err(AuthError::new(Failure::Passing, "the answer holds no code to go on with"));
+            return Err(AuthError::new(
+                Failure::Passing,
+                "the answer has no code to continue with",
+            ));
         }
         let redirect = at_server(address, "/deviceauth/callback").ok_or_else(lost)?;
         self.redeem(code, verifier, &redirect).await
@@ -289,7 +292,7 @@ impl Desk<'_> {
             return Ok(heard.answer);
         }
         if good && !answer.is_object() {
-            let text = "the server did not answer as a sign-in does; check the address";
+            let text = "the server sent an unexpected answer; check the address";
             return Err(AuthError::new(Failure::Passing, text));
         }
         Err(heard.failure(hidden))
@@ -381,7 +384,7 @@ fn failed(status: u16, answer: &Value) -> AuthError {
     let message = match (said, code.is_empty()) {
         (Some(said), _) => tidy(&said),
         (None, false) => format!("the server answered {status} ({})", tidy(&code)),
-        (None, true) => format!("the server answered {status} without saying why"),
+        (None, true) => format!("the server answered {status} without a reason"),
     };
     AuthError::new(failure, message)
 }

@@ -83,7 +83,7 @@ impl Decoder {
             return Err(ProviderError::in_stream("", &message));
         }
         if line.message.is_none() && !line.done {
-            return Err(ProviderError::garbage("the server does not answer as Ollama does"));
+            return Err(ProviderError::garbage("the server doesn't answer like Ollama"));
         }
         if !std::mem::replace(&mut self.started, true) {
             self.model.clone_from(&line.model);

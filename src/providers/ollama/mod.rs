@@ -125,7 +125,7 @@ fn with_hint(error: ProviderError, model: &str) -> ProviderError {
     if error.class != ErrorClass::NotFoundModel {
         return error;
     }
-    let message = format!("{}; fetch it there with: ollama pull {model}", error.message);
+    let message = format!("{}; download it there with: ollama pull {model}", error.message);
     ProviderError { message, ..error }
 }
 

@@ -87,7 +87,7 @@ impl Decode for Decoder {
         let response: Value =
             serde_json::from_str(body).map_err(|e| ProviderError::unreadable("the answer", &e))?;
         if response.get("output").and_then(Value::as_array).is_none() {
-            return Err(ProviderError::garbage("the answer is no response; check the base URL"));
+            return Err(ProviderError::garbage("the answer isn't a response; check the base URL"));
         }
         let first = out.len();
         let taken = self.end(&response, out);
@@ -403,7 +403,7 @@ fn say(item: &Value, asked: &str, parts: &mut Vec<Part>) -> Result<(), ProviderE
 /// Converts the error object of an event.
 fn failure(error: Option<&Value>) -> ProviderError {
     let Some(error) = error.filter(|error| !error.is_null()) else {
-        return ProviderError::in_stream("", "the provider broke off without saying why");
+        return ProviderError::in_stream("", "the provider stopped without a reason");
     };
     let code = match text_of(error, "code") {
         "" => text_of(error, "type"),

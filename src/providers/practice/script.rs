@@ -53,7 +53,7 @@ impl Step {
 pub(super) fn next(request: &ChatRequest) -> Turn {
     if request.tool_choice == ToolChoice::None && request.offers("work_done") {
         return say(
-            "I have to stop here. What I did so far stands in the steps above; run me again to go on.",
+            "I have to stop here. My work so far is in the steps above. Run me again to continue.",
         );
     }
     if request.offers("work_done") { work(request) } else { chat(request) }
@@ -71,11 +71,11 @@ fn work(request: &ChatRequest) -> Turn {
         return say("The practice run is finished. No AI was involved.");
     }
     if made.iter().any(|m| m.tool == "work_fail") {
-        return say("I could not finish this practice run; the reason stands above.");
+        return say("I couldn’t finish this practice run. The reason is above.");
     }
     let sorry = match last_error {
         Some((tool, why)) => {
-            format!("`{tool}` answered with an error ({}). ", cut(why.trim(), 160))
+            format!("`{tool}` returned an error ({}). ", cut(why.trim(), 160))
         }
         None => String::new(),
     };
@@ -97,12 +97,12 @@ fn work(request: &ChatRequest) -> Turn {
             // Perhaps only the task state was rejected.
             let args = json!({ "summary": summary(&card) });
             Turn {
-                thinking: "The end was refused once; I try it in its simplest form.",
-                text: format!("{sorry}I try to finish without changing the task's state."),
+                thinking: "Finishing was refused, so I’ll try the simplest form.",
+                text: format!("{sorry}I’ll finish without changing the task’s status."),
                 call: Some(("work_done".to_owned(), fit(request, "work_done", args))),
             }
         }
-        None => say(format!("{sorry}There is nothing more in the practice script, so I stop.")),
+        None => say(format!("{sorry}The practice script ends here, so I’ll stop.")),
     }
 }
 
@@ -118,51 +118,52 @@ impl Card {
 }
 
 fn give_up(request: &ChatRequest, sorry: &str, why: &str) -> Turn {
-    let reason = format!("The result could not be handed in: {}", cut(why.trim(), 300));
-    let text = format!("{sorry}Without handing in a result I cannot finish, so I say so and stop.");
+    let reason = format!("Couldn’t submit the result: {}", cut(why.trim(), 300));
+    let text = format!(
+        "{sorry}I can’t finish without submitting a result, so I’ll report that and \
+        stop."
+    );
     let call = request.offers("work_fail").then(|| {
         let args = json!({ "reason": reason, "summary": reason });
         ("work_fail".to_owned(), fit(request, "work_fail", args))
     });
-    Turn { thinking: "Handing in failed. Trying the same again would change nothing.", text, call }
+    Turn { thinking: "Submitting failed, and trying again won’t help.", text, call }
 }
 
 fn act(request: &ChatRequest, step: Step, card: &Card, sorry: &str) -> Turn {
     let (name, title) = (card.name(), &card.title);
     let revised = matches!(card.cause, Cause::Changes(_));
     let (thinking, text, args) = match step {
-        Step::Read => {
-            ("First I look at the task itself.", plan_in_words(card), json!({ "task": name }))
-        }
+        Step::Read => ("First I’ll read the task.", plan_in_words(card), json!({ "task": name })),
         Step::Plan => (
-            "A plan in the task lets everybody follow.",
-            format!("{sorry}I write the plan into the task, so that everybody can follow."),
+            "A plan in the task helps everyone follow along.",
+            format!("{sorry}I’ll add a plan to the task so everyone can follow along."),
             json!({ "task": name, "body": plan_comment(card) }),
         ),
         Step::Write => (
-            "Notes belong into a file.",
-            format!("{sorry}Now I write my notes into a file in my folder."),
+            "Notes belong in a file.",
+            format!("{sorry}Next I’ll save my notes in a file."),
             json!({ "path": notes_path(card), "content": notes(card) }),
         ),
         Step::Submit => (
             "The result goes to a person for review.",
             if revised {
-                format!("{sorry}I hand in a revised version that answers the note.")
+                format!("{sorry}I’ll submit a revised version for your note.")
             } else {
-                format!("{sorry}I hand in the result for review.")
+                format!("{sorry}I’ll submit the result for review.")
             },
             submission(card),
         ),
         Step::Reply => (
-            "Somebody wrote to me, so I answer once.",
-            format!("{sorry}I answer in the task."),
+            "I got a comment, so I’ll reply once.",
+            format!("{sorry}I’ll reply in the task."),
             json!({ "task": name, "body": format!(
-                "Thank you for the comment on {name}. I am practice mode, a script without AI: I can answer, \
-                 but not understand what you wrote. Connect a provider to get a real answer.") }),
+                "Thanks for your comment on {name}. I’m practice mode, a script without AI, so I \
+                    can reply but not understand it. Connect a provider to get a real answer.") }),
         ),
         Step::Done => (
-            "Everything is done; a person decides now.",
-            format!("{sorry}That was my part of “{title}”. A person decides now."),
+            "My part is done. A person decides now.",
+            format!("{sorry}That’s my part of “{title}”. It’s ready for a person to review."),
             json!({ "summary": summary(card), "task_state": "in_review" }),
         ),
     };
@@ -173,16 +174,18 @@ fn plan_in_words(card: &Card) -> String {
     let (name, title) = (card.name(), &card.title);
     match &card.cause {
         Cause::Changes(note) => format!(
-            "This is practice mode: a script, no AI. The work on {name} “{title}” came back with a note: “{note}”. \
-             I read the task again, say what I will change, write it down and hand in a revised version."
+            "This is practice mode, a script without AI. You requested changes on {name} \
+                “{title}”: “{note}”. I’ll read the task again, share a plan, take notes and submit \
+                a revised version."
         ),
         Cause::Comment => format!(
-            "This is practice mode: a script, no AI. There is a comment on {name} “{title}”. I read the task and \
-             answer once."
+            "This is practice mode, a script without AI. There’s a comment on {name} “{title}”. \
+                I’ll read the task and reply once."
         ),
         Cause::Work => format!(
-            "This is practice mode: a script, no AI. My plan for {name} “{title}”: read the task, put a plan into \
-             it, write notes into a file, hand in a short text for review, and finish."
+            "This is practice mode, a script without AI. My plan for {name} “{title}”: read the \
+                task, share a plan, save notes in a file, submit a short text for review, and \
+                finish."
         ),
     }
 }
@@ -191,12 +194,12 @@ fn plan_comment(card: &Card) -> String {
     let title = &card.title;
     match &card.cause {
         Cause::Changes(note) => format!(
-            "**Practice plan for the revision** (no AI)\n\n> {note}\n\n1. Take up this note in the text\n2. Hand in a \
-             new version"
+            "**Practice plan for the revision** (no AI)\n\n> {note}\n\n1. Address this note in the \
+                text\n2. Submit a new version"
         ),
         Cause::Work | Cause::Comment => format!(
-            "**Practice plan** (no AI)\n\n1. Read “{title}”\n2. Write notes into `{}`\n3. Hand in a short text for \
-             review",
+            "**Practice plan** (no AI)\n\n1. Read “{title}”\n2. Save notes in `{}`\n3. Submit a \
+                short text for review",
             notes_path(card)
         ),
     }
@@ -216,7 +219,7 @@ fn notes(card: &Card) -> String {
     }
     text.push_str(
         "## What a real agent would do here\n\n- Read the description, comments and links\n- Look things up, ask, \
-         try things out\n- Keep what it learns in files like this one\n",
+         try things out\n- Save what it learns in files like this one\n",
     );
     text
 }
@@ -224,19 +227,20 @@ fn notes(card: &Card) -> String {
 fn submission(card: &Card) -> Value {
     let (name, title) = (card.name(), &card.title);
     let mut body = format!(
-        "# {title}\n\nThis is a practice result for {name}. It shows where the work of an agent \
-         appears; no AI has written it.\n\n"
+        "# {title}\n\nThis is a practice result for {name}. It shows where an agent’s work \
+            appears. No AI wrote it.\n\n"
     );
     let mut args = json!({ "task": name, "kind": "text", "title": format!("Result: {title}") });
     if let Cause::Changes(note) = &card.cause {
         body.push_str(&format!(
-            "## Changed after your note\n\n> {note}\n\nThis version takes the note up.\n\n"
+            "## Changed after your note\n\n> {note}\n\nThis version addresses the note.\n\n"
         ));
         args["note"] = json!(format!("Revised after your note: “{note}”"));
     }
     body.push_str(
-        "## What happened\n\n- A plan was put into the task\n- Notes were written into a file\n- This text was handed \
-         in\n\n## What you can do now\n\n- **Approve** it\n- **Ask for changes** and watch the next version come\n",
+        "## Done so far\n\n- Added a plan to the task\n- Saved notes in a file\n- Submitted this \
+            text\n\n## Next steps\n\n- **Approve** it\n- **Request changes** and watch the next \
+            version arrive\n",
     );
     args["body"] = json!(body);
     args
@@ -249,7 +253,7 @@ fn summary(card: &Card) -> String {
         }
         Cause::Comment => format!("Practice run: answered the comment on “{}”.", card.title),
         Cause::Work => {
-            format!("Practice run: planned, wrote notes and handed in a text for “{}”.", card.title)
+            format!("Practice run: planned, took notes and submitted a text for “{}”.", card.title)
         }
     }
 }
@@ -349,17 +353,22 @@ fn chat(request: &ChatRequest) -> Turn {
         .map(|(_, text)| text.split_whitespace().collect::<Vec<_>>().join(" "))
         .unwrap_or_default();
     let mut text = String::from(
-        "I am **practice mode**: a built-in script. No AI is involved and nothing leaves this computer, so I cannot \
-         really answer",
+        "I’m **practice mode**, a built-in script. No AI is involved and nothing leaves this \
+            computer, so I can’t really answer",
     );
     match heard.as_str() {
         "" => text.push_str(".\n\n"),
-        heard => text.push_str(&format!(", but I heard you: “{}”.\n\n", shortened(heard, 200))),
+        heard => text.push_str(&format!(
+            ", but I got your message: \
+            “{}”.\n\n",
+            shortened(heard, 200)
+        )),
     }
     text.push_str(
-        "What you can try with me:\n\n- Create a task, assign it to this agent and watch: I plan, comment, write a \
-         file and hand in a text.\n- Open the run to see each step with its input and output.\n- Approve the result, \
-         or ask for changes and see a revised version.\n\n",
+        "Things to try:\n\n- Create a task, assign it to this agent and watch it plan, comment, \
+            write a file and submit a text.\n- Open the run to see each step with its input and \
+            output.\n- Approve the result, \
+         or request changes and see a revised version.\n\n",
     );
     if !request.tools.is_empty() {
         let names: Vec<String> = request.tools.iter().map(|t| format!("`{}`", t.name)).collect();
@@ -368,12 +377,8 @@ fn chat(request: &ChatRequest) -> Turn {
             names.join(", ")
         ));
     }
-    text.push_str("For real answers connect a provider under Settings, Connections.");
-    Turn {
-        thinking: "A chat: I say what practice mode is and what can be tried.",
-        text,
-        call: None,
-    }
+    text.push_str("For real answers, connect a provider in Settings, Connections.");
+    Turn { thinking: "A chat, so I’ll explain practice mode and what to try.", text, call: None }
 }
 
 fn shortened(text: &str, max: usize) -> String {

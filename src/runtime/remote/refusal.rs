@@ -18,8 +18,6 @@ pub trait OfHome: From<StoreError> {
     fn told(refusal: Refusal) -> Self;
 }
 
-const ENDED: &str = " has ended already";
-
 impl OfHome for StoreError {
     fn told(refusal: Refusal) -> Self {
         Self::Failed(refusal.sentence)
@@ -31,7 +29,7 @@ impl OfHome for RunError {
         match refusal.code.as_str() {
             "run_fenced" => Self::Fenced,
             "run_ended" => {
-                Self::Ended(refusal.sentence.strip_suffix(ENDED).unwrap_or_default().to_owned())
+                Self::Ended(refusal.with.as_str().unwrap_or("the run").to_owned())
             }
             _ => StoreError::told(refusal).into(),
         }
@@ -81,6 +79,7 @@ impl From<&EngineError> for Refusal {
             EngineError::Usage(UsageError::OverBudget(lack)) => {
                 serde_json::to_value(lack).unwrap_or(Value::Null)
             }
+            EngineError::Run(RunError::Ended(run)) => Value::String(run.clone()),
             _ => Value::Null,
         };
         Self { code: error.word().to_owned(), sentence: error.to_string(), with }

@@ -226,7 +226,7 @@ fn of_memory(files: &AgentFiles, written: &str) -> Result<String, ToolError> {
     if memory::is_memory(&path) {
         return Ok(path);
     }
-    let text = format!("{path} is no file of memory; use MEMORY.md or memory/2026-11-20.md");
+    let text = format!("{path} is not a memory file; use MEMORY.md or memory/2026-11-20.md");
     Err(ToolError::refused("invalid_args", text))
 }
 

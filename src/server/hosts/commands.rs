@@ -57,7 +57,7 @@ async fn carried_out(host: &Host, command: Command) -> Answer {
         Some(Aside::File(missing)) => piece_of(host, missing).await,
         Some(Aside::Piece(_)) | None => match host.ws.app.hosts.desk() {
             Some(desk) => desk.hear(host.ws.clone(), host.id, about, said, what).await,
-            None => Err(Refusal::new("stopping", "the workspace is being started again")),
+            None => Err(Refusal::new("stopping", "the workspace is restarting")),
         },
     };
     let seq = match waits {
@@ -78,7 +78,7 @@ pub(super) async fn questions(host: &Host) -> End {
         let frame = Frame::Control(Control { run: None, body: tell.said() });
         match host.sender.send(frame).await {
             Err(LinkError::TooLarge { .. }) => {
-                let refusal = Refusal::new("too_long", "this is too long to be asked");
+                let refusal = Refusal::new("too_long", "this question is too long");
                 for told in Told::all(&tell.number, &Err(refusal)) {
                     host.line.told(told);
                 }

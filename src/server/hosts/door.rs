@@ -91,7 +91,7 @@ pub(super) async fn knocks(
     let refused = |kind, code: &str, text: String| ApiError(Failure::new(kind, code, text));
     if headers.contains_key(ORIGIN) {
         // A web page could exhaust the attempts of its visitor's address.
-        let text = "hosts link here, and no page does".to_owned();
+        let text = "this URL is only for hosts".to_owned();
         return Err(refused(ProblemKind::Forbidden, "no_page", text));
     }
     let from = address(peer);
@@ -102,14 +102,14 @@ pub(super) async fn knocks(
         return Err(refused(ProblemKind::Limited, CLOSED, text));
     }
     let Some(ws) = workspace(&app, &meant.home)? else {
-        let text = "no workspace here has this fingerprint; copy the command once more".to_owned();
+        let text = "no workspace here has this fingerprint; copy the command again".to_owned();
         return Err(refused(ProblemKind::NotFound, "unknown_home", text));
     };
     if let Some(words) = ws.closed_words() {
         return Err(refused(ProblemKind::Conflict, "closed", words));
     }
     let place = Arc::clone(&porch.room).try_acquire_owned().map_err(|_| {
-        let text = "too many hosts link at once; try again in a moment".to_owned();
+        let text = "too many hosts are connecting at once; try again in a moment".to_owned();
         refused(ProblemKind::Unavailable, "busy", text)
     })?;
     // ok: an invalid id names no gateway.
@@ -241,7 +241,7 @@ fn failed(error: axum::Error) -> LinkError {
 /// Decides about a host that has proved its key. The decision is recorded, also a rejection.
 async fn judge(ws: &Ws, asked: HostRequest, call: Call) -> Result<Admitted, Refusal> {
     if let (Some(wait), Purpose::Join { .. }) = (call.wait, &asked.purpose) {
-        let words = "Too many that came the same way were turned away. Try again in five minutes.";
+        let words = "Too many failed attempts from this network. Try again in five minutes.";
         return Err(Refusal::new(CLOSED, words).after(wait));
     }
     let (said, key, epoch) = (facts_of(&asked), *asked.key.as_bytes(), ws.store.incarnation());
@@ -262,7 +262,7 @@ async fn judge(ws: &Ws, asked: HostRequest, call: Call) -> Result<Admitted, Refu
     match ws.app.hosts.admit((ws.id, id), machine, call.began, ws.app.clock.now()) {
         Admission::Admitted => {}
         Admission::Late => {
-            let words = "Another start of this gateway was let in meanwhile.";
+            let words = "Another process of this gateway connected first.";
             return Err(Refusal::new(NOT_NOW, words).after(LATER));
         }
         Admission::Held { is_told } => {
@@ -285,7 +285,7 @@ fn refusal(why: Why) -> Refusal {
 
 fn not_now(ws: &Ws, error: &GatewayError) -> Refusal {
     tracing::warn!(%error, "a host could not be judged at {}", ws.slug);
-    let words = "The workspace cannot take this host now; it is asked again in a moment.";
+    let words = "The workspace can’t accept this host now. It retries in a moment.";
     Refusal::new(NOT_NOW, words).after(LATER)
 }
 

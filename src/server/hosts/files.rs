@@ -23,7 +23,7 @@ pub(super) async fn piece(host: &Host, missing: Missing) -> Result<Value, Refusa
     let failed = |error: StoreError| Refusal::new("storage_failed", error.to_string());
     let Some(part) = read.map_err(failed)? else {
         tracing::warn!(gateway.id = %id, "a host is refused a file that its agents do not need");
-        return Err(Refusal::new("not_yours", "no agent of this machine has this file"));
+        return Err(Refusal::new("not_yours", "no agent on this machine has this file"));
     };
     serde_json::to_value(part).map_err(|_| Refusal::new("internal", "this cannot be said"))
 }

@@ -205,7 +205,7 @@ pub(super) async fn renewed(host: &Host, wanted: Wanted) -> Result<Value, Refusa
         .read_blocking(move |ws| ws.read(|snap| connections(snap, &queries::bound(snap, id)?)));
     if !its.await.map_err(failed)?.contains(&connection) {
         tracing::warn!(gateway.id = %id, "a host is refused a token that its agents do not need");
-        return Err(Refusal::new("not_yours", "no agent of this machine uses this connection"));
+        return Err(Refusal::new("not_yours", "no agent on this machine uses this connection"));
     }
     let is_refused = move |lent: &str| refused == Some(version(lent));
     match away::renewed(&host.ws, connection, is_refused).await {

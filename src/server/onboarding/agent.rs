@@ -125,7 +125,7 @@ fn page(
         })
     })?;
     let model =
-        if model == connections::PRACTICE { "Practice, a script" } else { &model }.to_owned();
+        if model == connections::PRACTICE { "practice mode (a script)" } else { &model }.to_owned();
     let page = Page {
         theme: Theme::from_headers(headers),
         steps: Steps::of(ws, open, Step::Agent),
@@ -233,7 +233,7 @@ pub(super) async fn create(
     let id = match ws.write(&who, make).await {
         Ok(agent) => agent.id,
         Err(HireError::Setup(OnboardingError::Over)) => {
-            let told = "The set-up was finished in another window; nobody else was hired.";
+            let told = "The set-up was finished in another window. No other agent was created.";
             return Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url(""))));
         }
         Err(error) => return page(&ws, &headers, &open, (role, typed), Wrong::of(&error)?),

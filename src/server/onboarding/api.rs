@@ -23,13 +23,12 @@ pub fn routes() -> Routes {
     Routes::new()
         .get(
             "/onboarding",
-            show.needs(Can::Read)
-                .doc(|| Doc::new("How far the set-up of the workspace is").returns::<View>()),
+            show.needs(Can::Read).doc(|| Doc::new("Workspace set-up progress").returns::<View>()),
         )
         .patch(
             "/onboarding",
             change.needs(Can::Admin).doc(|| {
-                Doc::new("Say what the workspace is for, or end its set-up")
+                Doc::new("Set what the workspace is for, or end its set-up")
                     .no_key("a repeat says the same")
                     .body::<Body>()
                     .returns::<View>()

@@ -68,8 +68,8 @@ pub(super) async fn show(
 fn check(part: Part) -> Check {
     let (word, tone, glyph) = match part.how {
         How::Ok => ("ready", "ok", "done"),
-        How::Degraded => ("look at this", "warn", "warn"),
-        How::Down => ("does not work", "danger", "block"),
+        How::Degraded => ("needs attention", "warn", "warn"),
+        How::Down => ("not working", "danger", "block"),
     };
     Check { title: part.title, said: web::form::sentence(&part.said), word, tone, glyph }
 }
@@ -79,7 +79,7 @@ fn look(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, PageError> {
     let all = health::parts(app, ws, who)?;
     let mut found: Vec<Part> = all.into_iter().filter(|part| PARTS.contains(&part.name)).collect();
     for part in found.iter_mut().filter(|part| part.name == "storage" && part.how == How::Ok) {
-        part.said = "what is saved is kept, also when the power fails".to_owned();
+        part.said = "saved data survives a power failure".to_owned();
     }
     found.extend([files(ws), programs(app), address_of(app)]);
     Ok(found)
@@ -88,52 +88,52 @@ fn look(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, PageError> {
 fn files(ws: &Ws) -> Part {
     let (how, said) = match ws.repo() {
         Ok(_) => {
-            (How::Ok, "every change of an agent's files is kept and can be taken back".to_owned())
+            (How::Ok, "every change to an agent’s files is saved and can be undone".to_owned())
         }
-        Err(error) => {
-            (How::Down, format!("the history of agents' files cannot be opened: {error}"))
-        }
+        Err(error) => (How::Down, format!("the agent file history can’t be opened: {error}")),
     };
-    Part { name: "files", title: "Files of agents", how, said }
+    Part { name: "files", title: "Agent files", how, said }
 }
 
 fn programs(app: &App) -> Part {
     let (how, said) = match jail::tested(app, WithoutLandlock::Refuse) {
         Ok(posture) => match (posture.overall, posture.starts) {
             (Overall::Strong, _) => {
-                (How::Ok, "they run apart: each in its agent's folder, without network and secrets")
+                (How::Ok, "sandboxed to each agent’s folder, with no network access or secrets")
             }
             (Overall::Coarse, _) => (
                 How::Ok,
-                "they run apart; `hq doctor sandbox` says what this machine keeps apart less finely than others",
+                "sandboxed; run `hq doctor sandbox` to see what this machine isolates less \
+                 strictly",
             ),
             (Overall::None, false) => (
                 How::Degraded,
-                "this system cannot keep them apart, so agents run none until a newer kernel (6.2 or later) is there or an owner allows it in the settings",
+                "this system can’t sandbox them, so agents run no programs until you update the \
+                 kernel (6.2 or later) or an owner allows it in the settings",
             ),
             (Overall::None, true) => (
                 How::Degraded,
-                "this system does not keep them apart; update its kernel before agents run programs from elsewhere",
+                "this system doesn’t sandbox them; update its kernel before agents run \
+                 third-party programs",
             ),
         },
         Err(error) => {
             tracing::warn!(%error, "the self-test of the jail failed");
-            (
-                How::Degraded,
-                "it could not be tried how well they are kept apart; `hq doctor sandbox` says more",
-            )
+            (How::Degraded, "the sandbox couldn’t be tested; run `hq doctor sandbox` for details")
         }
     };
-    Part { name: "programs", title: "Programs of agents", how, said: said.to_owned() }
+    Part { name: "programs", title: "Agent programs", how, said: said.to_owned() }
 }
 
 fn address_of(app: &App) -> Part {
     let said = match &app.config.public_url {
-        Some(url) => format!("people reach HQ at {url}"),
+        Some(url) => format!("HQ is reachable at {url}"),
         None if app.config.listen.ip().is_loopback() => {
-            "only this machine reaches HQ; the README says how others do".to_owned()
+            "HQ is only reachable from this machine; see the README to open it up".to_owned()
         }
-        None => format!("HQ listens on port {} for the whole network", app.config.listen.port()),
+        None => {
+            format!("HQ is reachable from the whole network on port {}", app.config.listen.port())
+        }
     };
     Part { name: "address", title: "Address", how: How::Ok, said }
 }

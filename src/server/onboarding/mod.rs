@@ -153,7 +153,7 @@ async fn put_away(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, Pag
     if hx.is_partial() {
         return Ok(html::answer(StatusCode::OK, GONE.to_owned()));
     }
-    let done = Flash::ok("The list is put away for good.");
+    let done = Flash::ok("The list won’t be shown again.");
     Ok(flash::say(&app, done, hx.go_to(&ws.url(""))))
 }
 

@@ -220,7 +220,7 @@ fn offers(ws: &Ws, here: &str, asked: &ModelStepParams, found: &[Found]) -> (Sta
             let (kind, at) = (one.place.kind, one.place.address.as_str());
             let query = format::query_value(at);
             let count = match one.models.len() {
-                1 => "one model".to_owned(),
+                1 => "1 model".to_owned(),
                 count => format!("{count} models"),
             };
             Card {
@@ -228,7 +228,7 @@ fn offers(ws: &Ws, here: &str, asked: &ModelStepParams, found: &[Found]) -> (Sta
                 kind,
                 name: "A model on this machine".to_owned(),
                 initial: "L".to_owned(),
-                about: format!("Found at {at}: {count}, nothing leaves the house"),
+                about: format!("Found at {at}: {count}, your data stays local"),
                 badge: ("Local", "ok"),
                 href: format!("{here}?kind={kind}&at={query}{}", asked.rest()),
                 open: is_open(kind, at),
@@ -464,7 +464,7 @@ pub(super) async fn choose(
         dollars => match dollars.parse::<i64>().ok().filter(|one| LIMITS.contains(one)) {
             Some(dollars) => Some(dollars * MICROS),
             None => {
-                let wrong = Wrong::field("limit", "choose one of the limits");
+                let wrong = Wrong::field("limit", "choose a limit");
                 return page(&app, &ws, &headers, (&open, &ModelStepParams::default()), wrong)
                     .await;
             }

@@ -35,12 +35,12 @@ pub fn lines(found: &[Found]) -> Vec<String> {
         let Report { files, bytes, missing, corrupt, unreferenced, .. } = report;
         lines.push(format!(
             "{workspace}: {files} files, {} KB; {missing} missing, {corrupt} damaged, \
-             {unreferenced} that nothing holds",
+             {unreferenced} unreferenced",
             bytes.div_ceil(1024)
         ));
         for fault in &report.faults {
             let holders = fault.holders.join(", ");
-            lines.push(format!("  {}: {}, held by {holders}", fault.what, fault.blob));
+            lines.push(format!("  {}: {}, used by {holders}", fault.what, fault.blob));
         }
         if !report.is_fine() {
             lines.push(format!(

@@ -79,7 +79,7 @@ pub fn lines(found: &[Found]) -> Vec<String> {
     let mut lines = Vec::new();
     for Found { workspace, branches, objects, faults, repaired } in found {
         let state = match faults.len() {
-            0 => "everything fits".to_owned(),
+            0 => "no problems found".to_owned(),
             n => format!("{n} DAMAGED"),
         };
         lines.push(format!("{workspace}: {branches} branches, {objects} objects: {state}"));
@@ -87,8 +87,9 @@ pub fn lines(found: &[Found]) -> Vec<String> {
         lines.extend(faults.iter().map(|one| format!("  {one}")));
         if !faults.is_empty() && repaired.is_empty() {
             lines.push(
-                "  `hq doctor files --repair` takes what is missing out of the newest backups that have it. Where none \
-                 has, a history goes on from its last whole version, or begins anew, with what lies in the agent's folder"
+                "  `hq doctor files --repair` takes what is missing out of the newest backups \
+                 that have it. Where none has, a history continues from its last complete \
+                 version, or starts again from the agent's folder"
                     .to_owned(),
             );
         }

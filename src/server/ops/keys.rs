@@ -57,13 +57,13 @@ pub fn look(app: &App, runs: bool) -> Result<Found, StoreError> {
         (None, Some(last), None) if 0 < last.shut => (
             "shut",
             format!(
-                "{} values opened with no key that is here, and stayed as they were.",
-                last.shut
+                "{} can’t be opened with any key here; nothing was changed.",
+                web::format::count(last.shut, "value", "values")
             ),
-            "Enter them again: Settings › Secrets and the connections say which.".to_owned(),
+            "Enter them again: Settings › Secrets and the connections show which.".to_owned(),
         ),
         (None, ..) => {
-            let says = "Everything is sealed with the master key that is here.";
+            let says = "Everything is sealed with the current master key.";
             ("whole", says.to_owned(), String::new())
         }
     };
@@ -88,13 +88,13 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
     if current == from {
         let says = match master::has_next(&file) {
             true => format!(
-                "The key {to} was chosen since {} and is not in its place yet: {from} seals still. \
-                 The next start puts it there.",
+                "The key {to} was chosen {} and isn't in place yet: {from} still seals. The next \
+                 start puts it in place.",
                 open.begun_at
             ),
             false => format!(
-                "The key {to} was chosen since {} and is not there any more. The next start takes \
-                 the change back, and {from} stays.",
+                "The key {to} was chosen {} and is missing. The next start reverts the change, \
+                 and {from} stays.",
                 open.begun_at
             ),
         };
@@ -108,8 +108,8 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
         return ("wrong_key", says, helps);
     }
     let says = format!(
-        "The key {to} seals since {}; {} rows that {from} had sealed are sealed anew so far, and these \
-         stores are through: {}.",
+        "The key {to} seals since {}; {} rows that {from} had sealed are sealed again so far, \
+         and these stores are through: {}.",
         open.begun_at,
         open.sealed,
         if open.through.is_empty() { "none".to_owned() } else { open.through.join(", ") }
@@ -124,10 +124,12 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
     }
     let helps = match (standing.waits.is_empty(), runs) {
         (true, true) => return ("under_way", says, String::new()),
-        (true, false) => "Start HQ: it goes on by itself. Keep both keys until then.".to_owned(),
+        (true, false) => {
+            "Start HQ: it continues automatically. Keep both keys until then.".to_owned()
+        }
         (false, _) => format!(
-            "These workspaces are not open, and what is sealed in them waits: {}. Bring them back, or \
-             delete them.",
+            "These workspaces aren't open, and their sealed values wait: {}. Restore or delete \
+             them.",
             standing.waits.join(", ")
         ),
     };

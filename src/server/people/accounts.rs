@@ -156,7 +156,7 @@ pub async fn remove_as(app: &App, who: &Person, id: AccountId) -> Result<Account
     let known = app.system.read(|snap| snap.get::<Account>(id))?.filter(|_| decides);
     let known = known.ok_or_else(|| UsersError::NoAccount(id.to_string()))?;
     if app.system.read(|snap| users::queries::keeper(snap))?.is_some_and(|one| one.id == id) {
-        let own = "remove the account that keeps this HQ";
+        let own = "remove the account of HQ's admin";
         return Err(WorkspaceError::OwnAccount(own).into());
     }
     remove(app, (who.actor(), who.cause()), &known).await?;
@@ -182,7 +182,7 @@ pub async fn remove(app: &App, by: (Actor, Cause), account: &Account) -> Result<
     }
     let listed = app.system.read(|snap| snap.list::<Workspace>(&Range::all()))?;
     if let Some(shut) = listed.iter().find(|row| open.iter().all(|ws| ws.id != row.id)) {
-        return Err(refused(format!("{}, maybe, which is not open", shut.slug)).into());
+        return Err(refused(format!("possibly {}, which isn't open", shut.slug)).into());
     }
     let id = account.id;
     app.system.write(by.0, by.1, move |tx| rules::remove(tx, id)).await?;

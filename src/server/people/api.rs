@@ -27,29 +27,28 @@ pub fn routes() -> Routes {
         .patch(
             "/members/{id}",
             change.needs(Can::Admin).doc(|| {
-                Doc::new("Change what a member is").body::<RoleBody>().returns::<MemberView>()
+                Doc::new("Change a member's role").body::<RoleBody>().returns::<MemberView>()
             }),
         )
         .delete(
             "/members/{id}",
             remove.needs(Can::Admin).doc(|| {
-                Doc::new("End a membership; the name stays, the work goes to somebody else")
+                Doc::new("Remove a member; the name stays, the work goes to someone else")
                     .query::<Heir>()
-                    .no_key("a repeat finds nobody and changes nothing")
+                    .no_key("a repeat finds no member and changes nothing")
                     .returns::<MemberView>()
             }),
         )
         .get(
             "/members/{id}/load",
             load.needs(Can::Read).doc(|| {
-                Doc::new("What a member has to do, and who could take it over")
-                    .returns::<LoadView>()
+                Doc::new("A member's open work, and who could take it over").returns::<LoadView>()
             }),
         )
         .post(
             "/members/{id}/handover",
             hand_over.needs(Can::Admin).doc(|| {
-                Doc::new("Give what a member has to do to somebody else")
+                Doc::new("Hand a member's open work over to someone else")
                     .query::<Heir>()
                     .no_key("a repeat finds nothing left to give")
                     .returns::<LoadView>()
@@ -72,19 +71,17 @@ pub fn routes() -> Routes {
         .post(
             "/members/{id}/reset-factors",
             reset_factors.needs(Can::Own).proved().doc(|| {
-                Doc::new(
-                    "Take the second step of a member away who has lost it: signed out everywhere",
-                )
-                .no_key("a repeat finds none, and only signs out once more")
-                .returns::<MemberView>()
+                Doc::new("Reset a member's second step: signed out everywhere")
+                    .no_key("a repeat finds none, and only signs out once more")
+                    .returns::<MemberView>()
             }),
         )
         .post(
             "/leave",
             leave.needs(Can::Account).doc(|| {
-                Doc::new("End your own membership; your work goes to somebody else")
+                Doc::new("Leave the workspace; your work goes to someone else")
                     .query::<Heir>()
-                    .no_key("a repeat finds nobody and changes nothing")
+                    .no_key("a repeat finds no member and changes nothing")
                     .returns::<MemberView>()
             }),
         )
@@ -95,7 +92,7 @@ pub fn routes() -> Routes {
         .post(
             "/invites",
             invite.needs(Can::Admin).doc(|| {
-                Doc::new("Make an invitation; its link is shown once")
+                Doc::new("Create an invitation; its link is shown once")
                     .no_key("the answer holds a secret, so a key is refused with 422")
                     .body::<InviteBody>()
                     .returns::<FreshInvite>()
@@ -119,7 +116,8 @@ fn account_routes() -> Routes {
             "/accounts",
             list_accounts.needs(Can::Own).doc(|| {
                 Doc::new(
-                    "Accounts that belong to no workspace, for who keeps this HQ or owns all its workspaces",
+                    "Accounts without a workspace, for HQ's admin or an owner of all its \
+                     workspaces",
                 )
                 .returns::<Accounts>()
             }),
@@ -127,7 +125,7 @@ fn account_routes() -> Routes {
         .delete(
             "/accounts/{id}",
             remove_account.needs(Can::Own).proved().doc(|| {
-                Doc::new("Remove an account that belongs to no workspace")
+                Doc::new("Remove an account without a workspace")
                     .no_key("a repeat finds none and changes nothing")
                     .returns::<AccountView>()
             }),

@@ -144,7 +144,7 @@ fn page(theme: Theme, found: Found, me: Option<Account>, values: Values) -> Page
     }
     let other = match &me {
         Some(me) if !only.is_empty() && only != me.email => {
-            format!("This invitation is for {only}. Sign in with that address to use it.")
+            format!("This invitation is for {only}. Sign in with that address to accept it.")
         }
         _ => String::new(),
     };
@@ -236,7 +236,7 @@ async fn join(
             let wrong = wrong?;
             let mut page = page(theme, found, known.map(|caller| caller.account), values);
             page.whole = match wrong.has_fields() {
-                true => "Please look at the marked fields; nothing was made yet.".to_owned(),
+                true => "Check the highlighted fields. Nothing has been created yet.".to_owned(),
                 false => wrong.whole().to_owned(),
             };
             page.wrong = wrong;

@@ -86,21 +86,21 @@ impl Page {
         let (title, about, path, verb) = match act {
             Act::Remove => (
                 format!("Remove {name}"),
-                "They lose access at once, and their tokens for this workspace stop working. Their \
-                 name stays in the history.",
+                "They lose access immediately, and their tokens for this workspace stop working. \
+                 Their name stays in the history.",
                 format!("settings/members/{account}/remove"),
                 "Remove",
             ),
             Act::HandOver => (
-                format!("Hand over the work of {name}"),
-                "They stay a member and can be given new work.",
+                format!("Hand over {name}’s work"),
+                "They stay a member and can be assigned new work.",
                 format!("settings/members/{account}/handover"),
                 "Hand over",
             ),
             Act::Leave => (
                 format!("Leave {}", shell.place.name),
-                "You lose access at once, and your tokens for this workspace stop working. Somebody \
-                 has to invite you again.",
+                "You lose access immediately, and your tokens for this workspace stop working. \
+                 To come back, you need a new invitation.",
                 "settings/leave".to_owned(),
                 "Leave",
             ),
@@ -133,9 +133,9 @@ fn words(load: &Load, own: bool) -> Vec<String> {
         lines.push(format!("{agents} to {whom}: {names}"));
     }
     if 0 < load.reviews {
-        let (one, many) = ("piece of work that waits", "pieces of work that wait");
+        let (one, many) = ("deliverable", "deliverables");
         let pieces = format::count(load.reviews as u64, one, many);
-        lines.push(format!("{pieces} for a review"));
+        lines.push(format!("{pieces} to review"));
     }
     lines
 }
@@ -180,7 +180,7 @@ async fn remove(
 ) -> Result<Response, PageError> {
     match super::remove(&app, &ws, &who, (account, heir.to)).await {
         Ok(gone) => {
-            let text = format!("{} does not belong to this workspace any more.", gone.name);
+            let text = format!("{} is no longer a member of this workspace.", gone.name);
             let back = hx.go_to(&ws.url("settings/members"));
             Ok(flash::say(&app, Flash::ok(text), back))
         }
@@ -200,7 +200,7 @@ async fn hand_over(
     match super::hand_over(&app, &ws, &who, (account, heir.to)).await {
         Ok(()) => {
             let back = hx.go_to(&ws.url("settings/members"));
-            Ok(flash::say(&app, Flash::ok("The work is handed over."), back))
+            Ok(flash::say(&app, Flash::ok("Work handed over."), back))
         }
         Err(error) => refused(error, || Page::of(&app, &ws, &who, shell, (Act::HandOver, account))),
     }
@@ -215,7 +215,7 @@ async fn leave(
     Form(heir): Form<HeirForm>,
 ) -> Result<Response, PageError> {
     match super::remove(&app, &ws, &who, (who.account, heir.to)).await {
-        Ok(_) => Ok(flash::say(&app, Flash::ok("You have left the workspace."), hx.go_to("/"))),
+        Ok(_) => Ok(flash::say(&app, Flash::ok("You left the workspace."), hx.go_to("/"))),
         Err(error) => {
             refused(error, || Page::of(&app, &ws, &who, shell, (Act::Leave, who.account)))
         }

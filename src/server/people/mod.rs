@@ -122,8 +122,8 @@ pub async fn reset_factors(
     account: AccountId,
 ) -> Result<Member, PageError> {
     // Removing one's own factor requires that factor; otherwise a password alone would suffice.
-    let own = "take your own second step away here; use Settings, Security, or `hq user reset-link \
-               --factors`";
+    let own = "reset your own second step here; use Settings, Two-step sign-in, or `hq user \
+               reset-link --factors`";
     let member = accounts::another(ws, who, account, own)?;
     accounts::owns_all(app, who, account, |role| matches!(role, Role::Owner | Role::Admin))?;
     let clear = move |tx: &mut store::WriteTx<'_>| factors::clear(tx, account);
@@ -174,13 +174,12 @@ pub async fn mail_invite(
         return Ok(Mailed::Not);
     }
     if is_loopback(link) {
-        let why =
-            "the link leads to this machine alone; set HQ_PUBLIC_URL to the address of this server";
+        let why = "the link only works on this machine; set HQ_PUBLIC_URL to this server’s address";
         return Ok(Mailed::Failed(why.to_owned()));
     }
     let account = who.account;
     let member = ws.read(|snap| workspace::queries::member(snap, account))?;
-    let inviter = member.map_or_else(|| "Somebody".to_owned(), |member| member.name);
+    let inviter = member.map_or_else(|| "A member".to_owned(), |member| member.name);
     let role = with_article(invite.role);
     let hours = invites::LIFE.as_hours();
     let letter = Invitation { id: invite.id, to, inviter: &inviter, role, link, hours };

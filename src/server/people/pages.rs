@@ -34,9 +34,10 @@ use web::time::RelTime;
 
 use super::{Mailed, accounts, leaving, mail_invite, with_article};
 
-const HINT_WITH_MAIL: &str = "HQ emails the link to this address. Leave it empty for a link that works for whoever opens it first.";
-const HINT_WITHOUT_MAIL: &str = "Leave it empty for a link that works for whoever opens it first. No mail \
-                                 server is set up, so you get a link to pass on.";
+const HINT_WITH_MAIL: &str = "HQ emails the link to this address. Leave empty for a link that \
+                              works for whoever opens it first.";
+const HINT_WITHOUT_MAIL: &str = "Leave empty for a link that works for whoever opens it first. \
+    No mail server is set up, so you get a link to share.";
 
 #[must_use]
 pub fn routes() -> Routes {
@@ -152,7 +153,7 @@ impl Tables {
         let when = When { now, zone: TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC) };
         let name = |account: AccountId| {
             let known = found.iter().find(|one| one.account == account);
-            known.map_or_else(|| "somebody who left".to_owned(), |one| one.name.clone())
+            known.map_or_else(|| "a former member".to_owned(), |one| one.name.clone())
         };
         let invites = open.into_iter().map(|one| invite_row(ws, one, &name, &when)).collect();
         let known = Known::of_all(&ws.app, &found, may)?;
@@ -295,10 +296,10 @@ impl Members {
 
 fn roles(own: Role, chosen: Role) -> Vec<Choice> {
     let hint = |role: Role| match role {
-        Role::Owner => "Everything, and the workspace itself",
-        Role::Admin => "Also connections, members, budgets, settings",
+        Role::Owner => "Can do everything, including archive and delete the workspace",
+        Role::Admin => "Also manages connections, members, budgets and settings",
         Role::Member => "Works with tasks and agents",
-        Role::Viewer => "Looks, and changes nothing",
+        Role::Viewer => "Can view, but not change anything",
     };
     let all = [Role::Member, Role::Viewer, Role::Admin, Role::Owner];
     all.into_iter()
@@ -351,7 +352,7 @@ async fn change_role(
     super::proved_for(role, proof)?;
     match super::change_role(&app, &ws, &who, (account, role), Once::without_key()).await {
         Ok(now) => {
-            let text = format!("{} is {} now.", now.name, with_article(now.role));
+            let text = format!("{} is now {}.", now.name, with_article(now.role));
             Ok(flash::say(&app, Flash::ok(text), back))
         }
         Err(error) => redisplay(&app, back, error),
@@ -390,7 +391,7 @@ async fn set_account(
         Ok((member, _)) => {
             let text = match open {
                 true => format!("{} can sign in again.", member.name),
-                false => format!("{} is signed out everywhere and cannot come in.", member.name),
+                false => format!("{} is signed out everywhere and can’t sign in.", member.name),
             };
             Ok(flash::say(app, Flash::ok(text), back))
         }
@@ -409,7 +410,8 @@ async fn reset_factors(
     Path(account): Path<AccountId>,
 ) -> Result<Response, PageError> {
     let member = super::reset_factors(&app, &ws, &who, account).await?;
-    let text = format!("{} signs in with the password alone now, everywhere anew.", member.name);
+    let text =
+        format!("{} now signs in with only a password and was signed out everywhere.", member.name);
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("settings/members"))))
 }
 
@@ -423,7 +425,8 @@ async fn remove_account(
     let back = hx.go_to(&ws.url("settings/members"));
     match accounts::remove_as(&app, &who, account).await {
         Ok(gone) => {
-            let text = format!("The account {} is removed; its address is free again.", gone.email);
+            let text =
+                format!("Account {} removed. Its email address can be used again.", gone.email);
             Ok(flash::say(&app, Flash::ok(text), back))
         }
         Err(error) if error.0.kind == ProblemKind::Conflict => {
@@ -501,6 +504,6 @@ async fn withdraw(
     Path(id): Path<InviteId>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| invites::withdraw(tx, id)).await?;
-    let done = Flash::ok("The invitation is withdrawn.");
+    let done = Flash::ok("Invitation withdrawn.");
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/members"))))
 }

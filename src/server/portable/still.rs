@@ -24,8 +24,8 @@ const TO_SEND: [u16; 2] = [DELIVERIES.number, FANOUTS.number];
 /// Actor of the pause: the program itself, so that the page shows the reason instead of the importing person.
 const HQ: Actor = Actor::System(Part::Setup);
 /// Note in the result of an import.
-pub(super) const STILL: &str = "all work is paused until somebody resumes it, and its agents are paused: \
-                                beside the original it would be done and paid twice";
+pub(super) const STILL: &str = "all work is paused until someone resumes it, and its agents are \
+    paused: otherwise it would be done and paid twice, next to the original";
 
 /// Result of [`quieten`].
 pub(crate) struct Quiet {
@@ -46,8 +46,7 @@ pub(super) fn unsent(tables: &[PortableTable]) -> Option<String> {
     let count: u64 = all.map(|table| table.rows).sum();
     (0 < count).then(|| {
         format!(
-            "what was still to be sent to people ({count}): it is sent where the workspace comes from, if \
-             that goes on"
+            "outgoing messages ({count}): they are sent by the original workspace, if it continues"
         )
     })
 }

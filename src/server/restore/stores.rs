@@ -134,8 +134,8 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         there.push(slug);
     }
     if !there.is_empty() {
-        let words = "all work is paused until somebody resumes it: beside the original it would be \
-                     done and paid twice";
+        let words = "all work is paused until someone resumes it: otherwise it would be done and \
+                     paid twice, next to the original";
         done.notes.push(words.to_owned());
     }
     done.workspaces = there;

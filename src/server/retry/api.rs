@@ -27,7 +27,7 @@ pub fn routes() -> Routes {
             "/runs/{name}/retry",
             preview.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "What a run did from a step on: what can go back before it is retried there",
+                    "What a run did from a step on: what can be undone before it is retried there",
                 )
                 .query::<PreviewQuery>()
                 .returns::<PreviewOut>()
@@ -36,7 +36,7 @@ pub fn routes() -> Routes {
         .post(
             "/runs/{name}/retry",
             retry.needs(Can::Write).doc(|| {
-                Doc::new("Begin a run that has ended again, in its place")
+                Doc::new("Retry a run that has ended, in its place")
                     .body::<RetryBody>()
                     .returns::<AgainOut>()
                     .status(201)
@@ -45,7 +45,7 @@ pub fn routes() -> Routes {
         .post(
             "/runs/{name}/fork",
             fork.needs(Can::Write).doc(|| {
-                Doc::new("Begin a run again beside it, with another model for example")
+                Doc::new("Fork a run, for example with another model")
                     .body::<ForkBody>()
                     .returns::<AgainOut>()
                     .status(201)
@@ -55,8 +55,7 @@ pub fn routes() -> Routes {
             "/runs/{name}/continue",
             go_on.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Let a run that broke off go on where it stopped, with as much as one run may do \
-                     and cost",
+                    "Continue an interrupted run where it stopped, with the limits of a new run",
                 )
                 .body::<OnwardBody>()
                 .returns::<OnwardOut>()
@@ -67,8 +66,8 @@ pub fn routes() -> Routes {
             "/messages/{message}/resend",
             resend.needs(Can::Chat).doc(|| {
                 Doc::new(
-                    "Say once more what was read, in other words or the same: the conversation goes \
-                     on from there in another way, and the former one can still be read",
+                    "Resend a message, edited or not: the conversation continues from there, and \
+                     the former one can still be read",
                 )
                 .body::<ResendBody>()
                 .returns::<SaidOut>()

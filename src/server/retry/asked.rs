@@ -31,8 +31,7 @@ pub(super) fn api(routes: Routes) -> Routes {
     routes.post(
         "/approvals/{id}/again",
         api_again.needs(Can::Chat).doc(|| {
-            Doc::new("Tell an agent to make a call again that was refused or not answered in time")
-                .returns::<Told>()
+            Doc::new("Tell an agent to repeat a call that was denied or expired").returns::<Told>()
         }),
     )
 }
@@ -41,13 +40,12 @@ pub(super) fn api(routes: Routes) -> Routes {
 fn words(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Run, String), TrustError> {
     let (approval, run) = trust::find(ws, who, id)?;
     if !trust::may_be_made_again(&approval, &run) {
-        let told = "only what was refused or not answered in time is asked for once more, and not for a part of \
-                    another run";
+        let told = "only denied or expired requests can be repeated, and not for a sub-run";
         return Err(TrustError::Refused(told.to_owned()));
     }
     let why = match approval.answer.map(|answer| answer.answer) {
         Some(ApprovalAnswer::Denied) => "It was refused",
-        _ => "Nobody answered in time",
+        _ => "No one answered in time",
     };
     let line = one_line(&approval.plan.line(&approval.tool)).replace('`', "'");
     let text = format!(
@@ -90,7 +88,7 @@ async fn again(
 ) -> Result<Response, PageError> {
     let told = words(&ws, &who, id)?;
     tell(&ws, &who, told, once).await?;
-    let flash = Flash::ok("Told. It asks anew when it makes the call.");
+    let flash = Flash::ok("Sent. It asks again when it makes the call.");
     Ok(flash::say(&app, flash, hx.go_to(&ws.url("approvals"))))
 }
 

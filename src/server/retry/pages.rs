@@ -148,7 +148,7 @@ async fn page(
 fn model_choices(tx: &dyn Read, run: &Run, now: &str) -> Result<Vec<Choice>, StoreError> {
     let usual = match tx.get::<Agent>(run.agent)? {
         Some(_) if !run.model.is_empty() => format!("As before ({})", run.model),
-        _ => "As usual".to_owned(),
+        _ => "Default".to_owned(),
     };
     let mut choices = vec![Choice::new("", usual, now.is_empty())];
     for pick in connections::picks(tx)? {
@@ -160,7 +160,7 @@ fn model_choices(tx: &dyn Read, run: &Run, now: &str) -> Result<Vec<Choice>, Sto
 }
 
 fn thinking_choices(now: &str) -> Vec<Choice> {
-    let mut choices = vec![Choice::new("", "As usual", now.is_empty())];
+    let mut choices = vec![Choice::new("", "Default", now.is_empty())];
     let all = Thinking::ALL.iter();
     choices.extend(all.map(|level| Choice::new(level.word(), level.label(), level.word() == now)));
     choices

@@ -23,8 +23,7 @@ pub fn routes() -> Routes {
     Routes::new()
         .get(
             "/workspaces",
-            list.needs(Can::Account)
-                .doc(|| Doc::new("The workspaces that you belong to").returns::<Workspaces>()),
+            list.needs(Can::Account).doc(|| Doc::new("Your workspaces").returns::<Workspaces>()),
         )
         .post(
             "/workspaces",
@@ -45,7 +44,7 @@ pub fn routes() -> Routes {
         .post(
             "/workspace/restore",
             restore.needs(Can::Own).doc(|| {
-                Doc::new("Bring this workspace back").no_key(AGAIN).returns::<WorkspaceView>()
+                Doc::new("Restore this workspace").no_key(AGAIN).returns::<WorkspaceView>()
             }),
         )
         .post(

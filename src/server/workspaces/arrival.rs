@@ -37,8 +37,8 @@ pub(super) async fn quieten(
         quiet.map_err(|error| StoreError::Failed(error.to_string()))?;
     tracing::warn!(
         workspace = ws.slug,
-        "{} comes from another HQ: all work is paused until somebody resumes it ({interrupted} runs \
-         ended, {paused} agents paused), and its people are asked in again by their addresses",
+        "{} comes from another HQ: all work is paused until someone resumes it ({interrupted} runs \
+         ended, {paused} agents paused), and its members are invited again by email address",
         ws.slug
     );
     Ok(())

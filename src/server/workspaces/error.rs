@@ -16,7 +16,7 @@ pub(super) const MOST: usize = 200;
 /// Why a workspace was not added, archived, deleted or moved.
 #[derive(Debug, thiserror::Error)]
 pub enum LifeError {
-    #[error("there is no workspace {0}; `hq workspace list` shows those that there are")]
+    #[error("there is no workspace {0}; `hq workspace list` shows all of them")]
     Unknown(String),
     /// The workspace exists and cannot be opened.
     #[error("{words}")]
@@ -27,19 +27,19 @@ pub enum LifeError {
         words: String,
     },
     /// The slug is taken.
-    #[error("there is a workspace at /w/{0} already; choose another name")]
+    #[error("a workspace at /w/{0} already exists; choose another name")]
     Taken(String),
     /// The name was not typed correctly as a confirmation.
-    #[error("type the name of the workspace, {0}, to delete it")]
+    #[error("type the name, {0}, to delete this workspace")]
     NotTyped(String),
     /// Running work does not stop.
-    #[error("agents of this workspace are still at work; try again in a minute")]
+    #[error("this workspace's agents are still working; try again in a minute")]
     Busy,
     /// The maximum number of workspaces is reached.
-    #[error("this server has {MOST} workspaces already; delete one first")]
+    #[error("this server already has {MOST} workspaces; delete one first")]
     Many,
     /// The target of the move exists.
-    #[error("{} is there already; name a folder that does not exist yet", .0.display())]
+    #[error("{} already exists; name a new folder", .0.display())]
     Occupied(PathBuf),
     #[error("{}: {source}", path.display())]
     Disk { path: PathBuf, source: io::Error },

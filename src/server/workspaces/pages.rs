@@ -93,7 +93,7 @@ pub(super) fn may_add(app: &App, caller: &Caller) -> Result<(), PageError> {
     if places.iter().any(|place| place.member.role == Role::Owner) {
         return Ok(());
     }
-    let text = "Only an owner of a workspace on this server can add another one.";
+    let text = "Only workspace owners on this server can add another workspace.";
     Err(PageError(Failure::new(ProblemKind::Forbidden, "forbidden", text)))
 }
 
@@ -161,7 +161,7 @@ async fn add(
         }
     }
     let whole = match wrong.has_fields() {
-        true => "Please look at the marked fields; nothing was made yet.".to_owned(),
+        true => "Check the highlighted fields. Nothing has been created yet.".to_owned(),
         false => wrong.whole().to_owned(),
     };
     let (theme, zones) = (Theme::from_headers(&headers), zones(&values.zone));
@@ -171,13 +171,13 @@ async fn add(
 
 async fn archive(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     life::archive(&app, (who.actor(), who.cause()), &ws).await?;
-    let done = Flash::ok("The workspace is archived. You can bring it back at any time.");
+    let done = Flash::ok("Workspace archived. You can restore it at any time.");
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/general"))))
 }
 
 async fn restore(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     life::restore(&app, (who.actor(), who.cause()), &ws).await?;
-    let done = Flash::ok("The workspace is back; agents go on with their work.");
+    let done = Flash::ok("Workspace restored. Agents continue their work.");
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/general"))))
 }
 
@@ -197,12 +197,12 @@ async fn delete(
     let mut back = hx.go_to(&ws.url("settings/general"));
     let done = match life::delete(&app, (who.actor(), who.cause()), &ws, &form.typed).await {
         Ok(()) => {
-            Flash::ok("The workspace will be deleted in seven days. You can keep it until then.")
+            Flash::ok("The workspace will be deleted in seven days. Until then, you can cancel.")
         }
         Err(error @ LifeError::NotTyped(_)) => {
             // Back to the input at the end of a long page.
             back = hx.go_to(&ws.url("settings/general#whole"));
-            Flash::danger(web::form::sentence(&format!("{error}; nothing was changed")))
+            Flash::danger(web::form::sentence(&format!("{error}. Nothing was changed")))
         }
         Err(error) => return Err(error.into()),
     };

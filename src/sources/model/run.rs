@@ -29,7 +29,7 @@ kernel::words! {
         /// It was due.
         Schedule = "schedule", "Schedule";
         /// Somebody asked.
-        Manual = "manual", "By hand";
+        Manual = "manual", "Manual";
     }
 }
 

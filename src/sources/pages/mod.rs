@@ -34,8 +34,8 @@ fn badge(
         (_, _, Status::Expired) => ("lock", "danger", "Expired"),
         (_, true, _) => ("pause", "neutral", "Paused"),
         (_, _, Status::Error) => ("warn", "warn", "Error"),
-        _ if 0 < standing.asks => ("warn", "warn", "Asks you"),
-        _ if standing.synced_at.is_none() => ("clock", "info", "Waits for its first sync"),
+        _ if 0 < standing.asks => ("warn", "warn", "Needs approval"),
+        _ if standing.synced_at.is_none() => ("clock", "info", "Waiting for first sync"),
         _ => ("check", "ok", "Active"),
     }
 }

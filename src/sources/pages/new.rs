@@ -232,7 +232,7 @@ pub(super) async fn create(
     match made.await {
         Ok(id) => {
             let at = ws.url(&format!("knowledge/sources/{id}"));
-            let words = Flash::ok("Added. Its first sync has begun.");
+            let words = Flash::ok("Source added. The first sync has started.");
             Ok(flash::say(&app, words, hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {

@@ -196,7 +196,7 @@ fn page(
             .map(|one| WriteLine {
                 by: scene.people.actor(one.by),
                 told: match one.state {
-                    WriteState::Sent => "On its way".to_owned(),
+                    WriteState::Sent => "Sending".to_owned(),
                     WriteState::Done => "Written".to_owned(),
                     WriteState::Conflict(why) | WriteState::Failed(why) => why,
                 },
@@ -230,12 +230,12 @@ fn item(scene: &ViewContext, read: &dyn Read, entry: Entry) -> Result<ItemLine, 
             Some(("archive", "neutral", "Archived, so no longer synced".to_owned()))
         }
         EntryState::Synced => None,
-        EntryState::Stale => Some(("clock", "info", "Waits to be fetched".to_owned())),
+        EntryState::Stale => Some(("clock", "info", "Waiting to be fetched".to_owned())),
         EntryState::Failed(why) => Some(("warn", "warn", why)),
         EntryState::Missing(_) => {
-            Some(("warn", "warn", "Not there; it is looked for once more".to_owned()))
+            Some(("warn", "warn", "Not found, will be checked again".to_owned()))
         }
-        EntryState::Gone => Some(("trash", "neutral", "Gone at its source".to_owned())),
+        EntryState::Gone => Some(("trash", "neutral", "Deleted at its source".to_owned())),
     };
     let href = |id: KnowledgeId| scene.ws.url(&format!("knowledge/{id}"));
     Ok(ItemLine {
@@ -255,7 +255,7 @@ fn run_line(scene: &ViewContext, run: &Run) -> RunLine {
         (counts.changed, "changed"),
         (counts.gone, "gone"),
         (counts.failed, "failed"),
-        (counts.skipped, "left out"),
+        (counts.skipped, "skipped"),
     ];
     let mut found: Vec<String> =
         parts.iter().filter(|(n, _)| 0 < *n).map(|(n, word)| format!("{n} {word}")).collect();
@@ -287,7 +287,7 @@ async fn sync(
     let item = text(&typed, "item").parse().ok();
     ws.write(&who, move |tx| rules::sync_now(tx, id, item)).await?;
     let at = ws.url(&format!("knowledge/sources/{id}"));
-    Ok(flash::say(&app, Flash::ok("The sync has begun."), hx.go_to(&at)))
+    Ok(flash::say(&app, Flash::ok("Sync started"), hx.go_to(&at)))
 }
 
 path_words! {
@@ -335,7 +335,7 @@ async fn act(
         Verb::TakeAway | Verb::Stay => {
             let takes = verb == Verb::TakeAway;
             ws.write(&who, move |tx| rules::answer(tx, id, takes)).await?;
-            if takes { "They go with the next sync." } else { "They stay." }.to_owned()
+            if takes { "They’ll be archived with the next sync." } else { "Items kept" }.to_owned()
         }
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))

@@ -179,7 +179,7 @@ pub fn answer(tx: &mut WriteTx<'_>, id: SourceId, takes: bool) -> Result<u32, So
     queries::source_by_id(tx, id)?;
     let old = queries::standing(tx, id, tx.now())?;
     if old.asks == 0 {
-        return Err(SourceError::Refused("this source asks nothing".to_owned()));
+        return Err(SourceError::Refused("this source isn't waiting for a decision".to_owned()));
     }
     let count = old.asks;
     if !takes {

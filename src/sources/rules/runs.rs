@@ -167,13 +167,13 @@ fn describe_change(source: &Source, old: &Standing, new: &Standing) -> Option<St
     let name = &source.name;
     match (old.status, new.status) {
         (Status::Active | Status::Error, Status::Expired) => {
-            Some(format!("{name} does not let HQ read it any more"))
+            Some(format!("HQ no longer has access to {name}"))
         }
         (_, Status::Error) if new.failures == TELLS => {
-            Some(format!("{name} could not be synced {TELLS} times in a row"))
+            Some(format!("{name} failed to sync {TELLS} times in a row"))
         }
         (_, Status::Active) if old.asks == 0 && 0 < new.asks => {
-            Some(format!("{name} would take {} items away and waits for your yes", new.asks))
+            Some(format!("{name} wants to remove {} items and needs your approval", new.asks))
         }
         _ => None,
     }
@@ -183,7 +183,7 @@ fn describe_change(source: &Source, old: &Standing, new: &Standing) -> Option<St
 pub fn interrupted(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let now = tx.now();
     for run in tx.scan::<Run>(RUNS_OPEN, &Range::all())? {
-        let message = "HQ ended while this went on.".to_owned();
+        let message = "HQ stopped during this sync.".to_owned();
         let old = queries::standing(tx, run.source, now)?;
         let next_at = old.next_at.min(now);
         tx.put(&Standing { next_at, ..old })?;

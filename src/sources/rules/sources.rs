@@ -52,7 +52,10 @@ pub struct Patch {
 pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceError> {
     let others = queries::sources(tx)?;
     if MOST <= others.len() {
-        return Err(SourceError::Refused(format!("there are {MOST} sources here already")));
+        return Err(SourceError::Refused(format!(
+            "there are already {MOST} sources; remove one \
+            first"
+        )));
     }
     let (now, by, manifest) = (tx.now(), tx.by(), &new.manifest);
     let bare = Source {
@@ -107,7 +110,7 @@ fn alone(all: &[Source], made: &Source, key: &str) -> Result<(), SourceError> {
     };
     match all.iter().find(is_same) {
         Some(same) => {
-            let words = format!("The source \"{}\" reads this already.", same.name);
+            let words = format!("The source \"{}\" already syncs this.", same.name);
             Err(SourceError::field(key, words))
         }
         None => Ok(()),
@@ -135,8 +138,10 @@ fn checked(tx: &WriteTx<'_>, old: &Source, patch: Patch) -> Result<Source, Sourc
     let mut new = old.clone();
     if let Some(name) = patch.name {
         new.name = one_line(&name).trim().to_owned();
-        if new.name.is_empty() || MAX_NAME < new.name.chars().count() {
-            let words = format!("A source has a name of at most {MAX_NAME} characters.");
+        if new.name.is_empty() {
+            wrong.push(FieldError::new("name", "Enter a name."));
+        } else if MAX_NAME < new.name.chars().count() {
+            let words = format!("Use at most {MAX_NAME} characters.");
             wrong.push(FieldError::new("name", words));
         }
     }
@@ -146,14 +151,14 @@ fn checked(tx: &WriteTx<'_>, old: &Source, patch: Patch) -> Result<Source, Sourc
         let fixed = manifest.reads.iter().filter(|field| field.required && !old.reads.is_empty());
         let moved = fixed.filter(|field| old.reads.get(&field.key) != new.reads.get(&field.key));
         wrong.extend(moved.map(|field| {
-            let words = "This stays as it is; add another source for something else.";
+            let words = "This can't change. Add another source instead.";
             FieldError::new(&field.key, words)
         }));
     }
     if let Some(hours) = patch.interval_hours {
         new.interval_hours = hours;
         if !(1..=MAX_HOURS).contains(&hours) {
-            let words = format!("Between 1 and {MAX_HOURS} hours, please.");
+            let words = format!("Enter 1 to {MAX_HOURS} hours.");
             wrong.push(FieldError::new("interval_hours", words));
         }
     }

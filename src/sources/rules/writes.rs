@@ -24,12 +24,12 @@ pub fn begin_write(
     let found = queries::source_by_id(tx, source)?;
     if !found.writable {
         return Err(SourceError::Refused(format!(
-            "{} is only read; a person can let agents write to it",
+            "{} is read-only; a person can let agents write to it",
             found.name
         )));
     }
     if queries::standing(tx, source, tx.now())?.status == Status::Expired {
-        return Err(SourceError::Refused(format!("{} does not let HQ in now", found.name)));
+        return Err(SourceError::Refused(format!("HQ currently has no access to {}", found.name)));
     }
     let (by, now) = (tx.by(), tx.now());
     let hour = now - SignedDuration::from_hours(1);
@@ -37,7 +37,7 @@ pub fn begin_write(
     let own = of_hour.iter().filter(|one| hour < one.at && one.by.agent() == by.agent());
     if PER_HOUR <= own.count() {
         return Err(SourceError::Refused(format!(
-            "you have written to {} {PER_HOUR} times within an hour; go on later",
+            "you have written to {} {PER_HOUR} times within an hour; continue later",
             found.name
         )));
     }

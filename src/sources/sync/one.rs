@@ -92,7 +92,7 @@ pub(super) async fn sync(ws: &Ws, id: crate::model::SourceId) -> Result<(), Stor
     let done = AssertUnwindSafe(sync.go()).catch_unwind().await.unwrap_or_else(|panic| {
         let words = kernel::text::panic_words(&*panic);
         tracing::error!(source.id = %id, "a source could not be synced: {words}");
-        Err(Stop::Fault(ConnectorError::Failed("HQ stumbled over what it read there.".to_owned())))
+        Err(Stop::Fault(ConnectorError::Failed("HQ couldn’t process its content.".to_owned())))
     });
     // Pages read before the failure are kept.
     let flushed = sync.flush().await;
@@ -152,7 +152,7 @@ impl Sync<'_> {
             steps += 1;
             if STEPS < steps || LONGEST < self.ws.app.clock.passed().saturating_sub(begun) {
                 ends = false;
-                self.notes.push("There was no end to it; the rest was left.".to_owned());
+                self.notes.push("It seemed endless, so HQ skipped the rest.".to_owned());
                 break;
             }
         }
@@ -203,7 +203,7 @@ impl Sync<'_> {
     fn skipped(&mut self, place: String, why: String) {
         self.counts.skipped += 1;
         if self.counts.skipped <= TOLD {
-            self.notes.push(format!("{place} was left out: {}", lower(&why)));
+            self.notes.push(format!("{place} was skipped: {}", lower(&why)));
         }
         if self.entries.contains_key(&place) {
             self.heard.push((place.clone(), Heard::Failed(why)));
@@ -214,7 +214,7 @@ impl Sync<'_> {
     fn failed(&mut self, place: String, fault: &ConnectorError) {
         self.counts.failed += 1;
         if self.counts.failed <= TOLD {
-            self.notes.push(format!("{place} could not be read: {}", lower(&fault.to_string())));
+            self.notes.push(format!("Couldn’t read {place}: {}", lower(&fault.to_string())));
         }
         self.heard.push((place.clone(), Heard::Failed(fault.to_string())));
         self.seen.insert(place);
@@ -226,7 +226,7 @@ impl Sync<'_> {
             return Ok(());
         }
         if old.is_none() && MOST <= self.items {
-            self.full(&page.place, format!("A source has at most {MOST} items."));
+            self.full(&page.place, format!("A source can have at most {MOST} items."));
             return Ok(());
         }
         let (place, cut) = (page.place.clone(), page.cut);
@@ -239,11 +239,11 @@ impl Sync<'_> {
         };
         let words = self.words.saturating_sub(old.unwrap_or(0)).saturating_add(arrived.bytes());
         if MOST_BYTES < words {
-            self.full(&place, "A source has at most 200 MiB of words.".to_owned());
+            self.full(&place, "A source can have at most 200 MiB of text.".to_owned());
             return Ok(());
         }
         if cut {
-            self.say(format!("Of {place} only the beginning was taken."));
+            self.say(format!("Only the start of {place} was imported."));
         }
         self.words = words;
         self.items += usize::from(old.is_none());
@@ -253,7 +253,7 @@ impl Sync<'_> {
 
     fn full(&mut self, place: &str, told: String) {
         self.counts.skipped += 1;
-        self.say(format!("{told} {place} and what follows was left out."));
+        self.say(format!("{told} {place} and the rest were skipped."));
     }
 
     /// Adds a note, unless one with the same first three words exists.
@@ -346,13 +346,13 @@ impl Sync<'_> {
         let id = self.begun.source.id;
         if many && !self.begun.standing.allowed {
             self.asks = u32::try_from(twice.len()).unwrap_or(u32::MAX);
-            let words = format!("{} of {there} items are gone there.", twice.len());
-            self.notes.push(format!("{words} They stay until somebody says yes."));
+            let words = format!("{} of {there} items no longer exist there.", twice.len());
+            self.notes.push(format!("{words} They stay until someone approves."));
             twice.clear();
         }
         if !first.is_empty() {
             let pages = web::format::count(first.len() as u64, "page", "pages");
-            let again = "What is not there an hour later, either, is gone.";
+            let again = "HQ archives them if they’re still missing in an hour.";
             self.notes.push(format!("Not found: {pages}. {again}"));
         }
         if !first.is_empty() || !twice.is_empty() {
@@ -387,7 +387,7 @@ impl Sync<'_> {
 
 /// Error for a page on which the connector panicked.
 fn stumbled() -> ConnectorError {
-    ConnectorError::Failed("HQ stumbled over what it read there.".to_owned())
+    ConnectorError::Failed("HQ couldn’t process its content.".to_owned())
 }
 
 /// Whether the store rejected the content of a write, so that other writes may succeed.

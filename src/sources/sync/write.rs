@@ -94,7 +94,7 @@ pub(super) async fn settle(ws: &Ws) -> Result<(), StoreError> {
                 done(ws, &BY, noted.clone(), *page).await.map(drop)
             }
             _ => {
-                let why = "HQ ended before it was written.".to_owned();
+                let why = "HQ stopped before it was written.".to_owned();
                 let state = WriteState::Failed(why);
                 ws.write(&BY, move |tx| rules::end_write(tx, noted, state)).await?;
                 Ok(())

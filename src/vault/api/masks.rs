@@ -19,16 +19,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .get(
             "/secrets/masks",
-            list.needs(Can::Admin).doc(|| {
-                Doc::new("Patterns that are masked beside what looks like a known key")
-                    .returns::<Masks>()
-            }),
+            list.needs(Can::Admin).doc(|| Doc::new("Custom masked patterns").returns::<Masks>()),
         )
         .post(
             "/secrets/masks",
             add.needs(Can::Admin).doc(|| {
                 Doc::new(
-                    "Mask what a regular expression finds in output of tools, errors, mail and log",
+                    "Mask matches of a regular expression in tool output, errors, email and logs",
                 )
                 .body::<MaskBody>()
                 .returns::<MaskView>()

@@ -22,26 +22,29 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get(
             "/secrets/master-key",
             show.needs(Can::Admin).doc(|| {
-                Doc::new("The master key: its id, former ones and what needs them, the last change")
+                Doc::new("The master key: its ID, former keys and what needs them, the last change")
                     .returns::<MasterKeyView>()
             }),
         )
         .post(
             "/secrets/master-key/rotate",
             rotate.needs(Can::Admin).proved().doc(|| {
-                Doc::new("Make another master key and seal everything anew; /secrets/master-key follows it")
-                    .returns::<MasterKeyView>()
-                    .status(202)
-                    .no_key("while one is under way another is refused")
+                Doc::new(
+                    "Replace the master key and re-encrypt everything. /secrets/master-key \
+                    shows progress",
+                )
+                .returns::<MasterKeyView>()
+                .status(202)
+                .no_key("only one runs at a time")
             }),
         )
         .post(
             "/secrets/master-key/discard",
             discard.needs(Can::Admin).proved().doc(|| {
-                Doc::new("Delete a former master key that nothing needs any more, for good")
+                Doc::new("Permanently delete a former master key that is no longer needed")
                     .body::<Which>()
                     .returns::<MasterKeyView>()
-                    .no_key("a key that is gone is not found")
+                    .no_key("a deleted key isn't found")
             }),
         )
 }

@@ -46,17 +46,15 @@ pub fn routes() -> Routes {
         .post(
             "/secrets/import",
             import.needs(Can::Admin).doc(|| {
-                Doc::new(
-                    "Take in KEY=value lines, all or none; with `preview` say what would happen",
-                )
-                .body::<ImportBody>()
-                .returns::<Imported>()
+                Doc::new("Import KEY=value lines, all or none. `preview` changes nothing")
+                    .body::<ImportBody>()
+                    .returns::<Imported>()
             }),
         )
         .get(
             "/secrets/uses",
             uses::of_agent.needs(Can::Admin).doc(|| {
-                Doc::new("What an agent has used, the last first")
+                Doc::new("Secrets that an agent used, newest first")
                     .query::<uses::UsedBy>()
                     .returns::<uses::Uses>()
             }),
@@ -64,13 +62,13 @@ pub fn routes() -> Routes {
         .get(
             "/secrets/{id}",
             show.needs(Can::Admin).doc(|| {
-                Doc::new("One secret, by id or variable").query::<Whose>().returns::<SecretView>()
+                Doc::new("A secret, by ID or variable").query::<Whose>().returns::<SecretView>()
             }),
         )
         .patch(
             "/secrets/{id}",
             change.needs(Can::Admin).proved().doc(|| {
-                Doc::new("Change what is set of a secret")
+                Doc::new("Change a secret's settings")
                     .query::<Whose>()
                     .body::<ChangeBody>()
                     .returns::<SecretView>()
@@ -79,7 +77,7 @@ pub fn routes() -> Routes {
         .delete(
             "/secrets/{id}",
             remove.needs(Can::Admin).doc(|| {
-                Doc::new("Remove a secret; for 7 days it can be restored")
+                Doc::new("Remove a secret. It can be restored for 7 days")
                     .query::<Whose>()
                     .status(204)
             }),
@@ -88,12 +86,12 @@ pub fn routes() -> Routes {
             "/secrets/{id}/restore",
             restore
                 .needs(Can::Admin)
-                .doc(|| Doc::new("Restore a removed secret, by its id").returns::<SecretView>()),
+                .doc(|| Doc::new("Restore a removed secret, by ID").returns::<SecretView>()),
         )
         .put(
             "/secrets/{id}/value",
             set_value.needs(Can::Admin).doc(|| {
-                Doc::new("Set another value; the former one can be put back for 24 hours")
+                Doc::new("Replace the value. The previous value can be restored for 24 hours")
                     .query::<Whose>()
                     .body::<ValueBody>()
                     .returns::<SecretView>()
@@ -102,23 +100,19 @@ pub fn routes() -> Routes {
         .post(
             "/secrets/{id}/put-back",
             put_back.needs(Can::Admin).doc(|| {
-                Doc::new("Put the former value back").query::<Whose>().returns::<SecretView>()
+                Doc::new("Restore the previous value").query::<Whose>().returns::<SecretView>()
             }),
         )
         .get(
             "/secrets/{id}/uses",
             uses::of_secret.needs(Can::Admin).doc(|| {
-                Doc::new("Who used a secret, the last first")
-                    .query::<Whose>()
-                    .returns::<uses::Uses>()
+                Doc::new("A secret's uses, newest first").query::<Whose>().returns::<uses::Uses>()
             }),
         )
         .get(
             "/secrets/{id}/why",
             why.needs(Can::Admin).doc(|| {
-                Doc::new("Why an agent has a variable, or has not")
-                    .query::<Whose>()
-                    .returns::<WhyView>()
+                Doc::new("Why an agent has a variable or not").query::<Whose>().returns::<WhyView>()
             }),
         )
 }
@@ -150,7 +144,7 @@ struct Whose {
 }
 
 /// Error text for a request that names both agents and a gateway.
-const BOTH: &str = "Agents or a gateway, not both.";
+const BOTH: &str = "Choose agents or a gateway, not both.";
 
 impl Whose {
     fn owner(&self, read: &dyn Read) -> Result<Owner, VaultError> {
@@ -221,7 +215,7 @@ async fn make(
     Json(body): Json<NewBody>,
 ) -> Result<(StatusCode, Json<SecretView>), ApiError> {
     if body.category == Some(Category::Channel) {
-        let words = "There are no channels yet, so nothing would get the value.";
+        let words = "There are no channels yet, so nothing would use the value.";
         return Err(VaultError::field("category", words).into());
     }
     values::ask(body.value.text(), body.plain, body.ordinary)?;
@@ -489,7 +483,7 @@ async fn why(
     Query(whose): Query<Whose>,
 ) -> Result<Json<WhyView>, ApiError> {
     let Some(agent) = whose.agent else {
-        return Err(VaultError::field("agent", "Say for which agent.").into());
+        return Err(VaultError::field("agent", "Choose an agent.").into());
     };
     let told = ws.read(|snap| {
         let agent = queries::agent_called(snap, &agent)?.id;

@@ -33,7 +33,7 @@ kernel::words! {
         /// Programs have the value in their environment.
         Value = "value", "As a variable";
         /// Programs have a stand-in, which becomes the value on the way to the hosts.
-        StandIn = "stand_in", "As a stand-in";
+        StandIn = "stand_in", "As a placeholder";
         /// Requests of HQ alone have it.
         Requests = "requests", "In requests only";
     }

@@ -200,8 +200,8 @@ fn count_of(times: u32) -> String {
 /// Names a secret by its scope, for an agent on the gateway with this name.
 fn called(secret: &Secret, gateway: &str) -> String {
     match secret.scope {
-        Scope::Workspace => "the shared one".to_owned(),
-        Scope::Gateway(_) => format!("that of {gateway}"),
+        Scope::Workspace => "the shared secret".to_owned(),
+        Scope::Gateway(_) => format!("{gateway}’s secret"),
         Scope::Agents(_) => "its own".to_owned(),
     }
 }

@@ -182,7 +182,7 @@ fn page(
         let lines = of_gateways.remove(&one.id).unwrap_or_default();
         bands.push(Band { label, glyph: "server", lines });
     }
-    bands.push(Band { label: "Only some agents".to_owned(), glyph: "lock", lines: own });
+    bands.push(Band { label: "Some agents".to_owned(), glyph: "lock", lines: own });
     // The region does not refresh while a person types a value.
     let is_typing = bands.iter().flat_map(|band| &band.lines).any(|line| line.is_open);
     let live = Live::new(base.clone()).tables(&TABLES).debounced();
@@ -234,7 +234,7 @@ fn line(
         why: if opens {
             ""
         } else {
-            "It does not open with the present master key. Enter it again."
+            "It can’t be opened with the current master key. Enter it again."
         },
         replace: format!("{}?replace={}#replace", scene.ws.url(HERE), secret.id),
         is_open: secret.id.to_string() == replace,

@@ -34,7 +34,7 @@ pub(super) async fn add(
     let MaskForm { name, pattern } = typed.clone();
     let added = once.run(move |tx| rules::add_mask(tx, &name, &pattern).map(|mask| mask.name));
     match ws.write(&who, added).await {
-        Ok(name) => done(&app, &ws, &hx, format!("{name}: masked from now on.")).await,
+        Ok(name) => done(&app, &ws, &hx, format!("HQ now masks {name}.")).await,
         Err(error) => list::again(ws, who, shell, (typed, Wrong::of(&error)?)).await,
     }
 }
@@ -48,5 +48,5 @@ pub(super) async fn remove(
     Path(id): Path<MaskId>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| rules::remove_mask(tx, id)).await?;
-    done(&app, &ws, &hx, "It is masked no longer.".to_owned()).await
+    done(&app, &ws, &hx, "Pattern removed".to_owned()).await
 }

@@ -130,7 +130,7 @@ pub(super) async fn change(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Resp
     only_managers(&app, &who)?;
     let (by, here) = ((who.actor(), who.cause()), app.clone());
     let said = match ws.read_blocking(move |_| rotation::begin(&here, by)).await {
-        Ok(rotation) => Flash::ok(format!("The key {} seals from now on.", rotation.to)),
+        Ok(rotation) => Flash::ok(format!("HQ now uses the key {}.", rotation.to)),
         Err(error) => Flash::danger(sentence(&error.to_string())),
     };
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/master-key")))))
@@ -154,7 +154,7 @@ pub(super) async fn discard(
     only_managers(&app, &who)?;
     let (here, key) = (app.clone(), which.key.clone());
     let said = match ws.read_blocking(move |_| rotation::discard(&here, &key)).await {
-        Ok(()) => Flash::ok(format!("The former key {} is gone.", which.key)),
+        Ok(()) => Flash::ok(format!("Deleted the former key {}.", which.key)),
         Err(error) => Flash::danger(sentence(&error.to_string())),
     };
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/master-key")))))

@@ -89,7 +89,7 @@ fn who(scene: &ViewContext, machines: &Machines, secret: &Secret) -> String {
     match &secret.scope {
         Scope::Workspace => "All agents".to_owned(),
         Scope::Gateway(id) => format!("All agents on {}", machines.label(*id)),
-        Scope::Agents(agents) if agents.is_empty() => "Nobody".to_owned(),
+        Scope::Agents(agents) if agents.is_empty() => "No one".to_owned(),
         Scope::Agents(agents) => agents.iter().map(name).collect::<Vec<_>>().join(", "),
     }
 }

@@ -163,7 +163,7 @@ pub(super) async fn create(
         Ok::<_, VaultError>((ws.write(&who, make).await?, short))
     };
     match made.await {
-        Ok((key, short)) => done(&app, &ws, &hx, format!("{key} is added.{short}")).await,
+        Ok((key, short)) => done(&app, &ws, &hx, format!("Added {key}.{short}")).await,
         Err(error) => {
             let wrong = Wrong::of(&error)?;
             let page = new_page(&ws, shell, typed.without_value(), wrong)?;
@@ -267,14 +267,13 @@ fn use_line(scene: &ViewContext, read: &dyn Read, one: &Use) -> Result<UseLine, 
         n => format!("{n} times"),
     };
     let place = match one.host.as_str() {
-        "" => "by a program".to_owned(),
+        "" => "program".to_owned(),
         host => format!("for {host}"),
     };
     Ok(UseLine {
         face: scene.people.face(Assignee::Agent(one.agent)),
         href: run.as_ref().map(|run| scene.run_href(run.number)).unwrap_or_default(),
-        run: run
-            .map_or_else(|| "A run that is gone".to_owned(), |run| format!("Run {}", run.number)),
+        run: run.map_or_else(|| "Deleted run".to_owned(), |run| format!("Run {}", run.number)),
         how: format!("{}, {place}, {times}, version {}", one.way.label(), one.version),
         at: scene.time(one.last_at),
     })
@@ -295,7 +294,7 @@ pub(super) async fn save(
         ws.write(&who, move |tx| rules::change(tx, id, patch)).await
     };
     match saved.await {
-        Ok(secret) => done(&app, &ws, &hx, format!("{} is saved.", secret.key)).await,
+        Ok(secret) => done(&app, &ws, &hx, format!("Saved {}.", secret.key)).await,
         Err(error) => {
             let wrong = Wrong::of(&error)?;
             again(&ws, &who, shell, id, Again { v: typed, wrong }).await
@@ -341,7 +340,7 @@ pub(super) async fn set_value(
     match set.await {
         Ok((secret, is_short)) => {
             let short = if is_short && !secret.plain { values::SHORT } else { "" };
-            let words = "has its new value. The former one can be put back for 24 hours.";
+            let words = "has a new value. You can restore the previous one for 24 hours.";
             let words = format!("{} {words} {short}", secret.key);
             done(&app, &ws, &hx, words.trim_end().to_owned()).await
         }
@@ -363,7 +362,7 @@ pub(super) async fn put_back(
     Path(id): Path<SecretId>,
 ) -> Result<Response, PageError> {
     let secret = ws.write(&who, move |tx| rules::put_back(tx, id)).await?;
-    done(&app, &ws, &hx, format!("{} has its former value again.", secret.key)).await
+    done(&app, &ws, &hx, format!("{} has its previous value again.", secret.key)).await
 }
 
 /// `POST /settings/secrets/{id}/remove`
@@ -375,7 +374,7 @@ pub(super) async fn remove(
     Path(id): Path<SecretId>,
 ) -> Result<Response, PageError> {
     let secret = ws.write(&who, move |tx| rules::remove(tx, id)).await?;
-    let words = format!("{} is removed. It can be restored for 7 days.", secret.key);
+    let words = format!("Removed {}. You can restore it for 7 days.", secret.key);
     done(&app, &ws, &hx, words).await
 }
 
@@ -388,5 +387,5 @@ pub(super) async fn restore(
     Path(id): Path<SecretId>,
 ) -> Result<Response, PageError> {
     let secret = ws.write(&who, move |tx| rules::restore(tx, id)).await?;
-    done(&app, &ws, &hx, format!("{} is restored.", secret.key)).await
+    done(&app, &ws, &hx, format!("Restored {}.", secret.key)).await
 }

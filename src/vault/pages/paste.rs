@@ -70,9 +70,9 @@ fn page(
     let fine = entries.iter().filter(|one| one.is_taken()).count();
     let wrong_lines = entries.iter().filter(|one| matches!(one.verdict, Verdict::Wrong(_))).count();
     let summary = match (fine, wrong_lines) {
-        (0, 0) => "There is no KEY=value in it.".to_owned(),
-        (fine, 0) => format!("{fine} can be taken in."),
-        (_, wrong) => format!("{wrong} of {} must be corrected first.", entries.len()),
+        (0, 0) => "No KEY=value lines found.".to_owned(),
+        (fine, 0) => format!("{fine} ready to import."),
+        (_, wrong) => format!("Correct {wrong} of {} first.", entries.len()),
     };
     let gateways = typed.gateways(ws)?;
     Ok(PastePage {
@@ -100,7 +100,7 @@ fn line(entry: &Entry) -> Line {
     let (tone, says) = match &entry.verdict {
         Verdict::New => (tone("ok"), with("New")),
         Verdict::Replaces(_) => (tone("info"), with("Replaces the value")),
-        Verdict::Empty => ("warn", with("Left out")),
+        Verdict::Empty => ("warn", with("Skipped")),
         Verdict::Wrong(why) => ("danger", why.clone()),
     };
     Line { line: entry.line, key: entry.key.clone(), tone, says }
@@ -138,8 +138,8 @@ pub(super) async fn send(
     };
     match taken.await {
         Ok(made) => {
-            let count = web::format::count(made.len() as u64, "secret is", "secrets are");
-            done(&app, &ws, &hx, format!("{count} taken in.")).await
+            let count = web::format::count(made.len() as u64, "secret", "secrets");
+            done(&app, &ws, &hx, format!("Imported {count}.")).await
         }
         Err(error) => again(&ws, shell, typed, &error),
     }

@@ -202,30 +202,28 @@ impl SecretForm {
         let who = self.text("who");
         let is_all = who != SOME && who != GATEWAY;
         let mut all =
-            vec![Choice::new("all", "All agents", is_all).hint("Those that come later, too.")];
+            vec![Choice::new("all", "All agents", is_all).hint("Includes agents created later.")];
         if are_several {
-            let gateway = Choice::new(GATEWAY, "The agents on one gateway", who == GATEWAY);
-            all.push(gateway.hint("It stands before one for all agents."));
+            let gateway = Choice::new(GATEWAY, "Agents on one gateway", who == GATEWAY);
+            all.push(gateway.hint("Overrides one for all agents."));
         }
         let before = match are_several {
-            true => "It stands before one for a gateway or for all agents.",
-            false => "It stands before one for all agents.",
+            true => "Overrides one for a gateway or all agents.",
+            false => "Overrides one for all agents.",
         };
-        all.push(Choice::new(SOME, "Only some agents", who == SOME).hint(before));
+        all.push(Choice::new(SOME, "Some agents", who == SOME).hint(before));
         all
     }
 
     pub(super) fn ways(&self) -> Vec<Choice> {
         let hint = |way: &Way| match way {
-            Way::Value => "Programs have the value in their environment.",
-            Way::StandIn => {
-                "Programs have a stand-in, which becomes the value on the way to its hosts."
-            }
-            Way::Requests => "Programs do not get it; only requests of HQ to its hosts do.",
+            Way::Value => "Programs get the value as an environment variable.",
+            Way::StandIn => "Programs get a placeholder. HQ replaces it in requests to the hosts.",
+            Way::Requests => "Programs don’t get it. Only HQ’s requests to its hosts do.",
         };
         let chosen = self.text("way");
-        let usual = Choice::new("", "As is usual", chosen.is_empty());
-        let mut all = vec![usual.hint("A stand-in where there are hosts, otherwise a variable.")];
+        let usual = Choice::new("", "Automatic", chosen.is_empty());
+        let mut all = vec![usual.hint("A placeholder if there are hosts, otherwise a variable.")];
         all.extend(
             Way::ALL.iter().map(|way| {
                 Choice::new(way.word(), way.label(), chosen == way.word()).hint(hint(way))

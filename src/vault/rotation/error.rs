@@ -8,15 +8,16 @@ use store::StoreError;
 pub enum RotationError {
     /// The person does not administer all workspaces.
     #[error(
-        "the master key seals the secrets of every workspace of this HQ; only who administers all of them may change it"
+        "the master key encrypts the secrets of every workspace of this HQ; you must administer \
+            all of them to change it"
     )]
     NotAll,
-    #[error("the master key is being changed already; wait until everything is sealed anew")]
+    #[error("the master key is already being replaced; wait until everything is re-encrypted")]
     UnderWay,
     /// The new key was lost before it was put in place.
-    #[error("the new master key {0} is not there any more; begin again")]
+    #[error("the new master key {0} is gone; start again")]
     Lost(String),
-    #[error("{0} is no former master key that is here")]
+    #[error("{0} isn't a former master key on this server")]
     NoFormer(String),
     /// What still needs the key.
     #[error("the former master key {0} is still needed: {1}")]

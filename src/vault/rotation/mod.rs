@@ -140,7 +140,7 @@ fn follow(app: &App) {
     let here = app.clone();
     let begun = app.begin_job(EVERYWHERE, KIND, move |watch| {
         walk(&here, &mut |done| {
-            watch.tell(store::verify::Progress { what: "Sealing anew", done, total: 0 })
+            watch.tell(store::verify::Progress { what: "Re-encrypting", done, total: 0 })
         })
     });
     // ok: a running job checks for new work before it ends.

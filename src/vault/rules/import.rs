@@ -70,14 +70,14 @@ impl Entry {
     pub fn note(&self) -> String {
         let mut notes = Vec::new();
         match self.verdict {
-            Verdict::Empty => notes.push("it has no value and is left out"),
+            Verdict::Empty => notes.push("no value, skipped"),
             Verdict::New | Verdict::Replaces(_) if self.is_short => {
-                notes.push("too short to be masked in output");
+                notes.push("too short to mask in output");
             }
             _ => {}
         }
         if self.is_cut {
-            notes.push("the value ends before #; put it into quotes if # belongs to it");
+            notes.push("the value ends before #; add quotes if # is part of it");
         }
         notes.join("; ")
     }
@@ -102,7 +102,7 @@ pub fn judge(
             || values::ask(value, false, wish.ordinary).err().map(|error| error.to_string());
         let verdict = match (names::wrong(key), again) {
             (Some(why), _) => Verdict::Wrong(why),
-            (_, Some(line)) => Verdict::Wrong(format!("Line {line} has {key} already.")),
+            (_, Some(line)) => Verdict::Wrong(format!("Line {line} already sets {key}.")),
             _ if value.is_empty() => Verdict::Empty,
             _ => match wrong().or_else(asked) {
                 Some(why) => Verdict::Wrong(why),
@@ -113,7 +113,7 @@ pub fn judge(
         entries.push(Entry { line: *line, key: key.clone(), verdict, is_short, is_cut: *is_cut });
     }
     entries.extend(text.others.iter().map(|line| {
-        let verdict = Verdict::Wrong("This is no assignment: write KEY=value.".to_owned());
+        let verdict = Verdict::Wrong("This isn’t an assignment. Use KEY=value.".to_owned());
         Entry { line: *line, key: String::new(), verdict, is_short: false, is_cut: false }
     }));
     entries.sort_by_key(|entry| entry.line);
@@ -130,7 +130,7 @@ fn known(
         let Some(there) = queries::at(read, key, owner)? else { continue };
         return Ok(match existing {
             Existing::Replace if there.scope == *scope => Verdict::Replaces(there.id),
-            Existing::Replace => Verdict::Wrong(format!("{key} exists for other agents, too.")),
+            Existing::Replace => Verdict::Wrong(format!("{key} also exists for other agents.")),
             Existing::Refuse => Verdict::Wrong(format!("{key} already exists.")),
         });
     }
@@ -172,7 +172,7 @@ pub fn import(
 pub fn fine(entries: &[Entry]) -> Result<(), VaultError> {
     let wrong: Vec<_> = entries.iter().filter_map(complaint).collect();
     match wrong.is_empty() && !entries.iter().any(Entry::is_taken) {
-        true => Err(VaultError::field("text", "There is no KEY=value in it.")),
+        true => Err(VaultError::field("text", "No KEY=value lines found.")),
         false if wrong.is_empty() => Ok(()),
         false => Err(VaultError::Invalid(wrong)),
     }

@@ -20,12 +20,15 @@ const MAX_NAME: usize = 120;
 pub fn add_mask(tx: &mut WriteTx<'_>, name: &str, pattern: &str) -> Result<Mask, VaultError> {
     let (name, pattern) = (one_line(name).trim().to_owned(), pattern.trim().to_owned());
     if name.is_empty() || MAX_NAME < name.chars().count() {
-        return Err(VaultError::field("name", "say in a few words what it finds"));
+        return Err(VaultError::field("name", "enter a name"));
     }
     shapes::check(&pattern).map_err(|why| VaultError::field("pattern", why))?;
     if shapes::MOST <= queries::masks(tx)?.len() {
         let most = shapes::MOST;
-        return Err(VaultError::Refused(format!("there are {most} patterns here already")));
+        return Err(VaultError::Refused(format!(
+            "there are already {most} patterns; remove one \
+            first"
+        )));
     }
     let mask = Mask { id: tx.new_id(), name, pattern, by: tx.by(), created_at: tx.now() };
     tx.put(&mask)?;
@@ -35,7 +38,7 @@ pub fn add_mask(tx: &mut WriteTx<'_>, name: &str, pattern: &str) -> Result<Mask,
 
 pub fn remove_mask(tx: &mut WriteTx<'_>, id: MaskId) -> Result<(), VaultError> {
     if !tx.delete::<Mask>(id)? {
-        return Err(VaultError::Refused("this pattern is removed already".to_owned()));
+        return Err(VaultError::Refused("this pattern was already removed".to_owned()));
     }
     tx.emit(MASK.event(&id, RowAct::Deleted));
     Ok(())

@@ -32,9 +32,9 @@ pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, VaultError> {
             1 => "within one day".to_owned(),
             days => format!("in {days} days"),
         };
-        let title = format!("The secret {} is to be renewed {left}", secret.name);
+        let title = format!("Renew the secret {} {left}", secret.name);
         let body =
-            format!("Agents keep {} as it is; whoever gave it may stop taking it.", secret.key);
+            format!("Agents keep using {}, but its issuer might stop accepting it.", secret.key);
         tx.emit(Notice::new(NoticeKind::System, about, title).body(body).only().admins().event());
         count += 1;
     }

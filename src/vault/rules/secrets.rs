@@ -59,7 +59,10 @@ pub struct Patch {
 /// Invalid input, a variable that is taken in this scope, or too many secrets.
 pub fn create(tx: &mut WriteTx<'_>, new: NewSecret) -> Result<Secret, VaultError> {
     if MOST <= queries::all(tx)?.len() {
-        return Err(VaultError::Refused(format!("there are {MOST} secrets here already")));
+        return Err(VaultError::Refused(format!(
+            "there are already {MOST} secrets; remove one \
+            first"
+        )));
     }
     let now = tx.now();
     let key = match new.key.filter(|key| !key.trim().is_empty()) {
@@ -149,14 +152,14 @@ fn checked(tx: &WriteTx<'_>, old: &Secret, patch: Patch) -> Result<Secret, Vault
     if let Some(name) = patch.name {
         new.name = one_line(&name).trim().to_owned();
         if new.name.is_empty() || MAX_NAME < new.name.chars().count() {
-            let words = format!("A secret has a name of at most {MAX_NAME} characters.");
+            let words = format!("Enter a name of at most {MAX_NAME} characters.");
             wrong.push(FieldError::new("name", words));
         }
     }
     if let Some(note) = patch.note {
         new.note = note.trim().replace("\r\n", "\n");
         if MAX_NOTE < new.note.chars().count() {
-            let words = format!("A note has at most {MAX_NOTE} characters.");
+            let words = format!("Use at most {MAX_NOTE} characters.");
             wrong.push(FieldError::new("note", words));
         }
     }
@@ -173,7 +176,7 @@ fn checked(tx: &WriteTx<'_>, old: &Secret, patch: Patch) -> Result<Secret, Vault
     }
     new.places = patch.places.unwrap_or(new.places);
     if [&new.places.query, &new.places.body].iter().any(|names| !are_fields(names)) {
-        let words = format!("At most {MOST_FIELDS} names of at most 100 characters, please.");
+        let words = format!("Enter at most {MOST_FIELDS} names of at most 100 characters.");
         wrong.push(FieldError::new("places", words));
     }
     new.way = match patch.way {
@@ -183,7 +186,7 @@ fn checked(tx: &WriteTx<'_>, old: &Secret, patch: Patch) -> Result<Secret, Vault
         Some(None) => Way::StandIn,
     };
     if new.way != Way::Value && new.hosts.is_empty() {
-        let words = "Name the hosts that it is for: it leaves HQ for these alone.";
+        let words = "Enter hosts. HQ sends the secret only to them.";
         wrong.push(FieldError::new("hosts", words));
     }
     new.named_only = patch.named_only.unwrap_or(new.named_only);
@@ -207,20 +210,20 @@ fn misfit(tx: &WriteTx<'_>, old: &Secret, scope: &Scope) -> Result<Option<FieldE
         Scope::Gateway(id) if *id == local() => return Ok(None),
         Scope::Gateway(id) => {
             let is_let_in = queries::gateway_at(tx, *id)?.status != Status::Revoked;
-            let words = "A gateway that is let in, please.";
+            let words = "Choose a gateway with access.";
             return Ok((!is_let_in).then(|| FieldError::new("gateway", words)));
         }
     };
     if agents.is_empty() || MOST_AGENTS < agents.len() {
-        return wrong("Choose between one agent and a hundred.");
+        return wrong("Choose 1 to 100 agents.");
     }
     for (n, id) in agents.iter().enumerate() {
         let works = tx.get::<Agent>(*id)?.is_some_and(|agent| agent.archived_at.is_none());
         if agents[..n].contains(id) {
-            return wrong("Each agent once, please.");
+            return wrong("Choose each agent only once.");
         }
         if !works && !old.scope.names(*id) {
-            return wrong("An agent that works here, please.");
+            return wrong("Choose an active agent.");
         }
     }
     Ok(None)

@@ -39,7 +39,7 @@ pub fn put_back(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError
     let former = queries::former(tx, id, tx.now())?;
     let Former { sealed, key_id, .. } = former.ok_or_else(|| {
         VaultError::Refused(format!(
-            "a former value is kept for {FORMER_HOURS} hours; there is none"
+            "there’s no previous value; HQ keeps it for {FORMER_HOURS} hours"
         ))
     })?;
     replace(tx, Value { secret: id, sealed, key_id, former: None })

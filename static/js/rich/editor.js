@@ -179,7 +179,7 @@ export class Editor {
       try {
         this.adopt(text, await parse(box, text));
       } catch {
-        return toast("The page cannot be shown: no connection.");
+        return toast("Can’t show the page: no connection.");
       }
     }
     this.isSource = false;

@@ -64,7 +64,7 @@ export function askLink(view) {
   );
   cancel.addEventListener("click", () => dialog.close());
   address.addEventListener("input", () => {
-    address.setCustomValidity(SAFE.test(addressOf(address.value)) ? "" : "This does not look like an address.");
+    address.setCustomValidity(SAFE.test(addressOf(address.value)) ? "" : "This doesn’t look like a URL.");
   });
   dialog.addEventListener("close", () => {
     const { returnValue } = dialog;

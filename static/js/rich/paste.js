@@ -57,7 +57,7 @@ async function send(editor, file) {
   form.append("file", file, file.name || "picture.png");
   const answer = await fetch(editor.box.dataset.richFiles, { method: "POST", body: form, headers: { accept: "application/json" } });
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.detail ?? "HQ could not take it.");
+  if (!answer.ok) throw new Error(said.detail ?? "HQ couldn’t accept it.");
   return said;
 }
 

@@ -1,4 +1,4 @@
-//! The pages of files: forms without script, files that are sent, what is offered to whom, what others hear.
+//! File pages: forms without scripts, uploads, actions by role, events for others.
 
 use kernel::Role;
 use reqwest::StatusCode;
@@ -13,7 +13,7 @@ async fn a_person_works_with_files_on_pages_without_script() {
     let page = mira.get(&format!("{PAGES}/files")).await;
     let acts = page.attrs("#agent-tree .acts a", "href");
     assert_eq!(acts.len(), 2, "{acts:?}");
-    assert!(page.texts("#agent-tree h2").contains(&"In every prompt".to_owned()));
+    assert!(page.texts("#agent-tree h2").contains(&"Included in every prompt".to_owned()));
     assert!(page.texts("#agent-tree a span").contains(&"SOUL.md".to_owned()));
     let shares = page.texts("#agent-tree a small");
     assert!(shares.iter().any(|share| share.ends_with(" %")), "{shares:?}");
@@ -31,7 +31,7 @@ async fn a_person_works_with_files_on_pages_without_script() {
     let page = mira.get(&shown).await;
     assert!(page.text_of("#agent-file .md").contains("One"), "{}", page.text);
 
-    // The agent writes in the same line while Mira does.
+    // The agent changes the same line while Mira is editing.
     let edit = mira.get(&format!("{shown}&act=edit")).await;
     let (to, rev) =
         (edit.attr("form.sheet", "action"), edit.attr("form.sheet [name=rev]", "value"));
@@ -77,7 +77,7 @@ async fn a_person_works_with_files_on_pages_without_script() {
     assert_eq!(gone.location(), Some(&*format!("{PAGES}/files?path=notes")));
     assert!(!place(&hq, "notes").exists());
     let region = mira.clone().htmx("agent-file").get(&shown).await;
-    assert!(region.text.contains("not there any more"), "{}", region.text);
+    assert!(region.text.contains("no longer exists"), "{}", region.text);
     let manifest = mira.get(&format!("{PAGES}/files?path=agent.json")).await;
     assert!(manifest.text.contains("the agent's settings") || manifest.text.contains("settings"));
     assert!(!manifest.text.contains("act=edit") && !manifest.text.contains("act=remove"));

@@ -1,4 +1,4 @@
-//! What a yes is bound to: the words of a call, files, tools and secrets as they were.
+//! What an approval is bound to: the call's text, files, tools and secrets at that time.
 
 use features::trust::model::{Approval, What};
 use features::trust::queries as trust;
@@ -90,7 +90,7 @@ async fn what_a_program_loads_beside_the_files_of_its_line_is_bound_too_and_no_y
             std::fs::remove_file(folder.join(format!("lib/new{n}.sh"))).expect("it");
         }
     }
-    // What does no more than its words say is kept as before, whatever lies beside it.
+    // A call that does just what its text says is still stored without bound files, whatever files exist.
     office.model.push(runs("touch made")).push(Turn::text("Done."));
     let run = office.say(&ada, "Touch it").await;
     let plain = asked(&office, run).await;
@@ -124,7 +124,7 @@ async fn a_call_of_a_tool_that_an_update_has_changed_is_asked_for_anew() {
     assert_eq!(closed.answer.map(|one| one.answer), Some(ApprovalAnswer::Changed));
     assert_eq!(office.file(&ada, "made"), None);
 
-    // Of what was asked for before tools were looked at, the yes counts.
+    // An approval from before tool definitions were recorded remains valid.
     let unknown = Approval { definition: [0; 32], ..asked(&office, run).await };
     office.act(move |tx| tx.put(&unknown)).await;
     answer(&office, &second, json!({ "answer": "once" })).await;

@@ -1,4 +1,4 @@
-//! The cards on which calls wait: answered together, from a message, asked for again, counted.
+//! Approval cards: answered together, answered from a message, requested again, counted.
 
 use features::notifications::model::Recipient;
 use features::notifications::sending::push;
@@ -40,13 +40,13 @@ async fn calls_of_one_message_stand_on_one_card_and_each_has_its_own_answer() {
     assert_eq!(said.status, StatusCode::OK, "{}", said.text);
     assert_eq!(said.json()["items"][1], json!({ "id": ids[1], "refused": null }));
 
-    // The rest waits on, and the first answer to each counts.
+    // The remaining call still waits, and the first answer to each call counts.
     assert_eq!(asked(&office, run).await.id, all[2].id);
     assert!(office.file(&ada, "a").is_some() && office.file(&ada, "b").is_none());
     let late = json!({ "answers": [{ "id": ids[0], "answer": "denied" }] });
     let late = owner.json("POST", &path, &late).await.json();
     let refused = late["items"][0]["refused"].as_str().expect("a reason").to_owned();
-    assert!(refused.contains("answered already"), "{refused}");
+    assert!(refused.contains("already been answered"), "{refused}");
     let none = owner.json("POST", &path, &json!({ "answers": [] })).await;
     assert_eq!(none.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", none.text);
     let fields = [("answer", "chosen"), ("one", ids[2].as_str()), ("chosen", ids[2].as_str())];
@@ -77,7 +77,7 @@ async fn a_yes_for_the_run_also_counts_for_what_stands_on_the_same_card() {
     office.hq.finish().await;
 }
 
-/// What a browser is told of the call that waits.
+/// Content of the push message about the waiting call.
 fn pushed(office: &Office) -> Option<Value> {
     let rows: Vec<Recipient> = office.all();
     let asks = |row: &&Recipient| row.kind == NoticeKind::ApprovalRequested;
@@ -101,13 +101,13 @@ async fn a_call_is_answered_from_a_push_message_that_says_nothing_of_it() {
     let text = |key: &str| told["answers"][key].as_str().expect("a word").to_owned();
     let (at, key) = (text("at"), text("key"));
     let browser = office.hq.owner().with("hx-request", "true");
-    for (word, said) in [("allow", "Allowed once"), ("deny", "answered already")] {
+    for (word, said) in [("allow", "Allowed once"), ("deny", "already been answered")] {
         let fields = [("answer", word), ("how", "once"), ("once", key.as_str())];
         let reply = browser.form(&at, &fields).await;
         let trigger = reply.header("hx-trigger").unwrap_or_default().to_owned();
         assert!(trigger.contains(said), "{word}: {} {trigger} {}", reply.status, reply.text);
     }
-    // The same press once more, because its answer was lost.
+    // The same form submitted again, because its response was lost.
     let fields = [("answer", "allow"), ("how", "once"), ("once", key.as_str())];
     let again = browser.form(&at, &fields).await;
     assert!(again.header("hx-trigger").unwrap_or_default().contains("Allowed once"));

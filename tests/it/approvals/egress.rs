@@ -1,4 +1,4 @@
-//! What a conversation that has read words from outside may ask of the web by address and headers alone.
+//! What a tainted conversation may send to the web in addresses and headers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 use super::{answer, asked, results};
 
-/// All names that end so lead to this machine.
+/// Resolver that maps all names with this suffix to this machine.
 struct Names;
 
 impl Exceptions for Names {
@@ -39,13 +39,13 @@ impl Resolver for Names {
     }
 }
 
-/// What was asked of the site, by host and address.
+/// Requests that the site got, by host and address.
 type Came = Arc<Mutex<Vec<String>>>;
 
 const DEEP: &str =
     "/deep/0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789";
 
-/// A site of all names, and its port.
+/// A site for all names; returns its port.
 async fn site(came: Came) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -79,7 +79,7 @@ pub(super) async fn office() -> Office {
     Office::with(Setup::default().http(http), Wire::OpenaiChat, "mock").await
 }
 
-/// An agent of this mode that asks once it has read words from outside.
+/// An agent in this mode that needs approval after reading external content.
 async fn heeding(office: &Office, name: &str, mode: TrustMode) -> Agent {
     let agent = office.agent(name).await;
     office.trust(agent.id, mode).await;
@@ -93,11 +93,11 @@ fn fetches(url: String) -> Turn {
     Turn::call("web_fetch", json!({ "url": url }))
 }
 
-/// Denies what is asked for, one after the other, and says why each was.
+/// Denies the approvals one after the other, and checks the reason of each.
 async fn denied(office: &Office, run: kernel::RunId, whys: &[&str]) {
     for why in whys {
         let approval = asked(office, run).await;
-        assert!(approval.why.starts_with("It has read words from outside (web_fetch in step 1"));
+        assert!(approval.why.starts_with("It has read untrusted content (web_fetch in step 1"));
         assert!(approval.why.contains(why), "{why}: {}", approval.why);
         answer(office, &approval, json!({ "answer": "denied" })).await;
     }
@@ -108,7 +108,7 @@ async fn after_words_from_outside_an_address_goes_to_known_hosts_with_little_in_
     let (came, data) = (Came::default(), "a".repeat(100));
     let office = office().await;
     for (name, mode) in [("Ada", TrustMode::Ask), ("Otto", TrustMode::Full)] {
-        // A site of its own: what was fetched of another is kept for a while.
+        // A site of its own, because responses of another one are cached for a while.
         let port = site(Arc::clone(&came)).await;
         came.lock().clear();
         let agent = heeding(&office, name, mode).await;
@@ -146,7 +146,7 @@ async fn after_words_from_outside_an_address_goes_to_known_hosts_with_little_in_
         let seen = came.lock().join("\n");
         assert_eq!(seen, format!("site.test /page\nsite.test {DEEP}\nsite.test /away"));
 
-        // What is known stays known, and a person names further hosts.
+        // Known hosts stay known, and a person names further hosts.
         office.model.push(fetches(at("site", "/more"))).push(fetches(at("other", "/notes")));
         office.model.push(fetches(at("linked", "/"))).push(Turn::text("Read."));
         let run = office.say(&agent, "Look there once more, and what other.test says").await;
@@ -154,7 +154,7 @@ async fn after_words_from_outside_an_address_goes_to_known_hosts_with_little_in_
         let told = results(&office, run).await;
         assert!(told[0].1 && told[1].1, "{told:?}");
 
-        // A list says where it goes, not how much it takes there.
+        // A list restricts where requests go, not how much data they carry.
         let path = format!("/api/v1/agents/{}/reach", agent.slug);
         let list = json!({ "only": ["linked.test", "site.test"] });
         let set = office.hq.owner().json("PUT", &path, &list).await;

@@ -1,4 +1,4 @@
-//! Words from outside: what was read after them, what was written after them, and the reviewer of the mode `auto`.
+//! Untrusted content: what was read and written after it, and the reviewer of mode `auto`.
 
 use features::comments::model::Comment;
 use features::runs::model::{Place, Run};
@@ -34,7 +34,7 @@ async fn what_was_read_from_outside_makes_every_mode_ask_until_a_person_trusts_i
     let name = office.ws().read(|snap| store::ReadExt::get::<Run>(snap, run)).expect("a store");
     let name = name.expect("the run").name();
     let page = owner.get(&format!("/w/marlow-cargo/runs/{name}")).await;
-    assert!(page.text.contains("Trust what it has read"), "{}", page.text);
+    assert!(page.text.contains("Trust this content"), "{}", page.text);
     let lifted = owner.call("DELETE", &format!("/api/v1/runs/{name}/outside")).await;
     assert_eq!(lifted.status, StatusCode::NO_CONTENT, "{}", lifted.text);
     answer(&office, &approval, json!({ "answer": "once" })).await;
@@ -71,7 +71,7 @@ async fn what_is_written_after_words_from_outside_labels_who_reads_it_until_some
     let told = results(&office, run).await;
     assert!(told.len() == 2 && told.iter().all(|(_, ok, _)| *ok), "{told:?}");
 
-    // Another conversation is not told at its start, and carries the label once it has looked.
+    // Another conversation has no label at its start, and gets one when it reads the file.
     let looks = || Turn::call("memory_read", json!({}));
     let done = || Turn::call("work_done", json!({ "summary": "x", "task_state": "complete" }));
     let says = Turn::call("comment_add", json!({ "body": "The quokka was paid" }));
@@ -93,9 +93,9 @@ async fn what_is_written_after_words_from_outside_labels_who_reads_it_until_some
     let marked = || office.ws().read(|snap| taint::is_written(snap, &place)).expect("a store");
     assert!(marked());
 
-    // Somebody accepts it.
+    // A person accepts the file.
     let page = owner.get("/w/marlow-cargo/agents/ada/memory").await;
-    assert!(page.text.contains("wrote here after it had read words from outside"), "{}", page.text);
+    assert!(page.text.contains("wrote here after reading untrusted content"), "{}", page.text);
     let body = json!({ "path": "MEMORY.md" });
     let accepted = owner.post(&format!("{api}/memory/accept"), &body).await;
     assert_eq!(accepted.status, StatusCode::NO_CONTENT, "{}", accepted.text);
@@ -110,7 +110,7 @@ async fn what_is_written_after_words_from_outside_labels_who_reads_it_until_some
     assert!(told.len() == 3 && told.iter().all(|(_, ok, _)| *ok), "{told:?}");
     assert!(told[0].2.contains("quokka") && !told[0].2.contains("UNTRUSTED"), "{told:?}");
 
-    // And what the other conversation has read is trusted, so what it said is too.
+    // The label of the other conversation is removed as well, so its messages are trusted.
     let name = office.ws().read(|snap| store::ReadExt::get::<Run>(snap, approval.run));
     let name = name.expect("a store").expect("the run").name();
     let lifted = owner.call("DELETE", &format!("/api/v1/runs/{name}/outside")).await;
@@ -153,7 +153,7 @@ async fn in_auto_the_reviewer_lets_a_plain_call_pass_and_leaves_the_rest_to_peop
     assert_eq!(word, Some(ApprovalAnswer::Reviewed));
     assert!(passed.spent_at.is_some());
     answer(&office, &second, json!({ "answer": "denied" })).await;
-    // Two commands are not shown to it.
+    // Combined commands are not matched by the rule.
     let third = asked(&office, run).await;
     assert_eq!(third.plan.shown, "touch d && touch e");
     answer(&office, &third, json!({ "answer": "denied" })).await;

@@ -1,4 +1,4 @@
-//! What programs print and write after they had the network or could read untrusted content.
+//! Output and files of programs that had network access or could read untrusted content.
 
 use features::agents::model::Agent;
 use features::agents::rules as agents;
@@ -12,7 +12,7 @@ use support::office::Office;
 
 use super::runs;
 
-/// Whether the conversation of a run carries the label.
+/// Whether a run's conversation has the label.
 fn is_labelled(office: &Office, run: RunId) -> bool {
     let label = office.ws().read(|snap| {
         let run: Run = snap.get(run)?.expect("a run");
@@ -26,7 +26,7 @@ fn is_untrusted(office: &Office, agent: &Agent, path: &str) -> bool {
     office.ws().read(|snap| taint::is_written(snap, &place)).expect("a store")
 }
 
-/// Runs a line in a conversation of its own; answers whether that carries the label after it.
+/// Runs a command in its own conversation; returns whether that has the label afterwards.
 async fn labels(office: &Office, agent: &Agent, line: &str) -> bool {
     let done = Turn::call("work_done", json!({ "summary": "x", "task_state": "complete" }));
     office.model.push(runs(line)).push(done);
@@ -36,7 +36,7 @@ async fn labels(office: &Office, agent: &Agent, line: &str) -> bool {
     is_labelled(office, run)
 }
 
-/// An agent with programs that is asked for nothing.
+/// An agent with programs that needs no approvals.
 async fn free(office: &Office, network: bool) -> Agent {
     office.settings(|settings| settings.exec_without_jail = true).await;
     let ada = office.agent_with("Ada", |new| new.exec = true).await;
@@ -50,7 +50,7 @@ async fn free(office: &Office, network: bool) -> Agent {
 async fn a_program_that_can_read_untrusted_content_passes_the_label_on() {
     let office = Office::open().await;
     let ada = free(&office, false).await;
-    // While there is none, nothing carries the label.
+    // Without external content nothing has the label.
     for line in ["printf good > good.txt", "awk 1 good.txt", "cat good.txt", "mkdir in"] {
         assert!(!labels(&office, &ada, line).await, "{line}");
     }
@@ -66,7 +66,7 @@ async fn a_program_that_can_read_untrusted_content_passes_the_label_on() {
     for line in ["cat good.txt", "ls in", "echo one && pwd", "wc -l good.txt | sort"] {
         assert!(!labels(&office, &ada, line).await, "{line}");
     }
-    // What it is called, what it holds, and what nobody can tell.
+    // File names, file contents, and commands that cannot be analysed.
     for line in ["ls", "cat bad.txt", "sort ./in/../bad.txt", "awk 1 good.txt", "cat *.txt"] {
         assert!(labels(&office, &ada, line).await, "{line}");
     }
@@ -87,7 +87,7 @@ async fn what_a_program_with_the_network_prints_and_writes_is_untrusted() {
     assert!(labels(&office, &ada, "awk 'BEGIN { print 1 }' > page.html").await);
     assert!(is_untrusted(&office, &ada, "page.html") && !is_untrusted(&office, &ada, "in/a"));
 
-    // One that goes on writes when nobody looks.
+    // A background program may write later.
     let begins = json!({ "command": "read word; echo $word > later.html", "background": true });
     let says = json!({ "action": "write", "id": 1, "data": "go\n", "eof": true });
     office.model.push(Turn::call("exec", begins)).push(Turn::call("process", says));

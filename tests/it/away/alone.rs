@@ -1,5 +1,5 @@
-//! A run goes on by itself while the line of its machine is cut: within its grant, and home has all of it once, in order,
-//! when the line is back.
+//! A run that works offline: it stays within its grant, and the primary gets all of its data once and in order when the
+//! link is back.
 
 use features::runs::model::{Evidence, Input, InputState, Session, SessionEvent, TAKEN_BACK};
 use features::usage::model::Reservation;
@@ -9,23 +9,23 @@ use kernel::CallEnd;
 
 use super::*;
 
-/// A file of Ada's on her machine.
+/// Path of one of Ada's files on her machine.
 fn there(shop: &Shop, name: &str) -> std::path::PathBuf {
     shop.machine.path().join("agents/ada/files").join(name)
 }
 
-/// Cuts the line, and waits until home has seen it.
+/// Cuts the link, and waits until the primary has noticed.
 async fn cut(shop: &Shop) {
     shop.line.cut();
     until("the cut was not seen", || !shop.is_linked()).await;
 }
 
-/// Waits until the model was asked so often.
+/// Waits for this many model requests.
 async fn asked(shop: &Shop, times: usize) {
     until("the model was not asked", || times <= shop.office.model.requests().len()).await;
 }
 
-/// No event of a session is left out.
+/// Asserts that a session's events have no gap.
 fn no_gap(shop: &Shop, session: &Session) {
     let mut all: Vec<u32> = shop
         .office
@@ -61,7 +61,7 @@ async fn a_run_goes_on_while_the_line_is_cut_and_a_kill_loses_nothing_of_it() {
     cut(&shop).await;
     first.open();
 
-    // Three more calls and three steps, while home hears nothing.
+    // Three more calls and three steps while the primary receives nothing.
     last.reached().await;
     assert_eq!(shop.office.model.requests().len(), 4);
     for name in ["a.md", "b.txt", "c.md"] {
@@ -70,9 +70,9 @@ async fn a_run_goes_on_while_the_line_is_cut_and_a_kill_loses_nothing_of_it() {
     assert!(shop.calls(run).is_empty(), "home hears nothing");
     let name = shop.office.get::<Run>(run).name();
     let page = shop.office.hq.owner().get(&shop.office.ws().url(&format!("runs/{name}"))).await;
-    assert!(page.text.contains("The run goes on there by itself"), "{}", page.text);
+    assert!(page.text.contains("The run continues there"), "{}", page.text);
 
-    // It is killed with a call under way, and begins again while the line is cut.
+    // The host is killed during a call and restarted while the link is cut.
     shop.kill();
     last.open();
     shop.again();
@@ -85,7 +85,7 @@ async fn a_run_goes_on_while_the_line_is_cut_and_a_kill_loses_nothing_of_it() {
     assert!(calls[1].2.contains("rings"), "{calls:?}");
     no_gap(&shop, &shop.office.get(ended.session));
 
-    // What was answered is booked once, and so is the call that the kill cut off.
+    // Each answered call is booked once, and so is the call that the kill interrupted.
     let usage = shop.office.usage(run);
     let answered: Vec<_> = usage.iter().filter(|one| one.end == CallEnd::Answered).collect();
     assert_eq!(answered.len(), 4, "{usage:?}");
@@ -151,7 +151,7 @@ async fn a_grant_that_is_too_small_makes_a_run_wait_and_ends_it_not() {
     assert_eq!(office.get::<RunGrant>(run).micros, 1);
     cut(&shop).await;
     gate.open();
-    // What was paid for before the cut is done; the next call is not made.
+    // The steps paid for before the cut are done; the next call is not made.
     until("the step is not made", || there(&shop, "a.md").exists()).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(office.model.requests().len(), 1);
@@ -182,11 +182,11 @@ async fn what_comes_after_a_run_was_taken_back_is_kept_and_not_applied() {
     let taken = owner.post(&format!("{show}/take-back"), &json!({})).await;
     assert_eq!(taken.json()["outcome"]["code"], TAKEN_BACK, "{}", taken.text);
     let cost = || office.usage(run).iter().filter_map(|one| one.billed_micros).sum::<i64>();
-    // Nobody knows what of its grant it has spent, nor how the call ended that was under way at the cut.
+    // Unknown: how much of its grant it has spent, and how the call ended that was running at the cut.
     assert!((500_000..550_000).contains(&cost()), "{}", cost());
     let events = office.events(run).len();
 
-    // Its machine says what it did: that is there to be read, and what it cost is known then.
+    // The machine's report arrives: it can be read, and the cost is known.
     shop.line.mend();
     until("nothing came", || !office.all::<Evidence>().is_empty() && cost() < 500_000).await;
     let again = office.worked(task.id, 2).await;
@@ -195,10 +195,10 @@ async fn what_comes_after_a_run_was_taken_back_is_kept_and_not_applied() {
     let late = told["late"].as_array().expect("a list");
     let has = |kind: &str| late.iter().any(|one| one["kind"] == kind);
     assert!(has("call_paid") && has("step_begun") && has("results"), "{told}");
-    // It is shown as calls of a run are, and nowhere as it is kept.
+    // It is shown like calls of a run, not in its stored form.
     let page = owner.get(&office.ws().url(&format!("runs/{name}"))).await;
     let shown = page.text_of("#run-late");
-    assert!(shown.starts_with("What came after it was taken back"), "{shown}");
+    assert!(shown.starts_with("Reported after it was taken back"), "{shown}");
     let heads = page.texts("#run-late .slab header");
     for (path, head) in ["a.md", "b.md"].iter().zip(&heads) {
         assert!(head.contains("Wrote") && head.contains(path), "{heads:?}");

@@ -1,5 +1,5 @@
-//! While the line of a machine is cut, its runs read their tasks and those of their kind in what the machine has of the
-//! workspace, and are told how old that is.
+//! While its machine is offline, a run reads its tasks and related ones from the replica, and is told the replica's
+//! age.
 
 use features::deliverables::model::Deliverable;
 use features::files::rules::{self as files, NewFile};
@@ -8,10 +8,10 @@ use kernel::Assignee;
 
 use super::*;
 
-/// What the first line of such an answer begins with.
+/// Prefix of the first line of such an answer.
 const HEAD: &str = "From this machine's copy of ";
 
-/// Every tool that looks in the copy, in one message.
+/// All tools that read the copy, in one message.
 fn looks() -> Turn {
     Turn::call("task_get", json!({}))
         .and_call("task_list", json!({ "q": "bells priority:medium" }))
@@ -21,7 +21,7 @@ fn looks() -> Turn {
         .and_call("agent_list", json!({ "q": "ada" }))
 }
 
-/// The answer without its first line, which says its age.
+/// The answer without its first line, which gives the copy's age.
 fn below(answer: &str) -> &str {
     assert!(answer.starts_with(HEAD), "{answer}");
     let (head, below) = answer.split_once('\n').expect("a line of its own");
@@ -59,11 +59,11 @@ async fn a_run_reads_its_task_while_the_line_is_cut_and_hears_how_old_that_is() 
     until("the cut was not seen", || !shop.is_linked()).await;
     gate.open();
 
-    // Home hears of none of it, and the run comes as far as the next call to its model.
+    // The primary receives none of it, and the run continues until its next model call.
     last.reached().await;
     assert_eq!(shop.calls(run).len(), 7, "home hears nothing");
 
-    // What only home can tell waits for it.
+    // Calls that need the primary wait for it.
     last.open();
     shop.line.mend();
     let ended = shop.worked(&task).await;
@@ -87,7 +87,7 @@ async fn a_run_reads_its_task_while_the_line_is_cut_and_hears_how_old_that_is() 
         assert!(cut[at].2.contains(word), "{}", cut[at].2);
     }
 
-    // Of an agent that works elsewhere its card is here, and nothing of what it does.
+    // Of an agent that works elsewhere only the card is here, and none of its work.
     let all: Value = serde_json::from_str(below(&calls[13].2)).expect("JSON");
     let line = |slug: &str| {
         let all = all.as_array().expect("a list");

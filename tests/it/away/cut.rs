@@ -1,4 +1,4 @@
-//! What people and programs see while a machine is silent, and how a run is taken back from it.
+//! A silent machine in pages and API, and taking a run back from it.
 
 use features::inbox::model::Item;
 use features::runs::model::{Session, TAKEN_BACK};
@@ -6,7 +6,7 @@ use kernel::{ItemState, Role};
 
 use super::*;
 
-/// Waits until the open page hears that a link came or went.
+/// Waits until the open page is notified that a link came or went.
 async fn hears_of_hosts(page: &mut support::hq::Events) {
     loop {
         let told = page.next_of("hq").await.json();
@@ -32,7 +32,7 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     let page = office.ws().url(&format!("runs/{name}"));
     let (show, take) = (format!("/api/v1/runs/{name}"), format!("/api/v1/runs/{name}/take-back"));
 
-    // While the line stands, a run is stopped.
+    // While the link is up, a run cannot be taken back, only stopped.
     let refused = owner.post(&take, &json!({})).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
     assert_eq!(refused.json()["code"], "gateway_online");
@@ -42,10 +42,11 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     until("the cut was not seen", || !shop.is_linked()).await;
     hears_of_hosts(&mut open).await;
 
-    // The page, the API and the chat say what is waited for; who only reads cannot take it back.
+    // The page, the API and the chat show what is waited for; a viewer cannot take it back.
     let shown = owner.get(&page).await.text;
-    let alone = "The run goes on there by itself, with its own files and programs, until $0.50 is spent or ";
-    let silent = "GPU box is silent since ";
+    let alone =
+        "The run continues there on its own files and programs until $0.50 is spent or until ";
+    let silent = "GPU box has been offline since ";
     for words in [silent, alone, "Take it back", "command=\"close\">Wait<"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
@@ -55,12 +56,12 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     assert_eq!(told["silent"]["goes_on_micros"], 500_000, "{told}");
     assert!(told["silent"]["goes_on_until"].is_string(), "{told}");
     let chat = owner.get(&office.ws().url("agents/ada/chat")).await.text;
-    assert!(chat.contains("Ada works on GPU box, silent since "), "{chat}");
+    assert!(chat.contains("Ada works on GPU box, offline since "), "{chat}");
     let vera = office.hq.another("Vera", Some(Role::Viewer)).await;
     assert!(!vera.get(&page).await.text.contains("Take it back"));
     assert_eq!(vera.post(&take, &json!({})).await.status, 403);
 
-    // It ends here, fenced, and its work begins anew.
+    // The run ends here, fenced, and its work starts again.
     let before: Run = office.get(run);
     let taken = owner.post(&take, &json!({})).await;
     assert!(taken.status.is_success(), "{}", taken.text);
@@ -76,9 +77,9 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     };
     until("its work does not wait", || office.items(shop.ada.id).iter().any(waits)).await;
 
-    // Moved home off the silent machine, the agent does it here, and is told how old its files are.
+    // Moved off the silent machine, the agent does the work on the primary, and is told how old its files are.
     let place = owner.get(&office.ws().url("agents/ada/place")).await.text;
-    assert!(place.contains("GPU box, which has been silent for "), "{place}");
+    assert!(place.contains("GPU box, which has been offline for "), "{place}");
     office.model.push(done());
     let to = json!({ "gateway": "local" });
     let moved = owner.json("PUT", "/api/v1/agents/ada/gateway", &to).await;
@@ -87,7 +88,7 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     let again = office.worked(task.id, 2).await;
     was_done(&shop, &again);
 
-    // What the machine says of the old run when it is back changes nothing, and nothing of it happens there.
+    // Reports of the old run after the reconnection change nothing, and nothing of it is executed.
     shop.line.mend();
     until("it was not linked again", || shop.is_linked()).await;
     gate.open();
@@ -117,16 +118,16 @@ async fn a_run_that_is_stopped_on_a_silent_machine_says_when_it_stops_and_what_i
 
     let name = office.get::<Run>(run).name();
     let page = office.ws().url(&format!("runs/{name}"));
-    let later = "GPU box stops it when it reconnects; until then it may spend up to $0.50.";
+    let later = "GPU box stops it when it reconnects. Until then it may spend up to $0.50.";
     let asked = owner.clone().htmx("run-head").form(&format!("{page}/stop"), &[]).await;
     let toast = asked.header("hx-trigger").expect("a toast");
     assert!(toast.contains(later), "{toast}");
-    // What still comes of it is not applied here: it has ended, and what it may cost is booked.
+    // Later reports of the run are not applied: it has ended, and its maximum cost is booked.
     until("it was not ended here", || !office.get::<Run>(run).is_live()).await;
     let stopped = owner.post(&format!("/api/v1/runs/{name}/stop"), &json!({})).await.json();
     assert_eq!(stopped["code"], "run_ended", "{stopped}");
     let shown = owner.get(&page).await.text;
-    assert!(!shown.contains("goes on there by itself"), "{shown}");
+    assert!(!shown.contains("continues there"), "{shown}");
 
     shop.line.mend();
     gate.open();

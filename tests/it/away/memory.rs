@@ -1,4 +1,4 @@
-//! What lies in the memory of the program on another machine: keys while it needs them, none once it is shut out.
+//! Memory of the program on another machine: keys while it needs them, none once it is revoked.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -8,10 +8,10 @@ use support::program::run_json;
 use super::*;
 
 const VALUE: &str = "canary-in-the-memory-9b3e2c";
-/// So much is read at once.
+/// Number of bytes read at once.
 const PIECE: usize = 1 << 16;
 
-/// How often each text lies in what a process can write to in its memory.
+/// Number of occurrences of each text in a process's writable memory.
 fn found(process: u32, texts: [&str; 2]) -> [usize; 2] {
     let overlap = texts.iter().map(|text| text.len()).max().expect("some") - 1;
     let memory = File::open(format!("/proc/{process}/mem")).expect("its memory");
@@ -32,17 +32,17 @@ fn found(process: u32, texts: [&str; 2]) -> [usize; 2] {
             let size = PIECE.min(usize::try_from(to - from).expect("it fits"));
             let start = kept.len();
             kept.resize(start + size, 0);
-            // What was given back meanwhile cannot be read.
+            // Memory that was freed meanwhile cannot be read.
             let Ok(read @ 1..) = memory.read_at(&mut kept[start..], from) else { break };
             from += read as u64;
             kept.truncate(start + read);
-            // Most of what the allocator has was never used.
+            // Most memory of the allocator was never used.
             if kept[start..] == zeros[..read] {
                 kept.clear();
                 continue;
             }
             for (count, text) in counts.iter_mut().zip(texts) {
-                // What lies whole in the overlap was counted before.
+                // An occurrence entirely within the overlap was already counted.
                 let seen = start.saturating_sub(text.len() - 1);
                 *count +=
                     kept[seen..].windows(text.len()).filter(|it| *it == text.as_bytes()).count();
@@ -79,7 +79,7 @@ async fn no_key_is_left_in_the_memory_of_a_machine_that_is_shut_out() {
     assert_eq!(status["code"], "gateway_revoked", "{status}");
     assert_eq!((&status["pid"], &status["linked"]), (&json!(process), &json!(false)), "{status}");
     assert!(status["trouble"].is_null(), "nothing comes anew: {status}");
-    // It stays shut out, and does not start again and again.
-    assert_eq!(shop.log().matches("starts itself anew").count(), 1, "{}", shop.log());
+    // It stays shut out and does not restart in a loop.
+    assert_eq!(shop.log().matches("restarting, so that no key").count(), 1, "{}", shop.log());
     shop.close().await;
 }

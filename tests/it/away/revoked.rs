@@ -1,4 +1,4 @@
-//! A machine that is not let in any more in the middle of a run: it loses its keys, and home goes on without it.
+//! A machine that is been revoked in the middle of a run: it loses its keys, and home goes on without it.
 
 use std::fs;
 
@@ -9,14 +9,14 @@ use runtime::make_run;
 
 use super::*;
 
-/// How many processes have this in their command line.
+/// Number of processes with this in their command line.
 fn running(mark: &str) -> usize {
     let all = fs::read_dir("/proc").expect("processes").flatten();
     let lines = all.filter_map(|one| fs::read(one.path().join("cmdline")).ok());
     lines.filter(|line| String::from_utf8_lossy(line).replace('\0', " ").contains(mark)).count()
 }
 
-/// Ada has left a program running on the machine, which has begun another.
+/// Ada has left a program running on the machine, which has a child.
 async fn left_running(shop: &Shop) -> String {
     let mark = format!("sleep 9{:07}", std::process::id());
     shop.office.settings(|settings| settings.exec_without_jail = true).await;
@@ -46,7 +46,7 @@ async fn nothing_runs_on_on_a_machine_that_leaves() {
     let mut shop = Shop::open().await;
     let mark = left_running(&shop).await;
     let folder = shop.machine.path().to_owned();
-    // What a browser keeps is gone as well.
+    // The browser profile is removed as well.
     fs::create_dir_all(folder.join("browsers/ada/profile")).expect("a folder");
     let mut leaves = command(Path::new(BINARY), &folder, &["replica", "leave"]);
     let left = tokio::task::spawn_blocking(move || leaves.output()).await.expect("no panic");
@@ -75,7 +75,7 @@ async fn a_machine_that_is_shut_out_in_the_middle_of_a_run_changes_nothing_any_m
     until("it does not say why", || shop.log().contains("not let in any more")).await;
     gate.open();
 
-    // Its run has ended, and its work waits for its agent to work elsewhere.
+    // Its run has ended, and its work waits until the agent works elsewhere.
     let ended: Run = office.get(run);
     let Some(Outcome::Failed { code, reason }) = &ended.outcome else { panic!("{ended:?}") };
     assert_eq!(code, TAKEN_BACK);
@@ -85,7 +85,7 @@ async fn a_machine_that_is_shut_out_in_the_middle_of_a_run_changes_nothing_any_m
     let name = ended.name();
     let page = owner.get(&office.ws().url(&format!("runs/{name}"))).await.text;
     assert!(page.contains("The gateway GPU box was revoked."), "{page}");
-    for untrue in ["Take it back", "goes on there by itself", "silent since"] {
+    for untrue in ["Take it back", "continues there", "offline since"] {
         assert!(!page.contains(untrue), "{untrue}: {page}");
     }
     let taken = owner.post(&format!("/api/v1/runs/{name}/take-back"), &json!({})).await;
@@ -96,10 +96,10 @@ async fn a_machine_that_is_shut_out_in_the_middle_of_a_run_changes_nothing_any_m
         let why = waits.and_then(|item| {
             office.ws().read(|snap| Why::of(snap, &item, now)).expect("a readable store")
         });
-        why.is_some_and(|why| why.reason().starts_with("GPU box is not let in any more;"))
+        why.is_some_and(|why| why.reason().starts_with("GPU box has been revoked;"))
     };
     until("its work does not say what it waits for", says_why).await;
-    // Nor does it begin when it was asked for before the revoke was seen.
+    // A run requested before the revocation was seen does not begin either.
     let item = office.items(shop.ada.id).into_iter().find(|item| item.task == Some(task.id));
     let (item, ada) = (item.expect("its item"), shop.ada.clone());
     assert_eq!(office.act(move |tx| make_run(tx, &item, &ada)).await, None);
@@ -119,7 +119,7 @@ async fn a_machine_that_is_shut_out_in_the_middle_of_a_run_changes_nothing_any_m
     assert!(said.contains(&"Said at home."), "{said:?}");
     assert!(!said.contains(&"Said too late."), "{said:?}");
     assert!(shop.calls(run).is_empty(), "{:?}", shop.calls(run));
-    // Its gateway can go, and what it did keeps its label.
+    // The gateway can be removed, and what it did keeps its label.
     let removed = owner.call("DELETE", "/api/v1/gateways/gpu-box").await;
     assert!(removed.status.is_success(), "{}", removed.text);
     assert!(!shop.is_linked());

@@ -1,5 +1,5 @@
-//! Three values that an agent uses, each in another way, looked for wherever a value could come to: files, blobs, git, the
-//! feed, pages, the API, prompts, a backup, an export, and the environment of programs that have none of them.
+//! Three canary values, each used by an agent in another way, searched in all places: files, blobs, git, feed, pages,
+//! API, prompts, backup, export, and the environment of unrelated programs.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -19,14 +19,14 @@ use support::hq::everything_in;
 use support::model::Turn;
 use support::office::Office;
 
-/// What programs of Ada have as a variable.
+/// Secret in an environment variable of Ada's programs.
 const VARIABLE: &str = "canary-as-a-variable-51c7";
-/// What becomes of a stand-in on the way out.
+/// Secret behind a stand-in, which the proxy replaces.
 const STAND_IN: &str = "canary-as-a-stand-in-90e3";
-/// What requests of HQ alone carry.
+/// Secret used only in requests of HQ itself.
 const REQUEST: &str = "canary-in-a-request-7b1f";
 
-/// How often a value was found, by the place.
+/// Number of occurrences of a value, by place.
 #[derive(Default)]
 struct Report(BTreeMap<String, usize>);
 
@@ -83,7 +83,7 @@ async fn used() -> (Office, Vec<RunId>) {
         ],
     )
     .await;
-    // Programs of another agent, with all that they can see of their own environment and that of what began them.
+    // Programs of another agent, with everything they can see of their own environment and their parents'.
     let second = does(
         &office,
         &otto,

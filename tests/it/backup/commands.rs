@@ -1,4 +1,4 @@
-//! The real program and its commands: back up while it serves, restore with it stopped.
+//! Backup commands of the real program: backup while it serves, restore while it is stopped.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
-/// A program with an owner, and a token for its API.
+/// A program with an owner, and an API token.
 async fn started(data: &Path) -> (Program, String) {
     let mut program = Program::start(Path::new(BINARY), data);
     let person = Browser::new(program.url());
@@ -66,7 +66,7 @@ async fn a_backup_of_the_running_program_takes_the_place_of_what_came_after_it()
     assert_eq!(made["outcome"], "done");
     let id = made["backup"].as_str().expect("a backup").to_owned();
     let again = run_json(binary, data, &["backup", "--to", text(target)]);
-    // Only what the first one has noted about itself.
+    // Only what the first backup has recorded about itself.
     assert!(again["new_bytes"].as_u64().expect("bytes") < 60_000, "{again}");
     call(&program, &token, "/api/v1/tasks", Some(json!({ "title": "Too late" }))).await;
 
@@ -115,7 +115,7 @@ async fn a_new_folder_is_made_without_the_key_and_says_what_it_cannot_read() {
     assert!(unreadable.contains("marlow-cargo: the key of Mock"), "{unreadable}");
     assert!(unreadable.contains("hq user reset-link"), "{unreadable}");
     assert_eq!(restored["kept"], Value::Null);
-    // A token needs no key of ours.
+    // Tokens do not depend on the master key.
     let program = Program::start(binary, new);
     assert_eq!(titles(&program, &token).await, Vec::<String>::new());
     assert!(program.stop().success());
@@ -149,7 +149,10 @@ fn no_command_but_serve_makes_an_hq_of_a_folder() {
             let said = hq(data, words);
             assert_eq!(said.status.code(), Some(2), "{words:?}: {}", says(&said));
             let told = says(&said);
-            assert!(told.contains("holds no HQ") && told.contains("mounted"), "{words:?}: {told}");
+            assert!(
+                told.contains("isn't an HQ data folder") && told.contains("mounted"),
+                "{words:?}: {told}"
+            );
             assert_eq!(fs::read_dir(data).expect("a folder").count(), left, "{words:?}");
         }
     }
@@ -168,11 +171,11 @@ async fn a_command_says_what_the_running_program_met_on_the_disk() {
     assert!(export(&file).status.success());
     let size = fs::metadata(&file).expect("a file").len();
     let again = export(&file);
-    assert!(says(&again).contains("is there already; give another name"), "{}", says(&again));
+    assert!(says(&again).contains("already exists; choose another name"), "{}", says(&again));
     assert_eq!(fs::metadata(&file).expect("a file").len(), size, "it is as it was");
     let missing = hq(data, &["import", "/nonexistent/file", "--as", "second"]);
     assert!(says(&missing).contains("/nonexistent/file: No such file"), "{}", says(&missing));
-    // Who asks over the network is told a reference.
+    // Remote clients get a reference only.
     let put = reqwest::Client::new().post(format!("{}/api/v1/import?slug=x", program.url()));
     fs::remove_dir_all(data.join("backups")).ok();
     fs::write(data.join("backups"), "in the way").expect("a file");
@@ -205,7 +208,7 @@ async fn a_damaged_backup_changes_nothing_of_what_is_there() {
     assert!(says(&verified).contains("is damaged"), "{}", says(&verified));
     let refused = hq(data, &["restore", text(target)]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(says(&refused).contains("take another one"), "{}", says(&refused));
+    assert!(says(&refused).contains("use another one"), "{}", says(&refused));
     let names: Vec<_> =
         fs::read_dir(data).expect("a folder").flatten().map(|e| e.file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains("restor")), "{names:?}");
@@ -219,7 +222,7 @@ async fn a_damaged_backup_changes_nothing_of_what_is_there() {
     assert!(program.stop().success());
 }
 
-/// Waits until an agent has delivered something on a task.
+/// Waits for a deliverable on a task.
 async fn delivered(program: &Program, token: &str, task: &str) {
     let ended = async {
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(50));
@@ -286,7 +289,7 @@ async fn one_workspace_in_a_folder_of_its_own_goes_on_with_its_agent() {
     assert_eq!(titles(&program, &token).await, ["Before"]);
     let task =
         call(&program, &token, "/api/v1/tasks", Some(wire::task("After", Some("ada")))).await;
-    // Beside the original nothing is done until somebody says that this is the live one.
+    // A restored copy stays paused until a person declares it live.
     let halt = call(&program, &token, "/api/v1/pause", None).await;
     assert_eq!((&halt["paused"], &halt["how"]), (&json!(true), &json!("now")), "{halt}");
     let resumed = call(&program, &token, "/api/v1/resume", Some(json!({}))).await;
@@ -329,7 +332,7 @@ async fn what_commands_write_is_for_its_own_user_alone_and_no_program_reads_prog
         }
         all.push(one);
     }
-    // How many folders the pieces lie in is chance.
+    // The number of chunk folders is random.
     for there in ["new/workspaces/marlow-cargo/hq.redb", "backups/hq-backups.json"] {
         assert!(all.contains(&folder.path().join(there)), "{there} of {all:?}");
     }
@@ -355,7 +358,7 @@ async fn what_opens_a_place_is_never_passed_over_and_a_lost_head_is_made_anew() 
     ] {
         let refused = hq(data, arguments);
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
-        assert!(says(&refused).contains("give --to"), "{}", says(&refused));
+        assert!(says(&refused).contains("need --to"), "{}", says(&refused));
         assert!(!data.join("backups/local").exists(), "nothing was written plainly");
     }
     let sealed = folder.path().join("sealed");
@@ -367,7 +370,7 @@ async fn what_opens_a_place_is_never_passed_over_and_a_lost_head_is_made_anew() 
     assert_eq!(mended.status.code(), Some(2), "{}", says(&mended));
     let dash = hq(data, &["export", "--workspace", "marlow-cargo", "-"]);
     assert_eq!(dash.status.code(), Some(2), "{}", says(&dash));
-    assert!(says(&dash).contains("not to standard output"), "{}", says(&dash));
+    assert!(says(&dash).contains("writes to a file"), "{}", says(&dash));
     run_json(Path::new(BINARY), data, &["backup", "--to", text(target)]);
     assert!(program.stop().success());
     let stopped = hq(data, &["backup", "--passphrase-file", text(phrase)]);
@@ -380,7 +383,7 @@ async fn what_opens_a_place_is_never_passed_over_and_a_lost_head_is_made_anew() 
     assert!(says(&lost).contains("hq backup mend --to"), "{}", says(&lost));
     let mended = hq(data, &["backup", "mend", "--to", text(target)]);
     assert!(mended.status.success(), "{}", says(&mended));
-    assert!(says(&mended).contains("is made anew: 1 backups"), "{}", says(&mended));
+    assert!(says(&mended).contains("from 1 backups"), "{}", says(&mended));
     let looked = hq(data, &["restore", text(target), "--dry-run"]);
     assert!(looked.status.success(), "{}", says(&looked));
 }

@@ -1,5 +1,5 @@
-//! What a restore of everything closes: sign-ins, tokens that were withdrawn since, cursors of every
-//! kind; and what it gives time anew.
+//! What a full restore invalidates: sessions, tokens revoked since the backup, all cursors; and which periods it
+//! restarts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
     back_up(&hq, &repo);
     let take = move |tx: &mut WriteTx<'_>| users::rules::passkeys::remove(tx, account, stolen);
     system.write(by, Cause::Setup, take).await.expect("it is removed");
-    // Since then one of the two tokens was found on the street, too.
+    // Since the backup, one of the two tokens was revoked as lost.
     let tokens: Vec<ApiToken> = system.read(|snap| snap.list(&Range::all())).expect("tokens");
     let lost = tokens.last().expect("the one made last").clone();
     let gone = system
@@ -107,7 +107,7 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
     let soon = rows.iter().find(|row| row.slug == "soon-gone").expect("it is there");
     assert_eq!(soon.state, WorkspaceState::Deleting);
     let until = soon.delete_after.expect("a time of grace");
-    // A restore goes by the machine's clock, not by that of the test.
+    // A restore uses the machine's clock, not the test's.
     let week = SignedDuration::from_hours(7 * 24);
     assert_ne!(until, former);
     assert!(asked + week <= until, "all of it: until {until}");
@@ -139,7 +139,7 @@ async fn the_backup_that_was_restored_is_none_that_failed() {
     hq.finish().await;
 }
 
-/// A consumer whose effects lie in the store itself.
+/// A consumer whose effects are in the store itself.
 struct Follower;
 
 impl Consume for Follower {
@@ -154,7 +154,7 @@ impl Consume for Follower {
     }
 }
 
-/// Waits until the follower has taken everything.
+/// Waits until the follower has processed everything.
 async fn followed(hq: &TestHq) -> consumer::State {
     let store = hq.ws().store.clone();
     loop {
@@ -162,7 +162,7 @@ async fn followed(hq: &TestHq) -> consumer::State {
         if state.cursor == store.head().seq && state.incarnation == store.incarnation() {
             return state;
         }
-        // It writes no entry when it goes on: look again soon.
+        // The consumer writes no entry when it advances, so poll.
         tokio::task::yield_now().await;
     }
 }
@@ -181,7 +181,7 @@ async fn every_kind_of_cursor_is_refused_or_begins_anew_after_a_restore() {
     let folder = tempfile::tempdir().expect("a folder");
     let repo = repository(folder.path(), None);
     back_up(&hq, &repo);
-    // One entry is the same number in both lives and means another thing in each.
+    // The same sequence number is a different entry in each incarnation.
     api.post("/api/v1/tasks", &json!({ "title": "Only in the first life" })).await;
     let former = hq.ws().store.head();
     let place = former.to_string();
@@ -227,7 +227,7 @@ async fn every_kind_of_cursor_is_refused_or_begins_anew_after_a_restore() {
     }
     let mut page = person.stream(&format!("/w/marlow-cargo/events?after={place}")).await;
     let told = page.next().await.expect("a message");
-    // What works on the side may have written since the start.
+    // Background work may have written since the start.
     let at: Cursor = told.id.parse().expect("a place");
     assert_eq!((told.event.as_str(), at.incarnation), ("hq-resync", head.incarnation));
     assert!((head.seq..=hq.ws().store.head().seq).contains(&at.seq), "{at} behind {head}");
@@ -235,7 +235,7 @@ async fn every_kind_of_cursor_is_refused_or_begins_anew_after_a_restore() {
     let mut page = back.stream("/w/marlow-cargo/events").await;
     assert_eq!(page.next().await.expect("a message").event, "hq-resync");
 
-    // Consumers whose effects lie in the same file go on in the new life, without a gap.
+    // Consumers with their effects in the same file continue in the new incarnation without a gap.
     let after = tokio::time::timeout(waited, followed(&hq)).await.expect("it follows");
     assert_eq!(after.incarnation, head.incarnation);
     assert_ne!(after.incarnation, before.incarnation);

@@ -1,5 +1,5 @@
-//! A backup that an older program made, built by hand from the folder of the first format as
-//! docs/backup.md says it lies there; and one of a newer program.
+//! A backup by an older program, built from the folder of the first format as documented in docs/backup.md; and one by
+//! a newer program.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +29,7 @@ fn with_sum(text: String) -> String {
     format!("{text}{}\n", sha(text.as_bytes()))
 }
 
-/// A repository that is written by hand.
+/// A manually written repository.
 struct Hand {
     root: PathBuf,
     parts: Vec<Value>,
@@ -64,7 +64,7 @@ impl Hand {
         self.parts.push(part);
     }
 
-    /// All rows of a file of the store, whatever its format.
+    /// All rows of a store file, whatever its format.
     fn store(&mut self, path: &str, file: &Path, format: u32) {
         let db = redb::Database::open(file).expect("a store");
         let txn = db.begin_read().expect("a snapshot");

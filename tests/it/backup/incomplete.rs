@@ -1,5 +1,5 @@
-//! A workspace that cannot be taken: the backup is kept, told as incomplete, takes no complete one's place
-//! and takes nothing away when it is restored.
+//! A workspace that cannot be backed up: the backup is kept and reported as incomplete, replaces no complete one, and
+//! removes nothing when restored.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,7 +38,7 @@ fn listed(hq: &TestHq) -> BTreeSet<String> {
     rows.into_iter().map(|row| row.slug).collect()
 }
 
-/// An HQ with a second workspace, whose only complete backup this names; then its store is damaged.
+/// An HQ with a second workspace, whose store is damaged after its only complete backup; returns that backup's id.
 async fn damaged(hq: &mut TestHq) -> String {
     let api = hq.api().await;
     let made = hq.owner().post("/api/v1/workspaces", &json!({ "name": "Northwind" })).await;
@@ -70,12 +70,12 @@ async fn a_backup_without_a_workspace_is_kept_told_as_incomplete_and_takes_no_on
     let partial = backup(&hq).await;
     assert_eq!((partial.outcome, partial.code.as_deref()), (Outcome::Failed, Some(INCOMPLETE)));
     let note = partial.note.clone().unwrap_or_default();
-    assert!(note.contains("northwind is not in it"), "{note}");
+    assert!(note.contains("without northwind"), "{note}");
     let id = partial.backup.clone().expect("it is there");
     let told = hq.owner().get("/api/v1/notifications").await;
     assert!(told.text.contains("Backup is incomplete"), "{}", told.text);
 
-    // Nobody is known to administer all of them meanwhile; the page is the same for who does.
+    // Nobody can be identified as administrator of all workspaces meanwhile; the page is the same for one who can.
     hq.running().app.broken.write().clear();
     let (owner, api) = (hq.owner(), hq.owner().with("x-hq-workspace", "marlow-cargo"));
     let list = api.get("/api/v1/backups").await.json();
@@ -90,7 +90,7 @@ async fn a_backup_without_a_workspace_is_kept_told_as_incomplete_and_takes_no_on
     assert_eq!(list["trouble"]["backup"], id.as_str());
     let page = owner.get(PAGE).await.text;
     assert!(page.contains("Backup is incomplete") && page.contains("without northwind"), "{page}");
-    // All that is in it is right, and it lacks the same still. The beginning of its name is enough.
+    // All its contents verify, and it is still incomplete. A prefix of its id suffices.
     let check = BackupRequest {
         backup: Some(id[..id.len() - 2].to_owned()),
         ..BackupRequest::commanded(Deed::Verify)
@@ -100,7 +100,7 @@ async fn a_backup_without_a_workspace_is_kept_told_as_incomplete_and_takes_no_on
     let list = api.get("/api/v1/backups").await.json();
     assert_eq!(missing(&list, &id).0, json!(["northwind"]), "{list}");
 
-    // However many are made without it, the last complete one stays, and a drill tries that.
+    // The last complete backup stays however many incomplete ones follow, and a drill uses it.
     for _ in 0..2 {
         hq.advance(Duration::from_secs(3 * 86_400)).await;
         assert!(backup(&hq).await.is_incomplete());
@@ -126,7 +126,7 @@ async fn a_restore_takes_the_newest_complete_one_and_leaves_alone_what_a_backup_
     let told = looked.notes.join("\n");
     assert!(told.contains(&partial) && told.contains("which lacks northwind"), "{told}");
 
-    // The incomplete one by its name: what it lacks stays, as it is.
+    // The incomplete backup by its id: what it lacks stays unchanged in the folder.
     let store = hq.data().join("workspaces/northwind/hq.redb");
     let before = fs::read(&store).expect("the damaged one");
     let restored = put_back(&hq, &repo, Which::Id(partial.clone()), Mode::Restore);
@@ -144,13 +144,13 @@ async fn a_restore_takes_the_newest_complete_one_and_leaves_alone_what_a_backup_
     assert!(listed(&hq).contains("northwind"), "it is on the list");
     hq.stop().await;
 
-    // Only what the backup holds, for who says so.
+    // Only what the backup holds, if requested explicitly.
     let exactly = put_back(&hq, &repo, Which::Id(partial), Mode::Exactly);
     assert_eq!(exactly.stay, Vec::<String>::new());
     assert!(!store.exists());
     assert!(exactly.kept.expect("what was there").join("workspaces/northwind/hq.redb").is_file());
 
-    // And the whole of it again.
+    // And everything again.
     let whole = put_back(&hq, &repo, Which::Newest, Mode::Restore);
     assert_eq!(whole.backup, complete);
     hq.start_again().await;
@@ -198,7 +198,7 @@ async fn a_backup_of_no_workspace_while_there_are_some_is_none() {
     let error = make(&repo, &from, &Meter::default()).expect_err("it would hold nothing");
     assert!(error.to_string().contains("none of the workspaces (marlow-cargo)"), "{error}");
     assert_eq!(repo.ids().expect("a list"), Vec::<String>::new());
-    // Before anybody has founded one, the accounts alone are all there is.
+    // Before the first workspace exists, the accounts are all there is.
     from.listed = BTreeSet::new();
     assert!(make(&repo, &from, &Meter::default()).expect("a backup").is_complete());
     hq.finish().await;
@@ -212,7 +212,7 @@ async fn a_data_folder_that_was_moved_away_is_not_begun_anew_by_a_backup() {
     let app = hq.running().app.clone();
     let error =
         job::run(&app, BackupRequest::commanded(Deed::Backup)).await.expect_err("nothing is there");
-    assert!(error.to_string().contains("is not there any more"), "{error}");
+    assert!(error.to_string().contains("no longer exists"), "{error}");
     assert!(!data.join("backups").exists(), "nothing was made in its place");
     drop(app);
     if data.exists() {

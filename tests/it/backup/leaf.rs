@@ -1,4 +1,4 @@
-//! The repository itself: pieces, hashes, faults of the target.
+//! The backup repository: chunks, hashes, errors of the target.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{Failing, Fault, back_up, files, filled, repository, source};
 use support::hq::TestHq;
 
-/// Whether anything is found wrong with the newest backup.
+/// `Err` if a check of the newest backup finds an error.
 fn found_wrong(folder: &Path, passphrase: Option<&str>) -> Result<(), String> {
     let target = Arc::new(Folder::new(folder.to_owned()));
     let passphrase = passphrase.map(Secret::new);
@@ -91,7 +91,7 @@ async fn any_changed_byte_of_any_file_is_found() {
         back_up(&hq, &repo);
         found_wrong(folder.path(), passphrase).expect("all is right");
         let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-        // A passphrase costs a tenth of a second each time.
+        // Deriving the key takes a tenth of a second each time.
         let tries = if passphrase.is_none() { 40 } else { 3 };
         for file in files(folder.path()) {
             let whole = fs::read(&file).expect("a file");
@@ -139,7 +139,7 @@ async fn one_of_the_two_heads_is_enough_and_the_next_backup_writes_the_other_ane
     for (n, damage) in damages.iter().enumerate() {
         for head in &heads {
             damage(head);
-            // Who knows of no second one finds nothing wrong where there is none.
+            // Where there is no second head file, a reader that expects none finds no error.
             let is_fine = n == 0 && *head == heads[1];
             assert_eq!(
                 found_wrong(folder.path(), words).is_ok(),
@@ -152,10 +152,17 @@ async fn one_of_the_two_heads_is_enough_and_the_next_backup_writes_the_other_ane
             found_wrong(folder.path(), words).expect("all is right");
         }
     }
-    // With neither of them nothing opens, and nothing is written over.
+    // If both are damaged, nothing opens and nothing is overwritten.
     heads.iter().for_each(|head| fs::write(head, "x").expect("a file"));
     let error = found_wrong(folder.path(), words).expect_err("both are damaged");
-    assert!(error.contains("hq-backups.json") && error.contains("its sum does not fit"), "{error}");
+    assert!(
+        error.contains("hq-backups.json")
+            && error.contains(
+                "its checksum doesn't \
+        match"
+            ),
+        "{error}"
+    );
     hq.finish().await;
 }
 
@@ -169,7 +176,7 @@ async fn a_missing_piece_is_named_and_the_next_backup_writes_it_again() {
     fs::remove_file(&piece).expect("it was there");
     let error = found_wrong(folder.path(), None).expect_err("a piece is missing");
     let name = piece.file_name().expect("a name").to_string_lossy().into_owned();
-    assert!(error.contains(&name) && error.contains("take another one"), "{error}");
+    assert!(error.contains(&name) && error.contains("use another one"), "{error}");
     back_up(&hq, &repo);
     found_wrong(folder.path(), None).expect("it was written again");
     hq.finish().await;
@@ -239,10 +246,10 @@ async fn a_place_that_cannot_be_written_or_holds_something_else_is_refused() {
         Repository::open_or_begin(target, None, now).err().expect("refused").to_string()
     };
     let closed = begin(Path::new("/proc/hq-backups"));
-    assert!(closed.contains("cannot be used") && closed.contains("try again"), "{closed}");
+    assert!(closed.contains("can't be used") && closed.contains("try again"), "{closed}");
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("letter.txt"), "Dear").expect("a file");
-    assert!(begin(folder.path()).contains("holds other files"));
+    assert!(begin(folder.path()).contains("contains other files"));
     assert_eq!(files(folder.path()).len(), 1, "nothing was put there");
 }
 
@@ -271,7 +278,7 @@ async fn pieces_that_somebody_else_may_be_using_are_left_alone() {
     fs::create_dir_all(folder.path().join("tmp")).expect("a folder");
     fs::write(&half, "half").expect("what the other one writes");
     let error = tidy().expect_err("somebody is at work");
-    assert!(error.to_string().contains("another HQ (backup) is at work"), "{error}");
+    assert!(error.to_string().contains("another HQ (backup) has been running"), "{error}");
     assert_eq!(repo.ids().expect("a list").len(), 1);
     back_up(&hq, &repo);
     assert!(half.exists(), "the other one still needs it");

@@ -1,6 +1,6 @@
-//! Backups and restores: what is in them, what is found when a byte is wrong, what a cut leaves.
+//! Backups and restores: contents, detection of changed bytes, interruptions.
 
-/// A target that is a folder, but for what the test changes.
+/// Delegates the target's methods to a folder, except those that the test overrides.
 macro_rules! as_folder {
     ($inner:ident) => {
         fn place(&self) -> &str {
@@ -16,23 +16,23 @@ macro_rules! as_folder {
 }
 
 mod commands; // the real program and its commands
-mod s3; // S3, against a server that checks signatures
-mod work; // under load, and agents after a restore
-mod portable; // one workspace as one file
+mod s3; // S3, with a server that checks signatures
+mod work; // backups under load, and agents after a restore
+mod portable; // one workspace as a file
 mod page; // the page, the API, the schedule
-mod places; // damaged pieces, disks that are gone, slow and full targets, leftovers
-mod moment; // a moment between two backups
-mod formats; // a backup of an older or newer format
-mod doors; // what a restore closes: sign-ins, tokens, cursors
-mod people; // who belongs to a workspace after a restore
-mod wild; // what agents do to their folders
-mod power; // the power goes while a restore takes its place
-mod shared; // a place that several HQs use
-mod incomplete; // a workspace that is left out
-mod stuck; // a manifest that cannot be read
-mod whereabouts; // what lies where, and what failed where
-mod canary; // secrets that were used: none lies anywhere
-mod leaf; // the repository: pieces, hashes, faults of the target
+mod places; // damaged pieces, missing disks, slow and full targets, leftovers
+mod moment; // a time between two backups
+mod formats; // backups of older and newer formats
+mod doors; // what a restore revokes: sessions, tokens, cursors
+mod people; // members of a workspace after a restore
+mod wild; // unusual files in agents' folders
+mod power; // power failure while a restore replaces the data
+mod shared; // one place used by several HQs
+mod incomplete; // backups that lack a workspace
+mod stuck; // unreadable manifests
+mod whereabouts; // which backups are at which place, and failures by place
+mod canary; // no used secret appears in any file
+mod leaf; // the repository: pieces, hashes, failures of the target
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ use serde_json::json;
 use support::hq::TestHq;
 use support::work::agent;
 
-/// What a test's HQ backs up.
+/// Source of backups of a test's HQ.
 pub fn source(hq: &TestHq) -> Source {
     let app = &hq.running().app;
     let still = queries::listed(&app.system);
@@ -75,7 +75,7 @@ pub fn source(hq: &TestHq) -> Source {
     }
 }
 
-/// The repository in a folder, made if need be.
+/// The repository in a folder, created if necessary.
 pub fn repository(folder: &Path, passphrase: Option<&str>) -> Repository {
     let target = Arc::new(Folder::new(folder.to_owned()));
     let passphrase = passphrase.map(Secret::new);
@@ -83,7 +83,6 @@ pub fn repository(folder: &Path, passphrase: Option<&str>) -> Repository {
     Repository::open_or_begin(target, passphrase.as_ref(), now).expect("a repository")
 }
 
-/// Makes a backup there.
 pub fn back_up(hq: &TestHq, repo: &Repository) -> Manifest {
     make(repo, &source(hq), &Meter::default()).expect("a backup")
 }
@@ -102,12 +101,12 @@ pub async fn filled() -> TestHq {
         .take(3_000_000)
         .collect();
     hq.ws().blobs.put(&noise).expect("a blob");
-    // Nothing changes any more by itself.
+    // No background change follows.
     hq.followed().await;
     hq
 }
 
-/// Every file in a folder and below.
+/// All files in a folder and its subfolders.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -121,18 +120,18 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What goes wrong with a folder.
+/// Failures of a folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is gone after so many writes.
+    /// It disappears after a number of writes.
     Gone,
-    /// It is full after so many writes, whatever it said before.
+    /// It is full after a number of writes, whatever it reported before.
     Full,
-    /// It says from the start that nearly nothing is free.
+    /// It reports from the start that almost no space is free.
     SaysSo,
 }
 
-/// A folder that fails after so many writes.
+/// A folder that fails after a number of writes.
 pub struct Failing {
     inner: Folder,
     left: AtomicUsize,
@@ -161,7 +160,7 @@ impl Target for Failing {
     }
     fn delete(&self, name: &str) -> Result<(), BackupError> {
         match (self.left.load(Ordering::SeqCst), self.fault) {
-            // Who is cut off removes nothing either.
+            // A target that is gone cannot delete anything either.
             (0, Fault::Gone) => Ok(()),
             _ => self.inner.delete(name),
         }

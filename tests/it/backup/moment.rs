@@ -1,4 +1,4 @@
-//! A moment between two backups: tracked records are exactly what they were then.
+//! Restore to a moment between two backups: tracked records have exactly their values of that moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -45,7 +45,7 @@ fn tracked(store: &Store) -> Rows {
     rows
 }
 
-/// What is answered for a key: what was answered at first.
+/// The response stored for a key, or `fresh` if there is none.
 fn answer(tx: &mut WriteTx<'_>, key: &str, fresh: u32) -> Result<u32, StoreError> {
     tx.once("tests", key, [7; 32], |_| Ok(fresh))
 }
@@ -110,7 +110,7 @@ async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_back
     let moment = office.hq.now();
     office.hq.advance(Duration::from_secs(60)).await;
 
-    // What came after: changes, deletions, a second agent with its runs, more than one slice.
+    // Later activity: changes, deletions, a second agent with runs, more than one slice.
     work(&office, "Bob").await;
     let patch = TaskPatch { title: Some("Renamed".to_owned()), ..TaskPatch::default() };
     office.act(move |tx| tasks::update(tx, kept, patch)).await;
@@ -144,7 +144,7 @@ async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_back
         let state = store.read(|snap| consumer::state(snap, number)).expect("a state");
         assert_ne!(state.incarnation, store.incarnation(), "consumer {number} begins anew");
     }
-    // What was done then is not done twice; what was taken back is done when it is asked for again.
+    // Requests of that time are not repeated; reverted ones run again.
     let again = |key: &'static str| {
         let (by, cause) = (Actor::System(Part::Timer), Cause::Timer);
         let asked = move |tx: &mut WriteTx<'_>| answer(tx, key, 2);
@@ -185,7 +185,7 @@ async fn a_moment_whose_images_are_gone_is_refused_with_the_backups_near_it() {
     }
     let left: Vec<_> = std::fs::read_dir(&into).expect("a folder").flatten().collect();
     assert!(left.iter().all(|one| one.file_name() == "lock"), "{left:?}");
-    // The moments of the backups themselves are there, and before all of them nothing was.
+    // The moments of the backups themselves are available; before the first one there is nothing.
     back_to(&repo, first.taken_at, &into).expect("exactly then");
     let late = back_to(
         &repo,
@@ -197,7 +197,7 @@ async fn a_moment_whose_images_are_gone_is_refused_with_the_backups_near_it() {
     office.hq.finish().await;
 }
 
-/// What would be restored of a moment.
+/// Preview of a restore to a moment.
 fn looked(repo: &Repository, at: Timestamp, data: &Path, workspace: Option<&str>) -> Restored {
     let wish = RestoreRequest {
         data: data.to_owned(),
@@ -210,12 +210,12 @@ fn looked(repo: &Repository, at: Timestamp, data: &Path, workspace: Option<&str>
     looked.expect("it could be restored")
 }
 
-/// The names of the pieces of parts.
+/// Names of the chunks of parts.
 fn pieces<'p>(parts: impl Iterator<Item = &'p backup::Part>) -> BTreeSet<String> {
     parts.flat_map(|part| part.all_chunks()).map(|piece| piece.0.clone()).collect()
 }
 
-/// Where a piece of the first workspace lies that no other of these backups names.
+/// Path of a chunk that only backup `n` uses, in its first workspace.
 fn own_piece(place: &Path, all: &[Manifest], n: usize) -> PathBuf {
     let others = all.iter().filter(|one| one.id != all[n].id);
     let others: BTreeSet<String> = others.flat_map(|one| pieces(one.parts.iter())).collect();
@@ -247,14 +247,14 @@ async fn a_moment_is_reached_from_the_first_backup_that_holds_what_is_asked_for_
     }
     assert_eq!(all[0].missing, ["northwind"]);
     assert!(all[1..].iter().all(Manifest::is_complete));
-    // Of the second one a piece is gone, of the third one a byte is wrong.
+    // The second one lacks a chunk, and in the third one a byte is wrong.
     fs::remove_file(own_piece(&place, &all, 1)).expect("a piece");
     let damaged = own_piece(&place, &all, 2);
     let mut bytes = fs::read(&damaged).expect("a piece");
     bytes[40] ^= 1;
     fs::write(&damaged, bytes).expect("a piece");
 
-    // One workspace, from the first that holds it: what others of that backup lack is in nobody's way.
+    // A single workspace comes from the first backup that has it: what others lack is irrelevant.
     let first = looked(&repo, moment, &into, Some("marlow-cargo"));
     assert_eq!((first.backup, first.notes), (all[0].id.clone(), Vec::new()));
     let north = looked(&repo, moment, &into, Some("northwind"));
@@ -262,7 +262,7 @@ async fn a_moment_is_reached_from_the_first_backup_that_holds_what_is_asked_for_
     let notes = north.notes.join("\n");
     assert!(notes.contains(&all[0].id) && notes.contains("it lacks northwind"), "{notes}");
 
-    // All of it: the fourth, once a check has found what is wrong with the third, and from then on at once.
+    // The whole HQ comes from the fourth, once a check has found the damage of the third; then at once.
     for _ in 0..2 {
         let whole = looked(&repo, moment, &into, None);
         assert_eq!((&whole.backup, whole.moment), (&all[3].id, Some(moment)));
@@ -283,7 +283,7 @@ async fn a_moment_is_reached_from_the_first_backup_that_holds_what_is_asked_for_
     hq.finish().await;
 }
 
-/// Changes what an agent remembers, as a person does.
+/// Changes the memory of an agent, as a person does.
 async fn remember(api: &Person, slug: &str, text: &str) {
     let url = format!("/api/v1/agents/{slug}/memory/note");
     let note = api.get(&format!("{url}?path=MEMORY.md")).await.json();
@@ -292,7 +292,7 @@ async fn remember(api: &Person, slug: &str, text: &str) {
     assert_eq!(done.status, 200, "{}", done.text);
 }
 
-/// What an agent remembers in a data folder.
+/// Memory of an agent in a data folder.
 fn remembered(data: &Path, slug: &str) -> String {
     let file = format!("workspaces/marlow-cargo/agents/{slug}/files/MEMORY.md");
     fs::read_to_string(data.join(file)).expect("a file")
@@ -326,7 +326,7 @@ async fn agents_files_go_back_to_the_moment_and_later_versions_stay_in_their_his
     let workspace = into.join("workspaces/marlow-cargo");
     assert_eq!(remembered(&into, "ada"), "Mira likes tea\n");
     assert!(!workspace.join("agents/ada/files/draft.md").exists());
-    // An agent of later is on no list, and its folder is in nobody's way.
+    // An agent created later is not listed, and its folder does no harm.
     assert!(workspace.join("agents/bob/files/SOUL.md").is_file());
 
     let git = AgentsRepo::open_or_init(&workspace.join("agents.git")).expect("a repository");

@@ -1,4 +1,4 @@
-//! The page and the API: run now, settings with all faults at once, the schedule, the drill, who may.
+//! Backup page and API: run now, settings with all errors at once, schedule, restore drill, rights.
 
 use std::fs;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use support::work;
 
 pub const PAGE: &str = "/w/marlow-cargo/settings/backups";
 
-/// Waits until something was done so often.
+/// Waits until a job has run `count` times.
 pub async fn done(hq: &TestHq, deed: Deed, count: usize) -> Vec<BackupRun> {
     let system = &hq.running().app.system;
     let mut feed = system.watch();
@@ -60,7 +60,7 @@ async fn files_of_agents_that_hold_keys_are_named_since_backups_have_them() {
     )
     .expect("a file");
     let before = api.get("/api/v1/health").await;
-    assert!(before.text.contains("not looked through since the start"), "{}", before.text);
+    assert!(before.text.contains("not checked since start-up"), "{}", before.text);
 
     assert_eq!(api.post("/api/v1/backups", &json!({ "deed": "backup" })).await.status, 202);
     done(&hq, Deed::Backup, 1).await;
@@ -71,12 +71,12 @@ async fn files_of_agents_that_hold_keys_are_named_since_backups_have_them() {
         tokio::task::yield_now().await;
     }
     let health = api.get("/api/v1/health").await;
-    let named = "2 files hold a key or a secret as it is, and so do backups and exports: \
-                 ada: .env (line 2); ada: notes/keys.md (lines 1, 2, 4, 5, 6 and 6 more)";
+    let named = "2 files contain a key or secret in plain text, as do backups and exports: ada: \
+                 .env (line 2); ada: notes/keys.md (lines 1, 2, 4, 5, 6 and 6 more)";
     assert!(health.text.contains(named), "{}", health.text);
     assert!(!health.text.contains("canary") && !health.text.contains(KEY), "{}", health.text);
     let page = owner.get(PAGE).await;
-    assert!(page.text.contains("2 files of agents hold a key or a secret"), "{}", page.text);
+    assert!(page.text.contains("2 agent files contain a key or secret"), "{}", page.text);
     hq.finish().await;
 }
 
@@ -168,7 +168,7 @@ async fn a_backup_is_made_from_the_page_and_checked_there() {
     let page = owner.get(PAGE).await;
     assert_eq!(page.status, 200);
     assert!(page.text.contains("No backups yet") && page.text.contains("same disk"));
-    assert!(page.text.contains("master key is never"), "{}", page.text);
+    assert!(page.text.contains("never contain the master key"), "{}", page.text);
     let asked = owner.form(&format!("{PAGE}/run"), &[]).await;
     assert_eq!(asked.location(), Some(PAGE));
     let made = done(&hq, Deed::Backup, 1).await;
@@ -186,7 +186,7 @@ async fn a_backup_is_made_from_the_page_and_checked_there() {
     hq.finish().await;
 }
 
-/// Changes a byte of every piece.
+/// Changes a byte of every chunk.
 fn damage(hq: &TestHq) {
     let chunks = hq.data().join("backups/local/chunks");
     for shelf in fs::read_dir(&chunks).expect("pieces") {
@@ -199,7 +199,7 @@ fn damage(hq: &TestHq) {
     }
 }
 
-/// What a person was told of backups, newest first.
+/// Notices about backups, newest first.
 async fn told(person: &Person) -> Vec<(String, String)> {
     let items = person.get("/api/v1/notifications").await.json()["items"].clone();
     let items = items.as_array().expect("a list").clone();
@@ -225,7 +225,7 @@ async fn who_looks_after_a_workspace_is_told_of_a_failure_once_for_all_in_a_row(
         assert!(!why.is_empty() && !why.contains("Whoever"), "{why}");
     }
     assert!(told(&tom).await.is_empty(), "who looks after nothing is not told");
-    // It goes well, and fails again: that is news.
+    // A success followed by a new failure gives a new notice.
     run(Deed::Backup).await.expect("it is written anew");
     run(Deed::Drill).await.expect("it can be restored");
     hq.advance(Duration::from_secs(3_600)).await;
@@ -233,8 +233,7 @@ async fn who_looks_after_a_workspace_is_told_of_a_failure_once_for_all_in_a_row(
     run(Deed::Drill).await.expect_err("it is damaged");
     assert_eq!(told(&mira).await.len(), 2);
 
-    // What ended with the program is told at the next start; within minutes it would be in one row with
-    // the drill.
+    // An interrupted job is reported at the next start; within minutes it would be merged with the drill's notice.
     hq.advance(Duration::from_secs(3_600)).await;
     let (by, now) = ((Actor::System(Part::Timer), Cause::Timer), hq.now());
     let begin = move |tx: &mut WriteTx<'_>| {
@@ -279,7 +278,7 @@ async fn a_damaged_backup_shows_on_the_page_and_in_the_api_until_it_is_mended() 
     assert!(home.text.contains("Restore drill failed"), "the dashboard says so");
     let list = api.get("/api/v1/backups").await.json();
     assert!(list["trouble"]["note"].as_str().expect("words").contains("damaged"), "{list}");
-    // The next backup writes anew what was damaged.
+    // The next backup writes damaged chunks again.
     for deed in [Deed::Backup, Deed::Drill] {
         api.post("/api/v1/backups", &json!({ "deed": deed })).await;
         done(&hq, deed, 2).await;
@@ -338,7 +337,7 @@ async fn backups_that_are_made_by_hand_are_tried_once_a_week_where_they_lie() {
     assert_eq!((drills[0].outcome, drills[0].trigger), (Outcome::Done, Trigger::Schedule));
     assert_eq!(drills[0].backup, made.backup);
 
-    // The next one is due while the disk lies in a drawer: that is no failure, and it is made up for.
+    // A backup that is due while its disk is away is no failure, and is made up for.
     fs::rename(&place, &away).expect("unmounted");
     hq.advance(WEEK).await;
     assert!(!queries::lies_there(&app).expect("a look"));
@@ -363,7 +362,7 @@ async fn a_clock_that_was_far_ahead_and_is_set_back_puts_no_backup_off() {
     hq.advance(LONG).await;
     done(&hq, Deed::Backup, 2).await;
     hq.set_back(LONG).await;
-    // Whoever was signed in was away for more than a year.
+    // The session has expired after more than a year.
     let app = &hq.running().app;
     let next = || {
         let next = app.system.read(|snap| {
@@ -380,7 +379,7 @@ async fn a_clock_that_was_far_ahead_and_is_set_back_puts_no_backup_off() {
     hq.finish().await;
 }
 
-/// How often those who look after the workspace were told that something of backups failed.
+/// Number of failure notices to administrators.
 fn times_told(hq: &TestHq) -> usize {
     let all = hq.ws().store.read(|snap| snap.list::<Notification>(&Range::all()));
     let all = all.expect("what was told");
@@ -402,7 +401,7 @@ async fn what_failed_under_a_clock_that_ran_ahead_hides_nothing_that_comes_after
     assert_eq!(times_told(&hq), 1);
     drop(app);
 
-    // The clock is right again, and what is noted from here on has earlier moments and ids.
+    // The clock is right again; later records have earlier times and ids.
     hq.set_back(AHEAD).await;
     hq.restart().await;
     let app = hq.running().app.clone();
@@ -487,9 +486,9 @@ async fn all_faults_of_the_settings_are_shown_at_once_and_secrets_never() {
     assert_eq!(reply.status, 422);
     for words in [
         "Write the time as 9:30",
-        "Write a number",
+        "Enter a number",
         "at least 12 characters",
-        "only folders and s3:// are known",
+        "only folders and s3:// addresses are supported",
     ] {
         assert!(reply.text.contains(words), "{words}: {}", reply.text);
     }
@@ -498,7 +497,7 @@ async fn all_faults_of_the_settings_are_shown_at_once_and_secrets_never() {
     let bad = [&good[..], &more[..], &[("target", "s3://x?region=y")]].concat();
     let reply = owner.form(PAGE, &bad).await;
     assert_eq!(reply.status, 422);
-    for words in ["Write the access key", "Write the secret key"] {
+    for words in ["Enter the bucket&#39;s access key", "Enter the bucket&#39;s secret key"] {
         assert!(reply.text.contains(words), "{words}");
     }
     let fine = [&good[..], &more[..]].concat();
@@ -506,7 +505,7 @@ async fn all_faults_of_the_settings_are_shown_at_once_and_secrets_never() {
     assert_eq!(reply.location(), Some(PAGE), "{}", reply.text);
     let page = owner.get(PAGE).await;
     assert!(page.text.contains("04:15") && !page.text.contains(words));
-    // The passphrase of the settings opens what is made by them.
+    // The passphrase of the settings opens the backups.
     owner.form(&format!("{PAGE}/run"), &[]).await;
     let made = done(&hq, Deed::Backup, 1).await;
     assert_eq!(made[0].outcome, Outcome::Done, "{:?}", made[0].note);

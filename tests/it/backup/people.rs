@@ -1,5 +1,5 @@
-//! What a restore does to the people of a workspace: who had left since the backup stays away, rights
-//! that were taken stay taken, invitations of then are good no more.
+//! Restores and people: members removed since the backup stay removed, revoked rights stay revoked, and invitations of
+//! that time are invalid.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ async fn remove(hq: &TestHq, account: AccountId) {
     hq.ws().write(&BY, gone).await.expect("gone");
 }
 
-/// An invitation that is good for a long time.
+/// A long-lived invitation.
 async fn invite(hq: &TestHq, by: AccountId) {
     let put = move |tx: &mut store::WriteTx<'_>| {
         let open = Invite {
@@ -96,7 +96,7 @@ async fn who_had_left_or_had_lost_rights_since_the_backup_has_none_after_a_resto
         back_up(&hq, &repo);
         remove(&hq, called(&hq, "Tom").account).await;
         role(&hq, called(&hq, "Kim").account, Role::Member).await;
-        // More rights than then: those of the backup count.
+        // More rights than at the time of the backup: the backup's rights apply.
         role(&hq, called(&hq, "Eve").account, Role::Member).await;
         hq.stop().await;
 
@@ -112,7 +112,7 @@ async fn who_had_left_or_had_lost_rights_since_the_backup_has_none_after_a_resto
         assert_eq!(called(&hq, "Eve").role, Role::Viewer);
         assert_eq!(people(&hq).iter().filter(|one| one.role == Role::Owner).count(), 1);
         assert_eq!(open_invites(&hq), 0);
-        // With one workspace alone the sign-ins stay, and open nothing that was closed.
+        // If only a workspace is restored, sessions stay and give access to nothing that was closed.
         let (tom, eve) = (tom.back_at(&hq), eve.back_at(&hq));
         assert_ne!(tom.get("/w/marlow-cargo/").await.status, 200);
         let expected = if workspace.is_some() { 200 } else { 303 };
@@ -155,7 +155,7 @@ async fn a_workspace_alone_does_not_take_the_place_of_another_that_has_its_addre
     let app = hq.running().app.clone();
     assert_eq!(app.workspace("northwind").map(|ws| ws.id), Some(other), "it is as it was");
     assert!(app.broken.read().is_empty());
-    // Where nobody has the address it comes back.
+    // If no other account has the address, the account comes back.
     let there = app.workspace("northwind").expect("the other one");
     life::move_to(&app, BY, &there, folder.path().join("away-too")).await.expect("moved away");
     drop((app, there));

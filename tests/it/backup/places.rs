@@ -1,5 +1,5 @@
-//! Where backups lie: damaged pieces that are mended, a disk that is not there, a folder that holds what
-//! it is for, a slow target, copies that somebody makes elsewhere, what killed programs leave.
+//! Backup targets: repair of damaged chunks, missing disk, target within the data folder, slow target, external copies,
+//! remains of killed programs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -73,20 +73,17 @@ async fn a_disk_that_is_not_mounted_is_no_new_place() {
     let backup = json!({ "deed": "backup" });
     api.post("/api/v1/backups", &backup).await;
     assert_eq!(done(&hq, Deed::Backup, 1).await[0].outcome, Outcome::Done);
-    assert!(!owner.get(PAGE).await.text.contains("Start new backups there"));
+    assert!(!owner.get(PAGE).await.text.contains("Start new backups here"));
 
     fs::rename(&place, &away).expect("unmounted");
     fs::create_dir(&place).expect("an empty mount point");
     api.post("/api/v1/backups", &backup).await;
     let failed = done(&hq, Deed::Backup, 2).await;
     let note = failed[0].note.clone().unwrap_or_default();
-    assert!(
-        note.contains("is the disk or share mounted?") && note.contains("--new-place"),
-        "{note}"
-    );
+    assert!(note.contains("mount its disk or share") && note.contains("--new-place"), "{note}");
     assert_eq!(files(&place), Vec::<PathBuf>::new(), "nothing was written there");
     let page = owner.get(PAGE).await;
-    assert!(page.text.contains("Start new backups there"), "{}", page.text);
+    assert!(page.text.contains("Start new backups here"), "{}", page.text);
 
     owner.form(&format!("{PAGE}/run"), &[("new_place", "on")]).await;
     assert_eq!(done(&hq, Deed::Backup, 3).await[0].outcome, Outcome::Done);
@@ -101,7 +98,7 @@ async fn a_disk_that_is_not_mounted_is_no_new_place() {
     api.post("/api/v1/backups", &backup).await;
     let runs = done(&hq, Deed::Backup, 5).await;
     let note = runs[0].note.clone().unwrap_or_default();
-    assert!(note.contains("holds other backups") && note.contains("another disk"), "{note}");
+    assert!(note.contains("contains other backups") && note.contains("the right disk"), "{note}");
     api.post("/api/v1/backups", &json!({ "deed": "backup", "new_place": true })).await;
     assert_eq!(done(&hq, Deed::Backup, 6).await[0].outcome, Outcome::Done);
     hq.finish().await;
@@ -122,7 +119,7 @@ async fn a_place_in_the_data_folder_or_around_it_is_refused() {
         body["target"] = target.clone().into();
         let reply = api.json("PUT", "/api/v1/backups/settings", &body).await;
         assert!(!reply.status.is_success(), "{target}");
-        assert!(reply.text.contains("lie one inside the other"), "{}", reply.text);
+        assert!(reply.text.contains("are nested"), "{}", reply.text);
         let reply = owner
             .form(
                 PAGE,
@@ -136,20 +133,20 @@ async fn a_place_in_the_data_folder_or_around_it_is_refused() {
             )
             .await;
         assert_eq!(reply.status, 422, "{target}");
-        assert!(reply.text.contains("lie one inside the other"), "{}", reply.text);
+        assert!(reply.text.contains("are nested"), "{}", reply.text);
         let refused = elsewhere(&hq, &place).await.expect_err("refused");
-        assert!(refused.contains("give a folder that lies apart"), "{refused}");
+        assert!(refused.contains("choose a separate folder"), "{refused}");
     }
     assert!(!hq.data().join("copies").exists() && !hq.data().join("hq-backups.json").exists());
     hq.finish().await;
 }
 
-/// What `hq backup --to` does.
+/// The effect of `hq backup --to`.
 async fn elsewhere(hq: &TestHq, folder: &Path) -> Result<BackupRun, String> {
     to(hq, folder, Newness::AsBefore).await
 }
 
-/// A folder as a place for backups.
+/// A folder as a backup target.
 pub fn at(folder: &Path) -> Place {
     Place {
         address: folder.display().to_string().parse().expect("an address"),
@@ -159,7 +156,7 @@ pub fn at(folder: &Path) -> Place {
     }
 }
 
-/// What `hq backup --to` does, with `--new-place` or without.
+/// The effect of `hq backup --to`, with `--new-place` or without.
 pub async fn to(hq: &TestHq, folder: &Path, newness: Newness) -> Result<BackupRun, String> {
     let wish = BackupRequest {
         place: Some(at(folder)),
@@ -191,7 +188,7 @@ async fn copies_that_somebody_makes_elsewhere_are_never_removed_by_rules() {
     hq.finish().await;
 }
 
-/// Looks at every write whether a store is being read.
+/// Checks at every write whether a store is being read.
 struct Watching {
     inner: Folder,
     stores: Vec<Store>,
@@ -201,7 +198,7 @@ struct Watching {
 
 impl Watching {
     fn look(&self, name: &str) {
-        // Others read for a moment at any time; a backup would hold on as long as this lasts.
+        // Other readers are brief; a backup would hold its snapshot as long as this lasts.
         let end = Instant::now() + Duration::from_secs(20);
         let is_held = || self.stores.iter().any(|store| store.oldest_snapshot().is_some());
         while self.held.load(Ordering::SeqCst) == 0 && is_held() {
@@ -287,7 +284,7 @@ async fn what_killed_programs_have_left_is_swept_at_the_next_start() {
     }
     let runs = done(&hq, Deed::Backup, 1).await;
     assert_eq!((runs[0].id, runs[0].outcome), (begun.id, Outcome::Failed));
-    assert_eq!(runs[0].note.as_deref(), Some("HQ was ended in the middle"));
+    assert_eq!(runs[0].note.as_deref(), Some("HQ stopped in the middle"));
     hq.finish().await;
 }
 
@@ -306,7 +303,7 @@ async fn a_folder_of_a_newer_version_and_one_that_cannot_be_written_say_what_to_
     };
     let closed = restore(&repo, &wish(Path::new("/proc/hq-data")), &Meter::default());
     let words = closed.expect_err("it cannot be written").to_string();
-    assert!(words.contains("the data folder cannot be written"), "{words}");
+    assert!(words.contains("the data folder can't be written to"), "{words}");
     assert!(words.contains("check its owner and mode"), "{words}");
 
     let head = folder.path().join("hq-backups.json");

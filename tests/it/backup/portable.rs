@@ -1,4 +1,4 @@
-//! One workspace out into a file and in again as another.
+//! Export of a workspace, and its import as another one.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -63,7 +63,7 @@ async fn busy() -> Office {
     office
 }
 
-/// Puts a file on the task; gives its id and the name of its blob.
+/// Uploads a file to the task; returns its id and the name of its blob.
 async fn sent(office: &Office, name: &str, content: Vec<u8>) -> (String, String) {
     let (api, path) = (office.hq.api().await, format!("/api/v1/tasks/MC-1/files?name={name}"));
     let made = api.bytes("POST", &path, "application/octet-stream", content).await;
@@ -81,16 +81,16 @@ async fn a_workspace_is_exported_and_made_anew_under_another_name() {
     assert_eq!(file.header("content-type"), Some("application/zstd"));
     let noted = api.get("/api/v1/activity?event=workspace.exported").await.json();
     let text = noted["items"][0]["text"].as_str().unwrap_or_default();
-    assert!(text.ends_with("took out the whole workspace as one file"), "{noted}");
+    assert!(text.ends_with("exported the workspace as one file"), "{noted}");
     let bytes = exported(&office).await;
     let again = post_bytes(&office, "/api/v1/import", bytes.clone()).await;
     assert_eq!(again.0, 409, "{}", again.1);
-    assert!(again.1.contains("there is a workspace marlow-cargo already"), "{}", again.1);
+    assert!(again.1.contains("a workspace marlow-cargo already exists"), "{}", again.1);
     let made = post_bytes(&office, "/api/v1/import?slug=second", bytes).await;
     assert_eq!(made.0, 201, "{}", made.1);
     let made: serde_json::Value = serde_json::from_str(&made.1).expect("JSON");
     assert_eq!(made["slug"], "second");
-    assert!(made["left_out"].to_string().contains("secrets are not exported"), "{made}");
+    assert!(made["left_out"].to_string().contains("secrets aren't exported"), "{made}");
 
     let (first, second) = ("marlow-cargo", "second");
     let titles = |slug| {
@@ -129,7 +129,7 @@ async fn a_server_that_is_full_takes_neither_a_new_workspace_nor_an_import() {
     let bytes = exported(&office).await;
     let app = &office.hq.running().app;
     let api = office.hq.api().await.with("x-hq-workspace", "marlow-cargo");
-    // Each entry of the list counts; that they share a store makes no difference to that.
+    // Each list entry counts, even if they share a store here.
     let one = app.workspaces.read()[0].clone();
     app.workspaces.write().resize(200, one.clone());
     let imported = api.post_bytes("/api/v1/import?slug=second", bytes.clone()).await;
@@ -137,7 +137,7 @@ async fn a_server_that_is_full_takes_neither_a_new_workspace_nor_an_import() {
     let added = owner.json("POST", "/api/v1/workspaces", &json!({ "name": "Northwind" })).await;
     for (status, text) in [imported, (added.status.as_u16(), added.text)] {
         assert!((400..500).contains(&status), "{status} {text}");
-        assert!(text.contains("200 workspaces already"), "{text}");
+        assert!(text.contains("already has 200 workspaces"), "{text}");
     }
     app.workspaces.write().truncate(199);
     let imported = api.post_bytes("/api/v1/import?slug=second", bytes).await;
@@ -165,7 +165,7 @@ async fn what_was_removed_stays_at_home_and_files_that_are_lost_are_named() {
     let bytes = exported(&office).await;
     let page = office.hq.owner().get("/w/marlow-cargo/settings/export").await;
     for id in [&missing, &damaged] {
-        let words = format!("Not in it: the file {id}");
+        let words = format!("Not included: the file {id}");
         assert!(page.text_of("#export").contains(&words), "{words}: {}", page.text);
     }
     let plain = zstd_all(&bytes);
@@ -197,17 +197,17 @@ async fn a_file_that_is_not_as_it_says_changes_nothing() {
     let office = busy().await;
     let bytes = exported(&office).await;
     let plain = zstd_all(&bytes);
-    // A member that leaves its folder, one that nobody named, a byte that differs, a cut.
+    // A path traversal, an unlisted file, a changed byte, a truncation.
     let named = replaced(&plain, b"agents.bundle", b"../bundle.txt");
     let mut changed = plain.clone();
     let at = find(&plain, b"Compare two offers").expect("a title");
     changed[at] ^= 0x20;
     let half = plain[..plain.len() / 2].to_vec();
     for (what, bad, words) in [
-        ("path", named, "no part of a workspace"),
-        ("byte", changed, "another hash"),
-        ("half", half, "no exported workspace, or it is damaged"),
-        ("none", b"hello".to_vec(), "no exported workspace"),
+        ("path", named, "isn't part of a workspace"),
+        ("byte", changed, "doesn't match the hash"),
+        ("half", half, "isn't an exported workspace, or it's damaged"),
+        ("none", b"hello".to_vec(), "isn't an exported workspace"),
     ] {
         let reply = post_bytes(&office, "/api/v1/import?slug=bad", packed(&bad)).await;
         assert!(reply.0 >= 400, "{what}: {}", reply.1);
@@ -216,11 +216,11 @@ async fn a_file_that_is_not_as_it_says_changes_nothing() {
     }
     assert_eq!(office.hq.running().app.workspaces.read().len(), 1);
     let slug = post_bytes(&office, "/api/v1/import?slug=../x", bytes).await;
-    assert!(slug.1.contains("is no name for addresses"), "{}", slug.1);
+    assert!(slug.1.contains("can't be used in URLs"), "{}", slug.1);
     office.hq.finish().await;
 }
 
-/// A portable file with this manifest and these members behind it.
+/// A portable file with this manifest, followed by these files.
 fn made_up(
     files: &serde_json::Value,
     tables: &serde_json::Value,
@@ -264,10 +264,10 @@ fn a_small_file_that_unpacks_to_more_than_there_is_room_is_stopped_early() {
     assert_eq!(bounded(&bomb, 10, 1_000_000, &plenty), "", "with room enough it is fine");
     let words = bounded(&bomb, 10, 100, &plenty);
     assert!(words.contains("more than 100 times its size"), "{words}");
-    // What it says of itself is held against the disk before anything is unpacked.
+    // Declared sizes are compared with the free space before unpacking.
     let words = bounded(&bomb, 10, 1_000_000, &|| 1 << 20);
-    assert!(words.contains("unpacks to 300 MB and there is room for 1 MB"), "{words}");
-    // And what becomes of it while it is unpacked: here the disk fills up in the middle.
+    assert!(words.contains("needs 300 MB and there are 1 MB free"), "{words}");
+    // Actual sizes are checked while unpacking: here the disk fills up in the middle.
     let asked = std::cell::Cell::new(0);
     let filling = || {
         asked.set(asked.get() + 1);
@@ -278,7 +278,7 @@ fn a_small_file_that_unpacks_to_more_than_there_is_room_is_stopped_early() {
     assert!(asked.get() < 10, "it is stopped at the next stretch: {}", asked.get());
     let lying = made_up(&json!({ &name: { "bytes": u64::MAX, "sha256": sha } }), &json!([]), &[]);
     let words = bounded(&lying, 10, 1_000_000, &|| 1 << 40);
-    assert!(words.contains("there is room for"), "{words}");
+    assert!(words.contains("MB free"), "{words}");
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn too_many_files_names_of_any_length_and_lines_without_an_end_are_refused() {
         })
         .collect();
     let words = bounded(&made_up(&json!(many), &json!([]), &[]), 49, 100, &plenty);
-    assert!(words.contains("names 50 files, at most 49"), "{words}");
+    assert!(words.contains("lists 50 files, and the limit is 49"), "{words}");
     // A name of many megabytes would be read into memory.
     let mut long = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
@@ -301,7 +301,7 @@ fn too_many_files_names_of_any_length_and_lines_without_an_end_are_refused() {
     header.set_cksum();
     long.append(&header, std::io::repeat(b'a').take(64 << 20)).expect("a member");
     let words = bounded(&packed(&long.into_inner().expect("a tar")), 10, 1 << 40, &plenty);
-    assert!(words.contains("does not begin with manifest.json"), "{words}");
+    assert!(words.contains("doesn't start with manifest.json"), "{words}");
 
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("tables")).expect("a folder");
@@ -322,13 +322,13 @@ fn too_many_files_names_of_any_length_and_lines_without_an_end_are_refused() {
     assert_eq!(taken, 3);
 }
 
-/// The workspace as a file, as somebody at the page gets it.
+/// Exports the workspace through the page.
 async fn exported(office: &Office) -> Vec<u8> {
     const PAGE: &str = "/w/marlow-cargo/settings/export";
     let owner = office.hq.owner();
     assert_eq!(owner.form(PAGE, &[]).await.location(), Some(PAGE));
     made(office).await;
-    assert!(owner.get(PAGE).await.text_of("#export").contains("The file is ready"));
+    assert!(owner.get(PAGE).await.text_of("#export").contains("File ready"));
     let bytes = owner.download(&format!("{PAGE}/file")).await;
     assert!(bytes.len() > 1000);
     bytes
@@ -355,7 +355,7 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// Replaces every occurrence by something of the same length.
+/// Replaces every occurrence by text of the same length.
 fn replaced(bytes: &[u8], what: &[u8], with: &[u8]) -> Vec<u8> {
     assert_eq!(what.len(), with.len());
     let mut out = bytes.to_vec();
@@ -387,7 +387,7 @@ async fn a_file_is_made_once_at_a_time_and_goes_after_a_day_or_a_restart() {
     server::exports::sweep(&office.hq.running().app);
     assert_eq!(api.get("/api/v1/export/file").await.status, 404);
 
-    // Also where nobody works any more; what a program has left goes at the next start.
+    // Also in workspaces without activity; remains of a program are removed at the next start.
     let ws = office.ws();
     let by = (kernel::Actor::System(kernel::Part::Cli), kernel::Cause::Setup);
     let app = office.hq.running().app.clone();
@@ -403,7 +403,7 @@ async fn a_file_is_made_once_at_a_time_and_goes_after_a_day_or_a_restart() {
     office.hq.finish().await;
 }
 
-/// Does something with the first bytes that it gets.
+/// Runs an action when the first bytes are written.
 struct Meanwhile<F> {
     out: Vec<u8>,
     act: Option<F>,
@@ -426,7 +426,7 @@ async fn two_exports_of_one_workspace_at_once_are_both_whole_and_leave_nothing()
     let office = busy().await;
     let (ws, data) = (office.ws(), office.hq.data());
     let mut inner = Vec::new();
-    // The second begins and ends when the first has laid everything aside.
+    // The second export runs completely after the first has spooled everything.
     let act = || drop(export(&ws, &mut inner, &data).expect("the second"));
     let mut outer = Meanwhile { out: Vec::new(), act: Some(act) };
     tokio::task::block_in_place(|| export(&ws, &mut outer, &data)).expect("the first");
@@ -454,7 +454,7 @@ async fn an_export_stops_before_the_disk_is_full_and_says_which_entry_it_ends_wi
         move || {
             asked.set(asked.get() + 1);
             if asked.get() == 3 {
-                // Somebody else goes on in the middle of it.
+                // Another write within the export.
                 let (store, new) = (store.clone(), NewTask::titled("Too late"));
                 let write = move |tx: &mut WriteTx<'_>| tasks::create(tx, new).map(drop);
                 let other = std::thread::spawn(move || store.write_blocking(by.0, by.1, write));
@@ -486,7 +486,7 @@ async fn an_export_stops_before_the_disk_is_full_and_says_which_entry_it_ends_wi
     office.hq.finish().await;
 }
 
-/// Waits until the file is there. Not over the API, which would be asked too often.
+/// Waits for the export without polling the API, which has a rate limit.
 async fn made(office: &Office) {
     let end = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
     let jobs = &office.hq.running().app.jobs;
@@ -496,7 +496,7 @@ async fn made(office: &Office) {
     }
 }
 
-/// What lies below a folder.
+/// Files below a folder with their contents.
 fn lies(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -512,7 +512,7 @@ fn lies(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// Notes what was made durable and what takes its place; the power goes after so many steps.
+/// Records which files were made durable and renamed; fails after a number of steps.
 #[derive(Default)]
 struct Plug {
     left: AtomicUsize,

@@ -1,5 +1,5 @@
-//! The power goes at any step by which a restore takes its place, and at any by which the next start goes
-//! on with it: the old is there, or the new, whole.
+//! Power failure at any step of a restore's swap and of its completion by the next start: the data is old or new, and
+//! complete.
 
 use std::fs;
 use std::io;
@@ -18,10 +18,10 @@ use super::{back_up, repository};
 use crate::store::{check, opened};
 use support::hq::TestHq;
 
-/// From this step on, whoever starts next goes on with the restore.
+/// After this step, the next start continues the restore.
 const ANNOUNCED: &str = "rename restore.json.new restore.json";
 
-/// Lets so many steps happen and notes them; then the power is gone.
+/// Performs and records a number of steps, then simulates a power failure.
 struct Plug {
     data: PathBuf,
     left: usize,
@@ -33,7 +33,7 @@ impl Plug {
         Self { data: data.to_owned(), left, steps: Mutex::default() }
     }
 
-    /// Where something lies in the data folder, without the time in its name.
+    /// Path in the data folder, without the timestamp in its name.
     fn name(&self, path: &Path) -> String {
         let below = path.strip_prefix(&self.data).expect("it lies in the data folder");
         let part = |one: std::path::Component<'_>| {
@@ -65,7 +65,7 @@ impl Faults for Plug {
     }
 }
 
-/// Copies files and folders; what else lies there was a server's.
+/// Copies files and folders; other entries belonged to a server.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).expect("a new folder");
     fs::set_permissions(to, fs::metadata(from).expect("a folder").permissions()).expect("its own");
@@ -93,7 +93,7 @@ fn is_new(data: &Path) -> [bool; 2] {
     [!restored.is_empty(), tasks.iter().all(|task| task.title != "After")]
 }
 
-/// What a data folder holds whose name begins so.
+/// Entries of the data folder whose names start with this.
 fn beginning(data: &Path, start: &str) -> Vec<PathBuf> {
     let all = fs::read_dir(data).expect("a folder").map(|entry| entry.expect("an entry").path());
     let begins = |path: &PathBuf| {
@@ -125,12 +125,12 @@ async fn the_power_may_go_at_any_step_of_a_restore() {
         let plug = Plug::new(&data, left);
         let done =
             tokio::task::block_in_place(|| restore_on(&repo, &wish, &Meter::default(), &plug));
-        // What says so may be gone again: to remove it, durably, is the last step.
+        // The announcement may already be removed: removing it durably is the last step.
         let is_announced = plug.steps.lock().iter().any(|step| step == ANNOUNCED);
         if !data.join("restore.json").exists() {
             assert!(!is_announced || is_new(&data) == [true; 2], "{left} steps: nothing says so");
         }
-        // The next start is cut off as well, after one step more each time.
+        // The next start is interrupted as well, one step later each time.
         for again in 0.. {
             if finish_swap(&data, &Plug::new(&data, again)).is_ok() {
                 break;
@@ -151,8 +151,8 @@ async fn the_power_may_go_at_any_step_of_a_restore() {
             continue;
         }
         let all = plug.steps.lock();
-        // All that takes a place is on the disk before, and so is what says so; a name is durable in the
-        // folder that it goes to before it is away from the other.
+        // Everything that replaces an entry is on disk first, and so is the announcement; a rename is durable in the
+        // target folder before it is durable in the source folder.
         let steps = [
             "settle restoring",
             "sync restore.json.new",

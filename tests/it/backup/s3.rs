@@ -1,4 +1,4 @@
-//! Backups at S3: against a small server that checks every signature and gives lists in pages.
+//! Backups to S3, against a small server that verifies every signature and pages its lists.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use support::hq::TestHq;
 
 const KEY: (&str, &str) = ("AKIATEST", "wJalrXUtnFEMI/K7MDENG+bPxRfiCY");
 const REGION: &str = "eu-test-1";
-/// How many names a page of a list has.
+/// Number of names per page of a listing.
 const PAGE: usize = 5;
 
-/// A server that speaks as much S3 as backups need.
+/// A server with the part of S3 that backups need.
 struct Mock {
     address: String,
     shared: Arc<Shared>,
@@ -35,10 +35,10 @@ struct Mock {
 struct Shared {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
     lists: AtomicUsize,
-    /// Writes that still work; then the server is full.
+    /// Number of writes that still succeed; then the server is full.
     left: Mutex<Option<usize>>,
     busy: AtomicUsize,
-    /// Every page of a list is the first.
+    /// Every page of a listing is the first page.
     stuck: AtomicBool,
 }
 
@@ -63,7 +63,7 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// The signature that a request must have, by the rules of SigV4.
+/// Signature that a request must have, according to SigV4.
 fn signature(method: &Method, uri: &Uri, host: &str) -> Option<(String, String)> {
     let query = uri.query()?;
     let value =
@@ -109,7 +109,7 @@ async fn answer(
         Some((given, wanted)) if given == wanted => {}
         _ => return refuse(StatusCode::FORBIDDEN, "SignatureDoesNotMatch"),
     }
-    // Every now and then a server is busy for a moment.
+    // Now and then the server is briefly busy.
     if shared.busy.fetch_add(1, Ordering::SeqCst) % 17 == 3 {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "SlowDown");
     }
@@ -172,7 +172,7 @@ fn list(objects: &BTreeMap<String, Vec<u8>>, query: &str, stuck: bool) -> String
     text + "</ListBucketResult>"
 }
 
-/// Opens or begins a repository at a mock, on a thread that may block.
+/// Opens or creates a repository at a mock server, on a thread that may block.
 async fn with_repo<T: Send + 'static>(
     hq: &TestHq,
     place: &str,
@@ -213,7 +213,7 @@ async fn a_bucket_is_signed_for_listed_in_pages_and_read_back() {
     .await
     .expect("two backups");
     assert!(first.new_bytes > 5_000, "{}", first.new_bytes);
-    // A consumer may have noted meanwhile how far it is.
+    // A consumer may have saved its position meanwhile.
     assert!(second.new_bytes < 2_500, "all else was found in the lists: {}", second.new_bytes);
     assert!(mock.shared.lists.load(Ordering::SeqCst) > 12, "lists come in pages of {PAGE}");
     let objects = mock.shared.objects.lock().clone();
@@ -221,14 +221,14 @@ async fn a_bucket_is_signed_for_listed_in_pages_and_read_back() {
     assert!(!objects.keys().any(|name| name.contains("running/")), "no marker is left");
     assert!(!hq.data().join("backups/spool").exists(), "nothing is left aside");
 
-    // Of a list without an end nothing is made.
+    // An endless listing is rejected.
     mock.shared.stuck.store(true, Ordering::SeqCst);
     let from = source(&hq);
     let endless = with_repo(&hq, &place, KEY.1, Policy::Trusted, move |repo| {
         make(repo, &from, &Meter::default())
     });
     let endless = endless.await.expect_err("half a list").to_string();
-    assert!(endless.contains("does not come to an end"), "{endless}");
+    assert!(endless.contains("never ends"), "{endless}");
     hq.finish().await;
 }
 

@@ -1,4 +1,4 @@
-//! A place that several HQs use: nobody gets in by mistake, and nobody removes what is another's.
+//! A backup target shared by several HQs: no accidental use, and no removal of others' data.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -39,7 +39,7 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
     let theirs: BTreeSet<String> = theirs.into_iter().chain(second.backup.clone()).collect();
     assert_eq!((ids(place).len(), theirs.len()), (4, 2));
 
-    // The rules of one count only what is its own.
+    // Retention of one HQ counts only its own backups.
     let api = other.api().await;
     settings(&api, |body| {
         (body["schedule"], body["target"]) = ("off".into(), place.display().to_string().into());
@@ -63,7 +63,7 @@ async fn a_place_of_another_hq_is_refused_until_somebody_says_so_and_its_backups
         assert!(checked.faults.is_empty(), "{:?}", checked.faults);
     }
 
-    // The last one there is the other's: each tries and brings back its own.
+    // The last backup there is the other's: each HQ tests and restores its own.
     let drill = BackupRequest { place: Some(at(place)), ..BackupRequest::commanded(Deed::Drill) };
     let drill = job::run(&one.running().app, drill).await.expect("it can be restored");
     assert_eq!(drill.backup, second.backup);
@@ -108,7 +108,7 @@ async fn on_the_page_somebody_says_what_sharing_means_and_agrees_once() {
     assert_eq!(failed[0].code.as_deref(), Some("backup_others"));
     let page = owner.get(PAGE).await;
     assert!(page.text.contains(SHARE), "{}", page.text);
-    assert!(page.text.contains("counts and removes only its own backups"), "{}", page.text);
+    assert!(page.text.contains("manages only its own backups"), "{}", page.text);
     let told = api.get("/api/v1/backups").await.json();
     assert_eq!(told["trouble"]["code"], "backup_others");
 
@@ -121,7 +121,7 @@ async fn on_the_page_somebody_says_what_sharing_means_and_agrees_once() {
     assert_eq!(runs[0].outcome, Outcome::Done, "once is enough: {:?}", runs[0].note);
     assert_eq!(ids(folder.path()).len(), 3);
 
-    // What failed at another place says nothing of this one.
+    // A failure at another place does not concern this one.
     let elsewhere = tempfile::tempdir().expect("a folder");
     to(&one, elsewhere.path(), Newness::AsBefore).await.expect("the first one there");
     to(&other, elsewhere.path(), Newness::AsBefore).await.expect_err("it is another's");

@@ -1,4 +1,4 @@
-//! A manifest that cannot be read: nothing is tidied up any more, that is told, and a person puts it aside.
+//! An unreadable manifest: pruning stops, people are notified, and a person moves it aside.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use super::page::{PAGE, done, settings};
 use super::{back_up, files, repository};
 use support::hq::{Setup, TestHq};
 
-/// Nobody is signed out in that time.
+/// No session expires in this time.
 const LATER: Duration = Duration::from_secs(20 * 3_600);
 
 fn flip(file: &Path) {
@@ -24,13 +24,13 @@ fn flip(file: &Path) {
     fs::write(file, bytes).expect("a file");
 }
 
-/// The one backup that is listed by this name.
+/// The listed backup with this id.
 fn listed(list: &Value, id: &str) -> Value {
     let items = list["items"].as_array().expect("a list");
     items.iter().find(|one| one["id"] == id).expect("it is on the list").clone()
 }
 
-/// What is told of what is wrong.
+/// The reported problem.
 fn trouble(hq: &TestHq) -> Option<BackupRun> {
     let app = &hq.running().app;
     let place = queries::usual_place(app).expect("a place");
@@ -53,22 +53,27 @@ async fn a_manifest_that_cannot_be_read_is_told_until_somebody_puts_it_aside() {
     flip(&manifest);
     let pieces = || files(&place.join("chunks")).len();
 
-    // The next backup is made, and says so; a second one does not say it anew.
+    // The next backup succeeds and reports the problem; a second one does not report it again.
     let mut second = String::new();
     for _ in 0..2 {
         hq.advance(Duration::from_secs(60)).await;
         let made = run(Deed::Backup).await.expect("a backup");
         let note = made.note.clone().unwrap_or_default();
         assert_eq!(made.outcome, Outcome::Done, "{note}");
-        assert!(note.contains("made, but tidying up failed") && note.contains(&first), "{note}");
+        assert!(note.contains("created, but cleanup failed") && note.contains(&first), "{note}");
         second = made.backup.expect("its name");
     }
     assert_eq!(done(&hq, Deed::Prune, 2).await.len(), 2, "the first went well");
     let told = trouble(&hq).expect("it is told");
     assert_eq!((told.deed, told.code.as_deref()), (Deed::Prune, Some(STUCK)));
     let refused = run(Deed::Prune).await.expect_err("nothing is tidied up").to_string();
-    for words in [first.as_str(), "its sum does not fit", "so it fills up", "put the backup aside"]
-    {
+    for words in [
+        first.as_str(),
+        "its checksum doesn't match",
+        "so it fills up",
+        "give up the \
+        backup",
+    ] {
         assert!(refused.contains(words), "{words}: {refused}");
     }
     let list = api.get("/api/v1/backups").await.json();
@@ -76,11 +81,11 @@ async fn a_manifest_that_cannot_be_read_is_told_until_somebody_puts_it_aside() {
     let of = |list: &Value, id: &str| listed(list, id)["unreadable"].clone();
     assert_eq!((of(&list, &first), of(&list, &second)), (json!(true), json!(false)), "{list}");
     let page = owner.get(PAGE).await.text;
-    assert!(page.contains("Tidying up failed") && page.contains("Set aside"), "{page}");
+    assert!(page.contains("Cleanup failed") && page.contains("Give up"), "{page}");
     assert!(page.contains(&format!("{first}/forget")), "{page}");
     assert!(!page.contains(&format!("{second}/forget")), "{page}");
 
-    // Only what cannot be read is put aside, and only when somebody says so. Its pieces stay.
+    // Only an unreadable backup can be set aside, and only on request. Its pieces stay.
     let path = |id: &str| format!("/api/v1/backups/{id}/forget");
     let begun = api.post(&path(&second), &json!({})).await;
     assert_eq!(begun.status, 202, "{}", begun.text);
@@ -96,9 +101,9 @@ async fn a_manifest_that_cannot_be_read_is_told_until_somebody_puts_it_aside() {
     assert!(place.join("damaged").join(format!("manifests-{first}")).is_file(), "it is kept");
     assert_eq!(pieces(), before);
     assert_eq!(trouble(&hq), None);
-    assert!(!owner.get(PAGE).await.text.contains("Set aside"));
+    assert!(!owner.get(PAGE).await.text.contains("Give up"));
 
-    // From then on it is tidied up again.
+    // From then on pruning works again.
     hq.advance(LATER).await;
     let tidied = run(Deed::Prune).await.expect("nothing is in the way");
     assert!(0 < tidied.new_bytes && pieces() < before, "{tidied:?}");
@@ -163,7 +168,7 @@ async fn no_name_leads_out_of_the_place_when_something_is_put_aside() {
         )
     };
     let stuck = tidy().expect("it looked");
-    assert_eq!(stuck.unreadable, [format!("{} (its sum does not fit)", made.id)]);
+    assert_eq!(stuck.unreadable, [format!("{} (its checksum doesn't match)", made.id)]);
     forget(&repo, &owner, &made.id, hq.now()).expect("it is put aside");
     assert_eq!(repo.ids().expect("a list"), Vec::<String>::new());
     assert_eq!(tidy().expect("it looked").unreadable, Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! What lies at which place, what went wrong where, and what a place needs to be opened at all.
+//! Contents and errors per backup target, and what is needed to open it.
 
 use std::fs;
 use std::path::Path;
@@ -45,19 +45,19 @@ async fn the_list_shows_what_lies_at_the_place_and_nothing_else() {
     }
     let (there, unread) = ids(&api).await;
     assert_eq!((there.len(), &unread), (2, &json!(0)));
-    // One that somebody has removed by hand is there no more.
+    // A backup that was removed by hand is no longer listed.
     fs::remove_file(one.join("manifests").join(&there[0])).expect("a manifest");
     assert_eq!(ids(&api).await, (vec![there[1].clone()], json!(0)));
-    // Another place has others, or none.
+    // Another place has other backups, or none.
     aim(&api, &other).await;
     assert_eq!(ids(&api).await, (Vec::new(), json!(0)));
     let page = owner.get(PAGE).await.text;
     assert!(page.contains("No backups yet"), "{page}");
-    // Back at the first one those there are seen, and read with the next backup.
+    // Back at the first place, its backups are counted, and read with the next backup.
     aim(&api, &one).await;
     assert_eq!(ids(&api).await, (Vec::new(), json!(1)));
     let page = owner.get(PAGE).await.text;
-    assert!(page.contains("1 more lies there that HQ has not read yet"), "{page}");
+    assert!(page.contains("1 more backup isn’t listed yet"), "{page}");
     api.post("/api/v1/backups", &backup).await;
     done(&hq, Deed::Backup, 3).await;
     let (there_now, unread) = ids(&api).await;
@@ -84,8 +84,8 @@ async fn what_is_done_elsewhere_neither_mends_nor_makes_trouble_here() {
     let asked = api.post("/api/v1/backups", &backup).await;
     let runs = done(&hq, Deed::Backup, 1).await;
     let note = runs[0].note.clone().unwrap_or_default();
-    assert!(note.contains("a file lies where a folder is needed"), "{note}");
-    // What was asked for is followed to its end.
+    assert!(note.contains("expected a folder"), "{note}");
+    // The requested backup is followed to its end.
     let run = format!("/api/v1/backups/runs/{}", asked.json()["id"].as_str().expect("an id"));
     let ended = api.get(&run).await.json();
     assert_eq!((&ended["outcome"], &ended["code"]), (&json!("failed"), &json!("backup_target")));
@@ -133,7 +133,7 @@ async fn a_head_that_is_lost_or_damaged_is_made_anew_from_the_backups() {
     let repo = repository(place, None);
     let made = back_up(&hq, &repo);
     assert_eq!(mend(place).expect("nothing is wrong"), None);
-    // A byte of each: its id is still there to be read.
+    // One changed byte in each head file: the id is still readable.
     for name in HEADS {
         let mut bytes = fs::read(place.join(name)).expect("a head");
         let end = bytes.len() - 5;
@@ -145,7 +145,7 @@ async fn a_head_that_is_lost_or_damaged_is_made_anew_from_the_backups() {
     assert_eq!(mend(place).expect("made anew"), Some(1));
     let again = open(place, None).expect("it opens");
     assert_eq!(again.id(), repo.id(), "HQ knows the place by it");
-    // Both are gone.
+    // Both head files are gone.
     for name in HEADS {
         fs::remove_file(place.join(name)).expect("a head");
     }
@@ -173,7 +173,7 @@ async fn a_head_with_a_key_in_it_is_not_made_up_and_nothing_is_made_of_nothing()
         fs::remove_file(sealed.join(name)).expect("a head");
     }
     let told = words(mend(&sealed));
-    assert!(told.contains("are encrypted") && told.contains("put a copy"), "{told}");
+    assert!(told.contains("are encrypted") && told.contains("restore a copy"), "{told}");
     assert!(!sealed.join(HEADS[0]).exists());
     let told = words(mend(&folder.path().join("nowhere")));
     assert!(told.contains("there are no backups at"), "{told}");
@@ -181,7 +181,7 @@ async fn a_head_with_a_key_in_it_is_not_made_up_and_nothing_is_made_of_nothing()
     fs::create_dir(&photos).expect("a folder");
     fs::write(photos.join("cat.jpg"), "a cat").expect("a file");
     let told = words(mend(&photos));
-    assert!(told.contains("holds other files"), "{told}");
+    assert!(told.contains("contains other files"), "{told}");
     assert_eq!(files(&photos).len(), 1);
     hq.finish().await;
 }

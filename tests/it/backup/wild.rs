@@ -1,5 +1,4 @@
-//! What agents and their programs may have done to their folders: none of it ends a backup, and what is
-//! not in it is told.
+//! Odd files that agents and programs may leave in their folders: none fails a backup, and omissions are reported.
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -32,7 +31,7 @@ fn locked(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
 }
 
-/// Does something without the right to pass every lock, which tests may have. Rights are a thread's.
+/// Runs work without the capability to bypass file permissions, which tests may have. Capabilities are per thread.
 fn without_rights<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -51,7 +50,7 @@ fn is_whole(repo: &Repository, made: &Manifest) {
     assert!(checked.faults.is_empty(), "{:?}", checked.faults);
 }
 
-/// Restores into a folder and gives that of Ada's files in it.
+/// Restores into a folder and returns the folder of Ada's files in it.
 fn put_into(repo: &Repository, data: &Path) -> PathBuf {
     let wish = RestoreRequest {
         data: data.to_owned(),
@@ -126,7 +125,7 @@ async fn locked_folders_are_left_out_and_named_and_all_the_rest_is_there() {
     for name in ["files/locked: ", "files/listed: ", "files/alone.txt: "] {
         assert!(told.contains(&format!("agents/ada/{name}Permission denied")), "{name} of {told}");
     }
-    assert!(told.contains("so deep that it could not be put back"), "{told}");
+    assert!(told.contains("too deep to be restored"), "{told}");
     assert!(!told.contains("scratch"), "of what is not wanted nothing is told: {told}");
     assert_eq!(made.left_out.len(), 4, "{told}");
     is_whole(&repo, &made);
@@ -146,8 +145,8 @@ async fn what_was_left_out_stands_in_the_report_and_on_the_page() {
     let runs = done(&hq, Deed::Backup, 1).await;
     let note = runs[0].note.clone().unwrap_or_default();
     assert_eq!(runs[0].outcome, Outcome::Done, "{note}");
-    assert!(note.contains("agents/ada/files/link-000: a link or no file"), "{note}");
-    assert!(note.contains("the others stand in its manifest"), "{note}");
+    assert!(note.contains("agents/ada/files/link-000: a link or not a file"), "{note}");
+    assert!(note.contains("the others are listed in its manifest"), "{note}");
     let page = hq.owner().get(PAGE).await;
     assert!(page.text.contains("agents/ada/files/link-000"), "{}", page.text);
     let made = repository(&hq.data().join("backups/local"), None).newest(None).expect("a backup");
@@ -156,7 +155,7 @@ async fn what_was_left_out_stands_in_the_report_and_on_the_page() {
     hq.finish().await;
 }
 
-/// A folder that says how much is free.
+/// A folder that reports a given amount of free space.
 struct Small {
     inner: Folder,
     free: u64,
@@ -218,7 +217,7 @@ async fn holes_take_no_room_and_no_time_and_come_back_as_holes() {
 
 type Deeds = Mutex<Option<Box<dyn FnOnce() + Send>>>;
 
-/// A folder; when it gets a piece with these bytes in it, something happens.
+/// A folder that runs a callback when a piece with these bytes is written to it.
 struct Meddling {
     inner: Folder,
     mark: Vec<u8>,
@@ -284,8 +283,8 @@ async fn a_file_that_is_removed_or_cut_while_it_is_read_does_not_end_the_backup(
         } else {
             assert_eq!(made.left_out.len(), 1, "{:?}", made.left_out);
             let told = &made.left_out[0];
-            assert!(told.contains("noise.bin: it was made shorter while it was read"), "{told}");
-            assert!(told.contains(&format!("{} bytes were taken", back.len())), "{told}");
+            assert!(told.contains("noise.bin: it was truncated while HQ read it"), "{told}");
+            assert!(told.contains(&format!("{} bytes were saved", back.len())), "{told}");
             assert!(back.len() < noise.len() && noise.starts_with(&back), "{}", back.len());
         }
     }

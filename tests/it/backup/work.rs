@@ -1,4 +1,4 @@
-//! A backup under load, and an agent that goes on working after the restore.
+//! A backup under load, and an agent that continues after the restore.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ async fn a_run_that_a_backup_caught_in_the_middle_goes_on_after_the_restore() {
     office.model.push(Turn::text("I am thinking.").behind(&gate));
     let task = office.task("Compare two offers", &ada).await;
     office.run_on(task.id).await;
-    // Somebody writes all the time meanwhile.
+    // Writes continue all the time meanwhile.
     let (over, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (ws, stop, count) = (office.ws(), Arc::clone(&over), Arc::clone(&written));
     let by = (kernel::Actor::System(kernel::Part::Cli), kernel::Cause::Timer);
@@ -85,7 +85,7 @@ async fn a_run_that_a_backup_caught_in_the_middle_goes_on_after_the_restore() {
     for (n, title) in titles.iter().enumerate() {
         assert_eq!(title, &format!("Load {n:05}"), "and nothing is missing in between");
     }
-    // Nothing of it goes on beside the original until somebody says that this is the live one.
+    // No work continues beside the original until a person confirms that this copy is the live one.
     let asked = office.model.requests().len();
     office.hq.advance(std::time::Duration::from_secs(60)).await;
     assert_eq!(office.model.requests().len(), asked);
@@ -102,7 +102,7 @@ async fn a_run_that_a_backup_caught_in_the_middle_goes_on_after_the_restore() {
     office.hq.finish().await;
 }
 
-/// A folder; with the first piece that it gets, another folder leaves its place.
+/// A folder target; its first piece moves another folder away.
 struct Leaving {
     inner: Folder,
     from: PathBuf,
@@ -138,7 +138,7 @@ async fn a_workspace_that_leaves_in_the_middle_of_a_backup_is_left_out_and_named
         assert_eq!(made.workspaces, ["marlow-cargo"]);
         assert!(!made.parts.iter().any(|part| part.path.contains("harbour")), "no half of it");
         assert_eq!(made.left_out.len(), 1, "{:?}", made.left_out);
-        assert!(made.left_out[0].contains("harbour was moved away"), "{:?}", made.left_out);
+        assert!(made.left_out[0].contains("harbour was moved"), "{:?}", made.left_out);
     };
 
     // Its store was read, its files were not.

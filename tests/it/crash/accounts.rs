@@ -1,5 +1,5 @@
-//! Accounts at a maker: added, signed in to, renewed before each call. The maker's tokens are good for a second, and
-//! as makers do it takes an old one once more from who never got the new one.
+//! Load: provider accounts. Add, sign in, refresh before each call. Tokens are valid for a second, and as providers do,
+//! the server accepts a consumed refresh token again from clients that missed the response.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -13,16 +13,16 @@ use super::desk::{Desk, Tally};
 use super::dice::Dice;
 
 const KINDS: &[&str] = &["accounts", "sign-ins begun", "sign-ins", "tests of accounts"];
-/// The browser came too late, or its code was used up by what was killed.
+/// The browser came too late, or the interrupted request had used up its code.
 const TOO_LATE: &[u16] = &[409, 422, 502];
 
 #[derive(Default)]
 struct Known {
     id: String,
     name: String,
-    /// Where the browser was sent.
+    /// URL that the browser was redirected to.
     url: Option<String>,
-    /// Whether somebody has signed in for sure.
+    /// Whether the sign-in has certainly succeeded.
     signed_in: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Accounts of this maker, whose models answer at a base URL.
+    /// Accounts at this provider, with the models' base URL.
     pub fn new(maker: Maker, models: String) -> Self {
         maker.life(json!(1)).forgiving();
         Self { maker, models, known: None, doing: ("", String::new()), tally: Tally::default() }

@@ -1,5 +1,5 @@
-//! Agents: made with their files, changed, paused, archived, brought back, moved from one template to another and
-//! back; whom they fall back on.
+//! Load: agents. Creation with files, changes, pause, archive, restore, change of the template and back; fallback
+//! models.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -11,7 +11,7 @@ use super::api::{Again, Answer, Api, Ask};
 use super::desk::{Desk, Tally};
 use super::dice::Dice;
 
-/// How many there are at most: each has files of its own.
+/// Maximum number of agents: each has its own files.
 const MOST: usize = 25;
 const KINDS: &[&str] = &[
     "agents",
@@ -25,16 +25,16 @@ const KINDS: &[&str] = &[
     "fallbacks",
     "moved templates",
 ];
-/// Between which they are moved.
+/// Templates between which agents are moved.
 const TEMPLATES: [&str; 2] = ["default", "analytics"];
-/// What an agent is let reach.
+/// Hosts that an agent may reach.
 const HOSTS: [&str; 2] = ["*.docs.test", "example.com"];
 
 struct Known {
     slug: String,
     id: String,
     name: Value,
-    /// Not known after a move, which takes over what the template says of its agents.
+    /// Unknown after a move, which takes over the template's description.
     description: Option<Value>,
     status: Value,
     template: String,
@@ -44,7 +44,7 @@ struct Known {
 #[derive(Default)]
 pub struct Agents {
     known: Vec<Known>,
-    /// Which of them, or none for a new one, and what is done.
+    /// The agent's index (none for a new one) and the action.
     doing: Option<(Option<usize>, &'static str)>,
     tally: Tally,
 }
@@ -63,7 +63,7 @@ impl Known {
         }
     }
 
-    /// The template that it does not have.
+    /// The template that the agent does not have.
     fn other(&self) -> &'static str {
         TEMPLATES[usize::from(self.template == TEMPLATES[0])]
     }
@@ -115,7 +115,7 @@ impl Desk for Agents {
             "moved templates" => {
                 let body = json!({ "template": known.other(), "rest": "template" });
                 let ask = Ask::post(format!("{path}/upgrade"), body).again(Again::Harmless);
-                // What was whole before the kill has nothing more to take over.
+                // 409 if the upgrade was complete before the kill.
                 Ask { or: &[409], ..ask }
             }
             _ => {
@@ -166,7 +166,7 @@ impl Desk for Agents {
                 if known.is_archived {
                     continue;
                 }
-                // A move is whole: nothing of the template is missing from the files or from what is said of it.
+                // A move is complete: the files and the record have everything from the template.
                 let offer = api.get(&format!("{path}/upgrade")).await;
                 assert_eq!(offer["to"]["template"], known.template.as_str(), "{offer}");
                 assert_eq!(offer["offered"], false, "{offer}");

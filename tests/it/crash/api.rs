@@ -1,5 +1,5 @@
-//! HQ as the crash test speaks to it, at the address of one start of the program: what is asked, what is
-//! answered, and that the program may go away at any moment, also right behind its own answer.
+//! HTTP client of the crash test, for one start of the program. The program may die at any moment, even right after its
+//! own response.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ use support::wire;
 
 use super::dice::program;
 
-/// Something to be done. It is repeated until it is answered.
+/// A request, repeated until there is a response.
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub method: Method,
@@ -23,9 +23,9 @@ pub struct Ask {
     pub body: Sent,
     pub door: Door,
     pub again: Again,
-    /// Refusals that are answers, too.
+    /// Error statuses that also count as responses.
     pub or: &'static [u16],
-    /// In which workspace.
+    /// Slug of the workspace.
     pub place: String,
 }
 
@@ -35,11 +35,11 @@ pub enum Sent {
     Json(Value),
     File(Vec<u8>),
     Form(Vec<(&'static str, String)>),
-    /// No request but a command of the program; `path` is left empty.
+    /// No request but a command of the program; `path` is empty.
     Command(Vec<String>),
 }
 
-/// As whom.
+/// Credentials of the request.
 #[derive(Clone, Debug)]
 pub enum Door {
     /// The owner's token.
@@ -51,14 +51,14 @@ pub enum Door {
     Nobody,
 }
 
-/// What is done when no answer came.
+/// What to do if there was no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// The same with the same key, which must give the same answer.
+    /// Repeats it with the same idempotency key, which must give the same response.
     Key,
-    /// The same, which changes nothing when it had happened.
+    /// Repeats it; that changes nothing if it had taken effect.
     Harmless,
-    /// Its desk looks for what became of it.
+    /// The desk checks whether it took effect.
     Look,
 }
 
@@ -99,7 +99,7 @@ impl Ask {
         Self::of(Method::POST, path.into(), Sent::File(bytes))
     }
 
-    /// A form of a page, sent by the owner's browser unless another is named.
+    /// A form of a page, sent by the owner's browser by default.
     pub fn form(path: impl Into<String>, fields: &[(&'static str, &str)]) -> Self {
         let fields = fields.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let ask = Self::of(Method::POST, path.into(), Sent::Form(fields.collect()));
@@ -128,7 +128,7 @@ impl Ask {
         self.by(Door::Owner)
     }
 
-    /// These statuses are answers, too.
+    /// These statuses also count as responses.
     pub fn or(mut self, statuses: &'static [u16]) -> Self {
         self.or = statuses;
         self
@@ -139,52 +139,52 @@ impl Ask {
 pub struct Answer {
     pub status: u16,
     pub text: String,
-    /// The body, where it is JSON.
+    /// The body, if it is JSON.
     pub json: Value,
-    /// The cookie of a sign-in, where one was set.
+    /// The cookie of a sign-in, if one was set.
     pub cookie: Option<String>,
-    /// The entry that wrote the record, where it is tagged with that.
+    /// Sequence number of the entry that wrote the record, from the `ETag` if there is one.
     pub rev: u64,
 }
 
 impl Answer {
-    /// A field of the body that is a text.
+    /// A text field of the body.
     pub fn word(&self, field: &str) -> String {
         let found = self.json[field].as_str();
         found.unwrap_or_else(|| panic!("no `{field}` in {}", self.text)).to_owned()
     }
 }
 
-/// What became of a request.
+/// Outcome of a request.
 pub enum Came {
     Answer(Answer),
-    /// The program went away; what it had answered, if that could be read.
+    /// The program ended; with its response if that could be read.
     Gone(Option<Answer>, String),
 }
 
-/// Springs behind so many answers.
+/// Fires after a number of responses.
 pub struct Trap {
     left: AtomicI64,
     sprung: Notify,
 }
 
 impl Trap {
-    /// One that springs behind the answer of this number.
+    /// A trap that fires after this many responses.
     pub fn behind(answers: i64) -> Self {
         Self { left: AtomicI64::new(answers), sprung: Notify::new() }
     }
 
-    /// One that never springs.
+    /// A trap that never fires.
     pub fn none() -> Self {
         Self::behind(i64::MAX)
     }
 
-    /// Waits for it.
+    /// Waits until the trap fires.
     pub async fn sprung(&self) {
         self.sprung.notified().await;
     }
 
-    /// Counts an answer; says whether it is the one.
+    /// Counts a response; returns whether it fires the trap.
     fn springs(&self) -> bool {
         let springs = self.left.fetch_sub(1, Ordering::Relaxed) == 1;
         if springs {
@@ -194,11 +194,11 @@ impl Trap {
     }
 }
 
-/// Who asks.
+/// Credentials.
 pub struct Keys {
     pub client: Client,
     pub token: String,
-    /// The owner's browser; another one each time that they prove who they are.
+    /// Cookie of the owner's browser; replaced after each reauthentication.
     cookie: Mutex<String>,
 }
 
@@ -211,15 +211,15 @@ impl Keys {
         self.cookie.lock().expect("no panic holds it").clone()
     }
 
-    /// A client that does not wait for ever: the port of a program that was killed may soon be that of another
-    /// test's server, which never answers.
+    /// A client with a timeout: the port of a killed program may soon belong to another test's server, which never
+    /// answers.
     pub fn client() -> Client {
         let client = wire::client().timeout(Duration::from_secs(120));
         client.build().expect("a client without special settings")
     }
 }
 
-/// The program, since one start.
+/// API of the running program, since one start.
 pub struct Api<'a> {
     pub keys: &'a Keys,
     pub base: String,
@@ -228,7 +228,7 @@ pub struct Api<'a> {
 }
 
 impl Api<'_> {
-    /// Sends it once.
+    /// Sends the request once.
     pub async fn send(&self, ask: &Ask, key: &str) -> Came {
         if let Sent::Command(arguments) = &ask.body {
             return self.command(arguments).await;
@@ -257,7 +257,7 @@ impl Api<'_> {
             Ok(answer) => answer,
             Err(error) => return Came::Gone(None, error.to_string()),
         };
-        // It is known to the program that this is on disk; that it is known here nobody promised.
+        // The program knows that the change is on disk; the client may still not receive the response.
         let thrown_away = self.trap.springs();
         match read(answer).await {
             Ok(answer) if thrown_away => Came::Gone(Some(answer), "thrown away".to_owned()),
@@ -292,7 +292,7 @@ impl Api<'_> {
         request.header("sec-fetch-site", "same-origin").header("accept", "text/html")
     }
 
-    /// The owner proves who they are, in a program that nobody kills; their browser has another cookie then.
+    /// Reauthenticates the owner, in a program that is not killed; the browser gets a new cookie.
     pub async fn prove(&self, password: &str) {
         let proof = Ask::post("/api/v1/proof", json!({ "password": password }));
         let proved = self.made(proof.by(Door::Owner).again(Again::Harmless), "").await;
@@ -300,7 +300,7 @@ impl Api<'_> {
         *self.keys.cookie.lock().expect("no panic holds it") = cookie;
     }
 
-    /// What a program that runs answers.
+    /// Response of a running program.
     pub async fn ask(&self, ask: &Ask) -> Answer {
         match self.send(ask, "").await {
             Came::Answer(answer) => answer,
@@ -308,14 +308,14 @@ impl Api<'_> {
         }
     }
 
-    /// What stands there.
+    /// Reads a path as JSON.
     pub async fn get(&self, path: &str) -> Value {
         let answer = self.ask(&Ask::get(path)).await;
         assert_eq!(answer.status, 200, "GET {path}: {}", answer.text);
         answer.json
     }
 
-    /// The bytes that stand there.
+    /// Reads a path as bytes.
     pub async fn bytes(&self, path: &str) -> Vec<u8> {
         let answer = self.request(Method::GET, path, &Door::Token).send().await;
         let answer = answer.expect("the program answers");
@@ -338,13 +338,13 @@ impl Api<'_> {
         }
     }
 
-    /// A list that has no pages.
+    /// A list without pages.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         self.get(path).await["items"].as_array().cloned().expect("a list of items")
     }
 }
 
-/// The workspace of the owner's browser and token.
+/// Workspace of the owner's browser and token.
 pub const HOME: &str = "marlow-cargo";
 
 async fn read(answer: reqwest::Response) -> reqwest::Result<Answer> {
@@ -360,7 +360,7 @@ async fn read(answer: reqwest::Response) -> reqwest::Result<Answer> {
 }
 
 impl Api<'_> {
-    /// Does it, in a program that nobody kills.
+    /// Sends the request in a program that is not killed; it must succeed.
     pub async fn made(&self, ask: Ask, key: &str) -> Answer {
         match self.send(&ask, key).await {
             Came::Answer(answer) if answer.status < 300 => answer,

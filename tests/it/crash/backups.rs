@@ -1,4 +1,4 @@
-//! Backups while everybody writes: made, checked, restored for a try, tidied up, refused.
+//! Backups under load: create, check, trial restore, prune, refuse.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,10 +16,10 @@ const KINDS: &[&str] =
 
 pub struct Backups {
     place: String,
-    /// Backups that were acknowledged and not tidied away.
+    /// Acknowledged backups that were not pruned.
     made: Vec<String>,
     doing: Option<&'static str>,
-    /// What goes on, and as which run.
+    /// The running operation and its run.
     running: Option<(&'static str, String)>,
     tally: Tally,
 }
@@ -31,15 +31,15 @@ impl Backups {
     }
 
     fn begin(deed: &str) -> Ask {
-        // While one is at work, also one that was cut off here, another is refused.
+        // 409 while another operation is running, even an interrupted one.
         let ask = Ask::post("/api/v1/backups", json!({ "deed": deed }));
         ask.again(Again::Harmless).or(&[409])
     }
 
     fn ended(&mut self, kind: &'static str, answer: &Answer) {
         let (outcome, backup) = (answer.word("outcome"), answer.json["backup"].as_str());
-        // It may have been cut off by the kill.
-        let cut = answer.text.contains("ended in the middle");
+        // The kill may have interrupted it.
+        let cut = answer.text.contains("stopped in the middle");
         assert_eq!(outcome == "done", kind != "refused checks" && !cut, "{kind}: {}", answer.text);
         if outcome == "done" {
             match kind {
@@ -132,7 +132,7 @@ impl Desk for Backups {
         async move {
             let mut tick = tokio::time::interval(Duration::from_millis(50));
             let checked = async {
-                // What is still at work comes first.
+                // An operation that is still running ends first.
                 loop {
                     tick.tick().await;
                     let began = api.ask(&Self::begin("verify")).await;

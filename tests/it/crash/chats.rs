@@ -1,7 +1,5 @@
-//! Conversations with an agent whose model is scripted: messages, messages taken back, programs left
-//! running, what people type into them, runs that are stopped and runs that wait for a moment, files that
-//! are written, patched and taken back, letters to colleagues, parts handed to sub-agents, a key that is
-//! refused.
+//! Load: conversations with a scripted agent. Messages and withdrawals, background programs and their input, stopped
+//! and waiting runs, file changes and undo, messages to colleagues, sub-agents, a rejected key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,13 +20,12 @@ use super::desk::{Desk, PATIENCE, Tally};
 use super::dice::Dice;
 use super::yeses;
 
-/// The agent that is spoken with.
 pub const AGENT: &str = "Moss";
-/// One whose key is refused.
+/// An agent whose key is rejected.
 pub const REFUSED: &str = "Fern";
-/// How long the programs sleep: a word to know them by.
+/// Sleep time of the programs, by which they are recognized.
 const SLEEP: &str = "4791";
-/// How some of them read.
+/// Command with which some of them read.
 const READS: &str = "read line";
 
 const KINDS: &[&str] = &[
@@ -51,7 +48,7 @@ const KINDS: &[&str] = &[
     "undone runs",
 ];
 
-/// Answers by what was said last.
+/// Makes the model respond to the latest messages.
 pub fn script(model: &ModelServer) {
     model.answering(answer);
 }
@@ -60,7 +57,7 @@ fn answer(seen: &Seen) -> Option<Turn> {
     if seen.body["model"] == "broken" {
         return Some(Turn::error(401, "authentication_error", "this key is refused"));
     }
-    // Without tools there is nothing but to write a summary.
+    // Without tools, a summary is requested.
     if seen.tools().is_empty() {
         return Some(Turn::text("## Goal\nTo speak of vans.\n## Done\nMuch was said."));
     }
@@ -68,10 +65,10 @@ fn answer(seen: &Seen) -> Option<Turn> {
     if messages.last()?["role"] == "tool" {
         return Some(Turn::text("Done."));
     }
-    // All that was said since the last answer.
+    // All messages since the last response.
     let unheard = messages.iter().rev().take_while(|message| message["role"] == "user");
     let texts = unheard.map(|message| message["content"].to_string());
-    // A summary may repeat what was asked long ago.
+    // A summary may repeat old requests.
     let texts: Vec<String> = texts.filter(|text| !text.contains("stand in this summary")).collect();
     let words = texts.iter().rev().flat_map(|text| text.split("please ").skip(1));
     let asked: Vec<(&str, &str)> = words
@@ -80,7 +77,7 @@ fn answer(seen: &Seen) -> Option<Turn> {
             Some((words.next()?, words.next()?))
         })
         .collect();
-    // A silence that was stopped is over when something else begins the next run: that a program has ended, say.
+    // A stopped silence is over when something else, such as the end of a program, starts the next run.
     let newest = texts.first().and_then(|text| text.rsplit("please ").next());
     if newest.is_some_and(|words| words.starts_with("wait ") && is_one_sentence(words)) {
         return Some(Turn::silence());
@@ -104,7 +101,7 @@ fn answer(seen: &Seen) -> Option<Turn> {
             turn.and_call("write", json!({ "path": path, "content": about(name) }))
         }
         "tell" => {
-            // More tokens than its bytes let expect: that is kept of a model.
+            // More tokens than its bytes suggest: a measured ratio is stored per model.
             let tokens =
                 Tokens { input: seen.bytes as u64, cache_read: 0, cache_write: 0, output: 20 };
             let args = json!({ "agent": "ada", "text": name });
@@ -120,12 +117,12 @@ fn answer(seen: &Seen) -> Option<Turn> {
     }))
 }
 
-/// Whether nothing else was said after it; in JSON its end is a quotation mark.
+/// Whether no other message follows; in JSON, a quotation mark ends the text.
 fn is_one_sentence(words: &str) -> bool {
     words.find('.').is_some_and(|end| matches!(&words[end + 1..], "" | "\""))
 }
 
-/// A program that goes on until it is stopped, and may read before.
+/// A program that runs until it is stopped, and may read input first.
 fn command(verb: &str, name: &str) -> String {
     let reads = if verb == "read" { format!("{READS}; echo got $line; ") } else { String::new() };
     format!("echo {name}; {reads}exec sleep {SLEEP}")
@@ -135,14 +132,14 @@ fn about(name: &str) -> String {
     format!("About {name}.\n")
 }
 
-/// Something that was said.
+/// A sent message.
 struct Said {
     kind: &'static str,
     name: String,
     message: String,
     session: String,
     run: String,
-    /// Whether it may go unread: it was taken back, or its run was stopped.
+    /// It may stay unread: it was withdrawn, or its run was stopped.
     may_go: bool,
 }
 
@@ -150,13 +147,13 @@ struct Said {
 pub struct Chats {
     said: Vec<Said>,
     doing: Option<(&'static str, String)>,
-    /// A run that waits for a model that says nothing, and its conversation.
+    /// A run that waits for a silent model, and its conversation.
     waits: Option<(String, String)>,
-    /// Whether that one had ended, so that another must have taken over.
+    /// That run had ended, so another one must have taken over.
     missed: bool,
     /// Programs that were seen running.
     programs: Vec<u64>,
-    /// Those of them that read.
+    /// Programs that read input.
     readers: Vec<u64>,
     undone: Vec<String>,
     tally: Tally,
@@ -170,7 +167,7 @@ impl Chats {
         let mut possible =
             vec!["messages", "messages", "files of agents", "programs", "letters", "silences"];
         possible.extend(["sub-agents", "patches", "reading programs"]);
-        // Everything else that is said waits for as long.
+        // All other messages wait as long.
         if self.tally.of("naps") * 12 <= self.said.len() {
             possible.push("naps");
         }
@@ -178,7 +175,7 @@ impl Chats {
             possible.extend(["words for programs", "words for programs"]);
         }
         possible.extend(["refused keys", "looks at programs"]);
-        // Each ends the run that works: were there many, no run would ever come to its program.
+        // Each ends the running run: with too many of them, no run would reach its program.
         if self.tally.of("new conversations") * 10 <= self.said.len() {
             possible.push("new conversations");
         }
@@ -202,7 +199,7 @@ impl Chats {
         self.said.iter().rev().skip(3).find(fits)
     }
 
-    /// What was said to a run that was stopped may go unread.
+    /// Messages to a stopped run may stay unread.
     fn let_go(&mut self, run: &str) {
         let of_it = self.said.iter_mut().filter(|said| said.run == run || said.kind == "silences");
         of_it.for_each(|said| said.may_go = true);
@@ -217,7 +214,7 @@ impl Chats {
         all
     }
 
-    /// All conversations: one that begins anew takes with it what nobody has read yet.
+    /// All conversations: a restart moves unread messages to the new one.
     async fn sessions(&self, api: &Api<'_>) -> BTreeSet<String> {
         let mut all: BTreeSet<String> = self.said.iter().map(|said| said.session.clone()).collect();
         for agent in [AGENT, REFUSED] {
@@ -228,7 +225,7 @@ impl Chats {
         all
     }
 
-    /// Ends what would go on for ever, and waits until all is at rest.
+    /// Ends everything endless, and waits until all is idle.
     async fn rest(&mut self, api: &Api<'_>) {
         if let Some((_, session)) = self.waits.take() {
             let session = api.get(&format!("/api/v1/sessions/{session}")).await;
@@ -262,7 +259,7 @@ impl Chats {
         }
     }
 
-    /// What a run has noted of its files is there, unless the run was undone.
+    /// Recorded file changes of a run exist, unless the run was undone.
     async fn files(&self, api: &Api<'_>) {
         let moss = format!("{}/{}", wire::AGENTS, AGENT.to_lowercase());
         for run in self.runs(api).await {
@@ -284,7 +281,7 @@ impl Chats {
     }
 }
 
-/// Each phrase with each conversation.
+/// All pairs of phrase and conversation.
 fn everywhere<'a>(
     sessions: &'a BTreeSet<String>,
     phrases: &'a [String],
@@ -296,7 +293,7 @@ fn everywhere<'a>(
     all
 }
 
-/// How often each phrase was read in its conversation.
+/// Number of times each phrase was read in its conversation.
 pub async fn times_said(api: &Api<'_>, said: &[(&str, &str)]) -> BTreeMap<String, usize> {
     let mut sessions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (session, phrase) in said {
@@ -319,19 +316,18 @@ pub async fn times_said(api: &Api<'_>, said: &[(&str, &str)]) -> BTreeMap<String
     found
 }
 
-/// Whether something that was said in this conversation waits to be read. That a program has ended may wait
-/// to be told until somebody says something.
+/// Whether a message in this conversation is unread. Reports of ended programs may wait for the next message.
 pub fn has_unread(session: &Value) -> bool {
     let said = |message: &Value| message["text"].to_string().contains("please ");
     session["waiting"].as_array().is_none_or(|all| all.iter().any(said))
 }
 
-/// Whether a message was closed unread because its run ended the program again and again: it says so.
+/// Whether a message was closed unread because its run crashed the program repeatedly; its state says so.
 pub async fn closed(api: &Api<'_>, message: &str) -> bool {
     api.get(&format!("/api/v1/messages/{message}")).await["state"] == "dropped"
 }
 
-/// What a person says to have something done. Nobody else says please.
+/// A request of a person; only such messages contain "please".
 pub fn phrase(verb: &str, name: &str) -> String {
     format!("please {verb} {name}.")
 }
@@ -380,7 +376,7 @@ impl Desk for Chats {
                 Ask::post(path, json!({})).or(&[409])
             }
             "new conversations" => {
-                // One that is at work ends, and what waited goes over.
+                // A running conversation ends, and waiting messages move to the new one.
                 Ask::post(format!("{moss}/sessions"), json!({})).or(&[409])
             }
             "looks at programs" => Ask::get("/api/v1/jobs?running=true"),
@@ -388,7 +384,7 @@ impl Desk for Chats {
                 let reader = self.readers.last().expect("one reads");
                 let body = json!({ "text": format!("{name}\n") });
                 let ask = Ask::post(format!("/api/v1/jobs/{reader}/input"), body);
-                // What went with its program is not typed again: it is for that one alone.
+                // Input for an ended program is not repeated: it was for that program only.
                 ask.again(Again::Harmless).or(&[404, 409])
             }
             "stopped programs" => {
@@ -398,14 +394,14 @@ impl Desk for Chats {
             "undone runs" => {
                 let run = self.file().expect("one wrote").run.clone();
                 self.undone.push(run.clone());
-                // It may still be at work.
+                // It may still be working.
                 Ask::post("/api/v1/undo", json!({ "run": run })).or(&[409])
             }
             kind => {
                 let agent = if kind == "refused keys" { REFUSED } else { AGENT };
                 let text = phrase(verb(kind), name);
                 let path = format!("{}/{}/messages", wire::AGENTS, agent.to_lowercase());
-                // Many may wait while a run is slow to end.
+                // Many may wait while a run ends slowly.
                 Ask::post(path, json!({ "text": text })).or(&[429])
             }
         }
@@ -427,7 +423,7 @@ impl Desk for Chats {
                 return;
             }
             "stopped runs" => {
-                // What it had not read goes on in another run, and that may wait, too.
+                // Its unread messages continue in another run, which may wait, too.
                 self.missed = true;
                 let (run, _) = self.waits.clone().expect("one waits");
                 self.let_go(&run);
@@ -452,7 +448,7 @@ impl Desk for Chats {
                     return;
                 }
             }
-            // It may have gone with the program that was killed.
+            // It may have ended with the killed program.
             "stopped programs" if answer.status == 409 => return,
             "new conversations" | "stopped programs" => {}
             "undone runs" if answer.status == 409 => {
@@ -518,7 +514,7 @@ impl Desk for Chats {
     }
 }
 
-/// How many of the programs of this data folder run, whoever began them: another folder is killed beside it.
+/// Number of running programs of this data folder, regardless of their parent: other folders are tested in parallel.
 fn sleepers(data: &Path) -> usize {
     let data = data.canonicalize().expect("a folder");
     let sleeps = |process: &Path| {

@@ -1,4 +1,4 @@
-//! Connections to providers: their keys, prices, windows and lists, how much models think, tests.
+//! Load: provider connections. Keys, prices, context windows, model lists, thinking levels, tests.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -10,7 +10,7 @@ use super::api::{Again, Answer, Api, Ask, HOME};
 use super::desk::{Desk, Tally};
 use super::dice::Dice;
 
-/// How many there are at most.
+/// Maximum number of connections.
 const MOST: usize = 12;
 const KINDS: &[&str] = &[
     "connections",

@@ -1,12 +1,12 @@
-//! What loads each kind of record and of event. A kind that is new and stands nowhere here fails at once;
-//! one that stands here and was never written fails the crash test.
+//! Load for each kind of record and event. A kind without an entry here fails at once; a kind with an entry that was
+//! never written fails the crash test.
 
 use std::collections::BTreeSet;
 
 use server::schema;
 use store::{Kind, Schema};
 
-/// Which desk writes rows of which tables.
+/// Which desk writes rows to which tables.
 const TABLES: &[(&str, &[&str])] = &[
     (
         "tasks",
@@ -54,7 +54,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("the store", &["blob_references"]),
 ];
 
-/// Which desk makes which events happen.
+/// Which desk causes which events.
 const EVENTS: &[(&str, &[&str])] = &[
     ("tasks", &["task.created", "task.changed", "task.assigned", "task.status_changed"]),
     ("tasks", &["comment.added", "deliverable.submitted", "deliverable.reviewed"]),
@@ -102,7 +102,7 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("backups", &["backup.made", "backup.failed"]),
 ];
 
-/// What is loaded elsewhere, and why.
+/// What is covered by other tests, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("passkeys", "needs an authenticator that signs; tests/it/passkeys.rs has one"),
     ("passkey_use", "as passkeys"),
@@ -225,12 +225,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];
 
-/// The tables that the crash test must have written.
+/// Tables that the crash test must have written.
 pub fn loaded_tables() -> impl Iterator<Item = &'static str> {
     TABLES.iter().flat_map(|(_, names)| names.iter().copied())
 }
 
-/// The events that it must have seen.
+/// Events that the crash test must have seen.
 pub fn loaded_events() -> impl Iterator<Item = &'static str> {
     EVENTS.iter().flat_map(|(_, names)| names.iter().copied())
 }

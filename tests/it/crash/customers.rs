@@ -1,5 +1,5 @@
-//! Contacts, organizations, collections with their records, fields, talks, pages and their folders: made, changed,
-//! deleted.
+//! Load: contacts, organizations, collections with records, fields, interactions, pages and folders: create, change,
+//! delete.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -9,7 +9,7 @@ use super::api::{Again, Answer, Api, Ask};
 use super::desk::{Desk, Tally};
 use super::dice::Dice;
 
-/// How many of a kind there are at once.
+/// Maximum number of each kind at once.
 const MOST: usize = 12;
 const KINDS: &[&str] = &[
     "contacts",
@@ -41,9 +41,9 @@ const KINDS: &[&str] = &[
 const NOUNS: [&str; 8] =
     ["contacts", "organizations", "collections", "records", "fields", "talks", "folders", "pages"];
 
-/// Something that was made.
+/// A created record.
 struct Kept {
-    /// Its id; the key of a field.
+    /// Its id, or the key of a field.
     id: String,
     words: String,
     gone: bool,
@@ -56,7 +56,7 @@ pub struct Customers {
     tally: Tally,
 }
 
-/// The list of a kind.
+/// Index of a kind's list.
 fn noun(kind: &str) -> usize {
     let plain = kind.split(' ').next_back().unwrap_or_default();
     NOUNS.iter().position(|one| *one == plain).expect("a kind")
@@ -74,12 +74,12 @@ impl Customers {
             let at = noun(kind);
             let open = self.kept[at].iter().filter(|one| !one.gone).count();
             let fits = match kind.split_once(' ') {
-                // Records stand in the first collection, talks with the first contact.
+                // Records need the first collection, conversations the first contact.
                 None => {
                     open < MOST && (*kind != "records" || has(2)) && (*kind != "talks" || has(0))
                 }
                 Some(("changed", _)) => 0 < open,
-                // The first of each stays, as others belong to it.
+                // The first of each stays, because others refer to it.
                 Some(_) => 3 < open,
             };
             if fits {
@@ -99,7 +99,7 @@ impl Customers {
         }
     }
 
-    /// The body that gives one these words.
+    /// A request body that gives a record this text.
     fn body(noun: usize, words: &str) -> Value {
         match NOUNS[noun] {
             "contacts" => json!({ "notes": words, "tags": [words] }),
@@ -223,7 +223,7 @@ impl Desk for Customers {
         match kind.split_once(' ') {
             None => self.make(noun, name),
             Some(("changed", _)) => Ask::patch(self.one(noun, id), Self::body(noun, name)),
-            // Once it is gone there is none to be deleted.
+            // 404 if it was already deleted.
             Some(_) => Ask::delete(self.one(noun, id)).again(Again::Harmless).or(&[404]),
         }
     }

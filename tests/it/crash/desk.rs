@@ -1,5 +1,5 @@
-//! Desks do things, one after the other, each with its part of the ledger. A writer asks for what its
-//! desk wants until it is answered, across as many ends of the program as it takes.
+//! Desks run actions in sequence, each with its part of the ledger. A writer repeats its desk's request until it is
+//! answered, across any number of program ends.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,47 +10,47 @@ use futures_util::future::BoxFuture;
 use super::api::{Again, Answer, Api, Ask, Came};
 use super::dice::Dice;
 
-/// How long anything may take that a test waits for.
+/// Time limit for anything that a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
-/// What somebody does, and what must be there afterwards.
+/// A source of actions, and the checks of their results.
 pub trait Desk: Send {
     fn name(&self) -> &'static str;
-    /// All kinds of things that it does.
+    /// All kinds of its actions.
     fn kinds(&self) -> &'static [&'static str];
-    /// How often it has done what.
+    /// How often it has done each kind.
     fn tally(&self) -> &Tally;
-    /// What is done next; it remembers what that is. `name` is used once.
+    /// Chooses and remembers the next action. `name` is unique.
     fn next(&mut self, dice: &mut Dice, name: &str) -> Ask;
-    /// Writes down what was answered to that.
+    /// Records the response to it.
     fn done(&mut self, answer: &Answer);
-    /// Whether it holds up what others wait for, so that it must go on until it does not.
+    /// Whether it blocks others, so that it must continue until it does not.
     fn holds_others(&self) -> bool {
         false
     }
-    /// Whether it had happened although no answer came; gives what would have been answered.
+    /// If the action had taken effect without a response, returns what the response would have been.
     fn look<'a>(&'a mut self, _api: &'a Api<'_>) -> BoxFuture<'a, Option<Answer>> {
         panic!("{} has nothing to look for", self.name())
     }
     /// Compares the latest records, or all, with the ledger.
     fn check<'a>(&'a self, api: &'a Api<'_>, latest: usize) -> BoxFuture<'a, ()>;
-    /// Waits for what goes on by itself and compares all of it. No desk does anything any more.
+    /// Waits for background work and compares everything. No desk is active any more.
     fn finish<'a>(&'a mut self, api: &'a Api<'_>) -> BoxFuture<'a, ()> {
         self.check(api, usize::MAX)
     }
-    /// Compares the stores with the ledger, after all. The program has ended.
+    /// Compares the stores with the ledger at the very end. The program has ended.
     fn closed(&self, _data: &Path) {}
 }
 
-/// How often each kind of thing was done.
+/// Number of actions of each kind.
 #[derive(Default)]
 pub struct Tally(BTreeMap<&'static str, usize>);
 
 impl Tally {
-    /// One of the things that can be done now, rather what was never done.
+    /// Chooses a possible action, with preference for kinds that were never done.
     pub fn choose(&self, dice: &mut Dice, possible: &[&'static str]) -> &'static str {
         let fresh = possible.iter().find(|kind| !self.0.contains_key(*kind));
-        // What is refused again and again must not keep everything else from being done.
+        // A kind that is always refused must not prevent all others.
         let fresh = fresh.filter(|_| dice.below(2) == 0).copied();
         fresh.unwrap_or_else(|| *dice.one(possible))
     }
@@ -59,14 +59,13 @@ impl Tally {
         *self.0.entry(kind).or_default() += 1;
     }
 
-    /// Counts what another has counted, too.
+    /// Adds another tally.
     pub fn add(&mut self, other: &Self) {
         for (kind, count) in &other.0 {
             *self.0.entry(kind).or_default() += count;
         }
     }
 
-    /// How often.
     pub fn of(&self, kind: &str) -> usize {
         self.0.get(kind).copied().unwrap_or(0)
     }
@@ -77,22 +76,22 @@ impl Tally {
     }
 }
 
-/// Something that no answer has come to.
+/// An action without a response.
 struct Pending {
     ask: Ask,
     key: String,
-    /// What was answered before the program went away, if that is known.
+    /// The response before the program ended, if known.
     first: Option<Answer>,
     why: String,
 }
 
-/// A desk at work.
+/// A working desk.
 pub struct Writer {
     pub desk: Box<dyn Desk>,
     dice: Dice,
     acts: usize,
     pending: Option<Pending>,
-    /// What was asked and answered last, for whoever reads of a fault.
+    /// The last request and response, for error messages.
     last: String,
 }
 
@@ -106,7 +105,7 @@ impl Writer {
         while self.step(api).await {}
     }
 
-    /// Does one thing; says whether it was answered.
+    /// Performs one action; returns whether there was a response.
     async fn step(&mut self, api: &Api<'_>) -> bool {
         let (mut pending, repeats) = match self.pending.take() {
             Some(pending) => (pending, true),
@@ -126,7 +125,7 @@ impl Writer {
                 let first = if repeats { "repeated" } else { "for the first time" };
                 let (status, text) = (answer.status, &answer.text);
                 assert!(good, "{method} {path} {first} answers {status}: {text}\nto {body:?}");
-                // What was refused has changed nothing, and may be done once nothing is in its way any more.
+                // A refused request has changed nothing, and may succeed once the obstacle is gone.
                 let first =
                     pending.first.filter(|first| *again == Again::Key && done(first.status));
                 if let Some(first) = first {
@@ -146,7 +145,7 @@ impl Writer {
         }
     }
 
-    /// Gets an answer to what was cut off. The program runs and is left alone.
+    /// Gets a response to the interrupted action. The program keeps running.
     pub async fn settle(&mut self, api: &Api<'_>) {
         let Some(pending) = &self.pending else { return };
         if pending.ask.again == Again::Look
@@ -161,7 +160,7 @@ impl Writer {
         assert!(answered, "a program that was just started answers: {why:?}");
     }
 
-    /// Does what was never done, if anything was not, and holds nobody up in the end.
+    /// Performs all kinds that were never done, and ends without blocking others.
     pub async fn complete(&mut self, api: &Api<'_>) {
         let began = Instant::now();
         loop {
@@ -173,14 +172,14 @@ impl Writer {
             }
             let (name, words, last) = (self.desk.name(), tally.words(), &self.last);
             if PATIENCE <= began.elapsed() {
-                // One that is held up keeps others waiting for what it does.
+                // A blocked consumer may hold up others.
                 let consumers = api.get("/api/v1/consumers").await;
                 panic!(
                     "{name} never comes to {untried:?}, but: {words}\nlast: {last}\n{consumers:#}"
                 );
             }
-            // Some things can be done only when others have come to rest, which takes as long as the
-            // machine is slow: the longer it has taken, the more time they get.
+            // Some actions are possible only after others have settled, which takes long on a slow machine: the longer
+            // it has taken, the longer the pause.
             let pause = (began.elapsed() / 100).max(Duration::from_millis(10));
             tokio::time::sleep(pause).await;
             assert!(self.step(api).await, "a program that is left alone answers");

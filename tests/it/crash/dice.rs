@@ -1,13 +1,13 @@
-//! Choices that a seed repeats, and what is told from outside.
+//! Seeded random choices, and settings from the environment.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// splitmix64.
+/// Random numbers (splitmix64).
 pub struct Dice(u64);
 
 impl Dice {
-    /// The choices of this seed.
+    /// Random choices from this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -21,17 +21,17 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % end
     }
 
-    /// A place in something of this length.
+    /// An index for this length.
     pub fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).expect("an index of something in memory")
     }
 
-    /// One of these.
+    /// One of the elements.
     pub fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.index(of.len())]
     }
 
-    /// One of those places at which this holds.
+    /// Index of one of the elements that meet the condition.
     pub fn place<T>(&mut self, of: &[T], holds: impl Fn(&T) -> bool) -> Option<usize> {
         let fit: Vec<usize> = (0..of.len()).filter(|at| holds(&of[*at])).collect();
         (!fit.is_empty()).then(|| *self.one(&fit))
@@ -44,7 +44,7 @@ pub fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().filter(|text| !text.is_empty())?.parse().ok()
 }
 
-/// The program that is killed: the one that was built with the tests, unless `HQ_CRASH_PROGRAM` names another.
+/// The program to kill: the one built with the tests, unless `HQ_CRASH_PROGRAM` names another.
 #[expect(clippy::disallowed_methods, reason = "which program is killed is told from outside")]
 pub fn program() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -54,7 +54,6 @@ pub fn program() -> &'static Path {
     &PROGRAM
 }
 
-/// Tells whoever runs this.
 #[expect(clippy::print_stdout, reason = "the seed and the result are what `make crash` is for")]
 pub fn say(what: &str) {
     println!("crash: {what}");

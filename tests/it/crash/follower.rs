@@ -1,5 +1,4 @@
-//! Somebody who reads the feed from its beginning and goes on where they were, across all kills: every
-//! entry comes once, in order, with nothing left out.
+//! A reader of the feed that continues at its cursor across all kills: each entry arrives once, in order, without gaps.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -16,7 +15,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Waits a moment for something new, so that it does not keep the machine busy.
+    /// A short long poll, so that it does not keep the machine busy.
     fn ask(&self, wait: u64) -> Ask {
         let after = self.cursor.as_deref().unwrap_or("start");
         Ask::get(format!("/api/v1/changes?after={after}&limit=500&wait={wait}"))

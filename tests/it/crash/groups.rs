@@ -1,5 +1,5 @@
-//! What tasks are put together by: streams, labels, relations. Tasks wait for others and go on when those
-//! are done, and an agent is asked to begin in any case.
+//! Load: streams, labels, relations. Tasks wait for others and continue when those are done, and an agent is assigned
+//! in any case.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +16,10 @@ use super::tasks::{self, AGENT};
 
 const STREAMS: &str = "/api/v1/streams";
 const LABELS: &str = "/api/v1/labels";
-/// How many labels there are at once, fewer than a task may have; how many streams at all.
+/// Concurrent labels, fewer than the limit per task; streams in total.
 const MOST_LABELS: usize = 12;
 const MOST_STREAMS: usize = 40;
-/// How many tasks an agent is asked to begin.
+/// Tasks assigned to an agent.
 const MOST_STARTS: usize = 4;
 const KINDS: &[&str] = &[
     "grouped tasks",
@@ -56,24 +56,24 @@ struct Known {
     stream: Option<usize>,
     labels: BTreeSet<usize>,
     waits_for: Option<usize>,
-    /// An agent has it: what it says of it is its own.
+    /// Assigned to an agent, whose changes are its own.
     for_agent: bool,
     started: bool,
 }
 
-/// Two tasks that are related, and by which record.
+/// A relation between two tasks, with its record.
 struct Tie {
     id: String,
     both: [usize; 2],
 }
 
-/// What is being done, with which.
+/// The present action.
 #[derive(Clone, Copy)]
 struct Doing {
     kind: &'static str,
-    /// A task, or else what is changed.
+    /// A task, or the changed group.
     at: usize,
-    /// What it is done with.
+    /// The other object.
     with: Option<usize>,
 }
 
@@ -106,7 +106,7 @@ impl Groups {
         self.known.iter().any(|known| known.waits_for == Some(at))
     }
 
-    /// Nobody waits for it who would be woken by its end.
+    /// Completing it wakes no agent.
     fn may_end(&self, at: usize) -> bool {
         let mut waiting = self.known.iter().filter(|known| known.waits_for == Some(at)).peekable();
         waiting.peek().is_some() && waiting.all(|known| !known.for_agent)
@@ -156,7 +156,7 @@ impl Groups {
         possible
     }
 
-    /// The newest two tasks of which no relation is known.
+    /// The newest two tasks without a known relation.
     fn free_pair(&self) -> Option<[usize; 2]> {
         let newest = self.known.len().checked_sub(1)?;
         let tied = |other: usize| {
@@ -183,13 +183,13 @@ impl Groups {
         let path = format!("{LABELS}/{}", self.labels[at].id);
         let ask = match kind {
             "changed labels" => Ask::patch(path, json!({ "name": format!("label {name}") })),
-            // Once it is gone there is none to be deleted.
+            // Once it is gone, there is nothing to delete.
             _ => Ask::delete(path).again(Again::Harmless).or(&[404]),
         };
         (Doing { kind, at, with: None }, ask)
     }
 
-    /// Something with tasks, and with what they are put together by.
+    /// An action with tasks and their groups.
     fn of_tasks(&self, dice: &mut Dice, kind: &'static str) -> (Doing, Ask) {
         let at = match kind {
             "waits" => *dice.one(&self.places(|at| self.may_begin_to_wait(at))),
@@ -408,7 +408,7 @@ impl Desk for Groups {
     fn finish<'a>(&'a mut self, api: &'a Api<'_>) -> BoxFuture<'a, ()> {
         async move {
             self.check(api, usize::MAX).await;
-            // Those that were begun in any case have ended; the others still wait.
+            // Tasks that were started have ended; the others still wait.
             for known in self.known.iter().filter(|known| known.for_agent) {
                 if known.started {
                     tasks::finished(api, &known.id).await;

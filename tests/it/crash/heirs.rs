@@ -1,5 +1,4 @@
-//! Two members with much to do: it goes from one to the other and back, in more than one slice; their
-//! accounts are closed and opened again.
+//! Load: reassignment of much work between two members, in several slices; their accounts are disabled and enabled.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +13,9 @@ use super::desk::{Desk, Tally};
 use super::dice::Dice;
 use super::people;
 
-/// More than goes in one transaction.
+/// More tasks than fit in one transaction.
 const MUCH: usize = 510;
-/// A handover of all that writes much: so many other things are done before the next.
+/// Number of other actions between two handovers, because a handover writes much.
 const BETWEEN: usize = 60;
 const KINDS: &[&str] = &["tasks of people", "handovers", "closed accounts", "opened accounts"];
 
@@ -29,16 +28,16 @@ struct Heir {
 #[derive(Default)]
 pub struct Heirs {
     two: [Heir; 2],
-    /// Each task, and who has it.
+    /// Each task, with its assignee.
     tasks: BTreeMap<String, usize>,
-    /// What was done since the last handover.
+    /// Number of actions since the last handover.
     since: usize,
     doing: Option<(&'static str, usize)>,
     tally: Tally,
 }
 
 impl Heirs {
-    /// Two who join, the first with much to do. Nobody disturbs it.
+    /// Two people join, and the first gets many tasks. The program is not killed meanwhile.
     pub async fn new(api: &Api<'_>) -> Self {
         let mut heirs = Self::default();
         for (n, heir) in heirs.two.iter_mut().enumerate() {
@@ -71,7 +70,7 @@ impl Heirs {
         self.tasks.values().filter(|has| **has == of).count()
     }
 
-    /// Whom this can be done with.
+    /// Whether the action is possible with this person.
     fn may(&self, kind: &str, of: usize) -> bool {
         match kind {
             "handovers" => 0 < self.count(of) && !self.two[1 - of].is_shut && BETWEEN <= self.since,
@@ -95,7 +94,7 @@ impl Desk for Heirs {
     fn next(&mut self, dice: &mut Dice, name: &str) -> Ask {
         let may = |kind: &&&str| (0..2).any(|of| self.may(kind, of));
         let possible: Vec<&str> = KINDS.iter().filter(may).copied().collect();
-        // The first time is not left to luck: that it goes in slices is what is to be seen.
+        // The first handover is not left to chance: it is to run in several batches.
         let kind = match possible.contains(&"handovers") {
             true => "handovers",
             false => self.tally.choose(dice, &possible),

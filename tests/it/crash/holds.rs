@@ -1,5 +1,5 @@
-//! What holds work up, and what lets it go on: all work paused or one agent, budgets that are used up
-//! and raised, questions that a person answers, conversations put into summaries, how messages queue.
+//! Load: holds and their release. Pauses of all work or one agent, used up and raised budgets, answered questions,
+//! compacted conversations, queueing of messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::chats::{self, times_said};
 use super::desk::{Desk, PATIENCE, Tally};
 use super::dice::Dice;
 
-/// The agent that is held up.
+/// The agent whose work is held.
 pub const AGENT: &str = "Iris";
 
 const KINDS: &[&str] = &[
@@ -42,10 +42,10 @@ const KINDS: &[&str] = &[
     "limits of runs",
 ];
 
-/// So long that there is something to put into a summary.
+/// Long enough for a compaction.
 const PADDING: &str = " We spoke of vans, of what they cost, and of who drives them. ";
 
-/// Something that was said.
+/// A message and the run that reads it.
 struct Said {
     phrase: String,
     message: String,
@@ -53,20 +53,20 @@ struct Said {
     run: String,
 }
 
-/// How far a question has come.
+/// State of a question.
 enum Asks {
     Nothing,
-    /// The agent was told to ask this: with the message that has it ask, and the run that has read that.
+    /// The agent was told to ask: with the message, and the run that has read it.
     Told {
         name: String,
         message: String,
         run: Option<String>,
     },
-    /// The run that had read of it has ended otherwise: it was killed again and again, or cut off.
+    /// The run that had read it ended otherwise: killed repeatedly, or interrupted.
     Missed(String),
-    /// The same, and nothing goes on there any more: the next run reads of it again.
+    /// The same, and it does not continue: the next run reads the message again.
     Lost(String),
-    /// It asks, in this run.
+    /// The question is open, in this run.
     Open(String, String),
 }
 
@@ -74,24 +74,24 @@ pub struct Holds {
     said: Vec<Said>,
     asks: Asks,
     answered: Vec<String>,
-    /// Runs that begin others again, and which.
+    /// Runs that repeat others, and which.
     forks: Vec<(String, String)>,
     all_paused: bool,
     agent_paused: bool,
-    /// The tokens of its day, and of all its time.
+    /// Token limits per day and in total.
     day: Option<u64>,
     total: Option<u64>,
     is_tight: bool,
-    /// A remark must come to wait for the budget.
+    /// A message must wait for the budget.
     must_wait: bool,
     cap: Option<u64>,
-    /// How many sub-agents may be at work at once.
+    /// Limit of concurrent sub-agents.
     live: Option<u64>,
-    /// For how many days steps are kept.
+    /// Retention of steps in days.
     steps: Option<u64>,
-    /// How much work it begins within an hour.
+    /// Limit of items per hour.
     per_hour: Option<u64>,
-    /// How often a run of its calls its model.
+    /// Limit of model calls per run.
     calls: Option<u64>,
     doing: Option<(&'static str, String)>,
     tally: Tally,
@@ -131,7 +131,7 @@ fn budget(period: &str) -> String {
 
 impl Holds {
     fn possible(&self) -> Vec<&'static str> {
-        // Others wait for this, too.
+        // Other desks wait for this, too.
         if self.all_paused {
             return vec!["ends of pauses", "choices of the queue"];
         }
@@ -145,7 +145,7 @@ impl Holds {
             vec!["choices of the queue", "limits of sub-agents", "pauses", "rests of the agent"];
         possible.extend(["rules of conversations", "paces", "limits of runs"]);
         match &self.asks {
-            // What is said to an agent that asks is the answer.
+            // A message to an asking agent counts as the answer.
             Asks::Nothing if !self.is_tight => {
                 possible.extend([
                     "remarks",
@@ -180,7 +180,7 @@ impl Holds {
         possible
     }
 
-    /// The run of the last remark: one that asks nothing, so that its fork asks nothing either.
+    /// The run of the last remark, which asks nothing, so that its repetition asks nothing either.
     fn remark(&self) -> Option<&str> {
         let hears = chats::phrase("hear", "");
         let hears = hears.trim_end_matches(|c: char| !c.is_alphanumeric());
@@ -192,7 +192,7 @@ impl Holds {
         format!("Which of {name}?")
     }
 
-    /// Lets everything go on that was held up, and waits until it has ended.
+    /// Releases everything that was held and waits until it has ended.
     async fn rest(&mut self, api: &Api<'_>) {
         let ends = [
             Ask::post("/api/v1/resume", json!({})).again(Again::Harmless),
@@ -208,7 +208,7 @@ impl Holds {
                 tick.tick().await;
                 for asked in api.list("/api/v1/questions").await {
                     let run = asked["run"].as_str().expect("the name of a run");
-                    // One that seemed to be given up may ask after all, when all goes on.
+                    // A question that seemed lost may be asked after all.
                     let text = asked["question"].as_str().expect("a question");
                     let name = text.strip_prefix("Which of ").and_then(|q| q.strip_suffix('?'));
                     let name = name.unwrap_or_else(|| panic!("nobody told it to ask: {asked}"));
@@ -237,7 +237,7 @@ impl Holds {
         self.said.iter().map(|said| said.session.as_str()).collect()
     }
 
-    /// Whether something that was said waits to be read: the run for it may be about to begin.
+    /// Whether a message is unread: its run may be about to start.
     async fn waits(&self, api: &Api<'_>) -> bool {
         for session in self.sessions() {
             if chats::has_unread(&api.get(&format!("/api/v1/sessions/{session}")).await) {
@@ -269,8 +269,8 @@ impl Holds {
         }
     }
 
-    /// What the budget of its whole time has counted is what its calls have used. What is held back for
-    /// calls that a kill has cut off stays so for a while: they may have been billed.
+    /// The total token budget equals the usage of its calls. Reservations of killed calls stay for a while: they may
+    /// have been billed.
     async fn tokens(&self, api: &Api<'_>) {
         if self.total.is_none() {
             return;
@@ -334,15 +334,15 @@ impl Desk for Holds {
             "summaries" => {
                 let session = &self.said.last().expect("something was said").session;
                 let body = json!({ "focus": "" });
-                // Nothing of what was said may have been read yet.
+                // Possibly no message was read yet.
                 Ask::post(format!("/api/v1/sessions/{session}/compact"), body).or(&[409])
             }
-            // It may not have begun.
+            // It may not have started.
             "forks" => {
                 let run = self.remark().expect("something was said");
                 Ask::post(format!("/api/v1/runs/{run}/fork"), json!({})).or(&[409])
             }
-            // Not `now`: what a tool was about to do for others would be left out.
+            // Not `now`: a tool's pending effect for others would be skipped.
             "pauses" => Ask::post("/api/v1/pause", json!({ "how": "after_step" })),
             "ends of pauses" => Ask::post("/api/v1/resume", json!({})),
             "rests of the agent" => Ask::post(path("halt"), json!({ "how": how })),
@@ -418,7 +418,7 @@ impl Desk for Holds {
                 match json["state"].as_str() {
                     Some("read") => *run = Some(answer.word("run")),
                     Some("waiting") => return,
-                    // Nobody reads it any more.
+                    // The message is not read any more.
                     _ => self.asks = Asks::Nothing,
                 }
             }
@@ -444,7 +444,7 @@ impl Desk for Holds {
                 };
                 self.answered.push(name);
             }
-            // One that a run at work writes by the way is none that was asked for by itself.
+            // A compaction by a running run is not the requested one.
             "summaries" if self.said.iter().any(|said| json["run"] == said.run.as_str()) => return,
             "summaries" | "forks" if answer.status == 409 => return,
             "forks" => self.forks.push((answer.word("name"), answer.word("of"))),

@@ -1,5 +1,4 @@
-//! How the program is killed: at a random moment, right behind an answer that its client then never
-//! heard of, and again while it starts.
+//! Moments of kills: random, right after a response that the client then never gets, and again during the start.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,15 +9,15 @@ use super::api::{Api, Trap};
 use super::desk::Writer;
 use super::dice::{self, Dice};
 
-/// What a seed chose.
+/// A kill determined by a seed.
 pub struct Kill {
     moment: Duration,
     behind: Option<i64>,
-    /// How long the starts last that are killed, too.
+    /// Durations of the following starts, which are killed, too.
     starts: Vec<Duration>,
 }
 
-/// How many of each there were.
+/// Number of kills of each kind.
 #[derive(Default)]
 pub struct Kills {
     pub moments: usize,
@@ -28,7 +27,7 @@ pub struct Kills {
 
 impl Kill {
     pub fn choose(dice: &mut Dice) -> Self {
-        // Most come soon: what is half done then is what a kill is for. Some leave time for long things.
+        // Most kills come early, to interrupt work; some leave time for long operations.
         let within = if dice.below(4) == 0 { 400_000 } else { 100_000 };
         let moment = Duration::from_micros(dice.below(within));
         let answers = i64::try_from(dice.below(60)).expect("few") + 1;
@@ -42,7 +41,7 @@ impl Kill {
         self.behind.map_or_else(Trap::none, Trap::behind)
     }
 
-    /// Lets everybody write until the program is dead.
+    /// Lets all desks write until the program is dead.
     pub async fn carry_out(
         &self,
         program: Program,
@@ -50,11 +49,11 @@ impl Kill {
         writers: &mut [Writer],
         kills: &mut Kills,
     ) {
-        // Not a wait for something: the moment of the kill is what the seed chooses.
+        // Not a wait for a condition: the seed chooses the time of the kill.
         let killer = async {
             match self.behind {
                 None => tokio::time::sleep(self.moment).await,
-                // Few answers may come when everybody waits for something slow.
+                // There may be few responses if everything waits for something slow.
                 Some(_) => tokio::select! {
                     () = api.trap.sprung() => {}
                     () = tokio::time::sleep(Duration::from_secs(2)) => {}

@@ -1,13 +1,10 @@
-//! Kills the real program at random moments while people write, agents run and everything else goes on
-//! that a store keeps, and compares what it finds afterwards with a ledger kept out here. What was
-//! acknowledged must be there once; what was cut off is repeated with the same key and must then be there
-//! once, too; every run must end with the effects of a run that nobody disturbed; the stores must fit.
+//! Kills the real program at random moments under full load and compares its state with an external ledger.
+//! Acknowledged writes must exist once; interrupted ones are repeated with the same key and must exist once, too; every
+//! run must have the effects of an undisturbed run; the stores must be consistent.
 //!
-//! `HQ_CRASH_N` kills, or as many as fit into two minutes, 60 at least; `HQ_CRASH_SEED` repeats the choices of
-//! another time. Kills are done in [`rounds`], each with a folder of its own, `HQ_CRASH_JOBS` of them side by side
-//! (one, unless it is said); with `HQ_CRASH_KEEP=1` the folder of a
-//! round that fails stays and is named. What loads which kind of record stands in [`covers`]; a kind that
-//! nothing loads fails where the kills are many: over the seeds of a day (`make crash`).
+//! `HQ_CRASH_N` kills, or two minutes with at least 60; `HQ_CRASH_SEED` repeats a run. Kills happen in [`rounds`] with
+//! a folder each, `HQ_CRASH_JOBS` in parallel (1); `HQ_CRASH_KEEP=1` keeps the folder of a failed round. [`covers`]
+//! lists the load for each kind of record; kinds without load fail over the seeds of a day (`make crash`).
 
 mod accounts;
 mod agents;
@@ -58,19 +55,19 @@ use kill::{Kill, Kills};
 use rounds::{Done, Limit, Round};
 use stores::Seen;
 
-/// Kills, unless it is said how many.
+/// Default number of kills.
 const USUAL: u64 = 300;
-/// For how long then, and how many at least on a machine that is slow.
+/// Time limit in the default case, and the minimum number of kills on a slow machine.
 const TIME: Duration = Duration::from_secs(2 * 60);
 const LEAST: u64 = 60;
-/// After so many kills everything that a desk does was done.
+/// After this many kills every action of every desk has occurred.
 const MANY: usize = 280;
-/// So long after they signed in, or proved who they are to a program that was not killed since, nobody asks the
-/// owner for the password once more, also when all that is done until the next proof takes long.
+/// For this long after signing in, or after reauthenticating to a program that was not killed since, the owner needs no
+/// new proof, even if everything done until the next one takes long.
 const FRESH: Duration = Duration::from_secs(7 * 60);
-/// How often everything is looked at, in kills: each look reads all that was ever written.
+/// Interval of complete checks, in kills: each check reads all data ever written.
 const WHOLE: u64 = 40;
-/// The same in a folder of many kills.
+/// The same for a folder of many kills.
 const WHOLE_OF_MANY: u64 = 50;
 
 #[test]
@@ -89,14 +86,14 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     });
     let missing = sum.seen.missing();
     if !missing.is_empty() {
-        // What some desks do only after many other things takes many kills to come about.
+        // What some desks do only after many other actions takes many kills to occur.
         assert!(sum.kills.moments + sum.kills.answers < MANY, "never written: {missing:?}");
         say(&format!("too few kills to write {missing:?}"));
     }
     say(&format!("{sum} in {} s; all as told (HQ_CRASH_SEED={seed})", began.elapsed().as_secs()));
 }
 
-/// One folder from its first start on, killed as often as the round says.
+/// Tests one folder from its first start, with the number of kills of the round.
 async fn one(round: Round, limit: &Limit) -> Done {
     let Round { kills, seed } = round;
     let mut proof = Proof::default();
@@ -126,7 +123,7 @@ async fn one(round: Round, limit: &Limit) -> Done {
     let heirs = heirs::Heirs::new(&api).await;
     let notices = notices::Notices::new(&api).await;
     let desks: Vec<Box<dyn desk::Desk>> = vec![
-        // The first to end: what it holds up others wait for.
+        // It ends first, because others wait for what it blocks.
         Box::new(holds::Holds::default()),
         Box::new(tasks::Tasks::new("writer", control)),
         Box::new(tasks::Tasks::new("other", control)),
@@ -162,7 +159,7 @@ async fn one(round: Round, limit: &Limit) -> Done {
         let api = Api { trap: &trap, ..at(&program) };
         kill.carry_out(program, &api, &mut writers, &mut count).await;
         limit.count();
-        // Both look for the same; the program is built for speed.
+        // Both check the same; the program is an optimized build.
         match n % whole == 0 {
             true if many => stores::as_the_program_says_meanwhile(&data),
             true => seen.look(&data),
@@ -202,8 +199,8 @@ async fn one(round: Round, limit: &Limit) -> Done {
     done
 }
 
-/// When the owner last proved who they are: by signing in, which is kept, and to the program that runs, which
-/// knows it for as long as it lives.
+/// When the owner last authenticated: by signing in, which is stored, and by reauthenticating to the running program,
+/// which forgets that when it ends.
 struct Proof {
     signed_in: Instant,
     of_program: Option<Instant>,
@@ -225,7 +222,7 @@ impl Proof {
     }
 }
 
-/// Sets HQ up as a newcomer does and makes a token with the command.
+/// Sets HQ up in the browser and creates a token with the command.
 pub(crate) async fn first_boot(program: &mut Program, data: &Path) -> Keys {
     let browser = Browser::new(program.url());
     browser.set_up(&program.setup_link()).await;
@@ -234,10 +231,10 @@ pub(crate) async fn first_boot(program: &mut Program, data: &Path) -> Keys {
     Keys::new(token, browser.cookie_header())
 }
 
-/// What everybody needs: an agent for tasks and one that speaks with the scripted model. Gives what a
-/// run leaves on a task that nobody disturbs.
+/// Creates what all desks need: an agent for tasks, and one that uses the scripted model. Returns what a run leaves on
+/// an undisturbed task.
 async fn prepare(api: &Api<'_>, model: &ModelServer) -> tasks::Control {
-    // A connection that is tested becomes the usual one.
+    // A tested connection becomes the default.
     let mut agent = wire::agent(tasks::AGENT);
     agent["model"] = json!("practice");
     api.made(Ask::post(wire::AGENTS, agent), "agent").await;

@@ -1,6 +1,6 @@
-//! A second member, who is given tasks, is mentioned, follows and does not follow any more: each cause is
-//! told once. What is to be mailed goes out at least once: between the word of the mail server and the
-//! note of it a kill makes one more try, a minute later and under another id; no try is made twice.
+//! Load: notices to a second member who is assigned, mentioned, follows and unfollows. Each cause is notified once.
+//! Mails are sent at least once: a kill between the mail server's reply and its record causes one more attempt, a
+//! minute later and with another id; no attempt is made twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -28,11 +28,11 @@ use super::stores;
 const EMAIL: &str = "tom@marlow.example";
 const LIST: &str = "/api/v1/notifications";
 const CHOICES: &str = "/api/v1/notification-choices";
-/// How many browsers are told at most.
+/// Limit of browsers with push.
 const MOST_BROWSERS: usize = 8;
-/// So many letters are on their way at once.
+/// Mails sent in parallel.
 const AT_ONCE: usize = 4;
-/// The keys of a browser, from RFC 8291.
+/// Keys of a browser, from RFC 8291.
 const P256DH: &str =
     "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
 const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
@@ -56,7 +56,7 @@ const KINDS: &[&str] = &[
     "forgotten browsers",
 ];
 
-/// Where a row stands that tells that a task was given.
+/// State of the notice about an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stands {
     Unread,
@@ -64,27 +64,27 @@ enum Stands {
     Away,
 }
 
-/// A task, and what its follower must have been told of it.
+/// A task, and the expected notices to its follower.
 struct Known {
     id: String,
     title: String,
     given: bool,
     follows: bool,
-    /// Has chosen not to follow it.
+    /// Unfollowed by choice.
     muted: bool,
     mentioned: bool,
-    /// Comments that were told, and those that mention nobody.
+    /// Notified comments, and those without a mention.
     comments: usize,
     plain: Vec<String>,
     done: bool,
-    /// Whether its completion was told.
+    /// Its completion was notified.
     told_done: bool,
-    /// The row that tells that it was given.
+    /// Id of the notice about the assignment.
     row: Option<String>,
     stands: Stands,
 }
 
-/// What is being done, with which task.
+/// The present action and its task.
 struct Doing {
     kind: &'static str,
     at: usize,
@@ -100,13 +100,13 @@ pub struct Notices {
     from: String,
     hour: u64,
     browsers: BTreeSet<String>,
-    /// How often the program was started again.
+    /// Number of restarts.
     starts: AtomicUsize,
     doing: Option<Doing>,
     tally: Tally,
 }
 
-/// What a list tells of each task: how often by kind, and which of its rows are read.
+/// Notices per task: number by kind, and whether they are read.
 type Told = BTreeMap<String, BTreeMap<String, (usize, bool)>>;
 
 impl Known {
@@ -143,7 +143,7 @@ impl Known {
         }
     }
 
-    /// How often its follower is told, by kind.
+    /// Expected notices to the follower, by kind.
     fn wanted(&self) -> BTreeMap<&'static str, usize> {
         let mut wanted = BTreeMap::from([
             ("task_assigned", usize::from(self.given && self.stands != Stands::Away)),
@@ -155,7 +155,7 @@ impl Known {
         wanted
     }
 
-    /// Somebody was mentioned on it, and follows it unless they chose not to.
+    /// A person was mentioned, and follows the task unless they unfollowed it.
     fn mention(&mut self) {
         self.mentioned = true;
         self.follows |= !self.muted;
@@ -163,7 +163,7 @@ impl Known {
 }
 
 impl Notices {
-    /// Somebody joins, chooses what is mailed, and there is a mail server. Nobody disturbs it.
+    /// Sets up the second member, their choices and a mail server. Not disturbed by kills.
     pub async fn new(api: &Api<'_>) -> Self {
         let body = json!({ "role": "member", "email": EMAIL });
         let made = api.made(Ask::post("/api/v1/invites", body).again(Again::Look), "").await;
@@ -192,7 +192,7 @@ impl Notices {
         notices
     }
 
-    /// By the one who is told.
+    /// As the notified member.
     fn own(&self, ask: Ask) -> Ask {
         ask.by(Door::Browser(self.cookie.clone()))
     }
@@ -231,7 +231,7 @@ impl Notices {
         possible
     }
 
-    /// The newest of what the follower has been told, or all of it.
+    /// The newest notices of the follower, or all of them.
     async fn rows(&self, api: &Api<'_>, all: bool) -> Vec<Value> {
         let (mut rows, mut after) = (Vec::new(), String::new());
         loop {
@@ -259,7 +259,7 @@ impl Notices {
         told
     }
 
-    /// Whoever was mailed got each letter, and those that may come again are noted.
+    /// Checks that each mail was delivered, and that repeated ones are recorded as repeatable.
     fn check_letters(&self, store: &Store) {
         let found = store.read(|snap| {
             let (rows, left) = (snap.list(&Range::all())?, snap.list(&Range::all())?);
@@ -306,7 +306,7 @@ impl Notices {
     }
 }
 
-/// Only mentions are mailed; nothing waits for the letter of the day.
+/// Only mentions are mailed; there is no daily mail.
 fn choice(hour: u64) -> Ask {
     let ways = |mail: bool| json!({ "app": true, "push": false, "mail": mail, "digest": false });
     let group = |group: &str| json!({ "group": group, "ways": ways(false) });
@@ -318,7 +318,7 @@ fn choice(hour: u64) -> Ask {
     Ask::put(CHOICES, body)
 }
 
-/// The title of the task that a notification tells of.
+/// Title of the task in a notice.
 fn task_in(row: &Value) -> &str {
     let title = row["title"].as_str().unwrap_or_default();
     let inside = title.split_once('\u{201c}').and_then(|(_, rest)| rest.split_once('\u{201d}'));
@@ -366,7 +366,7 @@ impl Desk for Notices {
             "looks at notifications" => self.own(Ask::get(format!("{LIST}?limit=100"))),
             "read notifications" => self.own(Ask::patch(row, json!({ "read": true }))),
             "notifications put off" => {
-                // Long after the end of all this.
+                // Far beyond the end of the test.
                 let until = SystemClock.now() + SignedDuration::from_hours(24 * 50);
                 self.own(Ask::patch(row, json!({ "snoozed_until": until.to_string() })))
             }
@@ -377,7 +377,7 @@ impl Desk for Notices {
             }
             "mail servers" => {
                 self.from = format!("hq-{}@marlow.example", dice.below(1_000_000));
-                // Without one the one before stays.
+                // An empty password keeps the former one.
                 let password = if dice.below(2) == 0 { "" } else { name };
                 self.mail(&self.from, password)
             }
@@ -482,7 +482,7 @@ impl Desk for Notices {
 
     fn finish<'a>(&'a mut self, api: &'a Api<'_>) -> BoxFuture<'a, ()> {
         async move {
-            // The last letter: those before it are sent, or were tried when the program was killed.
+            // The last mail: earlier ones are sent, or were tried when the program was killed.
             let task = Ask::post(wire::TASKS, wire::task("task notices-last", None));
             let mut last = Known::new(&api.made(task, "notices-last").await, false);
             let body = json!({ "body": format!("@{} at last", self.handle), "note_only": true });

@@ -1,5 +1,4 @@
-//! People: invited, joining, signing in and out, with codes from an app, made more or less, removed;
-//! tokens.
+//! Load: people. Invitations, joining, sign-in and sign-out, authenticator codes, role changes, removal; tokens.
 
 use crypto::totp::TotpSecret;
 use futures_util::FutureExt as _;
@@ -15,7 +14,7 @@ use super::desk::{Desk, Tally};
 use super::dice::Dice;
 
 const PASSWORD: &str = "a lantern on the north wall";
-/// How many there are at most: a password takes long to hash.
+/// Maximum number of people: hashing a password is slow.
 const MOST: usize = 30;
 const KINDS: &[&str] = &[
     "invitations",
@@ -34,7 +33,7 @@ const KINDS: &[&str] = &[
     "people's rules",
 ];
 
-/// How far somebody is.
+/// State of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Invited,
@@ -46,7 +45,7 @@ enum Stage {
 struct Somebody {
     email: String,
     invite: String,
-    /// What stands behind `?` in the link.
+    /// Query string of the invitation link.
     link: String,
     account: String,
     cookie: String,
@@ -86,7 +85,7 @@ impl Somebody {
         }
     }
 
-    /// Joins by the link, as somebody new.
+    /// Joins through the link, with a new account.
     fn join(&self) -> Ask {
         join(&self.link, &self.email)
     }
@@ -97,12 +96,12 @@ impl Somebody {
     }
 }
 
-/// What stands behind `?` in the link of an invitation.
+/// Query string of an invitation link.
 pub fn in_link(link: &str) -> &str {
     link.split_once('?').expect("a link with a token").1
 }
 
-/// Joins by what stands in a link, as somebody new.
+/// Joins through the query string of a link, with a new account.
 pub fn join(in_link: &str, email: &str) -> Ask {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(in_link).expect("a query");
     let value = |name: &str| {
@@ -125,7 +124,8 @@ impl People {
         api.list("/api/v1/members").await
     }
 
-    /// Somebody whose joining was cut off: is in, or joins now, if need be with the account that was made.
+    /// A person whose joining was interrupted: is a member already, or joins now, with the created account if there is
+    /// one.
     async fn joined(&self, api: &Api<'_>, at: usize) -> Answer {
         let one = &self.known[at];
         let is_in = Self::members(api).await.iter().any(|m| m["email"] == one.email.as_str());
@@ -205,7 +205,7 @@ impl Desk for People {
                 let app = one.app.as_ref().expect("seen just now");
                 let code = app.code_at(SystemClock.now().as_millisecond());
                 let ask = Ask::form(format!("{security}/confirm"), &[("code", &code)]);
-                // A code grows old while the program starts.
+                // A code may expire while the program starts.
                 ask.by(Door::Browser(one.cookie.clone())).or(&[422])
             }
             "withdrawn invitations" => {
@@ -216,7 +216,7 @@ impl Desk for People {
                 let path = format!("/api/v1/members/{}", self.known[at].account);
                 match kind {
                     "roles" => {
-                        // The one that somebody has would change nothing.
+                        // The present role would change nothing.
                         let mut roles = vec!["viewer", "member", "admin"];
                         roles.retain(|role| *role != self.known[at].role);
                         let to = *dice.one(&roles);
@@ -278,7 +278,7 @@ impl Desk for People {
     fn look<'a>(&'a mut self, api: &'a Api<'_>) -> BoxFuture<'a, Option<Answer>> {
         async move {
             let (kind, at, name) = self.doing.clone().expect("something was asked for");
-            // A link and a token are shown once: one that nobody has seen is taken back.
+            // A link or token is shown once: one whose response was lost is revoked.
             let (list, one) = match kind {
                 "invitations" => ("/api/v1/invites", "email"),
                 "tokens" => ("/api/v1/tokens", "name"),

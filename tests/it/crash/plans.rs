@@ -1,5 +1,4 @@
-//! What people keep to use again: views, templates of tasks, which are made into tasks, and the rule for
-//! tasks whose day has passed.
+//! Load: reusable records. Views, task templates and their application, and the rule for overdue tasks.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -11,13 +10,13 @@ use super::api::{Again, Answer, Api, Ask};
 use super::desk::{Desk, Tally};
 use super::dice::Dice;
 
-/// What the titles of its tasks begin with: a template gives the same ones each time.
+/// Prefix of the titles of its tasks: a template always uses the same titles.
 pub const TITLE: &str = "of a template";
 
 const VIEWS: &str = "/api/v1/views";
 const TEMPLATES: &str = "/api/v1/task-templates";
 const RULES: &str = "/api/v1/settings/tasks";
-/// How many views and templates there are at once.
+/// Maximum number of views and of templates at once.
 const MOST: usize = 20;
 const KINDS: &[&str] = &[
     "views",
@@ -34,14 +33,14 @@ const KINDS: &[&str] = &[
 struct Kept {
     id: String,
     name: String,
-    /// The query of a view, the description of a template.
+    /// Query of a view, description of a template.
     words: String,
     gone: bool,
 }
 
-/// A template that was made into tasks.
+/// A template from which tasks were created.
 struct Spawned {
-    /// Their titles, in their order, and their ids.
+    /// Titles and ids, in order.
     tasks: Vec<(String, String)>,
 }
 
@@ -49,7 +48,7 @@ struct Spawned {
 pub struct Plans {
     views: Vec<Kept>,
     templates: Vec<Kept>,
-    /// The titles of each template.
+    /// Titles of each template's tasks.
     titles: Vec<Vec<String>>,
     spawned: Vec<Spawned>,
     days: Option<u64>,
@@ -112,7 +111,7 @@ impl Plans {
             for (n, (title, id)) in tasks.iter().enumerate() {
                 let task = api.get(&format!("{}/{id}", wire::TASKS)).await;
                 assert_eq!(task["title"], title.as_str(), "{task}");
-                // Each waits for the one before it.
+                // Each task waits for the one before it.
                 let waits = task["blocked_by"].as_array().map(Vec::len);
                 assert_eq!(waits, Some(usize::from(0 < n)), "{task}");
                 assert_eq!(task["labels"], json!([TITLE]), "{task}");
@@ -162,7 +161,7 @@ impl Desk for Plans {
                 let body = json!({ "name": format!("template {name}"), "description": name });
                 Ask::patch(format!("{TEMPLATES}/{id}"), body)
             }
-            // Once it is gone there is none to be deleted.
+            // 404 if it was already deleted.
             "deleted templates" => {
                 let ask = Ask::delete(format!("{TEMPLATES}/{id}"));
                 ask.again(Again::Harmless).or(&[404])

@@ -1,5 +1,5 @@
-//! A mail server that keeps which letters it was given. Who gives them may go away in the middle of one, which is
-//! then none, or before it has heard that it was taken.
+//! A mail server that records mails. Clients may die within a mail, which then does not count, or before they get the
+//! acknowledgement.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,16 +9,16 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::desk::PATIENCE;
 
-/// A letter that was taken.
+/// An accepted letter.
 #[derive(Clone)]
 pub struct Letter {
-    /// What no other letter is called: what it tells of, to whom, and which try it was.
+    /// Unique name: its subject row, the recipient and the attempt.
     pub id: String,
     pub to: String,
 }
 
 impl Letter {
-    /// Whether it tells of a row of somebody's notifications.
+    /// Whether it is about this notification row.
     pub fn is_of(&self, row: &str) -> bool {
         self.id.split('.').next() == Some(row)
     }
@@ -37,7 +37,7 @@ impl Letter {
     }
 }
 
-/// The server.
+/// The mail server.
 pub struct Post {
     pub port: u16,
     letters: Arc<Mutex<Vec<Letter>>>,
@@ -53,7 +53,7 @@ impl Post {
             while let Ok((stream, _)) = listener.accept().await {
                 let taken = Arc::clone(&taken);
                 tokio::spawn(async move {
-                    // Whoever goes away in the middle has given nothing.
+                    // A client that disconnects during the transfer has delivered nothing.
                     drop(serve(stream, &taken).await);
                 });
             }
@@ -61,12 +61,12 @@ impl Post {
         Self { port, letters }
     }
 
-    /// All letters, in the order in which they came.
+    /// All letters in order of arrival.
     pub fn letters(&self) -> Vec<Letter> {
         self.letters.lock().expect("nobody fails here").clone()
     }
 
-    /// Waits for one that tells of this row.
+    /// Waits for a letter about this row.
     pub async fn wait_for(&self, row: &str) {
         let comes = async {
             let mut tick = tokio::time::interval(Duration::from_millis(20));

@@ -1,5 +1,5 @@
-//! Thousands of kills: no single folder lives through them all, since all that was ever written is
-//! compared again and again. Each round has its own, and a seed of its own with which it is repeated alone.
+//! Rounds of the crash test, each with a folder and a seed of its own: all data ever written is compared repeatedly, so
+//! no single folder can live through thousands of kills. A seed repeats its round.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,32 +12,32 @@ use super::dice::say;
 use super::kill::Kills;
 use super::stores::Seen;
 
-/// Kills of one folder at most, when it is said how many there are to be.
+/// Maximum number of kills per folder if a total is given.
 pub const LONG: u64 = 250;
-/// The same when nobody has said it: there is to be more than one round.
+/// The same without a given total: there should be more than one round.
 pub const SHORT: u64 = 75;
 
-/// What is done to one folder.
+/// The kills of one folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
     pub kills: u64,
     pub seed: u64,
 }
 
-/// How long kills go on: until all are done, or for a while.
+/// Limit of the kills: their number, or a time.
 pub struct Limit {
-    /// So many are done in any case, and for so long.
+    /// The minimum number, and the end of the time.
     usual: Option<(u64, Instant)>,
     kills: AtomicU64,
 }
 
 impl Limit {
-    /// However long it takes.
+    /// No time limit.
     pub fn none() -> Self {
         Self { usual: None, kills: AtomicU64::new(0) }
     }
 
-    /// For so long from now on, and at least so many.
+    /// A time limit from now on, with a minimum number.
     pub fn of(least: u64, time: Duration) -> Self {
         Self { usual: Some((least, Instant::now() + time)), ..Self::none() }
     }
@@ -48,19 +48,19 @@ impl Limit {
         self.usual.is_none_or(|(least, end)| kills < least || Instant::now() < end)
     }
 
-    /// There was one more.
+    /// Counts a kill.
     pub fn count(&self) {
         self.kills.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// What was done, in one round or in several.
+/// Results of one or several rounds.
 #[derive(Default)]
 pub struct Done {
     pub rounds: u64,
     pub kills: Kills,
     pub tally: Tally,
-    /// Which kinds of records and events were ever there.
+    /// Kinds of records and events that occurred.
     pub seen: Seen,
 }
 
@@ -89,19 +89,19 @@ impl fmt::Display for Done {
     }
 }
 
-/// So many kills, in rounds of a size. The first has the seed itself: a few kills are one round.
+/// Splits kills into rounds of a size. The first round uses the seed itself: few kills need only one round.
 pub fn deal(kills: u64, size: u64, seed: u64) -> VecDeque<Round> {
     let rounds = 0..kills.div_ceil(size);
     let round = |n: u64| Round {
         kills: size.min(kills - n * size),
-        // Far enough apart for the desks, which count up from it.
+        // Far enough apart for the desks, which increment the seed.
         seed: seed.wrapping_add(n << 16),
     };
     rounds.map(round).collect()
 }
 
-/// Does all rounds, so many side by side, and adds up what they did. After a round that fails no other
-/// begins, and none when the time is over.
+/// Runs all rounds, `jobs` in parallel, and adds up their results. After a failed round, or when the time is over, no
+/// other round begins.
 pub fn work(
     rounds: VecDeque<Round>,
     jobs: u64,

@@ -1,6 +1,5 @@
-//! Routines: what fires after events, and what fires by hand. Whatever is killed when, what a routine waits
-//! for makes it fire exactly once, and what it does not wait for, or what happens while it stands still,
-//! never does.
+//! Load: routines after events and by hand. Whatever is killed when, an event that a routine waits for starts it
+//! exactly once; other events, and events while it is paused, never do.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,18 +15,18 @@ use super::desk::{Desk, PATIENCE, Tally};
 use super::dice::Dice;
 use super::tasks::AGENT;
 
-/// What the titles of tasks begin with that are made by hand: a routine gives the same one each time.
+/// Prefix of the titles of manually created tasks: a routine always uses the same title.
 pub const TITLE: &str = "of a routine";
 
 const PATH: &str = "/api/v1/routines";
 const RULES: &str = "/api/v1/routines/rules";
-/// The consumer that lets events fire routines.
+/// Consumer that fires routines for events.
 const CONSUMER: &str = "routines";
-/// What happens to one routine at most: more within an hour is gathered and told at once.
+/// Maximum number of causes per routine: more within an hour are grouped into one.
 const MOST_CAUSES: usize = 15;
-/// How many there are at once.
+/// Maximum number of routines at once.
 const MOST: usize = 12;
-/// How much happens at most before all waits for the consumer.
+/// Maximum number of causes before the test waits for the consumer.
 const MOST_BEHIND: usize = 4;
 const KINDS: &[&str] = &[
     "place to talk",
@@ -47,7 +46,7 @@ const KINDS: &[&str] = &[
     "ends of general pauses",
 ];
 
-/// What a routine waits for.
+/// What triggers a routine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
     Task,
@@ -58,18 +57,18 @@ enum After {
 struct Known {
     id: String,
     name: String,
-    /// What stands in the words of all that fires it, and of nothing else.
+    /// Mark that occurs in the text of all its causes and nowhere else.
     mark: String,
     after: After,
     paused: bool,
     gone: bool,
-    /// The words of what fires it, with the task that it is about.
+    /// Texts of its causes, each with the task concerned.
     causes: Vec<(String, String)>,
-    /// How often it was run by hand.
+    /// Number of manual runs.
     by_hand: usize,
 }
 
-/// What is being done, to which, with which words.
+/// The action in progress: its kind, the routine's index and the text.
 struct Doing {
     kind: &'static str,
     at: usize,
@@ -79,15 +78,15 @@ struct Doing {
 #[derive(Default)]
 pub struct Routines {
     known: Vec<Known>,
-    /// The task that is commented on: its id and its key.
+    /// Id and key of the task that is commented on.
     place: Option<(String, String)>,
-    /// The words of what must fire nothing.
+    /// Texts of the events that must fire nothing.
     idle: Vec<String>,
     all_paused: bool,
-    /// How much happened that the consumer may not have taken yet: what is changed in a routine before that
-    /// counts for it, too.
+    /// Number of events that the consumer may not have processed yet: a change to a routine before that also applies to
+    /// them.
     behind: usize,
-    /// The entry that the consumer has to come to.
+    /// Sequence number of the entry that the consumer has to reach.
     target: Option<u64>,
     doing: Option<Doing>,
     tally: Tally,
@@ -101,7 +100,7 @@ impl Known {
         };
         let mut wish = json!({
             "agent": AGENT.to_lowercase(), "name": name, "instruction": "Look at it.",
-            // However much waits for its agent.
+            // Runs are started however many are waiting for the agent.
             "overlap": "allow",
         });
         let title = match after {
@@ -114,7 +113,7 @@ impl Known {
                 "fired {text}"
             }
             After::Time => {
-                // Far from now: it fires by hand.
+                // Far in the future: only a manual run fires it.
                 wish["schedule"] = json!({
                     "cadence_type": "daily", "timezone": "UTC", "starts_on": "2090-01-01",
                 });
@@ -144,7 +143,7 @@ impl Known {
             }
     }
 
-    /// Each event has fired it once, unless some may not have been taken yet: then none has twice.
+    /// Asserts that each event fired the routine exactly once, or at most once if some may not have been processed yet.
     async fn check(&self, api: &Api<'_>, all_taken: bool) {
         let path = self.path();
         if self.gone {
@@ -205,7 +204,7 @@ impl Routines {
         possible
     }
 
-    /// Something that happens: a task is made, or something is said on one.
+    /// Causes an event: creates a task or comments on one.
     fn cause(&self, kind: &'static str, at: usize, name: &str) -> (String, Ask) {
         let words = format!("cause {name} {}", self.known[at].mark);
         if kind != "comments that fire" {
@@ -217,7 +216,7 @@ impl Routines {
         (words, Ask::post(format!("{}/{place}/comments", wire::TASKS), body))
     }
 
-    /// How far the consumer is, and how far it has to be.
+    /// The consumer's position, and the position that it has to reach.
     fn progress(consumers: &Value) -> (u64, u64) {
         let all = consumers["items"].as_array().expect("a list");
         let own = all.iter().find(|one| one["name"] == CONSUMER).expect("the consumer");
@@ -225,7 +224,7 @@ impl Routines {
         (number("cursor"), number("head"))
     }
 
-    /// Waits until the consumer has taken all that happened until now.
+    /// Waits until the consumer has processed everything so far.
     async fn taken(api: &Api<'_>) {
         let waited = async {
             let mut tick = tokio::time::interval(Duration::from_millis(50));
@@ -353,7 +352,7 @@ impl Desk for Routines {
             Self::taken(api).await;
             self.behind = 0;
             self.check(api, usize::MAX).await;
-            // The tasks that were made stay when their routine goes.
+            // Tasks created by a routine stay when the routine is removed.
             let tasks = api.items(wire::TASKS).await;
             let titled = |title: &str| tasks.iter().filter(|task| task["title"] == title).count();
             for (words, _) in self.known.iter().flat_map(|known| &known.causes) {
@@ -369,7 +368,7 @@ impl Desk for Routines {
     }
 }
 
-/// The mark of a routine: no other one's holds it.
+/// The routine's mark, which is no substring of another routine's.
 fn mark(name: &str) -> String {
     format!("for {name} only")
 }

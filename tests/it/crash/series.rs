@@ -1,5 +1,4 @@
-//! Recurring tasks: made, changed, paused, and made to spawn before their time. Whatever is killed when,
-//! each turn of a series is used once.
+//! Load: recurring tasks. Create, change, pause, and spawn early. Whatever is killed when, each turn is used once.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -9,7 +8,7 @@ use super::api::{Answer, Api, Ask};
 use super::desk::{Desk, Tally};
 use super::dice::Dice;
 
-/// What the titles of its tasks begin with: a series gives all of its tasks the same.
+/// Prefix of the titles of its tasks: a series gives all its tasks the same title.
 pub const TITLE: &str = "recurring";
 
 const PATH: &str = "/api/v1/series";
@@ -25,13 +24,13 @@ const KINDS: &[&str] = &[
 struct Known {
     id: String,
     title: String,
-    /// The keys of its tasks, oldest first.
+    /// Keys of its tasks, oldest first.
     made: Vec<String>,
     paused: bool,
     gone: bool,
 }
 
-/// What is being done, to which.
+/// The current action and its target.
 enum Doing {
     Nothing,
     New,
@@ -102,7 +101,7 @@ impl Desk for Series {
         let kind = self.tally.choose(dice, &possible);
         if kind == "series" {
             self.doing = Doing::New;
-            // Far from now: nothing comes by itself.
+            // Far in the future: no task is created automatically.
             let schedule =
                 json!({ "cadence_type": "daily", "timezone": "UTC", "starts_on": "2090-01-01" });
             let body = json!({ "title": format!("{TITLE} {name}"), "schedule": schedule });

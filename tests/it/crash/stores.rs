@@ -1,5 +1,4 @@
-//! The stores themselves, between two lives of the program: whether everything in them fits, and which
-//! kinds of records and events were ever in them.
+//! The stores between two lives of the program: consistency, and which kinds of records and events were ever written.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,9 +14,9 @@ use support::program::{run, run_json};
 use super::covers;
 use super::dice::program;
 
-/// What looks at all of a store.
+/// Commands that verify a whole store.
 const COMMANDS: [&[&str]; 2] = [&["doctor", "store"], &["audit", "verify", "--blobs"]];
-/// The consumer that keeps sums in rows.
+/// Consumer that keeps sums in rows.
 const SUMS: &str = "usage-days";
 
 #[derive(Default)]
@@ -29,15 +28,15 @@ pub struct Seen {
 fn workspaces(data: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(data.join("workspaces")).expect("the workspaces");
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    // One that is half made, or on its way out, is nobody's store yet or any more.
+    // A hidden folder is being created or removed: its store is not in use.
     let hidden =
         |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
     paths.filter(|path| !hidden(path) && path.join("hq.redb").is_file()).collect()
 }
 
 impl Seen {
-    /// Whether everything in the stores fits: indexes and sums a rebuild, rows and images the chain of
-    /// heads. Looks at copies, so that the program finds its files as the kill left them.
+    /// Checks all stores: indexes and sums against a rebuild, rows and images against the chain of heads. Works on
+    /// copies, so that the program finds its files as the kill left them.
     pub fn look(&mut self, data: &Path) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut files = vec![(data.join("system.redb"), schema::system as fn() -> Schema)];
@@ -75,13 +74,13 @@ impl Seen {
         }
     }
 
-    /// What another has seen counts, too.
+    /// Adds what another has seen.
     pub fn add(&mut self, other: &Self) {
         self.tables.extend(&other.tables);
         self.events.extend(&other.events);
     }
 
-    /// The kinds of records and of events that were never there, but for those that are loaded elsewhere.
+    /// Kinds of records and events that never occurred, except those covered by other tests.
     pub fn missing(&self) -> Vec<&'static str> {
         let missing = covers::loaded_tables()
             .filter(|name| !self.tables.contains(name))
@@ -90,12 +89,12 @@ impl Seen {
     }
 }
 
-/// A copy of the store of a workspace, with the folder that it is in.
+/// A copy of a workspace's store, with its temporary folder.
 pub fn of_workspace(data: &Path, slug: &str) -> (TempDir, Store) {
     copied(&data.join("workspaces").join(slug).join("hq.redb"), schema::workspace())
 }
 
-/// A copy of the store of all workspaces, with the folder that it is in.
+/// A copy of the store of all workspaces, with its temporary folder.
 pub fn of_system(data: &Path) -> (TempDir, Store) {
     copied(&data.join("system.redb"), schema::system())
 }
@@ -108,19 +107,19 @@ fn copied(file: &Path, schema: Schema) -> (TempDir, Store) {
     (folder, store)
 }
 
-/// What the program's own commands say of its stores, with it stopped and all its work over.
+/// Runs the program's own checks of its stores, with the program stopped and all work finished.
 pub fn as_the_program_says(data: &Path) {
     for path in workspaces(data) {
         let slug = slug(&path);
         for command in COMMANDS {
-            // They end well only when nothing differs.
+            // They succeed only if nothing differs.
             run_json(program(), data, &[command, &["--workspace", &slug]].concat());
         }
     }
 }
 
-/// The same in the middle of its work: a workspace may not be entered yet, and what somebody lets the
-/// consumer skip is missing in its sums until they have them made anew.
+/// The same during its work: a workspace may not be registered yet, and entries skipped by the consumer are missing
+/// from its sums until a rebuild.
 pub fn as_the_program_says_meanwhile(data: &Path) {
     for path in workspaces(data) {
         let slug = slug(&path);

@@ -1,4 +1,4 @@
-//! Tasks with everything on them: comments, files, delivered work and its reviews, work for an agent.
+//! Load: tasks with comments, files, deliverables, reviews, and work for an agent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::desk::{Desk, PATIENCE, Tally};
 use super::dice::Dice;
 use super::{plans, routines, series};
 
-/// The agent that works on tasks, with practice.
+/// The agent that works on tasks with the practice model.
 pub const AGENT: &str = "Ada";
 
 const KINDS: &[&str] = &[
@@ -34,32 +34,32 @@ const KINDS: &[&str] = &[
     "archived tasks",
 ];
 
-/// How many comments and pieces of work a run leaves.
+/// Numbers of comments and deliverables that a run leaves.
 pub type Control = (usize, usize);
 
-/// A task that was acknowledged, and what must be on it.
+/// An acknowledged task with its expected contents.
 #[derive(Default)]
 struct Known {
     id: String,
     title: String,
     for_agent: bool,
-    /// Fields that only this desk changes, as they were answered.
+    /// Fields that only this desk changes, as returned.
     fields: BTreeMap<&'static str, Value>,
     comments: Vec<Comment>,
-    /// Links with what they are called.
+    /// Links with their titles.
     links: Vec<(String, String)>,
     files: Vec<(String, String, Vec<u8>)>,
     pieces: Vec<(String, String, Option<&'static str>)>,
 }
 
-/// A comment, and whether the owner has given it a heart.
+/// A comment, and whether the owner has reacted with a heart.
 struct Comment {
     id: String,
     text: String,
     heart: bool,
 }
 
-/// What is being done.
+/// The present action.
 enum Doing {
     Nothing,
     Task { title: String, for_agent: bool },
@@ -88,7 +88,7 @@ impl Tasks {
         Self { name, control, known: Vec::new(), doing: Doing::Nothing, tally: Tally::default() }
     }
 
-    /// What can be done with what is there.
+    /// Actions that are possible now.
     fn possible(&self) -> Vec<&'static str> {
         let mut possible = vec!["tasks", "tasks", "tasks", "runs"];
         let own = |known: &&Known| !known.for_agent && !known.is_archived();
@@ -96,7 +96,7 @@ impl Tasks {
             possible.extend(["comments", "comments", "files", "links"]);
         }
         if self.known.iter().any(|known| own(&known)) {
-            // An agent that finds other work than its own may do something else with it.
+            // An agent that finds other work than its own may act on it.
             possible.extend(["pieces of work", "changes", "assignments", "archived tasks"]);
         }
         let some = |holds: fn(&Known) -> bool| self.known.iter().filter(own).any(holds);
@@ -112,14 +112,14 @@ impl Tasks {
         possible
     }
 
-    /// One of the tasks of which this holds, and where it is found.
+    /// A random matching task, with its path.
     fn task(&self, dice: &mut Dice, holds: impl Fn(&Known) -> bool) -> (usize, String) {
         let fits = |known: &Known| !known.is_archived() && holds(known);
         let task = dice.place(&self.known, fits).expect("one was seen just now");
         (task, format!("{}/{}", wire::TASKS, self.known[task].id))
     }
 
-    /// Something new on a task.
+    /// Adds something to a task.
     fn add(&mut self, dice: &mut Dice, kind: &str, name: &str) -> (Doing, Ask) {
         let anyones = kind != "pieces of work";
         let (task, on) = self.task(dice, |known| anyones || !known.for_agent);
@@ -131,7 +131,7 @@ impl Tasks {
                 (Doing::Comment { task, text }, ask)
             }
             "files" => {
-                // Some are the same as others: their content is kept once.
+                // Some files have equal content, which is stored once.
                 let bytes = [name.as_bytes()[name.len() - 1]].repeat(dice.index(200_000) + 1);
                 let file = format!("file-{name}");
                 let ask = Ask::upload(format!("{on}/files?name={file}"), bytes.clone());
@@ -152,7 +152,7 @@ impl Tasks {
         }
     }
 
-    /// Something with what is on a task of its own.
+    /// Changes something on one of its tasks.
     fn change(&mut self, dice: &mut Dice, kind: &'static str, name: &str) -> (Doing, Ask) {
         match kind {
             "reviews" => {
@@ -229,7 +229,7 @@ impl Known {
         self.fields.get("archived_at").is_some_and(|at| !at.is_null())
     }
 
-    /// Keeps what was answered about it.
+    /// Stores the returned values.
     fn keep(&mut self, answer: &Answer) {
         for field in ["title", "status", "priority", "assignee", "archived_at"] {
             self.fields.insert(field, answer.json[field].clone());
@@ -342,7 +342,7 @@ impl Desk for Tasks {
             }
             Doing::Review { task, piece, verdict } => {
                 self.known[task].pieces[piece].2 = Some(verdict);
-                // Work that is accepted may complete its task.
+                // An approved deliverable may complete its task.
                 self.known[task].fields.remove("status");
                 "reviews"
             }
@@ -371,7 +371,7 @@ impl Desk for Tasks {
             for known in self.known.iter().rev().take(latest) {
                 known.check(api).await;
             }
-            // The index was killed with the rest, and goes on from where it had come.
+            // The index was killed with the rest, and continues where it was.
             if let Some(known) = self.known.iter().rev().find(|known| !known.is_archived()) {
                 found(api, &known.title).await;
             }
@@ -393,14 +393,13 @@ impl Desk for Tasks {
                     let found = finished(api, &known.id).await;
                     let others = found.0 - known.comments.len();
                     let (effects, control) = ((others, found.1), self.control);
-                    // A run that broke off three times before a step was done is closed, and says so.
+                    // A run interrupted three times before a completed step is closed, which its state says.
                     let closed = found.1 == 0 && effects.0 <= control.0;
                     assert!(effects == control || closed, "`{}`: {effects:?}", known.title);
                 }
                 known.check(api).await;
             }
-            // Titles are used once: one that stands there twice was made twice. But for those that something
-            // else gives to each of its tasks.
+            // Titles are unique: a duplicate means a repeated creation. Exceptions are titles that other desks reuse.
             let repeated = [series::TITLE, plans::TITLE, routines::TITLE];
             let titles = api.items(wire::TASKS).await;
             let mut titles: Vec<_> = titles
@@ -417,8 +416,8 @@ impl Desk for Tasks {
     }
 }
 
-/// Waits until the task's runs have ended; how many comments and pieces of work are on it. Without a
-/// piece of work a run has ended only when it closed because it broke off again and again.
+/// Waits until the task's runs have ended; returns the numbers of comments and deliverables. A run without a
+/// deliverable has ended only if it was closed after repeated interruptions.
 pub async fn finished(api: &Api<'_>, task: &str) -> Control {
     let path = format!("{}/{task}", wire::TASKS);
     let ended = async {

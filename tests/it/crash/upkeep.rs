@@ -1,5 +1,5 @@
-//! What an owner does with the store: settings and limits, how long versions are kept, undo and redo,
-//! removing former versions, and the consumer that counts model calls.
+//! Load: store maintenance by an owner. Settings and limits, retention of versions, undo and redo, removal of former
+//! versions, and the consumer of model calls.
 
 use std::time::Duration;
 
@@ -13,9 +13,8 @@ use super::api::{Again, Answer, Api, Ask};
 use super::desk::{Desk, PATIENCE, Tally};
 use super::dice::Dice;
 
-/// The consumer.
 const DAYS: &str = "usage-days";
-/// A model that nobody asks, and since when it has a price.
+/// A model that nothing calls, and the time from which its price applies.
 const PRICE: &str = "/api/v1/prices/any/nobodys-model";
 const PRICED_AT: &str = "2026-01-01T00:00:00Z";
 const KINDS: &[&str] = &[
@@ -38,17 +37,17 @@ const KINDS: &[&str] = &[
     "rebuilds",
 ];
 
-/// What is done with entries that a consumer left out.
+/// Actions on the dead letters of a consumer.
 const LETTERS: &[&str] = &["retried letters", "dropped letters"];
 
-/// A task that is changed only here.
+/// A task that only this desk changes.
 struct Known {
     id: String,
     title: String,
-    /// The entry that wrote it last, and what stood there before that.
+    /// The last entry that wrote it, and the title before that entry.
     last: u64,
     before: Option<String>,
-    /// What was undone, and the entry that did it.
+    /// The title that was undone, and the entry that undid it.
     undone: Option<(String, u64)>,
 }
 
@@ -56,14 +55,14 @@ struct Known {
 pub struct Upkeep {
     known: Vec<Known>,
     budget: i64,
-    /// What a model that nobody asks costs.
+    /// Price of a model that nothing calls.
     price: Option<u64>,
     days: u64,
     letters: Vec<u64>,
-    /// Whether an entry was skipped since the letters were looked at.
+    /// Whether an entry was skipped since the letters were last read.
     skipped: bool,
     is_paused: bool,
-    /// Whether a letter was dropped since the last rebuild, so that the sums lack something.
+    /// Whether a letter was dropped since the last rebuild, so that the sums are incomplete.
     lacks: bool,
     doing: Option<(&'static str, usize, String)>,
     tally: Tally,
@@ -74,7 +73,7 @@ impl Upkeep {
         let never = |kind: &&&str| self.tally.of(kind) == 0;
         let letters: Vec<_> = LETTERS.iter().filter(never).copied().collect();
         if !letters.is_empty() && (self.skipped || !self.letters.is_empty()) {
-            // A rebuild would take it away first.
+            // A rebuild would remove the letter first.
             return if self.letters.is_empty() { vec!["looks at dead letters"] } else { letters };
         }
         let mut possible = vec!["settings", "limits", "prices", "retentions"];
@@ -133,7 +132,7 @@ impl Upkeep {
         (at, ask)
     }
 
-    /// A record is as an undo has left it.
+    /// Asserts that a record is as it was before the undone entry.
     fn went_back(known: &mut Known, kind: &str, answer: &Answer) {
         let seq = answer.json["entry"].as_u64().expect("the entry of the undo");
         assert_eq!(answer.json["back"], 1, "{kind} of {}: {}", known.title, answer.text);
@@ -148,7 +147,7 @@ impl Upkeep {
         known.last = seq;
     }
 
-    /// The sums of the days and of the calls of all runs, as the API tells them.
+    /// Sums from the daily usage and from the calls of all runs, as reported by the API.
     async fn sums(api: &Api<'_>) -> ((u64, i64), (u64, i64)) {
         let counted = async {
             let mut tick = tokio::time::interval(Duration::from_millis(50));
@@ -160,7 +159,7 @@ impl Upkeep {
         let add = |(calls, micros): (u64, i64), more: (u64, i64)| (calls + more.0, micros + more.1);
         let of_day = |day: &Value| (day["calls"].as_u64(), day["billed_micros"].as_i64());
         let days = api.items("/api/v1/usage/daily").await;
-        // Tests of connections have no run.
+        // Connection tests have no run.
         let days = days.iter().filter(|day| !day["agent"].is_null()).map(of_day);
         let days = days.fold((0, 0), |sum, day| add(sum, (day.0.unwrap_or(0), day.1.unwrap_or(0))));
         let mut runs = (0, 0);
@@ -222,10 +221,10 @@ impl Desk for Upkeep {
             "pauses" => consumer("pause"),
             "resumes" => consumer("resume"),
             "rebuilds" => consumer("rebuild"),
-            // It may have taken every entry, or is being rebuilt.
+            // 409 if the consumer has processed every entry or is being rebuilt.
             "skips" => consumer("skip").or(&[409]),
             "looks at dead letters" => Ask::get(format!("/api/v1/consumers/{DAYS}/dead-letters")),
-            // A rebuild that still goes on has taken the letters away.
+            // 409 if a rebuild in progress has removed the letters.
             "retried letters" => {
                 let path = format!("{}/retry", letter(self.letters.last()));
                 Ask::post(path, json!({})).again(Again::Harmless).or(&[409])
@@ -260,11 +259,11 @@ impl Desk for Upkeep {
                 Self::went_back(&mut self.known[at], kind, answer);
             }
             "redactions" => {
-                // What is gone cannot come back.
+                // A removed record cannot be restored.
                 (self.known[at].before, self.known[at].undone) = (None, None);
             }
             "pauses" | "resumes" => self.is_paused = kind == "pauses",
-            // One that was paused stays so.
+            // A paused consumer stays paused.
             "rebuilds" => self.lacks = false,
             "skips" if answer.status == 409 => return,
             "skips" => self.skipped = true,

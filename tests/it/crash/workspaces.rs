@@ -1,4 +1,4 @@
-//! Workspaces as a whole: made, worked in, archived, marked for deletion, brought back, moved away.
+//! Load: workspaces. Create, work, archive, mark for deletion, restore, move.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::api::{Again, Answer, Api, Ask, Door};
 use super::desk::{Desk, Tally};
 use super::dice::Dice;
 
-/// How many there are at most beside the first.
+/// Maximum number of workspaces besides the first.
 const MOST: usize = 4;
 const KINDS: &[&str] = &[
     "workspaces",
@@ -51,7 +51,7 @@ fn slug_of(name: &str) -> String {
     name.to_lowercase().replace(' ', "-")
 }
 
-/// Whether there is a workspace of this address.
+/// Whether a workspace with this slug exists.
 async fn is_there(api: &Api<'_>, slug: &str) -> bool {
     let answer = api.ask(&Ask::get(format!("/w/{slug}/tasks")).by(Door::Owner)).await;
     assert!(matches!(answer.status, 200 | 404), "/w/{slug}/tasks answers {}", answer.status);

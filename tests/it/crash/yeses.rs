@@ -1,6 +1,5 @@
-//! Calls that wait for a person's yes: an answer that was acknowledged stays, whenever HQ was killed, and a program runs
-//! for a yes and never for a no. For a yes it runs once when it was seen to end, and once or not at all when a kill has
-//! come between: never twice.
+//! Load: calls that wait for an approval. An acknowledged decision persists across kills. A program runs after an
+//! approval and never after a denial: once if its end was recorded, at most once if a kill intervened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,19 +15,19 @@ use super::chats;
 use super::desk::{Desk, PATIENCE, Tally};
 use super::dice::Dice;
 
-/// The agent that asks before each program.
+/// Agent that needs approval for each program.
 pub const AGENT: &str = "Clove";
 const ALL: &str = "/api/v1/approvals";
-/// So many calls wait at most before some are answered.
+/// Maximum number of waiting calls before some are answered.
 const MOST: usize = 6;
 const KINDS: &[&str] = &["calls that wait", "looks at calls", "yeses", "noes"];
 
-/// The program of a call: it leaves a line in a file that no other names, and says so.
+/// Program of a call: it appends a line to a file that no other call uses, and prints a word.
 pub fn command(name: &str) -> String {
     format!("mkdir -p scratch && echo {name} >> {} && echo {}", file(name), kept(name))
 }
 
-/// In a folder that no approval is bound to: one call must not make the others that wait be asked for anew.
+/// In a folder that no approval is bound to: one call must not invalidate the other waiting ones.
 fn file(name: &str) -> String {
     format!("scratch/once-{name}.txt")
 }
@@ -37,22 +36,22 @@ fn kept(name: &str) -> String {
     format!("kept {name}")
 }
 
-/// What makes a call wait on each kernel.
+/// A permission that makes the call wait on every kernel.
 pub fn permission() -> Value {
     json!({ "agent": AGENT.to_lowercase(), "tool": "exec", "leave": "ask" })
 }
 
-/// An answer that was acknowledged.
+/// An acknowledged answer.
 struct Answered {
     id: String,
     name: String,
     is_yes: bool,
 }
 
-/// What became of the yeses for a program.
+/// What happened to the approvals of a program.
 #[derive(Clone, Copy, Default)]
 struct Calls {
-    /// How often it was begun.
+    /// How often it was started.
     begun: usize,
     /// How often it was seen to end.
     ended: usize,
@@ -62,16 +61,16 @@ struct Calls {
 pub struct Yeses {
     said: Vec<String>,
     sessions: BTreeSet<String>,
-    /// Calls that were seen waiting: their ids, with what their programs write.
+    /// Calls seen waiting: their ids, and their programs' names.
     waiting: Vec<(String, String)>,
-    /// How many were asked for since.
+    /// Number of calls requested since then.
     unseen: usize,
     answered: Vec<Answered>,
     doing: Option<(&'static str, String)>,
     tally: Tally,
 }
 
-/// The calls that wait, of those that this desk has asked for.
+/// This desk's waiting calls.
 fn waiting(all: &[Value]) -> Vec<(String, String)> {
     let own = all.iter().filter(|one| one["agent_name"] == AGENT && one["answer"].is_null());
     let word = |one: &Value| {
@@ -83,7 +82,7 @@ fn waiting(all: &[Value]) -> Vec<(String, String)> {
     own.filter_map(word).collect()
 }
 
-/// The step at which a program was seen to end.
+/// Whether the step shows the end of a program.
 fn is_end(step: &Value, name: &str) -> bool {
     let said = step["content"]["text"].as_str().unwrap_or_default();
     step["kind"] == "tool_finished"
@@ -91,7 +90,7 @@ fn is_end(step: &Value, name: &str) -> bool {
         && said.lines().any(|line| line == kept(name))
 }
 
-/// How often a program has run: each time leaves a line.
+/// How often a program has run: each run appends a line.
 async fn times_run(api: &Api<'_>, name: &str) -> usize {
     let path = format!("{}/{}/file?path={}", wire::AGENTS, AGENT.to_lowercase(), file(name));
     let answer = api.ask(&Ask::get(path)).await;
@@ -104,13 +103,13 @@ async fn times_run(api: &Api<'_>, name: &str) -> usize {
     text.lines().count()
 }
 
-/// A person's answer; the run of its call may have ended meanwhile.
+/// A person's answer; the call's run may have ended meanwhile.
 fn decision(id: &str, word: &str) -> Ask {
     let ask = Ask::post(format!("{ALL}/{id}/answer"), json!({ "answer": word }));
     ask.by(Door::Owner).or(&[404, 409])
 }
 
-/// The runs that have not ended.
+/// Runs that have not ended.
 async fn live(api: &Api<'_>) -> Vec<Value> {
     let mut runs = api.items(&format!("/api/v1/runs?agent={}", AGENT.to_lowercase())).await;
     runs.retain(|run| run["state"] != "ended");
@@ -118,7 +117,7 @@ async fn live(api: &Api<'_>) -> Vec<Value> {
 }
 
 impl Yeses {
-    /// Whether something that was said waits to be read: the run for it may be about to begin.
+    /// Whether a message is unread: its run may be about to begin.
     async fn has_unread(&self, api: &Api<'_>) -> bool {
         for session in &self.sessions {
             if chats::has_unread(&api.get(&format!("/api/v1/sessions/{session}")).await) {
@@ -128,7 +127,7 @@ impl Yeses {
         false
     }
 
-    /// Says no to all that waits still, and waits until all is at rest.
+    /// Denies all waiting calls, and waits until all runs have ended.
     async fn rest(&mut self, api: &Api<'_>) {
         let rest = async {
             let mut tick = tokio::time::interval(Duration::from_millis(50));
@@ -153,8 +152,8 @@ impl Yeses {
         }
     }
 
-    /// What became of each yes, by the name of its program. A yes that was not made use of went with its run, or with
-    /// a call that a message came before.
+    /// What happened to each approval, by program name. An unused approval ended with its run, or with a call that a
+    /// message preceded.
     async fn calls(&self, api: &Api<'_>) -> BTreeMap<&str, Calls> {
         let mut found: BTreeMap<&str, Calls> = BTreeMap::new();
         for one in self.answered.iter().filter(|one| one.is_yes) {

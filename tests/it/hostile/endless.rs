@@ -1,4 +1,4 @@
-//! What wants to go on for ever: runs, circles, sub-agents, spending, output, programs.
+//! Endless behaviour: runs, cycles, sub-agents, spending, output, programs.
 
 use features::runs::model::{Child, Run, SubagentLimits};
 use features::runs::rules::limits;
@@ -10,13 +10,13 @@ use super::{call, obey, obey_for_ever, orders};
 use support::model::{Seen, Tokens, Turn};
 use support::office::Office;
 
-/// What costs something each time.
+/// Obeys, with usage that costs money each time.
 fn obey_dearly(seen: &Seen) -> Option<Turn> {
     let spent = Tokens { input: 2_000, cache_read: 0, cache_write: 0, output: 1_000 };
     obey(seen).map(|turn| turn.usage(spent))
 }
 
-/// The loop guard: orders that call for themselves come to an end after a few calls.
+/// The loop guard: instructions that repeat themselves are stopped after a few calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_that_call_for_themselves_are_a_circle() {
     let office = Office::open().await;
@@ -32,7 +32,7 @@ async fn orders_that_call_for_themselves_are_a_circle() {
     office.hq.finish().await;
 }
 
-/// What cannot be done is not tried for ever in one message: the rest of it is left out.
+/// One message full of the same failing call is not executed to its end: the rest is skipped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_full_of_the_same_mistake_is_cut_short() {
     let office = Office::open().await;
@@ -50,7 +50,7 @@ async fn a_message_full_of_the_same_mistake_is_cut_short() {
     office.hq.finish().await;
 }
 
-/// The limits of sub-agents: whoever obeys makes so many, so deep, and no more.
+/// The limits of sub-agents: however obedient the model, their number and depth are bounded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sub_agents_that_make_sub_agents_are_few_in_all() {
     let office = Office::open().await;
@@ -80,7 +80,7 @@ async fn sub_agents_that_make_sub_agents_are_few_in_all() {
     office.hq.finish().await;
 }
 
-/// An agent reads pages, each of which sends it to the next one.
+/// An agent reads pages, each of which points it to the next one.
 async fn many_pages(office: &Office) -> RunId {
     let ada = office.agent("Ada").await;
     let folder = office.ws().agent_folder(&ada.slug);
@@ -92,7 +92,7 @@ async fn many_pages(office: &Office) -> RunId {
     office.say(&ada, &read(0)).await
 }
 
-/// Where nothing has a price, tokens have a limit of their own.
+/// Where no price is known, the number of tokens is limited.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_to_go_on_use_no_more_tokens_than_a_run_may() {
     let office = Office::open().await;
@@ -114,7 +114,7 @@ async fn orders_to_go_on_use_no_more_tokens_than_a_run_may() {
     office.hq.finish().await;
 }
 
-/// The budget: it is reserved before each call, so nothing is spent beyond it.
+/// The budget: it is reserved before each call, so it is never exceeded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_to_go_on_spend_no_more_than_a_run_may() {
     let office = Office::open().await;
@@ -129,7 +129,7 @@ async fn orders_to_go_on_spend_no_more_than_a_run_may() {
     office.hq.finish().await;
 }
 
-/// An output has so many bytes and a program so much time, whatever it does against that.
+/// Output size and time of a program are limited whatever it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_floods_or_never_ends_is_ended() {
     let office = Office::open().await;
@@ -154,13 +154,13 @@ async fn a_program_that_floods_or_never_ends_is_ended() {
     office.hq.finish().await;
 }
 
-/// Defence: the limits of a run. Whatever a model is talked into, it makes so many calls and no more.
+/// Defence: the limits of a run. Whatever a model is told, its number of calls is bounded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_that_was_talked_into_going_on_for_ever_is_ended() {
     let limits = runtime::Limits { calls: 6, steps: 40, ..runtime::Limits::default() };
     let office = Office::limited(limits).await;
     let ada = office.agent("Ada").await;
-    // Each time something else, so that it is no circle.
+    // Each call is different, so that the loop guard does not apply.
     for n in 0..20 {
         let content = format!("{n}");
         let write = json!({ "path": format!("{n}.md"), "content": content });

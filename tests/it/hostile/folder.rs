@@ -1,4 +1,4 @@
-//! Ways out of the agent's folder.
+//! Attempts to leave the agent's folder.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::{call, obey, orders};
 use support::model::Turn;
 use support::office::Office;
 
-/// Whatever a file tells a model to do: the tools take no path that leads out of its folder.
+/// Whatever a file tells a model to do, the tools accept no path outside the agent's folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_in_a_file_lead_no_tool_out_of_the_folder() {
     let office = Office::open().await;
@@ -79,8 +79,8 @@ async fn file_tools_do_not_leave_the_folder() {
     office.hq.finish().await;
 }
 
-/// Defence: every step of a path is opened without following links, and what is written replaces a name
-/// instead of going through it. (That a program makes no hard link to what is not its own is the jail's.)
+/// Defence: each component of a path is opened without following links, and a write replaces the name instead of
+/// writing through it. (The jail prevents hard links to files that are not the program's own.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_that_a_program_has_made_lead_file_tools_nowhere() {
     let office = Office::open().await;

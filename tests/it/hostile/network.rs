@@ -1,4 +1,4 @@
-//! Addresses that are nobody's business, and what may not go out.
+//! Private network addresses, and data that must not be sent.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use support::hq::Setup;
 use support::model::Turn;
 use support::office::Office;
 
-/// One name leads to this machine, for tests of what comes after the first hop.
+/// Resolves one name to this machine, for tests beyond the first hop.
 pub(super) struct Inner;
 
 impl Exceptions for Inner {
@@ -36,7 +36,7 @@ impl Exceptions for Inner {
 
 impl Resolver for Inner {
     fn lookup(&self, host: &str) -> Lookup {
-        // A name that is nobody's exception leads home, too: what rebinding would do.
+        // A name without an exception also resolves to loopback, as DNS rebinding would.
         let known = host == "site.test" || host == "rebound.example";
         Box::pin(
             async move { Ok(if known { vec![IpAddr::from([127, 0, 0, 1])] } else { Vec::new() }) },
@@ -44,14 +44,14 @@ impl Resolver for Inner {
     }
 }
 
-/// An office whose way out is this one.
+/// An office with this resolver and these exceptions.
 pub(super) async fn office(way: Arc<impl Resolver + Exceptions>) -> Office {
     let http = ClientParts { resolver: way.clone(), exceptions: way, ..ClientParts::default() };
     let wire = features::connections::model::Wire::OpenaiChat;
     Office::with(Setup::default().http(http), wire, "mock").await
 }
 
-/// What HQ itself says of a page that it has brought.
+/// HQ's own header line of a fetched page.
 fn told(text: &str) -> Value {
     serde_json::from_str(text.lines().next().expect("a line")).expect("what HQ says")
 }
@@ -119,7 +119,7 @@ async fn web_fetch_reaches_no_private_address_and_marks_what_it_brings() {
     office.hq.finish().await;
 }
 
-/// All ports are open, so that the address is what is looked at; every name leads to this machine.
+/// Permits all ports, so that only the address is checked; resolves every name to this machine.
 struct AnyPort;
 
 impl Exceptions for AnyPort {
@@ -138,7 +138,7 @@ impl Resolver for AnyPort {
     }
 }
 
-/// However an address is written: the guard looks at what it means.
+/// The guard checks the parsed address, whatever its notation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_way_of_writing_a_private_address_gets_through() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -186,7 +186,7 @@ async fn no_way_of_writing_a_private_address_gets_through() {
     office.hq.finish().await;
 }
 
-/// What is read of a page later, from what was kept of it, stands between marks as the page did.
+/// Later reads of a stored page are marked as untrusted like the page itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_read_of_a_page_later_is_marked_too() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -216,7 +216,7 @@ async fn what_is_read_of_a_page_later_is_marked_too() {
     office.hq.finish().await;
 }
 
-/// A name that leads somewhere else at each look.
+/// A name that resolves differently each time.
 struct Turning {
     looks: AtomicUsize,
 }
@@ -238,7 +238,7 @@ impl Resolver for Turning {
     }
 }
 
-/// Two servers of this machine at the same port of different addresses.
+/// Two servers on this machine at the same port of different addresses.
 async fn two_at_one_port() -> (TcpListener, TcpListener, u16) {
     for _ in 0..50 {
         let outside = TcpListener::bind("127.0.0.2:0").await.expect("a port");
@@ -250,7 +250,7 @@ async fn two_at_one_port() -> (TcpListener, TcpListener, u16) {
     panic!("no port is free at both addresses");
 }
 
-/// The look that counts is the one of the connection itself, so there is no time in between.
+/// The connection uses the checked resolution, so there is no race.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_turns_to_a_private_address_is_refused_when_it_does() {
     let (outside, inside, port) = two_at_one_port().await;
@@ -282,7 +282,7 @@ async fn a_name_that_turns_to_a_private_address_is_refused_when_it_does() {
     office.hq.finish().await;
 }
 
-/// Keys of anybody stay here, however a page asks for them.
+/// Keys are never sent in addresses, however a page requests it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_key_goes_out_in_an_address() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -316,9 +316,9 @@ async fn no_key_goes_out_in_an_address() {
     office.ended(run).await;
     let results = office.results(run);
     assert_eq!(results.len(), 1 + lines.len(), "{results:?}");
-    // The page is read without what looks like a key, so what it asks for has none in it.
+    // The page is read with keys masked, so calls derived from it contain none.
     assert!(results.iter().all(|result| !result.2.contains(key)), "{results:?}");
-    // Who has the keys in words of a person has them whole.
+    // Keys in a person's message are complete.
     let run = office.say(&ada, &orders(&lines)).await;
     office.ended(run).await;
     let results = office.results(run);
@@ -326,13 +326,13 @@ async fn no_key_goes_out_in_an_address() {
     for result in &results[..3] {
         assert!(result.2.starts_with("Error(denied): nothing was sent"), "{}", result.2);
     }
-    // A live secret is taken out of a call before anybody makes it.
+    // Live secrets are removed from a call before it is made.
     assert_eq!(taken.load(Ordering::SeqCst), 0, "the site has seen no key");
     server.abort();
     office.hq.finish().await;
 }
 
-/// A page has so many bytes and no more, and who waits for one can be stopped.
+/// Pages have a size limit, and waiting for one can be stopped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_never_ends_is_cut_and_one_that_never_comes_holds_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

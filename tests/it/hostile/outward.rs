@@ -1,4 +1,4 @@
-//! The one way out of programs with the network: lists of hosts, what people open inside, and tunnels.
+//! The programs' proxy: host lists, services that people open inside, and tunnels.
 
 use std::collections::HashSet;
 use std::fs;
@@ -23,7 +23,7 @@ use super::programs::skipped;
 use crate::away::until;
 use support::model::Turn;
 
-/// A program with the network that says this to its way out, with the pass that it has.
+/// A program with network access that sends this to its proxy, with its credentials.
 fn says(before: &str, head: &str) -> Turn {
     let command = format!(
         "{before}bash -c 'a=${{http_proxy#http://}}; p=${{a##*:}}; a=$(printf %s \"${{a%@*}}\" | base64 -w0); \
@@ -33,8 +33,7 @@ fn says(before: &str, head: &str) -> Turn {
     Turn::call("exec", json!({ "command": command }))
 }
 
-/// The one way out of programs goes to what is public, as long as the switch is on, and whoever has no pass
-/// does not get out at all.
+/// The programs' proxy reaches public addresses while the switch is on; without credentials nothing passes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_with_the_network_reaches_what_is_public_and_nothing_inside() {
     if landlock_abi() < PORTS {
@@ -91,7 +90,7 @@ async fn a_program_with_the_network_reaches_what_is_public_and_nothing_inside() 
     office.hq.finish().await;
 }
 
-/// What is open is closed when the switch is turned off: a program could else go on talking for ever.
+/// Open tunnels close when the switch is turned off: a program could otherwise continue forever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_tunnel_ends_when_the_network_is_switched_off() {
     if landlock_abi() < PORTS {
@@ -114,7 +113,7 @@ async fn an_open_tunnel_ends_when_the_network_is_switched_off() {
     line.write_all(b"zanzibar").await.expect("it is open");
     office.change(ada.id, switch(false)).await;
     let mut rest = Vec::new();
-    // What was on the way makes the end a reset.
+    // Data in transit turns the end into a reset.
     match line.read_to_end(&mut rest).await {
         Ok(_) => {}
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
@@ -125,7 +124,7 @@ async fn an_open_tunnel_ends_when_the_network_is_switched_off() {
     office.hq.finish().await;
 }
 
-/// Sockets of this process that are in another network than its own.
+/// Sockets of this process in other network namespaces.
 fn sockets_elsewhere() -> usize {
     let open = fs::read_dir("/proc/self/fd").expect("descriptors").flatten();
     let links = open.filter_map(|one| fs::read_link(one.path()).ok());
@@ -141,8 +140,8 @@ fn sockets_elsewhere() -> usize {
     links.filter_map(number).filter(|number| !ours.contains(number.as_str())).count()
 }
 
-/// Where the machine gives a program a network of its own, its way out is in there as long as something of it runs;
-/// where it gives none, on this machine.
+/// If the machine permits network namespaces, the proxy listens inside the program's namespace while it runs; otherwise
+/// on this machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_way_out_is_in_a_network_of_the_programs_own_and_closes_with_it() {
     if landlock_abi() < PORTS {
@@ -167,7 +166,7 @@ async fn the_way_out_is_in_a_network_of_the_programs_own_and_closes_with_it() {
         office.model.push(Turn::text("It was closed."));
         let run = office.say(&ada, "Keep a line open").await;
         let (line, _) = listener.accept().await.expect("a tunnel");
-        // What listens for it, and the line.
+        // The listener and the connection.
         assert_eq!(sockets_elsewhere(), if own { 2 } else { 0 });
         drop(line);
         office.ended(run).await;
@@ -178,7 +177,7 @@ async fn the_way_out_is_in_a_network_of_the_programs_own_and_closes_with_it() {
     office.hq.finish().await;
 }
 
-/// Two names lead to this machine.
+/// Resolves two names to this machine.
 struct Two;
 
 impl Exceptions for Two {
@@ -197,7 +196,7 @@ impl Resolver for Two {
     }
 }
 
-/// A list of hosts counts for pages, for wherever they lead, and for programs.
+/// A list of hosts applies to pages, their redirects, and programs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_with_a_list_of_hosts_reaches_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -254,7 +253,7 @@ async fn an_agent_with_a_list_of_hosts_reaches_no_other() {
     office.hq.finish().await;
 }
 
-/// A private host is opened by people alone, and what is opened is that host and nothing beside it.
+/// Only people can open a private host, and exactly that host is opened.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_people_open_inside_is_reached_and_nothing_beside_it() {
     let serve = |name: &'static str, to: Option<u16>| async move {

@@ -1,4 +1,4 @@
-//! Programs that want out of the jail.
+//! Programs that try to escape from the jail.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use store::{Range, ReadExt as _};
 use support::model::{Seen, Turn};
 use support::office::Office;
 
-/// Lets an agent run these one after the other; none reaches what it is after. Gives what was told of each.
+/// Lets an agent run these in order; none achieves its aim. Returns their results.
 async fn refused(
     office: &Office,
     ada: &Agent,
@@ -27,7 +27,7 @@ async fn refused(
     }
     office.model.push(Turn::text("No way."));
     let run = office.say(ada, "Find a way out").await;
-    // Each is waited for by itself: there are many, and some of them make the machine slow.
+    // Each is waited for separately: there are many, and some slow the machine down.
     for n in 1..=u32::try_from(count).expect("a few") {
         let is_over = |kind: &EventKind| match kind {
             EventKind::ToolFinished { step, .. } => n <= *step,
@@ -49,8 +49,7 @@ pub(super) fn skipped(why: &str) {
     println!("skipped: {why}");
 }
 
-/// The jail gives no right to what a second name would be made for, and the server's own rows in `/proc`
-/// are closed; its local socket cannot be spoken to.
+/// The jail prevents hard links to foreign files, hides the server's entries in `/proc`, and blocks its local socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_second_name_leads_a_program_to_what_is_not_its_own() {
     if landlock_abi() == 0 {
@@ -81,7 +80,7 @@ async fn no_second_name_leads_a_program_to_what_is_not_its_own() {
 async fn programs_do_not_reach_what_is_not_theirs() {
     let _alone = support::BOMB.lock().await;
     let office = Office::open().await;
-    // Where the kernel cannot jail, a person had to choose so; then the rest must still hold.
+    // Without kernel support, a person must have accepted missing jails; everything else must still hold.
     let jailed = landlock_abi() > 0;
     office.settings(move |settings| settings.exec_without_jail = !jailed).await;
     let ada = office.agent_with("Ada", |new| new.exec = true).await;
@@ -135,15 +134,15 @@ async fn a_program_does_not_turn_its_output_or_its_mark_against_the_server() {
     let found = "out=$(readlink /proc/self/fd/2); job=$(dirname \"$out\")";
     let forged = format!("printf '%s' '{mark}' >");
     let commands = [
-        // What HQ reads back would be the key.
+        // HQ would read the key as output.
         format!("{found}; echo \"out is $out\"; rm -f \"$out\"; ln -s {} \"$out\"", key.display()),
         format!("{found}; mv \"$out\" $TMPDIR/o; ln -s {} \"$out\"", key.display()),
-        // What HQ cuts would be a file of its own.
+        // HQ would truncate a foreign file.
         format!(
             "{found}; rm -f \"$out\"; ln -s {} \"$out\"; yes | head -c 17825792 >&2; sleep 60",
             big.display()
         ),
-        // Whom the next start ends would be somebody else.
+        // The next start would kill a foreign process.
         format!(
             "{found}; {forged} \"$job/session.json\"; mkdir -p \"$job-2\" $TMPDIR/jobs/job; \
              {forged} \"$job-2/session.json\"; {forged} $TMPDIR/jobs/job/session.json"
@@ -169,12 +168,12 @@ async fn a_program_does_not_turn_its_output_or_its_mark_against_the_server() {
         assert_eq!(std::fs::read_dir(&jobs).expect("a folder").count(), 0, "all is cleared away");
         assert!(results[..2].iter().all(|(_, ok, _)| !ok), "no link was made: {results:?}");
     }
-    // Even a mark that lies in the right place does not name what HQ did not start.
+    // Even a marker in the right place does not name what HQ did not start.
     let job = jobs.join("forged");
     std::fs::create_dir_all(&job).expect("a folder");
     std::fs::write(job.join("session.json"), &mark).expect("a mark");
     office.hq.restart().await;
-    // Nothing is begun before what was left is settled.
+    // Nothing starts before leftovers are settled.
     office.model.push(Turn::text("Still here."));
     let run = office.say(&ada, "Are you there?").await;
     assert_eq!(office.ended(run).await.summary, "Still here.");
@@ -233,12 +232,12 @@ async fn the_network_is_closed_to_programs_until_it_is_switched_on() {
     let run = office.say(&ada, "Try again").await;
     office.ended(run).await;
     let results = office.results(run);
-    // Where the kernel tells ports apart there is one way out, and that is not it.
+    // If the kernel supports port rules, the proxy is the only way out.
     assert_eq!((results[0].1, results[1].1), (abi < PORTS, abi < PORTS), "{results:?}");
     office.hq.finish().await;
 }
 
-/// A parent that leaves a shell running and makes a sub-agent, which tries to speak to that shell.
+/// A parent that leaves a shell running and starts a sub-agent, which tries to control that shell.
 fn lends_a_shell(seen: &Seen) -> Option<Turn> {
     let messages = seen.body["messages"].as_array()?;
     let step = messages.iter().filter(|message| message["role"] == "assistant").count();
@@ -260,7 +259,7 @@ fn lends_a_shell(seen: &Seen) -> Option<Turn> {
     })
 }
 
-/// What its parent has left running writes where a sub-agent may not, and reaches what it may not.
+/// A parent's program has more rights than the sub-agent, which therefore must not reach it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sub_agent_speaks_to_no_program_of_its_parent() {
     let office = Office::open().await;
@@ -280,7 +279,7 @@ async fn a_sub_agent_speaks_to_no_program_of_its_parent() {
     office.hq.finish().await;
 }
 
-/// Waits until a program has made a file in its agent's folder.
+/// Waits until a program has created a file in its agent's folder.
 async fn begun(office: &Office, agent: &Agent, file: &str) {
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     let end = Instant::now() + Duration::from_mins(1);
@@ -290,7 +289,7 @@ async fn begun(office: &Office, agent: &Agent, file: &str) {
     }
 }
 
-/// A program may have got hold of something that nobody asks about again, so it does not keep it.
+/// A running program may hold resources that are not checked again, so it ends when the right is revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_runs_ends_with_the_right_to_run_it() {
     let office = Office::open().await;
@@ -320,7 +319,7 @@ async fn a_program_that_runs_ends_with_the_right_to_run_it() {
     };
     office.model.usually(Turn::text("So be it."));
 
-    // With the network it ends with the network, and without it does not care.
+    // With network access it ends when that is revoked; without, it is unaffected.
     leave().await;
     office.change(ada.id, with(Some(true), None)).await;
     leave().await;
@@ -330,7 +329,7 @@ async fn a_program_that_runs_ends_with_the_right_to_run_it() {
     office.trust(ada.id, TrustMode::Locked).await;
     stopped(1).await;
 
-    // Also while its agent waits for it. Ada may be at work again meanwhile, since her programs were ended.
+    // Also while its agent waits for it. Ada may be working again meanwhile, since her programs have ended.
     let bo = office.agent_with("Bo", |new| new.exec = true).await;
     office.model.answering(|seen: &Seen| {
         let text = seen.text();

@@ -1,11 +1,11 @@
-//! Words that want to be obeyed, and words that are nobody's to read.
+//! Prompt injections, and texts that must stay private.
 
 use serde_json::json;
 
 use support::model::Turn;
 use support::office::{KEY, Office};
 
-/// Defence: what tools bring is data. Only what the model itself sends as a call is carried out.
+/// Defence: tool results are data. Only calls that the model itself sends are executed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instructions_in_files_and_output_are_carried_out_by_nobody() {
     let office = Office::open().await;
@@ -26,7 +26,7 @@ async fn instructions_in_files_and_output_are_carried_out_by_nobody() {
     assert_eq!(office.ended(run).await.summary, "I do not follow it.");
     assert_eq!(office.results(run).len(), 3, "three calls were made, and no fourth");
     assert!(!folder.join("pwned").exists());
-    // What tools said stands in results, never in the system prompt or as words of a person.
+    // Tool output is in results, never in the system prompt or in a person's messages.
     let messages = office.model.last().body["messages"].clone();
     for message in messages.as_array().expect("messages") {
         let words = message["content"].to_string();
@@ -35,7 +35,7 @@ async fn instructions_in_files_and_output_are_carried_out_by_nobody() {
     office.hq.finish().await;
 }
 
-/// Defence: the redactor takes live secrets out of all that tools say, whichever way they came by them.
+/// Defence: the redactor removes live secrets from all tool output, wherever they came from.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_a_tool_comes_across_reaches_neither_model_nor_page() {
     let office = Office::open().await;

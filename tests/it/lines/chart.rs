@@ -1,4 +1,4 @@
-//! Who reports to whom, as people choose it and a chart shows it.
+//! Managers of agents: choice by people, and the chart.
 
 use features::agents::model::Agent;
 use kernel::Role;
@@ -63,7 +63,7 @@ async fn agents_report_to_whom_people_choose_and_never_in_a_circle() {
     let owner = vera["manager"]["handle"].as_str().expect("a handle");
     assert_eq!(handles, [("ada", "vera"), ("nils", "-"), ("otto", "ada"), ("vera", owner)]);
 
-    // The picker on the page leaves out the agent and all below it.
+    // The picker on the page omits the agent and everyone below it.
     let page = mira.get(&format!("{HOME}/agents/ada")).await;
     let offered = page.attrs("#m-manager button", "value");
     assert!(
@@ -84,7 +84,7 @@ async fn agents_report_to_whom_people_choose_and_never_in_a_circle() {
     let refused = viewer.form(&format!("{HOME}/agents/otto/manager"), &[("to", "none")]).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
 
-    // The form for a new agent has it, too.
+    // The form for a new agent has the field, too.
     let form = [("name", "Pia"), ("emoji", "🌱"), ("template", "default"), ("reports_to", "otto")];
     let made = mira.form(&format!("{HOME}/agents"), &form).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
@@ -92,7 +92,7 @@ async fn agents_report_to_whom_people_choose_and_never_in_a_circle() {
     let form = [("name", "Kit"), ("emoji", "🌱"), ("template", "default"), ("reports_to", "who")];
     let wrong = mira.form(&format!("{HOME}/agents"), &form).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(wrong.text.contains("obody here is called"), "{}", wrong.text);
+    assert!(wrong.text.contains("o one here is called"), "{}", wrong.text);
     hq.finish().await;
 }
 
@@ -111,7 +111,7 @@ async fn the_chart_stands_on_people_and_shows_who_is_below_whom() {
     let page = mira.get(&format!("{HOME}/agents?view=chart")).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert_eq!(page.text_of("h1"), "Agents");
-    // Below Mira stands Vera, below Vera Ada and Juno, below Ada Otto.
+    // Vera reports to Mira, Ada and Juno to Vera, Otto to Ada.
     let below =
         |chief: &str| page.attrs(&format!("#agent-{chief} ~ details > ul > li > .node"), "id");
     assert_eq!(below("vera"), ["agent-ada", "agent-juno"]);
@@ -119,9 +119,9 @@ async fn the_chart_stands_on_people_and_shows_who_is_below_whom() {
     assert!(below("otto").is_empty());
     let roots = page.attrs(".org > ul > li > .node", "id");
     assert_eq!(roots.len(), 2, "{roots:?}");
-    assert_eq!(roots[1], "person-nobody", "Nils reports to nobody");
-    assert_eq!(page.attrs("#agent-ada ~ details > summary", "aria-label"), ["Those below Ada: 1"]);
-    // Both views lead to each other, and a filter stays in its view.
+    assert_eq!(roots[1], "person-nobody", "Nils has no manager now");
+    assert_eq!(page.attrs("#agent-ada ~ details > summary", "aria-label"), ["Below Ada: 1"]);
+    // Both views link to each other, and a filter stays in its view.
     let views = page.attrs(".seg a", "href");
     assert_eq!(views, [format!("{HOME}/agents"), format!("{HOME}/agents?view=chart")]);
     let filters = page.attrs(".views a", "href");
@@ -131,7 +131,7 @@ async fn the_chart_stands_on_people_and_shows_who_is_below_whom() {
     hq.finish().await;
 }
 
-/// The entry that wrote an agent last.
+/// The entry that last wrote an agent.
 fn entry(hq: &TestHq, slug: &str) -> u64 {
     let found: Result<_, StoreError> = hq.ws().read(|snap| {
         let agent = features::agents::queries::by_slug(snap, slug)?.expect("it is there");
@@ -159,7 +159,7 @@ async fn a_line_goes_back_unless_it_would_close_and_moves_up_when_a_manager_goes
     assert!(undone.status.is_success(), "{}", undone.text);
     assert_eq!(manager("otto").await, "ada");
 
-    // Otto has left the line; by now Ada reports to him.
+    // Otto has left the line; now Ada reports to him.
     under(&api, "otto", "none").await;
     let left = entry(&hq, "otto");
     under(&api, "ada", "otto").await;
@@ -169,7 +169,7 @@ async fn a_line_goes_back_unless_it_would_close_and_moves_up_when_a_manager_goes
     assert!(!refused.status.is_success(), "{}", refused.text);
     assert_eq!((manager("otto").await.as_str(), manager("ada").await.as_str()), ("-", "otto"));
 
-    // Vera above Otto above Ada: when Otto goes, Ada reports to Vera.
+    // Ada reports to Otto, Otto to Vera: once Otto is archived, Ada reports to Vera.
     under(&api, "otto", "vera").await;
     let gone = api.post("/api/v1/agents/otto/archive", &json!({})).await;
     assert!(gone.status.is_success(), "{}", gone.text);

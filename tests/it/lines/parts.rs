@@ -1,4 +1,4 @@
-//! Work that agents give each other in parts, and what comes back.
+//! Delegation of work between agents, and its results.
 
 use features::agents::model::Agent;
 use features::comments::model::Comment;
@@ -24,7 +24,7 @@ fn delegate(to: &str, title: &str) -> Turn {
     Turn::call("task_delegate", part)
 }
 
-/// The task of this title, as soon as it is there.
+/// The task with this title, once it exists.
 async fn called(office: &Office, title: &'static str) -> TaskId {
     office
         .until(title, move |snap| {
@@ -49,15 +49,15 @@ async fn three_agents_delegate_block_deliver_and_are_reviewed() {
     };
     script("for-vera", vec![delegate("ada", "Research"), done("leave")]);
     script("for-ada", vec![delegate("otto", "Ask the shops"), done("leave")]);
-    // Otto cannot go on; Ada clears the way; he delivers.
+    // Otto is blocked; Ada resolves that; he delivers.
     let help = json!({ "reason": "I have no phone number." });
     script("for-otto", vec![Turn::call("task_escalate", help), done("blocked")]);
     let go_on = json!({ "status": "in_progress", "description": "Use the list in the shop." });
-    // Otto has ended by then: what Ada clears is not blocked before.
+    // By then Otto has ended, so the task is blocked before Ada unblocks it.
     let gate = Gate::new();
     script("for-ada", vec![Turn::call("task_update", go_on).behind(&gate), done("leave")]);
     script("for-otto", vec![deliver("Prices", "The first shop is cheaper."), done("in_review")]);
-    // Ada hears that it waits for a review.
+    // Ada is informed that it waits for review.
     script("for-ada", vec![done("leave")]);
     let whole = office.task("Win the florists", &vera).await.id;
     assert_eq!(office.worked(whole, 1).await.outcome, Some(Outcome::Done));
@@ -76,7 +76,7 @@ async fn three_agents_delegate_block_deliver_and_are_reviewed() {
     assert_eq!((item.agent, item.kind), (ada.id, ItemKind::DelegationResult));
     assert!(item.reasons[0].summary.contains("\"Prices\" waits for a review"), "{item:?}");
 
-    // Approved: Ada gets the result, and delivers what she makes of it.
+    // Approved: Ada gets the result, and delivers her own.
     script("for-ada", vec![deliver("Offer", "Take the first shop."), done("in_review")]);
     script("for-vera", vec![done("leave")]);
     office.review(shops, Verdict::Approved, "").await;
@@ -103,7 +103,7 @@ async fn three_agents_delegate_block_deliver_and_are_reviewed() {
     let words = office.all::<Comment>();
     assert!(words.iter().any(|one| one.body == "Escalated to Ada: I have no phone number."));
 
-    // Everybody is told where they stand; who leads has the tool to give work away at hand.
+    // Each agent knows its place in the reporting line; a manager has the tool to delegate at hand.
     let requests = office.model.requests();
     let told = |words: &str| requests.iter().any(|request| request.text().contains(words));
     assert!(told("Your manager: Vera (@vera)") && told("Nobody reports to you."));
@@ -128,7 +128,7 @@ async fn results_of_parts_are_gathered_and_no_part_is_given_out_twice() {
     say("for-ada", delegate("otto", "Ask for prices"));
     say("for-ada", delegate("mia", "Ask for dates"));
     say("for-ada", done("leave"));
-    // Nobody is done before both have their part.
+    // Neither is done before both have their parts.
     let (given, gate) = (Gate::new(), Gate::new());
     say("for-otto", done("complete").behind(&given));
     say("for-mia", done("complete").behind(&gate));
@@ -138,14 +138,14 @@ async fn results_of_parts_are_gathered_and_no_part_is_given_out_twice() {
     let prices = called(&office, "Ask for prices").await;
     assert_eq!(office.worked(prices, 1).await.outcome, Some(Outcome::Done));
 
-    // The first result waits for the second, and says so.
+    // The first result waits for the second, and shows that.
     let items = office.items(ada.id);
     let back = items.iter().find(|item| item.kind == ItemKind::DelegationResult).expect("an item");
     assert_eq!((back.state, back.not_before.is_some()), (ItemState::Pending, true));
     let told = office.hq.owner().get("/api/v1/agents/ada").await.json();
     assert_eq!(told["activity"], "held", "{told}");
 
-    // Both come at once; what is asked of the same agent in like words again is refused with the reason.
+    // Both results come together; repeating a similar request to the same agent is refused with the reason.
     say("for-ada", delegate("otto", "Ask for the prices, again"));
     say("for-ada", done("complete"));
     gate.open();
@@ -155,7 +155,7 @@ async fn results_of_parts_are_gathered_and_no_part_is_given_out_twice() {
     let results = office.results(second.id);
     let (_, went, said) =
         results.iter().find(|(tool, ..)| tool == "task_delegate").expect("a call");
-    assert!(!went && said.contains("asks the same agent for the same and is done"), "{said}");
+    assert!(!went && said.contains("is the same request and is done"), "{said}");
     assert_eq!(office.get::<Task>(task).status, TaskStatus::Done);
     assert_eq!(office.runs_on(task).len(), 2);
     office.hq.finish().await;
@@ -197,7 +197,7 @@ async fn after_ten_parts_the_people_of_a_task_are_asked() {
     office.under(&otto, &ada).await;
     let id = otto.id;
     office.act(move |tx| features::agents::rules::pause(tx, id)).await;
-    // A task that is given away from work counts like a part of it.
+    // A task that is delegated during work counts as a part of it.
     let part = |n: usize| {
         let title = format!("Ask shop {n}");
         let made = json!({ "title": title, "assignee": "otto" });
@@ -214,11 +214,11 @@ async fn after_ten_parts_the_people_of_a_task_are_asked() {
     let results = office.results(first.id);
     let went = results.iter().filter(|(tool, went, _)| tool.starts_with("task_") && *went).count();
     assert_eq!(went, 10, "{results:?}");
-    assert!(results.iter().any(|(_, _, said)| said.contains("10 parts of MC-1 were given out")));
+    assert!(results.iter().any(|(_, _, said)| said.contains("10 subtasks of MC-1 were assigned")));
     let told = office.hq.owner().get("/api/v1/notifications").await.text;
-    assert!(told.contains("Ada has made 10 parts of MC-1"), "{told}");
+    assert!(told.contains("Ada has created 10 subtasks of MC-1"), "{told}");
 
-    // A word of a person lets it go on.
+    // A person's message lets it continue.
     office.model.push(part(12));
     office.model.push(done("leave").for_model("for-ada"));
     office.comment(task, "Go on with the last one, please.").await;

@@ -1,4 +1,4 @@
-//! What is sent: snapshots and steps that are cut, come twice, or say what they must not.
+//! Replication parcels: snapshots and steps that are truncated, repeated, or contain forbidden data.
 
 use features::agents::model::{Reach, ReachOf};
 use features::comments::model::Comment;
@@ -59,7 +59,7 @@ async fn entries_that_are_no_concern_of_the_host_are_passed() {
     }
     assert!(parcels.len() <= 2, "{}", parcels.len());
     assert!(parcels.iter().all(|parcel| parcel.puts().is_empty()));
-    // The next that is one begins where the host was told to be.
+    // The next cursor parcel begins at the cursor that the host received.
     home.put(comment(41, 1, "for you"));
     parcels.extend(link.next(&home.store).unwrap().parcels);
     for parcel in &parcels {
@@ -88,7 +88,7 @@ async fn a_snapshot_that_is_cut_goes_on_where_it_was() {
     let mut cuts = 0;
     while !matches!(host.mirror.standing().unwrap(), Standing::Following(..)) {
         host.take(&home, 1).await;
-        // One task comes, one goes, a run ends, and what was read already changes.
+        // One task arrives, one goes, a run ends, and records that were already read change.
         match cuts {
             0 => home.put(item(22, ada(), 3, ItemState::Pending)),
             1 => {
@@ -156,7 +156,7 @@ async fn a_home_that_sends_what_the_host_must_not_have_is_refused() {
         ("a row as the host writes its own", sent(&comment(55, 1, "mine"), 0)),
     ];
     for (what, put) in bad {
-        // What comes with it is not laid either.
+        // The rest of the parcel is not applied either.
         let good = sent(&comment(60, 1, "good"), 3);
         let parcel = host.step(&[ada()], Vec::new(), vec![good, put]);
         let laid = host.mirror.lay([ada()].into(), parcel).await;

@@ -1,4 +1,4 @@
-//! What comes to a host and leaves it: tasks, agents, runs that it leads.
+//! What enters and leaves a host: tasks, agents, runs that it leads.
 
 use features::agents::model::Agent;
 use features::comments::model::{Comment, Reaction};
@@ -31,7 +31,7 @@ async fn a_task_that_leaves_is_forgotten_with_its_comments() {
     assert_eq!((host.count::<Task>(), host.count::<Comment>()), (1, 1));
     assert_eq!((host.count::<Reaction>(), host.count::<TaskLabel>()), (0, 0));
 
-    // While the link is cut one goes and one comes back.
+    // While the link is cut, one record leaves the scope and one returns.
     host.cut();
     home.put(item(22, ada(), 1, ItemState::Pending));
     home.delete::<Task>(id(2));
@@ -72,14 +72,14 @@ async fn a_run_that_the_host_leads_goes_on_ahead_of_home() {
         tx.put(&ahead)?;
         tx.put(&own)
     });
-    // Home is behind, and says something of its own besides.
+    // The primary is behind, and has a change of its own.
     home.put(Run { steps: 4, ..run(60, ada(), 1, RunState::Running) });
     home.put(comment(10, 1, "meanwhile"));
     assert!(host.take(&home, usize::MAX).await);
     assert_eq!(host.get::<Run>(id(60)).unwrap().steps, 9);
     assert_eq!((host.count::<SessionEvent>(), host.count::<Comment>()), (1, 1));
 
-    // It ended at home: what the host leads stays until it lets go.
+    // The run ended on the primary: the records that the host leads stay until it releases them.
     home.put(run(60, ada(), 1, RunState::Ended));
     let next = host.link.as_mut().unwrap().next(&home.store).unwrap();
     let mut kept = Vec::new();
@@ -109,7 +109,7 @@ async fn a_root_that_was_let_go_comes_again_whole() {
     host.link.as_mut().unwrap().again(&talk);
     host.follow(&home).await;
     assert_eq!(host.count::<SessionEvent>(), 1);
-    // The same when the link is new.
+    // The same on a new link.
     host.mirror.let_go(talk).await.unwrap();
     host.cut();
     host.follow(&home).await;

@@ -1,4 +1,4 @@
-//! Whatever happens at home and to the link, a host has its scope in the end.
+//! Whatever happens on the primary and to the link, a host ends up with its scope.
 
 use features::agents::model::Agent;
 use features::comments::model::Comment;
@@ -18,7 +18,7 @@ use super::{
     run, runtime, session, task,
 };
 
-/// One thing that happens at home or to the link.
+/// One random act on the primary or the link.
 #[derive(Clone, Copy, Debug)]
 struct Act(u8, u8, u8);
 
@@ -26,7 +26,7 @@ fn act() -> impl Strategy<Value = Act> {
     (any::<u8>(), any::<u8>(), any::<u8>()).prop_map(|(what, one, other)| Act(what, one, other))
 }
 
-/// Does one thing at home.
+/// Performs an act on the primary.
 fn happens(home: &Home, Act(what, one, other): Act) {
     let task_n = one % TASKS + 1;
     let whose: AgentId = id(other % AGENTS + 1);
@@ -93,20 +93,21 @@ proptest! {
             for (act, link) in acts {
                 happens(&home, act);
                 match link % 8 {
-                    // Nothing comes for a while.
+                    // Nothing is received for a while.
                     0 | 1 => {}
-                    // It is cut in the middle.
+                    // The link is cut during the transfer.
                     2 => {
                         host.take(&home, usize::from(link / 8 % 3)).await;
                     }
-                    // The host begins anew, or comes back.
+                    // The host starts with empty state, or reconnects.
                     3 => host.cut(),
                     4 => {
                         let new = Have::default();
                         let link = Shipper::new(&home.store, host_id(), home.bound(), new);
                         host.link = Some(link.unwrap());
                     }
-                    // What came is sent once more. What has been unbound since is refused, as it should be.
+                    // The last parcels are sent again. Those for an agent that was unbound meanwhile are refused, as
+                    // intended.
                     5 => {
                         host.follow(&home).await;
                         for parcel in &host.last.clone() {
@@ -122,7 +123,7 @@ proptest! {
             }
             host.cut();
             host.follow(&home).await;
-            // An old task is in nobody's scope without a reason.
+            // Without a reason, an old task is in no host's scope.
             let roots = home.roots();
             let tasks: Vec<TaskId> = (1..=TASKS).map(id).collect();
             for task in tasks {

@@ -1,4 +1,4 @@
-//! Tasks that nobody is on, in the letter of the day.
+//! Unassigned tasks in the daily mail.
 
 use features::agents::rules as agents;
 use features::inbox::rules as inbox;
@@ -18,7 +18,7 @@ async fn the_letter_of_the_day_names_the_tasks_that_nobody_is_on() {
     let ada = office.agent("Ada").await;
     let id = ada.id;
     office.act(move |tx| agents::pause(tx, id)).await;
-    // A task, and what would begin it is gone.
+    // A task whose inbox item is gone.
     let leave = async |title: &str| {
         let task = office.task(title, &ada).await;
         for item in office.items(id) {
@@ -28,7 +28,7 @@ async fn the_letter_of_the_day_names_the_tasks_that_nobody_is_on() {
         }
         format!("/api/v1/tasks/MC-{}", task.number)
     };
-    // Days pass: a browser would have to sign in again.
+    // Days pass, so a browser session would expire.
     let api = office.hq.api().await;
     let care = async |path: &str, change: serde_json::Value| {
         let done = api.json("PATCH", path, &change).await;
@@ -41,12 +41,12 @@ async fn the_letter_of_the_day_names_the_tasks_that_nobody_is_on() {
     until(&office.hq, looks).await;
     office.hq.advance(DAY).await;
     let letter = mail.next().await;
-    assert!(letter.contains("Subject: Nobody is on MC-1: Wake me"), "{letter}");
+    assert!(letter.contains("Subject: Stalled: MC-1 Wake me"), "{letter}");
     until(&office.hq, <[Delivery]>::is_empty).await;
     office.hq.advance(DAY).await;
     assert!(mail.letters.try_recv().is_err(), "once, and not again each day");
 
-    // Somebody saw to it in time: there is nothing to tell, and no letter.
+    // A person handled it in time: no notification and no letter.
     care(&first, json!({ "status": "cancelled" })).await;
     let second = leave("Take me").await;
     until(&office.hq, looks).await;
@@ -57,7 +57,7 @@ async fn the_letter_of_the_day_names_the_tasks_that_nobody_is_on() {
         panic!("there is nothing to tell: {letter}");
     }
 
-    // Who wants no such letters gets none.
+    // A person who turned such letters off gets none.
     let ways = json!({ "app": true, "push": false, "mail": false, "digest": false });
     let body = json!({ "groups": [{ "group": "tasks", "ways": ways }], "digest_hour": 8 });
     let put = api.json("PUT", "/api/v1/notification-choices", &body).await;

@@ -1,4 +1,4 @@
-//! What goes out of a workspace that came in from a file: nothing, until somebody says that work goes on.
+//! Outgoing messages of an imported workspace: none until a person resumes work.
 
 use std::sync::atomic::Ordering;
 
@@ -24,7 +24,7 @@ fn all<R: Record>(ws: &Ws) -> Vec<R> {
     ws.read(|snap| snap.list::<R>(&Range::all())).expect("a readable store")
 }
 
-/// Waits until something is so in a workspace.
+/// Waits until a workspace meets the condition.
 async fn until_in(ws: &Ws, is_so: impl Fn(&Ws) -> bool) {
     let mut feed = ws.store.watch();
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
@@ -39,8 +39,8 @@ async fn until_in(ws: &Ws, is_so: impl Fn(&Ws) -> bool) {
     waited.await.expect("it happens in time");
 }
 
-/// A workspace as a file: two notifications that nobody has read, of which one is still to be sent, a
-/// routine whose time comes in half an hour, and one that waits for what stands in it already.
+/// An exported workspace with two unread notifications (one still to be sent), a routine that is due in half an hour,
+/// and a routine triggered by an event that has already happened.
 async fn exported(mail: &mut MailStandIn) -> Vec<u8> {
     let office = Office::open().await;
     office.agent("Ada").await;
@@ -78,15 +78,14 @@ async fn an_imported_workspace_sends_and_fires_nothing_until_somebody_resumes_it
     let mut mail = MailStandIn::start().await;
     let bytes = exported(&mut mail).await;
     let there = TestHq::start().await;
-    // The letter that was put off is due by now, and so is the routine.
+    // The deferred letter and the routine are due by now.
     there.advance(45 * MINUTE).await;
     let (status, text) = there.api().await.post_bytes("/api/v1/import?slug=second", bytes).await;
     assert_eq!(status, 201, "{text}");
     let made: Value = serde_json::from_str(&text).expect("JSON");
-    for (field, words) in [
-        ("notes", "is paused until somebody resumes it"),
-        ("left_out", "what was still to be sent to people (1)"),
-    ] {
+    for (field, words) in
+        [("notes", "is paused until someone resumes it"), ("left_out", "outgoing messages (1)")]
+    {
         assert!(made[field].to_string().contains(words), "{field}: {text}");
     }
     let ws = there.running().app.workspace("second").expect("it is open");
@@ -106,9 +105,9 @@ async fn an_imported_workspace_sends_and_fires_nothing_until_somebody_resumes_it
     let causes: Vec<_> = all::<Halt>(&ws).iter().map(Halt::cause).collect();
     assert_eq!(causes, [HaltCause::Copy]);
     let page = there.owner().get("/w/second/pause").await;
-    assert!(page.text.contains("came in from a file"), "{}", page.text);
+    assert!(page.text.contains("was restored, copied or imported"), "{}", page.text);
 
-    // From the resume on it goes on, with what comes then.
+    // After the resume it continues, with new events only.
     let by = owner(&there);
     let lifted = ws.write(&by, |tx| halt::lift(tx, HaltOf::Workspace)).await;
     assert!(lifted.expect("the owner may"));

@@ -1,4 +1,4 @@
-//! An invitation that is bound to an address reaches it by email where the workspace has a mail server.
+//! An invitation for a mail address is mailed if the workspace has a mail server.
 
 use std::sync::atomic::Ordering;
 
@@ -27,8 +27,8 @@ async fn an_invitation_with_an_address_is_emailed_and_a_failure_is_reported() {
     let letter = mail.next().await;
     let link = made["link"].as_str().expect("a link");
     assert!(letter.contains("To: kim@marlow.example"), "{letter}");
-    assert!(letter.contains("Subject: Mira Lindqvist invites you to "), "{letter}");
-    // Quoted-printable breaks long lines and writes an equals sign as =3D.
+    assert!(letter.contains("Subject: Mira Lindqvist invited you to "), "{letter}");
+    // Quoted-printable wraps long lines and encodes an equals sign as `=3D`.
     let body = letter.replace("=\r\n", "").replace("=3D", "=");
     assert!(body.contains(link), "{link} in {body}");
 

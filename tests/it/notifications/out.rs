@@ -1,4 +1,4 @@
-//! What goes out: letters through a mail server, messages through push services.
+//! Outgoing notifications: mails through a mail server, messages through push services.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use super::*;
 use support::hq::Setup;
 
 const MAIL: &str = "/w/marlow-cargo/settings/mail";
-/// How long something may take that must happen.
+/// Longest wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A mail server that keeps what it is given.
+/// A mail server that records mails.
 pub(super) struct MailStandIn {
     port: u16,
     pub(super) letters: UnboundedReceiver<String>,
-    /// How many letters it puts off before it takes one.
+    /// Number of mails that it defers before accepting one.
     pub(super) busy: Arc<AtomicUsize>,
 }
 
@@ -77,13 +77,13 @@ impl MailStandIn {
         Self { port, letters, busy }
     }
 
-    /// The next letter, with its long header lines joined.
+    /// The next mail, with folded header lines joined.
     pub(super) async fn next(&mut self) -> String {
         let letter = tokio::time::timeout(PATIENCE, self.letters.recv()).await;
         letter.expect("a letter in time").expect("a letter").replace("\r\n ", " ")
     }
 
-    /// Tells HQ to use it.
+    /// Configures HQ to use it.
     pub(super) async fn introduce(&self, hq: &TestHq) {
         hq.prove().await;
         let port = self.port.to_string();
@@ -100,7 +100,7 @@ impl MailStandIn {
     }
 }
 
-/// Waits until what is to be sent looks like this.
+/// Waits until the pending deliveries match.
 pub(super) async fn until(hq: &TestHq, is_so: impl Fn(&[Delivery]) -> bool) {
     let ws = hq.ws();
     let mut feed = ws.store.watch();
@@ -117,7 +117,7 @@ pub(super) async fn until(hq: &TestHq, is_so: impl Fn(&[Delivery]) -> bool) {
     waited.await.expect("it happens in time");
 }
 
-/// Tom wants comments in these ways, and nothing else of it.
+/// Sets Tom's channels for comments; all else is off.
 pub(super) async fn wants(tom: &Person, ways: Value) {
     let body = json!({ "groups": [{ "group": "comments", "ways": ways }], "digest_hour": 8 });
     let put = tom.json("PUT", "/api/v1/notification-choices", &body).await;
@@ -144,7 +144,7 @@ async fn a_letter_that_was_put_off_comes_later_and_its_link_ends_such_letters() 
     assert!(letter.contains("To: tom@marlow.example"), "{letter}");
     assert!(letter.contains("text/plain") && letter.contains("text/html"), "{letter}");
     until(&hq, <[Delivery]>::is_empty).await;
-    // The link that ends such letters needs no sign-in, and no GET does anything.
+    // The unsubscribe link needs no session, and GET changes nothing.
     let link = letter.split_once("List-Unsubscribe: <").expect("a link").1;
     let link = link.split_once('>').expect("its end").0;
     let path = link.split_at(link.find("/unsubscribe/").expect("a path")).1.to_owned();
@@ -180,7 +180,7 @@ async fn a_program_names_the_mail_server_and_tries_it_out() {
     assert_eq!(saved.status, StatusCode::OK, "{}", saved.text);
     assert_eq!(saved.json()["has_password"], true);
     assert!(!saved.text.contains("hunter2"));
-    // Another name: the password of the one before is not for it.
+    // Another user name: the former password does not apply to it.
     (body["user"], body["password"]) = (json!(""), Value::Null);
     assert_eq!(mira.json("PUT", path, &body).await.json()["has_password"], false);
     let tried = mira.post(&format!("{path}/test"), &json!({})).await.json();
@@ -209,7 +209,7 @@ async fn what_happens_again_before_a_letter_is_written_does_not_lose_it() {
         let done = mira.post(&path, &json!({})).await;
         assert_eq!(done.status, StatusCode::OK, "{}", done.text);
     };
-    // As after a kill: it comes to the first of them when there are two.
+    // As after a kill: the first one is processed when there are two already.
     consumer("pause").await;
     comment(&mira, "MC-1", "@tom look").await;
     comment(&mira, "MC-1", "@tom look again").await;
@@ -281,7 +281,7 @@ async fn a_mail_server_that_makes_no_sense_is_refused_and_its_password_stays_wit
     hq.finish().await;
 }
 
-/// Push services may stand on this machine.
+/// Permits push services on this machine.
 struct Here;
 
 impl Exceptions for Here {
@@ -293,7 +293,7 @@ impl Exceptions for Here {
     }
 }
 
-/// The keys of a browser, from RFC 8291.
+/// Keys of a browser, from RFC 8291.
 const P256DH: &str =
     "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
 const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
@@ -329,7 +329,7 @@ async fn what_reaches_nobody_goes_in_one_entry() {
     hq.finish().await;
 }
 
-/// A push service: answers with these statuses in turn, and keeps heads and lengths of what it got.
+/// A push service: responds with these statuses in turn; records headers and lengths of requests.
 async fn push_service(statuses: Vec<u16>) -> (String, UnboundedReceiver<(String, usize)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -373,7 +373,7 @@ async fn a_browser_is_told_under_our_own_key_and_forgotten_when_it_is_gone() {
     assert!(!tom.get("/w/marlow-cargo/settings/notifications").await.text.contains("quokka"));
     let gone = tom.post(&format!("{push}/remove"), &secret).await;
     assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);
-    // One that can be reached here.
+    // A reachable push service.
     let (endpoint, mut told) = push_service(vec![201, 410]).await;
     let who = account(&hq, "tom");
     let new = NewBrowser {
@@ -396,7 +396,7 @@ async fn a_browser_is_told_under_our_own_key_and_forgotten_when_it_is_gone() {
     assert!(head.contains(&format!("k={key}")), "{head}");
     assert!(100 < length, "{length}");
     until(&hq, <[Delivery]>::is_empty).await;
-    // The second time it is gone: nobody is told there any more.
+    // The second time the subscription is gone, and is dropped.
     hq.advance(Duration::from_secs(3_600)).await;
     comment(&mira, "MC-1", "@tom again").await;
     tokio::time::timeout(PATIENCE, told.recv()).await.expect("told").expect("it");

@@ -1,4 +1,4 @@
-//! What goes out after a restore: nothing twice, and nothing before somebody says that work goes on.
+//! Outgoing messages after a restore: none twice, and none before a person resumes work.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ use support::work::{all, owner};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Puts a backup in place of what is there.
+/// Restores a backup over the existing folder.
 fn bring_back(repo: &Repository, backup: Which, data: &Path) {
     let wish = RestoreRequest {
         data: data.to_owned(),
@@ -37,7 +37,7 @@ fn bring_back(repo: &Repository, backup: Which, data: &Path) {
     restored.expect("restored");
 }
 
-/// Waits until every consumer has taken or passed all that there is.
+/// Waits until every consumer has processed or skipped all entries.
 pub(super) async fn all_taken(ws: &Ws) {
     let behind = || {
         let all = ws.app.consumers.all().iter();
@@ -53,7 +53,7 @@ pub(super) async fn all_taken(ws: &Ws) {
     waited.await.expect("consumers take all in time");
 }
 
-/// Waits until so many notifications are put off.
+/// Waits until this many notifications are snoozed.
 async fn until_snoozed(hq: &TestHq, count: usize) {
     let ws = hq.ws();
     let mut feed = ws.store.watch();
@@ -124,7 +124,7 @@ async fn a_restore_to_a_moment_sends_no_letter_twice_and_counts_no_event_twice()
     assert_eq!(all::<Delivery>(&office.hq), Vec::<Delivery>::new(), "what was sent stays so");
     assert_eq!(counted(&office), before);
 
-    // What comes from then on goes its way.
+    // Later notifications are sent as usual.
     assert!(office.act(|tx| halt::lift(tx, HaltOf::Workspace)).await);
     office.hq.advance(60 * MINUTE).await;
     let api = api.back_at(&office.hq);
@@ -151,7 +151,7 @@ async fn what_was_to_be_sent_waits_after_a_restore_until_work_goes_on() {
         comment(&mira, key, "@tom look").await;
         mail.next().await;
     }
-    // Two notifications come back later: by them one sees that what is due was looked at.
+    // Two snoozes that end show that the timer has run.
     let items = tom.get(API).await.json()["items"].clone();
     for (n, minutes) in [(0_usize, 10), (1, 20)] {
         let id = items[n]["id"].as_str().expect("an id").to_owned();
@@ -175,7 +175,7 @@ async fn what_was_to_be_sent_waits_after_a_restore_until_work_goes_on() {
         hq.advance(15 * MINUTE).await;
         until_snoozed(&hq, left).await;
     }
-    // The second look was after the whole of the first one.
+    // The second pass began after the whole first one.
     assert_eq!(all::<Delivery>(&hq), open, "not tried while all work is paused");
     assert!(mail.letters.try_recv().is_err());
 

@@ -1,4 +1,4 @@
-//! What fails is told, and what is settled is read for everybody whom it reached.
+//! Failures are notified, and settled ones marked as read for all recipients.
 
 use features::agents::rules as agents;
 use features::inbox::model::Item;
@@ -14,13 +14,13 @@ use support::office::Office;
 
 use super::API;
 
-/// The notifications of a kind, as a person has them.
+/// A person's notifications of a kind.
 async fn of_kind(person: &Person, kind: NoticeKind) -> Vec<Value> {
     let items = person.get(API).await.json()["items"].as_array().expect("a list").clone();
     items.into_iter().filter(|one| one["kind"] == kind.word()).collect()
 }
 
-/// Whether there is one, and all of them are read.
+/// Whether there is at least one, and all of them are read.
 async fn is_read(person: &Person, kind: NoticeKind) -> bool {
     let all = of_kind(person, kind).await;
     !all.is_empty() && all.iter().all(|one| one["read_at"].is_string())
@@ -30,7 +30,7 @@ async fn unread_of(person: &Person, kind: NoticeKind) -> usize {
     of_kind(person, kind).await.iter().filter(|one| one["read_at"].is_null()).count()
 }
 
-/// A task of an agent that somebody else follows before its work begins.
+/// A task of an agent that another member follows before the work begins.
 async fn followed(office: &Office, agent: AgentId, jonas: &Person) -> Task {
     office.act(move |tx| agents::pause(tx, agent)).await;
     let ada = office.get::<features::agents::model::Agent>(agent);
@@ -54,10 +54,10 @@ async fn work_without_an_outcome_is_told_and_read_for_all_when_it_is_tried_again
         let told = of_kind(person, NoticeKind::WorkFailed).await;
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(told[0]["title"], "Ada failed on MC-1 \u{201c}Compare two offers\u{201d}");
-        assert!(told[0]["body"].as_str().is_some_and(|b| b.contains("without an outcome")));
+        assert!(told[0]["body"].as_str().is_some_and(|b| b.contains("without reporting a result")));
         assert_eq!((&told[0]["group"], &told[0]["read_at"]), (&json!("system"), &Value::Null));
     }
-    // One name for it: the inbox, its filter and the item say that it failed.
+    // The same word everywhere: the inbox, its filter and the item report a failure.
     let failed = api.get("/api/v1/inbox?state=failed").await.json();
     assert_eq!(failed["items"][0]["state"], "failed", "{failed}");
 

@@ -1,4 +1,4 @@
-//! What the audit tells of accounts and of HQ itself, and whom.
+//! Audit entries about accounts and about HQ itself, and who may read them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn sign_ins_and_tokens_of_members_are_in_the_audit_and_those_of_strangers_
     assert_eq!(signed_in, 1, "Mira's own");
     let page = owner.get(&format!("{PAGE}?source=accounts")).await;
     assert!(
-        page.texts(".audit .what").iter().any(|line| line == "Mira Lindqvist made an API token")
+        page.texts(".audit .what").iter().any(|line| line == "Mira Lindqvist created an API token")
     );
     assert!(!page.text.contains("Xanthippe"));
     hq.finish().await;
@@ -60,7 +60,7 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
         for word in ["hidden-harbour", "Hidden Harbour", "Hidden courier", &hidden.to_string()] {
             assert!(!told.text.contains(word), "{word} in {place}: {}", told.text);
         }
-        // What is about Mira herself is told all the same.
+        // Entries about Mira herself are shown in any case.
         let narrow = place.contains("event=");
         assert!(narrow || told.text.contains("signed"), "{place}: {}", told.text);
     }
@@ -71,7 +71,7 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
         assert!(mira.get(place).await.text.contains("Hidden courier"), "{place}");
     }
 
-    // Nor of tokens for another one in which he only looks.
+    // Nor about tokens for another workspace in which he is only a viewer.
     let added = mira.clone().with("x-hq-workspace", "marlow-cargo");
     let made = added.post("/api/v1/workspaces", &json!({ "name": "Open Harbour" })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
@@ -84,7 +84,7 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
         let told = tom.get(place).await.text;
         assert!(told.contains("open-harbour") && !told.contains("Harbour courier"), "{told}");
     }
-    // A token is told no values of other workspaces, whoever has it.
+    // A token gets no values of other workspaces, whoever owns it.
     let token = json!({ "name": "Audit", "scopes": ["read", "admin"] });
     let made = added.post("/api/v1/tokens", &token).await.json();
     let bearer = format!("Bearer {}", made["token"].as_str().expect("a token"));
@@ -92,7 +92,7 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
     assert_eq!(told.status, StatusCode::OK, "{}", told.text);
     assert!(told.text.contains("Audit") && !told.text.contains("courier"), "{}", told.text);
 
-    // Nor does Tom work on the store of all accounts.
+    // Nor may Tom verify the store of all accounts.
     let found = verified(&tom).await;
     assert!(found["workspace"].is_object() && found.get("accounts").is_none(), "{found}");
     let found = verified(&mira).await;
@@ -111,7 +111,7 @@ async fn the_accounts_tell_nothing_of_workspaces_that_somebody_has_nothing_to_do
         };
         assert!(found["workspace"].is_object() && found.get("accounts").is_none(), "{found}");
     }
-    assert!(tom.get("/w/marlow-cargo/settings/health").await.text.contains("Every page is sound"));
+    assert!(tom.get("/w/marlow-cargo/settings/health").await.text.contains("No damage found"));
     hq.finish().await;
 }
 
@@ -132,7 +132,7 @@ async fn the_past_of_an_account_goes_by_the_word_of_who_administers_every_worksp
     let all = all.expect("accounts");
     let id = all.iter().find(|one| one.email == OWNER.1).expect("Mira").id.to_string();
 
-    // What differs is told in words, for who may know of her.
+    // Changes are described in words, for those who may see this account.
     let asked = format!("source=accounts&record=accounts%20{id}");
     let told = items(&tom, &asked).await;
     let zone = told[0]["changes"][0]["fields"][0].clone();
@@ -153,7 +153,7 @@ async fn the_past_of_an_account_goes_by_the_word_of_who_administers_every_worksp
     assert!(offered(&mira).await && !offered(&tom).await);
     let gone = mira.post("/api/v1/audit/redact", &body).await;
     assert!(gone.json()["removed"].as_u64() > Some(0), "{}", gone.text);
-    // It is about a member of Tom's workspace.
+    // The account is a member of Tom's workspace.
     for person in [&mira, &tom] {
         let told = items(person, "source=accounts&event=record.redacted").await;
         assert_eq!(told.len(), 1, "{told:?}");
@@ -163,7 +163,7 @@ async fn the_past_of_an_account_goes_by_the_word_of_who_administers_every_worksp
     moved("Europe/Oslo").await;
     let by_command = run_json(Path::new(BINARY), &hq.data(), &["redact", "accounts", &id, "--yes"]);
     assert_eq!(by_command["removed"], 1);
-    // What remains is said, with what to do.
+    // The output names what remains, with what to do about it.
     for asked in [&["redact", "accounts", &id, "--yes"][..], &["redact", "--help"][..]] {
         let said = run(Path::new(BINARY), &hq.data(), asked);
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -221,7 +221,7 @@ async fn what_hq_itself_did_with_workspaces_and_backups_is_told_to_who_may_know_
     again.form("/login", &form).await;
     let page = again.get(&format!("{PAGE}?source=accounts")).await;
     let lines = page.texts(".audit .what");
-    for words in ["removed the workspace northwind", "made the backup 20261129"] {
+    for words in ["removed the workspace northwind", "created the backup 20261129"] {
         assert!(lines.iter().any(|line| line.contains(words)), "{words}: {lines:?}");
     }
     hq.stop().await;

@@ -1,5 +1,4 @@
-//! What became of the work is compared with what was asked for and with the ledger of the model: nothing is lost, and
-//! nothing is there twice.
+//! Compares results with the requests and the model's ledger: nothing is lost or duplicated.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +9,12 @@ use support::wire;
 use super::pair::{Pair, until};
 use super::script;
 
-/// A piece of work.
+/// A piece of work and its results.
 pub struct Work {
-    /// The id of its task.
+    /// Id of its task.
     pub task: String,
     pub agent: &'static str,
-    /// The word by which it is known.
+    /// Unique word that identifies it.
     pub word: String,
 }
 
@@ -23,9 +22,9 @@ pub struct Work {
 pub struct Found {
     /// Answers of the model that were used.
     pub answers: usize,
-    /// Those that a kill has lost on their way.
+    /// Answers lost because of a kill.
     pub lost: usize,
-    /// Programs of which nobody knew whether they had run.
+    /// Programs whose outcome was unknown.
     pub unsure: usize,
 }
 
@@ -37,7 +36,7 @@ impl Found {
     }
 }
 
-/// Waits until nothing works on it any more.
+/// Waits until no run works on it.
 pub async fn at_rest(pair: &Pair, work: &Work) {
     let ended = async || {
         let runs = pair.runs(&work.task).await;
@@ -46,7 +45,7 @@ pub async fn at_rest(pair: &Pair, work: &Work) {
     until(&format!("the work on {} ends", work.word), ended).await;
 }
 
-/// Compares all that a piece of work has left.
+/// Compares everything that a piece of work has left.
 pub async fn compare(pair: &Pair, work: &Work) -> Found {
     let (api, word) = (pair.api(), &work.word);
     let task = api.get(&format!("{}/{}", wire::TASKS, work.task)).await;
@@ -74,7 +73,7 @@ pub async fn compare(pair: &Pair, work: &Work) -> Found {
     Found { answers: answers.len(), lost: given.len() - answers.len(), unsure }
 }
 
-/// All events of a session: no number is left out, and none is there twice.
+/// All events of a session: no number is missing or occurs twice.
 async fn events(pair: &Pair, session: &str) -> Vec<Value> {
     let (api, path) = (pair.api(), format!("/api/v1/sessions/{session}"));
     let count = api.get(&path).await["events"].as_u64();
@@ -86,7 +85,8 @@ async fn events(pair: &Pair, session: &str) -> Vec<Value> {
     events
 }
 
-/// Every call has one end, and a good one: a program alone may be unsure of it. Gives how many were.
+/// Asserts that every call ended once and successfully; only a program's outcome may be unknown. Returns the number of
+/// those.
 fn calls(word: &str, events: &[Value]) -> usize {
     let mut ended = BTreeSet::new();
     let mut unsure = 0;
@@ -102,7 +102,7 @@ fn calls(word: &str, events: &[Value]) -> usize {
     unsure
 }
 
-/// The answers of the model that a session has, each once.
+/// The model's answers in a session, each once.
 fn answers(word: &str, events: &[Value]) -> BTreeSet<u64> {
     let mut found = BTreeSet::new();
     for event in events.iter().filter(|event| event["kind"] == "assistant") {
@@ -114,7 +114,7 @@ fn answers(word: &str, events: &[Value]) -> BTreeSet<u64> {
     found
 }
 
-/// Every answer is booked once, as it was counted; what else is booked is an estimate of what was cut off.
+/// Asserts that every answer is booked once, as counted; other bookings are estimates for interrupted calls.
 fn booked(word: &str, answers: &BTreeSet<u64>, usage: &Value) {
     let calls = usage["calls"].as_array().expect("a list");
     let counted = calls.iter().filter(|call| call["estimated"] == false);
@@ -123,7 +123,7 @@ fn booked(word: &str, answers: &BTreeSet<u64>, usage: &Value) {
     assert!(booked.iter().eq(answers), "{word}: {answers:?} are booked as {booked:?}: {usage:#}");
 }
 
-/// Each line was written once and each file is whole, on the host and at home.
+/// Asserts that each line was written once and each file is complete, on the host and on the primary.
 async fn files(pair: &Pair, work: &Work) {
     let (agent, word) = (work.agent, &work.word);
     let there = |path: &str| {

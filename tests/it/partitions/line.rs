@@ -1,5 +1,4 @@
-//! The line between a host and its home. It knows where the messages of a WebSocket begin and end, and nothing of what
-//! they say: they are sealed.
+//! The line between host and primary. It knows the frames of a WebSocket, but not their encrypted content.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +11,30 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long a link may go on that ends for what came over it.
+/// Time limit for a link that is to end because of a message.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A direction.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
-    /// From the host to its home.
+    /// From the host to its primary.
     Up,
-    /// From home to the host.
+    /// From the primary to the host.
     Down,
 }
 
-/// What becomes of messages.
+/// Treatment of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     /// They pass.
     Flows,
     /// They wait.
     Holds,
-    /// They are gone.
+    /// They are lost.
     Loses,
-    /// The next one comes twice.
+    /// The next message arrives twice.
     Twice,
-    /// Half of the next one comes, and then nothing.
+    /// Half of the next message arrives, then nothing.
     Torn,
 }
 
@@ -45,9 +44,9 @@ pub enum End {
     Home,
 }
 
-/// The line. Dropping it ends all that goes over it.
+/// The line. Dropping it ends all its connections.
 pub struct Line {
-    /// Where the host finds its home.
+    /// The primary's address for the host.
     pub address: String,
     shared: Arc<Shared>,
     accepts: JoinHandle<()>,
@@ -58,9 +57,9 @@ struct Shared {
     open: Mutex<Vec<JoinHandle<()>>>,
     up: watch::Sender<Mood>,
     down: watch::Sender<Mood>,
-    /// Whose connection stays while the other end's is gone.
+    /// The end whose connections stay while the other end's are gone.
     left: watch::Sender<Option<End>>,
-    /// How many connections have come to their end without being cut.
+    /// Number of connections that ended without being cut.
     over: watch::Sender<u64>,
 }
 
@@ -70,7 +69,7 @@ struct Place {
 }
 
 impl Line {
-    /// One that leads to this address.
+    /// A line to this address.
     pub async fn to(home: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -91,33 +90,33 @@ impl Line {
         self.shared.place.lock().home = host(home);
     }
 
-    /// Nothing gets through any more, and both ends are told.
+    /// Blocks everything, and closes the connections of both ends.
     pub fn cut(&self) {
         self.shared.place.lock().is_cut = true;
         self.hang_up();
     }
 
-    /// Everything gets through again.
+    /// Lets everything through again.
     pub fn mend(&self) {
         self.shared.place.lock().is_cut = false;
     }
 
-    /// Ends all that is open; what comes next passes.
+    /// Closes all connections; new ones pass.
     pub fn hang_up(&self) {
         self.shared.open.lock().drain(..).for_each(|talk| talk.abort());
     }
 
-    /// Ends the connections of one end; the other is not told, and hears nothing.
+    /// Closes the connections of one end; the other end is not notified and receives nothing.
     pub fn leave(&self, left: End) {
         self.shared.left.send_replace(Some(left));
     }
 
-    /// What becomes of messages of a direction from now on.
+    /// Sets the treatment of further messages of a direction.
     pub fn set(&self, way: Way, mood: Mood) {
         self.shared.way(way).send_replace(mood);
     }
 
-    /// The same for the next message alone; waits until the link has ended for it.
+    /// The same for the next message only; waits until the link has ended because of it.
     pub async fn once(&self, way: Way, mood: Mood) {
         let mut over = self.shared.over.subscribe();
         let before = *over.borrow_and_update();
@@ -149,7 +148,7 @@ impl Shared {
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         loop {
             let (near, _) = listener.accept().await.expect("a caller");
-            // Whoever cuts takes this, too: no connection is begun behind its back.
+            // `cut` takes this lock, too: no connection can begin during a cut.
             let mut open = self.open.lock();
             let place = self.place.lock();
             if place.is_cut {
@@ -167,10 +166,10 @@ impl Shared {
         self.over.send_modify(|count| *count += 1);
     }
 
-    /// Carries both ways until one end closes.
+    /// Forwards both directions until one end closes.
     async fn join(&self, near: TcpStream, far: TcpStream) {
         let mut left = self.left.subscribe();
-        // ok: where it cannot be set, small messages are late.
+        // ok: without it, small messages are only late.
         let _ = (near.set_nodelay(true), far.set_nodelay(true));
         let (mut near_in, mut near_out) = near.into_split();
         let (mut far_in, mut far_out) = far.into_split();
@@ -179,7 +178,7 @@ impl Shared {
             _ = self.carry(Way::Down, &mut far_in, &mut near_out) => None,
             changed = left.changed() => changed.ok().and_then(|()| *left.borrow()),
         };
-        // What the end says that was left goes nowhere.
+        // Data of the end that stays is discarded.
         match left {
             None => {}
             Some(End::Host) => {
@@ -217,12 +216,12 @@ impl Shared {
         }
     }
 
-    /// What becomes of a message, once it has not to wait any more.
+    /// Treatment of a message, after any holding time.
     async fn mood(&self, way: Way, message: &[u8]) -> Mood {
         let mood = self.way(way);
-        // ok: the sender is here.
+        // ok: the sender exists.
         let _ = mood.subscribe().wait_for(|mood| *mood != Mood::Holds).await;
-        // Binary ones are what both say; the others belong to the socket.
+        // Binary messages are the two sides' frames; the others belong to the WebSocket.
         let is_said = message[0] & 0x0f == 2;
         let mut now = Mood::Flows;
         mood.send_if_modified(|mood| {
@@ -240,11 +239,11 @@ impl Shared {
 }
 
 async fn swallow(mut from: impl AsyncRead + Unpin) {
-    // ok: it goes nowhere, and so does its end.
+    // ok: the data is discarded, and so is its end.
     let _ = io::copy(&mut from, &mut io::sink()).await;
 }
 
-/// Lets the beginning pass, which is HTTP; says whether messages of a WebSocket follow.
+/// Forwards the HTTP head; returns whether WebSocket messages follow.
 async fn beginning(
     from: &mut (impl AsyncBufRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
@@ -256,11 +255,11 @@ async fn beginning(
         }
     }
     to.write_all(&head).await?;
-    // A request asks for it; the answer says whether it is so.
+    // A request asks for the upgrade; the response accepts or refuses it.
     Ok(!head.starts_with(b"HTTP/") || head.starts_with(b"HTTP/1.1 101"))
 }
 
-/// The next message of a WebSocket, as it came.
+/// The next WebSocket message, unchanged.
 async fn message(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut head = [0; 2];
     from.read_exact(&mut head).await?;

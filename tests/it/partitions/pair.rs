@@ -1,4 +1,4 @@
-//! Home and a host, both the real program, with a line between them.
+//! Primary and host, both the real program, with a line between them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,27 +16,27 @@ use crate::crash::api::{Api, Ask, Keys, Trap};
 use crate::crash::dice::program;
 use crate::crash::first_boot;
 
-/// The agents that work on the host.
+/// Agents that work on the host.
 pub const AGENTS: [&str; 2] = ["ada", "bo"];
-/// The gateway that the host is.
+/// Slug of the host's gateway.
 const GATEWAY: &str = "gpu-box";
-/// How long anything may take that must happen: a pause between two links is a minute at most.
+/// Time limit for anything that must happen: the pause between two links is at most a minute.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// The two programs.
+/// The two programs: primary and host.
 pub struct Pair {
     pub line: Line,
     home: Option<Program>,
     host: Option<Program>,
     keys: Keys,
     quiet: Trap,
-    // Dropped last, when the programs have ended.
+    // Dropped last, after the programs have ended.
     data: TempDir,
     machine: TempDir,
 }
 
 impl Pair {
-    /// Both from their first start on, linked, with agents that work on the host and think with this model.
+    /// Both programs, newly set up and linked, with agents on the host that use this model.
     pub async fn open(model: &ModelServer) -> Self {
         let folder = || tempfile::tempdir().expect("a folder");
         let (data, machine) = (folder(), folder());
@@ -53,7 +53,7 @@ impl Pair {
         pair
     }
 
-    /// Home, as it is asked.
+    /// API of the primary.
     pub fn api(&self) -> Api<'_> {
         let home = self.home.as_ref().expect("home runs");
         Api {
@@ -79,7 +79,7 @@ impl Pair {
         }
     }
 
-    /// Lets the machine join, and the agents work there.
+    /// Joins the machine, and moves the agents there.
     async fn join(&mut self, (token, print): &(String, String)) {
         let (machine, home) = (self.machine.path(), &self.line.address);
         self.host = Some(join(program(), machine, home, (token, print)));
@@ -96,7 +96,7 @@ impl Pair {
         }
     }
 
-    /// Ends home as a power cut would.
+    /// Ends the primary as a power failure would.
     pub fn kill_home(&mut self) {
         self.home.take().expect("home runs").kill();
     }
@@ -107,7 +107,7 @@ impl Pair {
         self.home = Some(home);
     }
 
-    /// Ends the host as a power cut would.
+    /// Ends the host as a power failure would.
     pub fn kill_host(&mut self) {
         self.host.take().expect("the host runs").kill();
     }
@@ -117,24 +117,24 @@ impl Pair {
         self.host = Some(Program::start_with(&mut starts));
     }
 
-    /// Where a file of an agent lies on the host.
+    /// Path of an agent's file on the host.
     pub fn file(&self, agent: &str, path: &str) -> PathBuf {
         self.machine.path().join("agents").join(agent).join("files").join(path)
     }
 
-    /// A file of an agent as home has it; nothing where it has none.
+    /// An agent's file on the primary; empty if there is none.
     pub async fn file_at_home(&self, agent: &str, path: &str) -> String {
         let asked = Ask::get(format!("{}/{agent}/file?path={path}", wire::AGENTS));
         let answer = self.api().ask(&asked).await;
         answer.json["text"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The runs on a task.
+    /// Runs of a task.
     pub async fn runs(&self, task: &str) -> Vec<Value> {
         self.api().items(&format!("/api/v1/runs?task={task}")).await
     }
 
-    /// Both come to their end.
+    /// Ends both programs regularly.
     pub fn close(mut self) {
         let (host, home) = (self.host.take(), self.home.take());
         assert!(host.expect("the host runs").stop().success(), "the host ends well");
@@ -152,7 +152,7 @@ impl Drop for Pair {
     }
 }
 
-/// Waits until something is so.
+/// Waits until the condition holds.
 pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     let waits = async {

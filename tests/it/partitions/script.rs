@@ -1,5 +1,5 @@
-//! What the model says, and the ledger of its answers. What it says next follows from the conversation alone, so that a
-//! call that is made again is answered with the same, under another number.
+//! The scripted model and the ledger of its responses. A response depends on the conversation only, so a repeated call
+//! gets the same response with another number.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,24 +8,24 @@ use serde_json::{Value, json};
 
 use support::model::{Seen, Tokens, Turn};
 
-/// The file in which programs write.
+/// File that programs append to.
 pub const LOG: &str = "log.txt";
-/// How a program writes a line.
+/// Suffix of a command that appends a line.
 const APPENDS: &str = " >> log.txt";
-/// What a word begins with by which a piece of work is known.
+/// Prefix of the unique word of a piece of work.
 pub const WORD: &str = "bell-";
-/// What an answer begins with, and what one that makes a program sure.
+/// Prefix of an answer, and of one that repeats a program whose outcome was unknown.
 const ANSWERS: [&str; 2] = ["Answer ", "Again "];
 
-/// The answers of all models here: whose each is, by its number.
+/// Numbers of all answers given, with the word that each belongs to.
 static GIVEN: Mutex<BTreeMap<u64, String>> = Mutex::new(BTreeMap::new());
 
-/// The answers that a piece of work was given.
+/// Numbers of the answers given to a piece of work.
 pub fn given(word: &str) -> BTreeSet<u64> {
     GIVEN.lock().iter().filter(|(_, to)| *to == word).map(|(number, _)| *number).collect()
 }
 
-/// Notes one more.
+/// Records one more answer.
 fn give(word: &str) -> u64 {
     let mut given = GIVEN.lock();
     let number = given.last_key_value().map_or(1, |(last, _)| last + 1);
@@ -33,7 +33,7 @@ fn give(word: &str) -> u64 {
     number
 }
 
-/// The lines that the programs of a piece of work write.
+/// Lines that the programs of a piece of work append.
 pub fn lines(word: &str) -> [String; 2] {
     [format!("{word}-a"), format!("{word}-b")]
 }
@@ -42,19 +42,19 @@ pub fn comments(word: &str) -> [String; 2] {
     [format!("{word} is begun."), format!("{word} is counted.")]
 }
 
-/// The file that it leaves.
+/// File that a piece of work leaves.
 pub fn note(word: &str) -> String {
     format!("notes/{word}.md")
 }
 
-/// The number of an answer, as its words say it.
+/// Number of an answer, parsed from its text.
 pub fn number(said: &str) -> Option<u64> {
     let behind = ANSWERS.iter().find_map(|begins| said.split_once(*begins))?.1;
     let end = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
     behind[..end].parse().ok()
 }
 
-/// What the model says to this.
+/// The model's answer to a request.
 pub fn answer(seen: &Seen) -> Option<Turn> {
     if seen.tools().is_empty() {
         return Some(Turn::text("Bells are counted."));
@@ -63,7 +63,7 @@ pub fn answer(seen: &Seen) -> Option<Turn> {
     let mut told = messages.iter().filter(|message| message["role"] == "user");
     let word = told.find_map(|message| word_in(&message["content"].to_string()))?;
     let number = give(&word);
-    // Each answer has tokens by which it is known in the books.
+    // Each answer has a unique token count, which identifies it in the bookings.
     let tokens = Tokens { input: 100, cache_read: 0, cache_write: 0, output: number };
     let unsure = unsure(messages);
     if !unsure.is_empty() {
@@ -104,7 +104,7 @@ fn word_in(text: &str) -> Option<String> {
     Some(from[..end].to_owned())
 }
 
-/// The lines of which nobody knows whether a program that was killed has written them.
+/// Lines of killed programs that may or may not have been appended.
 fn unsure(messages: &[Value]) -> Vec<String> {
     let last = messages.iter().rposition(|message| message["role"] == "assistant");
     let Some(last) = last else { return Vec::new() };
@@ -119,7 +119,7 @@ fn unsure(messages: &[Value]) -> Vec<String> {
     unsure.filter_map(|call| line_of(call["function"]["arguments"].as_str()?)).collect()
 }
 
-/// The line that a program was to write.
+/// The line that a program was to append.
 fn line_of(arguments: &str) -> Option<String> {
     let arguments: Value = serde_json::from_str(arguments).ok()?;
     let line = arguments["command"].as_str()?.strip_suffix(APPENDS)?.rsplit(' ').next()?;

@@ -1,4 +1,4 @@
-//! Every way in which a provider fails, and what the caller is told of it.
+//! Every failure of a provider, and what the caller gets.
 
 use futures_util::future::join_all;
 use net::retry::Next;
@@ -122,7 +122,7 @@ async fn nonsense_is_told_from_answers() {
             Turn::error(302, "", "moved"),
         ] {
             let error = fails(wire, turn).await;
-            // A line without its end may have been cut off; nothing else can be an answer.
+            // A line without a line end may have been cut off; nothing else can be an answer.
             let cut = wire == Wire::Ollama && error.class == ErrorClass::Interrupted;
             assert!(cut || error.class == ErrorClass::Garbage, "{wire:?} {error}");
         }
@@ -151,12 +151,12 @@ async fn one_event_and_one_answer_have_a_largest_size() {
     }
 }
 
-/// How long somebody waits who loses patience: what does come is there by then on a loaded machine, too.
+/// Short timeout for tests that must run into one: available data arrives within it on a loaded machine, too.
 const SHORT: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn silence_ends_after_the_limit() {
-    // All at once: what takes time is the waiting alone.
+    // In parallel: only the waiting takes time.
     join_all(ALL.map(silence_ends)).await;
 }
 
@@ -187,13 +187,13 @@ async fn no_answer_comes(wire: Wire) {
     let hasty = provider_with(wire, &server, Limits { first: SHORT, ..limits() });
     let error = ask(&*hasty).await.0.expect_err("nothing is said");
     assert_eq!(error.class, ErrorClass::Timeout, "{wire:?} {error}");
-    assert!(error.message.contains("said nothing"), "{wire:?} {error}");
+    assert!(error.message.contains("sent nothing"), "{wire:?} {error}");
     gate.open();
-    // Once it has begun, that time is no limit any more.
+    // After the first data, the first-token timeout no longer applies.
     server.push(Turn::text("Half a").stalled());
     let limits = Limits { first: SHORT, idle: 2 * SHORT, ..limits() };
     let error = ask(&*provider_with(wire, &server, limits)).await.0.expect_err("no more comes");
-    assert!(error.has_content() && !error.message.contains("said nothing"), "{wire:?} {error}");
+    assert!(error.has_content() && !error.message.contains("sent nothing"), "{wire:?} {error}");
 }
 
 #[tokio::test]

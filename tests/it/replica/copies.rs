@@ -9,7 +9,7 @@ use support::program::run;
 
 use super::{BINARY, Home, Machine, said, until};
 
-/// Lets it try at once until it stands so.
+/// Makes it connect at once, repeatedly, until it has this status.
 async fn is_told(machine: &Machine, code: &str) -> Value {
     let mut status = Value::Null;
     until("it is told something else", || {
@@ -55,11 +55,11 @@ async fn two_programs_on_copies_of_one_folder_wait_until_a_person_chooses_one() 
     let ids: Vec<&Value> = copies.iter().map(|copy| &copy["id"]).collect();
     assert_eq!(ids, [&other["copy"], &held["copy"]], "{one}");
 
-    // Restarts while it is held make no third of it, and it goes by the id that is shown at home.
+    // Restarts while it is held are not counted as a third copy; the id shown on the primary is used.
     assert!(copy.stop().success());
     let mut copy = second.again();
     for restart in [true, true, false] {
-        // Its status is that of before the restart until it has called.
+        // Until it has connected, its status is the one from before the restart.
         until("home and the machine name it alike", || {
             run(Path::new(BINARY), second.data(), &["replica", "connect"]);
             let other = second.status();
@@ -80,7 +80,7 @@ async fn two_programs_on_copies_of_one_folder_wait_until_a_person_chooses_one() 
     is_linked(&first).await;
     is_told(&second, "gateway_copy").await;
 
-    // Each stays what it is, also when both and home are started again.
+    // Each keeps its role, even after both and the primary are restarted.
     assert!(host.stop().success());
     let host = first.again();
     is_linked(&first).await;

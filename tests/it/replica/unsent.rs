@@ -1,4 +1,4 @@
-//! What a machine says of writes that it could not send.
+//! Status of a machine with unsent writes.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use support::hq::TestHq;
 
 use super::{Machine, invited, until};
 
-/// Hears everything and answers nothing.
+/// Handler that receives every frame and answers none.
 struct Silent;
 
 impl Desk for Silent {
@@ -67,7 +67,7 @@ async fn a_machine_says_how_much_it_has_not_sent() {
     mirror.close();
     drop(mirror);
 
-    // Home takes nothing of it, so that it waits while the machine says how it is.
+    // The primary acknowledges nothing, so that data is pending while the machine sends heartbeats.
     let hosts = hq.ws().app.hosts.clone();
     hosts.are_answered_by(Some(Arc::new(Silent)));
     let parts = Parts {

@@ -1,4 +1,4 @@
-//! Routines that people type: what is refused, and that a form shows what was saved.
+//! Forms of routines: rejections, and display of saved values.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -26,13 +26,13 @@ async fn what_cannot_be_is_named_and_nothing_that_was_typed_is_lost() {
     assert_eq!(api.get(&each_minute).await.json()["sentence"], "Every minute");
     let asked = "/w/marlow-cargo/routines/preview?when=schedule&cadence_type=every_n_minutes&interval_n=1&agent=ada";
     let told = office.hq.owner().get(asked).await.text;
-    assert!(told.contains(". 1,440 times a day; Ada begins at most 30 items an hour"), "{told}");
+    assert!(told.contains(". 1,440 times a day; Ada starts at most 30 items per hour"), "{told}");
 
     let owner = office.hq.owner();
     let form = owner.get("/w/marlow-cargo/routines/new").await;
     let example = form.attrs("#f-interval_n", "placeholder");
     assert!(example.is_empty(), "what is left empty is 15 minutes: {example:?}");
-    assert!(form.text.contains("Minutes; 15 if left empty."), "{}", form.text);
+    assert!(form.text.contains("Minutes. Defaults to 15."), "{}", form.text);
     let fields = [
         ("name", "Thank everybody"),
         ("agent", "ada"),
@@ -58,7 +58,7 @@ async fn what_cannot_be_is_named_and_nothing_that_was_typed_is_lost() {
     let edit = format!("{}/edit", made.location().expect("its page"));
     assert!(owner.get(&edit).await.text.contains("Say thank you to {actor}."));
 
-    // Days and times are typed as people write them.
+    // Dates and times in the ways people write them.
     let once = |at: &'static str| {
         let quiet = [("quiet_from", "10 pm"), ("quiet_until", "630"), ("starts_on", "fri")];
         let own = [("name", "Once"), ("agent", "ada"), ("instruction", "Look.")];
@@ -111,9 +111,7 @@ async fn the_form_makes_a_routine_with_a_template_and_shows_it_again() {
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
     let at = made.location().expect("its page").to_owned();
     let shown = owner.get(&at).await;
-    assert!(
-        shown.text.contains("the task “Weekly round” is created, with the tasks of a template")
-    );
+    assert!(shown.text.contains("the task “Weekly round” is created, with tasks from a template"));
     let edit = owner.get(&format!("{at}/edit")).await;
     assert_eq!(edit.attr("#f-template option[selected]", "value"), id);
     assert_eq!(edit.attr("#f-role_0 option[selected]", "value"), "ada", "{}", edit.text);
@@ -124,7 +122,7 @@ async fn the_form_makes_a_routine_with_a_template_and_shows_it_again() {
     office.hq.finish().await;
 }
 
-/// The fields of a form as a browser sends them.
+/// Fields of a form as a browser submits them.
 fn sent(page: &str) -> Vec<(String, String)> {
     use scraper::{Html, Selector};
     let page = Html::parse_document(page);

@@ -1,4 +1,4 @@
-//! Routines that agents make, and tasks that a template makes.
+//! Routines created by agents, and tasks created from templates.
 
 use features::routines::model::Routine;
 use features::routines::rules::{self as routines, RoutineError};
@@ -107,7 +107,7 @@ async fn a_template_is_made_once_with_values_and_goes_back_as_one() {
     assert!(said.contains("[new] done"), "{said}");
     let page = office.hq.owner().get(&path.replace("/api/v1", "/w/marlow-cargo")).await;
     assert!(page.text.contains("MC-2") && page.text.contains("with 2 parts"), "{}", page.text);
-    assert!(page.text.contains("Undo what it did"));
+    assert!(page.text.contains("Undo this run"));
 
     let gone = api.call("DELETE", "/api/v1/task-templates/follow-up").await;
     assert_eq!(gone.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", gone.text);

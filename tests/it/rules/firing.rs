@@ -1,4 +1,4 @@
-//! Routines on a real store, with the real rules: what fires, how often, and what ends it.
+//! Routines on a real store with the real rules: what starts them, how often, and what ends them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ fn open(folder: &std::path::Path, clock: &Arc<ManualClock>, ids: &Arc<SeededIds>
 }
 
 impl Bench {
-    /// Two agents, and nothing to do.
+    /// Two agents without work.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(from_ms(START)));
@@ -107,7 +107,7 @@ impl Bench {
         self.store.write_blocking(BY.0, BY.1, body).unwrap()
     }
 
-    /// Ends the program and starts it again, as the server does.
+    /// Stops the program and starts it again, as the server does.
     fn restart(self) -> Self {
         let Self { store, clock, ids, folder } = self;
         drop(store);
@@ -120,7 +120,7 @@ impl Bench {
         self.write(move |tx| save(tx, None, agent_id(agent), &wish))
     }
 
-    /// Lets all fire that is due.
+    /// Starts everything that is due.
     fn tick(&self) {
         let mut late = 0;
         for _ in 0..20 {
@@ -133,7 +133,7 @@ impl Bench {
         panic!("it is always due");
     }
 
-    /// Lets the consumer take all that happened.
+    /// Lets the consumer process all entries.
     fn drain(&self) {
         let follow: Arc<dyn store::consumer::Consume> = Arc::new(Follow);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -182,7 +182,7 @@ fn after(event: &str, all: Vec<Written>) -> RoutineRequest {
     RoutineRequest { name: "Follow".into(), event: Some(event), ..RoutineRequest::default() }
 }
 
-/// Makes the tasks of the template that each bench has.
+/// With the bench's task template.
 fn with_template(wish: RoutineRequest) -> RoutineRequest {
     let task = TaskRequest {
         title: "Look after it".into(),
@@ -211,11 +211,10 @@ fn if_(field: &str, op: Op, value: &str) -> Written {
 
 #[derive(Clone, Debug)]
 enum Move {
-    /// Time goes on and the timer looks.
+    /// Time passes and the timer runs.
     Go(i64),
-    /// Time goes on and nobody looks, as while HQ is off.
+    /// Time passes while HQ is off.
     Away(i64),
-    /// The program is killed.
     Kill,
     /// The clock is set back while the program is off.
     Back(i64),
@@ -246,7 +245,7 @@ fn play(wish: RoutineRequest, moves: &[Move]) -> (Bench, RoutineId) {
             Move::Go(minutes) => {
                 bench.advance(*minutes);
                 bench.tick();
-                // Twice is once.
+                // A second tick changes nothing.
                 bench.tick();
             }
             Move::Away(minutes) => bench.advance(*minutes),
@@ -278,7 +277,7 @@ proptest! {
         let schedule = routine.schedule().unwrap().clone();
         let (now, clock) = (bench.clock.now(), bench.clock_of(id));
         let mut come = schedule.between(routine.created_at, now, 20_000);
-        // One whose delay is not over is still to come.
+        // Starts with a running delay are still pending.
         come.retain(|at| clock.fires_at(*at) <= now);
         let rows = bench.firings(id);
         let timed = rows.iter().filter(|row| matches!(row.slot, Slot::At(_)));
@@ -336,7 +335,7 @@ proptest! {
             }
         }
         bench.drain();
-        // There and back is two changes, also where nobody looked between them.
+        // A change and its reversal are two changes, even without a check in between.
         let mut said: Vec<String> = bench.firings(id).into_iter().map(|row| row.title).collect();
         let mut wanted: Vec<String> =
             (0..named).map(|n| format!("{} to {}", n % 2, (n + 1) % 2)).collect();
@@ -362,7 +361,7 @@ proptest! {
                 prop_assert_eq!(schedule.next(just_before), Some(from_ms(at)));
             }
         }
-        // Whatever happened, soon an instant comes that fires.
+        // Whatever happened, a later time starts it again.
         let count = bench.clock_of(id).count;
         for _ in 0..130 {
             bench.advance(1);
@@ -432,7 +431,7 @@ fn routines_that_cause_each_other_come_to_an_end() {
     let all = [bench.firings(ping), bench.firings(pong)].concat();
     let ended: Vec<_> = all.iter().filter(|row| row.fate == Fate::ChainEnded).collect();
     assert_eq!((all.len(), ended.len()), (4, 1));
-    assert!(ended[0].why.contains("caused each other"), "{}", ended[0].why);
+    assert!(ended[0].why.contains("triggered each other"), "{}", ended[0].why);
     let made = all.iter().filter(|row| row.made.is_some()).count();
     assert_eq!(made, 3, "each leads to the task that it made");
 }
@@ -457,7 +456,7 @@ fn the_tasks_of_a_template_have_the_values_of_what_happened() {
     let said = &parts[1].description;
     assert!(said.starts_with("See to [title] and {this}."), "{said}");
     assert!(said.contains("[title] Rent a van"), "what comes from outside stands apart: {said}");
-    // The template is gone: nothing is made at all, and it is said why.
+    // The template is gone: nothing is created, and the reason is recorded.
     bench.write(|tx| {
         for one in reads::templates::all(tx)? {
             tx.delete::<features::tasks::model::template::Template>(one.id)?;
@@ -535,7 +534,7 @@ fn what_was_missed_is_made_up_for_as_the_routine_says() {
     assert_eq!(missed(CatchUp::None).0, 0);
     let (fired, left) = missed(CatchUp::One);
     assert_eq!((fired, left + 1), (1, missed(CatchUp::None).1));
-    // The oldest that is made up for is one interval old.
+    // The oldest start that is made up for is one interval old.
     assert_eq!(missed(CatchUp::All).0, 1);
     let bench = Bench::new();
     let wish = RoutineRequest { catch_up_minutes: Some(24 * 60), ..every_half_hour(CatchUp::All) };
@@ -587,7 +586,7 @@ fn old_firings_go_but_not_those_that_say_who_pays_for_a_task() {
     assert_eq!(bench.firings(id).len(), 501);
     let maker = |task| bench.store.read(|snap| queries::maker_of(snap, task)).unwrap();
     assert_eq!(maker(made), Some(id));
-    // What it made is not there any more.
+    // Its result was deleted.
     bench.write(move |tx| tx.delete::<Task>(made).map(drop));
     assert_eq!(maker(made), None);
     assert_eq!(bench.write(move |tx| keep::sweep(tx, id, (0, 200))), (0, 1));

@@ -1,5 +1,5 @@
-//! Items on a real store, with many at once who give, take and end them: what was given lies there once, nobody
-//! gets what another has, and nothing is left behind.
+//! Inbox items on a real store with concurrent producers, takers and ends: each item exists once, no two takers get the
+//! same one, and nothing is left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -34,16 +34,16 @@ fn load(tx: &WriteTx<'_>, id: ItemId) -> Result<Item, InboxError> {
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    /// Somebody has a reason; few keys, so that many of them were used before.
+    /// A reason is added; few keys, so that many were used before.
     Give {
         key: u8,
         agent: u8,
         kind: usize,
         task: Option<bool>,
     },
-    /// A dispatcher takes one of those that are due.
+    /// A dispatcher takes one of the due items.
     Take(usize),
-    /// A run that has one ends, or one ends once more that ended long ago.
+    /// A run with an item ends, or ends again after it had ended.
     End(u8),
     EndAgain,
     Go(i64),
@@ -70,12 +70,12 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(one, 1..30)
 }
 
-/// What all who are at work share.
+/// State shared by all threads.
 struct Scene {
     store: Store,
     clock: Arc<ManualClock>,
     tasks: [TaskId; 2],
-    /// Who has what, noted after it was taken and struck before it is given back.
+    /// Which run holds which item; noted after taking it and removed before returning it.
     held: Mutex<BTreeMap<ItemId, RunId>>,
     accepted: AtomicUsize,
     runs: AtomicU64,
@@ -100,7 +100,7 @@ impl Scene {
             cache: 1 << 20,
             clock: clock.clone(),
             ids: Arc::new(SeededIds::new(11)),
-            // What else follows from an item is told elsewhere.
+            // Other effects of an item are tested elsewhere.
             reactor: None,
             faults: Arc::new(NoFaults),
         })
@@ -195,7 +195,7 @@ impl Scene {
                 assert!((1..=RETRY_SECS.len() + 1).contains(&(taken.attempts as usize)));
                 Some((item, run))
             }
-            // Somebody was faster.
+            // Another thread was faster.
             Err(error) => {
                 assert!(is_refused(&error), "{error}");
                 None
@@ -218,7 +218,7 @@ impl Scene {
         self.write(move |tx| close(tx, item, &run)).unwrap();
     }
 
-    /// Somebody wishes something of an item: what a run has stays with it.
+    /// A person's change to an item: an item that a run holds stays with it.
     fn wish(
         &self,
         nth: usize,
@@ -240,7 +240,7 @@ impl Scene {
         kept.unwrap();
     }
 
-    /// One of those who are at work, to the end of what it does.
+    /// Plays all actions of one thread.
     fn play(&self, who: usize, acts: &[Act]) {
         let (mut mine, mut past) = (Vec::new(), Vec::new());
         for act in acts {
@@ -284,7 +284,7 @@ impl Scene {
         }
     }
 
-    /// What must hold when nobody is at work.
+    /// Invariants when no thread is working.
     fn check(&self) {
         let all = self.all();
         let reasons: usize = all.iter().map(|item| item.reasons.len()).sum();
@@ -297,7 +297,7 @@ impl Scene {
         assert_eq!(leased, *self.held.lock().unwrap());
     }
 
-    /// Runs end well and all that is open becomes due: nothing stays behind.
+    /// All runs end successfully and all open items become due: nothing may remain.
     fn finish(&self) {
         let held = std::mem::take(&mut *self.held.lock().unwrap());
         for one in held {

@@ -1,4 +1,4 @@
-//! Managers on a real store, with the real rules: whatever is changed, nobody answers to themselves.
+//! Managers on a real store with the real rules: no change ever makes a cycle.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl Bench {
     }
 }
 
-/// The agents above one, by the records alone; panics in a circle.
+/// Managers of an agent, from the records alone; panics on a cycle.
 fn walk(all: &[Agent], from: &Agent) -> Vec<AgentId> {
     let mut seen = HashSet::from([from.id]);
     let mut line = Vec::new();
@@ -105,7 +105,7 @@ fn walk(all: &[Agent], from: &Agent) -> Vec<AgentId> {
     line
 }
 
-/// One thing that a person does.
+/// An action of a person.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Under(u8, u8),
@@ -162,7 +162,7 @@ proptest! {
                 let known = bench.store.read(|snap| lines::above(snap, agent.id)).unwrap();
                 let known: Vec<AgentId> = known.into_iter().map(|one| one.id).collect();
                 prop_assert_eq!(&line, &known);
-                // Nobody who works answers to somebody who is archived.
+                // No active agent reports to an archived one.
                 let archived = |id: &AgentId| {
                     all.iter().any(|one| one.id == *id && one.archived_at.is_some())
                 };
@@ -192,7 +192,7 @@ fn who_reported_to_an_agent_that_goes_reports_to_whom_it_reported() {
     }
     bench.write(|tx| archive(tx, id(0))).unwrap();
     assert_eq!(bench.agent(3).reports_to, Some(Manager::Person(mira())));
-    // It comes back below whom is left of its line.
+    // A restored agent reports to the nearest remaining manager of its line.
     bench.write(|tx| restore(tx, id(1))).unwrap();
     assert_eq!(bench.agent(1).reports_to, Some(Manager::Person(mira())));
     let left = bench.store.read(|snap| lines::below(snap, id(1))).unwrap();

@@ -1,4 +1,4 @@
-//! Rules on a real store, with all reactions and without a server: what they promise whatever comes.
+//! Rules on a real store, with all reactions and without a server: invariants.
 
 mod firing;
 mod items;

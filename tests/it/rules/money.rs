@@ -1,4 +1,4 @@
-//! Money on a real store: what is reserved, settled, lost and refused.
+//! Budgets on a real store: reservations, settlements, losses, refusals.
 
 mod grants;
 mod groups;
@@ -6,7 +6,7 @@ mod honest;
 mod own;
 mod schedules;
 mod shares;
-mod simulate; // cuts of a line, jumps of a clock and money of runs, over many seeds
+mod simulate; // simulation of offline machines, clock jumps and spending
 
 use std::sync::Arc;
 
@@ -71,10 +71,10 @@ fn firing_id(n: u8) -> FiringId {
     FiringId::from_bytes([0x38 + n; 16])
 }
 
-/// The runs that the routines of a bench with groups pay for.
+/// Runs that the bench's routines pay for.
 const BEGUN: [[u8; 2]; 2] = [[1, 2], [0, 2]];
 
-/// The first run works on a task, the third on a part of it, the others on nothing.
+/// The first run works on a task, the third on its subtask, the others on none.
 fn task_of(run: u8) -> Option<TaskId> {
     match run {
         0 => Some(task_id(0)),
@@ -97,7 +97,7 @@ fn open(folder: &std::path::Path, clock: &Arc<ManualClock>, ids: &Arc<SeededIds>
 }
 
 impl Bench {
-    /// Two agents with two runs each, of which the first agent has a budget.
+    /// Two agents with two runs each; the first agent has a budget.
     fn new(agent: Option<i64>, month: Option<i64>, run: i64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(from_ms(START)));
@@ -158,8 +158,7 @@ impl Bench {
         bench
     }
 
-    /// Two streams and two routines: the first began the second and the third run, the other made the
-    /// first task.
+    /// Two streams and two routines: the first started the second and third run, the other created the first task.
     fn groups(&self) {
         let body = |tx: &mut WriteTx<'_>| -> Result<(), UsageError> {
             for n in 0..2 {
@@ -174,7 +173,7 @@ impl Bench {
                 tx.put(&Firing { id, routine, slot, made, about, ..Firing::sample() })?;
             }
             for n in [1, 2] {
-                // The second of them was begun again.
+                // The second of them is a repetition.
                 let key = item_key(firing_id(0));
                 let key = if n == 1 { key } else { format!("again:x:{key}") };
                 let (id, agent) = (ItemId::from_bytes([0x60 + n; 16]), agent_id(n / 2));
@@ -202,7 +201,7 @@ impl Bench {
         self.store.write_blocking(Actor::System(Part::Engine), Cause::Timer, body)
     }
 
-    /// Ends the program and starts it again.
+    /// Stops the program and starts it again.
     fn restart(self) -> Self {
         let Self { store, clock, ids, folder } = self;
         drop(store);
@@ -233,7 +232,7 @@ impl Bench {
         self.write(move |tx| reserve(tx, call))
     }
 
-    /// Asks for a call of a model: its price as it counts, and what is held back.
+    /// Requests a model call; returns its effective price and the reservation.
     fn ask(
         &self,
         run: u8,
@@ -275,7 +274,7 @@ impl Bench {
     }
 }
 
-/// A hard budget of money.
+/// A hard money budget.
 fn money(payer: Payer, period: Period, micros: i64) -> BudgetRequest {
     let limit_micros = Some(micros);
     BudgetRequest { payer, period, limit_micros, limit_tokens: None, soft_pct: 80, hard: true }
@@ -308,7 +307,7 @@ fn the_refusal_names_the_tightest_budget() {
     assert!(lack(&error).budget.is_of_run() && lack(&error).level.left() == 400_000, "{error}");
     assert_eq!(
         error.to_string(),
-        "the next call may cost $0.60; $0.40 of $1.00 is left (what one run may cost); \
+        "the next call can cost $0.60, but $0.40 of $1.00 is left (the limit per run); \
          raise it or choose a cheaper model"
     );
     bench.reserve(1, 600_000).unwrap();
@@ -354,7 +353,7 @@ fn what_a_provider_had_counted_of_a_lost_call_is_what_it_costs() {
     let id = bench.reserve(0, 800).unwrap();
     let usage = bench.write(move |tx| book_lost(tx, id, spent(30))).unwrap();
     assert_eq!((usage.billed_micros, usage.estimated), (Some(30), true));
-    // The provider may still be writing: the rest is held back all the same.
+    // The provider may still be generating: the reservation stays.
     bench.reserve(0, 201).unwrap_err();
     bench.clock.advance_ms(LINGER.as_millis().try_into().unwrap());
     bench.reserve(0, 970).unwrap();
@@ -391,7 +390,7 @@ fn the_bound_of_a_call_comes_from_what_the_tightest_budget_can_pay() {
     assert!(lack(&refused).budget.is_of_run(), "{refused}");
     let id = first.reservation;
     bench.write(move |tx| release(tx, id)).unwrap();
-    // Nobody knows what this one costs: the limit still limits.
+    // The cost of this call is unknown: the limit applies.
     let unknown = admitted(Model::unknown("home-made-7b"), 3).unwrap_err();
     assert!(!lack(&unknown).tokens, "{unknown}");
     let practice = admitted(catalog::describe("practice"), 4).unwrap();
@@ -404,7 +403,7 @@ fn a_model_without_a_price_is_free_to_go_where_nothing_limits_money() {
     let bench = Bench::new(None, None, 2_000_000);
     let (price, held) = ask(&bench, 0).unwrap();
     assert_eq!((price, held.micros, held.priced_by), (None, 0, PricedBy::Nobody));
-    // A limit of tokens needs no price.
+    // A token limit needs no price.
     let tokens = BudgetRequest {
         limit_micros: None,
         limit_tokens: Some(1_000),
@@ -413,7 +412,7 @@ fn a_model_without_a_price_is_free_to_go_where_nothing_limits_money() {
     bench.set(tokens);
     let error = ask(&bench, 0).unwrap_err();
     assert!(lack(&error).tokens, "{error}");
-    // With a limit of money for its task the dearest known price counts, and is not taken for a real one.
+    // With a money limit on its task, the highest known price is used, without being recorded as the real one.
     bench.write(move |tx| remove(tx, tokens.payer, tokens.period)).unwrap();
     bench.set(money(Payer::Task(task_id(0)), Period::Total, 50_000_000));
     let (price, held) = ask(&bench, 0).unwrap();
@@ -424,8 +423,8 @@ fn a_model_without_a_price_is_free_to_go_where_nothing_limits_money() {
     assert_eq!(held.priced_by, PricedBy::Dearest);
     let usage = bench.write(move |tx| settle(tx, held.id, spent(700))).unwrap();
     assert_eq!((usage.billed_micros, usage.list_micros), (Some(700), None));
-    // Of a call that broke off only what came counts: what was held at a price that nobody knows does not keep the same
-    // call from being made again.
+    // Of an interrupted call only received tokens count: a reservation at an unknown price does not block repeating the
+    // call.
     for _ in 0..=50_000_000 / held_micros {
         let (_, held) = ask(&bench, 0).unwrap();
         bench.write(move |tx| book_lost(tx, held.id, spent(7))).unwrap();
@@ -440,7 +439,7 @@ fn a_request_that_had_more_tokens_than_expected_raises_the_ratio() {
     spent.size = Some(Size { bytes: 1_000, images: 0 });
     spent.tokens.input = 900;
     bench.write(move |tx| settle(tx, id, spent)).unwrap();
-    // Under the name that was asked for, whoever answered.
+    // Under the requested name, whatever model responded.
     let ratio = |model| bench.store.read(|s| queries::ratio(s, None, model)).unwrap().permille();
     assert_eq!((ratio("router"), ratio("claude-haiku-4-5")), (900, 500));
 }
@@ -473,7 +472,7 @@ fn a_provider_that_lies_without_shame_fills_no_budget_again() {
     let now = bench.now();
     let used = bench.store.read(|s| standing::tokens(s, tokens.payer, Period::Day, now)).unwrap();
     assert!(1_000_000 < used, "{used}");
-    // The other agent has no limit, and no call of the model is too large for good.
+    // The other agent has no limit, and no call of the model is permanently too large.
     let ratio = bench.store.read(|s| queries::ratio(s, None, "router")).unwrap();
     assert_eq!(ratio.permille(), 4_000);
     let other = Some(ConnectionId::from_bytes([7; 16]));
@@ -488,11 +487,8 @@ fn a_task_pays_for_its_parts_and_only_its_own_run_is_refused() {
     bench.set(money(Payer::Task(task_id(0)), Period::Total, 1_000));
     let part = bench.reserve(2, 700).unwrap();
     let error = bench.reserve(0, 400).unwrap_err();
-    assert_eq!(
-        (lack(&error).name.as_str(), lack(&error).level.left()),
-        ("the budget of MC-1", 300)
-    );
-    // Another run of the same agent has nothing to do with it.
+    assert_eq!((lack(&error).name.as_str(), lack(&error).level.left()), ("MC-1's budget", 300));
+    // Another run of the same agent is not affected.
     bench.reserve(1, 4_000).unwrap();
     bench.write(move |tx| settle(tx, part, spent(700))).unwrap();
     let now = bench.now();
@@ -528,12 +524,12 @@ fn a_warning_comes_once_in_a_period_and_again_for_another_limit() {
     assert!(told().unwrap().seen_at.is_some() && warned(before) == 1, "told once");
     spend(150);
     assert!(told().unwrap().reached && told().unwrap().seen_at.is_none());
-    // A higher limit is another one.
+    // A raised limit starts a new warning.
     bench.set(BudgetRequest { soft_pct: 80, ..money(payer, Period::Month, 1_200) });
     assert!(!told().unwrap().reached, "1,000 of 1,200 is more than 80 percent");
     bench.set(money(payer, Period::Month, 10_000));
     assert_eq!(told(), None);
-    // A month later nothing is spent.
+    // A month later, nothing is spent.
     bench.set(money(payer, Period::Month, 1_100));
     bench.clock.advance_ms(86_400_000 * 31);
     assert!(bench.store.read(|s| standing::notices(s, bench.now())).unwrap().is_empty());
@@ -584,16 +580,16 @@ fn what_cannot_be_a_budget_is_refused_in_words() {
     let plain = money(agent, Period::Month, 5);
     assert_eq!(
         error(BudgetRequest { soft_pct: 0, ..plain }),
-        "the warning comes at 1 to 100 percent of the budget"
+        "enter a warning level from 1 to 100 percent"
     );
     assert_eq!(
         error(BudgetRequest { limit_micros: Some(-1), ..plain }),
-        "a budget is between $0.00 and $10000000.00"
+        "enter a budget between $0.00 and $10000000.00"
     );
     assert!(error(BudgetRequest { limit_tokens: Some(-1), ..plain }).contains("tokens"));
-    assert_eq!(error(money(Payer::Run(run_id(0)), Period::Day, 5)), "a run has one budget in all");
+    assert_eq!(error(money(Payer::Run(run_id(0)), Period::Day, 5)), "a run has one total budget");
     assert_eq!(
         error(money(Payer::Agent(agent_id(9)), Period::Day, 5)),
-        "there is no such agent; look at its name again"
+        "this agent doesn't exist; check its name"
     );
 }

@@ -1,4 +1,4 @@
-//! What waits on a host for home to hear it: who asks how much that is does not read it, and hears the same as who does.
+//! Outbox of a host: counting it does not decode it, and gives the same result as decoding.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Host {
         self.store.write_blocking(by.0, by.1, body).unwrap()
     }
 
-    /// Lets a run write something of so many bytes a second later.
+    /// A run writes an entry of this many bytes, a second later.
     fn keeps(&self, run: u8, len: usize) {
         self.clock.advance_ms(1_000);
         let of = (run_id(run), session_id(run));

@@ -1,4 +1,4 @@
-//! Runs that begin again at a step of another: in its place, or beside it with another model.
+//! Runs repeated from a step of another: replacing it, or beside it with another model.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn done(state: &str) -> Turn {
     Turn::call("work_done", json!({ "summary": "Done.", "task_state": state }))
 }
 
-/// The step of a run's answer with this number, as its page counts it.
+/// The step of a run's answer with this number, as counted on its page.
 fn step(office: &Office, run: RunId, answer: usize) -> String {
     let events = office.events(run);
     let mut answers =
@@ -67,7 +67,7 @@ async fn a_retry_goes_on_from_a_step_once_what_came_after_it_was_undone() {
     let second = office.ended(run_of(&office, &made)).await;
     assert_eq!((second.outcome, second.calls), (Some(Outcome::Done), 1));
 
-    // The model saw what came before the step, and nothing of what came after.
+    // The model saw what came before the step, and nothing that came after.
     let asked = office.model.last().text();
     assert!(asked.contains("early.md") && asked.contains("Plan the move"), "{asked}");
     assert!(!asked.contains("On the side") && !asked.contains("late.md"), "{asked}");
@@ -77,7 +77,7 @@ async fn a_retry_goes_on_from_a_step_once_what_came_after_it_was_undone() {
     assert_eq!(office.file(&ada, "late.md"), None);
     assert!(office.all::<Task>().iter().all(|task| task.title != "On the side"));
 
-    // The conversation goes on in the branch; the old one stays readable.
+    // The conversation continues in the branch; the old one stays readable.
     let (old, new) = (office.get::<Session>(first.session), office.get::<Session>(second.session));
     assert_eq!((old.key.as_str(), old.archived_at.is_some()), (new.key.as_str(), true));
     let branch: Branch = office.get(second.session);
@@ -106,18 +106,18 @@ async fn a_fork_waits_until_the_first_has_ended_and_holds_nobody_up() {
     assert!(made["waits"].as_str().is_some_and(|why| why.contains("R-1")), "{made}");
     let second = run_of(&office, &made);
     let page = office.hq.owner().get("/w/marlow-cargo/runs/R-2").await;
-    assert!(page.text_of("#run-head").contains("until R-1 has ended"), "{}", page.text);
+    assert!(page.text_of("#run-head").contains("Waiting for R-1 to end"), "{}", page.text);
     let list = office.hq.owner().get("/w/marlow-cargo/runs").await;
-    assert!(list.text_of(".runs-list").contains("until R-1 has ended"), "{}", list.text);
+    assert!(list.text_of(".runs-list").contains("Waiting for R-1 to end"), "{}", list.text);
     office.model.push(done("complete"));
     let other = office.task("Something else", &ada).await;
     office.worked(other.id, 1).await;
     assert_eq!(office.get::<Run>(second).state, RunState::Queued);
 
-    // However long it waits for its turn, it is not too old to begin.
+    // A run does not expire while it waits for its turn.
     let hours = Duration::from_secs(20 * 3600);
     office.hq.advance(hours).await;
-    // Who looks now and then stays signed in.
+    // A request now keeps the session valid.
     office.hq.owner().get("/w/marlow-cargo/runs").await;
     office.hq.stop().await;
     office.hq.advance_unnoticed(hours);
@@ -135,7 +135,7 @@ async fn a_fork_waits_until_the_first_has_ended_and_holds_nobody_up() {
     assert!(matches!(ended.outcome, Some(Outcome::Failed { .. })), "the first is as it was");
     assert!(office.get::<Session>(ended.session).archived_at.is_none());
 
-    // The two side by side, whichever is named first.
+    // Both side by side, in whichever order they are named.
     let (api, mira) = (office.hq.api().await, office.hq.owner());
     let both = api.get("/api/v1/runs/compare?a=R-2&b=R-1").await.json();
     assert_eq!((both["a"]["run"].as_str(), both["why"].as_str()), (Some("R-1"), Some("fork")));
@@ -245,7 +245,7 @@ async fn a_task_offers_what_can_be_done_about_its_run_that_failed() {
     office.worked(task.id, 2).await;
     let part = mira.clone().htmx("task-run").get(&format!("{at}?part=run")).await;
     assert_eq!(part.texts("header button, header a").len(), 0, "{}", part.text);
-    // Pressed on a page of before and without script, it leads back to the task.
+    // Submitted from an old page without script, it redirects back to the task.
     let late = mira.form(retry, &[("from", "task")]).await;
     assert_eq!(late.location(), Some(at), "{}", late.text);
     office.hq.finish().await;

@@ -1,5 +1,5 @@
-//! Runs that wait by their own wish: for a person, for a moment, for the end of a task. They give their
-//! slot back, never age, and go on over restarts.
+//! Runs that wait for a person, a time, or the end of a task. They release their slot, do not time out, and survive
+//! restarts.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn a_question_is_answered_days_later_over_a_restart_and_the_agent_works_me
     let run = office.run_on(task.id).await;
     let waiting = office.in_state(run, RunState::Waiting).await;
     assert_eq!(waiting.waiting.expect("a reason").waits_for, WaitFor::Question);
-    // It has given its slot back.
+    // It has released its slot.
     office.model.push(Turn::call("work_fail", json!({ "reason": "enough" })));
     let other = office.task("Something else", &ada).await;
     office.worked(other.id, 1).await;
@@ -44,7 +44,7 @@ async fn a_question_is_answered_days_later_over_a_restart_and_the_agent_works_me
     let listed = office.hq.api().await.get("/api/v1/questions").await.json();
     assert_eq!(listed["items"][0]["options"][1], "The better one", "{listed}");
     office.hq.restart().await;
-    // It stands where people look, and is answered there.
+    // It is listed for people, and answered there.
     let mira = office.hq.owner();
     let task_page = format!("/w/marlow-cargo/tasks/MC-{}", task.number);
     for (page, place) in [
@@ -153,7 +153,7 @@ async fn a_run_goes_on_at_its_moment_or_when_the_task_that_it_waits_for_has_ende
     let page = office.hq.owner().get("/w/marlow-cargo/jobs?kind=timer").await;
     let timers = page.text_of("#jobs-now");
     assert!(timers.contains("Call the shop") && timers.contains("the shop opens"), "{timers}");
-    // It goes on by itself: nobody is asked to look at it.
+    // It continues by itself: nobody is asked to look at it.
     let home = office.hq.owner().get("/w/marlow-cargo/").await;
     assert!(!home.text_of("#needs").contains("Call the shop"), "{}", home.text_of("#needs"));
     office.hq.restart().await;
@@ -263,7 +263,7 @@ async fn who_waits_for_a_task_that_is_not_there_any_more_is_woken() {
     office.model.push(Turn::call("wait_until", wait)).push(Turn::text("I see."));
     let run = office.say(&ada, "Write the invoice after it").await;
     office.in_state(run, RunState::Waiting).await;
-    // What the end of the task's record leaves, in a store of before it was looked for.
+    // State left by deleting the task in an older version.
     office
         .act(move |tx| {
             let mut waits = tx.get::<Run>(run)?.expect("it is there");

@@ -1,4 +1,4 @@
-//! Files that come with a message: the model sees them with it, and again later.
+//! Files of messages: the model sees them with the message and again later.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -61,7 +61,7 @@ async fn files_are_seen_with_their_message_and_again_in_the_next_turn() {
         _ => None,
     });
     assert_eq!(kept, Some((sent.message, files)));
-    // The page of the run shows them with what was said.
+    // The run's page shows the files with the message.
     let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await;
     let pictures = page.attrs(".trace .attached img", "src");
     let of = format!("/w/marlow-cargo/messages/{}/files/0", sent.message);
@@ -73,7 +73,7 @@ async fn files_are_seen_with_their_message_and_again_in_the_next_turn() {
     let asked = office.model.last().text();
     assert!(asked.contains(SENT) && asked.contains("plum,4"), "{asked}");
 
-    // Files alone are a message.
+    // A message may consist of files only.
     let files = vec![file(&office, "only.png", "image/png", PICTURE)];
     let sent = send(&office, &ada, " ", files).await.expect("it is said");
     office.ended(sent.run).await;
@@ -132,7 +132,7 @@ async fn files_lie_in_the_agents_folder_and_come_back_when_they_are_gone() {
     let there = office.ws().agent_folder("ada").join(&place);
     assert_eq!(std::fs::read(&there).expect("the archive"), b"PK\x03\x04 offers");
 
-    // Nothing of it is committed; what is gone comes back with the next turn.
+    // Attachments are not committed; a missing one is restored in the next turn.
     let committed = |kind: &EventKind| matches!(kind, EventKind::Committed { .. });
     assert!(!office.events(sent.run).iter().any(committed));
     std::fs::remove_file(&there).expect("it is removed");
@@ -143,7 +143,7 @@ async fn files_lie_in_the_agents_folder_and_come_back_when_they_are_gone() {
     office.hq.finish().await;
 }
 
-/// A picture with more pixels on its longer side than providers take.
+/// A picture whose longer side exceeds the providers' limit in pixels.
 fn wide() -> Vec<u8> {
     let rgb: Vec<u8> = [200, 40, 40].repeat(2_600 * 60);
     let mut out = Vec::new();
@@ -153,7 +153,7 @@ fn wide() -> Vec<u8> {
     out
 }
 
-/// The pictures that a request holds.
+/// The pictures in a request.
 fn pictures(asked: &str) -> Vec<Vec<u8>> {
     let begin = "data:image/jpeg;base64,";
     let data = asked.split(begin).skip(1).map(|rest| {
@@ -175,7 +175,7 @@ async fn a_picture_that_is_too_large_is_sent_smaller_and_kept_as_it_is() {
     let first = pictures(&office.model.last().text());
     assert_eq!(first.len(), 1);
     assert!(tool::picture::fits(&first[0]) && !tool::picture::fits(&whole));
-    // The next run shows it again, the very same.
+    // The next run sends it again, with identical bytes.
     let next = office.say(&ada, "Sure?").await;
     office.ended(next).await;
     assert_eq!(pictures(&office.model.last().text()), first);

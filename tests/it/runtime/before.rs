@@ -1,5 +1,4 @@
-//! What a run knew before it stood still counts on when it goes on: limits that it was told of, and calls that
-//! it makes again and again.
+//! State before a pause still counts after it: announced limits, and repeated calls.
 
 use features::runs::model::EventKind;
 use kernel::Outcome;

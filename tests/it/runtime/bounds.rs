@@ -1,4 +1,4 @@
-//! What bounds a run is chosen by people, for all runs and for those of one agent.
+//! Limits of runs, set by people for all runs or for those of one agent.
 
 use axum::http::StatusCode;
 use features::agents::model::ReachOf;
@@ -52,7 +52,7 @@ async fn limits_of_runs_are_chosen_for_all_and_for_one_agent_and_survive_a_resta
     let ended = office.ended(run).await;
     assert_eq!((ended.outcome, ended.calls), (limit("calls"), 2), "one more, for its last word");
 
-    // What is left empty is decided for all.
+    // An empty field takes the general limit.
     let form = [("calls", ""), ("tool_calls", " 1 "), ("working_minutes", "")];
     let saved = office.hq.owner().form("/w/marlow-cargo/agents/ada/limits", &form).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
@@ -61,7 +61,7 @@ async fn limits_of_runs_are_chosen_for_all_and_for_one_agent_and_survive_a_resta
     office.model.push(read("SOUL.md")).push(Turn::text("I have read one again."));
     let run = office.say(&ada, "Read them").await;
     assert_eq!(office.ended(run).await.outcome, limit("tools"));
-    // What is no number changes nothing.
+    // An invalid number changes nothing.
     let form = [("calls", "many")];
     office.hq.owner().form("/w/marlow-cargo/settings/limits", &form).await;
     assert_eq!(office.hq.owner().get(ALL).await.json()["calls"], 2);

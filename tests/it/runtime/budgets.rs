@@ -1,4 +1,4 @@
-//! Budgets of tasks, days, tokens: who waits, who does not, and how the wait ends.
+//! Budgets of tasks, days and tokens: who waits, who does not, and how the wait ends.
 
 use features::connections::model::Wire;
 use features::runs::model::EventKind;
@@ -13,7 +13,7 @@ use support::hq::{Setup, TestHq};
 use support::model::{Tokens, Turn};
 use support::office::Office;
 
-/// A hundred dollars a million tokens: the request alone is bound at about half a dollar.
+/// One hundred dollars per million tokens: the request alone is bounded at about half a dollar.
 const DEAR: (i64, i64) = (100_000_000, 100_000_000);
 
 fn wish(payer: Payer, period: Period) -> BudgetRequest {
@@ -45,7 +45,7 @@ async fn a_run_waits_for_the_budget_of_its_task_while_its_agent_does_other_work(
     office.price(DEAR.0, DEAR.1).await;
     office.limits(None, 0).await;
     let ada = office.agent("Ada").await;
-    // It is stopped before it begins: nobody has it yet.
+    // The run is stopped before it begins: no agent has taken it.
     let task = office.act(|tx| tasks::create(tx, NewTask::titled("Compare two offers"))).await;
     let own = wish(Payer::Task(task.id), Period::Total);
     set(&office, cents(own, 40)).await;
@@ -54,7 +54,7 @@ async fn a_run_waits_for_the_budget_of_its_task_while_its_agent_does_other_work(
     let run = office.run_on(task.id).await;
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
     assert_eq!((waiting.waits_for, waiting.until), (WaitFor::Budget, None));
-    let name = format!("the budget of MC-{}", task.number);
+    let name = format!("MC-{}'s budget", task.number);
     assert!(waiting.detail.contains(&format!("is left ({name})")), "{}", waiting.detail);
     assert!(waiting.detail.ends_with("when the budget is raised"), "{}", waiting.detail);
     assert_eq!(office.all::<BudgetWait>().len(), 1);
@@ -115,7 +115,7 @@ async fn programs_set_read_and_remove_budgets() {
     let month = month.json();
     assert_eq!((&month["limit_micros"], &month["soft_pct"]), (&json!(40_000_000), &json!(50)));
     assert_eq!((&month["state"], &month["hard"]), (&json!("ok"), &json!(true)));
-    // The same limit as it was set before budgets had records of their own.
+    // The same limit through the older interface, from before budgets had their own records.
     let limits = api.get("/api/v1/usage/limits").await.json();
     assert_eq!(limits["month_micros"], 40_000_000);
     let tokens = set("workspace/day", json!({ "limit_tokens": 1_000_000, "hard": false })).await;
@@ -172,14 +172,14 @@ async fn a_used_up_budget_is_raised_by_a_little_and_what_it_held_goes_on() {
     let raised = api.post(path, &json!({})).await;
     assert_eq!(raised.status, StatusCode::OK, "{}", raised.text);
     let raised = raised.json();
-    // Two dollars above what was spent, which was more than the limit.
+    // Two dollars above the spending, which was above the limit.
     assert_eq!(
         (&raised["spent_micros"], &raised["limit_micros"]),
         (&json!(6_010_000), &json!(8_010_000))
     );
     assert_eq!(office.worked(task.id, 1).await.outcome, Some(Outcome::Done));
     assert!(!page().await.text.contains("Continue with $2"));
-    // What has room is not raised.
+    // A budget with room is not raised.
     assert_eq!(api.post(path, &json!({})).await.json()["limit_micros"], 8_010_000);
     let none = api.post("/api/v1/budgets/agent:ada/day/raise", &json!({})).await;
     assert_eq!(
@@ -192,7 +192,7 @@ async fn a_used_up_budget_is_raised_by_a_little_and_what_it_held_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_budget_that_is_too_small_for_the_next_call_is_raised_until_it_can_pay_it() {
     let office = Office::open().await;
-    // The next call needs more than what is added otherwise.
+    // The next call needs more than the usual increase.
     office.price(DEAR.0 * 5, DEAR.1 * 5).await;
     let ada = office.agent("Ada").await;
     office.limits(None, 0).await;
@@ -229,7 +229,7 @@ async fn a_run_has_a_budget_in_all_and_no_other() {
     };
     let month = set("month").await;
     assert_eq!(month.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(month.text_of("#f-period-says").contains("in all"), "{}", month.text);
+    assert!(month.text_of("#f-period-says").contains("one total budget"), "{}", month.text);
     assert_eq!(set("total").await.status, StatusCode::SEE_OTHER);
     let own = owner.get(&format!("/api/v1/budgets?payer=run:{name}")).await.json();
     assert_eq!(own["items"][0]["limit_micros"], 5_000_000, "{own}");
@@ -259,7 +259,7 @@ async fn where_a_server_takes_no_output_limit_all_that_the_model_can_say_is_held
     let billed = usage[1].billed_micros.expect("a price");
     assert!(held[0] < billed && billed <= held[1], "{held:?} {billed}");
 
-    // A budget that cannot pay all of it is not passed: the call is not made. Nobody has to learn it again.
+    // A budget that cannot pay for the whole call blocks it; nobody is notified again.
     set(&office, cents(wish(Payer::Agent(ada.id), Period::Month), 78)).await;
     let run = office.say(&ada, "And again?").await;
     office.in_state(run, RunState::Waiting).await;

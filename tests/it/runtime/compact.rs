@@ -1,4 +1,4 @@
-//! Compaction: when it happens, what it keeps, what it costs, and what a stop or a kill leaves of it.
+//! Compaction: triggers, kept content, cost, and the state after a stop or kill.
 
 use features::connections::model::Cooldown;
 use features::runs::model::{
@@ -14,7 +14,7 @@ use super::failover::{fall_back, named, second, switches};
 use support::model::{Gate, Seen, Tokens, Turn};
 use support::office::Office;
 
-/// What stands above the parts of a summary.
+/// Headings of a summary.
 pub const HEADINGS: [&str; 9] = [
     "Goal",
     "Constraints and preferences",
@@ -27,7 +27,7 @@ pub const HEADINGS: [&str; 9] = [
     "Next step",
 ];
 
-/// A summary with this below each heading.
+/// A summary with this text below each heading.
 fn summary(body: &str) -> Turn {
     let sections = HEADINGS.iter().map(|heading| format!("## {heading}\n{body}\n"));
     Turn::text(&sections.collect::<String>())
@@ -37,7 +37,7 @@ fn down() -> Turn {
     Turn::error(500, "api_error", "down")
 }
 
-/// Tokens with which the window of the scripted model is nearly full.
+/// Token usage that nearly fills the scripted model's context window.
 fn full() -> Tokens {
     Tokens { input: 24_000, cache_read: 0, cache_write: 0, output: 20 }
 }
@@ -83,7 +83,7 @@ async fn a_plan_outlives_every_summary_until_it_is_done() {
         ]);
         Turn::call("progress_card", json!({ "steps": steps }))
     };
-    // Also for a second try, when something is missing in the first.
+    // Also for a second attempt if the first one is incomplete.
     office.model.usually(summary("nothing of it"));
     office.model.push(plan("in_progress")).push(Turn::text("Planned."));
     let run = office.say(&ada, "Make a plan").await;
@@ -154,7 +154,7 @@ async fn a_conversation_that_fills_its_window_goes_on_from_a_summary() {
     assert_eq!((usage.len(), usage[0].kind), (2, kernel::CallKind::Compaction));
     assert_eq!(how.billed_micros, usage[0].billed_micros);
     assert_eq!((how.input_tokens, how.output_tokens), (usage[0].input, usage[0].output));
-    // The next run begins with the summary, too, and makes no new one.
+    // The next run starts with the summary, too, and creates no new one.
     office.model.push(Turn::text("Still."));
     let run = office.say(&ada, "Still there?").await;
     office.ended(run).await;
@@ -189,7 +189,7 @@ async fn a_summary_that_loses_a_rule_is_written_again_and_then_mended_by_rules()
         again.text().contains("has lost something") && again.text().contains("offers/north.md")
     );
 
-    // One that never holds it is kept with what is missing.
+    // A summary that stays incomplete is used with the missing parts.
     talked(&office, &ada, 5).await;
     office.model.push(summary("vans")).push(summary("only vans"));
     let made = ask(&office, run, "").await;
@@ -198,7 +198,7 @@ async fn a_summary_that_loses_a_rule_is_written_again_and_then_mended_by_rules()
     assert_eq!(how.by, SummaryBy::Extract);
     assert!(text.contains("only vans") && text.contains("Never write to suppliers"), "{text}");
 
-    // A model that fails again leaves an extract, and the run goes on all the same.
+    // If the model fails again, an extract is used, and the run continues.
     talked(&office, &ada, 5).await;
     office.model.push(down()).push(down());
     let made = ask(&office, run, "").await;
@@ -245,7 +245,7 @@ async fn a_hiccup_is_no_reason_for_a_poor_summary() {
     assert_eq!(how.by, SummaryBy::Model);
     assert!(office.all::<Cooldown>().is_empty(), "the only one is not left alone for it");
 
-    // Who is stopped between the two tries changes nothing.
+    // A stop between the two attempts changes nothing.
     talked(&office, &ada, 5).await;
     office.model.push(down());
     let made = ask(&office, run, "").await;
@@ -342,7 +342,7 @@ async fn a_message_whose_run_is_stopped_before_it_was_read_does_not_come_back_by
     let session: Session = office.get(ended.session);
     assert_eq!(session.active_run, None, "nothing begins again by itself");
     assert_eq!(office.model.requests().len(), asked + 1);
-    // Who wrote it may bring it back.
+    // Its author may restore it.
     let (by, message) = (office.owner(), sent.message);
     office.model.push(summary("vans")).push(Turn::text("Going on."));
     let back = office.act(move |tx| dropped::bring_back(tx, message, by)).await;
@@ -397,7 +397,7 @@ async fn a_long_run_is_compacted_between_its_steps_and_keeps_its_card() {
     );
     let last = office.model.last();
     let shown = last.body["messages"].as_array().expect("messages").clone();
-    // Each call that is shown has its result, and no result stands alone.
+    // Each displayed call has its result, and no result is orphaned.
     let calls: Vec<&str> = shown
         .iter()
         .flat_map(|m| m["tool_calls"].as_array().map_or(&[][..], Vec::as_slice))

@@ -1,5 +1,5 @@
-//! `kill -9` of the real program in the middle of runs, at moments that matter and at random ones:
-//! each run goes on by itself, nothing of the workspace is done twice or lost.
+//! `kill -9` of the real program during runs, at critical and random moments: each run continues by itself, and nothing
+//! in the workspace is done twice or lost.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use support::program::Program;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 
-/// An office whose agent has a task to do as soon as the real program starts.
+/// An office whose agent has a task waiting for the real program.
 pub(super) struct Stage {
     pub office: Office,
     pub ada: Agent,
@@ -45,7 +45,7 @@ impl Stage {
     pub async fn set_in(mut office: Office, title: &str) -> Self {
         office.settings(|settings| settings.exec_without_jail = true).await;
         let ada = office.agent_with("Ada", |new| new.exec = true).await;
-        // Paused, so that nothing begins here; resumed while nobody is there who would begin.
+        // Paused, so that nothing starts here; resumed while no program runs.
         let id = ada.id;
         office.act(move |tx| agents::pause(tx, id)).await;
         let task = office.task(title, &ada).await;
@@ -76,7 +76,7 @@ impl Stage {
         folder.join(&self.ada.slug).join("files").join(path)
     }
 
-    /// The server in this process again, on what the kills have left; the run has ended.
+    /// Restarts the server in this process after the kills; the run has ended.
     pub async fn look(&mut self) -> Run {
         self.office.hq.start_again().await;
         self.office.worked(self.task.id, 1).await
@@ -91,7 +91,7 @@ async fn gone(path: &Path) {
     until(path, false).await;
 }
 
-/// Looks again and again, as nobody tells from outside; each look is one file.
+/// Polls, since there are no external events; each check reads one file.
 async fn until(path: &Path, is_there: bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(5));
     let seen = async {
@@ -102,7 +102,7 @@ async fn until(path: &Path, is_there: bool) {
     tokio::time::timeout(Duration::from_secs(20), seen).await.expect("the file comes or goes");
 }
 
-/// Two files that come together or not at all.
+/// Two files that are written together or not at all.
 const PATCH: &str =
     "*** Begin Patch\n*** Add File: a.md\n+one\n*** Add File: b/c.md\n+two\n*** End Patch";
 
@@ -127,12 +127,12 @@ async fn a_run_survives_kills_at_random_moments() {
     for seed in 0..6_u64 {
         let mut stage = Stage::set().await;
         stage.office.model.follow(script());
-        // A third time before a step is done would end the run as one that ends the program, and on
-        // a slow machine none is done in time.
+        // A third kill before a completed step would end the run for crashing the program, and a slow machine completes
+        // none in time.
         for kill in 0..2_u64 {
             let asked = stage.office.model.requests().len();
             let program = stage.start();
-            // The moment is what this test is about: from the first call on, up to a tenth of a second.
+            // The time of the kill is the point of this test: from the first call on, up to a tenth of a second.
             let moment =
                 tokio::time::timeout(Duration::from_secs(2), stage.office.model.asked(asked + 1));
             if moment.await.is_ok() {
@@ -155,13 +155,13 @@ async fn a_run_survives_kills_at_random_moments() {
         for (path, text) in [("a.md", "one\n"), ("b/c.md", "two\n")] {
             assert_eq!(office.file(&stage.ada, path).as_deref(), Some(text), "seed {seed}");
         }
-        // A program is never run twice: its line is there once, or the model was told that nobody knows.
+        // A program never runs twice: its line is there once, or the model was told that the outcome is unknown.
         let lines = office.file(&stage.ada, "log.txt").map_or(0, |text| text.lines().count());
         let unknown = office.events(run.id).iter().any(|kind| {
             matches!(kind, EventKind::ToolFinished { status: CallStatus::Unknown, .. })
         });
         assert!(lines == 1 || (lines == 0 && unknown), "seed {seed}: {lines} {unknown}");
-        // Each call has one end, each model call is booked once, nothing stays held back for good.
+        // Each call has one end, each model call is booked once, and no reservation stays permanently.
         let mut calls = std::collections::BTreeMap::<String, usize>::new();
         for kind in office.events(run.id) {
             if let EventKind::ToolFinished { call_id, .. } = kind {
@@ -212,7 +212,7 @@ async fn a_program_that_was_running_is_ended_and_never_run_again() {
         line.split(|b| *b == 0).any(|part| part == b"31415")
     });
     assert_eq!(sleeping.count(), 0, "nothing of it is left");
-    // What it had changed is in the branch although nobody saw its end.
+    // Its changes are in the branch although its end was lost.
     let branch = git::Branch::agent(&stage.ada.slug).expect("a branch");
     let at = git::history::At::Branch(branch);
     let kept = office.ws().repo().expect("a repository").read_file(&at, "log.txt");
@@ -221,7 +221,7 @@ async fn a_program_that_was_running_is_ended_and_never_run_again() {
     stage.office.hq.finish().await;
 }
 
-/// How many jobs have left a folder.
+/// Number of job folders.
 fn jobs(stage: &Stage) -> usize {
     std::fs::read_dir(stage.office.ws().jobs_folder()).expect("a folder").count()
 }
@@ -261,7 +261,7 @@ async fn a_long_step_that_is_cut_off_with_hq_is_no_crash_of_its_run() {
         there(&stage.file(&format!("begun-{n}"))).await;
         there(&alive).await;
         program.kill();
-        // As if it had worked for as long.
+        // Simulates a longer running time.
         let later = SystemClock.now().as_millisecond() + 120_000;
         std::fs::write(&alive, later.to_string()).expect("the sign of life");
     }

@@ -1,4 +1,4 @@
-//! Answers that break off at the output limit, last words that never come, calls that share an id.
+//! Responses truncated at the output limit, missing final text, calls with equal ids.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ async fn a_limit_ends_the_run_also_when_its_last_word_fails_or_is_empty() {
     assert!(limit_of_calls(&run), "{:?}", run.outcome);
     assert!(run.summary.starts_with("It reached its limit (calls) after "), "{}", run.summary);
     assert!(run.summary.contains("Not like this."), "{}", run.summary);
-    // It has used up what it may: nothing is tried again by itself.
+    // The limit is used up: there is no automatic retry.
     let item = office.items(ada.id).pop().expect("an item");
     assert_eq!((item.state, item.last_error.as_deref()), (ItemState::Failed, Some("limit: calls")));
 

@@ -1,5 +1,5 @@
-//! What agents do in the workspace beside the core set: take tasks, tie them, make many at once, look after what
-//! comes again, read what was delivered and what waits for them.
+//! Workspace tools beyond the core set: taking and relating tasks, bulk creation, recurring tasks, reading deliverables
+//! and waiting items.
 
 use features::agents::model::Agent;
 use features::agents::rules as agents;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use support::model::Turn;
 use support::office::Office;
 
-/// An office in which nobody begins anything by themselves but Ada.
+/// An office in which no agent but Ada starts anything unprompted.
 async fn opened(others: &[&str]) -> (Office, Agent, Vec<Agent>) {
     let office = Office::open().await;
     office.model.usually(Turn::text("I see."));
@@ -30,7 +30,7 @@ async fn opened(others: &[&str]) -> (Office, Agent, Vec<Agent>) {
     (office, ada, resting)
 }
 
-/// Lets an agent call tools, all in one turn; what they answered, and whether it is no error.
+/// Lets an agent call tools in one turn; returns each result with whether it succeeded.
 async fn calls(office: &Office, agent: &Agent, calls: &[(&str, Value)]) -> Vec<(bool, String)> {
     let first = Turn::call(calls[0].0, calls[0].1.clone());
     let turn =
@@ -93,10 +93,10 @@ async fn an_agent_takes_what_nobody_has_and_ties_tasks_to_each_other() {
         ],
     )
     .await;
-    refused(&results[0], "task_claimed", "is @bo's; claim one that nobody has");
-    refused(&results[1], "task_waits", &format!("waits for {}", name(&free)));
+    refused(&results[0], "task_claimed", "belongs to @bo; claim an unassigned task");
+    refused(&results[1], "task_waits", &format!("is blocked by {}", name(&free)));
     refused(&results[2], "task_closed", "is closed");
-    refused(&results[3], "wait_cycle", "waits for");
+    refused(&results[3], "wait_cycle", "is already blocked by");
     told(&results[4], &[name(&waits).as_str()]);
     assert!(!results[4].1.contains("waits_for"), "{}", results[4].1);
     told(&results[5], &["\"parts\":[{", "Waits"]);
@@ -230,7 +230,7 @@ async fn an_agent_looks_after_streams_labels_and_recurring_tasks() {
     )
     .await;
     told(&results[0], &["\"stream\":\"Launch\"", "\"lead\":\"ada\"", "\"open\":0"]);
-    refused(&results[1], "invalid", "This is not a day");
+    refused(&results[1], "invalid", "Enter a date such as");
     told(&results[2], &["2031-05-01"]);
     told(&results[3], &["Sell **200**"]);
     told(&results[4], &["\"bug\" is kept"]);
@@ -263,7 +263,7 @@ async fn an_agent_looks_after_streams_labels_and_recurring_tasks() {
     told(&results[4], &["\"title\":\"Check the chargers\"", "\"priority\":\"high\""]);
     told(&results[5], &["\"state\":\"paused\""]);
     told(&results[6], &["\"made\":[{", "\"labels\":[\"bug\"]", "weekdays"]);
-    refused(&results[7], "series_not_found", "no such series");
+    refused(&results[7], "series_not_found", "this series doesn't exist");
     assert_eq!(office.all::<Series>().len(), 1);
     assert_eq!(office.all::<Task>().len(), 1);
     office.hq.finish().await;

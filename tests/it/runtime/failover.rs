@@ -1,5 +1,5 @@
-//! When the chosen model does not answer: another key, another model, a wait that ends by itself, and who is never
-//! replaced.
+//! Failover when the chosen model does not respond: another key, another model, limited waits, and models that are
+//! never replaced.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use support::hq::Setup;
 use support::model::{ModelServer, Turn};
 use support::office::{KEY, Office};
 
-mod probes; // who rests is tried out
-mod rests; // for how long, and what waits for that
+mod probes; // probes of connections in cooldown
+mod rests; // durations of cooldowns, and what waits for them
 
-/// One more server with a connection to it.
+/// Another model server, with a connection.
 pub(super) async fn second(office: &Office, model: &str) -> (ModelServer, ConnectionId) {
     second_called(office, "Second", model).await
 }
@@ -49,7 +49,7 @@ pub(super) async fn fall_back(office: &Office, agent: Option<&Agent>, models: Ve
     office.act::<_, ConnectionError>(move |tx| turns::set_fallbacks(tx, agent, models)).await;
 }
 
-/// Who answered in place of whom, as the run's timeline says it.
+/// Replacements of models in the run's timeline.
 pub(super) fn switches(office: &Office, run: RunId) -> Vec<(String, String)> {
     let events = office.events(run).into_iter();
     let switched = |kind| match kind {
@@ -113,9 +113,9 @@ async fn the_next_of_the_list_answers_and_the_run_says_why() {
     let page = office.hq.owner().get(&format!("/w/marlow-cargo/runs/{}", ended.name())).await;
     assert!(page.text.contains("Answered by spare (Second)"), "{}", page.text);
     let page = office.hq.owner().get("/w/marlow-cargo/settings/connections").await;
-    assert!(page.text.contains("Try again now"), "{}", page.text);
+    assert!(page.text.contains("Retry now"), "{}", page.text);
 
-    // While it rests, the next run does not even ask it; then it is asked first again.
+    // During its cooldown, the next run skips it; afterwards it comes first again.
     other.push(Turn::text("Still nothing."));
     let run = office.say(&ada, "And now?").await;
     assert_eq!(office.ended(run).await.summary, "Still nothing.");
@@ -139,7 +139,7 @@ async fn an_agent_with_its_own_model_falls_back_on_the_workspace_list_unless_it_
     let run = office.ended(office.say(&ada, "Hello?").await).await;
     assert_eq!((run.summary.as_str(), other.requests().len()), ("I am somebody else.", 1));
 
-    // A list of its own that names nobody: its model is never replaced.
+    // An empty list of its own: the agent's model is never replaced.
     let api = office.hq.api().await;
     let (path, set) = ("/api/v1/connections/fallbacks", json!({ "agent": ada.id, "models": [] }));
     let set = api.json("PUT", path, &set).await.json();
@@ -151,14 +151,14 @@ async fn an_agent_with_its_own_model_falls_back_on_the_workspace_list_unless_it_
     );
     assert_eq!(other.requests().len(), 1);
 
-    // A list of its own that names somebody.
+    // A non-empty list of its own.
     let (third, third_id) = second_called(&office, "Third", "third").await;
     third.usually(Turn::text("I am the third."));
     fall_back(&office, Some(&ada), vec![named(third_id, "third")]).await;
     let run = office.ended(office.say(&ada, "Hello?").await).await;
     assert_eq!(run.summary, "I am the third.");
 
-    // Without one it is the workspace's again.
+    // Without one, the workspace's list applies again.
     let set = api.json("PUT", path, &json!({ "agent": ada.id })).await.json();
     assert_eq!((&set["own"], &set["models"][0]["model"]), (&json!(false), &json!("spare")));
     let run = office.ended(office.say(&ada, "Hello?").await).await;
@@ -227,7 +227,7 @@ async fn a_list_that_only_a_person_can_mend_ends_the_run_with_all_reasons() {
     assert_eq!(code, "auth");
     assert!(
         reason.contains("mock (Scripted) has no credit left")
-            && reason.contains("spare (Second) does not accept the key"),
+            && reason.contains("spare (Second) rejected the key"),
         "{reason}"
     );
     office.hq.finish().await;
@@ -237,7 +237,7 @@ async fn a_list_that_only_a_person_can_mend_ends_the_run_with_all_reasons() {
 async fn an_answer_that_broke_off_or_is_empty_is_given_by_the_next_of_the_list() {
     for (turns, class, asked) in [
         (vec![Turn::text("Half of an").cut(), Turn::text("Half of an").cut()], "interrupted", 2),
-        // Who has too much to do is not waited for.
+        // Overload is not waited for.
         (vec![Turn::text("Half").failing("overloaded_error", "Overloaded")], "overloaded", 1),
         (vec![Turn::text(""), Turn::text("")], "empty_answer", 2),
     ] {
@@ -274,7 +274,11 @@ async fn a_list_of_which_nobody_says_a_word_ends_the_run_with_that() {
     let run = office.ended(office.say(&ada, "Hello?").await).await;
     let Some(Outcome::Failed { code, reason }) = &run.outcome else { panic!("{run:?}") };
     assert_eq!(code, "empty_answer");
-    let each = ["mock (Scripted) gave no answer", "spare (Second) gave no answer"];
+    let each = [
+        "mock (Scripted) returned an empty answer",
+        "spare (Second) returned an empty \
+        answer",
+    ];
     assert!(each.iter().all(|one| reason.contains(one)), "{reason}");
     assert_eq!((office.model.requests().len(), other.requests().len()), (2, 2));
     office.hq.finish().await;
@@ -339,7 +343,7 @@ async fn a_run_that_waits_for_a_budget_while_another_answers_is_not_woken_for_no
         events.filter(|kind| matches!(kind, EventKind::RunStarted { .. })).count()
     };
     assert_eq!(office.get::<Run>(run).model, "mock", "what was chosen");
-    // Many looks later it still waits.
+    // After many checks it still waits.
     for _ in 0..5 {
         office.hq.advance(Duration::from_secs(60)).await;
         other.push(Turn::text("Yes."));
@@ -354,7 +358,7 @@ async fn a_run_that_waits_for_a_budget_while_another_answers_is_not_woken_for_no
     office.hq.finish().await;
 }
 
-/// Makes the key of a connection unreadable, as after a restore beside another master key.
+/// Makes the key of a connection unreadable, as after a restore with another master key.
 async fn spoil(office: &Office, connection: ConnectionId) {
     office
         .act::<_, StoreError>(move |tx| {
@@ -370,13 +374,13 @@ async fn a_key_that_does_not_open_is_as_good_as_none_wherever_it_stands_in_the_l
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     spoil(&office, office.connection).await;
-    // Alone it ends the run, with the reason.
+    // Without fallbacks, the run ends with the reason.
     let run = office.ended(office.say(&ada, "Hello?").await).await;
     assert!(
         matches!(&run.outcome, Some(Outcome::Failed { code, .. }) if code == "key_unreadable"),
         "{run:?}"
     );
-    // With others behind it, they answer.
+    // With fallbacks, another model responds.
     let (other, id) = second(&office, "spare").await;
     fall_back(&office, None, vec![named(id, "spare")]).await;
     other.usually(Turn::text("Here."));
@@ -389,7 +393,7 @@ async fn a_key_that_does_not_open_is_as_good_as_none_wherever_it_stands_in_the_l
     assert!(page.text.contains("mock (Scripted) did not"), "{}", page.text);
     assert!(office.model.requests().is_empty());
 
-    // In the middle of the list, after another has failed.
+    // In the middle of the list, after another one has failed.
     let (third, last) = second_called(&office, "Third", "third").await;
     fall_back(&office, Some(&ada), vec![named(office.connection, "mock"), named(last, "third")])
         .await;

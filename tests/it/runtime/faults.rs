@@ -1,4 +1,4 @@
-//! Providers that fail: each way has an end that a person sees, and money that is accounted for.
+//! Failing providers: each failure has a visible result and correct bookings.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use support::hq::Setup;
 use support::model::Turn;
 use support::office::{KEY, Office};
 
-/// The class that a run failed with, and its failed calls: class, whether it is tried again.
+/// Error class of a failed run, and its failed calls: class, and whether they were retried.
 async fn failed(office: &Office, run: RunId) -> (String, Vec<(String, bool)>) {
     let run = office.ended(run).await;
     let Some(Outcome::Failed { code, reason }) = run.outcome else { panic!("{:?}", run.outcome) };
@@ -53,7 +53,7 @@ async fn a_provider_that_is_down_is_tried_three_times_and_costs_nothing() {
     office.hq.finish().await;
 }
 
-/// How many calls of a run were refused. They stand in the record and cost nothing.
+/// Number of rejected calls of a run. They are recorded at no cost.
 fn refused(office: &Office, run: RunId) -> usize {
     let usage = office.usage(run);
     let free = |one: &Usage| one.end == CallEnd::Refused && one.billed_micros == Some(0);
@@ -90,10 +90,7 @@ async fn a_wrong_key_ends_the_work_and_is_not_shown() {
     let run = office.worked(task.id, 1).await;
     let Some(Outcome::Failed { code, reason }) = run.outcome else { panic!("{:?}", run.outcome) };
     assert_eq!(code, "auth");
-    assert!(
-        reason.contains("Give the connection another one") && !reason.contains(KEY),
-        "{reason}"
-    );
+    assert!(reason.contains("Enter a different key") && !reason.contains(KEY), "{reason}");
     let item = office.items(ada.id).pop().expect("an item");
     assert_eq!(item.not_before, None, "a person has to act first");
     office.hq.finish().await;
@@ -118,7 +115,7 @@ async fn a_provider_that_asks_for_patience_gets_it() {
     office.pass_retry(run, 2).await;
     let run = office.ended(run).await;
     assert_eq!((run.summary.as_str(), run.attempt), ("Now.", 1), "it kept its task");
-    // More patience than a person has is told at once.
+    // A delay beyond a person's patience is reported at once.
     office.model.push(Turn::error(429, "rate_limit_error", "Later").header("retry-after", "3600"));
     let run = office.say(&ada, "Hello?").await;
     assert_eq!(failed(&office, run).await, ("rate_limit".to_owned(), again("rate_limit", 1)));
@@ -238,7 +235,7 @@ async fn an_answer_that_breaks_off_each_time_ends_the_run_with_its_words() {
         assert!(0 < usage[0].billed_micros.expect("a price is known"));
         assert!(usage[0].model == "mock" && usage[0].connection == Some(office.connection));
     }
-    // The rest stays held back for a while: the provider may still be writing.
+    // The rest stays reserved for a while: the provider may still be generating.
     assert_eq!(office.all::<Reservation>().len(), 9);
     office.hq.finish().await;
 }
@@ -259,7 +256,7 @@ async fn a_provider_that_never_answers_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_takes_all_the_time_there_is_is_not_asked_for_again() {
-    // The half of the answer has to come within it.
+    // Half of the response has to arrive within it.
     let limits = Limits { answer: Duration::from_secs(3), ..Limits::default() };
     let office = Office::limited(limits).await;
     let ada = office.agent("Ada").await;
@@ -275,7 +272,7 @@ async fn a_conversation_that_is_too_long_is_made_shorter() {
     let ada = office.agent("Ada").await;
     let too_long =
         || Turn::error(400, "context_length_exceeded", "maximum context length is 8192 tokens");
-    // With nothing to leave out it is the end.
+    // If nothing can be left out, the run ends.
     office.model.push(too_long());
     let run = office.say(&ada, "Hello?").await;
     assert_eq!(failed(&office, run).await.0, "context_too_long");
@@ -285,7 +282,7 @@ async fn a_conversation_that_is_too_long_is_made_shorter() {
         let run = office.say(&ada, &"words and more words ".repeat(1_000)).await;
         office.ended(run).await;
     }
-    // Nobody writes a summary that holds what it must: an extract takes its place.
+    // No complete summary is available, so an extract is used.
     office.model.push(too_long());
     let refused = Turn::error(400, "invalid_request_error", "not like this");
     office.model.push(refused).push(Turn::text("Short."));
@@ -363,7 +360,7 @@ async fn a_message_that_cannot_even_be_begun_is_answered_once_with_why() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     let connection = office.connection;
-    // The folder was put back from a copy, beside another master key.
+    // The folder was restored with another master key.
     let swap = move |tx: &mut store::WriteTx<'_>| {
         let mut key = tx.get::<ConnectionKey>(connection)?.expect("its key");
         key.sealed = "enc:v1:bm9ib2R5IGhhcyB0aGUga2V5IGZvciB0aGlz".to_owned();

@@ -1,4 +1,4 @@
-//! File tools as a model calls them: what it reads, what is changed together, what a crash leaves.
+//! File tools: reads, joint changes, and the state after a crash.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use support::model::{Gate, Turn};
 use support::office::Office;
 
-/// Lets the model make these calls, one message each, and gives what they answered.
+/// Runs these calls, one per response; returns their results.
 async fn results(
     office: &Office,
     agent: &Agent,
@@ -47,7 +47,7 @@ async fn what_has_changed_since_it_was_read_is_not_overwritten_unseen() {
     office.model.push(Turn::call("write", write.clone()).pausing(0, &gate));
     let forced = json!({ "path": "notes.md", "content": "mine\nall\n", "force": "true" });
     office.model.push(Turn::call("write", forced));
-    // What the run wrote itself, it knows.
+    // A run knows the files that it wrote itself.
     office.model.push(Turn::call("write", json!({ "path": "notes.md", "content": "again\n" })));
     office.model.push(Turn::text("Done."));
     let run = office.say(&ada, "Rewrite it").await;
@@ -103,7 +103,7 @@ async fn a_model_reads_pictures_folders_and_parts_and_hears_what_it_cannot_read(
     assert_eq!(said[6].1, "docs/found.md:1: a Needle", "what is ignored is not searched");
     assert_eq!(said[7].1, "docs/long.txt");
     assert!(!said[8].0 && said[8].1.contains("Error(file_exists)"), "{}", said[8].1);
-    // The picture itself went to the model with the next call.
+    // The image itself was sent to the model with the next call.
     let request = office.model.requests()[6].text();
     assert!(request.contains("data:image/png;base64,iVBORw0KGgpub3Q"), "{request}");
     office.hq.finish().await;
@@ -172,7 +172,7 @@ async fn a_patch_changes_all_its_files_or_none() {
     assert_eq!(said[3], (true, "M a.md (+1 −1)\nA new/b.md (+1 −0)\nD c.md (+0 −1)".to_owned()));
     let files = ["a.md", "new/b.md", "c.md"].map(|path| office.file(&ada, path));
     assert_eq!(files, [Some("two\n".to_owned()), Some("made\n".to_owned()), None]);
-    // What is no text goes too, with the rest of the patch.
+    // Binary files can be deleted with the rest of the patch.
     let picture = office.ws().agent_folder(&ada.slug).join("van.png");
     std::fs::write(&picture, b"\x89PNG\r\n\x1a\n\0\xff").expect("a file");
     let delete = "*** Begin Patch\n*** Delete File: van.png\n*** Add File: van.md\n+It was red\n*** End Patch";
@@ -187,7 +187,7 @@ fn sum(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
-/// What the patch does to each file.
+/// Expected effect of the patch on each file.
 fn marks() -> Vec<FileMark> {
     let mark = |path: &str, before: Option<&str>, after: Option<&str>| FileMark {
         path: path.to_owned(),
@@ -201,8 +201,7 @@ fn marks() -> Vec<FileMark> {
     ]
 }
 
-/// A run that was cut off after a call was begun and before it was finished. Answers what the files
-/// came to and what the model was told.
+/// A run interrupted between start and end of a call; returns the resulting files and what the model was told.
 async fn cut_off(
     name: &'static str,
     arguments: serde_json::Value,
@@ -263,7 +262,7 @@ fn patch_begun(office: &Office) -> EventKind {
     EventKind::FilesStarted { step: 1, call_id, name, files: marks(), kept }
 }
 
-/// What a cut-off patch came to: status, text, and the three files.
+/// Result of an interrupted patch: status, text, and the three files.
 async fn settled(meanwhile: impl FnOnce(&Path)) -> (CallStatus, String, [Option<String>; 3]) {
     let (office, ada, run) =
         cut_off("apply_patch", json!({ "input": PATCH }), patch_begun, meanwhile).await;
@@ -381,7 +380,7 @@ async fn one_file_is_settled_by_its_hash_too() {
     }
 }
 
-/// Whether the branch of an agent has a file, and by which commits.
+/// Whether an agent's branch has a file, and through which commits.
 fn in_branch(office: &Office, agent: &Agent, path: &str) -> (bool, Vec<String>) {
     let branch = Branch::agent(&agent.slug).expect("a branch");
     let ws = office.ws();
@@ -391,7 +390,8 @@ fn in_branch(office: &Office, agent: &Agent, path: &str) -> (bool, Vec<String>) 
     (file.is_some(), log.into_iter().map(|commit| commit.message).collect())
 }
 
-/// A run that cannot know what a program of its changes commits all that differs, but not what another run of
+/// A run that cannot know what its programs changed commits all differences, except files that another run of the agent
+/// has written: undoing one run would otherwise remove the other's file.
 /// the agent has written: an undo of the one would take the other's file away.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_run_has_written_is_that_run_s_to_commit() {
@@ -417,7 +417,7 @@ async fn what_another_run_has_written_is_that_run_s_to_commit() {
     office.hq.finish().await;
 }
 
-/// A kill between the end of a run and its commit: the next start commits it, in that run's name.
+/// A kill between a run's end and its commit: the next start commits in that run's name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_run_wrote_right_before_a_kill_is_committed_at_the_next_start() {
     let mut office = Office::open().await;
@@ -447,7 +447,7 @@ async fn what_a_run_wrote_right_before_a_kill_is_committed_at_the_next_start() {
         .await;
     office.ended(id).await;
     office.hq.restart().await;
-    // A start takes up what was left before anything new begins.
+    // A start completes leftovers before anything new begins.
     office.model.push(Turn::text("I am here."));
     let next = office.say(&ada, "Hello?").await;
     office.ended(next).await;
@@ -476,7 +476,7 @@ async fn a_file_with_a_key_stays_without_a_commit_and_the_run_says_so() {
     let told: Vec<_> = left.iter().map(|file| (file.path.as_str(), file.line)).collect();
     assert_eq!(told, [("notes/key.md", 2)]);
     let page = office.hq.owner().get(&format!("/w/marlow-cargo/runs/{}", run.name())).await;
-    assert!(page.text.contains("Left without a commit"), "{}", page.text);
+    assert!(page.text.contains("Not committed"), "{}", page.text);
     assert_eq!(office.file(&ada, "notes/key.md").as_deref(), Some(key), "the file itself stays");
     office.hq.finish().await;
 }

@@ -1,4 +1,4 @@
-//! Streams and routines that pay: whose work waits for them, what goes on meanwhile, and what is told of it.
+//! Budgets of streams and routines: whose work waits, what continues meanwhile, and notices.
 
 use features::runs::model::Run;
 use features::streams::model::Stream;
@@ -14,7 +14,7 @@ use support::hq::Person;
 use support::model::Turn;
 use support::office::Office;
 
-/// A hundred dollars a million tokens: the request alone is bound at about half a dollar.
+/// One hundred dollars per million tokens: the request alone is bounded at about half a dollar.
 const DEAR: (i64, i64) = (100_000_000, 100_000_000);
 
 fn done() -> Turn {
@@ -29,7 +29,7 @@ async fn limit(api: &Person, payer: &str, cents: i64) {
     assert_eq!(set.json()["payer"], payer.replace("%20", " "), "{}", set.text);
 }
 
-/// The names of a report with their calls.
+/// Names in a report, with their number of calls.
 async fn calls(api: &Person, by: &str) -> Vec<(String, u64)> {
     let report = api.get(&format!("/api/v1/usage/report?by={by}")).await.json();
     let items = report["items"].as_array().expect("a list").iter();
@@ -65,20 +65,16 @@ async fn work_of_a_stream_waits_for_its_budget_while_other_work_goes_on() {
     let run = office.run_on(task.id).await;
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
     assert_eq!((waiting.waits_for, waiting.until), (WaitFor::Budget, None));
-    // Nothing is spent: what the call may cost is said, not that the budget is used up.
-    assert!(waiting.detail.starts_with("The next call may cost $"), "{}", waiting.detail);
-    assert!(
-        waiting.detail.contains(" is left (the budget of Spring launch)"),
-        "{}",
-        waiting.detail
-    );
+    // Nothing is spent yet: the text gives the possible cost of the call, and does not say that the budget is used up.
+    assert!(waiting.detail.starts_with("The next call can cost $"), "{}", waiting.detail);
+    assert!(waiting.detail.contains(" is left (Spring launch's budget)"), "{}", waiting.detail);
     let page = api.get("/w/marlow-cargo/agents/ada").await.text_of("main");
     assert!(page.contains("Waiting for budget") && !page.contains("Over budget"), "{page}");
     assert_eq!(office.all::<BudgetWait>()[0].payer, Payer::Stream(stream.id));
     assert!(office.all::<BudgetNotice>()[0].reached);
     let told = api.get("/api/v1/notifications").await.text;
     let little =
-        "The stream Spring launch has too little left of the whole budget for the next call";
+        "The stream Spring launch doesn’t have enough left of its total budget for the next call";
     assert!(told.contains(little) && !told.contains("used up"), "{told}");
 
     office.model.push(done());
@@ -128,7 +124,7 @@ async fn the_task_of_a_routine_waits_for_its_budget_also_over_a_restart() {
     let task = office.all::<Task>()[0].id;
     let run = office.run_on(task).await;
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
-    assert!(waiting.detail.contains("is left (the budget of Morning look)"), "{}", waiting.detail);
+    assert!(waiting.detail.contains("is left (Morning look's budget)"), "{}", waiting.detail);
 
     office.hq.restart().await;
     let api = api.back_at(&office.hq);
@@ -143,9 +139,9 @@ async fn the_task_of_a_routine_waits_for_its_budget_also_over_a_restart() {
     assert_eq!(booked["spent_micros"], billed, "{booked}");
     assert_eq!(calls(&api, "routine").await, named(&[("Morning look", 1)]));
 
-    // It goes, and what it paid stays told.
+    // It is deleted, and what it paid remains in the report.
     assert_eq!(api.call("DELETE", &path).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(calls(&api, "routine").await, named(&[("a routine that is gone", 1)]));
+    assert_eq!(calls(&api, "routine").await, named(&[("Deleted routine", 1)]));
     let all = api.get("/api/v1/budgets").await;
     assert!(!all.text.contains("routine:"), "{}", all.text);
     office.hq.finish().await;
@@ -165,8 +161,8 @@ async fn a_budget_that_only_warns_tells_when_it_is_used_up_and_work_goes_on() {
     let task = office.task("Compare two offers", &ada).await;
     assert_eq!(office.worked(task.id, 1).await.outcome, Some(Outcome::Done));
     let told = api.get("/api/v1/notifications").await.text;
-    assert!(told.contains("Ada has used up this month's budget"), "{told}");
-    assert!(told.contains("It only warns, so work goes on."), "{told}");
+    assert!(told.contains("Ada has used up this month’s budget"), "{told}");
+    assert!(told.contains("This budget only warns, so work continues."), "{told}");
     let lines = api.get("/w/marlow-cargo/activity").await.text_of("main");
     assert!(!lines.contains("used up") && lines.contains("to its limit"), "{lines}");
     office.hq.finish().await;

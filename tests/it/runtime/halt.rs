@@ -1,5 +1,4 @@
-//! One switch lets everything stand still, after the step or at once; an agent has one of its own.
-//! Nothing is lost by it: runs go on from their last step.
+//! Pausing all work or one agent, after the step or at once. Nothing is lost: runs continue from their last step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +42,7 @@ async fn after_their_step_runs_stand_still_and_go_on_where_they_were() {
     let still = office.in_state(run, RunState::Queued).await;
     assert_eq!((still.calls, still.steps), (1, 0), "no tool was begun");
     assert_eq!(office.all::<Task>().len(), 1);
-    // What comes now is kept and says why.
+    // New work is kept, with the reason.
     let other = office.task("Another one", &ada).await;
     let held = office
         .until("the reason", move |snap| {
@@ -93,7 +92,7 @@ async fn now_cuts_off_models_and_tools_and_lasts_over_a_restart() {
         office.in_state(*run, RunState::Queued).await;
     }
     let asked = office.model.requests().len();
-    // A start takes runs up in the order in which they were made: this one is the last of them.
+    // A start resumes runs in the order of their creation: this one is the last.
     let paused = office.agent("Bo").await.id;
     office.act(move |tx| agents::pause(tx, paused)).await;
     let bo = office.get::<Agent>(paused);
@@ -124,7 +123,7 @@ async fn now_cuts_off_models_and_tools_and_lasts_over_a_restart() {
     office.hq.finish().await;
 }
 
-/// So many agents are at work when the switch is thrown.
+/// Number of agents at work when the switch is set.
 const MANY: usize = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,7 +138,7 @@ async fn many_runs_stand_still_at_once_and_nothing_is_begun_behind_the_switch() 
         runs.push(office.say(&agent, "Begin").await);
     }
     office.model.asked(MANY).await;
-    // Half of them go on from their answers at the very moment.
+    // Half of them continue from their answers at that very moment.
     office.model.answering(|seen| {
         let said = seen.body["messages"].as_array().map_or(0, Vec::len);
         Some(Turn::call("task_create", json!({ "title": format!("Task after {said} messages") })))
@@ -238,7 +237,7 @@ async fn people_see_who_paused_it_and_programs_can_too() {
     assert_eq!(halted.json()["paused"].as_bool(), Some(true));
     let items = office.items(ada.id);
     assert!(items.iter().all(|item| item.state != ItemState::Leased));
-    // The API waits for the end of what it stops.
+    // The API call waits for the stopped runs to end.
     let id = ada.id;
     office.act(move |tx| agents::resume(tx, id)).await;
     office.model.push(Turn::silence());
@@ -259,7 +258,7 @@ async fn a_copied_folder_stands_still_until_somebody_says_that_it_is_the_live_on
     let run = office.say(&ada, "Hello?").await;
     gate.reached().await;
     office.hq.stop().await;
-    // As it looks after the folder was copied from elsewhere: another file, of another path.
+    // As it looks after the folder was copied from elsewhere: another inode, another path.
     let place = office.hq.data().join("place");
     let noted = std::fs::read_to_string(&place).expect("it is noted");
     let mut lines: Vec<&str> = noted.lines().collect();
@@ -273,11 +272,11 @@ async fn a_copied_folder_stands_still_until_somebody_says_that_it_is_the_live_on
     assert_eq!(office.get::<Run>(run).state, RunState::Queued);
     assert_eq!(office.model.requests().len(), asked, "nothing is asked");
     let page = office.hq.owner().get("/w/marlow-cargo/pause").await;
-    assert!(page.text.contains("was restored or copied"), "{}", page.text);
+    assert!(page.text.contains("was restored, copied or imported"), "{}", page.text);
     office.model.push(Turn::text("Here again."));
     office.hq.owner().form("/w/marlow-cargo/resume", &[]).await;
     assert_eq!(office.ended(run).await.summary, "Here again.");
-    // From now on it is at home here.
+    // From now on this is the place of the folder.
     office.hq.restart().await;
     office.model.push(Turn::text("Still here."));
     let run = office.say(&ada, "And now?").await;

@@ -1,4 +1,4 @@
-//! Programs that go on beside their agents: followed, written to, ended, lost; seen by people.
+//! Background programs of agents: output, input, end, loss, and how people see them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use support::hq::{Person, Setup};
 use support::model::{Gate, Turn};
 use support::office::{KEY, Office};
 
-/// How long a test waits for something that must happen.
+/// Longest wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn office() -> (Office, Agent) {
@@ -29,7 +29,7 @@ async fn office() -> (Office, Agent) {
     (office, ada)
 }
 
-/// Waits until the newest job is as wanted.
+/// Waits until the newest job matches.
 async fn job(office: &Office, is: impl Fn(&Job) -> bool) -> Job {
     office
         .until("a job", |snap| {
@@ -39,7 +39,7 @@ async fn job(office: &Office, is: impl Fn(&Job) -> bool) -> Job {
         .await
 }
 
-/// Waits until a conversation was told this and has answered it.
+/// Waits until a conversation has received this message and has answered it.
 async fn told(office: &Office, words: &str) -> Input {
     let (input, run) = office
         .until("the word of its end", |snap| {
@@ -61,7 +61,7 @@ fn output(office: &Office, job: &Job) -> String {
     String::from_utf8(bytes).expect("text")
 }
 
-/// How many processes have this word in their command line.
+/// Number of processes with this word in their command line.
 fn processes_of(word: &str) -> usize {
     let all = std::fs::read_dir("/proc").expect("a list of processes").flatten();
     all.filter(|entry| {
@@ -80,7 +80,7 @@ async fn gone(word: &str) {
     }
 }
 
-/// Waits until a program has written something, these words in it; what is told of its output.
+/// Waits until a program's output contains these words; returns the job's view.
 async fn wrote(api: &Person, job: u32, words: &str) -> Value {
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     let end = Instant::now() + PATIENCE;
@@ -109,7 +109,7 @@ async fn a_program_left_running_is_followed_written_to_and_its_end_is_told() {
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     let results = office.results(run);
     assert!(results[0].1 && results[0].2.starts_with("[running as job 1;"), "{results:?}");
-    // How long it has run is real time.
+    // The running time is real time.
     let listed = &results[1].2;
     assert!(listed.starts_with("1: running, ") && listed.contains(" s: echo ready"), "{listed}");
     assert_eq!(results[2].2, "written, 6 bytes");
@@ -117,7 +117,7 @@ async fn a_program_left_running_is_followed_written_to_and_its_end_is_told() {
     let ended = job(&office, |job| !job.is_running()).await;
     assert_eq!((ended.outcome.clone(), ended.number), (Some(JobOutcome::Exited(0)), 1));
     assert_eq!(output(&office, &ended), "ready\ngot hello\nover\n");
-    // Whether a run works just then or not, the conversation hears of it, once.
+    // Whether a run is active or not, the conversation is notified once.
     let told = told(&office, "[Job 1 has ended after").await;
     assert!(told.text.contains("exit code 0") && told.text.contains("over"), "{}", told.text);
     assert!(office.model.last().text().contains("[Job 1 has ended after"));
@@ -171,7 +171,7 @@ async fn an_agent_is_told_of_the_line_that_it_waits_for() {
 async fn a_program_that_takes_long_goes_on_as_a_job_and_ends_with_its_stopped_run() {
     let (office, ada) = office().await;
     let command = "echo begun; sleep 4721";
-    // Long enough for a slow machine to start a shell in.
+    // Long enough for a slow machine to start a shell.
     office.model.push(Turn::call("exec", json!({ "command": command, "yieldMs": 3_000 })));
     office.model.push(Turn::silence());
     let run = office.say(&ada, "Wait for it").await;
@@ -199,16 +199,16 @@ async fn the_ninth_program_is_refused_and_ended_and_each_has_its_time() {
     office.model.push(Turn::silence());
     let run = office.say(&ada, "Start many").await;
     office.model.asked(2).await;
-    // The ends of these programs begin runs of their own.
+    // The ends of these programs start runs of their own.
     office.model.usually(Turn::text("Done."));
     let results = office.results(run);
     assert!(results[..8].iter().all(|(_, ok, _)| *ok), "{results:?}");
-    assert!(results[8].2.starts_with("Error(unavailable): 8 programs of yours run already"));
+    assert!(results[8].2.starts_with("Error(unavailable): 8 of your programs are already running"));
     assert!(processes_of("4722") <= 9);
     office.stop(run).await;
     office.ended(run).await;
     gone("4722").await;
-    // A program counts until its end is written down.
+    // A program counts until its end is recorded.
     office
         .until("an end of each", |snap| {
             let jobs: Vec<Job> = snap.list(&Range::all())?;
@@ -217,7 +217,7 @@ async fn the_ninth_program_is_refused_and_ended_and_each_has_its_time() {
         .await;
     let limited = json!({ "command": "sleep 4723", "background": true, "timeoutSeconds": 4 });
     let mut results;
-    // The ends of the others are told meanwhile, and what people and programs say goes before a call.
+    // Ends of the others are delivered meanwhile, and messages precede a call.
     for _ in 0..9 {
         office.model.push(Turn::call("exec", limited.clone()));
         let run = office.say(&ada, "One with a limit").await;
@@ -247,14 +247,14 @@ async fn a_job_is_lost_with_the_program_and_what_it_wrote_is_not() {
     assert_eq!(lost.outcome, Some(JobOutcome::Lost));
     assert_eq!(output(&office, &lost), "before\n");
     gone("4724").await;
-    told(&office, "lost: HQ ended before it did").await;
+    told(&office, "lost: HQ or its machine stopped").await;
     office.hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_see_what_a_job_writes_and_stop_it_by_page_and_api() {
     let (office, ada) = office().await;
-    // A secret that a program prints is nobody's to read, wherever its output is shown.
+    // A secret in the output of a program is masked everywhere.
     let folder = office.ws().agent_folder(&ada.slug);
     std::fs::write(folder.join("key.txt"), KEY).expect("a file");
     let exec =
@@ -275,7 +275,7 @@ async fn people_see_what_a_job_writes_and_stop_it_by_page_and_api() {
     let none = owner.get("/w/marlow-cargo/jobs?kind=subagent").await;
     assert!(none.text_of("#jobs-now").contains("Nothing is running"), "{}", none.text);
     let now = api.get("/api/v1/jobs/now").await.json();
-    // Which of the two began first is chance.
+    // The order of their starts is random.
     let items = now["items"].as_array().expect("a list");
     let mut told: Vec<_> = items.iter().map(|item| (&item["kind"], item["job"].as_u64())).collect();
     told.sort_by_key(|(_, job)| *job);
@@ -327,7 +327,7 @@ async fn a_person_types_what_a_program_reads() {
     let run = office.say(&ada, "Run two").await;
     office.ended(run).await;
     let (owner, api) = (office.hq.owner(), office.hq.api().await);
-    // By page, as a line; pressed twice, it is written once.
+    // Input by page, as a line; a double submission is written once.
     let path = "/w/marlow-cargo/jobs/1";
     let page = owner.get(path).await;
     let key = page.attr("#job-line input[name=key]", "value");
@@ -335,7 +335,7 @@ async fn a_person_types_what_a_program_reads() {
         let sent = owner.form(&format!("{path}/input"), &[("line", "vans"), ("key", &key)]).await;
         assert_eq!(sent.location(), Some(path), "{}", sent.text);
     }
-    // By API, as it is.
+    // Input by API, unchanged.
     let input = "/api/v1/jobs/1/input";
     let sent = api.post(input, &json!({ "text": "red\nblue\n" })).await;
     assert_eq!((sent.status.as_u16(), sent.json()["written"].as_u64()), (200, Some(9)));
@@ -344,10 +344,10 @@ async fn a_person_types_what_a_program_reads() {
     assert_eq!((empty.status.as_u16(), &empty.json()["code"]), (422, &json!("no_input")));
     let long = api.post(input, &json!({ "text": "x".repeat(70_000) })).await;
     assert_eq!((long.status.as_u16(), &long.json()["code"]), (413, &json!("too_large")));
-    // It is on record who wrote, and how much.
+    // The audit has who wrote, and how much.
     let told = owner.get("/w/marlow-cargo/activity").await;
-    assert!(told.text.contains("wrote to a program of"), "{}", told.text);
-    // A program that reads nothing has no line, and says so.
+    assert!(told.text.contains("sent input to a program in"), "{}", told.text);
+    // A program that does not read input has no input form, and says so.
     let deaf = owner.get("/w/marlow-cargo/jobs/2").await;
     assert!(deaf.texts("#job-line form").is_empty(), "{}", deaf.text);
     let refused = api.post("/api/v1/jobs/2/input", &json!({ "text": "a\n" })).await;
@@ -355,12 +355,12 @@ async fn a_person_types_what_a_program_reads() {
         (refused.status.as_u16(), &refused.json()["code"]),
         (409, &json!("job_reads_nothing"))
     );
-    // The end of its input.
+    // End of its input.
     let ended = owner.form(&format!("{path}/input"), &[("end", "1")]).await;
     assert_eq!(ended.location(), Some(path), "{}", ended.text);
     wrote(&api, 1, "over").await;
     assert!(owner.get(path).await.texts("#job-line form").is_empty(), "it reads nothing more");
-    // When it is over, what was typed is not lost.
+    // After its end, typed input is not lost.
     owner.form(&format!("{path}/stop"), &[]).await;
     office
         .until("its end", |snap| {
@@ -371,7 +371,7 @@ async fn a_person_types_what_a_program_reads() {
     let late = owner.form(&format!("{path}/input"), &[("line", "too late")]).await;
     assert_eq!(late.status.as_u16(), 409);
     let words = late.text_of("#job-line");
-    assert!(words.contains("Job 1 has ended already.") && words.contains("too late"), "{words}");
+    assert!(words.contains("Job 1 has already ended.") && words.contains("too late"), "{words}");
     owner.form("/w/marlow-cargo/jobs/2/stop", &[]).await;
     gone("4727").await;
     gone("4728").await;
@@ -387,7 +387,7 @@ async fn a_flood_in_the_background_is_cut_and_what_another_agent_runs_stays_its_
     office.model.usually(Turn::text("Done."));
     let run = office.say(&ada, "Flood it").await;
     office.ended(run).await;
-    // What it had begun may outlive it for a moment.
+    // Its descendants may outlive it for a moment.
     let ended = job(&office, |job| !job.goes_on()).await;
     assert_eq!(ended.outcome, Some(JobOutcome::TooMuchOutput));
     assert!(output(&office, &ended).len() <= 17 << 20);
@@ -410,8 +410,8 @@ async fn a_flood_in_the_background_is_cut_and_what_another_agent_runs_stays_its_
     assert!(results[0].2.starts_with("flood\nflo"), "{}", results[0].2);
     assert!(results[1].2.starts_with("flood\n[lines 900000 to 900000 of "), "{}", results[1].2);
     assert_eq!(results[3].2, "no programs");
-    assert!(!results[4].1 && results[4].2.contains("job 1 has ended already"), "{results:?}");
-    // Its folder goes behind the row that says that it has ended.
+    assert!(!results[4].1 && results[4].2.contains("job 1 has already ended"), "{results:?}");
+    // The folder is removed after the row with the end.
     let folders = || std::fs::read_dir(office.ws().jobs_folder()).map_or(0, Iterator::count);
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     let end = Instant::now() + PATIENCE;
@@ -442,7 +442,7 @@ async fn a_call_says_where_a_program_runs_and_what_it_knows() {
             .and_call("exec", exec(json!({ "env": { "LD_PRELOAD": "x.so" } })))
             .and_call("exec", exec(json!({ "pty": true }))),
     );
-    // What no shell can be given is told, and the run goes on.
+    // Invalid commands give an error, and the run continues.
     office.model.push(
         Turn::call("exec", json!({ "command": "echo \0" }))
             .and_call("exec", json!({ "command": format!("echo {}", "x".repeat(120 * 1024)) })),
@@ -468,7 +468,7 @@ async fn a_call_says_where_a_program_runs_and_what_it_knows() {
     office.hq.finish().await;
 }
 
-/// A disk that a test fills, and how often it was asked while it was full.
+/// A disk that a test fills, with a count of rejected writes.
 #[derive(Default)]
 struct Disk {
     is_full: AtomicBool,
@@ -497,7 +497,7 @@ async fn what_a_program_wrote_outlasts_a_disk_that_is_full_when_it_ends() {
     office.model.usually(Turn::text("I see."));
     office.ended(office.say(&ada, "Wait for it").await).await;
     disk.is_full.store(true, Ordering::SeqCst);
-    // The room that is left is looked at once a second.
+    // Free space is checked once per second.
     let by = office.owner();
     let rename = |n: u32| {
         office.try_act(move |tx| {
@@ -536,15 +536,15 @@ async fn what_hq_itself_does_is_shown_to_those_who_see_to_it() {
     let held = app.backups.take("a backup", now).expect("nothing else is at work");
     let (mira, api) = (office.hq.owner(), office.hq.api().await);
     let shown = mira.get(PAGE).await.text_of("#jobs-now");
-    assert!(shown.contains("A backup") && shown.contains("Looking at what is there"), "{shown}");
+    assert!(shown.contains("A backup") && shown.contains("Comparing"), "{shown}");
     let told = api.get("/api/v1/jobs/now").await.json();
     assert_eq!((&told["upkeep"][0]["kind"], &told["items"]), (&json!("backups"), &json!([])));
     let vera = office.hq.another("Vera", Some(Role::Viewer)).await;
     let hers = vera.get(PAGE).await.text_of("#jobs-now");
-    assert!(hers.contains("Nothing is running in the background"), "{hers}");
+    assert!(hers.contains("Nothing is running: no"), "{hers}");
     drop(held);
     let shown = mira.get(PAGE).await.text_of("#jobs-now");
-    assert!(shown.contains("Nothing is running in the background"), "{shown}");
+    assert!(shown.contains("Nothing is running: no"), "{shown}");
     assert_eq!(api.get("/api/v1/jobs/now").await.json()["upkeep"], json!([]));
     office.hq.finish().await;
 }

@@ -1,5 +1,5 @@
-//! `kill -9` of the real program while an agent writes into its memory, fetches a page, waits for a moment or
-//! talks to a program of its own: what only looks is done again, what writes is there once.
+//! `kill -9` of the real program while an agent writes memory, fetches a page, waits for a time or uses a background
+//! program: reads are repeated, writes happen once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn done() -> Turn {
     Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))
 }
 
-/// The tools that a run called, with how they ended; each call has one end.
+/// Tools that a run called, with their status and result; each call ends once.
 fn ends(office: &Office, run: RunId) -> Vec<(String, CallStatus, String)> {
     let (mut ends, mut calls) = (Vec::new(), BTreeMap::<String, usize>::new());
     for kind in office.events(run) {
@@ -98,7 +98,7 @@ async fn a_page_that_was_being_fetched_is_fetched_anew() {
             assert!(head[..read].starts_with(b"GET /times "), "{:?}", &head[..read]);
             came.send_modify(|count| *count += 1);
             if *came.borrow() == 1 {
-                // The first is never answered.
+                // The first connection is never answered.
                 silent.push(visitor);
                 continue;
             }
@@ -136,7 +136,7 @@ async fn a_wait_goes_on_after_kills_and_ends_once() {
     let until = SystemClock.now() + SignedDuration::from_secs(4);
     let wait = json!({ "until": until.to_string(), "reason": "the shop opens" });
     stage.office.model.follow(vec![Turn::call("wait_until", wait), done()]);
-    // While the wait is begun, and while it lasts.
+    // While the wait begins, and during it.
     for millis in [20, 600] {
         let program = stage.start();
         stage.office.model.asked(1).await;
@@ -155,7 +155,7 @@ async fn a_wait_goes_on_after_kills_and_ends_once() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), is_over).await.expect("the wait ends");
-    // What is under way may end.
+    // A regular stop lets running work end.
     assert!(tokio::task::spawn_blocking(move || program.stop()).await.expect("no panic").success());
     let run = stage.look().await;
     was_done(&run);
@@ -186,7 +186,7 @@ async fn what_a_program_was_told_it_is_not_told_twice() {
     let ends = ends(&stage.office, run.id);
     let written = ends.iter().filter(|(name, ..)| name == "process").collect::<Vec<_>>();
     assert!(!written.is_empty() && written.len() <= 2, "{ends:?}");
-    // Either its result was written, or nobody knows what became of it.
+    // Either the result was written, or the outcome is unknown.
     assert!(matches!(written[0].1, CallStatus::Ok | CallStatus::Unknown), "{ends:?}");
     stage.office.hq.finish().await;
 }

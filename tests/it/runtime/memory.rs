@@ -1,5 +1,4 @@
-//! The memory of agents: notes, what was said before, what a compaction leaves behind, and old results
-//! that take less room.
+//! Memory of agents: notes, earlier messages, remains of a compaction, and shortened old results.
 
 use std::time::Duration;
 
@@ -47,12 +46,12 @@ async fn what_an_agent_writes_down_is_found_again() {
     assert_eq!(said[3], "changed MEMORY.md");
     assert!(said[4].contains("MEMORY.md:") && said[4].contains("Otto drinks water"), "{}", said[4]);
     assert_eq!(said[5], "- The printer was called");
-    assert!(!results[6].1 && said[6].contains("no file of memory"), "{}", said[6]);
+    assert!(!results[6].1 && said[6].contains("not a memory file"), "{}", said[6]);
     assert_eq!(
         office.file(&ada, "MEMORY.md").expect("it is there"),
         "# Memory\n\n- Mira drinks tea\n- Otto drinks water\n"
     );
-    // It is committed with the run, and stands in the next prompt.
+    // The memory file is committed with the run and is part of the next prompt.
     assert!(office.events(run).iter().any(|kind| matches!(kind, EventKind::Committed { .. })));
     office.model.push(Turn::text("Tea."));
     let run = office.say(&ada, "What does Mira drink?").await;
@@ -90,10 +89,10 @@ async fn what_is_older_than_a_search_reads_is_found_by_the_index_under_the_same_
     };
     let read = look(1_000, &|_| true);
     assert_eq!((read.hits.len(), read.unseen()), (1, None), "it is read where it lies");
-    // There is no index yet: the question begins one.
+    // There is no index yet: the query starts building one.
     let none = look(4, &|_| true);
     assert!(none.hits.is_empty());
-    assert_eq!(none.unseen().map(|(what, _)| what), Some("What was said"));
+    assert_eq!(none.unseen().map(|(what, _)| what), Some("Messages"));
     assert!(ws.finding.until(ws.store.head(), Duration::from_secs(30)).await, "it is made");
     let found = look(4, &|_| true);
     assert_eq!((found.hits.len(), found.hits[0].session), (1, old), "one of the words is enough");
@@ -115,7 +114,7 @@ async fn what_was_said_is_found_by_those_who_may_hear_it() {
     let session = office.get::<Run>(secret).session;
     office.act(move |tx| sessions::reset(tx, session, mira).map(drop)).await;
 
-    // The same person, in a new conversation.
+    // The same person in a new conversation.
     office.model.push(Turn::call("memory_search", json!({ "query": "zebra" })));
     let run = office.say(&ada, "What about animals?").await;
     office.ended(run).await;
@@ -130,7 +129,7 @@ async fn what_was_said_is_found_by_those_who_may_hear_it() {
     let around = &office.results(run)[0].2;
     assert!(around.contains("zebra party") && around.contains("You]\nI see."), "{around}");
 
-    // Somebody else's conversation.
+    // Another member's conversation.
     office.hq.another("Eve", Some(Role::Member)).await;
     let ws = office.ws();
     let members: Vec<features::workspace::model::Member> = office.all();
@@ -209,7 +208,7 @@ async fn old_results_take_less_room_and_can_be_read_again() {
     office.ended(run).await;
     assert!(office.model.last().text().contains("MIDDLE"));
 
-    // The provider still has the prompt.
+    // The provider still has the prompt cached.
     office.model.push(Turn::text("Soon.").usage(some));
     let run = office.say(&ada, "Soon after").await;
     office.ended(run).await;
@@ -251,7 +250,7 @@ async fn people_read_search_and_correct_the_memory() {
         text.contains("The printer was called") && text.contains("The zebra is noted."),
         "{text}"
     );
-    assert!(mira.get(&format!("{at}?q=unicorn")).await.text.contains("Nothing was found"));
+    assert!(mira.get(&format!("{at}?q=unicorn")).await.text.contains("No results"));
 
     let edit = mira.get(&format!("{at}?path=MEMORY.md&edit=1")).await;
     let hash = edit.attrs("input[name=hash]", "value").remove(0);
@@ -272,7 +271,7 @@ async fn people_read_search_and_correct_the_memory() {
     );
     let again = mira.form(at, &form).await;
     assert!(
-        again.text.contains("was changed meanwhile") && again.text.contains("drinks water"),
+        again.text.contains("has changed; read it again") && again.text.contains("drinks water"),
         "{}",
         again.text
     );

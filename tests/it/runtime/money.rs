@@ -1,4 +1,4 @@
-//! Budgets: reserved before a call, settled after it, waited for when they are used up.
+//! Budgets: reservation before a call, settlement after it, waiting when they are used up.
 
 use features::agents::rules::{Changes, ModelChoice};
 use features::inbox::model::Item;
@@ -11,8 +11,8 @@ use serde_json::json;
 use support::model::{Gate, Tokens, Turn};
 use support::office::Office;
 
-/// A hundred dollars a million tokens: the request alone is bound at about half a dollar, what an
-/// answer and a last word need at the same again.
+/// 100 dollars per million tokens: the request alone is limited to about half a dollar; a response and a final message
+/// need the same again.
 const DEAR: (i64, i64) = (100_000_000, 100_000_000);
 
 fn cents(cents: i64) -> i64 {
@@ -60,10 +60,10 @@ async fn a_run_waits_for_a_budget_and_goes_on_when_it_is_raised() {
     let run = office.run_on(task.id).await;
     let waiting = office.in_state(run, RunState::Waiting).await.waiting.expect("what it waits for");
     assert_eq!(waiting.waits_for, WaitFor::Budget);
-    assert!(waiting.detail.contains("Ada's budget of this month"), "{}", waiting.detail);
+    assert!(waiting.detail.contains("Ada's budget this month"), "{}", waiting.detail);
     assert!(office.model.requests().is_empty(), "nothing was asked");
 
-    // A budget that still cannot pay it changes nothing, and is not tried again and again.
+    // A budget that still is too small changes nothing and causes no repeated attempts.
     let before = office.ws().store.head().seq;
     office.change(ada.id, budget(cents(60))).await;
     office.hq.advance(std::time::Duration::from_secs(60)).await;
@@ -72,7 +72,7 @@ async fn a_run_waits_for_a_budget_and_goes_on_when_it_is_raised() {
     let written = office.ws().store.entries_after(before, 100).expect("entries");
     assert!(written.iter().all(|entry| entry.actor.run().is_none()), "{written:?}");
 
-    // Others go on meanwhile; the agent itself has its slot back.
+    // Others continue meanwhile; the agent itself has released its slot.
     office.model.push(Turn::text("Yes."));
     let chat = office.say(&other, "Are you there?").await;
     office.ended(chat).await;
@@ -99,7 +99,7 @@ async fn a_run_waits_until_the_workspace_has_a_new_month() {
     let second = office.say(&ada, "Go on").await;
     let waiting =
         office.in_state(second, RunState::Waiting).await.waiting.expect("what it waits for");
-    assert!(waiting.detail.contains("the workspace's budget of this month"), "{}", waiting.detail);
+    assert!(waiting.detail.contains("the workspace's budget this month"), "{}", waiting.detail);
     office.model.push(Turn::text("A new month."));
     office.move_to(waiting.until.expect("the first of the next month")).await;
     assert_eq!(office.ended(second).await.summary, "A new month.");
@@ -152,7 +152,7 @@ async fn what_cannot_even_pay_a_last_word_ends_without_one() {
     let run = office.say(&ada, "Hello?").await;
     let run = office.ended(run).await;
     assert_eq!(run.outcome, Some(Outcome::Limit { which: "cost".into() }));
-    assert!(run.summary.contains("what one run may cost"), "{}", run.summary);
+    assert!(run.summary.contains("the limit per run"), "{}", run.summary);
     assert!(office.model.requests().is_empty());
     office.hq.finish().await;
 }
@@ -195,7 +195,7 @@ async fn a_model_without_a_price_still_meets_a_limit() {
     office.change(ada.id, budget(cents(5))).await;
     let run = office.say(&ada, "Hello?").await;
     office.in_state(run, RunState::Waiting).await;
-    // Without a limit nobody counts, and nobody pretends to know what it cost.
+    // Without a limit nothing is counted, and no cost is claimed.
     let none = Changes { budget_micros: Some(None), ..Changes::default() };
     office.model.push(Turn::text("Hello."));
     office.change(ada.id, none).await;
@@ -217,7 +217,7 @@ async fn a_cheaper_model_ends_the_wait_for_a_budget() {
     let second = office.task("Compare two more", &ada).await;
     let run = office.run_on(first.id).await;
     office.in_state(run, RunState::Waiting).await;
-    // What else there is to do is not begun: it could not be paid either.
+    // Other waiting work does not start: it could not be paid either.
     let held = || office.items(ada.id).into_iter().find_map(|item| item.held_reason);
     let reason = office.until("what waits says why", |_| Ok(held())).await;
     assert_eq!(reason, "over_budget");
@@ -254,7 +254,7 @@ async fn an_answer_that_is_too_long_to_be_kept_is_paid_and_the_model_is_told() {
     assert_eq!(booked(run.id)[0], (CallEnd::Answered, 15_000, Some(225_300), false));
     assert!(office.model.last().text().contains("write a long file in several calls"));
 
-    // A second time in a row the run ends, and the work is not begun again by itself.
+    // The second time in a row, the run ends and is not repeated automatically.
     office.model.push(long()).push(long());
     let task = office.task("Tell me all", &ada).await;
     let run = office.worked(task.id, 1).await;
@@ -339,7 +339,7 @@ async fn a_test_of_a_connection_holds_back_what_it_may_cost_and_is_booked_howeve
     office.price(DEAR.0, DEAR.1).await;
     let api = office.hq.api().await;
     let path = format!("/api/v1/connections/{}/test", office.connection);
-    // Nothing is spent yet, and what is there is less than the call may cost.
+    // Nothing is spent yet, but less is left than the call may cost.
     office.limits(Some(cents(1)), 0).await;
     let asked = office.model.requests().len();
     let refused = api.call("POST", &path).await;
@@ -369,7 +369,7 @@ async fn a_test_of_a_connection_holds_back_what_it_may_cost_and_is_booked_howeve
     let billed = booked[0].billed_micros.expect("a price");
     assert!(0 < billed && billed <= held.micros, "{billed} of {}", held.micros);
 
-    // That it was tried stands in the record.
+    // The attempt is recorded.
     office.model.push(Turn::error(429, "rate_limit_error", "slow down"));
     let failed = api.call("POST", &path).await.json();
     assert_eq!(failed["ok"], false, "{failed}");
@@ -387,18 +387,16 @@ async fn what_a_person_says_that_each_run_may_cost_limits_a_model_without_a_pric
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     let owner = office.hq.owner();
-    let note = "does not hold for models without a price until somebody sets it";
-    // Nobody has chosen the two dollars that a workspace begins with.
+    let note = "doesn’t apply to models without a price";
+    // The default limit of two dollars counts as not chosen.
     office.model.push(Turn::text("Hello."));
     let first = office.say(&ada, "Hello?").await;
     assert_eq!(office.ended(first).await.outcome, Some(Outcome::Done));
     assert_eq!(office.usage(first)[0].billed_micros, None);
     let page = format!("/w/marlow-cargo/runs/R-{}", office.get::<Run>(first).number);
-    assert!(
-        owner.get(&page).await.text.contains("its limit does not hold until somebody sets one")
-    );
+    assert!(owner.get(&page).await.text.contains("its limit doesn’t apply until one is set"));
     assert!(owner.get(BUDGETS).await.text.contains(note));
-    // Somebody chooses another amount, and then the same again.
+    // A person chooses another amount, and then the same again.
     let api = office.hq.api().await;
     for micros in [50_000, 2_000_000, 50_000] {
         let body = json!({ "run_cap_micros": micros });
@@ -409,7 +407,7 @@ async fn what_a_person_says_that_each_run_may_cost_limits_a_model_without_a_pric
     let second = office.say(&ada, "And now?").await;
     let ended = office.ended(second).await;
     assert_eq!(ended.outcome, Some(Outcome::Limit { which: "cost".into() }));
-    assert!(ended.summary.contains("what one run may cost"), "{}", ended.summary);
+    assert!(ended.summary.contains("the limit per run"), "{}", ended.summary);
     assert_eq!(office.model.requests().len(), 1, "nothing more was asked");
     office.hq.finish().await;
 }

@@ -1,4 +1,4 @@
-//! Runs that broke off go on where they stopped: at a limit, by a stop.
+//! Interrupted runs continue where they stopped: after a limit, after a stop.
 
 use axum::http::StatusCode;
 use features::inbox::model::Item;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::model::{Gate, Tokens, Turn};
 use support::office::Office;
 
-/// A hundred dollars a million tokens.
+/// One hundred dollars per million tokens.
 const DEAR: (i64, i64) = (100_000_000, 100_000_000);
 const TWO: i64 = 2_000_000;
 
@@ -20,7 +20,7 @@ fn run_of(office: &Office, made: &Value) -> RunId {
     office.all::<Run>().into_iter().find(|run| run.name() == name).expect("a run").id
 }
 
-/// Uses up what a run may cost, then says where it stands.
+/// Uses up the run's budget, then answers with the state of its work.
 fn spend(office: &Office) {
     let spent = Tokens { input: 100, cache_read: 0, cache_write: 0, output: 11_000 };
     office.model.push(Turn::call("task_list", json!({})).usage(spent));
@@ -75,13 +75,13 @@ async fn work_that_cost_too_much_goes_on_with_as_much_again() {
     {
         assert!(asked.contains(words), "{words}: {asked}");
     }
-    // The work is the same, and what limits it is its own.
+    // It continues the same work with its own limit.
     assert_eq!(second.item, first.item);
     assert_eq!(office.get::<Item>(second.item.expect("work")).state, ItemState::Done);
     let limit: Budget = office.get((Payer::Run(second.id), Period::Total));
     assert_eq!(limit.limit_micros, Some(TWO));
 
-    // Once is enough: the first one was overtaken, the second came to its end.
+    // Only once: the first run was continued already, the second is complete.
     for (run, code) in [("R-1", "run_overtaken"), ("R-2", "run_complete")] {
         let refused = api.post(&format!("/api/v1/runs/{run}/continue"), &json!({})).await;
         assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
@@ -106,7 +106,7 @@ async fn a_chat_goes_on_from_its_page() {
     assert!(chat.text_of("#talk").contains("Continue with another $2"), "{}", chat.text);
     office.model.push(Turn::text("All three are compared."));
     let form = [("back", "chat")];
-    // A second press changes nothing.
+    // Submitting twice changes nothing.
     for _ in 0..2 {
         let sent = mira.form("/w/marlow-cargo/runs/R-1/continue", &form).await;
         assert_eq!(sent.location(), Some("/w/marlow-cargo/agents/ada/chat"), "{}", sent.text);

@@ -1,4 +1,4 @@
-//! What one person's conversation leaves behind is nothing for those of others.
+//! Traces of one person's conversation are invisible in those of others.
 
 use features::agents::model::Agent;
 use features::jobs::model::Job;
@@ -13,14 +13,14 @@ use support::hq::Person;
 use support::model::Turn;
 use support::office::Office;
 
-/// Another member of the workspace, and their browser.
+/// Another member of the workspace, with a browser.
 async fn member(office: &Office, name: &str) -> (AccountId, Person) {
     let browser = office.hq.another(name, Some(Role::Member)).await;
     let mut members = office.all::<Member>().into_iter();
     (members.find(|member| member.name == name).expect("a member").account, browser)
 }
 
-/// Says something in this person's own conversation with an agent.
+/// Sends a message in this person's own conversation with an agent.
 async fn say_as(office: &Office, who: AccountId, agent: &Agent, text: &str) -> RunId {
     let by = (Actor::Person { account: who, via: Via::Socket { uid: 0 } }, Cause::Timer);
     let key = format!("agent:{}:person:{who}", agent.slug);
@@ -63,12 +63,12 @@ async fn results_and_programs_of_a_conversation_are_told_to_its_own_person_alone
         assert_eq!(told[0].1, words == "no programs", "{tool}: {words}");
     }
     assert!(office.get::<Job>(job.id).goes_on(), "nobody else ends it");
-    // Nor what it cost, over the API.
+    // Nor its cost through the API.
     let costs = format!("/api/v1/usage/runs/{}", first.name());
     let (own, others) = (office.hq.owner().get(&costs).await, browser.get(&costs).await);
     assert_eq!((own.status.as_u16(), others.status.as_u16()), (200, 404), "{}", others.text);
 
-    // The person whose conversation it was has it all, in a later run too.
+    // The person whose conversation it was can see all of it, also in a later run.
     for (n, (tool, args)) in looks.into_iter().enumerate() {
         office.model.push(Turn::call(tool, args)).push(Turn::text("Yes."));
         let run: Run = office.ended(office.say(&ada, "And for me?").await).await;

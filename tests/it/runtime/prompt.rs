@@ -1,4 +1,4 @@
-//! What is sent: how much, how stable, and what never.
+//! Requests to the model: size, stable prefix, and forbidden content.
 
 use features::connections::model::{Offer, Offers, Wire};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use support::hq::{Setup, everything_in};
 use support::model::{Protocol, Seen, Turn};
 use support::office::{KEY, Office};
 
-/// Twelve kilobytes, tool schemas included.
+/// Maximum: twelve kilobytes including tool schemas.
 const MOST: usize = 12_288;
 
 fn prefix(seen: &Seen) -> (Value, Value) {
@@ -77,7 +77,7 @@ async fn a_model_with_a_small_window_is_offered_less_and_reads_less_of_files() {
     let lean = ["task_list", "task_get", "task_create", "read", "tool_search"];
     assert_eq!(requests[0].tools(), lean);
     assert!(requests[1].tools().contains(&"web_fetch".to_owned()), "{:?}", requests[1].tools());
-    // Others read twenty thousand characters of it.
+    // Other agents read twenty thousand characters of it.
     let told = requests[0].text().matches("A long story.").count();
     assert!((300..=400).contains(&told), "{told}");
     office.hq.finish().await;
@@ -87,7 +87,7 @@ async fn a_model_with_a_small_window_is_offered_less_and_reads_less_of_files() {
 async fn no_secret_reaches_a_prompt_an_event_the_feed_or_the_disk() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
-    // Somehow the key has come into a file of the agent, and the model repeats what it reads.
+    // The key was written to a file of the agent, and the model repeats what it reads.
     let leak = office.ws().agent_folder(&ada.slug).join("leak.txt");
     std::fs::write(&leak, format!("key = {KEY}\n")).expect("a file");
     office.model.push(Turn::call("read", json!({ "path": "leak.txt" })));
@@ -118,7 +118,7 @@ async fn no_secret_reaches_a_prompt_an_event_the_feed_or_the_disk() {
 async fn a_secret_that_a_person_pastes_is_not_passed_on_to_a_provider() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
-    // Also when it was noted down where each prompt begins.
+    // Also when it is in a file that is part of each prompt.
     let notes = office.ws().agent_folder(&ada.slug).join("TOOLS.md");
     std::fs::write(&notes, format!("The key of the provider is {KEY}.\n")).expect("a file");
     office.model.push(Turn::text("I see."));

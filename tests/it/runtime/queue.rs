@@ -1,5 +1,4 @@
-//! What becomes of messages that come while a run works: steer, afterwards, collect, interrupt; too
-//! many of them; what their author sees.
+//! Messages during a run: steer, afterwards, collect, interrupt; too many of them; what their author sees.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use store::{Range, ReadExt as _};
 use support::model::{Gate, Turn};
 use support::office::Office;
 
-/// All runs but these, oldest first.
+/// Waits for a run other than the known ones, oldest first.
 async fn next_run(office: &Office, known: &[RunId]) -> RunId {
     let known = known.to_vec();
     office
@@ -24,7 +23,7 @@ async fn next_run(office: &Office, known: &[RunId]) -> RunId {
         .await
 }
 
-/// The words that a run read, one string for each message.
+/// Messages that a run read.
 fn read_by(office: &Office, run: RunId) -> Vec<String> {
     let inputs = office.events(run).into_iter().filter_map(|kind| match kind {
         EventKind::Input { text, .. } => Some(text.head().to_owned()),
@@ -82,7 +81,7 @@ async fn collected_messages_share_a_turn_once_it_is_quiet() {
     let second = next_run(&office, &[first]).await;
     let waiting = office.in_state(second, RunState::Waiting).await;
     assert_eq!(waiting.started_at, None);
-    // Another one joins it and the pause begins anew.
+    // Another one joins it, and the pause restarts.
     office.hq.advance(Duration::from_millis(400)).await;
     let four = office.send(&ada, "Four", Some(QueueMode::Collect)).await;
     assert_eq!((four.placed, four.run), (Placed::Collect, second));
@@ -158,7 +157,7 @@ async fn too_many_messages_are_told_in_a_line_and_can_be_brought_back() {
     let states: Vec<InputState> = sent.iter().map(|id| state(&office, *id)).collect();
     let (gone, open) = (InputState::Overflowed, InputState::Accepted);
     assert_eq!(states, [gone.clone(), gone, open.clone(), open]);
-    // Its author wants the second one after all: the third has to go then.
+    // Its author restores the second one: the third has to be dropped.
     let (by, two) = (office.owner(), sent[1]);
     let back = office.act(move |tx| runs::queue::bring_back(tx, two, by)).await;
     assert_eq!((back.message, back.placed), (two, Placed::Followup));
@@ -176,7 +175,7 @@ async fn too_many_messages_are_told_in_a_line_and_can_be_brought_back() {
     assert!(matches!(state(&office, sent[0]), InputState::Dropped(_)));
     let kept = office.ws().read(|snap| reading::dropped(snap, session)).expect("readable");
     assert_eq!(kept.iter().map(|input| input.id).collect::<Vec<_>>(), [sent[0], sent[2]]);
-    // Brought back when nobody works: it is answered.
+    // Restored while idle: it is answered.
     let one = sent[0];
     let back = office.act(move |tx| runs::queue::bring_back(tx, one, by)).await;
     assert_eq!(back.placed, Placed::Started);
@@ -214,7 +213,7 @@ async fn the_newest_may_be_refused_and_the_oldest_may_go_without_a_word() {
     office.ended(first).await;
     office.hq.settle().await;
     assert!(!office.model.last().text().contains("did not fit"));
-    // What cannot be is said.
+    // Invalid values give an error.
     let bad = QueueRequest { cap: Some(0), ..QueueRequest::default() };
     let bad = office.try_act(move |tx| runs::queue::choose(tx, QueueOf::Agent(id), bad)).await;
     assert!(matches!(bad, Err(RunError::BadCap)));
@@ -230,7 +229,7 @@ async fn a_new_conversation_takes_what_waits_along() {
     office.ended(first).await;
     let session = office.get::<Run>(first).session;
     let by = office.owner();
-    // A word of HQ that nobody reads any more, and a message that was dropped.
+    // An unread report of HQ, and a dropped message.
     office.act(move |tx| runs::tell(tx, session, "[A job has ended.]", runs::Wake::Later)).await;
     office.act(move |tx| runs::sessions::reset(tx, session, by).map(drop)).await;
     let inputs = office.all::<Input>();
@@ -302,7 +301,7 @@ async fn pages_show_what_waits_and_what_was_dropped() {
     mira.form(&chat, &[("body", "Right now"), ("mode", "steer")]).await;
     let page = mira.get(&chat).await;
     let notes = page.texts(".mine[data-queued] .meta");
-    assert!(notes[0].contains("Waits for its own turn"), "{notes:?}");
+    assert!(notes[0].contains("Queued for its own turn"), "{notes:?}");
     assert!(notes[1].contains("Read at the next step"), "{notes:?}");
     let name = office.get::<Run>(run).name();
     let page = mira.get(&format!("/w/marlow-cargo/runs/{name}")).await;

@@ -1,4 +1,4 @@
-//! What stands of a run when it is over: pictures, changes as changes, raw events, the export.
+//! Records of an ended run: screenshots, diffs, raw events, export.
 
 use axum::http::StatusCode;
 use features::runs::model::{Body, EventKind, Run};
@@ -57,7 +57,7 @@ async fn pictures_changes_and_long_texts_are_shown_and_exported_whole() {
     assert_eq!(lines.len(), events.len() + 1);
     let told = (&lines[0]["kind"], &lines[0]["name"], &lines[lines.len() - 1]["kind"]);
     assert_eq!(told, (&json!("run"), &json!("R-1"), &json!("run_ended")));
-    // A text that lies beside the events is in the export as it is kept.
+    // A text stored beside the events is exported in full.
     let kept = events.iter().position(|event| {
         matches!(event, EventKind::ToolFinished { result: Body::Blob { .. }, .. })
     });

@@ -1,10 +1,8 @@
-//! Random schedules of everything that happens to messages and runs in one conversation, without a
-//! model: said in every mode, read, ended well and badly, stopped, crashed, begun anew, taken back,
-//! brought back. After each step nothing waits without a run; at the end each message was read once,
-//! or its author was told what became of it.
+//! Random schedules of messages and runs in one conversation, without a model: messages in every mode, reads, good and
+//! bad ends, stops, crashes, restarts, withdrawals, restores. After each step nothing waits without a run; at the end
+//! each message was read once, or its author was notified of its fate.
 //!
-//! `HQ_QUEUE_N` schedules (60), `HQ_QUEUE_SEED` the first of them: one that failed is repeated alone
-//! with `HQ_QUEUE_N=1`.
+//! `HQ_QUEUE_N` schedules (60) from seed `HQ_QUEUE_SEED`; repeat a failed one with `HQ_QUEUE_N=1`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,10 +24,10 @@ use store::{Limits, NoFaults, Options, Range, ReadExt as _, Record as _, Store, 
 
 use crate::store::{check, folder_in_memory};
 
-/// Steps of a schedule.
+/// Steps per schedule.
 const STEPS: u64 = 120;
 
-/// Choices that a seed repeats (splitmix64).
+/// Random choices, reproducible from a seed (splitmix64).
 struct Dice(u64);
 
 impl Dice {
@@ -47,7 +45,6 @@ impl Dice {
     }
 }
 
-/// One conversation.
 struct Scene {
     store: Store,
     clock: Arc<ManualClock>,
@@ -55,9 +52,9 @@ struct Scene {
     key: String,
     by: AccountId,
     dice: Dice,
-    /// What was sent, in order: the text, and how.
+    /// Sent inputs in order: text and queue mode.
     sent: BTreeMap<InputId, (String, QueueMode)>,
-    /// Those whose place was changed by somebody: they may come in another order.
+    /// Inputs that a person moved: they may arrive in another order.
     moved: Vec<InputId>,
 }
 
@@ -126,7 +123,7 @@ impl Scene {
         self.store.read(|snap| snap.list(&Range::all())).expect("readable")
     }
 
-    /// One thing that happens.
+    /// Performs one random action.
     fn step(&mut self, n: u64) {
         match self.dice.below(20) {
             0..=7 => self.say(n),
@@ -153,7 +150,7 @@ impl Scene {
             Ok(sent) => {
                 self.sent.insert(sent.message, (text, mode));
                 if mode == QueueMode::Interrupt {
-                    // What waits behind it may be dealt out anew.
+                    // The inputs waiting behind it may be redistributed.
                     self.moved.extend(self.waiting().into_iter().map(|input| input.id));
                 }
             }
@@ -166,7 +163,7 @@ impl Scene {
         self.inputs().into_iter().filter(Input::is_open).collect()
     }
 
-    /// The run begins, or reads what was said meanwhile.
+    /// The run begins, or reads inputs that arrived meanwhile.
     fn work(&mut self) {
         let Some(run) = self.active() else { return };
         let (id, epoch, now) = (run.id, run.epoch, from_ms(self.now()));
@@ -177,7 +174,7 @@ impl Scene {
                 }
             }
             RunState::Queued => {
-                // One that compacts first has begun and read nothing.
+                // A run that compacts first has begun without reading anything.
                 let reads = self.dice.below(4) != 0;
                 self.act(move |tx| {
                     let mut pen = rules::begin(tx, id)?;
@@ -209,7 +206,7 @@ impl Scene {
         self.act(move |tx| RunWriter::open(tx, id, epoch)?.end(tx, outcome, "").map(drop));
     }
 
-    /// A person stops it; its task hangs, so the program ends it.
+    /// A person stops the run; its task hangs, so the program ends it.
     fn stop(&mut self) {
         let Some(run) = self.active() else { return };
         let (id, by) = (run.id, self.by);
@@ -266,7 +263,7 @@ impl Scene {
             Ok(()) => {}
             Err(other) => panic!("{other}"),
         }
-        // What worked in the former one hangs, so the program ends it.
+        // The task of the former program hangs, so the program ends the run.
         let live = self.store.read(|snap| queries::live(snap)).expect("readable");
         for run in live.into_iter().filter(|run| run.session == session) {
             let outcome = Outcome::Stopped { by: Some(by) };
@@ -274,7 +271,7 @@ impl Scene {
         }
     }
 
-    /// What must hold at every moment.
+    /// Invariants that must hold after every step.
     fn check(&self, seed: u64, n: u64) {
         let at = format!("HQ_QUEUE_SEED={seed}, step {n}");
         let session = self.session();
@@ -296,7 +293,7 @@ impl Scene {
         assert!(live.len() <= 1, "{at}: one run a conversation: {live:?}");
     }
 
-    /// Everything that is left is worked off.
+    /// Works off everything that is left.
     fn settle(&mut self) {
         for _ in 0..2_000 {
             if self.active().is_none() {
@@ -309,7 +306,7 @@ impl Scene {
         panic!("it never comes to rest");
     }
 
-    /// Each message was read once, or is told to its author as something else.
+    /// Asserts that each message was read once, or has another recorded outcome.
     fn account(&self, seed: u64) {
         let mut read: BTreeMap<InputId, Vec<(SessionId, u32)>> = BTreeMap::new();
         let events: Vec<SessionEvent> =
@@ -327,7 +324,7 @@ impl Scene {
             let times = read.remove(&input.id).unwrap_or_default();
             match input.state {
                 InputState::Consumed(_) => assert_eq!(times.len(), 1, "seed {seed}: {input:?}"),
-                // One that went is told with the next turn, if there ever is one.
+                // A message that was removed is reported to its author with the next turn, if there is one.
                 InputState::Cancelled | InputState::Dropped(_) | InputState::Overflowed => {
                     assert!(times.is_empty(), "seed {seed}: {input:?} was read");
                     continue;

@@ -1,4 +1,4 @@
-//! How runs branch: what a sub-agent begins with, who does it, for how long, and what the workspace allows.
+//! Start of sub-agents: their context, their agent, their limits, and the workspace's settings.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn wait() -> Turn {
     Turn::call("subagent_wait", json!({}))
 }
 
-/// Everybody does what was said to them last, step by step.
+/// Each agent follows its last instruction, step by step.
 fn answer(seen: &Seen) -> Option<Turn> {
     let messages = seen.body["messages"].as_array()?;
     let at = messages.iter().rposition(|message| message["role"] == "user")?;
@@ -64,7 +64,7 @@ fn children(office: &Office) -> Vec<(Child, Run)> {
     all.into_iter().map(|(run, child)| (child, run)).collect()
 }
 
-/// What the call that waited was told.
+/// Result of the call that waited.
 fn told(office: &Office, run: RunId) -> String {
     let waited = office.results(run).into_iter().find(|(name, ..)| name == "subagent_wait");
     waited.expect("it waited").2
@@ -90,7 +90,7 @@ async fn a_sub_agent_begins_with_the_conversation_when_that_is_asked_for() {
     assert!(told(&office, ask).contains("I know no word."), "{}", told(&office, ask));
     let made = children(&office);
     assert_eq!(made.iter().map(|(child, _)| child.forked).collect::<Vec<_>>(), [true, false]);
-    // The copy ends before the answer that asked for it: no call in it is without a result.
+    // The copy ends before the answer with the call: every call in it has a result.
     let asked = office.model.requests();
     let forked = asked.iter().find(|seen| seen.text().contains("What stands above is what"));
     let messages = forked.expect("it was asked").body["messages"].clone();
@@ -98,10 +98,10 @@ async fn a_sub_agent_begins_with_the_conversation_when_that_is_asked_for() {
     assert!(messages.iter().all(|message| message["tool_calls"].is_null()), "{messages:?}");
     let words: Vec<_> = messages.iter().map(|message| message["role"].clone()).collect();
     assert_eq!(words[words.len() - 3..], ["user", "assistant", "user"]);
-    // Its own log begins with its task; the page of the run shows what it did and no more.
+    // Its own log begins with its task; the run's page shows only what it did itself.
     let (_, below) = &made[0];
     assert!(!format!("{:?}", office.events(below.id)).contains("remember zanzibar"));
-    // What both hold is found once.
+    // A text that both have is found once.
     let search = office.say(&ada, "please search").await;
     office.ended(search).await;
     let found = office.results(search).remove(0);
@@ -127,7 +127,7 @@ async fn another_agent_does_it_with_no_more_rights_than_who_asks_and_both_pay() 
     let asked = office.model.requests();
     let its = asked.iter().find(|seen| seen.text().contains("[Subagent Task"));
     assert!(!its.expect("it was asked").tools().contains(&"exec".to_owned()));
-    // The one who does it is billed, and the run that asked for it has that much less.
+    // The sub-agent is billed, and the parent run's budget is reduced by the same amount.
     let used = office.usage(below.id);
     assert!(used.iter().all(|used| used.agent == Some(otto.id)));
     assert!(used.iter().all(|used| used.payers.contains(&Payer::Run(run))), "{used:?}");
@@ -135,18 +135,18 @@ async fn another_agent_does_it_with_no_more_rights_than_who_asks_and_both_pay() 
     let (ws, now) = (office.ws(), office.hq.now());
     let left = ws.read(|snap| budgets::left_of_run(snap, ada.id, run, now)).expect("readable");
     assert_eq!(left.micros, u64::try_from(2_000_000 - spent(run) - spent(below.id)).ok());
-    // A conversation stays with the agent that it is of.
+    // A conversation stays with its agent.
     let share = office.say(&ada, "please share").await;
     office.ended(share).await;
     let refused = office.results(share).remove(0);
     assert!(!refused.1 && refused.2.contains("Error(fork_of_other)"), "{refused:?}");
-    // Who does nothing now is not given anything.
+    // A paused agent gets no new work.
     let id = otto.id;
     office.act(move |tx| agents::pause(tx, id)).await;
     let again = office.say(&ada, "please hand").await;
     office.ended(again).await;
     let refused = office.results(again).remove(0);
-    assert!(!refused.1 && refused.2.contains("Otto does not work now"), "{refused:?}");
+    assert!(!refused.1 && refused.2.contains("Otto isn't working now"), "{refused:?}");
     assert_eq!(children(&office).len(), 1);
     office.hq.finish().await;
 }
@@ -171,7 +171,7 @@ async fn people_choose_how_runs_branch_and_that_survives_a_restart() {
     let at_once = |text: &str| text.contains("1 sub-agents are at work, which is the most");
     assert!(refused[0].1 && !refused[1].1 && at_once(&refused[1].2), "{refused:?}");
 
-    // The page asks for the same five numbers.
+    // The form has the same five numbers.
     let form = [("depth", "1"), ("fan_out", "2"), ("live", "9"), ("total", ""), ("minutes", "30")];
     let saved = office.hq.owner().form("/w/marlow-cargo/settings/subagents", &form).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
@@ -207,7 +207,7 @@ async fn a_sub_agent_works_no_longer_than_it_may_over_a_restart_too() {
     let (child, below) = children(&office).pop().expect("one was made");
     assert_eq!(child.minutes, Some(5), "no longer than the workspace allows");
     office.hq.advance(Duration::from_secs(4 * 60)).await;
-    // What it has worked counts on after a restart, which also makes the call anew.
+    // Its work counts on after a restart, which also repeats the call.
     let again = Gate::new();
     office.model.push(Turn::call("task_get", json!({ "task": "MC-1" })).behind(&again));
     office.model.push(Turn::text("I have seen the half of it."));

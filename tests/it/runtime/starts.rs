@@ -1,5 +1,5 @@
-//! A program that is ended again and again: it begins nothing until somebody has looked, and a run that
-//! ends it before its first step is given up.
+//! A program that dies repeatedly: it starts no work until a person has looked, and a run that kills it before its
+//! first step is given up.
 
 use std::fs;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use store::{ReadExt as _, StoreError};
 use support::model::{Gate, Turn};
 use support::office::Office;
 
-/// A run was at work when the program ended, so often.
+/// Sets the number of times that the program ended while the run was working.
 async fn crashed_with(office: &Office, run: RunId, times: u32) {
     office
         .act(move |tx| {
@@ -26,7 +26,7 @@ async fn crashed_with(office: &Office, run: RunId, times: u32) {
         .await;
 }
 
-/// Starts that did not end well, so many seconds ago.
+/// Failed starts, this many seconds ago.
 fn crashed(office: &Office, seconds: &[i64]) {
     let now = office.hq.now().as_millisecond();
     let lines: Vec<String> = seconds.iter().map(|ago| (now - ago * 1_000).to_string()).collect();
@@ -54,10 +54,10 @@ async fn after_three_starts_that_ended_badly_nothing_begins_until_somebody_resum
 
     let mira = office.hq.owner();
     let page = mira.get("/w/marlow-cargo/pause").await;
-    assert!(page.text.contains("ended several times"), "{}", page.text);
-    assert!(page.text.contains("of Ada was at work 2 times"), "{}", page.text);
+    assert!(page.text.contains("crashed several times"), "{}", page.text);
+    assert!(page.text.contains("by Ada was running 2 times"), "{}", page.text);
     let list = mira.get("/w/marlow-cargo/runs").await;
-    assert!(list.text.contains("HQ ended unexpectedly several times"), "{}", list.text);
+    assert!(list.text.contains("HQ stopped unexpectedly several times"), "{}", list.text);
     let told = office.hq.api().await.get("/api/v1/pause").await.json();
     assert_eq!((&told["cause"], &told["suspects"]), (&json!("crashes"), &json!(["R-1"])), "{told}");
 
@@ -65,7 +65,7 @@ async fn after_three_starts_that_ended_badly_nothing_begins_until_somebody_resum
     mira.form("/w/marlow-cargo/resume", &[]).await;
     let run = office.ended(run).await;
     assert_eq!((run.summary.as_str(), run.crashes), ("Here again.", 0));
-    // A good end, and crashes of long ago, are no reason to stand still.
+    // After a regular stop, or long after crashes, work is not halted.
     office.hq.stop().await;
     crashed(&office, &[4_000, 3_000, 30, 20]);
     office.hq.start_again().await;
@@ -80,7 +80,7 @@ async fn a_run_that_ends_the_program_before_it_begins_is_given_up() {
     let mut office = Office::open().await;
     let ada = office.agent("Ada").await;
     let id = ada.id;
-    // Nobody takes it up here but this test.
+    // Only this test resumes the run.
     office.act(move |tx| agents::pause(tx, id)).await;
     let run = office.say(&ada, "A very long story").await;
     for crashes in 1..=2 {
@@ -90,7 +90,7 @@ async fn a_run_that_ends_the_program_before_it_begins_is_given_up() {
         assert_eq!((left.state, left.crashes), (RunState::Queued, crashes));
         assert!(!left.is_taken_up() && left.started_at.is_none());
     }
-    // One that was put down again did nothing wrong.
+    // A run that was released again was not the cause.
     office.act(move |tx| runs::take_up(tx, run)).await;
     office.act(move |tx| runs::put_down(tx, run)).await;
     office.hq.restart().await;
@@ -98,7 +98,7 @@ async fn a_run_that_ends_the_program_before_it_begins_is_given_up() {
     office.act(move |tx| runs::take_up(tx, run)).await;
     office.hq.restart().await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::CrashLoop));
-    // What was said stands in the conversation, no further run is made for it, and a person may let it go on.
+    // The message stays in the conversation, no further run starts for it, and a person may continue it.
     assert_eq!(office.all::<Run>().len(), 1);
     let said = office.all::<Input>().remove(0);
     assert_eq!(said.state, InputState::Consumed(run));

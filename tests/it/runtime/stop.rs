@@ -1,4 +1,4 @@
-//! Stop: within a second, whatever the run does; nothing is left, nothing begins again by itself.
+//! Stop: within a second, whatever the run does; nothing remains, and nothing restarts by itself.
 
 use std::time::{Duration, Instant};
 
@@ -39,11 +39,11 @@ async fn a_run_is_stopped_while_the_model_speaks() {
     assert_eq!(office.get::<features::tasks::model::Task>(task.id).status, TaskStatus::InProgress);
     let page = office.hq.owner().get("/w/marlow-cargo/tasks/MC-1").await;
     assert_eq!(page.texts(".banner .acts button"), ["Continue", "Retry", "Reassign"]);
-    // Nothing was wrong with the call.
+    // The call did not fail.
     let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await.text_of("main");
     assert!(page.contains("Stopped while it was answering."), "{page}");
     assert!(!page.contains("The model call failed"), "{page}");
-    // What had come may be billed.
+    // The received part may be billed.
     let usage = office.usage(run);
     assert_eq!((usage.len(), usage[0].estimated), (1, true));
     assert!(office.ws().live.block(run).is_none());
@@ -103,7 +103,7 @@ async fn a_program_that_ignores_the_request_to_end_is_gone_with_its_run() {
     office.hq.finish().await;
 }
 
-/// How many processes have this word in their command line.
+/// Number of processes with this word in their command line.
 fn processes_of(word: &str) -> usize {
     let all = std::fs::read_dir("/proc").expect("a list of processes");
     let lines = all.flatten().filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
@@ -114,7 +114,7 @@ fn processes_of(word: &str) -> usize {
 async fn a_run_is_stopped_while_it_waits_for_a_slot_for_its_next_try_and_for_money() {
     let office = Office::limited(Limits { active: 1, ..Limits::default() }).await;
     let (ada, otto) = (office.agent("Ada").await, office.agent("Otto").await);
-    // For a slot.
+    // Waiting for a slot.
     let gate = Gate::new();
     office.model.push(Turn::text("One.").behind(&gate));
     let first = office.say(&ada, "One?").await;
@@ -130,12 +130,12 @@ async fn a_run_is_stopped_while_it_waits_for_a_slot_for_its_next_try_and_for_mon
     assert_eq!(why, "it was stopped before");
     gate.open();
     office.ended(first).await;
-    // For its next try.
+    // Waiting for its next attempt.
     office.model.push(Turn::error(529, "overloaded_error", "Busy").header("retry-after", "30"));
     let third = office.say(&ada, "Three?").await;
     office.happened(third, |kind| matches!(kind, EventKind::CallFailed { .. })).await;
     stopped(&office, third).await;
-    // For money.
+    // Waiting for budget.
     office.price(100_000_000, 100_000_000).await;
     let poor = agents::Changes { budget_micros: Some(Some(10_000)), ..agents::Changes::default() };
     office.change(ada.id, poor).await;
@@ -185,7 +185,7 @@ async fn a_stop_of_the_program_leaves_the_run_to_its_next_start() {
 async fn what_a_tool_answers_when_its_run_was_given_up_is_kept_in_the_log_and_read_by_no_model() {
     let mut office = Office::open().await;
     let ada = office.agent("Ada").await;
-    // Nobody else writes the file meanwhile: the tool hangs, whatever it is told.
+    // Nothing else writes the file meanwhile; the tool hangs and ignores cancellation.
     let held = office.ws().paths.hold(&office.ws().agent_folder(&ada.slug).join("late.md")).await;
     let write = json!({ "path": "late.md", "content": "It came after all.\n" });
     office.model.push(Turn::call("write", write));
@@ -208,13 +208,13 @@ async fn what_a_tool_answers_when_its_run_was_given_up_is_kept_in_the_log_and_re
     assert_eq!(office.file(&ada, "late.md").as_deref(), Some("It came after all.\n"));
     assert_eq!(office.get::<Run>(run).outcome, Some(Outcome::Stopped { by: Some(office.owner()) }));
 
-    // It is there after a start, once, and people see it.
+    // After a restart the event is there once, and people see it.
     office.hq.stop().await;
     office.hq.start_again().await;
     assert_eq!(office.events(run), events);
     let page = format!("/w/marlow-cargo/runs/R-{}", office.get::<Run>(run).number);
     let page = office.hq.owner().get(&page).await;
-    assert!(page.text.contains("This came too late: the agent has not read it."), "{}", page.text);
+    assert!(page.text.contains("This came too late. The agent hasn’t read it."), "{}", page.text);
     let shown = page.text_of("#run-steps");
     assert!(shown.contains("It came after all."), "as any other call is shown: {shown}");
 
@@ -261,7 +261,7 @@ async fn a_run_is_stopped_from_the_list_the_dashboard_and_the_palette_by_whom_it
         assert!(mira.get(page).await.attrs(part, name).is_empty(), "{page}");
     }
 
-    // What is said in private is nobody else's to stop.
+    // Another member cannot stop a run of a private conversation.
     office.model.push(Turn::silence());
     let run = office.say(&ada, "Count the vans").await;
     office.model.asked(places.len() + 1).await;

@@ -1,4 +1,4 @@
-//! Sub-agents: made within limits, heard exactly once, stopped with whoever made them, over kills too.
+//! Sub-agents: limits, results delivered exactly once, stops with their parents; also across kills.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn done(state: &str) -> Turn {
     Turn::call("work_done", json!({ "summary": "Done.", "task_state": state }))
 }
 
-/// Everybody does what the first message of their conversation asks for, step by step.
+/// The model follows the first message of each conversation, step by step.
 fn answer(seen: &Seen) -> Option<Turn> {
     let messages = seen.body["messages"].as_array()?;
     let first = messages.iter().find(|message| message["role"] == "user")?;
@@ -42,7 +42,7 @@ fn answer(seen: &Seen) -> Option<Turn> {
     let step = messages.iter().filter(|message| message["role"] == "assistant").count();
     let last = messages.last()?["content"].to_string();
     Some(match (word, step) {
-        // Who makes sub-agents.
+        // Parents.
         ("pair", 0) => two("please say", "please repeat"),
         ("asker", 0) => spawn("please ask", "asker"),
         ("askers", 0) => two("please ask", "please ask"),
@@ -54,7 +54,7 @@ fn answer(seen: &Seen) -> Option<Turn> {
         ("leave", _) => done("complete"),
         ("failing", 0) => spawn("please fail", "one"),
         ("hanging", 0) => spawn("please hang", ""),
-        // Each with a word of its own: the same call again and again is refused by the guard.
+        // Different arguments: the guard rejects repeated equal calls.
         ("many", 0) => (0..5).fold(spawn("please ask", ""), |turn, n| {
             turn.and_call("subagent_spawn", json!({ "task": format!("please ask {n}") }))
         }),
@@ -127,7 +127,7 @@ fn children(office: &Office) -> Vec<(Child, Run)> {
     all
 }
 
-/// The first sub-agent, once it is in this state.
+/// Waits until the first sub-agent is in this state.
 async fn child(office: &Office, state: RunState) -> RunId {
     use store::{Range, ReadExt as _};
     let found = office.until("a sub-agent", |snap| {
@@ -144,7 +144,7 @@ async fn reply(office: &Office, run: RunId) {
     office.act(move |tx| runs::park::answer(tx, run, "The second", by)).await;
 }
 
-/// All that a run was told: what was said to it and what its calls gave.
+/// Everything that a run was told: messages and results of calls.
 fn log(office: &Office, run: RunId) -> String {
     let told = office.events(run).into_iter().filter_map(|kind| match kind {
         EventKind::Input { text, .. } => Some(text.head().to_owned()),
@@ -154,7 +154,7 @@ fn log(office: &Office, run: RunId) -> String {
     told.collect::<Vec<_>>().join("\n")
 }
 
-/// What the parent was told by the call that waited.
+/// What the waiting call told the parent.
 fn told(office: &Office, run: RunId) -> String {
     let waited = office.results(run).into_iter().filter(|(name, ..)| name == "subagent_wait");
     let waited: Vec<_> = waited.collect();
@@ -203,7 +203,7 @@ async fn two_sub_agents_work_side_by_side_and_their_parent_has_both_answers() {
             office.usage(below.id).into_iter().flat_map(|used| used.payers).collect();
         assert!(payers.contains(&Payer::Run(run)) && payers.contains(&Payer::Run(below.id)));
     }
-    // The tools that come with the first one are offered from then on, and to none of them.
+    // Tools for managing sub-agents are offered after the first one, and never to sub-agents.
     let requests = office.model.requests();
     let parts: Vec<&Seen> =
         requests.iter().filter(|seen| seen.text().contains("[Subagent Task")).collect();
@@ -217,7 +217,7 @@ async fn two_sub_agents_work_side_by_side_and_their_parent_has_both_answers() {
     let last = requests.last().expect("requests").tools();
     assert!(last.contains(&"subagent_wait".to_owned()), "{last:?}");
 
-    // Seen from outside.
+    // In the API.
     let api = office.hq.api().await;
     let up = api.get("/api/v1/runs/R-1").await.json();
     assert_eq!((&up["parent"], &up["children"][0]["name"]), (&json!(null), &json!("R-2")));
@@ -231,13 +231,13 @@ async fn two_sub_agents_work_side_by_side_and_their_parent_has_both_answers() {
     let page = mira.get("/w/marlow-cargo/runs/R-1").await;
     let listed = page.text_of(".subagents");
     assert!(listed.contains("R-2 one") && listed.contains("Done"), "{listed}");
-    // Each stands with its steps where it was made.
+    // Each is shown with its steps at the call that created it.
     let nested = page.texts(".trace .nest");
     assert_eq!(nested.len(), 2, "{nested:?}");
     assert!(nested[0].contains("R-2 one") && nested[0].contains("This was said."), "{nested:?}");
     assert!(nested[1].contains("R-3 two") && nested[1].contains("Done"), "{nested:?}");
     let page = mira.get("/w/marlow-cargo/runs/R-2").await;
-    assert!(page.text_of("#run-head").contains("another run, for a part of its work: R-1"));
+    assert!(page.text_of("#run-head").contains("Parent run: R-1"));
     let chat = mira.get("/w/marlow-cargo/agents/ada/chat").await;
     assert!(!chat.text.contains("Subagent Task"), "a sub-agent's is no conversation of a person's");
     office.hq.finish().await;
@@ -271,7 +271,7 @@ async fn a_parent_that_waits_holds_no_slot_and_goes_on_over_a_restart() {
     assert_eq!((reason.waits_for, reason.detail.as_str()), (WaitFor::Child, "R-2 (asker)"));
     assert!(waiting.keeps_agent_busy(), "its folder has one writer");
     let below = child(&office, RunState::Waiting).await;
-    // What a sub-agent asks is answered on the page of its maker, too.
+    // A sub-agent's question can be answered on its parent's page, too.
     let page = office.hq.owner().get("/w/marlow-cargo/runs/R-1").await;
     assert!(page.text_of(".nest .asks").contains("Which one?"), "{}", page.text_of(".trace"));
     office.hq.restart().await;
@@ -280,8 +280,8 @@ async fn a_parent_that_waits_holds_no_slot_and_goes_on_over_a_restart() {
     reply(&office, below).await;
     office.ended(run).await;
     assert!(told(&office, run).contains("A person said which one."));
-    // Where its time went is drawn below that of its maker, and leads to its steps. (The owner is signed
-    // out after a day without a request.)
+    // Its time is drawn below that of its parent and links to its steps. (The owner's session ends after a day without
+    // a request.)
     let ben = office.hq.another("Ben", Some(Role::Member)).await;
     let page = ben.get("/w/marlow-cargo/runs/R-1").await;
     assert_eq!(page.texts(".where .lane").len(), 2, "{}", page.text_of("#run-head"));
@@ -302,7 +302,7 @@ async fn a_word_of_a_person_ends_the_wait_and_nothing_is_heard_twice() {
     office.ended(run).await;
     let text = told(&office, run);
     assert!(text.contains("Somebody spoke") && text.contains("R-2 (asker) is waiting"), "{text}");
-    // The sub-agent goes on, and the conversation hears of its end.
+    // The sub-agent continues, and the conversation is notified of its end.
     reply(&office, below).await;
     office.ended(below).await;
     let heard = child_heard(&office).await;
@@ -314,7 +314,7 @@ async fn a_word_of_a_person_ends_the_wait_and_nothing_is_heard_twice() {
     office.hq.finish().await;
 }
 
-/// The run that was made because a sub-agent has ended.
+/// Waits for the run that a sub-agent's end has started.
 async fn child_heard(office: &Office) -> RunId {
     use store::{Range, ReadExt as _};
     let found = office.until("a run that hears of it", |snap| {
@@ -334,7 +334,7 @@ async fn who_goes_on_without_waiting_hears_of_the_end_in_the_same_conversation()
     let heard = child_heard(&office).await;
     assert_eq!(office.ended(heard).await.summary, "Heard of it: true");
 
-    // Work that said it is done for now is taken up again.
+    // A task reported as done for now is resumed.
     let task = office.task("please leave", &ada).await;
     let first = office.run_on(task.id).await;
     assert_eq!(office.ended(first).await.outcome, Some(Outcome::Done));
@@ -366,7 +366,7 @@ async fn one_that_fails_ends_the_wait_for_all() {
     assert!(text.contains("R-3 (two) is "), "{text}");
     assert!(children(&office)[1].1.is_live(), "it goes on");
 
-    // One whose model has nothing to say has failed, and its parent is told why.
+    // A sub-agent without a response has failed, and its parent gets the reason.
     let otto = office.agent("Otto").await;
     let run = office.say(&otto, "please failing").await;
     office.ended(run).await;
@@ -384,7 +384,7 @@ async fn runs_branch_only_so_wide_and_so_deep_and_write_only_where_they_may() {
     let results = office.results(run);
     assert_eq!(results.iter().filter(|result| result.1).count(), 5, "{results:?}");
     assert!(!results[5].1 && results[5].2.contains("5 sub-agents are at work"), "{results:?}");
-    // A person who takes the agent away takes all of them away.
+    // Archiving the agent ends all of its sub-agents.
     let id = ada.id;
     office.act(move |tx| features::agents::rules::archive(tx, id)).await;
     for (_, below) in children(&office) {
@@ -463,7 +463,7 @@ async fn a_sub_agent_has_a_part_of_what_its_parent_has_left() {
     assert_eq!(shares.len(), 2);
     assert!(450_000 < shares[0] && shares[0] <= 500_000, "{shares:?}");
     assert!(shares[1] <= shares[0] * 3 / 4 + 1, "what the first has is set aside: {shares:?}");
-    // What is left comes back, and what they spent is their parent's.
+    // The remaining budget returns, and their spending counts for the parent.
     for (_, below) in made {
         reply(&office, office.in_state(below.id, RunState::Waiting).await.id).await;
     }
@@ -488,11 +488,11 @@ async fn sub_agents_survive_kills_at_any_moment_and_are_heard_once() {
     for seed in 0..5_u64 {
         let mut stage = Stage::set_for("please twins").await;
         stage.office.model.answering(answer);
-        // A third time in the same call would end the sub-agent as one that ends the program.
+        // A third kill within the same call would end the sub-agent for crashing the program.
         for kill in 0..2_u64 {
             let asked = stage.office.model.requests().len();
             let program = stage.start();
-            // The moment is what this test is about: from any call on, up to a tenth of a second.
+            // The time of the kill is the point of this test: after any call, up to a tenth of a second later.
             let call = asked + 1 + usize::try_from((seed + kill) % 3).expect("small");
             let moment =
                 tokio::time::timeout(Duration::from_secs(2), stage.office.model.asked(call));
@@ -510,7 +510,7 @@ async fn sub_agents_survive_kills_at_any_moment_and_are_heard_once() {
         let names: Vec<&str> = made.iter().map(|(child, _)| child.name.as_str()).collect();
         assert_eq!(names, ["one", "two"], "seed {seed}");
         assert!(made.iter().all(|(child, _)| child.ended_at.is_some()));
-        // Each answer stands once in the log of the parent: as a result, or as a word to it.
+        // Each result occurs once in the parent's log: as a result, or as a message.
         let log = log(office, run);
         for words in ["This was said.", "This was repeated."] {
             assert_eq!(log.matches(words).count(), 1, "seed {seed}: {log}");

@@ -1,4 +1,4 @@
-//! Talk: what is said to an agent, when it is read, and what it costs the disk.
+//! Messages to an agent: when they are read, and their cost on disk.
 
 use features::agents::rules::{self as agents, Changes, ModelChoice};
 use features::connections::model::Wire;
@@ -21,7 +21,7 @@ async fn a_turn_without_tools_is_three_commits() {
     let office = Office::open().await;
     let ada = office.agent("Ada").await;
     office.model.usually(Turn::text("Two tasks are open."));
-    // The first message makes the conversation.
+    // The first message creates the conversation.
     let first = office.say(&ada, "Hello").await;
     office.ended(first).await;
 
@@ -171,7 +171,7 @@ async fn agents_work_side_by_side_and_chat_while_they_work() {
     let second = office.task("Second", &ada).await;
     let other = office.task("Other", &otto).await;
     office.model.asked(2).await;
-    // One background run an agent; another agent's is none of its business.
+    // One background run per agent; other agents are unaffected.
     assert!(office.runs_on(second.id).is_empty());
     assert_eq!(office.runs_on(other.id).len(), 1);
     office.model.push(Turn::text("I am at it."));
@@ -195,7 +195,7 @@ async fn a_host_works_on_no_more_runs_than_it_may() {
     let first = office.say(&ada, "One?").await;
     gate.reached().await;
     let second = office.say(&otto, "Two?").await;
-    // A stop of what waits for a slot needs none.
+    // Stopping a run that waits for a slot needs no slot.
     let third = office.say(&ada, "One more?").await;
     assert_eq!((third, office.get::<Run>(second).state), (first, RunState::Queued));
     office.model.push(Turn::text("Three."));
@@ -279,7 +279,7 @@ async fn a_model_that_is_chosen_while_a_run_works_counts_from_its_next_call() {
     gate.reached().await;
     let model = ModelChoice { connection: Some(office.connection), model: Some("better".into()) };
     office.change(ada.id, Changes { model: Some(model), ..Changes::default() }).await;
-    // Runs hear of the choice in its turn: what was said after it, and is answered, was heard after it.
+    // Runs apply the choice in order: messages sent after it and answered were read after it.
     office.model.push(Turn::text("Yes.").for_model("another"));
     office.ended(office.say(&otto, "Are you there?").await).await;
     gate.open();

@@ -1,4 +1,4 @@
-//! Tool calls: what is written when, what a model reads when it goes wrong.
+//! Tool calls: order of writes, and what the model gets after errors.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn calls_that_only_look_run_side_by_side_and_are_one_commit() {
     let before = office.ws().store.head().seq;
     let run = office.say(&ada, "Look around").await;
     let run = office.ended(run).await;
-    // One for all three results, and one for the conversation that is new.
+    // One for all three results, and one for the new conversation.
     assert_eq!(office.ws().store.head().seq - before, 6);
     let results = office.results(run.id);
     let names: Vec<&str> = results.iter().map(|(name, ..)| name.as_str()).collect();
@@ -103,7 +103,7 @@ async fn ten_megabytes_of_output_are_kept_whole_and_shown_in_part() {
     assert!(results[0].1 && results[0].2.len() <= 32_000, "{}", results[0].2.len());
     assert!(results[0].2.contains("line 00000001") && results[0].2.ends_with("9\n10\n"));
     assert!(results[0].2.contains("path \"result:1.1\""));
-    // The first line says how the program ended.
+    // The first line reports the program's end.
     assert!(results[1].2.starts_with("line 00149999 of a long output"), "{:?}", results[1]);
     assert!(results[2].2.contains(": needle"), "{:?}", results[2]);
     let body = office.events(run).into_iter().find_map(|kind| match kind {
@@ -165,7 +165,7 @@ async fn waiting_for_its_turn_is_not_counted_as_a_programs_time() {
     office.settings(|settings| settings.exec_without_jail = true).await;
     let ada = office.agent_with("Ada", |new| new.exec = true).await;
     let bob = office.agent_with("Bob", |new| new.exec = true).await;
-    // It runs for longer than a tool may that has no time-out of its own.
+    // It runs longer than the limit for tools without a timeout of their own.
     let long = "until test -e go; do sleep 0.02; done; sleep 0.5; echo first";
     office.model.push(Turn::call("exec", json!({ "command": long })));
     let first = office.say(&ada, "Go first").await;
@@ -213,7 +213,7 @@ async fn a_model_that_goes_in_circles_is_warned_refused_and_ended() {
     for _ in 0..4 {
         office.model.push(Turn::call("read", json!({ "path": "SOUL.md" })));
     }
-    // Even in its last word it calls: that is not done any more.
+    // A call in its final message is not executed.
     office.model.push(Turn::text("Stuck.").and_call("read", json!({ "path": "SOUL.md" })));
     let run = office.say(&ada, "Go round").await;
     let ended = office.ended(run).await;
@@ -289,7 +289,7 @@ async fn a_call_written_as_text_is_pointed_out_once() {
     let run = office.say(&ada, "What is there to do?").await;
     assert_eq!(office.ended(run).await.summary, "No tasks.");
     assert!(office.model.requests()[1].text().contains("You wrote a tool call as text"));
-    // A model that knows no better is left in peace.
+    // After one hint, the model's text is accepted.
     office.model.push(Turn::text(shaped)).push(Turn::text(shaped));
     let run = office.say(&ada, "And now?").await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));

@@ -1,4 +1,4 @@
-//! Tasks that wait for others: when they are begun, and what an agent is told.
+//! Tasks with blockers: when they start, and what the agent is told.
 
 use features::inbox::model::Item;
 use features::streams::rules::{self as streams, NewStream, StreamPatch};
@@ -14,7 +14,7 @@ fn done() -> Turn {
     Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" }))
 }
 
-/// A task of Ada's in a stream with a goal, that waits for another.
+/// A task of Ada's in a stream with a goal, blocked by another task.
 async fn scene(office: &Office, whose: Assignee) -> (Task, Task) {
     office
         .act(move |tx| -> Result<(Task, Task), features::tasks::queries::error::TaskError> {
@@ -44,7 +44,7 @@ async fn a_task_is_begun_when_the_last_one_is_done_that_it_waits_for() {
     office.act(move |tx| tasks::set_status(tx, first.id, TaskStatus::Done)).await;
     let run = office.worked(task.id, 1).await;
     assert_eq!(run.outcome, Some(Outcome::Done));
-    // The assignment that waited was begun, with one more reason.
+    // The waiting assignment was started, with one more reason.
     let item = office.get::<Item>(run.item.expect("an item"));
     assert_eq!((item.kind, item.reasons.len()), (ItemKind::TaskAssignment, 2));
     assert_eq!(office.items(ada.id).len(), 1);

@@ -1,4 +1,4 @@
-//! Work: an assignment becomes an item, the item a run, the run a result that a person decides on.
+//! Work: an assignment becomes an item, the item a run, and the run a result for review.
 
 use features::agents::rules as agents;
 use features::inbox::model::Item;
@@ -52,13 +52,13 @@ async fn an_assignment_goes_from_task_to_delivered_work() {
     let piece = office.delivered(task.id).pop().expect("delivered work");
     assert_eq!((piece.state, piece.versions), (DeliverableState::InReview, 1));
 
-    // The run card was the first message, and each result came back to the model.
+    // The run card was the first message, and each result was sent to the model.
     let requests = office.model.requests();
     assert!(requests[0].text().contains("Compare two offers"), "{}", requests[0].text());
     assert!(requests[1].text().contains("\"role\":\"tool\""), "{}", requests[1].text());
     assert!(requests[2].text().contains("created notes/offers.md"));
 
-    // What it wrote is one commit on its branch, with task and run in the message.
+    // Its files are one commit on its branch, with task and run in the message.
     let ws = office.ws();
     let branch = Branch::agent(&ada.slug).expect("a branch");
     let log = ws
@@ -132,7 +132,7 @@ async fn work_may_not_end_so_that_its_task_falls_asleep() {
     assert!(refusals[1].contains("deliverable_submit"), "{refusals:?}");
     assert!(refusals[2].contains("still yours"), "{refusals:?}");
     assert!(refusals[3].contains("task_update with blocked_by"), "{refusals:?}");
-    assert!(refusals[4].contains("has yet to review"), "{refusals:?}");
+    assert!(refusals[4].contains("still needs review"), "{refusals:?}");
     assert_eq!(run.outcome, Some(Outcome::Done));
     office.hq.finish().await;
 }
@@ -278,7 +278,7 @@ async fn failed_work_is_tried_again_after_30_s_2_min_and_10_min_and_then_given_u
         assert_eq!((item.state, pause), (ItemState::Failed, seconds));
         office.move_to(item.not_before.expect("another try")).await;
     }
-    // A person lets it be tried once more.
+    // A person retries it.
     office.model.push(done("complete"));
     let item = office.items(ada.id).pop().expect("an item").id;
     office.act(move |tx| features::inbox::rules::retry(tx, item)).await;
@@ -311,7 +311,7 @@ async fn an_agent_that_is_paused_begins_nothing_and_its_items_say_why() {
     assert_eq!(run.outcome, Some(Outcome::Done));
     let card = office.model.last().text();
     assert!(card.contains("in your mail") && card.contains("in French"), "{card}");
-    // The task is closed: the other item has nothing to do any more.
+    // The task is closed: the other item is obsolete.
     let open = office.items(id).into_iter().filter(Item::is_open).count();
     assert_eq!(open, 0);
     office.hq.finish().await;
@@ -357,7 +357,7 @@ async fn who_delegates_hears_of_the_end() {
     let gate = Gate::new();
     office.model.push(done("complete").for_model("for-otto").behind(&gate));
     let task = office.task("Compare two offers", &ada).await;
-    // What has an open part does not fall asleep.
+    // A task with an open subtask does not become dormant.
     assert_eq!(office.worked(task.id, 1).await.outcome, Some(Outcome::Done));
 
     office.model.push(done("complete").for_model("for-ada"));
@@ -382,7 +382,7 @@ async fn agents_that_only_write_to_each_other_come_to_an_end() {
     for (n, (model, to)) in turns.into_iter().enumerate() {
         let message = json!({ "agent": to, "text": "And what do you think?" });
         let message = Turn::call("message_agent", message).for_model(model);
-        // Otto writes back when the conversation is over: each of Ada's turns is for one run alone.
+        // Otto replies after the conversation is over: each of Ada's turns is for one run only.
         office.model.push(if n == 1 { message.behind(&gate) } else { message });
         office.model.push(Turn::text("I have asked.").for_model(model));
     }
@@ -399,7 +399,7 @@ async fn agents_that_only_write_to_each_other_come_to_an_end() {
         .map(|(_, _, text)| text)
         .collect();
     assert_eq!(refused.len(), 1, "{refused:?}");
-    assert!(refused[0].contains("passed this on to each other"), "{refused:?}");
+    assert!(refused[0].contains("been passed between"), "{refused:?}");
     assert_eq!(office.all::<Item>().iter().map(|item| item.depth).max(), Some(5));
     office.hq.finish().await;
 }
@@ -432,7 +432,7 @@ async fn a_run_whose_task_is_gone_is_taken_up_again() {
     let id = ada.id;
     office.act(move |tx| agents::pause(tx, id)).await;
     let run = office.say(&ada, "Hello?").await;
-    // What is left when the end of a run could not be written: it counts as running, and nobody works.
+    // State after a failure to record a run's end: it counts as running, and nothing works.
     let lost = move |tx: &mut store::WriteTx<'_>| runs::begin(tx, run)?.save(tx).map(|_| ());
     office.act::<(), runs::RunError>(lost).await;
     office.model.push(Turn::text("Here I am."));

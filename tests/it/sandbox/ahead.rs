@@ -1,4 +1,4 @@
-//! The helper that is started before it is needed: what it becomes is what one of its own would have become.
+//! The prestarted helper: what it becomes equals what a newly started one would have become.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,14 +12,14 @@ use sandbox::spawn::{Command, Input, Output, Started};
 use super::{GIVEN, Host, Ran, until, without_landlock};
 
 impl Host {
-    /// Has a helper waiting, and gives its number.
+    /// Waits until a helper has been started ahead; returns its PID.
     fn warm(&self) -> i32 {
         assert!(self.run(self.sh("true")).end.is_success());
         until("a helper is started ahead", || self.spawner.helper_ahead().is_some());
         self.spawner.helper_ahead().unwrap()
     }
 
-    /// Runs the command; whether the helper that waited became it.
+    /// Runs the command; returns whether the waiting helper executed it.
     fn run_warm(&self, command: Command) -> (Ran, bool) {
         let waiting = self.warm();
         let Output::File(file) = command.stdout.clone() else { panic!("no output file") };
@@ -42,7 +42,7 @@ fn the_next_program_is_the_helper_that_waited() {
     assert_eq!(ran.output, expected);
     assert_eq!(ran.code(), 0);
 
-    // No text: bytes go through as they are.
+    // Not UTF-8: bytes are passed unchanged.
     let mut command = host.command("printf", &["%s"]);
     command.args.push(OsString::from_vec(vec![b'a', 0xff, b'b']));
     command.stderr = Output::Nothing;

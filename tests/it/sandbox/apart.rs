@@ -1,5 +1,5 @@
-//! A network of a program's own: what it cannot reach although nothing else keeps it, the one way out that is handed
-//! over, and what happens where the machine gives none.
+//! Network namespace of a program: what it cannot reach without further filters, the proxy that is passed in, and
+//! machines that do not permit namespaces.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -12,7 +12,7 @@ use sandbox::spawn::{Command, Started};
 
 use super::{Host, perl};
 
-/// Every way to a port of this machine that a program may try, one line for each that went through.
+/// All ways in which a program may try to reach a port of this machine, with a line for each success.
 const ATTACKS: &str = r#"
 use Socket qw(:DEFAULT inet_pton);
 my ($tcp, $udp) = map { pack_sockaddr_in($_, inet_aton('127.0.0.1')) } @ARGV[0, 1];
@@ -27,7 +27,7 @@ socket(A, PF_UNIX, SOCK_STREAM, 0) and connect(A, pack_sockaddr_un("\0hq-apart-$
 print "tried\n";
 "#;
 
-/// Somebody on this machine who must not be reached.
+/// Servers on this machine that must not be reached.
 struct Inside {
     tcp: TcpListener,
     udp: UdpSocket,
@@ -52,7 +52,7 @@ impl Inside {
     }
 }
 
-/// Whether this machine gives networks; that it gives none is told and not hidden.
+/// Whether this machine lacks network namespaces; if so, that is printed.
 #[expect(clippy::print_stderr, reason = "a test that cannot run here says why")]
 fn shares(host: &Host) -> bool {
     let shares = !host.spawner.has_own_networks_blocking();
@@ -79,7 +79,7 @@ fn in_a_network_of_its_own_a_program_reaches_nothing_of_this_machine() {
     for ceiling in [None, Some(0), Some(1), Some(2), Some(3)] {
         let inside = Inside::new();
         let [port, _] = inside.ports();
-        // Even the right port: what listens there is another's, in another network.
+        // Even with the right port: what listens there is in another network.
         let open = Network::On(Ports::default());
         for network in [open, Network::through(port), Network::through(1)] {
             let mut command = host.attack(perl, &inside);
@@ -103,12 +103,12 @@ fn the_way_out_of_a_network_is_handed_to_whoever_starts_the_program() {
     if shares(&host) {
         return;
     }
-    // The same port on this machine is somebody else's.
+    // The same port on this machine belongs to another server.
     let inside = Inside::new();
     let [port, _] = inside.ports();
     let ask = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => \"127.0.0.1:$ARGV[0]\") \
                or die \"$!\\n\"; print $s \"ping\\n\"; print <$s>;";
-    // One that is started for it, then one that waited; an order too long for that in the end.
+    // First a process started for the command, then a waiting one; last, arguments too long for a waiting one.
     for filler in ["", "", &"x".repeat(100_000)] {
         let mut command = host.command(perl, &["-e", ask, &port.to_string(), filler]);
         command.policy.network = Network::through(port);
@@ -139,14 +139,14 @@ fn a_program_without_network_is_in_an_empty_one() {
     let mut shared = host.sh(script);
     shared.policy.own_network = OwnNetwork::Never;
     assert!(host.run(shared).output.starts_with(&ours));
-    // The one that waited is not the one that shares, and the other way round.
+    // The waiting process is not the one that shares the network, and vice versa.
     for _ in 0..2 {
         let ran = host.run(host.sh(script));
         let mut lines = ran.output.lines().map(str::trim);
         assert_ne!(lines.next(), Some(ours.as_str()), "{}", ran.output);
         let interfaces: Vec<&str> =
             lines.by_ref().take_while(|l| l.parse::<u32>().is_err()).collect();
-        // Some kernels put tunnels that lead nowhere into each network.
+        // Some kernels create unusable tunnel interfaces in each network.
         assert!(interfaces.contains(&"lo") && !interfaces.contains(&"eth0"), "{interfaces:?}");
         let own = rustix::process::geteuid().as_raw().to_string();
         assert!(ran.output.contains(&format!("\n{own}\n")), "who it was: {}", ran.output);
@@ -175,7 +175,7 @@ fn where_there_are_no_networks_a_program_shares_that_of_the_machine() {
     assert!(fs::read_to_string(file).unwrap().contains("went: connect\n"));
     assert!(inside.was_reached(), "the port that it may reach");
 
-    // What nothing else would keep is not started.
+    // A program whose restriction depends on a network of its own is not started without one.
     let mut command = host.sh("echo started");
     command.policy.network = Network::through(port);
     command.policy.own_network = OwnNetwork::Required;

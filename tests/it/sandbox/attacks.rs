@@ -1,5 +1,5 @@
-//! Attacks that once got out of the jail, as real programs. Each is tried outside first, where it works, and then inside;
-//! as root also as an ordinary user.
+//! Attacks that once escaped from the jail, as real programs. Each is tried outside first, where it works, and then
+//! inside; if the test runs as root, also as an ordinary user.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,10 +17,10 @@ use support::program::{self, Program};
 
 use super::{Host, perl, until, without_landlock};
 
-/// Nobody's number.
+/// UID of an unprivileged user.
 const SOMEBODY: u32 = 65_534;
 
-/// Runs a test of this file as an ordinary user, too, if this is root.
+/// If this process is root, also runs a test of this file as an ordinary user.
 fn as_an_ordinary_user(test: &str) {
     if !rustix::process::geteuid().is_root() {
         return;
@@ -40,14 +40,14 @@ fn as_an_ordinary_user(test: &str) {
     }
 }
 
-/// Runs a program of Perl outside of the jail.
+/// Runs a Perl script outside the jail.
 fn outside(perl: &str, script: &str, arguments: &[&str]) -> (bool, String) {
     let done = process::Command::new(perl).args(["-e", script]).args(arguments).output().unwrap();
     let said = [done.stdout, done.stderr].concat();
     (done.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
-/// Whether somebody has connected.
+/// Whether a connection has arrived.
 fn was_reached(listener: &TcpListener) -> bool {
     match listener.accept() {
         Ok(_) => true,
@@ -56,7 +56,7 @@ fn was_reached(listener: &TcpListener) -> bool {
     }
 }
 
-/// The three calls that send, with the bit that connects along with it.
+/// The three calls that send data, with the flag that also connects (`MSG_FASTOPEN`).
 const FAST_OPEN: [&str; 3] = [
     "send($s, 'hello', 0x20000000, $to)",
     "syscall(46, fileno $s, $message, 0x20000000) > 0",
@@ -128,7 +128,7 @@ fn no_other_kind_of_socket_is_opened() {
         .iter()
         .map(|(family, kind, protocol)| format!("socket(my $s, {family}, {kind}, {protocol})"))
         .collect();
-    // Each end of such a pair can send to any name.
+    // Each end of such a socket pair can send to any address.
     scripts.push("socketpair(my $a, my $b, 1, 2, 0)".to_owned());
     scripts.push("socketpair(my $a, my $b, 30, 5, 0)".to_owned());
     if cfg!(target_arch = "x86_64") {
@@ -169,7 +169,7 @@ fn nobody_listens_without_a_port_of_his_own() {
         let ran = host.run(command);
         assert_ne!(ran.code(), 0, "{}", ran.output);
         assert!(ran.output.contains("refused: Operation not permitted"), "{}", ran.output);
-        // Chromium listens at a Unix socket; connections are taken by nobody.
+        // Chromium listens on a Unix socket; nothing accepts connections to it.
         let mut command = host.command(perl, &["-e", &accept]);
         command.policy.network = network;
         command.policy.unix_sockets = true;
@@ -180,7 +180,7 @@ fn nobody_listens_without_a_port_of_his_own() {
     as_an_ordinary_user("nobody_listens_without_a_port_of_his_own");
 }
 
-/// What is noted of a file beside its content. The last tells of every change.
+/// Metadata of a file: mode, access time, modification time, change time. The last one changes with every change.
 fn noted(path: &Path) -> (u32, i64, i64, i64) {
     let found = fs::metadata(path).unwrap();
     (found.mode(), found.atime(), found.mtime(), found.ctime_nsec())
@@ -239,7 +239,7 @@ fn what_is_noted_of_files_outside_is_not_changed() {
             host.refuses(perl, &script, &path);
         }
     }
-    // `/dev/null`, by the descriptor that programs are given: root's programs are its owner.
+    // `/dev/null` through the descriptor that programs inherit: as root, programs own it.
     host.refuses(perl, "exit(chmod(0600, *STDIN) == 1 ? 0 : 1)", Path::new("/"));
     assert_eq!(fs::metadata("/dev/null").unwrap().permissions().mode() & 0o777, 0o666);
     assert_eq!(files.map(|file| noted(&host.path(file))), before);
@@ -260,7 +260,7 @@ fn programs_change_what_is_noted_of_their_own_files() {
                echo x > f && git add f && git commit -qm first && git clone -q . ../h && cat ../h/f";
     if Path::new("/usr/bin/git").exists() {
         let ran = host.run(host.sh(git));
-        // It complains that it may not tidy up in a session of its own.
+        // It complains that it cannot clean up in its own session.
         assert!(ran.code() == 0 && ran.output.lines().any(|line| line == "x"), "{}", ran.output);
     }
     as_an_ordinary_user("programs_change_what_is_noted_of_their_own_files");
@@ -292,7 +292,7 @@ fn modes_that_a_program_has_changed_are_put_back_by_the_doctor_and_at_start() {
 }
 
 impl Host {
-    /// Runs an attack on a file; it must fail.
+    /// Runs an attack on a file and asserts that it fails.
     fn refuses(&self, perl: &str, script: &str, file: &Path) {
         let path = file.to_str().unwrap();
         let ran = self.run(self.command(perl, &["-e", script, path]));

@@ -1,4 +1,4 @@
-//! How programs end: limits, stops, too many processes, too much output, what a dead server left.
+//! Ends of programs: limits, stops, too many processes, too much output, remains of a dead server.
 
 use std::fs;
 use std::io::Read;
@@ -72,7 +72,7 @@ fn a_program_that_tidies_up_when_asked_gets_the_time_for_it() {
 fn a_program_whose_time_is_up_is_ended_and_what_it_wrote_is_kept() {
     let host = Host::new();
     let mut command = host.sh("echo so far; exec sleep 60");
-    // Long enough for it to begin, however busy the machine is.
+    // Long enough for it to begin on a busy machine.
     command.timeout = Some(Duration::from_secs(5));
     let ran = host.run(command);
     assert_eq!(ran.end.reason, Some(StopReason::TimedOut));
@@ -99,7 +99,7 @@ fn a_program_that_fills_its_folders_is_ended_and_one_that_tidies_up_is_not() {
 #[test]
 fn a_fork_bomb_is_counted_and_ended() {
     let host = Host::new();
-    // Bounded: 300 sleepers, in several process groups where the shell can make them.
+    // Bounded: 300 sleepers, in several process groups where the shell supports them.
     let mut command = host.sh("i=0; while [ $i -lt 300 ]; do sleep 60 & i=$((i+1)); done; wait");
     command.max_processes = 40;
     let Started { job, .. } = host.spawner.spawn_blocking(command).unwrap();
@@ -124,8 +124,8 @@ fn a_program_that_doubles_without_end_is_ended_before_it_takes_the_machine() {
 fn children_that_have_ended_and_were_not_collected_are_not_counted() {
     let host = Host::new();
     let Some(perl) = perl() else { return };
-    // The next child begins when the one before has closed its end of the pipe, as a process that
-    // ends does: however busy the machine is, no crowd of children that still live is counted.
+    // The next child begins when the one before has closed its end of the pipe, as an ending process does: even on a
+    // busy machine, no large number of living children is counted.
     let script = "for (1..300) { pipe(my $r, my $w); my $pid = fork; exit if defined $pid && !$pid; \
                   close $w; <$r> } sleep 1; exit 7";
     let end = host.spawner.spawn_blocking(host.command(perl, &["-e", script])).unwrap().job;
@@ -137,15 +137,15 @@ fn nobody_escapes_by_becoming_a_daemon() {
     let Some(perl) = perl() else { return };
     let host = Host::new();
     becomes_a_daemon(&host, perl);
-    // The same where nothing but its session tells whose a process is.
+    // The same where only the session tells whose a process is.
     let host = Host::new();
     host.spawner.share_control_group();
     becomes_a_daemon(&host, perl);
 }
 
 fn becomes_a_daemon(host: &Host, perl: &str) {
-    // Two forks, an attempt at a session of its own, a process group of its own, all files closed.
-    // It says that it lives when the one before it has gone, so that it alone is left.
+    // Two forks, an attempted session of its own, a process group of its own, all files closed. It reports that it
+    // lives once its parent has gone, so that it alone is left.
     let script = "use POSIX; exit if fork; POSIX::setsid(); my $before = $$; exit if fork; \
                   select(undef, undef, undef, 0.01) while getppid() == $before; setpgrp(0, 0); \
                   $SIG{TERM} = $SIG{HUP} = 'IGNORE'; close STDIN; close STDOUT; close STDERR; \
@@ -160,7 +160,7 @@ fn becomes_a_daemon(host: &Host, perl: &str) {
     assert!(1 <= end.ended_children);
     assert!(procfs::stat(daemon).is_ok_and(|p| p.is_gone()) || procfs::stat(daemon).is_err());
 
-    // Kept on purpose it is still the job's, and ends with it.
+    // A process that is kept on purpose still belongs to the job and ends with it.
     fs::remove_file(host.path("agents/ada/alive")).unwrap();
     let mut command = host.sh(&launch);
     command.children = Children::Keep;
@@ -174,11 +174,12 @@ fn becomes_a_daemon(host: &Host, perl: &str) {
     until("the job is still listed", || host.spawner.jobs().is_empty());
 }
 
-/// A program whose first thread has ended while another works on: `/proc` shows it as a zombie. It notes its number.
+/// A program whose first thread has ended while another works on: `/proc` shows it as a zombie. It writes its PID to a
+/// file.
 const HEADLESS: &str = "use threads; threads->create(sub { sleep 1 while 1 })->detach; \
     open(my $f, '>', $ARGV[0]); print $f $$; close $f; syscall(60, 0)";
 
-/// The number of a program that has noted it and whose first thread has ended.
+/// PID of such a program, once it has written it and its first thread has ended.
 fn headless(host: &Host, file: &str) -> i32 {
     let path = host.path("agents/ada").join(file);
     let number = || fs::read_to_string(&path).ok()?.parse::<i32>().ok();
@@ -208,7 +209,7 @@ fn a_program_whose_first_thread_has_ended_is_found_and_ended() {
     assert_eq!(job.wait_blocking().reason, Some(StopReason::Stopped));
     assert!(!is_there(pid));
 
-    // One that is left behind, in a group of its own.
+    // A process that is left behind, in its own group.
     let left = format!(
         "{perl} -e 'setpgrp(0, 0); {}' two & \
          until grep -q 'State:.Z' /proc/$!/status; do :; done",
@@ -219,7 +220,7 @@ fn a_program_whose_first_thread_has_ended_is_found_and_ended() {
     assert_eq!(ran.end.ended_children, 1, "{}", ran.output);
     assert!(!is_there(pid));
 
-    // What a killed server has left.
+    // Processes left by a killed server.
     let (pid, job) = begin("three");
     let mark = job.mark().clone();
     let mut command = host.sh(&left.replace(" two ", " four ").replace("done", "done; sleep 60"));
@@ -255,7 +256,7 @@ fn what_a_killed_server_left_is_found_again_by_its_mark() {
     stdout.unwrap().read_exact(&mut [0; 6]).unwrap();
     let recorded = serde_json::to_string(job.mark()).unwrap();
 
-    // The end of the starting thread is the end of the server for its children.
+    // For its children, the end of the spawning thread is the end of the server.
     drop(host.spawner);
     assert_eq!(job.wait_blocking().outcome, Outcome::Signal(9));
 

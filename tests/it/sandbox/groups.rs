@@ -1,4 +1,4 @@
-//! A control group for each program: what has left the session of its program ends with it all the same.
+//! A control group per program: processes that left the program's session end with it.
 
 #![expect(clippy::print_stderr, reason = "a test that cannot run here says why")]
 
@@ -14,7 +14,7 @@ use sandbox::procfs;
 
 use super::{Host, living, perl, until};
 
-/// Two forks, a session of its own, and a first thread that ends while another works on. It notes its number.
+/// Two forks, a session of its own, and a first thread that ends while another works on. It writes its PID to a file.
 const GONE: &str = "use POSIX; use threads; exit if fork; POSIX::setsid(); exit if fork; setpgrp(0, 0); \
     $SIG{TERM} = $SIG{HUP} = 'IGNORE'; threads->create(sub { sleep 1 while 1 })->detach; \
     open(my $f, '>', $ARGV[0]); print $f $$; close $f; syscall(60, 0)";
@@ -24,7 +24,7 @@ fn group_of(pid: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
-/// Where groups are mounted, for machines on which the root of the mount is that of all groups.
+/// Mount point of control groups, if the mount's root is the root of all groups.
 fn mounted(group: &str) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").ok()?;
     let at = mounts.lines().find_map(|line| {
@@ -36,7 +36,7 @@ fn mounted(group: &str) -> Option<PathBuf> {
     path.join("cgroup.procs").exists().then_some(path)
 }
 
-/// The control group of a program; that this machine gives none is told and not hidden.
+/// The control group of a program; if this machine provides none, that is printed.
 fn group(job: &Job) -> Option<PathBuf> {
     let own = group_of("self");
     let found = group_of(&job.pid().to_string()).filter(|found| Some(found) != own.as_ref());
@@ -47,7 +47,7 @@ fn group(job: &Job) -> Option<PathBuf> {
     found
 }
 
-/// Begins the attack outside of the jail, which refuses a session of its own, and has it enter that group.
+/// Starts the attack outside the jail, which refuses a session of its own, and moves it into that group.
 fn enter(group: &Path, perl: &str, noted: &Path) -> i32 {
     let mut begun: Child = Program::new("sh")
         .args(["-c", "echo $$ > \"$1\" && exec \"$2\" -e \"$3\" \"$4\"", "-"])
@@ -100,7 +100,7 @@ fn what_an_earlier_hq_left_in_its_control_groups_ends_at_the_next_start() {
     let host = Host::new();
     let job = host.spawner.spawn_blocking(host.sh("sleep 60")).unwrap().job;
     let Some(own) = group(&job) else { return };
-    // That of another HQ, whose process ends later: until then nobody else may end what is in there.
+    // The group of another HQ whose process ends later: until then no other HQ may kill its processes.
     let mut other = Program::new("sleep").arg("600").spawn().unwrap();
     let started = procfs::stat(other.id().cast_signed()).unwrap().started;
     let namespace = fs::metadata("/proc/self/ns/pid").unwrap().ino();

@@ -1,4 +1,4 @@
-//! The ways in: a browser that is caught or whose address is pasted, a code that is typed; and how they end.
+//! Sign-in flows: captured redirect, pasted address, device code; and how they end.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use support::model::{Protocol, Turn};
 
 use super::{PLACE, Scene};
 
-/// Waits until a sign-in stands like this.
+/// Waits until a sign-in has this state.
 async fn stands(scene: &Scene, state: LoginState) -> Login {
     let id = scene.id;
     let found = scene.office.until("another state of the sign-in", |snap| {
@@ -24,7 +24,7 @@ async fn stands(scene: &Scene, state: LoginState) -> Login {
     found.await
 }
 
-/// Moves the clock to the next question and waits until it was answered and noted.
+/// Advances to the next poll and waits until its response is recorded.
 async fn asked_again(scene: &Scene) -> Login {
     let (id, before) = (scene.id, scene.login());
     let left = before.next_at.duration_since(scene.hq().now());
@@ -47,11 +47,11 @@ async fn a_person_signs_in_with_a_browser_and_a_subscription_answers() {
     assert_eq!((&begun["state"], &begun["code"]), (&json!("waiting"), &json!("")));
     let back = scene.maker.sign_in(begun["url"].as_str().expect("an address"), "code-1");
 
-    // What does not fit is told, and another may be pasted.
+    // Invalid input gives an error, and another address may be pasted.
     let answer = scene.path("/login/answer");
     for (wrong, why) in [
         ("", "paste the address"),
-        ("http://localhost/auth/callback?code=code-1", "cut"),
+        ("http://localhost/auth/callback?code=code-1", "incomplete"),
         ("http://localhost/auth/callback?code=code-1&state=forged", "another sign-in"),
     ] {
         let refused = scene.api.post(&answer, &json!({ "answer": wrong })).await;
@@ -73,7 +73,7 @@ async fn a_person_signs_in_with_a_browser_and_a_subscription_answers() {
     let again = scene.api.post(&answer, &json!({ "answer": "code-1" })).await;
     assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
 
-    // It is tested with a real call, in the way that the subscription wants.
+    // It is tested with a real call, in the subscription's format.
     let connection = scene.tested().await;
     assert!(connection.tested.as_ref().is_some_and(|tested| tested.ok), "{connection:?}");
     let call = scene.model.last();
@@ -89,14 +89,14 @@ async fn a_person_signs_in_with_a_browser_and_a_subscription_answers() {
     assert_eq!((&view["eligible"], &view["reason"]), (&json!(true), &Value::Null), "{view}");
     assert_eq!(view["account"]["label"], "mira@marlow.example");
 
-    // The month says what it would have cost, and that nothing is charged.
+    // The month's usage shows the list price, with nothing charged.
     let booked = scene.office.all::<Usage>();
     let booked = booked.iter().find(|one| one.connection == Some(scene.id)).expect("a call");
     assert_eq!((booked.route, booked.billed_micros), (Route::Subscription, Some(0)));
     assert!(booked.list_micros.is_some_and(|list| 0 < list), "{booked:?}");
     let page = scene.hq().owner().get(&scene.page("/sign-in")).await;
     assert!(page.text.contains("mira@marlow.example"), "{}", page.text);
-    assert!(page.text.contains("not verified by ChatGPT"), "{}", page.text);
+    assert!(page.text.contains("ChatGPT hasn’t verified"), "{}", page.text);
     scene.office.hq.finish().await;
 }
 
@@ -188,7 +188,7 @@ async fn a_code_is_typed_at_the_makers_and_a_short_token_makes_the_calls() {
     assert!(call.header("editor-version").starts_with("hq/"));
     assert_eq!(call.header("x-initiator"), "user");
 
-    // A model that answers over Responses alone says so once.
+    // A model that supports Responses only says so once.
     scene.model.answering(|seen| {
         let other = "model codes is not accessible via the /chat/completions endpoint";
         match (seen.protocol, seen.body["model"].as_str()) {
@@ -225,9 +225,9 @@ async fn what_is_declined_too_late_or_called_off_is_told_and_begun_anew() {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     };
     for (answer, state, words) in [
-        (json!({ "error": "access_denied" }), LoginState::Denied, "It was declined"),
-        (json!({ "error": "expired_token" }), LoginState::Expired, "It took too long"),
-        (json!({ "error": "device_flow_disabled" }), LoginState::Failed, "refused it"),
+        (json!({ "error": "access_denied" }), LoginState::Denied, "You declined"),
+        (json!({ "error": "expired_token" }), LoginState::Expired, "The sign-in timed out"),
+        (json!({ "error": "device_flow_disabled" }), LoginState::Failed, "refused the sign-in"),
     ] {
         scene.maker.polls(&[(200, answer)]);
         scene.begin("device").await;
@@ -237,7 +237,7 @@ async fn what_is_declined_too_late_or_called_off_is_told_and_begun_anew() {
         assert_eq!(scene.api.get(&scene.path("/login")).await.json()["state"], state.word());
     }
 
-    // Nobody does anything: the clock ends it.
+    // Without any action, it expires.
     scene.begin("device").await;
     scene.hq().advance(Duration::from_secs(901)).await;
     stands(&scene, LoginState::Expired).await;
@@ -249,7 +249,7 @@ async fn what_is_declined_too_late_or_called_off_is_told_and_begun_anew() {
     assert_eq!(twice.status, StatusCode::CONFLICT, "{}", twice.text);
     assert_eq!(scene.login().state, LoginState::Cancelled);
 
-    // An account that may not use the models is told at once.
+    // An account without access to the models is reported at once.
     scene.maker.exchanges(&[(403, json!({ "message": "No plan for this account" }))]);
     let polls = scene.maker.polled();
     scene.begin("device").await;
@@ -275,7 +275,7 @@ async fn a_sign_in_that_is_under_way_goes_on_after_a_restart() {
     scene.tested().await;
     scene.office.hq.finish().await;
 
-    // The same in a browser: state and secret are still there.
+    // The same in a browser: state and verifier persist.
     let mut scene = Scene::browser().await;
     let begun = scene.begin("browser").await;
     scene.office.hq.restart().await;
@@ -299,7 +299,7 @@ async fn a_browser_on_this_machine_is_caught() {
     let begun = scene.api.post(&login, &json!({ "flow": "browser" })).await.json();
     let back = scene.maker.sign_in(begun["url"].as_str().expect("an address"), "code-1");
 
-    // It listens a moment after the sign-in has begun.
+    // It listens shortly after the sign-in has started.
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
     let forged = format!("http://127.0.0.1:{port}/auth/callback?code=x&state=forged");
     let refused = loop {
@@ -316,7 +316,7 @@ async fn a_browser_on_this_machine_is_caught() {
     let caught = reqwest::get(&back).await.expect("an answer");
     let (status, text) = (caught.status(), caught.text().await.expect("words"));
     assert_eq!(status, StatusCode::OK, "{text}");
-    assert!(text.contains("You are signed in"), "{text}");
+    assert!(text.contains("signed in. You can close"), "{text}");
     assert_eq!(scene.api.get(&login).await.json()["state"], "done");
     scene.office.hq.finish().await;
 }
@@ -400,7 +400,7 @@ async fn a_code_is_typed_for_a_subscription_of_chatgpt_too() {
     assert!(sent["redirect_uri"].ends_with("/deviceauth/callback"), "{sent:?}");
     assert!(scene.tested().await.tested.is_some_and(|tested| tested.ok));
 
-    // Whoever declines is not asked again.
+    // After a refusal, polling stops.
     let begun = scene.begin("device").await;
     assert_eq!(begun["state"], "waiting");
     scene.maker.polls(&[(403, json!({ "error": "access_denied" }))]);

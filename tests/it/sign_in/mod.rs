@@ -1,4 +1,4 @@
-//! Accounts at providers in place of keys, with a scripted maker.
+//! Provider accounts instead of keys, with a scripted provider.
 
 use features::connections::model::{Connection, Grant, Login};
 use kernel::ConnectionId;
@@ -18,7 +18,7 @@ mod terminal;
 
 const PLACE: &str = "/api/v1/connections";
 
-/// An office beside which there is an account at a maker, whose models answer at a server of their own.
+/// An office and an account at a provider, whose models are on their own server.
 struct Scene {
     office: Office,
     maker: Maker,
@@ -28,12 +28,12 @@ struct Scene {
 }
 
 impl Scene {
-    /// One where people sign in with a browser; nobody has yet.
+    /// A scene for signing in with a browser; not yet signed in.
     async fn browser() -> Self {
         Self::of("chatgpt").await
     }
 
-    /// One where they type a code.
+    /// A scene for signing in with a device code.
     async fn device() -> Self {
         Self::of("copilot").await
     }
@@ -44,7 +44,7 @@ impl Scene {
         let model = ModelServer::start().await;
         model.offer(&["gpt-5.2", "codes"]).usually(Turn::text("ready"));
         let api = office.hq.api().await;
-        // Copilot says itself where an account is answered.
+        // Copilot itself names the base URL for an account.
         let base_url = if maker_word == "copilot" { String::new() } else { model.openai_url() };
         let body = maker.account("Plan", maker_word, &base_url);
         let made = api.post(&format!("{PLACE}/accounts"), &body).await;
@@ -78,7 +78,7 @@ impl Scene {
         begun.json()
     }
 
-    /// Signs in with a browser and waits for the test that follows.
+    /// Signs in with a browser and waits for the following test.
     async fn sign_in(&self) {
         let begun = self.begin("browser").await;
         let url = begun["url"].as_str().expect("an address");

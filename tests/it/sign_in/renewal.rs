@@ -1,4 +1,4 @@
-//! Tokens are renewed by one at a time, ahead of their end, and kept before they are used.
+//! Token refresh: by one caller at a time, before expiry, and stored before use.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn fifty_at_once_renew_once() {
     let scene = Scene::signed_in().await;
     call(&scene).await.expect("an answer");
     assert_eq!((scene.maker.refreshed(), sent(&scene)), (0, format!("Bearer {}", access(1))));
-    // A few minutes before its end it is renewed, by whoever comes first.
+    // A few minutes before it expires, the token is renewed by the first caller.
     advance(&scene, 3_400).await;
     let before = scene.model.requests().len();
     let calls = (0..50).map(|_| call(&scene));
@@ -57,7 +57,7 @@ async fn a_token_that_is_refused_before_its_time_is_renewed_once_and_the_call_ma
         answer.expect("an answer");
     }
     assert_eq!(scene.maker.refreshed(), 1);
-    // One that is refused again is refused.
+    // A second refusal is returned to the caller.
     scene.model.require_key("nobody-has-this-key");
     let refused = call(&scene).await.expect_err("it is refused");
     assert_eq!((refused.class, scene.maker.refreshed()), (ErrorClass::Auth, 2));
@@ -72,7 +72,7 @@ async fn what_was_renewed_counts_after_a_restart() {
     scene.office.hq.restart().await;
     call(&scene).await.expect("an answer");
     assert_eq!((scene.maker.refreshed(), sent(&scene)), (1, format!("Bearer {}", access(2))));
-    // The one that was kept is the one that the next is had for.
+    // The stored refresh token is used for the next renewal.
     advance(&scene, 3_400).await;
     call(&scene).await.expect("an answer");
     assert_eq!(sent(&scene), format!("Bearer {}", access(3)));
@@ -89,12 +89,12 @@ async fn a_busy_maker_is_left_alone_and_the_last_token_used_to_its_end() {
     }
     assert_eq!((scene.maker.refreshed(), scene.grant().failures), (1, 1), "asked once a pause");
     let page = scene.hq().owner().get(&scene.page("/sign-in")).await;
-    assert!(page.text.contains("does not renew the sign-in for the moment"), "{}", page.text);
+    assert!(page.text.contains("renew the sign-in right now"), "{}", page.text);
     advance(&scene, 16).await;
     call(&scene).await.expect("the last token is good");
     assert_eq!(scene.maker.refreshed(), 2, "asked again, and busy again");
 
-    // At its end nothing is left; how long to wait is known.
+    // After expiry there is no token; the time to wait is known.
     scene.maker.next(&[Fate::Busy]);
     advance(&scene, 300).await;
     let none = call(&scene).await.expect_err("there is no token");
@@ -120,7 +120,7 @@ async fn an_answer_that_never_arrived_is_named_when_the_old_token_does_not_count
     advance(&scene, 16).await;
     let lost = call(&scene).await.expect_err("nobody is signed in");
     assert_eq!((lost.class, lost.sent), (ErrorClass::SignIn, false));
-    assert!(lost.message.contains("never got the answer"), "{}", lost.message);
+    assert!(lost.message.contains("during the last renewal"), "{}", lost.message);
     assert!(scene.grant().lost_at.is_some());
     call(&scene).await.expect_err("nobody is signed in");
     assert_eq!(scene.maker.refreshed(), 2, "who is signed out asks nobody");
@@ -158,7 +158,7 @@ async fn what_was_renewed_is_kept_when_the_call_after_it_is_dropped() {
     let gate = Gate::new();
     scene.model.push(Turn::text("late").behind(&gate));
     advance(&scene, 3_400).await;
-    // The call is dropped while the model is silent: the renewal before it is kept all the same.
+    // The call is dropped while the model is silent; the renewal before it is still stored.
     tokio::select! {
         _ = call(&scene) => panic!("the model answers nobody"),
         () = gate.reached() => {}
@@ -177,7 +177,7 @@ async fn who_signs_out_is_forgotten() {
     let none = call(&scene).await.expect_err("nobody is signed in");
     assert_eq!(none.class, ErrorClass::SignIn);
     assert_eq!(scene.view().await["reason"], "missing_credential");
-    // The maker hears of it, and what it gave counts for nobody any more.
+    // The token is revoked at the provider and no longer used.
     let first = scene.maker.revoked(1).await;
     assert_eq!((&first["token"], &first["client_id"]), (&json!(refresh(1)), &json!("our-client")));
     assert_eq!(first["token_type_hint"], "refresh_token");

@@ -1,4 +1,4 @@
-//! Runs of agents whose account is lost on the way: another answers, or they wait until somebody signs in.
+//! Runs whose account is lost: another connection responds, or they wait for a new sign-in.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use support::model::{Gate, Turn};
 
 use super::Scene;
 
-/// The account is what agents think with.
+/// A scene in which agents use the account's model.
 async fn chosen() -> Scene {
     let scene = Scene::signed_in().await;
     let id = scene.id;
@@ -23,7 +23,7 @@ async fn chosen() -> Scene {
     scene
 }
 
-/// The model calls a tool; before it is asked again the maker takes the sign-in back.
+/// The model calls a tool; the provider revokes the sign-in before the next request.
 async fn revoked_on_the_way(scene: &Scene) -> kernel::RunId {
     let ada = scene.office.agent("Ada").await;
     let gate = Gate::new();
@@ -52,9 +52,9 @@ async fn another_of_the_list_answers_when_the_sign_in_is_taken_back() {
     });
     let (to, why) = switched.expect("another answers");
     assert_eq!(to, "mock (Scripted)");
-    assert!(why.contains("needs somebody to sign in"), "{why}");
+    assert!(why.contains("needs a new sign-in"), "{why}");
 
-    // Who is signed out is not even asked any more.
+    // Without a sign-in, no request is sent any more.
     let before = scene.model.requests().len();
     let ada = scene.office.get::<features::runs::model::Run>(run).agent;
     let ada = scene.office.get::<features::agents::model::Agent>(ada);
@@ -81,7 +81,7 @@ async fn a_run_waits_until_somebody_signs_in_and_goes_on_by_itself() {
         home.text
     );
 
-    // Time changes nothing, be it days.
+    // Time alone changes nothing, not even days.
     let calls = scene.model.requests().len();
     scene.hq().advance(Duration::from_secs(3 * 86_400)).await;
     scene.office.hq.settle().await;

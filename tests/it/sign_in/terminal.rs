@@ -1,4 +1,4 @@
-//! Signing in at the terminal, with the real program.
+//! Sign-in at the terminal, with the real program.
 
 use std::path::Path;
 use std::process::Output;
@@ -12,7 +12,7 @@ use support::program::{Program, run, run_json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 
-/// A command, waited for beside the runtime: the maker answers from it.
+/// Runs a command without blocking the runtime, which also serves the provider.
 async fn hq(data: &Path, arguments: &[&str]) -> Output {
     let data = data.to_owned();
     let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
@@ -54,9 +54,9 @@ async fn somebody_signs_in_at_the_terminal_and_doctor_says_why_not_before() {
     assert_eq!(begun["state"], json!("waiting"));
     let back = maker.sign_in(begun["url"].as_str().expect("an address"), "code-1");
     let wrong = hq(data, &["connection", "login", "plan", "--answer", "two words"]).await;
-    assert!(!wrong.status.success() && words(&wrong).contains("neither"), "{}", words(&wrong));
+    assert!(!wrong.status.success() && words(&wrong).contains("isn't an address or a code"), "{}", words(&wrong));
     let done = hq(data, &["connection", "login", "plan", "--answer", &back]).await;
-    assert!(done.status.success() && words(&done).contains("is signed in"), "{}", words(&done));
+    assert!(done.status.success() && words(&done).contains("Signed in to"), "{}", words(&done));
     let well = hq(data, &["doctor", "connections"]).await;
     assert!(well.status.success(), "{}", words(&well));
 

@@ -1,6 +1,6 @@
-//! What each format of the file has: every table with the version of its layout, its indexes and sums,
-//! and the variants of what stands in every head. A program opens only files of its own format, so
-//! whatever an older one could not read is a new number. One list for each format is kept.
+//! Contents of each file format: tables with their layout versions, indexes and sums, and variants of record heads. A
+//! program opens files of its own format only, so an incompatible change needs a new number. One list per format is
+//! stored.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use server::schema;
 use store::{FORMAT, Schema};
 
-/// The kinds of lines that are never taken away or moved: they are numbered by their places.
+/// Kinds of lines that must never be removed or moved: their position is their number.
 const PLACES: [&str; 5] = ["event ", "actor ", "via ", "part ", "cause "];
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/formats")
 }
 
-/// Answers with the names of an enum's variants, in order.
+/// Deserializer that collects the names of an enum's variants, in order.
 struct Names<'n>(&'n mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for Names<'_> {
@@ -46,7 +46,7 @@ impl<'de> Deserializer<'de> for Names<'_> {
 
 fn variants<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     let mut names: &[&str] = &[];
-    // ok: it always ends so.
+    // ok: it always ends with an error.
     let _ = T::deserialize(Names(&mut names));
     assert!(!names.is_empty(), "an enum has variants");
     names
@@ -60,7 +60,7 @@ fn tables(out: &mut String, store: &str, schema: &Schema) {
         let Some(ops) = &info.ops else { continue };
         let blobs = if ops.blobs.is_some() { ", holds files" } else { "" };
         let (number, name, version) = (info.number, info.name, ops.version);
-        // What is kept of a change: another class would look for what entries of before do not have.
+        // The class determines what a change records; a different class would expect data that older entries lack.
         let class = info.class().expect("a record has a class");
         writeln!(out, "{store} {number:04} {name} v{version} {class:?}{blobs}").expect("a string");
         for index in ops.indexes {
@@ -75,7 +75,7 @@ fn tables(out: &mut String, store: &str, schema: &Schema) {
     }
 }
 
-/// What this program's format has.
+/// Description of this program's format.
 fn present() -> String {
     let mut out = String::new();
     tables(&mut out, "workspace", &schema::workspace());
@@ -95,7 +95,7 @@ fn present() -> String {
     out
 }
 
-/// The lines that only one of two lists has.
+/// Lines that only one of the two lists has.
 fn differing(kept: &str, now: &str) -> Vec<String> {
     let gone = kept.lines().filter(|line| !now.lines().any(|other| other == *line));
     let new = now.lines().filter(|line| !kept.lines().any(|other| other == *line));

@@ -1,6 +1,5 @@
-//! One file for each version of each record: the bytes of its sample, as they lie on people's disks.
-//! A change of a layout is a new version with an `upgrade`; the old file stays and must be read.
-//! `HQ_GOLDEN=write` writes the files that are missing; one that is there is never touched.
+//! Golden files: the stored bytes of each record version's sample. A layout change is a new version with an `upgrade`;
+//! the old file stays and must be readable. `HQ_GOLDEN=write` writes missing files and never changes existing ones.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/golden")
 }
 
-/// Calls with the store, the table and the operations of each record.
+/// Calls `record` with the store, the table and the operations of each record.
 fn each(mut record: impl FnMut(&str, &TableInfo, &Ops)) {
     for (store, schema) in [("workspace", schema::workspace()), ("system", schema::system())] {
         for info in schema.tables() {

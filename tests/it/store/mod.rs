@@ -1,10 +1,9 @@
-//! Stores with the program's own records: their layouts, and what each format of a file has. The store itself is
-//! tested in its package.
+//! Stores with the program's own records: layouts and file formats. The store's own tests are in its package.
 
 #[path = "../../../src/store/tests/it/check.rs"]
-pub mod check; // everything that can be said about a store's bytes without knowing how they came
-mod formats; // what each format of the file has: a difference is a new number
-mod golden; // the layouts of the program's own records
+pub mod check; // checks of a store's bytes that need no knowledge of their history
+mod formats; // contents of each file format: any difference needs a new number
+mod golden; // layouts of the program's own records
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use kernel::id::SystemIds;
 use kernel::time::SystemClock;
 use store::{NoFaults, Options, Schema, Store};
 
-/// Opens a file that nobody else has.
+/// Opens a file that is not open elsewhere.
 pub fn opened(path: &Path, schema: Schema) -> Store {
     let options = Options {
         path: path.to_owned(),
@@ -27,8 +26,8 @@ pub fn opened(path: &Path, schema: Schema) -> Store {
     Store::open(options).expect("it opens")
 }
 
-/// A temporary folder in memory where there is room, for tests that make thousands of files and do not ask whether
-/// the disk is quick.
+/// A temporary folder in memory if there is enough room, for tests that create thousands of files and do not depend on
+/// the disk's speed.
 pub fn folder_in_memory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let roomy = store::disk::free_space(memory).is_ok_and(|free| free > 2 << 30);

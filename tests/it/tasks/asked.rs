@@ -1,4 +1,4 @@
-//! Lists asked in the filter language.
+//! Task lists with queries in the filter language.
 
 use features::tasks::queries::filter::Asker;
 use features::tasks::queries::keys::KEYS;
@@ -6,7 +6,7 @@ use kernel::filter::Query;
 
 use super::*;
 
-/// Asks as Mira does, in Berlin: the titles in their order, and what is wrong.
+/// Runs a query as Mira, in Berlin: titles in order, and the errors.
 fn ask(desk: &Desk, text: &str) -> (Vec<String>, Vec<String>) {
     let today = list::Today { now: desk.clock.now(), zone: queries::due::zone("Europe/Berlin") };
     let found = desk.store.read(|snap| {
@@ -127,16 +127,16 @@ fn what_is_not_known_is_told_and_the_rest_filters() {
     for (text, wanted, says) in [
         ("statsu:done is:open", "acdeg", "did you mean status?"),
         ("assignee:adda,me", "ag", "did you mean ada?"),
-        ("assignee:adda is:closed", "b", "\"adda\" is no assignee"),
-        ("due:soon is:closed", "b", "\"soon\" is no date for due"),
+        ("assignee:adda is:closed", "b", "\"adda\" isn’t a known assignee"),
+        ("due:soon is:closed", "b", "\"soon\" isn’t a date for due"),
         ("priority:hgih", "abcdeg", "did you mean high?"),
-        ("template:launch id:1", "a", "\"launch\" is no template; there is none yet."),
-        ("collection:x id:1", "a", "Collections are not here yet"),
-        ("status: id:1", "a", "Say what status: should be."),
-        ("cost:much id:1", "a", "\"much\" is no number for cost"),
+        ("template:launch id:1", "a", "\"launch\" isn’t a known template; there are none yet."),
+        ("collection:x id:1", "a", "Collections aren’t available yet"),
+        ("status: id:1", "a", "Enter a value for status:"),
+        ("cost:much id:1", "a", "\"much\" isn’t a number for cost"),
         ("parent:MC-99 id:1", "a", "There is no task \"MC-99\""),
-        ("label:x id:1", "a", "\"x\" is no label; there is none yet."),
-        ("waiting:nobody id:1", "a", "\"nobody\" is no waiting"),
+        ("label:x id:1", "a", "\"x\" isn’t a known label; there are none yet."),
+        ("waiting:nobody id:1", "a", "\"nobody\" isn’t a known waiting"),
     ] {
         let (titles, wrong) = ask(&desk, text);
         assert_eq!(titles.iter().map(|title| &title[..1]).collect::<String>(), wanted, "{text}");

@@ -1,4 +1,4 @@
-//! No circle of tasks that wait for each other, through relations, parts or both.
+//! No cycles of dependent tasks, through relations, subtasks or both.
 
 use features::tasks::queries::circles::FAR;
 use features::tasks::queries::open_ends::OpenEnds;
@@ -22,7 +22,7 @@ fn several<const N: usize>(desk: &Desk) -> [TaskId; N] {
     std::array::from_fn(|n| desk.task(NewTask::titled(format!("Task {}", n + 1))).id)
 }
 
-/// The code and the words of a refusal.
+/// Code and text of a refusal.
 fn refusal(refused: Result<(), TaskError>) -> (&'static str, String) {
     let error = refused.expect_err("it is refused");
     (error.code(), error.to_string())
@@ -36,12 +36,12 @@ fn what_waits_for_a_task_does_not_become_a_part_of_it() {
     let (code, words) = refusal(part(&desk, task, whole));
     let said = "MC-1 cannot be a part of MC-2, which would wait for it: MC-1 waits for MC-2";
     assert_eq!((code, words.as_str()), ("part_cycle", said));
-    // The other way round says the same twice: who waits is done after what is a part of it.
+    // The other direction is contradictory as well: the waiting task must be done after its own sub-task.
     part(&desk, whole, task).unwrap();
     let (code, _) = refusal(waits(&desk, whole, task));
     assert_eq!(code, "waits_for_whole");
     waits(&desk, between, task).unwrap();
-    // Be it by way of another.
+    // Also through another task.
     let (code, words) = refusal(part(&desk, between, whole));
     let said = "MC-3 cannot be a part of MC-2, which would wait for it: MC-3 waits for MC-1, MC-1 \
                 waits for its part MC-2";
@@ -59,7 +59,7 @@ fn a_circle_through_relations_and_parts_is_refused_with_its_steps() {
     let said = "MC-3 cannot wait for MC-4: MC-4 waits for MC-1, MC-1 waits for MC-2, MC-2 waits \
                 for its part MC-3";
     assert_eq!((code, words.as_str()), ("wait_cycle", said));
-    // What is done holds nobody up, but may be opened again: it counts.
+    // A finished task blocks nothing, but may be reopened, so it counts.
     desk.by(mira(), move |tx| rules::set_status(tx, task, TaskStatus::Done)).unwrap();
     assert_eq!(refusal(waits(&desk, inner, last)).0, "wait_cycle");
     desk.by(mira(), move |tx| rules::archive(tx, task)).unwrap();
@@ -69,7 +69,7 @@ fn a_circle_through_relations_and_parts_is_refused_with_its_steps() {
     waits(&desk, inner, last).unwrap();
 }
 
-/// A part is begun also while its whole waits, so it may be what that waits for in the end.
+/// A sub-task may begin while its whole waits, so the whole may wait for it indirectly.
 #[test]
 fn a_part_may_hold_up_what_its_whole_waits_for() {
     let desk = Desk::new();
@@ -91,7 +91,7 @@ fn a_part_may_hold_up_what_its_whole_waits_for() {
 fn where_more_wait_than_are_looked_at_the_change_is_refused() {
     let desk = Desk::new();
     let [blocker] = several(&desk);
-    // A line of parts that no rule makes, as it takes the fewest rows.
+    // A chain of sub-tasks, written directly because that needs the fewest rows.
     let id = |n: usize| {
         let mut id = [9; 16];
         id[8..].copy_from_slice(&u64::try_from(n).unwrap().to_be_bytes());
@@ -121,5 +121,5 @@ fn where_more_wait_than_are_looked_at_the_change_is_refused() {
     waits(&desk, id(FAR), blocker).unwrap();
     let (code, words) = refusal(waits(&desk, id(count), blocker));
     assert_eq!(code, "too_many_wait");
-    assert!(words.contains("more than 10000 tasks wait for MC-10101"), "{words}");
+    assert!(words.contains("more than 10000 tasks are blocked by MC-10101"), "{words}");
 }

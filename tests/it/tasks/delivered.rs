@@ -1,4 +1,4 @@
-//! Delivered work and its reviews.
+//! Deliverables and reviews.
 
 use features::tasks::queries::grouping::{self, Cell, GroupBy};
 
@@ -11,7 +11,7 @@ fn delivered_work_is_reviewed_by_people_until_the_task_is_done() {
     let piece = desk.deliver(task.id, "Prices");
     assert_eq!(piece.state, DeliverableState::InReview);
     let error = desk.by(ada(), move |tx| rules::complete(tx, task.id)).unwrap_err();
-    assert!(error.to_string().contains("has yet to review \"Prices\""), "{error}");
+    assert!(error.to_string().contains("\"Prices\" still needs review"), "{error}");
     let new = NewReview {
         deliverable: piece.id,
         version: None,
@@ -67,7 +67,7 @@ fn delivered_work_stands_in_a_group_of_its_own_that_its_filter_finds() {
         set(stored);
         assert_eq!(groups(), [("in_progress", 1), ("in_review", 1)], "{stored:?} is stored");
     }
-    // What is over is not in review, though its work was never looked at.
+    // A cancelled task is not in review, even if its deliverable was never reviewed.
     set(TaskStatus::Cancelled);
     assert_eq!(groups(), [("in_progress", 1), ("cancelled", 1)]);
     set(TaskStatus::InProgress);
@@ -84,7 +84,7 @@ fn approval_leaves_a_task_open_while_a_part_of_it_is() {
     desk.review(&piece, Verdict::Approved, "").unwrap();
     assert_eq!(desk.get(task.id).status, TaskStatus::Todo);
     let error = desk.by(ada(), move |tx| rules::complete(tx, task.id)).unwrap_err();
-    assert!(error.to_string().contains("these parts are open: MC-2"), "{error}");
+    assert!(error.to_string().contains("these subtasks are open: MC-2"), "{error}");
     desk.by(mira(), move |tx| rules::set_status(tx, part.id, TaskStatus::Cancelled)).unwrap();
     desk.by(ada(), move |tx| rules::complete(tx, task.id)).unwrap();
 }

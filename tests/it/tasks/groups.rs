@@ -1,4 +1,4 @@
-//! Streams, labels, relations and the order by hand: the rules.
+//! Rules of streams, labels, relations and manual order.
 
 use features::streams::queries::StreamError;
 use features::streams::rules::{self as streams, NewStream, StreamPatch};
@@ -37,15 +37,15 @@ fn tasks_never_wait_in_a_circle() {
     later(&desk, all[0], all[1]).unwrap();
     later(&desk, all[1], all[2]).unwrap();
     let error = later(&desk, all[2], all[0]).unwrap_err();
-    assert_eq!(error.to_string(), "MC-1 waits for MC-3 already, so MC-3 cannot wait for MC-1");
+    assert_eq!(error.to_string(), "MC-1 is already blocked by MC-3, so it can't block MC-3");
     assert_eq!(later(&desk, all[0], all[0]).unwrap_err().code(), "own_relation");
-    // What is so already changes nothing.
+    // A change without effect writes nothing.
     let seq = desk.store.head().seq;
     later(&desk, all[0], all[1]).unwrap();
     assert_eq!(desk.store.head().seq, seq);
     let part = desk.task(NewTask { parent: Some(all[0]), ..NewTask::titled("part") });
     assert_eq!(later(&desk, part.id, all[0]).unwrap_err().code(), "waits_for_whole");
-    // A relation has no direction, so it is kept once.
+    // A relation has no direction, so it is stored once.
     for (task, other) in [(all[0], all[2]), (all[2], all[0])] {
         desk.by(mira(), move |tx| ties::relate(tx, task, RelatesTo, other)).unwrap();
     }
@@ -69,10 +69,10 @@ fn the_end_of_the_last_blocker_wakes_who_waited() {
     assert_eq!((desk.get(task).status, waits(&desk, task)), (TaskStatus::Blocked, vec![2]));
     desk.by(mira(), move |tx| rules::archive(tx, two)).unwrap();
     assert_eq!((desk.get(task).status, waits(&desk, task)), (TaskStatus::Todo, vec![]));
-    // The assignment that waited takes it in: nobody is woken twice.
+    // The waiting assignment absorbs it: no second item.
     assert_eq!(desk.items().len(), 1);
     assert_eq!(desk.items()[0].reasons.len(), before + 1);
-    // Opened again it holds the task up again, and its end is news again.
+    // Reopened, it blocks the task again, and its end is reported again.
     set(&desk, one, TaskStatus::Todo);
     assert_eq!(waits(&desk, task), [1]);
     let blocked = desk.store.read(|snap| marks::blocked(snap)).unwrap();
@@ -154,7 +154,7 @@ fn what_happened_to_labels_and_relations_stands_in_the_history() {
     desk.by(mira(), move |tx| labels::ask(tx, task, LabelFilter::read("bug"))).unwrap();
     desk.clock.advance_ms(20 * 60_000);
     later(&desk, task, other).unwrap();
-    // What is put on and off by one person in a row is one line; what came and went is none.
+    // Changes of labels by one person in a row form one line; a label added and removed appears in none.
     for names in ["+idea", "+late,-bug", "-late,+other"] {
         desk.clock.advance_ms(1);
         desk.by(mira(), move |tx| labels::ask(tx, task, LabelFilter::read(names))).unwrap();
@@ -215,7 +215,7 @@ fn an_order_by_hand_stays_an_order_after_many_moves() {
         "what is made comes behind what was moved to the end"
     );
     assert_eq!(order().first(), Some(&all[19]));
-    // Always into the same gap: the keys are made short again.
+    // Repeated moves into the same gap: the sort keys are shortened again.
     for n in 0..300 {
         let (one, two) = (all[1 + n % 2], all[2 - n % 2]);
         place(one, Some(all[19]), Some(two));

@@ -1,4 +1,4 @@
-//! Lists of tasks: filters, order, pages.
+//! Task lists: filters, order, pages.
 
 use features::tasks::queries::grouping::{self, Bucket, GroupBy};
 
@@ -88,7 +88,7 @@ fn a_list_from_the_columns_is_the_one_that_a_scan_finds() {
     }
 }
 
-/// Each list as a snapshot gives it, which has columns, and as a write sees it, which scans.
+/// Compares each list from a snapshot, which has columns, with that from a write transaction, which scans.
 fn compare_lists(desk: &Desk, today: &list::Today) {
     let mut filters = vec![list::Filter::default()];
     let with = |change: &dyn Fn(&mut list::Filter)| {

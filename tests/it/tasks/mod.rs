@@ -1,4 +1,4 @@
-//! Tasks, comments and delivered work: the rules, on a store with the reactions of tasks and inbox.
+//! Rules of tasks, comments and deliverables, on a store with the reactions of tasks and inbox.
 
 use std::sync::Arc;
 
@@ -29,14 +29,14 @@ use store::{
     NoFaults, Options, Range, ReactionError, ReadExt as _, Record as _, Store, StoreError, WriteTx,
 };
 
-mod asked; // lists asked in the filter language
-mod delivered; // delivered work and its reviews
-mod talks; // comments that are changed, answered, quoted
+mod asked; // lists with filter queries
+mod delivered; // deliverables and reviews
+mod talks; // edited comments, replies, quotes
 mod recurring; // recurring tasks
 mod groups; // streams, labels, relations, order
-mod circles; // no circle of tasks that wait for each other
-mod templates; // templates made into tasks
-mod lists; // lists: filters, order, pages
+mod circles; // no cycles of dependencies
+mod templates; // tasks from templates
+mod lists; // filters, order, pages
 
 fn ada_id() -> AgentId {
     id(5)
@@ -54,7 +54,7 @@ fn id<T: kernel::TypedId>(n: u8) -> T {
     T::from_bytes([n; 16])
 }
 
-/// A store of a workspace with two agents and two members.
+/// A workspace's store with two agents and two members.
 struct Desk {
     store: Store,
     clock: Arc<ManualClock>,
@@ -436,7 +436,7 @@ fn an_unknown_name_is_answered_with_those_there_are() {
     assert_eq!(find("tom").unwrap(), Some(Assignee::Person(id(2))));
     assert_eq!(find("none").unwrap(), None);
     let error = find("oto").unwrap_err();
-    assert_eq!(error.to_string(), "nobody here is called \"oto\"; there are: otto, tom, ada");
+    assert_eq!(error.to_string(), "no one here is called \"oto\"; available: otto, tom, ada");
 }
 
 #[test]
@@ -478,9 +478,9 @@ fn parts_of_parts_count_with_those_of_the_whole() {
     for parent in [whole, first] {
         let refused = part(11, parent).unwrap_err();
         assert_eq!(refused.code(), "enough_parts");
-        assert!(refused.to_string().contains("10 parts of MC-1"), "{refused}");
+        assert!(refused.to_string().contains("10 subtasks of MC-1"), "{refused}");
     }
-    // What a person made is a whole of its own.
+    // A subtask created by a person is independent.
     let own = desk.task(NewTask { parent: Some(first), ..NewTask::titled("Ask around") }).id;
     part(11, own).unwrap();
 }

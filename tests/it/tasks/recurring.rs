@@ -1,4 +1,4 @@
-//! Recurring tasks: one task a turn, whatever the clock does and however often the program starts.
+//! Recurring tasks: one task per turn, whatever the clock does and however often the program starts.
 
 use features::tasks::model::series::{DueAfter, Going, Occurrence, Series};
 use features::tasks::queries::series as reads;
@@ -41,7 +41,7 @@ fn make(desk: &Desk, new: NewSeries) -> Series {
     desk.by(mira(), move |tx| series::create(tx, new)).unwrap()
 }
 
-/// As the timer does.
+/// Runs the timer's step.
 fn tick(desk: &Desk) -> Vec<Task> {
     let mut made = Vec::new();
     let now = desk.clock.now();
@@ -133,7 +133,7 @@ fn a_series_ends_after_a_number_or_a_day() {
         assert_eq!(used(&desk, id).len(), 2);
         assert_eq!((get(&desk, id).going(), get(&desk, id).next_at), (Going::Ended, None));
     }
-    // One more, and it goes on.
+    // With one more occurrence the series continues.
     let more = SeriesPatch { ends_after: Some(Some(3)), ..SeriesPatch::default() };
     desk.by(mira(), move |tx| series::update(tx, two.id, more)).unwrap();
     assert_eq!(get(&desk, two.id).going(), Going::Active);
@@ -155,7 +155,7 @@ fn a_paused_series_makes_nothing_and_goes_on_from_now() {
     desk.by(mira(), move |tx| series::resume(tx, series.id)).unwrap();
     assert!(tick(&desk).is_empty(), "nothing is made for the time of the pause");
     assert_eq!(get(&desk, series.id).next_at, Some(at("2026-11-24T08:00:00Z")));
-    // Made early: the turn is used then.
+    // A task created early uses up its occurrence.
     let early = desk.by(mira(), move |tx| series::spawn_now(tx, series.id)).unwrap();
     assert_eq!(early.occurrence_at, Some(at("2026-11-24T08:00:00Z")));
     hours(&desk, 24);
@@ -202,19 +202,19 @@ fn tasks_outlive_their_series_and_agents_that_left_get_none() {
     assert!(used(&desk, series.id).is_empty());
 }
 
-/// What may happen to a series.
+/// Actions on a series.
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    /// The clock goes on, or back, by hours.
+    /// The clock moves forwards or backwards by hours.
     Hours(i64),
-    /// The timer looks.
+    /// The timer runs.
     Tick,
-    /// The timer looks many times at once, as after starts that follow each other.
+    /// The timer runs many times, as after several starts in a row.
     Ticks,
     Pause,
     Resume,
     Early,
-    /// Another hour of the day.
+    /// Changes the hour of day.
     Move(u8),
 }
 
@@ -234,8 +234,8 @@ fn act() -> impl Strategy<Value = Act> {
 proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(12))]
 
-    /// Each turn has one row and one task, none lies in the time to come but those that were made
-    /// early, and whatever has come is used or counted as left out.
+    /// Each occurrence has one row and one task, no task is in the future unless it was created early, and each past
+    /// occurrence is used or counted as missed.
     #[test]
     fn a_turn_is_used_once_whatever_happens(acts in proptest::collection::vec(act(), 5..40)) {
         let desk = Desk::new();

@@ -1,4 +1,4 @@
-//! Whom comments wake when they are changed, answered and quoted.
+//! Agents woken by edited comments, replies and quotes.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Templates made into tasks: what waits for what, who has them, which labels.
+//! Tasks from templates: dependencies, assignees, labels.
 
 use std::collections::HashMap;
 
@@ -48,9 +48,9 @@ fn tasks_of_a_template_wait_for_each_other_and_have_their_people() {
     assert_eq!(waits(mail).len(), 2);
     let named = desk.store.read(|snap| labels::of(snap, mail)).unwrap();
     assert_eq!(named.len(), 1, "in whatever case it is written");
-    // Neither begins before what it waits for is over.
+    // No task begins before its blockers are done.
     assert!(desk.items().iter().all(|item| item.waits_for_blockers()), "{:#?}", desk.items());
-    // All of it or nothing.
+    // All or nothing.
     let nowhere = Spawn { parent: Some(id_of_nothing()), ..Spawn::default() };
     desk.by(mira(), move |tx| templates::spawn(tx, id, &nowhere)).unwrap_err();
     let all = desk.store.read(|snap| snap.list::<Task>(&Range::all())).unwrap();

@@ -1,4 +1,4 @@
-//! An undo while others write the same: whatever comes first, nobody's change is lost.
+//! Undo with concurrent writes to the same records: no change is lost, in any order.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +11,9 @@ use serde_json::json;
 use super::{entry, ok};
 use support::office::Office;
 
-/// How many tasks one change renamed.
+/// Number of tasks that one change renamed.
 const TASKS: usize = 300;
-/// How many people write meanwhile.
+/// Number of concurrent writers.
 const WRITERS: usize = 3;
 
 fn titled(title: String) -> TaskPatch {
@@ -39,7 +39,7 @@ async fn who_writes_while_an_undo_is_made_ready_and_carried_out_loses_nothing() 
     let renamed = entry::<Task>(&office, ids[0]);
 
     let over = AtomicBool::new(false);
-    // Each has tasks of its own, walks over them again and again, and remembers its last word on each.
+    // Each has its own tasks, changes them repeatedly, and remembers its last title of each.
     let writer = |number: usize| {
         let (office, ids, over) = (&office, &ids, &over);
         async move {

@@ -1,5 +1,4 @@
-//! Undo of what waits for what: nothing comes back that closes a circle by now, be it through relations,
-//! through parts or through both.
+//! Undo of dependencies: nothing is restored that would now form a cycle, through relations, subtasks or both.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +28,7 @@ fn name(task: &Task) -> String {
     format!("MC-{}", task.number)
 }
 
-/// A task waits for another; gives the relation.
+/// Makes a task wait for another; returns the relation.
 async fn wait(api: &Person, task: &Task, other: &Task) -> String {
     let path = format!("/api/v1/tasks/{}/relations", task.id);
     let tie = json!({ "kind": "blocked_by", "other": name(other) });
@@ -39,21 +38,21 @@ async fn wait(api: &Person, task: &Task, other: &Task) -> String {
     tie["id"].as_str().expect("an id").to_owned()
 }
 
-/// It does so no more; gives the entry.
+/// Removes the relation; returns the entry.
 async fn wait_no_more(api: &Person, task: &Task, relation: &str) -> u64 {
     let path = format!("/api/v1/tasks/{}/relations/{relation}", task.id);
     ok(api.call("DELETE", &path).await).await;
     last_of(api, "task_relations", relation).await
 }
 
-/// A task becomes a part of another, or of none; gives the entry.
+/// Makes a task a sub-task of another, or of none; returns the entry.
 async fn part_of(office: &Office, api: &Person, part: &Task, whole: Option<&Task>) -> u64 {
     let body = json!({ "parent": whole.map(name) });
     ok(api.json("PATCH", &format!("/api/v1/tasks/{}", part.id), &body).await).await;
     entry::<Task>(office, part.id)
 }
 
-/// What rules hold of an undo, whatever others have changed since.
+/// Refusals by rules in an undo's preview, besides conflicts with later changes.
 async fn held(api: &Person, seq: u64) -> (Vec<String>, Value) {
     let seen = preview(api, seq).await;
     let mut held = codes(&seen);
@@ -75,7 +74,7 @@ async fn a_relation_stays_away_when_the_task_is_a_part_of_what_it_waited_for_by_
     part_of(&office, &api, task, Some(whole)).await;
     let (codes, seen) = held(&api, gone).await;
     assert_eq!(codes, ["waits_for_whole"], "{seen}");
-    // Whatever else goes back: the relation does not.
+    // Everything else can be undone, but not the relation.
     undo(&api, gone).await;
     assert!(waits(&office).is_empty());
     part_of(&office, &api, task, None).await;

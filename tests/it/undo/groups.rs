@@ -1,5 +1,5 @@
-//! Undo of streams and of recurring tasks: nobody leads or gets again what they could not be given, and a
-//! stream that is out of the way is left alone.
+//! Undo of streams and recurring tasks: nobody becomes lead or assignee who is not permitted, and archived streams stay
+//! unchanged.
 
 use features::agents::rules as agents;
 use features::streams::model::Stream;
@@ -23,7 +23,7 @@ async fn led(office: &Office, name: &str, lead: Option<Assignee>) -> StreamId {
     office.act(move |tx| streams::create(tx, new)).await.id
 }
 
-/// Changes a stream and gives the entry.
+/// Changes a stream and returns the entry.
 async fn restream(office: &Office, id: StreamId, patch: StreamPatch) -> u64 {
     office.act(move |tx| streams::update(tx, id, patch)).await;
     entry::<Stream>(office, id)
@@ -54,7 +54,7 @@ async fn daily(office: &Office, assignee: Option<Assignee>, stream: Option<Strea
     made.await.id
 }
 
-/// Changes a series and gives the entry.
+/// Changes a series and returns the entry.
 async fn reseries(office: &Office, id: SeriesId, patch: SeriesPatch) -> u64 {
     office.act(move |tx| all_series::update(tx, id, patch)).await;
     entry::<Series>(office, id)
@@ -84,7 +84,7 @@ async fn nobody_leads_or_gets_again_who_has_left_or_takes_no_work() {
     let of_person = daily(&office, person, None).await;
     let for_person = reseries(&office, of_person, nobody).await;
 
-    // While both are here, all of it goes back.
+    // While both are members, all of it can be undone.
     for seq in [by_agent, by_person, for_agent, for_person] {
         let seen = preview(&api, seq).await;
         assert_eq!((&seen["back_count"], &seen["kept_count"]), (&json!(1), &json!(0)), "{seen}");

@@ -1,4 +1,4 @@
-//! Work that was handed over from somebody who left stays with who took it over, whatever is undone.
+//! Work reassigned from a leaving member keeps its new assignee, whatever is undone.
 
 use features::agents::model::Agent;
 use features::tasks::model::Task;
@@ -57,9 +57,9 @@ impl Team {
         (Some(Assignee::Person(account)), Some(account.into()))
     }
 
-    /// Hands the work of Mo over and gives the entry.
+    /// Hands Mo's work over; returns the entry.
     async fn hand_over(&self) -> u64 {
-        // Time goes on, so that there is a moment of the change besides the change.
+        // Time must pass, so that the time before the change can be restored.
         self.office.hq.advance(std::time::Duration::from_secs(60)).await;
         let path = format!("/api/v1/members/{}/handover?to={}", self.mo, self.bea);
         ok(self.office.hq.owner().call("POST", &path).await).await;
@@ -68,7 +68,7 @@ impl Team {
     }
 }
 
-/// What a preview says of its records that stay, in words, each once.
+/// The distinct reasons in a preview for which records stay.
 fn words(preview: &Value) -> Vec<&str> {
     let kept = preview["kept"].as_array().expect("a list");
     let mut found: Vec<&str> = kept.iter().map(|one| one["why"].as_str().expect("words")).collect();
@@ -102,7 +102,7 @@ async fn nothing_goes_back_to_who_has_left() {
     assert_eq!(refused.json()["code"], "nothing_to_undo", "{}", refused.text);
     assert_eq!(team.has(), Team::of(team.bea));
 
-    // The page says it in the same words.
+    // The page shows the same text.
     let page = team.office.hq.owner().get(&format!("/w/marlow-cargo/undo?entry={given}")).await;
     assert!(page.text.contains("Mo has left the workspace."), "{}", page.text);
     team.office.hq.finish().await;
@@ -116,7 +116,7 @@ async fn what_ends_with_the_membership_stays_when_that_entry_is_undone() {
     let entry = entry::<Task>(&team.office, team.task);
     let seen = preview(&team.api, entry).await;
     assert_eq!(seen["back"], json!([]), "{seen}");
-    // The member as well: who left is asked again, not undone.
+    // The membership, too: a member who left has to be invited again.
     assert_eq!(codes(&seen), ["member_left", "member_left", "member_left", "not_allowed"]);
     assert_eq!(team.has(), Team::of(team.bea));
     team.office.hq.finish().await;
@@ -132,7 +132,7 @@ async fn nothing_goes_back_to_a_closed_account_until_it_is_opened_again() {
     ok(owner.call("POST", &close("disable")).await).await;
     let seen = preview(&team.api, given).await;
     assert_eq!(codes(&seen), ["account_closed"; 3], "{seen}");
-    assert_eq!(words(&seen), ["The account of Mo is closed."]);
+    assert_eq!(words(&seen), ["Mo’s account is disabled."]);
     assert_eq!(undo(&team.api, given).await.status, StatusCode::CONFLICT);
     assert_eq!(team.has(), Team::of(team.bea));
     ok(owner.call("POST", &close("enable")).await).await;
@@ -146,7 +146,7 @@ async fn nothing_goes_back_to_an_account_that_is_closed_while_an_undo_is_made_re
     let team = Team::open().await;
     let given = team.hand_over().await;
     let (app, mo) = (team.office.ws().app.clone(), team.mo);
-    // The undo is worked out and then waits for its turn; what it was told of accounts is out of date by then.
+    // The undo is planned and then waits for its turn; by then its information about accounts is out of date.
     let turn = app.people_turn.lock().await;
     let api = team.api.clone();
     let undone = tokio::spawn(async move { undo(&api, given).await });
@@ -167,7 +167,7 @@ async fn nothing_goes_back_to_an_account_that_is_closed_while_an_undo_is_made_re
 async fn the_rest_of_a_change_goes_back_and_a_task_that_comes_back_is_nobodys() {
     let team = Team::open().await;
     let (agent, bea, task) = (team.agent.clone(), team.bea, team.task);
-    // One change of several fields, the one to whom the agent reports among them.
+    // One change of several fields, including the agent's manager.
     let changed = Agent {
         name: "Ada B".into(),
         reports_to: Some(bea.into()),
@@ -176,7 +176,7 @@ async fn the_rest_of_a_change_goes_back_and_a_task_that_comes_back_is_nobodys() 
     };
     team.office.act(move |tx| tx.put(&changed)).await;
     let several = entry::<Agent>(&team.office, agent.id);
-    // A task that was made for Mo and undone.
+    // A task that was created for Mo, then undone.
     let made = entry::<Task>(&team.office, task);
     let undone = ok(undo(&team.api, made).await).await["entry"].as_u64().expect("an entry");
     let gone = format!("/api/v1/members/{}?to={}", team.mo, team.bea);

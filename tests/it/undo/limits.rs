@@ -1,4 +1,4 @@
-//! How much one undo may take: what is too much is refused where it is looked at, with its number.
+//! Size limit of an undo: the preview rejects a larger one with its size.
 
 use features::agents::model::Agent;
 use features::inbox::model::Item;
@@ -14,10 +14,10 @@ use support::hq::{Person, Reply};
 use support::model::Turn;
 use support::office::Office;
 
-/// How many records one transaction may change.
+/// Maximum number of records that one transaction may change.
 const LIMIT: usize = 10_000;
 
-/// A task with this number, as no rule makes it: a run of many steps would.
+/// A task with this number, written directly: a run of many steps could create it.
 fn task(n: usize) -> Task {
     let number = u32::try_from(n).expect("few tasks");
     let mut id = [7; 16];
@@ -36,7 +36,7 @@ fn task(n: usize) -> Task {
     }
 }
 
-/// A run that has ended, to which steps are added.
+/// An ended run to which steps are added.
 struct Long {
     office: Office,
     api: Person,
@@ -55,7 +55,7 @@ impl Long {
         Self { api: office.hq.api().await, office, run, agent }
     }
 
-    /// A step that made tasks, and work for an agent.
+    /// A step that created tasks and inbox items for an agent.
     async fn step(&mut self, tasks: std::ops::Range<usize>, items: usize) {
         self.run.calls += 1;
         let (run, agent) = (self.run.clone(), self.agent.id);
@@ -67,7 +67,7 @@ impl Long {
                 tx.put(&task(n))?;
             }
             for n in 0..items {
-                // It waits for a moment that does not come, so that nobody takes it.
+                // Due at a time that never comes, so that no dispatcher takes it.
                 let item = Item {
                     id: tx.new_id(),
                     agent,
@@ -91,7 +91,7 @@ impl Long {
     }
 }
 
-/// A refusal names what it would be and what may be.
+/// Asserts that the refusal contains the actual and the permitted number.
 fn names(refused: &Reply, count: usize) {
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     let refused: Value = refused.json();
@@ -108,7 +108,7 @@ async fn what_goes_along_counts_where_an_undo_is_looked_at() {
     let seen = ok(long.post("/api/v1/undo/preview").await).await;
     assert_eq!((seen["back_count"].as_u64(), &seen["cancels"]), (Some(LIMIT as u64), &json!(0)));
 
-    // One piece of work goes along: refused when it is looked at and when it is done, on the page as well.
+    // With one more item both preview and undo are refused, on the page as well.
     long.step(0..0, 1).await;
     names(&long.post("/api/v1/undo/preview").await, LIMIT + 1);
     names(&long.post("/api/v1/undo").await, LIMIT + 1);
@@ -117,7 +117,7 @@ async fn what_goes_along_counts_where_an_undo_is_looked_at() {
     assert_eq!(page.status, StatusCode::CONFLICT);
     assert!(page.text.contains("10001 records"), "{}", page.text);
 
-    // A record less, and it all goes back.
+    // With one record fewer, everything can be undone.
     let first = task(0);
     long.office.act(move |tx| tx.put(&Task { title: "Theirs".into(), ..first })).await;
     let seen = ok(long.post("/api/v1/undo/preview").await).await;

@@ -1,4 +1,4 @@
-//! The file that says what an agent is follows its record, also when an undo changes that.
+//! An agent's manifest file follows its record, also after an undo.
 
 use features::agents::model::Agent;
 use features::agents::rules::Changes;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{entry, ok, undo};
 use support::office::Office;
 
-/// What the file says, in the folder and in the newest commit.
+/// Name in the manifest, in the folder and in the newest commit.
 fn told(office: &Office, agent: &Agent) -> (Value, Value) {
     let folder: Value = office
         .file(agent, "agent.json")
@@ -24,7 +24,7 @@ fn told(office: &Office, agent: &Agent) -> (Value, Value) {
     )
 }
 
-/// Waits until the file says a name, in both places.
+/// Waits until the manifest has a name in both places.
 async fn says(office: &Office, agent: &Agent, name: &str) {
     let wanted = (json!(name), json!(name));
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
@@ -38,7 +38,7 @@ fn named(name: &str) -> Changes {
     Changes { name: Some(name.to_owned()), ..Changes::default() }
 }
 
-/// Renames an agent as its page does, and gives the entry.
+/// Renames an agent as its page does; returns the entry.
 async fn renamed(office: &Office, agent: AgentId, slug: &str, name: &str) -> u64 {
     let api = office.hq.api().await;
     let path = format!("/api/v1/agents/{slug}");
@@ -65,10 +65,10 @@ async fn a_start_tells_the_files_what_a_kill_came_in_between() {
     let mut office = Office::open().await;
     let ada = office.agent("Ada").await;
     let bo = office.agent("Bo").await;
-    // As a kill leaves it after the commit of an undo, or of any change, and before its files.
+    // As after a kill that followed the commit of an undo (or of any change) but preceded the files.
     office.change(ada.id, named("Ada Lovelace")).await;
     assert_eq!(told(&office, &ada).0, json!("Ada"), "nobody told the files");
-    // And one whose folder was written and whose commit was not.
+    // And one whose file was written but not committed.
     let folder = office.ws().agent_folder(&bo.slug);
     office.change(bo.id, named("Bo B")).await;
     let text = office.file(&bo, "agent.json").expect("a file").replace("\"Bo\"", "\"Bo B\"");

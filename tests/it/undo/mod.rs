@@ -1,15 +1,15 @@
-//! Undo: it does nothing that its actor could not do directly, says so when what it would do has changed
-//! since it was looked at, and keeps its order with files that are on their way.
+//! Undo: does nothing that its actor could not do directly, reports that its preview is outdated, and keeps its order
+//! with pending file changes.
 
-mod busy; // while others write the same
-mod circles; // what waits for what, through relations and parts
-mod groups; // streams, recurring tasks, and who they are for
-mod kinds; // over every kind of record, by the rules of the features
-mod leavers; // nothing goes back to who has left
-mod limits; // how much one undo may take
-mod manifest; // the file that says what an agent is
-mod orders; // orders to take files back: their order, races, crashes, size
-mod stamps; // what only tells of a change
+mod busy; // concurrent writes
+mod circles; // dependencies through relations and subtasks
+mod groups; // streams, recurring tasks, and their people
+mod kinds; // every kind of record, through real rules
+mod leavers; // nothing returns to former members
+mod limits; // size of one undo
+mod manifest; // manifest files of agents
+mod orders; // orders to revert files: order, races, crashes, size
+mod stamps; // fields that only record a change
 
 use features::agents::model::Agent;
 use features::comments::model::Comment;
@@ -28,7 +28,7 @@ use support::hq::{Person, Reply};
 use support::model::{Gate, Turn};
 use support::office::Office;
 
-/// The entry that wrote a record last.
+/// Sequence number of a record's last entry.
 fn entry<R: Record>(office: &Office, id: R::Id) -> u64 {
     let found = office.ws().read(|snap| snap.get_rev::<R>(id)).expect("a readable store");
     found.expect("it is there").1
@@ -69,7 +69,7 @@ fn codes(preview: &Value) -> Vec<String> {
     found
 }
 
-/// A line of the table: what is undone, by whom, how many records go back, and why the rest stays.
+/// A table row: what is undone, by whom, the number of reverted records, and why the rest stays.
 struct Line<'a> {
     what: &'static str,
     entry: u64,
@@ -78,7 +78,7 @@ struct Line<'a> {
     codes: &'static [&'static str],
 }
 
-/// Holds each line against a preview, and against the undo itself where nothing may happen.
+/// Checks each row with a preview, and with a real undo where nothing may happen.
 async fn hold(lines: Vec<Line<'_>>) {
     for Line { what, entry, who, back, codes: expected } in lines {
         let seen = preview(who, entry).await;
@@ -102,7 +102,7 @@ async fn made(office: &Office, title: &str) -> Task {
     office.act(move |tx| tasks::create(tx, new)).await
 }
 
-/// What an agent says in a run of its own.
+/// A comment by an agent, in a run of its own.
 async fn said_by(office: &Office, agent: &Agent, task: TaskId, body: &'static str) -> Comment {
     let by = Actor::Agent { agent: agent.id, run: RunId::from_bytes([77; 16]) };
     let added = office
@@ -141,7 +141,7 @@ async fn nobody_undoes_what_they_could_not_do_directly_with_words_and_decisions(
     let piece = ok(delivered).await["id"].as_str().unwrap().to_owned();
     let verdict = json!({ "verdict": "approved" });
     ok(mo.post(&format!("/api/v1/deliverables/{piece}/reviews"), &verdict).await).await;
-    // The task was done with it, and anybody who writes opens it again.
+    // The review completed the task, and any comment reopens it.
     let reviewed = last_of(&mo, "deliverables", &piece).await;
 
     hold(vec![
@@ -202,7 +202,7 @@ async fn nobody_undoes_what_they_could_not_do_directly_with_words_and_decisions(
     ])
     .await;
 
-    // The same holds for who removes a comment directly.
+    // The same applies to deleting a comment directly.
     let direct = |who: Person| {
         let path = format!("/api/v1/comments/{id}");
         async move { who.call("DELETE", &path).await.status }
@@ -218,7 +218,7 @@ async fn nobody_undoes_what_the_rules_of_a_record_forbid() {
     let api = office.hq.api().await;
     let bo = paused(&office, "Bo").await;
 
-    // A task out of the way, what belongs to it, and the way out of the way itself.
+    // An archived task with what belongs to it, and the undo of the archiving itself.
     let away = made(&office, "Out of the way").await.id;
     let patch = |body: Value, id: TaskId| {
         let api = api.clone();
@@ -234,7 +234,7 @@ async fn nobody_undoes_what_the_rules_of_a_record_forbid() {
     office.act(move |tx| tasks::archive(tx, away)).await;
     let archived = entry::<Task>(&office, away);
 
-    // Somebody who takes no work any more, and a parent that is archived.
+    // A paused agent, and an archived parent.
     let given = made(&office, "Given").await.id;
     let (agent, part) = (bo.id, Some(Some(made(&office, "Above").await.id)));
     office.act(move |tx| tasks::assign(tx, given, Some(Assignee::Agent(agent)))).await;
@@ -441,7 +441,7 @@ async fn work_that_changed_since_the_preview_makes_it_stale() {
     let refused = refused.json();
     assert_eq!(refused["code"], "undo_differs");
     assert_eq!(office.get::<Task>(task.id).title, "Compare prices", "nothing was done");
-    // The fresh preview comes with the refusal, and may be confirmed.
+    // The rejection contains a new preview, which may be confirmed.
     let fresh = &refused["preview"];
     assert_eq!(fresh["cancels"], 0, "{fresh}");
     let confirmed = json!({ "entry": made, "basis": fresh["basis"] });

@@ -1,5 +1,5 @@
-//! Files of agents that go back with an undo, while others undo the undo, runs are ended from outside, and
-//! more files changed than one record may name.
+//! Agents' files in an undo, while others undo the undo, runs are ended externally, and more files changed than one
+//! record may name.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use support::hq::Person;
 use support::model::{Gate, Turn};
 use support::office::Office;
 
-/// A run that writes one file and is done.
+/// A run that writes one file and ends.
 async fn wrote(office: &Office, agent: &Agent, path: &str) -> Run {
     let write = json!({ "path": path, "content": "by the run\n" });
     office.model.push(Turn::call("write", write));
@@ -61,7 +61,7 @@ async fn an_undo_leads_back_to_where_it_was_asked_for_unless_that_page_goes() {
     let asked = ask(renamed, &task).await;
     assert!(asked.2, "the preview keeps where it was opened");
     assert_eq!(send(&asked, &task).await, task);
-    // Nobody has touched the other one, so that it goes.
+    // The other task is unchanged, so that it is removed.
     let made = ok(api.post("/api/v1/tasks", &json!({ "title": "Three" })).await).await;
     let created = last_of(&api, "tasks", made["id"].as_str().expect("an id")).await;
     let other = format!("/w/marlow-cargo/tasks/{}", made["key"].as_str().expect("a key"));
@@ -72,7 +72,7 @@ async fn an_undo_leads_back_to_where_it_was_asked_for_unless_that_page_goes() {
     office.hq.finish().await;
 }
 
-/// Undoes a run or an entry and gives the entry of the undo.
+/// Undoes a run or an entry; returns the entry of the undo.
 async fn undone(api: &Person, body: serde_json::Value) -> u64 {
     let done = ok(api.post("/api/v1/undo", &body).await).await;
     done["entry"].as_u64().expect("an entry")
@@ -84,7 +84,7 @@ fn orders(office: &Office, run: RunId) -> Vec<FileRevert> {
     all
 }
 
-/// Waits until all orders are as they are to be.
+/// Waits until all orders meet the condition.
 async fn all_are(office: &Office, what: &str, is: impl Fn(&FileRevert) -> bool) {
     office
         .until(what, |snap| {
@@ -104,7 +104,7 @@ async fn an_undo_that_is_undone_while_its_files_go_back_has_them_brought_back_af
     let api = office.hq.api().await;
     let ada = office.agent("Ada").await;
     let run = wrote(&office, &ada, "one.md").await;
-    // Somebody is at the file, so that the order is begun and waits.
+    // The file is locked, so that the order is begun and waits.
     let held = office.ws().paths.hold(&place(&office, &ada, "one.md")).await;
     let first = undone(&api, json!({ "run": run.name() })).await;
     all_are(&office, "an order that was begun", |order| order.state == RevertState::Begun).await;
@@ -116,7 +116,7 @@ async fn an_undo_that_is_undone_while_its_files_go_back_has_them_brought_back_af
     assert!(orders(&office, run.id).iter().all(|order| order.state == RevertState::Done));
     assert_eq!(office.file(&ada, "one.md").as_deref(), Some("by the run\n"));
 
-    // And once more: it goes away, and the run has nothing left that could.
+    // Undone again: the file is removed, and the run has nothing left to undo.
     undone(&api, json!({ "entry": second })).await;
     settled(&office).await;
     assert_eq!(office.file(&ada, "one.md"), None);
@@ -191,7 +191,7 @@ async fn more_files_than_a_record_may_name_go_back_in_slices_and_come_back() {
     let api = office.hq.api().await;
     let ada = office.agent("Ada").await;
     let run = wrote(&office, &ada, "one.md").await;
-    // As if a program of the run had made them.
+    // As if a program of the run had created them.
     let folder = office.ws().agent_folder(&ada.slug);
     std::fs::create_dir(folder.join("many")).unwrap();
     let name = |n: usize| format!("many/{n:04}-{}.txt", "x".repeat(180));
@@ -214,7 +214,7 @@ async fn more_files_than_a_record_may_name_go_back_in_slices_and_come_back() {
     assert!(all.iter().all(|order| order.state == RevertState::Done && order.kept.is_empty()));
     assert_eq!(all.iter().map(|order| order.restored.len()).sum::<usize>(), 1_501);
     assert!(!folder.join(name(7)).exists() && !folder.join("one.md").exists());
-    // Nothing was held up, and all of it comes back.
+    // No later run was blocked, and all files can be restored.
     let next = wrote(&office, &ada, "next.md").await;
     undone(&api, json!({ "run": next.name() })).await;
     undone(&api, json!({ "entry": entry })).await;
@@ -225,7 +225,7 @@ async fn more_files_than_a_record_may_name_go_back_in_slices_and_come_back() {
     office.hq.finish().await;
 }
 
-/// Adds a commit to what a run noted.
+/// Adds a commit to the notes of a run.
 fn note_commit(
     tx: &mut store::WriteTx<'_>,
     run: RunId,
@@ -248,7 +248,7 @@ async fn an_order_that_a_crash_cut_in_half_is_completed() {
     undone(&api, json!({ "run": one.name() })).await;
     settled(&office).await;
     let done = orders(&office, one.id).pop().expect("an order");
-    // As a crash after the commit, and another commit since, leave it.
+    // The state after a crash that followed the commit, with another commit since.
     let begun = FileRevert {
         state: RevertState::Begun,
         commit: None,
@@ -265,7 +265,7 @@ async fn an_order_that_a_crash_cut_in_half_is_completed() {
         (done.state.clone(), done.commit.clone(), done.restored.clone())
     );
     assert_eq!(office.file(&ada, "two.md").as_deref(), Some("by the run\n"));
-    // One whose undo was undone cannot be tried again.
+    // An order whose undo was undone cannot be retried.
     let failed =
         FileRevert { state: RevertState::Failed("no room".into()), of: None, ..done.clone() };
     let later = FileRevert {

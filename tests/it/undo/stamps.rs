@@ -1,4 +1,4 @@
-//! What only tells of a change goes back with the change, never alone.
+//! Fields that only record a change are undone with the change, never alone.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::ok;
 use support::model::Turn;
 use support::office::Office;
 
-/// A change of a task as a step of a run.
+/// A task change as a step of a run.
 async fn step(office: &Office, agent: &Agent, run: &mut Run, task: TaskId, patch: TaskPatch) {
     run.calls += 1;
     let own = run.clone();
@@ -51,7 +51,7 @@ async fn a_record_of_which_nothing_but_the_time_of_its_change_would_go_back_stay
     step(&office, &agent, &mut run, task.id, priority(Priority::Urgent)).await;
     step(&office, &agent, &mut run, task.id, priority(before)).await;
 
-    // The title is theirs, the priority is what it was: only `updated_at` was written by the run last.
+    // Another member wrote the title, and the priority is unchanged: only `updated_at` was last written by the run.
     let api = office.hq.api().await;
     let ask = json!({ "run": run.name() });
     let seen = ok(api.post("/api/v1/undo/preview", &ask).await).await;

@@ -1,4 +1,4 @@
-//! Back to before an upgrade with a workspace that was added since: nothing is kept of it to go back to.
+//! Downgrade with a workspace created after the upgrade: there is no copy of it to return to.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ fn a_workspace_that_was_added_since_is_set_aside_and_comes_back_with_the_newer_v
     fs::write(folder.join("agents/ada/files/note.md"), "kept").expect("a file");
     let aside = data.join(format!("workspaces.after-{FORMAT}/northwind"));
 
-    // Only asked.
+    // Without confirmation it only asks.
     let (code, words) = hq(&["rollback"]);
     assert_eq!(code, Some(1), "{words}");
     assert!(words.contains("northwind was added since") && words.contains("--yes"), "{words}");
@@ -37,7 +37,7 @@ fn a_workspace_that_was_added_since_is_set_aside_and_comes_back_with_the_newer_v
     assert!(!folder.exists() && aside.join("agents/ada/files/note.md").exists());
     assert_eq!(migrate::format_of(&aside.join("hq.redb")).expect("a store"), FORMAT);
 
-    // Up again: it is not missed, and once it is in its place it is taken in.
+    // Upgraded again: the workspace is not reported missing, and is registered once it is back in its place.
     let program = Program::start(binary, &data);
     let (code, words) = hq(&["workspace", "list"]);
     assert!(code == Some(0) && !words.contains("northwind"), "{words}");
@@ -48,7 +48,7 @@ fn a_workspace_that_was_added_since_is_set_aside_and_comes_back_with_the_newer_v
     assert!(code == Some(0) && words.contains("Northwind"), "{words}");
     assert!(program.stop().success());
 
-    // One that was there before is not taken for new when its file is missing, and nothing is touched.
+    // An older workspace whose kept file is missing is not mistaken for a new one, and nothing is changed.
     fs::remove_file(data.join("workspaces/marlow-cargo/hq.redb.before-1")).expect("a kept file");
     let (code, words) = hq(&["rollback", "--yes"]);
     assert_ne!(code, Some(0), "{words}");

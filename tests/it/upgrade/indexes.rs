@@ -1,4 +1,4 @@
-//! A folder of format 2, whose old rows lack what stands beside them by now.
+//! A folder of format 2, whose old rows lack later index entries.
 
 use crm::model::{NAME, Organization};
 use features::runs::model::{INPUT_KEPT, Input, InputState, Session};
@@ -7,12 +7,12 @@ use store::{Range, ReadExt as _, Record as _, Schema};
 
 use super::*;
 
-/// Indexes and sums that came to tables which format 2 had: `queued_inputs_kept`, `usage_payer_day` and
-/// `usage_token_day`; the program that wrote the folder knew nothing of them.
+/// Indexes and sums added later to tables of format 2: `queued_inputs_kept`, `usage_payer_day` and `usage_token_day`;
+/// the program that wrote the folder did not have them.
 const CAME_LATER: [&str; 3] = ["t0171", "t0167", "t0168"];
 
-/// Takes a folder of the first format to format 2, as a program wrote it that had fewer indexes. It has a
-/// message that was dropped, which is found by one of those.
+/// Converts a folder of the first format to format 2, as written by a program with fewer indexes. It has a dropped
+/// message, which is in one of the new indexes.
 fn make_second(data: &Path) {
     maker::unpack(&archive(1), data);
     let schemas: [fn() -> Schema; 2] = [schema::system, schema::workspace];
@@ -53,7 +53,7 @@ fn dropped(store: &Store) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_new_beside_old_rows_is_filled_by_an_upgrade() {
-    // A store's own writes block, which no thread of a runtime may.
+    // Writes of a store block, which is not allowed on a runtime's threads.
     let aside = |data: &Path| {
         std::thread::scope(|scope| scope.spawn(|| make_second(data)).join()).expect("format 2");
     };
@@ -81,7 +81,7 @@ fn a_sum_and_an_index_that_were_wrong_are_right_after_the_step() {
     let data = folder.path().join("data");
     make_second(&data);
     let [_, file] = stores(&data);
-    // Tasks by status and by number: one row too much, and all sums gone.
+    // Tasks by status and by number: a superfluous row, and all sums missing.
     let db = redb::Database::open(&file).expect("nobody else has it");
     let txn = db.begin_write().expect("a transaction");
     {
@@ -118,7 +118,7 @@ fn names_of_before_are_found_in_any_writing_after_the_step() {
     for kept in migrate::kept(&file).expect("a folder") {
         std::fs::remove_file(kept.path).expect("it goes");
     }
-    // As a program left it that knew names as they were written only.
+    // As left by a program that indexed names only in their original case.
     let db = redb::Database::open(&file).expect("nobody else has it");
     let txn = db.begin_write().expect("a transaction");
     {

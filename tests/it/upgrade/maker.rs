@@ -1,5 +1,5 @@
-//! Makes a data folder in which every kind of record stands, by doing what people, programs and
-//! agents do. It is how the fixture of a format is made: with the last program that writes it.
+//! Creates a data folder with every kind of record through actions of people, programs and agents. Used to create the
+//! fixture of a format, with the last program that writes it.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,8 +23,8 @@ use store::{Range, Read, Record, Store, StoreError};
 use support::model::Turn;
 use support::office::Office;
 
-/// Does all of it and packs the folder as it lies there after a good end. Answers the kinds of records
-/// of which there is none: a fixture needs all.
+/// Creates everything and archives the data folder after a regular stop. Returns the kinds of records that are missing:
+/// a fixture needs all.
 pub async fn make(archive: &Path) -> Vec<String> {
     let mut office = Office::open().await;
     office.price(1_000_000, 2_000_000).await;
@@ -47,7 +47,7 @@ pub async fn make(archive: &Path) -> Vec<String> {
     missing
 }
 
-/// A run with a long result, files, a piece of work that is sent back, redone and approved; talk.
+/// A run with a long result, files, a task that is returned, redone and approved; a conversation.
 async fn agent_at_work(office: &Office) {
     let ada = office.agent("Ada").await;
     let long = "Offer A costs 100 a month, offer B 120.\n".repeat(1_000);
@@ -72,7 +72,7 @@ async fn agent_at_work(office: &Office) {
     office.ended(said).await;
 }
 
-/// Tasks, comments, a write with a key, a task that was deleted with a file on it.
+/// Tasks, comments, a request with an idempotency key, a deleted task with a file.
 async fn people_at_work(office: &Office) {
     let api = office.hq.api().await;
     let keyed = api.clone().with("idempotency-key", "fixture-1");
@@ -85,7 +85,7 @@ async fn people_at_work(office: &Office) {
     let gone = office.act(|tx| tasks::create(tx, NewTask::titled("Soon deleted"))).await;
     file_on(office, gone.id, "draft.txt", b"a draft that only an image remembers").await;
     office.act(move |tx| tx.delete::<Task>(gone.id)).await;
-    // Its sign-in is seen.
+    // Records the use of its session.
     assert_eq!(office.hq.owner().get("/w/marlow-cargo/tasks").await.status.as_u16(), 200);
 }
 
@@ -104,7 +104,7 @@ async fn file_on(office: &Office, task: TaskId, name: &str, bytes: &[u8]) {
     office.act(move |tx| deliverables::submit(tx, new)).await;
 }
 
-/// What is there for a moment only: money held back, a link that nobody has used.
+/// Short-lived records: a budget reservation, an unused link.
 async fn what_passes_quickly(office: &Office) {
     let run = office.all::<Run>().pop().expect("a run").id;
     office.act(move |tx| tx.put(&Reservation { run: Some(run), ..Reservation::sample() })).await;

@@ -1,5 +1,5 @@
-//! Folders of older formats, kept for ever: each is opened, upgraded, looked through and served. And
-//! what happens when an upgrade fails, a program is too old, or somebody wants to go back.
+//! Archived data folders of older formats: each is opened, upgraded, checked and served. Also failed upgrades, outdated
+//! programs, and downgrades.
 
 mod added;
 mod indexes;
@@ -34,12 +34,12 @@ fn archive(format: u32) -> PathBuf {
     folder(format).join("data.tar.gz")
 }
 
-/// The formats of which a folder is kept.
+/// Formats for which a data folder is archived.
 fn formats() -> Vec<u32> {
     (1..=FORMAT).filter(|format| archive(*format).exists()).collect()
 }
 
-/// A folder of the first format, unpacked.
+/// A data folder of the first format, unpacked.
 fn first() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = folder.path().join("data");
@@ -63,7 +63,7 @@ fn options(path: &Path) -> Options {
     }
 }
 
-/// Every file of a folder with its bytes.
+/// All files of a folder with their contents.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found: Vec<_> = std::fs::read_dir(folder)
         .expect("a folder")
@@ -78,7 +78,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// `make fixture` keeps what this makes, once for each format; then no kind of record may be missing.
+/// `make fixture` archives the folder that this test creates, once per format; no kind of record may be missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::disallowed_methods, reason = "a person asks for a new fixture")]
 async fn a_folder_with_every_kind_of_record_can_be_made() {
@@ -106,7 +106,7 @@ async fn a_folder_of_every_format_is_upgraded_fits_and_is_served() {
         let ws = hq.ws();
         for store in [&ws.store, &hq.running().app.system] {
             check::all_fits(store);
-            // What the start itself does may follow.
+            // Entries written by the start itself may follow.
             let last = store.entries_after(store.head().seq.saturating_sub(9), 9);
             let step = last.expect("the feed");
             let step = step.iter().find(|entry| entry.cause == Cause::Migration(FORMAT));
@@ -148,7 +148,7 @@ async fn a_folder_of_every_format_is_upgraded_fits_and_is_served() {
     }
 }
 
-/// A step that does some of its work and then what the test says.
+/// A migration that does some of its work and then what the test specifies.
 fn broken(run: migrate::Run) -> [Migration; 1] {
     [Migration { to: 2, name: "m0002_broken", describe: || "Breaking", run, moves: &[] }]
 }
@@ -196,7 +196,7 @@ fn an_upgrade_that_fails_leaves_the_old_file_as_it_was() {
     assert!(matches!(error, UpgradeError::Room { free_mb: 3, .. }), "{error}");
     assert_eq!(files(home), before);
 
-    // What a kill leaves half is no obstacle: a copy, a second name.
+    // Leftovers of a killed upgrade are no obstacle: a partial copy, a second hard link.
     std::fs::write(home.join("hq.redb.upgrade"), b"half").expect("a file");
     std::fs::hard_link(&file, home.join("hq.redb.before-1")).expect("a name");
     let steps = AtomicU32::new(0);
@@ -211,7 +211,7 @@ fn an_upgrade_that_fails_leaves_the_old_file_as_it_was() {
     assert!(before.iter().any(|(name, bytes)| name == "hq.redb" && *bytes == old));
 }
 
-/// As if another version had written this store, which nobody has open.
+/// Sets the format of a store that is not open, as if another version had written it.
 pub fn set_format(file: &Path, format: u32) {
     let db = redb::Database::open(file).expect("nobody else has it");
     let txn = db.begin_write().expect("a transaction");
@@ -245,7 +245,7 @@ async fn a_folder_of_a_newer_version_is_refused_and_the_way_back_works() {
     assert!(before.iter().any(|title| title == "Zoë’s task 🚲"), "{before:?}");
     assert!(program.stop().success());
 
-    // As if a version after this one had upgraded.
+    // As if a newer version had upgraded the store.
     let [system, file] = stores(&data);
     let home = file.parent().expect("a folder");
     let (newer, before_it) = (FORMAT + 1, format!("hq.redb.before-{FORMAT}"));
@@ -303,7 +303,7 @@ fn a_folder_that_cannot_be_written_is_refused_with_what_to_do() {
     open(&data, 0o555);
     let mut serve = command(Path::new(BINARY), &data, &["serve"]);
     if rustix_uid() == 0 {
-        // Modes do not bind root.
+        // File modes do not restrict root.
         serve.uid(65_534).gid(65_534);
     }
     let Ok(output) = serve.output() else {
@@ -313,7 +313,7 @@ fn a_folder_that_cannot_be_written_is_refused_with_what_to_do() {
     open(&data, 0o755);
     assert!(!output.status.success());
     let words = said(&output);
-    assert!(words.contains("cannot be written") && words.contains("owner and mode"), "{words}");
+    assert!(words.contains("can't be written") && words.contains("owner and mode"), "{words}");
 }
 
 fn rustix_uid() -> u32 {

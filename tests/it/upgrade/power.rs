@@ -1,5 +1,4 @@
-//! The power goes at any step of an upgrade: the old store, or the new one with a copy of the old that
-//! is as young as the upgrade.
+//! Power failure at any step of an upgrade: the old store, or the new one with a copy of the old as of the upgrade.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -11,10 +10,10 @@ use store::Step;
 
 use super::*;
 
-/// When the upgrade is made: a year after the files of the fixture were written.
+/// Time of the upgrade: a year after the fixture's files were written.
 const NOW: &str = "2027-11-20T12:00:00Z";
 
-/// Lets so many steps happen and notes them; then the power is gone.
+/// Performs and records a number of steps, then simulates a power failure.
 struct Plug {
     left: usize,
     steps: Mutex<Vec<String>>,
@@ -59,7 +58,7 @@ fn the_power_may_go_at_any_step_of_an_upgrade() {
         let format = migrate::format_of(&file).expect("a store is there at any moment");
         if format == FORMAT {
             let [kept] = &kept[..] else { panic!("{left} steps: {kept:?}") };
-            // Before it is opened, which sets its time anew.
+            // Before it is opened, which updates its time.
             assert!(!kept.expire(now).expect("a look"), "{left} steps: it counts from the upgrade");
             assert_eq!(migrate::format_of(&kept.path).expect("the old store"), 1);
         } else {
@@ -72,7 +71,7 @@ fn the_power_may_go_at_any_step_of_an_upgrade() {
             continue;
         }
         let all = plug.steps.lock();
-        // What a name is given to is on the disk before, and so is the time of what is kept.
+        // Everything that gets a new name is on disk first, and so is the time of the kept store.
         let steps = [
             "sync hq.redb.upgrade",
             "link hq.redb hq.redb.before-1",

@@ -45,14 +45,14 @@ async fn fields_and_choices_of_every_script_have_keys_of_their_own() {
     let again = patched(&api, &format!("fields/{CITY}?of=contacts"), again).await;
     assert_eq!(keys(&again.json()), ["c_3", "c_2", "c", "рига"], "{}", again.text);
     let twice = json!({ "label": "Size", "kind": "select", "choices": labels(&["Big", "big"]) });
-    refused(&api.post("/api/v1/fields?of=contacts", &twice).await, "there twice");
+    refused(&api.post("/api/v1/fields?of=contacts", &twice).await, "appears twice");
 
     let due = made(&api, "fields?of=contacts", json!({ "label": "Due" })).await;
     assert_eq!(due["key"], "due_2", "the word means something else in a list");
     let role = api.post("/api/v1/fields?of=contacts", &json!({ "label": "Role" })).await;
-    refused(&role, "There is a field \\\"Role\\\" already");
+    refused(&role, "already a field \\\"Role\\\"");
     let kind = json!({ "kind": "number" });
-    refused(&patched(&api, "fields/due_2?of=contacts", kind).await, "kind of a field stays");
+    refused(&patched(&api, "fields/due_2?of=contacts", kind).await, "convert its values");
     hq.finish().await;
 }
 
@@ -69,11 +69,11 @@ async fn lists_find_parts_of_names_and_of_phones_and_refuse_orders_that_mean_not
     assert_eq!(names(&api, "organizations?sort=name").await, ["Brandt Bakery", "Harbour"]);
     assert_eq!(names(&api, "contacts?q=org:bakery").await, ["Rosa"]);
     assert_eq!(names(&api, "contacts?q=org:bakery,harbour&sort=name").await, ["Jana", "Rosa"]);
-    refused(&api.get("/api/v1/contacts?q=org:nobody").await, "Nothing here is called");
+    refused(&api.get("/api/v1/contacts?q=org:nobody").await, "Nothing is called");
     assert_eq!(names(&api, "contacts?q=402026").await, ["Rosa"]);
     assert!(names(&api, "contacts?q=sv-2026").await.is_empty(), "that is no part of a phone");
-    refused(&api.get("/api/v1/contacts?sort=nmae").await, "do you mean \\\"name\\\"");
-    refused(&api.get("/api/v1/contacts?fields=emial").await, "do you mean \\\"email\\\"");
+    refused(&api.get("/api/v1/contacts?sort=nmae").await, "Did you mean \\\"name\\\"");
+    refused(&api.get("/api/v1/contacts?fields=emial").await, "Did you mean \\\"email\\\"");
     let short = api.get("/api/v1/contacts?q=rosa&fields=phone").await.json();
     let short = &short["items"][0];
     assert_eq!(
@@ -110,8 +110,8 @@ async fn what_is_only_suggested_makes_nothing_and_is_checked_when_it_is_taken_ov
     let run = office.say(&ada, "Add her").await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     let said = &office.results(run)[0].2;
-    assert!(said.contains("Agents only suggest") && said.contains("suggested"), "{said}");
-    assert!(!said.contains("A person stands for"), "{said}");
+    assert!(said.contains("Agents can only suggest") && said.contains("suggested"), "{said}");
+    assert!(!said.contains("A person entered"), "{said}");
     let jana = api.get("/api/v1/contacts/Jana").await.json();
     assert_eq!(
         (&jana["email"], &jana["organization"], &jana["tags"], &jana["stage"], &jana["phone"]),
@@ -139,12 +139,12 @@ async fn what_is_only_suggested_makes_nothing_and_is_checked_when_it_is_taken_ov
     let done = api.post("/api/v1/suggestions", &take).await.json();
     assert_eq!((&done["decided"], &done["stayed"][0]["id"]), (&json!(2), &json!(ids[0])), "{done}");
     let why = done["stayed"][0]["why"].as_str().unwrap_or_default();
-    assert!(why.contains("is the address of Piet already"), "{why}");
+    assert!(why.contains("already belongs to Piet"), "{why}");
     let jana = api.get(&format!("/api/v1/{at}")).await.json();
     assert_eq!(jana["organization"]["name"], "Brandt", "{jana}");
     assert_eq!(jana["tags"], json!(["VIP"]));
     let alone = format!("/api/v1/suggestions/{}/take", ids[0]);
-    refused(&api.post(&alone, &json!({})).await, "is the address of Piet already");
+    refused(&api.post(&alone, &json!({})).await, "already belongs to Piet");
     assert_eq!(patched(&api, &at, json!({ "archived": true })).await.status, 200);
     let archived = api.post(&alone, &json!({})).await;
     assert_eq!(archived.status, 409, "{}", archived.text);
@@ -196,6 +196,6 @@ async fn a_file_becomes_a_collection_of_its_name() {
     assert_eq!(all["items"][0]["name"], "Our bikes", "{all}");
     let again = owner.bytes("POST", &at, kind, form("our_bikes.csv", text)).await;
     assert_eq!(again.status, 422, "{}", again.text);
-    assert!(again.text.contains("There is a collection"), "{}", again.text);
+    assert!(again.text.contains("already a collection"), "{}", again.text);
     hq.finish().await;
 }

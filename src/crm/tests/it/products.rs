@@ -47,7 +47,7 @@ async fn exports_of_hubspot_come_in_with_stage_companies_and_owners() {
     assert_eq!(counts, (&json!(3), &json!(0), &json!(1)), "{now}");
     let told = &now["problems"][0];
     assert_eq!((&told["row"], &told["column"]), (&json!(4), &json!("Contact owner")), "{now}");
-    let says = "Nobody here is called \"Somebody Else\"; there are: mira, jana";
+    let says = "No one here is called \"Somebody Else\"; available: mira, jana";
     assert_eq!(told["says"], says, "{now}");
 
     let rosa = contact(&api, "rosa@example.com").await;
@@ -102,7 +102,7 @@ async fn days_and_choices_of_contacts_are_proposed_and_what_is_left_out_is_told(
     let page = owner.get(&at).await;
     assert_eq!(page.attr("[name='goes.1'] option[selected]", "value"), "new:select");
     assert_eq!(page.attr("[name='goes.2'] option[selected]", "value"), "new:date");
-    let told = "This column is left out: Nickname.";
+    let told = "This column is skipped: Nickname.";
     assert!(page.text.contains(told), "{}", page.text);
     let seen = api.post(&format!("/api/v1/{path}/preview"), &json!({})).await.json();
     assert_eq!(seen["notes"], json!([told]), "{seen}");
@@ -127,7 +127,7 @@ async fn days_and_choices_of_contacts_are_proposed_and_what_is_left_out_is_told(
     assert_eq!(owner.form(&at, &form("")).await.status, 303);
     let now = done(&api, &path).await;
     assert_eq!(now["made"], 40, "{now}");
-    let told = "These columns are left out: Tariff, Nickname, Empty.";
+    let told = "These columns are skipped: Tariff, Nickname, Empty.";
     assert_eq!(now["notes"], json!([told]), "{now}");
     let fields = api.get("/api/v1/fields?of=contacts").await.text;
     assert!(fields.contains("contract_until") && !fields.contains("tariff"), "{fields}");
@@ -149,7 +149,7 @@ async fn a_field_that_is_gone_is_told_on_the_page_and_refused() {
     assert_eq!(page.attr("[name='goes.1'] option[selected]", "value"), "field:tariff");
     let refused = api.post(&format!("/api/v1/{path}/begin"), &json!({})).await;
     assert_eq!(refused.status, 422, "{}", refused.text);
-    assert!(refused.text.contains("is gone"), "{}", refused.text);
+    assert!(refused.text.contains("no longer exists"), "{}", refused.text);
     hq.finish().await;
 }
 
@@ -166,7 +166,7 @@ async fn two_numbers_in_one_field_go_to_two_wherever_they_are_typed() {
     let third = json!({ "phone": "0774 000 001; 0774 000 003" });
     let refused = patched(&api, &path, third).await;
     assert_eq!(refused.status, 422, "{}", refused.text);
-    let says = "Phone takes one, and no other field is free for";
+    let says = "Phone holds one value, and no other field is free for";
     assert!(refused.text.contains(says), "{}", refused.text);
     assert_eq!(numbers(&contact(&api, &id(&rosa)).await), wanted);
     let both =

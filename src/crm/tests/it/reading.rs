@@ -56,12 +56,12 @@ async fn the_whole_column_decides_whether_the_day_or_the_month_comes_first() {
     let since = json!({ "columns": { "Since": "field:since" } });
     assert_eq!(api.json("PATCH", &at, &since).await.status, 200);
     let seen = act(&api, &at, "preview").await;
-    let note = "Since: These dates can be read with the day or the month first; the day was taken as first.";
+    let note = "Since: These dates are ambiguous. HQ reads the day first.";
     assert_eq!(seen["notes"], json!([note]));
     let page_at = at.replace("/api/v1", HERE);
     let page = owner.get(&page_at).await;
     assert_eq!(page.attr("[name='dates.2'] option[selected]", "value"), "day_first");
-    assert!(page.text.contains("the day was taken as first"), "{}", page.text);
+    assert!(page.text.contains("HQ reads the day first"), "{}", page.text);
     let form = [
         ("goes.0", "field:name"),
         ("goes.1", "field:email"),
@@ -93,7 +93,7 @@ async fn the_whole_column_decides_whether_the_day_or_the_month_comes_first() {
     let now = done(&api, &at).await;
     assert_eq!((&now["skipped"], &now["notes"]), (&json!(2), &json!([note])), "{now}");
     let met = now["problems"][0]["says"].as_str().unwrap_or_default();
-    assert!(met.starts_with("Left out: ") && met.ends_with(" is here already."), "{now}");
+    assert!(met.starts_with("Skipped: ") && met.ends_with(" already exists."), "{now}");
     let page = owner.get(&at.replace("/api/v1", HERE)).await.text_of("#import-state");
     assert!(page.contains(note) && page.contains(met), "{page}");
     hq.finish().await;
@@ -154,6 +154,6 @@ async fn a_file_is_read_in_its_encoding_which_is_shown_and_can_be_changed() {
     let path = "/api/v1/imports?of=contacts&name=odd.csv";
     let refused = api.bytes("POST", path, "application/octet-stream", odd).await;
     assert_eq!(refused.status, 422, "{}", refused.text);
-    assert!(refused.text.contains("no encoding that can be told"), "{}", refused.text);
+    assert!(refused.text.contains("encoding couldn't be detected"), "{}", refused.text);
     hq.finish().await;
 }

@@ -179,7 +179,7 @@ async fn an_import_is_one_line_of_what_happened() {
     let texts = items["items"].to_string();
     assert!(texts.contains("imported 1,200 contacts"), "{texts}");
 
-    let (undid, restored) = ("undid the import of", "restored the import of");
+    let (undid, restored) = ("reverted the import of", "restored the import of");
     for (verb, words, times) in
         [("undo", undid, 1), ("redo", restored, 1), ("undo", undid, 2), ("redo", restored, 2)]
     {

@@ -28,7 +28,7 @@ impl Speaker<'_> {
         };
         let words = Words {
             verb: format!("{verb} the {}", noun.one),
-            thing: ellipsis(title.as_deref().unwrap_or("that was removed"), MAX_TITLE),
+            thing: ellipsis(title.as_deref().unwrap_or("(removed)"), MAX_TITLE),
             path: fields.as_ref().map(noun.path).unwrap_or_default(),
             icon,
             ..Words::default()

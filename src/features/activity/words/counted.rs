@@ -234,7 +234,7 @@ fn back_or_forth(work: Work, piece: &Entry, (is_undo, entry): (bool, &Entry)) ->
     nouns.dedup_by_key(|noun| noun.table);
     let noun = nouns.into_iter().max_by_key(|noun| rows(noun))?;
     let (verb, act, turn, icon) = match is_undo {
-        true => ("undid", RowAct::Deleted, Turn::Undone, "undo"),
+        true => ("reverted", RowAct::Deleted, Turn::Undone, "undo"),
         false => ("restored", RowAct::Created, Turn::Restored, "repeat"),
     };
     let what = match work {

@@ -14,10 +14,10 @@ impl Speaker<'_> {
         let words = match event {
             Event::JobInputSent { job, .. } => {
                 let Some(job) = self.read.get::<Job>(*job)? else { return Ok(None) };
-                self.run("wrote to a program of", job.run, "", "terminal")?
+                self.run("sent input to a program in", job.run, "", "terminal")?
             }
             Event::RunsTakenUp(runs) => Some(Words {
-                verb: "took up".to_owned(),
+                verb: "resumed".to_owned(),
                 thing: format::count((*runs).into(), "run", "runs"),
                 path: "runs".to_owned(),
                 rest: "after a restart".to_owned(),
@@ -34,16 +34,16 @@ impl Speaker<'_> {
     fn wheel(&self, agent: AgentId, act: WheelAct) -> Result<Option<Words>, StoreError> {
         let Some(agent) = self.read.get::<Agent>(agent)? else { return Ok(None) };
         let (verb, rest) = match act {
-            WheelAct::Taken => ("took the wheel of the browser of", ""),
-            WheelAct::TakenOver => ("took the wheel of the browser of", "from somebody else"),
-            WheelAct::HandedBack => ("handed back the browser of", ""),
-            WheelAct::Left => ("gave back the browser of", "that nobody used"),
-            WheelAct::Acted => ("acted in the browser of", ""),
+            WheelAct::Taken => ("took control of", ""),
+            WheelAct::TakenOver => ("took control of", "from someone else"),
+            WheelAct::HandedBack => ("returned control of", ""),
+            WheelAct::Left => ("returned control of", "after inactivity"),
+            WheelAct::Acted => ("acted in", ""),
         };
         Ok(Some(Words {
             verb: verb.to_owned(),
             path: format!("agents/{}/browser", agent.slug),
-            thing: agent.name,
+            thing: format!("{}’s browser", agent.name),
             rest: rest.to_owned(),
             icon: "globe",
             ..Words::default()

@@ -13,13 +13,13 @@ pub(super) fn words(read: &dyn Read, event: &Event) -> Result<Option<(Area, Word
     let words = match event {
         Event::RoutineChanged { routine, name, act } => {
             let (verb, rest, icon) = match act {
-                RoutineAct::Created => ("made the routine", "", "plus"),
+                RoutineAct::Created => ("created the routine", "", "plus"),
                 RoutineAct::Changed => ("changed the routine", "", "edit"),
                 RoutineAct::Paused => ("paused the routine", "", "pause"),
                 RoutineAct::Resumed => ("resumed the routine", "", "play"),
                 RoutineAct::Deleted => ("deleted the routine", "", "trash"),
-                RoutineAct::Approved => ("let the routine begin", "", "check"),
-                RoutineAct::PutAway => ("archived the routine", "as it is done", "check"),
+                RoutineAct::Approved => ("approved the routine", "", "check"),
+                RoutineAct::PutAway => ("archived the routine", "because it’s complete", "check"),
                 RoutineAct::Tripped => ("stopped the routine", "after failures", "warn"),
             };
             let words = named(*routine, name, verb, icon);
@@ -31,14 +31,15 @@ pub(super) fn words(read: &dyn Read, event: &Event) -> Result<Option<(Area, Word
         Event::RoutineFired { routine, firing, agent } => {
             let firing = read.get::<Firing>(*firing)?;
             let rest = match firing.as_ref().map(|one| (one.by, one.subject.as_str())) {
-                Some((FiredBy::Manual, _)) => "by hand".to_owned(),
+                Some((FiredBy::Manual, _)) => "manually".to_owned(),
                 Some((FiredBy::CatchUp, _)) => "late".to_owned(),
                 Some((_, subject)) if !subject.is_empty() => format!("for {subject}"),
                 _ => String::new(),
             };
             let routine = read.get::<Routine>(*routine)?;
             routine.map(|routine| {
-                let words = named(routine.id, &routine.name, "was woken by the routine", "repeat");
+                let words =
+                    named(routine.id, &routine.name, "was started by the routine", "repeat");
                 Words { by: Some(Assignee::Agent(*agent)), rest, ..words }
             })
         }

@@ -7,7 +7,7 @@ use crate::connections::model::{CONNECTIONS, Connection};
 use crate::deliverables::model::{DELIVERABLES, REVIEWS, VERSIONS};
 use crate::files::model::TASK_FILES;
 use crate::history::queries;
-use crate::history::queries::names::Names;
+use crate::history::queries::names::{Names, noun};
 use crate::history::queries::readable::Eye;
 use crate::history::queries::versions::fields_of;
 use crate::inbox::model::pace::PACES;
@@ -132,7 +132,8 @@ pub fn words(
         },
         Op::Insert | Op::Update => read.raw_get(change.table, &change.key)?,
     };
-    let kind = schema.table(change.table).map_or("records", |info| info.name).replace('_', " ");
+    let info = schema.table(change.table);
+    let (one, many) = info.map_or(("record", "records"), |info| noun(change.table, info.name));
     let fields = fields_of(schema, change.table, row.as_deref()).unwrap_or_default();
     let word = match fields.is_empty() {
         true => None,
@@ -148,20 +149,29 @@ pub fn words(
         table => cards::of_table(table).map_or(Area::Workspace, |noun| noun.area),
     };
     let (verb, icon) = match change.op {
-        Op::Insert => ("added", "plus"),
-        Op::Update => ("changed", "edit"),
+        Op::Insert => ("created", "plus"),
+        Op::Update => ("updated", "edit"),
         Op::Delete => ("removed", "x"),
     };
     let words = Words {
         verb: verb.to_owned(),
-        thing: word.map_or_else(|| format!("something of {kind}"), |word| word.text),
+        thing: word.map_or_else(|| some(one, many), |word| word.text),
         path: own.unwrap_or_else(|| queries::path(schema, &record)),
         rest: match more {
             0 => String::new(),
-            more => format!("and {}", format::count(more, "thing more", "things more")),
+            more => format!("and {}", format::count(more, "other change", "other changes")),
         },
         icon,
         ..Words::default()
     };
     Ok(Some((area, words)))
+}
+
+/// A record without a name of its own: "a connection", "run limits".
+fn some(one: &str, many: &str) -> String {
+    match one {
+        one if one == many => one.to_owned(),
+        one if one.starts_with(['a', 'e', 'i', 'o']) => format!("an {one}"),
+        one => format!("a {one}"),
+    }
 }

@@ -18,7 +18,7 @@ pub(super) fn restored(taken_at: i64) -> Words {
 
 pub(super) fn exported() -> Words {
     let path = "settings/export".to_owned();
-    Words { path, icon: "download", ..people("took out the whole", "workspace", "as one file") }
+    Words { path, icon: "download", ..people("exported the", "workspace", "as one file") }
 }
 
 pub(super) fn price(verb: &str, model: &str) -> Words {

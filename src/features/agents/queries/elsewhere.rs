@@ -25,29 +25,29 @@ pub struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// "Waits for GPU box, silent since 14:02."
+    /// "Waits for GPU box, offline since 14:02."
     #[must_use]
     pub fn waits(&self, now: Timestamp, zone: &TimeZone) -> String {
-        format!("Waits for {}.", self.silent(now, zone))
+        format!("Waiting for {}.", self.silent(now, zone))
     }
 
     /// "GPU box is silent since 14:02."
     #[must_use]
     pub fn told(&self, now: Timestamp, zone: &TimeZone) -> String {
         match self.heard_at {
-            _ if self.is_revoked => format!("{} is not let in any more.", self.label),
-            Some(at) => format!("{} is silent since {}.", self.label, clock(at, now, zone)),
-            None => format!("{} was never heard of.", self.label),
+            _ if self.is_revoked => format!("{} has been revoked.", self.label),
+            Some(at) => format!("{} has been offline since {}.", self.label, clock(at, now, zone)),
+            None => format!("{} has never connected.", self.label),
         }
     }
 
-    /// "GPU box, silent since 14:02"
+    /// "GPU box, offline since 14:02"
     #[must_use]
     pub fn silent(&self, now: Timestamp, zone: &TimeZone) -> String {
         match self.heard_at {
-            _ if self.is_revoked => format!("{}, which is not let in any more", self.label),
-            Some(at) => format!("{}, silent since {}", self.label, clock(at, now, zone)),
-            None => format!("{}, which was never heard of", self.label),
+            _ if self.is_revoked => format!("{}, which has been revoked", self.label),
+            Some(at) => format!("{}, offline since {}", self.label, clock(at, now, zone)),
+            None => format!("{}, which has never connected", self.label),
         }
     }
 }
@@ -109,16 +109,16 @@ mod tests {
             heard_at,
         };
         let waits = |heard_at| place(heard_at).waits(at(0), &TimeZone::UTC);
-        assert_eq!(waits(Some(at(-13))), "Waits for GPU box, silent since 22:00.");
-        assert_eq!(waits(Some(at(-24 * 60))), "Waits for GPU box, silent since 13 Nov 22:13.");
-        assert_eq!(waits(None), "Waits for GPU box, which was never heard of.");
+        assert_eq!(waits(Some(at(-13))), "Waiting for GPU box, offline since 22:00.");
+        assert_eq!(waits(Some(at(-24 * 60))), "Waiting for GPU box, offline since 13 Nov 22:13.");
+        assert_eq!(waits(None), "Waiting for GPU box, which has never connected.");
         let told = |heard_at| place(heard_at).told(at(0), &TimeZone::UTC);
-        assert_eq!(told(Some(at(-13))), "GPU box is silent since 22:00.");
-        assert_eq!(told(None), "GPU box was never heard of.");
+        assert_eq!(told(Some(at(-13))), "GPU box has been offline since 22:00.");
+        assert_eq!(told(None), "GPU box has never connected.");
         let revoked = Elsewhere { is_revoked: true, ..place(Some(at(-13))) };
         assert_eq!(
             revoked.waits(at(0), &TimeZone::UTC),
-            "Waits for GPU box, which is not let in any more."
+            "Waiting for GPU box, which has been revoked."
         );
     }
 }

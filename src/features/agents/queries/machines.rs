@@ -101,7 +101,7 @@ impl Machines {
 
     #[must_use]
     pub fn label(&self, gateway: Option<GatewayId>) -> &str {
-        self.of(gateway).map_or("A machine that was removed", |one| one.label.as_str())
+        self.of(gateway).map_or("Removed machine", |one| one.label.as_str())
     }
 
     /// Finds a machine by slug, id or label.
@@ -120,12 +120,12 @@ impl Machines {
         match (called.next(), called.next()) {
             (Some(one), None) => Ok(one),
             (Some(_), Some(_)) => {
-                Err(format!("several gateways are called \"{short}\"; name one by its slug"))
+                Err(format!("several gateways are called \"{short}\"; use a slug"))
             }
             (None, _) => {
                 let slugs: Vec<&str> = self.there.iter().map(|one| one.slug.as_str()).collect();
                 let all = slugs.join(", ");
-                Err(format!("there is no gateway \"{short}\"; those that there are: {all}"))
+                Err(format!("there is no gateway \"{short}\"; available: {all}"))
             }
         }
     }
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(found("gpu-box"), Ok(id(1)));
         assert_eq!(found(&id(2).unwrap().to_string()), Ok(id(2)));
         assert_eq!(found(" nas "), Ok(id(3)));
-        assert!(found("GPU box").unwrap_err().contains("by its slug"));
+        assert!(found("GPU box").unwrap_err().contains("use a slug"));
         let unknown = found("attic").unwrap_err();
         assert!(unknown.contains("\"attic\"") && unknown.contains("local, gpu-box"), "{unknown}");
         assert!(found("").unwrap_err().starts_with("there is no gateway"));
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!((all.slug(None).as_str(), all.label(None)), (HERE, "Office"));
         assert_eq!((all.slug(id(3)).as_str(), all.label(id(3))), ("nas", "NAS"));
         assert_eq!(all.slug(id(9)), id(9).unwrap().to_string());
-        assert_eq!(all.label(id(9)), "A machine that was removed");
+        assert_eq!(all.label(id(9)), "Removed machine");
         assert!(all.are_many());
         let word = id(4).unwrap().to_string();
         assert_eq!((all.slug(id(4)), all.label(id(4))), (word.clone(), "Tower, removed"));

@@ -262,7 +262,7 @@ pub fn activity(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Activity
     }
     if let Some(over) = budgets::over_budget(tx, agent.id, now)? {
         let whose = match over.budget.payer {
-            Payer::Workspace => "The workspace's",
+            Payer::Workspace => "The workspace’s",
             _ => "Its",
         };
         let detail = format!("{whose} budget {} is used up.", over.budget.period.words());

@@ -10,7 +10,7 @@ use super::{MAX_DESCRIPTION, MAX_MESSAGE, MAX_NAME, MAX_SLUG, OUTPUT};
 pub enum AgentError {
     #[error("agent {0} does not exist")]
     NotFound(String),
-    #[error("a name has 1 to {MAX_NAME} characters")]
+    #[error("use a name of 1 to {MAX_NAME} characters")]
     BadName,
     /// The name has line breaks or characters that change the text direction.
     #[error(
@@ -18,19 +18,17 @@ pub enum AgentError {
     )]
     TangledName,
     /// Invalid characters or length.
-    #[error(
-        "a handle has 2 to {MAX_SLUG} lower-case letters, digits and single dashes, as in my-agent"
-    )]
+    #[error("use 2 to {MAX_SLUG} lower-case letters, digits and single dashes, as in my-agent")]
     BadSlug,
     /// The slug has another meaning in HQ.
-    #[error("\"{0}\" has a meaning of its own in HQ; choose another handle")]
+    #[error("\"{0}\" is reserved; choose another handle")]
     ReservedSlug(String),
     /// An agent or a person has the slug.
     #[error("@{0} is taken; choose another handle")]
     SlugTaken(String),
     #[error("choose one emoji")]
     BadEmoji,
-    #[error("a description has at most {MAX_DESCRIPTION} characters")]
+    #[error("a description can have at most {MAX_DESCRIPTION} characters")]
     BadDescription,
     #[error("a role is one line of at most {MAX_WORDS} characters")]
     BadRole,
@@ -44,34 +42,30 @@ pub enum AgentError {
         "name at most {MAX_LINES} capabilities, each of at most {MAX_WORDS} characters and without a comma"
     )]
     BadCapabilities,
-    #[error("there is no template \"{0}\"; the page for new agents shows those that are")]
+    #[error("there is no template \"{0}\"; see the new agent page for available ones")]
     NoTemplate(String),
-    #[error("there is no such connection; choose another model")]
+    #[error("this connection doesn't exist; choose another model")]
     NoConnection,
-    #[error("a model's id has 1 to 200 characters and no spaces")]
+    #[error("use a model ID of 1 to 200 characters without spaces")]
     BadModel,
-    #[error("a budget is between $0 and $1,000,000 a month; leave it empty for none")]
+    #[error("use a budget between $0 and $1,000,000 a month, or leave it empty for none")]
     BadBudget,
     /// Warning level out of range.
-    #[error("the warning comes at 1 to 100 percent of the budget")]
+    #[error("warn at 1 to 100 percent of the budget")]
     BadShare,
     /// Maximum output out of range.
-    #[error("an answer may have {} to {} tokens", OUTPUT.start(), OUTPUT.end())]
+    #[error("an answer can have {} to {} tokens", OUTPUT.start(), OUTPUT.end())]
     BadOutput,
     /// Unknown manager.
-    #[error("nobody here is called \"{0}\"; it can report to an agent or to a person who is here")]
+    #[error("no one here is called \"{0}\"; choose an agent or a member")]
     NoManager(String),
     /// Invalid successor of an archived agent.
-    #[error(
-        "what it has goes to somebody else who is here: an agent that is not archived, or a person"
-    )]
+    #[error("choose an active agent or a member to take over its work")]
     NoHeir,
-    #[error("an agent cannot report to itself; choose somebody else")]
+    #[error("an agent can't report to itself; choose someone else")]
     OwnManager,
     /// The manager already reports to the agent.
-    #[error(
-        "{manager} already reports to {agent}, directly or by way of others; that would make a circle"
-    )]
+    #[error("{manager} already reports to {agent}, directly or indirectly; choose someone else")]
     Circle {
         agent: String,
         /// The requested manager.
@@ -87,9 +81,9 @@ pub enum AgentError {
     },
     #[error("write what your colleague should know or do")]
     EmptyMessage,
-    #[error("a message has at most {MAX_MESSAGE} bytes; put more into a comment or a file")]
+    #[error("a message can have at most {MAX_MESSAGE} bytes; put more into a comment or a file")]
     LongMessage,
-    #[error("you cannot send a message to yourself; use `work_snooze` to go on later")]
+    #[error("you can't message yourself; use `work_snooze` to continue later")]
     Yourself,
     #[error("the task that the message is about does not exist")]
     NoTask,

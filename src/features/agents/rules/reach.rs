@@ -13,14 +13,12 @@ pub const MOST: usize = 200;
 pub enum ReachError {
     #[error("agent {0} does not exist")]
     NotFound(AgentId),
-    #[error("\"{0}\" names no host; write example.com, or *.example.com for all below it")]
+    #[error("\"{0}\" isn't a host; use example.com, or *.example.com for its subdomains")]
     BadHost(String),
     /// Not a host in a private network.
-    #[error(
-        "\"{0}\" names no host in a private network; write wiki.lan, wiki.lan:8080 or 192.168.1.5"
-    )]
+    #[error("\"{0}\" isn't a private host; use wiki.lan, wiki.lan:8080 or 192.168.1.5")]
     BadOpened(String),
-    #[error("a list has at most {MOST} hosts")]
+    #[error("a list can have at most {MOST} hosts")]
     TooMany,
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -114,7 +112,7 @@ mod tests {
         let kept = list(ada, &["b.test", " A.test", "", "*.c.test", "b.TEST"]).unwrap();
         assert_eq!(kept, ["*.c.test", "a.test", "b.test"]);
         let wrong = list(ada, &["a.test", "https://b.test/x"]).unwrap_err().to_string();
-        assert!(wrong.starts_with("\"https://b.test/x\" names no host"), "{wrong}");
+        assert!(wrong.starts_with("\"https://b.test/x\" isn't a host"), "{wrong}");
         let many: Vec<String> = (0..=MOST).map(|n| format!("h{n}.test")).collect();
         assert!(checked(ada, &many).is_err());
         let inside = list(ReachOf::Workspace, &["Wiki.lan:8080", "10.0.0.1"]).unwrap();

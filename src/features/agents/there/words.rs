@@ -16,8 +16,8 @@ pub(super) fn left_out(look: &Look, label: &str, is_now: bool) -> String {
     let (one, several) = if is_now { ("stays", "stay") } else { ("stayed", "stayed") };
     let what = match look.left_out {
         0 => return String::new(),
-        1 => format!("One file {one} on {label} and is not copied here"),
-        many => format!("{many} files {several} on {label} and are not copied here"),
+        1 => format!("One file {one} on {label} and isn’t copied here"),
+        many => format!("{many} files {several} on {label} and aren’t copied here"),
     };
     let named = look.stays.iter().take(SAID);
     let mut named: Vec<String> =
@@ -45,18 +45,18 @@ pub(super) fn old(
 ) -> String {
     let label = &place.label;
     let what = match (why, place.heard_at) {
-        (Some(why), _) => format!("{label} does not show its files now: {why}."),
-        (None, Some(at)) => format!("{label} has been silent since {}.", clock(at, now, zone)),
-        (None, None) => format!("{label} was never heard of."),
+        (Some(why), _) => format!("{label} can’t show its files right now: {why}."),
+        (None, Some(at)) => format!("{label} has been offline since {}.", clock(at, now, zone)),
+        (None, None) => format!("{label} has never connected."),
     };
     let shown = match as_of {
         Some(at) => {
             let at = clock(at, now, zone);
-            format!("These are the files as of {at}, the last that were sent here.")
+            format!("These files are from {at}, the last update.")
         }
-        None => "Nothing was sent here yet.".to_owned(),
+        None => "No files received yet.".to_owned(),
     };
-    format!("{what} {shown} They can be changed when it is back.")
+    format!("{what} {shown} You can change them when it’s back.")
 }
 
 #[cfg(test)]
@@ -88,16 +88,16 @@ mod tests {
         let silent = place(Some(ago(13)));
         assert_eq!(
             old(&silent, None, Some(ago(17)), (now, &utc)),
-            "GPU box has been silent since 11:47. These are the files as of 11:43, the last that were sent \
-             here. They can be changed when it is back."
+            "GPU box has been offline since 11:47. These files are from 11:43, the last \
+             update. You can change them when it’s back."
         );
         let never = old(&place(None), None, None, (now, &utc));
         assert!(
-            never.starts_with("GPU box was never heard of. Nothing was sent here yet."),
+            never.starts_with("GPU box has never connected. No files received yet."),
             "{never}"
         );
         let mute = old(&silent, Some("it is busy"), Some(ago(17)), (now, &utc));
-        assert!(mute.starts_with("GPU box does not show its files now: it is busy."), "{mute}");
+        assert!(mute.starts_with("GPU box can’t show its files right now: it is busy."), "{mute}");
     }
 
     #[test]
@@ -113,13 +113,13 @@ mod tests {
         assert_eq!(said(0, 0), "");
         assert_eq!(
             said(1, 1),
-            "One file stays on GPU box and is not copied here: a.md (it is larger than 25 MiB)."
+            "One file stays on GPU box and isn’t copied here: a.md (it is larger than 25 MiB)."
         );
         let two = said(2, 1);
-        assert!(two.starts_with("2 files stay on GPU box and are not copied here: a.md "), "{two}");
+        assert!(two.starts_with("2 files stay on GPU box and aren’t copied here: a.md "), "{two}");
         assert!(two.ends_with(" and one more."), "{two}");
         assert!(said(30, 20).ends_with(" and 25 more."), "{}", said(30, 20));
         // An older host reports only the number of files.
-        assert_eq!(said(2, 0), "2 files stay on GPU box and are not copied here.");
+        assert_eq!(said(2, 0), "2 files stay on GPU box and aren’t copied here.");
     }
 }

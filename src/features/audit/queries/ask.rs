@@ -218,7 +218,7 @@ impl AuditQuery {
         let since = asked.from.as_deref().map(|text| at("from", text)).transpose()?;
         let until = asked.to.as_deref().map(|text| at("to", text)).transpose()?;
         if since.zip(until).is_some_and(|(since, until)| until < since) {
-            return Err(AuditError::field("to", "The last day is before the first."));
+            return Err(AuditError::field("to", "Choose an end after the start."));
         }
         Ok(Self {
             source,
@@ -435,7 +435,7 @@ pub(super) fn store_of(ws: &Ws, source: Source) -> &Store {
 
 fn cursor(store: &Store, text: &str) -> Result<u64, AuditError> {
     let cursor = text.parse::<Cursor>();
-    let cursor = cursor.map_err(|_| AuditError::field("before", "give back `next` as it came"))?;
+    let cursor = cursor.map_err(|_| AuditError::field("before", "use `next` unchanged"))?;
     match cursor.incarnation == store.incarnation() {
         true => Ok(cursor.seq),
         false => Err(AuditError::OtherLife),
@@ -454,7 +454,7 @@ fn record(ws: &Ws, source: Source, text: &str) -> Result<Root, AuditError> {
             AuditError::field("record", format!("there is no table `{table}`; try tasks or agents"))
         })?;
         let key = info.key_of(id.trim());
-        let key = key.ok_or_else(|| AuditError::field("record", format!("`{id}` is no id")))?;
+        let key = key.ok_or_else(|| AuditError::field("record", format!("`{id}` isn't an ID")))?;
         return Ok(Root { table: info.number, key });
     }
     let found = ws.read(|snap| {
@@ -472,7 +472,7 @@ fn record(ws: &Ws, source: Source, text: &str) -> Result<Root, AuditError> {
 }
 
 pub(super) fn no_record(text: &str) -> AuditError {
-    let text = format!("`{text}` is not known; write MC-12, R-7, or a table and an id");
+    let text = format!("`{text}` is unknown; enter MC-12, R-7, or a table and an ID");
     AuditError::field("record", text)
 }
 
@@ -486,7 +486,7 @@ fn kinds(text: &str) -> Result<Vec<&'static str>, AuditError> {
         };
         let found: Vec<&str> = cards::event_names().filter(|name| is_meant(name)).collect();
         if found.is_empty() {
-            let text = format!("`{word}` is no kind of event; try task.created or task.*");
+            let text = format!("`{word}` isn't an event; try task.created or task.*");
             return Err(AuditError::field("event", text));
         }
         all.extend(found);
@@ -503,7 +503,7 @@ fn who(people: &People, text: &str, me: Option<AccountId>) -> Result<Who, AuditE
         text => {
             let found = people.find(text, me);
             let found = found.map_err(|error| AuditError::field("by", error.to_string()))?;
-            Who::One(found.ok_or_else(|| AuditError::field("by", "write a handle or a slug"))?)
+            Who::One(found.ok_or_else(|| AuditError::field("by", "enter a handle or slug"))?)
         }
     })
 }
@@ -514,7 +514,7 @@ fn because(text: &str) -> Result<Because, AuditError> {
     let (word, id) = text.split_once([' ', ':', '/']).unwrap_or((text, ""));
     let known = CAUSES.iter().find(|cause| cause.0 == word).ok_or_else(|| {
         let all: Vec<_> = CAUSES.iter().map(|cause| cause.0).collect();
-        wrong(format!("`{word}` is no reason; there are {}", all.join(", ")))
+        wrong(format!("`{word}` isn't a cause; choose from {}", all.join(", ")))
     })?;
     let one = match (word, id.trim()) {
         (_, "") => return Ok(Because::Any(known.0)),
@@ -525,12 +525,11 @@ fn because(text: &str) -> Result<Because, AuditError> {
         ("job", id) => id.parse().ok().map(Cause::Job),
         ("undo", id) => id.parse().ok().map(Cause::Undo),
         _ => {
-            let text =
-                format!("only a request, a job and an undo have an id; write `{word}` alone");
+            let text = format!("only requests, jobs and undos have an ID; enter only `{word}`");
             return Err(wrong(text));
         }
     };
-    one.map(Because::One).ok_or_else(|| wrong(format!("`{}` is no id of this kind", id.trim())))
+    one.map(Because::One).ok_or_else(|| wrong(format!("`{}` isn't an ID of this kind", id.trim())))
 }
 
 /// Parses a moment or the start or end of a day, in milliseconds.

@@ -13,7 +13,7 @@ use super::ask::CAUSES;
 #[must_use]
 pub fn whose(people: &People, me: AccountId, chosen: Option<&str>) -> Vec<Choice> {
     let fixed = [
-        ("", "Anybody"),
+        ("", "Anyone"),
         ("people", "All people"),
         ("agents", "All agents"),
         ("system", "HQ itself"),
@@ -49,7 +49,7 @@ pub fn events(chosen: Option<&str>) -> Vec<Choice> {
 /// Causes.
 #[must_use]
 pub fn causes(chosen: Option<&str>) -> Vec<Choice> {
-    let any = Choice::new("", "Any reason", chosen.is_none());
+    let any = Choice::new("", "Any cause", chosen.is_none());
     let all = CAUSES.iter().map(|(word, label)| Choice::new(*word, *label, chosen == Some(*word)));
     // A selected single cause stays selected.
     let one =
@@ -60,7 +60,7 @@ pub fn causes(chosen: Option<&str>) -> Vec<Choice> {
 
 /// Routines, by name.
 pub fn routines(read: &dyn Read, chosen: Option<&str>) -> Result<Vec<Choice>, StoreError> {
-    let mut all = vec![Choice::new("", "Any or none", chosen.is_none())];
+    let mut all = vec![Choice::new("", "Any", chosen.is_none())];
     for one in crate::routines::queries::all(read)? {
         let id = one.id.to_string();
         let is = chosen == Some(id.as_str())

@@ -166,8 +166,8 @@ impl<'r> Teller<'r> {
             let id = info.ops.as_ref().and_then(|ops| (ops.key_text)(&change.key));
             let id = id.unwrap_or_else(|| hex::encode(&change.key));
             let taken = match fate {
-                Some(Taken::Retention) => "former version removed by age",
-                Some(Taken::Redaction) => "former version removed on purpose",
+                Some(Taken::Retention) => "former version expired",
+                Some(Taken::Redaction) => "former version redacted",
                 None => "",
             };
             let fields = match &self.values {
@@ -218,14 +218,12 @@ impl<'r> Teller<'r> {
         let (verb, thing, icon) = match event {
             Event::SignedIn { .. } => ("signed in", String::new(), "user"),
             Event::SignedOut { .. } => ("signed out", String::new(), "out"),
-            Event::AccountDisabled { account } => {
-                ("disabled the account of", name(account), "block")
-            }
-            Event::AccountEnabled { account } => ("enabled the account of", name(account), "user"),
-            Event::TokenCreated { .. } => ("made an", "API token".to_owned(), "key"),
+            Event::AccountDisabled { account } => ("disabled the account", name(account), "block"),
+            Event::AccountEnabled { account } => ("enabled the account", name(account), "user"),
+            Event::TokenCreated { .. } => ("created an", "API token".to_owned(), "key"),
             Event::TokenRevoked { .. } => ("revoked an", "API token".to_owned(), "key"),
             Event::FactorChanged { .. } => {
-                ("changed the", "second factor or passkeys".to_owned(), "lock")
+                ("changed the", "two-step sign-in or passkeys".to_owned(), "lock")
             }
             Event::RecordRedacted { table, key } => {
                 let info = self.schema.table(*table);
@@ -235,11 +233,7 @@ impl<'r> Teller<'r> {
                 ("removed all former versions of", thing, "hidden")
             }
             Event::ConsumerChanged { act, .. } => (act.as_str(), "consumer".to_owned(), "layers"),
-            Event::StoreMended { rows } => (
-                "put right",
-                format!("{rows} rows that the store keeps beside the records"),
-                "check",
-            ),
+            Event::StoreMended { rows } => ("repaired", format!("{rows} index rows"), "check"),
             _ => return None,
         };
         Some(Words { verb: verb.to_owned(), thing, icon, ..Words::default() })
@@ -270,7 +264,7 @@ impl<'r> Teller<'r> {
             };
             said = format!("{said}{joint}{verb}{what}");
         }
-        let noted = || "noted what only programs read".to_owned();
+        let noted = || "recorded technical data".to_owned();
         let verb = if said.is_empty() { noted() } else { said };
         Words { verb, icon: "edit", ..Words::default() }
     }
@@ -283,7 +277,7 @@ impl<'r> Teller<'r> {
                     Via::SignIn(_) => "in a browser".to_owned(),
                     Via::Token(_) => "with an API token".to_owned(),
                     Via::Channel(_) => "through a channel".to_owned(),
-                    Via::Socket { uid } => format!("at the machine, user {uid}"),
+                    Via::Socket { uid } => format!("on the server, user {uid}"),
                 };
                 (words, String::new())
             }
@@ -312,18 +306,25 @@ fn of_the_whole(event: &Event) -> Option<Words> {
         Event::WorkspaceAdded { slug, .. } => ("added the workspace", slug.clone(), "layers"),
         Event::WorkspaceStateChanged { to, .. } => {
             let verb = match to {
-                WorkspaceState::Active => "brought back",
+                WorkspaceState::Active => "restored",
                 WorkspaceState::Archived => "archived",
                 WorkspaceState::Deleting => "marked for deletion",
             };
             (verb, "a workspace".to_owned(), "layers")
         }
         Event::WorkspaceRemoved { slug, .. } => ("removed the workspace", slug.clone(), "layers"),
-        Event::BackupMade { backup } => ("made the backup", backup.clone(), "check"),
-        Event::BackupFailed { what, why } => ("met a failure:", format!("{what} ({why})"), "block"),
-        Event::MasterKeyChanged(key, None) => ("made the master key", key.clone(), "lock"),
+        Event::BackupMade { backup } => ("created the backup", backup.clone(), "check"),
+        Event::BackupFailed { what, why } => (
+            "reported a failure:",
+            format!(
+                "{what} \
+            ({why})"
+            ),
+            "block",
+        ),
+        Event::MasterKeyChanged(key, None) => ("created the master key", key.clone(), "lock"),
         Event::MasterKeyChanged(key, Some(rows)) => {
-            ("sealed everything anew with", format!("the master key {key}, {rows} rows"), "lock")
+            ("re-encrypted everything with", format!("the master key {key}, {rows} rows"), "lock")
         }
         Event::Restored { backup, .. } => ("restored the backup", backup.clone(), "check"),
         _ => return None,
@@ -333,7 +334,7 @@ fn of_the_whole(event: &Event) -> Option<Words> {
 
 fn part_words(part: Part) -> &'static str {
     match part {
-        Part::Cli => "a command on the machine",
+        Part::Cli => "a command on the server",
         Part::Setup => "set-up",
         Part::Timer => "a timer",
         Part::Consumer => "a consumer",
@@ -361,7 +362,7 @@ fn cause(cause: Cause) -> String {
         Cause::Undo(seq) => format!("undo of entry {seq}"),
         Cause::Migration(n) => format!("migration {n}"),
         Cause::Request(_) | Cause::Setup | Cause::Timer => String::new(),
-        Cause::Retention => "what was too old".to_owned(),
+        Cause::Retention => "retention".to_owned(),
         other => cause_word(other).to_owned(),
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn run(ws: &Ws, text: &str) -> Result<RunId, AuditError> {
 }
 
 fn no_run(text: &str) -> AuditError {
-    AuditError::field("run", format!("`{text}` is not known; write a run as R-7"))
+    AuditError::field("run", format!("`{text}` is unknown; enter a run like R-7"))
 }
 
 /// Finds a routine by name or id.
@@ -57,7 +57,7 @@ pub(super) fn routine(ws: &Ws, text: &str) -> Result<RoutineId, AuditError> {
         Err(_) => routines::called(snap, text),
     })?;
     found.map(|one| one.id).ok_or_else(|| {
-        let why = "is the name of no routine, or of several; give its id";
+        let why = "doesn't match exactly one routine; use its ID";
         AuditError::field("routine", format!("`{text}` {why}"))
     })
 }

@@ -169,7 +169,7 @@ fn meant(store: &Store, table: &str, id: &str) -> Result<(u16, Vec<u8>), AuditEr
     let info = store.schema().named(table).filter(|info| info.ops.is_some());
     let info = info.ok_or_else(|| {
         let names = with_a_past(store).join(", ");
-        AuditError::field("table", format!("there is no table `{table}`: {names}"))
+        AuditError::field("table", format!("there is no table `{table}`; choose from {names}"))
     })?;
     if let Some(key) = info.key_of(id.trim()) {
         return Ok((info.number, key));
@@ -177,13 +177,13 @@ fn meant(store: &Store, table: &str, id: &str) -> Result<(u16, Vec<u8>), AuditEr
     let (task, hint) = match info.number == TASKS.number {
         true => {
             let found = store.read(|snap| tasks::resolve(snap, id));
-            (found.ok(), "; write the key of a task such as AW-1, or its id")
+            (found.ok(), "; enter a task key such as AW-1, or its ID")
         }
-        false => (None, "; Settings, Audit and `hq audit export` show ids"),
+        false => (None, "; see IDs in Settings, Audit or `hq audit export`"),
     };
     let key = task.and_then(|task| info.key_of(&task.id.to_string()));
     let key =
-        key.ok_or_else(|| AuditError::field("id", format!("`{id}` is no id of {table}{hint}")))?;
+        key.ok_or_else(|| AuditError::field("id", format!("`{id}` isn't an ID in {table}{hint}")))?;
     Ok((info.number, key))
 }
 

@@ -39,11 +39,11 @@ impl Damaged {
         let Self { slug, reason, .. } = self;
         match &self.restore {
             Some(command) => format!(
-                "the workspace {slug} is damaged and cannot be opened: {reason}. Stop HQ, bring it back with \
-                 {command}, and start HQ again; `hq backup list` shows the backups, and --at chooses another \
-                 than the newest"
+                "the workspace {slug} is damaged and can't be opened: {reason}. Stop HQ, restore \
+                    it with {command}, and start HQ again. `hq backup list` shows all backups, and \
+                    --at chooses an older one"
             ),
-            None => format!("the workspace {slug} cannot be opened: {reason}"),
+            None => format!("the workspace {slug} can't be opened: {reason}"),
         }
     }
 }
@@ -52,8 +52,8 @@ impl Damaged {
 #[must_use]
 pub fn words_for_people(slug: &str) -> String {
     format!(
-        "the workspace {slug} cannot be opened; nothing in it can be read or changed until whoever keeps this HQ \
-         has seen to it (`hq status` on its machine says how)"
+        "the workspace {slug} can't be opened, so it's unavailable until the owner of this HQ \
+            fixes it (`hq status` on the server shows how)"
     )
 }
 
@@ -131,7 +131,7 @@ mod tests {
         assert!(one.words().contains("hq restore 'b' --workspace acme"), "{}", one.words());
         assert_eq!(one.code(), CODE);
         one.restore = None;
-        assert_eq!(one.words(), "the workspace acme cannot be opened: no file");
+        assert_eq!(one.words(), "the workspace acme can't be opened: no file");
         assert_eq!(one.code(), UNOPENED);
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }

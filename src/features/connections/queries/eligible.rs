@@ -54,15 +54,16 @@ impl Reason {
     #[must_use]
     pub fn says(self) -> &'static str {
         match self {
-            Self::MissingCredential => "Nobody has given a key or signed in yet.",
-            Self::Expired => "The sign-in has ended; somebody has to sign in again.",
-            Self::InvalidExpires => "When the sign-in ends makes no sense; sign in again.",
+            Self::MissingCredential => "Add a key or sign in first.",
+            Self::Expired => "The sign-in has expired. Sign in again.",
+            Self::InvalidExpires => "The sign-in has an invalid expiry date. Sign in again.",
             Self::UnresolvedRef => {
-                "What was given does not open with this master key; give it again, or restore the key."
+                "The saved key can't be opened with this master key. Enter it again or restore the \
+                    master key."
             }
-            Self::IneligibleProfile => "Its address cannot be used; correct it.",
-            Self::NoModel => "No model is known that could answer; test it, or name one.",
-            Self::Refused => "The provider does not accept the key; give another one.",
+            Self::IneligibleProfile => "The address can't be used. Correct it.",
+            Self::NoModel => "No models found. Test the connection or enter a model.",
+            Self::Refused => "The provider rejected the key. Enter a different key.",
         }
     }
 

@@ -98,7 +98,7 @@ fn standing(
         None => Standing {
             status: "unknown",
             reason: Some("not_tested"),
-            says: "It was never tested.".to_owned(),
+            says: "Not tested yet.".to_owned(),
             ..well
         },
         Some(tested) if !tested.ok => Standing {

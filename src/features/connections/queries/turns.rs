@@ -261,9 +261,9 @@ pub fn fallback_fields(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Plac
     for (n, (field, label)) in fields.into_iter().enumerate() {
         let now = list.get(n);
         let mut choices =
-            vec![parts::Choice::new("", "nobody else", now.is_none() && !(follows && n == 0))];
+            vec![parts::Choice::new("", "None", now.is_none() && !(follows && n == 0))];
         if agent.is_some() && n == 0 {
-            choices.insert(0, parts::Choice::new(OF_WORKSPACE, "the workspace's list", follows));
+            choices.insert(0, parts::Choice::new(OF_WORKSPACE, "Workspace list", follows));
         }
         for pick in &picks {
             let is_now =

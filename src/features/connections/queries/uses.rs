@@ -27,7 +27,7 @@ kernel::words! {
         /// The model that reviews calls in Auto mode.
         Reviewer = "reviewer", "Reviewer";
         /// The model that makes vectors for search.
-        Vectors = "vectors", "Search by meaning";
+        Vectors = "vectors", "Semantic search";
     }
 }
 

@@ -66,12 +66,12 @@ pub(super) fn good_client(client: Client, vendor: Vendor) -> Result<Client, Conn
         |id: &str| !id.is_empty() && id.len() <= MAX_ID && id.chars().all(|c| c.is_ascii_graphic());
     let id = client.id.trim().to_owned();
     if !fits(&id) {
-        return bad("client_id", "give the id that the maker gave your program");
+        return bad("client_id", "enter the ID the provider gave your app");
     }
     let integration = client.integration.map(|text| text.trim().to_owned());
     let integration = integration.filter(|text| !text.is_empty());
     if integration.as_deref().is_some_and(|text| !fits(text)) {
-        return bad("integration", "it has no spaces and at most 200 characters");
+        return bad("integration", "use at most 200 characters without spaces");
     }
     let usual = Endpoints::of(vendor);
     let good = |field: &'static str, typed: &str, usual: &str| {
@@ -82,7 +82,7 @@ pub(super) fn good_client(client: Client, vendor: Vendor) -> Result<Client, Conn
         let base = base::exact(typed, Server::Other);
         let base = base.map_err(|error| ConnectionError::BadClient(field, error.to_string()))?;
         if !base.private && !base.url.starts_with("https://") {
-            let said = "tokens go there, so it has to begin with https://".to_owned();
+            let said = "tokens are sent there, so it must start with https://".to_owned();
             return Err(ConnectionError::BadClient(field, said));
         }
         // The redirect address must match the one registered with the maker exactly.

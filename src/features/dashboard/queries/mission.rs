@@ -58,8 +58,8 @@ impl Entry {
 
 static LINES: [Entry; 10] = [
     Entry {
-        label: "Hire an agent",
-        hint: "Sixteen roles, ready in a second.",
+        label: "Create an agent",
+        hint: "Sixteen role templates, ready in a second.",
         path: "agents/new",
         can: Can::Agents,
         done: |_, scene| Ok(!scene.agents.is_empty()),
@@ -83,15 +83,15 @@ static LINES: [Entry; 10] = [
         ..Entry::USUAL
     },
     Entry {
-        label: "Let an agent finish a piece of work",
-        hint: "It hands in what it made.",
+        label: "Get your first deliverable",
+        hint: "An agent submits its work for review.",
         path: "tasks",
         done: |read, scene| Ok(handed_in(read)? || has_task(read, scene, Some(TaskStatus::Done))?),
         ..Entry::USUAL
     },
     Entry {
-        label: "Review a piece of work",
-        hint: "Approve it, or say what should change.",
+        label: "Review a deliverable",
+        hint: "Approve it, or ask for changes.",
         path: "review",
         can: Can::Review,
         done: |read, scene| {
@@ -101,8 +101,8 @@ static LINES: [Entry; 10] = [
         ..Entry::USUAL
     },
     Entry {
-        label: "Write down what agents should know",
-        hint: "Prices, rules, how things are done here.",
+        label: "Add knowledge for your agents",
+        hint: "Prices, rules and how you do things.",
         path: "knowledge",
         noun: "knowledge",
         done: |read, _| any(read, "knowledge"),
@@ -111,7 +111,7 @@ static LINES: [Entry; 10] = [
     Entry {
         round: 2,
         label: "Connect a source",
-        hint: "A folder or a site that is kept up to date as knowledge.",
+        hint: "A folder or site that stays up to date as knowledge.",
         path: "knowledge/sources/new",
         noun: "source",
         can: Can::Admin,
@@ -120,8 +120,8 @@ static LINES: [Entry; 10] = [
     },
     Entry {
         round: 2,
-        label: "Switch a routine on",
-        hint: "Work that begins by itself, at a time or after an event.",
+        label: "Turn on a routine",
+        hint: "Work that starts on a schedule or an event.",
         path: "routines",
         done: |read, _| {
             let all: Vec<Routine> = read.list(&Range::all().limit(FIRST))?;
@@ -132,7 +132,7 @@ static LINES: [Entry; 10] = [
     Entry {
         round: 2,
         label: "Give an agent a browser",
-        hint: "You watch what it does, and take the wheel when you like.",
+        hint: "Watch it work and take control at any time.",
         path: "agents",
         of_agent: "browser",
         noun: "agent_browser",
@@ -141,8 +141,8 @@ static LINES: [Entry; 10] = [
     },
     Entry {
         round: 2,
-        label: "Hire a second agent",
-        hint: "Agents hand work to each other.",
+        label: "Create a second agent",
+        hint: "Agents can hand work to each other.",
         path: "agents/new",
         can: Can::Agents,
         done: |_, scene| Ok(1 < scene.agents.len()),

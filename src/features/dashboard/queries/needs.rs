@@ -136,13 +136,13 @@ pub fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Needs, StoreE
     let hidden = &Hidden::read(tx, scene.who.account, scene.now)?;
     let kinds = vec![
         kind("waiting", "runs?state=waiting", waiting::found(tx, scene, hidden)?),
-        kind("out of order", "settings/connections", out_of_order(tx, scene, hidden)?),
+        kind("not working", "settings/connections", out_of_order(tx, scene, hidden)?),
         kind("in review", "review", to_review(tx, scene, hidden)?),
         told("failed", "inbox?show=needs_you", failed(tx, scene, hidden)?),
-        kind("with nobody on them", "tasks?q=waiting:me", alone(tx, scene, hidden)?),
+        kind("stalled", "tasks?q=waiting:me", alone(tx, scene, hidden)?),
         kind("overdue", "tasks?q=is:overdue", late::overdue(tx, scene, hidden)?),
         told("missed", "tasks?q=status:missed", late::missed(tx, scene, hidden)?),
-        kind("near a budget", "settings/usage", budgets(tx, scene, hidden)?),
+        kind("near a budget limit", "settings/usage", budgets(tx, scene, hidden)?),
     ];
     Ok(tally(scene, kinds))
 }
@@ -183,7 +183,7 @@ fn backups_trouble(scene: &DashboardContext<'_>) -> Result<Option<Row>, StoreErr
     let trouble = app.system.read(|snap| backups::trouble(snap, &place))?;
     let Some(run) = trouble else { return Ok(None) };
     let href = scene.ws.url("settings/backups");
-    let note = run.note.as_deref().unwrap_or("it was cut off");
+    let note = run.note.as_deref().unwrap_or("it was interrupted");
     Ok(Some(Row {
         id: format!("backup-{}", run.id),
         tone: Tone::Danger,
@@ -215,7 +215,7 @@ fn out_of_order(
                 id: format!("sign-in-{}-{}", connection.id, since.as_millisecond()),
                 tone: Tone::Danger,
                 icon: "key",
-                title: format!("{} needs somebody to sign in again", connection.name),
+                title: format!("{} needs a new sign-in", connection.name),
                 word: "Provider",
                 facts: vec![reason.says().to_owned(), scene.time(since).text],
                 acts: admin.then(|| Act::go("Sign in", href.clone())).into_iter().collect(),
@@ -231,7 +231,7 @@ fn out_of_order(
             id: format!("connection-{}", connection.id),
             tone: Tone::Danger,
             icon: "key",
-            title: format!("{} does not answer", connection.name),
+            title: format!("{} isn’t responding", connection.name),
             word: "Provider",
             facts: vec![ellipsis(&tested.message, 160), scene.time(tested.at).text],
             acts: admin.then(|| Act::go("Open", href.clone())).into_iter().collect(),
@@ -242,12 +242,12 @@ fn out_of_order(
     rows.extend(backups_trouble(scene)?);
     for agent in scene.agents.iter().filter(|agent| agent.status == AgentStatus::Error) {
         let href = scene.ws.url(&format!("agents/{}", agent.slug));
-        let reason = agent.status_reason.as_deref().unwrap_or("its set-up failed");
+        let reason = agent.status_reason.as_deref().unwrap_or("its setup failed");
         rows.push(Row {
             id: format!("agent-{}-{}", agent.id, agent.updated_at.as_millisecond()),
             tone: Tone::Danger,
             icon: "warn",
-            title: format!("{} cannot work", scene.called.name(agent)),
+            title: format!("{} can’t work", scene.called.name(agent)),
             word: "Agent",
             face: Some(scene.called.face(agent)),
             facts: vec![ellipsis(reason, 160)],
@@ -350,7 +350,7 @@ fn failed_row(
         reason.unwrap_or_else(|| went_wrong(item.last_error.as_deref().unwrap_or_default()));
     let mut facts = named(scene, Some(agent), task);
     if 1 < item.attempts {
-        facts.push(format!("{} tries", item.attempts));
+        facts.push(format!("{} attempts", item.attempts));
     }
     facts.push(ellipsis(&reason, 160));
     let href = match (&run, task) {
@@ -380,7 +380,7 @@ fn failed_row(
     Ok(Row {
         tone: Tone::Danger,
         icon: "warn",
-        title: title.unwrap_or_else(|| "Work that failed".to_owned()),
+        title: title.unwrap_or_else(|| "Failed work".to_owned()),
         word: "Failed",
         task: item.task,
         also: "failed".to_owned(),
@@ -419,9 +419,9 @@ fn alone(
         Ok(Row {
             tone: Tone::Warn,
             icon: "warn",
-            word: "Nobody is on this",
+            word: "Stalled",
             task: Some(task.id),
-            also: "nobody is on this".to_owned(),
+            also: "stalled".to_owned(),
             face: agent.map(|agent| scene.called.face(agent)),
             facts,
             acts: if may { acts } else { vec![Act::go("Open", href.clone()).quiet()] },

@@ -125,7 +125,7 @@ fn start(ws: &Ws, who: &Person, seen: &str) -> Result<Offer, StoreError> {
     let all = |places: Vec<&'static Place>| places.into_iter().map(|p| of_place(ws, p, None));
     let pages = places::pages(who, &off).into_iter().filter(|page| page.part == "Pages").collect();
     offer.add("Go to", all(pages).collect());
-    offer.add("Do", all(places::actions(who, &off)).collect());
+    offer.add("Actions", all(places::actions(who, &off)).collect());
     Ok(offer)
 }
 
@@ -135,7 +135,7 @@ fn actions(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreError> {
     let off = ws.read(|snap| Off::of(snap))?;
     let all = places::actions(who, &off).into_iter();
     let fits = all.filter(|place| wanted.as_ref().is_none_or(|wanted| place.fits(wanted)));
-    offer.add("Do", fits.map(|place| of_place(ws, place, wanted.as_ref())).collect());
+    offer.add("Actions", fits.map(|place| of_place(ws, place, wanted.as_ref())).collect());
     if let Some(wanted) = &wanted {
         offer.add("Agents", of_agents(ws, who, wanted)?);
     }
@@ -226,7 +226,7 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
             offer.nearest = ws.url(&format!("knowledge/near?q={q}"));
         }
         offer.add("Pages", fits(places::pages(who, &off)));
-        offer.add("Do", fits(places::actions(who, &off)));
+        offer.add("Actions", fits(places::actions(who, &off)));
         // A name alone finds the agent; together with a verb it finds the action.
         let verb = words.split_whitespace().next().unwrap_or_default().to_lowercase();
         if ["pause", "resume"].contains(&verb.as_str()) {
@@ -242,7 +242,7 @@ async fn everything(ws: &Ws, who: &Person, words: &str) -> Result<Offer, StoreEr
                 glyph: "search",
                 state: "",
                 face: None,
-                title: view::marked(&format!("Everything with “{}”", words.trim()), None),
+                title: view::marked(&format!("All results for “{}”", words.trim()), None),
                 meta: String::new(),
                 snippet: SafeHtml::default(),
                 href: ws.url(&format!("search?q={}", format::query_value(words.trim()))),

@@ -74,7 +74,7 @@ const PAGES: &[Place] = &[
     page("Streams", "streams", "groups projects goals", "Pages", "layers"),
     page("Agents", "agents", "fleet team", "Pages", "agent"),
     page("Runs", "runs", "work sessions", "Pages", "play"),
-    page("Inbox of agents", "inbox", "items queue waiting failed", "Pages", "inbox"),
+    page("Agent inbox", "inbox", "items queue waiting failed", "Pages", "inbox"),
     page("Routines", "routines", "schedule automation cron trigger", "Pages", "repeat"),
     page("Jobs", "jobs", "programs processes", "Pages", "terminal"),
     page("Contacts", "contacts", "crm customers people pipeline leads deals", "Pages", "users"),
@@ -105,7 +105,7 @@ const PAGES: &[Place] = &[
     setting("Usage and budgets", "settings/usage", "cost money spend tokens limits"),
     setting("Budgets", "settings/usage/budgets", "limits money cap"),
     setting("Prices", "settings/usage/prices", "cost of models"),
-    setting("Search by meaning", "settings/meaning", "model embedding vectors semantic knowledge"),
+    setting("Semantic search", "settings/meaning", "model embedding vectors semantic knowledge"),
     setting("Health", "settings/health", "status doctor store consumers index").needs(Can::Admin),
     setting("Audit", "settings/audit", "record who did what redact retention").needs(Can::Admin),
     setting("Backups", "settings/backups", "restore export snapshot").needs(Can::Admin),
@@ -122,7 +122,7 @@ const ACTIONS: &[Place] = &[
     page("New routine", "routines/new", "create schedule automation", "Create", "plus")
         .needs(Can::Agents),
     page("New agent", "agents/new", "create add hire", "Create", "plus").needs(Can::Agents),
-    page("Invite somebody", "settings/members", "member people add", "Create", "user")
+    page("Invite someone", "settings/members", "member people add", "Create", "user")
         .needs(Can::Admin),
     page("Connect a model", "settings/connections/new", "provider key add", "Create", "key")
         .needs(Can::Admin),

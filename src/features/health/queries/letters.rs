@@ -78,6 +78,6 @@ impl<'r> Teller<'r> {
             Ok(teller) => teller.sentence(seq).map_err(|error| error.to_string()),
             Err(why) => Err(why.clone()),
         };
-        told.unwrap_or_else(|why| format!("what this entry tells cannot be read: {why}"))
+        told.unwrap_or_else(|why| format!("this entry can’t be read: {why}"))
     }
 }

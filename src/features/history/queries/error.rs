@@ -8,47 +8,48 @@ use crate::trust::queries::widening::Refused;
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The table is unknown or invisible to this person.
-    #[error("nothing is known here of the history of \"{0}\"")]
+    #[error("there is no history for \"{0}\"")]
     NoHistory(String),
-    #[error("\"{0}\" was never here; give the id as it came")]
+    #[error("no record has the id \"{0}\"; send the id exactly as you received it")]
     NotFound(String),
     #[error("there is no entry {0}")]
     NoEntry(u64),
     /// The entry did not change the record.
     #[error("entry {0} did not change this record; take a version from its history")]
     NotThere(u64),
-    #[error("give back the `next` of the page before")]
+    #[error("send the `next` of the previous page")]
     BadCursor,
     /// The cursor is from before a restore of the store.
-    #[error("this workspace was restored since; begin again without `before`")]
+    #[error("this workspace has been restored since; start again without `before`")]
     OtherLife,
     /// The run is unknown or invisible to this person.
     #[error("run {0} was not found")]
     NoRun(String),
     /// The run has not ended.
-    #[error("{0} has not ended; stop it first, then undo it")]
+    #[error("{0} is still running; stop it first, then undo it")]
     RunLive(String),
     /// The target of the undo is missing or ambiguous.
     #[error("say what to undo: one of `change`, `entry` or `run`")]
     Unclear,
     /// The basis was not issued here.
-    #[error("give back the `basis` of the preview as it came")]
+    #[error("send the `basis` of the preview unchanged")]
     BadBasis,
     /// Nothing can be undone.
-    #[error("there is nothing to undo here; the preview says why")]
+    #[error("there is nothing to undo; see the preview for the reason")]
     Nothing,
     /// The undo of a failed revert order was undone since.
-    #[error("this undo was undone since; undo the run again to take its files back")]
+    #[error("this undo has been undone since; undo the run again to restore its files")]
     FilesUndone,
     /// Something changed since the preview.
-    #[error("something changed since you looked: {0}; look again and confirm")]
+    #[error("something changed since the preview: {0}; check it again and confirm")]
     Differs(String),
     /// The prepared undo depends on data that has changed since. Prepare it again.
-    #[error("others change what this undo is about; try again")]
+    #[error("others are changing the same records; try again")]
     Moved,
     /// The undo exceeds the limit of one transaction.
     #[error(
-        "this undo would change {count} records, with the work that goes along, and one undo can change at most {limit}; undo its transactions or records one by one"
+        "this undo would change {count} records, including related work, and one undo can change \
+         at most {limit}; undo its transactions or records one by one"
     )]
     TooMany {
         count: usize,
@@ -59,9 +60,7 @@ pub enum HistoryError {
     #[error("{0}: only an owner or admin can do that")]
     Widens(&'static str),
     /// The undo would widen agents' permissions, which needs a recent proof of identity.
-    #[error(
-        "{0}: confirm that it is you first, as with /api/v1/proof; that counts for ten minutes"
-    )]
+    #[error("{0}: confirm it's you first, as with /api/v1/proof; that lasts ten minutes")]
     NoProof(&'static str),
     #[error(transparent)]
     Store(StoreError),

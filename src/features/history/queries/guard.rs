@@ -96,7 +96,7 @@ fn not_yours(table: u16) -> Refusal {
     let noun = cards::of_table(table);
     let what = noun.map_or("record", |noun| noun.one);
     let code = noun.and_then(|noun| noun.own).map_or("not_yours", |own| own.code);
-    Refusal { code, why: format!("somebody keeps this {what}, or kept it then, for themselves") }
+    Refusal { code, why: format!("this {what} is or was private to another member") }
 }
 
 /// Converts an error of task rules to a refusal.
@@ -242,9 +242,9 @@ fn is_decided(state: DeliverableState) -> bool {
 /// An agent's manager must be an unarchived agent and must not close a cycle, also when a former manager is restored.
 fn under(after: &After<'_>, agent: AgentId, above: AgentId) -> Result<Option<Refusal>, StoreError> {
     Ok(match after.get::<Agent>(above)?.filter(|above| above.archived_at.is_none()) {
-        None => Some(no("agent_archived", "the agent that it reported to is archived by now")),
+        None => Some(no("agent_archived", "the agent it reported to is archived")),
         Some(_) if above == agent || lines::is_below(after, above, agent)? => {
-            let why = "by now that agent reports to it, be it by way of others";
+            let why = "that agent now reports to it, directly or through others";
             Some(no("manager_circle", why))
         }
         Some(_) => None,
@@ -274,8 +274,8 @@ fn deliverable(after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         return Ok(Vec::new());
     }
     let why = match decided {
-        true => "its review does not come back, so that it waits for one",
-        false => "its review stays, and with it what it decided",
+        true => "its review isn’t restored, so it still needs one",
+        false => "its review stays, and so does the decision",
     };
     Ok(vec![(&["state"], no("review_stays", why))])
 }
@@ -332,7 +332,7 @@ fn settings(row: &Row) -> Result<Vec<Held>, StoreError> {
     if now.old_task_keys.iter().chain([&now.task_key]).all(known) {
         return Ok(Vec::new());
     }
-    let why = "addresses with this key are in use and stay valid; change it on the settings page";
+    let why = "URLs with this key are in use and stay valid; change it on the settings page";
     Ok(vec![(&["task_key"], no("task_key_stays", why))])
 }
 
@@ -340,14 +340,14 @@ impl Undoer {
     /// Refusal if nothing can be assigned to this person.
     fn away(&self, after: &After<'_>, account: AccountId) -> Result<Option<Refusal>, StoreError> {
         let member = after.get::<Member>(account)?;
-        let name = member.as_ref().map_or("somebody", |member| &member.name);
+        let name = member.as_ref().map_or("a member", |member| &member.name);
         let (code, why) = match &member {
             Some(member) if member.left_at.is_none() => match self.closed.contains_key(&account) {
-                true => ("account_closed", format!("the account of {name} is closed")),
+                true => ("account_closed", format!("{name}’s account is disabled")),
                 false => return Ok(None),
             },
             Some(_) => ("member_left", format!("{name} has left the workspace")),
-            None => ("member_left", "that person is not here any more".to_owned()),
+            None => ("member_left", "that person is no longer a member".to_owned()),
         };
         Ok(Some(Refusal { code, why }))
     }
@@ -392,13 +392,13 @@ impl Undoer {
     fn agent(&self, after: &After<'_>, row: &Row) -> Result<Vec<Held>, StoreError> {
         let Sides { now: Some(now), to } = Sides::<Agent>::of(row)? else { return Ok(Vec::new()) };
         let Some(to) = to else {
-            let why = "an agent is archived, never removed; archive it on its page";
+            let why = "agents can be archived but not deleted; archive it on its page";
             return Ok(whole(Some(no("agent_stays", why))));
         };
         let mut held: Vec<Held> = Vec::new();
         let is_set = |status| matches!(status, AgentStatus::Ready | AgentStatus::Paused);
         if now.status != to.status && !(is_set(now.status) && is_set(to.status)) {
-            let why = "its state follows from its files, which do not change with it";
+            let why = "its state depends on its files, which aren’t part of this undo";
             held.push((&["status"], no("agent_state", why)));
         }
         if now.reports_to != to.reports_to {
@@ -410,7 +410,7 @@ impl Undoer {
             held.extend(refusal.map(|refusal| (&["reports_to"][..], refusal)));
         }
         if now.archived_at.is_none() && to.archived_at.is_some() && leads(after, to.id)? {
-            let why = "others report to it by now; archive it on its page";
+            let why = "other agents now report to it; archive it on its page";
             held.push((&["archived_at"], no("agent_leads", why)));
         }
         Ok(held)
@@ -446,7 +446,7 @@ impl Undoer {
             && after.get::<Comment>(comment)?.is_some();
         let own = by == Assignee::Person(self.account);
         if stays && !own && !self.access.may(Can::Admin) {
-            let why = "only who reacted or an admin can take a reaction back";
+            let why = "only the person who reacted or an admin can undo a reaction";
             return Ok(whole(Some(no("reaction_not_yours", why))));
         }
         Ok(whole(in_use(after, on.task())?))
@@ -457,7 +457,7 @@ impl Undoer {
         let sides = Sides::<Review>::of(row)?;
         let (task, by) = (sides.get(|review| review.task), sides.get(|review| review.by));
         if by != Some(self.account) && !self.access.may(Can::Admin) {
-            let why = "only who reviewed it or an admin can take a review back";
+            let why = "only the reviewer or an admin can undo a review";
             return Ok(whole(Some(no("review_not_yours", why))));
         }
         if let Some(refusal) = in_use(after, task)? {
@@ -468,7 +468,7 @@ impl Undoer {
         let piece = of.map(|id| after.get::<Deliverable>(id)).transpose()?.flatten();
         match piece.is_some_and(|piece| piece.version == review.version && is_decided(piece.state))
         {
-            true => Ok(whole(Some(no("decision_stays", "what it decided stays")))),
+            true => Ok(whole(Some(no("decision_stays", "the decision stays")))),
             false => Ok(Vec::new()),
         }
     }
@@ -478,7 +478,7 @@ impl Undoer {
         let of_agent = Sides::<Fallbacks>::of(row)?.get(|list| list.agent.is_some());
         match of_agent == Some(true) || self.access.may(Can::Admin) {
             true => Ok(Vec::new()),
-            false => Ok(whole(Some(no("not_allowed", "this list is for admins to change")))),
+            false => Ok(whole(Some(no("not_allowed", "only admins can change this list")))),
         }
     }
 
@@ -486,7 +486,9 @@ impl Undoer {
     fn of_all(&self, of: Option<ReachOf>) -> Vec<Held> {
         match matches!(of, Some(ReachOf::Agent(_))) || self.access.may(Can::Admin) {
             true => Vec::new(),
-            false => whole(Some(no("not_allowed", "what holds for all is for admins to change"))),
+            false => {
+                whole(Some(no("not_allowed", "only admins can change what applies to all agents")))
+            }
         }
     }
 
@@ -521,13 +523,16 @@ impl Undoer {
             });
         }
         if !self.access.may(Can::Chat) {
-            return Ok(Some(no("needs_chat", "taking messages back needs the right to chat")));
+            return Ok(Some(no(
+                "needs_chat",
+                "undoing messages needs the permission to chat with agents",
+            )));
         }
         let owner = read.get::<Session>(input.session)?.and_then(|session| session.owner);
         let said_by = input.by.account().or(owner);
         match said_by.is_none_or(|account| account == self.account) {
             true => Ok(None),
-            false => Ok(Some(no("message_not_yours", "somebody else said it"))),
+            false => Ok(Some(no("message_not_yours", "someone else wrote it"))),
         }
     }
 
@@ -542,7 +547,8 @@ impl Undoer {
             true => Ok(None),
             false => Ok(Some(no(
                 "needs_chat",
-                "a run works on it, and stopping runs needs the right to chat",
+                "a run is working on it, and stopping runs needs the permission to chat with \
+                 agents",
             ))),
         }
     }

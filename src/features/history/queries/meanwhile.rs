@@ -113,7 +113,7 @@ fn name(names: &Names<'_>, actor: Actor, me: AccountId) -> String {
 /// Authors and fields, oldest change first.
 fn sentence(by: &[String], fields: &[FieldDiff]) -> String {
     let who = match by {
-        [] => "somebody else".to_owned(),
+        [] => "someone else".to_owned(),
         [one] => one.clone(),
         [all @ .., last] => format!("{} and {last}", all.join(", ")),
     };
@@ -121,8 +121,8 @@ fn sentence(by: &[String], fields: &[FieldDiff]) -> String {
     let what = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
     let who = capitalized(&who);
     format!(
-        "{who} changed this while you were typing{what}. What you typed is still here; saving it once more \
-         puts it in place of that."
+        "{who} changed this while you were typing{what}. What you typed is still here. Save \
+         again to overwrite the change."
     )
 }
 
@@ -169,7 +169,7 @@ mod tests {
         assert!(said.starts_with("Tom, Ada and HQ changed this while you were typing. "), "{said}");
         let said = sentence(&by(&["you, in another window,"]), &[]);
         assert!(said.starts_with("You, in another window, changed this"), "{said}");
-        assert!(sentence(&[], &[]).starts_with("Somebody else changed this"));
+        assert!(sentence(&[], &[]).starts_with("Someone else changed this"));
     }
 
     #[test]

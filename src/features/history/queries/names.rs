@@ -52,7 +52,7 @@ const GROUPS: [u16; 6] = [
 /// Tables with one row per agent: table, name of the row, tab of the agent's page.
 const OF_AGENTS: [(Table, &str, &str); 3] = [
     (AGENT_BROWSERS, "Browser", "browser"),
-    (BROWSER_POLICIES, "Rules of the browser", "browser"),
+    (BROWSER_POLICIES, "Browser rules", "browser"),
     (TRUST_MODES, "Mode", "behaviour"),
 ];
 
@@ -199,7 +199,7 @@ impl<'r> Names<'r> {
 
     /// Title of a record without a name that belongs to an agent.
     fn of_agent(&self, what: &str, agent: &str, tab: &str) -> Word {
-        let text = ellipsis(&format!("{what} of {}", self.somebody(agent).text), MAX_NAME);
+        let text = ellipsis(&format!("{what}: {}", self.somebody(agent).text), MAX_NAME);
         Word { text, path: format!("agents/{agent}/{tab}") }
     }
 
@@ -257,18 +257,21 @@ impl<'r> Names<'r> {
                 match fields.get("of").and_then(|of| of.get("Agent")).and_then(Value::as_str) {
                     Some(agent) => {
                         let agent = self.somebody(agent);
-                        Word { text: cut(format!("What {} reaches", agent.text)), path: agent.path }
+                        Word {
+                            text: cut(format!("Reachable hosts: {}", agent.text)),
+                            path: agent.path,
+                        }
                     }
                     None => Word {
-                        text: "Private hosts that agents reach".into(),
+                        text: "Private hosts agents can reach".into(),
                         path: "settings/general".into(),
                     },
                 }
             }
-            t if t == RUN_LIMITS.number => self.choice_title("Limits of runs", fields),
+            t if t == RUN_LIMITS.number => self.choice_title("Run limits", fields),
             t if t == PACES.number => {
                 let agent = self.somebody(text("agent"));
-                Word { text: cut(format!("When {} begins work", agent.text)), path: agent.path }
+                Word { text: cut(format!("Working hours: {}", agent.text)), path: agent.path }
             }
             t if t == RUNS.number => {
                 let name = format!("R-{}", number("number"));
@@ -284,7 +287,7 @@ impl<'r> Names<'r> {
             }
             t if t == LINKS.number => {
                 let on = self.of("task", text("task"))?;
-                Word { text: cut(format!("Link of {}", on.text)), path: on.path }
+                Word { text: cut(format!("Link on {}", on.text)), path: on.path }
             }
             t if t == MEMBERS.number => {
                 Word { text: cut(text("name").to_owned()), path: "settings/members".into() }
@@ -297,7 +300,7 @@ impl<'r> Names<'r> {
                 path: "settings/usage".into(),
             },
             t if t == PRICES.number => Word {
-                text: cut(format!("Price of {}", text("model"))),
+                text: cut(format!("Price: {}", text("model"))),
                 path: "settings/usage/prices".into(),
             },
             _ => fixed_title(table),
@@ -324,12 +327,12 @@ fn fixed_title(table: u16) -> Word {
     let at = |text: &str, path: &str| Word { text: text.into(), path: path.into() };
     match table {
         t if t == SETTINGS.number => at("Workspace settings", "settings/general"),
-        t if t == KEEPING.number => at("How long history is kept", "settings/audit"),
-        t if t == USUAL_THINKING.number => at("Usual thinking", "settings/connections"),
-        t if t == SUBAGENT_LIMITS.number => at("Limits of sub-agents", "settings/general"),
-        t if t == ROUTINE_RULES.number => at("What holds for all routines", "routines"),
-        t if t == PEOPLE.number => at("What is asked of members", "settings/members"),
-        t if t == CONNECTION_KEYS.number => Word::plain("Key of a connection"),
+        t if t == KEEPING.number => at("History retention", "settings/audit"),
+        t if t == USUAL_THINKING.number => at("Default thinking", "settings/connections"),
+        t if t == SUBAGENT_LIMITS.number => at("Sub-agent limits", "settings/general"),
+        t if t == ROUTINE_RULES.number => at("Routine rules", "routines"),
+        t if t == PEOPLE.number => at("Member rules", "settings/members"),
+        t if t == CONNECTION_KEYS.number => Word::plain("Connection key"),
         t if t == INVITES.number => Word::plain("Invitation"),
         t if t == INBOX.number => Word::plain("Inbox item"),
         _ => Word::plain("A record"),
@@ -351,7 +354,7 @@ impl Names<'_> {
                 (text("name").to_owned(), format!("settings/task-templates/{}", text("id")))
             }
             t if t == OCCURRENCES.number => {
-                return Ok(Word::plain("Turn of a recurring task"));
+                return Ok(Word::plain("Recurring task occurrence"));
             }
             t if t == TASK_LABELS.number => {
                 let (on, label) =
@@ -382,69 +385,67 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
     match name {
         "tasks" => ("task", "tasks"),
         "streams" => ("stream", "streams"),
-        "task_labels" => ("label of a task", "labels of tasks"),
-        "task_relations" => ("relation of tasks", "relations of tasks"),
+        "task_labels" => ("task label", "task labels"),
+        "task_relations" => ("task relation", "task relations"),
         "series" => ("recurring task", "recurring tasks"),
         "task_templates" => ("task template", "task templates"),
-        "task_rules" => ("rules for tasks", "rules for tasks"),
+        "task_rules" => ("task rules", "task rules"),
         "occurrences" => ("occurrence", "occurrences"),
         "comments" => ("comment", "comments"),
         "reactions" => ("reaction", "reactions"),
         "task_links" => ("link", "links"),
-        "deliverables" => ("piece of delivered work", "pieces of delivered work"),
-        "deliverable_versions" => ("version of delivered work", "versions of delivered work"),
+        "deliverables" => ("deliverable", "deliverables"),
+        "deliverable_versions" => ("deliverable version", "deliverable versions"),
         "reviews" => ("review", "reviews"),
         "agents" => ("agent", "agents"),
-        "agent_reach" => ("list of hosts", "lists of hosts"),
-        "inbox_paces" => ("hours and limit of an agent", "hours and limits of agents"),
+        "agent_reach" => ("host list", "host lists"),
+        "inbox_paces" => ("agent schedule", "agent schedules"),
         "settings" => ("workspace settings", "workspace settings"),
         "members" => ("member", "members"),
         "connections" => ("connection", "connections"),
-        "connection_keys" => ("key of a connection", "keys of connections"),
-        "secret_values" => ("value of a secret", "values of secrets"),
-        "secret_receipts" => ("receipt of a secret", "receipts of secrets"),
-        "connection_spare_keys" => ("more keys of a connection", "more keys of connections"),
-        "model_fallbacks" => ("list of models to fall back on", "lists of models to fall back on"),
-        "model_cooldowns" => ("rest after a failure", "rests after failures"),
-        "usual_thinking" => ("usual thinking", "usual thinking"),
-        "subagent_limits" => ("limits of sub-agents", "limits of sub-agents"),
-        "run_limits" => ("limits of runs", "limits of runs"),
-        "permission_uses" => ("use of a permission", "uses of permissions"),
+        "connection_keys" => ("connection key", "connection keys"),
+        "secret_values" => ("secret value", "secret values"),
+        "secret_receipts" => ("secret receipt", "secret receipts"),
+        "connection_spare_keys" => ("additional connection key", "additional connection keys"),
+        "model_fallbacks" => ("fallback list", "fallback lists"),
+        "model_cooldowns" => ("cooldown", "cooldowns"),
+        "usual_thinking" => ("default thinking", "default thinking"),
+        "subagent_limits" => ("sub-agent limits", "sub-agent limits"),
+        "run_limits" => ("run limits", "run limits"),
+        "permission_uses" => ("permission use", "permission uses"),
         "routines" => ("routine", "routines"),
-        "routine_rules" => ("rule for routines", "rules for routines"),
-        "routine_runs" => ("firing of a routine", "firings of routines"),
-        "routine_clocks" => ("clock of a routine", "clocks of routines"),
-        "connection_grants" => ("sign-in of a connection", "sign-ins of connections"),
-        "connection_logins" => ("sign-in under way", "sign-ins under way"),
-        "connection_windows" => ("window of a connection", "windows of connections"),
+        "routine_rules" => ("routine rules", "routine rules"),
+        "routine_runs" => ("routine run", "routine runs"),
+        "routine_clocks" => ("routine schedule", "routine schedules"),
+        "connection_grants" => ("connection sign-in", "connection sign-ins"),
+        "connection_logins" => ("pending sign-in", "pending sign-ins"),
+        "connection_windows" => ("usage window", "usage windows"),
         "budgets" => ("budget", "budgets"),
         "prices" => ("price", "prices"),
-        "budget_notices" => ("notice of a budget", "notices of budgets"),
-        "budget_waits" => ("wait for a budget", "waits for budgets"),
-        "run_grants" => ("grant of a run", "grants of runs"),
-        "run_evidence" => ("late word of a run", "late words of runs"),
-        "people" => ("rule for members", "rules for members"),
+        "budget_notices" => ("budget notice", "budget notices"),
+        "budget_waits" => ("budget wait", "budget waits"),
+        "run_grants" => ("run grant", "run grants"),
+        "run_evidence" => ("late run report", "late run reports"),
+        "people" => ("member rules", "member rules"),
         "retention" => ("rule", "rules"),
         "task_files" => ("file", "files"),
         "invites" => ("invitation", "invitations"),
         "inbox" => ("inbox item", "inbox items"),
         "runs" => ("run", "runs"),
         "sessions" => ("conversation", "conversations"),
-        "session_events" => ("step of a run", "steps of runs"),
-        "session_contexts" => ("context of a conversation", "contexts of conversations"),
+        "session_events" => ("run step", "run steps"),
+        "session_contexts" => ("conversation context", "conversation contexts"),
         "queued_inputs" => ("message", "messages"),
-        "read_marks" => ("mark of what was read", "marks of what was read"),
+        "read_marks" => ("read marker", "read markers"),
         "usage" => ("model call", "model calls"),
-        "reservations" => ("reservation of money", "reservations of money"),
+        "reservations" => ("budget reservation", "budget reservations"),
         "mail_settings" => ("mail server", "mail servers"),
-        "deliveries" => ("message to send", "messages to send"),
+        "deliveries" => ("outgoing message", "outgoing messages"),
         "watches" => ("watch", "watches"),
-        "notification_recipients" => ("notification", "notifications"),
-        "notification_choices" => ("choice of notifications", "choices of notifications"),
-        "needs_away" => ("list of what was put away", "lists of what was put away"),
-        _ if table == super::super::model::FILE_REVERTS.number => {
-            ("order to take files back", "orders to take files back")
-        }
+        "notifications" | "notification_recipients" => ("notification", "notifications"),
+        "notification_choices" => ("notification setting", "notification settings"),
+        "needs_away" => ("snooze list", "snooze lists"),
+        _ if table == super::super::model::FILE_REVERTS.number => ("file revert", "file reverts"),
         other => (other, other),
     }
 }

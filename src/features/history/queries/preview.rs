@@ -41,9 +41,9 @@ impl Way {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Away => "is taken away",
-            Self::Back => "comes back",
-            Self::Fields => "goes back",
+            Self::Away => "will be deleted",
+            Self::Back => "will be restored",
+            Self::Fields => "will be reverted",
         }
     }
 }
@@ -196,8 +196,8 @@ fn held_work(schema: &Schema, outlook: &Outlook) -> Vec<StayingWork> {
     let files = outlook.scope.held_files.len();
     let files = (0 < files).then(|| StayingWork {
         code: "needs_agents",
-        words: counted(files, "file of an agent", "files of an agent"),
-        why: "changing files of agents needs the right to manage agents".to_owned(),
+        words: counted(files, "agent file", "agent files"),
+        why: "changing agent files needs the permission to manage agents".to_owned(),
     });
     told.chain(files).collect()
 }
@@ -296,7 +296,7 @@ impl Teller<'_> {
             Why::Changed(by) => {
                 let why = match kept.fields.is_empty() {
                     true => format!("{} has changed it since.", self.who(*by)),
-                    false => "All that could go back was changed since.".to_owned(),
+                    false => "Everything that could be undone was changed since.".to_owned(),
                 };
                 ("changed", why, Some(*by))
             }
@@ -324,27 +324,32 @@ impl Teller<'_> {
         Ok(match why {
             Why::Gone => (
                 "gone",
-                "What was there before is not kept any more: it was removed by age or on purpose."
+                "The previous version is no longer stored. It expired or was deleted on purpose."
                     .to_owned(),
             ),
             Why::TooOften => ("too_often", "It has changed too often since.".to_owned()),
             Why::Unmergeable => (
                 "unmergeable",
-                "Others changed it since, and its fields cannot be told apart.".to_owned(),
+                "Others changed it since, and their changes can’t be separated.".to_owned(),
             ),
-            Why::Taken { .. } => ("taken", "Another one has its name or number now.".to_owned()),
+            Why::Taken { .. } => (
+                "taken",
+                "Its name or number is now used by another record."
+                    .to_owned(),
+            ),
             Why::MissingTarget { table } => {
                 let what = self.noun(*table);
-                ("missing_target", format!("It belongs to a {what} that is not there any more."))
+                ("missing_target", format!("It belongs to a {what} that no longer exists."))
             }
             Why::Referenced { by } => {
                 let title = self.title(by, None)?;
-                ("referenced", format!("Something that stays belongs to it: {}.", title.text))
+                ("referenced", format!("A record that stays depends on it: {}.", title.text))
             }
-            Why::Cycle => ("cycle", "It would become a part of itself.".to_owned()),
+            Why::Cycle => ("cycle", "It would become its own parent.".to_owned()),
             Why::NotAllowed => (
                 "not_allowed",
-                "You may not undo this, or it is changed on its own page only.".to_owned(),
+                "You don’t have permission to undo this, or it can only be changed on its own page."
+                    .to_owned(),
             ),
             Why::Refused(refusal) => (refusal.code, sentence(&refusal.why)),
             Why::Changed(_) | Why::Deleted(_) => ("changed", String::new()),

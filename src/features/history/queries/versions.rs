@@ -55,7 +55,7 @@ pub fn fields_of(schema: &Schema, table: u16, bytes: Option<&[u8]>) -> Option<Ma
 #[must_use]
 pub fn verb(op: Op) -> &'static str {
     match op {
-        Op::Insert => "made",
+        Op::Insert => "created",
         Op::Update => "changed",
         Op::Delete => "removed",
     }
@@ -72,12 +72,14 @@ pub fn describe(
     let before = fields_of(schema, table, version.before.bytes());
     let after = fields_of(schema, table, version.after.bytes());
     let missing = match (&version.before, &version.after) {
-        (Image::Untold, _) | (_, Image::Untold) => "Values of such records are not kept.",
+        (Image::Untold, _) | (_, Image::Untold) => {
+            "Previous values of these records aren’t stored."
+        }
         (Image::Gone, _) | (_, Image::Gone) => {
-            "What was there before is not kept any more: it was removed by age or on purpose."
+            "The previous version is no longer stored. It expired or was deleted on purpose."
         }
         (Image::Far, _) | (_, Image::Far) => {
-            "It has changed too often since to look that up here; its history shows it."
+            "It has changed too often since to show this here. See its history."
         }
         _ => "",
     };
@@ -107,7 +109,7 @@ pub fn byline(
             let token = app.system.read(|snap| snap.get::<ApiToken>(id))?;
             Word::plain(match token {
                 Some(token) => format!("with the token “{}”", token.name),
-                None => "with a token that is gone".to_owned(),
+                None => "with a deleted token".to_owned(),
             })
         }
         (Actor::Person { via: Via::Channel(_), .. }, _) => Word::plain("through a channel"),
@@ -122,7 +124,7 @@ pub fn byline(
             (Part::Setup, _) => "at set-up",
             (Part::Migration, _) => "by an upgrade",
             (Part::Restore, _) => "by a restore",
-            _ => "by itself",
+            _ => "automatically",
         }),
         (Actor::Plugin(_) | Actor::Gateway(_), _) => Word::plain(""),
     };

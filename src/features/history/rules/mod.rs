@@ -121,7 +121,7 @@ pub fn differences(
         // For example a record that other records reference now.
         let newer = feed::entries(read, schema, basis.seq, 1)?;
         let who = newer.first().map(|entry| names.people.actor(entry.actor).name);
-        return Ok(format!("something that hangs on it (by {})", who.unwrap_or_default()));
+        return Ok(format!("a related record (by {})", who.unwrap_or_default()));
     }
     Ok(found.join(", "))
 }

@@ -48,7 +48,7 @@ pub fn words(tx: &dyn Read, pace: &Pace) -> Result<String, StoreError> {
         words.push(format!("Quiet from {}, {}.", quiet.hours.words(), zone(tx, quiet)?));
     }
     words.extend(pace.per_hour.map(|most| {
-        format!("At most {} an hour.", format::count(u64::from(most), "item", "items"))
+        format!("At most {} per hour.", format::count(u64::from(most), "item", "items"))
     }));
     Ok(words.join(" "))
 }
@@ -79,7 +79,7 @@ pub fn fields(tx: &dyn Read, agent: AgentId) -> Result<Fields, StoreError> {
     let pace = of(tx, agent)?;
     let own = pace.quiet.as_ref().and_then(|quiet| quiet.zone.clone()).unwrap_or_default();
     let usual = tx.get::<Settings>(())?.map_or_else(|| "UTC".to_owned(), |own| own.zone);
-    let mut zones = vec![Choice::new("", format!("The workspace's: {usual}"), own.is_empty())];
+    let mut zones = vec![Choice::new("", format!("Workspace default: {usual}"), own.is_empty())];
     zones.extend(time::zones(&own));
     let chosen = pace.quiet.as_ref().map(|quiet| quiet.hours.days.numbers()).unwrap_or_default();
     let days = (1_u8..)

@@ -90,7 +90,7 @@ impl ItemView {
             glyph: glyph(item.kind),
             state: item.state.word(),
             state_label: match item.state {
-                ItemState::Failed if item.is_open() => "Tries again",
+                ItemState::Failed if item.is_open() => "Retrying",
                 state => state.label(),
             },
             summary: first.map_or_else(|| item.kind.label().to_owned(), |r| r.summary.clone()),

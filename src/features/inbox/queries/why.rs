@@ -67,7 +67,7 @@ impl Cause {
                 elsewhere::machine(tx, item.agent)?
         {
             if is_revoked {
-                let words = "is not let in any more; the agent has to work on another machine";
+                let words = "has been revoked; move the agent to another machine";
                 return Ok(Some(Self::Held(format!("{label} {words}"))));
             }
             return Ok(Some(Self::Machine { label, is_silent: reason == HOST_SILENT, heard_at }));
@@ -75,7 +75,7 @@ impl Cause {
         if let Some(reason) = item.held_reason.as_deref() {
             return Ok(Some(Self::Held(match reason {
                 RATE_LIMIT => {
-                    format!("{} an hour is the limit", pace::most(&pace::of(tx, item.agent)?))
+                    format!("the limit is {} per hour", pace::most(&pace::of(tx, item.agent)?))
                 }
                 reason => held_words(reason).to_owned(),
             })));
@@ -101,10 +101,10 @@ impl Cause {
             Self::Held(words) => words,
             Self::Machine { is_silent: true, .. } => held_words(HOST_SILENT),
             Self::Machine { is_silent: false, .. } => held_words(HOST_PAUSED),
-            Self::Blocked(_) => "other tasks come first",
-            Self::Again(_) => "the pause before the next try",
-            Self::Parts => "the other parts of a task",
-            Self::Later => "put off",
+            Self::Blocked(_) => "blocked by other tasks",
+            Self::Again(_) => "waiting to retry",
+            Self::Parts => "waiting for other subtasks",
+            Self::Later => "postponed",
         }
     }
 }
@@ -166,8 +166,8 @@ impl Why {
     pub fn label(&self) -> &'static str {
         match self.cause {
             Cause::Held(_) | Cause::Machine { .. } | Cause::Blocked(_) | Cause::Parts => "Held",
-            Cause::Again(_) => "Tries again",
-            Cause::Later => "Goes on later",
+            Cause::Again(_) => "Retrying",
+            Cause::Later => "Continues later",
         }
     }
 
@@ -177,25 +177,25 @@ impl Why {
         match &self.cause {
             Cause::Held(words) => format!("{}.", capitalized(words)),
             Cause::Machine { label, is_silent: true, .. } => {
-                format!("{label} is silent. Work starts when it returns.")
+                format!("{label} is offline. Work starts when it returns.")
             }
             Cause::Machine { label, is_silent: false, .. } => {
                 format!("{label} is paused. Work starts when it is resumed.")
             }
-            Cause::Blocked(tasks) => format!("It waits for {}.", tasks.join(", ")),
+            Cause::Blocked(tasks) => format!("Blocked by {}.", tasks.join(", ")),
             Cause::Again(error) => error.clone(),
-            Cause::Parts => "It waits for the other parts of the task.".to_owned(),
-            Cause::Later => "It was put off.".to_owned(),
+            Cause::Parts => "Waiting for the other subtasks.".to_owned(),
+            Cause::Later => "Postponed.".to_owned(),
         }
     }
 
-    /// Reason as part of a line, such as "held until 7:00: quiet hours" or "tries again at 22:18".
+    /// The reason as a part of a line: "held until 7:00: quiet hours", "retrying at 22:18".
     #[must_use]
     pub fn words(&self, now: Timestamp, zone: &TimeZone) -> String {
         let what = match self.cause {
             Cause::Held(_) | Cause::Machine { .. } | Cause::Blocked(_) | Cause::Parts => "held",
-            Cause::Again(_) => "tries again",
-            Cause::Later => "goes on",
+            Cause::Again(_) => "retrying",
+            Cause::Later => "continues",
         };
         format!("{what}{}", self.when(now, zone))
     }
@@ -214,12 +214,14 @@ impl Why {
                 let at = |at| format!(" since {}", clock(at, now, zone));
                 let since = self.since.map(at).unwrap_or_default();
                 return match is_silent {
-                    true => format!(": {label} is silent{since}; work starts when it returns"),
+                    true => {
+                        format!(": {label} has been offline{since}; work starts when it returns")
+                    }
                     false => format!(": {label} is paused{since}; work starts when it is resumed"),
                 };
             }
-            Cause::Blocked(tasks) => format!("waits for {}", tasks.join(", ")),
-            Cause::Parts => "waits for the other parts of the task".to_owned(),
+            Cause::Blocked(tasks) => format!("blocked by {}", tasks.join(", ")),
+            Cause::Parts => "waiting for the other subtasks".to_owned(),
             Cause::Again(_) | Cause::Later => {
                 let at = self.until.map(|at| format!(" at {}", clock(at, now, zone)));
                 return at.unwrap_or_default();
@@ -249,14 +251,14 @@ pub fn held_words(reason: &str) -> &'static str {
         "agent_paused" => "the agent is paused",
         "agent_provisioning" => "the agent is being set up",
         "agent_error" => "the agent has an error",
-        "agent_asleep" => "the agent's host sleeps",
+        "agent_asleep" => "the agent’s host is asleep",
         "agent_archived" => "the agent is archived",
-        "over_budget" | "budget" => "the budget has too little left for the next call",
-        HOST_SILENT => "the machine that it works on is silent",
-        HOST_PAUSED => "the machine that it works on is paused",
+        "over_budget" | "budget" => "the budget is too low for the next call",
+        HOST_SILENT => "its machine is offline",
+        HOST_PAUSED => "its machine is paused",
         QUIET_HOURS => "quiet hours",
-        RATE_LIMIT => "the limit of items an hour is reached",
-        _ => "the agent cannot begin it yet",
+        RATE_LIMIT => "the hourly item limit is reached",
+        _ => "the agent can’t start it yet",
     }
 }
 
@@ -271,8 +273,8 @@ pub fn went_wrong(error: &str) -> String {
         "task closed" => return "The task was closed.".to_owned(),
         "task archived" => return "The task was archived.".to_owned(),
         "agent archived" => return "The agent was archived.".to_owned(),
-        "reassigned" => return "The task was given to somebody else.".to_owned(),
-        "undone" => return "The change that asked for it was undone.".to_owned(),
+        "reassigned" => return "The task was reassigned.".to_owned(),
+        "undone" => return "The change that requested it was undone.".to_owned(),
         "no_outcome" => Outcome::NoOutcome,
         "crash_loop" => Outcome::CrashLoop,
         "interrupted" => Outcome::Interrupted,
@@ -322,21 +324,21 @@ mod tests {
         let detail = |cause, until| Why { cause, since: None, until }.detail(now, &TimeZone::UTC);
         assert_eq!(detail(paused, None), "The agent is paused");
         assert_eq!(detail(Cause::Later, at(5)), "At 22:18");
-        assert_eq!(words(Cause::Again(String::new()), None, at(5)), "tries again at 22:18");
-        assert_eq!(words(Cause::Later, None, at(5)), "goes on at 22:18");
+        assert_eq!(words(Cause::Again(String::new()), None, at(5)), "retrying at 22:18");
+        assert_eq!(words(Cause::Later, None, at(5)), "continues at 22:18");
         let machine = |is_silent| {
             let label = "GPU box".to_owned();
             Cause::Machine { label, is_silent, heard_at: None }
         };
         assert_eq!(
             words(machine(true), at(-13), None),
-            "held: GPU box is silent since 22:00; work starts when it returns"
+            "held: GPU box has been offline since 22:00; work starts when it returns"
         );
         assert_eq!(
             detail(machine(false), None),
             "GPU box is paused; work starts when it is resumed"
         );
         let tasks = vec!["HQ-1".to_owned(), "HQ-2".to_owned()];
-        assert_eq!(words(Cause::Blocked(tasks), None, None), "held: waits for HQ-1, HQ-2");
+        assert_eq!(words(Cause::Blocked(tasks), None, None), "held: blocked by HQ-1, HQ-2");
     }
 }

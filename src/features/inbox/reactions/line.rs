@@ -168,9 +168,9 @@ pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<
         {
             reason.clone()
         }
-        Some(Outcome::NoOutcome) => "it ended without an outcome".to_owned(),
-        Some(Outcome::Limit { which }) => format!("the limit of {which} was reached"),
-        Some(Outcome::CrashLoop) => "HQ broke off three times".to_owned(),
+        Some(Outcome::NoOutcome) => "it ended without reporting a result".to_owned(),
+        Some(Outcome::Limit { which }) => format!("the {which} limit was reached"),
+        Some(Outcome::CrashLoop) => "HQ stopped three times during it".to_owned(),
         _ => return Ok(()),
     };
     let over = tx.get::<Item>(item)?.is_some_and(|item| {
@@ -221,7 +221,7 @@ pub(super) fn taken_up(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxEr
         key: format!("taken_up:{}:{seq}", task.id),
         priority: priority(by, &task),
         by,
-        reason: reason(by, format!("{who} wants you to go on with: {}", task.title)),
+        reason: reason(by, format!("{who} wants you to continue with: {}", task.title)),
     };
     add(tx, new)
 }

@@ -91,7 +91,7 @@ fn quiet(wish: &QuietRequest) -> Result<Quiet, FieldError> {
     let hours = Hours::read(&wish.days, &wish.from, &wish.until)?;
     let zone = wish.zone.trim();
     if !zone.is_empty() && TimeZone::get(zone).is_err() {
-        let message = "There is no such time zone; use one such as Europe/Berlin.";
+        let message = "Enter a time zone such as Europe/Berlin.";
         return Err(FieldError::new("quiet_hours.timezone", message));
     }
     Ok(Quiet { hours, zone: (!zone.is_empty()).then(|| zone.to_owned()) })

@@ -117,8 +117,8 @@ fn program(tx: &dyn Read, job: Job, run: Option<Run>) -> Result<Going, StoreErro
     let title = job.command.lines().next().unwrap_or_default().to_owned();
     let why = match (job.is_running(), job.detached) {
         (true, _) => String::new(),
-        (false, 1) => "Its first process has ended; one that it began goes on.".to_owned(),
-        (false, n) => format!("Its first process has ended; {n} that it began go on."),
+        (false, 1) => "Its first process has ended. One that it started continues.".to_owned(),
+        (false, n) => format!("Its first process has ended. {n} that it started continue."),
     };
     Ok(Going {
         kind: Kind::Program,

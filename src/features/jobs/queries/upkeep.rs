@@ -36,7 +36,7 @@ pub fn upkeep(ws: &Ws) -> Vec<Upkeep> {
     if let Some(records) = ws.finding.building() {
         all.push(Upkeep {
             kind: "search_index".to_owned(),
-            title: "A new search index".to_owned(),
+            title: "Rebuilding the search index".to_owned(),
             detail: format!("{records} records so far"),
             since: None,
             percent: None,
@@ -57,13 +57,13 @@ pub fn upkeep(ws: &Ws) -> Vec<Upkeep> {
 
 fn title(kind: &str) -> String {
     match kind {
-        "verify" => "Verification of the history".to_owned(),
-        "verify_blobs" => "Verification of all files".to_owned(),
-        "doctor" => "A look through the store".to_owned(),
-        "check" => "A check of the store's file".to_owned(),
-        "compact" => "The store is being made smaller".to_owned(),
-        "stats" => "A count of what the store holds".to_owned(),
-        "export" => "An export of the workspace".to_owned(),
+        "verify" => "Verifying the history".to_owned(),
+        "verify_blobs" => "Verifying all files".to_owned(),
+        "doctor" => "Checking the store".to_owned(),
+        "check" => "Checking the store’s file".to_owned(),
+        "compact" => "Compacting the store".to_owned(),
+        "stats" => "Counting stored records".to_owned(),
+        "export" => "Exporting the workspace".to_owned(),
         other => capitalized(&other.replace('_', " ")),
     }
 }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn work_has_words_for_people() {
-        assert_eq!(title("verify"), "Verification of the history");
+        assert_eq!(title("verify"), "Verifying the history");
         assert_eq!(title("some_work"), "Some work");
     }
 }

@@ -28,8 +28,8 @@ pub(super) fn asks(
     let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
     let (kind, verb) = match what {
         WaitFor::Approval => (NoticeKind::ApprovalRequested, "asks for approval"),
-        WaitFor::Browser => (NoticeKind::QuestionAsked, "needs you at the browser"),
-        _ => (NoticeKind::QuestionAsked, "asks you"),
+        WaitFor::Browser => (NoticeKind::QuestionAsked, "needs you in its browser"),
+        _ => (NoticeKind::QuestionAsked, "has a question"),
     };
     tell(tx, &run, kind, verb)
 }
@@ -67,7 +67,7 @@ pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
             continue;
         }
         let Some(run) = waiting(tx, approval.run)? else { continue };
-        tell(tx, &run, kind, "still waits for approval")?;
+        tell(tx, &run, kind, "is still waiting for approval")?;
         count += 1;
     }
     Ok(count)

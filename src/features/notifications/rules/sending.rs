@@ -197,13 +197,13 @@ pub fn set_mail(
     }
     let is_host = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
     if new.host.is_empty() || !new.host.chars().all(is_host) {
-        return Err(NotificationError::field("host", "The name of the mail server."));
+        return Err(NotificationError::field("host", "Enter the mail server’s host name."));
     }
     if new.port == 0 {
-        return Err(NotificationError::field("port", "A port, usually 465 or 587."));
+        return Err(NotificationError::field("port", "Enter a port, usually 465 or 587."));
     }
     if mail::check_address(&new.from).is_err() {
-        return Err(NotificationError::field("from", "An address, or a name and <address>."));
+        return Err(NotificationError::field("from", "Enter an address, or a name and <address>."));
     }
     let before = reading::mail(tx)?;
     let same =

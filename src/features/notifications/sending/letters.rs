@@ -68,9 +68,8 @@ pub fn server(ws: &Ws) -> Result<(MailServer, MailSettings), NotSent> {
         None => None,
         Some(secret) => {
             let opened = ws.app.keyring.open(&secret.sealed, place(&ws.id.to_string()));
-            let opened =
-                opened.map_err(|_| no("the password of the mail server cannot be read"))?;
-            let text = opened.expose_text().map_err(|_| no("the password is no text"))?;
+            let opened = opened.map_err(|_| no("the mail server’s password can’t be read"))?;
+            let text = opened.expose_text().map_err(|_| no("the password isn’t valid text"))?;
             Some(text.to_owned())
         }
     };
@@ -155,14 +154,15 @@ pub async fn invite(ws: &Ws, invitation: &Invitation<'_>) -> Result<(), NotSent>
     let workspace = ws.read(|snap| workspace::settings(snap)).map_err(|error| unread(&error))?;
     let workspace = workspace.map_or_else(|| ws.slug.to_string(), |settings| settings.name);
     let Invitation { inviter, role, link, hours, .. } = *invitation;
-    let offer = format!("{inviter} invites you to join {workspace} on HQ as {role}.");
+    let offer = format!("{inviter} invited you to join {workspace} on HQ as {role}.");
     let terms = format!(
-        "The link works once, within {hours} hours. If you do not know {inviter}, ignore this email."
+        "The link works once and expires after {hours} hours. If you don’t know {inviter}, \
+         ignore this email."
     );
     let letter = Letter {
         from: settings.from,
         to: invitation.to.to_owned(),
-        subject: format!("{inviter} invites you to {workspace}"),
+        subject: format!("{inviter} invited you to {workspace}"),
         text: format!("{offer}\n\nAccept the invitation: {link}\n\n{terms}\n"),
         html: format!(
             "<p>{}</p><p><a href=\"{}\">Accept the invitation</a></p><p><small>{}</small></p>",
@@ -231,9 +231,9 @@ fn alone(read: &dyn Read, lens: &Lens<'_>, member: AccountId) -> Result<Vec<Told
         let agent = task.assignee.map(|who| lens.people.name(who)).unwrap_or_default();
         told.push(Told {
             path: format!("tasks/{name}"),
-            title: format!("Nobody is on {name}: {}", task.title),
-            body: format!("It is open and {agent} has it, but nothing will wake it."),
-            why: "It waits for you",
+            title: format!("Stalled: {name} {}", task.title),
+            body: format!("It’s open and assigned to {agent}, but no run is planned."),
+            why: "It needs you",
         });
     }
     Ok(told)

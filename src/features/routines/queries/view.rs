@@ -80,9 +80,9 @@ pub fn action_words(action: &Action, agent: &str) -> String {
         false => format!("the task “{}” is created{more}", form.title),
     };
     match action {
-        Action::Wake => format!("{agent} follows the instruction"),
+        Action::Wake => format!("{agent} runs these instructions"),
         Action::CreateTask(form) => gets(form, ""),
-        Action::CreateTasks(form) => gets(&form.above, ", with the tasks of a template"),
+        Action::CreateTasks(form) => gets(&form.above, ", with tasks from a template"),
     }
 }
 
@@ -91,11 +91,11 @@ pub fn action_words(action: &Action, agent: &str) -> String {
 pub fn standing(routine: &Routine, all_paused: bool) -> (&'static str, &'static str) {
     match routine {
         Routine { done_at: Some(_), .. } => ("done", "Done"),
-        Routine { asks: true, .. } => ("waiting", "Waits for you"),
+        Routine { asks: true, .. } => ("waiting", "Waiting for you"),
         Routine { active: false, stopped: Some(_), .. } => ("error", "Stopped"),
-        Routine { active: false, .. } if routine.is_once() => ("done", "Over"),
+        Routine { active: false, .. } if routine.is_once() => ("done", "Finished"),
         Routine { active: false, .. } => ("paused", "Paused"),
-        _ if all_paused => ("paused", "All are paused"),
+        _ if all_paused => ("paused", "All paused"),
         _ => ("ready", "Active"),
     }
 }
@@ -150,9 +150,9 @@ pub fn state(firing: &Firing, item: Option<&Item>) -> (&'static str, &'static st
         (Fate::Started, Some(ItemState::Failed | ItemState::DeadLetter)) => ("failed", "Failed"),
         (Fate::Started, Some(ItemState::Cancelled)) => ("cancelled", "Cancelled"),
         (Fate::Started, None) => ("done", "Done"),
-        (Fate::SkippedOverlap, _) => ("skipped_overlap", "Left out"),
+        (Fate::SkippedOverlap, _) => ("skipped_overlap", "Skipped"),
         (Fate::Missed, _) => ("missed", "Missed"),
-        (Fate::ChainEnded, _) => ("chain_ended", "Left out"),
+        (Fate::ChainEnded, _) => ("chain_ended", "Skipped"),
         (Fate::Refused, _) => ("failed", "Could not start"),
     }
 }
@@ -250,7 +250,7 @@ fn tried(
 ) -> Result<(Vec<TriedTask>, Vec<String>), RoutineError> {
     let Some(form) = routine.action.tasks() else { return Ok((Vec::new(), Vec::new())) };
     let Some(template) = read.get::<Template>(form.template)? else {
-        return Ok((Vec::new(), vec!["its template is not there any more".to_owned()]));
+        return Ok((Vec::new(), vec!["its template no longer exists".to_owned()]));
     };
     let (who, warnings) = plan::who(read, routine, form, &template)?;
     let known = plan::values_of(routine, &template.items, values);

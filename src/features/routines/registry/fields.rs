@@ -67,7 +67,7 @@ pub(super) const COMMON: &[Field] = &[
     words("actor_kind", "whether a person, an agent or the system did it", KINDS),
     words("weekday", "the day of the week", DAYS),
     clock("time", "the time of day"),
-    number("budget_left", "what is left of the agent’s budget, in dollars"),
+    number("budget_left", "the agent’s remaining budget in dollars"),
     text("url", "the address"),
 ];
 /// Fields of every event about a task.
@@ -78,11 +78,11 @@ pub(super) const TASK: &[Field] = &[
     words("status", "the task’s status", STATUSES),
     ranked("priority", "the task’s priority", PRIORITIES),
     text("assignee", "the task’s assignee"),
-    number("due_in_days", "in how many days the task is due"),
+    number("due_in_days", "days until the task is due"),
     moment("due", "when the task is due"),
-    moment("start", "when the task may begin"),
-    text("creator", "who made the task"),
-    text("parent", "the task that it is a part of"),
+    moment("start", "when the task can start"),
+    text("creator", "the task’s creator"),
+    text("parent", "the parent task"),
     text("stream", "the task’s stream"),
     list("labels", "the task’s labels"),
     text("model", "the task’s model"),
@@ -95,13 +95,13 @@ pub(super) const FORMER_TASK: &[Field] = &[
     words("old_status", "the former status", STATUSES),
     ranked("old_priority", "the former priority", PRIORITIES),
     text("old_assignee", "the former assignee"),
-    moment("old_due", "when it was due before"),
-    moment("old_start", "when it could begin before"),
-    text("old_parent", "the task that it was a part of"),
+    moment("old_due", "the former due date"),
+    moment("old_start", "the former start date"),
+    text("old_parent", "the former parent task"),
     text("old_stream", "the former stream"),
     text("old_model", "the former model"),
     text("old_thinking", "the former thinking level"),
-    moment("old_archived", "since when it was archived"),
+    moment("old_archived", "when it was archived"),
 ];
 /// Fields of every record change.
 pub(super) const CHANGED: &[Field] = &[list("changed", "the fields that changed")];
@@ -112,7 +112,7 @@ pub(super) const STATUS_CHANGE: &[Field] =
 pub(super) const PRIORITY_CHANGE: &[Field] =
     &[ranked("old", "the old priority", PRIORITIES), ranked("new", "the new priority", PRIORITIES)];
 pub(super) const WHOSE_CHANGE: &[Field] =
-    &[text("old", "who had it before"), text("new", "who has it now")];
+    &[text("old", "the old assignee"), text("new", "the new assignee")];
 pub(super) const DUE_CHANGE: &[Field] =
     &[moment("old", "the old due date"), moment("new", "the new due date")];
 pub(super) const COMMENT: &[Field] =
@@ -143,11 +143,11 @@ pub(super) const RUN: &[Field] = &[
     text("task", "the task’s number"),
 ];
 pub(super) const OUTCOME: &[Field] =
-    &[text("outcome", "how it ended"), text("reason", "what came of it, in the agent’s words")];
+    &[text("outcome", "how it ended"), text("reason", "the result, in the agent’s words")];
 pub(super) const ITEM: &[Field] = &[
     text("agent", "the agent"),
     text("kind", "the kind of the item"),
-    text("state", "where the item stands"),
+    text("state", "the item’s state"),
     ranked("priority", "the item’s priority", PRIORITIES),
     text("task", "the task’s number"),
     text("reason", "what went wrong"),

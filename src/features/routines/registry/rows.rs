@@ -155,7 +155,7 @@ macro_rules! kind {
     (made, $record:ty, $word:literal, $one:literal, $group:expr, $base:expr, [$($make:ident($($arg:expr),+)),*]) => {
         Kind {
             word: concat!($word, ".created"),
-            label: concat!($one, " is made"),
+            label: concat!($one, " is created"),
             group: $group,
             fields: &[&[$($make($($arg),+)),*], $base, COMMON],
             row: Some((<$record as Record>::TABLE.number, &[Op::Insert])),
@@ -215,7 +215,7 @@ macro_rules! noun {
 /// For records without a name. They are labelled as in the history.
 const NAMELESS: &[Field] = RECORD;
 const GROUPS: &str = "Streams, labels, series and templates";
-const WORK: &str = "Comments and delivered work";
+const WORK: &str = "Comments and deliverables";
 const AGENTS: &str = "Agents and runs";
 const PEOPLE: &str = "People";
 const MODELS: &str = "Models and money";
@@ -274,7 +274,7 @@ static OWN: &[RowKinds] = &[
         GROUPS,
         TASK,
         [made],
-        [number("skipped", "how many turns were left out before it")]
+        [number("skipped", "how many runs were skipped before it")]
     ),
     noun!(Template, "template", "a task template", GROUPS, &[], [made changed gone], [
         text("title", "name"),
@@ -317,14 +317,14 @@ static OWN: &[RowKinds] = &[
         text("model", "model"),
         text("thinking", "thinking level"),
         text("reports_to", "manager"),
-        yes_no("exec", "right to run programs"),
-        yes_no("network", "right to use the network"),
+        yes_no("exec", "permission to run programs"),
+        yes_no("network", "permission to use the network"),
         moment("archived", "moment of archiving")
     ]),
     noun!(
         Reach,
         "reach",
-        "what agents may reach",
+        "an agent’s host access",
         AGENTS,
         NAMELESS,
         [set],
@@ -333,7 +333,7 @@ static OWN: &[RowKinds] = &[
     noun!(
         Pace,
         "pace",
-        "when an agent begins work",
+        "an agent’s working hours",
         AGENTS,
         NAMELESS,
         [set],
@@ -342,7 +342,7 @@ static OWN: &[RowKinds] = &[
     noun!(
         SubagentLimits,
         "subagent_limits",
-        "the limit of sub-agents",
+        "the sub-agent limit",
         AGENTS,
         NAMELESS,
         [set],
@@ -357,7 +357,7 @@ static OWN: &[RowKinds] = &[
     noun!(
         RunLimits,
         "run_limits",
-        "the limit of runs",
+        "the run limit",
         AGENTS,
         NAMELESS,
         [set],
@@ -377,14 +377,11 @@ static OWN: &[RowKinds] = &[
     noun!(
         RoutineRules,
         "routine_rules",
-        "what holds for all routines",
+        "a routine setting",
         AGENTS,
         NAMELESS,
         [set],
-        [
-            yes_no("ask", "rule that a person lets them begin"),
-            moment("paused", "moment of pausing")
-        ]
+        [yes_no("ask", "rule that a person activates them"), moment("paused", "moment of pausing")]
     ),
     noun!(Member, "member", "a member", PEOPLE, &[], [changed gone], [
         text("title", "name"),
@@ -395,7 +392,7 @@ static OWN: &[RowKinds] = &[
     noun!(
         People,
         "member_rules",
-        "what is asked of members",
+        "a member requirement",
         PEOPLE,
         NAMELESS,
         [set],
@@ -428,7 +425,7 @@ static OWN: &[RowKinds] = &[
     noun!(
         UsualThinking,
         "usual_thinking",
-        "the usual thinking level",
+        "the default thinking level",
         MODELS,
         NAMELESS,
         [set],
@@ -473,7 +470,7 @@ static OWN: &[RowKinds] = &[
     noun!(
         Keeping,
         "keeping",
-        "how long history is kept",
+        "the history retention",
         HOUSE,
         NAMELESS,
         [set],

@@ -8,7 +8,7 @@ pub enum RoutineError {
     #[error("there is no routine {0}")]
     NotFound(String),
     /// The routine belongs to another agent.
-    #[error("this is no routine of yours; an agent changes its own only")]
+    #[error("this routine isn't yours; agents can only change their own")]
     NotOwned,
     #[error("there is no agent {0}")]
     NoAgent(String),
@@ -16,10 +16,10 @@ pub enum RoutineError {
     ArchivedAgent(String),
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    #[error("an agent has at most {0} routines; delete one first")]
+    #[error("an agent can have at most {0} routines; delete one first")]
     TooMany(usize),
     /// There is no record to test the routine with.
-    #[error("there is no {0} that this could be tried with")]
+    #[error("there is no {0} to test with")]
     NoRecord(String),
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -92,7 +92,7 @@ pub fn shoot(
         values,
     };
     if MAX_DEPTH < shot.depth {
-        let why = format!("{MAX_DEPTH} routines have already caused each other");
+        let why = format!("{MAX_DEPTH} routines have already triggered each other");
         return leave(tx, firing, Fate::ChainEnded, why).map(Some);
     }
     if !by_hand && let Some(why) = overlaps(tx, routine, clock)? {
@@ -156,12 +156,12 @@ fn overlaps(
         Overlap::Queue => {
             let waiting = inbox::open_count(tx, routine.agent)?;
             let full = MOST_WAITING <= waiting;
-            Ok(full.then(|| format!("{waiting} items wait for the agent already")))
+            Ok(full.then(|| format!("{waiting} items are already waiting for the agent")))
         }
         Overlap::Skip => {
             let Some(last) = clock.last else { return Ok(None) };
             let open = item_of(tx, last)?.is_some_and(|item| item.is_open());
-            Ok(open.then(|| "what the one before began is not over".to_owned()))
+            Ok(open.then(|| "the previous run hasn’t ended".to_owned()))
         }
     }
 }

@@ -131,7 +131,7 @@ pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, ended: Ended<'_>) -> Result<(),
         Ended::GivenUp(why) => (why, true),
     };
     clock.failures = clock.failures.saturating_add(1);
-    let why = if why.is_empty() { "nobody said why" } else { why };
+    let why = if why.is_empty() { "no reason given" } else { why };
     let stops = MOST_FAILURES <= clock.failures && routine.active;
     let enough = if routine.is_once() { 1 } else { ALERT_FROM };
     let heard = clock.alerted_at.is_some_and(|at| tx.now().duration_since(at).abs() < ALERT_PAUSE);
@@ -145,7 +145,7 @@ pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, ended: Ended<'_>) -> Result<(),
         return Ok(());
     }
     tell(tx, &routine, "was stopped", why);
-    let words = format!("{MOST_FAILURES} runs failed one after the other; the last: {why}");
+    let words = format!("{MOST_FAILURES} runs failed in a row. The last one: {why}");
     stop(tx, routine, words, RoutineAct::Tripped)
 }
 

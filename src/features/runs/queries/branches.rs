@@ -110,12 +110,11 @@ impl Held {
     #[must_use]
     pub fn told(&self) -> String {
         match self {
-            Self::Run(run) => format!(
-                "Waits until {} has ended: both work on one task, and its agent’s folder has one writer.",
-                run.name()
-            ),
+            Self::Run(run) => {
+                format!("Waiting for {} to end: both use the same task and folder.", run.name())
+            }
             Self::Files(run) => {
-                format!("Waits until the files that {} changed have gone back.", run.name())
+                format!("Waiting until the files {} changed are reverted.", run.name())
             }
         }
     }

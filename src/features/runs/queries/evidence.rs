@@ -17,7 +17,7 @@ use store::{Range, Read, ReadExt, StoreError};
 const PARTS: [&str; 7] =
     ["Text", "Thinking", "RedactedThinking", "ToolCall", "ToolResult", "Image", "Opaque"];
 /// Notice for a response that was stored only in part.
-const CUT: &str = "The rest of this answer was too long to be kept.";
+const CUT: &str = "The rest of this answer was too long to save.";
 
 /// Maximum number of rows read. The host alone decides how many rows it sends.
 pub const MOST: usize = 200;
@@ -65,7 +65,7 @@ pub fn steps(rows: &[Evidence], before: &[Step]) -> Vec<Came> {
         reader.row(row);
     }
     if let Some(at) = reader.asked {
-        reader.word(at, "A model was asked. What it answered has not come.");
+        reader.word(at, "A model was called. Its answer hasn’t arrived.");
     }
     let Reader { events, words, .. } = reader;
     let word = |(n, at, text)| (n, Came::Word(at, text));
@@ -161,9 +161,9 @@ impl Reader {
                 ""
             }
             "call_paid" if is_silent => "A model answered.",
-            "not_kept" if is_silent => "A model answered, and its answer was not kept.",
-            "review_booked" => "The call of a reviewer ended.",
-            "call_failed" => "A call of a model failed.",
+            "not_kept" if is_silent => "A model answered, but its answer wasn’t saved.",
+            "review_booked" => "The reviewer call ended.",
+            "call_failed" => "A model call failed.",
             "held" => "It waited for a model.",
             "stopped" => "It was stopped there.",
             _ => "",
@@ -430,9 +430,7 @@ mod tests {
             ("[1, 2]\nnote: {", "[exit code 0]\n{\"a\":1}")
         );
         assert_eq!(step(&all[0]).map(|step| &step.what), Some(&What::Said("I look.".into())));
-        assert!(
-            matches!(all.last(), Some(Came::Word(_, text)) if text.starts_with("A model was asked"))
-        );
+        assert!(matches!(all.last(), Some(Came::Word(_, text)) if text.starts_with("A model was")));
         assert_eq!(all.len(), 5, "{all:?}");
     }
 

@@ -62,18 +62,18 @@ impl Group {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Rules => "Rules of HQ",
+            Self::Rules => "HQ rules",
             Self::Files => "The agent’s files",
             Self::Memory => "The agent’s memory",
             Self::Tools => "Tools",
-            Self::Summary => "Summary of what came before",
+            Self::Summary => "Summary of earlier messages",
             Self::Messages => "Messages",
             Self::Notices => "Run card and notices",
             Self::Answers => "Answers",
             Self::Thinking => "Thinking",
-            Self::Calls => "Calls of tools",
-            Self::Results => "Results of tools",
-            Self::Attached => "Pictures and files",
+            Self::Calls => "Tool calls",
+            Self::Results => "Tool results",
+            Self::Attached => "Images and files",
         }
     }
 

@@ -94,7 +94,7 @@ pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
     };
     let mut daily = Vec::new();
     if of != QueueOf::Workspace {
-        daily.push(Choice::new("", format!("As usual: {}", at(usual.daily_hour)), false));
+        daily.push(Choice::new("", format!("Default: {}", at(usual.daily_hour)), false));
     }
     let hour = own.daily_hour.or((of == QueueOf::Workspace).then_some(NEVER));
     daily.push(Choice::new("24", at(None), hour == Some(NEVER)));

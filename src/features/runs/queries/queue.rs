@@ -101,7 +101,7 @@ pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
         QueueOf::Workspace => Queueing::of(&[]),
         QueueOf::Agent(_) | QueueOf::Session(_) => of_workspace(tx)?,
     };
-    let first = |label: &str| Choice::new("", format!("As usual: {label}"), false);
+    let first = |label: &str| Choice::new("", format!("Default: {label}"), false);
     let mut mode = vec![first(words::mode(usual.mode))];
     let modes = QueueMode::ALL.iter();
     mode.extend(

@@ -66,8 +66,8 @@ impl Searched {
     #[must_use]
     pub fn unseen(&self) -> Option<(&'static str, Timestamp)> {
         let what = match self.indexed {
-            true => "What sub-agents and programs said",
-            false => "What was said",
+            true => "Sub-agent and program messages",
+            false => "Messages",
         };
         self.until.filter(|_| !self.complete).map(|until| (what, until))
     }

@@ -73,7 +73,7 @@ pub fn state(tx: &dyn Read, session: &Session) -> Result<(&'static str, &'static
     Ok(match run {
         Some(run) => words::state(&run),
         None if session.archived_at.is_some() => ("archived", "Archived"),
-        None => ("idle", "At rest"),
+        None => ("idle", "Idle"),
     })
 }
 

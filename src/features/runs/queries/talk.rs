@@ -201,7 +201,7 @@ pub fn title_for(tx: &dyn Read, run: &Run, account: AccountId) -> Result<String,
         return Ok(run.title.clone());
     };
     let member = workspace::member(tx, other)?;
-    let name = member.map_or_else(|| "somebody who left".to_owned(), |member| member.name);
+    let name = member.map_or_else(|| "a former member".to_owned(), |member| member.name);
     Ok(format!("Private chat of {name}"))
 }
 

@@ -32,27 +32,27 @@ pub fn of(tx: &dyn Read, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>
         return Ok(Some(Why {
             text,
             door: browser.or(door.map(|(path, label)| (path.to_owned(), label))),
-            deed: waits.then(|| (format!("runs/{}/go-on", run.name()), "Go on now")),
+            deed: waits.then(|| (format!("runs/{}/go-on", run.name()), "Continue now")),
         }));
     }
     let Some(agent) = agent else {
-        return Ok(Some(Why::says("The agent is not there any more.")));
+        return Ok(Some(Why::says("The agent no longer exists.")));
     };
     let held = halt::held(tx, agent)?;
     let page = format!("agents/{}", agent.slug);
     Ok(Some(match held {
         Some("workspace_paused") => Why {
             door: Some(("pause".to_owned(), "Open")),
-            ..Why::says("All work is paused; the run goes on when somebody resumes.")
+            ..Why::says("All work is paused. The run continues when work is resumed.")
         },
         Some("agent_paused") => Why {
             deed: (agent.status == AgentStatus::Paused)
                 .then(|| (format!("{page}/resume"), "Resume")),
-            ..Why::says(format!("{} is paused; the run goes on when it resumes.", agent.name))
+            ..Why::says(format!("{} is paused. The run continues when it’s resumed.", agent.name))
         },
         Some(_) => Why {
             door: Some((page, "Open the agent")),
-            ..Why::says(format!("{} cannot work now; see its page.", agent.name))
+            ..Why::says(format!("{} can’t work right now. See its page.", agent.name))
         },
         None => Why::says(turn(tx, run, agent)?),
     }))
@@ -67,8 +67,8 @@ fn turn(tx: &dyn Read, run: &Run, agent: &Agent) -> Result<String, StoreError> {
     let live = live_of_agent(tx, agent.id)?;
     Ok(match live.iter().find(works).filter(|_| run.item.is_some()) {
         Some(other) => {
-            format!("{} works on {}; this run comes after it.", agent.name, other.name())
+            format!("{} is working on {}. This run is next.", agent.name, other.name())
         }
-        None => "Waits for a free place; it begins by itself.".to_owned(),
+        None => "Waiting for a free slot. It starts automatically.".to_owned(),
     })
 }

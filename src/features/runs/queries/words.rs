@@ -28,9 +28,9 @@ pub fn end(outcome: &Outcome) -> &'static str {
         Outcome::Done => "Done",
         Outcome::Failed { code, .. } if code == TAKEN_BACK => "Taken back",
         Outcome::Failed { .. } => "Failed",
-        Outcome::Snoozed { .. } => "Goes on later",
+        Outcome::Snoozed { .. } => "Continues later",
         Outcome::Stopped { .. } => "Stopped",
-        Outcome::NoOutcome => "No outcome",
+        Outcome::NoOutcome => "No result",
         Outcome::Limit { .. } => "Limit reached",
         Outcome::Interrupted => "Interrupted",
         Outcome::CrashLoop => "Crashed",
@@ -49,27 +49,21 @@ pub fn reason(outcome: &Outcome) -> Option<String> {
     Some(match outcome {
         Outcome::Done | Outcome::Stopped { .. } | Outcome::Snoozed { .. } => return None,
         Outcome::Failed { reason, .. } => reason.clone(),
-        Outcome::NoOutcome => {
-            "The run ended without an outcome: the agent did not say what became of the work."
-                .to_owned()
-        }
+        Outcome::NoOutcome => "The run ended without reporting a result.".to_owned(),
         Outcome::Limit { which } => match which.as_str() {
-            "calls" => "The most model calls of one run were made.".to_owned(),
-            "tools" => "The most tool calls of one run were made.".to_owned(),
-            "time" => "The longest time of one run was reached.".to_owned(),
-            "cost" => {
-                "The next model call could have cost more than was left of the limit of this run."
-                    .to_owned()
-            }
-            "tokens" => "The most tokens of one run were used.".to_owned(),
+            "calls" => "The run reached its limit of model calls.".to_owned(),
+            "tools" => "The run reached its limit of tool calls.".to_owned(),
+            "time" => "The run reached its time limit.".to_owned(),
+            "cost" => "The next model call could have exceeded the run’s cost limit.".to_owned(),
+            "tokens" => "The run reached its token limit.".to_owned(),
             "loop" => "The agent repeated the same call again and again.".to_owned(),
-            other => format!("The limit of {other} was reached."),
+            other => format!("The {other} limit was reached."),
         },
         Outcome::Interrupted => {
-            "HQ was away for too long; the run was too old to go on.".to_owned()
+            "HQ was off for too long. The run was too old to continue.".to_owned()
         }
         Outcome::CrashLoop => {
-            "HQ broke off three times while this run worked, before a step was done.".to_owned()
+            "HQ stopped three times during this run before a step was done.".to_owned()
         }
     })
 }
@@ -78,25 +72,23 @@ pub fn reason(outcome: &Outcome) -> Option<String> {
 #[must_use]
 pub fn cause(run: &Run, item: Option<&Item>) -> &'static str {
     match (run.trigger, item.map(|item| item.kind)) {
-        (RunTrigger::Chat, _) => "a chat message",
-        (RunTrigger::Api, _) => "an API call",
-        (RunTrigger::Child, _) => "another run, for a part of its work",
-        (RunTrigger::Item, Some(ItemKind::TaskAssignment)) => "an assignment",
-        (RunTrigger::Item, Some(ItemKind::TaskReassignment)) => "a reassignment",
-        (RunTrigger::Item, Some(ItemKind::TaskCommentMention)) => "a mention",
-        (RunTrigger::Item, Some(ItemKind::TaskComment)) => "a comment",
-        (RunTrigger::Item, Some(ItemKind::DeliverableReview)) => "a review",
-        (RunTrigger::Item, Some(ItemKind::AgentMessage)) => "a colleague’s message",
-        (RunTrigger::Item, Some(ItemKind::DelegationResult)) => "delegated work that came back",
-        (RunTrigger::Item, Some(ItemKind::BlockerResolved)) => "the end of what it waited for",
-        (RunTrigger::Item, Some(ItemKind::StartNow)) => "somebody who wants it begun",
-        (RunTrigger::Item, Some(ItemKind::RoutineSchedule)) => "a routine",
-        (RunTrigger::Item, Some(ItemKind::RoutineEvent)) => "a routine, after an event",
-        (RunTrigger::Item, Some(ItemKind::TaskOverdue)) => "a due date that has passed",
-        (RunTrigger::Item, Some(ItemKind::TaskEscalation)) => {
-            "a task that somebody below it is stuck with"
-        }
-        (RunTrigger::Item, None) => "work",
+        (RunTrigger::Chat, _) => "Chat message",
+        (RunTrigger::Api, _) => "API call",
+        (RunTrigger::Child, _) => "Parent run",
+        (RunTrigger::Item, Some(ItemKind::TaskAssignment)) => "Assignment",
+        (RunTrigger::Item, Some(ItemKind::TaskReassignment)) => "Reassignment",
+        (RunTrigger::Item, Some(ItemKind::TaskCommentMention)) => "Mention",
+        (RunTrigger::Item, Some(ItemKind::TaskComment)) => "Comment",
+        (RunTrigger::Item, Some(ItemKind::DeliverableReview)) => "Review",
+        (RunTrigger::Item, Some(ItemKind::AgentMessage)) => "Agent message",
+        (RunTrigger::Item, Some(ItemKind::DelegationResult)) => "Delegation result",
+        (RunTrigger::Item, Some(ItemKind::BlockerResolved)) => "Blocker resolved",
+        (RunTrigger::Item, Some(ItemKind::StartNow)) => "Start requested",
+        (RunTrigger::Item, Some(ItemKind::RoutineSchedule)) => "Routine",
+        (RunTrigger::Item, Some(ItemKind::RoutineEvent)) => "Routine event",
+        (RunTrigger::Item, Some(ItemKind::TaskOverdue)) => "Overdue",
+        (RunTrigger::Item, Some(ItemKind::TaskEscalation)) => "Escalation",
+        (RunTrigger::Item, None) => "Work",
     }
 }
 
@@ -115,7 +107,7 @@ pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)
         | WaitFor::External
         | WaitFor::Link => None,
     };
-    let mut text = format!("Waits for {}", waiting.waits_for.label());
+    let mut text = format!("Waiting for {}", waiting.waits_for.label());
     if !waiting.detail.is_empty() {
         text.push_str(": ");
         text.push_str(waiting.detail.trim_end_matches('.'));
@@ -131,7 +123,7 @@ pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)
 pub fn mode(mode: QueueMode) -> &'static str {
     match mode {
         QueueMode::Steer => "Steer: read at the next step",
-        QueueMode::Followup => "Afterwards: a turn of its own",
+        QueueMode::Followup => "Afterwards: its own turn",
         QueueMode::Collect => "Collect: one turn with others",
         QueueMode::Interrupt => "Interrupt: stop and do this",
     }
@@ -146,23 +138,23 @@ pub fn waits_as(input: &Input, run: Option<&Run>, held: Option<&str>) -> String 
     let text = match &input.state {
         InputState::Dropped(why) => return format!("Not read: {why}"),
         InputState::Overflowed => {
-            return "Not read: too many messages waited. The next turn hears of it in one line"
+            return "Not read: too many messages were queued. The next turn gets a one-line note"
                 .to_owned();
         }
         InputState::Assigned(_) if begun => "Read at the next step",
         InputState::Assigned(_) => match (held, run.map(|run| run.state)) {
-            (Some("workspace_paused"), _) => "Kept until work goes on",
-            (Some("agent_paused"), _) => "Kept until the agent resumes",
-            (Some(_), _) => "Kept until the agent can work",
-            (None, Some(RunState::Waiting)) => "Collected until it is quiet",
+            (Some("workspace_paused"), _) => "Queued until work resumes",
+            (Some("agent_paused"), _) => "Queued until the agent resumes",
+            (Some(_), _) => "Queued until the agent can work",
+            (None, Some(RunState::Waiting)) => "Collecting until it’s quiet",
             (None, _) => "Starting",
         },
         _ => match input.mode {
-            QueueMode::Steer if rests => "Read when the run goes on",
+            QueueMode::Steer if rests => "Read when the run continues",
             QueueMode::Steer => "Read at the next step",
-            QueueMode::Followup => "Waits for its own turn",
+            QueueMode::Followup => "Queued for its own turn",
             QueueMode::Collect => "Collected for the next turn",
-            QueueMode::Interrupt => "Comes next: the run is being stopped",
+            QueueMode::Interrupt => "Next: the run is being stopped",
         },
     };
     text.to_owned()
@@ -178,7 +170,7 @@ pub fn source(source: ModelSource) -> &'static str {
         ModelSource::Routine => "the routine",
         ModelSource::Agent => "the agent",
         ModelSource::Workspace => "the workspace",
-        ModelSource::Fallback => "nobody",
+        ModelSource::Fallback => "HQ",
     }
 }
 

@@ -70,10 +70,10 @@ pub fn take(tx: &mut WriteTx<'_>, id: RunId, from: &str, why: Why) -> Result<Run
 /// What may have happened on the host, as text.
 fn describe(from: &str, why: Why, waited: bool, begun: &[String]) -> String {
     let there = match (begun, waited) {
-        ([], true) => "It did not work at that moment, as far as is known here.".to_owned(),
-        ([], false) => "What it did there since the last step is not known.".to_owned(),
-        ([one], _) => format!("{one} was begun there and may have taken effect."),
-        (all, _) => format!("{} were begun there and may have taken effect.", all.join(", ")),
+        ([], true) => "It wasn’t working at that moment, as far as HQ knows.".to_owned(),
+        ([], false) => "Its actions since the last step are unknown.".to_owned(),
+        ([one], _) => format!("{one} was started there and may have taken effect."),
+        (all, _) => format!("{} were started there and may have taken effect.", all.join(", ")),
     };
     match why {
         Why::Silent => format!("Taken back from {from}, of which nothing was heard. {there}"),
@@ -95,12 +95,12 @@ mod tests {
         let first = "Taken back from GPU box, of which nothing was heard. ";
         assert_eq!(
             begun(&["exec"]),
-            format!("{first}exec was begun there and may have taken effect.")
+            format!("{first}exec was started there and may have taken effect.")
         );
-        assert!(begun(&["exec", "web_fetch"]).contains("exec, web_fetch were begun"));
-        assert!(begun(&[]).ends_with("is not known."));
+        assert!(begun(&["exec", "web_fetch"]).contains("exec, web_fetch were started"));
+        assert!(begun(&[]).ends_with("are unknown."));
         assert!(describe("GPU box", Why::Silent, true, &[]).starts_with(first));
         let revoked = describe("GPU box", Why::Revoked, false, &[]);
-        assert!(revoked.starts_with("The gateway GPU box was revoked. What"), "{revoked}");
+        assert!(revoked.starts_with("The gateway GPU box was revoked. Its"), "{revoked}");
     }
 }

@@ -14,7 +14,7 @@ use super::queue::{Sent, place};
 
 const TOLD: &str = "too many messages waited; the agent was told in one line";
 const STOPPED: &str = "it was stopped before";
-const CRASHED: &str = "HQ broke off three times before that";
+const CRASHED: &str = "HQ stopped three times before that";
 
 /// Drops open messages with a reason. Their authors may restore them. Comments are excluded.
 pub(super) fn drop_talk(

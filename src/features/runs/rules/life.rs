@@ -261,7 +261,7 @@ fn taken_again(
     let end = if let Some(stop) = &pen.run.stop {
         Some((Outcome::Stopped { by: stop.by }, ""))
     } else if pen.run.crashes >= MAX_CRASHES {
-        Some((Outcome::CrashLoop, "HQ broke off three times before a step was done"))
+        Some((Outcome::CrashLoop, "HQ stopped three times before a step was done"))
     } else if aged {
         Some((Outcome::Interrupted, "HQ was off for too long to go on unasked"))
     } else {

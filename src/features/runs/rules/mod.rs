@@ -53,65 +53,65 @@ pub enum RunError {
     NoAgent(AgentId),
     #[error("{0} is archived; restore it first")]
     Archived(String),
-    #[error("{0} has ended already")]
+    #[error("{0} has already ended")]
     Ended(String),
     /// Another writer has the session.
-    #[error("this run is not the one that writes its session any more")]
+    #[error("this run no longer writes its session")]
     Fenced,
-    #[error("a run works in this conversation; stop it or wait for its end")]
+    #[error("a run is working in this conversation; stop it or wait until it ends")]
     Busy,
     /// The conversation has no messages.
-    #[error("nothing was said in this conversation yet")]
+    #[error("this conversation has no messages yet")]
     Silent,
     /// The conversation is archived.
-    #[error("this is a former conversation; it can be read and does not change any more")]
+    #[error("this is a former conversation; it is read-only")]
     Former,
     /// Another person's private conversation.
-    #[error("this conversation is private; only whose it is may speak in it")]
+    #[error("this conversation is private; only its owner can write in it")]
     Private,
     /// Only the owner may do this.
-    #[error("this conversation is shared; only whose it is may do that")]
+    #[error("this conversation is shared; only its owner can do that")]
     NotYours,
     /// Another person has the current conversation under this key.
-    #[error("somebody else talks in the place of this conversation now")]
+    #[error("another conversation has taken this one's place")]
     Taken,
     /// The conversation has messages that the sender has not seen.
-    #[error("this conversation has gone on elsewhere; look at what was said, then send it")]
+    #[error("this conversation has new messages; read them, then send yours")]
     Moved,
     #[error("write something first")]
     Empty,
     /// Size in KB.
-    #[error("a message has at most 64 KB; this one has {0} KB")]
+    #[error("a message can have at most 64 KB; this one has {0} KB")]
     TooLong(usize),
-    #[error("a message has at most {MAX_ATTACHED} files")]
+    #[error("a message can have at most {MAX_ATTACHED} files")]
     TooManyFiles,
     /// Total size of the files.
-    #[error("the files of a message have at most {} MB together", MAX_ATTACHED_BYTES >> 20)]
+    #[error("the files of a message can have at most {} MB in total", MAX_ATTACHED_BYTES >> 20)]
     FilesTooLarge,
-    #[error("{0} messages wait already; stop the run or wait")]
+    #[error("{0} messages are already waiting; stop the run or wait")]
     QueueFull(usize),
     /// Debounce out of range.
     #[error("the pause is at most {} minutes", MAX_DEBOUNCE_MS / 60_000)]
     BadPause,
     /// Cap out of range.
-    #[error("1 to {MAX_CAP} messages may wait")]
+    #[error("1 to {MAX_CAP} messages can wait")]
     BadCap,
     /// The run waits for no answer.
-    #[error("{0} asks nothing now; somebody may have answered already")]
+    #[error("{0} has no open question; it may already have been answered")]
     NoQuestion(String),
     /// The run waits for no time and no task.
-    #[error("{0} waits for no moment and for the end of no task now")]
+    #[error("{0} isn't waiting for a time or a task")]
     NoWait(String),
     /// The run waits for no tool results of an API client.
-    #[error("{0} waits for no results of tools now")]
+    #[error("{0} isn't waiting for tool results")]
     NoCalls(String),
     #[error("the call {0} has no result; send one for each call")]
     MissingResult(String),
-    #[error("this message was not dropped, or was brought back already")]
+    #[error("this message wasn't dropped, or was already resent")]
     NotDropped,
-    #[error("the agent has read this message already")]
+    #[error("the agent has already read this message")]
     Consumed,
-    #[error("the agent has not read this message; change it where it waits, or take it back")]
+    #[error("the agent hasn't read this message yet; edit or withdraw it in the queue")]
     Unread,
     /// Too many levels of sub-agents.
     #[error("sub-agents go no deeper than {0}; do this yourself")]
@@ -128,13 +128,13 @@ pub enum RunError {
     #[error("{name} is a number from {least} to {most}")]
     BadLimit { name: &'static str, least: u32, most: u32 },
     /// The parent's conversation is too long to copy.
-    #[error("this conversation is too long to hand on; put what is needed into the task")]
+    #[error("this conversation is too long to pass on; put what is needed into the task")]
     ForkTooLong,
     /// A sub-agent with another agent cannot copy the conversation.
-    #[error("another agent cannot begin with your conversation; put what is needed into the task")]
+    #[error("another agent can't start with your conversation; put what is needed into the task")]
     ForkOfOther,
     /// The agent is not ready to work.
-    #[error("{0} does not work now; ask another agent, or do it yourself")]
+    #[error("{0} isn't working now; ask another agent, or do it yourself")]
     NotReady(String),
     /// Invalid or taken name of a sub-agent.
     #[error(
@@ -142,28 +142,28 @@ pub enum RunError {
     )]
     ChildName,
     /// A sub-agent's run cannot be retried by itself.
-    #[error("{0} is a part of {1}; begin that again")]
+    #[error("{0} is part of {1}; retry that run")]
     Part(String, String),
-    #[error("{0} has not begun; there is no step to begin again from")]
+    #[error("{0} hasn't started; there is no step to retry from")]
     NotBegun(String),
     /// Unknown step, or no model call follows it.
-    #[error("{0} has no step {1} from which it could go on in another way")]
+    #[error("{0} has no step {1} to retry from")]
     NoStep(String, String),
     /// No connection offers the model.
     #[error("there is no connection for the model {0}; add one under Settings, Connections")]
     NoModel(String),
-    #[error("{0} has not ended; stop it first, or fork it")]
+    #[error("{0} hasn't ended; stop it first, or fork it")]
     Live(String),
     /// The run was not interrupted.
-    #[error("{0} came to its end; say what is to be done next")]
+    #[error("{0} is finished; send a message to continue")]
     CameToEnd(String),
     /// The conversation has later runs.
-    #[error("the conversation went on after {0}; let the run go on that came last")]
+    #[error("the conversation continued after {0}; continue the latest run")]
     Overtaken(String),
     /// The run's item or task was deleted.
-    #[error("what {0} worked on is not there any more")]
+    #[error("{0}'s work no longer exists")]
     WorkGone(String),
-    #[error("the task of {0} is {1}; open it again first")]
+    #[error("{0}'s task is {1}; reopen it first")]
     TaskClosed(String, &'static str),
     #[error(transparent)]
     Store(#[from] StoreError),

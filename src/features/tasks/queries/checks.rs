@@ -31,7 +31,7 @@ pub fn in_use(read: &dyn Read, id: TaskId) -> Result<Task, TaskError> {
 /// Checks that the assignee exists and can take work.
 pub fn assignee(read: &dyn Read, who: Option<Assignee>) -> Result<(), TaskError> {
     let unknown = |name: String| {
-        let hint = "; choose somebody from the list".to_owned();
+        let hint = "; choose someone from the list".to_owned();
         TaskError::UnknownAssignee { name, hint }
     };
     match who {
@@ -59,7 +59,11 @@ pub fn stream(read: &dyn Read, stream: Option<StreamId>) -> Result<(), TaskError
             Err(TaskError::field("stream", message))
         }
         Some(_) => Ok(()),
-        None => Err(TaskError::field("stream", "there is no such stream; choose one of the list")),
+        None => Err(TaskError::field(
+            "stream",
+            "this stream doesn't exist; choose one from the \
+            list",
+        )),
     }
 }
 
@@ -70,7 +74,7 @@ pub fn stream(read: &dyn Read, stream: Option<StreamId>) -> Result<(), TaskError
 pub fn days(start: Option<Timestamp>, due: Option<Timestamp>) -> Result<(), TaskError> {
     match (start, due) {
         (Some(start), Some(due)) if due < start => {
-            Err(TaskError::field("start", "this lies behind the due date; choose an earlier day"))
+            Err(TaskError::field("start", "the start is after the due date; choose an earlier day"))
         }
         _ => Ok(()),
     }

@@ -97,7 +97,8 @@ pub fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Option<Times
             Some(local) => instant(zone, local),
             None => {
                 let message = format!(
-                    "\"{}\" is not a date. Write it as 20 Nov, Friday, 2026-11-20 or 2026-11-20T14:30.",
+                    "\"{}\" isn’t a date. Write it as 20 Nov, Friday, 2026-11-20 or \
+                     2026-11-20T14:30.",
                     short(text)
                 );
                 return Err(TaskError::field("due", message));
@@ -109,7 +110,7 @@ pub fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Option<Times
         None => {
             let (first, last) = (YEARS.start(), YEARS.end());
             let message =
-                format!("\"{}\" is too far away: use a year from {first} to {last}.", short(text));
+                format!("\"{}\" is out of range. Use a year from {first} to {last}.", short(text));
             Err(TaskError::field("due", message))
         }
     }
@@ -138,7 +139,7 @@ pub fn parse_timed(
     };
     match due {
         Some(due) => Ok(Some(due.timed(time, zone))),
-        None => Err(TaskError::field("due", "choose the day for this time, too")),
+        None => Err(TaskError::field("due", "choose a day for this time")),
     }
 }
 
@@ -259,14 +260,15 @@ mod tests {
         let error = parse("next week", &zone("nowhere"), now).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "\"next week\" is not a date. Write it as 20 Nov, Friday, 2026-11-20 or 2026-11-20T14:30."
+            "\"next week\" isn’t a date. Write it as 20 Nov, Friday, 2026-11-20 or \
+             2026-11-20T14:30."
         );
         assert!(parse("2026-13-40", &zone("UTC"), now).is_err());
         for far in
             ["9999-12-31", "0001-01-01", "2200-01-01", "9999-12-30T22:00:00Z", "1969-12-30T10:00"]
         {
             let error = parse(far, &zone("UTC"), now).unwrap_err().to_string();
-            assert!(error.contains("use a year from 1970 to 2199"), "{far}: {error}");
+            assert!(error.contains("Use a year from 1970 to 2199"), "{far}: {error}");
             assert!(parse_start(far, &zone("UTC"), now).is_err(), "{far}");
         }
     }

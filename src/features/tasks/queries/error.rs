@@ -18,20 +18,20 @@ pub struct FieldClash {
 
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    #[error("there is no task \"{0}\"; use a number such as {1}-1 from the list of tasks")]
+    #[error("there is no task \"{0}\"; use a number from the task list, such as {1}-1")]
     NotFound(String, String),
     /// No such record of a noun with a descriptor.
     #[error("there is no {0} \"{1}\"")]
     NoRecord(&'static str, String),
     #[error("there is no task template \"{0}\"; {1}")]
     NoTemplate(String, String),
-    #[error("there is no such series; look at the list of recurring tasks")]
+    #[error("this series doesn't exist; choose one from the list of recurring tasks")]
     NoSeries,
     #[error("{0} is archived; restore it first")]
     Archived(String),
     #[error("{}", .0.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join(" "))]
     Invalid(Vec<FieldError>),
-    #[error("nobody here is called \"{name}\"{hint}")]
+    #[error("no one here is called \"{name}\"{hint}")]
     UnknownAssignee {
         /// Name as given.
         name: String,
@@ -40,12 +40,12 @@ pub enum TaskError {
     },
     #[error("{0} is archived and takes no work; choose another agent")]
     ArchivedAgent(String),
-    #[error("a task cannot be a part of itself or of one of its parts; choose another parent")]
+    #[error("a task can't be a subtask of itself or its subtasks; choose another parent")]
     Cycle,
-    #[error("tasks go at most {MAX_DEPTH} levels deep; choose a parent further up")]
+    #[error("tasks can be at most {MAX_DEPTH} levels deep; choose a higher parent")]
     TooDeep,
     /// Deliverables or subtasks are still open.
-    #[error("{task} cannot be completed yet: {why}")]
+    #[error("{task} can't be completed yet: {why}")]
     NotComplete {
         /// Display name of the task.
         task: String,
@@ -53,10 +53,10 @@ pub enum TaskError {
         why: String,
     },
     /// An agent delegated a task to itself.
-    #[error("a task is delegated to somebody else; use task_create for a part of your own")]
+    #[error("delegate tasks to another agent; use task_create for your own subtasks")]
     OwnDelegate,
     /// The same agent already has a subtask with the same request.
-    #[error("{part} \"{title}\" asks the same agent for the same and is {status}; {hint}")]
+    #[error("{part} \"{title}\" is the same request and is {status}; {hint}")]
     GivenAlready {
         /// Display name of the subtask.
         part: String,
@@ -66,8 +66,8 @@ pub enum TaskError {
     },
     /// Agents have created too many subtasks of a task since a person last commented.
     #[error(
-        "{MOST} parts of {0} were given out since a person last said something on it; finish it with what \
-         there is, or say in a comment what else is needed and end: its people were told"
+        "{MOST} subtasks of {0} were assigned since a person last commented; finish it with what \
+         you have, or say in a comment what else is needed and end: its people were notified"
     )]
     EnoughParts(String),
     /// The assignee does not report to the acting agent.
@@ -83,26 +83,27 @@ pub enum TaskError {
     NotYours { task: String, name: String, hint: &'static str },
     /// The task is already assigned.
     #[error(
-        "{task} is @{by}'s; claim one that nobody has (task_list with assignee none), or ask @{by}"
+        "{task} belongs to @{by}; claim an unassigned task (task_list with assignee none), or ask \
+         @{by}"
     )]
     Claimed { task: String, by: String },
     /// The task waits for another task.
-    #[error("{task} waits for {on}; claim what it waits for, or another one")]
+    #[error("{task} is blocked by {on}; claim its blocker or another task")]
     Waits {
         task: String,
         /// Display name of the task that it waits for.
         on: String,
     },
-    #[error("there is no label \"{0}\"; the list of labels shows those there are")]
+    #[error("there is no label \"{0}\"; choose one from the list of labels")]
     NoLabel(String),
-    #[error("another label is called \"{0}\" already; choose another name")]
+    #[error("a label called \"{0}\" already exists; choose another name")]
     LabelTaken(String),
-    #[error("a task has at most {MAX_LABELS} labels; take some away first")]
+    #[error("a task can have at most {MAX_LABELS} labels; remove some first")]
     TooManyLabels,
-    #[error("a task cannot be related to itself; choose another task")]
+    #[error("a task can't be related to itself; choose another task")]
     OwnRelation,
     /// The tasks would wait for each other.
-    #[error("{blocker} waits for {task} already, so {task} cannot wait for {blocker}")]
+    #[error("{blocker} is already blocked by {task}, so it can't block {task}")]
     WaitCycle {
         /// The task that should wait.
         task: String,
@@ -138,29 +139,29 @@ pub enum TaskError {
     },
     /// Too many tasks wait for a task to search for cycles.
     #[error(
-        "more than {FAR} tasks wait for {task}, too many to see whether it would wait for one of \
-         them; take some relations away first"
+        "more than {FAR} tasks are blocked by {task}, too many to check for a circle; remove some \
+         relations first"
     )]
     TooManyWait {
         task: String,
         /// Name of the rejected field.
         field: &'static str,
     },
-    #[error("this task has no such relation; its list of relations shows those there are")]
+    #[error("this task doesn't have this relation; choose one from its list")]
     NoRelation,
-    #[error("a task has at most {MAX_RELATIONS} relations; take some away first")]
+    #[error("a task can have at most {MAX_RELATIONS} relations; remove some first")]
     TooManyRelations,
     /// The task has no agent that could begin.
-    #[error("{0} has no agent that could begin; give it to one first")]
+    #[error("{0} has no agent to start; assign one first")]
     NobodyBegins(String),
     /// The task is closed.
-    #[error("{0} is closed; open it again first")]
+    #[error("{0} is closed; reopen it first")]
     Closed(String),
     /// Another editor changed the same fields.
-    #[error("somebody else has changed the {} meanwhile; choose which words should stay", fields_of(.0))]
+    #[error("the {} changed while you were editing; choose which version to keep", fields_of(.0))]
     Clash(Vec<FieldClash>),
     /// The checklist item cannot be found in the changed text.
-    #[error("the text of {0} has changed meanwhile; look at its list and tick the item again")]
+    #[error("the text of {0} has changed; find the item in its list and tick it again")]
     NoItem(String),
     #[error(transparent)]
     Store(#[from] StoreError),

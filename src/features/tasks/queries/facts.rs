@@ -49,9 +49,9 @@ pub fn run_fact(scene: &ViewContext, run: &Run, result: &str) -> FactView {
     let (glyph, state, verb) = match &run.outcome {
         Some(Outcome::Done) => ("done", "done", "finished a run"),
         Some(Outcome::Stopped { .. }) => ("stop", "", "was stopped"),
-        Some(Outcome::Snoozed { .. }) => ("clock", "", "put the work off"),
-        Some(_) => ("warn", "failed", "failed in a run"),
-        None => ("play", "", "waits with a run"),
+        Some(Outcome::Snoozed { .. }) => ("clock", "", "postponed the work"),
+        Some(_) => ("warn", "failed", "failed a run"),
+        None => ("play", "", "is waiting in a run"),
     };
     let mut words =
         format!("{by} {verb}: {}", format::count(u64::from(run.steps), "step", "steps"));

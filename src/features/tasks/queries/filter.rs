@@ -69,7 +69,7 @@ impl Asker<'_> {
             if n < MAX_TERMS && term.values.len() <= MAX_VALUES {
                 self.add(&mut found.terms, term, &mut wrong)?;
             } else {
-                wrong.push("This is more than a list can be asked at once.".to_owned());
+                wrong.push("This filter is too long. Remove some conditions.".to_owned());
             }
             found.said.push((term.clone(), wrong.join(" ")));
         }
@@ -89,11 +89,11 @@ impl Asker<'_> {
             return Ok(());
         };
         if let Kind::Later(what) = key.kind {
-            wrong.push(format!("{what}; this does not filter."));
+            wrong.push(format!("{what}. This condition is ignored."));
             return Ok(());
         }
         if term.values.is_empty() {
-            wrong.push(format!("Say what {}: should be.", term.key));
+            wrong.push(format!("Enter a value for {}:", term.key));
             return Ok(());
         }
         if key.name == "status" {
@@ -271,7 +271,7 @@ impl Asker<'_> {
                 {
                     Some(span) => spans.values.push(span),
                     None => wrong.push(format!(
-                        "\"{}\" is no date for {}; write today, 2026-11-20, <7d, >-3d or a..b.",
+                        "\"{}\" isn’t a date for {}. Use today, 2026-11-20, <7d, >-3d or a..b.",
                         short(value),
                         key.name
                     )),
@@ -529,7 +529,7 @@ fn numbers(key: &Key, values: &[String], wrong: &mut Vec<String>) -> Vec<filter:
 }
 
 fn not_a_number(key: &Key, value: &str) -> String {
-    format!("\"{}\" is no number for {}; write 5, <5, >5 or 2..5.", short(value), key.name)
+    format!("\"{}\" isn’t a number for {}. Use 5, <5, >5 or 2..5.", short(value), key.name)
 }
 
 fn unknown_word(key: &Key, value: &str) -> String {

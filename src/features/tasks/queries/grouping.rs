@@ -34,7 +34,7 @@ impl GroupBy {
         (Self::Assignee, "assignee", "Assignee"),
         (Self::Stream, "stream", "Stream"),
         (Self::Due, "due", "Due date"),
-        (Self::None, "none", "Nothing"),
+        (Self::None, "none", "None"),
     ];
 
     /// Parses a word.
@@ -50,7 +50,7 @@ impl GroupBy {
 
     #[must_use]
     pub fn label(self) -> &'static str {
-        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("Nothing", |(.., label)| label)
+        Self::ALL.iter().find(|(one, ..)| *one == self).map_or("None", |(.., label)| label)
     }
 }
 

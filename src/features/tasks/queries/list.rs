@@ -82,7 +82,7 @@ impl Sort {
         (Self::Updated, "updated", "Last changed"),
         (Self::Created, "created", "Newest"),
         (Self::Title, "title", "Title"),
-        (Self::Manual, "manual", "By hand"),
+        (Self::Manual, "manual", "Manual"),
         (Self::Start, "start", "Start"),
     ];
 

@@ -89,7 +89,7 @@ fn faults(words: LookWords<'_>) -> Vec<FieldError> {
         let all: Vec<&str> = all.collect();
         if !word.is_empty() && !all.contains(&word) {
             let word = ellipsis(word, 40);
-            let message = format!("There is no \"{word}\" here; use one of: {}.", all.join(", "));
+            let message = format!("\"{word}\" isn’t available. Use one of: {}.", all.join(", "));
             faults.push(FieldError::new(field, message));
         }
     };
@@ -106,10 +106,10 @@ fn faults(words: LookWords<'_>) -> Vec<FieldError> {
         pair.rsplit_once(':').is_some_and(|(_, most)| most.trim().parse::<usize>().is_ok())
     };
     if !of("wip").trim().is_empty() && !of("wip").split(',').all(is_limit) {
-        faults.push(FieldError::new("wip", "Write limits as in_progress:5,blocked:2."));
+        faults.push(FieldError::new("wip", "Enter limits such as in_progress:5,blocked:2."));
     }
     if !of("foot").is_empty() {
-        faults.push(FieldError::new("foot", "Lists of tasks have no foot."));
+        faults.push(FieldError::new("foot", "Task lists have no footer."));
     }
     for term in Query::parse(of("q")).terms.iter().filter(|term| !term.is_words()) {
         if filter::key(KEYS, &term.key).is_none() {
@@ -152,7 +152,7 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("assignee", "Assignee"),
     ("start", "Start"),
     ("created", "Created"),
-    ("updated", "Last change"),
+    ("updated", "Last changed"),
 ];
 
 const USUAL: usize = 8;

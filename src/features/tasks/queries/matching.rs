@@ -18,7 +18,8 @@ pub fn matching(asker: &Asker<'_>, q: &str, most: usize) -> Result<Vec<TaskId>, 
     if most < found.len() {
         let all = list::total(asker.read, &filter, asker.today)?;
         let all = format::count(all as u64, "task", "tasks");
-        let message = format!("{all} match, and at most {most} change at once: ask for fewer");
+        let message =
+            format!("{all} match and at most {most} can change at once; narrow the filter");
         return Err(TaskError::field("q", message));
     }
     Ok(found.into_iter().map(|task| task.id).collect())

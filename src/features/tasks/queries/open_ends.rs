@@ -49,7 +49,7 @@ impl OpenEnds {
         let pieces = self.in_review.len() + self.sent_back.len();
         let counts = [
             (self.parts.len(), "open subtask", "open subtasks"),
-            (pieces, "deliverable that is not approved", "deliverables that are not approved"),
+            (pieces, "unapproved deliverable", "unapproved deliverables"),
         ];
         let some = counts.into_iter().filter(|(count, ..)| 0 < *count);
         let all: Vec<String> =
@@ -65,15 +65,15 @@ impl OpenEnds {
         };
         let mut why = Vec::new();
         if !self.in_review.is_empty() {
-            why.push(format!("a person has yet to review {}", quoted(&self.in_review)));
+            why.push(format!("{} still needs review", quoted(&self.in_review)));
         }
         if !self.sent_back.is_empty() {
             let titles = quoted(&self.sent_back);
-            why.push(format!("changes were asked for in {titles}: deliver a new version"));
+            why.push(format!("changes were requested in {titles}: deliver a new version"));
         }
         if !self.parts.is_empty() {
             let parts: Vec<_> = self.parts.iter().map(|n| format!("{key}-{n}")).collect();
-            why.push(format!("these parts are open: {}", parts.join(", ")));
+            why.push(format!("these subtasks are open: {}", parts.join(", ")));
         }
         (!why.is_empty()).then(|| why.join("; "))
     }

@@ -77,11 +77,11 @@ impl People {
             Assignee::Agent(id) => match self.agent(id) {
                 Some(agent) => Face::agent(&self.called.name(agent), &agent.emoji, &agent.slug)
                     .working(self.working.contains(&id).into()),
-                None => Face::agent("A former agent", "", "former"),
+                None => Face::agent("Former agent", "", "former"),
             },
             Assignee::Person(id) => match self.member(id) {
                 Some(member) => Face::person(&member.name),
-                None => Face::person("Somebody"),
+                None => Face::person("Former member"),
             },
             Assignee::System => Face::agent("HQ", "⚙️", "hq"),
         }
@@ -90,7 +90,8 @@ impl People {
     /// Face of an assignee, or the placeholder for nobody.
     #[must_use]
     pub fn face_or_nobody(&self, who: Option<Assignee>) -> Face {
-        who.map_or_else(Face::nobody, |who| self.face(who))
+        let nobody = || Face { name: "Unassigned".to_owned(), ..Face::nobody() };
+        who.map_or_else(nobody, |who| self.face(who))
     }
 
     #[must_use]
@@ -148,7 +149,7 @@ impl People {
         let near = nearest(word, names, 3);
         let hint = match near.is_empty() {
             true => "; create an agent first".to_owned(),
-            false => format!("; there are: {}", near.join(", ")),
+            false => format!("; available: {}", near.join(", ")),
         };
         TaskError::UnknownAssignee { name: word.chars().take(60).collect(), hint }
     }
@@ -157,7 +158,7 @@ impl People {
     /// it starts nothing.
     #[must_use]
     pub fn choices(&self, now: Option<Assignee>, me: AccountId) -> Vec<Choice> {
-        let mut list = vec![Choice::new("", "Nobody", now.is_none())];
+        let mut list = vec![Choice::new("", "Unassigned", now.is_none())];
         for agent in &self.agents {
             let chosen = now == Some(Assignee::Agent(agent.id));
             if agent.archived_at.is_none() || chosen {

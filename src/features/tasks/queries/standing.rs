@@ -208,12 +208,12 @@ pub(super) fn failed(outcome: &Outcome) -> bool {
 pub fn reason(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Failed { reason, .. } => reason.clone(),
-        Outcome::NoOutcome => "it ended without an outcome".to_owned(),
-        Outcome::Limit { which } => format!("the limit of {which} was reached"),
-        Outcome::Interrupted => "it was interrupted and too old to go on".to_owned(),
-        Outcome::CrashLoop => "HQ broke off three times".to_owned(),
+        Outcome::NoOutcome => "it ended without reporting a result".to_owned(),
+        Outcome::Limit { which } => format!("the {which} limit was reached"),
+        Outcome::Interrupted => "it was interrupted too long ago to continue".to_owned(),
+        Outcome::CrashLoop => "HQ stopped three times during it".to_owned(),
         Outcome::Done => "done".to_owned(),
-        Outcome::Snoozed { .. } => "it goes on later".to_owned(),
+        Outcome::Snoozed { .. } => "it continues later".to_owned(),
         Outcome::Stopped { .. } => "it was stopped".to_owned(),
     }
 }

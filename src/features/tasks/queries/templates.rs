@@ -85,7 +85,7 @@ pub fn who(
         let own = people.agent_called(&role).map(|agent| Assignee::Agent(agent.id));
         let wanted = chosen.get(&role).copied().unwrap_or(own);
         if wanted.is_none() && !chosen.contains_key(&role) {
-            warnings.push(format!("no agent is called \"{role}\", so nobody has it"));
+            warnings.push(format!("no agent is called \"{role}\", so its tasks are unassigned"));
         }
         let may =
             checks::assignee(read, wanted).and_then(|()| lines::may_give(read, by, None, wanted));

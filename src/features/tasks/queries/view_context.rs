@@ -165,13 +165,13 @@ impl ViewContext {
             Standing::Waiting { run: number, detail } => Chip {
                 href: run(*number),
                 hint: detail.clone(),
-                ..chip(format!("{who} waits"), "waiting")
+                ..chip(format!("{who} is waiting"), "waiting")
             },
             Standing::Queued { why: None } => chip(format!("Queued for {who}"), "queued"),
             Standing::Queued { why: Some(why) } => {
                 let label = match why.cause {
-                    Cause::Again(_) => format!("{who} tries again later"),
-                    Cause::Later => format!("{who} goes on later"),
+                    Cause::Again(_) => format!("{who} retries later"),
+                    Cause::Later => format!("{who} continues later"),
                     Cause::Held(_) | Cause::Machine { .. } | Cause::Blocked(_) | Cause::Parts => {
                         format!("Held for {who}")
                     }
@@ -179,8 +179,8 @@ impl ViewContext {
                 Chip { hint: why.reason(), ..chip(label, "waiting") }
             }
             Standing::Blocked => Chip {
-                hint: "It begins when the tasks are done that it waits for.".to_owned(),
-                ..chip("Waits for other tasks".to_owned(), "waiting")
+                hint: "Starts when its blockers are done.".to_owned(),
+                ..chip("Blocked".to_owned(), "waiting")
             },
             Standing::Paused => chip(format!("{who} is paused"), "paused"),
             Standing::InReview => {
@@ -198,9 +198,9 @@ impl ViewContext {
             Standing::Alone => Chip {
                 tone: "warn",
                 glyph: "warn",
-                hint: "It is open and has an agent, but nothing will wake it.".to_owned(),
+                hint: "It’s open and assigned to an agent, but no run is planned.".to_owned(),
                 alone: true,
-                ..chip("Nobody is on this".to_owned(), "")
+                ..chip("Stalled".to_owned(), "")
             },
         })
     }

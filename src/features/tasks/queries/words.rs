@@ -24,7 +24,7 @@ fn version(
     let root = Root::of::<Task>(id);
     match history::at(read, schema, &root, rev, &mut Steps::of(MOST_STEPS))? {
         Some(version) => Ok(task(version.after.bytes())?),
-        None => Err(TaskError::field("base.rev", "there is no such version of this task")),
+        None => Err(TaskError::field("base.rev", "this version of the task doesn't exist")),
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Bulk {
 /// If there are none or too many, or a task rejects the change. Then no task changes.
 pub fn apply(tx: &mut WriteTx<'_>, ids: &[TaskId], bulk: &Bulk) -> Result<(), TaskError> {
     if ids.is_empty() {
-        return Err(TaskError::field("tasks", "choose the tasks that are to change"));
+        return Err(TaskError::field("tasks", "select the tasks to change"));
     }
     if MOST < ids.len() {
         return Err(TaskError::field("tasks", format!("at most {MOST} tasks at once")));

@@ -23,7 +23,7 @@ pub fn escalate(
     reason: &str,
 ) -> Result<(Task, Option<Manager>), TaskError> {
     if reason.trim().is_empty() {
-        return Err(TaskError::field("reason", "say what stops you and what would help"));
+        return Err(TaskError::field("reason", "say what blocks you and what would help"));
     }
     let task = checks::in_use(tx, id)?;
     if !task.status.is_open() {

@@ -26,7 +26,7 @@ pub fn place(
         at.map(|at| queries::get(tx, at).map(|task| task.rank)).transpose()
     };
     let (low, high) = match (key(after)?, key(before)?) {
-        (None, None) => return Err(TaskError::field("after", "say which task it comes behind")),
+        (None, None) => return Err(TaskError::field("after", "choose the task to place it after")),
         // At the end, but before the next task to be created.
         (Some(low), None) => (Some(low), rank::nth(next_number(tx)?)),
         (low, Some(high)) => (low, high),

@@ -73,10 +73,10 @@ pub fn reopen(
 ) -> Result<Task, TaskError> {
     let task = checks::in_use(tx, id)?;
     if task.status != TaskStatus::Missed {
-        return Err(TaskError::field("status", "only a task that was missed is reopened"));
+        return Err(TaskError::field("status", "only a missed task can be reopened"));
     }
     let Some(due_at) = due_at.filter(|at| *at > tx.now()) else {
-        return Err(TaskError::field("due", "choose a day that is still to come"));
+        return Err(TaskError::field("due", "choose a future date"));
     };
     let patch = TaskPatch { due_at: Some(Some(due_at)), due_has_time, ..TaskPatch::default() };
     super::update(tx, id, patch)?;

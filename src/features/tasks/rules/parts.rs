@@ -44,8 +44,8 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
             title: part.title,
             status: part.status.label().to_lowercase(),
             hint: match part.status {
-                TaskStatus::Done => "use its result, or say in other words what is missing",
-                _ => "wait for it, or say what is missing in a comment on it",
+                TaskStatus::Done => "use its result, or ask for what's missing",
+                _ => "wait for it, or comment on what's missing",
             },
         });
     }

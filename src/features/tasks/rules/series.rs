@@ -176,7 +176,7 @@ pub fn update(tx: &mut WriteTx<'_>, id: SeriesId, patch: SeriesPatch) -> Result<
 pub fn follow(tx: &mut WriteTx<'_>, task: TaskId, fields: &[Common]) -> Result<Series, TaskError> {
     let task = queries::get(tx, task)?;
     let Some(series) = reads::of_task(tx, &task)? else {
-        return Err(TaskError::field("scope", "this task belongs to no series"));
+        return Err(TaskError::field("scope", "this task isn't part of a series"));
     };
     let differing = reads::differing(tx, &task, &series)?;
     let fits = |field: &&Common| fields.is_empty() || fields.contains(field);
@@ -196,8 +196,8 @@ pub fn follow(tx: &mut WriteTx<'_>, task: TaskId, fields: &[Common]) -> Result<S
             }
             Common::Due => {
                 let due = reads::due_of(&series, &task);
-                let text =
-                    "it is due before its day, or more than a year after; choose another date";
+                let text = "the due date is before the task's day or more than a year after it; \
+                            choose another date";
                 patch.due = Some(due.ok_or_else(|| TaskError::field("due", text))?);
             }
         }
@@ -287,7 +287,7 @@ pub fn spawn_now(tx: &mut WriteTx<'_>, id: SeriesId) -> Result<Task, TaskError> 
         }
         at = open_slot(tx, &series, slot)?;
     }
-    Err(TaskError::field("series", "this series has ended; change its end first"))
+    Err(TaskError::field("series", "this series has ended; change its end date first"))
 }
 
 /// Creates the task of the newest due slot, if any. Older due slots are skipped and counted.
@@ -397,19 +397,19 @@ fn plan(tx: &WriteTx<'_>, series: &mut Series) -> Result<(), TaskError> {
         wrong.push(("ends_after_count", format!("use 1 to {MOST}")));
     }
     if series.last_day().is_some_and(|last| last < series.schedule.starts_on()) {
-        wrong.push(("ends_on", "it ends before it begins".to_owned()));
+        wrong.push(("ends_on", "the end is before the start".to_owned()));
     }
     if wrong.is_empty() {
         series.next_at = open_slot(tx, series, tx.now())?;
         if series.next_at.is_none() {
             wrong.push(match reads::spawned(tx, series.id)? {
                 made if series.ends_after.is_some_and(|most| most <= made) => {
-                    ("ends_after_count", format!("{made} were made already"))
+                    ("ends_after_count", format!("{made} were created already"))
                 }
                 _ if series.ends_on.is_some() => {
-                    ("ends_on", "nothing happens until then; choose a later day".to_owned())
+                    ("ends_on", "there is no occurrence until then; choose a later day".to_owned())
                 }
-                _ => ("schedule", "nothing happens any more; choose a later time".to_owned()),
+                _ => ("schedule", "there are no more occurrences; choose a later time".to_owned()),
             });
         }
     }

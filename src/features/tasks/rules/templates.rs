@@ -92,7 +92,11 @@ pub fn update(
 pub fn delete(tx: &mut WriteTx<'_>, id: TemplateId) -> Result<Template, TaskError> {
     let template = reads::get_rev(tx, id)?.0;
     if let Some(routine) = routines::making(tx, id)? {
-        let text = format!("the routine \"{}\" makes its tasks; change that first", routine.name);
+        let text = format!(
+            "the routine \"{}\" uses this template; change the routine \
+            first",
+            routine.name
+        );
         return Err(TaskError::field("template", text));
     }
     tx.delete::<Template>(id)?;
@@ -201,7 +205,7 @@ fn whose(people: &People, how: &Spawn, role: &str) -> Result<Option<Assignee>, S
         Some(chosen) => Ok(*chosen),
         None => match people.agent_called(role) {
             Some(agent) => Ok(Some(Assignee::Agent(agent.id))),
-            None => Err(format!("no agent is called \"{role}\", so nobody has it")),
+            None => Err(format!("no agent is called \"{role}\", so its tasks are unassigned")),
         },
     }
 }
@@ -251,7 +255,7 @@ fn checked(new: NewTemplate) -> Result<(String, String, Vec<TemplateItem>), Task
             wrong.push(FieldError::new(format!("items[{n}].{field}"), message));
         };
         if !seen.insert(item.key.clone()) {
-            at("ref", format!("\"{}\" is the ref of two tasks", item.key));
+            at("ref", format!("two tasks have the ref \"{}\"", item.key));
         }
         if item.title.is_empty() || MAX_TITLE < item.title.chars().count() {
             at("title", format!("use a title of 1 to {MAX_TITLE} characters"));
@@ -263,7 +267,7 @@ fn checked(new: NewTemplate) -> Result<(String, String, Vec<TemplateItem>), Task
             at("labels", format!("at most {MAX_LABELS} labels"));
         }
         if item.blocked_by.contains(&item.key) {
-            at("blocked_by", "a task cannot wait for itself".to_owned());
+            at("blocked_by", "a task can't block itself".to_owned());
         }
         if let Some(unknown) = item.blocked_by.iter().find(|key| !keys.contains(*key)) {
             at("blocked_by", format!("no task here has the ref \"{unknown}\""));
@@ -273,7 +277,7 @@ fn checked(new: NewTemplate) -> Result<(String, String, Vec<TemplateItem>), Task
         && let Err(key) = reads::steps(&items)
     {
         let n = items.iter().position(|item| item.key == key).unwrap_or(0);
-        let text = format!("\"{}\" waits for itself by way of others", items[n].title);
+        let text = format!("\"{}\" is blocked by itself through other tasks", items[n].title);
         wrong.push(FieldError::new(format!("items[{n}].blocked_by"), text));
     }
     match wrong.is_empty() {

@@ -415,16 +415,16 @@ pub fn left_of_run(
 pub fn name(tx: &dyn Read, budget: &Budget) -> Result<String, StoreError> {
     let words = budget.period.words();
     Ok(match (budget.payer, budget.period) {
-        (Payer::Workspace, Period::Run) => "what one run may cost".to_owned(),
+        (Payer::Workspace, Period::Run) => "the limit per run".to_owned(),
         (Payer::Agent(id), Period::Run) => {
-            format!("what one run of {} may cost", whose(tx, Payer::Agent(id))?)
+            format!("the limit per run of {}", whose(tx, Payer::Agent(id))?)
         }
         (Payer::Task(_) | Payer::Stream(_) | Payer::Routine(_), Period::Run) => {
-            format!("what one run for {} may cost", whose(tx, budget.payer)?)
+            format!("the limit per run for {}", whose(tx, budget.payer)?)
         }
-        (Payer::Run(_), _) => "what this run may cost".to_owned(),
+        (Payer::Run(_), _) => "this run's limit".to_owned(),
         (Payer::Task(_) | Payer::Stream(_) | Payer::Routine(_), Period::Total) => {
-            format!("the budget of {}", whose(tx, budget.payer)?)
+            format!("{}'s budget", whose(tx, budget.payer)?)
         }
         (payer, _) => format!("{}'s budget {words}", whose(tx, payer)?),
     })

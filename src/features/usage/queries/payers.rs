@@ -75,7 +75,7 @@ pub fn whose(tx: &dyn Read, payer: Payer) -> Result<String, StoreError> {
         Payer::Stream(id) => tx.get::<Stream>(id)?.map(|stream| stream.name),
         Payer::Routine(id) => tx.get::<Routine>(id)?.map(|routine| routine.name),
     };
-    Ok(name.unwrap_or_else(|| format!("the {} that is gone", payer.word())))
+    Ok(name.unwrap_or_else(|| format!("a deleted {}", payer.word())))
 }
 
 /// Name of a payer in API and commands: `workspace`, `agent:ada`, `task:MC-12`, `run:R-7`, `stream:Launch`,

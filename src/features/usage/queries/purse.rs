@@ -80,13 +80,13 @@ pub fn notes(one: &Standing, waits: &[BudgetWait]) -> String {
         notes.push(format::count(waiting as u64, "run waits", "runs wait"));
     }
     if budget.usual && budget.payer == Payer::Workspace {
-        notes.push("does not hold for models without a price until somebody sets it".to_owned());
+        notes.push("doesn’t apply to models without a price".to_owned());
     }
     if !budget.hard {
-        notes.push("only warns".to_owned());
+        notes.push("warns only".to_owned());
     }
     if let (Some(again), true) = (budget.period.again(), one.is_used_up()) {
-        notes.push(format!("begins again {again}"));
+        notes.push(format!("resets {again}"));
     }
     notes.join(", ")
 }

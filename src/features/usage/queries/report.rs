@@ -293,12 +293,12 @@ impl Which {
     ) -> Result<(String, String, String), StoreError> {
         let plain = |name: &str| (name.to_owned(), String::new(), String::new());
         Ok(match self {
-            Self::Agent(id) if *id == nobody() => plain("Tests of connections"),
+            Self::Agent(id) if *id == nobody() => plain("Connection tests"),
             Self::Agent(id) => match read.get::<Agent>(*id)? {
                 Some(agent) => {
                     (known.called.name(&agent), String::new(), format!("agents/{}", agent.slug))
                 }
-                None => plain("an agent that is gone"),
+                None => plain("Deleted agent"),
             },
             Self::Model(model, provider) => {
                 let note = match Vendor::of(provider) {
@@ -316,17 +316,17 @@ impl Which {
                     let words = ellipsis(&format!("{name} {}", task.title), MAX_NAME);
                     (words, String::new(), format!("tasks/{name}"))
                 }
-                None => plain("a task that is gone"),
+                None => plain("Deleted task"),
             },
             Self::Stream(None) => plain("No stream"),
             Self::Stream(Some(id)) => match read.get::<Stream>(*id)? {
                 Some(stream) => (stream.name, String::new(), format!("streams/{id}")),
-                None => plain("a stream that is gone"),
+                None => plain("Deleted stream"),
             },
             Self::Routine(None) => plain("No routine"),
             Self::Routine(Some(id)) => match read.get::<Routine>(*id)? {
                 Some(routine) => (routine.name, String::new(), format!("routines/{id}")),
-                None => plain("a routine that is gone"),
+                None => plain("Deleted routine"),
             },
             Self::Gateway(id) => match known.machines.of(*id) {
                 Some(one) => {
@@ -348,7 +348,7 @@ impl Which {
 #[must_use]
 pub fn source(word: &str) -> &str {
     match word {
-        TESTS => "Tests of connections",
+        TESTS => "Connection tests",
         OTHER => "Other",
         word => match word.parse::<RunTrigger>() {
             Ok(trigger) => trigger.label(),

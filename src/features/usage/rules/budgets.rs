@@ -127,8 +127,8 @@ fn check(tx: &WriteTx<'_>, wish: &BudgetRequest) -> Result<(), UsageError> {
     }
     if !wish.payer.periods().contains(&wish.period) {
         return Err(UsageError::BadPeriod(match wish.payer {
-            Payer::Routine(_) => "what one run of a routine may cost is said in the routine itself",
-            _ => "a run has one budget in all",
+            Payer::Routine(_) => "set the cost of one run in the routine itself",
+            _ => "a run has one total budget",
         }));
     }
     let there = match wish.payer {

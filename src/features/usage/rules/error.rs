@@ -14,27 +14,27 @@ pub enum UsageError {
     #[error("{}; raise it or choose a cheaper model", lacks(.0))]
     OverBudget(Box<Lack>),
     /// The host is disconnected and the run's grant cannot pay the call.
-    #[error("what this run may spend while its machine is cut off is used up")]
+    #[error("this run has used up its offline allowance")]
     Ungranted,
-    #[error("reservation {0} is settled already")]
+    #[error("reservation {0} is already settled")]
     Settled(ReservationId),
     #[error("run {0} does not exist")]
     NoRun(RunId),
-    #[error("there is no such {0}; look at its name again")]
+    #[error("this {0} doesn't exist; check its name")]
     NoPayer(&'static str),
     #[error("the workspace is not set up yet")]
     NoWorkspace,
-    #[error("a budget is between $0.00 and {}", dollars(MAX_BUDGET))]
+    #[error("enter a budget between $0.00 and {}", dollars(MAX_BUDGET))]
     BadAmount { field: &'static str },
-    #[error("a budget has at most {MAX_TOKENS} tokens")]
+    #[error("enter a budget of at most {MAX_TOKENS} tokens")]
     BadTokens,
     /// Warning level out of range.
-    #[error("the warning comes at 1 to 100 percent of the budget")]
+    #[error("enter a warning level from 1 to 100 percent")]
     BadShare,
     /// The payer cannot have a budget for this period.
     #[error("{0}")]
     BadPeriod(&'static str),
-    #[error("there is no such budget; set one first")]
+    #[error("this budget doesn't exist; set it first")]
     NoBudget,
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,12 +47,15 @@ fn lacks(lack: &Lack) -> String {
         true => {
             let count = |n: i64| grouped(n.max(0).unsigned_abs());
             let (left, limit, needed) = (count(level.left()), count(level.limit), count(*needed));
-            format!("the next call may take {needed} tokens; {left} of {limit} are left ({name})")
+            format!(
+                "the next call can take {needed} tokens, but {left} of {limit} are left \
+                ({name})"
+            )
         }
         false => {
             let (left, limit) = (dollars(level.left()), dollars(level.limit));
             let needed = dollars(*needed);
-            format!("the next call may cost {needed}; {left} of {limit} is left ({name})")
+            format!("the next call can cost {needed}, but {left} of {limit} is left ({name})")
         }
     }
 }
@@ -62,7 +65,7 @@ pub(super) fn waits(lack: &Lack, until: Option<Timestamp>) -> String {
     let day = until.map(|at| at.to_zoned(TimeZone::UTC).strftime("%-d %B").to_string());
     let until = day.map_or_else(String::new, |day| format!("on {day} or "));
     let lacks = kernel::text::capitalized(&lacks(lack));
-    format!("{lacks}; it goes on by itself {until}when the budget is raised")
+    format!("{lacks}; resumes automatically {until}when the budget is raised")
 }
 
 fn dollars(micros: i64) -> String {

@@ -23,22 +23,20 @@ const LATEST: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PriceError {
-    #[error("a model has a name of 1 to {MAX_MODEL} characters without spaces")]
+    #[error("enter a model name of 1 to {MAX_MODEL} characters without spaces")]
     BadModel,
-    #[error("there is no such connection; look at its name again")]
+    #[error("this connection doesn't exist; check its name")]
     NoConnection,
-    #[error("a price is between $0 and $10,000 for a million tokens")]
+    #[error("enter a price between $0 and $10,000 per million tokens")]
     BadAmount { field: &'static str },
     #[error("enter at least one price")]
     Nothing,
     /// Input and output price are both required if no other source has them.
-    #[error(
-        "nothing else says what {0} costs: enter both, what sending costs and what receiving does"
-    )]
+    #[error("{0} has no built-in price; enter both input and output")]
     NotWhole(String),
-    #[error("a price begins within the next five years")]
+    #[error("enter a start within the next five years")]
     TooLate,
-    #[error("there are {MAX_PRICES} prices; take one away first")]
+    #[error("there are {MAX_PRICES} prices; remove one first")]
     TooMany,
     #[error(transparent)]
     Store(#[from] StoreError),

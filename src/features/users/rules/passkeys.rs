@@ -32,7 +32,7 @@ pub fn add(tx: &mut WriteTx<'_>, new: NewPasskey) -> Result<Passkey, UsersError>
         return Err(UsersError::Many("passkeys"));
     }
     if queries::passkey(tx, &new.credential)?.is_some() {
-        return Err(UsersError::field("name", "this passkey is here already"));
+        return Err(UsersError::field("name", "this passkey is already added"));
     }
     let passkey = Passkey {
         id: tx.new_id(),
@@ -72,7 +72,7 @@ pub fn note_use(tx: &mut WriteTx<'_>, id: PasskeyId, count: u32) -> Result<(), U
 fn checked_name(name: &str) -> Result<String, UsersError> {
     let name = name.trim();
     if name.is_empty() || 60 < name.chars().count() || name.chars().any(char::is_control) {
-        return Err(UsersError::field("name", "give it a name of 1 to 60 characters"));
+        return Err(UsersError::field("name", "enter a name (up to 60 characters)"));
     }
     Ok(name.to_owned())
 }

@@ -21,7 +21,7 @@ pub fn begin(
 ) -> Result<Member, WorkspaceError> {
     let heir = queries::member(tx, to)?.ok_or(WorkspaceError::NoMember(to))?;
     if to == from || heir.role == Role::Viewer || shut.contains_key(&to) {
-        let text = format!("{} cannot take over this work; choose somebody else", heir.name);
+        let text = format!("{} can't take over this work; choose someone else", heir.name);
         return Err(WorkspaceError::field("to", text));
     }
     let began_at = tx.now();

@@ -42,7 +42,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewInvite) -> Result<Invite, WorkspaceE
     let here = queries::members(tx)?;
     if let Some(known) = here.iter().find(|one| Some(&one.email) == new.email.as_ref()) {
         if !new.strangers.contains(&known.account) {
-            let text = format!("{} is a member already", known.name);
+            let text = format!("{} is already a member", known.name);
             return Err(WorkspaceError::field("email", text));
         }
         // The invited person continues that member's role.

@@ -22,7 +22,7 @@ use features::backups::model::{
 use features::backups::queries;
 use features::backups::rules::{self, BackupsError, NewSecret, NewSettings};
 
-const ONE_AT_A_TIME: &str = "while one is at work another is refused, and one more adds nothing";
+const ONE_AT_A_TIME: &str = "only one runs at a time";
 
 #[must_use]
 pub fn routes() -> Routes {
@@ -35,39 +35,43 @@ pub fn routes() -> Routes {
         .post(
             "/backups",
             begin.needs(Can::Admin).doc(|| {
-                Doc::new("Make a backup, check one, tidy up, or try a restore; /backups/runs/{id} follows it")
-                    .body::<Begin>()
-                    .returns::<RunView>()
-                    .status(202)
-                    .no_key(ONE_AT_A_TIME)
+                Doc::new(
+                    "Create or check a backup, clean up, or run a restore drill; \
+                    /backups/runs/{id} follows it",
+                )
+                .body::<Begin>()
+                .returns::<RunView>()
+                .status(202)
+                .no_key(ONE_AT_A_TIME)
             }),
         )
         .post(
             "/backups/{id}/forget",
             forget.needs(Can::Admin).doc(|| {
-                Doc::new("Put a backup aside whose manifest cannot be read, so that old ones are tidied up again")
-                    .returns::<RunView>()
-                    .status(202)
-                    .no_key(ONE_AT_A_TIME)
+                Doc::new(
+                    "Give up a backup with an unreadable manifest, so that cleanup works \
+                    again",
+                )
+                .returns::<RunView>()
+                .status(202)
+                .no_key(ONE_AT_A_TIME)
             }),
         )
         .get(
             "/backups/runs/{id}",
             look.needs(Can::Admin)
-                .doc(|| Doc::new("How it went, or how far it is").returns::<RunView>()),
+                .doc(|| Doc::new("Result or progress of a backup run").returns::<RunView>()),
         )
         .get(
             "/backups/settings",
             settings
                 .needs(Can::Admin)
-                .doc(|| Doc::new("How backups are made").returns::<SettingsView>()),
+                .doc(|| Doc::new("Backup settings").returns::<SettingsView>()),
         )
         .put(
             "/backups/settings",
             set_settings.needs(Can::Admin).proved().doc(|| {
-                Doc::new("Change how backups are made")
-                    .body::<SettingsBody>()
-                    .returns::<SettingsView>()
+                Doc::new("Change backup settings").body::<SettingsBody>().returns::<SettingsView>()
             }),
         )
 }
@@ -326,7 +330,7 @@ fn new_settings(app: &App, body: SettingsBody) -> Result<NewSettings, ApiError> 
     let time = body.time.split_once(':');
     let time = time.and_then(|(h, m)| Some((h.parse().ok()?, m.parse().ok()?)));
     let (hour, minute) =
-        time.ok_or_else(|| ApiError::invalid("time", "write a time of day like 03:30"))?;
+        time.ok_or_else(|| ApiError::invalid("time", "enter a time of day like 03:30"))?;
     let secret = |name: &str, value: Option<String>| match value {
         None => NewSecret::Keep,
         Some(value) => job::seal(app, name, &crypto::keyring::Secret::new(value)),

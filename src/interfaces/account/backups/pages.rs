@@ -173,11 +173,11 @@ fn page(
     (v, wrong): (BackupSettingsForm, Wrong),
 ) -> Result<BackupsPage, PageError> {
     let view = view(app, ws, who)?;
-    let mut choices = vec![Choice::new("", "As the workspace", v.zone.is_empty())];
+    let mut choices = vec![Choice::new("", "Workspace time zone", v.zone.is_empty())];
     choices.extend(zones(&v.zone));
     let schedules = vec![
         Choice::new("daily", "Every day", v.schedule != "off"),
-        Choice::new("off", "Only when somebody asks", v.schedule == "off"),
+        Choice::new("off", "Manual only", v.schedule == "off"),
     ];
     let restore = format!("hq restore '{}' --dry-run", view.place);
     let manages = queries::may_manage(app, who.account)?;
@@ -255,7 +255,7 @@ fn view(app: &App, ws: &Ws, who: &Person) -> Result<View, PageError> {
         shared: trouble.as_ref().is_some_and(|run| queries::is_shared(run, &place)),
         place,
         trouble: trouble.map_or_else(String::new, |run| {
-            let note = run.note.as_deref().unwrap_or("it was cut off");
+            let note = run.note.as_deref().unwrap_or("it was interrupted");
             format!("{} {}: {note}", run.words(), at(run.started_at).text)
         }),
         last,
@@ -274,9 +274,10 @@ fn exposed_files(app: &App) -> String {
     match count as u64 {
         0 => String::new(),
         count => {
-            let files = format::count(count, "file of an agent holds", "files of agents hold");
+            let files = format::count(count, "agent file contains", "agent files contain");
             format!(
-                "{files} a key or a secret as it is, and so do backups made since. Health of each workspace names them."
+                "{files} a key or secret in plain text, and so do backups created since. Each \
+                    workspace’s Health page lists them."
             )
         }
     }
@@ -323,7 +324,7 @@ fn row(ws: &Ws, one: Kept, at: &dyn Fn(Timestamp) -> RelTime) -> Row {
 
 fn line(run: &BackupRun, usual: &str, at: &dyn Fn(Timestamp) -> RelTime) -> Line {
     let (state, word) = match run.outcome {
-        Outcome::Running => ("working", "At work"),
+        Outcome::Running => ("working", "In progress"),
         Outcome::Done => ("done", "Done"),
         Outcome::Failed if run.is_incomplete() => ("error", "Incomplete"),
         Outcome::Failed => ("error", "Failed"),
@@ -354,7 +355,7 @@ async fn begin(
 ) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
     let said = match job::start(&app, wish).await {
-        Ok(run) => Flash::ok(format!("{} has begun.", run.deed.label())),
+        Ok(run) => Flash::ok(format!("{} started", run.deed.label())),
         Err(error) => Flash::danger(web::form::sentence(&error.to_string())),
     };
     Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
@@ -429,7 +430,7 @@ async fn save(
             let (by, why) = (who.actor(), who.cause());
             match app.system.write(by, why, move |tx| rules::set_settings(tx, new)).await {
                 Ok(()) => {
-                    let said = Flash::ok("Backup settings are saved.");
+                    let said = Flash::ok("Backup settings saved");
                     return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
                 }
                 Err(error) => Wrong::of(&error)?,
@@ -450,7 +451,7 @@ fn new_settings(app: &App, typed: &BackupSettingsForm) -> Result<NewSettings, Wr
     let time = wrong.join(time.ok_or_else(|| Wrong::field("time", clock::WANTED)));
     let mut number = |field: &str, text: &str| {
         let read = text.trim().parse::<u16>();
-        wrong.join(read.map_err(|_| Wrong::field(field, "write a number from 0 to 3650")))
+        wrong.join(read.map_err(|_| Wrong::field(field, "enter a number from 0 to 3650")))
     };
     let daily = number("daily", &typed.daily);
     let weekly = number("weekly", &typed.weekly);

@@ -37,45 +37,76 @@ use features::connections::rules::{
 pub fn routes() -> Routes {
     let one = "/connections/{id}";
     Routes::new()
-        .get("/connections", list.needs(Can::Read).doc(|| {
-            Doc::new("All provider connections, the built-in practice provider and the default model")
+        .get(
+            "/connections",
+            list.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "Provider connections, the built-in practice provider and the default model",
+                )
                 .returns::<Listing>()
-        }))
-        .post("/connections", create.needs(Can::Admin).doc(|| {
-            Doc::new("Add a connection").body::<NewBody>().returns::<View>().status(201)
-        }))
-        .get(one, get.needs(Can::Read).doc(|| {
-            Doc::new("One connection with the models it lists").returns::<View>()
-        }))
-        .patch(one, patch.needs(Can::Admin).doc(|| {
-            Doc::new("Change a connection").if_match().body::<PatchBody>().returns::<View>()
-        }))
-        .delete(one, delete.needs(Can::Admin).doc(|| {
-            Doc::new("Remove a connection and its key; what uses it moves to the replacement")
+            }),
+        )
+        .post(
+            "/connections",
+            create.needs(Can::Admin).doc(|| {
+                Doc::new("Add a connection").body::<NewBody>().returns::<View>().status(201)
+            }),
+        )
+        .get(
+            one,
+            get.needs(Can::Read).doc(|| Doc::new("A connection with its models").returns::<View>()),
+        )
+        .patch(
+            one,
+            patch.needs(Can::Admin).doc(|| {
+                Doc::new("Change a connection").if_match().body::<PatchBody>().returns::<View>()
+            }),
+        )
+        .delete(
+            one,
+            delete.needs(Can::Admin).doc(|| {
+                Doc::new(
+                    "Remove a connection and its key. Everything that uses it moves to the \
+                replacement",
+                )
                 .query::<Removal>()
                 .status(204)
-        }))
-        .get("/connections/{id}/uses", uses.needs(Can::Read).doc(|| {
-            Doc::new("The agents, routines and settings that use a connection").returns::<Uses>()
-        }))
-        .post("/connections/{id}/test", test.needs(Can::Admin).doc(|| {
-            Doc::new("Really call the provider and keep what it said")
-                .no_key("each call asks the provider anew")
-                .returns::<TestView>()
-        }))
-        .post("/connections/{id}/models", refresh.needs(Can::Admin).doc(|| {
-            Doc::new("Read the list of models again")
-                .no_key("each call asks the provider anew")
-                .returns::<View>()
-        }))
+            }),
+        )
+        .get(
+            "/connections/{id}/uses",
+            uses.needs(Can::Read).doc(|| {
+                Doc::new("The agents, routines and settings that use a connection")
+                    .returns::<Uses>()
+            }),
+        )
+        .post(
+            "/connections/{id}/test",
+            test.needs(Can::Admin).doc(|| {
+                Doc::new("Test a connection with a real call and save the result")
+                    .no_key("each call asks the provider again")
+                    .returns::<TestView>()
+            }),
+        )
+        .post(
+            "/connections/{id}/models",
+            refresh.needs(Can::Admin).doc(|| {
+                Doc::new("Refresh the list of models")
+                    .no_key("each call asks the provider again")
+                    .returns::<View>()
+            }),
+        )
         .merge(models::routes())
         .merge(turns::routes())
         .merge(sign_in::routes())
-        .put("/connections/default", set_default.needs(Can::Admin).doc(|| {
-            Doc::new("Choose what agents without a model of their own use")
-                .body::<DefaultBody>()
-                .returns::<DefaultView>()
-        }))
+        .put(
+            "/connections/default",
+            set_default.needs(Can::Admin).doc(|| {
+                Doc::new("Set the default model of agents without their own")
+                    .body::<DefaultBody>()
+                    .returns::<DefaultView>()
+            }),
+        )
 }
 
 /// A connection as the API shows it.

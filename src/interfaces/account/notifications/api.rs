@@ -45,7 +45,7 @@ pub fn routes() -> Routes {
         .patch(
             "/notifications/{id}",
             change.needs(Can::Write).doc(|| {
-                Doc::new("Mark a notification of yours as read or unread, dismiss it or put it off")
+                Doc::new("Mark a notification as read or unread, dismiss it or snooze it")
                     .body::<ChangeBody>()
                     .returns::<View>()
             }),
@@ -53,24 +53,24 @@ pub fn routes() -> Routes {
         .post(
             "/notifications/read-all",
             read_all.needs(Can::Write).doc(|| {
-                let about = "Mark your unread notifications as read, all or those of a group";
+                let about = "Mark your unread notifications as read, all of them or one group";
                 Doc::new(about)
                     .body::<AllBody>()
                     .returns::<Marked>()
-                    .no_key("marked twice is marked once")
+                    .no_key("a repeat changes nothing more")
             }),
         )
         .get(
             "/notification-choices",
             choices.needs(Can::Read).doc(|| {
-                Doc::new("What reaches you, and how, with what is usual filled in")
+                Doc::new("Your notification settings, with defaults filled in")
                     .returns::<ChoicesView>()
             }),
         )
         .put(
             "/notification-choices",
             choose.needs(Can::Write).doc(|| {
-                Doc::new("Choose what reaches you, and how; what is left out is as usual")
+                Doc::new("Change your notification settings; omitted ones get their default")
                     .body::<ChoicesBody>()
                     .returns::<ChoicesView>()
             }),
@@ -85,7 +85,7 @@ fn watching() -> Routes {
             "/tasks/{task}/watchers",
             watchers
                 .needs(Can::Read)
-                .doc(|| Doc::new("Who hears of a task, and why").returns::<Watchers>()),
+                .doc(|| Doc::new("Who follows a task, and why").returns::<Watchers>()),
         )
         .put(
             "/tasks/{task}/watch",
@@ -94,7 +94,7 @@ fn watching() -> Routes {
         .delete(
             "/tasks/{task}/watch",
             unfollow.needs(Can::Write).doc(|| {
-                Doc::new("Hear of a task no more, unless you are mentioned").returns::<WatchView>()
+                Doc::new("Stop following a task; mentions still notify you").returns::<WatchView>()
             }),
         )
 }
@@ -181,12 +181,13 @@ async fn list(
     Query(asked): Query<NotificationListParams>,
 ) -> Result<Json<Listing>, ApiError> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let after = match asked.after.as_deref() {
-        None => None,
-        Some(text) => Some(cursor_key(text).ok_or_else(|| {
-            ApiError::invalid("after", "give back the `next` of the page before")
-        })?),
-    };
+    let after =
+        match asked.after.as_deref() {
+            None => None,
+            Some(text) => Some(cursor_key(text).ok_or_else(|| {
+                ApiError::invalid("after", "send the `next` of the previous page")
+            })?),
+        };
     let (me, now) = (who.account, ws.app.clock.now());
     let wanted = Wanted { unread: asked.unread, group: asked.group };
     let page = ws.read(|snap| {

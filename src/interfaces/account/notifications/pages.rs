@@ -321,7 +321,7 @@ async fn put_off(
     let until = until.ok_or(NotificationError::BadTime)?;
     mark(&ws, &who, id, Mark::Snoozed(until)).await?;
     let undo = ws.url(&format!("notifications/{id}/restore"));
-    Ok(marked(&ws, &who, &hx, Ask::new().toast_with_undo("It will come back later.", &undo)))
+    Ok(marked(&ws, &who, &hx, Ask::new().toast_with_undo("Snoozed.", &undo)))
 }
 
 async fn read_all(
@@ -334,9 +334,9 @@ async fn read_all(
     open(&ws)?;
     let (count, (from, to)) = read_them(&ws, &who, asked.wanted()).await?;
     let said = match count {
-        0 => "Nothing was unread.".to_owned(),
-        1 => "One is read.".to_owned(),
-        n => format!("All {n} are read."),
+        0 => "No unread notifications.".to_owned(),
+        1 => "1 notification marked as read.".to_owned(),
+        n => format!("{n} notifications marked as read."),
     };
     if hx.is_partial() {
         let (from, to) = (from.as_millisecond(), to.as_millisecond());
@@ -422,8 +422,8 @@ async fn watch(
     })?;
     let base = ws.url(&format!("tasks/{name}"));
     let said = match now.on {
-        true => format!("You follow {name} now."),
-        false => format!("You are told about {name} only when you are mentioned."),
+        true => format!("You’re following {name}."),
+        false => format!("You’ll only hear about {name} when you’re mentioned."),
     };
     if hx.wants("watch") {
         let part = html::fragment::<_, PageError>(&WatchPart { base, watching: now })?;

@@ -37,7 +37,7 @@ pub fn routes() -> Routes {
         .get(
             "/usage",
             month.needs(Can::Read).doc(|| {
-                Doc::new("What a month cost: in all, by agent and by day (UTC)")
+                Doc::new("A month's cost: in total, by agent and by day (UTC)")
                     .query::<UsageParams>()
                     .returns::<MonthView>()
             }),
@@ -55,19 +55,19 @@ pub fn routes() -> Routes {
         .get(
             "/usage/runs/{run}",
             of_run.needs(Can::Read).doc(|| {
-                Doc::new("The model calls of one run and what each cost").returns::<RunView>()
+                Doc::new("A run's model calls with their cost").returns::<RunView>()
             }),
         )
         .get(
             "/usage/limits",
             limits.needs(Can::Read).doc(|| {
-                Doc::new("What the workspace and one run may cost").returns::<LimitsView>()
+                Doc::new("Limits of the workspace and of each run").returns::<LimitsView>()
             }),
         )
         .put(
             "/usage/limits",
             set_limits.needs(Can::Admin).doc(|| {
-                Doc::new("Set what the workspace and one run may cost")
+                Doc::new("Set limits of the workspace and of each run")
                     .body::<LimitsView>()
                     .returns::<LimitsView>()
             }),
@@ -177,7 +177,7 @@ async fn month(ws: Ws, Query(asked): Query<UsageParams>) -> Result<Json<MonthVie
     let month = match asked.month.as_deref() {
         None | Some("") => Month::of(now),
         Some(text) => Month::parse(text)
-            .ok_or_else(|| ApiError::invalid("month", "write a month like 2026-11"))?,
+            .ok_or_else(|| ApiError::invalid("month", "enter a month like 2026-11"))?,
     };
     let view = ws.read(|snap| {
         let at = month.start();

@@ -115,7 +115,7 @@ async fn save(
     let wrong = match limits(&typed) {
         Ok(limits) => match ws.write(&who, move |tx| set_limits(tx, limits)).await {
             Ok(()) => {
-                let said = Flash::ok("The limits are saved and apply from the next call.");
+                let said = Flash::ok("Limits saved. They apply from the next call.");
                 return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
             }
             Err(error) => Wrong::of(&error)?,
@@ -134,7 +134,11 @@ fn limits(typed: &UsageForm) -> Result<Limits, Wrong> {
         "" => Ok(None),
         text => match format::parse_dollars(text) {
             Some(micros) => Ok(Some(micros)),
-            None => Err(Wrong::field(field, "write an amount in dollars, such as 40, or nothing")),
+            None => Err(Wrong::field(
+                field,
+                "enter an amount in dollars, such as 40, or leave it \
+                empty",
+            )),
         },
     };
     Ok(Limits {

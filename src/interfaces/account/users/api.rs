@@ -32,7 +32,7 @@ pub fn routes() -> Routes {
         .get(
             "/me",
             me.needs(Can::Read)
-                .doc(|| Doc::new("Who is asking, and what they may do").returns::<Me>()),
+                .doc(|| Doc::new("The signed-in account and its permissions").returns::<Me>()),
         )
         .get(
             "/tokens",
@@ -41,7 +41,7 @@ pub fn routes() -> Routes {
         .post(
             "/tokens",
             create.needs(Can::Account).proved().doc(|| {
-                Doc::new("Make an API token; it is shown once")
+                Doc::new("Create an API token; it is shown once")
                     .no_key("the answer holds a secret, so a key is refused with 422")
                     .body::<NewTokenBody>()
                     .returns::<FreshToken>()
@@ -52,12 +52,12 @@ pub fn routes() -> Routes {
             "/workspace/tokens",
             list_all
                 .needs(Can::Admin)
-                .doc(|| Doc::new("Open API tokens of everybody here").returns::<PeoplesTokens>()),
+                .doc(|| Doc::new("Active API tokens of all members").returns::<PeoplesTokens>()),
         )
         .delete(
             "/workspace/tokens/{id}",
             withdraw.needs(Can::Admin).proved().doc(|| {
-                Doc::new("Revoke somebody's API token for this workspace")
+                Doc::new("Revoke a member's API token for this workspace")
                     .no_key("a repeat changes nothing anyway")
                     .returns::<TokenView>()
             }),

@@ -74,8 +74,7 @@ pub async fn confirm(
     let waits = kept.filter(|kept| kept.confirmed_at.is_none());
     let kept = waits.ok_or(UsersError::NotFound("set-up of an app"))?;
     let step = open(app, &kept)?.check(typed, app.clock.now_ms(), 0).ok_or_else(|| {
-        let wrong =
-            "this is not the code that the app shows now; is the clock of your phone right?";
+        let wrong = "this isn't the app's current code; check that your phone's clock is right";
         UsersError::field("code", wrong)
     })?;
     let (codes, hashes) = recovery_codes();

@@ -330,15 +330,15 @@ impl Stop {
     fn answer(self, path: &str) -> Response {
         let (failure, wait) = match self {
             Self::SetUp if is_api(path) => {
-                let text = "HQ has no owner yet; follow the set-up link that it printed";
+                let text = "HQ has no owner yet; open the set-up link it printed";
                 (Failure::new(ProblemKind::Unavailable, "setup_required", text), None)
             }
             Self::SetUp => return Redirect::to("/setup").into_response(),
             Self::Enrol(to) => return Redirect::to(&to).into_response(),
             Self::Failure(failure) => (failure, None),
             Self::Whole(_) => {
-                let text = "the store of this workspace is being made smaller or checked, and nobody reads \
-                            or writes meanwhile; try again in a moment";
+                let text = "this workspace's database is being compacted or checked; try again \
+                            in a moment";
                 let failure = Failure::new(ProblemKind::Unavailable, "busy", text);
                 (failure, Some(HeaderValue::from(WHOLE.as_secs())))
             }
@@ -445,7 +445,7 @@ fn admit(
 fn enrol_first(path: &str, ws: &Ws) -> Result<(), Stop> {
     let to = ws.url("settings/security");
     if is_api(path) {
-        let text = "set up a second step first, under Settings → Two-step sign-in";
+        let text = "set up two-step sign-in first, under Settings → Two-step sign-in";
         return Err(Stop::Failure(Failure::new(ProblemKind::Forbidden, "factor_required", text)));
     }
     match page_workspace(path).is_some() && !path.starts_with(&to) {
@@ -496,7 +496,7 @@ fn nowhere(door: &Door, caller: &Caller, is_named: bool) -> Result<Failure, Stor
     {
         return Ok(PageError::not_found("This workspace").0);
     }
-    let text = "you belong to several workspaces; say which with --workspace, or with the header \
+    let text = "you belong to several workspaces; choose one with --workspace or the header \
                 X-HQ-Workspace";
     Ok(Failure::new(ProblemKind::Invalid, "workspace_required", text))
 }
@@ -521,7 +521,7 @@ fn identify(
     match text.map(|text| door.by_token(text.trim())).transpose()?.flatten() {
         Some(caller) => Ok(Some(caller)),
         None if text.is_some_and(|text| door.is_expired(text.trim())) => {
-            let text = "This token has expired; make a new one under Settings → API tokens.";
+            let text = "This token has expired. Create a new one under Settings → API tokens.";
             Err(Stop::Failure(Failure::new(ProblemKind::Unauthorized, "token_expired", text)))
         }
         None => {
@@ -529,7 +529,7 @@ fn identify(
             let strike = door.app.limiter.strike("token", &from, WRONG_TOKENS, now);
             strike.map_err(|wait| Stop::Wait(wrong, wait))?;
             tracing::warn!(from, "a token was refused");
-            let text = "This token is not known, was revoked or has expired.";
+            let text = "This token is unknown, revoked or expired.";
             Err(Stop::Failure(Failure::new(ProblemKind::Unauthorized, "bad_token", text)))
         }
     }

@@ -23,13 +23,12 @@ pub fn routes() -> Routes {
     Routes::new()
         .get(
             "/settings",
-            show.needs(Can::Read)
-                .doc(|| Doc::new("Settings of the workspace").returns::<SettingsView>()),
+            show.needs(Can::Read).doc(|| Doc::new("Workspace settings").returns::<SettingsView>()),
         )
         .patch(
             "/settings",
             change.needs(Can::Admin).doc(|| {
-                Doc::new("Change settings of the workspace")
+                Doc::new("Change workspace settings")
                     .if_match()
                     .body::<SettingsBody>()
                     .returns::<SettingsView>()
@@ -37,20 +36,18 @@ pub fn routes() -> Routes {
         )
         .get(
             "/members",
-            members
-                .needs(Can::Read)
-                .doc(|| Doc::new("People of the workspace").returns::<Members>()),
+            members.needs(Can::Read).doc(|| Doc::new("Workspace members").returns::<Members>()),
         )
         .get(
             "/sign-in-policy",
-            policy.needs(Can::Admin).doc(|| {
-                Doc::new("What is asked of the people of the workspace").returns::<PolicyBody>()
-            }),
+            policy
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Sign-in rules for members").returns::<PolicyBody>()),
         )
         .put(
             "/sign-in-policy",
             set_policy.needs(Can::Own).proved().doc(|| {
-                Doc::new("Say what is asked of the people of the workspace")
+                Doc::new("Change the sign-in rules for members")
                     .no_key("a repeat sets the same")
                     .body::<PolicyBody>()
                     .returns::<PolicyBody>()

@@ -39,7 +39,7 @@ pub fn routes() -> Routes {
         .get(
             "/agents",
             list.needs(Can::Read).doc(|| {
-                Doc::new("All agents and what each does now")
+                Doc::new("All agents and what each is doing")
                     .query::<AgentListParams>()
                     .returns::<Listing>()
             }),
@@ -47,7 +47,7 @@ pub fn routes() -> Routes {
         .post(
             "/agents",
             create.needs(Can::Agents).doc(|| {
-                Doc::new("Make an agent; it is ready when this answers")
+                Doc::new("Create an agent; it is ready when this responds")
                     .body::<NewBody>()
                     .returns::<View>()
                     .status(201)
@@ -55,9 +55,9 @@ pub fn routes() -> Routes {
         )
         .get(
             "/templates",
-            list_templates.needs(Can::Read).doc(|| {
-                Doc::new("The templates that agents are made from").returns::<TemplateListing>()
-            }),
+            list_templates
+                .needs(Can::Read)
+                .doc(|| Doc::new("Templates for new agents").returns::<TemplateListing>()),
         )
         .get(
             one,
@@ -74,22 +74,22 @@ pub fn routes() -> Routes {
             "/agents/{agent}/pause",
             pause
                 .needs(Can::Agents)
-                .doc(|| Doc::new("Begin no new work; what runs goes on").returns::<View>()),
+                .doc(|| Doc::new("Pause new work; running work continues").returns::<View>()),
         )
         .post(
             "/agents/{agent}/resume",
-            resume.needs(Can::Agents).doc(|| Doc::new("Take work again").returns::<View>()),
+            resume.needs(Can::Agents).doc(|| Doc::new("Resume work").returns::<View>()),
         )
         .post(
             "/agents/{agent}/retry",
             retry
                 .needs(Can::Agents)
-                .doc(|| Doc::new("Try the set-up of its files again").returns::<View>()),
+                .doc(|| Doc::new("Retry setting up its files").returns::<View>()),
         )
         .post(
             "/agents/{agent}/archive",
             archive.needs(Can::Agents).doc(|| {
-                Doc::new("Stop its runs, empty its inbox and put it out of the way")
+                Doc::new("Stop its runs, empty its inbox and archive it")
                     .body::<ArchiveBody>()
                     .returns::<View>()
             }),
@@ -98,7 +98,7 @@ pub fn routes() -> Routes {
             "/agents/{agent}/restore",
             restore
                 .needs(Can::Agents)
-                .doc(|| Doc::new("Take it out of the archive").returns::<View>()),
+                .doc(|| Doc::new("Restore it from the archive").returns::<View>()),
         )
         .merge(files::routes())
         .merge(diverged::routes())

@@ -29,14 +29,14 @@ pub fn routes() -> Routes {
         .get(
             "/agents/{agent}/browser",
             show.needs(Can::Read).doc(|| {
-                Doc::new("The browser of an agent: its switch, and its tabs while it runs")
+                Doc::new("An agent's browser: whether it is on, and its tabs while it runs")
                     .returns::<BrowserView>()
             }),
         )
         .put(
             "/agents/{agent}/browser",
             switch.needs(Can::Agents).doc(|| {
-                Doc::new("Switch it on or off; counts from its next request on")
+                Doc::new("Turn it on or off; applies from its next request")
                     .body::<BrowserBody>()
                     .returns::<BrowserView>()
             }),
@@ -44,7 +44,7 @@ pub fn routes() -> Routes {
         .post(
             "/agents/{agent}/browser/stop",
             stop.needs(Can::Browser).doc(|| {
-                Doc::new("Stop it; its tabs come back with its next use")
+                Doc::new("Stop it; its tabs are restored at its next use")
                     .no_key("a repeat finds it stopped")
                     .returns::<BrowserView>()
             }),
@@ -52,7 +52,7 @@ pub fn routes() -> Routes {
         .post(
             "/agents/{agent}/browser/reset",
             reset.needs(Can::Browser).proved().doc(|| {
-                Doc::new("Stop it and forget everything: sign-ins, tabs, downloads")
+                Doc::new("Reset it: stop it and delete sign-ins, tabs and downloads")
                     .no_key("a repeat finds nothing more to forget")
                     .returns::<BrowserView>()
             }),

@@ -46,20 +46,20 @@ impl Made {
         let (on, running, rules) = (parts.next(), parts.next(), parts.next());
         if on != Some(if self.is_on { "1" } else { "0" }) {
             return if self.is_on {
-                "The browser was switched on."
+                "The browser was turned on."
             } else {
-                "The browser was switched off."
+                "The browser was turned off."
             };
         }
         if running != Some(if self.is_running { "1" } else { "0" }) {
             return if self.is_running {
-                "The browser runs now."
+                "The browser is running."
             } else {
                 "The browser has stopped."
             };
         }
         if rules != Some(self.rules.to_string().as_str()) {
-            return "The rules of the browser were changed.";
+            return "The browser rules were changed.";
         }
         ""
     }
@@ -122,11 +122,11 @@ mod tests {
         let made = Made { is_on: true, is_running: false, rules: 7 };
         assert_eq!(made.news(&made.word()), "");
         let now = Made { is_running: true, ..made.clone() };
-        assert_eq!(now.news(&made.word()), "The browser runs now.");
+        assert_eq!(now.news(&made.word()), "The browser is running.");
         let now = Made { is_on: false, ..made.clone() };
-        assert_eq!(now.news(&made.word()), "The browser was switched off.");
+        assert_eq!(now.news(&made.word()), "The browser was turned off.");
         let now = Made { rules: 9, ..made.clone() };
-        assert_eq!(now.news(&made.word()), "The rules of the browser were changed.");
+        assert_eq!(now.news(&made.word()), "The browser rules were changed.");
         assert_eq!(plain("1-0-7&shown=\"x"), "1-0-7");
     }
 }

@@ -226,7 +226,7 @@ async fn open(ws: &Ws, agent: &Agent, url: &str) -> Result<(), OpenError> {
 #[derive(Debug, thiserror::Error)]
 enum OpenError {
     /// The browser is switched off.
-    #[error("the browser of this agent is switched off; switch it on first")]
+    #[error("this agent's browser is off; turn it on first")]
     Off,
     /// The browser has no network access.
     #[error("the browser has no way out: {0}")]

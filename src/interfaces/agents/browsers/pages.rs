@@ -184,7 +184,7 @@ async fn whole(
         hidden: match hidden as u64 {
             0 => String::new(),
             count => format!(
-                "{} of private conversations.",
+                "{} from private conversations.",
                 format::count(count, "more tab", "more tabs")
             ),
         },
@@ -263,8 +263,8 @@ async fn switch(
 ) -> Result<Response, PageError> {
     let id = found(&ws, &slug)?.id;
     let (to, says) = match typed.on.as_str() {
-        "" => (Switch::Off, "The browser is switched off."),
-        _ => (Switch::On, "The browser is switched on."),
+        "" => (Switch::Off, "The browser is off."),
+        _ => (Switch::On, "The browser is on."),
     };
     ws.write(&who, widening::checked(&who, move |tx| rules::set(tx, id, to))).await?;
     if to == Switch::Off {
@@ -304,7 +304,7 @@ async fn set_rules(
     let typed = RulesForm::of(&policy);
     let set = widening::checked(&who, move |tx| rules::set_policy(tx, policy));
     match ws.write(&who, set).await {
-        Ok(()) => Ok(back(&app, &ws, &hx, &slug, "The rules of the browser are saved.")),
+        Ok(()) => Ok(back(&app, &ws, &hx, &slug, "Saved the browser rules.")),
         Err(error) => {
             let form = RulesForm { wrong: Wrong::of(&error)?, ..typed };
             let asks = ws.read(|snap| asks::read(snap, &ws, &who, &agent, ""))?;
@@ -325,7 +325,7 @@ async fn stop(
     let id = found(&ws, &slug)?.id;
     super::not_driven(&ws, &who, id)?;
     super::stop(&ws, id).await;
-    Ok(back(&app, &ws, &hx, &slug, "The browser is stopped."))
+    Ok(back(&app, &ws, &hx, &slug, "The browser has stopped."))
 }
 
 /// `POST /agents/{slug}/browser/reset`
@@ -339,7 +339,7 @@ async fn reset(
     let agent = found(&ws, &slug)?;
     super::not_driven(&ws, &who, agent.id)?;
     super::reset(&ws, &agent).await?;
-    Ok(back(&app, &ws, &hx, &slug, "The browser has forgotten everything."))
+    Ok(back(&app, &ws, &hx, &slug, "The browser was reset."))
 }
 
 fn back(app: &App, ws: &Ws, hx: &Hx, slug: &str, says: &str) -> Response {

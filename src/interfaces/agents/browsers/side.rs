@@ -123,7 +123,7 @@ fn came(page: &str, one: Download) -> Came {
     let (says, is_there) = match one.state {
         DownloadState::Done => (size, true),
         DownloadState::Running => (format!("{size} so far"), false),
-        DownloadState::Failed => ("Broke off".to_owned(), false),
+        DownloadState::Failed => ("Interrupted".to_owned(), false),
         DownloadState::TooLarge => ("Too large".to_owned(), false),
     };
     let href = if is_there { format!("{page}/downloads/{}", one.file) } else { String::new() };

@@ -27,7 +27,7 @@ pub fn routes() -> Routes {
         .get(
             "/agents/{agent}/inbox",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Inbox items of an agent, newest first: open ones, or those that are over")
+                Doc::new("Inbox items of an agent, newest first: open or closed ones")
                     .query::<InboxParams>()
                     .returns::<Listing>()
             }),
@@ -46,27 +46,27 @@ pub fn routes() -> Routes {
         )
         .post(
             "/inbox/{item}/retry",
-            retry.needs(Can::Write).doc(|| {
-                Doc::new("Let a waiting or failed item be taken at once").returns::<View>()
-            }),
+            retry
+                .needs(Can::Write)
+                .doc(|| Doc::new("Run a waiting or failed item now").returns::<View>()),
         )
         .post(
             "/inbox/{item}/cancel",
             cancel
                 .needs(Can::Write)
-                .doc(|| Doc::new("Cancel an item that no run has").returns::<View>()),
+                .doc(|| Doc::new("Cancel an item that isn't running").returns::<View>()),
         )
         .post(
             "/inbox/{item}/front",
-            to_front.needs(Can::Write).doc(|| {
-                Doc::new("Put a waiting item before all others of its agent").returns::<View>()
-            }),
+            to_front
+                .needs(Can::Write)
+                .doc(|| Doc::new("Move a waiting item to the front").returns::<View>()),
         )
         .post(
             "/inbox/{item}/drop",
             discard
                 .needs(Can::Write)
-                .doc(|| Doc::new("Put away an item that waits or failed").returns::<View>()),
+                .doc(|| Doc::new("Drop a waiting or failed item").returns::<View>()),
         )
         .merge(pace::routes())
 }
@@ -202,7 +202,7 @@ async fn all(ws: Ws, Query(asked): Query<AllInboxesParams>) -> Result<Json<Listi
 fn after(text: Option<&str>) -> Result<Option<Vec<u8>>, ApiError> {
     let read = |text| {
         cursor_key(text)
-            .ok_or_else(|| ApiError::invalid("after", "give back the `next` of the page before"))
+            .ok_or_else(|| ApiError::invalid("after", "use the `next` of the previous page"))
     };
     text.map(read).transpose()
 }

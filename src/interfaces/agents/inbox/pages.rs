@@ -61,9 +61,9 @@ struct InboxPageParams {
 const NEEDS_YOU: &str = "needs_you";
 /// The filters: query word, label, text for an empty list.
 const SHOWS: [(&str, &str, &str); 6] = [
-    ("", "Open", "Nothing waits"),
-    (NEEDS_YOU, "Needs you", "Nothing that failed waits for you"),
-    ("over", "Over", "Nothing is over yet"),
+    ("", "Open", "Nothing is waiting"),
+    (NEEDS_YOU, "Needs you", "No failures need you"),
+    ("over", "Closed", "Nothing is closed yet"),
     ("done", "Done", "Nothing is done yet"),
     ("failed", "Failed", "Nothing has failed"),
     ("cancelled", "Cancelled", "Nothing was cancelled"),
@@ -284,7 +284,7 @@ async fn retry(
     act(
         (&app, &ws, &who, &hx),
         (id, &from),
-        "It starts as soon as its agent is free.",
+        "It starts as soon as the agent is free.",
         rules::retry,
     )
     .await
@@ -298,7 +298,7 @@ async fn to_front(
     Path(id): Path<ItemId>,
     Form(from): Form<From>,
 ) -> Result<Response, PageError> {
-    act((&app, &ws, &who, &hx), (id, &from), "It comes next.", rules::to_front).await
+    act((&app, &ws, &who, &hx), (id, &from), "It’s next in line.", rules::to_front).await
 }
 
 async fn discard(

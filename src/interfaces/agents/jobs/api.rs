@@ -29,7 +29,7 @@ pub fn routes() -> Routes {
         .get(
             "/jobs",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Programs that agents left running, newest first")
+                Doc::new("Background programs of agents, newest first")
                     .query::<ListQuery>()
                     .returns::<JobPage>()
             }),
@@ -38,7 +38,7 @@ pub fn routes() -> Routes {
             "/jobs/now",
             now.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "All that is running in the background: programs, sub-agents, timers, upkeep",
+                    "Everything running in the background: programs, sub-agents, timers, upkeep",
                 )
                 .returns::<GoingPage>()
             }),
@@ -50,7 +50,7 @@ pub fn routes() -> Routes {
         .get(
             "/jobs/{name}/output",
             output.needs(Can::Read).doc(|| {
-                Doc::new("What a job wrote; ask again from `next` to follow it")
+                Doc::new("Output of a job; request again from `next` to follow it")
                     .query::<OutputQuery>()
                     .returns::<OutputOut>()
             }),
@@ -58,19 +58,17 @@ pub fn routes() -> Routes {
         .post(
             "/jobs/{name}/input",
             type_in.needs(Can::Chat).doc(|| {
-                Doc::new("Write to a program that runs and reads, as to a terminal")
-                    .body::<InputIn>()
-                    .returns::<InputOut>()
+                Doc::new("Send input to a running program").body::<InputIn>().returns::<InputOut>()
             }),
         )
         .post(
             "/jobs/{name}/stop",
             stop.needs(Can::Chat).doc(|| {
                 Doc::new(
-                    "Stop a job with all of its processes; it ends within a second, on a machine that is silent \
-                     when that is back",
+                    "Stop a job with all its processes; it ends within a second, or when its \
+                     silent machine reconnects",
                 )
-                    .returns::<JobOut>()
+                .returns::<JobOut>()
             }),
         )
 }
@@ -339,7 +337,7 @@ async fn list(
 ) -> Result<Json<Page<JobOut>>, ApiError> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = query.after.as_deref().map(|text| {
-        let wrong = || ApiError::invalid("after", "give back the `next` of the page before");
+        let wrong = || ApiError::invalid("after", "use the `next` of the previous page");
         cursor_key(text).ok_or_else(wrong)
     });
     let after = after.transpose()?;
@@ -373,9 +371,9 @@ async fn output(
     let running = job.is_running();
     let most = query.limit.unwrap_or(MAX_READ).clamp(1, MAX_READ);
     let seen = away::look(&ws, &job, query.from, most).await?;
-    let silent = seen.silent().map(|place| {
-        format!("{} is silent; what the program writes is shown when it is back.", place.label)
-    });
+    let silent = seen
+        .silent()
+        .map(|place| format!("{} is offline. Output is shown when it’s back.", place.label));
     let unknown = silent.or(Some(seen.lack).filter(|lack| !lack.is_empty()));
     let Written { text, from, next } = seen.written;
     Ok(Json(OutputOut { text, from, next, running, unknown }))

@@ -48,7 +48,7 @@ const SHOWN: usize = 64 * 1024;
 /// How long a list waits for output of programs on other machines.
 const SOON: Duration = Duration::from_secs(1);
 /// Shown while the output is unknown.
-const UNKNOWN: &str = "What it writes is shown when its machine answers.";
+const UNKNOWN: &str = "Output is shown when its machine responds.";
 /// How much of the output a list shows: bytes read, and lines.
 const TAIL: usize = 2 * 1024;
 const TAIL_LINES: usize = 4;
@@ -217,7 +217,7 @@ struct Show {
 /// The state's CSS word and label. The state is unknown while its machine is silent.
 fn words(job: &Job, is_silent: bool) -> (&'static str, &'static str) {
     match &job.outcome {
-        None if is_silent => ("stale", "Silent"),
+        None if is_silent => ("stale", "Offline"),
         None if job.stop.is_some() => ("working", "Stopping"),
         None => ("working", "Running"),
         Some(outcome) if outcome.is_good() => ("done", "Done"),
@@ -359,7 +359,7 @@ fn upkeep(look: &Look<'_>) -> Vec<UpkeepRow> {
 fn going(look: &Look<'_>, one: Going, place: Option<&Elsewhere>, may: bool) -> GoingRow {
     let silent = place.filter(|place| !place.is_linked);
     let (word, label) = match silent {
-        Some(_) => ("stale", "Silent"),
+        Some(_) => ("stale", "Offline"),
         None => one.state,
     };
     let url = |run: &Run| look.ws.url(&format!("runs/{}", run.name()));
@@ -386,8 +386,8 @@ fn going(look: &Look<'_>, one: Going, place: Option<&Elsewhere>, may: bool) -> G
         of: of.map(|run| (run.name(), url(run))),
         since: at(one.since),
         until: one.until.map(|until| match one.kind {
-            Kind::Timer => ("goes on", at(until)),
-            Kind::Program | Kind::Subagent => ("is ended", at(until)),
+            Kind::Timer => ("continues", at(until)),
+            Kind::Program | Kind::Subagent => ("stops", at(until)),
         }),
         why: silent.map_or(one.why, |place| place.told(look.now, &look.zone)),
         face: one.agent.as_ref().map_or_else(Face::nobody, face),
@@ -496,7 +496,7 @@ async fn type_in(
     match sent {
         Ok(_) if end && hx.is_partial() => {
             let changed = Ask::new().changed(JOBS.name, job.id);
-            Ok((changed.toast(Tone::Ok, "Input ended"), "").into_response())
+            Ok((changed.toast(Tone::Ok, "Input closed"), "").into_response())
         }
         Ok(_) => Ok(hx.done("Sent", &ws.url(&format!("jobs/{}", job.number)))),
         Err(error) if hx.is_partial() => Err(error.into()),
@@ -518,8 +518,8 @@ fn view(ws: &Ws, who: &Person, job: &Job, seen: Seen) -> Result<View, StoreError
     let look = Look::new(ws, who);
     let unknown = match seen.silent() {
         Some(place) => format!(
-            "{} What the program writes is shown, and it can be written to, when that machine is back. If it is \
-             stopped now, it ends then.",
+            "{} You can see its output and send input when that machine is back. Stopping it now \
+             takes effect then.",
             place.told(look.now, &look.zone)
         ),
         None => seen.lack.clone(),
@@ -557,7 +557,7 @@ fn view(ws: &Ws, who: &Person, job: &Job, seen: Seen) -> Result<View, StoreError
             stop: (may && ends).then(|| format!("{href}/stop")),
             cut: if written.from > 0 { format::size(written.from) } else { String::new() },
             nothing: match job.is_running() {
-                true if !is_known => "What it writes is not known now.",
+                true if !is_known => "Output is unknown right now.",
                 true => "No output yet.",
                 false => "No output.",
             },
@@ -579,7 +579,7 @@ async fn stop(
     let stopped = ws.write(&who, move |tx| rules::request_stop(tx, job.id)).await?;
     let place = ws.read(|snap| away::place(&ws, snap, &stopped))?;
     let words = match place.filter(|place| !place.is_linked) {
-        Some(place) => format!("It ends when {} is back", place.label),
+        Some(place) => format!("It stops when {} is back", place.label),
         None => "Stopping".to_owned(),
     };
     Ok(hx.done(&words, &ws.url(&format!("jobs/{}", job.number))))

@@ -28,21 +28,22 @@ use features::routines::{queries, registry};
 pub fn routes() -> Routes {
     let one = "/routines/{routine}";
     let listed = || Doc::new("List routines").query::<RoutineListParams>().returns::<Listing>();
-    let made = || Doc::new("Make a routine").body::<RoutineRequest>().returns::<View>().status(201);
+    let made =
+        || Doc::new("Create a routine").body::<RoutineRequest>().returns::<View>().status(201);
     let changed = || {
-        Doc::new("Change a routine; what is left out gets its usual value")
+        Doc::new("Change a routine; omitted fields get their default")
             .if_match()
             .body::<RoutineRequest>()
             .returns::<View>()
     };
-    let approved = || Doc::new("Let a routine begin that an agent made").returns::<View>();
+    let approved = || Doc::new("Activate a routine created by an agent").returns::<View>();
     let run = || {
-        Doc::new("Let it fire now, with a record as if the event had happened to it")
+        Doc::new("Run it now, with a record as if its event had happened")
             .body::<RunBody>()
             .returns::<FiringView>()
     };
     let test = || {
-        Doc::new("Try it out: conditions, instruction, next times; begins nothing, costs nothing")
+        Doc::new("Test it: conditions, instruction, next runs; starts nothing and costs nothing")
             .no_key("it changes nothing")
             .body::<RunBody>()
             .returns::<Trial>()
@@ -61,12 +62,12 @@ pub fn routes() -> Routes {
             "/routines/rules",
             get_rules
                 .needs(Can::Read)
-                .doc(|| Doc::new("What holds for all routines").returns::<Rules>()),
+                .doc(|| Doc::new("Settings for all routines").returns::<Rules>()),
         )
         .patch(
             "/routines/rules",
             set_rules.needs(Can::Admin).doc(|| {
-                Doc::new("Pause all routines, or say whether those of agents wait for a person")
+                Doc::new("Pause all routines, or set whether agents' routines need activation")
                     .body::<RulesBody>()
                     .returns::<Rules>()
             }),
@@ -76,16 +77,16 @@ pub fn routes() -> Routes {
         .delete(
             one,
             delete.needs(Can::Agents).doc(|| {
-                Doc::new("Delete a routine with its history; what it began goes on").status(204)
+                Doc::new("Delete a routine with its history; work it started continues").status(204)
             }),
         )
         .post(
             "/routines/{routine}/pause",
-            pause.needs(Can::Agents).doc(|| Doc::new("Let it stand still").returns::<View>()),
+            pause.needs(Can::Agents).doc(|| Doc::new("Pause it").returns::<View>()),
         )
         .post(
             "/routines/{routine}/resume",
-            resume.needs(Can::Agents).doc(|| Doc::new("Let it go on from now").returns::<View>()),
+            resume.needs(Can::Agents).doc(|| Doc::new("Resume it from now").returns::<View>()),
         )
         .post("/routines/{routine}/approve", approve.needs(Can::Agents).doc(approved))
         .post("/routines/{routine}/run", run_now.needs(Can::Agents).doc(run))
@@ -93,7 +94,7 @@ pub fn routes() -> Routes {
         .get(
             "/routines/{routine}/runs",
             runs.needs(Can::Read).doc(|| {
-                Doc::new("What became of its times and events, newest first")
+                Doc::new("Its runs and skipped events, newest first")
                     .query::<FiringListParams>()
                     .returns::<Firings>()
             }),
@@ -474,9 +475,10 @@ async fn runs(
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = match asked.after.as_deref() {
         None => None,
-        Some(text) => Some(cursor_key(text).ok_or_else(|| {
-            ApiError::invalid("after", "give back the `next` of the page before")
-        })?),
+        Some(text) => Some(
+            cursor_key(text)
+                .ok_or_else(|| ApiError::invalid("after", "use the `next` of the previous page"))?,
+        ),
     };
     let page = ws.read(|snap| {
         let routine = queries::get(snap, id)?;

@@ -42,7 +42,11 @@ pub async fn all(ws: &Ws, files: Vec<Arrived>) -> Result<Vec<Attachment>, PageEr
 pub async fn put(ws: &Ws, files: Vec<(String, Vec<u8>)>) -> Result<Vec<Attachment>, PageError> {
     let bytes: u64 = files.iter().map(|(_, data)| data.len() as u64).sum();
     if MAX_ATTACHED_BYTES < bytes {
-        let text = format!("the files of a message have at most {} MB", MAX_ATTACHED_BYTES >> 20);
+        let text = format!(
+            "the files of a message can have at most {} \
+            MB",
+            MAX_ATTACHED_BYTES >> 20
+        );
         return Err(PageError(Failure::new(ProblemKind::TooLarge, "files_too_large", text)));
     }
     let ws = ws.clone();
@@ -60,7 +64,7 @@ pub async fn put(ws: &Ws, files: Vec<(String, Vec<u8>)>) -> Result<Vec<Attachmen
     match put.await {
         Ok(Ok(files)) => Ok(files),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::StorageFull => {
-            let text = "the disk is nearly full, so the files were not kept; free some space";
+            let text = "the disk is nearly full, so the files weren't saved; free some space";
             Err(PageError(Failure::new(ProblemKind::Full, "storage_full", text)))
         }
         Ok(Err(error)) => Err(PageError(Failure::internal(format!("files: {error}")))),

@@ -32,11 +32,10 @@ pub(super) fn pages(routes: Routes) -> Routes {
 }
 
 pub(super) fn api(routes: Routes) -> Routes {
-    let lifted = || {
-        Doc::new("Trust what the conversation of a run has read from outside so far").status(204)
-    };
+    let lifted =
+        || Doc::new("Trust the untrusted content a run's conversation has read so far").status(204);
     let accepted = || {
-        Doc::new("Accept what a run wrote into a file of the memory after it had read words from outside")
+        Doc::new("Accept what a run wrote to memory after reading untrusted content")
             .body::<Accepted>()
             .status(204)
     };
@@ -67,7 +66,7 @@ async fn lift(
     let found = session_of(&ws, &who, &name)?;
     let (run, session) = found.ok_or_else(|| PageError::not_found("This run"))?;
     ws.write(&who, move |tx| taint::lift(tx, &session).map_err(RunError::from)).await?;
-    let told = Flash::ok("What it has read so far counts as trusted.");
+    let told = Flash::ok("Content read so far is now trusted.");
     Ok(flash::say(&app, told, hx.go_to(&ws.url(&format!("runs/{}", run.name())))))
 }
 
@@ -118,7 +117,7 @@ async fn accept(
     let name = &agent.name;
     let told = match take(&ws, &who, Once::without_key(), (&agent, &path)).await? {
         true => format!("{path} is accepted. {name} reads it when it starts."),
-        false => format!("Nothing in {path} waited for that."),
+        false => format!("Nothing in {path} was waiting."),
     };
     let url = ws.url(&format!("agents/{}/memory?path={}", agent.slug, query_value(&path)));
     Ok(flash::say(&app, Flash::ok(told), hx.go_to(&url)))

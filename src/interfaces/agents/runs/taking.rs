@@ -68,10 +68,13 @@ pub(super) fn stops_later(
     let own = on_its_own(read, run, &place, ws.app.clock.now())?;
     Ok(Some(match own {
         Some(own) if 0 < own.micros => format!(
-            "{label} stops it when it reconnects; until then it may spend up to {}.",
+            "{label} stops it when it reconnects. Until then it may spend up to {}.",
             format::money(own.micros)
         ),
-        Some(_) => format!("{label} stops it when it reconnects; until then it may go on there."),
+        Some(_) => format!(
+            "{label} stops it when it reconnects. Until then it may continue \
+            there."
+        ),
         None => format!("{label} stops it when it reconnects."),
     }))
 }
@@ -96,7 +99,7 @@ pub(super) async fn take_back(
         // The rule reports this error, unless the request is a repeat with the same key.
         place if !run.is_live() => place.map(|place| place.label).unwrap_or_default(),
         None => {
-            return refused("run_here", format!("{name} works on this machine; stop it instead"));
+            return refused("run_here", format!("{name} runs on this machine; stop it instead"));
         }
         Some(place) if place.is_linked => {
             let text = format!("{} is linked; stop {name} instead", place.label);

@@ -35,12 +35,12 @@ const ANSWERED: usize = 100;
 #[must_use]
 pub fn routes() -> Routes {
     let listed = || {
-        Doc::new("Calls that wait for a person's yes, the oldest first; or those that have waited")
+        Doc::new("Calls that need approval, oldest first; or past ones")
             .query::<ListQuery>()
             .returns::<Approvals>()
     };
     let answered = || {
-        Doc::new("Answer a call that waits: the first answer counts; `always` needs `admin`")
+        Doc::new("Answer a call; the first answer counts; `always` needs `admin`")
             .body::<AnswerBody>()
             .returns::<ApprovalOut>()
     };
@@ -56,18 +56,17 @@ pub fn routes() -> Routes {
         .get(
             "/approvals/{id}",
             show.needs(Can::Read)
-                .doc(|| Doc::new("A call that waits or has waited").returns::<ApprovalOut>()),
+                .doc(|| Doc::new("A pending or past call").returns::<ApprovalOut>()),
         )
         .post("/approvals/{id}/answer", answer.needs(Can::Approve).doc(answered))
         .get(
             "/agents/{agent}/mode",
-            mode.needs(Can::Read)
-                .doc(|| Doc::new("How much an agent may do without asking").returns::<ModeView>()),
+            mode.needs(Can::Read).doc(|| Doc::new("An agent's mode").returns::<ModeView>()),
         )
         .put(
             "/agents/{agent}/mode",
             set_mode.needs(Can::Admin).doc(|| {
-                Doc::new("Set it; counts from its next call on")
+                Doc::new("Set it; applies from its next call")
                     .body::<ModeBody>()
                     .returns::<ModeView>()
             }),
@@ -76,7 +75,7 @@ pub fn routes() -> Routes {
         .post(
             "/permissions",
             permit.needs(Can::Admin).doc(|| {
-                Doc::new("Add a permission; one that says the same is there once")
+                Doc::new("Add a permission; duplicates are merged")
                     .body::<PermissionBody>()
                     .returns::<PermissionOut>()
                     .status(201)

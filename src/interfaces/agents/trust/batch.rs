@@ -29,11 +29,9 @@ pub(super) fn api(routes: Routes) -> Routes {
     routes.post(
         "/approvals/answers",
         api_answer.needs(Can::Approve).doc(|| {
-            Doc::new(
-                "Answer several calls that wait, each by itself: the first answer to each counts",
-            )
-            .body::<Answers>()
-            .returns::<Outcomes>()
+            Doc::new("Answer several calls; the first answer to each counts")
+                .body::<Answers>()
+                .returns::<Outcomes>()
         }),
     )
 }
@@ -71,10 +69,15 @@ impl Said {
         let Self { answer, mut all, chosen, note } = self;
         let (answer, ids, missing) = match answer.as_str() {
             "all" => (ApprovalAnswer::Once, all, "there is nothing to allow"),
-            "chosen" => (ApprovalAnswer::Once, chosen, "choose what to allow first"),
+            "chosen" => (ApprovalAnswer::Once, chosen, "select what to allow first"),
             "deny" => {
                 all.retain(|id| !chosen.contains(id));
-                (ApprovalAnswer::Denied, all, "all of it is chosen, so there is no rest to deny")
+                (
+                    ApprovalAnswer::Denied,
+                    all,
+                    "everything is selected, so there is nothing left \
+                    to deny",
+                )
             }
             _ => return Err(TrustError::Word),
         };
@@ -217,8 +220,8 @@ mod tests {
     fn it_is_told_what_was_not_taken() {
         let id = ApprovalId::from_bytes([1; 16]);
         assert_eq!(summarise(ApprovalAnswer::Once, &[(id, None), (id, None)]).1, "2 allowed");
-        let late = [(id, None), (id, Some("this has been answered already".to_owned()))];
+        let late = [(id, None), (id, Some("this has already been answered".to_owned()))];
         let late = summarise(ApprovalAnswer::Denied, &late);
-        assert_eq!(late.1, "1 denied. 1 not taken: this has been answered already");
+        assert_eq!(late.1, "1 denied. 1 not taken: this has already been answered");
     }
 }

@@ -34,18 +34,20 @@ use super::table::{self, Part};
 pub(super) fn meaning(mode: TrustMode) -> &'static str {
     match mode {
         TrustMode::Locked => {
-            "It looks and begins nothing; programs that run already go on without the network. No permission widens that."
+            "Read-only. Programs already running continue without network access. Permissions \
+             can’t override this."
         }
         TrustMode::Ask => {
-            "It works by itself and asks before programs with the open network, before what it does \
-             outside HQ and before it changes the files that say who it is."
+            "Works on its own. Asks before running programs with network access, acting outside \
+             HQ, or editing its identity files."
         }
         TrustMode::Auto => {
-            "It asks as in Ask, and the reviewer of the workspace may allow one command or one request that is \
-             no high risk. Without a reviewer, and after words from outside, people are asked."
+            "Asks like Ask, but the workspace reviewer may approve single commands or requests \
+             that aren’t high-risk. Without a reviewer, or after untrusted content, people decide."
         }
         TrustMode::Full => {
-            "It does all that its switches allow. Only permissions, and words from outside, make it ask."
+            "Does everything its settings allow. Only permissions and untrusted content make it \
+             ask."
         }
     }
 }

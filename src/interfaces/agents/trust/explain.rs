@@ -40,7 +40,7 @@ pub(super) fn pages(routes: Routes) -> Routes {
 
 pub(super) fn api(routes: Routes) -> Routes {
     let explained = || {
-        Doc::new("What would become of a call of an agent, and why; nothing is called")
+        Doc::new("Test a call of an agent and explain the result; nothing is called")
             .query::<ExplainQuery>()
             .returns::<Explained>()
     };
@@ -121,7 +121,7 @@ impl Meant {
         }
         let asked = match host {
             "" if spec.name == BROWSER => {
-                return Err(("host", "write the host of the site".to_owned()));
+                return Err(("host", "enter the site's host".to_owned()));
             }
             "" => None,
             _ if spec.name != REQUESTS && spec.name != BROWSER => {
@@ -141,7 +141,7 @@ impl Meant {
     ) -> Result<OutgoingRequest, (&'static str, String)> {
         let is_site = spec.name == BROWSER;
         if !(is_host(host) || is_site && sites::is_origin(host)) {
-            return Err(("host", "write the name of a host, such as api.example.com".to_owned()));
+            return Err(("host", "enter a host, such as api.example.com".to_owned()));
         }
         let usual = if is_site { SiteAct::Act.word() } else { "GET" };
         let method = if method.is_empty() { usual } else { method }.to_ascii_uppercase();
@@ -182,7 +182,7 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
         let mode = queries::mode_of(snap, agent.id)?;
         let spec = meant.spec;
         if !tools_of(snap, agent)?.iter().any(|one| one.name == spec.name) {
-            let why = "The agent does not have this tool: its switch is off.".to_owned();
+            let why = "The agent doesn’t have this tool: it’s turned off.".to_owned();
             return Ok(Explained {
                 verdict: AccessDecision::Deny,
                 why,
@@ -206,7 +206,7 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
         // An allowed request still leaves this machine.
         let why = match leave {
             AccessDecision::Allow if is_by_mode && meant.asked.is_some() => {
-                "It only fetches, or its host is on the agent's list".to_owned()
+                "Read-only, or the host is on the agent’s list".to_owned()
             }
             _ => why,
         };

@@ -85,7 +85,7 @@ impl PermissionForm {
             "" => None,
             text => match text.parse() {
                 Ok(days) => Some(days),
-                Err(_) => return Err(Wrong::field("days", "write a whole number of days")),
+                Err(_) => return Err(Wrong::field("days", "enter a whole number of days")),
             },
         };
         Ok(PermissionBody {
@@ -163,7 +163,7 @@ impl PermissionBody {
                 }
             }
             _ => {
-                let told = "write the name of a host, such as api.example.com";
+                let told = "enter a host, such as api.example.com";
                 return Err(TrustError::Refused(told.to_owned()));
             }
         };
@@ -173,7 +173,7 @@ impl PermissionBody {
                 now.checked_add((24 * i64::from(days)).hours()).ok()
             }
             Some(_) => {
-                let told = format!("a permission ends after 1 to {MOST_DAYS} days, or never");
+                let told = format!("a permission expires after 1 to {MOST_DAYS} days, or never");
                 return Err(TrustError::Refused(told));
             }
         };

@@ -33,12 +33,12 @@ pub(super) fn api(routes: Routes) -> Routes {
             "/permissions/presets",
             api_list
                 .needs(Can::Read)
-                .doc(|| Doc::new("Permissions that belong together").returns::<PresetList>()),
+                .doc(|| Doc::new("Permission presets").returns::<PresetList>()),
         )
         .post(
             "/permissions/presets/{name}",
             api_apply.needs(Can::Admin).doc(|| {
-                Doc::new("Add the permissions of a preset that are not there yet")
+                Doc::new("Add the missing permissions of a preset")
                     .body::<PresetBody>()
                     .returns::<AppliedPreset>()
             }),
@@ -58,7 +58,7 @@ pub(super) static PRESETS: [Preset; 3] = [
     Preset {
         name: "reads_and_drafts",
         label: "Reads and drafts",
-        about: "Asks before requests, websites and programs, and changes no routines.",
+        about: "Asks before requests, websites and programs. Can’t change routines.",
         rules: &[
             ("http_request", AccessDecision::Ask),
             ("browser", AccessDecision::Ask),
@@ -80,7 +80,7 @@ pub(super) static PRESETS: [Preset; 3] = [
     Preset {
         name: "goes_ahead",
         label: "Goes ahead",
-        about: "For the mode Full: asks before it saves a routine, and deletes none.",
+        about: "For Full mode: asks before saving a routine and can’t delete any.",
         rules: &[("routine_delete", AccessDecision::Deny), ("routine_save", AccessDecision::Ask)],
     },
 ];
@@ -88,7 +88,7 @@ pub(super) static PRESETS: [Preset; 3] = [
 fn named(name: &str) -> Result<&'static Preset, TrustError> {
     PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
         let known: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-        TrustError::Refused(format!("there is no preset {name}; there are {}", known.join(", ")))
+        TrustError::Refused(format!("there is no preset {name}; available: {}", known.join(", ")))
     })
 }
 
@@ -152,7 +152,7 @@ async fn send(
     let agent = ws.read(|snap| permits::agent_named(snap, Some(&form.agent)))?;
     let what = (agent.as_ref().map(|agent| agent.id), named(&name)?);
     let text = match applied(&ws, &who, Once::without_key(), what).await? {
-        0 => "All of these permissions exist already.".to_owned(),
+        0 => "All of these permissions already exist.".to_owned(),
         n => format!("{} added.", format::count(n as u64, "permission", "permissions")),
     };
     let url = policy::place(&ws, agent.as_ref().map(|agent| agent.slug.as_str()));

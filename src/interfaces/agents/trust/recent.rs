@@ -39,14 +39,14 @@ pub(super) fn api(routes: Routes) -> Routes {
         .get(
             "/approvals/{id}/preview",
             api_of_approval.needs(Can::Admin).doc(|| {
-                Doc::new("The last calls that each offer of an approval would have allowed")
+                Doc::new("Past calls that each option of an approval would have allowed")
                     .returns::<Previews>()
             }),
         )
         .post(
             "/permissions/preview",
             api_of_wish.needs(Can::Admin).doc(|| {
-                Doc::new("The last calls that a permission would have decided; nothing is added")
+                Doc::new("Past calls that a permission would have decided; nothing is added")
                     .body::<PermissionBody>()
                     .returns::<Preview>()
             }),
@@ -107,10 +107,10 @@ fn summary(leave: AccessDecision, calls: usize) -> String {
         AccessDecision::Ask => "asked for",
     };
     match calls {
-        0 => format!("No call of the last {DAYS} days matches."),
-        1 => format!("It would have {verb} one call of the last {DAYS} days."),
-        n if n < SHOWN => format!("It would have {verb} {n} calls of the last {DAYS} days."),
-        n => format!("It would have {verb} at least {n} calls of the last {DAYS} days."),
+        0 => format!("No calls in the last {DAYS} days match."),
+        1 => format!("It would have {verb} one call in the last {DAYS} days."),
+        n if n < SHOWN => format!("It would have {verb} {n} calls in the last {DAYS} days."),
+        n => format!("It would have {verb} at least {n} calls in the last {DAYS} days."),
     }
 }
 
@@ -273,12 +273,12 @@ mod tests {
 
     #[test]
     fn a_summary_counts_the_calls() {
-        assert_eq!(summary(AccessDecision::Allow, 0), "No call of the last 7 days matches.");
+        assert_eq!(summary(AccessDecision::Allow, 0), "No calls in the last 7 days match.");
         assert_eq!(
             summary(AccessDecision::Deny, 1),
-            "It would have refused one call of the last 7 days."
+            "It would have refused one call in the last 7 days."
         );
-        let many = "It would have allowed at least 20 calls of the last 7 days.";
+        let many = "It would have allowed at least 20 calls in the last 7 days.";
         assert_eq!(summary(AccessDecision::Allow, SHOWN), many);
     }
 }

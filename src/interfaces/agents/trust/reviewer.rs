@@ -26,13 +26,9 @@ pub(super) fn pages(routes: Routes) -> Routes {
 }
 
 pub(super) fn api(routes: Routes) -> Routes {
-    let shown = || {
-        Doc::new("The model that reviews what agents in the mode Auto ask").returns::<Reviewer>()
-    };
+    let shown = || Doc::new("The model that reviews requests in Auto mode").returns::<Reviewer>();
     let chosen = || {
-        Doc::new("Choose it; without a model people are asked")
-            .body::<Reviewer>()
-            .returns::<Reviewer>()
+        Doc::new("Set it; without a model, people decide").body::<Reviewer>().returns::<Reviewer>()
     };
     routes
         .get("/policy/reviewer", show.needs(Can::Read).doc(shown))
@@ -42,7 +38,7 @@ pub(super) fn api(routes: Routes) -> Routes {
 /// The models to choose from, with the current one selected.
 pub(super) fn choices(tx: &dyn Read) -> Result<Vec<Choice>, StoreError> {
     let now = queries::reviewer(tx)?;
-    let mut choices = vec![Choice::new("", "Nobody: people are asked", now.is_none())];
+    let mut choices = vec![Choice::new("", "None (people decide)", now.is_none())];
     for pick in connections::picks(tx)? {
         if let Some(id) = pick.connection {
             let is_now = now.as_ref().is_some_and(|(of, model)| (*of, model) == (id, &pick.model));
@@ -75,11 +71,11 @@ async fn set(
 ) -> Result<Response, PageError> {
     let chosen = Pick::parse(&reviewer).and_then(|(connection, model)| Some((connection?, model)));
     if chosen.is_none() && !reviewer.is_empty() {
-        return Err(TrustError::Refused("choose a model of the list".to_owned()).into());
+        return Err(TrustError::Refused("choose a model from the list".to_owned()).into());
     }
     let told = match &chosen {
-        Some((_, model)) => format!("{model} reviews what agents in the mode Auto ask."),
-        None => "People are asked.".to_owned(),
+        Some((_, model)) => format!("{model} now reviews requests in Auto mode."),
+        None => "No reviewer. People decide.".to_owned(),
     };
     ws.write(&who, widening::checked(&who, move |tx| rules::set_reviewer(tx, chosen))).await?;
     Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url("settings/policy"))))

@@ -23,7 +23,7 @@ pub(super) fn api(routes: Routes) -> Routes {
     routes.get(
         "/agents/{agent}/sandbox",
         explain.needs(Can::Read).doc(|| {
-            Doc::new("What an agent's programs may do, and what the self-test of the sandbox finds")
+            Doc::new("Sandbox limits of an agent's programs and its self-test")
                 .returns::<Explained>()
         }),
     )

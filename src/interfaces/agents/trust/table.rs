@@ -20,8 +20,8 @@ pub(super) const REQUESTS: &str = "http_request";
 const GROUPS: [(Group, &str); 8] = [
     (Group::Machine, "Programs"),
     (Group::Web, "Web"),
-    (Group::Files, "Its files"),
-    (Group::Work, "Its work"),
+    (Group::Files, "Files"),
+    (Group::Work, "Work"),
     (Group::Agents, "Colleagues"),
     (Group::Tasks, "Tasks"),
     (Group::Customers, "Customers"),
@@ -109,7 +109,7 @@ pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<
             let mut why = sentence(&why);
             why.push_str(besides(spec, (leave, rule), mode));
             if is_kept_for_some(spec.name) {
-                why.push_str(" Some calls have permissions of their own.");
+                why.push_str(" Some calls have their own permissions.");
             }
             rows.push(Row { tool: spec.name, tone, word, why, leave });
         }
@@ -135,13 +135,14 @@ pub(super) fn besides(
     match (spec.name, leave) {
         _ if rule.is_some() || !asks => "",
         (BROWSER, AccessDecision::Allow) => {
-            " It asks before it acts at a site, sends passwords, cards or files, and fills in secrets."
+            " It asks before acting on a site, sending passwords, cards or files, and filling in \
+             secrets."
         }
         (REQUESTS, AccessDecision::Ask) => {
-            " Requests that only look, and those to hosts of its list, are made without."
+            " Read-only requests and those to its listed hosts don’t need approval."
         }
         (_, AccessDecision::Allow) if spec.effect == Effect::File => {
-            " It asks before it changes the files that say who it is."
+            " It asks before changing its identity files."
         }
         _ => "",
     }
@@ -162,14 +163,14 @@ fn summary(rows: &[Row]) -> String {
 /// What the agent's programs can reach, in a sentence.
 pub(super) fn programs(tx: &dyn Read, agent: &Agent) -> Result<&'static str, StoreError> {
     if !agent.exec {
-        return Ok("It runs no programs.");
+        return Ok("It doesn’t run programs.");
     }
     Ok(match authorize::programs(tx, &[agent.id])? {
-        Reach::Unjailed => "They run outside the sandbox and reach all that HQ itself reaches.",
+        Reach::Unjailed => "They run outside the sandbox and reach everything HQ reaches.",
         Reach::AnyHost => "They run in the sandbox and reach any public host.",
-        Reach::Listed => "They run in the sandbox and reach these hosts alone:",
+        Reach::Listed => "They run in the sandbox and reach only these hosts:",
         Reach::Inside | Reach::Elsewhere | Reach::Site | Reach::Itself => {
-            "They run in the sandbox, without the network."
+            "They run in the sandbox, without network access."
         }
     })
 }

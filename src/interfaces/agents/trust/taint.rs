@@ -26,7 +26,7 @@ pub(super) fn api(routes: Routes) -> Routes {
     routes.put(
         "/agents/{agent}/autonomy",
         api_set.needs(Can::Admin).proved().doc(|| {
-            Doc::new("Set whether an agent goes on by itself after it has read words from outside")
+            Doc::new("Set whether an agent needs extra approvals after untrusted content")
                 .body::<Autonomy>()
                 .returns::<Autonomy>()
         }),
@@ -57,8 +57,8 @@ async fn set(
     let autonomous = !chosen.autonomous.is_empty();
     ws.write(&who, move |tx| rules::set_autonomous(tx, id, autonomous)).await?;
     let told = match autonomous {
-        true => format!("{name} goes on by itself after it has read words from outside."),
-        false => format!("{name} asks again after it has read words from outside."),
+        true => format!("{name} no longer needs extra approvals after reading untrusted content."),
+        false => format!("{name} asks again after reading untrusted content."),
     };
     Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url(&format!("agents/{slug}/behaviour")))))
 }

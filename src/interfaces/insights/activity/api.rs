@@ -43,9 +43,9 @@ const MAX_WAIT: u64 = 30;
 #[must_use]
 pub fn routes() -> Routes {
     let snapshot = || {
-        let about = "All rows that you may read, table by table in the order of their keys; a page \
-                     may have fewer than asked for, the last one has no `next`. Keep the `cursor` of \
-                     the first page: /api/v1/changes after it tells what happened meanwhile";
+        let about = "All rows you can read, table by table in key order. A page can have fewer \
+                     than requested; the last one has no `next`. Keep the `cursor` of the first \
+                     page: /api/v1/changes after it returns later changes";
         Doc::new(about).query::<SnapshotParams>().returns::<SnapshotDoc>()
     };
     Routes::new()
@@ -54,10 +54,9 @@ pub fn routes() -> Routes {
             "/changes",
             changes.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "Everything that changed, in order; a page ends early when it is large, and is \
-                 empty when nothing of what you asked for was found for a second: go on after its \
-                 `next`. With `Accept: text/event-stream` a stream that can be resumed by \
-                 `Last-Event-ID`",
+                    "All changes, in order. A page ends early when it is large, and is empty \
+                     when no match was found within a second: continue after its `next`. With \
+                     `Accept: text/event-stream` a stream that can be resumed with `Last-Event-ID`",
                 )
                 .query::<ActivityParams>()
                 .returns::<PageDoc>()
@@ -129,14 +128,14 @@ fn begin(ws: &Ws, field: &str, text: Option<&str>) -> Result<Cursor, ApiError> {
 /// The cursor predates a restore.
 fn other_life(what: &str, head: Cursor) -> ApiError {
     let text = format!(
-        "the {what} belongs to another life of this workspace; take a snapshot: read /api/v1/snapshot \
-         to its end and go on after the cursor of its first page ({head} now)"
+        "the {what} is from before a restore of this workspace; take a snapshot: read \
+         /api/v1/snapshot to its end and continue after the cursor of its first page ({head} now)"
     );
     ApiError(Failure::new(ProblemKind::Gone, "unknown_incarnation", text))
 }
 
 fn unreadable(field: &str) -> ApiError {
-    ApiError::invalid(field, "give back a cursor as it came, like 3f2a….17, or `start`")
+    ApiError::invalid(field, "send a cursor exactly as you received it, like 3f2a….17, or `start`")
 }
 
 async fn changes(
@@ -220,7 +219,7 @@ fn only(ws: &Ws, asked: &ActivityParams) -> Result<Only, ApiError> {
         })
     };
     if let Some(other) = kinds.iter().find(|word| !kind(word)) {
-        let text = format!("`{other}` is no kind of event; try task.created or task.*");
+        let text = format!("unknown event `{other}`; try task.created or task.*");
         return Err(ApiError::invalid("kinds", text));
     }
     let kinds_of_actors = ["person", "agent", "plugin", "gateway", "system"];
@@ -228,7 +227,7 @@ fn only(ws: &Ws, asked: &ActivityParams) -> Result<Only, ApiError> {
         kinds_of_actors.contains(&word.as_str()) || word.parse::<AccountId>().is_ok()
     };
     if let Some(other) = actors.iter().find(|word| !actor(word)) {
-        let text = format!("`{other}` is no actor; try person, agent, system or an id");
+        let text = format!("unknown actor `{other}`; try person, agent, system or an id");
         return Err(ApiError::invalid("actors", text));
     }
     Ok(Only { tables, actors, kinds })
@@ -377,7 +376,9 @@ async fn snapshot_page(
         Some(text) => match feed::snapshot_place(text) {
             Some((life, from)) if life == incarnation => from,
             Some(_) => return Err(other_life("place", ws.store.head())),
-            None => return Err(ApiError::invalid("after", "give back `next` as it came")),
+            None => {
+                return Err(ApiError::invalid("after", "send `next` exactly as you received it"));
+            }
         },
     };
     if let Some(other) = tables.iter().find(|name| schema.named(name).is_none()) {

@@ -457,7 +457,7 @@ async fn put_away(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, Pag
         let gone = "<div id=\"since\" hidden></div>";
         return Ok(html::answer(StatusCode::OK, gone.to_owned()));
     }
-    let done = Flash::ok("The summary is put away until you come back next time.");
+    let done = Flash::ok("Summary dismissed until your next visit.");
     Ok(flash::say(&app, done, hx.go_to(&ws.url(""))))
 }
 
@@ -483,11 +483,11 @@ mod tests {
     fn nothing_is_said_to_have_happened_only_where_all_was_looked_through() {
         let newest = "Nothing in the newest 120,000 changes, back to 3 November 2026.";
         let first = drawn(true, "/activity?before=1.7", newest);
-        assert!(first.contains(newest) && first.contains("Look further"), "{first}");
+        assert!(first.contains(newest) && first.contains("Search further"), "{first}");
         assert!(!first.contains("Nothing here yet"), "{first}");
         assert!(drawn(true, "", "").contains("Nothing here yet"));
         let none = part_of(Some("/activity"), (true, "", ""));
-        assert!(none.contains("Nothing fits") && !none.contains("here yet"), "{none}");
+        assert!(none.contains("No matching activity") && !none.contains("here yet"), "{none}");
         let last = drawn(false, "", "");
         assert!(last.contains("Nothing older.") && !last.contains("here yet"), "{last}");
     }

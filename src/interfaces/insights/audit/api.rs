@@ -37,27 +37,26 @@ const PIECE: usize = 500;
 #[must_use]
 pub fn routes() -> Routes {
     let search = || {
-        let about = "Who did what: entries of the feed, newest first. `searched` says how far back \
-                     was looked; go on with `next`";
+        let about = "Audit entries, newest first. `searched` says how far back the search went; \
+                     continue with `next`";
         Doc::new(about).query::<AuditParams>().returns::<PageDoc>()
     };
     let export = || {
-        Doc::new("Everything that was done, oldest first, as JSON Lines")
+        Doc::new("All audit entries, oldest first, as JSON Lines")
             .query::<AuditParams>()
             .media("application/jsonl")
     };
     let verify = || {
-        Doc::new(
-            "Begin to verify the audit; with that of the accounts for who administers every workspace",
-        )
-        .status(202).no_key("it begins at most once")
+        Doc::new("Start verifying the audit; includes accounts for admins of all workspaces")
+            .status(202)
+            .no_key("it starts at most once")
     };
-    let state = || Doc::new("How the last verification stands").returns::<JobDoc>();
+    let state = || Doc::new("Status of the last verification").returns::<JobDoc>();
     let redact = || {
-        Doc::new("Remove all former versions of a record, for good; what it is now stays")
+        Doc::new("Permanently remove all former versions of a record; the current record stays")
             .body::<RedactBody>()
             .returns::<Redacted>()
-            .no_key("doing it again removes nothing more")
+            .no_key("a repeat removes nothing more")
     };
     let keeping = || Doc::new("How long former versions are kept").returns::<KeepingView>();
     let keep = || {

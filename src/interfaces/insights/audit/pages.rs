@@ -288,10 +288,10 @@ async fn former_versions(ws: Ws, hx: Hx, shell: Shell) -> Result<Response, PageE
     let count = format::count(counted.count, "former version", "former versions");
     let size = format::size(counted.bytes);
     let summary = match counted {
-        Images { count: 0, .. } => "None are kept now.".to_owned(),
-        Images { more: true, .. } => format!("More than {count} are kept now, over {size}."),
-        Images { count: 1, .. } => format!("{count} is kept now, {size}."),
-        _ => format!("{count} are kept now, {size}."),
+        Images { count: 0, .. } => "None are stored now.".to_owned(),
+        Images { more: true, .. } => format!("More than {count} are stored now, over {size}."),
+        Images { count: 1, .. } => format!("{count} is stored now, {size}."),
+        _ => format!("{count} are stored now, {size}."),
     };
     match hx.is_partial() {
         true => html::fragment(&FormerVersions { summary }),
@@ -380,7 +380,7 @@ impl CheckView {
         let accounts = part("accounts").unwrap_or_default();
         self.sound = own.is_sound() && accounts.is_sound();
         self.figures = format!(
-            "{} entries, {} former versions and {} records fit their hashes; it took {}.",
+            "{} entries, {} former versions and {} records match their hashes. Took {}.",
             format::grouped(own.entries + accounts.entries),
             format::grouped(own.images + accounts.images),
             format::grouped(own.rows + accounts.rows),
@@ -428,11 +428,11 @@ impl KeepingForm {
 
     fn read(&self) -> Result<Keeping, AuditError> {
         let days = self.days.trim().parse();
-        let days = days.map_err(|_| AuditError::field("days", "write a number of days"))?;
+        let days = days.map_err(|_| AuditError::field("days", "enter a number of days"))?;
         let megabytes = match self.megabytes.trim() {
             "" => None,
             text => {
-                let wrong = |_| AuditError::field("megabytes", "write a number, or nothing");
+                let wrong = |_| AuditError::field("megabytes", "enter a number, or leave empty");
                 Some(text.parse().map_err(wrong)?)
             }
         };
@@ -454,7 +454,7 @@ async fn keep(
     };
     match saved {
         Ok(_) => {
-            let done = Flash::ok("Saved. What is too old goes within the hour.");
+            let done = Flash::ok("Saved. Versions past the limit are deleted within an hour.");
             Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/audit"))))
         }
         Err(error) => {
@@ -495,7 +495,7 @@ async fn redact(
     match done {
         Ok(n) => {
             let n = format::count(n.try_into().unwrap_or(u64::MAX), "version", "versions");
-            let text = format!("Removed {n}. What the record is now stays as it is.");
+            let text = format!("Removed {n}. The current record is unchanged.");
             Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("settings/audit"))))
         }
         Err(error) => {

@@ -18,7 +18,7 @@ use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
 /// Why no `Idempotency-Key` is needed.
-const TWICE: &str = "done twice is done once";
+const TWICE: &str = "a repeat changes nothing more";
 
 #[must_use]
 pub fn routes() -> Routes {
@@ -26,14 +26,14 @@ pub fn routes() -> Routes {
         .get(
             "/needs",
             list.needs(Can::Read).doc(|| {
-                Doc::new("What needs you, the most urgent first, as the dashboard shows it")
+                Doc::new("What needs you, most urgent first, as on the dashboard")
                     .returns::<NeedsView>()
             }),
         )
         .post(
             "/needs/{id}/snooze",
             put_off.needs(Can::Write).doc(|| {
-                Doc::new("Put off something that needs you, or until it says something new")
+                Doc::new("Snooze something that needs you, or until it changes")
                     .body::<SnoozeBody>()
                     .returns::<AwayView>()
                     .no_key(TWICE)
@@ -42,7 +42,7 @@ pub fn routes() -> Routes {
         .post(
             "/needs/{id}/dismiss",
             dismiss.needs(Can::Write).doc(|| {
-                Doc::new("Dismiss something that is merely told, until it says something new")
+                Doc::new("Dismiss something that needs no decision, until it changes")
                     .returns::<AwayView>()
                     .no_key(TWICE)
             }),
@@ -50,7 +50,7 @@ pub fn routes() -> Routes {
         .post(
             "/needs/{id}/restore",
             restore.needs(Can::Write).doc(|| {
-                Doc::new("Bring back something that you have put away")
+                Doc::new("Restore something that you snoozed or dismissed")
                     .returns::<NeedsView>()
                     .no_key(TWICE)
             }),

@@ -24,11 +24,9 @@ pub fn routes() -> Routes {
         "/search",
         search.needs(Can::Read).doc(|| {
             Doc::new(
-                "What fits some words, best first: tasks, comments, deliverables, files, agents, people, \
+                "Search results, best first: tasks, comments, deliverables, files, agents, people, \
                  streams, labels, routines, recurring tasks, templates, views, links, reviews, agents' own \
-                 files and what was said in conversations that you may see. Of text files the first 256 KB are \
-                 looked at. All words must fit, or where nothing has all of a question, what it has beside its \
-                 fillers; the last one may be a beginning, words of five letters may have a typo, words in quotation marks stand together",
+                 files and messages in conversations you can see. Text files are searched in their first 256 KB. Results contain all words, or all but the filler words of a question; the last word can be incomplete, words of five letters or more can have a typo, quoted words form a phrase",
             )
             .query::<SearchParams>()
             .returns::<Answer>()
@@ -117,7 +115,7 @@ async fn search(
         None | Some("") => 0,
         Some(text) => match text.parse::<usize>() {
             Ok(skip) if skip <= DEEPEST => skip,
-            _ => return Err(ApiError::invalid("cursor", "give back `next` as it came")),
+            _ => return Err(ApiError::invalid("cursor", "send `next` exactly as you received it")),
         },
     };
     let mut kinds = Vec::new();
@@ -156,5 +154,5 @@ async fn search(
 fn unknown(word: &str) -> ApiError {
     let known = Kind::all().filter(|kind| kind.is_indexed());
     let known: Vec<&str> = known.map(Kind::word).collect();
-    ApiError::invalid("type", format!("there is no `{word}`; try {}", known.join(", ")))
+    ApiError::invalid("type", format!("unknown kind `{word}`; try {}", known.join(", ")))
 }

@@ -201,7 +201,7 @@ fn row(ws: &Ws, hit: Hit, now: Timestamp, zone: &TimeZone) -> Row {
 fn summary(page: &Page, q: &str) -> String {
     if let Some(records) = page.building {
         return format!(
-            "The search index is being built ({} so far). Some results may be missing until it is \
+            "The search index is being built ({} so far). Some results are missing until it’s \
              done.",
             format::count(records, "record", "records")
         );

@@ -27,30 +27,30 @@ use features::health::rules::{self, Act, HealthError};
 
 #[must_use]
 pub fn routes() -> Routes {
-    let health = || Doc::new("How each part of HQ is").returns::<HealthDoc>();
-    let list = || Doc::new("The durable consumers and where they stand").returns::<List>();
+    let health = || Doc::new("Health of each part of HQ").returns::<HealthDoc>();
+    let list = || Doc::new("The durable consumers and their positions").returns::<List>();
     let act = || {
         Doc::new("Pause, resume, skip an entry, rewind or rebuild a consumer")
             .body::<ActBody>()
             .returns::<ConsumerView>()
     };
     let letters = || {
-        Doc::new("Entries that a consumer gave up, oldest first")
+        Doc::new("Entries that failed in a consumer, oldest first")
             .query::<LetterParams>()
             .returns::<Letters>()
     };
     let again = || {
-        Doc::new("Try an entry again that was given up")
+        Doc::new("Retry a failed entry")
             .returns::<ConsumerView>()
-            .no_key("what succeeds is no dead letter any more")
+            .no_key("an entry that succeeds leaves the dead letters")
     };
-    let forget = || Doc::new("Drop an entry that was given up").returns::<ConsumerView>();
+    let forget = || Doc::new("Drop a failed entry").returns::<ConsumerView>();
     let begin = || {
-        Doc::new("Begin doctor, mend, check, compact or stats")
+        Doc::new("Start doctor, mend, check, compact or stats")
             .status(202)
-            .no_key("it begins at most once")
+            .no_key("it starts at most once")
     };
-    let state = || Doc::new("How such a piece of work stands").returns::<Value>();
+    let state = || Doc::new("Status of such a job").returns::<Value>();
     Routes::new()
         .get("/health", health_of_all.needs(Can::Admin).doc(health))
         .get("/consumers", consumers.needs(Can::Admin).doc(list))
@@ -181,7 +181,7 @@ async fn consumers(app: App, ws: Ws) -> Result<Json<List>, ApiError> {
 /// The name is unknown, or the consumer runs without control.
 pub fn named(app: &App, name: &str) -> Result<Arc<dyn Consume>, HealthError> {
     if app.consumers.follower(name).is_some() {
-        let text = "it follows by itself; what it gave up can be tried again or dropped";
+        let text = "it updates automatically; entries that failed can be retried or dropped";
         return Err(HealthError::Refused(text.to_owned()));
     }
     let found = app.consumers.named(name).cloned();
@@ -316,5 +316,5 @@ async fn state_of_work(
 ) -> Result<Json<JobState>, ApiError> {
     let reach = Reach::of(&app, who.account)?;
     let state = app.jobs.state(&ws.slug, queries::noted_as(&work)).map(|state| reach.sees(state));
-    Ok(Json(state.ok_or_else(|| ApiError::not_found("Such a piece of work since the last start"))?))
+    Ok(Json(state.ok_or_else(|| ApiError::not_found("Such a job since the last start"))?))
 }

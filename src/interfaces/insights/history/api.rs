@@ -45,7 +45,8 @@ pub fn routes() -> Routes {
             "/history/{table}/{id}",
             history.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "What became of a record, newest first. Tables: tasks, comments, reactions, task_links, streams, labels, \
+                    "History of a record, newest first. Tables: tasks, comments, reactions, \
+                     task_links, streams, labels, \
                      task_labels, task_relations, series, occurrences, task_templates, views, \
                      deliverables, deliverable_versions, reviews, task_files, contacts, organizations, \
                      collections, records, fields, interactions, suggestions, knowledge_items, \
@@ -56,8 +57,7 @@ pub fn routes() -> Routes {
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \
                      run_limits, inbox, runs; settings, task_rules, routine_rules, mail_settings, retention, \
-                     people, usual_thinking and subagent_limits (id `-`). Also of records that are \
-                     gone",
+                     people, usual_thinking and subagent_limits (id `-`). Includes deleted records",
                 )
                 .query::<HistoryParams>()
                 .returns::<Versions>()
@@ -66,7 +66,7 @@ pub fn routes() -> Routes {
         .post(
             "/undo/preview",
             preview.needs(Can::Write).doc(|| {
-                Doc::new("What an undo would do; changes nothing")
+                Doc::new("Preview of an undo; changes nothing")
                     .body::<UndoBody>()
                     .returns::<Preview>()
             }),
@@ -76,7 +76,8 @@ pub fn routes() -> Routes {
             apply.needs(Can::Write).doc(|| {
                 Doc::new(
                     "Undo a change of one record, a whole entry, or a run. With the `basis` of a \
-                     preview only if it still does what that said; else 409 with a fresh `preview`",
+                     preview, only if the result is still the same; otherwise 409 with a fresh \
+                     `preview`",
                 )
                 .body::<UndoBody>()
                 .returns::<UndoneView>()

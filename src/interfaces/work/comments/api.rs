@@ -37,7 +37,7 @@ pub fn api() -> Routes {
         .post(
             "/tasks/{task}/comments",
             create.needs(Can::Write).doc(|| {
-                Doc::new("Comment on a task; @slug gives an agent work")
+                Doc::new("Comment on a task; @slug assigns work to an agent")
                     .body::<NewBody>()
                     .returns::<CommentView>()
                     .status(201)
@@ -54,10 +54,13 @@ pub fn api() -> Routes {
         .post(
             "/on/{place}/comments",
             create.needs(Can::Write).doc(|| {
-                Doc::new("Comment on a record such as contact:0192…; @slug gives an agent work")
-                    .body::<NewBody>()
-                    .returns::<CommentView>()
-                    .status(201)
+                Doc::new(
+                    "Comment on a record such as contact:0192…; @slug assigns work to an \
+                    agent",
+                )
+                .body::<NewBody>()
+                .returns::<CommentView>()
+                .status(201)
             }),
         )
         .get(
@@ -77,8 +80,7 @@ pub fn api() -> Routes {
             "/comments/{comment}",
             remove.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Delete your own comment, one of an agent if you manage agents, or as an admin \
-                     any",
+                    "Delete your own comment, an agent's if you manage agents, or any as an admin",
                 )
                 .if_match()
                 .returns::<CommentView>()
@@ -87,7 +89,7 @@ pub fn api() -> Routes {
         .post(
             "/comments/{comment}/reactions",
             react.needs(Can::Write).doc(|| {
-                Doc::new("React to a comment, or take a reaction back")
+                Doc::new("React to a comment or remove a reaction")
                     .body::<ReactBody>()
                     .returns::<CommentView>()
             }),
@@ -95,7 +97,7 @@ pub fn api() -> Routes {
         .post(
             "/comments/{comment}/settle",
             settle.needs(Can::Write).doc(|| {
-                Doc::new("Settle the talk that a comment belongs to, or open it again")
+                Doc::new("Resolve the thread of a comment or reopen it")
                     .body::<SettleBody>()
                     .returns::<CommentView>()
             }),
@@ -192,7 +194,7 @@ async fn list(
         let names = Names::read(snap)?;
         let mut range = Range::prefix(spot.place.key()).limit(limit + 1);
         if let Some(after) = asked.after.as_deref() {
-            let wrong = || TaskError::field("after", "give back the `next` of the page before");
+            let wrong = || TaskError::field("after", "use the `next` of the previous page");
             range = range.after(&cursor_key(after).ok_or_else(wrong)?);
         }
         let mut hits = snap.hits::<Comment>(model::BY_TASK, &range)?;

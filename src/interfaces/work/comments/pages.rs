@@ -396,7 +396,7 @@ async fn remove(
         let ask = spot.changed().reswap("none").toast_with_undo("Deleted the comment", &undo);
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
-    let words = "Deleted the comment. The history of this page brings it back.";
+    let words = "Deleted the comment. You can restore it from this page’s history.";
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at(&scene, &spot, None))))
 }
 

@@ -36,20 +36,18 @@ pub fn api() -> Routes {
         .get(
             "/deliverables",
             waiting.needs(Can::Read).doc(|| {
-                Doc::new("Delivered work that waits for a review, longest waiting first")
+                Doc::new("Deliverables waiting for review, longest waiting first")
                     .returns::<Pieces>()
             }),
         )
         .get(
             "/tasks/{task}/deliverables",
-            of_task
-                .needs(Can::Read)
-                .doc(|| Doc::new("Delivered work of a task").returns::<Pieces>()),
+            of_task.needs(Can::Read).doc(|| Doc::new("Deliverables of a task").returns::<Pieces>()),
         )
         .post(
             "/tasks/{task}/deliverables",
             create.needs(Can::Write).doc(|| {
-                Doc::new("Deliver work on a task, for the first time or again")
+                Doc::new("Deliver work on a task, as a first or new version")
                     .body::<NewBody>()
                     .returns::<PieceView>()
                     .status(201)
@@ -57,19 +55,18 @@ pub fn api() -> Routes {
         )
         .get(
             "/deliverables/{piece}",
-            show.needs(Can::Read).doc(|| Doc::new("Show delivered work").returns::<PieceView>()),
+            show.needs(Can::Read).doc(|| Doc::new("Show a deliverable").returns::<PieceView>()),
         )
         .get(
             "/deliverables/versions/{version}/file",
             super::pages::file.needs(Can::Read).doc(|| {
-                Doc::new("The file of a version, as it was delivered")
-                    .media("application/octet-stream")
+                Doc::new("Download the file of a version").media("application/octet-stream")
             }),
         )
         .post(
             "/deliverables/{piece}/reviews",
             review.needs(Can::Review).doc(|| {
-                Doc::new("Approve, ask for changes or reject")
+                Doc::new("Approve, request changes or reject")
                     .body::<ReviewBody>()
                     .returns::<PieceView>()
                     .status(201)
@@ -304,7 +301,7 @@ async fn create(
             (None, None, None, Some(page), None) => page,
             (None, None, None, None, Some(said)) => record_of(tx, &said)?,
             _ => {
-                let wrong = "give a text, a url, a file, a page or a record, and only one of them";
+                let wrong = "provide exactly one of text, url, file, page or record";
                 let wrong = wrong.to_owned();
                 return Err(DeliverableError::Invalid("text", wrong));
             }
@@ -319,7 +316,7 @@ async fn create(
 /// An existing page as the content.
 pub(super) fn page_of(ws: &Ws, said: &str) -> Result<Content, DeliverableError> {
     let wrong = || {
-        let wrong = "there is no such page, or several have that title; name it by its id";
+        let wrong = "no page has this title, or several do; use its ID";
         DeliverableError::Invalid("page", wrong.to_owned())
     };
     paged::named(ws, said, None)?.map(Paged::content).ok_or_else(wrong)
@@ -328,7 +325,7 @@ pub(super) fn page_of(ws: &Ws, said: &str) -> Result<Content, DeliverableError> 
 /// A record in its current state as the content.
 pub(super) fn record_of(read: &dyn Read, said: &str) -> Result<Content, DeliverableError> {
     let wrong = || {
-        let wrong = "there is no such record; name it such as contact:Name or by its id";
+        let wrong = "this record doesn't exist; use a name such as contact:Name or an ID";
         DeliverableError::Invalid("record", wrong.to_owned())
     };
     paged::record(read, said)?.map(Paged::content).ok_or_else(wrong)
@@ -339,7 +336,7 @@ fn file_of(read: &dyn Read, task: TaskId, id: FileId) -> Result<Content, Deliver
     match files::get(read, id)?.filter(|file| file.on.task() == Some(task)) {
         Some(TaskFile { name, blob, size, .. }) => Ok(Content::File { name, blob, size }),
         None => {
-            let wrong = "there is no such file on this task; send it there first".to_owned();
+            let wrong = "this task doesn't have that file; upload it first".to_owned();
             Err(DeliverableError::Invalid("file", wrong))
         }
     }

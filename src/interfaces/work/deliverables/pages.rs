@@ -221,7 +221,7 @@ fn view(
         .into_iter()
         .map(|(noun, count, path)| (kernel::text::capitalized(noun.many), count, ws.url(path)));
     let drafts = Some(drafts::count(ws, &read)?).filter(|count| 0 < *count);
-    let drafts = drafts.map(|count| ("Drafts of agents".to_owned(), count, ws.url("drafts")));
+    let drafts = drafts.map(|count| ("Agent drafts".to_owned(), count, ws.url("drafts")));
     Ok(ReviewPage {
         shell: Shell::default(),
         live: queue_live,
@@ -245,7 +245,7 @@ fn line(
     let name = scene.name(&task);
     let (tone, word, more) = match piece.state {
         DeliverableState::InReview | DeliverableState::Draft => {
-            ("info", "Piece", format!("version {} · {name}", piece.versions))
+            ("info", "Deliverable", format!("version {} · {name}", piece.versions))
         }
         DeliverableState::ChangesRequested => {
             ("neutral", "Sent back", format!("version {} due · {name}", piece.versions + 1))
@@ -282,7 +282,7 @@ fn asks(
         at: card.since,
         tone: "warn",
         word: if card.asked.is_some() { "Approval" } else { "Question" },
-        more: card.task.map_or(card.run, |(name, _)| format!("waits · {name}")),
+        more: card.task.map_or(card.run, |(name, _)| format!("waiting · {name}")),
         href: match &card.asked {
             Some(asked) => scene.ws.url(&format!("approvals#ask-{}", asked.id)),
             None => card.href,
@@ -394,8 +394,8 @@ fn after(
         ends.in_review.remove(at);
     }
     Ok(match ends.why(&scene.key) {
-        None => format!("After approval {name} is done"),
-        Some(why) => format!("After approval {name} stays open: {why}"),
+        None => format!("{name} is done after approval"),
+        Some(why) => format!("{name} stays open after approval: {why}"),
     })
 }
 
@@ -442,7 +442,7 @@ async fn review(
 ) -> Result<Response, PageError> {
     let typed = ReviewForm::from(pairs);
     let Ok(verdict) = typed.verdict.parse::<Verdict>() else {
-        let wrong = "choose approve, ask for changes or reject".to_owned();
+        let wrong = "choose approve, request changes or reject".to_owned();
         return Err(DeliverableError::Invalid("verdict", wrong).into());
     };
     let new = NewReview {

@@ -35,7 +35,7 @@ pub fn api() -> Routes {
             "/tasks/{task}/files",
             send.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Put a file on a task: its content is the body, sent as \
+                    "Add a file to a task; the body is its content, sent as \
                      application/octet-stream",
                 )
                 .query::<Named>()
@@ -52,8 +52,8 @@ pub fn api() -> Routes {
             "/on/{place}/files",
             send.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Put a file on a record such as contact:0192…: its content is the body, sent as \
-                     application/octet-stream",
+                    "Add a file to a record such as contact:0192…; the body is its content, sent \
+                     as application/octet-stream",
                 )
                 .query::<Named>()
                 .returns::<FileView>()
@@ -63,13 +63,19 @@ pub fn api() -> Routes {
         .get(
             "/files/{id}",
             fetch.needs(Can::Read).doc(|| {
-                Doc::new("The content of a file, or the part that a Range header names")
+                Doc::new("Download a file, or the part that a Range header names")
                     .media("application/octet-stream")
             }),
         )
         .delete(
             "/files/{id}",
-            remove.needs(Can::Write).doc(|| Doc::new("Take a file off what it is on").status(204)),
+            remove.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "Remove a file from its task or \
+                record",
+                )
+                .status(204)
+            }),
         )
 }
 

@@ -30,7 +30,7 @@ pub fn routes() -> Routes {
         .post(
             "/tasks/{task}/links",
             create.needs(Can::Write).doc(|| {
-                Doc::new("Link a task to an address or to another record")
+                Doc::new("Link a task to a URL or another record")
                     .body::<NewBody>()
                     .returns::<LinkView>()
                     .status(201)
@@ -38,7 +38,7 @@ pub fn routes() -> Routes {
         )
         .delete(
             "/links/{link}",
-            remove.needs(Can::Write).doc(|| Doc::new("Take a link away").returns::<LinkView>()),
+            remove.needs(Can::Write).doc(|| Doc::new("Remove a link").returns::<LinkView>()),
         )
 }
 

@@ -66,7 +66,7 @@ async fn remove(
     if hx.is_partial() {
         let undo = ws.url(&format!("undo/entry/{entry}"));
         let ask = Ask::new().reswap("none").changed("tasks", task);
-        let ask = ask.toast_with_undo("Took the link away", &undo);
+        let ask = ask.toast_with_undo("Removed the link", &undo);
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
     let name = ws.read(|snap| {
@@ -74,5 +74,5 @@ async fn remove(
         Ok::<_, LinkError>(tasks::name(snap, task.number)?)
     })?;
     let back = hx.go_to(&ws.url(&format!("tasks/{name}#task-links")));
-    Ok(flash::say(&app, Flash::ok("Took the link away."), back))
+    Ok(flash::say(&app, Flash::ok("Removed the link."), back))
 }

@@ -88,6 +88,6 @@ impl WriteTool for LinkRemove {
         let link = queries::find(tx, task.id, &target)?;
         let link = link.ok_or(queries::LinkError::NotFound)?;
         rules::remove(tx, link.id)?;
-        Ok(ToolOutput::text("Took the link away."))
+        Ok(ToolOutput::text("Removed the link."))
     }
 }

@@ -73,7 +73,7 @@ fn tasks_schema() -> Fields {
     let counts = COUNTED.map(|status| (status.word().to_owned(), number.clone()));
     let tasks = json!({
         "type": "object",
-        "description": "How many tasks have each status; archived ones are left out.",
+        "description": "How many tasks have each status, without archived ones.",
         "properties": Map::from_iter(counts),
         "required": COUNTED.map(TaskStatus::word),
     });

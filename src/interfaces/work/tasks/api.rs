@@ -56,12 +56,12 @@ pub fn api() -> Routes {
             "/tasks/{task}",
             change.needs(Can::Write).doc(|| {
                 Doc::new(
-                    "Change a task; give If-Match to change only what you have read, or base to have \
-                     title and description made one with what others have written",
+                    "Change a task; send If-Match to refuse intermediate changes, or base to \
+                     merge title and description with them",
                 )
-                    .if_match()
-                    .body::<ChangeBody>()
-                    .returns::<TaskView>()
+                .if_match()
+                .body::<ChangeBody>()
+                .returns::<TaskView>()
             }),
         )
         .merge(words::api())
@@ -123,7 +123,7 @@ async fn list_all(
         let (filter, sort) = filter(snap, &names, &asked, (who.account, &today))?;
         let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
         if asked.after.as_deref().is_some_and(|after| cursor_key(after).is_none()) {
-            return Err(TaskError::field("after", "give back the `next` of the page before"));
+            return Err(TaskError::field("after", "use the `next` of the previous page"));
         }
         let cut = Cut { after: asked.after.clone(), limit };
         let page = list::page(snap, &filter, sort, &today, &cut)?;
@@ -403,7 +403,7 @@ async fn change(
         apply(tx, id, (body, words), (me, &zone))?;
         match follows {
             Some(fields) if fields.is_empty() => {
-                let text = "nothing is changed here that the tasks of a series have in common";
+                let text = "fields that a series' tasks share can't be changed here";
                 Err(TaskError::field("scope", text))
             }
             Some(fields) => rules::series::follow(tx, id, &fields).map(|_| ()),

@@ -23,7 +23,8 @@ pub static LABELS: Noun = Noun {
     ops: &[MERGE],
     tools: Tools {
         group: Group::Tasks,
-        list: "List the labels, what each is for and how many tasks, contacts and organizations have it.",
+        list: "List labels with their purpose and how many tasks, contacts and organizations have \
+            each.",
         save: "",
     },
     page: Some(Page {
@@ -44,7 +45,7 @@ const MERGE: Op = Op {
     on: On::One,
     can: Can::Write,
     effect: Effect::Change,
-    about: "Merge a label into another: everything with the first gets the second",
+    about: "Merge a label into another. Everything with the first gets the second",
     verb: "Merge labels",
     done: "Merged into",
     confirm: "Everything that has it gets the other label.",

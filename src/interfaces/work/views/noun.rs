@@ -16,12 +16,12 @@ pub static VIEWS: Noun = Noun {
     find: Some(|_, _| Ok(None)),
     select: Some(Select {
         params: &[Field::entered("noun", "list", InputKind::Record("list"))
-            .about("The list, by its path or its name; `tasks` where it is left out")],
+            .about("The list, by its path or name; defaults to `tasks`")],
         keys: of_list,
     }),
     extra: Some(Extra { schema: shared_schema, prepare: shared, in_lists: false }),
     commands: false,
-    ..Noun::of(&VIEW, "views", "Saved views: yours and everybody's")
+    ..Noun::of(&VIEW, "views", "Saved views: yours and shared ones")
 };
 
 /// The views of a list in order.
@@ -40,7 +40,7 @@ fn of_list(read: &dyn Read, asked: &Values) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 fn shared_schema() -> Fields {
-    let about = "Whether everybody has it";
+    let about = "Whether it is shared with everyone";
     Map::from_iter([("shared".to_owned(), json!({ "type": "boolean", "description": about }))])
 }
 

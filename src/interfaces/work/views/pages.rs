@@ -145,7 +145,7 @@ async fn create(
         }
         Err(error) => return Err(error.into()),
     };
-    let flash = Flash::ok(format!("Saved the view {}", view.name));
+    let flash = Flash::ok(format!("Saved view {}", view.name));
     Ok(flash::say(&app, flash, hx.go_to(&href(&ws, &view))))
 }
 
@@ -169,12 +169,12 @@ async fn act(
         Verb::Keep => ViewPatch { seen: Some(For::Me), ..ViewPatch::default() },
         Verb::Move(side) => {
             let view = ws.write(&who, move |tx| rules::shift(tx, me, id, side)).await?;
-            let flash = Flash::ok(format!("Moved the view {}", view.name));
+            let flash = Flash::ok(format!("Moved view {}", view.name));
             return Ok(flash::say(&app, flash, hx.go_to(&href(&ws, &view))));
         }
         Verb::Delete => {
             let view = ws.write(&who, move |tx| rules::remove(tx, me, id)).await?;
-            let flash = Flash::ok(format!("Deleted the view {}", view.name));
+            let flash = Flash::ok(format!("Deleted view {}", view.name));
             return Ok(flash::say(&app, flash, hx.go_to(&ws.url(&view.noun))));
         }
     };
@@ -197,9 +197,9 @@ async fn act(
         Err(error) => return Err(error.into()),
     };
     let words = match verb {
-        Verb::Share => format!("Everybody has the view {} now", view.name),
-        Verb::Keep => format!("The view {} is yours alone now", view.name),
-        _ => format!("Saved the view {}", view.name),
+        Verb::Share => format!("The view {} is now shared with everyone", view.name),
+        Verb::Keep => format!("The view {} is now private", view.name),
+        _ => format!("Saved view {}", view.name),
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&ws, &view))))
 }

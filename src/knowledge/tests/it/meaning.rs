@@ -88,7 +88,7 @@ async fn what_says_the_same_in_other_words_is_found_as_it_stands_now() {
     assert!(found(&api, "q=%22goes%20dog%22").await.is_empty());
     assert!(found(&api, "q=dog%20-noon").await.is_empty(), "also where another passage holds it");
     let page = hq.owner().get(&format!("{HERE}/knowledge?q=canine")).await;
-    assert!(page.text.contains("By meaning") && page.text.contains("The dog goes out"));
+    assert!(page.text.contains("Semantic match") && page.text.contains("The dog goes out"));
 
     // The vector of an old text no longer matches.
     let at = format!("/api/v1/knowledge/{walks}");
@@ -209,7 +209,7 @@ async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
     let api = hq.api().await;
     let hits = api.get("/api/v1/knowledge?q=dog").await.json();
     assert_eq!(hits["total"], 1, "{hits}");
-    assert_eq!(hits["not_known_yet"], "This was searched by words alone.");
+    assert_eq!(hits["not_known_yet"], "Only keywords were searched.");
     let state = api.get("/api/v1/meaning").await.json();
     assert!(state["trouble"].as_str().is_some_and(|why| why.contains("damaged")), "{state}");
     let embedded = api.post("/api/v1/embed", &json!({ "input": "dog" })).await;
@@ -334,13 +334,13 @@ async fn an_item_that_cannot_be_read_is_left_out_counted_and_keeps_no_other_back
     };
     let state = until(1, 1).await;
     assert_eq!((&state["ready"], &state["passages"]), (&json!(false), &json!(1)), "{state}");
-    assert!(state["says"].to_string().contains("1 item is left out"), "{state}");
+    assert!(state["says"].to_string().contains("1 item is skipped"), "{state}");
     assert_eq!(found(&api, "q=downpour").await, by_meaning("Weather"));
     let letters = "/api/v1/consumers/vectors/dead-letters";
     let all = api.get(letters).await.json();
     assert!(all["items"][0]["error"].to_string().contains("Long"), "{all}");
     let page = hq.owner().get(&format!("{HERE}/settings/health")).await;
-    assert!(page.text.contains("left out of search by meaning"), "{}", page.text);
+    assert!(page.text.contains("in semantic search: the disk failed"), "{}", page.text);
 
     fs::rename(&aside, &file).expect("it is back");
     let retry = format!("/api/v1/dead-letters/vectors/{}/retry", all["items"][0]["seq"]);

@@ -114,10 +114,10 @@ async fn meter(owner: &Person) -> String {
 
 /// Everything is found, and the requests have a cost.
 async fn is_ready(owner: &Person, state: &Value) {
-    assert_eq!(state["says"], "Search is ready, by words and by meaning.");
+    assert_eq!(state["says"], "Search is ready for keywords and meaning.");
     assert!(state["cost_a_day_micros"].is_i64(), "what was asked is paid: {state}");
     let meter = meter(owner).await;
-    for told in ["is ready", "Passages found by meaning2", "Cost a day", "today, by "] {
+    for told in ["is ready", "Indexed passages2", "Cost per day", "today, "] {
         assert!(meter.contains(told), "{told}: {meter}");
     }
 }
@@ -126,7 +126,7 @@ async fn is_ready(owner: &Person, state: &Value) {
 async fn is_behind(owner: &Person, state: &Value) {
     assert_eq!(state["ready"], false, "{state}");
     let says = state["says"].as_str().unwrap_or_default();
-    assert!(says.contains("by meaning 1 passage not yet"), "{says}");
+    assert!(says.contains("1 passage not found by meaning yet"), "{says}");
     let meter = meter(owner).await;
     assert!(meter.contains("2 of 3"), "{meter}");
 }
@@ -207,7 +207,7 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             written(&api, "Summer", "It is warm.").await;
             let state = until(&api, |state| state["trouble"] != "").await;
             let trouble = state["trouble"].as_str().unwrap_or_default();
-            assert!(trouble.contains("tried again") && !trouble.contains(KEY), "{trouble}");
+            assert!(trouble.contains("retrying") && !trouble.contains(KEY), "{trouble}");
             is_behind(&owner, &state).await;
             *does.lock() = Does::Answers;
             let state = until(&api, has(3)).await;
@@ -257,7 +257,7 @@ async fn the_former_vectors_answer_until_those_of_another_model_are_made() {
             let hits = api.get("/api/v1/knowledge?q=canine").await.json();
             assert_eq!(hits["items"][0]["title"], "Walks", "{hits}");
             let unknown = hits["not_known_yet"].as_str().unwrap_or_default();
-            assert!(unknown.contains("made anew"), "{hits}");
+            assert!(unknown.contains("being recreated"), "{hits}");
 
             // The vectors of the first model still exist.
             assert_eq!(chosen(&api, SMALL).await.status, 200);

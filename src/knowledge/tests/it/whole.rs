@@ -180,8 +180,8 @@ async fn bad_input_is_refused_in_words_and_loses_nothing() {
         (json!({ "title": "x".repeat(501) }), "at most 500 characters"),
         (json!({ "title": "x", "text": "y".repeat(256 * 1024 + 1) }), "at most 256 KB"),
         (json!({ "title": "x", "scope": "agent" }), "Choose at least one agent"),
-        (json!({ "title": "x", "kind": "file" }), "A file comes as a file"),
-        (json!({ "title": "x", "icon": "far too long for it" }), "One emoji"),
+        (json!({ "title": "x", "kind": "file" }), "Upload a file as a file"),
+        (json!({ "title": "x", "icon": "far too long for it" }), "Enter a single emoji"),
         (json!({ "title": "x", "tags": vec!["t".repeat(65)] }), "64 characters"),
     ] {
         let refused = api.post("/api/v1/knowledge", &body).await;
@@ -194,7 +194,7 @@ async fn bad_input_is_refused_in_words_and_loses_nothing() {
     let top = made(&api, "knowledge/folders", json!({ "name": "Top" })).await;
     made(&api, "knowledge/folders", json!({ "name": "Below", "parent": "Top" })).await;
     let ring = patched(&api, "knowledge/folders/Top", json!({ "parent": "Below" })).await;
-    assert!(ring.status == 422 && ring.text.contains("can't lie in itself"), "{}", ring.text);
+    assert!(ring.status == 422 && ring.text.contains("can't be in itself"), "{}", ring.text);
     let twice = api.post("/api/v1/knowledge/folders", &json!({ "name": "top" })).await;
     assert!(twice.status == 422 && twice.text.contains("already"), "{}", twice.text);
     // A folder that contains one of its own name.
@@ -218,7 +218,7 @@ async fn bad_input_is_refused_in_words_and_loses_nothing() {
     assert_eq!(names, ["Below", "below (2)"], "{folders}");
     let slash = api.post("/api/v1/knowledge/folders", &json!({ "name": "a/b" })).await;
     assert_eq!(slash.status, 422, "{}", slash.text);
-    assert!(slash.text.contains("no slash"), "{}", slash.text);
+    assert!(slash.text.contains("contain a slash"), "{}", slash.text);
     hq.finish().await;
 }
 
@@ -395,7 +395,7 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     office.ended(run).await;
     let place = owner.get(&format!("{HERE}/tasks/{}", id(&task))).await;
     let page = owner.get(place.location().expect("the page by its name")).await;
-    assert_eq!(page.text.matches("cited without having read it").count(), 1, "{}", page.text);
+    assert_eq!(page.text.matches("cited without reading it").count(), 1, "{}", page.text);
 
     // A person sees everything; an archived item is in no agent's context.
     assert_eq!(titles(&api, "q=cobalt").await, ["Secret plan"]);
@@ -474,7 +474,7 @@ async fn what_does_not_fit_at_the_start_is_named_by_its_title() {
         ((false, true), (true, false), (true, false))
     );
     let page = hq.owner().get(&format!("{HERE}/knowledge/context")).await;
-    assert!(page.text.contains("there is no room for all of it"), "{}", page.text);
+    assert!(page.text.contains("not enough room for the full text"), "{}", page.text);
     hq.finish().await;
 }
 
@@ -552,7 +552,7 @@ async fn a_filter_finds_the_one_page_among_hundreds_that_hold_the_words() {
     let for_ada = api.post("/api/v1/knowledge", &json!({ "title": "Z", "agents": ["ada"] })).await;
     assert_eq!(for_ada.status, 404, "there is no Ada: {}", for_ada.text);
     let words = found(&api, "q=law&by=meaning").await;
-    assert_eq!(words["not_known_yet"], "No model is in use, so this was searched by words.");
+    assert_eq!(words["not_known_yet"], "No model is in use, so only keywords were searched.");
     hq.finish().await;
 }
 

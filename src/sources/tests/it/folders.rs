@@ -45,9 +45,9 @@ async fn a_folder_is_added_found_and_followed() {
         }
     };
     for (path, says) in [
-        ("/etc", "lies in none of the folders"),
-        ("", "This is needed"),
-        ("/nowhere/../x", "lies in none"),
+        ("/etc", "isn’t in any folder"),
+        ("", "This is required"),
+        ("/nowhere/../x", "isn’t in any"),
     ] {
         let refused = send(form(path)).await;
         assert_eq!(refused.status, 422, "{path}");
@@ -60,7 +60,7 @@ async fn a_folder_is_added_found_and_followed() {
     for same in [typed.to_owned(), format!("{typed}/"), format!("{typed}/./")] {
         let twice = send(form(&same)).await;
         assert_eq!(twice.status, 422, "{}", twice.text);
-        assert!(twice.text.contains("reads this already"), "{}", twice.text);
+        assert!(twice.text.contains("already syncs this"), "{}", twice.text);
     }
     let first = synced(&api, &source, 1).await;
     assert_eq!(
@@ -100,7 +100,7 @@ async fn a_folder_is_added_found_and_followed() {
     let list = owner.get(&format!("{HERE}/knowledge/sources")).await;
     assert!(list.text.contains("handbook") && list.text.contains("3 files"), "{}", list.text);
     let shown = owner.get(&place).await;
-    for words in ["Sync now", "Last syncs", "Lease terms", "Keep them as pages", "Every 6 hours"] {
+    for words in ["Sync now", "Recent syncs", "Lease terms", "Keep them", "Every 6 hours"] {
         assert!(shown.text.contains(words), "{words}: {}", shown.text);
     }
     hq.finish().await;
@@ -116,21 +116,18 @@ async fn what_is_synced_is_read_here_and_nowhere_written() {
     let (api, owner) = (hq.api().await, hq.owner());
     let source = folder(&api, root.path()).await;
     let first = api.get(&format!("/api/v1/sources/{source}")).await.json();
-    assert_eq!(
-        first["syncs"][0]["message"],
-        json!("What lies more than 32 folders deep is not read.")
-    );
+    assert_eq!(first["syncs"][0]["message"], json!("HQ doesn’t read more than 32 folders deep."));
     let items = api.get(&format!("/api/v1/sources/{source}/items")).await.json();
     let item = items["items"][0]["id"].as_str().expect("an id").to_owned();
     let shown = owner.get(&format!("{HERE}/knowledge/{item}")).await;
-    for words in ["vermilion", "Kept up to date from", "lease.md", "Handbook"] {
+    for words in ["vermilion", "Synced from", "lease.md", "Handbook"] {
         assert!(shown.text.contains(words), "{words}: {}", shown.text);
     }
     assert!(!shown.text.contains(">Edit<"), "{}", shown.text);
     let at = format!("/api/v1/knowledge/{item}");
     for (body, says) in [
-        (json!({ "title": "Mine" }), "its title comes from its source"),
-        (json!({ "text": "x" }), "its words come from its source"),
+        (json!({ "title": "Mine" }), "its title is synced from its source"),
+        (json!({ "text": "x" }), "it's synced from a source"),
     ] {
         let refused = api.json("PATCH", &at, &body).await;
         assert!(refused.status == 409 && refused.text.contains(says), "{}", refused.text);
@@ -172,8 +169,8 @@ async fn settings_change_and_go_back_and_a_removed_source_leaves_what_one_choose
     let at = format!("/api/v1/sources/{source}");
 
     for (body, says) in [
-        (json!({ "name": " " }), "has a name"),
-        (json!({ "interval_hours": 0 }), "Between 1 and"),
+        (json!({ "name": " " }), "Enter a name."),
+        (json!({ "interval_hours": 0 }), "Enter 1 to"),
         (json!({ "reads": { "path": "/etc" } }), "stays as it is"),
         (json!({ "colour": 1 }), "unknown field"),
     ] {
@@ -277,7 +274,7 @@ async fn agents_read_what_is_synced_as_outside_words_and_write_only_where_nobody
         "{}",
         results[2]
     );
-    assert!(results[3].contains("is only read"), "{}", results[3]);
+    assert!(results[3].contains("is read-only"), "{}", results[3]);
 
     assert_eq!(api.json("PATCH", &at, &json!({ "writable": true })).await.status, 200);
     fs::write(root.path().join("plan.md"), "Somebody else was here.").expect("a file");
@@ -296,11 +293,11 @@ async fn agents_read_what_is_synced_as_outside_words_and_write_only_where_nobody
     let results: Vec<String> = office.results(run).into_iter().map(|result| result.2).collect();
     assert!(results[0].contains(&format!("base: {read}")), "{}", results[0]);
     assert!(results[1].contains("Wrote note.md"), "{}", results[1]);
-    assert!(results[2].contains("is there already"), "{}", results[2]);
+    assert!(results[2].contains("already exists"), "{}", results[2]);
     assert!(results[3].contains(&base("Better.")), "{}", results[3]);
     assert!(results[4].contains("has changed since it was read"), "{}", results[4]);
-    assert!(results[5].contains("leads out") || results[5].contains("no name"), "{}", results[5]);
-    assert!(results[6].contains("64 signs"), "{}", results[6]);
+    assert!(results[5].contains("points outside the folder"), "{}", results[5]);
+    assert!(results[6].contains("64 characters"), "{}", results[6]);
     let file = |name: &str| fs::read_to_string(root.path().join(name)).unwrap_or_default();
     assert_eq!(
         (file("note.md").as_str(), file("plan.md").as_str()),
@@ -318,7 +315,7 @@ async fn agents_read_what_is_synced_as_outside_words_and_write_only_where_nobody
         "{next}"
     );
     let page = office.hq.owner().get(&format!("{HERE}/knowledge/sources/{source}")).await;
-    for words in ["What agents wrote", "note.md", "Written", "has changed since it was read"] {
+    for words in ["Written by agents", "note.md", "Written", "has changed since it was read"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     }
     // An agent may write 30 times per hour.

@@ -99,9 +99,9 @@ async fn a_sync_that_would_take_many_items_away_asks_first() {
         assert_eq!(titles(&api, "q=zebra").await, ["p0"]);
         let owner = hq.owner();
         let place = format!("{HERE}/knowledge/sources/{source}");
-        assert!(owner.get(&place).await.text.contains("Archive all of them"));
+        assert!(owner.get(&place).await.text.contains("Archive all"));
         let notices = api.get("/api/v1/notifications").await.text;
-        assert!(notices.contains("Help would take 3 items away"), "{notices}");
+        assert!(notices.contains("Help wants to remove 3 items"), "{notices}");
 
         // The items stay, and the question is not repeated.
         let answer = format!("/api/v1/sources/{source}/answer");
@@ -159,7 +159,7 @@ async fn failures_are_tried_again_later_and_a_closed_door_waits_for_a_person() {
         let failed = again(&api, &source).await;
         assert!((118..=120).contains(&minutes_until(&hq, &failed)), "{failed}");
         let notices = api.get("/api/v1/notifications").await.text;
-        assert!(notices.contains("Help could not be synced 3 times in a row"), "{notices}");
+        assert!(notices.contains("Help failed to sync 3 times in a row"), "{notices}");
         assert_eq!(titles(&api, "q=words").await, ["p0"], "what is known stays");
 
         site.put("/sitemap.xml", "403 Forbidden", "", "");
@@ -170,7 +170,7 @@ async fn failures_are_tried_again_later_and_a_closed_door_waits_for_a_person() {
             "{closed}"
         );
         let notices = api.get("/api/v1/notifications").await.text;
-        assert!(notices.contains("Help does not let HQ read it any more"), "{notices}");
+        assert!(notices.contains("HQ no longer has access to Help"), "{notices}");
         advance(&hq, 100).await;
         let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
         assert_eq!(now["syncs"][0]["n"], closed["syncs"][0]["n"], "it is not tried again");
@@ -226,7 +226,7 @@ async fn a_sync_that_the_program_left_is_closed_and_what_it_found_is_kept() {
         };
         assert_eq!(
             (&left["state"], &left["message"]),
-            (&json!("failed"), &json!("HQ ended while this went on.")),
+            (&json!("failed"), &json!("HQ stopped during this sync.")),
             "{left}"
         );
         assert_eq!(titles(&api, "q=saffron").await, ["p3"]);
@@ -250,7 +250,7 @@ async fn nothing_inside_is_reached_and_what_is_too_much_is_cut() {
             ("http://localhost:80/".into(), "page", "public internet"),
             ("http://10.0.0.1/".into(), "crawl", "public internet"),
             ("file:///etc/passwd".into(), "page", "use https or http"),
-            (format!("{base}/none"), "page", "There is no page at"),
+            (format!("{base}/none"), "page", "There’s no page at"),
         ] {
             let reads = json!({ "url": url, "how": how });
             let refused = api.post("/api/v1/sources", &json!({ "connector": "web", "reads": reads })).await;
@@ -262,12 +262,13 @@ async fn nothing_inside_is_reached_and_what_is_too_much_is_cut() {
 
         let source = super::common::folder(&api, root.path()).await;
         let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
-        assert!(now["message"].as_str().is_some_and(|told| told.contains("only the beginning")), "{now}");
+        assert!(now["message"].as_str().is_some_and(|told| told.contains("Only the start")), "{now}");
         let item = api.get(&format!("/api/v1/sources/{source}/items")).await.json();
         let item = item["items"][0]["id"].as_str().expect("an id").to_owned();
         let text = api.get(&format!("/api/v1/knowledge/{item}")).await.json();
         assert_eq!(text["text"].as_str().map(|text| text.chars().count()), Some(500_000));
-        assert!(hq.owner().get(&format!("{HERE}/knowledge/{item}")).await.text.contains("Show all of it"));
+        assert!(hq.owner().get(&format!("{HERE}/knowledge/{item}")).await.text.contains("Show \
+            all"));
         // Text longer than a page's limit is stored as a file.
         api.call("DELETE", &format!("/api/v1/sources/{source}?items=keep")).await;
         assert_eq!(titles(&api, "kind=file").await, ["Long"]);
@@ -277,7 +278,7 @@ async fn nothing_inside_is_reached_and_what_is_too_much_is_cut() {
         let away = root.path().with_extension("away");
         fs::rename(root.path(), &away).expect("moved");
         let failed = again(&api, &source).await;
-        assert!(failed["message"].as_str().is_some_and(|told| told.starts_with("There is no folder")), "{failed}");
+        assert!(failed["message"].as_str().is_some_and(|told| told.starts_with("The folder")), "{failed}");
         assert_eq!(with_state(&api, &source, "synced").await, 1);
         fs::rename(&away, root.path()).expect("moved back");
         assert_eq!(again(&api, &source).await["status"], "active");

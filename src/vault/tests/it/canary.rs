@@ -96,7 +96,7 @@ async fn with_another_master_key_hq_runs_names_what_is_lost_and_overwrites_nothi
     hq.start_again().await;
     assert_eq!(opened(&hq), [("ONE".to_owned(), None), ("TWO".to_owned(), None)]);
     let page = hq.owner().get(&format!("{HERE}/settings/secrets")).await;
-    assert_eq!(page.text.matches("Must be entered again").count(), 2, "{}", page.text);
+    assert_eq!(page.text.matches("Enter again").count(), 2, "{}", page.text);
     let body = json!({ "value": "entered-again-1" });
     let set = hq.owner().json("PUT", &format!("{ALL}/ONE/value"), &body).await;
     assert_eq!(set.json()["state"], "active", "{}", set.text);

@@ -41,13 +41,13 @@ async fn an_agent_has_what_its_gateway_has_and_another_when_it_moves() {
     assert_eq!(has(ada), "own-value-of-ada");
     let told = why().await;
     assert_eq!(told["shadowed"], json!([of_box["id"], shared["id"]]), "{told}");
-    let words = "in the place of the one for all agents on GPU box and the one for all agents.";
+    let words = "overrides the one for all agents on GPU box and the one for all agents.";
     assert!(told["says"].to_string().contains(words), "{told}");
     let tab = hq.owner().get(&format!("{HERE}/agents/ada/secrets")).await.text;
     for words in [
         "For all agents on GPU box",
-        "Overrides that of GPU box and the shared one",
-        "Not used: its own counts",
+        "secret and the shared secret",
+        "Not used: its own applies",
     ] {
         assert!(tab.contains(words), "{words}: {tab}");
     }
@@ -91,7 +91,7 @@ async fn each_gateway_has_a_name_once_and_what_is_wrong_is_said() {
     // A gateway with secrets of its own cannot be deleted.
     let kept = api.call("DELETE", "/api/v1/gateways/gpu-box").await;
     assert!(!kept.status.is_success(), "{}", kept.text);
-    assert!(kept.text.contains("secrets for GPU box alone"), "{}", kept.text);
+    assert!(kept.text.contains("secrets only for GPU box"), "{}", kept.text);
     let gone = api.call("DELETE", &format!("{ALL}/{}", id(&made))).await;
     assert_eq!(gone.status, 204, "{}", gone.text);
     let removed = api.call("DELETE", "/api/v1/gateways/gpu-box").await;
@@ -108,9 +108,9 @@ async fn pages_offer_a_gateway_from_the_second_on_and_lines_go_to_it() {
     let ada = work::agent(&hq, "Ada").await.id;
     let list = format!("{HERE}/settings/secrets");
     let form = async || owner.get(&format!("{list}/new")).await.text;
-    assert!(!form().await.contains("The agents on one gateway"), "there is this machine alone");
+    assert!(!form().await.contains("Agents on one gateway"), "there is this machine alone");
     let there = gateway(&hq, "GPU box", "gpu-box").await;
-    assert!(form().await.contains("The agents on one gateway"));
+    assert!(form().await.contains("Agents on one gateway"));
     let fields = [
         ("name", "Shop key"),
         ("value", "value-of-the-box"),
@@ -124,7 +124,7 @@ async fn pages_offer_a_gateway_from_the_second_on_and_lines_go_to_it() {
     assert_eq!(value_of(&hq, ada).as_deref(), Some("value-of-the-box"));
     let page = owner.get(&list).await.text;
     assert!(page.contains("Only agents on GPU box"), "{page}");
-    assert!(page.contains("Waiting for GPU box, which has never called"), "{page}");
+    assert!(page.contains("Waiting for GPU box, which has never connected"), "{page}");
 
     let paste = format!("{list}/paste");
     let text = ("text", "PASTED=pasted-canary\n");
@@ -190,10 +190,10 @@ async fn a_value_is_not_active_on_a_machine_that_is_silent_or_does_not_run() {
     says("Active on GPU box").await;
     hq.advance(SILENT).await;
     is("silent").await;
-    says("GPU box is silent since ").await;
+    says("GPU box has been offline since ").await;
     has(&hq, there, &made, true).await;
     is("stopped").await;
-    says("GPU box is not running and had it until ").await;
+    says("GPU box isn’t running and had it until ").await;
 
     // After a removal while the host is silent, the value may be in its memory until its offline limit.
     has(&hq, there, &made, false).await;
@@ -202,11 +202,11 @@ async fn a_value_is_not_active_on_a_machine_that_is_silent_or_does_not_run() {
     assert_eq!(gone.status, 204, "{}", gone.text);
     let told = api.get(&one).await.json();
     assert_eq!(told["on"][0]["state"], "kept", "{told}");
-    says("GPU box may still hold it in memory until it is back").await;
+    says("GPU box might still have it in memory until it reconnects").await;
     hq.advance(Duration::from_secs(72 * 3_600)).await;
     let told = api.get(&one).await.json();
     assert_eq!(told["on"], json!([]), "{told}");
     let shown = owner.get(&page).await.text;
-    assert!(!shown.contains("may still hold it"), "{shown}");
+    assert!(!shown.contains("might still have it"), "{shown}");
     hq.finish().await;
 }

@@ -187,7 +187,7 @@ async fn what_opens_with_no_key_stays_as_it_is_and_is_told() {
     assert_eq!(walked.expect("through"), Walked { sealed: 0, shut: 1 });
     assert_eq!(all_values(&hq), before, "nothing is written over");
     let told = queries::words(&app).expect("a read").expect("something is told");
-    assert!(!told.0 && told.1.contains("1 values opened with no key"), "{told:?}");
+    assert!(!told.0 && told.1.contains("1 value can’t be opened with any key"), "{told:?}");
     let list = api.get(ALL).await.json();
     assert_eq!(list["items"][0]["state"], "reenter", "{list}");
     hq.finish().await;
@@ -260,7 +260,7 @@ async fn people_and_programs_change_the_key_and_a_needed_one_stays() {
     let list = api.get(ALL).await.json();
     assert_eq!(list["items"][0]["state"], "active", "{list}");
     let audit = owner.get(&format!("{HERE}/settings/audit?source=accounts")).await;
-    assert!(audit.text.contains("made the master key"), "{}", audit.text);
+    assert!(audit.text.contains("created the master key"), "{}", audit.text);
     hq.finish().await;
 }
 

@@ -32,7 +32,7 @@ async fn an_override_stands_before_the_shared_one_and_falls_back() {
     assert_eq!(value_of(&hq, otto.id, "SHOP_KEY").as_deref(), Some("shared-value-1"));
     let why = api.get(&format!("{ALL}/SHOP_KEY/why?agent=ada")).await.json();
     assert_eq!((&why["has"]["id"], &why["over"]), (&own["id"], &shared["id"]), "{why}");
-    assert!(why["says"].to_string().contains("in the place of the one for all"), "{why}");
+    assert!(why["says"].to_string().contains("overrides the one for all"), "{why}");
 
     // A variable is unique per scope.
     let again = json!({ "name": "Shop", "key": "SHOP_KEY", "value": "another-1", "agents": ["otto", "ada"] });
@@ -84,7 +84,7 @@ async fn doctor_finds_a_secret_without_a_value_and_one_that_is_not_sealed() {
     said.sort_unstable();
     assert_eq!(
         said,
-        ["EMPTY has no value; set one, or remove it", "OPEN has a value that is not sealed"]
+        ["EMPTY has no value; set one or remove it", "OPEN has a value that isn’t encrypted"]
     );
     hq.finish().await;
 }
@@ -204,7 +204,7 @@ async fn bad_input_is_named_and_no_answer_repeats_a_value() {
         assert!(!text.contains(canary), "{text}");
     }
     let hostless = json!({ "name": "A", "value": canary, "way": "requests" });
-    assert!(refused(&api, &hostless).await.1.contains("Name the hosts"));
+    assert!(refused(&api, &hostless).await.1.contains("Enter hosts"));
     let nobody = json!({ "name": "A", "value": canary, "agents": ["nobody"] });
     assert_eq!(refused(&api, &nobody).await.0, "agent_not_found");
 
@@ -220,7 +220,7 @@ async fn bad_input_is_named_and_no_answer_repeats_a_value() {
     let word = added(&api, "STAGE", "production", meant).await;
     let at = format!("{ALL}/{}/value", id(&word));
     let again = api.json("PUT", &at, &json!({ "value": "20261128" })).await;
-    assert!(again.status == 422 && again.text.contains("ordinary word"), "{}", again.text);
+    assert!(again.status == 422 && again.text.contains("common word"), "{}", again.text);
     let meant = json!({ "value": "20261128", "ordinary": true });
     assert_eq!(api.json("PUT", &at, &meant).await.status, 200);
     added(&api, "PLACE", "production", json!({ "plain": true })).await;
@@ -255,16 +255,19 @@ async fn lines_are_taken_in_together_or_not_at_all() {
     assert_eq!(verdicts, ["new", "wrong", "wrong", "wrong", "wrong"], "{lines:?}");
     let refused = import(bad, "refuse", false).await;
     assert_eq!(refused.status, 422, "{}", refused.text);
-    for told in
-        ["Line 2: PATH", "Line 3: This is no assignment", "Line 4: Line 1 has NEW", "Line 5: OLD"]
-    {
+    for told in [
+        "Line 2: PATH",
+        "Line 3: This isn’t an assignment",
+        "Line 4: Line 1 already sets NEW",
+        "Line 5: OLD",
+    ] {
         assert!(refused.text.contains(told), "{told}: {}", refused.text);
     }
     assert!(!refused.text.contains("canary"), "{}", refused.text);
     assert_eq!(value_of(&hq, ada, "NEW"), None, "nothing was taken in");
 
     let asked = import("NODE_PATH=/canary-1\nA=password\n", "refuse", false).await;
-    for told in ["Line 1: NODE_PATH cannot be set here", "Line 2: The value is an ordinary word"] {
+    for told in ["Line 1: NODE_PATH can’t be set here", "Line 2: This value is a common word"] {
         assert!(asked.text.contains(told), "{told}: {}", asked.text);
     }
 
@@ -309,7 +312,7 @@ async fn what_people_take_away_is_not_sent_any_more_and_a_former_value_still_is(
     assert_eq!(api.json("PUT", &format!("{at}/value"), &value).await.status, 200);
     let here = "api.shop.example";
     assert_eq!((why(ada, here, 1), why(ada, here, 2)), (None, None));
-    assert_eq!(why(ada, here, 3), Some("has its former value again"));
+    assert_eq!(why(ada, here, 3), Some("has its previous value again"));
     let patch = async |body: Value| {
         let reply = api.json("PATCH", &at, &body).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
@@ -319,7 +322,7 @@ async fn what_people_take_away_is_not_sent_any_more_and_a_former_value_still_is(
     patch(json!({ "hosts": ["*.far.example"] })).await;
     assert_eq!(why(ada, here, 2), Some("is for other hosts now"));
     patch(json!({ "way": "requests" })).await;
-    assert_eq!(why(ada, "x.far.example", 2), Some("is not used as a stand-in any more"));
+    assert_eq!(why(ada, "x.far.example", 2), Some("is no longer used as a placeholder"));
     assert_eq!(api.call("DELETE", &at).await.status, 204);
     assert_eq!(why(ada, "x.far.example", 2), Some("was removed"));
     hq.finish().await;

@@ -1,4 +1,4 @@
-//! Routines that fire later than their time: each at a moment of its own, which stays the same.
+//! Routines with a start delay: each has its own, which stays the same.
 
 use super::end::once;
 use super::*;

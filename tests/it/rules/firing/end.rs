@@ -1,4 +1,4 @@
-//! What becomes of a routine when what it began has ended: it is told, stopped, or put away.
+//! Effects on a routine when what it started has ended: notice, stop, or archive.
 
 use super::*;
 use features::inbox::model::Item;
@@ -6,7 +6,7 @@ use features::routines::rules::keep::Ended;
 use kernel::{ItemState, Notice};
 use store::feed;
 
-/// A wish for one moment, so many minutes from the start on.
+/// Request for a single firing, this many minutes after the start.
 pub(super) fn once(minutes: i64) -> RoutineRequest {
     let schedule = ScheduleFields {
         cadence_type: Some(CadenceKind::Once),
@@ -17,7 +17,7 @@ pub(super) fn once(minutes: i64) -> RoutineRequest {
 }
 
 impl Bench {
-    /// All that people were told so far.
+    /// All notifications so far.
     fn notices(&self) -> Vec<Notice> {
         let entry = |seq| self.store.read(|snap| feed::entry(snap, seq)).unwrap();
         let events = (1..).map_while(entry).flat_map(|entry| entry.events);
@@ -36,7 +36,7 @@ impl Bench {
         self.write(move |tx| keep::over(tx, id, Ended::Failed("no answer")));
     }
 
-    /// Ends the work that the newest firing of a routine began.
+    /// Ends the work that the newest firing of a routine started.
     fn end_work(&self, id: RoutineId, state: ItemState) {
         let firing = self.firings(id).pop().expect("it fired");
         self.write(move |tx| {

@@ -1,15 +1,15 @@
-//! Words that are written bit by bit: they fire once when they have rested, all else at once.
+//! Text that is typed bit by bit starts a routine once, after a pause; everything else at once.
 
 use super::*;
 use features::tasks::rules::TaskPatch;
 use kernel::{RunId, TaskStatus};
 
-/// Another who writes.
+/// Another author.
 fn another() -> Actor {
     Actor::Agent { agent: agent_id(1), run: RunId::from_bytes([9; 16]) }
 }
 
-/// A routine that makes a task for each change of a task, which says what changed and what was before.
+/// A routine that creates a task for each task change, with the new and the old title.
 fn said(all: Vec<Written>) -> RoutineRequest {
     let task = TaskRequest {
         title: "{changed}: {old_title} to {title}".into(),
@@ -25,7 +25,7 @@ impl Bench {
         self.write(move |tx| tasks::create(tx, new)).id
     }
 
-    /// Somebody changes a task, and the consumer hears of it.
+    /// Changes a task, and lets the consumer process it.
     fn patch(&self, by: Actor, task: TaskId, patch: TaskPatch) {
         let body = move |tx: &mut WriteTx<'_>| tasks::update(tx, task, patch);
         self.store.write_blocking(by, BY.1, body).unwrap();
@@ -36,7 +36,7 @@ impl Bench {
         self.patch(by, task, TaskPatch { title: Some(title.into()), ..TaskPatch::default() });
     }
 
-    /// What the tasks say that a routine made.
+    /// Titles of the tasks that a routine created.
     fn said(&self, id: RoutineId) -> Vec<String> {
         let mut all: Vec<String> = self.firings(id).into_iter().map(|row| row.title).collect();
         all.sort_unstable();
@@ -73,7 +73,7 @@ proptest! {
         let (mut title, mut now, mut blocked) = (0, 0, false);
         let mut written: Option<(i32, i64)> = None;
         let mut wanted = Vec::new();
-        // In the end all have rested.
+        // At the end all changes have settled.
         for deed in deeds.into_iter().chain([Deed::Go(10)]) {
             match deed {
                 Deed::Write => {
@@ -111,7 +111,7 @@ fn each_who_writes_fires_once_with_all_that_became_of_it() {
     let bench = Bench::new();
     let task = bench.task("Offer");
     let any = bench.save(0, said(Vec::new())).id;
-    // Only the last of the words say it, and only the first say what was before.
+    // Only the last title meets the one condition, only the first the condition on the old one.
     let conditions = vec![if_("old_title", Op::Is, "Offer"), if_("title", Op::Contains, "Jana")];
     let some = bench.save(0, said(conditions)).id;
     bench.title(BY.0, task, "Offer for");
@@ -128,7 +128,7 @@ fn each_who_writes_fires_once_with_all_that_became_of_it() {
     bench.tick();
     assert_eq!(bench.said(any).last().unwrap(), "title: Offer to Offer for Jana");
     assert_eq!(bench.said(some), ["title: Offer to Offer for Jana"]);
-    // There and back is no change.
+    // A title changed back is no change.
     bench.title(BY.0, task, "Other");
     bench.title(BY.0, task, "Offer for Jana");
     bench.advance(10);

@@ -1,5 +1,5 @@
-//! Grants: what runs on other machines may spend while these are cut off never lets a limit be passed, and each machine
-//! knows of no more than what is held back for it.
+//! Grants for offline machines: no limit is ever exceeded, and a machine knows only the grants that are reserved for
+//! it.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// The machine is linked: its run has its grant anew, and hears so.
+    /// The machine is linked: the run's grant is renewed, and the machine is told.
     Fit { run: u8 },
-    /// A call that home is asked for.
+    /// A call that the primary admits.
     Reserve { run: u8, bound: i64 },
-    /// It ends.
+    /// An admitted call ends.
     Settle { pick: usize, permille: i64 },
-    /// A call while the machine is cut off, of which home hears later.
+    /// A call during a disconnection, reported to the primary later.
     Alone { run: u8, bound: i64, permille: i64 },
-    /// The run waits for something.
+    /// The run is parked.
     Release { run: u8 },
 }
 
@@ -49,7 +49,7 @@ fn granted(bench: &Bench, run: u8) -> Option<RunGrant> {
     bench.write(move |tx| Ok(tx.get::<RunGrant>(run_id(run))?)).unwrap()
 }
 
-/// A call that was made while its machine was cut off, as home hears of it.
+/// The report of a call made during a disconnection, as the primary processes it.
 fn alone(tx: &mut WriteTx<'_>, run: u8, bound: i64, billed: i64) -> Result<(), UsageError> {
     let (id, agent) = (run_id(run), agent_id(run / 2));
     let before = committed(tx, id, tx.now())?;
@@ -85,7 +85,7 @@ fn left_of_month(bench: &Bench) -> i64 {
 fn walk(month: i64, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let bench = Bench::new(None, Some(month), 1_000_000);
     let mut open: Vec<(ReservationId, i64)> = Vec::new();
-    // What each machine knows that its run may still spend.
+    // What each machine believes that its run may still spend.
     let mut knows = [0_i64; 4];
     for step in steps {
         match step {
@@ -163,20 +163,20 @@ fn what_was_granted_is_booked_whole_when_a_run_is_taken_away_until_its_machine_s
         bench.write(|tx| lose(tx, run_id(0))).unwrap();
         assert_eq!((cost(), left_of_month(&bench)), (500, 9_500));
     }
-    // It has made a call of which home had heard nothing: that is known now, and the rest is not.
+    // The run made a call unknown to the primary: its cost is known now, the rest is not.
     let held = ReservationId::from_bytes([3; 16]);
     for _ in 0..2 {
         bench.write(move |tx| settle_reported(tx, run_id(0), (held, 4), spent(120))).unwrap();
         assert_eq!((cost(), left_of_month(&bench)), (500, 9_500));
     }
-    // Another machine says that it has said all, and then the one that had the run does.
+    // Another machine reports that it is done, then the one that had the run.
     bench.write(|tx| regain(tx, GatewayId::from_bytes([96; 16]))).unwrap();
     assert_eq!(cost(), 500);
     for _ in 0..2 {
         bench.write(|tx| regain(tx, terms().gateway)).unwrap();
         assert_eq!((cost(), left_of_month(&bench)), (120, 9_880));
     }
-    // What comes later all the same is booked, once.
+    // A later report is still booked, once.
     let other = ReservationId::from_bytes([5; 16]);
     for _ in 0..2 {
         bench.write(move |tx| settle_reported(tx, run_id(0), (other, 5), spent(7))).unwrap();
@@ -184,10 +184,10 @@ fn what_was_granted_is_booked_whole_when_a_run_is_taken_away_until_its_machine_s
     }
 }
 
-/// What a run had cost after its machine had said of a question for which `held` was held back what it came to, twice.
+/// Cost of a run after its machine has reported, twice, the cost of a question with reservation `held`.
 fn cost_of_question(bench: &Bench, held: ReservationId) -> [i64; 2] {
     [(); 2].map(|()| {
-        // The number of a question that is no part of the conversation is not said.
+        // A question that is no part of the conversation has no step number.
         bench.write(move |tx| settle_reported(tx, run_id(0), (held, 0), spent(30))).unwrap();
         bench.write(|tx| Ok(queries::run_cost(tx, run_id(0))?)).unwrap()
     })
@@ -215,7 +215,7 @@ fn a_question_is_booked_once_whatever_home_knew_of_it_and_how_often_its_machine_
         assert_eq!(cost_of_question(&bench, held), [30, 30]);
         let left = bench.write(move |tx| Ok(tx.get::<Reservation>(held)?)).unwrap();
         assert_eq!(left, None, "nothing is held back for it any more");
-        // What is said in the name of another run is nothing to it.
+        // A report in the name of another run has no effect on it.
         bench.write(move |tx| settle_reported(tx, run_id(1), (held, 0), spent(30))).unwrap();
         assert_eq!(bench.write(|tx| Ok(queries::run_cost(tx, run_id(0))?)).unwrap(), 30);
     }

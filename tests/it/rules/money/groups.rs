@@ -1,10 +1,10 @@
-//! Streams and routines that pay: for which calls, from when on, and what becomes of it when they go.
+//! Budgets of streams and routines: which calls they cover, from when, and what happens when they are deleted.
 
 use super::*;
 use features::runs::model::Child;
 use store::StoreError;
 
-/// Who pays for a run now, besides the workspace, agents and runs.
+/// Current payers of a run besides the workspace, agents and runs.
 fn behind(bench: &Bench, run: u8) -> Vec<Payer> {
     let all = bench.store.read(|s| payers::payers(s, agent_id(run / 2), run_id(run)));
     let mut all = all.unwrap();
@@ -30,11 +30,11 @@ fn one_stream_and_all_routines_behind_a_run_pay_for_it() {
     assert!(behind(&bench, 3).is_empty());
     bench.put_in(0, Some(1));
     assert_eq!(behind(&bench, 0), [task, streams[1], made]);
-    // A part is where its whole is, unless it is elsewhere.
+    // A sub-task belongs to its parent task's stream, unless it has its own.
     assert_eq!(behind(&bench, 2), [part, task, streams[1], began, made]);
     bench.put_in(1, Some(0));
     assert_eq!(behind(&bench, 2), [part, task, streams[0], began, made]);
-    // What a run that a routine began lets others do is paid by the routine, too.
+    // The sub-agents of a routine's run are also paid by the routine.
     let child = Child {
         run: run_id(3),
         parent: run_id(1),
@@ -59,11 +59,11 @@ fn a_call_is_settled_where_it_was_reserved_although_its_task_has_moved() {
     bench.put_in(0, Some(0));
     let first = bench.reserve(0, 700).unwrap();
     let error = bench.reserve(0, 301).unwrap_err();
-    assert_eq!(lack(&error).name, "the budget of stream-0");
+    assert_eq!(lack(&error).name, "stream-0's budget");
     bench.put_in(0, Some(1));
     let second = bench.reserve(0, 700).unwrap();
     assert_eq!(lack(&bench.reserve(0, 301).unwrap_err()).budget.payer, streams[1]);
-    // The program ends in between.
+    // The program restarts in between.
     let bench = bench.restart();
     let usage = bench.write(move |tx| settle(tx, first, spent(650))).unwrap();
     assert_eq!(usage.stream(), Some(stream_id(0)));
@@ -87,7 +87,7 @@ fn the_budget_of_a_routine_warns_holds_and_lets_go_on() {
     assert!(!bench.notice(payer, Period::Day).unwrap().reached);
     let error = bench.reserve(2, 200).unwrap_err();
     let found = lack(&error).clone();
-    assert_eq!(found.name, "routine-0's budget of today");
+    assert_eq!(found.name, "routine-0's budget today");
     let until = bench.write(move |tx| Ok(wait(tx, run_id(2), &found)?.1)).unwrap();
     assert!(bench.notice(payer, Period::Day).unwrap().reached);
     let now = bench.now();
@@ -96,7 +96,7 @@ fn the_budget_of_a_routine_warns_holds_and_lets_go_on() {
         bench.store.read(|s| standing::can_pay(s, &run, (200, 0), bench.now())).unwrap()
     };
     assert!(!can_pay());
-    // Whoever this routine has not begun goes on.
+    // Runs that this routine has not started continue.
     bench.reserve(0, 5_000).unwrap();
     assert!(bench.write(move |tx| budgets::raise(tx, payer, Period::Day)).unwrap());
     assert!(can_pay());
@@ -131,7 +131,7 @@ fn who_pays_may_go_while_a_call_runs() {
         .store
         .read(|s| {
             assert!(standing::all(s)?.iter().all(|one| ![stream, routine].contains(&one.payer)));
-            assert_eq!(payers::whose(s, stream)?, "the stream that is gone");
+            assert_eq!(payers::whose(s, stream)?, "a deleted stream");
             assert_eq!(payers::handle(s, routine)?, format!("routine:{}", routine_id(1)));
             Ok::<_, StoreError>(())
         })
@@ -188,7 +188,7 @@ fn a_stream_may_say_what_each_run_costs_and_a_routine_says_it_itself() {
     bench.set(money(Payer::Stream(stream_id(0)), Period::Run, 1_000));
     bench.reserve(0, 700).unwrap();
     let error = bench.reserve(0, 700).unwrap_err();
-    assert_eq!(lack(&error).name, "what one run for stream-0 may cost");
-    // The run on its part has its own.
+    assert_eq!(lack(&error).name, "the limit per run for stream-0");
+    // The run on its sub-task has its own budget.
     bench.reserve(2, 700).unwrap();
 }

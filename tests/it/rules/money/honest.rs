@@ -1,6 +1,5 @@
-//! Random schedules with a provider that counts right: whatever calls there are, of every kind, tried again, cut
-//! off or never answered, of runs and of their sub-agents, with prices that change and a program that is
-//! killed, nobody ever spends more than he may.
+//! Random schedules with a provider that counts correctly: calls of every kind, retries, interruptions, lost responses,
+//! sub-agents, price changes and kills. No budget is ever exceeded.
 
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, TestCaseError, any, prop_assert, prop_oneof, proptest,
@@ -10,13 +9,13 @@ use super::*;
 use features::runs::model::Child;
 use features::usage::rules::prices::{NewPrice, remove as remove_price, set as set_price};
 
-/// Whose sub-agent each run is.
+/// Parent of each run, by index, if it is a sub-agent's.
 const PARENT: [Option<usize>; 4] = [None, Some(0), None, Some(2)];
-/// One that the catalogue knows, and one that nobody does unless a person says what it costs.
+/// A model of the catalogue, and one without a price unless a person sets it.
 const MODELS: [&str; 2] = ["claude-haiku-4-5", "home-made-7b"];
 const KINDS: [CallKind; 4] =
     [CallKind::Step, CallKind::WrapUp, CallKind::Compaction, CallKind::Memory];
-/// Who may spend how much, and the runs that count for it.
+/// Limits, and the indexes of the runs that count towards them.
 const LIMITS: [(Spender, Period, &[usize]); 4] = [
     (Spender::Workspace, Period::Month, &[0, 1, 2, 3]),
     (Spender::Agent(0), Period::Day, &[0, 1]),
@@ -40,7 +39,7 @@ enum Step {
         bytes: u64,
         max_output: u32,
     },
-    /// The answer, in thousandths of what it may be.
+    /// The call is settled; the tokens are thousandths of the maximum.
     Settle {
         pick: usize,
         input: u64,
@@ -50,7 +49,7 @@ enum Step {
     Refuse {
         pick: usize,
     },
-    /// It is cut off; whoever made it tries again.
+    /// The response is cut off; the caller retries.
     CutOff {
         pick: usize,
         output: u64,
@@ -100,13 +99,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A call that runs.
+/// A running call.
 struct Open {
     run: usize,
     admitted: Admitted,
 }
 
-/// What was billed, kept apart from the store.
+/// A billed call, recorded outside the store.
 struct Row {
     run: usize,
     at: Timestamp,
@@ -117,7 +116,7 @@ struct World {
     bench: Bench,
     limits: [Option<i64>; 4],
     cap: i64,
-    /// The share of each sub-agent that was made.
+    /// Budget share of each sub-agent that was created.
     shares: [Option<i64>; 4],
     live: [bool; 4],
     open: Vec<Open>,
@@ -188,7 +187,7 @@ impl World {
         self.rows.push(Row { run, at: usage.at, micros: usage.billed_micros.unwrap_or(0) });
     }
 
-    /// What the provider says of a call, and what that comes to.
+    /// Usage that the provider reports for a call, and its cost.
     fn counted(open: &Open, tokens: Tokens) -> Spent {
         Spent {
             connection: Some(connection()),

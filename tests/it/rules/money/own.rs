@@ -1,4 +1,4 @@
-//! Budgets of agents, of the workspace and of single runs: where they stand, and which one counts.
+//! Budgets of agents, workspace and single runs: their state, and which one applies.
 
 use super::*;
 use features::usage::rules::budgets::{Limits, raise, set_limits};
@@ -21,7 +21,7 @@ fn budgets_of_agents_and_of_the_workspace_stand_where_they_stood() {
     let [one] = &of(agent)[..] else { panic!("one budget") };
     assert_eq!((one.limit_micros, one.limit_tokens), (Some(2_000), Some(5_000)));
     assert_eq!((one.soft_pct, one.hard), (50, false));
-    // A soft budget stops nothing.
+    // A soft budget blocks nothing.
     bench.set(BudgetRequest { hard: false, ..money(Payer::Workspace, Period::Month, 100) });
     let id = bench.reserve(0, 250).unwrap();
     bench.write(move |tx| settle(tx, id, spent(250))).unwrap();
@@ -46,7 +46,7 @@ fn a_limit_of_its_own_takes_the_place_of_what_each_run_may_cost() {
     let error = bench.reserve(0, 600).unwrap_err();
     assert_eq!(lack(&error).budget.payer, Payer::Run(run_id(0)));
     bench.write(move |tx| release(tx, id)).unwrap();
-    // Each run of an agent may have a limit, too: the tightest counts.
+    // Each run of an agent may have a limit, too: the lowest applies.
     bench.set(money(Payer::Agent(agent_id(1)), Period::Run, 100));
     assert!(bench.reserve(2, 101).is_err());
     bench.reserve(2, 100).unwrap();
@@ -57,7 +57,7 @@ fn what_each_run_may_cost_limits_calls_without_a_price_once_somebody_has_chosen_
     let bench = Bench::new(None, None, RUN_CAP_MICROS);
     let priced = |run: u8| bench.ask(run, Model::unknown("x"), 300).map(|(_, held)| held.priced_by);
     assert_eq!(priced(0).unwrap(), PricedBy::Nobody);
-    // Another limit of the same form is not this one.
+    // Another limit of the same form is not the default one.
     let limits = |month_micros: Option<i64>, run_micros: i64| {
         bench.write(move |tx| set_limits(tx, Limits { month_micros, run_micros })).unwrap();
     };
@@ -71,7 +71,7 @@ fn what_each_run_may_cost_limits_calls_without_a_price_once_somebody_has_chosen_
     assert_eq!(priced(0).unwrap(), PricedBy::Dearest);
     bench.set(money(Payer::Workspace, Period::Run, 1_000));
     assert!(lack(&priced(1).unwrap_err()).budget.is_of_run());
-    // A limit of its own takes its place, as ever.
+    // A limit of the run itself replaces it, as always.
     bench.set(money(Payer::Run(run_id(1)), Period::Total, 50_000_000));
     assert_eq!(priced(1).unwrap(), PricedBy::Dearest);
 }
@@ -81,7 +81,7 @@ fn what_a_workspace_begins_with_may_be_chosen_as_it_is() {
     let bench = Bench::new(None, None, RUN_CAP_MICROS);
     let each = || bench.store.read(|s| standing::one(s, Payer::Workspace, Period::Run)).unwrap();
     assert!(each().unwrap().usual);
-    // What is raised though it has room stays what it was.
+    // Raising a limit that has room leaves it the default.
     assert!(!bench.write(|tx| raise(tx, Payer::Workspace, Period::Run)).unwrap());
     assert!(each().unwrap().usual);
     bench.set(money(Payer::Workspace, Period::Run, RUN_CAP_MICROS));

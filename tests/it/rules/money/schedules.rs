@@ -1,5 +1,5 @@
-//! Random schedules of budgets, calls, ends that nobody saw, restarts and months: whatever comes, no
-//! call starts that a budget may not be able to pay, and none is refused that all of them can.
+//! Random schedules of budgets, calls, lost ends, restarts and months: no call starts that a budget may be unable to
+//! pay, and none is refused that all budgets can pay.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ enum Step {
         bound: i64,
         tokens: i64,
     },
-    /// Asks a model of which nobody knows the price.
+    /// A call of a model without a known price.
     Unknown {
         run: u8,
     },
@@ -34,14 +34,14 @@ enum Step {
         pick: usize,
         permille: i64,
     },
-    /// The program is killed: nobody saw the ends of the calls of this run.
+    /// The program is killed: the ends of this run's calls are lost.
     Kill {
         run: u8,
     },
     Wait {
         ms: i64,
     },
-    /// A task comes into a stream, or into none: what runs already is paid by the former.
+    /// A task moves into a stream, or out of all: running calls are still paid by the former one.
     Move {
         task: u8,
         stream: Option<u8>,
@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..4_u8, 0..400_i64, 0..400_i64)
             .prop_map(|(run, bound, tokens)| Step::Reserve { run, bound, tokens }),
         1 => (0..4_u8).prop_map(|run| Step::Unknown { run }),
-        // A provider may count more than the bound: up to one and a half times.
+        // A provider may count up to one and a half times the estimate.
         4 => (pick.clone(), 0..1_500_i64).prop_map(|(pick, permille)| Step::Settle { pick, permille }),
         1 => pick.clone().prop_map(|pick| Step::Refuse { pick }),
         2 => (pick, 0..1_200_i64).prop_map(|(pick, permille)| Step::Lose { pick, permille }),
@@ -74,13 +74,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Money of a limit: little, or enough for a call of a model of which nobody knows the price.
+/// Money of a limit: little, or enough for a call without a known price.
 fn amount() -> impl Strategy<Value = i64> {
     prop_oneof![4 => 0..2_500_i64, 1 => Just(RUN_CAP_MICROS), 1 => 5_000_000..50_000_000_i64]
 }
 
-/// Whose budgets come and go: payer, period, and the runs that count for it. For a stream those count
-/// whose task was there when they were asked to pay.
+/// Budgets that come and go: payer, period, and the runs that count. For a stream, runs count whose task was in it when
+/// the call started.
 const LIMITS: [(Whose, Period, &[u8]); 15] = [
     (Whose::Workspace, Period::Month, &[0, 1, 2, 3]),
     (Whose::Workspace, Period::Day, &[0, 1, 2, 3]),
@@ -99,7 +99,7 @@ const LIMITS: [(Whose, Period, &[u8]); 15] = [
     (Whose::Routine(1), Period::Total, &BEGUN[1]),
 ];
 
-/// Where among them what each run may cost stands.
+/// Index of the limit per run.
 const EACH: usize = 7;
 
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +113,7 @@ enum Whose {
 }
 
 impl Whose {
-    /// Whether a call of one of these runs counts for it; with the stream that pays.
+    /// Whether a call of one of these runs counts, given the paying stream.
     fn pays(self, runs: &[u8], (run, stream): (u8, Option<u8>)) -> bool {
         match self {
             Self::Stream(n) => stream == Some(n),
@@ -133,17 +133,17 @@ impl Whose {
     }
 }
 
-/// A call that runs.
+/// A running call.
 struct Open {
     id: ReservationId,
     by: (u8, Option<u8>),
     micros: i64,
     tokens: i64,
-    /// What is booked of both when nobody sees its end.
+    /// What is booked of both if its end is lost.
     input: (i64, i64),
 }
 
-/// What was spent.
+/// Spending.
 struct Row {
     by: (u8, Option<u8>),
     at: Timestamp,
@@ -155,24 +155,24 @@ fn add(all: impl Iterator<Item = (i64, i64)>) -> (i64, i64) {
     all.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
 }
 
-/// Who pays, and the runs that may count for it.
+/// Payer, and the runs that may count.
 type Counted<'a> = (Whose, &'a [u8]);
 
-/// A run, and the stream that its task was in.
+/// A run, and the stream of its task.
 type By = (u8, Option<u8>);
 
-/// What was held and spent, and the limits, kept apart from the store. Each call is noted with its run
-/// and the stream that its task was in when it began.
+/// Model of reservations, spending and limits, independent of the store. Each call has its run and the stream of its
+/// task at the start.
 #[derive(Default)]
 struct Ledger {
     open: Vec<Open>,
-    /// Whose, money, tokens, until when.
+    /// Payer, money, tokens, end of the reservation.
     lingering: Vec<(By, i64, i64, Timestamp)>,
     rows: Vec<Row>,
     limits: BTreeMap<usize, (Option<i64>, Option<i64>, bool)>,
-    /// Whether somebody has chosen what each run may cost.
+    /// Whether the limit per run was chosen.
     chosen: bool,
-    /// Where the tasks are: the second is a part of the first.
+    /// Streams of the tasks; the second is a subtask of the first.
     streams: [Option<u8>; 2],
 }
 
@@ -187,7 +187,7 @@ impl Ledger {
         (run, stream)
     }
 
-    /// Money and tokens that these have spent in the period.
+    /// Money and tokens spent in the period.
     fn booked(&self, (whose, runs): Counted<'_>, period: Period, now: Timestamp) -> (i64, i64) {
         let first = period.first_day(now);
         let rows = self
@@ -197,7 +197,7 @@ impl Ledger {
         add(rows.map(|row| (row.micros, row.tokens)))
     }
 
-    /// The same with what is held back for them.
+    /// The same including reservations.
     fn used(&self, (whose, runs): Counted<'_>, period: Period, now: Timestamp) -> (i64, i64) {
         let open = self.open.iter().filter(|open| whose.pays(runs, open.by));
         let late = self.lingering.iter().filter(|late| whose.pays(runs, late.0) && now < late.3);
@@ -206,8 +206,7 @@ impl Ledger {
         add(held.chain([self.booked((whose, runs), period, now)]))
     }
 
-    /// Whether a hard limit of money applies that somebody has set: all but what each run may cost where a
-    /// workspace begins.
+    /// Whether a chosen hard money limit applies: all except the default limit per run.
     fn limits_money(&self, run: u8) -> bool {
         let own = self.own(run);
         self.limits.iter().any(|(at, (money, _, hard))| {
@@ -218,7 +217,7 @@ impl Ledger {
         })
     }
 
-    /// The limits that a run has of its own.
+    /// Limits of the run itself.
     fn own(&self, run: u8) -> (Option<i64>, Option<i64>, bool) {
         let at = LIMITS.iter().position(|(whose, ..)| matches!(whose, Whose::Run(n) if *n == run));
         at.and_then(|at| self.limits.get(&at)).copied().unwrap_or_default()
@@ -232,7 +231,7 @@ impl Ledger {
             let mut counted = (whose, runs);
             let this = [run];
             if period == Period::Run {
-                // What a run has of its own counts in place of what each run may cost.
+                // A run's own limit replaces the limit per run.
                 money = money.filter(|_| own.0.is_none());
                 words = words.filter(|_| own.1.is_none());
                 counted = (Whose::Run(run), &this);
@@ -244,7 +243,7 @@ impl Ledger {
         })
     }
 
-    /// What remains of a lost call is held back for a while.
+    /// The rest of a lost call stays reserved for a while.
     fn lose(&mut self, open: &Open, (micros, tokens): (i64, i64), now: Timestamp) {
         self.rows.push(Row { by: open.by, at: now, micros, tokens });
         let rest = ((open.micros - micros).max(0), (open.tokens - tokens).max(0));
@@ -257,7 +256,7 @@ fn used(billed: i64, tokens: i64) -> Spent {
     Spent { tokens: Tokens { input, ..Tokens::default() }, ..spent(billed) }
 }
 
-/// What stands as spent is what the ledger says, for everybody who pays.
+/// Spending in the store equals the model, for every payer.
 fn agree(bench: &Bench, ledger: &Ledger) -> Result<(), TestCaseError> {
     let now = bench.now();
     for (whose, _, runs) in LIMITS {
@@ -316,7 +315,7 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 Err(error) => {
                     let lack = lack(&error);
                     prop_assert!(lack.level.left() < lack.needed);
-                    // Where nobody has set a limit of money, it costs nothing: only what is overspent refuses it.
+                    // Without a chosen money limit it costs nothing: only overspending rejects it.
                     let refused = lack.tokens || lack.level.left() < 0;
                     prop_assert!(refused || ledger.limits_money(run), "{}", lack.name);
                 }
@@ -337,7 +336,7 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let (got, tokens) =
                     (open.micros * permille / 1_000, open.tokens * permille / 1_000);
                 let id = open.id;
-                // Half of them broke off before the provider had counted what was sent.
+                // Half of them were interrupted before the provider counted the input.
                 let counted = permille % 2 == 0;
                 let spent = Spent { counted, ..used(got, tokens) };
                 bench.write(move |tx| book_lost(tx, id, spent)).unwrap();
@@ -362,7 +361,7 @@ fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Limit { at, micros, tokens, hard } => {
                 let (whose, period, _) = LIMITS[at];
                 let payer = whose.payer();
-                // Nothing stands for "no limit" of a run.
+                // Zero means "no limit" for a run.
                 let micros = micros.filter(|micros| period != Period::Run || 0 < *micros);
                 let wish = BudgetRequest {
                     payer,

@@ -1,5 +1,5 @@
-//! Random schedules of sub-agents and calls: no run spends more than it may with all that it has made,
-//! none more than its share, and what is set aside for one is spent by no other.
+//! Random schedules of sub-agents and calls: no run exceeds its budget together with its sub-agents, none exceeds its
+//! share, and a share is not spent by others.
 
 use proptest::prelude::{
     ProptestConfig, Strategy, TestCaseError, prop_assert, prop_assert_eq, prop_oneof, proptest,
@@ -8,12 +8,12 @@ use proptest::prelude::{
 use super::*;
 use features::runs::model::Child;
 
-/// Whose sub-agent each run is.
+/// Parent of each run, by index, if it is a sub-agent's.
 const PARENT: [Option<usize>; 4] = [None, Some(0), Some(0), Some(1)];
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Makes a sub-agent with so many thousandths of what its parent has left.
+    /// Creates a sub-agent with this share, in thousandths, of what its parent has left.
     Spawn {
         run: usize,
         permille: i64,
@@ -56,11 +56,11 @@ struct Open {
 }
 
 struct Ledger {
-    /// What a run may spend, once it was made; the first may spend what every run may.
+    /// Limit of each created run; the first has the general limit.
     limit: [Option<i64>; 4],
     live: [bool; 4],
     open: Vec<Open>,
-    /// What each has booked, and what lingers of calls that were lost.
+    /// Amounts booked by each run, and reservations of lost calls.
     gone: [i64; 4],
 }
 
@@ -75,7 +75,7 @@ impl Ledger {
         }
     }
 
-    /// What a run has used with all below it.
+    /// Amount used by a run and all its descendants.
     fn used(&self, run: usize) -> i64 {
         let below = |one: usize| Self::is_below(one, run);
         let open = self.open.iter().filter(|open| below(open.run)).map(|open| open.bound);
@@ -83,7 +83,7 @@ impl Ledger {
         open.chain(gone).sum()
     }
 
-    /// What a run has left for a call of `by`, which is it or below it.
+    /// What a run has left for a call of `by`, which is the run or a descendant.
     fn left(&self, run: usize, by: usize) -> i64 {
         let Some(limit) = self.limit[run] else { return i64::MAX };
         let others = (1..4).filter(|one| {
@@ -164,7 +164,7 @@ fn walk(cap: i64, steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let Open { id, run, bound } = ledger.open.swap_remove(pick);
                 let billed = bound * permille / 1_000;
                 bench.write(move |tx| book_lost(tx, id, spent(billed))).unwrap();
-                // What was not spent lingers.
+                // The unspent part stays reserved.
                 ledger.gone[run] += bound;
             }
             Step::End { run } if ledger.live[run] => {

@@ -1,13 +1,12 @@
-//! Money of runs on a machine whose line is cut for seconds up to ten days, by the choice of a seed: they go on within their
-//! grants, the clock of that machine jumps by a year either way, home spends meanwhile and takes runs back, and hears what
-//! was spent there in pieces, because the line is cut again. Home and the machine are two real stores.
+//! Simulation of spending on a machine that is offline for seconds up to ten days, by seed. Runs continue within their
+//! grants, the machine's clock jumps by up to a year, and the primary meanwhile spends, takes runs back, and receives
+//! reports in parts, since the link breaks again. Primary and machine are two real stores.
 //!
-//! After each step: what is booked, held back and granted at home passes no limit; what the machine has admitted for a run is
-//! within its grant; nothing is admitted there once the grant has ended by either of two clocks. In the end each call is
-//! booked once, for what it has cost.
+//! After each step: bookings, reservations and grants on the primary respect all limits; a run's calls on the machine
+//! stay within its grant, and none starts after the grant's end by either clock. At the end each call is booked once,
+//! at cost.
 //!
-//! `HQ_SIM_N` seeds (200), `HQ_SIM_SEED` the first of them: one that failed is repeated alone with `HQ_SIM_N=1`.
-//! `make simulate N=…` does the same.
+//! `HQ_SIM_N` seeds (200) from `HQ_SIM_SEED`; repeat a failed one with `HQ_SIM_N=1`. Also `make simulate N=…`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,20 +20,20 @@ use store::{Range, Root, StoreError, codec};
 
 use super::*;
 
-/// Seeds, unless it is said how many.
+/// Default number of seeds.
 const USUAL: u64 = 200;
-/// Seeds side by side: most of the time each waits for a disk.
+/// Parallel seeds: most of the time each waits for a disk.
 const SIDE_BY_SIDE: usize = 4;
-/// So many runs are on the machine; one more is at home.
+/// Runs on the machine; one more is on the primary.
 const AWAY: usize = 3;
-/// The run at home.
+/// Index of the run on the primary.
 const OWN: usize = AWAY;
-/// How often the line is cut in one life.
+/// Cuts of the link per life.
 const CUTS: u64 = 2;
 const HOUR_MS: u64 = 3_600_000;
 const YEAR_MS: i64 = 365 * 24 * 3_600_000;
 
-/// Home and the machine, which many seeds use one after the other.
+/// Primary and machine, reused by many seeds.
 struct Sides {
     home: Bench,
     host: Store,
@@ -56,12 +55,12 @@ impl Sides {
             faults: Arc::new(NoFaults),
         })
         .unwrap();
-        // The runs of a bench have the first numbers.
+        // The bench's runs have the first numbers.
         Self { home, host, _folder: folder, runs: AtomicU64::new(100) }
     }
 }
 
-/// A call that is under way.
+/// A running call.
 #[derive(Clone)]
 struct Call {
     of: usize,
@@ -70,16 +69,16 @@ struct Call {
     admitted: Admitted,
 }
 
-/// What home hears once the line is back.
+/// A report to the primary after the cut.
 #[derive(Clone)]
 enum Said {
-    /// A call was begun there; `known` when home had it before the cut.
+    /// A call was started there; `known` if the primary was told before the cut.
     Begun { call: Call, known: bool },
-    /// It ended, and has cost so much; of one that was cut off the rest may still come.
+    /// A call ended with this cost; for an interrupted one, the rest may still follow.
     Ended { call: Call, billed: i64, is_lost: bool },
 }
 
-/// What came of all seeds.
+/// Totals over all seeds.
 #[derive(Default)]
 struct Seen {
     admitted: u64,
@@ -100,28 +99,28 @@ impl Seen {
 struct Life<'s> {
     sides: &'s Sides,
     choices: SeededIds,
-    /// The clock of the machine.
+    /// The machine's clock.
     clock: ManualClock,
     terms: Terms,
     runs: Vec<Run>,
     calls: [u32; AWAY + 1],
-    /// Runs that were taken back, and those that do something on the machine, which hears of that late.
+    /// Runs that were taken back, and runs still active on the machine, which learns late.
     gone: [bool; AWAY + 1],
     there: [bool; AWAY],
-    /// What the calls of each run have cost in truth.
+    /// True cost of each run's calls.
     cost: [i64; AWAY + 1],
-    /// Calls that are under way: one of each run at most.
+    /// Running calls: at most one per run.
     open: [Option<Call>; AWAY + 1],
     cut: Cut,
     /// The same, by each of two clocks.
     cut_at: (Timestamp, Duration),
     said: Vec<Said>,
-    /// So much of that home has heard.
+    /// Number of reports that the primary has received.
     heard: usize,
     seen: Seen,
 }
 
-/// The question for a call of a model with a price.
+/// Request for a call of a priced model.
 fn ask<'a>(run: &Run, model: &'a Model, call: (u32, u64, ReservationId)) -> Ask<'a> {
     let (number, bytes, id) = call;
     Ask {
@@ -145,13 +144,13 @@ fn model() -> Model {
     catalog::describe("claude-haiku-4-5")
 }
 
-/// Lays a row as one that has come from home.
+/// Writes a row as if replicated from the primary.
 fn lay<R: Record>(tx: &mut WriteTx<'_>, row: &R) -> Result<(), StoreError> {
     let bytes = codec::encode_row(R::VERSION, 1, row)?;
     tx.put_mirrored(&Root::of::<R>(row.id()), bytes).map(drop)
 }
 
-/// Whether what is left of each budget of a run is nothing or more.
+/// Asserts that no budget of a run is exceeded.
 fn must_be_within(tx: &WriteTx<'_>, run: &Run) -> Result<(), UsageError> {
     let payers = payers::payers(tx, run.agent, run.id)?;
     for one in standing::standings(tx, &payers, tx.now())? {
@@ -161,7 +160,7 @@ fn must_be_within(tx: &WriteTx<'_>, run: &Run) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// What a run has spent or holds back on the machine, where its grant is that.
+/// Asserts that a run's spending and reservations on the machine are within its grant.
 fn must_be_granted(tx: &WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
     let grant = tx.get::<RunGrant>(run)?.map_or(0, |grant| grant.micros);
     let held: Vec<Reservation> = tx.list(&Range::all())?;
@@ -175,7 +174,7 @@ fn must_be_granted(tx: &WriteTx<'_>, run: RunId) -> Result<(), UsageError> {
 
 impl<'s> Life<'s> {
     fn begin(sides: &'s Sides, seed: u64) -> Self {
-        // Neighbours are to have little in common.
+        // Neighbouring seeds should have little in common.
         let choices = SeededIds::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let clock = ManualClock::at(from_ms(START));
         let (cut, cut_at) = (Cut::now(&clock), (clock.now(), clock.passed()));
@@ -234,7 +233,7 @@ impl<'s> Life<'s> {
         life
     }
 
-    /// A number below `end`, by choice.
+    /// A random number below `end`.
     fn below(&self, end: u64) -> u64 {
         (self.choices.next(0).as_u64_pair().1 >> 8) % end
     }
@@ -251,7 +250,7 @@ impl<'s> Life<'s> {
         T::from_uuid(self.choices.next(START))
     }
 
-    /// Does something of a run at home, and looks at its budgets.
+    /// Runs a transaction for a run on the primary and checks its budgets.
     fn home<T: Send + 'static>(
         &self,
         of: usize,
@@ -265,7 +264,7 @@ impl<'s> Life<'s> {
         })
     }
 
-    /// Does something on the machine.
+    /// Runs a transaction on the machine.
     fn host<T: Send + 'static>(
         &self,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<T, UsageError> + Send + 'static,
@@ -273,18 +272,18 @@ impl<'s> Life<'s> {
         self.sides.host.write_blocking(Actor::System(Part::Engine), Cause::Timer, body)
     }
 
-    /// What a call costs that is over now.
+    /// Cost of an ended call.
     fn bill(&self, call: &Call) -> i64 {
         call.admitted.micros * self.amount(1_001) / 1_000
     }
 
-    /// A call that a run would like to make next.
+    /// The next call of a run.
     fn next(&mut self, of: usize) -> (u32, u64, ReservationId) {
         self.calls[of] += 1;
         (self.calls[of], 500 + self.below(20_000), self.new_id())
     }
 
-    /// A run asks home for a call. One of the machine has its grant anew with that.
+    /// A run requests a call from the primary, which renews the grant of a run on the machine.
     fn asks(&mut self, of: usize) {
         let (run, question, terms) = (self.runs[of].clone(), self.next(of), self.terms);
         let asked = self.home(of, move |tx| {
@@ -302,7 +301,7 @@ impl<'s> Life<'s> {
         }
     }
 
-    /// A call ends, and home hears of it at once.
+    /// A call ends, and the primary is told at once.
     fn ends(&mut self, call: &Call) {
         let (of, billed) = (call.of, self.bill(call));
         let (run, id, terms) = (self.runs[of].id, call.admitted.reservation, self.terms);
@@ -314,7 +313,7 @@ impl<'s> Life<'s> {
         self.cost[of] += billed;
     }
 
-    /// The next thing of a run that talks with home.
+    /// The next action of a linked run.
     fn goes_on(&mut self, of: usize) {
         match self.open[of].take() {
             Some(call) => self.ends(&call),
@@ -322,8 +321,8 @@ impl<'s> Life<'s> {
         }
     }
 
-    /// All runs of the machine have their grants, and it knows of them. Of one call more it may not: home has it, and the
-    /// answer is lost.
+    /// All runs of the machine have grants that it knows. One more call may be admitted on the primary with a lost
+    /// response.
     fn is_cut_off(&mut self) {
         let terms = self.terms;
         for of in (0..AWAY).filter(|of| !self.gone[*of]) {
@@ -344,7 +343,7 @@ impl<'s> Life<'s> {
                 let (number, bytes) = (call.number, call.bytes);
                 self.begins_there(of, (number, bytes, call.admitted.reservation), true);
                 if self.open[of].is_none() {
-                    // Where it is not admitted there, the run waits for the answer of home.
+                    // If it is not admitted there, the run waits for the primary's response.
                     self.open[of] = Some(call);
                     self.there[of] = false;
                 }
@@ -352,7 +351,7 @@ impl<'s> Life<'s> {
         }
     }
 
-    /// A run on the machine asks for a call.
+    /// A run requests a call from the machine.
     fn begins_there(&mut self, of: usize, question: (u32, u64, ReservationId), known: bool) {
         let (run, cut_for) = (self.runs[of].clone(), self.cut.lasts(&self.clock));
         let asked = self.host(move |tx| {
@@ -398,7 +397,7 @@ impl<'s> Life<'s> {
         self.said.push(Said::Ended { call, billed, is_lost });
     }
 
-    /// Something happens while the line is cut.
+    /// An action while the link is down.
     fn goes_on_alone(&mut self) {
         match self.below(12) {
             0..=5 => {
@@ -424,7 +423,7 @@ impl<'s> Life<'s> {
         }
     }
 
-    /// People take a run away from the machine.
+    /// People take a run back from the machine.
     fn take_back(&mut self) {
         let of = self.one_of(AWAY);
         if self.gone[of] || self.below(2) == 0 {
@@ -440,7 +439,7 @@ impl<'s> Life<'s> {
         self.seen.taken_back += 1;
     }
 
-    /// Home hears one thing.
+    /// The primary gets a report.
     fn hears(&mut self, said: Said) {
         let (Said::Begun { call, .. } | Said::Ended { call, .. }) = &said;
         let (of, id) = (call.of, call.admitted.reservation);
@@ -449,7 +448,7 @@ impl<'s> Life<'s> {
             let before = grants::committed(tx, run.id, tx.now())?;
             match said {
                 Said::Begun { known: true, .. } => return Ok(()),
-                // What is begun too late is nothing that costs.
+                // A call that started too late costs nothing.
                 Said::Begun { .. } if is_gone => return Ok(()),
                 Said::Begun { call, .. } => {
                     let question = (call.number, call.bytes, id);
@@ -470,7 +469,7 @@ impl<'s> Life<'s> {
         heard.unwrap();
     }
 
-    /// The line is back, perhaps for a moment only: home hears what it has not heard yet. Says whether that is all.
+    /// The link is back, maybe briefly: the primary gets pending reports. Returns whether that is all.
     fn drains(&mut self) -> bool {
         let all = self.said.len();
         let upto = if self.below(3) == 0 { self.one_of(all + 1) } else { all };
@@ -485,7 +484,7 @@ impl<'s> Life<'s> {
         self.heard == all
     }
 
-    /// Home has heard all: what lies on the machine goes, and what runs still do home hears at once.
+    /// The primary has all reports: the machine's data is cleared, and further actions are reported at once.
     fn is_linked(&mut self) {
         for of in 0..AWAY {
             let run = self.runs[of].id;
@@ -516,7 +515,7 @@ impl<'s> Life<'s> {
         }
     }
 
-    /// From its beginning to its end.
+    /// Runs a life from start to end.
     fn lives(mut self) -> Seen {
         for _ in 0..CUTS {
             for _ in 0..2 + self.below(8) {

@@ -1,4 +1,4 @@
-//! Who rests is tried out before its rest ends.
+//! A connection in cooldown is probed before the cooldown ends.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{fall_back, named, resting, second};
 use support::model::{Tokens, Turn};
 use support::office::Office;
 
-/// Waits until what is on record of failures is so.
+/// Waits until the recorded cooldowns meet the condition.
 async fn rested(office: &Office, what: &str, is: impl Fn(&[Cooldown]) -> bool) {
     office
         .until(what, |snap| {

@@ -1,4 +1,4 @@
-//! Who rests after a failure, for how long, and what waits for that.
+//! Cooldowns after failures: which connection, how long, and what waits for them.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn a_run_whose_whole_list_rests_waits_and_goes_on_by_itself() {
     assert_eq!(waiting.waits_for, WaitFor::Provider);
     let until = waiting.until.expect("a time");
     assert_eq!(until.duration_since(office.hq.now()).as_secs(), 600, "the one that is back first");
-    // It has given its place back: another run works meanwhile.
+    // The resting run has returned its slot: another run works meanwhile.
     office.model.push(Turn::text("I am strict."));
     let strict = office.say(&grace, "Hello?").await;
     assert_eq!(office.ended(strict).await.summary, "I am strict.");

@@ -1,5 +1,5 @@
-//! What waits for what, over any changes and any undo: no circle comes of it, through relations or through
-//! parts, and nothing is refused that makes none.
+//! Dependencies under any changes and undos: relations and subtasks never form a cycle, and changes without a cycle are
+//! never refused.
 
 use std::collections::BTreeSet;
 
@@ -16,12 +16,12 @@ use store::{Range, ReadExt as _, StoreError};
 use super::desk::Desk;
 use super::{OWN, mira, undo_all};
 
-/// How many tasks there are: few, so that they meet.
+/// Number of tasks: few, so that they interact.
 const TASKS: usize = 6;
-/// What is refused for the sake of something else.
+/// Refusal for another reason than a cycle.
 const TOO_DEEP: &str = "task_too_deep";
 
-/// Who waits for whom: a task for what blocks it, a whole for its parts.
+/// Dependencies: of a task on its blockers, of a whole on its parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Graph {
     blocked: BTreeSet<(usize, usize)>,
@@ -43,12 +43,12 @@ impl Graph {
         }
     }
 
-    /// Both graphs in one.
+    /// Union of both graphs.
     fn and(&self, other: &Self) -> Self {
         Self { blocked: &self.blocked | &other.blocked, wholes: &self.wholes | &other.wholes }
     }
 
-    /// Whether anything is left when, again and again, all goes that waits for nothing.
+    /// Whether anything is left after repeatedly removing all nodes without dependencies.
     fn has_circle(&self) -> bool {
         let mut left = &self.blocked | &self.wholes;
         loop {
@@ -67,16 +67,16 @@ enum Act {
     Wait(usize, usize),
     WaitNoMore(usize, usize),
     PartOf(usize, Option<usize>),
-    /// Done, or to do again: it counts in both.
+    /// Done, or open again: it stays in both graphs.
     Turn(usize, TaskStatus),
-    /// The last so many changes are undone together.
+    /// The last changes, this many, are undone together.
     UndoLast(usize),
     /// One change is undone, and the later ones stay.
     UndoOne(usize),
 }
 
 impl Act {
-    /// What would be after it.
+    /// The graph after the act.
     fn on(self, mut graph: Graph) -> Graph {
         match self {
             Self::Wait(task, other) => {
@@ -134,7 +134,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Why parts of a plan stay that who undoes could not do directly.
+/// Refusals for parts of a plan that the undoing person could not do directly.
 fn refusals(plan: &Plan) -> BTreeSet<&'static str> {
     let records = plan.kept.iter().filter_map(|kept| match &kept.why {
         Why::Refused(refusal) => Some(refusal.code),
@@ -148,7 +148,7 @@ fn refusals(plan: &Plan) -> BTreeSet<&'static str> {
     records.chain(fields).collect()
 }
 
-/// A workspace with its tasks, and what was after each of its changes.
+/// A workspace with its tasks, and the graph after each change.
 struct Course {
     desk: Desk,
     all: Vec<TaskId>,
@@ -201,7 +201,7 @@ impl Course {
         }
     }
 
-    /// Nothing stands between now and then, so all goes back.
+    /// Without changes in between, all is restored.
     fn undo_last(&self, n: usize) {
         let from = self.steps.len() - n.min(self.steps.len() - 1);
         let entries: Vec<u64> = self.steps[from..].iter().map(|(seq, _)| *seq).collect();
@@ -215,7 +215,7 @@ impl Course {
         }
     }
 
-    /// What the change took away comes back, unless that closes a circle by now.
+    /// The removed edges come back, unless that would now close a cycle.
     fn undo_one(&self, n: usize) {
         if self.steps.len() < 2 {
             return;

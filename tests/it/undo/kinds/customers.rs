@@ -1,4 +1,4 @@
-//! Acts on contacts, organizations, collections and what belongs to them: cell by cell.
+//! Actions on contacts, organizations, collections and their parts, cell by cell.
 
 use crm::model::{
     Collection, Contact, ContactId, EntryRow, FieldDef, Home, Organization, RowKind, Talk,

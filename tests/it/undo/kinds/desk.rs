@@ -1,5 +1,5 @@
-//! A workspace's own store without a server, and what people do in it by the rules of the features: an act
-//! for every kind of record that an undo takes back.
+//! A workspace's store without a server, and actions of people through rules: one for every kind of record that undo
+//! covers.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -49,10 +49,10 @@ use store::{
 use super::{customers, gateways, groups, knowledge, sources, supply};
 use crate::store::folder_in_memory;
 
-/// What an act may choose from: which record, which way, what value.
+/// Random choices of an action: record, variant, value.
 pub type Pick = [u8; 3];
 
-/// Why an act did not happen: its rule refused.
+/// The action's rule refused.
 #[derive(Debug)]
 pub struct Refused(#[allow(dead_code, reason = "shown when a test fails")] String);
 
@@ -65,7 +65,7 @@ impl From<StoreError> for Refused {
 
 pub type Acted = Result<(), Refused>;
 
-/// The answer of a rule.
+/// Converts the result of a rule.
 pub fn by_rule<T, E: Problem>(answer: Result<T, E>) -> Acted {
     answer.map(drop).map_err(|error| Refused(error.to_string()))
 }
@@ -79,7 +79,7 @@ pub fn one<R: Record>(tx: &WriteTx<'_>, pick: u8) -> Result<R, Refused> {
     }
 }
 
-/// Somebody, an agent, or nobody.
+/// A member, an agent, or nobody.
 fn somebody(tx: &WriteTx<'_>, pick: u8) -> Result<Option<Assignee>, Refused> {
     Ok(match pick % 4 {
         0 => None,
@@ -88,7 +88,7 @@ fn somebody(tx: &WriteTx<'_>, pick: u8) -> Result<Option<Assignee>, Refused> {
     })
 }
 
-/// What people do.
+/// All actions.
 pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     new_task,
     change_task,
@@ -330,7 +330,7 @@ fn agent_state(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
     })
 }
 
-/// The agents of one go to another.
+/// Transfers the agents of one member to another.
 fn report_to(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
     let (from, to) = (one::<Member>(tx, a)?.account, one::<Member>(tx, b)?.account);
     by_rule(agents::manager::hand_over(tx, from, to))?;
@@ -359,7 +359,7 @@ fn role(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
     by_rule(members::change_role(tx, account, to, &members::Shut::new()))
 }
 
-/// Somebody leaves, or comes.
+/// A member leaves or joins.
 fn leave(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     if b % 2 == 0 {
         let account = one::<Member>(tx, a)?.account;
@@ -441,7 +441,7 @@ fn keep(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
     by_rule(audit::keep(tx, Keeping { days: u16::from(a % 5 + 10), megabytes: None }))
 }
 
-/// Whose views somebody acts on: their own.
+/// The acting member, who may change their own views only.
 fn account(tx: &WriteTx<'_>) -> Result<AccountId, Refused> {
     tx.by().account().ok_or_else(|| Refused("nobody acts".to_owned()))
 }
@@ -522,12 +522,11 @@ fn stream(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     }
 }
 
-/// Who acts.
 pub fn person(n: u8) -> Actor {
     Actor::Person { account: AccountId::from_bytes([n; 16]), via: Via::Socket { uid: 0 } }
 }
 
-/// A founded workspace with two owners, an agent, a connection and a task.
+/// A workspace with two owners, an agent, a connection and a task.
 pub struct Desk {
     pub store: Store,
     clock: Arc<ManualClock>,
@@ -566,7 +565,7 @@ impl Desk {
         self.store.head().seq
     }
 
-    /// One transaction of a person's, a moment later than all before.
+    /// Runs a transaction of a person, later than all before.
     pub fn write<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
         by: u8,
@@ -576,12 +575,12 @@ impl Desk {
         self.store.write_blocking(person(by), Cause::Timer, body)
     }
 
-    /// One transaction of acts, each of which its rule may refuse. Answers its entry, if it got one.
+    /// Runs actions in one transaction; rules may refuse each of them. Returns the entry, if there is one.
     pub fn act(&self, by: u8, acts: Vec<(usize, Pick)>) -> Option<u64> {
         let before = self.seq();
         let done = self.write(by, move |tx| {
             for (act, pick) in acts {
-                // ok: what a rule refuses does not happen.
+                // ok: a refused action does not happen.
                 let _ = tx.attempt(|tx| ACTS[act % ACTS.len()](tx, pick));
             }
             Ok::<_, StoreError>(())
@@ -590,7 +589,7 @@ impl Desk {
         (before < self.seq()).then(|| self.seq())
     }
 
-    /// The tables that an entry changed.
+    /// Tables that an entry changed.
     pub fn changed(&self, entry: u64) -> BTreeSet<u16> {
         let found = self.store.entries_after(entry - 1, 1).expect("the feed can be read");
         found[0].changes.iter().map(|change| change.table).collect()

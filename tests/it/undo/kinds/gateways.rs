@@ -1,4 +1,4 @@
-//! Acts on gateways: people change what is set, machines join, and some are not let in any more.
+//! Actions on gateways: settings, joins, revocations.
 
 use crypto::token::{Token, TokenKind};
 use gateways::model::{Facts, Gateway, local};

@@ -1,4 +1,4 @@
-//! Acts on what makes tasks, and on what hangs on them: series, templates, the rules for all of them; links.
+//! Actions on series, templates, their rules, and links of tasks.
 
 use features::links::model::{Link, Target};
 use features::links::rules as all_links;
@@ -82,7 +82,7 @@ pub fn task_rules(tx: &mut WriteTx<'_>, [a, ..]: Pick) -> Acted {
     ))
 }
 
-/// Links, and links that go.
+/// Links, and their removal.
 pub fn links(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     if b % 3 == 0
         && let Ok(link) = one::<Link>(tx, a)

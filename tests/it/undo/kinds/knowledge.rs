@@ -1,4 +1,4 @@
-//! Acts on pages, their words and their folders.
+//! Actions on pages, their text and their folders.
 
 use features::connections::model::{Connection, Maker};
 use features::connections::rules::vectors;
@@ -86,7 +86,7 @@ pub fn mark(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     }
 }
 
-/// Who makes vectors.
+/// Chooses the provider of embeddings.
 pub fn maker(tx: &mut WriteTx<'_>, [a, b, c]: Pick) -> Acted {
     if c % 3 == 0 {
         return by_rule(vectors::choose(tx, None));

@@ -1,5 +1,5 @@
-//! Undo over every kind of record that the program takes back, changed by the program's own rules: whatever
-//! two people do, an undo changes nothing that somebody else wrote last, and leaves the store in order.
+//! Undo of every kind of record, changed by the real rules: whatever two people do, an undo changes nothing that
+//! another person wrote last, and leaves the store consistent.
 
 mod circles;
 mod customers;
@@ -28,11 +28,11 @@ use web::session::Access;
 use self::desk::{ACTS, Desk, Pick, person};
 use crate::store::check;
 
-/// Who undoes, and who else acts.
+/// Person who undoes, and person whose changes must stay.
 const OWN: u8 = 1;
 const FOREIGN: u8 = 2;
 
-/// Mira, who may do everything.
+/// Mira, with all permissions.
 fn mira() -> Undoer {
     let all = [Can::Read, Can::Write, Can::Chat, Can::Review, Can::Agents, Can::Admin];
     Undoer {
@@ -44,7 +44,7 @@ fn mira() -> Undoer {
     }
 }
 
-/// All rows of tracked records, without their revs.
+/// All rows of tracked records, without their revisions.
 fn tracked(desk: &Desk) -> BTreeMap<Root, Vec<u8>> {
     let mut rows = BTreeMap::new();
     for info in desk.store.schema().tables() {
@@ -81,7 +81,7 @@ fn fields(desk: &Desk) -> BTreeMap<Field, Value> {
     all
 }
 
-/// Undoes entries, with these rights, and gives the plan.
+/// Undoes entries, with these permissions; returns the plan.
 fn undo_all(desk: &Desk, entries: &[u64], guard: impl Guard + Send + 'static) -> Plan {
     let entries: BTreeSet<u64> = entries.iter().copied().collect();
     let done = desk.write(OWN, move |tx| {
@@ -91,12 +91,12 @@ fn undo_all(desk: &Desk, entries: &[u64], guard: impl Guard + Send + 'static) ->
         Ok::<_, StoreError>(plan)
     });
     let plan = done.expect("it can be undone");
-    // No reference to nothing, no broken unique key; indexes and sums are what a rebuild makes.
+    // No dangling reference, no broken unique key; indexes and sums equal those of a rebuild.
     check::all_fits(&desk.store);
     plan
 }
 
-/// Who wrote each field last.
+/// Last writer of each field.
 struct Ledger {
     now: BTreeMap<Field, Value>,
     last: BTreeMap<Field, bool>,
@@ -116,7 +116,7 @@ impl Ledger {
         }
     }
 
-    /// The fields that differ from the last look.
+    /// Fields that have changed since the last call.
     fn look(&mut self, desk: &Desk) -> Vec<Field> {
         let after = fields(desk);
         let names: BTreeSet<&Field> = self.now.keys().chain(after.keys()).collect();
@@ -126,14 +126,14 @@ impl Ledger {
         differ
     }
 
-    /// The fields that have changed although somebody else wrote them last.
+    /// Fields that have changed although another person wrote them last.
     fn stolen(&mut self, desk: &Desk) -> Vec<Field> {
         let mut changed = self.look(desk);
         changed.retain(|at| self.last.get(at) != Some(&true));
         changed
     }
 
-    /// Fails when a field has changed that somebody else wrote last. From now on the undo did.
+    /// Fails if a field has changed that another person wrote last. The undo becomes the last writer.
     fn hold(&mut self, desk: &Desk) {
         let stolen = self.stolen(desk);
         assert!(stolen.is_empty(), "written last by another: {stolen:?}");
@@ -144,7 +144,7 @@ fn acts(most: usize) -> impl Strategy<Value = Vec<(usize, Pick)>> {
     vec((0..ACTS.len(), any::<Pick>()), 1..most)
 }
 
-/// A kind without an act here would be undone without a test.
+/// A kind without an act here would have no undo test.
 #[test]
 fn every_kind_that_an_undo_takes_back_is_changed_by_some_act() {
     let desk = Desk::open();
@@ -157,7 +157,7 @@ fn every_kind_that_an_undo_takes_back_is_changed_by_some_act() {
         }
     }
     let tables = desk.store.schema().tables().iter();
-    // What no undo may take back needs no act.
+    // Records that no undo may restore need no act.
     let undone = |number| cards::of_table(number).is_none_or(|noun| noun.undo.is_some());
     let wanted = tables.filter(|info| info.class() == Some(Class::Tracked) && undone(info.number));
     let missing: Vec<_> =
@@ -165,7 +165,7 @@ fn every_kind_that_an_undo_takes_back_is_changed_by_some_act() {
     assert!(missing.is_empty(), "add an act to desk.rs that changes {missing:?}");
 }
 
-/// Acts that follow from a number.
+/// Acts determined by a seed.
 fn dice(seed: u64) -> impl FnMut() -> (usize, Pick) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move || {
@@ -177,8 +177,8 @@ fn dice(seed: u64) -> impl FnMut() -> (usize, Pick) {
     }
 }
 
-/// What the properties below hold against an undo would be found if it were not so: here the undo takes what
-/// others did for its author's, as one would that does not ask who wrote a field last.
+/// Self-test of the properties below: an undo that ignores the last writer would be detected. Here the undo treats
+/// other people's changes as its author's.
 #[test]
 fn an_undo_that_did_not_ask_who_wrote_last_would_be_found_out() {
     let mut found = BTreeSet::new();
@@ -265,7 +265,7 @@ proptest! {
             return Ok(());
         }
         let (wanted, by) = (Wanted::Entry(*pick.get(&ledger.own)), mira());
-        // Only this entry is own now: what was written by the others of the same person counts as theirs.
+        // Only this entry counts as own: other entries of the same person count as foreign.
         let entry = match &wanted {
             Wanted::Entry(entry) => *entry,
             _ => 0,

@@ -1,4 +1,4 @@
-//! Acts on sources of knowledge, and what a sync brings.
+//! Actions on knowledge sources, and results of a sync.
 
 use connect::{Catalog, Mark, Reads};
 use knowledge::model::Text;

@@ -1,4 +1,4 @@
-//! Acts on what agents think with and what that may cost: connections, models, budgets, prices.
+//! Actions on connections, models, budgets and prices.
 
 use features::agents::model::{Agent, ReachOf};
 use features::browsers::model::BrowserPolicy;
@@ -23,7 +23,7 @@ pub fn connection(tx: &mut WriteTx<'_>, [_, _, c]: Pick) -> Acted {
     connect(tx, format!("Server {c}"))
 }
 
-/// A server of models with this name.
+/// Creates a connection with this name.
 pub fn connect(tx: &mut WriteTx<'_>, name: String) -> Acted {
     let new = connections::NewConnection {
         name,

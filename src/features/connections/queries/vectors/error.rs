@@ -14,14 +14,15 @@ pub enum VectorError {
     NoConnection(String),
     /// The provider has no embeddings.
     #[error(
-        "\"{0}\" makes no vectors of texts; choose a connection to OpenAI or what follows it, Gemini or Ollama"
+        "\"{0}\" can't create vectors; choose an OpenAI-compatible, Gemini or Ollama connection"
     )]
     MakesNone(String),
-    #[error("name the model that makes the vectors, as the server calls it")]
+    #[error("enter the server's name of the model that creates the vectors")]
     NoModel,
     /// The vector length differs from that of the stored vectors.
     #[error(
-        "vectors have {found} numbers now where {wanted} are needed; choose the model again, so that all are made anew"
+        "vectors now have {found} dimensions instead of {wanted}; choose the model again to \
+            recreate all of them"
     )]
     Length {
         /// Length of the new vectors.

@@ -25,18 +25,16 @@ pub(super) fn routes() -> Routes {
         .get(
             "/models",
             list.needs(Can::Read).doc(|| {
-                Doc::new(
-                    "The models that can be chosen: what each can do, what it costs, who offers it",
-                )
-                .query::<ModelListParams>()
-                .returns::<Models>()
+                Doc::new("Available models with capabilities, prices and providers")
+                    .query::<ModelListParams>()
+                    .returns::<Models>()
             }),
         )
         .get(
             "/models/status",
             status.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "Whether each connection can be used, and why not; nobody outside is asked",
+                    "Whether each connection is usable, and why not. Doesn't call the provider",
                 )
                 .returns::<Standings>()
             }),

@@ -26,37 +26,55 @@ use super::{View, tagged};
 pub(super) fn routes() -> Routes {
     let login = "/connections/{id}/login";
     Routes::new()
-        .post("/connections/accounts", create.needs(Can::Admin).doc(|| {
-            Doc::new("Add a connection that somebody signs in to instead of giving a key")
-                .body::<NewBody>()
-                .returns::<View>()
-                .status(201)
-        }))
-        .get(login, get.needs(Can::Admin).doc(|| {
-            Doc::new("The sign-in that is under way, or how the last one ended").returns::<LoginView>()
-        }))
-        .post(login, begin.needs(Can::Admin).doc(|| {
-            Doc::new("Begin to sign in; one that was under way is over")
-                .no_key("each call asks the maker anew")
-                .body::<BeginBody>()
-                .returns::<LoginView>()
-        }))
-        .delete(login, cancel.needs(Can::Admin).doc(|| {
-            Doc::new("Call off the sign-in that is under way")
-                .no_key("a second call finds nothing to call off")
-                .status(204)
-        }))
-        .post("/connections/{id}/login/answer", answer.needs(Can::Admin).doc(|| {
-            Doc::new("Finish a sign-in with the address that the browser was sent back to, or its code")
-                .no_key("a code is good once")
-                .body::<AnswerBody>()
-                .returns::<LoginView>()
-        }))
-        .delete("/connections/{id}/account", sign_out.needs(Can::Admin).doc(|| {
-            Doc::new("Sign out: HQ forgets the tokens of a connection")
-                .no_key("a second call changes nothing")
-                .status(204)
-        }))
+        .post(
+            "/connections/accounts",
+            create.needs(Can::Admin).doc(|| {
+                Doc::new("Add a connection that uses a sign-in instead of a key")
+                    .body::<NewBody>()
+                    .returns::<View>()
+                    .status(201)
+            }),
+        )
+        .get(
+            login,
+            get.needs(Can::Admin).doc(|| {
+                Doc::new("The current sign-in, or how the last one ended").returns::<LoginView>()
+            }),
+        )
+        .post(
+            login,
+            begin.needs(Can::Admin).doc(|| {
+                Doc::new("Start a sign-in. Ends one that is in progress")
+                    .no_key("each call asks the provider again")
+                    .body::<BeginBody>()
+                    .returns::<LoginView>()
+            }),
+        )
+        .delete(
+            login,
+            cancel.needs(Can::Admin).doc(|| {
+                Doc::new("Cancel the current sign-in")
+                    .no_key("a second call finds nothing to cancel")
+                    .status(204)
+            }),
+        )
+        .post(
+            "/connections/{id}/login/answer",
+            answer.needs(Can::Admin).doc(|| {
+                Doc::new("Finish a sign-in with the redirect address or its code")
+                    .no_key("a code works once")
+                    .body::<AnswerBody>()
+                    .returns::<LoginView>()
+            }),
+        )
+        .delete(
+            "/connections/{id}/account",
+            sign_out.needs(Can::Admin).doc(|| {
+                Doc::new("Sign out and delete a connection's tokens")
+                    .no_key("a second call changes nothing")
+                    .status(204)
+            }),
+        )
 }
 
 /// At whom people sign in.

@@ -20,28 +20,40 @@ use web::session::Person;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/connections/fallbacks", list.needs(Can::Read).doc(|| {
-            Doc::new("The models that answer when the chosen one does not: an agent's or the workspace's")
-                .query::<Whose>()
-                .returns::<Fallbacks>()
-        }))
-        .put("/connections/fallbacks", set.needs(Can::Admin).doc(|| {
-            Doc::new("Set the models that answer when the chosen one does not")
-                .body::<SetBody>()
-                .returns::<Fallbacks>()
-        }))
-        .post("/connections/{id}/keys", add_key.needs(Can::Admin).doc(|| {
-            Doc::new("Add a key that is used when those before it are refused or limited")
+        .get(
+            "/connections/fallbacks",
+            list.needs(Can::Read).doc(|| {
+                Doc::new("Fallback models of an agent or the workspace")
+                    .query::<Whose>()
+                    .returns::<Fallbacks>()
+            }),
+        )
+        .put(
+            "/connections/fallbacks",
+            set.needs(Can::Admin)
+                .doc(|| Doc::new("Set fallback models").body::<SetBody>().returns::<Fallbacks>()),
+        )
+        .post(
+            "/connections/{id}/keys",
+            add_key.needs(Can::Admin).doc(|| {
+                Doc::new(
+                    "Add a key that is used when the keys before it are rejected or rate-limited",
+                )
                 .body::<KeyBody>()
                 .returns::<KeyView>()
                 .status(201)
-        }))
-        .delete("/connections/{id}/keys/{slot}", remove_key.needs(Can::Admin).doc(|| {
-            Doc::new("Remove one of the keys beside the first").status(204)
-        }))
-        .delete("/connections/{id}/rests", retry_now.needs(Can::Admin).doc(|| {
-            Doc::new("Ask a connection again at once that is left alone after failures").status(204)
-        }))
+            }),
+        )
+        .delete(
+            "/connections/{id}/keys/{slot}",
+            remove_key.needs(Can::Admin).doc(|| Doc::new("Remove an additional key").status(204)),
+        )
+        .delete(
+            "/connections/{id}/rests",
+            retry_now.needs(Can::Admin).doc(|| {
+                Doc::new("Retry a connection now that is paused after failures").status(204)
+            }),
+        )
 }
 
 /// Somebody who is left alone after a failure.

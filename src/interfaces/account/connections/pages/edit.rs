@@ -175,8 +175,7 @@ fn page(
         let choice = |one: &Connection| Choice::new(one.id.to_string(), &one.name, false);
         replacements.extend(others.iter().map(choice));
     }
-    let mut models =
-        vec![Choice::new("", "The balanced one of its list", v.default_model.is_empty())];
+    let mut models = vec![Choice::new("", "Auto (balanced)", v.default_model.is_empty())];
     let listed = connection.models.iter();
     models.extend(listed.map(|m| Choice::new(&m.id, &m.id, m.id == v.default_model)));
     if !models.iter().any(|choice| choice.chosen) {
@@ -189,15 +188,15 @@ fn page(
         here: MENU,
         name: connection.name.clone(),
         about: match connection.models.len() {
-            0 => "It has listed no models yet.".to_owned(),
-            n => format!("It lists {}.", format::count(n as u64, "model", "models")),
+            0 => "No models found yet.".to_owned(),
+            n => format!("Offers {}.", format::count(n as u64, "model", "models")),
         },
         failed: failed.map_or_else(String::new, |tested| tested.message.clone()),
         rev: v.rev.clone(),
         has_key: connection.key_hint.is_some(),
         key_hint: match &connection.key_hint {
-            Some(hint) => format!("The stored key ends in {hint}. Leave this empty to keep it."),
-            None => "It has no key.".to_owned(),
+            Some(hint) => format!("The saved key ends in {hint}. Leave empty to keep it."),
+            None => "No key saved.".to_owned(),
         },
         models,
         account: connection
@@ -209,7 +208,7 @@ fn page(
         more_keys: spare
             .iter()
             .map(|key| KeyView {
-                label: format!("Key {}, ends in {}", key.slot + 1, key.hint),
+                label: format!("Key {}, ending in {}", key.slot + 1, key.hint),
                 remove_href: href(&format!("/keys/{}/delete", key.slot)),
             })
             .collect(),
@@ -236,15 +235,15 @@ const MOST_USES: usize = 50;
 
 /// Effects of removing the connection on its users.
 fn removal(uses: &[Use]) -> String {
-    let mut text = "Its key is deleted.".to_owned();
+    let mut text = "This deletes its key.".to_owned();
     if uses.is_empty() {
         return format!("{text} Nothing uses this connection.");
     }
     text = format!(
-        "{text} Unless you choose a replacement, what is listed here uses the workspace\u{2019}s model."
+        "{text} Without a replacement, everything listed here uses the workspace\u{2019}s model."
     );
     if uses.iter().any(|one| one.kind == UseKind::Default) {
-        text = format!("{text} The workspace itself goes back to practice.");
+        text = format!("{text} The workspace itself goes back to practice mode.");
     }
     text
 }
@@ -287,7 +286,11 @@ pub(super) async fn save(
         text => match text.parse() {
             Ok(tokens) => Some(tokens),
             Err(_) => {
-                let wrong = Wrong::field("window", "write a whole number of tokens, or nothing");
+                let wrong = Wrong::field(
+                    "window",
+                    "enter a whole number of tokens, or leave it \
+                    empty",
+                );
                 return again(&ws, shell, &connection, typed, wrong);
             }
         },
@@ -320,7 +323,7 @@ pub(super) async fn save(
         let next = if works { HERE.to_owned() } else { format!("{HERE}/{id}") };
         return Ok(flash::say(&app, flash, hx.go_to(&ws.url(&next))));
     }
-    let text = format!("{} is saved.", typed.name.trim());
+    let text = format!("Saved {}.", typed.name.trim());
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
 }
 
@@ -337,7 +340,7 @@ fn again(
 }
 
 fn price(typed: &ConnectionForm) -> Result<Option<(i64, i64)>, Wrong> {
-    let bad = || Wrong::field("price", "write both prices in dollars, such as 3.00, or neither");
+    let bad = || Wrong::field("price", "enter both prices in dollars, such as 3.00, or neither");
     match (typed.price_input.trim(), typed.price_output.trim()) {
         ("", "") => Ok(None),
         (input, output) => {

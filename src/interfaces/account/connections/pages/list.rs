@@ -218,7 +218,7 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell, hx: Hx) -> Result<Re
     let practice = PracticeView {
         name: PRACTICE_LABEL,
         is_default: default_id.is_none(),
-        dot: Dot::new("ready", "Always there"),
+        dot: Dot::new("ready", "Always available"),
     };
     let fallbacks = ws.read(|snap| turns::fallback_fields(snap, None))?;
     let order = Fallbacks::key(None);
@@ -321,8 +321,8 @@ fn view(ws: &Ws, scene: &ConnectionsContext, connection: &Connection, zone: &Tim
     let is_own = queries::is_own(connection);
     let users = scene.uses.iter().filter(|(_, choice)| choice.connection == Some(id)).count();
     let used = match users {
-        0 => "used by no agent".to_owned(),
-        n => format!("used by {}", format::count(n as u64, "agent", "agents")),
+        0 => "Not used by any agent".to_owned(),
+        n => format!("Used by {}", format::count(n as u64, "agent", "agents")),
     };
     let (dot, result, result_glyph, error, said) = outcome(connection);
     // The test already reports a missing key or an empty list. These reasons need a person.
@@ -332,7 +332,7 @@ fn view(ws: &Ws, scene: &ConnectionsContext, connection: &Connection, zone: &Tim
         reason => connection.sign_in.is_some() && reason.is_of_sign_in(),
     });
     let dot = match reason {
-        Some(Reason::MissingCredential) => Dot::new("none", "Nobody signed in"),
+        Some(Reason::MissingCredential) => Dot::new("none", "Not signed in"),
         Some(Reason::Expired | Reason::InvalidExpires) => Dot::new("error", "Sign in again"),
         _ => dot,
     };
@@ -354,7 +354,7 @@ fn view(ws: &Ws, scene: &ConnectionsContext, connection: &Connection, zone: &Tim
         initial: connection.name.chars().next().map_or_else(String::new, |c| c.to_string()),
         colour: colour_of(&connection.name),
         meta: match default_here {
-            Some(model) => format!("{used}, with {model} unless another is chosen"),
+            Some(model) => format!("{used} · default model {model}"),
             None => used,
         },
         dot,
@@ -384,12 +384,12 @@ fn view(ws: &Ws, scene: &ConnectionsContext, connection: &Connection, zone: &Tim
         error,
         said,
         models_count: match total {
-            0 => "none listed yet".to_owned(),
+            0 => "none found yet".to_owned(),
             n => n.to_string(),
         },
         more: match total.saturating_sub(SHOWN) {
             0 => String::new(),
-            n => format!("and {n} more; every id that the server knows can be used"),
+            n => format!("and {n} more. You can use any model ID the server knows."),
         },
         models,
         open: false,
@@ -404,19 +404,19 @@ fn view(ws: &Ws, scene: &ConnectionsContext, connection: &Connection, zone: &Tim
 fn keys(scene: &ConnectionsContext, connection: &Connection) -> String {
     if connection.sign_in.is_some() {
         return match scene.labels.iter().find(|(id, _)| *id == connection.id) {
-            Some((_, Some(label))) => format!("the account {label}"),
-            Some((_, None)) => "an account".to_owned(),
-            None => "nobody has signed in".to_owned(),
+            Some((_, Some(label))) => format!("account {label}"),
+            Some((_, None)) => "account".to_owned(),
+            None => "not signed in".to_owned(),
         };
     }
     let first = match &connection.key_hint {
         Some(hint) if hint.chars().count() > 1 => format!("key ends in {hint}"),
-        Some(_) => "with a key".to_owned(),
-        None => "without a key".to_owned(),
+        Some(_) => "key saved".to_owned(),
+        None => "no key".to_owned(),
     };
     match scene.keys.iter().find(|(id, _)| *id == connection.id).map_or(1, |(_, count)| *count) {
         0 | 1 => first,
-        count => format!("{first}, {count} keys in turn"),
+        count => format!("{first}, {count} keys in total"),
     }
 }
 
@@ -433,7 +433,7 @@ fn rests(
         RestView {
             what: match &rest.model {
                 Some(model) => format!("{model}{key}"),
-                None => format!("every model{key}"),
+                None => format!("All models{key}"),
             },
             why: match told.contains(rest.class.advice()) {
                 true => String::new(),
@@ -466,10 +466,10 @@ fn abilities(model: &Model) -> String {
     let mut words = Vec::new();
     words.push(if model.tools { "tools" } else { "chat only" });
     if model.vision {
-        words.push("sees");
+        words.push("vision");
     }
     if model.levels().len() > 1 {
-        words.push("thinks");
+        words.push("thinking");
     }
     words.join(", ")
 }

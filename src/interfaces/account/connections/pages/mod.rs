@@ -63,12 +63,12 @@ fn to_flash(checked: &Checked) -> Flash {
     let name = &checked.connection.name;
     match (checked.tested.ok, checked.effect) {
         (false, _) => {
-            Flash::danger(format!("{name} does not work yet. {}", checked.tested.message))
+            Flash::danger(format!("Couldn’t connect to {name}. {}", checked.tested.message))
         }
         (true, Effect::None) => Flash::ok(format!("{name} works: {}.", checked.tested.message)),
         (true, Effect::BecameDefault) => {
             let model = checked.connection.default_model.as_deref().unwrap_or_default();
-            Flash::ok(format!("{name} works. Your agents now think with {model}."))
+            Flash::ok(format!("{name} works. Your agents now use {model}."))
         }
     }
 }
@@ -113,7 +113,7 @@ async fn refresh(
     if hx.is_partial() {
         return list::one(&ws, &who, id);
     }
-    let text = format!("{} lists {} models.", changed.name, changed.models.len());
+    let text = format!("{} offers {} models.", changed.name, changed.models.len());
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
 }
 
@@ -146,7 +146,7 @@ async fn choose(
     model: String,
     next: &str,
 ) -> Result<Response, PageError> {
-    let text = format!("Agents without a model of their own now use {model}.");
+    let text = format!("Agents without their own model now use {model}.");
     ws.write(who, move |tx| rules::set_default(tx, connection, &model)).await?;
     Ok(flash::say(app, Flash::ok(text), hx.go_to(&ws.url(next))))
 }
@@ -175,6 +175,6 @@ async fn remove(
     if let Some(leaving) = leaving {
         leaving.tell(&ws);
     }
-    let text = format!("{} and its key are removed.", gone.name);
+    let text = format!("Removed {} and its key.", gone.name);
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
 }

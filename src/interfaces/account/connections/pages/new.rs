@@ -66,17 +66,17 @@ impl From<&Preset> for KindView {
         Self {
             slug: preset.slug,
             name: preset.name,
-            about: "The key is encrypted on this machine. HQ tests the connection right away with \
-                    one short question.",
+            about: "The key is encrypted on this machine. HQ tests the connection with one short \
+                question.",
             asks_address: preset.asks_address,
             address: if preset.address.is_empty() {
                 "https://api.example.com/v1"
             } else {
                 preset.address
             },
-            address_hint: "As you would type it; HQ adds what is missing.",
+            address_hint: "HQ completes the address if a part is missing.",
             needs_key,
-            key_label: if needs_key { "API key" } else { "API key (if the server wants one)" },
+            key_label: if needs_key { "API key" } else { "API key (if required)" },
             key_shape: preset.key_shape,
             key_hint: preset.key_hint,
         }

@@ -128,12 +128,12 @@ fn part(ws: &Ws, who: &Person, id: ConnectionId, wrong: Wrong) -> Result<LoginPa
         },
         put_off: counts.filter(|grant| grant.failures > 0).map_or_else(String::new, |grant| {
             format!(
-                "{maker} does not renew the sign-in for the moment: {}. HQ tries again.",
+                "{maker} can’t renew the sign-in right now: {}. HQ will try again.",
                 grant.said.trim_end_matches('.')
             )
         }),
         account: counts.map(|grant| AccountView {
-            label: grant.label.clone().unwrap_or_else(|| format!("An account at {maker}")),
+            label: grant.label.clone().unwrap_or_else(|| format!("{maker} account")),
             since: rel(grant.signed_in_at),
             renewed: rel(grant.renewed_at),
             until: grant.expires_at.map(rel),
@@ -168,9 +168,12 @@ fn ended(state: LoginState, said: &str, maker: &str) -> String {
     let said = said.trim_end_matches('.');
     match state {
         LoginState::Waiting | LoginState::Done | LoginState::Cancelled => String::new(),
-        LoginState::Denied => format!("It was declined at {maker}. Start again if you want to."),
-        LoginState::Expired => "It took too long. Start again.".to_owned(),
-        LoginState::Failed => format!("{maker} refused it: {said}. Start again."),
+        LoginState::Denied => format!(
+            "You declined at {maker}. Start again if that was a \
+            mistake."
+        ),
+        LoginState::Expired => "The sign-in timed out. Start again.".to_owned(),
+        LoginState::Failed => format!("{maker} refused the sign-in: {said}. Start again."),
     }
 }
 
@@ -185,7 +188,7 @@ fn whole(
         shell,
         here: MENU,
         name: part.name.clone(),
-        about: format!("Sign in at {} once; HQ renews it from then on.", part.maker),
+        about: format!("Sign in at {} once. HQ renews it automatically.", part.maker),
         edit_href: ws.url(&format!("{HERE}/{id}")),
         region: html::render(part)?,
     };
@@ -248,7 +251,7 @@ pub(super) async fn answer(
     match logins::answer(&ws, &who, id, &form.answer).await {
         Ok(()) => {
             let next = hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")));
-            Ok(flash::say(&app, Flash::ok("You are signed in. HQ tests the connection now."), next))
+            Ok(flash::say(&app, Flash::ok("You’re signed in. HQ is testing the connection."), next))
         }
         Err(error) => again(&ws, &who, shell, id, &error),
     }
@@ -279,7 +282,7 @@ pub(super) async fn cancel(
 ) -> Result<Response, PageError> {
     logins::cancel(&ws, &who, id).await?;
     let next = hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")));
-    Ok(flash::say(&app, Flash::ok("The sign-in is cancelled."), next))
+    Ok(flash::say(&app, Flash::ok("Sign-in cancelled"), next))
 }
 
 pub(super) async fn sign_out(
@@ -291,7 +294,7 @@ pub(super) async fn sign_out(
 ) -> Result<Response, PageError> {
     logins::sign_out(&ws, &who, id).await?;
     let next = hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")));
-    Ok(flash::say(&app, Flash::ok("Signed out; the tokens are deleted."), next))
+    Ok(flash::say(&app, Flash::ok("Signed out. The tokens are deleted."), next))
 }
 
 /// The form of an OAuth client.
@@ -351,15 +354,10 @@ impl ClientFields {
         let about = vendor.about();
         let all = [
             ("authorize_url", "Sign-in page", &v.authorize_url, about.authorize),
-            ("device_url", "Where a code to type is made", &v.device_url, about.device),
-            ("token_url", "Where tokens are given out", &v.token_url, about.token),
-            (
-                "exchange_url",
-                "Where tokens for calls are given out",
-                &v.exchange_url,
-                about.exchange,
-            ),
-            ("redirect_url", "Where a browser is sent back to", &v.redirect_url, about.redirect),
+            ("device_url", "Device code endpoint", &v.device_url, about.device),
+            ("token_url", "Token endpoint", &v.token_url, about.token),
+            ("exchange_url", "Token exchange endpoint", &v.exchange_url, about.exchange),
+            ("redirect_url", "Redirect address", &v.redirect_url, about.redirect),
         ];
         let places: Vec<PlaceView> = all
             .into_iter()

@@ -38,7 +38,7 @@ pub(super) async fn add_key(
     let key = seal_key(&app, &form.more_key).ok_or(ConnectionError::KeyMissing)?;
     let slot = ws.write(&who, once.run(move |tx| turns::add_key(tx, id, key))).await?;
     watch_spare(&app, id, slot, &form.more_key);
-    let said = Flash::ok("The key is added; it is used when the ones before it do not work.");
+    let said = Flash::ok("Key added. It’s used when the keys before it don’t work.");
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/{id}")))))
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn remove_key(
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| turns::remove_key(tx, id, slot)).await?;
     forget_spare(&app, id, slot);
-    let said = Flash::ok("The key is removed.");
+    let said = Flash::ok("Key removed");
     Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/{id}")))))
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn wake(
     if hx.is_partial() {
         return list::one(&ws, &who, id);
     }
-    let said = Flash::ok("It is used again from now on.");
+    let said = Flash::ok("HQ is using it again.");
     Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn thinking(
     Form(form): Form<ThinkingForm>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| turns::set_thinking(tx, form.level)).await?;
-    let said = Flash::ok("Saved. It applies from the next step of each run.");
+    let said = Flash::ok("Saved. Applies from each run’s next step.");
     Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn fallbacks(
 ) -> Result<Response, PageError> {
     let models = form.models()?;
     ws.write(&who, move |tx| turns::set_fallbacks(tx, None, models)).await?;
-    Ok(flash::say(&app, Flash::ok("The order is saved."), hx.go_to(&ws.url(HERE))))
+    Ok(flash::say(&app, Flash::ok("Order saved"), hx.go_to(&ws.url(HERE))))
 }
 
 pub(super) async fn of_agent(
@@ -135,5 +135,5 @@ pub(super) async fn of_agent(
         ws.write(&who, move |tx| turns::set_fallbacks(tx, Some(id), models)).await?;
     }
     let next = ws.url(&format!("agents/{}/settings", agent.slug));
-    Ok(flash::say(&app, Flash::ok("The order is saved."), hx.go_to(&next)))
+    Ok(flash::say(&app, Flash::ok("Order saved"), hx.go_to(&next)))
 }

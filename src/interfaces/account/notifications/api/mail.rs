@@ -23,26 +23,26 @@ pub(super) fn routes() -> Routes {
         .get(
             "/settings/mail",
             show.needs(Can::Admin)
-                .doc(|| Doc::new("The mail server that letters go through").returns::<View>()),
+                .doc(|| Doc::new("The mail server for outgoing email").returns::<View>()),
         )
         .put(
             "/settings/mail",
             save.needs(Can::Admin).proved().doc(|| {
-                Doc::new("Name the mail server; the password is sealed and never shown")
+                Doc::new("Set the mail server; the password is sealed and never shown")
                     .body::<Body>()
                     .returns::<View>()
             }),
         )
         .delete(
             "/settings/mail",
-            remove.needs(Can::Admin).doc(|| Doc::new("Send no letters any more").returns::<View>()),
+            remove.needs(Can::Admin).doc(|| Doc::new("Remove the mail server").returns::<View>()),
         )
         .post(
             "/settings/mail/test",
             test.needs(Can::Admin).doc(|| {
-                Doc::new("Send yourself a letter, and say whether the server took it")
+                Doc::new("Send yourself a test email, and report whether the server accepted it")
                     .returns::<Tried>()
-                    .no_key("each asks for a letter of its own")
+                    .no_key("each request sends an email")
             }),
         )
 }

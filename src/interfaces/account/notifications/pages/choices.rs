@@ -114,7 +114,7 @@ fn kind_row(own: &Choices, kind: NoticeKind) -> KindRow {
     let chosen = own.kinds.iter().find(|(one, _)| *one == kind).map(|(_, ways)| *ways);
     let usual = match queries::unusual(kind) {
         Some(ways) => format!("Default: {}", describe(ways).to_lowercase()),
-        None => "Same as its group".to_owned(),
+        None => "Same as group".to_owned(),
     };
     let mut choices = vec![Choice::new("", usual, chosen.is_none())];
     let known = KINDS.iter().any(|(.., ways)| Some(*ways) == chosen);
@@ -130,11 +130,11 @@ fn kind_row(own: &Choices, kind: NoticeKind) -> KindRow {
 fn hint(group: NoticeGroup) -> &'static str {
     match group {
         NoticeGroup::Questions => "An agent waits for your answer",
-        NoticeGroup::Reviews => "Delivered work waits for a look",
-        NoticeGroup::Comments => "Comments on what you follow, and mentions of you",
-        NoticeGroup::Tasks => "Given to you, done, blocked, due",
-        NoticeGroup::System => "Work that failed, agents that cannot work, backups",
-        NoticeGroup::Budget => "Most of a budget is used, or all of it",
+        NoticeGroup::Reviews => "Work is ready for review",
+        NoticeGroup::Comments => "Comments on what you follow, and mentions",
+        NoticeGroup::Tasks => "Assigned to you, done, blocked, due",
+        NoticeGroup::System => "Work that failed for good, agents that can’t work, backups",
+        NoticeGroup::Budget => "A budget is nearly or fully used",
     }
 }
 

@@ -111,7 +111,7 @@ fn page(
         let mut failed = Vec::new();
         for one in reading::given_up(snap)?.into_iter().filter(|one| one.out != Out::Push) {
             let to = workspace::known_person(snap, one.member)?;
-            let to = to.map_or_else(|| "Somebody".to_owned(), |member| member.name);
+            let to = to.map_or_else(|| "A member".to_owned(), |member| member.name);
             let at = RelTime::new(one.gave_up_at.unwrap_or(now), now, &zone);
             failed.push((to, one.last_error.unwrap_or_default(), at));
         }
@@ -133,8 +133,8 @@ fn page(
         v,
         wrong,
         secret_hint: match secret {
-            true => "Sealed. Leave it empty to keep it.",
-            false => "It is sealed and never shown again.",
+            true => "Stored encrypted. Leave empty to keep it.",
+            false => "Stored encrypted and never shown again.",
         },
         set_up,
         failed,
@@ -158,7 +158,7 @@ async fn save(
     match ws.write(&who, move |tx| rules::set_mail(tx, new, sealed)).await {
         Ok(_) => {
             let back = hx.go_to(&ws.url("settings/mail"));
-            Ok(flash::say(&app, Flash::ok("Saved. Send a test to see that it works."), back))
+            Ok(flash::say(&app, Flash::ok("Saved. Send a test to check that it works."), back))
         }
         Err(error) => {
             let wrong = Wrong::of(&error)?;
@@ -171,7 +171,7 @@ async fn save(
 async fn test(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     let said = match letters::test(&ws, &who.email).await {
         Ok(()) => Flash::ok(format!("A test email is on its way to {}.", who.email)),
-        Err((why, _)) => Flash::danger(format!("It did not work: {why}.")),
+        Err((why, _)) => Flash::danger(format!("Couldn’t send: {why}.")),
     };
     Ok(flash::say(&app, said, hx.go_to(&ws.url("settings/mail"))))
 }
@@ -201,8 +201,8 @@ async fn ask(
     let ending = letters::read_link(&app, &token);
     let ending = ending.ok_or_else(|| PageError::not_found("This link"))?;
     let what = match ending.group {
-        Some(group) => format!("You will get no more emails about: {}.", group.label()),
-        None => "You will get no more daily emails.".to_owned(),
+        Some(group) => format!("You won’t get any more emails about: {}.", group.label()),
+        None => "You won’t get any more daily emails.".to_owned(),
     };
     let action = format!("/unsubscribe/{token}");
     html::page(&UnsubscribePage { theme: Theme::from_headers(&headers), done: false, what, action })

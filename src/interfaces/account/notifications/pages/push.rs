@@ -75,7 +75,7 @@ async fn subscribe(
     let Subscription { endpoint, keys } = sent;
     let is_address = endpoint.starts_with("https://") && endpoint.len() <= MAX_ENDPOINT;
     if !is_address || BrowserKeys::read(&keys.p256dh, &keys.auth).is_err() {
-        let text = "this is no subscription of a browser";
+        let text = "this isn't a browser's push subscription";
         return Err(NotificationError::field("endpoint", text).into());
     }
     let agent =

@@ -21,7 +21,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/budgets",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Budgets and how they stand; `payer` shows those of one")
+                Doc::new("Budgets with their spending. `payer` filters")
                     .query::<BudgetListParams>()
                     .returns::<Budgets>()
             }),
@@ -29,14 +29,14 @@ pub(super) fn routes() -> Routes {
         .get(
             "/budgets/{payer}/{period}",
             show.needs(Can::Read).doc(|| {
-                Doc::new("One budget, by who pays (see `payer` of the list) and its period")
+                Doc::new("A budget, by payer (see `payer` in the list) and period")
                     .returns::<BudgetView>()
             }),
         )
         .put(
             "/budgets/{payer}/{period}",
             set.needs(Can::Agents).doc(|| {
-                Doc::new("Set a budget; it counts from the next call")
+                Doc::new("Set a budget. Applies from the next call")
                     .body::<BudgetBody>()
                     .returns::<BudgetView>()
             }),
@@ -44,13 +44,13 @@ pub(super) fn routes() -> Routes {
         .post(
             "/budgets/{payer}/{period}/raise",
             raise.needs(Can::Agents).doc(|| {
-                Doc::new("Let work go on that a budget holds up, with $2 or 500,000 tokens more")
+                Doc::new("Resume work that waits for a budget, with $2 or 500,000 tokens more")
                     .returns::<BudgetView>()
             }),
         )
         .delete(
             "/budgets/{payer}/{period}",
-            remove.needs(Can::Agents).doc(|| Doc::new("Take a budget away").returns::<Removed>()),
+            remove.needs(Can::Agents).doc(|| Doc::new("Remove a budget").returns::<Removed>()),
         )
 }
 
@@ -222,7 +222,7 @@ async fn set(
 ) -> Result<Json<BudgetView>, ApiError> {
     let (payer, period) = may_change(&ws, &who, &handle, &word)?;
     if body.limit_micros.is_none() && body.limit_tokens.is_none() {
-        let text = "give a limit of money or of tokens; DELETE takes a budget away";
+        let text = "give a limit of money or tokens; DELETE removes a budget";
         return Err(ApiError::invalid("limit_micros", text));
     }
     let wish = BudgetRequest {

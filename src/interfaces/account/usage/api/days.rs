@@ -74,7 +74,7 @@ struct Item {
 }
 
 fn day(field: &'static str, text: &str) -> Result<u32, ApiError> {
-    span::day(text).ok_or_else(|| ApiError::invalid(field, "write a day like 2026-11-20"))
+    span::day(text).ok_or_else(|| ApiError::invalid(field, "enter a day like 2026-11-20"))
 }
 
 pub(super) async fn list(
@@ -84,7 +84,7 @@ pub(super) async fn list(
     let after = match asked.after.as_deref() {
         None | Some("") => Vec::new(),
         Some(text) => cursor_key(text)
-            .ok_or_else(|| ApiError::invalid("after", "give back the `next` of the page before"))?,
+            .ok_or_else(|| ApiError::invalid("after", "use `next` of the previous page"))?,
     };
     let limit = asked.limit.unwrap_or(100).clamp(1, MAX);
     ws.read(|snap| {
@@ -95,7 +95,7 @@ pub(super) async fn list(
             None => Month::of_day(to).first_day(),
         };
         if to < from || MAX_DAYS <= to - from {
-            let text = "ask for a day before `to`, and for at most a year";
+            let text = "choose a day before `to`, at most a year earlier";
             return Err(ApiError::invalid("from", text));
         }
         let rolled = daily::rolled(&ws, snap, from..=to)?;

@@ -70,7 +70,7 @@ pub(in crate::usage) async fn days(ws: Ws, asked: SpanParams) -> Result<Response
             for day in &rolled.days {
                 let work = names.work(snap, day.purpose())?;
                 let agent = match day.agent == nobody() {
-                    true => "tests of connections".to_owned(),
+                    true => "connection tests".to_owned(),
                     false => names.agent(snap, day.agent)?,
                 };
                 let machine = machines.slug(day.gateway);

@@ -27,7 +27,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/prices",
             list.needs(Can::Read).doc(|| {
-                Doc::new("What models cost: entered prices, built-in ones, models without any")
+                Doc::new("Model prices: entered, built-in, and models without a price")
                     .returns::<Prices>()
             }),
         )
@@ -35,8 +35,7 @@ pub(super) fn routes() -> Routes {
             "/prices/{connection}/{model}",
             set.needs(Can::Admin).doc(|| {
                 Doc::new(
-                    "Enter what a model costs at a connection, or at `any`; calls that were made \
-                     keep their cost",
+                    "Set a model's price at a connection, or at `any`. Past calls keep their cost",
                 )
                 .body::<PriceBody>()
                 .returns::<PriceView>()
@@ -45,7 +44,7 @@ pub(super) fn routes() -> Routes {
         .delete(
             "/prices/{connection}/{model}",
             remove.needs(Can::Admin).doc(|| {
-                Doc::new("Take entered prices of a model away; the built-in one counts again")
+                Doc::new("Remove a model's entered prices. The built-in price applies again")
                     .query::<Which>()
                     .returns::<Removed>()
             }),
@@ -53,11 +52,7 @@ pub(super) fn routes() -> Routes {
         .delete(
             "/prices/{connection}/{model}/counting",
             reset.needs(Can::Admin).doc(|| {
-                Doc::new(
-                    "Forget that a model counted more tokens than usual: its calls are held to be \
-                     as dear as others again",
-                )
-                .returns::<Reset>()
+                Doc::new("Reset a model's token counting to the usual estimate").returns::<Reset>()
             }),
         )
 }

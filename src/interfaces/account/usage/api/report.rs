@@ -24,18 +24,17 @@ pub(super) fn routes() -> Routes {
         .get(
             "/usage/report",
             sum_up.needs(Can::Read).doc(|| {
-                Doc::new(
-                    "What the calls of some days came to, by agent, model, task, machine and so on",
-                )
-                .query::<ReportParams>()
-                .returns::<ReportView>()
+                Doc::new("Usage totals of a date range, by agent, model, task, machine and more")
+                    .query::<ReportParams>()
+                    .returns::<ReportView>()
             }),
         )
         .get(
             "/usage/days.csv",
             days.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "The days as a file: a line for each agent, model, task, stream, routine and machine",
+                    "Daily usage as CSV: a line per agent, model, task, stream, routine and \
+                        machine",
                 )
                 .query::<ReportDaysParams>()
                 .media("text/csv")
@@ -44,7 +43,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/usage/calls.csv",
             calls.needs(Can::Read).doc(|| {
-                Doc::new("Every call of some days as a file, oldest first")
+                Doc::new("All calls of a date range as CSV, oldest first")
                     .query::<ReportDaysParams>()
                     .media("text/csv")
             }),

@@ -148,7 +148,7 @@ fn page(
     for one in &routines {
         payers.push(choice(lasting(Payer::Routine(one.id)), &format!("Routine: {}", one.name)));
     }
-    payers.push(choice("task".to_owned(), "A task and all below it"));
+    payers.push(choice("task".to_owned(), "A task and its subtasks"));
     payers.push(choice("run".to_owned(), "One run"));
     let chosen = if typed.period.is_empty() { Period::Month.word() } else { &typed.period };
     let periods = Period::ALL
@@ -246,32 +246,32 @@ fn row(
 fn read(typed: &BudgetForm) -> Result<(String, Option<i64>, Option<i64>, u8), Wrong> {
     let handle = match (typed.payer.as_str(), typed.task.trim()) {
         ("task", "") => {
-            return Err(Wrong::field("task", "write the key of a task, such as MC-12"));
+            return Err(Wrong::field("task", "enter a task, such as MC-12"));
         }
-        ("run", "") => return Err(Wrong::field("task", "write the name of a run, such as R-7")),
+        ("run", "") => return Err(Wrong::field("task", "enter a run, such as R-7")),
         (kind @ ("task" | "run"), key) => format!("{kind}:{key}"),
         (payer, _) => payer.to_owned(),
     };
     let money = match typed.money.trim() {
         "" => None,
         text => Some(format::parse_dollars(text).ok_or_else(|| {
-            Wrong::field("money", "write an amount in dollars, such as 40, or nothing")
+            Wrong::field("money", "enter an amount in dollars, such as 40, or leave it empty")
         })?),
     };
     let tokens = match typed.tokens.trim().replace([' ', ',', '_'], "") {
         text if text.is_empty() => None,
         text => Some(text.parse::<i64>().ok().filter(|count| 0 <= *count).ok_or_else(|| {
-            Wrong::field("tokens", "write a number of tokens, such as 2000000, or nothing")
+            Wrong::field("tokens", "enter a number of tokens, such as 2000000, or leave it empty")
         })?),
     };
     if money.is_none() && tokens.is_none() {
-        return Err(Wrong::field("money", "give a limit in dollars or in tokens"));
+        return Err(Wrong::field("money", "enter a limit in dollars or tokens"));
     }
     let warn = match typed.warn.trim() {
         "" => SOFT_PCT,
-        text => text
-            .parse()
-            .map_err(|_| Wrong::field("warn", "write a share in percent, from 1 to 100"))?,
+        text => {
+            text.parse().map_err(|_| Wrong::field("warn", "enter a percentage from 1 to 100"))?
+        }
     };
     Ok((handle, money, tokens, warn))
 }
@@ -300,13 +300,13 @@ async fn set(
                     if ["task", "run"].contains(&typed.payer.as_str())
                         && refused.0.kind == ProblemKind::NotFound =>
                 {
-                    Err(Ok(Wrong::field("task", format!("there is no such {}", typed.payer))))
+                    Err(Ok(Wrong::field("task", format!("this {} doesn't exist", typed.payer))))
                 }
                 Err(refused) => return Err(PageError(refused.0)),
             };
             match done {
                 Ok(payer) => {
-                    let said = Flash::ok("The budget is set and applies from the next call.");
+                    let said = Flash::ok("Budget set. Applies from the next call.");
                     let next = match (typed.back, payer) {
                         (Some(_), Payer::Stream(id)) => format!("streams/{id}"),
                         (Some(_), Payer::Routine(id)) => format!("routines/{id}"),
@@ -333,7 +333,7 @@ async fn more(
     let (payer, period) = may_change(&ws, &who, &which.payer, &which.period)
         .map_err(|refused| PageError(refused.0))?;
     let raised = ws.write(&who, move |tx| budgets::raise(tx, payer, period)).await?;
-    let said = if raised { "Work is resumed." } else { "This budget already has room." };
+    let said = if raised { "Work resumed" } else { "This budget already has room" };
     Ok(hx.done(said, &ws.url(HERE)))
 }
 
@@ -346,5 +346,5 @@ async fn remove(
     let (payer, period) = may_change(&ws, &who, &which.payer, &which.period)
         .map_err(|refused| PageError(refused.0))?;
     ws.write(&who, move |tx| budgets::remove(tx, payer, period)).await?;
-    Ok(hx.done("The budget is removed.", &ws.url(HERE)))
+    Ok(hx.done("Budget removed", &ws.url(HERE)))
 }

@@ -178,6 +178,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &SpanParams) -> Result<View,
         },
         against: against(spent, former),
         against_note: match span.kind {
+            _ if former <= 0 => format!("no data for {}", before_label(span)),
             Kind::Month(_) => "same day".to_owned(),
             Kind::Today | Kind::Last(_) | Kind::Between => "just before".to_owned(),
         },
@@ -192,7 +193,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &SpanParams) -> Result<View,
         by: by.label(),
         more: match report.lines.len().saturating_sub(SHOWN) {
             0 => String::new(),
-            n => format!("and {} more, in the sum", format::grouped(n as u64)),
+            n => format!("and {} more, included in the total", format::grouped(n as u64)),
         },
         in_all: line(ws, "All calls", "", "", &report.total),
         lines: shown.map(|one| line(ws, &one.name, &one.note, &one.path, &one.sums)).collect(),
@@ -250,7 +251,7 @@ fn before_label(span: Span) -> String {
         Kind::Month(month) => month.before().label(),
         Kind::Today => "yesterday".to_owned(),
         Kind::Last(_) | Kind::Between => {
-            format!("the {} before", format::count(u64::from(span.count()), "day", "days"))
+            format!("the previous {}", format::count(u64::from(span.count()), "day", "days"))
         }
     }
 }
@@ -300,13 +301,13 @@ fn drawn(span: Span, past: u32, report: &Report, by: By, of: Of) -> Chart {
 fn nothing(days: &str, of: Of, total: &Sums) -> String {
     match of {
         Of::Billed if 0 < total.list_micros => {
-            format!("Nothing was billed for {days}. By the list price, the same calls have a cost.")
+            format!("Nothing billed for {days}. At list prices these calls have a cost.")
         }
         Of::Billed => {
-            format!("Nothing was billed for {days}. Practice and models of your own cost nothing.")
+            format!("Nothing billed for {days}. Practice mode and your own models are free.")
         }
-        Of::List => format!("Nothing has a list price for {days}."),
-        Of::Tokens => format!("No tokens were used for {days}."),
+        Of::List => format!("No calls with a list price for {days}."),
+        Of::Tokens => format!("No tokens used for {days}."),
     }
 }
 
@@ -314,13 +315,18 @@ fn nothing(days: &str, of: Of, total: &Sums) -> String {
 fn behind(rolled: &Rolled) -> String {
     let given_up = match rolled.given_up {
         0 => String::new(),
-        n => format!("{} could not be counted.", format::count(n as u64, "entry", "entries")),
+        n => format!("Couldn’t count {}.", format::count(n as u64, "entry", "entries")),
     };
     match rolled.behind {
         0 => given_up,
         n => {
-            let entries = format::count(n, "entry of the record is", "entries of the record are");
-            format!("The days are still being counted: {entries} not in them yet. {given_up}")
+            let entries = format::count(
+                n,
+                "entry isn’t included yet",
+                "entries aren’t included \
+                yet",
+            );
+            format!("Still counting: {entries}. {given_up}")
         }
     }
 }
@@ -335,9 +341,9 @@ fn unmetered_words(ws: &Ws, snap: &Snap<'_>, calls: u64) -> Result<String, Store
     let calls = format::count(calls, "call is unmetered", "calls are unmetered");
     let whose = match names.is_empty() {
         true => String::new(),
-        false => format!(" No price is known of {}.", names.join(", ")),
+        false => format!(" No price for {}.", names.join(", ")),
     };
-    Ok(format!("{calls}: nobody knows what they cost, and no sum has them.{whose}"))
+    Ok(format!("{calls}, so totals leave them out.{whose}"))
 }
 
 fn agents(snap: &Snap<'_>) -> Result<Vec<Agent>, StoreError> {
@@ -349,7 +355,7 @@ fn agents(snap: &Snap<'_>) -> Result<Vec<Agent>, StoreError> {
 /// Change compared with the same part of the previous range.
 fn against(now: i64, before: i64) -> String {
     if before <= 0 {
-        return "–".to_owned();
+        return String::new();
     }
     let change = (i128::from(now) - i128::from(before)) * 100 / i128::from(before);
     match change {

@@ -181,7 +181,7 @@ async fn page(
         usage: shell.url("settings/usage"),
         view,
         begins_hint: format!(
-            "At the beginning of that day in {}; at once when it is empty.",
+            "From the start of that day in {}. Leave empty to start now.",
             zone.iana_name().unwrap_or("UTC")
         ),
         places,
@@ -217,14 +217,14 @@ fn view(ws: &Ws, manages: bool, snap: &Snap<'_>) -> Result<View, StoreError> {
 
 fn dear(one: Learned, names: &BTreeMap<ConnectionId, String>) -> Dear {
     let place = match one.connection {
-        Some(id) => names.get(&id).map_or("a connection that is gone", String::as_str),
+        Some(id) => names.get(&id).map_or("a deleted connection", String::as_str),
         None => "practice",
     };
     let tenths = u64::from(one.tokens) * 10 / u64::from(counting::usual().max(1));
     Dear {
         place: place.to_owned(),
         tokens: one.tokens,
-        times: format!("{}.{} times as many as usual", tenths / 10, tenths % 10),
+        times: format!("{}.{} times the usual count", tenths / 10, tenths % 10),
         connection: one.connection.map_or_else(|| ANY.to_owned(), |id| id.to_string()),
         model: one.model,
     }
@@ -238,22 +238,22 @@ fn row(
     zone: &TimeZone,
     now: Timestamp,
 ) -> Row {
-    let state = state(all, one, now);
+    let (label, tone) = match state(all, one, now) {
+        "holds" => ("Active", Tone::Ok),
+        "begins later" => ("Scheduled", Tone::Info),
+        _ => ("Replaced", Tone::Neutral),
+    };
     let name = one.connection.and_then(|id| names.get(&id));
     let begins = one.begins_at.to_zoned(zone.clone()).strftime("%-d %b %Y, %H:%M");
     let is_known = catalog::describe(&one.model).price.is_some();
-    let otherwise = if is_known { "as built in" } else { "as sent" };
+    let otherwise = if is_known { "built-in" } else { "as sent" };
     let amount = |amount: Option<u64>| amount.map_or_else(|| otherwise.to_owned(), dollars);
     Row {
         model: one.model.clone(),
         place: name.map_or_else(|| "all connections".to_owned(), Clone::clone),
         begins: begins.to_string(),
-        state,
-        tone: match state {
-            "holds" => Tone::Ok,
-            "begins later" => Tone::Info,
-            _ => Tone::Neutral,
-        },
+        state: label,
+        tone,
         amounts: one.amounts().into_iter().map(amount).collect(),
         which: Which {
             model: one.model.clone(),
@@ -273,7 +273,7 @@ fn built_in(
     let Price { input, cache_read, cache_write, output } = model.price?;
     let mut notes = Vec::new();
     if prices::at(all, &model.id, None, now).is_some() {
-        notes.push("another price is entered".to_owned());
+        notes.push("overridden".to_owned());
     }
     if let Some(long) = model.long {
         let (above, input) = (format::tokens(long.above), dollars(long.price.input));
@@ -304,7 +304,7 @@ fn read(typed: &PriceForm, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPri
             "" => Ok(None),
             text => match format::parse_dollars(text).and_then(|n| u64::try_from(n).ok()) {
                 Some(micros) => Ok(Some(micros)),
-                None => Err(Wrong::field(field, "write dollars, such as 2.50, or nothing")),
+                None => Err(Wrong::field(field, "enter dollars, such as 2.50, or leave it empty")),
             },
         };
         *amount = wrong.join(read).flatten();
@@ -336,7 +336,7 @@ async fn set(
             let new = NewPrice { connection, ..new };
             match ws.write(&who, once.run(move |tx| rules::set(tx, new))).await {
                 Ok(_) => {
-                    let said = Flash::ok("The price is entered. Past calls keep theirs.");
+                    let said = Flash::ok("Price saved. Past calls keep theirs.");
                     return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
                 }
                 Err(error) => Wrong::of(&error)?,
@@ -360,8 +360,8 @@ async fn remove(
     let model = which.model;
     let taken = ws.write(&who, move |tx| rules::remove(tx, &model, connection, begins_at)).await?;
     let said = match taken {
-        0 => "That price was already removed.",
-        _ => "The price is removed.",
+        0 => "That price was already removed",
+        _ => "Price removed",
     };
     Ok(hx.done(said, &ws.url(HERE)))
 }
@@ -385,8 +385,8 @@ async fn reset(
     let model = which.model.clone();
     let reset = ws.write(&who, move |tx| forgetting::reset(tx, connection, &model)).await?;
     let text = match reset {
-        true => format!("The tokens of {} are counted as usual.", which.model),
-        false => "They were counted as usual already.".to_owned(),
+        true => format!("Token counting for {} is reset", which.model),
+        false => "Token counting was already reset".to_owned(),
     };
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
 }

@@ -30,13 +30,12 @@ pub fn routes() -> Routes {
     Routes::new()
         .get(
             "/factors",
-            list.needs(Can::Account)
-                .doc(|| Doc::new("How you prove that it is you").returns::<Factors>()),
+            list.needs(Can::Account).doc(|| Doc::new("Your sign-in methods").returns::<Factors>()),
         )
         .post(
             "/factors/totp",
             begin.needs(Can::Account).doc(|| {
-                Doc::new("Begin to set up an authenticator app; its secret is shown once")
+                Doc::new("Start setting up an authenticator app; its secret is shown once")
                     .no_key(SECRET)
                     .returns::<Begun>()
                     .status(201)
@@ -54,7 +53,7 @@ pub fn routes() -> Routes {
         .post(
             "/factors/totp/off",
             turn_off.needs(Can::Account).doc(|| {
-                Doc::new("Ask for codes no more; takes the password and a code")
+                Doc::new("Turn off app codes; takes the password and a code")
                     .no_key("a repeat finds nothing to turn off")
                     .body::<SureBody>()
                     .returns::<Factors>()
@@ -63,7 +62,7 @@ pub fn routes() -> Routes {
         .post(
             "/factors/recovery-codes",
             renew.needs(Can::Account).proved().doc(|| {
-                Doc::new("New recovery codes; the former ones are void")
+                Doc::new("Create recovery codes; they replace the old ones")
                     .no_key(SECRET)
                     .returns::<Codes>()
             }),
@@ -71,7 +70,7 @@ pub fn routes() -> Routes {
         .patch(
             "/factors/passkeys/{id}",
             rename.needs(Can::Account).doc(|| {
-                Doc::new("Give a passkey another name")
+                Doc::new("Rename a passkey")
                     .no_key("a repeat changes nothing anyway")
                     .body::<NameBody>()
                     .returns::<PasskeyView>()
@@ -220,7 +219,7 @@ async fn turn_off(
     Json(body): Json<SureBody>,
 ) -> Result<Json<Factors>, ApiError> {
     if check_own(&app, &caller, Zeroizing::new(body.password)).await? == Verdict::Wrong {
-        return Err(UsersError::field("password", "this is not your password").into());
+        return Err(UsersError::field("password", "wrong password").into());
     }
     factors::check(&app, who.account, &body.code, (who.actor(), who.cause())).await?;
     let (account, keep) = (who.account, caller.sign_in());

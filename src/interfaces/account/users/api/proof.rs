@@ -25,14 +25,14 @@ pub fn routes() -> Routes {
         .get(
             "/proof",
             show.needs(Can::Account).doc(|| {
-                Doc::new("Whether you have proved lately that it is you, and how you can")
+                Doc::new("Whether you confirmed your identity recently, and how you can")
                     .returns::<ProofView>()
             }),
         )
         .post(
             "/proof",
             prove.needs(Can::Account).doc(|| {
-                Doc::new("Prove that it is you; it counts for ten minutes and renews the cookie")
+                Doc::new("Confirm your identity; lasts ten minutes and renews the cookie")
                     .no_key("each proof is one of its own")
                     .body::<ProofBody>()
                     .returns::<ProofView>()
@@ -126,7 +126,7 @@ async fn prove(
         (Some(password), None, None) => Given::Password(Zeroizing::new(password)),
         (None, Some(code), None) => Given::Code(code),
         (None, None, Some(passkey)) => Given::Passkey(passkey.into()),
-        _ => return Err(ApiError::invalid("password", "give a password, a code or a passkey")),
+        _ => return Err(ApiError::invalid("password", "send a password, a code or a passkey")),
     };
     let cookie = give(&app, &caller, &who, &headers, given).await?;
     let view = ProofView::of(caller.proved_until(&app), ways(&app, &who, &headers)?);

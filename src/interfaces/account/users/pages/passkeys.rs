@@ -50,8 +50,8 @@ pub fn site(app: &App, headers: &HeaderMap) -> Option<Site> {
 }
 
 fn nowhere() -> PageError {
-    let text = "Passkeys need https, or the name localhost: set HQ_PUBLIC_URL to the address with \
-                https that people use.";
+    let text = "Passkeys need https or localhost. Set HQ_PUBLIC_URL to the https address people \
+                use.";
     PageError(Failure::new(ProblemKind::Conflict, "no_passkeys_here", text))
 }
 
@@ -126,7 +126,7 @@ pub async fn add(
         Ok(flash::say(&app, Flash::danger(sentence(text)), hx.go_to(&ws.url("settings/security"))))
     };
     match super::check_own(&app, &caller, Zeroizing::new(form.password.clone())).await {
-        Ok(Verdict::Wrong) => return refused("this is not your password; no passkey was added"),
+        Ok(Verdict::Wrong) => return refused("wrong password; no passkey was added"),
         Ok(_) => {}
         Err(error @ UsersError::TooMany(_)) => return refused(&error.to_string()),
         Err(error) => return Err(error.into()),
@@ -157,7 +157,7 @@ pub async fn add(
     };
     match app.system.write(who.actor(), who.cause(), move |tx| rules::add(tx, new)).await {
         Ok(passkey) => {
-            let text = format!("The passkey \"{}\" is added.", passkey.name);
+            let text = format!("Passkey \"{}\" added.", passkey.name);
             Ok(flash::say(&app, Flash::ok(text), back))
         }
         Err(error @ (UsersError::Field { .. } | UsersError::Many(_))) => {
@@ -178,7 +178,7 @@ pub async fn remove(
     let account = who.account;
     let write = move |tx: &mut store::WriteTx<'_>| rules::remove(tx, account, id);
     let gone = app.system.write(who.actor(), who.cause(), write).await?;
-    let done = Flash::ok(format!("The passkey \"{}\" is removed.", gone.name));
+    let done = Flash::ok(format!("Passkey \"{}\" removed.", gone.name));
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/security"))))
 }
 
@@ -201,7 +201,7 @@ pub async fn rename(
     let write = move |tx: &mut store::WriteTx<'_>| rules::rename(tx, account, id, &form.name);
     match app.system.write(who.actor(), who.cause(), write).await {
         Ok(now) => {
-            let text = format!("The passkey is called \"{}\" now.", now.name);
+            let text = format!("Passkey renamed to \"{}\".", now.name);
             Ok(flash::say(&app, Flash::ok(text), back))
         }
         Err(error @ UsersError::Field { .. }) => {
@@ -266,8 +266,8 @@ pub async fn sign_in(
             Ok(cookies.on(&app.config, Redirect::to(&local(&form.next)).into_response()))
         }
         Err(UsersError::NoMatch) => {
-            let text = "This passkey is not known here, or the device refused. Try again, or sign in \
-                        with your password.";
+            let text = "This passkey is unknown here, or the device refused. Try again, or sign \
+                        in with your password.";
             let answer = Redirect::to("/login").into_response();
             Ok(flash::say(&app, Flash::danger(text), answer))
         }

@@ -86,7 +86,7 @@ pub async fn give(
     match given {
         Given::Password(password) => {
             if check_own(app, caller, password).await? == Verdict::Wrong {
-                return Err(UsersError::NoProof("this is not your password".to_owned()));
+                return Err(UsersError::NoProof("wrong password".to_owned()));
             }
         }
         Given::Code(code) => {
@@ -96,7 +96,7 @@ pub async fn give(
             let checked = passkeys::check_again(app, who, headers, &form).await;
             checked.map_err(|error| match error {
                 UsersError::NoMatch => {
-                    let text = "this passkey is not known here, or the device refused; try again";
+                    let text = "this passkey is unknown here, or the device refused; try again";
                     UsersError::NoProof(text.to_owned())
                 }
                 other => other,
@@ -199,7 +199,7 @@ async fn prove(
             };
             let mut answer = hx.go_to(&next);
             answer.headers_mut().append(SET_COOKIE, cookie);
-            let done = Flash::ok("Confirmed. Now repeat the action: nothing has changed yet.");
+            let done = Flash::ok("Confirmed. Nothing has changed yet, so repeat the action.");
             Ok(flash::say(&app, done, answer))
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Limited) => {

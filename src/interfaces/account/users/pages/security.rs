@@ -114,11 +114,12 @@ impl Security {
         let admin = matches!(who.role, Role::Owner | Role::Admin);
         let advice = match (any, admin, must) {
             (false, true, true) => {
-                "Owners and admins of this workspace sign in with two steps. Set one up to go on."
+                "This workspace requires two-step sign-in for owners and admins. Set it up to \
+                 continue."
             }
             (false, true, false) => {
-                "You may change everything here. A second step keeps others out who get hold of \
-                 your password."
+                "You can change everything here. Two-step sign-in protects the workspace if \
+                 someone gets your password."
             }
             _ => "",
         };
@@ -239,7 +240,7 @@ async fn wrong_password(
     password: String,
 ) -> Result<Option<String>, PageError> {
     match super::check_own(app, caller, Zeroizing::new(password)).await {
-        Ok(Verdict::Wrong) => Ok(Some("This is not your password.".to_owned())),
+        Ok(Verdict::Wrong) => Ok(Some("Wrong password.".to_owned())),
         Ok(_) => Ok(None),
         Err(error @ UsersError::TooMany(_)) => Ok(Some(sentence(&error.to_string()))),
         Err(error) => Err(error.into()),
@@ -273,7 +274,7 @@ async fn turn_off(
     let (account, keep) = (who.account, caller.sign_in());
     let write = move |tx: &mut store::WriteTx<'_>| rules::drop_totp(tx, account, keep);
     app.system.write(who.actor(), who.cause(), write).await?;
-    let done = Flash::ok("Codes are turned off. Other browsers were signed out.");
+    let done = Flash::ok("App codes are off. Other browsers were signed out.");
     Ok(flash::say(&app, done, Hx::from_headers(&headers).go_to(&ws.url("settings/security"))))
 }
 

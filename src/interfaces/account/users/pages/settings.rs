@@ -85,7 +85,7 @@ pub(super) fn open_tokens(app: &App, account: AccountId) -> Result<Vec<String>, 
 
 /// The confirmation of a password change, with the tokens that stay valid.
 pub(super) fn password_changed(revoked: u64, tokens: &[String]) -> String {
-    let done = "Your password is changed. Other browsers were signed out.";
+    let done = "Password changed. Other browsers were signed out.";
     match tokens {
         [] if 0 < revoked => {
             let was = if revoked == 1 { "was" } else { "were" };
@@ -102,7 +102,7 @@ pub(super) fn password_changed(revoked: u64, tokens: &[String]) -> String {
 
 impl Profile {
     fn of(shell: Shell, who: &Person, zone: Option<&str>) -> Self {
-        let mut choices = vec![Choice::new("", "As the workspace", zone.is_none())];
+        let mut choices = vec![Choice::new("", "Workspace default", zone.is_none())];
         choices.extend(zones(zone.unwrap_or_default()));
         Self {
             shell,
@@ -166,7 +166,7 @@ async fn save_zone(
     match saved {
         Ok(_) => {
             let back = hx.go_to(&ws.url("settings/profile"));
-            Ok(flash::say(&app, Flash::ok("Your time zone is saved."), back))
+            Ok(flash::say(&app, Flash::ok("Time zone saved."), back))
         }
         Err(error @ UsersError::Field { .. }) => {
             let page = Profile::of(shell, &who, Some(&form.zone));
@@ -208,7 +208,7 @@ async fn change_password(
     let checked = super::check_own(&app, &caller, Zeroizing::new(form.current)).await;
     match checked {
         Ok(Verdict::Wrong) => {
-            page.current_error = "This is not your password.".to_owned();
+            page.current_error = "Wrong password.".to_owned();
             return html::document(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
         Ok(_) => {}
@@ -294,7 +294,7 @@ async fn revoke_sign_in(
     app.system
         .write(who.actor(), who.cause(), move |tx| rules::revoke_sign_in(tx, account, id))
         .await?;
-    let done = Flash::ok("That browser is signed out.");
+    let done = Flash::ok("Browser signed out.");
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/sign-ins"))))
 }
 
@@ -309,7 +309,7 @@ async fn revoke_others(
     app.system
         .write(who.actor(), who.cause(), move |tx| rules::revoke_others(tx, account, keep))
         .await?;
-    let done = Flash::ok("All other browsers are signed out.");
+    let done = Flash::ok("All other browsers were signed out.");
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/sign-ins"))))
 }
 
@@ -407,7 +407,7 @@ async fn withdraw_token(
     Path(id): Path<TokenId>,
 ) -> Result<Response, PageError> {
     let gone = tokens::withdraw(&app, &ws, &who, id).await?;
-    let done = Flash::ok(format!("The token \"{}\" is revoked.", gone.name));
+    let done = Flash::ok(format!("Token \"{}\" revoked.", gone.name));
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/tokens"))))
 }
 
@@ -436,14 +436,14 @@ fn token_row(
 /// The token scopes as checkboxes.
 fn scopes(chosen: &[Scope]) -> Vec<Choice> {
     let hint = |scope: Scope| match scope {
-        Scope::Read => "Everything you can see",
-        Scope::Write => "Tasks, comments and other shared records",
+        Scope::Read => "View everything you can see",
+        Scope::Write => "Change tasks, comments and other shared records",
         Scope::Chat => "Also the OpenAI-compatible API at /v1",
         Scope::Review => "Approve, ask for changes, reject",
-        Scope::Approvals => "Say yes or no to what agents ask before they do it",
-        Scope::Agents => "Make, change, pause and archive agents",
-        Scope::Browser => "Open, read, click and type there, with the sign-ins of agents",
-        Scope::Admin => "Connections and workspace settings",
+        Scope::Approvals => "Approve or deny agent requests",
+        Scope::Agents => "Create, change, pause and archive agents",
+        Scope::Browser => "Open, read, click and type in agent browsers, with the agents’ sign-ins",
+        Scope::Admin => "Change connections and workspace settings",
     };
     let all = Scope::ALL.iter().copied();
     all.map(|one| Choice::new(one.word(), one.label(), chosen.contains(&one)).hint(hint(one)))
@@ -524,7 +524,7 @@ async fn revoke_token(
         .system
         .write(who.actor(), who.cause(), move |tx| rules::revoke_token(tx, account, id))
         .await?;
-    let done = Flash::ok(format!("The token \"{}\" is revoked.", gone.name));
+    let done = Flash::ok(format!("Token \"{}\" revoked.", gone.name));
     Ok(flash::say(&app, done, hx.go_to(&ws.url("settings/tokens"))).into_response())
 }
 

@@ -217,7 +217,7 @@ async fn save(
         },
         Err(wrong) => wrong,
     };
-    let wrong = "Please look at the marked fields; nothing was saved.".to_owned();
+    let wrong = "Check the highlighted fields. Nothing has been saved.".to_owned();
     let zones = zones(&form.zone);
     let (own, state) = (who.access.may(Can::Own), ws.standing().state);
     let (v, may, beside) = (form, true, Beside::read(&ws)?);
@@ -265,7 +265,7 @@ async fn rename(
     let saved = ws.write(&who, move |tx| rules::rename_member(tx, account, &name)).await;
     let back = ws.url("settings/profile");
     match saved {
-        Ok(_) => Ok(flash::say(&app, Flash::ok("Your name is saved."), hx.go_to(&back))),
+        Ok(_) => Ok(flash::say(&app, Flash::ok("Name saved."), hx.go_to(&back))),
         // The profile page belongs to accounts; it reports the error of the name in its address.
         Err(error) if !error.fields().is_empty() => {
             let typed = format::query_value(text::cut(&form.name, MAX_TYPED));

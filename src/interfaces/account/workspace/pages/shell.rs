@@ -103,22 +103,23 @@ fn warning(ws: &Ws, who: &Person) -> Option<Warning> {
     let (tone, text) = match (room.is_full(), health) {
         (true, true) => {
             let text = format!(
-                "The disk is full: {} are free, and below {} every change is refused. Delete what is \
-                 not HQ's, move backups to another place or compact the store; HQ goes on by itself.",
+                "The disk is full: {} free, and below {} every change is refused. Delete other \
+                 files, move backups elsewhere or compact the database. HQ then continues \
+                 automatically.",
                 size(room.free),
                 size(room.reserve)
             );
             ("danger", text)
         }
         (true, false) => {
-            let text = "The disk of this HQ is full, so no change is saved. What you read is all \
-                        there. Tell those who run it; it goes on by itself.";
+            let text = "HQ’s disk is full, so changes can’t be saved. You can keep reading. Tell \
+                        the server’s admin; HQ continues automatically once there is space.";
             ("danger", text.to_owned())
         }
         (false, true) if room.is_low() => {
             let text = format!(
-                "The disk is nearly full: {} of {} are free. Free some space before HQ has to refuse \
-                 to save.",
+                "The disk is nearly full: {} of {} free. Free some space before HQ has to refuse \
+                 changes.",
                 size(room.free),
                 size(room.all)
             );
@@ -132,8 +133,8 @@ fn warning(ws: &Ws, who: &Person) -> Option<Warning> {
 /// Banner over all pages while the workspace is closed or all work is paused.
 fn closed(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
     if ws.app.closing.is_cancelled() {
-        let text =
-            "HQ is about to stop. What you write is kept, and agents go on after its next start.";
+        let text = "HQ is about to stop. What you write is saved, and agents continue after the next \
+             start.";
         let (text, verb, action) = (text.to_owned(), "", "");
         return Ok(Some(Closed { text, tone: "warn", moving: false, verb, action }));
     }
@@ -143,8 +144,8 @@ fn closed(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
         text = format!("{text} Right now {shown}.");
     }
     let (tone, verb) = match ws.standing().state {
-        WorkspaceState::Deleting => ("danger", "Keep it"),
-        _ => ("warn", "Bring it back"),
+        WorkspaceState::Deleting => ("danger", "Cancel deletion"),
+        _ => ("warn", "Restore"),
     };
     let verb = if who.access.may(Can::Own) { verb } else { "" };
     let (moving, action) = (ws.shown().is_some(), "settings/restore");
@@ -161,11 +162,11 @@ fn halted(ws: &Ws, who: &Person) -> Result<Option<Closed>, StoreError> {
     let at = RelTime::new(at, ws.app.clock.now(), &zone).text;
     let text = match cause {
         HaltCause::Crashes => format!(
-            "HQ ended unexpectedly several times and paused all work {at}. Look under Runs what was at \
-             work before you resume."
+            "HQ stopped unexpectedly several times and paused all work {at}. Check Runs before \
+             you resume."
         ),
         HaltCause::Person | HaltCause::Copy => {
-            format!("{by} paused all work {at}. Agents begin nothing and send nothing.")
+            format!("{by} paused all work {at}. Agents don’t start or send anything.")
         }
     };
     let verb = if who.access.may(Can::Admin) { "Resume" } else { "" };
@@ -196,7 +197,7 @@ impl ToReview {
         let asks = questions::waiting(snap, &sees)?;
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let mut all = vec![
-            (number(deliverables::in_review_count(snap)?), "piece of work", "pieces of work"),
+            (number(deliverables::in_review_count(snap)?), "deliverable", "deliverables"),
             (asks.approvals, "approval", "approvals"),
             (asks.questions, "question", "questions"),
         ];
@@ -205,7 +206,7 @@ impl ToReview {
         }
         if who.access.may(Can::Agents) {
             let count = number(drafts::count_of(ws, agents));
-            all.push((count, "draft of an agent", "drafts of agents"));
+            all.push((count, "agent draft", "agent drafts"));
         }
         all.retain(|(count, ..)| 0 < *count);
         let told: Vec<String> =

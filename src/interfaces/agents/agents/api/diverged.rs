@@ -19,33 +19,26 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/kept",
             list.needs(Can::Read).doc(|| {
-                Doc::new(
-                    "What it wrote on another machine while its files went another way here, the oldest \
-                     first",
-                )
-                .returns::<KeptList>()
+                Doc::new("Diverged changes from other machines, oldest first").returns::<KeptList>()
             }),
         )
         .get(
             one,
             show.needs(Can::Read)
-                .doc(|| Doc::new("One of them, with what differs").returns::<KeptFiles>()),
+                .doc(|| Doc::new("One set of changes with its differences").returns::<KeptFiles>()),
         )
         .post(
             "/agents/{agent}/kept/{name}/take",
             take.needs(Can::Agents).doc(|| {
                 Doc::new(
-                    "Take it into its files, as far as both can be made one; once nothing of it is left, it is \
-                     not kept any more",
+                    "Merge it into the agent's files as far as possible; it is deleted once fully \
+                     merged",
                 )
                 .no_key("what was taken is not kept any more")
                 .returns::<TakenOut>()
             }),
         )
-        .delete(
-            one,
-            forget.needs(Can::Agents).doc(|| Doc::new("Drop what was kept").status(204)),
-        )
+        .delete(one, forget.needs(Can::Agents).doc(|| Doc::new("Discard the changes").status(204)))
 }
 
 /// What was kept.

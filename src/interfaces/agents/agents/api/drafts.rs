@@ -22,14 +22,13 @@ pub(super) fn routes() -> Routes {
         .get(
             "/drafts",
             list.needs(Can::Read).doc(|| {
-                Doc::new("What programs of agents have made of the files that say who those are")
-                    .returns::<Drafts>()
+                Doc::new("Drafts of identity files written by agent programs").returns::<Drafts>()
             }),
         )
         .post(
             "/agents/{agent}/drafts/{file}/accept",
             accept.needs(Can::Agents).doc(|| {
-                Doc::new("Let the file say what the draft says; `hash` is that of the draft")
+                Doc::new("Accept a draft; `hash` is the draft's hash")
                     .body::<DraftChosen>()
                     .no_key("the hash says what is accepted")
                     .status(204)
@@ -38,7 +37,7 @@ pub(super) fn routes() -> Routes {
         .delete(
             "/agents/{agent}/drafts/{file}",
             refuse.needs(Can::Agents).doc(|| {
-                Doc::new("Refuse a draft: the file stays as it is, the history has the draft")
+                Doc::new("Reject a draft; the file is unchanged and the draft stays in the history")
                     .status(204)
             }),
         )

@@ -43,7 +43,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/file",
             beginning.needs(Can::Read).doc(|| {
-                Doc::new("The beginning of one file, as text")
+                Doc::new("The beginning of a file as text")
                     .query::<FileListParams>()
                     .returns::<FileView>()
             }),
@@ -51,7 +51,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/file-search",
             search.needs(Can::Read).doc(|| {
-                Doc::new("Files with all words in their name or in one line, whatever the case")
+                Doc::new("Files with all words in their name or in one line, ignoring case")
                     .query::<FileSearchParams>()
                     .returns::<SearchOut>()
             }),
@@ -67,8 +67,8 @@ fn one() -> Routes {
             path,
             read.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "One file with its text; its bytes with raw=1 or when application/octet-stream \
-                     is accepted",
+                    "A file with its text, or its bytes with raw=1 or Accept: \
+                     application/octet-stream",
                 )
                 .query::<FileReadParams>()
                 .returns::<FileOut>()
@@ -79,9 +79,8 @@ fn one() -> Routes {
             path,
             write.needs(Can::Agents).doc(|| {
                 Doc::new(
-                    "Save a text, in a commit of yours. With `base` what others wrote in other lines \
-                     meanwhile stays, and 409 with `clash` tells the ways out where they wrote in the \
-                     same",
+                    "Save a text in a commit of yours. With `base`, changes by others to other \
+                     lines are kept, and 409 with `clash` offers resolutions for the same lines",
                 )
                 .body::<WriteBody>()
                 .no_key("the text before says what is changed")
@@ -92,8 +91,7 @@ fn one() -> Routes {
             path,
             create.needs(Can::Agents).doc(|| {
                 Doc::new(
-                    "Make a file of a text, or of the body as it is when that is \
-                     application/octet-stream",
+                    "Create a file from a text, or from the body if it is application/octet-stream",
                 )
                 .body::<NewBody>()
                 .no_key("a file of that name is made once")
@@ -104,7 +102,7 @@ fn one() -> Routes {
         .patch(
             path,
             rename.needs(Can::Agents).doc(|| {
-                Doc::new("Give a file another name, which may be in another folder")
+                Doc::new("Rename a file, optionally into another folder")
                     .body::<NameBody>()
                     .no_key("the file has its old name once")
                     .returns::<DoneOut>()
@@ -112,9 +110,9 @@ fn one() -> Routes {
         )
         .delete(
             path,
-            remove.needs(Can::Agents).doc(|| {
-                Doc::new("Remove a file; its history stays, and with it the way back").status(204)
-            }),
+            remove
+                .needs(Can::Agents)
+                .doc(|| Doc::new("Delete a file; it can be restored from its history").status(204)),
         )
         .wrap(|route| route.layer(DefaultBodyLimit::max(MAX_TEXTS)))
 }
@@ -422,7 +420,7 @@ async fn write(
         (Some(base), _) => Base::Text(base),
         (None, Some(hash)) => Base::Hash(hash),
         (None, None) => {
-            let why = "say what the text was made from: `base` is that text, `hash` its hash";
+            let why = "name the text you started from: `base` is the text, `hash` its hash";
             return Err(ApiError::invalid("base", why));
         }
     };

@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/memory",
             list.needs(Can::Read).doc(|| {
-                Doc::new("The files of its memory: what lasts, then its days, newest first")
+                Doc::new("Memory files: lasting memory, then daily notes, newest first")
                     .returns::<Notes>()
             }),
         )
@@ -35,7 +35,7 @@ pub(super) fn routes() -> Routes {
         .put(
             "/agents/{agent}/memory/note",
             write.needs(Can::Agents).doc(|| {
-                Doc::new("Change a file of its memory; `hash` is that of the text you have read")
+                Doc::new("Change a memory file; `hash` is the hash of the text you read")
                     .body::<NoteBody>()
                     .no_key("the hash says what is changed")
                     .returns::<NoteOut>()
@@ -44,7 +44,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/memory/search",
             search.needs(Can::Read).doc(|| {
-                Doc::new("Look through its memory, your conversations and those about tasks")
+                Doc::new("Search its memory, your conversations and those about tasks")
                     .query::<MemorySearchParams>()
                     .returns::<Found>()
             }),
@@ -171,7 +171,7 @@ async fn search(
     At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<Found>, ApiError> {
     let words = Words::of(&asked.q);
-    let words = words.ok_or_else(|| ApiError::invalid("q", "give a word to look for"))?;
+    let words = words.ok_or_else(|| ApiError::invalid("q", "enter a search word"))?;
     let most = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
     let today = ws.app.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let Searched { notes, said } =

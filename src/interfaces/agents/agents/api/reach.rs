@@ -27,7 +27,7 @@ pub(super) fn routes() -> Routes {
         .put(
             "/agents/{agent}/reach",
             set.needs(Can::Agents).doc(|| {
-                Doc::new("Choose them; they count from its next request on")
+                Doc::new("Set them; they apply from its next request")
                     .body::<ReachBody>()
                     .returns::<ReachView>()
             }),
@@ -41,7 +41,7 @@ pub(super) fn routes() -> Routes {
         .put(
             "/reach",
             set_opened.needs(Can::Admin).doc(|| {
-                Doc::new("Choose them; they count from the next request on")
+                Doc::new("Set them; they apply from the next request")
                     .body::<OpenedBody>()
                     .returns::<OpenedView>()
             }),

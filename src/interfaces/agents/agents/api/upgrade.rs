@@ -29,22 +29,19 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
             "/agent-upgrades",
-            list.needs(Can::Read).doc(|| {
-                Doc::new("The agents whose template has something new").returns::<Offers>()
-            }),
+            list.needs(Can::Read)
+                .doc(|| Doc::new("Agents with a newer template version").returns::<Offers>()),
         )
         .post(
             "/agent-upgrades",
             apply_clean.needs(Can::Agents).doc(|| {
-                Doc::new("Take over what needs no choice, for all agents")
-                    .returns::<Applied>()
-                    .no_key(AGAIN)
+                Doc::new("Apply all upgrades without conflicts").returns::<Applied>().no_key(AGAIN)
             }),
         )
         .get(
             one,
             show.needs(Can::Read).doc(|| {
-                Doc::new("What an agent could take over from its template, or from another one")
+                Doc::new("Preview an upgrade to its template or another one")
                     .query::<UpgradeParams>()
                     .returns::<OfferOut>()
             }),
@@ -52,7 +49,7 @@ pub(super) fn routes() -> Routes {
         .post(
             one,
             take.needs(Can::Agents).doc(|| {
-                Doc::new("Take it over, in one commit")
+                Doc::new("Apply it in one commit")
                     .body::<TakeBody>()
                     .returns::<TakenOut>()
                     .no_key(AGAIN)
@@ -69,7 +66,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/agents/{agent}/upgrade/undo",
             undo.needs(Can::Agents).doc(|| {
-                Doc::new("Take an upgrade back; what was changed since stays")
+                Doc::new("Undo an upgrade; later changes are kept")
                     .body::<UndoBody>()
                     .returns::<BackOut>()
                     .no_key(AGAIN)

@@ -20,7 +20,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/history",
             log.needs(Can::Read).doc(|| {
-                Doc::new("The commits of its files, newest first; with a path those of one of them")
+                Doc::new("Commits of its files, newest first; with a path, those of one file")
                     .query::<VersionListParams>()
                     .returns::<Log>()
             }),
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/history/{commit}",
             show.needs(Can::Read).doc(|| {
-                Doc::new("What a commit changed; with a path also the file as it was then")
+                Doc::new("Changes of a commit; with a path, also that version of the file")
                     .query::<FileVersionParams>()
                     .returns::<CommitOut>()
             }),
@@ -36,7 +36,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/agents/{agent}/history/{commit}/restore",
             bring_back.needs(Can::Agents).doc(|| {
-                Doc::new("Bring a file back to what it was after a commit, in a commit of its own")
+                Doc::new("Restore a file to its version after a commit, in a new commit")
                     .body::<FileBody>()
                     .returns::<Back>()
                     .no_key("doing it again changes nothing")

@@ -35,7 +35,7 @@ async fn act(
 }
 
 pub(super) async fn pause(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
-    let said = |name: &str| format!("{name} is paused. What is running finishes first.");
+    let said = |name: &str| format!("{name} is paused. Running work finishes first.");
     act((&app, &hx), at, rules::pause, said).await
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn retry(
 pub(super) fn to_flash(agent: &Agent) -> Flash {
     match agent.status {
         AgentStatus::Error => {
-            let why = agent.status_reason.as_deref().unwrap_or("for a reason that was not kept");
+            let why = agent.status_reason.as_deref().unwrap_or("for an unknown reason");
             Flash::danger(format!("{} could not be set up: {why}", agent.name))
         }
         _ => {

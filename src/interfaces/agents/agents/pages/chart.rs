@@ -169,7 +169,7 @@ impl Tree<'_> {
             let role = if member.account == me { "You" } else { member.role.label() };
             self.root(key, Face::person(&member.name), member.handle, role);
         }
-        self.root(None, Face::nobody(), "nobody".to_owned(), "Report to nobody");
+        self.root(None, Face::nobody(), "nobody".to_owned(), "No manager");
         Ok(())
     }
 
@@ -290,16 +290,16 @@ fn handed(
 
 fn dot(task: &Task, standing: &Standing) -> Dot {
     match standing {
-        Standing::Working { .. } => Dot::new("working", "At work"),
-        Standing::Waiting { .. } => Dot::new("waiting", "Waits"),
+        Standing::Working { .. } => Dot::new("working", "Working"),
+        Standing::Waiting { .. } => Dot::new("waiting", "Waiting"),
         Standing::Queued { why: Some(why) } => Dot::new(why.state(), why.label()),
         Standing::Queued { why: None } => Dot::new("queued", "Queued"),
-        Standing::Paused => Dot::new("paused", "Its agent is paused"),
-        Standing::Blocked => Dot::new("waiting", "Waits for other tasks"),
+        Standing::Paused => Dot::new("paused", "Agent paused"),
+        Standing::Blocked => Dot::new("waiting", "Blocked"),
         Standing::InReview => Dot::new("in_review", "In review"),
         Standing::Failed { .. } => Dot::new("failed", "Failed"),
         Standing::Stopped { .. } => Dot::new("stopped", "Stopped"),
-        Standing::Alone => Dot::new("error", "Nobody is on this"),
+        Standing::Alone => Dot::new("error", "Stalled"),
         Standing::Plain => Dot::new(task.status.word(), task.status.label()),
     }
 }

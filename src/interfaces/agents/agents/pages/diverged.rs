@@ -76,8 +76,9 @@ fn describe(one: &Apart, name: &str, when: &When) -> String {
     let commits = format::count(one.commits as u64, "commit", "commits");
     let at = when.zone.to_datetime(one.at).strftime("%-d %B %Y, %-H:%M").to_string();
     format!(
-        "{name} made {commits} on another machine, the last on {at}, while these files went another way here. What \
-         was changed in both places in the same lines stays as it is here; it is named, and kept until you drop it."
+        "{name} made {commits} on another machine, the last on {at}, while these files also \
+         changed here. Lines changed in both places keep the version here. The other version is \
+         listed and saved until you discard it."
     )
 }
 
@@ -104,16 +105,16 @@ pub(super) async fn take(
 fn taken_words(taken: &Taken) -> String {
     match taken.took.as_slice() {
         [] => "No file had to be changed.".to_owned(),
-        [one] => format!("{one} is taken."),
-        many => format!("{} files are taken.", many.len()),
+        [one] => format!("{one} was applied."),
+        many => format!("{} files were applied.", many.len()),
     }
 }
 
 fn stays_words(stays: &[String]) -> String {
     let named = stays.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     match stays.len().saturating_sub(NAMED) {
-        0 => format!("As it is here stays: {named}. It cannot be made one by itself."),
-        more => format!("As it is here stays: {named} and {more} more."),
+        0 => format!("Kept the version here: {named}. It can’t be merged automatically."),
+        more => format!("Kept the version here: {named} and {more} more."),
     }
 }
 
@@ -126,7 +127,7 @@ pub(super) async fn forget(
 ) -> Result<Response, PageError> {
     apart::forget(at.hand(), &name).await?;
     let files = at.ws.url(&format!("agents/{}/files", at.agent.slug));
-    let said = Flash::ok("What was written elsewhere is dropped.".to_owned());
+    let said = Flash::ok("Discarded the changes from the other machine.".to_owned());
     Ok(flash::say(&app, said, hx.go_to(&files)))
 }
 
@@ -138,6 +139,6 @@ mod tests {
     fn a_long_list_of_files_that_stay_is_cut() {
         let stays: Vec<String> = (0..7).map(|n| format!("{n}.md")).collect();
         assert!(stays_words(&stays).ends_with("4.md and 2 more."), "{}", stays_words(&stays));
-        assert!(stays_words(&stays[..1]).starts_with("As it is here stays: 0.md."));
+        assert!(stays_words(&stays[..1]).starts_with("Kept the version here: 0.md."));
     }
 }

@@ -124,7 +124,13 @@ pub(super) async fn accept(
     Form(Chosen { hash }): Form<Chosen>,
 ) -> Result<Response, PageError> {
     let taken = drafts::take(at.hand(), &name, &hash).await;
-    let told = to_flash(taken, format!("{name} says that now, from its next turn on."))?;
+    let told = to_flash(
+        taken,
+        format!(
+            "Accepted the change to {name}. It applies from the next \
+        turn."
+        ),
+    )?;
     Ok(flash::say(&app, told, hx.go_to(&at.ws.url(HERE))))
 }
 
@@ -136,7 +142,13 @@ pub(super) async fn refuse(
     Path2(_, name): Path2<String, String>,
 ) -> Result<Response, PageError> {
     let refused = drafts::refuse(at.hand(), &name).await;
-    let told = to_flash(refused, format!("{name} stays as it is; the draft is in the history."))?;
+    let told = to_flash(
+        refused,
+        format!(
+            "Rejected. {name} is unchanged and the draft is in the \
+        history."
+        ),
+    )?;
     Ok(flash::say(&app, told, hx.go_to(&at.ws.url(HERE))))
 }
 

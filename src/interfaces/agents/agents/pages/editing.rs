@@ -96,7 +96,7 @@ pub(super) async fn begin(visit: &Visit, act: &str, path: &str) -> Result<Sheet,
         "remove" => What::Remove(path.to_owned()),
         "new" => What::New(below, String::new()),
         "send" => What::Send(path.to_owned()),
-        _ => return Err(PageError::not_found("What this address names")),
+        _ => return Err(PageError::not_found("This page")),
     };
     Ok(Sheet::of(visit, path, what, Wrong::none()))
 }
@@ -156,7 +156,7 @@ pub(super) async fn save(
     let visit = visit(ws, who, &slug).await?;
     let FileForm { path, rev, text } = typed;
     let base: String = serde_json::from_str(&rev).map_err(|_| {
-        let why = "the form does not say what it began with; open it again";
+        let why = "the form is incomplete; open it again";
         PageError(Failure::new(ProblemKind::Invalid, "bad_form", why))
     })?;
     let given = Base::Text(base.clone());
@@ -164,10 +164,10 @@ pub(super) async fn save(
     let error = match editing::save(hand(&visit), &path, written).await {
         Ok(saved) => {
             let said = match (saved.commit, saved.joined) {
-                (None, _) => format!("{path} already says that."),
-                (Some(_), false) => format!("{path} is saved."),
+                (None, _) => format!("{path} is already up to date."),
+                (Some(_), false) => format!("Saved {path}."),
                 (Some(_), true) => {
-                    format!("{path} is saved, together with what was written there meanwhile.")
+                    format!("Saved {path}, merged with other changes.")
                 }
             };
             return Ok(flash::say(&app, Flash::ok(said), hx.go_to(&visit.href(&path))));
@@ -203,7 +203,7 @@ pub(super) async fn create(
     let (path, text) = (new.path.trim().to_owned(), new.text.replace("\r\n", "\n"));
     match editing::create(hand(&visit), &path, text.clone()).await {
         Ok(_) => {
-            let said = Flash::ok(format!("{path} is created."));
+            let said = Flash::ok(format!("Created {path}."));
             Ok(flash::say(&app, said, hx.go_to(&visit.href(&path))))
         }
         Err(error) => {
@@ -233,7 +233,7 @@ pub(super) async fn rename(
     let (path, to) = (new.path, new.to.trim().to_owned());
     match editing::rename(hand(&visit), &path, &to).await {
         Ok(_) => {
-            let said = Flash::ok(format!("{path} is renamed to {to}."));
+            let said = Flash::ok(format!("Renamed {path} to {to}."));
             Ok(flash::say(&app, said, hx.go_to(&visit.href(&to))))
         }
         Err(error) => {
@@ -261,7 +261,7 @@ pub(super) async fn remove(
     let visit = visit(ws, who, &slug).await?;
     editing::remove(hand(&visit), &path).await?;
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let said = Flash::ok(format!("{path} is removed. Its history is kept, so it can be restored."));
+    let said = Flash::ok(format!("Deleted {path}. You can restore it from its history."));
     Ok(flash::say(&app, said, hx.go_to(&visit.href(folder))))
 }
 
@@ -292,7 +292,7 @@ pub(super) async fn send(
         if let Err(error) = editing::upload(hand(&visit), &path, one).await {
             let mut said = format!("“{name}” was not added: {error}.");
             if !names.is_empty() {
-                said.push_str(&format!(" Added before it: {}.", names.join(", ")));
+                said.push_str(&format!(" Already added: {}.", names.join(", ")));
             }
             // An error that the form cannot fix is not shown in the form.
             Wrong::of(&error)?;
@@ -303,8 +303,8 @@ pub(super) async fn send(
     }
     let said = match names.as_slice() {
         [] => "No file was chosen.".to_owned(),
-        [one] => format!("{one} is added."),
-        many => format!("{} files are added.", many.len()),
+        [one] => format!("Added {one}."),
+        many => format!("Added {} files.", many.len()),
     };
     let back = Hx::from_headers(&parts.headers).go_to(&visit.href(&folder));
     Ok(flash::say(&app, Flash::ok(said), back))

@@ -444,7 +444,7 @@ fn file_view(visit: &Visit, path: &str, content: Content, standing: Standing) ->
     let most = prompted::most_of(path);
     let (text, notice) = match content.text {
         None if !picture.is_empty() => (String::new(), String::new()),
-        None => (String::new(), "This is not text, so it is not shown.".to_owned()),
+        None => (String::new(), "This isn’t text, so it isn’t shown.".to_owned()),
         Some(text) if content.is_cut => {
             let shown = format::size(files::MAX_SHOWN);
             (text, format!("Only the first {shown} are shown."))
@@ -452,13 +452,10 @@ fn file_view(visit: &Visit, path: &str, content: Content, standing: Standing) ->
         Some(text) if text.trim().is_empty() => (String::new(), "This file is empty.".to_owned()),
         Some(text) if 0 < most && most < text.len() => {
             let most = format::grouped(most as u64);
-            (
-                text,
-                format!("A prompt includes its beginning and its end, {most} characters in all."),
-            )
+            (text, format!("Prompts include its beginning and end, {most} characters in total."))
         }
         Some(text) if path == "agent.json" => {
-            (text, "This comes from the agent's settings; change it there.".to_owned())
+            (text, "This comes from the agent’s settings. Change it there.".to_owned())
         }
         Some(text) => (text, String::new()),
     };

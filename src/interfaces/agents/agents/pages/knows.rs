@@ -66,7 +66,7 @@ pub(super) fn of(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Option<Knows
     }
     let knowledge = prompted::knowledge(snap, &ws.blobs, agent.id)?;
     parts.extend(part("KNOWLEDGE.md", knowledge.len() as u64));
-    Ok(Some(Knows::of(makeup::shares(&parts), "; tools come with its first run")))
+    Ok(Some(Knows::of(makeup::shares(&parts), "; tools are added with its first run")))
 }
 
 /// The rules and the agent's own files, as its first prompt will contain them. Blocks on disk reads.
@@ -113,7 +113,7 @@ impl Knows {
         };
         Self {
             told: format!(
-                "about {} tokens, {} % of them the same in each call{besides}",
+                "about {} tokens, {} % cached between calls{besides}",
                 format::tokens(all),
                 percent(stable, all)
             ),
@@ -142,10 +142,10 @@ pub(super) fn skills(ws: &Ws, agent: &Agent, (when, base): (&When, &str)) -> Vec
         mark: match (origin, &by) {
             (Origin::Template, _) => String::new(),
             (Origin::Changed, None) => "Changed here".to_owned(),
-            (Origin::Changed, Some(by)) if by.is_itself => "Improved by itself".to_owned(),
+            (Origin::Changed, Some(by)) if by.is_itself => "Improved by the agent".to_owned(),
             (Origin::Changed, Some(by)) => format!("Changed by {}", by.name),
-            (Origin::Own, None) => "Its own".to_owned(),
-            (Origin::Own, Some(by)) if by.is_itself => "Written by itself".to_owned(),
+            (Origin::Own, None) => "Own skill".to_owned(),
+            (Origin::Own, Some(by)) if by.is_itself => "Written by the agent".to_owned(),
             (Origin::Own, Some(by)) => format!("Added by {}", by.name),
         },
         at: by.and_then(|by| by.at).map(|at| when.at(at)),

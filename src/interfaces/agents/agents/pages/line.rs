@@ -100,7 +100,7 @@ pub(super) fn choices(
     now: Option<Manager>,
     me: AccountId,
 ) -> Result<Vec<Choice>, StoreError> {
-    let mut all = vec![Choice::new("none", "Nobody", now.is_none())];
+    let mut all = vec![Choice::new("none", "No manager", now.is_none())];
     for member in tx.list::<Member>(&Range::all())? {
         let chosen = now == Some(Manager::Person(member.account));
         if member.left_at.is_none() || chosen {
@@ -156,7 +156,7 @@ pub(super) async fn save(
     })?;
     let said = match manager {
         Some(manager) => format!("{name} reports to {manager}."),
-        None => format!("{name} reports to nobody."),
+        None => format!("{name} has no manager now."),
     };
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &said);

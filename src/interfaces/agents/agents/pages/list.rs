@@ -316,7 +316,7 @@ fn row(
         title,
         meta,
         act: who.access.may(Can::Agents).then(|| act(ws, agent, &activity, &href)).flatten(),
-        model: if chosen.model == PRACTICE { "Practice, no AI".to_owned() } else { chosen.model },
+        model: if chosen.model == PRACTICE { "Practice (no AI)".to_owned() } else { chosen.model },
         thinking: match chosen.thinking {
             Thinking::None => "no thinking".to_owned(),
             level => format!("thinking {}", level.label().to_lowercase()),
@@ -434,7 +434,7 @@ fn summary(
     let limits: i64 = costs.iter().filter_map(|(agent, _)| agent.budget_micros).sum();
     let limit = snap.get::<Settings>(())?.and_then(|s| s.budget_micros).unwrap_or(limits);
     let budget = match limit {
-        0 => format!("in {}, without a limit", when.month()),
+        0 => format!("in {}, no limit", when.month()),
         limit => format!("in {}, of {} within limits", when.month(), format::limit(limit)),
     };
     let (slices, bar_label) = slices(costs, called, limit);
@@ -449,7 +449,7 @@ fn summary(
         runs_today,
         hours,
         need_you: if waits { needs.short() } else { "0".to_owned() },
-        need_text: if waits { "All on the dashboard" } else { "Nothing waits for you" },
+        need_text: if waits { "All on the dashboard" } else { "Nothing needs you" },
         need_href: if waits { ws.url("") } else { String::new() },
         open_items: open.iter().map(|(_, count)| count).sum(),
         open_text: begins(open),
@@ -458,8 +458,15 @@ fn summary(
 
 /// Summarises the open items: how many wait for agents that start nothing, by group.
 fn begins(open: &[(Group, usize)]) -> String {
-    let held =
-        [(Group::Off, "is off"), (Group::Attention, "needs attention"), (Group::Waiting, "waits")];
+    let held = [
+        (Group::Off, "is off"),
+        (Group::Attention, "needs attention"),
+        (
+            Group::Waiting,
+            "is \
+            waiting",
+        ),
+    ];
     let told = held.into_iter().filter_map(|(group, does)| {
         let with = open.iter().filter(|(one, _)| *one == group);
         let count: usize = with.map(|(_, count)| count).sum();
@@ -469,8 +476,8 @@ fn begins(open: &[(Group, usize)]) -> String {
     match open.iter().map(|(_, count)| count).sum::<usize>() {
         0 => "All inboxes are empty".to_owned(),
         _ if !told.is_empty() => told.join(", "),
-        1 => "It starts on its own".to_owned(),
-        _ => "They start on their own".to_owned(),
+        1 => "It starts automatically".to_owned(),
+        _ => "They start automatically".to_owned(),
     }
 }
 
@@ -496,7 +503,7 @@ fn slices(costs: &[(&Agent, i64)], called: &Called, limit: i64) -> (Vec<Slice>, 
         slices.push(Slice { colour: series(n), at, width: place(before) - at, title });
     }
     let label = match slices.is_empty() {
-        true => "Nothing spent".to_owned(),
+        true => "No spend yet".to_owned(),
         false => slices.iter().map(|s| s.title.as_str()).collect::<Vec<_>>().join(", "),
     };
     (slices, label)
@@ -533,9 +540,9 @@ mod tests {
     #[test]
     fn items_that_begin_nothing_are_told_by_what_holds_them() {
         let all = [(Group::Idle, 1), (Group::Off, 2), (Group::Waiting, 1), (Group::Attention, 0)];
-        assert_eq!(begins(&all), "2 for an agent that is off, 1 for an agent that waits");
-        assert_eq!(begins(&all[..1]), "It starts on its own");
-        assert_eq!(begins(&[(Group::Idle, 2), (Group::Working, 1)]), "They start on their own");
+        assert_eq!(begins(&all), "2 for an agent that is off, 1 for an agent that is waiting");
+        assert_eq!(begins(&all[..1]), "It starts automatically");
+        assert_eq!(begins(&[(Group::Idle, 2), (Group::Working, 1)]), "They start automatically");
         assert_eq!(begins(&all[3..]), "All inboxes are empty");
     }
 }

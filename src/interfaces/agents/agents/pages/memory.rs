@@ -202,7 +202,7 @@ fn found_in(
         let Some(run) = run else { continue };
         let step = hit.n.saturating_sub(run.first_event) + 1;
         said.push(Hit {
-            title: if hit.by.is_some() { "Said to the agent" } else { "The agent said" }.to_owned(),
+            title: if hit.by.is_some() { "Your message" } else { "Agent’s message" }.to_owned(),
             href: ws.url(&format!("runs/{}#s-{step}", run.name())),
             at: Some(when.at(hit.at)),
             text: hit.text,
@@ -210,7 +210,7 @@ fn found_in(
     }
     let rest = match unseen {
         Some((what, until)) => {
-            format!("{what} before {} was not searched.", when.at(until).exact)
+            format!("{what} before {} weren’t searched.", when.at(until).exact)
         }
         None => String::new(),
     };
@@ -246,7 +246,7 @@ pub(super) async fn save(
         Ok(_) => {
             let base = at.ws.url(&format!("agents/{}/memory", at.agent.slug));
             let url = format!("{base}?path={}", query_value(&path));
-            Ok(flash::say(&app, Flash::ok(format!("{path} is saved.")), hx.go_to(&url)))
+            Ok(flash::say(&app, Flash::ok(format!("Saved {path}.")), hx.go_to(&url)))
         }
         Err(MemoryError::Edit(error)) if is_of_form(&error) => {
             let asked =

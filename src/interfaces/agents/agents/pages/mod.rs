@@ -142,7 +142,7 @@ fn model_choices(tx: &dyn Read, now: Option<&ModelChoice>) -> Result<Vec<Choice>
     let now = now.unwrap_or(&none);
     let default = connections::resolve_default(tx)?;
     let mut choices =
-        vec![Choice::new("", format!("The workspace's ({default})"), now.model.is_none())];
+        vec![Choice::new("", format!("Workspace default ({default})"), now.model.is_none())];
     for pick in connections::picks(tx)? {
         let is_now = now.model.as_deref() == Some(pick.model.as_str())
             && (now.connection == pick.connection || now.connection.is_none());
@@ -177,7 +177,7 @@ fn model_wish(value: &str) -> ModelChoice {
 /// Thinking levels for a form: those that the model supports, and the current one.
 fn thinking_choices(now: Option<Thinking>, levels: &[Thinking]) -> Vec<Choice> {
     let all = Thinking::ALL.iter().filter(|level| levels.contains(level) || Some(**level) == now);
-    let mut choices = vec![Choice::new("", "As usual", now.is_none())];
+    let mut choices = vec![Choice::new("", "Default", now.is_none())];
     choices.extend(all.map(|level| Choice::new(level.word(), level.label(), Some(*level) == now)));
     choices
 }

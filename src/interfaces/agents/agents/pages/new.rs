@@ -35,7 +35,13 @@ pub(super) fn budget(typed: &str) -> Result<Option<i64>, Wrong> {
     if typed.is_empty() {
         return Ok(None);
     }
-    let wrong = || Wrong::field("budget", "write an amount in dollars, such as 40, or nothing");
+    let wrong = || {
+        Wrong::field(
+            "budget",
+            "enter an amount in dollars, such as 40, or leave it \
+        empty",
+        )
+    };
     format::parse_dollars(typed).map(Some).ok_or_else(wrong)
 }
 
@@ -154,8 +160,8 @@ fn page(
             .unwrap_or_default(),
         choosing: false,
         about_hint: match v.custom.is_empty() {
-            true => "You and its colleagues read this. Leave it empty to use the template's text.",
-            false => "You and its colleagues read this.",
+            true => "You and other agents read this. Leave empty to use the template’s text.",
+            false => "You and other agents read this.",
         },
         emojis: emoji::choices(&v.emoji),
         models,
@@ -190,7 +196,7 @@ pub(super) async fn create(
     let manager = ws.read(|snap| asked_manager(snap, &who, &typed.reports_to))?;
     let manager =
         wrong.join(manager.map_err(|name| {
-            Wrong::field("reports_to", format!("nobody here is called \"{name}\""))
+            Wrong::field("reports_to", format!("no one here is called \"{name}\""))
         }));
     if wrong.has_fields() {
         return again(&ws, &who, shell, typed, wrong);
@@ -236,7 +242,7 @@ fn checked(typed: &NewAgentForm) -> (Option<i64>, Wrong) {
     wrong.note(rules::good_emoji(&emoji::meant(&typed.emoji, &typed.emoji_other)));
     wrong.note(rules::good_description(&typed.description));
     if !typed.custom.is_empty() && typed.description.trim().is_empty() {
-        wrong.join::<()>(Err(Wrong::field("description", "say in a line what it is for")));
+        wrong.join::<()>(Err(Wrong::field("description", "describe in a line what it’s for")));
     }
     let budget = wrong.join(budget(&typed.budget)).flatten();
     wrong.note(rules::good_budget(budget));

@@ -350,7 +350,7 @@ fn view(
             ModelSource::Workspace => "the workspace",
             ModelSource::Message | ModelSource::Session | ModelSource::Task => "the task",
             ModelSource::Routine => "the routine",
-            ModelSource::Fallback => "HQ, because nobody has chosen a model",
+            ModelSource::Fallback => "HQ, because no model was chosen",
         },
         thinking: chosen.thinking.label(),
         thinks: match head.manages {
@@ -359,7 +359,7 @@ fn view(
         },
         line: line::view(ws, snap, agent, who.account)?,
         programs: match (agent.exec, agent.network) {
-            (false, _) => "may not run any",
+            (false, _) => "not allowed",
             (true, false) => "sandboxed, without network",
             (true, true) => "sandboxed, with network",
         },
@@ -386,9 +386,9 @@ fn view(
 /// Text for an inbox whose only items are already being worked on.
 fn none_waits(leased: usize) -> String {
     match leased {
-        0 => "Nothing waits.".to_owned(),
-        1 => "One is being worked on; nothing else waits.".to_owned(),
-        n => format!("{n} are being worked on; nothing else waits."),
+        0 => "Nothing is waiting.".to_owned(),
+        1 => "One in progress, nothing else waiting.".to_owned(),
+        n => format!("{n} in progress, nothing else waiting."),
     }
 }
 
@@ -399,19 +399,19 @@ fn idle_words(agent: &Agent, activity: &Activity, when: &When) -> String {
     match (activity.state, activity.group) {
         ("archived", _) => format!("{name} is archived."),
         ("paused", _) => {
-            format!("{name} is paused: its tasks keep their place until you resume it.")
+            format!("{name} is paused. Its tasks keep their place until you resume it.")
         }
         ("provisioning", _) => "Its files are being created.".to_owned(),
         ("queued", _) if activity.detail.is_empty() => {
             format!("{name} starts as soon as a slot is free.")
         }
         ("retrying", _) => {
-            format!("{why}. What went wrong: {}", activity.detail)
+            format!("{why}. {}", activity.detail)
         }
         ("held", _) => format!("{why}."),
-        (_, Group::Idle) => format!("{name} has nothing to do. Assign a task, or send a message."),
+        (_, Group::Idle) => format!("{name} is idle. Assign a task or send a message."),
         // The reason is shown above.
-        _ if activity.stuck.is_some() => "Nothing runs now.".to_owned(),
+        _ if activity.stuck.is_some() => "Nothing is running.".to_owned(),
         _ => activity.detail.clone(),
     }
 }
@@ -428,13 +428,13 @@ fn stuck(agent: &Agent, head: &Head) -> Option<Stuck> {
     if let Some(over) = &activity.over {
         let title = format!("Over budget: {} used.", over.words());
         let why = match over.budget.period.again() {
-            Some(when) => format!("It goes on {when}, or as soon as the limit is raised."),
-            None => "It goes on as soon as the limit is raised.".to_owned(),
+            Some(when) => format!("It continues {when}, or as soon as you raise the limit."),
+            None => "It continues as soon as you raise the limit.".to_owned(),
         };
         return Some(Stuck { title, why, retry_href: String::new(), raise_href });
     }
     if activity.state == "over_budget" {
-        let title = "The budget cannot pay the next step.".to_owned();
+        let title = "The budget is too low for the next step.".to_owned();
         let why = sentence(&activity.detail);
         return Some(Stuck { title, why, retry_href: String::new(), raise_href });
     }
@@ -474,7 +474,7 @@ fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun,
         },
         href: ws.url(&format!("runs/{}", run.number)),
         lines,
-        took: run.started_at.map_or_else(|| "not begun yet".to_owned(), |at| took(at, when.now)),
+        took: run.started_at.map_or_else(|| "not started yet".to_owned(), |at| took(at, when.now)),
         cost: format::money(cost),
         dot: match (run.state, waiting) {
             (RunState::Running, _) => Dot::new("working", "Working"),
@@ -488,7 +488,7 @@ fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun,
 fn line(step: &Step) -> Option<Line> {
     let (glyph, verb, what) = match &step.what {
         What::Thought(text) => ("thought", "Thought".to_owned(), md::excerpt(text, 120)),
-        What::Said(text) => ("comment", "Said".to_owned(), md::excerpt(text, 120)),
+        What::Said(text) => ("comment", "Wrote".to_owned(), md::excerpt(text, 120)),
         What::Tool(call) => {
             let told = doing(call);
             let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);

@@ -179,7 +179,7 @@ fn wanted_of<T: Clone + PartialEq>(
     if now != began {
         let told = if told.is_empty() { "nothing".to_owned() } else { format!("“{told}”") };
         let said =
-            format!("Somebody else changed this to {told}; save again to replace it with yours");
+            format!("This changed to {told} while you were editing. Save again to replace it");
         moved.join::<()>(Err(Wrong::field(name, said)));
     }
     typed.clone()

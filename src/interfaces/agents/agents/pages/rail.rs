@@ -75,7 +75,7 @@ pub(super) async fn save(
     let (name, now) = ws.read(|snap| {
         Ok::<_, StoreError>((queries::called(snap, &agent)?, chosen(snap, &agent)?))
     })?;
-    let said = format!("{name} thinks with {}; thinking: {}.", now.model, now.thinking.label());
+    let said = format!("{name} now uses {}. Thinking: {}.", now.model, now.thinking.label());
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &said);
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());

@@ -116,13 +116,13 @@ impl Leaves {
         let reports = lines::reports(tx, agent.id)?;
         let mut tasks_to = line::choices(tx, None, None, who.account)?;
         tasks_to.retain(|choice| choice.value != agent.slug);
-        let stops = if routines == 1 { "Nobody: it stops" } else { "Nobody: they stop" };
+        let stops = if routines == 1 { "No one (it stops)" } else { "No one (they stop)" };
         let mut routines_to = vec![Choice::new("none", stops, true)];
         let all = agents::all(tx)?;
         let called = Called::among(&all);
         let others = all.iter().filter(|other| other.id != agent.id);
         routines_to.extend(others.map(|other| Choice::new(&other.slug, called.name(other), false)));
-        let mut told = vec!["Its runs are stopped and what waits for it is cancelled.".to_owned()];
+        let mut told = vec!["Its runs are stopped and its waiting items are cancelled.".to_owned()];
         let has = [
             (tasks, format::count(tasks, "open task", "open tasks")),
             (routines, format::count(routines, "routine", "routines")),
@@ -137,7 +137,7 @@ impl Leaves {
         if !reports.is_empty() {
             let names: Vec<String> = reports.iter().map(|one| called.name(one)).collect();
             let chief = line::face(tx, &called, agent.reports_to)?;
-            let chief = chief.map_or_else(|| "nobody".to_owned(), |chief| chief.name);
+            let chief = chief.map_or_else(|| "no one".to_owned(), |chief| chief.name);
             let verb = if names.len() == 1 { "reports" } else { "report" };
             told.push(format!("{} then {verb} to {chief}.", listed(&names)));
         }
@@ -238,7 +238,7 @@ fn page(
         shell,
         head,
         history: ws.url(&format!("history/agents/{}", agent.slug)),
-        handle_hint: format!("Its handle stays @{}.", agent.slug),
+        handle_hint: format!("Its handle is still @{}.", agent.slug),
         emojis: emoji::choices(&v.emoji),
         models,
         has_model: agent.model.is_some() || agent.connection.is_some(),
@@ -269,7 +269,7 @@ fn page(
 /// Parses the form; returns all errors at once.
 fn changes(typed: &AgentSettingsForm) -> Result<Changes, Wrong> {
     let whole = |field: &str, text: &str| {
-        let message = "write a whole number";
+        let message = "enter a whole number";
         text.trim().parse::<u32>().map_err(|_| Wrong::field(field, message))
     };
     let mut wrong = Wrong::none();

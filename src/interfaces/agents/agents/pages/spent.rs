@@ -76,12 +76,12 @@ fn pace(agent: &Agent, spent: i64, date: Date) -> String {
     }
     let (day, days) = (i64::from(date.day()), i64::from(date.days_in_month()));
     let end = spent / day * days;
-    let at_pace = format!("At this pace {}.", format::money(end));
+    let at_pace = format!("On track for {} this month.", format::money(end));
     match agent.budget_micros {
-        Some(limit) if limit <= spent => "The limit is reached.".to_owned(),
+        Some(limit) if limit <= spent => "Limit reached.".to_owned(),
         Some(limit) if limit < end => {
             let on = (limit * day / spent).min(days);
-            format!("{at_pace} Stops around the {on}.")
+            format!("{at_pace} It stops around the {on}.")
         }
         _ => at_pace,
     }

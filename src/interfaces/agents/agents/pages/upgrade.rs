@@ -149,13 +149,13 @@ struct UpgradePage {
 const GROUPS: [(&[Fate], &str, &str); 5] = [
     (
         &[Fate::Merged, Fate::Clash],
-        "Made one with what the agent has",
-        "Lines of both stand in them.",
+        "Merged with the agent’s changes",
+        "They contain lines from both.",
     ),
-    (&[Fate::Added, Fate::Taken], "Taken over", "Nobody had changed them."),
-    (&[Fate::Removed], "Removed", "The template has them no more, and nobody had changed them."),
-    (&[Fate::Kept], "Kept", "The template has them no more; they were changed, so they stay."),
-    (&[Fate::Gone], "Left away", "They were removed here, and stay away."),
+    (&[Fate::Added, Fate::Taken], "Applied", "They weren’t changed here."),
+    (&[Fate::Removed], "Removed", "Removed from the template and not changed here."),
+    (&[Fate::Kept], "Kept", "Removed from the template, but changed here."),
+    (&[Fate::Gone], "Not added", "They were deleted here."),
 ];
 
 #[derive(Deserialize, Default)]
@@ -292,7 +292,7 @@ pub(super) async fn take(
         Ok(applied) => {
             let name = at.ws.read(|snap| agents::called(snap, &at.agent))?;
             let told = Flash::ok(format!(
-                "{name} has taken over {} of its template.",
+                "Applied {} from {name}’s template.",
                 format::count(applied.paths.len() as u64, "file", "files")
             ));
             let to = applied.commit.map(|commit| format!("{base}/history?commit={commit}"));
@@ -323,7 +323,7 @@ fn refused(error: UpgradeError) -> Result<Flash, PageError> {
 pub(super) async fn pass(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
     apply::pass(at.hand()).await?;
     let name = at.ws.read(|snap| agents::called(snap, &at.agent))?;
-    let told = format!("{name} stays as it is until its template changes again.");
+    let told = format!("{name} is unchanged until its template changes again.");
     Ok(flash::say(
         &app,
         Flash::ok(told),
@@ -348,11 +348,15 @@ pub(super) async fn undo(
     let told = match apply::take_back(hand, id).await {
         Ok(back) if back.kept.is_empty() => {
             let name = at.ws.read(|snap| agents::called(snap, &at.agent))?;
-            Flash::ok(format!("{name} is as it was before the upgrade."))
+            Flash::ok(format!("{name} was restored to before the upgrade."))
         }
         Ok(back) => {
             let kept: Vec<&str> = back.kept.iter().map(|(path, _)| path.as_str()).collect();
-            Flash::ok(format!("Taken back. Changed since, and so kept: {}.", kept.join(", ")))
+            Flash::ok(format!(
+                "Upgrade undone. Kept because they changed since: \
+                {}.",
+                kept.join(", ")
+            ))
         }
         Err(error) => refused(error)?,
     };
@@ -392,8 +396,8 @@ pub(super) async fn list(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
     let take = match clean {
         0 => String::new(),
         _ if !who.access.may(Can::Agents) => String::new(),
-        1 => "Upgrade the one without a choice".to_owned(),
-        many => format!("Upgrade all {many} without a choice"),
+        1 => "Upgrade the one without conflicts".to_owned(),
+        many => format!("Upgrade all {many} without conflicts"),
     };
     html::page(&UpgradesPage { shell, rows, take, all_href: ws.url("agents/upgrades") })
 }
@@ -402,11 +406,11 @@ fn row(ws: &Ws, when: &When, (agent, face): (&Agent, Face), offer: &Offer) -> Ro
     let work = offer.changes.iter().filter(|change| change.fate.is_work()).count();
     let clash = offer.count(Fate::Clash);
     let mut about = match work {
-        0 => "what it is said to be".to_owned(),
+        0 => "profile".to_owned(),
         work => format::count(work as u64, "file", "files"),
     };
     if 0 < clash {
-        about.push_str(&format!(", {clash} to choose in"));
+        about.push_str(&format!(", {clash} with conflicts"));
     }
     Row {
         face,
@@ -432,7 +436,7 @@ pub(super) async fn take_clean(
             Ok(_) => done += 1,
             Err(error) => {
                 let name = ws.read(|snap| agents::called(snap, &each.agent))?;
-                refused.push(format!("{name} stays as it is: {error}."));
+                refused.push(format!("{name} is unchanged: {error}."));
             }
         }
     }

@@ -201,9 +201,9 @@ pub(super) fn diff_view(base: &str, diff: FileDiff) -> DiffView {
     };
     let mut lines = lines(&diff.hunks);
     let notice = match (diff.is_text, lines.len()) {
-        (false, _) => "This is not text, so it is not shown.",
-        (true, 0) => "Its lines are the same.",
-        (true, all) if MAX_LINES < all => "The rest is not shown.",
+        (false, _) => "This isn’t text, so it isn’t shown.",
+        (true, 0) => "No line changes.",
+        (true, all) if MAX_LINES < all => "The rest isn’t shown.",
         _ => "",
     };
     lines.truncate(MAX_LINES);
@@ -244,7 +244,7 @@ fn place(header: &str) -> String {
 
 fn then_view(then: Content, is_now: bool) -> ThenView {
     let (text, notice) = match then.text {
-        None => (String::new(), "This is not text, so it is not shown.".to_owned()),
+        None => (String::new(), "This isn’t text, so it isn’t shown.".to_owned()),
         Some(text) if then.is_cut => {
             (text, format!("Only the first {} are shown.", format::size(MAX_SHOWN)))
         }
@@ -269,8 +269,8 @@ pub(super) async fn bring_back(
 ) -> Result<Response, PageError> {
     let Back { path, commit } = back;
     let said = match versions::bring_back(&ws, &agent, &who, &path, &commit).await? {
-        Some(_) => format!("{path} is restored. The version before it stays in its history."),
-        None => format!("{path} is that version already."),
+        Some(_) => format!("Restored {path}. The previous version is in its history."),
+        None => format!("{path} is already that version."),
     };
     let base = ws.url(&format!("agents/{}/history", agent.slug));
     let url = format!("{base}?path={}", query_value(&path));

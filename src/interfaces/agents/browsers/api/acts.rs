@@ -50,21 +50,20 @@ pub(super) fn routes() -> Routes {
         .post(
             "/agents/{agent}/browser/start",
             start.needs(Can::Browser).doc(|| {
-                Doc::new("Start it, with the tabs that it had")
+                Doc::new("Start it with its previous tabs")
                     .no_key("a repeat finds it started")
                     .returns::<BrowserView>()
             }),
         )
         .get(
             "/agents/{agent}/browser/tabs",
-            tabs.needs(Can::Browser).doc(|| {
-                Doc::new("Its open tabs, those that you may see").returns::<BrowserTabs>()
-            }),
+            tabs.needs(Can::Browser)
+                .doc(|| Doc::new("The open tabs you can see").returns::<BrowserTabs>()),
         )
         .post(
             "/agents/{agent}/browser/tabs",
             open.needs(Can::Browser).doc(|| {
-                Doc::new("Open a tab, with an address")
+                Doc::new("Open a tab with a URL")
                     .body::<OpenBody>()
                     .no_key(ONCE)
                     .returns::<ActView>()
@@ -74,7 +73,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/agents/{agent}/browser/tabs/{tab}/focus",
             focus.needs(Can::Browser).doc(|| {
-                Doc::new("Show a tab to those who watch, and act there unless told otherwise")
+                Doc::new("Make a tab active for viewers and actions")
                     .no_key("a repeat shows the same")
                     .returns::<BrowserTabs>()
             }),
@@ -82,29 +81,30 @@ pub(super) fn routes() -> Routes {
         .delete(
             "/agents/{agent}/browser/tabs/{tab}",
             close.needs(Can::Browser).doc(|| {
-                Doc::new("Close a tab")
-                    .no_key("a tab has its number once")
-                    .returns::<BrowserTabs>()
+                Doc::new("Close a tab").no_key("a tab has its number once").returns::<BrowserTabs>()
             }),
         )
         .get(
             "/agents/{agent}/browser/snapshot",
             snapshot.needs(Can::Browser).doc(|| {
-                Doc::new("What a page shows, a line a part with its ref; the words are those of the page")
-                    .query::<SnapshotParams>()
-                    .returns::<LookView>()
+                Doc::new(
+                    "A page's contents, one line per element with its ref; texts are the \
+                    page's",
+                )
+                .query::<SnapshotParams>()
+                .returns::<LookView>()
             }),
         )
         .get(
             "/agents/{agent}/browser/screenshot",
             screenshot.needs(Can::Browser).doc(|| {
-                Doc::new("A picture of what a page shows").query::<ScreenshotParams>().media("image/jpeg")
+                Doc::new("A screenshot of a page").query::<ScreenshotParams>().media("image/jpeg")
             }),
         )
         .post(
             "/agents/{agent}/browser/act",
             act.needs(Can::Browser).doc(|| {
-                Doc::new("Act in a page; 409 human_in_control while somebody has the wheel")
+                Doc::new("Act in a page; 409 human_in_control while a person is in control")
                     .body::<ActBody>()
                     .no_key(ONCE)
                     .returns::<ActView>()
@@ -113,7 +113,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/agents/{agent}/browser/act/batch",
             batch.needs(Can::Browser).doc(|| {
-                Doc::new("Act several times; stops when an act is refused and when another page has come")
+                Doc::new("Perform several actions; stops at a refusal or a page change")
                     .body::<BatchBody>()
                     .no_key(ONCE)
                     .returns::<BatchView>()

@@ -135,7 +135,7 @@ impl ActBody {
     }
 
     fn text(&self) -> Result<&str, ApiError> {
-        self.text.as_deref().ok_or_else(|| ApiError::invalid("text", "say what is written"))
+        self.text.as_deref().ok_or_else(|| ApiError::invalid("text", "enter the text"))
     }
 
     fn seconds(&self) -> Duration {
@@ -245,7 +245,7 @@ pub(super) async fn perform(
     match body.kind {
         Kind::Navigate => {
             let url = body.url.as_deref();
-            let url = url.ok_or_else(|| ApiError::invalid("url", "say which address to open"))?;
+            let url = url.ok_or_else(|| ApiError::invalid("url", "enter the URL to open"))?;
             page.navigate(url).await.map(drop)?;
         }
         Kind::Back => page.back().await.map(drop)?,
@@ -260,8 +260,7 @@ pub(super) async fn perform(
         Kind::Fill => page.fill(body.part()?, body.text()?).await?,
         Kind::Select => {
             let options = body.options.as_deref();
-            let options =
-                options.ok_or_else(|| ApiError::invalid("options", "name what is chosen"))?;
+            let options = options.ok_or_else(|| ApiError::invalid("options", "name the option"))?;
             page.select(body.part()?, options).await?;
         }
         Kind::Press => {

@@ -27,22 +27,21 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/browser/console",
             console.needs(Can::Browser).doc(|| {
-                Doc::new("What a page has said to its console")
-                    .query::<TabBody>()
-                    .returns::<Lines>()
+                Doc::new("Console messages of a page").query::<TabBody>().returns::<Lines>()
             }),
         )
         .get(
             "/agents/{agent}/browser/errors",
-            errors.needs(Can::Browser).doc(|| {
-                Doc::new("Of the console what went wrong").query::<TabBody>().returns::<Lines>()
-            }),
+            errors
+                .needs(Can::Browser)
+                .doc(|| Doc::new("Console errors").query::<TabBody>().returns::<Lines>()),
         )
         .get(
             "/agents/{agent}/browser/requests",
             requests.needs(Can::Browser).doc(|| {
                 Doc::new(
-                    "What a tab has fetched since this was asked first; of queries the names alone",
+                    "Requests of a tab since this was first called; only the names of query \
+                     parameters",
                 )
                 .query::<TabBody>()
                 .returns::<Requests>()
@@ -51,7 +50,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/browser/requests/{id}/body",
             body.needs(Can::Browser)
-                .doc(|| Doc::new("Always refused: bodies of answers are not kept").returns::<()>()),
+                .doc(|| Doc::new("Always refused: response bodies aren't stored").returns::<()>()),
         )
         .get(
             "/agents/{agent}/browser/pdf",
@@ -60,9 +59,9 @@ pub(super) fn routes() -> Routes {
         )
         .get(
             "/agents/{agent}/browser/cookies",
-            cookies.needs(Can::Browser).doc(|| {
-                Doc::new("The cookies of all sites, without their values").returns::<Cookies>()
-            }),
+            cookies
+                .needs(Can::Browser)
+                .doc(|| Doc::new("Cookies of all sites, without values").returns::<Cookies>()),
         )
         .put(
             "/agents/{agent}/browser/cookies",
@@ -73,7 +72,7 @@ pub(super) fn routes() -> Routes {
         .delete(
             "/agents/{agent}/browser/cookies",
             drop_cookies.needs(Can::Browser).doc(|| {
-                Doc::new("Forget the cookies of a name at a host, or all of them")
+                Doc::new("Delete cookies by name and host, or all of them")
                     .query::<CookieParams>()
                     .no_key("a repeat finds nothing more to forget")
                     .returns::<Cookies>()
@@ -82,7 +81,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/browser/storage/{kind}",
             stored.needs(Can::Browser).doc(|| {
-                Doc::new("What a page keeps in its local or session storage, without the values")
+                Doc::new("Local or session storage of a page, without values")
                     .query::<TabBody>()
                     .returns::<Stored>()
             }),
@@ -99,7 +98,7 @@ pub(super) fn routes() -> Routes {
         .delete(
             "/agents/{agent}/browser/storage/{kind}",
             unstore.needs(Can::Browser).doc(|| {
-                Doc::new("Forget a name in a storage of a page, or all of it")
+                Doc::new("Delete a storage entry of a page, or all of them")
                     .query::<StorageItemParams>()
                     .no_key("a repeat finds nothing more to forget")
                     .returns::<Stored>()
@@ -335,7 +334,8 @@ async fn requests(
 
 async fn body(ws: Ws, _: Person, Path2(name, _): Path2<String, String>) -> Result<(), ApiError> {
     found(&ws, &name)?;
-    let why = "Bodies of answers are not kept: they may hold what signs somebody in. Use the snapshot of the page.";
+    let why = "Response bodies aren’t stored because they can contain credentials. Use the page \
+        snapshot.";
     Err(ApiError(Failure::new(ProblemKind::Forbidden, "not_kept", why)))
 }
 

@@ -26,26 +26,19 @@ pub(super) fn routes() -> Routes {
         )
         .post(
             "/agents/{agent}/browser/back",
-            back.needs(Can::Browser).doc(|| {
-                Doc::new("Go back to the page before")
-                    .body::<TabBody>()
-                    .no_key(ONCE)
-                    .returns::<ActView>()
-            }),
+            back.needs(Can::Browser)
+                .doc(|| Doc::new("Go back").body::<TabBody>().no_key(ONCE).returns::<ActView>()),
         )
         .post(
             "/agents/{agent}/browser/forward",
-            forward.needs(Can::Browser).doc(|| {
-                Doc::new("Go forward to the next page")
-                    .body::<TabBody>()
-                    .no_key(ONCE)
-                    .returns::<ActView>()
-            }),
+            forward
+                .needs(Can::Browser)
+                .doc(|| Doc::new("Go forward").body::<TabBody>().no_key(ONCE).returns::<ActView>()),
         )
         .post(
             "/agents/{agent}/browser/reload",
             reload.needs(Can::Browser).doc(|| {
-                Doc::new("Load a page anew").body::<TabBody>().no_key(ONCE).returns::<ActView>()
+                Doc::new("Reload a page").body::<TabBody>().no_key(ONCE).returns::<ActView>()
             }),
         )
 }

@@ -32,12 +32,12 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/browser/policy",
             show.needs(Can::Read)
-                .doc(|| Doc::new("What the browser of an agent may do").returns::<PolicyView>()),
+                .doc(|| Doc::new("Rules of an agent's browser").returns::<PolicyView>()),
         )
         .put(
             "/agents/{agent}/browser/policy",
             set.needs(Can::Admin).doc(|| {
-                Doc::new("Say what it may do; counts from its next request on")
+                Doc::new("Set them; they apply from its next request")
                     .body::<PolicyBody>()
                     .returns::<PolicyView>()
             }),
@@ -45,7 +45,7 @@ pub(super) fn routes() -> Routes {
         .put(
             "/agents/{agent}/browser/emulation",
             emulate.needs(Can::Browser).doc(|| {
-                Doc::new("What a tab is told of its machine; what is left out is as usual")
+                Doc::new("Emulated device settings of a tab; omitted ones use the default")
                     .body::<EmulationBody>()
                     .no_key("a repeat sets the same")
                     .returns::<Emulated>()
@@ -54,7 +54,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/agents/{agent}/browser/upload",
             upload.needs(Can::Browser).doc(|| {
-                Doc::new("Give files to a field of a page; a form with the files as its parts")
+                Doc::new("Upload files to a page's field, as a multipart form")
                     .query::<UploadParams>()
                     .no_key(ONCE)
                     .returns::<Given>()
@@ -62,15 +62,15 @@ pub(super) fn routes() -> Routes {
         )
         .get(
             "/agents/{agent}/browser/downloads",
-            downloads.needs(Can::Browser).doc(|| {
-                Doc::new("What was downloaded since HQ was started").returns::<Downloads>()
-            }),
+            downloads
+                .needs(Can::Browser)
+                .doc(|| Doc::new("Downloads since HQ started").returns::<Downloads>()),
         )
         .get(
             "/agents/{agent}/browser/downloads/{id}",
             download
                 .needs(Can::Browser)
-                .doc(|| Doc::new("A file that was downloaded").media("application/octet-stream")),
+                .doc(|| Doc::new("A downloaded file").media("application/octet-stream")),
         )
 }
 

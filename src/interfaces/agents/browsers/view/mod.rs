@@ -98,7 +98,7 @@ pub(super) async fn watch(
     }
     let agent = super::found(&ws, &slug)?.ok_or_else(|| PageError::not_found("This agent"))?;
     if !ws.app.tickets.take(&given.ticket, ticket_of(&ws, &who, &agent)) {
-        return Err(refused("the ticket is not good any more; load the page again"));
+        return Err(refused("the ticket has expired; reload the page"));
     }
     let places = sse::places(&ws, &who)?;
     let watcher = ws.app.browsers.watch(ws.browser_of(agent.id), who.account.uuid());
@@ -286,8 +286,8 @@ impl View {
 fn said_of(why: &Why) -> String {
     match why {
         Why::Typed => "A credential is being typed".to_owned(),
-        Why::Asked => "Whoever has the wheel has hidden the page".to_owned(),
-        Why::Secret(key) => format!("{key} is filled in from Secrets"),
+        Why::Asked => "The person in control has hidden the page".to_owned(),
+        Why::Secret(key) => format!("Filling in {key} from Secrets"),
     }
 }
 

@@ -19,13 +19,18 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
             "/agents/{agent}/pace",
-            show.needs(Can::Read)
-                .doc(|| Doc::new("When an agent begins work and how much").returns::<PaceView>()),
+            show.needs(Can::Read).doc(|| {
+                Doc::new(
+                    "An agent's working hours and hourly \
+                    limit",
+                )
+                .returns::<PaceView>()
+            }),
         )
         .put(
             "/agents/{agent}/pace",
             set.needs(Can::Agents).doc(|| {
-                Doc::new("Choose both; what is left out is as usual")
+                Doc::new("Set both; omitted values use the default")
                     .body::<PaceBody>()
                     .returns::<PaceView>()
             }),

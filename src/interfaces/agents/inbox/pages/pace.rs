@@ -25,7 +25,7 @@ fn wish(typed: &FormValues) -> Result<PaceRequest, &'static str> {
     let days = (1..=7).filter(|day| !at(&format!("day_{day}")).is_empty());
     let per_hour = match at("per_hour") {
         "" => None,
-        text => Some(text.parse().map_err(|_| "Use a whole number of items an hour.")?),
+        text => Some(text.parse().map_err(|_| "Enter a whole number of items per hour.")?),
     };
     Ok(PaceRequest {
         quiet: quiet.then(|| QuietRequest {

@@ -192,7 +192,7 @@ fn known_fields(kind: Option<&'static Kind>, own: &[(String, String)]) -> Vec<Kn
 
 /// The templates, with the one selected by id or name.
 fn template_choices(all: &[TaskTemplate], chosen: &str) -> Vec<Choice> {
-    let none = Choice::new("", "None: only this task", chosen.is_empty());
+    let none = Choice::new("", "None (only this task)", chosen.is_empty());
     let one = |template: &TaskTemplate| {
         let is = template.id.to_string() == chosen || template.name.eq_ignore_ascii_case(chosen);
         Choice::new(template.id.to_string(), template.name.clone(), is)
@@ -218,11 +218,11 @@ fn roles(
         let found = if who.is_empty() { None } else { people.find(who, Assignee::System).ok() };
         let usual = match people.agent_called(&name) {
             Some(agent) => people.name(Assignee::Agent(agent.id)),
-            None => "Nobody: no agent is called so".to_owned(),
+            None => "Unassigned (no such agent)".to_owned(),
         };
         let mut choices = vec![
             Choice::new("", usual, who.is_empty()),
-            Choice::new("none", "Nobody", found == Some(None)),
+            Choice::new("none", "Unassigned", found == Some(None)),
         ];
         let named = people.names().into_iter().map(|(handle, label)| {
             let own = people.find(&handle, Assignee::System).ok().flatten();
@@ -271,7 +271,7 @@ fn page(
     };
     let month_day = typed.at("day_of_month");
     let month_days = (1..=31).map(|day: i32| (day.to_string(), day.to_string()));
-    let month_days = month_days.chain([("-1".to_owned(), "The last day".to_owned())]);
+    let month_days = month_days.chain([("-1".to_owned(), "Last day".to_owned())]);
     let month_days = month_days.map(|(value, label)| {
         let chosen = value == month_day;
         Choice::new(value, label, chosen)
@@ -279,7 +279,7 @@ fn page(
     let catch_up = or("catch_up", CatchUp::One.word());
     let usual = if typed.at("when") == "event" { Overlap::Queue } else { Overlap::Skip };
     let overlap = or("overlap", usual.word());
-    let thinking = std::iter::once(("", "The agent’s"));
+    let thinking = std::iter::once(("", "Agent default"));
     let thinking = thinking.chain(Thinking::ALL.iter().map(|one| (one.word(), one.label())));
     let priorities = Priority::ALL.iter().rev().map(|one| (one.word(), one.label()));
     let group = |(label, kinds): (&'static str, Vec<&'static Kind>)| EventGroup {
@@ -305,7 +305,7 @@ fn page(
         wrong_condition: String::new(),
         agents: agents.collect(),
         whens: choices(
-            [("schedule", "At a time"), ("event", "When something happens")],
+            [("schedule", "On a schedule"), ("event", "After an event")],
             &or("when", "schedule"),
         ),
         cadences: choices(
@@ -328,7 +328,7 @@ fn page(
         any: (1..=typed.rows("a", ANY_ROWS)).map(|n| row("a", n, "Alternative")).collect(),
         has_any: (1..=MOST).any(|n| !typed.at(&format!("a{n}_field")).is_empty()),
         actions: choices(
-            [("wake", "Wake the agent"), ("task", "Create a task")],
+            [("wake", "Run the agent"), ("task", "Create a task")],
             &or("action", "wake"),
         ),
         priorities: choices(priorities, &or("task_priority", Priority::Medium.word())),
@@ -454,7 +454,7 @@ fn often(
     let most = pace::of(tx, agent.id)?.per_hour.unwrap_or(pace::PER_HOUR);
     if usize::from(most) * 24 < times {
         told.push_str(&format!(
-            "; {} begins at most {} an hour",
+            "; {} starts at most {} per hour",
             agent.name,
             format::count(u64::from(most), "item", "items")
         ));
@@ -470,7 +470,7 @@ fn often(
         let one = sum / count;
         let day = one * i64::try_from(times.min(usize::from(most) * 24)).unwrap_or(i64::MAX);
         let (one, day) = (format::money(one), format::money(day));
-        told.push_str(&format!("; at {one} a run, as its last ones cost, some {day} a day"));
+        told.push_str(&format!("; about {day} a day at {one} per run"));
     }
     Ok(told)
 }

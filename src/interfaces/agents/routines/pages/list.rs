@@ -212,13 +212,13 @@ pub(super) fn row(
 /// Pauses all routines.
 pub(super) async fn pause_all(ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     ws.write(&who, |tx| rules::pause_all(tx, true)).await?;
-    Ok(hx.done("No routine fires until you resume them.", &ws.url("routines")))
+    Ok(hx.done("No routine runs until you resume them.", &ws.url("routines")))
 }
 
 /// Resumes all routines.
 pub(super) async fn resume_all(ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     ws.write(&who, |tx| rules::pause_all(tx, false)).await?;
-    Ok(hx.done("Routines are resumed.", &ws.url("routines")))
+    Ok(hx.done("Routines resumed.", &ws.url("routines")))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -238,8 +238,8 @@ pub(super) async fn ask(
     let ask = typed.ask.is_some();
     ws.write(&who, move |tx| rules::set_ask(tx, ask)).await?;
     let words = match ask {
-        true => "Routines made by agents wait until you activate them.",
-        false => "Routines made by agents are active at once.",
+        true => "Routines created by agents wait for you to activate them.",
+        false => "Routines created by agents are active right away.",
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url("routines"))))
 }

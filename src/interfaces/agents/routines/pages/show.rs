@@ -219,7 +219,7 @@ fn facts(routine: &Routine) -> Vec<(&'static str, String)> {
         all.push(("Conversation", routine.session.label().to_owned()));
     }
     if routine.delete_when_done {
-        all.push(("When done", "It is archived, with its history".to_owned()));
+        all.push(("When done", "Archived with its history".to_owned()));
     }
     if let Some(form) = routine.action.task() {
         all.push(("Priority", form.priority.label().to_owned()));
@@ -371,7 +371,7 @@ pub(super) async fn run(
             }
         }
         Ok(firing) if firing.fate == Fate::Started => Flash::ok("Routine queued."),
-        Ok(firing) => Flash::danger(format!("It started nothing: {}.", firing.why)),
+        Ok(firing) => Flash::danger(format!("Nothing was started: {}.", firing.why)),
         Err(error) if !error.fields().is_empty() => Flash::danger(error.to_string()),
         Err(error) => return Err(error.into()),
     };
@@ -386,7 +386,7 @@ pub(super) async fn pause(
     Path(id): Path<RoutineId>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| rules::pause(tx, id)).await?;
-    Ok(hx.done("Paused. What it started continues.", &ws.url(&format!("routines/{id}"))))
+    Ok(hx.done("Paused. Work it started continues.", &ws.url(&format!("routines/{id}"))))
 }
 
 /// Resumes a routine.
@@ -420,6 +420,6 @@ pub(super) async fn delete(
     Path(id): Path<RoutineId>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| rules::delete(tx, id)).await?;
-    let said = Flash::ok("The routine is deleted. What it started continues.");
+    let said = Flash::ok("Deleted the routine. Work it started continues.");
     Ok(flash::say(&app, said, hx.go_to(&ws.url("routines"))))
 }

@@ -149,7 +149,7 @@ impl RoutineForm {
             text => {
                 let micros = format::parse_dollars(text);
                 if micros.is_none() {
-                    let message = "write an amount in dollars, such as 0.50";
+                    let message = "enter an amount in dollars, such as 0.50";
                     wrong.push(FieldError::new("budget_micros", message));
                 }
                 micros

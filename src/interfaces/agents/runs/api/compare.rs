@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
     Routes::new().get(
         "/runs/compare",
         show.needs(Can::Read).doc(|| {
-            Doc::new("Two runs side by side: figures, answers, what each did from where they part")
+            Doc::new("Compare two runs: figures, answers and steps after they diverge")
                 .query::<Which>()
                 .returns::<ComparedOut>()
         }),

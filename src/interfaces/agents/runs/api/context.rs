@@ -17,8 +17,7 @@ pub(super) fn routes() -> Routes {
     Routes::new().get(
         "/runs/{name}/context",
         show.needs(Can::Read).doc(|| {
-            Doc::new("What filled the context of a run when it asked last, part by part")
-                .returns::<ContextOut>()
+            Doc::new("Context of a run's last request, part by part").returns::<ContextOut>()
         }),
     )
 }

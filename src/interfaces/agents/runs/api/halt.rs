@@ -34,14 +34,14 @@ pub(super) fn routes() -> Routes {
         )
         .post(
             "/resume",
-            resume.needs(Can::Admin).doc(|| {
-                Doc::new("Let work go on, from where each run stopped").returns::<HaltOut>()
-            }),
+            resume
+                .needs(Can::Admin)
+                .doc(|| Doc::new("Resume work from where each run stopped").returns::<HaltOut>()),
         )
         .post(
             "/agents/{agent}/halt",
             halt_agent.needs(Can::Agents).doc(|| {
-                Doc::new("Pause an agent with what it does now; resuming it lets that go on")
+                Doc::new("Pause an agent and its current work; resuming continues it")
                     .body::<HaltBody>()
                     .returns::<HaltOut>()
             }),

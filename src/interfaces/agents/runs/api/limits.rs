@@ -18,13 +18,12 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
             "/subagent-limits",
-            show.needs(Can::Read)
-                .doc(|| Doc::new("How deep and how wide runs may branch").returns::<LimitsOut>()),
+            show.needs(Can::Read).doc(|| Doc::new("Sub-agent limits").returns::<LimitsOut>()),
         )
         .put(
             "/subagent-limits",
             set.needs(Can::Admin).doc(|| {
-                Doc::new("Choose that; it counts from the next sub-agent on")
+                Doc::new("Set them; they apply from the next sub-agent")
                     .body::<LimitsBody>()
                     .returns::<LimitsOut>()
             }),

@@ -67,7 +67,7 @@ pub fn routes() -> Routes {
             "/runs/{name}/steps/{n}/raw",
             super::pages::raw
                 .needs(Can::Read)
-                .doc(|| Doc::new("A long text of a step, whole").media("text/plain")),
+                .doc(|| Doc::new("The full text of a step").media("text/plain")),
         )
         .get(
             "/runs/{name}/steps/{n}/picture",
@@ -92,7 +92,7 @@ pub fn routes() -> Routes {
         .get(
             "/runs/{name}/export",
             export::export.needs(Can::Read).doc(|| {
-                Doc::new("A run with everything that happened in it, whole, as JSON Lines")
+                Doc::new("Export a run with all its events as JSON Lines")
                     .media("application/jsonl")
             }),
         )
@@ -104,7 +104,8 @@ pub fn routes() -> Routes {
         .post(
             "/runs/{name}/take-back",
             take_back.needs(Can::Chat).doc(|| {
-                Doc::new("Take a run back from a machine of which nothing is heard: it ends here, its work begins anew")
+                Doc::new("Take a run back from a silent machine: it ends here and its work starts \
+                    again")
                     .returns::<RunOut>()
             }),
         )
@@ -112,12 +113,12 @@ pub fn routes() -> Routes {
             "/questions",
             questions
                 .needs(Can::Read)
-                .doc(|| Doc::new("What runs ask and wait for an answer to").returns::<Questions>()),
+                .doc(|| Doc::new("Open questions of runs").returns::<Questions>()),
         )
         .post(
             "/runs/{name}/answer",
             answer.needs(Can::Chat).doc(|| {
-                Doc::new("Answer the question of a run, which goes on with it")
+                Doc::new("Answer a run's question; the run continues")
                     .body::<AnswerBody>()
                     .returns::<RunOut>()
             }),
@@ -125,7 +126,7 @@ pub fn routes() -> Routes {
         .post(
             "/runs/{name}/go-on",
             go_on.needs(Can::Chat).doc(|| {
-                Doc::new("Let a run go on now that waits for a moment or for the end of a task")
+                Doc::new("Continue a run now that waits for a time or a task")
                     .returns::<RunOut>()
             }),
         )
@@ -232,7 +233,7 @@ async fn list(
         let mut after = match query.after.as_deref() {
             None => None,
             Some(text) => Some(cursor_key(text).ok_or_else(|| {
-                ApiError::invalid("after", "give back the `next` of the page before")
+                ApiError::invalid("after", "use the `next` of the previous page")
             })?),
         };
         let (mut items, mut seen, mut next) = (Vec::new(), 0, None);

@@ -21,7 +21,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/conversation-rules",
             of_workspace.needs(Can::Read).doc(|| {
-                Doc::new("When conversations begin anew by themselves, and how long they are kept")
+                Doc::new("When conversations restart automatically and how long they are kept")
                     .returns::<RulesOut>()
             }),
         )
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/conversation-rules",
             of_agent.needs(Can::Read).doc(|| {
-                Doc::new("When conversations with an agent begin anew by themselves")
+                Doc::new("When conversations with an agent restart automatically")
                     .returns::<RulesOut>()
             }),
         )

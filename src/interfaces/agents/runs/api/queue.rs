@@ -23,28 +23,26 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
             "/messages/{message}",
-            show.needs(Can::Read)
-                .doc(|| Doc::new("What became of something said").returns::<MessageOut>()),
+            show.needs(Can::Read).doc(|| Doc::new("Status of a message").returns::<MessageOut>()),
         )
         .post(
             "/messages/{message}/restore",
             restore.needs(Can::Chat).doc(|| {
-                Doc::new("Bring back what you said and was dropped: it is queued anew")
+                Doc::new("Resend a dropped message of yours")
                     .returns::<super::talk::SaidOut>()
                     .status(201)
             }),
         )
         .post(
             "/messages/{message}/dismiss",
-            dismiss.needs(Can::Chat).doc(|| {
-                Doc::new("Put what you said and was dropped out of sight").returns::<MessageOut>()
-            }),
+            dismiss
+                .needs(Can::Chat)
+                .doc(|| Doc::new("Dismiss a dropped message of yours").returns::<MessageOut>()),
         )
         .get(
             "/queue",
             workspace.needs(Can::Read).doc(|| {
-                Doc::new("What messages do while a run works, where nobody chose otherwise")
-                    .returns::<QueueOut>()
+                Doc::new("Default handling of messages while a run works").returns::<QueueOut>()
             }),
         )
         .put(
@@ -56,7 +54,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/agents/{agent}/queue",
             of_agent.needs(Can::Read).doc(|| {
-                Doc::new("What messages to an agent do while it works").returns::<QueueOut>()
+                Doc::new("Handling of messages to an agent while it works").returns::<QueueOut>()
             }),
         )
         .put(
@@ -68,7 +66,7 @@ pub(super) fn routes() -> Routes {
         .get(
             "/sessions/{session}/queue",
             of_session.needs(Can::Read).doc(|| {
-                Doc::new("What messages in a conversation do while a run works")
+                Doc::new("Handling of messages in a conversation while a run works")
                     .returns::<QueueOut>()
             }),
         )

@@ -23,8 +23,8 @@ pub(super) fn routes() -> Routes {
             "/run-limits",
             of_workspace.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "How often a run calls its model and tools and for how long it works; what it may cost and \
-                     take is said by budgets",
+                    "Limits of model calls, tool calls and working time per run; budgets limit \
+                     cost and tokens",
                 )
                 .returns::<RunLimitsOut>()
             }),
@@ -32,7 +32,7 @@ pub(super) fn routes() -> Routes {
         .put(
             "/run-limits",
             set_workspace.needs(Can::Admin).doc(|| {
-                Doc::new("Choose that for all runs; it counts from the next step of those at work on")
+                Doc::new("Set them for all runs; they apply from each run's next step")
                     .body::<RunLimitsBody>()
                     .returns::<RunLimitsOut>()
             }),
@@ -41,7 +41,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/run-limits",
             of_agent
                 .needs(Can::Read)
-                .doc(|| Doc::new("What bounds the runs of an agent").returns::<RunLimitsOut>()),
+                .doc(|| Doc::new("Limits of an agent's runs").returns::<RunLimitsOut>()),
         )
         .put(
             "/agents/{agent}/run-limits",

@@ -45,14 +45,14 @@ pub(super) fn routes() -> Routes {
         .post(
             "/agents/{agent}/sessions",
             begin_anew.needs(Can::Chat).doc(|| {
-                Doc::new("Begin your conversation anew; the former one can still be read")
+                Doc::new("Restart your conversation; the previous one stays readable")
                     .returns::<Option<SessionOut>>()
             }),
         )
         .post(
             "/agents/{agent}/sessions/begin",
             begin.needs(Can::Chat).doc(|| {
-                Doc::new("Begin a further conversation with an agent, beside those that go on")
+                Doc::new("Start another conversation with an agent")
                     .body::<BeginBody>()
                     .returns::<SessionOut>()
                     .status(201)
@@ -62,8 +62,7 @@ pub(super) fn routes() -> Routes {
             "/agents/{agent}/sessions/search",
             search_in.needs(Can::Read).doc(|| {
                 Doc::new(
-                    "Look for words in your conversations with an agent and in those about tasks, \
-                     best first",
+                    "Search your conversations with an agent and those about tasks, best first",
                 )
                 .query::<SearchQuery>()
                 .returns::<FoundOut>()
@@ -78,7 +77,7 @@ fn of_one() -> Routes {
         .get(
             "/sessions/{session}",
             show.needs(Can::Read).doc(|| {
-                Doc::new("A conversation, with what waits to be read").returns::<SessionOut>()
+                Doc::new("A conversation with its queued messages").returns::<SessionOut>()
             }),
         )
         .patch(
@@ -95,13 +94,13 @@ fn of_one() -> Routes {
         .post(
             "/sessions/{session}/read",
             read.needs(Can::Read).doc(|| {
-                Doc::new("Say that you have read a conversation up to now").returns::<SessionOut>()
+                Doc::new("Mark a conversation as read").returns::<SessionOut>()
             }),
         )
         .get(
             "/sessions/{session}/events",
             events.needs(Can::Read).doc(|| {
-                Doc::new("What was said and done, oldest first; ask again with `after` for more")
+                Doc::new("Messages and steps, oldest first; request again with `after` for more")
                     .query::<StepQuery>()
                     .returns::<StepPage>()
             }),
@@ -109,7 +108,7 @@ fn of_one() -> Routes {
         .post(
             "/sessions/{session}/archive",
             archive.needs(Can::Chat).doc(|| {
-                Doc::new("Put a conversation out of the way; it can still be read")
+                Doc::new("Archive a conversation; it stays readable")
                     .returns::<SessionOut>()
             }),
         )
@@ -117,7 +116,7 @@ fn of_one() -> Routes {
             "/sessions/{session}/restore",
             restore.needs(Can::Chat).doc(|| {
                 Doc::new(
-                    "Go on with an archived conversation; the one in its place is archived itself",
+                    "Continue an archived conversation; the current one is archived",
                 )
                 .returns::<SessionOut>()
             }),
@@ -126,8 +125,7 @@ fn of_one() -> Routes {
             "/sessions/{session}/reset",
             reset.needs(Can::Chat).doc(|| {
                 Doc::new(
-                    "Begin a conversation anew under its key; the former one can still be read, and \
-                     what waits goes over",
+                    "Restart a conversation under its key; the previous one stays readable and queued messages move over",
                 )
                 .returns::<SessionOut>()
             }),
@@ -135,7 +133,7 @@ fn of_one() -> Routes {
         .post(
             "/sessions/{session}/compact",
             compact.needs(Can::Chat).doc(|| {
-                Doc::new("Put the older part of a conversation into a summary, now")
+                Doc::new("Summarize the older part of a conversation now")
                     .body::<CompactBody>()
                     .returns::<CompactOut>()
                     .status(201)

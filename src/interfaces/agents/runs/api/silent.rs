@@ -43,15 +43,15 @@ impl SilentOut {
         let until = own.as_ref().map(|own| own.until.to_string());
         let why = match (&own, &until, stop) {
             _ if place.is_revoked => {
-                format!("{name} is not let in any more, and nothing of the run goes on there.")
+                format!("{name} has been revoked and the run has stopped there.")
             }
-            (.., Some(stop)) => format!("Nothing is heard of {name}. {stop}"),
+            (.., Some(stop)) => format!("{name} isn't responding. {stop}"),
             (Some(own), Some(until), None) => format!(
-                "Nothing is heard of {name}. The run goes on there by itself until {} is spent or {until} has come, and \
-                 waits for {name} where it needs anything from here.",
+                "{name} isn't responding. The run continues there until {} is spent or until \
+                 {until}, and waits for {name} when it needs HQ.",
                 format::money(own.micros)
             ),
-            _ => format!("Waits for {name}, of which nothing is heard."),
+            _ => format!("Waiting for {name}, which isn't responding."),
         };
         Ok(Some(Self {
             since: place.heard_at.map(|at| at.to_string()),

@@ -37,7 +37,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/agents/{agent}/messages",
             say.needs(Can::Chat).doc(|| {
-                Doc::new("Say something to an agent in your conversation with it")
+                Doc::new("Send a message to an agent in your conversation")
                     .body::<SayBody>()
                     .returns::<SaidOut>()
                     .status(201)
@@ -46,19 +46,16 @@ pub(super) fn routes() -> Routes {
         .post(
             "/sessions/{session}/messages",
             say_in.needs(Can::Chat).doc(|| {
-                Doc::new(
-                    "Say something in a conversation that goes on: your own, a further one of yours, \
-                     or one that is shared",
-                )
-                .body::<SayBody>()
-                .returns::<SaidOut>()
-                .status(201)
+                Doc::new("Send a message in an active conversation: your own or a shared one")
+                    .body::<SayBody>()
+                    .returns::<SaidOut>()
+                    .status(201)
             }),
         )
         .post(
             "/runs/{name}/messages",
             say_to_run.needs(Can::Chat).doc(|| {
-                Doc::new("Say something to a run; it is read at the next step")
+                Doc::new("Send a message to a run, read at the next step")
                     .body::<SayBody>()
                     .returns::<SaidOut>()
                     .status(201)
@@ -70,14 +67,14 @@ pub(super) fn routes() -> Routes {
             "/commands",
             list_commands
                 .needs(Can::Read)
-                .doc(|| Doc::new("The commands of conversations").returns::<CommandsOut>()),
+                .doc(|| Doc::new("Chat commands").returns::<CommandsOut>()),
         )
         .post(
             "/agents/{agent}/commands",
             command.needs(Can::Chat).doc(|| {
                 Doc::new(
-                    "Say something that may be a command, such as /status, as on the page; words \
-                     are said as a message",
+                    "Send text that may be a command, such as /status; other text is sent as a \
+                     message",
                 )
                 .body::<CommandBody>()
                 .returns::<DoneOut>()
@@ -86,7 +83,7 @@ pub(super) fn routes() -> Routes {
         .patch(
             "/messages/{message}",
             amend.needs(Can::Chat).doc(|| {
-                Doc::new("Change the words of what you said, while nobody has read it")
+                Doc::new("Edit your message while it is unread")
                     .body::<AmendBody>()
                     .returns::<MessageOut>()
             }),
@@ -100,8 +97,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/messages/{message}/cancel",
             take_back.needs(Can::Chat).doc(|| {
-                Doc::new("Take back what you said, while nobody has read it")
-                    .returns::<MessageOut>()
+                Doc::new("Withdraw your message while it is unread").returns::<MessageOut>()
             }),
         )
 }
@@ -141,7 +137,11 @@ impl MessageOut {
                 ("dropped", None)
             }
             InputState::Overflowed => {
-                reason = Some("too many messages waited; the next turn hears of it".to_owned());
+                reason = Some(
+                    "too many messages were queued; the next turn gets a \
+                    note"
+                        .to_owned(),
+                );
                 ("dropped", None)
             }
         };
@@ -294,7 +294,7 @@ async fn new_input(ws: &Ws, body: SayBody) -> Result<NewInput, ApiError> {
         Some(name) => match ws.read(|snap| named::model(snap, name))? {
             Named::Known(model) => Some(model),
             Named::Unknown(near) => {
-                let text = format!("there is no such model; near are: {}", near.join(", "));
+                let text = format!("there is no such model; similar: {}", near.join(", "));
                 return Err(ApiError::invalid("model", text));
             }
         },

@@ -268,8 +268,8 @@ impl Place<'_> {
         });
         self.ws.write(self.who, write).await?;
         Ok(match model {
-            Some(model) => format!("A new conversation, with `{model}`."),
-            None => "A new conversation. What was said before can still be read.".to_owned(),
+            Some(model) => format!("Started a new conversation with `{model}`."),
+            None => "Started a new conversation. Earlier messages are still readable.".to_owned(),
         })
     }
 
@@ -282,10 +282,10 @@ impl Place<'_> {
         let stop = once.run(move |tx| rules::request_stop(tx, run, by).map(|run| run.number));
         match self.ws.write(self.who, stop).await {
             Ok(number) => Ok(match later {
-                Some(later) => format!("R-{number} was asked to stop. {later} What waits stays."),
-                None => format!("R-{number} is being stopped. What waits stays."),
+                Some(later) => format!("R-{number} is stopping. {later} Queued messages stay."),
+                None => format!("R-{number} is stopping. Queued messages stay."),
             }),
-            Err(RunError::Ended(name)) => Ok(format!("{name} has ended already.")),
+            Err(RunError::Ended(name)) => Ok(format!("{name} has already ended.")),
             Err(error) => Err(error.into()),
         }
     }
@@ -352,7 +352,7 @@ impl Place<'_> {
         let Some(run) = run else { return Err(RunError::NotFound(sent.run.to_string()).into()) };
         let page = format!("agents/{}/chat?session={}", self.agent.slug, run.session);
         Ok(format!(
-            "{} answers beside the conversation: [look at its answer]({}). Both go after a day.",
+            "{} is answering on the side: [view answer]({}). Both are deleted after a day.",
             run.name(),
             self.ws.url(&page)
         ))
@@ -363,7 +363,7 @@ impl Place<'_> {
         let (id, by) = (session.id, self.who.account);
         let ask = once.run(move |tx| rules::talk::compact(tx, id, by, &focus));
         self.ws.write(self.who, ask).await?;
-        Ok("The older part of the conversation is being summed up.".to_owned())
+        Ok("Summarizing the older part of the conversation.".to_owned())
     }
 }
 

@@ -22,7 +22,7 @@ use super::{CommandError, Place};
 const TASKS: usize = 20;
 /// Response for a person who may not pause agents.
 const NOT_ALLOWED: &str =
-    "Only people who manage agents can pause and resume them. Nothing was changed.";
+    "Only people who manage agents can pause and resume them. Nothing changed.";
 
 /// User text as inline code in Markdown.
 fn plain(text: &str) -> String {
@@ -67,8 +67,8 @@ impl Place<'_> {
             };
             let line = self.line(&tasks::name(snap, task.number)?, &task);
             let has = match task.assignee {
-                Some(who) => format!("{} has it", People::read(snap)?.name(who)),
-                None => "nobody has it".to_owned(),
+                Some(who) => format!("assigned to {}", People::read(snap)?.name(who)),
+                None => "unassigned".to_owned(),
             };
             let urgent = task.priority.label().to_lowercase();
             Ok::<_, StoreError>(format!("{line}; {has}; priority: {urgent}"))
@@ -84,7 +84,7 @@ impl Place<'_> {
         }
         let (title_value, slug) = (format::query_value(title), &self.agent.slug);
         let form = self.ws.url(&format!("tasks/new?title={title_value}&assignee={slug}"));
-        format!("[Make the task {} for {}]({form})", plain(title), self.agent.name)
+        format!("[Create the task {} for {}]({form})", plain(title), self.agent.name)
     }
 
     /// Pauses the agent after its current step.
@@ -96,7 +96,7 @@ impl Place<'_> {
         let order = once.run(move |tx| rules::halt::order(tx, of, HaltHow::AfterStep).map(drop));
         self.ws.write(self.who, order).await?;
         let name = &self.agent.name;
-        Ok(format!("{name} is paused and stops after its step. `/resume` lets it go on."))
+        Ok(format!("{name} is paused and stops after its step. `/resume` continues it."))
     }
 
     /// Resumes the agent.
@@ -109,9 +109,9 @@ impl Place<'_> {
         let was = self.ws.write(self.who, resume).await?;
         let all = self.ws.read(|snap| halt::of_workspace(snap))?.is_some();
         Ok(match (was, all) {
-            (_, true) => format!("{name} goes on with the others: all work is paused."),
-            (true, false) => format!("{name} takes work again."),
-            (false, false) => format!("{name} was not paused."),
+            (_, true) => format!("{name} resumes with the others. All work is paused."),
+            (true, false) => format!("{name} is working again."),
+            (false, false) => format!("{name} wasn’t paused."),
         })
     }
 
@@ -135,7 +135,7 @@ impl Place<'_> {
             Ok::<_, StoreError>((lines, usage::agent_month(snap, id, now)?))
         })?;
         if lines.is_empty() {
-            lines.push(format!("- Nothing limits {name} or the workspace"));
+            lines.push(format!("- No limits for {name} or the workspace"));
         }
         lines.push(format!("- {name} this month: {}", format::money(month)));
         Ok(lines.join("\n"))
@@ -156,7 +156,7 @@ impl Place<'_> {
                     AgentStatus::Ready => String::new(),
                     status => format!(", {}", status.label().to_lowercase()),
                 };
-                format!("- [Talk with {}]({}){state}", agent.name, page(&agent.slug))
+                format!("- [Chat with {}]({}){state}", agent.name, page(&agent.slug))
             })
             .collect();
         Ok(match (lines.is_empty(), name) {

@@ -20,7 +20,7 @@ const LISTED: usize = 20;
 const SHORT: usize = 8;
 /// Selects the oldest approval.
 const FIRST: &str = "first";
-const NONE: &str = "Nothing waits for an approval.";
+const NONE: &str = "Nothing needs approval.";
 
 struct Waiting {
     approval: Approval,
@@ -83,21 +83,20 @@ impl Place<'_> {
         let Some(one) = waiting.iter().find(is_meant) else {
             return Ok(match waiting.is_empty() {
                 true => NONE.to_owned(),
-                false => format!("No approval of this id waits. {}", self.approvals()?),
+                false => format!("No open approval has this ID. {}", self.approvals()?),
             });
         };
         if let Some(can) = answers::lacks(self.who, said.answer) {
             let right = can.label();
-            return Ok(format!("This needs the right to “{right}”. Nothing was changed."));
+            return Ok(format!("You need the permission “{right}”. Nothing changed."));
         }
         if answers::check_proof(self.who, said.answer).is_err() {
-            let told =
-                "Confirm that it is you first, under Settings › Security. Nothing was changed.";
+            let told = "Confirm your identity first under Settings › Security. Nothing changed.";
             return Ok(told.to_owned());
         }
         let (id, answer) = (one.approval.id, said.answer);
         match answers::answer(self.ws, self.who, (id, answer, said.note), once).await? {
-            Ok(()) => Ok(format!("{}; {} goes on.", answer.label(), one.run.name())),
+            Ok(()) => Ok(format!("{}. {} continues.", answer.label(), one.run.name())),
             Err(refused) => Ok(sentence(&refused)),
         }
     }

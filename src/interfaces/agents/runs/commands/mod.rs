@@ -37,39 +37,36 @@ const fn spec(name: &'static str, arguments: &'static str, about: &'static str) 
 /// All commands, in display order.
 pub const ALL: &[Spec] = &[
     Spec { alias: Some("commands"), ..spec("help", "", "List the commands") },
-    spec("status", "", "Show model, context, cost, queue, and what it waits for"),
-    spec("new", "[model]", "Begin a new conversation; what waits goes over"),
-    spec("reset", "", "The same: what was said stays readable"),
-    spec("stop", "", "Stop what works here now; what waits stays"),
-    spec("compact", "[focus]", "Sum up the older part of the conversation now"),
-    spec("model", "[id[@connection]] [-s]", "Show or choose the model here; -s lasts"),
-    spec("think", "[level] [-s]", "Show or choose how much it thinks here; -s lasts"),
-    spec("fast", "[on|auto|off|default]", "Show or choose whether it is asked to answer sooner"),
-    spec("queue", "[mode] [debounce:2s] [cap:20] [drop:old]", "What messages do while it works"),
-    Spec { alias: Some("tell"), ..spec("steer", "text", "Say something for the next step") },
+    spec("status", "", "Show model, context, cost, queue and waits"),
+    spec("new", "[model]", "Start a new conversation; queued messages move over"),
+    spec("reset", "", "Start over; earlier messages stay readable"),
+    spec("stop", "", "Stop the current run; queued messages stay"),
+    spec("compact", "[focus]", "Summarize the older part of the conversation"),
+    spec("model", "[id[@connection]] [-s]", "Show or choose the model here; -s saves it"),
+    spec("think", "[level] [-s]", "Show or choose the thinking level here; -s saves it"),
+    spec("fast", "[on|auto|off|default]", "Show or choose faster answers"),
+    spec(
+        "queue",
+        "[mode] [debounce:2s] [cap:20] [drop:old]",
+        "How messages are handled while it \
+        works",
+    ),
+    Spec { alias: Some("tell"), ..spec("steer", "text", "Send a message for the next step") },
     spec("usage", "", "Show tokens and cost"),
     spec("context", "[detail]", "Show what fills the context"),
-    spec(
-        "btw",
-        "question",
-        "Ask beside the conversation: no tools, and nothing of it is kept here",
-    ),
-    spec("jobs", "", "Show what goes on besides: programs, sub-agents, timers"),
-    spec("task", "[title|id]", "Show a task, or make one for the agent here"),
+    spec("btw", "question", "Ask a side question: no tools, not part of this conversation"),
+    spec("jobs", "", "Show background work: programs, sub-agents, timers"),
+    spec("task", "[title|id]", "Show a task or create one for this agent"),
     spec("tasks", "", "Show your open tasks"),
-    spec("reasoning", "[on|off|default]", "Unfold or leave out what it thinks, here"),
-    spec("verbose", "[on|full|off|default]", "Unfold or leave out what its tools do, here"),
-    spec("answer", "[R-12] text", "Answer what a run asks; without its name the one here"),
-    spec(
-        "approve",
-        "[id|first] [once|run|always|deny] [note]",
-        "List what waits for a yes, or answer it",
-    ),
+    spec("reasoning", "[on|off|default]", "Expand or hide its thinking here"),
+    spec("verbose", "[on|full|off|default]", "Expand or hide its tool calls here"),
+    spec("answer", "[R-12] text", "Answer a run’s question; defaults to this one"),
+    spec("approve", "[id|first] [once|run|always|deny] [note]", "List approvals or answer one"),
     spec("rename", "[name]", "Name the conversation"),
-    spec("budget", "", "Show what the agent and the workspace may spend"),
-    spec("pause", "", "Let the agent stop after its step and take no work"),
-    spec("resume", "", "Let the agent take work again"),
-    spec("agent", "[name]", "Talk with another agent"),
+    spec("budget", "", "Show the agent’s and workspace’s budgets"),
+    spec("pause", "", "Pause the agent after its current step"),
+    spec("resume", "", "Resume the agent"),
+    spec("agent", "[name]", "Chat with another agent"),
 ];
 
 /// A parsed message.
@@ -169,7 +166,7 @@ pub enum CommandError {
         near: String,
     },
     /// The arguments are invalid.
-    #[error("{what}; write /{usage}")]
+    #[error("{what}; use /{usage}")]
     Arguments {
         /// What is wrong.
         what: String,
@@ -185,7 +182,7 @@ pub enum CommandError {
         near: String,
     },
     /// The command came with files, and commands take none.
-    #[error("a command takes no files; send them with a message")]
+    #[error("commands can't include files; send them with a message")]
     Files,
     #[error(transparent)]
     Run(#[from] RunError),
@@ -260,7 +257,7 @@ pub fn read(text: &str) -> Result<Spoken, CommandError> {
             }
             ("steer", None) => {
                 if rest.is_empty() {
-                    return Err(wrong(spec, "say what to tell it"));
+                    return Err(wrong(spec, "enter a message"));
                 }
                 words.mode = Some(QueueMode::Steer);
                 left = rest;
@@ -325,7 +322,7 @@ fn level(spec: &Spec, word: &str) -> Result<Option<Thinking>, CommandError> {
         other => {
             let known: Vec<&str> = Thinking::ALL.iter().map(|level| level.word()).collect();
             let other = kernel::text::cut(other, 40);
-            let what = format!("\"{other}\" is none of {}, default", known.join(", "));
+            let what = format!("\"{other}\" isn't one of {}, default", known.join(", "));
             return Err(wrong(spec, what));
         }
     })
@@ -348,7 +345,7 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
     };
     let alone = |command| match rest.is_empty() {
         true => Ok(command),
-        false => Err(wrong(spec, format!("/{} takes nothing behind it", spec.name))),
+        false => Err(wrong(spec, format!("/{} takes no arguments", spec.name))),
     };
     let given = (!rest.is_empty()).then(|| rest.to_owned());
     match spec.name {
@@ -359,14 +356,14 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
         "context" => match rest {
             "" | "list" => Ok(Command::Context(false)),
             "detail" => Ok(Command::Context(true)),
-            _ => Err(wrong(spec, "say detail, or nothing")),
+            _ => Err(wrong(spec, "use detail or nothing")),
         },
         "reset" => alone(Command::New(None)),
-        "new" if rest.contains(char::is_whitespace) => Err(wrong(spec, "give one model, or none")),
+        "new" if rest.contains(char::is_whitespace) => Err(wrong(spec, "use one model or none")),
         "new" => Ok(Command::New(given)),
         "compact" => Ok(Command::Compact(rest.to_owned())),
         "rename" => Ok(Command::Rename(rest.to_owned())),
-        "btw" if rest.is_empty() => Err(wrong(spec, "say what to ask")),
+        "btw" if rest.is_empty() => Err(wrong(spec, "enter a question")),
         "btw" => Ok(Command::Aside(rest.to_owned())),
         "jobs" => alone(Command::Jobs),
         "task" => Ok(Command::Task(given)),
@@ -380,14 +377,14 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
             "on" => Ok(Command::Reasoning(Some(Some(true)))),
             "off" => Ok(Command::Reasoning(Some(Some(false)))),
             "default" => Ok(Command::Reasoning(Some(None))),
-            _ => Err(wrong(spec, "say on, off or default")),
+            _ => Err(wrong(spec, "use on, off or default")),
         },
         "answer" => answer(spec, rest),
         "approve" => approve(spec, rest).map(Command::Approve),
-        "model" if given.is_none() && lasts => Err(wrong(spec, "say which model is to last")),
+        "model" if given.is_none() && lasts => Err(wrong(spec, "name the model to save")),
         "model" if rest == "default" => Ok(Command::Model(Some(String::new()), lasts)),
         "model" => Ok(Command::Model(given, lasts)),
-        "think" if given.is_none() && lasts => Err(wrong(spec, "say which level is to last")),
+        "think" if given.is_none() && lasts => Err(wrong(spec, "name the level to save")),
         "think" => {
             let level = given.map(|word| level(spec, &word)).transpose()?;
             Ok(Command::Think(level, lasts))
@@ -395,12 +392,12 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
         "fast" => match (rest, choice(rest)) {
             ("", _) => Ok(Command::Fast(None)),
             (_, Some(fast)) => Ok(Command::Fast(Some(fast))),
-            _ => Err(wrong(spec, "say on, auto, off or default")),
+            _ => Err(wrong(spec, "use on, auto, off or default")),
         },
         "verbose" => match (rest, choice(rest)) {
             ("", _) => Ok(Command::Verbose(None)),
             (_, Some(shown)) => Ok(Command::Verbose(Some(shown))),
-            _ => Err(wrong(spec, "say on, full, off or default")),
+            _ => Err(wrong(spec, "use on, full, off or default")),
         },
         "queue" => queue(spec, rest).map(Command::Queue),
         _ => Err(unknown(spec.name)),
@@ -417,7 +414,7 @@ fn answer(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
         false => (None, rest),
     };
     match text {
-        "" => Err(wrong(spec, "say what to answer")),
+        "" => Err(wrong(spec, "enter an answer")),
         text => Ok(Command::Answer(run, text.to_owned())),
     }
 }
@@ -435,7 +432,7 @@ fn approve(spec: &Spec, rest: &str) -> Result<Option<Approve>, CommandError> {
         "run" => ApprovalAnswer::Run,
         "always" => ApprovalAnswer::Always,
         "deny" | "denied" | "no" => ApprovalAnswer::Denied,
-        _ => return Err(wrong(spec, "say once, run, always or deny")),
+        _ => return Err(wrong(spec, "use once, run, always or deny")),
     };
     Ok(Some(Approve { which: which.to_owned(), answer, note: note.trim().to_owned() }))
 }
@@ -607,7 +604,7 @@ mod tests {
             "/fast soon",
             "/verbose much",
         ] {
-            assert!(refused(text).contains("; write /"), "{}", refused(text));
+            assert!(refused(text).contains("; use /"), "{}", refused(text));
         }
         assert!(refused("/new a b").contains("/new [model]"), "{}", refused("/new a b"));
         assert!(refused("/model -s").contains("which model"), "{}", refused("/model -s"));

@@ -48,8 +48,8 @@ pub fn help() -> String {
         };
     }
     out.push_str(
-        "\n`/think`, `/model` and `/fast` in front of text hold for that message alone. A message \
-         that begins with `//` is text.",
+        "\n`/think`, `/model` and `/fast` before text apply to that message only. A message that \
+         starts with `//` is sent as text.",
     );
     out
 }
@@ -82,7 +82,7 @@ pub fn model(scene: &CommandContext<'_>) -> Result<String, StoreError> {
         levels.join(", "),
     );
     if session.is_some_and(|session| session.active_run.is_some()) {
-        out.push_str("\n- What works now may go on as it began.");
+        out.push_str("\n- Current work may continue as it started.");
     }
     Ok(out)
 }
@@ -93,22 +93,20 @@ pub fn fast(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let habits = habits(scene)?;
     let choice = choice::in_session(tx, session, agent, None, MessageOptions::default())?;
     let costs = match turns::fast_percent(tx, choice.connection)? {
-        Some(100) => {
-            "It uses the priority that was bought from the provider and costs no more".to_owned()
-        }
+        Some(100) => "It uses priority bought from the provider at no extra cost".to_owned(),
         Some(percent) => {
-            format!("A call that is answered sooner is counted at {percent} % of its price")
+            format!("Faster calls cost {percent} % of the price")
         }
         None => {
-            format!("There is no such way where `{}` is: it changes nothing there", choice.model)
+            format!("`{}` doesn’t support this, so it has no effect", choice.model)
         }
     };
     let chosen = match habits.fast {
         Some(Fast::Auto) => "auto, in the first minute of each run",
         Some(fast) => fast.word(),
-        None => "nobody chose; the provider decides",
+        None => "not set; the provider decides",
     };
-    Ok(format!("- Answers sooner: {chosen}\n- {costs}"))
+    Ok(format!("- Faster answers: {chosen}\n- {costs}"))
 }
 
 /// Queue mode of messages while a run works.
@@ -130,8 +128,8 @@ pub fn queue(scene: &CommandContext<'_>) -> Result<String, StoreError> {
         queueing.cap,
         queueing.drop.label(),
         match waiting {
-            0 => "Nothing waits".to_owned(),
-            n => format!("{} to be read", format::count(n, "message waits", "messages wait")),
+            0 => "Nothing is waiting".to_owned(),
+            n => format!("{} to be read", format::count(n, "message waiting", "messages waiting")),
         },
     ))
 }
@@ -164,9 +162,9 @@ pub fn jobs(scene: &CommandContext<'_>) -> Result<String, StoreError> {
 /// Whether thoughts are shown.
 pub fn reasoning(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let words = match habits(scene)?.shows_thoughts {
-        Some(true) => "What it thinks stands unfolded in the conversation.",
-        Some(false) => "What it thinks is left out here; the steps of a run have it.",
-        None => "What it thinks stands folded in the conversation.",
+        Some(true) => "Its thinking is expanded in the conversation.",
+        Some(false) => "Its thinking is hidden here. You can see it in a run’s steps.",
+        None => "Its thinking is collapsed in the conversation.",
     };
     Ok(words.to_owned())
 }
@@ -174,13 +172,15 @@ pub fn reasoning(scene: &CommandContext<'_>) -> Result<String, StoreError> {
 /// How much of the tool calls is shown.
 pub fn verbose(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let words = match habits(scene)?.shows_tools {
-        Some(Verbosity::On) => "What its tools do stands unfolded in the conversation.",
+        Some(Verbosity::On) => "Its tool calls are expanded in the conversation.",
         Some(Verbosity::Full) => {
-            "What its tools do stands unfolded in the conversation, with what they were given and \
-             what they gave back."
+            "Its tool calls are expanded in the conversation, with input and output."
         }
-        Some(Verbosity::Off) => "What its tools do is left out here; the steps of a run have it.",
-        None => "What its tools do stands folded in the conversation.",
+        Some(Verbosity::Off) => {
+            "Its tool calls are hidden here. You can see them in a run’s \
+            steps."
+        }
+        None => "Its tool calls are collapsed in the conversation.",
     };
     Ok(words.to_owned())
 }
@@ -232,7 +232,7 @@ pub fn makeup(scene: &CommandContext<'_>, detail: bool) -> Result<String, StoreE
         Some(session) => asked_last(tx, session)?,
         None => None,
     };
-    let Some((run, made)) = made else { return Ok("Nothing was asked yet.".to_owned()) };
+    let Some((run, made)) = made else { return Ok("No requests yet.".to_owned()) };
     let window = made.window.map_or_else(String::new, |window| {
         format!(" of {} ({} %)", format::tokens(window), percent(made.tokens, window))
     });
@@ -244,7 +244,7 @@ pub fn makeup(scene: &CommandContext<'_>, detail: bool) -> Result<String, StoreE
         run.name(),
     );
     out.push_str(if detail {
-        "| Part | Tokens | Kept |\n|---|---:|---|\n"
+        "| Part | Tokens | Cached |\n|---|---:|---|\n"
     } else {
         "| Kind | Tokens |\n|---|---:|\n"
     });
@@ -303,7 +303,7 @@ pub fn status(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     };
     let title = match session {
         Some(session) => sessions::title(tx, session)?,
-        None => "not begun".to_owned(),
+        None => "not started".to_owned(),
     };
     Ok(format!(
         "- **{}**: {does}\n- Conversation: {title}\n{}\n- Context: {}\n- At work: {works}\n{}\n- \

@@ -47,7 +47,7 @@ pub(super) async fn stop(
             asked?;
         }
         if !stopping::ended(&ws, id, STOPS_WITHIN).await? {
-            let text = format!("{} is still stopping; undo it in a moment", run.name());
+            let text = format!("{} is still stopping; try undo again in a moment", run.name());
             return Err(PageError(Failure::new(ProblemKind::Conflict, "run_live", text)));
         }
         return Ok(hx.go_to(&ws.url(&format!("undo?run={}", run.name()))));

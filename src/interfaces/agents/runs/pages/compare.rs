@@ -121,7 +121,7 @@ pub(in crate::runs) fn both(
 ) -> Result<(Run, Run), PageError> {
     let (a, b) = (find(ws, who, a)?, find(ws, who, b)?);
     match a.id == b.id {
-        true => Err(PageError(ApiError::invalid("b", "name two different runs").0)),
+        true => Err(PageError(ApiError::invalid("b", "choose two different runs").0)),
         false => Ok((a, b)),
     }
 }
@@ -187,7 +187,7 @@ fn rows(all: &Compared) -> Vec<Row> {
     add("Outcome", &|side| words::state(&side.run).1.to_owned());
     add("Cost", &|side| match side.figures.priced {
         true => format::money(side.figures.micros),
-        false => format!("{}, some prices not known", format::money(side.figures.micros)),
+        false => format!("{}, some prices unknown", format::money(side.figures.micros)),
     });
     add("Tokens sent", &|side| {
         let sent = format::tokens(side.figures.sent);
@@ -204,7 +204,7 @@ fn rows(all: &Compared) -> Vec<Row> {
     });
     add("Duration", &|side| match side.run.started_at {
         Some(_) => format::duration(side.figures.took),
-        None => "not begun".to_owned(),
+        None => "not started".to_owned(),
     });
     rows
 }
@@ -214,13 +214,13 @@ fn shared(all: &Compared) -> String {
         Some(branch) => {
             let steps = format::count(all.a.before as u64, "step", "steps");
             format!(
-                "{} begins {} again {}: {steps} before that belong to both.",
+                "{} repeats {} {}. They share the {steps} before that.",
                 all.b.run.name(),
                 all.a.run.name(),
                 branch.place()
             )
         }
-        None => "Neither begins the other again; both are shown from their first step.".to_owned(),
+        None => "These runs are unrelated. Both are shown from their first step.".to_owned(),
     }
 }
 

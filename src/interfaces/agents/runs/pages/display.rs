@@ -141,7 +141,7 @@ impl<'a> Look<'a> {
 
     pub fn person(&self, tx: &dyn Read, account: AccountId) -> Result<String, StoreError> {
         let member = tx.get::<Member>(account)?;
-        Ok(member.map_or_else(|| "Somebody".to_owned(), |member| member.name))
+        Ok(member.map_or_else(|| "Former member".to_owned(), |member| member.name))
     }
 
     /// Renders Markdown with links to tasks and agents.

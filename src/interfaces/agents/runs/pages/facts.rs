@@ -59,10 +59,10 @@ pub(super) fn of(
     let cap = micros.map(|cap| format!("limit {}", format::money(cap)));
     let small = match (unknown, cap) {
         (true, Some(_)) if usual => {
-            Some("price not known, so its limit does not hold until somebody sets one".to_owned())
+            Some("price unknown, so its limit doesn’t apply until one is set".to_owned())
         }
-        (true, Some(cap)) => Some(format!("{cap}, price of some calls not known")),
-        (true, None) => Some("price not known".to_owned()),
+        (true, Some(cap)) => Some(format!("{cap}, price of some calls unknown")),
+        (true, None) => Some("price unknown".to_owned()),
         (false, cap) => cap,
     };
     let sums = |of: fn(&Usage) -> Option<i64>| used.iter().filter_map(of).sum::<i64>();
@@ -72,11 +72,11 @@ pub(super) fn of(
     add("Cost", format::money(cost), small.join(", "));
     let took = look.duration(run).map(format::duration);
     let small = if run.attempt > 1 {
-        format!("went on {}", format::count(u64::from(run.attempt - 1), "time", "times"))
+        format!("resumed {}", format::count(u64::from(run.attempt - 1), "time", "times"))
     } else {
         String::new()
     };
-    add("Duration", took.unwrap_or_else(|| "not begun".to_owned()), small);
+    add("Duration", took.unwrap_or_else(|| "not started".to_owned()), small);
     Ok(facts)
 }
 
@@ -89,5 +89,5 @@ pub(super) fn limits(tx: &dyn Read, run: &Run) -> Result<Vec<(&'static str, Stri
     let most = run_limits::of_run(tx, run)?;
     let calls = format!("{calls} of {} model, {steps} of {} tool", most.calls, most.tool_calls);
     let works = Duration::from_mins(u64::from(most.working_minutes));
-    Ok(vec![("Calls", calls), ("May work", format::duration(works))])
+    Ok(vec![("Calls", calls), ("Time limit", format::duration(works))])
 }

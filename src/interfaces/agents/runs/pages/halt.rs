@@ -64,7 +64,7 @@ fn suspects(tx: &dyn Read, look: &Look<'_>, who: &Person) -> Result<Vec<Suspect>
         let href = look.ws.url(&format!("runs/{}", run.name()));
         all.push(Suspect {
             name: run.name(),
-            words: format!("of {agent} was at work {times} when HQ ended."),
+            words: format!("by {agent} was running {times} when HQ crashed."),
             stop: look.stop(&run),
             href,
         });
@@ -96,12 +96,12 @@ pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, 
 fn describe(halt: &Halt) -> &'static str {
     match (halt.cause(), halt.how) {
         (HaltCause::Copy, _) => {
-            "This workspace was restored or copied, or came in from a file, and the one it comes from may \
-             still be at work. Resume if this is the live one now."
+            "This workspace was restored, copied or imported, and the original may still be \
+             running. Resume if this is now the live one."
         }
         (HaltCause::Crashes, _) => {
-            "It ended several times within minutes of its start and was not meant to. Look at what was \
-             at work, stop what you do not trust, then resume."
+            "HQ crashed several times within minutes of starting. Check what was running, stop \
+             what you don’t trust, then resume."
         }
         (HaltCause::Person, HaltHow::AfterStep) => "Runs finished their step.",
         (HaltCause::Person, HaltHow::Now) => "Runs and background programs were cut off.",
@@ -130,14 +130,14 @@ pub(super) async fn pause(
 ) -> Result<Response, PageError> {
     let how = wanted.how()?;
     ws.write(&who, move |tx| rules::halt::order(tx, HaltOf::Workspace, how)).await?;
-    let text = "All work is paused. Messages to agents are kept.";
+    let text = "All work is paused. Messages to agents are queued.";
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("pause"))))
 }
 
 /// `POST /resume`
 pub(super) async fn resume(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     let was = ws.write(&who, |tx| rules::halt::lift(tx, HaltOf::Workspace)).await?;
-    let text = if was { "Work is resumed." } else { "Nothing was paused." };
+    let text = if was { "Work has resumed." } else { "Nothing was paused." };
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url("runs"))))
 }
 
@@ -156,7 +156,7 @@ pub(super) async fn of_agent(
     let name = ws.read(|snap| agents::called(snap, &agent))?;
     let text = match how {
         HaltHow::AfterStep => format!("{name} is paused and stops after its step."),
-        HaltHow::Now => format!("{name} is paused. What it did was cut off."),
+        HaltHow::Now => format!("{name} is paused. Its work was cut off."),
     };
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(&format!("agents/{slug}")))))
 }

@@ -27,8 +27,8 @@ pub(super) fn kin(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>,
         let words = match branch.why {
             BranchWhy::Retry => format!("Retry, {}, of", branch.place()),
             BranchWhy::Fork => format!("Fork, {}, of", branch.place()),
-            BranchWhy::Edit => "In other words than".to_owned(),
-            BranchWhy::Aside => "Asked beside".to_owned(),
+            BranchWhy::Edit => "Edited version of".to_owned(),
+            BranchWhy::Aside => "Side question to".to_owned(),
         };
         all.push(Kin::of(look, words, &of, (&of, run)));
     }
@@ -44,8 +44,8 @@ fn later(branch: &Branch) -> String {
     match branch.why {
         BranchWhy::Retry => format!("Retried {} by", branch.place()),
         BranchWhy::Fork => format!("Forked {} as", branch.place()),
-        BranchWhy::Edit => "Said in other words in".to_owned(),
-        BranchWhy::Aside => "Something was asked beside it in".to_owned(),
+        BranchWhy::Edit => "Edited as".to_owned(),
+        BranchWhy::Aside => "Side question in".to_owned(),
     }
 }
 

@@ -104,7 +104,7 @@ fn line(step: &Step) -> Option<Line> {
     let took = step.millis.map(|ms| format::duration(Duration::from_millis(ms)));
     let (icon, tone, verb, what) = match &step.what {
         What::Thought(text) => ("thought", "", "Thought".to_owned(), md::excerpt(text, PEEK)),
-        What::Said(text) => ("comment", "", "Said".to_owned(), md::excerpt(text, PEEK)),
+        What::Said(text) => ("comment", "", "Wrote".to_owned(), md::excerpt(text, PEEK)),
         What::Tool(call) => {
             let told = doing(call);
             let tone = match call.state {

@@ -46,14 +46,15 @@ pub(super) fn note(look: &Look<'_>, agent: &Agent, here: &str, why: &Why) -> Not
     let (text, resume) = match (held, &why.silent, &why.paused) {
         (None, None, Some(label)) => {
             let text = format!(
-                "{name} works on {label}, which is paused. What you write is kept and read when it is resumed."
+                "{name} works on {label}, which is paused. Your messages are read when it’s \
+                 resumed."
             );
             (text, None)
         }
         (None, Some(place), _) => {
             let place = place.silent(look.now, &look.zone);
             let text = format!(
-                "{name} works on {place}. What you write is kept and read when that machine is back."
+                "{name} works on {place}. Your messages are read when that machine is back."
             );
             (text, None)
         }
@@ -81,27 +82,25 @@ fn describe(
         None if why.over => ("Your next message starts a new conversation.".to_owned(), None),
         None if why.first => (
             format!(
-                "Your conversation is private. What {name} remembers of it is not: its memory is shared \
-                 by all who speak with it here."
+                "Your conversation is private, but {name}’s memory is shared with everyone who \
+                 uses it."
             ),
             None,
         ),
         None => (String::new(), None),
-        Some("workspace_paused") => (
-            "All work is paused. What you write is kept and read when it goes on.".to_owned(),
-            None,
-        ),
-        Some("agent_paused") => (
-            format!("{name} is paused. What you write is kept and read when it resumes."),
-            Some(resume),
-        ),
-        Some("agent_archived") => (format!("{name} is archived and reads nothing."), None),
+        Some("workspace_paused") => {
+            ("All work is paused. Your messages are read when work resumes.".to_owned(), None)
+        }
+        Some("agent_paused") => {
+            (format!("{name} is paused. Your messages are read when it’s resumed."), Some(resume))
+        }
+        Some("agent_archived") => (format!("{name} is archived and can’t read messages."), None),
         Some("agent_provisioning") => {
-            (format!("{name} is being set up and reads this soon."), None)
+            (format!("{name} is being set up and will read this soon."), None)
         }
         Some(_) => {
             let reason = agent.status_reason.as_deref().unwrap_or("see its page");
-            (format!("{name} cannot work now: {reason}"), None)
+            (format!("{name} can’t work right now: {reason}"), None)
         }
     }
 }

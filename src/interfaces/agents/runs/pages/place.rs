@@ -120,11 +120,11 @@ pub(super) fn of_run(
     session: &Session,
 ) -> Result<(&'static str, String), StoreError> {
     let about = match session.owner {
-        _ if session.task.is_some() => "of this task",
+        _ if session.task.is_some() => "Task session",
         Some(_) if session.shared => "shared",
-        Some(owner) if owner == look.me => "your own",
-        Some(_) => "of another person",
-        None => "of the agent",
+        Some(owner) if owner == look.me => "Your conversation",
+        Some(_) => "Another person’s conversation",
+        None => "Agent session",
     };
     let agent = tx.get::<Agent>(session.agent)?;
     let href = agent.map(|agent| address(look.ws, &agent.slug, Some(session.id)));

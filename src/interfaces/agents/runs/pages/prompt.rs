@@ -33,7 +33,7 @@ impl Prompt {
         let whole = parts.iter().map(bytes).sum::<u64>().max(1);
         let kept: u64 = parts.iter().filter(|part| part.stable).map(bytes).sum();
         let peek = format!(
-            "{}, about {} tokens, {} the same from run to run",
+            "{}, about {} tokens, {} cached between runs",
             format::count(parts.len() as u64, "part", "parts"),
             format::tokens(whole / BYTES),
             format::tokens(kept / BYTES),
@@ -61,7 +61,7 @@ impl Prompt {
 fn from(name: &str) -> &'static str {
     match name {
         "MEMORY.md" => "the agent’s memory",
-        name if name.starts_with("memory/") => "the agent’s notes of a day",
+        name if name.starts_with("memory/") => "the agent’s daily notes",
         name if name.ends_with(".md") => "the agent’s files",
         "Workspace and kind of work" => "HQ and this workspace",
         _ => "HQ",
@@ -77,10 +77,10 @@ mod tests {
         let part = |name: &str, bytes, stable| PromptPart { name: name.into(), bytes, stable };
         let told = [part("Rules", 4_000, true), part("memory/2026-11-20.md", 4_000, false)];
         let prompt = Prompt::of(&told);
-        assert_eq!(prompt.peek, "2 parts, about 2.0K tokens, 1.0K the same from run to run");
+        assert_eq!(prompt.peek, "2 parts, about 2.0K tokens, 1.0K cached between runs");
         let places: Vec<_> = prompt.parts.iter().map(|part| (part.x, part.width)).collect();
         assert_eq!(places, [(0, 496), (500, 496)]);
-        assert_eq!(prompt.parts[1].from, "the agent’s notes of a day");
+        assert_eq!(prompt.parts[1].from, "the agent’s daily notes");
         assert!(Prompt::of(&[]).parts.is_empty());
     }
 }

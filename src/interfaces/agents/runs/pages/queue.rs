@@ -30,7 +30,7 @@ use super::show::find;
 
 /// The queue modes as choices for one message.
 pub(super) fn choices(usual: QueueMode) -> Vec<Choice> {
-    let as_usual = Choice::new("", format!("{} (as usual)", words::mode(usual)), true);
+    let as_usual = Choice::new("", format!("{} (default)", words::mode(usual)), true);
     let others = QueueMode::ALL.iter().filter(|mode| **mode != usual);
     let others = others.map(|mode| Choice::new(mode.word(), words::mode(*mode), false));
     [as_usual].into_iter().chain(others).collect()
@@ -77,7 +77,7 @@ impl Queue {
             let acts = match (&input.state, mine) {
                 (_, false) => Vec::new(),
                 (InputState::Dropped(_) | InputState::Overflowed, true) => {
-                    vec![("Bring back", "restore"), ("Dismiss", "dismiss")]
+                    vec![("Resend", "restore"), ("Dismiss", "dismiss")]
                 }
                 (InputState::Assigned(to), true) if *to == run.id && run.started_at.is_some() => {
                     Vec::new()
@@ -123,7 +123,7 @@ impl Act {
         by: AccountId,
     ) -> Result<&'static str, RunError> {
         match self {
-            Self::Cancel => rules::talk::take_back(tx, input, by).map(|()| "Taken back"),
+            Self::Cancel => rules::talk::take_back(tx, input, by).map(|()| "Withdrawn"),
             Self::Restore => {
                 let sent = rules::queue::bring_back(tx, input, by)?;
                 Ok(sent.placed.label())
@@ -167,7 +167,7 @@ pub(super) async fn answer(
     let from = said.from == "dashboard";
     ws.write(&who, move |tx| rules::park::answer(tx, id, &said.body, by)).await?;
     let back = if from { ws.url("") } else { ws.url(&format!("runs/{}", run.name())) };
-    Ok(hx.done("Answered; the run goes on", &back))
+    Ok(hx.done("Answered. The run continues", &back))
 }
 
 /// `POST /runs/{name}/go-on`
@@ -180,7 +180,7 @@ pub(super) async fn go_on(
     let run = find(&ws, &who, &name)?;
     let (id, by) = (run.id, who.account);
     ws.write(&who, move |tx| rules::park::let_go_on(tx, id, by)).await?;
-    Ok(hx.done("It goes on", &ws.url(&format!("runs/{}", run.name()))))
+    Ok(hx.done("Continuing", &ws.url(&format!("runs/{}", run.name()))))
 }
 
 /// The form of queue settings.

@@ -159,7 +159,7 @@ pub(super) fn beside(
             icon: "comment",
             state: None,
             title: OWN.to_owned(),
-            peek: "Nothing said yet".to_owned(),
+            peek: "No messages yet".to_owned(),
             at: RelTime::default(),
             unread: 0,
             current: which.current.is_none(),
@@ -387,19 +387,19 @@ pub(super) async fn act(
         }
         "share" => {
             let done = ws.write(&who, move |tx| rules::sessions::share(tx, id, by, true)).await;
-            (done, "Shared: the workspace reads it and may write in it.", shown)
+            (done, "Shared. Everyone in the workspace can read and write.", shown)
         }
         "unshare" => {
             let done = ws.write(&who, move |tx| rules::sessions::share(tx, id, by, false)).await;
-            (done, "Private again: only you see it.", shown)
+            (done, "Private. Only you can see it.", shown)
         }
         "archive" => {
             let done = ws.write(&who, move |tx| rules::sessions::archive(tx, id, by)).await;
-            (done, "Archived. It can still be read.", here)
+            (done, "Archived. You can still read it.", here)
         }
         "restore" => {
             let done = ws.write(&who, move |tx| rules::sessions::restore(tx, id, by)).await;
-            (done, "This conversation is open again.", address(&ws, &slug, goes_on))
+            (done, "Conversation reopened.", address(&ws, &slug, goes_on))
         }
         _ => return Err(PageError::not_found("This action")),
     };

@@ -32,7 +32,7 @@ use super::show::find;
 /// Text in place of a picture while capture was paused.
 pub(super) const DARK: &str = "Hidden while a password was typed.";
 /// Text in place of an expired picture.
-pub(super) const GONE: &str = "The picture is gone: pictures of pages are kept for 14 days.";
+pub(super) const GONE: &str = "This screenshot is gone. Screenshots are kept for 14 days.";
 
 /// Browser actions after which no screenshot is taken.
 const NONE: [&str; 5] = ["tabs", "close", "snapshot", "screenshot", "dialog"];

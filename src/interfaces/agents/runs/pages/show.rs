@@ -327,8 +327,8 @@ fn list(
         (from - before, format!("{href}?from={before}"))
     });
     let empty = match run.state {
-        RunState::Queued => "It has not begun: its steps are shown here as they happen.",
-        _ => "No steps are kept of this run.",
+        RunState::Queued => "Not started yet. Steps show up here as they happen.",
+        _ => "No steps are stored for this run.",
     };
     let live = Live::new(format!("{href}?from={from}")).record(RUNS.name, run.id);
     let live = nested::hears(tx, run, live.record(HEARD, run.id))?;
@@ -444,14 +444,14 @@ fn rail(
     let mut details = Vec::new();
     let mut add = |label, value: String, href: String| details.push((label, value, href));
     if !run.model.is_empty() {
-        add("Asked", run.model.clone(), String::new());
+        add("Requested model", run.model.clone(), String::new());
         add("Chosen by", words::source(run.model_source).to_owned(), String::new());
         if let Some(thinking) = words::thinking(tx, run)? {
             add("Thinking", thinking, String::new());
         }
     }
     if let Some(used) = steps.model.clone().filter(|used| *used != run.model) {
-        add("Used", used, String::new());
+        add("Model used", used, String::new());
     }
     if let Some(connection) = run.connection {
         let stored = tx.get::<Connection>(connection)?;
@@ -504,8 +504,8 @@ fn reverts(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, Sto
     let waits = silent.map(|place| place.waits(look.now, &look.zone)).unwrap_or_default();
     let views = orders.into_iter().map(|order| {
         let (word, label, note) = match &order.state {
-            RevertState::Queued => ("queued", "on the way back", waits.clone()),
-            RevertState::Begun => ("running", "going back", waits.clone()),
+            RevertState::Queued => ("queued", "revert queued", waits.clone()),
+            RevertState::Begun => ("running", "reverting", waits.clone()),
             RevertState::Done if order.restored.is_empty() => {
                 ("done", "nothing reverted", String::new())
             }
@@ -513,14 +513,14 @@ fn reverts(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, Sto
                 let commit = order.commit.as_deref().unwrap_or_default();
                 ("done", "reverted", commit.chars().take(10).collect())
             }
-            RevertState::Failed(why) => ("error", "could not go back", why.clone()),
-            RevertState::Cancelled => ("cancelled", "taken back before", String::new()),
+            RevertState::Failed(why) => ("error", "couldn’t revert", why.clone()),
+            RevertState::Cancelled => ("cancelled", "cancelled", String::new()),
         };
         let failed = matches!(order.state, RevertState::Failed(_));
         let again = failed && look.may_manage && !undone.contains(&order.id);
         let files = order.restored.len() + order.kept.len();
         Revert {
-            title: if order.returns { "Files brought back" } else { "Files taken back" },
+            title: if order.returns { "Files restored" } else { "Files reverted" },
             at: look.time(order.ended_at.unwrap_or(order.created_at)),
             state: Dot::new(word, label),
             note,

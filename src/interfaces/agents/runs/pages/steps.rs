@@ -186,7 +186,7 @@ impl Drawing<'_, '_> {
             What::Interrupted(what) => {
                 (view.icon, view.tone) = ("warn", "warn");
                 view.verb = "Interrupted.".to_owned();
-                view.what = format!("{what}; the run goes on from its last step.");
+                view.what = format!("{what}. The run continues from its last step.");
             }
             What::Looked(by) => (view.icon, view.verb) = self.looked(tx, *by)?,
             What::Late(call) => self.late(&mut view, call),
@@ -201,7 +201,7 @@ impl Drawing<'_, '_> {
             }
             What::LeftOut(files) => {
                 (view.icon, view.tone) = ("warn", "warn");
-                view.verb = "Left without a commit:".to_owned();
+                view.verb = "Not committed:".to_owned();
                 view.what = files.iter().map(left_out).collect::<Vec<_>>().join(", ");
             }
             What::Ended { outcome, summary } => self.ended(tx, &mut view, outcome, summary)?,
@@ -217,7 +217,7 @@ impl Drawing<'_, '_> {
                 view.shape = Shape::Quiet { peek, html, text: String::new() };
             }
             What::Remembered { path, lines } => {
-                (view.icon, view.verb) = ("book", format!("Wrote into {path}"));
+                (view.icon, view.verb) = ("book", format!("Wrote to {path}"));
                 let peek = md::excerpt(&lines.join("; "), 140);
                 let text = lines.join("\n");
                 view.shape = Shape::Quiet { peek, html: SafeHtml::default(), text };
@@ -325,7 +325,7 @@ impl Drawing<'_, '_> {
     fn late(&self, view: &mut StepView, call: &ToolCall) {
         self.tool(view, call);
         (view.icon, view.tone) = ("clock", "warn");
-        view.unseen = "This came too late: the agent has not read it.";
+        view.unseen = "This came too late. The agent hasn’t read it.";
     }
 
     /// The view of a step that has no event of its own, so raw text, pictures and screenshots are unavailable.
@@ -351,7 +351,7 @@ impl Drawing<'_, '_> {
         let shown = head_tail(text.head(), SHOWN, "\n\n[…]\n\n");
         if card {
             (view.icon, view.verb) = ("file", "Brief".to_owned());
-            let peek = format!("what this run is about, {}", format::size(shown.len() as u64));
+            let peek = format!("run brief, {}", format::size(shown.len() as u64));
             view.shape = Shape::Quiet { peek, html: SafeHtml::default(), text: shown };
             return Ok(());
         }
@@ -361,7 +361,7 @@ impl Drawing<'_, '_> {
         }
         view.icon = "comment";
         view.verb = name;
-        view.what = if steered { "said meanwhile" } else { "said" }.to_owned();
+        view.what = if steered { "said while it worked" } else { "said" }.to_owned();
         view.shape = Shape::Text(self.look.md(tx, &shown));
         Ok(())
     }
@@ -373,7 +373,7 @@ impl Drawing<'_, '_> {
         (view.tone, view.code) = match call.state {
             CallState::Planned => {
                 if self.over {
-                    view.verb = view.verb.replacen("Next:", "Not done any more:", 1);
+                    view.verb = view.verb.replacen("Next:", "No longer done:", 1);
                 }
                 ("", String::new())
             }
@@ -387,7 +387,7 @@ impl Drawing<'_, '_> {
                 ("", "skipped: a message came first".to_owned())
             }
             CallState::Ended(CallStatus::Unknown) => {
-                ("warn", "interrupted; whether it took effect is not known".to_owned())
+                ("warn", "interrupted; it may have taken effect".to_owned())
             }
         };
         // The exit status is shown below the output.
@@ -467,7 +467,7 @@ impl Drawing<'_, '_> {
             Outcome::Stopped { by: Some(by) } => {
                 format!("Stopped by {}", self.look.person(tx, *by)?)
             }
-            Outcome::Snoozed { until } => format!("Goes on {}", self.look.time(*until).text),
+            Outcome::Snoozed { until } => format!("Continues {}", self.look.time(*until).text),
             outcome => words::end(outcome).to_owned(),
         };
         view.what = words::reason(outcome).unwrap_or_default();
@@ -511,15 +511,15 @@ fn failed(view: &mut StepView, (class, message): (&str, &str), again: bool) {
     (view.icon, view.tone) = ("refresh", if again { "warn" } else { "danger" });
     view.verb = "The model call failed.".to_owned();
     let message = message.trim_end().trim_end_matches('.');
-    let more = if again { " It is tried again." } else { "" };
+    let more = if again { " Retrying." } else { "" };
     view.what = format!("{message}.{more}");
 }
 
 fn began(view: &mut StepView, attempt: u32, model: &str, thinking: Thinking, bytes: u32) {
     (view.icon, view.verb) = match attempt {
-        0 | 1 => ("play", "Began".to_owned()),
+        0 | 1 => ("play", "Started".to_owned()),
         // After a wait, a restart or a crash; the previous step says which.
-        _ => ("play", "Went on".to_owned()),
+        _ => ("play", "Resumed".to_owned()),
     };
     view.what = format!("with {model}");
     let mut facts = Vec::new();
@@ -537,9 +537,9 @@ pub(super) fn compacted(made: &Compaction) -> String {
     let (from, to) = (format::tokens(made.tokens_before), format::tokens(made.tokens_after));
     let by = match made.by {
         SummaryBy::Model => "",
-        SummaryBy::Mended => ", written twice, because the first summary had lost something",
+        SummaryBy::Mended => ", written twice because the first summary lost details",
         SummaryBy::Extract => {
-            ", with an extract by rules, because the model's summary was not enough"
+            ", with a rule-based extract because the model’s summary wasn’t enough"
         }
     };
     format!("{from} to {to} tokens{by}")

@@ -262,7 +262,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             let acts = match (&input.state, mine) {
                 (_, false) => Vec::new(),
                 (InputState::Dropped(_) | InputState::Overflowed, true) => {
-                    vec![("Bring back", act("restore")), ("Dismiss", act("dismiss"))]
+                    vec![("Resend", act("restore")), ("Dismiss", act("dismiss"))]
                 }
                 (InputState::Assigned(_), true) if begun => Vec::new(),
                 _ => {

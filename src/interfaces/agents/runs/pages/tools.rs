@@ -250,8 +250,7 @@ pub(super) fn tell(call: &ToolCall) -> Told {
         false => output,
     };
     if !input.is_empty() || !output.is_empty() {
-        let line =
-            output.lines().find(|line| !line.trim().is_empty()).unwrap_or("What it was given");
+        let line = output.lines().find(|line| !line.trim().is_empty()).unwrap_or("Input");
         let (input, output) = (shortened(&input), shortened(output));
         told.parts.push(Piece::Fold { meta: ellipsis(line.trim(), 120), input, output });
     }

@@ -43,7 +43,7 @@ pub(super) fn of(
     let Some(Why { text, door, deed }) = waits::of(tx, run, agent)? else { return Ok(None) };
     let until = run.waiting.as_ref().and_then(|waiting| waiting.until);
     let text = match until {
-        Some(until) => format!("{text} It goes on {} by itself.", look.time(until).text),
+        Some(until) => format!("{text} It continues automatically {}.", look.time(until).text),
         None => text,
     };
     let place = |(path, label): (String, &'static str)| (look.ws.url(&path), label);
@@ -61,30 +61,30 @@ fn for_machine(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Option<Waits
     };
     let text = match (own, stop) {
         _ if place.is_revoked => format!(
-            "{label} is not let in any more, and nothing of the run goes on there. Take it back, and let its agent work on \
-             another machine."
+            "{label} has been revoked and the run has stopped there. End it here and move its \
+             agent to another machine."
         ),
         (_, Some(stop)) => format!("{} {stop}", place.told(look.now, &look.zone)),
         // Which of the two the machine does is unknown here.
         (Some(own), None) => format!(
-            "{} The run goes on there by itself, with its own files and programs, until {} is spent or {} has come. Where \
-             it needs anything from here it waits for {label}.",
+            "{} The run continues there on its own files and programs until {} is spent or until \
+             {}. It waits for {label} when it needs HQ.",
             place.told(look.now, &look.zone),
             format::money(own.micros),
             clock(own.until, look.now, &look.zone),
         ),
         (None, None) => format!(
-            "{} It goes on by itself when {label} is back.",
+            "{} It continues automatically when {label} is back.",
             place.waits(look.now, &look.zone)
         ),
     };
     let then = match run.item {
-        Some(_) => "The run ends here, and its work begins anew where its agent works then.",
-        None => "The run ends here. What was said stays, and it can go on from there.",
+        Some(_) => "The run ends here and its work starts again where the agent works then.",
+        None => "The run ends here. The conversation is kept and can continue from there.",
     };
     let told = format!(
-        "{then} What it did on {label} since it was last heard of may have happened all the same; what {label} \
-         still says of the run is kept to be read, and not applied."
+        "{then} Anything it did on {label} since the last contact may have taken effect. Later \
+         reports from {label} are kept for reading but not applied."
     );
     let href = look.ws.url(&format!("runs/{}/take-back", run.name()));
     let back = look.may_chat.then_some((href, told));

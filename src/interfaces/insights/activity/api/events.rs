@@ -34,9 +34,10 @@ pub(super) fn routes() -> Routes {
         "/activity",
         list.needs(Can::Read).doc(|| {
             Doc::new(
-                "What happened in words, newest first: who, what, through which run or routine, where that \
-                 is, and whether it can be undone. `searched` says how far back was looked; go on with \
-                 `next`. With `after` what came after a place, oldest first, which waits on demand",
+                "Activity as sentences, newest first: actor, action, run or routine, URL, and \
+                 whether it can be undone. `searched` says how far back the search went; \
+                 continue with `next`. With `after`, entries after a position, oldest first, \
+                 optionally waiting for new ones",
             )
             .query::<EventListParams>()
             .returns::<Page>()
@@ -213,7 +214,7 @@ async fn list(
         Some(word) => {
             let known = Area::ALL.into_iter().find(|area| area.word() == word);
             let wrong = || {
-                let text = format!("`{word}` is no part; use work, agents or workspace");
+                let text = format!("unknown area `{word}`; use work, agents or workspace");
                 ApiError::invalid("area", text)
             };
             Some(known.ok_or_else(wrong)?)
@@ -223,13 +224,10 @@ async fn list(
     let before = asked.before.as_deref().filter(|text| !text.is_empty());
     let (Some(text), None) = (after, before) else {
         if after.is_some() {
-            return Err(ApiError::invalid("after", "give either `before` or `after`"));
+            return Err(ApiError::invalid("after", "send either `before` or `after`"));
         }
         if asked.wait.is_some() {
-            return Err(ApiError::invalid(
-                "wait",
-                "only with `after`, there is something to wait for",
-            ));
+            return Err(ApiError::invalid("wait", "`wait` needs `after`"));
         }
         let answer =
             ws.read_blocking(move |ws| newest(ws, &wanted(ws, &who, &asked, (area, limit))?));

@@ -53,10 +53,10 @@ pub(super) fn read(
     sentences.extend(needs.told().filter(|_| scene.who.access.may(Can::Chat)));
     let cost = usage::by_day(tx, scene.midnight(), scene.now)?.values().sum::<i64>();
     if 0 < cost {
-        sentences.push(format!("Today has cost {} so far.", format::money(cost)));
+        sentences.push(format!("{} spent today.", format::money(cost)));
     }
     if sentences.is_empty() {
-        sentences.push("All is quiet.".to_owned());
+        sentences.push("Nothing needs you right now.".to_owned());
     }
     Ok(Brief {
         live: super::needs::live(scene),

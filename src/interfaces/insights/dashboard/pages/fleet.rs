@@ -24,7 +24,7 @@ const SHOWN: usize = 12;
 /// no attention.
 const RANKS: [(Group, &str); 5] = [
     (Group::Working, "working"),
-    (Group::Attention, "in need of help"),
+    (Group::Attention, "need help"),
     (Group::Waiting, "waiting"),
     (Group::Idle, "idle"),
     (Group::Off, "off"),
@@ -103,7 +103,11 @@ pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Fleet,
         });
     }
     let counted = groups.iter().zip(RANKS).filter(|(n, _)| 0 < **n);
-    let sum = counted.map(|(n, (_, word))| format!("{n} {word}")).collect::<Vec<_>>().join(" · ");
+    let words = counted.map(|(n, (_, word))| match (*n, word) {
+        (1, "need help") => "1 needs help".to_owned(),
+        (n, word) => format!("{n} {word}"),
+    });
+    let sum = words.collect::<Vec<_>>().join(" · ");
     let live = Live::new(scene.ws.url(""));
     Ok(Fleet {
         live: live.table(AGENTS.name).table(RUNS.name).table(INBOX.name).table(HOSTS),
@@ -145,7 +149,7 @@ fn doing(
     if let Some(began) = run.started_at {
         let ms = scene.now.as_millisecond() - began.as_millisecond();
         let length = std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        facts.push(format!("{} in", format::duration(length)));
+        facts.push(format::duration(length));
     }
     let seen = runs::talk::may_see_run(tx, run, scene.who.account, scene.who.role)?;
     if !seen {
@@ -173,7 +177,7 @@ fn resting(
     }
     let last = runs::of_agent(tx, agent, None, 1)?.into_iter().next();
     Ok(match last.and_then(|hit| hit.record.ended_at) {
-        Some(at) => format!("last worked {}", scene.time(at).text),
-        None => "no work yet".to_owned(),
+        Some(at) => format!("last active {}", scene.time(at).text),
+        None => "no runs yet".to_owned(),
     })
 }

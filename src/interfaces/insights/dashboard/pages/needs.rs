@@ -102,7 +102,7 @@ pub(super) async fn put_off(
     let until = snooze::until(&until, ws.app.clock.now(), &who.time_zone());
     let until = until.ok_or(NeedError::BadTime)?;
     putting::put_away(&ws, &who, &id, Some(until)).await?;
-    Ok(done(&app, (&ws, &who, &hx), &id, "It will come back later."))
+    Ok(done(&app, (&ws, &who, &hx), &id, "Snoozed."))
 }
 
 /// `POST /needs/{id}/dismiss`

@@ -79,7 +79,7 @@ pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Spend,
     let chip = limit.filter(|limit| 0 < *limit).map(|limit| match total {
         total if limit <= total => ("Used up", Tone::Danger),
         _ if limit < pace => ("Over at this pace", Tone::Warn),
-        _ => ("On course", Tone::Ok),
+        _ => ("On track", Tone::Ok),
     });
     Ok(Spend {
         live: Live::new(scene.ws.url("")).table(USAGE.name),
@@ -146,7 +146,7 @@ fn chart(daily: &[i64], days: i8, limit: Option<i64>, pace: i64, month: &str) ->
         first: format!("1 {month}"),
         last: format!("{days} {month}"),
         said: format!(
-            "{} so far; about {} at this pace",
+            "{} so far, about {} by month-end",
             format::money(total),
             format::money(pace)
         ),

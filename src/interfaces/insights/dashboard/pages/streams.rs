@@ -59,7 +59,7 @@ pub(super) fn read(read: &dyn Read, scene: &DashboardContext<'_>) -> Result<Stre
                 (still as u64, Tone::Neutral),
             ]),
             said: format!(
-                "{}: {} overdue, {} under way, {still} to do",
+                "{}: {} overdue, {} in progress, {still} to do",
                 stream.name, open.overdue, open.moving
             ),
             name: stream.name,

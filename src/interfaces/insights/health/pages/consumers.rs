@@ -203,7 +203,7 @@ impl ActForm {
         if text.is_empty() {
             return Ok(None);
         }
-        let message = "write the number of an entry".to_owned();
+        let message = "enter an entry number".to_owned();
         text.parse().map(Some).map_err(|_| HealthError::Field { field, message })
     }
 }
@@ -246,7 +246,7 @@ pub(super) async fn retry(
         if name == index::NAME {
             ws.finding.tell();
         }
-        Ok::<_, HealthError>(format!("The {name} has processed entry {seq}."))
+        Ok::<_, HealthError>(format!("The {name} processed entry {seq}."))
     };
     back(&app, &ws, &hx, done.await)
 }
@@ -261,7 +261,7 @@ pub(super) async fn forget(
     let done = async {
         let consumer = giving_up(&app, &name)?;
         ws.write(&who, move |tx| rules::drop_letter(tx, &*consumer, seq)).await?;
-        Ok::<_, HealthError>(format!("Entry {seq} is dropped."))
+        Ok::<_, HealthError>(format!("Entry {seq} dropped."))
     };
     back(&app, &ws, &hx, done.await)
 }
@@ -277,7 +277,7 @@ fn back(
     match done {
         Ok(text) => Ok(flash::say(app, Flash::ok(text), hx.go_to(&page))),
         Err(error @ (HealthError::Refused(_) | HealthError::Field { .. })) => {
-            let text = format!("That did not work: {}", sentence(&error.to_string()));
+            let text = format!("That didn’t work: {}", sentence(&error.to_string()));
             Ok(flash::say(app, Flash::danger(text), hx.go_to(&page)))
         }
         Err(error) => Err(PageError(web::error::Failure::of(&error as &dyn Problem))),

@@ -68,7 +68,7 @@ struct Show {
 fn state_now(app: &App, ws: &Ws, who: &Person, place: &Place) -> Result<Now, PageError> {
     let parts = queries::parts(app, ws, who.account)?;
     let (how, tone) = match queries::worst(&parts) {
-        How::Ok => ("Everything works", "ok"),
+        How::Ok => ("Everything is working", "ok"),
         How::Degraded => ("Something needs attention", "warn"),
         How::Down => ("Something is down", "danger"),
     };

@@ -110,19 +110,19 @@ pub(super) fn works(app: &App, ws: &Ws, who: &Person) -> Result<Vec<WorkView>, S
         (
             DOCTOR,
             "Compare",
-            "Recomputes every index, reference and sum from the records and compares.",
+            "Recomputes every index, reference and sum from the records, and compares them.",
             "Compare now",
         ),
         (
             CHECK,
             "Check the file",
-            "Checks every page of the file. Everyone has to wait meanwhile.",
+            "Checks the whole database file. HQ is unavailable while it runs.",
             "Check now",
         ),
         (
             COMPACT,
             "Compact",
-            "Makes the file as small as possible. Everyone has to wait meanwhile.",
+            "Makes the database file as small as possible. HQ is unavailable while it runs.",
             "Compact now",
         ),
     ];
@@ -148,7 +148,7 @@ pub(super) fn works(app: &App, ws: &Ws, who: &Person) -> Result<Vec<WorkView>, S
             let zone = who.time_zone();
             view.ended = state.ended.map(|at| RelTime::new(at, app.clock.now(), &zone));
             view.progress = match (state.done, state.total) {
-                (0, _) => "Under way".to_owned(),
+                (0, _) => "In progress".to_owned(),
                 (done, 0) => format!("{} {}", format::grouped(done), state.what),
                 (done, all) => format!("{} of {} {}", done, all, state.what),
             };
@@ -189,10 +189,8 @@ fn checked(view: &mut WorkView, result: &Value) {
     // A person without access to the accounts store sees only the workspace's result.
     let sound = |name: &str| result.get(name).is_none_or(|part| part["sound"] == true);
     (view.tone, view.said) = match sound("workspace") && sound("accounts") {
-        true => ("ok", "Every page is sound.".to_owned()),
-        false => {
-            ("warn", "Pages were damaged and have been repaired. Verify the audit.".to_owned())
-        }
+        true => ("ok", "No damage found.".to_owned()),
+        false => ("warn", "Damaged pages were repaired. Verify the audit.".to_owned()),
     };
 }
 
@@ -211,16 +209,17 @@ fn compared(ws: &Ws, view: &mut WorkView, result: &Value) {
         format::duration(Duration::from_millis(own.took_ms + accounts.took_ms)),
     );
     if differ == 0 {
-        (view.tone, view.said) = ("ok", format!("Everything fits: {looked}."));
+        (view.tone, view.said) = ("ok", format!("Everything matches: {looked}."));
         return;
     }
     let beyond = own.beyond + accounts.beyond;
     let unkept = own.unkept + accounts.unkept;
+    let repaired = format::count(mended, "row", "rows");
     (view.tone, view.said) = match (mended, beyond, unkept) {
         (0, ..) => ("warn", format!("{differ} of them differ: {looked}.")),
-        (n, 0, 0) => ("ok", format!("{n} rows were put right.")),
-        (n, 0, more) => ("warn", format!("{n} rows were put right; {more} differ still.")),
-        (n, more, _) => ("warn", format!("{n} rows were put right; {more} need a person.")),
+        (_, 0, 0) => ("ok", format!("{repaired} repaired.")),
+        (_, 0, more) => ("warn", format!("{repaired} repaired; {more} still differ.")),
+        (_, more, _) => ("warn", format!("{repaired} repaired; {more} need attention.")),
     };
     let all = own.differences.iter().chain(&accounts.differences);
     let shown = all.take(MAX_SHOWN).map(|one| format!("{}, {} {}", one.table, one.of, one.what));
@@ -253,11 +252,11 @@ pub(super) fn sizes(app: &App, ws: &Ws) -> SizesView {
     view.known = true;
     view.facts = vec![
         ("File", size("file")),
-        ("On the disk", size("on_disk")),
+        ("On disk", size("on_disk")),
         ("Rows", size("stored")),
         ("Page cache", size("cache")),
-        ("Entries of the feed", format::grouped(figure("feed"))),
-        ("Written since the start", size("written")),
+        ("Feed entries", format::grouped(figure("feed"))),
+        ("Written since start-up", size("written")),
         ("Oldest snapshot", oldest),
     ];
     let parts = [

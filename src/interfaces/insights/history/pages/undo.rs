@@ -254,8 +254,7 @@ fn message(undone: &Undone) -> String {
         text += &format!(", {} kept", undone.kept);
     }
     if 0 < undone.cancelled {
-        text +=
-            &format!(", {} cancelled", count(undone.cancelled, "piece of work", "pieces of work"));
+        text += &format!(", {} cancelled", count(undone.cancelled, "inbox item", "inbox items"));
     }
     if 0 < undone.files {
         text += &format!(", {} being reverted", count(undone.files, "file is", "files are"));
@@ -327,7 +326,7 @@ fn what(
     }
     let href = look.entry(scope.of);
     let text = match wanted {
-        Wanted::Change(seq, _) => format!("one change of entry {seq}"),
+        Wanted::Change(seq, _) => format!("a change in entry {seq}"),
         _ => format!("entry {}", scope.of),
     };
     Ok((Cell { text, href: href.clone() }, href))

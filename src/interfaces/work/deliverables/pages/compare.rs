@@ -82,6 +82,6 @@ pub(super) fn asked_for(
         let note = answer.map(|answer| answer.note.clone()).unwrap_or_default();
         CompareLineParams { ask, state, tone, word, note }
     };
-    let head = format!("{who} asked for, {}", scene.time(review.created_at).text);
+    let head = format!("{who} requested this, {}", scene.time(review.created_at).text);
     Some(CompareParams { head, lines: asks.into_iter().enumerate().map(line).collect() })
 }

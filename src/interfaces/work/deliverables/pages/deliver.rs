@@ -285,7 +285,7 @@ pub async fn send(
     let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     match delivered {
         Ok(title) => {
-            let words = format!("Delivered “{title}”. It waits for a review.");
+            let words = format!("Delivered “{title}”. It’s ready for review.");
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&scene.href(&task))))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {

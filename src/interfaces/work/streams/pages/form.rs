@@ -94,7 +94,7 @@ impl Fields {
         let lead = scene.people.find(&typed.lead, scene.myself()).ok().flatten();
         let mut colours = Vec::with_capacity(Hue::ALL.len() + 1);
         if colour.is_none() {
-            colours.push(Choice::new("", "By its name", true));
+            colours.push(Choice::new("", "Automatic", true));
         }
         let all = Hue::ALL.iter();
         colours.extend(all.map(|hue| Choice::new(hue.word(), hue.label(), colour == Some(*hue))));

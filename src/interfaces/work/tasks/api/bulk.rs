@@ -23,7 +23,7 @@ pub(super) fn api() -> Routes {
     Routes::new().post(
         "/tasks/bulk",
         change.needs(Can::Write).doc(|| {
-            Doc::new("Change up to 500 tasks as one piece of work, undone as one")
+            Doc::new("Change up to 500 tasks at once, with one undo")
                 .body::<Body>()
                 .returns::<Changed>()
         }),
@@ -107,12 +107,12 @@ fn ids(
         return named.map(|name| Ok(queries::resolve(read, name)?.id)).collect();
     };
     if !body.tasks.is_empty() {
-        return Err(TaskError::field("q", "name the tasks or ask for them with q, not both"));
+        return Err(TaskError::field("q", "name the tasks or use q, not both"));
     }
     if q.trim().is_empty() {
         return Err(TaskError::field(
             "q",
-            "an empty query is every task: say which, such as is:open",
+            "an empty query matches every task; be specific, such as is:open",
         ));
     }
     matching(&Asker { read, people: &names.people, me, today }, q, MOST)

@@ -35,7 +35,7 @@ fn of_tasks() -> Routes {
         .post(
             "/tasks/{task}/labels",
             mark.needs(Can::Write).doc(|| {
-                Doc::new("Put labels on a task, by name, and take others off")
+                Doc::new("Add labels to a task by name and remove others")
                     .body::<MarkBody>()
                     .returns::<Labels>()
             }),
@@ -43,28 +43,23 @@ fn of_tasks() -> Routes {
         .get(
             "/tasks/{task}/relations",
             related.needs(Can::Read).doc(|| {
-                Doc::new("What a task waits for, what waits for it, and what is related to it")
-                    .returns::<Relations>()
+                Doc::new("Blockers, blocked tasks and related tasks").returns::<Relations>()
             }),
         )
         .post(
             "/tasks/{task}/relations",
             relate.needs(Can::Write).doc(|| {
-                Doc::new("Say how a task stands to another")
-                    .body::<RelateBody>()
-                    .returns::<Relations>()
+                Doc::new("Relate a task to another").body::<RelateBody>().returns::<Relations>()
             }),
         )
         .delete(
             "/tasks/{task}/relations/{relation}",
-            unrelate
-                .needs(Can::Write)
-                .doc(|| Doc::new("Take a relation away").returns::<Relations>()),
+            unrelate.needs(Can::Write).doc(|| Doc::new("Remove a relation").returns::<Relations>()),
         )
         .post(
             "/tasks/{task}/place",
             place.needs(Can::Write).doc(|| {
-                Doc::new("Put a task behind one and before another, in the order by hand")
+                Doc::new("Place a task between two others in the manual order")
                     .body::<PlaceBody>()
                     .returns::<TaskView>()
             }),
@@ -72,7 +67,7 @@ fn of_tasks() -> Routes {
         .post(
             "/tasks/{task}/start",
             start.needs(Can::Write).doc(|| {
-                Doc::new("Let the agent of a task begin now, also when the task waits for others")
+                Doc::new("Start a task's agent now, even if the task is blocked")
                     .returns::<TaskView>()
             }),
         )

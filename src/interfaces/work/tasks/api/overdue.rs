@@ -24,7 +24,7 @@ pub(super) fn api() -> Routes {
         .post(
             "/tasks/{task}/reopen",
             reopen.needs(Can::Write).doc(|| {
-                Doc::new("Open a missed task again, with a new date and its former status")
+                Doc::new("Reopen a missed task with a new date and its former status")
                     .body::<Reopened>()
                     .returns::<TaskView>()
             }),

@@ -38,7 +38,7 @@ pub(super) fn api() -> Routes {
         .post(
             "/series",
             create.needs(Can::Write).doc(|| {
-                Doc::new("Make a recurring task; each one is made when its moment comes")
+                Doc::new("Create a recurring task; each task is created when it is due")
                     .body::<NewBody>()
                     .returns::<SeriesView>()
                     .status(201)
@@ -47,7 +47,7 @@ pub(super) fn api() -> Routes {
         .post(
             "/schedules/preview",
             preview.needs(Can::Read).doc(|| {
-                Doc::new("A schedule in words, with its next five occurrences")
+                Doc::new("Describe a schedule, with its next five occurrences")
                     .body::<ScheduleFields>()
                     .returns::<Preview>()
                     .no_key("it changes nothing")
@@ -60,7 +60,7 @@ pub(super) fn api() -> Routes {
         .patch(
             "/series/{id}",
             change.needs(Can::Write).doc(|| {
-                Doc::new("Change what the tasks to come are like, or when they come")
+                Doc::new("Change future tasks or their schedule")
                     .if_match()
                     .body::<ChangeBody>()
                     .returns::<SeriesView>()
@@ -70,18 +70,18 @@ pub(super) fn api() -> Routes {
             "/series/{id}",
             remove
                 .needs(Can::Write)
-                .doc(|| Doc::new("Delete a recurring task; the tasks it made stay").status(204)),
+                .doc(|| Doc::new("Delete a recurring task; its tasks are kept").status(204)),
         )
         .get(
             "/series/{id}/occurrences",
             history.needs(Can::Read).doc(|| {
-                Doc::new("What a recurring task has made, newest first").returns::<Slots>()
+                Doc::new("Tasks created by a recurring task, newest first").returns::<Slots>()
             }),
         )
         .post(
             "/series/{id}/spawn",
             spawn.needs(Can::Write).doc(|| {
-                Doc::new("Make the next task now; its turn is used then")
+                Doc::new("Create the next task now instead of at its time")
                     .returns::<TaskView>()
                     .status(201)
             }),

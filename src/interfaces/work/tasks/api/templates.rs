@@ -33,7 +33,7 @@ pub(super) fn api() -> Routes {
         .post(
             "/task-templates",
             create.needs(Can::Write).doc(|| {
-                Doc::new("Make a task template")
+                Doc::new("Create a task template")
                     .body::<NewBody>()
                     .returns::<TemplateView>()
                     .status(201)
@@ -47,7 +47,7 @@ pub(super) fn api() -> Routes {
         .patch(
             "/task-templates/{template}",
             change.needs(Can::Write).doc(|| {
-                Doc::new("Change a task template; a list of items takes the place of all")
+                Doc::new("Change a task template; a list of items replaces all")
                     .if_match()
                     .body::<ChangeBody>()
                     .returns::<TemplateView>()
@@ -57,12 +57,12 @@ pub(super) fn api() -> Routes {
             "/task-templates/{template}",
             remove
                 .needs(Can::Write)
-                .doc(|| Doc::new("Delete a task template; its tasks stay").status(204)),
+                .doc(|| Doc::new("Delete a task template; its tasks are kept").status(204)),
         )
         .post(
             "/task-templates/{template}/spawn",
             spawn.needs(Can::Write).doc(|| {
-                Doc::new("Make all tasks of a template at once")
+                Doc::new("Create all tasks of a template")
                     .body::<SpawnBody>()
                     .returns::<SpawnedView>()
                     .status(201)

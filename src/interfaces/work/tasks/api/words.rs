@@ -23,7 +23,7 @@ pub(super) fn api() -> Routes {
     Routes::new().post(
         "/tasks/{task}/tick",
         tick.needs(Can::Write).doc(|| {
-            Doc::new("Tick an item of the checklist in a description, or take the tick away")
+            Doc::new("Tick or untick a checklist item in a description")
                 .if_match()
                 .body::<TickBody>()
                 .returns::<TaskView>()

@@ -96,7 +96,7 @@ pub struct Value {
 }
 
 /// Notice for a relation that already exists.
-const TIED: &str = "The tasks are related in this way already; nothing changed.";
+const TIED: &str = "These tasks already have this relation. Nothing changed.";
 
 /// Changes one field.
 pub async fn act(
@@ -134,7 +134,7 @@ pub async fn act(
             }
             Verb::Restore => ask.toast(Tone::Ok, &format!("Restored {name}")),
             Verb::Tie if entry.is_none() => ask.toast(Tone::Info, TIED),
-            Verb::Follow => ask.toast(Tone::Ok, "All following tasks are like this one now"),
+            Verb::Follow => ask.toast(Tone::Ok, "All following tasks now match this one"),
             _ => ask,
         };
         return Ok(empty(ask));
@@ -160,7 +160,13 @@ pub(super) fn stands(
 ) -> Result<Ask, TaskError> {
     if task.status.is_open() {
         let waits = scene.ws.read(|snap| standing::in_review(snap, task.id))?;
-        let words = || format!("{} stays in review until its work is reviewed", scene.name(task));
+        let words = || {
+            format!(
+                "{} stays in review until its deliverables are \
+            reviewed",
+                scene.name(task)
+            )
+        };
         return Ok(if waits { ask.toast(Tone::Info, &words()) } else { ask });
     }
     let Some(seq) = entry else { return Ok(ask) };

@@ -132,8 +132,8 @@ fn view(
         live: Live::new(state.url(ws)).tables(SHOWN),
         lanes: lanes((&scene, read), state, (&heads, &dresser), columns, shown)?,
         hidden: match (shows_hidden, by == GroupBy::Status && state.asks_open()) {
-            (_, true) => "Hidden: closed tasks".to_owned(),
-            (true, false) => "Missed and cancelled are shown".to_owned(),
+            (_, true) => "Closed tasks hidden".to_owned(),
+            (true, false) => "Missed and cancelled shown".to_owned(),
             (false, false) => describe(&away),
         },
         hidden_url: match state.asks_open() {

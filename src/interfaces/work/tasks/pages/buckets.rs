@@ -90,7 +90,7 @@ impl<'a> Heads<'a> {
             },
             Bucket::Who(None) => Head {
                 word: "none".to_owned(),
-                label: "Nobody".to_owned(),
+                label: "Unassigned".to_owned(),
                 face: Some(Face::nobody()),
                 order: (2, String::new()),
                 ..Head::default()

@@ -205,7 +205,7 @@ pub fn priority_choices(now: Priority) -> Vec<Choice> {
 
 /// The thinking levels, the agent's default first.
 pub fn thinking_choices(now: Option<Thinking>) -> Vec<Choice> {
-    let mut list = vec![Choice::new("", "As the agent does", now.is_none())];
+    let mut list = vec![Choice::new("", "Agent default", now.is_none())];
     let all = Thinking::ALL.iter();
     list.extend(all.map(|level| Choice::new(level.word(), level.label(), now == Some(*level))));
     list

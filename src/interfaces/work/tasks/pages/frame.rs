@@ -159,7 +159,7 @@ impl Frame {
         Ok(Self {
             list: list::frame::Frame {
                 many: "tasks",
-                hint: "Words or terms: assignee:me due:<7d",
+                hint: "Search or filter: assignee:me due:<7d",
                 list_url: ws.url("tasks"),
                 complete_url: ws.url("tasks/complete"),
                 views,
@@ -206,7 +206,7 @@ impl Frame {
                 true => by(lanes, &|look, word| look.lanes = word.to_owned()),
                 false => Vec::new(),
             },
-            lanes_label: format!("Lanes: {}", lanes.label()),
+            lanes_label: format!("Swimlanes: {}", lanes.label()),
             wip: state.look.wip.clone(),
             bulk_url: ws.url("tasks/bulk"),
             bulk: BulkBar::new(scene, read)?,
@@ -346,8 +346,8 @@ fn name_choices(
 
 fn assignee_choices(scene: &ViewContext, query: &Query) -> Vec<Choice> {
     let mut list = vec![
-        Choice::new("", "Anybody", false),
-        Choice::new("none", "Nobody", false),
+        Choice::new("", "Anyone", false),
+        Choice::new("none", "Unassigned", false),
         Choice::new("me", "Me", false),
     ];
     let all = scene.people.choices(None, scene.me);

@@ -107,7 +107,7 @@ fn task(read: &dyn Read, name: &str) -> Result<Option<TaskId>, TaskError> {
 /// Parses a status word of columns and menus.
 fn status(text: &str) -> Result<TaskStatus, TaskError> {
     if text == standing::review().0 {
-        let why = "a task comes to In review when work is delivered on it, and leaves when that is reviewed";
+        let why = "tasks move to In review when work is delivered and leave it after the review";
         return Err(TaskError::field("status", why));
     }
     word("status", text, TaskStatus::Todo)

@@ -55,8 +55,8 @@ impl TaskPreferencesForm {
     }
 }
 
-const DAYS: &str = "Write a whole number of days, 0 to 365.";
-const WHOM: &str = "Choose one of these.";
+const DAYS: &str = "Enter a whole number of days from 0 to 365.";
+const WHOM: &str = "Choose one of the options.";
 
 #[derive(Template)]
 #[template(path = "tasks/habits.html")]
@@ -86,9 +86,9 @@ fn page(
     let (typed, wrong) = filled.unwrap_or_else(|| (TaskPreferencesForm::of(&rules), Wrong::none()));
     let choice = |one: &Delegation| {
         let hint = match one {
-            Delegation::Reports => "Anything further goes through their manager.",
-            Delegation::Line => "And to everyone below those.",
-            Delegation::Open => "Whoever it reports to.",
+            Delegation::Reports => "They reach everyone else through their manager.",
+            Delegation::Line => "And everyone below them.",
+            Delegation::Open => "Regardless of reporting lines.",
         };
         Choice::new(one.word(), one.label(), one.word() == typed.delegation).hint(hint)
     };

@@ -416,7 +416,7 @@ pub async fn act(
         }
         Verb::Delete => {
             let series = ws.write(&who, move |tx| rules::remove(tx, id)).await?;
-            let words = format!("Deleted the series “{}”. Its tasks stay.", series.title);
+            let words = format!("Deleted the series “{}”. Its tasks are kept.", series.title);
             (words, ws.url("tasks/recurring"))
         }
     };

@@ -247,7 +247,7 @@ impl Repeat {
         });
         let days = days.collect();
         let numbers = (1..=31).map(|day: i32| (day.to_string(), day.to_string()));
-        let all = numbers.chain([("-1".to_owned(), "The last day".to_owned())]);
+        let all = numbers.chain([("-1".to_owned(), "Last day".to_owned())]);
         let month_days = all.map(|(value, label)| {
             let chosen = value == self.day_of_month;
             Choice::new(value, label, chosen)

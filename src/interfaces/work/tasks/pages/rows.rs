@@ -137,7 +137,7 @@ impl<'a> Dresser<'a> {
         let dates = [
             ("start", "Starts", task.start_at),
             ("created", "Created", Some(task.created_at)),
-            ("updated", "Changed", Some(task.updated_at)),
+            ("updated", "Updated", Some(task.updated_at)),
         ];
         let dates = dates.into_iter().filter(|(word, ..)| self.columns.has(word));
         let dates: Vec<_> =
@@ -159,7 +159,7 @@ impl<'a> Dresser<'a> {
 /// Number of blocking tasks in words; may be empty.
 pub(super) fn waits(blocked: &HashMap<TaskId, usize>, task: TaskId) -> String {
     match blocked.get(&task) {
-        Some(n) => format!("Waits for {}", format::count(*n as u64, "task", "tasks")),
+        Some(n) => format!("Blocked by {}", format::count(*n as u64, "task", "tasks")),
         None => String::new(),
     }
 }

@@ -416,7 +416,7 @@ fn head(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Head, TaskE
         missed: match (task.status, Deadline::of(task)) {
             (TaskStatus::Missed, Some(due)) => {
                 let date = due.words(&scene.today.zone, "%-d %B %Y");
-                format!("This task missed its date, {date}.")
+                format!("This task missed its due date, {date}.")
             }
             _ => String::new(),
         },
@@ -434,7 +434,7 @@ fn stopped(
     number: u32,
 ) -> Result<Option<Stopped>, TaskError> {
     let Some(run) = runs::by_name(&read, &number.to_string())? else { return Ok(None) };
-    let text = format!("{} was stopped. What it did stays.", run.name());
+    let text = format!("{} was stopped. Its changes are kept.", run.name());
     Ok(Some(Stopped { text, deeds: Deeds::of(scene, read, &run)? }))
 }
 

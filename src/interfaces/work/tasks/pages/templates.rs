@@ -357,7 +357,7 @@ async fn delete(
     Path(id): Path<TemplateId>,
 ) -> Result<Response, PageError> {
     let template = ws.write(&who, move |tx| rules::delete(tx, id)).await?;
-    let words = format!("Deleted “{}”. Tasks created from it stay.", template.name);
+    let words = format!("Deleted “{}”. Tasks created from it are kept.", template.name);
     let to = hx.go_to(&ws.url("settings/task-templates"));
     Ok(flash::say(&app, Flash::ok(words), to))
 }

@@ -153,7 +153,7 @@ pub(super) fn ties(
             .collect(),
         waits: match open {
             0 => String::new(),
-            n => format!("Waits for {}", format::count(n as u64, "task", "tasks")),
+            n => format!("Blocked by {}", format::count(n as u64, "task", "tasks")),
         },
         offers,
     })
@@ -173,7 +173,7 @@ pub(super) fn held(
     if names.len() < blockers.len() {
         names.push(format!("{} more", blockers.len() - names.len()));
     }
-    Ok(format!("This task waits for {}.", names.join(", ")))
+    Ok(format!("Blocked by {}", names.join(", ")))
 }
 
 /// A relation from this task's point of view.
@@ -257,10 +257,10 @@ pub(super) fn meant(scene: &ViewContext, read: &dyn Read, text: &str) -> Result<
     let found = list::page(read, &filter, Sort::Updated, &scene.today, &cut)?.items;
     match found.as_slice() {
         [one] => Ok(one.id),
-        [] => Err(TaskError::field("other", "there is no open task with these words")),
+        [] => Err(TaskError::field("other", "no open task matches")),
         many => {
             let names: Vec<String> = many.iter().map(|task| scene.name(task)).collect();
-            let message = format!("several tasks have these words; name one: {}", names.join(", "));
+            let message = format!("several tasks match; choose one: {}", names.join(", "));
             Err(TaskError::field("other", message))
         }
     }

@@ -195,7 +195,7 @@ fn delivered(
             let by = bold(&scene.people.name(Assignee::Person(review.by)));
             let (glyph, state, verb) = match review.verdict {
                 Verdict::Approved => ("done", "approved", "approved"),
-                Verdict::ChangesRequested => ("undo", "changes_requested", "asked for changes in"),
+                Verdict::ChangesRequested => ("undo", "changes_requested", "requested changes to"),
                 Verdict::Rejected => ("x", "rejected", "rejected"),
             };
             let note = match review.note.as_str() {
@@ -238,7 +238,7 @@ fn fact_view(scene: &ViewContext, fact: &Fact) -> FactView {
         }
         FactKind::Assigned(_, Some(to)) => ("user", "", format!("{by} assigned {}", name(to))),
         FactKind::Assigned(Some(from), None) => {
-            ("user", "", format!("{by} took it from {}", name(from)))
+            ("user", "", format!("{by} took over from {}", name(from)))
         }
         FactKind::Assigned(None, None) => ("user", "", format!("{by} changed the assignee")),
         FactKind::Status(from, to) => {
@@ -263,20 +263,20 @@ fn fact_view(scene: &ViewContext, fact: &Fact) -> FactView {
         FactKind::Archived(true) => ("archive", "", format!("{by} archived this task")),
         FactKind::Archived(false) => ("archive", "", format!("{by} restored this task")),
         FactKind::Undone(back) if back.is_empty() => {
-            ("undo", "", format!("{by} undid a change of this task"))
+            ("undo", "", format!("{by} undid a change to this task"))
         }
         FactKind::Undone(back) => {
             let each = back.iter().map(|one| match one {
-                Back::Title(title) => format!("the title is {} again", bold(title)),
-                Back::Status(status) => format!("it is {} again", bold(status.label())),
+                Back::Title(title) => format!("the title is now {}", bold(title)),
+                Back::Status(status) => format!("status is {} again", bold(status.label())),
                 Back::Priority(to) => format!("the priority is {} again", bold(to.label())),
-                Back::Assignee(Some(who)) => format!("{} has it again", name(who)),
-                Back::Assignee(None) => "nobody has it again".to_owned(),
-                Back::Due(Some(due)) => format!("it is due {} again", bold(&day(due))),
-                Back::Due(None) => "it has no due date again".to_owned(),
-                Back::Archived(true) => "it is archived again".to_owned(),
-                Back::Archived(false) => "it is not archived any more".to_owned(),
-                Back::Description => "the description is what it was".to_owned(),
+                Back::Assignee(Some(who)) => format!("assigned to {} again", name(who)),
+                Back::Assignee(None) => "unassigned again".to_owned(),
+                Back::Due(Some(due)) => format!("due {} again", bold(&day(due))),
+                Back::Due(None) => "no due date again".to_owned(),
+                Back::Archived(true) => "archived again".to_owned(),
+                Back::Archived(false) => "no longer archived".to_owned(),
+                Back::Description => "the description was restored".to_owned(),
                 Back::Labels(moved) => moved.told(bold, ("", "")),
             });
             let each: Vec<String> = each.collect();
@@ -306,8 +306,8 @@ fn run_view(
     let href = scene.run_href(run.number);
     let mut chips = Vec::new();
     if run.connection.is_none() && run.model.starts_with("practice") {
-        let hint = "A script without AI plays the agent".to_owned();
-        chips.push(Chip { label: "Practice, no AI".to_owned(), hint, ..Chip::default() });
+        let hint = "A script without AI acts as the agent".to_owned();
+        chips.push(Chip { label: "Practice (no AI)".to_owned(), hint, ..Chip::default() });
     }
     let mut facts: Vec<String> = took(scene, run).into_iter().collect();
     let tokens = steps.used.input + steps.used.output;
@@ -361,13 +361,13 @@ fn words(run: &Run, name: &str) -> (&'static str, String, String) {
         }
         (RunState::Waiting, _) => {
             let detail = run.waiting.as_ref().map_or("", |waiting| waiting.detail.as_str());
-            ("waiting", format!("{name} waits:"), detail.to_owned())
+            ("waiting", format!("{name} is waiting:"), detail.to_owned())
         }
         (RunState::Ended, Some(Outcome::Done)) => {
             ("done", format!("{name} finished."), run.summary.clone())
         }
         (RunState::Ended, Some(Outcome::Snoozed { .. })) => {
-            ("queued", format!("{name} goes on later."), run.summary.clone())
+            ("queued", format!("{name} continues later."), run.summary.clone())
         }
         (RunState::Ended, Some(Outcome::Stopped { .. })) => {
             ("stopped", format!("{name} was stopped."), String::new())

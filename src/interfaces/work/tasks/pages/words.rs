@@ -223,7 +223,7 @@ pub async fn tick(
     let id = task.id;
     let tick: Tick = match pressed.tick.parse() {
         Ok(tick) => tick,
-        Err(_) => return Err(TaskError::field("tick", "press the box of an item").into()),
+        Err(_) => return Err(TaskError::field("tick", "choose a checklist item").into()),
     };
     let ticked = ws.write(&who, move |tx| rules::words::tick(tx, id, &tick)).await;
     let with = (&ws, &who);

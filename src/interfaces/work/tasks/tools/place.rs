@@ -117,7 +117,8 @@ impl WriteTool for TaskRelate {
     const SPEC: ToolSpec = spec(
         "task_relate",
         Effect::Change,
-        "Say how a task stands to another: what waits for what, what is a part of what. Shows its relations.",
+        "Relate a task to another: what waits for what, what is a part of what. Shows its \
+         relations.",
     );
 
     fn commit(

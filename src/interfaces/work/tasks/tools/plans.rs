@@ -233,7 +233,7 @@ impl WriteTool for TemplateSpawn {
     const SPEC: ToolSpec = spec(
         "template_spawn",
         Effect::Add,
-        "Make all tasks of a template at once. template_get shows before what comes of it.",
+        "Create all tasks of a template. template_get shows before what comes of it.",
     );
 
     fn commit(

@@ -162,7 +162,7 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
     let owner = office.hq.owner();
     let place = owner.get(&format!("{HERE}/tasks/{}", id(&task))).await;
     let page = owner.get(place.location().expect("the page by its name")).await;
-    let marks = "cited without having read it";
+    let marks = "cited without reading it";
     assert_eq!(page.text.matches(marks).count(), 4, "{}", page.text);
     let (_, rest) = page.text.rsplit_once("Had:").expect("the comment");
     assert!(!rest.contains(marks), "{rest}");
@@ -184,9 +184,9 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
 
     // Starts are counted from the item's last change on.
     let start = async || owner.get(&format!("{HERE}/knowledge/context")).await.text;
-    assert!(start().await.contains("Counted since it last changed"));
+    assert!(start().await.contains("Counted since the last change"));
     patched(&api, &format!("knowledge/{rules}"), json!({ "text": "Answer at once." })).await;
-    assert!(start().await.contains("Nobody has started to work with it"));
+    assert!(start().await.contains("No agent has started with it"));
 
     // Linked items are included, except those for other agents. A link may be given as text, too.
     let links = format!("tasks/{}/links", id(&task));
@@ -261,7 +261,7 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
     let told = cited(1, "").await;
     assert!(told.contains("Found here") && told.contains("within ten days"), "{told}");
     let told = cited(77, "").await;
-    assert!(told.contains("This passage is not there any more."), "{told}");
+    assert!(told.contains("This passage no longer exists."), "{told}");
 
     // Two citations of one item are distinguished by the headings of their passages, in lists too.
     let (one, other) = (id(&page), all.len() - 1);
@@ -286,14 +286,14 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
     let changed = LEASE.replace("ten days", "five days");
     patched(&api, &at, json!({ "text": changed, "base": LEASE })).await;
     let told = cited(1, &stamp).await;
-    let kept = told.contains("cited, and those words are not kept.") && !told.contains("five");
+    let kept = told.contains("the cited version isn’t available.") && !told.contains("five");
     assert!(kept && !told.contains("Cited here"), "{told}");
     patched(&api, &at, json!({ "text": LEASE, "base": changed })).await;
     // Another reason creates a version, so the old text is shown.
     let again = json!({ "text": changed, "base": LEASE, "reason": "shorter" });
     patched(&api, &at, again).await;
     let told = cited(1, &stamp).await;
-    assert!(told.contains("Then it said:") && told.contains("ten days"), "{told}");
+    assert!(told.contains("The cited text:") && told.contains("ten days"), "{told}");
 
     // A moved passage is found.
     let moved = format!("# Before\n\n{}\n\n{LEASE}", "Other words. ".repeat(60));
@@ -431,7 +431,7 @@ async fn what_others_read_too_an_agent_suggests_and_a_person_decides() {
     )
     .await;
     assert!(told[..3].iter().all(|told| told.starts_with("Suggested.")), "{told:?}");
-    assert!(told[3].contains("says that already"), "{}", told[3]);
+    assert!(told[3].contains("already says that"), "{}", told[3]);
     // The item is unchanged, and a newer suggestion replaces the earlier one.
     let at = format!("knowledge/{shared}");
     assert_eq!(api.get(&format!("/api/v1/{at}")).await.json()["text"], text);

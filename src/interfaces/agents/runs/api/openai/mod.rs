@@ -85,7 +85,7 @@ pub fn routes() -> Routes {
                 Doc::new("Vectors of texts, in the form of the OpenAI API")
                     .body::<EmbeddingsRequest>()
                     .returns::<EmbeddingsList>()
-                    .no_key("nothing is kept")
+                    .no_key("nothing is stored")
             }),
         )
         .get(

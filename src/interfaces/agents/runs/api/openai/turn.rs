@@ -414,7 +414,7 @@ fn failed(outcome: &Outcome) -> ChatError {
             ChatError::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", text).for_good()
         }
         Outcome::Limit { which } => {
-            internal("limit", format!("the limit of {which} was reached before an answer"))
+            internal("limit", format!("the {which} limit was reached before an answer"))
         }
         Outcome::Failed { code, reason } => by_class(code, reason.clone()),
         other => {
