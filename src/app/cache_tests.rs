@@ -103,41 +103,41 @@ impl Counted {
 
 #[test]
 fn numbers_are_counted_once_until_one_of_their_tables_changes() {
-    let asked = Counted::new();
-    assert_eq!((asked.ask("all", 0), asked.counted()), (0, 1));
-    assert_eq!((asked.ask("all", 0), asked.counted()), (0, 0));
-    asked.put(Note { id: id(1) });
-    assert_eq!((asked.ask("all", 0), asked.counted()), (1, 1));
-    asked.put(Folder { id: id(1) });
-    assert_eq!((asked.ask("all", 0), asked.counted()), (1, 0));
-    asked.put(Note { id: id(2) });
-    assert_eq!((asked.ask("all", 0), asked.counted()), (2, 1));
+    let counted = Counted::new();
+    assert_eq!((counted.ask("all", 0), counted.counted()), (0, 1));
+    assert_eq!((counted.ask("all", 0), counted.counted()), (0, 0));
+    counted.put(Note { id: id(1) });
+    assert_eq!((counted.ask("all", 0), counted.counted()), (1, 1));
+    counted.put(Folder { id: id(1) });
+    assert_eq!((counted.ask("all", 0), counted.counted()), (1, 0));
+    counted.put(Note { id: id(2) });
+    assert_eq!((counted.ask("all", 0), counted.counted()), (2, 1));
     // More entries than the cache checks.
     for n in 0..300 {
-        asked.put(Folder { id: id(n) });
+        counted.put(Folder { id: id(n) });
     }
-    assert_eq!((asked.ask("all", 0), asked.counted()), (2, 1));
+    assert_eq!((counted.ask("all", 0), counted.counted()), (2, 1));
 }
 
 #[test]
 fn numbers_hold_for_half_a_minute_and_not_before_they_were_counted() {
-    let asked = Counted::new();
+    let counted = Counted::new();
     for (at, counts) in [(1_000_000, 1), (1_029_999, 0), (1_030_000, 1), (1_029_999, 1)] {
-        assert_eq!((asked.ask("all", at), asked.counted()), (0, counts), "at {at}");
+        assert_eq!((counted.ask("all", at), counted.counted()), (0, counts), "at {at}");
     }
 }
 
 #[test]
 fn each_question_has_numbers_of_its_own_and_the_oldest_go() {
-    let asked = Counted::new();
+    let counted = Counted::new();
     for question in ["one", "two"] {
-        assert_eq!((asked.ask(question, 0), asked.counted()), (0, 1));
+        assert_eq!((counted.ask(question, 0), counted.counted()), (0, 1));
     }
-    assert_eq!((asked.ask("one", 0), asked.counted()), (0, 0));
+    assert_eq!((counted.ask("one", 0), counted.counted()), (0, 0));
     for n in 0..64 {
-        asked.ask(&n.to_string(), 0);
+        counted.ask(&n.to_string(), 0);
     }
-    asked.counted();
-    assert_eq!((asked.ask("63", 0), asked.counted()), (0, 0));
-    assert_eq!((asked.ask("one", 0), asked.counted()), (0, 1));
+    counted.counted();
+    assert_eq!((counted.ask("63", 0), counted.counted()), (0, 0));
+    assert_eq!((counted.ask("one", 0), counted.counted()), (0, 1));
 }

@@ -249,18 +249,18 @@ mod tests {
         assert_eq!(door.calls("a", ""), HELD);
         door.lives.are_told();
         assert!(!door.lives.may_stay("b", ""), "the one that is linked, too");
-        let told = Admission::Held { is_told: true };
+        let held = Admission::Held { is_told: true };
         for life in ["b", "a", "", "c"] {
-            assert_eq!(door.calls(life, ""), told, "{life}");
+            assert_eq!(door.calls(life, ""), held, "{life}");
         }
         // A held machine restarts.
-        assert_eq!(door.calls("a2", "a"), told);
+        assert_eq!(door.calls("a2", "a"), held);
         assert_eq!(door.copies(), ["b", "a2", "c"]);
         assert_eq!(door.lives.copies()[1].name, "name of a2");
         // Two more restarts, one before the machine learned that it is still held.
-        assert_eq!(door.calls("a3", "a2"), told);
-        assert_eq!(door.calls("a4", "a3"), told);
-        assert_eq!(door.calls("a5", "a"), told);
+        assert_eq!(door.calls("a3", "a2"), held);
+        assert_eq!(door.calls("a4", "a3"), held);
+        assert_eq!(door.calls("a5", "a"), held);
         assert_eq!(door.copies(), ["b", "a5", "c"]);
 
         assert!(!door.lives.keep("d"));

@@ -47,18 +47,18 @@ const DO: &str = "tell";
 impl Tell {
     /// Encodes the request.
     #[must_use]
-    pub fn said(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         json!({ "do": DO, "number": self.number, "what": self.what })
     }
 
     /// Decodes a request; `None` if the message is of another kind.
     #[must_use]
-    pub fn of(said: &Value) -> Option<Self> {
-        if said["do"].as_str() != Some(DO) {
+    pub fn of(message: &Value) -> Option<Self> {
+        if message["do"].as_str() != Some(DO) {
             return None;
         }
         // ok: an unreadable request gets no response, and the primary times out.
-        Self::deserialize(said).ok()
+        Self::deserialize(message).ok()
     }
 }
 
@@ -77,11 +77,11 @@ impl Told {
     /// Splits a response into parts.
     #[must_use]
     pub fn all(number: &str, answer: &Result<Value, Refusal>) -> Vec<Self> {
-        let said = match answer {
+        let message = match answer {
             Ok(answer) => json!({ "answer": answer }),
             Err(refusal) => json!({ "refusal": refusal }),
         };
-        let text = said.to_string();
+        let text = message.to_string();
         let (mut all, mut rest) = (Vec::new(), text.as_str());
         loop {
             let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE));
@@ -99,10 +99,10 @@ impl Told {
 fn read(text: &str) -> Result<Value, Refusal> {
     let garbled =
         || Refusal::new("garbled", "what the other machine answered cannot be understood");
-    let mut said: Value = serde_json::from_str(text).map_err(|_| garbled())?;
-    match said.get_mut("refusal").map(Value::take) {
+    let mut message: Value = serde_json::from_str(text).map_err(|_| garbled())?;
+    match message.get_mut("refusal").map(Value::take) {
         Some(refusal) => Err(serde_json::from_value(refusal).unwrap_or_else(|_| garbled())),
-        None => Ok(said["answer"].take()),
+        None => Ok(message["answer"].take()),
     }
 }
 
@@ -280,22 +280,22 @@ impl Questions {
         let mut text = String::new();
         loop {
             let waited = tokio::time::timeout(patience, pieces.recv()).await;
-            let told: Told = waited.map_err(|_| mute())?.ok_or_else(silent)?;
-            if MOST < text.len() + told.piece.len() {
+            let part: Told = waited.map_err(|_| mute())?.ok_or_else(silent)?;
+            if MOST < text.len() + part.piece.len() {
                 return Err(Refusal::new("too_long", "the answer is longer than it may be"));
             }
-            text.push_str(&told.piece);
-            if !told.more {
+            text.push_str(&part.piece);
+            if !part.more {
                 return read(&text);
             }
         }
     }
 
     /// Delivers a part of a response. Drops it if the request has ended.
-    pub(crate) fn told(&self, told: Told) {
-        if let Some(wait) = self.open.lock().get(&told.number) {
+    pub(crate) fn deliver(&self, part: Told) {
+        if let Some(wait) = self.open.lock().get(&part.number) {
             // ok: the request has just ended.
-            let _ = wait.send(told);
+            let _ = wait.send(part);
         }
     }
 
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_known_again_and_nothing_else_is_taken_for_it() {
-        assert_eq!(Tell::of(&tell("a").said()), Some(tell("a")));
+        assert_eq!(Tell::of(&tell("a").to_json()), Some(tell("a")));
         assert_eq!(Tell::of(&json!({ "do": "pause" })), None);
         assert_eq!(Tell::of(&json!({ "do": "tell", "number": 7 })), None);
     }
@@ -354,9 +354,9 @@ mod tests {
         let long = json!("é\"".repeat(PIECE));
         let all = Told::all("a", &Ok(long.clone()));
         assert!(3 <= all.len(), "{}", all.len());
-        assert!(all.iter().all(|told| told.piece.len() <= PIECE));
-        assert_eq!(all.iter().filter(|told| !told.more).count(), 1);
-        let text: String = all.iter().map(|told| told.piece.as_str()).collect();
+        assert!(all.iter().all(|part| part.piece.len() <= PIECE));
+        assert_eq!(all.iter().filter(|part| !part.more).count(), 1);
+        let text: String = all.iter().map(|part| part.piece.as_str()).collect();
         assert_eq!(read(&text), Ok(long));
         let refusal = Refusal::new("file_changed", "it was changed");
         let all = Told::all("a", &Err(refusal.clone()));
@@ -429,9 +429,9 @@ mod tests {
         let (questions, mut out) = Questions::new();
         let answers = async {
             let first = out.recv().await.unwrap();
-            questions.told(Told { number: "stranger".into(), piece: "7".into(), more: false });
-            for told in Told::all(&first.number, &Ok(json!("here"))) {
-                questions.told(told);
+            questions.deliver(Told { number: "stranger".into(), piece: "7".into(), more: false });
+            for part in Told::all(&first.number, &Ok(json!("here"))) {
+                questions.deliver(part);
             }
             out.recv().await.unwrap();
             questions.close();

@@ -16,10 +16,10 @@ pub struct Finding {
     /// Feed position up to which the index is complete.
     seen: watch::Sender<Option<Cursor>>,
     /// Counts queries. A query makes the indexer commit without waiting for more entries.
-    asked: watch::Sender<u64>,
+    queries: watch::Sender<u64>,
     asked_at: Mutex<Option<Instant>>,
     /// Whether the indexer must read its state again, for example because an operator changed it.
-    told: AtomicBool,
+    is_stale: AtomicBool,
     /// Whether a rebuild was requested because the index is damaged.
     anew: AtomicBool,
     /// Number of records in an index that is being rebuilt.
@@ -34,9 +34,9 @@ impl Finding {
         Self {
             index: Search::at(folder),
             seen: watch::Sender::new(None),
-            asked: watch::Sender::new(0),
+            queries: watch::Sender::new(0),
             asked_at: Mutex::default(),
-            told: AtomicBool::new(true),
+            is_stale: AtomicBool::new(true),
             anew: AtomicBool::new(false),
             building: Mutex::default(),
             error: Mutex::default(),
@@ -46,13 +46,13 @@ impl Finding {
     /// Announces a query, so that pending changes are indexed now.
     pub fn ask(&self) {
         *self.asked_at.lock() = Some(Instant::now());
-        self.asked.send_modify(|count| *count += 1);
+        self.queries.send_modify(|count| *count += 1);
     }
 
     /// Notifies about queries.
     #[must_use]
     pub fn questions(&self) -> watch::Receiver<u64> {
-        self.asked.subscribe()
+        self.queries.subscribe()
     }
 
     /// Time since the last query; `None` if there was none.
@@ -89,7 +89,7 @@ impl Finding {
     /// Requests a rebuild of a damaged index. Without a running indexer, the old index is deleted, so that the next
     /// indexer rebuilds it.
     pub fn begin_anew(&self) {
-        if self.asked.receiver_count() == 0 {
+        if self.queries.receiver_count() == 0 {
             self.forget();
             if let Err(error) = self.index.begin_anew() {
                 self.note(Some(error.to_string()));
@@ -108,19 +108,19 @@ impl Finding {
 
     /// Makes the indexer read its state again: the stored settings and a requested rebuild.
     pub fn tell(&self) {
-        self.told.store(true, Ordering::Release);
+        self.is_stale.store(true, Ordering::Release);
         self.ask();
     }
 
     /// Whether the indexer must read its state again.
     #[must_use]
     pub fn is_told(&self) -> bool {
-        self.told.load(Ordering::Acquire)
+        self.is_stale.load(Ordering::Acquire)
     }
 
     /// Called by the indexer before it reads its state.
     pub fn listen(&self) {
-        self.told.store(false, Ordering::Release);
+        self.is_stale.store(false, Ordering::Release);
     }
 
     /// Number of records in an index that is being rebuilt.

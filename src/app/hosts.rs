@@ -16,7 +16,7 @@ use crate::Ws;
 use crate::copies::{Admission, Caller, FolderCopy, Lives};
 use crate::downstream::{Out, PATIENCE, Questions, Tell, Told, silent};
 use crate::troubles::{Known, News, Report, Trouble};
-use crate::upstream::{Desk, Refusal};
+use crate::upstream::{HostHandler, Refusal};
 
 /// Replication phase of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub struct Hosts(Arc<All>);
 struct All {
     linked: Mutex<HashMap<Of, Arc<Shared>>>,
     /// Handles messages from hosts.
-    desk: RwLock<Option<Arc<dyn Desk>>>,
+    desk: RwLock<Option<Arc<dyn HostHandler>>>,
     /// Hosts that were rejected because of an incompatible program: the time and the message sent.
     odds: Mutex<HashMap<Of, (Timestamp, String)>>,
     /// Last reports of hosts. They outlive a link, so that a reconnect does not repeat notifications.
@@ -139,15 +139,15 @@ impl Hosts {
         self.0.linked.lock().contains_key(&(ws, gateway))
     }
 
-    /// Records that an incompatible program has called as this host and received the message `told`.
-    pub fn is_at_odds(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp, told: &str) {
+    /// Records that an incompatible program has called as this host and received this `message`.
+    pub fn is_at_odds(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp, message: &str) {
         if self.is_linked(ws, gateway) {
             return;
         }
         let is_new = {
             let mut odds = self.0.odds.lock();
-            let former = odds.insert((ws, gateway), (now, told.to_owned()));
-            former.is_none_or(|(at, words)| words != told || at + KNOCKS < now)
+            let former = odds.insert((ws, gateway), (now, message.to_owned()));
+            former.is_none_or(|(at, words)| words != message || at + KNOCKS < now)
         };
         if is_new {
             self.0.moves.send_modify(|count| *count += 1);
@@ -158,7 +158,7 @@ impl Hosts {
     #[must_use]
     pub fn odds(&self, ws: WorkspaceId, gateway: GatewayId, now: Timestamp) -> Option<String> {
         let odds = self.0.odds.lock().get(&(ws, gateway)).cloned();
-        odds.filter(|(at, _)| now <= *at + KNOCKS).map(|(_, told)| told)
+        odds.filter(|(at, _)| now <= *at + KNOCKS).map(|(_, message)| message)
     }
 
     /// Stores a report of a host. Returns the news for people; the same news are returned again until
@@ -284,13 +284,13 @@ impl Hosts {
     }
 
     /// Sets the handler of host messages.
-    pub fn are_answered_by(&self, desk: Option<Arc<dyn Desk>>) {
+    pub fn are_answered_by(&self, desk: Option<Arc<dyn HostHandler>>) {
         *self.0.desk.write() = desk;
     }
 
     /// The handler of host messages, once set.
     #[must_use]
-    pub fn desk(&self) -> Option<Arc<dyn Desk>> {
+    pub fn desk(&self) -> Option<Arc<dyn HostHandler>> {
         self.0.desk.read().clone()
     }
 }
@@ -323,8 +323,8 @@ impl Line {
     }
 
     /// Delivers a part of a response.
-    pub fn told(&self, told: Told) {
-        self.shared.questions.told(told);
+    pub fn deliver(&self, part: Told) {
+        self.shared.questions.deliver(part);
     }
 
     /// Waits until the same host has linked again.

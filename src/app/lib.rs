@@ -41,7 +41,7 @@ use tracing::Instrument;
 
 use crate::config::Config;
 use crate::live::Hub;
-use backup::{BackupError, Desk, Manifest, Meter, Repository};
+use backup::{BackupError, BackupJob, Manifest, Meter, Repository};
 use browser::fleet::Browsers;
 use crypto::keyring::Keyring;
 use crypto::redact::Redactor;
@@ -121,7 +121,7 @@ pub struct AppParts {
     /// Recent re-authentications by sign-in.
     pub proofs: proofs::Proofs,
     /// The running backup, if any.
-    pub backups: Desk,
+    pub backups: BackupJob,
     /// Rehearses a restore.
     pub rehearse: Rehearse,
     /// Starts supervised tasks.
@@ -292,13 +292,13 @@ impl App {
         name: &'static str,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (tell, told) = oneshot::channel();
+        let (tell, result) = oneshot::channel();
         let work = work.in_current_span();
         self.spawn(name, async move {
             // ok: the caller has gone.
             let _ = tell.send(work.await);
         });
-        told.await.map_err(|_| StoreError::Panicked(format!("{name} was not brought to its end")))
+        result.await.map_err(|_| StoreError::Panicked(format!("{name} was not brought to its end")))
     }
 
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {

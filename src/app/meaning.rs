@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use embed::shelf::{Given, Kept, Shelf};
+use embed::shelf::{Given, InstalledModel, Shelf};
 use embed::vectors::{ArenaError, Home};
 use embed::{Arena, Embedder, Refused};
 
@@ -21,7 +21,7 @@ pub struct Meaning {
     /// Models on this machine.
     pub shelf: Shelf,
     /// The selected model, cached until the next change.
-    used: Mutex<Option<Option<Kept>>>,
+    used: Mutex<Option<Option<InstalledModel>>>,
     loaded: Mutex<Option<Loaded>>,
     /// Held while a model loads, so that it is loaded once.
     loading: Mutex<()>,
@@ -77,9 +77,9 @@ impl Meaning {
     /// The selected model: a person's choice, otherwise the model in the configured folder. Blocking: may take a
     /// second after a change.
     #[must_use]
-    pub fn used(&self) -> Option<Kept> {
+    pub fn used(&self) -> Option<InstalledModel> {
         let mut used = self.used.lock();
-        used.get_or_insert_with(|| self.look()).clone()
+        used.get_or_insert_with(|| self.find_selected()).clone()
     }
 
     /// Whether a model is known to be selected. Never blocks; returns `false` while [`Meaning::used`] looks the model
@@ -89,7 +89,7 @@ impl Meaning {
         self.used.try_lock().is_some_and(|used| matches!(&*used, Some(Some(_))))
     }
 
-    fn look(&self) -> Option<Kept> {
+    fn find_selected(&self) -> Option<InstalledModel> {
         let given = || match self.shelf.given() {
             Some(Given::Fits(kept)) => Some(*kept),
             _ => None,
@@ -274,7 +274,7 @@ impl Vectors {
     }
 
     /// Starts a cooldown for the server of a model. Other models are not affected.
-    pub fn leave(&self, model: &str, pause: Duration) {
+    pub fn start_cooldown(&self, model: &str, pause: Duration) {
         *self.left.lock() = Some((model.to_owned(), Instant::now() + pause));
     }
 

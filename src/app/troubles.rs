@@ -140,7 +140,7 @@ pub(crate) struct Known {
     /// Heartbeats in a row without progress of unsent writes.
     stalled: u32,
     /// Names of the problems that people were notified of; `None` before the first heartbeat after a start of HQ.
-    told: Option<Vec<&'static str>>,
+    notified: Option<Vec<&'static str>>,
 }
 
 impl Known {
@@ -158,9 +158,9 @@ impl Known {
 
     fn news(&self) -> News {
         let mut all = self.troubles();
-        let told = self.told.as_deref();
-        let is_new = |one: &Trouble| !told.unwrap_or_default().contains(&one.word());
-        match (all.iter().any(is_new), all.is_empty(), told) {
+        let notified = self.notified.as_deref();
+        let is_new = |one: &Trouble| !notified.unwrap_or_default().contains(&one.word());
+        match (all.iter().any(is_new), all.is_empty(), notified) {
             (true, ..) => {
                 all.sort_by_key(|one| !is_new(one));
                 News::Began(all)
@@ -173,7 +173,7 @@ impl Known {
 
     /// Marks the current problems as notified.
     pub(crate) fn are_told(&mut self) {
-        self.told = Some(self.troubles().iter().map(Trouble::word).collect());
+        self.notified = Some(self.troubles().iter().map(Trouble::word).collect());
     }
 
     pub(crate) fn troubles(&self) -> Vec<Trouble> {
@@ -226,8 +226,8 @@ mod tests {
                 "Two machines run as GPU box: its folder was copied. Both are held until one is chosen.",
             ),
         ];
-        for (trouble, told) in table {
-            assert_eq!(trouble.describe("GPU box"), told);
+        for (trouble, expected) in table {
+            assert_eq!(trouble.describe("GPU box"), expected);
         }
         assert_eq!(unsent(38).waits(), "38 changes wait to be sent");
         assert_eq!(unsent(0).waits(), "");

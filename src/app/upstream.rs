@@ -69,8 +69,8 @@ impl Cut {
     #[must_use]
     pub fn lasts(&self, clock: &dyn Clock) -> Duration {
         let passed = clock.passed().saturating_sub(self.passed);
-        let told = clock.now().duration_since(self.at);
-        passed.max(Duration::try_from(told).unwrap_or_default())
+        let by_clock = clock.now().duration_since(self.at);
+        passed.max(Duration::try_from(by_clock).unwrap_or_default())
     }
 }
 
@@ -212,7 +212,7 @@ pub enum Aside {
 impl Aside {
     /// Encodes the message.
     #[must_use]
-    pub fn said(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         json!(self)
     }
 
@@ -226,18 +226,18 @@ impl Aside {
 
 /// Blob ids that appear in a message. May include values that only look like blob ids.
 #[must_use]
-pub fn files_in(said: &Value) -> BTreeSet<BlobId> {
+pub fn files_in(message: &Value) -> BTreeSet<BlobId> {
     let mut found = BTreeSet::new();
-    name_files(said, &mut found);
+    name_files(message, &mut found);
     found
 }
 
-fn name_files(said: &Value, found: &mut BTreeSet<BlobId>) {
-    match said {
+fn name_files(message: &Value, found: &mut BTreeSet<BlobId>) {
+    match message {
         Value::String(text) if text.len() == 64 => found.extend(text.parse::<BlobId>()),
         // Records store a blob id as an array of 32 bytes.
         Value::Array(all) if all.len() == 32 && all[0].is_u64() => {
-            found.extend(BlobId::deserialize(said));
+            found.extend(BlobId::deserialize(message));
         }
         Value::Array(all) => all.iter().for_each(|one| name_files(one, found)),
         Value::Object(all) => all.values().for_each(|one| name_files(one, found)),
@@ -249,15 +249,15 @@ fn name_files(said: &Value, found: &mut BTreeSet<BlobId>) {
 pub const LATE: &str = "late";
 
 /// Handles messages from hosts on the primary. The engine provides the implementation.
-pub trait Desk: Send + Sync {
-    /// Executes a message of a host. `said` is the digest of the whole message: a repeated message gets the stored
+pub trait HostHandler: Send + Sync {
+    /// Executes a message of a host. `digest` is that of the whole message: a repeated message gets the stored
     /// response.
     fn hear(
         &self,
         ws: Ws,
         from: GatewayId,
         about: Option<RunId>,
-        said: [u8; 32],
+        digest: [u8; 32],
         what: Value,
     ) -> Answered<'static>;
 }
@@ -282,10 +282,10 @@ mod tests {
             ("piece", Aside::Piece(Sent { id: file, offset: 0, total: 2, data: vec![0, 255] })),
             ("told", Aside::Told(Told { number, piece, more: false })),
         ] {
-            let said = aside.said();
-            let names: Vec<&String> = said.as_object().unwrap().keys().collect();
+            let json = aside.to_json();
+            let names: Vec<&String> = json.as_object().unwrap().keys().collect();
             assert_eq!(names, [name]);
-            assert_eq!(Aside::of(&said), Some(aside));
+            assert_eq!(Aside::of(&json), Some(aside));
         }
         for other in [json!("none"), json!({ "file": 7 }), json!({ "access": "all" }), json!({})] {
             assert_eq!(Aside::of(&other), None, "{other}");
@@ -295,9 +295,9 @@ mod tests {
     #[test]
     fn bytes_are_said_in_base64() {
         let part = Part { total: 3, data: vec![0, 1, 255] };
-        let said = json!(part);
-        assert_eq!(said, json!({ "total": 3, "data": "AAH/" }));
-        assert_eq!(serde_json::from_value::<Part>(said).unwrap(), part);
+        let encoded = json!(part);
+        assert_eq!(encoded, json!({ "total": 3, "data": "AAH/" }));
+        assert_eq!(serde_json::from_value::<Part>(encoded).unwrap(), part);
         let garbled = json!({ "total": 3, "data": "no base" });
         assert!(serde_json::from_value::<Part>(garbled).is_err());
     }

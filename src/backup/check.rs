@@ -67,8 +67,8 @@ pub fn verify(
                 // The read stopped at the first fault; a repair needs all of them.
                 let faults = checked.faults.len();
                 look_through(repo, part, &mut bad, &mut checked.faults)?;
-                let told = part.all_chunks().any(|piece| bad.contains(piece.0.as_str()));
-                if faults == checked.faults.len() && !told {
+                let is_known = part.all_chunks().any(|piece| bad.contains(piece.0.as_str()));
+                if faults == checked.faults.len() && !is_known {
                     checked.faults.push(error);
                 }
             }

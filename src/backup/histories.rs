@@ -115,20 +115,20 @@ pub fn look_through_histories(
             None => BTreeSet::new(),
         };
         let Some(part) = of(slug, "agents.git").filter(|_| !agents.is_empty()) else { continue };
-        let said = |what: &str| format!("{slug}: {what}");
+        let fault_of = |what: &str| format!("{slug}: {what}");
         if part.files == 0 {
-            faults.push(said("the agent file history isn't in it"));
+            faults.push(fault_of("the agent file history isn't in it"));
             continue;
         }
         let agents: Vec<String> = agents.into_iter().collect();
         let looked = match lay(repo, part, folder, meter) {
             Ok((_, true)) => {
-                faults.push(said("HEAD or config of the history is missing or damaged"));
+                faults.push(fault_of("HEAD or config of the history is missing or damaged"));
                 continue;
             }
             Ok((copy, false)) => copy.check(&agents, Depth::Objects).faults,
             Err(BackupError::History(error)) => {
-                faults.push(said(&error.to_string()));
+                faults.push(fault_of(&error.to_string()));
                 continue;
             }
             Err(error) => {
@@ -136,7 +136,7 @@ pub fn look_through_histories(
                 return Err(error);
             }
         };
-        faults.extend(looked.iter().map(|fault| said(&fault.to_string())));
+        faults.extend(looked.iter().map(|fault| fault_of(&fault.to_string())));
     }
     clear(folder)?;
     Ok(faults)

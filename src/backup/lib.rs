@@ -43,7 +43,7 @@ pub use head::mend as mend_head;
 pub use histories::{Histories, History, look_through_histories};
 pub use make::{Listed, Source, SourceWorkspace, make};
 pub use manifest::{Manifest, Part, PartKind, StoreFacts};
-pub use progress::{Busy, Desk, Held, Meter, Phase, Progress};
+pub use progress::{BackupJob, Busy, Held, Meter, Phase, Progress};
 pub use prune::{Pruned, Retention, Taken, forget, prune};
 pub use repo::{MANIFESTS, Owner, Repository};
 pub use restore::{room, settle, write_out};

@@ -125,7 +125,7 @@ impl Meter {
 
 /// The running work of this process; at most one.
 #[derive(Clone, Default)]
-pub struct Desk(Arc<Top>);
+pub struct BackupJob(Arc<Top>);
 
 #[derive(Default)]
 struct Top {
@@ -144,17 +144,17 @@ pub struct Busy {
 
 /// Permit for work, released on drop.
 pub struct Held {
-    desk: Desk,
+    job: BackupJob,
     pub meter: Arc<Meter>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        *self.desk.0.now.lock() = None;
+        *self.job.0.now.lock() = None;
     }
 }
 
-impl Desk {
+impl BackupJob {
     /// Starts work.
     ///
     /// # Errors
@@ -173,7 +173,7 @@ impl Desk {
         }
         let meter = Arc::new(Meter::default());
         *now = Some(Busy { what, since, meter: Arc::clone(&meter) });
-        Ok(Held { desk: self.clone(), meter })
+        Ok(Held { job: self.clone(), meter })
     }
 
     /// Requests running work to end at its next step, and rejects new work.

@@ -221,8 +221,8 @@ impl Target for S3 {
     fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, BackupError> {
         let name = self.name(name);
         let url = || self.sign(self.bucket.get_object(Some(&self.credentials), &name));
-        let asked = self.ask(Method::Get, url, Vec::new(), limit);
-        let answer = self.handle.block_on(asked)?;
+        let request = self.ask(Method::Get, url, Vec::new(), limit);
+        let answer = self.handle.block_on(request)?;
         let is_absent = answer.status == 404 && !contains(&answer.body, b"NoSuchBucket");
         match answer.status {
             200 => Ok(Some(answer.body)),
@@ -256,8 +256,8 @@ impl Target for S3 {
     fn delete(&self, name: &str) -> Result<(), BackupError> {
         let name = self.name(name);
         let url = || self.sign(self.bucket.delete_object(Some(&self.credentials), &name));
-        let asked = self.ask(Method::Delete, url, Vec::new(), MAX_ANSWER);
-        let answer = self.handle.block_on(asked)?;
+        let request = self.ask(Method::Delete, url, Vec::new(), MAX_ANSWER);
+        let answer = self.handle.block_on(request)?;
         match answer.status {
             200..300 | 404 => Ok(()),
             _ => Err(self.refused(&answer)),

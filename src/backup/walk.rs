@@ -115,7 +115,7 @@ pub(super) fn files_part(
 }
 
 impl Walk<'_, '_> {
-    fn leave(&mut self, path: &str, why: impl Display) {
+    fn leave_out(&mut self, path: &str, why: impl Display) {
         self.left += 1;
         if self.left <= NAMED {
             self.left_out.push(format!("{}/{path}: {why}", self.part));
@@ -130,7 +130,7 @@ impl Walk<'_, '_> {
                 return Err(BackupError::disk(Path::new(self.part))(error));
             }
             Err(error) => {
-                self.leave(at, error);
+                self.leave_out(at, error);
                 return Ok(());
             }
         };
@@ -139,7 +139,7 @@ impl Walk<'_, '_> {
             let name = match name {
                 Ok(name) => name,
                 Err(bytes) => {
-                    self.leave(&below(at, &show(&bytes)), "a name that isn't text");
+                    self.leave_out(&below(at, &show(&bytes)), "a name that isn't text");
                     continue;
                 }
             };
@@ -148,7 +148,7 @@ impl Walk<'_, '_> {
                 continue;
             }
             if LONGEST_PATH < path.len() || DEEPEST < path.split('/').count() {
-                self.leave(&path, "it's nested too deep to be restored");
+                self.leave_out(&path, "it's nested too deep to be restored");
                 continue;
             }
             match folder.kind(&name) {
@@ -156,13 +156,13 @@ impl Walk<'_, '_> {
                 Ok(Some(Kind::Folder)) => match folder.enter(&name) {
                     Ok(inner) => self.folder(&inner, &path, &[])?,
                     // Unreadable, replaced or removed meanwhile.
-                    Err(error) => self.leave(&path, error),
+                    Err(error) => self.leave_out(&path, error),
                 },
                 Ok(Some(Kind::File { executable, .. })) => {
                     self.file(folder, &name, &path, executable)?;
                 }
-                Ok(Some(Kind::Other)) => self.leave(&path, "a link or not a file"),
-                Err(error) => self.leave(&path, error),
+                Ok(Some(Kind::Other)) => self.leave_out(&path, "a link or not a file"),
+                Err(error) => self.leave_out(&path, error),
             }
         }
         Ok(())
@@ -178,18 +178,18 @@ impl Walk<'_, '_> {
         let mut spans = match folder.file(name).and_then(Spans::of) {
             Ok(spans) => spans,
             Err(error) => {
-                self.leave(path, error);
+                self.leave_out(path, error);
                 return Ok(());
             }
         };
         let whole = spans.len;
         if LONGEST_FILE < whole {
-            self.leave(path, format_args!("it is longer than {} GB", LONGEST_FILE >> 30));
+            self.leave_out(path, format_args!("it is longer than {} GB", LONGEST_FILE >> 30));
             return Ok(());
         }
         let mut next = spans.next();
         if let Err(error) = &next {
-            self.leave(path, error);
+            self.leave_out(path, error);
             return Ok(());
         }
         stream::file(path, executable, self.cutter.buffer());
@@ -209,7 +209,7 @@ impl Walk<'_, '_> {
             let why =
                 fault.map_or_else(|| "it was truncated".to_owned(), |error| error.to_string());
             let taken = spans.at;
-            self.leave(path, format_args!("{why} while HQ read it; {taken} bytes were saved"));
+            self.leave_out(path, format_args!("{why} while HQ read it; {taken} bytes were saved"));
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub struct Need {
 
 /// Checks the program, its folder, fonts, the jail, and other requirements of Chromium. Blocking.
 #[must_use]
-pub fn look(setup: &Setup) -> Vec<Need> {
+pub fn inspect(setup: &Setup) -> Vec<Need> {
     vec![
         program(&setup.program),
         folder(setup),

@@ -110,11 +110,11 @@ impl Page {
 }
 
 /// A value that the browser does not know is an error of the caller.
-fn known<T>(what: &str, said: &str, done: Result<T, BrowserError>) -> Result<(), BrowserError> {
+fn known<T>(what: &str, value: &str, done: Result<T, BrowserError>) -> Result<(), BrowserError> {
     match done {
         Err(BrowserError::Refused { message, .. }) => {
-            let said: String = said.chars().take(60).collect();
-            Err(BrowserError::Wrong(format!("{what} {said:?} is not known here: {message}")))
+            let value: String = value.chars().take(60).collect();
+            Err(BrowserError::Wrong(format!("{what} {value:?} is not known here: {message}")))
         }
         done => done.map(drop),
     }

@@ -132,7 +132,7 @@ impl Fold {
             "Inspector.targetCrashed" if session != tab.session => link.crash(&session),
             "Page.javascriptDialogOpening" => answer(link, &session, tab, read(event)?),
             "Page.fileChooserOpened" => tab.opens_chooser(read(event)?, &session),
-            "Runtime.consoleAPICalled" => tab.heard.said(read(event)?),
+            "Runtime.consoleAPICalled" => tab.heard.record_console(read(event)?),
             "Runtime.exceptionThrown" => tab.heard.threw(read(event)?),
             "Network.requestWillBeSent" => tab.heard.sent(read(event)?),
             "Network.responseReceived" => tab.heard.came(&read(event)?),

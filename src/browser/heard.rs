@@ -56,12 +56,12 @@ pub struct Fetched {
 #[derive(Default)]
 pub(crate) struct Heard {
     listens: bool,
-    said: VecDeque<Said>,
+    console: VecDeque<Said>,
     fetched: VecDeque<Fetched>,
 }
 
 impl Heard {
-    pub(crate) fn said(&mut self, called: ConsoleCalled) {
+    pub(crate) fn record_console(&mut self, called: ConsoleCalled) {
         let words = called.args.into_iter().map(|arg| match (arg.value, arg.description) {
             (serde_json::Value::String(text), _) => text,
             (serde_json::Value::Null, Some(text)) => text,
@@ -73,12 +73,12 @@ impl Heard {
 
     pub(crate) fn threw(&mut self, thrown: ExceptionThrown) {
         let details = thrown.exception_details;
-        let said = details.exception.and_then(|exception| exception.description);
-        self.say("exception".to_owned(), &said.unwrap_or(details.text));
+        let description = details.exception.and_then(|exception| exception.description);
+        self.say("exception".to_owned(), &description.unwrap_or(details.text));
     }
 
     fn say(&mut self, kind: String, text: &str) {
-        push(&mut self.said, Said { kind, text: text.chars().take(MAX_WORDS).collect() });
+        push(&mut self.console, Said { kind, text: text.chars().take(MAX_WORDS).collect() });
     }
 
     pub(crate) fn sent(&mut self, sent: RequestSent) {
@@ -112,11 +112,11 @@ impl Heard {
 
     /// Drops the console lines of a document that is gone.
     pub(crate) fn forget_words(&mut self) {
-        self.said.clear();
+        self.console.clear();
     }
 
     pub(crate) fn forget(&mut self) {
-        self.said.clear();
+        self.console.clear();
         self.fetched.clear();
     }
 }
@@ -151,7 +151,7 @@ impl Page {
     /// When a credential was typed into the page.
     pub async fn console(&self) -> Result<Vec<Said>, BrowserError> {
         self.listen().await?;
-        self.with_tab(|tab| tab.heard.said.iter().cloned().collect())
+        self.with_tab(|tab| tab.heard.console.iter().cloned().collect())
     }
 
     /// Requests of the tab's pages since the first query, oldest first.
@@ -189,13 +189,13 @@ mod tests {
 
     #[test]
     fn an_address_is_told_without_values() {
-        for (url, told) in [
+        for (url, bared) in [
             ("https://mira:word@a.test/x?token=abc&q=1#part", "https://a.test/x?token=…&q=…"),
             ("https://a.test/", "https://a.test/"),
             ("data:text/plain,zanzibar", "data:…"),
             ("nothing", ""),
         ] {
-            assert_eq!(bare(url), told);
+            assert_eq!(bare(url), bared);
         }
     }
 
@@ -205,8 +205,8 @@ mod tests {
         for n in 0..=KEPT {
             heard.say("log".to_owned(), &n.to_string());
         }
-        assert_eq!((heard.said.len(), heard.said[0].text.as_str()), (KEPT, "1"));
+        assert_eq!((heard.console.len(), heard.console[0].text.as_str()), (KEPT, "1"));
         heard.forget();
-        assert!(heard.said.is_empty());
+        assert!(heard.console.is_empty());
     }
 }

@@ -256,8 +256,8 @@ impl Browser {
         let why = if self.0.setup.max_memory < health.memory {
             Some(format!("it used {} MB of memory", health.memory >> 20))
         } else {
-            let asked = running.link.call(None, &GetVersion {}, HANGS_AFTER).await;
-            asked.is_err().then(|| "it stopped responding".to_owned())
+            let answer = running.link.call(None, &GetVersion {}, HANGS_AFTER).await;
+            answer.is_err().then(|| "it stopped responding".to_owned())
         };
         let Some(why) = why else {
             self.save_tabs(&running).await;
@@ -548,14 +548,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// Why a browser did not start, from its own output or from the jail.
 fn why_not(job: &Job, error: &BrowserError) -> BrowserError {
-    let said = job.end().and_then(|end| end.not_started);
-    let said = said.or_else(|| {
+    let reason = job.end().and_then(|end| end.not_started);
+    let reason = reason.or_else(|| {
         let excerpt = job.excerpt(0, 600).ok()?; // ok: then the error itself is used
         let text = excerpt.text();
         let last = text.lines().rfind(|line| !line.trim().is_empty())?;
         Some(last.trim().to_owned())
     });
-    BrowserError::NotReady(said.unwrap_or_else(|| error.to_string()))
+    BrowserError::NotReady(reason.unwrap_or_else(|| error.to_string()))
 }
 
 /// Deletes files that the list of downloads does not name.

@@ -228,16 +228,16 @@ impl Page {
     }
 
     async fn opened(&self, is_loaded: bool, is_download: bool) -> Result<Opened, BrowserError> {
-        let asked = timeout(TITLE_WITHIN, self.evaluate_own(TITLE_AND_STATUS)).await;
+        let answer = timeout(TITLE_WITHIN, self.evaluate_own(TITLE_AND_STATUS)).await;
         // ok: the page is about to leave, or does not answer
-        let asked = asked.map(Result::unwrap_or_default).unwrap_or_default();
+        let answer = answer.map(Result::unwrap_or_default).unwrap_or_default();
         let info = self.with_tab(|tab| {
-            if let Some(title) = asked[0].as_str() {
+            if let Some(title) = answer[0].as_str() {
                 tab.set_title(title.to_owned());
             }
             tab.info()
         })?;
-        let status = asked[1].as_u64().and_then(|status| u16::try_from(status).ok());
+        let status = answer[1].as_u64().and_then(|status| u16::try_from(status).ok());
         Ok(Opened {
             url: info.url,
             title: info.title,
@@ -262,8 +262,8 @@ impl Page {
     /// Reads the title, which the browser reports only for new pages. Does not count as a use, and works even if the
     /// page does not answer.
     pub(crate) async fn learn_title(&self) -> Result<(), BrowserError> {
-        let asked = GetTarget { target_id: &self.target };
-        let title = self.running.link.call(None, &asked, USUAL).await?.target_info.title;
+        let command = GetTarget { target_id: &self.target };
+        let title = self.running.link.call(None, &command, USUAL).await?.target_info.title;
         if let Some(tab) = self.running.tabs.lock().tab_mut(self.number) {
             tab.set_title(title);
         }
@@ -418,14 +418,14 @@ impl Page {
         }
     }
 
-    /// Waits until `look` returns a value for the tab, at most for `within`.
+    /// Waits until `find` returns a value for the tab, at most for `within`.
     pub(crate) async fn until<T>(
         &self,
         within: Duration,
-        look: impl Fn(&Tab) -> Option<T>,
+        find: impl Fn(&Tab) -> Option<T>,
     ) -> Result<Option<T>, BrowserError> {
         let found = self.running.tabs.until(within, |known| match known.tab(self.number) {
-            Some(tab) => look(tab).map(Ok),
+            Some(tab) => find(tab).map(Ok),
             None => Some(Err(BrowserError::TabClosed)),
         });
         found.await?.transpose()
@@ -451,8 +451,8 @@ pub(crate) fn left(end: Instant) -> Duration {
 
 pub(crate) fn value_of(evaluated: Evaluated) -> Result<Value, BrowserError> {
     let Some(exception) = evaluated.exception_details else { return Ok(evaluated.result.value) };
-    let said = exception.exception.and_then(|exception| exception.description);
-    Err(BrowserError::Script(said.unwrap_or(exception.text).chars().take(500).collect()))
+    let description = exception.exception.and_then(|exception| exception.description);
+    Err(BrowserError::Script(description.unwrap_or(exception.text).chars().take(500).collect()))
 }
 
 /// Normalises a web address; an address without a scheme gets `https`.

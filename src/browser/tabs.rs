@@ -68,7 +68,7 @@ pub(crate) struct Known {
     /// The tab in front; pages behind it are not drawn.
     pub front: Option<u32>,
     /// Tabs that the acting caller knows of.
-    pub told: HashSet<u32>,
+    pub reported: HashSet<u32>,
     /// Whether capture is paused: a credential is being typed, and new addresses may contain it.
     pub is_dark: bool,
     pub has_ended: bool,
@@ -141,7 +141,7 @@ impl Tabs {
                 downloads,
                 refused_popups: 0,
                 front: None,
-                told: HashSet::new(),
+                reported: HashSet::new(),
                 is_dark: false,
                 has_ended: false,
             }),
@@ -157,11 +157,11 @@ impl Tabs {
         self.bell.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Waits until `look` returns a value, at most for `within`.
+    /// Waits until `find` returns a value, at most for `within`.
     pub(crate) async fn until<T>(
         &self,
         within: Duration,
-        look: impl Fn(&Known) -> Option<T>,
+        find: impl Fn(&Known) -> Option<T>,
     ) -> Result<Option<T>, BrowserError> {
         let mut bell = self.bell.subscribe();
         let waits = async {
@@ -169,7 +169,7 @@ impl Tabs {
                 bell.borrow_and_update();
                 {
                     let known = self.lock();
-                    if let Some(found) = look(&known) {
+                    if let Some(found) = find(&known) {
                         return Ok(found);
                     }
                     if known.has_ended {

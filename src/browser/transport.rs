@@ -180,7 +180,7 @@ impl Link {
         let waits = |reply| Waiting { session: session.cloned(), then: Then::Answer(reply) };
         match tokio::time::timeout(within, self.ask(id, order, waits)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(fault)) => Err(fault.told(C::METHOD)),
+            Ok(Err(fault)) => Err(fault.into_error(C::METHOD)),
             Err(_elapsed) => Err(BrowserError::TimedOut { method: C::METHOD, within }),
         }
     }
@@ -268,7 +268,7 @@ impl Drop for Forget<'_> {
 }
 
 impl Fault {
-    fn told(self, method: &'static str) -> BrowserError {
+    fn into_error(self, method: &'static str) -> BrowserError {
         match self {
             Self::Ended => BrowserError::Ended,
             Self::Crashed => BrowserError::Crashed,

@@ -93,10 +93,10 @@ pub async fn run(common: &Common, door: &Door, flags: Activity) -> Result<u8, Co
         return print(common, &page, &lines);
     }
     // The newest first, as they came; whoever reads on reads downwards.
-    let mut told: Vec<Value> = items(&page).to_vec();
-    told.reverse();
+    let mut entries: Vec<Value> = items(&page).to_vec();
+    entries.reverse();
     loop {
-        for one in &told {
+        for one in &entries {
             let line = if common.json { one.to_string() } else { line(one) };
             // `hq activity --follow | head` ends when nobody reads any more.
             if !is_said(&line) {
@@ -105,7 +105,7 @@ pub async fn run(common: &Common, door: &Door, flags: Activity) -> Result<u8, Co
         }
         let after = word(&page, "cursor").to_owned();
         page = flags.ask(door, &[("after", Some(after.as_str())), ("wait", Some(WAIT))]).await?;
-        told = items(&page).to_vec();
+        entries = items(&page).to_vec();
     }
 }
 

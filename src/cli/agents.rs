@@ -290,9 +290,9 @@ async fn create(common: &Common, door: &Door, flags: &Create) -> Result<u8, Comm
     let ask = Ask::post("/api/v1/agents", &body).within(flags.place.workspace.as_ref());
     let made = door.call(ask).await?;
     let slug = word(&made, "slug");
-    let told =
+    let message =
         format!("Created {}. To ask it something: `hq agent run {slug} TEXT`", word(&made, "name"));
-    print(common, &made, &[told])
+    print(common, &made, &[message])
 }
 
 /// Whom an agent reports to, in words; nothing when that is nobody.
@@ -307,11 +307,11 @@ async fn reports_to(common: &Common, door: &Door, flags: &ReportsTo) -> Result<u
     let body = json!({ "reports_to": flags.to });
     let path = format!("/api/v1/agents/{}", flags.agent);
     let agent = door.call(Ask::patch(path, &body).within(flags.place.workspace.as_ref())).await?;
-    let told = match manager(&agent).as_str() {
+    let message = match manager(&agent).as_str() {
         "" => "reports to no one".to_owned(),
         to => to.to_owned(),
     };
-    print(common, &agent, &[format!("{} {told}.", word(&agent, "name"))])
+    print(common, &agent, &[format!("{} {message}.", word(&agent, "name"))])
 }
 
 /// Lets an agent work on another machine.
@@ -319,14 +319,14 @@ async fn moved(common: &Common, door: &Door, flags: &Move) -> Result<u8, Command
     let body = json!({ "gateway": flags.to });
     let path = format!("/api/v1/agents/{}/gateway", flags.agent);
     let now = door.call(Ask::put(path, &body).within(flags.place.workspace.as_ref())).await?;
-    let mut told = vec![format!("{} now works on {}.", word(&now, "agent"), word(&now, "label"))];
+    let mut lines = vec![format!("{} now works on {}.", word(&now, "agent"), word(&now, "label"))];
     if !word(&now, "files_as_of").is_empty() {
         let at = second(&now, "files_as_of");
-        told.push(format!(
+        lines.push(format!(
             "Its files are as of {at}Z. Later changes arrive when that machine is back."
         ));
     }
-    print(common, &now, &told)
+    print(common, &now, &lines)
 }
 
 /// The question as it was given, or from standard input.
@@ -376,7 +376,7 @@ fn found_line(one: &Value) -> String {
 
 /// Does something with one conversation.
 async fn session(common: &Common, door: &Door, act: &OnSession) -> Result<u8, CommandError> {
-    let (of, verb, told) = match act {
+    let (of, verb, message) = match act {
         OnSession::Rename { session, name, place } => {
             let path = format!("/api/v1/sessions/{session}");
             let body = json!({ "name": name.join(" ") });
@@ -400,7 +400,7 @@ async fn session(common: &Common, door: &Door, act: &OnSession) -> Result<u8, Co
     let body = json!({});
     let ask = Ask::post(path, &body).within(of.place.workspace.as_ref());
     let now = door.call(ask).await?;
-    print(common, &now, &[format!("{} {told}.", word(&now, "id"))])
+    print(common, &now, &[format!("{} {message}.", word(&now, "id"))])
 }
 
 /// Says who sees a conversation.
@@ -414,17 +414,17 @@ async fn visible(
     let body = json!({ "visibility": visibility });
     let ask = Ask::patch(path, &body);
     let now = door.call(ask.within(of.place.workspace.as_ref())).await?;
-    let told = match word(&now, "visibility") {
+    let message = match word(&now, "visibility") {
         "workspace" => "is shared with the whole workspace",
         _ => "is private",
     };
-    print(common, &now, &[format!("{} {told}.", word(&now, "id"))])
+    print(common, &now, &[format!("{} {message}.", word(&now, "id"))])
 }
 
 /// Whether all work stands still, as far as who asks may know.
 async fn all_paused(door: &Door, place: &Place) -> bool {
-    let asked = door.call(Ask::get("/api/v1/pause").within(place.workspace.as_ref())).await;
-    asked.is_ok_and(|pause| pause["paused"] == true)
+    let response = door.call(Ask::get("/api/v1/pause").within(place.workspace.as_ref())).await;
+    response.is_ok_and(|pause| pause["paused"] == true)
 }
 
 /// Lets work stand still, or go on.

@@ -113,9 +113,9 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let one = find(door, &which).await?;
             let path = format!("/api/v1/approvals/{}/again", part(word(&one, "id")));
             let ask = Ask::post(path, &json!({})).within(which.place.workspace.as_ref());
-            let told = door.call(ask).await?;
-            let line = format!("{} repeats the call and asks again.", word(&told, "run"));
-            print(common, &told, &[line])
+            let answers = door.call(ask).await?;
+            let line = format!("{} repeats the call and asks again.", word(&answers, "run"));
+            print(common, &answers, &[line])
         }
     }
 }
@@ -155,11 +155,11 @@ async fn decide(
     let path = format!("/api/v1/approvals/{}/answer", part(word(&one, "id")));
     let ask = Ask::post(path, body).within(which.place.workspace.as_ref());
     let answered = door.call(ask).await?;
-    let said = match word(&answered["answer"], "answer") {
+    let decision = match word(&answered["answer"], "answer") {
         "denied" => "denied",
         _ => "allowed",
     };
-    let line = format!("{} of {}: {said}.", word(&answered, "tool"), word(&answered, "run"));
+    let line = format!("{} of {}: {decision}.", word(&answered, "tool"), word(&answered, "run"));
     print(common, &answered, &[line])
 }
 
@@ -167,7 +167,7 @@ async fn decide(
 fn decided(one: &Value) -> Option<String> {
     let answer = one["answer"].as_object().map(|_| &one["answer"])?;
     let what = format!("{} of {}", word(one, "tool"), word(one, "run"));
-    let said = match word(answer, "answer") {
+    let decision = match word(answer, "answer") {
         "denied" => "denied",
         "expired" => return Some(format!("no one answered {what} in time")),
         "withdrawn" => return Some(format!("{what} is no longer needed: its run has ended")),
@@ -179,7 +179,7 @@ fn decided(one: &Value) -> Option<String> {
         (None, "reviewed") => " by the reviewer".to_owned(),
         (None, _) => String::new(),
     };
-    Some(format!("{what} was already {said}{by}"))
+    Some(format!("{what} was already {decision}{by}"))
 }
 
 /// Answers all that a run asks at once.
@@ -202,16 +202,16 @@ async fn decide_all(
         ids.iter().map(|id| json!({ "id": id, "answer": answer, "note": note })).collect();
     let body = json!({ "answers": answers });
     let ask = Ask::post("/api/v1/approvals/answers", &body);
-    let told = door.call(ask.within(which.place.workspace.as_ref())).await?;
-    print(common, &told, &outcomes(&told, answer))
+    let result = door.call(ask.within(which.place.workspace.as_ref())).await?;
+    print(common, &result, &outcomes(&result, answer))
 }
 
 /// What became of several answers: how many were taken, then why others were not.
-fn outcomes(told: &Value, answer: &str) -> Vec<String> {
-    let items = told["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+fn outcomes(answers: &Value, answer: &str) -> Vec<String> {
+    let items = answers["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let taken = items.iter().filter(|one| one["refused"].is_null()).count();
-    let said = if answer == "denied" { "denied" } else { "allowed" };
-    let mut lines = vec![format!("{taken} {said}.")];
+    let decision = if answer == "denied" { "denied" } else { "allowed" };
+    let mut lines = vec![format!("{taken} {decision}.")];
     let refused = items.iter().filter(|one| !one["refused"].is_null());
     lines
         .extend(refused.map(|one| format!("{}: {}", short(word(one, "id")), word(one, "refused"))));
@@ -258,8 +258,8 @@ fn lines(one: &Value) -> Vec<String> {
     let answer = &one["answer"];
     if answer.is_object() {
         let by = answer["by"].as_str().unwrap_or("no one");
-        let (said, note) = (word(answer, "answer"), word(answer, "note"));
-        lines.push(format!("answered: {said} by {by} {note}").trim_end().to_owned());
+        let (decision, note) = (word(answer, "answer"), word(answer, "note"));
+        lines.push(format!("answered: {decision} by {by} {note}").trim_end().to_owned());
     }
     lines
 }
@@ -278,10 +278,10 @@ mod tests {
             "files": [], "offers": ["this command"], "answer": null,
         });
         assert_eq!(row(&one), ["0000aaaa", "R-12", "Ada", "high", "exec: sh deploy.sh && ls"]);
-        let told = lines(&one);
-        assert!(told.contains(&"variables: STAGE".to_owned()), "{told:?}");
-        assert!(told.contains(&"asked: 2026-11-20T12:00:00Z".to_owned()), "{told:?}");
-        assert!(told.last().is_some_and(|line| line.ends_with("--offer 0: this command")));
+        let shown = lines(&one);
+        assert!(shown.contains(&"variables: STAGE".to_owned()), "{shown:?}");
+        assert!(shown.contains(&"asked: 2026-11-20T12:00:00Z".to_owned()), "{shown:?}");
+        assert!(shown.last().is_some_and(|line| line.ends_with("--offer 0: this command")));
         assert_eq!(decided(&one), None);
         one["answer"] = json!({ "answer": "denied", "by": "Mira", "note": "" });
         assert_eq!(decided(&one).unwrap(), "exec of R-12 was already denied by Mira");
@@ -291,10 +291,10 @@ mod tests {
 
     #[test]
     fn it_is_told_which_of_several_answers_were_taken() {
-        let told = json!({ "items": [
+        let answers = json!({ "items": [
             { "id": "0190aaaa-0000-7000-8000-00000000aaaa", "refused": null },
             { "id": "0190aaaa-0000-7000-8000-00000000bbbb", "refused": "somebody was first" },
         ] });
-        assert_eq!(outcomes(&told, "once"), ["1 allowed.", "0000bbbb: somebody was first"]);
+        assert_eq!(outcomes(&answers, "once"), ["1 allowed.", "0000bbbb: somebody was first"]);
     }
 }

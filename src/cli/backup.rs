@@ -430,7 +430,7 @@ fn verify(
         complain(&format!("damaged are the backups {}", checked.damaged.join(", ")));
         return Ok(FAILED);
     }
-    let told = serde_json::json!({
+    let report = serde_json::json!({
         "backup": id, "bytes": checked.bytes, "rows": checked.rows, "files": checked.files,
     });
     let words = format!(
@@ -445,7 +445,7 @@ fn verify(
             "Its agent file histories were not checked: there is no data folder to extract them to"
         }
     };
-    print(common, &told, &[words, histories.to_owned()])
+    print(common, &report, &[words, histories.to_owned()])
 }
 
 /// `hq restore`.

@@ -172,11 +172,11 @@ impl Show {
     /// What is asked, below the address of the browser.
     fn below(&self) -> String {
         let tab = self.tab.map(|tab| tab.to_string());
-        let asked = query(&[("tab", tab.as_deref())]);
+        let params = query(&[("tab", tab.as_deref())]);
         match self.what.as_str() {
-            kind @ ("local" | "session") => format!("/storage/{kind}{asked}"),
+            kind @ ("local" | "session") => format!("/storage/{kind}{params}"),
             what @ ("cookies" | "downloads") => format!("/{what}"),
-            what => format!("/{what}{asked}"),
+            what => format!("/{what}{params}"),
         }
     }
 }
@@ -251,11 +251,11 @@ impl Emulate {
 
 impl Rules {
     /// The rules as they are to be, from those so far; none when nothing is to be changed.
-    fn body(&self, told: &Value) -> Option<Value> {
+    fn body(&self, current: &Value) -> Option<Value> {
         if self.scripts.is_none() && self.allowed.is_none() && self.blocked.is_none() {
             return None;
         }
-        let mut body = told.clone();
+        let mut body = current.clone();
         if let Some(scripts) = &self.scripts {
             body["scripts"] = json!(scripts == "on");
         }
@@ -322,73 +322,73 @@ impl Batch {
 pub async fn run(common: &Common, door: &Door, command: Of) -> Result<u8, CommandError> {
     match command {
         Of::Status(of) => {
-            let told = door.call(of.ask("", Ask::get)).await?;
-            print(common, &told, &status(&told))
+            let answer = door.call(of.ask("", Ask::get)).await?;
+            print(common, &answer, &status(&answer))
         }
         Of::Tabs(Tabs { of, open: Some(url), .. }) => {
-            let told = door.call(of.post("/tabs", &json!({ "url": url }))).await?;
-            print(common, &told, &acted(&told))
+            let answer = door.call(of.post("/tabs", &json!({ "url": url }))).await?;
+            print(common, &answer, &acted(&answer))
         }
         Of::Tabs(Tabs { of, close, .. }) => {
             let ask = match close {
                 Some(tab) => of.ask(&format!("/tabs/{tab}"), Ask::delete),
                 None => of.ask("/tabs", Ask::get),
             };
-            let told = door.call(ask).await?;
-            print(common, &told, &tabs(items(&told)))
+            let answer = door.call(ask).await?;
+            print(common, &answer, &tabs(items(&answer)))
         }
         Of::Snapshot(look) => {
             let tab = look.tab.map(|tab| tab.to_string());
-            let asked = query(&[
+            let params = query(&[
                 ("tab", tab.as_deref()),
                 ("find", look.find.as_deref()),
                 ("within", look.within.as_deref()),
                 ("interactive", look.interactive.then_some("true")),
             ]);
-            let told = door.call(look.of.ask(&format!("/snapshot{asked}"), Ask::get)).await?;
-            print(common, &told, &[word(&told, "text").trim_end().to_owned()])
+            let answer = door.call(look.of.ask(&format!("/snapshot{params}"), Ask::get)).await?;
+            print(common, &answer, &[word(&answer, "text").trim_end().to_owned()])
         }
         Of::Act(act) => {
-            let told = door.call(act.of.post("/act", &act.body()?)).await?;
-            print(common, &told, &acted(&told))
+            let answer = door.call(act.of.post("/act", &act.body()?)).await?;
+            print(common, &answer, &acted(&answer))
         }
         Of::Batch(batch) => {
-            let told = door.call(batch.of.post("/act/batch", &batch.body()?)).await?;
-            print(common, &told, &done(&told))?;
-            Ok(if told["aborted"].is_null() { OK } else { FAILED })
+            let answer = door.call(batch.of.post("/act/batch", &batch.body()?)).await?;
+            print(common, &answer, &done(&answer))?;
+            Ok(if answer["aborted"].is_null() { OK } else { FAILED })
         }
         Of::Show(show) => {
-            let told = door.call(show.of.ask(&show.below(), Ask::get)).await?;
-            print(common, &told, &shown(items(&told)))
+            let answer = door.call(show.of.ask(&show.below(), Ask::get)).await?;
+            print(common, &answer, &shown(items(&answer)))
         }
         Of::Rules(rules) => {
-            let told = door.call(rules.of.ask("/policy", Ask::get)).await?;
-            let told = match rules.body(&told) {
+            let answer = door.call(rules.of.ask("/policy", Ask::get)).await?;
+            let answer = match rules.body(&answer) {
                 Some(body) => {
                     let put = |path: String| Ask::put(path, &body);
                     door.call(rules.of.ask("/policy", put)).await?
                 }
-                None => told,
+                None => answer,
             };
-            print(common, &told, &allowed(&told))
+            print(common, &answer, &allowed(&answer))
         }
         Of::Emulate(emulate) => {
             let body = emulate.body();
             let put = |path: String| Ask::put(path, &body);
-            let told = door.call(emulate.of.ask("/emulation", put)).await?;
-            print(common, &told, &[format!("t{}: done", told["tab"])])
+            let answer = door.call(emulate.of.ask("/emulation", put)).await?;
+            print(common, &answer, &[format!("t{}: done", answer["tab"])])
         }
         Of::Stop(of) => {
-            let told = door.call(of.post("/stop", &json!({}))).await?;
-            print(common, &told, &["Stopped the browser.".to_owned()])
+            let answer = door.call(of.post("/stop", &json!({}))).await?;
+            print(common, &answer, &["Stopped the browser.".to_owned()])
         }
         Of::Reset { yes: false, .. } => Err(CommandError::Failed(
             "this deletes the browser's sign-ins, tabs and downloads for good; add --yes"
                 .to_owned(),
         )),
         Of::Reset { of, .. } => {
-            let told = door.call(of.post("/reset", &json!({}))).await?;
-            print(common, &told, &["Reset the browser.".to_owned()])
+            let answer = door.call(of.post("/reset", &json!({}))).await?;
+            print(common, &answer, &["Reset the browser.".to_owned()])
         }
     }
 }
@@ -405,7 +405,7 @@ pub fn doctor(common: &Common, config: &Config) -> Result<u8, CommandError> {
     let folder = if made { Config::scratch("hq-doctor") } else { config.data.clone() };
     let mut setup = Setup::new(spawner, folder.clone());
     setup.program.clone_from(&config.chromium);
-    let needs = host::look(&setup);
+    let needs = host::inspect(&setup);
     if made {
         // ok: what could not be made is told as a need, and is not there
         std::fs::remove_dir_all(&folder).ok();
@@ -417,27 +417,27 @@ pub fn doctor(common: &Common, config: &Config) -> Result<u8, CommandError> {
             vec![mark.to_owned(), need.name.to_owned(), need.says.clone()]
         })
         .collect();
-    let told: Vec<Value> = needs
+    let report: Vec<Value> = needs
         .iter()
         .map(|need| json!({ "name": need.name, "is_met": need.is_met, "says": need.says }))
         .collect();
-    print(common, &told, &table(&rows))?;
+    print(common, &report, &table(&rows))?;
     Ok(if needs.iter().all(|need| need.is_met) { OK } else { FAILED })
 }
 
-fn status(told: &Value) -> Vec<String> {
-    let on = if told["on"] == true { "on" } else { "off" };
-    let runs = if told["running"] == true { "running" } else { "not running" };
+fn status(answer: &Value) -> Vec<String> {
+    let on = if answer["on"] == true { "on" } else { "off" };
+    let runs = if answer["running"] == true { "running" } else { "not running" };
     let mut lines = vec![format!("{on}, {runs}")];
-    lines.extend(told["driver"].as_str().map(|name| format!("{name} is in control")));
-    if told["hidden"] == true {
+    lines.extend(answer["driver"].as_str().map(|name| format!("{name} is in control")));
+    if answer["hidden"] == true {
         lines.push("capture is paused: a credential is being typed".to_owned());
     }
     lines.extend(
-        items(&told["needs"]).iter().map(|need| format!("missing: {}", word(need, "says"))),
+        items(&answer["needs"]).iter().map(|need| format!("missing: {}", word(need, "says"))),
     );
-    if told["running"] == true {
-        lines.extend(tabs(items(&told["tabs"])));
+    if answer["running"] == true {
+        lines.extend(tabs(items(&answer["tabs"])));
     }
     lines
 }
@@ -470,38 +470,38 @@ fn shown(all: &[Value]) -> Vec<String> {
     or_none(table(&all.iter().map(row).collect::<Vec<_>>()), "Nothing.")
 }
 
-fn allowed(told: &Value) -> Vec<String> {
+fn allowed(answer: &Value) -> Vec<String> {
     let hosts = |name: &str, none: &str| {
-        let all: Vec<&str> = items(&told[name]).iter().filter_map(Value::as_str).collect();
+        let all: Vec<&str> = items(&answer[name]).iter().filter_map(Value::as_str).collect();
         if all.is_empty() { none.to_owned() } else { all.join(", ") }
     };
     vec![
-        format!("scripts in pages: {}", if told["scripts"] == true { "on" } else { "off" }),
+        format!("scripts in pages: {}", if answer["scripts"] == true { "on" } else { "off" }),
         format!("only these hosts: {}", hosts("allowed_hosts", "all that the agent can reach")),
         format!("never these hosts: {}", hosts("blocked_hosts", "none")),
     ]
 }
 
 /// What came of several acts, and why the others were not done.
-fn done(told: &Value) -> Vec<String> {
-    let results = told["results"].as_array().map(Vec::as_slice).unwrap_or_default();
+fn done(answer: &Value) -> Vec<String> {
+    let results = answer["results"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut lines: Vec<String> = results.iter().flat_map(acted).collect();
-    lines.extend(told["aborted"].as_str().map(|why| format!("Stopped: {why}")));
+    lines.extend(answer["aborted"].as_str().map(|why| format!("Stopped: {why}")));
     lines
 }
 
-fn acted(told: &Value) -> Vec<String> {
-    if let Some(value) = told["value"].as_str() {
+fn acted(answer: &Value) -> Vec<String> {
+    if let Some(value) = answer["value"].as_str() {
         return vec![value.to_owned()];
     }
-    let tab = &told["tab"];
-    if told["hidden"] == true {
+    let tab = &answer["tab"];
+    if answer["hidden"] == true {
         let why = "the page is hidden until the form was sent and the field is empty";
         return vec![format!("t{tab}: done; {why}")];
     }
-    let news = told["news"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let news = answer["news"].as_array().map(Vec::as_slice).unwrap_or_default();
     let news: Vec<String> = news.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    match word(told, "text").trim_end() {
+    match word(answer, "text").trim_end() {
         "" if news.is_empty() => vec![format!("t{tab}: done; nothing changed")],
         text => {
             let mut lines = vec![format!("t{tab}:")];

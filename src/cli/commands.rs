@@ -157,7 +157,7 @@ pub fn status(common: &Common, config: &Config, flags: &StatusFlags) -> Result<u
     let (status, took): (Status, _) = block_on(async {
         let door = Door::here(config).await?;
         let began = Instant::now();
-        let mut status: Status = door.told("/local/status").await?;
+        let mut status: Status = door.fetch("/local/status").await?;
         let took = began.elapsed();
         for ws in status.workspaces.iter_mut().filter(|_| flags.probe) {
             let slug = ws.slug.clone();
@@ -204,9 +204,9 @@ async fn probe(
     slug: Option<&String>,
     ws: &mut WorkspaceStatus,
 ) -> Result<(), CommandError> {
-    let asked = models::standings(door, slug, true).await?;
+    let standings = models::standings(door, slug, true).await?;
     let read = |one| serde_json::from_value::<ProviderStatus>(one);
-    let read: Result<Vec<ProviderStatus>, _> = asked.into_iter().map(read).collect();
+    let read: Result<Vec<ProviderStatus>, _> = standings.into_iter().map(read).collect();
     ws.providers = read.map_err(|error| CommandError::Failed(error.to_string()))?;
     Ok(())
 }
@@ -263,7 +263,7 @@ pub fn remote_healthcheck(remote: &Remote) -> Result<u8, CommandError> {
 }
 
 fn told_by(remote: &Remote) -> Result<RemoteStatus, CommandError> {
-    block_on(async { Door::there(remote).told("/api/v1/status").await })
+    block_on(async { Door::there(remote).fetch("/api/v1/status").await })
 }
 
 /// `hq healthcheck`: whether it answers, for containers.

@@ -203,7 +203,7 @@ fn over(common: &Common, name: &str, ended: &Value) -> Result<u8, CommandError> 
     let state = word(ended, "state");
     let message = match word(ended, "message") {
         "" => String::new(),
-        said => format!(": {said}"),
+        text => format!(": {text}"),
     };
     let line = match state {
         "done" => format!("Signed in to {name}"),

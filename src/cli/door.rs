@@ -137,7 +137,7 @@ impl Door {
     ///
     /// # Errors
     /// What is refused, or that nobody answers.
-    pub async fn told<T: DeserializeOwned>(&self, path: &str) -> Result<T, CommandError> {
+    pub async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, CommandError> {
         let (client, remote) = match self {
             Self::Here(local) => return local.call(Method::GET, path, None::<&()>).await,
             Self::There(client, remote) => (client, remote),

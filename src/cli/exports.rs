@@ -31,15 +31,15 @@ pub async fn export(
     common: &Common,
     door: &Door,
     (path, of): (&str, &str),
-    asked: &Export,
+    flags: &Export,
 ) -> Result<u8, CommandError> {
-    let within = asked.place.workspace.as_ref();
+    let within = flags.place.workspace.as_ref();
     let fields = format!("/api/v1/fields{}", query(&[("of", Some(of))]));
     let fields = door.call(Ask::get(fields).within(within)).await?;
     let (mut rows, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
     loop {
         let part = query(&[
-            ("q", asked.q.as_deref()),
+            ("q", flags.q.as_deref()),
             ("sort", Some("created")),
             ("limit", Some("500")),
             ("cursor", cursor.as_deref()),
@@ -52,7 +52,7 @@ pub async fn export(
         }
     }
     let failed = |why: &dyn std::fmt::Display| CommandError::Failed(why.to_string());
-    let text = match asked.format.as_str() {
+    let text = match flags.format.as_str() {
         "json" => serde_json::to_string_pretty(&rows).map_err(|error| failed(&error))?,
         _ => csv(items(&fields), &rows).map_err(|error| failed(&error))?,
     };

@@ -70,10 +70,10 @@ pub struct Of {
 
 /// Runs a command of fields.
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
-    let asked = |of: &Of| query(&[("of", Some(of.of.as_str()))]);
+    let params_for = |of: &Of| query(&[("of", Some(of.of.as_str()))]);
     match command {
         Command::List(of) => {
-            let ask = Ask::get(format!("/api/v1/fields{}", asked(&of)));
+            let ask = Ask::get(format!("/api/v1/fields{}", params_for(&of)));
             let all = door.call(ask.within(of.place.workspace.as_ref())).await?;
             print(common, &all, &listed(&all, field_row, "No fields."))
         }
@@ -83,13 +83,13 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
                 labels.map(|label| json!({ "label": label })).collect::<Vec<_>>()
             });
             let body = json!({ "label": label, "kind": kind, "choices": choices });
-            let ask = Ask::post(format!("/api/v1/fields{}", asked(&of)), &body);
+            let ask = Ask::post(format!("/api/v1/fields{}", params_for(&of)), &body);
             let made = door.call(ask.within(of.place.workspace.as_ref())).await?;
             print(common, &made, &[field_row(&made).join("  ")])
         }
         Command::Kind { key, kind, dry_run, of } => {
             let body = json!({ "kind": kind, "dry_run": dry_run });
-            let path = format!("/api/v1/fields/{}/kind{}", part(&key), asked(&of));
+            let path = format!("/api/v1/fields/{}/kind{}", part(&key), params_for(&of));
             let ask = Ask::post(path, &body).within(of.place.workspace.as_ref());
             let done = door.call(ask).await?;
             print(common, &done, &conversion_lines(&done))
@@ -103,7 +103,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Undo(one) => turned(common, door, (&one, "undo")).await,
         Command::Redo(one) => turned(common, door, (&one, "redo")).await,
         Command::Remove { key, of } => {
-            let ask = Ask::delete(format!("/api/v1/fields/{}{}", part(&key), asked(&of)));
+            let ask = Ask::delete(format!("/api/v1/fields/{}{}", part(&key), params_for(&of)));
             let gone = door.call(ask.within(of.place.workspace.as_ref())).await?;
             print(common, &gone, &[format!("Removed {key}.")])
         }

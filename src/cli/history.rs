@@ -39,10 +39,10 @@ pub struct History {
 pub async fn run(common: &Common, door: &Door, flags: History) -> Result<u8, CommandError> {
     let (table, id) = meant(&flags.of, flags.id.as_deref());
     let limit = flags.limit.to_string();
-    let asked = query(&[("before", flags.before.as_deref()), ("limit", Some(limit.as_str()))]);
-    let path = format!("/api/v1/history/{}/{}{asked}", part(table), part(id));
-    let told = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await;
-    let page = told.map_err(|error| match error {
+    let params = query(&[("before", flags.before.as_deref()), ("limit", Some(limit.as_str()))]);
+    let path = format!("/api/v1/history/{}/{}{params}", part(table), part(id));
+    let answer = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await;
+    let page = answer.map_err(|error| match error {
         why if why.code() == FAILED && id == ONLY_ONE => CommandError::Refused(format!(
             "{why}; most tables have many records: `hq history {table} ID`"
         )),

@@ -83,7 +83,7 @@ pub fn run(common: &Common, host: Replica) -> u8 {
         Some(Command::Status) => block_on(status(common, &config)),
         Some(Command::Doctor) => block_on(doctor(common, &config)),
         Some(Command::Connect) => block_on(connect(common, &config)),
-        Some(Command::Leave) => block_on(leave(common, &config)),
+        Some(Command::Leave) => block_on(remove_gateway(common, &config)),
     };
     done.unwrap_or_else(|error| {
         fail(common, &error.to_string());
@@ -228,17 +228,17 @@ async fn until_told(
     }
     let asking = host.clone();
     let mut is_told = false;
-    let told = async {
-        signals.told().await;
+    let waits = async {
+        signals.wait().await;
         is_told = true;
         // What is begun is put back while there is a link.
         asking.rest().await;
         asking.end(Ending::Stopping);
-        signals.told().await;
+        signals.wait().await;
     };
     let ended = tokio::select! {
         ended = host.run() => ended,
-        () = told => Ok(Ending::Stopping),
+        () = waits => Ok(Ending::Stopping),
     };
     stop.cancel();
     socket.close();
@@ -400,13 +400,13 @@ async fn connect(common: &Common, config: &Config) -> Result<u8, CommandError> {
         print(common, &json!({ "tries": false }), &[words])?;
         return Ok(NOT_RUNNING);
     };
-    let asked: Value = local.call(Method::POST, "/replica/connect", NOTHING).await?;
+    let response: Value = local.call(Method::POST, "/replica/connect", NOTHING).await?;
     let words =
         "It links again now if it isn't linked. `hq replica status` shows the result.".to_owned();
-    print(common, &asked, &[words])
+    print(common, &response, &[words])
 }
 
-async fn leave(common: &Common, config: &Config) -> Result<u8, CommandError> {
+async fn remove_gateway(common: &Common, config: &Config) -> Result<u8, CommandError> {
     let mut unheard = None;
     match reach::running(config).await? {
         Some(local) => {

@@ -112,9 +112,9 @@ pub(super) async fn import(
     let content = std::fs::read(&file.file).map_err(|error| {
         CommandError::Failed(format!("couldn't read {}: {error}", file.file.display()))
     })?;
-    let asked = query(&[("of", Some(of)), ("name", name.as_deref())]);
+    let params = query(&[("of", Some(of)), ("name", name.as_deref())]);
     let sent =
-        door.call(Ask::file(format!("/api/v1/imports{asked}"), content).within(workspace)).await?;
+        door.call(Ask::file(format!("/api/v1/imports{params}"), content).within(workspace)).await?;
     let at = format!("/api/v1/imports/{}", part(word(&sent, "id")));
     let body = settings(file)?;
     let read = match door.call(Ask::patch(at.as_str(), &body).within(workspace)).await {
@@ -156,9 +156,9 @@ fn read_lines(import: &Value) -> Vec<String> {
 
 /// What a person says of a file, as the API takes it.
 fn settings(file: &File) -> Result<Value, CommandError> {
-    let pairs = |said: &[String], what: &str| {
+    let pairs = |texts: &[String], what: &str| {
         let mut pairs = Map::new();
-        for one in said {
+        for one in texts {
             let (column, to) = one.rsplit_once('=').ok_or_else(|| {
                 CommandError::Failed(format!("write COLUMN={what} instead of {}", quoted(one)))
             })?;
@@ -176,7 +176,7 @@ fn settings(file: &File) -> Result<Value, CommandError> {
     };
     set("month_first", file.month_first.then_some(Value::from(true)));
     set("decimal_comma", file.decimal.as_deref().map(|sign| Value::from(sign == ",")));
-    set("add_choices", file.add_choices.as_deref().map(|said| Value::from(said == "yes")));
+    set("add_choices", file.add_choices.as_deref().map(|texts| Value::from(texts == "yes")));
     set("encoding", file.encoding.as_deref().map(Value::from));
     set("sheet", file.sheet.map(Value::from));
     set("header_row", file.header_row.map(Value::from));
@@ -235,8 +235,8 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_file_is_sent_and_nothing_else() {
-        let sent = |said: &[&str]| {
-            let line = Line::try_parse_from([&["x", "a.csv"], said].concat()).expect("a line");
+        let sent = |arguments: &[&str]| {
+            let line = Line::try_parse_from([&["x", "a.csv"], arguments].concat()).expect("a line");
             settings(&line.file).ok()
         };
         assert_eq!(sent(&[]), Some(json!({ "columns": {}, "dates": {}, "clash": "skip" })));
@@ -300,9 +300,9 @@ mod tests {
         });
         let words = "Choose the column that has the name.".to_owned();
         let error = CommandError::Api { kind: "invalid".to_owned(), words };
-        let told = with_columns(error, &import).to_string();
+        let text = with_columns(error, &import).to_string();
         let wanted = "Choose the column that has the name.\nread as shift_jis\n担当者: nowhere\nEmail: field:email";
-        assert_eq!(told, wanted);
+        assert_eq!(text, wanted);
         let other = with_columns(CommandError::Refused("no".to_owned()), &import);
         assert_eq!(other.to_string(), "no");
     }

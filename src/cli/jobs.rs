@@ -77,7 +77,7 @@ impl Named {
         format!("/api/v1/jobs/{}{rest}", format::query_value(&self.job))
     }
 
-    async fn look(&self, door: &Door, rest: &str) -> Result<Value, CommandError> {
+    async fn get(&self, door: &Door, rest: &str) -> Result<Value, CommandError> {
         door.call(Ask::get(self.path(rest)).within(self.place.workspace.as_ref())).await
     }
 
@@ -124,8 +124,8 @@ fn line(job: &Value) -> String {
 }
 
 async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
-    let job = named.look(door, "").await?;
-    let output = named.look(door, "/output").await?;
+    let job = named.get(door, "").await?;
+    let output = named.get(door, "/output").await?;
     let text = word(&output, "text").trim_end().to_owned();
     let unknown = word(&output, "unknown").to_owned();
     let lines: Vec<String> =
@@ -136,7 +136,7 @@ async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, Command
 async fn follow(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
     let (mut rest, mut known) = ("/output".to_owned(), String::new());
     loop {
-        let output = named.look(door, &rest).await?;
+        let output = named.get(door, &rest).await?;
         let text = word(&output, "text");
         let unknown = word(&output, "unknown");
         if unknown != known {
@@ -151,7 +151,7 @@ async fn follow(common: &Common, door: &Door, named: &Named) -> Result<u8, Comma
         if !text.is_empty() {
             pass_on(common, &output, text);
         } else if output["running"] != true {
-            let job = named.look(door, "").await?;
+            let job = named.get(door, "").await?;
             say(&if common.json { job.to_string() } else { line(&job) });
             return Ok(if word(&job, "state") == "completed" { OK } else { FAILED });
         } else {

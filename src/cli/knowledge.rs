@@ -170,8 +170,8 @@ impl About {
             let folder = if folder.is_empty() { Value::Null } else { json!(folder) };
             body.insert("folder".to_owned(), folder);
         }
-        let said = [("agents", self.agents.as_ref()), ("tags", self.tags.as_ref())];
-        for (key, text) in said {
+        let lists = [("agents", self.agents.as_ref()), ("tags", self.tags.as_ref())];
+        for (key, text) in lists {
             body.extend(text.map(|text| (key.to_owned(), list(text))));
         }
         body.extend(self.scope.as_ref().map(|scope| ("scope".to_owned(), json!(scope))));
@@ -311,8 +311,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             remove(common, door, path, &one).await
         }
         Command::Context { agent, place } => {
-            let asked = query(&[("agent", agent.as_deref())]);
-            let path = format!("/api/v1/knowledge/context{asked}");
+            let params = query(&[("agent", agent.as_deref())]);
+            let path = format!("/api/v1/knowledge/context{params}");
             let start = door.call(Ask::get(path).within(place.workspace.as_ref())).await?;
             let mut lines = listed(&start, share_row, "Nothing.");
             lines.push(format!("{} of {} tokens", start["tokens"], start["budget"]));
@@ -328,7 +328,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
 
 async fn search(common: &Common, door: &Door, which: &Which) -> Result<u8, CommandError> {
     let limit = which.limit.map(|limit| limit.to_string());
-    let asked = query(&[
+    let params = query(&[
         ("q", which.q.as_deref()),
         ("kind", which.kind.as_deref()),
         ("folder", which.folder.as_deref()),
@@ -336,24 +336,24 @@ async fn search(common: &Common, door: &Door, which: &Which) -> Result<u8, Comma
         ("archived", which.archived.then_some("true")),
         ("limit", limit.as_deref()),
     ]);
-    let path = format!("/api/v1/knowledge{asked}");
+    let path = format!("/api/v1/knowledge{params}");
     let all = door.call(Ask::get(path).within(which.place.workspace.as_ref())).await?;
     let mut lines = Vec::new();
     for one in all["items"].as_array().into_iter().flatten() {
-        let mut told = row(one);
-        told.extend((one["by_words"] == json!(false)).then(|| "semantic match".to_owned()));
-        lines.push(told.join("  "));
+        let mut line = row(one);
+        line.extend((one["by_words"] == json!(false)).then(|| "semantic match".to_owned()));
+        lines.push(line.join("  "));
         for passage in one["passages"].as_array().into_iter().flatten() {
             let text = word(passage, "text").split_whitespace().collect::<Vec<_>>().join(" ");
             let page = passage["page"].as_u64().map(|page| format!("page {page}: "));
-            let told = kernel::text::ellipsis(&text, 160);
-            lines.push(format!("    {}{told}", page.unwrap_or_default()));
+            let line = kernel::text::ellipsis(&text, 160);
+            lines.push(format!("    {}{line}", page.unwrap_or_default()));
         }
     }
     if lines.is_empty() {
         lines.push("No results.".to_owned());
     }
-    lines.extend(Some(word(&all, "not_known_yet").to_owned()).filter(|told| !told.is_empty()));
+    lines.extend(Some(word(&all, "not_known_yet").to_owned()).filter(|line| !line.is_empty()));
     print(common, &all, &lines)
 }
 
@@ -369,8 +369,8 @@ async fn upload(
         let content = std::fs::read(file).map_err(|error| {
             CommandError::Failed(format!("couldn't read {}: {error}", file.display()))
         })?;
-        let asked = query(&[("name", name.as_deref()), ("folder", folder)]);
-        let ask = Ask::file(format!("/api/v1/knowledge/files{asked}"), content);
+        let params = query(&[("name", name.as_deref()), ("folder", folder)]);
+        let ask = Ask::file(format!("/api/v1/knowledge/files{params}"), content);
         let made = door.call(ask.within(place.workspace.as_ref())).await?;
         lines.push(row(&made).join("  "));
         all.push(made);

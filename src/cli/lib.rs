@@ -261,8 +261,8 @@ fn run(common: &Common, command: Command) -> u8 {
         Command::Work(work) => {
             block_on(async { work.run(common, &Door::here(&config).await?).await })
         }
-        Command::Browser(browsers::Command::Of(asked)) => {
-            block_on(async { browsers::run(common, &Door::here(&config).await?, asked).await })
+        Command::Browser(browsers::Command::Of(browser)) => {
+            block_on(async { browsers::run(common, &Door::here(&config).await?, browser).await })
         }
         Command::Browser(browsers::Command::Doctor) => browsers::doctor(common, &config),
         Command::User(command) => users::run(common, config, command),
@@ -321,8 +321,8 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
         Command::Status(flags) => commands::remote_status(common, remote, &flags),
         Command::Healthcheck => commands::remote_healthcheck(remote),
         Command::Work(work) => block_on(async { work.run(common, &Door::there(remote)).await }),
-        Command::Browser(browsers::Command::Of(asked)) => {
-            block_on(async { browsers::run(common, &Door::there(remote), asked).await })
+        Command::Browser(browsers::Command::Of(browser)) => {
+            block_on(async { browsers::run(common, &Door::there(remote), browser).await })
         }
         Command::Token(commands::Token::List(place)) => {
             block_on(async { tokens::list(common, &Door::there(remote), &place).await })
@@ -392,8 +392,8 @@ mod tests {
         words(&Cli::command(), &["hq".to_owned()], &mut all);
         assert!(200 < all.len(), "{} commands", all.len());
         for words in all {
-            let asked = words.iter().cloned().chain(["--help".to_owned()]);
-            let shown = match Cli::try_parse_from(asked) {
+            let arguments = words.iter().cloned().chain(["--help".to_owned()]);
+            let shown = match Cli::try_parse_from(arguments) {
                 Ok(_) => panic!("{} goes on behind its help", words.join(" ")),
                 Err(shown) => shown,
             };

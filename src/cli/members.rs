@@ -97,14 +97,16 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     match command {
         Command::List(place) => {
             let all = members(door, &place).await?;
-            print(common, &all, &listed(&all, member_row, "Nobody."))
+            print(common, &all, &listed(&all, member_row, "No members."))
         }
         Command::Role { which, role } => {
             let path = path(door, &which, "").await?;
             let ask = Ask::patch(path, &json!({ "role": role }));
             let now = door.call(ask.within(which.place.workspace.as_ref())).await?;
-            let told = format!("{} is now {}.", word(&now, "name"), word(&now, "role"));
-            print(common, &now, &[told])
+            let article = if role.starts_with(['a', 'o']) { "an" } else { "a" };
+            let message =
+                format!("{} is now {article} {}.", word(&now, "name"), word(&now, "role"));
+            print(common, &now, &[message])
         }
         Command::Remove(flags) => {
             let ask = Ask::delete(leaving(door, &flags, "").await?);
@@ -129,11 +131,11 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
                 Some(word) => Ask::put(POLICY, &json!({ "factor_for_admins": word == "on" })),
             };
             let policy = door.call(ask.within(place.workspace.as_ref())).await?;
-            let told = match policy["factor_for_admins"].as_bool() {
+            let message = match policy["factor_for_admins"].as_bool() {
                 Some(true) => "Owners and admins must use two-step sign-in.",
                 _ => "Two-step sign-in is optional.",
             };
-            print(common, &policy, &[told.to_owned()])
+            print(common, &policy, &[message.to_owned()])
         }
     }
 }
@@ -150,11 +152,11 @@ pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8,
             let ask = Ask::post(INVITES, &body).within(place.workspace.as_ref());
             let made = door.call(ask).await?;
             let who = match word(&made, "email") {
-                "" => "whoever opens it first".to_owned(),
-                email => format!("only {email}"),
+                "" => "Whoever opens it first joins".to_owned(),
+                email => format!("Only {email} can join"),
             };
-            let told = format!(
-                "Makes {who} {}, valid once, until {}:",
+            let message = format!(
+                "{who} as {}. Valid once, until {}:",
                 word(&made, "role"),
                 moment(&made, "expires_at")
             );
@@ -163,7 +165,7 @@ pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8,
                 (_, "") => None,
                 (_, why) => Some(format!("The email was not sent: {why}. Send the link yourself.")),
             };
-            let mut lines = vec![told, word(&made, "link").to_owned()];
+            let mut lines = vec![message, word(&made, "link").to_owned()];
             lines.extend(email);
             print(common, &made, &lines)
         }

@@ -153,14 +153,14 @@ async fn fallbacks(common: &Common, door: &Door, flags: Fallbacks) -> Result<u8,
         let body = json!({ "agent": agent, "models": models });
         door.call(Ask::put(path, &body).within(workspace)).await?
     };
-    let told = list["models"].as_array().into_iter().flatten().map(|one| {
+    let rows = list["models"].as_array().into_iter().flatten().map(|one| {
         let is = |known: &&Value| {
             known["connection"] == one["connection"] && known["id"] == one["model"]
         };
         let name = all.iter().find(is).map(|known| word(known, "name"));
         name.unwrap_or_else(|| word(one, "model")).to_owned()
     });
-    let mut lines: Vec<String> = told.collect();
+    let mut lines: Vec<String> = rows.collect();
     if lines.is_empty() {
         lines.push("No fallback models.".to_owned());
     }
@@ -226,7 +226,7 @@ pub fn standing(one: &Value) -> String {
     }
     match (word(one, "status"), word(one, "message")) {
         ("ok", _) | (_, "") => line,
-        (_, said) => format!("{line}: {said}"),
+        (_, message) => format!("{line}: {message}"),
     }
 }
 

@@ -194,11 +194,11 @@ pub async fn budget(common: &Common, door: &Door, command: Budget) -> Result<u8,
         Budget::Clear(which) => {
             let gone = Ask::delete(path(&which)).within(which.place.workspace.as_ref());
             let gone = door.call(gone).await?;
-            let said = match gone["removed"] == true {
+            let message = match gone["removed"] == true {
                 true => "the budget is removed",
                 false => "there was no such budget",
             };
-            print(common, &gone, &[said.to_owned()])
+            print(common, &gone, &[message.to_owned()])
         }
         Budget::Raise(which) => {
             let body = json!({});

@@ -106,13 +106,13 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
 
 async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandError> {
     let limit = flags.limit.to_string();
-    let asked = query(&[
+    let params = query(&[
         ("unread", flags.unread.then_some("true")),
         ("group", flags.group.as_deref()),
         ("limit", Some(limit.as_str())),
         ("after", flags.after.as_deref()),
     ]);
-    let ask = Ask::get(format!("/api/v1/notifications{asked}"));
+    let ask = Ask::get(format!("/api/v1/notifications{params}"));
     let all = door.call(ask.within(flags.place.workspace.as_ref())).await?;
     let none = if flags.unread { "No unread notifications." } else { "No notifications." };
     print(common, &all, &listed(&all, row, none))

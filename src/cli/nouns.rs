@@ -173,7 +173,7 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
 fn body(fields: &'static [Field], is_new: bool, matches: &ArgMatches) -> Value {
     let given = entered(fields, is_new).filter_map(|field| {
         let text = matches.get_one::<String>(field.key)?;
-        Some((field.key.to_owned(), field.typed(text)))
+        Some((field.key.to_owned(), field.parse_input(text)))
     });
     Value::Object(given.collect::<Map<_, _>>())
 }
@@ -195,8 +195,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         "list" => {
             let params = noun.select.map_or(&[][..], |select| select.params);
             let names = params.iter().map(|field| field.key).chain(["q", "after", "limit"]);
-            let asked: Vec<_> = names.map(|name| (name, text(matches, name))).collect();
-            Ask::get(format!("{all}{}", query(&asked)))
+            let values: Vec<_> = names.map(|name| (name, text(matches, name))).collect();
+            Ask::get(format!("{all}{}", query(&values)))
         }
         "show" => Ask::get(one),
         "add" => Ask::post(all, &body(fields, true, matches)),

@@ -76,8 +76,8 @@ pub async fn audit_keep(common: &Common, door: &Door, flags: &Keep) -> Result<u8
         Some(megabytes) => format!("up to {megabytes} MB"),
         None => "without a size limit".to_owned(),
     };
-    let told = format!("Former versions are kept for {} days, {size}.", keeping["days"]);
-    print(common, &keeping, &[told])
+    let message = format!("Former versions are kept for {} days, {size}.", keeping["days"]);
+    print(common, &keeping, &[message])
 }
 
 /// Flags of `hq audit verify`.

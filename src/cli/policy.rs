@@ -127,10 +127,10 @@ pub struct Request {
 }
 
 impl Permit {
-    fn body(&self, leave: AccessDecision) -> Value {
+    fn body(&self, decision: AccessDecision) -> Value {
         let mut body = Map::new();
         body.insert("tool".to_owned(), json!(self.tool));
-        body.insert("leave".to_owned(), json!(leave.word()));
+        body.insert("leave".to_owned(), json!(decision.word()));
         body.insert("note".to_owned(), json!(self.note));
         let given = [
             ("agent", &self.agent),
@@ -172,20 +172,24 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             print(common, one, &[format!("Removed {}.", row(one).join(" · "))])
         }
         Command::Explain { agent, tool, command, request, place } => {
-            let asked = query(&[
+            let params = query(&[
                 ("agent", Some(agent.as_str())),
                 ("tool", Some(tool.as_str())),
                 ("command", command.as_deref()),
                 ("host", request.host.as_deref()),
                 ("method", request.method.as_deref()),
             ]);
-            let ask = Ask::get(format!("/api/v1/policy/explain{asked}"));
-            let told = door.call(ask.within(place.workspace.as_ref())).await?;
-            let mut line = format!("{}: {}", word(&told, "verdict"), word(&told, "why"));
-            if let Some(rule) = told["rule"].as_str() {
-                line.push_str(&format!(" (permission {}: {})", short(rule), word(&told, "calls")));
+            let ask = Ask::get(format!("/api/v1/policy/explain{params}"));
+            let answer = door.call(ask.within(place.workspace.as_ref())).await?;
+            let mut line = format!("{}: {}", word(&answer, "verdict"), word(&answer, "why"));
+            if let Some(rule) = answer["rule"].as_str() {
+                line.push_str(&format!(
+                    " (permission {}: {})",
+                    short(rule),
+                    word(&answer, "calls")
+                ));
             }
-            print(common, &told, &[line])
+            print(common, &answer, &[line])
         }
         Command::Preset { name: None, place, .. } => {
             let ask = Ask::get("/api/v1/permissions/presets");
@@ -228,16 +232,16 @@ async fn reviewer(
             Ask::put(path, &json!({ "connection": connection, "model": model }))
         }
     };
-    let told = door.call(ask.within(place.workspace.as_ref())).await?;
-    let line = match told["model"].as_str() {
+    let answer = door.call(ask.within(place.workspace.as_ref())).await?;
+    let line = match answer["model"].as_str() {
         Some(model) => {
-            let id = word(&told, "connection");
+            let id = word(&answer, "connection");
             let handle = connections::pick(&all, id).map_or(id.to_owned(), connections::handle);
             format!("{handle}/{model}")
         }
         None => "No reviewer: people are asked.".to_owned(),
     };
-    print(common, &told, &[line])
+    print(common, &answer, &[line])
 }
 
 /// Tells of the sandbox of an agent's programs.
@@ -247,16 +251,20 @@ async fn reviewer(
 pub async fn sandbox(common: &Common, door: &Door, command: Sandbox) -> Result<u8, CommandError> {
     let Sandbox::Explain { agent, place } = command;
     let ask = Ask::get(format!("/api/v1/agents/{}/sandbox", part(&agent)));
-    let told = door.call(ask.within(place.workspace.as_ref())).await?;
-    let texts = |key: &str| told[key].as_array().cloned().unwrap_or_default();
+    let answer = door.call(ask.within(place.workspace.as_ref())).await?;
+    let texts = |key: &str| answer[key].as_array().cloned().unwrap_or_default();
     let text = |line: &Value| line.as_str().unwrap_or_default().to_owned();
     let mut lines: Vec<String> = texts("asked").iter().map(text).collect();
     lines.extend(texts("hosts").iter().map(|host| format!("  {}", text(host))));
-    let abi = told["landlock_abi"].as_u64().unwrap_or_default();
-    lines.push(format!("{}: {} (Landlock ABI {abi})", word(&told, "overall"), word(&told, "says")));
+    let abi = answer["landlock_abi"].as_u64().unwrap_or_default();
+    lines.push(format!(
+        "{}: {} (Landlock ABI {abi})",
+        word(&answer, "overall"),
+        word(&answer, "says")
+    ));
     let found = |one: &Value| format!("{:<8} {}", word(one, "how"), word(one, "text"));
     lines.extend(texts("found").iter().map(found));
-    print(common, &told, &lines)
+    print(common, &answer, &lines)
 }
 
 fn mode_path(agent: &str) -> String {
@@ -290,9 +298,9 @@ async fn add(
     common: &Common,
     door: &Door,
     permit: &Permit,
-    leave: AccessDecision,
+    decision: AccessDecision,
 ) -> Result<u8, CommandError> {
-    let body = permit.body(leave);
+    let body = permit.body(decision);
     let ask = Ask::post("/api/v1/permissions", &body).within(permit.place.workspace.as_ref());
     let rule = door.call(ask).await?;
     print(common, &rule, &[row(&rule).join(" · ")])

@@ -82,20 +82,20 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Remove(which) => {
             let ask = Ask::delete(path(&which)).within(which.place.workspace.as_ref());
             let gone = door.call(ask).await?;
-            let said = match gone["removed"].as_u64() {
+            let message = match gone["removed"].as_u64() {
                 None | Some(0) => "no such price".to_owned(),
                 Some(n) => format!("{} removed", format::count(n, "price is", "prices are")),
             };
-            print(common, &gone, &[said])
+            print(common, &gone, &[message])
         }
         Command::Reset(which) => {
             let ask = Ask::delete(format!("{}/counting", path(&which)));
             let reset = door.call(ask.within(which.place.workspace.as_ref())).await?;
-            let said = match reset["reset"] == true {
+            let message = match reset["reset"] == true {
                 true => "token counting is reset",
                 false => "token counting was normal already",
             };
-            print(common, &reset, &[said.to_owned()])
+            print(common, &reset, &[message.to_owned()])
         }
     }
 }

@@ -269,7 +269,7 @@ impl Local {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<String, CommandError> {
-        let asked = async {
+        let exchange = async {
             let payload = body.map(Payload::json).transpose()?;
             let answer = self.send(method, path, payload, &[]).await?;
             let status = answer.status();
@@ -277,9 +277,9 @@ impl Local {
             Ok::<_, CommandError>((status, String::from_utf8_lossy(&body).into_owned()))
         };
         let (status, text) = match self.way {
-            Way::Here(_) => asked.await?,
+            Way::Here(_) => exchange.await?,
             Way::Socket(_) => {
-                let answered = tokio::time::timeout(longest, asked).await;
+                let answered = tokio::time::timeout(longest, exchange).await;
                 answered.map_err(|_| CommandError::Silent(self.holder.clone())).flatten()?
             }
         };

@@ -170,8 +170,8 @@ async fn stand(
         let body = json!({ "paused": pause });
         let ask = Ask::patch("/api/v1/routines/rules", &body).within(workspace);
         let rules = door.call(ask).await?;
-        let said = if pause { "all routines are paused" } else { "routines run again from now" };
-        return print(common, &rules, &[said.to_owned()]);
+        let message = if pause { "all routines are paused" } else { "routines run again from now" };
+        return print(common, &rules, &[message.to_owned()]);
     };
     let path = path(door, name, &which.place).await?;
     let verb = if pause { "pause" } else { "resume" };

@@ -237,7 +237,7 @@ pub struct Log {
 
 /// A kind of rows.
 #[derive(Clone, Copy)]
-pub struct Book {
+pub struct RowKind {
     path: &'static str,
     none: &'static str,
     /// What names one in front of its id.
@@ -246,24 +246,25 @@ pub struct Book {
     whose: &'static str,
 }
 
-pub const CONTACTS: Book =
-    Book { path: "contacts", none: "No contacts.", word: "contact", whose: "contact" };
-pub const ORGANIZATIONS: Book = Book {
+pub const CONTACTS: RowKind =
+    RowKind { path: "contacts", none: "No contacts.", word: "contact", whose: "contact" };
+pub const ORGANIZATIONS: RowKind = RowKind {
     path: "organizations",
     none: "No organizations.",
     word: "organization",
     whose: "organization",
 };
-const RECORDS: Book = Book { path: "records", none: "No records.", word: "record", whose: "" };
+const RECORDS: RowKind =
+    RowKind { path: "records", none: "No records.", word: "record", whose: "" };
 
-impl Book {
+impl RowKind {
     fn one(self, which: &str) -> String {
         format!("/api/v1/{}/{}", self.path, part(which))
     }
 }
 
 /// One by what it is called, as comments and files name it.
-async fn named(door: &Door, book: Book, one: One) -> Result<Named, CommandError> {
+async fn named(door: &Door, book: RowKind, one: One) -> Result<Named, CommandError> {
     let ask = Ask::get(book.one(&one.which)).within(one.place.workspace.as_ref());
     let found = door.call(ask).await?;
     Ok(Named { task: format!("{}:{}", book.word, word(&found, "id")), place: one.place })
@@ -273,7 +274,7 @@ async fn named(door: &Door, book: Book, one: One) -> Result<Named, CommandError>
 pub async fn run(
     common: &Common,
     door: &Door,
-    book: Book,
+    book: RowKind,
     command: Command,
 ) -> Result<u8, CommandError> {
     match command {
@@ -289,8 +290,8 @@ pub async fn run(
         Command::Log(log) => write_down(common, door, book, &log).await,
         Command::On(command) => on_one(common, door, book, command).await,
         Command::Import(file) => import(common, door, book.path, &file).await,
-        Command::Export(asked) => {
-            export(common, door, (&format!("/api/v1/{}", book.path), book.path), &asked).await
+        Command::Export(flags) => {
+            export(common, door, (&format!("/api/v1/{}", book.path), book.path), &flags).await
         }
     }
 }
@@ -299,7 +300,7 @@ pub async fn run(
 async fn on_one(
     common: &Common,
     door: &Door,
-    book: Book,
+    book: RowKind,
     command: OnOne,
 ) -> Result<u8, CommandError> {
     match command {
@@ -341,8 +342,8 @@ pub async fn run_record(
         RecordCommand::Import { collection, file } => {
             import(common, door, &collection, &file).await
         }
-        RecordCommand::Export { collection, export: asked } => {
-            export(common, door, (&of(&collection), &collection), &asked).await
+        RecordCommand::Export { collection, export: flags } => {
+            export(common, door, (&of(&collection), &collection), &flags).await
         }
     }
 }
@@ -381,17 +382,17 @@ pub async fn run_collection(
 async fn list(
     common: &Common,
     door: &Door,
-    (book, path): (Book, String),
+    (book, path): (RowKind, String),
     which: &Which,
 ) -> Result<u8, CommandError> {
     let limit = which.limit.map(|limit| limit.to_string());
-    let asked = query(&[
+    let params = query(&[
         ("q", which.q.as_deref()),
         ("sort", which.sort.as_deref()),
         ("archived", which.archived.then_some("true")),
         ("limit", limit.as_deref()),
     ]);
-    let ask = Ask::get(format!("{path}{asked}")).within(which.place.workspace.as_ref());
+    let ask = Ask::get(format!("{path}{params}")).within(which.place.workspace.as_ref());
     let all = door.call(ask).await?;
     let mut lines = listed(&all, row, book.none);
     if all["next"].is_string() {
@@ -400,7 +401,7 @@ async fn list(
     print(common, &all, &lines)
 }
 
-async fn show(common: &Common, door: &Door, book: Book, one: &One) -> Result<u8, CommandError> {
+async fn show(common: &Common, door: &Door, book: RowKind, one: &One) -> Result<u8, CommandError> {
     let ask = Ask::get(book.one(&one.which)).within(one.place.workspace.as_ref());
     let shown = door.call(ask).await?;
     print(common, &shown, &whole(&shown))
@@ -421,7 +422,7 @@ async fn add(
 async fn edit(
     common: &Common,
     door: &Door,
-    (book, which): (Book, &str),
+    (book, which): (RowKind, &str),
     values: &Values,
 ) -> Result<u8, CommandError> {
     let body = Value::Object(values.body()?);
@@ -433,7 +434,7 @@ async fn edit(
 async fn set_archived(
     common: &Common,
     door: &Door,
-    (book, one): (Book, &One),
+    (book, one): (RowKind, &One),
     archived: bool,
 ) -> Result<u8, CommandError> {
     let body = json!({ "archived": archived });
@@ -451,7 +452,7 @@ async fn remove(common: &Common, door: &Door, path: String, one: &One) -> Result
 async fn write_down(
     common: &Common,
     door: &Door,
-    book: Book,
+    book: RowKind,
     log: &Log,
 ) -> Result<u8, CommandError> {
     let mut body = Map::new();

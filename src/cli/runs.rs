@@ -140,9 +140,9 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Context(named) => context(common, door, &named).await,
         Command::Continue(flags) => onward(common, door, &flags).await,
         Command::Retry(flags) => {
-            again(common, door, &flags.fork, ("retry", json!({ "undo": flags.undo }))).await
+            branch(common, door, &flags.fork, ("retry", json!({ "undo": flags.undo }))).await
         }
-        Command::Fork(flags) => again(common, door, &flags, ("fork", json!({}))).await,
+        Command::Fork(flags) => branch(common, door, &flags, ("fork", json!({}))).await,
         Command::Compare(flags) => compare(common, door, &flags).await,
         Command::Export(named) => export(door, &named).await,
     }
@@ -165,7 +165,7 @@ async fn cut_off(
     print(common, &run, &lines)
 }
 
-async fn again(
+async fn branch(
     common: &Common,
     door: &Door,
     flags: &Fork,
@@ -354,7 +354,7 @@ fn tokens(run: &Value) -> Option<String> {
 }
 
 async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, CommandError> {
-    let run = look(door, named).await?;
+    let run = fetch(door, named).await?;
     let steps = steps(door, &named.run, &named.place).await?;
     let mut lines = vec![line(&run)];
     lines.extend([place(&run), answers(&run), tokens(&run), limits(&run)].into_iter().flatten());
@@ -366,7 +366,7 @@ async fn follow(common: &Common, door: &Door, named: &Named) -> Result<u8, Comma
     let mut after = None;
     loop {
         // First the run, then its steps: those of an ended one are all there.
-        let run = look(door, named).await?;
+        let run = fetch(door, named).await?;
         let ended = word(&run, "state") == "ended";
         loop {
             let page = page(door, &named.run, &named.place, after).await?;
@@ -386,7 +386,7 @@ async fn follow(common: &Common, door: &Door, named: &Named) -> Result<u8, Comma
     }
 }
 
-async fn look(door: &Door, named: &Named) -> Result<Value, CommandError> {
+async fn fetch(door: &Door, named: &Named) -> Result<Value, CommandError> {
     let path = format!("/api/v1/runs/{}", named.run);
     door.call(Ask::get(path).within(named.place.workspace.as_ref())).await
 }
@@ -467,12 +467,12 @@ mod tests {
             "tokens": { "input": 1200, "cache_read": 3000, "cache_write": 5, "output": 250,
                         "reasoning": null, "total": 4455 },
         });
-        let told = "opus, chosen by the agent; answers: spare over Second (Subscription)";
-        assert_eq!(answers(&run).as_deref(), Some(told));
-        let told = "4,455 tokens: 1,200 in, 3,000 from cache, 5 into cache, 250 out";
-        assert_eq!(tokens(&run).as_deref(), Some(told));
+        let text = "opus, chosen by the agent; answers: spare over Second (Subscription)";
+        assert_eq!(answers(&run).as_deref(), Some(text));
+        let text = "4,455 tokens: 1,200 in, 3,000 from cache, 5 into cache, 250 out";
+        assert_eq!(tokens(&run).as_deref(), Some(text));
         run["used"]["tokens"]["reasoning"] = json!(40);
-        assert!(tokens(&run).is_some_and(|told| told.ends_with("250 out (40 of them thinking)")));
+        assert!(tokens(&run).is_some_and(|text| text.ends_with("250 out (40 of them thinking)")));
         assert_eq!(answers(&json!({ "model": "" })), None);
     }
 }

@@ -37,14 +37,14 @@ pub struct Search {
 /// Finds what has some words.
 pub async fn run(common: &Common, door: &Door, flags: Search) -> Result<u8, CommandError> {
     let (words, limit) = (flags.words.join(" "), flags.limit.to_string());
-    let asked = query(&[
+    let params = query(&[
         ("q", Some(words.as_str())),
         ("type", flags.kinds.as_deref()),
         ("status", flags.status.as_deref()),
         ("limit", Some(limit.as_str())),
         ("cursor", flags.after.as_deref()),
     ]);
-    let ask = Ask::get(format!("/api/v1/search{asked}"));
+    let ask = Ask::get(format!("/api/v1/search{params}"));
     let found = door.call(ask.within(flags.place.workspace.as_ref())).await?;
     let rows: Vec<Vec<String>> = items(&found).iter().map(row).collect();
     let mut lines = Vec::new();

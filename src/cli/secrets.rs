@@ -173,8 +173,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Remove(one) => {
             let ask = Ask::delete(at(&one, "")).within(one.place.workspace.as_ref());
             let gone = door.call(ask).await?;
-            let told = format!("Removed {}. It can be restored for 7 days.", quoted(&one.which));
-            print(common, &gone, &[told])
+            let message = format!("Removed {}. It can be restored for 7 days.", quoted(&one.which));
+            print(common, &gone, &[message])
         }
         Command::Restore(one) => {
             let back = door.call(post(&one, "/restore")).await?;
@@ -216,8 +216,8 @@ fn text(file: Option<&Path>) -> Result<String, CommandError> {
     let piped = Path::new("-");
     let file = file.unwrap_or(piped);
     if file == piped && std::io::stdin().is_terminal() {
-        let told = "pipe the value in, or give a file with --file";
-        return Err(CommandError::Failed(told.to_owned()));
+        let message = "pipe the value in, or give a file with --file";
+        return Err(CommandError::Failed(message.to_owned()));
     }
     words(file)
 }
@@ -311,7 +311,7 @@ async fn set(common: &Common, door: &Door, new: &New) -> Result<u8, CommandError
             if !new.agent.is_empty() {
                 body.insert("agents".to_owned(), json!(new.agent));
             }
-            body.extend(new.gateway.as_ref().map(|said| ("gateway".to_owned(), json!(said))));
+            body.extend(new.gateway.as_ref().map(|name| ("gateway".to_owned(), json!(name))));
             for (key, field) in given.as_object().into_iter().flatten() {
                 body.insert(key.clone(), field.clone());
             }

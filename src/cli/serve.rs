@@ -108,15 +108,15 @@ async fn serve_until_told(
         Err(error) => return failed(&error),
     };
     if as_json {
-        let told = json!({ "url": running.url, "setup_link": running.setup_link });
-        say(&told.to_string());
+        let ready = json!({ "url": running.url, "setup_link": running.setup_link });
+        say(&ready.to_string());
     } else {
         say(&format!("HQ is ready at {}", running.url));
         if let Some(link) = &running.setup_link {
             say(&format!("Set up HQ: {link}"));
         }
     }
-    ending.told().await;
+    ending.wait().await;
     let patience = running.app.config.end_within;
     let seconds = patience.as_secs();
     tracing::info!(
@@ -127,7 +127,7 @@ async fn serve_until_told(
         settled = running.settle(patience) => if !settled {
             tracing::info!("agents are still working; their work continues after the next start");
         },
-        () = ending.told() => tracing::info!("second signal: stopping at once"),
+        () = ending.wait() => tracing::info!("second signal: stopping at once"),
     }
     running.stop().await;
     OK
@@ -152,7 +152,7 @@ impl Ending {
     }
 
     /// Waits for either.
-    pub async fn told(&mut self) {
+    pub async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -163,7 +163,7 @@ impl Ending {
     pub async fn is_told(&mut self) -> bool {
         tokio::select! {
             biased;
-            () = self.told() => true,
+            () = self.wait() => true,
             // What the system has already delivered is heard before this comes back.
             () = tokio::task::yield_now() => false,
         }

@@ -318,8 +318,8 @@ fn letters(common: &Common, config: Config, flags: OfLetters) -> Result<u8, Comm
 
 /// "17  2026-11-20T09:00:00Z  Mira changed the workspace settings: it tastes bad".
 fn letter_line(one: &Letter) -> String {
-    let said = one.said.replace('\n', " ");
-    format!("{:<8} {:.0}  {said}: {}", one.seq, one.at, one.error)
+    let message = one.said.replace('\n', " ");
+    format!("{:<8} {:.0}  {message}: {}", one.seq, one.at, one.error)
 }
 
 fn consumer_lines(now: &ConsumerList) -> Vec<String> {

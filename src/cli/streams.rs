@@ -115,8 +115,8 @@ fn or_null(text: String) -> Value {
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     match command {
         Command::List { archived, place } => {
-            let asked = query(&[("archived", archived.then_some("true"))]);
-            let ask = Ask::get(format!("/api/v1/streams{asked}"));
+            let params = query(&[("archived", archived.then_some("true"))]);
+            let ask = Ask::get(format!("/api/v1/streams{params}"));
             let all = door.call(ask.within(place.workspace.as_ref())).await?;
             print(common, &all, &listed(&all, row, "No streams."))
         }
@@ -173,12 +173,12 @@ async fn change(
 async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, CommandError> {
     let workspace = which.place.workspace.as_ref();
     let stream = door.call(Ask::get(which.path()).within(workspace)).await?;
-    let asked = query(&[
+    let params = query(&[
         ("stream", Some(word(&stream, "id"))),
         ("status", Some("open")),
         ("limit", Some("25")),
     ]);
-    let tasks = door.call(Ask::get(format!("/api/v1/tasks{asked}")).within(workspace)).await?;
+    let tasks = door.call(Ask::get(format!("/api/v1/tasks{params}")).within(workspace)).await?;
     let mut lines = vec![line(&stream)];
     let about = [word(&stream, "description"), word(&stream, "goal")];
     lines.extend(about.into_iter().filter(|text| !text.is_empty()).map(str::to_owned));

@@ -40,6 +40,6 @@ fn line(one: &Value) -> String {
 pub async fn revoke(common: &Common, door: &Door, flags: &RevokeToken) -> Result<u8, CommandError> {
     let path = format!("{PATH}/{}", flags.id);
     let gone = door.call(Ask::delete(path).within(flags.place.workspace.as_ref())).await?;
-    let told = format!("Revoked {}.", word(&gone, "name"));
-    print(common, &gone, &[told])
+    let message = format!("Revoked {}.", word(&gone, "name"));
+    print(common, &gone, &[message])
 }

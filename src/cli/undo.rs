@@ -89,13 +89,13 @@ pub async fn run(common: &Common, door: &Door, flags: Undo) -> Result<u8, Comman
 
 /// Asks at the terminal; only a yes is one.
 async fn is_agreed() -> Result<bool, CommandError> {
-    let asked = tokio::task::spawn_blocking(|| {
+    let answer = tokio::task::spawn_blocking(|| {
         let mut out = std::io::stdout().lock();
         write!(out, "Undo this? [y/N] ").and_then(|()| out.flush())?;
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line)
     });
-    let line = asked.await.map_err(failed)?.map_err(failed)?;
+    let line = answer.await.map_err(failed)?.map_err(failed)?;
     Ok(["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()))
 }
 
@@ -144,8 +144,8 @@ fn caused(one: &Value) -> String {
 }
 
 /// How many there are besides those that were told.
-fn more(all: u64, told: usize) -> Option<String> {
-    let left = all.saturating_sub(told as u64);
+fn more(all: u64, shown: usize) -> Option<String> {
+    let left = all.saturating_sub(shown as u64);
     (0 < left).then(|| format!("  and {} more", format::grouped(left)))
 }
 
@@ -213,7 +213,7 @@ mod tests {
             "cancels": 1, "stops": 0, "files": ["notes/one.md"],
             "caused": [{ "run": "R-8", "title": "A part", "live": false }],
         });
-        let told = [
+        let expected = [
             "3 records to revert:",
             "  MC-3 B will be reverted",
             "    Title: \"B\" → \"A\"",
@@ -228,15 +228,15 @@ mod tests {
             "The file notes/one.md will be reverted",
             "It started R-8 \"A part\": --with R-8 also undoes that",
         ];
-        assert_eq!(outlook(&preview), told);
+        assert_eq!(outlook(&preview), expected);
         assert_eq!(outlook(&json!({})), ["No records to revert."]);
     }
 
     #[test]
     fn what_was_undone_says_how_to_have_it_again() {
         let undone = json!({ "entry": 18, "back": 1, "kept": 2, "cancelled": 0, "files": 1 });
-        let told = "Undone by entry 18: 1 record reverted, 2 kept, 1 file being reverted. \
+        let expected = "Undone by entry 18: 1 record reverted, 2 kept, 1 file being reverted. \
                     To redo it: `hq undo 18`";
-        assert_eq!(done(&undone), told);
+        assert_eq!(done(&undone), expected);
     }
 }

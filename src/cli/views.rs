@@ -105,8 +105,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
 }
 
 async fn all(door: &Door, of: &Of) -> Result<Value, CommandError> {
-    let asked = query(&[("noun", Some(of.of.as_str()))]);
-    door.call(Ask::get(format!("/api/v1/views{asked}")).within(of.place.workspace.as_ref())).await
+    let params = query(&[("noun", Some(of.of.as_str()))]);
+    door.call(Ask::get(format!("/api/v1/views{params}")).within(of.place.workspace.as_ref())).await
 }
 
 async fn find(door: &Door, which: &Which) -> Result<Value, CommandError> {
@@ -136,13 +136,13 @@ async fn show(common: &Common, door: &Door, which: &Which, limit: u32) -> Result
         noun if noun.starts_with("collections/") => (format!("{noun}/records"), false),
         noun => (noun.to_owned(), false),
     };
-    let asked = query(&[
+    let params = query(&[
         ("q", given("q")),
         ("status", (is_tasks && !asks).then_some("open")),
         ("sort", given("sort")),
         ("limit", Some(limit.as_str())),
     ]);
-    let ask = Ask::get(format!("/api/v1/{path}{asked}"));
+    let ask = Ask::get(format!("/api/v1/{path}{params}"));
     let found = door.call(ask.within(which.of.place.workspace.as_ref())).await?;
     let mut lines = vec![row(&view).join(" · "), String::new()];
     let of_one = if is_tasks { super::tasks::row } else { super::rows::row };

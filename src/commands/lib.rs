@@ -1,7 +1,7 @@
 //! Analysis of command lines without running them.
 //!
 //! [`reduce`] splits a line into commands of literal words, exactly as the shell would; anything that the shell would
-//! expand makes the line opaque. [`look`] removes wrappers and resolves names on the machine. [`Seen::matches`]
+//! expand makes the line opaque. [`resolve`] removes wrappers and resolves names on the machine. [`Seen::matches`]
 //! compares a command with the [`Pattern`] of a rule, [`scopes`] offers patterns for rules, and [`risk`] assesses the
 //! risk. The analysis fails closed: unknown characters lead to a question. No I/O; work is bounded by the length of the
 //! line.
@@ -16,7 +16,7 @@ mod scan;
 mod unwrap;
 mod why;
 
-pub use lookup::{Bound, Machine, Place, Seen, look, misses};
+pub use lookup::{Bound, Machine, Place, Seen, misses, resolve};
 pub use pattern::{Key, Pattern, Scope, scopes};
 pub use reduce::{Join, Reduced, Segment, reduce};
 pub use risk::{Level, Risk, risk};

@@ -68,22 +68,22 @@ pub(crate) struct Open {
 }
 
 /// Resolves the commands of a line on this machine.
-pub fn look(line: &Reduced, place: &Place<'_>) -> Result<Vec<Seen>, Why> {
+pub fn resolve(line: &Reduced, place: &Place<'_>) -> Result<Vec<Seen>, Why> {
     let segments = match line {
         Reduced::Plan(segments) => segments,
         Reduced::Opaque(why) => return Err(*why),
     };
-    let (mut seen, mut asked) = (Vec::new(), LineFacts::of(place));
+    let (mut seen, mut facts) = (Vec::new(), LineFacts::of(place));
     for segment in segments {
         let commands = match unwrap::unwrap(&segment.argv) {
             Unwrapped::Commands(commands) => commands,
             Unwrapped::Opaque(why) => return Err(why),
         };
         for command in &commands {
-            let program = asked.program(&command.argv[0]);
+            let program = facts.program(&command.argv[0]);
             for outer in &segment.folders {
                 for inner in &command.folders {
-                    let at = asked.folder(joined(place.start, &joined(outer, inner)));
+                    let at = facts.folder(joined(place.start, &joined(outer, inner)));
                     seen.push(Seen::of(command, program, at, place));
                 }
             }

@@ -62,7 +62,7 @@ impl Machine for Made {
 }
 
 fn seen(made: &Made, line: &str) -> Result<Vec<Seen>, Why> {
-    look(&reduce(line), &Place { folder: "/w", start: "/w", machine: made })
+    resolve(&reduce(line), &Place { folder: "/w", start: "/w", machine: made })
 }
 
 /// The widest patterns offered for a line.
@@ -411,7 +411,7 @@ impl Machine for Asked {
 fn a_machine_is_asked_once_for_what_the_commands_of_a_line_share() {
     let machine = Asked { made: Made::new(), names: RefCell::default() };
     let place = Place { folder: "/w", start: "/w", machine: &machine };
-    let seen = look(&reduce("ls -l a && ls -l b && ls -l c"), &place).expect("it reduces");
+    let seen = resolve(&reduce("ls -l a && ls -l b && ls -l c"), &place).expect("it reduces");
     assert_eq!(seen.len(), 3);
     let mut names = machine.names.take();
     names.sort_unstable();

@@ -210,13 +210,13 @@ fn git(words: &[String]) -> Option<&'static str> {
 
 /// Whether the arguments make a program publish something.
 fn publishes(program: &str, words: &[String]) -> bool {
-    let told = match program {
+    let name = match program {
         "docker" | "dotnet" | "gem" | "helm" | "podman" => "push",
         "twine" => "upload",
         "bun" | "cargo" | "npm" | "pnpm" | "poetry" | "uv" | "yarn" => "publish",
         _ => return false,
     };
-    words.iter().any(|word| word == told)
+    words.iter().any(|word| word == name)
 }
 
 /// Whether an option means recursion, alone or among combined letters.

@@ -106,7 +106,7 @@ fn destroying_publishing_and_more_rights_are_a_high_risk() {
 
 #[test]
 fn the_reason_is_told() {
-    let told = |line: &str| risk(line, &reduce(line)).reason;
-    assert_eq!(told("ls; rm -r a"), "it removes whole folders");
-    assert_eq!(told("curl $x"), "the shell would fill in text ($ or `), and it names curl");
+    let reason = |line: &str| risk(line, &reduce(line)).reason;
+    assert_eq!(reason("ls; rm -r a"), "it removes whole folders");
+    assert_eq!(reason("curl $x"), "the shell would fill in text ($ or `), and it names curl");
 }

@@ -455,19 +455,19 @@ async fn aside<T: Send + 'static>(
 }
 
 impl Folder {
-    fn again(&self) -> Self {
+    fn duplicate(&self) -> Self {
         Self { roots: self.roots.clone(), path: self.path.clone() }
     }
 }
 
 impl Connector for Folder {
     fn validate(&self) -> BoxFuture<'_, About> {
-        let own = self.again();
+        let own = self.duplicate();
         Box::pin(aside(move || own.about()))
     }
 
     fn browse<'a>(&'a self, parent: Option<&'a str>) -> BoxFuture<'a, Vec<Listed>> {
-        let (own, parent) = (self.again(), parent.map(str::to_owned));
+        let (own, parent) = (self.duplicate(), parent.map(str::to_owned));
         Box::pin(aside(move || own.below(parent.as_deref())))
     }
 
@@ -476,7 +476,7 @@ impl Connector for Folder {
     }
 
     fn fetch<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Fetched> {
-        let (own, place) = (self.again(), place.to_owned());
+        let (own, place) = (self.duplicate(), place.to_owned());
         Box::pin(aside(move || own.read(&place)))
     }
 
@@ -486,7 +486,7 @@ impl Connector for Folder {
         text: &'a str,
         base: Option<Hash>,
     ) -> BoxFuture<'a, Box<Page>> {
-        let (own, place, text) = (self.again(), place.to_owned(), text.to_owned());
+        let (own, place, text) = (self.duplicate(), place.to_owned(), text.to_owned());
         Box::pin(aside(move || own.put(&place, &text, base)))
     }
 }
@@ -501,7 +501,7 @@ struct Changes<'f> {
 
 impl Changes<'_> {
     async fn begin(&mut self) -> Result<(), ConnectorError> {
-        let own = self.folder.again();
+        let own = self.folder.duplicate();
         let walk = aside(move || own.walk()).await?;
         let notes = &mut self.over.notes;
         if let Some(first) = walk.unseen.first() {

@@ -224,7 +224,7 @@ impl Manifest {
     pub fn wrong(&self, reads: &Reads) -> Option<(String, String)> {
         let says = |field: &Field| {
             let given = value(reads, &field.key);
-            let told = match field.input_type {
+            let message = match field.input_type {
                 _ if given.is_empty() && field.required => "This is required.".to_owned(),
                 _ if given.is_empty() => return None,
                 _ if LONGEST < given.len() => "This is too long.".to_owned(),
@@ -236,14 +236,14 @@ impl Manifest {
                 }
                 _ => return None,
             };
-            Some((field.key.clone(), told))
+            Some((field.key.clone(), message))
         };
         self.reads.iter().find_map(says)
     }
 
     pub(super) fn check(&self, reads: &Reads) -> Result<(), ConnectorError> {
         match self.wrong(reads) {
-            Some((key, told)) => Err(ConnectorError::Refused(format!("{key}: {told}"))),
+            Some((key, message)) => Err(ConnectorError::Refused(format!("{key}: {message}"))),
             None => Ok(()),
         }
     }
@@ -296,7 +296,7 @@ impl Catalog {
                 self.manifests.retain(|other| other.id != id);
                 self.manifests.push(one);
             }
-            Err(told) => self.refused.push(told),
+            Err(message) => self.refused.push(message),
         }
     }
 

@@ -15,7 +15,7 @@ const USUAL: RateLimit = RateLimit { requests: 4, per_seconds: 1, burst: 20 };
 pub struct Pace {
     limit: RateLimit,
     bucket: Mutex<Bucket>,
-    asked: AtomicU32,
+    requests: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -32,13 +32,13 @@ impl Pace {
         let limit = limit.unwrap_or(USUAL);
         let bucket =
             Bucket { tokens: f64::from(limit.burst), at: Instant::now(), gap: Duration::ZERO };
-        Self { limit, bucket: Mutex::new(bucket), asked: AtomicU32::new(0) }
+        Self { limit, bucket: Mutex::new(bucket), requests: AtomicU32::new(0) }
     }
 
     /// Number of requests so far.
     #[must_use]
-    pub fn asked(&self) -> u32 {
-        self.asked.load(Ordering::Relaxed)
+    pub fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Sets the shortest time between two requests.
@@ -54,7 +54,7 @@ impl Pace {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 }
 

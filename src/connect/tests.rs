@@ -248,7 +248,7 @@ async fn a_file_is_written_only_where_nobody_else_has_written() {
 #[derive(Default)]
 struct Served {
     pages: Mutex<HashMap<String, (String, String, String)>>,
-    asked: Mutex<Vec<String>>,
+    requests: Mutex<Vec<String>>,
 }
 
 impl Served {
@@ -268,7 +268,7 @@ impl Served {
 
     fn answer(&self, request: &str) -> Vec<loopback::Step> {
         let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-        self.asked.lock().unwrap().push(path.clone());
+        self.requests.lock().unwrap().push(path.clone());
         let pages = self.pages.lock().unwrap();
         let Some((status, headers, body)) = pages.get(&path) else {
             return answer("404 Not Found", "", "");
@@ -281,8 +281,8 @@ impl Served {
         answer(status, headers, body)
     }
 
-    fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+    fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut *self.requests.lock().unwrap())
     }
 }
 
@@ -325,7 +325,7 @@ async fn pages_that_lead_to_each_other_are_walked_to_an_end() {
             first.other
         );
         assert!(first.over.complete && !first.over.notes.is_empty(), "{:?}", first.over);
-        site.asked();
+        site.take_requests();
         // Only one page has changed: the others give 304.
         site.page("/a", &titled("A", "<a href=/new>new</a>"));
         site.page("/new", &titled("New", ""));
@@ -363,12 +363,12 @@ async fn of_a_sitemap_only_what_has_changed_is_asked() {
         let first = seen(web.as_ref(), Known::default()).await.unwrap();
         assert_eq!((first.pages.len(), first.over.complete), (4, true));
         assert_eq!(first.over.notes, ["1 addresses in the sitemap are outside this source."]);
-        site.asked();
+        site.take_requests();
         site.put("/map.xml", "200 OK", "", &listed(&[1, 2, 1]));
         site.page("/p1", &titled("P1", "<p>more</p>"));
         let second = seen(web.as_ref(), first.known()).await.unwrap();
         assert_eq!(second.places(), [format!("{base}/p1")]);
-        assert_eq!(site.asked(), ["/robots.txt", "/sitemap.xml", "/map.xml", "/p1"]);
+        assert_eq!(site.take_requests(), ["/robots.txt", "/sitemap.xml", "/map.xml", "/p1"]);
         // A truncated list is incomplete, and 429 says when to retry.
         site.put("/map.xml", "200 OK", "", &listed(&[1])[..60]);
         let half = seen(web.as_ref(), first.known()).await.unwrap();
@@ -403,8 +403,8 @@ async fn a_page_and_a_feed_say_what_is_wrong() {
         };
         let one = seen(web("/one", "page").as_ref(), Known::default()).await.unwrap();
         assert_eq!(one.places(), [format!("{base}/one")]);
-        let again = seen(web("/one", "page").as_ref(), one.known()).await.unwrap();
-        assert_eq!(again.same.len(), 1);
+        let second = seen(web("/one", "page").as_ref(), one.known()).await.unwrap();
+        assert_eq!(second.same.len(), 1);
         let feed = seen(web("/feed", "feed").as_ref(), Known::default()).await.unwrap();
         assert_eq!(feed.places(), ["1", &format!("{base}/one")]);
         assert_eq!(text(&feed.pages["1"]), "A **word**");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::head::{self, Framing, Line};
+use super::head::{self, Framing, HeaderLine};
 use super::wire::{Fault, Source};
 
 /// Maximum length of a chunk size line.
@@ -20,7 +20,7 @@ pub(crate) struct Body {
     is_begun: bool,
     is_over: bool,
     /// Trailers after the last chunk.
-    pub(crate) trailers: Vec<Line>,
+    pub(crate) trailers: Vec<HeaderLine>,
     /// Maximum size of the trailers.
     limit: usize,
 }
@@ -113,7 +113,7 @@ pub(crate) fn write(framing: Framing, piece: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes the end of a body.
-pub(crate) fn end(framing: Framing, trailers: &[Line], out: &mut Vec<u8>) {
+pub(crate) fn end(framing: Framing, trailers: &[HeaderLine], out: &mut Vec<u8>) {
     if framing == Framing::Chunked {
         out.extend_from_slice(b"0\r\n");
         head::write(trailers, out);

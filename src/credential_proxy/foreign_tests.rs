@@ -28,16 +28,17 @@ async fn proxy(bed: Arc<Bed>, site: &Site) -> Proxy {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let report = Arc::new(Report::default());
-    let (told, address) = (Arc::clone(&report), site.address);
+    let (reports, address) = (Arc::clone(&report), site.address);
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
-            let (bed, told) = (Arc::clone(&bed), Arc::clone(&told));
+            let (bed, reports) = (Arc::clone(&bed), Arc::clone(&reports));
             tokio::spawn(async move {
                 let head = until(&mut client, "\r\n\r\n").await;
                 assert!(head.starts_with("CONNECT api.site.test:443 "), "{head}");
                 client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
                 let way: Way<'_> = bed.way();
-                let ended = serve::serve(client, &way, || TcpStream::connect(address), &told).await;
+                let ended =
+                    serve::serve(client, &way, || TcpStream::connect(address), &reports).await;
                 if let Err(error) = ended {
                     eprintln!("a tunnel ended: {error}");
                 }
@@ -225,12 +226,12 @@ async fn python_and_node_send_a_key_that_they_do_not_have() {
         (["node", "-e", &node], "no such option"),
     ] {
         let Some(output) = run(&bed, &proxy, folder.path(), &words).await else { continue };
-        let said = text(&output);
-        if said.contains(lacks) {
+        let printed = text(&output);
+        if printed.contains(lacks) {
             eprintln!("skipped: {} lacks what this takes", words[0]);
             continue;
         }
-        assert!(said.contains(&format!("welcome, Authorization: {header}")), "{said}");
+        assert!(printed.contains(&format!("welcome, Authorization: {header}")), "{printed}");
     }
     assert!(proxy.report.refusals().is_empty());
 }
@@ -249,11 +250,11 @@ async fn pip_asks_an_index_with_a_key_that_it_does_not_have() {
     let index = format!("https://me:{}@{HOST}/simple", bed.token("KEY"));
     let words = ["python3", "-m", "pip", "index", "versions", "thing", "--index-url", &index];
     let Some(output) = run(&bed, &proxy, folder.path(), &words).await else { return };
-    let said = text(&output);
-    if said.contains("No module named pip") || said.contains("unknown command") {
+    let printed = text(&output);
+    if printed.contains("No module named pip") || printed.contains("unknown command") {
         eprintln!("skipped: there is no pip here that can ask");
         return;
     }
-    assert!(said.contains("thing (1.0)"), "{said}");
+    assert!(printed.contains("thing (1.0)"), "{printed}");
     assert!(!proxy.report.uses().is_empty() && proxy.report.refusals().is_empty());
 }

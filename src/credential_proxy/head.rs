@@ -6,12 +6,12 @@ use super::table::{HTTP, HTTPS, normal};
 const MAX_DIGITS: usize = 18;
 
 /// A header line.
-pub(crate) struct Line {
+pub(crate) struct HeaderLine {
     pub(crate) name: String,
     pub(crate) value: Vec<u8>,
 }
 
-impl Line {
+impl HeaderLine {
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
@@ -36,7 +36,7 @@ pub(crate) enum Framing {
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: Vec<u8>,
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Vec<HeaderLine>,
     pub(crate) framing: Framing,
     /// Whether it requests an upgrade to WebSocket.
     pub(crate) upgrades: bool,
@@ -92,7 +92,7 @@ impl Request {
 pub(crate) struct Answer {
     pub(crate) first: Vec<u8>,
     pub(crate) status: u16,
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Vec<HeaderLine>,
     pub(crate) framing: Framing,
     /// Whether the host closes the connection afterwards.
     pub(crate) closes: bool,
@@ -120,18 +120,19 @@ impl Answer {
 
     /// Returns `true` if its body is compressed.
     pub(crate) fn is_packed(&self) -> bool {
-        let packs = |line: &Line| line.is("content-encoding") && !is_word(&line.value, "identity");
+        let packs =
+            |line: &HeaderLine| line.is("content-encoding") && !is_word(&line.value, "identity");
         self.framing != Framing::Nothing && self.lines.iter().any(packs)
     }
 }
 
 /// Parses trailers.
-pub(crate) fn trailers(bytes: &[u8]) -> Result<Vec<Line>, &'static str> {
+pub(crate) fn trailers(bytes: &[u8]) -> Result<Vec<HeaderLine>, &'static str> {
     bytes.split_inclusive(|byte| *byte == b'\n').map(line).collect()
 }
 
 /// Writes header lines and the closing empty line.
-pub(crate) fn write(lines: &[Line], out: &mut Vec<u8>) {
+pub(crate) fn write(lines: &[HeaderLine], out: &mut Vec<u8>) {
     for line in lines {
         out.extend_from_slice(line.name.as_bytes());
         out.extend_from_slice(b": ");
@@ -142,7 +143,7 @@ pub(crate) fn write(lines: &[Line], out: &mut Vec<u8>) {
 }
 
 /// The line of this name, if it is unique.
-pub(crate) fn one<'l>(lines: &'l [Line], name: &str) -> Option<&'l Line> {
+pub(crate) fn one<'l>(lines: &'l [HeaderLine], name: &str) -> Option<&'l HeaderLine> {
     let mut found = lines.iter().filter(|line| line.is(name));
     found.next().filter(|_| found.next().is_none())
 }
@@ -155,7 +156,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// Splits a head into its first line and header lines. The head includes its closing empty line.
-fn split(head: &[u8]) -> Result<(&[u8], Vec<Line>), &'static str> {
+fn split(head: &[u8]) -> Result<(&[u8], Vec<HeaderLine>), &'static str> {
     let mut rows = head.strip_suffix(b"\r\n").unwrap_or(head).split_inclusive(|b| *b == b'\n');
     let first = rows.next().and_then(|row| row.strip_suffix(b"\r\n")).unwrap_or_default();
     if first.iter().any(u8::is_ascii_control) {
@@ -164,7 +165,7 @@ fn split(head: &[u8]) -> Result<(&[u8], Vec<Line>), &'static str> {
     Ok((first, rows.map(line).collect::<Result<_, _>>()?))
 }
 
-fn line(row: &[u8]) -> Result<Line, &'static str> {
+fn line(row: &[u8]) -> Result<HeaderLine, &'static str> {
     let row = row.strip_suffix(b"\r\n").ok_or("a line does not end as lines do")?;
     let at = row.iter().position(|byte| *byte == b':').ok_or("a header has no value")?;
     let (name, value) = (&row[..at], row[at + 1..].trim_ascii());
@@ -175,10 +176,10 @@ fn line(row: &[u8]) -> Result<Line, &'static str> {
     if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return Err("a header holds what no header may hold");
     }
-    Ok(Line { name: String::from_utf8_lossy(name).into_owned(), value: value.to_vec() })
+    Ok(HeaderLine { name: String::from_utf8_lossy(name).into_owned(), value: value.to_vec() })
 }
 
-fn framing(lines: &[Line]) -> Result<Framing, &'static str> {
+fn framing(lines: &[HeaderLine]) -> Result<Framing, &'static str> {
     let has = |name: &str| lines.iter().any(|line| line.is(name));
     match (has("transfer-encoding"), has("content-length")) {
         (false, false) => Ok(Framing::ToEnd),

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::fields::Kind;
 use super::forms;
-use super::head::{self, Line, Request};
+use super::head::{self, HeaderLine, Request};
 use super::report::Use;
 use super::serve::Way;
 use super::table::{Met, Place};
@@ -124,7 +124,7 @@ impl<'w> Swap<'w> {
     fn line(
         &mut self,
         request: &Request,
-        line: &Line,
+        line: &HeaderLine,
         changes: Changes,
         out: &mut Vec<u8>,
     ) -> Result<(), Refused> {
@@ -189,7 +189,7 @@ impl<'w> Swap<'w> {
     }
 
     /// Checks trailers.
-    pub(crate) fn trailers(&mut self, lines: &[Line]) -> Result<(), Refused> {
+    pub(crate) fn trailers(&mut self, lines: &[HeaderLine]) -> Result<(), Refused> {
         let mut text = Vec::new();
         head::write(lines, &mut text);
         self.text(&text, Spot::Closed("a trailer"), &mut Vec::new())

@@ -320,8 +320,9 @@ async fn a_parameter_that_a_secret_names_is_a_place_and_the_rest_of_the_query_is
     assert!(site.heads()[0].starts_with(&first), "{:?}", site.heads());
     for target in [format!("/a?x={key}"), format!("/a?{key}"), format!("/a?key=&{key}=1")] {
         let heard = bed.ask(&site, &get(&target, "")).await;
-        let told = "the stand-in of KEY may not stand in the query; send it in the parameter key";
-        assert!(heard.status() == "403" && heard.body().contains(told), "{heard:?}");
+        let message =
+            "the stand-in of KEY may not stand in the query; send it in the parameter key";
+        assert!(heard.status() == "403" && heard.body().contains(message), "{heard:?}");
     }
     assert_eq!(site.heads().len(), 1);
 }

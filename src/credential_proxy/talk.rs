@@ -12,7 +12,7 @@ use super::body::{self, Body};
 use super::error::StandinError;
 use super::fields::Kind;
 use super::finder::{End, Sieve};
-use super::head::{self, Answer, Framing, Line, Request};
+use super::head::{self, Answer, Framing, HeaderLine, Request};
 use super::report::{Refusal, Report};
 use super::serve::{Dial, Way};
 use super::swap::{Changes, Refused, Swap};
@@ -137,8 +137,8 @@ impl<'t> Talk<'t> {
             if is_whole {
                 swap.trailers(&body.trailers)?;
                 let whole = swap.fields(kind, &first)?;
-                let mut again = Swap::new(self.way);
-                head = again.head(request, Changes { length: Some(whole.len()) })?;
+                let mut second = Swap::new(self.way);
+                head = second.head(request, Changes { length: Some(whole.len()) })?;
                 head.extend_from_slice(&whole);
                 (body, first) = (Body::new(Framing::Nothing, 0), Vec::new());
             }
@@ -415,8 +415,8 @@ fn without(way: &Way<'_>, text: &[u8]) -> Vec<u8> {
     out
 }
 
-fn cleaned(way: &Way<'_>, lines: Vec<Line>) -> Vec<Line> {
-    let clean = |line: Line| Line { value: without(way, &line.value), ..line };
+fn cleaned(way: &Way<'_>, lines: Vec<HeaderLine>) -> Vec<HeaderLine> {
+    let clean = |line: HeaderLine| HeaderLine { value: without(way, &line.value), ..line };
     lines.into_iter().map(clean).collect()
 }
 
@@ -426,11 +426,11 @@ fn shown(way: &Way<'_>, answer: &Answer, framing: Framing) -> Zeroizing<Vec<u8>>
     out.extend_from_slice(b"\r\n");
     let is_changed = framing != answer.framing;
     let stay = answer.lines.iter().filter(|line| !(is_changed && line.is("content-length")));
-    let mut lines: Vec<Line> = stay
-        .map(|line| Line { name: line.name.clone(), value: without(way, &line.value) })
+    let mut lines: Vec<HeaderLine> = stay
+        .map(|line| HeaderLine { name: line.name.clone(), value: without(way, &line.value) })
         .collect();
     if is_changed {
-        lines.push(Line { name: "transfer-encoding".to_owned(), value: b"chunked".to_vec() });
+        lines.push(HeaderLine { name: "transfer-encoding".to_owned(), value: b"chunked".to_vec() });
     }
     head::write(&lines, &mut out);
     out

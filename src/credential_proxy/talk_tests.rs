@@ -38,8 +38,8 @@ fn asks(token: &str) -> String {
 #[tokio::test]
 async fn a_kept_connection_serves_one_request_after_the_other() {
     let bed = bed();
-    let told = Arc::new(AtomicUsize::new(0));
-    let counts = Arc::clone(&told);
+    let reports = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&reports);
     let report = Report::telling(move |news| {
         assert!(matches!(news, Told::Used(used) if used.count == 1 && used.id == "KEY"));
         counts.fetch_add(1, Ordering::Relaxed);
@@ -60,17 +60,17 @@ async fn a_kept_connection_serves_one_request_after_the_other() {
     let (ended, ()) = tokio::join!(serving, asking);
     assert_eq!(ended, Ok(()));
     assert!(site.seen.lock().iter().all(|seen| seen.connection == 0));
-    assert_eq!((site.heads().len(), told.load(Ordering::Relaxed)), (5, 3));
+    assert_eq!((site.heads().len(), reports.load(Ordering::Relaxed)), (5, 3));
     assert!(report.uses().len() == 1 && report.uses()[0].count == 3);
 }
 
 #[tokio::test]
 async fn what_may_not_be_used_any_more_is_refused_on_an_open_connection_too() {
     let bed = bed();
-    let asked = AtomicUsize::new(0);
+    let requests = AtomicUsize::new(0);
     let report = Report::default().asking(move |used| {
         assert_eq!((used.id.as_str(), used.host.as_str()), ("KEY", HOST));
-        match asked.fetch_add(1, Ordering::Relaxed) {
+        match requests.fetch_add(1, Ordering::Relaxed) {
             0 => Ok(()),
             _ => Err("KEY was removed".to_owned()),
         }
@@ -291,9 +291,9 @@ async fn who_waits_for_a_word_before_the_body_gets_it_from_the_host() {
         );
         let talk = async |mut client: tokio_rustls::client::TlsStream<tokio::io::DuplexStream>| {
             client.write_all(head.as_bytes()).await.unwrap();
-            let said = until(&mut client, "\r\n\r\n").await;
-            assert!(said.starts_with(word), "{said}");
-            if said.contains(" 100 ") {
+            let response = until(&mut client, "\r\n\r\n").await;
+            assert!(response.starts_with(word), "{response}");
+            if response.contains(" 100 ") {
                 client.write_all(b"{...}").await.unwrap();
                 return until(&mut client, "\r\n\r\n").await;
             }

@@ -275,20 +275,20 @@ pub(crate) async fn open(acceptor: Option<TlsAcceptor>, script: Arc<Script>) -> 
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&seen);
+    let records = Arc::clone(&seen);
     tokio::spawn(async move {
         for connection in 0.. {
             let Ok((tcp, _)) = listener.accept().await else { return };
-            let (acceptor, script, told) =
-                (acceptor.clone(), Arc::clone(&script), Arc::clone(&told));
+            let (acceptor, script, records) =
+                (acceptor.clone(), Arc::clone(&script), Arc::clone(&records));
             tokio::spawn(async move {
                 match acceptor {
                     Some(acceptor) => {
                         if let Ok(tls) = acceptor.accept(tcp).await {
-                            hosting(tls, connection, &*script, &told).await;
+                            hosting(tls, connection, &*script, &records).await;
                         }
                     }
-                    None => hosting(tcp, connection, &*script, &told).await,
+                    None => hosting(tcp, connection, &*script, &records).await,
                 }
             });
         }
@@ -300,7 +300,7 @@ async fn hosting(
     mut wire: impl AsyncRead + AsyncWrite + Unpin,
     connection: usize,
     script: &Script,
-    told: &Mutex<Vec<Seen>>,
+    records: &Mutex<Vec<Seen>>,
 ) {
     let mut held = Vec::new();
     loop {
@@ -310,7 +310,7 @@ async fn hosting(
             return;
         }
         let (answer, is_whole) = (script(&seen), seen.is_whole);
-        told.lock().push(seen);
+        records.lock().push(seen);
         if !is_whole || answer.is_empty() {
             return;
         }

@@ -40,8 +40,11 @@ async fn a_program_that_asks_for_another_name_is_not_served() {
         let (client, serving) = bed.raw(site.address, &report);
         let (ended, shaken) = tokio::join!(serving, bed.sealed(client, name));
         assert_eq!(ended, Err(StandinError::OtherName { host: HOST.to_owned() }));
-        let said = shaken.expect_err("no connection").to_string();
-        assert!(said.contains("UnrecognisedName") || said.contains("UnrecognizedName"), "{said}");
+        let message = shaken.expect_err("no connection").to_string();
+        assert!(
+            message.contains("UnrecognisedName") || message.contains("UnrecognizedName"),
+            "{message}"
+        );
     }
     assert!(site.heads().is_empty());
 }
@@ -150,11 +153,11 @@ async fn a_host_may_be_an_address() {
 async fn certificates_of_hosts_are_kept_and_made_anew_in_time() {
     let bed = bed();
     let first = bed.authority.leaf(HOST).unwrap();
-    let again = |bed: &Bed| Arc::ptr_eq(&first, &bed.authority.leaf(HOST).unwrap());
+    let is_reused = |bed: &Bed| Arc::ptr_eq(&first, &bed.authority.leaf(HOST).unwrap());
     bed.manual.advance_ms(23 * 3_600_000);
-    assert!(again(&bed));
+    assert!(is_reused(&bed));
     bed.manual.advance_ms(2 * 3_600_000);
-    assert!(!again(&bed));
+    assert!(!is_reused(&bed));
     // Long after its first certificate has expired.
     bed.manual.advance_ms(90 * 24 * 3_600_000);
     let site = bed.site(|_| ok("", "")).await;

@@ -52,7 +52,7 @@ const ROW_FIELDS: &[Field] = &[
 
 /// The fields of a stored row with plain values instead of cells, for titles, conditions and templates.
 fn plain(kind: &'static RowKind, row: &[u8]) -> Option<Fields> {
-    kind.typed(row).map(|row| plain_of(&row))
+    kind.read_row(row).map(|row| plain_of(&row))
 }
 
 fn plain_of(row: &Row) -> Fields {
@@ -91,7 +91,10 @@ fn list(
 }
 
 /// Number of rows of a kind per label id.
-fn tagged(kind: &'static RowKind, read: &dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError> {
+fn count_by_label(
+    kind: &'static RowKind,
+    read: &dyn Read,
+) -> Result<BTreeMap<Uuid, usize>, StoreError> {
     let chosen = crate::list::chosen(kind, read, columns::TAGS)?;
     let mut counts = BTreeMap::new();
     for def in label_fields(kind, read)? {
@@ -119,7 +122,7 @@ fn label_names(kind: &'static RowKind, read: &dyn Read) -> Result<LabelNames, St
         names.extend(of_field.into_iter().map(|one| ((home, one.key), one.label)));
     }
     Ok(Box::new(move |row: &[u8]| {
-        let row = kind.typed(row);
+        let row = kind.read_row(row);
         let Some(FieldValue::Choices(keys)) = row.as_ref().and_then(|row| row.value(columns::TAGS))
         else {
             return Vec::new();
@@ -137,20 +140,20 @@ fn having(
     labels: Option<&[Uuid]>,
 ) -> Result<Vec<Vec<u8>>, StoreError> {
     let is_asked = |tag: &&Tag| labels.is_none_or(|all| all.contains(&tag.label.uuid()));
-    let mut asked = HashSet::new();
+    let mut checked = HashSet::new();
     for def in label_fields(kind, read)? {
         let tags = def.tags.iter().filter(is_asked);
-        asked.extend(tags.map(|tag| (def.home.collection(), tag.key.clone())));
+        checked.extend(tags.map(|tag| (def.home.collection(), tag.key.clone())));
     }
     let mut keys = Vec::new();
-    if asked.is_empty() {
+    if checked.is_empty() {
         return Ok(keys);
     }
     read.raw_scan(kind.table.number, &Range::all(), &mut |key, row| {
         // ok: an unreadable row has no words either.
-        if let Some(row) = kind.typed(row)
+        if let Some(row) = kind.read_row(row)
             && let Some(FieldValue::Choices(all)) = row.value(columns::TAGS)
-            && all.iter().any(|one| asked.contains(&(row.collection, one.clone())))
+            && all.iter().any(|one| checked.contains(&(row.collection, one.clone())))
         {
             keys.push(key.to_vec());
         }
@@ -188,7 +191,7 @@ const fn rows<K: StoredKind>(word: &'static str, one: &'static str, many: &'stat
         own_fields: Some(|read| own_fields(K::kind(), read)),
         linked: true,
         discussed: true,
-        told: Some(|read, field, value| display_value(K::kind(), read, field, value)),
+        shorten: Some(|read, field, value| display_value(K::kind(), read, field, value)),
         spoken: Some(|read, row| spoken(K::kind(), read, row)),
         ..Entity::of::<Stored<K>>(word, one, many)
     }
@@ -196,7 +199,7 @@ const fn rows<K: StoredKind>(word: &'static str, one: &'static str, many: &'stat
 
 const fn labelled<K: StoredKind>(path: fn(&str) -> String) -> Labelled {
     Labelled {
-        counts: |read| tagged(K::kind(), read),
+        counts: |read| count_by_label(K::kind(), read),
         path,
         replace: |tx, from, to| replace_label(K::kind(), tx, from, to),
         names: |read| label_names(K::kind(), read),
@@ -211,7 +214,7 @@ pub static CONTACT: Entity = Entity {
         number: 17,
         label: "Contacts",
         glyph: "user",
-        document: |row| RowKind::CONTACTS.typed(row).map(document),
+        document: |row| RowKind::CONTACTS.read_row(row).map(document),
         hit: |row| (format!("contacts/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
@@ -228,7 +231,7 @@ pub static ORGANIZATION: Entity = Entity {
         number: 18,
         label: "Organizations",
         glyph: "layers",
-        document: |row| RowKind::ORGANIZATIONS.typed(row).map(document),
+        document: |row| RowKind::ORGANIZATIONS.read_row(row).map(document),
         hit: |row| (format!("organizations/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
@@ -244,7 +247,7 @@ pub static RECORD: Entity = Entity {
         number: 19,
         label: "Records",
         glyph: "list",
-        document: |row| RowKind::RECORDS.typed(row).map(document),
+        document: |row| RowKind::RECORDS.read_row(row).map(document),
         hit: |row| (format!("records/{}", text_of(row, "id")), second_line(row)),
         parts: None,
     }),
@@ -267,7 +270,7 @@ pub static COLLECTION: Entity = Entity {
         label: "Collections",
         glyph: "layers",
         document: |row| {
-            let collection = entity::typed::<Collection>(row)?;
+            let collection = entity::decode_row::<Collection>(row)?;
             Some(Document {
                 title: collection.name,
                 body: collection.description,
@@ -326,7 +329,7 @@ pub static TALK: Entity = Entity {
         label: "Interactions",
         glyph: "comment",
         document: |row| {
-            let talk = entity::typed::<Talk>(row)?;
+            let talk = entity::decode_row::<Talk>(row)?;
             Some(Document {
                 title: talk.subject,
                 body: format!("{}\n{}", talk.body, talk.next_action),
@@ -357,8 +360,8 @@ fn talk_path(row: &Fields) -> String {
 
 /// The line that distinguishes records of the same name.
 fn second_line(row: &Fields) -> String {
-    let told = ["email", "company", "industry", "location", "phone"];
-    told.iter()
+    let keys = ["email", "company", "industry", "location", "phone"];
+    keys.iter()
         .map(|key| text_of(row, key))
         .find(|text| !text.is_empty())
         .unwrap_or_default()
@@ -406,7 +409,7 @@ fn document(row: Row) -> Document {
 
 /// A row as deliverable text: its fields with their labels.
 fn spoken(kind: &'static RowKind, read: &dyn Read, row: &[u8]) -> Result<String, StoreError> {
-    let Some(row) = kind.typed(row) else { return Ok(String::new()) };
+    let Some(row) = kind.read_row(row) else { return Ok(String::new()) };
     let known = Known::new(read, assignee_of(Actor::System(Part::Engine)))?;
     let mut out = format!("# {}\n\n", one_line(row.name()));
     for column in columns::of(read, row.home())? {

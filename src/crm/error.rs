@@ -37,8 +37,8 @@ impl CrmError {
 
     /// The error for a missing record.
     #[must_use]
-    pub fn no(what: &'static str, said: &str) -> Self {
-        Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }
+    pub fn no(what: &'static str, name: &str) -> Self {
+        Self::NotFound { what, said: kernel::text::ellipsis(name, 60) }
     }
 }
 

@@ -9,7 +9,7 @@ use kernel::{Assignee, TypedId as _};
 
 use crate::columns::{self, ORGANIZATION, OWNER, STAGE, TAGS};
 use crate::list::{Around, Seen};
-use crate::list_cache::{Held, Memo, Places, Raw, Shared, Slim, Sort, keys_in};
+use crate::list_cache::{Held, MatchCache, Places, Raw, Shared, Slim, Sort, keys_in};
 use crate::model::{ContactId, Home};
 use crate::touches;
 
@@ -158,7 +158,7 @@ pub(crate) struct Word {
     /// Whether numbers and timestamps may match: they contain no letters.
     has_no_letters: bool,
     /// Memoised results for phone numbers, people and records.
-    known: [Memo; 3],
+    known: [MatchCache; 3],
     /// Choices whose labels contain the word: field index and key.
     choices: Vec<(u16, String)>,
 }
@@ -192,8 +192,8 @@ impl Word {
             Sort::Text | Sort::Email | Sort::Url => self.places.has(place),
             Sort::Phone => {
                 let digits = |part: &str| match shared.held(raw) {
-                    Some(Held::Phone(said)) => {
-                        phones.of(said, |text| entity::digits(text).contains(part))
+                    Some(Held::Phone(cell)) => {
+                        phones.of(cell, |text| entity::digits(text).contains(part))
                     }
                     _ => false,
                 };
@@ -209,8 +209,8 @@ impl Word {
                 _ => false,
             }),
             Sort::Choice | Sort::Choices => match shared.held(raw) {
-                Some(Held::Choice(said)) => self.calls(at, said.text),
-                Some(Held::Choices(said)) => keys_in(said.text).any(|key| self.calls(at, key)),
+                Some(Held::Choice(cell)) => self.calls(at, cell.text),
+                Some(Held::Choices(cell)) => keys_in(cell.text).any(|key| self.calls(at, key)),
                 _ => false,
             },
             Sort::YesNo => shared.held(raw).is_some_and(|held| plain(&held.value()).contains(text)),
@@ -318,12 +318,12 @@ fn of_field(term: &Term, name: &str, shared: &Shared, seen: &Seen<'_>) -> Result
         Kind::Relation => {
             let meant = |value: &String| meant(column, value, seen);
             let all: Vec<Vec<String>> = term.values.iter().map(meant).collect::<Result<_, _>>()?;
-            with(&|key| Test::Texts(key, all.concat(), Memo::default()))
+            with(&|key| Test::Texts(key, all.concat(), MatchCache::default()))
         }
         _ => {
-            let told = |value: &String| describe_value(column, value, around.names);
-            let wanted: Vec<String> = term.values.iter().map(told).collect::<Result<_, _>>()?;
-            with(&|key| Test::Texts(key, wanted.clone(), Memo::default()))
+            let describe = |value: &String| describe_value(column, value, around.names);
+            let wanted: Vec<String> = term.values.iter().map(describe).collect::<Result<_, _>>()?;
+            with(&|key| Test::Texts(key, wanted.clone(), MatchCache::default()))
         }
     })
 }
@@ -332,7 +332,7 @@ fn of_field(term: &Term, name: &str, shared: &Shared, seen: &Seen<'_>) -> Result
 pub(crate) enum Test {
     Words(Vec<Word>),
     Empty(u16, bool),
-    Texts(u16, Vec<String>, Memo),
+    Texts(u16, Vec<String>, MatchCache),
     Numbers(u16, Vec<Numbers>),
     Days(u16, Vec<Days>),
     Due(Vec<Days>),
@@ -391,15 +391,15 @@ pub(crate) fn plain(value: &FieldValue) -> String {
 }
 
 /// Whether a value is one of those that a condition asks for.
-fn is_wanted(wanted: &[String], held: Held<'_>, memo: &mut Memo) -> bool {
+fn is_wanted(wanted: &[String], held: Held<'_>, memo: &mut MatchCache) -> bool {
     match held {
-        Held::Choice(said) => wanted.iter().any(|one| one == said.text),
-        Held::Choices(said) => wanted
+        Held::Choice(cell) => wanted.iter().any(|one| one == cell.text),
+        Held::Choices(cell) => wanted
             .iter()
-            .any(|wanted| wanted.split(',').all(|one| keys_in(said.text).any(|key| key == one))),
+            .any(|wanted| wanted.split(',').all(|one| keys_in(cell.text).any(|key| key == one))),
         Held::YesNo(_) | Held::Who(_) | Held::Refers(_) => wanted.contains(&plain(&held.value())),
-        Held::Text(said) | Held::Email(said) | Held::Phone(said) | Held::Url(said) => {
-            memo.of(said, |text| wanted.iter().any(|one| has(text, one)))
+        Held::Text(cell) | Held::Email(cell) | Held::Phone(cell) | Held::Url(cell) => {
+            memo.of(cell, |text| wanted.iter().any(|one| has(text, one)))
         }
         Held::Number(_) | Held::Day(_) | Held::At(_) => {
             let plain = plain(&held.value());

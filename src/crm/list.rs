@@ -18,7 +18,7 @@ use crate::columns::{self, STAGE};
 use crate::cursor::{Cursor, Paging};
 use crate::error::CrmError;
 use crate::filters::{self, holds};
-use crate::list_cache::{Held, Memo, Raw, Shared, Slim, Titles, keys_in};
+use crate::list_cache::{Held, MatchCache, Raw, Shared, Slim, Titles, keys_in};
 use crate::model::{CollectionId, ContactId, Home, Row, RowKind};
 use crate::order;
 use crate::queries;
@@ -35,7 +35,7 @@ pub struct ListRequest {
     /// Archived rows instead of the others; equivalent to the condition `is:archived`.
     pub archived: bool,
     /// Keys of the columns with figures; empty for a column without.
-    pub told: Vec<String>,
+    pub figures: Vec<String>,
     /// Key of the field to group by, and the number of rows shown per group.
     pub group: Option<(String, usize)>,
     /// The page of the list; `None` for all of it.
@@ -128,20 +128,20 @@ pub(crate) struct Seen<'a> {
 pub fn find(
     kind: &'static RowKind,
     read: &dyn Read,
-    asked: &ListRequest,
+    request: &ListRequest,
     around: &Around<'_>,
 ) -> Result<Found, StoreError> {
-    let query = Query::parse(&asked.q);
+    let query = Query::parse(&request.q);
     let Some(kept) = read.columns() else { return Ok(Found::default()) };
     let asks = |key: &str| query.terms.iter().any(|term| term.key == key);
     let touched = match asks(filters::QUIET) {
         true => touches::all(read)?,
         false => Touched::default(),
     };
-    let seen = Seen { around, titles: titles(read, (asked, &query), around.columns)?, touched };
+    let seen = Seen { around, titles: titles(read, (request, &query), around.columns)?, touched };
     let mut found =
-        kind.with_columns(&kept, |rows, shared| gather(rows, shared, (asked, &query), &seen))?;
-    if let Some((key, _)) = &asked.group
+        kind.with_columns(&kept, |rows, shared| gather(rows, shared, (request, &query), &seen))?;
+    if let Some((key, _)) = &request.group
         && let Some(column) = around.columns.iter().find(|column| column.key == *key)
     {
         in_order(&mut found.groups, column, around.names);
@@ -210,10 +210,10 @@ fn in_order(groups: &mut [Group<Uuid>], column: &Column, names: &dyn Names) {
 /// The names that search words and sorting need; empty if neither does.
 fn titles(
     read: &dyn Read,
-    (asked, query): (&ListRequest, &Query),
+    (request, query): (&ListRequest, &Query),
     columns: &[Column],
 ) -> Result<Titles, StoreError> {
-    let by = asked.sort.trim_start_matches('-');
+    let by = request.sort.trim_start_matches('-');
     let has_words = query.terms.iter().any(Term::is_words);
     let has_term = |column: &Column| {
         let mut of = query.terms.iter().filter_map(|term| filters::column(&term.key, columns));
@@ -236,7 +236,7 @@ fn names(kind: &'static RowKind, read: &dyn Read, all: &mut Titles) -> Result<()
 fn gather(
     rows: &[&Slim],
     shared: &Shared,
-    (asked, query): (&ListRequest, &Query),
+    (request, query): (&ListRequest, &Query),
     seen: &Seen<'_>,
 ) -> Found {
     let mut found = Found::default();
@@ -252,48 +252,48 @@ fn gather(
         };
         found.said.push((term.clone(), wrong));
     }
-    let archived = asked.archived || filters::asks_archived(query);
+    let archived = request.archived || filters::asks_archived(query);
     let mut fitting: Vec<usize> = Vec::new();
     for (at, row) in rows.iter().enumerate() {
-        if row.collection == asked.collection && row.archived == archived {
+        if row.collection == request.collection && row.archived == archived {
             found.all += 1;
             if tests.iter_mut().all(|(not, test)| holds(test, row, shared, seen) != *not) {
                 fitting.push(at);
             }
         }
     }
-    let scope = (asked.collection, archived);
-    let fitting = order::sorted((rows, fitting), shared, (&asked.sort, scope), seen);
-    let told = Told::new(&asked.told, shared);
-    found.tallies = vec![Tally::default(); asked.told.len()];
+    let scope = (request.collection, archived);
+    let fitting = order::sorted((rows, fitting), shared, (&request.sort, scope), seen);
+    let figures = Told::new(&request.figures, shared);
+    found.tallies = vec![Tally::default(); request.figures.len()];
     for row in &fitting {
-        told.count(&mut found.tallies, row, shared);
+        figures.count(&mut found.tallies, row, shared);
     }
-    told.rest(&mut found.tallies, fitting.len());
-    if let Some((key, most)) = &asked.group {
+    figures.rest(&mut found.tallies, fitting.len());
+    if let Some((key, most)) = &request.group {
         let by = shared.find(key);
-        let mut groups = Groups::new(Grouper::new(asked.told.len(), *most));
+        let mut groups = Groups::new(Grouper::new(request.figures.len(), *most));
         for row in &fitting {
             let at = groups.of(shared.raw_of(row, by), shared);
             for place in &groups.met[at].1 {
-                told.count(groups.grouper.put(*place, row.id), row, shared);
+                figures.count(groups.grouper.put(*place, row.id), row, shared);
             }
         }
         found.groups = groups.grouper.groups();
         for group in &mut found.groups {
-            told.rest(&mut group.tallies, group.count);
+            figures.rest(&mut group.tallies, group.count);
         }
         if key == STAGE {
             found.days_to_won = days_to_won(&fitting, (shared, by), seen.around.columns);
         }
     }
-    if let Some(Paging { after, limit }) = &asked.page {
+    if let Some(Paging { after, limit }) = &request.page {
         let place = after.as_ref();
-        let before = |place| order::before(&fitting, shared, (&asked.sort, place), seen);
+        let before = |place| order::before(&fitting, shared, (&request.sort, place), seen);
         found.before = place.map_or(0, before);
         let (last, end) = ((found.before + limit).checked_sub(1), found.before + limit);
         let last = last.filter(|_| end < fitting.len()).and_then(|last| fitting.get(last));
-        found.next = last.map(|row| order::cursor(row, shared, &asked.sort, seen));
+        found.next = last.map(|row| order::cursor(row, shared, &request.sort, seen));
     }
     found.ids = fitting.into_iter().map(|row| row.id).collect();
     found
@@ -401,9 +401,9 @@ fn days_to_won(
     let column = columns.iter().find(|column| column.key == STAGE)?;
     let wins =
         |key: &str| column.choices.iter().any(|one| one.key == key && one.stands == Stands::Won);
-    let mut known = Memo::default();
+    let mut known = MatchCache::default();
     let won = rows.iter().filter(|row| match shared.value(row, stage) {
-        Some(Held::Choice(said)) => known.of(said, wins),
+        Some(Held::Choice(text)) => known.of(text, wins),
         _ => false,
     });
     let mut took: Vec<i64> =

@@ -97,20 +97,20 @@ pub(crate) enum Held<'s> {
 
 impl Held<'_> {
     pub(crate) fn value(self) -> FieldValue {
-        let own = |said: Said<'_>| said.text.to_owned();
+        let own = |text: Said<'_>| text.text.to_owned();
         match self {
-            Self::Text(said) => FieldValue::Text(own(said)),
+            Self::Text(text) => FieldValue::Text(own(text)),
             Self::Number(number) => FieldValue::Number(number),
             Self::Day(day) => FieldValue::Day(day),
             Self::At(at) => FieldValue::At(at),
             Self::YesNo(yes) => FieldValue::YesNo(yes),
-            Self::Choice(said) => FieldValue::Choice(own(said)),
-            Self::Choices(said) => {
-                FieldValue::Choices(keys_in(said.text).map(str::to_owned).collect())
+            Self::Choice(text) => FieldValue::Choice(own(text)),
+            Self::Choices(text) => {
+                FieldValue::Choices(keys_in(text.text).map(str::to_owned).collect())
             }
-            Self::Email(said) => FieldValue::Email(own(said)),
-            Self::Phone(said) => FieldValue::Phone(own(said)),
-            Self::Url(said) => FieldValue::Url(own(said)),
+            Self::Email(text) => FieldValue::Email(own(text)),
+            Self::Phone(text) => FieldValue::Phone(own(text)),
+            Self::Url(text) => FieldValue::Url(own(text)),
             Self::Who(who) => FieldValue::Who(who),
             Self::Refers(target) => FieldValue::Refers(target),
         }
@@ -202,7 +202,7 @@ impl Shared {
         let name = self.find(NAME);
         let named = |row: &Slim| {
             let text = match self.value(row, name) {
-                Some(Held::Text(said)) => entity::searched(said.text),
+                Some(Held::Text(cell)) => entity::searched(cell.text),
                 _ => String::new(),
             };
             (row.id, text)
@@ -293,19 +293,19 @@ impl Shared {
     /// Decodes a value.
     pub(crate) fn held(&self, Raw(sort, word): Raw) -> Option<Held<'_>> {
         let place = u32::try_from(word).unwrap_or(u32::MAX);
-        let said = || Said { place, text: self.words.get(place) };
+        let text = || Said { place, text: self.words.get(place) };
         Some(match sort {
             Sort::Empty => return None,
-            Sort::Text => Held::Text(said()),
+            Sort::Text => Held::Text(text()),
             Sort::Number => Held::Number(Decimal::of_millionths(word)),
             Sort::Day => Held::Day(unpacked(word)?),
             Sort::At => Held::At(kernel::time::from_ms(word)),
             Sort::YesNo => Held::YesNo(word != 0),
-            Sort::Choice => Held::Choice(said()),
-            Sort::Choices => Held::Choices(said()),
-            Sort::Email => Held::Email(said()),
-            Sort::Phone => Held::Phone(said()),
-            Sort::Url => Held::Url(said()),
+            Sort::Choice => Held::Choice(text()),
+            Sort::Choices => Held::Choices(text()),
+            Sort::Email => Held::Email(text()),
+            Sort::Phone => Held::Phone(text()),
+            Sort::Url => Held::Url(text()),
             Sort::Who => Held::Who(*self.people.get(place)?),
             Sort::Refers => Held::Refers(*self.targets.get(place)?),
         })
@@ -451,13 +451,13 @@ impl Slim {
     }
 
     /// Releases the row's part of the shared storage.
-    pub(crate) fn leave(&self, shared: &mut Shared) {
+    pub(crate) fn release(&self, shared: &mut Shared) {
         shared.recall.clear();
         let Shared { fields, words, free, .. } = shared;
         for field in fields {
             let Raw(sort, word) = field.take(self.slot);
             if sort.has_words() {
-                words.leave(u32::try_from(word).unwrap_or(u32::MAX));
+                words.release(u32::try_from(word).unwrap_or(u32::MAX));
             }
         }
         free.entry(self.collection).or_default().push(self.slot);
@@ -484,12 +484,12 @@ impl Sort {
 
 /// Memoised results for texts, people or records, by index.
 #[derive(Default)]
-pub(crate) struct Memo(Vec<Option<bool>>);
+pub(crate) struct MatchCache(Vec<Option<bool>>);
 
-impl Memo {
+impl MatchCache {
     /// The memoised result for a text; evaluated at first use.
-    pub(crate) fn of(&mut self, said: Said<'_>, holds: impl FnOnce(&str) -> bool) -> bool {
-        self.at(said.place, || holds(said.text))
+    pub(crate) fn of(&mut self, text: Said<'_>, holds: impl FnOnce(&str) -> bool) -> bool {
+        self.at(text.place, || holds(text.text))
     }
 
     /// The memoised result for an index; evaluated at first use.

@@ -27,8 +27,8 @@ impl<'r> Known<'r> {
     }
 
     /// Members and agents with this full name or email address, as other products export owners.
-    fn who_is_named(&self, said: &str) -> Vec<Assignee> {
-        let (name, address) = (folded(said), mail_address(said).map(|one| one.to_lowercase()));
+    fn who_is_named(&self, text: &str) -> Vec<Assignee> {
+        let (name, address) = (folded(text), mail_address(text).map(|one| one.to_lowercase()));
         let is_meant = |who: &Assignee| match *who {
             Assignee::Agent(id) => {
                 self.people.agent(id).is_some_and(|agent| folded(&agent.name) == name)
@@ -76,16 +76,16 @@ pub enum Called {
 
 impl Called {
     /// Why a name matches no single row, as a sentence; `None` if it does.
-    fn why_not(&self, kind: &RowKind, said: &str) -> Option<String> {
-        let said = kernel::text::ellipsis(said, 60);
+    fn why_not(&self, kind: &RowKind, name: &str) -> Option<String> {
+        let name = kernel::text::ellipsis(name, 60);
         match self {
             Self::One(_) => None,
-            Self::None => Some(format!("Nothing is called \"{said}\".")),
+            Self::None => Some(format!("Nothing is called \"{name}\".")),
             Self::Archived(row) => {
                 Some(format!("\"{}\" is archived; restore it first.", row.name()))
             }
             Self::Several(count) => Some(format!(
-                "{count} {} are called \"{said}\". Merge them or use an ID.",
+                "{count} {} are called \"{name}\". Merge them or use an ID.",
                 kind.entity().many
             )),
         }
@@ -120,11 +120,11 @@ pub fn rows_named(
 }
 
 /// Looks up a row of a kind by id or name.
-pub fn called(kind: &'static RowKind, read: &dyn Read, said: &str) -> Result<Called, StoreError> {
-    if let Ok(id) = said.trim().parse::<Uuid>() {
+pub fn called(kind: &'static RowKind, read: &dyn Read, name: &str) -> Result<Called, StoreError> {
+    if let Ok(id) = name.trim().parse::<Uuid>() {
         return Ok(kind.get(read, id)?.map_or(Called::None, Called::One));
     }
-    let found = rows_named(kind, read, None, said)?;
+    let found = rows_named(kind, read, None, name)?;
     let (mut open, mut archived): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|row| row.archived_at.is_none());
     Ok(match (open.len(), archived.pop()) {
@@ -144,16 +144,17 @@ impl Names for Known<'_> {
                 [who] => Ok(*who),
                 [] => {
                     // The advice to create an agent does not help to name a person.
-                    let told = error.to_string();
-                    let told = told.strip_suffix("; create an agent first").unwrap_or(&told);
-                    Err(kernel::text::capitalized(told))
+                    let message = error.to_string();
+                    let message =
+                        message.strip_suffix("; create an agent first").unwrap_or(&message);
+                    Err(kernel::text::capitalized(message))
                 }
                 more => {
-                    let said = kernel::text::ellipsis(name.trim(), 60);
+                    let shown = kernel::text::ellipsis(name.trim(), 60);
                     let handles: Vec<String> =
                         more.iter().map(|who| self.people.handle(*who)).collect();
                     let handles = handles.join(", ");
-                    Err(format!("Several are called \"{said}\". Use one of {handles}."))
+                    Err(format!("Several are called \"{shown}\". Use one of {handles}."))
                 }
             },
         }

@@ -87,9 +87,9 @@ pub(crate) fn cursor(
             let kind = column.map(|column| column.kind);
             let held = shared.held(raw);
             let words = match (kind, &held) {
-                (Some(Kind::Select), Some(Held::Choice(said))) => {
+                (Some(Kind::Select), Some(Held::Choice(text))) => {
                     let all = column.into_iter().flat_map(|column| &column.choices);
-                    let at = all.enumerate().find(|(_, choice)| choice.key == said.text);
+                    let at = all.enumerate().find(|(_, choice)| choice.key == text.text);
                     let at = at.and_then(|(at, _)| i64::try_from(at).ok());
                     return Mark::Number(at.unwrap_or(-1));
                 }
@@ -179,8 +179,8 @@ fn places(
 ) -> HashMap<Raw, i64> {
     let kind = column.map(|column| column.kind);
     let by_place = |held: Held<'_>| match held {
-        Held::Choice(said) => column
-            .and_then(|column| column.choices.iter().position(|choice| choice.key == said.text)),
+        Held::Choice(text) => column
+            .and_then(|column| column.choices.iter().position(|choice| choice.key == text.text)),
         _ => None,
     };
     let by_words = |held: Held<'_>| match (kind, held) {

@@ -100,7 +100,7 @@ async fn failed<P: Pieces>(ws: &Ws, id: P, error: CrmError) {
 /// resumes it. Returns early if it finishes soon.
 pub(crate) async fn turn<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) {
     let own = ws.clone();
-    let (tell, told) = oneshot::channel::<()>();
+    let (tell, done) = oneshot::channel::<()>();
     ws.spawn(P::NAME, async move {
         let Some(_busy) = Busy::begin(&own, id) else { return };
         if let Err(error) = back(&own, id, who).await {
@@ -109,7 +109,7 @@ pub(crate) async fn turn<P: Pieces>(ws: &Ws, id: P, who: Option<Person>) {
         drop(tell);
     });
     // ok: longer work continues without the requester, who can see its progress.
-    let _ = tokio::time::timeout(PATIENCE, told).await;
+    let _ = tokio::time::timeout(PATIENCE, done).await;
 }
 
 /// Progress of an undo or redo as a sentence.

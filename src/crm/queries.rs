@@ -38,7 +38,7 @@ pub fn cell_before(
         if version.op == Op::Insert {
             return Ok(None);
         }
-        let Some(before) = version.before.bytes().and_then(|bytes| row.kind.typed(bytes)) else {
+        let Some(before) = version.before.bytes().and_then(|bytes| row.kind.read_row(bytes)) else {
             break;
         };
         if before.value(field) != row.value(field) {
@@ -52,14 +52,14 @@ pub fn cell_before(
 ///
 /// # Errors
 /// When there is none, or several have that name.
-pub fn resolve(kind: &'static RowKind, read: &dyn Read, said: &str) -> Result<Row, CrmError> {
-    let found = called(kind, read, said)?;
+pub fn resolve(kind: &'static RowKind, read: &dyn Read, name: &str) -> Result<Row, CrmError> {
+    let found = called(kind, read, name)?;
     if let Called::One(row) = found {
         return Ok(row);
     }
     if let Some(index) = kind.email {
         let mut key = KeyBuf::new();
-        key.text(&said.trim().to_lowercase());
+        key.text(&name.trim().to_lowercase());
         if let Some(row) = kind.find(read, index, &key)? {
             return Ok(row);
         }
@@ -68,25 +68,25 @@ pub fn resolve(kind: &'static RowKind, read: &dyn Read, said: &str) -> Result<Ro
         Called::Several(_) => Err(CrmError::Refused(format!(
             "several {} are called \"{}\"; use the ID",
             kind.entity().many,
-            kernel::text::ellipsis(said, 60)
+            kernel::text::ellipsis(name, 60)
         ))),
         Called::None | Called::Archived(_) | Called::One(_) => {
-            Err(CrmError::no(kind.entity().one, said))
+            Err(CrmError::no(kind.entity().one, name))
         }
     }
 }
 
 /// A collection by its id or its name.
-pub fn collection(read: &dyn Read, said: &str) -> Result<Collection, CrmError> {
-    let found = match said.trim().parse::<CollectionId>() {
+pub fn collection(read: &dyn Read, name: &str) -> Result<Collection, CrmError> {
+    let found = match name.trim().parse::<CollectionId>() {
         Ok(id) => read.get(id)?,
         Err(_) => {
             let mut key = KeyBuf::new();
-            key.text(&said.trim().to_lowercase());
+            key.text(&name.trim().to_lowercase());
             read.find(BY_NAME, &key)?
         }
     };
-    found.ok_or_else(|| CrmError::no("collection", said))
+    found.ok_or_else(|| CrmError::no("collection", name))
 }
 
 /// All active collections by name.

@@ -179,7 +179,7 @@ fn found(
         None => None,
     };
     let limit = args.limit.unwrap_or(PAGE).clamp(1, MOST);
-    let asked = list::ListRequest {
+    let request = list::ListRequest {
         page: Some(Paging { after, limit }),
         q: args.q.unwrap_or_default(),
         sort: args.sort.unwrap_or_default(),
@@ -187,10 +187,10 @@ fn found(
         archived: args.archived,
         ..list::ListRequest::default()
     };
-    if let Some(wrong) = list::unsorted(&asked.sort, &columns) {
+    if let Some(wrong) = list::unsorted(&request.sort, &columns) {
         return Err(CrmError::field("sort", wrong));
     }
-    let found = list::find(kind, read, &asked, &around)?.understood()?;
+    let found = list::find(kind, read, &request, &around)?.understood()?;
     let rows = list::rows(kind, read, &found.page(limit))?;
     let line = |row: &crate::model::Row| {
         let mut values = values_json(row, &columns, &known);
@@ -343,13 +343,13 @@ fn each(
         });
     }
     let failed = answers.iter().all(|answer| answer.get("error").is_some());
-    let mut told = json!({ "items": answers });
+    let mut result = json!({ "items": answers });
     if args.dry_run {
-        told["dry_run"] = json!(true);
+        result["dry_run"] = json!(true);
     }
     Ok(match failed {
-        true => ToolOutput::error(told.to_string()),
-        false => ToolOutput::of(&told),
+        true => ToolOutput::error(result.to_string()),
+        false => ToolOutput::of(&result),
     })
 }
 
@@ -388,7 +388,7 @@ impl<K: Tooled> WriteTool for Create<K> {
 
 fn create(kind: &'static RowKind, tx: &mut WriteTx<'_>, item: &Item) -> Result<Value, CrmError> {
     let collection = match (kind == RowKind::RECORDS, item.collection.as_deref()) {
-        (true, Some(said)) => Some(queries::collection(tx, said)?.id),
+        (true, Some(name)) => Some(queries::collection(tx, name)?.id),
         (true, None) => return Err(CrmError::field("collection", "Name the collection.")),
         (false, _) => None,
     };
@@ -414,8 +414,8 @@ impl<K: Tooled> WriteTool for Update<K> {
 }
 
 fn update(kind: &'static RowKind, tx: &mut WriteTx<'_>, item: &Item) -> Result<Value, CrmError> {
-    let said = item.id.as_deref().unwrap_or_default();
-    let id = queries::resolve(kind, tx, said)?.id;
+    let name = item.id.as_deref().unwrap_or_default();
+    let id = queries::resolve(kind, tx, name)?.id;
     let changed = rules::change(kind, tx, id, &sent(item))?;
     let answer =
         json!({ "id": id.to_string(), "name": changed.row.name(), "written": changed.written });

@@ -7,12 +7,12 @@ pub type FormValues = Map<String, Value>;
 
 /// The text of a field; empty if it was not sent.
 #[must_use]
-pub fn text<'t>(typed: &'t FormValues, key: &str) -> &'t str {
-    typed.get(key).and_then(Value::as_str).unwrap_or_default()
+pub fn text<'t>(form: &'t FormValues, key: &str) -> &'t str {
+    form.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The text of a field; `None` if it was not sent.
 #[must_use]
-pub fn given(typed: &FormValues, key: &str) -> Option<String> {
-    typed.get(key).and_then(Value::as_str).map(str::to_owned)
+pub fn given(form: &FormValues, key: &str) -> Option<String> {
+    form.get(key).and_then(Value::as_str).map(str::to_owned)
 }

@@ -14,12 +14,13 @@ pub(crate) fn field(
     now: Option<&[u8]>,
     to: Option<&[u8]>,
 ) -> Result<Option<String>, StoreError> {
-    let Some(now) = now.and_then(entity::typed::<FieldDef>).filter(|now| now.key != TAGS) else {
+    let Some(now) = now.and_then(entity::decode_row::<FieldDef>).filter(|now| now.key != TAGS)
+    else {
         return Ok(None);
     };
     // Only the changes of a built-in field are reverted, and the field stays.
     let own = || columns::own(now.home).into_iter().find(|column| column.key == now.key);
-    let left: Option<Vec<Choice>> = match to.and_then(entity::typed::<FieldDef>) {
+    let left: Option<Vec<Choice>> = match to.and_then(entity::decode_row::<FieldDef>) {
         Some(to) => Some(to.choices),
         None => own().map(|column| column.choices),
     };

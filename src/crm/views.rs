@@ -51,8 +51,8 @@ pub fn path_of(id: CollectionId) -> String {
 }
 
 fn of_collection(read: &dyn Read, path: &str) -> Result<Option<Listing>, StoreError> {
-    let said = path.strip_prefix("collections/").unwrap_or(path);
-    let one = match queries::collection(read, said) {
+    let name = path.strip_prefix("collections/").unwrap_or(path);
+    let one = match queries::collection(read, name) {
         Ok(one) => one,
         Err(CrmError::Store(error)) => return Err(error),
         Err(_) => return Ok(None),

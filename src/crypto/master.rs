@@ -321,11 +321,11 @@ mod tests {
 
         let made = MasterKey::load_or_create(&path).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let again = MasterKey::load_or_create(&path).unwrap();
+        let reloaded = MasterKey::load_or_create(&path).unwrap();
 
         assert_eq!(file_mode(&path), 0o600);
         assert_eq!(BASE64URL.decode(text.trim()).unwrap().len(), 32);
-        assert_eq!(*made.envelope_key(), *again.envelope_key());
+        assert_eq!(*made.envelope_key(), *reloaded.envelope_key());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

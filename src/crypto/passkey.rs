@@ -137,12 +137,12 @@ fn check_client(
     client_data: &[u8],
     kind: &str,
 ) -> Result<(), PasskeyError> {
-    let said: ClientData =
+    let data: ClientData =
         serde_json::from_slice(client_data).map_err(|_| PasskeyError::Malformed)?;
-    let here = said.r#type == kind
-        && same(said.challenge.as_bytes(), challenge.as_bytes())
-        && said.origin == site.origin
-        && !said.cross_origin;
+    let here = data.r#type == kind
+        && same(data.challenge.as_bytes(), challenge.as_bytes())
+        && data.origin == site.origin
+        && !data.cross_origin;
     if here { Ok(()) } else { Err(PasskeyError::OtherPlace) }
 }
 
@@ -283,13 +283,14 @@ mod tests {
     #[test]
     fn a_key_that_was_made_here_signs_in_here() {
         let device = Device::new();
-        let asked = client("webauthn.create", CHALLENGE, "https://hq.example.com");
-        let made = check_made(&site(), CHALLENGE, &asked, &device.attestation(0x45)).expect("made");
+        let client_data = client("webauthn.create", CHALLENGE, "https://hq.example.com");
+        let made =
+            check_made(&site(), CHALLENGE, &client_data, &device.attestation(0x45)).expect("made");
         assert_eq!((made.credential, made.count), (vec![9; 4], 1));
-        let asked = client("webauthn.get", CHALLENGE, "https://hq.example.com");
+        let client_data = client("webauthn.get", CHALLENGE, "https://hq.example.com");
         let data = data("hq.example.com", 0x05, 7);
-        let signature = device.sign(&data, &asked);
-        let used = check_used(&site(), CHALLENGE, &asked, &data, &signature, &made.key);
+        let signature = device.sign(&data, &client_data);
+        let used = check_used(&site(), CHALLENGE, &client_data, &data, &signature, &made.key);
         assert_eq!(used, Ok(7));
     }
 
@@ -331,10 +332,10 @@ mod tests {
         bent[36] ^= 1;
         let signature = device.sign(&here, &good);
         assert_eq!(check(&good, &bent, &signature), Err(PasskeyError::BadSignature));
-        let asked = client("webauthn.create", CHALLENGE, "https://hq.example.com");
+        let client_data = client("webauthn.create", CHALLENGE, "https://hq.example.com");
         let whole = device.attestation(0x45);
         for cut in 0..whole.len() {
-            let refused = check_made(&site(), CHALLENGE, &asked, &whole[..cut]);
+            let refused = check_made(&site(), CHALLENGE, &client_data, &whole[..cut]);
             assert!(refused.is_err(), "cut at {cut}");
         }
         let mut longer = whole.clone();
@@ -342,9 +343,9 @@ mod tests {
         assert_eq!(usize::from(whole[length]), whole.len() - length - 1, "the length of the data");
         longer[length] += 1;
         longer.push(0);
-        let refused = check_made(&site(), CHALLENGE, &asked, &longer);
+        let refused = check_made(&site(), CHALLENGE, &client_data, &longer);
         assert_eq!(refused, Err(PasskeyError::Malformed), "a byte behind the key");
-        let refused = check_made(&site(), CHALLENGE, &asked, &device.attestation(0x41));
+        let refused = check_made(&site(), CHALLENGE, &client_data, &device.attestation(0x41));
         assert_eq!(refused, Err(PasskeyError::NotVerified));
     }
 }

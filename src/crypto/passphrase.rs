@@ -204,16 +204,16 @@ mod tests {
     fn a_key_opens_with_its_passphrase_and_no_other() {
         let right = Secret::new("three boats in a quiet harbour");
         let (key, stored) = DataKey::create(&right).unwrap();
-        let again = DataKey::open(&stored, &right).unwrap();
+        let reopened = DataKey::open(&stored, &right).unwrap();
         let sealed = key.seal(b"here", b"content");
-        assert_eq!(again.unseal(b"here", &sealed).unwrap(), b"content");
-        assert_eq!(key.name(b"a"), again.name(b"a"));
-        assert_eq!(key.seed(), again.seed());
-        assert_eq!(again.unseal(b"there", &sealed), Err(PassphraseError::Broken));
+        assert_eq!(reopened.unseal(b"here", &sealed).unwrap(), b"content");
+        assert_eq!(key.name(b"a"), reopened.name(b"a"));
+        assert_eq!(key.seed(), reopened.seed());
+        assert_eq!(reopened.unseal(b"there", &sealed), Err(PassphraseError::Broken));
         for n in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[n] ^= 1;
-            assert!(again.unseal(b"here", &changed).is_err(), "byte {n}");
+            assert!(reopened.unseal(b"here", &changed).is_err(), "byte {n}");
         }
         let wrong = Secret::new("three boats in a quiet harbor");
         assert_eq!(DataKey::open(&stored, &wrong).unwrap_err(), PassphraseError::Wrong);

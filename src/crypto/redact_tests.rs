@@ -82,14 +82,14 @@ fn what_is_hidden_is_told_by_its_place_in_the_text() {
     let key = "ghp_abcdefghijklmnopqrstuvwx";
     let text = format!("ä first-value-1, {key} EMP-first-value-1 EMP-12");
     let hidden = redactor.hidden(Spot::Tools, text.as_bytes());
-    let told: Vec<_> = hidden.iter().map(|one| (&text[one.at.clone()], &*one.shown)).collect();
+    let found: Vec<_> = hidden.iter().map(|one| (&text[one.at.clone()], &*one.shown)).collect();
     let all = [
         ("first-value-1", "[secret:A]"),
         (key, "ghp_ab…uvwx"),
         ("EMP-first-value-1", "***"),
         ("EMP-12", "***"),
     ];
-    assert_eq!(told, all);
+    assert_eq!(found, all);
     assert_eq!(redactor.hits().map(|(_, hits)| hits), [0; 5], "nothing was shown");
     // Consistent with the masked text.
     let mut shown = text.clone();

@@ -177,8 +177,8 @@ pub fn code(groups: usize) -> Zeroizing<String> {
 }
 
 /// Normalizes a typed code: case, hyphens, spaces and confusable letters.
-pub fn normal_code(typed: &str) -> Zeroizing<String> {
-    let letters = typed.chars().filter(|c| !c.is_whitespace() && *c != '-');
+pub fn normal_code(input: &str) -> Zeroizing<String> {
+    let letters = input.chars().filter(|c| !c.is_whitespace() && *c != '-');
     let plain = letters.map(|c| match c.to_ascii_uppercase() {
         'I' | 'L' => '1',
         'O' => '0',
@@ -189,8 +189,8 @@ pub fn normal_code(typed: &str) -> Zeroizing<String> {
 }
 
 /// Compares normalized codes in constant time.
-pub fn same_code(typed: &str, given: &str) -> bool {
-    same(normal_code(typed).as_bytes(), normal_code(given).as_bytes())
+pub fn same_code(input: &str, given: &str) -> bool {
+    same(normal_code(input).as_bytes(), normal_code(given).as_bytes())
 }
 
 fn code_letters<const N: usize>() -> String {

@@ -92,14 +92,14 @@ impl TotpSecret {
 
     /// The step of a typed code, if it is valid now (within one step) and newer than `last`. Takes constant time.
     #[must_use]
-    pub fn check(&self, typed: &str, now_ms: i64, last: u64) -> Option<u64> {
-        let typed: Zeroizing<String> =
-            Zeroizing::new(typed.chars().filter(|c| !c.is_whitespace()).collect());
+    pub fn check(&self, input: &str, now_ms: i64, last: u64) -> Option<u64> {
+        let input: Zeroizing<String> =
+            Zeroizing::new(input.chars().filter(|c| !c.is_whitespace()).collect());
         let now = now_ms.div_euclid(STEP_MS);
         let mut found = None;
         for step in now - OFF_BY..=now + OFF_BY {
             let Ok(step) = u64::try_from(step) else { continue };
-            let right = same(self.code(step).as_bytes(), typed.as_bytes());
+            let right = same(self.code(step).as_bytes(), input.as_bytes());
             if right && last < step && found.is_none() {
                 found = Some(step);
             }

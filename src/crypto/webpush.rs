@@ -140,10 +140,10 @@ impl Vapid {
     ) -> Result<String, PushError> {
         let head = URL_SAFE_NO_PAD.encode(br#"{"typ":"JWT","alg":"ES256"}"#);
         let claims = serde_json::json!({ "aud": origin, "exp": until, "sub": contact });
-        let said = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let signed = self.0.sign(&SystemRandom::new(), said.as_bytes());
+        let unsigned = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let signed = self.0.sign(&SystemRandom::new(), unsigned.as_bytes());
         let signed = signed.map_err(|_| PushError::BadSigner)?;
-        let token = format!("{said}.{}", URL_SAFE_NO_PAD.encode(signed.as_ref()));
+        let token = format!("{unsigned}.{}", URL_SAFE_NO_PAD.encode(signed.as_ref()));
         Ok(format!("vapid t={token}, k={}", self.public()))
     }
 }
@@ -194,9 +194,10 @@ mod tests {
     fn a_push_service_can_check_who_sends() {
         let kept = Vapid::issue().unwrap();
         let vapid = Vapid::read(&kept).unwrap();
-        let said = vapid.authorization("https://push.example", 1_700_000_000, "mailto:a@b.example");
-        let said = said.unwrap();
-        let (token, key) = said.strip_prefix("vapid t=").unwrap().split_once(", k=").unwrap();
+        let header =
+            vapid.authorization("https://push.example", 1_700_000_000, "mailto:a@b.example");
+        let header = header.unwrap();
+        let (token, key) = header.strip_prefix("vapid t=").unwrap().split_once(", k=").unwrap();
         assert_eq!(key, vapid.public());
         let (signed, mark) = token.rsplit_once('.').unwrap();
         let verifier = Verifier::new(&ECDSA_P256_SHA256_FIXED, bytes(key));

@@ -155,8 +155,9 @@ impl Company {
                 if is_blocked {
                     continue;
                 }
-                let said: Vec<&str> = item.reasons.iter().map(|one| one.summary.as_str()).collect();
-                let card = said.join("\n");
+                let reasons: Vec<&str> =
+                    item.reasons.iter().map(|one| one.summary.as_str()).collect();
+                let card = reasons.join("\n");
                 let title = title.unwrap_or_else(|| ellipsis(&card, 80));
                 chosen.push(Taken { agent: free.swap_remove(at), item, title, card });
             }
@@ -205,10 +206,10 @@ impl Company {
         script
     }
 
-    fn delivery(&mut self, title: &str, again: bool) -> Step {
+    fn delivery(&mut self, title: &str, is_repeat: bool) -> Step {
         let text = self.texts.say(&mut self.dice, "delivery").replace("{title}", title);
         let note = self.texts.say(&mut self.dice, "note");
-        Step::Deliver { title: title.to_owned(), text, note, again }
+        Step::Deliver { title: title.to_owned(), text, note, again: is_repeat }
     }
 
     /// The next step of each run.
@@ -338,8 +339,8 @@ fn ask(tx: &mut WriteTx<'_>, pen: &mut RunWriter) -> Result<(), DemoError> {
         // The budget is used up: this call is skipped.
         Err(_) => return Ok(()),
     }
-    let asked = EventKind::CallStarted { call, provider, model, reserved_micros: BOUND.0 };
-    Ok(pen.append(tx, asked)?)
+    let event = EventKind::CallStarted { call, provider, model, reserved_micros: BOUND.0 };
+    Ok(pen.append(tx, event)?)
 }
 
 /// Records the model's response with its tool call, and books the cost.
@@ -365,7 +366,7 @@ fn answered(
         money::settle(tx, held.id, spent)?;
     }
     let parts = serde_json::json!([Said::Text { text: answer.text }, tool]).to_string();
-    let said = EventKind::Assistant {
+    let event = EventKind::Assistant {
         call: pen.run.calls,
         parts: Body::Inline(parts),
         stop: "tool_use".to_owned(),
@@ -374,7 +375,7 @@ fn answered(
         billed_micros: billed,
         millis: answer.millis,
     };
-    Ok(pen.append(tx, said)?)
+    Ok(pen.append(tx, event)?)
 }
 
 /// Records response and tool result, and calls the model again unless the run ends.
@@ -392,7 +393,7 @@ fn take_step(
     let tool = Said::ToolCall { id: call_id.clone(), name: name.clone(), arguments };
     answered(tx, &mut pen, answer, tool)?;
     if let Step::Ask(question) = step {
-        return asked(tx, pen, number, question);
+        return wait_for_answer(tx, pen, number, question);
     }
     let begun = EventKind::ToolStarted {
         step: number,
@@ -437,7 +438,7 @@ fn take_step(
 }
 
 /// Lets a run wait for a person's answer.
-fn asked(
+fn wait_for_answer(
     tx: &mut WriteTx<'_>,
     pen: RunWriter,
     step: u32,
@@ -473,10 +474,11 @@ fn effect(
             comments::add(tx, task, text, Reach::Usual)?;
             (Out::Done, "The comment was added.")
         }
-        (Step::Deliver { title, text, note, again }, Some(task)) => {
+        (Step::Deliver { title, text, note, again: is_repeat }, Some(task)) => {
             let all: Vec<Deliverable> = tx.scan(BY_TASK, &Range::prefix(KeyBuf::of(&task)))?;
-            let is_wanted =
-                |piece: &&Deliverable| *again && piece.state == DeliverableState::ChangesRequested;
+            let is_wanted = |piece: &&Deliverable| {
+                *is_repeat && piece.state == DeliverableState::ChangesRequested
+            };
             let revises = all.iter().find(is_wanted).map(|piece| piece.id);
             let (title, content) = (title.clone(), Content::Text(text.clone()));
             let new = NewDelivery { task, title, content, note: note.clone(), revises };

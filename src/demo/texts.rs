@@ -172,8 +172,8 @@ mod tests {
         let (texts, mut dice) = (Texts::read(), Dice(9));
         for _ in 0..100 {
             let tool = texts.tool(&mut dice, "Rewrite the \"price\" page for the old town");
-            let asked: serde_json::Value = serde_json::from_str(&tool.arguments).expect("JSON");
-            assert!(asked.is_object(), "{asked}");
+            let arguments: serde_json::Value = serde_json::from_str(&tool.arguments).expect("JSON");
+            assert!(arguments.is_object(), "{arguments}");
             assert!(!tool.result.is_empty() && !tool.result.contains('{'), "{}", tool.result);
         }
     }

@@ -27,7 +27,7 @@ fn batch_for(available: Option<u64>) -> usize {
 fn available() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let number = |text: &str| text.trim().parse::<u64>().ok();
-    let told = read("/proc/meminfo").and_then(|text| {
+    let free = read("/proc/meminfo").and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
         Some(number(line.trim_end_matches("kB"))? * 1024)
     });
@@ -35,7 +35,7 @@ fn available() -> Option<u64> {
         let used = read("/sys/fs/cgroup/memory.current")?;
         Some(number(&most)?.saturating_sub(number(&used)?))
     });
-    [told, within].into_iter().flatten().min()
+    [free, within].into_iter().flatten().min()
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 /// An installed model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
+pub struct InstalledModel {
     pub model: Model,
     pub folder: PathBuf,
     /// Total size of the files in bytes.
@@ -105,7 +105,7 @@ impl Card {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Given {
     /// A usable model.
-    Fits(Box<Kept>),
+    Fits(Box<InstalledModel>),
     /// A model whose hashes are not confirmed.
     Unknown(Folder),
     Refused(Refused),
@@ -119,7 +119,7 @@ impl Shelf {
     }
 
     /// All installed models, known ones first, then by name.
-    pub fn models(&self) -> std::io::Result<Vec<Kept>> {
+    pub fn models(&self) -> std::io::Result<Vec<InstalledModel>> {
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -136,7 +136,7 @@ impl Shelf {
     }
 
     /// The model with this id, if it is complete. Its files are hashed only when it is loaded.
-    fn kept(&self, id: &str) -> Option<Kept> {
+    fn kept(&self, id: &str) -> Option<InstalledModel> {
         let folder = self.root.join(id);
         // ok: a folder without a valid card is no model.
         let card: Card = serde_json::from_slice(&fs::read(folder.join(CARD)).ok()?).ok()?;
@@ -159,7 +159,7 @@ impl Shelf {
             let whole = Folder { path: folder.clone(), shape, hashes, known: None };
             Some(whole.confirmed(card.terms.clone()?)).filter(|model| model.id == id)
         })?;
-        Some(Kept { model, folder, bytes, given: false })
+        Some(InstalledModel { model, folder, bytes, given: false })
     }
 
     /// Content of the configured folder, if there is one. Hashes changed files, which takes up to a second.
@@ -171,14 +171,14 @@ impl Shelf {
             Err(refused) => return Some(Given::Refused(refused)),
         };
         // ok: without a valid card, nothing is confirmed.
-        let said = fs::read(self.root.join(GIVEN)).ok();
-        let card = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let stored = fs::read(self.root.join(GIVEN)).ok();
+        let card = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let model = card.unwrap_or_else(|| Card::of(&folder, None)).model(&folder);
         Some(match model {
             Some(model) => {
                 let size = |name: &&str| fs::metadata(path.join(name)).map_or(0, |meta| meta.len());
                 let bytes = FILES.iter().map(size).sum();
-                Given::Fits(Box::new(Kept {
+                Given::Fits(Box::new(InstalledModel {
                     model,
                     folder: path.to_path_buf(),
                     bytes,
@@ -216,7 +216,7 @@ impl Shelf {
     }
 
     /// Deletes the files of a model, unless it is in the configured folder.
-    pub fn remove(&self, kept: &Kept) -> std::io::Result<()> {
+    pub fn remove(&self, kept: &InstalledModel) -> std::io::Result<()> {
         match kept.given {
             true => Ok(()),
             false => fs::remove_dir_all(&kept.folder),
@@ -243,7 +243,7 @@ impl Shelf {
     ///
     /// # Errors
     /// If a file is missing, too large or a pickle, or if the network is not supported.
-    pub fn look(&self, landing: &Landing) -> Result<Folder, Refused> {
+    pub fn inspect(&self, landing: &Landing) -> Result<Folder, Refused> {
         self.looked.inspect(&landing.folder)
     }
 
@@ -285,7 +285,7 @@ impl Landing {
     /// If the files are no model, an unknown model is not confirmed, or the disk fails.
     pub fn take_in(&self, terms: Option<Terms>) -> Result<Model, Refused> {
         let found = inspect(&self.folder)?;
-        let terms = terms.or_else(|| self.said(&found));
+        let terms = terms.or_else(|| self.confirmed_terms(&found));
         let card = Card::of(&found, terms);
         let model = card
             .model(&found)
@@ -302,7 +302,7 @@ impl Landing {
     }
 
     /// The confirmed terms of an installed model with the same files.
-    fn said(&self, found: &Folder) -> Option<Terms> {
+    fn confirmed_terms(&self, found: &Folder) -> Option<Terms> {
         let hashes = found.hashes.map(hex::encode);
         // ok: an unreadable folder contains no model.
         fs::read_dir(&self.root).ok()?.flatten().find_map(|entry| {
@@ -396,9 +396,9 @@ mod tests {
         shelf.choose(&model.id).unwrap();
         assert_eq!(shelf.chosen().as_deref(), Some(model.id.as_ref()));
         // The same files are known from then on.
-        let again = shelf.landing("again").unwrap();
-        put(&again);
-        assert_eq!(again.take_in(None).unwrap(), model);
+        let repeated = shelf.landing("again").unwrap();
+        put(&repeated);
+        assert_eq!(repeated.take_in(None).unwrap(), model);
         assert_eq!(shelf.models().unwrap(), kept);
         shelf.remove(&kept[0]).unwrap();
         assert_eq!(shelf.models().unwrap(), []);

@@ -41,8 +41,8 @@ fn a_folder_tells_what_it_holds() {
     let model = found.confirmed(terms(Pooling::Mean));
     assert_eq!((model.dimensions(), model.max_tokens), (32, 64));
     assert_ne!(model.id, found.confirmed(terms(Pooling::First)).id);
-    let asked = Terms { query_prefix: "query: ".to_owned(), ..terms(Pooling::Mean) };
-    assert_ne!(model.id, found.confirmed(asked).id);
+    let terms_of_query = Terms { query_prefix: "query: ".to_owned(), ..terms(Pooling::Mean) };
+    assert_ne!(model.id, found.confirmed(terms_of_query).id);
 }
 
 #[test]
@@ -233,20 +233,20 @@ mod loaded {
 
     #[test]
     fn weights_that_do_not_fit_are_refused_with_a_sentence() {
-        let said = |refused: Refused| refused.to_string();
+        let message = |refused: Refused| refused.to_string();
         let fault = |what: &str| {
             format!("the file model.safetensors does not fit: the tensor {NORM} {what}")
         };
         assert_eq!(
-            said(spoilt(|header, _| header[NORM]["shape"] = serde_json::json!([16, 2]))),
+            message(spoilt(|header, _| header[NORM]["shape"] = serde_json::json!([16, 2]))),
             fault("has the shape [16, 2]; the configuration asks for [32]")
         );
         assert_eq!(
-            said(spoilt(|header, _| header[NORM]["dtype"] = "BF16".into())),
+            message(spoilt(|header, _| header[NORM]["dtype"] = "BF16".into())),
             fault("holds numbers of type \"BF16\"; only F32 and F16 are read")
         );
         assert_eq!(
-            said(spoilt(|header, _| header[NORM]["dtype"] = "F16".into())),
+            message(spoilt(|header, _| header[NORM]["dtype"] = "F16".into())),
             fault("has 128 bytes where its shape needs 64")
         );
         let renamed = spoilt(|header, _| {
@@ -254,7 +254,7 @@ mod loaded {
             header.as_object_mut().expect("an object").remove(NORM);
             header["other"] = norm;
         });
-        assert_eq!(said(renamed), fault("is missing"));
+        assert_eq!(message(renamed), fault("is missing"));
         let at = |header: &serde_json::Value| {
             header[NORM]["data_offsets"][0].as_u64().expect("a place") as usize
         };
@@ -262,17 +262,19 @@ mod loaded {
             let refused = spoilt(|header, numbers| {
                 numbers[at(header)..][..4].copy_from_slice(&number.to_le_bytes());
             });
-            assert_eq!(said(refused), fault("holds a number that is not finite"));
+            assert_eq!(message(refused), fault("holds a number that is not finite"));
         }
         let refused = spoilt(|header, _| header[NORM]["data_offsets"][1] = u64::MAX.into());
-        assert!(said(refused).contains("which are not its own"));
+        assert!(message(refused).contains("which are not its own"));
         let refused = spoilt(|_, numbers| numbers.truncate(numbers.len() - 4));
         assert!(
-            said(refused).starts_with("the file model.safetensors is damaged: its tensors claim")
+            message(refused)
+                .starts_with("the file model.safetensors is damaged: its tensors claim")
         );
         let refused = spoilt(|_, numbers| numbers.push(0));
         assert!(
-            said(refused).starts_with("the file model.safetensors is damaged: its tensors claim")
+            message(refused)
+                .starts_with("the file model.safetensors is damaged: its tensors claim")
         );
     }
 
@@ -280,7 +282,7 @@ mod loaded {
     fn files_that_are_no_weights_are_refused() {
         let folder = copy();
         let path = folder.path().join(FILES[2]);
-        for (bytes, said) in [
+        for (bytes, message) in [
             (b"PK\x03\x04 an archive of pickles".as_slice(), "could run a program"),
             (b"\x80\x02}q\x00 a pickle", "could run a program"),
             (b"", "it has only 0 bytes"),
@@ -290,7 +292,7 @@ mod loaded {
         ] {
             fs::write(&path, bytes).expect("written");
             let refused = refusal(folder.path()).to_string();
-            assert!(refused.contains(said), "{refused}");
+            assert!(refused.contains(message), "{refused}");
         }
     }
 

@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_address_of_mail_is_read_without_what_stands_around_it() {
-        for said in [
+        for text in [
             "rosa@example.com",
             " mailto:rosa@example.com?subject=Tea ",
             "<rosa@example.com>",
@@ -231,7 +231,7 @@ mod tests {
             "=\"rosa@example.com\"",
             "rosa@\u{200b}example.com",
         ] {
-            assert_eq!(mail_address(said).as_deref(), Ok("rosa@example.com"), "{said}");
+            assert_eq!(mail_address(text).as_deref(), Ok("rosa@example.com"), "{text}");
         }
         for wrong in [
             "rosa",
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_number_of_a_telephone_is_read_with_its_extension() {
-        for (said, number) in [
+        for (text, number) in [
             ("+49 (40) 555-1", "+49 (40) 555-1"),
             ("tel:+49-40-555", "+49-40-555"),
             ("tel:+1-201-555-0123;ext=12", "+1-201-555-0123 ext. 12"),
@@ -276,7 +276,7 @@ mod tests {
             ("०११ ५५५", "011 555"),
             ("(+49) 40 555", "(+49) 40 555"),
         ] {
-            assert_eq!(phone(said).as_deref(), Ok(number), "{said}");
+            assert_eq!(phone(text).as_deref(), Ok(number), "{text}");
         }
         for wrong in [
             "none",
@@ -306,13 +306,13 @@ mod tests {
         assert_eq!(mails_in(" none "), ["none"]);
 
         let two = ["0774 000 001", "0774 000 002"];
-        for said in [
+        for text in [
             "0774 000 001 / 0774 000 002",
             "0774 000 001; 0774 000 002",
             "0774 000 001 or 0774 000 002",
             "0774 000 001 ::: 0774 000 002",
         ] {
-            assert_eq!(phones_in(said), two, "{said}");
+            assert_eq!(phones_in(text), two, "{text}");
         }
         let arabic = phones_in("٠٧٧٤٠٠٠٠٠١ ، ٠٧٧٤٠٠٠٠٠٢");
         assert_eq!(arabic, ["0774000001", "0774000002"]);

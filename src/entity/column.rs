@@ -268,14 +268,14 @@ impl Column {
     /// The choice with this key or label. A renamed choice keeps its key, which may now be the label of another choice.
     /// In multi-select columns, which are written by label, the label wins.
     #[must_use]
-    pub fn choice(&self, said: &str) -> Option<&Choice> {
-        let said = said.trim();
-        let lower = said.to_lowercase();
+    pub fn choice(&self, text: &str) -> Option<&Choice> {
+        let text = text.trim();
+        let lower = text.to_lowercase();
         let same = |one: &str| {
-            one.eq_ignore_ascii_case(said) || (!said.is_ascii() && one.to_lowercase() == lower)
+            one.eq_ignore_ascii_case(text) || (!text.is_ascii() && one.to_lowercase() == lower)
         };
         let called = || self.choices.iter().find(|choice| same(&choice.label));
-        let keyed = || self.choices.iter().find(|choice| choice.key == said);
+        let keyed = || self.choices.iter().find(|choice| choice.key == text);
         let found = match self.kind {
             Kind::MultiSelect => called().or_else(keyed),
             _ => keyed().or_else(called),

@@ -359,7 +359,7 @@ impl Field {
         }
     }
 
-    /// Formats a value of the record's JSON for a form field. [`Self::typed`] parses it back.
+    /// Formats a value of the record's JSON for a form field. [`Self::parse_input`] parses it back.
     #[must_use]
     pub fn form_text(&self, value: &Value, names: &dyn Names) -> String {
         match (self.input.kind, self.api_value(value, names)) {
@@ -375,7 +375,7 @@ impl Field {
 
     /// Converts text from a form or the command line to the JSON a program would send.
     #[must_use]
-    pub fn typed(&self, text: &str) -> Value {
+    pub fn parse_input(&self, text: &str) -> Value {
         match self.input.kind {
             InputKind::Flag => match text.trim() {
                 "on" | "true" | "yes" | "1" => json!(true),

@@ -150,7 +150,7 @@ pub struct Piece {
     /// Suffix of the record's URL that opens the passage.
     pub place: String,
     /// The page or heading of the passage; may be empty.
-    pub told: String,
+    pub section: String,
 }
 
 /// Finds the passage of a row that matches some words: the one with the given number if it still matches (the index may
@@ -290,7 +290,7 @@ pub struct Entity {
     /// The review page of records that wait for approval, relative to the workspace.
     pub review: Option<&'static str>,
     /// Shortens a field's JSON for history.
-    pub told: Option<Told>,
+    pub shorten: Option<Told>,
     /// Markdown of a whole record that can be submitted as a deliverable.
     pub spoken: Option<Spoken>,
     /// Lists that can be saved as views.
@@ -349,7 +349,7 @@ impl Entity {
             check: None,
             rests: None,
             review: None,
-            told: None,
+            shorten: None,
             spoken: None,
             lists: None,
             labelled: None,
@@ -418,18 +418,18 @@ impl Entity {
     }
 
     /// The key of the record with this id or title. Empty text selects the only record, if there is just one.
-    pub fn find(&self, read: &dyn Read, said: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub fn find(&self, read: &dyn Read, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         /// Maximum number of records that are scanned.
         const MOST: usize = 2_000;
-        let said = said.trim();
-        if let Some(key) = (self.rows.key)(said) {
+        let name = name.trim();
+        if let Some(key) = (self.rows.key)(name) {
             return Ok(read.raw_get(self.table, &key)?.map(|_| key));
         }
         let mut all = (self.rows.list)(read, MOST)?;
-        if said.is_empty() && all.len() == 1 {
+        if name.is_empty() && all.len() == 1 {
             return Ok(all.pop().map(|(key, _)| key));
         }
-        let wanted = said.to_lowercase();
+        let wanted = name.to_lowercase();
         let mut fits = all.into_iter().filter(|(_, fields)| {
             !wanted.is_empty() && (self.title)(fields).to_lowercase() == wanted
         });
@@ -439,7 +439,7 @@ impl Entity {
 
 /// Decodes a row into its type; `None` if it is unreadable.
 #[must_use]
-pub fn typed<R: Record>(row: &[u8]) -> Option<R> {
+pub fn decode_row<R: Record>(row: &[u8]) -> Option<R> {
     record::read::<R>(row).ok().map(|(row, _)| row)
 }
 
@@ -481,7 +481,7 @@ fn of_record<R: Record>(record: &R) -> Option<Fields> {
 /// Decodes a row into JSON fields; `None` if it is unreadable.
 #[must_use]
 pub fn fields<R: Record>(row: &[u8]) -> Option<Fields> {
-    of_record(&typed::<R>(row)?)
+    of_record(&decode_row::<R>(row)?)
 }
 
 fn key<R: Record<Id: std::str::FromStr>>(id: &str) -> Option<Vec<u8>> {

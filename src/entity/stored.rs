@@ -115,10 +115,10 @@ impl Entity {
 
     /// The error for an unknown id or name.
     #[must_use]
-    pub fn not_found(&self, said: &str) -> Error {
-        let said = kernel::text::ellipsis(said.trim(), 60);
+    pub fn not_found(&self, name: &str) -> Error {
+        let name = kernel::text::ellipsis(name.trim(), 60);
         let message =
-            format!("there is no {} \"{said}\"; check the list of {}", self.one, self.many);
+            format!("there is no {} \"{name}\"; check the list of {}", self.one, self.many);
         Error::new(ProblemKind::NotFound, self.missing, message)
     }
 }

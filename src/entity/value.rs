@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_number_that_is_typed_may_have_a_decimal_comma_where_it_can_be_nothing_else() {
-        let typed = |text: &str| text.parse::<Decimal>().map(|number| number.to_string());
+        let parsed = |text: &str| text.parse::<Decimal>().map(|number| number.to_string());
         for (text, is) in [
             ("1.234,50", "1234.5"),
             ("12.500,00", "12500"),
@@ -292,9 +292,11 @@ mod tests {
             ("1.234", "1.234"),
             ("1,234.50", "1234.5"),
         ] {
-            assert_eq!(typed(text).as_deref(), Ok(is), "{text}");
+            assert_eq!(parsed(text).as_deref(), Ok(is), "{text}");
         }
-        assert!(typed("1,23,45").is_err() && typed("1.2.3").is_err() && typed("twelve").is_err());
+        assert!(
+            parsed("1,23,45").is_err() && parsed("1.2.3").is_err() && parsed("twelve").is_err()
+        );
     }
 
     #[test]

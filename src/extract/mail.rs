@@ -141,8 +141,8 @@ fn head(mail: &Message<'_>) -> String {
         ("Cc", people(mail.cc())),
         ("Date", date.map(|date| date.to_rfc3339().replace('T', " ")).unwrap_or_default()),
     ];
-    let told = lines.into_iter().filter(|(_, value)| !value.is_empty());
-    told.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n")
+    let filled = lines.into_iter().filter(|(_, value)| !value.is_empty());
+    filled.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n")
 }
 
 fn person(person: &Addr<'_>) -> String {

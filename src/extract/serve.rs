@@ -70,11 +70,11 @@ impl Answer {
     ///
     /// # Errors
     /// If the file was refused, or the response is invalid.
-    pub fn receive(said: &[u8], limits: &Limits) -> Result<Extracted, Refused> {
-        if said.len() > Self::longest(limits) {
+    pub fn receive(bytes: &[u8], limits: &Limits) -> Result<Extracted, Refused> {
+        if bytes.len() > Self::longest(limits) {
             return Err(Refused::NoAnswer);
         }
-        match serde_json::from_slice(said) {
+        match serde_json::from_slice(bytes) {
             Ok(Self::Extracted(found)) => {
                 let chars: usize = found.parts.iter().map(|part| part.text.chars().count()).sum();
                 if chars > limits.chars { Err(Refused::NoAnswer) } else { Ok(found) }
@@ -105,11 +105,11 @@ mod tests {
     use super::{Answer, Limits, Refused, Request, serve};
 
     fn ask(bytes: &[u8], limits: Limits) -> Vec<u8> {
-        let (mut asked, mut said) = (Vec::new(), Vec::new());
+        let (mut request_bytes, mut response) = (Vec::new(), Vec::new());
         let request = Request { name: "Grüße\n.txt".to_owned(), encoding: None, limits };
-        request.send(bytes, &mut asked).expect("memory takes it");
-        serve(asked.as_slice(), &mut said).expect("an answer");
-        said
+        request.send(bytes, &mut request_bytes).expect("memory takes it");
+        serve(request_bytes.as_slice(), &mut response).expect("an answer");
+        response
     }
 
     #[test]
@@ -125,10 +125,12 @@ mod tests {
     #[test]
     fn what_no_child_would_say_is_not_believed() {
         let limits = Limits::default();
-        let said = ask(b"much too long", limits);
+        let response = ask(b"much too long", limits);
         let small = Limits { chars: 4, ..limits };
-        for said in [&said[..], b"", b"null", b"{\"extracted\":{}}", &said[..said.len() - 1]] {
-            assert_eq!(Answer::receive(said, &small), Err(Refused::NoAnswer));
+        for response in
+            [&response[..], b"", b"null", b"{\"extracted\":{}}", &response[..response.len() - 1]]
+        {
+            assert_eq!(Answer::receive(response, &small), Err(Refused::NoAnswer));
         }
         let huge = vec![b' '; Answer::longest(&small) + 1];
         assert_eq!(Answer::receive(&huge, &small), Err(Refused::NoAnswer));

@@ -242,18 +242,18 @@ async fn list(ws: Ws) -> Result<Json<Gateways>, ApiError> {
 }
 
 /// The view of the gateway with this id, slug or label.
-async fn shown(ws: &Ws, said: String) -> Result<Json<GatewayView>, ApiError> {
+async fn shown(ws: &Ws, name: String) -> Result<Json<GatewayView>, ApiError> {
     let view = ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let one = queries::gateway(snap, &said)?;
+            let one = queries::gateway(snap, &name)?;
             view(ws, snap, (one, Some(&Lately::read(ws, snap)?)))
         })
     });
     Ok(Json(view.await?))
 }
 
-async fn show(ws: Ws, Path(said): Path<String>) -> Result<Json<GatewayView>, ApiError> {
-    shown(&ws, said).await
+async fn show(ws: Ws, Path(name): Path<String>) -> Result<Json<GatewayView>, ApiError> {
+    shown(&ws, name).await
 }
 
 /// What the machine of a gateway can see.
@@ -269,8 +269,8 @@ struct TableView {
     rows: u64,
 }
 
-async fn scope(ws: Ws, Path(said): Path<String>) -> Result<Json<ScopeView>, ApiError> {
-    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+async fn scope(ws: Ws, Path(name): Path<String>) -> Result<Json<ScopeView>, ApiError> {
+    let id = ws.read(|snap| queries::gateway(snap, &name))?.id;
     if id == local() {
         let text = "HQ runs on this machine, which has the whole workspace";
         return Err(ApiError(Failure::new(ProblemKind::Conflict, "has_all", text)));
@@ -299,10 +299,10 @@ struct ChangeBody {
 async fn change(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     extract::Patch(body): extract::Patch<ChangeBody>,
 ) -> Result<Json<GatewayView>, ApiError> {
-    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    let id = ws.read(|snap| queries::gateway(snap, &name))?.id;
     let patch = Patch {
         label: body.label,
         labels: body.labels,
@@ -317,9 +317,9 @@ async fn change(
 async fn pause(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Json<GatewayView>, ApiError> {
-    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    let id = ws.read(|snap| queries::gateway(snap, &name))?.id;
     ws.write(&who, move |tx| rules::pause(tx, id)).await?;
     shown(&ws, id.to_string()).await
 }
@@ -327,9 +327,9 @@ async fn pause(
 async fn resume(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Json<GatewayView>, ApiError> {
-    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    let id = ws.read(|snap| queries::gateway(snap, &name))?.id;
     ws.write(&who, move |tx| rules::resume(tx, id)).await?;
     shown(&ws, id.to_string()).await
 }
@@ -345,10 +345,10 @@ struct KeepBody {
 async fn keep(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Json(body): Json<KeepBody>,
 ) -> Result<Json<GatewayView>, ApiError> {
-    let one = ws.read(|snap| queries::gateway(snap, &said))?;
+    let one = ws.read(|snap| queries::gateway(snap, &name))?;
     linked::keep(&ws, &who, &one, &body.copy).await?;
     shown(&ws, one.id.to_string()).await
 }
@@ -356,9 +356,9 @@ async fn keep(
 async fn revoke(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Json<GatewayView>, ApiError> {
-    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+    let id = ws.read(|snap| queries::gateway(snap, &name))?.id;
     let live = queries::live_runs(&ws, id)?;
     ws.write(&who, move |tx| rules::revoke(tx, id)).await?;
     ws.app.hosts.forgets(ws.id, id);
@@ -366,8 +366,8 @@ async fn revoke(
     shown(&ws, id.to_string()).await
 }
 
-async fn remove(ws: Ws, who: Person, Path(said): Path<String>) -> Result<StatusCode, ApiError> {
-    let id = ws.read(|snap| queries::gateway(snap, &said))?.id;
+async fn remove(ws: Ws, who: Person, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
+    let id = ws.read(|snap| queries::gateway(snap, &name))?.id;
     ws.write(&who, move |tx| rules::remove(tx, id)).await?;
     ws.app.hosts.forgets(ws.id, id);
     Ok(StatusCode::NO_CONTENT)
@@ -396,9 +396,9 @@ struct PlaceBody {
     gateway: String,
 }
 
-fn named(read: &dyn Read, said: &str) -> Result<Agent, GatewayError> {
-    let found = agents::by_name(&read, said)?;
-    found.ok_or_else(|| GatewayError::NoAgent(kernel::text::ellipsis(said, 60)))
+fn named(read: &dyn Read, name: &str) -> Result<Agent, GatewayError> {
+    let found = agents::by_name(&read, name)?;
+    found.ok_or_else(|| GatewayError::NoAgent(kernel::text::ellipsis(name, 60)))
 }
 
 fn placed(
@@ -411,9 +411,9 @@ fn placed(
     Ok(Json(PlaceView { agent: agent.slug, gateway: one.slug, label: one.label, files_as_of }))
 }
 
-async fn place(ws: Ws, Path(said): Path<String>) -> Result<Json<PlaceView>, ApiError> {
+async fn place(ws: Ws, Path(name): Path<String>) -> Result<Json<PlaceView>, ApiError> {
     let shown = ws.read(|snap| {
-        let agent = named(snap, &said)?;
+        let agent = named(snap, &name)?;
         let files_as_of = silent_since(&ws, snap, agent.id)?;
         placed(snap, agent, files_as_of)
     });
@@ -423,11 +423,11 @@ async fn place(ws: Ws, Path(said): Path<String>) -> Result<Json<PlaceView>, ApiE
 async fn bind(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Json(body): Json<PlaceBody>,
 ) -> Result<Json<PlaceView>, ApiError> {
     let (agent, to) = ws.read(|snap| {
-        Ok::<_, GatewayError>((named(snap, &said)?, queries::gateway(snap, &body.gateway)?.id))
+        Ok::<_, GatewayError>((named(snap, &name)?, queries::gateway(snap, &body.gateway)?.id))
     })?;
     let id = agent.id;
     let (before, is_silent) = ws.read(|snap| {

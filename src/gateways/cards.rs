@@ -1,6 +1,6 @@
 //! Entity descriptors of gateways, join tokens and places of agents.
 
-use entity::{Area, Entity, Field, Meaning, Type, text_of, typed};
+use entity::{Area, Entity, Field, Meaning, Type, decode_row, text_of};
 use kernel::Can;
 use store::{Read, Schema, StoreError};
 
@@ -93,7 +93,7 @@ fn rests(
     then: Option<&[u8]>,
 ) -> Result<Option<String>, StoreError> {
     let trust = |row: Option<&[u8]>| -> (Option<HostKey>, bool) {
-        let row = row.and_then(typed::<Gateway>);
+        let row = row.and_then(decode_row::<Gateway>);
         row.map_or((None, false), |one| (one.host_key, one.status == Status::Revoked))
     };
     let words = "Change a machine’s access on the Gateways page.";

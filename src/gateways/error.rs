@@ -39,8 +39,8 @@ impl GatewayError {
     }
 
     #[must_use]
-    pub fn no(said: &str) -> Self {
-        Self::NotFound(kernel::text::ellipsis(said.trim(), 60))
+    pub fn no(name: &str) -> Self {
+        Self::NotFound(kernel::text::ellipsis(name.trim(), 60))
     }
 }
 

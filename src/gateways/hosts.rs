@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use app::Ws;
-use entity::typed;
+use entity::decode_row;
 use features::agents::queries::elsewhere::{Elsewhere, Machine};
 use features::agents::queries::machines;
 use features::dashboard::queries::hosts::Host;
@@ -33,7 +33,7 @@ pub fn hosts(read: &dyn Read, ws: &Ws, now: Timestamp) -> Result<Vec<Host>, Stor
         }
         let who = if parts.is_empty() { "No agents".to_owned() } else { parts.join(", ") };
         let (state, label) = shown(&one, &standing);
-        let told = match quiet(&standing, now) {
+        let name = match quiet(&standing, now) {
             quiet if quiet.is_empty() => who,
             quiet => format!("{who} · {quiet}"),
         };
@@ -41,7 +41,7 @@ pub fn hosts(read: &dyn Read, ws: &Ws, now: Timestamp) -> Result<Vec<Host>, Stor
             href: ws.url(&format!("settings/gateways/{}", one.slug)),
             state,
             label,
-            told,
+            detail: name,
             name: one.label,
         })
     };
@@ -146,7 +146,7 @@ pub fn former(read: &dyn Read) -> Result<Vec<machines::Machine>, StoreError> {
         }
         let row = history::last(read, &Root::of::<Gateway>(id))?;
         let label = row
-            .and_then(|row| typed::<Gateway>(&row))
+            .and_then(|row| decode_row::<Gateway>(&row))
             .map_or_else(|| "Removed machine".to_owned(), |was| format!("{}, removed", was.label));
         all.push(machines::Machine { gateway: Some(id), slug: id.to_string(), label });
     }

@@ -32,25 +32,25 @@ pub fn gateway_by_id(read: &dyn Read, id: GatewayId) -> Result<Gateway, GatewayE
 ///
 /// # Errors
 /// If no gateway matches, or several have the label.
-pub fn gateway(read: &dyn Read, said: &str) -> Result<Gateway, GatewayError> {
-    let said = said.trim();
-    if let Ok(id) = said.parse::<GatewayId>() {
+pub fn gateway(read: &dyn Read, name: &str) -> Result<Gateway, GatewayError> {
+    let name = name.trim();
+    if let Ok(id) = name.parse::<GatewayId>() {
         return gateway_by_id(read, id);
     }
     let all = gateways(read)?;
-    if let Some(one) = all.iter().find(|one| one.slug == said) {
+    if let Some(one) = all.iter().find(|one| one.slug == name) {
         return Ok(one.clone());
     }
-    let wanted = said.to_lowercase();
+    let wanted = name.to_lowercase();
     let mut named: Vec<Gateway> = all;
     named.retain(|one| one.label.to_lowercase() == wanted);
     match (named.pop(), named.is_empty()) {
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(GatewayError::Refused(format!(
             "several gateways are called \"{}\"; use the slug",
-            kernel::text::ellipsis(said, 60)
+            kernel::text::ellipsis(name, 60)
         ))),
-        (None, _) => Err(GatewayError::no(said)),
+        (None, _) => Err(GatewayError::no(name)),
     }
 }
 

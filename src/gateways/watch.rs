@@ -33,7 +33,7 @@ async fn watch(ws: &Ws) {
     // No contact was possible before: silences start now at the earliest.
     let began = ws.app.clock.now();
     loop {
-        let next = match look(ws, began).await {
+        let next = match report_silent(ws, began).await {
             Ok(next) => next,
             Err(GatewayError::Store(StoreError::Closed)) => return,
             Err(error) => {
@@ -59,7 +59,7 @@ async fn watch(ws: &Ws) {
 }
 
 /// Reports gateways that have been silent for too long. Returns when the next report may be due.
-async fn look(ws: &Ws, began: Timestamp) -> Result<Option<Timestamp>, GatewayError> {
+async fn report_silent(ws: &Ws, began: Timestamp) -> Result<Option<Timestamp>, GatewayError> {
     let due = ws.read(|snap| {
         let mut due: Vec<(Timestamp, GatewayId)> = Vec::new();
         for one in queries::gateways(snap)? {

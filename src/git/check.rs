@@ -105,7 +105,7 @@ impl AgentsRepo {
     /// Checks all branches, and whether each of these agents has one.
     #[must_use]
     pub fn check(&self, agents: &[String], depth: Depth) -> Checked {
-        let checked = self.look(agents, depth);
+        let checked = self.inspect(agents, depth);
         if depth == Depth::Objects {
             self.last.lock().objects.clone_from(&checked.faults);
         }
@@ -127,7 +127,7 @@ impl AgentsRepo {
                 checked
             }
             None => {
-                let checked = self.look(agents, Depth::Branches);
+                let checked = self.inspect(agents, Depth::Branches);
                 last.branches = Some((dates, now, checked.clone()));
                 checked
             }
@@ -140,7 +140,7 @@ impl AgentsRepo {
         checked
     }
 
-    fn look(&self, agents: &[String], depth: Depth) -> Checked {
+    fn inspect(&self, agents: &[String], depth: Depth) -> Checked {
         let repo = self.repo();
         // ok: if branches cannot be listed, those of the agents are looked up by name.
         let listed = self.branches().unwrap_or_default();
@@ -150,7 +150,7 @@ impl AgentsRepo {
         if !bad.is_empty() {
             // Damaged packs are not read: an access beyond the end of the file would abort the thread.
             let fault = |what| Fault { branch: None, what, is_newest: true };
-            checked.faults.extend(bad.into_iter().map(|one| fault(one.said)));
+            checked.faults.extend(bad.into_iter().map(|one| fault(one.message)));
             return checked;
         }
         all.extend(agents.iter().filter_map(|slug| Branch::agent(slug).ok()));

@@ -22,7 +22,7 @@ pub(super) struct Bad {
     /// Path without extension.
     stem: PathBuf,
     /// Description of the damage.
-    pub said: String,
+    pub message: String,
     /// Whether the index is intact.
     has_index: bool,
 }
@@ -48,8 +48,8 @@ pub(super) fn bad(repository: &Path, depth: Depth) -> Vec<Bad> {
             Ok(false) => "it is cut short or not what was written".to_owned(),
             Err(error) => error.to_string(),
         };
-        let said = format!("the pack {name} cannot be read: {why}");
-        found.push(Bad { stem, said, has_index });
+        let message = format!("the pack {name} cannot be read: {why}");
+        found.push(Bad { stem, message, has_index });
     }
     found
 }
@@ -107,8 +107,8 @@ impl AgentsRepo {
     pub fn put_packs_aside(&self, aside: &Path) -> Result<Vec<String>, GitError> {
         let _writing = self.writing.lock();
         let repo = self.repo();
-        let mut said = Vec::new();
-        for Bad { stem, said: what, has_index } in bad(repo.git_dir(), Depth::Objects) {
+        let mut messages = Vec::new();
+        for Bad { stem, message: what, has_index } in bad(repo.git_dir(), Depth::Objects) {
             // ok: without its index, nothing is found in a pack.
             let index = index::File::at(stem.with_extension("idx"), Kind::Sha1);
             let len = fs::metadata(stem.with_extension("pack")).map_or(0, |meta| meta.len());
@@ -128,11 +128,11 @@ impl AgentsRepo {
                     fs::rename(&from, &to).map_err(GitError::disk(&from))?;
                 }
             }
-            said.push(format!("{what}; it lies in {} now", aside.display()));
+            messages.push(format!("{what}; it lies in {} now", aside.display()));
         }
-        if !said.is_empty() {
+        if !messages.is_empty() {
             self.reopen()?;
         }
-        Ok(said)
+        Ok(messages)
     }
 }

@@ -18,7 +18,7 @@ const MAX_SEARCHED: usize = 10_000;
 
 /// SHA-256 of a file before and after a recorded change; `None` if it did not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub struct RecordedChange {
     pub path: String,
     /// Before the first change.
     pub before: Option<[u8; 32]>,
@@ -35,7 +35,7 @@ pub struct Revert<'a> {
     /// The commits, oldest first.
     pub commits: &'a [CommitId],
     /// Additional records of single files.
-    pub noted: &'a [Noted],
+    pub noted: &'a [RecordedChange],
     /// Only these files, sorted; `None` for all files that the commits changed.
     pub only: Option<&'a [String]>,
     /// The last line of `entry`'s message, which identifies this revert.
@@ -118,7 +118,7 @@ impl AgentsRepo {
         files: &AgentFiles,
         path: &str,
         way: Way,
-        noted: Option<&Noted>,
+        noted: Option<&RecordedChange>,
     ) -> Result<Option<&'static str>, GitError> {
         let (from, to) = (self.content(way.from)?, self.content(way.to)?);
         let hash = |bytes: &Option<Vec<u8>>| -> Option<[u8; 32]> {

@@ -86,7 +86,7 @@ impl Period {
 
     /// When a used up budget becomes available again, in words.
     #[must_use]
-    pub fn again(self) -> Option<&'static str> {
+    pub fn renewal(self) -> Option<&'static str> {
         match self {
             Self::Day => Some("tomorrow"),
             Self::Week => Some("next week"),

@@ -120,14 +120,14 @@ impl<'de> Deserialize<'de> for Colour {
             let text: std::borrow::Cow<'de, str> = Deserialize::deserialize(input)?;
             return text.parse().map_err(D::Error::custom);
         }
-        input.deserialize_enum("Colour", &[], Kept)
+        input.deserialize_enum("Colour", &[], ColourVisitor)
     }
 }
 
 /// Deserializes the record encoding of a colour.
-struct Kept;
+struct ColourVisitor;
 
-impl<'de> Visitor<'de> for Kept {
+impl<'de> Visitor<'de> for ColourVisitor {
     type Value = Colour;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

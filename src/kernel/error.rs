@@ -30,8 +30,8 @@ impl Error {
     /// Rejects several fields; at least one is expected. The message joins their messages.
     #[must_use]
     pub fn invalid(fields: Vec<FieldError>) -> Self {
-        let said: Vec<&str> = fields.iter().map(|field| field.message.as_str()).collect();
-        let mut error = Self::new(ProblemKind::Invalid, "invalid", said.join(" "));
+        let messages: Vec<&str> = fields.iter().map(|field| field.message.as_str()).collect();
+        let mut error = Self::new(ProblemKind::Invalid, "invalid", messages.join(" "));
         error.0.fields = fields;
         error
     }

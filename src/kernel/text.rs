@@ -147,14 +147,14 @@ pub fn listed(words: &[String]) -> String {
 pub fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
     const QUOTES: [&str; 4] = ["; it is inside", " of `", " slicing `", "\n"];
     const INVARIANT: &str = "invariant: ";
-    let said = panic.downcast_ref::<&str>().copied();
-    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let said = said.unwrap_or("a panic without words");
-    let from = if said.starts_with(INVARIANT) { INVARIANT.len() } else { 0 };
-    let error = said[from..].find(": ").map(|at| from + at);
-    let quotes = QUOTES.iter().filter_map(|quote| said.find(quote));
-    let end = quotes.chain(error).min().unwrap_or(said.len());
-    cut(&said[..end], 200).to_owned()
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("a panic without words");
+    let from = if message.starts_with(INVARIANT) { INVARIANT.len() } else { 0 };
+    let error = message[from..].find(": ").map(|at| from + at);
+    let quotes = QUOTES.iter().filter_map(|quote| message.find(quote));
+    let end = quotes.chain(error).min().unwrap_or(message.len());
+    cut(&message[..end], 200).to_owned()
 }
 
 /// Keeps the head and the tail of a long text, 70 to 30, with a marker between them.

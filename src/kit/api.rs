@@ -64,14 +64,15 @@ fn list(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     }
     cx.only_query(&known)?;
     let given = params.iter().filter_map(|field| Some((field, cx.query(field.key)?)));
-    let sent = given.map(|(field, text)| (field.key.to_owned(), field.typed(&text))).collect();
+    let sent =
+        given.map(|(field, text)| (field.key.to_owned(), field.parse_input(&text))).collect();
     let (after, words) = (cx.query("after"), cx.query("q").unwrap_or_default());
     let limit = if noun.is_paged() { limit(cx)? } else { 0 };
     let page = cx.read(|read| {
         let params = names::values(params, sent, Mode::Whole, (read, reader(cx).me))
             .map_err(|error| error.with_code("bad_query"))?;
-        let asked = PageRequest { after: after.as_deref(), words: &words, limit, params };
-        records::list(noun, read, reader(cx), &asked)
+        let request = PageRequest { after: after.as_deref(), words: &words, limit, params };
+        records::list(noun, read, reader(cx), &request)
     })?;
     let items: Vec<Value> = page.items.into_iter().map(|one| Value::Object(one.fields)).collect();
     Ok(Json(json!({ "items": items, "next": page.next })).into_response())
@@ -87,9 +88,9 @@ fn limit(cx: &Cx) -> Result<usize, Failure> {
 }
 
 fn show(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
-    let said: String = cx.path(0)?;
+    let name: String = cx.path(0)?;
     let shown = cx.read(|read| {
-        let key = records::find(noun, read, reader(cx), &said)?;
+        let key = records::find(noun, read, reader(cx), &name)?;
         records::one(noun, read, reader(cx), &key)
     })?;
     Ok(with_etag(Json(Value::Object(shown.fields)).into_response(), shown.rev))
@@ -110,8 +111,8 @@ fn change(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     if let Some(reply) = answered(cx, &once)? {
         return answer(noun, cx, reply, StatusCode::OK);
     }
-    let said: String = cx.path(0)?;
-    let key = cx.read(|read| records::find(noun, read, reader(cx), &said))?;
+    let name: String = cx.path(0)?;
+    let key = cx.read(|read| records::find(noun, read, reader(cx), &name))?;
     let values = values(noun.entity.fields, cx, Mode::Change)?;
     let me = reader(cx);
     let reply = kept(cx, once, move |tx| {
@@ -124,10 +125,10 @@ fn change(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
 
 fn delete(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     let (once, rev) = (cx.once()?, cx.rev()?);
-    let said: String = cx.path(0)?;
+    let name: String = cx.path(0)?;
     let me = reader(cx);
     let reply = kept(cx, once, move |tx| {
-        let key = records::find(noun, tx, me, &said)?;
+        let key = records::find(noun, tx, me, &name)?;
         let gone = records::one(noun, tx, me, &key)?;
         noun.entity.remove(tx, &key, rev)?;
         Ok(match noun.deleted {
@@ -147,8 +148,8 @@ fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Fa
     let key = match op.on {
         On::All => None,
         On::One => {
-            let said: String = cx.path(0)?;
-            Some(cx.read(|read| records::find(noun, read, me, &said))?)
+            let name: String = cx.path(0)?;
+            Some(cx.read(|read| records::find(noun, read, me, &name))?)
         }
     };
     let values = values(op.input, cx, Mode::Whole)?;

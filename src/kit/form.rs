@@ -17,8 +17,8 @@ const OTHER: &str = "own";
 /// Form values by control name.
 pub(crate) type FormValues = Vec<(String, String)>;
 
-fn text_in<'t>(typed: &'t FormValues, name: &str) -> &'t str {
-    typed.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+fn text_in<'t>(form: &'t FormValues, name: &str) -> &'t str {
+    form.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
 }
 
 /// The control of a field.
@@ -73,7 +73,7 @@ pub(crate) fn filled(
     names: &dyn Names,
     cx: &Cx,
 ) -> FormValues {
-    let mut typed = FormValues::new();
+    let mut values = FormValues::new();
     for field in entered(fields, false) {
         let value = record.get(field.key).unwrap_or(&Value::Null);
         let mut text = field.form_text(value, names);
@@ -81,7 +81,7 @@ pub(crate) fn filled(
             InputKind::Colour
                 if text.parse::<Colour>().is_ok_and(|one| matches!(one, Colour::Own(_))) =>
             {
-                typed.push((OTHER.to_owned(), text));
+                values.push((OTHER.to_owned(), text));
                 text = OTHER.to_owned();
             }
             InputKind::Moment => {
@@ -94,16 +94,16 @@ pub(crate) fn filled(
             }
             _ => {}
         }
-        typed.push((field.key.to_owned(), text));
+        values.push((field.key.to_owned(), text));
     }
-    typed
+    values
 }
 
 /// The controls of fields, with submitted values and errors.
 pub(crate) fn controls(
     fields: &'static [Field],
     is_new: bool,
-    typed: &FormValues,
+    form: &FormValues,
     wrong: &[FieldError],
     offers: &Offers<'_>,
 ) -> Vec<Control> {
@@ -112,7 +112,7 @@ pub(crate) fn controls(
         found.map(|one| one.message.clone()).unwrap_or_default()
     };
     let control = |field: &'static Field| {
-        let value = text_in(typed, field.key).to_owned();
+        let value = text_in(form, field.key).to_owned();
         let input = &field.input;
         let (kind, choices) = match input.kind {
             InputKind::Long => ("long", Vec::new()),
@@ -146,8 +146,8 @@ pub(crate) fn controls(
             name: field.key,
             label: kernel::text::capitalized(field.label),
             other: match kind {
-                "colour" => text_in(typed, OTHER).to_owned(),
-                _ => text_in(typed, &format!("{}_other", field.key)).to_owned(),
+                "colour" => text_in(form, OTHER).to_owned(),
+                _ => text_in(form, &format!("{}_other", field.key)).to_owned(),
             },
             error: if is_other { String::new() } else { error(field.key) },
             other_error: if is_other { error(field.key) } else { String::new() },
@@ -177,17 +177,17 @@ fn hues(now: &str) -> Vec<Choice> {
 pub(crate) fn sent(
     fields: &'static [Field],
     is_new: bool,
-    typed: &FormValues,
+    form: &FormValues,
     cx: &Cx,
 ) -> Result<Map<String, Value>, FieldError> {
     let mut values = Map::new();
     for field in entered(fields, is_new) {
-        let text = text_in(typed, field.key);
+        let text = text_in(form, field.key);
         let value = match field.input.kind {
             InputKind::Emoji => {
-                json!(emoji::meant(text, text_in(typed, &format!("{}_other", field.key))))
+                json!(emoji::meant(text, text_in(form, &format!("{}_other", field.key))))
             }
-            InputKind::Colour if text == OTHER => match text_in(typed, OTHER).parse::<Colour>() {
+            InputKind::Colour if text == OTHER => match text_in(form, OTHER).parse::<Colour>() {
                 Ok(colour) => json!(colour),
                 Err(_) => {
                     let message = "Enter a colour such as #1f7a5c.";
@@ -204,9 +204,9 @@ pub(crate) fn sent(
                     let zoned = local.to_zoned(cx.who.time_zone());
                     zoned.map_or(json!(text), |zoned| json!(zoned.timestamp().to_string()))
                 }
-                _ => field.typed(text),
+                _ => field.parse_input(text),
             },
-            _ => field.typed(text),
+            _ => field.parse_input(text),
         };
         let keeps = matches!(
             field.input.kind,

@@ -300,7 +300,7 @@ impl OpCx<'_> {
     /// If it was deleted.
     pub fn record<R: store::Record>(&self, read: &dyn Read) -> Result<R, Error> {
         let row = read.raw_get(self.noun.entity.table, self.key()?)?;
-        let record = row.as_deref().and_then(entity::typed::<R>);
+        let record = row.as_deref().and_then(entity::decode_row::<R>);
         record.ok_or_else(|| self.noun.entity.not_found(""))
     }
 

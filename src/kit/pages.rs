@@ -113,7 +113,7 @@ struct State {
     /// Key of the edited record.
     key: Option<Vec<u8>>,
     /// Submitted values; `None` shows the stored record.
-    typed: Option<FormValues>,
+    form: Option<FormValues>,
     /// The submitted operation; `None` for the record's own form.
     op: Option<&'static str>,
     rev: String,
@@ -131,9 +131,9 @@ fn reader(cx: &Cx) -> Reader {
 }
 
 fn list(noun: &'static Noun, page: &'static Page, cx: &Cx) -> Result<Response, Failure> {
-    let asked = cx.query("edit").unwrap_or_default();
+    let edited = cx.query("edit").unwrap_or_default();
     // ok: for a deleted record, the form for a new one is shown.
-    let key = cx.read(|read| records::find(noun, read, reader(cx), &asked)).ok();
+    let key = cx.read(|read| records::find(noun, read, reader(cx), &edited)).ok();
     let drawn = draw(noun, page, cx, State { key, ..State::default() })?;
     Ok(match cx.hx.is_partial() {
         true => html::fragment::<_, Failure>(&drawn.as_rows())?,
@@ -164,8 +164,8 @@ fn view(
     let after = cx.query("after");
     let here = place(noun, cx);
     let limit = if noun.is_paged() { ROWS } else { 0 };
-    let asked = PageRequest { after: after.as_deref(), limit, ..PageRequest::default() };
-    let found = records::list(noun, read, reader(cx), &asked)?;
+    let request = PageRequest { after: after.as_deref(), limit, ..PageRequest::default() };
+    let found = records::list(noun, read, reader(cx), &request)?;
     let line = |shown: &records::Shown| {
         let mut row = (page.row)(&full(shown));
         for (_, path) in &mut row.marks {
@@ -241,8 +241,8 @@ fn own_form(
     };
     let id = state.key.as_deref().map(id_text);
     let is_own = state.op.is_none();
-    let typed = match (&state.typed, &shown) {
-        (Some(typed), _) if is_own => typed.clone(),
+    let values = match (&state.form, &shown) {
+        (Some(values), _) if is_own => values.clone(),
         (_, Some(shown)) => form::filled(fields, &shown.record, &*names, cx),
         _ => blank(noun),
     };
@@ -266,7 +266,7 @@ fn own_form(
         rev,
         is_open: is_open || shown.is_some(),
         may_save: shown.is_none() || noun.acts.change,
-        controls: form::controls(fields, shown.is_none(), &typed, wrong, &offers),
+        controls: form::controls(fields, shown.is_none(), &values, wrong, &offers),
         summary: if is_own { state.summary } else { String::new() },
         since: state.since,
         ops,
@@ -303,9 +303,9 @@ fn op_forms(
         let records = |word: &str, now: &str| choices_of_records(word, now, read, cx, key);
         let offers = Offers { people: &people, records: &records };
         let was_sent = state.op == Some(op.name);
-        let typed = state.typed.clone().filter(|_| was_sent).unwrap_or_default();
+        let values = state.form.clone().filter(|_| was_sent).unwrap_or_default();
         let wrong: &[FieldError] = if was_sent { &state.wrong } else { &[] };
-        let controls = form::controls(op.input, true, &typed, wrong, &offers);
+        let controls = form::controls(op.input, true, &values, wrong, &offers);
         // Without a choice for a required field, the operation is not applicable.
         if controls.iter().any(Control::is_hopeless) {
             continue;
@@ -364,13 +364,13 @@ fn save(
     is_new: bool,
 ) -> Result<Response, Failure> {
     let (once, rev) = (cx.once()?, cx.rev()?);
-    let typed = cx.form();
+    let form = cx.form();
     let key = match is_new {
         true => None,
         false => Some(key(noun, cx)?),
     };
     let mode = if is_new { Mode::Whole } else { Mode::Change };
-    let values = values(noun.entity.fields, is_new, &typed, cx, mode);
+    let values = values(noun.entity.fields, is_new, &form, cx, mode);
     let at = key.clone();
     let me = reader(cx);
     let done = match values {
@@ -394,26 +394,25 @@ fn save(
             Ok(go_home(noun, cx, &format!("{verb} {title}")))
         }
         Err(error) => {
-            let state = State { key, typed: Some(typed), rev, ..State::default() };
+            let state = State { key, form: Some(form), rev, ..State::default() };
             refused(noun, page, cx, state, error)
         }
     }
 }
 
 fn key(noun: &'static Noun, cx: &Cx) -> Result<Vec<u8>, Failure> {
-    let said: String = cx.path(0)?;
-    Ok(cx.read(|read| records::find(noun, read, reader(cx), &said))?)
+    let name: String = cx.path(0)?;
+    Ok(cx.read(|read| records::find(noun, read, reader(cx), &name))?)
 }
 
 fn values(
     fields: &'static [entity::Field],
     is_new: bool,
-    typed: &FormValues,
+    form: &FormValues,
     cx: &Cx,
     mode: Mode,
 ) -> Result<Values, Error> {
-    let sent =
-        form::sent(fields, is_new, typed, cx).map_err(|wrong| Error::invalid(vec![wrong]))?;
+    let sent = form::sent(fields, is_new, form, cx).map_err(|wrong| Error::invalid(vec![wrong]))?;
     cx.read(|read| names::values(fields, sent, mode, (read, reader(cx).me)))
 }
 
@@ -469,7 +468,7 @@ fn operate(
     cx: &Cx,
 ) -> Result<Response, Failure> {
     let once = cx.once()?;
-    let typed = cx.form();
+    let form = cx.form();
     let key = match op.on {
         On::One => Some(key(noun, cx)?),
         On::All => None,
@@ -481,7 +480,7 @@ fn operate(
         if let Some(done) = cx.read(|read| once.answered::<(Reply, String)>(read))? {
             return Ok(done);
         }
-        let values = values(op.input, true, &typed, cx, Mode::Whole)?;
+        let values = values(op.input, true, &form, cx, Mode::Whole)?;
         let prepared = api::prepare(noun, op, at.as_deref(), &values, &cx.ws)?;
         cx.write(once.run(move |tx| {
             if let Some(key) = &at {
@@ -500,7 +499,7 @@ fn operate(
         Ok((reply, title)) => Ok(go_home(noun, cx, &message(op, &reply, &title))),
         Err(error) => {
             let op = Some(op.name);
-            let state = State { key, typed: Some(typed), op, ..State::default() };
+            let state = State { key, form: Some(form), op, ..State::default() };
             refused(noun, page, cx, state, error)
         }
     }

@@ -117,20 +117,20 @@ pub(crate) fn list(
     noun: &'static Noun,
     read: &dyn Read,
     reader: Reader,
-    asked: &PageRequest<'_>,
+    request: &PageRequest<'_>,
 ) -> Result<Listed, Error> {
     let words: Vec<String> =
-        asked.words.to_lowercase().split_whitespace().map(str::to_owned).collect();
-    let limit = if asked.limit == 0 { usize::MAX } else { asked.limit };
+        request.words.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    let limit = if request.limit == 0 { usize::MAX } else { request.limit };
     let places = match noun.select {
         Some(select) => {
-            let keys = (select.keys)(read, &asked.params)?;
+            let keys = (select.keys)(read, &request.params)?;
             keys.into_iter().map(|key| (Vec::new(), key)).collect()
         }
         None => {
             // Search and ownership filters apply afterwards, so all positions may be needed.
             let is_all = words.is_empty() && noun.entity.own.is_none();
-            places(noun, read, asked.after, if is_all { limit } else { usize::MAX })?
+            places(noun, read, request.after, if is_all { limit } else { usize::MAX })?
         }
     };
     let show = Show::new(noun, read, reader, true)?;
@@ -199,19 +199,19 @@ pub(crate) fn find(
     noun: &'static Noun,
     read: &dyn Read,
     reader: Reader,
-    said: &str,
+    name: &str,
 ) -> Result<Vec<u8>, Error> {
-    let said = said.trim();
-    let found = match (noun.entity.rows.key)(said) {
+    let name = name.trim();
+    let found = match (noun.entity.rows.key)(name) {
         Some(key) => Some(key),
-        None if said.is_empty() => None,
+        None if name.is_empty() => None,
         None => match noun.find {
-            Some(find) => find(read, said)?,
-            None => called(noun, read, reader, said)?,
+            Some(find) => find(read, name)?,
+            None => called(noun, read, reader, name)?,
         },
     };
-    let Some(key) = found else { return Err(noun.entity.not_found(said)) };
-    check(noun, read, reader, &key).map_err(|_| noun.entity.not_found(said))?;
+    let Some(key) = found else { return Err(noun.entity.not_found(name)) };
+    check(noun, read, reader, &key).map_err(|_| noun.entity.not_found(name))?;
     Ok(key)
 }
 
@@ -237,9 +237,9 @@ fn called(
     noun: &'static Noun,
     read: &dyn Read,
     reader: Reader,
-    said: &str,
+    name: &str,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    let wanted = said.to_lowercase();
+    let wanted = name.to_lowercase();
     let mut found = None;
     read.raw_scan(noun.entity.table, &Range::all(), &mut |key, row| {
         let fields = (noun.entity.rows.fields)(row).unwrap_or_default();

@@ -126,7 +126,7 @@ fn arguments(lease: &Lease) -> Result<Map<String, Value>, ToolError> {
 /// Takes the argument that names a record out of the arguments.
 fn named(noun: &Noun, given: &mut Map<String, Value>) -> Option<String> {
     match given.remove(noun.entity.word) {
-        Some(Value::String(said)) => Some(said),
+        Some(Value::String(name)) => Some(name),
         _ => None,
     }
 }
@@ -167,13 +167,13 @@ fn list(noun: &'static Noun, cx: &ToolCx, lease: &Lease) -> Result<ToolOutput, T
         let params = noun.select.map_or(&[][..], |select| select.params);
         let named = given.iter().filter(|(key, _)| params.iter().any(|field| field.key == *key));
         let sent = named.map(|(key, value)| (key.clone(), value.clone())).collect();
-        let asked = PageRequest {
+        let request = PageRequest {
             after: text("after"),
             words: text("q").unwrap_or_default(),
             limit: if noun.is_paged() { MOST } else { 0 },
             params: names::values(params, sent, Mode::Whole, (snap, reader.me))?,
         };
-        records::list(noun, snap, reader, &asked)
+        records::list(noun, snap, reader, &request)
     })?;
     let items: Vec<Fields> = page.items.into_iter().map(|one| brief(one.fields)).collect();
     Ok(match page.next {
@@ -203,8 +203,8 @@ fn save(
     let reader = Reader::agent(cx.agent);
     let fields = noun.entity.fields;
     let (key, verb) = match named(noun, &mut given) {
-        Some(said) => {
-            let key = records::find(noun, tx, reader, &said)?;
+        Some(name) => {
+            let key = records::find(noun, tx, reader, &name)?;
             let values = values(fields, cx, tx, given, Mode::Change)?;
             noun.entity.update(tx, &key, None, &values)?;
             (key, "Saved")
@@ -227,14 +227,14 @@ impl DynWrite for Operate {
         let agent = cx.agent;
         Box::pin(async move {
             let mut given = arguments(&lease)?;
-            let said = named(noun, &mut given);
+            let name = named(noun, &mut given);
             let work = move |ws: &app::Ws| -> Result<_, Error> {
                 let reader = Reader::agent(agent);
                 let key = match op.on {
                     On::All => None,
                     On::One => {
-                        let said = said.unwrap_or_default();
-                        Some(ws.read(|snap| records::find(noun, snap, reader, &said))?)
+                        let name = name.unwrap_or_default();
+                        Some(ws.read(|snap| records::find(noun, snap, reader, &name))?)
                     }
                 };
                 let values = ws.read(|snap| {

@@ -46,7 +46,7 @@ pub static ITEM: Entity = Entity {
         glyph: "doc",
         document: |row| {
             // An attached file is found through its page.
-            let item = entity::typed::<Item>(row).filter(|item| item.page.is_none());
+            let item = entity::decode_row::<Item>(row).filter(|item| item.page.is_none());
             item.map(|item| document(&item))
         },
         hit: |row| (format!("knowledge/{}", text_of(row, "id")), second_line(row)),
@@ -94,7 +94,7 @@ pub static BODY: Entity = Entity {
     title: |_| "Text".to_owned(),
     path: |row| format!("knowledge/{}", text_of(row, "item")),
     triggers: Some("Knowledge"),
-    told: Some(display_value),
+    shorten: Some(display_value),
     ..Entity::of::<Body>("knowledge_text", "text", "texts")
 };
 
@@ -105,7 +105,7 @@ pub static VERSION: Entity = Entity {
     title: |row| text_of(row, "title").to_owned(),
     path: |row| format!("knowledge/{}", text_of(row, "item")),
     triggers: Some("Knowledge"),
-    told: Some(display_value),
+    shorten: Some(display_value),
     ..Entity::of::<Version>("knowledge_version", "version", "versions")
 };
 
@@ -119,7 +119,7 @@ pub static MARK: Entity = Entity {
     title: |_| "Marked versions".to_owned(),
     path: |row| format!("knowledge/{}", text_of(row, "item")),
     triggers: Some("Knowledge"),
-    told: Some(marks_told),
+    shorten: Some(marks_told),
     ..Entity::of::<Marks>("knowledge_mark", "version mark", "version marks")
 };
 
@@ -141,7 +141,7 @@ pub static SUGGESTION: Entity = Entity {
     path: |_| "knowledge/suggestions".to_owned(),
     triggers: Some("Knowledge"),
     review: Some("knowledge/suggestions"),
-    told: Some(display_value),
+    shorten: Some(display_value),
     ..Entity::of::<Suggestion>("knowledge_suggestion", "suggested change", "suggested changes")
 };
 
@@ -201,7 +201,9 @@ fn document(item: &Item) -> Document {
 /// The text of a stored item for the index; empty for an archived item, which is found by title only.
 fn text(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<String, StoreError> {
     let is_found = |item: &Item| item.archived_at.is_none() && item.page.is_none();
-    let Some(item) = entity::typed::<Item>(row).filter(is_found) else { return Ok(String::new()) };
+    let Some(item) = entity::decode_row::<Item>(row).filter(is_found) else {
+        return Ok(String::new());
+    };
     match queries::text(read, blobs, item.id) {
         Ok(text) => Ok(text),
         Err(KnowledgeError::Store(StoreError::Failed(why))) => {
@@ -215,7 +217,7 @@ fn text(read: &dyn Read, blobs: &Blobs, row: &[u8]) -> Result<String, StoreError
 
 /// The passages of a stored item as documents for the index.
 fn cut(row: &[u8], text: &str) -> Vec<Document> {
-    let Some(item) = entity::typed::<Item>(row) else { return Vec::new() };
+    let Some(item) = entity::decode_row::<Item>(row) else { return Vec::new() };
     let piece = |passage: &passages::Passage| Document {
         title: item.title.clone(),
         subtitle: passage.section.join(" "),
@@ -233,7 +235,7 @@ fn piece(
     row: &[u8],
     (best, wanted): (Option<u32>, &Wanted),
 ) -> Result<Option<Piece>, StoreError> {
-    let item = entity::typed::<Item>(row).filter(|item| item.archived_at.is_none());
+    let item = entity::decode_row::<Item>(row).filter(|item| item.archived_at.is_none());
     let Some(item) = item else { return Ok(None) };
     let cut = match Cut::of(blobs, read, item.id) {
         Ok(cut) => cut,
@@ -245,7 +247,7 @@ fn piece(
     let found = looked.find_map(|n| cut.quote(n, Some(first(n)?.start)));
     Ok(found.map(|quote| Piece {
         place: format!("?p={}#cited", quote.n),
-        told: match quote.page {
+        section: match quote.page {
             Some(page) => format!("page {page}"),
             None => quote.section,
         },

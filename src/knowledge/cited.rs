@@ -222,7 +222,7 @@ pub fn shown(
     let now = |n: u32| {
         cut.quote(n, None).map(|quote| Shown { quote: Some(quote), stands: true, told: "" })
     };
-    let gone = |told| Shown { told, ..Shown::default() };
+    let gone = |message| Shown { told: message, ..Shown::default() };
     if stamp.is_empty() {
         return Ok(now(n).unwrap_or_else(|| gone("This passage no longer exists.")));
     }
@@ -233,8 +233,8 @@ pub fn shown(
         let text = version.text.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
         let then = Cut { passages: passages::cut(&text), text };
         if let Some(quote) = self::now(&then, (n, stamp)).and_then(|at| then.quote(at, None)) {
-            let told = "The text has changed since it was cited. The cited text:";
-            return Ok(Shown { quote: Some(quote), stands: false, told });
+            let message = "The text has changed since it was cited. The cited text:";
+            return Ok(Shown { quote: Some(quote), stands: false, told: message });
         }
     }
     Ok(gone("The text has changed since it was cited, and the cited version isn’t available."))
@@ -257,10 +257,10 @@ mod tests {
     fn what_tools_gave_is_known_by_what_they_say_themselves() {
         let mut seen = Seen::default();
         let words = format!("\\\"cite\\\":\\\"[[know:{}#9]]\\\" [[know:{}#8]]", id(1), id(1));
-        let said = format!("{{\"cite\":\"[[know:{}#3@9f86d0]]\",\"text\":\"{words}\"}}", id(1));
-        seen.take("knowledge_search", &said);
-        seen.take("comment_list", &said.replace("#3", "#4"));
-        let task = serde_json::json!({ "description": said.replace("#3", "#5"), "linked_knowledge": said.replace("#3", "#6") });
+        let text = format!("{{\"cite\":\"[[know:{}#3@9f86d0]]\",\"text\":\"{words}\"}}", id(1));
+        seen.take("knowledge_search", &text);
+        seen.take("comment_list", &text.replace("#3", "#4"));
+        let task = serde_json::json!({ "description": text.replace("#3", "#5"), "linked_knowledge": text.replace("#3", "#6") });
         seen.take("task_get", &format!("{task}\nYou have asked this before."));
         let mut all: Vec<u32> = seen.passages.iter().map(|(_, n)| *n).collect();
         all.sort_unstable();

@@ -160,7 +160,7 @@ const RULE: &str = "knowledge_search finds what is known here and not in front o
 pub fn prompt(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
     let mut knows = false;
     read.raw_scan(ITEMS.number, &Range::all(), &mut |_, row| {
-        let item = entity::typed::<Item>(row);
+        let item = entity::decode_row::<Item>(row);
         knows = item.is_some_and(|item| item.archived_at.is_none() && item.is_for(agent));
         if knows { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
@@ -200,8 +200,8 @@ mod tests {
             share("Own", Scope::Agent, 60),
         ];
         fit(&mut shares);
-        let told: Vec<bool> = shares.iter().map(|share| share.text.is_some()).collect();
-        assert_eq!(told, [true, true, false]);
+        let shown: Vec<bool> = shares.iter().map(|share| share.text.is_some()).collect();
+        assert_eq!(shown, [true, true, false]);
         let text = render(&shares);
         assert!(text.contains("## Large [page ") && text.contains("- Own [page "), "{text}");
         assert_eq!(render(&[]), "");

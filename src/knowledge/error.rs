@@ -63,14 +63,14 @@ impl KnowledgeError {
 
     /// A missing record.
     #[must_use]
-    pub fn no(what: &'static str, said: &str) -> Self {
-        Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }
+    pub fn no(what: &'static str, name: &str) -> Self {
+        Self::NotFound { what, said: kernel::text::ellipsis(name, 60) }
     }
 
     /// A missing model; `known` are the accepted names.
-    pub fn no_model(said: &str, known: impl IntoIterator<Item = String>) -> Self {
-        let said = kernel::text::ellipsis(said, 60);
-        Self::NoModel { said, known: known.into_iter().collect() }
+    pub fn no_model(name: &str, known: impl IntoIterator<Item = String>) -> Self {
+        let name = kernel::text::ellipsis(name, 60);
+        Self::NoModel { said: name, known: known.into_iter().collect() }
     }
 
     /// A disk error.
@@ -93,7 +93,7 @@ impl From<VectorError> for KnowledgeError {
     fn from(error: VectorError) -> Self {
         match error {
             VectorError::Store(error) => Self::Store(error),
-            VectorError::NoConnection(said) => Self::NotFound { what: "connection", said },
+            VectorError::NoConnection(name) => Self::NotFound { what: "connection", said: name },
             VectorError::NoModel => Self::field("model", web::form::sentence(&error.to_string())),
             other => Self::Refused(other.to_string()),
         }

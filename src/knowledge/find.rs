@@ -190,8 +190,8 @@ pub async fn find(ws: &Ws, seer: Seer, wish: FindRequest) -> Result<Found, Knowl
                     let loose = Wanted::essence(&wish.q);
                     let loose = loose.as_ref().unwrap_or(wanted);
                     let question = question.as_ref();
-                    let asked = FindContext { seer, wish: &wish, wanted, loose, question };
-                    ranked(ws, snap, &asked)?
+                    let context = FindContext { seer, wish: &wish, wanted, loose, question };
+                    ranked(ws, snap, &context)?
                 }
                 None => newest(snap, (seer, &wish))?,
             };
@@ -347,20 +347,20 @@ struct Named {
     passages: Vec<u32>,
 }
 
-fn ranked(ws: &Ws, read: &dyn Read, asked: &FindContext<'_>) -> Result<Found, KnowledgeError> {
-    let filter = Filter::new(read, (asked.seer, asked.wish))?;
-    let near = near(read, &filter, asked.question)?;
+fn ranked(ws: &Ws, read: &dyn Read, context: &FindContext<'_>) -> Result<Found, KnowledgeError> {
+    let filter = Filter::new(read, (context.seer, context.wish))?;
+    let near = near(read, &filter, context.question)?;
     // Later matches raise the scores of earlier ones, so the order depends on the number considered. Pages therefore
     // use the same number.
-    let mut looked = if asked.wish.is_paged { LOOKED * 8 } else { LOOKED };
+    let mut looked = if context.wish.is_paged { LOOKED * 8 } else { LOOKED };
     let (mut found, places) = loop {
-        let (words, cut) = match asked.wish.by {
-            Some(By::Meaning) if asked.question.is_some() => (Vec::new(), false),
-            _ => places(ws, asked, looked),
+        let (words, cut) = match context.wish.by {
+            Some(By::Meaning) if context.question.is_some() => (Vec::new(), false),
+            _ => places(ws, context, looked),
         };
-        let floor = asked.question.map_or(0.0, |question| question.floor);
+        let floor = context.question.map_or(0.0, |question| question.floor);
         let blended = blend::blended(&words, &near, floor);
-        let (found, places) = fitting(ws, read, (&filter, asked), blended)?;
+        let (found, places) = fitting(ws, read, (&filter, context), blended)?;
         // The index filters only by words and audience, so few of many matches may pass the other filters.
         if !cut || found.more || ENOUGH <= looked {
             break (Found { cut, ..found }, places);
@@ -369,16 +369,16 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &FindContext<'_>) -> Result<Found, Kn
     };
     for hit in &mut found.hits {
         let at = places.get(&hit.item.id).cloned().unwrap_or_default();
-        hit.quotes = quotes(ws, read, &hit.item, &at, asked)?;
-        if hit.by_words || asked.wish.by == Some(By::Meaning) {
+        hit.quotes = quotes(ws, read, &hit.item, &at, context)?;
+        if hit.by_words || context.wish.by == Some(By::Meaning) {
             continue;
         }
         // The words may be in passages beyond those considered.
-        let marked = |quote: &Quote| !asked.loose.marks(&quote.text).is_empty();
-        hit.by_words = asked.wanted.has_phrases() || hit.quotes.iter().any(marked);
+        let marked = |quote: &Quote| !context.loose.marks(&quote.text).is_empty();
+        hit.by_words = context.wanted.has_phrases() || hit.quotes.iter().any(marked);
     }
     let is_made = ws.finding.index.is_begun() && ws.finding.building().is_none();
-    let unread = queries::unread(read, asked.seer.agent())?;
+    let unread = queries::unread(read, context.seer.agent())?;
     Ok(Found { unread, building: !is_made, ..found })
 }
 
@@ -386,7 +386,7 @@ fn ranked(ws: &Ws, read: &dyn Read, asked: &FindContext<'_>) -> Result<Found, Kn
 fn fitting(
     ws: &Ws,
     read: &dyn Read,
-    (filter, asked): (&Filter<'_>, &FindContext<'_>),
+    (filter, context): (&Filter<'_>, &FindContext<'_>),
     blended: Vec<(Place, Worth)>,
 ) -> Result<(Found, HashMap<KnowledgeId, Vec<u32>>), KnowledgeError> {
     let mut named: HashMap<KnowledgeId, Named> = HashMap::new();
@@ -395,7 +395,7 @@ fn fitting(
     for ((id, passage), worth) in blended {
         if seen.insert(id) {
             let kind = match kinds.get(&id) {
-                Some(kind) if is_kept(ws, read, id, asked.wanted)? => Some(*kind),
+                Some(kind) if is_kept(ws, read, id, context.wanted)? => Some(*kind),
                 _ => None,
             };
             let new = kind.map(|kind| Named {
@@ -410,7 +410,7 @@ fn fitting(
         one.fit.by_words |= worth.by_words;
         one.passages.extend(passage.filter(|_| one.passages.len() < QUOTES));
     }
-    for item in queries::titled(read, &asked.wish.q)? {
+    for item in queries::titled(read, &context.wish.q)? {
         if let Some(one) = named.get_mut(&item.id) {
             one.fit.score *= NAMED;
         }
@@ -482,12 +482,12 @@ fn near(
 
 /// Items and passages that contain the words, best first, at most `most` of each kind, and whether there are more. If
 /// no passage contains all words, each word is searched separately.
-fn places(ws: &Ws, asked: &FindContext<'_>, most: usize) -> (Vec<Held<Place>>, bool) {
-    let audiences = asked.seer.audiences();
+fn places(ws: &Ws, context: &FindContext<'_>, most: usize) -> (Vec<Held<Place>>, bool) {
+    let audiences = context.seer.audiences();
     let number = ITEM.finds.map_or(PASSAGES, |finds| finds.number);
     let ask = |any: bool, typos: Typos| {
         let ask = Ask {
-            wanted: if any { asked.loose } else { asked.wanted },
+            wanted: if any { context.loose } else { context.wanted },
             audiences: &audiences,
             kinds: &[number, PASSAGES],
             status: None,
@@ -535,21 +535,21 @@ fn quotes(
     read: &dyn Read,
     item: &Item,
     places: &[u32],
-    asked: &FindContext<'_>,
+    context: &FindContext<'_>,
 ) -> Result<Vec<Quote>, KnowledgeError> {
     let cut = Cut::of(&ws.blobs, read, item.id)?;
     // Position of the first search word in a passage, if any.
     let first = |n: u32| {
-        let marks = asked.loose.marks(cut.words(n)?);
+        let marks = context.loose.marks(cut.words(n)?);
         marks.first().map(|mark| mark.start)
     };
     let is_meant = |n: &u32| {
-        let vector = asked.question.and_then(|one| one.arena.hash(&meaning::place(item.id, *n)));
+        let vector = context.question.and_then(|one| one.arena.hash(&meaning::place(item.id, *n)));
         let text = vector.and_then(|_| meaning::embedding_text(item, &cut, *n));
         text.is_some_and(|text| vector == Some(meaning::hash(&text)))
     };
     let fits =
-        |n: &u32, at: Option<usize>| at.is_some() || (!asked.wanted.has_phrases() && is_meant(n));
+        |n: &u32, at: Option<usize>| at.is_some() || (!context.wanted.has_phrases() && is_meant(n));
     let looked = |n: u32| (n, first(n));
     let chosen = places.iter().copied().map(looked).filter(|(n, at)| fits(n, *at));
     let mut chosen: Vec<(u32, Option<usize>)> = chosen.collect();

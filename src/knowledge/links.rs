@@ -166,7 +166,7 @@ pub fn to(read: &dyn Read, id: KnowledgeId) -> Result<Vec<Item>, StoreError> {
 }
 
 /// A stored link: its name in lower case, and the item.
-pub type Kept = (String, KnowledgeId);
+pub type StoredLink = (String, KnowledgeId);
 
 /// Replaces links by Markdown links. `before` are the stored links of the text's record, if it stores some; an
 /// unresolved name is then annotated with the reason. A citation that the writing run `by` has not read is marked.
@@ -174,7 +174,7 @@ pub fn linked(
     ws: &Ws,
     read: &dyn Read,
     text: &str,
-    (before, by): (Option<&[Kept]>, Option<RunId>),
+    (before, by): (Option<&[StoredLink]>, Option<RunId>),
 ) -> Result<String, StoreError> {
     // The run's reads are loaded only for a text with citations.
     let cites = text.contains("[[know:");

@@ -180,9 +180,9 @@ mod tests {
         let para = "Customers pay a deposit of one monthly rate per bike. ".repeat(6);
         let text = format!("# Lease\n\n{para}\n\n## Deposit\n\n{para}\n\u{c}## Return\n\n{para}");
         let all = cut(&text);
-        let told: Vec<(Option<u32>, String)> = all.iter().map(|p| (p.page, p.trail())).collect();
+        let parts: Vec<(Option<u32>, String)> = all.iter().map(|p| (p.page, p.trail())).collect();
         assert_eq!(
-            told,
+            parts,
             [
                 (Some(1), "Lease".to_owned()),
                 (Some(1), "Lease › Deposit".to_owned()),

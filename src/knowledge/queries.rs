@@ -53,21 +53,21 @@ pub fn unwritten(item: &Item) -> KnowledgeError {
 ///
 /// # Errors
 /// No item matches, or several have the title.
-pub fn item(read: &dyn Read, said: &str, agent: Option<AgentId>) -> Result<Item, KnowledgeError> {
+pub fn item(read: &dyn Read, name: &str, agent: Option<AgentId>) -> Result<Item, KnowledgeError> {
     let sees = |item: &Item| agent.is_none_or(|agent| item.is_for(agent));
-    if let Ok(id) = said.trim().parse::<KnowledgeId>() {
+    if let Ok(id) = name.trim().parse::<KnowledgeId>() {
         let found: Option<Item> = read.get(id)?;
-        return found.filter(sees).ok_or_else(|| KnowledgeError::no("item", said));
+        return found.filter(sees).ok_or_else(|| KnowledgeError::no("item", name));
     }
-    let mut named: Vec<Item> = titled(read, said)?;
+    let mut named: Vec<Item> = titled(read, name)?;
     named.retain(|item| sees(item) && item.archived_at.is_none());
     if 1 < named.len() {
         return Err(KnowledgeError::Refused(format!(
             "several items are called \"{}\"; use the ID",
-            kernel::text::ellipsis(said.trim(), 60)
+            kernel::text::ellipsis(name.trim(), 60)
         )));
     }
-    named.pop().ok_or_else(|| KnowledgeError::no("item", said))
+    named.pop().ok_or_else(|| KnowledgeError::no("item", name))
 }
 
 /// Items with this title, ignoring case; at most 50.
@@ -115,10 +115,10 @@ pub fn words(read: &dyn Read, id: KnowledgeId) -> Result<Option<(Text, u64)>, St
 /// No folder matches, or several have the name.
 pub fn folder_given(
     read: &dyn Read,
-    said: Option<&str>,
+    name: Option<&str>,
 ) -> Result<Option<FolderId>, KnowledgeError> {
-    let said = said.filter(|said| !said.is_empty());
-    said.map(|said| folder(read, said).map(|folder| folder.id)).transpose()
+    let name = name.filter(|name| !name.is_empty());
+    name.map(|name| folder(read, name).map(|folder| folder.id)).transpose()
 }
 
 /// A former version.
@@ -233,12 +233,12 @@ pub fn folder_by_id(read: &dyn Read, id: FolderId) -> Result<Folder, KnowledgeEr
 ///
 /// # Errors
 /// No folder matches, or several have the name.
-pub fn folder(read: &dyn Read, said: &str) -> Result<Folder, KnowledgeError> {
-    if let Ok(id) = said.trim().parse::<FolderId>() {
+pub fn folder(read: &dyn Read, name: &str) -> Result<Folder, KnowledgeError> {
+    if let Ok(id) = name.trim().parse::<FolderId>() {
         return folder_by_id(read, id);
     }
     let tree = Tree::read(read)?;
-    let wanted = said.trim().trim_matches('/').to_lowercase();
+    let wanted = name.trim().trim_matches('/').to_lowercase();
     let fits = |folder: &&Folder| {
         folder.name.to_lowercase() == wanted
             || tree.path(Some(folder.id)).join("/").to_lowercase() == wanted
@@ -248,9 +248,9 @@ pub fn folder(read: &dyn Read, said: &str) -> Result<Folder, KnowledgeError> {
         (Some(one), None) => Ok(one.clone()),
         (Some(_), Some(_)) => Err(KnowledgeError::Refused(format!(
             "several folders are called \"{}\"; use the path or ID",
-            kernel::text::ellipsis(said.trim(), 60)
+            kernel::text::ellipsis(name.trim(), 60)
         ))),
-        _ => Err(KnowledgeError::no("folder", said)),
+        _ => Err(KnowledgeError::no("folder", name)),
     }
 }
 

@@ -209,16 +209,16 @@ fn bytes_of<'i>(ws: &Ws, item: &'i Item) -> Result<(Vec<u8>, &'i str), Knowledge
 pub(crate) async fn chosen(
     ws: &Ws,
     id: KnowledgeId,
-    said: &str,
+    name: &str,
 ) -> Result<Option<String>, KnowledgeError> {
-    let said = said.trim().to_owned();
-    if said.is_empty() {
+    let name = name.trim().to_owned();
+    if name.is_empty() {
         return Ok(None);
     }
     let wrong = |error: EncodingError| {
         KnowledgeError::field("encoding", web::form::sentence(&error.to_string()))
     };
-    let label = encoding::known(&said).ok_or_else(|| wrong(EncodingError::NoSuch(said)))?;
+    let label = encoding::known(&name).ok_or_else(|| wrong(EncodingError::NoSuch(name)))?;
     ws.read_blocking(move |ws| {
         let item: Item = ws.read(|snap| queries::item_by_id(snap, id))?;
         // The rule checks whether the file is a text.

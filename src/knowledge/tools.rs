@@ -131,8 +131,8 @@ fn hits_json(ws: &Ws, hits: &[find::Hit]) -> Result<Vec<Value>, KnowledgeError> 
                 notes.push(why);
             }
             if hit.item.kind == ItemKind::Source {
-                let told = origin::of(snap, hit.item.id)?.map(|origin| origin.told);
-                notes.extend(told.filter(|told| !told.is_empty()));
+                let source = origin::of(snap, hit.item.id)?.map(|origin| origin.told);
+                notes.extend(source.filter(|source| !source.is_empty()));
             }
             if !notes.is_empty() {
                 one["note"] = json!(notes.join(" "));
@@ -194,7 +194,7 @@ impl ReadTool for Read {
                         waits: find::is_waiting(snap, item.id)?,
                         version: snap.get_rev::<Body>(item.id)?.map(|(_, rev)| rev),
                     };
-                    let (head, mut text) = piece.told((args.page, args.from), most)?;
+                    let (head, mut text) = piece.describe((args.page, args.from), most)?;
                     if item.kind.is_outside() {
                         // Title and origin are untrusted, too.
                         let origin = origin::of(snap, item.id)?.map_or_else(String::new, |one| {
@@ -237,7 +237,7 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     /// A description of the part, and its text with a mark before each passage.
-    fn told(
+    fn describe(
         &self,
         (page, from): (Option<usize>, Option<usize>),
         most: usize,
@@ -246,8 +246,8 @@ impl Piece<'_> {
             Some(page) => self.on_page(page)?,
             None => (0, self.cut.text.as_str()),
         };
-        let asked = from.unwrap_or(0);
-        let from = whole.floor_char_boundary(asked.min(whole.len()));
+        let requested = from.unwrap_or(0);
+        let from = whole.floor_char_boundary(requested.min(whole.len()));
         let mut text = kernel::text::cut(&whole[from..], most);
         let mut begins = self.passages(start + from, text.len());
         if let Some((_, end)) = begins.get(PASSAGES) {
@@ -269,9 +269,9 @@ impl Piece<'_> {
         } else if whole.trim().is_empty() {
             let place = if page.is_some() { "on this page" } else { "in it" };
             head.push_str(&format!(" There is no text {place}."));
-        } else if whole.len() <= asked {
+        } else if whole.len() <= requested {
             let all = whole.len();
-            head.push_str(&format!(" There is no text from byte {asked} on; it has {all}."));
+            head.push_str(&format!(" There is no text from byte {requested} on; it has {all}."));
         }
         if self.reading.as_ref().is_some_and(|reading| reading.cut) {
             head.push_str(" Only the beginning of the file was read: there is more in it.");

@@ -73,10 +73,10 @@ async fn put(
             })
             .await?;
         let (kept, rev, text) = settled;
-        let (why, said) = (written.reason.clone(), links::names(&text));
+        let (why, names) = (written.reason.clone(), links::names(&text));
         let write = move |tx: &mut WriteTx<'_>| {
             queries::check_rev(tx, id, seen)?;
-            rules::write(tx, id, (kept, rev), (&why, &said))
+            rules::write(tx, id, (kept, rev), (&why, &names))
         };
         match ws.write(who, write).await {
             Err(KnowledgeError::Moved) => {}
@@ -93,14 +93,14 @@ async fn put(
 pub async fn restore(
     ws: &Ws,
     who: &(impl Who + Sync),
-    said: &str,
+    reason: &str,
     n: u32,
 ) -> Result<KnowledgeId, KnowledgeError> {
-    let said = said.to_owned();
+    let reason = reason.to_owned();
     let (id, text) = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let item = queries::item(snap, &said, None)?;
+                let item = queries::item(snap, &reason, None)?;
                 let one = queries::version(snap, item.id, n)?
                     .ok_or_else(|| KnowledgeError::no("version", &n.to_string()))?;
                 let text =

@@ -25,8 +25,8 @@ impl Backoff {
     }
 
     /// The delay after the end of a link or a failed attempt. The sequence restarts after a link that lasted a minute.
-    /// `random` is any random number; `asked` is the delay demanded by the primary, used if longer.
-    pub fn pause(&mut self, now: Duration, random: u64, asked: Option<Duration>) -> Duration {
+    /// `random` is any random number; `requested` is the delay demanded by the primary, used if longer.
+    pub fn pause(&mut self, now: Duration, random: u64, requested: Option<Duration>) -> Duration {
         if self.linked.take().is_some_and(|since| GOOD <= now.saturating_sub(since)) {
             self.failed = 0;
         }
@@ -36,7 +36,7 @@ impl Backoff {
         let half = longest / 2;
         let share = u32::try_from(random >> 32).unwrap_or(u32::MAX);
         let own = half + half.mul_f64(f64::from(share) / f64::from(u32::MAX));
-        asked.map_or(own, |asked| asked.max(own))
+        requested.map_or(own, |requested| requested.max(own))
     }
 }
 
@@ -72,8 +72,8 @@ mod tests {
     #[test]
     fn a_pause_that_home_asks_for_is_kept() {
         let mut backoff = Backoff::default();
-        let asked = Duration::from_secs(300);
-        assert_eq!(backoff.pause(START, 0, Some(asked)), asked);
+        let requested = Duration::from_secs(300);
+        assert_eq!(backoff.pause(START, 0, Some(requested)), requested);
         assert_eq!(backoff.pause(START, 0, Some(Duration::ZERO)), FIRST * 2);
     }
 

@@ -64,8 +64,8 @@ async fn passing(
         pace,
     };
     let door = Door { identity: &home, version: "0.3.0", pace };
-    let judge = |asked: HostRequest| async move {
-        assert_eq!(asked.purpose, purpose);
+    let judge = |request: HostRequest| async move {
+        assert_eq!(request.purpose, purpose);
         verdict
     };
     let (one, other, tap) = faulty(Faults::none(), Faults::none());

@@ -62,9 +62,9 @@ impl Scene {
     }
 
     /// Accepts the token, and the gateway with this host's key.
-    fn judged(&self, asked: &HostRequest) -> Result<Admitted, Refusal> {
-        let known = asked.key == self.host.public();
-        let good = match &asked.purpose {
+    fn judged(&self, request: &HostRequest) -> Result<Admitted, Refusal> {
+        let known = request.key == self.host.public();
+        let good = match &request.purpose {
             Purpose::Join { token } => token.as_str() == TOKEN,
             Purpose::Known { gateway: named } => *named == gateway() && known,
         };
@@ -81,7 +81,7 @@ impl Scene {
         host: Carrier,
         home: Carrier,
     ) -> (Result<Linked, LinkError>, Result<Accepted, LinkError>) {
-        let judge = |asked: HostRequest| async move { self.judged(&asked) };
+        let judge = |request: HostRequest| async move { self.judged(&request) };
         tokio::join!(knock(host, self.knock()), accept(home, self.door(), judge))
     }
 
@@ -92,8 +92,8 @@ impl Scene {
 }
 
 /// A judge that must not be called, because the host has proved nothing.
-async fn unasked(asked: HostRequest) -> Result<Admitted, Refusal> {
-    panic!("{asked:?} is nobody's business")
+async fn unasked(request: HostRequest) -> Result<Admitted, Refusal> {
+    panic!("{request:?} is nobody's business")
 }
 
 /// The error of a handshake.
@@ -141,9 +141,9 @@ async fn a_token_that_is_not_good_and_a_key_of_another_are_refused() {
     let stranger = Identity::generate();
     let (host, home) = pipe();
     let (key, knows) = (stranger.public(), &other);
-    let judge = |asked: HostRequest| async move {
-        assert_eq!(asked.key, key);
-        knows.judged(&asked)
+    let judge = |request: HostRequest| async move {
+        assert_eq!(request.key, key);
+        knows.judged(&request)
     };
     let knocking = Knock { identity: &stranger, ..other.knock() };
     let (host, home) = tokio::join!(knock(host, knocking), accept(home, other.door(), judge));

@@ -239,8 +239,8 @@ impl fmt::Debug for Identity {
 
 /// Normalises a typed fingerprint to the form of [`PublicKey::fingerprint`].
 #[must_use]
-pub fn grouped(typed: &str) -> String {
-    let plain: Vec<char> = typed
+pub fn grouped(text: &str) -> String {
+    let plain: Vec<char> = text
         .chars()
         .filter(|c| !c.is_whitespace() && *c != '-')
         .map(|c| c.to_ascii_uppercase())
@@ -294,8 +294,8 @@ mod tests {
         assert!(one.public().signed(b"words", &signature));
         assert!(!one.public().signed(b"other words", &signature));
         assert!(!other.public().signed(b"words", &signature));
-        let again = Identity::from_pkcs8(&one.to_pkcs8()).unwrap();
-        assert_eq!(again.public(), one.public());
+        let restored = Identity::from_pkcs8(&one.to_pkcs8()).unwrap();
+        assert_eq!(restored.public(), one.public());
     }
 
     #[test]

@@ -83,8 +83,8 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
-    pub(crate) fn of(secret: &[u8], said: &[u8]) -> Self {
-        let prk = Salt::new(HKDF_SHA256, said).extract(secret);
+    pub(crate) fn of(secret: &[u8], transcript: &[u8]) -> Self {
+        let prk = Salt::new(HKDF_SHA256, transcript).extract(secret);
         Self {
             from_host: expand(&prk, &[b"hq-link from host"]),
             from_home: expand(&prk, &[b"hq-link from home"]),
@@ -210,8 +210,8 @@ mod tests {
         assert_eq!(opener.open(longest).unwrap().len(), MAX_MESSAGE);
 
         let mut back = Opener::new(Ways::of(b"a secret", b"what was said").from_home);
-        let said = sealed(&mut pair().0, b"one");
-        assert_eq!(back.open(said), Err(LinkError::Forged));
+        let frame = sealed(&mut pair().0, b"one");
+        assert_eq!(back.open(frame), Err(LinkError::Forged));
     }
 
     #[test]

@@ -161,14 +161,14 @@ async fn pieces_of_two_files_take_turns_and_control_goes_between() {
                     host.sender.send(control("stop")).await.unwrap();
                 }
             }
-            Frame::Control(said) => {
+            Frame::Control(frame) => {
                 // A command that names a blob comes after it.
-                match said.body.as_str() {
+                match frame.body.as_str() {
                     Some("one") => assert_eq!(lengths[0], total),
                     Some("two") => assert_eq!(lengths[1], total),
                     _ => assert!(order.len() < 50, "{}", order.len()),
                 }
-                controls.push(said);
+                controls.push(frame);
             }
             other => panic!("{other:?}"),
         }
@@ -272,8 +272,8 @@ async fn a_side_that_takes_more_than_its_credit_is_cut() {
                 Err(error) => break error,
             }
         };
-        let (_liar, said) = lying.await.unwrap();
-        assert_eq!(heard, said - 1);
+        let (_liar, sent) = lying.await.unwrap();
+        assert_eq!(heard, sent - 1);
         assert!(matches!(error, LinkError::Overrun(_)), "{error:?}");
         assert_eq!(home.sender.over().await, error);
     }
@@ -401,12 +401,12 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 /// The frames of one lane that arrive, and what an observer of the carrier sees.
-async fn heard_of(said: &[Frame], faults: Faults) -> (Vec<Frame>, LinkError, Tap) {
+async fn heard_of(sent: &[Frame], faults: Faults) -> (Vec<Frame>, LinkError, Tap) {
     let ms = Duration::from_millis;
     let pace = Pace { ping: ms(20), silence: ms(200), ..Pace::default() };
     let (host, mut home, tap) = linked(faults, Faults::none(), pace);
     let pump = tokio::spawn(host.pump.run());
-    let (sender, frames) = (host.sender.clone(), said.to_vec());
+    let (sender, frames) = (host.sender.clone(), sent.to_vec());
     let saying = tokio::spawn(async move {
         for frame in frames {
             sender.deliver(frame).await?;
@@ -436,14 +436,14 @@ proptest! {
         count in 0..12usize,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let said: Vec<Frame> = (0..count).map(|at| control(&format!("canary {at}"))).collect();
+        let sent: Vec<Frame> = (0..count).map(|at| control(&format!("canary {at}"))).collect();
         let clean = faults.is_empty();
-        let (heard, error, tap) = runtime.block_on(heard_of(&said, Faults::all(faults)));
-        prop_assert!(said.starts_with(&heard), "{heard:?}");
+        let (heard, error, tap) = runtime.block_on(heard_of(&sent, Faults::all(faults)));
+        prop_assert!(sent.starts_with(&heard), "{heard:?}");
         prop_assert!(!tap.holds(b"canary"));
-        prop_assert!(error != LinkError::Closed || heard.len() == said.len(), "{error:?}");
+        prop_assert!(error != LinkError::Closed || heard.len() == sent.len(), "{error:?}");
         if clean {
-            prop_assert_eq!((heard, error), (said, LinkError::Closed));
+            prop_assert_eq!((heard, error), (sent, LinkError::Closed));
         }
     }
 }

@@ -175,7 +175,7 @@ impl Tally {
 
     /// Formats a figure; empty if there is no data.
     #[must_use]
-    pub fn told(&self, figure: Figure, column: &Column, names: &dyn Names) -> String {
+    pub fn format_figure(&self, figure: Figure, column: &Column, names: &dyn Names) -> String {
         let shown = |value: &Option<FieldValue>| {
             value.as_ref().map_or_else(String::new, |value| column.shown(value, names))
         };

@@ -76,15 +76,15 @@ pub fn written(key: &str, values: &[String]) -> String {
 /// The choices of a filter menu. A typed value that is not among them is added.
 #[must_use]
 pub fn choices(query: &Query, key: &str, mut list: Vec<Choice>) -> Vec<Choice> {
-    let asked = asked_of(query, key);
-    let typed = written(key, asked);
+    let given = asked_of(query, key);
+    let text = written(key, given);
     let mut found = false;
     for choice in &mut list {
-        choice.chosen = choice.value.eq_ignore_ascii_case(&typed);
+        choice.chosen = choice.value.eq_ignore_ascii_case(&text);
         found |= choice.chosen;
     }
     if !found {
-        list.push(Choice::new(typed, asked.join(", "), true));
+        list.push(Choice::new(text, given.join(", "), true));
     }
     list
 }

@@ -104,10 +104,10 @@ mod tests {
             }
         }
         let groups = groups.groups();
-        let told =
+        let group =
             |n: usize| (groups[n].count, groups[n].first.clone(), groups[n].tallies[0].sum());
-        assert_eq!(told(0), (3, vec![1, 3], Decimal::of_millionths(8_000_000)));
-        assert_eq!(told(1).0, 1);
+        assert_eq!(group(0), (3, vec![1, 3], Decimal::of_millionths(8_000_000)));
+        assert_eq!(group(1).0, 1);
         assert_eq!(groups[2].value, None);
     }
 }

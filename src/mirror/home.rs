@@ -109,11 +109,11 @@ impl Shipper {
         match have.standing {
             Standing::Following(of, seq) if of == life => {
                 (new.life, new.sent, new.seen) = (Some(life), seq, seq);
-                new.roots = Roots::told(have.agents, have.roots);
+                new.roots = Roots::reported(have.agents, have.roots);
             }
             Standing::Taking(of, seq, place) if of == life => {
                 (new.life, new.sent, new.seen) = (Some(life), seq, seq);
-                let had = Roots::told(have.agents, have.roots);
+                let had = Roots::reported(have.agents, have.roots);
                 let now = new.ask(store)?;
                 // Earlier pieces used the roots of that time, so the host has no complete copy of a new root.
                 new.doubtful.extend(had.iter().filter(|at| **at <= place && !now.has(at)).cloned());
@@ -141,7 +141,7 @@ impl Shipper {
     }
 
     /// Sends all rows of a root again if it is still in scope, because the host has removed them.
-    pub fn again(&mut self, root: &At) {
+    pub fn resend(&mut self, root: &At) {
         self.roots.leave_out(root);
         self.doubtful.insert(root.clone());
         self.unsure = true;
@@ -389,7 +389,7 @@ impl Touched {
         let mut now = if self.turns { Some(before.renewed(snap)?) } else { None };
         for at in &self.items {
             let row = snap.raw_get(at.table, &at.key)?;
-            now.get_or_insert_with(|| before.clone()).weigh(at, row.as_deref())?;
+            now.get_or_insert_with(|| before.clone()).update(at, row.as_deref())?;
         }
         Ok(now)
     }

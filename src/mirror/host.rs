@@ -118,12 +118,13 @@ impl Mirror {
             let (agents, parcel) = (Arc::clone(&agents), Arc::clone(&parcel));
             let leads = Arc::clone(&self.leads);
             let piece = self.write(move |tx| {
-                let mut desk = Desk { leads: &*leads, agents: &agents, laid: Laid::default() };
+                let mut applier =
+                    Applier { leads: &*leads, agents: &agents, laid: Laid::default() };
                 let is_done = match &*parcel {
-                    Parcel::Rows(rows) => desk.rows(tx, rows)?,
-                    Parcel::Step(step) => desk.step(tx, step)?,
+                    Parcel::Rows(rows) => applier.rows(tx, rows)?,
+                    Parcel::Step(step) => applier.step(tx, step)?,
                 };
-                Ok((desk.laid, is_done))
+                Ok((applier.laid, is_done))
             });
             let (laid, is_done) = piece.await?;
             dropped += laid.dropped;
@@ -134,7 +135,7 @@ impl Mirror {
     }
 
     /// Removes a root with all its rows, whoever wrote them, once the host no longer leads it. The primary learns of
-    /// this through [`have`](Self::have) at the next link, or through [`Shipper::again`](crate::Shipper::again), and
+    /// this through [`have`](Self::have) at the next link, or through [`Shipper::resend`](crate::Shipper::resend), and
     /// sends the root again if it is still in scope. Returns the number of removed rows.
     pub async fn let_go(&self, root: At) -> Result<usize, MirrorError> {
         let mut all = 0;
@@ -293,19 +294,19 @@ fn stale(tx: &WriteTx<'_>, rows: &Rows, leads: &Leads) -> Result<Vec<At>, StoreE
 }
 
 /// The state of one transaction.
-struct Desk<'d> {
+struct Applier<'d> {
     leads: &'d Leads,
     agents: &'d Agents,
     laid: Laid,
 }
 
-impl Desk<'_> {
+impl Applier<'_> {
     /// Replaces all rows in the range of a snapshot piece. Returns `false` if more rows must be removed than one
     /// transaction may.
     fn rows(&mut self, tx: &mut WriteTx<'_>, rows: &Rows) -> Result<bool, MirrorError> {
         let mut now = note(tx)?;
         if !is_next(&now, rows)? {
-            self.laid.again = true;
+            self.laid.is_repeated = true;
             return Ok(true);
         }
         let stale = stale(tx, rows, self.leads)?;
@@ -337,7 +338,7 @@ impl Desk<'_> {
     fn step(&mut self, tx: &mut WriteTx<'_>, step: &Step) -> Result<bool, MirrorError> {
         let mut now = note(tx)?;
         if stands(&now, step)? == Stands::Behind {
-            self.laid.again = true;
+            self.laid.is_repeated = true;
             return Ok(true);
         }
         for gone in &step.gone {

@@ -174,7 +174,7 @@ pub struct Have {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Laid {
     /// The parcel was applied before; nothing was done.
-    pub again: bool,
+    pub is_repeated: bool,
     /// New or changed rows.
     pub put: usize,
     /// Removed rows.

@@ -53,7 +53,7 @@ impl Roots {
     }
 
     /// The roots that a host reports.
-    pub(crate) fn told(agents: Agents, roots: BTreeSet<At>) -> Self {
+    pub(crate) fn reported(agents: Agents, roots: BTreeSet<At>) -> Self {
         let mut set = roots;
         set.extend(agents.iter().map(|agent| At::of::<Agent>(*agent)));
         Self { agents, set }
@@ -67,7 +67,7 @@ impl Roots {
     }
 
     /// Adds or removes a knowledge item according to its present row.
-    pub(crate) fn weigh(&mut self, at: &At, row: Option<&[u8]>) -> Result<(), StoreError> {
+    pub(crate) fn update(&mut self, at: &At, row: Option<&[u8]>) -> Result<(), StoreError> {
         let is_in = match row {
             Some(row) => unless_torn(
                 replication_policy::knowledge(&self.agents, row).map_err(StoreError::from),
@@ -180,7 +180,7 @@ fn work(read: &dyn Read, agents: &Agents) -> Result<BTreeSet<At>, StoreError> {
             tasks.extend(run.task);
             connections.extend(run.connection);
             talk(read, agents, run.session, &mut set)?;
-            named.extend(asked(read, &run)?);
+            named.extend(requested_models(read, &run)?);
         }
         for id in tasks {
             named.extend(enter_task(read, id, &mut set)?);
@@ -201,7 +201,7 @@ fn work(read: &dyn Read, agents: &Agents) -> Result<BTreeSet<At>, StoreError> {
 }
 
 /// The models requested by a session and by the queued messages of its run.
-fn asked(read: &dyn Read, run: &Run) -> Result<Vec<String>, StoreError> {
+fn requested_models(read: &dyn Read, run: &Run) -> Result<Vec<String>, StoreError> {
     let own = read.get::<Session>(run.session)?.and_then(|session| session.model);
     let heard = queue::heard(&read, run.session, run.id)?;
     Ok(own.into_iter().chain(heard.into_iter().filter_map(|input| input.model)).collect())

@@ -27,7 +27,7 @@ pub(crate) fn owner(
             let root = ops.and_then(|ops| (ops.root)(row));
             root.map_or(Of::Nobody, |root| Of::Root(root.into()))
         }
-        Some(Owner::Said(said)) => said(read, row)?,
+        Some(Owner::Said(find)) => find(read, row)?,
     })
 }
 

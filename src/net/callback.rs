@@ -76,13 +76,13 @@ impl Caller {
              cache-control: no-store\r\nconnection: close\r\n\r\n",
             body.len()
         );
-        let said = async {
+        let exchange = async {
             self.stream.write_all(head.as_bytes()).await?;
             self.stream.write_all(body.as_bytes()).await?;
             self.stream.shutdown().await
         };
         // ok: the browser may have disconnected.
-        let _ = timeout(PATIENCE, said).await;
+        let _ = timeout(PATIENCE, exchange).await;
     }
 }
 
@@ -127,9 +127,9 @@ mod tests {
             odd.write_all(b"POST / HTTP/1.1\r\n\r\n").await.expect("sent");
             let mut stream = TcpStream::connect(address).await.expect("a connection");
             stream.write_all(b"GET /cb?code=a HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
-            let mut said = String::new();
-            stream.read_to_string(&mut said).await.expect("an answer");
-            said
+            let mut response = String::new();
+            stream.read_to_string(&mut response).await.expect("an answer");
+            response
         };
         let here = async {
             let caller = place.next().await.expect("a browser");
@@ -137,8 +137,11 @@ mod tests {
             caller.say("200 OK", "Done <b>").await;
             target
         };
-        let (said, target) = tokio::join!(browser, here);
+        let (response, target) = tokio::join!(browser, here);
         assert_eq!(target, "/cb?code=a");
-        assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("Done &lt;b>"), "{said}");
+        assert!(
+            response.starts_with("HTTP/1.1 200 OK\r\n") && response.contains("Done &lt;b>"),
+            "{response}"
+        );
     }
 }

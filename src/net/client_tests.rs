@@ -30,19 +30,19 @@ impl Exceptions for TestHosts {
 /// Resolver that returns one address list per lookup, repeats the last one, and counts lookups.
 struct Answers {
     lists: Vec<Vec<IpAddr>>,
-    asked: AtomicUsize,
+    lookups: AtomicUsize,
 }
 
 impl Answers {
     fn new(lists: &[&[&str]]) -> Arc<Answers> {
         let read = |list: &&[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
-        Arc::new(Answers { lists: lists.iter().map(read).collect(), asked: AtomicUsize::new(0) })
+        Arc::new(Answers { lists: lists.iter().map(read).collect(), lookups: AtomicUsize::new(0) })
     }
 }
 
 impl Resolver for Answers {
     fn lookup(&self, _host: &str) -> Lookup {
-        let turn = self.asked.fetch_add(1, Ordering::SeqCst).min(self.lists.len() - 1);
+        let turn = self.lookups.fetch_add(1, Ordering::SeqCst).min(self.lists.len() - 1);
         let list = self.lists[turn].clone();
         Box::pin(async move { Ok(list) })
     }
@@ -309,7 +309,7 @@ async fn a_name_that_leads_to_a_private_address_is_refused_at_the_connection() {
         let error = client(resolver.clone()).request(request).await.unwrap_err();
         let expected = GuardError::Private { host: "evil.example".into() };
         assert_eq!(error, NetError::Refused(expected), "{list:?}");
-        assert_eq!(resolver.asked.load(Ordering::SeqCst), 1);
+        assert_eq!(resolver.lookups.load(Ordering::SeqCst), 1);
     }
 }
 
@@ -323,10 +323,10 @@ async fn a_name_that_changes_its_address_gains_nothing() {
         let client = client(resolver.clone());
         let first = client.request(get(Policy::Guarded, address, "/")).await.unwrap();
         assert_eq!(first.body.bytes().await.unwrap(), b"first");
-        assert_eq!(resolver.asked.load(Ordering::SeqCst), 1);
+        assert_eq!(resolver.lookups.load(Ordering::SeqCst), 1);
         let second = client.request(get(Policy::Guarded, address, "/")).await.unwrap_err();
         assert_eq!(second, NetError::Refused(GuardError::Private { host: "site.test".into() }));
-        assert_eq!(resolver.asked.load(Ordering::SeqCst), 2);
+        assert_eq!(resolver.lookups.load(Ordering::SeqCst), 2);
     })
     .await;
 }

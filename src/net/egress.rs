@@ -207,18 +207,18 @@ async fn open(
 ) -> Result<Way, Closed> {
     let text = std::str::from_utf8(&bytes[..end])
         .map_err(|_| Closed::Unclear("the head of the request is no text"))?;
-    let asked = EgressRequest::read(text)?;
+    let request = EgressRequest::read(text)?;
     let own = || doorman.own_pass().map(str::to_owned);
-    let pass = asked.pass().or_else(own).ok_or(Closed::NoPass)?;
-    let opened = doorman.admit(&pass, &asked.url)?;
-    let guard = if opened.has(&asked.url) { guard.opening(opened) } else { guard.clone() };
-    guard.check_url(&asked.url).map_err(|error| Closed::Refused(error.to_string()))?;
-    let mut first = match asked.kind {
+    let pass = request.pass().or_else(own).ok_or(Closed::NoPass)?;
+    let opened = doorman.admit(&pass, &request.url)?;
+    let guard = if opened.has(&request.url) { guard.opening(opened) } else { guard.clone() };
+    guard.check_url(&request.url).map_err(|error| Closed::Refused(error.to_string()))?;
+    let mut first = match request.kind {
         Kind::Tunnel => Vec::new(),
-        Kind::Plain => asked.forwarded().into_bytes(),
+        Kind::Plain => request.forwarded().into_bytes(),
     };
     first.extend_from_slice(&bytes[end..]);
-    let (kind, url) = (asked.kind, asked.url);
+    let (kind, url) = (request.kind, request.url);
     let end = match doorman.takes_over(&pass, &url, kind) {
         Some(handler) => End::Taken(handler, Outer { guard, url: url.clone() }),
         None => End::There(connect(&guard, &url).await?),
@@ -441,15 +441,15 @@ mod tests {
             }
             Some(Box::new(move |mut inner, outer| {
                 Box::pin(async move {
-                    let mut asked = vec![0; 4];
-                    inner.read_exact(&mut asked).await.unwrap();
+                    let mut request = vec![0; 4];
+                    inner.read_exact(&mut request).await.unwrap();
                     let mut there = outer.dial().await.unwrap();
                     there.write_all(b"GET /taken HTTP/1.1\r\n\r\n").await.unwrap();
-                    let mut said = Vec::new();
-                    there.read_to_end(&mut said).await.unwrap();
-                    let told = format!("{kind:?} {}", String::from_utf8_lossy(&asked));
-                    inner.write_all(told.as_bytes()).await.unwrap();
-                    inner.write_all(&said).await.unwrap();
+                    let mut sent = Vec::new();
+                    there.read_to_end(&mut sent).await.unwrap();
+                    let text = format!("{kind:?} {}", String::from_utf8_lossy(&request));
+                    inner.write_all(text.as_bytes()).await.unwrap();
+                    inner.write_all(&sent).await.unwrap();
                     inner.shutdown().await.unwrap();
                 })
             }))
@@ -461,11 +461,11 @@ mod tests {
     }
 
     /// The response to a program's request.
-    async fn said(text: String) -> String {
-        said_to(&Open, text).await
+    async fn response_to(text: String) -> String {
+        response_through(&Open, text).await
     }
 
-    async fn said_to(doorman: &dyn EgressPolicy, text: String) -> String {
+    async fn response_through(doorman: &dyn EgressPolicy, text: String) -> String {
         let guard = Guard::new(Arc::new(Site), Arc::new(Site), &[]);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -491,7 +491,7 @@ mod tests {
         let heard = serving(
             |request| answer("200 OK", "", request),
             async |site| {
-                said(format!(
+                response_to(format!(
                     "POST http://site.test:{}/a?b HTTP/1.1\r\nHost: other.test\r\n{PASS}X-A: 1\r\n\
                      Content-Length: 2\r\n\r\nhi",
                     site.port()
@@ -512,7 +512,7 @@ mod tests {
             ("GET http://site.test:1/ HTTP/1.1\r\n\r\n", "502"),
             ("CONNECT 127.0.0.1:443 HTTP/1.1\r\n\r\n", "403"),
         ] {
-            let heard = said_to(&Alone, head.to_owned()).await;
+            let heard = response_through(&Alone, head.to_owned()).await;
             assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{heard}");
         }
     }
@@ -522,7 +522,7 @@ mod tests {
         let heard = serving(
             |request| answer("200 OK", "", request),
             async |site| {
-                said(format!(
+                response_to(format!(
                     "CONNECT site.test:{} HTTP/1.1\r\n{PASS}\r\nGET /x HTTP/1.1\r\n\r\n",
                     site.port()
                 ))
@@ -549,7 +549,7 @@ mod tests {
                 |request| answer("200 OK", "", request),
                 async |site| {
                     let head = head.replace("{port}", &site.port().to_string());
-                    said_to(&Taking, format!("{head}\r\n{PASS}\r\nabcd")).await
+                    response_through(&Taking, format!("{head}\r\n{PASS}\r\nabcd")).await
                 },
             )
             .await;
@@ -660,7 +660,8 @@ mod tests {
         let heard = serving(
             |_| vec![Step::Stall],
             async |site| {
-                said(format!("CONNECT shut.test:{} HTTP/1.1\r\n{PASS}\r\n", site.port())).await
+                response_to(format!("CONNECT shut.test:{} HTTP/1.1\r\n{PASS}\r\n", site.port()))
+                    .await
             },
         )
         .await;
@@ -691,7 +692,7 @@ mod tests {
                 "407",
             ),
         ] {
-            let heard = said(head.clone()).await;
+            let heard = response_to(head.clone()).await;
             assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{heard}");
             let (before, body) = heard.split_once("\r\n\r\n").expect("a head");
             assert!(before.contains(&format!("content-length: {}\r\n", body.len())), "{heard}");
@@ -705,8 +706,8 @@ mod tests {
             lines in proptest::collection::vec("[!-~]{0,6}:?[ -~\r\n]{0,12}", 0..4),
         ) {
             let head = format!("{first}\r\n{}\r\n\r\n", lines.join("\r\n"));
-            if let Ok(asked) = EgressRequest::read(&head) {
-                let (out, host) = (asked.forwarded(), asked.url.host_str().unwrap_or_default());
+            if let Ok(request) = EgressRequest::read(&head) {
+                let (out, host) = (request.forwarded(), request.url.host_str().unwrap_or_default());
                 prop_assert!(out.ends_with("connection: close\r\n\r\n"));
                 prop_assert_eq!(out.matches("\r\n\r\n").count(), 1);
                 let hosts = out.lines().filter(|line| line.to_lowercase().starts_with("host:"));
@@ -722,7 +723,7 @@ mod tests {
             assert!(EgressRequest::read(head).is_err(), "{head}");
         }
         let guard = Guard::new(Arc::new(Site), Arc::new(NoExceptions), &[]);
-        let asked = EgressRequest::read("CONNECT site.test:80 HTTP/1.1\r\n\r\n").unwrap();
-        assert!(guard.check_url(&asked.url).is_ok() && asked.pass().is_none());
+        let request = EgressRequest::read("CONNECT site.test:80 HTTP/1.1\r\n\r\n").unwrap();
+        assert!(guard.check_url(&request.url).is_ok() && request.pass().is_none());
     }
 }

@@ -98,8 +98,8 @@ pub async fn page(
     let response = client.request(request).await?;
     let (status, final_url) = (response.status, response.url);
     let content_type = response.headers.get("content-type").map(str::to_owned);
-    let is_document = content_type.as_deref().is_some_and(|said| {
-        said.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(PDF))
+    let is_document = content_type.as_deref().is_some_and(|media| {
+        media.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(PDF))
     });
     let document = document.filter(|_| is_document);
     let most = if document.is_some() { MAX_DOCUMENT } else { MAX_BYTES };

@@ -26,7 +26,7 @@ pub struct Pages {
     http: HttpClient,
     /// Reader for documents.
     document: Option<ReadDocument>,
-    kept: Mutex<Kept>,
+    kept: Mutex<Cache>,
 }
 
 /// A page with its age.
@@ -78,7 +78,7 @@ impl Pages {
 
 /// Cache entries, oldest first.
 #[derive(Default)]
-struct Kept {
+struct Cache {
     pages: HashMap<PageRequest, (Arc<Page>, Instant)>,
     order: VecDeque<(PageRequest, Instant)>,
     bytes: usize,
@@ -90,7 +90,7 @@ fn size(wanted: &PageRequest, page: &Page) -> usize {
     OVERHEAD + 2 * wanted.url.len() + page.final_url.len() + title + page.readable.text.len()
 }
 
-impl Kept {
+impl Cache {
     fn find(&mut self, wanted: &PageRequest, now: Instant) -> Option<(Arc<Page>, Instant)> {
         self.forget(now, MAX_KEPT);
         self.pages.get(wanted).cloned()
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_page_is_kept_for_a_quarter_of_an_hour() {
-        let (mut kept, now) = (Kept::default(), Instant::now());
+        let (mut kept, now) = (Cache::default(), Instant::now());
         kept.keep(wanted("a"), page("one"), now);
         assert!(kept.find(&wanted("a"), now + KEPT - Duration::from_secs(1)).is_some());
         assert!(kept.find(&wanted("b"), now).is_none());
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_oldest_give_way_and_what_is_too_large_is_not_kept() {
-        let (mut kept, now) = (Kept::default(), Instant::now());
+        let (mut kept, now) = (Cache::default(), Instant::now());
         let large = "x".repeat(MAX_KEPT / 4);
         for n in 0..10 {
             kept.keep(wanted(&n.to_string()), page(&large), now + Duration::from_secs(n));
@@ -204,8 +204,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_site_is_asked_once_and_again_after_a_failure() {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&asked);
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&requests);
         serving(
             move |_| match count.fetch_add(1, Ordering::SeqCst) {
                 0 => answer("503 Service Unavailable", "content-type: text/plain\r\n", "later"),
@@ -225,6 +225,6 @@ mod tests {
             },
         )
         .await;
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert_eq!(requests.load(Ordering::SeqCst), 2);
     }
 }

@@ -166,12 +166,16 @@ enum Kind {
 }
 
 fn kind_of(source: Source<'_>) -> Result<Kind, ReadError> {
-    let said = essence(source.content_type);
+    let media = essence(source.content_type);
     let refused = || ReadError::NotText {
-        content_type: if said.is_empty() { "data without a type".to_owned() } else { said.clone() },
+        content_type: if media.is_empty() {
+            "data without a type".to_owned()
+        } else {
+            media.clone()
+        },
     };
     let looks_binary = is_binary(source.body);
-    match said.as_str() {
+    match media.as_str() {
         "text/html" | "application/xhtml+xml" if !looks_binary => Ok(Kind::Page),
         "" | "application/octet-stream" | "binary/octet-stream" if !looks_binary => {
             Ok(if is_page(source.body) { Kind::Page } else { Kind::Text })
@@ -183,8 +187,8 @@ fn kind_of(source: Source<'_>) -> Result<Kind, ReadError> {
 
 /// The media type without parameters, in lower case.
 fn essence(content_type: Option<&str>) -> String {
-    let said = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    said.trim().to_ascii_lowercase()
+    let media = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    media.trim().to_ascii_lowercase()
 }
 
 fn is_text(essence: &str) -> bool {
@@ -224,9 +228,9 @@ fn is_page(body: &[u8]) -> bool {
 /// Decodes a body by its byte order mark, the header, the page's own declaration, or detection, in this order. A header
 /// that does not fit is ignored.
 fn decode(body: &[u8], content_type: Option<&str>, kind: Kind) -> String {
-    let said = content_type.and_then(|said| label_after(said.as_bytes()));
-    if let Some(said) = said.filter(|_| Encoding::for_bom(body).is_none())
-        && let Some(text) = said.decode_without_bom_handling_and_without_replacement(body)
+    let declared = content_type.and_then(|declared| label_after(declared.as_bytes()));
+    if let Some(declared) = declared.filter(|_| Encoding::for_bom(body).is_none())
+        && let Some(text) = declared.decode_without_bom_handling_and_without_replacement(body)
     {
         return text.into_owned();
     }

@@ -42,17 +42,17 @@ impl Backoff {
     pub const OVERLOAD: Backoff =
         Backoff { first: Duration::from_secs(1), cap: MAX_WAIT, tries: 12 };
 
-    /// What to do after failed attempt number `failed`, counted from 1. `asked` is the server's `Retry-After`; `random`
+    /// What to do after failed attempt number `failed`, counted from 1. `requested` is the server's `Retry-After`; `random`
     /// is any random number, for the jitter.
-    pub fn next(&self, failed: u32, asked: Option<Duration>, random: u64) -> Next {
-        if let Some(asked) = asked.filter(|asked| MAX_WAIT < *asked) {
-            return Next::GiveUp(Some(asked));
+    pub fn next(&self, failed: u32, requested: Option<Duration>, random: u64) -> Next {
+        if let Some(requested) = requested.filter(|requested| MAX_WAIT < *requested) {
+            return Next::GiveUp(Some(requested));
         }
         if self.tries < failed {
             return Next::GiveUp(None);
         }
         let own = self.pause(failed, random);
-        Next::Wait(asked.map_or(own, |asked| asked.max(own)).min(MAX_WAIT))
+        Next::Wait(requested.map_or(own, |requested| requested.max(own)).min(MAX_WAIT))
     }
 
     /// Between half and all of the doubled pause, so that simultaneous failures do not retry simultaneously.

@@ -201,11 +201,11 @@ mod tests {
 
     #[test]
     fn a_refused_token_and_another_protocol_are_told_apart() {
-        let said = |status, text: &str| ProviderError::reported(status, "", text);
-        assert!(is_refused(&said(401, "token expired")));
-        assert!(!is_refused(&said(403, "not for you")));
+        let reported = |status, text: &str| ProviderError::reported(status, "", text);
+        assert!(is_refused(&reported(401, "token expired")));
+        assert!(!is_refused(&reported(403, "not for you")));
         let other = "model x is not accessible via the /chat/completions endpoint";
-        assert!(is_other_way(&said(400, other)));
-        assert!(!is_other_way(&said(500, other)) && !is_other_way(&said(400, "bad")));
+        assert!(is_other_way(&reported(400, other)));
+        assert!(!is_other_way(&reported(500, other)) && !is_other_way(&reported(400, "bad")));
     }
 }

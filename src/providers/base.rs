@@ -133,16 +133,16 @@ const TAILS: &[&str] = &[
 ///
 /// # Errors
 /// If it is not an http(s) URL, or contains more than an address.
-pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
-    let typed = typed.trim();
-    let typed = match (typed.is_empty(), wire) {
+pub fn normalise(wire: Wire, input: &str) -> Result<Base, BaseError> {
+    let input = input.trim();
+    let input = match (input.is_empty(), wire) {
         (true, Wire::Anthropic) => DEFAULT_ANTHROPIC,
         (true, Wire::OpenAiChat | Wire::OpenAiResponses) => DEFAULT_OPENAI,
         (true, Wire::Gemini) => DEFAULT_GEMINI,
         (true, Wire::Ollama) => DEFAULT_OLLAMA,
-        (false, _) => typed,
+        (false, _) => input,
     };
-    let url = usable(typed)?;
+    let url = usable(input)?;
     let private = is_private(&url);
     // A server with Ollama's native protocol is Ollama, on whatever port.
     let server = match (server(&url), wire) {
@@ -170,19 +170,19 @@ pub fn normalise(wire: Wire, typed: &str) -> Result<Base, BaseError> {
 ///
 /// # Errors
 /// If it is not an http(s) URL, or contains more than an address.
-pub fn exact(typed: &str, server: Server) -> Result<Base, BaseError> {
-    let typed = typed.trim();
-    if typed.is_empty() {
+pub fn exact(input: &str, server: Server) -> Result<Base, BaseError> {
+    let input = input.trim();
+    if input.is_empty() {
         return Err(BaseError::Empty);
     }
-    let url = usable(typed)?;
+    let url = usable(input)?;
     let path = url.path().trim_end_matches('/');
     let private = is_private(&url);
     Ok(Base { url: format!("{}{path}", url.origin().ascii_serialization()), server, private })
 }
 
-fn usable(typed: &str) -> Result<Url, BaseError> {
-    let url = parse(typed)?;
+fn usable(input: &str) -> Result<Url, BaseError> {
+    let url = parse(input)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(BaseError::Scheme(url.scheme().to_owned()));
     }
@@ -234,17 +234,17 @@ fn ollama_path(path: &str) -> Result<String, BaseError> {
     Ok(path.strip_suffix("/api").unwrap_or(path).to_owned())
 }
 
-fn parse(typed: &str) -> Result<Url, BaseError> {
-    let bad = || BaseError::NotAnAddress(typed.to_owned());
-    if typed.contains("://") {
-        return Url::parse(typed).map_err(|_| bad());
+fn parse(input: &str) -> Result<Url, BaseError> {
+    let bad = || BaseError::NotAnAddress(input.to_owned());
+    if input.contains("://") {
+        return Url::parse(input).map_err(|_| bad());
     }
     // Default scheme: http for this machine and private networks, otherwise https.
-    let plain = Url::parse(&format!("http://{typed}")).map_err(|_| bad())?;
+    let plain = Url::parse(&format!("http://{input}")).map_err(|_| bad())?;
     if is_private(&plain) {
         return Ok(plain);
     }
-    let safe = Url::parse(&format!("https://{typed}")).map_err(|_| bad())?;
+    let safe = Url::parse(&format!("https://{input}")).map_err(|_| bad())?;
     match safe.domain() {
         Some(domain) if domain.contains('.') => Ok(safe),
         Some(_) => Err(bad()),
@@ -303,13 +303,13 @@ fn is_private(url: &Url) -> bool {
 mod tests {
     use super::*;
 
-    fn openai(typed: &str) -> String {
-        normalise(Wire::OpenAiChat, typed).map_or_else(|e| e.to_string(), |b| b.url)
+    fn openai(input: &str) -> String {
+        normalise(Wire::OpenAiChat, input).map_or_else(|e| e.to_string(), |b| b.url)
     }
 
     #[test]
     fn whatever_people_type_becomes_the_base() {
-        for (typed, url) in [
+        for (input, url) in [
             ("", "https://api.openai.com/v1"),
             ("api.openai.com", "https://api.openai.com/v1"),
             ("https://api.openai.com/", "https://api.openai.com/v1"),
@@ -335,23 +335,23 @@ mod tests {
                 "https://llm.example.com/gateway/openai/v1",
             ),
         ] {
-            assert_eq!(openai(typed), url, "{typed}");
+            assert_eq!(openai(input), url, "{input}");
         }
     }
 
     #[test]
     fn anthropic_paths_are_joined_once() {
-        for typed in [
+        for input in [
             "",
             "api.anthropic.com",
             "https://api.anthropic.com/v1",
             "https://api.anthropic.com/v1/messages/",
         ] {
-            let base = normalise(Wire::Anthropic, typed).expect("an address");
+            let base = normalise(Wire::Anthropic, input).expect("an address");
             assert_eq!(
                 base.join("/v1/messages"),
                 "https://api.anthropic.com/v1/messages",
-                "{typed}"
+                "{input}"
             );
             assert_eq!(base.server, Server::Anthropic);
         }
@@ -362,40 +362,40 @@ mod tests {
 
     #[test]
     fn responses_gemini_and_ollama_have_their_own_bases() {
-        let url = |wire, typed| normalise(wire, typed).map_or_else(|e| e.to_string(), |b| b.url);
-        for typed in ["", "api.openai.com/v1/responses", "https://api.openai.com"] {
-            assert_eq!(url(Wire::OpenAiResponses, typed), "https://api.openai.com/v1", "{typed}");
+        let url = |wire, input| normalise(wire, input).map_or_else(|e| e.to_string(), |b| b.url);
+        for input in ["", "api.openai.com/v1/responses", "https://api.openai.com"] {
+            assert_eq!(url(Wire::OpenAiResponses, input), "https://api.openai.com/v1", "{input}");
         }
-        for typed in [
+        for input in [
             "",
             "generativelanguage.googleapis.com",
             "https://generativelanguage.googleapis.com/v1beta",
             "https://generativelanguage.googleapis.com/v1beta/models/gemini-3.8-flash",
         ] {
             let wanted = "https://generativelanguage.googleapis.com";
-            assert_eq!(url(Wire::Gemini, typed), wanted, "{typed}");
+            assert_eq!(url(Wire::Gemini, input), wanted, "{input}");
         }
         assert_eq!(
             url(Wire::Gemini, "https://proxy.example/google"),
             "https://proxy.example/google"
         );
-        for typed in
+        for input in
             ["", "127.0.0.1:11434", "http://127.0.0.1:11434/api", "127.0.0.1:11434/api/chat"]
         {
-            assert_eq!(url(Wire::Ollama, typed), "http://127.0.0.1:11434", "{typed}");
+            assert_eq!(url(Wire::Ollama, input), "http://127.0.0.1:11434", "{input}");
         }
         let other = normalise(Wire::Ollama, "box.lan:8080").expect("an address");
         assert_eq!((other.server, other.private), (Server::Ollama, true));
-        for typed in
+        for input in
             ["localhost:11434/v1", "http://localhost:11434/v1/chat/completions", "h.lan/x/v1/"]
         {
-            assert!(url(Wire::Ollama, typed).contains("loses tool calls"), "{typed}");
+            assert!(url(Wire::Ollama, input).contains("loses tool calls"), "{input}");
         }
     }
 
     #[test]
     fn an_exact_base_keeps_its_path() {
-        let url = |typed| exact(typed, Server::Copilot).map_or_else(|e| e.to_string(), |b| b.url);
+        let url = |input| exact(input, Server::Copilot).map_or_else(|e| e.to_string(), |b| b.url);
         assert_eq!(url("https://api.example.com"), "https://api.example.com");
         assert_eq!(url("https://chat.example.com/a/b/"), "https://chat.example.com/a/b");
         assert!(url(" ").contains("enter the server's address"));
@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn private_addresses_are_known() {
-        for (typed, private) in [
+        for (input, private) in [
             ("localhost:11434", true),
             ("10.0.0.2:8000", true),
             ("100.100.3.4:11434", true),
@@ -423,9 +423,9 @@ mod tests {
             ("100.128.0.1", false),
         ] {
             assert_eq!(
-                normalise(Wire::OpenAiChat, typed).expect("an address").private,
+                normalise(Wire::OpenAiChat, input).expect("an address").private,
                 private,
-                "{typed}"
+                "{input}"
             );
         }
     }

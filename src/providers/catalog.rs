@@ -225,7 +225,7 @@ impl Model {
     /// The model with the server's current description. The server's limits and abilities override the catalogue,
     /// except for how thinking is controlled.
     #[must_use]
-    pub fn told(mut self, info: &ModelInfo) -> Self {
+    pub fn with_info(mut self, info: &ModelInfo) -> Self {
         self.window = info.window.filter(|n| 0 < *n).unwrap_or(self.window);
         let most = info.max_output.filter(|n| 0 < *n).unwrap_or(self.max_output);
         self.max_output = most.min(self.window);
@@ -299,9 +299,9 @@ impl Model {
 
     /// The level used for a requested one: the same, else the next lower, else the lowest.
     #[must_use]
-    pub fn effective(&self, asked: Thinking) -> Thinking {
+    pub fn effective(&self, requested: Thinking) -> Thinking {
         let levels = self.levels();
-        let lower = levels.iter().rev().find(|level| **level <= asked);
+        let lower = levels.iter().rev().find(|level| **level <= requested);
         lower.or(levels.first()).copied().unwrap_or(Thinking::None)
     }
 

@@ -291,7 +291,7 @@ mod tests {
     }
 
     /// The request sent to a server, and the parsed response.
-    async fn asked(
+    async fn embed(
         (wire, base): (Wire, &str),
         request: &EmbedRequest,
         script: impl Fn() -> Vec<Step>,
@@ -328,10 +328,10 @@ mod tests {
     #[tokio::test]
     async fn openai_is_asked_for_all_texts_at_once_and_answers_in_their_order() {
         let wish = request(Purpose::Passages, "text-embedding-3-small");
-        let said = r#"{"data":[{"index":1,"embedding":[0,2]},{"index":0,"embedding":[3,4]}],
+        let response = r#"{"data":[{"index":1,"embedding":[0,2]},{"index":0,"embedding":[3,4]}],
             "usage":{"prompt_tokens":5,"total_tokens":5}}"#;
         for wire in [Wire::OpenAiChat, Wire::OpenAiResponses] {
-            let (heard, made) = asked((wire, "/v1"), &wish, || json_answer(said)).await;
+            let (heard, made) = embed((wire, "/v1"), &wish, || json_answer(response)).await;
             assert!(heard.starts_with("POST /v1/embeddings "), "{heard}");
             assert!(heard.to_ascii_lowercase().contains("authorization: bearer sk-embed-secret"));
             assert_eq!(body(&heard)["input"], json!(["The dog", "It rains"]));
@@ -344,8 +344,8 @@ mod tests {
     #[tokio::test]
     async fn gemini_is_told_whether_it_is_a_question() {
         let wish = request(Purpose::Question, "gemini-embedding-001");
-        let said = r#"{"embeddings":[{"values":[1,0]},{"values":[0,1]}]}"#;
-        let (heard, made) = asked((Wire::Gemini, ""), &wish, || json_answer(said)).await;
+        let response = r#"{"embeddings":[{"values":[1,0]},{"values":[0,1]}]}"#;
+        let (heard, made) = embed((Wire::Gemini, ""), &wish, || json_answer(response)).await;
         let path = "POST /v1beta/models/gemini-embedding-001:batchEmbedContents ";
         assert!(heard.starts_with(path), "{heard}");
         let one = &body(&heard)["requests"][0];
@@ -358,8 +358,8 @@ mod tests {
     #[tokio::test]
     async fn ollama_gets_the_words_that_its_model_expects() {
         let wish = request(Purpose::Question, "nomic-embed-text:latest");
-        let said = r#"{"embeddings":[[1,0],[0,1]],"prompt_eval_count":9}"#;
-        let (heard, made) = asked((Wire::Ollama, ""), &wish, || json_answer(said)).await;
+        let response = r#"{"embeddings":[[1,0],[0,1]],"prompt_eval_count":9}"#;
+        let (heard, made) = embed((Wire::Ollama, ""), &wish, || json_answer(response)).await;
         assert!(heard.starts_with("POST /api/embed "), "{heard}");
         assert_eq!(body(&heard)["input"][0], "search_query: The dog");
         assert_eq!(made.unwrap().tokens, Some(9));
@@ -368,7 +368,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_whole_is_refused_and_a_key_is_never_repeated() {
         let wish = request(Purpose::Passages, "any");
-        for said in [
+        for response in [
             r#"{"data":[{"index":0,"embedding":[1,0]}]}"#,
             r#"{"data":[{"index":0,"embedding":[1,0]},{"index":1,"embedding":[1]}]}"#,
             r#"{"data":[{"index":0,"embedding":[0,0]},{"index":1,"embedding":[1,0]}]}"#,
@@ -376,8 +376,8 @@ mod tests {
             r#"{"data":[{"index":0,"embedding":["x"]},{"index":1,"embedding":[1]}]}"#,
             r#"{"error":"none"}"#,
         ] {
-            let (_, made) = asked((Wire::OpenAiChat, "/v1"), &wish, || json_answer(said)).await;
-            assert_eq!(made.unwrap_err().class, ErrorClass::Garbage, "{said}");
+            let (_, made) = embed((Wire::OpenAiChat, "/v1"), &wish, || json_answer(response)).await;
+            assert_eq!(made.unwrap_err().class, ErrorClass::Garbage, "{response}");
         }
         let limited = || {
             let headers = "retry-after: 7\r\ncontent-type: application/json\r\n";
@@ -387,21 +387,21 @@ mod tests {
                 r#"{"error":{"message":"slower, sk-embed-secret"}}"#,
             )
         };
-        let (_, made) = asked((Wire::OpenAiChat, "/v1"), &wish, limited).await;
+        let (_, made) = embed((Wire::OpenAiChat, "/v1"), &wish, limited).await;
         let error = made.unwrap_err();
         assert_eq!(error.class, ErrorClass::RateLimit);
         assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
         assert!(!error.message.contains("secret"), "{error}");
         let wrong =
             || answer("401 Unauthorized", "", r#"{"error":{"message":"Incorrect API key"}}"#);
-        let (_, made) = asked((Wire::OpenAiChat, "/v1"), &wish, wrong).await;
+        let (_, made) = embed((Wire::OpenAiChat, "/v1"), &wish, wrong).await;
         assert_eq!(made.unwrap_err().class, ErrorClass::Auth);
     }
 
     #[test]
     fn a_list_price_holds_where_tokens_are_paid() {
-        let model = |id: &str, typed: &str| {
-            let base = normalise(Wire::OpenAiChat, typed).unwrap();
+        let model = |id: &str, input: &str| {
+            let base = normalise(Wire::OpenAiChat, input).unwrap();
             described(crate::catalog::describe(id).at(&base), &base).price.map(|price| price.input)
         };
         assert_eq!(model("text-embedding-3-small", ""), Some(20_000));

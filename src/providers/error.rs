@@ -133,19 +133,20 @@ impl ErrorClass {
     /// What happened, what helps, and the provider's message, for people. Messages about defects that HQ itself
     /// detected are omitted.
     #[must_use]
-    pub fn explained(self, said: &str) -> String {
-        let (advice, said) = (self.advice(), said.trim());
-        if said.is_empty() || matches!(self, Self::Interrupted | Self::Garbage | Self::EmptyAnswer)
+    pub fn explained(self, message: &str) -> String {
+        let (advice, message) = (self.advice(), message.trim());
+        if message.is_empty()
+            || matches!(self, Self::Interrupted | Self::Garbage | Self::EmptyAnswer)
         {
             return advice.to_owned();
         }
-        let end = if said.ends_with(['.', '!', '?', '…']) { "" } else { "." };
-        format!("{advice} {}{end}", kernel::text::capitalized(said))
+        let end = if message.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+        format!("{advice} {}{end}", kernel::text::capitalized(message))
     }
 
     /// What happened, as a phrase that follows the provider's name.
     #[must_use]
-    pub fn told(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Self::RateLimit => "is rate-limiting calls",
             Self::Overloaded => "is overloaded",
@@ -234,9 +235,9 @@ impl ProviderError {
     #[must_use]
     pub fn reported(status: u16, code: &str, message: &str) -> Self {
         let class = classify(Some(status), code, message);
-        let said = shorten(message);
-        let message = match (said.is_empty(), code.is_empty()) {
-            (false, _) => said,
+        let shortened = shorten(message);
+        let message = match (shortened.is_empty(), code.is_empty()) {
+            (false, _) => shortened,
             (true, false) => format!("the provider answered {status} ({code})"),
             (true, true) => format!("the provider answered {status} without a reason"),
         };
@@ -247,10 +248,11 @@ impl ProviderError {
     #[must_use]
     pub fn in_stream(code: &str, message: &str) -> Self {
         let class = classify(None, code, message);
-        let said = shorten(message);
-        let wait = pause::in_words(&said).filter(|_| class.is_wait());
-        let said = if said.is_empty() { format!("the provider stopped ({code})") } else { said };
-        Self::new(class, said).with_retry_after(wait)
+        let shortened = shorten(message);
+        let wait = pause::in_words(&shortened).filter(|_| class.is_wait());
+        let shortened =
+            if shortened.is_empty() { format!("the provider stopped ({code})") } else { shortened };
+        Self::new(class, shortened).with_retry_after(wait)
     }
 
     /// An interrupted answer.
@@ -307,7 +309,7 @@ impl ProviderError {
     /// Whether and when to retry after failed attempt number `failed`, counted from 1. Honours the provider's requested
     /// pause; `random` is any random number, for the jitter.
     #[must_use]
-    pub fn again(&self, failed: u32, random: u64) -> Next {
+    pub fn next_attempt(&self, failed: u32, random: u64) -> Next {
         match self.class {
             ErrorClass::RateLimit | ErrorClass::Overloaded => {
                 Backoff::OVERLOAD.next(failed, self.retry_after, random)
@@ -498,13 +500,14 @@ const WORDS: &[(ErrorClass, &[&str])] = &[
 /// Classifies a failure by status, code and message.
 #[must_use]
 pub fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorClass {
-    let said = format!("{code} {message}").to_lowercase();
+    let lower = format!("{code} {message}").to_lowercase();
     let by_words = WORDS
         .iter()
-        .find(|(_, words)| words.iter().any(|w| said.contains(w)))
+        .find(|(_, words)| words.iter().any(|w| lower.contains(w)))
         .map(|(class, _)| *class);
     // Google calls all of its limits quotas, including those per minute.
-    let is_googles = said.starts_with("resource_exhausted") && said.contains("your current quota");
+    let is_googles =
+        lower.starts_with("resource_exhausted") && lower.contains("your current quota");
     let by_words = if is_googles { Some(ErrorClass::RateLimit) } else { by_words };
     match (status, by_words) {
         // Messages may quote user text, so a clear status takes precedence.
@@ -528,7 +531,7 @@ pub fn classify(status: Option<u16>, code: &str, message: &str) -> ErrorClass {
         (Some(500..=599), _) => ErrorClass::Server,
         (_, Some(class)) => class,
         (Some(404), None) => {
-            if said.contains("model") {
+            if lower.contains("model") {
                 ErrorClass::NotFoundModel
             } else {
                 ErrorClass::Garbage

@@ -55,9 +55,9 @@ fn id(kind: u8, n: usize) -> String {
 fn conversation(exchanges: &[Exchange]) -> ChatRequest {
     let mut request = ChatRequest::new("mock", 1_000).system("Rules", Cache::UpToHere);
     let mut count = 0;
-    for (asked, said, calls, steered) in exchanges {
-        request = request.message(Message::user(asked.as_str()));
-        let (mut parts, mut results) = (said.clone(), Vec::new());
+    for (question, answer, calls, steered) in exchanges {
+        request = request.message(Message::user(question.as_str()));
+        let (mut parts, mut results) = (answer.clone(), Vec::new());
         for (kind, fails) in calls {
             let id = id(*kind, count);
             count += 1;

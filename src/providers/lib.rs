@@ -190,17 +190,17 @@ pub fn connect(wire: Wire, connection: Connection) -> Arc<dyn Provider> {
 
 /// Catalogue data of a model that a server lists.
 fn known(model: &Model) -> ModelInfo {
-    let told = !model.vendor.is_empty();
+    let is_described = !model.vendor.is_empty();
     ModelInfo {
         id: model.id.clone(),
         name: model.name.clone(),
-        window: told.then_some(model.window),
-        max_output: told.then_some(model.max_output),
+        window: is_described.then_some(model.window),
+        max_output: is_described.then_some(model.max_output),
         price: model.price,
         can: Abilities {
-            tools: told.then_some(model.tools),
-            vision: told.then_some(model.vision),
-            thinking: told.then_some(model.thinking != ThinkingKind::None),
+            tools: is_described.then_some(model.tools),
+            vision: is_described.then_some(model.vision),
+            thinking: is_described.then_some(model.thinking != ThinkingKind::None),
         },
     }
 }

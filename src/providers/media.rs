@@ -105,7 +105,7 @@ mod tests {
         ChatRequest::new("m", 10).message(Message::results(vec![Part::text("Look"), part]))
     }
 
-    fn said(part: Part, vision: bool, carries: Carries) -> Option<String> {
+    fn replacement(part: Part, vision: bool, carries: Carries) -> Option<String> {
         let model = Model { vision, ..Model::unknown("m") };
         let request = request(part);
         match fit(&request, &model, carries) {
@@ -120,29 +120,29 @@ mod tests {
     #[test]
     fn what_a_model_cannot_take_becomes_words() {
         let picture = Part::Image { media_type: "image/png".into(), data: vec![0; 2_000] };
-        assert_eq!(said(picture.clone(), true, Carries::PICTURES), None);
-        let words = said(picture.clone(), false, Carries::PICTURES).expect("words");
+        assert_eq!(replacement(picture.clone(), true, Carries::PICTURES), None);
+        let words = replacement(picture.clone(), false, Carries::PICTURES).expect("words");
         assert!(words.contains("image/png") && words.contains("2 KB"), "{words}");
-        let told = ChatRequest { blind: true, ..request(picture) };
-        let fitted = fit(&told, &Model::unknown("m"), Carries::DOCUMENTS);
+        let blind = ChatRequest { blind: true, ..request(picture) };
+        let fitted = fit(&blind, &Model::unknown("m"), Carries::DOCUMENTS);
         assert_eq!(fitted.messages[0].parts.last(), Some(&Part::text(words)));
         let large = Part::Image { media_type: "image/png".into(), data: vec![0; 5 << 20] };
-        assert_eq!(said(large.clone(), true, Carries::DOCUMENTS), None);
-        let words = said(large, true, Carries::SMALL_PICTURES).expect("words");
+        assert_eq!(replacement(large.clone(), true, Carries::DOCUMENTS), None);
+        let words = replacement(large, true, Carries::SMALL_PICTURES).expect("words");
         assert!(words.contains("too large") && words.contains("5120 KB"), "{words}");
         let pdf = Part::File {
             media_type: "application/pdf".into(),
             name: "offer.pdf".into(),
             data: vec![0; 10],
         };
-        assert_eq!(said(pdf.clone(), true, Carries::DOCUMENTS), None);
-        assert!(said(pdf, true, Carries::PICTURES).is_some_and(|w| w.contains("offer.pdf")));
+        assert_eq!(replacement(pdf.clone(), true, Carries::DOCUMENTS), None);
+        assert!(replacement(pdf, true, Carries::PICTURES).is_some_and(|w| w.contains("offer.pdf")));
         let note = Part::File {
             media_type: "text/plain".into(),
             name: "a.txt".into(),
             data: "Grüße".into(),
         };
-        let words = said(note, true, Carries::DOCUMENTS).expect("words");
+        let words = replacement(note, true, Carries::DOCUMENTS).expect("words");
         assert!(words.contains("Grüße") && words.contains("a.txt"), "{words}");
     }
 
@@ -170,13 +170,13 @@ mod tests {
         request.no_tools = true;
         let fitted = fit(&request, &model, Carries::PICTURES);
         assert_eq!((fitted.tools.len(), &fitted.tool_choice), (0, &ToolChoice::Auto));
-        let said: Vec<Part> = fitted.messages.iter().flat_map(|m| m.parts.clone()).collect();
+        let parts: Vec<Part> = fitted.messages.iter().flat_map(|m| m.parts.clone()).collect();
         let words = [
             "[tool read was called: {\"path\":\"a\"}]",
             "[the tool answered]\nGrüße",
             "[the tool failed]\nGrüße",
         ];
-        assert_eq!(said, words.map(Part::text));
+        assert_eq!(parts, words.map(Part::text));
         // Nothing is copied if nothing is replaced.
         let plain = ChatRequest { no_tools: true, ..ChatRequest::new("m", 10) };
         assert!(matches!(fit(&plain, &model, Carries::PICTURES), Cow::Borrowed(_)));

@@ -22,11 +22,11 @@ mod tests {
 
     #[test]
     fn what_is_no_count_is_none() {
-        let said = json!({
+        let usage = json!({
             "plain": 7, "half": 7.5, "less": -7, "text": "7", "null": null, "deep": { "down": 3 },
             "large": 1e300,
         });
-        let of = |path: &[&str]| count(&said, path);
+        let of = |path: &[&str]| count(&usage, path);
         assert_eq!(
             (of(&["plain"]), of(&["half"]), of(&["deep", "down"])),
             (Some(7), Some(7), Some(3))

@@ -18,16 +18,16 @@ const UNITS: [(&str, &str); 5] =
     [("milli", "ms"), ("sec", "s"), ("min", "m"), ("hour", "h"), ("day", "d")];
 
 /// The pause requested in the response to a refused request.
-pub(super) fn asked(
+pub(super) fn requested(
     status: u16,
     headers: &Headers,
     body: &[u8],
     now: Timestamp,
 ) -> Option<Duration> {
     let exact = headers.get("retry-after-ms").and_then(retry::retry_after_ms);
-    let told = exact.or_else(|| retry::retry_after(headers.get("retry-after")?, now));
-    if told.is_some() || !matches!(status, 402 | 403 | 429 | 503 | 529) {
-        return told;
+    let pause = exact.or_else(|| retry::retry_after(headers.get("retry-after")?, now));
+    if pause.is_some() || !matches!(status, 402 | 403 | 429 | 503 | 529) {
+        return pause;
     }
     in_body(body, now).or_else(|| spent(headers, now))
 }
@@ -126,9 +126,9 @@ fn between(now: Timestamp, at: Timestamp) -> Option<Duration> {
 
 /// The pause in an error message: "try again in 1m30s", "retry after 20 seconds".
 pub(super) fn in_words(message: &str) -> Option<Duration> {
-    let said = message.to_ascii_lowercase();
-    let at = BEFORE.iter().find_map(|words| Some(said.find(words)? + words.len()))?;
-    let mut words = said[at..].split_whitespace();
+    let lower = message.to_ascii_lowercase();
+    let at = BEFORE.iter().find_map(|words| Some(lower.find(words)? + words.len()))?;
+    let mut words = lower[at..].split_whitespace();
     let first = words.next()?.trim_end_matches(['.', ',', ';', ')', '!']);
     if let Some(span) = span(first) {
         return Some(span);
@@ -178,8 +178,8 @@ mod tests {
         headers
     }
 
-    fn told(pairs: &[(&str, &str)], body: &str) -> Option<u64> {
-        let pause = asked(429, &with(pairs), body.as_bytes(), now())?;
+    fn pause_ms(pairs: &[(&str, &str)], body: &str) -> Option<u64> {
+        let pause = requested(429, &with(pairs), body.as_bytes(), now())?;
         Some(u64::try_from(pause.as_millis()).expect("no age of the world"))
     }
 
@@ -188,22 +188,22 @@ mod tests {
         let body =
             |details: &str| format!("[{{\"error\":{{\"code\":429,\"details\":{details}}}}}]");
         let short = body(r#"[{"@type":"x/google.rpc.Help"},{"retryDelay":"31.5s"}]"#);
-        assert_eq!(told(&[], &short), Some(31_500));
+        assert_eq!(pause_ms(&[], &short), Some(31_500));
         let day =
             body(r#"[{"retryDelay":"3s"},{"violations":[{"quotaId":"RequestsPerDayPerModel"}]}]"#);
-        assert_eq!(told(&[], &day), Some(3_600_000));
+        assert_eq!(pause_ms(&[], &day), Some(3_600_000));
         let window = r#"{"error":{"type":"usage_limit_reached","resets_in_seconds":7200}}"#;
-        assert_eq!(told(&[], window), Some(7_200_000));
+        assert_eq!(pause_ms(&[], window), Some(7_200_000));
         let at = now().as_second() + 60;
         let at = format!(r#"{{"error":{{"type":"usage_limit_reached","resets_at":{at}}}}}"#);
-        assert_eq!(told(&[], &at), Some(60_000));
+        assert_eq!(pause_ms(&[], &at), Some(60_000));
         let reset = (now().as_second() + 9) * 1_000;
         let router = format!(
             r#"{{"error":{{"code":429,"message":"slow","metadata":{{"headers":{{"X-RateLimit-Remaining":"0","X-RateLimit-Reset":"{reset}"}}}}}}}}"#
         );
-        assert_eq!(told(&[], &router), Some(9_000));
-        assert_eq!(told(&[], "{\"error\":\"no\"}"), None);
-        assert_eq!(told(&[], "no"), None);
+        assert_eq!(pause_ms(&[], &router), Some(9_000));
+        assert_eq!(pause_ms(&[], "{\"error\":\"no\"}"), None);
+        assert_eq!(pause_ms(&[], "no"), None);
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn limits_of_which_nothing_is_left_say_when_they_begin_anew() {
-        let of = |pairs: &[(&str, &str)]| told(pairs, "");
+        let of = |pairs: &[(&str, &str)]| pause_ms(pairs, "");
         assert_eq!(of(&[("retry-after", "7"), ("x-ratelimit-remaining-tokens", "0")]), Some(7_000));
         assert_eq!(
             of(&[
@@ -252,7 +252,7 @@ mod tests {
         );
         assert_eq!(of(&[("x-ratelimit-reset-requests", "1s")]), None, "there is something left");
         let other = with(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "5")]);
-        assert_eq!(asked(500, &other, b"", now()), None, "a failure of its own is no limit");
-        assert_eq!(asked(429, &other, b"", now()), Some(Duration::from_secs(5)));
+        assert_eq!(requested(500, &other, b"", now()), None, "a failure of its own is no limit");
+        assert_eq!(requested(429, &other, b"", now()), Some(Duration::from_secs(5)));
     }
 }

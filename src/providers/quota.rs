@@ -162,7 +162,7 @@ mod tests {
         "2026-11-21T08:00:00Z".parse().expect("a moment")
     }
 
-    fn told(pairs: &[(&str, &str)]) -> Vec<(String, u8, Option<String>)> {
+    fn windows(pairs: &[(&str, &str)]) -> Vec<(String, u8, Option<String>)> {
         let mut headers = Headers::new();
         pairs.iter().for_each(|(name, value)| headers.add(*name, *value));
         let windows = read(&headers, now()).into_iter();
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn windows_of_all_makers_are_read() {
         assert_eq!(
-            told(&[
+            windows(&[
                 ("x-codex-primary-used-percent", "12.4"),
                 ("x-codex-primary-window-minutes", "300"),
                 ("x-codex-primary-reset-after-seconds", "3600"),
@@ -187,7 +187,7 @@ mod tests {
         );
         let at = (now().as_second() + 7_200).to_string();
         assert_eq!(
-            told(&[
+            windows(&[
                 ("Anthropic-RateLimit-Unified-5h-Utilization", "0.25"),
                 ("anthropic-ratelimit-unified-5h-reset", &at),
                 ("anthropic-ratelimit-unified-7d_opus-utilization", "1"),
@@ -196,7 +196,7 @@ mod tests {
             [window("5 hours", 75, Some("2026-11-21T10:00:00Z")), window("week opus", 0, None)]
         );
         assert_eq!(
-            told(&[
+            windows(&[
                 (
                     "x-quota-snapshot-premium_interactions",
                     "ent=300&ov=0.0&ovPerm=false&rem=95.7&rst=2026-12-01T00%3A00%3A00Z",
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_tells_nothing() {
         assert!(
-            told(&[
+            windows(&[
                 ("x-codex-primary-used-percent", "many"),
                 ("anthropic-ratelimit-unified-x-utilization", "NaN"),
                 ("x-quota-snapshot-chat", "rem=&rst=soon"),
@@ -219,7 +219,7 @@ mod tests {
             .is_empty()
         );
         assert_eq!(
-            told(&[
+            windows(&[
                 ("x-codex-primary-used-percent", "-5"),
                 ("x-codex-primary-reset-at", "99999999999999999"),
             ]),

@@ -103,14 +103,14 @@ mod tests {
         let mut pieces: Vec<Piece> =
             chars.chunks(size).flat_map(|c| splitter.push(&c.iter().collect::<String>())).collect();
         pieces.extend(splitter.finish());
-        let (mut thinking, mut said) = (String::new(), String::new());
+        let (mut thinking, mut visible) = (String::new(), String::new());
         for piece in pieces {
             match piece {
-                Piece::Text(t) => said.push_str(&t),
+                Piece::Text(t) => visible.push_str(&t),
                 Piece::Thinking(t) => thinking.push_str(&t),
             }
         }
-        (thinking, said)
+        (thinking, visible)
     }
 
     #[test]

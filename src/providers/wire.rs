@@ -93,8 +93,8 @@ pub(super) trait Decode: Send {
     }
     /// What arrived of an interrupted answer.
     fn received(&mut self) -> Received;
-    /// The answer. `asked` is the requested model.
-    fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError>;
+    /// The answer to a request for the model `requested`.
+    fn reply(&mut self, requested: &str) -> Result<Reply, ProviderError>;
 }
 
 /// Time and size limits of a call.
@@ -135,8 +135,8 @@ struct First {
 }
 
 impl First {
-    fn of(asked: &ChatRequest, limit: Duration) -> Self {
-        let limit = match asked.thinking {
+    fn of(chat: &ChatRequest, limit: Duration) -> Self {
+        let limit = match chat.thinking {
             Thinking::None => limit,
             _ => limit.max(THOUGHT),
         };
@@ -237,13 +237,13 @@ impl Connection {
     pub(super) async fn ask(
         &self,
         request: Request,
-        asked: &ChatRequest,
+        chat: &ChatRequest,
         decoder: &mut dyn Decode,
         sink: Sink<'_>,
     ) -> Result<Reply, ProviderError> {
         let (begun, mut id) = (Instant::now(), None);
-        let answer = self.exchange(request, asked, decoder, sink, &mut id).await;
-        log_answer(asked, begun.elapsed(), id.as_deref(), &answer);
+        let answer = self.exchange(request, chat, decoder, sink, &mut id).await;
+        log_answer(chat, begun.elapsed(), id.as_deref(), &answer);
         answer
     }
 
@@ -251,7 +251,7 @@ impl Connection {
     async fn exchange(
         &self,
         request: Request,
-        asked: &ChatRequest,
+        chat: &ChatRequest,
         decoder: &mut dyn Decode,
         sink: Sink<'_>,
         id: &mut Option<String>,
@@ -259,11 +259,11 @@ impl Connection {
         let timeouts =
             Timeouts { headers: self.limits.header, idle: self.limits.idle, total: None };
         let request = request.timeouts(timeouts).max_body(self.limits.total);
-        let first = First::of(asked, self.limits.first);
+        let first = First::of(chat, self.limits.first);
         let response = self.send(request).await?;
         *id = request_id(&response.headers);
         let result = match self.read(response, first, decoder, sink).await {
-            Ok(()) => decoder.reply(&asked.model),
+            Ok(()) => decoder.reply(&chat.model),
             Err(error) => Err(error),
         };
         result.map_err(|error| {
@@ -309,7 +309,7 @@ impl Connection {
             ),
             _ => error_body(&body),
         };
-        let wait = pause::asked(status, &headers, &body, self.clock.now());
+        let wait = pause::requested(status, &headers, &body, self.clock.now());
         let error = ProviderError::reported(status, &code, &message).with_retry_after(wait);
         Err(self.clean(ProviderError { request_id: id, ..error }))
     }
@@ -418,12 +418,12 @@ impl std::fmt::Debug for Connection {
 
 /// Logs one line per call without any content, with the data that a provider's support asks for.
 fn log_answer(
-    asked: &ChatRequest,
+    chat: &ChatRequest,
     took: Duration,
     id: Option<&str>,
     answer: &Result<Reply, ProviderError>,
 ) {
-    let (model, millis) = (asked.model.as_str(), took.as_millis());
+    let (model, millis) = (chat.model.as_str(), took.as_millis());
     match answer {
         Ok(reply) => {
             let tokens = reply.usage.unwrap_or_default();

@@ -114,7 +114,7 @@ fn every_recorded_refusal_has_its_class_and_its_pause() {
         let error = ProviderError::reported(status, &code, &message);
         let class = one["class"].as_str().and_then(ErrorClass::named).expect("a class");
         assert_eq!(error.class, class, "{} {body}", one["maker"]);
-        let wait = pause::asked(status, &headers, body.as_bytes(), now);
+        let wait = pause::requested(status, &headers, body.as_bytes(), now);
         let wait = wait.and_then(|wait| u64::try_from(wait.as_millis()).ok());
         assert_eq!(wait, one["wait_ms"].as_u64(), "{} {body}", one["maker"]);
         seen.push(class);

@@ -59,7 +59,7 @@ struct Key {
 struct State {
     last: u64,
     /// Number of distinct requests.
-    said: u64,
+    requests: u64,
     open: BTreeMap<u64, (Command, oneshot::Sender<Heard>)>,
     line: Option<Sender>,
     agents: BTreeSet<AgentId>,
@@ -154,14 +154,14 @@ impl Calls {
         mut words: Value,
     ) -> Result<Result<Value, Refusal>, LinkError> {
         words[LATE] = Value::Bool(true);
-        let Some((command, _, told)) = self.keep(Some(run), words) else {
+        let Some((command, _, response)) = self.keep(Some(run), words) else {
             return Ok(Err(over()));
         };
         let _open = Open { calls: self, number: command.number };
         line.send(Frame::Command(command)).await?;
         tokio::select! {
             biased;
-            heard = told => Ok(heard.map_or_else(|_| Err(over()), |(_, answer)| answer)),
+            heard = response => Ok(heard.map_or_else(|_| Err(over()), |(_, answer)| answer)),
             why = line.over() => Err(why),
         }
     }
@@ -335,12 +335,12 @@ impl Calls {
 
     /// Sends a request and waits for the answer.
     async fn ask(&self, about: Option<RunId>, words: Value) -> Result<Heard, Refusal> {
-        let (command, line, told) = self.keep(about, words).ok_or_else(over)?;
+        let (command, line, response) = self.keep(about, words).ok_or_else(over)?;
         if let Some(line) = line {
             // ok: if the link is cut, it is sent with the next one.
             let _ = line.send(Frame::Command(command)).await;
         }
-        told.await.map_err(|_| over())
+        response.await.map_err(|_| over())
     }
 
     fn moved(&self) {
@@ -361,9 +361,9 @@ impl Calls {
         let number = state.last;
         let run = about.unwrap_or_else(|| RunId::from_bytes([0; 16]));
         let command = Command { run, epoch: 0, number, body: words };
-        let (tell, told) = oneshot::channel();
+        let (tell, response) = oneshot::channel();
         state.open.insert(number, (command.clone(), tell));
-        Some((command, state.line.clone(), told))
+        Some((command, state.line.clone(), response))
     }
 }
 
@@ -378,7 +378,7 @@ impl Calls {
 
     /// The same; `None` once the link has been down longer than a run waits.
     async fn tries_to(&self, run: RunId, words: Value) -> Option<Result<Value, Refusal>> {
-        let Some((command, line, mut told)) = self.keep(Some(run), words) else {
+        let Some((command, line, mut response)) = self.keep(Some(run), words) else {
             return Some(Err(over()));
         };
         let _open = Open { calls: self, number: command.number };
@@ -390,7 +390,7 @@ impl Calls {
         }
         let heard = tokio::select! {
             biased;
-            heard = &mut told => heard,
+            heard = &mut response => heard,
             () = &mut gone => return None,
         };
         let Ok((seq, answer)) = heard else { return Some(Err(over())) };
@@ -504,8 +504,8 @@ impl Upstream for Calls {
 
     fn words(&self, what: Value) -> Value {
         let mut state = self.state.lock();
-        state.said += 1;
-        json!({ "nonce": format!("{}.{}", self.life, state.said), "what": what })
+        state.requests += 1;
+        json!({ "nonce": format!("{}.{}", self.life, state.requests), "what": what })
     }
 
     fn says(&self, run: RunId, words: Value) -> Answered<'_> {

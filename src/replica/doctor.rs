@@ -234,10 +234,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let found = of_folder(folder.path());
-        let told = |what: &str| found.iter().find(|one| one.what == what).unwrap().clone();
-        assert!(told("folder").ok, "{found:?}");
+        let check_of = |what: &str| found.iter().find(|one| one.what == what).unwrap().clone();
+        assert!(check_of("folder").ok, "{found:?}");
         assert!(
-            !told("joined").ok && told("joined").told.starts_with("This machine has joined no")
+            !check_of("joined").ok
+                && check_of("joined").told.starts_with("This machine has joined no")
         );
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let open = rights(folder.path()).unwrap_err();

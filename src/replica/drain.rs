@@ -112,9 +112,9 @@ impl Replica {
         let mut offset = 0;
         for piece in bytes.chunks(PIECE) {
             let sent = Sent { id, offset, total, data: piece.to_vec() };
-            let what = Aside::Piece(sent).said();
-            let said = self.0.calls.says_late(line, run, json!({ "what": what })).await?;
-            match said {
+            let what = Aside::Piece(sent).to_json();
+            let answer = self.0.calls.says_late(line, run, json!({ "what": what })).await?;
+            match answer {
                 Ok(Value::Bool(true)) => return Ok(()),
                 Ok(_) => {}
                 Err(refusal) => waits_for(&refusal)?,

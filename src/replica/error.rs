@@ -133,8 +133,11 @@ mod tests {
     fn who_has_another_program_hears_how_to_get_the_right_one() {
         let refused =
             |code| ReplicaError::Link(LinkError::Refused(Refusal::new(code, "Fetch HQ 7.")));
-        let told = refused(Refusal::WIRE).sentence();
-        assert!(told.contains("Fetch HQ 7. Make a command in Settings, Gateways"), "{told}");
+        let sentence = refused(Refusal::WIRE).sentence();
+        assert!(
+            sentence.contains("Fetch HQ 7. Make a command in Settings, Gateways"),
+            "{sentence}"
+        );
         assert!(!refused("gateway_revoked").sentence().contains("Make a command"));
     }
 }

@@ -113,8 +113,8 @@ mod tests {
         let text = "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 13\"\n";
         assert_eq!(pretty(text).as_deref(), Some("Debian GNU/Linux 13"));
         let folder = tempfile::tempdir().unwrap();
-        let told = facts(folder.path(), &["gpu".to_owned()]);
-        assert!(0 < told.cpus && 0 < told.disk && !told.arch.is_empty(), "{told:?}");
+        let facts = facts(folder.path(), &["gpu".to_owned()]);
+        assert!(0 < facts.cpus && 0 < facts.disk && !facts.arch.is_empty(), "{facts:?}");
         let now = beat(folder.path(), 5);
         assert!(now.disk_free <= now.disk && 0 < now.disk && now.clock_ms == 5, "{now:?}");
     }

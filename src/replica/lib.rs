@@ -309,7 +309,7 @@ impl Replica {
         loop {
             let reached = tokio::select! {
                 biased;
-                ending = self.asked() => return Ok(ending),
+                ending = self.until_ending() => return Ok(ending),
                 reached = self.reach() => reached,
             };
             let why = match reached {
@@ -332,7 +332,7 @@ impl Replica {
             let pause = backoff.pause(self.0.clock.passed(), net::retry::random(), why.wait);
             tokio::select! {
                 biased;
-                ending = self.asked() => return Ok(ending),
+                ending = self.until_ending() => return Ok(ending),
                 () = self.0.hurry.notified() => backoff = Backoff::default(),
                 () = net_changes(), if why.wait.is_none() => backoff = Backoff::default(),
                 () = tokio::time::sleep(pause) => {}
@@ -359,7 +359,7 @@ impl Replica {
     }
 
     /// Waits until the host is asked to end.
-    async fn asked(&self) -> Ending {
+    async fn until_ending(&self) -> Ending {
         let mut ending = self.0.ending.subscribe();
         match ending.wait_for(Option::is_some).await.map(|ending| *ending) {
             Ok(Some(ending)) => ending,

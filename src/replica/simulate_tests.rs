@@ -73,9 +73,9 @@ impl Home {
     /// Applies a command in one transaction. Returns null for a command that was applied before with another nonce.
     fn carries_out(&mut self, command: &Command) -> Value {
         let Some(of) = (0..RUNS).find(|of| run(*of) == command.run) else { return Value::Null };
-        let said = command.body.to_string();
+        let body = command.body.to_string();
         if let Some((before, answer)) = &self.answers[of]
-            && *before == said
+            && *before == body
         {
             return answer.clone();
         }
@@ -87,7 +87,7 @@ impl Home {
         assert_eq!(number, has + 1, "a command before it is missing");
         self.rows.push((of, number));
         let answer = json!({ "did": number });
-        self.answers[of] = Some((said, answer.clone()));
+        self.answers[of] = Some((body, answer.clone()));
         answer
     }
 }

@@ -124,7 +124,7 @@ impl Replica {
             // The rest of the outbox waits for the next link.
             let ending = tokio::select! {
                 biased;
-                ending = self.asked() => ending,
+                ending = self.until_ending() => ending,
                 _ = sender.over() => return None,
             };
             // ok: without a goodbye the primary detects the silence.
@@ -303,7 +303,7 @@ impl Talk<'_> {
             Frame::Control(control) if control.run.is_none() => match control.body["do"].as_str() {
                 Some("pause") => self.pause(true),
                 Some("resume") => self.pause(false),
-                Some("tell") => self.asked(&control.body).await?,
+                Some("tell") => self.pass_question(&control.body).await?,
                 Some("keys") => {
                     self.host.0.calls.keyed(named(&control.body), versions(&control.body));
                 }
@@ -364,14 +364,14 @@ impl Talk<'_> {
     }
 
     /// Passes a question of the primary to the engine; answers "not yet" if the engine is not running.
-    async fn asked(&self, body: &Value) -> Result<(), End> {
+    async fn pass_question(&self, body: &Value) -> Result<(), End> {
         let Some(Err(tell)) = Tell::of(body).map(|tell| self.host.0.calls.heard(tell)) else {
             return Ok(());
         };
         let words = "no agent works on this machine yet; try again in a moment";
-        for told in Told::all(&tell.number, &Err(Refusal::new("not_yet", words))) {
+        for part in Told::all(&tell.number, &Err(Refusal::new("not_yet", words))) {
             // Number 0 is never awaited: nothing handles the answer to an answer.
-            let (run, what) = (RunId::from_bytes([0; 16]), Aside::Told(told).said());
+            let (run, what) = (RunId::from_bytes([0; 16]), Aside::Told(part).to_json());
             let body = json!({ "what": what });
             let command = Command { run, epoch: 0, number: 0, body };
             self.sender.send(Frame::Command(command)).await?;
@@ -410,8 +410,8 @@ impl Talk<'_> {
         loop {
             let laid = self.host.0.mirror.lay(self.agents.clone(), Parcel::decode(bytes)?).await;
             match laid {
-                Ok(Laid { again, put, dropped, .. }) => {
-                    tracing::debug!(again, put, dropped, "laid");
+                Ok(Laid { is_repeated, put, dropped, .. }) => {
+                    tracing::debug!(is_repeated, put, dropped, "laid");
                     let mut now = self.host.0.now.lock();
                     (now.trouble, now.is_full) = (None, false);
                     return Ok(());

@@ -19,7 +19,7 @@ pub(super) struct Before {
     /// The loop guard.
     pub guard: Guard,
     /// The last limit of which the model was notified.
-    pub told: Option<&'static str>,
+    pub notified_limit: Option<&'static str>,
 }
 
 impl Before {
@@ -50,7 +50,7 @@ impl Before {
                     }
                 }
                 EventKind::Notice { text } => {
-                    before.told = LimitReached::told_in(text).or(before.told);
+                    before.notified_limit = LimitReached::named_in(text).or(before.notified_limit);
                 }
                 _ => {}
             }
@@ -78,8 +78,8 @@ impl Before {
 
     /// A run that was notified of a loop has one more call, as before.
     pub(super) fn wrap_up(&self) -> Option<LimitReached> {
-        let limit = self.told.filter(|which| *which == "loop").map(LimitReached::new);
-        limit.map(|limit| limit.told_before(self.told))
+        let limit = self.notified_limit.filter(|which| *which == "loop").map(LimitReached::new);
+        limit.map(|limit| limit.notified_before(self.notified_limit))
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
         let same = |before: &mut Before| before.guard.before("read", r#"{ "path": "a" }"#);
         assert_eq!(same(&mut of(&events[..2])), Advice::Go);
         assert_eq!(same(&mut of(&events)), Advice::Block, "the third with one result");
-        assert_eq!(of(&events).told, None);
+        assert_eq!(of(&events).notified_limit, None);
     }
 
     #[test]
@@ -148,9 +148,9 @@ mod tests {
             ["calls", "loop"].map(|which| event(EventKind::Notice { text: notice(which) }));
         let of = |events: &[SessionEvent]| Before::of(events.iter(), &Registry::default(), None);
         let calls = of(&events[..1]);
-        assert_eq!((calls.told, calls.wrap_up().is_none()), (Some("calls"), true));
-        assert_eq!(LimitReached::new("calls").told_before(calls.told).notice(), None);
-        assert!(LimitReached::new("time").told_before(calls.told).notice().is_some());
+        assert_eq!((calls.notified_limit, calls.wrap_up().is_none()), (Some("calls"), true));
+        assert_eq!(LimitReached::new("calls").notified_before(calls.notified_limit).notice(), None);
+        assert!(LimitReached::new("time").notified_before(calls.notified_limit).notice().is_some());
         let mut circles = of(&events).wrap_up().expect("it ends");
         assert_eq!((circles.which, circles.notice()), ("loop", None));
     }

@@ -104,7 +104,7 @@ impl Turn {
             && calls.iter().all(only_looks)
             && let Some(leases) = self.leases(&calls).await?
         {
-            return self.look(calls, leases).await;
+            return self.run_reads(calls, leases).await;
         }
         for (at, call) in calls.iter().enumerate() {
             if self.setting.cancel.is_cancelled() {
@@ -234,7 +234,11 @@ impl Turn {
     }
 
     /// Runs read-only calls concurrently and writes their results in one transaction.
-    async fn look(&mut self, calls: Vec<Call>, leases: Vec<Lease>) -> Result<Step, EngineError> {
+    async fn run_reads(
+        &mut self,
+        calls: Vec<Call>,
+        leases: Vec<Lease>,
+    ) -> Result<Step, EngineError> {
         if self.is_halted()? {
             return self.rest().await;
         }
@@ -298,7 +302,7 @@ impl Turn {
                 Some(up) if tool.looks() != Looks::Here => {
                     let arguments = lease.arguments().to_owned();
                     let copy = (tool.looks() == Looks::Copy).then(|| tool.read(&cx, lease));
-                    remote::look(&**up, &cx, (&call.name, &arguments), copy).await
+                    remote::run_read(&**up, &cx, (&call.name, &arguments), copy).await
                 }
                 _ => tool.read(&cx, lease).await,
             }

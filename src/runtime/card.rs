@@ -55,12 +55,12 @@ pub fn write(tx: &dyn Read, item: &Item) -> Result<String, StoreError> {
     }
     out.push_str("\n## Why you were woken\n");
     let firing = routines::firing_of(tx, item)?;
-    let said = match item.task {
+    let place = match item.task {
         Some(task) if !taint::is_written(tx, &Place::of(item.id))? => Place::Task(task),
         _ => Place::of(item.id),
     };
     for reason in &item.reasons {
-        out.push_str(&why(tx, reason, firing.is_none(), &said)?);
+        out.push_str(&why(tx, reason, firing.is_none(), &place)?);
     }
     if let Some(firing) = &firing {
         let text = taint::marked(tx, &Place::of(firing.routine), &firing.instruction)?;
@@ -75,7 +75,7 @@ pub fn write(tx: &dyn Read, item: &Item) -> Result<String, StoreError> {
         delivered(tx, task, &mut out)?;
         comments(tx, task, &mut out)?;
     }
-    out.push_str(&format!("\n## Asked for\n{}\n", asked(item.kind, task.is_some())));
+    out.push_str(&format!("\n## Asked for\n{}\n", request_for(item.kind, task.is_some())));
     Ok(out)
 }
 
@@ -124,7 +124,7 @@ fn local(at: Timestamp, zone: &str) -> String {
     at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-fn asked(kind: ItemKind, on_task: bool) -> &'static str {
+fn request_for(kind: ItemKind, on_task: bool) -> &'static str {
     match kind {
         ItemKind::TaskCommentMention if !on_task => {
             "Answer once with comment_add on what you were mentioned on (task: what stands in brackets); do what was asked if it asks for something."
@@ -201,10 +201,10 @@ fn delivered(tx: &dyn Read, task: &Task, out: &mut String) -> Result<(), StoreEr
             work.state,
             work.id
         ));
-        let said =
+        let note =
             tx.get::<Review>(work.version)?.map(|review| describe(&review)).unwrap_or_default();
-        if !said.is_empty() {
-            out.push_str(&format!("  Note of the review:\n{}\n", quote(&said)));
+        if !note.is_empty() {
+            out.push_str(&format!("  Note of the review:\n{}\n", quote(&note)));
         }
         let version: Option<Version> = tx.get(work.version)?;
         if let Some(text) = version.as_ref().and_then(|version| version.content.text()) {

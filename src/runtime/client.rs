@@ -158,18 +158,18 @@ mod tests {
     #[test]
     fn what_has_to_be_called_is_told() {
         let named = |name: &str| ToolChoice::Named(name.to_owned());
-        let told = |client: &Client| {
+        let choice = |client: &Client| {
             let mut request = ChatRequest::new("m", 10);
             client.shape(&mut request);
             client.choice(&request)
         };
-        assert_eq!(told(&client(&["a", "b"], ClientChoice::Auto)), ToolChoice::Auto);
-        assert_eq!(told(&client(&["a", "b"], ClientChoice::Required)), ToolChoice::Required);
-        assert_eq!(told(&client(&["ls"], ClientChoice::Required)), named("ls_client"));
+        assert_eq!(choice(&client(&["a", "b"], ClientChoice::Auto)), ToolChoice::Auto);
+        assert_eq!(choice(&client(&["a", "b"], ClientChoice::Required)), ToolChoice::Required);
+        assert_eq!(choice(&client(&["ls"], ClientChoice::Required)), named("ls_client"));
         let second = client(&["a", "b"], ClientChoice::Named("b".into()));
-        assert_eq!(told(&second), named("b"));
+        assert_eq!(choice(&second), named("b"));
         assert_eq!(second.choice(&ChatRequest::new("m", 10)), ToolChoice::Auto, "it was left out");
         let none = client(&["a"], ClientChoice::None);
-        assert_eq!((told(&none), none.tools.len()), (ToolChoice::Auto, 0));
+        assert_eq!((choice(&none), none.tools.len()), (ToolChoice::Auto, 0));
     }
 }

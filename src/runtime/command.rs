@@ -52,10 +52,10 @@ pub enum Place {
 }
 
 /// An answer and the events that were appended.
-pub type Done<T> = (T, Vec<EventKind>);
+pub type EntryResult<T> = (T, Vec<EventKind>);
 
 /// A write by a run's writer.
-pub trait Entry: Serialize + DeserializeOwned + Into<Line> + Send + 'static {
+pub trait Entry: Serialize + DeserializeOwned + Into<JournalCommand> + Send + 'static {
     /// The result for the writer.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
     const PLACE: Place;
@@ -70,13 +70,13 @@ pub trait Entry: Serialize + DeserializeOwned + Into<Line> + Send + 'static {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        pen: RunWriter,
-        within: Within,
-    ) -> Result<Done<Self::Answer>, EngineError>;
+        writer: RunWriter,
+        context: CommandContext,
+    ) -> Result<EntryResult<Self::Answer>, EngineError>;
 }
 
 /// A write without a run's writer.
-pub trait Order: Serialize + DeserializeOwned + Into<Ordered> + Send + 'static {
+pub trait Order: Serialize + DeserializeOwned + Into<ControlCommand> + Send + 'static {
     /// The result for the sender.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
     type Error: OfHome + Into<EngineError> + Send + 'static;
@@ -127,8 +127,9 @@ macro_rules! closed {
 
 closed! {
     /// Every kind of entry.
-    Line
-    fn write(with: (&mut WriteTx<'_>, Hand, Option<Ready>)) -> Result<Option<Noted<Value>>, EngineError> = noted
+    JournalCommand
+    fn write(with: (&mut WriteTx<'_>, CommandHeader, Option<Ready>))
+        -> Result<Option<Applied<Value>>, EngineError> = noted
     Append StepBegun Results Told Settling
     CallBegun QuestionBegun ReviewBegun CallPaid CallFailed ReviewBooked Held
     ToolMade LastWord NotKept Stopped Rested Ended BudgetLacked Parked HandedOut ApprovalsAsked
@@ -136,7 +137,7 @@ closed! {
 
 closed! {
     /// Every kind of order.
-    Ordered
+    ControlCommand
     fn carry_out(tx: &mut WriteTx<'_>) -> Result<Value, EngineError> = carried_out
     RunMade RunWoken RunTakenUp RunPutDown RunRecovered RunHungUp RunSuspended RunEnded RunsTakenUp CallerGone
     LateKept Pruned SessionTold AgentHeld ItemsMarked ItemGivenUp ItemTakenBack
@@ -159,7 +160,7 @@ pub enum About {
     Home,
 }
 
-impl Ordered {
+impl ControlCommand {
     #[must_use]
     pub fn about(&self) -> About {
         match self {
@@ -200,11 +201,11 @@ pub enum Command {
     /// A write by a run's writer.
     Entry {
         /// Names the run, and fences and numbers the entry.
-        hand: Hand,
-        line: Line,
+        hand: CommandHeader,
+        line: JournalCommand,
     },
     /// A write without one.
-    Order(Ordered),
+    Order(ControlCommand),
 }
 
 impl Command {
@@ -225,7 +226,7 @@ impl Command {
 
 /// The result of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Noted<T> {
+pub struct Applied<T> {
     pub answer: T,
     /// The epoch for the run's next command.
     pub epoch: u64,
@@ -235,7 +236,7 @@ pub struct Noted<T> {
 
 /// The header of an entry: its run, epoch and number.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Hand {
+pub struct CommandHeader {
     pub run: RunId,
     /// The epoch with which the run was started.
     pub epoch: u64,
@@ -257,7 +258,7 @@ pub struct Hand {
 }
 
 /// The context of an entry: reopens the writer within a transaction.
-pub struct Within {
+pub struct CommandContext {
     run: RunId,
     epoch: u64,
     worked_ms: i64,
@@ -268,11 +269,11 @@ pub struct Within {
     tool: Option<Ready>,
 }
 
-impl Within {
+impl CommandContext {
     /// Reopens the writer after other code has changed the run.
-    fn pen(&self, tx: &WriteTx<'_>) -> Result<RunWriter, EngineError> {
-        let pen = RunWriter::open(tx, self.run, self.epoch)?;
-        Ok(self.held(pen))
+    fn writer(&self, tx: &WriteTx<'_>) -> Result<RunWriter, EngineError> {
+        let writer = RunWriter::open(tx, self.run, self.epoch)?;
+        Ok(self.held(writer))
     }
 
     /// Returns `true` if the entry was written by an offline host and reaches the primary afterwards.
@@ -280,20 +281,20 @@ impl Within {
         self.cut.is_some()
     }
 
-    fn held(&self, pen: RunWriter) -> RunWriter {
-        let mut pen = pen.measured(self.worked_ms).written_at(self.cut);
-        pen.run.applied = self.number;
-        pen
+    fn held(&self, writer: RunWriter) -> RunWriter {
+        let mut writer = writer.measured(self.worked_ms).written_at(self.cut);
+        writer.run.applied = self.number;
+        writer
     }
 }
 
-impl Hand {
+impl CommandHeader {
     /// Opens the writer. `None` if this command was applied before.
     fn open(
         self,
         tx: &mut WriteTx<'_>,
         tool: Option<Ready>,
-    ) -> Result<Option<(RunWriter, Within)>, EngineError> {
+    ) -> Result<Option<(RunWriter, CommandContext)>, EngineError> {
         let Self { run, epoch, worked_ms, number, first, decided, judged, cut } = self;
         let cut = cut.map(from_ms);
         // The fence rejects commands of an old epoch; they must not count as repeated.
@@ -305,7 +306,7 @@ impl Hand {
         if cut.is_some() && tx.get::<Run>(run)?.is_some_and(|run| number != run.applied + 1) {
             return Err(RunError::Fenced.into());
         }
-        let pen = match first {
+        let writer = match first {
             Some(first) => first.write(tx, run)?,
             None => RunWriter::open(tx, run, epoch)?,
         };
@@ -314,10 +315,10 @@ impl Hand {
             trust::note_decided(tx, &decided)?;
             let now = tx.now();
             let at = cut.map_or(now, |cut| cut.min(now));
-            trust::note_judged(tx, (run, pen.run.agent), at, judged)?;
+            trust::note_judged(tx, (run, writer.run.agent), at, judged)?;
         }
-        let within = Within { run, epoch: pen.run.epoch, worked_ms, number, cut, tool };
-        Ok(Some((within.held(pen), within)))
+        let context = CommandContext { run, epoch: writer.run.epoch, worked_ms, number, cut, tool };
+        Ok(Some((context.held(writer), context)))
     }
 }
 
@@ -346,57 +347,61 @@ pub struct First {
 
 impl First {
     fn write(self, tx: &mut WriteTx<'_>, run: RunId) -> Result<RunWriter, EngineError> {
-        let mut pen = rules::begin(tx, run)?;
-        (pen.run.connection, pen.run.model_source) = (self.connection, self.source);
-        (pen.run.model, pen.run.thinking) = (self.model, self.thinking);
-        pen.run.thinking_source = Some(self.thinking_source);
-        let attempt = pen.run.attempt;
+        let mut writer = rules::begin(tx, run)?;
+        (writer.run.connection, writer.run.model_source) = (self.connection, self.source);
+        (writer.run.model, writer.run.thinking) = (self.model, self.thinking);
+        writer.run.thinking_source = Some(self.thinking_source);
+        let attempt = writer.run.attempt;
         let (model, thinking, request_bytes) = (self.answers, self.thinking, self.request_bytes);
-        pen.append(tx, EventKind::RunStarted { attempt, model, thinking, request_bytes })?;
+        writer.append(tx, EventKind::RunStarted { attempt, model, thinking, request_bytes })?;
         if let Some(text) = self.again {
-            pen.append(tx, EventKind::Notice { text })?;
+            writer.append(tx, EventKind::Notice { text })?;
         }
         if let Some(item) = self.item {
             let text = Body::Inline(card::write(tx, &item)?);
             let by = Actor::System(Part::Engine);
-            pen.append(tx, EventKind::Input { input: None, text, by, steered: false })?;
+            writer.append(tx, EventKind::Input { input: None, text, by, steered: false })?;
         }
         if attempt < 2 && !self.parts.is_empty() {
-            pen.append(tx, EventKind::Prompted { parts: self.parts })?;
+            writer.append(tx, EventKind::Prompted { parts: self.parts })?;
         }
-        Ok(pen)
+        Ok(writer)
     }
 }
 
 /// Takes an entry and writes it. `None` if it was applied before. An entry that the fence rejects is not taken.
 pub(crate) fn write<E: Entry>(
     tx: &mut WriteTx<'_>,
-    hand: Hand,
+    hand: CommandHeader,
     entry: impl FnOnce() -> Option<E>,
     tool: Option<Ready>,
-) -> Result<Option<Noted<E::Answer>>, EngineError> {
-    let Some((pen, within)) = hand.open(tx, tool)? else { return Ok(None) };
+) -> Result<Option<Applied<E::Answer>>, EngineError> {
+    let Some((writer, context)) = hand.open(tx, tool)? else { return Ok(None) };
     let entry = entry().ok_or(EngineError::Broken("a command is gone before it was applied"))?;
-    let epoch = within.epoch;
-    let (answer, appended) = entry.write(tx, pen, within)?;
-    Ok(Some(Noted { answer, epoch, appended }))
+    let epoch = context.epoch;
+    let (answer, appended) = entry.write(tx, writer, context)?;
+    Ok(Some(Applied { answer, epoch, appended }))
 }
 
 /// Saves the run and returns the appended events.
-fn save<T>(tx: &mut WriteTx<'_>, mut pen: RunWriter, answer: T) -> Result<Done<T>, EngineError> {
-    let appended = std::mem::take(&mut pen.appended);
-    pen.save(tx)?;
+fn save<T>(
+    tx: &mut WriteTx<'_>,
+    mut writer: RunWriter,
+    answer: T,
+) -> Result<EntryResult<T>, EngineError> {
+    let appended = std::mem::take(&mut writer.appended);
+    writer.save(tx)?;
     Ok((answer, appended))
 }
 
 /// Applies an entry that arrived over the link.
 fn noted<E: Entry>(
     entry: E,
-    (tx, hand, tool): (&mut WriteTx<'_>, Hand, Option<Ready>),
-) -> Result<Option<Noted<Value>>, EngineError> {
+    (tx, hand, tool): (&mut WriteTx<'_>, CommandHeader, Option<Ready>),
+) -> Result<Option<Applied<Value>>, EngineError> {
     let Some(noted) = write(tx, hand, || Some(entry), tool)? else { return Ok(None) };
-    let Noted { answer, epoch, appended } = noted;
-    Ok(Some(Noted { answer: json(&answer)?, epoch, appended }))
+    let Applied { answer, epoch, appended } = noted;
+    Ok(Some(Applied { answer: json(&answer)?, epoch, appended }))
 }
 
 /// Applies an order that arrived over the link.

@@ -159,8 +159,8 @@ pub(super) async fn left(ws: &Ws, run: RunId) {
 /// Commits a run's leftover changes where its files are. An unreachable host commits them when it is back.
 async fn keep_left(ws: &Ws, agent: &Agent, left: LeftOver) -> Result<(), EngineError> {
     if ws.upstream.is_none() && remote::is_elsewhere(ws, agent.id)? {
-        let asked = there::left(ws, agent, left).await;
-        return match asked {
+        let result = there::left(ws, agent, left).await;
+        return match result {
             Err(FilesError::Silent(_)) => Ok(()),
             other => other.map_err(remote::files::of_files),
         };

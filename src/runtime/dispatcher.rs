@@ -39,7 +39,7 @@ use kernel::{AgentId, Event, RunId, RunState, SessionId, TaskField, Timestamp};
 use store::{Entry, ReadExt, StoreError};
 
 use super::command::orders::{AgentHeld, CallerGone, RunMade, RunTakenUp, RunWoken};
-use super::plan::{Noted, Plan};
+use super::plan::{PassState, Plan};
 use super::port::Port;
 use super::run_slot::RunSlot;
 use super::turn::RunControl;
@@ -73,7 +73,7 @@ struct Parts {
 
 #[derive(Default)]
 struct Memory {
-    noted: Noted,
+    noted: PassState,
     /// A run waits because the host has no free slot.
     starved: bool,
     /// A run waits for a budget.
@@ -129,7 +129,7 @@ impl Dispatcher {
         while !stopping.is_cancelled() {
             // Subscribe before the pass, so that no clock change during the pass is missed.
             let moved = app.clock_moved.notified();
-            let next = match self.look(&mut recovered, &cut_off).await {
+            let next = match self.run_pass(&mut recovered, &cut_off).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::warn!(%error, "the dispatcher failed; it tries again");
@@ -145,7 +145,7 @@ impl Dispatcher {
         }
     }
 
-    async fn look(
+    async fn run_pass(
         &self,
         recovered: &mut bool,
         cut_off: &HashSet<RunId>,
@@ -364,7 +364,7 @@ impl Dispatcher {
         let plan = {
             let mut memory = self.0.memory.lock();
             (memory.starved, memory.held_back) = (false, false);
-            memory.noted.look(now);
+            memory.noted.record_pass(now);
             let plan = self.0.ws.read(|snap| {
                 let places = remote::places(&self.0.ws, snap)?;
                 Plan::read(snap, &memory.noted, places, now)
@@ -432,8 +432,8 @@ impl Dispatcher {
                 written = false;
             }
         }
-        let again = (!written).then_some(now + AGAIN);
-        Ok(plan.next.into_iter().chain(again).min())
+        let retry_at = (!written).then_some(now + AGAIN);
+        Ok(plan.next.into_iter().chain(retry_at).min())
     }
 
     /// Starts the task of a run if the host has a free slot and no other run writes to the agent's folder. During
@@ -499,13 +499,13 @@ impl Dispatcher {
             if let Some(up) = &ws.upstream {
                 remote::files::prepare((ws, &**up), run, agent, &control.cancel).await;
             }
-            let again = own.0.memory.lock().recovered.remove(&run);
-            if again && let Err(error) = ws.order(BY, RunTakenUp { run }).await {
+            let was_recovered = own.0.memory.lock().recovered.remove(&run);
+            if was_recovered && let Err(error) = ws.order(BY, RunTakenUp { run }).await {
                 tracing::warn!(run.id = %run, %error, "it is not noted that run {run} is taken up");
             }
             let waits = turn::drive(engine, ws, run, control).await;
             own.0.working.lock().remove(&run);
-            seat.leave();
+            seat.release();
             if background || waits {
                 // Only now is the agent free for its next item; a wait may also be over already.
                 own.0.wake.notify_one();

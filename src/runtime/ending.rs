@@ -24,7 +24,7 @@ const GOES_ON: u32 = 2;
 /// The text so far of a response that was cut off at the output limit.
 #[derive(Debug, Default)]
 pub(super) struct CutWords {
-    said: String,
+    text: String,
     times: u32,
 }
 
@@ -33,12 +33,12 @@ pub(super) struct CutWords {
 pub(super) struct LimitReached {
     /// One of `calls`, `tools`, `time`, `cost`, `tokens`, `loop`.
     pub which: &'static str,
-    told: bool,
+    is_notified: bool,
 }
 
 impl LimitReached {
     pub(super) fn new(which: &'static str) -> Self {
-        Self { which, told: false }
+        Self { which, is_notified: false }
     }
 
     /// The limit of a run's budget.
@@ -46,27 +46,27 @@ impl LimitReached {
         Self::new(used_up(lack))
     }
 
-    /// The same, marked as known to the model if `told` is this limit.
-    pub(super) fn told_before(self, told: Option<&str>) -> Self {
-        Self { told: self.told || told == Some(self.which), ..self }
+    /// The same, marked as known to the model if `notified` is this limit.
+    pub(super) fn notified_before(self, notified: Option<&str>) -> Self {
+        Self { is_notified: self.is_notified || notified == Some(self.which), ..self }
     }
 
     /// The notice to the model; returned once.
     pub(super) fn notice(&mut self) -> Option<String> {
-        if std::mem::replace(&mut self.told, true) {
+        if std::mem::replace(&mut self.is_notified, true) {
             return None;
         }
         Some(limit_words(self.which))
     }
 
     /// The limit that a notice is about.
-    pub(super) fn told_in(notice: &str) -> Option<&'static str> {
+    pub(super) fn named_in(notice: &str) -> Option<&'static str> {
         LIMITS.into_iter().find(|which| limit_words(which) == notice)
     }
 
     /// The notice was not sent after all.
-    pub(super) fn untold(&mut self) {
-        self.told = false;
+    pub(super) fn retract_notice(&mut self) {
+        self.is_notified = false;
     }
 }
 
@@ -150,29 +150,29 @@ impl Turn {
         answer: Answer,
         parts: Body,
     ) -> Result<Step, EngineError> {
-        let said = Said::of(&answer.reply, &self.talk.request.tools);
-        if said == Said::Nothing && self.ends.nudged && self.another_may_answer() {
+        let kind = Said::of(&answer.reply, &self.talk.request.tools);
+        if kind == Said::Nothing && self.ends.nudged && self.another_may_answer() {
             return self.without_words(answer, parts).await;
         }
-        if said == Said::Full {
+        if kind == Said::Full {
             self.mend(ErrorClass::ContextTooLong);
         }
         let committed = commit::files(&mut self.talk.journal).await?;
         let text = answer.reply.text();
-        if said == Said::Nothing && answer.reply.stop == StopReason::MaxTokens {
+        if kind == Said::Nothing && answer.reply.stop == StopReason::MaxTokens {
             // Thinking used up the output limit.
             self.talk.request.thinking = Thinking::None;
         }
         let limit = self.ends.wrap_up.map(|limit| limit.which);
-        let said = if said == Said::Cut && !self.may_go_on() { Said::Something } else { said };
+        let kind = if kind == Said::Cut && !self.may_go_on() { Said::Something } else { kind };
         let end = match limit {
             Some(which) if text.trim().is_empty() => {
                 self.left_at(which, "The model had no last word.")
             }
-            _ => format!("{}{text}", self.ends.cut.said),
+            _ => format!("{}{text}", self.ends.cut.text),
         };
-        if said == Said::Cut {
-            self.ends.cut = CutWords { said: end.clone(), times: self.ends.cut.times + 1 };
+        if kind == Said::Cut {
+            self.ends.cut = CutWords { text: end.clone(), times: self.ends.cut.times + 1 };
         } else {
             self.ends.cut = CutWords::default();
         }
@@ -184,20 +184,20 @@ impl Turn {
             effective: self.talk.journal.effective,
             limit: limit.map(str::to_owned),
             aside: self.setting.aside,
-            said,
+            said: kind,
             nudged: self.ends.nudged,
             end,
         };
         let step = self.talk.journal.apply(last).await?;
-        self.ends.nudged = matches!(said, Said::Nothing | Said::Shaped | Said::Full);
+        self.ends.nudged = matches!(kind, Said::Nothing | Said::Shaped | Said::Full);
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         Ok(step)
     }
 
     /// The model sent an empty response twice: switch to the next candidate.
     async fn without_words(&mut self, answer: Answer, parts: Body) -> Result<Step, EngineError> {
-        let said = Some((answer.event(parts), String::new()));
-        self.talk.journal.apply(CallPaid { paid: answer.paid(), said }).await?;
+        let event = Some((answer.event(parts), String::new()));
+        self.talk.journal.apply(CallPaid { paid: answer.paid(), said: event }).await?;
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         self.ends.nudged = false;
         let text = "it answered twice without a word or a call";
@@ -214,8 +214,8 @@ impl Turn {
         let committed = commit::files(&mut self.talk.journal).await?;
         let (call, paid) = (answer.call, answer.paid());
         let limit = self.ends.wrap_up.map(|limit| limit.which.to_owned());
-        let again = !self.ends.nudged;
-        let not_kept = NotKept { call, paid, why, committed, limit, again };
+        let may_retry = !self.ends.nudged;
+        let not_kept = NotKept { call, paid, why, committed, limit, again: may_retry };
         let step = self.talk.journal.apply(not_kept).await?;
         self.ends.nudged = true;
         self.talk.journal.ws.live.finish(self.talk.journal.run);

@@ -32,7 +32,7 @@ const TRIES: u32 = 2;
 
 /// The candidates that may answer a run, and the results of their attempts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Chain {
+pub(super) struct FallbackChain {
     /// In order of preference.
     pub all: Vec<Candidate>,
     /// The current candidate.
@@ -40,14 +40,14 @@ pub(super) struct Chain {
     /// Candidates that failed since the last response.
     tried: Vec<(Candidate, ErrorClass)>,
     /// A description of each failure, for the run's final message.
-    said: Vec<String>,
+    failures: Vec<String>,
     /// Waits since the last response.
     waits: u32,
     /// The current candidate has recorded failures.
     failed_before: bool,
 }
 
-impl Chain {
+impl FallbackChain {
     /// The list of a choice, starting at its first candidate without a cooldown. A single candidate is tried even
     /// during a cooldown, because the cooldown may be too long.
     pub(super) fn read(
@@ -106,7 +106,7 @@ impl Chain {
     }
 }
 
-impl Chain {
+impl FallbackChain {
     /// Connects to the current candidate. A candidate whose key cannot be opened gets a cooldown, and the next one is
     /// tried. Also returns the last such error message.
     pub(super) async fn connect(
@@ -126,7 +126,7 @@ impl Chain {
             let failure = Failure { class: ErrorClass::Auth, message, asked: None };
             let noted = who.clone();
             ws.order(BY, FailureNoted { who: noted, failure }).await?;
-            self.said.push(format!("{name} {}", ErrorClass::Auth.told()));
+            self.failures.push(format!("{name} {}", ErrorClass::Auth.describe()));
             self.tried.push((who, ErrorClass::Auth));
             let at = ws.app.clock.now();
             let Some(next) = ws.read(|snap| self.next(snap, at))? else { return Err(error) };
@@ -207,7 +207,7 @@ impl Turn {
         while is_work && !self.chooser.chosen.known.tools && self.ends.wrap_up.is_none() {
             let who = self.chooser.chain.now.clone();
             let why = format!("{} takes no tools", label(&self.talk.journal.ws, &who)?);
-            self.chooser.chain.said.push(why.clone());
+            self.chooser.chain.failures.push(why.clone());
             // The other keys of this model do not support tools either.
             self.chooser.chain.tried.push((who, ErrorClass::NotFoundModel));
             loop {
@@ -326,21 +326,21 @@ impl Turn {
         error: &ProviderError,
     ) -> Result<String, EngineError> {
         let label = label(&self.talk.journal.ws, &who)?;
-        self.chooser.chain.said.push(format!("{label} {}", error.class.told()));
+        self.chooser.chain.failures.push(format!("{label} {}", error.class.describe()));
         self.chooser.chain.tried.push((who, error.class));
-        Ok(format!("{label} {}: {}", error.class.told(), error.message))
+        Ok(format!("{label} {}: {}", error.class.describe(), error.message))
     }
 
     /// Returns `true` if work waits as long as its only candidate demands. In a chat a person would wait, so the error
     /// is reported at once.
     fn outlasts(&self, error: &ProviderError) -> bool {
         let is_work = matches!(self.setting.trigger, RunTrigger::Item | RunTrigger::Child);
-        let long = error.retry_after.is_some_and(|asked| MAX_WAIT < asked);
+        let long = error.retry_after.is_some_and(|pause| MAX_WAIT < pause);
         self.chooser.chain.is_single() && is_work && long && error.class.is_wait()
     }
 
     async fn nobody_answers(&mut self, last: &ProviderError) -> Result<Step, EngineError> {
-        let all = self.chooser.chain.said.join("; ");
+        let all = self.chooser.chain.failures.join("; ");
         let last_said = last.class.explained(&last.message);
         let why = format!("{last_said} Nobody on the list answered: {all}.");
         self.give_up_with(last.class, why).await
@@ -395,7 +395,7 @@ impl Turn {
     /// After a response: the current candidate, if it has recorded failures that must be cleared.
     pub(super) fn answered_well(&mut self) -> Option<Candidate> {
         self.chooser.chain.tried.clear();
-        self.chooser.chain.said.clear();
+        self.chooser.chain.failures.clear();
         self.chooser.chain.waits = 0;
         std::mem::take(&mut self.chooser.chain.failed_before)
             .then(|| self.chooser.chain.now.clone())
@@ -503,7 +503,7 @@ impl Turn {
     pub(super) async fn take_choice(
         &mut self,
         home: Choice,
-        fresh: Chain,
+        fresh: FallbackChain,
     ) -> Result<(), EngineError> {
         let same = home.connection == self.chooser.home.connection
             && home.model == self.chooser.home.model;

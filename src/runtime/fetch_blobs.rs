@@ -44,7 +44,7 @@ async fn one((ws, up): (&Ws, &dyn Upstream), file: BlobId) -> Result<(), Refusal
     let mut whole = Vec::new();
     loop {
         let missing = Missing { file, offset: whole.len() as u64 };
-        let answer = up.asks(Aside::File(missing).said()).await?;
+        let answer = up.asks(Aside::File(missing).to_json()).await?;
         let part = Part::deserialize(answer).map_err(|_| broken("it cannot be understood"))?;
         if MOST < part.total {
             return Err(broken("it is too large"));

@@ -26,7 +26,7 @@ const MAX_KEPT: u64 = 256 * 1024 * 1024;
 
 /// A file of a plan, stored for recovery after a crash.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredFile {
     path: String,
     content: Option<String>,
     executable: bool,
@@ -77,7 +77,11 @@ impl Turn {
             let content = change.content.clone().map(String::from_utf8).transpose();
             let content =
                 content.map_err(|_| EngineError::Broken("several files are changed as text"))?;
-            kept.push(Kept { path: change.path.clone(), content, executable: change.executable });
+            kept.push(StoredFile {
+                path: change.path.clone(),
+                content,
+                executable: change.executable,
+            });
         }
         let json = serde_json::to_vec(&kept)
             .map_err(|_| EngineError::Broken("a patch could not be written as JSON"))?;
@@ -170,7 +174,7 @@ async fn complete(
 ) -> Result<bool, EngineError> {
     let ws = turn.talk.journal.ws.clone();
     let read = blocking(move || ws.blobs.get(kept, MAX_KEPT)).await?;
-    let plan = read.ok().and_then(|json| serde_json::from_slice::<Vec<Kept>>(&json).ok());
+    let plan = read.ok().and_then(|json| serde_json::from_slice::<Vec<StoredFile>>(&json).ok());
     let Some(plan) = plan.filter(|plan| plan.len() == marks.len()) else { return Ok(false) };
     let missing = plan.into_iter().zip(marks).zip(stands);
     let changes =

@@ -21,11 +21,11 @@ impl Turn {
     fn first_events(&self, size: Size) -> Option<Box<First>> {
         let (home, chosen, run) = (&self.chooser.home, &self.chooser.chosen, &self.setting.run);
         let is_new = run.attempt == 0;
-        let again = self.setting.again.clone();
+        let retry_note = self.setting.retry_note.clone();
         (!self.talk.begun).then(|| {
             Box::new(First {
-                item: self.setting.item.clone().filter(|_| is_new && again.is_none()),
-                again: again.filter(|note| is_new && !note.is_empty()),
+                item: self.setting.item.clone().filter(|_| is_new && retry_note.is_none()),
+                again: retry_note.filter(|note| is_new && !note.is_empty()),
                 connection: home.connection,
                 model: home.model.clone(),
                 answers: home.model.clone(),

@@ -162,7 +162,7 @@ impl Turn {
             Ok(rewritten) => rewritten,
             Err(error) => return Ok(Some(Passed::Refused(error))),
         };
-        let weighed = self.weigh(call, entry, arguments, rewritten).await?;
+        let weighed = self.authorize(call, entry, arguments, rewritten).await?;
         let now = self.talk.journal.ws.app.clock.now();
         let mut changed = None;
         if let Some(approval) = &weighed.answered {
@@ -171,8 +171,8 @@ impl Turn {
             let is_same = is_same_tool && approval.digest == weighed.digest;
             match approval.answer.as_ref().map(|answer| (answer.answer, answer)) {
                 Some((ApprovalAnswer::Denied, answer)) => {
-                    let told = self.denied(answer.by, &answer.note)?;
-                    return Ok(Some(Passed::Refused(told)));
+                    let error = self.denied(answer.by, &answer.note)?;
+                    return Ok(Some(Passed::Refused(error)));
                 }
                 Some((ApprovalAnswer::Expired, _)) => {
                     return Ok(Some(Passed::Refused(unanswered())));
@@ -181,7 +181,7 @@ impl Turn {
                     self.close(approval.id, ApprovalAnswer::Expired).await?;
                     return Ok(Some(Passed::Refused(unanswered())));
                 }
-                _ if weighed.verdict.leave == AccessDecision::Deny => {}
+                _ if weighed.verdict.decision == AccessDecision::Deny => {}
                 Some(_) if approval.is_allowed() && is_same => {
                     self.ends.approved = Some(approval.id);
                     return Ok(Some(weighed.go()));
@@ -194,7 +194,7 @@ impl Turn {
                     self.close(approval.id, ApprovalAnswer::Changed).await?;
                 }
                 // A permission granted with another approval covers this call as well.
-                None if weighed.verdict.leave == AccessDecision::Allow => {
+                None if weighed.verdict.decision == AccessDecision::Allow => {
                     self.close(approval.id, ApprovalAnswer::Withdrawn).await?;
                     return Ok(None);
                 }
@@ -209,10 +209,10 @@ impl Turn {
             }
         }
         self.talk.journal.decided.clone_from(&weighed.verdict.took);
-        if weighed.verdict.leave != AccessDecision::Ask {
+        if weighed.verdict.decision != AccessDecision::Ask {
             self.talk.journal.judged.push(weighed.judged.clone());
         }
-        match weighed.verdict.leave {
+        match weighed.verdict.decision {
             AccessDecision::Allow => Ok(Some(weighed.go())),
             AccessDecision::Deny => {
                 Ok(Some(Passed::Refused(ToolError::refused("denied", weighed.verdict.why))))
@@ -230,8 +230,8 @@ impl Turn {
                         return Ok(None);
                     }
                     if self.setting.cancel.is_cancelled() {
-                        let told = ToolError::refused("stopped", "the run was stopped before");
-                        return Ok(Some(Passed::Refused(told)));
+                        let error = ToolError::refused("stopped", "the run was stopped before");
+                        return Ok(Some(Passed::Refused(error)));
                     }
                 } else {
                     new.extend(self.alike(call, later, entry, now).await?);
@@ -261,8 +261,8 @@ impl Turn {
             let Ok(arguments) = entry.canonical(&other.arguments) else { continue };
             // Changes of identity files are approved one at a time.
             let Ok(None) = self.rewritten(entry, &arguments).await else { continue };
-            let weighed = self.weigh(other, entry, arguments, None).await?;
-            if weighed.verdict.leave == AccessDecision::Ask && weighed.answered.is_none() {
+            let weighed = self.authorize(other, entry, arguments, None).await?;
+            if weighed.verdict.decision == AccessDecision::Ask && weighed.answered.is_none() {
                 self.talk.journal.decided.extend_from_slice(&weighed.verdict.took);
                 alike.push(self.approval((other, entry), weighed, None, now));
             }
@@ -273,8 +273,8 @@ impl Turn {
     /// Withdraws the pending approvals of calls that will not be made.
     pub(super) async fn withdraw(&self, calls: &[Call]) -> Result<(), EngineError> {
         let run = self.talk.journal.run;
-        let asked = self.talk.journal.ws.read(|snap| trust::all_waiting_of(snap, run))?;
-        for one in asked {
+        let waiting = self.talk.journal.ws.read(|snap| trust::all_waiting_of(snap, run))?;
+        for one in waiting {
             if calls.iter().any(|call| call.id == one.call_id) {
                 self.close(one.id, ApprovalAnswer::Withdrawn).await?;
             }
@@ -292,8 +292,8 @@ impl Turn {
         for call in calls {
             let Some(entry) = self.setting.engine.tools.get(&call.name) else { return Ok(None) };
             let Ok(arguments) = entry.canonical(&call.arguments) else { return Ok(None) };
-            let weighed = self.weigh(call, entry, arguments, None).await?;
-            if weighed.verdict.leave != AccessDecision::Allow || weighed.answered.is_some() {
+            let weighed = self.authorize(call, entry, arguments, None).await?;
+            if weighed.verdict.decision != AccessDecision::Allow || weighed.answered.is_some() {
                 return Ok(None);
             }
             decided.extend(weighed.verdict.took);
@@ -307,8 +307,8 @@ impl Turn {
     /// Returns `true` if the approval request of this call has an answer.
     pub(super) fn is_answered(&self, call: &Call) -> Result<bool, EngineError> {
         let run = self.talk.journal.run;
-        let asked = self.talk.journal.ws.read(|snap| trust::of_call(snap, run, &call.id))?;
-        Ok(asked.is_some_and(|one| one.answer.is_some()))
+        let approval = self.talk.journal.ws.read(|snap| trust::of_call(snap, run, &call.id))?;
+        Ok(approval.is_some_and(|one| one.answer.is_some()))
     }
 
     /// The change that a call makes to the agent's identity files. `None` if it does not touch them.
@@ -348,7 +348,7 @@ impl Turn {
         .await
     }
 
-    async fn weigh(
+    async fn authorize(
         &self,
         call: &Call,
         entry: &Entry,
@@ -372,17 +372,17 @@ impl Turn {
         let folder = ws.agent_folder(&self.setting.agent.slug);
         let request = OutgoingRequest::of(&given);
         let variables = given.get("env").and_then(Value::as_object);
-        let mut told = shown(entry.spec.name, command, &given);
+        let mut description = shown(entry.spec.name, command, &given);
         let (mut line, mut files) = (None, Vec::new());
         if let Some(rewritten) = rewritten {
-            (reach, told, files) = (Reach::Itself, rewritten.shown, rewritten.files);
+            (reach, description, files) = (Reach::Itself, rewritten.shown, rewritten.files);
         } else if !command.is_empty() {
             let (command, below) = (command.to_owned(), text("workdir").to_owned());
             let looked = blocking(move || line::looked_at(command, &folder, &below)).await?;
             (line, files) = (Some(looked.0), looked.1);
         }
         let mut plan = Plan {
-            shown: ellipsis(&told, MAX_SHOWN),
+            shown: ellipsis(&description, MAX_SHOWN),
             folder: line.as_ref().map(|line| line.cwd.clone()).unwrap_or_default(),
             variables: variables.into_iter().flatten().map(|(name, _)| name.clone()).collect(),
             files,
@@ -390,7 +390,7 @@ impl Turn {
         };
         let secrets = self.secrets_of(entry.spec.name, &given)?;
         let digest = digest_of(entry.spec.name, &plan, &secrets);
-        let mut act = AtSite::look(ws, (agent, run), entry.spec.name, &plan.arguments).await;
+        let mut act = AtSite::inspect(ws, (agent, run), entry.spec.name, &plan.arguments).await;
         let sent = read.as_ref().map(|_| Sent::of(entry.spec.name, &given));
         let sent = sent.unwrap_or_default().at(act.as_ref().and_then(AtSite::host));
         let leaks = match &read {
@@ -414,9 +414,9 @@ impl Turn {
         };
         let verdict = ws.read(|snap| match &act {
             Some(act) => act.verdict(snap, &agents, run, &facts),
-            None => authorize::weigh(snap, &agents, Some(run), &facts),
+            None => authorize::authorize(snap, &agents, Some(run), &facts),
         })?;
-        let is_asked = verdict.leave == AccessDecision::Ask || answered.is_some();
+        let is_asked = verdict.decision == AccessDecision::Ask || answered.is_some();
         let is_at_site = AtSite::is_one(entry.spec.name);
         let binds = is_asked && is_at_site && act.is_some();
         let loads = is_asked && line.as_ref().is_some_and(loads::may_load);
@@ -434,13 +434,13 @@ impl Turn {
         if is_at_site {
             AtSite::expect(act.as_ref(), ws, agent, (run, self.talk.journal.steps + 1));
         }
-        let may_review = verdict.leave == AccessDecision::Ask
+        let may_review = verdict.decision == AccessDecision::Ask
             && verdict.rule.is_none()
             && review::is_one(entry.spec.name, line.as_ref().filter(|_| bare))
             && ws.read(|snap| trust::may_review(snap, &agents, session))?
             && ws.read(|snap| trust::asked_mode(snap, run))? != Some(TrustMode::Ask);
         let facts = Facts { digest, ..facts };
-        let judged = judged(call, facts, act.as_ref(), verdict.leave, &ws.app.redactor);
+        let judged = judged(call, facts, act.as_ref(), verdict.decision, &ws.app.redactor);
         Ok(Weighed {
             verdict,
             plan,
@@ -520,11 +520,11 @@ impl Turn {
             None => None,
         };
         let who = member.map_or_else(|| "A person".to_owned(), |member| member.name);
-        let told = match note {
+        let text = match note {
             "" => format!("{who} said no. Do it in another way, or say what is open"),
             note => format!("{who} said no: {note}"),
         };
-        Ok(ToolError::refused("approval_denied", told))
+        Ok(ToolError::refused("approval_denied", text))
     }
 }
 

@@ -131,9 +131,9 @@ impl Guard {
         if seen.text.len() >= TELLING && results >= 4 {
             return Note { warning: Some(SAME_RESULT), block: results >= 5, end: results >= 6 };
         }
-        let again = count(&|m| m.call == call);
+        let repeats = count(&|m| m.call == call);
         let alike = count(&|m| m.call == call && m.result == Some(result));
-        let warn = !POLLS.contains(&tool) && (again >= 3 || alike >= 2);
+        let warn = !POLLS.contains(&tool) && (repeats >= 3 || alike >= 2);
         Note { warning: warn.then_some(REPEATED), ..Note::default() }
     }
 
@@ -193,7 +193,7 @@ fn without_numbers(text: &str) -> String {
 mod tests {
     use super::{Advice, Guard, Note, Seen};
 
-    fn look(text: &str) -> Seen<'_> {
+    fn read(text: &str) -> Seen<'_> {
         Seen { text, is_error: false, unknown: false, changes: false }
     }
 
@@ -213,8 +213,8 @@ mod tests {
     #[test]
     fn the_same_call_with_the_same_result_is_warned_then_refused_then_ends_the_run() {
         let mut guard = Guard::default();
-        assert_eq!(go(&mut guard, "read", r#"{"path":"a","limit":1}"#, &look("x")).warning, None);
-        let second = go(&mut guard, "read", r#"{"limit":1, "path":"a"}"#, &look("x"));
+        assert_eq!(go(&mut guard, "read", r#"{"path":"a","limit":1}"#, &read("x")).warning, None);
+        let second = go(&mut guard, "read", r#"{"limit":1, "path":"a"}"#, &read("x"));
         assert!(second.warning.is_some());
         assert_eq!(guard.before("read", r#"{"path":"a","limit":1}"#), Advice::Block);
         assert_eq!(guard.before("read", r#"{"path":"a","limit":1}"#), Advice::End);
@@ -223,9 +223,9 @@ mod tests {
     #[test]
     fn a_call_whose_result_changes_may_come_a_little_more_often() {
         let mut guard = Guard::default();
-        assert_eq!(go(&mut guard, "read", "{}", &look("1")).warning, None);
-        assert_eq!(go(&mut guard, "read", "{}", &look("2")).warning, None);
-        assert!(go(&mut guard, "read", "{}", &look("3")).warning.is_some());
+        assert_eq!(go(&mut guard, "read", "{}", &read("1")).warning, None);
+        assert_eq!(go(&mut guard, "read", "{}", &read("2")).warning, None);
+        assert!(go(&mut guard, "read", "{}", &read("3")).warning.is_some());
         assert_eq!(guard.before("read", "{}"), Advice::Block);
     }
 
@@ -236,16 +236,16 @@ mod tests {
             assert_eq!(guard.before("read", "{}"), Advice::Go);
             guard.unmade();
         }
-        go(&mut guard, "read", "{}", &look("1"));
+        go(&mut guard, "read", "{}", &read("1"));
         guard.unmade();
-        assert_eq!(go(&mut guard, "read", "{}", &look("1")).warning, Some(super::REPEATED));
+        assert_eq!(go(&mut guard, "read", "{}", &read("1")).warning, Some(super::REPEATED));
     }
 
     #[test]
     fn reading_again_after_a_change_is_no_circle() {
         let mut guard = Guard::default();
         for n in 0..30 {
-            assert_eq!(go(&mut guard, "read", "{}", &look("same")).warning, None);
+            assert_eq!(go(&mut guard, "read", "{}", &read("same")).warning, None);
             go(&mut guard, "edit", &format!(r#"{{"new":"{n}"}}"#), &change());
         }
     }
@@ -271,7 +271,7 @@ mod tests {
     fn looking_whether_something_has_changed_is_allowed_for_longer() {
         let mut guard = Guard::default();
         for _ in 0..7 {
-            assert_eq!(go(&mut guard, "task_get", "{}", &look("todo")).warning, None);
+            assert_eq!(go(&mut guard, "task_get", "{}", &read("todo")).warning, None);
         }
         assert_eq!(guard.before("task_get", "{}"), Advice::Block);
     }

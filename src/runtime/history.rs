@@ -35,7 +35,7 @@ pub struct History {
     /// Author of each message. `None` for user messages and for unknown authors.
     authors: Vec<Option<Arc<Author>>>,
     /// The model of the last request.
-    asked: Option<Arc<Author>>,
+    author: Option<Arc<Author>>,
     /// Ids of all calls that this conversation ever contained.
     calls: HashSet<String>,
     /// Index of the newest run card, which is never cut off.
@@ -71,13 +71,13 @@ pub struct People {
 impl People {
     /// The message text, prefixed with the speaker's name where the model could not know it otherwise.
     #[must_use]
-    pub fn told<'t>(&self, by: Actor, said: &'t str) -> Cow<'t, str> {
+    pub fn attribute<'t>(&self, by: Actor, text: &'t str) -> Cow<'t, str> {
         let account = by.account().filter(|account| self.owner != Some(*account));
         match account.and_then(|account| self.names.get(&account)) {
-            Some(name) if !said.starts_with(COMMENT_BY) => {
-                Cow::Owned(format!("{name} says: {said}"))
+            Some(name) if !text.starts_with(COMMENT_BY) => {
+                Cow::Owned(format!("{name} says: {text}"))
             }
-            _ => Cow::Borrowed(said),
+            _ => Cow::Borrowed(text),
         }
     }
 }
@@ -163,7 +163,7 @@ impl History {
 
     /// Sets the model of the first request, before any event is added.
     pub fn was_asked(&mut self, provider: &str, model: &str) {
-        self.asked = Some(Arc::new((provider.to_owned(), model.to_owned())));
+        self.author = Some(Arc::new((provider.to_owned(), model.to_owned())));
     }
 
     /// Approximate size of the messages in bytes.
@@ -199,7 +199,7 @@ impl History {
         match kind {
             EventKind::Input { text, input, by, .. } => {
                 let people = Arc::clone(&self.people);
-                self.say(&people.told(*by, text.head()));
+                self.say(&people.attribute(*by, text.head()));
                 if input.is_none() {
                     self.card = Some(self.messages.len() - 1);
                 }
@@ -338,10 +338,10 @@ impl History {
 
     /// Tells the model where the files of the last message are in the agent's folder.
     pub fn places<'f>(&mut self, files: impl Iterator<Item = &'f Attachment>) {
-        let told: Vec<String> =
+        let places: Vec<String> =
             files.map(|file| format!("{} as {}", file.name, file.place())).collect();
-        if !told.is_empty() {
-            self.user(Part::text(format!("[In your folder: {}]", told.join("; "))));
+        if !places.is_empty() {
+            self.user(Part::text(format!("[In your folder: {}]", places.join("; "))));
         }
     }
 
@@ -393,7 +393,7 @@ impl History {
         self.calls.extend(self.open.iter().cloned());
         if !parts.is_empty() {
             self.messages.push(Message::assistant(parts));
-            self.authors.push(self.asked.clone());
+            self.authors.push(self.author.clone());
         }
     }
 
@@ -502,8 +502,8 @@ impl History {
         self.counted = None;
         let before: usize = self.messages.iter().map(|m| m.parts.len()).sum();
         let messages = std::mem::take(&mut self.messages).into_iter();
-        let said = messages.zip(std::mem::take(&mut self.authors));
-        let rest = said.filter_map(|(message, by)| Some((message.without_thinking()?, by)));
+        let authored = messages.zip(std::mem::take(&mut self.authors));
+        let rest = authored.filter_map(|(message, by)| Some((message.without_thinking()?, by)));
         (self.messages, self.authors) = rest.unzip();
         before > self.messages.iter().map(|m| m.parts.len()).sum::<usize>()
     }

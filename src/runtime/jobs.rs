@@ -97,7 +97,7 @@ impl Jobs {
     /// cannot be recorded is ended.
     pub(crate) async fn adopt(&self, cx: &ToolCx, leaving: Leaving) -> Result<Job, JobError> {
         let (own, to, program) = (self.clone(), cx.clone(), leaving.program.clone());
-        let (tell, told) = oneshot::channel();
+        let (tell, answer) = oneshot::channel();
         let of = (cx.run, cx.step);
         self.1.lock().insert(of);
         cx.ws.spawn("a job that begins", async move {
@@ -116,7 +116,7 @@ impl Jobs {
             let _ = tell.send(begun);
         });
         let gone = |_| JobError::Store(StoreError::Closed);
-        told.await.map_err(gone)?
+        answer.await.map_err(gone)?
     }
 
     async fn begin(&self, cx: &ToolCx, leaving: Leaving) -> Result<Job, JobError> {
@@ -208,8 +208,8 @@ impl Jobs {
                             _ => untrusted::wrap(&untrusted::id_of(&format!("{id}/{wish}")), &line),
                         };
                         let text = format!("[Job {number} wrote: {line}]");
-                        let told = own.order(BY, SessionTold { session, text });
-                        if let Err(error) = told.await {
+                        let written = own.order(BY, SessionTold { session, text });
+                        if let Err(error) = written.await {
                             tracing::warn!(%error, "a line of job {number} could not be told");
                         }
                         return;
@@ -237,7 +237,7 @@ impl Jobs {
                 ws.inputs.remove(id);
                 // The folder has the only copy of the output, so it stays until the output is stored.
                 while let Err(error) = ended(&ws, id, &live, &end).await {
-                    if again(&ws, (id, live.agent), &error).await {
+                    if wait_to_retry(&ws, (id, live.agent), &error).await {
                         continue;
                     }
                     if halt.is_cancelled() {
@@ -280,7 +280,7 @@ impl Jobs {
             }
         }
         while let Err(error) = settle(ws, id).await {
-            if !again(ws, (id, live.agent), &error).await {
+            if !wait_to_retry(ws, (id, live.agent), &error).await {
                 return;
             }
         }
@@ -364,7 +364,7 @@ impl Jobs {
             let halt = to.halt();
             let settled = async {
                 while let Err(error) = lose(&to, &job).await {
-                    if !again(&to, (job.id, job.agent), &error).await {
+                    if !wait_to_retry(&to, (job.id, job.agent), &error).await {
                         break;
                     }
                 }
@@ -428,7 +428,7 @@ pub(super) fn outcome_of(end: &JobEnd) -> JobOutcome {
 
 /// Waits after a job could not be written, for example because the disk is full. Returns `false` if a retry is
 /// pointless: HQ is shutting down (the next start finds the job), the job is gone, or its agent has left this host.
-async fn again(ws: &Ws, (id, agent): (JobId, AgentId), error: &EngineError) -> bool {
+async fn wait_to_retry(ws: &Ws, (id, agent): (JobId, AgentId), error: &EngineError) -> bool {
     let is_here = ws.upstream.as_ref().is_none_or(|up| up.agents().contains(&agent));
     if !is_here || ws.read(|snap| snap.get::<Job>(id)).is_ok_and(|job| job.is_none()) {
         return false;

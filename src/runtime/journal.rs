@@ -20,7 +20,7 @@ use tool::{MAX_OUTPUT, Picture};
 use super::EngineError;
 use super::command::journal::Append;
 use super::command::tool::Ready;
-use super::command::{Entry, First, Hand, Noted, Order};
+use super::command::{Applied, CommandHeader, Entry, First, Order};
 use super::context;
 use super::fetch_blobs;
 use super::history::History;
@@ -143,9 +143,10 @@ impl Journal {
         let (run, epoch, worked_ms) = (self.run, self.epoch, self.works());
         let (decided, judged) =
             (std::mem::take(&mut self.decided), std::mem::take(&mut self.judged));
-        let hand = Hand { run, epoch, worked_ms, number, first, decided, judged, cut: None };
+        let hand =
+            CommandHeader { run, epoch, worked_ms, number, first, decided, judged, cut: None };
         let noted = self.enter(hand, entry, tool).await?;
-        let Noted { answer, epoch, appended } = noted;
+        let Applied { answer, epoch, appended } = noted;
         (self.epoch, self.applied) = (epoch, number);
         fetch_blobs::bring(&self.ws, fetch_blobs::shown(&appended)).await;
         self.take(&appended);
@@ -162,10 +163,10 @@ impl Journal {
     /// gives its slot back.
     async fn enter<E: Entry>(
         &mut self,
-        hand: Hand,
+        hand: CommandHeader,
         entry: &Handed<E>,
         tool: Option<Ready>,
-    ) -> Result<Noted<E::Answer>, EngineError> {
+    ) -> Result<Applied<E::Answer>, EngineError> {
         let (by, ws) = ((self.actor(), self.cause()), self.ws.clone());
         // The future is large; without the box each caller on the stack would hold a copy.
         self.heard(Box::pin(ws.enter(by, hand, entry, tool))).await
@@ -181,15 +182,15 @@ impl Journal {
         self.heard(Box::pin(ws.order(by, order))).await
     }
 
-    async fn heard<T>(&mut self, said: impl Future<Output = T>) -> T {
+    async fn heard<T>(&mut self, answer: impl Future<Output = T>) -> T {
         let Self { ws, seat, watch, run, .. } = self;
         let (ws, run) = (&*ws, *run);
-        let (Some(up), Some(seat)) = (&ws.upstream, seat) else { return said.await };
+        let (Some(up), Some(seat)) = (&ws.upstream, seat) else { return answer.await };
         let aside = async {
             watch.hold(ws.app.clock.passed());
             link::waits((ws, &**up), run).await;
         };
-        let (noted, stood_aside) = seat.keep(&**up, said, aside).await;
+        let (noted, stood_aside) = seat.keep(&**up, answer, aside).await;
         if stood_aside {
             link::goes_on(ws, run).await;
             watch.go_on(ws.app.clock.passed());
@@ -333,7 +334,7 @@ impl Unkept {
     }
 
     /// A description for people and for the model.
-    pub(super) fn told(self) -> String {
+    pub(super) fn describe(self) -> String {
         match self {
             Self::TooLong(len) => format!(
                 "the answer had {} KB, more than the {} KB that are kept of one, so nothing of it was done",

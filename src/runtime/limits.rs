@@ -102,7 +102,8 @@ impl Turn {
         } else {
             return Ok(());
         };
-        self.ends.wrap_up = Some(LimitReached::new(which).told_before(self.ends.told));
+        self.ends.wrap_up =
+            Some(LimitReached::new(which).notified_before(self.ends.notified_limit));
         Ok(())
     }
 }

@@ -260,8 +260,8 @@ impl Turn {
             id: Some(self.talk.journal.new_id()),
             admitted: None,
         };
-        let asked = self.talk.journal.apply(QuestionBegun { question }).await;
-        let (call, admitted) = match asked {
+        let begun = self.talk.journal.apply(QuestionBegun { question }).await;
+        let (call, admitted) = match begun {
             Ok(Begun { call, admitted, .. }) => (call, admitted),
             // The next step sees that work is paused.
             Err(EngineError::Usage(_) | EngineError::Halted) => {
@@ -389,7 +389,7 @@ impl Turn {
         // A response that used up the time limit would do so again.
         let endless = is_late && (error.has_content() || !received.is_empty());
         let now = self.talk.journal.ws.app.clock.now();
-        let again = match error.again(self.ends.failures, retry::random()) {
+        let retry_at = match error.next_attempt(self.ends.failures, retry::random()) {
             Next::Wait(pause) if !endless && self.may_ask_again(&error) => {
                 Some(later(now.as_millisecond(), pause))
             }
@@ -398,30 +398,30 @@ impl Turn {
         let spent = self.spent_so_far(&admitted, size, received);
         let piece = self.piece(received, BROKEN_OFF, (call, millis, &spent));
         let cut_off = CutOff { call, reservation: admitted.reservation, spent, piece };
-        let error = self.note_failure(cut_off, error, received, again).await?;
+        let error = self.note_failure(cut_off, error, received, retry_at).await?;
         self.talk.journal.ws.live.finish(self.talk.journal.run);
-        Ok(match again {
+        Ok(match retry_at {
             Some(at) => Called::Retry { from: now, at },
             None => Called::Failed(error),
         })
     }
 
-    /// Books and records a failed call after its partial text. The run waits until `again`.
+    /// Books and records a failed call after its partial text. The run waits until `retry_at`.
     async fn note_failure(
         &mut self,
         cut_off: CutOff,
         mut error: ProviderError,
         received: &Received,
-        again: Option<Timestamp>,
+        retry_at: Option<Timestamp>,
     ) -> Result<ProviderError, EngineError> {
         error.message =
             self.talk.journal.ws.app.redactor.masked(Spot::Errors, &error.message).into_owned();
         // A refused or unsent request costs nothing; a broken-off one may be billed.
         let is_free = !error.sent && !error.has_content() && received.is_empty();
         let (class, message) = (error.class.word().to_owned(), error.message.clone());
-        let failed = CallFailed { cut_off, is_free, class, message, again };
+        let failed = CallFailed { cut_off, is_free, class, message, again: retry_at };
         self.talk.journal.apply(failed).await?;
-        if again.is_some() {
+        if retry_at.is_some() {
             self.talk.journal.pauses();
         }
         Ok(error)

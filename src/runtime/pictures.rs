@@ -176,8 +176,8 @@ fn describe(name: &str, mark: &str, read: Result<document::Words, &'static str>)
 
 fn is_about_pictures(error: &ProviderError) -> bool {
     // Many error messages end with a link to the documentation.
-    let said = error.message.to_lowercase().replace("documentation", "");
-    error.class == ErrorClass::InvalidRequest && WORDS.iter().any(|word| said.contains(word))
+    let message = error.message.to_lowercase().replace("documentation", "");
+    error.class == ErrorClass::InvalidRequest && WORDS.iter().any(|word| message.contains(word))
 }
 
 #[cfg(test)]
@@ -212,13 +212,13 @@ mod tests {
     #[test]
     fn a_refusal_of_pictures_is_known_by_its_words() {
         let refused = |text: &str| ProviderError::reported(400, "invalid_request_error", text);
-        for said in [
+        for message in [
             "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum",
             "Could not process image",
             "This model does not support image input",
             "Invalid MIME type. Only image types are supported.",
         ] {
-            assert!(is_about_pictures(&refused(said)), "{said}");
+            assert!(is_about_pictures(&refused(message)), "{message}");
         }
         assert!(!is_about_pictures(&refused("max_tokens: too large, see the documentation")));
         assert!(!is_about_pictures(&ProviderError::reported(401, "", "no image for you")));

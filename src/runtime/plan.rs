@@ -36,7 +36,7 @@ const ITEMS: usize = 500;
 
 /// State from the last pass, so that notes are written only when they change.
 #[derive(Default)]
-pub(super) struct Noted {
+pub(super) struct PassState {
     /// What held each agent that has work.
     pub reasons: HashMap<AgentId, Option<&'static str>>,
     /// Agents that got an item since the last pass.
@@ -55,10 +55,10 @@ pub(super) struct Noted {
 
 type Model = (Option<ConnectionId>, String);
 
-impl Noted {
+impl PassState {
     /// Records a pass. Waiting counts from the first pass, and again from the first one after a gap: an item that seems
     /// old then may be new, because the clock may have moved.
-    pub(super) fn look(&mut self, now: Timestamp) {
+    pub(super) fn record_pass(&mut self, now: Timestamp) {
         let seen = |last: Timestamp| last <= now && now.duration_since(last) <= AWAY;
         if !self.looked_at.is_some_and(seen) {
             self.counts_from = Some(now);
@@ -121,7 +121,7 @@ impl Plan {
     /// Examines all runs and items.
     pub(super) fn read(
         tx: &dyn Read,
-        noted: &Noted,
+        noted: &PassState,
         places: Places,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
@@ -288,7 +288,7 @@ impl Plan {
         tx: &dyn Read,
         agent: Agent,
         busy: bool,
-        noted: &Noted,
+        noted: &PassState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let oldest = inbox::open(tx, agent.id, 1)?;
@@ -324,7 +324,7 @@ impl Plan {
         agent: Agent,
         pace: &Pace,
         busy: bool,
-        noted: &Noted,
+        noted: &PassState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut open = inbox::open_until(tx, agent.id, ITEMS)?;
@@ -373,7 +373,7 @@ impl Plan {
         tx: &dyn Read,
         agent: &Agent,
         item: &Item,
-        noted: &Noted,
+        noted: &PassState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let counts_from = noted.counts_from.unwrap_or(now);
@@ -431,31 +431,31 @@ fn is_answered(
 
 #[cfg(test)]
 mod tests {
-    use super::{AWAY, Noted};
+    use super::{AWAY, PassState};
     use jiff::SignedDuration;
     use kernel::time::from_ms;
 
     #[test]
     fn waiting_counts_from_the_first_look_after_a_time_in_which_nobody_looked() {
         let at = |minutes: i64| from_ms(1_700_000_000_000) + SignedDuration::from_mins(minutes);
-        let mut noted = Noted::default();
+        let mut noted = PassState::default();
         assert_eq!(noted.counts_from, None);
-        noted.look(at(0));
+        noted.record_pass(at(0));
         for minute in 1..300 {
-            noted.look(at(minute));
+            noted.record_pass(at(minute));
         }
         assert_eq!(noted.counts_from, Some(at(0)), "it was there all the time");
-        noted.look(at(299 + AWAY.as_mins()));
+        noted.record_pass(at(299 + AWAY.as_mins()));
         assert_eq!(noted.counts_from, Some(at(0)));
         // The machine slept for three days.
-        noted.look(at(5_000));
+        noted.record_pass(at(5_000));
         assert_eq!(noted.counts_from, Some(at(5_000)));
-        noted.look(at(5_001));
+        noted.record_pass(at(5_001));
         assert_eq!(noted.counts_from, Some(at(5_000)));
         // The clock was set back, and forward again.
-        noted.look(at(10));
+        noted.record_pass(at(10));
         assert_eq!(noted.counts_from, Some(at(10)));
-        noted.look(at(5_002));
+        noted.record_pass(at(5_002));
         assert_eq!(noted.counts_from, Some(at(5_002)));
     }
 }

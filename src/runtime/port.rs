@@ -11,7 +11,7 @@ use store::WriteTx;
 
 use super::EngineError;
 use super::command::tool::Ready;
-use super::command::{self, Entry, Hand, Noted, Order};
+use super::command::{self, Applied, CommandHeader, Entry, Order};
 use super::remote;
 
 /// An entry on its way. It is taken when it is applied; an entry that the fence rejects stays for its writer.
@@ -23,10 +23,10 @@ pub(crate) trait Port {
     fn enter<E: Entry>(
         &self,
         by: (Actor, Cause),
-        hand: Hand,
+        hand: CommandHeader,
         entry: &Handed<E>,
         tool: Option<Ready>,
-    ) -> impl Future<Output = Result<Noted<E::Answer>, EngineError>> + Send;
+    ) -> impl Future<Output = Result<Applied<E::Answer>, EngineError>> + Send;
 
     /// Applies an order.
     fn order<O: Order>(
@@ -40,10 +40,10 @@ impl Port for Ws {
     async fn enter<E: Entry>(
         &self,
         (actor, cause): (Actor, Cause),
-        hand: Hand,
+        hand: CommandHeader,
         entry: &Handed<E>,
         tool: Option<Ready>,
-    ) -> Result<Noted<E::Answer>, EngineError> {
+    ) -> Result<Applied<E::Answer>, EngineError> {
         if let Some(up) = &self.upstream {
             return remote::enter((self, &**up), (actor, cause), hand, entry).await;
         }

@@ -115,8 +115,8 @@ impl Facts {
     fn before(&self, name: &str, most: usize) -> Option<String> {
         let (_, _, text) = self.waiting.iter().find(|(path, ..)| path == name)?;
         let text = head_tail(text.trim(), self.cap(most), "\n[…]\n");
-        let told = format!("{text}\n{WAITS}");
-        Some(format!("<{name}>\n{}\n</{name}>", told.trim_start()))
+        let text = format!("{text}\n{WAITS}");
+        Some(format!("<{name}>\n{}\n</{name}>", text.trim_start()))
     }
 
     /// Scales a file's limit by the context window.
@@ -412,7 +412,7 @@ mod tests {
         let (name, description) = ("read".to_owned(), "Reads.".to_owned());
         request.tools = vec![ToolDef { name, description, schema }];
         let part = |name: &str, bytes, stable| PromptPart { name: name.to_owned(), bytes, stable };
-        let told = [
+        let expected = [
             part("Rules", 10, true),
             part("SOUL.md", 33, true),
             part("Workspace and kind of work", 17, true),
@@ -420,6 +420,6 @@ mod tests {
             part("Instructions of the program", len, false),
             part("Tools", 12, true),
         ];
-        assert_eq!(parts(&request), told);
+        assert_eq!(parts(&request), expected);
     }
 }

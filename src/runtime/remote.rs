@@ -29,13 +29,13 @@ use kernel::{Actor, AgentId, Cause, GatewayId, RunId};
 use store::{BlobId, Read, StoreError};
 
 use super::EngineError;
-use super::command::{Command, Entry, Hand, Line, Noted, Order, Place};
+use super::command::{Applied, Command, CommandHeader, Entry, JournalCommand, Order, Place};
 use super::journal::blocking;
 use super::port::Handed;
 
 pub use at_home::AtHome;
 pub use refusal::OfHome;
-pub(super) use remote_reads::look;
+pub(super) use remote_reads::run_read;
 
 /// Why an agent starts no work: its host is not linked, or its gateway accepts no new work.
 pub(super) use features::inbox::queries::why::{HOST_PAUSED as PAUSED, HOST_SILENT as SILENT};
@@ -136,36 +136,37 @@ fn read<T: serde::de::DeserializeOwned>(what: Value) -> Result<T, Refusal> {
 async fn say<T: serde::de::DeserializeOwned>(
     up: &dyn Upstream,
     about: Option<RunId>,
-    asked: &RemoteRequest,
+    request: &RemoteRequest,
 ) -> Result<T, Refusal> {
-    read(up.say(about, value(asked)?).await?)
+    read(up.say(about, value(request)?).await?)
 }
 
 /// Sends an entry to the primary. While the link is down, writes it here if it belongs to the run's journal.
 pub(super) async fn enter<E: Entry>(
     (ws, up): (&Ws, &dyn Upstream),
     (by, why): (Actor, Cause),
-    hand: Hand,
+    hand: CommandHeader,
     entry: &Handed<E>,
-) -> Result<Noted<E::Answer>, EngineError> {
+) -> Result<Applied<E::Answer>, EngineError> {
     let gone = || EngineError::Broken("a command is gone before it was applied");
     let taken = entry.lock().take().ok_or_else(gone)?;
-    let copy = value(&taken).map_err(EngineError::told)?;
+    let copy = value(&taken).map_err(EngineError::from_refusal)?;
     let run = hand.run;
     // Only the primary starts or resumes a run.
     let is_journal = E::PLACE == Place::Journal && hand.first.is_none();
-    let line: Line = taken.into();
+    let line: JournalCommand = taken.into();
     let (begins, needs_keys) = (offline::begins_call(&line), offline::needs_keys(&line));
     let command = Box::new(Command::Entry { hand: hand.clone(), line });
-    let said = value(&RemoteRequest::Write { by, why, command }).map_err(EngineError::told)?;
+    let request =
+        value(&RemoteRequest::Write { by, why, command }).map_err(EngineError::from_refusal)?;
     let noted = if is_journal {
         let entry = copy.clone();
         let (at, by) = ((ws, up), (by, why));
-        offline::Write { at, by, hand, begins, needs_keys, entry, said }.noted::<E>().await
+        offline::Write { at, by, hand, begins, needs_keys, entry, request }.noted::<E>().await
     } else {
-        keep_blobs((ws, up), run, &said).await?;
-        let answer = up.say(Some(run), said).await;
-        answer.and_then(read::<Option<Noted<E::Answer>>>).map_err(EngineError::told)
+        keep_blobs((ws, up), run, &request).await?;
+        let answer = up.say(Some(run), request).await;
+        answer.and_then(read::<Option<Applied<E::Answer>>>).map_err(EngineError::from_refusal)
     };
     let noted = noted.and_then(|noted| noted.ok_or_else(|| RunError::Fenced.into()));
     if noted.as_ref().is_err_and(EngineError::is_fenced) {
@@ -183,35 +184,40 @@ pub(super) async fn order<O: Order>(
 ) -> Result<O::Answer, O::Error> {
     let command = Box::new(Command::Order(order.into()));
     let given = async {
-        let said = value(&RemoteRequest::Write { by, why, command })?;
-        keep_blobs((ws, up), None::<RunId>, &said).await.map_err(|error| Refusal::from(&error))?;
-        read(up.say(None, said).await?)
+        let request = value(&RemoteRequest::Write { by, why, command })?;
+        keep_blobs((ws, up), None::<RunId>, &request)
+            .await
+            .map_err(|error| Refusal::from(&error))?;
+        read(up.say(None, request).await?)
     };
-    given.await.map_err(O::Error::told)
+    given.await.map_err(O::Error::from_refusal)
 }
 
 /// Waits until the mirror has everything that the primary has written so far.
 pub(super) async fn catch_up(up: &dyn Upstream) -> Result<(), EngineError> {
-    say::<Value>(up, None, &RemoteRequest::Nothing).await.map(drop).map_err(EngineError::told)
+    say::<Value>(up, None, &RemoteRequest::Nothing)
+        .await
+        .map(drop)
+        .map_err(EngineError::from_refusal)
 }
 
 /// Sends the blobs that the next command names.
 async fn keep_blobs(
     (ws, up): (&Ws, &dyn Upstream),
     about: impl Into<Option<RunId>>,
-    said: &Value,
+    request: &Value,
 ) -> Result<(), EngineError> {
     let about = about.into();
-    for (id, bytes) in own_files(ws, said).await? {
+    for (id, bytes) in own_files(ws, request).await? {
         keep(up, about, id, &bytes).await?;
     }
     Ok(())
 }
 
 /// The blobs of this host that a value names.
-async fn own_files(ws: &Ws, said: &Value) -> Result<Vec<(BlobId, Vec<u8>)>, EngineError> {
+async fn own_files(ws: &Ws, request: &Value) -> Result<Vec<(BlobId, Vec<u8>)>, EngineError> {
     let mut found = Vec::new();
-    for id in files_in(said) {
+    for id in files_in(request) {
         let own = ws.clone();
         // A blob that is not here does not come from this host.
         let read = blocking(move || own.blobs.has(id).then(|| own.blobs.get(id, MOST)));
@@ -242,7 +248,7 @@ async fn keep(
     let about = about.into();
     for sent in pieces(id, bytes) {
         let has: bool =
-            say(up, about, &RemoteRequest::Piece(sent)).await.map_err(EngineError::told)?;
+            say(up, about, &RemoteRequest::Piece(sent)).await.map_err(EngineError::from_refusal)?;
         if has {
             return Ok(());
         }
@@ -293,8 +299,8 @@ mod tests {
         let (call_id, media_type) = ("call_1".to_owned(), "image/png".to_owned());
         let picture = EventKind::Picture { call_id, media_type, id: one, len: 3 };
         let body = Body::Blob { id: two, len: 9, head: "two".to_owned() };
-        let said = serde_json::json!([[picture, body], vec![7; 31], vec!["x"; 32]]);
-        assert_eq!(files_in(&said), BTreeSet::from([one, two]));
+        let value = serde_json::json!([[picture, body], vec![7; 31], vec!["x"; 32]]);
+        assert_eq!(files_in(&value), BTreeSet::from([one, two]));
     }
 
     #[test]
@@ -304,7 +310,7 @@ mod tests {
         let at: Vec<(u64, u64)> = sent.iter().map(|one| (one.offset, one.total)).collect();
         let total = super::PIECE as u64 + 1;
         assert_eq!(at, [(0, total), (total - 1, total)]);
-        let asked: RemoteRequest = read(Aside::Piece(sent[1].clone()).said()).unwrap();
-        assert!(matches!(asked, RemoteRequest::Piece(piece) if piece == sent[1]));
+        let request: RemoteRequest = read(Aside::Piece(sent[1].clone()).to_json()).unwrap();
+        assert!(matches!(request, RemoteRequest::Piece(piece) if piece == sent[1]));
     }
 }

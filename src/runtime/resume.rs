@@ -45,7 +45,7 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
     };
     let open = turn.talk.journal.apply_first(Some(Box::new(first)), Settling {}, None).await?;
     turn.talk.begun = true;
-    let mut again = Vec::new();
+    let mut unsettled = Vec::new();
     for call in open {
         let made = Call::of((&call.id, &call.name, &call.arguments));
         let settled = match call.started {
@@ -57,10 +57,10 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
             Some(begun) => file_calls::settle(turn, &made, begun).await?,
         };
         if !settled {
-            again.push(made);
+            unsettled.push(made);
         }
     }
-    if again.is_empty() { Ok(Step::Next) } else { turn.run_tools(again).await }
+    if unsettled.is_empty() { Ok(Step::Next) } else { turn.run_tools(unsettled).await }
 }
 
 /// Settles an external tool: only its output so far is known. Its file changes are unknown, too, so the run's commit

@@ -17,7 +17,7 @@ use features::history::queries::error::HistoryError;
 use features::history::queries::files::{self, Slice};
 use features::history::rules::files::{self as rules, FilesDone};
 use features::runs::model::Run;
-use git::revert::{Noted, Revert};
+use git::revert::{RecordedChange, Revert};
 use git::{Author, Branch, CommitId, Entry as GitEntry, GitError};
 use store::{Range, ReadExt, WriteTx};
 
@@ -189,12 +189,12 @@ impl Order {
         let verb = if order.returns { "Bring back" } else { "Undo" };
         let mark = format!("Order: {}", order.id);
         let message = format!("{verb} {name}\n\n{mark}\nAgent: {}\n", agent.slug);
-        let noted = order.marks.into_iter().map(|mark| Noted {
+        let noted = order.marks.into_iter().map(|mark| RecordedChange {
             path: mark.path,
             before: mark.before,
             after: mark.after,
         });
-        let noted: Vec<Noted> = noted.collect();
+        let noted: Vec<RecordedChange> = noted.collect();
         let (own, now) = (ws.clone(), ws.app.clock.now());
         let done = there::at(ws, &agent, paths.into_iter().collect(), move |bench| {
             let author = Author::hq();

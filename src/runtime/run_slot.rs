@@ -50,7 +50,7 @@ impl RunSlot {
     }
 
     /// Gives the slot back.
-    pub(super) fn leave(&self) {
+    pub(super) fn release(&self) {
         let held = self.0.held.lock().take();
         drop(held);
         self.0.engine.freed.send_modify(|count| *count += 1);
@@ -61,23 +61,23 @@ impl RunSlot {
     pub(super) async fn keep<T>(
         &self,
         up: &dyn Upstream,
-        said: impl Future<Output = T>,
+        response: impl Future<Output = T>,
         aside: impl Future<Output = ()>,
     ) -> (T, bool) {
-        tokio::pin!(said);
+        tokio::pin!(response);
         tokio::select! {
             biased;
-            answer = &mut said => return (answer, false),
+            answer = &mut response => return (answer, false),
             () = self.is_cut(up) => {}
         }
-        self.leave();
+        self.release();
         let answer = {
             // `aside` may block the next link, so it must be dropped before waiting for a slot.
             tokio::pin!(aside);
             tokio::select! {
                 biased;
-                answer = &mut said => answer,
-                () = &mut aside => said.as_mut().await,
+                answer = &mut response => answer,
+                () = &mut aside => response.as_mut().await,
             }
         };
         self.take_again().await;
@@ -100,13 +100,13 @@ impl RunSlot {
 
     async fn take_again(&self) {
         let Parts { engine, is_child, cancel, held, .. } = &*self.0;
-        let again = async {
+        let taking = async {
             let lane = if *is_child { one(&engine.lane).await } else { None };
             one(&engine.slots).await.map(|slot| (slot, lane))
         };
         tokio::select! {
             biased;
-            permits = again => *held.lock() = permits,
+            permits = taking => *held.lock() = permits,
             () = cancel.cancelled() => {}
         }
     }
@@ -142,7 +142,7 @@ mod tests {
         RunSlot(Arc::new(Parts { patience: SHORT, ..parts }))
     }
 
-    fn said(line: &Scripted) -> app::upstream::Answered<'_> {
+    fn answer(line: &Scripted) -> app::upstream::Answered<'_> {
         line.says(RunId::from_bytes([8; 16]), json!("done"))
     }
 
@@ -154,14 +154,14 @@ mod tests {
     async fn a_slot_is_kept_while_there_is_a_line() {
         let (engine, line) = (engine(), Scripted::linked());
         let seat = seat(&engine, RunTrigger::Item, &CancellationToken::new());
-        let kept = seat.keep(&line, said(&line), std::future::pending());
+        let kept = seat.keep(&line, answer(&line), std::future::pending());
         tokio::pin!(kept);
         assert!(timeout(2 * SHORT, &mut kept).await.is_err(), "home is slow");
         assert_eq!(free(&engine), (0, 1));
         line.answers(json!("noted"));
         assert_eq!(kept.await, (Ok(json!("noted")), false));
         assert_eq!(free(&engine), (0, 1));
-        seat.leave();
+        seat.release();
         assert_eq!(free(&engine), (1, 1));
     }
 
@@ -171,7 +171,7 @@ mod tests {
         let seat = seat(&engine, RunTrigger::Child, &CancellationToken::new());
         let mut freed = engine.freed.subscribe();
         let is_noted = Mutex::new(false);
-        let kept = seat.keep(&line, said(&line), async { *is_noted.lock() = true });
+        let kept = seat.keep(&line, answer(&line), async { *is_noted.lock() = true });
         tokio::pin!(kept);
         assert!(timeout(4 * SHORT, &mut kept).await.is_err(), "it waits for home");
         assert!(*is_noted.lock());
@@ -184,10 +184,10 @@ mod tests {
         let other = other.expect("one is free");
         line.answers(json!("noted"));
         assert!(timeout(2 * SHORT, &mut kept).await.is_err(), "there is no slot");
-        other.leave();
+        other.release();
         assert_eq!(kept.await, (Ok(json!("noted")), true));
         assert_eq!(free(&engine), (0, 0));
-        assert_eq!(line.said(), [json!("done")], "it is said once");
+        assert_eq!(line.requests(), [json!("done")], "it is said once");
     }
 
     #[tokio::test]
@@ -195,7 +195,7 @@ mod tests {
         let (engine, line) = (engine(), Scripted::cut(SHORT));
         let cancel = CancellationToken::new();
         let seat = seat(&engine, RunTrigger::Item, &cancel);
-        let kept = seat.keep(&line, said(&line), async {});
+        let kept = seat.keep(&line, answer(&line), async {});
         tokio::pin!(kept);
         assert!(timeout(4 * SHORT, &mut kept).await.is_err(), "it waits for home");
         let other = RunSlot::take(&engine, RunTrigger::Item, &CancellationToken::new());

@@ -235,13 +235,13 @@ impl StandIns {
     }
 
     fn report(self: &Arc<Self>, ws: &Ws) -> Report {
-        let (hearing, asked) = (Arc::clone(self), Arc::clone(self));
+        let (hearing, checking) = (Arc::clone(self), Arc::clone(self));
         let (here, there) = (ws.clone(), ws.clone());
-        Report::telling(move |told| match told {
+        Report::telling(move |report| match report {
             Told::Used(used) => hearing.note(&here, used),
             Told::Refused(refusal) => hearing.tell(refusal),
         })
-        .asking(move |used| asked.check(&there, used))
+        .asking(move |used| checking.check(&there, used))
     }
 
     fn key(&self, used: &Use) -> Option<&Key> {

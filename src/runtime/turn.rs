@@ -36,7 +36,7 @@ use super::command::ends::BudgetLacked;
 use super::command::orders::RunEnded;
 use super::context::Shown;
 use super::ending::LimitReached;
-use super::failover::{self, Chain};
+use super::failover::{self, FallbackChain};
 use super::journal::{Journal, blocking};
 use super::model_call::{Answer, Called};
 use super::port::Port;
@@ -193,20 +193,20 @@ impl Turn {
             let wish = heard.into_iter().find_map(|input| input.model);
             let choice = chosen::choose(snap, &run, &agent, wish.as_deref())?;
             let all = connections::candidates(ws, snap, &choice, agent.id)?;
-            let choice = (Chain::read(snap, all, ws.app.clock.now())?, choice);
+            let choice = (FallbackChain::read(snap, all, ws.app.clock.now())?, choice);
             let shown = Shown::read(snap, session.id, id)?;
             let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
-            let again = runs::branches::of_run(snap, &run)?;
-            let asked = runs::client::asked(snap, &run)?;
+            let branch = runs::branches::of_run(snap, &run)?;
+            let request = runs::client::find_request(snap, &run)?;
             let limits = engine.limits.for_agent(snap, agent.id)?;
             let (fast, off) = (runs::choice::fast(snap, &run)?, Off::of(snap)?);
-            let of = (item, child, again, asked, fast, limits, off);
+            let of = (item, child, branch, request, fast, limits, off);
             Ok::<_, EngineError>((run, session, agent, of, choice, shown, facts))
         })?;
         let (run, session, agent, of, (mut chain, home), shown, mut facts) = loaded;
-        let (item, child, branch, asked, fast, limits, off) = of;
+        let (item, child, branch, request, fast, limits, off) = of;
         let aside = branch.as_ref().is_some_and(|branch| branch.why == BranchWhy::Aside);
-        let client = asked.map(|(_, demand)| Client::of(demand, &engine.tools));
+        let client = request.map(|(_, demand)| Client::of(demand, &engine.tools));
         let wanted = chain.now.clone();
         let (chosen, refused) = chain.connect(ws, &home).await?;
         let switched = refused.map(|why| failover::switched(ws, &wanted, &chain.now, &why));
@@ -249,7 +249,7 @@ impl Turn {
             trigger: run.trigger,
             child,
             item,
-            again: branch.map(|branch| branch.note),
+            retry_note: branch.map(|branch| branch.note),
             client,
             aside,
             cancel,
@@ -271,7 +271,7 @@ impl Turn {
         };
         let ends = Ends {
             wrap_up: before.wrap_up(),
-            told: before.told,
+            notified_limit: before.notified_limit,
             guard: before.guard,
             ..Ends::default()
         };
@@ -416,7 +416,7 @@ impl Turn {
             let model = wish.as_ref().and_then(|wish| wish.model.as_deref());
             let choice = chosen::choose(snap, &run, &agent, model)?;
             let all = connections::candidates(&self.talk.journal.ws, snap, &choice, agent.id)?;
-            let chain = Chain::read(snap, all, self.talk.journal.ws.app.clock.now())?;
+            let chain = FallbackChain::read(snap, all, self.talk.journal.ws.app.clock.now())?;
             let fast = runs::choice::fast(snap, &run)?;
             Ok::<_, EngineError>(Some((agent, choice, chain, fast)))
         })?;
@@ -439,7 +439,8 @@ impl Turn {
                 Err(EngineError::Usage(UsageError::OverBudget(lack)))
                     if lack.budget.is_of_run() && self.ends.wrap_up.is_none() =>
                 {
-                    self.ends.wrap_up = Some(LimitReached::of(&lack).told_before(self.ends.told));
+                    self.ends.wrap_up =
+                        Some(LimitReached::of(&lack).notified_before(self.ends.notified_limit));
                 }
                 Err(EngineError::Usage(UsageError::OverBudget(lack))) => {
                     return self.refused(lack).await;
@@ -470,14 +471,15 @@ impl Turn {
         };
         let (size, switched) = (question.size, self.chooser.switched.clone());
         let notice = self.ends.wrap_up.as_mut().and_then(LimitReached::notice);
-        let told: Vec<String> = self.ends.warned.clone().into_iter().chain(notice).collect();
+        let notices: Vec<String> = self.ends.warned.clone().into_iter().chain(notice).collect();
         let begun = self.talk.begun;
         let known = self.known()?;
-        let written = self.enter(size, CallBegun { switched, told, known, question }).await;
+        let written =
+            self.enter(size, CallBegun { switched, told: notices, known, question }).await;
         if written.is_err()
             && let Some(limit) = &mut self.ends.wrap_up
         {
-            limit.untold();
+            limit.retract_notice();
         }
         let calls::Begun { call, admitted, wish } = written?;
         (self.chooser.switched, self.ends.warned) = (None, None);
@@ -525,8 +527,8 @@ impl Turn {
         }
         self.ends.nudged = false;
         self.cut_in_a_call(&answer.reply);
-        let said = Some((answer.event(parts), calls[0].name.clone()));
-        self.talk.journal.apply(CallPaid { paid: answer.paid(), said }).await?;
+        let event = Some((answer.event(parts), calls[0].name.clone()));
+        self.talk.journal.apply(CallPaid { paid: answer.paid(), said: event }).await?;
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         self.run_tools(calls).await
     }

@@ -35,8 +35,8 @@ impl Turn {
 
 /// The index of the rejected tool: by its quoted name or by its position.
 fn refused(message: &str, tools: &[ToolDef]) -> Option<usize> {
-    let said = message.to_lowercase();
-    if !["schema", "parameters"].iter().any(|word| said.contains(word)) {
+    let lower = message.to_lowercase();
+    if !["schema", "parameters"].iter().any(|word| lower.contains(word)) {
         return None;
     }
     let names = |name: &str| {
@@ -46,7 +46,7 @@ fn refused(message: &str, tools: &[ToolDef]) -> Option<usize> {
         return Some(at);
     }
     // With nested function declarations the position is that of the enclosing tool.
-    let place = said.split("tools").nth(1).filter(|_| !said.contains("function_declarations"))?;
+    let place = lower.split("tools").nth(1).filter(|_| !lower.contains("function_declarations"))?;
     let digits = place.strip_prefix(['.', '['])?;
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().ok().filter(|at| *at < tools.len())

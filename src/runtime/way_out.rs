@@ -465,11 +465,11 @@ impl EgressPolicy for Door {
             return Err(refused(off));
         }
         hosts.check(url).map_err(|error| Closed::Refused(error.to_string()))?;
-        let asked = match stand_ins {
+        let sent = match stand_ins {
             Some(all) => all.left_out(url.as_str()),
             None => url.to_string(),
         };
-        match leaks::of(&self.app.redactor, &asked) {
+        match leaks::of(&self.app.redactor, &sent) {
             Some(why) => Err(Closed::Refused(format!("nothing was sent: {why}"))),
             None => Ok(opened),
         }

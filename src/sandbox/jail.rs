@@ -48,19 +48,19 @@ enum JailError {
 }
 
 /// Drops all rights that the policy does not grant, and executes the program. `is_apart` means that this process has
-/// its own mount namespace; `told` waits for permission to start. Returns only on failure, with the exit code;
+/// its own mount namespace; `may_start` waits for permission to start. Returns only on failure, with the exit code;
 /// `complaints` then has the error.
 pub(super) fn become_program(
     policy: &Policy,
     is_apart: bool,
     program: &mut Command,
     mut complaints: impl Write,
-    told: impl FnOnce() -> bool,
+    may_start: impl FnOnce() -> bool,
 ) -> ExitCode {
     if let Err(error) = enter(policy, is_apart) {
         return fail(&error, complaints);
     }
-    if !told() {
+    if !may_start() {
         return ExitCode::from(NOT_SET_UP); // the server has gone
     }
     // Resets signal handling to the default before the program is loaded.

@@ -113,7 +113,7 @@ fn whole(mark: &SessionMark, group: Option<&Group>) -> Vec<Stat> {
 pub(super) fn stop(mark: &SessionMark, group: Option<&Group>, grace: Duration) -> Ended {
     let begun = Instant::now();
     let mut seen = BTreeSet::new();
-    let mut asked = HashSet::new();
+    let mut signalled = HashSet::new();
     loop {
         let members = whole(mark, group);
         if members.is_empty() {
@@ -125,7 +125,7 @@ pub(super) fn stop(mark: &SessionMark, group: Option<&Group>, grace: Duration) -
         }
         for target in targets(mark, &members) {
             // Once each, so that a cleanup handler is not interrupted again.
-            if asked.insert(target) {
+            if signalled.insert(target) {
                 target.signal(Signal::TERM);
                 target.signal(Signal::CONT);
             }

@@ -130,10 +130,10 @@ mod tests {
         set("replica.key", 0o644);
         set("master.key", 0o666);
         set("", 0o705);
-        let told: Vec<String> = restore(data.path()).iter().map(Restored::describe).collect();
-        assert_eq!(told.len(), 4, "{told:?}");
+        let described: Vec<String> = restore(data.path()).iter().map(Restored::describe).collect();
+        assert_eq!(described.len(), 4, "{described:?}");
         let key = "master.key had the mode 666 and has 600 again; other users of this machine";
-        assert!(told.iter().any(|text| text.contains(key)), "{told:?}");
+        assert!(described.iter().any(|text| text.contains(key)), "{described:?}");
         let now = ["", "master.key", "workspaces/acme", "workspaces/acme/hq.redb"].map(mode);
         assert_eq!(now, [0o700, 0o600, 0o750, 0o600]);
         assert_eq!(mode("workspaces/acme/agents/ada"), 0o777, "that is the agent's");

@@ -46,7 +46,7 @@ impl Place {
 }
 
 /// Leaves the host's network, if this machine allows it. For a single-threaded process that still has its rights.
-pub(super) fn leave() -> Place {
+pub(super) fn isolate() -> Place {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     let own = UnshareFlags::NEWNET | UnshareFlags::NEWNS;
     if unshare(own).is_err() {

@@ -196,8 +196,8 @@ impl SelfTest {
         match serde_json::from_slice(&text) {
             Ok(report) if end.outcome == Outcome::Code(0) => Ok(Ok(report)),
             _ => {
-                let said = output::tail(&error, 400).unwrap_or_default(); // ok: only a hint
-                Ok(Err(format!("the test program ended with {:?} {}", end.outcome, said.text())))
+                let tail = output::tail(&error, 400).unwrap_or_default(); // ok: only a hint
+                Ok(Err(format!("the test program ended with {:?} {}", end.outcome, tail.text())))
             }
         }
     }

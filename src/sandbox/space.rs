@@ -157,7 +157,7 @@ impl Looks {
 }
 
 /// Checks the disk usage of a program and ends it if necessary. Blocking.
-pub(super) fn look(job: &Arc<Shared>, past: &Past) {
+pub(super) fn check_usage(job: &Arc<Shared>, past: &Past) {
     let too_much = {
         let mut looks = job.looks.lock();
         let Some(looks) = looks.as_mut() else { return };

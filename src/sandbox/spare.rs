@@ -264,7 +264,7 @@ pub fn main_jail(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if parent.is_none() || parent != there {
         return not_set_up;
     }
-    let place = if shares { Place::Host } else { own_network::leave() };
+    let place = if shares { Place::Host } else { own_network::isolate() };
     // ok, here and below: nobody is there to receive it; the server has gone or will not need it.
     let Ok(socket) = io::stdin().as_fd().try_clone_to_owned() else { return not_set_up };
     let socket = UnixStream::from(socket);
@@ -280,8 +280,8 @@ pub fn main_jail(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     program.args(order.args).env_clear().envs(order.env);
     let Given { stdin, stdout, stderr } = given;
     program.stdin(stream(stdin)).stdout(stream(stdout)).stderr(stream(stderr));
-    let told = move || (&socket).read_exact(&mut [0]).is_ok();
-    jail::become_program(&order.policy, place == Place::Own, &mut program, complaints, told)
+    let may_start = move || (&socket).read_exact(&mut [0]).is_ok();
+    jail::become_program(&order.policy, place == Place::Own, &mut program, complaints, may_start)
 }
 
 /// A stream of the program. For a device, which is `/dev/null`, the program opens it anew in a read-only mount: if HQ

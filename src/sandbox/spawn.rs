@@ -202,11 +202,11 @@ impl Spawner {
         let seen = Arc::clone(&watch);
         let program = jail_program.clone();
         let helpers = Arc::new(Helpers::default());
-        let told = Arc::clone(&helpers);
+        let shared = Arc::clone(&helpers);
         thread::Builder::new()
             .name("hq-spawn".into())
             .stack_size(STACK)
-            .spawn(move || serve(&jail_program, &seen, &incoming, &told))
+            .spawn(move || serve(&jail_program, &seen, &incoming, &shared))
             .map_err(SandboxError::Thread)?;
         let looker = Arc::clone(&watch);
         thread::Builder::new()
@@ -247,16 +247,16 @@ impl Spawner {
 
     /// Returns `true` if this machine supports separate networks for programs. Determined by trying.
     pub async fn has_own_networks(&self) -> bool {
-        self.look().await.unwrap_or(false) // ok: if nothing can be started any more, there are none
+        self.query_networks().await.unwrap_or(false) // ok: if nothing can be started any more, there are none
     }
 
     /// Like [`Spawner::has_own_networks`], from a blocking thread. Not for async code.
     #[must_use]
     pub fn has_own_networks_blocking(&self) -> bool {
-        self.look().blocking_recv().unwrap_or(false) // ok: as above
+        self.query_networks().blocking_recv().unwrap_or(false) // ok: as above
     }
 
-    fn look(&self) -> oneshot::Receiver<bool> {
+    fn query_networks(&self) -> oneshot::Receiver<bool> {
         let (reply, answer) = oneshot::channel();
         self.0.requests.send(Request::Look(reply)).ok(); // ok: the caller then gets a closed channel
         answer
@@ -426,11 +426,11 @@ fn start(
     }
     let order = Order { policy, program: command.program, args: command.args, env: command.env };
     let order = order.sealed().map_err(SandboxError::Policy)?;
-    let told = |source| SandboxError::Start { program: jail_program.to_owned(), source };
+    let to_error = |source| SandboxError::Start { program: jail_program.to_owned(), source };
     let Streams { given, mut stdin, stdout, stderr, files, complaints } =
-        Streams::open(&command.stdin, &command.stdout, &command.stderr, told)?;
+        Streams::open(&command.stdin, &command.stdout, &command.stderr, to_error)?;
     let Begun { child, way_out, group } =
-        helpers.begin(spare, jail_program, &order, &given).map_err(told)?;
+        helpers.begin(spare, jail_program, &order, &given).map_err(to_error)?;
     drop(given);
     let mark = match SessionMark::of(child.id().cast_signed()) {
         Ok(mark) => mark,

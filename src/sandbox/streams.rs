@@ -31,27 +31,27 @@ pub(super) struct Given {
 }
 
 impl Streams {
-    /// Opens the streams. `told` converts kernel errors; a file that cannot be created has its own error.
+    /// Opens the streams. `to_error` converts kernel errors; a file that cannot be created has its own error.
     pub(super) fn open(
         stdin: &Input,
         stdout: &Output,
         stderr: &Output,
-        told: impl Fn(io::Error) -> SandboxError + Copy,
+        to_error: impl Fn(io::Error) -> SandboxError + Copy,
     ) -> Result<Self, SandboxError> {
         let (read, stdin) = match stdin {
-            Input::Nothing => (File::open(NOTHING).map_err(told)?.into(), None),
+            Input::Nothing => (File::open(NOTHING).map_err(to_error)?.into(), None),
             Input::Bytes(_) | Input::Pipe => {
-                let (read, write) = io::pipe().map_err(told)?;
+                let (read, write) = io::pipe().map_err(to_error)?;
                 (read.into(), Some(OwnedFd::from(write).into()))
             }
         };
         let out = create(stdout)?;
-        let (given_out, ours_out) = end(stdout, out.as_ref(), told)?;
+        let (given_out, ours_out) = end(stdout, out.as_ref(), to_error)?;
         let same = stdout == stderr;
         let error = if same { None } else { create(stderr)? };
         let complains = if same { &out } else { &error };
-        let (given_error, ours_error) = end(stderr, complains.as_ref(), told)?;
-        let complaints = again(stderr, complains.as_ref())?;
+        let (given_error, ours_error) = end(stderr, complains.as_ref(), to_error)?;
+        let complaints = duplicate(stderr, complains.as_ref())?;
         Ok(Self {
             given: Given { stdin: read, stdout: given_out, stderr: given_error },
             stdin,
@@ -67,21 +67,21 @@ impl Streams {
 fn end(
     output: &Output,
     file: Option<&File>,
-    told: impl Fn(io::Error) -> SandboxError,
+    to_error: impl Fn(io::Error) -> SandboxError,
 ) -> Result<(OwnedFd, Option<OwnedFd>), SandboxError> {
-    if let Some(file) = again(output, file)? {
+    if let Some(file) = duplicate(output, file)? {
         return Ok((file.into(), None));
     }
     if *output == Output::Pipe {
-        let (read, write) = io::pipe().map_err(told)?;
+        let (read, write) = io::pipe().map_err(to_error)?;
         return Ok((write.into(), Some(read.into())));
     }
-    let nothing = OpenOptions::new().write(true).open(NOTHING).map_err(told)?;
+    let nothing = OpenOptions::new().write(true).open(NOTHING).map_err(to_error)?;
     Ok((nothing.into(), None))
 }
 
 /// A second handle of the same open file.
-fn again(output: &Output, file: Option<&File>) -> Result<Option<File>, SandboxError> {
+fn duplicate(output: &Output, file: Option<&File>) -> Result<Option<File>, SandboxError> {
     let (Output::File(path), Some(file)) = (output, file) else { return Ok(None) };
     let clone =
         file.try_clone().map_err(|source| SandboxError::Output { path: path.clone(), source })?;
@@ -112,8 +112,8 @@ mod tests {
         let path = dir.path().join("out");
         std::fs::write(&path, "kept").unwrap();
         let file = Output::File(path.clone());
-        let told = |source| SandboxError::Start { program: path.clone(), source };
-        let opened = Streams::open(&Input::Nothing, &file, &file, told);
+        let to_error = |source| SandboxError::Start { program: path.clone(), source };
+        let opened = Streams::open(&Input::Nothing, &file, &file, to_error);
         assert!(matches!(opened, Err(SandboxError::Output { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
     }

@@ -133,7 +133,7 @@ impl Watch {
                 }
                 state.jobs.clone()
             };
-            jobs.iter().for_each(|job| space::look(job, &self.past));
+            jobs.iter().for_each(|job| space::check_usage(job, &self.past));
             thread::sleep(SPACE);
         }
     }

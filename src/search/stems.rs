@@ -48,9 +48,9 @@ pub(super) struct Known([HashMap<String, String>; 2]);
 /// to be in one language; if it is unknown, both are used.
 pub(super) fn of_texts<const N: usize>(texts: [&str; N], known: &mut Known) -> [String; N] {
     let all = texts.map(|text| words::of(text, Tails::Dropped));
-    let told = || all.iter().flatten().take(TELLING);
+    let telling = || all.iter().flatten().take(TELLING);
     let count = |language: &Language| {
-        told().filter(|word| language.small.contains(&word.text.as_str())).count()
+        telling().filter(|word| language.small.contains(&word.text.as_str())).count()
     };
     let (english, german) = (count(&ENGLISH), count(&GERMAN));
     let spoken = [(&ENGLISH, german <= 2 * english), (&GERMAN, english <= 2 * german)];
@@ -191,12 +191,12 @@ mod tests {
         ] {
             assert_eq!(stems(text), "", "{text}");
         }
-        let told = "e:order d:ord";
+        let stemmed = "e:order d:ord";
         for text in
             ["orders", "Orders:", "(orders)", "**orders**", "_orders_", "“orders”.", "#orders"]
         {
-            assert_eq!(stems(text), told, "{text}");
+            assert_eq!(stems(text), stemmed, "{text}");
         }
-        assert_eq!(stems("orders,x"), told);
+        assert_eq!(stems("orders,x"), stemmed);
     }
 }

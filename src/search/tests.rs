@@ -7,14 +7,14 @@ use super::{Ask, Change, Document, Found, Search, Typos, Wanted};
 
 const NOW: i64 = 1_700_000_000;
 
-struct Desk {
+struct Fixture {
     search: Search,
     _dir: tempfile::TempDir,
 }
 
-fn desk() -> Desk {
+fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    Desk { search: Search::at(dir.path().join("search")), _dir: dir }
+    Fixture { search: Search::at(dir.path().join("search")), _dir: dir }
 }
 
 fn document(key: &str, title: &str, body: &str) -> Document {
@@ -28,7 +28,7 @@ fn document(key: &str, title: &str, body: &str) -> Document {
     }
 }
 
-impl Desk {
+impl Fixture {
     fn put(&self, all: impl IntoIterator<Item = Document>) {
         self.search.take(all.into_iter().map(Box::new).map(Change::Put).collect()).unwrap();
         self.search.commit("1.1").unwrap();
@@ -60,37 +60,37 @@ impl Desk {
 
 #[test]
 fn a_word_is_found_begun_misspelt_and_without_its_accents() {
-    let desk = desk();
-    desk.put([
+    let fixture = fixture();
+    fixture.put([
         document("a", "Leasing für Müller", "five cargo bikes"),
         document("b", "Prices of rivals", "Leasing is dear"),
         document("c", "東京都の計画", ""),
     ]);
     // A title counts more than a text.
-    assert_eq!(desk.keys("leasing"), ["a", "b"]);
-    assert_eq!(desk.keys("leas"), ["a", "b"]);
-    assert_eq!(desk.keys("laesing"), ["a", "b"]);
-    assert_eq!(desk.keys("leasing dear"), ["b"]);
-    assert_eq!(desk.keys("MULLER"), ["a"]);
-    assert_eq!(desk.keys("mueller"), ["a"]);
-    assert_eq!(desk.keys("\"cargo bikes\""), ["a"]);
-    assert_eq!(desk.keys("\"bikes cargo\""), [""; 0]);
-    assert_eq!(desk.keys("京都"), ["c"]);
-    assert_eq!(desk.keys("画"), ["c"]);
-    assert_eq!(desk.keys("nothing"), [""; 0]);
+    assert_eq!(fixture.keys("leasing"), ["a", "b"]);
+    assert_eq!(fixture.keys("leas"), ["a", "b"]);
+    assert_eq!(fixture.keys("laesing"), ["a", "b"]);
+    assert_eq!(fixture.keys("leasing dear"), ["b"]);
+    assert_eq!(fixture.keys("MULLER"), ["a"]);
+    assert_eq!(fixture.keys("mueller"), ["a"]);
+    assert_eq!(fixture.keys("\"cargo bikes\""), ["a"]);
+    assert_eq!(fixture.keys("\"bikes cargo\""), [""; 0]);
+    assert_eq!(fixture.keys("京都"), ["c"]);
+    assert_eq!(fixture.keys("画"), ["c"]);
+    assert_eq!(fixture.keys("nothing"), [""; 0]);
 }
 
 #[test]
 fn another_form_of_a_word_is_found_behind_the_word_itself() {
-    let desk = desk();
-    desk.put([
+    let fixture = fixture();
+    fixture.put([
         document("a", "", "one policy of the house"),
         document("b", "", "the policies of the house"),
         document("c", "", "der Vertrag ist nicht da"),
         document("d", "", "write to policy@example.com or policy_list"),
     ]);
     let keys = |words: &str| -> Vec<String> {
-        let found = desk.ask(words, Typos::Never, &["all"]);
+        let found = fixture.ask(words, Typos::Never, &["all"]);
         found.hits.into_iter().map(|hit| hit.key).collect()
     };
     assert_eq!(keys("policies"), ["b", "a"]);
@@ -103,10 +103,10 @@ fn another_form_of_a_word_is_found_behind_the_word_itself() {
 
 #[test]
 fn nobody_finds_what_another_may_see() {
-    let desk = desk();
+    let fixture = fixture();
     let secret = Document { seen_by: vec!["mira".into()], ..document("s", "salary", "") };
-    desk.put([secret, document("o", "salary table", "")]);
-    let count = |who: &[&str]| desk.ask("salary", Typos::Never, who).counts;
+    fixture.put([secret, document("o", "salary table", "")]);
+    let count = |who: &[&str]| fixture.ask("salary", Typos::Never, who).counts;
     assert_eq!(count(&["all"]), [(0, 1)]);
     assert_eq!(count(&["all", "mira"]), [(0, 2)]);
     assert_eq!(count(&[]), []);
@@ -114,20 +114,20 @@ fn nobody_finds_what_another_may_see() {
 
 #[test]
 fn what_is_put_again_or_removed_is_found_no_more_also_after_a_restart() {
-    let desk = desk();
-    desk.put([document("a", "apricot", ""), document("b", "banana", "")]);
-    desk.put([document("a", "avocado", "")]);
-    desk.search.take(vec![Change::Gone("b".into())]).unwrap();
-    desk.search.commit("1.7").unwrap();
-    desk.search.purge().unwrap();
-    desk.search.rest();
-    desk.search.close();
-    assert_eq!(desk.search.place().unwrap().as_deref(), Some("1.7"));
-    assert_eq!(desk.keys("apricot"), [""; 0]);
-    assert_eq!(desk.keys("banana"), [""; 0]);
-    assert_eq!(desk.keys("avocado"), ["a"]);
+    let fixture = fixture();
+    fixture.put([document("a", "apricot", ""), document("b", "banana", "")]);
+    fixture.put([document("a", "avocado", "")]);
+    fixture.search.take(vec![Change::Gone("b".into())]).unwrap();
+    fixture.search.commit("1.7").unwrap();
+    fixture.search.purge().unwrap();
+    fixture.search.rest();
+    fixture.search.close();
+    assert_eq!(fixture.search.place().unwrap().as_deref(), Some("1.7"));
+    assert_eq!(fixture.keys("apricot"), [""; 0]);
+    assert_eq!(fixture.keys("banana"), [""; 0]);
+    assert_eq!(fixture.keys("avocado"), ["a"]);
     // Purged words are no longer on disk.
-    for file in std::fs::read_dir(desk.search.folder()).unwrap() {
+    for file in std::fs::read_dir(fixture.search.folder()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         let has = |word: &[u8]| bytes.windows(word.len()).any(|some| some == word);
         assert!(!has(b"apricot") && !has(b"banana"));
@@ -136,23 +136,23 @@ fn what_is_put_again_or_removed_is_found_no_more_also_after_a_restart() {
 
 #[test]
 fn an_index_that_cannot_be_read_says_so_and_is_made_anew() {
-    let desk = desk();
-    desk.put([document("a", "apricot", "")]);
-    desk.search.rest();
-    desk.search.close();
-    std::fs::write(desk.search.folder().join("meta.json"), "{").unwrap();
-    assert!(desk.search.place().is_err());
-    desk.search.begin_anew().unwrap();
-    assert_eq!(desk.search.place().unwrap(), None);
-    assert_eq!(desk.keys("apricot"), [""; 0]);
-    desk.put([document("a", "apricot", "")]);
-    assert_eq!(desk.keys("apricot"), ["a"]);
+    let fixture = fixture();
+    fixture.put([document("a", "apricot", "")]);
+    fixture.search.rest();
+    fixture.search.close();
+    std::fs::write(fixture.search.folder().join("meta.json"), "{").unwrap();
+    assert!(fixture.search.place().is_err());
+    fixture.search.begin_anew().unwrap();
+    assert_eq!(fixture.search.place().unwrap(), None);
+    assert_eq!(fixture.keys("apricot"), [""; 0]);
+    fixture.put([document("a", "apricot", "")]);
+    assert_eq!(fixture.keys("apricot"), ["a"]);
 }
 
 #[test]
 fn an_identifier_finds_the_page_that_holds_it_whole_first() {
-    let desk = desk();
-    desk.put([
+    let fixture = fixture();
+    fixture.put([
         document("so 3", "TLS", "All servers link against libssl.so.3."),
         document(
             "so 1",
@@ -167,7 +167,7 @@ fn an_identifier_finds_the_page_that_holds_it_whole_first() {
         document("filter", "Filter", "It has the address 10.0.12.7."),
         document("filters", "10.0.12.70 and 7, 10, 0, 12", "10.0.127, 7.12.0.10"),
     ]);
-    let first = |words: &str| desk.keys(words).first().cloned().unwrap_or_default();
+    let first = |words: &str| fixture.keys(words).first().cloned().unwrap_or_default();
     for (words, key) in [
         ("libssl.so.3", "so 3"),
         ("libssl.so.1.1", "so 1"),
@@ -183,17 +183,17 @@ fn an_identifier_finds_the_page_that_holds_it_whole_first() {
     ] {
         assert_eq!(first(words), key, "{words}");
     }
-    let found = desk.ask("E-1042", Typos::Never, &["all"]);
+    let found = fixture.ask("E-1042", Typos::Never, &["all"]);
     let named: Vec<bool> = found.hits.iter().map(|hit| hit.named).collect();
     assert_eq!(named, [true, false]);
 }
 
 #[test]
 fn a_rare_word_counts_more_than_a_common_one() {
-    let desk = desk();
+    let fixture = fixture();
     let common =
         (0..30).map(|n| document(&format!("{n}"), "", "the bike and the bike and the bike"));
-    desk.put(common.chain([document(
+    fixture.put(common.chain([document(
         "rare",
         "",
         "a long way to the yard in Gdynia where it lies",
@@ -210,17 +210,17 @@ fn a_rare_word_counts_more_than_a_common_one() {
         now: NOW,
         typos: Typos::Never,
     };
-    assert_eq!(desk.search.find(&ask).unwrap().hits[0].key, "rare");
+    assert_eq!(fixture.search.find(&ask).unwrap().hits[0].key, "rare");
 }
 
 #[test]
 fn one_sign_of_a_script_without_spaces_is_found_wherever_it_stands() {
-    let desk = desk();
-    desk.put([document("a", "", "次は東京都の計画です"), document("b", "", "plan")]);
+    let fixture = fixture();
+    fixture.put([document("a", "", "次は東京都の計画です"), document("b", "", "plan")]);
     for sign in ["東", "京", "都", "計", "す", "計 東", "\"京\""] {
-        assert_eq!(desk.keys(sign), ["a"], "{sign}");
+        assert_eq!(fixture.keys(sign), ["a"], "{sign}");
     }
-    assert_eq!(desk.keys("猫"), [""; 0]);
+    assert_eq!(fixture.keys("猫"), [""; 0]);
 }
 
 /// Whether all words are in a text, the last one as a prefix.
@@ -240,15 +240,15 @@ proptest! {
     #[test]
     fn plain_words_are_found_exactly_where_they_stand(
         texts in prop::collection::vec((words(0..4), words(1..12)), 1..40),
-        asked in prop::collection::vec(words(1..4), 1..12),
+        queries in prop::collection::vec(words(1..4), 1..12),
     ) {
-        let desk = desk();
+        let fixture = fixture();
         let all = texts.iter().enumerate().map(|(n, (title, body))| {
             document(&n.to_string(), &title.join(" "), &body.join(" "))
         });
-        desk.put(all);
-        for wanted in asked {
-            let found = desk.ask(&wanted.join(" "), Typos::Never, &["all"]);
+        fixture.put(all);
+        for wanted in queries {
+            let found = fixture.ask(&wanted.join(" "), Typos::Never, &["all"]);
             let mut keys: Vec<usize> =
                 found.hits.iter().map(|hit| hit.key.parse().unwrap()).collect();
             keys.sort_unstable();

@@ -20,7 +20,7 @@ use app::passwords::Hasher;
 use app::paths::PathLocks;
 use app::upstream::Upstream;
 use app::{App, AppParts, Work, Ws, WsParts};
-use backup::Desk;
+use backup::BackupJob;
 use crypto::keyring::Keyring;
 use crypto::master::MasterKey;
 use features::workspace;
@@ -162,7 +162,7 @@ fn open(
         sandbox: Spawner::new(parts.jail_program)?,
         practice_pause: config.practice_pause,
         look: parts.patience.look,
-        backups: Desk::default(),
+        backups: BackupJob::default(),
         rehearse: restore::rehearse(parts.clock, parts.ids),
         limiter: Limiter::default(),
         jobs: Jobs::default(),

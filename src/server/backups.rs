@@ -13,7 +13,7 @@ use app::App;
 use backup::{Address, Progress, S3Keys};
 use crypto::keyring::Secret;
 use features::backups::job::{self, BackupRequest, Newness, Place};
-use features::backups::model::{BackupRun, Deed, Kept};
+use features::backups::model::{BackupRun, CachedBackup, Deed};
 use features::backups::rules::{self, BackupsError};
 use features::backups::{queries, telling};
 use kernel::{Actor, Cause, FieldError, JobId, Part, Timestamp};
@@ -106,7 +106,7 @@ pub fn local_routes() -> Routes {
     Routes::new()
         .get("/backups", list.needs(Can::Local))
         .post("/backups", begin.needs(Can::Local))
-        .get("/backups/{id}", look.needs(Can::Local))
+        .get("/backups/{id}", show.needs(Can::Local))
 }
 
 /// Error text for credentials that are given without a destination.
@@ -182,7 +182,7 @@ pub struct LocalList {
     /// Destination of backups.
     pub place: String,
     /// Available backups, newest first.
-    pub backups: Vec<Kept>,
+    pub backups: Vec<CachedBackup>,
     /// Number of backups at the destination that were not read yet.
     pub unread: usize,
     /// Recent jobs, newest first.
@@ -194,7 +194,7 @@ async fn begin(app: App, Json(wish): Json<BackupCommand>) -> Result<Response, Ap
     Ok((StatusCode::ACCEPTED, Json(LocalRun { run, progress: None })).into_response())
 }
 
-async fn look(app: App, Path(id): Path<JobId>) -> Result<Json<LocalRun>, ApiError> {
+async fn show(app: App, Path(id): Path<JobId>) -> Result<Json<LocalRun>, ApiError> {
     let run = app.system.read(|snap| queries::run(snap, id))?.ok_or(BackupsError::NotFound)?;
     Ok(Json(LocalRun { run, progress: app.backups.busy().map(|busy| busy.meter.progress()) }))
 }

@@ -44,7 +44,7 @@ async fn run(ws: Ws) {
     while !stopping.is_cancelled() {
         // Before the check, so that a move of the clock in between is not missed.
         let moved = ws.app.clock_moved.notified();
-        let next = match look(&ws).await {
+        let next = match process_due(&ws).await {
             Ok(next) => next,
             Err(StoreError::Closed) => return,
             Err(error) => {
@@ -61,7 +61,7 @@ async fn run(ws: Ws) {
 /// Runs all due timers and consumers of a workspace and returns the next due time. For programs that control the
 /// clock.
 pub async fn catch_up(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
-    let (recurs, fires) = (look(ws).await?, super::routines::look(ws).await?);
+    let (recurs, fires) = (process_due(ws).await?, super::routines::fire_due(ws).await?);
     for consumer in ws.app.consumers.all() {
         while let Step::Took(_) = step(&ws.store, Arc::clone(consumer)).await? {}
     }
@@ -69,7 +69,7 @@ pub async fn catch_up(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
 }
 
 /// Processes everything that is due and returns the next due time.
-async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+async fn process_due(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let (turn, passes) = (recurring(ws).await?, overdue(ws).await?);
     Ok(turn.into_iter().chain(passes).chain(put_off(ws).await?).min())
 }

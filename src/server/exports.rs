@@ -140,11 +140,11 @@ fn make(ws: &Ws, watch: &JobWatch) -> Result<Made, BackupError> {
     fs::create_dir_all(&folder).map_err(BackupError::disk(&folder))?;
     let part = folder.join("part");
     let out = File::create(&part).map_err(BackupError::disk(&part))?;
-    let mut told = Told { out, watch, bytes: 0 };
-    let portable = export(ws, &mut told, &folder)?;
-    told.out.sync_all().map_err(BackupError::disk(&part))?;
+    let mut report = Told { out, watch, bytes: 0 };
+    let portable = export(ws, &mut report, &folder)?;
+    report.out.sync_all().map_err(BackupError::disk(&part))?;
     fs::rename(&part, &whole).map_err(BackupError::disk(&whole))?;
-    Ok(Made { bytes: told.bytes, left_out: portable.left_out })
+    Ok(Made { bytes: report.bytes, left_out: portable.left_out })
 }
 
 /// Deletes files older than a day, and those of removed workspaces.

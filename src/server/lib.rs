@@ -69,7 +69,7 @@ use app::limits::Limiter;
 use app::meaning::Meaning;
 use app::passwords::Hasher;
 use app::{App, AppParts, OpenProgress, Ws};
-use backup::{BackupError, Desk, finish_swap};
+use backup::{BackupError, BackupJob, finish_swap};
 use crypto::keyring::Keyring;
 use crypto::master::{KeyError, MasterKey};
 use crypto::redact::Redactor;
@@ -387,7 +387,7 @@ fn open(
         sandbox: Spawner::new(parts.jail_program)?,
         practice_pause: config.practice_pause,
         look: parts.patience.look,
-        backups: Desk::default(),
+        backups: BackupJob::default(),
         rehearse,
         limiter: Limiter::default(),
         jobs: Jobs::default(),

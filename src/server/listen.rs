@@ -135,18 +135,18 @@ fn starting(path: &str, headers: &HeaderMap, stage: &Stage) -> Response {
     }
     if is_api(path) || path == "/readyz" {
         let done = stage.percent.map(|percent| format!(", {percent} % done")).unwrap_or_default();
-        let said = match stage.said.is_empty() {
+        let message = match stage.said.is_empty() {
             true => "try again in a moment".to_owned(),
             false => format!("{}{done}", stage.said),
         };
-        let text = format!("HQ is starting; {said}");
+        let text = format!("HQ is starting; {message}");
         return ApiError(Failure::new(ProblemKind::Unavailable, "starting", text)).into_response();
     }
-    let said = match stage.said.as_str() {
+    let message = match stage.said.as_str() {
         "" => "Opening the data folder.".to_owned(),
-        said => web::form::sentence(said),
+        message => web::form::sentence(message),
     };
-    trouble::starting(&said, stage.percent)
+    trouble::starting(&message, stage.percent)
 }
 
 /// Accepts network connections until the process stops.
@@ -222,7 +222,7 @@ async fn serve<S>(
         async move {
             let response = front.answer(request, peer).await;
             let response = match may_leave && stream::is_one(&response) {
-                true => leaving.leave(response).await,
+                true => leaving.hand_over(response).await,
                 false => response,
             };
             Ok::<_, Infallible>(response)
@@ -292,10 +292,10 @@ mod tests {
             tokio::task::yield_now().await;
         }
         front.open(Router::new().route("/api/v1/tasks", post(|| async { "taken" })));
-        let mut said = Vec::new();
-        while !said.ends_with(b"taken") {
-            let n = client.read_buf(&mut said).await.unwrap();
-            assert!(0 < n, "{}", String::from_utf8_lossy(&said));
+        let mut texts = Vec::new();
+        while !texts.ends_with(b"taken") {
+            let n = client.read_buf(&mut texts).await.unwrap();
+            assert!(0 < n, "{}", String::from_utf8_lossy(&texts));
         }
         stop.cancel();
         served.await.unwrap();
@@ -304,9 +304,9 @@ mod tests {
     #[tokio::test]
     async fn before_the_stores_are_open_everybody_is_told_how_far_it_is() {
         assets::install(bundle::get);
-        let said = "acme was not closed well and is being recovered".to_owned();
+        let shown = "acme was not closed well and is being recovered".to_owned();
         let none = HeaderMap::new();
-        let stage = Stage { said, percent: Some(40) };
+        let stage = Stage { said: shown, percent: Some(40) };
         assert_eq!(starting("/healthz", &none, &stage).status(), StatusCode::OK);
         let api = starting("/api/v1/tasks", &none, &stage);
         assert_eq!(api.status(), StatusCode::SERVICE_UNAVAILABLE);

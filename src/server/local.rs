@@ -266,14 +266,14 @@ async fn look_at_blobs(
     app: App,
     Query(place): Query<super::operate::Where>,
 ) -> Result<Json<Vec<blobs::Found>>, ApiError> {
-    found(blobs::look(looked_through(&app, place.workspace.as_deref())?).await)
+    found(blobs::inspect(looked_through(&app, place.workspace.as_deref())?).await)
 }
 
 async fn look_at_files(
     app: App,
     Query(place): Query<super::operate::Where>,
 ) -> Result<Json<Vec<Found>>, ApiError> {
-    found(files::look(looked_through(&app, place.workspace.as_deref())?).await)
+    found(files::inspect(looked_through(&app, place.workspace.as_deref())?).await)
 }
 
 async fn repair_files(
@@ -289,12 +289,12 @@ fn found<T>(looked: Result<T, String>) -> Result<Json<T>, ApiError> {
 }
 
 async fn look_at_connections(app: App) -> Result<Json<Vec<connections::Found>>, ApiError> {
-    Ok(Json(connections::look(&app)?))
+    Ok(Json(connections::inspect(&app)?))
 }
 
 async fn look_at_keys(app: App) -> Result<Json<keys::Found>, ApiError> {
     let runs = app.on_open.read().is_some();
-    Ok(Json(keys::look(&app, runs)?))
+    Ok(Json(keys::inspect(&app, runs)?))
 }
 
 // ── Links ──

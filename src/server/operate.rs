@@ -132,8 +132,8 @@ async fn export(
     Query(wish): Query<ExportRequest>,
 ) -> Result<Json<ExportPiece>, ApiError> {
     let ws = chosen(&app, wish.workspace.as_deref())?;
-    let asked = AuditParams { source: wish.source, ..AuditParams::default() };
-    let all = AuditQuery::new(&ws, &asked, (None, &jiff::tz::TimeZone::UTC))?;
+    let params = AuditParams { source: wish.source, ..AuditParams::default() };
+    let all = AuditQuery::new(&ws, &params, (None, &jiff::tz::TimeZone::UTC))?;
     let (text, next) = audit::export_piece(&ws, &all, wish.after, PIECE)?;
     Ok(Json(ExportPiece { text, next }))
 }
@@ -225,8 +225,8 @@ async fn list_letters(
 ) -> Result<Json<letters::Letters>, ApiError> {
     let ws = chosen(&app, wish.workspace.as_deref())?;
     let number = giving_up(&app, &wish.name)?.number();
-    let asked = letters::LetterParams { after: wish.after, limit: wish.limit };
-    Ok(Json(ws.read_blocking(move |ws| letters::page(ws, number, asked)).await?))
+    let params = letters::LetterParams { after: wish.after, limit: wish.limit };
+    Ok(Json(ws.read_blocking(move |ws| letters::page(ws, number, params)).await?))
 }
 
 /// Executes a command and returns the state of all consumers.

@@ -71,16 +71,16 @@ fn read(
         encoding: source.encoding.map(str::to_owned),
         limits: *limits,
     };
-    let mut said = Vec::new();
+    let mut text = Vec::new();
     std::thread::scope(|scope| {
         // A child with enough input responds before it has read everything.
         scope.spawn(|| request.send(bytes, stdin));
         // ok: a truncated result is rejected.
-        let _ = stdout.take(Answer::longest(limits) as u64 + 1).read_to_end(&mut said);
+        let _ = stdout.take(Answer::longest(limits) as u64 + 1).read_to_end(&mut text);
     });
     let end = started.job.wait_blocking();
     if !end.is_success() {
         tracing::info!(?end, "a document was not read to its end");
     }
-    Some(Answer::receive(&said, limits))
+    Some(Answer::receive(&text, limits))
 }

@@ -191,12 +191,12 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
     let id = RequestId(random());
     request.extensions_mut().insert(id);
     behind_proxies(&app.config, &mut request);
-    let asked = FailedRequest::of(&request);
+    let failed = FailedRequest::of(&request);
     let span = tracing::info_span!(
         "request",
         id = %hex::encode(&id.0[..6]),
-        method = %asked.method,
-        path = kernel::text::cut(asked.uri.path(), MAX_LOGGED),
+        method = %failed.method,
+        path = kernel::text::cut(failed.uri.path(), MAX_LOGGED),
     );
     let refused = refuse(&app.config, &request)
         .or_else(|| data_dir_guard::gone(&app).filter(|_| request.uri().path() != "/healthz"));
@@ -205,7 +205,7 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
     let work = async {
         let answered = async {
             match refused {
-                Some(failure) => missing_as(&asked, failure),
+                Some(failure) => missing_as(&failed, failure),
                 None => next.run(request).await,
             }
         };
@@ -213,13 +213,13 @@ async fn outside(State(app): State<App>, mut request: Request, next: Next) -> Re
             Ok(response) => response,
             Err(panic) => {
                 let failure = Failure::internal(format!("panic: {}", tasks::words(&*panic)));
-                missing_as(&asked, failure)
+                missing_as(&failed, failure)
             }
         }
     };
     let mut response = work.instrument(span).await;
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
-        response = picture(failure, &asked, None, response.headers());
+        response = picture(failure, &failed, None, response.headers());
     }
     if let Some(Inside(words)) = response.extensions_mut().remove::<Inside>().filter(|_| at_machine)
     {
@@ -264,8 +264,8 @@ fn random() -> [u8; 16] {
     bytes
 }
 
-fn missing_as(asked: &FailedRequest, failure: Failure) -> Response {
-    match is_api(asked.uri.path()) {
+fn missing_as(failed: &FailedRequest, failure: Failure) -> Response {
+    match is_api(failed.uri.path()) {
         true => ApiError(failure).into_response(),
         false => PageError(failure).into_response(),
     }
@@ -398,7 +398,7 @@ impl FailedRequest {
 
 /// Renders failures in the shell of the signed-in person, and clears the flash cookie after it was shown.
 async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
-    let asked = FailedRequest::of(&request);
+    let failed = FailedRequest::of(&request);
     let (parts, body) = request.into_parts();
     let kept = parts.clone();
     let mut response = match switched_off(&parts.uri, &parts.extensions) {
@@ -413,10 +413,10 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
             (Some(make), Some(ws), Some(who)) => (make.0)(ws, who, &kept).ok(),
             _ => None,
         };
-        response = picture(failure, &asked, shell, response.headers());
+        response = picture(failure, &failed, shell, response.headers());
     }
     let html = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let shows = html.is_some_and(|kind| kind.starts_with("text/html")) && !asked.hx.is_partial();
+    let shows = html.is_some_and(|kind| kind.starts_with("text/html")) && !failed.hx.is_partial();
     // A prefetched page keeps the message until the page is displayed.
     if shows && !kept.headers.contains_key("sec-purpose") {
         flash::clear(&kept.headers, &mut response);
@@ -450,19 +450,19 @@ fn switched_off(uri: &Uri, known: &Extensions) -> Option<Failure> {
 /// sign-in page.
 fn picture(
     failure: Failure,
-    asked: &FailedRequest,
+    failed: &FailedRequest,
     shell: Option<web::shell::Shell>,
     from: &HeaderMap,
 ) -> Response {
-    let path = asked.uri.path();
+    let path = failed.uri.path();
     let mut response = if is_api(path) {
         ApiError(failure).into_response()
     } else if failure.kind == ProblemKind::Unauthorized {
-        sign_in_first(asked)
+        sign_in_first(failed)
     } else if let Some(shell) = shell.as_ref().filter(|_| failure.code == PROOF_REQUIRED) {
-        let next = proved_page(asked.uri.path());
+        let next = proved_page(failed.uri.path());
         let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
-        asked.hx.go_to(&shell.url(&format!("settings/prove?{query}")))
+        failed.hx.go_to(&shell.url(&format!("settings/prove?{query}")))
     } else {
         let trouble = Trouble::from(&failure);
         let trouble = match &shell {
@@ -473,9 +473,9 @@ fn picture(
             Some(shell) => trouble.way_out("Dashboard", shell.url("")),
             None => trouble.way_out("Home", "/"),
         };
-        match asked.hx.is_partial() {
-            true => trouble.region(asked.act()),
-            false => trouble.page(shell, asked.theme),
+        match failed.hx.is_partial() {
+            true => trouble.region(failed.act()),
+            false => trouble.page(shell, failed.theme),
         }
     };
     // Copy headers that belong to the failure: retry time, allowed methods.
@@ -527,17 +527,17 @@ fn page_of(headers: &HeaderMap) -> Option<String> {
 
 /// Redirects to the sign-in page and back afterwards. After a form submit, back to the page with the form, which
 /// restores the typed text.
-fn sign_in_first(asked: &FailedRequest) -> Response {
-    let back = match asked.hx.current_url().map(str::parse::<Uri>) {
+fn sign_in_first(failed: &FailedRequest) -> Response {
+    let back = match failed.hx.current_url().map(str::parse::<Uri>) {
         Some(Ok(shown)) => shown.path_and_query().map(ToString::to_string),
-        _ if asked.act() == Act::Read => asked.uri.path_and_query().map(ToString::to_string),
-        _ => asked.page.clone(),
+        _ if failed.act() == Act::Read => failed.uri.path_and_query().map(ToString::to_string),
+        _ => failed.page.clone(),
     };
     let back = back.filter(|path| path != "/").unwrap_or_default();
     let query = serde_urlencoded::to_string([("next", &back)]).unwrap_or_default();
     match back.is_empty() {
-        true => asked.hx.go_to("/login"),
-        false => asked.hx.go_to(&format!("/login?{query}")),
+        true => failed.hx.go_to("/login"),
+        false => failed.hx.go_to(&format!("/login?{query}")),
     }
 }
 

@@ -47,7 +47,7 @@ async fn run(ws: Ws) {
         }
         // Before the check, so that a move of the clock in between is not missed.
         let moved = ws.app.clock_moved.notified();
-        let next = match look(&ws).await {
+        let next = match fire_due(&ws).await {
             Ok(next) => next,
             Err(StoreError::Closed) => return,
             Err(error) => {
@@ -62,7 +62,7 @@ async fn run(ws: Ws) {
 }
 
 /// Fires all routines that are due and returns the next due time. Fires nothing while all work is paused.
-pub(super) async fn look(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
+pub(super) async fn fire_due(ws: &Ws) -> Result<Option<Timestamp>, StoreError> {
     let mut late = 0;
     loop {
         if ws.read(|snap| halt::of_workspace(snap))?.is_some() {

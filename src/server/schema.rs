@@ -144,7 +144,7 @@ pub fn system() -> Schema {
         backups::model::BackupSettings,
         backups::model::BackupSecret,
         backups::model::BackupRun,
-        backups::model::Kept,
+        backups::model::CachedBackup,
         backups::model::KnownPlace,
         backups::model::Restoration,
         rotation::model::Rotation,

@@ -35,7 +35,7 @@ pub(super) struct Hatch(Arc<(Mutex<Option<Response>>, Notify)>);
 
 impl Hatch {
     /// Hands over a response. Never resolves, so the library does not see the response.
-    pub(super) async fn leave(self, response: Response) -> Response {
+    pub(super) async fn hand_over(self, response: Response) -> Response {
         let (place, put) = &*self.0;
         *place.lock() = Some(response);
         put.notify_one();
@@ -204,12 +204,12 @@ mod tests {
     /// Opens a connection to a server with one stream. Returns the connection, the sender of the stream's data, the
     /// stop token and the server task.
     fn open(room: usize) -> (DuplexStream, Pieces, CancellationToken, tokio::task::JoinHandle<()>) {
-        let (say, said) = mpsc::unbounded_channel::<&'static str>();
-        let said = std::sync::Arc::new(parking_lot::Mutex::new(Some(said)));
+        let (say, receiver) = mpsc::unbounded_channel::<&'static str>();
+        let receiver = std::sync::Arc::new(parking_lot::Mutex::new(Some(receiver)));
         let stream = move || {
-            let said = said.lock().take().expect("asked once");
-            let pieces = futures_util::stream::unfold(said, |mut said| async move {
-                said.recv().await.map(|piece| (Bytes::from(piece), said))
+            let receiver = receiver.lock().take().expect("asked once");
+            let pieces = futures_util::stream::unfold(receiver, |mut receiver| async move {
+                receiver.recv().await.map(|piece| (Bytes::from(piece), receiver))
             });
             async move { sse::respond(pieces) }
         };

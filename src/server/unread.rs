@@ -123,7 +123,7 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     /// The `Connection` header of the response to a body of `sent` bytes.
-    async fn said(sent: u64, reads: bool) -> Option<String> {
+    async fn connection_header(sent: u64, reads: bool) -> Option<String> {
         let pieces = (0..sent.div_ceil(1024)).map(|_| Ok::<_, std::io::Error>(vec![7; 1024]));
         let request = Request::new(Body::from_stream(stream::iter(pieces)));
         let (request, unread) = lend(request);
@@ -138,10 +138,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_small_rest_is_dropped_and_a_large_one_ends_the_connection() {
-        assert_eq!(said(100, false).await, None);
-        assert_eq!(said(LITTLE, false).await, None);
-        assert_eq!(said(4 * LITTLE, false).await.as_deref(), Some("close"));
-        assert_eq!(said(4 * LITTLE, true).await, None);
+        assert_eq!(connection_header(100, false).await, None);
+        assert_eq!(connection_header(LITTLE, false).await, None);
+        assert_eq!(connection_header(4 * LITTLE, false).await.as_deref(), Some("close"));
+        assert_eq!(connection_header(4 * LITTLE, true).await, None);
         assert!(lend(Request::new(Body::empty())).1.is_none());
     }
 }

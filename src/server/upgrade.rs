@@ -62,8 +62,8 @@ impl Upgrader {
         migrate::upgrade(options, found, &migrations::LIST, &|progress| {
             let words = words(&progress);
             tracing::info!("upgrading {name}: {words}");
-            let said = format!("its data is being upgraded: {words}");
-            self.front.tell(Stage { said, percent: None });
+            let message = format!("its data is being upgraded: {words}");
+            self.front.tell(Stage { said: message, percent: None });
         })?;
         tracing::warn!("{name} is upgraded; what was there before is kept for 14 days beside it");
         Ok(())

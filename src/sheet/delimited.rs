@@ -18,13 +18,13 @@ const END: &str = "\n\u{1}end\u{1}";
 pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError> {
     let mut notes = Notes::default();
     let (mut text, encoding) = text::decode(bytes, options.encoding.as_deref(), &mut notes)?;
-    let (told, skipped) = told_delimiter(&text);
+    let (declared, skipped) = told_delimiter(&text);
     let delimiter = match options.delimiter {
         Some(delimiter) => u8::try_from(delimiter)
             .ok()
             .filter(|sign| sign.is_ascii() && !b"\"\r\n".contains(sign))
             .ok_or(SheetError::Delimiter(delimiter))?,
-        None => told.unwrap_or_else(|| guess_delimiter(&text)),
+        None => declared.unwrap_or_else(|| guess_delimiter(&text)),
     };
     text.push_str(END);
     let grid = rows(&text, skipped, delimiter)?;

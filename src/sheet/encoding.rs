@@ -92,8 +92,8 @@ pub enum EncodingError {
 /// # Errors
 /// If no encoding fits, or the chosen one does not.
 pub fn decode(bytes: &[u8], hint: Hint<'_>) -> Result<Decoded, EncodingError> {
-    if let Some(said) = hint.chosen {
-        let encoding = of(said).ok_or_else(|| EncodingError::NoSuch(said.to_owned()))?;
+    if let Some(chosen) = hint.chosen {
+        let encoding = of(chosen).ok_or_else(|| EncodingError::NoSuch(chosen.to_owned()))?;
         return read(bytes, encoding, hint.is_cut).ok_or(EncodingError::Unfit(label(encoding)));
     }
     // UTF-32, which programs do not write by default, looks like UTF-16 with NUL characters.
@@ -119,8 +119,8 @@ pub fn decode(bytes: &[u8], hint: Hint<'_>) -> Result<Decoded, EncodingError> {
 }
 
 /// The encoding of any label of the WHATWG standard.
-fn of(said: &str) -> Option<&'static Encoding> {
-    let encoding = Encoding::for_label(said.trim().as_bytes())?;
+fn of(label: &str) -> Option<&'static Encoding> {
+    let encoding = Encoding::for_label(label.trim().as_bytes())?;
     let is_text = encoding != REPLACEMENT && encoding != X_USER_DEFINED;
     // Text labelled GBK may use all of GB18030.
     is_text.then_some(if encoding == GBK { GB18030 } else { encoding })
@@ -128,8 +128,8 @@ fn of(said: &str) -> Option<&'static Encoding> {
 
 /// The canonical label of an encoding; `None` if it is unknown.
 #[must_use]
-pub fn known(said: &str) -> Option<&'static str> {
-    of(said).map(label)
+pub fn known(name: &str) -> Option<&'static str> {
+    of(name).map(label)
 }
 
 /// Name of the encoding with this label.
@@ -438,7 +438,7 @@ mod tests {
     fn what_fits_no_encoding_is_refused_and_a_few_broken_letters_are_told() {
         assert_eq!(decode(b"\xff\xfe\0\0a\0\0\0", Hint::default()), Err(EncodingError::Unknown));
         let chosen =
-            |said| decode(b"\xc8\xf0\xe8\xed\xe0", Hint { chosen: Some(said), ..Hint::default() });
+            |name| decode(b"\xc8\xf0\xe8\xed\xe0", Hint { chosen: Some(name), ..Hint::default() });
         assert_eq!(chosen("utf-8"), Err(EncodingError::Unfit("utf-8")));
         let none = EncodingError::NoSuch("klingon".to_owned());
         assert_eq!(chosen("klingon"), Err(none.clone()));

@@ -115,8 +115,8 @@ impl Cell {
 
 /// Repeat count, within the limits of the file format.
 fn times(element: &BytesStart<'_>, name: &str) -> usize {
-    let told = attribute(element, name).and_then(|times| times.parse().ok());
-    told.unwrap_or(1).clamp(1, LAST)
+    let given = attribute(element, name).and_then(|times| times.parse().ok());
+    given.unwrap_or(1).clamp(1, LAST)
 }
 
 struct Reader {

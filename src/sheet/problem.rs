@@ -45,10 +45,10 @@ pub enum SheetError {
         /// From 1.
         row: usize,
     },
-    #[error("there is no sheet {}; this file has {count}", .asked + 1)]
+    #[error("there is no sheet {}; this file has {count}", .index + 1)]
     NoSheet {
         /// Requested sheet, from 0.
-        asked: usize,
+        index: usize,
         /// Number of sheets.
         count: usize,
     },

@@ -50,7 +50,7 @@ pub fn routes() -> Routes {
         )
         .post(
             "/sources/look",
-            look.needs(Can::Admin).doc(|| {
+            preview.needs(Can::Admin).doc(|| {
                 Doc::new("Check that a source is readable before adding it")
                     .body::<LookBody>()
                     .returns::<LookView>()
@@ -219,9 +219,9 @@ async fn list(ws: Ws) -> Result<Json<Sources>, ApiError> {
     Ok(Json(Sources { items: items.await? }))
 }
 
-async fn show(ws: Ws, Path(said): Path<String>) -> Result<Json<Whole>, ApiError> {
+async fn show(ws: Ws, Path(name): Path<String>) -> Result<Json<Whole>, ApiError> {
     let whole = ws.read(|snap| {
-        let one = queries::source(snap, &said)?;
+        let one = queries::source(snap, &name)?;
         let runs = queries::runs(snap, one.id, RUNS)?;
         let syncs = runs.into_iter().map(run_view).collect();
         Ok::<_, SourceError>(Whole { source: view(snap, one)?, syncs })
@@ -264,7 +264,7 @@ struct LookView {
     says: String,
 }
 
-async fn look(ws: Ws, Json(body): Json<LookBody>) -> Result<Json<LookView>, ApiError> {
+async fn preview(ws: Ws, Json(body): Json<LookBody>) -> Result<Json<LookView>, ApiError> {
     let About { name, says } = looked(&ws, &body.connector, &body.reads).await?;
     Ok(Json(LookView { name, says }))
 }
@@ -273,8 +273,8 @@ async fn look(ws: Ws, Json(body): Json<LookBody>) -> Result<Json<LookView>, ApiE
 pub(crate) async fn looked(ws: &Ws, connector: &str, reads: &Reads) -> Result<About, SourceError> {
     let manifest = manifest(ws, connector).await?;
     let reads = manifest.settle(reads);
-    if let Some((key, told)) = manifest.wrong(&reads) {
-        return Err(SourceError::field(&key, told));
+    if let Some((key, message)) = manifest.wrong(&reads) {
+        return Err(SourceError::field(&key, message));
     }
     let first = manifest.reads.iter().find(|field| field.required);
     let key = first.map_or("connector", |field| field.key.as_str());
@@ -338,10 +338,10 @@ async fn make(
 /// Resolves a folder; an empty name means no folder, `None` no change.
 pub(crate) fn folder_of(
     ws: &Ws,
-    said: Option<&str>,
+    name: Option<&str>,
 ) -> Result<Option<Option<FolderId>>, SourceError> {
-    let Some(said) = said else { return Ok(None) };
-    let found = ws.read(|snap| knowledge::queries::folder_given(snap, Some(said.trim())))?;
+    let Some(name) = name else { return Ok(None) };
+    let found = ws.read(|snap| knowledge::queries::folder_given(snap, Some(name.trim())))?;
     Ok(Some(found))
 }
 
@@ -364,10 +364,10 @@ struct ChangeBody {
 async fn change(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     extract::Patch(body): extract::Patch<ChangeBody>,
 ) -> Result<Json<SourceView>, ApiError> {
-    let one = ws.read(|snap| queries::source(snap, &said))?;
+    let one = ws.read(|snap| queries::source(snap, &name))?;
     let reads = match body.reads {
         Some(reads) => Some((manifest(&ws, &one.provider).await?, reads)),
         None => None,
@@ -395,11 +395,11 @@ struct Removed {
 async fn remove(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
-    Query(asked): Query<Removed>,
+    Path(name): Path<String>,
+    Query(params): Query<Removed>,
 ) -> Result<StatusCode, ApiError> {
-    let id = ws.read(|snap| queries::source(snap, &said))?.id;
-    let leaves = asked.items.unwrap_or(Leaves::Keep);
+    let id = ws.read(|snap| queries::source(snap, &name))?.id;
+    let leaves = params.items.unwrap_or(Leaves::Keep);
     ws.write(&who, move |tx| rules::remove(tx, id, leaves)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -414,11 +414,11 @@ struct Synced {
 async fn sync(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
-    Query(asked): Query<Synced>,
+    Path(name): Path<String>,
+    Query(params): Query<Synced>,
 ) -> Result<(StatusCode, Json<SourceView>), ApiError> {
-    let id = ws.read(|snap| queries::source(snap, &said))?.id;
-    let one = ws.write(&who, move |tx| rules::sync_now(tx, id, asked.item)).await?;
+    let id = ws.read(|snap| queries::source(snap, &name))?.id;
+    let one = ws.write(&who, move |tx| rules::sync_now(tx, id, params.item)).await?;
     Ok((StatusCode::ACCEPTED, Json(ws.read(|snap| view(snap, one))?)))
 }
 
@@ -433,10 +433,10 @@ struct AnswerBody {
 async fn answer(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Json(body): Json<AnswerBody>,
 ) -> Result<Json<SourceView>, ApiError> {
-    let one = ws.read(|snap| queries::source(snap, &said))?;
+    let one = ws.read(|snap| queries::source(snap, &name))?;
     let id = one.id;
     ws.write(&who, move |tx| rules::answer(tx, id, body.take_away)).await?;
     Ok(Json(ws.read(|snap| view(snap, one))?))
@@ -506,16 +506,16 @@ fn place_of(cursor: &str) -> Result<String, SourceError> {
 
 async fn items(
     ws: Ws,
-    Path(said): Path<String>,
-    Query(asked): Query<DocumentListParams>,
+    Path(name): Path<String>,
+    Query(params): Query<DocumentListParams>,
 ) -> Result<Json<Items>, ApiError> {
-    let after = match asked.cursor.as_str() {
+    let after = match params.cursor.as_str() {
         "" => None,
         text => Some(place_of(text)?),
     };
     let items = ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let one = queries::source(snap, &said)?;
+            let one = queries::source(snap, &name)?;
             let mut entries = queries::entries(snap, one.id)?;
             entries.sort_by(|a, b| a.place.cmp(&b.place));
             if let Some(after) = &after {

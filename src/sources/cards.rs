@@ -49,7 +49,7 @@ pub static ENTRY: Entity = Entity {
 /// The source of an item's text.
 pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<Origin>, StoreError> {
     let Some((entry, source)) = queries::origin(read, item)? else { return Ok(None) };
-    let told = match &entry.state {
+    let reason = match &entry.state {
         EntryState::Failed(why) => why.clone(),
         EntryState::Missing(_) => "Not found in the last sync.".to_owned(),
         EntryState::Gone => "Deleted at its source.".to_owned(),
@@ -66,6 +66,6 @@ pub fn origin(read: &dyn Read, item: KnowledgeId) -> Result<Option<Origin>, Stor
         source: source.name,
         address: entry.address,
         synced_at: Some(seen.map_or(entry.synced_at, |seen| seen.max(entry.synced_at))),
-        told,
+        told: reason,
     }))
 }

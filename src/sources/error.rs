@@ -36,8 +36,8 @@ impl SourceError {
     }
 
     #[must_use]
-    pub fn no(what: &'static str, said: &str) -> Self {
-        Self::NotFound { what, said: kernel::text::ellipsis(said, 60) }
+    pub fn no(what: &'static str, name: &str) -> Self {
+        Self::NotFound { what, said: kernel::text::ellipsis(name, 60) }
     }
 }
 

@@ -18,20 +18,20 @@ pub fn source_by_id(read: &dyn Read, id: SourceId) -> Result<Source, SourceError
 ///
 /// # Errors
 /// If no source matches, or several have the name.
-pub fn source(read: &dyn Read, said: &str) -> Result<Source, SourceError> {
-    if let Ok(id) = said.trim().parse::<SourceId>() {
+pub fn source(read: &dyn Read, name: &str) -> Result<Source, SourceError> {
+    if let Ok(id) = name.trim().parse::<SourceId>() {
         return source_by_id(read, id);
     }
-    let wanted = said.trim().to_lowercase();
+    let wanted = name.trim().to_lowercase();
     let mut named: Vec<Source> = sources(read)?;
     named.retain(|one| one.name.to_lowercase() == wanted);
     match (named.pop(), named.is_empty()) {
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(SourceError::Refused(format!(
             "several sources are called \"{}\"; use the ID",
-            kernel::text::ellipsis(said.trim(), 60)
+            kernel::text::ellipsis(name.trim(), 60)
         ))),
-        (None, _) => Err(SourceError::no("source", said)),
+        (None, _) => Err(SourceError::no("source", name)),
     }
 }
 

@@ -90,16 +90,17 @@ impl ActTool for Write {
         let base = args.base.filter(|base| !base.trim().is_empty());
         let base = match base.as_deref().map(queries::unhex) {
             Some(None) => {
-                let words = "base is the hash of 64 characters that knowledge_read shows for the item";
+                let words =
+                    "base is the hash of 64 characters that knowledge_read shows for the item";
                 return Err(SourceError::field("base", words).into());
             }
             known => known.flatten(),
         };
         let (source, place) = (args.source.clone(), args.path.clone());
-        let said = Said { source: args.source, place: args.path, text: args.text, base };
+        let request = Said { source: args.source, place: args.path, text: args.text, base };
         let who =
             (kernel::Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
-        match sync::write(&cx.ws, &who, said).await {
+        match sync::write(&cx.ws, &who, request).await {
             Ok(hash) => {
                 let hash = hex::encode(hash);
                 Ok(ToolOutput::text(format!("Wrote {place} in {source}; its base is now {hash}.")))

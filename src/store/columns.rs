@@ -39,7 +39,7 @@ pub trait Column: Send + Sync + Sized + 'static {
     /// Id of the record.
     fn id(&self) -> <Self::Of as Record>::Id;
     /// The row is removed or replaced: its part of the shared storage becomes garbage.
-    fn leave(&self, _shared: &mut Self::Shared) {}
+    fn on_removed(&self, _shared: &mut Self::Shared) {}
     /// Collects garbage in the shared storage if that pays off. Called after changes.
     fn tidy(_rows: &mut [Self], _shared: &mut Self::Shared) {}
 }
@@ -143,7 +143,7 @@ impl Columns<'_> {
             let now = self.snap.get::<C::Of>(id.clone())?;
             let place = all.binary_search_by(|row| row.id().cmp(&id));
             if let Ok(at) = place {
-                all[at].leave(shared);
+                all[at].on_removed(shared);
             }
             let now = now.map(|record| C::of(&record, shared));
             match (place, now) {

@@ -171,8 +171,8 @@ impl StoreError {
         if !matches!(error.kind(), StorageFull | QuotaExceeded) {
             return Self::Failed(error.to_string());
         }
-        let told = error.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>());
-        let NoRoom { free, reserve } = told.copied().unwrap_or(NoRoom { free: 0, reserve: 0 });
+        let no_room = error.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>());
+        let NoRoom { free, reserve } = no_room.copied().unwrap_or(NoRoom { free: 0, reserve: 0 });
         super::disk::full(free, reserve.max(super::disk::reserve(0)))
     }
 }

@@ -196,8 +196,8 @@ impl Shared {
         // redb panics on some damaged files. Only the returned error reports this.
         let _expects = Expects::begin();
         catch_unwind(AssertUnwindSafe(|| self.open_file())).unwrap_or_else(|panic| {
-            let (file, said) = (self.path.display(), panic_text(&*panic));
-            Err(StoreError::Damaged(format!("{file} is damaged ({said})")))
+            let (file, message) = (self.path.display(), panic_text(&*panic));
+            Err(StoreError::Damaged(format!("{file} is damaged ({message})")))
         })
     }
 

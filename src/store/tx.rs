@@ -222,14 +222,14 @@ impl<'b> WriteTx<'b> {
         // In a mirror no class is in the feed.
         let in_feed = self.context.schema.class(R::TABLE.number).is_some_and(Class::in_feed);
         let rev = if in_feed { self.context.seq } else { 0 };
-        let (value, told) = collect::listening(|| codec::encode_row(R::VERSION, rev, record));
+        let (value, listed) = collect::listening(|| codec::encode_row(R::VERSION, rev, record));
         let value = value?;
         let before = self.raw_get(R::TABLE.number, &key)?;
         if before.as_deref().is_some_and(|old| !codec::differ(old, &value)) {
             return Ok(());
         }
         let derived = derive(record, &key);
-        if let Some(blob) = told.into_iter().find(|blob| !derived.blobs.contains(blob)) {
+        if let Some(blob) = listed.into_iter().find(|blob| !derived.blobs.contains(blob)) {
             return Err(StoreError::BlobUnnamed { table: R::TABLE.name, blob });
         }
         self.put_row(R::TABLE.number, before, Fresh { root: record.root(), key, value, derived })

@@ -338,7 +338,10 @@ impl Writer {
             self.shared.publish(ran.entries)
         };
         for (reply, result) in ran.replies {
-            answer(reply, outcome.as_ref().map_or_else(|error| Err(again(error)), |()| result));
+            answer(
+                reply,
+                outcome.as_ref().map_or_else(|error| Err(clone_error(error)), |()| result),
+            );
         }
         if has_news {
             self.shared.wake();
@@ -376,7 +379,7 @@ impl Writer {
             });
             // Applies even if the closure swallowed the error, because its reads may be wrong.
             let broken = batch.broken().then(|| match &result {
-                Err(error @ StoreError::Failed(_)) => again(error),
+                Err(error @ StoreError::Failed(_)) => clone_error(error),
                 _ => StoreError::Failed("the disk could not be read".to_owned()),
             });
             ran.replies.push((reply, result));
@@ -507,7 +510,7 @@ fn answer(reply: oneshot::Sender<Result<(), StoreError>>, result: Result<(), Sto
     let _ = reply.send(result);
 }
 
-fn again(error: &StoreError) -> StoreError {
+fn clone_error(error: &StoreError) -> StoreError {
     match error {
         StoreError::Unknown(text) => StoreError::Unknown(text.clone()),
         StoreError::Failed(text) => StoreError::Failed(text.clone()),

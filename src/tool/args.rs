@@ -44,9 +44,9 @@ pub fn leased<A: DeserializeOwned>(lease: &Lease) -> Result<A, ToolError> {
 
 /// The error without line and column, which refer to the canonical JSON and mean nothing to the model.
 fn without_place(error: &serde_json::Error) -> String {
-    let told = error.to_string();
+    let message = error.to_string();
     let end = format!(" at line {} column {}", error.line(), error.column());
-    told.strip_suffix(&end).unwrap_or(&told).to_owned()
+    message.strip_suffix(&end).unwrap_or(&message).to_owned()
 }
 
 /// The text before the position of a JSON syntax error.

@@ -16,7 +16,7 @@ pub struct Words {
 impl Words {
     /// Type and page count: "PDF of 3 pages".
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         match (self.what, self.pages) {
             (what, 0) => what.to_owned(),
             (what, pages) => format!("{what} of {pages} pages"),

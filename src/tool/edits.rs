@@ -175,8 +175,11 @@ mod tests {
     fn an_edit_wants_exactly_one_place() {
         assert_eq!(done("a b a", "b", "X"), "a X a");
         assert_eq!(apply("a b a", &edit("a", "X"), Places::All).unwrap(), ("X b X".into(), 2));
-        let told = refused("a\nb\na\n", "a", Places::One);
-        assert!(told.starts_with("Error(ambiguous)") && told.contains("lines 1, 3"), "{told}");
+        let message = refused("a\nb\na\n", "a", Places::One);
+        assert!(
+            message.starts_with("Error(ambiguous)") && message.contains("lines 1, 3"),
+            "{message}"
+        );
         assert!(refused("a", "z", Places::All).starts_with("Error(not_found)"));
         assert!(refused("a", "", Places::One).starts_with("Error(invalid_args)"));
         assert!(refused("aX", "X", Places::One).contains("nothing would change"));
@@ -202,11 +205,11 @@ mod tests {
     fn no_edit_comes_to_more_than_a_file_may_have() {
         let letters = "a".repeat(MAX_TEXT / 2);
         let each = apply(&letters, &edit("a", &"b".repeat(MAX_TEXT / 2)), Places::All);
-        let told = each.unwrap_err().into_output().unwrap().text;
-        assert!(told.starts_with("Error(too_large)"), "{told}");
+        let message = each.unwrap_err().into_output().unwrap().text;
+        assert!(message.starts_with("Error(too_large)"), "{message}");
         let doubling = vec![edit("a", "aa").remove(0); 60];
-        let told = apply("a", &doubling, Places::All).unwrap_err().into_output().unwrap().text;
-        assert!(told.starts_with("Error(too_large): edit 24 of 60"), "{told}");
+        let message = apply("a", &doubling, Places::All).unwrap_err().into_output().unwrap().text;
+        assert!(message.starts_with("Error(too_large): edit 24 of 60"), "{message}");
         let many = vec![edit("a", "a").remove(0); MAX_EDITS + 1];
         assert!(apply("a", &many, Places::All).is_err());
     }
@@ -216,8 +219,8 @@ mod tests {
         let two = [edit("a", "1"), edit("1", "2")].concat();
         assert_eq!(apply("a b", &two, Places::One).unwrap(), ("2 b".into(), 2));
         let wrong = [edit("a", "1"), edit("z", "2")].concat();
-        let told = apply("a b", &wrong, Places::One).unwrap_err().into_output().unwrap().text;
-        assert!(told.contains("edit 2 of 2"), "{told}");
+        let message = apply("a b", &wrong, Places::One).unwrap_err().into_output().unwrap().text;
+        assert!(message.contains("edit 2 of 2"), "{message}");
     }
 
     proptest! {

@@ -64,9 +64,9 @@ pub fn written(redactor: &Redactor, before: &[&str], after: &[&str]) -> Option<M
     let count = |texts: &[&str], what: &str| -> usize {
         texts.iter().map(|text| text.matches(what).count()).sum()
     };
-    let is_written = |shown: &str, values: &BTreeSet<&str>, typed: &str| {
+    let is_written = |shown: &str, values: &BTreeSet<&str>, spelling: &str| {
         let is_lost = || values.iter().any(|one| count(after, one) < count(before, one));
-        let is_new = || shown != PLAIN && count(before, typed) < count(after, typed);
+        let is_new = || shown != PLAIN && count(before, spelling) < count(after, spelling);
         is_new() || is_lost()
     };
     for (at, text) in after.iter().enumerate() {
@@ -74,7 +74,7 @@ pub fn written(redactor: &Redactor, before: &[&str], after: &[&str]) -> Option<M
             let found = masks.iter().find(|(shown, values)| {
                 spellings(shown)
                     .iter()
-                    .any(|typed| words.contains(typed) && is_written(shown, values, typed))
+                    .any(|spelling| words.contains(spelling) && is_written(shown, values, spelling))
             });
             if let Some((shown, _)) = found {
                 return Some(Masked { text: at, line: line + 1, shown: shown.clone() });
@@ -140,7 +140,8 @@ pub fn explained<'w>(
     };
     let hidden = redactor.hidden(Spot::Tools, whole.as_bytes());
     let named = wanted.into_iter().find_map(|wanted| {
-        let is_named = |shown: &str| spellings(shown).iter().any(|typed| wanted.contains(typed));
+        let is_named =
+            |shown: &str| spellings(shown).iter().any(|spelling| wanted.contains(spelling));
         hidden.iter().find(|one| is_named(&one.shown))
     });
     let Some(one) = named else { return error };
@@ -225,13 +226,13 @@ mod tests {
     #[test]
     fn who_looks_for_a_mask_is_told_so() {
         let whole = format!("a\nb\nkey={KEY}\n");
-        let said = |wanted: &str| {
+        let refusal = |wanted: &str| {
             let error = ToolError::refused("not_found", "nothing there");
-            let told = explained(&redactor(), &whole, [wanted], error);
-            told.into_output().expect("a refusal").text
+            let text = explained(&redactor(), &whole, [wanted], error);
+            text.into_output().expect("a refusal").text
         };
-        let told = said(&format!("key={MASK}"));
-        assert!(told.starts_with("Error(masked_value): line 3 "), "{told}");
-        assert_eq!(said("key=other"), "Error(not_found): nothing there");
+        let text = refusal(&format!("key={MASK}"));
+        assert!(text.starts_with("Error(masked_value): line 3 "), "{text}");
+        assert_eq!(refusal("key=other"), "Error(not_found): nothing there");
     }
 }

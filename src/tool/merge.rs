@@ -60,30 +60,30 @@ const MARK: char = '\u{feff}';
 /// Restores the line ends and byte order mark of `base` in a text that was submitted through a form. New lines get the
 /// most frequent line end of `base`.
 #[must_use]
-pub fn dressed(base: &str, typed: &str) -> String {
-    let typed = typed.replace("\r\n", "\n");
+pub fn dressed(base: &str, new_text: &str) -> String {
+    let new_text = new_text.replace("\r\n", "\n");
     let (marked, plain) = match base.strip_prefix(MARK) {
         Some(plain) => (true, plain),
         None => (false, base),
     };
-    let typed = typed.strip_prefix(MARK).unwrap_or(&typed);
+    let new_text = new_text.strip_prefix(MARK).unwrap_or(&new_text);
     let ends = plain.matches('\n').count();
     let long = plain.matches("\r\n").count();
     let text = match (long, long == ends) {
-        (0, _) => typed.to_owned(),
-        (_, true) => typed.replace('\n', "\r\n"),
-        (_, false) => each_dressed(plain, typed, ends < 2 * long),
+        (0, _) => new_text.to_owned(),
+        (_, true) => new_text.replace('\n', "\r\n"),
+        (_, false) => each_dressed(plain, new_text, ends < 2 * long),
     };
     if marked { format!("{MARK}{text}") } else { text }
 }
 
 /// The same for mixed line ends: unchanged lines keep theirs.
-fn each_dressed(base: &str, typed: &str, mostly_long: bool) -> String {
+fn each_dressed(base: &str, new_text: &str, mostly_long: bool) -> String {
     let old: Vec<&str> = base.split('\n').collect();
     let bare = |line: &'_ str| line.strip_suffix('\r').unwrap_or(line).to_owned();
     let bares: Vec<String> = old.iter().map(|line| bare(line)).collect();
     let bares: Vec<&str> = bares.iter().map(String::as_str).collect();
-    let new: Vec<&str> = typed.split('\n').collect();
+    let new: Vec<&str> = new_text.split('\n').collect();
     let mut long = vec![mostly_long; new.len()];
     for op in capture_diff_slices(Algorithm::Myers, &bares, &new) {
         let (tag, from, to) = op.as_tag_tuple();
@@ -91,7 +91,7 @@ fn each_dressed(base: &str, typed: &str, mostly_long: bool) -> String {
             from.zip(to).for_each(|(old_at, at)| long[at] = old[old_at].ends_with('\r'));
         }
     }
-    let mut text = String::with_capacity(typed.len() + new.len());
+    let mut text = String::with_capacity(new_text.len() + new.len());
     for (at, line) in new.iter().enumerate() {
         text.push_str(line);
         if at + 1 < new.len() {

@@ -102,7 +102,7 @@ impl Ranking {
 
     /// Adds a passage with its age in days; without an age, its weight is full. Returns its number if it contains any
     /// query word.
-    pub fn look(&mut self, text: &str, days: Option<i64>) -> Option<usize> {
+    pub fn add(&mut self, text: &str, days: Option<i64>) -> Option<usize> {
         let lower = text.to_lowercase();
         let words = words_of(&lower);
         let len = u32::try_from(words.len()).unwrap_or(u32::MAX);
@@ -161,7 +161,7 @@ mod tests {
         let mut ranking = Ranking::new(Query::of(question).expect("a question"));
         let mut known = Vec::new();
         for (at, (text, days)) in passages.iter().enumerate() {
-            if ranking.look(text, *days).is_some() {
+            if ranking.add(text, *days).is_some() {
                 known.push(at);
             }
         }

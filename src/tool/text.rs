@@ -127,8 +127,8 @@ pub fn nearest(lines: &[Line<'_>], wanted: &str) -> String {
     scored.sort_unstable();
     scored.truncate(NEAREST);
     scored.sort_by_key(|(_, n)| *n);
-    let told = scored.iter().map(|(_, n)| format!("\n{}: {}", n + 1, marked(lines[*n])));
-    told.collect()
+    let shown = scored.iter().map(|(_, n)| format!("\n{}: {}", n + 1, marked(lines[*n])));
+    shown.collect()
 }
 
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
@@ -166,8 +166,8 @@ mod tests {
             old in "([ -~]|\u{a0}|[äé京\n]){1,12}",
         ) {
             let all = lines(&text);
-            let again: String = all.iter().flat_map(|line| [line.text, line.end]).collect();
-            prop_assert_eq!(&again, &text);
+            let joined: String = all.iter().flat_map(|line| [line.text, line.end]).collect();
+            prop_assert_eq!(&joined, &text);
             all.iter().for_each(|line| drop(marked(*line)));
             drop(nearest(&all, &old));
             drop(crate::untrusted::wrap("1", &text));
@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn near_lines_show_the_white_space_that_is_in_the_way() {
         let text = "fn one() {\n\tlet total = sum(items);  \n}\r\nlet other = 3;\n";
-        let told = nearest(&lines(text), "    let total = sum(item);");
-        assert!(told.contains("\n2: →let total = sum(items);··"), "{told}");
+        let shown = nearest(&lines(text), "    let total = sum(item);");
+        assert!(shown.contains("\n2: →let total = sum(items);··"), "{shown}");
         assert_eq!(nearest(&lines(text), "  \n"), "");
         assert!(nearest(&lines(&"word ".repeat(900)), "word").chars().count() < 200);
     }

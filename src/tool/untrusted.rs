@@ -36,7 +36,7 @@ pub fn around(cx: &ToolCx, output: ToolOutput) -> ToolOutput {
 
 /// Wraps a part of a text in the same markers, if the whole text has markers.
 #[must_use]
-pub fn again(whole: &str, part: String) -> String {
+pub fn rewrap(whole: &str, part: String) -> String {
     match id_in(whole) {
         Some(id) => wrap(id, &part),
         None => part,
@@ -92,15 +92,15 @@ fn neutral(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME, again, without, wrap};
+    use super::{NAME, rewrap, without, wrap};
 
     #[test]
     fn a_part_of_what_came_from_outside_is_marked_too() {
         let whole = format!("{{}}\n{}", wrap("ab12", "one\ntwo"));
-        assert_eq!(again(&whole, "two".to_owned()), wrap("ab12", "two"));
-        assert_eq!(again("one\ntwo", "two".to_owned()), "two");
+        assert_eq!(rewrap(&whole, "two".to_owned()), wrap("ab12", "two"));
+        assert_eq!(rewrap("one\ntwo", "two".to_owned()), "two");
         let broken = format!("<<<{NAME} id=a b>>> <<<{NAME} id=");
-        assert_eq!(again(&broken, "two".to_owned()), "two");
+        assert_eq!(rewrap(&broken, "two".to_owned()), "two");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub static SECRET: Entity = Entity {
     ],
     path: |row| format!("settings/secrets/{}", text_of(row, "id")),
     triggers: Some("The workspace"),
-    told: Some(display_value),
+    shorten: Some(display_value),
     check: Some(check),
     ..Entity::of::<Secret>("secret", "secret", "secrets")
 };

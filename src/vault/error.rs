@@ -38,8 +38,8 @@ impl VaultError {
     }
 
     #[must_use]
-    pub fn no(said: &str) -> Self {
-        Self::NotFound(kernel::text::ellipsis(said.trim(), 60))
+    pub fn no(name: &str) -> Self {
+        Self::NotFound(kernel::text::ellipsis(name.trim(), 60))
     }
 }
 

@@ -54,21 +54,21 @@ pub fn masks(read: &dyn Read) -> Result<Vec<Mask>, StoreError> {
 ///
 /// # Errors
 /// If no secret matches or several do.
-pub fn meant(read: &dyn Read, said: &str, owner: Owner) -> Result<Secret, VaultError> {
-    let said = said.trim();
-    if let Ok(id) = said.parse() {
+pub fn meant(read: &dyn Read, name: &str, owner: Owner) -> Result<Secret, VaultError> {
+    let name = name.trim();
+    if let Ok(id) = name.parse() {
         return by_id(read, id);
     }
-    if let Some(found) = at(read, said, owner)? {
+    if let Some(found) = at(read, name, owner)? {
         return Ok(found);
     }
-    let mut named = named(read, said)?;
+    let mut named = named(read, name)?;
     match (owner, named.pop(), named.is_empty()) {
         (Owner::All, Some(one), true) => Ok(one),
         (Owner::All, Some(_), false) => Err(VaultError::Refused(format!(
-            "several agents or gateways have their own {said}; choose one"
+            "several agents or gateways have their own {name}; choose one"
         ))),
-        _ => Err(VaultError::no(said)),
+        _ => Err(VaultError::no(name)),
     }
 }
 
@@ -168,9 +168,9 @@ pub fn is_past(read: &dyn Read, now: Timestamp) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// If one of them does not exist.
-pub fn agents_called(read: &dyn Read, said: &[String]) -> Result<Vec<AgentId>, VaultError> {
+pub fn agents_called(read: &dyn Read, names: &[String]) -> Result<Vec<AgentId>, VaultError> {
     let mut all = Vec::new();
-    for word in said {
+    for word in names {
         let id = agent_called(read, word)?.id;
         if !all.contains(&id) {
             all.push(id);
@@ -180,9 +180,9 @@ pub fn agents_called(read: &dyn Read, said: &[String]) -> Result<Vec<AgentId>, V
 }
 
 /// Resolves the name, slug or id of an agent.
-pub fn agent_called(read: &dyn Read, said: &str) -> Result<Agent, VaultError> {
-    let found = agents::by_name(&read, said)?;
-    found.ok_or_else(|| VaultError::NoAgent(kernel::text::ellipsis(said.trim(), 60)))
+pub fn agent_called(read: &dyn Read, name: &str) -> Result<Agent, VaultError> {
+    let found = agents::by_name(&read, name)?;
+    found.ok_or_else(|| VaultError::NoAgent(kernel::text::ellipsis(name.trim(), 60)))
 }
 
 /// A value that is about to replace a program's placeholder token in a request to `host`.
@@ -280,8 +280,8 @@ pub(crate) fn gateway_at(read: &dyn Read, id: GatewayId) -> Result<Gateway, Stor
 ///
 /// # Errors
 /// If no gateway matches or several do.
-pub fn gateway_called(read: &dyn Read, said: &str) -> Result<Gateway, VaultError> {
-    places::gateway(read, said).map_err(|error| match error {
+pub fn gateway_called(read: &dyn Read, name: &str) -> Result<Gateway, VaultError> {
+    places::gateway(read, name).map_err(|error| match error {
         GatewayError::Store(error) => VaultError::Store(error),
         other => VaultError::field("gateway", other.to_string()),
     })
@@ -290,12 +290,12 @@ pub fn gateway_called(read: &dyn Read, said: &str) -> Result<Gateway, VaultError
 impl Why {
     /// The explanation in sentences. `opens`: whether the value can be decrypted.
     #[must_use]
-    pub fn told(&self, opens: bool) -> Vec<String> {
-        let mut told = Vec::new();
+    pub fn describe(&self, opens: bool) -> Vec<String> {
+        let mut lines = Vec::new();
         match &self.held {
             Some(Held { secret, over }) => {
                 let label = &self.gateway.label;
-                told.push(match secret.scope {
+                lines.push(match secret.scope {
                     Scope::Workspace => "It is available to all agents.".to_owned(),
                     Scope::Gateway(_) => {
                         format!("It is available to all agents on {label}, this agent’s gateway.")
@@ -305,26 +305,26 @@ impl Why {
                 let over: Vec<String> = over.iter().map(|one| one_for(one, label)).collect();
                 if !over.is_empty() {
                     let over = kernel::text::listed(&over);
-                    told.push(format!("It overrides {over}."));
+                    lines.push(format!("It overrides {over}."));
                 }
-                told.push(reaches(secret, opens));
+                lines.push(reaches(secret, opens));
             }
-            None => told.push("This agent doesn’t have it.".to_owned()),
+            None => lines.push("This agent doesn’t have it.".to_owned()),
         }
         let (gone, live): (Vec<&Secret>, Vec<&Secret>) =
             self.others.iter().partition(|one| one.removed_at.is_some());
         let (gateways, agents): (Vec<&Secret>, Vec<&Secret>) =
             live.into_iter().partition(|one| one.scope.gateway().is_some());
         if !agents.is_empty() {
-            told.push("Another agent has one with that name.".to_owned());
+            lines.push("Another agent has one with that name.".to_owned());
         }
         if !gateways.is_empty() {
-            told.push("Agents on another gateway have one with that name.".to_owned());
+            lines.push("Agents on another gateway have one with that name.".to_owned());
         }
         if !gone.is_empty() {
-            told.push("One with that name was removed. You can restore it.".to_owned());
+            lines.push("One with that name was removed. You can restore it.".to_owned());
         }
-        told
+        lines
     }
 }
 

@@ -54,16 +54,16 @@ pub const SHORT: &str =
 ///
 /// # Errors
 /// If the text is no valid value.
-pub fn seal(app: &App, typed: &str, ends: Option<Ends>) -> Result<NewValue, VaultError> {
+pub fn seal(app: &App, text: &str, ends: Option<Ends>) -> Result<NewValue, VaultError> {
     let breaks = ['\n', '\r'];
     let value = match ends {
-        Some(Ends::Trim) => typed.trim_matches(breaks),
-        Some(Ends::Keep) => typed,
-        None if typed.starts_with(breaks) || typed.ends_with(breaks) => {
+        Some(Ends::Trim) => text.trim_matches(breaks),
+        Some(Ends::Keep) => text,
+        None if text.starts_with(breaks) || text.ends_with(breaks) => {
             let words = "The value starts or ends with a line break. Choose whether to keep it.";
             return Err(VaultError::field("ends", words));
         }
-        None => typed,
+        None => text,
     };
     if let Some(why) = wrong(value) {
         return Err(VaultError::field("value", why));

@@ -119,9 +119,9 @@ pub async fn favicon(headers: HeaderMap) -> Response {
 }
 
 /// Responds with a bundled file, or 404.
-pub fn answer(file: &str, asked: &HeaderMap) -> Response {
+pub fn answer(file: &str, headers: &HeaderMap) -> Response {
     let kind = content_type(file);
-    let Some((data, encoding)) = kind.and_then(|_| best_form(file, asked)) else {
+    let Some((data, encoding)) = kind.and_then(|_| best_form(file, headers)) else {
         let words = if links().built { "no such file" } else { MISSING };
         return (StatusCode::NOT_FOUND, words).into_response();
     };
@@ -129,7 +129,7 @@ pub fn answer(file: &str, asked: &HeaderMap) -> Response {
     let (Some(kind), Ok(tag)) = (kind, tag) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let fresh = asked.get(IF_NONE_MATCH) == Some(&tag);
+    let fresh = headers.get(IF_NONE_MATCH) == Some(&tag);
     let mut response = match fresh {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => data.into_response(),
@@ -149,8 +149,11 @@ pub fn answer(file: &str, asked: &HeaderMap) -> Response {
 }
 
 /// The bytes to send and their encoding.
-fn best_form(file: &str, asked: &HeaderMap) -> Option<(Cow<'static, [u8]>, Option<&'static str>)> {
-    let takes = asked.get(ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
+fn best_form(
+    file: &str,
+    headers: &HeaderMap,
+) -> Option<(Cow<'static, [u8]>, Option<&'static str>)> {
+    let takes = headers.get(ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let offers =
         |word: &str| takes.split(',').any(|o| o.split(';').next().map(str::trim) == Some(word));
     for (word, ending) in [("br", "br"), ("gzip", "gz")] {

@@ -211,10 +211,10 @@ mod tests {
         let text = "---\na: 1\n---\n\nSee[^1] it.\n\n[^1]: There.\n\nEnd.\n";
         assert!(of(text).iter().all(|block| block.heading.is_none()));
         let shown = editable(text);
-        let told: Vec<(&str, bool)> =
+        let found: Vec<(&str, bool)> =
             shown.iter().map(|one| (&text[one.from..one.to], one.source)).collect();
         assert_eq!(
-            told,
+            found,
             [
                 ("---\na: 1\n---", true),
                 ("See[^1] it.", true),

@@ -49,9 +49,9 @@ pub fn or_none(now: &str) -> Vec<Choice> {
 
 /// The submitted emoji: typed input takes precedence over the selection.
 #[must_use]
-pub fn meant(chosen: &str, typed: &str) -> String {
-    let typed = typed.trim();
-    if typed.is_empty() { chosen.to_owned() } else { typed.to_owned() }
+pub fn meant(chosen: &str, text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() { chosen.to_owned() } else { text.to_owned() }
 }
 
 #[cfg(test)]

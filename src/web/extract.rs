@@ -86,8 +86,9 @@ impl InputError {
         let path = error.path().to_string();
         let mut field = if path == "." { String::new() } else { path };
         // Missing and unknown fields are not part of the path, but the message names them.
-        let said = ["missing field `", "unknown field `", "duplicate field `"];
-        let named = said.iter().find_map(|said| message.strip_prefix(said)?.split('`').next());
+        let prefixes = ["missing field `", "unknown field `", "duplicate field `"];
+        let named =
+            prefixes.iter().find_map(|prefixes| message.strip_prefix(prefixes)?.split('`').next());
         if let Some(name) = named
             && field != name
             && !field.ends_with(&format!(".{name}"))
@@ -474,10 +475,10 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_without_the_words_of_the_parser() {
-        let said = |text: &str| object::<Change>(text.as_bytes()).expect_err(text).message;
-        assert_eq!(said(r#"{"colour":"green"}"#), "unknown value `green`; use `red` or `blue`");
-        assert_eq!(said(r#"{"name":5}"#), "invalid type: integer `5`, expected a string");
-        assert_eq!(said("{\n \"name\" 5}"), "invalid JSON at line 2, character 9");
-        assert_eq!(said(r#"{"name":"#), "the JSON ends too early");
+        let message = |text: &str| object::<Change>(text.as_bytes()).expect_err(text).message;
+        assert_eq!(message(r#"{"colour":"green"}"#), "unknown value `green`; use `red` or `blue`");
+        assert_eq!(message(r#"{"name":5}"#), "invalid type: integer `5`, expected a string");
+        assert_eq!(message("{\n \"name\" 5}"), "invalid JSON at line 2, character 9");
+        assert_eq!(message(r#"{"name":"#), "the JSON ends too early");
     }
 }

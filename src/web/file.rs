@@ -89,10 +89,10 @@ pub async fn serve(
     ws: &Ws,
     (name, blob): (&str, BlobId),
     show: Show,
-    asked: &HeaderMap,
+    request: &HeaderMap,
 ) -> Result<Response, PageError> {
     let tag = format!("\"{blob}\"");
-    if is_known(asked, &tag) {
+    if is_known(request, &tag) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         put(response.headers_mut(), ETAG, &tag);
         return Ok(response);
@@ -101,7 +101,7 @@ pub async fn serve(
     let early = |why: String| PageError(Failure::internal(format!("a file: {why}")));
     let opened = blocking(move || own.blobs.open_blob(blob), early).await?;
     let file = File::from_std(opened.map_err(|error| missing(&error))?);
-    hand_out((name, &tag), file, show, asked).await
+    hand_out((name, &tag), file, show, request).await
 }
 
 /// Responds with an open file that may change. The response has no ETag.
@@ -109,9 +109,9 @@ pub async fn serve_open(
     name: &str,
     file: File,
     show: Show,
-    asked: &HeaderMap,
+    request: &HeaderMap,
 ) -> Result<Response, PageError> {
-    hand_out((name, ""), file, show, asked).await
+    hand_out((name, ""), file, show, request).await
 }
 
 /// `tag` is empty for a file without a version.
@@ -119,12 +119,12 @@ async fn hand_out(
     (name, tag): (&str, &str),
     mut file: File,
     show: Show,
-    asked: &HeaderMap,
+    request: &HeaderMap,
 ) -> Result<Response, PageError> {
-    let looked = look(&mut file).await;
+    let looked = inspect(&mut file).await;
     let (len, kind) = looked.map_err(|error| missing(&error))?;
-    let ranged = asked.get(IF_RANGE).is_none_or(|known| known.as_bytes() == tag.as_bytes());
-    let range = asked.get(RANGE).filter(|_| ranged).and_then(|text| text.to_str().ok());
+    let ranged = request.get(IF_RANGE).is_none_or(|known| known.as_bytes() == tag.as_bytes());
+    let range = request.get(RANGE).filter(|_| ranged).and_then(|text| text.to_str().ok());
     let (status, from, to) = match range.map_or(Wanted::All, |text| wanted(text, len)) {
         Wanted::All => (StatusCode::OK, 0, len),
         Wanted::Part(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
@@ -148,7 +148,7 @@ async fn hand_out(
 }
 
 /// Returns length and type of a file.
-async fn look(file: &mut File) -> std::io::Result<(u64, Kind)> {
+async fn inspect(file: &mut File) -> std::io::Result<(u64, Kind)> {
     let mut head = Vec::with_capacity(TELLING);
     file.take(TELLING as u64).read_to_end(&mut head).await?;
     Ok((file.metadata().await?.len(), Kind::of(&head)))
@@ -179,8 +179,9 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-fn is_known(asked: &HeaderMap, tag: &str) -> bool {
-    let known = asked.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn is_known(request: &HeaderMap, tag: &str) -> bool {
+    let known =
+        request.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     known.split(',').any(|one| matches!(one.trim(), "*") || one.trim() == tag)
 }
 

@@ -47,13 +47,13 @@ pub fn read(app: &App, headers: &HeaderMap) -> Option<Flash> {
 }
 
 /// Removes the cookie after a page has shown the message.
-pub fn clear(asked: &HeaderMap, response: &mut Response) {
+pub fn clear(request: &HeaderMap, response: &mut Response) {
     let headers = response.headers_mut();
     let is_new = headers
         .get_all(SET_COOKIE)
         .iter()
         .any(|line| line.to_str().is_ok_and(|line| line.starts_with(NAME)));
-    if cookie(asked).is_some() && !is_new {
+    if cookie(request).is_some() && !is_new {
         let line = HeaderValue::from_static("hq_flash=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
         headers.append(SET_COOKIE, line);
     }

@@ -22,7 +22,7 @@ pub struct EditConflict {
     /// The revision for the next submit.
     pub rev: String,
     /// A sentence: who changed what.
-    pub said: String,
+    pub message: String,
     /// URL of the record's history.
     pub history: String,
 }
@@ -31,7 +31,7 @@ impl EditConflict {
     /// Whether there is a conflict.
     #[must_use]
     pub fn is_told(&self) -> bool {
-        !self.said.is_empty()
+        !self.message.is_empty()
     }
 
     /// The status of the redisplayed form.
@@ -92,7 +92,7 @@ impl Wrong {
     }
 
     /// An error of the whole form.
-    pub fn said(whole: impl Into<String>) -> Self {
+    pub fn message(whole: impl Into<String>) -> Self {
         Self { fields: Vec::new(), whole: whole.into() }
     }
 
@@ -152,8 +152,8 @@ mod tests {
         let (nobody, mut rev) = (EditConflict::default(), "7".to_owned());
         nobody.renew(&mut rev);
         assert_eq!((rev.as_str(), nobody.status().as_u16()), ("7", 422));
-        let told = EditConflict { rev: "9".into(), said: "Tom changed it".into(), ..nobody };
-        told.renew(&mut rev);
-        assert_eq!((rev.as_str(), told.status().as_u16()), ("9", 409));
+        let conflict = EditConflict { rev: "9".into(), message: "Tom changed it".into(), ..nobody };
+        conflict.renew(&mut rev);
+        assert_eq!((rev.as_str(), conflict.status().as_u16()), ("9", 409));
     }
 }

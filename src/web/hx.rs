@@ -156,9 +156,9 @@ impl Ask {
 
     /// Shows a toast with a link. Works even if the requesting element has been removed.
     pub fn toast_with_link(self, text: &str, href: &str) -> Self {
-        let said =
+        let toast =
             serde_json::json!({ "tone": "ok", "text": text, "href": href, "target": "body" });
-        self.event("hq:toast", said)
+        self.event("hq:toast", toast)
     }
 
     /// Closes the dialog that sent the request.

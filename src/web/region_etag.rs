@@ -18,7 +18,7 @@ pub async fn layer(request: Request, next: Next) -> Response {
     let known = request.headers().get(IF_NONE_MATCH).cloned();
     let response = next.run(request).await;
     match asks && is_region(&response) {
-        true => tagged(response, known.as_ref()).await,
+        true => with_body_etag(response, known.as_ref()).await,
         false => response,
     }
 }
@@ -31,7 +31,7 @@ fn is_region(response: &Response) -> bool {
         && response.body().size_hint().exact().is_some()
 }
 
-async fn tagged(response: Response, known: Option<&HeaderValue>) -> Response {
+async fn with_body_etag(response: Response, known: Option<&HeaderValue>) -> Response {
     let (mut parts, body) = response.into_parts();
     let body = match to_bytes(body, usize::MAX).await {
         Ok(body) => body,
@@ -59,7 +59,7 @@ mod tests {
     use axum::body::to_bytes;
     use axum::http::StatusCode;
 
-    use super::{is_region, tagged};
+    use super::{is_region, with_body_etag};
     use crate::html;
 
     fn region(words: &str) -> axum::response::Response {
@@ -69,14 +69,14 @@ mod tests {
     #[tokio::test]
     async fn a_region_asked_again_by_its_tag_is_empty_until_it_says_something_else() {
         assert!(is_region(&region("one")));
-        let first = tagged(region("one"), None).await;
+        let first = with_body_etag(region("one"), None).await;
         let tag = first.headers()["etag"].clone();
         let body = to_bytes(first.into_body(), 1_000).await.expect("a body");
         assert_eq!(&body[..], b"<p id=\"x\">one</p>");
-        let again = tagged(region("one"), Some(&tag)).await;
-        assert_eq!(again.status(), StatusCode::NO_CONTENT);
-        assert!(again.headers().get("content-type").is_none());
-        let changed = tagged(region("two"), Some(&tag)).await;
+        let repeated = with_body_etag(region("one"), Some(&tag)).await;
+        assert_eq!(repeated.status(), StatusCode::NO_CONTENT);
+        assert!(repeated.headers().get("content-type").is_none());
+        let changed = with_body_etag(region("two"), Some(&tag)).await;
         assert_eq!(changed.status(), StatusCode::OK);
         assert_ne!(changed.headers()["etag"], tag);
     }

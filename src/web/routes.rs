@@ -301,7 +301,10 @@ impl Routes {
                     (Some(kept), Some(show))
                         if answer.status() == StatusCode::PRECONDITION_FAILED =>
                     {
-                        kept.told(answer, async move |request| (show.0)(request, app).await).await
+                        kept.with_conflict_details(answer, async move |request| {
+                            (show.0)(request, app).await
+                        })
+                        .await
                     }
                     _ => answer,
                 }
@@ -413,8 +416,8 @@ async fn guard(asks: Asks, request: Request, next: Next) -> Response {
 /// Checks beyond the capability: closed workspace and re-authentication.
 fn stopped(asks: Asks, request: &Request) -> Option<Failure> {
     let proof = request.extensions().get::<Proof>().copied().unwrap_or(Proof(false));
-    let asked = || proof.check().err().filter(|_| asks.proved).map(|error| error.0);
-    frozen(asks, request).or_else(asked)
+    let refused = || proof.check().err().filter(|_| asks.proved).map(|error| error.0);
+    frozen(asks, request).or_else(refused)
 }
 
 /// Rejects writes to a closed workspace. Routes of owners and accounts are exempt: they change the workspace as a

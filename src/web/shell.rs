@@ -220,7 +220,7 @@ pub struct NavItem {
     /// Number at the end of the entry.
     pub count: Option<u64>,
     /// What the number counts, if the label does not say it.
-    pub told: String,
+    pub count_label: String,
     /// Whether the number is highlighted.
     pub loud: bool,
     /// State at the end of the entry.
@@ -252,8 +252,8 @@ impl NavItem {
 
     /// Sets the text that explains the number.
     #[must_use]
-    pub fn telling(mut self, told: impl Into<String>) -> Self {
-        self.told = told.into();
+    pub fn telling(mut self, label: impl Into<String>) -> Self {
+        self.count_label = label.into();
         self
     }
 

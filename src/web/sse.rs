@@ -433,9 +433,9 @@ impl PageStream {
         let named = |name: &&&str| entry.as_ref().map_or(true, |entry| has(entry, name));
         // Without ids, because other accounts are private. Not batched, so that the message is sent even if the
         // stream ends now.
-        let told: Vec<_> = OF_SYSTEM.iter().filter(named).map(|name| json!([name])).collect();
-        if !told.is_empty() {
-            let data = json!({ "t": told });
+        let topics: Vec<_> = OF_SYSTEM.iter().filter(named).map(|name| json!([name])).collect();
+        if !topics.is_empty() {
+            let data = json!({ "t": topics });
             self.queue.push_back(frame("hq", &self.cursor.to_string(), &data));
         }
     }

@@ -59,7 +59,7 @@ impl Change {
 
     /// Adds the submitted change (`sent`) and the current record (`now`) to the conflict response, with the record's
     /// ETag.
-    pub(crate) async fn told(
+    pub(crate) async fn with_conflict_details(
         self,
         refused: Response,
         show: impl AsyncFnOnce(Request) -> Response,

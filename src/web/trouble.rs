@@ -30,7 +30,7 @@ pub struct Trouble {
     /// Reference for the operator, or empty.
     pub reference: String,
     /// Whether a retry may succeed.
-    pub again: bool,
+    pub may_retry: bool,
     /// Label of a link out of the error, or empty.
     pub link: String,
     /// Target of that link, or empty.
@@ -68,14 +68,14 @@ impl Trouble {
         let mut trouble =
             Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", text);
         trouble.reference = reference.into();
-        trouble.again = true;
+        trouble.may_retry = true;
         trouble
     }
 
     /// A temporary error, such as overload or a failing disk.
     pub fn unavailable(why: impl Into<String>) -> Self {
         let mut trouble = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not possible right now", why);
-        trouble.again = true;
+        trouble.may_retry = true;
         trouble
     }
 
@@ -150,7 +150,7 @@ impl From<&Failure> for Trouble {
             _ => "That didn’t work",
         };
         let mut trouble = Self::new(failure.status(), title, sentence(&failure.detail));
-        trouble.again = matches!(failure.kind, ProblemKind::Limited | ProblemKind::Unavailable);
+        trouble.may_retry = matches!(failure.kind, ProblemKind::Limited | ProblemKind::Unavailable);
         trouble
     }
 }

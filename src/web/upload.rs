@@ -165,8 +165,8 @@ async fn value_of(form: &mut Multipart, room: &mut usize) -> Result<String, Page
 
 /// Rejects a request whose `Content-Length` exceeds the limit.
 fn refuse_early(headers: &HeaderMap, most: u64, limit: u64) -> Result<(), PageError> {
-    let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    match told {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    match length {
         Some(len) if most < len => Err(too_large(limit)),
         _ => Ok(()),
     }

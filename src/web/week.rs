@@ -88,10 +88,10 @@ pub struct WeekForm {
 }
 
 /// Stores the day in the cookie and redirects back.
-pub async fn choose(headers: HeaderMap, Form(typed): Form<WeekForm>) -> Response {
+pub async fn choose(headers: HeaderMap, Form(form): Form<WeekForm>) -> Response {
     let back = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(own_path);
     let mut response = Hx::default().go_to(back.unwrap_or("/"));
-    let word = WeekStart::from_word(&typed.week).word();
+    let word = WeekStart::from_word(&form.week).word();
     if let Some(cookie) = habit::keep(COOKIE_NAME, word) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }

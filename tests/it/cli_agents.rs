@@ -545,10 +545,10 @@ async fn the_browser_of_an_agent_is_looked_at_and_used_at_the_terminal() {
     assert_eq!(out(&tabs), "No tab is open.\n");
     let act = terminal.hq(&["browser", "act", "ada", "click", "e1"]).await;
     let why = String::from_utf8_lossy(&act.stderr).into_owned();
-    assert!(act.status.code() == Some(1) && why.contains("switched off"), "{why}");
+    assert!(act.status.code() == Some(1) && why.contains("browser is off"), "{why}");
     let batch = terminal.hq(&["browser", "batch", "ada", r#"[{"kind": "reload"}]"#]).await;
     let why = String::from_utf8_lossy(&batch.stderr).into_owned();
-    assert!(batch.status.code() == Some(1) && why.contains("switched off"), "{why}");
+    assert!(batch.status.code() == Some(1) && why.contains("browser is off"), "{why}");
     let batch = terminal.hq(&["browser", "batch", "ada", "click e1"]).await;
     let why = String::from_utf8_lossy(&batch.stderr).into_owned();
     assert!(batch.status.code() == Some(2) && why.contains("valid JSON"), "{why}");

@@ -437,7 +437,10 @@ async fn what_happened_is_told_followed_searched_and_chosen_at_the_terminal() {
 async fn people_are_asked_in_changed_and_sent_away_at_the_terminal() {
     let desk = Desk::open().await;
     let made = desk.says(&["invite", "add", "--email", "tom@marlow.example"]);
-    assert!(made.starts_with("Makes only tom@marlow.example member, valid once, until"), "{made}");
+    assert!(
+        made.starts_with("Only tom@marlow.example can join as member. Valid once, until"),
+        "{made}"
+    );
     let link = made.lines().nth(1).expect("a link").to_owned();
     let spare = desk.json(&["invite", "add", "--role", "viewer"]);
     let id = spare["id"].as_str().expect("an id");
@@ -458,7 +461,7 @@ async fn people_are_asked_in_changed_and_sent_away_at_the_terminal() {
     let people = desk.says(&["member", "list"]);
     assert!(people.contains("\"Tom Abara\"") && people.contains("\"Mira Lindqvist\""), "{people}");
     let now = desk.says(&["member", "role", "tom@marlow.example", "viewer"]);
-    assert_eq!(now, "Tom Abara is viewer now.\n");
+    assert_eq!(now, "Tom Abara is now a viewer.\n");
     let mira = ["member", "role", "Mira Lindqvist", "member"];
     assert!(desk.refuses(1, &mira).contains("owner"), "somebody must own it");
     assert!(desk.refuses(1, &["member", "remove", "@nobody"]).contains("hq member list"));

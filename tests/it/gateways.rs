@@ -321,7 +321,11 @@ async fn the_command_is_shown_once_and_the_page_walks_with_the_machine() {
     let secret = words[8];
     assert!(!owner.get(PAGES).await.text.contains(secret), "shown once");
     let twice = owner.form(PAGES, &form).await;
-    assert!(twice.text.contains("sent twice") && !twice.text.contains("hq_gw_"), "{}", twice.text);
+    assert!(
+        twice.text.contains("You sent this form twice") && !twice.text.contains("hq_gw_"),
+        "{}",
+        twice.text
+    );
     let rows: Vec<GatewayToken> = work::all(&hq);
     assert_eq!(rows.len(), 1, "one form, one token");
     assert_eq!(made.texts(".waits > li").len(), 4);

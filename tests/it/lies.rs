@@ -17,7 +17,7 @@ use providers::model::Usage;
 use runtime::command::calls::{Booked, CallFailed, CallPaid, CutOff, Paid, ReviewBooked};
 use runtime::command::journal::Append;
 use runtime::command::orders::{Pruned, RunEnded, RunWoken};
-use runtime::command::{Command, Hand, Line, Ordered};
+use runtime::command::{Command, CommandHeader, ControlCommand, JournalCommand};
 use serde_json::{Value, json};
 use store::BlobId;
 use support::model::Gate;
@@ -111,7 +111,7 @@ fn word(of: &Run) -> Command {
 
 /// The same, optionally written while the link was down.
 fn word_at(of: &Run, cut: Option<i64>) -> Command {
-    let hand = Hand {
+    let hand = CommandHeader {
         run: of.id,
         epoch: of.epoch,
         worked_ms: 0,
@@ -125,7 +125,7 @@ fn word_at(of: &Run, cut: Option<i64>) -> Command {
     Command::Entry { hand, line: Append { events }.into() }
 }
 
-fn order(order: impl Into<Ordered>) -> Value {
+fn order(order: impl Into<ControlCommand>) -> Value {
     written(ENGINE, &Command::Order(order.into()))
 }
 
@@ -182,8 +182,8 @@ async fn what_is_not_a_hosts_to_say_is_refused_and_told_once_and_harms_nobody() 
         ("a file without its beginning", None, piece(one, (3, 6), b"two"), "gap"),
         ("a file without an end", None, piece(long, (0, u64::MAX), b"x"), "gap"),
         ("a file that is too long", None, piece(long, (0, LONGEST + 1), b"x"), "gap"),
-        ("a sign-in of others", None, Aside::Access(wanted).said(), NOT_YOURS),
-        ("a file of others", None, Aside::File(missing).said(), NOT_YOURS),
+        ("a sign-in of others", None, Aside::Access(wanted).to_json(), NOT_YOURS),
+        ("a file of others", None, Aside::File(missing).to_json(), NOT_YOURS),
         ("no words", None, json!({ "what": "is this" }), "garbled"),
         ("a table", None, json!({ "rows": { "table": "secrets" } }), "garbled"),
     ];
@@ -255,8 +255,8 @@ fn money(of: &Run, held: ReservationId) -> Vec<Command> {
         message: LIE.to_owned(),
         again: None,
     };
-    let booked = |booked: Booked| Line::from(ReviewBooked { reservation: held, booked });
-    let lines: [Line; 5] = [
+    let booked = |booked: Booked| JournalCommand::from(ReviewBooked { reservation: held, booked });
+    let lines: [JournalCommand; 5] = [
         CallPaid { paid, said: None }.into(),
         failed.into(),
         booked(Booked::Answered(spent.clone())),

@@ -358,7 +358,7 @@ async fn servers_of_models_that_run_here_are_found_and_nothing_else_is() {
         Place::openai("lm-studio", "localhost", port),
         Place::ollama("127.0.0.1", 9),
     ];
-    let found = local::look(&hq.running().app.http, places).await;
+    let found = local::find_servers(&hq.running().app.http, places).await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(
         (found[0].place.kind, found[0].models.as_slice()),

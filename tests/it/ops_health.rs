@@ -123,7 +123,11 @@ async fn a_consumer_follows_by_itself_and_a_stumbling_one_holds_back_nobody() {
     // Settled failures are no warnings any more.
     let page = hq.owner().get(PAGE).await;
     assert_eq!(page.texts(".said-why"), [""; 0]);
-    assert!(page.text_of("tr.why").contains("Last error (resolved): Settings taste bad"), "{}", page.text);
+    assert!(
+        page.text_of("tr.why").contains("Last error (resolved): Settings taste bad"),
+        "{}",
+        page.text
+    );
     // Both attempts are in the audit, with their actor.
     let told = hq.owner().get("/api/v1/audit?event=consumer.changed").await.json();
     let items = told["items"].as_array().expect("a list");

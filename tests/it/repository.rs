@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use features::agents::queries::repository::{Found, look};
+use features::agents::queries::repository::{Found, inspect};
 use features::backups::job::{self, BackupRequest};
 use features::backups::model::{BackupRun, Deed};
 use features::backups::rules::BackupsError;
@@ -26,7 +26,7 @@ async fn looked(office: &Office, repairs: bool) -> Found {
     let (app, all) = (office.hq.running().app.clone(), vec![office.ws()]);
     let found = match repairs {
         true => files::repair(app, all).await,
-        false => files::look(all).await,
+        false => files::inspect(all).await,
     };
     found.expect("a look").into_iter().next().expect("one workspace")
 }
@@ -69,7 +69,7 @@ async fn repaired_whole(office: &Office, before: &[String], at_start: bool) -> F
     let ws = office.ws();
     let found = looked(office, false).await;
     assert!(!found.faults.is_empty(), "doctor notices it");
-    let newest = look(&ws, Depth::Branches).faults;
+    let newest = inspect(&ws, Depth::Branches).faults;
     assert_eq!(!newest.is_empty(), at_start, "{newest:?}");
     assert_eq!(health(office).await["how"], "down");
     job(office, Deed::Backup).await.expect("a backup of what is there");

@@ -38,7 +38,8 @@ async fn a_newcomer_tries_practice_and_sees_each_step() {
     assert!(steps.len() >= 8, "{steps:?}");
     assert!(steps.iter().all(|id| id.starts_with("s-")), "{steps:?}");
     let told = page.texts(".trace .act").join("\n");
-    for words in ["Started with practice", "Read task MC-1", "Commented on MC-1", "Committed 1 file"]
+    for words in
+        ["Started with practice", "Read task MC-1", "Commented on MC-1", "Committed 1 file"]
     {
         assert!(told.contains(words), "{words} in\n{told}");
     }

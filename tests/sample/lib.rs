@@ -50,7 +50,7 @@ pub static BOAT: Entity = Entity {
         number: 31,
         label: "Boats",
         glyph: "box",
-        document: |row| entity::typed::<Boat>(row).map(document),
+        document: |row| entity::decode_row::<Boat>(row).map(document),
         hit: |_| ("settings/boats".to_owned(), "Boat".to_owned()),
         parts: None,
     }),

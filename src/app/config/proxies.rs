@@ -132,8 +132,8 @@ mod tests {
         assert_eq!(client("127.0.0.1", &["1.1.1.1"], &["for=2.2.2.2"]), "127.0.0.1");
         assert_eq!(client("127.0.0.1", &["1.1.1.1, unknown"], &[]), "127.0.0.1");
         assert_eq!(client("127.0.0.1", &["1.1.1.1, unknown, 10.0.0.2"], &[]), "10.0.0.2");
-        let said = ["for=1.1.1.1, For=\"[2001:db8::7]:4711\";proto=https, for=10.0.0.2"];
-        assert_eq!(client("fd00::1", &[], &said), "2001:db8::7");
+        let headers = ["for=1.1.1.1, For=\"[2001:db8::7]:4711\";proto=https, for=10.0.0.2"];
+        assert_eq!(client("fd00::1", &[], &headers), "2001:db8::7");
         assert_eq!(client("127.0.0.1", &[], &["for=203.0.113.9:80;by=10.0.0.1"]), "203.0.113.9");
         assert_eq!(client("127.0.0.1", &[], &["for=_hidden"]), "127.0.0.1");
         assert_eq!(client("127.0.0.1", &[], &[]), "127.0.0.1");

@@ -96,17 +96,17 @@ fn named(name: &str) -> Option<Key> {
 
 fn letter(name: &str, modifiers: u8) -> Option<Key> {
     let mut all = name.chars();
-    let (Some(typed), None) = (all.next(), all.next()) else { return None };
-    let typed = if modifiers & SHIFT == 0 { typed } else { typed.to_ascii_uppercase() };
-    let upper = typed.to_ascii_uppercase();
+    let (Some(letter), None) = (all.next(), all.next()) else { return None };
+    let letter = if modifiers & SHIFT == 0 { letter } else { letter.to_ascii_uppercase() };
+    let upper = letter.to_ascii_uppercase();
     let code = match upper {
         'A'..='Z' => format!("Key{upper}"),
         '0'..='9' => format!("Digit{upper}"),
         _ => String::new(),
     };
     let number = if code.is_empty() { 0 } else { u32::from(upper) };
-    let typed = typed.to_string();
-    Some(Key { key: typed.clone(), code, text: typed, number, ..Key::default() })
+    let letter = letter.to_string();
+    Some(Key { key: letter.clone(), code, text: letter, number, ..Key::default() })
 }
 
 #[cfg(test)]

@@ -94,8 +94,8 @@ impl Page {
     pub async fn drag(&self, from: u32, to: u32) -> Result<(), BrowserError> {
         let (start, end) = (self.aim(from).await?, self.aim(to).await?);
         // Both must be in view at the same time.
-        let again = self.aim(from).await?;
-        if start != again {
+        let now_at = self.aim(from).await?;
+        if start != now_at {
             return Err(not_actionable(from, "cannot be dragged so far; scroll both into view"));
         }
         self.with_tab(|tab| tab.drag = None)?;

@@ -137,7 +137,7 @@ impl Stage {
     /// Resumes capture if the pause is over.
     pub async fn settle(&self, browser: &Browser) {
         let Ok(_one) = self.settling.try_lock() else { return };
-        let Some((fields, typed, is_late, is_asked)) =
+        let Some((fields, was_typed, is_late, is_asked)) =
             self.state.lock().dark.as_ref().map(|dark| {
                 let is_late = LONGEST <= dark.last.elapsed();
                 (dark.fields.clone(), dark.by.is_some(), is_late, dark.why == Why::Asked)
@@ -148,7 +148,8 @@ impl Stage {
         let mut held = is_asked;
         for (tab, number) in fields {
             let Some(page) = browser.open_page(tab) else { continue };
-            let is_held = holds(&page, number).await || (typed && has_focus(&page, number).await);
+            let is_held =
+                holds(&page, number).await || (was_typed && has_focus(&page, number).await);
             if is_held && is_late {
                 clear(&page, number).await;
             }

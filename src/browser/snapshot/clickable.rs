@@ -47,13 +47,13 @@ pub(super) async fn mark(page: &Page, trees: &mut [FrameTree]) {
             sessions.push(Arc::clone(&tree.session));
         }
     }
-    let asked = sessions.iter().map(|session| async move {
+    let requests = sessions.iter().map(|session| async move {
         let order = CaptureNodes { computed_styles: ["cursor"] };
         let answer = page.running.link.call_unread(Some(session), &order, WITHIN).await;
         let found = answer.ok().and_then(|answer| read(answer.get())); // ok: then none is known
         (session, Arc::new(found.unwrap_or_default()))
     });
-    for (session, found) in futures_util::future::join_all(asked).await {
+    for (session, found) in futures_util::future::join_all(requests).await {
         for tree in trees.iter_mut().filter(|tree| tree.session == *session) {
             tree.clickable = Arc::clone(&found);
         }

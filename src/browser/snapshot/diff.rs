@@ -75,7 +75,7 @@ impl Seen {
 impl Page {
     /// Returns the changes since the last look, and looks.
     pub async fn changes(&self) -> Result<Changes, BrowserError> {
-        let lines = self.look(None).await?;
+        let lines = self.read_lines(None).await?;
         let mut known = self.running.tabs.lock();
         let tabs = known.tell_tabs(self.number);
         let tab = known.tab_mut(self.number).ok_or(BrowserError::TabClosed)?;
@@ -92,13 +92,13 @@ impl Page {
 
     /// The current state for [`Page::changes_since`], for an observer beside the acting caller.
     pub async fn seen(&self) -> Result<Seen, BrowserError> {
-        let lines = self.look(None).await?;
+        let lines = self.read_lines(None).await?;
         self.with_tab(|tab| Seen::of(tab, &lines))
     }
 
     /// Changes since `before`, without opened and closed tabs, which only [`Page::changes`] reports.
     pub async fn changes_since(&self, before: Seen) -> Result<Changes, BrowserError> {
-        let lines = self.look(None).await?;
+        let lines = self.read_lines(None).await?;
         self.with_tab(|tab| changed(tab, &lines, Some(before)).0)
     }
 }
@@ -129,36 +129,36 @@ impl Known {
     /// Tabs opened or closed since the last call, in words.
     fn tell_tabs(&mut self, asking: u32) -> Vec<String> {
         let now: HashSet<u32> = self.tabs.iter().map(|tab| tab.number).collect();
-        let come = self.tabs.iter().filter(|tab| !self.told.contains(&tab.number));
-        let mut told: Vec<String> = come
+        let come = self.tabs.iter().filter(|tab| !self.reported.contains(&tab.number));
+        let mut lines: Vec<String> = come
             .filter(|tab| tab.number != asking)
             .map(|tab| format!("new tab t{} {}", tab.number, escape::plain(&tab.info().url, 300)))
             .collect();
-        let mut went: Vec<&u32> = self.told.difference(&now).collect();
+        let mut went: Vec<&u32> = self.reported.difference(&now).collect();
         went.sort_unstable();
-        told.extend(went.into_iter().map(|number| format!("tab t{number} is closed")));
+        lines.extend(went.into_iter().map(|number| format!("tab t{number} is closed")));
         if 0 < self.refused_popups {
-            told.push(format!("{} more tabs were not opened", self.refused_popups));
+            lines.push(format!("{} more tabs were not opened", self.refused_popups));
             self.refused_popups = 0;
         }
-        self.told = now;
-        told
+        self.reported = now;
+        lines
     }
 }
 
 fn dialogs(tab: &Tab, since: u64) -> Vec<String> {
     let new = usize::try_from(tab.dialogs_seen - since).unwrap_or(usize::MAX);
     let kept = &tab.dialogs[tab.dialogs.len().saturating_sub(new)..];
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     if kept.len() < new {
-        told.push(format!("{} earlier dialogs", new - kept.len()));
+        lines.push(format!("{} earlier dialogs", new - kept.len()));
     }
-    told.extend(kept.iter().map(|dialog| {
+    lines.extend(kept.iter().map(|dialog| {
         let answer = if dialog.accepted { "OK" } else { "Cancel" };
         let (kind, words) = (escape::plain(&dialog.kind, 20), Quoted(&dialog.message, 300));
         format!("dialog {kind} {words}, answered with {answer}")
     }));
-    told
+    lines
 }
 
 /// Lines that are new, changed or removed.

@@ -29,20 +29,20 @@ pub fn plain(text: &str, max: usize) -> String {
 #[must_use]
 pub fn prose(text: &str) -> String {
     use fmt::Write as _;
-    let mut told = String::with_capacity(text.len());
+    let mut escaped = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         let mut next = rest.clone();
         let is_ref = c == '[' && next.next() == Some('e') && next.next().is_some_and(is_digit);
         match c {
-            '\n' => told.push('\n'),
-            '[' if is_ref => told.push_str("\\["),
+            '\n' => escaped.push('\n'),
+            '[' if is_ref => escaped.push_str("\\["),
             // ok: a string never fails
-            c if is_hidden(c) => write!(told, "\\u{{{:x}}}", u32::from(c)).unwrap_or_default(),
-            c => told.push(c),
+            c if is_hidden(c) => write!(escaped, "\\u{{{:x}}}", u32::from(c)).unwrap_or_default(),
+            c => escaped.push(c),
         }
     }
-    told
+    escaped
 }
 
 fn is_digit(c: char) -> bool {

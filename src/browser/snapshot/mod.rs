@@ -99,7 +99,7 @@ impl Page {
 
     /// The lines of the page, and index and depth of those that match the filter.
     async fn chosen(&self, want: &Want) -> Result<(Lines, Vec<(usize, usize)>), BrowserError> {
-        let lines = self.look(want.find.as_deref()).await?;
+        let lines = self.read_lines(want.find.as_deref()).await?;
         match choose(&lines, want) {
             Some(chosen) => Ok((lines, chosen)),
             None => Err(stale(want.within.unwrap_or_default(), &lines)),
@@ -108,7 +108,7 @@ impl Page {
 
     /// The current state of one part.
     pub async fn part(&self, number: u32) -> Result<Part, BrowserError> {
-        let lines = self.look(None).await?;
+        let lines = self.read_lines(None).await?;
         let Some(line) = lines.of(number) else { return Err(stale(number, &lines)) };
         let (document, frame_url) = self
             .with_tab(|tab| {
@@ -129,7 +129,7 @@ impl Page {
 
     /// Interactive parts in view with their positions in CSS pixels.
     pub async fn labels(&self) -> Result<Vec<Label>, BrowserError> {
-        let lines = self.look(None).await?;
+        let lines = self.read_lines(None).await?;
         let all = lines.list.iter().filter(|line| line.is_interactive);
         let all: Vec<_> =
             all.filter_map(|line| line.number.map(|number| (number, line))).take(LABELS).collect();
@@ -146,31 +146,31 @@ impl Page {
     /// Whether the page contains these words.
     pub(crate) async fn has_words(&self, words: &str) -> Result<bool, BrowserError> {
         let words = words.to_lowercase();
-        Ok(self.look(None).await?.list.iter().any(|line| line.has(&words)))
+        Ok(self.read_lines(None).await?.list.iter().any(|line| line.has(&words)))
     }
 
     /// The error for a missing ref, with the current parts of the page.
     pub(crate) async fn stale(&self, number: u32) -> BrowserError {
-        match self.look(None).await {
+        match self.read_lines(None).await {
             Ok(lines) => stale(number, &lines),
             Err(error) => error,
         }
     }
 
-    async fn look(&self, find: Option<&str>) -> Result<Lines, BrowserError> {
+    async fn read_lines(&self, find: Option<&str>) -> Result<Lines, BrowserError> {
         for _ in 1..LOOKS {
-            if let Some(lines) = self.look_once(find).await? {
+            if let Some(lines) = self.read_lines_once(find).await? {
                 return Ok(lines);
             }
         }
         // Last attempt: the page was another one each time.
-        self.look_once(find)
+        self.read_lines_once(find)
             .await?
             .ok_or(BrowserError::TimedOut { method: "Accessibility.getFullAXTree", within: USUAL })
     }
 
     /// Returns `None` if the page was replaced meanwhile.
-    async fn look_once(&self, find: Option<&str>) -> Result<Option<Lines>, BrowserError> {
+    async fn read_lines_once(&self, find: Option<&str>) -> Result<Option<Lines>, BrowserError> {
         let mut trees = tree::fetch(self).await?;
         self.with_tab(|tab| {
             let is_now = |tree: &mut tree::FrameTree| {

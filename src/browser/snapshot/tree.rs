@@ -58,9 +58,9 @@ pub(super) async fn fetch(page: &Page) -> Result<Vec<FrameTree>, BrowserError> {
         places.sort_by_key(|place| place.frame != tab.target);
         Ok(places)
     })??;
-    let asked = places.into_iter().take(MAX_FRAMES).map(|place| ask(page, place));
+    let requests = places.into_iter().take(MAX_FRAMES).map(|place| ask(page, place));
     let mut trees = Vec::new();
-    for tree in future::join_all(asked).await {
+    for tree in future::join_all(requests).await {
         match tree {
             Ok(tree) => trees.push(tree),
             // A frame that is gone or crashed shows nothing.

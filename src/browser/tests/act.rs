@@ -13,9 +13,9 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// The ref of the first part whose line contains these words.
 pub(super) async fn find(page: &Page, words: &str) -> u32 {
-    let told = page.snapshot(&Want::default()).await.unwrap().whole;
-    let line = told.lines().find(|line| line.contains(words));
-    let line = line.unwrap_or_else(|| panic!("no {words} in:\n{told}"));
+    let shown = page.snapshot(&Want::default()).await.unwrap().whole;
+    let line = shown.lines().find(|line| line.contains(words));
+    let line = line.unwrap_or_else(|| panic!("no {words} in:\n{shown}"));
     let start = line.find(" [e").unwrap_or_else(|| panic!("no ref in {line}")) + 1;
     crate::refs::parse(&line[start..=start + line[start..].find(']').unwrap()]).unwrap()
 }
@@ -289,8 +289,8 @@ async fn a_page_that_closes_itself_or_hangs_ends_the_act() {
     popup.click(find(&popup, "Away").await, Click::default()).await.unwrap();
     let closed = |known: &crate::tabs::Known| known.tab(number).is_none().then_some(());
     page.running.tabs.until(SOON, closed).await.unwrap().expect("the tab is closed");
-    let told = page.changes().await.unwrap().tabs;
-    assert_eq!(told.len(), 1, "{told:?}");
+    let tabs = page.changes().await.unwrap().tabs;
+    assert_eq!(tabs.len(), 1, "{tabs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,9 +304,9 @@ async fn a_tab_behind_another_is_acted_in_as_well() {
     front.bring_to_front().await.unwrap();
     let tell = find(&page, "Tell").await;
     page.click(tell, Click::default()).await.unwrap();
-    let told = page.after().await.unwrap();
-    assert_eq!(told.dialogs, ["dialog alert \"1\", answered with OK"]);
-    assert!(told.lines.contains("~ button \"Told\""), "{told:?}");
+    let changes = page.after().await.unwrap();
+    assert_eq!(changes.dialogs, ["dialog alert \"1\", answered with OK"]);
+    assert!(changes.lines.contains("~ button \"Told\""), "{changes:?}");
     page.fill(find(&page, "Field").await, "behind").await.unwrap();
     assert_eq!(value(&page, "document.querySelector('input').value").await, "\"behind\"");
     page.press("Tab").await.unwrap();
@@ -317,8 +317,8 @@ async fn a_tab_behind_another_is_acted_in_as_well() {
         known.tabs.iter().any(|tab| tab.opened_by == Some(page.number())).then_some(())
     };
     page.running.tabs.until(SOON, opened).await.unwrap().expect("a new tab");
-    let told = page.after().await.unwrap().tabs;
-    assert!(told.last().unwrap().starts_with("new tab t3 "), "{told:?}");
+    let tabs = page.after().await.unwrap().tabs;
+    assert!(tabs.last().unwrap().starts_with("new tab t3 "), "{tabs:?}");
     let mut cast = page.cast(crate::screencast::Look::default()).await.unwrap();
     assert!(tokio::time::timeout(SOON, cast.next()).await.unwrap().is_some());
 }

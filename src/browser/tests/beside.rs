@@ -37,8 +37,8 @@ async fn a_script_sees_the_parts_of_a_page_and_not_what_its_own_scripts_keep() {
         (&*"x".repeat(MAX_SCRIPT + 1), "longer than"),
     ] {
         let error = page.run_script(None, script, SOON).await.unwrap_err();
-        let told = error.to_string();
-        assert!(matches!(error, BrowserError::Script(_)) && told.contains(why), "{told}");
+        let message = error.to_string();
+        assert!(matches!(error, BrowserError::Script(_)) && message.contains(why), "{message}");
     }
 }
 
@@ -68,11 +68,11 @@ async fn the_console_and_requests_are_told_without_values() {
         "<title>C</title><script>console.log('first', 1); console.error('bad'); undefined.x</script>",
     )
     .await;
-    let said = page.console().await.unwrap();
-    let kinds: Vec<&str> = said.iter().map(|one| one.kind.as_str()).collect();
-    assert_eq!(kinds, ["log", "error", "exception"], "{said:?}");
-    assert_eq!(said[0].text, "first 1");
-    assert_eq!(said.iter().filter(|one| one.is_error()).count(), 2);
+    let console = page.console().await.unwrap();
+    let kinds: Vec<&str> = console.iter().map(|one| one.kind.as_str()).collect();
+    assert_eq!(kinds, ["log", "error", "exception"], "{console:?}");
+    assert_eq!(console[0].text, "first 1");
+    assert_eq!(console.iter().filter(|one| one.is_error()).count(), 2);
     page.evaluate("fetch('/x?token=zanzibar').then(() => 0)", SOON).await.unwrap();
     let fetched = page.fetched().await.unwrap();
     let one = fetched.iter().find(|one| one.url.contains("/x")).expect("the request");
@@ -120,11 +120,11 @@ async fn a_tab_is_told_of_another_machine_and_goes_forward_again() {
     };
     page.emulate(&to).await.unwrap();
     page.navigate("http://a.test/two").await.unwrap();
-    let told =
+    let result =
         "[screen.width, Intl.DateTimeFormat().resolvedOptions().timeZone, (1.5).toLocaleString(),
         matchMedia('(prefers-color-scheme: dark)').matches]";
-    let told = page.evaluate(told, SOON).await.unwrap();
-    assert_eq!(told, r#"[390,"Asia/Tokyo","1,5",true]"#);
+    let result = page.evaluate(result, SOON).await.unwrap();
+    assert_eq!(result, r#"[390,"Asia/Tokyo","1,5",true]"#);
     let nowhere = Emulation { zone: Some("Mars/Base".to_owned()), ..Emulation::default() };
     assert!(matches!(page.emulate(&nowhere).await, Err(BrowserError::Wrong(_))));
     let offline = Emulation { is_offline: true, ..Emulation::default() };

@@ -29,9 +29,9 @@ list.addEventListener('click', () => {});
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_script_or_the_pointer_makes_clickable_has_a_ref() {
     let (_host, page) = Host::showing(PAGE).await;
-    let told = page.snapshot(&Want::default()).await.unwrap().text;
+    let shown = page.snapshot(&Want::default()).await.unwrap().text;
     assert_eq!(
-        told,
+        shown,
         r#"t1 "Shop" http://a.test/
 part "Open the basket" [e1] clickable
 part "Wrapped once" [e2] clickable
@@ -50,8 +50,8 @@ link "In a link" [e8]
     assert!(some.contains("part \"Listens\" [e3] clickable") && !some.contains("Only words"));
     for (number, says) in [(1, "opened"), (2, "inner"), (3, "outer"), (4, "card")] {
         page.click(number, Click::default()).await.unwrap();
-        let told = page.snapshot(&Want::default()).await.unwrap().text;
-        assert!(told.contains(&format!("\"{says}\"")), "{number}: {told}");
+        let shown = page.snapshot(&Want::default()).await.unwrap().text;
+        assert!(shown.contains(&format!("\"{says}\"")), "{number}: {shown}");
     }
 }
 

@@ -57,8 +57,8 @@ async fn the_field_that_is_written_to_is_known_in_any_frame() {
     page.type_text(field.number, "hunter2 secret").await.unwrap();
     page.hide_value(field.number).unwrap();
     assert!(!page.field(field.number).await.unwrap().unwrap().is_empty);
-    let told = page.snapshot(&Want::default()).await.unwrap().whole;
-    assert!(told.contains(&format!("[e{}] hidden\n", field.number)), "{told}");
+    let shown = page.snapshot(&Want::default()).await.unwrap().whole;
+    assert!(shown.contains(&format!("[e{}] hidden\n", field.number)), "{shown}");
     page.press("Tab").await.unwrap();
     focused_on(&page, FieldKind::Code).await;
     page.navigate("http://a.test/").await.unwrap();
@@ -76,7 +76,7 @@ async fn a_hidden_value_is_told_to_nobody_even_if_its_page_shows_it() {
     let changes = page.after().await.unwrap();
     let whole = page.snapshot(&Want::default()).await.unwrap().whole;
     let part = page.part(1).await.unwrap();
-    for told in [changes.text(), whole, format!("{part:?}")] {
-        assert!(!told.contains("hunter2"), "{told}");
+    for shown in [changes.text(), whole, format!("{part:?}")] {
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

@@ -31,8 +31,8 @@ async fn nothing_that_asks_a_person_blocks_the_page() {
             ? navigator.geolocation.getCurrentPosition(() => r('told'), e => r('denied')) : r('none')),
         navigator.mediaDevices ? navigator.mediaDevices.getUserMedia({audio: true})
             .then(() => 'told', e => 'denied') : 'none'])";
-    let told = page.evaluate(asks, SOON).await.unwrap();
-    assert!(!told.contains("told") && !told.contains("granted"), "{told}");
+    let result = page.evaluate(asks, SOON).await.unwrap();
+    assert!(!result.contains("told") && !result.contains("granted"), "{result}");
     let refused = page.navigate_within("http://a.test/sign-in", SOON).await.unwrap_err();
     assert!(refused.to_string().ends_with("net::ERR_INVALID_AUTH_CREDENTIALS"), "{refused}");
 }
@@ -78,8 +78,11 @@ async fn a_page_reaches_nothing_beside_the_way_out() {
     );
     page.evaluate(&script, Duration::from_secs(10)).await.unwrap();
     assert!(trap.accept().is_err(), "something came beside the way out");
-    let asked = host.site.asked();
-    assert!(asked.iter().any(|line| line.contains(&format!("127.0.0.1:{port}"))), "{asked:?}");
+    let requests = host.site.requests();
+    assert!(
+        requests.iter().any(|line| line.contains(&format!("127.0.0.1:{port}"))),
+        "{requests:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,6 +143,6 @@ async fn the_browser_reads_no_file_outside_its_folder() {
     page.call(&set, SOON).await.ok(); // ok: it may be refused here or when it is read
     let read =
         "(async () => { try { return await f.files[0].text() } catch (e) { return e.name } })()";
-    let told = page.evaluate(read, SOON).await.unwrap();
-    assert!(!told.contains("hunter2") && told.contains("Error"), "{told}");
+    let result = page.evaluate(read, SOON).await.unwrap();
+    assert!(!result.contains("hunter2") && result.contains("Error"), "{result}");
 }

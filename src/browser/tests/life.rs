@@ -45,8 +45,8 @@ async fn a_killed_browser_is_started_anew_with_its_tabs() {
     kill(first);
     let lost = second.evaluate("new Promise(() => {})", Duration::from_secs(60)).await;
     assert!(matches!(lost, Err(BrowserError::Ended)), "{lost:?}");
-    let again = host.browser.page(2).await.unwrap();
-    let opened = again.navigate("http://b.test/3").await.unwrap();
+    let same = host.browser.page(2).await.unwrap();
+    let opened = same.navigate("http://b.test/3").await.unwrap();
     assert_eq!(opened.title, "b.test/3");
     is_gone(first).await;
     let news = host.browser.take_news();
@@ -100,13 +100,13 @@ async fn a_killed_owner_takes_the_browser_along() {
 #[tokio::test]
 async fn the_doctor_names_what_is_missing() {
     let host = Host::new(site());
-    let needs = crate::doctor::look(host.browser.setup());
+    let needs = crate::doctor::inspect(host.browser.setup());
     assert!(needs.iter().all(|need| need.is_met), "{needs:?}");
     let host = Host::with(site(), |setup| {
         setup.program = "/nowhere/chromium".into();
         setup.folder = "/dev/null/browser".into();
     });
-    let needs = crate::doctor::look(host.browser.setup());
+    let needs = crate::doctor::inspect(host.browser.setup());
     let missing: Vec<_> = needs.iter().filter(|need| !need.is_met).collect();
     assert_eq!(missing.iter().map(|need| need.name).collect::<Vec<_>>(), ["program", "folder"]);
     assert!(missing[0].says.contains("install"), "{missing:?}");

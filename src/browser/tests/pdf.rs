@@ -33,8 +33,8 @@ async fn the_bytes_of_a_pdf_come_through_the_tab_and_within_a_size() {
     assert!(!opened.is_download, "{opened:?}");
     assert!(page.shows_pdf().await.unwrap());
     assert_eq!(page.pdf_bytes().await.unwrap(), pdf(10));
-    let asked = host.site.asked();
-    assert!(asked.iter().filter(|one| one.contains("small.pdf")).count() <= 2, "{asked:?}");
+    let requests = host.site.requests();
+    assert!(requests.iter().filter(|one| one.contains("small.pdf")).count() <= 2, "{requests:?}");
 
     page.navigate("http://a.test/huge.pdf").await.unwrap();
     let refused = page.pdf_bytes().await.unwrap_err();

@@ -74,8 +74,8 @@ async fn a_password_in_an_address_is_told_to_nobody_and_kept_nowhere() {
     let open = host.browser.open_tabs();
     assert_eq!(open[0].title, "Sign in", "a page may write a password into its title");
     for other in [None, Some(TOM)] {
-        let told = stage.withhold(other, open.clone());
-        assert_eq!((told[0].title.as_str(), told[0].url.as_str()), ("", ""), "{other:?}");
+        let shown = stage.withhold(other, open.clone());
+        assert_eq!((shown[0].title.as_str(), shown[0].url.as_str()), ("", ""), "{other:?}");
     }
     assert_eq!(stage.withhold(Some(MIRA), open.clone()), open);
 
@@ -87,17 +87,17 @@ async fn a_password_in_an_address_is_told_to_nobody_and_kept_nowhere() {
         }
     };
     timeout(SOON, light).await.expect("it becomes light");
-    let asked = host.site.asked();
-    assert!(asked.iter().any(|line| line.contains(&format!("/in?p={TYPED}"))), "{asked:?}");
+    let requests = host.site.requests();
+    assert!(requests.iter().any(|line| line.contains(&format!("/in?p={TYPED}"))), "{requests:?}");
     page.learn_title().await.unwrap();
-    let mut told = format!("{:?}", stage.withhold(None, host.browser.open_tabs()));
-    assert!(told.contains("http://a.test/in\""), "{told}");
-    told += &page.snapshot(&Want::default()).await.unwrap().text;
-    assert!(told.contains("Welcome"), "{told}");
-    told += &format!("{:?}", page.navigate("http://a.test/other?q=kept").await.unwrap());
-    assert!(told.contains("other?q=kept"), "{told}");
-    told += &format!("{:?}", page.back().await.unwrap());
-    assert!(!told.contains(TYPED), "{told}");
+    let mut shown = format!("{:?}", stage.withhold(None, host.browser.open_tabs()));
+    assert!(shown.contains("http://a.test/in\""), "{shown}");
+    shown += &page.snapshot(&Want::default()).await.unwrap().text;
+    assert!(shown.contains("Welcome"), "{shown}");
+    shown += &format!("{:?}", page.navigate("http://a.test/other?q=kept").await.unwrap());
+    assert!(shown.contains("other?q=kept"), "{shown}");
+    shown += &format!("{:?}", page.back().await.unwrap());
+    assert!(!shown.contains(TYPED), "{shown}");
 
     let folder = host.browser.setup().folder.clone();
     let gone = async {

@@ -18,7 +18,7 @@ fn site() -> Site {
     })
 }
 
-fn again(host: &Host) -> Browser {
+fn reopen(host: &Host) -> Browser {
     Browser::new(host.browser.setup().clone())
 }
 
@@ -56,7 +56,7 @@ async fn tabs_come_back_after_a_restart_and_what_was_typed_does_not() {
     first.navigate("http://a.test/light").await.unwrap();
     host.browser.stop().await;
 
-    let new = again(&host);
+    let new = reopen(&host);
     assert!(!new.is_running() && new.open_tabs().is_empty(), "nothing starts by itself");
     let tabs = come(&new).await;
     assert_eq!(urls(&tabs), [(1, "http://a.test/light"), (3, "http://b.test/3")]);
@@ -69,7 +69,7 @@ async fn tabs_come_back_after_a_restart_and_what_was_typed_does_not() {
     new.reset().await.unwrap();
     assert!(!file.exists());
     drop(new);
-    assert!(again(&host).tabs().await.unwrap().is_empty(), "a reset forgets them");
+    assert!(reopen(&host).tabs().await.unwrap().is_empty(), "a reset forgets them");
 }
 
 /// The tabs once all have loaded: a start does not wait for those behind the one in front.
@@ -88,10 +88,10 @@ async fn come(browser: &Browser) -> Vec<crate::tabs::TabInfo> {
 }
 
 async fn field(page: &crate::page::Page) -> u32 {
-    let told = page.snapshot(&Want { interactive: true, ..Want::default() }).await.unwrap().text;
-    let at = told.find("[e").unwrap_or_else(|| panic!("no field: {told}"));
-    let end = told[at..].find(']').unwrap() + at;
-    crate::refs::parse(&told[at..=end]).unwrap()
+    let shown = page.snapshot(&Want { interactive: true, ..Want::default() }).await.unwrap().text;
+    let at = shown.find("[e").unwrap_or_else(|| panic!("no field: {shown}"));
+    let end = shown[at..].find(']').unwrap() + at;
+    crate::refs::parse(&shown[at..=end]).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +103,7 @@ async fn a_file_of_tabs_that_is_none_of_hqs_is_passed_over() {
     for text in ["", "{", r#"{"tabs":[[1,"file:///etc/passwd"]],"next_tab":0,"front":9,"runs":{}}"#]
     {
         std::fs::write(&file, text).unwrap();
-        let browser = again(&host);
+        let browser = reopen(&host);
         assert!(browser.tabs().await.unwrap().is_empty(), "{text}");
         browser.stop().await;
     }

@@ -21,7 +21,7 @@ type Answer = dyn Fn(&str, &str) -> Reply + Send + Sync;
 
 pub(super) struct Site {
     port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
@@ -29,8 +29,8 @@ impl Site {
     pub(super) fn new(answer: impl Fn(&str, &str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&asked);
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&requests);
         let answer: Arc<Answer> = Arc::new(answer);
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
@@ -38,7 +38,7 @@ impl Site {
                 thread::spawn(move || serve(connection, &*answer, &noted));
             }
         });
-        Self { port, asked }
+        Self { port, requests }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -46,8 +46,8 @@ impl Site {
     }
 
     /// Received requests: method, address, and the body after a space.
-    pub(super) fn asked(&self) -> Vec<String> {
-        self.asked.lock().clone()
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.lock().clone()
     }
 
     pub(super) fn page(html: &str) -> Reply {
@@ -59,7 +59,7 @@ impl Site {
     }
 }
 
-fn serve(mut connection: TcpStream, answer: &Answer, asked: &Mutex<Vec<String>>) -> Option<()> {
+fn serve(mut connection: TcpStream, answer: &Answer, requests: &Mutex<Vec<String>>) -> Option<()> {
     let mut read = BufReader::new(connection.try_clone().ok()?);
     let mut line = String::new();
     read.read_line(&mut line).ok()?;
@@ -79,7 +79,7 @@ fn serve(mut connection: TcpStream, answer: &Answer, asked: &Mutex<Vec<String>>)
     let mut body = vec![0; length];
     read.read_exact(&mut body).ok()?;
     let body = String::from_utf8_lossy(&body).into_owned();
-    asked.lock().push(format!("{method} {address} {body}"));
+    requests.lock().push(format!("{method} {address} {body}"));
     let bare = address.strip_prefix("http://").unwrap_or(&address);
     let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     match answer(host, path) {

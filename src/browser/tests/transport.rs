@@ -120,8 +120,8 @@ async fn a_call_ends_with_the_crash_of_its_session_and_with_the_pipe() {
     far.order();
     far.order();
     far.link.crash(&session());
-    let again = far.link.call(Some(&session()), &History {}, USUAL).await;
-    assert!(matches!(again, Err(BrowserError::Crashed)));
+    let repeated = far.link.call(Some(&session()), &History {}, USUAL).await;
+    assert!(matches!(repeated, Err(BrowserError::Crashed)));
     let link = far.link.clone();
     assert_eq!(far.heard_all().len(), 0);
     let (crashed, ended) = two.await.unwrap();

@@ -60,8 +60,8 @@ pub async fn run(common: &Common, door: &Door, flags: &Run) -> Result<u8, Comman
         false => Vec::new(),
     };
     let cut = cut_short(&answer, &run);
-    let told = envelope(&answer, &run, &steps, cut.as_ref());
-    print(common, &told, &[word(&told, "final").to_owned()])?;
+    let report = envelope(&answer, &run, &steps, cut.as_ref());
+    print(common, &report, &[word(&report, "final").to_owned()])?;
     let Some((_, why)) = cut else { return Ok(OK) };
     complain(&why);
     Ok(LIMIT)
@@ -108,7 +108,7 @@ fn envelope(answer: &Value, run: &Value, steps: &[Value], cut: Option<&Why>) -> 
     let texts: Vec<&str> = contents.filter_map(|content| content["text"].as_str()).collect();
     let payloads: Vec<Value> = texts.iter().map(|text| json!({ "text": text })).collect();
     let (usage, used) = (&answer["usage"], &run["used"]);
-    let mut told = json!({
+    let mut report = json!({
         "ok": cut.is_none(),
         "status": answer["status"],
         "final": texts.last().copied().unwrap_or_default(),
@@ -130,9 +130,9 @@ fn envelope(answer: &Value, run: &Value, steps: &[Value], cut: Option<&Why>) -> 
         "responseId": answer["id"],
     });
     if let Some((kind, message)) = cut {
-        told["error"] = json!({ "message": message, "kind": kind });
+        report["error"] = json!({ "message": message, "kind": kind });
     }
-    told
+    report
 }
 
 /// What the tools of a run did: how often, which, how many went wrong, and for how long.
@@ -195,8 +195,8 @@ mod tests {
             ("max_output_tokens", "done", "max_output_tokens", "longer than"),
             ("content_filter", "done", "content_filter", "refuses"),
         ] {
-            let (told, why) = cut_short(&answer(reason), &run(outcome)).expect("words");
-            assert!(told == kind && why.contains(words), "{told}: {why}");
+            let (code, why) = cut_short(&answer(reason), &run(outcome)).expect("words");
+            assert!(code == kind && why.contains(words), "{code}: {why}");
         }
     }
 
@@ -215,21 +215,21 @@ mod tests {
             tool("exec", "timeout", 90),
             tool("read", "error", 2),
         ];
-        let told = envelope(&answer, &run("done"), &steps, None);
-        assert_eq!((&told["ok"], &told["final"]), (&json!(true), &json!("Three.")));
-        assert_eq!(told["payloads"], json!([{ "text": "Three." }]));
+        let report = envelope(&answer, &run("done"), &steps, None);
+        assert_eq!((&report["ok"], &report["final"]), (&json!(true), &json!("Three.")));
+        assert_eq!(report["payloads"], json!([{ "text": "Three." }]));
         let usage = json!({
             "input": 40, "output": 2, "total": 42, "cacheRead": 30, "cacheWrite": 7,
         });
-        assert_eq!((&told["usage"], &told["costUsd"]), (&usage, &json!(1.5)));
+        assert_eq!((&report["usage"], &report["costUsd"]), (&usage, &json!(1.5)));
         let tools = json!({
             "calls": 3, "tools": ["read", "exec"], "failures": 2, "totalToolTimeMs": 97,
         });
-        assert_eq!(told["toolSummary"], tools);
-        assert_eq!((&told["model"], &told["provider"]), (&json!("spare"), &json!("anthropic")));
-        assert!(told["error"].is_null(), "{told}");
+        assert_eq!(report["toolSummary"], tools);
+        assert_eq!((&report["model"], &report["provider"]), (&json!("spare"), &json!("anthropic")));
+        assert!(report["error"].is_null(), "{report}");
         let why = ("limit".to_owned(), "cut short".to_owned());
-        let told = envelope(&answer, &run("limit"), &[], Some(&why));
-        assert_eq!(told["error"], json!({ "message": "cut short", "kind": "limit" }));
+        let report = envelope(&answer, &run("limit"), &[], Some(&why));
+        assert_eq!(report["error"], json!({ "message": "cut short", "kind": "limit" }));
     }
 }

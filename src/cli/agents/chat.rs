@@ -39,7 +39,7 @@ pub async fn chat(common: &Common, door: &Door, named: &Named) -> Result<u8, Com
             return Ok(OK);
         }
         let text = line.trim();
-        let mut waits = Waits { door, named, run: None, told: String::new() };
+        let mut waits = Waits { door, named, run: None, last_message: String::new() };
         if text.starts_with('/') && !text.starts_with("//") {
             match command(common, &mut waits, text).await {
                 Err(error) if error.code() == FAILED => fail(common, &error.to_string()),
@@ -52,8 +52,8 @@ pub async fn chat(common: &Common, door: &Door, named: &Named) -> Result<u8, Com
         let ask = Ask::post("/v1/responses", &body)
             .within(named.place.workspace.as_ref())
             .header("x-hq-session-key", Some(&main));
-        let said = relay(common, door.open(ask).await?, &mut waits).await?;
-        match (common.json, said) {
+        let answer = relay(common, door.open(ask).await?, &mut waits).await?;
+        match (common.json, answer) {
             (_, Err(words)) => return Err(CommandError::Refused(words)),
             (true, Ok(text)) => say(&json!({ "final": text }).to_string()),
             (false, Ok(_)) => say(""),
@@ -69,8 +69,8 @@ async fn command(common: &Common, waits: &mut Waits<'_>, text: &str) -> Result<(
     let path = format!("/api/v1/agents/{}/commands", named.agent);
     let done = door.call(Ask::post(path, &json!({ "text": text })).within(workspace)).await?;
     if let Some(answer) = done["answer"].as_str() {
-        let told = json!({ "answer": answer });
-        return print(common, &told, &[answer.to_owned()]).map(drop);
+        let value = json!({ "answer": answer });
+        return print(common, &value, &[answer.to_owned()]).map(drop);
     }
     let path = format!("/api/v1/runs/{}", word(&done["said"], "run"));
     loop {
@@ -132,7 +132,7 @@ async fn next(pieces: &mut Pieces, waits: &mut Waits<'_>) -> Result<Option<Vec<u
         tokio::select! {
             biased;
             piece = &mut next => return piece,
-            () = tokio::time::sleep(SILENCE) => waits.look().await,
+            () = tokio::time::sleep(SILENCE) => waits.refresh().await,
         }
     }
 }
@@ -144,12 +144,12 @@ struct Waits<'d> {
     /// The run, once it is known.
     run: Option<String>,
     /// What was said last.
-    told: String,
+    last_message: String,
 }
 
 impl Waits<'_> {
     /// Looks at the run, and says what it waits for.
-    async fn look(&mut self) {
+    async fn refresh(&mut self) {
         let Some(run) = &self.run else { return };
         let ask = Ask::get(format!("/api/v1/runs/{run}"));
         match self.door.call(ask.within(self.named.place.workspace.as_ref())).await {
@@ -162,10 +162,10 @@ impl Waits<'_> {
     /// Says what this run waits for, once.
     fn tell(&mut self, run: &Value) {
         let words = needs(run).unwrap_or_default();
-        if !words.is_empty() && words != self.told {
+        if !words.is_empty() && words != self.last_message {
             complain(&words);
         }
-        self.told = words;
+        self.last_message = words;
     }
 }
 
@@ -196,10 +196,10 @@ mod tests {
             let waiting = json!({ "for": waits, "detail": "a detail" });
             json!({ "name": "R-3", "waiting": waiting, "why": "Waits for your answer: Which?" })
         };
-        let told = needs(&run("question")).expect("words");
+        let text = needs(&run("question")).expect("words");
         assert!(
-            told.starts_with("R-3: Waits for your answer: Which? Answer on its page"),
-            "{told}"
+            text.starts_with("R-3: Waits for your answer: Which? Answer on its page"),
+            "{text}"
         );
         assert!(needs(&run("approval")).is_some() && needs(&run("budget")).is_some());
         assert_eq!(needs(&run("child")), None);

@@ -55,8 +55,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             };
             let found = items(&all).iter().find(is_meant);
             let hash = found.and_then(|one| one["hash"].as_str()).ok_or_else(|| {
-                let told = format!("{} has no draft of {} to accept", of.agent, of.file);
-                CommandError::Refused(told)
+                let message = format!("{} has no draft of {} to accept", of.agent, of.file);
+                CommandError::Refused(message)
             })?;
             let ask = Ask::post(format!("{}/accept", of.address()), &json!({ "hash": hash }));
             let done = door.call(ask.within(of.place.workspace.as_ref())).await?;

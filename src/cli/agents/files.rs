@@ -265,14 +265,14 @@ async fn write(common: &Common, door: &Door, flags: &Write) -> Result<u8, Comman
         }
         (Err(error), _) => return Err(error),
     };
-    let told = match (done["commit"].is_null(), done["joined"] == true) {
+    let message = match (done["commit"].is_null(), done["joined"] == true) {
         (true, _) => format!("{} already has this content.", of.path),
         (false, false) => format!("Saved {}.", of.path),
         (false, true) => {
             format!("Saved {}, merged with newer changes.", of.path)
         }
     };
-    print(common, &done, &[told])
+    print(common, &done, &[message])
 }
 
 /// A file of this machine, or what is piped in.
@@ -288,12 +288,12 @@ fn content(from: &Path) -> Result<Vec<u8>, CommandError> {
 
 async fn history(common: &Common, door: &Door, flags: &History) -> Result<u8, CommandError> {
     let limit = flags.limit.to_string();
-    let asked = query(&[
+    let params = query(&[
         ("path", Some(flags.path.as_str())),
         ("before", flags.before.as_deref()),
         ("limit", Some(limit.as_str())),
     ]);
-    let ask = Ask::get(flags.agent.at(&format!("history{asked}")));
+    let ask = Ask::get(flags.agent.at(&format!("history{params}")));
     let page = door.call(flags.agent.within(ask)).await?;
     let line = |one: &Value| {
         let words = [word(one, "commit"), word(one, "author"), word(one, "subject")];
@@ -315,11 +315,11 @@ async fn restore(
     let address = of.agent.at(&format!("history/{}/restore", part(commit)));
     let ask = Ask::post(address, &json!({ "path": of.path }));
     let done = door.call(of.agent.within(ask)).await?;
-    let told = match done["commit"].is_null() {
+    let message = match done["commit"].is_null() {
         true => format!("{} already has this content.", of.path),
         false => format!("Restored {}. The previous version stays in its history.", of.path),
     };
-    print(common, &done, &[told])
+    print(common, &done, &[message])
 }
 
 async fn kept(

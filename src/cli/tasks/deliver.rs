@@ -128,9 +128,12 @@ fn shown(piece: &Value) -> Vec<String> {
     let Some(last) = piece["versions"].as_array().and_then(|all| all.last()) else { return lines };
     let note = word(last, "note");
     lines.extend((!note.is_empty()).then(|| format!("Note: {note}")));
-    if let Some(asked) = last["review"]["asks"].as_array() {
+    if let Some(questions) = last["review"]["asks"].as_array() {
         lines.extend(
-            asked.iter().filter_map(Value::as_str).map(|ask| format!("Requested change: {ask}")),
+            questions
+                .iter()
+                .filter_map(Value::as_str)
+                .map(|ask| format!("Requested change: {ask}")),
         );
     }
     let file = word(&last["file"], "name");

@@ -26,14 +26,14 @@ pub async fn comment(
 ) -> Result<u8, CommandError> {
     let text = question(std::slice::from_ref(text))?;
     let body = json!({ "body": text, "reply_to": reply_to });
-    let said = door.call(Ask::post(path(which, "/comments"), &body).within(at(which))).await?;
-    print(common, &said, &["commented".to_owned()])
+    let comment = door.call(Ask::post(path(which, "/comments"), &body).within(at(which))).await?;
+    print(common, &comment, &["commented".to_owned()])
 }
 
 /// What was said.
 pub async fn comments(common: &Common, door: &Door, which: &Which) -> Result<u8, CommandError> {
-    let asked = format!("{}?limit=100", path(which, "/comments"));
-    let all = door.call(Ask::get(asked).within(at(which))).await?;
+    let url = format!("{}?limit=100", path(which, "/comments"));
+    let all = door.call(Ask::get(url).within(at(which))).await?;
     let lines = items(&all).iter().map(line).collect();
     print(common, &all, &or_none(lines, "No comments."))
 }

@@ -34,7 +34,7 @@ pub(super) struct Crawl<'w> {
     /// URLs of pages that declared another URL as canonical.
     aliases: HashSet<Url>,
     begun: bool,
-    asked: usize,
+    requests: usize,
     read: usize,
     trapped: usize,
     over: Over,
@@ -51,7 +51,7 @@ impl<'w> Crawl<'w> {
             variants: HashMap::new(),
             aliases: HashSet::new(),
             begun: false,
-            asked: 0,
+            requests: 0,
             read: 0,
             trapped: 0,
             over: Over { complete: true, ..Over::default() },
@@ -121,7 +121,7 @@ impl<'w> Crawl<'w> {
                 false => Ok(Some(Step::Skipped(place, why))),
             };
         }
-        self.asked += 1;
+        self.requests += 1;
         let (page, links) = match self.web.site.page(&url, known.as_ref(), &depth.to_string()).await
         {
             Ok(Read::Page(page, links)) => (page, links),
@@ -166,15 +166,15 @@ impl<'w> Crawl<'w> {
     }
 
     fn is_enough(&mut self) -> bool {
-        let told = match (self.web.pages <= self.read, self.web.pages * PATIENCE <= self.asked) {
+        let note = match (self.web.pages <= self.read, self.web.pages * PATIENCE <= self.requests) {
             (true, _) if !self.left.is_empty() => {
                 format!("HQ only reads {} pages.", self.web.pages)
             }
-            (false, true) => format!("HQ only checked {} addresses.", self.asked),
+            (false, true) => format!("HQ only checked {} addresses.", self.requests),
             _ => return false,
         };
         self.over.complete = false;
-        self.over.notes.push(told);
+        self.over.notes.push(note);
         true
     }
 }

@@ -95,10 +95,10 @@ async fn one(web: &Web, url: &Url) -> Result<sitemap::Sitemap, ConnectorError> {
     if answer.extent == Extent::Cut {
         return Err(ConnectorError::Refused(format!("{url} is larger than 20 MB.")));
     }
-    let told = |why: String| ConnectorError::Refused(format!("{url} can't be read: {why}."));
+    let refused = |why: String| ConnectorError::Refused(format!("{url} can't be read: {why}."));
     let body = answer.body;
     let read = tokio::task::spawn_blocking(move || sitemap::parse(&sitemap::unpacked(&body)?));
-    read.await.unwrap_or_else(|_| Err("its content is invalid".to_owned())).map_err(told)
+    read.await.unwrap_or_else(|_| Err("its content is invalid".to_owned())).map_err(refused)
 }
 
 /// Changes of the pages in sitemaps.

@@ -89,8 +89,8 @@ impl Answer {
     }
 
     fn media(&self) -> String {
-        let said = self.headers.get("content-type").unwrap_or_default();
-        said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        let content_type = self.headers.get("content-type").unwrap_or_default();
+        content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 }
 
@@ -114,11 +114,11 @@ impl Site {
         loop {
             self.pace.turn().await;
             let done = self.once(url, mark, most).await;
-            let (why, asked) = match done {
+            let (why, requested) = match done {
                 Ok(answer) if !matches!(answer.status, 429 | 500 | 502..=504) => return Ok(answer),
                 Ok(answer) => {
                     let after = answer.headers.get("retry-after");
-                    let after = after.and_then(|said| retry::retry_after(said, self.clock.now()));
+                    let after = after.and_then(|value| retry::retry_after(value, self.clock.now()));
                     (format!("{} answers {}.", host(url), status(answer.status)), after)
                 }
                 Err(error) if error.is_transient() => (sentence(&error), None),
@@ -132,10 +132,10 @@ impl Site {
                 Err(error) => return Err(ConnectorError::Failed(sentence(&error))),
             };
             failed += 1;
-            match Backoff::TRANSIENT.next(failed, asked, retry::random()) {
+            match Backoff::TRANSIENT.next(failed, requested, retry::random()) {
                 Next::Wait(pause) => tokio::time::sleep(pause).await,
                 Next::GiveUp(longer) => {
-                    return Err(ConnectorError::Busy { why, after: longer.or(asked) });
+                    return Err(ConnectorError::Busy { why, after: longer.or(requested) });
                 }
             }
         }
@@ -196,10 +196,10 @@ impl Site {
             return Ok(Read::Page(page(String::new(), content, false), Links::default()));
         }
         let (bytes, at) = (answer.body.clone(), answer.url.clone());
-        let said = answer.headers.get("content-type").map(str::to_owned);
+        let content_type = answer.headers.get("content-type").map(str::to_owned);
         let reading = tokio::task::spawn_blocking(move || {
             let short = &bytes[..bytes.len().min(MOST_PAGE)];
-            let source = Source { body: short, content_type: said.as_deref(), url: &at };
+            let source = Source { body: short, content_type: content_type.as_deref(), url: &at };
             let read = readable::read(source, Form::Markdown, MOST_CHARS);
             (read, links::of(&String::from_utf8_lossy(short), &at))
         });

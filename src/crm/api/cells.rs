@@ -80,10 +80,10 @@ pub(super) async fn record_cells(
     ws: Ws,
     who: Person,
     once: Once,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Json(body): Json<CellsBody>,
 ) -> Result<Json<CellsView>, ApiError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     paste(RowKind::RECORDS, (ws, who, once), Some(id), body).await
 }
 
@@ -95,11 +95,11 @@ async fn paste(
 ) -> Result<Json<CellsView>, ApiError> {
     let CellsBody { rows, fields, cells, partly, dry_run } = body;
     let rows = ws.read(|snap| {
-        let here = |said: &String| {
-            let row = queries::resolve(kind, snap, said)?;
+        let here = |name: &String| {
+            let row = queries::resolve(kind, snap, name)?;
             match row.collection == collection {
                 true => Ok(row.id),
-                false => Err(CrmError::no(kind.entity().one, said)),
+                false => Err(CrmError::no(kind.entity().one, name)),
             }
         };
         rows.iter().map(here).collect::<Result<Vec<_>, CrmError>>()
@@ -134,8 +134,8 @@ async fn paste(
 fn refused(pasted: Pasted) -> CrmError {
     let wrong = |one: RefusedCell| {
         let (row, field) = one.at;
-        let told = format!("{}, {}: {}", one.row, one.field, one.message);
-        FieldError::new(format!("cells[{row}][{field}]"), told)
+        let message = format!("{}, {}: {}", one.row, one.field, one.message);
+        FieldError::new(format!("cells[{row}][{field}]"), message)
     };
     CrmError::Invalid(pasted.refused.into_iter().map(wrong).collect())
 }

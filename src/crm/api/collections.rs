@@ -68,9 +68,9 @@ pub(super) async fn collections(ws: Ws) -> Result<Json<Collections>, ApiError> {
 
 pub(super) async fn show_collection(
     ws: Ws,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Json<CollectionView>, ApiError> {
-    let view = ws.read(|snap| collection_view(snap, queries::collection(snap, &said)?, true))?;
+    let view = ws.read(|snap| collection_view(snap, queries::collection(snap, &name)?, true))?;
     Ok(Json(view))
 }
 
@@ -114,10 +114,10 @@ pub(super) async fn make_collection(
 pub(super) async fn change_collection(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Patch(body): Patch<CollectionBody>,
 ) -> Result<Json<CollectionView>, ApiError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     let one = ws.write(&who, move |tx| rules::change_collection(tx, id, body.patch())).await?;
     Ok(Json(ws.read(|snap| collection_view(snap, one, true))?))
 }
@@ -125,9 +125,9 @@ pub(super) async fn change_collection(
 pub(super) async fn remove_collection(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     ws.write(&who, move |tx| rules::remove_collection(tx, id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -238,7 +238,7 @@ struct RowView {
 
 /// The origin of a value as JSON.
 pub(crate) fn origin_json(origin: &Origin, known: &Known<'_>) -> Value {
-    let mut told = json!({
+    let mut value = json!({
         "by": known.people.actor_handle(origin.by),
         "kind": match origin.by {
             Actor::Person { .. } => "person",
@@ -248,21 +248,21 @@ pub(crate) fn origin_json(origin: &Origin, known: &Known<'_>) -> Value {
         "at": origin.at.to_string(),
     });
     if !origin.sources.is_empty() {
-        told["sources"] = json!(origin.sources);
+        value["sources"] = json!(origin.sources);
     }
     if let Some(account) = origin.right {
-        told["called_right_by"] = json!(known.handle_of(Assignee::Person(account)));
+        value["called_right_by"] = json!(known.handle_of(Assignee::Person(account)));
     }
     if let Some(row) = origin.row {
-        told["row"] = json!(row);
+        value["row"] = json!(row);
     }
     if let kernel::Cause::Import(import) = origin.cause {
-        told["import"] = json!(import.to_string());
+        value["import"] = json!(import.to_string());
     }
     if let Some(run) = origin.by.run() {
-        told["run"] = json!(run.to_string());
+        value["run"] = json!(run.to_string());
     }
-    told
+    value
 }
 
 /// The values of a row as JSON.
@@ -313,7 +313,7 @@ fn page(
     ws: &Ws,
     who: &Person,
     collection: Option<CollectionId>,
-    asked: RecordListParams,
+    params: RecordListParams,
 ) -> Result<Rows, CrmError> {
     let zone = features::tasks::queries::due::zone(&who.zone);
     ws.read(|snap| {
@@ -322,16 +322,16 @@ fn page(
         let known = Known::new(snap, person(who.account))?;
         let seen = (ws.app.clock.now(), zone);
         let around = Around::new(snap, home, (&columns, &known), seen)?;
-        let after = match asked.cursor.as_deref().filter(|text| !text.is_empty()) {
+        let after = match params.cursor.as_deref().filter(|text| !text.is_empty()) {
             Some(text) => Some(text.parse().map_err(|()| cursor::unknown())?),
             None => None,
         };
-        let limit = asked.limit.unwrap_or(PAGE).clamp(1, MOST);
+        let limit = params.limit.unwrap_or(PAGE).clamp(1, MOST);
         let wish = list::ListRequest {
-            q: asked.q,
-            sort: asked.sort,
+            q: params.q,
+            sort: params.sort,
             collection,
-            archived: asked.archived,
+            archived: params.archived,
             page: Some(Paging { after, limit }),
             ..list::ListRequest::default()
         };
@@ -339,7 +339,7 @@ fn page(
             return Err(CrmError::field("sort", wrong));
         }
         let found = list::find(kind, snap, &wish, &around)?.understood()?;
-        let keys = asked.fields.split(',').map(str::trim).filter(|key| !key.is_empty());
+        let keys = params.fields.split(',').map(str::trim).filter(|key| !key.is_empty());
         let keys: Vec<&str> = keys.collect();
         let unknown = |key: &&&str| columns.iter().all(|column| column.key != **key);
         if let Some(odd) = keys.iter().find(unknown) {
@@ -364,25 +364,25 @@ async fn list(
     PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
-    Query(asked): Query<RecordListParams>,
+    Query(params): Query<RecordListParams>,
 ) -> Result<Json<Rows>, ApiError> {
-    let rows = ws.read_blocking(move |ws| page(kind, ws, &who, None, asked)).await?;
+    let rows = ws.read_blocking(move |ws| page(kind, ws, &who, None, params)).await?;
     Ok(Json(rows))
 }
 
 async fn records(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
-    Query(asked): Query<RecordListParams>,
+    Path(name): Path<String>,
+    Query(params): Query<RecordListParams>,
 ) -> Result<Json<Rows>, ApiError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     let rows =
-        ws.read_blocking(move |ws| page(RowKind::RECORDS, ws, &who, Some(id), asked)).await?;
+        ws.read_blocking(move |ws| page(RowKind::RECORDS, ws, &who, Some(id), params)).await?;
     Ok(Json(rows))
 }
 
-fn tagged(
+fn with_etag(
     kind: &'static RowKind,
     ws: &Ws,
     who: &Person,
@@ -401,10 +401,10 @@ async fn show(
     PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Tagged<RowView>, ApiError> {
-    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
-    tagged(kind, &ws, &who, id)
+    let id = ws.read(|snap| queries::resolve(kind, snap, &name))?.id;
+    with_etag(kind, &ws, &who, id)
 }
 
 /// What makes a row the same as one that is there.
@@ -449,11 +449,11 @@ async fn add_record(
     ws: Ws,
     who: Person,
     once: Once,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(by): Query<By>,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Tagged<RowView>, ApiError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     add(RowKind::RECORDS, (ws, who, once), (Some(id), by), body).await
 }
 
@@ -473,7 +473,7 @@ async fn add(
     });
     let (id, is_new) = ws.write(&who, made).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(Tagged { status, ..tagged(kind, &ws, &who, id)? })
+    Ok(Tagged { status, ..with_etag(kind, &ws, &who, id)? })
 }
 
 async fn change(
@@ -482,10 +482,10 @@ async fn change(
     who: Person,
     once: Once,
     IfMatch(rev): IfMatch,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Tagged<RowView>, ApiError> {
-    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
+    let id = ws.read(|snap| queries::resolve(kind, snap, &name))?.id;
     let (sent, archived) = sent(body)?;
     let changed = once.run(move |tx: &mut WriteTx<'_>| {
         rules::check_rev(kind, tx, id, rev)?;
@@ -501,16 +501,16 @@ async fn change(
         Ok::<_, CrmError>(())
     });
     ws.write(&who, changed).await?;
-    tagged(kind, &ws, &who, id)
+    with_etag(kind, &ws, &who, id)
 }
 
 async fn remove(
     PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
+    let id = ws.read(|snap| queries::resolve(kind, snap, &name))?.id;
     ws.write(&who, move |tx| rules::remove(kind, tx, id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -527,23 +527,23 @@ async fn right(
     PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Json(body): Json<RightBody>,
 ) -> Result<Tagged<RowView>, ApiError> {
-    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
+    let id = ws.read(|snap| queries::resolve(kind, snap, &name))?.id;
     ws.write(&who, move |tx| rules::call_right(kind, tx, id, &body.field)).await?;
-    tagged(kind, &ws, &who, id)
+    with_etag(kind, &ws, &who, id)
 }
 
 async fn back(
     PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Json(RightBody { field }): Json<RightBody>,
 ) -> Result<Tagged<RowView>, ApiError> {
     let (row, before) = ws.read(|snap| {
-        let row = queries::resolve(kind, snap, &said)?;
+        let row = queries::resolve(kind, snap, &name)?;
         let before = queries::cell_before(snap, ws.store.schema(), (&row, &field))?;
         Ok::<_, CrmError>((row, before))
     })?;
@@ -552,7 +552,7 @@ async fn back(
         rules::put_back(kind, tx, (id, &field), (row.cells.get(&field), before))
     })
     .await?;
-    tagged(kind, &ws, &who, id)
+    with_etag(kind, &ws, &who, id)
 }
 
 async fn decide(
@@ -568,5 +568,5 @@ async fn decide(
     let one: Option<Suggestion> = ws.read(|snap| snap.get(id)).map_err(CrmError::from)?;
     let kind = RowKind::of_table(one.map_or(0, |one| one.row.table));
     let row = ws.write(&who, move |tx| rules::decide(kind, tx, id, take)).await?;
-    tagged(kind, &ws, &who, row.id)
+    with_etag(kind, &ws, &who, row.id)
 }

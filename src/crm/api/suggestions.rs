@@ -151,8 +151,8 @@ async fn decide(
         .collect::<Result<_, _>>()
         .map_err(|id| CrmError::field("ids", format!("\"{id}\" isn't a suggestion ID.")))?;
     if ids.is_empty() || MOST_SUGGESTED < ids.len() {
-        let told = format!("Enter 1 to {MOST_SUGGESTED} IDs.");
-        return Err(CrmError::field("ids", told).into());
+        let message = format!("Enter 1 to {MOST_SUGGESTED} IDs.");
+        return Err(CrmError::field("ids", message).into());
     }
     let done = once.run(move |tx| rules::decide_all(tx, &ids, body.take));
     let done = ws.write(&who, done).await?;

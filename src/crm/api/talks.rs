@@ -90,10 +90,10 @@ pub(super) async fn talks(
     PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Json<Talks>, ApiError> {
     let items = ws.read(|snap| {
-        let id = queries::resolve(kind, snap, &said)?.id;
+        let id = queries::resolve(kind, snap, &name)?.id;
         let known = Known::new(snap, person(who.account))?;
         let all = match kind.is_contacts() {
             true => queries::talks_with(snap, crate::model::ContactId::from_uuid(id), MOST)?,
@@ -182,11 +182,11 @@ impl TalkBody {
         read: &dyn Read,
     ) -> Result<(Option<ContactId>, Option<OrganizationId>), CrmError> {
         let contact = match self.contact.as_deref() {
-            Some(said) => Some(queries::resolve(RowKind::CONTACTS, read, said)?.id),
+            Some(name) => Some(queries::resolve(RowKind::CONTACTS, read, name)?.id),
             None => None,
         };
         let organization = match self.organization.as_deref() {
-            Some(said) => Some(queries::resolve(RowKind::ORGANIZATIONS, read, said)?.id),
+            Some(name) => Some(queries::resolve(RowKind::ORGANIZATIONS, read, name)?.id),
             None => None,
         };
         Ok((contact.map(ContactId::from_uuid), organization.map(OrganizationId::from_uuid)))

@@ -154,11 +154,12 @@ pub async fn start(
     if let Some(id) = ws.read(|snap| once.answered::<ConversionId>(snap))? {
         return ws.read(|snap| rules::conversion_of(snap, id));
     }
-    let (asks, asked) = (who.clone(), wish.clone());
-    let seen = ws.read_blocking(move |ws| ws.read(|snap| foresee(snap, &asks, &asked))).await?;
+    let (asks, request) = (who.clone(), wish.clone());
+    let seen = ws.read_blocking(move |ws| ws.read(|snap| foresee(snap, &asks, &request))).await?;
     if seen.column.required && 0 < seen.counts.lost {
-        let told = format!("{} values would be lost, but the field is required.", seen.counts.lost);
-        return Err(CrmError::field("kind", told));
+        let message =
+            format!("{} values would be lost, but the field is required.", seen.counts.lost);
+        return Err(CrmError::field("kind", message));
     }
     let begin = once.run(move |tx| {
         let rows = seen.rows;

@@ -85,31 +85,31 @@ async fn ask(
     who: Person,
     shell: Shell,
     Path(key): Path<String>,
-    Query(asked): Query<ConversionParams>,
+    Query(params): Query<ConversionParams>,
 ) -> Result<Response, PageError> {
-    let page = asked_page((ws, who, shell), key, asked, String::new()).await?;
+    let page = asked_page((ws, who, shell), key, params, String::new()).await?;
     html::page(&page)
 }
 
 /// The request of a form; `None` while no kind is chosen.
-fn wish(home: Home, key: &str, asked: &ConversionParams) -> Option<ConversionRequest> {
-    let kind = Kind::of(&asked.kind)?;
+fn wish(home: Home, key: &str, params: &ConversionParams) -> Option<ConversionRequest> {
+    let kind = Kind::of(&params.kind)?;
     Some(ConversionRequest { home, key: key.to_owned(), kind })
 }
 
 async fn asked_page(
     (ws, who, shell): (Ws, Person, Shell),
     key: String,
-    asked: ConversionParams,
+    params: ConversionParams,
     error: String,
 ) -> Result<AskPage, CrmError> {
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = ViewContext::new(ws, &who, snap)?;
-            let home = home_of(snap, &asked.of)?;
+            let home = home_of(snap, &params.of)?;
             let column = rules::convertible(snap, (home, &key))?;
-            let seen = wish(home, &key, &asked).map(|wish| foresee(snap, &who, &wish));
-            Ok(page((&scene, shell), (home, &asked), (column, seen), error))
+            let seen = wish(home, &key, &params).map(|wish| foresee(snap, &who, &wish));
+            Ok(page((&scene, shell), (home, &params), (column, seen), error))
         })
     })
     .await
@@ -117,7 +117,7 @@ async fn asked_page(
 
 fn page(
     (scene, shell): (&ViewContext, Shell),
-    (home, asked): (Home, &ConversionParams),
+    (home, params): (Home, &ConversionParams),
     (column, seen): Seen,
     mut error: String,
 ) -> AskPage {
@@ -148,7 +148,7 @@ fn page(
         action: format!("{fields}/{}/kind", column.key),
         fields_url: format!("{fields}?of={of}#field-{}", column.key),
         kinds: kinds
-            .map(|one| Choice::new(one.word(), one.label(), one.word() == asked.kind))
+            .map(|one| Choice::new(one.word(), one.label(), one.word() == params.kind))
             .collect(),
         kind: seen.as_ref().map_or_else(String::new, |seen| seen.to.kind.word().to_owned()),
         to_label: seen.as_ref().map_or("", |seen| seen.to.kind.label()),
@@ -174,10 +174,10 @@ async fn convert(
     hx: Hx,
     shell: Shell,
     Path(key): Path<String>,
-    Form(asked): Form<ConversionParams>,
+    Form(form): Form<ConversionParams>,
 ) -> Result<Response, PageError> {
-    let home = ws.read(|snap| home_of(snap, &asked.of))?;
-    let done = match wish(home, &key, &asked) {
+    let home = ws.read(|snap| home_of(snap, &form.of))?;
+    let done = match wish(home, &key, &form) {
         Some(wish) => start(&ws, &who, wish, Once::without_key()).await,
         None => Err(CrmError::field("kind", "Choose a kind.")),
     };
@@ -185,7 +185,7 @@ async fn convert(
         Ok(one) => Ok(hx.go_to(&ws.url(&format!("settings/conversions/{}", one.id)))),
         Err(error) if error.kind() == ProblemKind::Invalid => {
             let says = web::form::sentence(&error.to_string());
-            let page = asked_page((ws, who, shell), key, asked, says).await?;
+            let page = asked_page((ws, who, shell), key, form, says).await?;
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
         Err(error) => Err(error.into()),

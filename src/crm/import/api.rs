@@ -414,8 +414,8 @@ fn how_read(import: &Import, body: &ChangeBody) -> Result<FileRead, CrmError> {
     let encoding = match body.encoding.as_deref() {
         None => now.encoding,
         Some("") => None,
-        Some(said) => Some(encoding::known(said).map(str::to_owned).ok_or_else(|| {
-            let error = EncodingError::NoSuch(said.to_owned());
+        Some(name) => Some(encoding::known(name).map(str::to_owned).ok_or_else(|| {
+            let error = EncodingError::NoSuch(name.to_owned());
             CrmError::field("encoding", web::form::sentence(&error.to_string()))
         })?),
     };
@@ -430,13 +430,13 @@ fn how_read(import: &Import, body: &ChangeBody) -> Result<FileRead, CrmError> {
 fn mapped(all: &[Mapped], body: &ChangeBody, fields: &[Column]) -> Result<Vec<Mapped>, CrmError> {
     let (columns, choices) = (body.columns.as_ref(), body.choices.as_ref());
     let dates = body.dates.as_ref();
-    let said = |field: &'static str, headers: Vec<&String>| {
+    let unknown = |field: &'static str, headers: Vec<&String>| {
         let odd = headers.into_iter().find(|key| !all.iter().any(|one| one.header == **key));
         odd.map(|odd| CrmError::field(field, format!("The file has no column \"{odd}\".")))
     };
-    let odd = said("columns", columns.into_iter().flatten().map(|(key, _)| key).collect())
-        .or_else(|| said("choices", choices.into_iter().flatten().map(|(key, _)| key).collect()))
-        .or_else(|| said("dates", dates.into_iter().flatten().map(|(key, _)| key).collect()));
+    let odd = unknown("columns", columns.into_iter().flatten().map(|(key, _)| key).collect())
+        .or_else(|| unknown("choices", choices.into_iter().flatten().map(|(key, _)| key).collect()))
+        .or_else(|| unknown("dates", dates.into_iter().flatten().map(|(key, _)| key).collect()));
     if let Some(odd) = odd {
         return Err(odd);
     }
@@ -456,11 +456,13 @@ fn mapped(all: &[Mapped], body: &ChangeBody, fields: &[Column]) -> Result<Vec<Ma
                 )
             })?;
         }
-        for (word, said) in choices.and_then(|all| all.get(&old.header)).into_iter().flatten() {
-            let chosen = becomes(said).ok_or_else(|| {
+        for (word, unknown) in choices.and_then(|all| all.get(&old.header)).into_iter().flatten() {
+            let chosen = becomes(unknown).ok_or_else(|| {
                 CrmError::field(
                     "choices",
-                    format!("Use add, choice: with a key, or an empty text instead of \"{said}\"."),
+                    format!(
+                        "Use add, choice: with a key, or an empty text instead of \"{unknown}\"."
+                    ),
                 )
             })?;
             choose(&mut mapped, word, chosen);
@@ -486,7 +488,7 @@ async fn act(
         "preview" => {
             let import = ws.read(|snap| found(snap, id))?;
             let fields = ws.read(|snap| columns::of(snap, import.home)).map_err(CrmError::from)?;
-            let told = move |import: Import, table: &Table, seen: Preview| {
+            let answer = move |import: Import, table: &Table, seen: Preview| {
                 let notes = table.notes.iter().cloned();
                 let notes = notes.chain(order::notes(&import.columns, &fields));
                 let is_told = |n: usize| is_filled(&table.rows, n);
@@ -497,7 +499,7 @@ async fn act(
                 let view = view(Import { counts, problems, ..import });
                 ImportView { notes, adds: seen.adds, seen: rows, ..view }
             };
-            return Ok(Json(trial::whole(&ws, (&who, id), told).await?));
+            return Ok(Json(trial::whole(&ws, (&who, id), answer).await?));
         }
         _ => return Err(CrmError::no("act", &verb).into()),
     }

@@ -395,16 +395,16 @@ mod tests {
 
     #[test]
     fn a_decimal_comma_is_told_by_numbers_that_read_in_no_other_way() {
-        let said = |cells: &[&str]| {
+        let guess = |cells: &[&str]| {
             let rows: Vec<Vec<String>> = cells.iter().map(|one| vec![(*one).to_owned()]).collect();
             let mapped = [Mapped::new("Price", Goes::New(Kind::Number))];
             decimal_comma(&rows, &mapped, &[])
         };
-        assert!(said(&["1.234,50", "12", "1.234"]));
-        assert!(said(&["89,90", "soon"]));
-        assert!(!said(&["1,234.50", "12"]), "a point");
-        assert!(!said(&["1.234", "1,234"]), "either");
-        assert!(!said(&["12,5", "12.5"]), "both");
+        assert!(guess(&["1.234,50", "12", "1.234"]));
+        assert!(guess(&["89,90", "soon"]));
+        assert!(!guess(&["1,234.50", "12"]), "a point");
+        assert!(!guess(&["1.234", "1,234"]), "either");
+        assert!(!guess(&["12,5", "12.5"]), "both");
     }
 
     #[test]

@@ -144,8 +144,8 @@ pub(super) fn target(word: &str, fields: &[Column]) -> Result<Goes, CrmError> {
 }
 
 /// Parses the treatment of a word in a form or the API; `None` if invalid.
-pub(super) fn becomes(said: &str) -> Option<Becomes> {
-    match (said, said.split_once(':')) {
+pub(super) fn becomes(text: &str) -> Option<Becomes> {
+    match (text, text.split_once(':')) {
         ("", _) => Some(Becomes::Nothing),
         ("add", _) => Some(Becomes::Added),
         (_, Some(("choice", key))) => Some(Becomes::Choice(key.to_owned())),
@@ -177,33 +177,33 @@ pub(super) fn moved(mapped: &Mapped, goes: Goes) -> Mapped {
 pub(super) fn sent(
     import: &Import,
     fields: &[Column],
-    typed: &FormValues,
+    form: &FormValues,
 ) -> Result<Vec<Mapped>, CrmError> {
     let all = import.columns.iter().enumerate();
-    all.map(|column| sent_one((import, fields), column, typed)).collect()
+    all.map(|column| sent_one((import, fields), column, form)).collect()
 }
 
 /// A column in a submitted form. A word with the treatment that the page showed stays unchosen.
 fn sent_one(
     (import, fields): (&Import, &[Column]),
     (n, old): (usize, &Mapped),
-    typed: &FormValues,
+    form: &FormValues,
 ) -> Result<Mapped, CrmError> {
-    let said = typed.get(&format!("goes.{n}")).and_then(serde_json::Value::as_str);
+    let text = form.get(&format!("goes.{n}")).and_then(serde_json::Value::as_str);
     let mapped =
-        moved(old, said.map_or_else(|| Ok(old.goes.clone()), |word| target(word, fields))?);
-    let said = typed.get(&format!("dates.{n}")).and_then(serde_json::Value::as_str);
-    let ordered = said.and_then(|word| order::with(mapped.clone(), word));
+        moved(old, text.map_or_else(|| Ok(old.goes.clone()), |word| target(word, fields))?);
+    let text = form.get(&format!("dates.{n}")).and_then(serde_json::Value::as_str);
+    let ordered = text.and_then(|word| order::with(mapped.clone(), word));
     let mut mapped = ordered.unwrap_or(mapped);
-    let said = typed.get("key").and_then(serde_json::Value::as_str);
-    if let (Some(said), Some(key)) = (said, mapped.goes.field().map(str::to_owned)) {
-        mapped.goes = if said == n.to_string() { Goes::Key(key) } else { Goes::Field(key) };
+    let text = form.get("key").and_then(serde_json::Value::as_str);
+    if let (Some(text), Some(key)) = (text, mapped.goes.field().map(str::to_owned)) {
+        mapped.goes = if text == n.to_string() { Goes::Key(key) } else { Goes::Field(key) };
     }
     let Some(key) = old.goes.field().filter(|key| mapped.goes.field() == Some(key)) else {
         return Ok(mapped);
     };
     let start = format!("becomes.{n}.");
-    for (name, value) in typed {
+    for (name, value) in form {
         let word = name.strip_prefix(&start);
         let chosen = value.as_str().and_then(becomes);
         let (Some(word), Some(chosen)) = (word, chosen) else { continue };

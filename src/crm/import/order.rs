@@ -54,8 +54,8 @@ fn hint(order: DateOrder) -> Option<String> {
 /// Warnings of all date columns with their headings.
 pub(super) fn notes(columns: &[Mapped], fields: &[Column]) -> Vec<String> {
     let dated = columns.iter().filter(|one| is_dated(one, fields));
-    let told = dated.filter_map(|one| Some(format!("{}: {}", one.header, hint(one.dates?)?)));
-    told.collect()
+    let lines = dated.filter_map(|one| Some(format!("{}: {}", one.header, hint(one.dates?)?)));
+    lines.collect()
 }
 
 /// A column with a chosen order; an unchanged order keeps its basis.

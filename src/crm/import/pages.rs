@@ -129,9 +129,9 @@ async fn of_collection(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     ask(&ws, &who, shell, Home::Collection(id))
 }
 
@@ -149,10 +149,10 @@ async fn send_collection(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     send((ws, who, shell), Home::Collection(id), request).await
 }
 
@@ -300,9 +300,9 @@ async fn show(
     hx: Hx,
     shell: Shell,
     Path(id): Path<ImportId>,
-    Query(asked): Query<RowsParams>,
+    Query(params): Query<RowsParams>,
 ) -> Result<Response, PageError> {
-    let page = shown(&ws, &who, shell, (id, asked, String::new())).await?;
+    let page = shown(&ws, &who, shell, (id, params, String::new())).await?;
     match hx.is_partial() {
         true => html::fragment(&page.as_state()),
         false => html::page(&page),
@@ -313,16 +313,16 @@ async fn shown(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    (id, asked, error): (ImportId, RowsParams, String),
+    (id, params, error): (ImportId, RowsParams, String),
 ) -> Result<ShowPage, CrmError> {
-    let trial = trial::of(ws, who, (id, !asked.goes_on())).await?;
+    let trial = trial::of(ws, who, (id, !params.goes_on())).await?;
     let who = who.clone();
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let import = super::found(snap, id)?;
             let scene = ViewContext::new(ws, &who, snap)?;
             let trial = trial.as_deref().filter(|_| import.state == ImportState::Draft);
-            page((&scene, shell), snap, &import, (trial, &asked, error))
+            page((&scene, shell), snap, &import, (trial, &params, error))
         })
     })
     .await
@@ -343,12 +343,12 @@ fn begin_label(import: &Import, seen: Option<&Preview>) -> String {
 }
 
 /// Progress of the trial of an import's rows.
-fn trying(base: &str, trial: &Trial, asked: &RowsParams) -> Trying {
+fn trying(base: &str, trial: &Trial, params: &RowsParams) -> Trying {
     let (tried, all) = (wide(trial.tried()), wide(trial.table.rows.len()));
     Trying {
         share: percent(tried, all),
         said: format!("{} of {} rows checked…", grouped(tried), grouped(all)),
-        again: asked.again(base),
+        again: params.view_url(base),
     }
 }
 
@@ -356,7 +356,7 @@ fn page(
     (scene, shell): (&ViewContext, Shell),
     read: &dyn Read,
     import: &Import,
-    (trial, asked, mut error): (Option<&Trial>, &RowsParams, String),
+    (trial, params, mut error): (Option<&Trial>, &RowsParams, String),
 ) -> Result<ShowPage, CrmError> {
     let base = scene.ws.url(&format!("imports/{}", import.id));
     let (at, list_label) = place(read, import.home)?;
@@ -372,10 +372,10 @@ fn page(
         }
         None => None,
     };
-    let lines = table.map(|table| rows::view(&base, (import, table), seen, asked));
-    let mut told = seen.map_or_else(Vec::new, |seen| seen.adds.clone());
+    let lines = table.map(|table| rows::view(&base, (import, table), seen, params));
+    let mut notes = seen.map_or_else(Vec::new, |seen| seen.adds.clone());
     let left = seen.and_then(|seen| left_out(seen.came.counts.cells));
-    told.extend(left.map(|left| format!("{left}.")));
+    notes.extend(left.map(|left| format!("{left}.")));
     let of = |seen: &Preview| {
         let ready = seen.came.counts.made + seen.came.counts.changed;
         (grouped(u64::from(ready)), grouped(wide(seen.rows)))
@@ -427,9 +427,9 @@ fn page(
         stayed: stayed.iter().map(|one| stayed_line((scene, read), one)).collect(),
         begin: begin_label(import, seen),
         seen: seen.map(of),
-        trying: trial.filter(|_| ended.is_none()).map(|trial| trying(&base, trial, asked)),
+        trying: trial.filter(|_| ended.is_none()).map(|trial| trying(&base, trial, params)),
         lines,
-        told,
+        told: notes,
         error,
         may_write: scene.may_write,
         can_undo: !import.entries.is_empty()
@@ -474,23 +474,21 @@ async fn save(
     hx: Hx,
     shell: Shell,
     Path(id): Path<ImportId>,
-    Form(typed): Form<FormValues>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let import = ws.read(|snap| super::found(snap, id))?;
-    let sheet: u32 = text(&typed, "sheet").parse().unwrap_or(import.sheet);
-    let header_row = text(&typed, "header_row").parse().ok().or(import.header_row);
-    let encoding = match text(&typed, "encoding") {
+    let sheet: u32 = text(&form, "sheet").parse().unwrap_or(import.sheet);
+    let header_row = text(&form, "header_row").parse().ok().or(import.header_row);
+    let encoding = match text(&form, "encoding") {
         "" => import.encoding.clone(),
-        said => Some(said.to_owned()),
+        word => Some(word.to_owned()),
     };
     let is_other = import.state == ImportState::Draft
-        && (sheet != import.sheet
-            && 0 < sheet
-            && text(&typed, "sheet") != text(&typed, "was_sheet")
+        && (sheet != import.sheet && 0 < sheet && text(&form, "sheet") != text(&form, "was_sheet")
             || encoding != import.encoding
-                && text(&typed, "encoding") != text(&typed, "was_encoding")
+                && text(&form, "encoding") != text(&form, "was_encoding")
             || header_row != import.header_row
-                && text(&typed, "header_row") != text(&typed, "was_header_row"));
+                && text(&form, "header_row") != text(&form, "was_header_row"));
     let patch = if is_other {
         match read_anew(&ws, &import, FileRead { sheet, header_row, encoding }).await {
             Ok(patch) => patch,
@@ -501,25 +499,25 @@ async fn save(
         }
     } else {
         let fields = ws.read(|snap| columns::of(snap, import.home)).map_err(CrmError::from)?;
-        let mapped = match mapping::sent(&import, &fields, &typed) {
+        let mapped = match mapping::sent(&import, &fields, &form) {
             Ok(mapped) => mapped,
             Err(error) => return refused(&ws, &who, shell, id, &error).await,
         };
         ImportPatch {
             columns: Some(mapped),
-            clash: text(&typed, "clash").parse().ok(),
-            decimal_comma: match text(&typed, "decimal_sign") {
+            clash: text(&form, "clash").parse().ok(),
+            decimal_comma: match text(&form, "decimal_sign") {
                 "" => None,
                 sign => Some(sign == ","),
             },
             month_first: None,
-            add_choices: Some(typed.contains_key("add_choices")),
+            add_choices: Some(form.contains_key("add_choices")),
             read: None,
         }
     };
     ws.write(&who, move |tx| rules::change_import(tx, id, patch)).await?;
     let at = ws.url(&format!("imports/{id}"));
-    if text(&typed, "then") == "begin" && !is_other {
+    if text(&form, "then") == "begin" && !is_other {
         return match start(&ws, &who, id, Once::without_key()).await {
             Ok(()) => Ok(hx.go_to(&at)),
             Err(error) if error.kind() == ProblemKind::Invalid => {
@@ -579,8 +577,8 @@ async fn problems(ws: Ws, who: Person, Path(id): Path<ImportId>) -> Result<Respo
     let import = ws.read(|snap| super::found(snap, id))?;
     let problems = match import.state {
         ImportState::Draft => {
-            let told = |_: Import, _: &Table, seen: Preview| seen.came.problems;
-            trial::whole(&ws, (&who, id), told).await?
+            let take_problems = |_: Import, _: &Table, seen: Preview| seen.came.problems;
+            trial::whole(&ws, (&who, id), take_problems).await?
         }
         _ => import.problems,
     };

@@ -43,7 +43,7 @@ impl RowsParams {
     }
 
     /// The address of the same view.
-    pub(super) fn again(&self, base: &str) -> String {
+    pub(super) fn view_url(&self, base: &str) -> String {
         address(base, &self.show, &self.column, self.page)
     }
 }
@@ -131,7 +131,7 @@ pub(super) fn view(
     base: &str,
     (import, table): (&Import, &Table),
     seen: Option<&Preview>,
-    asked: &RowsParams,
+    params: &RowsParams,
 ) -> RowsView {
     let found = seen.map(|seen| seen.came.problems.as_slice()).unwrap_or_default();
     let mut problems = Problems::new();
@@ -145,19 +145,19 @@ pub(super) fn view(
     let fits = |show: &str, number: u32, row: Option<&RowSeen>| match show {
         "" => true,
         PROBLEMS => problems.get(&number).is_some_and(|here| {
-            asked.column.is_empty() || here.iter().any(|one| one.column == asked.column)
+            params.column.is_empty() || here.iter().any(|one| one.column == params.column)
         }),
         word => row.is_some_and(|row| row.fate.word() == word),
     };
     let of =
         |fate: Fate| all.iter().filter(|(_, row)| row.is_some_and(|row| row.fate == fate)).count();
     let counts: Vec<(Fate, usize)> = Fate::ALL.iter().map(|fate| (*fate, of(*fate))).collect();
-    let fitting = all.iter().filter(|((number, _), row)| fits(&asked.show, *number, *row));
-    let from = asked.page.saturating_mul(PAGE);
+    let fitting = all.iter().filter(|((number, _), row)| fits(&params.show, *number, *row));
+    let from = params.page.saturating_mul(PAGE);
     let mut page: Vec<_> = fitting.skip(from).take(PAGE + 1).collect();
-    let turned = |page: usize| href(base, &asked.show, &asked.column, page);
+    let turned = |page: usize| href(base, &params.show, &params.column, page);
     let later = match PAGE < page.len() && seen.is_some() {
-        true => turned(asked.page + 1),
+        true => turned(params.page + 1),
         false => String::new(),
     };
     page.truncate(PAGE);
@@ -178,7 +178,7 @@ pub(super) fn view(
     };
     RowsView {
         filters: if seen.is_some() {
-            filters(base, (all.len(), &counts), asked)
+            filters(base, (all.len(), &counts), params)
         } else {
             Vec::new()
         },
@@ -188,10 +188,10 @@ pub(super) fn view(
             .map(|(fate, n)| format!("{}: {n}", fate.label()))
             .collect::<Vec<_>>()
             .join(", "),
-        to_check: seen.map_or_else(Vec::new, |seen| to_check(base, seen, asked)),
+        to_check: seen.map_or_else(Vec::new, |seen| to_check(base, seen, params)),
         untold: seen.map_or(0, |seen| seen.wrong.values().sum::<usize>() - found.len()),
         rows: page.into_iter().map(line).collect(),
-        earlier: match asked.page {
+        earlier: match params.page {
             0 => String::new(),
             page => turned(page - 1),
         },
@@ -217,14 +217,14 @@ fn tone(fate: Fate) -> Tone {
 fn filters(
     base: &str,
     (rows, counts): (usize, &[(Fate, usize)]),
-    asked: &RowsParams,
+    params: &RowsParams,
 ) -> Vec<RowsFilter> {
     let one = |show: &str, label: &'static str, count: usize, tone: Tone| RowsFilter {
         label,
         count,
         href: href(base, show, "", 0),
         tone,
-        current: asked.show == show,
+        current: params.show == show,
     };
     let mut filters = vec![one("", "All rows", rows, Tone::Neutral)];
     filters.extend(
@@ -234,7 +234,7 @@ fn filters(
 }
 
 /// The problems by column, refused rows first.
-fn to_check(base: &str, seen: &Preview, asked: &RowsParams) -> Vec<ToCheck> {
+fn to_check(base: &str, seen: &Preview, params: &RowsParams) -> Vec<ToCheck> {
     let mut columns: BTreeMap<&str, Vec<&RowProblem>> = BTreeMap::new();
     for problem in &seen.came.problems {
         columns.entry(&problem.column).or_default().push(problem);
@@ -250,7 +250,7 @@ fn to_check(base: &str, seen: &Preview, asked: &RowsParams) -> Vec<ToCheck> {
             count,
             href: href(base, show, column, 0),
             tone: if is_whole { Tone::Danger } else { Tone::Warn },
-            current: asked.show == show && asked.column == column,
+            current: params.show == show && params.column == column,
         }
     };
     columns.into_iter().map(one).collect()

@@ -55,7 +55,7 @@ pub(super) struct Trial {
     pub(super) table: Table,
     tried: AtomicUsize,
     ended: watch::Sender<Option<Ended>>,
-    asked: Mutex<Instant>,
+    last_request: Mutex<Instant>,
     /// Cancelled when another trial replaces it, or when the workspace stops.
     given_up: CancellationToken,
 }
@@ -68,7 +68,7 @@ impl Trial {
             table,
             tried: AtomicUsize::new(0),
             ended: watch::Sender::new(None),
-            asked: Mutex::new(Instant::now()),
+            last_request: Mutex::new(Instant::now()),
             given_up: ws.halt().child_token(),
         }
     }
@@ -89,9 +89,9 @@ impl Trial {
         drop(tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)).await);
     }
 
-    fn asked(&self) -> MutexGuard<'_, Instant> {
+    fn last_request(&self) -> MutexGuard<'_, Instant> {
         // ok: a thread that panicked while holding it left a valid time.
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last_request.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,7 +132,7 @@ pub(super) async fn of(
 fn kept(of: &Of, (seq, anew): (u64, bool)) -> Option<Arc<Trial>> {
     let trial = trials().iter().find(|one| one.of == *of).cloned()?;
     let is_current = trial.seq == seq || !anew || trial.ended().is_none();
-    *trial.asked() = Instant::now();
+    *trial.last_request() = Instant::now();
     is_current.then_some(trial)
 }
 
@@ -182,7 +182,7 @@ async fn run(ws: Ws, trial: Arc<Trial>) {
     }
     drop(turn);
     loop {
-        let quiet = trial.asked().elapsed();
+        let quiet = trial.last_request().elapsed();
         if trial.given_up.is_cancelled() || KEPT <= quiet {
             break;
         }
@@ -201,7 +201,7 @@ async fn run(ws: Ws, trial: Arc<Trial>) {
 pub(super) async fn whole<T: Send + 'static>(
     ws: &Ws,
     (who, id): (&Person, ImportId),
-    told: impl FnOnce(Import, &Table, Preview) -> T + Send + 'static,
+    describe: impl FnOnce(Import, &Table, Preview) -> T + Send + 'static,
 ) -> Result<T, CrmError> {
     let who = who.actor();
     let turn = TURN.acquire().await;
@@ -210,7 +210,7 @@ pub(super) async fn whole<T: Send + 'static>(
             let import = found(snap, id)?;
             let table = table(ws, &import)?;
             let seen = preview(ws, snap, ((&import, &table), who), |_| true)?;
-            Ok::<_, CrmError>(told(import, &table, seen))
+            Ok::<_, CrmError>(describe(import, &table, seen))
         })
     });
     let done = done.await;

@@ -70,7 +70,7 @@ impl Words {
     }
 
     /// Releases a cell's use of a text.
-    pub(super) fn leave(&mut self, place: u32) {
+    pub(super) fn release(&mut self, place: u32) {
         let Some(word) = self.places.get_mut(place as usize) else { return };
         word.count = word.count.saturating_sub(1);
         if 0 < word.count {

@@ -67,7 +67,7 @@ fn what_a_row_leaves_is_used_again() {
     let mut goes = Slim::of(&row(2, &[("city", text("Berlin"))]), &mut shared);
     let (places, runs) = (shared.words.places.len(), shared.runs);
     for n in 0..5_000 {
-        goes.leave(&mut shared);
+        goes.release(&mut shared);
         assert_eq!(value(&shared, &goes, "city"), None);
         let city = text(&format!("{n} {}", "x".repeat(50)));
         goes = Slim::of(&row(2, &[("city", city.clone())]), &mut shared);
@@ -148,6 +148,6 @@ fn what_is_derived_of_all_rows_is_made_once_until_one_changes() {
     assert!(!shared.places_with("sam").has(raw.place()), "no match reaches into the next text");
     let rows = [&other];
     assert_eq!(shared.names(&rows).get(&rows[0].id).map(String::as_str), Some("mowe"));
-    rosa.leave(&mut shared);
+    rosa.release(&mut shared);
     assert_eq!(*shared.order(&order(false), &none, || vec![0]), [0], "a row went");
 }

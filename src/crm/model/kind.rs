@@ -95,7 +95,7 @@ impl RowKind {
 
     /// A stored row; `None` if it is unreadable.
     #[must_use]
-    pub fn typed(&self, row: &[u8]) -> Option<Row> {
+    pub fn read_row(&self, row: &[u8]) -> Option<Row> {
         // ok: an unreadable row has no cells.
         self.decode(row).ok()
     }

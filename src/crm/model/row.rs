@@ -123,11 +123,11 @@ impl Row {
     }
 
     pub(super) fn index(&self, keys: &mut Keys) {
-        let mut told = name_identities(self.name()).to_vec();
-        told.extend(self.cells.values().filter_map(|cell| cell.value.as_ref()?.identity()));
-        told.sort();
-        told.dedup();
-        for one in &told {
+        let mut identities = name_identities(self.name()).to_vec();
+        identities.extend(self.cells.values().filter_map(|cell| cell.value.as_ref()?.identity()));
+        identities.sort();
+        identities.dedup();
+        for one in &identities {
             keys.entry(self.kind.identity).raw(identity_key(self.collection, one).bytes());
             if let (Some(index), (1, address)) = (self.kind.email, one) {
                 keys.entry(index).text(address);

@@ -222,8 +222,8 @@ impl<K: StoredKind> Column for SlimOf<K> {
     fn id(&self) -> K::Id {
         K::Id::from_uuid(self.row.id)
     }
-    fn leave(&self, shared: &mut Shared) {
-        self.row.leave(shared);
+    fn on_removed(&self, shared: &mut Shared) {
+        self.row.release(shared);
     }
     fn tidy(_: &mut [Self], shared: &mut Shared) {
         shared.tidy();

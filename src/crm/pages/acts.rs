@@ -42,10 +42,9 @@ use crate::typed::{FormValues, given, text};
 const LAST_CONTACT: &str = "last_contact_date";
 
 /// The submitted fields of a row, without the fields that HQ's forms add.
-fn values(typed: &FormValues) -> FormValues {
+fn values(form: &FormValues) -> FormValues {
     let own = |key: &str| key == "once" || key == "was" || key == "back" || key.starts_with("was:");
-    typed
-        .iter()
+    form.iter()
         .filter(|(key, _)| !own(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
@@ -59,9 +58,9 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<FormValues>,
+    FormOnce(form, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
-    make(kind, (app, ws, who), (hx, shell), None, (typed, once)).await
+    make(kind, (app, ws, who), (hx, shell), None, (form, once)).await
 }
 
 /// Creates a row of a kind.
@@ -70,9 +69,9 @@ pub(super) async fn make(
     (app, ws, who): (App, Ws, Person),
     (hx, shell): (Hx, Shell),
     collection: Option<CollectionId>,
-    (typed, once): (FormValues, web::idempotency::Once),
+    (form, once): (FormValues, web::idempotency::Once),
 ) -> Result<Response, PageError> {
-    let mut filled = values(&typed);
+    let mut filled = values(&form);
     filled.retain(|_, value| value.as_str() != Some(""));
     let columns = ws.read(|snap| columns::of(snap, kind.home(collection)))?;
     let zone = due::zone(&who.zone);
@@ -92,12 +91,12 @@ pub(super) async fn make(
     match made {
         Ok(id) => {
             let at = ws.url(&format!("{}/{id}", kind.path));
-            let words = format!("Created {}", text(&typed, "name"));
+            let words = format!("Created {}", text(&form, "name"));
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&at)))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
             let scene = ViewContext::new(&ws, &who, snap)?;
-            new_form(kind, &scene, snap, shell, (collection, &typed, &error.fields()))
+            new_form(kind, &scene, snap, shell, (collection, &form, &error.fields()))
         }),
         Err(error) => Err(error.into()),
     }
@@ -110,15 +109,15 @@ pub(super) async fn save(
     who: Person,
     hx: Hx,
     shell: Shell,
-    (PathKind(kind), Path(said)): (PathKind, Path<String>),
-    Form(typed): Form<FormValues>,
+    (PathKind(kind), Path(name)): (PathKind, Path<String>),
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let (id, columns) = ws.read(|snap| {
-        let row = queries::resolve(kind, snap, &said)?;
+        let row = queries::resolve(kind, snap, &name)?;
         Ok::<_, CrmError>((row.id, columns::of(snap, row.home())?))
     })?;
     let me = person(who.account);
-    let mut sent = typed.clone();
+    let mut sent = form.clone();
     let saved = match with_days(&mut sent, &columns, (today(&ws, &who), &due::zone(&who.zone))) {
         Ok(()) => {
             ws.write(&who, move |tx| {
@@ -142,17 +141,17 @@ pub(super) async fn save(
     if !matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict) {
         return Err(error.into());
     }
-    let told = web::form::sentence(&error.to_string());
+    let message = web::form::sentence(&error.to_string());
     if hx.is_partial() {
         let status = match error.kind() {
             ProblemKind::Conflict => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        return Ok((status, Ask::new().toast(Tone::Danger, &told), "").into_response());
+        return Ok((status, Ask::new().toast(Tone::Danger, &message), "").into_response());
     }
     ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
-        refused(kind, &scene, snap, shell, (id, &told, typed))
+        refused(kind, &scene, snap, shell, (id, &message, form))
     })
 }
 
@@ -161,19 +160,19 @@ fn unchanged(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
     id: Uuid,
-    typed: &FormValues,
+    form: &FormValues,
     me: kernel::Assignee,
 ) -> Result<(), CrmError> {
     let row = queries::get_rev(kind, tx, id)?.0;
     let known = Known::new(tx, me)?;
     for column in columns::of(tx, row.home())? {
-        let Some(was) = typed.get(&format!("was:{}", column.key)).and_then(Value::as_str) else {
+        let Some(was) = form.get(&format!("was:{}", column.key)).and_then(Value::as_str) else {
             continue;
         };
         let now =
             row.value(&column.key).map_or_else(String::new, |value| column.written(value, &known));
         let same = |one: &str| kernel::text::one_line(one) == kernel::text::one_line(&now);
-        if !same(was) && !same(text(typed, &column.key)) {
+        if !same(was) && !same(text(form, &column.key)) {
             let by = row.cells.get(&column.key).map_or_else(String::new, |cell| {
                 known.name_of(features::tasks::queries::people::assignee_of(cell.origin.by))
             });
@@ -206,13 +205,13 @@ pub(super) async fn act(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path2(said, verb): Path2<String, Verb>,
-    Form(typed): Form<FormValues>,
+    Path2(name, verb): Path2<String, Verb>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let (id, list, cells) = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
-        let row = queries::resolve(kind, snap, &said)?;
-        let field = text(&typed, "field");
+        let row = queries::resolve(kind, snap, &name)?;
+        let field = text(&form, "field");
         let cells = match verb {
             Verb::Back => {
                 let before = queries::cell_before(snap, ws.store.schema(), (&row, field))?;
@@ -227,13 +226,13 @@ pub(super) async fn act(
             Verb::Archive => rules::set_archived(kind, tx, id, true),
             Verb::Restore => rules::set_archived(kind, tx, id, false),
             Verb::Remove => rules::remove(kind, tx, id),
-            Verb::Right => rules::call_right(kind, tx, id, text(&typed, "field")),
+            Verb::Right => rules::call_right(kind, tx, id, text(&form, "field")),
             Verb::Back => {
                 let (now, before) = (cells.0.as_ref(), cells.1.clone());
-                rules::put_back(kind, tx, (id, text(&typed, "field")), (now, before))
+                rules::put_back(kind, tx, (id, text(&form, "field")), (now, before))
             }
             Verb::Move => {
-                rules::change(kind, tx, id, &Sent::of(values(&typed))).map(|changed| changed.row)
+                rules::change(kind, tx, id, &Sent::of(values(&form))).map(|changed| changed.row)
             }
         })
         .await?;
@@ -260,12 +259,12 @@ pub(super) fn today(ws: &Ws, who: &Person) -> Date {
 
 /// The day in a field of a form; `None` if empty.
 pub(super) fn day(
-    typed: &FormValues,
+    form: &FormValues,
     field: &'static str,
     today: Date,
     toward: Toward,
 ) -> Result<Option<Date>, CrmError> {
-    let day = day::in_field(field, text(typed, field), today, toward);
+    let day = day::in_field(field, text(form, field), today, toward);
     day.map_err(|wrong| CrmError::Invalid(vec![wrong]))
 }
 
@@ -278,21 +277,21 @@ fn with_days(
     let mut wrong = Vec::new();
     for column in columns {
         let Some(Value::String(text)) = filled.get_mut(&column.key) else { continue };
-        let said = text.trim();
-        if said.is_empty() {
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
             continue;
         }
         let toward = if column.key == LAST_CONTACT { Toward::Back } else { Toward::Ahead };
-        let timed = || day::read_timed(said, today, toward);
+        let timed = || day::read_timed(trimmed, today, toward);
         let (sent, wanted) = match column.kind {
             Kind::Date => {
-                let day = day::read(said, today, toward).or_else(|| timed().map(|at| at.date()));
+                let day = day::read(trimmed, today, toward).or_else(|| timed().map(|at| at.date()));
                 (day.map(|day| day.to_string()), day::WANTED)
             }
             Kind::Datetime => {
                 let on_the_clock = || instant(zone, timed()?);
-                let begin = || midnight(zone, day::read(said, today, toward)?);
-                let at = said.parse::<Timestamp>().ok().or_else(on_the_clock);
+                let begin = || midnight(zone, day::read(trimmed, today, toward)?);
+                let at = trimmed.parse::<Timestamp>().ok().or_else(on_the_clock);
                 (at.or_else(begin).map(|at| at.to_string()), day::WANTED_TIMED)
             }
             _ => continue,
@@ -314,16 +313,16 @@ pub(super) async fn log(
     who: Person,
     hx: Hx,
     shell: Shell,
-    (PathKind(kind), Path(said)): (PathKind, Path<String>),
-    FormOnce(typed, once): FormOnce<FormValues>,
+    (PathKind(kind), Path(name)): (PathKind, Path<String>),
+    FormOnce(form, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
-    let row = ws.read(|snap| queries::resolve(kind, snap, &said))?;
+    let row = ws.read(|snap| queries::resolve(kind, snap, &name))?;
     let id = row.id;
     let with = match kind.is_contacts() {
         true => (Some(ContactId::from_uuid(id)), None),
         false => (None, Some(OrganizationId::from_uuid(id))),
     };
-    let patch = patch_of(&typed, &who, today(&ws, &who));
+    let patch = patch_of(&form, &who, today(&ws, &who));
     let logged = match patch {
         Ok(patch) => {
             ws.write(
@@ -344,15 +343,15 @@ pub(super) async fn log(
         )),
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
             let scene = ViewContext::new(&ws, &who, snap)?;
-            let told = web::form::sentence(&error.to_string());
-            refused(kind, &scene, snap, shell, (id, &told, typed))
+            let message = web::form::sentence(&error.to_string());
+            refused(kind, &scene, snap, shell, (id, &message, form))
         }),
         Err(error) => Err(error.into()),
     }
 }
 
-fn patch_of(typed: &FormValues, who: &Person, today: Date) -> Result<TalkPatch, CrmError> {
-    let occurred_at = match day(typed, "occurred_on", today, Toward::Back)? {
+fn patch_of(form: &FormValues, who: &Person, today: Date) -> Result<TalkPatch, CrmError> {
+    let occurred_at = match day(form, "occurred_on", today, Toward::Back)? {
         None => None,
         Some(day) => {
             let zone = due::zone(&who.zone);
@@ -364,14 +363,14 @@ fn patch_of(typed: &FormValues, who: &Person, today: Date) -> Result<TalkPatch, 
         }
     };
     Ok(TalkPatch {
-        kind: text(typed, "kind").parse().ok(),
+        kind: text(form, "kind").parse().ok(),
         // ok: without a choice the direction is unknown.
-        way: Some(text(typed, "way").parse().ok()),
-        subject: given(typed, "subject"),
-        body: given(typed, "body"),
+        way: Some(text(form, "way").parse().ok()),
+        subject: given(form, "subject"),
+        body: given(form, "body"),
         occurred_at,
-        next_action: given(typed, "next_action"),
-        next_on: Some(day(typed, "next_on", today, Toward::Ahead)?),
+        next_action: given(form, "next_action"),
+        next_on: Some(day(form, "next_on", today, Toward::Ahead)?),
         next_done: None,
     })
 }
@@ -392,10 +391,10 @@ pub(super) async fn talk(
     who: Person,
     hx: Hx,
     Path2(id, verb): Path2<TalkId, TalkVerb>,
-    Form(typed): Form<FormValues>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let today = today(&ws, &who);
-    let until = day(&typed, "until", today, Toward::Ahead)?;
+    let until = day(&form, "until", today, Toward::Ahead)?;
     let talk = ws
         .write(&who, move |tx| match verb {
             TalkVerb::Done => rules::change_talk(

@@ -124,24 +124,24 @@ pub(super) fn chosen(
     kind: &'static RowKind,
     ws: &Ws,
     who: &Person,
-    (collection, typed): (Option<CollectionId>, &FormValues),
+    (collection, form): (Option<CollectionId>, &FormValues),
     most: usize,
 ) -> Result<Vec<Uuid>, CrmError> {
-    let ids: Vec<Uuid> = match typed.get("q").and_then(Value::as_str) {
-        None => text(typed, "tasks").split(',').filter_map(|id| id.parse().ok()).collect(),
+    let ids: Vec<Uuid> = match form.get("q").and_then(Value::as_str) {
+        None => text(form, "tasks").split(',').filter_map(|id| id.parse().ok()).collect(),
         Some(q) => ws.read(|snap| {
             let scene = ViewContext::new(ws, who, snap)?;
             let home = kind.home(collection);
             let look = Look::new(&scene, snap, home)?;
             let around = look.around(&scene, snap, home)?;
-            let asked =
+            let request =
                 list::ListRequest { q: q.to_owned(), collection, ..list::ListRequest::default() };
-            Ok::<_, CrmError>(list::find(kind, snap, &asked, &around)?.understood()?.ids)
+            Ok::<_, CrmError>(list::find(kind, snap, &request, &around)?.understood()?.ids)
         })?,
     };
     if ids.is_empty() || most < ids.len() {
-        let told = format!("choose 1 to {most} {}", kind.entity().many);
-        return Err(CrmError::Refused(told));
+        let message = format!("choose 1 to {most} {}", kind.entity().many);
+        return Err(CrmError::Refused(message));
     }
     Ok(ids)
 }
@@ -153,9 +153,9 @@ pub(super) async fn bulk(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<FormValues>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    change(kind, (app, ws, who), hx, (None, typed)).await
+    change(kind, (app, ws, who), hx, (None, form)).await
 }
 
 /// Bulk change of records of a collection.
@@ -164,11 +164,11 @@ pub(super) async fn bulk_records(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path(said): Path<String>,
-    Form(typed): Form<FormValues>,
+    Path(name): Path<String>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    change(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
+    change(RowKind::RECORDS, (app, ws, who), hx, (Some(id), form)).await
 }
 
 /// The change of each row.
@@ -180,24 +180,24 @@ enum Deed {
 }
 
 impl Deed {
-    fn of(mut typed: FormValues, today: Date) -> Result<Self, CrmError> {
-        if let Some(word) = typed.get("archived").and_then(Value::as_str) {
+    fn of(mut form: FormValues, today: Date) -> Result<Self, CrmError> {
+        if let Some(word) = form.get("archived").and_then(Value::as_str) {
             return Ok(Self::Archived(word == "yes"));
         }
-        if !text(&typed, "tag").trim().is_empty() {
-            return Ok(Self::Tag(text(&typed, "tag").trim().to_owned()));
+        if !text(&form, "tag").trim().is_empty() {
+            return Ok(Self::Tag(text(&form, "tag").trim().to_owned()));
         }
-        if let Some(word) = typed.get(FOLLOW_UP).and_then(Value::as_str) {
+        if let Some(word) = form.get(FOLLOW_UP).and_then(Value::as_str) {
             let until = match word {
                 "none" => None,
-                _ => day(&typed, FOLLOW_UP, today, Toward::Ahead)?,
+                _ => day(&form, FOLLOW_UP, today, Toward::Ahead)?,
             };
             return Ok(Self::FollowUp(until));
         }
-        typed.retain(|key, _| !["tasks", "q", "tag"].contains(&key.as_str()));
-        match typed.is_empty() {
+        form.retain(|key, _| !["tasks", "q", "tag"].contains(&key.as_str()));
+        match form.is_empty() {
             true => Err(CrmError::Refused("choose a change".to_owned())),
-            false => Ok(Self::Values(typed)),
+            false => Ok(Self::Values(form)),
         }
     }
 
@@ -236,14 +236,14 @@ async fn change(
     kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     hx: Hx,
-    (collection, typed): (Option<CollectionId>, FormValues),
+    (collection, form): (Option<CollectionId>, FormValues),
 ) -> Result<Response, PageError> {
-    let ids = chosen(kind, &ws, &who, (collection, &typed), MOST)?;
+    let ids = chosen(kind, &ws, &who, (collection, &form), MOST)?;
     let back = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
         Ok::<_, CrmError>(list_url(kind, &scene, collection))
     })?;
-    let deed = Deed::of(typed, today(&ws, &who))?;
+    let deed = Deed::of(form, today(&ws, &who))?;
     let verb = if matches!(deed, Deed::Archived(true)) { "Archived" } else { "Changed" };
     let count = web::format::count(ids.len() as u64, kind.entity().one, kind.entity().many);
     let entry = ws

@@ -139,11 +139,11 @@ async fn index(ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Response, Pa
     }
 }
 
-fn patch(typed: &FormValues) -> CollectionPatch {
+fn patch(form: &FormValues) -> CollectionPatch {
     CollectionPatch {
-        name: given(typed, "name"),
-        icon: given(typed, "icon"),
-        description: given(typed, "description"),
+        name: given(form, "name"),
+        icon: given(form, "icon"),
+        description: given(form, "description"),
         archived: None,
     }
 }
@@ -154,9 +154,9 @@ async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<FormValues>,
+    FormOnce(form, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
-    let wanted = patch(&typed);
+    let wanted = patch(&form);
     let made = ws
         .write(
             &who,
@@ -173,11 +173,11 @@ async fn create(
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
             let page = ws.read(|snap| all(&ViewContext::new(&ws, &who, snap)?, snap, shell))?;
-            let again = patch(&typed);
+            let repeat = patch(&form);
             let page = IndexPage {
-                name: again.name.unwrap_or_default(),
-                icon: again.icon.unwrap_or_default(),
-                description: again.description.unwrap_or_default(),
+                name: repeat.name.unwrap_or_default(),
+                icon: repeat.icon.unwrap_or_default(),
+                description: repeat.description.unwrap_or_default(),
                 error: error.to_string(),
                 ..page
             };
@@ -242,12 +242,12 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(wish): Query<ListPageParams>,
 ) -> Result<Response, PageError> {
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let collection = queries::collection(snap, &said)?;
+            let collection = queries::collection(snap, &name)?;
             let scene = ViewContext::new(ws, &who, snap)?;
             answer(RowKind::RECORDS, &scene, snap, (hx, shell), (Some(&collection), &wish))
         })
@@ -259,18 +259,18 @@ async fn new(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Path(said): Path<String>,
-    Query(typed): Query<FormValues>,
+    Path(name): Path<String>,
+    Query(form): Query<FormValues>,
 ) -> Result<Response, PageError> {
     ws.read(|snap| {
-        let id = queries::collection(snap, &said)?.id;
+        let id = queries::collection(snap, &name)?.id;
         let none: &[FieldError] = &[];
         new_form(
             RowKind::RECORDS,
             &ViewContext::new(&ws, &who, snap)?,
             snap,
             shell,
-            (Some(id), &typed, none),
+            (Some(id), &form, none),
         )
     })
 }
@@ -281,11 +281,11 @@ async fn add(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
-    FormOnce(typed, once): FormOnce<FormValues>,
+    Path(name): Path<String>,
+    FormOnce(form, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    acts::make(RowKind::RECORDS, (app, ws, who), (hx, shell), Some(id), (typed, once)).await
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
+    acts::make(RowKind::RECORDS, (app, ws, who), (hx, shell), Some(id), (form, once)).await
 }
 
 path_words! {
@@ -303,13 +303,13 @@ async fn act(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path2(said, verb): Path2<String, Verb>,
-    Form(typed): Form<FormValues>,
+    Path2(name, verb): Path2<String, Verb>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     let one = ws
         .write(&who, move |tx| match verb {
-            Verb::Rename => rules::change_collection(tx, id, patch(&typed)),
+            Verb::Rename => rules::change_collection(tx, id, patch(&form)),
             Verb::Remove => rules::remove_collection(tx, id),
             Verb::Archive | Verb::Restore => {
                 let archived = Some(verb == Verb::Archive);

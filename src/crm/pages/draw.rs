@@ -137,9 +137,9 @@ pub(super) fn origin(scene: &ViewContext, look: &Look<'_>, origin: &Origin) -> F
         false => String::new(),
     };
     let sources = origin.sources.iter().map(|one| {
-        let told =
+        let text =
             if link(&one.at).is_empty() { one.at.clone() } else { entity::plain_url(&one.at) };
-        (told, one.quote.clone(), link(&one.at))
+        (text, one.quote.clone(), link(&one.at))
     });
     From {
         face: look.known.people.actor(origin.by),

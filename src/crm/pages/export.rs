@@ -62,10 +62,10 @@ pub(super) async fn records_csv(
     ws: Ws,
     who: Person,
     alive: Alive,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(wish): Query<ListPageParams>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     file(RowKind::RECORDS, (ws, who, alive), (Some(id), wish), Form::Csv).await
 }
 
@@ -74,10 +74,10 @@ pub(super) async fn records_json(
     ws: Ws,
     who: Person,
     alive: Alive,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(wish): Query<ListPageParams>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
     file(RowKind::RECORDS, (ws, who, alive), (Some(id), wish), Form::Json).await
 }
 
@@ -110,7 +110,7 @@ async fn file(
                 let around = look.around(&scene, snap, home)?;
                 let state = state_of(kind, &scene, snap, (collection, &wish))?;
                 Ok::<_, CrmError>(
-                    list::find(kind, snap, &state.asked(), &around)?.understood()?.ids,
+                    list::find(kind, snap, &state.list_request(), &around)?.understood()?.ids,
                 )
             })
         })
@@ -199,12 +199,12 @@ impl Part {
 
     fn json(&self, read: &dyn Read, look: &Look<'_>) -> Result<Vec<u8>, CrmError> {
         let rows: Vec<Row> = list::rows(self.kind, read, &self.ids)?;
-        let told = |row: &Row| {
+        let row_json = |row: &Row| {
             let mut values = values_json(row, &look.columns, &look.known);
             values.insert(ID.to_owned(), row.id.to_string().into());
             serde_json::Value::from(values).to_string()
         };
-        let rows: Vec<String> = rows.iter().map(told).collect();
+        let rows: Vec<String> = rows.iter().map(row_json).collect();
         let mut text = String::from(if self.is_first { "[\n" } else { "" });
         if !self.is_first && !rows.is_empty() {
             text.push_str(",\n");

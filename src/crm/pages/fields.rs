@@ -49,7 +49,7 @@ pub(crate) fn home_of(read: &dyn Read, word: &str) -> Result<Home, CrmError> {
     match word {
         "" | "contacts" => Ok(Home::Contacts),
         "organizations" => Ok(Home::Organizations),
-        said => Ok(Home::Collection(queries::collection(read, said)?.id)),
+        name => Ok(Home::Collection(queries::collection(read, name)?.id)),
     }
 }
 
@@ -116,7 +116,7 @@ struct FieldsPage {
 web::region!(FieldsPage, as_rows, FieldsRows, "crm/fields-rows.html");
 
 impl FieldsPage {
-    fn typed(&self, key: &str) -> &str {
+    fn form_value(&self, key: &str) -> &str {
         text(&self.typed, key)
     }
 }
@@ -227,10 +227,10 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<FieldsPageParams>,
+    Query(params): Query<FieldsPageParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
-        page(&ViewContext::new(&ws, &who, snap)?, snap, shell, home_of(snap, &asked.of)?)
+        page(&ViewContext::new(&ws, &who, snap)?, snap, shell, home_of(snap, &params.of)?)
     })?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
@@ -239,8 +239,8 @@ async fn show(
 }
 
 /// The changes of a field in a form.
-fn patch(typed: &FormValues) -> Result<FieldPatch, CrmError> {
-    let look = match given(typed, "look").as_deref().map(str::trim) {
+fn patch(form: &FormValues) -> Result<FieldPatch, CrmError> {
+    let look = match given(form, "look").as_deref().map(str::trim) {
         Some(word) => {
             Some(Look::of(&word.to_lowercase()).or_else(|| Look::of(word)).ok_or_else(|| {
                 CrmError::field("look", "Use plain, percent, bar or a three-letter currency code.")
@@ -249,20 +249,20 @@ fn patch(typed: &FormValues) -> Result<FieldPatch, CrmError> {
         None => None,
     };
     Ok(FieldPatch {
-        label: given(typed, "label"),
-        kind: Kind::of(text(typed, "kind")),
+        label: given(form, "label"),
+        kind: Kind::of(text(form, "kind")),
         look,
-        group: given(typed, "group"),
+        group: given(form, "group"),
         choices: None,
-        required: typed.contains_key("form").then(|| typed.contains_key("required")),
-        to: match given(typed, "to").as_deref() {
+        required: form.contains_key("form").then(|| form.contains_key("required")),
+        to: match given(form, "to").as_deref() {
             Some("organizations") => Some(ORGANIZATIONS.number),
             Some("records") => Some(RECORDS.number),
             Some(_) => Some(CONTACTS.number),
             None => None,
         },
-        about: given(typed, "about"),
-        agents: text(typed, "agents").parse().ok(),
+        about: given(form, "about"),
+        agents: text(form, "agents").parse().ok(),
     })
 }
 
@@ -277,27 +277,27 @@ async fn make(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<FormValues>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    let home = ws.read(|snap| home_of(snap, text(&typed, "of")))?;
-    let made = match patch(&typed) {
+    let home = ws.read(|snap| home_of(snap, text(&form, "of")))?;
+    let made = match patch(&form) {
         Ok(patch) => {
             let choices =
-                labels(text(&typed, "choices")).iter().map(|label| Choice::called(label)).collect();
+                labels(text(&form, "choices")).iter().map(|label| Choice::called(label)).collect();
             let patch = FieldPatch { choices: Some(choices), ..patch };
             ws.write(&who, move |tx| rules::make_field(tx, home, patch)).await
         }
         Err(error) => Err(error),
     };
     let done = made.map(|def| format!("Added {}", def.label));
-    finish((app, ws, who), (hx, shell), (home, typed), done)
+    finish((app, ws, who), (hx, shell), (home, form), done)
 }
 
 /// Reports success, or shows the page again with the error.
 fn finish(
     (app, ws, who): (App, Ws, Person),
     (hx, shell): (Hx, Shell),
-    (home, typed): (Home, FormValues),
+    (home, form): (Home, FormValues),
     done: Result<String, CrmError>,
 ) -> Result<Response, PageError> {
     match done {
@@ -308,7 +308,8 @@ fn finish(
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Conflict) => {
             let page =
                 ws.read(|snap| page(&ViewContext::new(&ws, &who, snap)?, snap, shell, home))?;
-            let page = FieldsPage { error: web::form::sentence(&error.to_string()), typed, ..page };
+            let page =
+                FieldsPage { error: web::form::sentence(&error.to_string()), typed: form, ..page };
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
         Err(error) => Err(error.into()),
@@ -331,10 +332,10 @@ async fn act(
     hx: Hx,
     shell: Shell,
     Path2(key, verb): Path2<String, Verb>,
-    Form(typed): Form<FormValues>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    let home = ws.read(|snap| home_of(snap, text(&typed, "of")))?;
-    let sent = typed.clone();
+    let home = ws.read(|snap| home_of(snap, text(&form, "of")))?;
+    let sent = form.clone();
     let done = ws
         .write(&who, move |tx| {
             let at = (home, key.as_str());
@@ -361,15 +362,15 @@ async fn act(
             Ok(format!("Saved {}", def.label))
         })
         .await;
-    finish((app, ws, who), (hx, shell), (home, typed), done)
+    finish((app, ws, who), (hx, shell), (home, form), done)
 }
 
 /// The stages of the form in order; a stage without a name is removed.
-fn stages(typed: &FormValues) -> Vec<Choice> {
+fn stages(form: &FormValues) -> Vec<Choice> {
     let mut all = Vec::new();
     for n in 0..200 {
-        let field = |name: &str| text(typed, &format!("{name}.{n}"));
-        if !typed.contains_key(&format!("label.{n}")) {
+        let field = |name: &str| text(form, &format!("{name}.{n}"));
+        if !form.contains_key(&format!("label.{n}")) {
             break;
         }
         let label = kernel::text::one_line(field("label"));
@@ -397,9 +398,9 @@ async fn start(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<FormValues>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    let key = text(&typed, "preset").to_owned();
+    let key = text(&form, "preset").to_owned();
     ws.write(&who, move |tx| rules::start_with(tx, &key)).await?;
     let words = Flash::ok("Stages and fields added. You can change them any time.");
     Ok(flash::say(&app, words, hx.go_to(&ws.url("contacts"))))

@@ -63,7 +63,7 @@ impl Frame {
         scene: &ViewContext,
         read: &dyn Read,
         (state, look): (&State, &Look<'_>),
-        said: &[(Term, String)],
+        terms: &[(Term, String)],
         shown: &[String],
     ) -> Result<Self, CrmError> {
         let ws = &scene.ws;
@@ -83,7 +83,7 @@ impl Frame {
             layouts: layouts(state, &look.columns),
             q: state.look.q.clone(),
             others: state.others(),
-            chips: said.iter().map(|(term, wrong)| chip(state, look, term, wrong)).collect(),
+            chips: terms.iter().map(|(term, wrong)| chip(state, look, term, wrong)).collect(),
             clear: state.url_with(|look| look.q.clear()),
             may_write: scene.may_write,
             back: state.url_of(&state.look),
@@ -158,12 +158,12 @@ fn totals(
         let around = look.around(scene, read, home)?;
         let found = |q: &&str| {
             let collection = state.collection;
-            let asked = list::ListRequest {
+            let request = list::ListRequest {
                 q: (*q).to_owned(),
                 collection,
                 ..list::ListRequest::default()
             };
-            Ok(list::find(kind, read, &asked, &around)?.ids.len())
+            Ok(list::find(kind, read, &request, &around)?.ids.len())
         };
         queries.iter().map(found).collect::<Result<Vec<usize>, CrmError>>()
     };
@@ -308,11 +308,11 @@ pub(super) async fn complete(
 pub(super) async fn complete_records(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(typing): Query<Typing>,
 ) -> Result<Json<Vec<Offer>>, PageError> {
     let offers = ws.read(|snap| {
-        let id = queries::collection(snap, &said)?.id;
+        let id = queries::collection(snap, &name)?.id;
         offers(RowKind::RECORDS, &ws, &who, snap, (Some(id), &typing))
     })?;
     Ok(Json(offers))

@@ -39,9 +39,9 @@ pub(super) async fn give(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<FormValues>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    make(kind, (app, ws, who), hx, (None, typed)).await
+    make(kind, (app, ws, who), hx, (None, form)).await
 }
 
 /// Creates a task for an agent about the selected records of a collection.
@@ -50,23 +50,23 @@ pub(super) async fn give_records(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path(said): Path<String>,
-    Form(typed): Form<FormValues>,
+    Path(name): Path<String>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    make(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
+    make(RowKind::RECORDS, (app, ws, who), hx, (Some(id), form)).await
 }
 
 async fn make(
     kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     hx: Hx,
-    (collection, typed): (Option<CollectionId>, FormValues),
+    (collection, form): (Option<CollectionId>, FormValues),
 ) -> Result<Response, PageError> {
     // Limited by the number of links of a task.
-    let ids = chosen(kind, &ws, &who, (collection, &typed), MOST)?;
+    let ids = chosen(kind, &ws, &who, (collection, &form), MOST)?;
     let (count, me) = (ids.len(), Assignee::Person(who.account));
-    let (title, agent) = (text(&typed, "title").to_owned(), text(&typed, "agent").to_owned());
+    let (title, agent) = (text(&form, "title").to_owned(), text(&form, "agent").to_owned());
     let task = ws
         .write(&who, move |tx| {
             let assignee = People::read(tx)?.find(&agent, me)?;
@@ -107,11 +107,11 @@ pub(super) async fn about(
     who: Person,
     hx: Hx,
     shell: Shell,
-    (PathKind(kind), Path(said)): (PathKind, Path<String>),
-    FormOnce(typed, once): FormOnce<FormValues>,
+    (PathKind(kind), Path(name)): (PathKind, Path<String>),
+    FormOnce(form, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::resolve(kind, snap, &said))?.id;
-    let (me, sent) = (Assignee::Person(who.account), typed.clone());
+    let id = ws.read(|snap| queries::resolve(kind, snap, &name))?.id;
+    let (me, sent) = (Assignee::Person(who.account), form.clone());
     let made = ws
         .write(
             &who,
@@ -134,8 +134,8 @@ pub(super) async fn about(
         }
         Err(error) if error.kind() == ProblemKind::Invalid => ws.read(|snap| {
             let scene = ViewContext::new(&ws, &who, snap)?;
-            let told = web::form::sentence(&error.to_string());
-            refused(kind, &scene, snap, shell, (id, &told, typed))
+            let message = web::form::sentence(&error.to_string());
+            refused(kind, &scene, snap, shell, (id, &message, form))
         }),
         Err(error) => Err(error.into()),
     }

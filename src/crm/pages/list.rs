@@ -152,8 +152,8 @@ fn page(
     let keys = keys(home, &look.columns, &state.look.columns);
     let group = state.group(&look.columns);
     let is_board = state.look.layout == BOARD && group.is_some();
-    let asked = asked(state, (group, is_board), &look.columns, &keys);
-    let found = list::find(kind, read, &asked, &around)?;
+    let request = list_request(state, (group, is_board), &look.columns, &keys);
+    let found = list::find(kind, read, &request, &around)?;
     let rows = Rows { scene, read, look: &look, due: &around.due, keys: &keys };
     let (mut blocks, mut more, mut drawn) = (Vec::new(), String::new(), None);
     let foot = Foot::of(&state.look.foot);
@@ -237,7 +237,7 @@ fn next(state: &State, shown: usize) -> String {
 }
 
 /// The list request of a page: grouping, and columns with figures.
-fn asked(
+fn list_request(
     state: &State,
     (group, is_board): (Option<&Column>, bool),
     columns: &[Column],
@@ -245,17 +245,17 @@ fn asked(
 ) -> list::ListRequest {
     let most = if is_board { board::CARDS } else { OF_GROUP };
     let foot = Foot::of(&state.look.foot);
-    let told = |key: &String| {
+    let figures = |key: &String| {
         let column = columns.iter().find(|column| column.key == *key);
         let is_told = column.and_then(|column| foot.below(column)).is_some();
         if is_told { key.clone() } else { String::new() }
     };
-    let told = match is_board {
+    let figures = match is_board {
         true => columns::money(columns).map(|column| column.key.clone()).into_iter().collect(),
-        false => keys.iter().map(told).collect(),
+        false => keys.iter().map(figures).collect(),
     };
     let group = group.map(|column| (column.key.clone(), most));
-    list::ListRequest { told, group, ..state.asked() }
+    list::ListRequest { figures, group, ..state.list_request() }
 }
 
 /// Keys of the visible columns.
@@ -314,15 +314,15 @@ fn block(
 ) -> Result<Block, CrmError> {
     let first = &group.first[..group.first.len().min(most)];
     let mark = rows::mark(rows, column, group.value.as_ref());
-    let told = rows.keys.iter().zip(&group.tallies).map(|(key, tally)| {
+    let figures = rows.keys.iter().zip(&group.tallies).map(|(key, tally)| {
         let column = rows.look.columns.iter().find(|column| column.key == *key)?;
         let figure = foot.below(column)?;
-        Some((figure.word(), tally.told(figure, column, &rows.look.known)))
+        Some((figure.word(), tally.format_figure(figure, column, &rows.look.known)))
     });
     Ok(Block {
         id: format!("group-{}", mark.word.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
         count: group.count,
-        figures: told.map(Option::unwrap_or_default).collect(),
+        figures: figures.map(Option::unwrap_or_default).collect(),
         more: match first.len() < group.count {
             true => state.url_asking(&state.query.with(super::frame::term_of(column, &mark.word))),
             false => String::new(),
@@ -351,7 +351,7 @@ fn foot_cells(
             key: key.clone(),
             label: column.label.clone(),
             word: now.map_or("", Figure::word),
-            value: now.map(|now| tally.told(now, column, &look.known)).unwrap_or_default(),
+            value: now.map(|now| tally.format_figure(now, column, &look.known)).unwrap_or_default(),
             choices: fits.map(Some).chain([None]).map(choice).collect(),
         })
     };

@@ -99,11 +99,11 @@ impl<'r> Look<'r> {
             let column = self.columns.iter().find(|column| column.key == key)?;
             row.value(key).map(|value| column.shown(value, &self.known))
         };
-        let told = |key: &&str| match *key {
+        let value_of = |key: &&str| match *key {
             columns::ORGANIZATION => of(columns::ORGANIZATION).or_else(|| of("company")),
             key => of(key),
         };
-        keys.iter().filter_map(told).collect::<Vec<_>>().join(" · ")
+        keys.iter().filter_map(value_of).collect::<Vec<_>>().join(" · ")
     }
 
     fn around(

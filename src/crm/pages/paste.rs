@@ -53,9 +53,9 @@ pub(super) async fn paste(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<FormValues>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    answer(kind, (app, ws, who), hx, (None, typed)).await
+    answer(kind, (app, ws, who), hx, (None, form)).await
 }
 
 /// Pastes cells into the list of a collection.
@@ -64,27 +64,27 @@ pub(super) async fn paste_records(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path(said): Path<String>,
-    Form(typed): Form<FormValues>,
+    Path(name): Path<String>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::collection(snap, &said))?.id;
-    answer(RowKind::RECORDS, (app, ws, who), hx, (Some(id), typed)).await
+    let id = ws.read(|snap| queries::collection(snap, &name))?.id;
+    answer(RowKind::RECORDS, (app, ws, who), hx, (Some(id), form)).await
 }
 
 async fn answer(
     kind: &'static RowKind,
     (app, ws, who): (App, Ws, Person),
     hx: Hx,
-    (collection, typed): (Option<CollectionId>, FormValues),
+    (collection, form): (Option<CollectionId>, FormValues),
 ) -> Result<Response, PageError> {
     let base = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
         Ok::<_, CrmError>(list_url(kind, &scene, collection))
     })?;
-    let (block, left) = block_of(kind, &typed);
-    if text(&typed, "sure").is_empty() {
+    let (block, left) = block_of(kind, &form);
+    if text(&form, "sure").is_empty() {
         let pasted = preview(&ws, &who, &block)?;
-        return html::fragment(&dialog(&typed, format!("{base}/paste"), (pasted, left)));
+        return html::fragment(&dialog(&form, format!("{base}/paste"), (pasted, left)));
     }
     let done = ws.write(&who, move |tx| {
         let pasted = rules::paste(tx, &block)?;
@@ -108,10 +108,10 @@ async fn answer(
 }
 
 /// The block of a form, and the number of rows and columns outside of the table.
-fn block_of(kind: &'static RowKind, typed: &FormValues) -> (Block, (usize, usize)) {
-    let rows: Vec<Uuid> = text(typed, "rows").split(',').filter_map(|id| id.parse().ok()).collect();
-    let fields: Vec<String> = text(typed, "fields").split(',').map(str::to_owned).collect();
-    let mut cells = cells_of(text(typed, "text"));
+fn block_of(kind: &'static RowKind, form: &FormValues) -> (Block, (usize, usize)) {
+    let rows: Vec<Uuid> = text(form, "rows").split(',').filter_map(|id| id.parse().ok()).collect();
+    let fields: Vec<String> = text(form, "fields").split(',').map(str::to_owned).collect();
+    let mut cells = cells_of(text(form, "text"));
     let width = cells.iter().map(Vec::len).max().unwrap_or_default();
     let left = (cells.len().saturating_sub(rows.len()), width.saturating_sub(fields.len()));
     cells.truncate(rows.len());
@@ -176,7 +176,7 @@ pub(crate) fn rehearsed(
 }
 
 fn dialog(
-    typed: &FormValues,
+    form: &FormValues,
     action: String,
     (mut pasted, (rows, columns)): (Pasted, (usize, usize)),
 ) -> PasteDialog {
@@ -190,9 +190,9 @@ fn dialog(
         .collect();
     PasteDialog {
         action,
-        rows: text(typed, "rows").to_owned(),
-        fields: text(typed, "fields").to_owned(),
-        text: text(typed, "text").to_owned(),
+        rows: text(form, "rows").to_owned(),
+        fields: text(form, "fields").to_owned(),
+        text: text(form, "text").to_owned(),
         told: match pasted.cells {
             0 => "No changes.".to_owned(),
             _ => {

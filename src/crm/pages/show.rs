@@ -153,7 +153,7 @@ web::region!(ShowPage, as_files, ShowFiles, "crm/show-files.html");
 
 impl ShowPage {
     /// The submitted value of a field in a form that is shown again.
-    fn typed(&self, field: &str) -> &str {
+    fn form_value(&self, field: &str) -> &str {
         text(&self.typed, field)
     }
 
@@ -196,15 +196,15 @@ pub(super) async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
-    Query(asked): Query<RecordPageParams>,
+    Path(name): Path<String>,
+    Query(params): Query<RecordPageParams>,
 ) -> Result<Response, PageError> {
-    let part = if hx.is_partial() { asked.part.as_str() } else { "" };
+    let part = if hx.is_partial() { params.part.as_str() } else { "" };
     let page = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
-        let row = queries::resolve(kind, snap, &said)?;
-        let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
-        page(&scene, snap, shell, (&row, begun, asked.time(part)))
+        let row = queries::resolve(kind, snap, &name)?;
+        let begun = Begun::of(String::new(), &params.quote, &params.reply);
+        page(&scene, snap, shell, (&row, begun, params.time(part)))
     })?;
     match part {
         "head" => html::fragment(&page.as_head()),
@@ -222,12 +222,12 @@ pub(super) fn refused(
     scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (id, wrong, typed): (Uuid, &str, FormValues),
+    (id, wrong, form): (Uuid, &str, FormValues),
 ) -> Result<Response, PageError> {
     let row = queries::get_rev(kind, read, id)?.0;
     let page = ShowPage {
         wrong: wrong.to_owned(),
-        typed,
+        typed: form,
         ..page(scene, read, shell, (&row, Begun::default(), Some(TimelineRequest::default())))?
     };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
@@ -249,8 +249,8 @@ fn page(
     let spot = Spot::here(read, place)?;
     let time = match wish {
         Some(wish) => {
-            let said = comments::talks(scene, read, &spot)?;
-            timeline::timeline(scene, read, (&look, row, base.as_str()), (wish, said))?
+            let comments = comments::talks(scene, read, &spot)?;
+            timeline::timeline(scene, read, (&look, row, base.as_str()), (wish, comments))?
         }
         None => Timeline::default(),
     };
@@ -405,11 +405,11 @@ pub(super) async fn new(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<FormValues>,
+    Query(form): Query<FormValues>,
 ) -> Result<Response, PageError> {
     ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
-        new_form(kind, &scene, snap, shell, (None, &typed, &[]))
+        new_form(kind, &scene, snap, shell, (None, &form, &[]))
     })
 }
 
@@ -419,17 +419,17 @@ pub(super) fn new_form(
     scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (collection, typed, wrong): (Option<CollectionId>, &FormValues, &[FieldError]),
+    (collection, form, wrong): (Option<CollectionId>, &FormValues, &[FieldError]),
 ) -> Result<Response, PageError> {
     let home = kind.home(collection);
     let look = Look::new(scene, read, home)?;
     let (mut inputs, mut more) = (Vec::new(), Vec::new());
     for column in &look.columns {
         let mut input = draw::input(scene, (&look, read), column, None).map_err(CrmError::from)?;
-        if let Some(text) = typed.get(&column.key).and_then(Value::as_str) {
+        if let Some(text) = form.get(&column.key).and_then(Value::as_str) {
             text.clone_into(&mut input.value);
         }
-        let first = column.key == columns::STAGE && !typed.contains_key(&column.key);
+        let first = column.key == columns::STAGE && !form.contains_key(&column.key);
         for (n, choice) in input.choices.iter_mut().enumerate() {
             choice.chosen = match first {
                 true => n == 1,
@@ -491,15 +491,15 @@ pub(super) async fn cell(
     PathKind(kind): PathKind,
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
-    Query(asked): Query<RecordPageParams>,
+    Path(name): Path<String>,
+    Query(params): Query<RecordPageParams>,
 ) -> Result<Response, PageError> {
     let edit = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
-        let row = queries::resolve(kind, snap, &said)?;
+        let row = queries::resolve(kind, snap, &name)?;
         let look = Look::new(&scene, snap, row.home())?;
-        let column = look.columns.iter().find(|column| column.key == asked.key);
-        let column = column.ok_or_else(|| CrmError::no("field", &asked.key))?;
+        let column = look.columns.iter().find(|column| column.key == params.key);
+        let column = column.ok_or_else(|| CrmError::no("field", &params.key))?;
         let input = draw::input(&scene, (&look, snap), column, row.value(&column.key))?;
         Ok::<_, CrmError>(CellEdit {
             action: row_url(kind, &scene, row.id),

@@ -110,16 +110,16 @@ impl State {
         (base, collection): (String, Option<CollectionId>),
     ) -> Self {
         let own = &view.look;
-        let typed = |given: &Option<String>, own: &str| {
+        let value_or = |given: &Option<String>, own: &str| {
             given.as_deref().map_or_else(|| own.to_owned(), |text| text.trim().to_owned())
         };
         let mut look = tidy(Words {
-            q: typed(&wish.q, &own.q),
-            layout: typed(&wish.layout, &own.layout),
-            sort: typed(&wish.sort, &own.sort),
-            group: typed(&wish.group, &own.group),
-            columns: typed(&wish.columns, &own.columns),
-            foot: typed(&wish.foot, &own.foot),
+            q: value_or(&wish.q, &own.q),
+            layout: value_or(&wish.layout, &own.layout),
+            sort: value_or(&wish.sort, &own.sort),
+            group: value_or(&wish.group, &own.group),
+            columns: value_or(&wish.columns, &own.columns),
+            foot: value_or(&wish.foot, &own.foot),
             ..Words::default()
         });
         let mut query = Query::parse(&look.q);
@@ -131,7 +131,7 @@ impl State {
     }
 
     /// The list request for the rows.
-    pub fn asked(&self) -> list::ListRequest {
+    pub fn list_request(&self) -> list::ListRequest {
         list::ListRequest {
             q: self.look.q.clone(),
             sort: self.look.sort.clone(),

@@ -199,8 +199,8 @@ pub(super) fn timeline(
         found.all.push((at, Entry::Fact(run_fact(scene, run, &run.summary))));
     }
     if tell.has(Tell::Comments) {
-        let said = comments.into_iter().map(|(at, one)| (at, Entry::Comment(Box::new(one))));
-        found.all.extend(said);
+        let entries = comments.into_iter().map(|(at, one)| (at, Entry::Comment(Box::new(one))));
+        found.all.extend(entries);
     }
     let Gathered { mut all, since } = found;
     all.retain(|(at, _)| since.is_none_or(|since| since <= *at));
@@ -374,7 +374,7 @@ fn changes(
 
 /// The changes in a version of a record; empty if the previous version is no longer stored.
 fn deeds(kind: &'static RowKind, version: &Version) -> Vec<Deed> {
-    let row = |image: &Image| image.bytes().and_then(|row| kind.typed(row));
+    let row = |image: &Image| image.bytes().and_then(|row| kind.read_row(row));
     match (version.op, row(&version.before), row(&version.after)) {
         (Op::Insert, ..) => vec![Deed::Made],
         (Op::Delete, ..) => vec![Deed::Removed],

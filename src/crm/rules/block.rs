@@ -65,13 +65,13 @@ pub fn paste(tx: &mut WriteTx<'_>, block: &Block) -> Result<Pasted, CrmError> {
         return Err(CrmError::field("cells", "There’s nothing to paste."));
     }
     if MOST < count {
-        let told = format!("Paste at most 2,000 cells at once. These are {count}.");
-        return Err(CrmError::field("cells", told));
+        let message = format!("Paste at most 2,000 cells at once. These are {count}.");
+        return Err(CrmError::field("cells", message));
     }
     let width = block.cells.iter().map(Vec::len).max().unwrap_or_default();
     if block.rows.len() < block.cells.len() || block.fields.len() < width {
-        let told = "There are more cells than rows and fields.";
-        return Err(CrmError::field("cells", told));
+        let message = "There are more cells than rows and fields.";
+        return Err(CrmError::field("cells", message));
     }
     let people = Arc::new(People::read(tx)?);
     let mut pasted = Pasted::default();

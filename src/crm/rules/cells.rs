@@ -81,12 +81,12 @@ impl Cells {
     }
 
     /// Appends values without a field to the notes; reports those that cannot be there.
-    pub(super) fn note_rest(&mut self, columns: &[Column], told: &mut Told<'_>) {
+    pub(super) fn note_rest(&mut self, columns: &[Column], report: &mut Told<'_>) {
         let has_notes =
             columns.iter().any(|column| column.key == NOTES && column.kind == Kind::LongText);
         for (header, label, text) in std::mem::take(&mut self.more) {
             if !has_notes {
-                told.cell((&header, ""), format!("No field left for {text}."));
+                report.cell((&header, ""), format!("No field left for {text}."));
                 continue;
             }
             let before = self.values.get(NOTES).and_then(Value::as_str).unwrap_or_default();
@@ -105,7 +105,7 @@ impl One<'_> {
         &self,
         tx: &WriteTx<'_>,
         ((_, cells), here): (Numbered<'_>, Option<&entity::Cells>),
-        told: &mut Told<'_>,
+        report: &mut Told<'_>,
     ) -> Cells {
         let is_literal = self.import.has_ids();
         let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
@@ -121,11 +121,15 @@ impl One<'_> {
             }
             if !is_literal && !self.is_typed && sheet::is_error(text) {
                 let says = format!("The file contains an error: {}.", text.trim());
-                told.cell((&mapped.header, &column.key), says);
+                report.cell((&mapped.header, &column.key), says);
                 continue;
             }
-            if self.collects((mapped, column), text, &known, (&mut collected, &mut all, &mut *told))
-            {
+            if self.collects(
+                (mapped, column),
+                text,
+                &known,
+                (&mut collected, &mut all, &mut *report),
+            ) {
                 continue;
             }
             let text = match words::is_chosen(column) {
@@ -160,11 +164,11 @@ impl One<'_> {
                         true => format!("\"{}\" isn’t a date. {says}", ellipsis(&text, QUOTED)),
                         false => says,
                     };
-                    told.cell((&mapped.header, &column.key), says);
+                    report.cell((&mapped.header, &column.key), says);
                 }
             }
         }
-        self.put_collected(collected, &known, (&mut all, told));
+        self.put_collected(collected, &known, (&mut all, report));
         all
     }
 
@@ -192,7 +196,7 @@ impl One<'_> {
         (mapped, column): (&Mapped, &Column),
         text: &str,
         known: &Known<'_>,
-        (collected, all, told): (&mut Collected, &mut Cells, &mut Told<'_>),
+        (collected, all, report): (&mut Collected, &mut Cells, &mut Told<'_>),
     ) -> bool {
         let header = &mapped.header;
         if column.key == NAME && self.import.home == Home::Contacts {
@@ -222,8 +226,8 @@ impl One<'_> {
                 collected.listed.push((column.key.clone(), Vec::new()));
                 collected.listed.len() - 1
             });
-            let said = pieces.into_iter().map(|text| (header.clone(), text));
-            collected.listed[at].1.extend(said);
+            let pairs = pieces.into_iter().map(|text| (header.clone(), text));
+            collected.listed[at].1.extend(pairs);
             return true;
         }
         let Some(pieces) = several::pieces(column.kind, text) else { return false };
@@ -234,7 +238,7 @@ impl One<'_> {
                     collected.addresses.push(Address { key, header, text, value });
                 }
                 Ok(None) => {}
-                Err(says) => told.cell((header, &column.key), says),
+                Err(says) => report.cell((header, &column.key), says),
             }
         }
         true
@@ -244,20 +248,20 @@ impl One<'_> {
         &self,
         Collected { names, header, addresses, listed }: Collected,
         known: &Known<'_>,
-        (all, told): (&mut Cells, &mut Told<'_>),
+        (all, report): (&mut Cells, &mut Told<'_>),
     ) {
         let name = person::name_of(&names);
         let column = self.columns.iter().find(|column| column.key == NAME);
         match column.map(|column| column.read(&name, known)) {
             Some(Ok(Some(value))) => all.put(NAME, name, value),
-            Some(Err(says)) => told.cell((&header.unwrap_or_default(), NAME), says),
+            Some(Err(says)) => report.cell((&header.unwrap_or_default(), NAME), says),
             Some(Ok(None)) | None => {}
         }
-        for (key, said) in listed {
+        for (key, values) in listed {
             let Some(column) = self.columns.iter().find(|column| column.key == key) else {
                 continue;
             };
-            let Some((text, rest)) = several::first(said) else { continue };
+            let Some((text, rest)) = several::first(values) else { continue };
             let label = |(header, text)| (header, column.label.clone(), text);
             all.more.extend(rest.into_iter().map(label));
             // Missing records are created with the row.
@@ -268,7 +272,7 @@ impl One<'_> {
             match column.read(&text, known) {
                 Ok(Some(value)) => all.put(&key, text, value),
                 Ok(None) => {}
-                Err(says) => told.cell((&self.header_of(&key), &key), says),
+                Err(says) => report.cell((&self.header_of(&key), &key), says),
             }
         }
         let (placed, left) = several::placed(addresses, self.columns);
@@ -287,11 +291,11 @@ impl One<'_> {
     pub(super) fn call(&self, tx: &WriteTx<'_>, cells: &mut Cells) {
         let known = Known::with(Arc::clone(self.people), tx, assignee_of(tx.by()));
         let Some(column) = self.columns.iter().find(|column| column.key == NAME) else { return };
-        let said = [ORGANIZATION, "company", "email", "email_2", "phone", "phone_2"]
+        let parts = [ORGANIZATION, "company", "email", "email_2", "phone", "phone_2"]
             .into_iter()
             .filter_map(|key| cells.values.get(key).and_then(Value::as_str));
         let read = |text: &str| Some((text.to_owned(), column.read(text, &known).ok()??));
-        if let Some((text, value)) = said.filter_map(read).next() {
+        if let Some((text, value)) = parts.filter_map(read).next() {
             cells.put(NAME, text, value);
         }
     }
@@ -318,7 +322,7 @@ impl One<'_> {
         &self,
         tx: &mut WriteTx<'_>,
         mut values: Map<String, Value>,
-        told: &mut Told<'_>,
+        report: &mut Told<'_>,
         write: impl Fn(&mut WriteTx<'_>, Map<String, Value>) -> Result<T, CrmError>,
     ) -> Result<T, CrmError> {
         loop {
@@ -333,7 +337,7 @@ impl One<'_> {
             for one in wrong {
                 if values.remove(&one.field).is_some() {
                     let header = self.header_of(&one.field);
-                    told.cell((&header, &one.field), one.message);
+                    report.cell((&header, &one.field), one.message);
                 }
             }
         }

@@ -237,9 +237,9 @@ mod tests {
         let mut mapped: Vec<Mapped> =
             columns.iter().map(|_| Mapped::new("x", Goes::Nowhere)).collect();
         decide(&rows, &mut mapped);
-        let told =
+        let decision =
             |one: Mapped| one.dates.map(|DateOrder { month_first, basis }| (month_first, basis));
-        mapped.into_iter().map(told).collect()
+        mapped.into_iter().map(decision).collect()
     }
 
     #[test]

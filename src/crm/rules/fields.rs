@@ -129,16 +129,16 @@ pub fn change_field(
     let column = columns.iter().find(|column| column.key == key);
     let column = column.ok_or_else(|| CrmError::no("field", key))?.clone();
     if patch.kind.is_some_and(|kind| kind != column.kind) {
-        let told = "To change a field's kind, convert its values.";
-        return Err(CrmError::field("kind", told));
+        let message = "To change a field's kind, convert its values.";
+        return Err(CrmError::field("kind", message));
     }
     if patch.to.is_some_and(|to| column.kind == Kind::Relation && to != column.to) {
-        let told = "A field's link target can't change. Create another field instead.";
-        return Err(CrmError::field("to", told));
+        let message = "A field's link target can't change. Create another field instead.";
+        return Err(CrmError::field("to", message));
     }
     if patch.choices.is_some() && columns::are_labels(&column) {
-        let told = "Tags are the workspace's labels. Change them in Settings, Labels.";
-        return Err(CrmError::field("choices", told));
+        let message = "Tags are the workspace's labels. Change them in Settings, Labels.";
+        return Err(CrmError::field("choices", message));
     }
     let old = def_of(tx, home, &column)?;
     let is_new = tx.get::<FieldDef>(old.id)?.is_none();
@@ -371,11 +371,11 @@ fn replace(
     let rows = rows_of(tx, home)?;
     let count = rows.iter().filter(|row| has(row, gone)).count();
     if to.is_none() && 0 < count {
-        let told = format!(
+        let message = format!(
             "{count} {} use a removed choice. Choose a replacement.",
             home.kind().entity().many
         );
-        return Err(CrmError::field("replaced", told));
+        return Err(CrmError::field("replaced", message));
     }
     Ok(swap(tx, rows, gone, to)?)
 }

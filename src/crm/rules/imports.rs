@@ -157,9 +157,9 @@ pub fn change_import(
     };
     let keys = import.columns.iter().filter(|one| matches!(one.goes, Goes::Key(_))).count();
     if 0 < keys && import.home.collection().is_none() {
-        let told = "Contacts and organizations are matched by address and name. Only collection \
+        let message = "Contacts and organizations are matched by address and name. Only collection \
             records have a key column.";
-        return Err(CrmError::field("columns", told));
+        return Err(CrmError::field("columns", message));
     }
     if 1 < keys {
         return Err(CrmError::field("columns", "Choose one key column."));
@@ -216,8 +216,9 @@ pub fn begin_import(
     let there = columns::of(tx, import.home)?;
     let is_gone = |key: &&str| !there.iter().any(|column| column.key == **key);
     if let Some(gone) = import.columns.iter().filter_map(|one| one.goes.field()).find(is_gone) {
-        let told = format!("The field \"{gone}\" no longer exists. Choose another for its column.");
-        return Err(CrmError::field("columns", told));
+        let message =
+            format!("The field \"{gone}\" no longer exists. Choose another for its column.");
+        return Err(CrmError::field("columns", message));
     }
     let mut adds = Vec::new();
     for (n, mapped) in import.columns.iter_mut().enumerate() {
@@ -333,17 +334,17 @@ pub fn bring(
     keys.refresh(tx, import)?;
     let mut came = Came::default();
     for row in rows {
-        let mut told = Told { row: row.0, problems: &mut came.problems, left: 0 };
-        let done = one.bring(tx, *row, &mut told, keys);
+        let mut report = Told { row: row.0, problems: &mut came.problems, left: 0 };
+        let done = one.bring(tx, *row, &mut report, keys);
         let mut seen = RowSeen { fate: Fate::Wrong, cells: Vec::new(), met: None };
         match done {
             Ok(Did::Made) => {
-                came.counts.cells += told.left;
+                came.counts.cells += report.left;
                 came.counts.made += 1;
                 seen.fate = Fate::New;
             }
             Ok(Did::Changed(cells, met)) => {
-                came.counts.cells += told.left;
+                came.counts.cells += report.left;
                 came.counts.changed += 1;
                 seen = RowSeen { fate: Fate::of(&cells), cells, met: Some(met) };
             }
@@ -354,7 +355,7 @@ pub fn bring(
             Err(CrmError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 came.counts.wrong += 1;
-                told.hint("", kernel::text::capitalized(&error.to_string()));
+                report.hint("", kernel::text::capitalized(&error.to_string()));
             }
         }
         came.rows.push(seen);
@@ -384,12 +385,12 @@ impl One<'_> {
         &self,
         tx: &mut WriteTx<'_>,
         row: Numbered<'_>,
-        told: &mut Told<'_>,
+        report: &mut Told<'_>,
         keys: &mut Keys,
     ) -> Result<Did, CrmError> {
         let (kind, collection) = (self.import.home.kind(), self.import.home.collection());
-        let named = self.by_id(tx, row, told)?;
-        let mut cells = self.read(tx, (row, named.as_ref().map(|row| &row.cells)), told);
+        let named = self.by_id(tx, row, report)?;
+        let mut cells = self.read(tx, (row, named.as_ref().map(|row| &row.cells)), report);
         if cells.values.is_empty() {
             return Ok(Did::Skipped(named.as_ref().map(Met::of)));
         }
@@ -399,7 +400,7 @@ impl One<'_> {
         }
         let Meets { same, like } = match named {
             Some(row) => Meets { same: Some(row), like: None },
-            None => self.meets(tx, &cells, (keys, told))?,
+            None => self.meets(tx, &cells, (keys, report))?,
         };
         let key = keys.value_in(&cells.typed);
         // A member of an organization has an address at its domain, whatever name the file gives.
@@ -412,12 +413,12 @@ impl One<'_> {
             cells.values.insert(ORGANIZATION.to_owned(), id);
         }
         if same.is_none() {
-            cells.note_rest(self.columns, told);
+            cells.note_rest(self.columns, report);
         }
         let Cells { mut values, more, .. } = cells;
         // A row may add tags to the columns; nothing else does.
         let columns = (!values.contains_key(TAGS)).then(|| Arc::clone(self.columns));
-        let number = told.row;
+        let number = report.row;
         let sent = |values| Sent {
             values,
             row: Some(number),
@@ -427,11 +428,11 @@ impl One<'_> {
         };
         let Some(same) = same else {
             let write = |tx: &mut WriteTx<'_>, values| create(kind, tx, collection, &sent(values));
-            let made = self.written(tx, values, told, write)?;
+            let made = self.written(tx, values, report, write)?;
             keys.add(key, made.id);
             if let Some(like) = like {
                 let says = format!("{} already exists and might be the same.", like.name());
-                told.hint(&self.header_of(NAME), says);
+                report.hint(&self.header_of(NAME), says);
             }
             return Ok(Did::Made);
         };
@@ -444,10 +445,10 @@ impl One<'_> {
             Clash::Overwrite | Clash::New => {}
         }
         for (header, _, text) in more {
-            told.cell((&header, ""), format!("No field left for {text}."));
+            report.cell((&header, ""), format!("No field left for {text}."));
         }
-        let changed =
-            self.written(tx, values, told, |tx, values| change(kind, tx, same.id, &sent(values)))?;
+        let changed = self
+            .written(tx, values, report, |tx, values| change(kind, tx, same.id, &sent(values)))?;
         if changed.written.is_empty() {
             return Ok(Did::Skipped(Some(met)));
         }
@@ -460,7 +461,7 @@ impl One<'_> {
         &self,
         tx: &WriteTx<'_>,
         cells: &Cells,
-        (keys, told): (&Keys, &mut Told<'_>),
+        (keys, message): (&Keys, &mut Told<'_>),
     ) -> Result<Meets, CrmError> {
         match self.import.home {
             _ if self.import.clash == Clash::New => Ok(Meets::default()),
@@ -477,7 +478,7 @@ impl One<'_> {
                     return Ok(Meets { same: found.pop(), like: None });
                 }
                 let says = format!("{many} records have this value, so HQ adds a new one.");
-                told.hint(&self.header_of(keys.field()), says);
+                message.hint(&self.header_of(keys.field()), says);
                 Ok(Meets::default())
             }
         }

@@ -83,17 +83,17 @@ impl Keys {
     }
 
     /// The value of a row in the key field.
-    pub(super) fn value_in(&self, typed: &[(String, FieldValue)]) -> Option<String> {
-        typed.iter().find(|(key, _)| *key == self.field).map(|(_, value)| written(value))
+    pub(super) fn value_in(&self, values: &[(String, FieldValue)]) -> Option<String> {
+        values.iter().find(|(key, _)| *key == self.field).map(|(_, value)| written(value))
     }
 
     /// The records with the key value of a row, at most two, and the number of candidates.
     pub(super) fn rows_with(
         &self,
         tx: &WriteTx<'_>,
-        (home, typed): (Home, &[(String, FieldValue)]),
+        (home, values): (Home, &[(String, FieldValue)]),
     ) -> Result<(Vec<Row>, usize), StoreError> {
-        let value = self.value_in(typed);
+        let value = self.value_in(values);
         let ids = value.as_ref().and_then(|value| self.rows.get(value));
         let mut found = Vec::new();
         for id in ids.into_iter().flatten() {

@@ -97,8 +97,8 @@ pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column,
     let column = all.into_iter().find(|column| column.key == key);
     let column = column.ok_or_else(|| CrmError::no("field", key))?;
     if column.own || key == NAME {
-        let told = format!("\"{}\" is built in and keeps its kind", column.label);
-        return Err(CrmError::Refused(told));
+        let message = format!("\"{}\" is built in and keeps its kind", column.label);
+        return Err(CrmError::Refused(message));
     }
     if !Kind::CONVERTIBLE.contains(&column.kind) {
         let (label, kind) = (&column.label, column.kind.label().to_lowercase());
@@ -106,8 +106,8 @@ pub fn convertible(read: &dyn Read, (home, key): (Home, &str)) -> Result<Column,
     }
     let running: Vec<Conversion> = read.scan(CONVERSIONS_RUNNING, &Range::all())?;
     if running.iter().any(|one| one.home == home && one.key == key) {
-        let told = format!("the values of \"{}\" are already being converted", column.label);
-        return Err(CrmError::Refused(told));
+        let message = format!("the values of \"{}\" are already being converted", column.label);
+        return Err(CrmError::Refused(message));
     }
     Ok(column)
 }
@@ -247,7 +247,7 @@ fn cast_rows(tx: &mut WriteTx<'_>, one: &Conversion, ids: &[Uuid]) -> Result<Cas
             continue;
         };
         let Some(value) = cell.value.clone() else { continue };
-        let (became, said) = {
+        let (became, original) = {
             let read: &dyn Read = tx;
             let known = Known::with(Arc::clone(&people), read, me);
             (caster.cast(&value, &known), caster.shown(&value, &known))
@@ -276,7 +276,7 @@ fn cast_rows(tx: &mut WriteTx<'_>, one: &Conversion, ids: &[Uuid]) -> Result<Cas
             cell.origin.sources.retain(|source| !source.at.starts_with(CONVERTED));
             cell.origin.sources.push(Source {
                 at: format!("{CONVERTED}{}", one.from.kind.label().to_lowercase()),
-                quote: kernel::text::ellipsis(&said, entity::MAX_SOURCE),
+                quote: kernel::text::ellipsis(&original, entity::MAX_SOURCE),
             });
         }
         row.updated_at = tx.now();

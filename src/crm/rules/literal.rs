@@ -21,7 +21,7 @@ impl One<'_> {
         &self,
         tx: &WriteTx<'_>,
         (_, cells): Numbered<'_>,
-        told: &mut Told<'_>,
+        message: &mut Told<'_>,
     ) -> Result<Option<Row>, StoreError> {
         let mut columns = self.import.columns.iter().zip(cells);
         let Some((mapped, text)) = columns.find(|(mapped, _)| mapped.goes == Goes::Id) else {
@@ -31,7 +31,7 @@ impl One<'_> {
             return Ok(None);
         }
         let Ok(id) = Uuid::try_parse(text.trim()) else {
-            told.cell((&mapped.header, ""), "This isn't a record ID.".to_owned());
+            message.cell((&mapped.header, ""), "This isn't a record ID.".to_owned());
             return Ok(None);
         };
         let row = self.import.home.kind().get(tx, id)?;

@@ -99,11 +99,11 @@ pub(super) fn at_domain(
 pub(super) fn met(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
-    (values, typed): (&Map<String, Value>, &[(String, FieldValue)]),
+    (values, fields): (&Map<String, Value>, &[(String, FieldValue)]),
 ) -> Result<Meets, StoreError> {
     let is_contact = kind.is_contacts();
     let text = |key: &str| values.get(key).and_then(Value::as_str).unwrap_or_default();
-    if let Some(row) = by_address(kind, tx, text(NAME), typed)? {
+    if let Some(row) = by_address(kind, tx, text(NAME), fields)? {
         return Ok(Meets { same: Some(row), like: None });
     }
     let named: Vec<Row> = rows_named(kind, tx, None, text(NAME))?;
@@ -115,8 +115,8 @@ pub(super) fn met(
         organization => organization,
     };
     let wanted = folded(wanted);
-    let has_address = typed.iter().any(|(key, value)| tells(kind, key, value));
-    let has_mail = typed.iter().any(|(_, value)| matches!(value, FieldValue::Email(_)));
+    let has_address = fields.iter().any(|(key, value)| tells(kind, key, value));
+    let has_mail = fields.iter().any(|(_, value)| matches!(value, FieldValue::Email(_)));
     let fits = |row: &Row| {
         let of_row = match row.value(ORGANIZATION) {
             Some(FieldValue::Refers(target)) => title_of(tx, *target),
@@ -147,11 +147,11 @@ fn by_address(
     kind: &'static RowKind,
     tx: &WriteTx<'_>,
     name: &str,
-    typed: &[(String, FieldValue)],
+    values: &[(String, FieldValue)],
 ) -> Result<Option<Row>, StoreError> {
     let is_mail = |value: &FieldValue| matches!(value, FieldValue::Email(_));
-    let has_mail = typed.iter().any(|(_, value)| is_mail(value));
-    let telling = typed.iter().filter(|(key, value)| tells(kind, key, value));
+    let has_mail = values.iter().any(|(_, value)| is_mail(value));
+    let telling = values.iter().filter(|(key, value)| tells(kind, key, value));
     let (mails, others): (Vec<_>, Vec<_>) = telling.partition(|(_, value)| is_mail(value));
     for (key, value) in mails.into_iter().chain(others) {
         let Some(identity) = value.identity() else { continue };
@@ -185,13 +185,13 @@ mod tests {
 
     #[test]
     fn the_domains_of_providers_tell_no_organization() {
-        let told = |address: &str| domain_of(&FieldValue::Email(address.into())).is_some();
+        let text = |address: &str| domain_of(&FieldValue::Email(address.into())).is_some();
         for shared in ["a@gmail.com", "a@GMX.net", "a@yahoo.co.uk", "a@outlook.com.br", "a@web.de"]
         {
-            assert!(!told(shared), "{shared}");
+            assert!(!text(shared), "{shared}");
         }
         for own in ["a@brandt.example", "a@live.werft-sued.example", "a@mail.example"] {
-            assert!(told(own), "{own}");
+            assert!(text(own), "{own}");
         }
     }
 }

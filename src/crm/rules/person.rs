@@ -32,10 +32,10 @@ pub(crate) fn name_part(heading: &str) -> NamePart {
 
 /// Combines the name columns of a row to one name. A whole name makes its parts redundant; a first column called name
 /// that has only the given name is completed by the others.
-pub(super) fn name_of(said: &[(NamePart, String)]) -> String {
+pub(super) fn name_of(given: &[(NamePart, String)]) -> String {
     let of = |part: NamePart| {
         let fits = move |(one, text): &&(NamePart, String)| *one == part && !text.is_empty();
-        said.iter().filter(fits).map(|(_, text)| text.as_str())
+        given.iter().filter(fits).map(|(_, text)| text.as_str())
     };
     let whole = of(NamePart::Whole).next();
     let parts = || [NamePart::Given, NamePart::Middle, NamePart::Family].into_iter().flat_map(of);
@@ -83,10 +83,10 @@ pub(super) fn yearless(text: &str) -> Option<String> {
 mod tests {
     use super::{NamePart, is_no_date, name_of, name_part, yearless};
 
-    fn name(said: &[(&str, &str)]) -> String {
-        let said: Vec<(NamePart, String)> =
-            said.iter().map(|(heading, text)| (name_part(heading), (*text).to_owned())).collect();
-        name_of(&said)
+    fn name(parts: &[(&str, &str)]) -> String {
+        let parts: Vec<(NamePart, String)> =
+            parts.iter().map(|(heading, text)| (name_part(heading), (*text).to_owned())).collect();
+        name_of(&parts)
     }
 
     #[test]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::several;
 use super::suggestions::{suggest, void};
-use super::tags::{new_tags, tagged};
+use super::tags::{create_tags, new_tags};
 use crate::columns::{self, ORGANIZATION, STAGE, TAGS};
 use crate::error::CrmError;
 use crate::model::{CollectionId, EntryId, Home, NAME, Row, RowKind, identity_key};
@@ -74,20 +74,20 @@ impl Changed {
     pub fn note(&self) -> Option<String> {
         let stays = self.suggested.iter().filter(|key| !self.closed.contains(key));
         let stays: Vec<&str> = stays.map(String::as_str).collect();
-        let mut told = Vec::new();
+        let mut message = Vec::new();
         if !stays.is_empty() {
-            told.push(format!(
+            message.push(format!(
                 "A person entered {}. Their value stays, and yours waits for approval.",
                 stays.join(", ")
             ));
         }
         if !self.closed.is_empty() {
-            told.push(format!(
+            message.push(format!(
                 "Agents can only suggest {}. Yours waits for approval.",
                 self.closed.join(", ")
             ));
         }
-        (!told.is_empty()).then(|| told.join(" "))
+        (!message.is_empty()).then(|| message.join(" "))
     }
 }
 
@@ -251,8 +251,8 @@ pub fn upsert(
     let column = columns.iter().find(|column| column.key == by);
     let column = column.ok_or_else(|| CrmError::field("by", columns::unknown(by, &columns)))?;
     let nothing = || CrmError::field(by, format!("{} is missing.", column.label));
-    let said = sent.values.get(by).ok_or_else(nothing)?.clone();
-    let values = read(tx, (&columns, home), &Sent::one(by, said), &Cells::new())?;
+    let sent_value = sent.values.get(by).ok_or_else(nothing)?.clone();
+    let values = read(tx, (&columns, home), &Sent::one(by, sent_value), &Cells::new())?;
     let value = values.into_iter().find_map(|(_, value)| value).ok_or_else(nothing)?;
     let fits: Vec<Row> = match value.identity() {
         Some(identity) => {
@@ -264,12 +264,12 @@ pub fn upsert(
         }
         None if by == NAME => rows_named(kind, tx, collection, value.text().unwrap_or_default())?,
         None => {
-            let told = format!(
+            let message = format!(
                 "The field \"{}\" doesn't identify {}. Use the name or an address.",
                 column.label,
                 kind.entity().many
             );
-            return Err(CrmError::field("by", told));
+            return Err(CrmError::field("by", message));
         }
     };
     match fits.as_slice() {
@@ -359,8 +359,8 @@ pub(super) fn read(
             continue;
         };
         if by.agent().is_some() && column.agents == AgentsMay::Read {
-            let told = format!("Agents can only read the field \"{}\".", column.label);
-            wrong.push(FieldError::new(key, told));
+            let sentence = format!("Agents can only read the field \"{}\".", column.label);
+            wrong.push(FieldError::new(key, sentence));
             continue;
         }
         let makes = match (key.as_str(), column.kind) {
@@ -373,7 +373,7 @@ pub(super) fn read(
             Some(_) if only_suggests(by, column, cells) => {
                 Cow::Owned(Column { kind: Kind::Text, ..column.clone() })
             }
-            Some(Made::Tags(names)) => Cow::Owned(tagged(tx, (home, column), &names)?),
+            Some(Made::Tags(names)) => Cow::Owned(create_tags(tx, (home, column), &names)?),
             Some(Made::Organization(name)) => {
                 match create(RowKind::ORGANIZATIONS, tx, None, &Sent::one(NAME, name)) {
                     Ok(_) => Cow::Borrowed(column),
@@ -500,8 +500,8 @@ pub(super) fn checked(tx: &WriteTx<'_>, columns: &[Column], row: &Row) -> Result
             let other: Option<Row> = row.kind.find(tx, index, &at)?;
             if let Some(other) = other.filter(|other| other.id != row.id) {
                 let whose = if other.archived_at.is_some() { ", who is archived" } else { "" };
-                let told = format!("{address} already belongs to {}{whose}.", other.name());
-                wrong.push(FieldError::new(key, told));
+                let message = format!("{address} already belongs to {}{whose}.", other.name());
+                wrong.push(FieldError::new(key, message));
             }
         }
     }

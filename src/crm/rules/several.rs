@@ -45,18 +45,18 @@ pub(super) fn listed(text: &str) -> Vec<String> {
 
 /// The first value of a field's columns, and the others. The primary company has precedence, then those that HubSpot
 /// calls associated, then others.
-pub(super) fn first(mut said: Vec<(String, String)>) -> Option<(String, Vec<(String, String)>)> {
+pub(super) fn first(mut values: Vec<(String, String)>) -> Option<(String, Vec<(String, String)>)> {
     let rank = |header: &str| match header.to_lowercase() {
         header if header.contains("primary") => 0,
         header if header.contains("associated") => 1,
         _ => 2,
     };
-    said.sort_by_key(|(header, _)| rank(header));
-    let mut said = said.into_iter();
-    let (_, first) = said.next()?;
+    values.sort_by_key(|(header, _)| rank(header));
+    let mut values = values.into_iter();
+    let (_, first) = values.next()?;
     let mut seen = vec![entity::folded(&first)];
     let mut rest = Vec::new();
-    for (header, text) in said {
+    for (header, text) in values {
         let plain = entity::folded(&text);
         if !seen.contains(&plain) {
             seen.push(plain);
@@ -140,14 +140,14 @@ mod tests {
     fn of_several_companies_the_primary_one_counts_and_the_rest_is_told() {
         assert_eq!(listed("Buyer ::: Head of Tea"), ["Buyer", "Head of Tea"]);
         assert_eq!(listed("Acme &amp; Sons;Globex; "), ["Acme & Sons", "Globex"]);
-        let said = [
+        let values = [
             ("Company Name", "acme"),
             ("Associated Company", "Globex"),
             ("Associated Company", "Initech"),
             ("Associated Company (Primary)", "Initech"),
         ];
-        let said = said.map(|(header, text)| (header.to_owned(), text.to_owned())).to_vec();
-        let (name, rest) = first(said).expect("a company");
+        let values = values.map(|(header, text)| (header.to_owned(), text.to_owned())).to_vec();
+        let (name, rest) = first(values).expect("a company");
         let rest: Vec<&str> = rest.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!((name.as_str(), rest), ("Initech", vec!["Globex", "acme"]));
     }

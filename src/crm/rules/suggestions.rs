@@ -103,8 +103,8 @@ pub fn decide(
     let columns = columns::of(tx, home)?;
     let column = columns.iter().find(|column| column.key == suggestion.field);
     let column = column.ok_or_else(|| CrmError::no("field", &suggestion.field))?;
-    let said = as_sent(tx, column, suggestion.value.as_ref())?;
-    let values = read(tx, (&columns, home), &Sent::one(&column.key, said), &old.cells)?;
+    let sent = as_sent(tx, column, suggestion.value.as_ref())?;
+    let values = read(tx, (&columns, home), &Sent::one(&column.key, sent), &old.cells)?;
     let value = values.into_iter().find_map(|(_, value)| value);
     let origin = Origin {
         by: suggestion.by,

@@ -67,7 +67,7 @@ fn label_called(tx: &mut WriteTx<'_>, new: NewLabel) -> Result<Label, CrmError> 
 ///
 /// # Errors
 /// When a label cannot have the name.
-pub(super) fn tagged(
+pub(super) fn create_tags(
     tx: &mut WriteTx<'_>,
     (home, column): (Home, &Column),
     names: &[String],

@@ -116,7 +116,7 @@ pub(super) fn add_choices(
     import: &Import,
     rows: &[Vec<String>],
 ) -> Result<Vec<String>, CrmError> {
-    let mut told = Vec::new();
+    let mut sentences = Vec::new();
     for (n, mapped) in import.columns.iter().enumerate() {
         let Some(key) = mapped.goes.field() else { continue };
         let all = columns::of(tx, import.home)?;
@@ -133,7 +133,7 @@ pub(super) fn add_choices(
         if added.is_empty() {
             continue;
         }
-        told.push(match key == STAGE {
+        sentences.push(match key == STAGE {
             true if added.len() == 1 => format!("Adds the stage {}.", named(&added)),
             true => format!("Adds the stages {}.", named(&added)),
             false if added.len() == 1 => {
@@ -144,7 +144,7 @@ pub(super) fn add_choices(
         let patch = FieldPatch { choices: Some(choices), ..FieldPatch::default() };
         change_field(tx, (import.home, key), patch, None)?;
     }
-    Ok(told)
+    Ok(sentences)
 }
 
 /// The first words as a list, with the number of further ones.

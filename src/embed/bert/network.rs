@@ -119,26 +119,26 @@ impl Network {
             join(&next, &mixed, &layer.down.bias, &layer.down_norm)?;
             states = next;
         }
-        look(&states, <[f32]>::to_vec)
+        read_numbers(&states, <[f32]>::to_vec)
     }
 
     /// Self-attention within each text.
     fn attend(&self, layer: &Layer, states: &Tensor, pack: &[&[u32]]) -> Computed<Tensor> {
         let (width, heads) = (self.shape.width, self.shape.heads);
         let part = width / heads;
-        let asked = layer.ask.product(states)?;
-        change(&asked, |rows| ops::add_bias(rows, &layer.ask.bias))?;
+        let queries = layer.ask.product(states)?;
+        change(&queries, |rows| ops::add_bias(rows, &layer.ask.bias))?;
         let mut taken = vec![0.0; states.elem_count()];
         let mut from = 0;
         for text in pack {
             let count = text.len();
             // The products accept strided rows, so nothing is copied to bring the heads first.
-            let own = asked.narrow(0, from, count)?.reshape((count, 3, heads, part))?;
+            let own = queries.narrow(0, from, count)?.reshape((count, 3, heads, part))?;
             let of = |at: usize| own.narrow(1, at, 1)?.squeeze(1)?.transpose(0, 1);
             let weights = of(0)?.matmul(&of(1)?.t()?)?;
             change(&weights, |rows| ops::softmax(rows, count))?;
             let mixed = weights.matmul(&of(2)?)?;
-            look(&mixed, |mixed| {
+            read_numbers(&mixed, |mixed| {
                 let taken = &mut taken[from * width..][..count * width];
                 for (head, rows) in mixed.chunks_exact(count * part).enumerate() {
                     for (row, to) in rows.chunks_exact(part).zip(taken.chunks_exact_mut(width)) {
@@ -216,7 +216,7 @@ impl Dense {
 
 /// Adds bias and another state to the rows, then normalizes them.
 fn join(rows: &Tensor, other: &Tensor, bias: &[f32], norm: &Norm) -> Computed<()> {
-    look(other, |other| change(rows, |rows| ops::add_and_norm(rows, bias, other, norm)))?
+    read_numbers(other, |other| change(rows, |rows| ops::add_and_norm(rows, bias, other, norm)))?
 }
 
 fn tensor(numbers: Vec<f32>, width: usize) -> Computed<Tensor> {
@@ -225,7 +225,7 @@ fn tensor(numbers: Vec<f32>, width: usize) -> Computed<Tensor> {
 }
 
 /// Reads the contiguous numbers of a tensor.
-fn look<T>(tensor: &Tensor, of: impl FnOnce(&[f32]) -> T) -> Computed<T> {
+fn read_numbers<T>(tensor: &Tensor, of: impl FnOnce(&[f32]) -> T) -> Computed<T> {
     let (storage, _) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(numbers) => Ok(of(numbers.as_slice()?)),

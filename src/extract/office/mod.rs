@@ -69,15 +69,17 @@ pub(crate) fn has_frame(bytes: &[u8]) -> bool {
 pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
     // ok: an unreadable zip is of no known format
     let mut package = Package::open(bytes, LOOK).ok()?;
-    if let Some(told) = package.bytes("mimetype", "its kind", LONGEST_KIND).ok()? {
-        let told = String::from_utf8_lossy(&told);
-        return match told.trim() {
+    if let Some(mimetype) = package.bytes("mimetype", "its kind", LONGEST_KIND).ok()? {
+        let mimetype = String::from_utf8_lossy(&mimetype);
+        return match mimetype.trim() {
             "application/epub+zip" => Some(Kind::Epub),
-            told if told.starts_with("application/vnd.oasis.opendocument.text") => Some(Kind::Odt),
-            told if told.starts_with("application/vnd.oasis.opendocument.presentation") => {
+            mimetype if mimetype.starts_with("application/vnd.oasis.opendocument.text") => {
+                Some(Kind::Odt)
+            }
+            mimetype if mimetype.starts_with("application/vnd.oasis.opendocument.presentation") => {
                 Some(Kind::Odp)
             }
-            told if told.starts_with("application/vnd.oasis.opendocument.spreadsheet") => {
+            mimetype if mimetype.starts_with("application/vnd.oasis.opendocument.spreadsheet") => {
                 Some(Kind::Ods)
             }
             _ => None,

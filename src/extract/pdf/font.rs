@@ -381,8 +381,8 @@ mod tests {
               2 beginbfrange <0010> <0012> <0061> <0020> <0021> [<0078> <0079>] endbfrange",
         );
         let shown = [0, 1, 0, 2, 0, 0x10, 0, 0x12, 0, 0x21, 0, 0x99];
-        let said: String = font.letters(&shown).map(|(text, _)| text).collect();
-        assert_eq!(said, "Hi👋acy");
+        let text: String = font.letters(&shown).map(|(text, _)| text).collect();
+        assert_eq!(text, "Hi👋acy");
         // A range over all codes is cut off.
         font.map(b"1 beginbfrange <00000000> <ffffffff> <0041> endbfrange");
         assert!(font.means.len() <= CODES);

@@ -138,10 +138,10 @@ fn pages<'f>(file: &'f File<'_>, root: Option<&'f Dict>) -> (Vec<Page<'f>>, Root
         tree.gather(top, nothing, 0);
     }
     if tree.pages.iter().any(|page| !page.dict.is_empty()) {
-        let told = root.and_then(|root| file.get(root, "Pages").dict());
-        let told = told.and_then(|top| file.get(top, "Count").number()).unwrap_or(0.0) as usize;
+        let count = root.and_then(|root| file.get(root, "Pages").dict());
+        let count = count.and_then(|top| file.get(top, "Count").number()).unwrap_or(0.0) as usize;
         let pages = match file.is_cut_off() {
-            true => told.clamp(tree.pages.len(), CLAIMED.max(tree.pages.len())),
+            true => count.clamp(tree.pages.len(), CLAIMED.max(tree.pages.len())),
             false => tree.pages.len(),
         };
         return (tree.pages, Root::Found { pages });

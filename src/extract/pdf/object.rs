@@ -290,12 +290,12 @@ fn stream(data: &[u8], at: usize, dict: &Dict) -> Option<Range<usize>> {
         [b'\n' | b'\r', ..] => begin + 1,
         _ => begin,
     };
-    let told = dict.get("Length").and_then(Value::number).map(|length| length as usize);
-    let told = told.and_then(|length| begin.checked_add(length));
-    let told = told.filter(|end| {
+    let end_given = dict.get("Length").and_then(Value::number).map(|length| length as usize);
+    let end_given = end_given.and_then(|length| begin.checked_add(length));
+    let end_given = end_given.filter(|end| {
         after_spaces(data, *end).is_some_and(|after| after.starts_with(b"endstream"))
     });
-    let end = told.or_else(|| find(data, b"endstream", begin)).unwrap_or(data.len());
+    let end = end_given.or_else(|| find(data, b"endstream", begin)).unwrap_or(data.len());
     Some(begin..end)
 }
 

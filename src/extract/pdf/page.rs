@@ -326,16 +326,16 @@ impl<'f, 'd> Pages<'f, 'd> {
             Place::of(x, y, direction, (state.size * c.hypot(d)).abs().max(0.1))
         };
         let (matrix, start) = (*text, place(text));
-        let said = self.marks.iter_mut().find_map(|mark| match mark {
+        let replacement = self.marks.iter_mut().find_map(|mark| match mark {
             Mark::Plain => None,
             Mark::Says(says) => Some(says.take()),
         });
         // The sequence's replacement text was already taken at its beginning.
-        if said != Some(None) {
+        if replacement != Some(None) {
             self.layout.begin(start);
         }
-        let shows = said.is_none();
-        self.layout.push(&said.flatten().unwrap_or_default());
+        let shows = replacement.is_none();
+        self.layout.push(&replacement.flatten().unwrap_or_default());
         let mut wide = 0.0;
         let mut seen: Option<(f64, f64)> = None;
         for (letter, width) in font.letters(shown) {

@@ -219,9 +219,9 @@ fn what_is_cut_or_broken_ends() {
     ] {
         assert_eq!(extract(bytes, name, &Limits::default()), Err(why), "{name}");
     }
-    for (bytes, said) in [(&empty, "nothing is packed"), (&garbage, "it is damaged")] {
+    for (bytes, note) in [(&empty, "nothing is packed"), (&garbage, "it is damaged")] {
         let found = extract(bytes, "a.zip", &Limits::default()).expect("no document is meant");
-        assert!(found.notes[0].contains(said), "{:?}", found.notes);
+        assert!(found.notes[0].contains(note), "{:?}", found.notes);
     }
     assert_eq!(
         refused(&zipped(&[("mimetype", "application/vnd.oasis.opendocument.text")])),

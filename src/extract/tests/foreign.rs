@@ -178,13 +178,13 @@ fn a_cut_off_pdf_says_what_was_read() {
     }
     let end = pdf.find("of the lease) Tj ET\nendstream endobj\n12").expect("the second page");
     let last = pdf.rfind("lease").expect("the third page");
-    for (bytes, said, pages) in [
+    for (bytes, missing, pages) in [
         (format!("{pdf}trailer <</Root 1 0 R>>\n%%EOF"), None, 3),
         (pdf[..last].to_owned(), Some("damaged: pages 1 to 2 of 3 read"), 2),
         (pdf[..end].to_owned(), Some("damaged: page 1 of 3 read"), 1),
     ] {
         let found = of(bytes.as_bytes());
-        assert_eq!((found.missing.as_deref(), found.pages), (said, Some(3)), "{bytes}");
+        assert_eq!((found.missing.as_deref(), found.pages), (missing, Some(3)), "{bytes}");
         assert!(pages <= found.parts.len());
     }
 }

@@ -100,7 +100,8 @@ pub fn changes(
     after: Cursor,
     wish: &FeedRequest,
 ) -> Result<(Vec<Change>, Cursor), StoreError> {
-    let mut teller = Teller { read, schema, eye: Eye::new(read, wish.who), told: HashMap::new() };
+    let mut teller =
+        Teller { read, schema, eye: Eye::new(read, wish.who), seen_rows: HashMap::new() };
     let (mut out, mut next, mut size, mut looked) = (Vec::new(), after, 0, 0);
     for _ in 0..wish.limit {
         let Some(entry) = feed::entry(read, next.seq + 1)? else { break };
@@ -132,7 +133,7 @@ struct Teller<'r> {
     schema: &'r Schema,
     eye: Eye<'r>,
     /// Rows already in this response, with their entry.
-    told: HashMap<(u16, Vec<u8>), u64>,
+    seen_rows: HashMap<(u16, Vec<u8>), u64>,
 }
 
 impl Teller<'_> {
@@ -204,7 +205,7 @@ impl Teller<'_> {
         (table, key): (u16, &[u8]),
         as_json: store::schema::AsJson,
     ) -> Result<(&'static str, Value), StoreError> {
-        let at = self.told.entry((table, key.to_vec())).or_insert(seq);
+        let at = self.seen_rows.entry((table, key.to_vec())).or_insert(seq);
         if *at != seq {
             return Ok(("row_at", json!(*at)));
         }
@@ -330,7 +331,7 @@ mod tests {
     fn a_value_weighs_about_what_its_text_takes() {
         let text = "word ".repeat(1_000);
         let value = json!({ "title": text, "labels": [text, 1, null], "open": true });
-        let (taken, said) = (value.to_string().len(), weight(&value));
-        assert!(said.abs_diff(taken) < 50, "{said} and {taken}");
+        let (taken, weighed) = (value.to_string().len(), weight(&value));
+        assert!(weighed.abs_diff(taken) < 50, "{weighed} and {taken}");
     }
 }

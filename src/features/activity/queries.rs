@@ -184,7 +184,7 @@ fn gather(
 ) -> Result<Found, StoreError> {
     let (schema, lines, next) = (ws.store.schema(), Vec::new(), before);
     let mut found = Found { lines, next, more: true, looked: 0, reached: None };
-    let (mut told, mut is_late, started) = (0, false, Instant::now());
+    let (mut count, mut is_late, started) = (0, false, Instant::now());
     // A page shows multi-part work to its end.
     let amid_work = |lines: &[Line]| {
         let mut last = lines.iter().rev().take(LINES_OF_WORK);
@@ -200,16 +200,16 @@ fn gather(
         ws.read(|snap| {
             let teller = Teller::new(snap, schema, of)?;
             for entry in &piece.entries {
-                let mut lines = teller.told(entry)?;
+                let mut lines = teller.describe(entry)?;
                 let goes_on = |line: &Line| work_line(&found.lines, line).is_some();
                 is_full =
-                    (is_late || limit <= told) && !(lines.is_empty() || lines.iter().any(goes_on));
+                    (is_late || limit <= count) && !(lines.is_empty() || lines.iter().any(goes_on));
                 if !is_full {
                     lines.retain_mut(|line| !joins_work(&mut found.lines, line));
-                    told += usize::from(!lines.is_empty());
+                    count += usize::from(!lines.is_empty());
                     found.lines.extend(lines);
                     at = Some(entry.seq);
-                    is_full = limit <= told && !amid_work(&found.lines);
+                    is_full = limit <= count && !amid_work(&found.lines);
                 }
                 if is_full {
                     found.next = at;
@@ -273,8 +273,8 @@ pub fn after(
         let teller = Teller::new(snap, ws.store.schema(), of)?;
         let (lines, next) = (Vec::new(), Some(seq));
         let mut found = Found { lines, next, more: true, looked: 0, reached: None };
-        let (mut last, mut told) = (seq, 0);
-        while told < limit && found.looked < MAX_LOOK {
+        let (mut last, mut count) = (seq, 0);
+        while count < limit && found.looked < MAX_LOOK {
             let Some(entry) = feed::entry(snap, last + 1)? else {
                 found.more = false;
                 break;
@@ -284,9 +284,9 @@ pub fn after(
             let at = kernel::time::from_ms(entry.at);
             found.reached = found.reached.or(Some(at));
             if wish.covers(&entry) && begun.covers(&entry) {
-                let mut lines = teller.told(&entry)?;
+                let mut lines = teller.describe(&entry)?;
                 lines.retain_mut(|line| !joins_work(&mut found.lines, line));
-                told += usize::from(!lines.is_empty());
+                count += usize::from(!lines.is_empty());
                 found.lines.extend(lines);
             }
         }
@@ -319,17 +319,18 @@ impl<'r> Teller<'r> {
     }
 
     /// Lines of one entry.
-    fn told(&self, entry: &Entry) -> Result<Vec<Line>, StoreError> {
-        let mut said = words::of(self.read, self.schema, entry, (&self.people, Some(&self.eye)))?;
-        if said.is_empty() {
-            said.extend(self.rows(entry)?);
+    fn describe(&self, entry: &Entry) -> Result<Vec<Line>, StoreError> {
+        let mut sentences =
+            words::of(self.read, self.schema, entry, (&self.people, Some(&self.eye)))?;
+        if sentences.is_empty() {
+            sentences.extend(self.rows(entry)?);
         }
-        said.retain(|(of, _)| self.area.is_none_or(|only| only == *of));
-        if said.is_empty() {
+        sentences.retain(|(of, _)| self.area.is_none_or(|only| only == *of));
+        if sentences.is_empty() {
             return Ok(Vec::new());
         }
         let (via, mut undo) = (self.via(entry)?, Some(self.undo(entry)?));
-        let lines = said.into_iter().map(|(area, words)| {
+        let lines = sentences.into_iter().map(|(area, words)| {
             let by = words.by.unwrap_or_else(|| assignee_of(entry.actor));
             Line {
                 seq: entry.seq,

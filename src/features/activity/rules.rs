@@ -21,7 +21,7 @@ pub fn come(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> 
 }
 
 /// Records that a page was closed, which was open until now.
-pub fn leave(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
+pub fn end_visit(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let now = tx.now();
     match tx.get::<Visit>(account)? {
         Some(visit) => tx.put(&Visit { seen_at: now, ..visit }),

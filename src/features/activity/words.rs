@@ -102,40 +102,40 @@ pub fn of(
         let Some(more) = kinds.next(event) else { continue };
         // One sentence covers all simultaneous reassignments.
         if !(at_once && matches!(event, Event::TaskAssigned { .. })) {
-            let mut told = match cards::row_of(event) {
+            let mut sentence = match cards::row_of(event) {
                 Some(row) if 0 < more || kinds.counts_all(event) => {
                     counted::rows((read, schema), (entry, work), (&row, more + 1))?
                 }
                 Some(row) => speaker.row(entry, &row)?,
                 None => speaker.event(event)?,
             };
-            match (event, &mut told) {
+            match (event, &mut sentence) {
                 (Event::UndoApplied { of, run: None, .. }, Some((_, words))) => {
                     match counted::undone_work((read, schema), *of, entry)? {
                         Some(work) => *words = work,
                         None => speaker.undone(*of, entry, words)?,
                     }
                 }
-                (Event::ConnectionChanged { connection }, told) => {
-                    rows::name_change(read, entry, *connection, told)?;
+                (Event::ConnectionChanged { connection }, sentence) => {
+                    rows::name_change(read, entry, *connection, sentence)?;
                 }
                 (Event::TaskChanged { task, fields }, Some((_, words)))
                     if fields[..] == [TaskField::Labels] =>
                 {
                     let moved = tasks::labels::moved(read, entry, *task)?;
                     if !moved.is_empty() {
-                        words.verb = moved.told(str::to_owned, (" to", " from"));
+                        words.verb = moved.describe(str::to_owned, (" to", " from"));
                     }
                 }
                 _ => {}
             }
-            if let Some((_, words)) = &mut told {
+            if let Some((_, words)) = &mut sentence {
                 kinds.tell(event);
                 if words.count.is_none() && 0 < more {
                     words.rest = format!("{} and {more} more", words.rest).trim().to_owned();
                 }
             }
-            all.extend(told);
+            all.extend(sentence);
         }
     }
     let changed = has_settings(entry) && schema.table(SETTINGS.number).is_some();
@@ -395,8 +395,8 @@ impl Speaker<'_> {
         if let Some(words) = &mut words
             && let Some(comment) = self.read.get::<Comment>(id)?
         {
-            let said = md::excerpt(&comment.body, MAX_TITLE);
-            words.rest = if said.is_empty() { said } else { format!("“{said}”") };
+            let excerpt = md::excerpt(&comment.body, MAX_TITLE);
+            words.rest = if excerpt.is_empty() { excerpt } else { format!("“{excerpt}”") };
         }
         Ok(words)
     }

@@ -14,7 +14,7 @@ use store::StoreError;
 use tool::leaks;
 use tool::merge::{self, Merged};
 
-use super::desk::{self, Desk};
+use super::desk::{self, LockedFolder};
 use super::editing::{EditError, Hand};
 use super::files::FilesError;
 use super::model::Agent;
@@ -117,8 +117,9 @@ pub async fn all(ws: &Ws, agent: &Agent) -> Result<Vec<Apart>, FilesError> {
     blocking(move || {
         let repo = own.repo()?;
         let all = branches(repo, &slug)?.into_iter();
-        let told = |(branch, name): (Branch, String)| load(repo, &slug, &branch, name).transpose();
-        Ok(all.filter_map(told).collect::<Result<Vec<_>, GitError>>()?)
+        let loaded =
+            |(branch, name): (Branch, String)| load(repo, &slug, &branch, name).transpose();
+        Ok(all.filter_map(loaded).collect::<Result<Vec<_>, GitError>>()?)
     })
     .await
 }
@@ -190,9 +191,9 @@ pub async fn take(hand: Hand<'_>, name: &str) -> Result<Taken, EditError> {
     if taken.stays.is_empty() {
         gone(ws, agent, &apart).await?;
     }
-    let mut told = taken.took.clone();
-    told.push(apart.name);
-    tell(ws, who, agent.id, (told, taken.commit.unwrap_or(apart.head))).await?;
+    let mut names = taken.took.clone();
+    names.push(apart.name);
+    tell(ws, who, agent.id, (names, taken.commit.unwrap_or(apart.head))).await?;
     Ok(taken)
 }
 
@@ -231,8 +232,8 @@ async fn tell(
 fn found(repo: &AgentsRepo, slug: &str, name: &str) -> Result<Apart, FilesError> {
     let one = branches(repo, slug)?.into_iter().find(|(_, other)| other == name);
     let (branch, _) = one.ok_or_else(|| FilesError::NotFound(name.to_owned()))?;
-    let told = load(repo, slug, &branch, name.to_owned())?;
-    told.ok_or_else(|| FilesError::NotFound(name.to_owned()))
+    let loaded = load(repo, slug, &branch, name.to_owned())?;
+    loaded.ok_or_else(|| FilesError::NotFound(name.to_owned()))
 }
 
 fn load(
@@ -256,7 +257,11 @@ struct Merge {
 }
 
 /// Merges the conflict branch with the files in the folder.
-fn merged(desk: &Desk, apart: &Apart, paths: &BTreeSet<String>) -> Result<Merge, FilesError> {
+fn merged(
+    desk: &LockedFolder,
+    apart: &Apart,
+    paths: &BTreeSet<String>,
+) -> Result<Merge, FilesError> {
     let repo = desk.ws.repo()?;
     let then = |at: Option<CommitId>, path: &str| match at {
         Some(at) => repo.read_file(&At::Commit(at), path),

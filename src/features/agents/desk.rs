@@ -21,7 +21,7 @@ use super::there;
 const NAMED: usize = 2;
 
 /// An agent's folder and branch, with the changed files locked.
-pub(super) struct Desk {
+pub(super) struct LockedFolder {
     pub ws: Ws,
     /// The opened folder.
     pub files: AgentFiles,
@@ -35,7 +35,7 @@ pub(super) struct Desk {
     time: Timestamp,
 }
 
-impl Desk {
+impl LockedFolder {
     /// Refuses while the disk is nearly full: the store could then not record a commit, and the person would be told
     /// that nothing was saved.
     pub fn disk_has_room(&self) -> Result<(), StoreError> {
@@ -114,7 +114,7 @@ pub(super) async fn at<T: Send + 'static, E: From<FilesError> + Send + 'static>(
     agent: &Agent,
     author: Author,
     paths: BTreeSet<String>,
-    work: impl FnOnce(&Desk) -> Result<T, E> + Send + 'static,
+    work: impl FnOnce(&LockedFolder) -> Result<T, E> + Send + 'static,
 ) -> Result<T, E> {
     let (own, slug, agent_name) = (ws.clone(), agent.slug.clone(), agent.name.clone());
     let time = ws.app.clock.now();
@@ -122,7 +122,8 @@ pub(super) async fn at<T: Send + 'static, E: From<FilesError> + Send + 'static>(
         let (folder, branch) = (bench.folder.clone(), bench.branch.clone());
         let files = AgentFiles::open(&folder).map_err(FilesError::from)?;
         let agent = Author::new(&agent_name, &format!("{slug}@agents.hq"));
-        let desk = Desk { ws: own, files, folder, branch, slug, author, agent, agent_name, time };
+        let desk =
+            LockedFolder { ws: own, files, folder, branch, slug, author, agent, agent_name, time };
         work(&desk)
     })
     .await

@@ -20,7 +20,7 @@ use tool::merge::{self, Clash, Merged};
 use web::session::Person;
 use web::upload::Arrived;
 
-use super::desk::{self, Desk};
+use super::desk::{self, LockedFolder};
 use super::files::FilesError;
 use super::model::Agent;
 use super::templates::MANIFEST;
@@ -358,7 +358,7 @@ struct Now {
 }
 
 /// Operations of manual edits.
-impl Desk {
+impl LockedFolder {
     /// The whole file, or only its size if it is larger than `most`; `None` if there is none.
     fn whole(&self, path: &str, most: u64) -> Result<Option<Part>, EditError> {
         Ok(self.files.read_up_to(path, most)?)
@@ -422,17 +422,17 @@ type Told = Option<(String, CommitId)>;
 async fn at_desk<T: Send + 'static, const N: usize>(
     hand: Hand<'_>,
     paths: [String; N],
-    body: impl FnOnce(&Desk, [String; N]) -> Result<(T, Told), EditError> + Send + 'static,
+    body: impl FnOnce(&LockedFolder, [String; N]) -> Result<(T, Told), EditError> + Send + 'static,
 ) -> Result<T, EditError> {
     let Hand { ws, agent, who } = hand;
     let author = Author::person(&who.name, who.account);
     let held = BTreeSet::from(paths.clone());
-    let (came, told) = desk::at(ws, agent, author, held, move |desk| {
+    let (came, changed) = desk::at(ws, agent, author, held, move |desk| {
         desk.disk_has_room()?;
         body(desk, paths)
     })
     .await?;
-    if let Some((path, commit)) = told {
+    if let Some((path, commit)) = changed {
         tell(hand, path, commit).await?;
     }
     Ok(came)
@@ -444,11 +444,11 @@ async fn at_desk<T: Send + 'static, const N: usize>(
 /// If the store fails; the commit stays.
 pub(super) async fn tell(hand: Hand<'_>, path: String, commit: CommitId) -> Result<(), StoreError> {
     let id = hand.agent.id;
-    let told = hand.ws.write(hand.who, move |tx| {
+    let written = hand.ws.write(hand.who, move |tx| {
         rules::files_changed(tx, id, path, commit);
         Ok(())
     });
-    told.await
+    written.await
 }
 
 /// Validates a path for editing.

@@ -63,7 +63,7 @@ fn look_through(files: &AgentFiles, words: &[String]) -> Result<Found, FilesErro
         return Ok(Found::default());
     }
     let scan = files.scan()?;
-    let (mut named, mut told) = (Vec::new(), Vec::new());
+    let (mut named, mut matching) = (Vec::new(), Vec::new());
     let (mut read, mut is_cut) = (0, scan.is_cut);
     for (path, bytes) in scan.files().filter(|(path, _)| !path.ends_with(".keep")) {
         let by_name = has_all(&path.to_lowercase(), words);
@@ -78,11 +78,11 @@ fn look_through(files: &AgentFiles, words: &[String]) -> Result<Found, FilesErro
             is_cut = true;
         }
         if by_name || !lines.is_empty() {
-            let group = if by_name { &mut named } else { &mut told };
+            let group = if by_name { &mut named } else { &mut matching };
             group.push(Hit { path: path.to_owned(), lines, more });
         }
     }
-    named.append(&mut told);
+    named.append(&mut matching);
     is_cut |= MOST < named.len();
     named.truncate(MOST);
     Ok(Found { hits: named, is_cut })

@@ -154,7 +154,7 @@ pub fn look_through(
             note.day.and_then(|day| day.until(today).ok()).map(|span| i64::from(span.get_days()));
         let Some(text) = text(files, &note.path)? else { continue };
         for passage in passages(&text) {
-            if ranking.look(&passage.text, days).is_some() {
+            if ranking.add(&passage.text, days).is_some() {
                 known.push((note.path.clone(), passage));
             }
         }
@@ -237,7 +237,7 @@ pub struct Searched {
     /// Notes, best first.
     pub notes: Vec<Found>,
     /// Messages, best first.
-    pub said: search::Searched,
+    pub messages: search::Searched,
 }
 
 /// The memory files of an agent.
@@ -299,8 +299,8 @@ pub async fn find(
             events: search::EVENTS,
             now,
         };
-        let said = search::search(&own, &wish)?;
-        Ok(Searched { notes, said })
+        let messages = search::search(&own, &wish)?;
+        Ok(Searched { notes, messages })
     })
     .await
 }

@@ -211,7 +211,7 @@ pub async fn tell_files(ws: &Ws, agent: &Agent, author: Author) -> Result<(), Fi
         if is_there && kept.as_ref().is_some_and(|file| file.bytes == wanted.as_bytes()) {
             return Ok(());
         }
-        let before = kept.map_or_else(|| now.clone(), |file| now.told(&file.bytes));
+        let before = kept.map_or_else(|| now.clone(), |file| now.with_manifest(&file.bytes));
         let mut changed = vec![File::new(MANIFEST, wanted)];
         if let Some(version) = version(repo, &agent)? {
             for path in LINES {
@@ -255,7 +255,7 @@ pub fn is_told(ws: &Ws, agent: &Agent) -> Result<bool, FilesError> {
 /// Updates the files after a relevant change of the record. The record is authoritative: a failed update is logged
 /// and repeated at the next start.
 pub async fn tell_change(ws: &Ws, author: Author, before: &Agent, now: &Agent) {
-    let told = |agent: &Agent| Agent {
+    let shown = |agent: &Agent| Agent {
         name: agent.name.clone(),
         emoji: agent.emoji.clone(),
         role: agent.role.clone(),
@@ -265,7 +265,7 @@ pub async fn tell_change(ws: &Ws, author: Author, before: &Agent, now: &Agent) {
         reports_to: agent.reports_to,
         ..before.clone()
     };
-    if told(before) == told(now) {
+    if shown(before) == shown(now) {
         return;
     }
     if let Err(error) = tell_files(ws, now, author).await {

@@ -81,9 +81,9 @@ pub fn create(
     if !templates.contains(&new.template.as_str()) {
         return Err(AgentError::NoTemplate(new.template));
     }
-    let said = templates::find(&new.template).map(|template| template.manifest.clone());
-    let said = said.map(|one| (one.role, one.team, one.domains, one.capabilities));
-    let (role, team, domains, capabilities) = said.unwrap_or_default();
+    let manifest = templates::find(&new.template).map(|template| template.manifest.clone());
+    let manifest = manifest.map(|one| (one.role, one.team, one.domains, one.capabilities));
+    let (role, team, domains, capabilities) = manifest.unwrap_or_default();
     let now = tx.now();
     manager::usable(tx, new.reports_to)?;
     let mut agent = Agent {

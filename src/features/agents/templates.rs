@@ -168,12 +168,12 @@ impl Persona {
 
     /// The values that a stored manifest contains, with the current values for missing ones.
     #[must_use]
-    pub fn told(&self, manifest: &[u8]) -> Self {
+    pub fn with_manifest(&self, manifest: &[u8]) -> Self {
         let whole = || {
             let mut all = serde_json::to_value(self).ok()?;
-            let told: Map<String, Value> = serde_json::from_slice(manifest).ok()?;
+            let stored: Map<String, Value> = serde_json::from_slice(manifest).ok()?;
             let known = all.as_object_mut()?;
-            for (key, value) in told {
+            for (key, value) in stored {
                 if let Some(place) = known.get_mut(&key) {
                     *place = value;
                 }
@@ -409,8 +409,8 @@ mod tests {
             let files = agent(template, &ada());
             assert!(files["IDENTITY.md"].starts_with("# 🔭 Ada\n"));
             assert!(files["IDENTITY.md"].contains("Role: researcher"));
-            for told in ["Name: Mira", "Acme", "Time zone: Europe/Berlin"] {
-                assert!(files["USER.md"].contains(told), "{told}");
+            for line in ["Name: Mira", "Acme", "Time zone: Europe/Berlin"] {
+                assert!(files["USER.md"].contains(line), "{line}");
             }
             for (path, text) in &files {
                 assert!(!text.contains("{{"), "{path} has a placeholder left");
@@ -459,24 +459,24 @@ mod tests {
         let file =
             File::new("IDENTITY.md", "# {{emoji}} {{name}}\n\n- Role: {{role}}\n- For {{owner}}\n");
         let now = Persona { name: "Eva".into(), role: "editor".into(), ..ada() };
-        let told = |text: &str| renewed(&file, (&ada(), &now), text);
+        let renew = |text: &str| renewed(&file, (&ada(), &now), text);
         assert_eq!(
-            told("# 🔭 Ada\n\n- Role: researcher\n- For Mira\n"),
+            renew("# 🔭 Ada\n\n- Role: researcher\n- For Mira\n"),
             "# 🔭 Eva\n\n- Role: editor\n- For Mira\n"
         );
         let own = "# Ada, who asks why\n\n- Role: researcher\n- For Mira\nAda likes lists\n";
-        assert_eq!(told(own), own.replace("researcher", "editor"));
-        assert_eq!(told(""), "");
+        assert_eq!(renew(own), own.replace("researcher", "editor"));
+        assert_eq!(renew(""), "");
         assert_eq!(renewed(&file, (&ada(), &ada()), own), own);
     }
 
     #[test]
     fn a_manifest_says_what_the_files_were_told_and_leaves_the_rest_as_it_is_now() {
-        let told = ada().told(br#"{ "name": "Old", "colour": 3 }"#);
-        assert_eq!(told, Persona { name: "Old".into(), ..ada() });
-        assert_eq!(ada().told(ada().manifest().as_bytes()), ada());
+        let merged = ada().with_manifest(br#"{ "name": "Old", "colour": 3 }"#);
+        assert_eq!(merged, Persona { name: "Old".into(), ..ada() });
+        assert_eq!(ada().with_manifest(ada().manifest().as_bytes()), ada());
         for odd in [&b"[]"[..], b"no JSON", br#"{ "name": 3 }"#] {
-            assert_eq!(ada().told(odd), ada());
+            assert_eq!(ada().with_manifest(odd), ada());
         }
     }
 }

@@ -257,7 +257,7 @@ pub async fn folder(ws: &Ws, agent: &Agent) -> Result<PathBuf, FilesError> {
         }
         return Ok(own);
     };
-    match look(ws, agent, &place).await {
+    match fetch_if_stale(ws, agent, &place).await {
         Ok(_) => Ok(copy_of(ws, &agent.slug)),
         Err(FilesError::Silent(_)) => Ok(own),
         Err(error) => {
@@ -285,7 +285,7 @@ pub async fn state(
     zone: &TimeZone,
 ) -> Result<Option<There>, FilesError> {
     let Some(place) = place(ws, agent)? else { return Ok(None) };
-    let why = match look(ws, agent, &place).await {
+    let why = match fetch_if_stale(ws, agent, &place).await {
         Ok(look) => {
             let words = words::left_out(&look, &place.label, true);
             return Ok(Some(There { is_live: true, words, stays: look.stays }));
@@ -328,7 +328,7 @@ pub(super) fn copy_of(ws: &Ws, slug: &str) -> PathBuf {
 
 /// Fetches the host's files unless the replica is fresh. After a failed fetch, readers do not wait for the host again
 /// for a while. Completes even if the caller disconnects.
-async fn look(ws: &Ws, agent: &Agent, place: &Elsewhere) -> Result<Look, FilesError> {
+async fn fetch_if_stale(ws: &Ws, agent: &Agent, place: &Elsewhere) -> Result<Look, FilesError> {
     let (own, agent, place) = (ws.clone(), agent.clone(), place.clone());
     let look = async move {
         let mute = |ws: &Ws| ws.looks.mute(agent.id).map_or(Ok(()), |why| Err(there(&place, &why)));
@@ -348,7 +348,7 @@ async fn look(ws: &Ws, agent: &Agent, place: &Elsewhere) -> Result<Look, FilesEr
     looked.unwrap_or(Err(FilesError::CutOff))
 }
 
-/// Like [`look`] for a caller that holds the lock.
+/// Like [`fetch_if_stale`] for a caller that holds the lock.
 async fn seen(
     ws: &Ws,
     agent: &Agent,
@@ -427,10 +427,10 @@ async fn fetched(
 async fn ask<T: DeserializeOwned>(
     ws: &Ws,
     place: &Elsewhere,
-    asked: &FileQuestion,
+    question: &FileQuestion,
     patience: Duration,
 ) -> Result<T, FilesError> {
-    let what = json!({ FILES: asked });
+    let what = json!({ FILES: question });
     let answer = ws.app.hosts.ask_within(ws, place.gateway, what, patience).await;
     let answer = answer.map_err(|refusal| refused(place, refusal, ws.app.clock.now()))?;
     let read = serde_json::from_value(answer);
@@ -503,22 +503,22 @@ mod tests {
         let change = Change { agent, head: id, now: id, draft: id };
         let paths = vec!["a.md".to_owned()];
         let left = LeftOver { run: RunId::from_bytes([6; 16]), name: "R-7".to_owned(), paths };
-        for asked in
+        for question in
             [FileQuestion::Look(wanted), FileQuestion::Lay(change), FileQuestion::Left(agent, left)]
         {
-            let said = serde_json::to_value(&asked).unwrap();
-            assert_eq!(serde_json::from_value::<FileQuestion>(said).unwrap(), asked);
+            let json = serde_json::to_value(&question).unwrap();
+            assert_eq!(serde_json::from_value::<FileQuestion>(json).unwrap(), question);
         }
     }
 
     #[test]
     fn what_a_host_refuses_is_told_as_what_it_is() {
         let place = place(true, Some(from_ms(NOON - 300_000)));
-        let told = |refusal: Refusal| {
+        let error_of = |refusal: Refusal| {
             let error = refused(&place, refusal, from_ms(NOON));
             (error.code(), error.to_string())
         };
-        let code = |code: &str| told(Refusal::new(code, "it is busy"));
+        let code = |code: &str| error_of(Refusal::new(code, "it is busy"));
         let (silent, words) = code(SILENT);
         assert_eq!(silent, "gateway_offline");
         assert!(words.starts_with("GPU box has been offline for 5 min"), "{words}");
@@ -526,7 +526,7 @@ mod tests {
         let (other, words) = code("host_mute");
         assert!(other == "gateway_failed" && words.contains("it is busy"), "{words}");
         let with = json!({ "path": "a.md", "why": "it holds what looks like a key" });
-        let (held, words) = told(Refusal { with, ..Refusal::new(HELD_BACK, "it stays") });
+        let (held, words) = error_of(Refusal { with, ..Refusal::new(HELD_BACK, "it stays") });
         assert!(held == "file_stays", "{held}");
         assert!(words.starts_with("a.md stays on GPU box as it is: it holds what "), "{words}");
         let (garbled, words) = code(HELD_BACK);

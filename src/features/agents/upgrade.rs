@@ -130,7 +130,7 @@ pub struct Offer {
     /// Whether this version was declined.
     pub is_passed: bool,
     /// The record after the upgrade.
-    said: Agent,
+    agent: Agent,
 }
 
 impl Offer {
@@ -275,10 +275,11 @@ fn made(ws: &Ws, agent: &Agent, template: &str, shelf: &mut Shelf) -> Result<Off
     };
     let now = provision::persona(ws, agent)?;
     let branch = At::Branch(Branch::agent(&agent.slug)?);
-    let told = repo.read_file(&branch, MANIFEST)?;
-    let before = told.map_or_else(|| now.clone(), |file| now.told(&file.bytes));
-    let (said, words) = changed_words(agent, (manifest(&base), manifest(&theirs)), template, to);
-    let then = provision::persona(ws, &said)?;
+    let stored = repo.read_file(&branch, MANIFEST)?;
+    let before = stored.map_or_else(|| now.clone(), |file| now.with_manifest(&file.bytes));
+    let (upgraded, words) =
+        changed_words(agent, (manifest(&base), manifest(&theirs)), template, to);
+    let then = provision::persona(ws, &upgraded)?;
     let (base, theirs) = (filled(&base, &before), filled(&theirs, &then));
     let folder = there::last_folder(ws, agent)?;
     let own = if folder.is_dir() {
@@ -298,7 +299,7 @@ fn made(ws: &Ws, agent: &Agent, template: &str, shelf: &mut Shelf) -> Result<Off
         changes,
         words,
         is_passed: agent.template_passed == Some(to),
-        said,
+        agent: upgraded,
     })
 }
 
@@ -353,7 +354,7 @@ fn changed_words(
     template: &str,
     to: CommitId,
 ) -> (Agent, Vec<Word>) {
-    let mut said = Agent {
+    let mut upgraded = Agent {
         template: template.to_owned(),
         template_commit: Some(to),
         template_passed: None,
@@ -367,9 +368,9 @@ fn changed_words(
                 *mine = theirs;
             }
         };
-        follow("description", &mut said.description, &base.description, theirs.description);
-        follow("role", &mut said.role, &base.role, theirs.role);
-        follow("team", &mut said.team, &base.team, theirs.team);
+        follow("description", &mut upgraded.description, &base.description, theirs.description);
+        follow("role", &mut upgraded.role, &base.role, theirs.role);
+        follow("team", &mut upgraded.team, &base.team, theirs.team);
         let mut follow = |field, mine: &mut Vec<String>, base: &[String], theirs: Vec<String>| {
             if mine == base && *mine != theirs {
                 let (before, after) = (mine.join(", "), theirs.join(", "));
@@ -377,10 +378,10 @@ fn changed_words(
                 *mine = theirs;
             }
         };
-        follow("domains", &mut said.domains, &base.domains, theirs.domains);
-        follow("capabilities", &mut said.capabilities, &base.capabilities, theirs.capabilities);
+        follow("domains", &mut upgraded.domains, &base.domains, theirs.domains);
+        follow("capabilities", &mut upgraded.capabilities, &base.capabilities, theirs.capabilities);
     }
-    (said, words)
+    (upgraded, words)
 }
 
 fn mark(to: CommitId, changes: &[Change], words: &[Word]) -> String {

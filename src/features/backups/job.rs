@@ -395,8 +395,8 @@ fn tidy_behind(
     refresh(app, repo)?;
     let freed = freed(repo, pruned);
     let (stuck, now) = (freed.as_ref().err().map(Failed::from), app.clock.now());
-    let told = move |tx: &mut WriteTx<'_>| rules::note_tidied(tx, place, now, stuck);
-    app.system.write_blocking(Actor::System(Part::Timer), Cause::Timer, told)?;
+    let note = move |tx: &mut WriteTx<'_>| rules::note_tidied(tx, place, now, stuck);
+    app.system.write_blocking(Actor::System(Part::Timer), Cause::Timer, note)?;
     freed.map(drop)
 }
 
@@ -559,7 +559,7 @@ fn drill(app: &App, place: Place, held: &Held) -> Result<Ended, BackupsError> {
 fn files_fit(app: &App) -> Result<(), BackupsError> {
     let open: Vec<Ws> = app.workspaces.read().clone();
     for ws in open {
-        let found = repository::look(&ws, check::Depth::Objects);
+        let found = repository::inspect(&ws, check::Depth::Objects);
         if let Some(first) = found.faults.first() {
             return Err(BackupsError::Files(format!("{}: {first}", found.workspace)));
         }

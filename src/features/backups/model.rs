@@ -363,7 +363,7 @@ impl Record for BackupRun {
 
 /// Cache entry for a backup at the target, as of the last listing. Pages read this cache. The target is authoritative.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct CachedBackup {
     /// Backup id.
     pub id: String,
     #[serde(with = "millisecond::required")]
@@ -384,7 +384,7 @@ pub struct Kept {
 /// Prefix of a fault that lists the missing workspaces.
 const LACKS: &str = "it lacks ";
 
-impl Kept {
+impl CachedBackup {
     /// Workspaces that were listed when the backup was made but are not in it.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
@@ -420,7 +420,7 @@ impl Kept {
     }
 }
 
-impl Record for Kept {
+impl Record for CachedBackup {
     type Id = String;
     const TABLE: Table = KEPT;
     const CLASS: Class = Class::Local;
@@ -514,15 +514,15 @@ impl Record for Restoration {
 
 #[cfg(test)]
 mod tests {
-    use super::Kept;
+    use super::CachedBackup;
     use store::Record as _;
 
     #[test]
     fn what_a_backup_lacks_and_what_is_damaged_are_told_apart() {
         let of = |missing: &[&str], damage: Option<&str>| {
             let missing: Vec<_> = missing.iter().map(|one| (*one).to_owned()).collect();
-            let fault = Kept::judged(&missing, damage.map(str::to_owned));
-            let kept = Kept { fault, ..Kept::sample() };
+            let fault = CachedBackup::judged(&missing, damage.map(str::to_owned));
+            let kept = CachedBackup { fault, ..CachedBackup::sample() };
             assert_eq!(kept.missing(), missing);
             assert_eq!(kept.damage(), damage);
             kept.fault

@@ -17,7 +17,8 @@ use kernel::{AccountId, JobId, Problem as _, Role, Timestamp};
 use store::{Range, Read, ReadExt, Store, StoreError};
 
 use super::model::{
-    BackupRun, BackupSettings, Deed, Kept, KnownPlace, Outcome, Restoration, Schedule, Trigger,
+    BackupRun, BackupSettings, CachedBackup, Deed, KnownPlace, Outcome, Restoration, Schedule,
+    Trigger,
 };
 
 /// Retry delay after a failed scheduled backup.
@@ -67,7 +68,11 @@ pub fn listed(system: &Store) -> Listed {
 /// The cached backups that still exist at the settings target, and the number of backups there that are not cached yet.
 /// For a bucket, returns the cached list unchanged: a page does not wait for the network.
 #[must_use]
-pub fn lying(app: &App, settings: &BackupSettings, mut seen: Vec<Kept>) -> (Vec<Kept>, usize) {
+pub fn lying(
+    app: &App,
+    settings: &BackupSettings,
+    mut seen: Vec<CachedBackup>,
+) -> (Vec<CachedBackup>, usize) {
     let Ok(Address::Folder(folder)) = address(app, settings) else { return (seen, 0) };
     let Ok(all) = Folder::new(folder).list(MANIFESTS) else { return (seen, 0) };
     let there: BTreeSet<&str> =
@@ -161,7 +166,7 @@ pub fn run(read: &dyn Read, id: JobId) -> Result<Option<BackupRun>, StoreError> 
 }
 
 /// Cached backups at the target, newest first.
-pub fn kept(read: &dyn Read) -> Result<Vec<Kept>, StoreError> {
+pub fn kept(read: &dyn Read) -> Result<Vec<CachedBackup>, StoreError> {
     read.list(&Range::all().reverse())
 }
 
@@ -208,8 +213,8 @@ pub fn next_backup(
     let made = |run: &&BackupRun| run.is_made();
     let mended = since.any(|run| made(&run) && is_there(&run));
     let ended_at = last.ended_at.filter(|at| *at <= now);
-    let again = ended_at.unwrap_or(last.started_at) + RETRY;
-    Ok(if mended { usual } else { Some(usual.map_or(again, |usual| usual.min(again))) })
+    let retry_at = ended_at.unwrap_or(last.started_at) + RETRY;
+    Ok(if mended { usual } else { Some(usual.map_or(retry_at, |usual| usual.min(retry_at))) })
 }
 
 /// First scheduled time of day after a moment. A time that is skipped by a clock change is moved to the end of the gap.

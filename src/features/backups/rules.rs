@@ -15,8 +15,8 @@ use kernel::{
 use store::{Range, ReadExt, StoreError, WriteTx};
 
 use super::model::{
-    BackupRun, BackupSecret, BackupSettings, Deed, Encryption, INCOMPLETE, Kept, KnownPlace,
-    Outcome, PASSPHRASE, RECORD_DAMAGED, Restoration, S3_SECRET, STUCK, Trigger,
+    BackupRun, BackupSecret, BackupSettings, CachedBackup, Deed, Encryption, INCOMPLETE,
+    KnownPlace, Outcome, PASSPHRASE, RECORD_DAMAGED, Restoration, S3_SECRET, STUCK, Trigger,
 };
 use super::queries;
 
@@ -192,8 +192,8 @@ pub fn set_settings(tx: &mut WriteTx<'_>, new: NewSettings) -> Result<(), Backup
     settings.changed_at = tx.now();
     if queries::settings(tx)?.target != settings.target {
         // The cached list belongs to the former target.
-        for seen in tx.list::<Kept>(&Range::all())? {
-            tx.delete::<Kept>(seen.id)?;
+        for seen in tx.list::<CachedBackup>(&Range::all())? {
+            tx.delete::<CachedBackup>(seen.id)?;
         }
     }
     for (name, secret) in [(PASSPHRASE, new.passphrase), (S3_SECRET, new.s3_secret)] {
@@ -315,7 +315,9 @@ pub fn note_tidied(
     let ended = match (queries::stuck(tx, &place)?, stuck) {
         (None, None) => return Ok(()),
         // Already recorded and reported.
-        (Some(told), Some(failed)) if told.note.as_ref() == Some(&failed.words) => return Ok(()),
+        (Some(tidied), Some(failed)) if tidied.note.as_ref() == Some(&failed.words) => {
+            return Ok(());
+        }
         (_, Some(failed)) => Err(failed),
         (Some(_), None) => Ok(Ended {
             note: Some("every manifest is readable again".to_owned()),
@@ -333,16 +335,16 @@ pub fn note_kept(
     manifests: &[Manifest],
     unreadable: &[(String, String)],
 ) -> Result<(), StoreError> {
-    for former in tx.list::<Kept>(&Range::all())? {
+    for former in tx.list::<CachedBackup>(&Range::all())? {
         let is_there = manifests.iter().any(|manifest| manifest.id == former.id)
             || unreadable.iter().any(|(id, _)| *id == former.id);
         if !is_there {
-            tx.delete::<Kept>(former.id)?;
+            tx.delete::<CachedBackup>(former.id)?;
         }
     }
     for (id, fault) in unreadable {
-        let former = tx.get::<Kept>(id.clone())?;
-        let mut kept = former.unwrap_or_else(|| Kept {
+        let former = tx.get::<CachedBackup>(id.clone())?;
+        let mut kept = former.unwrap_or_else(|| CachedBackup {
             id: id.clone(),
             taken_at: moment_of(id).unwrap_or_else(|| tx.now()),
             bytes: 0,
@@ -352,15 +354,16 @@ pub fn note_kept(
             verified_at: None,
             fault: None,
         });
-        kept.fault = Kept::judged(&kept.missing(), Some(fault.clone()));
+        kept.fault = CachedBackup::judged(&kept.missing(), Some(fault.clone()));
         kept.verified_at = None;
         tx.put(&kept)?;
     }
     for manifest in manifests {
-        let former = tx.get::<Kept>(manifest.id.clone())?;
+        let former = tx.get::<CachedBackup>(manifest.id.clone())?;
         // Drop the "manifest cannot be read" fault, because the manifest is readable now.
-        let damage = former.as_ref().filter(|kept| !kept.is_unreadable()).and_then(Kept::damage);
-        tx.put(&Kept {
+        let damage =
+            former.as_ref().filter(|kept| !kept.is_unreadable()).and_then(CachedBackup::damage);
+        tx.put(&CachedBackup {
             id: manifest.id.clone(),
             taken_at: manifest.taken_at,
             bytes: manifest.bytes(),
@@ -368,7 +371,7 @@ pub fn note_kept(
             workspaces: manifest.workspaces.clone(),
             app: manifest.app.clone(),
             verified_at: former.as_ref().and_then(|kept| kept.verified_at),
-            fault: Kept::judged(&manifest.missing, damage.map(str::to_owned)),
+            fault: CachedBackup::judged(&manifest.missing, damage.map(str::to_owned)),
         })?;
     }
     Ok(())
@@ -457,9 +460,9 @@ pub fn note_checked(
     id: String,
     fault: Option<String>,
 ) -> Result<(), StoreError> {
-    if let Some(mut kept) = tx.get::<Kept>(id)? {
+    if let Some(mut kept) = tx.get::<CachedBackup>(id)? {
         kept.verified_at = if fault.is_none() { Some(tx.now()) } else { None };
-        kept.fault = Kept::judged(&kept.missing(), fault);
+        kept.fault = CachedBackup::judged(&kept.missing(), fault);
         tx.put(&kept)?;
     }
     Ok(())

@@ -54,7 +54,11 @@ pub fn shots(tx: &dyn Read, run: RunId) -> Result<Vec<BrowserShot>, StoreError> 
 }
 
 /// Screenshot from before asking for approval of a call, if there is one.
-pub fn asked(tx: &dyn Read, run: RunId, call_id: &str) -> Result<Option<BrowserShot>, StoreError> {
+pub fn find_approval_shot(
+    tx: &dyn Read,
+    run: RunId,
+    call_id: &str,
+) -> Result<Option<BrowserShot>, StoreError> {
     let all = shots(tx, run)?;
     Ok(all.into_iter().rfind(|shot| shot.call_id == call_id && shot.asked.is_some()))
 }

@@ -21,7 +21,7 @@ use providers::Key;
 use providers::account::{Access, Account};
 use providers::base::BaseError;
 use providers::error::{ErrorClass, ProviderError};
-use providers::oauth::flows::{self, Desk};
+use providers::oauth::flows::{self, OauthFlow};
 use providers::oauth::tokens::{Hidden, Tokens};
 use providers::oauth::{AuthError, Client, Failure};
 use store::ReadExt;
@@ -90,10 +90,11 @@ impl Held {
         let vendor = self.client.vendor;
         let own = vendor.base(&self.connection.base_url)?;
         // The maker may name the account's base address. An address chosen by a person takes precedence.
-        let told = self.tokens.pass.as_ref().and_then(|pass| vendor.base(pass.base.as_ref()?).ok());
-        let told = told.filter(|base| base.url.starts_with("https://") || base.private);
-        let base = match told {
-            Some(told) if own.url == vendor.about().base => told,
+        let stored =
+            self.tokens.pass.as_ref().and_then(|pass| vendor.base(pass.base.as_ref()?).ok());
+        let stored = stored.filter(|base| base.url.starts_with("https://") || base.private);
+        let base = match stored {
+            Some(stored) if own.url == vendor.about().base => stored,
             _ => own,
         };
         Ok(Access {
@@ -209,22 +210,22 @@ impl StoredAccount {
     /// Requests new tokens from the maker.
     async fn ask(&self, held: &Held) -> Result<Tokens, Lack> {
         let app = &self.ws.app;
-        let desk = Desk { http: &app.http, clock: &*app.clock, client: &held.client };
+        let oauth = OauthFlow { http: &app.http, clock: &*app.clock, client: &held.client };
         let exchanges = !held.client.endpoints.exchange.is_empty();
         let mut tokens = held.tokens.clone();
         let can = tokens.refresh.is_some();
         let mut fresh = false;
         if !exchanges || (can && !tokens.life.is_fresh(app.clock.now_ms())) {
-            tokens = self.refresh(desk, held, &tokens).await?;
+            tokens = self.refresh(oauth, held, &tokens).await?;
             fresh = true;
         }
         if !exchanges {
             return Ok(tokens);
         }
-        let pass = match desk.pass(&tokens).await {
+        let pass = match oauth.pass(&tokens).await {
             Err(error) if error.failure == Failure::Revoked && can && !fresh => {
-                tokens = self.refresh(desk, held, &tokens).await?;
-                desk.pass(&tokens).await?
+                tokens = self.refresh(oauth, held, &tokens).await?;
+                oauth.pass(&tokens).await?
             }
             other => other?,
         };
@@ -234,10 +235,15 @@ impl StoredAccount {
     }
 
     /// Exchanges the old tokens for new ones, which are stored before use.
-    async fn refresh(&self, desk: Desk<'_>, held: &Held, old: &Tokens) -> Result<Tokens, Lack> {
+    async fn refresh(
+        &self,
+        oauth: OauthFlow<'_>,
+        held: &Held,
+        old: &Tokens,
+    ) -> Result<Tokens, Lack> {
         let (id, since) = (self.id, held.grant.signed_in_at);
         self.ws.write(&BY, move |tx| rules::ask(tx, id, since)).await?;
-        let tokens = desk.refresh(old).await?;
+        let tokens = oauth.refresh(old).await?;
         self.keep(held, &tokens).await?;
         Ok(tokens)
     }
@@ -256,7 +262,7 @@ impl StoredAccount {
         let message = self.ws.app.redactor.masked(Spot::Errors, &error.message).into_owned();
         let kept = |error: ConnectionError| passing(&error.to_string());
         if error.failure == Failure::Revoked {
-            let said = match held.grant.asked_at {
+            let text = match held.grant.asked_at {
                 Some(_) => format!(
                     "HQ was stopped or lost the network during the last renewal, so the old \
                         sign-in is no longer valid: {message}"
@@ -264,15 +270,15 @@ impl StoredAccount {
                 None => format!("the sign-in is no longer valid: {message}"),
             };
             tracing::warn!(connection.id = %id, "somebody has to sign in to a connection again");
-            let told = said.clone();
-            self.ws.write(&BY, move |tx| rules::lose(tx, id, since, told)).await.map_err(kept)?;
-            return Err(gone(&said));
+            let copy = text.clone();
+            self.ws.write(&BY, move |tx| rules::lose(tx, id, since, copy)).await.map_err(kept)?;
+            return Err(gone(&text));
         }
         let own = flows::pause(held.grant.failures.saturating_add(1), error.retry_after);
         let own = SignedDuration::try_from(own).unwrap_or(REFUSED);
         let pause = if error.failure == Failure::Passing { own } else { REFUSED };
         tracing::info!(connection.id = %id, "a sign-in could not be renewed");
-        let off = PutOff { pause, said: message.clone(), unheard: error.unheard };
+        let off = PutOff { pause, message: message.clone(), unheard: error.unheard };
         self.ws.write(&BY, move |tx| rules::put_off(tx, id, since, off)).await.map_err(kept)?;
         Ok(match error.failure {
             Failure::Passing => {

@@ -181,15 +181,15 @@ impl LentAccount {
 
     async fn now(&self) -> Result<Access, ProviderError> {
         let now = self.clock.now_ms();
-        let Some((_, lent)) = self.held() else { return self.asked(None).await };
+        let Some((_, lent)) = self.held() else { return self.request_token(None).await };
         if lent.is_fresh(now) {
             return self.access(&lent);
         }
-        let asked = self.asked(None);
+        let request = self.request_token(None);
         if !lent.life.is_good(now) {
-            return asked.await;
+            return request.await;
         }
-        match timeout(PATIENCE, asked).await {
+        match timeout(PATIENCE, request).await {
             Ok(answer) => answer,
             // The link may be down: use the token until it expires.
             Err(_) => self.access(&lent),
@@ -198,10 +198,10 @@ impl LentAccount {
 
     /// Requests a token from the primary and waits until it arrives. The primary decides whether the token is valid,
     /// whatever the local clock says.
-    async fn asked(&self, refused: Option<u64>) -> Result<Access, ProviderError> {
+    async fn request_token(&self, refused: Option<u64>) -> Result<Access, ProviderError> {
         let mut moves = self.up.moves();
         let wanted = Wanted { connection: self.id, refused };
-        let answer = self.up.asks(Aside::Access(wanted).said()).await.map_err(refusal)?;
+        let answer = self.up.asks(Aside::Access(wanted).to_json()).await.map_err(refusal)?;
         let version = answer["version"].as_u64();
         let comes = async {
             loop {
@@ -225,7 +225,7 @@ impl LentAccount {
     async fn other(&self, access: &Access) -> Result<Access, ProviderError> {
         match self.held() {
             Some((_, lent)) if !access.is_made_with(lent.token.reveal()) => self.access(&lent),
-            held => self.asked(held.map(|(version, _)| version)).await,
+            held => self.request_token(held.map(|(version, _)| version)).await,
         }
     }
 }
@@ -291,7 +291,7 @@ mod tests {
     #[derive(Default)]
     struct Home {
         keys: Mutex<BTreeMap<String, (u64, String)>>,
-        asked: Mutex<Vec<Wanted>>,
+        requests: Mutex<Vec<Wanted>>,
         refuses: Option<Refusal>,
         moves: watch::Sender<u64>,
     }
@@ -325,7 +325,7 @@ mod tests {
         }
         fn asks(&self, what: Value) -> Answered<'_> {
             let Some(Aside::Access(wanted)) = Aside::of(&what) else { panic!("{what}") };
-            self.asked.lock().push(wanted);
+            self.requests.lock().push(wanted);
             Box::pin(async move {
                 if let Some(refusal) = &self.refuses {
                     return Err(refusal.clone());
@@ -375,13 +375,13 @@ mod tests {
         let home = Arc::new(Home::default());
         home.sends(1, lent("first-token", NOW + HOUR));
         let access = account(&home, NOW).now().await.unwrap();
-        assert!(access.is_made_with("first-token") && home.asked.lock().is_empty());
+        assert!(access.is_made_with("first-token") && home.requests.lock().is_empty());
         // Also with a clock behind the primary's.
         let access = account(&home, NOW - 365 * 24 * HOUR).now().await.unwrap();
-        assert!(access.is_made_with("first-token") && home.asked.lock().is_empty());
+        assert!(access.is_made_with("first-token") && home.requests.lock().is_empty());
         let access = account(&home, NOW + HOUR - 1_000).now().await.unwrap();
         assert!(access.is_made_with("renewed-token"));
-        assert_eq!(*home.asked.lock(), [Wanted { connection: id(), refused: None }]);
+        assert_eq!(*home.requests.lock(), [Wanted { connection: id(), refused: None }]);
     }
 
     #[tokio::test]
@@ -392,22 +392,25 @@ mod tests {
         let first = account.access(&account.held().unwrap().1).unwrap();
         let second = account.refused(&first).await.unwrap();
         assert!(second.is_made_with("renewed-token"));
-        assert_eq!(*home.asked.lock(), [Wanted { connection: id(), refused: Some(1) }]);
+        assert_eq!(*home.requests.lock(), [Wanted { connection: id(), refused: Some(1) }]);
         // A later request with the old token gets the same new one.
         assert!(account.refused(&first).await.unwrap().is_made_with("renewed-token"));
-        assert_eq!(home.asked.lock().len(), 1);
-        let told = account.redactor.text("with renewed-token it goes on").into_owned();
-        assert!(!told.contains("renewed-token"), "{told}");
+        assert_eq!(home.requests.lock().len(), 1);
+        let masked = account.redactor.text("with renewed-token it goes on").into_owned();
+        assert!(!masked.contains("renewed-token"), "{masked}");
     }
 
     #[tokio::test]
     async fn what_home_says_instead_of_a_token_is_what_the_run_hears() {
-        let said = ProviderError::new(ErrorClass::SignIn, "not signed in yet");
-        let said = said.with_retry_after(Some(Duration::from_secs(7)));
-        let home = Arc::new(Home { refuses: Some(as_refusal(&said)), ..Home::default() });
+        let refusal = ProviderError::new(ErrorClass::SignIn, "not signed in yet");
+        let refusal = refusal.with_retry_after(Some(Duration::from_secs(7)));
+        let home = Arc::new(Home { refuses: Some(as_refusal(&refusal)), ..Home::default() });
         let error = account(&home, NOW).now().await.unwrap_err();
-        assert_eq!((error.class, error.message.as_str()), (said.class, said.message.as_str()));
-        assert_eq!((error.retry_after, error.sent), (said.retry_after, false));
+        assert_eq!(
+            (error.class, error.message.as_str()),
+            (refusal.class, refusal.message.as_str())
+        );
+        assert_eq!((error.retry_after, error.sent), (refusal.retry_after, false));
     }
 
     #[test]

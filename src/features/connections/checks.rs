@@ -114,9 +114,9 @@ pub async fn test(ws: &Ws, who: &impl Who, id: ConnectionId) -> Result<Checked, 
     let call = about_to_ask(provider.as_ref(), &stored, &model);
     let (asking, heeds) = (call.clone(), provider.heeds_limit(&model));
     let held = ws.write(who, move |tx| paid::hold(tx, id, &asking, heeds)).await?;
-    let asked = ask(provider.as_ref(), &stored, models, &model);
-    let asked = tokio::time::timeout_at(until, asked).await;
-    let (found, spent) = asked.unwrap_or_else(|_| (slow(), None));
+    let answer = ask(provider.as_ref(), &stored, models, &model);
+    let answer = tokio::time::timeout_at(until, answer).await;
+    let (found, spent) = answer.unwrap_or_else(|_| (slow(), None));
     let spent = spent.unwrap_or_else(|| ended(call, found.class));
     keep(ws, who, id, Found { spent: Some((held, spent)), ..found }).await
 }
@@ -261,27 +261,27 @@ async fn tools(provider: &dyn Provider, models: &mut Option<Listed>, model: &str
 }
 
 fn refuses_tools(error: &ProviderError) -> bool {
-    let said = error.message.to_lowercase();
+    let message = error.message.to_lowercase();
     error.class == ErrorClass::InvalidRequest
-        && (said.contains("tool") || said.contains("function"))
+        && (message.contains("tool") || message.contains("function"))
 }
 
 /// Usage of a call that was not made yet.
-pub(super) fn about_to_ask(provider: &dyn Provider, stored: &Connection, asked: &str) -> Spent {
-    let known = queries::priced(Some(stored), provider.model(asked));
-    let (model, asked) = (asked.to_owned(), asked.to_owned());
+pub(super) fn about_to_ask(provider: &dyn Provider, stored: &Connection, requested: &str) -> Spent {
+    let known = queries::priced(Some(stored), provider.model(requested));
+    let (model, requested) = (requested.to_owned(), requested.to_owned());
     let (provider, end) = (provider.name(), CallEnd::Refused);
-    Spent { kind: CallKind::Test, provider, asked, model, tokens: None, known, end }
+    Spent { kind: CallKind::Test, provider, requested, model, tokens: None, known, end }
 }
 
 pub(super) fn spent(
     provider: &dyn Provider,
     stored: &Connection,
     probe: Probe,
-    asked: &str,
+    requested: &str,
 ) -> Spent {
     let (tokens, end) = (probe.usage, CallEnd::Answered);
-    let call = Spent { tokens, end, ..about_to_ask(provider, stored, asked) };
+    let call = Spent { tokens, end, ..about_to_ask(provider, stored, requested) };
     if probe.model.is_empty() { call } else { Spent { model: probe.model, ..call } }
 }
 
@@ -297,9 +297,9 @@ pub fn ended(call: Spent, class: Option<ErrorClass>) -> Spent {
     Spent { end, ..call }
 }
 
-fn answered(probe: &Probe, asked: &str) -> String {
+fn answered(probe: &Probe, requested: &str) -> String {
     let took = format::duration(Duration::from_millis(probe.millis));
-    let model = if probe.model.is_empty() { asked } else { &probe.model };
+    let model = if probe.model.is_empty() { requested } else { &probe.model };
     format!("{model} answered in {took}")
 }
 

@@ -66,7 +66,7 @@ pub fn scope(class: ErrorClass) -> Option<Scope> {
 /// Length of the cooldown after a number of consecutive failures. The length requested by the provider applies to
 /// failures that time fixes.
 #[must_use]
-pub fn rest(class: ErrorClass, failures: u32, asked: Option<Duration>) -> Duration {
+pub fn rest(class: ErrorClass, failures: u32, requested: Option<Duration>) -> Duration {
     let steps = [30, 60, 300];
     let step = steps[usize::try_from(failures.clamp(1, 3) - 1).unwrap_or(2)];
     let doubled = |first: u64, most: u64| {
@@ -78,7 +78,7 @@ pub fn rest(class: ErrorClass, failures: u32, asked: Option<Duration>) -> Durati
         ErrorClass::Billing => doubled(3_600, 24 * 3_600),
         ErrorClass::AuthPermanent => doubled(1_800, 12 * 3_600),
         ErrorClass::Auth => Duration::from_secs(step.max(60)),
-        _ => asked.unwrap_or(Duration::from_secs(step)).min(LONGEST),
+        _ => requested.unwrap_or(Duration::from_secs(step)).min(LONGEST),
     }
 }
 
@@ -159,8 +159,8 @@ mod tests {
         Candidate { connection, slot, model: model.to_owned() }
     }
 
-    fn secs(class: ErrorClass, failures: u32, asked: Option<u64>) -> u64 {
-        rest(class, failures, asked.map(Duration::from_secs)).as_secs()
+    fn secs(class: ErrorClass, failures: u32, requested: Option<u64>) -> u64 {
+        rest(class, failures, requested.map(Duration::from_secs)).as_secs()
     }
 
     #[test]
@@ -243,9 +243,9 @@ mod tests {
                 tried.push((at, ALL[fates[at]]));
             }
             for at in (0..list.len()).filter(|at| !rests(*at)) {
-                let asked = tried.iter().filter(|(done, _)| *done == at).count();
+                let count = tried.iter().filter(|(done, _)| *done == at).count();
                 let out = is_ruled_out(at, &list, &tried);
-                prop_assert!(asked == 1 || (asked == 0 && out), "{at} was forgotten");
+                prop_assert!(count == 1 || (count == 0 && out), "{at} was forgotten");
             }
             // These failures rule out no other candidate.
             if tried.iter().all(|(_, class)| matches!(class, ErrorClass::Timeout | ErrorClass::Garbage)) {

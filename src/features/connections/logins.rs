@@ -15,7 +15,7 @@ use crypto::redact::Spot;
 use kernel::{Actor, Cause, ConnectionId, FieldError, Part, Problem, ProblemKind, Timestamp};
 use net::callback::{self, Callback};
 use providers::oauth::answer;
-use providers::oauth::flows::{self, Desk};
+use providers::oauth::flows::{self, OauthFlow};
 use providers::oauth::tokens::{Hidden, Tokens};
 use providers::oauth::{AuthError, Client, Failure};
 use store::{Range, ReadExt, StoreError};
@@ -64,7 +64,7 @@ impl Problem for LoginError {
     fn fields(&self) -> Vec<FieldError> {
         match self {
             Self::Connection(error) => error.fields(),
-            Self::Answer(said) => vec![FieldError::new("answer", said.clone())],
+            Self::Answer(message) => vec![FieldError::new("answer", message.clone())],
             Self::Maker(_) => Vec::new(),
         }
     }
@@ -98,7 +98,7 @@ pub struct Shown {
     pub begun_at: Timestamp,
     pub expires_at: Timestamp,
     /// Last message of the maker.
-    pub said: String,
+    pub message: String,
 }
 
 /// The sign-in flows that a client supports.
@@ -122,8 +122,8 @@ fn stored(ws: &Ws, id: ConnectionId) -> Result<(Connection, Client), ConnectionE
     Ok((connection, client))
 }
 
-fn desk<'a>(app: &'a App, client: &'a Client) -> Desk<'a> {
-    Desk { http: &app.http, clock: &*app.clock, client }
+fn oauth_flow<'a>(app: &'a App, client: &'a Client) -> OauthFlow<'a> {
+    OauthFlow { http: &app.http, clock: &*app.clock, client }
 }
 
 /// Binding of the envelope of a pending sign-in.
@@ -159,7 +159,7 @@ pub fn shown(ws: &Ws, id: ConnectionId) -> Result<Option<Shown>, ConnectionError
         code,
         begun_at: login.begun_at,
         expires_at: login.expires_at,
-        said: login.said,
+        message: login.said,
     }))
 }
 
@@ -192,7 +192,7 @@ pub async fn begin(
             (pending, BROWSER, SignedDuration::ZERO)
         }
         Flow::Device => {
-            let device = desk(&ws.app, &client).device().await;
+            let device = oauth_flow(&ws.app, &client).device().await;
             let device = device.map_err(|error| login_error(ws, &error))?;
             let seconds = |n: u32| SignedDuration::from_secs(i64::from(n));
             let (life, pause) = (seconds(device.life), seconds(device.pause));
@@ -269,7 +269,8 @@ async fn take(ws: &Ws, by: (Actor, Cause), id: ConnectionId, came: &str) -> Resu
             again";
         return Err(LoginError::Answer(other.into()));
     }
-    let tokens = desk(&ws.app, &client).exchange(&answer.code, pending.verifier.reveal()).await;
+    let tokens =
+        oauth_flow(&ws.app, &client).exchange(&answer.code, pending.verifier.reveal()).await;
     match tokens {
         Ok(tokens) => complete(ws, by, &login, (connection, client), tokens).await,
         Err(error) => Err(failed(ws, by, &login, &error).await?),
@@ -292,16 +293,16 @@ async fn failed(
         Failure::Revoked | Failure::Refused => LoginState::Failed,
     };
     let still = match error.failure {
-        Failure::Pending => Still { wait: pause, pause, said: String::new() },
-        Failure::SlowDown(asked) => {
-            let asked = asked.map(|n| SignedDuration::from_secs(i64::from(n.min(300))));
-            let slower = asked.unwrap_or(SignedDuration::ZERO).max(pause + SLOWER);
-            Still { wait: slower, pause: slower, said: String::new() }
+        Failure::Pending => Still { wait: pause, pause, message: String::new() },
+        Failure::SlowDown(requested) => {
+            let requested = requested.map(|n| SignedDuration::from_secs(i64::from(n.min(300))));
+            let slower = requested.unwrap_or(SignedDuration::ZERO).max(pause + SLOWER);
+            Still { wait: slower, pause: slower, message: String::new() }
         }
         _ => {
             let wait = flows::pause(1, error.retry_after);
             let wait = pause.max(SignedDuration::try_from(wait).unwrap_or(SLOWER));
-            Still { wait, pause, said: message.clone() }
+            Still { wait, pause, message: message.clone() }
         }
     };
     if state == LoginState::Waiting {
@@ -318,10 +319,10 @@ async fn end(
     by: (Actor, Cause),
     login: &Login,
     state: LoginState,
-    said: &str,
+    message: &str,
 ) -> Result<(), ConnectionError> {
-    let (id, number, said) = (login.connection, login.number, said.to_owned());
-    ws.write(&by, move |tx| rules::end(tx, id, number, (state, said))).await?;
+    let (id, number, message) = (login.connection, login.number, message.to_owned());
+    ws.write(&by, move |tx| rules::end(tx, id, number, (state, message))).await?;
     ws.app.accounts.nudge();
     Ok(())
 }
@@ -338,7 +339,7 @@ async fn complete(
     let (id, number) = (login.connection, login.number);
     accounts::watch(&ws.app, id, &tokens);
     if !client.endpoints.exchange.is_empty() {
-        match desk(&ws.app, &client).pass(&tokens).await {
+        match oauth_flow(&ws.app, &client).pass(&tokens).await {
             Ok(pass) => tokens.pass = Some(pass),
             // The exchange is repeated before the first call.
             Err(error) if error.failure == Failure::Passing => {}
@@ -421,13 +422,13 @@ impl Leaving {
         let here = ws.clone();
         ws.spawn("end of a sign-in at its maker", async move {
             let halt = here.halt();
-            let desk = desk(&here.app, &client);
-            let told = desk.revoke(&tokens);
-            let told = tokio::select! {
+            let oauth = oauth_flow(&here.app, &client);
+            let revoked = oauth.revoke(&tokens);
+            let revoked = tokio::select! {
                 () = halt.cancelled() => return,
-                told = tokio::time::timeout(TOLD, told) => told,
+                revoked = tokio::time::timeout(TOLD, revoked) => revoked,
             };
-            match told {
+            match revoked {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(connection.id = %connection, "a maker was not told of a sign-out: {error}");
@@ -524,7 +525,7 @@ async fn poll(ws: &Ws, login: &Login) -> Result<(), LoginError> {
             return Err(error.into());
         }
     };
-    match desk(&ws.app, &client).poll(pending.device_code.reveal()).await {
+    match oauth_flow(&ws.app, &client).poll(pending.device_code.reveal()).await {
         Ok(tokens) => complete(ws, BY, login, (connection, client), tokens).await,
         Err(error) => failed(ws, BY, login, &error).await.map(drop),
     }

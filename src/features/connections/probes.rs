@@ -72,8 +72,8 @@ impl Plan {
 
     /// Schedule after a failed probe: only billing failures are probed again.
     fn tried(self, class: ErrorClass, now: Timestamp) -> Self {
-        let again = class == ErrorClass::Billing && now < self.last;
-        Self { next: again.then(|| self.last.min(now + PAID)), ..self }
+        let may_retry = class == ErrorClass::Billing && now < self.last;
+        Self { next: may_retry.then(|| self.last.min(now + PAID)), ..self }
     }
 }
 
@@ -208,18 +208,18 @@ async fn try_out(ws: &Ws, one: &Resting, is_last: bool) -> Result<(), Connection
     let call = checks::about_to_ask(provider.as_ref(), &stored, &model);
     let (asking, heeds) = (call.clone(), provider.heeds_limit(&model));
     let held = ws.write(&BY, move |tx| paid::hold(tx, id, &asking, heeds)).await?;
-    let asked = tokio::time::timeout(PATIENCE, provider.probe(Some(&model))).await;
-    if let Ok(Ok(probe)) = asked {
+    let answer = tokio::time::timeout(PATIENCE, provider.probe(Some(&model))).await;
+    if let Ok(Ok(probe)) = answer {
         let spent = (held, checks::spent(provider.as_ref(), &stored, probe, &model));
         return ws.write(&BY, move |tx| rules::note_probe(tx, &who, spent)).await;
     }
-    let class = match &asked {
+    let class = match &answer {
         Ok(Err(error)) => error.class,
         _ => ErrorClass::Timeout,
     };
     let spent = (held, checks::ended(call, Some(class)));
     ws.write(&BY, move |tx| paid::close(tx, id, spent)).await?;
-    let Ok(Err(error)) = asked else { return Ok(()) };
+    let Ok(Err(error)) = answer else { return Ok(()) };
     let failure = Failure {
         class,
         message: ws.app.redactor.masked(Spot::Errors, &error.message).into_owned(),

@@ -122,10 +122,10 @@ pub fn known(
 ) -> Result<Model, ConnectionError> {
     let known = provider.model(model);
     let Some(id) = connection else { return Ok(known) };
-    let told = ws.upstream.as_ref().and_then(|up| away::model_info(&**up, id, model));
+    let info = ws.upstream.as_ref().and_then(|up| away::model_info(&**up, id, model));
     ws.read(|snap| {
-        let known = match &told {
-            Some(told) => known.told(told),
+        let known = match &info {
+            Some(info) => known.with_info(info),
             None => queries::turns::described(snap, id, model, known)?,
         };
         Ok(queries::priced(snap.get::<Connection>(id)?.as_ref(), known))
@@ -134,15 +134,15 @@ pub fn known(
 
 /// Seals a typed key; `None` if it is empty, as for local servers.
 #[must_use]
-pub fn seal_key(app: &App, typed: &str) -> Option<NewKey> {
-    let typed = typed.trim();
-    if typed.is_empty() {
+pub fn seal_key(app: &App, key: &str) -> Option<NewKey> {
+    let key = key.trim();
+    if key.is_empty() {
         return None;
     }
     Some(NewKey {
-        sealed: app.keyring.seal(typed.as_bytes()).as_str().to_owned(),
+        sealed: app.keyring.seal(key.as_bytes()).as_str().to_owned(),
         key_id: app.keyring.key_id().to_string(),
-        hint: hint(typed),
+        hint: hint(key),
     })
 }
 
@@ -203,13 +203,13 @@ pub fn watch_keys(app: &App, ws: &Ws) -> Result<(), ConnectionError> {
 }
 
 /// Redacts this key in all texts from now on.
-pub fn watch_key(app: &App, id: ConnectionId, typed: &str) -> Watch {
-    watch_spare(app, id, 0, typed)
+pub fn watch_key(app: &App, id: ConnectionId, key: &str) -> Watch {
+    watch_spare(app, id, 0, key)
 }
 
 /// Like [`watch_key`] for another of the connection's keys.
-pub fn watch_spare(app: &App, id: ConnectionId, slot: u32, typed: &str) -> Watch {
-    app.redactor.add(&watch_name(id, slot), Secret::new(typed.trim()))
+pub fn watch_spare(app: &App, id: ConnectionId, slot: u32, key: &str) -> Watch {
+    app.redactor.add(&watch_name(id, slot), Secret::new(key.trim()))
 }
 
 /// Stops redacting the first key and the account tokens of a connection.

@@ -82,12 +82,12 @@ pub struct Choice {
 
 /// Chooses the model: message, else task, agent, workspace, practice. Model and thinking level are chosen
 /// independently.
-pub fn resolve(tx: &dyn Read, asked: ModelRequest<'_>) -> Result<Choice, StoreError> {
+pub fn resolve(tx: &dyn Read, request: ModelRequest<'_>) -> Result<Choice, StoreError> {
     let settings = tx.get::<Settings>(())?;
     let default = settings.as_ref().and_then(|settings| settings.default_connection);
-    let (connection, model, source) = pick_model(tx, asked, settings.as_ref(), default)?;
+    let (connection, model, source) = pick_model(tx, request, settings.as_ref(), default)?;
     let (thinking, thinking_source) =
-        match (asked.task.and_then(|t| t.thinking), asked.agent.thinking) {
+        match (request.task.and_then(|t| t.thinking), request.agent.thinking) {
             (Some(level), _) => (level, ModelSource::Task),
             (None, Some(level)) => (level, ModelSource::Agent),
             (None, None) => match tx.get::<UsualThinking>(())? {
@@ -114,15 +114,15 @@ type Picked = (Option<ConnectionId>, String, ModelSource);
 
 fn pick_model(
     tx: &dyn Read,
-    asked: ModelRequest<'_>,
+    request: ModelRequest<'_>,
     settings: Option<&Settings>,
     default: Option<ConnectionId>,
 ) -> Result<Picked, StoreError> {
-    let agent = asked.agent;
+    let agent = request.agent;
     let near = [agent.connection, default];
     let named = [
-        (asked.message, ModelSource::Message),
-        (asked.task.and_then(|task| task.model.as_deref()), ModelSource::Task),
+        (request.message, ModelSource::Message),
+        (request.task.and_then(|task| task.model.as_deref()), ModelSource::Task),
     ];
     for (model, source) in named {
         if let Some(model) = model.map(str::trim).filter(|model| !model.is_empty()) {
@@ -271,10 +271,10 @@ pub fn base_of(connection: &Connection) -> Result<Base, BaseError> {
 ///
 /// # Errors
 /// If the address is invalid.
-pub fn base_at(connection: &Connection, typed: &str) -> Result<Base, BaseError> {
+pub fn base_at(connection: &Connection, url: &str) -> Result<Base, BaseError> {
     match &connection.sign_in {
-        Some(client) => client.vendor.base(typed),
-        None => base::normalise(connection.wire.into(), typed),
+        Some(client) => client.vendor.base(url),
+        None => base::normalise(connection.wire.into(), url),
     }
 }
 
@@ -343,10 +343,10 @@ pub fn picks(tx: &dyn Read) -> Result<Vec<Pick>, StoreError> {
     let mut picks = Vec::new();
     let mut connections = all(tx)?;
     // If any connection is a subscription, each model shows its payment route, and subscriptions come first.
-    let told = connections.iter().any(|connection| connection.sign_in.is_some());
+    let signs_in = connections.iter().any(|connection| connection.sign_in.is_some());
     connections.sort_by_key(|connection| connection.sign_in.is_none());
     for connection in connections {
-        let way = told.then(|| route(&connection));
+        let way = signs_in.then(|| route(&connection));
         let mut models = connection.models.clone();
         if let Some(id) = &connection.default_model
             && !models.iter().any(|model| model.id == *id)

@@ -257,8 +257,8 @@ pub fn update(
         let known = connection.sign_in.as_ref().ok_or(ConnectionError::NoSignIn)?;
         connection.sign_in = Some(sign_in::good_client(client, known.vendor)?);
     }
-    if let Some(typed) = changes.base_url {
-        connection.base_url = queries::base_at(&connection, &typed)?.url;
+    if let Some(url) = changes.base_url {
+        connection.base_url = queries::base_at(&connection, &url)?.url;
         let moved = origin(&connection.base_url) != origin(&before.base_url);
         if moved && before.key_hint.is_some() && matches!(changes.key, KeyChange::Keep) {
             return Err(ConnectionError::KeyAgain);

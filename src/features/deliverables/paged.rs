@@ -68,8 +68,8 @@ pub fn install(pages: Pages) {
 }
 
 /// Resolves `contact:Name` or `contact:0192…` to the current record, if it can be delivered.
-pub fn record(read: &dyn Read, said: &str) -> Result<Option<Paged>, StoreError> {
-    let place = match Spot::resolve(read, said) {
+pub fn record(read: &dyn Read, name: &str) -> Result<Option<Paged>, StoreError> {
+    let place = match Spot::resolve(read, name) {
         Ok(spot) => spot.place,
         Err(TaskError::Store(error)) => return Err(error),
         Err(_) => return Ok(None),
@@ -84,8 +84,8 @@ pub fn record(read: &dyn Read, said: &str) -> Result<Option<Paged>, StoreError> 
 }
 
 /// Finds a page by id or title.
-pub fn named(ws: &Ws, said: &str, agent: Option<AgentId>) -> Result<Option<Paged>, StoreError> {
-    PAGES.get().map_or(Ok(None), |pages| (pages.named)(ws, said, agent))
+pub fn named(ws: &Ws, name: &str, agent: Option<AgentId>) -> Result<Option<Paged>, StoreError> {
+    PAGES.get().map_or(Ok(None), |pages| (pages.named)(ws, name, agent))
 }
 
 /// Prepares the write of a page.

@@ -198,8 +198,9 @@ pub fn review_with(
     }
     let note = new.note.replace("\r\n", "\n").trim().to_owned();
     // Remarks alone justify requesting changes, but not rejecting.
-    let said = !note.is_empty() || !remarks.is_empty() && new.verdict == Verdict::ChangesRequested;
-    if !said && new.verdict != Verdict::Approved {
+    let has_text =
+        !note.is_empty() || !remarks.is_empty() && new.verdict == Verdict::ChangesRequested;
+    if !has_text && new.verdict != Verdict::Approved {
         let what = match new.verdict {
             Verdict::Rejected => "Say why, so that the next version is better.",
             _ => "Say what should change.",

@@ -86,7 +86,7 @@ pub async fn catch_up(ws: &Ws, halt: CancellationToken) -> Result<(), FollowErro
 /// Closes the writer, and also the reader after `quiet` without searches. Waits for its turn.
 pub async fn rest(ws: &Ws, quiet: Duration) {
     let turn = ws.app.indexing.lock().await;
-    let closes = ws.finding.quiet().is_none_or(|asked| quiet <= asked);
+    let closes = ws.finding.quiet().is_none_or(|ago| quiet <= ago);
     let rested = ws.read_blocking(move |ws| {
         ws.finding.index.rest();
         if closes {
@@ -178,17 +178,17 @@ fn obey(ws: &Ws, halt: &CancellationToken) -> Result<(), FollowError> {
 }
 
 fn carry_out(ws: &Ws, halt: &CancellationToken, damaged: bool) -> Result<(), FollowError> {
-    let told = ws.read(|snap| consumer::order_for(snap, NUMBER))?;
-    match told {
+    let order = ws.read(|snap| consumer::order_for(snap, NUMBER))?;
+    match order {
         Some(Told::Back { incarnation, seq }) if !damaged => {
             go_back(ws, Cursor { incarnation, seq })?;
         }
         None if !damaged => {}
         _ => rebuild(ws, halt)?,
     }
-    let Some(told) = told else { return Ok(()) };
+    let Some(order) = order else { return Ok(()) };
     let (by, cause) = BY;
-    Ok(ws.store.write_blocking(by, cause, move |tx| consumer::obeyed(tx, NUMBER, told))?)
+    Ok(ws.store.write_blocking(by, cause, move |tx| consumer::obeyed(tx, NUMBER, order))?)
 }
 
 /// Rewinds to an earlier position, from which entries are indexed again, including dead letters. No effect if the index

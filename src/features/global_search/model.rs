@@ -324,8 +324,8 @@ mod tests {
     fn a_file_of_an_agent_is_known_by_whose_it_is_and_its_path() {
         let agent = AgentId::from_bytes([5; 16]);
         let file = Found::agent_file(agent, "memory/2026-11-20.md");
-        let again = Found::named(&file.name()).expect("a name");
-        assert_eq!(again.of_agent(), Some((agent, "memory/2026-11-20.md")));
-        assert_eq!(Found { kind: Kind::File, ..again }.of_agent(), None);
+        let parsed = Found::named(&file.name()).expect("a name");
+        assert_eq!(parsed.of_agent(), Some((agent, "memory/2026-11-20.md")));
+        assert_eq!(Found { kind: Kind::File, ..parsed }.of_agent(), None);
     }
 }

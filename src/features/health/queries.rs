@@ -113,11 +113,11 @@ pub fn parts(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, StoreError
     all.extend(without.map(|why| part("vectors", "Semantic search", How::Degraded, why)));
     for one in damaged::all(app)? {
         if damaged::may_know(app, who, &one.slug)? {
-            let said = match damaged::keeps(app, who)? {
+            let message = match damaged::keeps(app, who)? {
                 true => one.words(),
                 false => damaged::words_for_people(&one.slug),
             };
-            all.push(part("workspace", "Another workspace", How::Down, said));
+            all.push(part("workspace", "Another workspace", How::Down, message));
         }
     }
     Ok(all)
@@ -129,12 +129,12 @@ pub fn worst(parts: &[Part]) -> How {
     parts.iter().map(|part| part.how).max().unwrap_or(How::Ok)
 }
 
-fn part(name: &'static str, title: &'static str, how: How, said: impl Into<String>) -> Part {
-    Part { name, title, how, said: said.into() }
+fn part(name: &'static str, title: &'static str, how: How, message: impl Into<String>) -> Part {
+    Part { name, title, how, said: message.into() }
 }
 
 fn storage(ws: &Ws) -> Part {
-    let made = |how, said: String| part("storage", "Storage", how, said);
+    let made = |how, message: String| part("storage", "Storage", how, message);
     let read = ws.read(|snap| crate::workspace::queries::settings(snap));
     if let Err(error) = read {
         return made(How::Down, format!("the database can’t be read: {error}"));
@@ -144,9 +144,9 @@ fn storage(ws: &Ws) -> Part {
     }
     let old = ws.store.oldest_snapshot().filter(|age| age.as_millis() > OLD_SNAPSHOT);
     if let Some(age) = old {
-        let said =
+        let message =
             format!("a read has been open for {} s, so the file keeps growing", age.as_secs());
-        return made(How::Degraded, said);
+        return made(How::Degraded, message);
     }
     let rate = ws.store.writes_per_second();
     made(How::Ok, format!("reads and writes OK, {rate:.1} writes/s"))
@@ -155,28 +155,28 @@ fn storage(ws: &Ws) -> Part {
 fn disk(ws: &Ws) -> Part {
     let gb = |bytes: u64| format::size(bytes);
     let Some(room) = ws.store.room() else {
-        let said = "the file system doesn’t report free space";
-        return part("disk", "Disk", How::Degraded, said);
+        let message = "the file system doesn’t report free space";
+        return part("disk", "Disk", How::Degraded, message);
     };
     let free = format!("{} of {} free", gb(room.free), gb(room.all));
-    let (how, said) = if room.is_full() {
-        let said = format!(
+    let (how, message) = if room.is_full() {
+        let message = format!(
             "{free}. Below {}, nothing new is saved. Free some space, and HQ continues \
              automatically",
             gb(room.reserve)
         );
-        (How::Down, said)
+        (How::Down, message)
     } else if room.is_low() {
-        let said = format!("{free}. Free some space before HQ has to refuse writes");
-        (How::Degraded, said)
+        let message = format!("{free}. Free some space before HQ has to refuse writes");
+        (How::Degraded, message)
     } else {
         (How::Ok, free)
     };
-    part("disk", "Disk", how, said)
+    part("disk", "Disk", how, message)
 }
 
 fn following(all: &[Standing], now: Timestamp) -> Part {
-    let made = |how, said: String| part("consumers", "Consumers", how, said);
+    let made = |how, message: String| part("consumers", "Consumers", how, message);
     let paused: Vec<_> = all.iter().filter(|one| one.state.paused).map(|one| one.name).collect();
     if !paused.is_empty() {
         // An old error is not the reason for a manual pause.
@@ -184,17 +184,17 @@ fn following(all: &[Standing], now: Timestamp) -> Part {
         let fell = all.iter().any(|one| one.state.paused && stumbles(one));
         let why = if fell { "see the error below" } else { "paused by a person" };
         let names = paused.join(", ");
-        let said = match paused.len() {
+        let message = match paused.len() {
             1 => format!("the consumer {names} is stopped: {why}"),
             _ => format!("the consumers {names} are stopped: {why}"),
         };
-        return made(How::Degraded, said);
+        return made(How::Degraded, message);
     }
     let dead: usize = all.iter().map(|one| one.dead.len()).sum();
     let late = |one: &&Standing| one.behind_since.is_some_and(|at| now.as_millisecond() - at > LAG);
     if let Some(one) = all.iter().find(late) {
-        let said = format!("the consumer {} is {} entries behind", one.name, one.behind);
-        return made(How::Degraded, said);
+        let message = format!("the consumer {} is {} entries behind", one.name, one.behind);
+        return made(How::Degraded, message);
     }
     match (all.len(), dead) {
         (0, _) => made(How::Ok, "no consumers yet".to_owned()),
@@ -221,7 +221,7 @@ fn work(ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
         Ok::<_, StoreError>(())
     })?;
     let count = |n| format::count(n, "item is", "items are");
-    let said = match (ready, held) {
+    let message = match (ready, held) {
         (0, 0) => "queue is empty".to_owned(),
         (ready, 0) => format!("{} ready to start", count(ready)),
         (0, held) => format!("{} held: {}", count(held), why.join(", ")),
@@ -229,23 +229,23 @@ fn work(ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
             format!("{} ready to start; {held} held: {}", count(ready), why.join(", "))
         }
     };
-    Ok(part("work", "Agent work", How::Ok, said))
+    Ok(part("work", "Agent work", How::Ok, message))
 }
 
 /// Hosts that report a problem.
 fn gateways(ws: &Ws) -> Result<Vec<Part>, StoreError> {
     let machines = ws.read(|snap| Machines::read(snap))?;
-    let mut said = Vec::new();
+    let mut parts = Vec::new();
     for one in machines.all() {
         let Some(gateway) = one.gateway else { continue };
         let troubles = ws.app.hosts.troubles(ws.id, gateway);
         let words: Vec<String> =
             troubles.iter().map(|trouble| trouble.describe(&one.label)).collect();
         if !words.is_empty() {
-            said.push(part("gateway", "Gateway", How::Degraded, words.join(" ")));
+            parts.push(part("gateway", "Gateway", How::Degraded, words.join(" ")));
         }
     }
-    Ok(said)
+    Ok(parts)
 }
 
 /// Connections that need attention. A connection without a model yet is only new.
@@ -261,7 +261,7 @@ fn providers(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
         }
         Ok::<_, StoreError>((all.len(), lacks))
     })?;
-    let made = |how, said: String| Ok(part("connections", "Connections", how, said));
+    let made = |how, message: String| Ok(part("connections", "Connections", how, message));
     match (lacks.is_empty(), count) {
         (false, _) => made(How::Degraded, lacks.join(" ")),
         (true, 0) => made(How::Ok, "none yet; practice mode is always available".to_owned()),
@@ -272,22 +272,23 @@ fn providers(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
 /// Results of the last verification and comparison, of this store and the system store. Verifications are started
 /// manually; each restore drill also verifies and leaves a row.
 fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
-    let made = |how, said: String| Ok(part("record", "Audit log", how, said));
+    let made = |how, message: String| Ok(part("record", "Audit log", how, message));
     let ended = |kind: &str| app.jobs.state(&ws.slug, kind).filter(|state| state.result.is_some());
     let drill = app.system.read(|snap| backups::proof(snap))?;
     let drilled = drill.as_ref().and_then(|run| run.ended_at);
     // A drill from the future was recorded before the clock was set back.
     let is_younger = |state: &JobState| drilled <= state.ended || Some(now) < drilled;
-    let asked: Vec<_> =
+    let verified: Vec<_> =
         [VERIFY, VERIFY_BLOBS].into_iter().filter_map(ended).filter(is_younger).collect();
-    if asked.is_empty() && drill.as_ref().is_some_and(|run| run.proof() == Some(false)) {
-        let said = "the restore drill found data that doesn’t match its hash; verify it in Audit";
-        return made(How::Down, said.to_owned());
+    if verified.is_empty() && drill.as_ref().is_some_and(|run| run.proof() == Some(false)) {
+        let message =
+            "the restore drill found data that doesn’t match its hash; verify it in Audit";
+        return made(How::Down, message.to_owned());
     }
     let found = |state: &JobState| -> u64 {
         each::<verify::Verified>(state.result.as_ref()).map(|one| one.faults_count).sum()
     };
-    let faults = asked.iter().map(found).max().unwrap_or(0);
+    let faults = verified.iter().map(found).max().unwrap_or(0);
     if 0 < faults {
         return made(How::Down, format!("{faults} don’t match their hashes; see Audit"));
     }
@@ -299,10 +300,10 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
             format!("{left} index rows differ from the records; see below"),
         );
     }
-    let asked = asked.iter().max_by_key(|state| state.ended);
-    let at = asked.map_or(drilled, |state| state.ended);
+    let verified = verified.iter().max_by_key(|state| state.ended);
+    let at = verified.map_or(drilled, |state| state.ended);
     let days = |since: Timestamp| now.duration_since(since).as_hours() / 24;
-    let report = each::<verify::Verified>(asked.and_then(|state| state.result.as_ref())).next();
+    let report = each::<verify::Verified>(verified.and_then(|state| state.result.as_ref())).next();
     match (at, report) {
         (Some(at), _) if UNVERIFIED <= days(at) => {
             made(How::Degraded, format!("last verified {} days ago; verify it in Audit", days(at)))
@@ -313,8 +314,9 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
             let all = app.system.read(|snap| users::workspaces(snap))?;
             let since = all.iter().find(|one| one.id == ws.id).map(|one| one.created_at);
             if since.is_some_and(|since| UNVERIFIED <= days(since)) {
-                let said = "never verified; verify it in Audit, or turn on weekly restore drills";
-                return made(How::Degraded, said.to_owned());
+                let message =
+                    "never verified; verify it in Audit, or turn on weekly restore drills";
+                return made(How::Degraded, message.to_owned());
             }
             made(How::Ok, "new; the first restore drill will verify it".to_owned())
         }
@@ -324,7 +326,7 @@ fn record(app: &App, ws: &Ws, now: Timestamp) -> Result<Part, StoreError> {
 /// Readability of the agents' file histories.
 fn files(ws: &Ws) -> Part {
     let faults = repository::standing(ws);
-    let (how, said) = match faults.first() {
+    let (how, message) = match faults.first() {
         None => (How::Ok, "every agent's history can be read".to_owned()),
         Some(first) => {
             let more = match faults.len() {
@@ -336,7 +338,7 @@ fn files(ws: &Ws) -> Part {
             (How::Down, format!("{first}{more}; {help}"))
         }
     };
-    part("files", "Agent file history", how, said)
+    part("files", "Agent file history", how, message)
 }
 
 /// Number of masked secrets since the start, by place.
@@ -346,21 +348,21 @@ fn masks(app: &App) -> Part {
     let places = hits.iter().filter(|(_, n)| 0 < *n);
     let places: Vec<String> =
         places.map(|(spot, n)| format!("{} in {}", format::grouped(*n), spot.label())).collect();
-    let said = match all {
+    let message = match all {
         0 => "no secrets masked since start-up".to_owned(),
         _ => format!("masked since start-up: {}", places.join(", ")),
     };
-    part("masks", "Masked secrets", How::Ok, said)
+    part("masks", "Masked secrets", How::Ok, message)
 }
 
 /// Agents' files that contain secrets masked elsewhere.
 fn exposed_files(ws: &Ws) -> Part {
     /// Maximum number of files to name.
     const SHOWN: usize = 20;
-    let made = |how, said: String| part("keys_in_files", "Keys in agent files", how, said);
+    let made = |how, message: String| part("keys_in_files", "Keys in agent files", how, message);
     let Some(found) = exposed::last(ws) else {
-        let said = "not checked since start-up; each backup checks them";
-        return made(How::Ok, said.to_owned());
+        let message = "not checked since start-up; each backup checks them";
+        return made(How::Ok, message.to_owned());
     };
     if found.count == 0 {
         return made(How::Ok, "no keys or secrets found in agent files".to_owned());

@@ -153,7 +153,7 @@ pub fn steer_index(
     stands: Option<Cursor>,
 ) -> Result<(), HealthError> {
     let refused = |text: &str| HealthError::Refused(text.to_owned());
-    let told = match (act, stands) {
+    let order = match (act, stands) {
         (Act::Rebuild, _) => Told::Anew,
         (Act::Rewind(seq), Some(at)) if seq <= at.seq => {
             Told::Back { incarnation: at.incarnation, seq }
@@ -172,7 +172,7 @@ pub fn steer_index(
             ));
         }
     };
-    consumer::tell(tx, index::NUMBER, told)?;
+    consumer::tell(tx, index::NUMBER, order)?;
     let act = format!("{} the search index", act.done());
     tx.emit(Event::ConsumerChanged { consumer: index::NUMBER, act });
     Ok(())

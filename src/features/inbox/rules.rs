@@ -264,7 +264,7 @@ pub fn lease(tx: &mut WriteTx<'_>, id: ItemId, run: RunId) -> Result<Item, Inbox
 ///
 /// # Errors
 /// If the item does not exist.
-pub fn again(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<ItemId, InboxError> {
+pub fn restart(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<ItemId, InboxError> {
     let old = load(tx, id)?;
     if in_its_place {
         cancel(tx, id, "begun again")?;

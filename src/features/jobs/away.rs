@@ -47,7 +47,7 @@ pub enum Asks {
 impl Asks {
     /// JSON form of the request.
     #[must_use]
-    pub fn said(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         json!({ "job": self })
     }
 }
@@ -112,7 +112,12 @@ pub fn place(ws: &Ws, read: &dyn Read, job: &Job) -> Result<Option<Elsewhere>, S
 }
 
 /// Part of a job's output, local or remote: from this byte on, or the end of it.
-pub async fn look(ws: &Ws, job: &Job, from: Option<u64>, most: usize) -> Result<Seen, StoreError> {
+pub async fn read_output(
+    ws: &Ws,
+    job: &Job,
+    from: Option<u64>,
+    most: usize,
+) -> Result<Seen, StoreError> {
     let place = ws.read(|snap| place(ws, snap, job))?;
     let Some(mut place) = place.filter(|_| job.is_running()) else {
         let (own, one) = (ws.clone(), job.clone());
@@ -146,10 +151,10 @@ pub(super) async fn write(
     ws: &Ws,
     place: &Elsewhere,
     job: &Job,
-    typed: TerminalInput,
+    input: TerminalInput,
     number: TextId,
 ) -> Result<usize, JobError> {
-    let TerminalInput { text, end } = typed;
+    let TerminalInput { text, end } = input;
     let asks = Asks::Input { job: job.id, text, end, number: Some(number) };
     match ask::<Took>(ws, place, &asks).await {
         Ok(Took::All(bytes)) => Ok(bytes),
@@ -162,7 +167,7 @@ pub(super) async fn write(
 }
 
 async fn ask<T: DeserializeOwned>(ws: &Ws, place: &Elsewhere, asks: &Asks) -> Result<T, Refusal> {
-    let answer = ws.app.hosts.ask(ws, place.gateway, asks.said()).await?;
+    let answer = ws.app.hosts.ask(ws, place.gateway, asks.to_json()).await?;
     let garbled = |_| Refusal::new("garbled", "what it answered cannot be understood");
     serde_json::from_value(answer).map_err(garbled)
 }
@@ -179,17 +184,17 @@ pub fn answer(ws: &Ws, asks: Asks) -> Result<Value, Refusal> {
     let job = found.map_err(|error: StoreError| refusal(&error.into()))?;
     let job =
         job.ok_or_else(|| Refusal::new("job_not_found", "it does not run on this machine"))?;
-    let said = match asks {
+    let json = match asks {
         Asks::Output { from, most, .. } => {
             let Written { text, from, next } = queries::written(ws, &job, from, most);
             let reads = ws.inputs.open(job.id).is_some();
             serde_json::to_value(Heard { text, from, next, reads })
         }
         Asks::Input { text, end, number, .. } => {
-            let typed = TerminalInput { text, end };
+            let input = TerminalInput { text, end };
             let taken = match number {
-                Some(number) => typing::write_once(ws, &job, &typed, number),
-                None => typing::write(ws, &job, &typed),
+                Some(number) => typing::write_once(ws, &job, &input, number),
+                None => typing::write(ws, &job, &input),
             };
             let took = match taken {
                 Ok(bytes) => Took::All(bytes),
@@ -201,7 +206,7 @@ pub fn answer(ws: &Ws, asks: Asks) -> Result<Value, Refusal> {
             serde_json::to_value(took)
         }
     };
-    said.map_err(|_| Refusal::new("internal", "this cannot be said"))
+    json.map_err(|_| Refusal::new("internal", "this cannot be said"))
 }
 
 fn refusal(error: &JobError) -> Refusal {
@@ -213,7 +218,7 @@ mod tests {
     use super::{Asks, Heard, TextId, Took, Value, json};
     use kernel::{JobId, TypedId as _};
 
-    fn again<T: serde::Serialize + serde::de::DeserializeOwned>(what: &T) -> T {
+    fn round_trip<T: serde::Serialize + serde::de::DeserializeOwned>(what: &T) -> T {
         serde_json::from_value(serde_json::to_value(what).unwrap()).unwrap()
     }
 
@@ -221,21 +226,21 @@ mod tests {
     fn a_question_and_its_answer_are_the_same_at_the_other_end() {
         let job = JobId::from_bytes([16; 16]);
         let asks = Asks::Output { job, from: Some(u64::MAX), most: 7 };
-        let mut said = asks.said();
-        let inner: Value = said["job"].take();
+        let mut sent = asks.to_json();
+        let inner: Value = sent["job"].take();
         assert_eq!(serde_json::from_value::<Asks>(inner).unwrap(), asks);
         let number = Some(TextId::from_bytes([17; 16]));
-        let typed = Asks::Input { job, text: "yes\n".to_owned(), end: true, number };
-        assert_eq!(again(&typed), typed);
+        let input = Asks::Input { job, text: "yes\n".to_owned(), end: true, number };
+        assert_eq!(round_trip(&input), input);
         let plain = json!({ "input": { "job": job, "text": "yes\n", "end": true } });
         let Asks::Input { number, .. } = serde_json::from_value(plain).unwrap() else {
             panic!("it is a text")
         };
         assert_eq!(number, None, "a home that has no numbers is understood");
         let heard = Heard { text: "one\n".to_owned(), from: 3, next: 7, reads: true };
-        assert_eq!(again(&heard), heard);
+        assert_eq!(round_trip(&heard), heard);
         for took in [Took::All(4), Took::Part { taken: 1, of: 4 }, Took::Deaf, Took::Ended] {
-            assert_eq!(again(&took), took);
+            assert_eq!(round_trip(&took), took);
         }
     }
 }

@@ -58,7 +58,7 @@ impl JobOutcome {
     }
 
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         match self {
             Self::Exited(code) => format!("exit code {code}"),
             Self::Signalled(signal) => format!("ended by signal {signal}"),

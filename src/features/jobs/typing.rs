@@ -32,8 +32,8 @@ pub struct TerminalInput {
 ///
 /// # Errors
 /// `Ended`, `Deaf`, `LongInput`; `FullInput` if only part was accepted.
-pub fn write(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<usize, JobError> {
-    whole(put(ws, job, typed)?, typed)
+pub fn write(ws: &Ws, job: &Job, input: &TerminalInput) -> Result<usize, JobError> {
+    whole(put(ws, job, input)?, input)
 }
 
 /// Like [`write()`], for a text that may be repeated because its response was lost: written once, and answered with the
@@ -44,23 +44,23 @@ pub fn write(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<usize, JobErro
 pub(super) fn write_once(
     ws: &Ws,
     job: &Job,
-    typed: &TerminalInput,
+    input: &TerminalInput,
     text: TextId,
 ) -> Result<usize, JobError> {
-    whole(ws.inputs.once(text.uuid().into_bytes(), || put(ws, job, typed))?, typed)
+    whole(ws.inputs.once(text.uuid().into_bytes(), || put(ws, job, input))?, input)
 }
 
-fn whole(taken: usize, typed: &TerminalInput) -> Result<usize, JobError> {
-    match typed.text.len() {
+fn whole(taken: usize, input: &TerminalInput) -> Result<usize, JobError> {
+    match input.text.len() {
         of if taken < of => Err(JobError::FullInput { taken, of }),
         _ => Ok(taken),
     }
 }
 
 /// Writes as much as the job accepts. Once everything is written, closes the input if requested.
-fn put(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<usize, JobError> {
-    let input = open(ws, job, typed)?;
-    let taken = match input.write(typed.text.as_bytes()) {
+fn put(ws: &Ws, job: &Job, sent: &TerminalInput) -> Result<usize, JobError> {
+    let input = open(ws, job, sent)?;
+    let taken = match input.write(sent.text.as_bytes()) {
         Ok(taken) => taken,
         // The job closed its end of the pipe.
         Err(_) => {
@@ -68,22 +68,22 @@ fn put(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<usize, JobError> {
             return Err(JobError::Deaf(job.number));
         }
     };
-    if typed.end && taken == typed.text.len() {
+    if sent.end && taken == sent.text.len() {
         input.close();
     }
     Ok(taken)
 }
 
 /// The job's input, if it is open.
-fn open(ws: &Ws, job: &Job, typed: &TerminalInput) -> Result<Arc<Stdin>, JobError> {
-    check(job, typed)?;
+fn open(ws: &Ws, job: &Job, input: &TerminalInput) -> Result<Arc<Stdin>, JobError> {
+    check(job, input)?;
     ws.inputs.open(job.id).ok_or(JobError::Deaf(job.number))
 }
 
 /// Checks that the job accepts this input.
-fn check(job: &Job, typed: &TerminalInput) -> Result<(), JobError> {
+fn check(job: &Job, input: &TerminalInput) -> Result<(), JobError> {
     match job.is_running() {
-        _ if MAX_TYPED < typed.text.len() => Err(JobError::LongInput),
+        _ if MAX_TYPED < input.text.len() => Err(JobError::LongInput),
         true => Ok(()),
         false => Err(JobError::Ended(job.number)),
     }
@@ -99,10 +99,10 @@ pub async fn send(
     ws: &Ws,
     who: &Person,
     job: &Job,
-    typed: TerminalInput,
+    input: TerminalInput,
     once: Once,
 ) -> Result<usize, JobError> {
-    if typed.text.is_empty() && !typed.end {
+    if input.text.is_empty() && !input.end {
         return Err(JobError::NoInput);
     }
     let once = once.also("text");
@@ -113,15 +113,15 @@ pub async fn send(
         Some(text) => text,
         None => {
             match &place {
-                None => drop(open(ws, job, &typed)?),
+                None => drop(open(ws, job, &input)?),
                 Some(place) => {
-                    check(job, &typed)?;
+                    check(job, &input)?;
                     if !place.is_linked {
                         return Err(JobError::Silent(place.label.clone()));
                     }
                 }
             }
-            let (id, bytes, end) = (job.id, typed.text.len(), typed.end);
+            let (id, bytes, end) = (job.id, input.text.len(), input.end);
             let note = once.run(move |tx| {
                 rules::note_input(tx, id, bytes, end).map(|()| tx.new_id::<TextId>())
             });
@@ -129,7 +129,7 @@ pub async fn send(
         }
     };
     match place {
-        None => write_once(ws, job, &typed, text),
-        Some(place) => away::write(ws, &place, job, typed, text).await,
+        None => write_once(ws, job, &input, text),
+        Some(place) => away::write(ws, &place, job, input, text).await,
     }
 }

@@ -239,12 +239,15 @@ fn delivered(
     else {
         return Ok(());
     };
-    let again = match version.number {
+    let suffix = match version.number {
         1 => String::new(),
         n => format!(", version {n}"),
     };
-    let title =
-        format!("{} submitted \u{201c}{}\u{201d}{again}", queries::name(tx, tx.by())?, piece.title);
+    let title = format!(
+        "{} submitted \u{201c}{}\u{201d}{suffix}",
+        queries::name(tx, tx.by())?,
+        piece.title
+    );
     let notice = Notice::new(NoticeKind::DeliverableSubmitted, About::Task(task.id), title);
     rules::notify(tx, notice.body(called(tx, &task)?).or_admins()).map(drop)
 }

@@ -65,14 +65,14 @@ pub fn usual() -> Vec<Place> {
 
 /// Queries all addresses concurrently and returns the servers that list at least one model. A server that is reachable
 /// under two names is returned once, under the first.
-pub async fn look(http: &HttpClient, places: Vec<Place>) -> Vec<Found> {
-    let asked = places.into_iter().map(|place| async move {
+pub async fn find_servers(http: &HttpClient, places: Vec<Place>) -> Vec<Found> {
+    let requests = places.into_iter().map(|place| async move {
         let answer = tokio::time::timeout(PATIENCE, list(http, &place.list)).await;
         let models = answer.ok().flatten().filter(|models| !models.is_empty())?;
         Some(Found { place, models })
     });
     let mut found: Vec<Found> = Vec::new();
-    for one in join_all(asked).await.into_iter().flatten() {
+    for one in join_all(requests).await.into_iter().flatten() {
         if !found
             .iter()
             .any(|other| other.place.kind == one.place.kind && other.models == one.models)

@@ -2,6 +2,6 @@
 //! `vault`, which knows all rows with secrets.
 
 pub mod model;
-pub mod pen;
+pub mod resealer;
 pub mod queries;
 pub mod rules;

@@ -5,7 +5,7 @@ use crypto::password;
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use super::model::Rotation;
-use crate::backups::model::Kept;
+use crate::backups::model::CachedBackup;
 use crate::users::model::Password;
 use crate::users::queries as users;
 
@@ -77,7 +77,7 @@ fn needs(read: &dyn Read, id: &str) -> Result<Vec<String>, StoreError> {
     };
     match left.map(|one| one.ended_at) {
         Some(Some(at)) => {
-            let kept: Vec<Kept> = read.list(&Range::all())?;
+            let kept: Vec<CachedBackup> = read.list(&Range::all())?;
             let count = kept.iter().filter(|one| one.taken_at < at).count();
             if 0 < count {
                 needs.push(format!("{}, created before the change", counted(count, "backup")));
@@ -109,7 +109,9 @@ pub fn words(app: &App) -> Result<Option<(bool, String)>, StoreError> {
         return Ok(Some((true, words)));
     }
     let words = match last.shut {
-        1 => "1 value can’t be opened with any key here and is unchanged: enter it again".to_owned(),
+        1 => {
+            "1 value can’t be opened with any key here and is unchanged: enter it again".to_owned()
+        }
         many => format!(
             "{many} values can’t be opened with any key here and are unchanged: enter them again"
         ),

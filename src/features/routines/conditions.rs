@@ -571,14 +571,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_when_it_is_saved() {
-        let said = |all: &[Written]| read(all).unwrap_err().remove(0).message;
-        assert!(said(&[one("prio", Op::Is, "high")]).contains("priority"));
-        assert!(said(&[one("priority", Op::Is, "loud")]).contains("urgent"));
-        assert!(said(&[one("budget_left", Op::Greater, "much")]).contains("number"));
-        assert!(said(&[one("title", Op::Is, "")]).contains("to compare"));
+        let message = |all: &[Written]| read(all).unwrap_err().remove(0).message;
+        assert!(message(&[one("prio", Op::Is, "high")]).contains("priority"));
+        assert!(message(&[one("priority", Op::Is, "loud")]).contains("urgent"));
+        assert!(message(&[one("budget_left", Op::Greater, "much")]).contains("number"));
+        assert!(message(&[one("title", Op::Is, "")]).contains("to compare"));
         let eleven = vec![one("title", Op::Is, "x"); 11];
-        assert!(said(&eleven).contains("at most 10"));
+        assert!(message(&eleven).contains("at most 10"));
         let group = Written { any: vec![Alternative::default()], ..Written::default() };
-        assert!(said(&[group.clone(), group]).contains("only one condition"));
+        assert!(message(&[group.clone(), group]).contains("only one condition"));
     }
 }

@@ -55,7 +55,7 @@ pub struct EventContext {
 struct Stage {
     zone: TimeZone,
     people: People,
-    told: EventContext,
+    context: EventContext,
 }
 
 /// Actor and time of an event, and its feed entry.
@@ -82,7 +82,7 @@ pub fn of(
     moment: &Moment<'_>,
 ) -> Result<Option<EventContext>, StoreError> {
     let mut scene =
-        Stage { zone: zone(read)?, people: People::read(read)?, told: EventContext::default() };
+        Stage { zone: zone(read)?, people: People::read(read)?, context: EventContext::default() };
     let there = match &happening.subject {
         Subject::Task(id) => scene.task(read, *id, moment)?,
         Subject::Comment(id, task) => {
@@ -116,7 +116,7 @@ pub fn of(
         return Ok(None);
     }
     scene.common(moment);
-    Ok(Some(scene.told))
+    Ok(Some(scene.context))
 }
 
 /// Time zone of the workspace, for dates.
@@ -217,7 +217,7 @@ impl Stage {
     }
 
     fn set(&mut self, name: &'static str, value: Datum) {
-        self.told.values.insert(Cow::Borrowed(name), value);
+        self.context.values.insert(Cow::Borrowed(name), value);
     }
 
     fn moment(&self, at: Option<Timestamp>) -> Datum {
@@ -232,8 +232,8 @@ impl Stage {
     ) -> Result<bool, StoreError> {
         let Some(task) = read.get::<Task>(id)? else { return Ok(false) };
         let name = tasks::name(read, task.number)?;
-        self.told.subject = ellipsis(&format!("{name} {}", task.title), MAX_SUBJECT);
-        self.told.task = Some(id);
+        self.context.subject = ellipsis(&format!("{name} {}", task.title), MAX_SUBJECT);
+        self.context.task = Some(id);
         let days = task.due_at.map_or(Datum::Nothing, |due| {
             let days = due.duration_since(moment.at).as_secs().div_euclid(86_400);
             Datum::Number(f64::from(i32::try_from(days).unwrap_or(i32::MAX)))
@@ -283,7 +283,7 @@ impl Stage {
             _ => None,
         };
         // Private conversations must not leak into routines.
-        let told = match &run {
+        let visible_run = match &run {
             Some(run) if !is_private(read, run)? => Some(run),
             _ => None,
         };
@@ -295,23 +295,23 @@ impl Stage {
                 };
                 item.last_error.unwrap_or_default()
             }
-            Change::Reason(word) => match told.filter(|run| !run.summary.is_empty()) {
+            Change::Reason(word) => match visible_run.filter(|run| !run.summary.is_empty()) {
                 Some(run) => run.summary.clone(),
                 None => agent.status_reason.clone().unwrap_or_else(|| word.clone()),
             },
-            _ => match (told, &run) {
+            _ => match (visible_run, &run) {
                 (Some(run), _) => run.summary.clone(),
                 (None, Some(_)) => String::new(),
                 (None, None) => agent.status_reason.clone().unwrap_or_default(),
             },
         };
-        self.told.subject = ellipsis(&agent.name, MAX_SUBJECT);
+        self.context.subject = ellipsis(&agent.name, MAX_SUBJECT);
         self.put("url", format!("agents/{}", agent.slug));
         if let Some(run) = run {
             self.run(read, run)?;
             let subject =
-                format!("{} in {}", agent.name, value_of(&self.told.values, "run").shown());
-            self.told.subject = ellipsis(&subject, MAX_SUBJECT);
+                format!("{} in {}", agent.name, value_of(&self.context.values, "run").shown());
+            self.context.subject = ellipsis(&subject, MAX_SUBJECT);
         }
         self.put("reason", reason);
         self.set("agent", Datum::Words(vec![agent.name, agent.slug]));
@@ -335,7 +335,7 @@ impl Stage {
 
     fn member(&mut self, account: AccountId) -> bool {
         let who = Assignee::Person(account);
-        self.told.subject = ellipsis(&self.people.name(who), MAX_SUBJECT);
+        self.context.subject = ellipsis(&self.people.name(who), MAX_SUBJECT);
         self.set("title", somebody(&self.people, Some(who)));
         self.put("url", "settings/members");
         true
@@ -385,14 +385,14 @@ impl Stage {
                     "task.due" => "due",
                     _ => return Ok(true),
                 };
-                let value = value_of(&self.told.values, field).clone();
+                let value = value_of(&self.context.values, field).clone();
                 self.set("new", value);
             }
             Change::Item(item) => self.item(read, *item)?,
             Change::Facts(facts) => self.facts(read, happening.kind, facts)?,
             Change::Budget(payer, period) => {
                 let whose = payers::whose(read, *payer)?;
-                self.told.subject = ellipsis(&format!("Budget of {whose}"), MAX_SUBJECT);
+                self.context.subject = ellipsis(&format!("Budget of {whose}"), MAX_SUBJECT);
                 self.put("title", whose);
                 self.put("period", period.word());
                 self.put("url", "settings/usage");
@@ -466,8 +466,8 @@ impl Stage {
                 },
                 _ => Datum::text(text),
             };
-            if self.told.subject.is_empty() {
-                self.told.subject = ellipsis(&datum.shown(), MAX_SUBJECT);
+            if self.context.subject.is_empty() {
+                self.context.subject = ellipsis(&datum.shown(), MAX_SUBJECT);
             }
             self.set(name, datum);
         }

@@ -387,7 +387,7 @@ mod tests {
         }
     }
 
-    fn said(wish: &RoutineRequest) -> Vec<String> {
+    fn wrong_fields(wish: &RoutineRequest) -> Vec<String> {
         let wrong = wish.read("UTC", from_ms(NOW)).unwrap_err();
         wrong.into_iter().map(|wrong| wrong.field).collect()
     }
@@ -401,10 +401,10 @@ mod tests {
             budget_micros: Some(0),
             ..RoutineRequest::default()
         };
-        assert_eq!(said(&wish), ["name", "instruction", "event.when", "budget_micros"]);
-        assert_eq!(said(&RoutineRequest { schedule: None, ..daily() }), ["trigger"]);
+        assert_eq!(wrong_fields(&wish), ["name", "instruction", "event.when", "budget_micros"]);
+        assert_eq!(wrong_fields(&RoutineRequest { schedule: None, ..daily() }), ["trigger"]);
         assert_eq!(
-            said(&RoutineRequest { instruction: "{title}".into(), ..daily() }),
+            wrong_fields(&RoutineRequest { instruction: "{title}".into(), ..daily() }),
             ["instruction"]
         );
     }
@@ -421,12 +421,12 @@ mod tests {
         };
         let minutes = |secs| of(CadenceKind::EveryNMinutes, 10, secs);
         assert!(minutes(599).read("UTC", from_ms(NOW)).is_ok());
-        assert_eq!(said(&minutes(600)), ["jitter_secs"]);
+        assert_eq!(wrong_fields(&minutes(600)), ["jitter_secs"]);
         assert!(of(CadenceKind::Daily, 1, 3_600).read("UTC", from_ms(NOW)).is_ok());
-        assert_eq!(said(&of(CadenceKind::Daily, 1, 3_601)), ["jitter_secs"]);
+        assert_eq!(wrong_fields(&of(CadenceKind::Daily, 1, 3_601)), ["jitter_secs"]);
         let event = Some(EventRequest { when: "task.status".into(), ..EventRequest::default() });
         let after = RoutineRequest { schedule: None, event, jitter_secs: Some(1), ..daily() };
-        assert_eq!(said(&after), ["jitter_secs"]);
+        assert_eq!(wrong_fields(&after), ["jitter_secs"]);
     }
 
     #[test]
@@ -439,7 +439,7 @@ mod tests {
         let once = RoutineRequest { schedule: Some(schedule), delete_when_done: true, ..daily() };
         assert!(once.read("UTC", from_ms(NOW)).is_ok());
         assert_eq!(
-            said(&RoutineRequest { delete_when_done: true, ..daily() }),
+            wrong_fields(&RoutineRequest { delete_when_done: true, ..daily() }),
             ["delete_when_done"]
         );
     }
@@ -452,7 +452,7 @@ mod tests {
             RoutineRequest { quiet_hours: Some(quiet_hours), ..daily() }
         };
         assert!(quiet("22:00", "07:00").read("Europe/Berlin", from_ms(NOW)).is_ok());
-        assert_eq!(said(&quiet("late", "07:00")), ["quiet_hours.from"]);
-        assert_eq!(said(&quiet("07:00", "07:00")), ["quiet_hours.until"]);
+        assert_eq!(wrong_fields(&quiet("late", "07:00")), ["quiet_hours.from"]);
+        assert_eq!(wrong_fields(&quiet("07:00", "07:00")), ["quiet_hours.until"]);
     }
 }

@@ -166,11 +166,11 @@ fn decided(tx: &mut WriteTx<'_>, approval: ApprovalId, run: RunId) -> Result<(),
     let (Some(run), Some(answer)) = (run, approval.and_then(|one| one.answer)) else {
         return Ok(());
     };
-    let told = match answer.note.as_str() {
+    let message = match answer.note.as_str() {
         "" => answer.answer.label().to_owned(),
         note => format!("{}: {note}", answer.answer.label()),
     };
-    rules::park::decided(tx, run, &told).map(drop)
+    rules::park::decided(tx, run, &message).map(drop)
 }
 
 /// Reports the end of a job to its session. A job stopped by the agent is not reported. A job stopped by a person
@@ -194,7 +194,7 @@ fn hear(tx: &mut WriteTx<'_>, session: SessionId, job: &Job) -> Result<(), RunEr
 /// its session is tainted.
 fn job_ended(tx: &dyn Read, job: &Job) -> Result<String, StoreError> {
     let is_untrusted = queries::taint::is_of_job(tx, job.agent, job.session)?;
-    let how = job.outcome.as_ref().map(|outcome| outcome.told()).unwrap_or_default();
+    let how = job.outcome.as_ref().map(|outcome| outcome.describe()).unwrap_or_default();
     let seconds = job.ended_at.map_or(0, |at| job.seconds(at));
     let command = ellipsis(job.command.trim(), 200);
     let tail = match job.tail.trim_end() {

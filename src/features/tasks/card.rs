@@ -20,7 +20,7 @@ pub static LABEL: Entity = Entity {
         number: 8,
         label: "Labels",
         glyph: "tag",
-        document: |row| entity::typed::<Label>(row).map(document),
+        document: |row| entity::decode_row::<Label>(row).map(document),
         hit: |label| (tasks_with(label), "Label".to_owned()),
         parts: None,
     }),

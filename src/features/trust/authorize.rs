@@ -198,7 +198,7 @@ impl<'a> Facts<'a> {
 /// Decision and reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    pub leave: AccessDecision,
+    pub decision: AccessDecision,
     /// One sentence without a full stop.
     pub why: String,
     /// The deciding permission; `None` if the mode decided.
@@ -214,16 +214,16 @@ impl Verdict {
             "" => format!("A permission {word} this"),
             note => format!("A permission {word} this: {}", note.trim_end_matches('.')),
         };
-        Self { leave: rule.leave, why, rule: Some(rule.id), took: vec![rule.id] }
+        Self { decision: rule.leave, why, rule: Some(rule.id), took: vec![rule.id] }
     }
 
     /// The stricter of two decisions, `self` if they are equal. If both allow, the permissions of both are listed.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
-        if self.leave < other.leave {
+        if self.decision < other.decision {
             return other;
         }
-        if (self.leave, other.leave) == (AccessDecision::Allow, AccessDecision::Allow) {
+        if (self.decision, other.decision) == (AccessDecision::Allow, AccessDecision::Allow) {
             for one in other.took {
                 if !self.took.contains(&one) {
                     self.took.push(one);
@@ -235,7 +235,7 @@ impl Verdict {
 }
 
 /// Authorizes a call of a run. `agents` are the run's own agent, then those of its ancestors.
-pub fn weigh(
+pub fn authorize(
     tx: &dyn Read,
     agents: &[AgentId],
     run: Option<RunId>,
@@ -246,9 +246,9 @@ pub fn weigh(
         modes.push((*agent, queries::mode_of(tx, *agent)?));
     }
     // Work requested by another agent is limited to the stricter of both modes.
-    let asked = run.map(|run| queries::asked_mode(tx, run)).transpose()?.flatten();
-    if let (Some((_, own)), Some(asked)) = (modes.first_mut(), asked) {
-        *own = queries::stricter(*own, asked);
+    let limit = run.map(|run| queries::asked_mode(tx, run)).transpose()?.flatten();
+    if let (Some((_, own)), Some(limit)) = (modes.first_mut(), limit) {
+        *own = queries::stricter(*own, limit);
     }
     let strictest = compiled::speaking(tx, facts, |rules| {
         let of_agent = |(agent, mode): &(AgentId, TrustMode)| {
@@ -269,7 +269,7 @@ pub fn weigh(
 /// Decision in a tainted conversation: only a permission, not the mode, allows data to leave.
 fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
     let Some(read) = facts.outside else { return verdict };
-    if verdict.leave != AccessDecision::Allow || verdict.rule.is_some() {
+    if verdict.decision != AccessDecision::Allow || verdict.rule.is_some() {
         return verdict;
     }
     let does = match facts.reach {
@@ -291,7 +291,7 @@ fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
         },
     };
     let why = format!("It has read untrusted content ({read}), and {does}");
-    Verdict { leave: AccessDecision::Ask, why, rule: None, took: Vec::new() }
+    Verdict { decision: AccessDecision::Ask, why, rule: None, took: Vec::new() }
 }
 
 /// Decision for one agent.
@@ -317,12 +317,12 @@ pub(super) fn one(mode: TrustMode, rules: &[&Permission], facts: &Facts<'_>) -> 
             return Verdict { took, ..Verdict::of_rule(rule, "allows") };
         }
     }
-    let is_hidden = by_mode.leave == AccessDecision::Allow && is_opaque(facts);
+    let is_hidden = by_mode.decision == AccessDecision::Allow && is_opaque(facts);
     if let Some(rule) = rules.iter().find(|rule| is_hidden && forbids_commands(rule)) {
         // A line that cannot be parsed may contain a denied command.
-        let mut asked = Verdict::of_rule(rule, "refuses some commands, and this one may hide");
-        asked.leave = AccessDecision::Ask;
-        return asked;
+        let mut verdict = Verdict::of_rule(rule, "refuses some commands, and this one may hide");
+        verdict.decision = AccessDecision::Ask;
+        return verdict;
     }
     by_mode
 }
@@ -346,8 +346,9 @@ pub(super) fn touches(what: &What, facts: &Facts<'_>) -> bool {
         What::All => true,
         What::Same { digest, .. } => *digest == facts.digest,
         What::Command(pattern) => commands_of(facts).iter().any(|one| one.matches(pattern)),
-        What::Host { method, host } => facts.request.is_some_and(|asked| {
-            (method.is_empty() || method.eq_ignore_ascii_case(&asked.method)) && asked.is_to(host)
+        What::Host { method, host } => facts.request.is_some_and(|request| {
+            (method.is_empty() || method.eq_ignore_ascii_case(&request.method))
+                && request.is_to(host)
         }),
     }
 }
@@ -362,7 +363,7 @@ fn allowing<'r>(
     let whole = |rule: &&Permission| match &rule.what {
         What::Command(_) => false,
         What::Host { host, .. } => {
-            facts.request.is_none_or(|asked| asked.may_be_allowed_by(host))
+            facts.request.is_none_or(|request| request.may_be_allowed_by(host))
                 && touches(&rule.what, facts)
         }
         what => touches(what, facts),
@@ -409,7 +410,7 @@ pub fn only_looks(effect: Effect) -> bool {
 /// Decision of a mode if no permission matches.
 fn by_mode(mode: TrustMode, facts: &Facts<'_>) -> Verdict {
     let looks = only_looks(facts.effect);
-    let (leave, why) = match mode {
+    let (decision, why) = match mode {
         TrustMode::Locked if looks => (AccessDecision::Allow, "Read-only"),
         TrustMode::Locked => (AccessDecision::Deny, "The agent is locked and can only read"),
         TrustMode::Full => (AccessDecision::Allow, "The agent does everything its settings allow"),
@@ -418,7 +419,7 @@ fn by_mode(mode: TrustMode, facts: &Facts<'_>) -> Verdict {
             reach => (AccessDecision::Ask, reach.why()),
         },
     };
-    Verdict { leave, why: why.to_owned(), rule: None, took: Vec::new() }
+    Verdict { decision, why: why.to_owned(), rule: None, took: Vec::new() }
 }
 
 #[cfg(test)]
@@ -430,16 +431,16 @@ mod tests {
     #[test]
     fn the_stricter_answer_counts_and_what_all_allow_took_the_permissions_of_all() {
         let id = |n: u8| PermissionId::from_bytes([n; 16]);
-        let verdict = |leave, took: &[u8]| {
+        let verdict = |decision, took: &[u8]| {
             let took: Vec<PermissionId> = took.iter().map(|n| id(*n)).collect();
-            Verdict { leave, why: String::new(), rule: took.first().copied(), took }
+            Verdict { decision, why: String::new(), rule: took.first().copied(), took }
         };
         let both =
             verdict(AccessDecision::Allow, &[1, 2]).and(verdict(AccessDecision::Allow, &[2, 3]));
         assert_eq!((both.rule, both.took), (Some(id(1)), vec![id(1), id(2), id(3)]));
-        let asked = verdict(AccessDecision::Allow, &[1]).and(verdict(AccessDecision::Ask, &[4]));
-        assert_eq!((asked.leave, asked.took), (AccessDecision::Ask, vec![id(4)]));
+        let stricter = verdict(AccessDecision::Allow, &[1]).and(verdict(AccessDecision::Ask, &[4]));
+        assert_eq!((stricter.decision, stricter.took), (AccessDecision::Ask, vec![id(4)]));
         let refused = verdict(AccessDecision::Deny, &[5]).and(verdict(AccessDecision::Allow, &[1]));
-        assert_eq!((refused.leave, refused.took), (AccessDecision::Deny, vec![id(5)]));
+        assert_eq!((refused.decision, refused.took), (AccessDecision::Deny, vec![id(5)]));
     }
 }

@@ -14,7 +14,7 @@ use super::model::{Permission, What};
 use super::queries::{self, ALL_TOOLS};
 
 /// A permission in memory.
-pub(super) struct Kept(Permission);
+pub(super) struct CachedPermission(Permission);
 
 /// Lookup key of a permission within its tool.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ pub(super) struct Found {
     is_old: bool,
 }
 
-impl Column for Kept {
+impl Column for CachedPermission {
     type Of = Permission;
     type Shared = Found;
 
@@ -62,7 +62,7 @@ impl Column for Kept {
         self.0.id
     }
 
-    fn leave(&self, found: &mut Found) {
+    fn on_removed(&self, found: &mut Found) {
         found.is_old = true;
     }
 
@@ -73,9 +73,9 @@ impl Column for Kept {
     }
 }
 
-fn tools(rows: &[Kept]) -> HashMap<String, OfTool> {
+fn tools(rows: &[CachedPermission]) -> HashMap<String, OfTool> {
     let mut tools: HashMap<String, OfTool> = HashMap::new();
-    for (at, Kept(rule)) in rows.iter().enumerate() {
+    for (at, CachedPermission(rule)) in rows.iter().enumerate() {
         let of = tools.entry(rule.tool.clone()).or_default();
         let by = match &rule.what {
             What::All => {
@@ -97,7 +97,7 @@ fn tools(rows: &[Kept]) -> HashMap<String, OfTool> {
 impl Found {
     /// The valid permissions that may match a call, of all agents and runs: those of its tool in order, then those of
     /// all tools.
-    fn of<'r>(&self, rows: &'r [Kept], facts: &Facts<'_>) -> Vec<&'r Permission> {
+    fn of<'r>(&self, rows: &'r [CachedPermission], facts: &Facts<'_>) -> Vec<&'r Permission> {
         let keys = keys(facts);
         let is_opaque = authorize::is_opaque(facts);
         let mut places: Vec<usize> = Vec::new();
@@ -113,7 +113,7 @@ impl Found {
         }
         places.dedup();
         let all = places.into_iter().filter_map(|at| rows.get(at));
-        all.map(|Kept(rule)| rule).filter(|rule| rule.counts_at(facts.now)).collect()
+        all.map(|CachedPermission(rule)| rule).filter(|rule| rule.counts_at(facts.now)).collect()
     }
 }
 
@@ -123,9 +123,9 @@ fn keys(facts: &Facts<'_>) -> Vec<By> {
     keys.extend(
         authorize::commands_of(facts).iter().flat_map(commands::Seen::keys).map(By::Command),
     );
-    if let Some(asked) = facts.request {
-        keys.push(By::host(&asked.host));
-        keys.extend(asked.origin.as_deref().map(By::host));
+    if let Some(request) = facts.request {
+        keys.push(By::host(&request.host));
+        keys.extend(request.origin.as_deref().map(By::host));
     }
     keys
 }
@@ -142,19 +142,21 @@ pub(super) fn speaking<T>(
         let all = queries::rules_of(&read, facts.tool, facts.now)?;
         return Ok(body(&all.iter().collect::<Vec<_>>()));
     }
-    columns::with_shared(read, |rows: &[Kept], found: &Found| body(&found.of(rows, facts)))
+    columns::with_shared(read, |rows: &[CachedPermission], found: &Found| {
+        body(&found.of(rows, facts))
+    })
 }
 
 /// A set of permissions with the same lookup.
 pub(super) struct Among {
-    rows: Vec<Kept>,
+    rows: Vec<CachedPermission>,
     found: Found,
 }
 
 impl Among {
     /// Keeps the order of `all`.
     pub(super) fn new(all: Vec<Permission>) -> Self {
-        let rows: Vec<Kept> = all.into_iter().map(Kept).collect();
+        let rows: Vec<CachedPermission> = all.into_iter().map(CachedPermission).collect();
         let found = Found { tools: tools(&rows), is_old: false };
         Self { rows, found }
     }
@@ -191,7 +193,7 @@ mod tests {
 
     fn seen(line: &str) -> Result<Vec<commands::Seen>, commands::Why> {
         let place = commands::Place { folder: "/w", start: "/w", machine: &Bare };
-        commands::look(&commands::reduce(line), &place)
+        commands::resolve(&commands::reduce(line), &place)
     }
 
     fn line() -> impl Strategy<Value = String> {
@@ -224,19 +226,19 @@ mod tests {
 
     fn rule() -> impl Strategy<Value = Permission> {
         let tool = prop::sample::select(vec!["exec", "http_request", "*"]);
-        let leave = prop::sample::select(vec![
+        let access = prop::sample::select(vec![
             AccessDecision::Allow,
             AccessDecision::Ask,
             AccessDecision::Deny,
         ]);
         let agent = prop::option::of(0..2_u8);
         let ends = prop::option::of(-5..5_i64);
-        (tool, leave, agent, what(), ends).prop_map(|(tool, leave, agent, what, ends)| {
+        (tool, access, agent, what(), ends).prop_map(|(tool, access, agent, what, ends)| {
             let sample = Permission::sample();
             let ends = ends.map(|ends| sample.created_at + jiff::SignedDuration::from_secs(ends));
             Permission {
                 tool: tool.to_owned(),
-                leave,
+                leave: access,
                 agent: agent.map(|n| AgentId::from_bytes([n; 16])),
                 what,
                 expires_at: ends,
@@ -276,13 +278,13 @@ mod tests {
             let line = seen(&command);
             let origin = (!is_usual).then(|| "http://shop.example:8080".to_owned());
             let (method, host) = (method.to_owned(), "shop.example".to_owned());
-            let asked = OutgoingRequest { method, host, is_usual, origin };
+            let request = OutgoingRequest { method, host, is_usual, origin };
             let facts = match is_exec {
                 true => Facts {
                     line: Some(&line), digest: [digest; 32], ..Facts::of("exec", Effect::Exec, Reach::AnyHost, now)
                 },
                 false => Facts {
-                    request: Some(&asked),
+                    request: Some(&request),
                     digest: [digest; 32],
                     ..Facts::of("http_request", Effect::External, Reach::Elsewhere, now)
                 },
@@ -318,13 +320,13 @@ mod tests {
                         && authorize::touches(&rule.what, &facts)
                 };
                 if mode == TrustMode::Locked || rules.iter().any(refuses) {
-                    prop_assert_eq!(verdict.leave, AccessDecision::Deny);
+                    prop_assert_eq!(verdict.decision, AccessDecision::Deny);
                 }
                 verdicts.push(verdict);
             }
-            let strictest = verdicts.iter().map(|one| one.leave).max();
+            let strictest = verdicts.iter().map(|one| one.decision).max();
             let both = verdicts.into_iter().reduce(Verdict::and);
-            prop_assert_eq!(both.map(|both| both.leave), strictest);
+            prop_assert_eq!(both.map(|both| both.decision), strictest);
         }
     }
 
@@ -332,13 +334,13 @@ mod tests {
     fn one_that_goes_is_found_no_more() {
         let mut found = Found::default();
         let rule = Permission { what: What::All, ..Permission::sample() };
-        let mut rows = vec![Kept::of(&rule, &mut found)];
-        Kept::tidy(&mut rows, &mut found);
+        let mut rows = vec![CachedPermission::of(&rule, &mut found)];
+        CachedPermission::tidy(&mut rows, &mut found);
         let facts = Facts::of("exec", Effect::Exec, Reach::Inside, rule.created_at);
         assert_eq!(found.of(&rows, &facts), [&rule]);
-        rows[0].leave(&mut found);
+        rows[0].on_removed(&mut found);
         rows.clear();
-        Kept::tidy(&mut rows, &mut found);
+        CachedPermission::tidy(&mut rows, &mut found);
         assert!(found.of(&rows, &facts).is_empty());
     }
 }

@@ -95,7 +95,7 @@ pub fn explain(ws: &Ws, agent: &Agent) -> Result<Explained, StoreError> {
     });
     Ok(Explained {
         runs: agent.exec,
-        asked: asked(agent, reach, !hosts.is_empty(), free),
+        asked: describe_restrictions(agent, reach, !hosts.is_empty(), free),
         hosts,
         overall,
         says,
@@ -106,15 +106,15 @@ pub fn explain(ws: &Ws, agent: &Agent) -> Result<Explained, StoreError> {
 }
 
 /// The requested restrictions as sentences.
-fn asked(agent: &Agent, reach: Reach, has_hosts: bool, free: bool) -> Vec<String> {
+fn describe_restrictions(agent: &Agent, reach: Reach, has_hosts: bool, free: bool) -> Vec<String> {
     if !agent.exec {
         return vec!["It doesn’t run programs.".to_owned()];
     }
-    let mut asked = vec![
+    let mut restrictions = vec![
         "They can only write to the agent’s folder and its scratch folder.".to_owned(),
         "They can read system programs, but nothing of HQ or other agents.".to_owned(),
     ];
-    asked.push(match (agent.network, has_hosts) {
+    restrictions.push(match (agent.network, has_hosts) {
         (false, _) => "They have no network access.".to_owned(),
         (true, true) => "They reach only its listed hosts, through HQ.".to_owned(),
         (true, false) => {
@@ -126,10 +126,10 @@ fn asked(agent: &Agent, reach: Reach, has_hosts: bool, free: bool) -> Vec<String
     if let (Some(bytes), Some(files)) = (file_bytes, open_files) {
         let files = web::format::grouped(files);
         let size = web::format::size(bytes);
-        asked.push(format!("Each can have at most {files} open files of up to {size}."));
+        restrictions.push(format!("Each can have at most {files} open files of up to {size}."));
     }
     if free {
-        asked.push(match reach {
+        restrictions.push(match reach {
             Reach::Unjailed => {
                 "An owner allows them to run without a sandbox here, because the kernel has \
                  none."
@@ -140,5 +140,5 @@ fn asked(agent: &Agent, reach: Reach, has_hosts: bool, free: bool) -> Vec<String
                 .to_owned(),
         });
     }
-    asked
+    restrictions
 }

@@ -124,7 +124,7 @@ impl Jail {
     /// Resolves a parsed line that begins in this folder.
     fn seen(&self, reduced: &Reduced, start: &str) -> Result<Vec<Seen>, commands::Why> {
         let at = self.folder.display().to_string();
-        commands::look(reduced, &commands::Place { folder: &at, start, machine: self })
+        commands::resolve(reduced, &commands::Place { folder: &at, start, machine: self })
     }
 
     fn files(&self) -> Option<&AgentFiles> {
@@ -207,8 +207,8 @@ fn words_of(line: &Line) -> Vec<(String, String)> {
                 let commands = match commands::unwrap(&part.argv) {
                     commands::Unwrapped::Commands(commands) => commands,
                     commands::Unwrapped::Opaque(_) => {
-                        let said = part.argv.iter().map(|word| (String::new(), word.clone()));
-                        words.extend(said);
+                        let pairs = part.argv.iter().map(|word| (String::new(), word.clone()));
+                        words.extend(pairs);
                         loose(&part.argv.join(" "), &mut words);
                         continue;
                     }

@@ -255,7 +255,7 @@ impl Plan {
     /// arguments.
     #[must_use]
     pub fn line(&self, tool: &str) -> String {
-        let told = match tool {
+        let text = match tool {
             "exec" | "http_request" | BROWSER => {
                 let mut lines = self.shown.lines().filter(|line| !line.trim().is_empty());
                 lines.next().unwrap_or_default().to_owned()
@@ -266,18 +266,18 @@ impl Plan {
             }
             _ => format!("{tool} {}", self.arguments),
         };
-        ellipsis(&told, LINE)
+        ellipsis(&text, LINE)
     }
 
     /// Display paths of the files that the approval is bound to, with one entry for all loaded files.
     #[must_use]
     pub fn bound_to(&self) -> Vec<String> {
         let named = self.files.iter().filter(|file| !file.is_loaded());
-        let mut told: Vec<String> = named.map(|file| file.path.clone()).collect();
+        let mut paths: Vec<String> = named.map(|file| file.path.clone()).collect();
         if self.files.iter().any(Witness::is_loaded) {
-            told.push("all other files of its folder".to_owned());
+            paths.push("all other files of its folder".to_owned());
         }
-        told
+        paths
     }
 
     /// Whether the call changes the identity files; `shown` then has the lines before and after.

@@ -142,16 +142,18 @@ pub fn refused_in_browser(
     does: Option<(&str, &str)>,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
-    let asked = does.and_then(|(word, at)| {
+    let request = does.and_then(|(word, at)| {
         // ok: an action without an address has no site
         let at = Url::parse(at).ok()?;
-        Some(OutgoingRequest { method: word.to_owned(), ..sites::asked(SiteAct::Act, &at)? })
+        Some(OutgoingRequest { method: word.to_owned(), ..sites::request_for(SiteAct::Act, &at)? })
     });
-    let facts =
-        Facts { request: asked.as_ref(), ..Facts::of(BROWSER, Effect::External, Reach::Site, now) };
-    let verdict = authorize::weigh(tx, &[agent], None, &facts)?;
+    let facts = Facts {
+        request: request.as_ref(),
+        ..Facts::of(BROWSER, Effect::External, Reach::Site, now)
+    };
+    let verdict = authorize::authorize(tx, &[agent], None, &facts)?;
     // A mode limits what the agent does by itself; only a permission forbids an action to people too.
-    Ok((verdict.leave == AccessDecision::Deny && verdict.rule.is_some()).then_some(verdict.why))
+    Ok((verdict.decision == AccessDecision::Deny && verdict.rule.is_some()).then_some(verdict.why))
 }
 
 /// Saved permissions of the workspace and, if given, of one agent; newest first.

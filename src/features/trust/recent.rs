@@ -141,13 +141,13 @@ impl Trial {
                 && rule.counts_at(self.now)
         };
         let new: Vec<&Permission> = self.new.iter().filter(counts).collect();
-        let Some(leave) = new.iter().find(|rule| authorize::touches(&rule.what, &facts)) else {
+        let Some(decisive) = new.iter().find(|rule| authorize::touches(&rule.what, &facts)) else {
             return false;
         };
-        let leave = leave.leave;
+        let access = decisive.leave;
         let kept = kept.speaking(&facts).into_iter();
         let rules: Vec<&Permission> = kept.filter(counts).chain(new).collect();
-        authorize::one(TrustMode::Ask, &rules, &facts).leave == leave
+        authorize::one(TrustMode::Ask, &rules, &facts).decision == access
     }
 }
 
@@ -220,16 +220,16 @@ mod tests {
         CallRecord { became, ..call }
     }
 
-    fn rule(what: What, leave: AccessDecision) -> NewPermission {
+    fn rule(what: What, access: AccessDecision) -> NewPermission {
         let (tool, note) = ("exec".to_owned(), String::new());
-        NewPermission { agent: None, run: None, tool, what, leave, note, expires_at: None }
+        NewPermission { agent: None, run: None, tool, what, leave: access, note, expires_at: None }
     }
 
     /// A permission for exactly this command.
-    fn only(command: &str, leave: AccessDecision) -> Vec<NewPermission> {
+    fn only(command: &str, access: AccessDecision) -> Vec<NewPermission> {
         let scopes = commands::scopes(&seen(command).expect("it reduces"));
         let exact = scopes.into_iter().next().expect("it may be kept");
-        exact.patterns.into_iter().map(|one| rule(What::Command(one), leave)).collect()
+        exact.patterns.into_iter().map(|one| rule(What::Command(one), access)).collect()
     }
 
     impl Stage {
@@ -260,7 +260,7 @@ mod tests {
             self.write(move |tx| rules::note_judged(tx, of, at, vec![call]));
         }
 
-        fn told(
+        fn list_matching(
             &self,
             which: (Option<AgentId>, &str),
             new: Vec<NewPermission>,
@@ -282,21 +282,37 @@ mod tests {
         }
         let newest: Vec<_> =
             (1..).map(run).zip(all).collect::<Vec<_>>().into_iter().rev().collect();
-        assert_eq!(stage.told((None, "exec"), only("echo a", AccessDecision::Allow)), newest);
-        assert!(
-            stage.told((Some(agent(2)), "exec"), only("echo a", AccessDecision::Deny)).is_empty()
-        );
-        assert!(stage.told((None, "execute"), only("echo a", AccessDecision::Allow)).is_empty());
         assert_eq!(
-            stage.told((None, ALL_TOOLS), only("echo b; echo a", AccessDecision::Deny)).len(),
+            stage.list_matching((None, "exec"), only("echo a", AccessDecision::Allow)),
+            newest
+        );
+        assert!(
+            stage
+                .list_matching((Some(agent(2)), "exec"), only("echo a", AccessDecision::Deny))
+                .is_empty()
+        );
+        assert!(
+            stage
+                .list_matching((None, "execute"), only("echo a", AccessDecision::Allow))
+                .is_empty()
+        );
+        assert_eq!(
+            stage
+                .list_matching((None, ALL_TOOLS), only("echo b; echo a", AccessDecision::Deny))
+                .len(),
             8
         );
 
         // Each part of a line needs a permission, and a denial applies to the whole line.
         stage.judge((5, 1), now(), judged("both", "echo a; echo b", Became::Passed));
-        assert_eq!(stage.told((None, "exec"), only("echo a", AccessDecision::Allow)).len(), 4);
         assert_eq!(
-            stage.told((None, "exec"), only("echo a; echo b", AccessDecision::Allow)).len(),
+            stage.list_matching((None, "exec"), only("echo a", AccessDecision::Allow)).len(),
+            4
+        );
+        assert_eq!(
+            stage
+                .list_matching((None, "exec"), only("echo a; echo b", AccessDecision::Allow))
+                .len(),
             9
         );
         let deny = Permission {
@@ -307,7 +323,9 @@ mod tests {
         };
         stage.write(move |tx| tx.put(&deny));
         assert_eq!(
-            stage.told((None, "exec"), only("echo a; echo b", AccessDecision::Allow)).len(),
+            stage
+                .list_matching((None, "exec"), only("echo a; echo b", AccessDecision::Allow))
+                .len(),
             4
         );
     }
@@ -317,8 +335,13 @@ mod tests {
         let stage = Stage::set();
         stage.judge((1, 1), days_ago(2), judged("call", "echo a", Became::Asked));
         stage.judge((1, 1), days_ago(1), judged("call", "echo b", Became::Passed));
-        assert!(stage.told((None, "exec"), only("echo a", AccessDecision::Allow)).is_empty());
-        assert_eq!(stage.told((None, "exec"), only("echo b", AccessDecision::Allow)).len(), 1);
+        assert!(
+            stage.list_matching((None, "exec"), only("echo a", AccessDecision::Allow)).is_empty()
+        );
+        assert_eq!(
+            stage.list_matching((None, "exec"), only("echo b", AccessDecision::Allow)).len(),
+            1
+        );
     }
 
     #[test]
@@ -326,11 +349,11 @@ mod tests {
         let stage = Stage::set();
         let all = || vec![rule(What::All, AccessDecision::Allow)];
         stage.judge((2, 1), days_ago(8), judged("old", "echo a", Became::Passed));
-        assert!(stage.told((None, "exec"), all()).is_empty());
+        assert!(stage.list_matching((None, "exec"), all()).is_empty());
         for n in 0..=SHOWN {
             stage.judge((1, 1), days_ago(1), judged(&n.to_string(), "echo a", Became::Passed));
         }
-        assert_eq!(stage.told((None, "exec"), all()).len(), SHOWN);
+        assert_eq!(stage.list_matching((None, "exec"), all()).len(), SHOWN);
         let forget =
             |limit| stage.write(move |tx| rules::forget_judged(tx, kept_since(now()), limit));
         assert!(!forget(1), "one was found");

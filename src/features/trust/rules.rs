@@ -117,7 +117,7 @@ pub fn set_reviewer(
     tx: &mut WriteTx<'_>,
     reviewer: Option<(ConnectionId, String)>,
 ) -> Result<(), TrustError> {
-    let refused = |told: &str| TrustError::Refused(told.to_owned());
+    let refused = |message: &str| TrustError::Refused(message.to_owned());
     let settings = tx.get::<Settings>(())?;
     let settings = settings.ok_or_else(|| refused("this workspace is not set up yet"))?;
     let (reviewer_connection, reviewer_model) = match reviewer {
@@ -165,8 +165,8 @@ pub fn permit(tx: &mut WriteTx<'_>, new: NewPermission) -> Result<Permission, Tr
         return Err(TrustError::Refused("choose a tool".to_owned()));
     }
     if new.leave == AccessDecision::Allow && tool == ALL_TOOLS && new.what == What::All {
-        let told = "a permission for everything is Full mode; choose that instead";
-        return Err(TrustError::Refused(told.to_owned()));
+        let message = "a permission for everything is Full mode; choose that instead";
+        return Err(TrustError::Refused(message.to_owned()));
     }
     if MAX_NOTE < new.note.len() {
         return Err(TrustError::Refused(format!("a reason has at most {MAX_NOTE} bytes")));
@@ -185,8 +185,8 @@ pub fn permit(tx: &mut WriteTx<'_>, new: NewPermission) -> Result<Permission, Tr
         return Ok(known);
     }
     if new.run.is_none() && MOST <= queries::count_kept(tx, MOST + 1)? {
-        let told = format!("a workspace has at most {MOST} permissions; remove some first");
-        return Err(TrustError::Refused(told));
+        let message = format!("a workspace has at most {MOST} permissions; remove some first");
+        return Err(TrustError::Refused(message));
     }
     let permission = Permission {
         id: tx.new_id(),

@@ -69,7 +69,7 @@ pub fn describe(word: &str, host: &str) -> String {
 
 /// The request of an action at this address; `None` if the address names no site.
 #[must_use]
-pub fn asked(act: SiteAct, at: &Url) -> Option<OutgoingRequest> {
+pub fn request_for(act: SiteAct, at: &Url) -> Option<OutgoingRequest> {
     let host = at.host_str()?.trim_end_matches('.').to_ascii_lowercase();
     let is_usual = at.scheme() == "https" && at.port_or_known_default() == Some(443);
     let origin = (!is_usual).then(|| at.origin().ascii_serialization());
@@ -78,8 +78,8 @@ pub fn asked(act: SiteAct, at: &Url) -> Option<OutgoingRequest> {
 
 /// Display name: the host, or the origin if it is not https on port 443.
 #[must_use]
-pub fn place(asked: &OutgoingRequest) -> &str {
-    asked.origin.as_deref().unwrap_or(&asked.host)
+pub fn place(request: &OutgoingRequest) -> &str {
+    request.origin.as_deref().unwrap_or(&request.host)
 }
 
 /// Whether a text is an origin: scheme, host and port.
@@ -120,19 +120,19 @@ mod tests {
     #[test]
     fn a_site_is_its_host_or_its_origin_where_that_is_unusual() {
         let at = |text: &str| Url::parse(text).expect("an address");
-        let usual = asked(SiteAct::Act, &at("https://Shop.example./cart")).expect("a site");
+        let usual = request_for(SiteAct::Act, &at("https://Shop.example./cart")).expect("a site");
         assert_eq!((place(&usual), usual.is_usual), ("shop.example", true));
-        let other = asked(SiteAct::Send, &at("http://shop.example:8080/")).expect("a site");
+        let other = request_for(SiteAct::Send, &at("http://shop.example:8080/")).expect("a site");
         assert_eq!((place(&other), other.is_usual), ("http://shop.example:8080", false));
         assert_eq!(other.host, "shop.example", "what is refused for the host is refused here too");
-        assert_eq!(asked(SiteAct::Act, &at("about:blank")), None);
+        assert_eq!(request_for(SiteAct::Act, &at("about:blank")), None);
     }
 
     #[test]
     fn an_offer_is_for_all_that_the_act_needs() {
         let at = Url::parse("https://shop.example/").expect("an address");
         let all: Vec<OutgoingRequest> =
-            [SiteAct::Act, SiteAct::Send].iter().filter_map(|act| asked(*act, &at)).collect();
+            [SiteAct::Act, SiteAct::Send].iter().filter_map(|act| request_for(*act, &at)).collect();
         let offers = offers(&all);
         assert_eq!(
             offers[0].label,

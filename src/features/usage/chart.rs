@@ -310,9 +310,9 @@ mod tests {
 
     fn days(query: &str) -> Span {
         let (month, range) = if query.contains('-') { (query, "") } else { ("", query) };
-        let asked =
+        let params =
             SpanParams { month: month.into(), range: range.into(), ..SpanParams::default() };
-        read(&asked, 20_000).unwrap()
+        read(&params, 20_000).unwrap()
     }
 
     fn series(keys: &[&str]) -> Vec<Series> {
@@ -365,12 +365,12 @@ mod tests {
         let keys: Vec<String> = (0..12).map(|n| format!("k{n:02}")).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let cost = parts(&keys.iter().map(|key| (*key, 1_000_000)).collect::<Vec<_>>());
-        let asked = SpanParams {
+        let params = SpanParams {
             from: "2023-10-07".into(),
             to: "2024-10-04".into(),
             ..SpanParams::default()
         };
-        let span = read(&asked, 20_000).unwrap();
+        let span = read(&params, 20_000).unwrap();
         let all = BTreeMap::from([(span.first, cost.clone()), (span.first + 6, cost)]);
         let chart = draw(span, span.count(), &all, &series(&keys), Of::Billed);
         assert_eq!(chart.bars.len(), span.count().div_ceil(7) as usize);

@@ -86,19 +86,19 @@ fn number(date: Date) -> Option<u32> {
 ///
 /// # Errors
 /// If the parameters are invalid.
-pub fn read(asked: &SpanParams, today: u32) -> Result<Span, NoSpan> {
-    let (from, to) = (asked.from.trim(), asked.to.trim());
+pub fn read(params: &SpanParams, today: u32) -> Result<Span, NoSpan> {
+    let (from, to) = (params.from.trim(), params.to.trim());
     if !from.is_empty() || !to.is_empty() {
         return between(from, to, today);
     }
     let last = |count: u32| (today.saturating_sub(count - 1), today);
-    let ((first, last), kind) = match asked.range.trim() {
+    let ((first, last), kind) = match params.range.trim() {
         "today" => (last(1), Kind::Today),
         "7" => (last(7), Kind::Last(7)),
         "30" => (last(30), Kind::Last(30)),
         "90" => (last(90), Kind::Last(90)),
         "" | "month" => {
-            let month = match asked.month.trim() {
+            let month = match params.month.trim() {
                 "" => Month::of_day(today),
                 text => Month::parse(text)
                     .ok_or(NoSpan { field: "month", message: "enter a month like 2026-11" })?,
@@ -209,7 +209,7 @@ impl Span {
 mod tests {
     use super::{Kind, Month, SpanParams, day, read};
 
-    fn asked(range: &str, month: &str, from: &str, to: &str) -> SpanParams {
+    fn span_params(range: &str, month: &str, from: &str, to: &str) -> SpanParams {
         let own = str::to_owned;
         let (range, month, from, to) = (own(range), own(month), own(from), own(to));
         SpanParams { range, month, from, to, ..SpanParams::default() }
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn days_are_read_compared_and_written_as_they_are_asked_for() {
         let today = day("2026-11-20").unwrap();
-        let of = |asked: &SpanParams| read(asked, today).unwrap();
+        let of = |params: &SpanParams| read(params, today).unwrap();
         let date = |day: u32| Month::date_of(day).to_string();
         let month = of(&SpanParams::default());
         assert_eq!(
@@ -228,28 +228,28 @@ mod tests {
         assert_eq!(month.label(), "November 2026");
         let before = month.before(today);
         assert_eq!((date(before.0), date(before.1)), ("2026-10-01".into(), "2026-10-20".into()));
-        let week = of(&asked("7", "", "", ""));
+        let week = of(&span_params("7", "", "", ""));
         assert_eq!(
             (date(week.first), week.last, week.kind),
             ("2026-11-14".into(), today, Kind::Last(7))
         );
         let before = week.before(today);
         assert_eq!((date(before.0), date(before.1)), ("2026-11-07".into(), "2026-11-13".into()));
-        let one = of(&asked("today", "", "", ""));
+        let one = of(&span_params("today", "", "", ""));
         assert_eq!((one.first, one.count(), one.label().as_str()), (today, 1, "today"));
-        let some = of(&asked("7", "2026-01", "2026-11-03", "2026-11-05"));
+        let some = of(&span_params("7", "2026-01", "2026-11-03", "2026-11-05"));
         assert_eq!((some.count(), some.past(today)), (3, 3), "two days go before all else");
         assert_eq!(some.query(), "from=2026-11-03&to=2026-11-05");
         assert_eq!(some.file(), "2026-11-03-to-2026-11-05");
-        let spoken = of(&asked("", "", "3 Nov", "last Thu"));
+        let spoken = of(&span_params("", "", "3 Nov", "last Thu"));
         assert_eq!(spoken.query(), "from=2026-11-03&to=2026-11-19");
-        let past = of(&asked("", "2026-02", "", ""));
+        let past = of(&span_params("", "2026-02", "", ""));
         assert_eq!((past.count(), past.past(today)), (28, 28));
-        let later = of(&asked("", "", "2026-12-01", "2026-12-02"));
+        let later = of(&span_params("", "", "2026-12-01", "2026-12-02"));
         assert_eq!(later.past(today), 0);
-        for again in [month, week, one, some, past] {
+        for span in [month, week, one, some, past] {
             let mut back = SpanParams::default();
-            for pair in again.query().split('&') {
+            for pair in span.query().split('&') {
                 let (name, value) = pair.split_once('=').unwrap();
                 match name {
                     "range" => back.range = value.into(),
@@ -258,7 +258,7 @@ mod tests {
                     _ => back.to = value.into(),
                 }
             }
-            assert_eq!(of(&back), again);
+            assert_eq!(of(&back), span);
         }
     }
 
@@ -266,15 +266,15 @@ mod tests {
     fn what_means_no_days_names_its_field() {
         let today = day("2026-11-20").unwrap();
         for (wrong, field) in [
-            (asked("8", "", "", ""), "range"),
-            (asked("", "2026-13", "", ""), "month"),
-            (asked("", "", "soon", ""), "from"),
-            (asked("", "", "", "1"), "to"),
-            (asked("", "", "2026-11-02", "2026-11-01"), "from"),
-            (asked("", "", "2025-11-20", "2026-11-21"), "from"),
+            (span_params("8", "", "", ""), "range"),
+            (span_params("", "2026-13", "", ""), "month"),
+            (span_params("", "", "soon", ""), "from"),
+            (span_params("", "", "", "1"), "to"),
+            (span_params("", "", "2026-11-02", "2026-11-01"), "from"),
+            (span_params("", "", "2025-11-20", "2026-11-21"), "from"),
         ] {
             assert_eq!(read(&wrong, today).map_err(|no| no.field), Err(field), "{wrong:?}");
         }
-        assert!(read(&asked("", "", "2025-11-20", "2026-11-20"), today).is_ok());
+        assert!(read(&span_params("", "", "2025-11-20", "2026-11-20"), today).is_ok());
     }
 }

@@ -19,7 +19,7 @@ pub static VIEW: Entity = Entity {
         Field::entered("icon", "icon", InputKind::Emoji).hidden().about("one emoji"),
         Field::flag("shared", "shared").hidden().about("whether everybody has it"),
         Field::text("owner", "owner").hidden().internal().means(Meaning::Somebody),
-        Field::nested("look", "look", JsonKind { schema: web::routes::schema_of::<Look>, check: look })
+        Field::nested("look", "look", JsonKind { schema: web::routes::schema_of::<Look>, check: check_look })
             .hidden()
             .about("what it shows, all of it at once"),
         Field::count("position", "place among the others", 0, u32::MAX as i64).later().hidden(),
@@ -29,14 +29,14 @@ pub static VIEW: Entity = Entity {
     ],
     path,
     own: Some(Own {
-        whose: |row| entity::typed::<View>(row).and_then(|view| view.owner),
+        whose: |row| entity::decode_row::<View>(row).and_then(|view| view.owner),
         code: "view_not_yours",
     }),
     finds: Some(Finds {
         number: 13,
         label: "Views",
         glyph: "filter",
-        document: |row| entity::typed::<View>(row).map(document),
+        document: |row| entity::decode_row::<View>(row).map(document),
         hit: |view| {
             let is_own = view.get("owner").is_some_and(|owner| *owner != Value::Null);
             let meta = if is_own { "View · yours" } else { "View" };
@@ -63,7 +63,7 @@ fn document(view: View) -> Document {
     }
 }
 
-fn look(value: &Value) -> Result<(), String> {
+fn check_look(value: &Value) -> Result<(), String> {
     if !value.is_object() {
         return Err("expected an object".to_owned());
     }

@@ -71,17 +71,17 @@ struct Steps {
 
 /// `GET /settings/gateways/new`
 pub(super) async fn new(app: App, ws: Ws, shell: Shell) -> Result<Response, PageError> {
-    let typed = InviteForm {
+    let values = InviteForm {
         label: "Gateway".to_owned(),
         minutes: "15".to_owned(),
         ..InviteForm::default()
     };
-    html::page(&form(&app, &ws, shell, (typed, Wrong::none())))
+    html::page(&form(&app, &ws, shell, (values, Wrong::none())))
 }
 
-fn form(app: &App, ws: &Ws, shell: Shell, (typed, wrong): (InviteForm, Wrong)) -> NewPage {
+fn form(app: &App, ws: &Ws, shell: Shell, (form, wrong): (InviteForm, Wrong)) -> NewPage {
     let nowhere = Place::of(&app.config).why_not().to_owned();
-    NewPage { shell, here: MENU, base: ws.url(HERE), nowhere, typed, wrong }
+    NewPage { shell, here: MENU, base: ws.url(HERE), nowhere, typed: form, wrong }
 }
 
 /// `POST /settings/gateways`: makes a token and shows it once.
@@ -90,21 +90,21 @@ pub(super) async fn create(
     ws: Ws,
     who: Person,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<InviteForm>,
+    FormOnce(values, once): FormOnce<InviteForm>,
 ) -> Result<Response, PageError> {
     let place = Place::of(&app.config);
     if place.address().is_none() {
-        let page = form(&app, &ws, shell, (typed, Wrong::none()));
+        let page = form(&app, &ws, shell, (values, Wrong::none()));
         return html::document(StatusCode::CONFLICT, &page);
     }
     let token = Token::issue(TokenKind::Gateway);
     let new = NewToken {
         public: token.id().to_owned(),
         hash: token.hash(),
-        label: typed.label.clone(),
-        labels: labels_of(&typed.labels),
+        label: values.label.clone(),
+        labels: labels_of(&values.labels),
         // ok: text that is no number becomes 0, which is rejected.
-        minutes: Some(typed.minutes.trim().parse().unwrap_or(0)),
+        minutes: Some(values.minutes.trim().parse().unwrap_or(0)),
     };
     let make =
         once.run(move |tx: &mut WriteTx<'_>| rules::mint(tx, new).map(|one| (one.id, one.public)));
@@ -131,7 +131,7 @@ pub(super) async fn create(
         }
         Err(error) => {
             let wrong = Wrong::of(&error)?;
-            let page = form(&app, &ws, shell, (typed, wrong));
+            let page = form(&app, &ws, shell, (values, wrong));
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }

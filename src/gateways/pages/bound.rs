@@ -47,18 +47,18 @@ pub(super) struct GatewayBudgetForm {
     gateway: String,
 }
 
-fn found(read: &dyn Read, said: &str) -> Result<Agent, GatewayError> {
-    let agent = agents::by_name(&read, said)?;
-    agent.ok_or_else(|| GatewayError::NoAgent(kernel::text::ellipsis(said, 60)))
+fn found(read: &dyn Read, name: &str) -> Result<Agent, GatewayError> {
+    let agent = agents::by_name(&read, name)?;
+    agent.ok_or_else(|| GatewayError::NoAgent(kernel::text::ellipsis(name, 60)))
 }
 
 /// `GET /agents/{slug}/place`
 pub(super) async fn show(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let part = ws.read_blocking(move |ws| ws.read(|snap| part(ws, snap, found(snap, &said)?)));
+    let part = ws.read_blocking(move |ws| ws.read(|snap| part(ws, snap, found(snap, &name)?)));
     let mut part = part.await?;
     if !who.access.may(Can::Admin) {
         part.choices.clear();
@@ -68,7 +68,7 @@ pub(super) async fn show(
 
 fn part(ws: &Ws, read: &dyn Read, agent: Agent) -> Result<Bound, GatewayError> {
     let (here, now) = (queries::gateway_of(read, agent.id)?, ws.app.clock.now());
-    let (mut choices, mut told) = (Vec::new(), String::new());
+    let (mut choices, mut summary) = (Vec::new(), String::new());
     let lacks = if here == local() { WOULD_LACK } else { LACKS_THERE };
     for one in queries::gateways(read)? {
         let chosen = one.id == here;
@@ -78,7 +78,7 @@ fn part(ws: &Ws, read: &dyn Read, agent: Agent) -> Result<Bound, GatewayError> {
         let standing = queries::standing(read, &one, now)?;
         if chosen {
             let silent = hosts::silent_for(ws, read, agent.id, now)?;
-            told = words(&one, &agent.name, silent.as_deref());
+            summary = words(&one, &agent.name, silent.as_deref());
         }
         let label = match one.is_local() || standing.health == Health::Healthy {
             true => one.label,
@@ -87,7 +87,7 @@ fn part(ws: &Ws, read: &dyn Read, agent: Agent) -> Result<Bound, GatewayError> {
         choices.push(Choice::new(one.slug, label, chosen));
     }
     let action = ws.url(&format!("agents/{}/place", agent.slug));
-    Ok(Bound { action, name: agent.name, choices, told, lacks })
+    Ok(Bound { action, name: agent.name, choices, told: summary, lacks })
 }
 
 /// What working on this gateway means. `silent`: how long an unlinked machine has been silent.
@@ -118,11 +118,11 @@ pub(super) async fn bind(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path(said): Path<String>,
-    Form(typed): Form<GatewayBudgetForm>,
+    Path(name): Path<String>,
+    Form(form): Form<GatewayBudgetForm>,
 ) -> Result<Response, PageError> {
     let (agent, to) = ws.read(|snap| {
-        Ok::<_, GatewayError>((found(snap, &said)?, queries::gateway(snap, &typed.gateway)?))
+        Ok::<_, GatewayError>((found(snap, &name)?, queries::gateway(snap, &form.gateway)?))
     })?;
     let (id, gateway) = (agent.id, to.id);
     let now = app.clock.now();

@@ -73,9 +73,9 @@ pub(super) async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let mut page = looked(&ws, who, shell, (said, None)).await?;
+    let mut page = looked(&ws, who, shell, (name, None)).await?;
     if hx.is_partial() {
         return html::fragment(&page.as_now());
     }
@@ -111,14 +111,14 @@ async fn looked(
     ws: &Ws,
     who: Person,
     shell: Shell,
-    (said, again): (String, Option<(GatewayForm, Wrong)>),
+    (name, form): (String, Option<(GatewayForm, Wrong)>),
 ) -> Result<ShowPage, GatewayError> {
     ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = ViewContext::new(ws, &who, snap)?;
-            let one = queries::gateway(snap, &said)?;
-            let again = again.unwrap_or_else(|| (GatewayForm::of(&one), Wrong::none()));
-            page(&scene, snap, shell, (&one, again))
+            let one = queries::gateway(snap, &name)?;
+            let form = form.unwrap_or_else(|| (GatewayForm::of(&one), Wrong::none()));
+            page(&scene, snap, shell, (&one, form))
         })
     })
     .await
@@ -140,7 +140,7 @@ fn page(
     scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (one, (typed, wrong)): (&Gateway, (GatewayForm, Wrong)),
+    (one, (form, wrong)): (&Gateway, (GatewayForm, Wrong)),
 ) -> Result<ShowPage, GatewayError> {
     Ok(ShowPage {
         shell,
@@ -156,7 +156,7 @@ fn page(
         sees: Vec::new(),
         did: Vec::new(),
         one: block(scene, read, one)?,
-        typed,
+        typed: form,
         wrong,
         history: history::href_if_any::<Gateway>(&scene.ws, &read, one.id)?,
     })
@@ -169,20 +169,17 @@ pub(super) async fn save(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
-    Form(typed): Form<GatewayForm>,
+    Path(name): Path<String>,
+    Form(form): Form<GatewayForm>,
 ) -> Result<Response, PageError> {
-    let one = ws.read(|snap| queries::gateway(snap, &said))?;
+    let one = ws.read(|snap| queries::gateway(snap, &name))?;
     let patch = Patch {
-        label: Some(typed.label.clone()),
-        labels: Some(labels_of(&typed.labels)),
-        address: Some(typed.address.clone()),
+        label: Some(form.label.clone()),
+        labels: Some(labels_of(&form.labels)),
+        address: Some(form.address.clone()),
         // An unreadable amount is rejected like one that is too large.
-        grant_micros: typed
-            .grant
-            .as_deref()
-            .map(|it| format::parse_dollars(it).unwrap_or(i64::MAX)),
-        cut_hours: typed.hours.as_deref().map(|it| it.trim().parse().unwrap_or(u32::MAX)),
+        grant_micros: form.grant.as_deref().map(|it| format::parse_dollars(it).unwrap_or(i64::MAX)),
+        cut_hours: form.hours.as_deref().map(|it| it.trim().parse().unwrap_or(u32::MAX)),
     };
     let (id, at) = (one.id, ws.url(&format!("{HERE}/{}", one.slug)));
     let saved = ws
@@ -194,12 +191,12 @@ pub(super) async fn save(
         .await;
     match saved {
         Ok(entry) => {
-            let said = with_undo(&ws, Flash::ok("Saved"), entry);
-            Ok(flash::say(&app, said, hx.go_to(&at)))
+            let flash = with_undo(&ws, Flash::ok("Saved"), entry);
+            Ok(flash::say(&app, flash, hx.go_to(&at)))
         }
         Err(error) => {
             let wrong = Wrong::of(&error)?;
-            let mut page = looked(&ws, who, shell, (id.to_string(), Some((typed, wrong)))).await?;
+            let mut page = looked(&ws, who, shell, (id.to_string(), Some((form, wrong)))).await?;
             fill(&ws, &mut page).await?;
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -222,9 +219,9 @@ pub(super) async fn act(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path2(said, verb): Path2<String, Verb>,
+    Path2(name, verb): Path2<String, Verb>,
 ) -> Result<Response, PageError> {
-    let old = ws.read(|snap| queries::gateway(snap, &said))?;
+    let old = ws.read(|snap| queries::gateway(snap, &name))?;
     let (id, label) = (old.id, old.label.clone());
     let live = match verb {
         Verb::Revoke => queries::live_runs(&ws, id)?,
@@ -245,13 +242,13 @@ pub(super) async fn act(
         ws.app.hosts.forgets(ws.id, id);
     }
     live.into_iter().for_each(|run| ws.live.finish(run));
-    let said = match verb {
+    let flash = match verb {
         Verb::Pause => with_undo(&ws, Flash::ok(format!("Paused {label}")), entry),
         Verb::Resume => with_undo(&ws, Flash::ok(format!("Resumed {label}")), entry),
         Verb::Revoke => Flash::ok(format!("Revoked {label}’s access.")),
         Verb::Remove => Flash::ok(format!("Removed {label}")),
     };
-    Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(HERE))))
 }
 
 /// The chosen machine.
@@ -266,20 +263,20 @@ pub(super) async fn keep(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Form(form): Form<KeepForm>,
 ) -> Result<Response, PageError> {
-    let one = ws.read(|snap| queries::gateway(snap, &said))?;
+    let one = ws.read(|snap| queries::gateway(snap, &name))?;
     linked::keep(&ws, &who, &one, &form.copy).await?;
     let at = ws.url(&format!("{HERE}/{}", one.slug));
-    let said = Flash::ok(format!("{} continues. The other machine lost access.", one.label));
-    Ok(flash::say(&app, said, hx.go_to(&at)))
+    let flash = Flash::ok(format!("{} continues. The other machine lost access.", one.label));
+    Ok(flash::say(&app, flash, hx.go_to(&at)))
 }
 
 /// Adds an undo link if there is an entry to undo.
-fn with_undo(ws: &Ws, said: Flash, entry: Option<u64>) -> Flash {
+fn with_undo(ws: &Ws, flash: Flash, entry: Option<u64>) -> Flash {
     match entry {
-        Some(seq) => said.with_undo(ws.url(&format!("undo/entry/{seq}"))),
-        None => said,
+        Some(seq) => flash.with_undo(ws.url(&format!("undo/entry/{seq}"))),
+        None => flash,
     }
 }

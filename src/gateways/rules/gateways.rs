@@ -35,14 +35,14 @@ pub fn change(tx: &mut WriteTx<'_>, id: GatewayId, patch: Patch) -> Result<Gatew
     let old = queries::gateway_by_id(tx, id)?;
     let mut wrong: Vec<FieldError> = Vec::new();
     let mut new = old.clone();
-    if let Some(typed) = patch.label {
-        words::label(&typed).map_or_else(|error| wrong.push(error), |label| new.label = label);
+    if let Some(text) = patch.label {
+        words::label(&text).map_or_else(|error| wrong.push(error), |label| new.label = label);
     }
-    if let Some(typed) = patch.labels {
-        words::labels(&typed).map_or_else(|error| wrong.push(error), |labels| new.labels = labels);
+    if let Some(text) = patch.labels {
+        words::labels(&text).map_or_else(|error| wrong.push(error), |labels| new.labels = labels);
     }
-    if let Some(typed) = patch.address {
-        words::address(&typed).map_or_else(|error| wrong.push(error), |it| new.address = it);
+    if let Some(text) = patch.address {
+        words::address(&text).map_or_else(|error| wrong.push(error), |it| new.address = it);
     }
     if let Some(micros) = patch.grant_micros {
         words::grant(micros).map_or_else(|error| wrong.push(error), |it| new.grant_micros = it);

@@ -271,7 +271,7 @@ fn heard(
     let (at, old) = (tx.now(), queries::beat(tx, gateway)?);
     let minutes = old.as_ref().map_or(1, |old| old.with(at));
     let system = match system {
-        Some(said) => words::clip(said, MAX_SAID),
+        Some(message) => words::clip(message, MAX_SAID),
         None => old.map(|old| old.system).unwrap_or_default(),
     };
     let load = Load { processor_percent: load.processor_percent.min(100), ..*load };

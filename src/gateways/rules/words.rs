@@ -17,8 +17,8 @@ const MAX_ADDRESS: usize = 300;
 const TAKEN: [&str; 3] = ["local", "new", "tokens"];
 
 /// Validates a gateway's display name.
-pub(super) fn label(typed: &str) -> Result<String, FieldError> {
-    let label = one_line(typed).trim().to_owned();
+pub(super) fn label(text: &str) -> Result<String, FieldError> {
+    let label = one_line(text).trim().to_owned();
     match label.chars().count() {
         0 => Err(FieldError::new("label", "Enter a name.")),
         n if MAX_LABEL < n => {
@@ -66,15 +66,15 @@ pub(super) fn free_slug(label: &str, all: &[Gateway]) -> String {
 
 /// Splits labels at commas and whitespace.
 #[must_use]
-pub fn labels_of(typed: &str) -> Vec<String> {
-    let parts = typed.split(|c: char| c == ',' || c.is_whitespace());
+pub fn labels_of(text: &str) -> Vec<String> {
+    let parts = text.split(|c: char| c == ',' || c.is_whitespace());
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 /// Validates and normalizes labels.
-pub(super) fn labels(typed: &[String]) -> Result<Vec<String>, FieldError> {
+pub(super) fn labels(labels: &[String]) -> Result<Vec<String>, FieldError> {
     let mut found: Vec<String> = Vec::new();
-    for one in typed {
+    for one in labels {
         let one = one.trim().to_lowercase();
         if !is_label(&one) {
             let shown = ellipsis(&one_line(&one), LONGEST);
@@ -106,8 +106,8 @@ fn is_label(text: &str) -> bool {
 }
 
 /// Validates the address that overrides the reported one; may be empty.
-pub(super) fn address(typed: &str) -> Result<String, FieldError> {
-    let address = typed.trim();
+pub(super) fn address(text: &str) -> Result<String, FieldError> {
+    let address = text.trim();
     if address.is_empty() || is_address(address) {
         return Ok(address.to_owned());
     }
@@ -137,9 +137,9 @@ pub(super) fn said_addresses(all: &[String]) -> Vec<String> {
 }
 
 /// The given labels, followed by the valid ones that the host reports.
-pub(super) fn joined_labels(given: &[String], said: &[String]) -> Vec<String> {
+pub(super) fn joined_labels(given: &[String], reported: &[String]) -> Vec<String> {
     let mut all = given.to_vec();
-    for one in said.iter().map(|one| one.trim().to_lowercase()).filter(|one| is_label(one)) {
+    for one in reported.iter().map(|one| one.trim().to_lowercase()).filter(|one| is_label(one)) {
         if all.len() < MOST && !all.contains(&one) {
             all.push(one);
         }
@@ -171,14 +171,14 @@ mod tests {
 
     #[test]
     fn labels_are_words_or_pairs() {
-        let typed = labels_of("GPU, region=eu  gpu");
-        assert_eq!(labels(&typed).expect("labels"), ["gpu", "region=eu"]);
+        let parsed = labels_of("GPU, region=eu  gpu");
+        assert_eq!(labels(&parsed).expect("labels"), ["gpu", "region=eu"]);
         for wrong in ["=eu", "region=", "a=b=c", "ü", "a b;c", &"x".repeat(41)] {
             assert!(labels(&[wrong.to_owned()]).is_err(), "{wrong}");
         }
         assert!(labels(&(0..17).map(|n| format!("l{n}")).collect::<Vec<_>>()).is_err());
-        let said = ["GPU".to_owned(), "no label!".to_owned(), "arm".to_owned()];
-        assert_eq!(joined_labels(&["gpu".to_owned()], &said), ["gpu", "arm"]);
+        let reported = ["GPU".to_owned(), "no label!".to_owned(), "arm".to_owned()];
+        assert_eq!(joined_labels(&["gpu".to_owned()], &reported), ["gpu", "arm"]);
         assert!(label(" \u{200b} ").is_err() && label(&"x".repeat(81)).is_err());
     }
 

@@ -74,7 +74,7 @@ impl Hours {
 
     /// Start and end as form fields have them: `07:00`.
     #[must_use]
-    pub fn typed(self) -> (String, String) {
+    pub fn form_values(self) -> (String, String) {
         let field = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
         (field(self.from), field(self.until))
     }
@@ -160,7 +160,7 @@ mod tests {
         let read = |from, until| Hours::read(&[1, 2], from, until).map_err(|error| error.field);
         let hours = read("22:00", " 07:00 ").unwrap();
         assert_eq!((hours.from, hours.until), (1_320, 420));
-        assert_eq!(hours.typed(), ("22:00".to_owned(), "07:00".to_owned()));
+        assert_eq!(hours.form_values(), ("22:00".to_owned(), "07:00".to_owned()));
         assert_eq!(read("late", "07:00").unwrap_err(), "quiet_hours.from");
         assert_eq!(read("07:00", "07:00").unwrap_err(), "quiet_hours.until");
         assert!(Hours::read(&[8], "22:00", "07:00").is_err());

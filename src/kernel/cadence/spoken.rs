@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_usual_lines_have_words() {
-        for (line, said) in [
+        for (line, expected) in [
             ("0 8 * * 1-5", "Weekdays at 8:00"),
             ("0 9 * * MON", "Weekly on Monday at 9:00"),
             ("30 9 * * 0,6", "Weekly on Saturday and Sunday at 9:30"),
@@ -225,7 +225,7 @@ mod tests {
             ("0 9 1 jan,JUL *", "On the 1st of January and July at 9:00"),
             ("0 9 * 7 1-5", "Weekdays in July at 9:00"),
         ] {
-            assert_eq!(words(line).unwrap_or_default(), said, "{line}");
+            assert_eq!(words(line).unwrap_or_default(), expected, "{line}");
         }
     }
 
@@ -358,13 +358,13 @@ mod tests {
             };
             let schedule = fields.read("UTC", "2026-11-20T12:00:00Z".parse().unwrap());
             let (Ok(schedule), Some(sentence)) = (schedule, words(&line)) else { return Ok(()) };
-            let said = read(&sentence);
+            let spoken = read(&sentence);
             let first = date(2026, 1, 1).checked_add(jiff::Span::new().days(start)).unwrap();
             let at = |date: Date, time: Time| {
                 date.to_datetime(time).to_zoned(TimeZone::UTC).unwrap().timestamp()
             };
-            let all = first.series(jiff::Span::new().days(1)).filter(|day| (said.day)(*day));
-            let times = said.times.clone();
+            let all = first.series(jiff::Span::new().days(1)).filter(|day| (spoken.day)(*day));
+            let times = spoken.times.clone();
             let all = all.flat_map(|day| times.clone().into_iter().map(move |time| at(day, time)));
             let expected: Vec<Timestamp> = all.take(120).collect();
             let before = at(first, Time::midnight()).as_second() - 1;

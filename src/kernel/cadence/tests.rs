@@ -79,8 +79,8 @@ fn phases_count_from_the_first_day() {
     });
     let expected = ["2026-11-20", "2026-11-23", "2026-11-26"];
     assert_eq!(dates(&three, "2020-01-01T00:00:00Z", 3), expected);
-    for asked in ["2026-11-20T08:00:00Z", "2026-11-21T23:00:00Z", "2026-11-23T07:59:59Z"] {
-        assert_eq!(dates(&three, asked, 1), ["2026-11-23"], "{asked}");
+    for from in ["2026-11-20T08:00:00Z", "2026-11-21T23:00:00Z", "2026-11-23T07:59:59Z"] {
+        assert_eq!(dates(&three, from, 1), ["2026-11-23"], "{from}");
     }
     let weeks = read(&ScheduleFields {
         interval_n: Some(2),
@@ -155,13 +155,13 @@ fn cron_lines_are_read_as_cron_does() {
 
 #[test]
 fn every_cron_line_has_words() {
-    for (line, said) in [
+    for (line, words) in [
         ("0 9 1 * 1", "At 09:00, on day 1 or Monday"),
         ("0 9 15W * *", "At 09:00, on the weekday nearest day 15"),
         ("0 9 * * 1#2", "At 09:00, on the 2nd Monday of the month"),
         ("0 9 31 * *", "At 09:00, on day 31"),
     ] {
-        assert_eq!(cron(line, "UTC").words(), format!("{said}, UTC"));
+        assert_eq!(cron(line, "UTC").words(), format!("{words}, UTC"));
     }
     let both = cron("0 9 */2 * 1", "UTC").words();
     assert!(both.ends_with("(if it is also Monday), UTC"), "{both}");
@@ -261,10 +261,10 @@ fn schedules_have_words() {
     for ((words, pill), expected, short) in pairs {
         assert_eq!((words.as_str(), pill.as_str()), (expected, short));
     }
-    let told = |kind, reader: &str| read(&fields(kind, "2026-11-20", zone)).told(reader);
-    assert_eq!(told(CadenceKind::Weekdays, zone), "Every weekday at 9:00");
-    assert_eq!(told(CadenceKind::Daily, "UTC"), "Every day at 9:00, Europe/Berlin");
-    assert_eq!(told(CadenceKind::EveryNMinutes, zone), "Every 15 minutes");
+    let describe = |kind, reader: &str| read(&fields(kind, "2026-11-20", zone)).describe(reader);
+    assert_eq!(describe(CadenceKind::Weekdays, zone), "Every weekday at 9:00");
+    assert_eq!(describe(CadenceKind::Daily, "UTC"), "Every day at 9:00, Europe/Berlin");
+    assert_eq!(describe(CadenceKind::EveryNMinutes, zone), "Every 15 minutes");
 }
 
 #[test]
@@ -284,9 +284,9 @@ fn what_is_wrong_is_named_by_field() {
     };
     assert_eq!(bare(|of| of.cron = Some("0 9 * * 1-5".into())), Some(CadenceKind::Cron));
     assert_eq!(bare(|of| of.at = Some("2030-01-01".into())), Some(CadenceKind::Once));
-    let said = |line: &str| Line::parse(line).err().unwrap_or_default();
-    assert_eq!(said("61 9 * * *"), "`61` isn't a valid minute");
-    assert_eq!(said("0 9 * * fun"), "`fun` isn't a valid day of the week");
+    let error_of = |line: &str| Line::parse(line).err().unwrap_or_default();
+    assert_eq!(error_of("61 9 * * *"), "`61` isn't a valid minute");
+    assert_eq!(error_of("0 9 * * fun"), "`fun` isn't a valid day of the week");
     assert_eq!(wrong(|of| of.timezone = Some("Mars/Base".to_owned())), "timezone");
     assert_eq!(wrong(|of| of.time_of_day = Some("25:00".to_owned())), "time_of_day");
     assert_eq!(wrong(|of| of.time_of_day = Some("9:0".to_owned())), "time_of_day");
@@ -433,8 +433,8 @@ proptest! {
             let wall = zone.to_datetime(*at);
             // A gap before midnight ends on the next day, as in Nuuk.
             let missing = [wall.date(), wall.date().yesterday().unwrap()].iter().any(|day| {
-                let asked = zone.to_ambiguous_timestamp(day.to_datetime(time));
-                matches!(asked.offset(), AmbiguousOffset::Gap { .. })
+                let ambiguous = zone.to_ambiguous_timestamp(day.to_datetime(time));
+                matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. })
             });
             prop_assert!(missing || wall.time() == time, "{} in {}", wall, name);
         }

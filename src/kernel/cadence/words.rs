@@ -53,7 +53,7 @@ impl Schedule {
 
     /// The start of a sentence: "Every weekday at 9:00". Names the zone only if it differs from the reader's `zone`.
     #[must_use]
-    pub fn told(&self, zone: &str) -> String {
+    pub fn describe(&self, zone: &str) -> String {
         let words = self.words();
         let words = words.strip_suffix(&format!(", {zone}")).unwrap_or(&words);
         match words.split_once(" at ") {

@@ -16,7 +16,7 @@ pub struct Ask {
     /// The key whose value is typed; `None` while a key or words are typed.
     pub key: Option<String>,
     /// The typed part before the cursor.
-    pub typed: String,
+    pub prefix: String,
     /// Other values of the same term.
     pub given: Vec<String>,
     /// Whether the term is negated.
@@ -44,11 +44,12 @@ pub fn ask(text: &str, at: usize) -> Ask {
         at -= 1;
     }
     let here = |span: &Range<usize>| span.start <= at && at <= span.end;
-    let none = Ask { span: at..at, key: None, typed: String::new(), given: Vec::new(), not: false };
+    let none =
+        Ask { span: at..at, key: None, prefix: String::new(), given: Vec::new(), not: false };
     let Some(token) = parse::tokens(text).into_iter().find(|token| here(&token.span)) else {
         return none;
     };
-    let typed = |piece: &Piece| text[piece.span.start..at].trim_start_matches('"').to_owned();
+    let prefix = |piece: &Piece| text[piece.span.start..at].trim_start_matches('"').to_owned();
     match &token.key {
         Some(key) if key.span.end <= at => {
             let Some(piece) = token.pieces.iter().find(|piece| here(&piece.span)) else {
@@ -59,19 +60,19 @@ pub fn ask(text: &str, at: usize) -> Ask {
             Ask {
                 span: piece.span.clone(),
                 key: Some(key.text.clone()),
-                typed: typed(piece),
+                prefix: prefix(piece),
                 given: given.collect(),
                 not: token.not,
             }
         }
         // Inside a key, the whole key is replaced, but not its values.
         Some(key) => {
-            let typed = text[key.span.start.min(at)..at].to_owned();
-            Ask { span: key.span.clone(), typed, not: token.not, ..none }
+            let prefix = text[key.span.start.min(at)..at].to_owned();
+            Ask { span: key.span.clone(), prefix, not: token.not, ..none }
         }
         None => match token.pieces.first() {
             Some(piece) if piece.span.start <= at => {
-                Ask { span: piece.span.clone(), typed: typed(piece), not: token.not, ..none }
+                Ask { span: piece.span.clone(), prefix: prefix(piece), not: token.not, ..none }
             }
             _ => none,
         },
@@ -86,19 +87,19 @@ pub fn suggest(
     keys: &[Key],
     names: &dyn Fn(&str) -> Vec<(String, String)>,
 ) -> Vec<Suggestion> {
-    let asked = ask(text, at);
+    let token = ask(text, at);
     let put = |insert: &str, word: &str, about: &str| {
         let mut whole = String::with_capacity(text.len() + insert.len());
-        whole.push_str(&text[..asked.span.start]);
+        whole.push_str(&text[..token.span.start]);
         whole.push_str(insert);
         let at = whole.len();
-        whole.push_str(&text[asked.span.end..]);
+        whole.push_str(&text[token.span.end..]);
         Suggestion { text: whole, at, word: word.to_owned(), about: about.to_owned() }
     };
-    let Some(name) = &asked.key else {
-        let typed = asked.typed.to_ascii_lowercase();
+    let Some(name) = &token.key else {
+        let prefix = token.prefix.to_ascii_lowercase();
         let ready = keys.iter().filter(|key| !matches!(key.kind, Kind::Later(_)));
-        let found = fitting(&typed, ready.map(|key| (key.name.as_ref(), key.about.as_ref())));
+        let found = fitting(&prefix, ready.map(|key| (key.name.as_ref(), key.about.as_ref())));
         return found
             .into_iter()
             .map(|(word, about)| put(&format!("{word}:"), word, about))
@@ -114,8 +115,8 @@ pub fn suggest(
     let fixed = fixed.iter().map(|(word, label)| (*word, *label));
     let all = fixed.chain(named.iter().map(|(word, label)| (word.as_str(), label.as_str())));
     let fresh =
-        all.filter(|(word, _)| !asked.given.iter().any(|one| one.eq_ignore_ascii_case(word)));
-    let found = fitting(&asked.typed.to_lowercase(), fresh);
+        all.filter(|(word, _)| !token.given.iter().any(|one| one.eq_ignore_ascii_case(word)));
+    let found = fitting(&token.prefix.to_lowercase(), fresh);
     let value = |word: &str| {
         let term = Term::new("x", word).to_string();
         term.split_once(':').map_or_else(String::new, |(_, value)| value.to_owned())
@@ -125,17 +126,17 @@ pub fn suggest(
 
 /// Words that begin with the typed letters, then words that contain them.
 fn fitting<'w>(
-    typed: &str,
+    prefix: &str,
     words: impl Iterator<Item = (&'w str, &'w str)>,
 ) -> Vec<(&'w str, &'w str)> {
     let mut found: Vec<(usize, (&str, &str))> = words
         .filter_map(|(word, label)| {
             let (low, about) = (word.to_lowercase(), label.to_lowercase());
-            let place = if low.starts_with(typed) {
+            let place = if low.starts_with(prefix) {
                 0
-            } else if about.starts_with(typed) {
+            } else if about.starts_with(prefix) {
                 1
-            } else if low.contains(typed) || about.contains(typed) {
+            } else if low.contains(prefix) || about.contains(prefix) {
                 2
             } else {
                 return None;

@@ -150,7 +150,7 @@ fn what_could_come_next_is_offered() {
 }
 
 /// Texts composed of significant tokens.
-fn typed() -> impl Strategy<Value = String> {
+fn any_text() -> impl Strategy<Value = String> {
     let piece = proptest::sample::select(vec![
         "status",
         ":",
@@ -178,7 +178,7 @@ fn typed() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_is_printed_is_read_as_it_was(text in typed()) {
+    fn what_is_printed_is_read_as_it_was(text in any_text()) {
         let query = Query::parse(&text);
         prop_assert_eq!(&Query::parse(&query.to_string()), &query);
         let canonical = query.canonical(KEYS);
@@ -197,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn every_place_of_every_text_has_an_answer(text in typed(), at in 0..80_usize) {
+    fn every_place_of_every_text_has_an_answer(text in any_text(), at in 0..80_usize) {
         for one in suggest(&text, at, KEYS, &|_| vec![("ada b".to_owned(), "Ada".to_owned())]) {
             prop_assert!(one.text.is_char_boundary(one.at));
         }

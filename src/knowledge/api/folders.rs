@@ -84,7 +84,7 @@ impl FolderBody {
         let parent = match self.parent {
             None => None,
             Some(None) => Some(None),
-            Some(Some(said)) => Some(Some(queries::folder(read, &said)?.id)),
+            Some(Some(name)) => Some(Some(queries::folder(read, &name)?.id)),
         };
         Ok(FolderPatch { name: self.name, icon: self.icon, parent })
     }
@@ -106,8 +106,8 @@ async fn list(ws: Ws) -> Result<Json<Folders>, ApiError> {
     Ok(Json(Folders { items }))
 }
 
-async fn show(ws: Ws, Path(said): Path<String>) -> Result<Json<FolderView>, ApiError> {
-    let id = ws.read(|snap| queries::folder(snap, &said))?.id;
+async fn show(ws: Ws, Path(name): Path<String>) -> Result<Json<FolderView>, ApiError> {
+    let id = ws.read(|snap| queries::folder(snap, &name))?.id;
     Ok(Json(one(&ws, id)?))
 }
 
@@ -127,18 +127,18 @@ async fn make(
 async fn change(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Patch(body): Patch<FolderBody>,
 ) -> Result<Json<FolderView>, ApiError> {
     let (id, patch) = ws.read(|snap| {
-        Ok::<_, KnowledgeError>((queries::folder(snap, &said)?.id, body.patch(snap)?))
+        Ok::<_, KnowledgeError>((queries::folder(snap, &name)?.id, body.patch(snap)?))
     })?;
     ws.write(&who, move |tx| rules::change_folder(tx, id, patch)).await?;
     Ok(Json(one(&ws, id)?))
 }
 
-async fn remove(ws: Ws, who: Person, Path(said): Path<String>) -> Result<StatusCode, ApiError> {
-    let id = ws.read(|snap| queries::folder(snap, &said))?.id;
+async fn remove(ws: Ws, who: Person, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
+    let id = ws.read(|snap| queries::folder(snap, &name))?.id;
     ws.write(&who, move |tx| rules::remove_folder(tx, id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

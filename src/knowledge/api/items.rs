@@ -235,23 +235,23 @@ pub(super) async fn whole_of(ws: &Ws, id: KnowledgeId) -> Result<Whole, Knowledg
 async fn list(
     ws: Ws,
     who: Person,
-    Query(asked): Query<ItemListParams>,
+    Query(params): Query<ItemListParams>,
 ) -> Result<Json<Items>, ApiError> {
-    let folder = ws.read(|snap| queries::folder_given(snap, asked.folder.as_deref()))?;
-    let after = asked.cursor.as_deref().filter(|text| !text.is_empty());
+    let folder = ws.read(|snap| queries::folder_given(snap, params.folder.as_deref()))?;
+    let after = params.cursor.as_deref().filter(|text| !text.is_empty());
     let after = after.map(Cursor::read).transpose()?;
     let wish = FindRequest {
-        q: asked.q,
-        kind: asked.kind,
+        q: params.q,
+        kind: params.kind,
         folder,
-        tags: asked.tag.into_iter().collect(),
-        scope: asked.scope,
-        archived: asked.archived,
-        by: asked.by,
+        tags: params.tag.into_iter().collect(),
+        scope: params.scope,
+        archived: params.archived,
+        by: params.by,
         skip: 0,
         after,
         is_paged: true,
-        take: asked.limit.unwrap_or(PAGE).clamp(1, MOST),
+        take: params.limit.unwrap_or(PAGE).clamp(1, MOST),
     };
     let kind = wish.kind;
     let found = find::find(&ws, Seer::Person(who.account), wish).await?;
@@ -322,13 +322,13 @@ macro_rules! body {
 }
 
 /// Resolves an agent by id or handle.
-pub(super) fn agent_of(read: &dyn Read, said: &str) -> Result<AgentId, KnowledgeError> {
-    if let Ok(id) = said.parse() {
+pub(super) fn agent_of(read: &dyn Read, name: &str) -> Result<AgentId, KnowledgeError> {
+    if let Ok(id) = name.parse() {
         return Ok(id);
     }
-    let slug = said.trim().trim_start_matches('@');
+    let slug = name.trim().trim_start_matches('@');
     let found = agents::by_slug(&read, slug)?;
-    found.map(|agent| agent.id).ok_or_else(|| KnowledgeError::no("agent", said))
+    found.map(|agent| agent.id).ok_or_else(|| KnowledgeError::no("agent", name))
 }
 
 impl About {
@@ -336,11 +336,11 @@ impl About {
         let folder = match self.folder {
             None => None,
             Some(None) => Some(None),
-            Some(Some(said)) => Some(Some(queries::folder(read, &said)?.id)),
+            Some(Some(name)) => Some(Some(queries::folder(read, &name)?.id)),
         };
         let chosen = self
             .agents
-            .map(|all| all.iter().map(|said| agent_of(read, said)).collect::<Result<Vec<_>, _>>());
+            .map(|all| all.iter().map(|name| agent_of(read, name)).collect::<Result<Vec<_>, _>>());
         Ok(Patch {
             title: None,
             icon: self.icon,
@@ -425,17 +425,17 @@ async fn send(
     Ok((StatusCode::CREATED, Json(whole_of(&ws, id).await?)).into_response())
 }
 
-async fn show(ws: Ws, Path(said): Path<String>) -> Result<Tagged<Whole>, ApiError> {
+async fn show(ws: Ws, Path(name): Path<String>) -> Result<Tagged<Whole>, ApiError> {
     let found = ws
         .read_blocking(move |ws| {
-            ws.read(|snap| tagged(ws, snap, queries::item(snap, &said, None)?))
+            ws.read(|snap| with_etag(ws, snap, queries::item(snap, &name, None)?))
         })
         .await?;
     Ok(found)
 }
 
 /// An item with its ETag, which covers settings and text.
-fn tagged(ws: &Ws, read: &dyn Read, item: Item) -> Result<Tagged<Whole>, KnowledgeError> {
+fn with_etag(ws: &Ws, read: &dyn Read, item: Item) -> Result<Tagged<Whole>, KnowledgeError> {
     let rev = queries::rev(read, item.id)?;
     Ok(Tagged::ok(rev, whole(ws, read, item)?))
 }
@@ -481,16 +481,16 @@ async fn change(
     ws: Ws,
     who: Person,
     IfMatch(mut seen): IfMatch,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     extract::Patch(mut body): extract::Patch<ChangeBody>,
 ) -> Result<Tagged<Whole>, ApiError> {
     let about = body.about();
     let (id, patch) = ws.read(|snap| {
-        let id = queries::item(snap, &said, None)?.id;
+        let id = queries::item(snap, &name, None)?.id;
         Ok::<_, KnowledgeError>((id, about.patch(snap)?))
     })?;
     let encoding = match &body.encoding {
-        Some(said) => Some(reading::chosen(&ws, id, said).await?),
+        Some(name) => Some(reading::chosen(&ws, id, name).await?),
         None => None,
     };
     let (title_base, base) = match body.base {
@@ -510,8 +510,9 @@ async fn change(
         rules::change(tx, id, Patch { title, encoding, ..patch })
     };
     ws.write(&who, change).await.map_err(|error| clashed("title", error))?;
-    let now = ws
-        .read_blocking(move |ws| ws.read(|snap| tagged(ws, snap, queries::item_by_id(snap, id)?)));
+    let now = ws.read_blocking(move |ws| {
+        ws.read(|snap| with_etag(ws, snap, queries::item_by_id(snap, id)?))
+    });
     Ok(now.await?)
 }
 
@@ -527,8 +528,8 @@ fn clashed(field: &'static str, error: KnowledgeError) -> ApiError {
     }
 }
 
-async fn remove(ws: Ws, who: Person, Path(said): Path<String>) -> Result<StatusCode, ApiError> {
-    let id = ws.read(|snap| queries::item(snap, &said, None))?.id;
+async fn remove(ws: Ws, who: Person, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
+    let id = ws.read(|snap| queries::item(snap, &name, None))?.id;
     ws.write(&who, move |tx| rules::remove(tx, id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -576,9 +577,9 @@ async fn bulk(
 async fn fetch(
     ws: Ws,
     headers: HeaderMap,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let item = ws.read(|snap| queries::item(snap, &said, None))?;
+    let item = ws.read(|snap| queries::item(snap, &name, None))?;
     let file = item.file.ok_or_else(|| PageError::not_found("The file"))?;
     files::serve(&ws, (&file.name, file.blob), Show::Download, &headers).await
 }

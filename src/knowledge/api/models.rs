@@ -331,8 +331,8 @@ async fn choose(
     Json(body): Json<Chosen>,
 ) -> Result<Json<State>, ApiError> {
     models::only_managers(&app, who.account)?;
-    let said = body.id.unwrap_or_default();
-    let id = ws.read_blocking(move |_| models::choose(&app, &said)).await?;
+    let name = body.id.unwrap_or_default();
+    let id = ws.read_blocking(move |_| models::choose(&app, &name)).await?;
     let act = if id.is_empty() { ModelAct::Off } else { ModelAct::Used };
     models::note(&ws, &who, act, &id).await?;
     Ok(Json(ws.read_blocking(state).await?))
@@ -427,9 +427,9 @@ struct Price {
     free: bool,
 }
 
-async fn price(ws: Ws, Query(asked): Query<ByConnection>) -> Result<Json<Price>, ApiError> {
+async fn price(ws: Ws, Query(params): Query<ByConnection>) -> Result<Json<Price>, ApiError> {
     let made =
-        ws.read_blocking(move |ws| far::estimate(ws, &asked.connection, &asked.model)).await?;
+        ws.read_blocking(move |ws| far::estimate(ws, &params.connection, &params.model)).await?;
     let Estimate { passages, tokens, micros, is_free, .. } = made;
     Ok(Json(Price { passages, tokens, micros, free: is_free }))
 }
@@ -451,7 +451,7 @@ async fn choose_connection(
     Json(body): Json<Connected>,
 ) -> Result<Json<State>, ApiError> {
     match &body.connection {
-        Some(said) => far::choose(&ws, &who, (said, &body.model)).await?,
+        Some(name) => far::choose(&ws, &who, (name, &body.model)).await?,
         None => far::choose_local(&ws, &who).await?,
     };
     Ok(Json(ws.read_blocking(state).await?))

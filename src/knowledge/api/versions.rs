@@ -103,11 +103,11 @@ struct Versions {
 
 async fn versions(
     ws: Ws,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<Json<Versions>, ApiError> {
     let items = ws.read(|snap| {
-        let item = queries::item(snap, &said, None)?;
+        let item = queries::item(snap, &name, None)?;
         listed(snap, item.id, which.marked)
     })?;
     Ok(Json(Versions { items }))
@@ -151,10 +151,10 @@ fn listed(
 async fn mark(
     ws: Ws,
     who: Person,
-    Path2(said, n): Path2<String, u32>,
+    Path2(name, n): Path2<String, u32>,
     Json(body): Json<MarkBody>,
 ) -> Result<Json<Versions>, ApiError> {
-    let id = ws.read(|snap| queries::item(snap, &said, None))?.id;
+    let id = ws.read(|snap| queries::item(snap, &name, None))?.id;
     ws.write(&who, move |tx| rules::mark(tx, id, (n, &body.name))).await?;
     let items = ws.read(|snap| listed(snap, id, false))?;
     Ok(Json(Versions { items }))
@@ -163,9 +163,9 @@ async fn mark(
 async fn unmark(
     ws: Ws,
     who: Person,
-    Path2(said, n): Path2<String, u32>,
+    Path2(name, n): Path2<String, u32>,
 ) -> Result<StatusCode, ApiError> {
-    let id = ws.read(|snap| queries::item(snap, &said, None))?.id;
+    let id = ws.read(|snap| queries::item(snap, &name, None))?.id;
     ws.write(&who, move |tx| rules::unmark(tx, id, n)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -178,10 +178,10 @@ struct Said {
     text: String,
 }
 
-async fn version(ws: Ws, Path2(said, n): Path2<String, u32>) -> Result<Json<Said>, ApiError> {
+async fn version(ws: Ws, Path2(name, n): Path2<String, u32>) -> Result<Json<Said>, ApiError> {
     let text = ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let item = queries::item(snap, &said, None)?;
+            let item = queries::item(snap, &name, None)?;
             queries::said_in(snap, &ws.blobs, (item.id, n))
         })
     });
@@ -191,9 +191,9 @@ async fn version(ws: Ws, Path2(said, n): Path2<String, u32>) -> Result<Json<Said
 async fn restore(
     ws: Ws,
     who: Person,
-    Path2(said, n): Path2<String, u32>,
+    Path2(name, n): Path2<String, u32>,
 ) -> Result<Json<Whole>, ApiError> {
-    let id = words::restore(&ws, &who, &said, n).await?;
+    let id = words::restore(&ws, &who, &name, n).await?;
     Ok(Json(whole_of(&ws, id).await?))
 }
 
@@ -249,11 +249,11 @@ struct Start {
     text: String,
 }
 
-async fn start(ws: Ws, Query(asked): Query<OfAgent>) -> Result<Json<Start>, ApiError> {
+async fn start(ws: Ws, Query(params): Query<OfAgent>) -> Result<Json<Start>, ApiError> {
     let answer = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let agent = asked.agent.map(|said| agent_of(snap, &said)).transpose()?;
+                let agent = params.agent.map(|name| agent_of(snap, &name)).transpose()?;
                 let shares = context::of(snap, &ws.blobs, agent)?;
                 let text = context::render(&shares);
                 let agents = match agent {

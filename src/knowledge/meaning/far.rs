@@ -69,10 +69,10 @@ pub struct Estimate {
 ///
 /// # Errors
 /// The connection is unknown or cannot embed, or the disk fails.
-pub fn estimate(ws: &Ws, said: &str, model: &str) -> Result<Estimate, KnowledgeError> {
+pub fn estimate(ws: &Ws, name: &str, model: &str) -> Result<Estimate, KnowledgeError> {
     let model = model.trim();
     ws.read(|snap| {
-        let connection = queries::named(snap, said)?;
+        let connection = queries::named(snap, name)?;
         let known = queries::priced(snap, &connection, (model, ws.app.clock.now()))?;
         let (mut passages, mut bytes) = (0, 0);
         for item in snap.list::<Item>(&Range::all())? {
@@ -105,9 +105,9 @@ pub fn estimate(ws: &Ws, said: &str, model: &str) -> Result<Estimate, KnowledgeE
 pub async fn choose(
     ws: &Ws,
     who: &(impl Who + Sync),
-    (said, model): (&str, &str),
+    (name, model): (&str, &str),
 ) -> Result<VectorSource, KnowledgeError> {
-    let connection = ws.read(|snap| queries::named(snap, said))?;
+    let connection = ws.read(|snap| queries::named(snap, name))?;
     Ok(vectors::choose(ws, who, (connection.id, model)).await?)
 }
 

@@ -148,6 +148,6 @@ fn client(app: &App) -> HttpClient {
 
 /// Expected number of bytes; 0 if unknown.
 fn length(response: &Response) -> u64 {
-    let said = response.headers.get("content-length");
-    said.and_then(|said| said.parse().ok()).unwrap_or(0)
+    let header = response.headers.get("content-length");
+    header.and_then(|header| header.parse().ok()).unwrap_or(0)
 }

@@ -96,28 +96,28 @@ pub(super) struct LeftOut {
     /// Earlier dead letters, while all items are processed again.
     former: BTreeSet<u64>,
     /// A pending request to retry the abandoned items.
-    told: Option<Told>,
+    order: Option<Told>,
     has_looked: bool,
 }
 
 impl LeftOut {
     /// Reads the dead letters at the start and after a change of them. Returns whether all items must be processed
     /// again.
-    pub(super) fn look(&mut self, ws: &Ws, has_changed: bool) -> Result<bool, StoreError> {
+    pub(super) fn refresh(&mut self, ws: &Ws, has_changed: bool) -> Result<bool, StoreError> {
         if self.has_looked && !has_changed {
             return Ok(false);
         }
-        let (letters, told) = ws.read(|snap| {
+        let (letters, order) = ws.read(|snap| {
             let letters = consumer::dead_letters(snap, NUMBER)?;
             Ok::<_, StoreError>((letters, consumer::order_for(snap, NUMBER)?))
         })?;
         let letters: BTreeSet<u64> = letters.into_iter().map(|(seq, _)| seq).collect();
         self.given_up.retain(|_, seq| letters.contains(seq));
         let is_first = !std::mem::replace(&mut self.has_looked, true);
-        let anew = told.is_some() || (is_first && !letters.is_empty());
+        let anew = order.is_some() || (is_first && !letters.is_empty());
         if anew {
             (self.failing, self.given_up) = (BTreeMap::new(), BTreeMap::new());
-            (self.former, self.told) = (letters, told);
+            (self.former, self.order) = (letters, order);
         }
         self.count(ws);
         Ok(anew)
@@ -155,8 +155,9 @@ impl LeftOut {
         })?;
         let Some((title, seq)) = found else { return Ok(()) };
         tracing::warn!(%item, why, "an item is left out of search by meaning");
-        let said = format!("\"{title}\" isn’t in semantic search: {why}");
-        ws.store.write_blocking(BY.0, BY.1, move |tx| consumer::give_up(tx, NUMBER, seq, said))?;
+        let message = format!("\"{title}\" isn’t in semantic search: {why}");
+        ws.store
+            .write_blocking(BY.0, BY.1, move |tx| consumer::give_up(tx, NUMBER, seq, message))?;
         self.given_up.insert(item, seq);
         self.count(ws);
         Ok(())
@@ -199,8 +200,8 @@ impl LeftOut {
         if !gone.is_empty() {
             drop_letters(ws, gone)?;
         }
-        if let Some(told) = self.told.take() {
-            ws.store.write_blocking(BY.0, BY.1, move |tx| consumer::obeyed(tx, NUMBER, told))?;
+        if let Some(order) = self.order.take() {
+            ws.store.write_blocking(BY.0, BY.1, move |tx| consumer::obeyed(tx, NUMBER, order))?;
         }
         self.count(ws);
         Ok(())

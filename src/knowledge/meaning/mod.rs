@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::Ws;
-use embed::shelf::Kept;
+use embed::shelf::InstalledModel;
 use embed::vectors::Id;
 use embed::{Arena, Embedder, Hash};
 use features::connections::model::Maker;
@@ -43,7 +43,7 @@ const LEFT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub enum Source {
     /// The local model.
-    Local(Box<Kept>),
+    Local(Box<InstalledModel>),
     /// A model behind a connection.
     Connection(Maker),
 }
@@ -176,13 +176,13 @@ pub enum Standing {
 pub async fn question(ws: &Ws, q: &str) -> (Option<Question>, Standing) {
     let is_far = ws.read(|snap| queries::chosen(snap)).is_ok_and(|chosen| chosen.is_some());
     let (own, text) = (ws.clone(), q.trim().to_owned());
-    let (tells, told) = tokio::sync::oneshot::channel();
+    let (tells, receiver) = tokio::sync::oneshot::channel();
     // The task continues after a timeout, so the next query finds the model loaded or the vector cached.
     ws.spawn("vector of a question", async move {
         // ok: the caller may have timed out
         let _ = tells.send(answered(&own, text).await);
     });
-    match tokio::time::timeout(if is_far { FAR } else { PATIENCE }, told).await {
+    match tokio::time::timeout(if is_far { FAR } else { PATIENCE }, receiver).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) | Err(_) => (None, Standing::Absent),
     }
@@ -203,9 +203,9 @@ async fn answered(ws: &Ws, text: String) -> (Option<Question>, Standing) {
     };
     let question = match serving.source {
         Source::Local(_) => {
-            let asked = ws.read_blocking(move |ws| Ok::<_, StoreError>(ask(ws, &text)));
+            let answer = ws.read_blocking(move |ws| Ok::<_, StoreError>(ask(ws, &text)));
             // ok: a panic of the thread is in the log
-            asked.await.unwrap_or_default()
+            answer.await.unwrap_or_default()
         }
         Source::Connection(maker) => ask_far(ws, &maker, &text).await,
     };
@@ -233,14 +233,14 @@ fn failed(ws: &Ws, error: &str) {
 /// Embeds a query by a connection, unless it is paused after a failure.
 async fn ask_far(ws: &Ws, maker: &Maker, text: &str) -> Option<Question> {
     let (id, length) = (maker.id(), maker.length());
-    let vector = match LAST.get(|(model, asked)| *model == id && asked == text) {
+    let vector = match LAST.get(|(model, question)| *model == id && question == text) {
         Some(vector) => vector,
         None if ws.vectors.is_left(&id) => return None,
         None => {
             let made = queries::made(ws, maker, (vec![text.to_owned()], Purpose::Question)).await;
             if let Err(error) = &made {
                 failed(ws, &error.to_string());
-                ws.vectors.leave(&id, error.wait().unwrap_or(LEFT));
+                ws.vectors.start_cooldown(&id, error.wait().unwrap_or(LEFT));
             }
             // ok: the error was recorded above
             let vector = Arc::new(made.ok()?.vectors.into_iter().next()?);
@@ -260,7 +260,7 @@ async fn ask_far(ws: &Ws, maker: &Maker, text: &str) -> Option<Question> {
 static LAST: Recent<(String, String), Vec<f32>> = Recent::new(64);
 
 fn vector(embedder: &dyn Embedder, text: &str) -> Result<Arc<Vec<f32>>, embed::EmbedError> {
-    if let Some(vector) = LAST.get(|(model, asked)| model == embedder.id() && asked == text) {
+    if let Some(vector) = LAST.get(|(model, question)| model == embedder.id() && question == text) {
         return Ok(vector);
     }
     let vector = Arc::new(embedder.query(text)?);

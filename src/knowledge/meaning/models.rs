@@ -1,7 +1,7 @@
 //! Listing and managing the embedding models on this machine.
 
 use app::{App, Who, Ws};
-use embed::shelf::{Given, Kept};
+use embed::shelf::{Given, InstalledModel};
 use embed::{FILES, Folder, MODELS, Model, Refused, Terms};
 use kernel::{AccountId, Problem as _, ProblemKind};
 use store::StoreError;
@@ -66,13 +66,13 @@ pub fn all(app: &App) -> Result<All, KnowledgeError> {
         Some(Given::Refused(refused)) => given_refused = Some(refused),
         None => {}
     }
-    let landed = shelf.landed(SENT).map(|landing| shelf.look(&landing));
+    let landed = shelf.landed(SENT).map(|landing| shelf.inspect(&landing));
     let is_partial = matches!(landed, Some(Err(Refused::Missing { .. })));
     if let Some(Ok(folder)) = landed {
         unknown = Some((folder, false));
     }
     let is_used = |model: &Model| used.as_ref().is_some_and(|used| used.model.id == model.id);
-    let line = |kept: Kept| Line {
+    let line = |kept: InstalledModel| Line {
         is_used: is_used(&kept.model),
         bytes: Some(kept.bytes),
         given: kept.given,
@@ -110,30 +110,30 @@ pub fn fetch(app: &App, id: &str) -> Result<(), KnowledgeError> {
 ///
 /// # Errors
 /// The model is not installed, several have the name, or the disk fails.
-pub fn choose(app: &App, said: &str) -> Result<String, KnowledgeError> {
-    let id = if said.is_empty() { String::new() } else { id_of(app, said)? };
+pub fn choose(app: &App, name: &str) -> Result<String, KnowledgeError> {
+    let id = if name.is_empty() { String::new() } else { id_of(app, name)? };
     app.meaning.shelf.choose(&id).map_err(|error| KnowledgeError::disk(&error))?;
     app.meaning.changed();
     Ok(id)
 }
 
 /// Resolves an installed model.
-fn id_of(app: &App, said: &str) -> Result<String, KnowledgeError> {
+fn id_of(app: &App, name: &str) -> Result<String, KnowledgeError> {
     let mut here: Vec<Model> = Vec::new();
     for line in all(app)?.lines.into_iter().filter(|line| line.bytes.is_some()) {
-        if line.model.id == said {
-            return Ok(said.to_owned());
+        if line.model.id == name {
+            return Ok(name.to_owned());
         }
         here.push(line.model);
     }
-    let is_meant = |model: &&Model| model.name.to_lowercase() == said.trim().to_lowercase();
+    let is_meant = |model: &&Model| model.name.to_lowercase() == name.trim().to_lowercase();
     let meant: Vec<&Model> = here.iter().filter(is_meant).collect();
     match meant.as_slice() {
-        [] => Err(KnowledgeError::no_model(said, here.iter().map(|model| model.name.to_string()))),
+        [] => Err(KnowledgeError::no_model(name, here.iter().map(|model| model.name.to_string()))),
         [only] => Ok(only.id.to_string()),
         _ => Err(KnowledgeError::Refused(format!(
             "several models are called \"{}\"; use the ID",
-            kernel::text::ellipsis(said.trim(), 60)
+            kernel::text::ellipsis(name.trim(), 60)
         ))),
     }
 }

@@ -57,7 +57,7 @@ mod tests {
     use super::Pause;
 
     fn failed(class: ErrorClass, wait: Option<u64>) -> VectorError {
-        VectorError::Provider { class, said: String::new(), wait: wait.map(Duration::from_secs) }
+        VectorError::Provider { class, message: String::new(), wait: wait.map(Duration::from_secs) }
     }
 
     #[test]

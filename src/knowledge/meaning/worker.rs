@@ -265,13 +265,13 @@ async fn send(
         Err(error) => {
             plan_again(work, &fresh);
             let length = pause.begin(&error);
-            ws.vectors.leave(&maker.id(), length);
+            ws.vectors.start_cooldown(&maker.id(), length);
             let next = match error.passes() {
                 true => format!("retrying in {}", web::format::duration(length)),
                 false => "fix it, then choose it again".to_owned(),
             };
-            let said = error.to_string();
-            put_off(ws, &format!("{}; {next}", said.trim_end_matches('.')));
+            let message = error.to_string();
+            put_off(ws, &format!("{}; {next}", message.trim_end_matches('.')));
         }
     }
     Ok(())
@@ -298,7 +298,7 @@ fn step(ws: &Ws, work: &mut Work, is_left: bool) -> Result<Step, Stopped> {
     }
     let open = || ws.vectors.open(&id, source.dimensions());
     take_faults(ws, work)?;
-    if look(ws, work, open)? {
+    if process_changes(ws, work, open)? {
         return Ok(Step::Did);
     }
     if work.jobs.is_empty() {
@@ -375,12 +375,12 @@ fn rest(
 }
 
 /// Processes changes; returns whether there are more.
-fn look(
+fn process_changes(
     ws: &Ws,
     work: &mut Work,
     open: impl Fn() -> Result<Arc<Arena>, ArenaError>,
 ) -> Result<bool, Stopped> {
-    if work.left.look(ws, false)? {
+    if work.left.refresh(ws, false)? {
         work.place = None;
     }
     let head = ws.store.head();
@@ -395,7 +395,7 @@ fn look(
     work.is_renewed |= entries.iter().any(|entry| renews(entry));
     let is_steered = |event: &Event| matches!(event, Event::ConsumerChanged { consumer, .. } if *consumer == left_out::NUMBER);
     let is_steered = entries.iter().any(|entry| entry.events.iter().any(is_steered));
-    if is_steered && work.left.look(ws, true)? {
+    if is_steered && work.left.refresh(ws, true)? {
         (work.place, work.hopeless) = (None, HashSet::new());
         return Ok(true);
     }

@@ -90,7 +90,7 @@ pub(super) async fn save(
     Path(id): Path<KnowledgeId>,
     Form(sent): Form<Sent>,
 ) -> Result<Response, PageError> {
-    let typed = ItemForm {
+    let form = ItemForm {
         title: sent.title.clone().unwrap_or_default(),
         text: sent.text.clone().unwrap_or_default(),
         text_base: sent.text_base.clone().unwrap_or_default(),
@@ -105,7 +105,7 @@ pub(super) async fn save(
                 ws.read(|snap| {
                     let scene = ViewContext::new(ws, &who, snap)?;
                     let item = queries::item_by_id(snap, id)?;
-                    refused(&scene, snap, shell, (item, &error, typed))
+                    refused(&scene, snap, shell, (item, &error, form))
                 })
             });
             page.await
@@ -162,16 +162,16 @@ pub(super) struct Offer {
 pub(super) async fn names(
     ws: Ws,
     who: Person,
-    Query(asked): Query<Named>,
+    Query(params): Query<Named>,
 ) -> Result<Json<Vec<Offer>>, PageError> {
     let offers = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
-                let said = asked.q.to_lowercase();
-                if let Some(typed) = said.strip_prefix("[[") {
-                    return offered(snap, typed, &asked.of);
+                let text = params.q.to_lowercase();
+                if let Some(prefix) = text.strip_prefix("[[") {
+                    return offered(snap, prefix, &params.of);
                 }
-                let typed = said.trim_start_matches('@');
+                let prefix = text.trim_start_matches('@');
                 let scene = ViewContext::new(ws, &who, snap)?;
                 let agent = |one: &features::agents::model::Agent| {
                     (one.slug.clone(), one.name.clone(), "Agent")
@@ -180,7 +180,7 @@ pub(super) async fn names(
                 let people = people.map(|(handle, name)| (handle, name, "Person"));
                 let all = people.chain(scene.people.agents().map(agent));
                 let fits = all.filter(|(handle, name, _)| {
-                    name.to_lowercase().contains(typed) || handle.contains(typed)
+                    name.to_lowercase().contains(prefix) || handle.contains(prefix)
                 });
                 let offer = |(handle, label, kind): (String, String, &'static str)| Offer {
                     insert: format!("@{handle}"),
@@ -195,12 +195,12 @@ pub(super) async fn names(
 }
 
 /// Items whose title contains the text, those that begin with it first, the edited item last.
-fn offered(read: &dyn Read, typed: &str, own: &str) -> Result<Vec<Offer>, KnowledgeError> {
+fn offered(read: &dyn Read, prefix: &str, own: &str) -> Result<Vec<Offer>, KnowledgeError> {
     let tree = Tree::read(read)?;
     let mut all = queries::items(read, false)?;
-    all.retain(|item| item.title.to_lowercase().contains(typed));
+    all.retain(|item| item.title.to_lowercase().contains(prefix));
     all.sort_by_cached_key(|item| {
-        (item.id.to_string() == own, !item.title.to_lowercase().starts_with(typed))
+        (item.id.to_string() == own, !item.title.to_lowercase().starts_with(prefix))
     });
     let offer = |item: &Item| {
         let mut kind = item.kind.label().to_owned();
@@ -267,8 +267,8 @@ pub(super) async fn about(
     if patch.scope.is_some() {
         patch.agents = Some(agents);
     }
-    let said = change(&ws, &who, id, (patch, encoding)).await;
-    let flash = match said {
+    let result = change(&ws, &who, id, (patch, encoding)).await;
+    let flash = match result {
         Ok(_) => Flash::ok("Saved"),
         Err(error) if error.kind() == ProblemKind::Invalid => {
             Flash::danger(web::form::sentence(&error.to_string()))
@@ -284,8 +284,8 @@ async fn change(
     id: KnowledgeId,
     (mut patch, encoding): (Patch, Option<String>),
 ) -> Result<Item, KnowledgeError> {
-    if let Some(said) = encoding {
-        patch.encoding = Some(reading::chosen(ws, id, &said).await?);
+    if let Some(name) = encoding {
+        patch.encoding = Some(reading::chosen(ws, id, &name).await?);
     }
     ws.write(who, move |tx| rules::change(tx, id, patch)).await
 }
@@ -318,10 +318,10 @@ pub(super) async fn upload(
     if arrived.is_empty() {
         return Ok(flash::say(&app, Flash::ok("Choose a file."), hx.go_to(&list)));
     }
-    let said: Vec<String> =
+    let fingerprints: Vec<String> =
         arrived.iter().map(|one| format!("{} {}", one.blob, one.name)).collect();
-    let said: Vec<&str> = said.iter().map(String::as_str).collect();
-    let once = Once::of_form(&who, "knowledge files", &to.once, &said);
+    let fingerprints: Vec<&str> = fingerprints.iter().map(String::as_str).collect();
+    let once = Once::of_form(&who, "knowledge files", &to.once, &fingerprints);
     let made = take(&ws, &who, (arrived, folder), once).await?;
     let words = match made.as_slice() {
         [_] => "Added 1 file".to_owned(),
@@ -526,8 +526,8 @@ pub(super) fn not_done(
 ) -> Result<Response, PageError> {
     match error.kind() {
         ProblemKind::Invalid | ProblemKind::Conflict => {
-            let told = web::form::sentence(&error.to_string());
-            Ok(flash::say(app, Flash::danger(told), hx.go_to(at)))
+            let message = web::form::sentence(&error.to_string());
+            Ok(flash::say(app, Flash::danger(message), hx.go_to(at)))
         }
         _ => Err(error.into()),
     }

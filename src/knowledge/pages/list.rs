@@ -170,19 +170,19 @@ pub(super) async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<KnowledgePageParams>,
+    Query(params): Query<KnowledgePageParams>,
 ) -> Result<Response, PageError> {
     let wish = FindRequest {
-        q: asked.q.clone(),
+        q: params.q.clone(),
         // ok: invalid words do not filter.
-        kind: asked.kind.parse().ok(),
-        folder: asked.folder(),
+        kind: params.kind.parse().ok(),
+        folder: params.folder(),
         // ok: as above.
-        scope: asked.scope.parse().ok(),
-        archived: !asked.archived.is_empty(),
+        scope: params.scope.parse().ok(),
+        archived: !params.archived.is_empty(),
         // ok: as above.
-        by: asked.by.parse().ok(),
-        skip: asked.page.saturating_mul(PAGE),
+        by: params.by.parse().ok(),
+        skip: params.page.saturating_mul(PAGE),
         take: PAGE,
         ..FindRequest::default()
     };
@@ -191,7 +191,7 @@ pub(super) async fn list(
         .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = ViewContext::new(ws, &who, snap)?;
-                page((&scene, &who), snap, shell, (asked, found))
+                page((&scene, &who), snap, shell, (params, found))
             })
         })
         .await?;
@@ -205,12 +205,12 @@ fn page(
     (scene, who): (&ViewContext, &Person),
     read: &dyn Read,
     shell: Shell,
-    (asked, found): (KnowledgePageParams, Found),
+    (params, found): (KnowledgePageParams, Found),
 ) -> Result<ListPage, KnowledgeError> {
     let base = scene.ws.url("knowledge");
     let tree = Tree::read(read)?;
-    let archived = !asked.archived.is_empty();
-    let wanted = Wanted::essence(&asked.q);
+    let archived = !params.archived.is_empty();
+    let wanted = Wanted::essence(&params.q);
     let rows = found.hits.iter().map(|hit| row(scene, read, (&tree, wanted.as_ref()), hit));
     let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
     let (all_count, lie) = lines::with(read, |all| {
@@ -223,14 +223,14 @@ fn page(
         }
         (count, lie)
     })?;
-    let chosen = asked.folder();
+    let chosen = params.folder();
     let line = |(folder, depth): (&Folder, usize)| {
         let below = tree.with_below(folder.id);
         FolderLine {
             id: folder.id.to_string(),
             name: folder.name.clone(),
             icon: folder.icon.clone(),
-            href: asked.with(&base, "folder", &folder.id.to_string()),
+            href: params.with(&base, "folder", &folder.id.to_string()),
             depth,
             count: below.iter().filter_map(|one| lie.get(one)).sum(),
             current: chosen == Some(folder.id),
@@ -240,22 +240,22 @@ fn page(
     let folder = ordered.iter().copied().find(|(folder, _)| Some(folder.id) == chosen).map(line);
     let tab = |kind: Option<ItemKind>| {
         let (word, label) = kind.map_or(("", "All"), |kind| (kind.word(), kind.many()));
-        let tab = Tab::new(label, asked.with(&base, "kind", word), asked.kind == word);
+        let tab = Tab::new(label, params.with(&base, "kind", word), params.kind == word);
         // An incomplete count would be misleading.
         if found.cut { tab } else { tab.count(found.total(kind) as u64) }
     };
     let mut tabs = vec![tab(None)];
     tabs.extend(ItemKind::ALL.iter().map(|kind| tab(Some(*kind))));
     let scope =
-        |scope: &Scope| Choice::new(scope.word(), scope.label(), asked.scope == scope.word());
-    let mut scopes = vec![Choice::new("", "Any readers", asked.scope.is_empty())];
+        |scope: &Scope| Choice::new(scope.word(), scope.label(), params.scope == scope.word());
+    let mut scopes = vec![Choice::new("", "Any readers", params.scope.is_empty())];
     scopes.extend(Scope::ALL.iter().rev().map(scope));
-    let way = |by: &By| Choice::new(by.word(), by.label(), asked.by == by.word());
+    let way = |by: &By| Choice::new(by.word(), by.label(), params.by == by.word());
     let is_meant = crate::meaning::is_on(&scene.ws);
     let ways = if is_meant { By::ALL.iter().map(way).collect() } else { Vec::new() };
-    let next = (asked.page + 1).to_string();
+    let next = (params.page + 1).to_string();
     let empty_folder = !archived && folder.as_ref().is_some_and(|folder| folder.count == 0);
-    let here = asked.with(&base, "page", &asked.page.to_string());
+    let here = params.with(&base, "page", &params.page.to_string());
     let is_behind = is_meant && 0 < scene.ws.vectors.waiting();
     Ok(ListPage {
         shell,
@@ -265,30 +265,30 @@ fn page(
             .tables(&[ITEMS.name, FOLDERS.name, BODIES.name, READINGS.name])
             .debounced(),
         kept: vec![
-            ("kind", asked.kind.clone()),
-            ("folder", asked.folder.clone()),
-            ("archived", asked.archived.clone()),
+            ("kind", params.kind.clone()),
+            ("folder", params.folder.clone()),
+            ("archived", params.archived.clone()),
         ],
         tabs,
         scopes,
         ways,
         folders: ordered.into_iter().map(line).collect(),
         folder,
-        all_href: asked.with(&base, "folder", ""),
+        all_href: params.with(&base, "folder", ""),
         all_count,
         archived,
         archive_href: if archived { base.clone() } else { format!("{base}?archived=yes") },
         rows,
-        untouched: all_count == 0 && !asked.is_narrow(),
+        untouched: all_count == 0 && !params.is_narrow(),
         empty_folder,
         unknown: found.unknown(),
-        asking: asking::of(&scene.ws, read, who, &asked.q)?,
-        more: if found.more { asked.with(&base, "page", &next) } else { String::new() },
+        asking: asking::of(&scene.ws, read, who, &params.q)?,
+        more: if found.more { params.with(&base, "page", &next) } else { String::new() },
         clear: base.clone(),
         meter: metered(&context::of(read, &scene.ws.blobs, None)?),
         may_write: scene.may_write,
         bulk: BulkBar::new(scene, &tree, archived),
-        q: asked.q,
+        q: params.q,
         base,
     })
 }
@@ -420,13 +420,13 @@ pub(super) async fn context(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(asked): Query<OfAgent>,
+    Query(params): Query<OfAgent>,
 ) -> Result<Response, PageError> {
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = ViewContext::new(ws, &who, snap)?;
-                let chosen = scene.people.agents().find(|agent| agent.slug == asked.agent);
+                let chosen = scene.people.agents().find(|agent| agent.slug == params.agent);
                 let agents: Vec<AgentId> = match chosen {
                     Some(agent) => vec![agent.id],
                     None => scene.people.agents().map(|agent| agent.id).collect(),

@@ -123,17 +123,17 @@ pub(super) async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<ModelsPageParams>,
+    Query(params): Query<ModelsPageParams>,
 ) -> Result<Response, PageError> {
     let may_choose = who.access.may(Can::Admin);
     let view = ws.read_blocking(move |ws| view(ws, &who)).await?;
     if hx.wants("models") {
         return html::fragment(&Region { view });
     }
-    let (offered, model) = (asked.connection.clone(), asked.model.trim().to_owned());
+    let (offered, model) = (params.connection.clone(), params.model.trim().to_owned());
     let (able, chosen, priced) = ws
         .read_blocking(move |ws| {
-            let priced = match (asked.connection.as_str(), asked.model.trim()) {
+            let priced = match (params.connection.as_str(), params.model.trim()) {
                 ("", _) | (_, "") => None,
                 (connection, model) => Some(far::estimate(ws, connection, model)?),
             };
@@ -214,18 +214,18 @@ pub(super) async fn connect(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(asked): Form<ModelsPageParams>,
+    Form(form): Form<ModelsPageParams>,
 ) -> Result<Response, PageError> {
-    let said = if asked.connection.is_empty() {
+    let message = if form.connection.is_empty() {
         far::choose_local(&ws, &who).await?;
         "HQ now embeds passages on this machine".to_owned()
     } else {
-        match far::choose(&ws, &who, (&asked.connection, &asked.model)).await {
+        match far::choose(&ws, &who, (&form.connection, &form.model)).await {
             Ok(chosen) => format!("{} now embeds passages", chosen.model),
             Err(error) => return not_done(&app, &hx, error, &ws.url(HERE)),
         }
     };
-    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&ws.url(HERE))))
 }
 
 fn view(ws: &Ws, who: &Person) -> Result<View, KnowledgeError> {
@@ -306,7 +306,7 @@ pub(super) async fn act(
 ) -> Result<Response, PageError> {
     models::only_managers(&app, who.account)?;
     let (own, id) = (app.clone(), which.id.clone());
-    let said = ws.read_blocking(move |_| {
+    let message = ws.read_blocking(move |_| {
         Ok::<_, KnowledgeError>(match verb.as_str() {
             "download" => {
                 models::fetch(&own, &id)?;
@@ -331,12 +331,12 @@ pub(super) async fn act(
             _ => return Err(KnowledgeError::no("action", &verb)),
         })
     });
-    let (said, act) = said.await?;
+    let (message, act) = message.await?;
     if let Some(act) = act {
         let model = if act == ModelAct::Off { "" } else { which.id.as_str() };
         models::note(&ws, &who, act, model).await?;
     }
-    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&ws.url(HERE))))
 }
 
 pub(super) async fn send(
@@ -350,7 +350,7 @@ pub(super) async fn send(
     let arrived = upload::form(&ws, (&parts.headers, body), FILES.len(), models::LARGEST).await?;
     let hx = Hx::from_headers(&parts.headers);
     let own = app.clone();
-    let said = ws.read_blocking(move |ws| {
+    let message = ws.read_blocking(move |ws| {
         for one in &arrived {
             models::receive_blob(ws, &one.name, one.blob)?;
         }
@@ -361,14 +361,14 @@ pub(super) async fn send(
             Err(error) => Err(error),
         }
     });
-    let said = match said.await? {
+    let message = match message.await? {
         Some(model) => {
             models::note(&ws, &who, ModelAct::Used, &model.id).await?;
             format!("{} now embeds passages", model.name)
         }
         None => "Files uploaded".to_owned(),
     };
-    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&ws.url(HERE))))
 }
 
 /// The form of a model card.
@@ -407,6 +407,6 @@ pub(super) async fn confirm(
     });
     let model = made.await?;
     models::note(&ws, &who, ModelAct::Used, &model.id).await?;
-    let said = format!("{} now embeds passages", model.name);
-    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url(HERE))))
+    let message = format!("{} now embeds passages", model.name);
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&ws.url(HERE))))
 }

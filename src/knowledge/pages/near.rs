@@ -48,10 +48,10 @@ pub(super) struct NearbyParams {
 pub(super) async fn near(
     ws: Ws,
     who: Person,
-    Query(asked): Query<NearbyParams>,
+    Query(params): Query<NearbyParams>,
 ) -> Result<Response, PageError> {
     let wish = FindRequest {
-        q: asked.q.clone(),
+        q: params.q.clone(),
         by: Some(By::Meaning),
         take: LOOKED,
         ..FindRequest::default()
@@ -60,7 +60,7 @@ pub(super) async fn near(
     // Without a query vector there are only text matches, which the palette already shows.
     let is_meant = matches!(found.standing, Standing::On(_) | Standing::Former);
     let lines = found.hits.into_iter().filter(|_| is_meant);
-    let lines = lines.filter_map(|hit| line(&ws, &asked.q, hit)).take(SHOWN).collect();
+    let lines = lines.filter_map(|hit| line(&ws, &params.q, hit)).take(SHOWN).collect();
     html::fragment(&Near { lines })
 }
 

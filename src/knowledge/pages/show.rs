@@ -190,16 +190,16 @@ pub(super) async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
-    Query(asked): Query<ItemPageParams>,
+    Path(name): Path<String>,
+    Query(params): Query<ItemPageParams>,
 ) -> Result<Response, PageError> {
-    let part = asked.part.clone();
+    let part = params.part.clone();
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = ViewContext::new(ws, &who, snap)?;
-                let item = queries::item(snap, &said, None)?;
-                page(&scene, snap, shell, (item, &asked))
+                let item = queries::item(snap, &name, None)?;
+                page(&scene, snap, shell, (item, &params))
             })
         })
         .await?;
@@ -215,11 +215,11 @@ pub(super) fn refused(
     scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (item, error, typed): (Item, &KnowledgeError, ItemForm),
+    (item, error, form): (Item, &KnowledgeError, ItemForm),
 ) -> Result<Response, PageError> {
-    let asked = ItemPageParams { edit: "yes".to_owned(), ..ItemPageParams::default() };
-    let mut page = page(scene, read, shell, (item, &asked))?;
-    page.typed = Some(typed);
+    let params = ItemPageParams { edit: "yes".to_owned(), ..ItemPageParams::default() };
+    let mut page = page(scene, read, shell, (item, &params))?;
+    page.typed = Some(form);
     match error {
         KnowledgeError::Clash(clash) => {
             page.clash = clash.now.clone();
@@ -237,7 +237,7 @@ fn page(
     scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (item, asked): (Item, &ItemPageParams),
+    (item, params): (Item, &ItemPageParams),
 ) -> Result<ShowPage, KnowledgeError> {
     let base = scene.ws.url(&format!("knowledge/{}", item.id));
     let list_url = scene.ws.url("knowledge");
@@ -247,7 +247,7 @@ fn page(
     let tree = Tree::read(read)?;
     let before = body.as_ref().map(|body| body.links.as_slice());
     let by = body.as_ref().and_then(|body| body.by.run());
-    let shown = untitled(beginning(&cut, body.is_some() || !asked.all.is_empty()), &item);
+    let shown = untitled(beginning(&cut, body.is_some() || !params.all.is_empty()), &item);
     let drawn = match &body {
         Some(_) => {
             let linked = links::linked(&scene.ws, read, &cut.text, (before, by))?;
@@ -257,11 +257,11 @@ fn page(
         None if item.file.is_none() => web::md::anchored(&web::md::plain(shown), links::anchor),
         None => SafeHtml::default(),
     };
-    let is_marked = !asked.marked.is_empty();
+    let is_marked = !params.marked.is_empty();
     let live = |part: &str| Live::new(format!("{base}?part={part}")).record(ITEMS.name, item.id);
     let edits =
-        scene.may_write && !asked.edit.is_empty() && body.is_some() && item.archived_at.is_none();
-    let file = file((&item, reading.as_ref()), (&base, &cut, asked));
+        scene.may_write && !params.edit.is_empty() && body.is_some() && item.archived_at.is_none();
+    let file = file((&item, reading.as_ref()), (&base, &cut, params));
     let target = Target::Row(ITEMS.number, KeyBuf::of(&item.id).into_bytes());
     let name = item.title.replace(['[', ']'], "");
     let about = format!("About [{name}]({base}) (knowledge `{}`).\n\n", item.id);
@@ -291,10 +291,10 @@ fn page(
         edits,
         is_empty: cut.text.trim().is_empty(),
         html: drawn,
-        is_cut: item.file.is_none() && asked.all.is_empty() && DRAWN < cut.text.len(),
+        is_cut: item.file.is_none() && params.all.is_empty() && DRAWN < cut.text.len(),
         origin: origin_of(scene, read, item.id)?,
         headings: if item.file.is_none() { headings(shown) } else { Vec::new() },
-        cited: cited(scene, read, (item.id, &cut, file.as_ref()), asked)?,
+        cited: cited(scene, read, (item.id, &cut, file.as_ref()), params)?,
         file,
         typed: None,
         wrong: String::new(),
@@ -362,10 +362,10 @@ fn cited(
     scene: &ViewContext,
     read: &dyn Read,
     (id, cut, file): (KnowledgeId, &Cut, Option<&FileView>),
-    asked: &ItemPageParams,
+    params: &ItemPageParams,
 ) -> Result<Option<Cited>, KnowledgeError> {
-    let Some(n) = asked.p else { return Ok(None) };
-    let shown = cited::shown(&scene.ws, read, (id, cut), (n, &asked.at))?;
+    let Some(n) = params.p else { return Ok(None) };
+    let shown = cited::shown(&scene.ws, read, (id, cut), (n, &params.at))?;
     let stands = shown.quote.as_ref().filter(|_| shown.stands);
     let passage = stands.and_then(|quote| cut.passages.get(usize::try_from(quote.n).ok()?));
     let page = passage.and_then(|passage| usize::try_from(passage.page?).ok());
@@ -373,7 +373,7 @@ fn cited(
     let on_page = page.is_some() && leaves.any(|leaf| leaf.number == page);
     let section = passage.filter(|_| file.is_none()).and_then(|passage| passage.section.last());
     let anchor = section.map_or_else(String::new, |section| links::anchor(section));
-    let label = if asked.at.is_empty() { "Found here" } else { "Cited here" };
+    let label = if params.at.is_empty() { "Found here" } else { "Cited here" };
     Ok(Some(Cited { quote: shown.quote, label, on_page, anchor, told: shown.told }))
 }
 
@@ -436,11 +436,11 @@ fn untitled<'t>(text: &'t str, item: &Item) -> &'t str {
 
 fn file(
     (item, reading): (&Item, Option<&Reading>),
-    (base, cut, asked): (&str, &Cut, &ItemPageParams),
+    (base, cut, params): (&str, &Cut, &ItemPageParams),
 ) -> Option<FileView> {
     let file = item.file.as_ref()?;
     let paged = cut.text.contains(PAGE_END);
-    let shown = beginning(cut, !asked.all.is_empty());
+    let shown = beginning(cut, !params.all.is_empty());
     let leaf = |(n, text): (usize, &str)| Leaf {
         number: paged.then_some(n + 1),
         // Text of a file mentions nobody and names no task.

@@ -45,11 +45,11 @@ pub(super) fn lines(
 fn describe(uses: &Uses) -> String {
     let all =
         [("started with it", uses.starts), ("read it", uses.reads), ("quoted it", uses.quotes)];
-    let told = |(did, n): (&str, u32)| match n {
+    let part = |(did, n): (&str, u32)| match n {
         0 => None,
         1 => Some(format!("{did} once")),
         2 => Some(format!("{did} twice")),
         n => Some(format!("{did} {n} times")),
     };
-    all.into_iter().filter_map(told).collect::<Vec<_>>().join(", ")
+    all.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
 }

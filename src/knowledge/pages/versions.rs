@@ -140,15 +140,15 @@ pub(super) async fn show(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Path2(said, n): Path2<String, u32>,
-    Query(asked): Query<ItemVersionsParams>,
+    Path2(name, n): Path2<String, u32>,
+    Query(params): Query<ItemVersionsParams>,
 ) -> Result<Response, PageError> {
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = ViewContext::new(ws, &who, snap)?;
-                let item = queries::item(snap, &said, None)?;
-                page(&scene, snap, shell, (&item, n, asked.against.parse().ok()))
+                let item = queries::item(snap, &name, None)?;
+                page(&scene, snap, shell, (&item, n, params.against.parse().ok()))
             })
         })
         .await?;
@@ -175,7 +175,7 @@ fn page(
         other => match queries::said_in(read, &scene.ws.blobs, (item.id, other)) {
             // The previous version may no longer be stored.
             Err(KnowledgeError::NotFound { .. }) if against.is_none() => String::new(),
-            said => said?,
+            result => result?,
         },
     };
     let mut others = vec![Choice::new("", "Previous version", against.is_none())];
@@ -227,9 +227,9 @@ pub(super) async fn restore(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path2(said, n): Path2<String, u32>,
+    Path2(name, n): Path2<String, u32>,
 ) -> Result<Response, PageError> {
-    let id = words::restore(&ws, &who, &said, n).await?;
+    let id = words::restore(&ws, &who, &name, n).await?;
     let at = ws.url(&format!("knowledge/{id}"));
     Ok(flash::say(&app, Flash::ok(format!("Restored version {n}")), hx.go_to(&at)))
 }

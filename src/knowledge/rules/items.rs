@@ -287,13 +287,13 @@ pub fn may_write(item: &Item, by: Actor) -> Result<(), KnowledgeError> {
 }
 
 /// Normalises a reason.
-pub(super) fn reason(said: &str) -> Result<String, KnowledgeError> {
-    let said = one_line(said).trim().to_owned();
-    if MAX_REASON < said.chars().count() {
+pub(super) fn reason(text: &str) -> Result<String, KnowledgeError> {
+    let text = one_line(text).trim().to_owned();
+    if MAX_REASON < text.chars().count() {
         let words = format!("Use at most {MAX_REASON} characters.");
         return Err(KnowledgeError::field("reason", words));
     }
-    Ok(said)
+    Ok(text)
 }
 
 pub(crate) fn too_long() -> KnowledgeError {
@@ -358,7 +358,7 @@ fn readers(
     (scope, agents): (Option<Scope>, Option<Vec<AgentId>>),
     wrong: &mut Vec<FieldError>,
 ) -> Result<(), KnowledgeError> {
-    let asked = scope.is_some() || agents.is_some();
+    let is_given = scope.is_some() || agents.is_some();
     let chosen = agents.as_ref().is_some_and(|agents| !agents.is_empty());
     new.scope = match scope {
         Some(scope) => scope,
@@ -392,7 +392,7 @@ fn readers(
             return Err(KnowledgeError::NotYours(words.to_owned()));
         }
     }
-    if asked && new.scope == Scope::Agent && new.agents.is_empty() {
+    if is_given && new.scope == Scope::Agent && new.agents.is_empty() {
         wrong.push(FieldError::new("agents", "Choose at least one agent."));
     }
     if MAX_AGENTS < new.agents.len() {

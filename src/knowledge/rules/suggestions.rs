@@ -38,8 +38,8 @@ pub fn suggest(tx: &mut WriteTx<'_>, new: NewSuggestion) -> Result<Suggestion, K
     if new.words.as_ref().is_some_and(|(text, _)| LARGEST < text.len()) {
         return Err(too_long());
     }
-    let asked = Patch { title: new.title, tags: new.tags, ..Patch::default() };
-    let wanted = checked(tx, &item, asked)?;
+    let patch = Patch { title: new.title, tags: new.tags, ..Patch::default() };
+    let wanted = checked(tx, &item, patch)?;
     let words = new.words.filter(|(text, base)| text != base);
     if wanted == item && words.is_none() {
         return Err(KnowledgeError::Refused(format!("\"{}\" already says that", item.title)));

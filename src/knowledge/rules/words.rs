@@ -17,7 +17,7 @@ const STRETCH: SignedDuration = SignedDuration::from_mins(10);
 const SHORT: usize = 400;
 
 /// Replaces the text at this revision. The replaced text becomes a version, unless the same author wrote it a moment
-/// ago. `said` are the linked names, as found by [`links::names`].
+/// ago. `names` are the linked names, as found by [`links::names`].
 ///
 /// # Errors
 /// [`KnowledgeError::Moved`] if the revision changed. Also an archived item, a text that is too long, or an agent that
@@ -26,7 +26,7 @@ pub fn write(
     tx: &mut WriteTx<'_>,
     id: KnowledgeId,
     (text, rev): (Text, u64),
-    (why, said): (&str, &[String]),
+    (why, names): (&str, &[String]),
 ) -> Result<Body, KnowledgeError> {
     let item = queries::item_by_id(tx, id)?;
     may_write(&item, tx.by())?;
@@ -54,7 +54,7 @@ pub fn write(
         && why == old.reason
         && now.duration_since(old.begun_at) < STRETCH
         && old.begun_at <= now;
-    let links = links::resolved(tx, said, &old.links)?;
+    let links = links::resolved(tx, names, &old.links)?;
     let new = match goes_on {
         true => Body { text, links, written_at: now, ..old.clone() },
         false => {

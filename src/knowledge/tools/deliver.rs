@@ -21,9 +21,9 @@ fn paged(id: KnowledgeId, text: String) -> Paged {
     Paged { table: ITEMS.number, key: KeyBuf::of(&id).into_bytes(), text }
 }
 
-fn named(ws: &Ws, said: &str, agent: Option<AgentId>) -> Result<Option<Paged>, StoreError> {
+fn named(ws: &Ws, name: &str, agent: Option<AgentId>) -> Result<Option<Paged>, StoreError> {
     let found = ws.read(|snap| {
-        let item = queries::item(snap, said, agent)?;
+        let item = queries::item(snap, name, agent)?;
         match item.kind.is_written() {
             true => Ok(Some(paged(item.id, queries::text(snap, &ws.blobs, item.id)?))),
             false => Ok(None),

@@ -28,7 +28,7 @@ const SIDE: usize = 1_000;
 
 /// A stored text with the names that it links to.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct StoredText {
     pub(super) text: Option<Text>,
     pub(super) links: Vec<String>,
     /// Revision of the text that it replaces.
@@ -43,13 +43,13 @@ pub(super) fn keep(
     ws: &Ws,
     text: String,
     (rev, known): (u64, bool),
-) -> Result<Kept, KnowledgeError> {
+) -> Result<StoredText, KnowledgeError> {
     let links = links::names(&text);
     let text = Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error))?;
-    Ok(Kept { text: Some(text), links, rev, known, base: None })
+    Ok(StoredText { text: Some(text), links, rev, known, base: None })
 }
 
-async fn new(cx: &ToolCx, text: &str) -> Result<Kept, ToolError> {
+async fn new(cx: &ToolCx, text: &str) -> Result<StoredText, ToolError> {
     let text = cited::unmarked(text);
     Ok(cx.ws.read_blocking(move |ws| keep(ws, text, (0, true))).await?)
 }
@@ -63,12 +63,12 @@ enum Change {
 }
 
 /// Merges a change of an item's text with its current text.
-async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError> {
-    let (said, agent) = (said.to_owned(), cx.agent);
+async fn over(cx: &ToolCx, name: &str, change: Change) -> Result<StoredText, ToolError> {
+    let (name, agent) = (name.to_owned(), cx.agent);
     let by = Actor::Agent { agent, run: cx.run };
     let changed = cx.ws.read_blocking(move |ws| {
         let (id, body, rev, is_shared) = ws.read(|snap| {
-            let item = queries::item(snap, &said, Some(agent))?;
+            let item = queries::item(snap, &name, Some(agent))?;
             let is_shared = rules::may_write(&item, by).is_err();
             let none = || queries::unwritten(&item);
             let (body, rev) = snap.get_rev::<Body>(item.id)?.ok_or_else(none)?;
@@ -102,7 +102,7 @@ async fn over(cx: &ToolCx, said: &str, change: Change) -> Result<Kept, ToolError
         };
         words::unmasked(ws, &now, &text)?;
         let base = is_shared.then_some(body.text);
-        Ok(Kept { base, ..keep(ws, text, (rev, known))? })
+        Ok(StoredText { base, ..keep(ws, text, (rev, known))? })
     });
     changed.await
 }
@@ -174,14 +174,14 @@ pub(super) struct CreateArgs {
 
 impl WriteTool for PageCreate {
     type Args = CreateArgs;
-    type Ready = Kept;
+    type Ready = StoredText;
     const SPEC: ToolSpec = spec(
         "page_create",
         Effect::Add,
         "Write a page for the workspace's knowledge. Search first: change what is there in place of a second page.",
     );
 
-    async fn ready(&self, cx: &ToolCx, args: &CreateArgs) -> Result<Kept, ToolError> {
+    async fn ready(&self, cx: &ToolCx, args: &CreateArgs) -> Result<StoredText, ToolError> {
         new(cx, &args.text).await
     }
 
@@ -190,7 +190,7 @@ impl WriteTool for PageCreate {
         _cx: &ToolCx,
         tx: &mut WriteTx<'_>,
         args: CreateArgs,
-        kept: Kept,
+        kept: StoredText,
     ) -> Result<ToolOutput, ToolError> {
         let folder = queries::folder_given(tx, args.folder.as_deref().map(str::trim))?;
         let patch = Patch {
@@ -206,10 +206,10 @@ impl WriteTool for PageCreate {
 fn made(
     tx: &mut WriteTx<'_>,
     kind: ItemKind,
-    (title, kept, reason): (String, Kept, String),
+    (title, kept, reason): (String, StoredText, String),
     patch: Patch,
 ) -> Result<ToolOutput, ToolError> {
-    let Kept { text, links, known, .. } = kept;
+    let StoredText { text, links, known, .. } = kept;
     let text = text.unwrap_or(Text::Inline(String::new()));
     let item = rules::create(tx, NewItem { kind, title, text, links, reason, file: None, patch })?;
     let next = next(tx, item.id, known)?;
@@ -221,7 +221,7 @@ fn suggested(
     tx: &mut WriteTx<'_>,
     item: &Item,
     (title, tags): (Option<String>, Option<Vec<String>>),
-    (kept, reason): (Kept, String),
+    (kept, reason): (StoredText, String),
 ) -> Result<ToolOutput, ToolError> {
     // The readers changed after the text was merged.
     if kept.text.is_some() && kept.base.is_none() {
@@ -265,17 +265,17 @@ struct EditArg {
 
 impl WriteTool for PageUpdate {
     type Args = UpdateArgs;
-    type Ready = Kept;
+    type Ready = StoredText;
     const SPEC: ToolSpec = spec(
         "page_update",
         Effect::Change,
         "Change a page or skill: places of its text, title, tags. In what others read it is a suggestion.",
     );
 
-    async fn ready(&self, cx: &ToolCx, args: &UpdateArgs) -> Result<Kept, ToolError> {
+    async fn ready(&self, cx: &ToolCx, args: &UpdateArgs) -> Result<StoredText, ToolError> {
         let change = match &args.text {
             Some(text) => Change::Whole(cited::unmarked(text), args.version),
-            None if args.edits.is_empty() => return Ok(Kept::default()),
+            None if args.edits.is_empty() => return Ok(StoredText::default()),
             None => {
                 let edit = |edit: &EditArg| Edit {
                     old: cited::unmarked(&edit.old),
@@ -292,7 +292,7 @@ impl WriteTool for PageUpdate {
         cx: &ToolCx,
         tx: &mut WriteTx<'_>,
         args: UpdateArgs,
-        kept: Kept,
+        kept: StoredText,
     ) -> Result<ToolOutput, ToolError> {
         let item = queries::item(tx, &args.item, Some(cx.agent))?;
         if rules::may_write(&item, tx.by()).is_err() {
@@ -331,24 +331,24 @@ pub(super) struct SkillArgs {
 
 impl SkillArgs {
     fn item(&self) -> Option<&str> {
-        self.item.as_deref().filter(|said| !said.trim().is_empty())
+        self.item.as_deref().filter(|name| !name.trim().is_empty())
     }
 }
 
 impl WriteTool for SkillSave {
     type Args = SkillArgs;
-    type Ready = Kept;
+    type Ready = StoredText;
     const SPEC: ToolSpec = spec(
         "skill_save",
         Effect::Add,
         "Keep how something is done, for yourself: you have it in front of you from the next start on.",
     );
 
-    async fn ready(&self, cx: &ToolCx, args: &SkillArgs) -> Result<Kept, ToolError> {
+    async fn ready(&self, cx: &ToolCx, args: &SkillArgs) -> Result<StoredText, ToolError> {
         match args.item() {
-            Some(said) => {
+            Some(name) => {
                 let change = Change::Whole(cited::unmarked(&args.text), args.version);
-                over(cx, said, change).await
+                over(cx, name, change).await
             }
             None => new(cx, &args.text).await,
         }
@@ -359,16 +359,16 @@ impl WriteTool for SkillSave {
         cx: &ToolCx,
         tx: &mut WriteTx<'_>,
         args: SkillArgs,
-        kept: Kept,
+        kept: StoredText,
     ) -> Result<ToolOutput, ToolError> {
         if args.reason.trim().is_empty() {
             return Err(KnowledgeError::field("reason", "Say in a line what you learned.").into());
         }
-        let Some(said) = args.item() else {
+        let Some(name) = args.item() else {
             let patch = Patch { scope: Some(Scope::Agent), ..Patch::default() };
             return made(tx, ItemKind::Skill, (args.title, kept, args.reason), patch);
         };
-        let item = queries::item(tx, said, Some(cx.agent))?;
+        let item = queries::item(tx, name, Some(cx.agent))?;
         if item.kind != ItemKind::Skill {
             let words = format!("\"{}\" is no skill; page_update changes it", item.title);
             return Err(KnowledgeError::Refused(words).into());

@@ -261,7 +261,7 @@ mod tests {
     use kernel::{RunId, TypedId as _};
     use serde_json::json;
 
-    fn again(frame: &Frame) -> Result<Option<Frame>, LinkError> {
+    fn round_trip(frame: &Frame) -> Result<Option<Frame>, LinkError> {
         Frame::decode(Bytes::from(frame.encode().unwrap()).slice(HEAD..))
     }
 
@@ -282,7 +282,7 @@ mod tests {
             blob(3, 8, b"bytes"),
         ];
         for frame in frames {
-            assert_eq!(again(&frame), Ok(Some(frame)));
+            assert_eq!(round_trip(&frame), Ok(Some(frame)));
         }
         let ping = Bytes::from(Frame::ping().unwrap()).slice(HEAD..);
         assert_eq!(Frame::decode(ping), Ok(None));

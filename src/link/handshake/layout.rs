@@ -154,12 +154,12 @@ impl Answer {
     }
 }
 
-/// Encodes and signs the proof of a host. `said` is the hash of hello and answer.
+/// Encodes and signs the proof of a host. `transcript` is the hash of hello and answer.
 pub(super) fn write_proof(
     identity: &Identity,
     purpose: &Purpose,
     facts: &Facts,
-    said: &[u8],
+    transcript: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, LinkError> {
     let mut out = Zeroizing::new(begin(Kind::Proof));
     out.extend_from_slice(identity.public().as_bytes());
@@ -181,7 +181,7 @@ pub(super) fn write_proof(
         return Err(LinkError::TooLarge { limit: MAX_FACTS });
     }
     put(&mut out, &facts)?;
-    let signature = identity.sign(&words("host", said, &out));
+    let signature = identity.sign(&words("host", transcript, &out));
     out.extend_from_slice(&signature);
     Ok(out)
 }
@@ -190,7 +190,7 @@ pub(super) fn write_proof(
 pub(super) fn read_proof(
     message: &Bytes,
     version: String,
-    said: &[u8],
+    transcript: &[u8],
 ) -> Result<HostRequest, LinkError> {
     let mut fields = expected(Kind::Proof, message.clone())?;
     let key = PublicKey::from_bytes(fields.array()?);
@@ -203,7 +203,7 @@ pub(super) fn read_proof(
     let signature: [u8; SIGNATURE] = fields.array()?;
     fields.end()?;
     let own = &message[..message.len() - SIGNATURE];
-    if !key.signed(&words("host", said, own), &signature) {
+    if !key.signed(&words("host", transcript, own), &signature) {
         return Err(LinkError::Unproven);
     }
     let facts = serde_json::from_slice(&facts).map_err(|_| LinkError::Garbled("facts are none"))?;

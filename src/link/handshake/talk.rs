@@ -39,9 +39,11 @@ impl Fresh {
     }
 
     /// Derives the keys of both directions.
-    fn ways(&self, theirs: &[u8; 32], said: &[u8]) -> Result<Ways, LinkError> {
+    fn ways(&self, theirs: &[u8; 32], transcript: &[u8]) -> Result<Ways, LinkError> {
         let theirs = UnparsedPublicKey::new(&X25519, theirs);
-        agree(&self.ephemeral, theirs, LinkError::Unproven, |secret| Ok(Ways::of(secret, said)))
+        agree(&self.ephemeral, theirs, LinkError::Unproven, |secret| {
+            Ok(Ways::of(secret, transcript))
+        })
     }
 }
 
@@ -91,10 +93,10 @@ pub(crate) async fn knocked(
     };
     vouched(knock.pin, &answer.key, signed)?;
 
-    let said = transcript(&[&hello, &message]);
-    let ways = fresh.ways(&answer.ephemeral, &said)?;
+    let signed_bytes = transcript(&[&hello, &message]);
+    let ways = fresh.ways(&answer.ephemeral, &signed_bytes)?;
     let (mut sealer, mut opener) = (Sealer::new(ways.from_host), Opener::new(ways.from_home));
-    let proof = write_proof(knock.identity, &knock.purpose, knock.facts, &said)?;
+    let proof = write_proof(knock.identity, &knock.purpose, knock.facts, &signed_bytes)?;
     carrier.send(sealer.seal(roomy(&proof))?).await?;
 
     let message = opener.open(carrier.receive(MAX_UNPROVEN).await?)?;
@@ -179,15 +181,15 @@ where
         version: door.version.to_owned(),
     };
     let answer = answer.write(&before, door.identity)?;
-    let said = transcript(&[&message, &answer]);
-    let ways = fresh.ways(&hello.ephemeral, &said)?;
+    let signed = transcript(&[&message, &answer]);
+    let ways = fresh.ways(&hello.ephemeral, &signed)?;
     carrier.send(answer.into()).await?;
 
     let (mut sealer, mut opener) = (Sealer::new(ways.from_home), Opener::new(ways.from_host));
     let proof = opener.open(carrier.receive(MAX_UNPROVEN).await?)?;
-    let asked = read_proof(&proof, hello.version, &said)?;
-    let (key, facts, version) = (asked.key, asked.facts.clone(), asked.version.clone());
-    match judge(asked).await {
+    let request = read_proof(&proof, hello.version, &signed)?;
+    let (key, facts, version) = (request.key, request.facts.clone(), request.version.clone());
+    match judge(request).await {
         Ok(admitted) => {
             carrier.send(sealer.seal(roomy(&admitted.write()?))?).await?;
             let session = Session::new(carrier, sealer, opener, door.pace);

@@ -204,7 +204,7 @@ impl Decode for Decoder {
         std::mem::take(&mut self.received)
     }
 
-    fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError> {
+    fn reply(&mut self, requested: &str) -> Result<Reply, ProviderError> {
         let parts: Vec<Part> =
             std::mem::take(&mut self.blocks).into_iter().filter_map(part).collect();
         let stop = StopReason::of(self.stop, &parts);
@@ -213,7 +213,7 @@ impl Decode for Decoder {
             usage: self.usage,
             stop,
             response_id: self.response_id.take(),
-            model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+            model: self.model.take().unwrap_or_else(|| requested.to_owned()),
             sooner: None,
         })
     }
@@ -333,10 +333,10 @@ impl Decoder {
     }
 
     /// Counts are cumulative. Later events may omit unchanged counts.
-    fn count(&mut self, said: Option<Value>, out: &mut Vec<Delta>) {
-        let Some(said) = said.filter(Value::is_object) else { return };
+    fn count(&mut self, counts: Option<Value>, out: &mut Vec<Delta>) {
+        let Some(counts) = counts.filter(Value::is_object) else { return };
         let known = self.usage.unwrap_or_default();
-        let or = |path: &[&str], known: u64| numbers::count(&said, path).unwrap_or(known);
+        let or = |path: &[&str], known: u64| numbers::count(&counts, path).unwrap_or(known);
         let usage = Usage {
             input: or(&["input_tokens"], known.input),
             cache_read: or(&["cache_read_input_tokens"], known.cache_read),

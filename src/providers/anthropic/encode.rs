@@ -431,15 +431,15 @@ mod tests {
     #[test]
     fn what_another_model_has_signed_is_left_out() {
         let thought = |by: &str| Part::Thinking { text: "hm".into(), signature: Some(by.into()) };
-        let said = |by: &str| {
+        let message = |by: &str| {
             let hidden = Part::RedactedThinking { data: format!("hidden {by}") };
             Message::assistant(vec![thought(by), hidden, Part::text(format!("said {by}"))])
         };
         let mut request = ChatRequest::new("claude-sonnet-4-5", 1_000)
             .message(Message::user("Look"))
-            .message(said("theirs"))
+            .message(message("theirs"))
             .message(Message::user("And now?"))
-            .message(said("own"))
+            .message(message("own"))
             .message(Message::user("Go on"));
         request.of_others.insert(1);
         let sent = encoded(&request)["messages"].clone();

@@ -81,14 +81,15 @@ fn every_known_answer_has_its_class() {
 #[test]
 fn only_what_may_succeed_is_tried_again() {
     let limited = ProviderError::reported(429, "rate_limit_error", "slow down");
-    let asked = limited.with_retry_after(Some(Duration::from_secs(17)));
-    assert_eq!(asked.again(1, 0), Next::Wait(Duration::from_secs(17)));
-    let long = asked.with_retry_after(Some(Duration::from_secs(3_600)));
-    assert_eq!(long.again(1, 0), Next::GiveUp(Some(Duration::from_secs(3_600))));
-    assert_eq!(ProviderError::reported(401, "", "no").again(1, 0), Next::GiveUp(None));
+    let limited = limited.with_retry_after(Some(Duration::from_secs(17)));
+    assert_eq!(limited.next_attempt(1, 0), Next::Wait(Duration::from_secs(17)));
+    let long = limited.with_retry_after(Some(Duration::from_secs(3_600)));
+    assert_eq!(long.next_attempt(1, 0), Next::GiveUp(Some(Duration::from_secs(3_600))));
+    assert_eq!(ProviderError::reported(401, "", "no").next_attempt(1, 0), Next::GiveUp(None));
     let broken = ProviderError::reported(500, "", "no");
     assert!(
-        matches!(broken.again(1, 0), Next::Wait(_)) && broken.again(3, 0) == Next::GiveUp(None)
+        matches!(broken.next_attempt(1, 0), Next::Wait(_))
+            && broken.next_attempt(3, 0) == Next::GiveUp(None)
     );
 }
 

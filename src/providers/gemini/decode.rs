@@ -169,9 +169,9 @@ impl Decoder {
     }
 
     /// Counts are cumulative.
-    fn count(&mut self, said: Option<&Value>, out: &mut Vec<Delta>) {
-        let Some(said) = said.filter(|said| said.is_object()) else { return };
-        let number = |name: &str| numbers::count(said, &[name]).unwrap_or(0);
+    fn count(&mut self, counts: Option<&Value>, out: &mut Vec<Delta>) {
+        let Some(counts) = counts.filter(|counts| counts.is_object()) else { return };
+        let number = |name: &str| numbers::count(counts, &[name]).unwrap_or(0);
         let (cached, thought) = (number("cachedContentTokenCount"), number("thoughtsTokenCount"));
         let prompt = number("promptTokenCount").saturating_add(number("toolUsePromptTokenCount"));
         let usage = Usage {
@@ -245,11 +245,11 @@ impl Decode for Decoder {
         std::mem::take(&mut self.received)
     }
 
-    fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError> {
+    fn reply(&mut self, requested: &str) -> Result<Reply, ProviderError> {
         let mut parts = std::mem::take(&mut self.parts);
         for part in &mut parts {
             if let Part::Opaque { model, .. } = part {
-                asked.clone_into(model);
+                requested.clone_into(model);
             }
         }
         let stop = StopReason::of(self.stop, &parts);
@@ -258,7 +258,7 @@ impl Decode for Decoder {
             usage: self.usage,
             stop,
             response_id: self.response_id.take(),
-            model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+            model: self.model.take().unwrap_or_else(|| requested.to_owned()),
             sooner: None,
         })
     }

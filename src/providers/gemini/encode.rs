@@ -41,7 +41,7 @@ pub(super) fn body(request: &ChatRequest, model: &Model) -> serde_json::Result<V
 
 /// Tools that cannot be expressed are omitted; `Provider::unfit` gives the reason.
 fn tools(request: &ChatRequest) -> Vec<Value> {
-    let mut told = Vec::new();
+    let mut entries = Vec::new();
     for tool in &request.tools {
         let parameters = match schema::clean(&tool.schema) {
             Ok(parameters) => parameters,
@@ -54,9 +54,9 @@ fn tools(request: &ChatRequest) -> Vec<Value> {
         if let Some(parameters) = parameters {
             entry["parameters"] = parameters;
         }
-        told.push(entry);
+        entries.push(entry);
     }
-    told
+    entries
 }
 
 fn choice(request: &ChatRequest) -> Value {
@@ -96,11 +96,11 @@ fn generation(request: &ChatRequest, model: &Model) -> Value {
 }
 
 /// Models up to 2.5 use a budget, later ones a level.
-fn thinking(asked: Thinking, model: &Model, limit: u32) -> Option<Value> {
+fn thinking(requested: Thinking, model: &Model, limit: u32) -> Option<Value> {
     if model.thinking == ThinkingKind::None {
         return None;
     }
-    let level = model.effective(asked);
+    let level = model.effective(requested);
     if !model.id.starts_with("gemini-2.") {
         let word = model.effort(level)?;
         return Some(json!({ "includeThoughts": level != Thinking::None, "thinkingLevel": word }));

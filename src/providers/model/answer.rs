@@ -78,9 +78,9 @@ pub enum StopReason {
 impl StopReason {
     /// The actual stop reason. Many servers report "stop", or nothing, despite tool calls.
     #[must_use]
-    pub fn of(said: Option<Self>, parts: &[Part]) -> Self {
+    pub fn of(reported: Option<Self>, parts: &[Part]) -> Self {
         let calls = parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
-        match said {
+        match reported {
             Some(Self::End) | None if calls => Self::ToolUse,
             Some(stop) => stop,
             None => Self::End,

@@ -83,8 +83,8 @@ pub fn read(pasted: &str) -> Result<Answer, AuthError> {
     }
     if let Some(error) = error {
         let failure = if error == "access_denied" { Failure::Denied } else { Failure::Refused };
-        let said = why.unwrap_or(error);
-        return Err(AuthError::new(failure, super::flows::tidy(&said)));
+        let message = why.unwrap_or(error);
+        return Err(AuthError::new(failure, super::flows::tidy(&message)));
     }
     // A URL is only accepted with its state.
     let (Some(code), Some(state)) = (code, state) else {

@@ -81,7 +81,7 @@ impl std::fmt::Debug for Device {
 
 /// OAuth requests to one vendor.
 #[derive(Clone, Copy)]
-pub struct Desk<'a> {
+pub struct OauthFlow<'a> {
     pub http: &'a HttpClient,
     /// Clock for token lifetimes.
     pub clock: &'a dyn Clock,
@@ -89,7 +89,7 @@ pub struct Desk<'a> {
     pub client: &'a Client,
 }
 
-impl Desk<'_> {
+impl OauthFlow<'_> {
     /// Exchanges the code from the browser for tokens.
     ///
     /// # Errors
@@ -364,7 +364,7 @@ fn failed(status: u16, answer: &Value) -> AuthError {
     let error = answer.get("error").unwrap_or(&Value::Null);
     let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
     let code = error_code(answer);
-    let said = text(answer, "error_description")
+    let description = text(answer, "error_description")
         .or_else(|| text(error, "message"))
         .or_else(|| text(answer, "message"))
         .or_else(|| text(answer.get("error_details")?, "message"));
@@ -381,8 +381,8 @@ fn failed(status: u16, answer: &Value) -> AuthError {
         (None, 300..=499) => Failure::Refused,
         (None, _) => Failure::Passing,
     };
-    let message = match (said, code.is_empty()) {
-        (Some(said), _) => tidy(&said),
+    let message = match (description, code.is_empty()) {
+        (Some(description), _) => tidy(&description),
         (None, false) => format!("the server answered {status} ({})", tidy(&code)),
         (None, true) => format!("the server answered {status} without a reason"),
     };
@@ -406,10 +406,10 @@ fn clean(text: &str, hidden: &[&str]) -> String {
 
 /// How long to wait after `failures` consecutive failures.
 #[must_use]
-pub fn pause(failures: u32, asked: Option<Duration>) -> Duration {
+pub fn pause(failures: u32, requested: Option<Duration>) -> Duration {
     let own =
         Duration::from_secs(15_u64.saturating_mul(1 << failures.clamp(1, 8).saturating_sub(1)));
-    asked.unwrap_or_default().max(own).min(Duration::from_secs(600))
+    requested.unwrap_or_default().max(own).min(Duration::from_secs(600))
 }
 
 #[cfg(test)]

@@ -23,10 +23,10 @@ fn client(vendor: Vendor, server: &str) -> Client {
 }
 
 /// Sends a request to a server with this response. Also returns the request.
-async fn asked<T>(
+async fn request<T>(
     status: &str,
     body: &Value,
-    ask: impl AsyncFnOnce(Desk<'_>) -> Result<T, AuthError>,
+    ask: impl AsyncFnOnce(OauthFlow<'_>) -> Result<T, AuthError>,
 ) -> (Result<T, AuthError>, String) {
     let seen = parking_lot::Mutex::new(String::new());
     let script = |request: &str| {
@@ -37,7 +37,7 @@ async fn asked<T>(
         let http = HttpClient::new(ClientParts::default());
         let clock = ManualClock::at(kernel::time::from_ms(1_000_000));
         let client = client(Vendor::Copilot, &format!("http://{address}"));
-        ask(Desk { http: &http, clock: &clock, client: &client }).await
+        ask(OauthFlow { http: &http, clock: &clock, client: &client }).await
     });
     let result = result.await;
     let seen = seen.lock().clone();
@@ -52,7 +52,8 @@ fn tokens() -> Tokens {
 #[tokio::test]
 async fn a_code_of_a_browser_becomes_tokens() {
     let body = json!({ "access_token": "at", "refresh_token": "rt", "expires_in": 60 });
-    let (got, seen) = asked("200 OK", &body, async |desk| desk.exchange("c+1", "v").await).await;
+    let (got, seen) =
+        request("200 OK", &body, async |oauth| oauth.exchange("c+1", "v").await).await;
     assert_eq!(got.expect("tokens").life.until, Some(1_060_000));
     assert!(seen.starts_with("POST /token "), "{seen}");
     let form = seen.split("\r\n\r\n").nth(1).expect("a body");
@@ -71,13 +72,13 @@ async fn a_code_of_a_browser_becomes_tokens() {
 async fn a_code_to_type_has_usual_times_and_a_link() {
     let body = json!({ "device_code": "d", "user_code": "ABCD-1234",
         "verification_uri": "https://github.com/login/device", "expires_in": 600, "interval": 7 });
-    let (got, seen) = asked("200 OK", &body, async |desk| desk.device().await).await;
+    let (got, seen) = request("200 OK", &body, async |oauth| oauth.device().await).await;
     let got = got.expect("a code");
     assert_eq!((got.user_code.as_str(), got.life, got.pause), ("ABCD-1234", 600, 7));
     assert!(seen.contains("scope=read%3Auser"), "{seen}");
     let script =
         json!({ "device_code": "d", "user_code": "A", "verification_uri": "javascript:x" });
-    let (got, _) = asked("200 OK", &script, async |desk| desk.device().await).await;
+    let (got, _) = request("200 OK", &script, async |oauth| oauth.device().await).await;
     assert_eq!(got.expect_err("no link").failure, Failure::Passing);
 }
 
@@ -103,7 +104,8 @@ async fn every_answer_to_a_question_has_its_meaning() {
         ("200 OK", json!({}), Failure::Passing),
         ("200 OK", json!("words"), Failure::Passing),
     ] {
-        let (got, _) = asked(status, &body, async |desk| desk.poll("device-secret").await).await;
+        let (got, _) =
+            request(status, &body, async |oauth| oauth.poll("device-secret").await).await;
         assert_eq!(got.expect_err("no tokens").failure, failure, "{status} {body}");
     }
 }
@@ -113,7 +115,7 @@ async fn no_secret_comes_back_in_what_is_said() {
     let body = json!({ "error": "invalid_grant",
         "error_description": "refresh-secret of access-secret\nis not known" });
     let (got, _) =
-        asked("400 Bad Request", &body, async |desk| desk.refresh(&tokens()).await).await;
+        request("400 Bad Request", &body, async |oauth| oauth.refresh(&tokens()).await).await;
     assert_eq!(got.expect_err("a refusal").message, "… of … is not known");
 }
 
@@ -121,7 +123,7 @@ async fn no_secret_comes_back_in_what_is_said() {
 async fn a_short_token_is_had_for_the_long_one() {
     let body = json!({ "token": "tid=1", "refresh_in": 1_500, "expires_at": 5,
         "endpoints": { "api": "https://api.business.example" } });
-    let (got, seen) = asked("200 OK", &body, async |desk| desk.pass(&tokens()).await).await;
+    let (got, seen) = request("200 OK", &body, async |oauth| oauth.pass(&tokens()).await).await;
     assert_eq!(got.expect("a pass").base.as_deref(), Some("https://api.business.example"));
     assert!(seen.starts_with("GET /exchange "), "{seen}");
     for header in ["authorization: token access-secret", "copilot-integration-id: ours"] {

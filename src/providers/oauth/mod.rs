@@ -55,13 +55,13 @@ impl Vendor {
     ///
     /// # Errors
     /// If it is not an http(s) URL.
-    pub fn base(self, typed: &str) -> Result<Base, BaseError> {
+    pub fn base(self, input: &str) -> Result<Base, BaseError> {
         let server = match self {
             Self::ChatGpt => Server::ChatGpt,
             Self::Copilot => Server::Copilot,
         };
-        let typed = if typed.trim().is_empty() { self.about().base } else { typed };
-        base::exact(typed, server)
+        let input = if input.trim().is_empty() { self.about().base } else { input };
+        base::exact(input, server)
     }
 }
 

@@ -89,13 +89,13 @@ impl Decoder {
             self.model.clone_from(&line.model);
             out.push(Delta::Start { response_id: None, model: line.model });
         }
-        if let Some(said) = line.message {
-            if let Some(more) = said.thinking {
+        if let Some(message) = line.message {
+            if let Some(more) = message.thinking {
                 self.say(&more, true, out);
             }
-            let pieces = self.tags.push(&said.content.unwrap_or_default());
+            let pieces = self.tags.push(&message.content.unwrap_or_default());
             self.pieces(pieces, out);
-            for call in said.tool_calls.unwrap_or_default() {
+            for call in message.tool_calls.unwrap_or_default() {
                 self.call(call.function, out)?;
             }
         }
@@ -158,7 +158,7 @@ impl Decoder {
     }
 
     fn count(&mut self, input: Option<Value>, output: Option<Value>, out: &mut Vec<Delta>) {
-        let number = |said: Option<Value>| said.and_then(|said| numbers::count(&said, &[]));
+        let number = |value: Option<Value>| value.and_then(|value| numbers::count(&value, &[]));
         let (input, output) = (number(input).unwrap_or(0), number(output).unwrap_or(0));
         let usage = Usage { input, output, ..Usage::default() };
         usage.tell(&mut self.usage, out);
@@ -203,7 +203,7 @@ impl Decode for Decoder {
         std::mem::take(&mut self.received)
     }
 
-    fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError> {
+    fn reply(&mut self, requested: &str) -> Result<Reply, ProviderError> {
         let parts = std::mem::take(&mut self.parts);
         let stop = StopReason::of(self.stop, &parts);
         Ok(Reply {
@@ -211,7 +211,7 @@ impl Decode for Decoder {
             usage: self.usage,
             stop,
             response_id: None,
-            model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+            model: self.model.take().unwrap_or_else(|| requested.to_owned()),
             sooner: None,
         })
     }

@@ -122,11 +122,11 @@ fn user(message: &Message, names: &HashMap<&str, &str>, messages: &mut Vec<Value
     if texts.is_empty() && images.is_empty() {
         return;
     }
-    let mut said = json!({ "role": "user", "content": texts.join("\n\n") });
+    let mut entry = json!({ "role": "user", "content": texts.join("\n\n") });
     if !images.is_empty() {
-        said["images"] = json!(images);
+        entry["images"] = json!(images);
     }
-    messages.push(said);
+    messages.push(entry);
 }
 
 fn assistant(message: &Message) -> Option<Value> {
@@ -148,11 +148,11 @@ fn assistant(message: &Message) -> Option<Value> {
     if text.trim().is_empty() && calls.is_empty() {
         return None;
     }
-    let mut said = json!({ "role": "assistant", "content": text });
+    let mut entry = json!({ "role": "assistant", "content": text });
     if !calls.is_empty() {
-        said["tool_calls"] = json!(calls);
+        entry["tool_calls"] = json!(calls);
     }
-    Some(said)
+    Some(entry)
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ impl Provider for Ollama {
     fn model(&self, id: &str) -> Model {
         let model = catalog::describe(id).at(&self.connection.base);
         match self.shown.of(id) {
-            Some(shown) => model.told(&self.info(id, shown)),
+            Some(shown) => model.with_info(&self.info(id, shown)),
             None => model,
         }
     }

@@ -169,7 +169,7 @@ impl Decode for Decoder {
         std::mem::take(&mut self.received)
     }
 
-    fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError> {
+    fn reply(&mut self, requested: &str) -> Result<Reply, ProviderError> {
         self.flush(&mut Vec::new());
         let mut parts = std::mem::take(&mut self.parts);
         for part in &mut parts {
@@ -188,7 +188,7 @@ impl Decode for Decoder {
             usage: self.usage,
             stop,
             response_id: self.response_id.take(),
-            model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+            model: self.model.take().unwrap_or_else(|| requested.to_owned()),
             sooner: self.sooner,
         })
     }
@@ -258,12 +258,12 @@ impl Decoder {
         if let Some(error) = choice.error.as_ref().filter(|e| !e.is_null()) {
             return Err(failure(error));
         }
-        let said = choice.delta;
+        let delta = choice.delta;
         // Some servers send both fields with the same text.
-        if let Some(more) = said.reasoning_content.or(said.reasoning) {
+        if let Some(more) = delta.reasoning_content.or(delta.reasoning) {
             self.thinking(&more, out);
         }
-        if let Some(more) = said.content {
+        if let Some(more) = delta.content {
             let parts = match more {
                 Content::Text(text) => vec![ContentPart { text, thinking: None }],
                 Content::Parts(parts) => parts,
@@ -275,14 +275,14 @@ impl Decoder {
                 self.content(&part.text, out);
             }
         }
-        if let Some(more) = said.refusal.filter(|r| !r.is_empty()) {
+        if let Some(more) = delta.refusal.filter(|r| !r.is_empty()) {
             self.text(&more, out);
             self.refused = true;
         }
-        for call in said.tool_calls {
+        for call in delta.tool_calls {
             self.call(call, out);
         }
-        if let Some(function) = said.function_call {
+        if let Some(function) = delta.function_call {
             self.call(WireCall { index: Some(0), id: None, function }, out);
         }
         match choice.finish_reason.as_deref() {
@@ -394,9 +394,9 @@ impl Decoder {
         }
     }
 
-    fn count(&mut self, said: Option<&serde_json::Value>, out: &mut Vec<Delta>) {
-        let Some(said) = said.filter(|said| said.is_object()) else { return };
-        let number = |path: &[&str]| numbers::count(said, path);
+    fn count(&mut self, counts: Option<&serde_json::Value>, out: &mut Vec<Delta>) {
+        let Some(counts) = counts.filter(|counts| counts.is_object()) else { return };
+        let number = |path: &[&str]| numbers::count(counts, path);
         let cached = number(&["prompt_tokens_details", "cached_tokens"]);
         // DeepSeek's field for cached input.
         let cache_read = cached.or_else(|| number(&["prompt_cache_hit_tokens"])).unwrap_or(0);

@@ -53,9 +53,9 @@ fn text_and_calls_in_pieces_are_put_together_by_index() {
 #[test]
 fn the_tier_that_a_server_names_counts() {
     let sooner = |tier: &str| {
-        let said = format!(r#"{{"choices":[{{"delta":{{"content":"x"}}}}]{tier}}}"#);
+        let event = format!(r#"{{"choices":[{{"delta":{{"content":"x"}}}}]{tier}}}"#);
         let end = r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"service_tier":null}"#;
-        run(Tags::Keep, &[&said, end, "[DONE]"]).expect("decodes").0.sooner
+        run(Tags::Keep, &[&event, end, "[DONE]"]).expect("decodes").0.sooner
     };
     assert_eq!(sooner(""), None);
     assert_eq!(sooner(r#","service_tier":"priority""#), Some(true));

@@ -193,8 +193,8 @@ fn think<'a>(body: &mut Body<'a>, request: &ChatRequest, model: &'a Model, quirk
         Reasoning::Object => {
             // For most models behind a router, abilities are unknown. The router drops unsupported fields.
             let known = model.thinking != ThinkingKind::None;
-            let asked = if known { level } else { request.thinking };
-            body.reasoning = match word(asked) {
+            let requested = if known { level } else { request.thinking };
+            body.reasoning = match word(requested) {
                 Some(effort) => Some(json!({ "effort": effort })),
                 None if known => Some(json!({ "effort": "none" })),
                 None => None,
@@ -270,12 +270,12 @@ fn turns<'a>(request: &'a ChatRequest, quirks: &Quirks) -> Vec<Turn<'a>> {
                 }
             }
             Role::Assistant => {
-                said(&mut turns, &mut pending);
+                flush(&mut turns, &mut pending);
                 turns.extend(assistant(message, quirks));
             }
         }
     }
-    said(&mut turns, &mut pending);
+    flush(&mut turns, &mut pending);
     if marks && let Some(last) = turns.iter_mut().rfind(|t| t.role == "user") {
         mark_last(last);
     }
@@ -304,7 +304,7 @@ fn system(request: &ChatRequest, marks: bool) -> Option<Content<'_>> {
 }
 
 /// Merges user messages since the last answer into one turn, because many servers require alternating turns.
-fn said<'a>(turns: &mut Vec<Turn<'a>>, pending: &mut Vec<&'a Part>) {
+fn flush<'a>(turns: &mut Vec<Turn<'a>>, pending: &mut Vec<&'a Part>) {
     let mut pieces: Vec<Piece<'a>> = Vec::new();
     for part in pending.drain(..) {
         match part {
@@ -343,9 +343,13 @@ impl<'a> Piece<'a> {
 
 fn result<'a>(call_id: &'a str, text: &'a str, is_error: bool, quirks: &Quirks) -> Turn<'a> {
     // The protocol has no error flag, so the text must say it.
-    let told = text.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
-    let text =
-        if is_error && !told { Cow::Owned(format!("Error: {text}")) } else { Cow::Borrowed(text) };
+    let is_marked =
+        text.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
+    let text = if is_error && !is_marked {
+        Cow::Owned(format!("Error: {text}"))
+    } else {
+        Cow::Borrowed(text)
+    };
     Turn {
         role: "tool",
         content: Some(Content::Text(text)),

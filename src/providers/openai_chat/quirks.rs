@@ -116,8 +116,8 @@ impl Quirks {
         if error.class != ErrorClass::InvalidRequest {
             return false;
         }
-        let said = error.message.to_lowercase();
-        let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
+        let message = error.message.to_lowercase();
+        let has = |words: &[&str]| words.iter().any(|w| message.contains(w));
         if has(&["max_completion_tokens", "max_tokens"])
             && has(&[
                 "unsupported",

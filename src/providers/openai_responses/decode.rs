@@ -109,11 +109,11 @@ impl Decode for Decoder {
         std::mem::take(&mut self.received)
     }
 
-    fn reply(&mut self, asked: &str) -> Result<Reply, ProviderError> {
+    fn reply(&mut self, requested: &str) -> Result<Reply, ProviderError> {
         let mut parts = Vec::new();
         for item in std::mem::take(&mut self.items).into_values() {
             if let Some(done) = item.done {
-                say(&done, asked, &mut parts)?;
+                say(&done, requested, &mut parts)?;
             }
         }
         let stop = StopReason::of(self.stop, &parts);
@@ -122,7 +122,7 @@ impl Decode for Decoder {
             usage: self.usage,
             stop,
             response_id: self.response_id.take(),
-            model: self.model.take().unwrap_or_else(|| asked.to_owned()),
+            model: self.model.take().unwrap_or_else(|| requested.to_owned()),
             sooner: self.sooner,
         })
     }
@@ -170,8 +170,8 @@ impl Decoder {
                 return Err(failure(error.or(event.error.as_ref())));
             }
             "error" => {
-                let said = json!({ "code": event.code, "message": event.message });
-                return Err(failure(event.error.as_ref().or(Some(&said))));
+                let reported = json!({ "code": event.code, "message": event.message });
+                return Err(failure(event.error.as_ref().or(Some(&reported))));
             }
             // Confirmations and future kinds.
             _ => {}
@@ -299,9 +299,9 @@ impl Decoder {
         Ok(())
     }
 
-    fn count(&mut self, said: Option<&Value>, out: &mut Vec<Delta>) {
-        let Some(said) = said.filter(|said| said.is_object()) else { return };
-        let number = |path: &[&str]| numbers::count(said, path).unwrap_or(0);
+    fn count(&mut self, counts: Option<&Value>, out: &mut Vec<Delta>) {
+        let Some(counts) = counts.filter(|counts| counts.is_object()) else { return };
+        let number = |path: &[&str]| numbers::count(counts, path).unwrap_or(0);
         let cache_read = number(&["input_tokens_details", "cached_tokens"]);
         let cache_write = number(&["input_tokens_details", "cache_write_tokens"]);
         let input = number(&["input_tokens"]);
@@ -353,10 +353,10 @@ fn thought(item: &Value) -> String {
 }
 
 /// Adds an item to the answer.
-fn say(item: &Value, asked: &str, parts: &mut Vec<Part>) -> Result<(), ProviderError> {
+fn say(item: &Value, requested: &str, parts: &mut Vec<Part>) -> Result<(), ProviderError> {
     let own = |data: Value| Part::Opaque {
         provider: NAME.to_owned(),
-        model: asked.to_owned(),
+        model: requested.to_owned(),
         data: data.to_string(),
     };
     match kind(item) {

@@ -56,8 +56,8 @@ impl Dialect {
         if error.class != ErrorClass::InvalidRequest {
             return false;
         }
-        let said = error.message.to_lowercase();
-        let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
+        let message = error.message.to_lowercase();
+        let has = |words: &[&str]| words.iter().any(|w| message.contains(w));
         let first = |point: &mut bool| !std::mem::replace(point, true);
         if has(&["reasoning summar", "reasoning.summary"]) {
             return first(&mut self.no_summary);
@@ -297,7 +297,7 @@ fn input(request: &ChatRequest) -> Vec<Item<'_>> {
 
 /// Results precede other content, because they belong to the preceding calls.
 fn user<'a>(message: &'a Message, items: &mut Vec<Item<'a>>) {
-    let mut said = Vec::new();
+    let mut content = Vec::new();
     for part in &message.parts {
         match part {
             Part::ToolResult { call_id, text, is_error } => {
@@ -307,18 +307,18 @@ fn user<'a>(message: &'a Message, items: &mut Vec<Item<'a>>) {
                 });
             }
             Part::Text { text } if !text.trim().is_empty() => {
-                said.push(Content::InputText { text });
+                content.push(Content::InputText { text });
             }
             Part::Image { media_type, data } => {
-                said.push(Content::InputImage { image_url: data_url(media_type, data) });
+                content.push(Content::InputImage { image_url: data_url(media_type, data) });
             }
-            Part::File { media_type, name, data } => said
+            Part::File { media_type, name, data } => content
                 .push(Content::InputFile { filename: name, file_data: data_url(media_type, data) }),
             _ => {}
         }
     }
-    if !said.is_empty() {
-        items.push(Item::Message { role: "user", content: said, phase: None });
+    if !content.is_empty() {
+        items.push(Item::Message { role: "user", content, phase: None });
     }
 }
 
@@ -328,8 +328,9 @@ fn data_url(media_type: &str, data: &[u8]) -> String {
 
 /// The protocol has no error flag, so the text must say it.
 fn result(text: &str, is_error: bool) -> Cow<'_, str> {
-    let told = text.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
-    if is_error && !told { Cow::Owned(format!("Error: {text}")) } else { Cow::Borrowed(text) }
+    let is_marked =
+        text.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
+    if is_error && !is_marked { Cow::Owned(format!("Error: {text}")) } else { Cow::Borrowed(text) }
 }
 
 /// Thinking items directly precede what they led to, and go only to the model that produced them. The provider rejects
@@ -510,8 +511,8 @@ mod tests {
             (&Value::Null, &Value::Null)
         );
         assert_eq!((&sent["store"], &sent["stream"]), (&json!(false), &json!(true)));
-        let said = request.system("Rules", Cache::UpToHere);
-        assert_eq!(encoded(&said, Dialect::of(Server::ChatGpt))["instructions"], "Rules");
+        let request = request.system("Rules", Cache::UpToHere);
+        assert_eq!(encoded(&request, Dialect::of(Server::ChatGpt))["instructions"], "Rules");
     }
 
     #[test]

@@ -43,20 +43,20 @@ impl Practice {
             .filter(|p| matches!(p, Part::ToolCall { .. }));
         let id = format!("practice-{}", calls.count() + 1);
         let mut parts = Vec::new();
-        let mut said = 0;
+        let mut bytes = 0;
         sink(Delta::Start { response_id: None, model: Some(MODEL.to_owned()) });
         if request.thinking != Thinking::None {
             for word in turn.thinking.split_inclusive(' ') {
                 self.emit(sink, Delta::Thinking(word.to_owned())).await;
             }
-            said += turn.thinking.len();
+            bytes += turn.thinking.len();
             parts.push(Part::Thinking { text: turn.thinking.to_owned(), signature: None });
         }
-        let thought = said;
+        let thought = bytes;
         for word in turn.text.split_inclusive([' ', '\n']) {
             self.emit(sink, Delta::Text(word.to_owned())).await;
         }
-        said += turn.text.len();
+        bytes += turn.text.len();
         parts.push(Part::text(turn.text));
         let stop = match turn.call {
             None => StopReason::End,
@@ -70,14 +70,14 @@ impl Practice {
                 for json in arguments.split_inclusive(' ') {
                     self.emit(sink, Delta::ToolCallArgs { index: 0, json: json.to_owned() }).await;
                 }
-                said += name.len() + arguments.len();
+                bytes += name.len() + arguments.len();
                 parts.push(Part::call(id, name, arguments));
                 StopReason::ToolUse
             }
         };
         let usage = Usage {
             input: tokens(Size::of(request).bytes),
-            output: tokens(said as u64),
+            output: tokens(bytes as u64),
             reasoning: tokens(thought as u64),
             ..Usage::default()
         };

@@ -207,8 +207,8 @@ fn plan_comment(card: &Card) -> String {
 
 fn notes_path(card: &Card) -> String {
     let name = card.task.as_deref().map_or_else(|| "practice".to_owned(), str::to_lowercase);
-    let again = if matches!(card.cause, Cause::Changes(_)) { "-revised" } else { "" };
-    format!("notes/{name}{again}.md")
+    let suffix = if matches!(card.cause, Cause::Changes(_)) { "-revised" } else { "" };
+    format!("notes/{name}{suffix}.md")
 }
 
 fn notes(card: &Card) -> String {
@@ -271,7 +271,7 @@ fn fit(request: &ChatRequest, tool: &str, mut args: Value) -> Value {
 /// The card of the current run, and the index of its first message.
 fn run(request: &ChatRequest) -> (Card, usize) {
     let texts: Vec<(usize, String)> =
-        request.messages.iter().enumerate().filter_map(told).collect();
+        request.messages.iter().enumerate().filter_map(instruction).collect();
     let newest = texts.last().map_or(0, |(at, _)| *at);
     let ends = |at: &usize| *at < newest && ends_run(&request.messages[*at], &request.messages);
     let ended = (0..request.messages.len()).rev().find(ends).map_or(0, |at| at + 1);
@@ -291,11 +291,11 @@ fn run(request: &ChatRequest) -> (Card, usize) {
 }
 
 /// User text without HQ's bracketed remarks, which name runs and tasks but are not cards.
-fn told(message: (usize, &Message)) -> Option<(usize, String)> {
+fn instruction(message: (usize, &Message)) -> Option<(usize, String)> {
     texts(message, |text| !(text.starts_with('[') && text.ends_with(']')))
 }
 
-fn said(message: (usize, &Message)) -> Option<(usize, String)> {
+fn any_text(message: (usize, &Message)) -> Option<(usize, String)> {
     texts(message, |_| true)
 }
 
@@ -348,7 +348,7 @@ fn made(messages: &[Message]) -> Vec<Made<'_>> {
 }
 
 fn chat(request: &ChatRequest) -> Turn {
-    let last = request.messages.iter().enumerate().rev().find_map(said);
+    let last = request.messages.iter().enumerate().rev().find_map(any_text);
     let heard = last
         .map(|(_, text)| text.split_whitespace().collect::<Vec<_>>().join(" "))
         .unwrap_or_default();

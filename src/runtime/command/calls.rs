@@ -14,7 +14,7 @@ use providers::bound::Size;
 use providers::catalog::Model;
 use store::WriteTx;
 
-use super::{Done, Entry, Place, Within, save};
+use super::{CommandContext, Entry, EntryResult, Place, save};
 use crate::EngineError;
 use crate::history::MAX_FILE_TEXT;
 
@@ -49,14 +49,14 @@ impl Question {
     fn ask(
         &self,
         tx: &mut WriteTx<'_>,
-        pen: &mut RunWriter,
+        writer: &mut RunWriter,
         late: bool,
     ) -> Result<Begun, EngineError> {
         if !late {
-            not_halted(tx, pen)?;
+            not_halted(tx, writer)?;
         }
         let mut size = self.size;
-        for kind in &pen.appended {
+        for kind in &writer.appended {
             // Messages that this transaction reads are also part of the request.
             match kind {
                 EventKind::Input { text, .. } => size.bytes += text.head().len() as u64 + 64,
@@ -67,9 +67,9 @@ impl Question {
                 _ => {}
             }
         }
-        let call = pen.run.calls + 1;
-        let admitted = self.admit(tx, pen, (call, size), late)?;
-        pen.append(
+        let call = writer.run.calls + 1;
+        let admitted = self.admit(tx, writer, (call, size), late)?;
+        writer.append(
             tx,
             EventKind::CallStarted {
                 call,
@@ -84,13 +84,13 @@ impl Question {
     fn admit(
         &self,
         tx: &mut WriteTx<'_>,
-        pen: &RunWriter,
+        writer: &RunWriter,
         (call, size): (u32, Size),
         late: bool,
     ) -> Result<Admitted, EngineError> {
         let ask = Ask {
-            agent: pen.run.agent,
-            run: pen.run.id,
+            agent: writer.run.agent,
+            run: writer.run.id,
             call,
             kind: self.kind,
             connection: self.connection,
@@ -114,8 +114,8 @@ impl Question {
 ///
 /// # Errors
 /// `Halted`.
-pub(super) fn not_halted(tx: &WriteTx<'_>, pen: &RunWriter) -> Result<(), EngineError> {
-    match runs::halt::of_agent(tx, pen.run.agent)? {
+pub(super) fn not_halted(tx: &WriteTx<'_>, writer: &RunWriter) -> Result<(), EngineError> {
+    match runs::halt::of_agent(tx, writer.run.agent)? {
         Some(_) => Err(EngineError::Halted),
         None => Ok(()),
     }
@@ -166,21 +166,21 @@ impl Entry for CallBegun {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        within: Within,
-    ) -> Result<Done<Begun>, EngineError> {
+        mut writer: RunWriter,
+        context: CommandContext,
+    ) -> Result<EntryResult<Begun>, EngineError> {
         if let Some(switched) = self.switched {
-            pen.append(tx, switched)?;
+            writer.append(tx, switched)?;
         }
         let wish = match &self.known {
-            Some(known) => pen.read_known(tx, known)?,
-            None => pen.read_inputs(tx)?,
+            Some(known) => writer.read_known(tx, known)?,
+            None => writer.read_inputs(tx)?,
         };
         for text in self.told {
-            pen.append(tx, EventKind::Notice { text })?;
+            writer.append(tx, EventKind::Notice { text })?;
         }
-        let begun = self.question.ask(tx, &mut pen, within.is_late())?;
-        save(tx, pen, Begun { wish, ..begun })
+        let begun = self.question.ask(tx, &mut writer, context.is_late())?;
+        save(tx, writer, Begun { wish, ..begun })
     }
 }
 
@@ -201,11 +201,11 @@ impl Entry for QuestionBegun {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        within: Within,
-    ) -> Result<Done<Begun>, EngineError> {
-        let begun = self.question.ask(tx, &mut pen, within.is_late())?;
-        save(tx, pen, begun)
+        mut writer: RunWriter,
+        context: CommandContext,
+    ) -> Result<EntryResult<Begun>, EngineError> {
+        let begun = self.question.ask(tx, &mut writer, context.is_late())?;
+        save(tx, writer, begun)
     }
 }
 
@@ -226,17 +226,17 @@ impl Entry for ReviewBegun {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        within: Within,
-    ) -> Result<Done<Begun>, EngineError> {
-        if !within.is_late() {
-            not_halted(tx, &pen)?;
+        mut writer: RunWriter,
+        context: CommandContext,
+    ) -> Result<EntryResult<Begun>, EngineError> {
+        if !context.is_late() {
+            not_halted(tx, &writer)?;
         }
-        pen.run.calls += 1;
-        let call = pen.run.calls;
+        writer.run.calls += 1;
+        let call = writer.run.calls;
         let size = self.question.size;
-        let admitted = self.question.admit(tx, &pen, (call, size), within.is_late())?;
-        save(tx, pen, Begun { call, admitted, wish: None })
+        let admitted = self.question.admit(tx, &writer, (call, size), context.is_late())?;
+        save(tx, writer, Begun { call, admitted, wish: None })
     }
 }
 
@@ -278,15 +278,15 @@ impl Entry for CallPaid {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
         self.paid.write(tx)?;
         if let Some((answer, activity)) = self.said {
-            pen.append(tx, answer)?;
-            pen.run.activity = activity;
+            writer.append(tx, answer)?;
+            writer.run.activity = activity;
         }
-        save(tx, pen, ())
+        save(tx, writer, ())
     }
 }
 
@@ -307,17 +307,17 @@ impl CutOff {
     pub(super) fn write(
         self,
         tx: &mut WriteTx<'_>,
-        pen: &mut RunWriter,
+        writer: &mut RunWriter,
     ) -> Result<(), EngineError> {
         let why = "cut off while the model was answering".to_owned();
-        self.note(tx, pen, false, ("stopped".to_owned(), why, None))
+        self.note(tx, writer, false, ("stopped".to_owned(), why, None))
     }
 
     /// The same for any reason: error class, message and time of the retry.
     fn note(
         self,
         tx: &mut WriteTx<'_>,
-        pen: &mut RunWriter,
+        writer: &mut RunWriter,
         is_free: bool,
         (class, message, retry_at): (String, String, Option<Timestamp>),
     ) -> Result<(), EngineError> {
@@ -329,9 +329,9 @@ impl CutOff {
             false => drop(money::book_lost(tx, reservation, spent)?),
         }
         if let Some(piece) = piece {
-            pen.append(tx, piece)?;
+            writer.append(tx, piece)?;
         }
-        pen.append(tx, EventKind::CallFailed { call, class, message, retry_at })?;
+        writer.append(tx, EventKind::CallFailed { call, class, message, retry_at })?;
         Ok(())
     }
 }
@@ -356,15 +356,15 @@ impl Entry for CallFailed {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
-        let Self { cut_off, is_free, class, message, again } = self;
-        if let Some(until) = again {
-            pen.hold(tx, until, message.clone());
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
+        let Self { cut_off, is_free, class, message, again: retry_at } = self;
+        if let Some(until) = retry_at {
+            writer.hold(tx, until, message.clone());
         }
-        cut_off.note(tx, &mut pen, is_free, (class, message, again))?;
-        save(tx, pen, ())
+        cut_off.note(tx, &mut writer, is_free, (class, message, retry_at))?;
+        save(tx, writer, ())
     }
 }
 
@@ -392,15 +392,15 @@ impl Entry for ReviewBooked {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
+        writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
         match self.booked {
             _ if money::grants::is_at_home(tx, self.reservation)? => {}
             Booked::Answered(spent) => drop(money::settle(tx, self.reservation, spent)?),
             Booked::Lost(spent) => drop(money::book_lost(tx, self.reservation, spent)?),
             Booked::Free => money::release(tx, self.reservation)?,
         }
-        save(tx, pen, ())
+        save(tx, writer, ())
     }
 }

@@ -15,7 +15,7 @@ use kernel::{Outcome, Timestamp, WaitFor};
 use store::WriteTx;
 
 use super::calls::{CutOff, Paid, not_halted};
-use super::{Done, Entry, Place, Within, save};
+use super::{CommandContext, Entry, EntryResult, Place, save};
 use crate::EngineError;
 use crate::ending::used_up;
 use crate::journal::Unkept;
@@ -84,37 +84,38 @@ impl Entry for LastWord {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<Step>, EngineError> {
-        let Self { paid, answer, committed, effective, limit, aside, said, nudged, end } = self;
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<Step>, EngineError> {
+        let Self { paid, answer, committed, effective, limit, aside, said: kind, nudged, end } =
+            self;
         paid.write(tx)?;
-        pen.append(tx, answer)?;
+        writer.append(tx, answer)?;
         if let Some(committed) = committed {
-            pen.append(tx, committed)?;
+            writer.append(tx, committed)?;
         }
-        pen.run.effective |= effective;
+        writer.run.effective |= effective;
         let next = match limit {
             Some(which) => Next::End(Outcome::Limit { which }),
             // A side question has no tools, so text is the only possible answer.
-            None if aside && said != Said::Cut && !end.trim().is_empty() => {
+            None if aside && kind != Said::Cut && !end.trim().is_empty() => {
                 Next::End(Outcome::Done)
             }
-            None if !runs::queue::heard(tx, pen.session.id, pen.run.id)?.is_empty() => {
+            None if !runs::queue::heard(tx, writer.session.id, writer.run.id)?.is_empty() => {
                 Next::GoOn(None)
             }
-            None => next(tx, &mut pen, said, nudged, &end)?,
+            None => next(tx, &mut writer, kind, nudged, &end)?,
         };
         match next {
             Next::GoOn(notice) => {
                 if let Some(text) = notice {
-                    pen.append(tx, EventKind::Notice { text: text.to_owned() })?;
+                    writer.append(tx, EventKind::Notice { text: text.to_owned() })?;
                 }
-                save(tx, pen, Step::Next)
+                save(tx, writer, Step::Next)
             }
             Next::End(outcome) => {
-                let appended = std::mem::take(&mut pen.appended);
-                pen.end(tx, outcome, &end)?;
+                let appended = std::mem::take(&mut writer.appended);
+                writer.end(tx, outcome, &end)?;
                 Ok((Step::Over, appended))
             }
         }
@@ -123,14 +124,14 @@ impl Entry for LastWord {
 
 fn next(
     tx: &mut WriteTx<'_>,
-    pen: &mut RunWriter,
-    said: Said,
+    writer: &mut RunWriter,
+    kind: Said,
     nudged: bool,
     text: &str,
 ) -> Result<Next, EngineError> {
     let failed =
         |code: &str, reason: String| Next::End(Outcome::Failed { code: code.to_owned(), reason });
-    Ok(match said {
+    Ok(match kind {
         Said::Nothing if nudged => {
             failed("empty_answer", "The model gave no answer, twice.".to_owned())
         }
@@ -138,7 +139,7 @@ fn next(
             failed("context_too_long", "The conversation is too long for this model.".to_owned())
         }
         // In a chat the person reads the refusal as the answer.
-        Said::Refusal if pen.run.item.is_none() && !text.trim().is_empty() => {
+        Said::Refusal if writer.run.item.is_none() && !text.trim().is_empty() => {
             Next::End(Outcome::Done)
         }
         Said::Refusal => {
@@ -150,23 +151,23 @@ fn next(
         Said::Shaped if !nudged => Next::GoOn(Some(SHAPED)),
         Said::Full => Next::GoOn(Some(CUT)),
         Said::Pause => Next::GoOn(None),
-        Said::Something | Said::Shaped => plain_end(tx, pen)?,
+        Said::Something | Said::Shaped => plain_end(tx, writer)?,
     })
 }
 
 /// A normal end of turn. It ends a chat. It ends work that changed something and whose task has a next step; otherwise
 /// the model is reminded once.
-fn plain_end(tx: &mut WriteTx<'_>, pen: &mut RunWriter) -> Result<Next, EngineError> {
-    let Some(item) = pen.run.item else { return Ok(Next::End(Outcome::Done)) };
-    let asleep = work::would_sleep(tx, &pen.run, item)?;
-    if pen.run.effective && !asleep {
+fn plain_end(tx: &mut WriteTx<'_>, writer: &mut RunWriter) -> Result<Next, EngineError> {
+    let Some(item) = writer.run.item else { return Ok(Next::End(Outcome::Done)) };
+    let asleep = work::would_sleep(tx, &writer.run, item)?;
+    if writer.run.effective && !asleep {
         return Ok(Next::End(Outcome::Done));
     }
-    if pen.run.reminded {
+    if writer.run.reminded {
         return Ok(Next::End(Outcome::NoOutcome));
     }
-    pen.run.reminded = true;
-    Ok(Next::GoOn(Some(if pen.run.effective { ASLEEP } else { REMINDER })))
+    writer.run.reminded = true;
+    Ok(Next::GoOn(Some(if writer.run.effective { ASLEEP } else { REMINDER })))
 }
 
 /// A response that cannot be stored. It is paid anyway. The model is told once; the second time the run ends.
@@ -190,27 +191,27 @@ impl Entry for NotKept {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<Step>, EngineError> {
-        let Self { call, paid, why, committed, limit, again } = self;
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<Step>, EngineError> {
+        let Self { call, paid, why, committed, limit, again: may_retry } = self;
         paid.write(tx)?;
-        let (class, message) = (why.word().to_owned(), why.told());
-        pen.append(tx, EventKind::CallFailed { call, class, message, retry_at: None })?;
+        let (class, message) = (why.word().to_owned(), why.describe());
+        writer.append(tx, EventKind::CallFailed { call, class, message, retry_at: None })?;
         if let Some(committed) = committed {
-            pen.append(tx, committed)?;
+            writer.append(tx, committed)?;
         }
         let outcome = match limit {
             Some(which) => Outcome::Limit { which },
-            None if again => {
-                let text = format!("This did not work: {}. {}", why.told(), why.advice());
-                pen.append(tx, EventKind::Notice { text })?;
-                return save(tx, pen, Step::Next);
+            None if may_retry => {
+                let text = format!("This did not work: {}. {}", why.describe(), why.advice());
+                writer.append(tx, EventKind::Notice { text })?;
+                return save(tx, writer, Step::Next);
             }
-            None => Outcome::Failed { code: why.word().to_owned(), reason: why.told() },
+            None => Outcome::Failed { code: why.word().to_owned(), reason: why.describe() },
         };
-        let appended = std::mem::take(&mut pen.appended);
-        pen.end(tx, outcome, "")?;
+        let appended = std::mem::take(&mut writer.appended);
+        writer.end(tx, outcome, "")?;
         Ok((Step::Over, appended))
     }
 }
@@ -237,27 +238,27 @@ impl Entry for Stopped {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
         if let Some(cut_off) = self.cut_off {
-            cut_off.write(tx, &mut pen)?;
+            cut_off.write(tx, &mut writer)?;
         }
         if let Some(committed) = self.committed {
-            pen.append(tx, committed)?;
+            writer.append(tx, committed)?;
         }
-        pen.run.effective |= self.effective;
-        match &pen.run.stop {
+        writer.run.effective |= self.effective;
+        match &writer.run.stop {
             None if self.ending => {
-                pen.requeue(tx)?;
+                writer.requeue(tx)?;
             }
             None if self.rests => {
-                halt::rest(tx, pen)?;
+                halt::rest(tx, writer)?;
             }
             stop => {
                 let by = stop.as_ref().and_then(|stop| stop.by);
-                pen.close_calls(tx, CallStatus::Stopped, "the run was stopped")?;
-                pen.end(tx, Outcome::Stopped { by }, "")?;
+                writer.close_calls(tx, CallStatus::Stopped, "the run was stopped")?;
+                writer.end(tx, Outcome::Stopped { by }, "")?;
             }
         }
         Ok(((), Vec::new()))
@@ -285,19 +286,19 @@ impl Entry for Rested {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
         if let Some(committed) = self.committed {
-            pen.append(tx, committed)?;
+            writer.append(tx, committed)?;
         }
-        pen.run.effective |= self.effective;
+        writer.run.effective |= self.effective;
         if self.closing || self.behind {
             let what = if self.closing { CLOSING } else { CUT_OFF };
-            pen.append(tx, EventKind::Interrupted { what: what.to_owned() })?;
-            pen.requeue(tx)?;
+            writer.append(tx, EventKind::Interrupted { what: what.to_owned() })?;
+            writer.requeue(tx)?;
         } else {
-            halt::rest(tx, pen)?;
+            halt::rest(tx, writer)?;
         }
         Ok(((), Vec::new()))
     }
@@ -318,13 +319,13 @@ impl Entry for Ended {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
         if let Some(committed) = self.committed {
-            pen.append(tx, committed)?;
+            writer.append(tx, committed)?;
         }
-        pen.end(tx, self.outcome, &self.summary)?;
+        writer.end(tx, self.outcome, &self.summary)?;
         Ok(((), Vec::new()))
     }
 }
@@ -349,24 +350,24 @@ impl Entry for BudgetLacked {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<bool>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<bool>, EngineError> {
         let Self { events, mut lack, usual, limit } = self;
         lack.budget.usual = usual;
         for event in events {
-            pen.append(tx, event)?;
+            writer.append(tx, event)?;
         }
-        pen.read_inputs(tx)?;
+        writer.read_inputs(tx)?;
         if lack.budget.is_of_run() {
             let which = limit.unwrap_or_else(|| used_up(&lack).to_owned());
             let why = UsageError::OverBudget(lack).to_string();
-            pen.end(tx, Outcome::Limit { which }, &why)?;
+            writer.end(tx, Outcome::Limit { which }, &why)?;
             return Ok((false, Vec::new()));
         }
-        let (detail, until) = money::wait(tx, pen.run.id, &lack)?;
+        let (detail, until) = money::wait(tx, writer.run.id, &lack)?;
         let needs_micros = Some(lack.needs().0);
-        pen.wait(tx, Pause { waits_for: WaitFor::Budget, detail, needs_micros, until })?;
+        writer.wait(tx, Pause { waits_for: WaitFor::Budget, detail, needs_micros, until })?;
         Ok((true, Vec::new()))
     }
 }
@@ -389,14 +390,14 @@ impl Entry for Held {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
         for event in self.events {
-            pen.append(tx, event)?;
+            writer.append(tx, event)?;
         }
-        pen.hold(tx, self.until, self.detail);
-        save(tx, pen, ())
+        writer.hold(tx, self.until, self.detail);
+        save(tx, writer, ())
     }
 }
 
@@ -419,15 +420,15 @@ impl Entry for Parked {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
         let Self { events, until, detail } = self;
         for event in events {
-            pen.append(tx, event)?;
+            writer.append(tx, event)?;
         }
         let pause = Pause { waits_for: WaitFor::Provider, detail, needs_micros: None, until };
-        pen.wait(tx, pause)?;
+        writer.wait(tx, pause)?;
         Ok(((), Vec::new()))
     }
 }
@@ -456,22 +457,22 @@ impl Entry for HandedOut {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<bool>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<bool>, EngineError> {
         let Self { committed, effective, activity, detail, until } = self;
         if let Some(committed) = committed {
-            pen.append(tx, committed)?;
+            writer.append(tx, committed)?;
         }
-        pen.run.effective |= effective;
-        let heard = runs::queue::heard(tx, pen.session.id, pen.run.id)?;
+        writer.run.effective |= effective;
+        let heard = runs::queue::heard(tx, writer.session.id, writer.run.id)?;
         if heard.iter().any(Input::is_from_outside) {
-            return save(tx, pen, false);
+            return save(tx, writer, false);
         }
-        pen.run.activity = activity;
-        let appended = std::mem::take(&mut pen.appended);
+        writer.run.activity = activity;
+        let appended = std::mem::take(&mut writer.appended);
         let (waits_for, until) = (WaitFor::External, Some(until));
-        pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
+        writer.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
         Ok((true, appended))
     }
 }
@@ -499,24 +500,24 @@ impl Entry for ApprovalsAsked {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<bool>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<bool>, EngineError> {
         let Self { call_id, activity, detail, until, new } = self;
-        not_halted(tx, &pen)?;
-        let known = approvals::of_call(tx, pen.run.id, &call_id)?;
+        not_halted(tx, &writer)?;
+        let known = approvals::of_call(tx, writer.run.id, &call_id)?;
         if new.is_empty() && known.is_some_and(|one| one.answer.is_some()) {
             return Ok((false, Vec::new()));
         }
-        let (run, agent) = (pen.run.id, pen.run.agent);
+        let (run, agent) = (writer.run.id, writer.run.agent);
         for one in new {
             // A run may only request approvals for itself, whatever its host sends.
             trust::ask(tx, NewApproval { run, agent, ..one })?;
         }
-        pen.run.activity = activity;
-        let appended = std::mem::take(&mut pen.appended);
+        writer.run.activity = activity;
+        let appended = std::mem::take(&mut writer.appended);
         let waits_for = WaitFor::Approval;
-        pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
+        writer.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
         Ok((true, appended))
     }
 }

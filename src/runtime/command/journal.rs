@@ -10,7 +10,7 @@ use kernel::ApprovalId;
 use store::{Read, WriteTx};
 
 use super::calls::not_halted;
-use super::{Done, Entry, Place, Within, save};
+use super::{CommandContext, Entry, EntryResult, Place, save};
 use crate::EngineError;
 
 /// Appends events and nothing else.
@@ -27,13 +27,13 @@ impl Entry for Append {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
         for event in self.events {
-            pen.append(tx, event)?;
+            writer.append(tx, event)?;
         }
-        save(tx, pen, ())
+        save(tx, writer, ())
     }
 }
 
@@ -52,20 +52,20 @@ impl Entry for StepBegun {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        within: Within,
-    ) -> Result<Done<()>, EngineError> {
-        if !within.is_late() {
-            not_halted(tx, &pen)?;
+        mut writer: RunWriter,
+        context: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
+        if !context.is_late() {
+            not_halted(tx, &writer)?;
         }
         spend(tx, self.approved)?;
         if let EventKind::ToolStarted { name, .. } | EventKind::FilesStarted { name, .. } =
             &self.begun
         {
-            pen.run.activity.clone_from(name);
+            writer.run.activity.clone_from(name);
         }
-        pen.append(tx, self.begun)?;
-        save(tx, pen, ())
+        writer.append(tx, self.begun)?;
+        save(tx, writer, ())
     }
 }
 
@@ -92,23 +92,23 @@ impl Entry for Results {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<()>, EngineError> {
-        pen.run.effective |= self.effective;
-        keep(&mut pen, self.load);
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
+        writer.run.effective |= self.effective;
+        keep(&mut writer, self.load);
         for event in self.events {
-            pen.append(tx, event)?;
+            writer.append(tx, event)?;
         }
-        save(tx, pen, ())
+        save(tx, writer, ())
     }
 }
 
 /// Keeps tools for the rest of the session.
-pub(super) fn keep(pen: &mut RunWriter, names: Vec<String>) {
+pub(super) fn keep(writer: &mut RunWriter, names: Vec<String>) {
     for name in names {
-        if !pen.session.loaded_tools.contains(&name) {
-            pen.session.loaded_tools.push(name);
+        if !writer.session.loaded_tools.contains(&name) {
+            writer.session.loaded_tools.push(name);
         }
     }
 }
@@ -154,31 +154,31 @@ impl Entry for Told {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        mut pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<u32>, EngineError> {
-        let had = pen.session.events;
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<u32>, EngineError> {
+        let had = writer.session.events;
         let first = match self.shown {
             Shown::Same | Shown::Whole => None,
             Shown::From(first) => Some(first),
-            Shown::Counted { first, of } => Some(counted_here(tx, &pen, (first, of))?),
+            Shown::Counted { first, of } => Some(counted_here(tx, &writer, (first, of))?),
         };
         for mut event in self.events {
             if let (EventKind::Compacted { how, .. }, Some(first)) = (&mut event, first) {
                 how.first_kept = first;
             }
-            pen.append(tx, event)?;
+            writer.append(tx, event)?;
         }
-        let session = pen.session.id;
+        let session = writer.session.id;
         match (self.shown, first) {
             (Shown::Whole, _) => context::not_compacted(tx, session)?,
             // The number of the last appended event.
             (_, Some(first)) => {
-                context::compacted(tx, session, pen.session.events.saturating_sub(1), first)?;
+                context::compacted(tx, session, writer.session.events.saturating_sub(1), first)?;
             }
             (_, None) => {}
         }
-        save(tx, pen, had)
+        save(tx, writer, had)
     }
 }
 
@@ -186,13 +186,13 @@ impl Entry for Told {
 /// Events that were added here meanwhile, outside the run, shift the numbers.
 fn counted_here(
     tx: &dyn Read,
-    pen: &RunWriter,
+    writer: &RunWriter,
     (first, of): (u32, u32),
 ) -> Result<u32, EngineError> {
-    let had = pen.session.events;
+    let had = writer.session.events;
     let Some(more) = had.checked_sub(of).filter(|more| 0 < *more) else { return Ok(first) };
-    let events = runs::events(tx, pen.session.id, pen.run.first_event, had)?;
-    let beside = events.iter().filter(|event| event.run != Some(pen.run.id));
+    let events = runs::events(tx, writer.session.id, writer.run.first_event, had)?;
+    let beside = events.iter().filter(|event| event.run != Some(writer.run.id));
     let beside: Vec<u32> = beside.map(|event| event.n).collect();
     Ok(moved_by(&beside, more, first))
 }
@@ -215,11 +215,11 @@ impl Entry for Settling {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        pen: RunWriter,
-        _: Within,
-    ) -> Result<Done<Vec<OpenCall>>, EngineError> {
-        let open = runs::open_calls(tx, &pen.run)?;
-        save(tx, pen, open)
+        writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<Vec<OpenCall>>, EngineError> {
+        let open = runs::open_calls(tx, &writer.run)?;
+        save(tx, writer, open)
     }
 }
 

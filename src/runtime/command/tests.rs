@@ -17,7 +17,7 @@ use super::ends::{
 use super::journal::{Append, Results, Settling, Shown, StepBegun, Told};
 use super::orders::*;
 use super::tool::ToolMade;
-use super::{Command, First, Hand, Line, Ordered, Place};
+use super::{Command, CommandHeader, ControlCommand, First, JournalCommand, Place};
 use crate::journal::Unkept;
 use features::agents::model::Agent;
 use features::connections::cooldown::Candidate;
@@ -62,9 +62,9 @@ fn notice(text: &str) -> EventKind {
     EventKind::Notice { text: text.to_owned() }
 }
 
-fn hand(number: u64, epoch: u64, first: Option<Box<First>>) -> Hand {
+fn hand(number: u64, epoch: u64, first: Option<Box<First>>) -> CommandHeader {
     let (decided, judged) = (Vec::new(), Vec::new());
-    Hand { run: run(), epoch, worked_ms: 1_200, number, first, decided, judged, cut: None }
+    CommandHeader { run: run(), epoch, worked_ms: 1_200, number, first, decided, judged, cut: None }
 }
 
 fn first(item: Option<Item>) -> Box<First> {
@@ -146,13 +146,13 @@ fn approval() -> NewApproval {
     }
 }
 
-fn lines() -> Vec<Line> {
+fn lines() -> Vec<JournalCommand> {
     let mut all = journal_lines();
     all.extend(home_lines());
     all
 }
 
-fn journal_lines() -> Vec<Line> {
+fn journal_lines() -> Vec<JournalCommand> {
     let at = from_ms(1_700_000_000_000);
     let begun = EventKind::ToolStarted {
         step: 1,
@@ -200,7 +200,7 @@ fn journal_lines() -> Vec<Line> {
     ]
 }
 
-fn home_lines() -> Vec<Line> {
+fn home_lines() -> Vec<JournalCommand> {
     let at = from_ms(1_700_000_000_000);
     let lack = Lack {
         budget: Budget::sample(),
@@ -271,7 +271,7 @@ fn home_lines() -> Vec<Line> {
     ]
 }
 
-fn orders() -> Vec<Ordered> {
+fn orders() -> Vec<ControlCommand> {
     let (run, item) = (run(), ItemId::from_bytes([9; 16]));
     let (agent, session) = (AgentId::from_bytes([5; 16]), SessionId::from_bytes([12; 16]));
     let id = JobId::from_bytes([16; 16]);
@@ -364,14 +364,14 @@ fn every_command_survives_its_text() {
     let first = Some(first(Some(Item::sample())));
     let entry = |line| Command::Entry { hand: hand(7, 4, first.clone()), line };
     let entries = all(lines().into_iter().map(entry).collect());
-    assert_eq!(entries.len(), Line::COUNT, "each once: {entries:?}");
+    assert_eq!(entries.len(), JournalCommand::COUNT, "each once: {entries:?}");
     let orders = all(orders().into_iter().map(Command::Order).collect());
-    assert_eq!(orders.len(), Ordered::COUNT, "each once: {orders:?}");
+    assert_eq!(orders.len(), ControlCommand::COUNT, "each once: {orders:?}");
 }
 
 #[test]
 fn what_other_runs_and_people_hang_on_is_homes_alone() {
-    let at_home = |line: &Line| line.place() == Place::Home;
+    let at_home = |line: &JournalCommand| line.place() == Place::Home;
     let home: BTreeSet<String> = lines()
         .into_iter()
         .filter(at_home)
@@ -431,9 +431,9 @@ impl Stage {
         Self { store, run, _folder: folder }
     }
 
-    fn apply(&self, hand: Hand, text: &str) -> Result<Value, EngineError> {
+    fn apply(&self, hand: CommandHeader, text: &str) -> Result<Value, EngineError> {
         let line = Append { events: vec![notice(text)] }.into();
-        let command = Command::Entry { hand: Hand { run: self.run, ..hand }, line };
+        let command = Command::Entry { hand: CommandHeader { run: self.run, ..hand }, line };
         let sent = serde_json::to_vec(&command).expect("it can be written");
         let write = move |tx: &mut WriteTx<'_>| {
             let read: Command = serde_json::from_slice(&sent).expect("it can be read");
@@ -480,9 +480,9 @@ fn what_permissions_decided_is_counted_with_its_entry_and_once() {
     stage.store.write_blocking(BY.0, BY.1, move |tx| tx.put(&rule)).expect("it is kept");
     for _ in 0..2 {
         let decided = vec![id, gone, id];
-        stage.apply(Hand { decided, ..hand(2, 1, None) }, "two").expect("an answer");
+        stage.apply(CommandHeader { decided, ..hand(2, 1, None) }, "two").expect("an answer");
     }
-    let late = Hand { decided: vec![id], ..hand(3, 0, None) };
+    let late = CommandHeader { decided: vec![id], ..hand(3, 0, None) };
     stage.apply(late, "late").expect_err("it is too late");
     let uses = stage.store.read(|snap| snap.list::<PermissionUse>(&Range::all()));
     let uses = uses.expect("a read");
@@ -498,20 +498,20 @@ fn what_was_judged_is_kept_with_its_entry_and_once() {
     let large = CallRecord { tool: "a".repeat(10_000), ..call("large") };
     for _ in 0..2 {
         let judged = vec![call("one"), large.clone(), call("two")];
-        stage.apply(Hand { judged, ..hand(2, 1, None) }, "two").expect("an answer");
+        stage.apply(CommandHeader { judged, ..hand(2, 1, None) }, "two").expect("an answer");
     }
-    let late = Hand { judged: vec![call("late")], ..hand(3, 0, None) };
+    let late = CommandHeader { judged: vec![call("late")], ..hand(3, 0, None) };
     stage.apply(late, "late").expect_err("it is too late");
     // Calls decided while the host was offline keep the time of their decision.
     let cut = Some(1_600_000_000_000);
-    let heard = Hand { judged: vec![call("three")], cut, ..hand(3, 1, None) };
+    let heard = CommandHeader { judged: vec![call("three")], cut, ..hand(3, 1, None) };
     stage.apply(heard, "three").expect("it is applied");
     let kept = stage.store.read(|snap| snap.list::<JudgedCall>(&Range::all())).expect("a read");
-    let told = |one: &JudgedCall| (one.call.call_id.clone(), one.at.as_millisecond());
+    let id_and_time = |one: &JudgedCall| (one.call.call_id.clone(), one.at.as_millisecond());
     let (now, agent) = (1_700_000_000_000, stage.run().agent);
     let all = [("three", 1_600_000_000_000), ("one", now), ("two", now)];
     let all = all.map(|(id, at)| (id.to_owned(), at));
-    assert_eq!(kept.iter().map(told).collect::<Vec<_>>(), all);
+    assert_eq!(kept.iter().map(id_and_time).collect::<Vec<_>>(), all);
     assert!(kept.iter().all(|one| (one.run, one.agent) == (stage.run, agent)));
 }
 
@@ -530,14 +530,14 @@ fn a_writer_that_was_taken_over_is_refused_whatever_its_number() {
 fn what_a_machine_wrote_alone_is_applied_once_however_often_it_is_heard() {
     let stage = Stage::set();
     stage.apply(hand(1, 0, Some(first(None))), "one").expect("it begins");
-    let late = || Hand { cut: Some(1_600_000_000_000), ..hand(2, 1, None) };
+    let late = || CommandHeader { cut: Some(1_600_000_000_000), ..hand(2, 1, None) };
     stage.apply(late(), "two").expect("it is applied");
     let before = (stage.events(), stage.run());
     assert_eq!(stage.apply(late(), "two").expect("an answer"), Value::Null);
     assert_eq!((stage.events(), stage.run()), before, "nothing has changed");
     // A clock that is years behind does not change the order of events.
     assert!(before.0.is_sorted_by_key(|event| event.at));
-    let gap = Hand { cut: Some(1_600_000_000_000), ..hand(4, 1, None) };
+    let gap = CommandHeader { cut: Some(1_600_000_000_000), ..hand(4, 1, None) };
     let refused = stage.apply(gap, "four").expect_err("what was written before it is missing");
     assert!(matches!(refused, EngineError::Run(RunError::Fenced)), "{refused}");
     assert_eq!((stage.events(), stage.run()), before, "nothing has changed");
@@ -549,7 +549,7 @@ fn a_model_on_another_machine_has_read_what_that_knows_of_and_nothing_else() {
     stage.apply(hand(1, 0, Some(first(None))), "one").expect("it begins");
     let (session, agent) = (stage.run().session, stage.run().agent);
     let input = |n: u8| InputId::from_bytes([n; 16]);
-    let said = move |n: u8, state: InputState| {
+    let input_in = move |n: u8, state: InputState| {
         let (by, at) = (Actor::System(Part::Engine), from_ms(1_700_000_000_000));
         let words = Input::words(input(n), (session, agent), (by, format!("words {n}")), at);
         Input { state, ..words }
@@ -557,12 +557,12 @@ fn a_model_on_another_machine_has_read_what_that_knows_of_and_nothing_else() {
     let run = stage.run;
     // Message two was cancelled after the host had read it; message three arrived after the link was cut.
     let read = move |tx: &mut WriteTx<'_>| -> Result<(), RunError> {
-        tx.put(&said(1, InputState::Accepted))?;
-        tx.put(&said(2, InputState::Cancelled))?;
-        tx.put(&said(3, InputState::Accepted))?;
-        let mut pen = RunWriter::open(tx, run, 1)?.written_at(Some(from_ms(1_700_000_000_000)));
-        pen.read_known(tx, &[input(1), input(2)])?;
-        pen.save(tx).map(drop)
+        tx.put(&input_in(1, InputState::Accepted))?;
+        tx.put(&input_in(2, InputState::Cancelled))?;
+        tx.put(&input_in(3, InputState::Accepted))?;
+        let mut writer = RunWriter::open(tx, run, 1)?.written_at(Some(from_ms(1_700_000_000_000)));
+        writer.read_known(tx, &[input(1), input(2)])?;
+        writer.save(tx).map(drop)
     };
     stage.store.write_blocking(BY.0, BY.1, read).expect("they are read");
     let all = stage.store.read(|snap| snap.list::<Input>(&Range::all())).expect("a read");

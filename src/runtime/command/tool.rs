@@ -19,7 +19,7 @@ use tool::{AnyTool, Lease, MAX_OUTPUT, Registry, RunEnd, ToolCx, ToolError, Tool
 
 use super::calls::not_halted;
 use super::journal::{keep, spend};
-use super::{Done, Entry, Place, Within, save};
+use super::{CommandContext, Entry, EntryResult, Place, save};
 use crate::EngineError;
 use crate::calls::{SKIPPED, since};
 use crate::toolbox::{ENDS, PARKS, WAITS};
@@ -107,16 +107,16 @@ impl Entry for ToolMade {
     fn write(
         self,
         tx: &mut WriteTx<'_>,
-        pen: RunWriter,
-        mut within: Within,
-    ) -> Result<Done<Made>, EngineError> {
-        let ready = within.tool.take();
+        writer: RunWriter,
+        mut context: CommandContext,
+    ) -> Result<EntryResult<Made>, EngineError> {
+        let ready = context.tool.take();
         let Ready { cx, change, start } =
             ready.ok_or(EngineError::Broken("a tool was not made ready before its change"))?;
-        not_halted(tx, &pen)?;
+        not_halted(tx, &writer)?;
         spend(tx, self.approved)?;
         // Messages to a run that is about to end are read first.
-        let heard = runs::queue::heard(tx, pen.session.id, pen.run.id)?;
+        let heard = runs::queue::heard(tx, writer.session.id, writer.run.id)?;
         // Messages of sub-agents are what this tool waits for.
         let counts = |input: &Input| self.name != WAITS || input.is_from_outside();
         let spoken = Self::ends(&self.name) && heard.iter().any(counts);
@@ -130,27 +130,27 @@ impl Entry for ToolMade {
             }
         };
         // Reopened, because the tool may have changed the run and its session.
-        let mut pen = within.pen(tx)?;
-        pen.run.effective |= self.effective;
+        let mut writer = context.writer(tx)?;
+        writer.run.effective |= self.effective;
         if let Some(committed) = self.committed {
-            pen.append(tx, committed)?;
+            writer.append(tx, committed)?;
         }
         let redactor = &cx.ws.app.redactor;
         if let Some(ToolWait { waits_for, detail, until }) = output.wait {
-            pen.run.activity = self.name;
-            let appended = std::mem::take(&mut pen.appended);
+            writer.run.activity = self.name;
+            let appended = std::mem::take(&mut writer.appended);
             let detail = redactor.text(&detail).into_owned();
-            pen.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
+            writer.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
             let made =
                 Made { text: String::new(), is_error: false, left: Step::Waits, load: Vec::new() };
             return Ok((made, appended));
         }
-        keep(&mut pen, output.load.clone());
+        keep(&mut writer, output.load.clone());
         let text = redactor.masked(Spot::Tools, &output.text).into_owned();
         let text = head_tail(&text, MAX_OUTPUT - 64, "\n[…]\n");
         let is_progress = self.name == progress::NAME;
-        pen.run.effective |= !output.is_error && output.end.is_none() && !is_progress;
-        pen.run.activity = match is_progress && !output.is_error {
+        writer.run.effective |= !output.is_error && output.end.is_none() && !is_progress;
+        writer.run.activity = match is_progress && !output.is_error {
             // The first line of the progress text, above the plan.
             true => text.lines().next().unwrap_or_default().to_owned(),
             false => self.name.clone(),
@@ -161,7 +161,7 @@ impl Entry for ToolMade {
             (false, false) => CallStatus::Ok,
         };
         let finished = EventKind::ToolFinished {
-            step: pen.run.steps + 1,
+            step: writer.run.steps + 1,
             call_id: self.call_id,
             name: self.name,
             status,
@@ -170,16 +170,16 @@ impl Entry for ToolMade {
             paths: Vec::new(),
             seq: tx.seq().ok(),
         };
-        pen.append(tx, finished)?;
+        writer.append(tx, finished)?;
         let made = |left, load| Made { text, is_error: output.is_error, left, load };
         match &output.end {
             Some(end) => {
-                let appended = std::mem::take(&mut pen.appended);
+                let appended = std::mem::take(&mut writer.appended);
                 let (outcome, summary) = outcome_of(end);
-                pen.end(tx, outcome, &summary)?;
+                writer.end(tx, outcome, &summary)?;
                 Ok((made(Step::Over, Vec::new()), appended))
             }
-            None => save(tx, pen, made(Step::Next, output.load)),
+            None => save(tx, writer, made(Step::Next, output.load)),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn with_rules(text: &str, must: &Must) -> String {
 /// An extract of the conversation, followed by the previous summary as it was.
 pub(super) fn extract(part: &Part<'_>, must: &Must) -> String {
     let by = |who: Speaker| part.pieces.iter().filter(move |piece| piece.who == who);
-    let asked: Vec<String> = last(by(Speaker::Person), ASKED, 300);
+    let requests: Vec<String> = last(by(Speaker::Person), ASKED, 300);
     let calls: Vec<String> = last(by(Speaker::Call), CALLS, 160);
     let failed = by(Speaker::Tool).filter(|piece| piece.text.contains("Error("));
     let errors: Vec<String> = last(failed, 4, 200);
@@ -59,7 +59,7 @@ pub(super) fn extract(part: &Part<'_>, must: &Must) -> String {
     let rules = must.summed_up(&must.rules);
     let mut out = String::new();
     let sections: [&[String]; 9] =
-        [&asked, &rules, &[], &calls, &[], &must.asks, &must.names, &errors, &words];
+        [&requests, &rules, &[], &calls, &[], &must.asks, &must.names, &errors, &words];
     for (heading, lines) in HEADINGS.into_iter().zip(sections) {
         list(&mut out, heading, lines);
         if lines.is_empty() {
@@ -151,8 +151,8 @@ mod tests {
         let end = "## Constraints and preferences, word for word\n- Never order from South.";
         assert!(text.ends_with(end) && !text.contains("- Order."), "{text}");
         // The rules survive any number of summaries.
-        let again = Must::of(&[], Some(&text));
-        assert_eq!(with_rules("## Goal\nnone", &again), format!("## Goal\nnone\n\n{end}"));
+        let reread = Must::of(&[], Some(&text));
+        assert_eq!(with_rules("## Goal\nnone", &reread), format!("## Goal\nnone\n\n{end}"));
         let long = with_rules(&"a long story ".repeat(3_000), &must);
         assert!(long.ends_with(end) && long.len() <= LONGEST, "{}", long.len());
     }

@@ -129,7 +129,7 @@ impl Missing {
     }
 
     /// The correction request to the model that wrote the summary.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn correction(&self) -> String {
         let mut out = String::from("Your summary has lost something. Write it again, whole.\n");
         if !self.headings.is_empty() {
             out.push_str("\nHeadings that are missing:\n");
@@ -222,8 +222,8 @@ fn exact(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
 }
 
 fn laid_down(pieces: &[Piece]) -> impl Iterator<Item = &str> {
-    let said = pieces.iter().filter(|piece| piece.who == Speaker::Person);
-    let lines = said.flat_map(|piece| sentences(&piece.text));
+    let spoken = pieces.iter().filter(|piece| piece.who == Speaker::Person);
+    let lines = spoken.flat_map(|piece| sentences(&piece.text));
     lines.map(|line| line.trim_start_matches(['-', '*', ' '])).filter(|sentence| {
         sentence.len() <= LONGEST_RULE && !sentence.ends_with('?') && RULE.is_match(sentence)
     })
@@ -272,10 +272,10 @@ fn asks(pieces: &[Piece], before: Option<&str>) -> Vec<String> {
     let former = before.filter(|_| answered.is_none());
     let former = former.into_iter().flat_map(|text| below(text, HEADINGS[5]));
     let from = answered.map_or(0, |at| at + 1);
-    let said = pieces[from..].iter().filter(|piece| piece.who == Speaker::Person);
-    let said = said.map(|piece| piece.text.trim());
+    let spoken = pieces[from..].iter().filter(|piece| piece.who == Speaker::Person);
+    let spoken = spoken.map(|piece| piece.text.trim());
     let mut all: Vec<String> =
-        former.chain(said).map(|text| cut(text, LONGEST_ASK).to_owned()).collect();
+        former.chain(spoken).map(|text| cut(text, LONGEST_ASK).to_owned()).collect();
     let from = all.len().saturating_sub(MOST.1);
     all.split_off(from)
 }
@@ -389,7 +389,7 @@ mod tests {
         let lossy = whole("compare offers");
         let missing = must.missing(&lossy);
         assert_eq!(missing.lost, must);
-        assert!(missing.told().contains("offers/north.md"), "{}", missing.told());
+        assert!(missing.correction().contains("offers/north.md"), "{}", missing.correction());
         assert_eq!(must.missing("no headings at all").headings.len(), HEADINGS.len());
     }
 

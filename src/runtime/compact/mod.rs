@@ -114,14 +114,14 @@ impl Turn {
         if self.is_behind() {
             return Ok(Some(Step::Next));
         }
-        let (asked, waiting) = self.talk.journal.ws.read(|snap| {
+        let (request, waiting) = self.talk.journal.ws.read(|snap| {
             let heard = runs::queue::heard(snap, self.setting.session, self.talk.journal.run)?;
             let waiting: usize = heard.iter().map(|input| input.text.len()).sum();
             Ok::<_, StoreError>((runs::context(snap, self.setting.session)?.asked, waiting))
         })?;
         let used = self.used() + tokens_of(waiting);
-        let (why, focus) = match &asked {
-            Some(asked) => (CompactionWhy::Asked, asked.focus.clone()),
+        let (why, focus) = match &request {
+            Some(request) => (CompactionWhy::Asked, request.focus.clone()),
             None if self.is_full(used) => (CompactionWhy::Full, String::new()),
             None => return Ok(None),
         };
@@ -235,8 +235,8 @@ impl Turn {
         let event = EventKind::CompactionStarted { why, focus: focus.clone(), tokens: used };
         self.tell(vec![event], journal::Shown::Same).await?;
         let mut sum = Sum::default();
-        let told = self.summarise(&plan, shown.summary.as_deref(), &focus, &mut sum).await?;
-        let (text, by) = match told {
+        let summary = self.summarise(&plan, shown.summary.as_deref(), &focus, &mut sum).await?;
+        let (text, by) = match summary {
             Told::Summary(text, by) => (text, by),
             Told::Stopped(cut_off) => {
                 return self.stopped(cut_off).await.map(Came::Ended);
@@ -343,7 +343,7 @@ impl Turn {
             return Ok(Told::Summary(text, SummaryBy::Model));
         }
         question.push(Message::assistant(vec![Part::text(first.as_str())]));
-        question.push(Message::user(missing.told()));
+        question.push(Message::user(missing.correction()));
         let better = match self.ask(question, sum).await? {
             Answered::Text(text) => text,
             Answered::Nothing => first,

@@ -140,8 +140,8 @@ fn groups(events: &[SessionEvent]) -> Vec<Group> {
                 (files.iter().map(tokens_of_file).sum(), false, false)
             }
             EventKind::Assistant { parts, .. } => {
-                let said = parts_of(parts.head());
-                open = said.iter().filter_map(call_id).collect();
+                let answer = parts_of(parts.head());
+                open = answer.iter().filter_map(call_id).collect();
                 (tokens_of(parts.head().len()), true, true)
             }
             EventKind::ToolFinished { call_id, result, .. } => {
@@ -191,13 +191,13 @@ fn tell(
         EventKind::Input { input, text, by, .. } => {
             let person = input.is_some() && by.account().is_some();
             let who = if person { Speaker::Person } else { Speaker::Hq };
-            say(who, &people.told(*by, text.head()));
+            say(who, &people.attribute(*by, text.head()));
         }
         EventKind::Notice { text } => say(Speaker::Hq, text),
         EventKind::Assistant { parts, .. } => {
-            let said = parts_of(parts.head());
-            let calls = said.iter().any(|part| matches!(part, Part::ToolCall { .. }));
-            for part in said {
+            let answer = parts_of(parts.head());
+            let calls = answer.iter().any(|part| matches!(part, Part::ToolCall { .. }));
+            for part in answer {
                 match part {
                     Part::Text { text } if !text.trim().is_empty() => {
                         let who = Speaker::Agent;
@@ -243,7 +243,7 @@ mod tests {
         SessionEvent { session, n, run, at: kernel::time::from_ms(0), kind }
     }
 
-    fn said(n: u32, text: &str) -> SessionEvent {
+    fn message(n: u32, text: &str) -> SessionEvent {
         let account = AccountId::from_bytes([3; 16]);
         let by = Actor::Person { account, via: Via::Socket { uid: 0 } };
         let input = Some(InputId::from_bytes([4; 16]));
@@ -287,7 +287,7 @@ mod tests {
         let mut events = Vec::new();
         for n in 0..count {
             let id = format!("c{n}");
-            events.push(said(4 * n, &format!("question {n} {}", long())));
+            events.push(message(4 * n, &format!("question {n} {}", long())));
             events.push(answer(4 * n + 1, &[Part::call(&id, "read", "{}")]));
             events.push(result(4 * n + 2, &id, &long()));
             events.push(answer(4 * n + 3, &[Part::text(format!("answer {n}"))]));
@@ -330,8 +330,8 @@ mod tests {
         let run = RunId::from_bytes(RUN);
         let keep = Keep { tokens: 10, most: 50_000, worth: 100, scale: 1_000 };
         let plan = Plan::of(&talk(10), run, keep, &people).unwrap();
-        let said: Vec<_> = plan.pieces.iter().filter(|p| p.who == Speaker::Person).collect();
-        assert!(!said.is_empty() && said.iter().all(|p| p.text.starts_with("Jonas says: ")));
+        let spoken: Vec<_> = plan.pieces.iter().filter(|p| p.who == Speaker::Person).collect();
+        assert!(!spoken.is_empty() && spoken.iter().all(|p| p.text.starts_with("Jonas says: ")));
     }
 
     #[test]

@@ -59,11 +59,11 @@ impl Turn {
         }
         let agent = self.setting.agent.id;
         let held = vault::away::versions(&self.talk.journal.ws, agent)?;
-        let told = |key: String| match held.iter().find(|(has, ..)| *has == key) {
+        let label = |key: String| match held.iter().find(|(has, ..)| *has == key) {
             Some((_, id, version)) => format!("{key} {id} {version}"),
             None => key,
         };
-        Ok(keys.into_iter().map(told).collect())
+        Ok(keys.into_iter().map(label).collect())
     }
 
     /// The reach of a request that only reads, like fetching a page, or that goes to a host of the list. `None` for

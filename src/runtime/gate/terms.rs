@@ -135,7 +135,7 @@ pub(super) fn offers_of_request(
     let same =
         Offer { label: "exactly this call".to_owned(), whats: vec![What::Same { digest, shown }] };
     let host =
-        request.filter(|asked| asked.is_usual).map(|OutgoingRequest { method, host, .. }| Offer {
+        request.filter(|one| one.is_usual).map(|OutgoingRequest { method, host, .. }| Offer {
             label: format!("{method} requests to {host}"),
             whats: vec![What::Host { method, host }],
         });
@@ -151,9 +151,9 @@ pub(super) fn judged(
     redactor: &Redactor,
 ) -> CallRecord {
     // Actions on a site are permitted for the browser as a whole, whichever tool requests them.
-    let asked = act.map(|act| sites::of_offers(&act.terms().1));
-    let facts = match &asked {
-        Some(asked) => Facts { tool: BROWSER, request: asked.as_ref(), ..facts },
+    let requested = act.map(|act| sites::of_offers(&act.terms().1));
+    let facts = match &requested {
+        Some(requested) => Facts { tool: BROWSER, request: requested.as_ref(), ..facts },
         None => Facts { tool: &call.name, ..facts },
     };
     CallRecord::of(&call.id, &facts, leave, redactor)

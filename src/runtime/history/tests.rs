@@ -71,10 +71,10 @@ fn files_of_a_message_stand_with_it_as_what_they_are() {
     history.attach(&file("e.png", "image/png"), None);
     let messages = history.messages();
     assert_eq!(messages.len(), 1);
-    let [said, picture, table, document, archive, gone] = messages[0].parts.as_slice() else {
+    let [text, picture, table, document, archive, gone] = messages[0].parts.as_slice() else {
         panic!("{messages:?}")
     };
-    assert_eq!(*said, Part::text("look"));
+    assert_eq!(*text, Part::text("look"));
     assert_eq!(*picture, Part::Image { media_type: "image/png".into(), data: vec![1, 2] });
     let words = |part: &Part| match part {
         Part::Text { text } => text.clone(),
@@ -148,7 +148,7 @@ fn one_long_run_loses_old_results_and_keeps_the_newest() {
     assert!(!history.shrink(9_000));
 }
 
-fn asked(model: &str) -> EventKind {
+fn call_started(model: &str) -> EventKind {
     let (provider, model) = ("anthropic".into(), model.into());
     EventKind::CallStarted { call: 1, provider, model, reserved_micros: 0 }
 }
@@ -161,7 +161,7 @@ fn who_wrote_an_answer_is_known() {
     history.push(&assistant(&[thought(), Part::text("nobody knows whose")]));
     for model in ["a", "b"] {
         history.push(&input("and now?"));
-        history.push(&asked(model));
+        history.push(&call_started(model));
         history.push(&assistant(&[thought(), Part::call(model, "read", "{}")]));
         history.push(&result(model));
     }

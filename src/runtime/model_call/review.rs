@@ -66,9 +66,9 @@ impl Turn {
         };
         // The reviewer is the current model until it has answered, for the request and its booking.
         let own = std::mem::replace(&mut self.chooser.chosen, reviewer);
-        let said = self.ask_reviewer(new).await;
+        let is_approved = self.ask_reviewer(new).await;
         self.chooser.chosen = own;
-        if !said? {
+        if !is_approved? {
             return Ok(false);
         }
         let (journal, approval) = (&self.talk.journal, new.clone());
@@ -82,9 +82,9 @@ impl Turn {
         let mut request = ChatRequest::new(chosen.model.clone(), most);
         request.system = vec![SystemPart { text: SYSTEM.trim().to_owned(), cache: false }];
         request.no_tools = !chosen.known.tools;
-        let told = self.talk.journal.ws.app.redactor.text(&describe(new)).into_owned();
+        let description = self.talk.journal.ws.app.redactor.text(&describe(new)).into_owned();
         let id = untrusted::id_of(&format!("{}/{}/{}", new.run, self.setting.session, new.call_id));
-        request.messages = vec![Message::user(question(&id, &told))];
+        request.messages = vec![Message::user(question(&id, &description))];
         let size = Size::of(&request);
         let question = Question {
             connection: chosen.connection,
@@ -134,24 +134,24 @@ impl Turn {
 }
 
 /// The reviewer's message. Everything but HQ's own text is marked as untrusted.
-fn question(id: &str, told: &str) -> String {
-    format!("Review this call.\n{}", untrusted::wrap(id, told))
+fn question(id: &str, description: &str) -> String {
+    format!("Review this call.\n{}", untrusted::wrap(id, description))
 }
 
 /// The description of a call. Any of it, even folder names, may come from an agent, a page or a file.
 fn describe(new: &NewApproval) -> String {
     let NewApproval { tool, why, plan, .. } = new;
-    let mut told = format!("Tool: {tool}\nWhy it is asked: {why}\n");
+    let mut text = format!("Tool: {tool}\nWhy it is asked: {why}\n");
     let lines = [
         ("Folder", plan.folder.clone()),
         ("Variables", plan.variables.join(", ")),
         ("Files", plan.bound_to().join(", ")),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-        told.push_str(&format!("{name}: {value}\n"));
+        text.push_str(&format!("{name}: {value}\n"));
     }
-    told.push_str(&format!("What it would do:\n{}", plan.shown));
-    told
+    text.push_str(&format!("What it would do:\n{}", plan.shown));
+    text
 }
 
 /// Returns `true` if the first line of an answer is exactly "yes".

@@ -33,7 +33,7 @@ impl Hears for Ears {
         let ws = self.ws.clone();
         Box::pin(async move {
             match read::<Asks>(what)? {
-                Asks::Files(asked) => files::asked(&ws, asked).await,
+                Asks::Files(request) => files::answer_request(&ws, request).await,
                 Asks::Job(asks) => {
                     let answered = blocking(move || programs::answer(&ws, asks)).await;
                     answered.map_err(|error| Refusal::from(&error))?
@@ -67,9 +67,9 @@ pub(crate) fn answer(ws: &Ws) {
 
 async fn answered(ears: &dyn Hears, up: &dyn Upstream, tell: Tell) {
     let answer = ears.hear(tell.what).await;
-    for told in Told::all(&tell.number, &answer) {
+    for part in Told::all(&tell.number, &answer) {
         // ok: if the link is cut, the primary's own timeout applies.
-        if up.asks(Aside::Told(told).said()).await.is_err() {
+        if up.asks(Aside::Told(part).to_json()).await.is_err() {
             return;
         }
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use app::Ws;
-use app::upstream::{Answered, Desk, Refusal, Sent};
+use app::upstream::{Answered, HostHandler, Refusal, Sent};
 use features::agents::model::Agent;
 use features::jobs::model::Job;
 use features::runs::model::{Run, Session};
@@ -28,7 +28,7 @@ use tool::{AnyTool, ToolCx, ToolError};
 
 use super::{Found, Look, MOST, RemoteRequest, late, read, value};
 use crate::command::tool::{Ready, ToolMade};
-use crate::command::{About, Command, Line, Place};
+use crate::command::{About, Command, JournalCommand, Place};
 use crate::journal::blocking;
 use crate::toolbox::{is_for_locked, may_use};
 use crate::{BY, Engine, EngineError, child, gate};
@@ -50,23 +50,23 @@ pub struct AtHome {
     engine: Engine,
     parts: Arc<Mutex<Parts>>,
     /// When people were last notified about each host.
-    told: Arc<Mutex<HashMap<GatewayId, Timestamp>>>,
+    notified: Arc<Mutex<HashMap<GatewayId, Timestamp>>>,
 }
 
 impl AtHome {
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        Self { engine, parts: Arc::default(), told: Arc::default() }
+        Self { engine, parts: Arc::default(), notified: Arc::default() }
     }
 
     /// Notifies people that a host has sent something it may not send.
     async fn tell(&self, ws: &Ws, from: GatewayId, what: &str) {
         let now = ws.app.clock.now();
         let is_told = {
-            let mut told = self.told.lock();
-            let is_told = told.get(&from).is_some_and(|at| now < *at + TOLD);
+            let mut notified = self.notified.lock();
+            let is_told = notified.get(&from).is_some_and(|at| now < *at + TOLD);
             if !is_told {
-                told.insert(from, now);
+                notified.insert(from, now);
             }
             is_told
         };
@@ -80,20 +80,20 @@ impl AtHome {
     }
 }
 
-impl Desk for AtHome {
+impl HostHandler for AtHome {
     fn hear(
         &self,
         ws: Ws,
         from: GatewayId,
         about: Option<RunId>,
-        said: [u8; 32],
+        digest: [u8; 32],
         what: Value,
     ) -> Answered<'static> {
         let own = self.clone();
         Box::pin(async move {
             let answer = match read::<RemoteRequest>(what)? {
                 RemoteRequest::Nothing => Ok(Value::Null),
-                RemoteRequest::Look(look) => own.look(&ws, from, look).await,
+                RemoteRequest::Look(look) => own.run_read(&ws, from, look).await,
                 RemoteRequest::Piece(piece) => own.piece(&ws, from, piece).await,
                 RemoteRequest::Branch { agent, here, offset } => {
                     super::files::branch(&ws, from, agent, here, offset).await
@@ -105,7 +105,7 @@ impl Desk for AtHome {
                     super::files::commits(&ws, from, agent, pack, head).await
                 }
                 RemoteRequest::Write { by, why, command } => {
-                    own.write(&ws, from, (about, said), (by, why), *command).await
+                    own.write(&ws, from, (about, digest), (by, why), *command).await
                 }
             };
             let refused = answer.map_err(|error| Refusal::from(&error));
@@ -156,7 +156,7 @@ impl AtHome {
         &self,
         ws: &Ws,
         from: GatewayId,
-        (about, said): (Option<RunId>, [u8; 32]),
+        (about, digest): (Option<RunId>, [u8; 32]),
         (by, why): (Actor, Cause),
         command: Command,
     ) -> Result<Value, EngineError> {
@@ -175,12 +175,12 @@ impl AtHome {
             return Err(not_yours(from, "home alone writes this"));
         }
         if let Some(before) = ws.read(|snap| snap.get::<RunAnswer>(hearer))?
-            && before.said == said
+            && before.said == digest
         {
             return answered(&before);
         }
         let ready = match &command {
-            Command::Entry { hand, line: Line::ToolMade(made) } => {
+            Command::Entry { hand, line: JournalCommand::ToolMade(made) } => {
                 Some(self.ready(ws, from, hand.run, made).await?)
             }
             _ => None,
@@ -188,7 +188,7 @@ impl AtHome {
         let evidence = late::Evidence::of(&command);
         let wrote = ws.store.write(by, why, move |tx| {
             if let Some(before) = tx.get::<RunAnswer>(hearer)?
-                && before.said == said
+                && before.said == digest
             {
                 return answered(&before);
             }
@@ -201,7 +201,7 @@ impl AtHome {
             grant.end(tx, from)?;
             let text = answer.to_string();
             if text.len() <= KEPT {
-                let answer = RunAnswer { of: hearer, said, answer: JsonText(text) };
+                let answer = RunAnswer { of: hearer, said: digest, answer: JsonText(text) };
                 gates::answered(tx, &answer).map_err(of_gateway)?;
             }
             Ok::<_, EngineError>(answer)
@@ -278,7 +278,7 @@ impl AtHome {
         }
     }
 
-    async fn look(&self, ws: &Ws, from: GatewayId, look: Look) -> Result<Value, EngineError> {
+    async fn run_read(&self, ws: &Ws, from: GatewayId, look: Look) -> Result<Value, EngineError> {
         let (mut cx, may) = self.place(ws, from, look.run, &look.name)?;
         (cx.step, cx.max_result) = (look.step, look.most.min(64_000));
         let Some(AnyTool::Read(tool)) = self.engine.tools.get(&look.name).map(|one| &one.tool)

@@ -24,7 +24,7 @@ use store::{BlobId, ReadExt};
 
 pub(in crate::remote) use home::{branch, commits, draft};
 pub(crate) use owed::bring_home;
-pub(in crate::remote) use show::asked;
+pub(in crate::remote) use show::answer_request;
 
 use super::{OfHome, RemoteRequest, Stand, keep, read, say, value};
 use crate::EngineError;
@@ -127,8 +127,8 @@ async fn send_held(
 ) -> Result<(), EngineError> {
     let Place { slug, branch, head } = stands(ws, agent).await?;
     let Some(here) = head else { return Ok(()) };
-    let asked = RemoteRequest::Branch { agent, here: Some(here.to_string()), offset: u64::MAX };
-    let stand: Stand = ask(up, run, &asked).await?;
+    let request = RemoteRequest::Branch { agent, here: Some(here.to_string()), offset: u64::MAX };
+    let stand: Stand = ask(up, run, &request).await?;
     let has = stand.head.as_deref().map(CommitId::parse).transpose()?;
     if has == Some(here) || stand.has {
         return Ok(());
@@ -140,8 +140,8 @@ async fn send_held(
         let pack = packed.await??;
         let id = BlobId::of(&pack);
         keep(up, run, id, &pack).await?;
-        let asked = RemoteRequest::Commits { agent, pack: id, head: here.to_string() };
-        let answer: Value = ask(up, run, &asked).await?;
+        let request = RemoteRequest::Commits { agent, pack: id, head: here.to_string() };
+        let answer: Value = ask(up, run, &request).await?;
         if !matches!(answer.as_str(), Some(APART | KEPT)) {
             return Ok(());
         }
@@ -208,16 +208,16 @@ fn is_whole(pack: &mut Vec<u8>, stand: &Stand) -> bool {
 async fn ask<T: DeserializeOwned>(
     up: &dyn Upstream,
     run: Option<RunId>,
-    asked: &RemoteRequest,
+    request: &RemoteRequest,
 ) -> Result<T, EngineError> {
     let answer = match run {
-        Some(run) => say(up, Some(run), asked).await,
-        None => match value(asked) {
+        Some(run) => say(up, Some(run), request).await,
+        None => match value(request) {
             Ok(what) => up.asks(what).await.and_then(read),
             Err(refusal) => Err(refusal),
         },
     };
-    answer.map_err(EngineError::told)
+    answer.map_err(EngineError::from_refusal)
 }
 
 /// An agent's branch on this machine.

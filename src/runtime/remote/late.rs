@@ -18,7 +18,7 @@ use store::{Read, ReadExt, WriteTx};
 use super::at_home::is_its;
 use crate::EngineError;
 use crate::command::calls::{Booked, CutOff, Paid, Question};
-use crate::command::{About, Command, Line};
+use crate::command::{About, Command, JournalCommand};
 
 /// Largest piece of evidence, in bytes.
 const MOST: usize = 64 * 1024;
@@ -51,7 +51,11 @@ impl Moves {
         };
         let is_plain = matches!(
             line,
-            Line::Append(_) | Line::StepBegun(_) | Line::Results(_) | Line::Told(_) | Line::Held(_)
+            JournalCommand::Append(_)
+                | JournalCommand::StepBegun(_)
+                | JournalCommand::Results(_)
+                | JournalCommand::Told(_)
+                | JournalCommand::Held(_)
         );
         match hand.cut {
             Some(_) if is_plain => Self::Nothing,
@@ -121,20 +125,20 @@ pub(super) fn is_its_money(tx: &dyn Read, command: &Command) -> Result<bool, Eng
 }
 
 /// The reservations that an entry names or makes.
-fn names(line: &Line) -> [Option<ReservationId>; 2] {
-    let asked = |question: &Question| {
+fn names(line: &JournalCommand) -> [Option<ReservationId>; 2] {
+    let reservations = |question: &Question| {
         [question.id, question.admitted.as_ref().map(|admitted| admitted.reservation)]
     };
     let held = match line {
-        Line::CallBegun(one) => return asked(&one.question),
-        Line::QuestionBegun(one) => return asked(&one.question),
-        Line::ReviewBegun(one) => return asked(&one.question),
-        Line::CallPaid(one) => Some(one.paid.reservation),
-        Line::LastWord(one) => Some(one.paid.reservation),
-        Line::NotKept(one) => Some(one.paid.reservation),
-        Line::Stopped(one) => one.cut_off.as_ref().map(|cut| cut.reservation),
-        Line::CallFailed(one) => Some(one.cut_off.reservation),
-        Line::ReviewBooked(one) => Some(one.reservation),
+        JournalCommand::CallBegun(one) => return reservations(&one.question),
+        JournalCommand::QuestionBegun(one) => return reservations(&one.question),
+        JournalCommand::ReviewBegun(one) => return reservations(&one.question),
+        JournalCommand::CallPaid(one) => Some(one.paid.reservation),
+        JournalCommand::LastWord(one) => Some(one.paid.reservation),
+        JournalCommand::NotKept(one) => Some(one.paid.reservation),
+        JournalCommand::Stopped(one) => one.cut_off.as_ref().map(|cut| cut.reservation),
+        JournalCommand::CallFailed(one) => Some(one.cut_off.reservation),
+        JournalCommand::ReviewBooked(one) => Some(one.reservation),
         _ => None,
     };
     [held, None]
@@ -192,23 +196,23 @@ impl Evidence {
 }
 
 /// The reservation and amount of a call that the entry starts.
-fn begun(line: &Line) -> Option<(ReservationId, i64)> {
+fn begun(line: &JournalCommand) -> Option<(ReservationId, i64)> {
     let question = match line {
-        Line::CallBegun(one) => &one.question,
-        Line::QuestionBegun(one) => &one.question,
-        Line::ReviewBegun(one) => &one.question,
+        JournalCommand::CallBegun(one) => &one.question,
+        JournalCommand::QuestionBegun(one) => &one.question,
+        JournalCommand::ReviewBegun(one) => &one.question,
         _ => return None,
     };
     question.admitted.as_ref().map(|admitted| (admitted.reservation, admitted.micros))
 }
 
 /// The cost of a call, if the entry reports one.
-fn spent(line: &Line) -> Option<Cost> {
+fn spent(line: &JournalCommand) -> Option<Cost> {
     let cost = |held: ReservationId, call: u32, spent: &Spent| {
         Some(Cost { held, call, spent: spent.clone() })
     };
-    let paid = |paid: &Paid, said: Option<&EventKind>| {
-        let call = match said {
+    let paid = |paid: &Paid, event: Option<&EventKind>| {
+        let call = match event {
             Some(EventKind::Assistant { call, .. }) => *call,
             _ => 0,
         };
@@ -216,12 +220,12 @@ fn spent(line: &Line) -> Option<Cost> {
     };
     let cut_off = |cut: &CutOff| cost(cut.reservation, cut.call, &cut.spent);
     match line {
-        Line::CallPaid(one) => paid(&one.paid, one.said.as_ref().map(|(said, _)| said)),
-        Line::LastWord(one) => paid(&one.paid, Some(&one.answer)),
-        Line::NotKept(one) => cost(one.paid.reservation, one.call, &one.paid.spent),
-        Line::Stopped(one) => one.cut_off.as_ref().and_then(cut_off),
-        Line::CallFailed(failed) if !failed.is_free => cut_off(&failed.cut_off),
-        Line::ReviewBooked(review) => match &review.booked {
+        JournalCommand::CallPaid(one) => paid(&one.paid, one.said.as_ref().map(|(event, _)| event)),
+        JournalCommand::LastWord(one) => paid(&one.paid, Some(&one.answer)),
+        JournalCommand::NotKept(one) => cost(one.paid.reservation, one.call, &one.paid.spent),
+        JournalCommand::Stopped(one) => one.cut_off.as_ref().and_then(cut_off),
+        JournalCommand::CallFailed(failed) if !failed.is_free => cut_off(&failed.cut_off),
+        JournalCommand::ReviewBooked(review) => match &review.booked {
             Booked::Answered(spent) | Booked::Lost(spent) => cost(review.reservation, 0, spent),
             Booked::Free => None,
         },
@@ -230,24 +234,26 @@ fn spent(line: &Line) -> Option<Cost> {
 }
 
 /// The kind and the content of a command, for people.
-fn describe(line: &Line) -> (String, String) {
+fn describe(line: &JournalCommand) -> (String, String) {
     let (kind, events): (&str, Vec<&EventKind>) = match line {
-        Line::Append(one) => ("events", one.events.iter().collect()),
-        Line::StepBegun(one) => ("step_begun", vec![&one.begun]),
-        Line::Results(one) => ("results", one.events.iter().collect()),
-        Line::Told(one) => ("told", one.events.iter().collect()),
-        Line::CallBegun(one) => ("call_begun", one.switched.iter().collect()),
-        Line::CallPaid(one) => ("call_paid", one.said.iter().map(|(said, _)| said).collect()),
-        Line::CallFailed(one) => ("call_failed", one.cut_off.piece.iter().collect()),
-        Line::QuestionBegun(_) => ("question_begun", Vec::new()),
-        Line::ReviewBegun(_) => ("review_begun", Vec::new()),
-        Line::ReviewBooked(_) => ("review_booked", Vec::new()),
-        Line::Held(one) => ("held", one.events.iter().collect()),
-        Line::LastWord(one) => {
+        JournalCommand::Append(one) => ("events", one.events.iter().collect()),
+        JournalCommand::StepBegun(one) => ("step_begun", vec![&one.begun]),
+        JournalCommand::Results(one) => ("results", one.events.iter().collect()),
+        JournalCommand::Told(one) => ("told", one.events.iter().collect()),
+        JournalCommand::CallBegun(one) => ("call_begun", one.switched.iter().collect()),
+        JournalCommand::CallPaid(one) => {
+            ("call_paid", one.said.iter().map(|(event, _)| event).collect())
+        }
+        JournalCommand::CallFailed(one) => ("call_failed", one.cut_off.piece.iter().collect()),
+        JournalCommand::QuestionBegun(_) => ("question_begun", Vec::new()),
+        JournalCommand::ReviewBegun(_) => ("review_begun", Vec::new()),
+        JournalCommand::ReviewBooked(_) => ("review_booked", Vec::new()),
+        JournalCommand::Held(one) => ("held", one.events.iter().collect()),
+        JournalCommand::LastWord(one) => {
             ("last_word", [&one.answer].into_iter().chain(&one.committed).collect())
         }
-        Line::NotKept(one) => ("not_kept", one.committed.iter().collect()),
-        Line::Stopped(one) => {
+        JournalCommand::NotKept(one) => ("not_kept", one.committed.iter().collect()),
+        JournalCommand::Stopped(one) => {
             let piece = one.cut_off.iter().filter_map(|cut| cut.piece.as_ref());
             ("stopped", piece.chain(&one.committed).collect())
         }

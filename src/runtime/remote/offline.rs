@@ -15,7 +15,7 @@ use kernel::{Actor, Cause};
 use store::{ReadExt as _, WriteTx};
 
 use super::{AGAIN, RemoteRequest, keep_blobs, own_files, pieces, read, value};
-use crate::command::{self, Command, Entry, Hand, Line, Noted};
+use crate::command::{self, Applied, Command, CommandHeader, Entry, JournalCommand};
 use crate::{EngineError, OfHome as _};
 
 /// An entry that this host may write.
@@ -24,14 +24,14 @@ pub(super) struct Write<'w> {
     /// Actor and cause.
     pub(super) by: (Actor, Cause),
     /// The header of the entry.
-    pub(super) hand: Hand,
+    pub(super) hand: CommandHeader,
     /// The entry starts a model call.
     pub(super) begins: bool,
     /// The entry may need secrets that the primary sends and that are only in memory.
     pub(super) needs_keys: bool,
     pub(super) entry: Value,
     /// The request to the primary.
-    pub(super) said: Value,
+    pub(super) request: Value,
 }
 
 /// The result of an attempt to write locally.
@@ -45,13 +45,18 @@ enum Here<T> {
 }
 
 /// Returns `true` if an entry starts a model call.
-pub(super) fn begins_call(line: &Line) -> bool {
-    matches!(line, Line::CallBegun(_) | Line::QuestionBegun(_) | Line::ReviewBegun(_))
+pub(super) fn begins_call(line: &JournalCommand) -> bool {
+    matches!(
+        line,
+        JournalCommand::CallBegun(_)
+            | JournalCommand::QuestionBegun(_)
+            | JournalCommand::ReviewBegun(_)
+    )
 }
 
 /// Returns `true` if the step started by an entry may need a key: a model call or a tool.
-pub(super) fn needs_keys(line: &Line) -> bool {
-    begins_call(line) || matches!(line, Line::StepBegun(_))
+pub(super) fn needs_keys(line: &JournalCommand) -> bool {
+    begins_call(line) || matches!(line, JournalCommand::StepBegun(_))
 }
 
 /// The error for entries that only the primary can decide.
@@ -67,9 +72,9 @@ fn is_held_up(error: &EngineError) -> bool {
 impl Write<'_> {
     /// Writes the entry on the primary while the link is up, else here. An entry that this host may not decide waits
     /// for the link.
-    pub(super) async fn noted<E: Entry>(&self) -> Result<Option<Noted<E::Answer>>, EngineError> {
+    pub(super) async fn noted<E: Entry>(&self) -> Result<Option<Applied<E::Answer>>, EngineError> {
         let ((ws, up), run) = (self.at, self.hand.run);
-        let words = up.words(self.said.clone());
+        let words = up.words(self.request.clone());
         // The provider client was created with the dropped keys, so the run is reloaded.
         if self.needs_keys && self.has_waited_for_keys().await && self.begins {
             return Err(EngineError::Halted);
@@ -78,7 +83,7 @@ impl Write<'_> {
             if self.sends_files().await?
                 && let Some(answer) = up.tries(run, words.clone()).await
             {
-                return answer.and_then(read).map_err(EngineError::told);
+                return answer.and_then(read).map_err(EngineError::from_refusal);
             }
             match self.here::<E>(&words).await? {
                 Here::Wrote(noted) => return Ok(Some(noted)),
@@ -86,8 +91,12 @@ impl Write<'_> {
                 Here::Linked if !up.is_linked() => tokio::time::sleep(AGAIN).await,
                 Here::Linked => {}
                 Here::Waits => {
-                    keep_blobs((ws, up), run, &self.said).await?;
-                    return up.says(run, words).await.and_then(read).map_err(EngineError::told);
+                    keep_blobs((ws, up), run, &self.request).await?;
+                    return up
+                        .says(run, words)
+                        .await
+                        .and_then(read)
+                        .map_err(EngineError::from_refusal);
                 }
             }
         }
@@ -109,12 +118,12 @@ impl Write<'_> {
     /// Sends the blobs that the entry names. Returns `false` if the link is down.
     async fn sends_files(&self) -> Result<bool, EngineError> {
         let ((ws, up), run) = (self.at, self.hand.run);
-        for (id, bytes) in own_files(ws, &self.said).await? {
+        for (id, bytes) in own_files(ws, &self.request).await? {
             for sent in pieces(id, &bytes) {
-                let Some(has) = up.tries(run, up.words(Aside::Piece(sent).said())).await else {
+                let Some(has) = up.tries(run, up.words(Aside::Piece(sent).to_json())).await else {
                     return Ok(false);
                 };
-                if has.and_then(read::<bool>).map_err(EngineError::told)? {
+                if has.and_then(read::<bool>).map_err(EngineError::from_refusal)? {
                     break;
                 }
             }
@@ -122,11 +131,11 @@ impl Write<'_> {
         Ok(true)
     }
 
-    async fn here<E: Entry>(&self, words: &Value) -> Result<Here<Noted<E::Answer>>, EngineError> {
+    async fn here<E: Entry>(&self, words: &Value) -> Result<Here<Applied<E::Answer>>, EngineError> {
         let ((ws, up), run) = (self.at, self.hand.run);
         let Some(Alone { cut_for, gate }) = up.alone(run).await else { return Ok(Here::Linked) };
         let (by, why) = self.by;
-        let kept = Kept {
+        let kept = OfflineWrite {
             by: (by, why),
             hand: self.hand.clone(),
             cut_for: self.begins.then_some(cut_for),
@@ -153,18 +162,18 @@ impl Write<'_> {
 }
 
 /// The input of one transaction on the host.
-struct Kept {
+struct OfflineWrite {
     by: (Actor, Cause),
-    hand: Hand,
+    hand: CommandHeader,
     /// How long the link has been down, if the entry starts a model call.
     cut_for: Option<Duration>,
     entry: Value,
     nonce: Value,
 }
 
-impl Kept {
+impl OfflineWrite {
     /// Writes the entry together with the command for the primary.
-    fn write<E: Entry>(self, tx: &mut WriteTx<'_>) -> Result<Noted<E::Answer>, EngineError> {
+    fn write<E: Entry>(self, tx: &mut WriteTx<'_>) -> Result<Applied<E::Answer>, EngineError> {
         let Self { by: (by, why), hand, cut_for, entry, nonce } = self;
         let run = tx.get::<Run>(hand.run)?.ok_or_else(of_home)?;
         if let Some(cut_for) = cut_for
@@ -175,7 +184,7 @@ impl Kept {
         let mut later: E = read(entry.clone()).map_err(EngineError::Home)?;
         let now: E = read(entry).map_err(EngineError::Home)?;
         let cut = Some(tx.now().as_millisecond());
-        let late = Hand { cut, ..hand.clone() };
+        let late = CommandHeader { cut, ..hand.clone() };
         // Only the primary can answer an entry that it has already applied.
         let noted = command::write(tx, hand, || Some(now), None)?.ok_or_else(of_home)?;
         later.answered(&noted.answer);

@@ -15,53 +15,51 @@ use crate::EngineError;
 /// Restores an error from a refusal of the primary.
 pub trait OfHome: From<StoreError> {
     /// The original error, as far as callers here distinguish it from others.
-    fn told(refusal: Refusal) -> Self;
+    fn from_refusal(refusal: Refusal) -> Self;
 }
 
 impl OfHome for StoreError {
-    fn told(refusal: Refusal) -> Self {
+    fn from_refusal(refusal: Refusal) -> Self {
         Self::Failed(refusal.sentence)
     }
 }
 
 impl OfHome for RunError {
-    fn told(refusal: Refusal) -> Self {
+    fn from_refusal(refusal: Refusal) -> Self {
         match refusal.code.as_str() {
             "run_fenced" => Self::Fenced,
-            "run_ended" => {
-                Self::Ended(refusal.with.as_str().unwrap_or("the run").to_owned())
-            }
-            _ => StoreError::told(refusal).into(),
+            "run_ended" => Self::Ended(refusal.with.as_str().unwrap_or("the run").to_owned()),
+            _ => StoreError::from_refusal(refusal).into(),
         }
     }
 }
 
 impl OfHome for InboxError {
-    fn told(refusal: Refusal) -> Self {
-        StoreError::told(refusal).into()
+    fn from_refusal(refusal: Refusal) -> Self {
+        StoreError::from_refusal(refusal).into()
     }
 }
 
 impl OfHome for TrustError {
-    fn told(refusal: Refusal) -> Self {
-        StoreError::told(refusal).into()
+    fn from_refusal(refusal: Refusal) -> Self {
+        StoreError::from_refusal(refusal).into()
     }
 }
 
 impl OfHome for JobError {
-    fn told(refusal: Refusal) -> Self {
+    fn from_refusal(refusal: Refusal) -> Self {
         match refusal.code.as_str() {
             // The message of a rule for whoever started the job.
             "tool" => Self::Told(refusal.sentence),
-            _ => StoreError::told(refusal).into(),
+            _ => StoreError::from_refusal(refusal).into(),
         }
     }
 }
 
 impl OfHome for EngineError {
-    fn told(refusal: Refusal) -> Self {
+    fn from_refusal(refusal: Refusal) -> Self {
         match refusal.code.as_str() {
-            "run_fenced" | "run_ended" => RunError::told(refusal).into(),
+            "run_fenced" | "run_ended" => RunError::from_refusal(refusal).into(),
             "halted" => Self::Halted,
             "over_budget" => match serde_json::from_value(refusal.with.clone()) {
                 Ok(lack) => UsageError::OverBudget(lack).into(),
@@ -99,11 +97,11 @@ mod tests {
             [RunError::Fenced.into(), RunError::Ended("Run 7".into()).into(), EngineError::Halted]
         {
             let error: EngineError = error;
-            let back = EngineError::told(Refusal::from(&error));
+            let back = EngineError::from_refusal(Refusal::from(&error));
             assert!(back.is_fenced(), "{back}");
             assert_eq!((back.word(), back.to_string()), (error.word(), error.to_string()));
         }
-        let other = EngineError::told(Refusal::from(&EngineError::Tool("no".into())));
+        let other = EngineError::from_refusal(Refusal::from(&EngineError::Tool("no".into())));
         assert!(!other.is_fenced() && other.word() == "tool", "{other}");
     }
 }

@@ -27,7 +27,7 @@ enum Looked {
 }
 
 /// Runs a read-only tool on the primary; `copy` runs it on the mirror, if the tool may.
-pub(crate) async fn look(
+pub(crate) async fn run_read(
     up: &dyn Upstream,
     cx: &ToolCx,
     (name, arguments): (&str, &str),
@@ -126,7 +126,7 @@ mod tests {
         let nothing = std::future::pending();
         let looked = home_or_copy(&line, run(), json!("look"), nothing).await.unwrap();
         assert!(matches!(looked, Looked::Home(answer) if answer == "from home"));
-        assert_eq!(line.said(), [json!("look")]);
+        assert_eq!(line.requests(), [json!("look")]);
     }
 
     #[tokio::test]
@@ -136,7 +136,7 @@ mod tests {
         let looked = home_or_copy(&line, run(), json!("look"), copy).await.unwrap();
         let Looked::Copy(output, cut_for) = looked else { panic!("home said nothing") };
         assert_eq!((output.text.as_str(), cut_for), ("from here", CUT_FOR));
-        assert!(line.said().is_empty());
+        assert!(line.requests().is_empty());
         assert!(line.is_free(), "the next link is not held back");
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Scripted {
     cut_for: Option<Duration>,
     gate: Arc<RwLock<()>>,
     answer: watch::Sender<Option<Value>>,
-    said: Mutex<Vec<Value>>,
+    requests: Mutex<Vec<Value>>,
     moves: watch::Sender<u64>,
 }
 
@@ -30,7 +30,7 @@ impl Scripted {
             cut_for,
             gate: Arc::default(),
             answer: watch::Sender::default(),
-            said: Mutex::default(),
+            requests: Mutex::default(),
             moves: watch::Sender::default(),
         }
     }
@@ -48,8 +48,8 @@ impl Scripted {
         self.answer.send_replace(Some(answer));
     }
 
-    pub(crate) fn said(&self) -> Vec<Value> {
-        self.said.lock().clone()
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        self.requests.lock().clone()
     }
 
     /// Returns `true` if nothing blocks the next link.
@@ -67,7 +67,7 @@ impl Upstream for Scripted {
     }
     fn says(&self, _: RunId, words: Value) -> Answered<'_> {
         Box::pin(async move {
-            self.said.lock().push(words);
+            self.requests.lock().push(words);
             let mut answer = self.answer.subscribe();
             let answer = answer.wait_for(Option::is_some).await;
             Ok(answer.expect("it is kept").clone().expect("there is one"))

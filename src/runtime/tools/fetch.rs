@@ -144,11 +144,11 @@ impl ReadTool for WebFetch {
         // A character has up to four bytes, and the metadata needs space, too.
         let given = given.min(cx.max_result.saturating_sub(1_024));
         let age = SignedDuration::try_from(fetched.age.unwrap_or_default()).unwrap_or_default();
-        Ok(output(cx, &fetched.page, given, |told| Told {
+        Ok(output(cx, &fetched.page, given, |page_facts| Told {
             took_ms: began.elapsed().as_millis(),
-            fetched_at: told.fetched_at - age,
+            fetched_at: page_facts.fetched_at - age,
             cached_secs: fetched.age.map(|age| age.as_secs()),
-            ..told
+            ..page_facts
         }))
     }
 }
@@ -186,8 +186,8 @@ pub(crate) fn hosts_of(cx: &ToolCx) -> Result<Hosts, StoreError> {
 }
 
 /// A content type without its parameters, if it is valid.
-fn essence(said: &str) -> Option<String> {
-    let essence = said.split(';').next()?.trim().to_ascii_lowercase();
+fn essence(content_type: &str) -> Option<String> {
+    let essence = content_type.split(';').next()?.trim().to_ascii_lowercase();
     let is_type = |c: char| c.is_ascii_alphanumeric() || "/.+-".contains(c);
     let whole = essence.len() <= 80 && essence.contains('/') && essence.chars().all(is_type);
     whole.then_some(essence)
@@ -203,7 +203,7 @@ fn output<'p>(
     let end = words.char_indices().nth(given).map_or(words.len(), |(at, _)| at);
     let end = words.floor_char_boundary(end.min(cx.max_result.saturating_sub(1_024)));
     let is_cut = end < words.len();
-    let told = circumstances(Told {
+    let facts = circumstances(Told {
         final_url: &page.final_url,
         status: page.status,
         content_type: page.content_type.as_deref().and_then(essence),
@@ -217,12 +217,12 @@ fn output<'p>(
         spill: is_cut.then(|| cx.result_name()),
     });
     // ok: a struct of texts and numbers can be serialised.
-    let told = serde_json::to_string(&told).unwrap_or_default();
+    let facts = serde_json::to_string(&facts).unwrap_or_default();
     let (id, title) = (untrusted::id_for(cx), page.readable.title.as_deref().unwrap_or(""));
     let part = |words: &str| untrusted::wrap(&id, &format!("{title}\n\n{words}"));
-    let text = format!("{told}\n{}", part(&words[..end]));
+    let text = format!("{facts}\n{}", part(&words[..end]));
     let mut output =
         if page.status < 400 { ToolOutput::text(text) } else { ToolOutput::error(text) };
-    output.whole = is_cut.then(|| format!("{told}\n{}", part(words)));
+    output.whole = is_cut.then(|| format!("{facts}\n{}", part(words)));
     output
 }

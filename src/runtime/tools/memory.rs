@@ -202,8 +202,8 @@ impl ReadTool for MemoryRead {
             let files = AgentFiles::open(&root)?;
             let path = of_memory(&files, &path)?;
             let Some(text) = memory::text(&files, &path)? else {
-                let told = format!("{path} is empty: nothing was written yet.");
-                return Ok((path, ToolOutput::text(told)));
+                let text = format!("{path} is empty: nothing was written yet.");
+                return Ok((path, ToolOutput::text(text)));
             };
             let total = text.lines().count();
             let some: Vec<&str> = text.lines().skip(from - 1).take(lines).collect();
@@ -238,7 +238,7 @@ fn read_note(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
     let (id, n) = place.split_once('#').unwrap_or((place, "0"));
     let (id, n) = (id.parse::<SessionId>().map_err(|_| bad())?, n.parse().map_err(|_| bad())?);
     let own = own_session(cx)?;
-    let told = cx.ws.read(|snap| {
+    let found = cx.ws.read(|snap| {
         let session = snap.get::<Session>(id)?;
         let session = session.filter(|s| s.agent == cx.agent && talk::may_tell(&own, s));
         match session {
@@ -246,7 +246,7 @@ fn read_note(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
             Some(session) => search::said_around(snap, &session, n, AROUND).map(Some),
         }
     });
-    let Some(events) = told.map_err(|error: StoreError| ToolError::from(error))? else {
+    let Some(events) = found.map_err(|error: StoreError| ToolError::from(error))? else {
         return Err(ToolError::refused("not_found", "there is no such conversation of yours"));
     };
     let mut out = String::new();
@@ -305,8 +305,8 @@ impl FileTool for MemoryAppend {
                 );
                 return Err(ToolError::refused("too_large", text));
             }
-            let told = format!("written into {path}");
-            Ok(plan(path.clone(), now.map(|now| now.hash), new, told))
+            let text = format!("written into {path}");
+            Ok(plan(path.clone(), now.map(|now| now.hash), new, text))
         })
         .await
     }
@@ -322,10 +322,10 @@ fn as_text<'b>(bytes: &'b [u8], path: &str) -> Result<&'b str, ToolError> {
         .map_err(|_| ToolError::refused("invalid_args", format!("{path} is no text in UTF-8")))
 }
 
-fn plan(path: String, before: Option<[u8; 32]>, new: String, told: String) -> FilePlan {
+fn plan(path: String, before: Option<[u8; 32]>, new: String, text: String) -> FilePlan {
     let content = Some(new.into_bytes());
     let change = FileChange { path, before, content, executable: false };
-    FilePlan { changes: vec![change], output: ToolOutput::text(told) }
+    FilePlan { changes: vec![change], output: ToolOutput::text(text) }
 }
 
 pub(crate) struct MemoryReplace;
@@ -377,8 +377,8 @@ impl FileTool for MemoryReplace {
                 let text = format!("{path} may have at most {most} bytes");
                 return Err(ToolError::refused("too_large", text));
             }
-            let told = format!("changed {path}");
-            Ok(plan(path, Some(now.hash), new, told))
+            let text = format!("changed {path}");
+            Ok(plan(path, Some(now.hash), new, text))
         })
         .await
     }

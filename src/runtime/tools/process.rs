@@ -147,13 +147,13 @@ fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
 impl Process {
     fn list(&self, cx: &ToolCx) -> Result<ToolOutput, ToolError> {
         let jobs = cx.ws.read(|snap| {
-            let mut told = Vec::new();
+            let mut permitted = Vec::new();
             for job in queries::of_agent(snap, cx.agent, 2 * LISTED)? {
                 if is_for(cx, snap, &job)? {
-                    told.push(job);
+                    permitted.push(job);
                 }
             }
-            Ok::<_, StoreError>(told)
+            Ok::<_, StoreError>(permitted)
         })?;
         let now = cx.ws.app.clock.now();
         let listed = |job: &&Job| {
@@ -163,7 +163,7 @@ impl Process {
         let mut out = String::new();
         for job in jobs.iter().filter(listed).take(LISTED) {
             let how = match &job.outcome {
-                Some(outcome) => outcome.told(),
+                Some(outcome) => outcome.describe(),
                 None => self.state(job),
             };
             let command = ellipsis(job.command.lines().next().unwrap_or_default(), 80);
@@ -187,7 +187,7 @@ impl Process {
     ) -> Result<ToolOutput, ToolError> {
         let Some(live) = self.jobs.get(job.id).filter(|_| job.is_running()) else {
             let job = find(cx, Some(job.number))?;
-            let how = job.outcome.as_ref().map_or("running".to_owned(), |end| end.told());
+            let how = job.outcome.as_ref().map_or("running".to_owned(), |end| end.describe());
             let rest = end_of(cx, &job, MAX_NEW).await;
             let rest = Hears::of_job(cx, &job)?.marked(cx, rest);
             return Ok(ToolOutput::text(format!("[{how}]\n{rest}")));
@@ -206,7 +206,7 @@ impl Process {
         }
         let (text, nothing) = news_of(&live).await?;
         let how = match live.program.end() {
-            Some(end) => crate::jobs::outcome_of(&end).told(),
+            Some(end) => crate::jobs::outcome_of(&end).describe(),
             None if waits(&live) => "running; it seems to wait for input: write".to_owned(),
             None if nothing > 2 => {
                 "running; nothing new several times: do something else, you are told when it ends"
@@ -226,8 +226,8 @@ impl Process {
         data: Option<String>,
         eof: Option<bool>,
     ) -> Result<ToolOutput, ToolError> {
-        let typed = TerminalInput { text: data.unwrap_or_default(), end: eof == Some(true) };
-        let taken = typing::write(&cx.ws, job, &typed)?;
+        let input = TerminalInput { text: data.unwrap_or_default(), end: eof == Some(true) };
+        let taken = typing::write(&cx.ws, job, &input)?;
         if let Some(live) = self.jobs.get(job.id) {
             live.heard.lock().nothing = 0;
         }

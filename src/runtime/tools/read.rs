@@ -74,7 +74,7 @@ impl ReadTool for Read {
         if let Some(name) = args.path.strip_prefix("result:") {
             let text = result_text(cx, name).await?;
             let part = lines.of(&text, "")?;
-            let output = ToolOutput::text(untrusted::again(&text, part));
+            let output = ToolOutput::text(untrusted::rewrap(&text, part));
             return folder::of_result(cx, output, name);
         }
         let root = cx.folder.clone();
@@ -125,8 +125,8 @@ fn words(path: &str, data: &[u8], lines: &Lines) -> Result<ToolOutput, ToolError
     if read.text.is_empty() {
         return Err(refused("it holds none, perhaps only pictures of pages"));
     }
-    let told = format!(", the words of a {} without its pictures", read.told());
-    Ok(ToolOutput::text(lines.of(&read.text, &told)?))
+    let note = format!(", the words of a {} without its pictures", read.describe());
+    Ok(ToolOutput::text(lines.of(&read.text, &note)?))
 }
 
 fn picture(path: &str, kind: &str, data: Vec<u8>) -> Result<ToolOutput, ToolError> {
@@ -209,7 +209,7 @@ pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolE
 /// The whole answer of a sub-agent of this conversation; its parent gets only a part of a long one.
 fn answer_of(cx: &ToolCx, number: &str) -> Result<String, ToolError> {
     let own = cx.session;
-    let said = cx.ws.read(|snap| {
+    let answer = cx.ws.read(|snap| {
         let Some(run) = queries::by_name(snap, number)? else { return Ok(None) };
         let child = snap.get::<Child>(run.id)?;
         if child.is_none_or(|child| child.session != own) {
@@ -221,7 +221,7 @@ fn answer_of(cx: &ToolCx, number: &str) -> Result<String, ToolError> {
             _ => None,
         }))
     })?;
-    said.ok_or_else(|| {
+    answer.ok_or_else(|| {
         let text = format!("you have no sub-agent R-{number} that has answered");
         ToolError::refused("not_found", text)
     })

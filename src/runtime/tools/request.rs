@@ -74,8 +74,8 @@ impl ActTool for HttpRequest {
     async fn act(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
         let wanted = Wanted::of(args)?;
         if let Some(why) = wanted.leak(&cx.ws.app.redactor) {
-            let told = format!("nothing was sent: {why}; name a secret with {{{{secret:KEY}}}}");
-            return Err(ToolError::refused("denied", told));
+            let text = format!("nothing was sent: {why}; name a secret with {{{{secret:KEY}}}}");
+            return Err(ToolError::refused("denied", text));
         }
         let (only, opened) = (hosts_of(cx)?, cx.ws.read(|snap| reach::opened(snap))?);
         let inside = opened.has(&wanted.at);
@@ -173,8 +173,8 @@ impl Wanted {
     fn keys(&self) -> Result<Vec<String>, ToolError> {
         let before = self.url.split(['?', '#']).next().unwrap_or_default();
         if before.contains(MARKS.0) {
-            let told = "url: a secret stands in the query, in headers or in the body";
-            return Err(ToolError::refused("invalid_args", told));
+            let text = "url: a secret stands in the query, in headers or in the body";
+            return Err(ToolError::refused("invalid_args", text));
         }
         let mut keys = Vec::new();
         let texts = [&self.url, &self.body].into_iter().chain(self.headers.values());
@@ -265,11 +265,11 @@ pub(super) fn named(
             !hosts.is_empty() && Hosts::of(vec![hosts.to_vec()]).check(at).is_ok()
         };
         if !one.plain && !is_for(&one.hosts) {
-            let told = match one.hosts.is_empty() {
+            let text = match one.hosts.is_empty() {
                 true => format!("{key} has no hosts: a person has to name those it may go to"),
                 false => format!("{key} may go to {} alone", one.hosts.join(", ")),
             };
-            return Err(denied(told));
+            return Err(denied(text));
         }
     }
     Ok(all)
@@ -277,9 +277,9 @@ pub(super) fn named(
 
 fn output(cx: &ToolCx, answer: Answer) -> ToolOutput {
     let Answer { status, url, headers, body, is_cut } = answer;
-    let mut told = format!("HTTP {status} from {url}\n");
+    let mut head = format!("HTTP {status} from {url}\n");
     for (name, value) in headers {
-        let _ = writeln!(told, "{name}: {value}"); // ok: writing to a String cannot fail
+        let _ = writeln!(head, "{name}: {value}"); // ok: writing to a String cannot fail
     }
     let size = body.len();
     let text = match String::from_utf8(body) {
@@ -288,7 +288,7 @@ fn output(cx: &ToolCx, answer: Answer) -> ToolOutput {
     };
     let more = if is_cut { "\n[the rest was not read: at most 1 MB is]" } else { "" };
     let id = untrusted::id_for(cx);
-    let whole = untrusted::wrap(&id, &format!("{told}\n{text}{more}"));
+    let whole = untrusted::wrap(&id, &format!("{head}\n{text}{more}"));
     match status < 400 {
         true => ToolOutput::text(whole),
         false => ToolOutput::error(whole),

@@ -67,7 +67,7 @@ impl ReadTool for Search {
         if let Some(name) = args.path.as_deref().and_then(|path| path.strip_prefix("result:")) {
             let text = read::result_text(cx, name).await?;
             let mut found = wanted.in_text(&text);
-            found.text = untrusted::again(&text, found.text);
+            found.text = untrusted::rewrap(&text, found.text);
             return folder::of_result(cx, found, name);
         }
         let (root, cancel) = (cx.folder.clone(), cx.cancel.clone());
@@ -137,7 +137,7 @@ impl Wanted {
                 self.in_file(files, path, bytes, &mut found);
             }
         }
-        Ok(found.told())
+        Ok(found.into_output())
     }
 
     fn in_file(&self, files: &AgentFiles, path: &str, bytes: u64, found: &mut Found) {
@@ -174,7 +174,7 @@ impl Wanted {
                 break;
             }
         }
-        found.told()
+        found.into_output()
     }
 }
 
@@ -230,7 +230,7 @@ impl Found {
         self.limit <= self.hits.len()
     }
 
-    fn told(self) -> ToolOutput {
+    fn into_output(self) -> ToolOutput {
         let full = self.is_full();
         let mut lines = self.hits;
         if lines.is_empty() {

@@ -41,13 +41,13 @@ pub(super) async fn of(
     for key in named {
         let one = all.iter().find(|one| one.key == *key).ok_or_else(|| unknown(key))?;
         readable(one)?;
-        let told = match one.way {
+        let reason = match one.way {
             Way::Value => continue,
             Way::StandIn if stand_ins.iter().any(|(name, _)| name == key) => continue,
             Way::StandIn => "has no stand-in here: programs have one that have the network",
             Way::Requests => "is not for programs: http_request sends it to its hosts",
         };
-        return Err(ToolError::refused("denied", format!("{key} {told}")));
+        return Err(ToolError::refused("denied", format!("{key} {reason}")));
     }
     all.retain(|one| {
         one.way == Way::Value && one.value.is_ok() && (!one.named_only || named.contains(&one.key))
@@ -81,8 +81,8 @@ pub(super) fn readable(one: &Given) -> Result<(), ToolError> {
 }
 
 pub(super) fn unknown(key: &str) -> ToolError {
-    let told = format!("you have no secret {}; secret_list names yours", cut(key.trim(), 128));
-    ToolError::refused("not_found", told)
+    let text = format!("you have no secret {}; secret_list names yours", cut(key.trim(), 128));
+    ToolError::refused("not_found", text)
 }
 
 /// Records, before anything is sent, which secrets are used and to which host they go.
@@ -117,7 +117,7 @@ async fn write_down(cx: &ToolCx, uses: Vec<Used>) -> Result<(), ToolError> {
 
 /// The record of uses that is written while the program runs.
 pub(super) struct Noting {
-    told: Option<oneshot::Receiver<()>>,
+    written: Option<oneshot::Receiver<()>>,
     /// Variables that the program did not get because of their names.
     left_out: Vec<String>,
 }
@@ -125,9 +125,9 @@ pub(super) struct Noting {
 impl Noting {
     fn begin(cx: &ToolCx, uses: Vec<Used>) -> Self {
         if uses.is_empty() {
-            return Self { told: None, left_out: Vec::new() };
+            return Self { written: None, left_out: Vec::new() };
         }
-        let (tell, told) = oneshot::channel();
+        let (tell, written) = oneshot::channel();
         let (own, run, by) = (cx.ws.clone(), cx.run, by(cx));
         cx.ws.spawn("uses of secrets", async move {
             if let Err(error) = own.order(by, SecretsUsed { uses }).await {
@@ -136,7 +136,7 @@ impl Noting {
             // ok: no receiver waits any more.
             let _ = tell.send(());
         });
-        Self { told: Some(told), left_out: Vec::new() }
+        Self { written: Some(written), left_out: Vec::new() }
     }
 
     /// A note for the program's output about variables that were left out; empty if there are none.
@@ -153,8 +153,8 @@ impl Noting {
 
     /// Waits until the record is written.
     pub(super) async fn noted(self) {
-        if let Some(told) = self.told {
-            told.await.ok(); // ok: a failed write is in the log
+        if let Some(written) = self.written {
+            written.await.ok(); // ok: a failed write is in the log
         }
     }
 }
@@ -169,9 +169,9 @@ async fn begin_note(cx: &ToolCx, given: &[Given]) -> Result<Noting, ToolError> {
         _ => Vec::new(),
     };
     let is_noted = |one: &Used| noted.iter().any(|row| is_row_of(row, one));
-    let (again, new): (Vec<Used>, Vec<Used>) = uses.into_iter().partition(is_noted);
+    let (repeated, new): (Vec<Used>, Vec<Used>) = uses.into_iter().partition(is_noted);
     write_down(cx, new).await?;
-    Ok(Noting::begin(cx, again))
+    Ok(Noting::begin(cx, repeated))
 }
 
 fn is_row_of(row: &Use, one: &Used) -> bool {

@@ -150,13 +150,13 @@ fn is_asked(tx: &dyn Read, run: &Run, task: &Task) -> Result<bool, StoreError> {
     if items.iter().any(|item| item.kind == ItemKind::TaskEscalation) {
         return Ok(true);
     }
-    let asked = |event: &SessionEvent| match &event.kind {
+    let has_escalated = |event: &SessionEvent| match &event.kind {
         EventKind::ToolFinished { name, status, .. } => {
             *status == CallStatus::Ok && name == TaskEscalate::SPEC.name
         }
         _ => false,
     };
-    Ok(runs::events_of_run(tx, run, usize::MAX)?.iter().any(asked))
+    Ok(runs::events_of_run(tx, run, usize::MAX)?.iter().any(has_escalated))
 }
 
 fn is_own(task: &Task, agent: AgentId) -> bool {

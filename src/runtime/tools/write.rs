@@ -80,21 +80,21 @@ impl FileTool for Write {
             }
             let verb = if now.is_some() { "replaced" } else { "created" };
             let hash = folder::short(&folder::sum(content.as_bytes()));
-            let told = format!("{verb} {path} ({} bytes, hash {hash})", content.len());
-            Ok(one(path, now, content, told))
+            let text = format!("{verb} {path} ({} bytes, hash {hash})", content.len());
+            Ok(one(path, now, content, text))
         })
         .await
     }
 }
 
-fn one(path: String, now: Option<Current>, content: String, told: String) -> FilePlan {
+fn one(path: String, now: Option<Current>, content: String, text: String) -> FilePlan {
     let change = FileChange {
         path,
         before: now.as_ref().map(|now| now.hash),
         content: Some(content.into_bytes()),
         executable: now.is_some_and(|now| now.executable),
     };
-    FilePlan { changes: vec![change], output: ToolOutput::text(told) }
+    FilePlan { changes: vec![change], output: ToolOutput::text(text) }
 }
 
 pub(crate) struct Edit;
@@ -168,8 +168,8 @@ impl FileTool for Edit {
             let hash = folder::short(&folder::sum(new.as_bytes()));
             let change = diff::unified(&path, &old, &new);
             let places = if count == 1 { "place" } else { "places" };
-            let told = format!("edited {path} ({count} {places}, hash {hash})\n{change}");
-            Ok(one(path, Some(now), new, told))
+            let text = format!("edited {path} ({count} {places}, hash {hash})\n{change}");
+            Ok(one(path, Some(now), new, text))
         })
         .await
     }
@@ -266,7 +266,7 @@ struct Here {
 }
 
 impl Here {
-    fn look(&self, path: &str) -> Result<Option<Current>, ToolError> {
+    fn read_current(&self, path: &str) -> Result<Option<Current>, ToolError> {
         let now = folder::current(&self.files, path)?;
         if let Some(now) = &now {
             self.known.borrow_mut().insert(path.to_owned(), (now.executable, now.hash));
@@ -288,12 +288,12 @@ impl Tree for Here {
     }
 
     fn read(&self, path: &str) -> Result<Option<String>, ToolError> {
-        let Some(now) = self.look(path)? else { return Ok(None) };
+        let Some(now) = self.read_current(path)? else { return Ok(None) };
         text_of(&now, path).map(|text| Some(text.to_owned()))
     }
 
     fn is_no_text(&self, path: &str) -> Result<bool, ToolError> {
-        Ok(self.look(path)?.is_some_and(|now| text_of(&now, path).is_err()))
+        Ok(self.read_current(path)?.is_some_and(|now| text_of(&now, path).is_err()))
     }
 
     fn is_there(&self, path: &str) -> Result<bool, ToolError> {

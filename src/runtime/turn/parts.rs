@@ -22,7 +22,7 @@ use crate::chosen::Chosen;
 use crate::client::Client;
 use crate::compact;
 use crate::ending::{CutWords, LimitReached};
-use crate::failover::Chain;
+use crate::failover::FallbackChain;
 use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::limits::Limits;
@@ -53,7 +53,7 @@ pub struct Setting {
     pub child: Option<ChildCx>,
     pub item: Option<Item>,
     /// For a retried run: the note about acts since its branching point.
-    pub again: Option<String>,
+    pub retry_note: Option<String>,
     /// The run when this task took it over.
     pub run: Run,
     /// The demands of the API client.
@@ -74,7 +74,7 @@ pub struct Chooser {
     /// Whether priority calls are requested.
     pub fast: Option<Fast>,
     /// All candidates.
-    pub chain: Chain,
+    pub chain: FallbackChain,
     /// The event of a switch that happened before the run started.
     pub switched: Option<EventKind>,
     /// The current candidate was found to ignore output limits.
@@ -126,7 +126,7 @@ pub struct Ends {
     /// Set if the next call is the last one.
     pub wrap_up: Option<LimitReached>,
     /// The limit of which the model was notified before this task took the run over.
-    pub told: Option<&'static str>,
+    pub notified_limit: Option<&'static str>,
     /// The approval of the next call.
     pub approved: Option<ApprovalId>,
 }

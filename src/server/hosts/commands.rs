@@ -20,7 +20,7 @@ use super::serve::{End, Host};
 const AT_ONCE: usize = 32;
 
 /// Responds to commands until the link ends.
-pub(super) async fn answers(host: &Host, mut asked: mpsc::Receiver<Command>) -> End {
+pub(super) async fn answers(host: &Host, mut commands: mpsc::Receiver<Command>) -> End {
     let mut going = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -29,7 +29,7 @@ pub(super) async fn answers(host: &Host, mut asked: mpsc::Receiver<Command>) -> 
                     return error.into();
                 }
             }
-            command = asked.recv(), if going.len() < AT_ONCE => match command {
+            command = commands.recv(), if going.len() < AT_ONCE => match command {
                 Some(command) => going.push(carried_out(host, command)),
                 None => return End::Over,
             },
@@ -43,20 +43,20 @@ async fn carried_out(host: &Host, command: Command) -> Answer {
     // A write from an outage has the same digest as its first attempt. It must be executed before the mirror
     // continues.
     let late = body.as_object_mut().and_then(|body| body.remove(LATE)).is_some();
-    let said: [u8; 32] = Sha256::digest(body.to_string()).into();
+    let digest: [u8; 32] = Sha256::digest(body.to_string()).into();
     let what = body["what"].take();
     let aside = Aside::of(&what);
     // The same holds for responses to the primary's requests.
     let waits = !late && !matches!(aside, Some(Aside::Told(_)));
     let done = match aside {
-        Some(Aside::Told(told)) => {
-            host.line.told(told);
+        Some(Aside::Told(reply)) => {
+            host.line.deliver(reply);
             Ok(Value::Null)
         }
         Some(Aside::Access(wanted)) => renewed(host, wanted).await,
         Some(Aside::File(missing)) => piece_of(host, missing).await,
         Some(Aside::Piece(_)) | None => match host.ws.app.hosts.desk() {
-            Some(desk) => desk.hear(host.ws.clone(), host.id, about, said, what).await,
+            Some(desk) => desk.hear(host.ws.clone(), host.id, about, digest, what).await,
             None => Err(Refusal::new("stopping", "the workspace is restarting")),
         },
     };
@@ -75,12 +75,12 @@ async fn carried_out(host: &Host, command: Command) -> Answer {
 pub(super) async fn questions(host: &Host) -> End {
     host.asks_may_go.notified().await;
     while let Some(tell) = host.line.asks().await {
-        let frame = Frame::Control(Control { run: None, body: tell.said() });
+        let frame = Frame::Control(Control { run: None, body: tell.to_json() });
         match host.sender.send(frame).await {
             Err(LinkError::TooLarge { .. }) => {
                 let refusal = Refusal::new("too_long", "this question is too long");
-                for told in Told::all(&tell.number, &Err(refusal)) {
-                    host.line.told(told);
+                for answer in Told::all(&tell.number, &Err(refusal)) {
+                    host.line.deliver(answer);
                 }
             }
             Err(error) => return error.into(),

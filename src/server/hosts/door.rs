@@ -178,7 +178,7 @@ impl Caller {
         let carrier = Carrier::of_socket(socket, Message::Binary, binary, failed);
         let version = env!("CARGO_PKG_VERSION");
         let door = Door { identity: &identity, version, pace: Pace::default() };
-        match accept(carrier, door, |asked| judge(&ws, asked, call)).await {
+        match accept(carrier, door, |request| judge(&ws, request, call)).await {
             Ok(accepted) => {
                 if wait.is_none() {
                     porch.guard.passed(from);
@@ -239,14 +239,15 @@ fn failed(error: axum::Error) -> LinkError {
 }
 
 /// Decides about a host that has proved its key. The decision is recorded, also a rejection.
-async fn judge(ws: &Ws, asked: HostRequest, call: Call) -> Result<Admitted, Refusal> {
-    if let (Some(wait), Purpose::Join { .. }) = (call.wait, &asked.purpose) {
+async fn judge(ws: &Ws, request: HostRequest, call: Call) -> Result<Admitted, Refusal> {
+    if let (Some(wait), Purpose::Join { .. }) = (call.wait, &request.purpose) {
         let words = "Too many failed attempts from this network. Try again in five minutes.";
         return Err(Refusal::new(CLOSED, words).after(wait));
     }
-    let (said, key, epoch) = (facts_of(&asked), *asked.key.as_bytes(), ws.store.incarnation());
-    let machine = machine(&asked, call.from);
-    let (purpose, facts) = (asked.purpose, said.clone());
+    let (known_facts, key, epoch) =
+        (facts_of(&request), *request.key.as_bytes(), ws.store.incarnation());
+    let machine = machine(&request, call.from);
+    let (purpose, facts) = (request.purpose, known_facts.clone());
     let judged = ws.write(&BY, move |tx| match purpose {
         Purpose::Join { token } => match Token::parse(TokenKind::Gateway, token.trim()) {
             Ok(token) => rules::judge_join(tx, &token, key, &facts),
@@ -273,7 +274,7 @@ async fn judge(ws: &Ws, asked: HostRequest, call: Call) -> Result<Admitted, Refu
         }
         Admission::Refused => return Err(refusal(Why::Copied)),
     }
-    match ws.write(&BY, move |tx| rules::hello(tx, id, &said)).await {
+    match ws.write(&BY, move |tx| rules::hello(tx, id, &known_facts)).await {
         Ok(one) => Ok(Admitted { gateway: one.id, label: one.label, epoch }),
         Err(error) => Err(not_now(ws, &error)),
     }
@@ -301,21 +302,21 @@ async fn tell_copied(ws: &Ws, id: GatewayId) {
 }
 
 /// Data that distinguishes a host from a copy of it.
-fn machine(asked: &HostRequest, from: IpAddr) -> Machine {
-    let life = |said: &str| kernel::text::ellipsis(said, MAX_LIFE);
+fn machine(request: &HostRequest, from: IpAddr) -> Machine {
+    let life = |text: &str| kernel::text::ellipsis(text, MAX_LIFE);
     Machine {
-        life: life(&asked.facts.life),
-        branch: life(&asked.facts.branch),
-        name: rules::clean(&asked.facts.name),
+        life: life(&request.facts.life),
+        branch: life(&request.facts.branch),
+        name: rules::clean(&request.facts.name),
         address: from.to_canonical().to_string(),
     }
 }
 
 /// Converts the host's machine data to the format of gateways.
-fn facts_of(asked: &HostRequest) -> Facts {
-    let facts = &asked.facts;
+fn facts_of(request: &HostRequest) -> Facts {
+    let facts = &request.facts;
     Facts {
-        version: asked.version.clone(),
+        version: request.version.clone(),
         system: match facts.arch.is_empty() {
             true => facts.system.clone(),
             false => format!("{}, {}", facts.system, facts.arch),

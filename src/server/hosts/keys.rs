@@ -63,7 +63,7 @@ struct Needed {
 /// Sends keys until the link ends, starting after the welcome, at which the host drops the keys of its previous link.
 pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
     let mut sent: BTreeMap<String, u64> = BTreeMap::new();
-    let mut told: Option<Value> = None;
+    let mut last: Option<Value> = None;
     let mut noted: Option<Values> = None;
     host.welcomed.notified().await;
     loop {
@@ -99,11 +99,11 @@ pub(super) async fn keys(host: &Host, mut feed: Entries<Arc<Entry>>) -> End {
                 frames.push(Frame::KeyPush(KeyPush { handle, version, sealed }));
             }
         }
-        if told.as_ref() != Some(&agents) || !frames.is_empty() {
+        if last.as_ref() != Some(&agents) || !frames.is_empty() {
             // With these, the host has everything that these agents need.
             let body = json!({ "do": "keys", "agents": agents, "keys": sent });
             frames.push(Frame::Control(Control { run: None, body }));
-            told = Some(agents);
+            last = Some(agents);
         }
         // Recorded before sending, so that no confirmation can arrive earlier.
         let values: Values = secrets.into_values().collect();

@@ -110,8 +110,8 @@ pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>
     };
     tracing::info!("the host {} is linked, with HQ {version}", admitted.label);
     let [decided, changed, keyed] = feeds;
-    let (tell, told) = mpsc::channel(1);
-    let (ask, asked) = mpsc::channel(WAITING);
+    let (tell, notified) = mpsc::channel(1);
+    let (ask, commands) = mpsc::channel(WAITING);
     let work = async {
         let end = tokio::select! {
             biased;
@@ -120,8 +120,8 @@ pub(super) async fn serve(ws: Ws, accepted: Accepted, feeds: [Entries<Arc<Entry>
             () = host.line.replaced() => End::Said(REPLACED),
             end = host.heed(decided) => end,
             end = host.hear(&mut receiver, tell, ask) => end,
-            end = ship(&host, told, changed) => end,
-            end = answers(&host, asked) => end,
+            end = ship(&host, notified, changed) => end,
+            end = answers(&host, commands) => end,
             end = keys(&host, keyed) => end,
             end = questions(&host) => end,
         };
@@ -246,13 +246,13 @@ impl Host {
     fn show(&self, running: Running, own: &mut HashMap<RunId, bool>) {
         let run = running.run;
         let is_own = *own.entry(run).or_insert_with(|| {
-            let asked = self.ws.read(|snap| {
+            let is_here = self.ws.read(|snap| {
                 let agent = snap.get::<Run>(run)?.map(|run| run.agent);
                 let at = agent.map(|agent| queries::gateway_of(snap, agent)).transpose()?;
                 Ok::<_, StoreError>(at == Some(self.id))
             });
             // ok: output that is not shown is written at the end of its step.
-            asked.unwrap_or(false)
+            is_here.unwrap_or(false)
         });
         if let Some(piece) = piece(running.body).filter(|piece| is_own && piece.run == run) {
             self.ws.live.push(run, piece.step, piece.kind, &piece.text);

@@ -36,7 +36,7 @@ async fn shipped(
     haves: &mut Haves,
     feed: &mut Entries<Arc<Entry>>,
 ) -> Result<End, End> {
-    let mut way = Way { host, told: Agents::new(), is_taking: false };
+    let mut way = Way { host, sent: Agents::new(), is_taking: false };
     way.welcome().await?;
     let Some(mut have) = haves.recv().await else { return Ok(End::Over) };
     loop {
@@ -61,7 +61,7 @@ fn digest() -> String {
 struct Way<'h> {
     host: &'h Host,
     /// The agents that the host knows as its own.
-    told: Agents,
+    sent: Agents,
     /// Whether a snapshot is being sent.
     is_taking: bool,
 }
@@ -77,12 +77,12 @@ impl Way<'_> {
         let host = self.host;
         let (ws, id) = (&host.ws, host.id);
         let bound = ws.read_blocking(move |ws| ws.read(|snap| queries::bound(snap, id))).await;
-        self.told = bound.map_err(|error| self.failed(&error.into()))?;
+        self.sent = bound.map_err(|error| self.failed(&error.into()))?;
         let mut settings = self.host.settings().map_err(|error| {
             tracing::warn!(%error, "a host of {} was not welcomed", ws.slug);
             End::Said(STOPPING)
         })?;
-        settings["agents"] = listed(&self.told);
+        settings["agents"] = listed(&self.sent);
         let head = ws.store.head();
         let welcome = Welcome {
             epoch: head.incarnation,
@@ -158,13 +158,13 @@ impl Way<'_> {
 
     /// Sends the host its agents, if they have changed.
     async fn tell(&mut self, agents: Agents) -> Result<(), End> {
-        if agents == self.told {
+        if agents == self.sent {
             return Ok(());
         }
         let body = json!({ "agents": listed(&agents) });
         let scope = Scope { digest: digest(), body };
         self.host.sender.deliver(Frame::Scope(scope)).await?;
-        self.told = agents;
+        self.sent = agents;
         Ok(())
     }
 

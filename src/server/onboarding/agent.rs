@@ -65,13 +65,13 @@ pub(super) struct FirstAgentForm {
 pub(super) async fn show(
     ws: Ws,
     headers: HeaderMap,
-    Query(typed): Query<FirstAgentForm>,
+    Query(form): Query<FirstAgentForm>,
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Agent)? {
         Ok(open) => open,
         Err(elsewhere) => return Ok(elsewhere),
     };
-    let role = templates::find(&typed.role).unwrap_or_else(|| suggested(&open).1);
+    let role = templates::find(&form.role).unwrap_or_else(|| suggested(&open).1);
     let v = FirstAgentForm {
         role: role.slug.clone(),
         name: called(&open, role),
@@ -185,7 +185,7 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     headers: HeaderMap,
-    FormOnce(typed, once): FormOnce<FirstAgentForm>,
+    FormOnce(form, once): FormOnce<FirstAgentForm>,
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Agent)? {
         Ok(open) => open,
@@ -197,12 +197,12 @@ pub(super) async fn create(
             };
         }
     };
-    let role = templates::find(&typed.role).unwrap_or_else(|| suggested(&open).1);
+    let role = templates::find(&form.role).unwrap_or_else(|| suggested(&open).1);
     let mut wrong = Wrong::none();
-    wrong.note(agent_rules::good_name(&typed.name));
-    wrong.note(agent_rules::good_emoji(&typed.emoji));
+    wrong.note(agent_rules::good_name(&form.name));
+    wrong.note(agent_rules::good_emoji(&form.emoji));
     if wrong.has_fields() {
-        return page(&ws, &headers, &open, (role, typed), wrong);
+        return page(&ws, &headers, &open, (role, form), wrong);
     }
     let fitting = ws.read(|snap| fitting::model(snap, role.manifest.model_class))?;
     let model = fitting.map_or_else(ModelChoice::default, |pick| ModelChoice {
@@ -210,9 +210,9 @@ pub(super) async fn create(
         model: Some(pick.model),
     });
     let new = NewAgent {
-        name: typed.name.clone(),
+        name: form.name.clone(),
         slug: String::new(),
-        emoji: typed.emoji.clone(),
+        emoji: form.emoji.clone(),
         description: role.manifest.description.clone(),
         template: role.slug.clone(),
         model,
@@ -233,10 +233,10 @@ pub(super) async fn create(
     let id = match ws.write(&who, make).await {
         Ok(agent) => agent.id,
         Err(HireError::Setup(OnboardingError::Over)) => {
-            let told = "The set-up was finished in another window. No other agent was created.";
-            return Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url(""))));
+            let message = "The set-up was finished in another window. No other agent was created.";
+            return Ok(flash::say(&app, Flash::ok(message), hx.go_to(&ws.url(""))));
         }
-        Err(error) => return page(&ws, &headers, &open, (role, typed), Wrong::of(&error)?),
+        Err(error) => return page(&ws, &headers, &open, (role, form), Wrong::of(&error)?),
     };
     let agent = provision::make(&ws, &who, id).await?;
     first_task(&app, &ws, &hx, &agent)

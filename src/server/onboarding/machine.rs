@@ -19,7 +19,7 @@ use web::idempotency::FormOnce;
 use web::session::Person;
 use web::shell::Theme;
 
-use super::{Steps, address, at, leave};
+use super::{Steps, address, at, complete_step};
 
 /// The health checks that matter before first use.
 const PARTS: [&str; 3] = ["storage", "disk", "key"];
@@ -53,7 +53,7 @@ pub(super) async fn show(
         Err(elsewhere) => return Ok(elsewhere),
     };
     let (looking, place, account) = (app, ws.clone(), who.account);
-    let parts = tokio::task::spawn_blocking(move || look(&looking, &place, account)).await;
+    let parts = tokio::task::spawn_blocking(move || run_checks(&looking, &place, account)).await;
     let parts = parts.map_err(|error| PageError(Failure::internal(error)))??;
     let fine = health::worst(&parts) == How::Ok;
     html::page(&Page {
@@ -75,7 +75,7 @@ fn check(part: Part) -> Check {
 }
 
 /// Runs all checks. Blocking: starts two programs in the jail and takes about 100 ms.
-fn look(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, PageError> {
+fn run_checks(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, PageError> {
     let all = health::parts(app, ws, who)?;
     let mut found: Vec<Part> = all.into_iter().filter(|part| PARTS.contains(&part.name)).collect();
     for part in found.iter_mut().filter(|part| part.name == "storage" && part.how == How::Ok) {
@@ -86,17 +86,17 @@ fn look(app: &App, ws: &Ws, who: AccountId) -> Result<Vec<Part>, PageError> {
 }
 
 fn files(ws: &Ws) -> Part {
-    let (how, said) = match ws.repo() {
+    let (how, message) = match ws.repo() {
         Ok(_) => {
             (How::Ok, "every change to an agent’s files is saved and can be undone".to_owned())
         }
         Err(error) => (How::Down, format!("the agent file history can’t be opened: {error}")),
     };
-    Part { name: "files", title: "Agent files", how, said }
+    Part { name: "files", title: "Agent files", how, said: message }
 }
 
 fn programs(app: &App) -> Part {
-    let (how, said) = match jail::tested(app, WithoutLandlock::Refuse) {
+    let (how, message) = match jail::tested(app, WithoutLandlock::Refuse) {
         Ok(posture) => match (posture.overall, posture.starts) {
             (Overall::Strong, _) => {
                 (How::Ok, "sandboxed to each agent’s folder, with no network access or secrets")
@@ -122,11 +122,11 @@ fn programs(app: &App) -> Part {
             (How::Degraded, "the sandbox couldn’t be tested; run `hq doctor sandbox` for details")
         }
     };
-    Part { name: "programs", title: "Agent programs", how, said: said.to_owned() }
+    Part { name: "programs", title: "Agent programs", how, said: message.to_owned() }
 }
 
 fn address_of(app: &App) -> Part {
-    let said = match &app.config.public_url {
+    let message = match &app.config.public_url {
         Some(url) => format!("HQ is reachable at {url}"),
         None if app.config.listen.ip().is_loopback() => {
             "HQ is only reachable from this machine; see the README to open it up".to_owned()
@@ -135,7 +135,7 @@ fn address_of(app: &App) -> Part {
             format!("HQ is reachable from the whole network on port {}", app.config.listen.port())
         }
     };
-    Part { name: "address", title: "Address", how: How::Ok, said }
+    Part { name: "address", title: "Address", how: How::Ok, said: message }
 }
 
 pub(super) async fn go_on(
@@ -144,5 +144,5 @@ pub(super) async fn go_on(
     hx: Hx,
     FormOnce(IgnoredAny, _): FormOnce<IgnoredAny>,
 ) -> Result<Response, PageError> {
-    leave(&ws, &who, &hx, Step::Machine).await
+    complete_step(&ws, &who, &hx, Step::Machine).await
 }

@@ -166,7 +166,7 @@ fn status(wrong: &web::form::Wrong) -> StatusCode {
 }
 
 /// Completes a step and redirects to the next one.
-async fn leave(ws: &Ws, who: &Person, hx: &Hx, from: Step) -> Result<Response, PageError> {
+async fn complete_step(ws: &Ws, who: &Person, hx: &Hx, from: Step) -> Result<Response, PageError> {
     let open = ws.write(who, move |tx| rules::go_on(tx, from)).await?;
     Ok(hx.go_to(&address(ws, from.next().unwrap_or(open.step))))
 }

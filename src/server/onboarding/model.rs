@@ -38,7 +38,7 @@ use web::parts::Choice;
 use web::session::Person;
 use web::shell::Theme;
 
-use super::{Steps, address, at, leave, status};
+use super::{Steps, address, at, complete_step, status};
 
 /// Provider kinds shown before the user asks for all.
 const OFFERED: [&str; 4] = ["anthropic", "openai", "gemini", "openrouter"];
@@ -130,10 +130,10 @@ pub(super) async fn show(
     app: App,
     ws: Ws,
     headers: HeaderMap,
-    Query(asked): Query<ModelStepParams>,
+    Query(params): Query<ModelStepParams>,
 ) -> Result<Response, PageError> {
     match at(&ws, Step::Model)? {
-        Ok(open) => page(&app, &ws, &headers, (&open, &asked), Wrong::none()).await,
+        Ok(open) => page(&app, &ws, &headers, (&open, &params), Wrong::none()).await,
         Err(elsewhere) => Ok(elsewhere),
     }
 }
@@ -142,25 +142,25 @@ async fn page(
     app: &App,
     ws: &Ws,
     headers: &HeaderMap,
-    (open, asked): (&Onboarding, &ModelStepParams),
+    (open, params): (&Onboarding, &ModelStepParams),
     wrong: Wrong,
 ) -> Result<Response, PageError> {
     let works = ws.read(|snap| works(snap))?;
-    let another = works.is_some() && !asked.another.is_empty();
+    let another = works.is_some() && !params.another.is_empty();
     let works = works.filter(|_| !another);
     let here = address(ws, Step::Model);
     let (state, cards) = match works {
         Some(works) => (State::Connected(works), Vec::new()),
         None => {
-            let found = local::look(&app.http, local::usual()).await;
-            offers(ws, &here, asked, &found)
+            let found = local::find_servers(&app.http, local::usual()).await;
+            offers(ws, &here, params, &found)
         }
     };
-    let more = match (&state, asked.all.is_empty()) {
+    let more = match (&state, params.all.is_empty()) {
         (State::Choosing(_), true) => format!("Show all {} providers", PRESETS.len()),
         _ => String::new(),
     };
-    let all = ModelStepParams { all: "1".to_owned(), ..asked.clone() };
+    let all = ModelStepParams { all: "1".to_owned(), ..params.clone() };
     let page = Page {
         theme: Theme::from_headers(headers),
         steps: Steps::of(ws, open, Step::Model),
@@ -212,8 +212,8 @@ fn limits(now: Option<i64>) -> Vec<Choice> {
 }
 
 /// Cards for available connections: detected local servers first, then the usual providers.
-fn offers(ws: &Ws, here: &str, asked: &ModelStepParams, found: &[Found]) -> (State, Vec<Card>) {
-    let is_open = |kind: &str, at: &str| asked.kind == kind && asked.at == at;
+fn offers(ws: &Ws, here: &str, params: &ModelStepParams, found: &[Found]) -> (State, Vec<Card>) {
+    let is_open = |kind: &str, at: &str| params.kind == kind && params.at == at;
     let mut cards: Vec<Card> = found
         .iter()
         .map(|one| {
@@ -230,12 +230,12 @@ fn offers(ws: &Ws, here: &str, asked: &ModelStepParams, found: &[Found]) -> (Sta
                 initial: "L".to_owned(),
                 about: format!("Found at {at}: {count}, your data stays local"),
                 badge: ("Local", "ok"),
-                href: format!("{here}?kind={kind}&at={query}{}", asked.rest()),
+                href: format!("{here}?kind={kind}&at={query}{}", params.rest()),
                 open: is_open(kind, at),
             }
         })
         .collect();
-    let offered = |preset: &&Preset| !asked.all.is_empty() || OFFERED.contains(&preset.slug);
+    let offered = |preset: &&Preset| !params.all.is_empty() || OFFERED.contains(&preset.slug);
     cards.extend(PRESETS.iter().filter(offered).map(|preset| Card {
         key: preset.slug.to_owned(),
         kind: preset.slug,
@@ -245,7 +245,7 @@ fn offers(ws: &Ws, here: &str, asked: &ModelStepParams, found: &[Found]) -> (Sta
         badge: badge(preset),
         href: match preset.sign_in {
             Some(_) => ws.url(&format!("settings/connections/new?kind={}", preset.slug)),
-            None => format!("{here}?kind={}{}", preset.slug, asked.rest()),
+            None => format!("{here}?kind={}{}", preset.slug, params.rest()),
         },
         open: is_open(preset.slug, ""),
     }));
@@ -287,21 +287,21 @@ pub(super) async fn connect(
     who: Person,
     hx: Hx,
     headers: HeaderMap,
-    FormOnce(typed, once): FormOnce<NewConnectionForm>,
+    FormOnce(form, once): FormOnce<NewConnectionForm>,
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Model)? {
         Ok(open) => open,
         Err(elsewhere) => return Ok(elsewhere),
     };
     let here = address(&ws, Step::Model);
-    let Some(preset) = features::connections::presets::find(&typed.kind) else {
+    let Some(preset) = features::connections::presets::find(&form.kind) else {
         return Ok(hx.go_to(&here));
     };
-    let mut there = is_there(&app, &ws, (preset, &typed), answers_and_calls)?;
+    let mut there = is_there(&app, &ws, (preset, &form), answers_and_calls)?;
     if there.is_none() {
         // An untested connection, left by a crash or currently tested in another window, is tested instead of a new
         // one.
-        let untried = is_there(&app, &ws, (preset, &typed), |one| one.tested.is_none())?;
+        let untried = is_there(&app, &ws, (preset, &form), |one| one.tested.is_none())?;
         if let Some(id) = untried {
             // ok: if the test fails or the connection is gone, a new one is created from the form.
             let checked = checks::test(&ws, &who, id).await.ok();
@@ -319,8 +319,8 @@ pub(super) async fn connect(
     })?;
     let once = if is_gone { Once::without_key() } else { once };
     let made = loop {
-        let typed = NewConnectionForm { name: free_name(&ws, preset.name)?, ..typed.clone() };
-        match settings::connect(&app, &ws, &who, (preset, &typed), once.clone()).await? {
+        let form = NewConnectionForm { name: free_name(&ws, preset.name)?, ..form.clone() };
+        match settings::connect(&app, &ws, &who, (preset, &form), once.clone()).await? {
             // Another window was faster.
             Err(ConnectionError::NameTaken(_)) => {}
             made => break made,
@@ -342,24 +342,24 @@ pub(super) async fn connect(
                 .await?;
             forget_key(&app, id);
             let field = if preset.asks_address { "base_url" } else { "key" };
-            Wrong::field(field, made.told.text)
+            Wrong::field(field, made.flash.text)
         }
         Err(error) => Wrong::of(&error)?,
     };
     if hx.is_partial() {
         // The typed values stay in the fields, including the key.
-        let said = ["key", "base_url"].map(|field| wrong.at(field));
-        let said = said.into_iter().find(|said| !said.is_empty()).unwrap_or(wrong.whole());
-        return html::fragment_with(status(&wrong), &fields::summary(said));
+        let errors = ["key", "base_url"].map(|field| wrong.at(field));
+        let errors = errors.into_iter().find(|errors| !errors.is_empty()).unwrap_or(wrong.whole());
+        return html::fragment_with(status(&wrong), &fields::summary(errors));
     }
     let yes = || "1".to_owned();
-    let asked = ModelStepParams {
-        kind: typed.kind,
+    let params = ModelStepParams {
+        kind: form.kind,
         all: yes(),
         another: yes(),
         ..ModelStepParams::default()
     };
-    page(&app, &ws, &headers, (&open, &asked), wrong).await
+    page(&app, &ws, &headers, (&open, &params), wrong).await
 }
 
 /// Actor for the cleanup: the user did not choose it.
@@ -388,13 +388,13 @@ fn answers_and_calls(one: &Connection) -> bool {
 fn is_there(
     app: &App,
     ws: &Ws,
-    (preset, typed): (&Preset, &NewConnectionForm),
+    (preset, form): (&Preset, &NewConnectionForm),
     is: impl Fn(&Connection) -> bool,
 ) -> Result<Option<ConnectionId>, StoreError> {
-    let address = if preset.asks_address { typed.base_url.as_str() } else { preset.address };
+    let address = if preset.asks_address { form.base_url.as_str() } else { preset.address };
     // ok: connecting rejects an invalid address.
     let Ok(base) = base::normalise(preset.wire.into(), address) else { return Ok(None) };
-    let hint = seal_key(app, &typed.key).map(|key| key.hint);
+    let hint = seal_key(app, &form.key).map(|key| key.hint);
     let place = (preset.wire, &base.url, &hint);
     ws.read(|snap| alike(snap, |one| is(one) && (one.wire, &one.base_url, &one.key_hint) == place))
 }
@@ -449,17 +449,17 @@ pub(super) async fn choose(
     who: Person,
     hx: Hx,
     headers: HeaderMap,
-    FormOnce(typed, _): FormOnce<Chosen>,
+    FormOnce(form, _): FormOnce<Chosen>,
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Model)? {
         Ok(open) => open,
         Err(elsewhere) => return Ok(elsewhere),
     };
-    let Some((connection, model)) = Pick::parse(&typed.pick) else {
+    let Some((connection, model)) = Pick::parse(&form.pick) else {
         let wrong = Wrong::of(&ConnectionError::BadModel)?;
         return page(&app, &ws, &headers, (&open, &ModelStepParams::default()), wrong).await;
     };
-    let limit = match typed.limit.as_str() {
+    let limit = match form.limit.as_str() {
         "" | KEEP => None,
         dollars => match dollars.parse::<i64>().ok().filter(|one| LIMITS.contains(one)) {
             Some(dollars) => Some(dollars * MICROS),
@@ -470,7 +470,7 @@ pub(super) async fn choose(
             }
         },
     };
-    let keeps = typed.limit == KEEP;
+    let keeps = form.limit == KEEP;
     // One transaction, so that a crash cannot leave the model without its limit.
     let chosen = move |tx: &mut WriteTx<'_>| {
         connection_rules::set_default(tx, connection, &model)?;
@@ -542,5 +542,5 @@ pub(super) async fn skip(
     hx: Hx,
     FormOnce(IgnoredAny, _): FormOnce<IgnoredAny>,
 ) -> Result<Response, PageError> {
-    leave(&ws, &who, &hx, Step::Model).await
+    complete_step(&ws, &who, &hx, Step::Model).await
 }

@@ -121,13 +121,13 @@ pub(super) async fn choose(
     who: Person,
     hx: Hx,
     headers: HeaderMap,
-    FormOnce(typed, _): FormOnce<FirstTaskForm>,
+    FormOnce(form, _): FormOnce<FirstTaskForm>,
 ) -> Result<Response, PageError> {
     let open = match at(&ws, Step::Work)? {
         Ok(open) => open,
         Err(elsewhere) => return Ok(elsewhere),
     };
-    let intent = match (presets::meant(&typed.intent), typed.begins.as_str()) {
+    let intent = match (presets::meant(&form.intent), form.begins.as_str()) {
         (Some(Intent::Reach), "outreach") => Some(Intent::Outreach),
         (meant, _) => meant,
     };

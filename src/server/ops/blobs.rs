@@ -16,7 +16,7 @@ pub struct Found {
 ///
 /// # Errors
 /// The cause, as text.
-pub async fn look(all: Vec<Ws>) -> Result<Vec<Found>, String> {
+pub async fn inspect(all: Vec<Ws>) -> Result<Vec<Found>, String> {
     let looked = tokio::task::spawn_blocking(move || {
         let found = all.iter().map(|ws| {
             let report = check::check(&ws.store, &ws.blobs).map_err(|error| error.to_string())?;

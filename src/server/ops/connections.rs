@@ -20,7 +20,7 @@ pub struct Found {
 }
 
 /// Checks the connections of all workspaces.
-pub fn look(app: &App) -> Result<Vec<Found>, StoreError> {
+pub fn inspect(app: &App) -> Result<Vec<Found>, StoreError> {
     let all: Vec<Ws> = app.workspaces.read().clone();
     let mut found = Vec::new();
     for ws in all {

@@ -14,8 +14,8 @@ use git::check::Depth;
 ///
 /// # Errors
 /// The cause, as text.
-pub async fn look(all: Vec<Ws>) -> Result<Vec<Found>, String> {
-    let look = move || all.iter().map(|ws| repository::look(ws, Depth::Objects)).collect();
+pub async fn inspect(all: Vec<Ws>) -> Result<Vec<Found>, String> {
+    let look = move || all.iter().map(|ws| repository::inspect(ws, Depth::Objects)).collect();
     tokio::task::spawn_blocking(look).await.map_err(|error| error.to_string())
 }
 
@@ -31,7 +31,7 @@ pub async fn repair(app: App, all: Vec<Ws>) -> Result<Vec<Found>, String> {
 }
 
 fn repaired(app: &App, ws: &Ws) -> Result<Found, GitError> {
-    let looked = repository::look(ws, Depth::Objects);
+    let looked = repository::inspect(ws, Depth::Objects);
     if looked.faults.is_empty() {
         return Ok(looked);
     }
@@ -59,7 +59,7 @@ fn out_of_backups(app: &App, ws: &Ws) -> Result<Result<Found, GitError>, Backups
 /// Logs unreadable history at start. Checks only the newest versions.
 pub async fn at_start(ws: &Ws) {
     let looked =
-        ws.read_blocking(|ws| Ok::<_, store::StoreError>(repository::look(ws, Depth::Branches)));
+        ws.read_blocking(|ws| Ok::<_, store::StoreError>(repository::inspect(ws, Depth::Branches)));
     match looked.await {
         Ok(found) => {
             for fault in found.faults {

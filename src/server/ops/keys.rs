@@ -44,7 +44,7 @@ impl Found {
 type Half = (&'static str, String, String);
 
 /// Checks the rotation journal, the key ring and the key files. `runs` tells whether HQ is running. Blocking.
-pub fn look(app: &App, runs: bool) -> Result<Found, StoreError> {
+pub fn inspect(app: &App, runs: bool) -> Result<Found, StoreError> {
     let standing = queries::standing(app)?;
     let misfit = app.system.read(|snap| users::key_trouble(snap, &app.keyring))?;
     let open = standing.last.as_ref().filter(|last| last.ended_at.is_none());

@@ -78,7 +78,7 @@ pub fn routes() -> Routes {
         )
         .post(
             "/leave",
-            leave.needs(Can::Account).doc(|| {
+            leave_workspace.needs(Can::Account).doc(|| {
                 Doc::new("Leave the workspace; your work goes to someone else")
                     .query::<Heir>()
                     .no_key("a repeat finds no member and changes nothing")
@@ -287,7 +287,7 @@ async fn reset_factors(
     Ok(Json(super::reset_factors(&app, &ws, &who, account).await?.into()))
 }
 
-async fn leave(
+async fn leave_workspace(
     app: App,
     ws: Ws,
     who: Person,

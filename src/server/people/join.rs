@@ -246,9 +246,9 @@ async fn join(
 }
 
 /// Why joining failed: errors that the person can fix in the form, or another error.
-type Kept = Result<Wrong, PageError>;
+type JoinFailure = Result<Wrong, PageError>;
 
-fn kept(error: impl Into<PageError>) -> Kept {
+fn kept(error: impl Into<PageError>) -> JoinFailure {
     Err(error.into())
 }
 
@@ -268,7 +268,7 @@ struct NewPerson {
 }
 
 /// Validates the form of a new person. Hashes the password here, outside the lock.
-async fn new_account(app: &App, found: &Found, values: &Values) -> Result<NewPerson, Kept> {
+async fn new_account(app: &App, found: &Found, values: &Values) -> Result<NewPerson, JoinFailure> {
     let mut wrong = Wrong::none();
     let about = [values.name.as_str(), values.email.as_str(), found.settings.name.as_str()];
     let name = wrong.note(users::checked_name(&values.name));
@@ -294,7 +294,7 @@ async fn enter(
     (invite, text): (&Invite, &str),
     comes: Comes,
     by: (Actor, Cause),
-) -> Result<Account, Kept> {
+) -> Result<Account, JoinFailure> {
     let _turn = app.people_turn.lock().await;
     settle_in_turn(app, ws).await.map_err(kept)?;
     let account = match comes {
@@ -375,8 +375,8 @@ async fn settle_in_turn(app: &App, ws: &Ws) -> Result<(), PageError> {
 /// hands over the work of a former member with that address.
 fn own_id(app: &App, ws: &Ws, invite: &Invite, email: &str) -> Result<AccountId, StoreError> {
     let mut strangers = accounts::strangers(app, ws)?.into_iter();
-    let asked = strangers.find(|one| invite.email.is_some() && one.email == email);
-    if let Some(member) = asked
+    let found = strangers.find(|one| invite.email.is_some() && one.email == email);
+    if let Some(member) = found
         && !accounts::may_be_elsewhere(app, ws, member.account)?
     {
         return Ok(member.account);
@@ -410,7 +410,7 @@ async fn accept(
     (invite, text): (&Invite, &str),
     (account, anew): (&Account, bool),
     by: (Actor, Cause),
-) -> Result<(), Kept> {
+) -> Result<(), JoinFailure> {
     let (who, token) = (joining(account), token_of(text)?);
     let before = before(app, ws, invite, account).map_err(kept)?;
     let accept = move |tx: &mut WriteTx<'_>| invites::accept(tx, &token, who, anew);
@@ -418,8 +418,8 @@ async fn accept(
     accepted.map(drop).map_err(|error| Ok(words(error)))
 }
 
-fn token_of(text: &str) -> Result<Token, Kept> {
-    Token::parse(TokenKind::Invite, text).map_err(|error| Ok(Wrong::said(error.to_string())))
+fn token_of(text: &str) -> Result<Token, JoinFailure> {
+    Token::parse(TokenKind::Invite, text).map_err(|error| Ok(Wrong::message(error.to_string())))
 }
 
 /// Converts a rule's error for the form.
@@ -427,5 +427,5 @@ fn words(error: WorkspaceError) -> Wrong {
     let mut wrong = Wrong::none();
     let text = error.to_string();
     wrong.note(Err::<(), _>(error));
-    if wrong.has_fields() { wrong } else { Wrong::said(text) }
+    if wrong.has_fields() { wrong } else { Wrong::message(text) }
 }

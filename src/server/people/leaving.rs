@@ -33,7 +33,7 @@ pub fn routes() -> Routes {
         .get("/settings/members/{id}/handover", ask_hand_over.needs(Can::Admin))
         .post("/settings/members/{id}/handover", hand_over.needs(Can::Admin))
         .get("/settings/leave", ask_leave.needs(Can::Account))
-        .post("/settings/leave", leave.needs(Can::Account))
+        .post("/settings/leave", leave_workspace.needs(Can::Account))
 }
 
 /// The action of the page.
@@ -206,7 +206,7 @@ async fn hand_over(
     }
 }
 
-async fn leave(
+async fn leave_workspace(
     app: App,
     ws: Ws,
     who: Person,

@@ -450,10 +450,10 @@ pub(super) fn link(Reached(here): &Reached, ws: &Ws, token: &Token) -> String {
 }
 
 /// Parses the email address of an invitation; `None` if empty.
-pub(super) fn bound_email(typed: &str) -> Result<Option<String>, users::rules::UsersError> {
-    match typed.trim() {
+pub(super) fn bound_email(text: &str) -> Result<Option<String>, users::rules::UsersError> {
+    match text.trim() {
         "" => Ok(None),
-        typed => users::queries::checked_email(typed).map(Some),
+        text => users::queries::checked_email(text).map(Some),
     }
 }
 

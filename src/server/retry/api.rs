@@ -296,7 +296,7 @@ fn answer(ws: &Ws, id: RunId) -> Result<(StatusCode, Json<AgainOut>), ApiError> 
             of,
             why: branch.why.word(),
             from: branch.step,
-            waits: branches::held(snap, &run)?.map(|held| held.told()),
+            waits: branches::held(snap, &run)?.map(|held| held.describe()),
         })
     })?;
     Ok((StatusCode::CREATED, Json(out)))

@@ -24,7 +24,7 @@ use web::session::Person;
 use web::shell::Flash;
 
 pub(super) fn pages(routes: Routes) -> Routes {
-    routes.post("/approvals/{id}/again", again.needs(Can::Chat))
+    routes.post("/approvals/{id}/again", repeat_call.needs(Can::Chat))
 }
 
 pub(super) fn api(routes: Routes) -> Routes {
@@ -40,8 +40,8 @@ pub(super) fn api(routes: Routes) -> Routes {
 fn words(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Run, String), TrustError> {
     let (approval, run) = trust::find(ws, who, id)?;
     if !trust::may_be_made_again(&approval, &run) {
-        let told = "only denied or expired requests can be repeated, and not for a sub-run";
-        return Err(TrustError::Refused(told.to_owned()));
+        let message = "only denied or expired requests can be repeated, and not for a sub-run";
+        return Err(TrustError::Refused(message.to_owned()));
     }
     let why = match approval.answer.map(|answer| answer.answer) {
         Some(ApprovalAnswer::Denied) => "It was refused",
@@ -78,7 +78,7 @@ async fn tell(
 struct Nothing {}
 
 /// `POST /approvals/{id}/again`
-async fn again(
+async fn repeat_call(
     app: App,
     ws: Ws,
     who: Person,
@@ -86,8 +86,8 @@ async fn again(
     Path(id): Path<ApprovalId>,
     FormOnce(_, once): FormOnce<Nothing>,
 ) -> Result<Response, PageError> {
-    let told = words(&ws, &who, id)?;
-    tell(&ws, &who, told, once).await?;
+    let text = words(&ws, &who, id)?;
+    tell(&ws, &who, text, once).await?;
     let flash = Flash::ok("Sent. It asks again when it makes the call.");
     Ok(flash::say(&app, flash, hx.go_to(&ws.url("approvals"))))
 }
@@ -104,8 +104,8 @@ async fn api_again(
     once: Once,
     Path(id): Path<ApprovalId>,
 ) -> Result<Json<Told>, ApiError> {
-    let told = words(&ws, &who, id)?;
-    let sent = tell(&ws, &who, told, once).await?;
+    let text = words(&ws, &who, id)?;
+    let sent = tell(&ws, &who, text, once).await?;
     let run = ws.read(|snap| snap.get::<Run>(sent.run))?;
     Ok(Json(Told { run: run.map(|run| run.name()).unwrap_or_default() }))
 }

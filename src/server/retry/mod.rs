@@ -126,8 +126,8 @@ async fn begin_now(
     }
     let RetryRequest { of, why, step, model, thinking, undo: back } = wish;
     // Checked before anything is undone.
-    let asked = step.clone();
-    let (run, cut) = ws.read(|snap| rules::check(snap, of, (why, asked.as_deref())))?;
+    let requested = step.clone();
+    let (run, cut) = ws.read(|snap| rules::check(snap, of, (why, requested.as_deref())))?;
     let mut undone = false;
     if let (Some(basis), BranchWhy::Retry) = (back, why) {
         let wanted = Wanted::Since(of, cut.upto);
@@ -144,7 +144,7 @@ async fn begin_now(
         rules::is_workable(tx, &source)?;
         let note = between.note(&source, undone);
         let item = match source.item {
-            Some(item) => Some(inbox::again(tx, item, why == BranchWhy::Retry)?),
+            Some(item) => Some(inbox::restart(tx, item, why == BranchWhy::Retry)?),
             None => None,
         };
         let new = Again { of, why, step, model, thinking, note };

@@ -179,7 +179,7 @@ async fn retry(
     Path(name): Path<String>,
     FormOnce(chosen, once): FormOnce<Chosen>,
 ) -> Result<Response, PageError> {
-    again(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Retry), (chosen, once)).await
+    branch(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Retry), (chosen, once)).await
 }
 
 async fn fork(
@@ -191,10 +191,10 @@ async fn fork(
     Path(name): Path<String>,
     FormOnce(chosen, once): FormOnce<Chosen>,
 ) -> Result<Response, PageError> {
-    again(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Fork), (chosen, once)).await
+    branch(&app, (&ws, &who), (hx, shell), (&name, BranchWhy::Fork), (chosen, once)).await
 }
 
-async fn again(
+async fn branch(
     app: &App,
     (ws, who): (&Ws, &Person),
     (hx, shell): (Hx, Shell),
@@ -252,25 +252,25 @@ async fn go_on(
     who: Person,
     hx: Hx,
     Path(name): Path<String>,
-    Form(said): Form<Onward>,
+    Form(form): Form<Onward>,
 ) -> Result<Response, PageError> {
     let of = find(&ws, &who, &name)?;
     // Executed once, even after several clicks.
     let place = format!("continue {}", of.name());
-    let once = Once::of_form(&who, &place, "continue", &[said.body.as_str()]);
-    let run = super::go_on(&ws, &who, (of.id, said.body), once).await?;
+    let once = Once::of_form(&who, &place, "continue", &[form.body.as_str()]);
+    let run = super::go_on(&ws, &who, (of.id, form.body), once).await?;
     let run = ws.read(|snap| snap.get::<Run>(run))?;
     let made = run.map_or_else(String::new, |run| run.name());
     let text = format!("Continued as run {made}");
-    if said.back == "dashboard" {
+    if form.back == "dashboard" {
         return Ok(hx.done(&text, &ws.url("")));
     }
-    if said.back == "chat"
+    if form.back == "chat"
         && let Some(agent) = ws.read(|snap| snap.get::<Agent>(of.agent))?
     {
         return Ok(hx.done(&text, &ws.url(&format!("agents/{}/chat", agent.slug))));
     }
-    if said.back == "task"
+    if form.back == "task"
         && let Some(task) = of.task
         && let Some(task) = ws.read(|snap| snap.get::<Task>(task))?
     {
@@ -289,14 +289,14 @@ async fn edit(
     Path2(slug, input): Path2<String, InputId>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let (hx, shell, said) = read_again(&app, request).await?;
-    let leaf = Some(said.leaf.clone()).filter(|leaf| !leaf.is_empty());
-    let undone = match said.undo.as_str() {
+    let (hx, shell, form) = read_again(&app, request).await?;
+    let leaf = Some(form.leaf.clone()).filter(|leaf| !leaf.is_empty());
+    let undone = match form.undo.as_str() {
         "" => false,
         _ => super::take_back(&app, &ws, &who, (input, leaf)).await?,
     };
-    let text = Some(said.body.clone());
-    say_again(&ws, &who, (&slug, input), (hx, shell, said), (text, undone)).await
+    let text = Some(form.body.clone());
+    say_again(&ws, &who, (&slug, input), (hx, shell, form), (text, undone)).await
 }
 
 /// Whether the person can solve the problem on the page: by undoing, or by reopening the task.

@@ -267,11 +267,16 @@ pub async fn archive(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeE
 /// Schedules a workspace for deletion. Until the grace period ends, it is treated as archived.
 ///
 /// # Errors
-/// When `typed` is not the name of the workspace.
-pub async fn delete(app: &App, by: (Actor, Cause), ws: &Ws, typed: &str) -> Result<(), LifeError> {
+/// When `confirmation` is not the name of the workspace.
+pub async fn delete(
+    app: &App,
+    by: (Actor, Cause),
+    ws: &Ws,
+    confirmation: &str,
+) -> Result<(), LifeError> {
     let settings = ws.read(|snap| workspace::queries::settings(snap))?;
     let name = settings.map_or_else(|| ws.slug.clone(), |settings| settings.name);
-    if typed.trim() != name {
+    if confirmation.trim() != name {
         return Err(LifeError::NotTyped(name));
     }
     halt(app, by, ws, WorkspaceState::Deleting).await
@@ -424,9 +429,9 @@ async fn stay(app: &App, ws: &Ws) {
         return broken::show(app, broken::no_store(&ws.folder));
     }
     match open(app, ws.folder.clone(), super::cache_for(1)).await {
-        Ok(again) => {
-            again.stand(ws.standing());
-            app.add_workspace(&again);
+        Ok(reopened) => {
+            reopened.stand(ws.standing());
+            app.add_workspace(&reopened);
             share_cache(app, app.workspaces.read().len());
         }
         Err(error) => broken::show(app, broken::left_out(&ws.folder, &error)),

@@ -150,8 +150,8 @@ async fn add(
     wrong.note(workspace::checked_emoji(&values.emoji));
     wrong.note(queries::checked_zone(&values.zone));
     if !wrong.has_fields() {
-        let said = [values.workspace.as_str(), values.emoji.as_str(), values.zone.as_str()];
-        let once = Once::of_account(caller.account.id, "workspaces", &values.once, &said);
+        let fields = [values.workspace.as_str(), values.emoji.as_str(), values.zone.as_str()];
+        let once = Once::of_account(caller.account.id, "workspaces", &values.once, &fields);
         match life::add_once(&app, (caller.actor(), Cause::Request(id.0)), new, once).await {
             Ok(ws) => {
                 let done = Flash::ok("Your workspace is ready.");

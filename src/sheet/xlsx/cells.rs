@@ -184,8 +184,8 @@ impl<'r> Reader<'r> {
     fn start(&mut self, element: &BytesStart<'_>) -> Result<(), SheetError> {
         match element.local_name().as_ref() {
             "row" => {
-                let told = attribute(element, "r").map(|row| row.trim().parse::<usize>());
-                self.row = match told {
+                let given = attribute(element, "r").map(|row| row.trim().parse::<usize>());
+                self.row = match given {
                     None if self.next_row < LAST_ROW => self.next_row,
                     Some(Ok(row)) if (1..=LAST_ROW).contains(&row) => row - 1,
                     _ => return Err(self.damaged()),

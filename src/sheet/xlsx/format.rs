@@ -133,8 +133,8 @@ fn word(first: char, rest: &str) -> Option<(Token, usize)> {
         'g' => follows("eneral").map(|length| (Token::General, length)),
         'a' => follows("M/PM").or_else(|| follows("/P")).map(|length| (Token::Half, length)),
         'y' | 'm' | 'd' | 'h' | 's' => {
-            let again = rest.chars().take_while(|sign| sign.eq_ignore_ascii_case(&first)).count();
-            Some((Token::Moment(first, again + 1), again))
+            let repeats = rest.chars().take_while(|sign| sign.eq_ignore_ascii_case(&first)).count();
+            Some((Token::Moment(first, repeats + 1), repeats))
         }
         _ => None,
     }

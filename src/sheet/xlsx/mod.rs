@@ -54,8 +54,8 @@ pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Table, SheetError>
         let sheets: Vec<String> = book.sheets.iter().map(|sheet| sheet.name.clone()).collect();
         let count = sheets.len();
         let (candidates, fallback) = match options.sheet {
-            Some(asked) if asked >= count => return Err(SheetError::NoSheet { asked, count }),
-            Some(asked) => (Vec::new(), asked),
+            Some(index) if index >= count => return Err(SheetError::NoSheet { index, count }),
+            Some(index) => (Vec::new(), index),
             None => {
                 let visible: Vec<usize> =
                     (0..count).filter(|at| book.sheets[*at].visible).collect();

@@ -268,8 +268,8 @@ fn the_first_row_without_room_is_named() {
         })
         .collect();
     let rows = format!("{}{rows}", texts(1, &["name", "at"]));
-    let told = fault(&one(&rows, ""));
-    assert!(told.starts_with("row 50002 is beyond the 50000 rows"), "{told}");
+    let message = fault(&one(&rows, ""));
+    assert!(message.starts_with("row 50002 is beyond the 50000 rows"), "{message}");
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub(super) async fn new(
 fn page(
     ws: &Ws,
     shell: Shell,
-    (connector, typed, wrong): (&str, &FormValues, &[FieldError]),
+    (connector, form, wrong): (&str, &FormValues, &[FieldError]),
 ) -> Result<NewPage, SourceError> {
     let catalog = reach::catalog(&ws.app);
     let base = ws.url("knowledge/sources");
@@ -104,10 +104,10 @@ fn page(
         href: format!("{base}/new?connector={}", one.id),
     };
     let manifest = catalog.get(connector);
-    let said = |key: &str| text(typed, key);
+    let value = |key: &str| text(form, key);
     let hours = manifest.map_or(6, |one| one.default_interval_hours);
-    let hours = said("interval_hours").parse().unwrap_or(hours);
-    let folder = said("folder");
+    let hours = value("interval_hours").parse().unwrap_or(hours);
+    let folder = value("folder");
     let known = manifest.map(|one| one.reads.iter().map(|field| field.key.as_str()).collect());
     let known: Vec<&str> = known.unwrap_or_default();
     let other =
@@ -120,20 +120,20 @@ fn page(
         connector: manifest.map(|one| one.id.clone()).unwrap_or_default(),
         title: manifest.map(|one| one.name.clone()).unwrap_or_default(),
         about: manifest.map(|one| one.description.clone()).unwrap_or_default(),
-        asks: manifest.map(|one| asks(ws, one, typed, wrong)).unwrap_or_default(),
-        name: (said("name").to_owned(), error_of(wrong, "name")),
+        asks: manifest.map(|one| asks(ws, one, form, wrong)).unwrap_or_default(),
+        name: (value("name").to_owned(), error_of(wrong, "name")),
         hours: intervals(hours),
         folders: folders(ws, folder)?,
         may_write: manifest.is_some_and(|one| one.supports_write),
-        writable: !said("writable").is_empty(),
+        writable: !value("writable").is_empty(),
         error: other.map(|one| one.message.as_str()).collect::<Vec<_>>().join(" "),
         base,
     })
 }
 
 /// Text of a field; empty if the field is missing.
-pub(super) fn text<'t>(typed: &'t FormValues, key: &str) -> &'t str {
-    typed.get(key).and_then(Value::as_str).unwrap_or_default()
+pub(super) fn text<'t>(form: &'t FormValues, key: &str) -> &'t str {
+    form.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn error_of(wrong: &[FieldError], key: &str) -> String {
@@ -144,12 +144,12 @@ fn error_of(wrong: &[FieldError], key: &str) -> String {
 pub(super) fn asks(
     ws: &Ws,
     manifest: &Manifest,
-    typed: &FormValues,
+    form: &FormValues,
     wrong: &[FieldError],
 ) -> Vec<Asks> {
-    let asked = manifest.reads.iter().filter(|field| field.fixed.is_none());
+    let fields = manifest.reads.iter().filter(|field| field.fixed.is_none());
     let one = |field: &connect::Field| {
-        let given = text(typed, &field.key).to_owned();
+        let given = text(form, &field.key).to_owned();
         let first = field.choices.first().map(|one| one.value.clone()).unwrap_or_default();
         let chosen = if given.is_empty() { first } else { given.clone() };
         let choice = |one: &connect::Choice| {
@@ -178,7 +178,7 @@ pub(super) fn asks(
             },
         }
     };
-    asked.map(one).collect()
+    fields.map(one).collect()
 }
 
 /// Choices of hours between syncs, including the present value.
@@ -211,8 +211,8 @@ pub(super) fn folders(ws: &Ws, chosen: &str) -> Result<Vec<Choice>, SourceError>
 }
 
 /// The connector's values in a form.
-pub(super) fn reads_of(manifest: &Manifest, typed: &FormValues) -> Reads {
-    let one = |field: &connect::Field| (field.key.clone(), text(typed, &field.key).to_owned());
+pub(super) fn reads_of(manifest: &Manifest, form: &FormValues) -> Reads {
+    let one = |field: &connect::Field| (field.key.clone(), text(form, &field.key).to_owned());
     manifest.reads.iter().map(one).collect()
 }
 
@@ -222,10 +222,10 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<FormValues>,
+    FormOnce(form, once): FormOnce<FormValues>,
 ) -> Result<Response, PageError> {
     let made = async {
-        let new = wanted(&ws, &typed).await?;
+        let new = wanted(&ws, &form).await?;
         let make = once.run(move |tx: &mut WriteTx<'_>| rules::create(tx, new).map(|one| one.id));
         ws.write(&who, make).await
     };
@@ -237,8 +237,8 @@ pub(super) async fn create(
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
             let page = ws.read_blocking(move |ws| {
-                let connector = text(&typed, "connector").to_owned();
-                page(ws, shell, (&connector, &typed, &error.fields()))
+                let connector = text(&form, "connector").to_owned();
+                page(ws, shell, (&connector, &form, &error.fields()))
             });
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page.await?)
         }
@@ -246,19 +246,19 @@ pub(super) async fn create(
     }
 }
 
-async fn wanted(ws: &Ws, typed: &FormValues) -> Result<NewSource, SourceError> {
-    let connector = text(typed, "connector");
+async fn wanted(ws: &Ws, form: &FormValues) -> Result<NewSource, SourceError> {
+    let connector = text(form, "connector");
     let manifest = api::manifest(ws, connector).await?;
-    let reads = reads_of(&manifest, typed);
+    let reads = reads_of(&manifest, form);
     let about = api::looked(ws, connector, &reads).await?;
-    let name = text(typed, "name").trim();
+    let name = text(form, "name").trim();
     Ok(NewSource {
         name: if name.is_empty() { about.name } else { name.to_owned() },
         patch: Patch {
             // ok: an invalid number means the default.
-            interval_hours: text(typed, "interval_hours").parse().ok(),
-            writable: Some(manifest.supports_write && !text(typed, "writable").is_empty()),
-            folder: api::folder_of(ws, Some(text(typed, "folder")))?,
+            interval_hours: text(form, "interval_hours").parse().ok(),
+            writable: Some(manifest.supports_write && !text(form, "writable").is_empty()),
+            folder: api::folder_of(ws, Some(text(form, "folder")))?,
             ..Patch::default()
         },
         manifest,

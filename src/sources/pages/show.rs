@@ -119,16 +119,16 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Path(said): Path<String>,
-    Query(asked): Query<SourcePageParams>,
+    Path(name): Path<String>,
+    Query(params): Query<SourcePageParams>,
 ) -> Result<Response, PageError> {
     let may_change = who.access.may(Can::Admin);
     let page = ws
         .read_blocking(move |ws| {
             ws.read(|snap| {
                 let scene = ViewContext::new(ws, &who, snap)?;
-                let source = queries::source(snap, &said)?;
-                page(&scene, snap, (shell, source), (asked.page, may_change))
+                let source = queries::source(snap, &name)?;
+                page(&scene, snap, (shell, source), (params.page, may_change))
             })
         })
         .await?;
@@ -161,9 +161,9 @@ fn page(
     let lines = entries.into_iter().skip(from).take(PAGE).map(|one| item(scene, read, one));
     let writes = queries::writes(read, source.id, SHOWN)?;
     let reading = reads(&source, manifest);
-    let typed: FormValues =
+    let form: FormValues =
         source.reads.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
-    let fields = manifest.map(|one| asks(&scene.ws, one, &typed, &[])).unwrap_or_default();
+    let fields = manifest.map(|one| asks(&scene.ws, one, &form, &[])).unwrap_or_default();
     let leaf = |one: &Leaves| Choice::new(one.word(), one.label(), *one == Leaves::Keep);
     let folder = source.folder.map(|id| id.to_string()).unwrap_or_default();
     let live = Live::new(format!("{base}?page={at}"))
@@ -225,7 +225,7 @@ fn page(
 fn item(scene: &ViewContext, read: &dyn Read, entry: Entry) -> Result<ItemLine, SourceError> {
     let item: Option<Item> = read.get::<Item>(entry.item)?;
     let archived = item.as_ref().is_some_and(|item| item.archived_at.is_some());
-    let told = match entry.state {
+    let message = match entry.state {
         EntryState::Synced if archived => {
             Some(("archive", "neutral", "Archived, so no longer synced".to_owned()))
         }
@@ -243,7 +243,7 @@ fn item(scene: &ViewContext, read: &dyn Read, entry: Entry) -> Result<ItemLine, 
         href: href(entry.item),
         id: entry.item.to_string(),
         place: entry.address,
-        told,
+        told: message,
         at: scene.time(entry.synced_at),
     })
 }
@@ -279,12 +279,12 @@ async fn sync(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path(said): Path<String>,
-    Form(typed): Form<FormValues>,
+    Path(name): Path<String>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    let id = ws.read(|snap| queries::source(snap, &said))?.id;
+    let id = ws.read(|snap| queries::source(snap, &name))?.id;
     // ok: without an item the whole source is synced.
-    let item = text(&typed, "item").parse().ok();
+    let item = text(&form, "item").parse().ok();
     ws.write(&who, move |tx| rules::sync_now(tx, id, item)).await?;
     let at = ws.url(&format!("knowledge/sources/{id}"));
     Ok(flash::say(&app, Flash::ok("Sync started"), hx.go_to(&at)))
@@ -308,15 +308,15 @@ async fn act(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Path2(said, verb): Path2<String, Verb>,
-    Form(typed): Form<FormValues>,
+    Path2(key, verb): Path2<String, Verb>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
-    let source = ws.read(|snap| queries::source(snap, &said))?;
+    let source = ws.read(|snap| queries::source(snap, &key))?;
     let (id, name) = (source.id, source.name.clone());
     let mut at = ws.url(&format!("knowledge/sources/{id}"));
     let words = match verb {
         Verb::Change => {
-            let patch = changed(&ws, &source, &typed).await?;
+            let patch = changed(&ws, &source, &form).await?;
             ws.write(&who, move |tx| rules::change(tx, id, patch)).await?;
             "Saved".to_owned()
         }
@@ -327,7 +327,7 @@ async fn act(
             format!("{} {name}", if paused { "Paused" } else { "Resumed" })
         }
         Verb::Remove => {
-            let leaves = text(&typed, "items").parse().unwrap_or(Leaves::Keep);
+            let leaves = text(&form, "items").parse().unwrap_or(Leaves::Keep);
             ws.write(&who, move |tx| rules::remove(tx, id, leaves)).await?;
             at = ws.url("knowledge/sources");
             format!("Removed {name}")
@@ -342,9 +342,9 @@ async fn act(
 }
 
 /// The changes that a form makes.
-async fn changed(ws: &Ws, source: &Source, typed: &FormValues) -> Result<Patch, SourceError> {
+async fn changed(ws: &Ws, source: &Source, form: &FormValues) -> Result<Patch, SourceError> {
     let manifest = api::manifest(ws, &source.provider).await?;
-    let mut reads = reads_of(&manifest, typed);
+    let mut reads = reads_of(&manifest, form);
     // Required fields identify the source and cannot be changed.
     reads.extend(
         manifest
@@ -354,11 +354,11 @@ async fn changed(ws: &Ws, source: &Source, typed: &FormValues) -> Result<Patch, 
             .filter_map(|field| Some((field.key.clone(), source.reads.get(&field.key)?.clone()))),
     );
     Ok(Patch {
-        name: Some(text(typed, "name").to_owned()),
+        name: Some(text(form, "name").to_owned()),
         // ok: an invalid number changes nothing.
-        interval_hours: text(typed, "interval_hours").parse().ok(),
-        writable: Some(manifest.supports_write && !text(typed, "writable").is_empty()),
-        folder: api::folder_of(ws, Some(text(typed, "folder")))?,
+        interval_hours: text(form, "interval_hours").parse().ok(),
+        writable: Some(manifest.supports_write && !text(form, "writable").is_empty()),
+        folder: api::folder_of(ws, Some(text(form, "folder")))?,
         reads: Some((manifest, reads)),
         paused: None,
     })

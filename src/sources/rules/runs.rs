@@ -140,11 +140,11 @@ fn failed(old: Standing, now: jiff::Timestamp, fault: &ConnectorError, random: u
     if matches!(fault, ConnectorError::Denied(_)) {
         return Standing { status: Status::Expired, failures, message, ..old };
     }
-    let asked = match fault {
+    let wait = match fault {
         ConnectorError::Busy { after, .. } => *after,
         _ => None,
     };
-    let next_at = now + pause(failures, random).max(signed(asked));
+    let next_at = now + pause(failures, random).max(signed(wait));
     Standing { status: Status::Error, next_at, failures, message, ..old }
 }
 

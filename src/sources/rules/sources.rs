@@ -73,8 +73,8 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSource) -> Result<Source, SourceErro
     };
     let reads = Some((new.manifest.clone(), new.reads));
     let made = checked(tx, &bare, Patch { name: Some(new.name), reads, ..new.patch })?;
-    let asked = new.manifest.reads.iter().find(|field| field.required);
-    alone(&others, &made, asked.map_or("name", |field| field.key.as_str()))?;
+    let required = new.manifest.reads.iter().find(|field| field.required);
+    alone(&others, &made, required.map_or("name", |field| field.key.as_str()))?;
     tx.put(&made)?;
     // The state is written by the first sync: until then nothing refers to the source, and undo can remove it.
     tx.emit(SOURCE.event(&made.id, RowAct::Created));
@@ -147,7 +147,9 @@ fn checked(tx: &WriteTx<'_>, old: &Source, patch: Patch) -> Result<Source, Sourc
     }
     if let Some((manifest, reads)) = patch.reads {
         new.reads = manifest.settle(&reads);
-        wrong.extend(manifest.wrong(&new.reads).map(|(key, told)| FieldError::new(&key, told)));
+        wrong.extend(
+            manifest.wrong(&new.reads).map(|(key, message)| FieldError::new(&key, message)),
+        );
         let fixed = manifest.reads.iter().filter(|field| field.required && !old.reads.is_empty());
         let moved = fixed.filter(|field| old.reads.get(&field.key) != new.reads.get(&field.key));
         wrong.extend(moved.map(|field| {

@@ -138,7 +138,7 @@ impl Sync<'_> {
         self.words = entries.iter().map(|entry| entry.bytes).sum();
         self.entries = entries.into_iter().map(|entry| (entry.place.clone(), entry)).collect();
         let done = self.all(reached.connector.as_ref()).await;
-        self.counts.requests = reached.pace.asked();
+        self.counts.requests = reached.pace.requests();
         done
     }
 
@@ -251,9 +251,9 @@ impl Sync<'_> {
         Ok(())
     }
 
-    fn full(&mut self, place: &str, told: String) {
+    fn full(&mut self, place: &str, message: String) {
         self.counts.skipped += 1;
-        self.say(format!("{told} {place} and the rest were skipped."));
+        self.say(format!("{message} {place} and the rest were skipped."));
     }
 
     /// Adds a note, unless one with the same first three words exists.
@@ -352,8 +352,8 @@ impl Sync<'_> {
         }
         if !first.is_empty() {
             let pages = web::format::count(first.len() as u64, "page", "pages");
-            let again = "HQ archives them if they’re still missing in an hour.";
-            self.notes.push(format!("Not found: {pages}. {again}"));
+            let message = "HQ archives them if they’re still missing in an hour.";
+            self.notes.push(format!("Not found: {pages}. {message}"));
         }
         if !first.is_empty() || !twice.is_empty() {
             let gone = self.ws.write(&BY, move |tx| {

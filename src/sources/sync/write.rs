@@ -27,18 +27,18 @@ pub struct Said {
 ///
 /// # Errors
 /// [`SourceError::Conflict`] if the present content differs from `base`; an error if the source is read-only.
-pub async fn write(ws: &Ws, who: &(impl Who + Sync), said: Said) -> Result<Hash, SourceError> {
-    let source = ws.read(|snap| queries::source(snap, &said.source))?;
+pub async fn write(ws: &Ws, who: &(impl Who + Sync), request: Said) -> Result<Hash, SourceError> {
+    let source = ws.read(|snap| queries::source(snap, &request.source))?;
     let reached = reach::open(&ws.app, &source.provider, &source.reads)?;
-    let (id, place) = (source.id, said.place.trim().to_owned());
-    let known = (said.base, connect::hash(said.text.as_bytes()));
+    let (id, place) = (source.id, request.place.trim().to_owned());
+    let known = (request.base, connect::hash(request.text.as_bytes()));
     let noted = {
         let place = place.clone();
         ws.write(who, move |tx| rules::begin_write(tx, id, &place, known)).await?
     };
     // Writes are serialized, since each one compares the present content first.
     let _turn = ws.paths.hold(&ws.folder.join("sources").join(id.to_string())).await;
-    match reached.connector.write(&place, &said.text, said.base).await {
+    match reached.connector.write(&place, &request.text, request.base).await {
         Ok(page) => done(ws, who, noted, *page).await,
         Err(fault) => {
             let state = match &fault {

@@ -17,9 +17,9 @@ thread_local! {
 
 impl Serialize for BlobId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        TOLD.with_borrow_mut(|told| {
-            if let Some(told) = told {
-                told.push(*self);
+        TOLD.with_borrow_mut(|listed| {
+            if let Some(listed) = listed {
+                listed.push(*self);
             }
         });
         serializer.serialize_newtype_struct("BlobId", &self.0)

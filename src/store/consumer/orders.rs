@@ -34,7 +34,7 @@ pub fn order_for(read: &dyn Read, number: u16) -> Result<Option<Told>, StoreErro
 
 /// Gives an order to a follower. Of two orders the one further back wins; starting from nothing is the furthest.
 pub fn tell(tx: &mut WriteTx<'_>, number: u16, new: Told) -> Result<(), StoreError> {
-    let told = match (order_for(tx, number)?, new) {
+    let order = match (order_for(tx, number)?, new) {
         (Some(Told::Anew), _) => Told::Anew,
         (Some(old @ Told::Back { incarnation: was, seq }), Told::Back { incarnation, seq: to })
             if was == incarnation && seq < to =>
@@ -43,7 +43,7 @@ pub fn tell(tx: &mut WriteTx<'_>, number: u16, new: Told) -> Result<(), StoreErr
         }
         (_, new) => new,
     };
-    tx.set(builtin::REBUILDS, KeyBuf::of(&number).into_bytes(), Some(codec::encode(&told)?))
+    tx.set(builtin::REBUILDS, KeyBuf::of(&number).into_bytes(), Some(codec::encode(&order)?))
 }
 
 /// Removes an order that was carried out; a newer order stays.

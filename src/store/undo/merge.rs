@@ -274,8 +274,8 @@ impl Replay {
             let shown = fields(ops, now)?;
             idle = is_idle(ops, &shown, &state);
             // Whether the fields represent everything in the bytes.
-            let again = (ops.parse)(Value::Object(shown));
-            if again.ok().map(|(_, row)| row) != Some((ops.renew)(now)?) {
+            let rebuilt = (ops.parse)(Value::Object(shown));
+            if rebuilt.ok().map(|(_, row)| row) != Some((ops.renew)(now)?) {
                 return Ok(Settled::Stays(Why::Unmergeable, kept));
             }
         }

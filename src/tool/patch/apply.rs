@@ -157,9 +157,9 @@ impl<T: Tree> Virtual<'_, T> {
                 let path = self.tree.path(path)?;
                 if !self.files.contains_key(&path) && self.tree.is_no_text(&path)? {
                     let gone = Changed { before: None, after: None, from: None, no_text: true };
-                    let told = format!("D {path} (no text)");
+                    let summary = format!("D {path} (no text)");
                     self.files.insert(path, gone);
-                    return Ok(told);
+                    return Ok(summary);
                 }
                 let lines = text::lines(&self.there(&path)?).len();
                 self.file(&path)?.after = None;
@@ -252,14 +252,14 @@ fn plain(line: &str) -> Cow<'_, str> {
     if line.is_ascii() {
         return Cow::Borrowed(line);
     }
-    let typed = |c: char| match c {
+    let plain_char = |c: char| match c {
         '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
         '\u{2018}'..='\u{201b}' => '\'',
         '\u{201c}'..='\u{201f}' => '"',
         '\u{a0}' | '\u{2002}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => ' ',
         other => other,
     };
-    Cow::Owned(line.chars().map(typed).collect())
+    Cow::Owned(line.chars().map(plain_char).collect())
 }
 
 /// A hunk with the file in which it is located.

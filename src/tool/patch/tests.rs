@@ -167,11 +167,11 @@ fn no_patch_takes_more_than_a_machine_has() {
     let files: Vec<(&str, &str)> = names.iter().map(|name| (*name, large.as_str())).collect();
     let ops: String = names.iter().map(|name| format!("*** Delete File: {name}\n")).collect();
     assert!(run(&files, &ops).unwrap_err().contains("at most 32 MB"));
-    let told = updated(&"\n".repeat(500_001), "@@\n-x\n+y\n").unwrap_err();
-    assert!(told.contains("Error(too_large): a has more than 500000 lines"), "{told}");
+    let message = updated(&"\n".repeat(500_001), "@@\n-x\n+y\n").unwrap_err();
+    assert!(message.contains("Error(too_large): a has more than 500000 lines"), "{message}");
     let hunk = format!("@@\n{}-b\n+c\n", " a\n".repeat(20_000));
-    let told = updated(&"a\n".repeat(40_000), &hunk).unwrap_err();
-    assert!(told.contains("Error(too_large): its hunks fit nearly everywhere"), "{told}");
+    let message = updated(&"a\n".repeat(40_000), &hunk).unwrap_err();
+    assert!(message.contains("Error(too_large): its hunks fit nearly everywhere"), "{message}");
 }
 
 #[test]

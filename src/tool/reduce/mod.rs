@@ -48,31 +48,31 @@ pub fn reduce(command: &str, output: &str) -> Option<Reduced> {
 /// Removes progress lines and repeated lines. Returns the text and the number of removed lines.
 fn fewer_lines(shape: &Shape, text: &str) -> (String, usize) {
     let (mut out, mut gone) = (String::with_capacity(text.len().min(64 * 1024)), 0);
-    let (mut before, mut again) = ("", 0);
+    let (mut before, mut count) = ("", 0);
     for line in text.split_inclusive('\n') {
         if shape.programs.iter().any(|program| is_noise(*program, line)) {
             gone += 1;
             continue;
         }
         if line == before {
-            again += 1;
-            if SAME <= again {
+            count += 1;
+            if SAME <= count {
                 gone += 1;
                 continue;
             }
         } else {
-            say_again(&mut out, again);
-            (before, again) = (line, 0);
+            say_again(&mut out, count);
+            (before, count) = (line, 0);
         }
         out.push_str(line);
     }
-    say_again(&mut out, again);
+    say_again(&mut out, count);
     (out, gone)
 }
 
-fn say_again(out: &mut String, again: usize) {
-    if SAME <= again {
-        out.push_str(&format!("[… the same line {} more times]\n", again + 1 - SAME));
+fn say_again(out: &mut String, count: usize) {
+    if SAME <= count {
+        out.push_str(&format!("[… the same line {} more times]\n", count + 1 - SAME));
     }
 }
 

@@ -150,29 +150,29 @@ impl Whose {
     fn owner(&self, read: &dyn Read) -> Result<Owner, VaultError> {
         match (&self.agent, &self.gateway) {
             (None, None) => Ok(Owner::All),
-            (Some(said), None) => Ok(Owner::Agent(queries::agent_called(read, said)?.id)),
-            (None, Some(said)) => Ok(Owner::Gateway(queries::gateway_called(read, said)?.id)),
+            (Some(name), None) => Ok(Owner::Agent(queries::agent_called(read, name)?.id)),
+            (None, Some(name)) => Ok(Owner::Gateway(queries::gateway_called(read, name)?.id)),
             (Some(_), Some(_)) => Err(VaultError::field("gateway", BOTH)),
         }
     }
 }
 
-fn found(ws: &Ws, said: &str, whose: &Whose) -> Result<Secret, VaultError> {
-    ws.read(|snap| queries::meant(snap, said, whose.owner(snap)?))
+fn found(ws: &Ws, name: &str, whose: &Whose) -> Result<Secret, VaultError> {
+    ws.read(|snap| queries::meant(snap, name, whose.owner(snap)?))
 }
 
 fn answer(ws: &Ws, id: SecretId, is_short: bool) -> Result<SecretView, VaultError> {
-    let mut told = ws.read(|snap| view(&Look::new(ws, snap)?, queries::by_id(snap, id)?))?;
-    told.warning = (is_short && !told.plain).then_some(values::SHORT);
-    Ok(told)
+    let mut shown = ws.read(|snap| view(&Look::new(ws, snap)?, queries::by_id(snap, id)?))?;
+    shown.warning = (is_short && !shown.plain).then_some(values::SHORT);
+    Ok(shown)
 }
 
 async fn show(
     ws: Ws,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(whose): Query<Whose>,
 ) -> Result<Json<SecretView>, ApiError> {
-    let id = found(&ws, &said, &whose)?.id;
+    let id = found(&ws, &name, &whose)?.id;
     Ok(Json(answer(&ws, id, false)?))
 }
 
@@ -248,9 +248,11 @@ async fn make(
 fn scope(ws: &Ws, agents: Option<&[String]>, gateway: Option<&str>) -> Result<Scope, VaultError> {
     match (agents, gateway) {
         (None, None) => Ok(Scope::Workspace),
-        (Some(said), None) => ws.read(|snap| queries::agents_called(snap, said)).map(Scope::Agents),
-        (None, Some(said)) => {
-            ws.read(|snap| queries::gateway_called(snap, said)).map(|one| Scope::Gateway(one.id))
+        (Some(names), None) => {
+            ws.read(|snap| queries::agents_called(snap, names)).map(Scope::Agents)
+        }
+        (None, Some(names)) => {
+            ws.read(|snap| queries::gateway_called(snap, names)).map(|one| Scope::Gateway(one.id))
         }
         (Some(_), Some(_)) => Err(VaultError::field("gateway", BOTH)),
     }
@@ -285,16 +287,16 @@ struct ChangeBody {
 async fn change(
     ws: Ws,
     who: Person,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(whose): Query<Whose>,
     extract::Patch(body): extract::Patch<ChangeBody>,
 ) -> Result<Json<SecretView>, ApiError> {
-    let id = found(&ws, &said, &whose)?.id;
+    let id = found(&ws, &name, &whose)?.id;
     let scope = match (&body.agents, &body.gateway) {
         (None, None) => None,
         (agents, gateway) => {
-            let agents = agents.as_ref().and_then(|said| said.as_deref());
-            let gateway = gateway.as_ref().and_then(|said| said.as_deref());
+            let agents = agents.as_ref().and_then(|name| name.as_deref());
+            let gateway = gateway.as_ref().and_then(|name| name.as_deref());
             Some(scope(&ws, agents, gateway)?)
         }
     };
@@ -316,10 +318,10 @@ async fn remove(
     ws: Ws,
     who: Person,
     once: Once,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(whose): Query<Whose>,
 ) -> Result<StatusCode, ApiError> {
-    let id = found(&ws, &said, &whose)?.id;
+    let id = found(&ws, &name, &whose)?.id;
     let remove = once.run(move |tx: &mut WriteTx<'_>| rules::remove(tx, id).map(|one| one.id));
     ws.write(&who, remove).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -351,11 +353,11 @@ async fn set_value(
     ws: Ws,
     who: Person,
     once: Once,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(whose): Query<Whose>,
     Json(body): Json<ValueBody>,
 ) -> Result<Json<SecretView>, ApiError> {
-    let secret = found(&ws, &said, &whose)?;
+    let secret = found(&ws, &name, &whose)?;
     let id = secret.id;
     values::ask(body.value.text(), secret.plain, body.ordinary)?;
     let value = values::seal(&ws.app, body.value.text(), body.ends)?;
@@ -371,10 +373,10 @@ async fn put_back(
     ws: Ws,
     who: Person,
     once: Once,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(whose): Query<Whose>,
 ) -> Result<Json<SecretView>, ApiError> {
-    let id = found(&ws, &said, &whose)?.id;
+    let id = found(&ws, &name, &whose)?.id;
     let put = once.run(move |tx: &mut WriteTx<'_>| rules::put_back(tx, id).map(|one| one.id));
     ws.write(&who, put).await?;
     follow(&ws).await?;
@@ -479,24 +481,24 @@ struct WhyView {
 
 async fn why(
     ws: Ws,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(whose): Query<Whose>,
 ) -> Result<Json<WhyView>, ApiError> {
     let Some(agent) = whose.agent else {
         return Err(VaultError::field("agent", "Choose an agent.").into());
     };
-    let told = ws.read(|snap| {
+    let explanation = ws.read(|snap| {
         let agent = queries::agent_called(snap, &agent)?.id;
-        let key = match said.parse() {
+        let key = match name.parse() {
             Ok(id) => queries::by_id(snap, id)?.key,
-            Err(_) => said,
+            Err(_) => name,
         };
         let why = queries::why(snap, agent, &key)?;
         let look = Look::new(&ws, snap)?;
         let has = why.held.as_ref().map(|held| view(&look, held.secret.clone()));
         let has = has.transpose()?;
         Ok::<_, VaultError>(WhyView {
-            says: why.told(has.as_ref().is_none_or(|has| has.state != State::Reenter.word())),
+            says: why.describe(has.as_ref().is_none_or(|has| has.state != State::Reenter.word())),
             over: why.held.as_ref().and_then(|held| held.over.first()).map(|over| over.id),
             shadowed: why.held.iter().flat_map(|held| &held.over).map(|over| over.id).collect(),
             others: why.others.iter().map(|one| one.id).collect(),
@@ -504,5 +506,5 @@ async fn why(
             key,
         })
     })?;
-    Ok(Json(told))
+    Ok(Json(explanation))
 }

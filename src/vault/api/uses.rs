@@ -73,18 +73,18 @@ impl From<Use> for UseView {
 
 pub(super) async fn of_secret(
     ws: Ws,
-    Path(said): Path<String>,
+    Path(name): Path<String>,
     Query(whose): Query<Whose>,
 ) -> Result<Json<Uses>, ApiError> {
-    let id = found(&ws, &said, &whose)?.id;
+    let id = found(&ws, &name, &whose)?.id;
     let uses = ws.read(|snap| queries::uses(snap, id, USES))?;
     Ok(Json(Uses { items: uses.into_iter().map(UseView::from).collect() }))
 }
 
-pub(super) async fn of_agent(ws: Ws, Query(asked): Query<UsedBy>) -> Result<Json<Uses>, ApiError> {
-    let since = asked.since.unwrap_or(Timestamp::MIN);
+pub(super) async fn of_agent(ws: Ws, Query(params): Query<UsedBy>) -> Result<Json<Uses>, ApiError> {
+    let since = params.since.unwrap_or(Timestamp::MIN);
     let uses = ws.read(|snap| {
-        let agent = queries::agent_called(snap, &asked.agent)?.id;
+        let agent = queries::agent_called(snap, &params.agent)?.id;
         queries::used_by(snap, agent, since, USES).map_err(VaultError::from)
     })?;
     Ok(Json(Uses { items: uses.into_iter().map(UseView::from).collect() }))

@@ -127,12 +127,12 @@ pub(super) async fn show(
     hx: Hx,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(asked): Query<AgentSecretsParams>,
+    Query(params): Query<AgentSecretsParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = ViewContext::new(ws, &who, snap)?;
-            page(&scene, snap, shell, (slug.as_str(), asked.since.as_str()))
+            page(&scene, snap, shell, (slug.as_str(), params.since.as_str()))
         })
     });
     let page = page.await.map_err(PageError::from)?;

@@ -107,10 +107,10 @@ pub(super) async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<SecretsPageParams>,
+    Query(params): Query<SecretsPageParams>,
 ) -> Result<Response, PageError> {
     let fresh = (MaskForm::default(), Wrong::none());
-    let page = looked(ws, who, shell, asked.replace, fresh).await?;
+    let page = looked(ws, who, shell, params.replace, fresh).await?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
         false => html::page(&page),
@@ -118,13 +118,13 @@ pub(super) async fn list(
 }
 
 /// The page with a rejected pattern.
-pub(super) async fn again(
+pub(super) async fn redisplay(
     ws: Ws,
     who: Person,
     shell: Shell,
-    typed: (MaskForm, Wrong),
+    form: (MaskForm, Wrong),
 ) -> Result<Response, PageError> {
-    let page = looked(ws, who, shell, String::new(), typed).await?;
+    let page = looked(ws, who, shell, String::new(), form).await?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -133,12 +133,12 @@ async fn looked(
     who: Person,
     shell: Shell,
     replace: String,
-    typed: (MaskForm, Wrong),
+    form: (MaskForm, Wrong),
 ) -> Result<ListPage, PageError> {
     let page = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let scene = ViewContext::new(ws, &who, snap)?;
-            page(&scene, snap, shell, &replace, typed)
+            page(&scene, snap, shell, &replace, form)
         })
     });
     page.await.map_err(PageError::from)
@@ -149,7 +149,7 @@ fn page(
     read: &dyn Read,
     shell: Shell,
     replace: &str,
-    (typed, wrong): (MaskForm, Wrong),
+    (form, wrong): (MaskForm, Wrong),
 ) -> Result<ListPage, VaultError> {
     let base = scene.ws.url(HERE);
     let machines = Machines::read(read)?;
@@ -196,7 +196,7 @@ fn page(
             .into_iter()
             .map(|mask| (mask.name, mask.pattern, format!("{base}/masks/{}/remove", mask.id)))
             .collect(),
-        typed,
+        typed: form,
         wrong,
         audit: scene.ws.url("settings/audit"),
         base,

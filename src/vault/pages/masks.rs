@@ -29,13 +29,13 @@ pub(super) async fn add(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<MaskForm>,
+    FormOnce(form, once): FormOnce<MaskForm>,
 ) -> Result<Response, PageError> {
-    let MaskForm { name, pattern } = typed.clone();
+    let MaskForm { name, pattern } = form.clone();
     let added = once.run(move |tx| rules::add_mask(tx, &name, &pattern).map(|mask| mask.name));
     match ws.write(&who, added).await {
         Ok(name) => done(&app, &ws, &hx, format!("HQ now masks {name}.")).await,
-        Err(error) => list::again(ws, who, shell, (typed, Wrong::of(&error)?)).await,
+        Err(error) => list::redisplay(ws, who, shell, (form, Wrong::of(&error)?)).await,
     }
 }
 

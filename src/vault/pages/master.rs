@@ -129,11 +129,11 @@ pub(crate) fn only_managers(app: &App, who: &Person) -> Result<(), RotationError
 pub(super) async fn change(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
     let (by, here) = ((who.actor(), who.cause()), app.clone());
-    let said = match ws.read_blocking(move |_| rotation::begin(&here, by)).await {
+    let flash = match ws.read_blocking(move |_| rotation::begin(&here, by)).await {
         Ok(rotation) => Flash::ok(format!("HQ now uses the key {}.", rotation.to)),
         Err(error) => Flash::danger(sentence(&error.to_string())),
     };
-    Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/master-key")))))
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(&format!("{HERE}/master-key")))))
 }
 
 /// The key to discard.
@@ -153,9 +153,9 @@ pub(super) async fn discard(
 ) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
     let (here, key) = (app.clone(), which.key.clone());
-    let said = match ws.read_blocking(move |_| rotation::discard(&here, &key)).await {
+    let flash = match ws.read_blocking(move |_| rotation::discard(&here, &key)).await {
         Ok(()) => Flash::ok(format!("Deleted the former key {}.", which.key)),
         Err(error) => Flash::danger(sentence(&error.to_string())),
     };
-    Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/master-key")))))
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(&format!("{HERE}/master-key")))))
 }

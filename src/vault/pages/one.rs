@@ -124,11 +124,11 @@ pub(super) struct SecretPageParams {
 pub(super) async fn new(
     ws: Ws,
     shell: Shell,
-    Query(asked): Query<SecretPageParams>,
+    Query(params): Query<SecretPageParams>,
 ) -> Result<Response, PageError> {
-    let mut v = SecretForm::default().for_agent(&asked.agent).for_gateway(&asked.gateway);
-    v.put("name", &asked.name);
-    v.put("key", &asked.key);
+    let mut v = SecretForm::default().for_agent(&params.agent).for_gateway(&params.gateway);
+    v.put("name", &params.name);
+    v.put("key", &params.key);
     v.put("headers", "on");
     html::page(&new_page(&ws, shell, v, Wrong::none())?)
 }
@@ -144,19 +144,19 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<SecretForm>,
+    Form(form): Form<SecretForm>,
 ) -> Result<Response, PageError> {
     // Only name and variable identify a repeated request: not even a hash of the value is stored.
-    let (key, name) = (typed.text("key").to_ascii_uppercase(), typed.text("name").to_owned());
-    let once = Once::of_form(&who, HERE, typed.text("once"), &[&key, &name]);
+    let (key, name) = (form.text("key").to_ascii_uppercase(), form.text("name").to_owned());
+    let once = Once::of_form(&who, HERE, form.text("once"), &[&key, &name]);
     let made = async {
         let new = NewSecret {
             name,
             key: Some(key),
             category: Category::User,
-            plain: typed.has("plain"),
-            patch: typed.patch(&ws, &who)?,
-            value: sealed(&app, &typed, typed.has("plain"))?,
+            plain: form.has("plain"),
+            patch: form.patch(&ws, &who)?,
+            value: sealed(&app, &form, form.has("plain"))?,
         };
         let short = message(&new);
         let make = once.run(move |tx: &mut WriteTx<'_>| rules::create(tx, new).map(|one| one.key));
@@ -166,15 +166,15 @@ pub(super) async fn create(
         Ok((key, short)) => done(&app, &ws, &hx, format!("Added {key}.{short}")).await,
         Err(error) => {
             let wrong = Wrong::of(&error)?;
-            let page = new_page(&ws, shell, typed.without_value(), wrong)?;
+            let page = new_page(&ws, shell, form.without_value(), wrong)?;
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }
 }
 
-fn sealed(app: &App, typed: &SecretForm, is_plain: bool) -> Result<values::NewValue, VaultError> {
-    let (value, ends) = typed.value();
-    values::ask(&value, is_plain, typed.has("ordinary"))?;
+fn sealed(app: &App, form: &SecretForm, is_plain: bool) -> Result<values::NewValue, VaultError> {
+    let (value, ends) = form.value();
+    values::ask(&value, is_plain, form.has("ordinary"))?;
     values::seal(app, &value, ends)
 }
 
@@ -206,12 +206,12 @@ async fn one_page(
     who: &Person,
     shell: Shell,
     id: SecretId,
-    again: Option<Again>,
+    rejected: Option<Again>,
 ) -> Result<OnePage, PageError> {
     let who = who.clone();
     let page = ws.read_blocking(move |ws| {
         let secret = ws.read(|snap| queries::by_id(snap, id))?;
-        let (v, wrong) = match again {
+        let (v, wrong) = match rejected {
             Some(Again { v, wrong }) => (v.without_value(), wrong),
             None => (SecretForm::of(ws, &who, &secret)?, Wrong::none()),
         };
@@ -287,29 +287,29 @@ pub(super) async fn save(
     hx: Hx,
     shell: Shell,
     Path(id): Path<SecretId>,
-    Form(typed): Form<SecretForm>,
+    Form(form): Form<SecretForm>,
 ) -> Result<Response, PageError> {
     let saved = async {
-        let patch = typed.patch(&ws, &who)?;
+        let patch = form.patch(&ws, &who)?;
         ws.write(&who, move |tx| rules::change(tx, id, patch)).await
     };
     match saved.await {
         Ok(secret) => done(&app, &ws, &hx, format!("Saved {}.", secret.key)).await,
         Err(error) => {
             let wrong = Wrong::of(&error)?;
-            again(&ws, &who, shell, id, Again { v: typed, wrong }).await
+            redisplay(&ws, &who, shell, id, Again { v: form, wrong }).await
         }
     }
 }
 
-async fn again(
+async fn redisplay(
     ws: &Ws,
     who: &Person,
     shell: Shell,
     id: SecretId,
-    again: Again,
+    rejected: Again,
 ) -> Result<Response, PageError> {
-    let page = one_page(ws, who, shell, id, Some(again)).await?;
+    let page = one_page(ws, who, shell, id, Some(rejected)).await?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -321,12 +321,12 @@ pub(super) async fn set_value(
     hx: Hx,
     shell: Shell,
     Path(id): Path<SecretId>,
-    Form(typed): Form<SecretForm>,
+    Form(form): Form<SecretForm>,
 ) -> Result<Response, PageError> {
-    let note = typed.has("with_note").then(|| typed.text("note").to_owned());
+    let note = form.has("with_note").then(|| form.text("note").to_owned());
     let set = async {
         let is_plain = ws.read(|snap| queries::by_id(snap, id))?.plain;
-        let value = sealed(&app, &typed, is_plain)?;
+        let value = sealed(&app, &form, is_plain)?;
         let is_short = value.is_short;
         let write = move |tx: &mut WriteTx<'_>| {
             let secret = rules::set_value(tx, id, value)?;
@@ -347,7 +347,7 @@ pub(super) async fn set_value(
         Err(error) if !error.fields().is_empty() => {
             let secret = ws.read(|snap| queries::by_id(snap, id))?;
             let (v, wrong) = (SecretForm::of(&ws, &who, &secret)?, Wrong::of(&error)?);
-            again(&ws, &who, shell, id, Again { v, wrong }).await
+            redisplay(&ws, &who, shell, id, Again { v, wrong }).await
         }
         Err(error) => Err(error.into()),
     }

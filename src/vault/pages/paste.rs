@@ -53,16 +53,16 @@ web::region!(PastePage, as_preview, PastePreview, "vault/paste-preview.html");
 pub(super) async fn form(
     ws: Ws,
     shell: Shell,
-    Query(typed): Query<SecretForm>,
+    Query(form): Query<SecretForm>,
 ) -> Result<Response, PageError> {
-    let v = SecretForm::default().for_agent(typed.text("agent")).for_gateway(typed.text("gateway"));
+    let v = SecretForm::default().for_agent(form.text("agent")).for_gateway(form.text("gateway"));
     html::page(&page(&ws, shell, v, Wrong::none(), None)?)
 }
 
 fn page(
     ws: &Ws,
     shell: Shell,
-    typed: SecretForm,
+    form: SecretForm,
     wrong: Wrong,
     judged: Option<Vec<Entry>>,
 ) -> Result<PastePage, VaultError> {
@@ -74,18 +74,18 @@ fn page(
         (fine, 0) => format!("{fine} ready to import."),
         (_, wrong) => format!("Correct {wrong} of {} first.", entries.len()),
     };
-    let gateways = typed.gateways(ws)?;
+    let gateways = form.gateways(ws)?;
     Ok(PastePage {
         shell,
         here: MENU,
         base: ws.url(HERE),
-        agents: typed.boxes(ws)?,
-        scopes: typed.scopes(!gateways.is_empty()),
+        agents: form.boxes(ws)?,
+        scopes: form.scopes(!gateways.is_empty()),
         gateways,
         lines: entries.iter().map(line).collect(),
         is_judged: judged.is_some(),
         summary,
-        v: typed.without_value(),
+        v: form.without_value(),
         wrong,
     })
 }
@@ -113,18 +113,18 @@ pub(super) async fn send(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<SecretForm>,
+    Form(form): Form<SecretForm>,
 ) -> Result<Response, PageError> {
-    let existing = if typed.has("replace") { Existing::Replace } else { Existing::Refuse };
-    let wish = ImportOptions { existing, ordinary: typed.has("ordinary") };
-    let text = dotenv::read(typed.text("text"));
-    let scope = match typed.scope(&ws) {
+    let existing = if form.has("replace") { Existing::Replace } else { Existing::Refuse };
+    let wish = ImportOptions { existing, ordinary: form.has("ordinary") };
+    let text = dotenv::read(form.text("text"));
+    let scope = match form.scope(&ws) {
         Ok(scope) => scope,
-        Err(error) => return again(&ws, shell, typed, &error),
+        Err(error) => return redisplay(&ws, shell, form, &error),
     };
-    if typed.text("act") != "add" {
+    if form.text("act") != "add" {
         let judged = ws.read(|snap| rules::judge(snap, &text, &scope, wish))?;
-        let page = page(&ws, shell, typed, Wrong::none(), Some(judged))?;
+        let page = page(&ws, shell, form, Wrong::none(), Some(judged))?;
         return match hx.is_partial() {
             true => html::fragment(&page.as_preview()),
             false => html::page(&page),
@@ -141,16 +141,16 @@ pub(super) async fn send(
             let count = web::format::count(made.len() as u64, "secret", "secrets");
             done(&app, &ws, &hx, format!("Imported {count}.")).await
         }
-        Err(error) => again(&ws, shell, typed, &error),
+        Err(error) => redisplay(&ws, shell, form, &error),
     }
 }
 
-fn again(
+fn redisplay(
     ws: &Ws,
     shell: Shell,
-    typed: SecretForm,
+    form: SecretForm,
     error: &VaultError,
 ) -> Result<Response, PageError> {
     let wrong = Wrong::of(error)?;
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, shell, typed, wrong, None)?)
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, shell, form, wrong, None)?)
 }

@@ -36,40 +36,40 @@ pub(super) struct SecretForm(BTreeMap<String, String>);
 impl SecretForm {
     /// The form of an existing secret.
     pub(super) fn of(ws: &Ws, who: &Person, secret: &Secret) -> Result<Self, VaultError> {
-        let mut typed = Self::default();
-        typed.put("name", &secret.name);
-        typed.put("note", &secret.note);
-        typed.put("way", secret.way.word());
-        typed.put("hosts", &secret.hosts.join("\n"));
-        typed.put("query", &secret.places.query.join(", "));
-        typed.put("body", &secret.places.body.join(", "));
+        let mut form = Self::default();
+        form.put("name", &secret.name);
+        form.put("note", &secret.note);
+        form.put("way", secret.way.word());
+        form.put("hosts", &secret.hosts.join("\n"));
+        form.put("query", &secret.places.query.join(", "));
+        form.put("body", &secret.places.body.join(", "));
         let boxes = [
             ("headers", secret.places.headers),
             ("path", secret.places.path),
             ("named_only", secret.named_only),
         ];
-        boxes.iter().filter(|(_, set)| *set).for_each(|(name, _)| typed.put(name, "on"));
+        boxes.iter().filter(|(_, set)| *set).for_each(|(name, _)| form.put(name, "on"));
         if let Some(at) = secret.expires_at {
-            typed.put("expires", &at.to_zoned(zone(who)).date().to_string());
+            form.put("expires", &at.to_zoned(zone(who)).date().to_string());
         }
         match &secret.scope {
             Scope::Workspace => {}
             Scope::Gateway(id) => {
                 let one = ws.read(|snap| queries::gateway_at(snap, *id))?;
-                typed = typed.for_gateway(&one.slug);
+                form = form.for_gateway(&one.slug);
             }
             Scope::Agents(ids) => {
-                typed.put("who", SOME);
+                form.put("who", SOME);
                 ws.read(|snap| {
                     for id in ids {
                         let agent = queries::agent_called(snap, &id.to_string())?;
-                        typed.put(&format!("{AGENT}{}", agent.slug), "on");
+                        form.put(&format!("{AGENT}{}", agent.slug), "on");
                     }
                     Ok::<_, VaultError>(())
                 })?;
             }
         }
-        Ok(typed)
+        Ok(form)
     }
 
     /// Limits the scope to this agent.
@@ -163,9 +163,9 @@ impl SecretForm {
     }
 
     fn expires_at(&self, ws: &Ws, who: &Person) -> Result<Option<Timestamp>, VaultError> {
-        let (zone, typed) = (zone(who), self.text("expires"));
+        let (zone, text) = (zone(who), self.text("expires"));
         let today = due::day(ws.app.clock.now(), &zone);
-        let day = day::in_field("expires", typed, today, Toward::Ahead);
+        let day = day::in_field("expires", text, today, Toward::Ahead);
         let day = day.map_err(|wrong| VaultError::field("expires", wrong.message))?;
         Ok(day.and_then(|day| midnight(&zone, day)))
     }

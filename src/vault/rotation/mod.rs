@@ -14,7 +14,7 @@ use app::jobs::JobState;
 use crypto::keyring::{KeyId, Keyring};
 use crypto::master;
 use features::rotation::model::Rotation;
-use features::rotation::pen::Pen;
+use features::rotation::resealer::Resealer;
 use features::rotation::{queries, rules};
 use kernel::{Actor, Cause, Part, WorkspaceId};
 use serde::Serialize;
@@ -275,10 +275,10 @@ fn piece<R: Sealing>(
     store.read(|snap| {
         let mut piece = Piece { changed: Vec::new(), shut: 0, last: None };
         for hit in snap.rows::<R>(&range)? {
-            let (mut pen, mut new) = (Pen::new(ring, workspace), hit.record.clone());
-            new.seal_anew(&mut pen, snap)?;
-            piece.shut += pen.shut;
-            if pen.changed {
+            let (mut resealer, mut new) = (Resealer::new(ring, workspace), hit.record.clone());
+            new.seal_anew(&mut resealer, snap)?;
+            piece.shut += resealer.shut;
+            if resealer.changed {
                 piece.changed.push((hit.record, new));
             }
             piece.last = Some(hit.key);

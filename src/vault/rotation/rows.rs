@@ -8,7 +8,7 @@ use features::connections::model::{Connection, ConnectionKey, Grant, Login, Spar
 use features::connections::rules::sign_in;
 use features::notifications::model::sending::{NoticeSecret, VAPID};
 use features::notifications::sending::{letters, push};
-use features::rotation::pen::Pen;
+use features::rotation::resealer::Resealer;
 use features::users::model::factors::{Totp, totp_place};
 use gateways::identity;
 use gateways::model::GatewayKey;
@@ -21,16 +21,17 @@ use crate::model::Value;
 /// A record with sealed values.
 pub(super) trait Sealing: Record + Clone + PartialEq + Send + 'static {
     /// Seals the record's values again if a former key has sealed them.
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, read: &dyn Read) -> Result<(), StoreError>;
+    fn seal_anew(&mut self, resealer: &mut Resealer<'_>, read: &dyn Read)
+    -> Result<(), StoreError>;
 }
 
 impl Sealing for Value {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+    fn seal_anew(&mut self, resealer: &mut Resealer<'_>, _: &dyn Read) -> Result<(), StoreError> {
         let owner = self.secret.to_string();
         let place = Binding { scope: "secret", owner: &owner, name: "value" };
-        pen.named(&mut self.sealed, &mut self.key_id, place);
+        resealer.named(&mut self.sealed, &mut self.key_id, place);
         if let Some(former) = &mut self.former {
-            pen.named(&mut former.sealed, &mut former.key_id, place);
+            resealer.named(&mut former.sealed, &mut former.key_id, place);
         }
         Ok(())
     }
@@ -42,25 +43,29 @@ fn key_of(owner: &str) -> Binding<'_> {
 }
 
 impl Sealing for ConnectionKey {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+    fn seal_anew(&mut self, resealer: &mut Resealer<'_>, _: &dyn Read) -> Result<(), StoreError> {
         let owner = self.connection.to_string();
-        pen.named(&mut self.sealed, &mut self.key_id, key_of(&owner));
+        resealer.named(&mut self.sealed, &mut self.key_id, key_of(&owner));
         Ok(())
     }
 }
 
 impl Sealing for SpareKeys {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+    fn seal_anew(&mut self, resealer: &mut Resealer<'_>, _: &dyn Read) -> Result<(), StoreError> {
         let owner = self.connection.to_string();
         for key in &mut self.keys {
-            pen.named(&mut key.sealed, &mut key.key_id, key_of(&owner));
+            resealer.named(&mut key.sealed, &mut key.key_id, key_of(&owner));
         }
         Ok(())
     }
 }
 
 impl Sealing for Grant {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, read: &dyn Read) -> Result<(), StoreError> {
+    fn seal_anew(
+        &mut self,
+        resealer: &mut Resealer<'_>,
+        read: &dyn Read,
+    ) -> Result<(), StoreError> {
         let connection = read.get::<Connection>(self.connection)?;
         let Some(name) = connection.as_ref().and_then(sign_in::place) else {
             // A value whose connection is gone cannot be opened, whatever the key.
@@ -68,47 +73,47 @@ impl Sealing for Grant {
         };
         let owner = self.connection.to_string();
         let place = Binding { scope: "connection", owner: &owner, name: &name };
-        pen.named(&mut self.sealed, &mut self.key_id, place);
+        resealer.named(&mut self.sealed, &mut self.key_id, place);
         Ok(())
     }
 }
 
 impl Sealing for Login {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+    fn seal_anew(&mut self, resealer: &mut Resealer<'_>, _: &dyn Read) -> Result<(), StoreError> {
         let owner = self.connection.to_string();
-        pen.named(&mut self.sealed, &mut self.key_id, logins::place(&owner));
+        resealer.named(&mut self.sealed, &mut self.key_id, logins::place(&owner));
         Ok(())
     }
 }
 
 impl Sealing for NoticeSecret {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
-        let owner = pen.workspace.map(|id| id.to_string()).unwrap_or_default();
+    fn seal_anew(&mut self, resealer: &mut Resealer<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        let owner = resealer.workspace.map(|id| id.to_string()).unwrap_or_default();
         let place = if self.name == VAPID { push::PLACE } else { letters::place(&owner) };
-        pen.value(&mut self.sealed, place);
+        resealer.value(&mut self.sealed, place);
         Ok(())
     }
 }
 
 impl Sealing for BackupSecret {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
-        pen.value(&mut self.sealed, job::binding(&self.name));
+    fn seal_anew(&mut self, resealer: &mut Resealer<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        resealer.value(&mut self.sealed, job::binding(&self.name));
         Ok(())
     }
 }
 
 impl Sealing for Totp {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
+    fn seal_anew(&mut self, resealer: &mut Resealer<'_>, _: &dyn Read) -> Result<(), StoreError> {
         let owner = self.account.to_string();
-        pen.text(&mut self.sealed, totp_place(&owner));
+        resealer.text(&mut self.sealed, totp_place(&owner));
         Ok(())
     }
 }
 
 impl Sealing for GatewayKey {
-    fn seal_anew(&mut self, pen: &mut Pen<'_>, _: &dyn Read) -> Result<(), StoreError> {
-        let owner = pen.workspace.map(|id| id.to_string()).unwrap_or_default();
-        pen.named(&mut self.sealed, &mut self.key_id, identity::place(&owner));
+    fn seal_anew(&mut self, resealer: &mut Resealer<'_>, _: &dyn Read) -> Result<(), StoreError> {
+        let owner = resealer.workspace.map(|id| id.to_string()).unwrap_or_default();
+        resealer.named(&mut self.sealed, &mut self.key_id, identity::place(&owner));
         Ok(())
     }
 }

@@ -93,18 +93,18 @@ pub fn judge(
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     let mut entries = Vec::new();
     for Assignment { line, key, value, is_cut } in &text.assignments {
-        let again = match value.is_empty() {
+        let repeated = match value.is_empty() {
             true => None,
             false => first.insert(key, *line),
         };
         let wrong = || values::wrong(value).map(str::to_owned);
-        let asked =
+        let problem =
             || values::ask(value, false, wish.ordinary).err().map(|error| error.to_string());
-        let verdict = match (names::wrong(key), again) {
+        let verdict = match (names::wrong(key), repeated) {
             (Some(why), _) => Verdict::Wrong(why),
             (_, Some(line)) => Verdict::Wrong(format!("Line {line} already sets {key}.")),
             _ if value.is_empty() => Verdict::Empty,
-            _ => match wrong().or_else(asked) {
+            _ => match wrong().or_else(problem) {
                 Some(why) => Verdict::Wrong(why),
                 None => known(read, key, scope, wish.existing)?,
             },

@@ -22,8 +22,8 @@ pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, VaultError> {
             continue;
         };
         let about = About::Row(SECRET.table, RecordId::from_uuid(secret.id.uuid()));
-        let told = last_told(tx, about, NoticeKind::System)?;
-        if told.is_some_and(|at| since <= at) {
+        let notified = last_told(tx, about, NoticeKind::System)?;
+        if notified.is_some_and(|at| since <= at) {
             continue;
         }
         let hours = over.duration_since(now).as_hours();

@@ -127,15 +127,15 @@ const TYPED: &[&str] = &[
 
 #[test]
 fn html_is_shown_as_it_was_typed_and_does_nothing() {
-    for typed in TYPED {
+    for text in TYPED {
         for around in [(String::new(), ""), ("> ".to_owned(), ""), ("- ".to_owned(), "\n- b")] {
             let under = if around.0.starts_with('-') { "\n  " } else { "\n> " };
             let inner =
-                if around.0.is_empty() { (*typed).into() } else { typed.replace('\n', under) };
+                if around.0.is_empty() { (*text).into() } else { text.replace('\n', under) };
             let html = plain(&format!("{}{inner}{}", around.0, around.1));
             let (tags, words) = taken_apart(html.as_str());
-            assert!(tags.iter().all(|tag| is_harmless(tag)), "{typed}: {html}");
-            for line in typed.lines() {
+            assert!(tags.iter().all(|tag| is_harmless(tag)), "{text}: {html}");
+            for line in text.lines() {
                 assert!(words.contains(line), "{line} is gone from {html}");
             }
         }
@@ -163,12 +163,12 @@ proptest! {
             0..12,
         )
     ) {
-        let typed = parts.concat();
-        let html = plain(&typed);
+        let text = parts.concat();
+        let html = plain(&text);
         let (tags, _) = taken_apart(html.as_str());
         let own = |tag: &&str| !["<pre", "</pre", "<button", "</button", "<svg", "</svg", "<use", "</use", "<h", "</h"]
             .iter().any(|own| tag.starts_with(own));
-        prop_assert!(tags.into_iter().filter(own).all(is_harmless), "{typed:?}: {html}");
+        prop_assert!(tags.into_iter().filter(own).all(is_harmless), "{text:?}: {html}");
     }
 }
 

@@ -118,7 +118,7 @@ async fn what_came_before_is_not_laid_again_and_a_gap_is_refused() {
     home.delete::<Comment>(id(10));
     host.follow(&home).await;
     for parcel in &old {
-        assert!(host.lay(&home, parcel).await.unwrap().again);
+        assert!(host.lay(&home, parcel).await.unwrap().is_repeated);
     }
     host.check(&home);
     let Parcel::Step(step) = host.step(&[ada()], Vec::new(), Vec::new()) else { unreachable!() };

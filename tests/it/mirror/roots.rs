@@ -106,7 +106,7 @@ async fn a_root_that_was_let_go_comes_again_whole() {
     let talk = At::of::<Session>(id(60));
     assert_eq!(host.mirror.let_go(talk.clone()).await.unwrap(), 2);
     assert_eq!(host.count::<SessionEvent>(), 0);
-    host.link.as_mut().unwrap().again(&talk);
+    host.link.as_mut().unwrap().resend(&talk);
     host.follow(&home).await;
     assert_eq!(host.count::<SessionEvent>(), 1);
     // The same on a new link.

@@ -60,7 +60,7 @@ async fn a_rate_limit_says_how_long_to_wait() {
         let error = fails(wire, limited.clone().header("request-id", "req_1")).await;
         assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
         assert_eq!(error.request_id.as_deref(), Some("req_1"));
-        assert_eq!(error.again(1, 0), Next::Wait(Duration::from_secs(7)));
+        assert_eq!(error.next_attempt(1, 0), Next::Wait(Duration::from_secs(7)));
         let error = fails(wire, limited.header("retry-after-ms", "1500")).await;
         assert_eq!(error.retry_after, Some(Duration::from_millis(1_500)));
         let spent = Turn::error(429, "rate_limit_error", "slow down")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::Ws;
-use app::upstream::{Answered, Desk};
+use app::upstream::{Answered, HostHandler};
 use gateways::rules::outbox;
 use kernel::id::SystemIds;
 use kernel::time::SystemClock;
@@ -19,7 +19,7 @@ use super::{Machine, invited, until};
 /// Handler that receives every frame and answers none.
 struct Silent;
 
-impl Desk for Silent {
+impl HostHandler for Silent {
     fn hear(
         &self,
         _: Ws,

@@ -94,7 +94,7 @@ async fn work_of_a_stream_waits_for_its_budget_while_other_work_goes_on() {
     assert!(every.contains(",Spring launch,,R-"), "{every}");
     let page = api.get(&format!("/w/marlow-cargo/streams/{}", stream.id)).await;
     let shown = page.text_of("#stream-budget");
-    assert!(shown.contains("of $2.40") && shown.contains("in all"), "{shown}");
+    assert!(shown.contains("of $2.40") && shown.contains("in total"), "{shown}");
     office.hq.finish().await;
 }
 

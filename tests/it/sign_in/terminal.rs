@@ -54,7 +54,11 @@ async fn somebody_signs_in_at_the_terminal_and_doctor_says_why_not_before() {
     assert_eq!(begun["state"], json!("waiting"));
     let back = maker.sign_in(begun["url"].as_str().expect("an address"), "code-1");
     let wrong = hq(data, &["connection", "login", "plan", "--answer", "two words"]).await;
-    assert!(!wrong.status.success() && words(&wrong).contains("isn't an address or a code"), "{}", words(&wrong));
+    assert!(
+        !wrong.status.success() && words(&wrong).contains("isn't an address or a code"),
+        "{}",
+        words(&wrong)
+    );
     let done = hq(data, &["connection", "login", "plan", "--answer", &back]).await;
     assert!(done.status.success() && words(&done).contains("Signed in to"), "{}", words(&done));
     let well = hq(data, &["doctor", "connections"]).await;

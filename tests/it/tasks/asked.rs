@@ -14,7 +14,7 @@ fn ask(desk: &Desk, text: &str) -> (Vec<String>, Vec<String>) {
         let me = Assignee::Person(mira_id());
         let asker = Asker { read: snap, people: &people, me, today: &today };
         let asked = asker.understand(&Query::parse(text))?;
-        let wrong = asked.said.iter().map(|(_, wrong)| wrong.clone()).filter(|w| !w.is_empty());
+        let wrong = asked.checked.iter().map(|(_, wrong)| wrong.clone()).filter(|w| !w.is_empty());
         let wrong: Vec<String> = wrong.collect();
         let filter = list::Filter::of(asked.terms);
         let tasks = list::select(snap, &filter, list::Sort::Title, &today)?;

@@ -41,9 +41,9 @@ async fn fields_and_choices_of_every_script_have_keys_of_their_own() {
     assert_eq!(names(&api, &format!("contacts?q={CITY}:C%2B%2B")).await, ["Rosa"]);
     assert!(names(&api, &format!("contacts?q={CITY}:C")).await.is_empty());
     // Keys stay with their labels in any order.
-    let again = json!({ "choices": labels(&["C#", "C++", "C", "Рига"]) });
-    let again = patched(&api, &format!("fields/{CITY}?of=contacts"), again).await;
-    assert_eq!(keys(&again.json()), ["c_3", "c_2", "c", "рига"], "{}", again.text);
+    let second = json!({ "choices": labels(&["C#", "C++", "C", "Рига"]) });
+    let second = patched(&api, &format!("fields/{CITY}?of=contacts"), second).await;
+    assert_eq!(keys(&second.json()), ["c_3", "c_2", "c", "рига"], "{}", second.text);
     let twice = json!({ "label": "Size", "kind": "select", "choices": labels(&["Big", "big"]) });
     refused(&api.post("/api/v1/fields?of=contacts", &twice).await, "appears twice");
 
@@ -109,9 +109,9 @@ async fn what_is_only_suggested_makes_nothing_and_is_checked_when_it_is_taken_ov
     office.model.push(Turn::call("contact_create", json!({ "items": [{ "values": values }] })));
     let run = office.say(&ada, "Add her").await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
-    let said = &office.results(run)[0].2;
-    assert!(said.contains("Agents can only suggest") && said.contains("suggested"), "{said}");
-    assert!(!said.contains("A person entered"), "{said}");
+    let result = &office.results(run)[0].2;
+    assert!(result.contains("Agents can only suggest") && result.contains("suggested"), "{result}");
+    assert!(!result.contains("A person entered"), "{result}");
     let jana = api.get("/api/v1/contacts/Jana").await.json();
     assert_eq!(
         (&jana["email"], &jana["organization"], &jana["tags"], &jana["stage"], &jana["phone"]),
@@ -171,9 +171,9 @@ async fn a_cell_goes_back(office: &Office, api: &Person, at: &str) {
     assert_eq!(undone.status, 200, "{}", undone.text);
     assert_eq!(undone.json()["phone"], "040 555 02");
     let history = owner.get(&format!("{HERE}/history/{at}?field=phone")).await;
-    let told = history.text_of("#history");
-    assert!(told.contains("Show all changes") && told.contains("040 555 03"), "{told}");
-    assert!(!told.contains("Brandt"), "{told}");
+    let text = history.text_of("#history");
+    assert!(text.contains("Show all changes") && text.contains("040 555 03"), "{text}");
+    assert!(!text.contains("Brandt"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,8 +194,8 @@ async fn a_file_becomes_a_collection_of_its_name() {
     assert!(mapping.text.contains("Our bikes"), "{}", mapping.text);
     let all = api.get("/api/v1/collections").await.json();
     assert_eq!(all["items"][0]["name"], "Our bikes", "{all}");
-    let again = owner.bytes("POST", &at, kind, form("our_bikes.csv", text)).await;
-    assert_eq!(again.status, 422, "{}", again.text);
-    assert!(again.text.contains("already a collection"), "{}", again.text);
+    let second = owner.bytes("POST", &at, kind, form("our_bikes.csv", text)).await;
+    assert_eq!(second.status, 422, "{}", second.text);
+    assert!(second.text.contains("already a collection"), "{}", second.text);
     hq.finish().await;
 }

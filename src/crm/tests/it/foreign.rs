@@ -19,9 +19,9 @@ async fn brought(api: &Person, (of, name): (&str, &str), bytes: &[u8], change: V
     over(api, &path).await
 }
 
-async fn contact(api: &Person, said: &str) -> Value {
-    let shown = api.get(&format!("/api/v1/contacts/{said}")).await;
-    assert_eq!(shown.status, 200, "{said}: {}", shown.text);
+async fn contact(api: &Person, name: &str) -> Value {
+    let shown = api.get(&format!("/api/v1/contacts/{name}")).await;
+    assert_eq!(shown.status, 200, "{name}: {}", shown.text);
     shown.json()
 }
 
@@ -63,9 +63,9 @@ async fn a_company_in_other_writing_is_one_and_a_name_that_two_have_costs_its_ce
     let now = brought(&api, ("contacts", "twins.csv"), file.as_bytes(), json!({})).await;
     let counts = (&now["made"], &now["wrong"], &now["cells"]);
     assert_eq!(counts, (&json!(3), &json!(0), &json!(2)), "only the cells are left out: {now}");
-    let told = &now["problems"][0];
-    assert_eq!((&told["row"], &told["column"]), (&json!(2), &json!("Company")), "{now}");
-    assert!(told["says"].to_string().contains("2 organizations are called"), "{now}");
+    let problem = &now["problems"][0];
+    assert_eq!((&problem["row"], &problem["column"]), (&json!(2), &json!("Company")), "{now}");
+    assert!(problem["says"].to_string().contains("2 organizations are called"), "{now}");
     assert_eq!(now["problems"][1]["row"], 4, "{now}");
     assert_eq!(contact(&api, "eva@example.com").await["tags"], json!(["new"]));
     let udo = contact(&api, "udo@example.com").await;
@@ -92,9 +92,9 @@ async fn address_books_of_google_come_in_with_one_name_and_all_that_they_hold() 
     let file = include_bytes!("files/google-2024.csv");
     let now = brought(&api, ("contacts", "google-2024.csv"), file, json!({})).await;
     assert_eq!((&now["made"], &now["cells"]), (&json!(1), &json!(1)), "{now}");
-    let told = &now["problems"][0];
+    let problem = &now["problems"][0];
     assert_eq!(
-        (&told["column"], &told["says"]),
+        (&problem["column"], &problem["says"]),
         (&json!("Birthday"), &json!("The date 1990-02-29 doesn't exist.")),
         "{now}"
     );
@@ -199,7 +199,7 @@ async fn who_has_no_address_is_known_by_name_and_organization_or_marked() {
     let now = brought(&api, ("contacts", "b.csv"), file.as_bytes(), change).await;
     let counts = (&now["made"], &now["changed"], &now["skipped"]);
     assert_eq!(counts, (&json!(2), &json!(1), &json!(2)), "{now}");
-    let told: Vec<(&Value, &Value)> = now["problems"]
+    let problems: Vec<(&Value, &Value)> = now["problems"]
         .as_array()
         .expect("a list")
         .iter()
@@ -207,7 +207,7 @@ async fn who_has_no_address_is_known_by_name_and_organization_or_marked() {
         .collect();
     let wanted = [(4, "Name"), (6, "Name"), (2, ""), (3, "")]
         .map(|(row, column)| (json!(row), json!(column)));
-    assert!(wanted.iter().map(|(row, column)| (row, column)).eq(told), "{now}");
+    assert!(wanted.iter().map(|(row, column)| (row, column)).eq(problems), "{now}");
     assert!(now["problems"][0]["says"].to_string().contains("might be the same"), "{now}");
     assert_eq!(total(&api, "contacts").await, 4);
     hq.finish().await;

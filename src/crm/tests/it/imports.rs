@@ -27,8 +27,8 @@ async fn done(api: &Person, import: &Value) -> Value {
     over(api, &format!("imports/{}", import["id"].as_str().expect("an id"))).await
 }
 
-async fn contact(api: &Person, said: &str) -> Value {
-    let shown = api.get(&format!("/api/v1/contacts/{said}")).await;
+async fn contact(api: &Person, name: &str) -> Value {
+    let shown = api.get(&format!("/api/v1/contacts/{name}")).await;
     assert_eq!(shown.status, 200, "{}", shown.text);
     shown.json()
 }
@@ -60,8 +60,8 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
     assert_eq!(api.json("PATCH", &at, &body).await.status, 200);
     let seen = act(&api, &import, "preview").await;
     assert_eq!(seen["adds"], json!(["Adds the field Bikes wanted.", "Adds the field Since."]));
-    let told = seen["problems"].to_string();
-    assert!(told.contains("Talks") && told.contains("a choice of Stage"), "{told}");
+    let text = seen["problems"].to_string();
+    assert!(text.contains("Talks") && text.contains("a choice of Stage"), "{text}");
     for wrong in [json!({ "Talks": "choice:nowhere" }), json!({ "Talks": "more" })] {
         let refused = api.json("PATCH", &at, &json!({ "choices": { "Stage": wrong } })).await;
         assert_eq!(refused.status, 422, "{}", refused.text);
@@ -124,8 +124,8 @@ async fn a_file_is_mapped_previewed_brought_in_and_taken_back() {
     assert!(back["stayed"].to_string().contains("1 contact uses it now"), "{back}");
     assert_eq!(count(&api, "contacts").await, 1);
     assert_eq!(contact(&api, "Jana%20Brandt").await["phone"], "040 555");
-    let again = api.post(&format!("{at}/undo"), &json!({})).await;
-    assert_eq!(again.status, 409, "{}", again.text);
+    let second = api.post(&format!("{at}/undo"), &json!({})).await;
+    assert_eq!(second.status, 409, "{}", second.text);
     hq.finish().await;
 }
 
@@ -190,21 +190,21 @@ async fn a_preview_tells_of_each_row_what_becomes_of_it() {
     assert_eq!(api.json("PATCH", &at, &json!({ "clash": "overwrite" })).await.status, 200);
     let seen = act(&api, &import, "preview").await;
     let fates: Vec<_> = seen["seen"].as_array().expect("rows").iter().collect();
-    let told: Vec<&str> = fates.iter().filter_map(|one| one["becomes"].as_str()).collect();
-    assert_eq!(told, ["overwrites", "fills", "skipped", "new", "wrong"], "{seen}");
+    let results: Vec<&str> = fates.iter().filter_map(|one| one["becomes"].as_str()).collect();
+    assert_eq!(results, ["overwrites", "fills", "skipped", "new", "wrong"], "{seen}");
     assert_eq!(fates[0]["cells"]["phone"], json!({ "old": "040 111", "new": "040 222" }));
     assert_eq!(fates[0]["row"], 2, "rows as the file counts them");
 
     let page = at.replace("/api/v1", HERE);
     let all = owner.get(&page).await;
     let counts = all.text_of("#preview-counts");
-    for told in ["3 of 5 rows", "All rows 5", "New 1", "Fills 1", "Overwrites 1", "Skipped 1"] {
-        assert!(counts.contains(told), "{told}: {counts}");
+    for results in ["3 of 5 rows", "All rows 5", "New 1", "Fills 1", "Overwrites 1", "Skipped 1"] {
+        assert!(counts.contains(results), "{results}: {counts}");
     }
     assert!(all.text.contains("Import 3 contacts"), "what would come in: {}", all.text);
     let check = all.text_of("#preview-check");
-    for told in ["Whole row", "Name is missing", "row 6", "an email address", "row 5"] {
-        assert!(check.contains(told), "{told}: {check}");
+    for results in ["Whole row", "Name is missing", "row 6", "an email address", "row 5"] {
+        assert!(check.contains(results), "{results}: {check}");
     }
     let some = owner.get(&format!("{page}?show=overwrites")).await.text_of("#preview-rows tbody");
     assert!(some.contains("040 111") && some.contains("040 222"), "old and new: {some}");
@@ -248,12 +248,12 @@ async fn a_preview_tries_all_rows_and_its_page_tells_how_far_it_is() {
             break page;
         }
         assert!(counts.contains("of 2,303 rows checked…"), "{counts}");
-        let again = page.attr("#preview-counts", "hx-get");
-        assert!(again.starts_with(&at) && again.contains("on=true"), "{again}");
+        let second = page.attr("#preview-counts", "hx-get");
+        assert!(second.starts_with(&at) && second.contains("on=true"), "{second}");
     };
     let counts = page.text_of("#preview-counts");
-    for told in ["2300 of 2,303", "New 2300", "Skipped 2", "Wrong 1"] {
-        assert!(counts.replace("2,300", "2300").contains(told), "{told}: {counts}");
+    for text in ["2300 of 2,303", "New 2300", "Skipped 2", "Wrong 1"] {
+        assert!(counts.replace("2,300", "2300").contains(text), "{text}: {counts}");
     }
     assert!(!page.text.contains("rows checked…"), "{}", page.text);
     assert!(page.text_of("#preview-begin").replace(',', "").contains("Import 2300 contacts"));
@@ -393,8 +393,8 @@ async fn an_organization_is_found_by_the_domain_of_an_address_then_by_its_name()
     assert_eq!(count(&api, "organizations").await, 2);
 
     // A site without a path matches the organization there, whatever name the file has.
-    let again = "Name,Website,Industry\nBrandt,brandt.example,Food\n";
-    let import = sent(&api, "organizations", "orgs.csv", again).await;
+    let second = "Name,Website,Industry\nBrandt,brandt.example,Food\n";
+    let import = sent(&api, "organizations", "orgs.csv", second).await;
     let at = format!("/api/v1/imports/{}", import["id"].as_str().expect("an id"));
     assert_eq!(api.json("PATCH", &at, &json!({ "clash": "fill" })).await.status, 200);
     act(&api, &import, "begin").await;
@@ -581,8 +581,8 @@ async fn a_key_answers_again_after_a_restart() {
         assert_eq!(first.status, 200, "{verb}: {}", first.text);
         done(&hq.api().await, &import).await;
         hq.restart().await;
-        let again = keyed.back_at(&hq).post(&format!("{at}/{verb}"), &json!({})).await;
-        assert_eq!(again.status, 200, "{verb}: {}", again.text);
+        let second = keyed.back_at(&hq).post(&format!("{at}/{verb}"), &json!({})).await;
+        assert_eq!(second.status, 200, "{verb}: {}", second.text);
     }
     assert_eq!(count(&hq.api().await, "contacts").await, 1);
     hq.finish().await;

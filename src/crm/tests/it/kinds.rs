@@ -134,10 +134,10 @@ async fn the_former_name_of_a_label_may_be_that_of_another_one() {
         assert_eq!(names(&api, &format!("contacts?q=tag:{name}")).await, [who], "{name}");
         assert_eq!(names(&api, &format!("contacts?q={name}")).await, [who], "{name} as a word");
     }
-    let again = json!({ "tags": ["äpfel", "zebra"] });
+    let second = json!({ "tags": ["äpfel", "zebra"] });
     let at = format!("/api/v1/contacts/{}", jana["id"].as_str().expect("an id"));
-    let again = api.json("PATCH", &at, &again).await;
-    assert_eq!(again.json()["tags"], json!(["Äpfel", "zebra"]), "{}", again.text);
+    let second = api.json("PATCH", &at, &second).await;
+    assert_eq!(second.json()["tags"], json!(["Äpfel", "zebra"]), "{}", second.text);
 
     // A bulk change adds a tag and keeps the others.
     let id = rosa["id"].as_str().expect("an id");
@@ -262,8 +262,8 @@ async fn a_field_gets_another_kind_as_it_was_foreseen_and_goes_back() {
     let bikes =
         fields["items"].as_array().expect("fields").iter().find(|one| one["key"] == "bikes");
     assert_eq!(bikes.expect("the field")["kind"], "text", "{fields}");
-    let again = api.post(&format!("/api/v1/conversions/{id}/undo"), &json!({})).await;
-    assert_eq!(again.status, 409, "{}", again.text);
+    let second = api.post(&format!("/api/v1/conversions/{id}/undo"), &json!({})).await;
+    assert_eq!(second.status, 409, "{}", second.text);
     hq.finish().await;
 }
 
@@ -348,8 +348,8 @@ async fn thousands_of_values_are_converted_piece_by_piece_over_a_restart_and_go_
     assert_eq!(shown(&api, "contacts?q=count:%3E=4000").await["total"], 600);
 
     // Each act is one line, however many pieces it had.
-    let told = shown(&api, "activity?after=start&limit=200").await;
-    let texts = told["items"].as_array().expect("a list").iter().map(|item| &item["text"]);
+    let results = shown(&api, "activity?after=start&limit=200").await;
+    let texts = results["items"].as_array().expect("a list").iter().map(|item| &item["text"]);
     let texts: Vec<&str> = texts.filter_map(Value::as_str).collect();
     for words in [
         "imported 4,600 contacts from many.csv",

@@ -160,8 +160,8 @@ async fn views_of_a_collection_go_and_come_back_with_it() {
     let undo = json!({ "entry": history["items"][0]["seq"] });
     let back = api.post("/api/v1/undo", &undo).await;
     assert_eq!(back.status, 200, "{}", back.text);
-    let again = api.get(&format!("/api/v1/views/{}", id(&view))).await;
-    assert_eq!(again.status, 200, "{}", back.text);
+    let second = api.get(&format!("/api/v1/views/{}", id(&view))).await;
+    assert_eq!(second.status, 200, "{}", back.text);
     hq.finish().await;
 }
 
@@ -272,8 +272,8 @@ async fn the_board_says_how_long_it_takes_to_win() {
     let at = format!("/api/v1/contacts/{}", id(&rosa));
     let won = api.json("PATCH", &at, &json!({ "stage": "won" })).await;
     assert_eq!(won.status, 200, "{}", won.text);
-    let told = board().await;
-    assert!(told.contains("Days to win3"), "{told}");
+    let text = board().await;
+    assert!(text.contains("Days to win3"), "{text}");
     hq.finish().await;
 }
 
@@ -389,9 +389,9 @@ async fn a_block_of_cells_is_pasted_as_one_change_and_what_is_refused_is_named()
     let block = [("rows", rows.as_str()), ("fields", "phone,email,tags"), ("text", text)];
     let shown = mira.form(&at, &block).await;
     assert_eq!(shown.status, 200, "{}", shown.text);
-    let told = shown.text_of("dialog");
+    let results = shown.text_of("dialog");
     for says in ["7 cells in 3 rows will change", "1 row", "Jana", "Email", "an email address"] {
-        assert!(told.contains(says), "{says}: {told}");
+        assert!(results.contains(says), "{says}: {results}");
     }
     assert_eq!(phones().await, ["040 1", "040 1", "040 1"], "nothing is done before the yes");
 
@@ -467,9 +467,9 @@ async fn a_change_of_several_rows_offers_its_undo() {
     let rows = bakers(&api).await.join(",");
     let form = [("tasks", rows.as_str()), ("archived", "yes")];
     let done = hq.owner().htmx("rows").form(&format!("{HERE}/contacts/bulk"), &form).await;
-    let told = done.header("hx-trigger").unwrap_or_default();
-    assert!(names(&api, "").await.is_empty(), "{told}");
-    let undo = told.split('"').find(|word| word.contains("/undo/entry/")).expect("a way back");
+    let text = done.header("hx-trigger").unwrap_or_default();
+    assert!(names(&api, "").await.is_empty(), "{text}");
+    let undo = text.split('"').find(|word| word.contains("/undo/entry/")).expect("a way back");
     mira.form(undo, &[]).await;
     assert_eq!(names(&api, "").await, ["Jana", "Piet", "Rosa"]);
     hq.finish().await;

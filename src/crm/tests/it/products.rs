@@ -23,9 +23,9 @@ async fn done(api: &Person, path: &str) -> Value {
     over(api, path).await
 }
 
-async fn contact(api: &Person, said: &str) -> Value {
-    let shown = api.get(&format!("/api/v1/contacts/{said}")).await;
-    assert_eq!(shown.status, 200, "{said}: {}", shown.text);
+async fn contact(api: &Person, name: &str) -> Value {
+    let shown = api.get(&format!("/api/v1/contacts/{name}")).await;
+    assert_eq!(shown.status, 200, "{name}: {}", shown.text);
     shown.json()
 }
 
@@ -45,10 +45,14 @@ async fn exports_of_hubspot_come_in_with_stage_companies_and_owners() {
     let now = done(&api, &path).await;
     let counts = (&now["made"], &now["wrong"], &now["cells"]);
     assert_eq!(counts, (&json!(3), &json!(0), &json!(1)), "{now}");
-    let told = &now["problems"][0];
-    assert_eq!((&told["row"], &told["column"]), (&json!(4), &json!("Contact owner")), "{now}");
+    let problem = &now["problems"][0];
+    assert_eq!(
+        (&problem["row"], &problem["column"]),
+        (&json!(4), &json!("Contact owner")),
+        "{now}"
+    );
     let says = "No one here is called \"Somebody Else\"; available: mira, jana";
-    assert_eq!(told["says"], says, "{now}");
+    assert_eq!(problem["says"], says, "{now}");
 
     let rosa = contact(&api, "rosa@example.com").await;
     for (key, value) in [("stage", "qualified"), ("lead_status", "Open"), ("title", "Buyer")] {
@@ -102,10 +106,10 @@ async fn days_and_choices_of_contacts_are_proposed_and_what_is_left_out_is_told(
     let page = owner.get(&at).await;
     assert_eq!(page.attr("[name='goes.1'] option[selected]", "value"), "new:select");
     assert_eq!(page.attr("[name='goes.2'] option[selected]", "value"), "new:date");
-    let told = "This column is skipped: Nickname.";
-    assert!(page.text.contains(told), "{}", page.text);
+    let text = "This column is skipped: Nickname.";
+    assert!(page.text.contains(text), "{}", page.text);
     let seen = api.post(&format!("/api/v1/{path}/preview"), &json!({})).await.json();
-    assert_eq!(seen["notes"], json!([told]), "{seen}");
+    assert_eq!(seen["notes"], json!([text]), "{seen}");
 
     // An invalid target is refused; the columns stay unchanged.
     let form = |to| {
@@ -127,8 +131,8 @@ async fn days_and_choices_of_contacts_are_proposed_and_what_is_left_out_is_told(
     assert_eq!(owner.form(&at, &form("")).await.status, 303);
     let now = done(&api, &path).await;
     assert_eq!(now["made"], 40, "{now}");
-    let told = "These columns are skipped: Tariff, Nickname, Empty.";
-    assert_eq!(now["notes"], json!([told]), "{now}");
+    let text = "These columns are skipped: Tariff, Nickname, Empty.";
+    assert_eq!(now["notes"], json!([text]), "{now}");
     let fields = api.get("/api/v1/fields?of=contacts").await.text;
     assert!(fields.contains("contract_until") && !fields.contains("tariff"), "{fields}");
     hq.finish().await;

@@ -17,9 +17,9 @@ async fn done(api: &Person, at: &str) -> Value {
     over(api, at.trim_start_matches("/api/v1/")).await
 }
 
-async fn contact(api: &Person, said: &str) -> Value {
-    let shown = api.get(&format!("/api/v1/contacts/{said}")).await;
-    assert_eq!(shown.status, 200, "{said}: {}", shown.text);
+async fn contact(api: &Person, name: &str) -> Value {
+    let shown = api.get(&format!("/api/v1/contacts/{name}")).await;
+    assert_eq!(shown.status, 200, "{name}: {}", shown.text);
     shown.json()
 }
 

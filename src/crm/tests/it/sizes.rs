@@ -168,8 +168,8 @@ async fn an_import_is_one_line_of_what_happened() {
     let api = hq.api().await;
     let at = import(&api).await;
 
-    let told = hq.owner().get(&format!("{HERE}/activity")).await;
-    let lines: Vec<String> = told.texts("#activity .what");
+    let text = hq.owner().get(&format!("{HERE}/activity")).await;
+    let lines: Vec<String> = text.texts("#activity .what");
     let of = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
     assert_eq!(of("imported 1,200 contacts"), 1, "{lines:#?}");
     assert_eq!(of("imported 1,200 organizations"), 1, "{lines:#?}");

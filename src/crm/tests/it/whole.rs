@@ -170,10 +170,10 @@ async fn an_agent_fills_cells_with_sources_and_never_takes_a_persons_value_away(
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     let results = office.results(run);
     assert_eq!(results.len(), 6, "{results:?}");
-    let said = &results[0].2;
+    let result = &results[0].2;
     assert!(
-        said.contains("\"written\":[\"phone\"]") && said.contains("\"suggested\":[\"email\"]"),
-        "{said}"
+        result.contains("\"written\":[\"phone\"]") && result.contains("\"suggested\":[\"email\"]"),
+        "{result}"
     );
     assert!(
         results[1].2.contains("Jana") && results[1].2.contains("an email address"),
@@ -249,13 +249,13 @@ async fn decides_on_several(hq: &TestHq, api: &Person) {
     let review = owner.get(&format!("{HERE}/review")).await;
     assert!(review.text_of("#queue").contains("Suggested values 1"), "{}", review.text);
     let page = owner.get(&format!("{HERE}/suggestions")).await;
-    let told = page.text_of("#suggested");
-    assert!(told.contains("Ada") && told.contains("Phone") && told.contains("1234"), "{told}");
+    let text = page.text_of("#suggested");
+    assert!(text.contains("Ada") && text.contains("Phone") && text.contains("1234"), "{text}");
     let ids = json!({ "ids": [one["id"], one["id"]], "take": false });
     assert_eq!(api.post("/api/v1/suggestions", &ids).await.json(), json!({ "decided": 1 }));
     let id_of_one = one["id"].as_str().expect("an id");
-    let again = owner.form(&format!("{HERE}/suggestions/all/take"), &[("ids", id_of_one)]).await;
-    assert_eq!(again.status, 303, "{}", again.text);
+    let second = owner.form(&format!("{HERE}/suggestions/all/take"), &[("ids", id_of_one)]).await;
+    assert_eq!(second.status, 303, "{}", second.text);
     let page = owner.get(&format!("{HERE}/suggestions")).await;
     assert!(page.text_of("#suggested").contains("No suggested values"), "{}", page.text);
     assert_eq!(names(api, "contacts?q=phone:1234").await, [""; 0]);
@@ -493,15 +493,15 @@ async fn the_timeline_of_a_contact_tells_talks_changes_tasks_work_of_agents_and_
     let nothing = mira.form(&format!("{page}/tasks"), &[("task", " ")]).await;
     assert_eq!(nothing.status, 422, "{}", nothing.text);
     assert!(nothing.text.contains("Enter a title."), "{}", nothing.text);
-    let asked = [("task", "Call her back"), ("details", "About the hitch"), ("assignee", "")];
-    assert_eq!(mira.form(&format!("{page}/tasks"), &asked).await.status, 303);
+    let form = [("task", "Call her back"), ("details", "About the hitch"), ("assignee", "")];
+    assert_eq!(mira.form(&format!("{page}/tasks"), &form).await.status, 303);
     let talked = [("kind", "call"), ("subject", "The hitch"), ("body", "It broke")];
     assert_eq!(mira.form(&format!("{page}/talks"), &talked).await.status, 303);
     let on = format!("{HERE}/on/contact:{rosa}/comment");
     assert_eq!(mira.form(&on, &[("body", "A good customer"), ("key", "1")]).await.status, 303);
 
     let shown = mira.get(&page).await;
-    let told = shown.text_of("#crm-talks");
+    let text = shown.text_of("#crm-talks");
     for says in [
         "Today",
         "created this contact",
@@ -513,10 +513,10 @@ async fn the_timeline_of_a_contact_tells_talks_changes_tasks_work_of_agents_and_
         "It broke",
         "A good customer",
     ] {
-        assert!(told.contains(says), "{says}: {told}");
+        assert!(text.contains(says), "{says}: {text}");
     }
     // Changes of one person on a day are one line, and reverted ones none.
-    assert!(!told.contains("040 555 01") && !told.contains("Hamburg"), "{told}");
+    assert!(!text.contains("040 555 01") && !text.contains("Hamburg"), "{text}");
     assert_eq!(shown.texts("#crm-tasks .title"), ["Call her back"]);
     assert!(shown.text.contains("hq:task_links"), "a new link is told by itself");
     let task = mira.get(&format!("{HERE}/tasks/MC-1")).await;
@@ -529,8 +529,8 @@ async fn the_timeline_of_a_contact_tells_talks_changes_tasks_work_of_agents_and_
         ("tasks", "MC-1 Call her back is done", "Qualified"),
         ("comments", "A good customer", "MC-1"),
     ] {
-        let told = mira.get(&format!("{page}?tell={tell}")).await.text_of("#crm-talks ol");
-        assert!(told.contains(says) && !told.contains(hides), "{tell}: {told}");
+        let text = mira.get(&format!("{page}?tell={tell}")).await.text_of("#crm-talks ol");
+        assert!(text.contains(says) && !text.contains(hides), "{tell}: {text}");
     }
     office.hq.finish().await;
 }

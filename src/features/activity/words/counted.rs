@@ -123,7 +123,7 @@ pub(super) struct Kinds {
 struct Kind {
     count: usize,
     tried: usize,
-    told: bool,
+    is_covered: bool,
 }
 
 impl Kinds {
@@ -143,7 +143,7 @@ impl Kinds {
         let one_by_one = if self.counts_all(event) { 0 } else { ONE_BY_ONE };
         let kind = self.kinds.get_mut(cards::event_name(event));
         let Some(kind) = kind.filter(|kind| one_by_one < kind.count) else { return Some(0) };
-        if kind.told || TRIES <= kind.tried {
+        if kind.is_covered || TRIES <= kind.tried {
             return None;
         }
         kind.tried += 1;
@@ -159,7 +159,7 @@ impl Kinds {
     /// Marks the event's kind as covered by a sentence.
     pub(super) fn tell(&mut self, event: &Event) {
         if let Some(kind) = self.kinds.get_mut(cards::event_name(event)) {
-            kind.told = true;
+            kind.is_covered = true;
         }
     }
 }

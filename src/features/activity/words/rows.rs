@@ -76,15 +76,15 @@ pub fn name_change(
     read: &dyn Read,
     entry: &Entry,
     id: ConnectionId,
-    told: &mut Option<(Area, Words)>,
+    sentence: &mut Option<(Area, Words)>,
 ) -> Result<(), StoreError> {
     let key = KeyBuf::of(&id);
     let is_its = |change: &Change| change.table == CONNECTIONS.number && change.key == key.bytes();
     let Some(n) = entry.changes.iter().position(is_its) else { return Ok(()) };
-    match (entry.changes[n].op, told) {
+    match (entry.changes[n].op, sentence) {
         (Op::Insert, Some((_, words))) => words.verb = "added the connection".to_owned(),
         // HQ itself deletes the connection of a failed attempt; that is omitted.
-        (Op::Delete, told) if !matches!(entry.actor, Actor::System(_)) => {
+        (Op::Delete, sentence) if !matches!(entry.actor, Actor::System(_)) => {
             let n = u16::try_from(n).unwrap_or(u16::MAX);
             let Some(row) = feed::before_image(read, entry.seq, n)? else { return Ok(()) };
             let (was, _) = record::read::<Connection>(&row)?;
@@ -95,7 +95,7 @@ pub fn name_change(
                 icon: "x",
                 ..Words::default()
             };
-            *told = Some((Area::Workspace, words));
+            *sentence = Some((Area::Workspace, words));
         }
         _ => {}
     }
@@ -121,8 +121,9 @@ pub fn words(
     entry: &Entry,
     (names, eye): (&Names<'_>, &Eye<'_>),
 ) -> Result<Option<(Area, Words)>, StoreError> {
-    let told = |change: &Change| is_shown(schema, change) && eye.may_read_history(change.table);
-    let mut all = entry.changes.iter().enumerate().filter(|(_, change)| told(change));
+    let is_visible =
+        |change: &Change| is_shown(schema, change) && eye.may_read_history(change.table);
+    let mut all = entry.changes.iter().enumerate().filter(|(_, change)| is_visible(change));
     let Some((n, change)) = all.next() else { return Ok(None) };
     let more = all.count() as u64;
     let row = match change.op {

@@ -97,9 +97,9 @@ pub(super) fn second(body: &[u8]) -> Result<Agent, DecodeError> {
 /// Fields that were only in the template get its current values; the template version is found from the branch.
 impl From<AgentV2> for Agent {
     fn from(old: AgentV2) -> Self {
-        let said = templates::find(&old.template).map(|template| template.manifest.clone());
-        let said = said.map(|one| (one.role, one.team, one.domains, one.capabilities));
-        let (role, team, domains, capabilities) = said.unwrap_or_default();
+        let manifest = templates::find(&old.template).map(|template| template.manifest.clone());
+        let manifest = manifest.map(|one| (one.role, one.team, one.domains, one.capabilities));
+        let (role, team, domains, capabilities) = manifest.unwrap_or_default();
         Self {
             id: old.id,
             name: old.name,

@@ -33,7 +33,7 @@ impl Elsewhere {
 
     /// "GPU box is silent since 14:02."
     #[must_use]
-    pub fn told(&self, now: Timestamp, zone: &TimeZone) -> String {
+    pub fn describe(&self, now: Timestamp, zone: &TimeZone) -> String {
         match self.heard_at {
             _ if self.is_revoked => format!("{} has been revoked.", self.label),
             Some(at) => format!("{} has been offline since {}.", self.label, clock(at, now, zone)),
@@ -112,9 +112,9 @@ mod tests {
         assert_eq!(waits(Some(at(-13))), "Waiting for GPU box, offline since 22:00.");
         assert_eq!(waits(Some(at(-24 * 60))), "Waiting for GPU box, offline since 13 Nov 22:13.");
         assert_eq!(waits(None), "Waiting for GPU box, which has never connected.");
-        let told = |heard_at| place(heard_at).told(at(0), &TimeZone::UTC);
-        assert_eq!(told(Some(at(-13))), "GPU box has been offline since 22:00.");
-        assert_eq!(told(None), "GPU box has never connected.");
+        let text = |heard_at| place(heard_at).describe(at(0), &TimeZone::UTC);
+        assert_eq!(text(Some(at(-13))), "GPU box has been offline since 22:00.");
+        assert_eq!(text(None), "GPU box has never connected.");
         let revoked = Elsewhere { is_revoked: true, ..place(Some(at(-13))) };
         assert_eq!(
             revoked.waits(at(0), &TimeZone::UTC),

@@ -59,11 +59,11 @@ pub fn last(ws: &Ws) -> Option<Exposed> {
 /// If a search is running.
 pub fn begin(ws: &Ws) -> Result<(), UnderWay> {
     let own = ws.clone();
-    ws.app.begin_job(&ws.slug, EXPOSED, move |watch| look(&own, watch))
+    ws.app.begin_job(&ws.slug, EXPOSED, move |watch| search_files(&own, watch))
 }
 
 /// Searches the files of all agents until cancelled. Blocking.
-fn look(ws: &Ws, watch: &JobWatch) -> Result<Exposed, StoreError> {
+fn search_files(ws: &Ws, watch: &JobWatch) -> Result<Exposed, StoreError> {
     let agents: Vec<Agent> = ws.read(|snap| snap.list(&Range::all()))?;
     let mut found = Exposed::default();
     for agent in agents {

@@ -108,14 +108,14 @@ impl Machines {
     ///
     /// # Errors
     /// A message if there is none or the label is ambiguous.
-    pub fn named(&self, said: &str) -> Result<&Machine, String> {
-        let said = said.trim();
-        let id: Option<GatewayId> = said.parse().ok();
-        let is_it = |one: &&Machine| one.slug == said || (id.is_some() && one.gateway == id);
+    pub fn named(&self, name: &str) -> Result<&Machine, String> {
+        let name = name.trim();
+        let id: Option<GatewayId> = name.parse().ok();
+        let is_it = |one: &&Machine| one.slug == name || (id.is_some() && one.gateway == id);
         if let Some(one) = self.all().find(is_it) {
             return Ok(one);
         }
-        let (short, wanted) = (ellipsis(said, MAX_SAID), said.to_lowercase());
+        let (short, wanted) = (ellipsis(name, MAX_SAID), name.to_lowercase());
         let mut called = self.all().filter(|one| one.label.to_lowercase() == wanted);
         match (called.next(), called.next()) {
             (Some(one), None) => Ok(one),
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_machine_is_known_by_its_slug_its_id_and_a_label_of_its_own() {
         let all = machines();
-        let found = |said: &str| all.named(said).map(|one| one.gateway);
+        let found = |name: &str| all.named(name).map(|one| one.gateway);
         assert_eq!(found(HERE), Ok(None));
         assert_eq!(found("office"), Ok(None));
         assert_eq!(found("gpu-box"), Ok(id(1)));

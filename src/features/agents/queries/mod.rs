@@ -270,7 +270,7 @@ pub fn activity(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Activity
         return Ok(Activity { run, over: Some(over), ..shown });
     }
     if let Some(run) = run {
-        let held = runs::branches::held(tx, &run)?.map_or_else(String::new, |held| held.told());
+        let held = runs::branches::held(tx, &run)?.map_or_else(String::new, |held| held.describe());
         let run = Some(run);
         return Ok(Activity { run, ..plain(Group::Idle, "queued", "Queued", &held) });
     }

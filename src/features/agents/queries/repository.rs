@@ -28,7 +28,7 @@ pub struct Found {
 
 /// Checks the repository. Opens nothing if no agent has files.
 #[must_use]
-pub fn look(ws: &Ws, depth: Depth) -> Found {
+pub fn inspect(ws: &Ws, depth: Depth) -> Found {
     match checked(ws, depth) {
         Ok(checked) => found(ws, &checked),
         Err(error) => {
@@ -97,7 +97,7 @@ struct Broken {
 pub fn repair(ws: &Ws, copies: &mut dyn Iterator<Item = History>) -> Result<Found, GitError> {
     let agents = agents(ws)?;
     if agents.is_empty() {
-        return Ok(look(ws, Depth::Objects));
+        return Ok(inspect(ws, Depth::Objects));
     }
     let now = ws.app.clock.now();
     let aside = ws.folder.join(format!("agents.git.damaged-{}", now.as_second()));
@@ -115,10 +115,10 @@ pub fn repair(ws: &Ws, copies: &mut dyn Iterator<Item = History>) -> Result<Foun
             break;
         }
         copy.drop_damaged_packs(&ws.folder.join("agents.git.copy-packs"));
-        let said = format!("the backup {backup} of {taken_at}");
+        let source = format!("the backup {backup} of {taken_at}");
         beside(repo, &copy, &mut broken);
         for one in broken.iter_mut().filter(|one| one.needs_help()) {
-            one.help(repo, (&copy, &said), &mut known);
+            one.help(repo, (&copy, &source), &mut known);
         }
     }
     for one in broken {
@@ -127,7 +127,7 @@ pub fn repair(ws: &Ws, copies: &mut dyn Iterator<Item = History>) -> Result<Foun
     // A full check is slow. Without repairs the first result is still valid.
     match repaired.is_empty() {
         true => Ok(found(ws, &checked)),
-        false => Ok(Found { repaired, ..look(ws, Depth::Objects) }),
+        false => Ok(Found { repaired, ..inspect(ws, Depth::Objects) }),
     }
 }
 
@@ -135,21 +135,20 @@ pub fn repair(ws: &Ws, copies: &mut dyn Iterator<Item = History>) -> Result<Foun
 fn opened<'w>(
     ws: &'w Ws,
     aside: &Path,
-    said: &mut Vec<String>,
+    messages: &mut Vec<String>,
 ) -> Result<&'w AgentsRepo, GitError> {
     let path = ws.folder.join("agents.git");
     if !path.exists() {
-        said.push("the repository was gone".to_owned());
+        messages.push("the repository was gone".to_owned());
     }
     match mend::mend_frame(&path) {
         Ok(false) => {}
-        Ok(true) => {
-            said.push("HEAD, config and the folders of the repository are made again".to_owned())
-        }
+        Ok(true) => messages
+            .push("HEAD, config and the folders of the repository are made again".to_owned()),
         Err(error) => {
             check::put_aside(&path, aside)?;
             mend::mend_frame(&path)?;
-            said.push(format!(
+            messages.push(format!(
                 "the repository did not open ({error}) and lies in {} now",
                 aside.display()
             ));
@@ -217,7 +216,7 @@ impl Broken {
     }
 
     /// Copies what a backup has of this branch.
-    fn help(&mut self, repo: &AgentsRepo, (copy, said): (&AgentsRepo, &str), known: &mut Known) {
+    fn help(&mut self, repo: &AgentsRepo, (copy, source): (&AgentsRepo, &str), known: &mut Known) {
         self.is_asked = true;
         let stood = copy.stands_at(&self.branch);
         if self.is_nameless
@@ -226,13 +225,13 @@ impl Broken {
             let own = self.tip.and_then(|tip| repo.made_at(tip).or_else(|| copy.made_at(tip)));
             if own < copy.made_at(stood) {
                 self.tip = Some(stood);
-                self.from.push(format!("where it stood from {said}"));
+                self.from.push(format!("where it stood from {source}"));
             }
         }
         let Some(tip) = self.tip else { return };
         self.filled = repo.fill(tip, Some(copy), known);
         if 0 < self.filled.brought {
-            self.from.push(format!("{} objects from {said}", self.filled.brought));
+            self.from.push(format!("{} objects from {source}", self.filled.brought));
         }
         if 0 < self.filled.newest
             && let Some(stood) = stood.filter(|stood| *stood != tip)
@@ -240,7 +239,7 @@ impl Broken {
             && self.other.and_then(|other| repo.made_at(other)) < repo.made_at(stood)
         {
             self.other = Some(stood);
-            self.from.push(format!("where it stood from {said}"));
+            self.from.push(format!("where it stood from {source}"));
         }
     }
 
@@ -268,7 +267,7 @@ impl Broken {
         known: &mut Known,
         now: Timestamp,
     ) -> Result<Option<String>, GitError> {
-        let mut said = match self.from.is_empty() {
+        let mut message = match self.from.is_empty() {
             true => format!("{}:", self.branch),
             false => format!("{}: taken {};", self.branch, self.from.join(", ")),
         };
@@ -288,13 +287,13 @@ impl Broken {
         }
         match (at, &self.slug) {
             _ if needs_nothing && self.from.is_empty() && lost.is_empty() => return Ok(None),
-            _ if needs_nothing => said.push_str(" it stands where it stood"),
+            _ if needs_nothing => message.push_str(" it stands where it stood"),
             (Some((at, _)), None) => {
                 repo.stand_at(&self.branch, at)?;
-                said.push_str(&format!(" it stands at {}", at.short()));
+                message.push_str(&format!(" it stands at {}", at.short()));
             }
             (Some((at, _)), Some(slug)) => {
-                said.push_str(&self.go_on(ws, (repo, slug), Some(at), now)?);
+                message.push_str(&self.go_on(ws, (repo, slug), Some(at), now)?);
                 if self.is_nameless {
                     lost.push(format!(
                         "versions after {}, if there were any, but what lies in the folder",
@@ -303,7 +302,7 @@ impl Broken {
                 }
             }
             (None, Some(slug)) => {
-                said.push_str(&self.go_on(ws, (repo, slug), None, now)?);
+                message.push_str(&self.go_on(ws, (repo, slug), None, now)?);
                 lost.push(
                     "all older versions, which no backup has, and what was deleted".to_owned(),
                 );
@@ -311,10 +310,10 @@ impl Broken {
             (None, None) => lost.push("all of it, which no backup has".to_owned()),
         }
         match lost.is_empty() {
-            true => said.push_str("; nothing is lost"),
-            false => said.push_str(&format!("; lost: {}", lost.join("; "))),
+            true => message.push_str("; nothing is lost"),
+            false => message.push_str(&format!("; lost: {}", lost.join("; "))),
         }
-        Ok(Some(said))
+        Ok(Some(message))
     }
 
     /// Continues an agent's branch from a version, or restarts it, with the files in the folder on top.
@@ -334,7 +333,7 @@ impl Broken {
         };
         let message = format!("{subject}\n\nAgent: {slug}\n");
         let entry = Entry { author: &author, message: &message, time: now };
-        let (mut said, skipped) = match at {
+        let (mut text, skipped) = match at {
             Some(at) => (
                 format!(" it goes on from {} with the files as they lie in the folder", at.short()),
                 repo.go_on_from(&self.branch, at, (&dir, &refuses), &entry)?,
@@ -346,8 +345,8 @@ impl Broken {
         };
         if !skipped.is_empty() {
             let paths: Vec<&str> = skipped.iter().map(|one| one.path.as_str()).collect();
-            said.push_str(&format!("; not taken: {}", paths.join(", ")));
+            text.push_str(&format!("; not taken: {}", paths.join(", ")));
         }
-        Ok(said)
+        Ok(text)
     }
 }

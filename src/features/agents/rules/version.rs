@@ -7,22 +7,22 @@ use store::WriteTx;
 use super::AgentError;
 use crate::agents::model::Agent;
 
-/// Records an upgrade to another version or template. The fields that follow the template come from `said`; all
+/// Records an upgrade to another version or template. The fields that follow the template come from `upgraded`; all
 /// others stay.
 ///
 /// # Errors
 /// `NotFound`.
-pub fn taken(tx: &mut WriteTx<'_>, id: AgentId, said: Agent) -> Result<Agent, AgentError> {
+pub fn taken(tx: &mut WriteTx<'_>, id: AgentId, upgraded: Agent) -> Result<Agent, AgentError> {
     let before = super::load(tx, id)?;
     let agent = Agent {
-        description: said.description,
-        role: said.role,
-        team: said.team,
-        domains: said.domains,
-        capabilities: said.capabilities,
-        template: said.template,
-        template_commit: said.template_commit,
-        template_passed: said.template_passed,
+        description: upgraded.description,
+        role: upgraded.role,
+        team: upgraded.team,
+        domains: upgraded.domains,
+        capabilities: upgraded.capabilities,
+        template: upgraded.template,
+        template_commit: upgraded.template_commit,
+        template_passed: upgraded.template_passed,
         ..before.clone()
     };
     if agent.template != before.template {

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn files_that_stay_there_are_named_with_why() {
-        let said = |left_out, named: usize| {
+        let message = |left_out, named: usize| {
             let id = CommitId::from_bytes([7; 20]);
             let (path, why) = ("a.md".to_owned(), "it is larger than 25 MiB".to_owned());
             let stays = vec![Stays { path, why }; named];
@@ -110,16 +110,16 @@ mod tests {
             let look = Look { at, head: id, now: id, is_laid: true, left_out, stays };
             super::left_out(&look, "GPU box", true)
         };
-        assert_eq!(said(0, 0), "");
+        assert_eq!(message(0, 0), "");
         assert_eq!(
-            said(1, 1),
+            message(1, 1),
             "One file stays on GPU box and isn’t copied here: a.md (it is larger than 25 MiB)."
         );
-        let two = said(2, 1);
+        let two = message(2, 1);
         assert!(two.starts_with("2 files stay on GPU box and aren’t copied here: a.md "), "{two}");
         assert!(two.ends_with(" and one more."), "{two}");
-        assert!(said(30, 20).ends_with(" and 25 more."), "{}", said(30, 20));
+        assert!(message(30, 20).ends_with(" and 25 more."), "{}", message(30, 20));
         // An older host reports only the number of files.
-        assert_eq!(said(2, 0), "2 files stay on GPU box and aren’t copied here.");
+        assert_eq!(message(2, 0), "2 files stay on GPU box and aren’t copied here.");
     }
 }

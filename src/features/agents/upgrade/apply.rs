@@ -15,7 +15,7 @@ use web::session::Person;
 
 use super::compare::{Choice, Outcome};
 use super::{Offer, Shelf, UpgradeError, made, offer, offers, usable};
-use crate::agents::desk::{self, Desk};
+use crate::agents::desk::{self, LockedFolder};
 use crate::agents::editing::Hand;
 use crate::agents::files::FilesError;
 use crate::agents::model::Agent;
@@ -61,7 +61,7 @@ pub async fn apply(hand: Hand<'_>, wish: UpgradeRequest) -> Result<Applied, Upgr
     held.insert(MANIFEST.to_owned());
     let (id, paths) = (agent.id, held.clone());
     let author = Author::person(&who.name, who.account);
-    let (applied, said) = desk::at(ws, agent, author, held, move |desk| {
+    let (applied, upgraded) = desk::at(ws, agent, author, held, move |desk| {
         desk.disk_has_room()?;
         // Other writers may have changed the files before they were locked, so compute the offer again.
         let agent = desk.ws.read(|snap| snap.get::<Agent>(id))?;
@@ -80,12 +80,12 @@ pub async fn apply(hand: Hand<'_>, wish: UpgradeRequest) -> Result<Applied, Upgr
         take(desk, &agent, &offer, &wish)
     })
     .await?;
-    let (told, commit) = (applied.paths.clone(), applied.commit);
+    let (changed_paths, commit) = (applied.paths.clone(), applied.commit);
     ws.write(who, move |tx| {
         if let Some(commit) = commit {
-            told.into_iter().for_each(|path| rules::files_changed(tx, id, path, commit));
+            changed_paths.into_iter().for_each(|path| rules::files_changed(tx, id, path, commit));
         }
-        rules::version::taken(tx, id, said).map(drop)
+        rules::version::taken(tx, id, upgraded).map(drop)
     })
     .await?;
     Ok(applied)
@@ -93,7 +93,7 @@ pub async fn apply(hand: Hand<'_>, wish: UpgradeRequest) -> Result<Applied, Upgr
 
 /// Writes and commits the chosen changes.
 fn take(
-    desk: &Desk,
+    desk: &LockedFolder,
     agent: &Agent,
     offer: &Offer,
     wish: &UpgradeRequest,
@@ -118,7 +118,7 @@ fn take(
             return Err(UpgradeError::Key { path: (*path).to_owned(), leak });
         }
     }
-    let manifest = provision::persona(&desk.ws, &offer.said)?.manifest();
+    let manifest = provision::persona(&desk.ws, &offer.agent)?.manifest();
     let mut paths: Vec<&str> = outcomes.iter().map(|(path, _)| *path).collect();
     paths.push(MANIFEST);
     for path in &paths {
@@ -145,11 +145,11 @@ fn take(
     }
     paths.pop();
     let paths = paths.into_iter().map(str::to_owned).collect();
-    Ok((Applied { commit, paths }, offer.said.clone()))
+    Ok((Applied { commit, paths }, offer.agent.clone()))
 }
 
 /// Writes the committed files into the folder.
-fn lay_down(desk: &Desk, files: &BTreeMap<&str, Option<&File>>) -> Result<(), GitError> {
+fn lay_down(desk: &LockedFolder, files: &BTreeMap<&str, Option<&File>>) -> Result<(), GitError> {
     for (path, file) in files {
         match file {
             Some(file) => desk.files.write(file)?,
@@ -163,7 +163,7 @@ fn lay_down(desk: &Desk, files: &BTreeMap<&str, Option<&File>>) -> Result<(), Gi
 }
 
 /// Reverts an upgrade that could not be written into the folder.
-fn back_out(desk: &Desk, agent: &Agent, commit: CommitId) {
+fn back_out(desk: &LockedFolder, agent: &Agent, commit: CommitId) {
     let (message, mark) = undoing(agent, commit);
     if let Err(error) = desk.go_back((commit, None), (&message, &mark)) {
         tracing::warn!(agent.id = %agent.id, "half an upgrade lies in its folder: {error}");
@@ -194,7 +194,7 @@ fn message(agent: &Agent, offer: &Offer) -> String {
 }
 
 /// Refuses while a run of the agent works, because the run reads and writes these files.
-fn at_rest(desk: &Desk, agent: &Agent) -> Result<(), UpgradeError> {
+fn at_rest(desk: &LockedFolder, agent: &Agent) -> Result<(), UpgradeError> {
     let live = desk.ws.read(|snap| runs::live_of_agent(snap, agent.id))?;
     match live.iter().any(|run| run.state == RunState::Running) {
         true => Err(UpgradeError::Working(agent.name.clone())),
@@ -214,7 +214,7 @@ pub async fn finish(ws: &Ws, who: &impl Who) -> Result<(), AgentError> {
         let mut behind = Vec::new();
         for agent in agents {
             match unnoted(&own, &agent) {
-                Ok(said) => behind.extend(said),
+                Ok(upgraded) => behind.extend(upgraded),
                 Err(error) => {
                     tracing::warn!(agent.id = %agent.id, "its newest commit cannot be read: {error}");
                 }
@@ -230,7 +230,9 @@ pub async fn finish(ws: &Ws, who: &impl Who) -> Result<(), AgentError> {
         return Ok(());
     }
     ws.write(who, move |tx| {
-        behind.into_iter().try_for_each(|said| rules::version::taken(tx, said.id, said).map(drop))
+        behind
+            .into_iter()
+            .try_for_each(|upgraded| rules::version::taken(tx, upgraded.id, upgraded).map(drop))
     })
     .await
 }
@@ -252,7 +254,7 @@ fn unnoted(ws: &Ws, agent: &Agent) -> Result<Option<Agent>, GitError> {
         return Ok(None);
     };
     repo.bring(&ws.agent_folder(&agent.slug), head)?;
-    let now = Persona::of(agent).told(&manifest.bytes);
+    let now = Persona::of(agent).with_manifest(&manifest.bytes);
     let team = templates::find(template).map(|one| one.manifest.team.clone());
     Ok(Some(Agent {
         description: now.description,
@@ -349,7 +351,7 @@ pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, Upgrade
     let id = agent.id;
     let held = paths.iter().cloned().collect();
     let author = Author::person(&who.name, who.account);
-    let (back, said) = desk::at(ws, agent, author, held, move |desk| {
+    let (back, upgraded) = desk::at(ws, agent, author, held, move |desk| {
         desk.disk_has_room()?;
         let agent = desk.ws.read(|snap: &Snap<'_>| snap.get::<Agent>(id))?;
         let agent = agent.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
@@ -362,20 +364,20 @@ pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, Upgrade
         desk.keep(&kept)?;
         let (message, mark) = undoing(&agent, commit);
         let done = desk.go_back((commit, Some(paths.as_slice())), (&message, &mark))?;
-        let said =
+        let upgraded =
             Agent { template, template_commit: Some(version), ..unsaid(desk, agent, commit)? };
         Ok::<_, UpgradeError>((
             Back { commit: done.commit, paths: done.restored, kept: done.kept },
-            said,
+            upgraded,
         ))
     })
     .await?;
-    let (told, commit) = (back.paths.clone(), back.commit);
+    let (changed_paths, commit) = (back.paths.clone(), back.commit);
     let now = ws.write(who, move |tx| {
         if let Some(commit) = commit {
-            told.into_iter().for_each(|path| rules::files_changed(tx, id, path, commit));
+            changed_paths.into_iter().for_each(|path| rules::files_changed(tx, id, path, commit));
         }
-        rules::version::taken(tx, id, said)
+        rules::version::taken(tx, id, upgraded)
     });
     let now: Agent = now.await?;
     provision::tell_files(ws, &now, Author::person(&who.name, who.account)).await?;
@@ -383,14 +385,17 @@ pub async fn take_back(hand: Hand<'_>, commit: CommitId) -> Result<Back, Upgrade
 }
 
 /// Reverts an upgrade's changes to the record, except fields that changed since.
-fn unsaid(desk: &Desk, agent: Agent, commit: CommitId) -> Result<Agent, UpgradeError> {
+fn unsaid(desk: &LockedFolder, agent: Agent, commit: CommitId) -> Result<Agent, UpgradeError> {
     let repo = desk.ws.repo()?;
     let now = provision::persona(&desk.ws, &agent)?;
-    let told = |at: &At| {
-        Ok::<_, UpgradeError>(repo.read_file(at, MANIFEST)?.map(|file| now.told(&file.bytes)))
+    let persona_at = |at: &At| {
+        Ok::<_, UpgradeError>(
+            repo.read_file(at, MANIFEST)?.map(|file| now.with_manifest(&file.bytes)),
+        )
     };
     let Some(parent) = repo.parent(commit)? else { return Ok(agent) };
-    let (Some(before), Some(after)) = (told(&At::Commit(parent))?, told(&At::Commit(commit))?)
+    let (Some(before), Some(after)) =
+        (persona_at(&At::Commit(parent))?, persona_at(&At::Commit(commit))?)
     else {
         return Ok(agent);
     };

@@ -198,10 +198,10 @@ impl AuditQuery {
     /// Names the invalid word.
     pub fn new(
         ws: &Ws,
-        asked: &AuditParams,
+        params: &AuditParams,
         (by, zone): (Option<AccountId>, &TimeZone),
     ) -> Result<Self, AuditError> {
-        let source = asked.source();
+        let source = params.source();
         let places = match by.filter(|_| source == Source::Accounts) {
             Some(account) => places(ws, account)?,
             None => None,
@@ -212,23 +212,27 @@ impl AuditQuery {
             Ok::<_, StoreError>((People::read(snap)?, members))
         })?;
         let store = store_of(ws, source);
-        let before = asked.before.as_deref().map(|text| cursor(store, text)).transpose()?;
+        let before = params.before.as_deref().map(|text| cursor(store, text)).transpose()?;
         let today = ws.app.clock.now().to_zoned(zone.clone()).date();
         let at = |field, text: &str| moment(field, text, (zone, today));
-        let since = asked.from.as_deref().map(|text| at("from", text)).transpose()?;
-        let until = asked.to.as_deref().map(|text| at("to", text)).transpose()?;
+        let since = params.from.as_deref().map(|text| at("from", text)).transpose()?;
+        let until = params.to.as_deref().map(|text| at("to", text)).transpose()?;
         if since.zip(until).is_some_and(|(since, until)| until < since) {
             return Err(AuditError::field("to", "Choose an end after the start."));
         }
         Ok(Self {
             source,
-            record: asked.record.as_deref().map(|text| record(ws, source, text)).transpose()?,
+            record: params.record.as_deref().map(|text| record(ws, source, text)).transpose()?,
             parts: None,
-            who: asked.by.as_deref().map(|text| who(&people, text, by)).transpose()?,
-            cause: asked.cause.as_deref().map(because).transpose()?,
-            events: kinds(asked.event.as_deref().unwrap_or_default())?,
-            run: asked.run.as_deref().map(|text| through::run(ws, text)).transpose()?,
-            routine: asked.routine.as_deref().map(|text| through::routine(ws, text)).transpose()?,
+            who: params.by.as_deref().map(|text| who(&people, text, by)).transpose()?,
+            cause: params.cause.as_deref().map(because).transpose()?,
+            events: kinds(params.event.as_deref().unwrap_or_default())?,
+            run: params.run.as_deref().map(|text| through::run(ws, text)).transpose()?,
+            routine: params
+                .routine
+                .as_deref()
+                .map(|text| through::routine(ws, text))
+                .transpose()?,
             since,
             until,
             before,
@@ -399,13 +403,13 @@ impl AuditQuery {
     fn is_about_a_member(&self, entry: &Entry) -> bool {
         let mine =
             |account: Option<AccountId>| account.is_some_and(|id| self.members.contains(&id));
-        let told = |event: &Event| match event {
+        let member_of = |event: &Event| match event {
             Event::SignedIn { account, .. } | Event::SignedOut { account, .. } => Some(*account),
             _ => None,
         };
         let own = |key: &[u8]| kernel::key::decode::<AccountId>(key);
         mine(entry.actor.account())
-            || entry.events.iter().any(|event| mine(told(event)))
+            || entry.events.iter().any(|event| mine(member_of(event)))
             || entry.changes.iter().any(|c| c.table == ACCOUNTS.number && mine(own(&c.key)))
     }
 }

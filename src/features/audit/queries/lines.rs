@@ -37,7 +37,7 @@ pub struct Line {
     /// Query for all entries with the same request, job or undo, or empty.
     pub same: String,
     /// Sentences that follow the actor's name.
-    pub said: Vec<Words>,
+    pub sentences: Vec<Words>,
     pub rows: Vec<RowLine>,
     /// Number of omitted rows.
     pub more: usize,
@@ -87,7 +87,7 @@ pub fn lines(ws: &Ws, wish: &AuditQuery, limit: usize) -> Result<Page, StoreErro
     let found = wish.search(ws, limit)?;
     let store = store_of(ws, wish.source);
     let incarnation = store.incarnation();
-    let told = ws.read(|snap| {
+    let lines = ws.read(|snap| {
         let tell = |of: &dyn Read| {
             let (people, source, schema) = (People::read(snap)?, wish.source, store.schema());
             let values = match source {
@@ -103,7 +103,7 @@ pub fn lines(ws: &Ws, wish: &AuditQuery, limit: usize) -> Result<Page, StoreErro
         }
     });
     Ok(Page {
-        lines: told?,
+        lines: lines?,
         next: found.next.map(|seq| Cursor { incarnation, seq }.to_string()),
         looked: found.looked,
         reached: found.reached.map(|(_, at)| kernel::time::from_ms(at)),
@@ -139,24 +139,24 @@ impl<'r> Teller<'r> {
             return Ok(String::new());
         };
         let line = self.line(entry)?;
-        let said = line.said.iter().map(|words| {
+        let sentences = line.sentences.iter().map(|words| {
             let parts = [words.verb.as_str(), &words.thing, &words.rest];
             parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
         });
-        Ok(format!("{} {}", line.who.name, said.collect::<Vec<_>>().join("; ")))
+        Ok(format!("{} {}", line.who.name, sentences.collect::<Vec<_>>().join("; ")))
     }
 
     fn line(&self, entry: &Entry) -> Result<Line, StoreError> {
-        let mut said = match self.source {
+        let mut sentences = match self.source {
             Source::Workspace => activity::sentences(self.read, self.schema, entry, &self.people)?,
             Source::Accounts => Vec::new(),
         };
-        said.extend(entry.events.iter().filter_map(|event| self.own(event)));
+        sentences.extend(entry.events.iter().filter_map(|event| self.own(event)));
         if self.source == Source::Accounts {
-            said.extend(entry.events.iter().filter_map(of_the_whole));
+            sentences.extend(entry.events.iter().filter_map(of_the_whole));
         }
-        if said.is_empty() {
-            said.push(self.rows_in_words(entry));
+        if sentences.is_empty() {
+            sentences.push(self.rows_in_words(entry));
         }
         let (via, via_path) = self.via(entry.actor)?;
         let (fates, hidden) = fates(self.of, self.schema, entry, MAX_ROWS)?;
@@ -177,7 +177,7 @@ impl<'r> Teller<'r> {
             let op = activity::word(change.op);
             rows.push(RowLine { table: info.name, id, op, taken, fields });
         }
-        let by = said.first().and_then(|words| words.by);
+        let by = sentences.first().and_then(|words| words.by);
         let who = match (self.source, by) {
             (Source::Accounts, _) => self.who(entry),
             (_, Some(by)) => self.people.face(by),
@@ -191,7 +191,7 @@ impl<'r> Teller<'r> {
             via_path,
             cause: cause(entry.cause),
             same: same(entry.cause),
-            said,
+            sentences,
             rows,
             hidden,
             more: entry.changes.len().saturating_sub(MAX_ROWS),
@@ -251,21 +251,21 @@ impl<'r> Teller<'r> {
             };
             *groups.entry((order, name)).or_default() += 1;
         }
-        let mut said = String::new();
+        let mut text = String::new();
         let mut last = None;
         for ((order, name), n) in groups {
             let verb = ["added", "changed", "removed"][usize::from(order)];
-            let joint = if said.is_empty() { "" } else { ", " };
+            let joint = if text.is_empty() { "" } else { ", " };
             let verb = if last == Some(order) { String::new() } else { format!("{verb} ") };
             last = Some(order);
             let what = match n {
                 1 => format!("a {}", noun(name)),
                 n => format!("{n} {}", name.replace('_', " ")),
             };
-            said = format!("{said}{joint}{verb}{what}");
+            text = format!("{text}{joint}{verb}{what}");
         }
         let noted = || "recorded technical data".to_owned();
-        let verb = if said.is_empty() { noted() } else { said };
+        let verb = if text.is_empty() { noted() } else { text };
         Words { verb, icon: "edit", ..Words::default() }
     }
 
@@ -410,33 +410,33 @@ pub fn as_json_now(
     incarnation: u64,
     entry: &Entry,
 ) -> Result<Value, StoreError> {
-    let mut told = as_json(schema, incarnation, entry);
+    let mut json = as_json(schema, incarnation, entry);
     let (fates, hidden) = fates(read, schema, entry, usize::MAX)?;
-    told["hidden"] = hidden.into();
+    json["hidden"] = hidden.into();
     let known = entry.changes.iter().zip(fates);
     let known = known.filter(|(change, _)| schema.table(change.table).is_some());
-    for ((_, fate), row) in known.zip(told["changes"].as_array_mut().into_iter().flatten()) {
+    for ((_, fate), row) in known.zip(json["changes"].as_array_mut().into_iter().flatten()) {
         row["taken"] = match fate {
             Some(Taken::Retention) => "retention".into(),
             Some(Taken::Redaction) => "redaction".into(),
             None => Value::Null,
         };
     }
-    Ok(told)
+    Ok(json)
 }
 
 /// An event for the API: a record is given by name instead of number and bytes.
 fn event_json(schema: &Schema, event: &Event) -> Value {
-    let mut told = activity::event(event);
+    let mut json = activity::event(event);
     if let Event::RecordRedacted { table, key } = event {
         let info = schema.table(*table);
         let id = info.and_then(|info| info.ops.as_ref()).and_then(|ops| (ops.key_text)(key));
-        told["data"] = json!({
+        json["data"] = json!({
             "table": info.map_or_else(|| table.to_string(), |info| info.name.to_owned()),
             "id": id.unwrap_or_else(|| hex::encode(key)),
         });
     }
-    told
+    json
 }
 
 /// An entry in the layout of an export. Contains hashes instead of values.

@@ -139,7 +139,7 @@ impl AuditQuery {
         mut self,
         ws: &Ws,
         who: Looker,
-        asked: &AuditParams,
+        params: &AuditParams,
     ) -> Result<Self, AuditError> {
         let (run, record, parts) = ws.read(|snap| {
             let eye = Eye::new(snap, who);
@@ -165,8 +165,8 @@ impl AuditQuery {
         })?;
         self.parts = parts;
         match (run, record) {
-            (false, _) => Err(no_run(asked.run.as_deref().unwrap_or_default())),
-            (_, false) => Err(ask::no_record(asked.record.as_deref().unwrap_or_default())),
+            (false, _) => Err(no_run(params.run.as_deref().unwrap_or_default())),
+            (_, false) => Err(ask::no_record(params.record.as_deref().unwrap_or_default())),
             (true, true) => Ok(self),
         }
     }

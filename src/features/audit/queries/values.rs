@@ -54,7 +54,7 @@ impl<'r> Values<'r> {
             }
         }
         let speaker = Speaker { names: &self.names, zone: self.wish.zone.clone() };
-        describe(&speaker, self.schema, record.table, &version).map(|told| told.fields)
+        describe(&speaker, self.schema, record.table, &version).map(|described| described.fields)
     }
 
     /// Like `changed`, for display.

@@ -86,11 +86,11 @@ fn tell(ws: &Ws, found: &Both) {
     if faults == 0 || !ws.is_active() {
         return;
     }
-    let told = ws.store.write_blocking(Actor::System(Part::Timer), Cause::Timer, move |tx| {
+    let written = ws.store.write_blocking(Actor::System(Part::Timer), Cause::Timer, move |tx| {
         tell_faults(tx, faults);
         Ok::<_, StoreError>(())
     });
-    if let Err(error) = told {
+    if let Err(error) = written {
         tracing::warn!(%error, "{faults} faults of {} could not be told", ws.slug);
     }
 }

@@ -69,7 +69,7 @@ pub fn all(app: &App) -> Result<Vec<Damaged>, StoreError> {
     let place = super::address(app, &settings).map(|place| place.to_string());
     let place = place.unwrap_or_else(|_| settings.target.clone());
     let data = app.config.data.display().to_string();
-    let told = broken.into_iter().map(|one| Damaged {
+    let damaged = broken.into_iter().map(|one| Damaged {
         name: rows
             .iter()
             .find(|row| row.slug == one.slug)
@@ -83,7 +83,7 @@ pub fn all(app: &App) -> Result<Vec<Damaged>, StoreError> {
         // `restore` contains the advice.
         reason: one.reason.split("; keep the file").next().unwrap_or_default().to_owned(),
     });
-    Ok(told.collect())
+    Ok(damaged.collect())
 }
 
 /// Quotes text for a shell.

@@ -112,10 +112,10 @@ pub fn composer(
 }
 
 /// Text with a quote appended.
-fn quote(typed: &str, name: &str, body: &str) -> String {
-    let mut text = match typed.trim_end() {
+fn quote(draft: &str, name: &str, body: &str) -> String {
+    let mut text = match draft.trim_end() {
         "" => String::new(),
-        typed => format!("{typed}\n\n"),
+        draft => format!("{draft}\n\n"),
     };
     let words = cut(body, QUOTED);
     let more = if words.len() < body.len() { " […]" } else { "" };

@@ -17,12 +17,12 @@ pub enum Named {
 }
 
 /// Resolves `id`, `id@connection` or `connection/id`. If any connection lists no models, every name counts as known.
-pub fn model(tx: &dyn Read, typed: &str) -> Result<Named, StoreError> {
-    let typed = match typed.trim().rsplit_once('@') {
+pub fn model(tx: &dyn Read, text: &str) -> Result<Named, StoreError> {
+    let text = match text.trim().rsplit_once('@') {
         Some((model, connection)) if !model.is_empty() && !connection.is_empty() => {
             format!("{}/{model}", handle(connection))
         }
-        _ => typed.trim().to_owned(),
+        _ => text.trim().to_owned(),
     };
     let silent = all(tx)?.iter().any(|one| one.models.is_empty());
     let picks = picks(tx)?;
@@ -31,11 +31,11 @@ pub fn model(tx: &dyn Read, typed: &str) -> Result<Named, StoreError> {
         None => pick.model.clone(),
     };
     let names: Vec<String> = picks.iter().map(names).collect();
-    let is = |pick: &Pick, name: &String| pick.model == typed || *name == typed;
+    let is = |pick: &Pick, name: &String| pick.model == text || *name == text;
     if silent || picks.iter().zip(&names).any(|(pick, name)| is(pick, name)) {
-        return Ok(Named::Known(typed));
+        return Ok(Named::Known(text));
     }
     let models = picks.iter().map(|pick| pick.model.as_str());
-    let near = nearest(&typed, models.chain(names.iter().map(String::as_str)), NEAR);
+    let near = nearest(&text, models.chain(names.iter().map(String::as_str)), NEAR);
     Ok(Named::Unknown(near.into_iter().map(str::to_owned).collect()))
 }

@@ -46,13 +46,13 @@ pub fn models(
             Some(base) => known.at(base),
             None => known,
         };
-        let told = !known.vendor.is_empty();
+        let is_known = !known.vendor.is_empty();
         let offer = offers.remove(&listed.id);
-        let says = |number: Option<u32>, known: u32| number.or(told.then_some(known));
+        let says = |number: Option<u32>, known: u32| number.or(is_known.then_some(known));
         let window = says(offer.as_ref().and_then(|offer| offer.window), known.window);
         let max_output = says(offer.as_ref().and_then(|offer| offer.max_output), known.max_output);
         let known = match &offer {
-            Some(offer) => known.told(offer),
+            Some(offer) => known.with_info(offer),
             None => known,
         };
         let known = priced(Some(connection), known);

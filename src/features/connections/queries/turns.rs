@@ -203,7 +203,7 @@ pub fn described(
     model: Model,
 ) -> Result<Model, StoreError> {
     Ok(match offer(tx, connection, id)? {
-        Some(info) => model.told(&info),
+        Some(info) => model.with_info(&info),
         None => model,
     })
 }
@@ -227,14 +227,15 @@ pub fn levels(
     model: &str,
 ) -> Result<Vec<Thinking>, StoreError> {
     let known = catalog::describe(model);
-    let (known, told) = match connection {
+    let (known, is_offered) = match connection {
         Some(id) => {
-            let told = offer(tx, id, model)?.is_some_and(|offer| offer.can.thinking.is_some());
-            (described(tx, id, model, known)?, told)
+            let is_offered =
+                offer(tx, id, model)?.is_some_and(|offer| offer.can.thinking.is_some());
+            (described(tx, id, model, known)?, is_offered)
         }
         None => (known, false),
     };
-    if known.vendor.is_empty() && !told {
+    if known.vendor.is_empty() && !is_offered {
         return Ok(Thinking::ALL.to_vec());
     }
     Ok(known.levels())

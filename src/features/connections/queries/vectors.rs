@@ -56,13 +56,13 @@ pub fn able(read: &dyn Read) -> Result<Vec<Connection>, StoreError> {
 ///
 /// # Errors
 /// If there is none, or it has no embeddings.
-pub fn named(read: &dyn Read, said: &str) -> Result<Connection, VectorError> {
-    let said = said.trim();
-    let found = match said.parse::<ConnectionId>() {
+pub fn named(read: &dyn Read, text: &str) -> Result<Connection, VectorError> {
+    let text = text.trim();
+    let found = match text.parse::<ConnectionId>() {
         Ok(id) => read.get::<Connection>(id)?,
-        Err(_) => super::by_name(read, said)?,
+        Err(_) => super::by_name(read, text)?,
     };
-    let short = || kernel::text::ellipsis(said, 60);
+    let short = || kernel::text::ellipsis(text, 60);
     let found = found.ok_or_else(|| VectorError::NoConnection(short()))?;
     if makes_vectors(&found) { Ok(found) } else { Err(VectorError::MakesNone(found.name)) }
 }

@@ -29,7 +29,7 @@ pub struct Spent {
     /// The provider's stable word.
     pub provider: &'static str,
     /// The requested model.
-    pub asked: String,
+    pub requested: String,
     /// The model that answered.
     pub model: String,
     /// As counted by the server, if it counts.
@@ -57,7 +57,7 @@ pub fn hold(
     let (model, priced_by) = counted(tx, &connection, call)?;
     let ratio = usage::ratio(tx, Some(id), &model.id)?;
     let (mut micros, mut sent, mut tokens) = (0_u64, 0_u64, 0_u64);
-    for (size, most) in trial(&call.asked) {
+    for (size, most) in trial(&call.requested) {
         let input = size.tokens(&model, ratio);
         let bound = match heeds_limit {
             true => bound::bound(&model, input, most, Left::default(), Purpose::WrapUp),
@@ -188,13 +188,13 @@ fn counted(
         let free = Model { price: Some(Price::default()), long: None, ..known };
         return Ok((free, PricedBy::Route));
     }
-    let offered = Offered { name: &call.asked, connection: Some(connection.id), route };
-    let entered = prices::of_model(tx, &call.asked)?;
+    let offered = Offered { name: &call.requested, connection: Some(connection.id), route };
+    let entered = prices::of_model(tx, &call.requested)?;
     if let Some(entered) = prices::entered(&entered, offered, &known, tx.now()) {
         return Ok((entered, PricedBy::Person));
     }
     if known.price.is_some() {
-        let is_listed = catalog::describe(&call.asked).price.is_some();
+        let is_listed = catalog::describe(&call.requested).price.is_some();
         let by = match route {
             _ if connection.price.is_some() && !is_listed => PricedBy::Person,
             Route::Api => PricedBy::Catalogue,

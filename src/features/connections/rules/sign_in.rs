@@ -61,7 +61,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewAccount) -> Result<ConnectionId, Con
 
 /// Validates a client. Empty addresses become the maker's own.
 pub(super) fn good_client(client: Client, vendor: Vendor) -> Result<Client, ConnectionError> {
-    let bad = |field, said: &str| Err(ConnectionError::BadClient(field, said.to_owned()));
+    let bad = |field, message: &str| Err(ConnectionError::BadClient(field, message.to_owned()));
     let fits =
         |id: &str| !id.is_empty() && id.len() <= MAX_ID && id.chars().all(|c| c.is_ascii_graphic());
     let id = client.id.trim().to_owned();
@@ -74,19 +74,19 @@ pub(super) fn good_client(client: Client, vendor: Vendor) -> Result<Client, Conn
         return bad("integration", "use at most 200 characters without spaces");
     }
     let usual = Endpoints::of(vendor);
-    let good = |field: &'static str, typed: &str, usual: &str| {
-        let typed = typed.trim();
-        if typed.is_empty() || usual.is_empty() {
+    let good = |field: &'static str, url: &str, usual: &str| {
+        let url = url.trim();
+        if url.is_empty() || usual.is_empty() {
             return Ok(usual.to_owned());
         }
-        let base = base::exact(typed, Server::Other);
+        let base = base::exact(url, Server::Other);
         let base = base.map_err(|error| ConnectionError::BadClient(field, error.to_string()))?;
         if !base.private && !base.url.starts_with("https://") {
-            let said = "tokens are sent there, so it must start with https://".to_owned();
-            return Err(ConnectionError::BadClient(field, said));
+            let message = "tokens are sent there, so it must start with https://".to_owned();
+            return Err(ConnectionError::BadClient(field, message));
         }
         // The redirect address must match the one registered with the maker exactly.
-        Ok(if typed.contains("://") { typed.to_owned() } else { base.url })
+        Ok(if url.contains("://") { url.to_owned() } else { base.url })
     };
     let given = client.endpoints;
     let endpoints = Endpoints {
@@ -175,7 +175,7 @@ pub struct Still {
     /// Poll interval from then on.
     pub pause: SignedDuration,
     /// Message of the maker, for display.
-    pub said: String,
+    pub message: String,
 }
 
 /// Keeps a sign-in pending.
@@ -191,7 +191,7 @@ pub fn go_on(
     let mut login = waiting(tx, id, number)?;
     login.next_at = tx.now() + still.wait;
     login.pause_ms = i64::try_from(still.pause.as_millis()).unwrap_or(i64::MAX);
-    login.said = ellipsis(&still.said, MAX_SAID);
+    login.said = ellipsis(&still.message, MAX_SAID);
     tx.put(&login)?;
     Ok(())
 }
@@ -204,12 +204,12 @@ pub fn end(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
     number: u32,
-    (state, said): (LoginState, String),
+    (state, message): (LoginState, String),
 ) -> Result<(), ConnectionError> {
     let mut login = waiting(tx, id, number)?;
     login.state = state;
     login.sealed = String::new();
-    login.said = ellipsis(&said, MAX_SAID);
+    login.said = ellipsis(&message, MAX_SAID);
     tx.put(&login)?;
     Ok(())
 }
@@ -326,7 +326,7 @@ pub fn renew(
 pub struct PutOff {
     /// Pause before the next attempt.
     pub pause: SignedDuration,
-    pub said: String,
+    pub message: String,
     /// Whether an answer may have been lost.
     pub unheard: bool,
 }
@@ -336,13 +336,13 @@ pub fn put_off(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
     since: Timestamp,
-    PutOff { pause, said, unheard }: PutOff,
+    PutOff { pause, message, unheard }: PutOff,
 ) -> Result<(), ConnectionError> {
     if let Some(mut grant) = grant(tx, id, since)? {
         grant.asked_at = grant.asked_at.filter(|_| unheard);
         grant.failures = grant.failures.saturating_add(1);
         grant.retry_at = Some(tx.now() + pause);
-        grant.said = ellipsis(&said, MAX_SAID);
+        grant.said = ellipsis(&message, MAX_SAID);
         tx.put(&grant)?;
     }
     Ok(())
@@ -353,12 +353,12 @@ pub fn lose(
     tx: &mut WriteTx<'_>,
     id: ConnectionId,
     since: Timestamp,
-    said: String,
+    message: String,
 ) -> Result<(), ConnectionError> {
     let Some(mut grant) = grant(tx, id, since)? else { return Ok(()) };
     if grant.lost_at.is_none() {
         grant.lost_at = Some(tx.now());
-        grant.said = ellipsis(&said, MAX_SAID);
+        grant.said = ellipsis(&message, MAX_SAID);
         tx.put(&grant)?;
         tx.emit(Event::ConnectionChanged { connection: id });
     }

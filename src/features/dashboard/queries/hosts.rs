@@ -16,7 +16,7 @@ pub struct Host {
     /// State label.
     pub label: &'static str,
     /// Agents on the host, and since when it is silent.
-    pub told: String,
+    pub detail: String,
 }
 
 /// Lists the hosts of a workspace.

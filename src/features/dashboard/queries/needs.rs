@@ -132,16 +132,16 @@ pub const TABLES: [Table; 9] =
 /// The rows that fit the page, and the total.
 pub fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Needs, StoreError> {
     let kind = |label, path, found| Kind { label, path, is_told: false, found };
-    let told = |label, path, found| Kind { is_told: true, ..kind(label, path, found) };
+    let noticed = |label, path, found| Kind { is_told: true, ..kind(label, path, found) };
     let hidden = &Hidden::read(tx, scene.who.account, scene.now)?;
     let kinds = vec![
         kind("waiting", "runs?state=waiting", waiting::found(tx, scene, hidden)?),
         kind("not working", "settings/connections", out_of_order(tx, scene, hidden)?),
         kind("in review", "review", to_review(tx, scene, hidden)?),
-        told("failed", "inbox?show=needs_you", failed(tx, scene, hidden)?),
+        noticed("failed", "inbox?show=needs_you", failed(tx, scene, hidden)?),
         kind("stalled", "tasks?q=waiting:me", alone(tx, scene, hidden)?),
         kind("overdue", "tasks?q=is:overdue", late::overdue(tx, scene, hidden)?),
-        told("missed", "tasks?q=status:missed", late::missed(tx, scene, hidden)?),
+        noticed("missed", "tasks?q=status:missed", late::missed(tx, scene, hidden)?),
         kind("near a budget limit", "settings/usage", budgets(tx, scene, hidden)?),
     ];
     Ok(tally(scene, kinds))

@@ -43,7 +43,7 @@ impl Count {
 
     /// As a sentence. `None` for zero.
     #[must_use]
-    pub fn told(self) -> Option<String> {
+    pub fn describe(self) -> Option<String> {
         match (self.counted, self.beyond) {
             (0, _) => None,
             (1, false) => Some("One thing needs you.".to_owned()),
@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn a_count_says_that_there_are_more_than_were_counted() {
         let of = |counted, beyond| Count { counted, beyond };
-        assert_eq!((of(0, false).short(), of(0, false).told()), (String::new(), None));
-        assert_eq!(of(1, false).told().as_deref(), Some("One thing needs you."));
-        assert_eq!(of(32, false).told().as_deref(), Some("32 things need you."));
+        assert_eq!((of(0, false).short(), of(0, false).describe()), (String::new(), None));
+        assert_eq!(of(1, false).describe().as_deref(), Some("One thing needs you."));
+        assert_eq!(of(32, false).describe().as_deref(), Some("32 things need you."));
         assert_eq!(of(120, true).short(), "120+");
-        assert_eq!(of(120, true).told().as_deref(), Some("More than 120 things need you."));
+        assert_eq!(of(120, true).describe().as_deref(), Some("More than 120 things need you."));
     }
 }

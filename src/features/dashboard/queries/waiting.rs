@@ -29,10 +29,10 @@ pub(super) fn found(
     let all = runs::live(tx)?.into_iter().filter(|run| run.state == RunState::Waiting);
     let all = all.filter(|run| !by_itself(run));
     let all: Vec<Run> = runs::talk::seen(tx, all, (scene.who.account, scene.who.role))?;
-    let told = all.iter().filter_map(|run| words::waits(run).map(|told| (run, told)));
+    let waits = all.iter().filter_map(|run| words::waits(run).map(|reason| (run, reason)));
     Found::draw(
         hidden,
-        told,
+        waits,
         |(run, _)| {
             let since = run.waiting.as_ref().map_or(run.created_at, |waiting| waiting.since);
             (format!("run-{}-{}", run.number, since.as_millisecond()), run.task)

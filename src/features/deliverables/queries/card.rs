@@ -72,7 +72,7 @@ pub struct Card {
     /// The author's note.
     pub note: SafeHtml,
     /// Review of this version.
-    pub said: Option<Said>,
+    pub review: Option<Said>,
     /// URL on the review page.
     pub href: String,
     /// Submit URL of a review.
@@ -82,7 +82,7 @@ pub struct Card {
     /// `true` if the viewer may review it now.
     pub open: bool,
     /// URL for submitting the next version, or empty without permission.
-    pub again: String,
+    pub revise_url: String,
 }
 
 impl Card {
@@ -116,11 +116,11 @@ impl Card {
             at: scene.time(piece.created_at),
             shown: Shown::Text(SafeHtml::default()),
             note: SafeHtml::default(),
-            said: None,
+            review: None,
             href: scene.ws.url(&format!("review?piece={}", piece.id)),
             action,
             draft: format!("{}:review-{}", scene.me, piece.id),
-            again: match scene.may_write {
+            revise_url: match scene.may_write {
                 true => scene.ws.url(&format!("deliverables/{}/revise", piece.id)),
                 false => String::new(),
             },
@@ -152,7 +152,7 @@ impl Card {
                 ("File", "file", Shown::File(name, format::size(size), href, view))
             }
         };
-        card.said = review.map(|review| Said {
+        card.review = review.map(|review| Said {
             face: scene.people.face(Assignee::Person(review.by)),
             state: state_of(review.verdict),
             label: review.verdict.label(),

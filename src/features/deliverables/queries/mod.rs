@@ -43,8 +43,8 @@ impl Piece {
     #[must_use]
     pub fn last_note(&self) -> Option<String> {
         let review = self.versions.iter().rev().find_map(|judged| judged.review.as_ref())?;
-        let told = describe(review);
-        (review.verdict != Verdict::Approved && !told.is_empty()).then_some(told)
+        let text = describe(review);
+        (review.verdict != Verdict::Approved && !text.is_empty()).then_some(text)
     }
 }
 
@@ -205,9 +205,9 @@ mod tests {
             remarks: vec![remark("per month", "Which?"), remark("", "Shorter")],
             ..Review::sample()
         };
-        let asked =
+        let expected =
             ["Please:", "add VAT", "say when", "36 months", "“per month”: Which?", "Shorter"];
-        assert_eq!(asks(&review), asked);
+        assert_eq!(asks(&review), expected);
         assert!(describe(&review).ends_with("\n- On “per month”: Which?\n- Shorter"));
         assert!(asks(&Review { verdict: Verdict::Rejected, ..review }).is_empty());
     }

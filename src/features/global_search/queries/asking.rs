@@ -35,11 +35,11 @@ pub fn of(
     }
     let all = agents::all(&read)?;
     let called = Called::among(&all);
-    let asked = |agent: &crate::agents::model::Agent| AskableAgent {
+    let askable = |agent: &crate::agents::model::Agent| AskableAgent {
         face: called.face(agent),
         action: ws.url(&format!("agents/{}/chat", agent.slug)),
     };
-    let agents: Vec<AskableAgent> = all.iter().map(asked).collect();
+    let agents: Vec<AskableAgent> = all.iter().map(askable).collect();
     let body = match words.ends_with('?') {
         true => words.to_owned(),
         false => format!("What do we know about “{words}”?"),

@@ -91,15 +91,15 @@ impl Offer {
 }
 
 /// Results for a query. `seen` has recently opened paths, last first.
-pub async fn offer(ws: &Ws, who: &Person, typed: &str, seen: &str) -> Result<Offer, StoreError> {
-    let typed = typed.trim_start();
-    let mut signs = typed.chars();
+pub async fn offer(ws: &Ws, who: &Person, text: &str, seen: &str) -> Result<Offer, StoreError> {
+    let text = text.trim_start();
+    let mut signs = text.chars();
     match signs.next() {
         None => start(ws, who, seen),
         Some('>') => actions(ws, who, signs.as_str()),
         Some('@') => of_kinds(ws, who, signs.as_str(), &kinds_called(signs.as_str())).await,
         Some('#') => of_kinds(ws, who, signs.as_str(), &kinds_of_work()).await,
-        Some(_) => everything(ws, who, typed).await,
+        Some(_) => everything(ws, who, text).await,
     }
 }
 

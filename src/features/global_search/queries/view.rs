@@ -292,8 +292,8 @@ fn by_card(read: &dyn Read, hit: &mut Hit) -> Result<(), StoreError> {
     }
     if let Some(piece) = hit.piece.take() {
         hit.path.push_str(&piece.place);
-        if !piece.told.is_empty() {
-            hit.meta = format!("{} · {}", hit.meta, piece.told);
+        if !piece.section.is_empty() {
+            hit.meta = format!("{} · {}", hit.meta, piece.section);
         }
         hit.body = piece.text;
     }

@@ -44,10 +44,10 @@ pub struct LetterParams {
 }
 
 /// A page of a consumer's dead letters. May block for a while.
-pub fn page(ws: &Ws, number: u16, asked: LetterParams) -> Result<Letters, StoreError> {
-    let limit = asked.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
+pub fn page(ws: &Ws, number: u16, params: LetterParams) -> Result<Letters, StoreError> {
+    let limit = params.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
     ws.read(|snap| {
-        let mut dead = dead_letters_after(snap, number, asked.after.unwrap_or(0), limit + 1)?;
+        let mut dead = dead_letters_after(snap, number, params.after.unwrap_or(0), limit + 1)?;
         let is_more = limit < dead.len();
         dead.truncate(limit);
         let next = dead.last().filter(|_| is_more).map(|(seq, _)| seq.to_string());
@@ -68,16 +68,16 @@ impl<'r> Teller<'r> {
 
     fn letter(&self, seq: u64, letter: DeadLetter) -> Letter {
         let at = kernel::time::from_ms(letter.at);
-        Letter { seq, at, error: letter.error, said: self.said(seq) }
+        Letter { seq, at, error: letter.error, said: self.describe(seq) }
     }
 
     /// An entry as one sentence, or the read error. Empty if it does not exist.
     #[must_use]
-    pub fn said(&self, seq: u64) -> String {
-        let told = match &self.0 {
+    pub fn describe(&self, seq: u64) -> String {
+        let text = match &self.0 {
             Ok(teller) => teller.sentence(seq).map_err(|error| error.to_string()),
             Err(why) => Err(why.clone()),
         };
-        told.unwrap_or_else(|why| format!("this entry can’t be read: {why}"))
+        text.unwrap_or_else(|why| format!("this entry can’t be read: {why}"))
     }
 }

@@ -163,11 +163,11 @@ impl Speaker<'_> {
         let mut found = Vec::new();
         for name in names.into_iter().filter(|name| !is_quiet(table, name)) {
             let value = |side: &Map<String, Value>| side.get(name).cloned().unwrap_or_default();
-            let told = |value: Value| match cards::of_table(table).and_then(|noun| noun.told) {
-                Some(told) if !value.is_null() => told(self.names.read(), name, &value),
+            let short = |value: Value| match cards::of_table(table).and_then(|noun| noun.shorten) {
+                Some(short) if !value.is_null() => short(self.names.read(), name, &value),
                 _ => value,
             };
-            let raw = (told(value(old)), told(value(new)));
+            let raw = (short(value(old)), short(value(new)));
             if raw.0 == raw.1 {
                 continue;
             }
@@ -199,11 +199,11 @@ impl Speaker<'_> {
         let (before, after) = match lines.is_empty() {
             true => {
                 let of = cards::of_table(table).map(|noun| noun.field(name));
-                let said = |value: &Value| match of {
+                let spoken = |value: &Value| match of {
                     Some(field) => self.by_card(field, value),
                     None => self.value(name, value),
                 };
-                (said(&raw.0)?, said(&raw.1)?)
+                (spoken(&raw.0)?, spoken(&raw.1)?)
             }
             false => (None, None),
         };
@@ -311,11 +311,11 @@ impl Speaker<'_> {
 /// Joins values.
 fn listed(
     all: &[Value],
-    said: impl Fn(&Value) -> Result<Option<Word>, StoreError>,
+    word_of: impl Fn(&Value) -> Result<Option<Word>, StoreError>,
 ) -> Result<Word, StoreError> {
     let mut words = Vec::new();
     for one in all.iter().take(MOST_LISTED) {
-        words.extend(said(one)?.map(|word| word.text));
+        words.extend(word_of(one)?.map(|word| word.text));
     }
     if MOST_LISTED < all.len() {
         words.push(format!("and {} more", all.len() - MOST_LISTED));

@@ -198,7 +198,7 @@ pub struct Again {
 
 /// Effect of undoing these entries on the orders that they created or cancelled, latest first.
 pub fn undone_with(read: &dyn Read, entries: &BTreeSet<u64>) -> Result<Again, StoreError> {
-    let mut again = Again::default();
+    let mut undone = Again::default();
     for seq in entries.iter().rev() {
         let Some(entry) = feed::entry(read, *seq)? else { continue };
         for change in entry.changes.into_iter().rev() {
@@ -209,15 +209,15 @@ pub fn undone_with(read: &dyn Read, entries: &BTreeSet<u64>) -> Result<Again, St
             let order = id.map(|id| read.get_rev::<FileRevert>(id)).transpose()?.flatten();
             match (change.op, order) {
                 (Op::Insert, Some((order, _))) if order.part_of.is_none() => {
-                    again.take_back(read, order.id, order.run)?;
+                    undone.take_back(read, order.id, order.run)?;
                 }
                 // A cancelled order never changes again.
-                (Op::Update, Some((order, rev))) if rev == *seq => again.go_on(order),
+                (Op::Update, Some((order, rev))) if rev == *seq => undone.go_on(order),
                 _ => {}
             }
         }
     }
-    Ok(again)
+    Ok(undone)
 }
 
 impl Again {

@@ -116,10 +116,10 @@ struct Sides<R> {
 
 impl<R: Record> Sides<R> {
     fn of(row: &Row) -> Result<Self, StoreError> {
-        let typed = |bytes: &Option<Vec<u8>>| -> Result<Option<R>, StoreError> {
+        let decode = |bytes: &Option<Vec<u8>>| -> Result<Option<R>, StoreError> {
             Ok(bytes.as_deref().map(record::read::<R>).transpose()?.map(|(record, _)| record))
         };
-        Ok(Self { now: typed(&row.now)?, to: typed(&row.to)? })
+        Ok(Self { now: decode(&row.now)?, to: decode(&row.to)? })
     }
 
     /// A value that is the same in both versions.
@@ -426,8 +426,8 @@ impl Undoer {
         }
         // Turning a comment into a note or resolving a thread is not only up to its author.
         let words = |one: &Comment| (one.body.clone(), one.note_only);
-        let said = sides.now.as_ref().map(words) != sides.to.as_ref().map(words);
-        if said && let Err(error) = Power::of(self.access).check(comment, self.by) {
+        let is_changed = sides.now.as_ref().map(words) != sides.to.as_ref().map(words);
+        if is_changed && let Err(error) = Power::of(self.access).check(comment, self.by) {
             return Ok(whole(Some(Refusal::of(&error))));
         }
         match sides.to {

@@ -77,7 +77,7 @@ pub fn after_root(
     let seen = Eye::new(read, Looker::of(who)).may_read_history(root.table);
     Ok(EditConflict {
         rev: history::last_touch(read, root)?.to_string(),
-        said: sentence(&by, &fields),
+        message: sentence(&by, &fields),
         history: if seen { ws.url(&super::path(schema, root)) } else { String::new() },
     })
 }
@@ -161,14 +161,14 @@ mod tests {
     #[test]
     fn a_sentence_says_who_and_what() {
         let by = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let said = sentence(&by(&["Tom"]), &[diff("Name", "Ops"), diff("Goal", "")]);
+        let text = sentence(&by(&["Tom"]), &[diff("Name", "Ops"), diff("Goal", "")]);
         let begins =
             "Tom changed this while you were typing: Name (now “Ops”), Goal (now empty). What";
-        assert!(said.starts_with(begins), "{said}");
-        let said = sentence(&by(&["Tom", "Ada", "HQ"]), &[]);
-        assert!(said.starts_with("Tom, Ada and HQ changed this while you were typing. "), "{said}");
-        let said = sentence(&by(&["you, in another window,"]), &[]);
-        assert!(said.starts_with("You, in another window, changed this"), "{said}");
+        assert!(text.starts_with(begins), "{text}");
+        let text = sentence(&by(&["Tom", "Ada", "HQ"]), &[]);
+        assert!(text.starts_with("Tom, Ada and HQ changed this while you were typing. "), "{text}");
+        let text = sentence(&by(&["you, in another window,"]), &[]);
+        assert!(text.starts_with("You, in another window, changed this"), "{text}");
         assert!(sentence(&[], &[]).starts_with("Someone else changed this"));
     }
 

@@ -189,7 +189,7 @@ fn held_work(schema: &Schema, outlook: &Outlook) -> Vec<StayingWork> {
         let group = groups.entry((record.table, refusal.code)).or_insert((0, &refusal.why));
         group.0 += 1;
     }
-    let told = groups.into_iter().map(|((table, code), (count, why))| {
+    let held = groups.into_iter().map(|((table, code), (count, why))| {
         let (one, many) = noun(table, schema.table(table).map_or("", |info| info.name));
         StayingWork { code, words: counted(count, one, many), why: why.to_owned() }
     });
@@ -199,7 +199,7 @@ fn held_work(schema: &Schema, outlook: &Outlook) -> Vec<StayingWork> {
         words: counted(files, "agent file", "agent files"),
         why: "changing agent files needs the permission to manage agents".to_owned(),
     });
-    told.chain(files).collect()
+    held.chain(files).collect()
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {
@@ -210,20 +210,21 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 }
 
 fn kinds(schema: &Schema, plan: &Plan) -> Vec<StayingKind> {
-    let told = plan.stays.iter().filter(|stays| is_told(stays.table));
-    let told = told.filter(|stays| stays.table != SESSIONS.number);
-    told.map(|stays| {
-        let table = schema.table(stays.table).map_or("", |info| info.name);
-        let (one, many) = noun(stays.table, table);
-        let words = counted(stays.count, one, many);
-        let class = match stays.class {
-            Class::Log => "log",
-            Class::Sealed => "sealed",
-            _ => "work",
-        };
-        StayingKind { table, class, count: stays.count, words }
-    })
-    .collect()
+    let shown = plan.stays.iter().filter(|stays| is_told(stays.table));
+    let shown = shown.filter(|stays| stays.table != SESSIONS.number);
+    shown
+        .map(|stays| {
+            let table = schema.table(stays.table).map_or("", |info| info.name);
+            let (one, many) = noun(stays.table, table);
+            let words = counted(stays.count, one, many);
+            let class = match stays.class {
+                Class::Log => "log",
+                Class::Sealed => "sealed",
+                _ => "work",
+            };
+            StayingKind { table, class, count: stays.count, words }
+        })
+        .collect()
 }
 
 struct Teller<'a> {
@@ -256,20 +257,21 @@ impl Teller<'_> {
     }
 
     fn fields(&self, table: u16, kept: &[KeptField]) -> Vec<StayingField> {
-        let told = kept.iter().filter(|field| !fields::is_quiet(table, &field.name));
-        told.map(|field| {
-            let (name, label) = (field.name.clone(), fields::label_in(table, &field.name));
-            match &field.why {
-                FieldWhy::Changed(by) => {
-                    let why = format!("{} changed it", self.who(*by));
-                    StayingField { name, label, code: "changed", why, by: Some(*by) }
+        let shown = kept.iter().filter(|field| !fields::is_quiet(table, &field.name));
+        shown
+            .map(|field| {
+                let (name, label) = (field.name.clone(), fields::label_in(table, &field.name));
+                match &field.why {
+                    FieldWhy::Changed(by) => {
+                        let why = format!("{} changed it", self.who(*by));
+                        StayingField { name, label, code: "changed", why, by: Some(*by) }
+                    }
+                    FieldWhy::Refused(Refusal { code, why }) => {
+                        StayingField { name, label, code, why: why.clone(), by: None }
+                    }
                 }
-                FieldWhy::Refused(Refusal { code, why }) => {
-                    StayingField { name, label, code, why: why.clone(), by: None }
-                }
-            }
-        })
-        .collect()
+            })
+            .collect()
     }
 
     fn who(&self, by: Touch) -> String {

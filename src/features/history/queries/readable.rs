@@ -25,7 +25,7 @@ use crate::trust::model::{APPROVALS, Approval};
 use crate::usage::model::budget::{BUDGET_WAITS, BudgetWait};
 use crate::usage::model::grant::{RUN_GRANTS, RunGrant};
 use crate::usage::model::{RESERVATIONS, Reservation, USAGE, Usage};
-use entity::typed;
+use entity::decode_row;
 use kernel::{AccountId, Can, Role, RunId, SessionId};
 use store::history::{self, Image, Version};
 use store::{Read, ReadExt as _, Root, Schema, StoreError};
@@ -93,60 +93,75 @@ impl<'r> Eye<'r> {
             return Ok(false);
         }
         let seen = match table {
-            t if t == RUNS.number => typed::<Run>(row).map(|run| self.sees_run(&run)),
-            t if t == SESSIONS.number => typed::<Session>(row).map(|one| Ok(self.may_see(&one))),
+            t if t == RUNS.number => decode_row::<Run>(row).map(|run| self.sees_run(&run)),
+            t if t == SESSIONS.number => {
+                decode_row::<Session>(row).map(|one| Ok(self.may_see(&one)))
+            }
             t if t == SESSION_EVENTS.number => {
-                typed::<SessionEvent>(row).map(|event| match event.run {
+                decode_row::<SessionEvent>(row).map(|event| match event.run {
                     Some(run) => self.run(run),
                     None => self.session(event.session),
                 })
             }
-            t if t == INPUTS.number => typed::<Input>(row).map(|one| self.session(one.session)),
-            t if t == CONTEXTS.number => typed::<Context>(row).map(|one| self.session(one.session)),
-            t if t == OUTSIDE.number => typed::<Outside>(row).map(|one| self.session(one.session)),
-            t if t == WRITTEN.number => typed::<Written>(row).map(|one| self.run(one.by.run)),
+            t if t == INPUTS.number => {
+                decode_row::<Input>(row).map(|one| self.session(one.session))
+            }
+            t if t == CONTEXTS.number => {
+                decode_row::<Context>(row).map(|one| self.session(one.session))
+            }
+            t if t == OUTSIDE.number => {
+                decode_row::<Outside>(row).map(|one| self.session(one.session))
+            }
+            t if t == WRITTEN.number => decode_row::<Written>(row).map(|one| self.run(one.by.run)),
             t if t == QUEUE_CHOICES.number => {
-                typed::<QueueChoice>(row).map(|choice| match choice.of {
+                decode_row::<QueueChoice>(row).map(|choice| match choice.of {
                     QueueOf::Session(id) => self.session(id),
                     QueueOf::Workspace | QueueOf::Agent(_) => Ok(true),
                 })
             }
             t if t == TALK_CHOICES.number => {
-                typed::<TalkChoice>(row).map(|choice| match choice.of {
+                decode_row::<TalkChoice>(row).map(|choice| match choice.of {
                     QueueOf::Session(id) => self.session(id),
                     QueueOf::Workspace | QueueOf::Agent(_) => Ok(true),
                 })
             }
-            t if t == PARKS.number => typed::<Park>(row).map(|one| self.run(one.run)),
+            t if t == PARKS.number => decode_row::<Park>(row).map(|one| self.run(one.run)),
             t if t == BROWSER_SHOTS.number => {
-                typed::<BrowserShot>(row).map(|one| self.run(one.run))
+                decode_row::<BrowserShot>(row).map(|one| self.run(one.run))
             }
-            t if t == APPROVALS.number => typed::<Approval>(row).map(|one| self.run(one.run)),
-            t if t == CHILDREN.number => typed::<Child>(row).map(|one| self.run(one.run)),
-            t if t == BRANCHES.number => typed::<Branch>(row).map(|one| self.session(one.session)),
+            t if t == APPROVALS.number => decode_row::<Approval>(row).map(|one| self.run(one.run)),
+            t if t == CHILDREN.number => decode_row::<Child>(row).map(|one| self.run(one.run)),
+            t if t == BRANCHES.number => {
+                decode_row::<Branch>(row).map(|one| self.session(one.session))
+            }
             // Read marks are private.
             t if t == READ_MARKS.number => {
-                typed::<ReadMark>(row).map(|mark| Ok(mark.member == self.who.account))
+                decode_row::<ReadMark>(row).map(|mark| Ok(mark.member == self.who.account))
             }
-            t if t == JOBS.number => typed::<Job>(row).map(|one| self.run(one.run)),
-            t if t == RESERVATIONS.number => {
-                typed::<Reservation>(row).map(|held| held.run.map_or(Ok(true), |run| self.run(run)))
+            t if t == JOBS.number => decode_row::<Job>(row).map(|one| self.run(one.run)),
+            t if t == RESERVATIONS.number => decode_row::<Reservation>(row)
+                .map(|held| held.run.map_or(Ok(true), |run| self.run(run))),
+            t if t == BUDGET_WAITS.number => {
+                decode_row::<BudgetWait>(row).map(|one| self.run(one.run))
             }
-            t if t == BUDGET_WAITS.number => typed::<BudgetWait>(row).map(|one| self.run(one.run)),
-            t if t == RUN_GRANTS.number => typed::<RunGrant>(row).map(|one| self.run(one.run)),
-            t if t == RUN_EVIDENCE.number => typed::<Evidence>(row).map(|one| self.run(one.run)),
-            t if t == FILE_REVERTS.number => typed::<FileRevert>(row).map(|one| self.run(one.run)),
+            t if t == RUN_GRANTS.number => decode_row::<RunGrant>(row).map(|one| self.run(one.run)),
+            t if t == RUN_EVIDENCE.number => {
+                decode_row::<Evidence>(row).map(|one| self.run(one.run))
+            }
+            t if t == FILE_REVERTS.number => {
+                decode_row::<FileRevert>(row).map(|one| self.run(one.run))
+            }
             t if t == USAGE.number => {
-                typed::<Usage>(row).map(|call| call.run.map_or(Ok(true), |run| self.run(run)))
+                decode_row::<Usage>(row).map(|call| call.run.map_or(Ok(true), |run| self.run(run)))
             }
             t if t == RECIPIENTS.number => {
-                typed::<Recipient>(row).map(|one| Ok(one.member == self.who.account))
+                decode_row::<Recipient>(row).map(|one| Ok(one.member == self.who.account))
             }
             t if t == CHOICES.number => {
-                typed::<Choices>(row).map(|one| Ok(one.member == self.who.account))
+                decode_row::<Choices>(row).map(|one| Ok(one.member == self.who.account))
             }
             t if t == NEEDS_AWAY.number => {
-                typed::<Away>(row).map(|one| Ok(one.account == self.who.account))
+                decode_row::<Away>(row).map(|one| Ok(one.account == self.who.account))
             }
             // Recipients are in another table. The text is read on the notification page.
             t if t == NOTIFICATIONS.number || t == FANOUTS.number => None,

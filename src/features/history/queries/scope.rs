@@ -104,8 +104,8 @@ pub fn scope(
         scope.entries.insert(scope.of);
     }
     if scope.run.is_none() && scope.only.is_none() {
-        let again = files::undone_with(read, &scope.entries)?;
-        (scope.files, scope.withdrawn) = (again.files, again.withdrawn);
+        let undone = files::undone_with(read, &scope.entries)?;
+        (scope.files, scope.withdrawn) = (undone.files, undone.withdrawn);
     }
     if !by.may_files() {
         scope.held_files = scope.paths();

@@ -180,7 +180,7 @@ pub fn entry(
 /// Part of a record's history.
 pub struct Stretch<T> {
     /// Results for the visible versions, newest first.
-    pub told: Vec<T>,
+    pub results: Vec<T>,
     /// The last version examined, if any.
     pub last: Option<u64>,
     /// Cursor of the next part.
@@ -211,7 +211,7 @@ pub fn stretch<T, E: From<StoreError>>(
 ) -> Result<Option<Stretch<T>>, E> {
     let eye = Eye::new(read, who);
     let Some(mut walk) = Walk::begin(read, schema, record, before)? else { return Ok(None) };
-    let (mut told, mut size, mut last, mut full) = (Vec::new(), 0, None, false);
+    let (mut results, mut size, mut last, mut full) = (Vec::new(), 0, None, false);
     for version in walk.by_ref().take(limit) {
         let version = version?;
         let seq = version.seq;
@@ -223,12 +223,12 @@ pub fn stretch<T, E: From<StoreError>>(
                 break;
             }
             size += more;
-            told.push(one);
+            results.push(one);
         }
         last = Some(seq);
     }
     let next = last.filter(|_| full || walk.goes_on());
-    Ok(Some(Stretch { told, last, next }))
+    Ok(Some(Stretch { results, last, next }))
 }
 
 /// A page of a record's history without versions that the viewer may not see, limited to about 1 MiB. `None`
@@ -245,5 +245,5 @@ pub fn page(
         let size = images.map(<[u8]>::len).sum();
         Ok::<_, StoreError>((version, size))
     })?;
-    Ok(part.map(|part| Page { versions: part.told, next: part.next }))
+    Ok(part.map(|part| Page { versions: part.results, next: part.next }))
 }

@@ -47,7 +47,7 @@ pub fn of(tx: &dyn Read, agents: &[Agent], now: Timestamp) -> Result<Vec<Broken>
                 None => None,
             };
             let open = task.as_ref().is_none_or(|t| t.status.is_open() && t.archived_at.is_none());
-            let again = match item.task {
+            let is_replaced = match item.task {
                 Some(task) => !super::open_of_task(tx, task)?.is_empty(),
                 None => false,
             };
@@ -55,7 +55,7 @@ pub fn of(tx: &dyn Read, agents: &[Agent], now: Timestamp) -> Result<Vec<Broken>
                 Some(task) => standing::in_review(tx, task)?,
                 None => false,
             };
-            if open && !again && !handed_in {
+            if open && !is_replaced && !handed_in {
                 found.push(Broken { item, agent: agent.id, task, ended });
             }
         }

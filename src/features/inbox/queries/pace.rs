@@ -85,7 +85,7 @@ pub fn fields(tx: &dyn Read, agent: AgentId) -> Result<Fields, StoreError> {
     let days = (1_u8..)
         .zip(DAYS)
         .map(|(number, name)| Choice::new(format!("day_{number}"), name, chosen.contains(&number)));
-    let (from, until) = pace.quiet.map(|quiet| quiet.hours.typed()).unwrap_or_default();
+    let (from, until) = pace.quiet.map(|quiet| quiet.hours.form_values()).unwrap_or_default();
     Ok(Fields {
         days: days.collect(),
         from,
@@ -168,9 +168,9 @@ mod tests {
     #[test]
     fn quiet_hours_hold_what_is_neither_urgent_nor_just_asked_for() {
         let now = from_ms(1_700_000_000_000);
-        let item = |priority, asked: Option<SignedDuration>, pressed| Item {
+        let item = |priority, since: Option<SignedDuration>, pressed| Item {
             priority,
-            asked_at: asked.map(|ago| now - ago),
+            asked_at: since.map(|ago| now - ago),
             pressed,
             ..Item::sample()
         };
@@ -191,8 +191,8 @@ mod tests {
         assert_eq!(holds(&agents, false, true, now), Some(RATE_LIMIT));
         assert_eq!(holds(&agents, true, true, now), Some(RATE_LIMIT));
         assert_eq!(holds(&agents, false, false, now), None);
-        let asked = Item { asked_at: Some(now), ..item };
-        assert_eq!(holds(&asked, true, true, now), None);
+        let urgent = Item { asked_at: Some(now), ..item };
+        assert_eq!(holds(&urgent, true, true, now), None);
         assert_eq!(holds(&Item { pressed: true, ..agents }, true, true, now), None);
     }
 }

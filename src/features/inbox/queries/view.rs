@@ -83,8 +83,8 @@ impl ItemView {
         words.extend((item.attempts > 1).then(|| format!("try {}", item.attempts)));
         words.extend(item.front_at.is_some().then(|| "at the front".to_owned()));
         words.extend(Why::of(tx, item, now)?.map(|why| why.words(now, zone)));
-        let said = item.reasons.iter().any(|reason| !reason.text.is_empty());
-        let told = item.reasons.iter().map(|one| (one.summary.clone(), one.text.clone()));
+        let has_text = item.reasons.iter().any(|reason| !reason.text.is_empty());
+        let reasons = item.reasons.iter().map(|one| (one.summary.clone(), one.text.clone()));
         Ok(Self {
             id: item.id.to_string(),
             glyph: glyph(item.kind),
@@ -95,7 +95,11 @@ impl ItemView {
             },
             summary: first.map_or_else(|| item.kind.label().to_owned(), |r| r.summary.clone()),
             more: item.reasons.len().saturating_sub(1),
-            reasons: if said || 1 < item.reasons.len() { told.collect() } else { Vec::new() },
+            reasons: if has_text || 1 < item.reasons.len() {
+                reasons.collect()
+            } else {
+                Vec::new()
+            },
             words: words.join(" · "),
             error: item.last_error.as_deref().map_or_else(String::new, went_wrong),
             is_fault: item.state != ItemState::Cancelled,

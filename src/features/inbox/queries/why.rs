@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn what_went_wrong_is_said_in_sentences() {
         let loops = "The agent repeated the same call again and again.";
-        for (noted, said) in [
+        for (noted, sentence) in [
             ("limit: loop", loops.to_owned()),
             ("dropped after: limit: loop", format!("Dropped. Before that: {loops}")),
             ("task closed", "The task was closed.".to_owned()),
@@ -302,11 +302,11 @@ mod tests {
             ("Die Datei fehlt.", "Die Datei fehlt.".to_owned()),
             ("", String::new()),
         ] {
-            assert_eq!(went_wrong(noted), said, "{noted}");
+            assert_eq!(went_wrong(noted), sentence, "{noted}");
         }
         for noted in ["no_outcome", "crash_loop", "interrupted", "stopped"] {
-            let said = went_wrong(noted);
-            assert!(said.contains(' ') && said.ends_with('.'), "{noted}: {said}");
+            let sentence = went_wrong(noted);
+            assert!(sentence.contains(' ') && sentence.ends_with('.'), "{noted}: {sentence}");
         }
     }
 

@@ -127,8 +127,8 @@ pub(super) fn blocked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxErr
         return Ok(());
     }
     let last = last_comments(tx, task.id)?;
-    let said = last.iter().find(|comment| comment.author.run() == by.run());
-    let text = said.map(|comment| ellipsis(&comment.body, 2 * EXCERPT)).unwrap_or_default();
+    let from_run = last.iter().find(|comment| comment.author.run() == by.run());
+    let text = from_run.map(|comment| ellipsis(&comment.body, 2 * EXCERPT)).unwrap_or_default();
     let (seq, name) = (tx.seq()?, named(tx, &task)?);
     let who = tx.get::<Agent>(agent)?.map_or_else(String::new, |agent| agent.name);
     let trouble = Trouble {
@@ -337,7 +337,7 @@ fn last_comments(tx: &WriteTx<'_>, task: TaskId) -> Result<Vec<Comment>, StoreEr
 
 /// Summary of a task's result: deliverables and the agent's last comment.
 fn result(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
-    let mut said = Vec::new();
+    let mut parts = Vec::new();
     let range = Range::prefix(KeyBuf::of(&task.id)).limit(LOOKED_AT);
     for piece in tx.scan::<Deliverable>(deliverables::BY_TASK, &range)? {
         let version = tx.get::<Version>(piece.version)?;
@@ -345,12 +345,12 @@ fn result(tx: &WriteTx<'_>, task: &Task) -> Result<String, StoreError> {
             Some(text) => format!(":\n{}", ellipsis(text.trim(), EXCERPT)),
             None => String::new(),
         };
-        said.push(format!("\"{}\" ({}){text}", piece.title, piece.state));
+        parts.push(format!("\"{}\" ({}){text}", piece.title, piece.state));
     }
     let last = last_comments(tx, task.id)?;
     let own = last.iter().find(|comment| {
         comment.author.agent().is_some_and(|who| task.assignee == Some(Assignee::Agent(who)))
     });
-    said.extend(own.map(|comment| ellipsis(comment.body.trim(), EXCERPT)));
-    Ok(cut(&said.join("\n"), MAX_TEXT).to_owned())
+    parts.extend(own.map(|comment| ellipsis(comment.body.trim(), EXCERPT)));
+    Ok(cut(&parts.join("\n"), MAX_TEXT).to_owned())
 }

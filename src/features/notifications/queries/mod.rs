@@ -362,7 +362,7 @@ pub fn last_told(
     prefix.u8(kind as u8);
     let range = Range::prefix(prefix).reverse().limit(1);
     let last: Vec<Notification> = read.scan(NOTIFICATION_BY_ABOUT, &range)?;
-    Ok(last.first().map(|told| told.at))
+    Ok(last.first().map(|notice| notice.at))
 }
 
 /// Returns `true` if the same notification, with this kind, subject and title, was sent for a matching cause.
@@ -375,8 +375,8 @@ pub fn was_told(
     let mut prefix = KeyBuf::of(&about);
     prefix.u8(kind as u8);
     let range = Range::prefix(prefix).reverse().limit(MOST_ASKED);
-    let told: Vec<Notification> = read.scan(NOTIFICATION_BY_ABOUT, &range)?;
-    for one in told.into_iter().filter(|one| one.title == title) {
+    let notices: Vec<Notification> = read.scan(NOTIFICATION_BY_ABOUT, &range)?;
+    for one in notices.into_iter().filter(|one| one.title == title) {
         // The row is written only once, by the entry that sent it.
         let Some((_, rev)) = read.get_rev::<Notification>(one.id)? else { continue };
         if feed::entry(read, rev)?.is_some_and(|entry| because(entry.cause)) {

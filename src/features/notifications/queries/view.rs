@@ -66,16 +66,16 @@ impl<'z> Lens<'z> {
 
     /// Converts a row. `None` if its notification was deleted.
     pub fn line(&self, read: &dyn Read, row: &Recipient) -> Result<Option<Line>, StoreError> {
-        let Some(told) = read.get::<Notification>(row.last)? else { return Ok(None) };
+        let Some(notice) = read.get::<Notification>(row.last)? else { return Ok(None) };
         let path = path(read, row.about, row.kind)?;
         let followed = matches!(row.about, About::Task(_)) && row.why != WatchReason::Addressed;
         Ok(Some(Line {
             id: row.first.to_string(),
-            face: self.people.actor(told.actor),
+            face: self.people.actor(notice.actor),
             glyph: glyph(row.kind),
             tone: tone(row.kind),
-            title: told.title,
-            body: told.body,
+            title: notice.title,
+            body: notice.body,
             kind: row.kind.label(),
             why: row.why.label(),
             at: RelTime::new(row.shown_at(), self.now, self.zone),

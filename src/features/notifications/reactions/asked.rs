@@ -59,11 +59,11 @@ pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
     let mut count = 0;
     for approval in trust::open(tx, MOST)? {
         let kind = NoticeKind::ApprovalRequested;
-        let told = queries::last_told(tx, About::Run(approval.run), kind)?;
+        let last = queries::last_told(tx, About::Run(approval.run), kind)?;
         // An earlier notification belongs to another call of the run.
-        let told = told.unwrap_or(approval.asked_at).max(approval.asked_at);
-        let pause = if told == approval.asked_at { FIRST } else { THEN };
-        if tx.now() < told + pause {
+        let last = last.unwrap_or(approval.asked_at).max(approval.asked_at);
+        let pause = if last == approval.asked_at { FIRST } else { THEN };
+        if tx.now() < last + pause {
             continue;
         }
         let Some(run) = waiting(tx, approval.run)? else { continue };

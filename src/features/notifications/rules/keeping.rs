@@ -41,8 +41,8 @@ pub fn forget(tx: &mut WriteTx<'_>, limit: usize) -> Result<bool, NotificationEr
             return Ok(false);
         }
     }
-    let told: Vec<Notification> = tx.list(&Range::all().limit(limit))?;
-    for one in told.iter().take_while(|one| one.at < before) {
+    let oldest: Vec<Notification> = tx.list(&Range::all().limit(limit))?;
+    for one in oldest.iter().take_while(|one| one.at < before) {
         tx.delete::<Notification>(one.id)?;
         gone += 1;
     }
@@ -70,8 +70,8 @@ pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
         for task in due_soon(tx, member.account)? {
             let about = About::Task(task.id);
             let Some(due) = task.due_at else { continue };
-            let told = queries::last_told(tx, about, NoticeKind::TaskReminder)?;
-            if told.is_some_and(|at| due - AHEAD <= at) {
+            let last = queries::last_told(tx, about, NoticeKind::TaskReminder)?;
+            if last.is_some_and(|at| due - AHEAD <= at) {
                 continue;
             }
             let name = tasks::name(tx, task.number)?;

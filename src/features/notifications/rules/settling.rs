@@ -22,12 +22,12 @@ pub fn settle(
     let mut prefix = KeyBuf::of(&about);
     prefix.u8(kind as u8);
     let range = Range::prefix(prefix).reverse().limit(LOOKED_AT);
-    let told: Vec<Notification> = tx.scan(NOTIFICATION_BY_ABOUT, &range)?;
-    if told.is_empty() {
+    let notices: Vec<Notification> = tx.scan(NOTIFICATION_BY_ABOUT, &range)?;
+    if notices.is_empty() {
         return Ok(());
     }
     let (members, now) = (workspace::members(tx)?, tx.now());
-    for notice in told {
+    for notice in notices {
         if tx.get::<Fanout>(notice.id)?.is_some() {
             tx.delete::<Fanout>(notice.id)?;
         }

@@ -90,10 +90,10 @@ pub fn server(ws: &Ws) -> Result<(MailServer, MailSettings), NotSent> {
 /// If the mail server rejects it.
 pub async fn send(ws: &Ws, delivery: &Delivery) -> Result<(), NotSent> {
     let found = gather(ws, delivery).map_err(|error| unread(&error))?;
-    let Some((member, group, told)) = found else { return Ok(()) };
+    let Some((member, group, items)) = found else { return Ok(()) };
     let link = unsubscribe_link(ws, member.account, group);
     let (server, settings) = server(ws)?;
-    let (subject, text, html) = words(ws, &told, &link);
+    let (subject, text, html) = words(ws, &items, &link);
     let letter = Letter {
         from: settings.from,
         to: member.email,
@@ -202,21 +202,21 @@ fn gather(ws: &Ws, delivery: &Delivery) -> Result<Found, StoreError> {
         let zone = workspace::settings(snap)?.and_then(|all| TimeZone::get(&all.zone).ok());
         let zone = zone.unwrap_or(TimeZone::UTC);
         let lens = Lens::new(snap, ws.app.clock.now(), &zone)?;
-        let (mut group, mut told) = (None, Vec::new());
+        let (mut group, mut items) = (None, Vec::new());
         for first in &delivery.rows {
             let row = snap.get::<Recipient>((delivery.member, *first))?;
             let Some(row) = row.filter(|row| row.read_at.is_none()) else { continue };
             if let Some(Line { title, body, path, why, .. }) = lens.line(snap, &row)? {
                 group.get_or_insert(row.kind.group());
                 let clean = |text: &str| ws.app.redactor.masked(Spot::Messages, text).into_owned();
-                told.push(Told { title: clean(&title), body: clean(&body), path, why });
+                items.push(Told { title: clean(&title), body: clean(&body), path, why });
             }
         }
         if delivery.out == Out::Digest {
             group = None;
-            told.extend(alone(snap, &lens, delivery.member)?);
+            items.extend(alone(snap, &lens, delivery.member)?);
         }
-        Ok(if told.is_empty() { None } else { Some((member, group, told)) })
+        Ok(if items.is_empty() { None } else { Some((member, group, items)) })
     })
 }
 
@@ -225,18 +225,18 @@ fn alone(read: &dyn Read, lens: &Lens<'_>, member: AccountId) -> Result<Vec<Told
     if !queries::choices(read, member)?.group(NoticeGroup::Tasks).digest {
         return Ok(Vec::new());
     }
-    let mut told = Vec::new();
+    let mut items = Vec::new();
     for task in tasks::alone(read, Assignee::Person(member), lens.now, MAX_ALONE)? {
         let name = tasks::name(read, task.number)?;
         let agent = task.assignee.map(|who| lens.people.name(who)).unwrap_or_default();
-        told.push(Told {
+        items.push(Told {
             path: format!("tasks/{name}"),
             title: format!("Stalled: {name} {}", task.title),
             body: format!("It’s open and assigned to {agent}, but no run is planned."),
             why: "It needs you",
         });
     }
-    Ok(told)
+    Ok(items)
 }
 
 /// Subject, plain text and HTML.

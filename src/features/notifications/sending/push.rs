@@ -95,9 +95,9 @@ fn message(ws: &Ws, delivery: &Delivery) -> Result<Option<Message>, StoreError> 
     ws.read(|snap| {
         let row = snap.get::<Recipient>((delivery.member, delivery.row))?;
         let Some(row) = row.filter(|row| row.read_at.is_none()) else { return Ok(None) };
-        let Some(told) = payload(ws, snap, &row, now)? else { return Ok(None) };
+        let Some(body) = payload(ws, snap, &row, now)? else { return Ok(None) };
         let urgent = row.kind.group() == NoticeGroup::Questions;
-        Ok(Some(Message { body: told.to_string().into_bytes(), topic: view::topic(&row), urgent }))
+        Ok(Some(Message { body: body.to_string().into_bytes(), topic: view::topic(&row), urgent }))
     })
 }
 
@@ -117,7 +117,7 @@ pub fn payload(
         false => line.path,
     };
     let clean = |text: &str| ws.app.redactor.masked(Spot::Messages, text).into_owned();
-    let mut told = json!({
+    let mut json = json!({
         "title": clean(&line.title),
         "body": clean(&line.body),
         "url": ws.url(&path),
@@ -125,20 +125,20 @@ pub fn payload(
         "unread": queries::unread(snap, (row.member, now), MANY)?,
     });
     if let (NoticeKind::ApprovalRequested, About::Run(run)) = (row.kind, row.about) {
-        let asked = trust::all_waiting_of(&snap, run)?;
+        let waiting = trust::all_waiting_of(&snap, run)?;
         // Already answered.
-        let Some(first) = asked.first() else { return Ok(None) };
-        told["body"] = match asked.len() {
+        let Some(first) = waiting.first() else { return Ok(None) };
+        json["body"] = match waiting.len() {
             1 => format!("{}, {}", first.tool, first.risk.label().to_lowercase()).into(),
             count => format!("{} {count} times", first.tool).into(),
         };
         let member = workspace::member(snap, row.member)?;
         let may = member.is_some_and(|member| member.role != Role::Viewer);
-        if may && asked.len() == 1 {
-            told["answers"] = answers(ws, first);
+        if may && waiting.len() == 1 {
+            json["answers"] = answers(ws, first);
         }
     }
-    Ok(Some(told))
+    Ok(Some(json))
 }
 
 /// URL for answering with one press, and an idempotency key for it. A high-risk call has none; its card must be opened.

@@ -130,11 +130,11 @@ impl Stage {
         for key in rows.own_keys(fields) {
             let value = fields.get(key).unwrap_or(&Value::Null);
             let datum = self.datum(&speaker, (table, key, Type::Text), value)?;
-            self.told.values.insert(Cow::Owned(format!("{OWN}{key}")), datum);
+            self.context.values.insert(Cow::Owned(format!("{OWN}{key}")), datum);
         }
-        if self.told.subject.is_empty() {
-            let title = value_of(&self.told.values, "title").shown().into_owned();
-            self.told.subject = ellipsis(&title, MAX_SUBJECT);
+        if self.context.subject.is_empty() {
+            let title = value_of(&self.context.values, "title").shown().into_owned();
+            self.context.subject = ellipsis(&title, MAX_SUBJECT);
         }
         if !happening.kind.is_change() {
             return Ok(true);
@@ -162,7 +162,7 @@ impl Stage {
         let counts = !compared || !changed.is_empty() || moment.entry.is_none();
         let is_words = |name: &String| registry::WRITTEN.contains(&name.as_str());
         if is_task && changed.iter().all(is_words) {
-            self.told.written.clone_from(&changed);
+            self.context.written.clone_from(&changed);
         }
         self.set("changed", list(changed));
         Ok(counts)
@@ -176,8 +176,8 @@ impl Stage {
         value: &Value,
     ) -> Result<Datum, StoreError> {
         let spoken = |value: &Value| {
-            let said = speaker.field(table, key, (Value::Null, value.clone()))?;
-            Ok::<_, StoreError>(said.after.map(|word| word.text))
+            let shown = speaker.field(table, key, (Value::Null, value.clone()))?;
+            Ok::<_, StoreError>(shown.after.map(|word| word.text))
         };
         Ok(match value {
             Value::Null => Datum::Nothing,
@@ -198,9 +198,9 @@ impl Stage {
             // Closed lists are compared by API words.
             Value::String(text) if !of.words().is_empty() => Datum::text(text),
             Value::String(text) => {
-                let said = spoken(value)?.filter(|said| said != text);
-                match said {
-                    Some(said) => Datum::Words(vec![said, text.clone()]),
+                let shown = spoken(value)?.filter(|shown| shown != text);
+                match shown {
+                    Some(shown) => Datum::Words(vec![shown, text.clone()]),
                     None => Datum::text(text),
                 }
             }

@@ -54,7 +54,7 @@ pub fn when(routine: &Routine) -> String {
 #[must_use]
 pub fn describe(trigger: &Trigger, jitter_secs: u32, zone: &str) -> String {
     let sentence = match trigger {
-        Trigger::Schedule(schedule) => schedule.told(zone),
+        Trigger::Schedule(schedule) => schedule.describe(zone),
         Trigger::Event(_) => sentence(trigger),
     };
     with_delay(sentence, jitter_secs)

@@ -549,8 +549,8 @@ mod tests {
 
     #[test]
     fn whatever_happens_stands_in_a_line() {
-        let said = include_str!("events.rs").split("add(\"").skip(1);
-        let words: Vec<&str> = said.filter_map(|rest| rest.split('"').next()).collect();
+        let pieces = include_str!("events.rs").split("add(\"").skip(1);
+        let words: Vec<&str> = pieces.filter_map(|rest| rest.split('"').next()).collect();
         assert!(40 < words.len(), "{words:?}");
         for word in words {
             assert!(kind(word).is_some(), "{word}");

@@ -93,10 +93,10 @@ pub fn shoot(
     };
     if MAX_DEPTH < shot.depth {
         let why = format!("{MAX_DEPTH} routines have already triggered each other");
-        return leave(tx, firing, Fate::ChainEnded, why).map(Some);
+        return record_skipped(tx, firing, Fate::ChainEnded, why).map(Some);
     }
     if !by_hand && let Some(why) = overlaps(tx, routine, clock)? {
-        return leave(tx, firing, Fate::SkippedOverlap, why).map(Some);
+        return record_skipped(tx, firing, Fate::SkippedOverlap, why).map(Some);
     }
     let before = last_number(tx)?;
     let begun = tx.attempt(|tx| {
@@ -108,7 +108,7 @@ pub fn shoot(
     match begun {
         Ok(()) => {}
         Err(StoreError::Reaction { message, .. }) => {
-            return leave(tx, firing, Fate::Refused, message).map(Some);
+            return record_skipped(tx, firing, Fate::Refused, message).map(Some);
         }
         Err(error) => return Err(error),
     }
@@ -130,7 +130,7 @@ pub fn shoot(
 }
 
 /// Records a firing that started nothing.
-pub(super) fn leave(
+pub(super) fn record_skipped(
     tx: &mut WriteTx<'_>,
     mut firing: Firing,
     fate: Fate,

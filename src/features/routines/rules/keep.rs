@@ -117,7 +117,7 @@ pub enum Ended<'e> {
 pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, ended: Ended<'_>) -> Result<(), StoreError> {
     let Some(mut clock) = tx.get::<Clock>(id)? else { return Ok(()) };
     let Some(routine) = tx.get::<Routine>(id)? else { return Ok(()) };
-    let (why, told) = match ended {
+    let (why, gave_up) = match ended {
         Ended::Well => {
             if clock.failures != 0 {
                 clock.failures = 0;
@@ -135,7 +135,7 @@ pub fn over(tx: &mut WriteTx<'_>, id: RoutineId, ended: Ended<'_>) -> Result<(),
     let stops = MOST_FAILURES <= clock.failures && routine.active;
     let enough = if routine.is_once() { 1 } else { ALERT_FROM };
     let heard = clock.alerted_at.is_some_and(|at| tx.now().duration_since(at).abs() < ALERT_PAUSE);
-    if !stops && !told && !heard && enough == clock.failures {
+    if !stops && !gave_up && !heard && enough == clock.failures {
         clock.alerted_at = Some(tx.now());
         let times = if enough == 1 { "once" } else { "twice in a row" };
         tell(tx, &routine, &format!("failed {times}"), why);

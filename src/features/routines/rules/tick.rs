@@ -228,5 +228,5 @@ fn miss(
         at: tx.now(),
         values: Vec::new(),
     };
-    fire::leave(tx, missed, Fate::Missed, "HQ was off at this time".to_owned()).map(drop)
+    fire::record_skipped(tx, missed, Fate::Missed, "HQ was off at this time".to_owned()).map(drop)
 }

@@ -67,8 +67,8 @@ impl Between {
             if call.state == CallState::Planned || OWN.contains(&call.name.as_str()) {
                 continue;
             }
-            let told = doing(&call);
-            let words = ellipsis(format!("{} {}", told.verb, told.what).trim(), LONG);
+            let action = doing(&call);
+            let words = ellipsis(format!("{} {}", action.verb, action.what).trim(), LONG);
             if acts.contains(&call.call_id) {
                 between.outside.push(words);
             } else if changes.contains(&call.call_id) {

@@ -22,7 +22,7 @@ pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Branch>, StoreError> {
 }
 
 /// The branches started from this run, oldest first.
-pub fn again(tx: &dyn Read, run: RunId) -> Result<Vec<Branch>, StoreError> {
+pub fn started_from(tx: &dyn Read, run: RunId) -> Result<Vec<Branch>, StoreError> {
     let ids = tx.referrers::<Branch, Run>(run, BRANCH_OF, MOST)?;
     ids.into_iter().filter_map(|id| tx.get::<Branch>(id).transpose()).collect()
 }
@@ -108,7 +108,7 @@ pub enum Held {
 impl Held {
     /// One sentence.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         match self {
             Self::Run(run) => {
                 format!("Waiting for {} to end: both use the same task and folder.", run.name())

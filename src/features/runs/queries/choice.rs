@@ -43,13 +43,13 @@ pub fn in_session(
 
 /// Thinking level requested by the run's messages: unread ones first, then read ones, latest first.
 pub fn thinking_asked(tx: &dyn Read, run: &Run) -> Result<Option<Thinking>, StoreError> {
-    asked(tx, run, |input| input.thinking)
+    latest_choice(tx, run, |input| input.thinking)
 }
 
 /// Response speed of a run: requested by its messages, else chosen for conversation, agent or workspace; `None` if
 /// not chosen.
 pub fn fast(tx: &dyn Read, run: &Run) -> Result<Option<Fast>, StoreError> {
-    if let Some(fast) = asked(tx, run, |input| input.fast)? {
+    if let Some(fast) = latest_choice(tx, run, |input| input.fast)? {
         return Ok(Some(fast));
     }
     match tx.get::<Session>(run.session)? {
@@ -59,14 +59,14 @@ pub fn fast(tx: &dyn Read, run: &Run) -> Result<Option<Fast>, StoreError> {
 }
 
 /// The latest value of an option in the run's messages.
-fn asked<T>(
+fn latest_choice<T>(
     tx: &dyn Read,
     run: &Run,
     of: impl Fn(&Input) -> Option<T>,
 ) -> Result<Option<T>, StoreError> {
     let heard = queue::heard(tx, run.session, run.id)?;
-    if let Some(asked) = heard.iter().rev().find_map(&of) {
-        return Ok(Some(asked));
+    if let Some(found) = heard.iter().rev().find_map(&of) {
+        return Ok(Some(found));
     }
     let Some(session) = tx.get::<Session>(run.session)? else { return Ok(None) };
     let from = run.first_event.max(session.events.saturating_sub(LOOKED_AT));
@@ -75,10 +75,10 @@ fn asked<T>(
     }
     for event in super::events(tx, run.session, from, session.events)?.into_iter().rev() {
         let EventKind::Input { input: Some(id), .. } = event.kind else { continue };
-        if let Some(asked) = tx.get::<Input>(id)?.as_ref().and_then(&of)
+        if let Some(found) = tx.get::<Input>(id)?.as_ref().and_then(&of)
             && event.run == Some(run.id)
         {
-            return Ok(Some(asked));
+            return Ok(Some(found));
         }
     }
     Ok(None)

@@ -10,7 +10,7 @@ use super::{OpenCall, branches, events_of_run, open_calls, open_inputs, talk};
 const FIRST: usize = 64;
 
 /// The client message that a run answers, if it has options beyond text.
-pub fn asked(tx: &dyn Read, run: &Run) -> Result<Option<(Input, Demand)>, StoreError> {
+pub fn find_request(tx: &dyn Read, run: &Run) -> Result<Option<(Input, Demand)>, StoreError> {
     if run.trigger != RunTrigger::Api {
         return Ok(None);
     }

@@ -195,15 +195,15 @@ fn line(step: &Step) -> Option<Line> {
         What::Thought(text) => ("thought", md::excerpt(text, LONG), false),
         What::Said(text) => ("comment", md::excerpt(text, LONG), false),
         What::Tool(call) => {
-            let told = doing(call);
+            let action = doing(call);
             let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
-            (told.icon, format!("{} {}", told.verb, told.what), failed)
+            (action.icon, format!("{} {}", action.verb, action.what), failed)
         }
         What::Input { text, steered: true, .. } => {
             ("comment", md::excerpt(text.head(), LONG), false)
         }
         What::Failed { class, message, .. } => match words::cut_off(class) {
-            Some(said) => ("stop", said.to_owned(), false),
+            Some(ending) => ("stop", ending.to_owned(), false),
             None => ("refresh", format!("The model call failed: {message}"), true),
         },
         What::Waiting { waits_for, .. } => {

@@ -71,15 +71,15 @@ impl ToolCall {
 /// The error message of a tool without its code, which is meant for models.
 #[must_use]
 pub fn uncoded(answer: &str) -> String {
-    let told = answer.trim().strip_prefix("Error(").and_then(|rest| rest.split_once("): "));
-    told.map_or_else(|| answer.to_owned(), |(_, told)| kernel::text::capitalized(told))
+    let parts = answer.trim().strip_prefix("Error(").and_then(|rest| rest.split_once("): "));
+    parts.map_or_else(|| answer.to_owned(), |(_, parts)| kernel::text::capitalized(parts))
 }
 
 /// First line of a failed call's error, as a sentence.
 #[must_use]
 pub fn why(answer: &str) -> String {
-    let told = uncoded(answer);
-    kernel::text::capitalized(told.trim().lines().next().unwrap_or_default())
+    let text = uncoded(answer);
+    kernel::text::capitalized(text.trim().lines().next().unwrap_or_default())
 }
 
 /// Turns "Created a task:" into "create a task:".
@@ -348,14 +348,14 @@ mod tests {
 
     #[test]
     fn a_call_is_told_by_its_verb_and_subject() {
-        let told = doing(&call("exec", r#"{"command":"ls -la"}"#, CallState::Running));
-        assert_eq!((told.verb.as_str(), told.what.as_str()), ("Ran", "ls -la"));
+        let shown = doing(&call("exec", r#"{"command":"ls -la"}"#, CallState::Running));
+        assert_eq!((shown.verb.as_str(), shown.what.as_str()), ("Ran", "ls -la"));
         let planned = doing(&call("read", r#"{"path":"a.md"}"#, CallState::Planned));
         assert_eq!((planned.verb.as_str(), planned.what.as_str()), ("Next: read", "a.md"));
         let click = r#"{"action":"click","ref":"e12"}"#;
         let clicked = doing(&call("browser", click, CallState::Running));
         assert_eq!((clicked.verb.as_str(), clicked.what.as_str()), ("Clicked", "e12"));
-        for (action, told) in [
+        for (action, shown) in [
             ("type", "Could not type into"),
             ("close", "Could not close a tab"),
             ("back", "Could not go back"),
@@ -363,15 +363,15 @@ mod tests {
         ] {
             let args = format!(r#"{{"action":"{action}"}}"#);
             let failed = call("browser", &args, CallState::Ended(CallStatus::Error));
-            assert_eq!(doing(&failed).verb, told);
+            assert_eq!(doing(&failed).verb, shown);
         }
-        let asked = doing(&call("ask_person", r#"{"question":"Which?"}"#, CallState::Planned));
-        assert_eq!((asked.verb.as_str(), asked.what.as_str()), ("Asks:", "Which?"));
+        let question = doing(&call("ask_person", r#"{"question":"Which?"}"#, CallState::Planned));
+        assert_eq!((question.verb.as_str(), question.what.as_str()), ("Asks:", "Which?"));
     }
 
     #[test]
     fn what_failed_is_not_told_as_done() {
-        for (tool, told) in [
+        for (tool, verb) in [
             ("task_create", "Could not create a task:"),
             ("task_get", "Could not read task"),
             ("task_delegate", "Could not delegate to"),
@@ -385,14 +385,14 @@ mod tests {
             ("painter", "Called painter"),
         ] {
             let call = call(tool, "{}", CallState::Ended(CallStatus::Error));
-            assert_eq!(doing(&call).verb, told, "{tool}");
+            assert_eq!(doing(&call).verb, verb, "{tool}");
         }
     }
 
     #[test]
     fn without_arguments_the_written_file_is_named_and_without_words_the_tool() {
-        let told = doing(&call("write", "", CallState::Running));
-        assert_eq!((told.verb.as_str(), told.what.as_str()), ("Wrote", "notes.md"));
+        let shown = doing(&call("write", "", CallState::Running));
+        assert_eq!((shown.verb.as_str(), shown.what.as_str()), ("Wrote", "notes.md"));
         assert_eq!(doing(&call("painter", "{oops", CallState::Running)).verb, "Called painter");
     }
 }

@@ -78,15 +78,15 @@ impl Known {
     /// because pieces of several links could spell anything.
     #[must_use]
     pub fn new_bytes(&self, url: &Url) -> usize {
-        let asked = describe(url);
+        let described = describe(url);
         let rest = |link: &String| {
             let same = |pair: &(u8, u8)| pair.0 == pair.1;
-            let front = asked.bytes().zip(link.bytes()).take_while(same).count();
-            let most = asked.len().min(link.len()) - front;
-            let back = asked.bytes().rev().zip(link.bytes().rev()).take(most).take_while(same);
-            asked.len() - front - back.count()
+            let front = described.bytes().zip(link.bytes()).take_while(same).count();
+            let most = described.len().min(link.len()) - front;
+            let back = described.bytes().rev().zip(link.bytes().rev()).take(most).take_while(same);
+            described.len() - front - back.count()
         };
-        let own = asked.len() + url.username().len() + url.password().map_or(0, str::len);
+        let own = described.len() + url.username().len() + url.password().map_or(0, str::len);
         self.links.iter().map(rest).min().map_or(own, |rest| rest.min(own))
     }
 
@@ -128,7 +128,7 @@ struct Reader<'k> {
     is_inherited: bool,
     is_tainted: bool,
     /// Addresses of calls made before the taint, by call id.
-    asked: HashMap<String, Vec<Url>>,
+    pending: HashMap<String, Vec<Url>>,
 }
 
 impl<'k> Reader<'k> {
@@ -138,7 +138,7 @@ impl<'k> Reader<'k> {
             Some(first) => tx.get::<Run>(first.run)?.is_none_or(|run| run.session != session),
             None => false,
         };
-        Ok(Self { known, label, is_inherited, is_tainted: false, asked: HashMap::new() })
+        Ok(Self { known, label, is_inherited, is_tainted: false, pending: HashMap::new() })
     }
 
     fn take(&mut self, event: SessionEvent) {
@@ -146,7 +146,7 @@ impl<'k> Reader<'k> {
         match event.kind {
             EventKind::Input { by: Actor::Person { .. }, text, .. }
             | EventKind::Answered { by: Actor::Person { .. }, text, .. } => {
-                self.said(text.head());
+                self.add_user_text(text.head());
             }
             // A run card is the workspace's own text. All untrusted content in it is marked.
             EventKind::Input { input: None, text, .. } => self.trusted(text.head()),
@@ -183,7 +183,7 @@ impl<'k> Reader<'k> {
     }
 
     /// Text of a person: hosts without a scheme count too.
-    fn said(&mut self, text: &str) {
+    fn add_user_text(&mut self, text: &str) {
         self.trusted(text);
         for host in named(text).take(MAX_NAMED) {
             if self.known.hosts.len() < MAX_HOSTS {
@@ -217,13 +217,13 @@ impl<'k> Reader<'k> {
             }
             // ok: a call without arguments names no address.
             let given: Value = serde_json::from_str(&arguments).unwrap_or_default();
-            self.asked.insert(id, addresses(&name, &given));
+            self.pending.insert(id, addresses(&name, &given));
         }
     }
 
     /// Adds the addresses of a call that was made before the taint, once the request was sent.
     fn answered(&mut self, call_id: &str, status: CallStatus, result: &str) {
-        let Some(asked) = self.asked.remove(call_id) else { return };
+        let Some(addresses) = self.pending.remove(call_id) else { return };
         let was_sent = match status {
             CallStatus::Ok => true,
             CallStatus::Error => !result.starts_with("Error("),
@@ -232,14 +232,15 @@ impl<'k> Reader<'k> {
         if !was_sent {
             return;
         }
-        for url in &asked {
+        for url in &addresses {
             self.known.add_host(url);
             self.known.add_link(url);
         }
         // The first line is HQ's own header, with the final address after redirects.
         let first = result.lines().next().unwrap_or_default();
-        let told: Option<Value> = serde_json::from_str(first).ok(); // ok: other tools have no header
-        let last = told.as_ref().and_then(|told| told.get("finalUrl")).and_then(Value::as_str);
+        let header: Option<Value> = serde_json::from_str(first).ok(); // ok: other tools have no header
+        let last =
+            header.as_ref().and_then(|header| header.get("finalUrl")).and_then(Value::as_str);
         if let Some(url) = last.and_then(|last| Url::parse(last).ok()) {
             self.known.add_host(&url);
         }

@@ -64,7 +64,7 @@ pub fn steps(rows: &[Evidence], before: &[Step]) -> Vec<Came> {
     for row in rows {
         reader.row(row);
     }
-    if let Some(at) = reader.asked {
+    if let Some(at) = reader.requested_at {
         reader.word(at, "A model was called. Its answer hasn’t arrived.");
     }
     let Reader { events, words, .. } = reader;
@@ -146,7 +146,7 @@ struct Reader {
     events: Vec<SessionEvent>,
     words: Vec<(u32, Timestamp, &'static str)>,
     /// Start of a model call whose response was not read yet.
-    asked: Option<Timestamp>,
+    requested_at: Option<Timestamp>,
     /// Number of events and sentences so far.
     n: u32,
 }
@@ -154,10 +154,10 @@ struct Reader {
 impl Reader {
     fn row(&mut self, row: &Evidence) {
         let is_silent = row.text.is_empty();
-        self.asked = None;
+        self.requested_at = None;
         let word = match row.kind.as_str() {
             "call_begun" | "question_begun" | "review_begun" => {
-                self.asked = Some(row.at);
+                self.requested_at = Some(row.at);
                 ""
             }
             "call_paid" if is_silent => "A model answered.",
@@ -292,7 +292,7 @@ impl Reader {
         let stop = if row.kind == "stopped" { "stopped" } else { "" }.to_owned();
         let (call, input_tokens, output_tokens) = (0, 0, 0);
         let (billed_micros, millis) = (None, 0);
-        let asked = EventKind::Assistant {
+        let assistant = EventKind::Assistant {
             call,
             parts,
             stop,
@@ -301,7 +301,7 @@ impl Reader {
             billed_micros,
             millis,
         };
-        self.event(row, asked);
+        self.event(row, assistant);
     }
 
     fn event(&mut self, row: &Evidence, kind: EventKind) {
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn what_was_kept_as_text_becomes_steps_again() {
-        let asked = [
+        let tool_calls = [
             Part::text("I look."),
             Part::call("a", "read", "{\"path\":\"x\"}"),
             Part::call("b", "exec", "{\"command\":\"ls\"}"),
@@ -409,7 +409,7 @@ mod tests {
         let seen = serde_json::to_string(&seen).unwrap();
         let rows = [
             row("call_begun", String::new()),
-            row("call_paid", parts(&asked)),
+            row("call_paid", parts(&tool_calls)),
             row("step_begun", "exec".into()),
             row(
                 "results",
@@ -454,8 +454,8 @@ mod tests {
 
     #[test]
     fn a_result_joins_the_call_of_its_run_that_had_none() {
-        let asked = parts(&[Part::call("a", "task_get", "{\"task\":\"MC-1\"}")]);
-        let before = steps(&[row("call_paid", asked)], &[]);
+        let call = parts(&[Part::call("a", "task_get", "{\"task\":\"MC-1\"}")]);
+        let before = steps(&[row("call_paid", call)], &[]);
         let open = step(&before[0]).expect("a step").clone();
         let all =
             steps(&[row("results", "task_get: Error(not_found): there is none".into())], &[open]);

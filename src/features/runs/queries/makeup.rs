@@ -149,7 +149,7 @@ impl Makeup {
 pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Makeup>, StoreError> {
     let Some(session) = tx.get::<Session>(run.session)? else { return Ok(None) };
     let events = super::steps::events_of(tx, run)?;
-    let told = events.iter().rev().find_map(|event| match &event.kind {
+    let sent = events.iter().rev().find_map(|event| match &event.kind {
         EventKind::Prompted { parts } => Some(parts.as_slice()),
         _ => None,
     });
@@ -166,7 +166,7 @@ pub fn of_run(tx: &dyn Read, run: &Run) -> Result<Option<Makeup>, StoreError> {
         _ => None,
     });
     let Some(model) = model else { return Ok(None) };
-    let mut weighed: Vec<Weighed> = told.unwrap_or_default().iter().map(Weighed::of).collect();
+    let mut weighed: Vec<Weighed> = sent.unwrap_or_default().iter().map(Weighed::of).collect();
     weighed.extend(conversation(tx, &session, upto)?);
     let sum: u64 = weighed.iter().map(|one| one.weight).sum();
     let tokens = counted.unwrap_or(sum);
@@ -256,7 +256,7 @@ fn conversation(tx: &dyn Read, session: &Session, upto: u32) -> Result<Vec<Weigh
             _ if event.n < context.trimmed && TRIMMED.0 < bytes => TRIMMED.1,
             whole => whole,
         };
-        weigh(&event, &shown, &mut sums, &mut pictures);
+        add_tokens(&event, &shown, &mut sums, &mut pictures);
     }
     let seen: u64 = pictures.iter().rev().take(PICTURES).sum();
     if 0 < seen {
@@ -271,7 +271,7 @@ fn conversation(tx: &dyn Read, session: &Session, upto: u32) -> Result<Vec<Weigh
     Ok(weighed.collect())
 }
 
-fn weigh(
+fn add_tokens(
     event: &SessionEvent,
     shown: &impl Fn(u64) -> u64,
     sums: &mut BTreeMap<Group, u64>,
@@ -282,8 +282,8 @@ fn weigh(
     };
     match &event.kind {
         EventKind::Input { text, input, by, .. } => {
-            let said = input.is_some() && by.account().is_some();
-            add(if said { Group::Messages } else { Group::Notices }, text.head().len());
+            let is_message = input.is_some() && by.account().is_some();
+            add(if is_message { Group::Messages } else { Group::Notices }, text.head().len());
         }
         EventKind::Notice { text } => add(Group::Notices, text.len()),
         EventKind::Assistant { parts, .. } => {

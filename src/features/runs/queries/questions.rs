@@ -83,7 +83,7 @@ pub struct Card {
     /// The question, or the planned effect of a call in one line.
     pub question: String,
     /// The pending call; the first one of several.
-    pub asked: Option<PendingApproval>,
+    pub pending: Option<PendingApproval>,
     /// All pending calls, if several calls of one message wait.
     pub batch: Vec<PendingApproval>,
     /// Path of the browser page, if the run asks for manual control; handing the browser back is the answer.
@@ -168,14 +168,14 @@ pub fn card(tx: &dyn Read, reader: &Reader<'_>, run: &Run) -> Result<Option<Card
             let mut batch = Vec::with_capacity(all.len());
             for one in all {
                 let picture = pictured(tx, &one, &href)?;
-                batch.push(PendingApproval { picture, ..asked(one, keeps) });
+                batch.push(PendingApproval { picture, ..pending_approval(one, keeps) });
             }
-            let asked = batch.first().cloned();
+            let pending = batch.first().cloned();
             if batch.len() == 1 {
                 batch.clear();
             }
             let action = if may { action } else { String::new() };
-            Card { action, since, until, question, asked, batch, ..card }
+            Card { action, since, until, question, pending, batch, ..card }
         }
     }))
 }
@@ -185,7 +185,7 @@ fn pictured(tx: &dyn Read, approval: &Approval, href: &str) -> Result<Option<Mar
     if approval.tool != BROWSER {
         return Ok(None);
     }
-    let shot = browsers::asked(tx, approval.run, &approval.call_id)?;
+    let shot = browsers::find_approval_shot(tx, approval.run, &approval.call_id)?;
     Ok(shot.and_then(|shot| {
         let mark = shot.asked?.mark.map(|[left, top, width, height]| (left, top, width, height));
         Some(Marked { href: format!("{href}/calls/{}/asked", shot.step), mark })
@@ -211,7 +211,7 @@ pub fn laid_open(text: &str) -> String {
 
 /// The display form of a pending call.
 #[must_use]
-pub fn asked(approval: Approval, may_keep: bool) -> PendingApproval {
+pub fn pending_approval(approval: Approval, may_keep: bool) -> PendingApproval {
     let Approval { id, tool, plan, risk, why, offers, .. } = approval;
     PendingApproval {
         id: id.to_string(),

@@ -179,7 +179,7 @@ impl Looking {
                     continue;
                 }
                 self.until = self.until.into_iter().chain([event.at]).min();
-                self.look(event, wish);
+                self.add_event(event, wish);
             }
             self.left = self.left.saturating_sub(to - from);
             to = from;
@@ -245,7 +245,7 @@ impl Looking {
             }
         };
         let mut seen: BTreeSet<(SessionId, u32)> =
-            self.known.iter().map(|(said, _)| (said.session, said.n)).collect();
+            self.known.iter().map(|(one_hit, _)| (one_hit.session, one_hit.n)).collect();
         for hit in found.hits {
             let key = Found::named(&hit.key).and_then(|one| decode::<(SessionId, u32)>(&one.key));
             let Some(key) = key.filter(|key| seen.insert(*key)) else { continue };
@@ -253,16 +253,16 @@ impl Looking {
             let Some(event) = tx.get::<SessionEvent>(key)? else { continue };
             let is_old = wish.since.is_some_and(|since| event.at < since);
             if !is_old && left.iter().any(|session| session.id == event.session) {
-                self.look(event, wish);
+                self.add_event(event, wish);
             }
         }
         Ok(true)
     }
 
-    fn look(&mut self, event: SessionEvent, wish: &ConversationSearch<'_>) {
+    fn add_event(&mut self, event: SessionEvent, wish: &ConversationSearch<'_>) {
         let Some((by, text)) = words(&event.kind) else { return };
         let days = wish.now.duration_since(event.at).as_secs() / 86_400;
-        if self.ranking.look(&text, Some(days)).is_some() {
+        if self.ranking.add(&text, Some(days)).is_some() {
             let SessionEvent { session, n, run, at, .. } = event;
             self.known
                 .push((Said { session, n, run, at, by, text: String::new(), score: 0.0 }, text));
@@ -272,8 +272,8 @@ impl Looking {
     fn best(self, wish: &ConversationSearch<'_>) -> Vec<Said> {
         let best = self.ranking.best(wish.most).into_iter();
         best.map(|(at, score)| {
-            let (said, whole) = &self.known[at];
-            Said { text: around(whole, wish.query), score, ..said.clone() }
+            let (hit, whole) = &self.known[at];
+            Said { text: around(whole, wish.query), score, ..hit.clone() }
         })
         .collect()
     }

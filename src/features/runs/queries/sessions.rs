@@ -39,17 +39,17 @@ pub fn title(tx: &dyn Read, session: &Session) -> Result<String, StoreError> {
         });
     }
     let first = super::events(tx, session.id, 0, FIRST)?;
-    let said = first.into_iter().find_map(|event| match event.kind {
+    let message = first.into_iter().find_map(|event| match event.kind {
         EventKind::Input { text, .. } => Some(md::excerpt(text.head(), TITLE)),
         _ => None,
     });
-    Ok(said.filter(|said| !said.is_empty()).unwrap_or_else(|| "A conversation".to_owned()))
+    Ok(message.filter(|message| !message.is_empty()).unwrap_or_else(|| "A conversation".to_owned()))
 }
 
 /// The last text in a conversation. Responses stored as blobs are skipped.
 pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String, StoreError> {
     let last = super::last_events(tx, session.id, LAST)?;
-    let said = last.into_iter().rev().find_map(|event| match event.kind {
+    let message = last.into_iter().rev().find_map(|event| match event.kind {
         EventKind::Input { text, .. } => Some(md::excerpt(text.head(), max)),
         EventKind::Assistant { parts, .. } => {
             let parts: Vec<Part> = serde_json::from_str(parts.head()).ok()?;
@@ -61,7 +61,7 @@ pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String
         }
         _ => None,
     });
-    Ok(said.unwrap_or_default())
+    Ok(message.unwrap_or_default())
 }
 
 /// CSS state word and display text of the conversation's active run.

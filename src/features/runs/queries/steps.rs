@@ -318,11 +318,11 @@ impl Steps {
 
     /// Adds files to the step of their message.
     fn attach(&mut self, of: InputId, files: Vec<Attachment>) {
-        let said = self.all.iter_mut().rev().find_map(|step| match &mut step.what {
+        let slot = self.all.iter_mut().rev().find_map(|step| match &mut step.what {
             What::Input { input: Some(input), attached, .. } if *input == of => Some(attached),
             _ => None,
         });
-        if let Some(attached) = said {
+        if let Some(attached) = slot {
             *attached = files;
         }
     }
@@ -566,15 +566,15 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_stopped_says_so() {
-        let said = |stop: &str| {
+        let note_of = |stop: &str| {
             let mut kind = assistant(&[Part::text("Half of")]);
             if let EventKind::Assistant { stop: how, .. } = &mut kind {
                 *how = stop.to_owned();
             }
             Steps::fold(0, vec![event(1, kind)], &|_| None).all[0].cut
         };
-        assert_eq!(said("stopped"), Some("was stopped"));
-        assert_eq!(said("broken_off"), Some("broke off"));
-        assert_eq!(said("end"), None);
+        assert_eq!(note_of("stopped"), Some("was stopped"));
+        assert_eq!(note_of("broken_off"), Some("broke off"));
+        assert_eq!(note_of("end"), None);
     }
 }

@@ -31,8 +31,8 @@ pub fn read_in(tx: &dyn Read, input: &Input) -> Result<Option<ReadIn>, StoreErro
     let Some(run) = tx.get::<Run>(run)? else { return Ok(None) };
     let all = events_of_run(tx, &run, usize::MAX)?;
     let Some(event) = all.iter().find(|event| says(event, input.id)) else { return Ok(None) };
-    let Some(said) = tx.get::<Session>(run.session)? else { return Ok(None) };
-    let Some(session) = session_by_key(tx, &said.key)? else { return Ok(None) };
+    let Some(own) = tx.get::<Session>(run.session)? else { return Ok(None) };
+    let Some(session) = session_by_key(tx, &own.key)? else { return Ok(None) };
     let now = events(tx, session.id, event.n, event.n + 1)?;
     let has = now.iter().any(|event| says(event, input.id));
     let mut before = all.iter().take_while(|one| one.n < event.n);

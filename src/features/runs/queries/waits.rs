@@ -61,7 +61,7 @@ pub fn of(tx: &dyn Read, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>
 /// What a queued run of an available agent waits for.
 fn turn(tx: &dyn Read, run: &Run, agent: &Agent) -> Result<String, StoreError> {
     if let Some(held) = branches::held(tx, run)? {
-        return Ok(held.told());
+        return Ok(held.describe());
     }
     let works = |other: &&Run| other.id != run.id && other.item.is_some() && other.is_at_work();
     let live = live_of_agent(tx, agent.id)?;

@@ -199,16 +199,16 @@ pub fn thinking(tx: &dyn Read, run: &Run) -> Result<Option<String>, StoreError> 
     Ok(Some(text))
 }
 
-/// The level that a model with these `levels` uses: the highest supported level not above `asked`, if any.
-fn used(levels: &[Thinking], asked: Thinking) -> Thinking {
-    if levels.contains(&asked) {
-        return asked;
+/// The level that a model with these `levels` uses: the highest supported level not above `requested`, if any.
+fn used(levels: &[Thinking], requested: Thinking) -> Thinking {
+    if levels.contains(&requested) {
+        return requested;
     }
-    if asked == Thinking::None {
-        return levels.first().copied().unwrap_or(asked);
+    if requested == Thinking::None {
+        return levels.first().copied().unwrap_or(requested);
     }
     let thinks = || levels.iter().copied().filter(|level| *level != Thinking::None);
-    let below = thinks().rfind(|level| (*level as u8) < asked as u8);
+    let below = thinks().rfind(|level| (*level as u8) < requested as u8);
     below.or_else(|| thinks().next()).unwrap_or(Thinking::None)
 }
 
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_level_that_a_model_does_not_have_becomes_one_that_it_has() {
-        for (levels, asked, is) in [
+        for (levels, requested, is) in [
             (&[None, Low, Medium, High, Max][..], Max, Max),
             (&[None][..], High, None),
             (&[None, High][..], Low, High),
@@ -274,7 +274,7 @@ mod tests {
             (&[None, Low, Medium][..], High, Medium),
             (&[][..], High, None),
         ] {
-            assert_eq!(used(levels, asked), is, "{asked:?} of {levels:?}");
+            assert_eq!(used(levels, requested), is, "{requested:?} of {levels:?}");
         }
     }
 }

@@ -211,13 +211,13 @@ fn say(
     tx: &mut WriteTx<'_>,
     session: &Session,
     by: Actor,
-    said: Said,
+    message: Said,
 ) -> Result<InputId, RunError> {
     let to = (session.id, session.agent);
     let input = Input {
-        state: said.state,
-        model: said.model,
-        ..Input::words(tx.new_id(), to, (by, said.text), tx.now())
+        state: message.state,
+        model: message.model,
+        ..Input::words(tx.new_id(), to, (by, message.text), tx.now())
     };
     tx.put(&input)?;
     tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });

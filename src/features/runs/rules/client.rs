@@ -40,7 +40,7 @@ pub struct Answered {
     /// One result per call.
     pub results: Vec<ClientResult>,
     /// An additional message.
-    pub said: Option<NewInput>,
+    pub message: Option<NewInput>,
     /// Options from here on; they replace the earlier ones.
     pub demand: Demand,
     /// Thinking level from here on.
@@ -63,7 +63,8 @@ pub struct Resumed {
 /// `NoCalls` if the run waits for none, `MissingResult`, and if the additional message is invalid.
 pub fn answer(tx: &mut WriteTx<'_>, id: RunId, answered: Answered) -> Result<Resumed, RunError> {
     let run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
-    let Some((mut input, _)) = client::asked(tx, &run)?.filter(|_| run.waits_for_client()) else {
+    let Some((mut input, _)) = client::find_request(tx, &run)?.filter(|_| run.waits_for_client())
+    else {
         return Err(RunError::NoCalls(run.name()));
     };
     let handed = client::handed(tx, &run)?;
@@ -86,11 +87,11 @@ pub fn answer(tx: &mut WriteTx<'_>, id: RunId, answered: Answered) -> Result<Res
         pen.append(tx, finished)?;
     }
     let (event, calls) = (pen.session.events, pen.run.calls);
-    if let Some(said) = answered.said {
-        let said = Input {
+    if let Some(message) = answered.message {
+        let message = Input {
             id: tx.new_id(),
-            text: said.words()?,
-            attached: said.attached,
+            text: message.words()?,
+            attached: message.attached,
             state: InputState::Assigned(id),
             demand: None,
             thinking: answered.thinking,
@@ -99,7 +100,7 @@ pub fn answer(tx: &mut WriteTx<'_>, id: RunId, answered: Answered) -> Result<Res
             created_at: tx.now(),
             ..input.clone()
         };
-        tx.put(&said)?;
+        tx.put(&message)?;
     }
     (input.demand, input.thinking) = (Some(answered.demand), answered.thinking);
     tx.put(&input)?;

@@ -45,7 +45,7 @@ impl Earlier {
                     .collect(),
             },
             Self::Result { call, text } => Self::Result { call, text: clean(&text) },
-            said => said,
+            other => other,
         }
     }
 
@@ -118,13 +118,13 @@ pub(super) fn recount(
 }
 
 fn answered(text: &str, calls: Vec<EarlierCall>) -> EventKind {
-    let said = (!text.trim().is_empty()).then(|| Part::text(shown(text)));
+    let message = (!text.trim().is_empty()).then(|| Part::text(shown(text)));
     let calls = calls.into_iter().map(|EarlierCall { id, name, arguments }| Part::ToolCall {
         id,
         name,
         arguments,
     });
-    let parts: Vec<Part> = said.into_iter().chain(calls).collect();
+    let parts: Vec<Part> = message.into_iter().chain(calls).collect();
     EventKind::Assistant {
         call: 0,
         parts: Body::Inline(serde_json::to_string(&parts).unwrap_or_default()),

@@ -95,8 +95,8 @@ pub fn tell(
         return Ok(());
     }
     let (to, text) = ((session.id, session.agent), cut(text, MAX_TEXT).to_owned());
-    let said = (Actor::System(Part::Engine), text);
-    let mut input = Input::words(tx.new_id(), to, said, tx.now());
+    let content = (Actor::System(Part::Engine), text);
+    let mut input = Input::words(tx.new_id(), to, content, tx.now());
     if session.active_run.is_none() && session.owner.is_some() && wake == Wake::Now {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
         input.state = InputState::Assigned(run);

@@ -73,13 +73,13 @@ fn answer_and(
     if text.len() > MAX_TEXT {
         return Err(RunError::TooLong(text.len() / 1024));
     }
-    let told = format!("{} answered: {text}", name_of(tx, by)?);
+    let message = format!("{} answered: {text}", name_of(tx, by)?);
     let (id, text) = (input.map(|input| input.id), Body::Inline(text.to_owned()));
     let mut then = vec![EventKind::Answered { input: id, by: tx.by(), text }];
     if let Some(Input { id, attached, .. }) = input.filter(|input| !input.attached.is_empty()) {
         then.push(EventKind::Attached { input: *id, files: attached.clone() });
     }
-    settle_and(tx, park, run, &told, then)
+    settle_and(tx, park, run, &message, then)
 }
 
 /// Resumes the runs that wait for an ended task.
@@ -160,10 +160,10 @@ pub fn close(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<(), RunError
 }
 
 /// Resumes a run after a decision about its call. The call is authorized again.
-pub fn decided(tx: &mut WriteTx<'_>, run: Run, told: &str) -> Result<Run, RunError> {
+pub fn decided(tx: &mut WriteTx<'_>, run: Run, message: &str) -> Result<Run, RunError> {
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     let mut pen = RunWriter::of(run, session);
-    let (by, text) = (tx.by(), Body::Inline(told.to_owned()));
+    let (by, text) = (tx.by(), Body::Inline(message.to_owned()));
     pen.append(tx, EventKind::Answered { input: None, by, text })?;
     wake(tx, pen)
 }
@@ -206,8 +206,8 @@ fn settle_and(
     let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
     over(tx, park)?;
     // Calls of the same response that an API client executes keep waiting.
-    let asked = client::asked(tx, &run)?;
-    let theirs = |name: &str| asked.as_ref().is_some_and(|(_, demand)| demand.has(name));
+    let request = client::find_request(tx, &run)?;
+    let theirs = |name: &str| request.as_ref().is_some_and(|(_, demand)| demand.has(name));
     let mut open = queries::open_calls(tx, &run)?.into_iter();
     let open = open.find(|call| call.started.is_none() && !theirs(&call.name));
     let mut pen = RunWriter::of(run, session);

@@ -142,14 +142,14 @@ pub(super) fn place(
     queueing: &Queueing,
 ) -> Result<Sent, RunError> {
     let message = input.id;
-    let told = Event::InputQueued { input: message, session: session.id, agent: session.agent };
+    let queued = Event::InputQueued { input: message, session: session.id, agent: session.agent };
     (session.last_at, session.leaf) = (tx.now(), Some(message));
     let Some(active) = session.active_run else {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
         input.state = InputState::Assigned(run);
         tx.put(&input)?;
         tx.put(&session)?;
-        tx.emit(told);
+        tx.emit(queued);
         return Ok(Sent { message, run, placed: Placed::Started, before: 0 });
     };
     make_room(tx, session.id, queueing)?;
@@ -163,7 +163,7 @@ pub(super) fn place(
         // A new message cancels the client's pending tool calls.
         tx.put(&input)?;
         tx.put(&session)?;
-        tx.emit(told);
+        tx.emit(queued);
         return interrupt(tx, &run, message);
     }
     let asks = reading_park::question_of(tx, &run)?.is_some();
@@ -173,14 +173,14 @@ pub(super) fn place(
         tx.put(&input)?;
         tx.put(&session)?;
         park::answered_with(tx, active, &input, by)?;
-        tx.emit(told);
+        tx.emit(queued);
         return Ok(sent(Placed::Steered, 0));
     }
     if run.waits_for_children() && input.mode == QueueMode::Steer {
         tx.put(&input)?;
         tx.put(&session)?;
         children::spoken_to(tx, &run)?;
-        tx.emit(told);
+        tx.emit(queued);
         return Ok(sent(Placed::Steered, 0));
     }
     let waits = reading_park::timer_of(tx, &run)?.is_some();
@@ -188,7 +188,7 @@ pub(super) fn place(
         tx.put(&input)?;
         tx.put(&session)?;
         park::go_on(tx, &run, SPOKEN)?;
-        tx.emit(told);
+        tx.emit(queued);
         return Ok(sent(Placed::Steered, 0));
     }
     let sent = match input.mode {
@@ -210,13 +210,13 @@ pub(super) fn place(
         QueueMode::Interrupt => {
             tx.put(&input)?;
             tx.put(&session)?;
-            tx.emit(told);
+            tx.emit(queued);
             return interrupt(tx, &run, message);
         }
     };
     tx.put(&input)?;
     tx.put(&session)?;
-    tx.emit(told);
+    tx.emit(queued);
     Ok(sent)
 }
 
@@ -253,11 +253,11 @@ fn make_room(
     if queueing.drop == DropPolicy::New {
         return Err(RunError::QueueFull(queueing.cap));
     }
-    let told = reading::overflowed(tx, session)?.len();
+    let reported = reading::overflowed(tx, session)?.len();
     for (n, mut input) in waiting.into_iter().take(over).enumerate() {
         input.kept = true;
         input.state = match queueing.drop {
-            DropPolicy::Summarize if told + n < MAX_TOLD => InputState::Overflowed,
+            DropPolicy::Summarize if reported + n < MAX_TOLD => InputState::Overflowed,
             _ => InputState::Dropped(TOO_MANY.to_owned()),
         };
         tx.put(&input)?;

@@ -52,7 +52,7 @@ pub fn resend(tx: &mut WriteTx<'_>, new: Resend, by: AccountId) -> Result<Sent, 
     let context = retry::context_at(tx, &parent, event)?;
     tx.put(&Context { session: session.id, ..context })?;
     tx.put(&session)?;
-    let said = NewInput {
+    let message = NewInput {
         trigger: input.trigger,
         model: input.model,
         attached: input.attached,
@@ -60,7 +60,7 @@ pub fn resend(tx: &mut WriteTx<'_>, new: Resend, by: AccountId) -> Result<Sent, 
         fast: input.fast,
         ..NewInput::chat(new.text.unwrap_or(input.text))
     };
-    let sent = queue(tx, session.id, said)?;
+    let sent = queue(tx, session.id, message)?;
     tx.put(&Branch {
         session: session.id,
         parent: shared,

@@ -154,11 +154,11 @@ impl Names {
 /// Description for models, truncated if very long.
 #[must_use]
 pub fn summarise(description: &str) -> String {
-    let mut told = cut(description, MAX_DESCRIPTION).to_owned();
-    if told.len() < description.len() {
-        told.push_str("\n[…the rest is cut]");
+    let mut text = cut(description, MAX_DESCRIPTION).to_owned();
+    if text.len() < description.len() {
+        text.push_str("\n[…the rest is cut]");
     }
-    told
+    text
 }
 
 /// Sources of the texts in a brief.
@@ -198,7 +198,7 @@ pub fn brief(
             linked.extend(links::describe(read, &link)?);
         }
     }
-    let said = |comment: &Comment| {
+    let show = |comment: &Comment| {
         let text = ellipsis(&comment.body, MAX_COMMENT);
         Ok::<_, StoreError>(Said {
             id: comment.id.short(),
@@ -232,7 +232,7 @@ pub fn brief(
             })
             .collect(),
         links: linked,
-        comments: all.iter().skip(earlier_comments).map(said).collect::<Result<_, _>>()?,
+        comments: all.iter().skip(earlier_comments).map(show).collect::<Result<_, _>>()?,
         earlier_comments,
         open: OpenEnds::of(read, task.id)?.why(&names.key),
     })

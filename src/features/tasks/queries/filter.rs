@@ -38,14 +38,14 @@ pub struct Asker<'a> {
 pub struct Understood {
     pub terms: Terms,
     /// Each term in query order, with its error message or an empty string.
-    pub said: Vec<(Term, String)>,
+    pub checked: Vec<(Term, String)>,
 }
 
 impl Understood {
     /// The first error message.
     #[must_use]
     pub fn wrong(&self) -> Option<&str> {
-        self.said.iter().map(|(_, wrong)| wrong.as_str()).find(|wrong| !wrong.is_empty())
+        self.checked.iter().map(|(_, wrong)| wrong.as_str()).find(|wrong| !wrong.is_empty())
     }
 
     /// Returns the terms, or fails on any error. For API clients, which need to see errors.
@@ -71,7 +71,7 @@ impl Asker<'_> {
             } else {
                 wrong.push("This filter is too long. Remove some conditions.".to_owned());
             }
-            found.said.push((term.clone(), wrong.join(" ")));
+            found.checked.push((term.clone(), wrong.join(" ")));
         }
         Ok(found)
     }

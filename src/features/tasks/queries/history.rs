@@ -71,9 +71,9 @@ pub fn history(read: &dyn Read, id: TaskId, looks: usize) -> Result<History, Sto
     // `after` is the row after the current change; `unread` is its position while it is not loaded. If former versions
     // are gone, changes are still listed, without the former values.
     let (mut after, mut unread) = (Some(now), None);
-    let (mut versions, mut told) = (0, 0);
+    let (mut versions, mut facts_found) = (0, 0);
     while let Some(entry) = feed::entry(read, seq)? {
-        if MAX_VERSIONS * looks <= versions || MAX_FACTS * looks <= told {
+        if MAX_VERSIONS * looks <= versions || MAX_FACTS * looks <= facts_found {
             more = true;
             break;
         }
@@ -94,7 +94,8 @@ pub fn history(read: &dyn Read, id: TaskId, looks: usize) -> Result<History, Sto
         let at = kernel::time::from_ms(entry.at);
         for event in entry.events.iter().rev() {
             for kind in kinds(event, id, (before.as_ref(), after.as_ref()), &moved) {
-                told += usize::from(!matches!(kind, FactKind::Title(_) | FactKind::Field(_)));
+                facts_found +=
+                    usize::from(!matches!(kind, FactKind::Title(_) | FactKind::Field(_)));
                 facts.push(Fact { at, actor: entry.actor, kind });
             }
         }
@@ -249,11 +250,11 @@ mod tests {
             stops: Vec::new(),
         };
         let none = Moved::default();
-        let told = |before, moved| kinds(&undone, after.id, (before, Some(&after)), moved);
-        assert_eq!(told(Some(&before), &none), [FactKind::Undone(all)]);
-        assert_eq!(told(None, &none), [FactKind::Undone(Vec::new())]);
+        let facts = |before, moved| kinds(&undone, after.id, (before, Some(&after)), moved);
+        assert_eq!(facts(Some(&before), &none), [FactKind::Undone(all)]);
+        assert_eq!(facts(None, &none), [FactKind::Undone(Vec::new())]);
         let moved = Moved { added: vec!["bug".to_owned()], removed: Vec::new() };
-        assert_eq!(told(None, &moved), [FactKind::Undone(vec![Back::Labels(moved.clone())])]);
+        assert_eq!(facts(None, &moved), [FactKind::Undone(vec![Back::Labels(moved.clone())])]);
         let lost = field_kind(TaskField::Priority, None, None);
         assert_eq!(lost, FactKind::Field(TaskField::Priority));
     }

@@ -121,7 +121,7 @@ impl Moved {
     /// Phrase for the change, with `to` after the added and `from` after the removed labels: "added the label bug to
     /// and removed the labels idea and old from".
     #[must_use]
-    pub fn told(&self, show: impl Fn(&str) -> String, (to, from): (&str, &str)) -> String {
+    pub fn describe(&self, show: impl Fn(&str) -> String, (to, from): (&str, &str)) -> String {
         let part = |verb: &str, names: &[String], end: &str| {
             let noun = if names.len() == 1 { "label" } else { "labels" };
             let shown: Vec<String> = names.iter().map(|name| show(name)).collect();
@@ -208,11 +208,11 @@ mod tests {
         let mut all = moved(&["bug", "idea"], &["old"]);
         all.then(moved(&["old", "new"], &["idea", "late", "last"]));
         assert_eq!(all, moved(&["bug", "new"], &["late", "last"]));
-        let said = all.told(str::to_owned, (" to", " from"));
+        let text = all.describe(str::to_owned, (" to", " from"));
         let wanted = "added the labels bug and new to and removed the labels late and last from";
-        assert_eq!(said, wanted);
-        let said = moved(&[], &["old"]).told(|name| format!("<{name}>"), ("", ""));
-        assert_eq!(said, "removed the label <old>");
+        assert_eq!(text, wanted);
+        let text = moved(&[], &["old"]).describe(|name| format!("<{name}>"), ("", ""));
+        assert_eq!(text, "removed the label <old>");
     }
 
     #[test]

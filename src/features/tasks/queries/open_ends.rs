@@ -45,7 +45,7 @@ impl OpenEnds {
 
     /// Suffix for a message that the task is done, such as `, with 2 open subtasks`. Empty if nothing is open.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let pieces = self.in_review.len() + self.sent_back.len();
         let counts = [
             (self.parts.len(), "open subtask", "open subtasks"),

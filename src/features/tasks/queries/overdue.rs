@@ -195,8 +195,8 @@ pub fn is_lost(read: &dyn Read, task: &Task, since: Timestamp) -> Result<bool, S
         return Ok(true);
     }
     let ran = runs.iter().any(|run| run.ended_at.is_some_and(|at| at > since));
-    let said = comments::of_task(read, task.id)?.iter().any(|one| one.created_at > since);
-    Ok(task.updated_at <= since && !ran && !said)
+    let has_comments = comments::of_task(read, task.id)?.iter().any(|one| one.created_at > since);
+    Ok(task.updated_at <= since && !ran && !has_comments)
 }
 
 #[cfg(test)]
@@ -279,14 +279,15 @@ mod tests {
     fn a_due_date_is_shown_with_its_time_and_red_when_it_has_passed() {
         let today = Today { now: at("2026-11-20T12:00:00Z"), zone: zone("Europe/Berlin") };
         let shown = |task: &Task| shown(task, &today).map(|due| (due.text, due.time, due.tone));
-        let told = |text: &str, time: &str, tone| Some((text.to_owned(), time.to_owned(), tone));
+        let expected =
+            |text: &str, time: &str, tone| Some((text.to_owned(), time.to_owned(), tone));
         let noon = due(at("2026-11-20T11:00:00Z"), true);
-        assert_eq!(shown(&noon), told("Today, 12:00", "12:00", Tone::Danger));
+        assert_eq!(shown(&noon), expected("Today, 12:00", "12:00", Tone::Danger));
         let soon = due(at("2026-11-20T13:30:00Z"), true);
-        assert_eq!(shown(&soon), told("Today, 14:30", "14:30", Tone::Warn));
+        assert_eq!(shown(&soon), expected("Today, 14:30", "14:30", Tone::Warn));
         let day = due(at("2026-11-20T22:59:59Z"), false);
-        assert_eq!(shown(&day), told("Today", "", Tone::Warn));
+        assert_eq!(shown(&day), expected("Today", "", Tone::Warn));
         let done = Task { status: TaskStatus::Done, ..noon };
-        assert_eq!(shown(&done), told("Today, 12:00", "12:00", Tone::Neutral));
+        assert_eq!(shown(&done), expected("Today, 12:00", "12:00", Tone::Neutral));
     }
 }

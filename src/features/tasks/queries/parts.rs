@@ -55,8 +55,8 @@ fn worked_on(read: &dyn Read, run: RunId) -> Result<Option<TaskId>, StoreError> 
 pub fn since_a_person(read: &dyn Read, whole: TaskId) -> Result<usize, StoreError> {
     let last: Vec<Comment> =
         read.scan(BY_TASK, &super::of_task(whole).reverse().limit(LOOKED_AT))?;
-    let said = last.iter().find(|comment| comment.author.account().is_some());
-    let since = said.map(|comment| comment.created_at);
+    let of_person = last.iter().find(|comment| comment.author.account().is_some());
+    let since = of_person.map(|comment| comment.created_at);
     let counts = |part: &Task| {
         part.created_by.agent().is_some() && since.is_none_or(|since| since < part.created_at)
     };

@@ -149,12 +149,12 @@ mod tests {
         #[test]
         fn it_has_what_was_put_in_in_whatever_order_one_asks(
             (first, more) in (prop::collection::vec(any::<u8>(), 0..60), prop::collection::vec(any::<u8>(), 0..9)),
-            asked in prop::collection::vec(any::<u8>(), 0..80),
+            probes in prop::collection::vec(any::<u8>(), 0..80),
         ) {
             let mut set: TaskSet = first.iter().copied().map(id).collect();
             set.extend(more.iter().copied().map(id));
             let model: BTreeSet<u8> = first.into_iter().chain(more).collect();
-            for n in asked.into_iter().chain(0..=u8::MAX) {
+            for n in probes.into_iter().chain(0..=u8::MAX) {
                 prop_assert_eq!(set.contains(id(n)), model.contains(&n), "{}", n);
             }
         }

@@ -174,7 +174,7 @@ impl Column for Text {
         self.id
     }
 
-    fn leave(&self, bytes: &mut Bytes) {
+    fn on_removed(&self, bytes: &mut Bytes) {
         bytes.lost += usize::from(self.len);
         for answer in bytes.answers.get_mut() {
             Arc::make_mut(answer).go(self.id);
@@ -223,12 +223,12 @@ fn holds(words: &[Words], number: u32, text: &str, whole: bool) -> Option<bool> 
 pub(super) struct Holding {
     answer: Arc<Answer>,
     /// The result including tasks that were read from the store, if any had to be.
-    told: Option<Vec<TaskId>>,
+    merged: Option<Vec<TaskId>>,
 }
 
 impl Holding {
     pub(super) fn ids(&self) -> &[TaskId] {
-        self.told.as_deref().unwrap_or(&self.answer.found)
+        self.merged.as_deref().unwrap_or(&self.answer.found)
     }
 }
 
@@ -240,7 +240,7 @@ pub(super) fn holding(
 ) -> Result<Holding, StoreError> {
     let answer = columns::with_shared(read, |texts: &[Text], bytes| bytes.answer(words, texts))?;
     if answer.open.is_empty() {
-        return Ok(Holding { answer, told: None });
+        return Ok(Holding { answer, merged: None });
     }
     // Runs outside the column lock, so that the disk reads below block nobody.
     let fitting = columns::with(read, |rows: &[Row]| -> Vec<TaskId> {
@@ -255,7 +255,7 @@ pub(super) fn holding(
         }
     }
     found.sort_unstable();
-    Ok(Holding { answer, told: Some(found) })
+    Ok(Holding { answer, merged: Some(found) })
 }
 
 #[cfg(test)]
@@ -311,15 +311,15 @@ mod tests {
         let mut most = 0;
         for round in 0..40u128 {
             for n in (0..300usize).filter(|n| !(*n).is_multiple_of(7)) {
-                texts[n].leave(&mut bytes);
-                let said = format!("round {round} {}", "y".repeat(n));
-                model[n] = format!("zoë\0{said}");
-                texts[n] = Text::of(&task(n as u128, said), &mut bytes);
+                texts[n].on_removed(&mut bytes);
+                let content = format!("round {round} {}", "y".repeat(n));
+                model[n] = format!("zoë\0{content}");
+                texts[n] = Text::of(&task(n as u128, content), &mut bytes);
             }
             Text::tidy(&mut texts, &mut bytes);
             most = most.max(bytes.all.len());
-            for (text, said) in texts.iter().zip(&model) {
-                assert_eq!(bytes.of(text), said);
+            for (text, content) in texts.iter().zip(&model) {
+                assert_eq!(bytes.of(text), content);
             }
         }
         assert!(most < 600_000, "{most}");
@@ -328,20 +328,20 @@ mod tests {
     #[test]
     fn what_is_remembered_of_a_question_is_what_all_texts_would_say() {
         let (mut bytes, mut texts): (Bytes, Vec<Text>) = (Bytes::default(), Vec::new());
-        let asked: Vec<[Words; 1]> = ["tyre", "brake", "zoë"]
+        let questions: Vec<[Words; 1]> = ["tyre", "brake", "zoë"]
             .into_iter()
             .flat_map(|text| [Sign::Is, Sign::Not].map(|sign| [words(sign, text)]))
             .chain([[Words::new(Sign::Is, "mc-3", Some(3))]])
             .collect();
-        let said = ["tyre", "brake", "a tyre and a brake", "nothing"];
+        let sentences = ["tyre", "brake", "a tyre and a brake", "nothing"];
         for step in 0..400usize {
             let (n, what) = (step * 7 % 40, step * 5 % 6);
             let id = TaskId::from_uuid(uuid::Uuid::from_u128(n as u128));
             let place = texts.binary_search_by(|text| text.id.cmp(&id));
             if let Ok(at) = place {
-                texts.remove(at).leave(&mut bytes);
+                texts.remove(at).on_removed(&mut bytes);
             }
-            if let Some(words) = said.get(what) {
+            if let Some(words) = sentences.get(what) {
                 let far = if step % 3 == 0 { "x".repeat(KEPT) } else { String::new() };
                 let task = task(n as u128, format!("{far}{words}"));
                 let task = Task { number: u32::try_from(n).unwrap(), ..task };
@@ -349,12 +349,12 @@ mod tests {
                 texts.insert(at, Text::of(&task, &mut bytes));
             }
             Text::tidy(&mut texts, &mut bytes);
-            for words in &asked {
+            for words in &questions {
                 let known = bytes.answer(words, &texts);
                 let fresh = super::Answer::new(words, &texts, &bytes);
                 assert_eq!((&known.found, &known.open), (&fresh.found, &fresh.open), "{step}");
             }
         }
-        assert_eq!(bytes.answers.get_mut().len(), asked.len());
+        assert_eq!(bytes.answers.get_mut().len(), questions.len());
     }
 }

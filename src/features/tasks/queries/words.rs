@@ -69,7 +69,7 @@ pub fn has_said_since(
     read: &dyn Read,
     schema: &Schema,
     id: TaskId,
-    (base, said): (Says, Says),
+    (base, wanted): (Says, Says),
 ) -> Result<bool, StoreError> {
     let root = Root::of::<Task>(id);
     let page = history::of(read, schema, &root, None, MOST_VERSIONS)?.unwrap_or_default();
@@ -78,7 +78,7 @@ pub fn has_said_since(
         if base(&then) {
             return Ok(false);
         }
-        if said(&then) {
+        if wanted(&then) {
             return Ok(true);
         }
     }

@@ -168,9 +168,9 @@ pub fn find_or_create(tx: &mut WriteTx<'_>, name: &str) -> Result<LabelId, TaskE
 ///
 /// # Errors
 /// If the task is archived, a name is invalid, or a label to remove is unknown.
-pub fn ask(tx: &mut WriteTx<'_>, task: TaskId, asked: LabelFilter) -> Result<Task, TaskError> {
+pub fn ask(tx: &mut WriteTx<'_>, task: TaskId, filter: LabelFilter) -> Result<Task, TaskError> {
     let (mut add, mut remove) = (Vec::new(), Vec::new());
-    match asked {
+    match filter {
         LabelFilter::Exactly(names) => {
             for name in names {
                 add.push(find_or_create(tx, &name)?);

@@ -61,13 +61,13 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewTask) -> Result<Task, TaskError> {
 
 /// An open or done subtask of the same agent with the same request.
 fn alike(read: &dyn Read, whole: TaskId, new: &NewTask) -> Result<Option<Task>, StoreError> {
-    let asked = words(&new.title);
+    let wanted = words(&new.title);
     let counts = |part: &Task| part.status.is_open() || part.status == TaskStatus::Done;
     let beside = parts::beside(read, whole)?;
     Ok(queries::children(read, whole)?
         .into_iter()
         .chain(beside)
-        .find(|part| part.assignee == new.assignee && counts(part) && words(&part.title) == asked))
+        .find(|part| part.assignee == new.assignee && counts(part) && words(&part.title) == wanted))
 }
 
 /// Words of a title, ignoring order, case and punctuation.

@@ -346,9 +346,9 @@ fn make(
     };
     let task = super::create(tx, new)?;
     if !series.labels.is_empty() {
-        let asked = LabelFilter::Exactly(series.labels.clone());
+        let filter = LabelFilter::Exactly(series.labels.clone());
         // Invalid label names do not prevent the task.
-        match tx.attempt(|tx| labels::ask(tx, task.id, asked)) {
+        match tx.attempt(|tx| labels::ask(tx, task.id, filter)) {
             Ok(_) => {}
             Err(TaskError::Store(error)) => return Err(error.into()),
             Err(error) => tracing::warn!(series = %series.id, %error, "its labels were left out"),

@@ -66,7 +66,7 @@ impl CallRecord {
     pub fn of(
         call_id: &str,
         facts: &Facts<'_>,
-        leave: AccessDecision,
+        decision: AccessDecision,
         redactor: &Redactor,
     ) -> Self {
         let is_plain = |text: &str| matches!(redactor.text(text), Cow::Borrowed(_));
@@ -75,9 +75,9 @@ impl CallRecord {
         let commands = commands.filter(|all| {
             is_within(all, MAX_LINE) && all.iter().flat_map(Seen::texts).all(is_plain)
         });
-        let request = facts.request.filter(|asked| {
-            let texts = [Some(&asked.method), Some(&asked.host), asked.origin.as_ref()];
-            is_within(asked, MAX_REQUEST) && texts.into_iter().flatten().all(|text| is_plain(text))
+        let request = facts.request.filter(|sent| {
+            let texts = [Some(&sent.method), Some(&sent.host), sent.origin.as_ref()];
+            is_within(sent, MAX_REQUEST) && texts.into_iter().flatten().all(|text| is_plain(text))
         });
         Self {
             call_id: call_id.to_owned(),
@@ -86,7 +86,7 @@ impl CallRecord {
             digest: facts.digest,
             commands,
             request: request.cloned(),
-            became: match leave {
+            became: match decision {
                 AccessDecision::Allow => Became::Passed,
                 AccessDecision::Ask => Became::Asked,
                 AccessDecision::Deny => Became::Refused,
@@ -202,14 +202,14 @@ mod tests {
         assert!(judged("./another-value x", &redactor).commands.is_some());
         let host = |host: &str| {
             let (method, host) = ("GET".to_owned(), host.to_owned());
-            let asked = OutgoingRequest { method, host, is_usual: true, origin: None };
+            let request = OutgoingRequest { method, host, is_usual: true, origin: None };
             let facts = Facts::of(
                 "http_request",
                 Effect::External,
                 Reach::Elsewhere,
                 Timestamp::UNIX_EPOCH,
             );
-            let facts = Facts { request: Some(&asked), ..facts };
+            let facts = Facts { request: Some(&request), ..facts };
             CallRecord::of("call_1", &facts, AccessDecision::Ask, &redactor).request
         };
         assert_eq!(host("a-value-that-is-secret.example"), None);

@@ -102,7 +102,7 @@ impl Standing {
 
     /// Usage for lists. A limit per run belongs to no particular run, so only the maximum is shown.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let words = self.words();
         match words.split_once(" of ") {
             Some((_, most)) if self.budget.period == Period::Run => format!("at most {most}"),

@@ -63,7 +63,7 @@ pub fn of(ws: &Ws, read: &dyn Read, payer: Payer, may_set: bool) -> Result<Purse
 fn line(one: &Standing, waits: &[BudgetWait]) -> Line {
     Line {
         period: one.budget.period.words(),
-        used: one.told(),
+        used: one.describe(),
         percent: one.share(),
         tone: one.tone(),
         note: notes(one, waits),
@@ -85,8 +85,8 @@ pub fn notes(one: &Standing, waits: &[BudgetWait]) -> String {
     if !budget.hard {
         notes.push("warns only".to_owned());
     }
-    if let (Some(again), true) = (budget.period.again(), one.is_used_up()) {
-        notes.push(format!("resets {again}"));
+    if let (Some(renewal), true) = (budget.period.renewal(), one.is_used_up()) {
+        notes.push(format!("resets {renewal}"));
     }
     notes.join(", ")
 }

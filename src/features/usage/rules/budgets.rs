@@ -241,10 +241,10 @@ fn tell(tx: &mut WriteTx<'_>, budget: &Budget, reached: bool) -> Result<(), Usag
     let (payer, period) = (budget.payer, budget.period);
     let first_day = period.first_day(tx.now());
     let limits = (budget.limit_micros, budget.limit_tokens);
-    let told = tx.get::<BudgetNotice>((payer, period))?.is_some_and(|told| {
-        told.first_day == first_day && told.limits == limits && (told.reached || !reached)
+    let is_known = tx.get::<BudgetNotice>((payer, period))?.is_some_and(|notice| {
+        notice.first_day == first_day && notice.limits == limits && (notice.reached || !reached)
     });
-    if told {
+    if is_known {
         return Ok(());
     }
     let at = tx.now();

@@ -95,12 +95,12 @@ pub const AMOUNTS: [&str; 4] =
 /// # Errors
 /// If model, connection, amount or start is invalid, or the price is incomplete.
 pub fn set(tx: &mut WriteTx<'_>, new: NewPrice) -> Result<EnteredPrice, PriceError> {
-    let typed = new.model.trim();
+    let model_name = new.model.trim();
     let is_odd = |c: char| c.is_whitespace() || c.is_control();
-    if typed.is_empty() || MAX_MODEL < typed.len() || typed.contains(is_odd) {
+    if model_name.is_empty() || MAX_MODEL < model_name.len() || model_name.contains(is_odd) {
         return Err(PriceError::BadModel);
     }
-    let model = catalog::price_name(typed);
+    let model = catalog::price_name(model_name);
     if model.is_empty() {
         return Err(PriceError::BadModel);
     }
@@ -133,11 +133,11 @@ pub fn set(tx: &mut WriteTx<'_>, new: NewPrice) -> Result<EnteredPrice, PriceErr
         updated_at: now,
     };
     let rows = prices::of_model(tx, &price.model)?;
-    let below = prices::built_in(tx, connection.as_ref(), typed)?;
+    let below = prices::built_in(tx, connection.as_ref(), model_name)?;
     let wide = price.connection.and_then(|_| prices::at(&rows, &price.model, None, begins_at));
     let below = wide.and_then(|wide| wide.laid_over(&below)).unwrap_or(below);
     if price.over(below.price).is_none() {
-        return Err(PriceError::NotWhole(typed.to_owned()));
+        return Err(PriceError::NotWhole(model_name.to_owned()));
     }
     let before = rows.into_iter().find(|row| row.id() == price.id());
     match before {

@@ -69,10 +69,10 @@ pub fn use_totp(tx: &mut WriteTx<'_>, account: AccountId, step: u64) -> Result<(
 pub fn use_recovery(
     tx: &mut WriteTx<'_>,
     account: AccountId,
-    typed: TokenHash,
+    entered: TokenHash,
 ) -> Result<(), UsersError> {
     let mut codes = tx.get::<RecoveryCodes>(account)?.ok_or(UsersError::NoCode)?;
-    let at = codes.hashes.iter().position(|hash| *hash == typed).ok_or(UsersError::NoCode)?;
+    let at = codes.hashes.iter().position(|hash| *hash == entered).ok_or(UsersError::NoCode)?;
     codes.hashes.remove(at);
     tx.put(&codes)?;
     changed(tx, account, FactorChange::CodeUsed);

@@ -90,7 +90,7 @@ pub fn remove(
         may_handle(tx, member.role)?;
     }
     keep_an_owner(tx, &member, shut)?;
-    leave(tx, member)
+    remove_member(tx, member)
 }
 
 /// Ends the membership of an imported member without an account here, who joins again with a local account.
@@ -99,10 +99,10 @@ pub fn remove(
 /// If there is no such member.
 pub fn give_way(tx: &mut WriteTx<'_>, stranger: AccountId) -> Result<Member, WorkspaceError> {
     let member = present(tx, stranger)?;
-    leave(tx, member)
+    remove_member(tx, member)
 }
 
-fn leave(tx: &mut WriteTx<'_>, mut member: Member) -> Result<Member, WorkspaceError> {
+fn remove_member(tx: &mut WriteTx<'_>, mut member: Member) -> Result<Member, WorkspaceError> {
     member.left_at = Some(tx.now());
     tx.put(&member)?;
     tx.emit(Event::MemberLeft { account: member.account });

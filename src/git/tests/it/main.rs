@@ -243,8 +243,8 @@ fn links_sockets_pipes_and_large_files_are_left_out_and_told() {
     symlink("../master.key", bench.path("SOUL.md")).unwrap();
 
     let taken = bench.commit(ALL, "done: Tricks");
-    let told: Vec<_> = taken.skipped.iter().map(|s| s.path.as_str()).collect();
-    assert_eq!(told, ["SOUL.md", "door", "large", "link", "pipe", "socket"]);
+    let skipped: Vec<_> = taken.skipped.iter().map(|s| s.path.as_str()).collect();
+    assert_eq!(skipped, ["SOUL.md", "door", "large", "link", "pipe", "socket"]);
     assert_eq!(taken.changed, ["SOUL.md"]);
     let noted = ["link", "door/file", "large"].map(String::from);
     assert_eq!(bench.commit(Paths::Only(&noted), "noted").commit, None);
@@ -259,10 +259,10 @@ fn of_some_files_those_are_told_that_would_stay_out_of_a_branch() {
     }
     fs::File::create(bench.path("large")).unwrap().set_len(MAX_FILE + 1).unwrap();
     let refuses = |_: &str, bytes: &[u8]| (bytes == b"a key").then_some("it holds a key");
-    let asked = ["SOUL.md", "gone.md", "large", "plain.md"].map(String::from);
-    let found = bench.repo.left_out(&bench.ada, &bench.path(""), &asked, &refuses).unwrap();
-    let told: Vec<_> = found.iter().map(|one| (one.path.as_str(), one.why)).collect();
-    assert_eq!(told, [("SOUL.md", "it holds a key"), ("large", "it is larger than 25 MiB")]);
+    let paths = ["SOUL.md", "gone.md", "large", "plain.md"].map(String::from);
+    let found = bench.repo.left_out(&bench.ada, &bench.path(""), &paths, &refuses).unwrap();
+    let reasons: Vec<_> = found.iter().map(|one| (one.path.as_str(), one.why)).collect();
+    assert_eq!(reasons, [("SOUL.md", "it holds a key"), ("large", "it is larger than 25 MiB")]);
 }
 
 #[test]
@@ -430,12 +430,12 @@ fn a_repository_is_opened_again_after_a_crash() {
     fs::write(path.join("packed-refs.lock"), "").unwrap();
     fs::create_dir(bench.dir.path().join("agents.git.new")).unwrap();
 
-    let again = AgentsRepo::open_or_init(&path).unwrap();
+    let reopened = AgentsRepo::open_or_init(&path).unwrap();
 
-    assert_eq!(again.head(&bench.ada).unwrap(), bench.repo.head(&bench.ada).unwrap());
+    assert_eq!(reopened.head(&bench.ada).unwrap(), bench.repo.head(&bench.ada).unwrap());
     bench.write("SOUL.md", "after");
     let entry = Entry { author: &bench.author, message: "after", time: at(9) };
-    let taken = again.commit_paths(&bench.ada, &bench.path(""), ALL, &entry).unwrap();
+    let taken = reopened.commit_paths(&bench.ada, &bench.path(""), ALL, &entry).unwrap();
     assert!(taken.commit.is_some());
 }
 

@@ -1,10 +1,10 @@
 //! Reverting files to their state before some commits.
 
-use git::revert::{Noted, Revert, Reverted};
+use git::revert::{RecordedChange, Revert, Reverted};
 
 use super::*;
 
-fn take_back(bench: &Bench, commits: &[CommitId], noted: &[Noted]) -> Reverted {
+fn take_back(bench: &Bench, commits: &[CommitId], noted: &[RecordedChange]) -> Reverted {
     let dir = bench.path("");
     let what =
         Revert { branch: &bench.ada, dir: &dir, commits, noted, only: None, mark: "Order: 1" };
@@ -34,8 +34,8 @@ fn files_go_back_to_before_some_commits_where_they_are_as_those_left_them() {
     // Interrupted before it was recorded, and repeated after other commits: the same files, the same commit.
     bench.write("other.md", "more\n");
     bench.commit(ALL, "MC-2: Order: 1").commit.unwrap();
-    let again = take_back(&bench, &[first], &[]);
-    assert_eq!(again.commit, done.commit);
+    let repeated = take_back(&bench, &[first], &[]);
+    assert_eq!(repeated.commit, done.commit);
     assert_eq!(bench.log(None).iter().filter(|one| one.starts_with("Undo")).count(), 1);
 }
 
@@ -57,7 +57,7 @@ fn what_was_never_committed_cannot_come_back_and_is_said_to_stay() {
     let bench = Bench::new();
     bench.write("notes.md", "made by the run");
     let commit = bench.commit(ALL, "Run").commit.unwrap();
-    let noted = Noted { path: "notes.md".into(), before: Some([9; 32]), after: None };
+    let noted = RecordedChange { path: "notes.md".into(), before: Some([9; 32]), after: None };
     let done = take_back(&bench, &[commit], &[noted]);
     assert_eq!(done.kept[0].1, "what it was before was never committed");
     assert!(done.commit.is_none() && bench.path("notes.md").exists());

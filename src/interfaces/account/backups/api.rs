@@ -16,8 +16,8 @@ use web::session::Person;
 
 use features::backups::job::{self, BackupRequest, Newness};
 use features::backups::model::{
-    BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, S3_SECRET,
-    Schedule,
+    BackupRun, BackupSettings, CachedBackup, Deed, Encryption, Outcome, PASSPHRASE, Reach,
+    S3_SECRET, Schedule,
 };
 use features::backups::queries;
 use features::backups::rules::{self, BackupsError, NewSecret, NewSettings};
@@ -59,7 +59,8 @@ pub fn routes() -> Routes {
         )
         .get(
             "/backups/runs/{id}",
-            look.needs(Can::Admin)
+            show_run
+                .needs(Can::Admin)
                 .doc(|| Doc::new("Result or progress of a backup run").returns::<RunView>()),
         )
         .get(
@@ -111,8 +112,8 @@ struct KeptView {
     unreadable: bool,
 }
 
-impl From<Kept> for KeptView {
-    fn from(kept: Kept) -> Self {
+impl From<CachedBackup> for KeptView {
+    fn from(kept: CachedBackup) -> Self {
         Self {
             missing: kept.missing(),
             fault: kept.damage().map(str::to_owned),
@@ -289,7 +290,7 @@ async fn started(app: &App, wish: BackupRequest) -> Result<Response, ApiError> {
     Ok((StatusCode::ACCEPTED, Json(RunView::of(app, run))).into_response())
 }
 
-async fn look(
+async fn show_run(
     app: App,
     ws: Ws,
     who: Person,

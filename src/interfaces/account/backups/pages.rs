@@ -27,8 +27,8 @@ use web::time::{RelTime, zones};
 use features::agents::queries::exposed;
 use features::backups::job::{self, BackupRequest, Newness};
 use features::backups::model::{
-    BackupRun, BackupSettings, Deed, Encryption, Kept, Outcome, PASSPHRASE, Reach, Restoration,
-    S3_SECRET, Schedule,
+    BackupRun, BackupSettings, CachedBackup, Deed, Encryption, Outcome, PASSPHRASE, Reach,
+    Restoration, S3_SECRET, Schedule,
 };
 use features::backups::queries;
 use features::backups::rules::{self, BackupsError, NewSecret, NewSettings};
@@ -162,7 +162,7 @@ async fn show(app: App, ws: Ws, who: Person, hx: Hx, shell: Shell) -> Result<Res
 /// The page with the stored settings. Accesses the target, so it may be slow.
 fn as_it_is(app: &App, ws: &Ws, who: &Person, shell: Shell) -> Result<BackupsPage, PageError> {
     let settings = app.system.read(|snap| queries::settings(snap))?;
-    page(app, ws, who, shell, (typed(&settings), Wrong::none()))
+    page(app, ws, who, shell, (form_values(&settings), Wrong::none()))
 }
 
 fn page(
@@ -194,7 +194,7 @@ fn page(
     })
 }
 
-fn typed(settings: &BackupSettings) -> BackupSettingsForm {
+fn form_values(settings: &BackupSettings) -> BackupSettingsForm {
     let mark = |on: bool| if on { "on".to_owned() } else { String::new() };
     BackupSettingsForm {
         schedule: if settings.schedule == Schedule::Off { "off" } else { "daily" }.to_owned(),
@@ -296,15 +296,15 @@ fn news(one: Restoration, at: &dyn Fn(Timestamp) -> RelTime) -> News {
     };
     // A note that begins with a workspace's name keeps its case.
     let is_named = |note: &String| note.split(' ').next().is_some_and(|word| word.ends_with(':'));
-    let said = |note: &String| match is_named(note) {
+    let sentence = |note: &String| match is_named(note) {
         true => format!("{note}."),
         false => web::form::sentence(note),
     };
-    let notes = one.notes.iter().map(said).collect();
+    let notes = one.notes.iter().map(sentence).collect();
     News { at: at(one.at), what, notes }
 }
 
-fn row(ws: &Ws, one: Kept, at: &dyn Fn(Timestamp) -> RelTime) -> Row {
+fn row(ws: &Ws, one: CachedBackup, at: &dyn Fn(Timestamp) -> RelTime) -> Row {
     Row {
         at: at(one.taken_at),
         workspaces: one.workspaces.join(", "),
@@ -354,11 +354,11 @@ async fn begin(
     wish: BackupRequest,
 ) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
-    let said = match job::start(&app, wish).await {
+    let flash = match job::start(&app, wish).await {
         Ok(run) => Flash::ok(format!("{} started", run.deed.label())),
         Err(error) => Flash::danger(web::form::sentence(&error.to_string())),
     };
-    Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(HERE))))
 }
 
 #[derive(Deserialize, Default)]
@@ -419,10 +419,10 @@ async fn save(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<BackupSettingsForm>,
+    Form(values): Form<BackupSettingsForm>,
 ) -> Result<Response, PageError> {
     only_managers(&app, &who)?;
-    let (here, form) = (app.clone(), typed.clone());
+    let (here, form) = (app.clone(), values.clone());
     // Validation of the target reads the file system.
     let new = ws.read_blocking(move |_| Ok::<_, StoreError>(new_settings(&here, &form))).await?;
     let wrong = match new {
@@ -430,22 +430,22 @@ async fn save(
             let (by, why) = (who.actor(), who.cause());
             match app.system.write(by, why, move |tx| rules::set_settings(tx, new)).await {
                 Ok(()) => {
-                    let said = Flash::ok("Backup settings saved");
-                    return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
+                    let flash = Flash::ok("Backup settings saved");
+                    return Ok(flash::say(&app, flash, hx.go_to(&ws.url(HERE))));
                 }
                 Err(error) => Wrong::of(&error)?,
             }
         }
         Err(wrong) => wrong,
     };
-    let v = BackupSettingsForm { passphrase: String::new(), s3_secret: String::new(), ..typed };
+    let v = BackupSettingsForm { passphrase: String::new(), s3_secret: String::new(), ..values };
     let page = ws.read_blocking(move |ws| page(&app, ws, &who, shell, (v, wrong)));
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page.await?)
 }
 
-fn new_settings(app: &App, typed: &BackupSettingsForm) -> Result<NewSettings, Wrong> {
+fn new_settings(app: &App, form: &BackupSettingsForm) -> Result<NewSettings, Wrong> {
     let mut wrong = Wrong::none();
-    let time = clock::read(&typed.time).and_then(|time| {
+    let time = clock::read(&form.time).and_then(|time| {
         Some((u8::try_from(time.hour()).ok()?, u8::try_from(time.minute()).ok()?))
     });
     let time = wrong.join(time.ok_or_else(|| Wrong::field("time", clock::WANTED)));
@@ -453,15 +453,15 @@ fn new_settings(app: &App, typed: &BackupSettingsForm) -> Result<NewSettings, Wr
         let read = text.trim().parse::<u16>();
         wrong.join(read.map_err(|_| Wrong::field(field, "enter a number from 0 to 3650")))
     };
-    let daily = number("daily", &typed.daily);
-    let weekly = number("weekly", &typed.weekly);
-    let monthly = number("monthly", &typed.monthly);
-    if !typed.target.trim().is_empty() {
+    let daily = number("daily", &form.daily);
+    let weekly = number("weekly", &form.weekly);
+    let monthly = number("monthly", &form.monthly);
+    if !form.target.trim().is_empty() {
         // The rule checks again; here the error is reported together with the others.
-        let address = queries::checked_address(app, &typed.target);
+        let address = queries::checked_address(app, &form.target);
         wrong.join(address.map_err(|error| Wrong::field("target", error.to_string())));
     }
-    let phrase = Secret::new(typed.passphrase.clone());
+    let phrase = Secret::new(form.passphrase.clone());
     if !phrase.is_empty() {
         wrong.note(passphrase::check(&phrase).map_err(BackupsError::from));
     }
@@ -475,17 +475,17 @@ fn new_settings(app: &App, typed: &BackupSettingsForm) -> Result<NewSettings, Wr
         return Err(wrong);
     };
     let settings = BackupSettings {
-        schedule: if typed.schedule == "off" { Schedule::Off } else { Schedule::Daily },
+        schedule: if form.schedule == "off" { Schedule::Off } else { Schedule::Daily },
         hour,
         minute,
-        zone: Some(typed.zone.trim().to_owned()).filter(|zone| !zone.is_empty()),
-        target: typed.target.trim().to_owned(),
-        access_key: typed.access_key.trim().to_owned(),
-        reach: if typed.private.is_empty() { Reach::Public } else { Reach::Private },
+        zone: Some(form.zone.trim().to_owned()).filter(|zone| !zone.is_empty()),
+        target: form.target.trim().to_owned(),
+        access_key: form.access_key.trim().to_owned(),
+        reach: if form.private.is_empty() { Reach::Public } else { Reach::Private },
         daily,
         weekly,
         monthly,
-        encryption: match typed.encrypt.is_empty() {
+        encryption: match form.encrypt.is_empty() {
             true => Encryption::Off,
             false => Encryption::Passphrase,
         },
@@ -494,6 +494,6 @@ fn new_settings(app: &App, typed: &BackupSettingsForm) -> Result<NewSettings, Wr
     Ok(NewSettings {
         settings,
         passphrase: secret(PASSPHRASE, &phrase),
-        s3_secret: secret(S3_SECRET, &Secret::new(typed.s3_secret.trim())),
+        s3_secret: secret(S3_SECRET, &Secret::new(form.s3_secret.trim())),
     })
 }

@@ -332,13 +332,13 @@ fn models(tx: &dyn Read, connection: &Connection) -> Result<Vec<ModelView>, Conn
     let mut offers = reads::offers(tx, connection.id)?;
     let view = |listed: &ListedModel| {
         let known = catalog::describe(&listed.id).at(&base);
-        let told = !known.vendor.is_empty();
+        let is_known = !known.vendor.is_empty();
         let offer = offers.remove(&listed.id);
-        let says = |number: Option<u32>, known: u32| number.or(told.then_some(known));
+        let says = |number: Option<u32>, known: u32| number.or(is_known.then_some(known));
         let window = says(offer.as_ref().and_then(|o| o.window), known.window);
         let max_output = says(offer.as_ref().and_then(|o| o.max_output), known.max_output);
         let known = match &offer {
-            Some(offer) => known.told(offer),
+            Some(offer) => known.with_info(offer),
             None => known,
         };
         ModelView {
@@ -392,7 +392,7 @@ fn found(ws: &Ws, id: ConnectionId) -> Result<(u64, View), ApiError> {
     })?)
 }
 
-fn tagged(ws: &Ws, id: ConnectionId) -> Result<Tagged<View>, ApiError> {
+fn with_etag(ws: &Ws, id: ConnectionId) -> Result<Tagged<View>, ApiError> {
     let (rev, view) = found(ws, id)?;
     Ok(Tagged::ok(rev, view))
 }
@@ -431,7 +431,7 @@ async fn create(
     if body.test {
         try_out(&ws, &who, id).await?;
     }
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, id)? })
 }
 
 /// Sets whether agents without a model of their own use this connection.
@@ -456,7 +456,7 @@ async fn patch(
         base_url: body.base_url,
         key: match &api_key {
             None => KeyChange::Keep,
-            Some(typed) => seal_key(&ws.app, typed).map_or(KeyChange::Remove, KeyChange::Replace),
+            Some(key) => seal_key(&ws.app, key).map_or(KeyChange::Remove, KeyChange::Replace),
         },
         default_model: body.default_model,
         price: body.price.map(|price| price.map(|price| (price.input, price.output))),
@@ -472,15 +472,15 @@ async fn patch(
     let changed = ws.write(&who, write).await?;
     match api_key.as_deref().map(str::trim) {
         Some("") => forget_key(&ws.app, id),
-        Some(typed) => {
-            watch_key(&ws.app, id, typed);
+        Some(key) => {
+            watch_key(&ws.app, id, key);
         }
         None => {}
     }
     if body.test && changed.tested.is_none() {
         try_out(&ws, &who, id).await?;
     }
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 /// Tests a saved connection and stores the result. Without budget for the call, the connection stays untested.
@@ -561,7 +561,7 @@ async fn refresh(
     Path(id): Path<ConnectionId>,
 ) -> Result<Tagged<View>, ApiError> {
     checks::refresh_models(&ws, &who, id).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 async fn set_default(

@@ -178,18 +178,18 @@ struct Listing {
 async fn list(
     ws: Ws,
     who: Person,
-    Query(asked): Query<NotificationListParams>,
+    Query(params): Query<NotificationListParams>,
 ) -> Result<Json<Listing>, ApiError> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after =
-        match asked.after.as_deref() {
+        match params.after.as_deref() {
             None => None,
             Some(text) => Some(cursor_key(text).ok_or_else(|| {
                 ApiError::invalid("after", "send the `next` of the previous page")
             })?),
         };
     let (me, now) = (who.account, ws.app.clock.now());
-    let wanted = Wanted { unread: asked.unread, group: asked.group };
+    let wanted = Wanted { unread: params.unread, group: params.group };
     let page = ws.read(|snap| {
         let (rows, next) = queries::list(snap, (me, now), wanted, (after.as_deref(), limit))?;
         let (items, unread) =

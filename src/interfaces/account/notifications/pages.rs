@@ -144,26 +144,26 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<NotificationsPageParams>,
+    Query(params): Query<NotificationsPageParams>,
 ) -> Result<Response, PageError> {
-    let view = view(&ws, &who, &asked)?;
+    let view = view(&ws, &who, &params)?;
     if hx.wants("notices") {
         return html::fragment(&ListPart { view });
     }
-    if hx.is_partial() && !asked.after.is_empty() {
+    if hx.is_partial() && !params.after.is_empty() {
         return html::fragment(&MorePart { view });
     }
     let own = ws.read(|snap| queries::choices(snap, who.account))?;
     html::page(&ShowPage { shell, view, reach: choices::group_rows(&own) })
 }
 
-fn view(ws: &Ws, who: &Person, asked: &NotificationsPageParams) -> Result<View, PageError> {
+fn view(ws: &Ws, who: &Person, params: &NotificationsPageParams) -> Result<View, PageError> {
     let (now, zone) = (ws.app.clock.now(), who.time_zone());
-    let after = match asked.after.as_str() {
+    let after = match params.after.as_str() {
         "" => None,
         text => Some(cursor_key(text).ok_or_else(|| PageError::not_found("This page"))?),
     };
-    let later = asked.show == "later";
+    let later = params.show == "later";
     let me = (who.account, now);
     let (lines, next, unread, put_off) = ws.read(|snap| {
         let lens = Lens::new(snap, now, &zone)?;
@@ -171,21 +171,21 @@ fn view(ws: &Ws, who: &Person, asked: &NotificationsPageParams) -> Result<View, 
         let (rows, next) = match later {
             true => (put_off.clone(), None),
             false => {
-                let part = (after.as_deref(), asked.have.of("", DEFAULT_LIMIT));
-                queries::list(snap, me, asked.wanted(), part)?
+                let part = (after.as_deref(), params.have.of("", DEFAULT_LIMIT));
+                queries::list(snap, me, params.wanted(), part)?
             }
         };
         let unread = queries::unread(snap, (who.account, now), queries::ALL)?;
         Ok::<_, NotificationError>((lens.lines(snap, &rows)?, next, unread, put_off.len()))
     })?;
     let base = ws.url("notifications");
-    let here = match asked.show.as_str() {
+    let here = match params.show.as_str() {
         "" => base.clone(),
         show => format!("{base}?show={}", web::format::query_value(show)),
     };
     let tab = |word: &str, label: &str| {
         let href = if word.is_empty() { base.clone() } else { format!("{base}?show={word}") };
-        Tab::new(label, href, asked.show == word)
+        Tab::new(label, href, params.show == word)
     };
     let mut tabs = vec![tab("", "All")];
     let of_unread = tab("unread", "Unread");
@@ -195,11 +195,11 @@ fn view(ws: &Ws, who: &Person, asked: &NotificationsPageParams) -> Result<View, 
         tabs.push(tab("later", "Later").count(put_off as u64));
     }
     let next = next.map_or_else(String::new, |key| {
-        let mark = if asked.show.is_empty() { '?' } else { '&' };
+        let mark = if params.show.is_empty() { '?' } else { '&' };
         format!("{here}{mark}after={}", key_cursor(&key))
     });
     let live = Live::new(here).record(CHOICES.name, who.account);
-    let (days, show, home) = (by_day(lines), asked.show.clone(), ws.url(""));
+    let (days, show, home) = (by_day(lines), params.show.clone(), ws.url(""));
     Ok(View { live, tabs, days, unread, next, base, home, show, later })
 }
 
@@ -329,11 +329,11 @@ async fn read_all(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(asked): Form<NotificationsPageParams>,
+    Form(form): Form<NotificationsPageParams>,
 ) -> Result<Response, PageError> {
     open(&ws)?;
-    let (count, (from, to)) = read_them(&ws, &who, asked.wanted()).await?;
-    let said = match count {
+    let (count, (from, to)) = read_them(&ws, &who, form.wanted()).await?;
+    let message = match count {
         0 => "No unread notifications.".to_owned(),
         1 => "1 notification marked as read.".to_owned(),
         n => format!("{n} notifications marked as read."),
@@ -342,12 +342,12 @@ async fn read_all(
         let (from, to) = (from.as_millisecond(), to.as_millisecond());
         let undo = ws.url(&format!("notifications/unread-again?from={from}&to={to}"));
         let ask = match count {
-            0 => Ask::new().toast(Tone::Ok, &said),
-            _ => Ask::new().toast_with_undo(&said, &undo),
+            0 => Ask::new().toast(Tone::Ok, &message),
+            _ => Ask::new().toast_with_undo(&message, &undo),
         };
         return Ok(marked(&ws, &who, &hx, ask));
     }
-    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&ws.url("notifications"))))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&ws.url("notifications"))))
 }
 
 /// When all were marked as read, in Unix milliseconds.
@@ -371,10 +371,10 @@ async fn unread_again(
     };
     let mut place: Option<Vec<u8>> = None;
     loop {
-        let again = move |tx: &mut WriteTx<'_>| {
+        let mark_unread = move |tx: &mut WriteTx<'_>| {
             rules::unread_again(tx, (from, to), (place.as_deref(), PIECE))
         };
-        place = ws.write(&who, again).await?;
+        place = ws.write(&who, mark_unread).await?;
         if place.is_none() {
             return Ok(marked(&ws, &who, &hx, Ask::new()));
         }
@@ -421,16 +421,16 @@ async fn watch(
         Ok::<_, NotificationError>((tasks::name(snap, task.number)?, now))
     })?;
     let base = ws.url(&format!("tasks/{name}"));
-    let said = match now.on {
+    let message = match now.on {
         true => format!("You’re following {name}."),
         false => format!("You’ll only hear about {name} when you’re mentioned."),
     };
     if hx.wants("watch") {
         let part = html::fragment::<_, PageError>(&WatchPart { base, watching: now })?;
-        return Ok((Ask::new().toast(Tone::Ok, &said), part).into_response());
+        return Ok((Ask::new().toast(Tone::Ok, &message), part).into_response());
     }
     if hx.is_partial() {
-        return Ok((Ask::new().toast(Tone::Ok, &said), "").into_response());
+        return Ok((Ask::new().toast(Tone::Ok, &message), "").into_response());
     }
-    Ok(flash::say(app, Flash::ok(said), hx.go_to(&base)))
+    Ok(flash::say(app, Flash::ok(message), hx.go_to(&base)))
 }

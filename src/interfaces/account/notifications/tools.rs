@@ -51,8 +51,8 @@ impl WriteTool for NotifyOwner {
             (None, own) => own,
         };
         let body = args.body.unwrap_or_default();
-        let told = rules::tell_owner(tx, cx.agent, task, (&args.title, &body))?;
-        Ok(ToolOutput::text(match told {
+        let notice = rules::tell_owner(tx, cx.agent, task, (&args.title, &body))?;
+        Ok(ToolOutput::text(match notice {
             true => "Told.",
             false => "Nobody wants to hear of such things.",
         }))

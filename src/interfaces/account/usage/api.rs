@@ -172,9 +172,9 @@ fn call(usage: Usage) -> CallView {
     }
 }
 
-async fn month(ws: Ws, Query(asked): Query<UsageParams>) -> Result<Json<MonthView>, ApiError> {
+async fn month(ws: Ws, Query(params): Query<UsageParams>) -> Result<Json<MonthView>, ApiError> {
     let now = ws.app.clock.now();
-    let month = match asked.month.as_deref() {
+    let month = match params.month.as_deref() {
         None | Some("") => Month::of(now),
         Some(text) => Month::parse(text)
             .ok_or_else(|| ApiError::invalid("month", "enter a month like 2026-11"))?,

@@ -73,9 +73,9 @@ async fn show(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(asked): Query<SpanParams>,
+    Query(params): Query<SpanParams>,
 ) -> Result<Response, PageError> {
-    let view = ws.read_blocking(move |ws| ws.read(|snap| view(ws, snap, &asked))).await?;
+    let view = ws.read_blocking(move |ws| ws.read(|snap| view(ws, snap, &params))).await?;
     if hx.wants("usage") {
         return html::fragment(&Figures { view });
     }
@@ -92,16 +92,16 @@ async fn show(
     html::page(&UsagePage { shell, here: MENU, manages, view, v, wrong })
 }
 
-async fn days(ws: Ws, Query(asked): Query<SpanParams>) -> Result<Response, PageError> {
-    files::days(ws, asked).await
+async fn days(ws: Ws, Query(params): Query<SpanParams>) -> Result<Response, PageError> {
+    files::days(ws, params).await
 }
 
 async fn calls(
     ws: Ws,
     alive: Alive,
-    Query(asked): Query<SpanParams>,
+    Query(params): Query<SpanParams>,
 ) -> Result<Response, PageError> {
-    files::calls(ws, alive, asked).await
+    files::calls(ws, alive, params).await
 }
 
 async fn save(
@@ -110,13 +110,13 @@ async fn save(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<UsageForm>,
+    Form(form): Form<UsageForm>,
 ) -> Result<Response, PageError> {
-    let wrong = match limits(&typed) {
+    let wrong = match limits(&form) {
         Ok(limits) => match ws.write(&who, move |tx| set_limits(tx, limits)).await {
             Ok(()) => {
-                let said = Flash::ok("Limits saved. They apply from the next call.");
-                return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
+                let flash = Flash::ok("Limits saved. They apply from the next call.");
+                return Ok(flash::say(&app, flash, hx.go_to(&ws.url(HERE))));
             }
             Err(error) => Wrong::of(&error)?,
         },
@@ -125,11 +125,11 @@ async fn save(
     let view =
         ws.read_blocking(|ws| ws.read(|snap| view(ws, snap, &SpanParams::default()))).await?;
     let manages = who.access.may(Can::Admin);
-    let page = UsagePage { shell, here: MENU, manages, view, v: typed, wrong };
+    let page = UsagePage { shell, here: MENU, manages, view, v: form, wrong };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-fn limits(typed: &UsageForm) -> Result<Limits, Wrong> {
+fn limits(form: &UsageForm) -> Result<Limits, Wrong> {
     let amount = |field: &str, text: &str| match text.trim() {
         "" => Ok(None),
         text => match format::parse_dollars(text) {
@@ -142,7 +142,7 @@ fn limits(typed: &UsageForm) -> Result<Limits, Wrong> {
         },
     };
     Ok(Limits {
-        month_micros: amount("month", &typed.month)?,
-        run_micros: amount("run", &typed.run)?.unwrap_or(0),
+        month_micros: amount("month", &form.month)?,
+        run_micros: amount("run", &form.run)?.unwrap_or(0),
     })
 }

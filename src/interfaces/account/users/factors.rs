@@ -67,13 +67,13 @@ pub async fn confirm(
     app: &App,
     who: &Person,
     keep: Option<SignInId>,
-    typed: &str,
+    code: &str,
 ) -> Result<Vec<Zeroizing<String>>, UsersError> {
     let account = who.account;
     let kept = app.system.read(|snap| queries::totp(snap, account))?;
     let waits = kept.filter(|kept| kept.confirmed_at.is_none());
     let kept = waits.ok_or(UsersError::NotFound("set-up of an app"))?;
-    let step = open(app, &kept)?.check(typed, app.clock.now_ms(), 0).ok_or_else(|| {
+    let step = open(app, &kept)?.check(code, app.clock.now_ms(), 0).ok_or_else(|| {
         let wrong = "this isn't the app's current code; check that your phone's clock is right";
         UsersError::field("code", wrong)
     })?;
@@ -91,17 +91,17 @@ pub async fn confirm(
 pub async fn check(
     app: &App,
     account: AccountId,
-    typed: &str,
+    code: &str,
     by: (Actor, Cause),
 ) -> Result<(), UsersError> {
-    check_counted(app, (account, &account.to_string()), typed, by).await
+    check_counted(app, (account, &account.to_string()), code, by).await
 }
 
 /// The same, but counts wrong codes under `counted` instead of the account.
 pub async fn check_counted(
     app: &App,
     (account, counted): (AccountId, &str),
-    typed: &str,
+    code: &str,
     by: (Actor, Cause),
 ) -> Result<(), UsersError> {
     let now = app.clock.now_ms();
@@ -109,8 +109,8 @@ pub async fn check_counted(
     slow.map_err(|wait| UsersError::TooMany(waiting(wait)))?;
     let kept = app.system.read(|snap| queries::totp(snap, account))?;
     let kept = kept.filter(|kept| kept.confirmed_at.is_some()).ok_or(UsersError::NoCode)?;
-    let step = open(app, &kept)?.check(typed, now, kept.last_step);
-    let recovery = hash(typed);
+    let step = open(app, &kept)?.check(code, now, kept.last_step);
+    let recovery = hash(code);
     let used = app.system.write(by.0, by.1, move |tx| match step {
         Some(step) => factors::use_totp(tx, account, step),
         None => factors::use_recovery(tx, account, recovery),

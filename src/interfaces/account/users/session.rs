@@ -237,8 +237,9 @@ impl Door {
         if !admin || !matches!(person.via, Via::SignIn(_)) {
             return Ok(false);
         }
-        let asked = ws.read(|snap| members::people(snap))?.factor_for_admins;
-        Ok(asked && !self.app.system.read(|snap| queries::has_factor(snap, person.account))?)
+        let is_required = ws.read(|snap| members::people(snap))?.factor_for_admins;
+        Ok(is_required
+            && !self.app.system.read(|snap| queries::has_factor(snap, person.account))?)
     }
 
     /// Writes in the background; no request waits for the result.

@@ -94,14 +94,14 @@ impl From<Settings> for SettingsView {
     }
 }
 
-fn tagged(ws: &Ws) -> Result<Tagged<SettingsView>, ApiError> {
+fn with_etag(ws: &Ws) -> Result<Tagged<SettingsView>, ApiError> {
     let found = ws.read(|snap| queries::settings_rev(snap))?;
     let (settings, rev) = found.ok_or(WorkspaceError::NotFounded)?;
     Ok(Tagged::ok(rev, settings.into()))
 }
 
 async fn show(ws: Ws) -> Result<Tagged<SettingsView>, ApiError> {
-    tagged(&ws)
+    with_etag(&ws)
 }
 
 /// What may be changed; a field that is absent stays.
@@ -143,7 +143,7 @@ async fn change(
     };
     let update = once.run(move |tx| rules::update(tx, patch, rev).map(drop));
     ws.write(&who, widening::checked(&who, update)).await?;
-    tagged(&ws)
+    with_etag(&ws)
 }
 
 #[derive(Serialize, JsonSchema)]

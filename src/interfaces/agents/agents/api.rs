@@ -329,7 +329,7 @@ fn manager(tx: &dyn Read, name: &str) -> Result<Option<Manager>, AgentError> {
     lines::meant(tx, name)?.map_err(AgentError::NoManager)
 }
 
-fn tagged(ws: &Ws, id: AgentId) -> Result<Tagged<View>, ApiError> {
+fn with_etag(ws: &Ws, id: AgentId) -> Result<Tagged<View>, ApiError> {
     ws.read(|snap| {
         let found = snap.get_rev::<Agent>(id)?;
         let (agent, rev) = found.ok_or_else(|| AgentError::NotFound(id.to_string()))?;
@@ -337,9 +337,9 @@ fn tagged(ws: &Ws, id: AgentId) -> Result<Tagged<View>, ApiError> {
     })
 }
 
-async fn list(ws: Ws, Query(asked): Query<AgentListParams>) -> Result<Json<Listing>, ApiError> {
+async fn list(ws: Ws, Query(params): Query<AgentListParams>) -> Result<Json<Listing>, ApiError> {
     let items = ws.read(|snap| {
-        let agents = if asked.archived { queries::archived(snap)? } else { queries::all(snap)? };
+        let agents = if params.archived { queries::archived(snap)? } else { queries::all(snap)? };
         agents.into_iter().map(|agent| view(&ws, snap, agent)).collect::<Result<_, StoreError>>()
     })?;
     Ok(Json(Listing { items }))
@@ -363,7 +363,7 @@ async fn list_templates() -> Json<TemplateListing> {
 
 async fn get(At { ws, agent, .. }: At<ApiError>) -> Result<Tagged<View>, ApiError> {
     let id = agent.id;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 async fn create(
@@ -397,7 +397,7 @@ async fn create(
     let made = ws.write(&who, widening::checked(&who, made));
     let id = made.await?.id;
     provision::make(&ws, &who, id).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, id)? })
 }
 
 async fn patch(
@@ -437,7 +437,7 @@ async fn patch(
     let change = once.run(move |tx| rules::update(tx, id, if_match.0, changes));
     let agent = ws.write(&who, widening::checked(&who, change)).await?;
     provision::tell_change(&ws, Author::person(&who.name, who.account), &before, &agent).await;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 async fn pause(
@@ -446,7 +446,7 @@ async fn pause(
 ) -> Result<Tagged<View>, ApiError> {
     let id = agent.id;
     ws.write(&who, once.run(move |tx| rules::pause(tx, id).map(drop))).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 async fn resume(
@@ -455,7 +455,7 @@ async fn resume(
 ) -> Result<Tagged<View>, ApiError> {
     let id = agent.id;
     ws.write(&who, once.run(move |tx| rules::resume(tx, id).map(drop))).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 async fn retry(
@@ -465,7 +465,7 @@ async fn retry(
     let id = agent.id;
     ws.write(&who, once.run(move |tx| rules::retry(tx, id).map(drop))).await?;
     provision::make(&ws, &who, id).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 async fn archive(
@@ -480,7 +480,7 @@ async fn archive(
     };
     let heirs = heirs(to(&body.tasks_to)?, to(&body.routines_to)?)?;
     ws.write(&who, once.run(move |tx| rules::retire(tx, id, heirs).map(drop))).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 async fn restore(
@@ -489,5 +489,5 @@ async fn restore(
 ) -> Result<Tagged<View>, ApiError> {
     let id = agent.id;
     ws.write(&who, once.run(move |tx| rules::restore(tx, id).map(drop))).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }

@@ -66,7 +66,7 @@ async fn state(ws: &Ws, who: &Person, agent: &Agent) -> Result<State, StoreError
     let mut setup = ws.browser_setup(&agent.slug);
     // The doctor creates the folder, so check with the parent of all browsers' folders.
     setup.folder.pop();
-    let needs = ws.read_blocking(move |_| Ok::<_, StoreError>(doctor::look(&setup))).await?;
+    let needs = ws.read_blocking(move |_| Ok::<_, StoreError>(doctor::inspect(&setup))).await?;
     let standing = ws.app.browsers.stage(ws.browser_of(agent.id)).map(|stage| stage.standing());
     let standing = standing.unwrap_or_default();
     Ok(State {
@@ -144,7 +144,7 @@ async fn download(
     (ws, who): (&Ws, &Person),
     agent: AgentId,
     id: &str,
-    asked: &HeaderMap,
+    headers: &HeaderMap,
 ) -> Result<Response, PageError> {
     let gone = || PageError::not_found("This download");
     let is_it = |one: &Download| one.file == id && one.state == DownloadState::Done;
@@ -153,7 +153,7 @@ async fn download(
     // The file name comes from the browser, never from the request.
     let path = browser.setup().downloads().join(&one.file);
     let file = tokio::fs::File::open(path).await.map_err(|_missing| gone())?;
-    file::serve_open(&one.name, file, Show::Download, asked).await
+    file::serve_open(&one.name, file, Show::Download, headers).await
 }
 
 /// The active tab, or the front tab, or the newest one, if this person may see it.

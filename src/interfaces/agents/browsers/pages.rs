@@ -220,10 +220,10 @@ async fn download(
     ws: Ws,
     who: Person,
     Path2(slug, id): Path2<String, String>,
-    asked: HeaderMap,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let agent = found(&ws, &slug)?;
-    super::download((&ws, &who), agent.id, &id, &asked).await
+    super::download((&ws, &who), agent.id, &id, &headers).await
 }
 
 #[derive(Default, Deserialize)]
@@ -259,10 +259,10 @@ async fn switch(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<BrowserInputForm>,
+    Form(form): Form<BrowserInputForm>,
 ) -> Result<Response, PageError> {
     let id = found(&ws, &slug)?.id;
-    let (to, says) = match typed.on.as_str() {
+    let (to, says) = match form.on.as_str() {
         "" => (Switch::Off, "The browser is off."),
         _ => (Switch::On, "The browser is on."),
     };
@@ -291,22 +291,22 @@ async fn set_rules(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<RulesInput>,
+    Form(values): Form<RulesInput>,
 ) -> Result<Response, PageError> {
     let agent = found(&ws, &slug)?;
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let policy = BrowserPolicy {
         agent: agent.id,
-        scripts: !typed.scripts.is_empty(),
-        allowed: lines(&typed.allowed_hosts),
-        blocked: lines(&typed.blocked_hosts),
+        scripts: !values.scripts.is_empty(),
+        allowed: lines(&values.allowed_hosts),
+        blocked: lines(&values.blocked_hosts),
     };
-    let typed = RulesForm::of(&policy);
+    let values = RulesForm::of(&policy);
     let set = widening::checked(&who, move |tx| rules::set_policy(tx, policy));
     match ws.write(&who, set).await {
         Ok(()) => Ok(back(&app, &ws, &hx, &slug, "Saved the browser rules.")),
         Err(error) => {
-            let form = RulesForm { wrong: Wrong::of(&error)?, ..typed };
+            let form = RulesForm { wrong: Wrong::of(&error)?, ..values };
             let asks = ws.read(|snap| asks::read(snap, &ws, &who, &agent, ""))?;
             let page = whole((&ws, &who), shell, asks, &agent, form).await?;
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)

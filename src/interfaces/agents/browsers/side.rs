@@ -104,12 +104,12 @@ fn acts(
         _ => None,
     });
     let acts = calls.take(ACTS).map(|(step, call)| {
-        let told = doing(call);
+        let action = doing(call);
         let shot = shots.iter().find(|shot| shot.step == call.step && !shot.name.is_empty());
-        let what = shot.map_or(told.what, |shot| format!("“{}”", shot.name));
+        let what = shot.map_or(action.what, |shot| format!("“{}”", shot.name));
         Done {
-            glyph: told.icon,
-            told: format!("{} {what}", told.verb).trim_end().to_owned(),
+            glyph: action.icon,
+            told: format!("{} {what}", action.verb).trim_end().to_owned(),
             at: RelTime::new(step.at, now, &zone),
             href: format!("{href}#s-{}", step.key),
         }

@@ -162,14 +162,14 @@ fn view(item: Item) -> View {
 async fn list(
     ws: Ws,
     Path(agent): Path<String>,
-    Query(asked): Query<InboxParams>,
+    Query(params): Query<InboxParams>,
 ) -> Result<Json<Listing>, ApiError> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let after = after(asked.after.as_deref())?;
+    let limit = params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let after = after(params.after.as_deref())?;
     let page = ws.read(|snap| {
         let found = agents::by_name(snap, &agent)?;
         let id = found.ok_or_else(|| ApiError::not_found("This agent"))?.id;
-        let mut hits = queries::of_agent(snap, id, asked.over, after.as_deref(), limit + 1)?;
+        let mut hits = queries::of_agent(snap, id, params.over, after.as_deref(), limit + 1)?;
         let more = hits.len() > limit;
         hits.truncate(limit);
         let next = hits.last().filter(|_| more).map(|hit| key_cursor(&hit.key));
@@ -179,18 +179,18 @@ async fn list(
     Ok(Json(page))
 }
 
-async fn all(ws: Ws, Query(asked): Query<AllInboxesParams>) -> Result<Json<Listing>, ApiError> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let after = after(asked.after.as_deref())?;
+async fn all(ws: Ws, Query(params): Query<AllInboxesParams>) -> Result<Json<Listing>, ApiError> {
+    let limit = params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let after = after(params.after.as_deref())?;
     let read = move |snap: &Snap<'_>| {
-        let agent = match asked.agent.as_deref() {
+        let agent = match params.agent.as_deref() {
             None => None,
             Some(name) => {
                 let found = agents::by_name(snap, name)?;
                 Some(found.ok_or_else(|| ApiError::not_found("This agent"))?.id)
             }
         };
-        let filter = Filter { agent, over: asked.over, state: asked.state };
+        let filter = Filter { agent, over: params.over, state: params.state };
         let (items, next) = pages::page(snap, &filter, after, limit)?;
         let next = next.map(|key| key_cursor(&key));
         Ok::<_, ApiError>(Listing { items: items.into_iter().map(view).collect(), next })

@@ -165,7 +165,7 @@ async fn show(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Query(asked): Query<InboxPageParams>,
+    Query(params): Query<InboxPageParams>,
 ) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
     let read = move |ws: &Ws| {
@@ -173,7 +173,7 @@ async fn show(
             let agent = agents::by_name(snap, &slug)?;
             let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
             let head = head::head(ws, snap, &agent, Place::Inbox, who.access, now)?;
-            let view = view(ws, &who, snap, &agent, &head, &asked)?;
+            let view = view(ws, &who, snap, &agent, &head, &params)?;
             Ok::<_, PageError>((head, view))
         })
     };
@@ -190,15 +190,15 @@ fn view(
     snap: &Snap<'_>,
     agent: &Agent,
     head: &Head,
-    asked: &InboxPageParams,
+    params: &InboxPageParams,
 ) -> Result<View, PageError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = ws.app.clock.now();
     // The path already names the agent.
-    let asked = InboxPageParams { agent: String::new(), ..asked.clone() };
+    let params = InboxPageParams { agent: String::new(), ..params.clone() };
     let base = format!("{}/inbox", head.base);
-    let (items, next) = asked.items(snap, Some(agent.id), &base, now)?;
-    let (show, _, none) = asked.shown();
+    let (items, next) = params.items(snap, Some(agent.id), &base, now)?;
+    let (show, _, none) = params.shown();
     let reader = Reader { ws, now, zone: &zone, access: who.access, me: who.account };
     let questions = match show {
         "" => {
@@ -209,8 +209,8 @@ fn view(
     let items = items.iter().map(|item| ItemView::new(ws, snap, now, &zone, item));
     let may_set = who.access.may(Can::Agents);
     Ok(View {
-        live: asked.live(&base).tables(&["parks", "approvals", "inbox_paces"]),
-        views: asked.tabs(&base, head.activity.open as u64),
+        live: params.live(&base).tables(&["parks", "approvals", "inbox_paces"]),
+        views: params.tabs(&base, head.activity.open as u64),
         none,
         open: show.is_empty(),
         questions,
@@ -260,17 +260,17 @@ async fn act(
     rule: fn(&mut WriteTx<'_>, ItemId) -> Result<(), InboxError>,
 ) -> Result<Response, PageError> {
     let back = back(ws, id, from)?;
-    let said = match ws.write(who, move |tx| rule(tx, id)).await {
+    let flash = match ws.write(who, move |tx| rule(tx, id)).await {
         Ok(()) => Flash::ok(done),
         Err(error @ InboxError::WrongState { .. }) => Flash::danger(sentence(&error.to_string())),
         Err(error) => return Err(error.into()),
     };
     if matches!(from.from.as_str(), "task" | "dashboard") && hx.is_partial() {
         // On a task's page or the dashboard, the page stays.
-        let ask = Ask::new().toast(said.tone, &said.text).changed("inbox", id);
+        let ask = Ask::new().toast(flash.tone, &flash.text).changed("inbox", id);
         return Ok((ask, "").into_response());
     }
-    Ok(flash::say(app, said, hx.go_to(&back)))
+    Ok(flash::say(app, flash, hx.go_to(&back)))
 }
 
 async fn retry(

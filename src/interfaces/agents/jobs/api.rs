@@ -191,7 +191,7 @@ impl JobOut {
             run: job.run,
             command: job.command.clone(),
             state: job.outcome.as_ref().map_or("running", |outcome| outcome.word()),
-            detail: job.outcome.as_ref().map_or_else(running, |outcome| outcome.told()),
+            detail: job.outcome.as_ref().map_or_else(running, |outcome| outcome.describe()),
             timeout_secs: job.timeout_secs,
             detached_children: job.detached,
             started_at: job.started_at.to_string(),
@@ -370,7 +370,7 @@ async fn output(
     let job = find(&ws, &who, &name)?;
     let running = job.is_running();
     let most = query.limit.unwrap_or(MAX_READ).clamp(1, MAX_READ);
-    let seen = away::look(&ws, &job, query.from, most).await?;
+    let seen = away::read_output(&ws, &job, query.from, most).await?;
     let silent = seen
         .silent()
         .map(|place| format!("{} is offline. Output is shown when it’s back.", place.label));
@@ -387,8 +387,8 @@ async fn type_in(
     Json(given): Json<InputIn>,
 ) -> Result<Json<InputOut>, ApiError> {
     let job = find(&ws, &who, &name)?;
-    let typed = TerminalInput { text: given.text, end: given.end };
-    let written = typing::send(&ws, &who, &job, typed, once).await?;
+    let input = TerminalInput { text: given.text, end: given.end };
+    let written = typing::send(&ws, &who, &job, input, once).await?;
     Ok(Json(InputOut { written }))
 }
 

@@ -253,7 +253,7 @@ impl<'a> Look<'a> {
 
 /// The last lines of a program's output.
 async fn tail_of(ws: &Ws, job: &Job) -> Result<Tail, StoreError> {
-    let seen = away::look(ws, job, None, TAIL).await?;
+    let seen = away::read_output(ws, job, None, TAIL).await?;
     let lines: Vec<&str> = seen.written.text.trim_end().lines().collect();
     let last = lines.len().saturating_sub(TAIL_LINES);
     let nothing = if seen.is_known() { "No output yet." } else { UNKNOWN };
@@ -299,8 +299,8 @@ async fn index(
         let list = ws.read(|snap| rows(snap, &Look::new(&ws, &who), &who, &from))?;
         return html::fragment(&list);
     }
-    let (reader, asked) = (who.clone(), from.clone());
-    let look = move |ws: &Ws| ws.read(|snap| now(snap, &Look::new(ws, &reader), &reader, &asked));
+    let (reader, params) = (who.clone(), from.clone());
+    let look = move |ws: &Ws| ws.read(|snap| now(snap, &Look::new(ws, &reader), &reader, &params));
     let mut now = ws.read_blocking(look).await?;
     read_tails(&ws, &mut now.rows).await?;
     if wants_now {
@@ -389,7 +389,7 @@ fn going(look: &Look<'_>, one: Going, place: Option<&Elsewhere>, may: bool) -> G
             Kind::Timer => ("continues", at(until)),
             Kind::Program | Kind::Subagent => ("stops", at(until)),
         }),
-        why: silent.map_or(one.why, |place| place.told(look.now, &look.zone)),
+        why: silent.map_or(one.why, |place| place.describe(look.now, &look.zone)),
         face: one.agent.as_ref().map_or_else(Face::nobody, face),
         tail: None,
         stop: (may && stops).then(|| format!("{href}/stop")),
@@ -450,7 +450,7 @@ async fn show(
 ) -> Result<Response, PageError> {
     let job = find(&ws, &who, &name)?;
     let most = if hx.wants("job-line") { 0 } else { SHOWN };
-    let seen = away::look(&ws, &job, None, most).await?;
+    let seen = away::read_output(&ws, &job, None, most).await?;
     let line = line_of(&ws, &who, &job, seen.reads);
     if hx.wants("job-line") {
         return html::fragment(&line);
@@ -482,16 +482,16 @@ async fn type_in(
     hx: Hx,
     shell: Shell,
     Path(name): Path<String>,
-    Form(said): Form<InputLineForm>,
+    Form(form): Form<InputLineForm>,
 ) -> Result<Response, PageError> {
     let job = find(&ws, &who, &name)?;
-    let end = !said.end.is_empty();
-    let text = match said.line.as_str() {
+    let end = !form.end.is_empty();
+    let text = match form.line.as_str() {
         "" if end => String::new(),
         line => format!("{line}\n"),
     };
-    let content = [said.line.as_str(), said.end.as_str()];
-    let once = Once::of_form(&who, &format!("job {}", job.id), &said.key, &content);
+    let content = [form.line.as_str(), form.end.as_str()];
+    let once = Once::of_form(&who, &format!("job {}", job.id), &form.key, &content);
     let sent = typing::send(&ws, &who, &job, TerminalInput { text, end }, once).await;
     match sent {
         Ok(_) if end && hx.is_partial() => {
@@ -505,9 +505,9 @@ async fn type_in(
             let status = StatusCode::from_u16(error.kind().status()).unwrap_or_default();
             // The job may have ended in the meantime.
             let job = find(&ws, &who, &name)?;
-            let seen = away::look(&ws, &job, None, SHOWN).await?;
+            let seen = away::read_output(&ws, &job, None, SHOWN).await?;
             let mut line = line_of(&ws, &who, &job, seen.reads);
-            (line.typed, line.wrong) = (said.line, sentence(wrong.whole()));
+            (line.typed, line.wrong) = (form.line, sentence(wrong.whole()));
             let view = view(&ws, &who, &job, seen)?;
             html::document(status, &Show { shell, name: format!("Job {}", job.number), view, line })
         }
@@ -520,7 +520,7 @@ fn view(ws: &Ws, who: &Person, job: &Job, seen: Seen) -> Result<View, StoreError
         Some(place) => format!(
             "{} You can see its output and send input when that machine is back. Stopping it now \
              takes effect then.",
-            place.told(look.now, &look.zone)
+            place.describe(look.now, &look.zone)
         ),
         None => seen.lack.clone(),
     };
@@ -551,7 +551,7 @@ fn view(ws: &Ws, who: &Person, job: &Job, seen: Seen) -> Result<View, StoreError
             agent: agent.map(|agent| (agent.name, ws.url(&format!("agents/{}", agent.slug)))),
             run: look.run(snap, job)?,
             state: Dot::new(word, label),
-            detail: job.outcome.as_ref().map(JobOutcome::told).unwrap_or_default(),
+            detail: job.outcome.as_ref().map(JobOutcome::describe).unwrap_or_default(),
             began: RelTime::new(job.started_at, look.now, &look.zone),
             facts,
             stop: (may && ends).then(|| format!("{href}/stop")),

@@ -291,7 +291,7 @@ fn view(
     })
 }
 
-fn tagged(ws: &Ws, who: &Person, id: RoutineId) -> Result<Tagged<View>, ApiError> {
+fn with_etag(ws: &Ws, who: &Person, id: RoutineId) -> Result<Tagged<View>, ApiError> {
     let (rev, view) = ws.read(|snap| {
         let (routine, rev) = queries::get_rev(snap, id)?;
         let paused = queries::rules(snap)?.paused_at.is_some();
@@ -303,15 +303,15 @@ fn tagged(ws: &Ws, who: &Person, id: RoutineId) -> Result<Tagged<View>, ApiError
 async fn list(
     ws: Ws,
     who: Person,
-    Query(asked): Query<RoutineListParams>,
+    Query(params): Query<RoutineListParams>,
 ) -> Result<Json<Listing>, ApiError> {
     let items = ws.read(|snap| {
-        let of = match asked.agent.as_deref() {
+        let of = match params.agent.as_deref() {
             Some(name) => Some(agent(snap, name)?),
             None => None,
         };
         let all = match of {
-            _ if asked.done => queries::done(snap, of)?,
+            _ if params.done => queries::done(snap, of)?,
             Some(agent) => queries::of_agent(snap, agent)?,
             None => queries::all(snap)?,
         };
@@ -340,11 +340,11 @@ async fn create(
         rules::save(tx, None, agent, &wish).map(|routine| routine.id)
     });
     let id = ws.write(&who, made).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, &who, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, &who, id)? })
 }
 
 async fn get(ws: Ws, who: Person, Path(id): Path<RoutineId>) -> Result<Tagged<View>, ApiError> {
-    tagged(&ws, &who, id)
+    with_etag(&ws, &who, id)
 }
 
 async fn change(
@@ -364,7 +364,7 @@ async fn change(
         rules::save(tx, Some(id), agent, &wish).map(|_| ())
     });
     ws.write(&who, changed).await?;
-    tagged(&ws, &who, id)
+    with_etag(&ws, &who, id)
 }
 
 async fn delete(
@@ -384,7 +384,7 @@ async fn pause(
     Path(id): Path<RoutineId>,
 ) -> Result<Tagged<View>, ApiError> {
     ws.write(&who, once.run(move |tx| rules::pause(tx, id).map(|_| ()))).await?;
-    tagged(&ws, &who, id)
+    with_etag(&ws, &who, id)
 }
 
 async fn resume(
@@ -394,7 +394,7 @@ async fn resume(
     Path(id): Path<RoutineId>,
 ) -> Result<Tagged<View>, ApiError> {
     ws.write(&who, once.run(move |tx| rules::resume(tx, id).map(|_| ()))).await?;
-    tagged(&ws, &who, id)
+    with_etag(&ws, &who, id)
 }
 
 async fn approve(
@@ -404,7 +404,7 @@ async fn approve(
     Path(id): Path<RoutineId>,
 ) -> Result<Tagged<View>, ApiError> {
     ws.write(&who, once.run(move |tx| rules::approve(tx, id).map(|_| ()))).await?;
-    tagged(&ws, &who, id)
+    with_etag(&ws, &who, id)
 }
 
 async fn run_now(
@@ -470,10 +470,10 @@ fn firing_view(
 async fn runs(
     ws: Ws,
     Path(id): Path<RoutineId>,
-    Query(asked): Query<FiringListParams>,
+    Query(params): Query<FiringListParams>,
 ) -> Result<Json<Firings>, ApiError> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let after = match asked.after.as_deref() {
+    let limit = params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let after = match params.after.as_deref() {
         None => None,
         Some(text) => Some(
             cursor_key(text)

@@ -66,8 +66,8 @@ async fn lift(
     let found = session_of(&ws, &who, &name)?;
     let (run, session) = found.ok_or_else(|| PageError::not_found("This run"))?;
     ws.write(&who, move |tx| taint::lift(tx, &session).map_err(RunError::from)).await?;
-    let told = Flash::ok("Content read so far is now trusted.");
-    Ok(flash::say(&app, told, hx.go_to(&ws.url(&format!("runs/{}", run.name())))))
+    let flash = Flash::ok("Content read so far is now trusted.");
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(&format!("runs/{}", run.name())))))
 }
 
 async fn api_lift(
@@ -115,12 +115,12 @@ async fn accept(
     let agent = ws.read(|snap| agents::by_name(snap, &slug))?;
     let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
     let name = &agent.name;
-    let told = match take(&ws, &who, Once::without_key(), (&agent, &path)).await? {
+    let message = match take(&ws, &who, Once::without_key(), (&agent, &path)).await? {
         true => format!("{path} is accepted. {name} reads it when it starts."),
         false => format!("Nothing in {path} was waiting."),
     };
     let url = ws.url(&format!("agents/{}/memory?path={}", agent.slug, query_value(&path)));
-    Ok(flash::say(&app, Flash::ok(told), hx.go_to(&url)))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&url)))
 }
 
 async fn api_accept(

@@ -51,17 +51,17 @@ struct Said {
 
 impl Said {
     fn of(pairs: Vec<(String, String)>) -> Self {
-        let mut said = Self::default();
+        let mut form = Self::default();
         for (field, value) in pairs {
             match field.as_str() {
-                "answer" => said.answer = value,
-                "note" => said.note = value,
-                "one" => said.all.extend(value.parse::<ApprovalId>().ok()),
-                "chosen" => said.chosen.extend(value.parse::<ApprovalId>().ok()),
+                "answer" => form.answer = value,
+                "note" => form.note = value,
+                "one" => form.all.extend(value.parse::<ApprovalId>().ok()),
+                "chosen" => form.chosen.extend(value.parse::<ApprovalId>().ok()),
                 _ => {}
             }
         }
-        said
+        form
     }
 
     /// The decisions; the inner error states what is missing.
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_card_of_several_allows_what_is_chosen_or_denies_the_rest() {
         let ids: Vec<ApprovalId> = (1..=3).map(|n| ApprovalId::from_bytes([n; 16])).collect();
-        let said = |answer: &str, chosen: &[usize]| {
+        let parse = |answer: &str, chosen: &[usize]| {
             let mut pairs = vec![("answer".to_owned(), answer.to_owned())];
             pairs.extend(ids.iter().map(|id| ("one".to_owned(), id.to_string())));
             pairs.extend(chosen.iter().map(|at| ("chosen".to_owned(), ids[*at].to_string())));
@@ -208,12 +208,12 @@ mod tests {
             Some((answer, all.into_iter().map(|(id, _)| id).collect::<Vec<_>>()))
         };
         let (yes, no) = (ApprovalAnswer::Once, ApprovalAnswer::Denied);
-        assert_eq!(said("all", &[]), Some((yes, ids.clone())));
-        assert_eq!(said("chosen", &[0, 2]), Some((yes, vec![ids[0], ids[2]])));
-        assert_eq!(said("deny", &[0, 2]), Some((no, vec![ids[1]])));
-        assert_eq!(said("chosen", &[]), None);
-        assert_eq!(said("deny", &[0, 1, 2]), None);
-        assert_eq!(said("", &[0]), None);
+        assert_eq!(parse("all", &[]), Some((yes, ids.clone())));
+        assert_eq!(parse("chosen", &[0, 2]), Some((yes, vec![ids[0], ids[2]])));
+        assert_eq!(parse("deny", &[0, 2]), Some((no, vec![ids[1]])));
+        assert_eq!(parse("chosen", &[]), None);
+        assert_eq!(parse("deny", &[0, 1, 2]), None);
+        assert_eq!(parse("", &[0]), None);
     }
 
     #[test]

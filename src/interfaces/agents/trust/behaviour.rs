@@ -104,14 +104,14 @@ pub(super) async fn show(
 }
 
 /// The page with a rejected form.
-pub(super) fn again(
+pub(super) fn redisplay(
     ws: &Ws,
     who: &Person,
     shell: Shell,
     agent: &Agent,
-    typed: (PermissionForm, Wrong),
+    form: (PermissionForm, Wrong),
 ) -> Result<Response, PageError> {
-    let page = page(ws, who, shell, agent, typed)?;
+    let page = page(ws, who, shell, agent, form)?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -120,9 +120,9 @@ fn page(
     who: &Person,
     shell: Shell,
     agent: &Agent,
-    typed: (PermissionForm, Wrong),
+    form: (PermissionForm, Wrong),
 ) -> Result<BehaviourPage, PageError> {
-    Ok(ws.read(|snap| view(ws, who, snap, (shell, agent), typed))?)
+    Ok(ws.read(|snap| view(ws, who, snap, (shell, agent), form))?)
 }
 
 fn view(
@@ -130,7 +130,7 @@ fn view(
     who: &Person,
     snap: &Snap<'_>,
     (shell, agent): (Shell, &Agent),
-    typed: (PermissionForm, Wrong),
+    form: (PermissionForm, Wrong),
 ) -> Result<BehaviourPage, TaskError> {
     let scene = ViewContext::new(ws, who, snap)?;
     let now = scene.today.now;
@@ -161,7 +161,7 @@ fn view(
         programs,
         hosts,
         parts: table::parts(snap, agent, now)?,
-        permits: permits::permits(snap, &scene, (Some(agent), specs.as_slice()), may, typed)?,
+        permits: permits::permits(snap, &scene, (Some(agent), specs.as_slice()), may, form)?,
         head,
     })
 }
@@ -185,7 +185,7 @@ pub(super) async fn set_mode(
     let id = agent.id;
     ws.write(&who, widening::checked(&who, move |tx| rules::set_mode(tx, id, mode))).await?;
     let name = ws.read(|snap| agents::called(snap, &agent))?;
-    let told = format!("The mode of {name} is {}.", mode.label());
+    let message = format!("The mode of {name} is {}.", mode.label());
     let url = ws.url(&format!("agents/{}/behaviour", agent.slug));
-    Ok(flash::say(&app, Flash::ok(told), hx.go_to(&url)))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&url)))
 }

@@ -102,7 +102,7 @@ impl Explained {
 struct Meant {
     spec: &'static ToolSpec,
     command: Option<String>,
-    asked: Option<OutgoingRequest>,
+    request: Option<OutgoingRequest>,
 }
 
 impl Meant {
@@ -110,31 +110,31 @@ impl Meant {
     ///
     /// # Errors
     /// The invalid field and the reason.
-    fn read(typed: &ExplainForm) -> Result<Self, (&'static str, String)> {
-        let spec = tool_named(typed.tool.trim()).map_err(|told| ("tool", told))?;
-        let (command, host) = (typed.command.trim(), typed.host.trim());
+    fn read(form: &ExplainForm) -> Result<Self, (&'static str, String)> {
+        let spec = tool_named(form.tool.trim()).map_err(|message| ("tool", message))?;
+        let (command, host) = (form.command.trim(), form.host.trim());
         if !command.is_empty() && spec.name != PROGRAMS {
             return Err(("command", format!("only {PROGRAMS} takes a command line")));
         }
         if MAX_LINE < command.len() {
             return Err(("command", format!("a command line has at most {MAX_LINE} bytes")));
         }
-        let asked = match host {
+        let request = match host {
             "" if spec.name == BROWSER => {
                 return Err(("host", "enter the site's host".to_owned()));
             }
             "" => None,
             _ if spec.name != REQUESTS && spec.name != BROWSER => {
-                let told = format!("only {REQUESTS} and {BROWSER} are told apart by host");
-                return Err(("host", told));
+                let message = format!("only {REQUESTS} and {BROWSER} are told apart by host");
+                return Err(("host", message));
             }
-            host => Some(Self::asked(spec, host, typed.method.trim())?),
+            host => Some(Self::request_for(spec, host, form.method.trim())?),
         };
         let command = (!command.is_empty()).then(|| command.to_owned());
-        Ok(Self { spec, command, asked })
+        Ok(Self { spec, command, request })
     }
 
-    fn asked(
+    fn request_for(
         spec: &ToolSpec,
         host: &str,
         method: &str,
@@ -160,16 +160,16 @@ impl Meant {
     /// The reach of the call, given the reach of the agent's programs.
     fn reach(&self, tx: &dyn Read, agent: AgentId, programs: Reach) -> Result<Reach, StoreError> {
         let reach = authorize::reach_of(self.spec.name, self.spec.effect, programs);
-        let Some(asked) = &self.asked else { return Ok(reach) };
+        let Some(request) = &self.request else { return Ok(reach) };
         if self.spec.name == BROWSER {
             return Ok(Reach::Site);
         }
         // A read-only request has the reach of fetching a page.
-        if matches!(asked.method.as_str(), "GET" | "HEAD") {
+        if matches!(request.method.as_str(), "GET" | "HEAD") {
             return Ok(Reach::Inside);
         }
         let hosts = reach::of_all(tx, &[agent])?;
-        let is_listed = hosts.are_listed() && hosts.has(&asked.host);
+        let is_listed = hosts.are_listed() && hosts.has(&request.host);
         Ok(if is_listed { Reach::Listed } else { reach })
     }
 }
@@ -194,25 +194,26 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
         let reach = meant.reach(snap, agent.id, authorize::programs(snap, &[agent.id])?)?;
         let facts = Facts {
             line: line.as_ref(),
-            request: meant.asked.as_ref(),
+            request: meant.request.as_ref(),
             ..Facts::of(spec.name, spec.effect, reach, ws.app.clock.now())
         };
-        let Verdict { leave, why, rule, .. } = authorize::weigh(snap, &[agent.id], None, &facts)?;
+        let Verdict { decision, why, rule, .. } =
+            authorize::authorize(snap, &[agent.id], None, &facts)?;
         let permission = match rule {
             Some(rule) => snap.get::<Permission>(rule)?,
             None => None,
         };
         let is_by_mode = rule.is_none() && matches!(mode, TrustMode::Ask | TrustMode::Auto);
         // An allowed request still leaves this machine.
-        let why = match leave {
-            AccessDecision::Allow if is_by_mode && meant.asked.is_some() => {
+        let why = match decision {
+            AccessDecision::Allow if is_by_mode && meant.request.is_some() => {
                 "Read-only, or the host is on the agent’s list".to_owned()
             }
             _ => why,
         };
-        let besides = besides(spec, (leave, rule), mode);
+        let besides = besides(spec, (decision, rule), mode);
         Ok(Explained {
-            verdict: leave,
+            verdict: decision,
             why: web::form::sentence(&why) + besides,
             rule,
             calls: permission.map(|one| calls(&one.tool, &one.what)),
@@ -230,7 +231,7 @@ async fn explain(
     let agent = ws.read(|snap| agents::by_name(snap, &agent))?;
     let agent = agent.ok_or_else(|| ApiError::not_found("This agent"))?;
     let meant = Meant::read(&ExplainForm { tool, command, host, method });
-    let meant = meant.map_err(|(field, told)| ApiError::invalid(field, told))?;
+    let meant = meant.map_err(|(field, message)| ApiError::invalid(field, message))?;
     Ok(Json(ws.read_blocking(move |ws| explained(ws, &agent, &meant)).await?))
 }
 
@@ -253,28 +254,29 @@ async fn show(
     _: Person,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(typed): Query<ExplainForm>,
+    Query(form): Query<ExplainForm>,
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| agents::by_name(snap, &slug))?;
     let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
     let back = ws.url(&format!("agents/{}/behaviour", agent.slug));
     let specs = ws.read(|snap| tools_of(snap, &agent))?;
-    let chosen = if typed.tool.is_empty() { PROGRAMS } else { typed.tool.as_str() };
+    let chosen = if form.tool.is_empty() { PROGRAMS } else { form.tool.as_str() };
     let tools = specs.iter().map(|spec| Choice::new(spec.name, spec.name, spec.name == chosen));
     let tools: Vec<Choice> = tools.collect();
     let name = ws.read(|snap| agents::called(snap, &agent))?;
-    let (told, wrong) = match Meant::read(&typed) {
-        _ if typed.tool.is_empty() => (None, Wrong::none()),
+    let (explanation, wrong) = match Meant::read(&form) {
+        _ if form.tool.is_empty() => (None, Wrong::none()),
         Ok(meant) => {
-            let told = ws.read_blocking(move |ws| explained(ws, &agent, &meant)).await?;
-            (Some(told), Wrong::none())
+            let explanation = ws.read_blocking(move |ws| explained(ws, &agent, &meant)).await?;
+            (Some(explanation), Wrong::none())
         }
-        Err((field, told)) => (None, Wrong::field(field, told)),
+        Err((field, explanation)) => (None, Wrong::field(field, explanation)),
     };
-    let is_wrong = !typed.tool.is_empty() && told.is_none();
+    let is_wrong = !form.tool.is_empty() && explanation.is_none();
     let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let here = format!("{back}/explain");
-    let page = ExplainPage { shell, name, back, here, tools, typed, wrong, told };
+    let page =
+        ExplainPage { shell, name, back, here, tools, typed: form, wrong, told: explanation };
     html::document(status, &page)
 }
 

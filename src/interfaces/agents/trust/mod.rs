@@ -94,18 +94,18 @@ async fn decide_all(
     once: Once,
 ) -> Result<Refusals, TrustError> {
     let by = who.account;
-    let (mut seen, mut told) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
+    let (mut seen, mut results) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
     for (id, decision) in all {
         match find(ws, who, id) {
             Ok(_) => seen.push((id, decision)),
             Err(TrustError::Store(error)) => return Err(error.into()),
-            Err(error) => told.push((id, Some(error.to_string()))),
+            Err(error) => results.push((id, Some(error.to_string()))),
         }
     }
     let ids: Vec<ApprovalId> = seen.iter().map(|(id, _)| *id).collect();
     let refused = ws.write(who, once.run(move |tx| rules::decide_all(tx, seen, by))).await?;
-    told.extend(ids.into_iter().zip(refused));
-    Ok(told)
+    results.extend(ids.into_iter().zip(refused));
+    Ok(results)
 }
 
 /// Answers an approval from a conversation; the inner error is the reason of a refusal.

@@ -91,18 +91,18 @@ fn view(ws: &Ws, who: &Person, snap: &Snap<'_>, shell: Shell) -> Result<Approval
     let reader = Reader { ws, now, zone, access: who.access, me: who.account };
     let sees = |run: &Run| talk::may_see_run(snap, run, who.account, who.role);
     let mut cards = questions::all(snap, &reader, &sees)?;
-    cards.retain(|card| card.asked.is_some());
+    cards.retain(|card| card.pending.is_some());
     let mut past = Vec::new();
     for approval in queries::answered(snap, ANSWERED)? {
         if let Some(run) = super::run_of(snap, who, &approval)? {
             let may = who.access.may(Can::Chat)
                 && super::may_be_made_again(&approval, &run)
                 && talk::may_speak(snap, &run, who.account)?;
-            let again = match may {
+            let retry_url = match may {
                 true => ws.url(&format!("approvals/{}/again", approval.id)),
                 false => String::new(),
             };
-            past.extend(answered(&scene, approval, &run, again));
+            past.extend(answered(&scene, approval, &run, retry_url));
         }
     }
     Ok(ApprovalsPage {
@@ -114,7 +114,7 @@ fn view(ws: &Ws, who: &Person, snap: &Snap<'_>, shell: Shell) -> Result<Approval
     })
 }
 
-fn answered(scene: &ViewContext, approval: Approval, run: &Run, again: String) -> Option<Past> {
+fn answered(scene: &ViewContext, approval: Approval, run: &Run, retry_url: String) -> Option<Past> {
     let answer = approval.answer?;
     let by = answer.by.map(|by| scene.people.name(Assignee::Person(by)));
     Some(Past {
@@ -138,7 +138,7 @@ fn answered(scene: &ViewContext, approval: Approval, run: &Run, again: String) -
         by: by.unwrap_or_default(),
         note: answer.note,
         at: scene.time(answer.at),
-        again,
+        again: retry_url,
     })
 }
 
@@ -184,17 +184,17 @@ async fn answer(
     who: Person,
     hx: Hx,
     Path(id): Path<ApprovalId>,
-    FormOnce(said, once): FormOnce<Said>,
+    FormOnce(form, once): FormOnce<Said>,
 ) -> Result<Response, PageError> {
-    let decision = said.decision()?;
+    let decision = form.decision()?;
     if let Some(can) = super::lacks(&who, decision.answer) {
         return Err(PageError::forbidden(can));
     }
     super::check_proof(&who, decision.answer)?;
     let (_, run) = super::find(&ws, &who, id)?;
-    let told = format!("{}; {} goes on", decision.answer.label(), run.name());
-    let (tone, told) = match super::decide(&ws, &who, (id, decision), once).await {
-        Ok(()) => (Tone::Ok, told),
+    let message = format!("{}; {} goes on", decision.answer.label(), run.name());
+    let (tone, message) = match super::decide(&ws, &who, (id, decision), once).await {
+        Ok(()) => (Tone::Ok, message),
         // Another person answered first, or the run has ended; not an error of this person.
         Err(error @ (TrustError::Answered(_) | TrustError::Over)) => {
             (Tone::Warn, sentence(&error.to_string()))
@@ -202,10 +202,10 @@ async fn answer(
         Err(error) => return Err(error.into()),
     };
     if hx.is_partial() {
-        let ask = Ask::new().changed("approvals", id).toast(tone, &told);
+        let ask = Ask::new().changed("approvals", id).toast(tone, &message);
         return Ok((ask, "").into_response());
     }
-    Ok(flash::say(&app, Flash::new(tone, sentence(&told)), hx.go_to(&ws.url("approvals"))))
+    Ok(flash::say(&app, Flash::new(tone, sentence(&message)), hx.go_to(&ws.url("approvals"))))
 }
 
 #[cfg(test)]
@@ -215,17 +215,17 @@ mod tests {
 
     #[test]
     fn a_card_says_yes_or_no_and_for_how_long() {
-        let said = |answer: &str, how: &str| {
-            let said = Said { answer: answer.into(), how: how.into(), note: String::new() };
-            said.decision().map(|decision| (decision.answer, decision.offer)).ok()
+        let parsed = |answer: &str, how: &str| {
+            let parsed = Said { answer: answer.into(), how: how.into(), note: String::new() };
+            parsed.decision().map(|decision| (decision.answer, decision.offer)).ok()
         };
-        assert_eq!(said("allow", ""), Some((ApprovalAnswer::Once, 0)));
-        assert_eq!(said("allow", "once"), Some((ApprovalAnswer::Once, 0)));
-        assert_eq!(said("allow", "run:1"), Some((ApprovalAnswer::Run, 1)));
-        assert_eq!(said("allow", "always:0"), Some((ApprovalAnswer::Always, 0)));
-        assert_eq!(said("deny", "always:0"), Some((ApprovalAnswer::Denied, 0)));
+        assert_eq!(parsed("allow", ""), Some((ApprovalAnswer::Once, 0)));
+        assert_eq!(parsed("allow", "once"), Some((ApprovalAnswer::Once, 0)));
+        assert_eq!(parsed("allow", "run:1"), Some((ApprovalAnswer::Run, 1)));
+        assert_eq!(parsed("allow", "always:0"), Some((ApprovalAnswer::Always, 0)));
+        assert_eq!(parsed("deny", "always:0"), Some((ApprovalAnswer::Denied, 0)));
         for (answer, how) in [("", ""), ("yes", "once"), ("allow", "always"), ("allow", "run:x")] {
-            assert_eq!(said(answer, how), None, "{answer} {how}");
+            assert_eq!(parsed(answer, how), None, "{answer} {how}");
         }
         assert_eq!(beyond("once:1"), None);
     }

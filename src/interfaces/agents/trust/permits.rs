@@ -80,7 +80,7 @@ pub(super) struct PermissionForm {
 
 impl PermissionForm {
     pub fn wish(&self) -> Result<PermissionBody, Wrong> {
-        let leave = self.leave.parse().map_err(|_| Wrong::field("leave", "choose an answer"))?;
+        let decision = self.leave.parse().map_err(|_| Wrong::field("leave", "choose an answer"))?;
         let days = match self.days.trim() {
             "" => None,
             text => match text.parse() {
@@ -91,7 +91,7 @@ impl PermissionForm {
         Ok(PermissionBody {
             agent: None,
             tool: self.tool.clone(),
-            leave,
+            leave: decision,
             host: Some(self.host.clone()),
             method: None,
             note: self.note.clone(),
@@ -146,13 +146,14 @@ impl PermissionBody {
         let what = match (host, method) {
             (None, None) => What::All,
             _ if tool != REQUESTS && tool != BROWSER => {
-                let told = format!("only {REQUESTS} and {BROWSER} are told apart by host");
-                return Err(TrustError::Refused(told));
+                let message = format!("only {REQUESTS} and {BROWSER} are told apart by host");
+                return Err(TrustError::Refused(message));
             }
             (_, Some(method)) if tool == BROWSER && SiteAct::of_word(&method).is_none() => {
                 let words = SiteAct::ALL.map(SiteAct::word).join(", ");
-                let told = format!("for {BROWSER} the methods are {words}, or none for all acts");
-                return Err(TrustError::Refused(told));
+                let message =
+                    format!("for {BROWSER} the methods are {words}, or none for all acts");
+                return Err(TrustError::Refused(message));
             }
             (Some(host), method)
                 if is_host(&host) || tool == BROWSER && sites::is_origin(&host) =>
@@ -163,8 +164,8 @@ impl PermissionBody {
                 }
             }
             _ => {
-                let told = "enter a host, such as api.example.com";
-                return Err(TrustError::Refused(told.to_owned()));
+                let message = "enter a host, such as api.example.com";
+                return Err(TrustError::Refused(message.to_owned()));
             }
         };
         let expires_at = match self.days {
@@ -173,8 +174,8 @@ impl PermissionBody {
                 now.checked_add((24 * i64::from(days)).hours()).ok()
             }
             Some(_) => {
-                let told = format!("a permission expires after 1 to {MOST_DAYS} days, or never");
-                return Err(TrustError::Refused(told));
+                let message = format!("a permission expires after 1 to {MOST_DAYS} days, or never");
+                return Err(TrustError::Refused(message));
             }
         };
         Ok(NewPermission {
@@ -214,7 +215,7 @@ pub(super) fn permits(
     scene: &ViewContext,
     (agent, specs): (Option<&Agent>, &[&ToolSpec]),
     may: bool,
-    (typed, wrong): (PermissionForm, Wrong),
+    (form, wrong): (PermissionForm, Wrong),
 ) -> Result<Permits, StoreError> {
     let now = scene.today.now;
     let kept = queries::kept(tx, agent.map(|agent| agent.id))?;
@@ -238,13 +239,14 @@ pub(super) fn permits(
             tool: rule.tool,
         })
     };
-    let is_chosen = |value: &str| typed.tool == value;
+    let is_chosen = |value: &str| form.tool == value;
     let mut tools: Vec<Choice> =
         specs.iter().map(|spec| Choice::new(spec.name, spec.name, is_chosen(spec.name))).collect();
     tools.push(Choice::new(ALL_TOOLS, "All tools", is_chosen(ALL_TOOLS)));
     let leaves = [AccessDecision::Allow, AccessDecision::Ask, AccessDecision::Deny];
-    let chosen = typed.leave.parse().unwrap_or(AccessDecision::Allow);
-    let leaves = leaves.map(|leave| Choice::new(leave.word(), leave.label(), leave == chosen));
+    let chosen = form.leave.parse().unwrap_or(AccessDecision::Allow);
+    let leaves =
+        leaves.map(|decision| Choice::new(decision.word(), decision.label(), decision == chosen));
     Ok(Permits {
         lines: kept.into_iter().map(line).collect::<Result<_, StoreError>>()?,
         may,
@@ -253,7 +255,7 @@ pub(super) fn permits(
         has_requests: tools::all().iter().any(|spec| spec.name == REQUESTS),
         tools,
         leaves: leaves.into(),
-        typed,
+        typed: form,
         wrong,
         presets: &PRESETS,
     })
@@ -266,8 +268,8 @@ pub(super) fn permits(
 pub(super) fn agent_named(tx: &dyn Read, name: Option<&str>) -> Result<Option<Agent>, TrustError> {
     let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) else { return Ok(None) };
     let agent = agents::by_name(tx, name)?;
-    let told = || format!("there is no agent {}", kernel::text::cut(name, 64));
-    agent.map(Some).ok_or_else(|| TrustError::Refused(told()))
+    let message = || format!("there is no agent {}", kernel::text::cut(name, 64));
+    agent.map(Some).ok_or_else(|| TrustError::Refused(message()))
 }
 
 #[cfg(test)]

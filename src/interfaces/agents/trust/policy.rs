@@ -58,9 +58,9 @@ fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    typed: (PermissionForm, Wrong),
+    form: (PermissionForm, Wrong),
 ) -> Result<PolicyPage, PageError> {
-    Ok(ws.read(|snap| view(ws, who, snap, shell, typed))?)
+    Ok(ws.read(|snap| view(ws, who, snap, shell, form))?)
 }
 
 fn view(
@@ -68,7 +68,7 @@ fn view(
     who: &Person,
     snap: &Snap<'_>,
     shell: Shell,
-    typed: (PermissionForm, Wrong),
+    form: (PermissionForm, Wrong),
 ) -> Result<PolicyPage, TaskError> {
     let scene = ViewContext::new(ws, who, snap)?;
     let specs: Vec<&ToolSpec> = tools::all().iter().collect();
@@ -79,7 +79,7 @@ fn view(
         live: Live::new(ws.url(HERE)).tables(&["permissions", "permission_uses"]),
         reviewers: reviewer::choices(snap)?,
         reviewer_url: ws.url("settings/policy/reviewer"),
-        permits: permits::permits(snap, &scene, (None, specs.as_slice()), may, typed)?,
+        permits: permits::permits(snap, &scene, (None, specs.as_slice()), may, form)?,
     })
 }
 
@@ -98,11 +98,11 @@ pub(super) async fn permit(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<PermissionForm>,
+    FormOnce(form, once): FormOnce<PermissionForm>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| permits::agent_named(snap, Some(&typed.agent)))?;
+    let agent = ws.read(|snap| permits::agent_named(snap, Some(&form.agent)))?;
     let (id, now) = (agent.as_ref().map(|agent| agent.id), ws.app.clock.now());
-    let wrong = match typed.wish() {
+    let wrong = match form.wish() {
         Err(wrong) => wrong,
         Ok(wish) => {
             let made = match wish.permission(id, now) {
@@ -122,9 +122,9 @@ pub(super) async fn permit(
         }
     };
     match &agent {
-        Some(agent) => behaviour::again(&ws, &who, shell, agent, (typed, wrong)),
+        Some(agent) => behaviour::redisplay(&ws, &who, shell, agent, (form, wrong)),
         None => {
-            let page = page(&ws, &who, shell, (typed, wrong))?;
+            let page = page(&ws, &who, shell, (form, wrong))?;
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }

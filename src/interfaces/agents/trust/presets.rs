@@ -99,11 +99,11 @@ fn apply(
     preset: &Preset,
 ) -> Result<usize, TrustError> {
     let (now, mut added) = (tx.now(), 0);
-    for (tool, leave) in preset.rules {
+    for (tool, decision) in preset.rules {
         let is_there = queries::rules_of(tx, tool, now)?.into_iter().any(|rule| {
             rule.run.is_none()
                 && rule.expires_at.is_none()
-                && (rule.agent, rule.leave) == (agent, *leave)
+                && (rule.agent, rule.leave) == (agent, *decision)
                 && (rule.tool.as_str(), &rule.what) == (tool, &What::All)
         });
         if !is_there {
@@ -112,7 +112,7 @@ fn apply(
                 run: None,
                 tool: (*tool).to_owned(),
                 what: What::All,
-                leave: *leave,
+                leave: *decision,
                 note: preset.label.to_owned(),
                 expires_at: None,
             };
@@ -185,7 +185,11 @@ async fn api_list(_: Ws, _: Person) -> Json<PresetList> {
         name: preset.name,
         label: preset.label,
         about: preset.about,
-        permissions: preset.rules.iter().map(|&(tool, leave)| PresetRule { tool, leave }).collect(),
+        permissions: preset
+            .rules
+            .iter()
+            .map(|&(tool, decision)| PresetRule { tool, leave: decision })
+            .collect(),
     };
     Json(PresetList { items: PRESETS.iter().map(view).collect() })
 }

@@ -100,8 +100,8 @@ fn outcome(became: Became) -> &'static str {
     }
 }
 
-fn summary(leave: AccessDecision, calls: usize) -> String {
-    let verb = match leave {
+fn summary(decision: AccessDecision, calls: usize) -> String {
+    let verb = match decision {
         AccessDecision::Allow => "allowed",
         AccessDecision::Deny => "refused",
         AccessDecision::Ask => "asked for",
@@ -116,7 +116,7 @@ fn summary(leave: AccessDecision, calls: usize) -> String {
 
 fn offer(
     (tx, scene, who): (&Snap<'_>, &ViewContext, &Person),
-    (label, leave): (String, AccessDecision),
+    (label, decision): (String, AccessDecision),
     calls: &[RecentCall],
 ) -> Result<Offer, StoreError> {
     let line = |call: &RecentCall| {
@@ -128,7 +128,7 @@ fn offer(
         Ok(CallLine { at: scene.time(call.at), outcome: outcome(call.became), run })
     };
     let lines = calls.iter().map(line).collect::<Result<_, StoreError>>()?;
-    Ok(Offer { label, summary: summary(leave, calls.len()), calls: lines })
+    Ok(Offer { label, summary: summary(decision, calls.len()), calls: lines })
 }
 
 /// The calls that each offer of an approval would have allowed.
@@ -189,19 +189,19 @@ async fn of_approval(
 async fn of_form(
     ws: Ws,
     who: Person,
-    Query(typed): Query<PermissionForm>,
+    Query(form): Query<PermissionForm>,
 ) -> Result<Response, PageError> {
-    let agent = ws.read(|snap| permits::agent_named(snap, Some(&typed.agent)))?;
-    let wish = typed.wish().and_then(|wish| {
+    let agent = ws.read(|snap| permits::agent_named(snap, Some(&form.agent)))?;
+    let wish = form.wish().and_then(|wish| {
         let new = wish.permission(agent.map(|agent| agent.id), ws.app.clock.now());
         new.map_err(|_| Wrong::none())
     });
     let Ok(new) = wish else { return html::fragment(&Lines { all: Vec::new() }) };
-    let leave = new.leave;
+    let decision = new.leave;
     let calls = one(&ws, new).await?;
     let offer = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
-        offer((snap, &scene, &who), (String::new(), leave), &calls).map_err(TaskError::from)
+        offer((snap, &scene, &who), (String::new(), decision), &calls).map_err(TaskError::from)
     })?;
     html::fragment(&Lines { all: vec![offer] })
 }

@@ -73,12 +73,12 @@ async fn set(
     if chosen.is_none() && !reviewer.is_empty() {
         return Err(TrustError::Refused("choose a model from the list".to_owned()).into());
     }
-    let told = match &chosen {
+    let message = match &chosen {
         Some((_, model)) => format!("{model} now reviews requests in Auto mode."),
         None => "No reviewer. People decide.".to_owned(),
     };
     ws.write(&who, widening::checked(&who, move |tx| rules::set_reviewer(tx, chosen))).await?;
-    Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url("settings/policy"))))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&ws.url("settings/policy"))))
 }
 
 /// The model that reviews.

@@ -63,8 +63,8 @@ async fn show(
     let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
     let back = ws.url(&format!("agents/{}/behaviour", agent.slug));
     let name = agent.name.clone();
-    let told = ws.read_blocking(move |ws| jail::explain(ws, &agent)).await?;
-    let page = SandboxPage { shell, name, back, told };
+    let explanation = ws.read_blocking(move |ws| jail::explain(ws, &agent)).await?;
+    let page = SandboxPage { shell, name, back, told: explanation };
     match hx.is_partial() {
         true => html::fragment(&page.as_found()),
         false => html::page(&page),

@@ -44,12 +44,12 @@ pub(super) struct Row {
     pub tone: &'static str,
     pub word: &'static str,
     pub why: String,
-    leave: AccessDecision,
+    decision: AccessDecision,
 }
 
 /// Label and tone of an access decision.
-pub(super) fn word_of(leave: AccessDecision) -> (&'static str, &'static str) {
-    match leave {
+pub(super) fn word_of(decision: AccessDecision) -> (&'static str, &'static str) {
+    match decision {
         AccessDecision::Allow => ("Allowed", "ok"),
         AccessDecision::Ask => ("Asks", "warn"),
         AccessDecision::Deny => ("Refused", "danger"),
@@ -85,7 +85,7 @@ fn verdict(
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
     let reach = authorize::reach_of(spec.name, spec.effect, programs);
-    authorize::weigh(tx, &[agent], None, &Facts::of(spec.name, spec.effect, reach, now))
+    authorize::authorize(tx, &[agent], None, &Facts::of(spec.name, spec.effect, reach, now))
 }
 
 /// All tools of an agent by group, with their decisions.
@@ -104,20 +104,20 @@ pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<
     for (group, title) in GROUPS {
         let mut rows = Vec::new();
         for spec in specs.iter().copied().filter(|spec| spec.group == group) {
-            let Verdict { leave, why, rule, .. } = verdict(tx, agent.id, (spec, programs), now)?;
-            let (word, tone) = word_of(leave);
+            let Verdict { decision, why, rule, .. } = verdict(tx, agent.id, (spec, programs), now)?;
+            let (word, tone) = word_of(decision);
             let mut why = sentence(&why);
-            why.push_str(besides(spec, (leave, rule), mode));
+            why.push_str(besides(spec, (decision, rule), mode));
             if is_kept_for_some(spec.name) {
                 why.push_str(" Some calls have their own permissions.");
             }
-            rows.push(Row { tool: spec.name, tone, word, why, leave });
+            rows.push(Row { tool: spec.name, tone, word, why, decision });
         }
         if !rows.is_empty() {
             parts.push(Part {
                 title,
                 summary: summary(&rows),
-                open: rows.iter().any(|row| row.leave != AccessDecision::Allow),
+                open: rows.iter().any(|row| row.decision != AccessDecision::Allow),
                 rows,
             });
         }
@@ -128,11 +128,11 @@ pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<
 /// Exceptions from the decision that a mode makes for a tool; empty for most tools.
 pub(super) fn besides(
     spec: &ToolSpec,
-    (leave, rule): (AccessDecision, Option<PermissionId>),
+    (decision, rule): (AccessDecision, Option<PermissionId>),
     mode: TrustMode,
 ) -> &'static str {
     let asks = matches!(mode, TrustMode::Ask | TrustMode::Auto);
-    match (spec.name, leave) {
+    match (spec.name, decision) {
         _ if rule.is_some() || !asks => "",
         (BROWSER, AccessDecision::Allow) => {
             " It asks before acting on a site, sending passwords, cards or files, and filling in \
@@ -149,15 +149,17 @@ pub(super) fn besides(
 }
 
 fn summary(rows: &[Row]) -> String {
-    let count = |leave: AccessDecision| rows.iter().filter(|row| row.leave == leave).count() as u64;
-    let told = [
+    let count = |decision: AccessDecision| {
+        rows.iter().filter(|row| row.decision == decision).count() as u64
+    };
+    let parts = [
         (count(AccessDecision::Allow), "allowed", "allowed"),
         (count(AccessDecision::Ask), "asks", "ask"),
         (count(AccessDecision::Deny), "refused", "refused"),
     ];
-    let told = told.into_iter().filter(|(n, ..)| 0 < *n);
-    let told: Vec<String> = told.map(|(n, one, many)| format::count(n, one, many)).collect();
-    told.join(", ")
+    let parts = parts.into_iter().filter(|(n, ..)| 0 < *n);
+    let parts: Vec<String> = parts.map(|(n, one, many)| format::count(n, one, many)).collect();
+    parts.join(", ")
 }
 
 /// What the agent's programs can reach, in a sentence.
@@ -182,9 +184,9 @@ mod tests {
 
     #[test]
     fn a_group_says_how_many_of_its_tools_do_what() {
-        let row = |leave| {
-            let (word, tone) = word_of(leave);
-            Row { tool: "exec", tone, word, why: String::new(), leave }
+        let row = |decision| {
+            let (word, tone) = word_of(decision);
+            Row { tool: "exec", tone, word, why: String::new(), decision }
         };
         let all = [
             AccessDecision::Allow,

@@ -56,11 +56,11 @@ async fn set(
     let Agent { id, slug, .. } = agent;
     let autonomous = !chosen.autonomous.is_empty();
     ws.write(&who, move |tx| rules::set_autonomous(tx, id, autonomous)).await?;
-    let told = match autonomous {
+    let message = match autonomous {
         true => format!("{name} no longer needs extra approvals after reading untrusted content."),
         false => format!("{name} asks again after reading untrusted content."),
     };
-    Ok(flash::say(&app, Flash::ok(told), hx.go_to(&ws.url(&format!("agents/{slug}/behaviour")))))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&ws.url(&format!("agents/{slug}/behaviour")))))
 }
 
 /// Whether an agent goes on by itself.

@@ -144,14 +144,14 @@ async fn changes(
     who: Person,
     alive: Alive,
     headers: HeaderMap,
-    Query(asked): Query<ActivityParams>,
+    Query(params): Query<ActivityParams>,
 ) -> Result<Response, ApiError> {
-    let limit = asked.limit.unwrap_or(LIMIT);
+    let limit = params.limit.unwrap_or(LIMIT);
     if limit == 0 || MAX_LIMIT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
     }
-    let only = only(&ws, &asked)?;
-    let rows = match asked.include.as_deref() {
+    let only = only(&ws, &params)?;
+    let rows = match params.include.as_deref() {
         None | Some("") => false,
         Some("rows") => true,
         Some(_) => return Err(ApiError::invalid("include", "only `rows` can be included")),
@@ -163,7 +163,7 @@ async fn changes(
     };
     let after = match last {
         Some(cursor) => cursor,
-        None => begin(&ws, "after", asked.after.as_deref())?,
+        None => begin(&ws, "after", params.after.as_deref())?,
     };
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
@@ -173,11 +173,11 @@ async fn changes(
         return Ok(sse::respond(reader.frames()));
     }
     let wish = Arc::new(FeedRequest { who: Looker::of(&who), limit, rows, only });
-    let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
+    let wait = Duration::from_secs(params.wait.unwrap_or(0).min(MAX_WAIT));
     let mut poll = Poll::new(&app, &ws, &alive, wait);
     let mut after = after;
     loop {
-        poll.look();
+        poll.mark_seen();
         let (items, next) = read(&ws, after, Arc::clone(&wish)).await?;
         after = next;
         // A client with a rare filter gets the cursor reached so far and continues from there.
@@ -200,13 +200,14 @@ async fn read(
 }
 
 /// Parses the filters.
-fn only(ws: &Ws, asked: &ActivityParams) -> Result<Only, ApiError> {
+fn only(ws: &Ws, params: &ActivityParams) -> Result<Only, ApiError> {
     let words = |text: &Option<String>| -> Vec<String> {
         let text = text.as_deref().unwrap_or_default();
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         words.map(str::to_owned).collect()
     };
-    let (tables, actors, kinds) = (words(&asked.tables), words(&asked.actors), words(&asked.kinds));
+    let (tables, actors, kinds) =
+        (words(&params.tables), words(&params.actors), words(&params.kinds));
     let known = |name: &String| ws.store.schema().named(name).is_some_and(|t| t.ops.is_some());
     if let Some(other) = tables.iter().find(|name| !known(name)) {
         return Err(ApiError::invalid("tables", format!("there is no table `{other}`")));
@@ -362,16 +363,16 @@ struct SnapshotDoc {
 async fn snapshot_page(
     ws: Ws,
     who: Person,
-    Query(asked): Query<SnapshotParams>,
+    Query(params): Query<SnapshotParams>,
 ) -> Result<Json<SnapshotPage>, ApiError> {
-    let limit = asked.limit.unwrap_or(SNAPSHOT);
+    let limit = params.limit.unwrap_or(SNAPSHOT);
     if limit == 0 || SNAPSHOT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {SNAPSHOT} rows")));
     }
     let tables: Vec<String> =
-        asked.tables.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+        params.tables.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
     let (schema, incarnation) = (ws.store.schema(), ws.store.incarnation());
-    let from = match asked.after.as_deref() {
+    let from = match params.after.as_deref() {
         None | Some("") => (0, Vec::new()),
         Some(text) => match feed::snapshot_place(text) {
             Some((life, from)) if life == incarnation => from,

@@ -140,8 +140,8 @@ impl ActivityPageParams {
 }
 
 /// Address of the page with these filters.
-fn address(ws: &Ws, asked: &ActivityPageParams) -> String {
-    let query = serde_urlencoded::to_string(asked).unwrap_or_default();
+fn address(ws: &Ws, params: &ActivityPageParams) -> String {
+    let query = serde_urlencoded::to_string(params).unwrap_or_default();
     match query.is_empty() {
         true => ws.url("activity"),
         false => format!("{}?{query}", ws.url("activity")),
@@ -207,38 +207,38 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<ActivityPageParams>,
+    Query(params): Query<ActivityPageParams>,
 ) -> Result<Response, PageError> {
-    let asked = asked.tidy();
+    let params = params.tidy();
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
-    let (found, wrong) = match asked.narrow() {
+    let (found, wrong) = match params.narrow() {
         None => {
-            (simple(&ws, &who, asked.filter(&ws)?, asked.have.of("", PAGE)).await?, Wrong::none())
+            (simple(&ws, &who, params.filter(&ws)?, params.have.of("", PAGE)).await?, Wrong::none())
         }
-        Some(more) => match search(&ws, &who, (&asked, more), &zone).await? {
+        Some(more) => match search(&ws, &who, (&params, more), &zone).await? {
             Ok(found) => (found, Wrong::none()),
             Err(wrong) => (Found::default(), wrong),
         },
     };
-    let passed = passed(&ws, &found, (asked.before.is_none(), &zone));
+    let passed = passed(&ws, &found, (params.before.is_none(), &zone));
     let days = by_day(&ws, found.lines, (app.clock.now(), &zone));
     let at = |before: Option<u64>| {
         let before = before.map(|seq| history::next_place(&ws.store, seq));
-        address(&ws, &ActivityPageParams { before, ..asked.clone() })
+        address(&ws, &ActivityPageParams { before, ..params.clone() })
     };
     let next = found.next.map(|seq| at(Some(seq))).unwrap_or_default();
     // Only the first page gets new lines.
-    let live = asked.before.is_none().then(|| {
+    let live = params.before.is_none().then(|| {
         let tables = ["tasks", "comments", "deliverables", "reviews", "agents", "runs", "settings"];
         let tables = tables.into_iter().chain(["streams", "labels", "series", "routines"]);
         tables.fold(Live::new(at(None)), Live::table)
     });
-    let filtered = asked.area.is_some() || asked.by.is_some() || asked.narrow().is_some();
+    let filtered = params.area.is_some() || params.by.is_some() || params.narrow().is_some();
     let all = filtered.then(|| ws.url("activity"));
     if hx.is_partial() {
         return html::fragment(&Days { days, live, next, passed, all });
     }
-    let routine = asked.routine.clone();
+    let routine = params.routine.clone();
     let choices = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let routines = audit::routines(snap, routine.as_deref())?;
@@ -248,14 +248,14 @@ async fn show(
     let (people, routines) = choices.await?;
     let page = Show {
         shell,
-        areas: areas(&ws, &asked),
-        people: groups(&ws, &asked),
-        whose: audit::whose(&people, who.account, asked.by.as_deref()),
-        events: audit::events(asked.event.as_deref()),
-        causes: audit::causes(asked.cause.as_deref()),
+        areas: areas(&ws, &params),
+        people: groups(&ws, &params),
+        whose: audit::whose(&people, who.account, params.by.as_deref()),
+        events: audit::events(params.event.as_deref()),
+        causes: audit::causes(params.cause.as_deref()),
         routines,
-        narrow: asked.narrow().is_some(),
-        asked,
+        narrow: params.narrow().is_some(),
+        asked: params,
         wrong,
         days,
         live,
@@ -276,12 +276,12 @@ async fn simple(ws: &Ws, who: &Person, filter: Filter, limit: usize) -> Result<F
 async fn search(
     ws: &Ws,
     who: &Person,
-    (asked, more): (&ActivityPageParams, audit::AuditParams),
+    (params, more): (&ActivityPageParams, audit::AuditParams),
     zone: &TimeZone,
 ) -> Result<Result<Found, Wrong>, PageError> {
-    let area = Area::ALL.into_iter().find(|one| Some(one.word()) == asked.area.as_deref());
+    let area = Area::ALL.into_iter().find(|one| Some(one.word()) == params.area.as_deref());
     let (looker, account, zone) = (Looker::of(who), who.account, zone.clone());
-    let limit = asked.have.of("", PAGE);
+    let limit = params.have.of("", PAGE);
     ws.read_blocking(move |ws| {
         let wish = audit::AuditQuery::new(ws, &more, (Some(account), &zone));
         let wish = match wish.and_then(|wish| wish.asked_by(ws, looker, &more)) {
@@ -309,13 +309,13 @@ fn passed(ws: &Ws, found: &Found, (is_first, zone): (bool, &TimeZone)) -> String
     }
 }
 
-fn areas(ws: &Ws, asked: &ActivityPageParams) -> Vec<Tab> {
+fn areas(ws: &Ws, params: &ActivityPageParams) -> Vec<Tab> {
     let tab = |label: &str, word: Option<&str>| {
         let area = word.map(str::to_owned);
-        let current = asked.area == area;
+        let current = params.area == area;
         Tab::new(
             label,
-            address(ws, &ActivityPageParams { area, before: None, ..asked.clone() }),
+            address(ws, &ActivityPageParams { area, before: None, ..params.clone() }),
             current,
         )
     };
@@ -323,13 +323,13 @@ fn areas(ws: &Ws, asked: &ActivityPageParams) -> Vec<Tab> {
     std::iter::once(tab("Everything", None)).chain(each).collect()
 }
 
-fn groups(ws: &Ws, asked: &ActivityPageParams) -> Vec<Tab> {
+fn groups(ws: &Ws, params: &ActivityPageParams) -> Vec<Tab> {
     let tab = |label: &str, word: Option<&str>| {
         let by = word.map(str::to_owned);
-        let current = asked.by == by;
+        let current = params.by == by;
         Tab::new(
             label,
-            address(ws, &ActivityPageParams { by, before: None, ..asked.clone() }),
+            address(ws, &ActivityPageParams { by, before: None, ..params.clone() }),
             current,
         )
     };
@@ -396,10 +396,10 @@ async fn events(
 ) -> Result<Response, PageError> {
     let places = sse::places(&ws, &who)?;
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("unreadable"));
-    let asked = last.or(query.after.as_deref()).filter(|text| !text.is_empty());
+    let cursor = last.or(query.after.as_deref()).filter(|text| !text.is_empty());
     // An unreadable cursor counts as unknown, so the page is told to reload.
     let unknown = Cursor { seq: u64::MAX, ..ws.store.head() };
-    let after = asked.map(|text| text.parse::<Cursor>().unwrap_or(unknown));
+    let after = cursor.map(|text| text.parse::<Cursor>().unwrap_or(unknown));
     let (place, account) = (ws.clone(), who.account);
     // ok: an unreadable store sends no events.
     let hears = move |run| place.read(|snap| talk::may_hear(snap, run, account)).unwrap_or(false);
@@ -445,7 +445,7 @@ impl Here {
 
 impl Drop for Here {
     fn drop(&mut self) {
-        self.note(rules::leave);
+        self.note(rules::end_visit);
     }
 }
 

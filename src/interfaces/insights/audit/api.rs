@@ -118,25 +118,30 @@ struct PageDoc {
 async fn list(
     ws: Ws,
     who: Person,
-    Query(asked): Query<AuditParams>,
+    Query(params): Query<AuditParams>,
 ) -> Result<Json<PageView>, ApiError> {
-    let asked = asked.tidy();
-    let limit = asked.limit.unwrap_or(LIMIT);
+    let params = params.tidy();
+    let limit = params.limit.unwrap_or(LIMIT);
     if limit == 0 || MAX_LIMIT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
     }
-    Ok(Json(ws.read_blocking(move |ws| found(ws, &who, &asked, limit)).await?))
+    Ok(Json(ws.read_blocking(move |ws| found(ws, &who, &params, limit)).await?))
 }
 
 /// Searches for entries. May be slow, so it runs on a blocking thread.
-fn found(ws: &Ws, who: &Person, asked: &AuditParams, limit: usize) -> Result<PageView, AuditError> {
-    let wish = AuditQuery::new(ws, asked, (Some(who.account), &who.time_zone()))?.through(who.via);
+fn found(
+    ws: &Ws,
+    who: &Person,
+    params: &AuditParams,
+    limit: usize,
+) -> Result<PageView, AuditError> {
+    let wish = AuditQuery::new(ws, params, (Some(who.account), &who.time_zone()))?.through(who.via);
     let store = store_of(ws, wish.source);
     let (found, incarnation) = (wish.search(ws, limit)?, store.incarnation());
     let items = store.read(|snap| {
         let (schema, all) = (store.schema(), found.entries.iter());
-        let told = all.map(|entry| queries::as_json_now(snap, schema, incarnation, entry));
-        let mut items = told.collect::<Result<Vec<_>, StoreError>>()?;
+        let listed = all.map(|entry| queries::as_json_now(snap, schema, incarnation, entry));
+        let mut items = listed.collect::<Result<Vec<_>, StoreError>>()?;
         if wish.source == Source::Accounts {
             ws.read(|names| {
                 let values = Values::new(ws, names, (snap, schema), &wish)?;
@@ -193,8 +198,8 @@ fn tell_values(
     entry: &Entry,
     item: &mut Value,
 ) -> Result<(), StoreError> {
-    let told = entry.changes.iter().filter(|change| schema.table(change.table).is_some());
-    for (change, row) in told.zip(item["changes"].as_array_mut().into_iter().flatten()) {
+    let changes = entry.changes.iter().filter(|change| schema.table(change.table).is_some());
+    for (change, row) in changes.zip(item["changes"].as_array_mut().into_iter().flatten()) {
         let fields = values.changed(entry.seq, change)?.into_iter().map(|field| {
             let (before, after) = field.raw;
             json!({ "field": field.name, "label": field.label, "before": before, "after": after })
@@ -217,9 +222,9 @@ async fn send(
     ws: Ws,
     who: Person,
     alive: Alive,
-    Query(asked): Query<AuditParams>,
+    Query(params): Query<AuditParams>,
 ) -> Result<Response, ApiError> {
-    Ok(export(ws, who, alive, asked).await?)
+    Ok(export(ws, who, alive, params).await?)
 }
 
 /// Streams all matching entries as JSON Lines, oldest first. Each chunk reads its own short snapshot.
@@ -230,11 +235,11 @@ pub(super) async fn export(
     ws: Ws,
     who: Person,
     alive: Alive,
-    asked: AuditParams,
+    params: AuditParams,
 ) -> Result<Response, PageError> {
-    let asked = asked.tidy();
+    let params = params.tidy();
     let wish = ws.read_blocking(move |ws| {
-        let wish = AuditQuery::new(ws, &asked, (Some(who.account), &who.time_zone()))?;
+        let wish = AuditQuery::new(ws, &params, (Some(who.account), &who.time_zone()))?;
         Ok::<_, AuditError>(wish.through(who.via))
     });
     let wish = wish.await?;

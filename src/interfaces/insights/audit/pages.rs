@@ -49,8 +49,8 @@ pub fn routes() -> Routes {
         .post("/settings/audit/retention", keep.needs(Can::Admin))
 }
 
-fn address(ws: &Ws, asked: &AuditParams) -> String {
-    let query = asked.query();
+fn address(ws: &Ws, params: &AuditParams) -> String {
+    let query = params.query();
     match query.is_empty() {
         true => ws.url("settings/audit"),
         false => format!("{}?{query}", ws.url("settings/audit")),
@@ -126,19 +126,19 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<AuditParams>,
+    Query(params): Query<AuditParams>,
 ) -> Result<Response, PageError> {
-    let asked = asked.tidy();
+    let params = params.tidy();
     if hx.is_partial() {
-        let days = ws.read_blocking(move |ws| days(&app, ws, &who, &asked));
+        let days = ws.read_blocking(move |ws| days(&app, ws, &who, &params));
         return html::fragment(&days.await?);
     }
-    html::page(&page(&app, &ws, &who, shell, asked).await?)
+    html::page(&page(&app, &ws, &who, shell, params).await?)
 }
 
-fn days(app: &App, ws: &Ws, who: &Person, asked: &AuditParams) -> Result<Days, AuditError> {
+fn days(app: &App, ws: &Ws, who: &Person, params: &AuditParams) -> Result<Days, AuditError> {
     let zone = who.time_zone();
-    let wish = AuditQuery::new(ws, asked, (Some(who.account), &zone))?;
+    let wish = AuditQuery::new(ws, params, (Some(who.account), &zone))?;
     let found = queries::lines(ws, &wish, PAGE)?;
     let looked = format::count(found.looked, "entry", "entries");
     let searched = match (&found.next, found.reached) {
@@ -148,21 +148,21 @@ fn days(app: &App, ws: &Ws, who: &Person, asked: &AuditParams) -> Result<Days, A
         }
         _ => format!("Searched {looked}, back to the first."),
     };
-    let next = found.next.map(|next| AuditParams { before: Some(next), ..asked.clone() });
-    let next = next.map(|asked| address(ws, &asked)).unwrap_or_default();
-    let narrow = asked.is_narrow();
+    let next = found.next.map(|next| AuditParams { before: Some(next), ..params.clone() });
+    let next = next.map(|params| address(ws, &params)).unwrap_or_default();
+    let narrow = params.is_narrow();
     Ok(Days {
-        days: by_day(ws, asked, found.lines, (app.clock.now(), &zone)),
+        days: by_day(ws, params, found.lines, (app.clock.now(), &zone)),
         next,
         searched,
         narrow,
-        is_first: asked.before.is_none(),
+        is_first: params.before.is_none(),
     })
 }
 
 fn by_day(
     ws: &Ws,
-    asked: &AuditParams,
+    params: &AuditParams,
     lines: Vec<Line>,
     (now, zone): (Timestamp, &TimeZone),
 ) -> Vec<Day> {
@@ -171,7 +171,7 @@ fn by_day(
         let date = line.at.to_zoned(zone.clone()).date();
         let label = date.strftime("%A, %-d %B %Y").to_string();
         let link = |path: &str| if path.is_empty() { String::new() } else { ws.url(path) };
-        let said = line.said.iter().map(|words| Said {
+        let sentences = line.sentences.iter().map(|words| Said {
             verb: words.verb.clone(),
             thing: words.thing.clone(),
             href: link(&words.path),
@@ -184,12 +184,12 @@ fn by_day(
             same_href: match line.same.as_str() {
                 "" => String::new(),
                 same => {
-                    let source = asked.source.clone();
+                    let source = params.source.clone();
                     let cause = Some(same.to_owned());
                     address(ws, &AuditParams { source, cause, ..AuditParams::default() })
                 }
             },
-            said: said.collect(),
+            said: sentences.collect(),
             line,
         };
         match days.last_mut() {
@@ -206,10 +206,10 @@ async fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    asked: AuditParams,
+    params: AuditParams,
 ) -> Result<Show, PageError> {
     let (app, who) = (app.clone(), who.clone());
-    ws.read_blocking(move |ws| made(&app, ws, &who, shell, asked)).await
+    ws.read_blocking(move |ws| made(&app, ws, &who, shell, params)).await
 }
 
 fn made(
@@ -217,9 +217,9 @@ fn made(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    asked: AuditParams,
+    params: AuditParams,
 ) -> Result<Show, PageError> {
-    let (found, e) = match days(app, ws, who, &asked) {
+    let (found, e) = match days(app, ws, who, &params) {
         Ok(found) => (found, Wrong::none()),
         Err(AuditError::Store(error)) => return Err(error.into()),
         Err(error) => {
@@ -237,17 +237,17 @@ fn made(
         ws.read(|snap| Ok::<_, StoreError>((People::read(snap)?, queries::keeping(snap)?)))?;
     let tab = |label: &str, source: Option<&str>| {
         let to = AuditParams { source: source.map(str::to_owned), ..AuditParams::default() };
-        let current = (asked.source() == Source::Accounts) == source.is_some();
+        let current = (params.source() == Source::Accounts) == source.is_some();
         Tab::new(label, address(ws, &to), current)
     };
-    let export = AuditParams { before: None, ..asked.clone() }.query();
-    let clear = AuditParams { source: asked.source.clone(), ..AuditParams::default() };
+    let export = AuditParams { before: None, ..params.clone() }.query();
+    let clear = AuditParams { source: params.source.clone(), ..AuditParams::default() };
     Ok(Show {
         here: "audit",
         sources: vec![tab("Workspace", None), tab("Sign-ins and tokens", Some("accounts"))],
-        whose: queries::whose(&people, who.account, asked.by.as_deref()),
-        causes: queries::causes(asked.cause.as_deref()),
-        events: queries::events(asked.event.as_deref()),
+        whose: queries::whose(&people, who.account, params.by.as_deref()),
+        causes: queries::causes(params.cause.as_deref()),
+        events: queries::events(params.event.as_deref()),
         export: format!("{}?{export}", ws.url("settings/audit/export")),
         clear: address(ws, &clear),
         days: found.days,
@@ -261,7 +261,7 @@ fn made(
         tables: tables(ws, Reach::of(app, who.account)?, ""),
         redact: RedactForm::default(),
         wrong: Wrong::none(),
-        asked,
+        asked: params,
         e,
         shell,
     })
@@ -311,9 +311,9 @@ async fn send(
     ws: Ws,
     who: Person,
     alive: Alive,
-    Query(asked): Query<AuditParams>,
+    Query(params): Query<AuditParams>,
 ) -> Result<Response, PageError> {
-    export(ws, who, alive, asked).await
+    export(ws, who, alive, params).await
 }
 
 // ── Verification ──
@@ -387,11 +387,11 @@ impl CheckView {
             format::duration(Duration::from_millis(own.took_ms + accounts.took_ms)),
         );
         self.head = own.head.clone();
-        let said = |report: &Verified, prefix: &str| {
+        let faults_of = |report: &Verified, prefix: &str| {
             report.faults.iter().map(|fault| format!("{prefix}{fault}")).collect::<Vec<_>>()
         };
-        self.faults = said(&own, "");
-        self.faults.extend(said(&accounts, "accounts: "));
+        self.faults = faults_of(&own, "");
+        self.faults.extend(faults_of(&accounts, "accounts: "));
         let all = own.faults_count + accounts.faults_count;
         self.more = all - u64::try_from(self.faults.len()).unwrap_or(all);
     }

@@ -105,13 +105,13 @@ struct Answer {
 async fn search(
     ws: Ws,
     who: Person,
-    Query(asked): Query<SearchParams>,
+    Query(params): Query<SearchParams>,
 ) -> Result<Json<Answer>, ApiError> {
-    let take = asked.limit.unwrap_or(LIMIT);
+    let take = params.limit.unwrap_or(LIMIT);
     if take == 0 || MAX_LIMIT < take {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} hits")));
     }
-    let skip = match asked.cursor.as_deref() {
+    let skip = match params.cursor.as_deref() {
         None | Some("") => 0,
         Some(text) => match text.parse::<usize>() {
             Ok(skip) if skip <= DEEPEST => skip,
@@ -119,13 +119,13 @@ async fn search(
         },
     };
     let mut kinds = Vec::new();
-    for word in asked.kind.iter().flat_map(|text| text.split(',')).map(str::trim) {
+    for word in params.kind.iter().flat_map(|text| text.split(',')).map(str::trim) {
         let known = Kind::of_word(word).filter(|kind| kind.is_indexed());
         kinds.push(known.ok_or_else(|| unknown(word))?);
     }
-    let status = asked.status.filter(|status| !status.is_empty());
+    let status = params.status.filter(|status| !status.is_empty());
     let wish =
-        SearchRequest { words: asked.q, kinds, status, skip, take, each: None, patience: NEAR };
+        SearchRequest { words: params.q, kinds, status, skip, take, each: None, patience: NEAR };
     let page = queries::find(&ws, &who, wish).await?;
     let next = skip + page.hits.len();
     let items = page.hits.into_iter().map(|hit| Item {

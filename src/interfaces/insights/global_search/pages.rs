@@ -101,10 +101,10 @@ async fn show(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<SearchPageParams>,
+    Query(params): Query<SearchPageParams>,
 ) -> Result<Response, PageError> {
-    let (q, only) = (asked.q.trim().to_owned(), Kind::of_word(&asked.kind));
-    let skip = asked.after.min(DEEPEST);
+    let (q, only) = (params.q.trim().to_owned(), Kind::of_word(&params.kind));
+    let skip = params.after.min(DEEPEST);
     let wish = SearchRequest {
         words: q.clone(),
         kinds: only.into_iter().collect(),
@@ -124,7 +124,7 @@ async fn show(
     let shown = skip + page.hits.len();
     let more = page.more && shown <= DEEPEST;
     let next = if more { address(&ws, &q, kind, shown) } else { String::new() };
-    let said = summary(&page, &q);
+    let message = summary(&page, &q);
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let mut tabs = vec![tab(&ws, &q, None, (only, page.total()))];
     for kind in Kind::all() {
@@ -138,9 +138,19 @@ async fn show(
     if hx.is_partial() {
         return html::fragment(&Rows { rows, next });
     }
-    let (asked, kind) = (!q.is_empty(), kind.to_owned());
+    let (is_search, kind) = (!q.is_empty(), kind.to_owned());
     let asking = ws.read(|snap| asking::of(&ws, snap, &who, &q))?;
-    html::page(&Show { shell, q, kind, kinds: tabs, rows, next, said, asked, asking })
+    html::page(&Show {
+        shell,
+        q,
+        kind,
+        kinds: tabs,
+        rows,
+        next,
+        said: message,
+        asked: is_search,
+        asking,
+    })
 }
 
 /// Adds matching pages of HQ at the end of the first page.
@@ -231,8 +241,8 @@ struct Palette {
 async fn offered(
     ws: Ws,
     who: Person,
-    Query(typed): Query<SearchForm>,
+    Query(form): Query<SearchForm>,
 ) -> Result<Response, PageError> {
-    let offer = palette::offer(&ws, &who, &typed.q, &typed.seen).await?;
+    let offer = palette::offer(&ws, &who, &form.q, &form.seen).await?;
     html::fragment(&Palette { offer })
 }

@@ -39,7 +39,7 @@ pub fn routes() -> Routes {
             .query::<LetterParams>()
             .returns::<Letters>()
     };
-    let again = || {
+    let retry_doc = || {
         Doc::new("Retry a failed entry")
             .returns::<ConsumerView>()
             .no_key("an entry that succeeds leaves the dead letters")
@@ -56,7 +56,7 @@ pub fn routes() -> Routes {
         .get("/consumers", consumers.needs(Can::Admin).doc(list))
         .post("/consumers/{name}/{act}", act_on.needs(Can::Admin).doc(act))
         .get("/consumers/{name}/dead-letters", dead_letters.needs(Can::Admin).doc(letters))
-        .post("/dead-letters/{name}/{n}/retry", retry.needs(Can::Admin).doc(again))
+        .post("/dead-letters/{name}/{n}/retry", retry.needs(Can::Admin).doc(retry_doc))
         .delete("/dead-letters/{name}/{n}", drop_one.needs(Can::Admin).doc(forget))
         .post("/store/{work}", begin_work.needs(Can::Admin).doc(begin))
         .get("/store/{work}", state_of_work.needs(Can::Admin).doc(state))
@@ -259,10 +259,10 @@ async fn dead_letters(
     app: App,
     ws: Ws,
     Path(name): Path<String>,
-    Query(asked): Query<LetterParams>,
+    Query(params): Query<LetterParams>,
 ) -> Result<Json<Letters>, ApiError> {
     let number = giving_up(&app, &name)?.number();
-    Ok(Json(ws.read_blocking(move |ws| letters::page(ws, number, asked)).await?))
+    Ok(Json(ws.read_blocking(move |ws| letters::page(ws, number, params)).await?))
 }
 
 async fn retry(

@@ -161,12 +161,12 @@ async fn history(
     ws: Ws,
     who: Person,
     Path2(table, id): Path2<String, String>,
-    Query(asked): Query<HistoryParams>,
+    Query(params): Query<HistoryParams>,
 ) -> Result<Json<Versions>, ApiError> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let named = (table, id);
     Ok(Json(
-        ws.read_blocking(move |ws| version_page(ws, &who, &named, (asked.before, limit))).await?,
+        ws.read_blocking(move |ws| version_page(ws, &who, &named, (params.before, limit))).await?,
     ))
 }
 
@@ -188,11 +188,11 @@ fn version_page(
             let size = serde_json::to_vec(&view).map_or(0, |text| text.len());
             Ok::<_, HistoryError>((view, size))
         })?;
-        let Stretch { told, last, next } = part.ok_or(HistoryError::BadCursor)?;
+        let Stretch { results: items, last, next } = part.ok_or(HistoryError::BadCursor)?;
         if last.is_none() && before.is_none() && !is_only_one(&record) {
             return Err(HistoryError::NotFound(id.clone()));
         }
-        Ok(Versions { items: told, next: next.map(|seq| next_place(&ws.store, seq)) })
+        Ok(Versions { items, next: next.map(|seq| next_place(&ws.store, seq)) })
     })
 }
 
@@ -215,7 +215,7 @@ impl<'a> Teller<'a> {
 
     fn version(&self, record: &Root, version: &Version) -> Result<VersionView, HistoryError> {
         let schema = self.ws.store.schema();
-        let told = versions::describe(&self.speaker(), schema, record.table, version)?;
+        let description = versions::describe(&self.speaker(), schema, record.table, version)?;
         let (actor, cause) = (version.actor, version.cause);
         let by = versions::byline(&self.ws.app, &self.names, actor, cause)?;
         let missing = match (&version.before, &version.after) {
@@ -233,7 +233,7 @@ impl<'a> Teller<'a> {
             before: fields_of(schema, record.table, version.before.bytes()),
             after: fields_of(schema, record.table, version.after.bytes()),
             missing,
-            fields: FieldView::of(told.fields),
+            fields: FieldView::of(description.fields),
         })
     }
 }
@@ -525,13 +525,13 @@ async fn apply(
     let basis = body.basis()?;
     // A deleted record can no longer be found by name, so a repeated request is recognised by its key first.
     let (known, own, person) = (once.clone(), body.clone(), who.clone());
-    let asked = ws.read_blocking(move |ws| {
+    let earlier = ws.read_blocking(move |ws| {
         ws.read(|snap| match known.answered(snap)? {
             Some(done) => Ok(Order::Before(done)),
             None => own.wanted(ws, snap, &person).map(Order::Now),
         })
     });
-    let done = match asked.await? {
+    let done = match earlier.await? {
         Order::Before(done) => Ok(done),
         Order::Now(wanted) => undo::undo(&ws, &who, (wanted, basis), once).await,
     };

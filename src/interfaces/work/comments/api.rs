@@ -186,14 +186,14 @@ struct Comments {
 async fn list(
     ws: Ws,
     Path(text): Path<String>,
-    Query(asked): Query<CommentListParams>,
+    Query(params): Query<CommentListParams>,
 ) -> Result<Json<Comments>, ApiError> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let page = ws.read(|snap| {
         let spot = Spot::resolve(snap, &text)?;
         let names = Names::read(snap)?;
         let mut range = Range::prefix(spot.place.key()).limit(limit + 1);
-        if let Some(after) = asked.after.as_deref() {
+        if let Some(after) = params.after.as_deref() {
             let wrong = || TaskError::field("after", "use the `next` of the previous page");
             range = range.after(&cursor_key(after).ok_or_else(wrong)?);
         }
@@ -237,10 +237,10 @@ async fn create(
         made.map(|comment| comment.id)
     });
     let id = ws.write(&who, made).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, id)? })
 }
 
-fn tagged(ws: &Ws, id: CommentId) -> Result<Tagged<CommentView>, ApiError> {
+fn with_etag(ws: &Ws, id: CommentId) -> Result<Tagged<CommentView>, ApiError> {
     let (rev, view) = ws.read(|snap| {
         let found = snap.get_rev::<Comment>(id)?;
         let (comment, rev) = found.ok_or(CommentError::NotFound)?;
@@ -250,7 +250,7 @@ fn tagged(ws: &Ws, id: CommentId) -> Result<Tagged<CommentView>, ApiError> {
 }
 
 async fn show(ws: Ws, Path(id): Path<CommentId>) -> Result<Tagged<CommentView>, ApiError> {
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 /// The new words.
@@ -274,7 +274,7 @@ async fn change(
         rules::edit(tx, id, &body.body).map(|_| ())
     });
     ws.write(&who, changed).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 async fn remove(
@@ -320,7 +320,7 @@ async fn react(
     let done =
         once.run(move |tx: &mut WriteTx<'_>| rules::react(tx, id, kind, body.on).map(|_| ()));
     ws.write(&who, done).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 /// Whether a talk is settled.
@@ -342,5 +342,5 @@ async fn settle(
     let done = once
         .run(move |tx: &mut WriteTx<'_>| rules::settle(tx, id, body.settled).map(|first| first.id));
     let first = ws.write(&who, done).await?;
-    tagged(&ws, first)
+    with_etag(&ws, first)
 }

@@ -145,17 +145,17 @@ async fn add(
     hx: Hx,
     shell: Shell,
     Path(text): Path<String>,
-    Form(typed): Form<CommentForm>,
+    Form(form): Form<CommentForm>,
 ) -> Result<Response, PageError> {
     let spot = ws.read(|snap| Spot::resolve(snap, &text))?;
-    let (id, body) = (spot.place, typed.body.clone());
-    let note = if typed.note_only.is_empty() { Reach::Usual } else { Reach::NoteOnly };
-    let parent = match typed.parent.as_str() {
+    let (id, body) = (spot.place, form.body.clone());
+    let note = if form.note_only.is_empty() { Reach::Usual } else { Reach::NoteOnly };
+    let parent = match form.parent.as_str() {
         "" => None,
         text => Some(text.parse::<CommentId>().map_err(|_| CommentError::NotFound)?),
     };
-    let content = [typed.body.as_str(), typed.note_only.as_str(), typed.parent.as_str()];
-    let once = Once::of_form(&who, &format!("comment {}", spot.base), &typed.key, &content);
+    let content = [form.body.as_str(), form.note_only.as_str(), form.parent.as_str()];
+    let once = Once::of_form(&who, &format!("comment {}", spot.base), &form.key, &content);
     let add = once.run(move |tx| match parent {
         Some(parent) => rules::reply(tx, id, parent, (&body, note)).map(|comment| comment.id),
         None => rules::add(tx, id, &body, note).map(|comment| comment.id),
@@ -171,10 +171,10 @@ async fn add(
         Ok(comment) => Ok(hx.go_to(&at(&scene, &spot, Some(comment)))),
         Err(error) if error.kind() == ProblemKind::Invalid => {
             if hx.is_partial() {
-                let begun = Begun::of(typed.body, "", &typed.parent);
+                let begun = Begun::of(form.body, "", &form.parent);
                 let composer = ws.read(|snap| show::composer(&scene, snap, &spot, begun))?;
                 let composer = Composer {
-                    note_only: !typed.note_only.is_empty(),
+                    note_only: !form.note_only.is_empty(),
                     error: error.to_string(),
                     ..composer
                 };
@@ -183,8 +183,8 @@ async fn add(
             }
             let action = format!("{}/comment", ws.url(&spot.base));
             let page = page(&scene, shell, &spot, ("Comment", "Comment", action));
-            let page = WritePage { parent: typed.parent, ..page };
-            refused(StatusCode::UNPROCESSABLE_ENTITY, page, typed.body, &error)
+            let page = WritePage { parent: form.parent, ..page };
+            refused(StatusCode::UNPROCESSABLE_ENTITY, page, form.body, &error)
         }
         Err(error) => Err(error.into()),
     }
@@ -205,21 +205,21 @@ async fn compose(
     hx: Hx,
     Path(text): Path<String>,
     Query(with): Query<With>,
-    Form(typed): Form<CommentForm>,
+    Form(form): Form<CommentForm>,
 ) -> Result<Response, PageError> {
     let (composer, href) = ws.read(|snap| {
         let spot = Spot::resolve(snap, &text)?;
         let scene = ViewContext::new(&ws, &who, snap)?;
         // A reply stays a reply when a quote is added; only another reply target, or none, replaces it.
-        let reply = if with.quote.is_empty() { &with.reply } else { &typed.parent };
-        let begun = Begun::of(typed.body, &with.quote, reply);
+        let reply = if with.quote.is_empty() { &with.reply } else { &form.parent };
+        let begun = Begun::of(form.body, &with.quote, reply);
         let composer = show::composer(&scene, snap, &spot, begun)?;
         Ok::<_, TaskError>((composer, at(&scene, &spot, None)))
     })?;
     if !hx.is_partial() {
         return Ok(hx.go_to(&format!("{href}#say")));
     }
-    let note_only = !typed.note_only.is_empty();
+    let note_only = !form.note_only.is_empty();
     html::fragment(&ComposerPart { composer: Composer { note_only, focus: true, ..composer } })
 }
 
@@ -291,8 +291,8 @@ async fn words(
     if !hx.is_partial() {
         return Ok(hx.go_to(&at(&scene, &spot, Some(id))));
     }
-    let said = ws.read(|snap| show::view(&scene, snap, &spot, comment))?;
-    html::fragment(&WordsPart { said })
+    let shown = ws.read(|snap| show::view(&scene, snap, &spot, comment))?;
+    html::fragment(&WordsPart { said: shown })
 }
 
 async fn editor(
@@ -337,15 +337,15 @@ async fn edit(
     hx: Hx,
     shell: Shell,
     Path2(text, id): Path2<String, CommentId>,
-    Form(typed): Form<CommentForm>,
+    Form(form): Form<CommentForm>,
 ) -> Result<Response, PageError> {
     let (scene, spot, _) = found(&ws, &who, &text, id)?;
-    let (body, was) = (typed.body.clone(), typed.was.clone());
+    let (body, was) = (form.body.clone(), form.was.clone());
     let (status, was, theirs, error) =
         match ws.write(&who, move |tx| rules::edit_seen(tx, id, &was, &body)).await {
             Ok(comment) if hx.is_partial() => {
-                let said = ws.read(|snap| show::view(&scene, snap, &spot, comment))?;
-                let part = html::fragment::<_, PageError>(&WordsPart { said })?;
+                let shown = ws.read(|snap| show::view(&scene, snap, &spot, comment))?;
+                let part = html::fragment::<_, PageError>(&WordsPart { said: shown })?;
                 return Ok((spot.changed(), part).into_response());
             }
             Ok(_) => return Ok(hx.go_to(&at(&scene, &spot, Some(id)))),
@@ -355,18 +355,18 @@ async fn edit(
                 (StatusCode::CONFLICT, was, now, error)
             }
             Err(error) if error.kind() == ProblemKind::Invalid => {
-                (StatusCode::UNPROCESSABLE_ENTITY, typed.was, String::new(), error)
+                (StatusCode::UNPROCESSABLE_ENTITY, form.was, String::new(), error)
             }
             Err(error) => return Err(error.into()),
         };
     if hx.is_partial() {
-        let told = if theirs.is_empty() { error.to_string() } else { String::new() };
+        let message = if theirs.is_empty() { error.to_string() } else { String::new() };
         let part = edit_part(&scene, &spot, id);
-        let part = EditPart { body: typed.body, was, theirs, error: told, ..part };
+        let part = EditPart { body: form.body, was, theirs, error: message, ..part };
         return html::fragment_with(status, &part);
     }
     let page = WritePage { was, theirs, ..edit_page(&scene, shell, &spot, id) };
-    refused(status, page, typed.body, &error)
+    refused(status, page, form.body, &error)
 }
 
 /// Responds to an action on a comment: in place, or with a redirect to the comment.

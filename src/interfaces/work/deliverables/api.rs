@@ -239,7 +239,7 @@ async fn of_task(ws: Ws, Path(text): Path<String>) -> Result<Json<Pieces>, ApiEr
     Ok(Json(pieces))
 }
 
-fn tagged(ws: &Ws, id: DeliverableId) -> Result<Tagged<PieceView>, ApiError> {
+fn with_etag(ws: &Ws, id: DeliverableId) -> Result<Tagged<PieceView>, ApiError> {
     let (rev, view) = ws.read(|snap| {
         let found = snap.get_rev::<Deliverable>(id)?;
         let (piece, rev) = found.ok_or_else(|| DeliverableError::NotFound(id.to_string()))?;
@@ -250,7 +250,7 @@ fn tagged(ws: &Ws, id: DeliverableId) -> Result<Tagged<PieceView>, ApiError> {
 }
 
 async fn show(ws: Ws, Path(id): Path<DeliverableId>) -> Result<Tagged<PieceView>, ApiError> {
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 /// Work to be delivered: a text, an address, a file, a page or a record.
@@ -290,7 +290,7 @@ async fn create(
     let task = ws.read(|snap| tasks::resolve(snap, &name))?.id;
     let NewBody { title, text, url, file, page, record, note, revises, answers } = body;
     let page = match page {
-        Some(said) => Some(ws.read_blocking(move |ws| page_of(ws, &said)).await?),
+        Some(word) => Some(ws.read_blocking(move |ws| page_of(ws, &word)).await?),
         None => None,
     };
     let made = once.run(move |tx: &mut WriteTx<'_>| {
@@ -299,7 +299,7 @@ async fn create(
             (None, Some(url), None, None, None) => Content::Url(url),
             (None, None, Some(file), None, None) => file_of(tx, task, file)?,
             (None, None, None, Some(page), None) => page,
-            (None, None, None, None, Some(said)) => record_of(tx, &said)?,
+            (None, None, None, None, Some(word)) => record_of(tx, &word)?,
             _ => {
                 let wrong = "provide exactly one of text, url, file, page or record";
                 let wrong = wrong.to_owned();
@@ -310,25 +310,25 @@ async fn create(
         rules::submit_answering(tx, new, answers).map(|(piece, _)| piece.id)
     });
     let id = ws.write(&who, made).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, id)? })
 }
 
 /// An existing page as the content.
-pub(super) fn page_of(ws: &Ws, said: &str) -> Result<Content, DeliverableError> {
+pub(super) fn page_of(ws: &Ws, name: &str) -> Result<Content, DeliverableError> {
     let wrong = || {
         let wrong = "no page has this title, or several do; use its ID";
         DeliverableError::Invalid("page", wrong.to_owned())
     };
-    paged::named(ws, said, None)?.map(Paged::content).ok_or_else(wrong)
+    paged::named(ws, name, None)?.map(Paged::content).ok_or_else(wrong)
 }
 
 /// A record in its current state as the content.
-pub(super) fn record_of(read: &dyn Read, said: &str) -> Result<Content, DeliverableError> {
+pub(super) fn record_of(read: &dyn Read, name: &str) -> Result<Content, DeliverableError> {
     let wrong = || {
         let wrong = "this record doesn't exist; use a name such as contact:Name or an ID";
         DeliverableError::Invalid("record", wrong.to_owned())
     };
-    paged::record(read, said)?.map(Paged::content).ok_or_else(wrong)
+    paged::record(read, name)?.map(Paged::content).ok_or_else(wrong)
 }
 
 /// A file attached to the task as the content.
@@ -370,5 +370,5 @@ async fn review(
         rules::review_with(tx, new, remarks).map(|_| ())
     });
     ws.write(&who, judged).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, id)? })
 }

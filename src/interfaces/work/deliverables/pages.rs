@@ -81,7 +81,7 @@ struct NewerVersion {
 }
 
 /// The selected piece.
-struct Desk {
+struct ReviewPane {
     card: Card,
     task_name: String,
     task_href: String,
@@ -122,7 +122,7 @@ struct ReviewPage {
     decided: Vec<Waiting>,
     /// Other pending reviews: name, count and address.
     others: Vec<(String, usize, String)>,
-    desk: Option<Desk>,
+    desk: Option<ReviewPane>,
 }
 
 web::region!(ReviewPage, as_queue, ReviewQueue, "deliverables/review-queue.html");
@@ -146,10 +146,11 @@ async fn queue(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<DeliverablePageParams>,
+    Query(params): Query<DeliverablePageParams>,
 ) -> Result<Response, PageError> {
-    let part = asked.part.clone();
-    let mut page = ws.read_blocking(move |ws| ws.read(|snap| view(ws, &who, snap, &asked))).await?;
+    let part = params.part.clone();
+    let mut page =
+        ws.read_blocking(move |ws| ws.read(|snap| view(ws, &who, snap, &params))).await?;
     match (hx.is_partial(), part.as_str()) {
         (true, "queue") => html::fragment(&page.as_queue()),
         (true, "desk") => html::fragment(&page.as_desk()),
@@ -164,13 +165,13 @@ fn view(
     ws: &Ws,
     who: &Person,
     read: &dyn Read,
-    asked: &DeliverablePageParams,
+    params: &DeliverablePageParams,
 ) -> Result<ReviewPage, DeliverableError> {
     let scene = ViewContext::new(ws, who, read)?;
     let waiting = queries::in_review(read, QUEUE)?;
     let week = scene.today.now.checked_sub(168.hours()).unwrap_or(scene.today.now);
     let (back, decided) = queries::decided(read, week)?;
-    let piece = match asked.piece.as_str() {
+    let piece = match params.piece.as_str() {
         "" => waiting.first().cloned(),
         text => {
             let id = text.parse::<DeliverableId>();
@@ -179,7 +180,7 @@ fn view(
         }
     };
     let desk = match &piece {
-        Some(piece) => Some(desk(&scene, read, piece, (&waiting, asked))?),
+        Some(piece) => Some(desk(&scene, read, piece, (&waiting, params))?),
         None => None,
     };
     let chosen = piece.as_ref().map(|piece| piece.id);
@@ -188,18 +189,18 @@ fn view(
         Some(id) => format!("review?piece={id}&"),
         None => "review?".to_owned(),
     };
-    let mut version = match asked.version {
+    let mut version = match params.version {
         0 => String::new(),
         n => format!("&version={n}"),
     };
-    if !asked.changes.is_empty() {
+    if !params.changes.is_empty() {
         version.push_str("&changes=1");
     }
-    if asked.against != 0 {
-        version.push_str(&format!("&against={}", asked.against));
+    if params.against != 0 {
+        version.push_str(&format!("&against={}", params.against));
     }
     // A reader keeps the version on screen when a newer one arrives; the page then links to the newer one.
-    let pinned = piece.as_ref().filter(|_| asked.version == 0).map(|piece| piece.versions);
+    let pinned = piece.as_ref().filter(|_| params.version == 0).map(|piece| piece.versions);
     let pinned = pinned.map(|number| format!("&version={number}")).unwrap_or_default();
     let desk_live = Live::new(ws.url(&format!("{here}part=desk{version}{pinned}")));
     let desk_live = desk_live.table("deliverables");
@@ -281,10 +282,10 @@ fn asks(
         face: card.face,
         at: card.since,
         tone: "warn",
-        word: if card.asked.is_some() { "Approval" } else { "Question" },
+        word: if card.pending.is_some() { "Approval" } else { "Question" },
         more: card.task.map_or(card.run, |(name, _)| format!("waiting · {name}")),
-        href: match &card.asked {
-            Some(asked) => scene.ws.url(&format!("approvals#ask-{}", asked.id)),
+        href: match &card.pending {
+            Some(approval) => scene.ws.url(&format!("approvals#ask-{}", approval.id)),
             None => card.href,
         },
         quiet: false,
@@ -297,13 +298,13 @@ fn desk(
     scene: &ViewContext,
     read: &dyn Read,
     piece: &Deliverable,
-    (waiting, asked): (&[Deliverable], &DeliverablePageParams),
-) -> Result<Desk, DeliverableError> {
+    (waiting, params): (&[Deliverable], &DeliverablePageParams),
+) -> Result<ReviewPane, DeliverableError> {
     let Piece { deliverable, mut versions } = queries::with_versions(read, piece.clone())?;
     let task = tasks::get(read, piece.task)?;
     let url = scene.ws.url(&format!("review?piece={}", piece.id));
-    let number = if asked.version == 0 { piece.versions } else { asked.version };
-    let compare = !asked.changes.is_empty();
+    let number = if params.version == 0 { piece.versions } else { params.version };
+    let compare = !params.changes.is_empty();
     let tabs = versions.iter().map(|judged| {
         let n = judged.version.number;
         let word = judged.review.as_ref().map(|review| state_of(review.verdict));
@@ -315,7 +316,7 @@ fn desk(
     });
     let mut tabs: Vec<Tab> = tabs.collect();
     let at = versions.iter().position(|judged| judged.version.number == number);
-    let changed = at.and_then(|at| changes(scene, &versions, at, asked.against));
+    let changed = at.and_then(|at| changes(scene, &versions, at, params.against));
     let others = at.map(|at| texts_before(&versions, at)).unwrap_or_default();
     let with = changed.as_ref().map(|changes| changes.with);
     let against = others.into_iter().map(|n| {
@@ -351,7 +352,7 @@ fn desk(
     };
     let place = waiting.iter().position(|other| other.id == piece.id).map_or(0, |at| at + 1);
     let next = waiting.get(place).or_else(|| waiting.first()).filter(|next| next.id != piece.id);
-    Ok(Desk {
+    Ok(ReviewPane {
         history: scene.ws.url(&format!("history/deliverables/{}", deliverable.id)),
         task_name: scene.name(&task),
         task_href: scene.href(&task),
@@ -411,22 +412,22 @@ struct ReviewForm {
 
 impl From<Vec<(String, String)>> for ReviewForm {
     fn from(pairs: Vec<(String, String)>) -> Self {
-        let mut typed = Self::default();
+        let mut form = Self::default();
         for (name, value) in pairs {
             match name.as_str() {
-                "verdict" => typed.verdict = value,
-                "note" => typed.note = value,
-                "version" => typed.version = value,
-                "from" => typed.from = value,
-                "quote" => typed.remarks.push(Remark { quote: value, text: String::new() }),
-                "remark" => match typed.remarks.last_mut() {
+                "verdict" => form.verdict = value,
+                "note" => form.note = value,
+                "version" => form.version = value,
+                "from" => form.from = value,
+                "quote" => form.remarks.push(Remark { quote: value, text: String::new() }),
+                "remark" => match form.remarks.last_mut() {
                     Some(remark) if remark.text.is_empty() => remark.text = value,
-                    _ => typed.remarks.push(Remark { quote: String::new(), text: value }),
+                    _ => form.remarks.push(Remark { quote: String::new(), text: value }),
                 },
                 _ => {}
             }
         }
-        typed
+        form
     }
 }
 
@@ -440,23 +441,23 @@ async fn review(
     Path(id): Path<DeliverableId>,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
-    let typed = ReviewForm::from(pairs);
-    let Ok(verdict) = typed.verdict.parse::<Verdict>() else {
+    let form = ReviewForm::from(pairs);
+    let Ok(verdict) = form.verdict.parse::<Verdict>() else {
         let wrong = "choose approve, request changes or reject".to_owned();
         return Err(DeliverableError::Invalid("verdict", wrong).into());
     };
     let new = NewReview {
         deliverable: id,
         // ok: no version in the form means the newest one.
-        version: typed.version.parse::<VersionId>().ok(),
+        version: form.version.parse::<VersionId>().ok(),
         verdict,
-        note: typed.note.clone(),
+        note: form.note.clone(),
     };
-    let remarks = typed.remarks.clone();
+    let remarks = form.remarks.clone();
     let piece = match ws.write(&who, move |tx| rules::review_with(tx, new, remarks)).await {
         Ok(piece) => piece,
         Err(error) if error.kind() == ProblemKind::Invalid => {
-            return refused((&ws, &who), (&hx, shell), id, (&typed, &error));
+            return refused((&ws, &who), (&hx, shell), id, (&form, &error));
         }
         Err(error) => return Err(error.into()),
     };
@@ -465,7 +466,7 @@ async fn review(
         let ask = changed(piece.task).toast(Tone::Ok, &words).close_dialog();
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
-    let href = match typed.from.as_str() {
+    let href = match form.from.as_str() {
         "review" => ws.url("review"),
         "dashboard" => ws.url(""),
         _ => href,
@@ -508,19 +509,19 @@ fn refused(
     (ws, who): (&Ws, &Person),
     (hx, shell): (&Hx, Shell),
     id: DeliverableId,
-    (typed, error): (&ReviewForm, &DeliverableError),
+    (form, error): (&ReviewForm, &DeliverableError),
 ) -> Result<Response, PageError> {
     if hx.is_partial() {
         return Err(PageError(web::error::Failure::of(error)));
     }
-    let asked = DeliverablePageParams { piece: id.to_string(), ..DeliverablePageParams::default() };
-    let mut page = ws.read(|snap| view(ws, who, snap, &asked))?;
+    let params =
+        DeliverablePageParams { piece: id.to_string(), ..DeliverablePageParams::default() };
+    let mut page = ws.read(|snap| view(ws, who, snap, &params))?;
     page.shell = shell;
     if let Some(desk) = &mut page.desk {
-        desk.note.clone_from(&typed.note);
-        let typed =
-            typed.remarks.iter().filter(|one| !(one.quote.is_empty() && one.text.is_empty()));
-        desk.remarks = typed.map(|one| (one.quote.clone(), one.text.clone())).collect();
+        desk.note.clone_from(&form.note);
+        let form = form.remarks.iter().filter(|one| !(one.quote.is_empty() && one.text.is_empty()));
+        desk.remarks = form.map(|one| (one.quote.clone(), one.text.clone())).collect();
         desk.error = error.to_string();
     }
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)

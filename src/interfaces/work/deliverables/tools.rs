@@ -226,9 +226,9 @@ async fn stored(
             let (by, text) = (Actor::Agent { agent: cx.agent, run: cx.run }, body.to_owned());
             let ready = cx.ws.read_blocking(move |ws| {
                 // Text that happens to be a title is content, so only ids name a page.
-                let said = text.trim();
-                let is_id = DeliverableId::from_str(said).is_ok();
-                let page = if is_id { paged::named(ws, said, by.agent())? } else { None };
+                let trimmed = text.trim();
+                let is_id = DeliverableId::from_str(trimmed).is_ok();
+                let page = if is_id { paged::named(ws, trimmed, by.agent())? } else { None };
                 match page {
                     Some(page) => {
                         Ok(Box::new(move |_: &mut WriteTx<'_>, _: &str| Ok(page)) as Write)

@@ -81,10 +81,10 @@ async fn send(
     let arrived = upload::form(&ws, (&parts.headers, body), AT_ONCE, limit).await?;
     let names: Vec<String> = arrived.iter().map(|one| format!("“{}”", one.name)).collect();
     let place = spot.place;
-    let said: Vec<String> =
+    let fingerprints: Vec<String> =
         arrived.iter().map(|one| format!("{} {}", one.blob, one.name)).collect();
-    let said: Vec<&str> = said.iter().map(String::as_str).collect();
-    let once = Once::of_form(&who, &format!("files {}", spot.base), &sent.once, &said);
+    let fingerprints: Vec<&str> = fingerprints.iter().map(String::as_str).collect();
+    let once = Once::of_form(&who, &format!("files {}", spot.base), &sent.once, &fingerprints);
     let attach = once.run(move |tx: &mut WriteTx<'_>| {
         for one in arrived {
             rules::attach(tx, place, new_file(one))?;

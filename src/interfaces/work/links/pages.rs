@@ -36,13 +36,13 @@ async fn add(
     who: Person,
     hx: Hx,
     Path(text): Path<String>,
-    Form(typed): Form<LinkForm>,
+    Form(form): Form<LinkForm>,
 ) -> Result<Response, PageError> {
     let (task, target) = ws.read(|snap| {
         let task = tasks::resolve(snap, &text)?;
-        Ok::<_, LinkError>((task, queries::meant(snap, &typed.target, None)?))
+        Ok::<_, LinkError>((task, queries::meant(snap, &form.target, None)?))
     })?;
-    ws.write(&who, move |tx| rules::add(tx, task.id, target, &typed.label)).await?;
+    ws.write(&who, move |tx| rules::add(tx, task.id, target, &form.label)).await?;
     if hx.is_partial() {
         let ask = Ask::new().reswap("none").changed("tasks", task.id).close_dialog();
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());

@@ -48,8 +48,8 @@ impl WriteTool for LinkAdd {
         let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
         let target = queries::meant(tx, &args.target, Some(cx.agent))?;
         let link = rules::add(tx, task.id, target, &args.label.unwrap_or_default())?;
-        let told = queries::describe(tx, &link)?.unwrap_or_default();
-        Ok(ToolOutput::text(format!("Linked {} to {told}.", tasks::name(tx, task.number)?)))
+        let description = queries::describe(tx, &link)?.unwrap_or_default();
+        Ok(ToolOutput::text(format!("Linked {} to {description}.", tasks::name(tx, task.number)?)))
     }
 }
 

@@ -36,8 +36,8 @@ static STREAM: Entity = Entity {
 
 pub static STREAMS: Noun = Noun {
     acts: Acts { delete: false, ..Acts::ALL },
-    find: Some(|read, said| {
-        let found = queries::called(read, said.trim())?;
+    find: Some(|read, name| {
+        let found = queries::called(read, name.trim())?;
         Ok(found.map(|stream| KeyBuf::of(&stream.id).into_bytes()))
     }),
     select: Some(Select {
@@ -51,8 +51,8 @@ pub static STREAMS: Noun = Noun {
     ..Noun::of(&STREAM, "streams", "Streams, in their order")
 };
 
-fn in_order(read: &dyn Read, asked: &Values) -> Result<Vec<Vec<u8>>, Error> {
-    let is_archived = asked.get("archived").and_then(Value::as_bool).unwrap_or(false);
+fn in_order(read: &dyn Read, values: &Values) -> Result<Vec<Vec<u8>>, Error> {
+    let is_archived = values.get("archived").and_then(Value::as_bool).unwrap_or(false);
     let all = queries::all(read)?.into_iter();
     let shown = all.filter(|stream| stream.archived_at.is_some() == is_archived);
     Ok(shown.map(|stream| KeyBuf::of(&stream.id).into_bytes()).collect())

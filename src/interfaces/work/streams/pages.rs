@@ -98,11 +98,11 @@ async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<StreamPageParams>,
+    Query(params): Query<StreamPageParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
-        all(&scene, snap, shell, (!asked.archived.is_empty(), StreamForm::default()))
+        all(&scene, snap, shell, (!params.archived.is_empty(), StreamForm::default()))
     })?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
@@ -114,7 +114,7 @@ fn all(
     scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (archived, typed): (bool, StreamForm),
+    (archived, form): (bool, StreamForm),
 ) -> Result<ListPage, TaskError> {
     let mut rows = Vec::new();
     for stream in queries::all(read)? {
@@ -132,7 +132,7 @@ fn all(
         other_url: scene.ws.url(other),
         tasks_url: scene.ws.url("tasks"),
         fields: (scene.may_write && !archived)
-            .then(|| Fields::new(scene, scene.ws.url("streams"), typed)),
+            .then(|| Fields::new(scene, scene.ws.url("streams"), form)),
     })
 }
 
@@ -253,7 +253,7 @@ async fn show(
     hx: Hx,
     shell: Shell,
     Path(text): Path<String>,
-    Query(asked): Query<StreamPageParams>,
+    Query(params): Query<StreamPageParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
@@ -262,7 +262,7 @@ async fn show(
         let fields = Fields::new(&scene, href(&scene, id), StreamForm::of(&scene, &stream, rev));
         one(&scene, snap, shell, &stream, fields).map_err(PageError::from)
     })?;
-    match (hx.is_partial(), asked.part.as_str()) {
+    match (hx.is_partial(), params.part.as_str()) {
         (true, "head") => html::fragment(&page.as_head()),
         (true, "numbers") => html::fragment(&page.as_numbers()),
         (true, "budget") => html::fragment(&page.as_budget()),
@@ -305,7 +305,7 @@ fn one(
         budget_live: live("budget").table("usage").table("budgets"),
         asks: Asks {
             live: live("asks").table("parks").table("approvals").table("runs"),
-            questions: asked(scene, read, stream.id)?,
+            questions: open_questions(scene, read, stream.id)?,
         },
         work: Work {
             live: live("work").table("deliverables"),
@@ -393,7 +393,11 @@ fn numbers(
 }
 
 /// Questions of runs about the stream's tasks.
-fn asked(scene: &ViewContext, read: &dyn Read, id: StreamId) -> Result<Vec<Card>, StoreError> {
+fn open_questions(
+    scene: &ViewContext,
+    read: &dyn Read,
+    id: StreamId,
+) -> Result<Vec<Card>, StoreError> {
     let (now, zone) = (scene.today.now, &scene.today.zone);
     let reader = Reader { ws: &scene.ws, now, zone, access: scene.access, me: scene.me };
     questions::all(&read, &reader, &|run: &Run| match run.task {
@@ -430,10 +434,10 @@ async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<StreamForm>,
+    FormOnce(form, once): FormOnce<StreamForm>,
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
-    let made = match typed.clone().read(&scene) {
+    let made = match form.clone().read(&scene) {
         Ok(patch) => ws.write(&who, once.run(move |tx| rules::create(tx, new(patch)))).await,
         Err(error) => Err(error),
     };
@@ -443,7 +447,7 @@ async fn create(
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&scene, stream.id))))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
-            let mut page = ws.read(|snap| all(&scene, snap, shell, (false, typed)))?;
+            let mut page = ws.read(|snap| all(&scene, snap, shell, (false, form)))?;
             page.fields = page.fields.map(|fields| fields.refused(&error, EditConflict::default()));
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
@@ -459,12 +463,12 @@ async fn save(
     hx: Hx,
     shell: Shell,
     Path(text): Path<String>,
-    Form(typed): Form<StreamForm>,
+    Form(form): Form<StreamForm>,
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
-    let rev = typed.rev.parse().ok();
-    let saved = match typed.clone().read(&scene) {
+    let rev = form.rev.parse().ok();
+    let saved = match form.clone().read(&scene) {
         Ok(patch) => {
             ws.write(&who, move |tx| {
                 rules::check_rev(tx, id, rev)?;
@@ -482,9 +486,9 @@ async fn save(
         return Err(error.into());
     }
     let (page, status) = ws.read(|snap| {
-        let since = meanwhile::after::<Stream>(&ws, &who, snap, (id, &typed.rev), &error)?;
+        let since = meanwhile::after::<Stream>(&ws, &who, snap, (id, &form.rev), &error)?;
         let status = since.status();
-        let fields = Fields::new(&scene, href(&scene, id), typed).refused(&error, since);
+        let fields = Fields::new(&scene, href(&scene, id), form).refused(&error, since);
         let stream = queries::get_rev(snap, id)?.0;
         Ok::<_, StreamError>((one(&scene, snap, shell, &stream, fields)?, status))
     })?;

@@ -114,18 +114,18 @@ struct Tasks {
 async fn list_all(
     ws: Ws,
     who: Person,
-    Query(asked): Query<TaskListParams>,
+    Query(params): Query<TaskListParams>,
 ) -> Result<Json<Tasks>, ApiError> {
     let now = ws.app.clock.now();
     let tasks = ws.read(|snap| {
         let names = Names::read(snap)?;
         let today = Today { now, zone: due::zone(&who.zone) };
-        let (filter, sort) = filter(snap, &names, &asked, (who.account, &today))?;
-        let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-        if asked.after.as_deref().is_some_and(|after| cursor_key(after).is_none()) {
+        let (filter, sort) = filter(snap, &names, &params, (who.account, &today))?;
+        let limit = params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        if params.after.as_deref().is_some_and(|after| cursor_key(after).is_none()) {
             return Err(TaskError::field("after", "use the `next` of the previous page"));
         }
-        let cut = Cut { after: asked.after.clone(), limit };
+        let cut = Cut { after: params.after.clone(), limit };
         let page = list::page(snap, &filter, sort, &today, &cut)?;
         let views = page.items.into_iter().map(|task| TaskView::of(snap, &names, task));
         Ok::<_, TaskError>(Tasks { items: views.collect::<Result<_, _>>()?, next: page.next })
@@ -137,54 +137,54 @@ async fn list_all(
 fn filter(
     read: &dyn Read,
     names: &Names,
-    asked: &TaskListParams,
+    params: &TaskListParams,
     (me, today): (kernel::AccountId, &Today),
 ) -> Result<(Filter, Sort), TaskError> {
     let me = Assignee::Person(me);
     let closed = || TaskStatus::ALL.iter().copied().filter(|status| !status.is_open()).collect();
-    let status = match asked.status.as_str() {
+    let status = match params.status.as_str() {
         "" | "all" => Vec::new(),
         "open" => OPEN.to_vec(),
         "closed" => closed(),
         text => words("status", text)?,
     };
-    let assignee = match asked.assignee.as_str() {
+    let assignee = match params.assignee.as_str() {
         "" => Whose::Any,
         text => match names.people.find(text, me)? {
             Some(who) => Whose::One(who),
             None => Whose::Nobody,
         },
     };
-    let due = match asked.due.as_str() {
+    let due = match params.due.as_str() {
         "" => None,
         text => Some(
             DueIn::from_word(text)
                 .ok_or_else(|| TaskError::field("due", "use overdue, today, week or none"))?,
         ),
     };
-    let sort = match asked.sort.as_str() {
+    let sort = match params.sort.as_str() {
         "" => Sort::default(),
         text => Sort::from_word(text).ok_or_else(|| {
             TaskError::field("sort", "use priority, due, updated, created, title, manual or start")
         })?,
     };
-    let parent = match asked.parent.as_str() {
+    let parent = match params.parent.as_str() {
         "" => None,
         text => Some(queries::resolve(read, text)?.id),
     };
-    let priority = words("priority", &asked.priority)?;
-    let stream = match asked.stream.as_str() {
+    let priority = words("priority", &params.priority)?;
+    let stream = match params.stream.as_str() {
         "" => None,
         text => Some(queries::stream(read, text)?),
     };
-    let names_of = asked.label.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names_of = params.label.split(',').map(str::trim).filter(|name| !name.is_empty());
     let labels: Vec<LabelId> = names_of
         .map(|name| labels::resolve(read, name).map(|label| label.id))
         .collect::<Result<_, _>>()?;
-    let blocked = asked.blocked;
+    let blocked = params.blocked;
     let asker = Asker { read, people: &names.people, me, today };
-    let terms = asker.understand(&FilterQuery::parse(&asked.q))?.strict()?;
-    let archived = asked.archived;
+    let terms = asker.understand(&FilterQuery::parse(&params.q))?.strict()?;
+    let archived = params.archived;
     let filter = Filter {
         status,
         assignee,
@@ -283,7 +283,7 @@ async fn create(
         Ok::<_, TaskError>(task.id)
     });
     let id = ws.write(&who, made).await.map_err(TaskError::in_api)?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, id)? })
 }
 
 fn parent(read: &dyn Read, text: &str) -> Result<TaskId, TaskError> {
@@ -293,7 +293,7 @@ fn parent(read: &dyn Read, text: &str) -> Result<TaskId, TaskError> {
     }
 }
 
-fn tagged(ws: &Ws, id: TaskId) -> Result<Tagged<TaskView>, ApiError> {
+fn with_etag(ws: &Ws, id: TaskId) -> Result<Tagged<TaskView>, ApiError> {
     let (rev, view) = ws.read(|snap| {
         let (task, rev) = queries::get_rev(snap, id)?;
         Ok::<_, TaskError>((rev, TaskView::of(snap, &Names::read(snap)?, task)?))
@@ -303,7 +303,7 @@ fn tagged(ws: &Ws, id: TaskId) -> Result<Tagged<TaskView>, ApiError> {
 
 async fn show(ws: Ws, Path(text): Path<String>) -> Result<Tagged<TaskView>, ApiError> {
     let task = ws.read(|snap| queries::resolve(snap, &text))?;
-    tagged(&ws, task.id)
+    with_etag(&ws, task.id)
 }
 
 /// What may be changed; a field that is absent stays.
@@ -411,7 +411,7 @@ async fn change(
         }
     });
     match ws.write(&who, changed).await {
-        Ok(()) => tagged(&ws, id),
+        Ok(()) => with_etag(&ws, id),
         Err(TaskError::Clash(all)) => {
             Err(ApiError::from(TaskError::Clash(all.clone())).with("clash", &all))
         }

@@ -15,7 +15,7 @@ use tool::{Effect, Group};
 use web::{format, ink};
 
 pub static LABELS: Noun = Noun {
-    find: Some(|read, said| Ok(labels::called(read, said.trim())?.map(|label| key(label.id)))),
+    find: Some(|read, name| Ok(labels::called(read, name.trim())?.map(|label| key(label.id)))),
     order: Some(BY_NAME),
     paged: false,
     extra: Some(Extra { schema: uses_schema, prepare: uses, in_lists: true }),

@@ -117,12 +117,12 @@ impl ReadTool for TaskList {
             };
             let today = list::Today { now, zone: names.zone.clone() };
             let asker = Asker { read: snap, people: &names.people, me, today: &today };
-            let asked = asker.understand(&query)?;
+            let parsed = asker.understand(&query)?;
             let usual = if says(&["status", "is"]) { "all" } else { "open" };
             let filter = list::Filter {
                 status: statuses(args.status.as_deref().unwrap_or(usual))?,
                 assignee,
-                ..list::Filter::of(asked.strict()?)
+                ..list::Filter::of(parsed.strict()?)
             };
             let cut = list::Cut { after: None, limit: args.limit.unwrap_or(25).clamp(1, 100) };
             let page = list::page(snap, &filter, list::Sort::Priority, &today, &cut)?;
@@ -167,22 +167,22 @@ impl ReadTool for TaskGet {
 
     async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
         let (agent, here) = (cx.agent, cx.task);
-        let (brief, said, places) = cx
+        let (brief, comments, places) = cx
             .ws
             .read_blocking(move |ws| {
                 ws.read(|snap| {
                     let task = queries::meant(snap, args.task.as_deref(), here)?;
                     let names = brief::Names::read(snap)?;
-                    let said = links::suggestions(ws, snap, agent, &task)?;
+                    let comments = links::suggestions(ws, snap, agent, &task)?;
                     let brief = brief::brief(snap, &names, (&task, agent))?;
-                    Ok::<_, TaskError>((brief, said, brief::places(snap, &task)?))
+                    Ok::<_, TaskError>((brief, comments, brief::places(snap, &task)?))
                 })
             })
             .await?;
         let mut answer = serde_json::to_value(brief).unwrap_or_default();
-        if !said.is_empty() {
+        if !comments.is_empty() {
             // Text from files and external systems is untrusted.
-            let words = serde_json::to_string(&said).unwrap_or_default();
+            let words = serde_json::to_string(&comments).unwrap_or_default();
             answer["linked_knowledge"] = untrusted::wrap(&untrusted::id_for(cx), &words).into();
         }
         Ok(cx.ws.read(|snap| taint::shown(snap, cx, places, ToolOutput::of(&answer)))?)

@@ -25,8 +25,8 @@ pub static VIEWS: Noun = Noun {
 };
 
 /// The views of a list in order.
-fn of_list(read: &dyn Read, asked: &Values) -> Result<Vec<Vec<u8>>, Error> {
-    let noun = match text_of(asked, "noun") {
+fn of_list(read: &dyn Read, values: &Values) -> Result<Vec<Vec<u8>>, Error> {
+    let noun = match text_of(values, "noun") {
         "" => "tasks",
         noun => noun,
     };

@@ -60,7 +60,7 @@ impl ViewForm {
         self.icon.as_deref().map(|chosen| emoji::meant(chosen, &self.icon_other))
     }
 
-    fn look(&self) -> Look {
+    fn to_look(&self) -> Look {
         Look {
             q: self.q.clone(),
             layout: self.layout.clone(),
@@ -123,15 +123,15 @@ async fn create(
     ws: Ws,
     who: Person,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<ViewForm>,
+    FormOnce(form, once): FormOnce<ViewForm>,
 ) -> Result<Response, PageError> {
     let me = who.account;
     let new = NewView {
-        look: typed.look(),
-        icon: typed.icon().unwrap_or_default(),
-        noun: typed.noun,
-        name: typed.name,
-        seen: if typed.shared.is_empty() { For::Me } else { For::All },
+        look: form.to_look(),
+        icon: form.icon().unwrap_or_default(),
+        noun: form.noun,
+        name: form.name,
+        seen: if form.shared.is_empty() { For::Me } else { For::All },
     };
     let name = new.name.clone();
     let view = match ws.write(&who, once.run(move |tx| rules::create(tx, me, new))).await {
@@ -156,14 +156,14 @@ async fn act(
     hx: Hx,
     shell: Shell,
     Path2(id, verb): Path2<ViewId, Verb>,
-    Form(typed): Form<ViewForm>,
+    Form(form): Form<ViewForm>,
 ) -> Result<Response, PageError> {
     let me = who.account;
     let patch = match verb {
-        Verb::Save => ViewPatch { look: Some(typed.look()), ..ViewPatch::default() },
+        Verb::Save => ViewPatch { look: Some(form.to_look()), ..ViewPatch::default() },
         Verb::Rename => {
-            let icon = typed.icon();
-            ViewPatch { name: Some(typed.name.clone()), icon, ..ViewPatch::default() }
+            let icon = form.icon();
+            ViewPatch { name: Some(form.name.clone()), icon, ..ViewPatch::default() }
         }
         Verb::Share => ViewPatch { seen: Some(For::All), ..ViewPatch::default() },
         Verb::Keep => ViewPatch { seen: Some(For::Me), ..ViewPatch::default() },
@@ -180,7 +180,7 @@ async fn act(
     };
     // Sharing and moving are independent of other changes, so they check no revision.
     let rev = match verb {
-        Verb::Save | Verb::Rename => typed.rev.parse().ok(),
+        Verb::Save | Verb::Rename => form.rev.parse().ok(),
         Verb::Share | Verb::Keep | Verb::Move(_) | Verb::Delete => None,
     };
     let changed = ws
@@ -192,7 +192,7 @@ async fn act(
     let view = match changed {
         Ok(view) => view,
         Err(error) if matches!(verb, Verb::Save | Verb::Rename) && !hx.is_partial() => {
-            return again((&ws, &who), shell, (id, verb), typed, &error);
+            return redisplay((&ws, &who), shell, (id, verb), form, &error);
         }
         Err(error) => return Err(error.into()),
     };
@@ -225,15 +225,15 @@ struct AgainPage {
 }
 
 /// The form again, after a concurrent change or with a field error.
-fn again(
+fn redisplay(
     (ws, who): (&Ws, &Person),
     shell: Shell,
     (id, verb): (ViewId, Verb),
-    mut typed: ViewForm,
+    mut form: ViewForm,
     error: &ViewError,
 ) -> Result<Response, PageError> {
     let (view, listing, since) = ws.read(|snap| {
-        let since = meanwhile::after::<View>(ws, who, snap, (id, &typed.rev), error)?;
+        let since = meanwhile::after::<View>(ws, who, snap, (id, &form.rev), error)?;
         let view = queries::get(snap, id, who.account)?.0;
         let listing = queries::listing(snap, &view.noun)?.map(|(listing, _)| listing);
         Ok::<_, ViewError>((view, listing, since))
@@ -241,10 +241,10 @@ fn again(
     if !since.is_told() && error.kind() != ProblemKind::Invalid {
         return Err(PageError(Failure::of(error)));
     }
-    since.renew(&mut typed.rev);
+    since.renew(&mut form.rev);
     let (action, look) = match verb {
         Verb::Rename => ("rename", Vec::new()),
-        _ => ("save", typed.look().fields().map(|(part, word)| (part, word.to_owned())).into()),
+        _ => ("save", form.to_look().fields().map(|(part, word)| (part, word.to_owned())).into()),
     };
     let page = AgainPage {
         shell,
@@ -253,10 +253,10 @@ fn again(
         list_url: ws.url(&view.noun),
         list_title: listing.map(|one| one.title).unwrap_or_default(),
         name: view.name,
-        rev: typed.rev.clone(),
+        rev: form.rev.clone(),
         wrong: if since.is_told() { Wrong::none() } else { Wrong::of(error)? },
         typed: match verb {
-            Verb::Rename => Some((typed.name.clone(), typed.icon().unwrap_or(view.icon))),
+            Verb::Rename => Some((form.name.clone(), form.icon().unwrap_or(view.icon))),
             _ => None,
         },
         look,

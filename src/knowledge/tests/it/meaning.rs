@@ -232,11 +232,11 @@ async fn models_come_from_a_mirror_in_a_network_of_its_own() {
     let id = embed::MODELS[0].id.as_ref();
     let begun = api.post(&format!("/api/v1/meaning/models/{id}/download"), &json!({})).await;
     assert_eq!(begun.status, 202, "{}", begun.text);
-    let (mut asked, _) = mirror.accept().await.expect("a request");
+    let (mut stream, _) = mirror.accept().await.expect("a request");
     let mut head = [0; 64];
-    asked.read_exact(&mut head).await.expect("its beginning");
+    stream.read_exact(&mut head).await.expect("its beginning");
     assert!(head.starts_with(b"GET /BAAI/bge-small-en-v1.5/resolve/"), "{}", head.escape_ascii());
-    drop(asked);
+    drop(stream);
     hq.finish().await;
 }
 
@@ -245,14 +245,14 @@ async fn programs_get_vectors_in_the_form_of_openai() {
     let hq = TestHq::start().await;
     let api = hq.api().await;
     let chat = hq.token(&["chat", "read"]).await;
-    let asked = json!({ "model": "hq/embed", "input": ["dog", "hound", "rain"] });
-    let none = chat.post("/v1/embeddings", &asked).await;
+    let request = json!({ "model": "hq/embed", "input": ["dog", "hound", "rain"] });
+    let none = chat.post("/v1/embeddings", &request).await;
     assert_eq!(
         (none.status.as_u16(), &none.json()["error"]["code"]),
         (503, &json!("embeddings_unavailable"))
     );
     taken(&api, WORDS).await;
-    let made = chat.post("/v1/embeddings", &asked).await;
+    let made = chat.post("/v1/embeddings", &request).await;
     assert_eq!(made.status, 200, "{}", made.text);
     let made = made.json();
     let vector = |n: usize| made["data"][n]["embedding"].as_array().expect("a vector").clone();
@@ -268,9 +268,9 @@ async fn programs_get_vectors_in_the_form_of_openai() {
         (other.status.as_u16(), &other.json()["error"]["code"]),
         (404, &json!("model_not_found"))
     );
-    let told = other.json()["error"]["message"].to_string();
-    assert!(told.contains("hq/embed") && told.contains("Three groups"), "{told}");
-    assert!(!told.contains("hq/default"), "no agent makes vectors: {told}");
+    let text = other.json()["error"]["message"].to_string();
+    assert!(text.contains("hq/embed") && text.contains("Three groups"), "{text}");
+    assert!(!text.contains("hq/default"), "no agent makes vectors: {text}");
     let unknown = json!({ "id": "text-embedding-3-small" });
     let unknown = api.json("PUT", "/api/v1/meaning/used", &unknown).await;
     assert_eq!(unknown.status, 404, "{}", unknown.text);

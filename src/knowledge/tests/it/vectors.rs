@@ -117,8 +117,8 @@ async fn is_ready(owner: &Person, state: &Value) {
     assert_eq!(state["says"], "Search is ready for keywords and meaning.");
     assert!(state["cost_a_day_micros"].is_i64(), "what was asked is paid: {state}");
     let meter = meter(owner).await;
-    for told in ["is ready", "Indexed passages2", "Cost per day", "today, "] {
-        assert!(meter.contains(told), "{told}: {meter}");
+    for text in ["is ready", "Indexed passages2", "Cost per day", "today, "] {
+        assert!(meter.contains(text), "{text}: {meter}");
     }
 }
 
@@ -196,8 +196,8 @@ async fn a_connection_makes_vectors_that_are_paid_and_a_pause_loses_none() {
             let own = api.post("/api/v1/embed", &json!({ "input": "dog" })).await.json();
             assert_eq!((&own["dimensions"], &own["model"]), (&json!(4), &json!(SMALL)), "{own}");
             let chat = hq.token(&["chat", "read"]).await;
-            let asked = json!({ "model": SMALL, "input": ["dog", "rain"], "dimensions": 2 });
-            let made = chat.post("/v1/embeddings", &asked).await;
+            let body = json!({ "model": SMALL, "input": ["dog", "rain"], "dimensions": 2 });
+            let made = chat.post("/v1/embeddings", &body).await;
             assert_eq!(made.status, 200, "{}", made.text);
             let first = made.json()["data"][0]["embedding"].as_array().map(Vec::len);
             assert_eq!((first, &made.json()["usage"]["total_tokens"]), (Some(2), &json!(7)));

@@ -95,9 +95,9 @@ async fn a_page_is_written_found_by_its_passages_and_goes_back_to_former_version
     let done =
         patched(&api, &at, json!({ "text": changed, "base": LEASE, "reason": "shorter" })).await;
     assert_eq!((done.status.as_u16(), &done.json()["version"]), (200, &json!(2)), "{}", done.text);
-    let again = changed.replace("five days", "three days");
+    let repeated = changed.replace("five days", "three days");
     let done =
-        patched(&api, &at, json!({ "text": again, "base": changed, "reason": "shorter" })).await;
+        patched(&api, &at, json!({ "text": repeated, "base": changed, "reason": "shorter" })).await;
     assert_eq!(done.json()["version"], 2, "{}", done.text);
     // A change of another line, based on the first version, is merged.
     let other = LEASE.replace("What a customer signs.", "What customers sign.");
@@ -133,7 +133,7 @@ async fn a_page_is_written_found_by_its_passages_and_goes_back_to_former_version
         assert!(compared.text.contains(words), "{words}: {}", compared.text);
     }
     let second = api.get(&format!("/api/v1/{at}/versions/2")).await.json();
-    assert_eq!(second["text"], again);
+    assert_eq!(second["text"], repeated);
     assert_eq!(api.get(&format!("/api/v1/{at}/versions/99")).await.status, 404);
 
     // Deleting a folder moves its content up.
@@ -347,10 +347,10 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     assert!(results[7].contains("only a person"), "{}", results[7]);
     assert!(results[8].contains("Wrote \"Answer a deposit question\""), "{}", results[8]);
 
-    let told = office.model.requests().first().map(|seen| seen.text());
-    let told = told.unwrap_or_default();
-    assert!(told.contains("Answer within a day."), "{told}");
-    assert!(!told.contains("cobalt"), "{told}");
+    let shown = office.model.requests().first().map(|seen| seen.text());
+    let shown = shown.unwrap_or_default();
+    assert!(shown.contains("Answer within a day."), "{shown}");
+    assert!(!shown.contains("cobalt"), "{shown}");
     // The preview page has the same bytes.
     let start = api.get("/api/v1/knowledge/context?agent=otto").await.json();
     assert!(start["text"].as_str().is_some_and(|text| text.contains("cobalt harbour")), "{start}");
@@ -377,10 +377,10 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     office.model.push(Turn::call("task_get", json!({ "task": id(&task) })));
     let run = office.say(&ada, "Look at that task.").await;
     office.ended(run).await;
-    let (_, _, told) = office.results(run).remove(0);
-    assert!(told.contains("within ten days after the bike is back"), "{told}");
-    assert!(told.contains("linked_knowledge") && told.contains("know:"), "{told}");
-    assert!(!told.contains("cobalt") && !told.contains("Secret plan"), "{told}");
+    let (_, _, shown) = office.results(run).remove(0);
+    assert!(shown.contains("within ten days after the bike is back"), "{shown}");
+    assert!(shown.contains("linked_knowledge") && shown.contains("know:"), "{shown}");
+    assert!(!shown.contains("cobalt") && !shown.contains("Secret plan"), "{shown}");
 
     // A citation of an unread item is marked, wherever it is.
     let winter =
@@ -437,9 +437,9 @@ async fn several_items_change_at_once_on_the_page_and_the_message_brings_them_ba
 
     // An archived item leaves the list; the notice offers undo.
     change("archived", "yes").await;
-    let told = page("").await;
-    assert!(told.text_of("#toasts").contains("Archived 2 items"), "{}", told.text);
-    let undo = told.attr("#toasts form", "action");
+    let text = page("").await;
+    assert!(text.text_of("#toasts").contains("Archived 2 items"), "{}", text.text);
+    let undo = text.attr("#toasts form", "action");
     assert!(titles(&api, "").await.is_empty());
     owner.form(&undo, &[]).await;
     assert_eq!(titles(&api, "").await.len(), 2);
@@ -464,13 +464,13 @@ async fn what_does_not_fit_at_the_start_is_named_by_its_title() {
     made(&api, "knowledge", json!({ "title": "Second", "text": large, "scope": "workspace" }))
         .await;
     let start = api.get("/api/v1/knowledge/context").await.json();
-    let told = |title: &str| {
+    let shown = |title: &str| {
         let all = start["items"].as_array().expect("items");
         let one = all.iter().find(|one| one["title"] == title).expect("there");
         (one["full"] == true, one["demoted"] == true)
     };
     assert_eq!(
-        (told("Long"), told("Second"), told("Short")),
+        (shown("Long"), shown("Second"), shown("Short")),
         ((false, true), (true, false), (true, false))
     );
     let page = hq.owner().get(&format!("{HERE}/knowledge/context")).await;
@@ -583,8 +583,8 @@ async fn a_file_in_a_page_has_its_readers_and_goes_with_it() {
     office.model.push(Turn::call("knowledge_read", json!({ "item": file })));
     let run = office.say(&ada, "What is in it?").await;
     office.ended(run).await;
-    let told = office.results(run).remove(0).2;
-    assert!(!told.contains("harbour"), "{told}");
+    let text = office.results(run).remove(0).2;
+    assert!(!text.contains("harbour"), "{text}");
 
     // Its readers are those of the page, and change with the page.
     let refused = api.json("PATCH", &at, &json!({ "scope": "library" })).await;

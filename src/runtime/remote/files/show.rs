@@ -26,13 +26,16 @@ const TURN: Duration = Duration::from_secs(2);
 const SHOWN: usize = 8 << 20;
 
 /// Answers a file request of the primary.
-pub(in crate::remote) async fn asked(ws: &Ws, asked: FileQuestion) -> Result<Value, Refusal> {
+pub(in crate::remote) async fn answer_request(
+    ws: &Ws,
+    request: FileQuestion,
+) -> Result<Value, Refusal> {
     let Some(up) = ws.upstream.clone() else {
         return Err(Refusal::new("no_host", "this is a home, and nobody asks it"));
     };
     let at: Here<'_> = (ws, &*up);
-    let done = match asked {
-        FileQuestion::Look(wanted) => match look(at, wanted).await {
+    let done = match request {
+        FileQuestion::Look(wanted) => match list_files(at, wanted).await {
             Ok(lies) => return value(&lies),
             Err(error) => Err(error),
         },
@@ -43,7 +46,7 @@ pub(in crate::remote) async fn asked(ws: &Ws, asked: FileQuestion) -> Result<Val
 }
 
 /// The present files of an agent.
-async fn look(at: Here<'_>, wanted: Wanted) -> Result<Lies, EngineError> {
+async fn list_files(at: Here<'_>, wanted: Wanted) -> Result<Lies, EngineError> {
     let (ws, agent) = (at.0, wanted.agent);
     let slug = stands(ws, agent).await?.slug;
     let folder = ws.agent_folder(&slug);
@@ -130,10 +133,11 @@ async fn lay((ws, up): Here<'_>, change: Change) -> Result<(), EngineError> {
     let mut pack = Vec::new();
     loop {
         let (offset, Change { agent, draft, now, .. }) = (pack.len() as u64, change);
-        let asked = Said::Draft { agent, draft: draft.to_string(), has: now.to_string(), offset };
-        let said = value(&asked).map_err(EngineError::told)?;
-        let stand: Result<Stand, Refusal> = up.asks(said).await.and_then(read);
-        if is_whole(&mut pack, &stand.map_err(EngineError::told)?) {
+        let draft_request =
+            Said::Draft { agent, draft: draft.to_string(), has: now.to_string(), offset };
+        let request = value(&draft_request).map_err(EngineError::from_refusal)?;
+        let stand: Result<Stand, Refusal> = up.asks(request).await.and_then(read);
+        if is_whole(&mut pack, &stand.map_err(EngineError::from_refusal)?) {
             break;
         }
     }

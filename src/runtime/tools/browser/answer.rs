@@ -92,7 +92,7 @@ fn halves(error: &BrowserError) -> (String, String) {
 
 impl Trouble {
     /// The reason, split into HQ's own text and text of the page.
-    pub(super) fn told(&self) -> (String, String) {
+    pub(super) fn describe(&self) -> (String, String) {
         match self {
             Self::Refused(
                 ToolError::Refused { code, message } | ToolError::Failed { code, message },
@@ -109,10 +109,10 @@ impl Trouble {
 /// An error of the browser for the model, with text of the page marked as untrusted.
 pub(super) fn refusal(cx: &ToolCx, error: &BrowserError) -> ToolOutput {
     let (ours, words) = halves(error);
-    let told = format!("Error({}): {ours}", error.code());
+    let text = format!("Error({}): {ours}", error.code());
     ToolOutput::error(match words.as_str() {
-        "" => told,
-        words => format!("{}\n{}", told.trim_end(), untrusted::wrap(&untrusted::id_for(cx), words)),
+        "" => text,
+        words => format!("{}\n{}", text.trim_end(), untrusted::wrap(&untrusted::id_for(cx), words)),
     })
 }
 

@@ -21,7 +21,7 @@ use crate::tools::folder;
 use super::answer::{Told, Trouble, count, missing};
 use super::args::{Action, Args};
 use super::plan::Act;
-use super::{Browse, Hand, address_of, no_secrets};
+use super::{Browse, BrowserAction, address_of, no_secrets};
 
 /// Most actions in one call.
 const MOST: usize = 20;
@@ -58,7 +58,7 @@ fn words_of(error: ToolError) -> String {
     message
 }
 
-impl Hand<'_> {
+impl BrowserAction<'_> {
     /// Performs the actions in order. Returns what each did and what all changed.
     pub(super) async fn batch(&self) -> Result<Told, Trouble> {
         let acts = acts_of(&self.args)?;
@@ -76,15 +76,15 @@ impl Hand<'_> {
             let before = self.pages();
             let (what, brings) = (what(&args), args.action.brings_a_page());
             match self.part_of_batch(args).await {
-                Ok(told) => {
-                    let ours = if told.ours.is_empty() { "done" } else { told.ours.as_str() };
+                Ok(result) => {
+                    let ours = if result.ours.is_empty() { "done" } else { result.ours.as_str() };
                     lines.push_str(&format!("\n{number}. {what}: {ours}"));
-                    came = (brings && !told.words.is_empty()).then_some(told);
+                    came = (brings && !result.words.is_empty()).then_some(result);
                 }
                 // If nothing was done, the error is that of a single call.
                 Err(trouble) if number == 1 => return Err(trouble),
                 Err(trouble) => {
-                    let (why, words) = self.told_of(&trouble);
+                    let (why, words) = self.describe_trouble(&trouble);
                     end = Some((number, why, words));
                     break;
                 }
@@ -100,23 +100,25 @@ impl Hand<'_> {
                 (format!("{} of {all} acts done, from act {at} on none: {why}", at - 1), words)
             }
         };
-        let mut told = self.at_the_end(came).await;
-        told.ours = format!("{head}{lines}\n{}", told.ours);
-        told.ours.truncate(told.ours.trim_end().len());
+        let mut result = self.at_the_end(came).await;
+        result.ours = format!("{head}{lines}\n{}", result.ours);
+        result.ours.truncate(result.ours.trim_end().len());
         if !words.is_empty() {
-            told.ours.push_str("\nat the end, behind an empty line, what the act that failed met:");
-            let behind = if told.words.is_empty() { words } else { format!("\n\n{words}") };
-            told.words.push_str(&behind);
-            if let Some(whole) = &mut told.whole {
+            result
+                .ours
+                .push_str("\nat the end, behind an empty line, what the act that failed met:");
+            let behind = if result.words.is_empty() { words } else { format!("\n\n{words}") };
+            result.words.push_str(&behind);
+            if let Some(whole) = &mut result.whole {
                 whole.push_str(&behind);
             }
         }
-        Ok(told)
+        Ok(result)
     }
 
     /// Why an action failed; without text of the page while a credential is typed.
-    fn told_of(&self, trouble: &Trouble) -> (String, String) {
-        let (ours, words) = trouble.told();
+    fn describe_trouble(&self, trouble: &Trouble) -> (String, String) {
+        let (ours, words) = trouble.describe();
         (ours, if self.stage.is_dark() { String::new() } else { words })
     }
 
@@ -124,9 +126,13 @@ impl Hand<'_> {
         let url = address_of(self.cx, &args)?;
         let of = (self.browser.clone(), Arc::clone(&self.stage), self.key);
         let known = Arc::clone(&self.known);
-        let hand = Hand { is_in_batch: true, known, ..Hand::new(self.cx, of, args, url) };
-        hand.light().await?;
-        hand.one().await
+        let action = BrowserAction {
+            is_in_batch: true,
+            known,
+            ..BrowserAction::new(self.cx, of, args, url)
+        };
+        action.light().await?;
+        action.one().await
     }
 
     /// The page after the last action, or what has changed.
@@ -143,9 +149,9 @@ impl Hand<'_> {
             return Told { ours: count(&tabs), words: self.listed(tabs), ..Told::default() };
         };
         match hang::in_time(hang::ACT_WITHIN, self.after(&page)).await {
-            Ok(told) => told,
+            Ok(result) => result,
             Err(trouble) => {
-                let (ours, words) = self.told_of(&trouble);
+                let (ours, words) = self.describe_trouble(&trouble);
                 Told {
                     ours: format!("what changed is not known: {ours}"),
                     words,
@@ -182,10 +188,10 @@ impl Hand<'_> {
         if self.args.action.acts() {
             let known = self.known().await?;
             let act = self.looked_at().await?;
-            self.weigh(Some(&act), known.as_deref())?;
+            self.authorize(Some(&act), known.as_deref())?;
             self.take(act);
         } else {
-            self.weigh(None, None)?;
+            self.authorize(None, None)?;
         }
         self.act().await
     }
@@ -209,7 +215,7 @@ impl Hand<'_> {
     }
 
     /// Refuses an action that would be denied or need an approval as a single call.
-    fn weigh(&self, act: Option<&Act>, known: Option<&Known>) -> Result<(), ToolError> {
+    fn authorize(&self, act: Option<&Act>, known: Option<&Known>) -> Result<(), ToolError> {
         let cx = self.cx;
         let request = self.url.as_ref().and_then(|url| OutgoingRequest::of(&json!({ "url": url })));
         let verdict = cx.ws.read(|snap| {
@@ -232,11 +238,11 @@ impl Hand<'_> {
             };
             match act {
                 Some(act) => act.verdict(snap, &agents, cx.run, &facts),
-                None => authorize::weigh(snap, &agents, Some(cx.run), &facts),
+                None => authorize::authorize(snap, &agents, Some(cx.run), &facts),
             }
         })?;
         let why = verdict.why;
-        match verdict.leave {
+        match verdict.decision {
             AccessDecision::Allow => Ok(()),
             AccessDecision::Deny => Err(ToolError::refused("denied", why)),
             AccessDecision::Ask => {
@@ -291,8 +297,8 @@ mod tests {
             (json!([{ "action": "evaluate", "text": "1" }]), "runs a script"),
         ] {
             let Err(error) = batch(acts) else { panic!("{why}") };
-            let told = words_of(error);
-            assert!(told.contains(why), "{why}: {told}");
+            let text = words_of(error);
+            assert!(text.contains(why), "{why}: {text}");
         }
     }
 }

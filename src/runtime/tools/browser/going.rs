@@ -5,20 +5,20 @@ use browser::hang;
 use browser::page::{Opened, Page};
 use kernel::TypedId as _;
 
-use super::Hand;
+use super::BrowserAction;
 use super::answer::{Told, Trouble, missing};
 
-impl Hand<'_> {
+impl BrowserAction<'_> {
     pub(super) async fn open(&self) -> Result<Told, Trouble> {
         // Check the address before opening a tab.
         self.wanted_url()?;
         let page = self.browser.open_blank().await?;
         page.acts_for(self.cx.run.uuid());
-        let told = hang::in_time(hang::ACT_WITHIN, self.go(&page)).await;
-        match told {
-            Ok(told) => {
+        let result = hang::in_time(hang::ACT_WITHIN, self.go(&page)).await;
+        match result {
+            Ok(result) => {
                 self.note(&page);
-                Ok(told)
+                Ok(result)
             }
             // The page may still load.
             Err(error @ Trouble::Browser(BrowserError::NotCome { .. } | BrowserError::Late(_))) => {
@@ -63,13 +63,13 @@ impl Hand<'_> {
             ours.push_str(", still loading");
             page.ready().await?;
         }
-        let mut told = self.look(page, ours).await?;
+        let mut result = self.read_page(page, ours).await?;
         let shown: String =
             page.dialogs_since(dialogs)?.into_iter().map(|line| line + "\n").collect();
-        told.words.insert_str(0, &shown);
-        if let Some(whole) = &mut told.whole {
+        result.words.insert_str(0, &shown);
+        if let Some(whole) = &mut result.whole {
             whole.insert_str(0, &shown);
         }
-        Ok(told)
+        Ok(result)
     }
 }

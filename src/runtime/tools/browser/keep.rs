@@ -37,7 +37,7 @@ pub(crate) enum AtSite {
 /// A download as it would be saved now.
 pub(crate) struct Keep {
     download: Download,
-    asked: OutgoingRequest,
+    request: OutgoingRequest,
     /// An action that was allowed to download started it.
     is_agreed: bool,
     path: Option<String>,
@@ -51,7 +51,7 @@ impl AtSite {
 
     /// What a call requests from a site, in the running browser. `None` if it requests nothing, or if its target cannot
     /// be determined; the call then does nothing.
-    pub(crate) async fn look(
+    pub(crate) async fn inspect(
         ws: &Ws,
         (agent, run): (AgentId, RunId),
         tool: &str,
@@ -59,10 +59,10 @@ impl AtSite {
     ) -> Option<Self> {
         match tool {
             BROWSER => {
-                let act = Act::look(ws, (agent, run), arguments).await?;
+                let act = Act::inspect(ws, (agent, run), arguments).await?;
                 Some(Self::Act(Box::new(act)))
             }
-            save::NAME => Some(Self::Keep(Box::new(Keep::look(ws, agent, arguments)?))),
+            save::NAME => Some(Self::Keep(Box::new(Keep::inspect(ws, agent, arguments)?))),
             _ => None,
         }
     }
@@ -123,26 +123,31 @@ impl AtSite {
     pub(crate) fn terms(&self) -> (Risk, Vec<Offer>) {
         match self {
             Self::Act(act) => act.terms(),
-            Self::Keep(keep) if keep.asked.host.is_empty() => (Risk::Medium, Vec::new()),
-            Self::Keep(keep) => (Risk::Medium, sites::offers(std::slice::from_ref(&keep.asked))),
+            Self::Keep(keep) if keep.request.host.is_empty() => (Risk::Medium, Vec::new()),
+            Self::Keep(keep) => (Risk::Medium, sites::offers(std::slice::from_ref(&keep.request))),
         }
     }
 }
 
 impl Keep {
     /// The download that a call would save, if it has started.
-    fn look(ws: &Ws, agent: AgentId, arguments: &str) -> Option<Self> {
+    fn inspect(ws: &Ws, agent: AgentId, arguments: &str) -> Option<Self> {
         let args: SaveArgs = serde_json::from_str(arguments).ok()?; // ok: canonical arguments are of this form
         let browser = ws.app.browsers.get(ws.browser_of(agent))?;
         let download = save::newest(browser.downloads(), args.wanted())?;
         let stage = ws.app.browsers.stage(ws.browser_of(agent))?;
         let is_agreed = stage.is_agreed(&download.file);
-        Some(Self { asked: asked(&download), is_agreed, path: args.path, download })
+        Some(Self { request: request_for(&download), is_agreed, path: args.path, download })
     }
 
     /// A download that the access check did not find.
     pub(super) fn of(download: &Download) -> Self {
-        Self { asked: asked(download), is_agreed: false, path: None, download: download.clone() }
+        Self {
+            request: request_for(download),
+            is_agreed: false,
+            path: None,
+            download: download.clone(),
+        }
     }
 
     pub(super) fn verdict(
@@ -152,12 +157,12 @@ impl Keep {
         run: RunId,
         facts: &Facts<'_>,
     ) -> Result<Verdict, StoreError> {
-        let itself = authorize::weigh(tx, agents, Some(run), facts)?;
+        let itself = authorize::authorize(tx, agents, Some(run), facts)?;
         if self.is_agreed {
             return Ok(itself);
         }
-        let mut site = authorize::weigh(tx, agents, Some(run), &self.facts(facts))?;
-        if site.leave == AccessDecision::Ask && site.rule.is_none() {
+        let mut site = authorize::authorize(tx, agents, Some(run), &self.facts(facts))?;
+        if site.decision == AccessDecision::Ask && site.rule.is_none() {
             site.why = format!("Nobody has allowed it to keep what {} sends yet", self.place());
         }
         Ok(itself.and(site))
@@ -169,13 +174,13 @@ impl Keep {
             tool: BROWSER,
             effect: Effect::External,
             reach: Reach::Site,
-            request: Some(&self.asked),
+            request: Some(&self.request),
             ..facts.clone()
         }
     }
 
     fn place(&self) -> &str {
-        match sites::place(&self.asked) {
+        match sites::place(&self.request) {
             "" => "a page without an address",
             place => place,
         }
@@ -228,10 +233,10 @@ pub(super) fn address(download: &Download) -> &str {
 }
 
 /// The request to the download's site.
-pub(super) fn asked(download: &Download) -> OutgoingRequest {
+pub(super) fn request_for(download: &Download) -> OutgoingRequest {
     let at = Url::parse(address(download)).ok(); // ok: without an address each download needs an approval
-    let asked = at.and_then(|at| sites::asked(SiteAct::Download, &at));
-    asked.unwrap_or_else(|| OutgoingRequest {
+    let request = at.and_then(|at| sites::request_for(SiteAct::Download, &at));
+    request.unwrap_or_else(|| OutgoingRequest {
         method: SiteAct::Download.word().to_owned(),
         host: String::new(),
         is_usual: false,
@@ -270,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_a_page_made_itself_is_of_its_site_and_more_of_a_file_is_the_same_file() {
-        let of = |url: &str| sites::place(&asked(&download(url))).to_owned();
+        let of = |url: &str| sites::place(&request_for(&download(url))).to_owned();
         assert_eq!(of("blob:https://shop.example/0-1"), "shop.example");
         assert_eq!(of("http://127.0.0.1:80/x"), "http://127.0.0.1");
         assert_eq!(of("data:text/plain,x"), "");

@@ -102,22 +102,22 @@ impl ActTool for Browse {
         let key = cx.ws.browser_of(cx.agent);
         let gone = || ToolError::refused("browser_ended", "the browser was taken away; try again");
         let stage = cx.ws.app.browsers.stage(key).ok_or_else(gone)?;
-        let hand = Hand::new(cx, (browser, stage, key), args, url);
-        let told = tokio::select! {
-            told = hand.in_turn() => told,
+        let action = BrowserAction::new(cx, (browser, stage, key), args, url);
+        let result = tokio::select! {
+            result = action.in_turn() => result,
             () = cx.cancel.cancelled() => {
                 let text = "stopped; what was under way in the browser may or may not have happened";
                 return Err(ToolError::refused("aborted", text));
             }
         };
-        let output = match told {
-            Ok(told) => told.output(cx),
+        let output = match result {
+            Ok(result) => result.output(cx),
             Err(Trouble::Refused(error)) => return Err(error),
             // The error message may contain text of the page.
-            Err(Trouble::Browser(error)) if hand.stage.is_dark() => hidden(&error),
+            Err(Trouble::Browser(error)) if action.stage.is_dark() => hidden(&error),
             Err(Trouble::Browser(error)) => refusal(cx, &error),
         };
-        Ok(with_news(output, &hand.browser.take_news()))
+        Ok(with_news(output, &action.browser.take_news()))
     }
 }
 
@@ -201,7 +201,7 @@ fn address(cx: &ToolCx, text: &str) -> Result<String, ToolError> {
 }
 
 /// One action of the tool.
-struct Hand<'c> {
+struct BrowserAction<'c> {
     cx: &'c ToolCx,
     browser: Browser,
     stage: Arc<Stage>,
@@ -219,7 +219,7 @@ struct Hand<'c> {
     known: Arc<OnceCell<Option<Arc<Known>>>>,
 }
 
-impl<'c> Hand<'c> {
+impl<'c> BrowserAction<'c> {
     fn new(
         cx: &'c ToolCx,
         (browser, stage, key): (Browser, Arc<Stage>, Key),
@@ -232,7 +232,7 @@ impl<'c> Hand<'c> {
     }
 }
 
-impl Hand<'_> {
+impl BrowserAction<'_> {
     /// Acts once no other action runs. Waits while a person is in control.
     async fn in_turn(&self) -> Result<Told, Trouble> {
         let all = &self.cx.ws.app.browsers;
@@ -248,18 +248,18 @@ impl Hand<'_> {
             return self.after_wheel(handed).await;
         }
         let newest = self.newest_download();
-        let told = match self.args.action {
+        let result = match self.args.action {
             Action::Batch => self.batch().await?,
             _ => self.one().await?,
         };
-        let mut told = self.with_downloads(newest.as_deref(), told);
+        let mut result = self.with_downloads(newest.as_deref(), result);
         if self.args.action.is_pictured() {
             self.keep_picture().await;
         }
         if let Some(handed) = handed {
-            told.ours = format!("{}\n{}", left_by(&handed), told.ours);
+            result.ours = format!("{}\n{}", left_by(&handed), result.ours);
         }
-        Ok(told)
+        Ok(result)
     }
 
     /// Performs one action, until a person takes control.
@@ -270,7 +270,7 @@ impl Hand<'_> {
             shown.await.unwrap_or_else(|_| (None, self.args.action.verb().to_owned()));
         let _doing = self.stage.doing(&words, spot);
         tokio::select! {
-            told = hang::in_time(self.budget(), self.act_as_weighed(spot.is_some())) => told,
+            result = hang::in_time(self.budget(), self.act_as_weighed(spot.is_some())) => result,
             () = self.stage.interrupted() => {
                 let text = "a person took the wheel; what was under way may or may not have happened, look first";
                 Err(ToolError::refused("human_in_control", text).into())
@@ -310,11 +310,11 @@ impl Hand<'_> {
             }
             let (downloads, newest) = (act.downloads().cloned(), self.newest_download());
             self.take(act);
-            let told = self.act().await;
+            let result = self.act().await;
             if let Some(site) = downloads {
                 self.agree_to_downloads(newest.as_deref(), &site);
             }
-            return told;
+            return result;
         }
         self.act().await
     }
@@ -402,7 +402,7 @@ impl Hand<'_> {
             Action::Forward => return self.came(page, page.forward().await?, dialogs).await,
             Action::Reload => return self.came(page, page.reload().await?, dialogs).await,
             Action::Tabs | Action::Snapshot | Action::Batch => {
-                return self.look(page, "as it is now".to_owned()).await;
+                return self.read_page(page, "as it is now".to_owned()).await;
             }
             Action::Screenshot => return self.picture(page).await,
             Action::Close => {
@@ -472,9 +472,9 @@ impl Hand<'_> {
             return Err(BrowserError::Hidden.into());
         }
         let value = value?;
-        let told = self.after(page).await?;
+        let result = self.after(page).await?;
         let ours = "done; its value as JSON, and below what changed in the page:".to_owned();
-        Ok(Told { ours, words: format!("{value}\n{}", told.words), ..told })
+        Ok(Told { ours, words: format!("{value}\n{}", result.words), ..result })
     }
 
     /// The target tab.

@@ -37,7 +37,7 @@ pub(crate) struct Act {
     pub(super) page: Page,
     stake: Stake,
     /// The requests to the site that need permission; the first covers any action.
-    asked: Vec<OutgoingRequest>,
+    requests: Vec<OutgoingRequest>,
     /// The action only sends a form in which an approved secret was filled.
     sends_filled: bool,
     /// Capture is paused; nothing of the page may be shown.
@@ -51,7 +51,7 @@ pub(crate) struct Act {
 impl Act {
     /// The action of a call as it would be performed now in the running browser. `None` if the call performs no action,
     /// or if its target cannot be determined; the action is then not performed.
-    pub(crate) async fn look(
+    pub(crate) async fn inspect(
         ws: &Ws,
         (agent, run): (AgentId, RunId),
         arguments: &str,
@@ -128,7 +128,7 @@ impl Act {
         if sends && stake.downloads {
             acts.push(SiteAct::Download);
         }
-        let asked = acts.into_iter().map(|act| asked(act, &stake)).collect();
+        let requests = acts.into_iter().map(|act| request_for(act, &stake)).collect();
         let filled = stage.filled();
         let mut sends_filled = sends && form.has_password && !form.has_payment && !form.has_file;
         sends_filled &= !filled.is_empty();
@@ -139,7 +139,7 @@ impl Act {
         }
         let is_dark = stage.is_dark();
         let files = Vec::new();
-        Ok(Self { args, page, stake, asked, sends_filled, is_dark, files, bound: None })
+        Ok(Self { args, page, stake, requests, sends_filled, is_dark, files, bound: None })
     }
 
     /// The strictest verdict on all requests to the site.
@@ -151,20 +151,20 @@ impl Act {
         facts: &Facts<'_>,
     ) -> Result<Verdict, StoreError> {
         let mut strictest: Option<Verdict> = None;
-        for asked in &self.asked {
-            let facts = Facts { reach: Reach::Site, request: Some(asked), ..facts.clone() };
-            let one = authorize::weigh(tx, agents, Some(run), &facts)?;
+        for request in &self.requests {
+            let facts = Facts { reach: Reach::Site, request: Some(request), ..facts.clone() };
+            let one = authorize::authorize(tx, agents, Some(run), &facts)?;
             strictest = Some(match strictest {
                 Some(so_far) => so_far.and(one),
                 None => one,
             });
         }
         let Some(mut verdict) = strictest else {
-            return authorize::weigh(tx, agents, Some(run), facts);
+            return authorize::authorize(tx, agents, Some(run), facts);
         };
-        if verdict.leave == AccessDecision::Ask && verdict.rule.is_none() {
+        if verdict.decision == AccessDecision::Ask && verdict.rule.is_none() {
             if self.sends_filled {
-                verdict.leave = AccessDecision::Allow;
+                verdict.decision = AccessDecision::Allow;
             }
             verdict.why = self.why();
         }
@@ -190,19 +190,19 @@ impl Act {
 
     /// The site from which the action may start a download.
     pub(super) fn downloads(&self) -> Option<&OutgoingRequest> {
-        self.asked.iter().find(|asked| asked.method == SiteAct::Download.word())
+        self.requests.iter().find(|request| request.method == SiteAct::Download.word())
     }
 
     /// The host of the page; empty if the page has none.
     pub(crate) fn host(&self) -> &str {
-        self.asked.first().map_or("", |asked| &asked.host)
+        self.requests.first().map_or("", |request| &request.host)
     }
 
     /// The risk of the action, and the wider permissions that an approval may offer.
     pub(crate) fn terms(&self) -> (Risk, Vec<Offer>) {
-        let risk = if 1 < self.asked.len() { Risk::High } else { Risk::Medium };
-        match self.asked.iter().all(|asked| !asked.host.is_empty()) {
-            true => (risk, sites::offers(&self.asked)),
+        let risk = if 1 < self.requests.len() { Risk::High } else { Risk::Medium };
+        match self.requests.iter().all(|request| !request.host.is_empty()) {
+            true => (risk, sites::offers(&self.requests)),
             false => (risk, Vec::new()),
         }
     }
@@ -226,9 +226,9 @@ impl Act {
     /// A digest of what the access check saw.
     pub(super) fn expected(&self) -> Expected {
         let mut hash = Sha256::new();
-        for asked in &self.asked {
-            add(&mut hash, asked.method.as_bytes());
-            add(&mut hash, sites::place(asked).as_bytes());
+        for request in &self.requests {
+            add(&mut hash, request.method.as_bytes());
+            add(&mut hash, sites::place(request).as_bytes());
         }
         for file in self.bound.iter().flatten() {
             add(&mut hash, file.path.as_bytes());
@@ -238,7 +238,7 @@ impl Act {
     }
 
     fn place(&self) -> &str {
-        match self.asked.first().map(sites::place) {
+        match self.requests.first().map(sites::place) {
             None | Some("") => "a page without an address",
             Some(place) => place,
         }
@@ -247,7 +247,7 @@ impl Act {
     /// The reason for the approval request, without a full stop.
     fn why(&self) -> String {
         let form = &self.stake.form;
-        let has = |act: SiteAct| self.asked.iter().any(|asked| asked.method == act.word());
+        let has = |act: SiteAct| self.requests.iter().any(|request| request.method == act.word());
         let mut does = Vec::new();
         if let Some(key) = self.args.secret.as_ref().filter(|_| has(SiteAct::Secret)) {
             does.push(format!("fills in the secret {}", escape::plain(key, MAX_NAME)));
@@ -344,8 +344,8 @@ impl Act {
         add(&mut node, &stake.number.unwrap_or_default().to_le_bytes());
         add(&mut node, stake.frame_url.as_bytes());
         add(&mut node, &[u8::from(stake.is_field), u8::from(stake.downloads)]);
-        for asked in &self.asked {
-            add(&mut node, asked.method.as_bytes());
+        for request in &self.requests {
+            add(&mut node, request.method.as_bytes());
         }
         if let Some(part) = part {
             add(&mut node, part.role.as_bytes());
@@ -408,10 +408,10 @@ fn sends(args: &Args, stake: &Stake) -> bool {
     })
 }
 
-fn asked(act: SiteAct, stake: &Stake) -> OutgoingRequest {
-    let asked = stake.site().and_then(|at| sites::asked(act, &at));
+fn request_for(act: SiteAct, stake: &Stake) -> OutgoingRequest {
+    let request = stake.site().and_then(|at| sites::request_for(act, &at));
     // Without an address no permission can apply, so each action needs an approval.
-    asked.unwrap_or_else(|| OutgoingRequest {
+    request.unwrap_or_else(|| OutgoingRequest {
         method: act.word().to_owned(),
         host: String::new(),
         is_usual: false,
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn an_act_in_a_frame_is_asked_of_the_frames_site() {
         let place = |frame: &str| {
-            let one = asked(SiteAct::Act, &stake(frame));
+            let one = request_for(SiteAct::Act, &stake(frame));
             sites::place(&one).to_owned()
         };
         assert_eq!(place("https://pay.example/frame"), "pay.example");

@@ -15,18 +15,18 @@ use tool::{Picture, ToolError, document};
 
 use super::answer::{Told, Trouble};
 use super::args::Action;
-use super::{Hand, MAX_NAME};
+use super::{BrowserAction, MAX_NAME};
 use crate::tools::folder::blocking;
 
 /// Most characters of text that are read.
 const MOST: usize = 200_000;
 
-impl Hand<'_> {
+impl BrowserAction<'_> {
     /// What a page shows, in the requested form.
-    pub(super) async fn look(&self, page: &Page, ours: String) -> Result<Told, Trouble> {
+    pub(super) async fn read_page(&self, page: &Page, ours: String) -> Result<Told, Trouble> {
         let args = &self.args;
-        if let Some(told) = self.pdf(page, &ours).await? {
-            return Ok(told);
+        if let Some(result) = self.pdf(page, &ours).await? {
+            return Ok(result);
         }
         if args.action == Action::Snapshot && args.markdown == Some(true) {
             return self.markdown(page).await;
@@ -67,9 +67,9 @@ impl Hand<'_> {
         page.answer_next_dialog(self.cx.run.uuid(), answer)?;
         let mut words = String::new();
         for dialog in page.dialogs()? {
-            let (kind, said) = (escape::plain(&dialog.kind, 20), Quoted(&dialog.message, 300));
+            let (kind, message) = (escape::plain(&dialog.kind, 20), Quoted(&dialog.message, 300));
             let how = if dialog.accepted { "OK" } else { "Cancel" };
-            words.push_str(&format!("{kind} {said}, answered with {how}\n"));
+            words.push_str(&format!("{kind} {message}, answered with {how}\n"));
         }
         let ours = format!("the next question of the page is answered with {says}");
         Ok(Told { ours, words, ..Told::default() })
@@ -152,7 +152,7 @@ fn pdf_text(bytes: &[u8], find: Option<&str>) -> Result<(String, String), &'stat
             read.text.lines().filter(has).collect::<Vec<_>>().join("\n")
         }
     };
-    Ok((read.told(), escape::prose(&text)))
+    Ok((read.describe(), escape::prose(&text)))
 }
 
 fn text_of(html: &str, url: &str) -> Result<String, ToolError> {

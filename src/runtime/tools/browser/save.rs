@@ -23,7 +23,7 @@ use web::format;
 
 use super::answer::Told;
 use super::keep::{self, Keep};
-use super::{Hand, allowed};
+use super::{BrowserAction, allowed};
 use crate::tools::folder::{self, Current, MAX_FILE, blocking};
 
 pub(crate) const NAME: &str = "browser_download";
@@ -111,7 +111,7 @@ fn is_allowed(cx: &ToolCx, one: &Download) -> Result<(), ToolError> {
         let agents = reach::agents_of(snap, cx.agent, cx.run)?;
         keep.verdict(snap, &agents, cx.run, &facts)
     })?;
-    if verdict.leave == AccessDecision::Allow {
+    if verdict.decision == AccessDecision::Allow {
         return Ok(());
     }
     let text = format!("a person is asked for it first: call {NAME} again. {}", verdict.why);
@@ -129,7 +129,7 @@ fn plan(root: &Path, came: Current, wanted: &str, id: &str) -> Result<FilePlan, 
         return Err(ToolError::refused("conflict", text));
     }
     // The file name comes from the page, so it is untrusted.
-    let told = format!(
+    let text = format!(
         "saved {}, hash {}, at:\n{}",
         format::size(content.len() as u64),
         folder::short(&hash),
@@ -137,10 +137,10 @@ fn plan(root: &Path, came: Current, wanted: &str, id: &str) -> Result<FilePlan, 
     );
     let before = now.map(|now| now.hash);
     let change = FileChange { path, before, content: Some(content), executable: false };
-    Ok(FilePlan { changes: vec![change], output: ToolOutput::text(told) })
+    Ok(FilePlan { changes: vec![change], output: ToolOutput::text(text) })
 }
 
-impl Hand<'_> {
+impl BrowserAction<'_> {
     fn downloads_since(&self, newest: Option<&str>) -> Vec<Download> {
         let mut all = self.browser.downloads();
         let known = all.iter().rposition(|one| Some(one.file.as_str()) == newest);
@@ -155,32 +155,32 @@ impl Hand<'_> {
     /// Marks the downloads that an allowed action has started from this site, so that they need no second approval.
     pub(super) fn agree_to_downloads(&self, newest: Option<&str>, site: &OutgoingRequest) {
         for one in self.downloads_since(newest) {
-            if sites::place(&keep::asked(&one)) == sites::place(site) {
+            if sites::place(&keep::request_for(&one)) == sites::place(site) {
                 self.stage.agree(one.file);
             }
         }
     }
 
     /// Names the downloads that an action has started: those newer than `newest`.
-    pub(super) fn with_downloads(&self, newest: Option<&str>, mut told: Told) -> Told {
+    pub(super) fn with_downloads(&self, newest: Option<&str>, mut result: Told) -> Told {
         let come = self.downloads_since(newest);
         if come.is_empty() || self.stage.is_dark() {
-            return told;
+            return result;
         }
-        told.ours = format!(
+        result.ours = format!(
             "downloads begin; {NAME} puts one into your folder, once a person has allowed that where one is asked\n{}",
-            told.ours
+            result.ours
         );
-        told.load = Some(NAME);
+        result.load = Some(NAME);
         let mut lines = String::new();
         for one in come {
             lines.push_str(&format!("download {}\n", Quoted(&one.name, MAX_SHOWN)));
         }
-        told.words.insert_str(0, &lines);
-        if let Some(whole) = &mut told.whole {
+        result.words.insert_str(0, &lines);
+        if let Some(whole) = &mut result.whole {
             whole.insert_str(0, &lines);
         }
-        told
+        result
     }
 }
 

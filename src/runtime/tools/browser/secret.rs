@@ -10,7 +10,7 @@ use browser::page::Page;
 use features::agents::queries::reach;
 use tool::ToolError;
 
-use super::Hand;
+use super::BrowserAction;
 use super::answer::{Told, Trouble, missing};
 use super::args::Action;
 use crate::tools::request::named;
@@ -25,7 +25,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// How long a form submission may take.
 const SENT: Duration = Duration::from_secs(3);
 
-impl Hand<'_> {
+impl BrowserAction<'_> {
     /// Waits until capture resumes. Unless a person is typing, actions that can submit a form with a secret continue at
     /// once.
     pub(super) async fn light(&self) -> Result<(), Trouble> {

@@ -12,7 +12,7 @@ use features::browsers::rules::{self, Taken};
 use kernel::{Actor, AgentId, Cause, RunId};
 use store::WriteTx;
 
-use super::Hand;
+use super::BrowserAction;
 use super::keep::AtSite;
 
 /// The largest screenshot, in bytes.
@@ -23,7 +23,7 @@ const WITHIN: Duration = Duration::from_millis(2_500);
 /// Agent, run and step of a screenshot.
 pub(crate) type Of = (AgentId, RunId, u32);
 
-impl Hand<'_> {
+impl BrowserAction<'_> {
     /// Stores a screenshot of the page as it is now.
     pub(super) async fn keep_picture(&self) {
         let Some(page) = self.browser.open_page(self.tab()) else { return };
@@ -47,8 +47,8 @@ impl Hand<'_> {
 }
 
 /// Stores a screenshot for an approval request, with the element marked. A failure leaves the request without one.
-pub(crate) async fn keep_asked(ws: &Ws, of: Of, call_id: &str, asked: &AtSite) {
-    let AtSite::Act(act) = asked else { return };
+pub(crate) async fn keep_asked(ws: &Ws, of: Of, call_id: &str, target: &AtSite) {
+    let AtSite::Act(act) = target else { return };
     let Some(stage) = ws.app.browsers.stage(ws.browser_of(of.0)) else { return };
     let page = &act.page;
     let drawn = async {

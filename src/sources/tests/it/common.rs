@@ -82,11 +82,11 @@ pub async fn synced(api: &Person, source: &str, n: u64) -> Value {
 }
 
 /// Starts a sync and waits for its end.
-pub async fn again(api: &Person, source: &str) -> Value {
+pub async fn resync(api: &Person, source: &str) -> Value {
     let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
     let n = now["syncs"][0]["n"].as_u64().unwrap_or(0);
-    let asked = api.post(&format!("/api/v1/sources/{source}/sync"), &json!({})).await;
-    assert_eq!(asked.status, 202, "{}", asked.text);
+    let response = api.post(&format!("/api/v1/sources/{source}/sync"), &json!({})).await;
+    assert_eq!(response.status, 202, "{}", response.text);
     synced(api, source, n + 1).await
 }
 
@@ -125,7 +125,7 @@ pub fn words(n: usize) -> String {
 #[derive(Default)]
 pub struct Site {
     answers: Mutex<HashMap<String, (String, String, String)>>,
-    asked: Mutex<Vec<String>>,
+    requests: Mutex<Vec<String>>,
 }
 
 impl Site {
@@ -153,13 +153,13 @@ impl Site {
         self.put("/sitemap.xml", "200 OK", "", &format!("<urlset>{all}</urlset>"));
     }
 
-    pub fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.asked.lock().expect("whole"))
+    pub fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut *self.requests.lock().expect("whole"))
     }
 
     fn answer(&self, request: &str) -> Vec<Step> {
         let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-        self.asked.lock().expect("whole").push(path.clone());
+        self.requests.lock().expect("whole").push(path.clone());
         match self.answers.lock().expect("whole").get(&path) {
             Some((status, _, _)) if status == "stall" => vec![Step::Stall],
             Some((status, headers, body)) => answer(status, headers, body),
@@ -169,7 +169,7 @@ impl Site {
 
     /// Serves the site while `client` runs; `client` gets its address.
     pub async fn serve<T>(&self, client: impl AsyncFnOnce(String) -> T) -> T {
-        let told = |address: SocketAddr| format!("http://site.test:{}", address.port());
-        serving(|request| self.answer(request), async |address| client(told(address)).await).await
+        let url = |address: SocketAddr| format!("http://site.test:{}", address.port());
+        serving(|request| self.answer(request), async |address| client(url(address)).await).await
     }
 }

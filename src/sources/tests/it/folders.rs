@@ -8,7 +8,7 @@ use serde_json::json;
 use support::model::Turn;
 use support::office::Office;
 
-use super::common::{HERE, again, folder, id, reading, states, synced, titles};
+use super::common::{HERE, folder, id, reading, resync, states, synced, titles};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_is_added_found_and_followed() {
@@ -56,8 +56,10 @@ async fn a_folder_is_added_found_and_followed() {
     let made = send(form(handbook.to_str().expect("a path"))).await;
     let place = made.location().unwrap_or_else(|| panic!("{}", made.text)).to_owned();
     let source = place.rsplit('/').next().expect("an id").to_owned();
-    let typed = handbook.to_str().expect("a path");
-    for same in [typed.to_owned(), format!("{typed}/"), format!("{typed}/./")] {
+    let handbook_path = handbook.to_str().expect("a path");
+    for same in
+        [handbook_path.to_owned(), format!("{handbook_path}/"), format!("{handbook_path}/./")]
+    {
         let twice = send(form(&same)).await;
         assert_eq!(twice.status, 422, "{}", twice.text);
         assert!(twice.text.contains("already syncs this"), "{}", twice.text);
@@ -81,7 +83,7 @@ async fn a_folder_is_added_found_and_followed() {
     fs::write(handbook.join("guides/lease.md"), "# Lease terms\n\nThe deposit is vermilion.\n")
         .expect("a file");
     fs::write(handbook.join("new.txt"), "Something saffron.").expect("a file");
-    let second = again(&api, &source).await;
+    let second = resync(&api, &source).await;
     let counts = &second["syncs"][0];
     assert_eq!(
         (&counts["new"], &counts["changed"], &counts["seen"]),
@@ -91,7 +93,7 @@ async fn a_folder_is_added_found_and_followed() {
     assert_eq!(titles(&api, "q=vermilion").await, ["Lease terms"]);
     assert!(titles(&api, "q=cobalt").await.is_empty());
     assert_eq!(titles(&api, "q=saffron").await, ["new"]);
-    let third = again(&api, &source).await;
+    let third = resync(&api, &source).await;
     assert_eq!(
         (&third["syncs"][0]["changed"], &third["syncs"][0]["bytes"]),
         (&json!(0), &json!(0))
@@ -148,10 +150,10 @@ async fn what_is_synced_is_read_here_and_nowhere_written() {
     // Syncs do not change an archived item, and keep what people set.
     api.json("PATCH", &at, &json!({ "archived": true })).await;
     fs::write(&lease, "# Lease terms\n\nThe deposit is ochre.\n").expect("a file");
-    again(&api, &source).await;
+    resync(&api, &source).await;
     assert!(titles(&api, "q=ochre").await.is_empty());
     api.json("PATCH", &at, &json!({ "archived": false })).await;
-    again(&api, &source).await;
+    resync(&api, &source).await;
     assert_eq!(titles(&api, "q=ochre").await, ["Lease terms"]);
     assert_eq!(api.get(&at).await.json()["tags"], json!(["house"]));
 
@@ -171,7 +173,7 @@ async fn settings_change_and_go_back_and_a_removed_source_leaves_what_one_choose
     for (body, says) in [
         (json!({ "name": " " }), "Enter a name."),
         (json!({ "interval_hours": 0 }), "Enter 1 to"),
-        (json!({ "reads": { "path": "/etc" } }), "stays as it is"),
+        (json!({ "reads": { "path": "/etc" } }), "Add another source instead"),
         (json!({ "colour": 1 }), "unknown field"),
     ] {
         let refused = api.json("PATCH", &at, &body).await;
@@ -204,7 +206,7 @@ async fn settings_change_and_go_back_and_a_removed_source_leaves_what_one_choose
     fs::write(root.path().join("a.md"), "Words of amber.").expect("a file");
     super::common::advance(&hq, 3).await;
     assert!(titles(&api, "q=amber").await.is_empty());
-    again(&api, &source).await;
+    resync(&api, &source).await;
     assert_eq!(titles(&api, "q=amber").await, ["a"]);
 
     // Removing it removes its items, and undo restores both.
@@ -212,7 +214,7 @@ async fn settings_change_and_go_back_and_a_removed_source_leaves_what_one_choose
     assert!(titles(&api, "").await.is_empty());
     let back = api.post("/api/v1/undo", &json!({ "entry": last_entry(&api, &source).await })).await;
     assert_eq!(back.status, 200, "{}", back.text);
-    again(&api, &source).await;
+    resync(&api, &source).await;
     assert_eq!(titles(&api, "q=amber").await, ["a"], "what an undo brought back is read again");
     let items = api.get(&format!("{at}/items")).await.json();
     assert_eq!(items["items"].as_array().map(Vec::len), Some(2), "none twice: {items}");
@@ -308,7 +310,7 @@ async fn agents_read_what_is_synced_as_outside_words_and_write_only_where_nobody
     synced(&api, &source, 2).await;
     assert_eq!(titles(&api, "q=somebody").await, ["plan"]);
     assert_eq!(titles(&api, "q=better").await, ["note"]);
-    let next = again(&api, &source).await;
+    let next = resync(&api, &source).await;
     assert_eq!(
         (&next["syncs"][0]["new"], &next["syncs"][0]["changed"]),
         (&json!(0), &json!(0)),
@@ -350,7 +352,7 @@ async fn pages_of_items_follow_each_other_by_place_whatever_comes_between() {
     assert_eq!(first["items"].as_array().map(Vec::len), Some(200));
     let next = first["next"].as_str().expect("there is one more").to_owned();
     std::fs::write(at.join("n000a.md"), "Words.").expect("a file");
-    again(&api, &source).await;
+    resync(&api, &source).await;
     let last = api.get(&format!("{path}?cursor={next}")).await.json();
     assert_eq!(last["items"].as_array().map(Vec::len), Some(1), "{last}");
     assert_eq!((&last["items"][0]["place"], &last["next"]), (&json!("n200.md"), &json!(null)));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use support::hq::{Person, Setup, TestHq};
 
 use super::common::{
-    HERE, Site, added, advance, again, id, outside, reading, synced, titles, with_state, words,
+    HERE, Site, added, advance, id, outside, reading, resync, synced, titles, with_state, words,
 };
 
 async fn sitemap(api: &Person, base: &str) -> String {
@@ -41,31 +41,31 @@ async fn what_is_gone_goes_only_after_two_looks_an_hour_apart() {
 
         // Not listed any more but still there: no change.
         site.lists(&base, &all[1..]);
-        again(&api, &source).await;
+        resync(&api, &source).await;
         assert_eq!(with_state(&api, &source, "synced").await, 8);
         // A 404 once; half an hour later; with an incomplete listing; after an hour; and back again.
         site.drop("/p0");
-        let now = again(&api, &source).await;
-        let told = now["syncs"][0]["message"].as_str().expect("words");
-        assert!(told.contains("Not found: 1 page. "), "{now}");
+        let now = resync(&api, &source).await;
+        let text = now["syncs"][0]["message"].as_str().expect("words");
+        assert!(text.contains("Not found: 1 page. "), "{now}");
         assert_eq!(with_state(&api, &source, "missing").await, 1);
-        again(&api, &source).await;
+        resync(&api, &source).await;
         advance(&hq, 2).await;
         site.put("/sitemap.xml", "200 OK", "", "<urlset><url><loc>");
-        again(&api, &source).await;
+        resync(&api, &source).await;
         assert_eq!(with_state(&api, &source, "missing").await, 1);
         assert_eq!(titles(&api, "q=zebra").await, ["p0"]);
         site.page("/p0", &words(0));
         site.lists(&base, &all);
-        again(&api, &source).await;
+        resync(&api, &source).await;
         assert_eq!(with_state(&api, &source, "synced").await, 8);
 
         site.drop("/p0");
         site.lists(&base, &all[1..]);
-        again(&api, &source).await;
+        resync(&api, &source).await;
         assert_eq!(titles(&api, "q=zebra").await, ["p0"]);
         advance(&hq, 7).await;
-        let now = again(&api, &source).await;
+        let now = resync(&api, &source).await;
         assert_eq!(now["status"], "active", "{now}");
         assert_eq!(with_state(&api, &source, "source_deleted").await, 1);
         assert!(titles(&api, "q=zebra").await.is_empty());
@@ -73,7 +73,7 @@ async fn what_is_gone_goes_only_after_two_looks_an_hour_apart() {
         // The item is restored when the page is back.
         site.page("/p0", &words(0));
         site.lists(&base, &all);
-        again(&api, &source).await;
+        resync(&api, &source).await;
         assert_eq!(titles(&api, "q=zebra").await, ["p0"]);
         hq.finish().await;
     })
@@ -92,9 +92,9 @@ async fn a_sync_that_would_take_many_items_away_asks_first() {
         synced(&api, &source, 1).await;
         (0..3).for_each(|n| site.drop(&format!("/p{n}")));
         site.lists(&base, &all[3..]);
-        again(&api, &source).await;
+        resync(&api, &source).await;
         advance(&hq, 2).await;
-        let asks = again(&api, &source).await;
+        let asks = resync(&api, &source).await;
         assert_eq!(asks["asks"], 3, "{asks}");
         assert_eq!(titles(&api, "q=zebra").await, ["p0"]);
         let owner = hq.owner();
@@ -107,15 +107,15 @@ async fn a_sync_that_would_take_many_items_away_asks_first() {
         let answer = format!("/api/v1/sources/{source}/answer");
         assert_eq!(api.post(&answer, &json!({ "take_away": false })).await.status, 200);
         advance(&hq, 2).await;
-        let now = again(&api, &source).await;
+        let now = resync(&api, &source).await;
         assert_eq!((&now["asks"], titles(&api, "q=zebra").await.len()), (&json!(0), 1), "{now}");
         assert_eq!(api.post(&answer, &json!({ "take_away": true })).await.status, 409);
 
         (3..6).for_each(|n| site.drop(&format!("/p{n}")));
         site.lists(&base, &all[6..]);
-        again(&api, &source).await;
+        resync(&api, &source).await;
         advance(&hq, 2).await;
-        let asks = again(&api, &source).await;
+        let asks = resync(&api, &source).await;
         assert_eq!(asks["asks"], 3, "{asks}");
         let n = asks["syncs"][0]["n"].as_u64().unwrap_or(0);
         owner.form(&format!("{place}/take-away"), &[]).await;
@@ -140,7 +140,7 @@ async fn failures_are_tried_again_later_and_a_closed_door_waits_for_a_person() {
 
         // Automatic retries after 5 and then 15 minutes, plus or minus a fifth.
         site.put("/sitemap.xml", "500 Oops", "", "");
-        let failed = again(&api, &source).await;
+        let failed = resync(&api, &source).await;
         assert_eq!(
             (&failed["status"], &failed["failures"]),
             (&json!("error"), &json!(1)),
@@ -156,14 +156,14 @@ async fn failures_are_tried_again_later_and_a_closed_door_waits_for_a_person() {
         assert!((11..=18).contains(&minutes_until(&hq, &failed)), "{failed}");
         // A longer `Retry-After` is obeyed.
         site.put("/sitemap.xml", "429 Slow Down", "retry-after: 7200\r\n", "");
-        let failed = again(&api, &source).await;
+        let failed = resync(&api, &source).await;
         assert!((118..=120).contains(&minutes_until(&hq, &failed)), "{failed}");
         let notices = api.get("/api/v1/notifications").await.text;
         assert!(notices.contains("Help failed to sync 3 times in a row"), "{notices}");
         assert_eq!(titles(&api, "q=words").await, ["p0"], "what is known stays");
 
         site.put("/sitemap.xml", "403 Forbidden", "", "");
-        let closed = again(&api, &source).await;
+        let closed = resync(&api, &source).await;
         assert_eq!(
             (&closed["status"], &closed["next_sync_at"]),
             (&json!("expired"), &json!(null)),
@@ -175,12 +175,15 @@ async fn failures_are_tried_again_later_and_a_closed_door_waits_for_a_person() {
         let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
         assert_eq!(now["syncs"][0]["n"], closed["syncs"][0]["n"], "it is not tried again");
         site.lists(&base, &[(0, 1)]);
-        let open = again(&api, &source).await;
+        let open = resync(&api, &source).await;
         assert_eq!((&open["status"], &open["failures"]), (&json!("active"), &json!(0)), "{open}");
         // A requested item is fetched whatever the listing says.
-        site.asked();
-        again(&api, &source).await;
-        assert!(!site.asked().contains(&"/p0".to_owned()), "the list says that it has not changed");
+        site.take_requests();
+        resync(&api, &source).await;
+        assert!(
+            !site.take_requests().contains(&"/p0".to_owned()),
+            "the list says that it has not changed"
+        );
         site.page("/p0", "Other words.");
         let items = api.get(&format!("/api/v1/sources/{source}/items")).await.json();
         let item = items["items"][0]["id"].as_str().expect("an id").to_owned();
@@ -262,7 +265,7 @@ async fn nothing_inside_is_reached_and_what_is_too_much_is_cut() {
 
         let source = super::common::folder(&api, root.path()).await;
         let now = api.get(&format!("/api/v1/sources/{source}")).await.json();
-        assert!(now["message"].as_str().is_some_and(|told| told.contains("Only the start")), "{now}");
+        assert!(now["message"].as_str().is_some_and(|shown| shown.contains("Only the start")), "{now}");
         let item = api.get(&format!("/api/v1/sources/{source}/items")).await.json();
         let item = item["items"][0]["id"].as_str().expect("an id").to_owned();
         let text = api.get(&format!("/api/v1/knowledge/{item}")).await.json();
@@ -277,11 +280,11 @@ async fn nothing_inside_is_reached_and_what_is_too_much_is_cut() {
         let source = super::common::folder(&api, root.path()).await;
         let away = root.path().with_extension("away");
         fs::rename(root.path(), &away).expect("moved");
-        let failed = again(&api, &source).await;
-        assert!(failed["message"].as_str().is_some_and(|told| told.starts_with("The folder")), "{failed}");
+        let failed = resync(&api, &source).await;
+        assert!(failed["message"].as_str().is_some_and(|shown| shown.starts_with("The folder")), "{failed}");
         assert_eq!(with_state(&api, &source, "synced").await, 1);
         fs::rename(&away, root.path()).expect("moved back");
-        assert_eq!(again(&api, &source).await["status"], "active");
+        assert_eq!(resync(&api, &source).await["status"], "active");
 
         // A connector in the data folder is based on a built-in one.
         let docs = hq.data().join("connectors/docs");

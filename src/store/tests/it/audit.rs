@@ -69,8 +69,8 @@ fn a_store_in_which_everything_has_happened_verifies() {
     assert_eq!(report.entries, toys.seq());
     assert_eq!(report.images, 12 + 6);
     assert_eq!(report.head.len(), 64);
-    let again = sound(&toys.reopen());
-    assert_eq!(again.head, report.head, "the hash of the last entry stands for all before it");
+    let second = sound(&toys.reopen());
+    assert_eq!(second.head, report.head, "the hash of the last entry stands for all before it");
 }
 
 proptest! {
@@ -348,8 +348,8 @@ fn retention_by_age_takes_images_and_leaves_heads_and_cursors() {
     let after = toys.store.entries_after(cursor.seq, 100).expect("the cursor is good");
     assert_eq!(after.len(), 6);
     assert_eq!(toys.store.head().incarnation, cursor.incarnation);
-    let again = runtime().block_on(keep::drop_until(&toys.store, ACTOR, until));
-    assert_eq!(again.expect("nothing is left"), 0);
+    let second = runtime().block_on(keep::drop_until(&toys.store, ACTOR, until));
+    assert_eq!(second.expect("nothing is left"), 0);
     sound(&toys.reopen());
 }
 
@@ -403,8 +403,8 @@ fn entries_are_found_by_their_time_though_the_clock_was_set_back_in_between() {
     let toys = by_a_clock_that_jumped();
     let record = [Root { table: 100, key: note(0).uuid_bytes() }];
     let within = |since: Option<i64>, until: Option<i64>| {
-        let all = look(&toys, |s| (s.since, s.until) = (since, until));
-        let of_one = look(&toys, |s| {
+        let all = run_search(&toys, |s| (s.since, s.until) = (since, until));
+        let of_one = run_search(&toys, |s| {
             s.records = &record;
             (s.since, s.until) = (since, until);
         });
@@ -466,7 +466,7 @@ fn an_entry_with_more_images_than_a_piece_takes_is_swept_whole() {
 
 // ── Reading ──
 
-fn look<'s>(toys: &Toys, change: impl FnOnce(&mut Search<'s>)) -> Found {
+fn run_search<'s>(toys: &Toys, change: impl FnOnce(&mut Search<'s>)) -> Found {
     let mut wish = Search {
         records: &[],
         before: None,

@@ -221,9 +221,9 @@ fn only_the_entry_that_is_expected_is_skipped() {
     assert!(ahead.contains("entry 3 is not the next one"), "{ahead}");
     assert!(ahead.contains("it stands at 1, and entry 2 is next"), "{ahead}");
     skip(2).expect("it is the next one");
-    let again = skip(2).expect_err("it was sent twice");
-    assert!(again.contains("entry 2 was taken or skipped meanwhile"), "{again}");
-    assert!(again.contains("it stands at 2, and entry 3 is next"), "{again}");
+    let refused = skip(2).expect_err("it was sent twice");
+    assert!(refused.contains("entry 2 was taken or skipped meanwhile"), "{refused}");
+    assert!(refused.contains("it stands at 2, and entry 3 is next"), "{refused}");
     assert_eq!(take(&toys, &counter), Step::Took(2));
     let late = skip(4).expect_err("it was taken");
     assert!(late.contains("has taken every entry"), "{late}");
@@ -417,8 +417,8 @@ impl Consume for Tally {
     }
 
     fn reborn(&self, tx: &mut WriteTx<'_>) -> Result<(), ConsumeError> {
-        let again = tx.get::<Seen>(id(77))?.map_or(1, |seen| seen.at + 1);
-        Ok(tx.put(&Seen { id: id(77), at: again })?)
+        let count = tx.get::<Seen>(id(77))?.map_or(1, |seen| seen.at + 1);
+        Ok(tx.put(&Seen { id: id(77), at: count })?)
     }
 }
 

@@ -307,9 +307,9 @@ fn a_failed_fsync_ends_the_process() {
         .env(CHILD, folder.path())
         .output()
         .expect("a child process");
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert_eq!(child.status.code(), Some(EXIT_SYNC_FAILED), "{said}");
-    assert!(said.contains("acknowledged 1") && !said.contains("acknowledged 2"), "{said}");
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert_eq!(child.status.code(), Some(EXIT_SYNC_FAILED), "{output}");
+    assert!(output.contains("acknowledged 1") && !output.contains("acknowledged 2"), "{output}");
     let clock = Arc::new(kernel::time::ManualClock::at(kernel::time::from_ms(0)));
     let path = folder.path().join("toys.redb");
     let store = With::default().open_at(&path, &clock).expect("the next start opens it");
@@ -538,9 +538,12 @@ fn a_damaged_header_is_told_in_words_with_what_to_do() {
         std::fs::write(&path, &bytes).expect("it is written");
         // A change in an irrelevant byte does not prevent opening.
         let Err(error) = With::default().open_at(&path, &clock) else { continue };
-        let said = error.to_string();
-        assert!(said.contains("damaged") && said.contains("hq restore"), "byte {at}: {said}");
-        assert!(!said.contains('\n'), "byte {at}: {said}");
+        let message = error.to_string();
+        assert!(
+            message.contains("damaged") && message.contains("hq restore"),
+            "byte {at}: {message}"
+        );
+        assert!(!message.contains('\n'), "byte {at}: {message}");
         refused += 1;
     }
     assert!(refused > 3, "{refused}");

@@ -165,11 +165,11 @@ fn an_event_alone_is_worth_an_entry_and_local_rows_are_not() {
     let toys = Toys::open();
     toys.put(Seen { id: id(1), at: 1 }).expect("local");
     assert_eq!(toys.seq(), 0);
-    let told = toys.write(|tx| {
+    let written = toys.write(|tx| {
         tx.emit(Event::AgentCreated { agent: folder(1) });
         Ok(())
     });
-    told.expect("an event");
+    written.expect("an event");
     assert_eq!(toys.seq(), 1);
     toys.store
         .write_blocking(ACTOR, Cause::Timer, |tx| tx.put(&Seen { id: id(1), at: 2 }))

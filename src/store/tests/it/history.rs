@@ -31,11 +31,11 @@ fn a_record_tells_all_its_versions_newest_first_with_what_was_there() {
         toys.put(Note::new(note(2), owner)).unwrap();
     }
     let all = page(&toys, &root::<Note>(note(1)), None, 10).unwrap();
-    let told: Vec<_> =
+    let versions: Vec<_> =
         all.versions.iter().map(|v| (v.seq, v.op, owner(&v.before), owner(&v.after))).collect();
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(
-        told,
+        versions,
         [
             (5, Op::Update, some("bo"), some("cy")),
             (3, Op::Update, some("ada"), some("bo")),
@@ -102,12 +102,12 @@ fn records_that_keep_no_values_tell_what_happened_without_them() {
     for (record, count) in
         [(root::<Sealed>(id(1)), 2), (root::<Job>(id(1)), 1), (root::<Line>(id(1)), 1)]
     {
-        let told = page(&toys, &record, None, 10).unwrap();
-        assert_eq!(told.versions.len(), count);
+        let history = page(&toys, &record, None, 10).unwrap();
+        assert_eq!(history.versions.len(), count);
         assert!(
-            told.versions.iter().all(|v| v.after == Image::Untold && v.before.bytes().is_none())
+            history.versions.iter().all(|v| v.after == Image::Untold && v.before.bytes().is_none())
         );
-        let text = format!("{told:?}");
+        let text = format!("{history:?}");
         assert!(!text.contains("secret"), "{text}");
     }
 }
@@ -156,11 +156,11 @@ fn an_image_that_is_gone_is_said_to_be_gone() {
         toys.put(Note::new(note(1), owner)).unwrap();
     }
     let toys = super::undo::forget_images(toys, 2);
-    let told = page(&toys, &root::<Note>(note(1)), None, 10).unwrap();
-    assert_eq!(told.versions.len(), 3);
-    assert_eq!(told.versions[1].before, Image::Gone);
-    assert_eq!(told.versions[2].after, Image::Gone);
-    assert_eq!(owner(&told.versions[0].after).as_deref(), Some("cy"));
+    let history = page(&toys, &root::<Note>(note(1)), None, 10).unwrap();
+    assert_eq!(history.versions.len(), 3);
+    assert_eq!(history.versions[1].before, Image::Gone);
+    assert_eq!(history.versions[2].after, Image::Gone);
+    assert_eq!(owner(&history.versions[0].after).as_deref(), Some("cy"));
 }
 
 #[test]
@@ -173,9 +173,9 @@ fn who_did_it_stands_with_each_version() {
         Ok::<_, StoreError>(())
     });
     write.unwrap();
-    let told = page(&toys, &root::<Note>(note(1)), None, 10).unwrap();
-    assert_eq!(told.versions[0].actor, other);
-    assert_eq!(told.versions[0].cause, kernel::Cause::Undo(7));
-    assert_eq!(codec::unwrap(told.versions[0].after.bytes().unwrap()).unwrap().1, 2);
+    let history = page(&toys, &root::<Note>(note(1)), None, 10).unwrap();
+    assert_eq!(history.versions[0].actor, other);
+    assert_eq!(history.versions[0].cause, kernel::Cause::Undo(7));
+    assert_eq!(codec::unwrap(history.versions[0].after.bytes().unwrap()).unwrap().1, 2);
     assert_eq!(KeyBuf::of(&note(1)).into_bytes(), root::<Note>(note(1)).key);
 }

@@ -62,9 +62,9 @@ fn a_holder_that_is_not_noted_is_named() {
             .map(|(name, key, _)| (name, key, None))
             .collect()
     });
-    let said = fault(&looked(&toys, &blobs, Depth::There));
-    assert!(said.contains("paper") && said.contains(&one.to_string()), "{said}");
-    assert!(said.contains("not noted"), "{said}");
+    let message = fault(&looked(&toys, &blobs, Depth::There));
+    assert!(message.contains("paper") && message.contains(&one.to_string()), "{message}");
+    assert!(message.contains("not noted"), "{message}");
 }
 
 #[test]
@@ -76,20 +76,29 @@ fn somebody_who_is_noted_and_holds_nothing_is_named() {
         let own = hex::decode(strange.to_string()).expect("a hash");
         vec![(name, [&own[..], &key[32..]].concat(), Some(value))]
     });
-    let said = fault(&looked(&toys, &blobs, Depth::There));
-    assert!(said.contains(&strange.to_string()) && said.contains("not holding it"), "{said}");
+    let message = fault(&looked(&toys, &blobs, Depth::There));
+    assert!(
+        message.contains(&strange.to_string()) && message.contains("not holding it"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_missing_file_is_told_with_its_record_or_its_former_version() {
     let (toys, blobs) = shelf();
     std::fs::remove_file(file(&toys, "two")).expect("a file");
-    let said = fault(&looked(&toys, &blobs, Depth::There));
-    assert!(said.starts_with("paper ") && said.ends_with("whose file is missing"), "{said}");
+    let message = fault(&looked(&toys, &blobs, Depth::There));
+    assert!(
+        message.starts_with("paper ") && message.ends_with("whose file is missing"),
+        "{message}"
+    );
     blobs.put(b"two").expect("it is sent again");
     std::fs::remove_file(file(&toys, "former")).expect("a file");
-    let said = fault(&looked(&toys, &blobs, Depth::There));
-    assert!(said.starts_with("entry 3, paper ") && said.contains("former version"), "{said}");
+    let message = fault(&looked(&toys, &blobs, Depth::There));
+    assert!(
+        message.starts_with("entry 3, paper ") && message.contains("former version"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -97,8 +106,11 @@ fn a_damaged_file_is_found_when_its_content_is_read() {
     let (toys, blobs) = shelf();
     std::fs::write(file(&toys, "one"), "0ne").expect("a file");
     assert!(looked(&toys, &blobs, Depth::There).is_sound(), "only that it is there");
-    let said = fault(&looked(&toys, &blobs, Depth::Whole));
-    assert!(said.starts_with("paper ") && said.ends_with("whose file is damaged"), "{said}");
+    let message = fault(&looked(&toys, &blobs, Depth::Whole));
+    assert!(
+        message.starts_with("paper ") && message.ends_with("whose file is damaged"),
+        "{message}"
+    );
 }
 
 // ── Doctor ──

@@ -28,7 +28,7 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_there_by_half() {
     let setting = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let kills: u64 = setting("HQ_STORE_KILLS").unwrap_or(12);
     let mut seed = setting("HQ_STORE_SEED").unwrap_or_else(|| RandomState::new().hash_one(kills));
-    let told = format!("HQ_STORE_SEED={seed}");
+    let seed_text = format!("HQ_STORE_SEED={seed}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut acknowledged = [0u64; WRITERS as usize];
     for kill in 0..kills {
@@ -54,8 +54,8 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_there_by_half() {
         for (writer, acknowledged) in acknowledged.iter_mut().enumerate() {
             let there = count(&store, writer as u64);
             let missing = "an acknowledged write is missing";
-            assert!(there >= *acknowledged, "{missing}: {there} < {acknowledged}; {told}");
-            assert!(there <= *acknowledged + 1, "more than was asked for; {told}");
+            assert!(there >= *acknowledged, "{missing}: {there} < {acknowledged}; {seed_text}");
+            assert!(there <= *acknowledged + 1, "more than was asked for; {seed_text}");
             // A write without an acknowledgement that is visible was done.
             *acknowledged = there;
         }
@@ -63,7 +63,7 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_there_by_half() {
             check::all_fits(&store);
         }
     }
-    assert!(acknowledged.iter().sum::<u64>() > kills, "hardly anything was written; {told}");
+    assert!(acknowledged.iter().sum::<u64>() > kills, "hardly anything was written; {seed_text}");
 }
 
 fn start(folder: &Path) -> Child {

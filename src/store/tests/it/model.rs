@@ -127,14 +127,14 @@ fn write(toys: &Toys, model: &mut Model, acts: Vec<Act>, fails: bool) {
     let mut wanted = Vec::new();
     after.run(&acts, &mut wanted);
     let seq = toys.seq();
-    let (say, said) = std::sync::mpsc::channel();
+    let (say, heard) = std::sync::mpsc::channel();
     let done = toys.write(move |tx| {
         let mut codes = Vec::new();
         run(tx, &acts, &mut codes);
         say.send(codes).expect("the test waits");
         if fails { Err(StoreError::Stale) } else { Ok(()) }
     });
-    assert_eq!(said.recv().expect("it ran"), wanted);
+    assert_eq!(heard.recv().expect("it ran"), wanted);
     assert_eq!(done.is_err(), fails);
     if !fails {
         *model = after;
@@ -168,7 +168,7 @@ impl Column for NoteColumn {
     fn id(&self) -> kernel::TaskId {
         self.id
     }
-    fn leave(&self, count: &mut usize) {
+    fn on_removed(&self, count: &mut usize) {
         *count -= 1;
     }
 }

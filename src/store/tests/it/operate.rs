@@ -130,17 +130,17 @@ fn a_skipped_entry_is_a_dead_letter_that_can_be_taken_up_again() {
     .expect("skipped");
     follow(&toys, &sizes);
     assert_eq!((total(&toys, "a"), total(&toys, "b"), total(&toys, "poison")), (1, 1, 0));
-    let again = || {
+    let take_up = || {
         let own = Arc::clone(&sizes);
         toys.write(move |tx| retry(tx, &*own, 2)).expect("a write")
     };
-    assert!(matches!(again(), Tried::Failed(why) if why.contains("bad taste")), "still poison");
+    assert!(matches!(take_up(), Tried::Failed(why) if why.contains("bad taste")), "still poison");
     let letters = toys.store.read(|snap| dead_letters(snap, NUMBER)).expect("a read");
     assert!(matches!(letters.as_slice(), [(2, letter)] if letter.error.contains("bad taste")));
     sizes.strict.store(false, Ordering::Relaxed);
-    assert_eq!(again(), Tried::Took);
+    assert_eq!(take_up(), Tried::Took);
     assert_eq!(total(&toys, "poison"), 1);
-    assert!(matches!(again(), Tried::Nothing(_)), "it takes effect once");
+    assert!(matches!(take_up(), Tried::Nothing(_)), "it takes effect once");
     assert_eq!(total(&toys, "poison"), 1);
     // There is no entry left to skip.
     act(&toys, |tx| {
@@ -492,8 +492,8 @@ fn a_wasteful_file_is_compacted_when_it_is_opened() {
     let path = toys.path();
     let clock = Arc::clone(&toys.clock);
     toys.store.close();
-    let told = Arc::new(parking_lot::Mutex::new(Vec::new()));
-    let heard = Arc::clone(&told);
+    let openings = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let heard = Arc::clone(&openings);
     let options = store::Options {
         path,
         schema: super::toys::schema(),
@@ -506,7 +506,7 @@ fn a_wasteful_file_is_compacted_when_it_is_opened() {
     let limits = Limits { waste: 64 * 1024, ..With::default().limits };
     let onlooker = Arc::new(move |opening: Opening| heard.lock().push(opening));
     let store = store::Store::open_watched(options, limits, Some(onlooker)).expect("it opens");
-    assert_eq!(*told.lock(), [Opening::Compacting]);
+    assert_eq!(*openings.lock(), [Opening::Compacting]);
     assert!(last_compaction(&store).expect("a read").expect("it was compacted").after > 0);
     let report = store::verify::verify(&store, &mut |_| ControlFlow::Continue(()));
     assert!(report.expect("it can be read").is_sound());

@@ -124,14 +124,14 @@ fn a_power_cut_while_a_store_is_made_leaves_one_that_can_be_made() {
         let left = std::mem::take(&mut plug.0.lock().expect("no panic").left);
         assert!(left.len() > 4, "{} disks", left.len());
         for (cut, Left { disk, made, .. }) in left.into_iter().enumerate() {
-            let told = format!("seed {seed:#x}, cut {cut}");
+            let label = format!("seed {seed:#x}, cut {cut}");
             if made {
-                after(&disk, 0, &told);
+                after(&disk, 0, &label);
                 continue;
             }
-            let file = folder.path().join(&told);
+            let file = folder.path().join(&label);
             std::fs::write(fresh(&file), disk).expect("what is left of it");
-            let store = With::default().open_at(&file, &clock).expect(&told);
+            let store = With::default().open_at(&file, &clock).expect(&label);
             assert_eq!(store.head().seq, 0);
             check::all_fits(&store);
             assert!(!fresh(&file).exists());
@@ -140,14 +140,14 @@ fn a_power_cut_while_a_store_is_made_leaves_one_that_can_be_made() {
 }
 
 /// Checks what the next start finds.
-fn after(disk: &[u8], acknowledged: u64, told: &str) {
+fn after(disk: &[u8], acknowledged: u64, label: &str) {
     let toys = Toys::open();
     toys.store.close();
     std::fs::write(toys.path(), disk).expect("the disk");
     let toys = toys.reopen();
     let seq = toys.seq();
-    assert!(seq >= acknowledged, "{told}: {seq} of {acknowledged} are there");
-    assert!(seq <= acknowledged + 1, "{told}: {seq} are there, {acknowledged} were asked for");
+    assert!(seq >= acknowledged, "{label}: {seq} of {acknowledged} are there");
+    assert!(seq <= acknowledged + 1, "{label}: {seq} are there, {acknowledged} were asked for");
     check::all_fits(&toys.store);
-    toys.put(Note::new(note(99), "and it goes on")).expect(told);
+    toys.put(Note::new(note(99), "and it goes on")).expect(label);
 }

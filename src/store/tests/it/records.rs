@@ -270,11 +270,11 @@ fn put_if_guards_an_edit_with_the_rev() {
     let (seen, rev) = toys.get_rev::<Note>(note(1)).expect("a note");
     toys.put(Note::new(note(1), "juno")).expect("somebody was faster");
     let mine = Note { owner: "kit".to_owned(), ..seen };
-    let again = mine.clone();
+    let changed = mine.clone();
     let error = toys.write(move |tx| tx.put_if(&mine, rev)).expect_err("stale");
     assert!(matches!(error, StoreError::Stale));
     assert_eq!(error.kind().status(), 412);
-    toys.write(move |tx| tx.put_if(&again, 2)).expect("with the right rev");
+    toys.write(move |tx| tx.put_if(&changed, 2)).expect("with the right rev");
     let error = toys.write(|tx| tx.put_if(&Note::new(note(9), "m"), 0)).expect_err("not there");
     assert!(matches!(error, StoreError::Stale));
 }

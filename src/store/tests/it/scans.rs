@@ -120,18 +120,18 @@ proptest! {
         let mut rows = Rows::new();
         lay_model(&mut rows, &committed);
         toys.write(move |tx| lay(tx, &committed)).expect("rows");
-        let asked = queries.clone();
-        let snap = toys.store.read(|snap| ask(snap, &asked)).expect("a read");
+        let own = queries.clone();
+        let snap = toys.store.read(|snap| ask(snap, &own)).expect("a read");
         let wanted = |rows: &Rows| queries.iter().map(|q| q.ask(rows)).collect::<Vec<_>>();
         prop_assert_eq!(snap, wanted(&rows));
         lay_model(&mut rows, &laid);
         lay_model(&mut rows, &above);
-        let asked = queries.clone();
+        let own = queries.clone();
         let inside = toys.write(move |tx| {
             lay(tx, &laid)?;
             tx.attempt(|tx| {
                 lay(tx, &above)?;
-                ask(tx, &asked)
+                ask(tx, &own)
             })
         });
         prop_assert_eq!(inside.expect("a write"), wanted(&rows));

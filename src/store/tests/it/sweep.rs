@@ -207,8 +207,8 @@ fn what_is_missing_damaged_or_loose_is_found_and_a_foreign_file_is_left_alone() 
     std::fs::write(path(bad).with_file_name("notes.txt"), b"mine").expect("a file");
     let report = check::check(&desk.toys.store, &desk.blobs).expect("a check");
     assert_eq!((report.missing, report.corrupt, report.unreferenced), (1, 1, 1));
-    let told: Vec<_> = report.faults.iter().map(|f| (f.what.as_str(), f.blob.clone())).collect();
-    assert_eq!(told, [("missing", lost.to_string()), ("corrupt", bad.to_string())]);
+    let faults: Vec<_> = report.faults.iter().map(|f| (f.what.as_str(), f.blob.clone())).collect();
+    assert_eq!(faults, [("missing", lost.to_string()), ("corrupt", bad.to_string())]);
     assert_eq!(report.faults[0].holders, ["paper 00000000-0000-0000-0000-000000000001"]);
     assert!(desk.blobs.missing().is_empty());
     desk.blobs.open_blob(lost).expect_err("it is not there");
@@ -382,11 +382,11 @@ fn writers_and_sweeps_at_once_never_lose_a_file_that_is_held() {
         std::thread::spawn(move || (0..150u64).map(|n| one_round(&desk, writer, n)).sum::<u64>())
     });
     let writers: Vec<_> = writers.collect();
-    let again: u64 = writers.into_iter().map(|one| one.join().expect("a writer")).sum();
+    let repeats: u64 = writers.into_iter().map(|one| one.join().expect("a writer")).sum();
     over.store(true, Ordering::Relaxed);
     sweepers.into_iter().for_each(|one| one.join().expect("a sweeper"));
     let gone = removed.load(Ordering::Relaxed);
-    assert!(gone > 0, "nothing was ever swept ({again} puts were repeated)");
+    assert!(gone > 0, "nothing was ever swept ({repeats} puts were repeated)");
     bytes::all_fits(&desk.toys.store);
 }
 
@@ -394,7 +394,7 @@ fn writers_and_sweeps_at_once_never_lose_a_file_that_is_held() {
 fn one_round(desk: &Desk, writer: u64, n: u64) -> u64 {
     // All writers use the same contents, which are not in the history.
     let text = format!("content {}", n % 5);
-    let (slip, mut again) = (id(writer * 1_000 + n), 0);
+    let (slip, mut repeats) = (id(writer * 1_000 + n), 0);
     let blob = loop {
         let blob = if n.is_multiple_of(2) {
             desk.blobs.put(text.as_bytes()).expect("a blob")
@@ -403,11 +403,11 @@ fn one_round(desk: &Desk, writer: u64, n: u64) -> u64 {
         };
         match desk.toys.put(Slip { id: slip, blob, job: None }) {
             Ok(()) => break blob,
-            Err(StoreError::BlobGone(_)) => again += 1,
+            Err(StoreError::BlobGone(_)) => repeats += 1,
             Err(error) => panic!("{error}"),
         }
     };
     assert_eq!(desk.blobs.get(blob, 100).expect("its file is there"), text.as_bytes());
     desk.toys.write(move |tx| tx.delete::<Slip>(slip)).expect("a delete");
-    again
+    repeats
 }

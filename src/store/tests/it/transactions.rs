@@ -309,14 +309,14 @@ fn once_holds_within_one_transaction_too() {
 fn old_answers_are_swept_in_pieces_and_each_is_looked_at_once() {
     let toys = Toys::open();
     for piece in 0..5 {
-        let asked = toys.write(move |tx| {
+        let answers = toys.write(move |tx| {
             for n in 0..500 {
                 let key = format!("{piece}-{n}");
                 tx.once("test", &key, DIGEST, |_| Ok::<_, StoreError>(1u32))?;
             }
             Ok(())
         });
-        asked.expect("answers");
+        answers.expect("answers");
     }
     once(&toys, "a", DIGEST, 1).expect("an answer");
     toys.clock.advance_ms(60_000);

@@ -21,8 +21,8 @@ async fn a_value_is_found_nowhere_but_sealed() {
     let keyed = hq.api().await.with("idempotency-key", "once");
     let set = keyed.json("PUT", &format!("{at}/value"), &json!({ "value": CANARY })).await;
     assert_eq!(set.status, 200, "{}", set.text);
-    let again = keyed.json("PUT", &format!("{at}/value"), &json!({ "value": CANARY })).await;
-    assert_eq!(again.json()["version"], 2, "it happened once: {}", again.text);
+    let second = keyed.json("PUT", &format!("{at}/value"), &json!({ "value": CANARY })).await;
+    assert_eq!(second.json()["version"], 2, "it happened once: {}", second.text);
     let page = format!("{HERE}/settings/secrets/{}", id(&made));
     let bad = hq.owner().form(&format!("{page}/value"), &[("value", ""), ("lines", "\0")]).await;
     assert_eq!(bad.status, 422);
@@ -59,10 +59,10 @@ async fn a_value_is_found_nowhere_but_sealed() {
     let value = given[0].value.as_ref().expect("it opens");
     assert_eq!(value.expose_text(), Ok(CANARY));
     assert!(!format!("{given:?}").contains("canary-7f3a"), "nothing prints a value");
-    let said = format!("key {CANARY} former {OTHER}");
-    assert_eq!(hq.ws().app.redactor.text(&said), "key [secret:CANARY] former [secret:CANARY]");
+    let text = format!("key {CANARY} former {OTHER}");
+    assert_eq!(hq.ws().app.redactor.text(&text), "key [secret:CANARY] former [secret:CANARY]");
     hq.restart().await;
-    assert_eq!(hq.ws().app.redactor.text(&said), "key [secret:CANARY] former [secret:CANARY]");
+    assert_eq!(hq.ws().app.redactor.text(&text), "key [secret:CANARY] former [secret:CANARY]");
 
     let data = hq.data();
     hq.finish_keeping(move || {

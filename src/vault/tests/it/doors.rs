@@ -87,9 +87,11 @@ async fn a_secret_is_added_replaced_moved_and_removed_on_pages_without_a_script(
         assert!(preview.text.contains(words), "{words}: {}", preview.text);
     }
     let word = [("name", "Stage"), ("value", "production"), ("who", "all")];
-    let asked = owner.form(&list, &word).await;
-    assert_eq!(asked.status, 422, "{}", asked.text);
-    assert!(asked.text.contains("common word") && asked.text.contains("Use this value anyway"));
+    let response = owner.form(&list, &word).await;
+    assert_eq!(response.status, 422, "{}", response.text);
+    assert!(
+        response.text.contains("common word") && response.text.contains("Use this value anyway")
+    );
     let meant = [word.as_slice(), &[("ordinary", "on")]].concat();
     assert_eq!(owner.form(&list, &meant).await.status, 303);
     let text = ("text", "PASTED=pasted-canary\n");
@@ -125,10 +127,10 @@ async fn uses_are_counted_and_the_first_of_a_run_stands_in_the_audit() {
     let mut counts: Vec<_> = rows.iter().map(|one| (one.version, one.way, one.count)).collect();
     counts.sort();
     assert_eq!(counts, [(1, Way::Value, 2), (1, Way::Requests, 1), (2, Way::Requests, 1)]);
-    let told = api.get(&format!("{ALL}/KEY/uses")).await.json();
-    assert_eq!(told["items"].as_array().map(Vec::len), Some(3), "{told}");
-    let told = api.get(&format!("{ALL}/uses?agent=ada")).await.json();
-    assert_eq!(told["items"].as_array().map(Vec::len), Some(3), "{told}");
+    let uses = api.get(&format!("{ALL}/KEY/uses")).await.json();
+    assert_eq!(uses["items"].as_array().map(Vec::len), Some(3), "{uses}");
+    let uses = api.get(&format!("{ALL}/uses?agent=ada")).await.json();
+    assert_eq!(uses["items"].as_array().map(Vec::len), Some(3), "{uses}");
     let later = api.get(&format!("{ALL}/uses?agent=ada&since=2027-01-01T00:00:00Z")).await.json();
     assert_eq!(later["items"], json!([]));
     assert!(before < ws.store.head().seq);

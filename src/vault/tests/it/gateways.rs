@@ -34,21 +34,19 @@ async fn an_agent_has_what_its_gateway_has_and_another_when_it_moves() {
     assert_eq!((has(ada).as_str(), has(otto).as_str()), ("value-of-the-box", "shared-value-1"));
 
     let why = async || api.get(&format!("{ALL}/SHOP_KEY/why?agent=ada")).await.json();
-    let told = why().await;
-    assert_eq!((&told["has"]["id"], &told["over"]), (&of_box["id"], &shared["id"]), "{told}");
-    assert!(told["says"].to_string().contains("to all agents on GPU box"), "{told}");
+    let answer = why().await;
+    assert_eq!((&answer["has"]["id"], &answer["over"]), (&of_box["id"], &shared["id"]), "{answer}");
+    assert!(answer["says"].to_string().contains("to all agents on GPU box"), "{answer}");
     let own = added(&api, "SHOP_KEY", "own-value-of-ada", json!({ "agents": ["ada"] })).await;
     assert_eq!(has(ada), "own-value-of-ada");
-    let told = why().await;
-    assert_eq!(told["shadowed"], json!([of_box["id"], shared["id"]]), "{told}");
+    let answer = why().await;
+    assert_eq!(answer["shadowed"], json!([of_box["id"], shared["id"]]), "{answer}");
     let words = "overrides the one for all agents on GPU box and the one for all agents.";
-    assert!(told["says"].to_string().contains(words), "{told}");
+    assert!(answer["says"].to_string().contains(words), "{answer}");
     let tab = hq.owner().get(&format!("{HERE}/agents/ada/secrets")).await.text;
-    for words in [
-        "For all agents on GPU box",
-        "secret and the shared secret",
-        "Not used: its own applies",
-    ] {
+    for words in
+        ["For all agents on GPU box", "secret and the shared secret", "Not used: its own applies"]
+    {
         assert!(tab.contains(words), "{words}: {tab}");
     }
 
@@ -58,8 +56,8 @@ async fn an_agent_has_what_its_gateway_has_and_another_when_it_moves() {
     assert_eq!(has(ada), "value-of-the-box");
     place(&hq, ada, local()).await;
     assert_eq!(has(ada), "shared-value-1");
-    let told = why().await;
-    assert!(told["says"].to_string().contains("Agents on another gateway have one"), "{told}");
+    let answer = why().await;
+    assert!(answer["says"].to_string().contains("Agents on another gateway have one"), "{answer}");
     let meant = api.get(&format!("{ALL}/SHOP_KEY?gateway=gpu-box")).await.json();
     assert_eq!(meant["id"], of_box["id"]);
     let moved =
@@ -130,8 +128,8 @@ async fn pages_offer_a_gateway_from_the_second_on_and_lines_go_to_it() {
     let text = ("text", "PASTED=pasted-canary\n");
     let to = [text, ("act", "add"), ("who", "gateway"), ("gateway", "gpu-box")];
     assert_eq!(owner.form(&paste, &to).await.status, 303);
-    let again = owner.form(&paste, &to).await;
-    assert!(again.text.contains("PASTED already exists."), "{}", again.text);
+    let second = owner.form(&paste, &to).await;
+    assert!(second.text.contains("PASTED already exists."), "{}", second.text);
     let api = hq.api().await;
     let pasted = api.get(&format!("{ALL}/PASTED?gateway=gpu-box")).await.json();
     assert_eq!(pasted["scope"], "gateway");
@@ -141,8 +139,8 @@ async fn pages_offer_a_gateway_from_the_second_on_and_lines_go_to_it() {
     assert!(page.contains("All agents on GPU box"), "{page}");
     let moved = [("name", "PASTED"), ("who", "all"), ("headers", "on")];
     assert_eq!(owner.form(&one, &moved).await.status, 303);
-    let told = api.get(&format!("/api/v1/history/secrets/{}", id(&pasted))).await.text;
-    assert!(told.contains("All agents on GPU box"), "{told}");
+    let answer = api.get(&format!("/api/v1/history/secrets/{}", id(&pasted))).await.text;
+    assert!(answer.contains("All agents on GPU box"), "{answer}");
     hq.finish().await;
 }
 
@@ -175,9 +173,9 @@ async fn a_value_is_not_active_on_a_machine_that_is_silent_or_does_not_run() {
     let (one, list) = (format!("{ALL}/{}", id(&made)), format!("{HERE}/settings/secrets"));
     let page = format!("{list}/{}", id(&made));
     let is = async |state: &str| {
-        let told = api.get(&one).await.json();
-        let found = (&told["state"], &told["on"][0]["state"], &told["on"][0]["name"]);
-        assert_eq!(found, (&json!(state), &json!(state), &json!("GPU box")), "{told}");
+        let answer = api.get(&one).await.json();
+        let found = (&answer["state"], &answer["on"][0]["state"], &answer["on"][0]["name"]);
+        assert_eq!(found, (&json!(state), &json!(state), &json!("GPU box")), "{answer}");
     };
     let says = async |words: &str| {
         for page in [&list, &page] {
@@ -200,12 +198,12 @@ async fn a_value_is_not_active_on_a_machine_that_is_silent_or_does_not_run() {
     hq.advance(SILENT).await;
     let gone = api.call("DELETE", &one).await;
     assert_eq!(gone.status, 204, "{}", gone.text);
-    let told = api.get(&one).await.json();
-    assert_eq!(told["on"][0]["state"], "kept", "{told}");
+    let answer = api.get(&one).await.json();
+    assert_eq!(answer["on"][0]["state"], "kept", "{answer}");
     says("GPU box might still have it in memory until it reconnects").await;
     hq.advance(Duration::from_secs(72 * 3_600)).await;
-    let told = api.get(&one).await.json();
-    assert_eq!(told["on"], json!([]), "{told}");
+    let answer = api.get(&one).await.json();
+    assert_eq!(answer["on"], json!([]), "{answer}");
     let shown = owner.get(&page).await.text;
     assert!(!shown.contains("might still have it"), "{shown}");
     hq.finish().await;

@@ -85,8 +85,8 @@ async fn every_sealed_value_is_sealed_anew_and_a_kill_only_delays_it() {
     let begun = apart(&app, |app| rotation::change(app, BY)).await.expect("another key");
     assert_eq!(begun.from, old.to_string());
     assert_eq!(app.keyring.key_id().as_str(), begun.to);
-    let again = apart(&app, |app| rotation::change(app, BY)).await;
-    assert!(matches!(again, Err(RotationError::UnderWay)), "{again:?}");
+    let second = apart(&app, |app| rotation::change(app, BY)).await;
+    assert!(matches!(second, Err(RotationError::UnderWay)), "{second:?}");
     // New values are sealed with the new key, and all values can be read.
     added(&api, "LATE", "value-that-came-late", json!({})).await;
     let new_only = || Keyring::new(MasterKey::load(&file).expect("the key"));
@@ -107,12 +107,12 @@ async fn every_sealed_value_is_sealed_anew_and_a_kill_only_delays_it() {
     let half = last(&app);
     assert_eq!((half.sealed, half.ended_at), (cut.sealed, None));
     assert_eq!(half.through, ["system.redb"]);
-    let told = apart(&app, |app| keys::look(app, false)).await.expect("a read");
-    assert_eq!((told.state.as_str(), &told.through), ("waits", &half.through), "{told:?}");
-    assert!(told.says.contains(&begun.to) && told.helps.contains("Start HQ"), "{told:?}");
-    assert!(!told.is_fine() && told.sealed == half.sealed, "{told:?}");
-    let told = apart(&app, |app| keys::look(app, true)).await.expect("a read");
-    assert!(told.state == "under_way" && told.is_fine(), "{told:?}");
+    let state = apart(&app, |app| keys::inspect(app, false)).await.expect("a read");
+    assert_eq!((state.state.as_str(), &state.through), ("waits", &half.through), "{state:?}");
+    assert!(state.says.contains(&begun.to) && state.helps.contains("Start HQ"), "{state:?}");
+    assert!(!state.is_fine() && state.sealed == half.sealed, "{state:?}");
+    let state = apart(&app, |app| keys::inspect(app, true)).await.expect("a read");
+    assert!(state.state == "under_way" && state.is_fine(), "{state:?}");
     drop(app);
 
     hq.restart().await;
@@ -123,8 +123,8 @@ async fn every_sealed_value_is_sealed_anew_and_a_kill_only_delays_it() {
     let done = last(&app);
     assert!(done.ended_at.is_some(), "{done:?}");
     assert_eq!(done.shut, 0, "{done:?}");
-    let told = apart(&app, |app| keys::look(app, true)).await.expect("a read");
-    assert_eq!((told.state.as_str(), told.from), ("whole", None), "{}", told.says);
+    let state = apart(&app, |app| keys::inspect(app, true)).await.expect("a read");
+    assert_eq!((state.state.as_str(), state.from), ("whole", None), "{}", state.says);
     let ring = new_only();
     for one in all_values(&hq) {
         assert!(opens(&ring, &one) && !opens(&old_only, &one));
@@ -180,14 +180,14 @@ async fn what_opens_with_no_key_stays_as_it_is_and_is_told() {
     let before = all_values(&hq);
     let begun = apart(&app, |app| rotation::change(app, BY)).await.expect("another key");
     app.keyring.forget(&begun.from);
-    let told = apart(&app, |app| keys::look(app, true)).await.expect("a read");
-    assert!(told.state == "wrong_key" && told.helps.contains("put it back as"), "{told:?}");
+    let state = apart(&app, |app| keys::inspect(app, true)).await.expect("a read");
+    assert!(state.state == "wrong_key" && state.helps.contains("put it back as"), "{state:?}");
 
     let walked = apart(&app, |app| rotation::walk(app, &mut |_| ControlFlow::Continue(()))).await;
     assert_eq!(walked.expect("through"), Walked { sealed: 0, shut: 1 });
     assert_eq!(all_values(&hq), before, "nothing is written over");
-    let told = queries::words(&app).expect("a read").expect("something is told");
-    assert!(!told.0 && told.1.contains("1 value can’t be opened with any key"), "{told:?}");
+    let state = queries::words(&app).expect("a read").expect("something is told");
+    assert!(!state.0 && state.1.contains("1 value can’t be opened with any key"), "{state:?}");
     let list = api.get(ALL).await.json();
     assert_eq!(list["items"][0]["state"], "reenter", "{list}");
     hq.finish().await;

@@ -35,11 +35,11 @@ async fn an_override_stands_before_the_shared_one_and_falls_back() {
     assert!(why["says"].to_string().contains("overrides the one for all"), "{why}");
 
     // A variable is unique per scope.
-    let again = json!({ "name": "Shop", "key": "SHOP_KEY", "value": "another-1", "agents": ["otto", "ada"] });
-    let (code, text) = refused(&api, &again).await;
+    let second = json!({ "name": "Shop", "key": "SHOP_KEY", "value": "another-1", "agents": ["otto", "ada"] });
+    let (code, text) = refused(&api, &second).await;
     assert!(code == "secret_exists" && text.contains("already exists for Ada"), "{text}");
-    let again = json!({ "name": "Shop", "key": "SHOP_KEY", "value": "another-1" });
-    let (_, text) = refused(&api, &again).await;
+    let second = json!({ "name": "Shop", "key": "SHOP_KEY", "value": "another-1" });
+    let (_, text) = refused(&api, &second).await;
     assert!(text.contains("already exists for all agents"), "{text}");
 
     let gone = api.call("DELETE", &format!("{ALL}/SHOP_KEY?agent=ada")).await;
@@ -80,10 +80,10 @@ async fn doctor_finds_a_secret_without_a_value_and_one_that_is_not_sealed() {
     hq.ws().write(&work::owner(&hq), body).await.expect("written");
     let check = vault::cards::SECRET.check.expect("a question");
     let found = hq.ws().read(|snap| check(snap)).expect("a readable store");
-    let mut said: Vec<&str> = found.iter().map(|(_, said)| said.as_str()).collect();
-    said.sort_unstable();
+    let mut messages: Vec<&str> = found.iter().map(|(_, messages)| messages.as_str()).collect();
+    messages.sort_unstable();
     assert_eq!(
-        said,
+        messages,
         ["EMPTY has no value; set one or remove it", "OPEN has a value that isn’t encrypted"]
     );
     hq.finish().await;
@@ -168,15 +168,19 @@ async fn before_a_secret_is_over_people_are_told_twice() {
     let api = hq.api().await;
     let over = hq.ws().app.clock.now() + 20 * DAY;
     added(&api, "KEY", "some-value-1", json!({ "expires_at": over.to_string() })).await;
-    let mut told = Vec::new();
+    let mut notices = Vec::new();
     for _ in 0..21 {
         hq.advance(DAY).await;
         vault::sweep(&hq.ws()).await.expect("swept");
         let all = api.get("/api/v1/notifications?limit=100").await.json();
         let all = all["items"].as_array().expect("a list").clone();
-        told.push(all.iter().filter(|one| one["title"].to_string().contains("KEY")).count());
+        notices.push(all.iter().filter(|one| one["title"].to_string().contains("KEY")).count());
     }
-    assert_eq!((told[4], told[5], told[16], told[17], told[20]), (0, 1, 1, 2, 2), "{told:?}");
+    assert_eq!(
+        (notices[4], notices[5], notices[16], notices[17], notices[20]),
+        (0, 1, 1, 2, 2),
+        "{notices:?}"
+    );
     hq.finish().await;
 }
 
@@ -219,8 +223,8 @@ async fn bad_input_is_named_and_no_answer_repeats_a_value() {
     let meant = json!({ "ordinary": true });
     let word = added(&api, "STAGE", "production", meant).await;
     let at = format!("{ALL}/{}/value", id(&word));
-    let again = api.json("PUT", &at, &json!({ "value": "20261128" })).await;
-    assert!(again.status == 422 && again.text.contains("common word"), "{}", again.text);
+    let second = api.json("PUT", &at, &json!({ "value": "20261128" })).await;
+    assert!(second.status == 422 && second.text.contains("common word"), "{}", second.text);
     let meant = json!({ "value": "20261128", "ordinary": true });
     assert_eq!(api.json("PUT", &at, &meant).await.status, 200);
     added(&api, "PLACE", "production", json!({ "plain": true })).await;
@@ -255,28 +259,28 @@ async fn lines_are_taken_in_together_or_not_at_all() {
     assert_eq!(verdicts, ["new", "wrong", "wrong", "wrong", "wrong"], "{lines:?}");
     let refused = import(bad, "refuse", false).await;
     assert_eq!(refused.status, 422, "{}", refused.text);
-    for told in [
+    for words in [
         "Line 2: PATH",
         "Line 3: This isn’t an assignment",
         "Line 4: Line 1 already sets NEW",
         "Line 5: OLD",
     ] {
-        assert!(refused.text.contains(told), "{told}: {}", refused.text);
+        assert!(refused.text.contains(words), "{words}: {}", refused.text);
     }
     assert!(!refused.text.contains("canary"), "{}", refused.text);
     assert_eq!(value_of(&hq, ada, "NEW"), None, "nothing was taken in");
 
-    let asked = import("NODE_PATH=/canary-1\nA=password\n", "refuse", false).await;
-    for told in ["Line 1: NODE_PATH can’t be set here", "Line 2: This value is a common word"] {
-        assert!(asked.text.contains(told), "{told}: {}", asked.text);
+    let response = import("NODE_PATH=/canary-1\nA=password\n", "refuse", false).await;
+    for words in ["Line 1: NODE_PATH can’t be set here", "Line 2: This value is a common word"] {
+        assert!(response.text.contains(words), "{words}: {}", response.text);
     }
 
     let good = "\u{feff}# keys\r\nexport NEW='new-value-2'\r\nEMPTY=\r\nCUT=cut-value#3\r\nOLD=\"two\\nlines of it\"\r\n";
     let preview = import(good, "replace", true).await.json();
     let lines = preview["lines"].as_array().expect("lines").iter();
-    let told: Vec<_> = lines.map(|one| (one["key"].clone(), one["verdict"].clone())).collect();
+    let words: Vec<_> = lines.map(|one| (one["key"].clone(), one["verdict"].clone())).collect();
     let verdicts = [("NEW", "new"), ("EMPTY", "empty"), ("CUT", "new"), ("OLD", "replaces")];
-    assert_eq!(told, verdicts.map(|(key, verdict)| (json!(key), json!(verdict))));
+    assert_eq!(words, verdicts.map(|(key, verdict)| (json!(key), json!(verdict))));
     assert!(preview["lines"][2]["says"].to_string().contains("ends before #"), "{preview}");
     let done = import(good, "replace", false).await;
     assert_eq!(done.json()["made"].as_array().map(Vec::len), Some(3), "{}", done.text);

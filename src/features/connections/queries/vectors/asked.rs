@@ -66,7 +66,7 @@ impl Line {
         let call = Spent {
             kind: CallKind::Embedding,
             provider: self.provider.name(),
-            asked: self.model.clone(),
+            requested: self.model.clone(),
             model: self.model.clone(),
             tokens: None,
             known: self.known.clone(),
@@ -88,10 +88,10 @@ impl Line {
 }
 
 fn vector_error(ws: &Ws, error: &ProviderError) -> VectorError {
-    let said = error.class.explained(&error.message);
+    let message = error.class.explained(&error.message);
     VectorError::Provider {
         class: error.class,
-        said: ws.app.redactor.masked(Spot::Errors, &said).into_owned(),
+        message: ws.app.redactor.masked(Spot::Errors, &message).into_owned(),
         wait: error.retry_after,
     }
 }

@@ -29,11 +29,11 @@ pub enum VectorError {
         found: usize,
         wanted: usize,
     },
-    #[error("{said}")]
+    #[error("{message}")]
     Provider {
         class: ErrorClass,
         /// Display message without any key.
-        said: String,
+        message: String,
         /// Pause requested by the provider.
         wait: Option<Duration>,
     },

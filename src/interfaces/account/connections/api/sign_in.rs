@@ -21,7 +21,7 @@ use web::idempotency::Once;
 use web::routes::{Doc, Needs, Routes};
 use web::session::Person;
 
-use super::{View, tagged};
+use super::{View, with_etag};
 
 pub(super) fn routes() -> Routes {
     let login = "/connections/{id}/login";
@@ -210,7 +210,7 @@ impl From<Shown> for LoginView {
             url: shown.url,
             code: shown.code,
             expires_at: shown.expires_at.to_string(),
-            message: shown.said,
+            message: shown.message,
         }
     }
 }
@@ -239,7 +239,7 @@ async fn create(
         default_model: body.default_model,
     };
     let id = ws.write(&who, once.run(move |tx| rules::create(tx, new))).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, id)? })
 }
 
 fn view(ws: &Ws, id: ConnectionId) -> Result<Json<LoginView>, ApiError> {

@@ -54,16 +54,16 @@ pub(super) struct ConnectionForm {
 impl ConnectionForm {
     /// The OAuth client fields of the form.
     fn account(&self) -> sign_in::ProviderSignInForm {
-        let typed = self.clone();
+        let form = self.clone();
         sign_in::ProviderSignInForm {
-            client_id: typed.client_id,
-            integration: typed.integration,
-            base_url: typed.base_url,
-            authorize_url: typed.authorize_url,
-            token_url: typed.token_url,
-            device_url: typed.device_url,
-            exchange_url: typed.exchange_url,
-            redirect_url: typed.redirect_url,
+            client_id: form.client_id,
+            integration: form.integration,
+            base_url: form.base_url,
+            authorize_url: form.authorize_url,
+            token_url: form.token_url,
+            device_url: form.device_url,
+            exchange_url: form.exchange_url,
+            redirect_url: form.redirect_url,
             ..sign_in::ProviderSignInForm::default()
         }
     }
@@ -255,33 +255,33 @@ pub(super) async fn save(
     shell: Shell,
     hx: Hx,
     Path(id): Path<ConnectionId>,
-    Form(typed): Form<ConnectionForm>,
+    Form(form): Form<ConnectionForm>,
 ) -> Result<Response, PageError> {
     let (connection, _) = stored(&ws, id)?;
-    let price = match price(&typed) {
+    let price = match price(&form) {
         Ok(price) => price,
-        Err(wrong) => return again(&ws, shell, &connection, typed, wrong),
+        Err(wrong) => return redisplay(&ws, shell, &connection, form, wrong),
     };
-    let model = if typed.other_model.trim().is_empty() {
-        typed.default_model.clone()
+    let model = if form.other_model.trim().is_empty() {
+        form.default_model.clone()
     } else {
-        typed.other_model.clone()
+        form.other_model.clone()
     };
-    let key = match (seal_key(&app, &typed.key), typed.remove_key.is_empty()) {
+    let key = match (seal_key(&app, &form.key), form.remove_key.is_empty()) {
         (Some(key), _) => KeyChange::Replace(key),
         (None, true) => KeyChange::Keep,
         (None, false) => KeyChange::Remove,
     };
     let removes = matches!(key, KeyChange::Remove);
     let changes = Changes {
-        name: Some(typed.name.clone()),
-        base_url: Some(typed.base_url.clone()),
+        name: Some(form.name.clone()),
+        base_url: Some(form.base_url.clone()),
         key,
         default_model: Some(Some(model)),
         price: Some(price),
-        client: connection.sign_in.as_ref().map(|client| typed.account().client(client.vendor)),
+        client: connection.sign_in.as_ref().map(|client| form.account().client(client.vendor)),
     };
-    let window = match typed.window.trim() {
+    let window = match form.window.trim() {
         "" => None,
         text => match text.parse() {
             Ok(tokens) => Some(tokens),
@@ -291,12 +291,12 @@ pub(super) async fn save(
                     "enter a whole number of tokens, or leave it \
                     empty",
                 );
-                return again(&ws, shell, &connection, typed, wrong);
+                return redisplay(&ws, shell, &connection, form, wrong);
             }
         },
     };
-    let rev = typed.rev.parse().ok();
-    let stays = !typed.stays.is_empty();
+    let rev = form.rev.parse().ok();
+    let stays = !form.stays.is_empty();
     let write = move |tx: &mut WriteTx<'_>| {
         let changed = rules::update(tx, id, rev, changes)?;
         rules::turns::set_window(tx, id, window)?;
@@ -309,12 +309,12 @@ pub(super) async fn save(
     };
     let (changed, leaves) = match ws.write(&who, write).await {
         Ok(changed) => changed,
-        Err(error) => return again(&ws, shell, &connection, typed, Wrong::of(&error)?),
+        Err(error) => return redisplay(&ws, shell, &connection, form, Wrong::of(&error)?),
     };
     if removes {
         forget_key(&app, id);
-    } else if !typed.key.trim().is_empty() {
-        watch_key(&app, id, &typed.key);
+    } else if !form.key.trim().is_empty() {
+        watch_key(&app, id, &form.key);
     }
     // A new key or address is tested at once, and so is a connection that agents use from now on. An account is tested
     // after its sign-in.
@@ -323,25 +323,25 @@ pub(super) async fn save(
         let next = if works { HERE.to_owned() } else { format!("{HERE}/{id}") };
         return Ok(flash::say(&app, flash, hx.go_to(&ws.url(&next))));
     }
-    let text = format!("Saved {}.", typed.name.trim());
+    let text = format!("Saved {}.", form.name.trim());
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
 }
 
-fn again(
+fn redisplay(
     ws: &Ws,
     shell: Shell,
     connection: &Connection,
-    typed: ConnectionForm,
+    form: ConnectionForm,
     wrong: Wrong,
 ) -> Result<Response, PageError> {
-    let v = ConnectionForm { key: String::new(), ..typed };
+    let v = ConnectionForm { key: String::new(), ..form };
     let page = page(ws, shell, connection, v, wrong)?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-fn price(typed: &ConnectionForm) -> Result<Option<(i64, i64)>, Wrong> {
+fn price(form: &ConnectionForm) -> Result<Option<(i64, i64)>, Wrong> {
     let bad = || Wrong::field("price", "enter both prices in dollars, such as 3.00, or neither");
-    match (typed.price_input.trim(), typed.price_output.trim()) {
+    match (form.price_input.trim(), form.price_output.trim()) {
         ("", "") => Ok(None),
         (input, output) => {
             let input = format::parse_dollars(input).ok_or_else(bad)?;

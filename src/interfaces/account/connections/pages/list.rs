@@ -164,8 +164,8 @@ impl ConnectionsContext {
             let all = agents::all(snap)?;
             let called = Called::among(&all);
             for agent in all {
-                let asked = ModelRequest { message: None, task: None, agent: &agent };
-                let choice = queries::resolve(snap, asked)?;
+                let request = ModelRequest { message: None, task: None, agent: &agent };
+                let choice = queries::resolve(snap, request)?;
                 uses.push((agent, choice));
             }
             let connections = queries::all(snap)?;
@@ -324,7 +324,7 @@ fn view(ws: &Ws, scene: &ConnectionsContext, connection: &Connection, zone: &Tim
         0 => "Not used by any agent".to_owned(),
         n => format!("Used by {}", format::count(n as u64, "agent", "agents")),
     };
-    let (dot, result, result_glyph, error, said) = outcome(connection);
+    let (dot, result, result_glyph, error, message) = outcome(connection);
     // The test already reports a missing key or an empty list. These reasons need a person.
     let reason = scene.reasons.iter().find(|(of, _)| *of == id).map(|(_, reason)| *reason);
     let reason = reason.filter(|reason| match reason {
@@ -382,7 +382,7 @@ fn view(ws: &Ws, scene: &ConnectionsContext, connection: &Connection, zone: &Tim
         result,
         result_glyph,
         error,
-        said,
+        said: message,
         models_count: match total {
             0 => "none found yet".to_owned(),
             n => n.to_string(),
@@ -424,7 +424,7 @@ fn keys(scene: &ConnectionsContext, connection: &Connection) -> String {
 fn rests(
     ws: &Ws,
     scene: &ConnectionsContext,
-    (id, told): (ConnectionId, &str),
+    (id, message): (ConnectionId, &str),
     zone: &TimeZone,
 ) -> Vec<RestView> {
     let of = scene.rests.iter().filter(|rest| rest.connection == id);
@@ -435,7 +435,7 @@ fn rests(
                 Some(model) => format!("{model}{key}"),
                 None => format!("All models{key}"),
             },
-            why: match told.contains(rest.class.advice()) {
+            why: match message.contains(rest.class.advice()) {
                 true => String::new(),
                 false => rest.class.explained(&rest.message),
             },
@@ -487,7 +487,7 @@ fn model_view(
     let offers = scene.offers.iter().find(|offers| offers.connection == connection.id);
     let offer = offers.and_then(|offers| offers.models.iter().find(|offer| offer.id == id));
     let described = match offer {
-        Some(offer) => described.told(&turns::as_info(offer.clone())),
+        Some(offer) => described.with_info(&turns::as_info(offer.clone())),
         None => described,
     };
     let has_window = offer.is_some_and(|o| o.window.is_some()) || !described.vendor.is_empty();

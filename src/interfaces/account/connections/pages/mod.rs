@@ -163,9 +163,9 @@ async fn remove(
     who: Person,
     hx: Hx,
     Path(id): Path<ConnectionId>,
-    Form(typed): Form<Removal>,
+    Form(form): Form<Removal>,
 ) -> Result<Response, PageError> {
-    let to = match typed.replacement.as_str() {
+    let to = match form.replacement.as_str() {
         "" => None,
         id => Some(id.parse().map_err(|_| ConnectionError::BadReplacement)?),
     };

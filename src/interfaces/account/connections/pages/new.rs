@@ -114,9 +114,9 @@ struct NewPage {
 pub(super) async fn form(
     ws: Ws,
     shell: Shell,
-    Query(typed): Query<NewConnectionForm>,
+    Query(form): Query<NewConnectionForm>,
 ) -> Result<Response, PageError> {
-    let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
+    let Some(preset) = presets::find(&form.kind) else { return kinds(&ws, shell) };
     let taken = ws.read(|snap| queries::by_name(snap, preset.name))?.is_some();
     let name = if taken { String::new() } else { preset.name.to_owned() };
     if let Some(vendor) = preset.sign_in {
@@ -126,7 +126,7 @@ pub(super) async fn form(
             sign_in::ProviderSignInForm { name, ..Default::default() },
         );
     }
-    let v = NewConnectionForm { name, base_url: preset.address.to_owned(), ..typed };
+    let v = NewConnectionForm { name, base_url: preset.address.to_owned(), ..form };
     let on_practice = ws.read(|snap| queries::on_practice(snap))?;
     let (preset, wrong) = (preset.into(), Wrong::none());
     html::page(&NewPage { shell, here: MENU, preset, v, wrong, on_practice })
@@ -156,16 +156,16 @@ pub(super) async fn create(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<NewConnectionForm>,
+    FormOnce(form, once): FormOnce<NewConnectionForm>,
 ) -> Result<Response, PageError> {
-    let Some(preset) = presets::find(&typed.kind) else { return kinds(&ws, shell) };
-    let Connected { id, told, works } =
-        match connect(&app, &ws, &who, (preset, &typed), once).await? {
+    let Some(preset) = presets::find(&form.kind) else { return kinds(&ws, shell) };
+    let Connected { id, flash, works } =
+        match connect(&app, &ws, &who, (preset, &form), once).await? {
             Ok(connected) => connected,
-            Err(error) => return again(&ws, shell, preset, typed, &error),
+            Err(error) => return redisplay(&ws, shell, preset, form, &error),
         };
     let next = if works { HERE.to_owned() } else { format!("{HERE}/{id}") };
-    Ok(flash::say(&app, told, hx.go_to(&ws.url(&next))))
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(&next))))
 }
 
 /// A new connection.
@@ -173,7 +173,7 @@ pub(super) async fn create(
 pub struct Connected {
     pub id: ConnectionId,
     /// Result of the test for the user.
-    pub told: Flash,
+    pub flash: Flash,
     /// Whether the test succeeded.
     pub works: bool,
 }
@@ -186,14 +186,14 @@ pub async fn connect(
     app: &App,
     ws: &Ws,
     who: &Person,
-    (preset, typed): (&Preset, &NewConnectionForm),
+    (preset, form): (&Preset, &NewConnectionForm),
     once: Once,
 ) -> Result<Result<Connected, ConnectionError>, PageError> {
-    let new = match new_connection(app, preset, typed) {
+    let new = match new_connection(app, preset, form) {
         Ok(new) => new,
         Err(error) => return Ok(Err(error)),
     };
-    let stays = !typed.stays.is_empty();
+    let stays = !form.stays.is_empty();
     let make = move |tx: &mut WriteTx<'_>| {
         let id = rules::create(tx, new)?;
         match stays {
@@ -206,45 +206,45 @@ pub async fn connect(
         Ok(id) => id,
         Err(error) => return Ok(Err(error)),
     };
-    if !typed.key.trim().is_empty() {
-        watch_key(app, id, &typed.key);
+    if !form.key.trim().is_empty() {
+        watch_key(app, id, &form.key);
     }
-    let (told, works) = super::try_out(ws, who, id).await?;
-    Ok(Ok(Connected { id, told, works }))
+    let (flash, works) = super::try_out(ws, who, id).await?;
+    Ok(Ok(Connected { id, flash, works }))
 }
 
 fn new_connection(
     app: &App,
     preset: &Preset,
-    typed: &NewConnectionForm,
+    form: &NewConnectionForm,
 ) -> Result<NewConnection, ConnectionError> {
-    let key = seal_key(app, &typed.key);
+    let key = seal_key(app, &form.key);
     if preset.key == KeyNeed::Needed && key.is_none() {
         return Err(ConnectionError::KeyMissing);
     }
-    if preset.asks_address && typed.base_url.trim().is_empty() {
+    if preset.asks_address && form.base_url.trim().is_empty() {
         return Err(BaseError::Empty.into());
     }
-    let base_url = if preset.asks_address { &typed.base_url } else { preset.address };
+    let base_url = if preset.asks_address { &form.base_url } else { preset.address };
     Ok(NewConnection {
-        name: typed.name.clone(),
+        name: form.name.clone(),
         wire: preset.wire,
         base_url: base_url.to_owned(),
         key,
-        default_model: Some(typed.default_model.clone()),
+        default_model: Some(form.default_model.clone()),
     })
 }
 
 /// The form with its input and errors; the key must be entered again.
-fn again(
+fn redisplay(
     ws: &Ws,
     shell: Shell,
     preset: &Preset,
-    typed: NewConnectionForm,
+    form: NewConnectionForm,
     error: &ConnectionError,
 ) -> Result<Response, PageError> {
     let wrong = Wrong::of(error)?;
-    let v = NewConnectionForm { key: String::new(), ..typed };
+    let v = NewConnectionForm { key: String::new(), ..form };
     let on_practice = ws.read(|snap| queries::on_practice(snap))?;
     let page = NewPage { shell, here: MENU, preset: preset.into(), v, wrong, on_practice };
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)

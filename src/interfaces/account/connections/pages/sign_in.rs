@@ -146,11 +146,12 @@ fn part(ws: &Ws, who: &Person, id: ConnectionId, wrong: Wrong) -> Result<LoginPa
         url: waiting.map_or_else(String::new, |login| login.url.clone()),
         code: waiting.map_or_else(String::new, |login| login.code.clone()),
         redirect: client.endpoints.redirect.clone(),
-        said: waiting.map_or_else(String::new, |login| login.said.trim_end_matches('.').to_owned()),
+        said: waiting
+            .map_or_else(String::new, |login| login.message.trim_end_matches('.').to_owned()),
         until: waiting.map_or_else(String::new, |login| rel(login.expires_at).exact),
         ended: login
             .as_ref()
-            .map_or_else(String::new, |login| ended(login.state, &login.said, maker)),
+            .map_or_else(String::new, |login| ended(login.state, &login.message, maker)),
         begin_label: if grant.is_some() { "Sign in again" } else { "Sign in" },
         ways: logins::flows_of(client).into_iter().map(way).collect(),
         has_grant: grant.is_some(),
@@ -164,8 +165,8 @@ fn part(ws: &Ws, who: &Person, id: ConnectionId, wrong: Wrong) -> Result<LoginPa
 }
 
 /// Text for a failed sign-in.
-fn ended(state: LoginState, said: &str, maker: &str) -> String {
-    let said = said.trim_end_matches('.');
+fn ended(state: LoginState, message: &str, maker: &str) -> String {
+    let message = message.trim_end_matches('.');
     match state {
         LoginState::Waiting | LoginState::Done | LoginState::Cancelled => String::new(),
         LoginState::Denied => format!(
@@ -173,7 +174,7 @@ fn ended(state: LoginState, said: &str, maker: &str) -> String {
             mistake."
         ),
         LoginState::Expired => "The sign-in timed out. Start again.".to_owned(),
-        LoginState::Failed => format!("{maker} refused the sign-in: {said}. Start again."),
+        LoginState::Failed => format!("{maker} refused the sign-in: {message}. Start again."),
     }
 }
 
@@ -229,7 +230,7 @@ pub(super) async fn begin(
     };
     match logins::begin(&ws, &who, id, flow).await {
         Ok(_) => Ok(hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")))),
-        Err(error) => again(&ws, &who, shell, id, &error),
+        Err(error) => redisplay(&ws, &who, shell, id, &error),
     }
 }
 
@@ -253,12 +254,12 @@ pub(super) async fn answer(
             let next = hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")));
             Ok(flash::say(&app, Flash::ok("You’re signed in. HQ is testing the connection."), next))
         }
-        Err(error) => again(&ws, &who, shell, id, &error),
+        Err(error) => redisplay(&ws, &who, shell, id, &error),
     }
 }
 
 /// The page with an error; the pasted value is not shown again.
-fn again(
+fn redisplay(
     ws: &Ws,
     who: &Person,
     shell: Shell,
@@ -266,7 +267,7 @@ fn again(
     error: &LoginError,
 ) -> Result<Response, PageError> {
     let wrong = match error {
-        LoginError::Maker(said) => Wrong::said(said.clone()),
+        LoginError::Maker(message) => Wrong::message(message.clone()),
         error => Wrong::of(error)?,
     };
     let part = part(ws, who, id, wrong)?;
@@ -421,22 +422,22 @@ pub(super) async fn create(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<ProviderSignInForm>,
+    FormOnce(form, once): FormOnce<ProviderSignInForm>,
 ) -> Result<Response, PageError> {
-    let Some(vendor) = Vendor::of(&typed.kind) else {
+    let Some(vendor) = Vendor::of(&form.kind) else {
         return Err(PageError::not_found("This provider"));
     };
     let new = NewAccount {
-        name: typed.name.clone(),
-        client: typed.client(vendor),
-        base_url: typed.base_url.clone(),
-        default_model: Some(typed.default_model.clone()),
+        name: form.name.clone(),
+        client: form.client(vendor),
+        base_url: form.base_url.clone(),
+        default_model: Some(form.default_model.clone()),
     };
     match ws.write(&who, once.run(move |tx| rules::create(tx, new))).await {
         Ok(id) => Ok(hx.go_to(&ws.url(&format!("{HERE}/{id}/sign-in")))),
         Err(error) => {
             let wrong = Wrong::of(&error)?;
-            fields(shell, vendor, typed, wrong, StatusCode::UNPROCESSABLE_ENTITY)
+            fields(shell, vendor, form, wrong, StatusCode::UNPROCESSABLE_ENTITY)
         }
     }
 }

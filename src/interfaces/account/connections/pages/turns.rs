@@ -38,8 +38,8 @@ pub(super) async fn add_key(
     let key = seal_key(&app, &form.more_key).ok_or(ConnectionError::KeyMissing)?;
     let slot = ws.write(&who, once.run(move |tx| turns::add_key(tx, id, key))).await?;
     watch_spare(&app, id, slot, &form.more_key);
-    let said = Flash::ok("Key added. It’s used when the keys before it don’t work.");
-    Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/{id}")))))
+    let flash = Flash::ok("Key added. It’s used when the keys before it don’t work.");
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(&format!("{HERE}/{id}")))))
 }
 
 pub(super) async fn remove_key(
@@ -51,8 +51,8 @@ pub(super) async fn remove_key(
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| turns::remove_key(tx, id, slot)).await?;
     forget_spare(&app, id, slot);
-    let said = Flash::ok("Key removed");
-    Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("{HERE}/{id}")))))
+    let flash = Flash::ok("Key removed");
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(&format!("{HERE}/{id}")))))
 }
 
 pub(super) async fn wake(
@@ -66,8 +66,8 @@ pub(super) async fn wake(
     if hx.is_partial() {
         return list::one(&ws, &who, id);
     }
-    let said = Flash::ok("HQ is using it again.");
-    Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
+    let flash = Flash::ok("HQ is using it again.");
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(HERE))))
 }
 
 #[derive(Deserialize)]
@@ -83,8 +83,8 @@ pub(super) async fn thinking(
     Form(form): Form<ThinkingForm>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| turns::set_thinking(tx, form.level)).await?;
-    let said = Flash::ok("Saved. Applies from each run’s next step.");
-    Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))))
+    let flash = Flash::ok("Saved. Applies from each run’s next step.");
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(HERE))))
 }
 
 #[derive(Default, Deserialize)]
@@ -97,12 +97,12 @@ pub(super) struct FallbackForm {
 
 impl FallbackForm {
     fn models(&self) -> Result<Vec<Named>, ConnectionError> {
-        let typed = [&self.first, &self.second, &self.third];
+        let choices = [&self.first, &self.second, &self.third];
         let named = |text: &&String| {
             let (connection, model) = Pick::parse(text).ok_or(ConnectionError::BadModel)?;
             Ok(Named { connection, model })
         };
-        typed.iter().filter(|text| !text.is_empty()).map(named).collect()
+        choices.iter().filter(|text| !text.is_empty()).map(named).collect()
     }
 }
 

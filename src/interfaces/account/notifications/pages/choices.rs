@@ -183,18 +183,18 @@ async fn save(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<BTreeMap<String, String>>,
+    Form(form): Form<BTreeMap<String, String>>,
 ) -> Result<Response, PageError> {
     super::open(&ws)?;
     let own = ws.read(|snap| queries::choices(snap, who.account))?;
-    let chosen = chosen(own, &typed, &who.zone);
+    let chosen = chosen(own, &form, &who.zone);
     ws.write(&who, move |tx| rules::choose(tx, chosen)).await?;
     Ok(flash::say(&app, Flash::ok("Saved."), hx.go_to(&ws.url("settings/notifications"))))
 }
 
 /// Parses the form.
-fn chosen(own: Choices, typed: &BTreeMap<String, String>, zone: &str) -> Choices {
-    let on = |group: NoticeGroup, way: &str| typed.contains_key(&format!("{group}.{way}"));
+fn chosen(own: Choices, form: &BTreeMap<String, String>, zone: &str) -> Choices {
+    let on = |group: NoticeGroup, way: &str| form.contains_key(&format!("{group}.{way}"));
     let groups = NoticeGroup::ALL.iter().map(|group| {
         let way = |word: &str| on(*group, word);
         (*group, ways(way("app"), way("push"), way("mail"), way("digest")))
@@ -203,14 +203,14 @@ fn chosen(own: Choices, typed: &BTreeMap<String, String>, zone: &str) -> Choices
     let mut kinds = Vec::new();
     for kind in NoticeKind::ALL {
         let before = own.kinds.iter().find(|(one, _)| one == kind).map(|(_, ways)| *ways);
-        let now = match typed.get(&format!("kind.{kind}")).map(String::as_str) {
+        let now = match form.get(&format!("kind.{kind}")).map(String::as_str) {
             // Without its field, a kind keeps its setting.
             None | Some("keep") => before,
             Some(word) => KINDS.iter().find(|(one, ..)| *one == word).map(|(.., ways)| *ways),
         };
         kinds.extend(now.map(|ways| (*kind, ways)));
     }
-    let hour = typed.get("digest_hour").and_then(|text| text.parse().ok());
+    let hour = form.get("digest_hour").and_then(|text| text.parse().ok());
     Choices {
         groups,
         kinds,
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    fn typed(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn form_values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -260,13 +260,14 @@ mod tests {
         }
         let same = chosen(own.clone(), &form.iter().cloned().collect(), "UTC");
         assert_eq!((same.groups.len(), same.kinds.len()), (0, 0));
-        let other = typed(&[("reviews.mail", "on"), ("kind.mention", "off"), ("digest_hour", "6")]);
+        let other =
+            form_values(&[("reviews.mail", "on"), ("kind.mention", "off"), ("digest_hour", "6")]);
         let other = chosen(own, &other, "UTC");
         assert_eq!(other.group(NoticeGroup::Reviews), ways(false, false, true, false));
         assert_eq!(other.of(NoticeKind::Mention), ways(false, false, false, false));
         assert_eq!(other.digest_hour, 6);
         // Without its field, a kind keeps its setting.
-        let kept = chosen(other, &typed(&[]), "UTC");
+        let kept = chosen(other, &form_values(&[]), "UTC");
         assert_eq!(kept.of(NoticeKind::Mention), ways(false, false, false, false));
     }
 

@@ -103,7 +103,7 @@ fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    (typed, wrong): (Option<Values>, Wrong),
+    (form, wrong): (Option<Values>, Wrong),
 ) -> Result<MailPage, PageError> {
     let (now, zone) = (ws.app.clock.now(), who.time_zone());
     let (settings, secret, failed) = ws.read(|snap| {
@@ -119,7 +119,7 @@ fn page(
         Ok::<_, StoreError>((reading::mail(snap)?, secret, failed))
     })?;
     let set_up = settings.is_some();
-    let v = typed.unwrap_or_else(|| Values::of(settings));
+    let v = form.unwrap_or_else(|| Values::of(settings));
     let label = |one: MailSecrecy| match one {
         MailSecrecy::Tls => "TLS",
         MailSecrecy::StartTls => "STARTTLS",
@@ -151,10 +151,10 @@ async fn save(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<Values>,
+    Form(form): Form<Values>,
 ) -> Result<Response, PageError> {
-    let password = Some(&typed.password).filter(|text| !text.is_empty());
-    let (new, sealed) = (typed.settings(), password.map(|text| letters::seal(&ws, text)));
+    let password = Some(&form.password).filter(|text| !text.is_empty());
+    let (new, sealed) = (form.settings(), password.map(|text| letters::seal(&ws, text)));
     match ws.write(&who, move |tx| rules::set_mail(tx, new, sealed)).await {
         Ok(_) => {
             let back = hx.go_to(&ws.url("settings/mail"));
@@ -162,18 +162,18 @@ async fn save(
         }
         Err(error) => {
             let wrong = Wrong::of(&error)?;
-            let page = page(&ws, &who, shell, (Some(typed), wrong))?;
+            let page = page(&ws, &who, shell, (Some(form), wrong))?;
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }
 }
 
 async fn test(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {
-    let said = match letters::test(&ws, &who.email).await {
+    let flash = match letters::test(&ws, &who.email).await {
         Ok(()) => Flash::ok(format!("A test email is on its way to {}.", who.email)),
         Err((why, _)) => Flash::danger(format!("Couldn’t send: {why}.")),
     };
-    Ok(flash::say(&app, said, hx.go_to(&ws.url("settings/mail"))))
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url("settings/mail"))))
 }
 
 async fn remove(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, PageError> {

@@ -162,10 +162,10 @@ fn view(
     })
 }
 
-async fn list(ws: Ws, Query(asked): Query<BudgetListParams>) -> Result<Json<Budgets>, ApiError> {
+async fn list(ws: Ws, Query(params): Query<BudgetListParams>) -> Result<Json<Budgets>, ApiError> {
     let now = ws.app.clock.now();
     ws.read(|snap| {
-        let all = match asked.payer.as_deref() {
+        let all = match params.payer.as_deref() {
             None | Some("") => standing::all(snap)?,
             Some(handle) => standing::of(snap, payer(snap, handle)?)?,
         };

@@ -79,18 +79,18 @@ fn day(field: &'static str, text: &str) -> Result<u32, ApiError> {
 
 pub(super) async fn list(
     ws: Ws,
-    Query(asked): Query<UsageDaysParams>,
+    Query(params): Query<UsageDaysParams>,
 ) -> Result<Json<Page>, ApiError> {
-    let after = match asked.after.as_deref() {
+    let after = match params.after.as_deref() {
         None | Some("") => Vec::new(),
         Some(text) => cursor_key(text)
             .ok_or_else(|| ApiError::invalid("after", "use `next` of the previous page"))?,
     };
-    let limit = asked.limit.unwrap_or(100).clamp(1, MAX);
+    let limit = params.limit.unwrap_or(100).clamp(1, MAX);
     ws.read(|snap| {
         let today = day_in(ws.app.clock.now(), &daily::zone(snap)?);
-        let to = asked.to.as_deref().map_or(Ok(today), |text| day("to", text))?;
-        let from = match asked.from.as_deref() {
+        let to = params.to.as_deref().map_or(Ok(today), |text| day("to", text))?;
+        let from = match params.from.as_deref() {
             Some(text) => day("from", text)?,
             None => Month::of_day(to).first_day(),
         };

@@ -42,10 +42,10 @@ const CALLS_HEAD: &str = "at,date,agent,task,stream,routine,run,call,kind,provid
                           route,end,estimated,input,cache_read,cache_write,cache_write_1h,output,\
                           reasoning,billed_usd,list_usd,priced_by,gateway";
 
-fn wanted(ws: &Ws, snap: &Snap<'_>, asked: &SpanParams) -> Result<(Span, TimeZone), PageError> {
+fn wanted(ws: &Ws, snap: &Snap<'_>, params: &SpanParams) -> Result<(Span, TimeZone), PageError> {
     let zone = daily::zone(snap)?;
     let today = day_in(ws.app.clock.now(), &zone);
-    Ok((span::read(asked, today)?, zone))
+    Ok((span::read(params, today)?, zone))
 }
 
 fn file(ws: &Ws, what: &str, span: Span, body: Body) -> Response {
@@ -60,10 +60,10 @@ fn file(ws: &Ws, what: &str, span: Span, body: Body) -> Response {
 }
 
 /// Usage by day, one row per agent, model, task, stream, routine and machine.
-pub(in crate::usage) async fn days(ws: Ws, asked: SpanParams) -> Result<Response, PageError> {
+pub(in crate::usage) async fn days(ws: Ws, params: SpanParams) -> Result<Response, PageError> {
     let made = ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let (span, _) = wanted(ws, snap, &asked)?;
+            let (span, _) = wanted(ws, snap, &params)?;
             let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
             let (mut names, machines) = (Names::default(), Machines::read(snap)?);
             let mut text = format!("{DAYS_HEAD}\r\n");
@@ -102,9 +102,9 @@ fn day_line(
 pub(in crate::usage) async fn calls(
     ws: Ws,
     alive: Alive,
-    asked: SpanParams,
+    params: SpanParams,
 ) -> Result<Response, PageError> {
-    let (span, zone) = ws.read(|snap| wanted(&ws, snap, &asked))?;
+    let (span, zone) = ws.read(|snap| wanted(&ws, snap, &params))?;
     let lines = lines(ws.clone(), alive, span, zone);
     Ok(file(&ws, "calls", span, Body::from_stream(lines)))
 }

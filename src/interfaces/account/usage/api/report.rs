@@ -151,11 +151,11 @@ fn sums(sums: Sums) -> SumsView {
     }
 }
 
-async fn sum_up(ws: Ws, Query(asked): Query<ReportParams>) -> Result<Json<ReportView>, ApiError> {
-    let asked = SpanParams::from(asked);
+async fn sum_up(ws: Ws, Query(params): Query<ReportParams>) -> Result<Json<ReportView>, ApiError> {
+    let params = SpanParams::from(params);
     let made = ws.read_blocking(move |ws| {
         ws.read(|snap| {
-            let by = match asked.by.as_str() {
+            let by = match params.by.as_str() {
                 "" => By::default(),
                 word => By::parse(word).ok_or_else(|| {
                     let words = By::ALL.map(By::word).join(", ");
@@ -163,7 +163,7 @@ async fn sum_up(ws: Ws, Query(asked): Query<ReportParams>) -> Result<Json<Report
                 })?,
             };
             let today = day_in(ws.app.clock.now(), &daily::zone(snap)?);
-            let span = span::read(&asked, today)?;
+            let span = span::read(&params, today)?;
             let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
             let report = report(snap, &rolled, (by, Of::Billed), &Machines::with_former(snap)?)?;
             let holds_today = span.first <= today && today <= span.last;
@@ -191,14 +191,14 @@ async fn sum_up(ws: Ws, Query(asked): Query<ReportParams>) -> Result<Json<Report
     Ok(Json(made.await?))
 }
 
-async fn days(ws: Ws, Query(asked): Query<ReportDaysParams>) -> Result<Response, ApiError> {
-    Ok(files::days(ws, asked.into()).await?)
+async fn days(ws: Ws, Query(params): Query<ReportDaysParams>) -> Result<Response, ApiError> {
+    Ok(files::days(ws, params.into()).await?)
 }
 
 async fn calls(
     ws: Ws,
     alive: Alive,
-    Query(asked): Query<ReportDaysParams>,
+    Query(params): Query<ReportDaysParams>,
 ) -> Result<Response, ApiError> {
-    Ok(files::calls(ws, alive, asked.into()).await?)
+    Ok(files::calls(ws, alive, params.into()).await?)
 }

@@ -124,7 +124,7 @@ fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    typed: BudgetForm,
+    form: BudgetForm,
     wrong: Wrong,
 ) -> Result<BudgetsPage, PageError> {
     let (view, people, streams, routines) = ws.read(|snap| {
@@ -132,7 +132,7 @@ fn page(
         Ok::<_, StoreError>((view(ws, who, snap)?, agents::all(snap)?, groups.0, groups.1))
     })?;
     let choice = |value: String, label: &str| {
-        let chosen = value == typed.payer;
+        let chosen = value == form.payer;
         Choice::new(value, label, chosen)
     };
     let mut payers = Vec::new();
@@ -150,7 +150,7 @@ fn page(
     }
     payers.push(choice("task".to_owned(), "A task and its subtasks"));
     payers.push(choice("run".to_owned(), "One run"));
-    let chosen = if typed.period.is_empty() { Period::Month.word() } else { &typed.period };
+    let chosen = if form.period.is_empty() { Period::Month.word() } else { &form.period };
     let periods = Period::ALL
         .iter()
         .map(|period| Choice::new(period.word(), period.label(), period.word() == chosen));
@@ -161,7 +161,7 @@ fn page(
         periods: periods.collect(),
         view,
         payers,
-        v: typed,
+        v: form,
         wrong,
         shell,
     })
@@ -225,7 +225,7 @@ fn row(
         },
         href,
         period: period.words(),
-        used: one.told(),
+        used: one.describe(),
         percent: one.share(),
         tone: one.tone(),
         note: notes(&one, waits),
@@ -243,8 +243,8 @@ fn row(
 }
 
 /// Parses the form.
-fn read(typed: &BudgetForm) -> Result<(String, Option<i64>, Option<i64>, u8), Wrong> {
-    let handle = match (typed.payer.as_str(), typed.task.trim()) {
+fn read(form: &BudgetForm) -> Result<(String, Option<i64>, Option<i64>, u8), Wrong> {
+    let handle = match (form.payer.as_str(), form.task.trim()) {
         ("task", "") => {
             return Err(Wrong::field("task", "enter a task, such as MC-12"));
         }
@@ -252,13 +252,13 @@ fn read(typed: &BudgetForm) -> Result<(String, Option<i64>, Option<i64>, u8), Wr
         (kind @ ("task" | "run"), key) => format!("{kind}:{key}"),
         (payer, _) => payer.to_owned(),
     };
-    let money = match typed.money.trim() {
+    let money = match form.money.trim() {
         "" => None,
         text => Some(format::parse_dollars(text).ok_or_else(|| {
             Wrong::field("money", "enter an amount in dollars, such as 40, or leave it empty")
         })?),
     };
-    let tokens = match typed.tokens.trim().replace([' ', ',', '_'], "") {
+    let tokens = match form.tokens.trim().replace([' ', ',', '_'], "") {
         text if text.is_empty() => None,
         text => Some(text.parse::<i64>().ok().filter(|count| 0 <= *count).ok_or_else(|| {
             Wrong::field("tokens", "enter a number of tokens, such as 2000000, or leave it empty")
@@ -267,7 +267,7 @@ fn read(typed: &BudgetForm) -> Result<(String, Option<i64>, Option<i64>, u8), Wr
     if money.is_none() && tokens.is_none() {
         return Err(Wrong::field("money", "enter a limit in dollars or tokens"));
     }
-    let warn = match typed.warn.trim() {
+    let warn = match form.warn.trim() {
         "" => SOFT_PCT,
         text => {
             text.parse().map_err(|_| Wrong::field("warn", "enter a percentage from 1 to 100"))?
@@ -282,13 +282,13 @@ async fn set(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<BudgetForm>,
+    Form(form): Form<BudgetForm>,
 ) -> Result<Response, PageError> {
-    let wrong = match read(&typed) {
+    let wrong = match read(&form) {
         Err(wrong) => wrong,
         Ok((handle, limit_micros, limit_tokens, soft_pct)) => {
-            let hard = typed.soft.is_none();
-            let chosen = may_change(&ws, &who, &handle, &typed.period);
+            let hard = form.soft.is_none();
+            let chosen = may_change(&ws, &who, &handle, &form.period);
             let done = match chosen {
                 Ok((payer, period)) => {
                     let wish =
@@ -297,29 +297,29 @@ async fn set(
                     done.map(|()| payer).map_err(|error| Wrong::of(&error))
                 }
                 Err(refused)
-                    if ["task", "run"].contains(&typed.payer.as_str())
+                    if ["task", "run"].contains(&form.payer.as_str())
                         && refused.0.kind == ProblemKind::NotFound =>
                 {
-                    Err(Ok(Wrong::field("task", format!("this {} doesn't exist", typed.payer))))
+                    Err(Ok(Wrong::field("task", format!("this {} doesn't exist", form.payer))))
                 }
                 Err(refused) => return Err(PageError(refused.0)),
             };
             match done {
                 Ok(payer) => {
-                    let said = Flash::ok("Budget set. Applies from the next call.");
-                    let next = match (typed.back, payer) {
+                    let flash = Flash::ok("Budget set. Applies from the next call.");
+                    let next = match (form.back, payer) {
                         (Some(_), Payer::Stream(id)) => format!("streams/{id}"),
                         (Some(_), Payer::Routine(id)) => format!("routines/{id}"),
                         (Some(_), Payer::Task(id)) => format!("tasks/{id}"),
                         _ => HERE.to_owned(),
                     };
-                    return Ok(flash::say(&app, said, hx.go_to(&ws.url(&next))));
+                    return Ok(flash::say(&app, flash, hx.go_to(&ws.url(&next))));
                 }
                 Err(wrong) => wrong?,
             }
         }
     };
-    let page = page(&ws, &who, shell, typed, wrong)?;
+    let page = page(&ws, &who, shell, form, wrong)?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -333,8 +333,8 @@ async fn more(
     let (payer, period) = may_change(&ws, &who, &which.payer, &which.period)
         .map_err(|refused| PageError(refused.0))?;
     let raised = ws.write(&who, move |tx| budgets::raise(tx, payer, period)).await?;
-    let said = if raised { "Work resumed" } else { "This budget already has room" };
-    Ok(hx.done(said, &ws.url(HERE)))
+    let message = if raised { "Work resumed" } else { "This budget already has room" };
+    Ok(hx.done(message, &ws.url(HERE)))
 }
 
 async fn remove(

@@ -104,16 +104,16 @@ impl View {
     }
 }
 
-pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &SpanParams) -> Result<View, StoreError> {
+pub(super) fn view(ws: &Ws, snap: &Snap<'_>, params: &SpanParams) -> Result<View, StoreError> {
     let now = ws.app.clock.now();
     let today = day_in(now, &daily::zone(snap)?);
     let month = Month::of_day(today);
-    let (span, wrong) = match span::read(asked, today) {
+    let (span, wrong) = match span::read(params, today) {
         Ok(span) => (span, None),
         Err(wrong) => (month_of(month), Some(wrong)),
     };
-    let by = By::parse(&asked.by).unwrap_or_default();
-    let of = Of::parse(&asked.of).unwrap_or_default();
+    let by = By::parse(&params.by).unwrap_or_default();
+    let of = Of::parse(&params.of).unwrap_or_default();
     let past = span.past(today);
     let rolled = daily::rolled(ws, snap, span.first..=span.last)?;
     let machines = Machines::with_former(snap)?;
@@ -156,8 +156,8 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, asked: &SpanParams) -> Result<View,
             .into_iter()
             .map(|one| Tab::new(one.label(), address(&span.query(), by, one), one == of))
             .collect(),
-        from: typed(&asked.from, span, span.first),
-        to: typed(&asked.to, span, span.last),
+        from: day_text(&params.from, span, span.first),
+        to: day_text(&params.to, span, span.last),
         group: by.word(),
         wrong,
         wrong_whole: match wrong {
@@ -239,7 +239,7 @@ fn ranges(span: Span, own: &impl Fn(String) -> String) -> Vec<Tab> {
 }
 
 /// Content of a day field: the typed text, or the day itself for an explicit range.
-fn typed(text: &str, span: Span, day: u32) -> String {
+fn day_text(text: &str, span: Span, day: u32) -> String {
     match span.kind {
         Kind::Between if text.is_empty() => Month::date_of(day).to_string(),
         _ => text.to_owned(),

@@ -145,21 +145,21 @@ async fn show(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(typed): Query<PriceForm>,
+    Query(form): Query<PriceForm>,
 ) -> Result<Response, PageError> {
     if hx.wants("all-prices") {
         let manages = who.access.may(Can::Admin);
         let view = ws.read_blocking(move |ws| ws.read(|snap| view(ws, manages, snap))).await?;
         return html::fragment(&List { shell, view });
     }
-    html::page(&page(&ws, &who, shell, typed, Wrong::none()).await?)
+    html::page(&page(&ws, &who, shell, form, Wrong::none()).await?)
 }
 
 async fn page(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    typed: PriceForm,
+    form: PriceForm,
     wrong: Wrong,
 ) -> Result<PricesPage, PageError> {
     let manages = who.access.may(Can::Admin);
@@ -170,10 +170,10 @@ async fn page(
         })
     });
     let (view, all, zone) = looked.await?;
-    let mut places = vec![Choice::new(ANY, "All connections", typed.connection == ANY)];
+    let mut places = vec![Choice::new(ANY, "All connections", form.connection == ANY)];
     places.extend(all.iter().map(|one| {
         let handle = connections::handle(&one.name);
-        let chosen = handle == typed.connection;
+        let chosen = handle == form.connection;
         Choice::new(handle, &one.name, chosen)
     }));
     Ok(PricesPage {
@@ -185,7 +185,7 @@ async fn page(
             zone.iana_name().unwrap_or("UTC")
         ),
         places,
-        v: typed,
+        v: form,
         wrong,
         shell,
     })
@@ -295,9 +295,9 @@ fn dollars(micros: u64) -> String {
 }
 
 /// Parses a price, except for its connection.
-fn read(typed: &PriceForm, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPrice, Wrong> {
+fn read(form: &PriceForm, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPrice, Wrong> {
     let mut wrong = Wrong::none();
-    let texts = [&typed.input, &typed.cache_read, &typed.cache_write, &typed.output];
+    let texts = [&form.input, &form.cache_read, &form.cache_write, &form.output];
     let mut amounts = [None; 4];
     for ((text, field), amount) in texts.into_iter().zip(AMOUNTS).zip(&mut amounts) {
         let read = match text.trim() {
@@ -310,14 +310,14 @@ fn read(typed: &PriceForm, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPri
         *amount = wrong.join(read).flatten();
     }
     let today = now.to_zoned(zone.clone()).date();
-    let begins = day::in_field("begins_at", &typed.begins, today, Toward::Ahead);
+    let begins = day::in_field("begins_at", &form.begins, today, Toward::Ahead);
     let begins = wrong.join(begins.map_err(Wrong::from)).flatten();
     // ok: every calendar day begins in every zone.
     let begins_at = begins.and_then(|day| midnight(zone, day));
     if wrong.has_fields() {
         return Err(wrong);
     }
-    Ok(NewPrice { model: typed.model.clone(), connection: None, begins_at, amounts })
+    Ok(NewPrice { model: form.model.clone(), connection: None, begins_at, amounts })
 }
 
 async fn set(
@@ -326,25 +326,25 @@ async fn set(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<PriceForm>,
+    FormOnce(form, once): FormOnce<PriceForm>,
 ) -> Result<Response, PageError> {
-    let word = if typed.connection.is_empty() { ANY } else { &typed.connection };
+    let word = if form.connection.is_empty() { ANY } else { &form.connection };
     let connection = ws.read(|snap| place(snap, word)).map_err(|refused| PageError(refused.0))?;
     let zone = ws.read(|snap| daily::zone(snap))?;
-    let wrong = match read(&typed, (&zone, ws.app.clock.now())) {
+    let wrong = match read(&form, (&zone, ws.app.clock.now())) {
         Ok(new) => {
             let new = NewPrice { connection, ..new };
             match ws.write(&who, once.run(move |tx| rules::set(tx, new))).await {
                 Ok(_) => {
-                    let said = Flash::ok("Price saved. Past calls keep theirs.");
-                    return Ok(flash::say(&app, said, hx.go_to(&ws.url(HERE))));
+                    let flash = Flash::ok("Price saved. Past calls keep theirs.");
+                    return Ok(flash::say(&app, flash, hx.go_to(&ws.url(HERE))));
                 }
                 Err(error) => Wrong::of(&error)?,
             }
         }
         Err(wrong) => wrong,
     };
-    let page = page(&ws, &who, shell, typed, wrong).await?;
+    let page = page(&ws, &who, shell, form, wrong).await?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -359,11 +359,11 @@ async fn remove(
     let begins_at = Some(kernel::time::from_ms(which.begins_ms));
     let model = which.model;
     let taken = ws.write(&who, move |tx| rules::remove(tx, &model, connection, begins_at)).await?;
-    let said = match taken {
+    let message = match taken {
         0 => "That price was already removed",
         _ => "Price removed",
     };
-    Ok(hx.done(said, &ws.url(HERE)))
+    Ok(hx.done(message, &ws.url(HERE)))
 }
 
 /// The model whose factor is reset.

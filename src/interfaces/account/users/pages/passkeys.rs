@@ -66,8 +66,8 @@ fn bytes(text: &str) -> Result<Vec<u8>, PasskeyError> {
 
 /// The challenge that a response claims to answer.
 fn challenge_in(client_data: &[u8]) -> String {
-    let said: Value = serde_json::from_slice(client_data).unwrap_or_default();
-    said["challenge"].as_str().unwrap_or_default().to_owned()
+    let data: Value = serde_json::from_slice(client_data).unwrap_or_default();
+    data["challenge"].as_str().unwrap_or_default().to_owned()
 }
 
 /// `POST /settings/security/passkeys/begin`: the options for creating a passkey.
@@ -312,12 +312,12 @@ pub async fn check_again(
     if used.id == who.account { Ok(()) } else { Err(UsersError::NoMatch) }
 }
 
-/// Verifies a passkey response and returns its account. The challenge was issued to the account `asked`, or to anyone
+/// Verifies a passkey response and returns its account. The challenge was issued to the account `expected`, or to anyone
 /// if `None`.
 async fn used(
     app: &App,
     site: &Site,
-    (form, asked): (&UseForm, Option<AccountId>),
+    (form, expected): (&UseForm, Option<AccountId>),
     cause: Cause,
 ) -> Result<Account, UsersError> {
     let wrong = |error: PasskeyError| {
@@ -329,7 +329,7 @@ async fn used(
     let signature = bytes(&form.signature).map_err(wrong)?;
     let credential = bytes(&form.credential).map_err(wrong)?;
     let challenge = challenge_in(&client);
-    if !app.challenges.take(&challenge, asked, app.clock.now_ms()) {
+    if !app.challenges.take(&challenge, expected, app.clock.now_ms()) {
         return Err(wrong(PasskeyError::OtherPlace));
     }
     let found = app.system.read(|snap| {
@@ -341,7 +341,7 @@ async fn used(
         Ok::<_, StoreError>(passkey.zip(account))
     })?;
     let (passkey, account) = found.ok_or(UsersError::NoMatch)?;
-    let other = asked.is_some_and(|asked| asked != account.id);
+    let other = expected.is_some_and(|expected| expected != account.id);
     if account.disabled_at.is_some() || passkey.host != site.host || other {
         return Err(UsersError::NoMatch);
     }

@@ -132,11 +132,11 @@ async fn profile(
     caller: Caller,
     who: Person,
     shell: Shell,
-    Query(typed): Query<AccountForm>,
+    Query(form): Query<AccountForm>,
 ) -> Result<Response, PageError> {
     let page = Profile::of(shell, &who, caller.account.zone.as_deref());
     let mut page = page.with_tokens(&app, &who)?;
-    let Some(name) = typed.name else { return html::page(&page) };
+    let Some(name) = form.name else { return html::page(&page) };
     if let Err(error) = workspace::checked_member_name(&name) {
         (page.called, page.name_error) = (name, error.to_string());
     }

@@ -268,8 +268,8 @@ async fn rename(
         Ok(_) => Ok(flash::say(&app, Flash::ok("Name saved."), hx.go_to(&back))),
         // The profile page belongs to accounts; it reports the error of the name in its address.
         Err(error) if !error.fields().is_empty() => {
-            let typed = format::query_value(text::cut(&form.name, MAX_TYPED));
-            Ok(hx.go_to(&format!("{back}?name={typed}")))
+            let shortened = format::query_value(text::cut(&form.name, MAX_TYPED));
+            Ok(hx.go_to(&format!("{back}?name={shortened}")))
         }
         Err(error) => Err(error.into()),
     }

@@ -57,12 +57,12 @@ pub(super) async fn save(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<ModulesForm>,
+    Form(form): Form<ModulesForm>,
 ) -> Result<Response, PageError> {
     let is_off = |word: &str| match word {
-        "customers" => typed.customers.is_none(),
-        "collections" => typed.collections.is_none(),
-        _ => typed.knowledge.is_none(),
+        "customers" => form.customers.is_none(),
+        "collections" => form.collections.is_none(),
+        _ => form.knowledge.is_none(),
     };
     let off = modules::ALL.iter().map(|one| one.word).filter(|word| is_off(word));
     let patch = SettingsPatch {

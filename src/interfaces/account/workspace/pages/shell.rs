@@ -188,7 +188,7 @@ struct Numbers {
 struct ToReview {
     count: u64,
     /// Description of what is counted; may be empty.
-    told: String,
+    label: String,
 }
 
 impl ToReview {
@@ -209,18 +209,18 @@ impl ToReview {
             all.push((count, "agent draft", "agent drafts"));
         }
         all.retain(|(count, ..)| 0 < *count);
-        let told: Vec<String> =
+        let counts: Vec<String> =
             all.iter().map(|(count, one, many)| format::count(*count, one, many)).collect();
-        let told = match told.is_empty() {
+        let counts = match counts.is_empty() {
             true => String::new(),
-            false => format!("waiting: {}", listed(&told)),
+            false => format!("waiting: {}", listed(&counts)),
         };
-        Ok(Self { count: all.iter().map(|(count, ..)| count).sum(), told })
+        Ok(Self { count: all.iter().map(|(count, ..)| count).sum(), label: counts })
     }
 
     /// The sidebar item with its count.
     fn item(&self, ws: &Ws) -> NavItem {
-        NavItem::new("Review", ws.url("review"), "inbox").count(self.count).telling(&self.told)
+        NavItem::new("Review", ws.url("review"), "inbox").count(self.count).telling(&self.label)
     }
 }
 

@@ -337,13 +337,13 @@ struct DoneOut {
 }
 
 async fn list(
-    Query(asked): Query<FileListParams>,
+    Query(params): Query<FileListParams>,
     At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<FileListing>, ApiError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let there = there::state(&ws, &agent, ws.app.clock.now(), &zone).await?;
     let there = there.map(ThereOut::from);
-    let tree = files::tree(&ws, &agent, asked.path.trim_matches('/')).await?;
+    let tree = files::tree(&ws, &agent, params.path.trim_matches('/')).await?;
     let prompted = tree.prompted.iter().map(PromptedOut::from).collect();
     let nodes = tree.nodes.into_iter().map(|node| NodeView {
         path: node.path,
@@ -355,10 +355,10 @@ async fn list(
 }
 
 async fn search(
-    Query(asked): Query<FileSearchParams>,
+    Query(params): Query<FileSearchParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<SearchOut>, ApiError> {
-    let found = found::search(&ws, &agent, &asked.q).await?;
+    let found = found::search(&ws, &agent, &params.q).await?;
     let line = |line: Line| LineOut { number: line.number, text: line.text };
     let items = found.hits.into_iter().map(|hit| HitOut {
         path: hit.path,
@@ -369,12 +369,12 @@ async fn search(
 }
 
 async fn beginning(
-    Query(asked): Query<FileListParams>,
+    Query(params): Query<FileListParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<FileView>, ApiError> {
-    let content = files::read(&ws, &agent, &asked.path, files::MAX_SHOWN).await?;
+    let content = files::read(&ws, &agent, &params.path, files::MAX_SHOWN).await?;
     Ok(Json(FileView {
-        path: asked.path,
+        path: params.path,
         bytes: content.total,
         executable: content.executable,
         text: content.text,
@@ -385,11 +385,11 @@ async fn beginning(
 async fn read(
     headers: HeaderMap,
     Path2(_, path): Path2<String, String>,
-    Query(asked): Query<FileReadParams>,
+    Query(params): Query<FileReadParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Response, ApiError> {
     let accepts = headers.get(ACCEPT).is_some_and(|media| media.as_bytes() == BYTES.as_bytes());
-    if accepts || !matches!(asked.raw.as_str(), "" | "0") {
+    if accepts || !matches!(params.raw.as_str(), "" | "0") {
         let open = files::open(&ws, &agent, &path).await?;
         let name = file::clean_name(&path);
         let served = file::serve_open(&name, open, Show::Download, &headers).await;
@@ -435,8 +435,8 @@ async fn write(
             joined: saved.joined,
         })),
         Err(EditError::Clash { path, clash }) => {
-            let told = (*clash).clone();
-            Err(ApiError::from(EditError::Clash { path, clash }).with("clash", &told))
+            let conflict = (*clash).clone();
+            Err(ApiError::from(EditError::Clash { path, clash }).with("clash", &conflict))
         }
         Err(error) => Err(error.into()),
     }

@@ -152,11 +152,11 @@ async fn list(At { ws, agent, .. }: At<ApiError>) -> Result<Json<Notes>, ApiErro
 }
 
 async fn read(
-    Query(asked): Query<NoteParams>,
+    Query(params): Query<NoteParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<NoteOut>, ApiError> {
-    let memory::Read { text, hash } = memory::read(&ws, &agent, &asked.path).await?;
-    Ok(Json(NoteOut { path: asked.path, text, hash }))
+    let memory::Read { text, hash } = memory::read(&ws, &agent, &params.path).await?;
+    Ok(Json(NoteOut { path: params.path, text, hash }))
 }
 
 async fn write(at: At<ApiError>, Json(body): Json<NoteBody>) -> Result<Json<NoteOut>, ApiError> {
@@ -167,14 +167,14 @@ async fn write(at: At<ApiError>, Json(body): Json<NoteBody>) -> Result<Json<Note
 }
 
 async fn search(
-    Query(asked): Query<MemorySearchParams>,
+    Query(params): Query<MemorySearchParams>,
     At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<Found>, ApiError> {
-    let words = Words::of(&asked.q);
+    let words = Words::of(&params.q);
     let words = words.ok_or_else(|| ApiError::invalid("q", "enter a search word"))?;
-    let most = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
+    let most = params.limit.unwrap_or(USUAL).clamp(1, MOST);
     let today = ws.app.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let Searched { notes, said } =
+    let Searched { notes, messages } =
         memory::find(&ws, &agent, who.account, words, today, most).await?;
     let notes = notes.into_iter().map(|one| NoteHit {
         path: one.path,
@@ -182,7 +182,7 @@ async fn search(
         text: one.passage.text,
         score: one.score,
     });
-    let hits = said.hits.into_iter().map(|one| SaidHit {
+    let hits = messages.hits.into_iter().map(|one| SaidHit {
         session: one.session,
         n: one.n,
         run: one.run,
@@ -194,7 +194,7 @@ async fn search(
     Ok(Json(Found {
         notes: notes.collect(),
         said: hits.collect(),
-        complete: said.complete,
-        until: said.until.map(|at| at.to_string()),
+        complete: messages.complete,
+        until: messages.until.map(|at| at.to_string()),
     }))
 }

@@ -327,10 +327,10 @@ async fn apply_clean(ws: Ws, who: Person) -> Result<Json<Applied>, ApiError> {
 }
 
 async fn show(
-    Query(asked): Query<UpgradeParams>,
+    Query(params): Query<UpgradeParams>,
     At { ws, agent, .. }: At<ApiError>,
 ) -> Result<Json<OfferOut>, ApiError> {
-    let offer = upgrade::offer(&ws, &agent, asked.template.as_deref()).await?;
+    let offer = upgrade::offer(&ws, &agent, params.template.as_deref()).await?;
     Ok(Json(OfferOut::of(&agent, &offer)))
 }
 

@@ -84,14 +84,14 @@ struct CommitLine {
 }
 
 impl From<Told> for CommitLine {
-    fn from(told: Told) -> Self {
+    fn from(version: Told) -> Self {
         Self {
-            commit: told.id.to_string(),
-            author: told.author,
-            at: told.at.to_string(),
-            subject: told.subject,
-            message: told.message,
-            run: told.run,
+            commit: version.id.to_string(),
+            author: version.author,
+            at: version.at.to_string(),
+            subject: version.subject,
+            message: version.message,
+            run: version.run,
         }
     }
 }
@@ -180,26 +180,26 @@ async fn commit_lines(
     commits: Vec<Logged>,
 ) -> Result<Vec<CommitLine>, ApiError> {
     let eye = (who.account, who.role);
-    let told = ws.read_blocking(move |ws| ws.read(|snap| versions::tell(snap, eye, commits)));
-    Ok(told.await?.into_iter().map(CommitLine::from).collect())
+    let lines = ws.read_blocking(move |ws| ws.read(|snap| versions::tell(snap, eye, commits)));
+    Ok(lines.await?.into_iter().map(CommitLine::from).collect())
 }
 
 async fn log(
-    Query(asked): Query<VersionListParams>,
+    Query(params): Query<VersionListParams>,
     At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<Log>, ApiError> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let log = versions::log(&ws, &agent, &asked.path, asked.before.as_deref(), limit).await?;
+    let limit = params.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let log = versions::log(&ws, &agent, &params.path, params.before.as_deref(), limit).await?;
     let items = commit_lines(&ws, &who, log.commits).await?;
     Ok(Json(Log { items, next: log.next.map(|next| next.to_string()) }))
 }
 
 async fn show(
     Path2(_, id): Path2<String, String>,
-    Query(asked): Query<FileVersionParams>,
+    Query(params): Query<FileVersionParams>,
     At { ws, who, agent, .. }: At<ApiError>,
 ) -> Result<Json<CommitOut>, ApiError> {
-    let change = versions::change(&ws, &agent, &id, &asked.path).await?;
+    let change = versions::change(&ws, &agent, &id, &params.path).await?;
     let commit = commit_lines(&ws, &who, vec![change.commit]).await?.pop();
     let is_now = change.is_now;
     Ok(Json(CommitOut {

@@ -25,23 +25,23 @@ async fn act(
     (app, hx): (&App, &Hx),
     At { ws, who, agent, .. }: At<PageError>,
     act: Act,
-    said: impl FnOnce(&str) -> String,
+    message: impl FnOnce(&str) -> String,
 ) -> Result<Response, PageError> {
     let id = agent.id;
     let agent = ws.write(&who, move |tx| act(tx, id)).await?;
     let name = ws.read(|snap| queries::called(snap, &agent))?;
     let back = ws.url(&format!("agents/{}", agent.slug));
-    Ok(flash::say(app, Flash::ok(said(&name)), hx.go_to(&back)))
+    Ok(flash::say(app, Flash::ok(message(&name)), hx.go_to(&back)))
 }
 
 pub(super) async fn pause(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
-    let said = |name: &str| format!("{name} is paused. Running work finishes first.");
-    act((&app, &hx), at, rules::pause, said).await
+    let message = |name: &str| format!("{name} is paused. Running work finishes first.");
+    act((&app, &hx), at, rules::pause, message).await
 }
 
 pub(super) async fn resume(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
-    let said = |name: &str| format!("{name} is resumed.");
-    act((&app, &hx), at, rules::resume, said).await
+    let message = |name: &str| format!("{name} is resumed.");
+    act((&app, &hx), at, rules::resume, message).await
 }
 
 /// Who takes over an archived agent's tasks and routines.
@@ -67,14 +67,14 @@ pub(super) async fn archive(
     };
     let heirs = heirs(to(&goes.tasks_to)?, to(&goes.routines_to)?)?;
     let agent = ws.write(&who, move |tx| rules::retire(tx, id, heirs)).await?;
-    let said = format!("{called} is archived. Its files and history are kept.");
+    let message = format!("{called} is archived. Its files and history are kept.");
     let back = ws.url(&format!("agents/{}", agent.slug));
-    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&back)))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&back)))
 }
 
 pub(super) async fn restore(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
-    let said = |name: &str| format!("{name} is restored.");
-    act((&app, &hx), at, rules::restore, said).await
+    let message = |name: &str| format!("{name} is restored.");
+    act((&app, &hx), at, rules::restore, message).await
 }
 
 /// Retries the setup of the agent's files.

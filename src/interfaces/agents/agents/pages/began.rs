@@ -57,7 +57,7 @@ impl Began {
     }
 
     /// Drops unchanged fields. Returns whether a remaining field was also changed concurrently.
-    fn leave(&self, now: &Self, changes: &mut Changes) -> bool {
+    fn drop_unchanged(&self, now: &Self, changes: &mut Changes) -> bool {
         let mut clashes = false;
         left(&mut changes.name, [&self.name, &now.name], &mut clashes);
         left(&mut changes.emoji, [&self.emoji, &now.emoji], &mut clashes);
@@ -92,7 +92,7 @@ pub(super) fn save(
     move |tx| {
         let now = tx.get::<Agent>(id)?.map(|agent| Began::of(&agent));
         let clashes = match (&began, &now) {
-            (Some(began), Some(now)) => began.leave(now, &mut changes),
+            (Some(began), Some(now)) => began.drop_unchanged(now, &mut changes),
             _ => true,
         };
         rules::update(tx, id, rev.filter(|_| clashes), changes)

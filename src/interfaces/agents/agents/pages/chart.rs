@@ -92,10 +92,10 @@ pub(super) fn show(
     who: &Person,
     shell: Shell,
     hx: &Hx,
-    asked: &AgentsPageParams,
+    params: &AgentsPageParams,
 ) -> Result<Response, PageError> {
     let when = When::of(ws, who);
-    let fleet = ws.read(|snap| chart(ws, who, snap, &when, asked))?;
+    let fleet = ws.read(|snap| chart(ws, who, snap, &when, params))?;
     if hx.wants("fleet") {
         return html::fragment(&ChartPart { fleet });
     }
@@ -118,9 +118,9 @@ fn chart(
     who: &Person,
     snap: &Snap<'_>,
     when: &When,
-    asked: &AgentsPageParams,
+    params: &AgentsPageParams,
 ) -> Result<Chart, StoreError> {
-    let wanted = Group::ALL.into_iter().find(|group| group.word() == asked.state);
+    let wanted = Group::ALL.into_iter().find(|group| group.word() == params.state);
     let all = queries::all(snap)?;
     let mut tree = Tree {
         ws,
@@ -141,7 +141,7 @@ fn chart(
     tree.people(snap, who.account)?;
     let handed = handed(ws, snap, when, &tree)?;
     let (list_href, archived) = (ws.url("agents"), queries::archived(snap)?.len());
-    let at = match asked.state.as_str() {
+    let at = match params.state.as_str() {
         "" => format!("{list_href}?view=chart"),
         word => format!("{list_href}?view=chart&state={word}"),
     };

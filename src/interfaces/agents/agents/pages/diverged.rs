@@ -92,14 +92,14 @@ pub(super) async fn take(
     let hand = at.hand();
     let taken = apart::take(hand, &name).await?;
     let files = at.ws.url(&format!("agents/{}/files", at.agent.slug));
-    let (said, to) = match taken.stays.is_empty() {
+    let (flash, to) = match taken.stays.is_empty() {
         true => (Flash::ok(taken_words(&taken)), files),
         false => {
             let words = format!("{} {}", taken_words(&taken), stays_words(&taken.stays));
             (Flash::ok(words), at.ws.url(&format!("agents/{}/kept/{name}", at.agent.slug)))
         }
     };
-    Ok(flash::say(&app, said, hx.go_to(&to)))
+    Ok(flash::say(&app, flash, hx.go_to(&to)))
 }
 
 fn taken_words(taken: &Taken) -> String {
@@ -127,8 +127,8 @@ pub(super) async fn forget(
 ) -> Result<Response, PageError> {
     apart::forget(at.hand(), &name).await?;
     let files = at.ws.url(&format!("agents/{}/files", at.agent.slug));
-    let said = Flash::ok("Discarded the changes from the other machine.".to_owned());
-    Ok(flash::say(&app, said, hx.go_to(&files)))
+    let flash = Flash::ok("Discarded the changes from the other machine.".to_owned());
+    Ok(flash::say(&app, flash, hx.go_to(&files)))
 }
 
 #[cfg(test)]

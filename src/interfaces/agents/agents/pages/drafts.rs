@@ -124,14 +124,14 @@ pub(super) async fn accept(
     Form(Chosen { hash }): Form<Chosen>,
 ) -> Result<Response, PageError> {
     let taken = drafts::take(at.hand(), &name, &hash).await;
-    let told = to_flash(
+    let flash = to_flash(
         taken,
         format!(
             "Accepted the change to {name}. It applies from the next \
         turn."
         ),
     )?;
-    Ok(flash::say(&app, told, hx.go_to(&at.ws.url(HERE))))
+    Ok(flash::say(&app, flash, hx.go_to(&at.ws.url(HERE))))
 }
 
 /// `POST /agents/{slug}/drafts/{name}/refuse`
@@ -142,14 +142,14 @@ pub(super) async fn refuse(
     Path2(_, name): Path2<String, String>,
 ) -> Result<Response, PageError> {
     let refused = drafts::refuse(at.hand(), &name).await;
-    let told = to_flash(
+    let flash = to_flash(
         refused,
         format!(
             "Rejected. {name} is unchanged and the draft is in the \
         history."
         ),
     )?;
-    Ok(flash::say(&app, told, hx.go_to(&at.ws.url(HERE))))
+    Ok(flash::say(&app, flash, hx.go_to(&at.ws.url(HERE))))
 }
 
 /// The notice for a decision, or for an error that a person can fix.

@@ -79,7 +79,7 @@ impl Sheet {
     }
 
     /// An error of the text as a whole or of its path.
-    pub(super) fn said(&self) -> &str {
+    pub(super) fn error_message(&self) -> &str {
         if self.wrong.whole().is_empty() { self.wrong.at("path") } else { self.wrong.whole() }
     }
 }
@@ -151,10 +151,10 @@ pub(super) async fn save(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<FileForm>,
+    Form(form): Form<FileForm>,
 ) -> Result<Response, PageError> {
     let visit = visit(ws, who, &slug).await?;
-    let FileForm { path, rev, text } = typed;
+    let FileForm { path, rev, text } = form;
     let base: String = serde_json::from_str(&rev).map_err(|_| {
         let why = "the form is incomplete; open it again";
         PageError(Failure::new(ProblemKind::Invalid, "bad_form", why))
@@ -163,14 +163,14 @@ pub(super) async fn save(
     let written = Written { text: text.clone(), base: given, ends: Ends::AsBefore };
     let error = match editing::save(hand(&visit), &path, written).await {
         Ok(saved) => {
-            let said = match (saved.commit, saved.joined) {
+            let message = match (saved.commit, saved.joined) {
                 (None, _) => format!("{path} is already up to date."),
                 (Some(_), false) => format!("Saved {path}."),
                 (Some(_), true) => {
                     format!("Saved {path}, merged with other changes.")
                 }
             };
-            return Ok(flash::say(&app, Flash::ok(said), hx.go_to(&visit.href(&path))));
+            return Ok(flash::say(&app, Flash::ok(message), hx.go_to(&visit.href(&path))));
         }
         Err(error) => error,
     };
@@ -203,8 +203,8 @@ pub(super) async fn create(
     let (path, text) = (new.path.trim().to_owned(), new.text.replace("\r\n", "\n"));
     match editing::create(hand(&visit), &path, text.clone()).await {
         Ok(_) => {
-            let said = Flash::ok(format!("Created {path}."));
-            Ok(flash::say(&app, said, hx.go_to(&visit.href(&path))))
+            let flash = Flash::ok(format!("Created {path}."));
+            Ok(flash::say(&app, flash, hx.go_to(&visit.href(&path))))
         }
         Err(error) => {
             let refused = (status_of(&error), What::New(path, text), Wrong::of(&error)?);
@@ -233,8 +233,8 @@ pub(super) async fn rename(
     let (path, to) = (new.path, new.to.trim().to_owned());
     match editing::rename(hand(&visit), &path, &to).await {
         Ok(_) => {
-            let said = Flash::ok(format!("Renamed {path} to {to}."));
-            Ok(flash::say(&app, said, hx.go_to(&visit.href(&to))))
+            let flash = Flash::ok(format!("Renamed {path} to {to}."));
+            Ok(flash::say(&app, flash, hx.go_to(&visit.href(&to))))
         }
         Err(error) => {
             let what = What::Rename(path.clone(), to);
@@ -261,8 +261,8 @@ pub(super) async fn remove(
     let visit = visit(ws, who, &slug).await?;
     editing::remove(hand(&visit), &path).await?;
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let said = Flash::ok(format!("Deleted {path}. You can restore it from its history."));
-    Ok(flash::say(&app, said, hx.go_to(&visit.href(folder))))
+    let flash = Flash::ok(format!("Deleted {path}. You can restore it from its history."));
+    Ok(flash::say(&app, flash, hx.go_to(&visit.href(folder))))
 }
 
 /// `POST /agents/{slug}/files/send`: streams the files to disk, then adds them to the agent's files.
@@ -290,24 +290,24 @@ pub(super) async fn send(
         };
         let name = one.name.clone();
         if let Err(error) = editing::upload(hand(&visit), &path, one).await {
-            let mut said = format!("“{name}” was not added: {error}.");
+            let mut message = format!("“{name}” was not added: {error}.");
             if !names.is_empty() {
-                said.push_str(&format!(" Already added: {}.", names.join(", ")));
+                message.push_str(&format!(" Already added: {}.", names.join(", ")));
             }
             // An error that the form cannot fix is not shown in the form.
             Wrong::of(&error)?;
-            let refused = (status_of(&error), What::Send(folder), Wrong::said(said));
+            let refused = (status_of(&error), What::Send(folder), Wrong::message(message));
             return refuse(visit, shell, "", refused).await;
         }
         names.push(name);
     }
-    let said = match names.as_slice() {
+    let message = match names.as_slice() {
         [] => "No file was chosen.".to_owned(),
         [one] => format!("Added {one}."),
         many => format!("Added {} files.", many.len()),
     };
     let back = Hx::from_headers(&parts.headers).go_to(&visit.href(&folder));
-    Ok(flash::say(&app, Flash::ok(said), back))
+    Ok(flash::say(&app, Flash::ok(message), back))
 }
 
 fn hand(visit: &Visit) -> Hand<'_> {

@@ -222,10 +222,10 @@ pub(super) async fn show(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Query(asked): Query<FilesPageParams>,
+    Query(params): Query<FilesPageParams>,
 ) -> Result<Response, PageError> {
     let visit = visit(ws, who, &slug).await?;
-    let path = asked.path.trim_matches('/').to_owned();
+    let path = params.path.trim_matches('/').to_owned();
     if hx.wants(FILE) {
         let paper = match looked_at(&visit, &path).await {
             Err(FilesError::NotFound(_)) => {
@@ -238,17 +238,17 @@ pub(super) async fn show(
     }
     let tree = files::tree(&visit.ws, &visit.agent, &path).await?;
     let kept = kept(&visit).await?;
-    let q = asked.q.trim();
+    let q = params.q.trim();
     if hx.wants(TREE) {
         return html::fragment(&TreePart {
-            tree: tree_view(&visit, &tree, kept, &path).asked(&visit, q),
+            tree: tree_view(&visit, &tree, kept, &path).with_search(&visit, q),
         });
     }
-    if !asked.act.is_empty() {
+    if !params.act.is_empty() {
         if !visit.may() {
             return Err(PageError::forbidden(Can::Agents));
         }
-        let sheet = sheets::begin(&visit, &asked.act, &path).await?;
+        let sheet = sheets::begin(&visit, &params.act, &path).await?;
         return page(visit, shell, &path, (StatusCode::OK, Paper::Sheet(Box::new(sheet)))).await;
     }
     let is_folder = tree.nodes.iter().any(|node| node.path == path && node.is_folder);
@@ -263,7 +263,7 @@ pub(super) async fn show(
             file => (StatusCode::OK, Paper::File(Box::new(file?))),
         },
     };
-    let tree = tree_view(&visit, &tree, kept, &path).asked(&visit, q);
+    let tree = tree_view(&visit, &tree, kept, &path).with_search(&visit, q);
     html::document(status, &FilesPage { shell, head: visit.head, tree, paper })
 }
 
@@ -344,7 +344,7 @@ fn tree_view(visit: &Visit, tree: &Tree, kept: Vec<KeptRow>, path: &str) -> Tree
 
 impl TreeView {
     /// The tree while a search is active.
-    fn asked(self, visit: &Visit, q: &str) -> Self {
+    fn with_search(self, visit: &Visit, q: &str) -> Self {
         if q.is_empty() {
             return self;
         }

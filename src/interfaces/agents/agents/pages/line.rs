@@ -135,10 +135,10 @@ pub(super) async fn save(
     app: App,
     At { ws, who, agent: before, .. }: At<PageError>,
     hx: Hx,
-    Form(asked): Form<ManagerForm>,
+    Form(form): Form<ManagerForm>,
 ) -> Result<Response, PageError> {
     let id = before.id;
-    let to = ws.read(|snap| lines::meant(snap, &asked.to))?.map_err(AgentError::NoManager)?;
+    let to = ws.read(|snap| lines::meant(snap, &form.to))?.map_err(AgentError::NoManager)?;
     let changes = Changes { reports_to: Some(to), ..Changes::default() };
     let agent = ws.write(&who, move |tx| rules::update(tx, id, None, changes)).await?;
     let author = Author::person(&who.name, who.account);
@@ -154,14 +154,14 @@ pub(super) async fn save(
         };
         Ok::<_, StoreError>((queries::called(snap, &agent)?, manager))
     })?;
-    let said = match manager {
+    let message = match manager {
         Some(manager) => format!("{name} reports to {manager}."),
         None => format!("{name} has no manager now."),
     };
     if hx.is_partial() {
-        let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &said);
+        let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &message);
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
     let back = ws.url(&format!("agents/{}", agent.slug));
-    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&back)))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&back)))
 }

@@ -150,14 +150,14 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(asked): Query<AgentsPageParams>,
+    Query(params): Query<AgentsPageParams>,
 ) -> Result<Response, PageError> {
-    if asked.view == "chart" {
-        return chart::show(&ws, &who, shell, &hx, &asked);
+    if params.view == "chart" {
+        return chart::show(&ws, &who, shell, &hx, &params);
     }
     let when = When::of(&ws, &who);
     let fleet =
-        ws.read_blocking(move |ws| ws.read(|snap| fleet(ws, &who, snap, &when, &asked))).await?;
+        ws.read_blocking(move |ws| ws.read(|snap| fleet(ws, &who, snap, &when, &params))).await?;
     if hx.wants("fleet") {
         return html::fragment(&FleetPart { fleet });
     }
@@ -169,11 +169,11 @@ fn fleet(
     who: &Person,
     snap: &Snap<'_>,
     when: &When,
-    asked: &AgentsPageParams,
+    params: &AgentsPageParams,
 ) -> Result<Fleet, StoreError> {
-    let wanted = Group::ALL.into_iter().find(|group| group.word() == asked.state);
+    let wanted = Group::ALL.into_iter().find(|group| group.word() == params.state);
     let archived = queries::archived(snap)?;
-    let in_archive = asked.state == "archived";
+    let in_archive = params.state == "archived";
     let agents = if in_archive { archived.clone() } else { queries::all(snap)? };
     let mut rows = Vec::with_capacity(agents.len());
     let mut costs = Vec::with_capacity(agents.len());
@@ -200,7 +200,7 @@ fn fleet(
     // order.
     rows.sort_by_key(|row| (row.team, row.group));
     band(&mut rows);
-    let at = match asked.state.as_str() {
+    let at = match params.state.as_str() {
         "" => list_href.clone(),
         word => format!("{list_href}?state={word}"),
     };
@@ -440,7 +440,7 @@ fn summary(
     let (slices, bar_label) = slices(costs, called, limit);
     let (runs_today, hours) = runs_of_today(snap, when)?;
     let needs = needs::read(snap, &DashboardContext::new(snap, ws, who)?)?.count;
-    let waits = needs.told().is_some();
+    let waits = needs.describe().is_some();
     Ok(Summary {
         spent: format::money(spent),
         budget,
@@ -467,15 +467,15 @@ fn begins(open: &[(Group, usize)]) -> String {
             waiting",
         ),
     ];
-    let told = held.into_iter().filter_map(|(group, does)| {
+    let parts = held.into_iter().filter_map(|(group, does)| {
         let with = open.iter().filter(|(one, _)| *one == group);
         let count: usize = with.map(|(_, count)| count).sum();
         (0 < count).then(|| format!("{count} for an agent that {does}"))
     });
-    let told: Vec<String> = told.collect();
+    let parts: Vec<String> = parts.collect();
     match open.iter().map(|(_, count)| count).sum::<usize>() {
         0 => "All inboxes are empty".to_owned(),
-        _ if !told.is_empty() => told.join(", "),
+        _ if !parts.is_empty() => parts.join(", "),
         1 => "It starts automatically".to_owned(),
         _ => "They start automatically".to_owned(),
     }

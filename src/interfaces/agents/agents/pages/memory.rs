@@ -105,9 +105,9 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(asked): Query<MemoryPageParams>,
+    Query(params): Query<MemoryPageParams>,
 ) -> Result<Response, PageError> {
-    page(&ws, &who, shell, &slug, asked, None).await
+    page(&ws, &who, shell, &slug, params, None).await
 }
 
 /// Rejected text and the error.
@@ -118,7 +118,7 @@ async fn page(
     who: &Person,
     shell: Shell,
     slug: &str,
-    asked: MemoryPageParams,
+    params: MemoryPageParams,
     refused: Option<Refused>,
 ) -> Result<Response, PageError> {
     let when = When::of(ws, who);
@@ -128,9 +128,9 @@ async fn page(
         Ok::<_, PageError>((agent, head))
     })?;
     let base = format!("{}/memory", head.base);
-    let path = if asked.path.is_empty() { LASTING } else { asked.path.as_str() };
+    let path = if params.path.is_empty() { LASTING } else { params.path.as_str() };
     let notes = memory::list(ws, &agent).await?;
-    let words = Words::of(&asked.q);
+    let words = Words::of(&params.q);
     let rows = rows(&base, &notes, path, words.is_some());
     let may = who.access.may(Can::Agents) && agent.archived_at.is_none();
     let (mut open, mut hits, mut wrong) = (None, None, String::new());
@@ -141,10 +141,10 @@ async fn page(
     } else {
         let read = memory::read(ws, &agent, path).await?;
         let mut text = read.text;
-        if let Some((typed, why)) = refused {
-            (text, wrong) = (typed, why);
+        if let Some((draft, why)) = refused {
+            (text, wrong) = (draft, why);
         }
-        let (html, edits) = (md::plain(&text), may && !asked.edit.is_empty());
+        let (html, edits) = (md::plain(&text), may && !params.edit.is_empty());
         let here = format!("{base}?path={}", query_value(path));
         let edit = format!("{here}&edit=1");
         let history = format!("{}/history?path={}", head.base, query_value(path));
@@ -157,7 +157,7 @@ async fn page(
         });
         open = Some(Open { path, html, text, hash, edits, here, edit, history, waits });
     }
-    let (q, accepts) = (asked.q, who.access.may(Can::Approve));
+    let (q, accepts) = (params.q, who.access.may(Can::Approve));
     html::page(&MemoryPage { shell, head, base, q, rows, open, hits, may, accepts, wrong })
 }
 
@@ -192,16 +192,16 @@ fn found_in(
         at: None,
         text: one.passage.text,
     });
-    let unseen = found.said.unseen();
-    let mut said = Vec::new();
-    for hit in found.said.hits {
+    let unseen = found.messages.unseen();
+    let mut messages = Vec::new();
+    for hit in found.messages.hits {
         let run = match hit.run {
             Some(run) => tx.get::<Run>(run)?,
             None => None,
         };
         let Some(run) = run else { continue };
         let step = hit.n.saturating_sub(run.first_event) + 1;
-        said.push(Hit {
+        messages.push(Hit {
             title: if hit.by.is_some() { "Your message" } else { "Agent’s message" }.to_owned(),
             href: ws.url(&format!("runs/{}#s-{step}", run.name())),
             at: Some(when.at(hit.at)),
@@ -214,7 +214,7 @@ fn found_in(
         }
         None => String::new(),
     };
-    Ok(Hits { notes: notes.collect(), said, rest })
+    Ok(Hits { notes: notes.collect(), said: messages, rest })
 }
 
 #[derive(Deserialize)]
@@ -238,9 +238,9 @@ pub(super) async fn save(
     at: At<PageError>,
     shell: Shell,
     hx: Hx,
-    Form(typed): Form<MemoryForm>,
+    Form(form): Form<MemoryForm>,
 ) -> Result<Response, PageError> {
-    let MemoryForm { path, hash, text } = typed;
+    let MemoryForm { path, hash, text } = form;
     let hand = at.hand();
     match memory::write(hand, &path, (text.clone(), &hash)).await {
         Ok(_) => {
@@ -249,9 +249,9 @@ pub(super) async fn save(
             Ok(flash::say(&app, Flash::ok(format!("Saved {path}.")), hx.go_to(&url)))
         }
         Err(MemoryError::Edit(error)) if is_of_form(&error) => {
-            let asked =
+            let params =
                 MemoryPageParams { path, edit: "1".to_owned(), ..MemoryPageParams::default() };
-            page(&at.ws, &at.who, shell, &at.agent.slug, asked, Some((text, error.to_string())))
+            page(&at.ws, &at.who, shell, &at.agent.slug, params, Some((text, error.to_string())))
                 .await
         }
         Err(error) => Err(error.into()),

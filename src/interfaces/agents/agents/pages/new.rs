@@ -30,9 +30,9 @@ use web::shell::Shell;
 use super::{acts, line, model_choices, model_wish, thinking_choices};
 
 /// Parses the budget.
-pub(super) fn budget(typed: &str) -> Result<Option<i64>, Wrong> {
-    let typed = typed.trim();
-    if typed.is_empty() {
+pub(super) fn budget(text: &str) -> Result<Option<i64>, Wrong> {
+    let text = text.trim();
+    if text.is_empty() {
         return Ok(None);
     }
     let wrong = || {
@@ -42,7 +42,7 @@ pub(super) fn budget(typed: &str) -> Result<Option<i64>, Wrong> {
         empty",
         )
     };
-    format::parse_dollars(typed).map(Some).ok_or_else(wrong)
+    format::parse_dollars(text).map(Some).ok_or_else(wrong)
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -100,24 +100,24 @@ pub(super) async fn form(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<NewAgentForm>,
+    Query(form): Query<NewAgentForm>,
 ) -> Result<Response, PageError> {
-    let choosing = typed.template.is_empty() || !typed.search.is_empty();
-    let template = templates::find(&typed.template).or_else(|| templates::find("default"));
+    let choosing = form.template.is_empty() || !form.search.is_empty();
+    let template = templates::find(&form.template).or_else(|| templates::find("default"));
     let manifest = template.map(|template| &template.manifest);
     let fitting = match manifest {
-        Some(manifest) if typed.model.is_empty() => {
+        Some(manifest) if form.model.is_empty() => {
             ws.read(|snap| fitting::model(snap, manifest.model_class))?
         }
         _ => None,
     };
     let v = NewAgentForm {
-        model: fitting.map_or_else(|| typed.model.clone(), |pick| pick.value()),
+        model: fitting.map_or_else(|| form.model.clone(), |pick| pick.value()),
         template: template.map_or_else(String::new, |template| template.slug.clone()),
         emoji: manifest.map_or_else(String::new, |manifest| manifest.emoji.clone()),
         thinking: manifest.map_or_else(String::new, |m| m.thinking.word().to_owned()),
         exec: if manifest.is_none_or(|one| one.exec) { "on".to_owned() } else { String::new() },
-        ..typed
+        ..form
     };
     html::page(&NewPage { choosing, ..page(&ws, &who, shell, v, Wrong::none())? })
 }
@@ -176,9 +176,9 @@ fn page(
 fn asked_manager(
     tx: &dyn Read,
     who: &Person,
-    typed: &str,
+    text: &str,
 ) -> Result<Result<Option<Manager>, String>, StoreError> {
-    match typed.trim() {
+    match text.trim() {
         "" => Ok(Ok(Some(who.account.into()))),
         name => lines::meant(tx, name),
     }
@@ -190,31 +190,32 @@ pub(super) async fn create(
     who: Person,
     shell: Shell,
     hx: Hx,
-    FormOnce(typed, once): FormOnce<NewAgentForm>,
+    FormOnce(form, once): FormOnce<NewAgentForm>,
 ) -> Result<Response, PageError> {
-    let (budget, mut wrong) = checked(&typed);
-    let manager = ws.read(|snap| asked_manager(snap, &who, &typed.reports_to))?;
+    let (budget, mut wrong) = checked(&form);
+    let manager = ws.read(|snap| asked_manager(snap, &who, &form.reports_to))?;
     let manager =
         wrong.join(manager.map_err(|name| {
             Wrong::field("reports_to", format!("no one here is called \"{name}\""))
         }));
     if wrong.has_fields() {
-        return again(&ws, &who, shell, typed, wrong);
+        return redisplay(&ws, &who, shell, form, wrong);
     }
-    let told = templates::find(&typed.template).map(|t| t.manifest.description.clone());
-    let description = match typed.description.trim() {
-        "" => told.unwrap_or_default(),
+    let template_description =
+        templates::find(&form.template).map(|t| t.manifest.description.clone());
+    let description = match form.description.trim() {
+        "" => template_description.unwrap_or_default(),
         text => text.to_owned(),
     };
     let new = NewAgent {
-        name: typed.name.clone(),
-        slug: typed.slug.clone(),
-        emoji: emoji::meant(&typed.emoji, &typed.emoji_other),
+        name: form.name.clone(),
+        slug: form.slug.clone(),
+        emoji: emoji::meant(&form.emoji, &form.emoji_other),
         description,
-        template: typed.template.clone(),
-        model: model_wish(&typed.model),
-        thinking: typed.thinking.parse().ok(),
-        exec: !typed.exec.is_empty(),
+        template: form.template.clone(),
+        model: model_wish(&form.model),
+        thinking: form.thinking.parse().ok(),
+        exec: !form.exec.is_empty(),
         budget_micros: budget,
         reports_to: manager.flatten(),
     };
@@ -222,10 +223,10 @@ pub(super) async fn create(
     let id = match ws.write(&who, widening::checked(&who, make)).await {
         Ok(agent) => agent.id,
         Err(error @ Refused::NotAdmin(_)) => {
-            let wrong = Wrong::said(sentence(&error.to_string()));
-            return again(&ws, &who, shell, typed, wrong);
+            let wrong = Wrong::message(sentence(&error.to_string()));
+            return redisplay(&ws, &who, shell, form, wrong);
         }
-        Err(error) => return again(&ws, &who, shell, typed, Wrong::of(&error)?),
+        Err(error) => return redisplay(&ws, &who, shell, form, Wrong::of(&error)?),
     };
     let agent = provision::make(&ws, &who, id).await?;
     let url = ws.url(&format!("agents/{}", agent.slug));
@@ -233,28 +234,28 @@ pub(super) async fn create(
 }
 
 /// Validates the form; returns the budget and all errors.
-fn checked(typed: &NewAgentForm) -> (Option<i64>, Wrong) {
+fn checked(form: &NewAgentForm) -> (Option<i64>, Wrong) {
     let mut wrong = Wrong::none();
-    wrong.note(rules::good_name(&typed.name));
-    if !typed.slug.trim().is_empty() {
-        wrong.note(rules::plain_slug(typed.slug.trim()));
+    wrong.note(rules::good_name(&form.name));
+    if !form.slug.trim().is_empty() {
+        wrong.note(rules::plain_slug(form.slug.trim()));
     }
-    wrong.note(rules::good_emoji(&emoji::meant(&typed.emoji, &typed.emoji_other)));
-    wrong.note(rules::good_description(&typed.description));
-    if !typed.custom.is_empty() && typed.description.trim().is_empty() {
+    wrong.note(rules::good_emoji(&emoji::meant(&form.emoji, &form.emoji_other)));
+    wrong.note(rules::good_description(&form.description));
+    if !form.custom.is_empty() && form.description.trim().is_empty() {
         wrong.join::<()>(Err(Wrong::field("description", "describe in a line what it’s for")));
     }
-    let budget = wrong.join(budget(&typed.budget)).flatten();
+    let budget = wrong.join(budget(&form.budget)).flatten();
     wrong.note(rules::good_budget(budget));
     (budget, wrong)
 }
 
-fn again(
+fn redisplay(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    typed: NewAgentForm,
+    form: NewAgentForm,
     wrong: Wrong,
 ) -> Result<Response, PageError> {
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, who, shell, typed, wrong)?)
+    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page(ws, who, shell, form, wrong)?)
 }

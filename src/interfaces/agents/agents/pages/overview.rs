@@ -193,9 +193,9 @@ pub(super) async fn head(
     ws: Ws,
     who: Person,
     Path(slug): Path<String>,
-    Query(asked): Query<TabParams>,
+    Query(params): Query<TabParams>,
 ) -> Result<Response, PageError> {
-    let place = Place::of(&asked.tab).unwrap_or(Place::Overview);
+    let place = Place::of(&params.tab).unwrap_or(Place::Overview);
     let head = ws.read(|snap| {
         let agent = find(snap, &slug)?;
         let now = ws.app.clock.now();
@@ -427,7 +427,7 @@ fn stuck(agent: &Agent, head: &Head) -> Option<Stuck> {
     let raise_href = if head.manages { format!("{}/settings", head.base) } else { String::new() };
     if let Some(over) = &activity.over {
         let title = format!("Over budget: {} used.", over.words());
-        let why = match over.budget.period.again() {
+        let why = match over.budget.period.renewal() {
             Some(when) => format!("It continues {when}, or as soon as you raise the limit."),
             None => "It continues as soon as you raise the limit.".to_owned(),
         };
@@ -490,9 +490,9 @@ fn line(step: &Step) -> Option<Line> {
         What::Thought(text) => ("thought", "Thought".to_owned(), md::excerpt(text, 120)),
         What::Said(text) => ("comment", "Wrote".to_owned(), md::excerpt(text, 120)),
         What::Tool(call) => {
-            let told = doing(call);
+            let action = doing(call);
             let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
-            (if failed { "warn" } else { told.icon }, told.verb, told.what)
+            (if failed { "warn" } else { action.icon }, action.verb, action.what)
         }
         _ => return None,
     };

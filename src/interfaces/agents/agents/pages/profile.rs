@@ -51,12 +51,12 @@ impl Said {
         }
     }
 
-    fn typed(typed: &ProfileForm) -> Self {
+    fn from_form(form: &ProfileForm) -> Self {
         Self {
-            description: typed.description.replace("\r\n", "\n").trim().to_owned(),
-            role: typed.role.trim().to_owned(),
-            domains: profile::listed(&typed.domains),
-            capabilities: profile::listed(&typed.capabilities),
+            description: form.description.replace("\r\n", "\n").trim().to_owned(),
+            role: form.role.trim().to_owned(),
+            domains: profile::listed(&form.domains),
+            capabilities: profile::listed(&form.capabilities),
         }
     }
 
@@ -87,8 +87,8 @@ pub(super) struct Profile {
 
 impl Profile {
     pub fn of(agent: &Agent) -> Self {
-        let said = Said::of(agent);
-        Self { v: said.shown(&said), wrong: Wrong::none() }
+        let values = Said::of(agent);
+        Self { v: values.shown(&values), wrong: Wrong::none() }
     }
 
     /// Whether the form has an error and is shown expanded.
@@ -112,19 +112,19 @@ pub(super) async fn save(
         let found = snap.get_rev::<Agent>(agent.id)?;
         found.ok_or_else(|| PageError::not_found("This agent"))
     })?;
-    let (now, typed) = (Said::of(&before), Said::typed(&v));
+    let (now, submitted) = (Said::of(&before), Said::from_form(&v));
     let mut wrong = Wrong::none();
-    wrong.note(rules::good_description(&typed.description));
-    wrong.note(profile::good_role(&typed.role));
-    wrong.note(profile::good_domains(&typed.domains));
-    wrong.note(profile::good_capabilities(&typed.capabilities));
+    wrong.note(rules::good_description(&submitted.description));
+    wrong.note(profile::good_role(&submitted.role));
+    wrong.note(profile::good_domains(&submitted.domains));
+    wrong.note(profile::good_capabilities(&submitted.capabilities));
     if wrong.has_fields() {
         let refused = (StatusCode::UNPROCESSABLE_ENTITY, Profile { v, wrong });
         return overview::page(&ws, &who, shell, &before, refused);
     }
     // An API client may omit it; then every difference counts as typed.
     let began: Said = serde_json::from_str(&v.began).unwrap_or_else(|_| now.clone());
-    let wanted = wanted(&began, &now, &typed, &mut wrong);
+    let wanted = wanted(&began, &now, &submitted, &mut wrong);
     if wrong.has_fields() {
         // The form now starts from the others' changes, so saving again replaces them.
         let refused = (StatusCode::CONFLICT, Profile { v: wanted.shown(&now), wrong });
@@ -148,16 +148,16 @@ pub(super) async fn save(
     };
     let author = Author::person(&who.name, who.account);
     provision::tell_change(&ws, author, &before, &agent).await;
-    let said = Flash::ok(format!("{} is saved.", ws.read(|snap| queries::called(snap, &agent))?));
-    Ok(flash::say(&app, said, hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
+    let flash = Flash::ok(format!("{} is saved.", ws.read(|snap| queries::called(snap, &agent))?));
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url(&format!("agents/{}", agent.slug)))))
 }
 
 /// Merges the fields; reports fields that another person changed too.
-fn wanted(began: &Said, now: &Said, typed: &Said, moved: &mut Wrong) -> Said {
-    let description = [&began.description, &now.description, &typed.description];
-    let role = [&began.role, &now.role, &typed.role];
-    let domains = [&began.domains, &now.domains, &typed.domains];
-    let capabilities = [&began.capabilities, &now.capabilities, &typed.capabilities];
+fn wanted(began: &Said, now: &Said, submitted: &Said, moved: &mut Wrong) -> Said {
+    let description = [&began.description, &now.description, &submitted.description];
+    let role = [&began.role, &now.role, &submitted.role];
+    let domains = [&began.domains, &now.domains, &submitted.domains];
+    let capabilities = [&began.capabilities, &now.capabilities, &submitted.capabilities];
     Said {
         description: wanted_of("description", description, &now.description, moved),
         role: wanted_of("role", role, &now.role, moved),
@@ -169,18 +169,19 @@ fn wanted(began: &Said, now: &Said, typed: &Said, moved: &mut Wrong) -> Said {
 /// Merges one field: the current value, unless the editor typed another one.
 fn wanted_of<T: Clone + PartialEq>(
     name: &'static str,
-    [began, now, typed]: [&T; 3],
-    told: &str,
+    [began, now, submitted]: [&T; 3],
+    current: &str,
     moved: &mut Wrong,
 ) -> T {
-    if typed == began || typed == now {
+    if submitted == began || submitted == now {
         return now.clone();
     }
     if now != began {
-        let told = if told.is_empty() { "nothing".to_owned() } else { format!("“{told}”") };
-        let said =
-            format!("This changed to {told} while you were editing. Save again to replace it");
-        moved.join::<()>(Err(Wrong::field(name, said)));
+        let current =
+            if current.is_empty() { "nothing".to_owned() } else { format!("“{current}”") };
+        let message =
+            format!("This changed to {current} while you were editing. Save again to replace it");
+        moved.join::<()>(Err(Wrong::field(name, message)));
     }
-    typed.clone()
+    submitted.clone()
 }

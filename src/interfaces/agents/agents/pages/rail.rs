@@ -63,23 +63,23 @@ pub(super) async fn save(
     app: App,
     At { ws, who, agent, .. }: At<PageError>,
     hx: Hx,
-    Form(asked): Form<ThinkingForm>,
+    Form(form): Form<ThinkingForm>,
 ) -> Result<Response, PageError> {
     let id = agent.id;
     let changes = Changes {
-        model: asked.model.as_deref().map(model_wish),
-        thinking: asked.thinking.map(|level| level.parse().ok()),
+        model: form.model.as_deref().map(model_wish),
+        thinking: form.thinking.map(|level| level.parse().ok()),
         ..Changes::default()
     };
     let agent = ws.write(&who, move |tx| rules::update(tx, id, None, changes)).await?;
     let (name, now) = ws.read(|snap| {
         Ok::<_, StoreError>((queries::called(snap, &agent)?, chosen(snap, &agent)?))
     })?;
-    let said = format!("{name} now uses {}. Thinking: {}.", now.model, now.thinking.label());
+    let message = format!("{name} now uses {}. Thinking: {}.", now.model, now.thinking.label());
     if hx.is_partial() {
-        let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &said);
+        let ask = Ask::new().reswap("none").changed("agents", id).toast(Tone::Ok, &message);
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
     let back = ws.url(&format!("agents/{}", agent.slug));
-    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&back)))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&back)))
 }

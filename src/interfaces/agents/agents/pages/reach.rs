@@ -30,9 +30,9 @@ pub(super) async fn save(
     app: App,
     At { ws, who, agent, .. }: At<PageError>,
     hx: Hx,
-    Form(typed): Form<ReachForm>,
+    Form(form): Form<ReachForm>,
 ) -> Result<Response, PageError> {
-    let flash = set(&ws, &who, ReachOf::Agent(agent.id), &typed).await?;
+    let flash = set(&ws, &who, ReachOf::Agent(agent.id), &form).await?;
     let back = ws.url(&format!("agents/{}/settings", agent.slug));
     Ok(flash::say(&app, flash, hx.go_to(&back)))
 }
@@ -43,14 +43,14 @@ pub(super) async fn save_opened(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<ReachForm>,
+    Form(form): Form<ReachForm>,
 ) -> Result<Response, PageError> {
-    let flash = set(&ws, &who, ReachOf::Workspace, &typed).await?;
+    let flash = set(&ws, &who, ReachOf::Workspace, &form).await?;
     Ok(flash::say(&app, flash, hx.go_to(&ws.url("settings/general"))))
 }
 
-async fn set(ws: &Ws, who: &Person, of: ReachOf, typed: &ReachForm) -> Result<Flash, PageError> {
-    let lines: Vec<String> = typed.hosts.lines().map(str::to_owned).collect();
+async fn set(ws: &Ws, who: &Person, of: ReachOf, form: &ReachForm) -> Result<Flash, PageError> {
+    let lines: Vec<String> = form.hosts.lines().map(str::to_owned).collect();
     let set = widening::checked(who, move |tx| rules::reach::set(tx, of, &lines));
     match ws.write(who, set).await {
         Ok(()) => Ok(Flash::ok("Saved.")),

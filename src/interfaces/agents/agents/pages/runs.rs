@@ -71,13 +71,13 @@ pub(super) async fn show(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Query(asked): Query<RunsPageParams>,
+    Query(params): Query<RunsPageParams>,
 ) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
     let (head, view) = ws.read(|snap| {
         let agent = find(snap, &slug)?;
         let head = head::head(&ws, snap, &agent, Place::Runs, who.access, when.now)?;
-        let after = cursor_key(&asked.after);
+        let after = cursor_key(&params.after);
         let mut hits = runs::of_agent(snap, agent.id, after.as_deref(), DEFAULT_LIMIT + 1)?;
         let more = hits.len() > DEFAULT_LIMIT;
         hits.truncate(DEFAULT_LIMIT);

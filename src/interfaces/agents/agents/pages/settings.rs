@@ -122,7 +122,8 @@ impl Leaves {
         let called = Called::among(&all);
         let others = all.iter().filter(|other| other.id != agent.id);
         routines_to.extend(others.map(|other| Choice::new(&other.slug, called.name(other), false)));
-        let mut told = vec!["Its runs are stopped and its waiting items are cancelled.".to_owned()];
+        let mut lines =
+            vec!["Its runs are stopped and its waiting items are cancelled.".to_owned()];
         let has = [
             (tasks, format::count(tasks, "open task", "open tasks")),
             (routines, format::count(routines, "routine", "routines")),
@@ -139,9 +140,9 @@ impl Leaves {
             let chief = line::face(tx, &called, agent.reports_to)?;
             let chief = chief.map_or_else(|| "no one".to_owned(), |chief| chief.name);
             let verb = if names.len() == 1 { "reports" } else { "report" };
-            told.push(format!("{} then {verb} to {chief}.", listed(&names)));
+            lines.push(format!("{} then {verb} to {chief}.", listed(&names)));
         }
-        told.push("Files, chats and history are kept.".to_owned());
+        lines.push("Files, chats and history are kept.".to_owned());
         let label = |count: u64, one: &str, many: &str| match count {
             0 => String::new(),
             1 => format!("Its {one} goes to"),
@@ -153,7 +154,7 @@ impl Leaves {
             routines: label(routines, "routine", "routines"),
             routines_to,
             has,
-            told: told.join(" "),
+            told: lines.join(" "),
         })
     }
 }
@@ -267,39 +268,39 @@ fn page(
 }
 
 /// Parses the form; returns all errors at once.
-fn changes(typed: &AgentSettingsForm) -> Result<Changes, Wrong> {
+fn changes(form: &AgentSettingsForm) -> Result<Changes, Wrong> {
     let whole = |field: &str, text: &str| {
         let message = "enter a whole number";
         text.trim().parse::<u32>().map_err(|_| Wrong::field(field, message))
     };
     let mut wrong = Wrong::none();
-    let emoji = emoji::meant(&typed.emoji, &typed.emoji_other);
-    wrong.note(rules::good_name(&typed.name));
+    let emoji = emoji::meant(&form.emoji, &form.emoji_other);
+    wrong.note(rules::good_name(&form.name));
     wrong.note(rules::good_emoji(&emoji));
-    wrong.note(rules::good_description(&typed.description));
-    let budget = wrong.join(budget(&typed.budget)).flatten();
+    wrong.note(rules::good_description(&form.description));
+    let budget = wrong.join(budget(&form.budget)).flatten();
     wrong.note(rules::good_budget(budget));
     // A share above 255 is reported like one above 100.
-    let share = wrong.join(whole("budget_soft", &typed.budget_soft));
+    let share = wrong.join(whole("budget_soft", &form.budget_soft));
     let share = share.map(|share| u8::try_from(share).unwrap_or(u8::MAX));
     share.and_then(|share| wrong.note(rules::good_share(share)));
-    let tokens = wrong.join(whole("max_output", &typed.max_output));
+    let tokens = wrong.join(whole("max_output", &form.max_output));
     tokens.and_then(|tokens| wrong.note(rules::good_output(tokens)));
     if wrong.has_fields() {
         return Err(wrong);
     }
-    let model = match typed.model_other.trim() {
-        "" => model_wish(&typed.model),
-        other => ModelChoice { model: Some(other.to_owned()), ..model_wish(&typed.model) },
+    let model = match form.model_other.trim() {
+        "" => model_wish(&form.model),
+        other => ModelChoice { model: Some(other.to_owned()), ..model_wish(&form.model) },
     };
     Ok(Changes {
-        name: Some(typed.name.clone()),
+        name: Some(form.name.clone()),
         emoji: Some(emoji),
-        description: Some(typed.description.clone()),
+        description: Some(form.description.clone()),
         model: Some(model),
-        thinking: Some(typed.thinking.parse().ok()),
-        exec: Some(!typed.exec.is_empty()),
-        network: Some(!typed.network.is_empty()),
+        thinking: Some(form.thinking.parse().ok()),
+        exec: Some(!form.exec.is_empty()),
+        network: Some(!form.network.is_empty()),
         budget_micros: Some(budget),
         budget_soft_pct: share,
         max_output: tokens,
@@ -315,15 +316,15 @@ pub(super) async fn save(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(mut typed): Form<AgentSettingsForm>,
+    Form(mut form): Form<AgentSettingsForm>,
 ) -> Result<Response, PageError> {
     let (before, _) = stored(&ws, &slug)?;
     let id = before.id;
-    let rev = typed.rev.parse().ok();
+    let rev = form.rev.parse().ok();
     let mut since = EditConflict::default();
-    let refused = match changes(&typed) {
+    let refused = match changes(&form) {
         Ok(changes) => {
-            let save = began::save(Began::read(&typed.began), (id, rev), changes);
+            let save = began::save(Began::read(&form.began), (id, rev), changes);
             match ws.write(&who, widening::checked(&who, save)).await {
                 Ok(agent) => {
                     let author = Author::person(&who.name, who.account);
@@ -335,12 +336,12 @@ pub(super) async fn save(
                 }
                 Err(error) => {
                     since = ws.read(|snap| {
-                        meanwhile::after::<Agent>(&ws, &who, snap, (id, &typed.rev), &error)
+                        meanwhile::after::<Agent>(&ws, &who, snap, (id, &form.rev), &error)
                     })?;
-                    since.renew(&mut typed.rev);
+                    since.renew(&mut form.rev);
                     match &error {
                         _ if since.is_told() => Wrong::none(),
-                        Refused::NotAdmin(_) => Wrong::said(sentence(&error.to_string())),
+                        Refused::NotAdmin(_) => Wrong::message(sentence(&error.to_string())),
                         error => Wrong::of(error)?,
                     }
                 }
@@ -348,7 +349,7 @@ pub(super) async fn save(
         }
         Err(wrong) => wrong,
     };
-    let wish = model_wish(&typed.model);
-    let page = page(&ws, &who, shell, &before, typed, &wish, refused)?;
+    let wish = model_wish(&form.model);
+    let page = page(&ws, &who, shell, &before, form, &wish, refused)?;
     html::document(since.status(), &SettingsPage { since, ..page })
 }

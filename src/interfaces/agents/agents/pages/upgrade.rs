@@ -49,11 +49,11 @@ pub(super) struct TemplateView {
 /// The template for the page of an agent.
 pub(super) fn template(ws: &Ws, when: &When, agent: &Agent) -> TemplateView {
     let agents = std::slice::from_ref(agent);
-    let told = || {
+    let read_versions = || {
         let version = upgrade::version(ws, agent)?;
         Ok::<_, GitError>((version, 0 < upgrade::behind(ws, agents)?))
     };
-    let (version, is_behind) = told().unwrap_or_else(|error| {
+    let (version, is_behind) = read_versions().unwrap_or_else(|error| {
         tracing::warn!(agent.id = %agent.id, "the version of its template cannot be told: {error}");
         (None, false)
     });
@@ -176,7 +176,7 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(asked): Query<UpgradePageParams>,
+    Query(params): Query<UpgradePageParams>,
 ) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
     let (agent, head) = ws.read(|snap| {
@@ -184,7 +184,7 @@ pub(super) async fn show(
         let head = head::head(&ws, snap, &agent, Place::Overview, who.access, when.now)?;
         Ok::<_, PageError>((agent, head))
     })?;
-    let offer = upgrade::offer(&ws, &agent, asked.template()).await?;
+    let offer = upgrade::offer(&ws, &agent, params.template()).await?;
     let view = view(&when, &agent, &head, &offer);
     html::page(&UpgradePage { shell, head, view })
 }
@@ -251,13 +251,13 @@ fn field(file: usize, place: usize) -> String {
 
 fn file(head: &Head, change: &Change) -> FileView {
     let (now, then) = change.texts();
-    let told = diff::unified(&change.path, &now, &then);
+    let unified = diff::unified(&change.path, &now, &then);
     // Skip the two header lines, which name the file.
-    let told = told.splitn(3, '\n').nth(2).unwrap_or_default();
+    let unified = unified.splitn(3, '\n').nth(2).unwrap_or_default();
     FileView {
         href: format!("{}/files?path={}", head.base, query_value(&change.path)),
         path: change.path.clone(),
-        lines: if change.is_text { lines(told) } else { Vec::new() },
+        lines: if change.is_text { lines(unified) } else { Vec::new() },
     }
 }
 
@@ -266,9 +266,9 @@ pub(super) async fn take(
     app: App,
     at: At<PageError>,
     hx: Hx,
-    Form(typed): Form<BTreeMap<String, String>>,
+    Form(form): Form<BTreeMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let word = |name: &str| typed.get(name).map(String::as_str).unwrap_or_default();
+    let word = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
     let template = Some(word("template")).filter(|one| !one.is_empty()).map(str::to_owned);
     let offer = upgrade::offer(&at.ws, &at.agent, template.as_deref()).await?;
     let side = |n, m| match word(&field(n, m)) {
@@ -288,19 +288,19 @@ pub(super) async fn take(
     };
     let base = at.ws.url(&format!("agents/{}", at.agent.slug));
     let back = query_value(word("template"));
-    let (told, to) = match apply::apply(at.hand(), wish).await {
+    let (flash, to) = match apply::apply(at.hand(), wish).await {
         Ok(applied) => {
             let name = at.ws.read(|snap| agents::called(snap, &at.agent))?;
-            let told = Flash::ok(format!(
+            let flash = Flash::ok(format!(
                 "Applied {} from {name}’s template.",
                 format::count(applied.paths.len() as u64, "file", "files")
             ));
             let to = applied.commit.map(|commit| format!("{base}/history?commit={commit}"));
-            (told, to.unwrap_or(base))
+            (flash, to.unwrap_or(base))
         }
         Err(error) => (refused(error)?, format!("{base}/upgrade?template={back}")),
     };
-    Ok(flash::say(&app, told, hx.go_to(&to)))
+    Ok(flash::say(&app, flash, hx.go_to(&to)))
 }
 
 /// Shows an error that a person can act on as a notice; returns any other error.
@@ -323,10 +323,10 @@ fn refused(error: UpgradeError) -> Result<Flash, PageError> {
 pub(super) async fn pass(app: App, at: At<PageError>, hx: Hx) -> Result<Response, PageError> {
     apply::pass(at.hand()).await?;
     let name = at.ws.read(|snap| agents::called(snap, &at.agent))?;
-    let told = format!("{name} is unchanged until its template changes again.");
+    let message = format!("{name} is unchanged until its template changes again.");
     Ok(flash::say(
         &app,
-        Flash::ok(told),
+        Flash::ok(message),
         hx.go_to(&at.ws.url(&format!("agents/{}", at.agent.slug))),
     ))
 }
@@ -345,7 +345,7 @@ pub(super) async fn undo(
 ) -> Result<Response, PageError> {
     let id = CommitId::parse(&commit)?;
     let hand = at.hand();
-    let told = match apply::take_back(hand, id).await {
+    let flash = match apply::take_back(hand, id).await {
         Ok(back) if back.kept.is_empty() => {
             let name = at.ws.read(|snap| agents::called(snap, &at.agent))?;
             Flash::ok(format!("{name} was restored to before the upgrade."))
@@ -360,7 +360,7 @@ pub(super) async fn undo(
         }
         Err(error) => refused(error)?,
     };
-    Ok(flash::say(&app, told, hx.go_to(&at.ws.url(&format!("agents/{}/upgrade", at.agent.slug)))))
+    Ok(flash::say(&app, flash, hx.go_to(&at.ws.url(&format!("agents/{}/upgrade", at.agent.slug)))))
 }
 
 /// An agent with an available upgrade.
@@ -440,10 +440,10 @@ pub(super) async fn take_clean(
             }
         }
     }
-    let told = format!("{} upgraded.", format::count(done, "agent is", "agents are"));
-    let told = match refused.is_empty() {
-        true => Flash::ok(told),
-        false => Flash::danger(format!("{told} {}", refused.join(" "))),
+    let message = format!("{} upgraded.", format::count(done, "agent is", "agents are"));
+    let flash = match refused.is_empty() {
+        true => Flash::ok(message),
+        false => Flash::danger(format!("{message} {}", refused.join(" "))),
     };
-    Ok(flash::say(&app, told, hx.go_to(&ws.url("agents/upgrades"))))
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url("agents/upgrades"))))
 }

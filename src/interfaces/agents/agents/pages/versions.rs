@@ -120,15 +120,15 @@ pub(super) async fn show(
     who: Person,
     shell: Shell,
     Path(slug): Path<String>,
-    Query(asked): Query<VersionsPageParams>,
+    Query(params): Query<VersionsPageParams>,
 ) -> Result<Response, PageError> {
     let when = When::of(&ws, &who);
     let (agent, head) = files::top(&ws, &who, &when, (&slug, Place::History))?;
-    let path = asked.path.trim_matches('/').to_owned();
-    let before = Some(asked.before.as_str()).filter(|before| !before.is_empty());
+    let path = params.path.trim_matches('/').to_owned();
+    let before = Some(params.before.as_str()).filter(|before| !before.is_empty());
     let log = versions::log(&ws, &agent, &path, before, PAGE).await?;
-    let wanted = match (asked.commit.is_empty(), log.commits.first()) {
-        (false, _) => Some(asked.commit.clone()),
+    let wanted = match (params.commit.is_empty(), log.commits.first()) {
+        (false, _) => Some(params.commit.clone()),
         (true, newest) => newest.map(|newest| newest.id.to_string()),
     };
     let change = match &wanted {
@@ -138,20 +138,20 @@ pub(super) async fn show(
     let eye = (who.account, who.role);
     let looked = change.as_ref().map(|change| change.commit.clone());
     let (commits, next) = (log.commits, log.next);
-    let told = ws.read_blocking(move |ws| {
+    let described = ws.read_blocking(move |ws| {
         ws.read(|snap| {
             let one = versions::tell(snap, eye, looked.into_iter().collect())?;
             Ok::<_, PageError>((versions::tell(snap, eye, commits)?, one.into_iter().next()))
         })
     });
-    let (all, one) = told.await?;
+    let (all, one) = described.await?;
     let base = format!("{}/history", head.base);
     let here = match path.as_str() {
         "" => format!("{base}?"),
         path => format!("{base}?path={}&", query_value(path)),
     };
     let open = match (change, one) {
-        (Some(change), Some(told)) => Some(opened(&ws, &base, &when, change, told)),
+        (Some(change), Some(described)) => Some(opened(&ws, &base, &when, change, described)),
         _ => None,
     };
     let current = open.as_ref().map(|open| open.id.clone()).unwrap_or_default();
@@ -174,17 +174,18 @@ pub(super) async fn show(
     html::page(&VersionsPage { shell, head, base, path, file, rows, next, open, may, restores })
 }
 
-fn opened(ws: &Ws, base: &str, when: &When, change: versions::Change, told: Told) -> Open {
+fn opened(ws: &Ws, base: &str, when: &When, change: versions::Change, description: Told) -> Open {
     let then = change.then.map(|then| then_view(then, change.is_now));
-    let run_href = told.run.as_ref().map(|run| ws.url(&format!("runs/{run}"))).unwrap_or_default();
+    let run_href =
+        description.run.as_ref().map(|run| ws.url(&format!("runs/{run}"))).unwrap_or_default();
     Open {
-        is_upgrade: apply::is_upgrade(&told.message),
-        id: told.id.to_string(),
-        short: told.id.short(),
-        subject: told.subject,
-        author: told.author,
-        at: when.at(told.at),
-        run: told.run.unwrap_or_default(),
+        is_upgrade: apply::is_upgrade(&description.message),
+        id: description.id.to_string(),
+        short: description.id.short(),
+        subject: description.subject,
+        author: description.author,
+        at: when.at(description.at),
+        run: description.run.unwrap_or_default(),
         run_href,
         files: change.files.into_iter().map(|file| diff_view(base, file)).collect(),
         more: change.more,
@@ -268,13 +269,13 @@ pub(super) async fn bring_back(
     Form(back): Form<Back>,
 ) -> Result<Response, PageError> {
     let Back { path, commit } = back;
-    let said = match versions::bring_back(&ws, &agent, &who, &path, &commit).await? {
+    let message = match versions::bring_back(&ws, &agent, &who, &path, &commit).await? {
         Some(_) => format!("Restored {path}. The previous version is in its history."),
         None => format!("{path} is already that version."),
     };
     let base = ws.url(&format!("agents/{}/history", agent.slug));
     let url = format!("{base}?path={}", query_value(&path));
-    Ok(flash::say(&app, Flash::ok(said), hx.go_to(&url)))
+    Ok(flash::say(&app, Flash::ok(message), hx.go_to(&url)))
 }
 
 #[cfg(test)]

@@ -368,15 +368,15 @@ impl<'a> Turn<'a> {
             return self.acted(&page, came, String::new(), None);
         }
         let value = value.filter(|_| self.stage.light() == light);
-        let told = match before {
+        let seen = match before {
             Some(before) => page.changes_since(before).await.map(|changes| changes.text()),
             None => page.glance(&Want::default()).await.map(|look| look.text),
         };
-        match told {
+        match seen {
             Err(BrowserError::TabClosed) => {
                 self.acted(&page, came, "the tab is closed".to_owned(), value)
             }
-            told => self.acted(&page, came, told?, value),
+            seen => self.acted(&page, came, seen?, value),
         }
     }
 
@@ -529,15 +529,15 @@ async fn snapshot(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<SnapshotParams>,
+    Query(params): Query<SnapshotParams>,
 ) -> Result<Json<LookView>, ApiError> {
     let agent = found(&ws, &name)?;
-    let page = page(&ws, &who, &agent, asked.tab)?;
+    let page = page(&ws, &who, &agent, params.tab)?;
     let want = Want {
-        interactive: asked.interactive.unwrap_or(false),
-        depth: asked.depth,
-        within: asked.within.as_deref().map(refs::parse).transpose()?,
-        find: asked.find,
+        interactive: params.interactive.unwrap_or(false),
+        depth: params.depth,
+        within: params.within.as_deref().map(refs::parse).transpose()?,
+        find: params.find,
     };
     let look = async {
         page.ready().await?;
@@ -551,13 +551,13 @@ async fn screenshot(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<ScreenshotParams>,
+    Query(params): Query<ScreenshotParams>,
 ) -> Result<Response, ApiError> {
     let agent = found(&ws, &name)?;
-    let page = page(&ws, &who, &agent, asked.tab)?;
+    let page = page(&ws, &who, &agent, params.tab)?;
     let shot = Shot {
-        whole: asked.full.unwrap_or(false),
-        around: asked.part.as_deref().map(refs::parse).transpose()?,
+        whole: params.full.unwrap_or(false),
+        around: params.part.as_deref().map(refs::parse).transpose()?,
         ..Shot::default()
     };
     let bytes = picture(&ws, agent.id, &page, shot).await?;

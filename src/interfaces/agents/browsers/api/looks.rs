@@ -284,43 +284,43 @@ pub(super) async fn in_light<T>(
 
 async fn console_lines(
     (ws, who, name): (&Ws, &Person, &str),
-    asked: &TabBody,
+    body: &TabBody,
     is_wanted: fn(&Said) -> bool,
 ) -> Result<Json<Lines>, ApiError> {
     let agent = found(ws, name)?;
-    let page = page(ws, who, &agent, asked.tab)?;
-    let said = in_light(ws, &agent, page.console()).await?;
+    let page = page(ws, who, &agent, body.tab)?;
+    let console = in_light(ws, &agent, page.console()).await?;
     let line =
         |one: Said| Line { kind: one.kind, text: ws.app.redactor.text(&one.text).into_owned() };
-    Ok(Json(Lines { items: said.into_iter().filter(is_wanted).map(line).collect() }))
+    Ok(Json(Lines { items: console.into_iter().filter(is_wanted).map(line).collect() }))
 }
 
 async fn console(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<TabBody>,
+    Query(params): Query<TabBody>,
 ) -> Result<Json<Lines>, ApiError> {
-    console_lines((&ws, &who, &name), &asked, |_| true).await
+    console_lines((&ws, &who, &name), &params, |_| true).await
 }
 
 async fn errors(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<TabBody>,
+    Query(params): Query<TabBody>,
 ) -> Result<Json<Lines>, ApiError> {
-    console_lines((&ws, &who, &name), &asked, Said::is_error).await
+    console_lines((&ws, &who, &name), &params, Said::is_error).await
 }
 
 async fn requests(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<TabBody>,
+    Query(params): Query<TabBody>,
 ) -> Result<Json<Requests>, ApiError> {
     let agent = found(&ws, &name)?;
-    let page = page(&ws, &who, &agent, asked.tab)?;
+    let page = page(&ws, &who, &agent, params.tab)?;
     let all = in_light(&ws, &agent, page.fetched()).await?;
     let request = |one: Fetched| Request {
         method: one.method,
@@ -343,10 +343,10 @@ async fn pdf(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<TabBody>,
+    Query(params): Query<TabBody>,
 ) -> Result<Response, ApiError> {
     let agent = found(&ws, &name)?;
-    let page = page(&ws, &who, &agent, asked.tab)?;
+    let page = page(&ws, &who, &agent, params.tab)?;
     let bytes = in_light(&ws, &agent, page.pdf()).await?;
     let head = [(CONTENT_TYPE, "application/pdf"), (CACHE_CONTROL, "no-store")];
     Ok((head, bytes).into_response())
@@ -396,17 +396,17 @@ async fn drop_cookies(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<CookieParams>,
+    Query(params): Query<CookieParams>,
 ) -> Result<Json<Cookies>, ApiError> {
     let agent = found(&ws, &name)?;
-    if asked.name.is_some() != asked.host.is_some() {
+    if params.name.is_some() != params.host.is_some() {
         return Err(ApiError::invalid("host", "name and host go together; without both all go"));
     }
     let turn = Turn::take(&ws, &who, &agent).await?;
     let work = async {
-        match (&asked.name, &asked.host) {
+        match (&params.name, &params.host) {
             (Some(cookie), Some(host)) => {
-                let path = asked.path.as_deref().unwrap_or("/");
+                let path = params.path.as_deref().unwrap_or("/");
                 turn.page(None)?.drop_cookie(cookie, host, path).await?;
             }
             _ => turn.browser.clear_cookies().await?,
@@ -420,10 +420,10 @@ async fn stored(
     ws: Ws,
     who: Person,
     Path2(name, kind): Path2<String, Kind>,
-    Query(asked): Query<TabBody>,
+    Query(params): Query<TabBody>,
 ) -> Result<Json<Stored>, ApiError> {
     let agent = found(&ws, &name)?;
-    let page = page(&ws, &who, &agent, asked.tab)?;
+    let page = page(&ws, &who, &agent, params.tab)?;
     Ok(Stored::of(in_light(&ws, &agent, page.stored(kind.storage())).await?))
 }
 
@@ -442,11 +442,11 @@ async fn unstore(
     ws: Ws,
     who: Person,
     Path2(name, kind): Path2<String, Kind>,
-    Query(asked): Query<StorageItemParams>,
+    Query(params): Query<StorageItemParams>,
 ) -> Result<Json<Stored>, ApiError> {
     let agent = found(&ws, &name)?;
-    let change = asked.name.as_deref().map_or(Change::Clear, Change::Drop);
-    changes((&ws, &who, &agent), asked.tab, kind.storage(), change).await
+    let change = params.name.as_deref().map_or(Change::Clear, Change::Drop);
+    changes((&ws, &who, &agent), params.tab, kind.storage(), change).await
 }
 
 /// Changes a storage of a page.

@@ -258,11 +258,12 @@ impl EmulationBody {
             (None, None) if self.scale.is_none() && !self.phone => None,
             _ => return Err(ApiError::invalid("width", "say width and height")),
         };
-        let one_of = |field: &str, said: &Option<String>, words: [&str; 2]| match said.as_deref() {
+        let one_of = |field: &str, value: &Option<String>, words: [&str; 2]| match value.as_deref()
+        {
             Some(word) if !words.contains(&word) => {
                 Err(ApiError::invalid(field, format!("say {} or {}", words[0], words[1])))
             }
-            _ => Ok(said.clone()),
+            _ => Ok(value.clone()),
         };
         Ok(Emulation {
             size,
@@ -294,15 +295,15 @@ async fn upload(
     ws: Ws,
     who: Person,
     Path(name): Path<String>,
-    Query(asked): Query<UploadParams>,
+    Query(params): Query<UploadParams>,
     request: Request,
 ) -> Result<Json<Given>, ApiError> {
     let agent = found(&ws, &name)?;
     let files = view::arrived(&ws, request).await?;
     let turn = Turn::take(&ws, &who, &agent).await?;
-    let page = turn.page(asked.tab)?;
+    let page = turn.page(params.tab)?;
     let work = async {
-        let number = match asked.part.as_deref() {
+        let number = match params.part.as_deref() {
             Some(part) => refs::parse(part)?,
             None => page.chooser().ok_or(BrowserError::NoChooser)?.number,
         };
@@ -330,9 +331,9 @@ async fn download(
     ws: Ws,
     who: Person,
     Path2(name, id): Path2<String, String>,
-    asked: HeaderMap,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let agent = found(&ws, &name)?;
-    let served = super::super::download((&ws, &who), agent.id, &id, &asked).await;
+    let served = super::super::download((&ws, &who), agent.id, &id, &headers).await;
     served.map_err(|PageError(failure)| ApiError(failure))
 }

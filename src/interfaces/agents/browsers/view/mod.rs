@@ -87,10 +87,10 @@ pub(super) async fn watch(
     alive: Alive,
     Path(slug): Path<String>,
     Query(given): Query<Given>,
-    asked: HeaderMap,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, PageError> {
-    let word = |name| asked.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let word = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let public = ws.app.config.public_url.as_deref();
     let refused = |text: &str| PageError(Failure::new(ProblemKind::Forbidden, "no_view", text));
     if !headers::is_own_origin(public, word(HOST), word(ORIGIN)) {
@@ -169,11 +169,11 @@ impl View {
     /// Streams and carries out actions until either side ends.
     async fn serve(&self, mut socket: WebSocket, watcher: Watcher) {
         let (order, orders) = mpsc::channel(QUEUE);
-        let (say, said) = mpsc::channel(QUEUE);
+        let (say, messages) = mpsc::channel(QUEUE);
         let hands = Hands::new(self.clone(), &watcher);
         tokio::select! {
             () = hands.work(orders, say) => {}
-            ended = self.show(&mut socket, watcher, (order, said)) => {
+            ended = self.show(&mut socket, watcher, (order, messages)) => {
                 if let Err(error) = ended {
                     tracing::debug!("a view of a browser has ended: {error}");
                 }
@@ -187,17 +187,17 @@ impl View {
         &self,
         socket: &mut WebSocket,
         mut watcher: Watcher,
-        (order, mut said): (mpsc::Sender<Order>, mpsc::Receiver<String>),
+        (order, mut messages): (mpsc::Sender<Order>, mpsc::Receiver<String>),
     ) -> Result<(), axum::Error> {
         let (stage, browser) = (watcher.stage().clone(), watcher.browser().clone());
         let mut look = tokio::time::interval(LOOK);
-        let (mut looks, mut on_their_way, mut told) = (0_u32, 0_u8, String::new());
+        let (mut looks, mut on_their_way, mut last_sent) = (0_u32, 0_u8, String::new());
         loop {
             let Ok(state) = self.state(&browser, stage.standing()) else { return Ok(()) };
             let seen: HashSet<u32> = state.tabs.iter().map(|tab| tab.number).collect();
             let now = json!({ "state": state }).to_string();
-            if now != told {
-                told.clone_from(&now);
+            if now != last_sent {
+                last_sent.clone_from(&now);
                 send(socket, Message::Text(now.into())).await?;
             }
             tokio::select! {
@@ -223,7 +223,7 @@ impl View {
                     },
                     Some(_) => {}
                 },
-                Some(words) = said.recv() => send(socket, Message::Text(words.into())).await?,
+                Some(words) = messages.recv() => send(socket, Message::Text(words.into())).await?,
                 () = stage.changed() => {}
                 _ = look.tick() => {
                     looks = looks.wrapping_add(1);

@@ -85,7 +85,7 @@ fn view(ws: &Ws, agent: AgentId) -> Result<Json<PaceView>, ApiError> {
         Ok::<_, ApiError>((pace, until))
     })?;
     let quiet_hours = pace.quiet.map(|quiet| {
-        let (from, until) = quiet.hours.typed();
+        let (from, until) = quiet.hours.form_values();
         QuietHours { days: quiet.hours.days.numbers(), from, until, timezone: quiet.zone }
     });
     Ok(Json(PaceView {

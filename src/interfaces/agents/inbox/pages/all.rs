@@ -44,17 +44,17 @@ pub(super) async fn index(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(asked): Query<InboxPageParams>,
+    Query(params): Query<InboxPageParams>,
 ) -> Result<Response, PageError> {
     let (view, agents) = ws.read(|snap| {
         let all: Vec<Agent> = snap.list(&Range::all())?;
-        Ok::<_, PageError>((view(&ws, &who, snap, &all, &asked)?, choices(&all, &asked.agent)))
+        Ok::<_, PageError>((view(&ws, &who, snap, &all, &params)?, choices(&all, &params.agent)))
     })?;
     if hx.wants("inbox") {
         return html::fragment(&Part { view });
     }
-    let show = asked.shown().0;
-    html::page(&Index { shell, agents, show, filtered: !asked.agent.is_empty(), view })
+    let show = params.shown().0;
+    html::page(&Index { shell, agents, show, filtered: !params.agent.is_empty(), view })
 }
 
 fn choices(all: &[Agent], chosen: &str) -> Vec<Choice> {
@@ -72,19 +72,19 @@ fn view(
     who: &Person,
     snap: &Snap<'_>,
     all: &[Agent],
-    asked: &InboxPageParams,
+    params: &InboxPageParams,
 ) -> Result<View, PageError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
     let now = ws.app.clock.now();
     let base = ws.url("inbox");
-    let agent = match asked.agent.as_str() {
+    let agent = match params.agent.as_str() {
         "" => None,
         slug => {
             let agent = agents::by_slug(snap, slug)?;
             Some(agent.ok_or_else(|| PageError::not_found("This agent"))?.id)
         }
     };
-    let (items, next) = asked.items(snap, agent, &base, now)?;
+    let (items, next) = params.items(snap, agent, &base, now)?;
     let by_id: HashMap<AgentId, &Agent> = all.iter().map(|agent| (agent.id, agent)).collect();
     let called = Called::among(all);
     let mut rows = Vec::new();
@@ -92,14 +92,14 @@ fn view(
         let row = ItemView::new(ws, snap, now, &zone, item)?;
         rows.push(row.of(ws, by_id.get(&item.agent).copied(), &called));
     }
-    let (show, _, none) = asked.shown();
+    let (show, _, none) = params.shown();
     let open = match show {
         "" => items.len(),
         _ => super::list::open(snap, agent, now)?.len(),
     };
     Ok(View {
-        live: asked.live(&base),
-        views: asked.tabs(&base, open as u64),
+        live: params.live(&base),
+        views: params.tabs(&base, open as u64),
         none,
         open: show.is_empty(),
         questions: Vec::new(),

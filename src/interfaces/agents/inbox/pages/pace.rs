@@ -19,8 +19,8 @@ use web::shell::Flash;
 /// The form; each day is a field.
 type FormValues = BTreeMap<String, String>;
 
-fn wish(typed: &FormValues) -> Result<PaceRequest, &'static str> {
-    let at = |field: &str| typed.get(field).map_or("", |text| text.trim());
+fn wish(form: &FormValues) -> Result<PaceRequest, &'static str> {
+    let at = |field: &str| form.get(field).map_or("", |text| text.trim());
     let quiet = !(at("quiet_from").is_empty() && at("quiet_until").is_empty());
     let days = (1..=7).filter(|day| !at(&format!("day_{day}")).is_empty());
     let per_hour = match at("per_hour") {
@@ -45,12 +45,12 @@ pub(super) async fn save(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<FormValues>,
+    Form(form): Form<FormValues>,
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| agents::by_name(snap, &slug))?;
     let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
     let id = agent.id;
-    let flash = match wish(&typed) {
+    let flash = match wish(&form) {
         Err(wrong) => Flash::danger(wrong),
         Ok(wish) => match ws.write(&who, move |tx| rules::pace::set(tx, id, &wish)).await {
             Ok(()) => Flash::ok("Saved."),

@@ -133,11 +133,11 @@ fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: &str) 
 }
 
 fn condition_row(
-    typed: &RoutineForm,
+    form: &RoutineForm,
     (kind, more): (Option<&'static Kind>, &[(String, String)]),
     (row, label): (String, String),
 ) -> ConditionRow {
-    let chosen = typed.at(&format!("{row}_field")).to_owned();
+    let chosen = form.at(&format!("{row}_field")).to_owned();
     let mut known: Vec<(&str, &str)> = vec![("", "—")];
     known.extend(kind.iter().flat_map(|kind| kind.fields()).map(|one| (one.name, one.label)));
     known.extend(more.iter().map(|(field, label)| (field.as_str(), label.as_str())));
@@ -145,11 +145,11 @@ fn condition_row(
     if !known.iter().any(|(name, _)| *name == chosen) {
         known.push((&chosen, &chosen));
     }
-    let op = typed.at(&format!("{row}_op"));
+    let op = form.at(&format!("{row}_op"));
     ConditionRow {
         fields: choices(known, &chosen),
         ops: choices(Op::ALL.map(|op| (op.word(), op.label())), op),
-        value: typed.at(&format!("{row}_value")).to_owned(),
+        value: form.at(&format!("{row}_value")).to_owned(),
         row,
         label,
     }
@@ -204,15 +204,15 @@ fn template_choices(all: &[TaskTemplate], chosen: &str) -> Vec<Choice> {
 fn roles(
     read: &dyn Read,
     all: &[TaskTemplate],
-    typed: &RoutineForm,
+    form: &RoutineForm,
 ) -> Result<Vec<Role>, RoutineError> {
-    let wanted = typed.at("template");
+    let wanted = form.at("template");
     let is = |template: &&TaskTemplate| {
         template.id.to_string() == wanted || template.name.eq_ignore_ascii_case(wanted)
     };
     let Some(template) = all.iter().find(is) else { return Ok(Vec::new()) };
     let people = People::read(read)?;
-    let chosen: Vec<(String, String)> = typed.roles().collect();
+    let chosen: Vec<(String, String)> = form.roles().collect();
     let one = |(n, name): (usize, String)| {
         let who = chosen.iter().find(|(role, _)| *role == name).map_or("", |(_, who)| who.as_str());
         let found = if who.is_empty() { None } else { people.find(who, Assignee::System).ok() };
@@ -239,11 +239,11 @@ fn roles(
 fn page(
     ws: &Ws,
     read: &dyn Read,
-    (shell, typed, me): (Shell, RoutineForm, AccountId),
+    (shell, form, me): (Shell, RoutineForm, AccountId),
     id: Option<RoutineId>,
 ) -> Result<FormPage, RoutineError> {
     let all_templates = templates::all(read)?;
-    let event = match typed.at("event") {
+    let event = match form.at("event") {
         "" => USUAL_EVENT,
         word => word,
     };
@@ -254,22 +254,22 @@ fn page(
     let agents = agents::all(&read)?;
     let called = Called::among(&agents);
     let agents = agents.iter().map(|agent| {
-        let chosen = typed.at("agent") == agent.slug;
+        let chosen = form.at("agent") == agent.slug;
         Choice::new(&agent.slug, called.name(agent), chosen)
     });
-    let or = |field: &str, usual: &str| match typed.at(field) {
+    let or = |field: &str, usual: &str| match form.at(field) {
         "" => usual.to_owned(),
         chosen => chosen.to_owned(),
     };
     let week = |prefix: &str| -> Vec<Choice> {
         let day = |(n, label): (i32, &'static str)| {
             let name = format!("{prefix}{n}");
-            let chosen = !typed.at(&name).is_empty();
+            let chosen = !form.at(&name).is_empty();
             Choice::new(name, label, chosen)
         };
         (1..=7).zip(DAYS).map(day).collect()
     };
-    let month_day = typed.at("day_of_month");
+    let month_day = form.at("day_of_month");
     let month_days = (1..=31).map(|day: i32| (day.to_string(), day.to_string()));
     let month_days = month_days.chain([("-1".to_owned(), "Last day".to_owned())]);
     let month_days = month_days.map(|(value, label)| {
@@ -277,7 +277,7 @@ fn page(
         Choice::new(value, label, chosen)
     });
     let catch_up = or("catch_up", CatchUp::One.word());
-    let usual = if typed.at("when") == "event" { Overlap::Queue } else { Overlap::Skip };
+    let usual = if form.at("when") == "event" { Overlap::Queue } else { Overlap::Skip };
     let overlap = or("overlap", usual.word());
     let thinking = std::iter::once(("", "Agent default"));
     let thinking = thinking.chain(Thinking::ALL.iter().map(|one| (one.word(), one.label())));
@@ -288,7 +288,7 @@ fn page(
     };
     let row = |prefix: &str, n: usize, label: &str| {
         let row = (format!("{prefix}{n}"), format!("{label} {n}"));
-        condition_row(&typed, (kind, &more), row)
+        condition_row(&form, (kind, &more), row)
     };
     let here = id.map_or_else(|| base.clone(), |id| format!("{base}/{id}"));
     Ok(FormPage {
@@ -322,11 +322,11 @@ fn page(
         roles_url: format!("{base}/roles"),
         events_url: format!("{base}/events"),
         known: known_fields(kind, &own),
-        templates: template_choices(&all_templates, typed.at("template")),
-        roles: roles(read, &all_templates, &typed)?,
-        all: (1..=typed.rows("c", ROWS)).map(|n| row("c", n, "Condition")).collect(),
-        any: (1..=typed.rows("a", ANY_ROWS)).map(|n| row("a", n, "Alternative")).collect(),
-        has_any: (1..=MOST).any(|n| !typed.at(&format!("a{n}_field")).is_empty()),
+        templates: template_choices(&all_templates, form.at("template")),
+        roles: roles(read, &all_templates, &form)?,
+        all: (1..=form.rows("c", ROWS)).map(|n| row("c", n, "Condition")).collect(),
+        any: (1..=form.rows("a", ANY_ROWS)).map(|n| row("a", n, "Alternative")).collect(),
+        has_any: (1..=MOST).any(|n| !form.at(&format!("a{n}_field")).is_empty()),
         actions: choices(
             [("wake", "Run the agent"), ("task", "Create a task")],
             &or("action", "wake"),
@@ -334,12 +334,12 @@ fn page(
         priorities: choices(priorities, &or("task_priority", Priority::Medium.word())),
         catch_ups: choices(CatchUp::ALL.iter().map(|one| (one.word(), one.label())), &catch_up),
         overlaps: choices(Overlap::ALL.iter().map(|one| (one.word(), one.label())), &overlap),
-        thinkings: choices(thinking, typed.at("thinking")),
+        thinkings: choices(thinking, form.at("thinking")),
         sessions: choices(
             RoutineSession::ALL.iter().map(|one| (one.word(), one.label())),
-            typed.at("session"),
+            form.at("session"),
         ),
-        v: typed,
+        v: form,
         shell,
     })
 }
@@ -353,10 +353,10 @@ pub(super) async fn new(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<RoutineForm>,
+    Query(form): Query<RoutineForm>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
-        let typed = match typed.at("copy").parse::<RoutineId>() {
+        let form = match form.at("copy").parse::<RoutineId>() {
             Ok(id) => {
                 let routine = queries::get(snap, id)?;
                 let agent = view::agent_of(snap, &routine)?.map(|agent| agent.slug);
@@ -364,9 +364,9 @@ pub(super) async fn new(
                 copy.set("name", format!("Copy of {}", routine.name));
                 copy
             }
-            Err(_) => typed,
+            Err(_) => form,
         };
-        page(&ws, snap, (shell, typed, who.account), None)
+        page(&ws, snap, (shell, form, who.account), None)
     })?;
     html::page(&page)
 }
@@ -376,9 +376,9 @@ fn of_typed(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    typed: RoutineForm,
+    form: RoutineForm,
 ) -> Result<FormPage, RoutineError> {
-    ws.read(|snap| page(ws, snap, (shell, typed, who.account), None))
+    ws.read(|snap| page(ws, snap, (shell, form, who.account), None))
 }
 
 /// The conditions part for the selected event.
@@ -386,9 +386,9 @@ pub(super) async fn fields(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<RoutineForm>,
+    Query(form): Query<RoutineForm>,
 ) -> Result<Response, PageError> {
-    html::fragment(&of_typed(&ws, &who, shell, typed)?.as_conditions())
+    html::fragment(&of_typed(&ws, &who, shell, form)?.as_conditions())
 }
 
 /// The roles part for the selected template.
@@ -396,9 +396,9 @@ pub(super) async fn roles_of(
     ws: Ws,
     who: Person,
     shell: Shell,
-    Query(typed): Query<RoutineForm>,
+    Query(form): Query<RoutineForm>,
 ) -> Result<Response, PageError> {
-    html::fragment(&of_typed(&ws, &who, shell, typed)?.as_roles())
+    html::fragment(&of_typed(&ws, &who, shell, form)?.as_roles())
 }
 
 /// The form of an existing routine.
@@ -411,9 +411,9 @@ pub(super) async fn edit(
     let page = ws.read(|snap| {
         let (routine, rev) = queries::get_rev(snap, id)?;
         let agent = view::agent_of(snap, &routine)?.map(|agent| agent.slug);
-        let mut typed = RoutineForm::of(&routine, &agent.unwrap_or_default());
-        typed.set("rev", rev.to_string());
-        page(&ws, snap, (shell, typed, who.account), Some(id))
+        let mut form = RoutineForm::of(&routine, &agent.unwrap_or_default());
+        form.set("rev", rev.to_string());
+        page(&ws, snap, (shell, form, who.account), Some(id))
     })?;
     html::page(&page)
 }
@@ -449,11 +449,11 @@ fn often(
     if times < OFTEN {
         return Ok(String::new());
     }
-    let mut told = format!("{} times a day", format::grouped(times as u64));
-    let Some(agent) = agents::by_name(tx, agent)? else { return Ok(told) };
+    let mut text = format!("{} times a day", format::grouped(times as u64));
+    let Some(agent) = agents::by_name(tx, agent)? else { return Ok(text) };
     let most = pace::of(tx, agent.id)?.per_hour.unwrap_or(pace::PER_HOUR);
     if usize::from(most) * 24 < times {
-        told.push_str(&format!(
+        text.push_str(&format!(
             "; {} starts at most {} per hour",
             agent.name,
             format::count(u64::from(most), "item", "items")
@@ -470,21 +470,21 @@ fn often(
         let one = sum / count;
         let day = one * i64::try_from(times.min(usize::from(most) * 24)).unwrap_or(i64::MAX);
         let (one, day) = (format::money(one), format::money(day));
-        told.push_str(&format!("; about {day} a day at {one} per run"));
+        text.push_str(&format!("; about {day} a day at {one} per run"));
     }
-    Ok(told)
+    Ok(text)
 }
 
 /// The current input as a sentence, with the next firing times.
 pub(super) async fn preview(
     ws: Ws,
     who: Person,
-    Query(typed): Query<RoutineForm>,
+    Query(form): Query<RoutineForm>,
 ) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
     let (zone, wish, template) = ws.read(|snap| {
         let zone = zone(snap)?;
-        let (wish, _) = typed.wish(&zone, now);
+        let (wish, _) = form.wish(&zone, now);
         let name = wish.task.as_ref().and_then(|task| task.template());
         let template = name.and_then(|name| templates::resolve(snap, name).ok());
         Ok::<_, RoutineError>((zone, wish, template))
@@ -526,9 +526,9 @@ pub(super) async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<RoutineForm>,
+    FormOnce(form, once): FormOnce<RoutineForm>,
 ) -> Result<Response, PageError> {
-    keep(app, (ws, who), (hx, shell), (typed, once), None).await
+    keep(app, (ws, who), (hx, shell), (form, once), None).await
 }
 
 /// Saves a routine.
@@ -539,21 +539,21 @@ pub(super) async fn save(
     hx: Hx,
     shell: Shell,
     Path(id): Path<RoutineId>,
-    Form(typed): Form<RoutineForm>,
+    Form(form): Form<RoutineForm>,
 ) -> Result<Response, PageError> {
-    keep(app, (ws, who), (hx, shell), (typed, Once::without_key()), Some(id)).await
+    keep(app, (ws, who), (hx, shell), (form, Once::without_key()), Some(id)).await
 }
 
 async fn keep(
     app: App,
     (ws, who): (Ws, Person),
     (hx, shell): (Hx, Shell),
-    (mut typed, once): (RoutineForm, Once),
+    (mut form, once): (RoutineForm, Once),
     id: Option<RoutineId>,
 ) -> Result<Response, PageError> {
     let zone = ws.read(|snap| zone(snap))?;
-    let (wish, wrong) = typed.wish(&zone, ws.app.clock.now());
-    let rev = typed.at("rev").parse().ok();
+    let (wish, wrong) = form.wish(&zone, ws.app.clock.now());
+    let rev = form.at("rev").parse().ok();
     let kept = match wrong.is_empty() {
         true => {
             let save = move |tx: &mut WriteTx<'_>| {
@@ -579,15 +579,15 @@ async fn keep(
     let condition = error.fields().into_iter().find(|one| one.field.starts_with("conditions"));
     let since = match id {
         Some(id) => ws.read(|snap| {
-            meanwhile::after::<Routine>(&ws, &who, snap, (id, typed.at("rev")), &error)
+            meanwhile::after::<Routine>(&ws, &who, snap, (id, form.at("rev")), &error)
         })?,
         None => EditConflict::default(),
     };
     let wrong = if since.is_told() { Wrong::none() } else { Wrong::of(&error)? };
     if since.is_told() {
-        typed.set("rev", since.rev.as_str());
+        form.set("rev", since.rev.as_str());
     }
-    let mut page = ws.read(|snap| page(&ws, snap, (shell, typed, who.account), id))?;
+    let mut page = ws.read(|snap| page(&ws, snap, (shell, form, who.account), id))?;
     (page.wrong, page.wrong_condition) =
         (wrong, condition.map(|one| one.message).unwrap_or_default());
     page.since = since;

@@ -91,20 +91,20 @@ pub(super) async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<RoutinesPageParams>,
+    Query(params): Query<RoutinesPageParams>,
 ) -> Result<Response, PageError> {
-    let view = ws.read(|snap| view(&ws, &who, snap, &asked))?;
+    let view = ws.read(|snap| view(&ws, &who, snap, &params))?;
     let base = ws.url("routines");
     let tab = |word: &str, label: &str| {
-        let more = match asked.q.as_str() {
+        let more = match params.q.as_str() {
             "" => String::new(),
             q => format!("&q={}", format::query_value(q)),
         };
-        Tab::new(label, format!("{base}?kind={word}{more}"), asked.kind == word)
+        Tab::new(label, format!("{base}?kind={word}{more}"), params.kind == word)
     };
     let kinds =
         vec![tab("", "All"), tab("schedule", "Schedule"), tab("event", "Event"), tab(DONE, "Done")];
-    let page = ListPage { shell, view, kinds, q: asked.q, kind: asked.kind, agent: asked.agent };
+    let page = ListPage { shell, view, kinds, q: params.q, kind: params.kind, agent: params.agent };
     match hx.wants("all-routines") {
         true => html::fragment(&page.as_rows()),
         false => html::page(&page),
@@ -115,28 +115,28 @@ fn view(
     ws: &Ws,
     who: &Person,
     read: &dyn Read,
-    asked: &RoutinesPageParams,
+    params: &RoutinesPageParams,
 ) -> Result<View, RoutineError> {
     let rules = queries::rules(read)?;
-    let wanted = match asked.agent.as_str() {
+    let wanted = match params.agent.as_str() {
         "" => Some(None),
         slug => agents::by_name(&read, slug)?.map(|agent| Some(agent.id)),
     };
     let all = match wanted {
         // No such agent exists.
         None => Vec::new(),
-        Some(agent) if asked.kind == DONE => queries::done(read, agent)?,
+        Some(agent) if params.kind == DONE => queries::done(read, agent)?,
         Some(None) => queries::all(read)?,
         Some(Some(agent)) => queries::of_agent(read, agent)?,
     };
-    let words = asked.q.to_lowercase();
+    let words = params.q.to_lowercase();
     let zone = who.time_zone();
     let now = ws.app.clock.now();
     let called = Called::among(&read.list::<Agent>(&Range::all())?);
     let mut rows = Vec::new();
     for routine in all {
         let kind = if routine.schedule().is_some() { "schedule" } else { "event" };
-        if ![DONE, "", kind].contains(&asked.kind.as_str()) {
+        if ![DONE, "", kind].contains(&params.kind.as_str()) {
             continue;
         }
         let row = row(ws, read, (&routine, &called), (rules.paused_at.is_some(), now, &zone))?;
@@ -147,9 +147,9 @@ fn view(
     }
     let query = format!(
         "routines?q={}&kind={}&agent={}",
-        format::query_value(&asked.q),
-        format::query_value(&asked.kind),
-        format::query_value(&asked.agent)
+        format::query_value(&params.q),
+        format::query_value(&params.kind),
+        format::query_value(&params.agent)
     );
     Ok(View {
         live: Live::new(ws.url(&query))
@@ -158,7 +158,7 @@ fn view(
             .table("routine_rules")
             .table("agents"),
         rows,
-        filtered: !(asked.q.is_empty() && asked.kind.is_empty() && asked.agent.is_empty()),
+        filtered: !(params.q.is_empty() && params.kind.is_empty() && params.agent.is_empty()),
         paused: rules.paused_at.is_some(),
         asks: rules.ask,
         may_change: who.access.may(Can::Agents),
@@ -233,9 +233,9 @@ pub(super) async fn ask(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<Ask>,
+    Form(form): Form<Ask>,
 ) -> Result<Response, PageError> {
-    let ask = typed.ask.is_some();
+    let ask = form.ask.is_some();
     ws.write(&who, move |tx| rules::set_ask(tx, ask)).await?;
     let words = match ask {
         true => "Routines created by agents wait for you to activate them.",

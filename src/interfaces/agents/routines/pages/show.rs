@@ -114,10 +114,10 @@ pub(super) async fn show(
     hx: Hx,
     shell: Shell,
     Path(id): Path<RoutineId>,
-    Query(asked): Query<RoutinePageParams>,
+    Query(params): Query<RoutinePageParams>,
 ) -> Result<Response, PageError> {
     let (view, purse) = ws.read(|snap| {
-        let view = view(&ws, &who, snap, id, &asked)?;
+        let view = view(&ws, &who, snap, id, &params)?;
         let purse = purse::of(&ws, snap, Payer::Routine(id), view.may_change)?;
         Ok::<_, RoutineError>((view, purse))
     })?;
@@ -133,7 +133,7 @@ fn view(
     who: &Person,
     read: &dyn Read,
     id: RoutineId,
-    asked: &RoutinePageParams,
+    params: &RoutinePageParams,
 ) -> Result<View, RoutineError> {
     let routine = queries::get(read, id)?;
     let clock = queries::clock(read, id)?;
@@ -141,7 +141,7 @@ fn view(
     let zone = who.time_zone();
     let now = ws.app.clock.now();
     let base = ws.url(&format!("routines/{id}"));
-    let after = cursor_key(&asked.after);
+    let after = cursor_key(&params.after);
     let mut hits = queries::firings(read, id, after.as_deref(), DEFAULT_LIMIT + 1)?;
     let is_more = hits.len() > DEFAULT_LIMIT;
     hits.truncate(DEFAULT_LIMIT);
@@ -164,7 +164,7 @@ fn view(
         at: view::moment(one.due_at, &zone),
     });
     Ok(View {
-        live: Live::new(format!("{base}?after={}", format::query_value(&asked.after)))
+        live: Live::new(format!("{base}?after={}", format::query_value(&params.after)))
             .record("routines", id)
             .table("routine_clocks")
             .table("routine_runs")
@@ -312,14 +312,15 @@ struct TrialPage {
 
 /// Formats the times of a trial in a time zone.
 fn in_zone(trial: Trial, zone: &TimeZone) -> Trial {
-    let told = |text: String| match text.parse::<Timestamp>() {
+    let format_time = |text: String| match text.parse::<Timestamp>() {
         Ok(at) => view::moment(at, zone),
         Err(_) => text,
     };
     let conditions = trial.conditions.into_iter();
-    let conditions = conditions.map(|one| Checked { found: told(one.found), ..one }).collect();
-    let next = trial.next.into_iter().map(told).collect();
-    Trial { conditions, next, held_until: trial.held_until.map(told), ..trial }
+    let conditions =
+        conditions.map(|one| Checked { found: format_time(one.found), ..one }).collect();
+    let next = trial.next.into_iter().map(format_time).collect();
+    Trial { conditions, next, held_until: trial.held_until.map(format_time), ..trial }
 }
 
 /// Tests a routine without starting or spending anything.
@@ -363,7 +364,7 @@ pub(super) async fn run(
     let here = ws.url(&format!("routines/{id}"));
     let fire = once.run(move |tx| rules::run_now(tx, id, Some(&with.record)));
     let fired = ws.write(&who, fire).await;
-    let said = match fired {
+    let flash = match fired {
         Ok(firing) if firing.fate == Fate::Started && !firing.title.is_empty() => {
             match firing.why.as_str() {
                 "" => Flash::ok("Created."),
@@ -375,7 +376,7 @@ pub(super) async fn run(
         Err(error) if !error.fields().is_empty() => Flash::danger(error.to_string()),
         Err(error) => return Err(error.into()),
     };
-    Ok(flash::say(&app, said, hx.go_to(&here)))
+    Ok(flash::say(&app, flash, hx.go_to(&here)))
 }
 
 /// Pauses a routine.
@@ -420,6 +421,6 @@ pub(super) async fn delete(
     Path(id): Path<RoutineId>,
 ) -> Result<Response, PageError> {
     ws.write(&who, move |tx| rules::delete(tx, id)).await?;
-    let said = Flash::ok("Deleted the routine. Work it started continues.");
-    Ok(flash::say(&app, said, hx.go_to(&ws.url("routines"))))
+    let flash = Flash::ok("Deleted the routine. Work it started continues.");
+    Ok(flash::say(&app, flash, hx.go_to(&ws.url("routines"))))
 }

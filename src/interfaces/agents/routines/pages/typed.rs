@@ -246,55 +246,55 @@ impl RoutineForm {
 
     /// Fills the form from a routine.
     pub(super) fn of(routine: &Routine, agent: &str) -> Self {
-        let (wish, mut typed) = (RoutineRequest::from(routine), Self::default());
-        typed.set("agent", agent);
-        typed.set("name", wish.name);
-        typed.set("instruction", wish.instruction);
+        let (wish, mut form) = (RoutineRequest::from(routine), Self::default());
+        form.set("agent", agent);
+        form.set("name", wish.name);
+        form.set("instruction", wish.instruction);
         if let Some(fields) = wish.schedule {
-            typed.set("when", "schedule");
-            typed.schedule(&fields);
+            form.set("when", "schedule");
+            form.schedule(&fields);
         }
         if let Some(event) = wish.event {
-            typed.set("when", "event");
-            typed.set("event", event.when);
-            typed.set("own_changes", if event.own_changes { "on" } else { "" });
-            typed.written(&event.all);
+            form.set("when", "event");
+            form.set("event", event.when);
+            form.set("own_changes", if event.own_changes { "on" } else { "" });
+            form.written(&event.all);
         }
         if let Some(task) = wish.task {
-            typed.set("action", "task");
-            typed.set("task_title", task.title);
-            typed.set("task_priority", task.priority.map_or("", Priority::word));
-            typed.set("task_unassigned", if task.unassigned { "on" } else { "" });
-            typed.set("due_days", task.due_days.map_or_else(String::new, |days| days.to_string()));
-            typed.set("template", task.template.unwrap_or_default());
+            form.set("action", "task");
+            form.set("task_title", task.title);
+            form.set("task_priority", task.priority.map_or("", Priority::word));
+            form.set("task_unassigned", if task.unassigned { "on" } else { "" });
+            form.set("due_days", task.due_days.map_or_else(String::new, |days| days.to_string()));
+            form.set("template", task.template.unwrap_or_default());
             for (n, (role, who)) in task.roles.into_iter().enumerate() {
-                typed.set(&format!("role_name_{n}"), role);
-                typed.set(&format!("role_{n}"), who);
+                form.set(&format!("role_name_{n}"), role);
+                form.set(&format!("role_{n}"), who);
             }
         }
-        typed.set("catch_up", wish.catch_up.map_or("", CatchUp::word));
+        form.set("catch_up", wish.catch_up.map_or("", CatchUp::word));
         let minutes = wish.catch_up_minutes.map_or_else(String::new, |n| n.to_string());
-        typed.set("catch_up_minutes", minutes);
-        typed.set("overlap", wish.overlap.map_or("", Overlap::word));
-        typed.set("model", wish.model.unwrap_or_default());
-        typed.set("thinking", wish.thinking.map_or("", Thinking::word));
+        form.set("catch_up_minutes", minutes);
+        form.set("overlap", wish.overlap.map_or("", Overlap::word));
+        form.set("model", wish.model.unwrap_or_default());
+        form.set("thinking", wish.thinking.map_or("", Thinking::word));
         let budget = wish.budget_micros.map_or_else(String::new, format::plain_dollars);
-        typed.set("budget", budget);
+        form.set("budget", budget);
         let delay = wish.jitter_secs.map_or_else(String::new, |secs| secs.to_string());
-        typed.set("jitter_secs", delay);
-        typed.set("delete_when_done", if wish.delete_when_done { "on" } else { "" });
-        typed.set("session", wish.session.map_or("", RoutineSession::word));
+        form.set("jitter_secs", delay);
+        form.set("delete_when_done", if wish.delete_when_done { "on" } else { "" });
+        form.set("session", wish.session.map_or("", RoutineSession::word));
         if let Some(quiet) = wish.quiet_hours {
-            typed.set("quiet_from", quiet.from);
-            typed.set("quiet_until", quiet.until);
+            form.set("quiet_from", quiet.from);
+            form.set("quiet_until", quiet.until);
             for day in quiet.days {
-                typed.set(&format!("quiet_day_{day}"), "on");
+                form.set(&format!("quiet_day_{day}"), "on");
             }
             // A zone equal to the schedule's keeps following the schedule.
-            let own = quiet.timezone.filter(|zone| zone != typed.at("timezone"));
-            typed.set("quiet_zone", own.unwrap_or_default());
+            let own = quiet.timezone.filter(|zone| zone != form.at("timezone"));
+            form.set("quiet_zone", own.unwrap_or_default());
         }
-        typed
+        form
     }
 
     fn schedule(&mut self, fields: &ScheduleFields) {

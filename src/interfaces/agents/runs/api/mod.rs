@@ -84,7 +84,7 @@ pub fn routes() -> Routes {
         )
         .get(
             "/runs/{name}/calls/{n}/asked",
-            super::pages::asked.needs(Can::Read).doc(|| {
+            super::pages::requested.needs(Can::Read).doc(|| {
                 Doc::new("The page of the agent's browser as it was when a person was asked before a call")
                     .media("image/jpeg")
             }),
@@ -198,8 +198,8 @@ struct StepPage {
     next: Option<String>,
 }
 
-fn limit(asked: Option<usize>) -> usize {
-    asked.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)
+fn limit(requested: Option<usize>) -> usize {
+    requested.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)
 }
 
 async fn list(
@@ -219,8 +219,8 @@ async fn list(
         let machines = Machines::with_former(snap)?;
         let machine = match &query.gateway {
             None => None,
-            Some(said) => {
-                Some(machines.named(said).map_err(|why| ApiError::invalid("gateway", why))?)
+            Some(word) => {
+                Some(machines.named(word).map_err(|why| ApiError::invalid("gateway", why))?)
             }
         };
         let task = match &query.task {

@@ -33,7 +33,7 @@ use super::view::{FileOut, actor};
 const MAX_BODY: usize = 28 * 1024 * 1024;
 
 pub(super) fn routes() -> Routes {
-    let said = Routes::new()
+    let routes = Routes::new()
         .post(
             "/agents/{agent}/messages",
             say.needs(Can::Chat).doc(|| {
@@ -62,7 +62,7 @@ pub(super) fn routes() -> Routes {
             }),
         );
     Routes::new()
-        .merge(said.wrap(|route| route.layer(DefaultBodyLimit::max(MAX_BODY))))
+        .merge(routes.wrap(|route| route.layer(DefaultBodyLimit::max(MAX_BODY))))
         .get(
             "/commands",
             list_commands
@@ -392,16 +392,16 @@ async fn amend(
 pub async fn resent(
     ws: &Ws,
     who: &Person,
-    said: (InputId, Option<String>, Option<String>),
+    message: (InputId, Option<String>, Option<String>),
     undone: bool,
     once: Once,
 ) -> Result<Response, ApiError> {
-    let id = said.0;
+    let id = message.0;
     let input = ws.read(|snap| snap.get::<Input>(id))?;
     if input.is_some_and(|input| !matches!(input.state, InputState::Consumed(_))) {
         return Err(RunError::Unread.into());
     }
-    let sent = resending::once_more(ws, who, said, undone, once).await?;
+    let sent = resending::once_more(ws, who, message, undone, once).await?;
     answer(ws, sent.ok_or(RunError::Unread)?)
 }
 

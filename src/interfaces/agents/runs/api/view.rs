@@ -244,9 +244,9 @@ impl RunOut {
                 cost_micros: usage::run_cost(tx, run.id)?,
             });
         }
-        let mut again = Vec::new();
-        for branch in branches::again(tx, run.id)? {
-            again.extend(KinOut::of(tx, &branch, branch.run)?);
+        let mut repeats = Vec::new();
+        for branch in branches::started_from(tx, run.id)? {
+            repeats.extend(KinOut::of(tx, &branch, branch.run)?);
         }
         Ok(Self {
             id: run.id,
@@ -257,7 +257,7 @@ impl RunOut {
                 Some(branch) => KinOut::of(tx, &branch, branch.of)?,
                 None => None,
             },
-            again,
+            again: repeats,
             agent: run.agent,
             gateway: machines::slug(tx, run.gateway)?,
             session: run.session,

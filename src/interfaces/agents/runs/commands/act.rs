@@ -112,13 +112,13 @@ impl Place<'_> {
     async fn act(&self, command: Command, once: Once) -> Result<Done, CommandError> {
         Ok(Done::Told(match command {
             Command::Help => tell::help(),
-            Command::Status => self.look(tell::status)?,
-            Command::Usage => self.look(tell::usage)?,
-            Command::Context(detail) => self.look(|scene| tell::makeup(scene, detail))?,
+            Command::Status => self.describe(tell::status)?,
+            Command::Usage => self.describe(tell::usage)?,
+            Command::Context(detail) => self.describe(|scene| tell::makeup(scene, detail))?,
             Command::New(model) => return self.anew(model, once).await.map(Done::Anew),
             Command::Stop => self.stop(once).await?,
             Command::Compact(focus) => self.compact(focus, once).await?,
-            Command::Model(None, _) => self.look(tell::model)?,
+            Command::Model(None, _) => self.describe(tell::model)?,
             Command::Model(Some(name), lasts) => {
                 let model = match name.as_str() {
                     "" => None,
@@ -129,40 +129,40 @@ impl Place<'_> {
                     rules::sessions::choose_model(tx, id, by, model, lasts)
                 })
                 .await?;
-                self.look(tell::model)?
+                self.describe(tell::model)?
             }
-            Command::Think(None, _) => self.look(tell::model)?,
+            Command::Think(None, _) => self.describe(tell::model)?,
             Command::Think(Some(level), lasts) => {
                 self.think(level, lasting(lasts), once).await?;
-                self.look(tell::model)?
+                self.describe(tell::model)?
             }
-            Command::Fast(None) => self.look(tell::fast)?,
+            Command::Fast(None) => self.describe(tell::fast)?,
             Command::Fast(Some(fast)) => {
                 self.talk(once, move |wish| ConversationOptions { fast, ..wish }).await?;
-                self.look(tell::fast)?
+                self.describe(tell::fast)?
             }
-            Command::Queue(None) => self.look(tell::queue)?,
+            Command::Queue(None) => self.describe(tell::queue)?,
             Command::Queue(Some(wish)) => {
                 self.queue(wish, once).await?;
-                self.look(tell::queue)?
+                self.describe(tell::queue)?
             }
             Command::Aside(question) => self.aside(question, once).await?,
-            Command::Jobs => self.look(tell::jobs)?,
-            Command::Reasoning(None) => self.look(tell::reasoning)?,
+            Command::Jobs => self.describe(tell::jobs)?,
+            Command::Reasoning(None) => self.describe(tell::reasoning)?,
             Command::Reasoning(Some(shown)) => {
                 self.talk(once, move |wish| ConversationOptions { shows_thoughts: shown, ..wish })
                     .await?;
-                self.look(tell::reasoning)?
+                self.describe(tell::reasoning)?
             }
-            Command::Verbose(None) => self.look(tell::verbose)?,
+            Command::Verbose(None) => self.describe(tell::verbose)?,
             Command::Verbose(Some(shown)) => {
                 self.talk(once, move |wish| ConversationOptions { shows_tools: shown, ..wish })
                     .await?;
-                self.look(tell::verbose)?
+                self.describe(tell::verbose)?
             }
             Command::Answer(run, text) => self.answer(run, text, once).await?,
             Command::Approve(None) => self.approvals()?,
-            Command::Approve(Some(said)) => self.approve(said, once).await?,
+            Command::Approve(Some(answer)) => self.approve(answer, once).await?,
             Command::Task(Some(text)) => self.task(&text)?,
             Command::Task(None) | Command::Tasks => self.tasks()?,
             Command::Budget => self.budget()?,
@@ -172,31 +172,31 @@ impl Place<'_> {
             Command::Rename(name) => {
                 self.choose(once, move |tx, id, by| rules::sessions::rename(tx, id, by, &name))
                     .await?;
-                self.look(tell::title)?
+                self.describe(tell::title)?
             }
         }))
     }
 
     /// Describes the current state of the conversation.
-    fn look(
+    fn describe(
         &self,
         tell: impl FnOnce(&tell::CommandContext<'_>) -> Result<String, StoreError>,
     ) -> Result<String, RunError> {
         let session = self.session()?;
-        let told = self.ws.read(|snap| {
+        let text = self.ws.read(|snap| {
             let now = self.ws.app.clock.now();
             let (agent, session) = (self.agent, session.as_ref());
             tell(&tell::CommandContext { tx: snap, who: self.who, agent, session, now })
         });
-        Ok(told?)
+        Ok(text?)
     }
 
     /// Resolves a typed model name: `id`, `id@connection` or `connection/id`.
-    fn model(&self, typed: &str) -> Result<String, CommandError> {
-        match self.ws.read(|snap| named::model(snap, typed))? {
+    fn model(&self, text: &str) -> Result<String, CommandError> {
+        match self.ws.read(|snap| named::model(snap, text))? {
             Named::Known(name) => Ok(name),
             Named::Unknown(near) => {
-                Err(CommandError::Model { near: near.join(", "), name: typed.to_owned() })
+                Err(CommandError::Model { near: near.join(", "), name: text.to_owned() })
             }
         }
     }

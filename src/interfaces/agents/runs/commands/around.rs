@@ -59,7 +59,7 @@ impl Place<'_> {
 
     /// One task, or a link to the form that creates one for this agent.
     pub(super) fn task(&self, text: &str) -> Result<String, CommandError> {
-        let told = self.ws.read(|snap| {
+        let answer = self.ws.read(|snap| {
             let task = match tasks::resolve(snap, text) {
                 Ok(task) => task,
                 Err(TaskError::Store(error)) => return Err(error),
@@ -73,7 +73,7 @@ impl Place<'_> {
             let urgent = task.priority.label().to_lowercase();
             Ok::<_, StoreError>(format!("{line}; {has}; priority: {urgent}"))
         });
-        Ok(told?)
+        Ok(answer?)
     }
 
     fn new_task(&self, title: &str, error: &TaskError) -> String {

@@ -74,9 +74,13 @@ impl Place<'_> {
     }
 
     /// Answers an approval. `Run` and `Always` use the narrowest offered permission.
-    pub(super) async fn approve(&self, said: Approve, once: Once) -> Result<String, CommandError> {
+    pub(super) async fn approve(
+        &self,
+        request: Approve,
+        once: Once,
+    ) -> Result<String, CommandError> {
         let waiting = self.waiting()?;
-        let which = said.which.to_ascii_lowercase();
+        let which = request.which.to_ascii_lowercase();
         let is_meant = |one: &&Waiting| {
             which == FIRST || SHORT <= which.len() && one.approval.id.to_string().ends_with(&which)
         };
@@ -86,16 +90,16 @@ impl Place<'_> {
                 false => format!("No open approval has this ID. {}", self.approvals()?),
             });
         };
-        if let Some(can) = answers::lacks(self.who, said.answer) {
+        if let Some(can) = answers::lacks(self.who, request.answer) {
             let right = can.label();
             return Ok(format!("You need the permission “{right}”. Nothing changed."));
         }
-        if answers::check_proof(self.who, said.answer).is_err() {
-            let told = "Confirm your identity first under Settings › Security. Nothing changed.";
-            return Ok(told.to_owned());
+        if answers::check_proof(self.who, request.answer).is_err() {
+            let message = "Confirm your identity first under Settings › Security. Nothing changed.";
+            return Ok(message.to_owned());
         }
-        let (id, answer) = (one.approval.id, said.answer);
-        match answers::answer(self.ws, self.who, (id, answer, said.note), once).await? {
+        let (id, answer) = (one.approval.id, request.answer);
+        match answers::answer(self.ws, self.who, (id, answer, request.note), once).await? {
             Ok(()) => Ok(format!("{}. {} continues.", answer.label(), one.run.name())),
             Err(refused) => Ok(sentence(&refused)),
         }

@@ -571,8 +571,12 @@ mod tests {
             ("/fast What is it?", Fast::On),
             ("/think low /fast auto What is it?", Fast::Auto),
         ] {
-            let said = words(text);
-            assert_eq!((said.fast, said.text.as_str()), (Some(fast), "What is it?"), "{text}");
+            let directives = words(text);
+            assert_eq!(
+                (directives.fast, directives.text.as_str()),
+                (Some(fast), "What is it?"),
+                "{text}"
+            );
         }
         assert_eq!(words("/think low /stop is a word").text, "/stop is a word");
         assert_eq!(words("/think low /never is one").text, "/never is one");
@@ -607,6 +611,6 @@ mod tests {
             assert!(refused(text).contains("; use /"), "{}", refused(text));
         }
         assert!(refused("/new a b").contains("/new [model]"), "{}", refused("/new a b"));
-        assert!(refused("/model -s").contains("which model"), "{}", refused("/model -s"));
+        assert!(refused("/model -s").contains("name the model"), "{}", refused("/model -s"));
     }
 }

@@ -40,11 +40,11 @@ pub(super) async fn stop(
     let (id, by) = (run.id, Some(who.account));
     // Read before the write: the run ends here at once, and its possible cost is booked then.
     let later = ws.read(|snap| taking::stops_later(&ws, snap, &run))?;
-    let asked = ws.write(&who, move |tx| rules::request_stop(tx, id, by)).await;
+    let result = ws.write(&who, move |tx| rules::request_stop(tx, id, by)).await;
     if then.then == "undo" {
         // The run may have ended in the meantime.
-        if !matches!(asked, Err(RunError::Ended(_))) {
-            asked?;
+        if !matches!(result, Err(RunError::Ended(_))) {
+            result?;
         }
         if !stopping::ended(&ws, id, STOPS_WITHIN).await? {
             let text = format!("{} is still stopping; try undo again in a moment", run.name());
@@ -52,7 +52,7 @@ pub(super) async fn stop(
         }
         return Ok(hx.go_to(&ws.url(&format!("undo?run={}", run.name()))));
     }
-    asked?;
+    result?;
     Ok(hx.done(later.as_deref().unwrap_or("Stopping"), &ws.url(&format!("runs/{}", run.name()))))
 }
 
@@ -81,13 +81,13 @@ pub(super) async fn say(
     who: Person,
     hx: Hx,
     Path(name): Path<String>,
-    Form(said): Form<Said>,
+    Form(form): Form<Said>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
-    let (id, mode) = (run.id, super::queue::mode_of(&said.mode)?);
+    let (id, mode) = (run.id, super::queue::mode_of(&form.mode)?);
     let place = format!("steer {}", run.name());
-    let once = Once::of_form(&who, &place, &said.key, &[said.body.as_str(), said.mode.as_str()]);
-    let new = NewInput { mode, ..NewInput::chat(said.body) };
+    let once = Once::of_form(&who, &place, &form.key, &[form.body.as_str(), form.mode.as_str()]);
+    let new = NewInput { mode, ..NewInput::chat(form.body) };
     let say = once.run(move |tx| rules::talk::say_to_run(tx, id, new));
     let sent = ws.write(&who, say).await?;
     Ok(hx.done(sent.placed.label(), &ws.url(&format!("runs/{name}"))))

@@ -374,14 +374,14 @@ fn after(tx: &dyn Read, message: InputId, may_undo: bool) -> Result<After, Store
     let (all, _) = between::since(tx, read.session.id, read.event, false)?;
     let mut after = After::default();
     for (run, Between { work, outside, files, both }) in all {
-        let told = |what: String| format!("{}: {what}", run.name());
-        let changed = |path: String| told(format!("changed {path}"));
-        let back = work.into_iter().map(told).chain(files.into_iter().map(changed));
+        let line = |what: String| format!("{}: {what}", run.name());
+        let changed = |path: String| line(format!("changed {path}"));
+        let back = work.into_iter().map(line).chain(files.into_iter().map(changed));
         match may_undo {
             true => after.back.extend(back),
             false => after.stays.extend(back),
         }
-        after.stays.extend(outside.into_iter().map(told).chain(both.into_iter().map(changed)));
+        after.stays.extend(outside.into_iter().map(line).chain(both.into_iter().map(changed)));
     }
     after.back.truncate(STAYS);
     after.stays.truncate(STAYS);

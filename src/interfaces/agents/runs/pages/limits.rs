@@ -27,10 +27,10 @@ pub(super) struct AgentLimitsForm {
 
 impl AgentLimitsForm {
     fn limits(&self) -> Result<SubagentLimits, RunError> {
-        let typed = [&self.depth, &self.fan_out, &self.live, &self.total, &self.minutes];
+        let fields = [&self.depth, &self.fan_out, &self.live, &self.total, &self.minutes];
         let mut values = SubagentLimits::default().values();
-        for (value, typed) in values.iter_mut().zip(numbers(SubagentLimits::BOUNDS, typed)?) {
-            *value = typed.unwrap_or(*value);
+        for (value, fields) in values.iter_mut().zip(numbers(SubagentLimits::BOUNDS, fields)?) {
+            *value = fields.unwrap_or(*value);
         }
         let [depth, fan_out, live, total, minutes] = values;
         // A depth that does not fit is invalid, like 0.
@@ -42,10 +42,10 @@ impl AgentLimitsForm {
 /// Parses one number per limit; `None` if empty.
 pub(super) fn numbers<const N: usize>(
     bounds: [Bound; N],
-    typed: [&String; N],
+    fields: [&String; N],
 ) -> Result<[Option<u32>; N], RunError> {
     let mut values = [None; N];
-    let all = bounds.into_iter().zip(typed).zip(values.iter_mut());
+    let all = bounds.into_iter().zip(fields).zip(values.iter_mut());
     for (((name, least, most), text), value) in all {
         if !text.trim().is_empty() {
             let bad = |_| RunError::BadLimit { name, least, most };
@@ -61,9 +61,9 @@ pub(super) async fn save(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<AgentLimitsForm>,
+    Form(form): Form<AgentLimitsForm>,
 ) -> Result<Response, PageError> {
-    let done = match typed.limits() {
+    let done = match form.limits() {
         Ok(limits) => ws.write(&who, move |tx| rules::limits::set(tx, limits)).await,
         Err(error) => Err(error),
     };
@@ -94,13 +94,13 @@ mod tests {
     #[test]
     fn what_is_left_empty_is_as_usual_and_what_is_no_number_is_named() {
         assert_eq!(AgentLimitsForm::default().limits().unwrap(), SubagentLimits::default());
-        let typed = AgentLimitsForm {
+        let form = AgentLimitsForm {
             live: " 3 ".to_owned(),
             depth: "2".to_owned(),
             ..AgentLimitsForm::default()
         };
         let expected = SubagentLimits { live: 3, depth: 2, ..SubagentLimits::default() };
-        assert_eq!(typed.limits().unwrap(), expected);
+        assert_eq!(form.limits().unwrap(), expected);
         let wrong = AgentLimitsForm { total: "many".to_owned(), ..AgentLimitsForm::default() };
         assert_eq!(wrong.limits().unwrap_err().to_string(), "total is a number from 1 to 100");
     }

@@ -32,7 +32,7 @@ pub(super) fn kin(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>,
         };
         all.push(Kin::of(look, words, &of, (&of, run)));
     }
-    for branch in branches::again(tx, run.id)? {
+    for branch in branches::started_from(tx, run.id)? {
         if let Some(by) = tx.get::<Run>(branch.run)? {
             all.push(Kin::of(look, later(&branch), &by, (run, &by)));
         }

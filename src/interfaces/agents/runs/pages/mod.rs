@@ -38,7 +38,7 @@ use web::routes::{Needs, Routes};
 pub(super) use compare::both;
 pub(super) use raw::{picture, raw};
 pub use say::{Resaid, read_again, say_again};
-pub(super) use shots::{after, asked};
+pub(super) use shots::{after, requested};
 pub(super) use show::find;
 
 /// Routes below `/w/{ws}`.
@@ -53,7 +53,7 @@ pub fn routes() -> Routes {
         .get("/runs/{name}/steps/{n}/picture", raw::picture.needs(Can::Read))
         .get("/runs/{name}/pages", shots::show.needs(Can::Read))
         .get("/runs/{name}/calls/{n}/page", shots::after.needs(Can::Read))
-        .get("/runs/{name}/calls/{n}/asked", shots::asked.needs(Can::Read))
+        .get("/runs/{name}/calls/{n}/asked", shots::requested.needs(Can::Read))
         .get("/runs/{name}/events", raw::events.needs(Can::Read))
         .get("/runs/{name}/export", export::export.needs(Can::Read))
         .get("/pause", halt::show.needs(Can::Read))
@@ -75,7 +75,7 @@ pub fn routes() -> Routes {
         .post("/agents/{slug}/chat/begin", chat::begin.needs(Can::Chat))
         .post("/agents/{slug}/chat/queue", queue::of_chat.needs(Can::Chat))
         .post("/agents/{slug}/chat/compact", chat::compact.needs(Can::Chat))
-        .post("/agents/{slug}/chat/{input}/again", say::again.needs(Can::Chat))
+        .post("/agents/{slug}/chat/{input}/again", say::resend.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/cancel", chat::take_back.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/restore", chat::bring_back.needs(Can::Chat))
         .post("/agents/{slug}/chat/{input}/dismiss", chat::dismiss.needs(Can::Chat))

@@ -106,17 +106,17 @@ fn line(step: &Step) -> Option<Line> {
         What::Thought(text) => ("thought", "", "Thought".to_owned(), md::excerpt(text, PEEK)),
         What::Said(text) => ("comment", "", "Wrote".to_owned(), md::excerpt(text, PEEK)),
         What::Tool(call) => {
-            let told = doing(call);
+            let action = doing(call);
             let tone = match call.state {
                 CallState::Ended(CallStatus::Error | CallStatus::Timeout) => "danger",
                 CallState::Ended(CallStatus::Stopped | CallStatus::Unknown) => "warn",
                 CallState::Running => "info",
                 CallState::Planned | CallState::Ended(_) => "",
             };
-            (told.icon, tone, told.verb, told.what)
+            (action.icon, tone, action.verb, action.what)
         }
         What::Failed { class, message, .. } => match words::cut_off(class) {
-            Some(said) => ("stop", "", said.to_owned(), String::new()),
+            Some(reason) => ("stop", "", reason.to_owned(), String::new()),
             None => ("refresh", "warn", "The model call failed.".to_owned(), message.clone()),
         },
         What::Waiting { waits_for, detail, .. } => {

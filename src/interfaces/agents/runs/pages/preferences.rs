@@ -27,9 +27,9 @@ pub(super) struct PreferencesForm {
 
 impl PreferencesForm {
     fn wish(&self, before: ConversationOptions) -> Result<ConversationOptions, RunError> {
-        let typed = [&self.daily_hour, &self.idle_minutes, &self.parts_days, &self.steps_days];
+        let values = [&self.daily_hour, &self.idle_minutes, &self.parts_days, &self.steps_days];
         let [daily_hour, idle_minutes, parts_days, steps_days] =
-            numbers(ConversationOptions::BOUNDS, typed)?;
+            numbers(ConversationOptions::BOUNDS, values)?;
         // A number that does not fit is invalid.
         let daily_hour = daily_hour.map(|hour| u8::try_from(hour).unwrap_or(u8::MAX));
         Ok(ConversationOptions { daily_hour, idle_minutes, parts_days, steps_days, ..before })
@@ -39,11 +39,11 @@ impl PreferencesForm {
 async fn choose(
     (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
     of: QueueOf,
-    typed: &PreferencesForm,
+    form: &PreferencesForm,
     back: &str,
 ) -> Result<Response, PageError> {
     let before = ws.read(|snap| reading::chosen(snap, of))?;
-    let done = match typed.wish(before) {
+    let done = match form.wish(before) {
         Ok(wish) => ws.write(who, move |tx| rules::preferences::choose(tx, of, wish)).await,
         Err(error) => Err(error),
     };
@@ -56,9 +56,9 @@ pub(super) async fn of_workspace(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<PreferencesForm>,
+    Form(form): Form<PreferencesForm>,
 ) -> Result<Response, PageError> {
-    choose((&app, &ws, &who, &hx), QueueOf::Workspace, &typed, "settings/general").await
+    choose((&app, &ws, &who, &hx), QueueOf::Workspace, &form, "settings/general").await
 }
 
 /// `POST /agents/{slug}/conversations`
@@ -68,9 +68,9 @@ pub(super) async fn of_agent(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<PreferencesForm>,
+    Form(form): Form<PreferencesForm>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
     let back = format!("agents/{slug}/settings");
-    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &typed, &back).await
+    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &form, &back).await
 }

@@ -75,8 +75,8 @@ mod tests {
     #[test]
     fn parts_stand_side_by_side_and_say_whose_they_are() {
         let part = |name: &str, bytes, stable| PromptPart { name: name.into(), bytes, stable };
-        let told = [part("Rules", 4_000, true), part("memory/2026-11-20.md", 4_000, false)];
-        let prompt = Prompt::of(&told);
+        let parts = [part("Rules", 4_000, true), part("memory/2026-11-20.md", 4_000, false)];
+        let prompt = Prompt::of(&parts);
         assert_eq!(prompt.peek, "2 parts, about 2.0K tokens, 1.0K cached between runs");
         let places: Vec<_> = prompt.parts.iter().map(|part| (part.x, part.width)).collect();
         assert_eq!(places, [(0, 496), (500, 496)]);

@@ -160,12 +160,12 @@ pub(super) async fn answer(
     who: Person,
     hx: Hx,
     Path(name): Path<String>,
-    Form(said): Form<Said>,
+    Form(form): Form<Said>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     let (id, by) = (run.id, who.account);
-    let from = said.from == "dashboard";
-    ws.write(&who, move |tx| rules::park::answer(tx, id, &said.body, by)).await?;
+    let from = form.from == "dashboard";
+    ws.write(&who, move |tx| rules::park::answer(tx, id, &form.body, by)).await?;
     let back = if from { ws.url("") } else { ws.url(&format!("runs/{}", run.name())) };
     Ok(hx.done("Answered. The run continues", &back))
 }
@@ -211,10 +211,10 @@ impl QueueForm {
 async fn choose(
     (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
     of: QueueOf,
-    typed: &QueueForm,
+    form: &QueueForm,
     back: &str,
 ) -> Result<Response, PageError> {
-    let done = match typed.wish() {
+    let done = match form.wish() {
         Ok(wish) => ws.write(who, move |tx| rules::queue::choose(tx, of, wish)).await,
         Err(error) => Err(error),
     };
@@ -228,11 +228,11 @@ pub(super) async fn of_agent(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<QueueForm>,
+    Form(form): Form<QueueForm>,
 ) -> Result<Response, PageError> {
     let agent = chat::find(&ws, &slug)?;
     let back = format!("agents/{slug}/settings");
-    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &typed, &back).await
+    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &form, &back).await
 }
 
 /// `POST /settings/queue`
@@ -241,9 +241,9 @@ pub(super) async fn of_workspace(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<QueueForm>,
+    Form(form): Form<QueueForm>,
 ) -> Result<Response, PageError> {
-    choose((&app, &ws, &who, &hx), QueueOf::Workspace, &typed, "settings/general").await
+    choose((&app, &ws, &who, &hx), QueueOf::Workspace, &form, "settings/general").await
 }
 
 /// `POST /agents/{slug}/chat/queue`: settings of a person's own conversation.
@@ -253,11 +253,11 @@ pub(super) async fn of_chat(
     hx: Hx,
     Path(slug): Path<String>,
     Query(Spot { talk }): Query<Spot>,
-    Form(typed): Form<QueueForm>,
+    Form(form): Form<QueueForm>,
 ) -> Result<Response, PageError> {
     let agent = chat::find(&ws, &slug)?;
     let spec = commands::Place { ws: &ws, who: &who, agent: &agent, talk }.spec()?;
-    let mode = mode_of(&typed.mode)?;
+    let mode = mode_of(&form.mode)?;
     let chosen = ws.write(&who, move |tx| -> Result<_, RunError> {
         let session = rules::open_session(tx, spec)?;
         let of = QueueOf::Session(session.id);

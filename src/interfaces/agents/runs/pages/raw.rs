@@ -31,7 +31,7 @@ const MAX_RAW: u64 = 64 * 1024 * 1024;
 const PAGE: usize = 100;
 
 /// A raw event.
-struct Kept {
+struct RawEvent {
     n: u32,
     kind: String,
     at: RelTime,
@@ -47,7 +47,7 @@ struct Events {
     export: String,
     /// Address of the first page, if it is not shown.
     first: Option<String>,
-    events: Vec<Kept>,
+    events: Vec<RawEvent>,
     more: Option<String>,
 }
 
@@ -76,13 +76,18 @@ pub(super) async fn events(
         let mut all = steps::events_of(snap, &from)?;
         let more = PAGE < all.len();
         all.truncate(PAGE);
-        let events: Vec<Kept> = all
+        let events: Vec<RawEvent> = all
             .into_iter()
             .map(|event| {
                 let (n, at) = (event.n, look.time(event.at));
                 let json = event_json(&run, event);
                 let kind = json["kind"].as_str().unwrap_or_default().replace('_', " ");
-                Kept { n, kind, at, json: serde_json::to_string_pretty(&json).unwrap_or_default() }
+                RawEvent {
+                    n,
+                    kind,
+                    at,
+                    json: serde_json::to_string_pretty(&json).unwrap_or_default(),
+                }
             })
             .collect();
         Ok::<_, StoreError>((events, more))
@@ -104,7 +109,7 @@ pub(in crate::runs) async fn picture(
     ws: Ws,
     who: Person,
     Path2(name, n): Path2<String, u32>,
-    asked: HeaderMap,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     looking::note(&ws, &who, run.session).await?;
@@ -114,7 +119,7 @@ pub(in crate::runs) async fn picture(
         return Err(PageError::not_found("This picture"));
     };
     let name = format!("{}-step-{n}", run.name());
-    file::serve(&ws, (&name, id), InPlace::InPlace, &asked).await
+    file::serve(&ws, (&name, id), InPlace::InPlace, &headers).await
 }
 
 /// `GET /runs/{name}/steps/{n}/raw`: a full text, as a plain file that browsers do not execute.

@@ -26,18 +26,18 @@ pub(super) struct RunLimitsForm {
 
 impl RunLimitsForm {
     fn limits(&self, of: ReachOf) -> Result<RunLimits, RunError> {
-        let typed = [&self.calls, &self.tool_calls, &self.working_minutes];
-        Ok(RunLimits::of_values(of, numbers(RunLimits::BOUNDS, typed)?))
+        let values = [&self.calls, &self.tool_calls, &self.working_minutes];
+        Ok(RunLimits::of_values(of, numbers(RunLimits::BOUNDS, values)?))
     }
 }
 
 async fn choose(
     (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
     of: ReachOf,
-    typed: &RunLimitsForm,
+    form: &RunLimitsForm,
     back: &str,
 ) -> Result<Response, PageError> {
-    let done = match typed.limits(of) {
+    let done = match form.limits(of) {
         Ok(limits) => ws.write(who, move |tx| rules::run_limits::set(tx, limits)).await,
         Err(error) => Err(error),
     };
@@ -50,9 +50,9 @@ pub(super) async fn of_workspace(
     ws: Ws,
     who: Person,
     hx: Hx,
-    Form(typed): Form<RunLimitsForm>,
+    Form(form): Form<RunLimitsForm>,
 ) -> Result<Response, PageError> {
-    choose((&app, &ws, &who, &hx), ReachOf::Workspace, &typed, "settings/general").await
+    choose((&app, &ws, &who, &hx), ReachOf::Workspace, &form, "settings/general").await
 }
 
 /// `POST /agents/{slug}/limits`
@@ -62,9 +62,9 @@ pub(super) async fn of_agent(
     who: Person,
     hx: Hx,
     Path(slug): Path<String>,
-    Form(typed): Form<RunLimitsForm>,
+    Form(form): Form<RunLimitsForm>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
     let back = format!("agents/{slug}/settings");
-    choose((&app, &ws, &who, &hx), ReachOf::Agent(agent.id), &typed, &back).await
+    choose((&app, &ws, &who, &hx), ReachOf::Agent(agent.id), &form, &back).await
 }

@@ -44,12 +44,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn told(text: &str) -> Self {
+    fn info(text: &str) -> Self {
         Self { tone: "info", html: md::plain(text), typed: String::new() }
     }
 
-    fn wrong(text: &str, typed: String) -> Self {
-        Self { tone: "danger", html: md::plain(&sentence(text)), typed }
+    fn wrong(text: &str, draft: String) -> Self {
+        Self { tone: "danger", html: md::plain(&sentence(text)), typed: draft }
     }
 }
 
@@ -80,16 +80,16 @@ impl Sent {
 async fn sent(app: &App, ws: &Ws, request: Request) -> Result<Sent, PageError> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if !kind.is_some_and(|kind| kind.starts_with("multipart/")) {
-        let Form(said) = Form::<Said>::from_request(request, &()).await?;
-        let mode = queue::mode_of(&said.mode)?;
-        let leaf = Some(said.leaf).filter(|leaf| !leaf.is_empty());
-        return Ok(Sent { body: said.body, mode, leaf, key: said.key, attached: Vec::new() });
+        let Form(message) = Form::<Said>::from_request(request, &()).await?;
+        let mode = queue::mode_of(&message.mode)?;
+        let leaf = Some(message.leaf).filter(|leaf| !leaf.is_empty());
+        return Ok(Sent { body: message.body, mode, leaf, key: message.key, attached: Vec::new() });
     }
     let (parts, body) = request.into_parts();
     let limit = app.config.limits.upload_bytes().min(MAX_ATTACHED_BYTES);
     let form = upload::form_with_fields(ws, (&parts.headers, body), MAX_ATTACHED, limit).await?;
     let (fields, files) = form;
-    let mut said = Sent {
+    let mut message = Sent {
         body: String::new(),
         mode: None,
         leaf: None,
@@ -98,14 +98,14 @@ async fn sent(app: &App, ws: &Ws, request: Request) -> Result<Sent, PageError> {
     };
     for (name, value) in fields {
         match name.as_str() {
-            "body" => said.body = value,
-            "mode" => said.mode = queue::mode_of(&value)?,
-            "key" => said.key = value,
-            "leaf" => said.leaf = Some(value).filter(|leaf| !leaf.is_empty()),
+            "body" => message.body = value,
+            "mode" => message.mode = queue::mode_of(&value)?,
+            "key" => message.key = value,
+            "leaf" => message.leaf = Some(value).filter(|leaf| !leaf.is_empty()),
             _ => {}
         }
     }
-    Ok(said)
+    Ok(message)
 }
 
 /// Context of a response.
@@ -118,7 +118,7 @@ struct Answering<'p> {
 
 impl Answering<'_> {
     /// Shows an error that concerns the input; returns any other error.
-    fn refused(self, failure: Failure, typed: String) -> Result<Response, PageError> {
+    fn refused(self, failure: Failure, draft: String) -> Result<Response, PageError> {
         let of_sender = matches!(
             failure.kind,
             ProblemKind::Invalid
@@ -127,7 +127,7 @@ impl Answering<'_> {
                 | ProblemKind::Limited
         );
         match of_sender {
-            true => self.answer(failure.status(), Answer::wrong(&failure.detail, typed)),
+            true => self.answer(failure.status(), Answer::wrong(&failure.detail, draft)),
             false => Err(PageError(failure)),
         }
     }
@@ -171,7 +171,7 @@ pub(super) async fn say(
     let new = NewInput { mode, attached, ..NewInput::chat(body.clone()) };
     match commands::run(&answering.place, new, leaf, once).await {
         Ok(Done::Said(_)) => chat::back(&ws, &who, answering.hx, (&agent, talk)),
-        Ok(Done::Told(text)) => answering.answer(StatusCode::OK, Answer::told(&text)),
+        Ok(Done::Told(text)) => answering.answer(StatusCode::OK, Answer::info(&text)),
         Ok(Done::Anew(_)) => Ok(hx.go_to(&address(&ws, &slug, talk))),
         Err(error) => answering.refused(Failure::of(&error), body),
     }
@@ -203,12 +203,12 @@ pub async fn read_again(app: &App, request: Request) -> Result<Came, PageError> 
         false => Some(Shell::from_request_parts(&mut parts, app).await?),
     };
     let request = Request::from_parts(parts, body);
-    let Form(said) = Form::<Resaid>::from_request(request, &()).await?;
-    Ok((hx, shell, said))
+    let Form(form) = Form::<Resaid>::from_request(request, &()).await?;
+    Ok((hx, shell, form))
 }
 
 /// `POST /agents/{slug}/chat/{input}/again`: sends the same text again for another response.
-pub(super) async fn again(
+pub(super) async fn resend(
     app: App,
     ws: Ws,
     who: Person,
@@ -228,7 +228,7 @@ pub async fn say_again(
     ws: &Ws,
     who: &Person,
     (slug, input): (&str, InputId),
-    (hx, shell, said): Came,
+    (hx, shell, form): Came,
     (text, undone): (Option<String>, bool),
 ) -> Result<Response, PageError> {
     let agent = find(ws, slug)?;
@@ -236,8 +236,8 @@ pub async fn say_again(
     let answering = Answering { place: Place { ws, who, agent: &agent, talk }, hx: &hx, shell };
     let message = input.to_string();
     let content = [message.as_str(), text.as_deref().unwrap_or_default()];
-    let once = Once::of_form(who, "chat message", &said.key, &content);
-    let leaf = Some(said.leaf).filter(|leaf| !leaf.is_empty());
+    let once = Once::of_form(who, "chat message", &form.key, &content);
+    let leaf = Some(form.leaf).filter(|leaf| !leaf.is_empty());
     match resending::once_more(ws, who, (input, text, leaf), undone, once).await {
         Ok(_) => chat::back(ws, who, &hx, (&agent, talk)),
         Err(error) => answering.refused(Failure::of(&error), String::new()),

@@ -106,8 +106,8 @@ pub(super) fn tells_of_memory(
     all: &[Session],
     me: AccountId,
 ) -> Result<bool, StoreError> {
-    let said = |one: &Session| one.owner == Some(me) && (0 < one.events || one.leaf.is_some());
-    Ok(!all.iter().any(said) && 1 < workspace::members(tx)?.len())
+    let is_used = |one: &Session| one.owner == Some(me) && (0 < one.events || one.leaf.is_some());
+    Ok(!all.iter().any(is_used) && 1 < workspace::members(tx)?.len())
 }
 
 fn line(
@@ -259,11 +259,11 @@ pub(super) async fn index(
     shell: Shell,
     hx: Hx,
     Path(slug): Path<String>,
-    Query(asked): Query<SessionsPageParams>,
+    Query(params): Query<SessionsPageParams>,
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
     let here = ws.url(&format!("agents/{slug}/chat"));
-    let q = asked.q.trim().to_owned();
+    let q = params.q.trim().to_owned();
     let searched = match q.is_empty() {
         true => None,
         false => Some(search::among_theirs(&ws, agent.id, who.account, &q, FOUND).await?),
@@ -305,17 +305,17 @@ fn results(
     mine: Option<SessionId>,
 ) -> Result<Results, StoreError> {
     let mut hits = Vec::new();
-    for said in &searched.hits {
-        let Some(session) = tx.get::<Session>(said.session)? else { continue };
+    for hit in &searched.hits {
+        let Some(session) = tx.get::<Session>(hit.session)? else { continue };
         hits.push(Hit {
-            href: place(tx, here, &session, said, mine)?,
+            href: place(tx, here, &session, hit, mine)?,
             title: title(tx, &session, mine)?,
-            who: match said.by {
+            who: match hit.by {
                 Some(by) => look.actor(tx, by)?,
                 None => "The agent".to_owned(),
             },
-            at: look.time(said.at),
-            text: md::excerpt(&said.text, PASSAGE),
+            at: look.time(hit.at),
+            text: md::excerpt(&hit.text, PASSAGE),
         });
     }
     let until = searched.until.filter(|_| !searched.complete).map(|at| look.time(at));
@@ -327,10 +327,10 @@ fn place(
     tx: &dyn Read,
     here: &str,
     session: &Session,
-    said: &Said,
+    hit: &Said,
     mine: Option<SessionId>,
 ) -> Result<String, StoreError> {
-    let end = said.n.saturating_add(WINDOW / 2);
+    let end = hit.n.saturating_add(WINDOW / 2);
     let mut query = Vec::new();
     if Some(session.id) != mine || end < session.events {
         query.push(format!("session={}", session.id));
@@ -338,13 +338,13 @@ fn place(
     if end < session.events {
         query.push(format!("before={end}"));
     }
-    let run = match said.run.filter(|_| said.by.is_none()) {
+    let run = match hit.run.filter(|_| hit.by.is_none()) {
         Some(run) => tx.get::<Run>(run)?,
         None => None,
     };
     let anchor = match run {
         Some(run) => format!("run-{}", run.name()),
-        None => format!("e-{}", said.n),
+        None => format!("e-{}", hit.n),
     };
     let mark = if query.is_empty() { "" } else { "?" };
     Ok(format!("{here}{mark}{}#{anchor}", query.join("&")))

@@ -55,26 +55,26 @@ pub(in crate::runs) async fn after(
     ws: Ws,
     who: Person,
     Path2(name, n): Path2<String, u32>,
-    asked: HeaderMap,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    picture(&ws, &who, (&name, n), &asked, |shot| shot.after).await
+    picture(&ws, &who, (&name, n), &headers, |shot| shot.after).await
 }
 
 /// `GET /runs/{name}/calls/{n}/asked`: the page when approval of a call was requested.
-pub(in crate::runs) async fn asked(
+pub(in crate::runs) async fn requested(
     ws: Ws,
     who: Person,
     Path2(name, n): Path2<String, u32>,
-    asked: HeaderMap,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    picture(&ws, &who, (&name, n), &asked, |shot| shot.asked).await
+    picture(&ws, &who, (&name, n), &headers, |shot| shot.asked).await
 }
 
 async fn picture(
     ws: &Ws,
     who: &Person,
     (name, n): (&str, u32),
-    asked: &HeaderMap,
+    headers: &HeaderMap,
     which: fn(BrowserShot) -> Option<Picture>,
 ) -> Result<Response, PageError> {
     let run = find(ws, who, name)?;
@@ -82,7 +82,7 @@ async fn picture(
     let shot = ws.read(|snap| snap.get::<BrowserShot>((run.id, n)))?;
     let picture = shot.and_then(which).ok_or_else(|| PageError::not_found("This picture"))?;
     let name = format!("{}-call-{n}", run.name());
-    let mut response = file::serve(ws, (&name, picture.id), InPlace::InPlace, asked).await?;
+    let mut response = file::serve(ws, (&name, picture.id), InPlace::InPlace, headers).await?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
@@ -182,15 +182,15 @@ fn leaf(
     if shot.after.is_none() && !shot.is_dark {
         return None;
     }
-    let told = doing(call);
+    let action = doing(call);
     let what = match shot.name.as_str() {
-        "" => told.what,
+        "" => action.what,
         name => format!("“{name}”"),
     };
     let took = step.millis.map(std::time::Duration::from_millis).map(web::format::duration);
     Some(Leaf {
         n: call.step,
-        told: format!("{} {what}", told.verb).trim_end().to_owned(),
+        told: format!("{} {what}", action.verb).trim_end().to_owned(),
         at: look.time(step.at),
         took: took.unwrap_or_default(),
         href: format!("{href}/pages?at={}", call.step),

@@ -303,7 +303,8 @@ fn list(
         _ => None,
     });
     let (agent, href_of) = (face.clone(), href.to_owned());
-    let again = (lineage::may_fork(look, run) && !run.is_live()).then(|| format!("{href}/retry"));
+    let retry_url =
+        (lineage::may_fork(look, run) && !run.is_live()).then(|| format!("{href}/retry"));
     let (last, over) = (last.unwrap_or_default(), run.state == RunState::Ended);
     let drawing = Drawing {
         look,
@@ -312,7 +313,7 @@ fn list(
         alone: true,
         over,
         start: run.started_at,
-        again,
+        again: retry_url,
         shots: shots::of_run(tx, run.id)?,
         last,
     };
@@ -517,7 +518,7 @@ fn reverts(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, Sto
             RevertState::Cancelled => ("cancelled", "cancelled", String::new()),
         };
         let failed = matches!(order.state, RevertState::Failed(_));
-        let again = failed && look.may_manage && !undone.contains(&order.id);
+        let may_retry = failed && look.may_manage && !undone.contains(&order.id);
         let files = order.restored.len() + order.kept.len();
         Revert {
             title: if order.returns { "Files restored" } else { "Files reverted" },
@@ -529,7 +530,7 @@ fn reverts(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Revert>, Sto
             ),
             restored: order.restored.into_iter().take(MAX_TOLD).collect(),
             kept: order.kept.into_iter().take(MAX_TOLD).map(|kept| (kept.path, kept.why)).collect(),
-            again: again.then(|| look.ws.url(&format!("undo/files/{}", order.id))),
+            again: may_retry.then(|| look.ws.url(&format!("undo/files/{}", order.id))),
         }
     });
     Ok(views.collect())

@@ -367,9 +367,9 @@ impl Drawing<'_, '_> {
     }
 
     fn tool(&self, view: &mut StepView, call: &ToolCall) {
-        let told = tools::tell(call);
+        let shown = tools::tell(call);
         (view.icon, view.verb, view.what, view.parts) =
-            (told.icon, told.verb, told.what, told.parts);
+            (shown.icon, shown.verb, shown.what, shown.parts);
         (view.tone, view.code) = match call.state {
             CallState::Planned => {
                 if self.over {
@@ -471,8 +471,8 @@ impl Drawing<'_, '_> {
             outcome => words::end(outcome).to_owned(),
         };
         view.what = words::reason(outcome).unwrap_or_default();
-        let said = ellipsis(self.last.trim(), 2_000) == summary;
-        if !summary.is_empty() && !said && *summary != view.what {
+        let is_shown = ellipsis(self.last.trim(), 2_000) == summary;
+        if !summary.is_empty() && !is_shown && *summary != view.what {
             view.shape = Shape::Text(self.look.md(tx, summary));
         }
         Ok(())
@@ -499,19 +499,19 @@ fn clock(since: Duration) -> String {
     }
 }
 
-fn failed(view: &mut StepView, (class, message): (&str, &str), again: bool) {
-    if let Some(said) = words::cut_off(class) {
-        (view.icon, view.verb) = ("stop", said.to_owned());
+fn failed(view: &mut StepView, (class, message): (&str, &str), is_retry: bool) {
+    if let Some(text) = words::cut_off(class) {
+        (view.icon, view.verb) = ("stop", text.to_owned());
         return;
     }
     let message = match ErrorClass::named(class) {
         Some(class) => class.explained(message),
         None => message.to_owned(),
     };
-    (view.icon, view.tone) = ("refresh", if again { "warn" } else { "danger" });
+    (view.icon, view.tone) = ("refresh", if is_retry { "warn" } else { "danger" });
     view.verb = "The model call failed.".to_owned();
     let message = message.trim_end().trim_end_matches('.');
-    let more = if again { " Retrying." } else { "" };
+    let more = if is_retry { " Retrying." } else { "" };
     view.what = format!("{message}.{more}");
 }
 
@@ -554,8 +554,8 @@ pub(super) fn spent(spent: Spent) -> String {
 
 fn tokens(spent: &Spent) -> Vec<String> {
     let both = [(spent.input, "in"), (spent.output, "out")];
-    let told = both.into_iter().filter(|(n, _)| 0 < *n);
-    told.map(|(n, way)| format!("{} {way}", format::tokens(n))).collect()
+    let parts = both.into_iter().filter(|(n, _)| 0 < *n);
+    parts.map(|(n, way)| format!("{} {way}", format::tokens(n))).collect()
 }
 
 fn cost(spent: &Spent) -> Option<String> {

@@ -166,7 +166,7 @@ pub(super) struct Telling<'a, 'l> {
     /// The run of the last step, which may have no output yet.
     last: Option<RunId>,
     seen: Seen,
-    asked: Option<String>,
+    question: Option<String>,
     editing: Editing,
     /// Address of the chat and the query that selects this conversation.
     here: &'a str,
@@ -215,7 +215,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             open: None,
             last: None,
             seen: Seen::default(),
-            asked: None,
+            question: None,
             editing,
             here,
             at,
@@ -325,9 +325,9 @@ impl<'a, 'l> Telling<'a, 'l> {
                 None => answers.then(Vec::new),
             };
             // An answer cannot be repeated: its question is closed.
-            let again = input.filter(|_| !answers);
-            self.said(tx, (*by, again, text.head()), step, (html, files))?;
-            self.asked = Some(text.head().to_owned());
+            let retry_of = input.filter(|_| !answers);
+            self.push_message(tx, (*by, retry_of, text.head()), step, (html, files))?;
+            self.question = Some(text.head().to_owned());
             return Ok(());
         }
         if self.divides(tx, step)? {
@@ -415,7 +415,7 @@ impl<'a, 'l> Telling<'a, 'l> {
         Ok(true)
     }
 
-    fn said(
+    fn push_message(
         &mut self,
         tx: &dyn Read,
         (by, input, text): (Actor, Option<InputId>, &str),
@@ -491,7 +491,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             _ => String::new(),
         };
         self.seen = Seen::default();
-        let asked = self.asked.take();
+        let question = self.question.take();
         let chat = run.as_ref().is_some_and(|run| run.trigger != RunTrigger::Item);
         let asks = run.as_ref().map(|run| questions::card(tx, &self.look.reader(), run));
         let onward = match run.as_ref().filter(|_| self.look.may_write) {
@@ -513,8 +513,8 @@ impl<'a, 'l> Telling<'a, 'l> {
             facts: Vec::new(),
             href: self.look.ws.url(&format!("runs/{name}")),
             stop: run.as_ref().and_then(|run| self.look.stop(run)),
-            again: asked.filter(|_| chat),
-            asks: asks.transpose()?.flatten().filter(|card| card.asked.is_some()),
+            again: question.filter(|_| chat),
+            asks: asks.transpose()?.flatten().filter(|card| card.pending.is_some()),
             onward: onward
                 .map(|onward| (self.look.ws.url(&format!("runs/{name}/continue")), onward.label)),
         })

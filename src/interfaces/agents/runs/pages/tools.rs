@@ -131,8 +131,8 @@ impl Piece {
     /// A command's output. The exit status may be in brackets on its first line.
     fn terminal(title: String, output: &str, failed: bool) -> Self {
         let first = output.split_once('\n').unwrap_or((output, ""));
-        let told = first.0.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
-        let (foot, text) = told.map_or(("", output), |told| (told, first.1));
+        let note = first.0.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+        let (foot, text) = note.map_or(("", output), |note| (note, first.1));
         let text = shortened(text);
         let (foot, shown) = (foot.to_owned(), term::html(&text));
         Self::Terminal { title, shown, text: term::plain(&text), foot, failed }
@@ -150,8 +150,8 @@ impl Piece {
     }
 
     /// Moves the action into the part's own heading, so that the step's title does not repeat it.
-    fn alone(self, told: &mut Told) -> Self {
-        let (verb, what) = (std::mem::take(&mut told.verb), std::mem::take(&mut told.what));
+    fn alone(self, shown: &mut Told) -> Self {
+        let (verb, what) = (std::mem::take(&mut shown.verb), std::mem::take(&mut shown.what));
         match self {
             Self::Change { lines, count, .. } => Self::Change { verb, title: what, lines, count },
             Self::File { text, foot, .. } => Self::File { verb, title: what, text, foot },
@@ -164,7 +164,7 @@ impl Piece {
 pub(super) fn tell(call: &ToolCall) -> Told {
     let args = arguments(call);
     let Doing { icon, verb, what, kind } = doing(call);
-    let mut told = Told { icon, verb, what, kind, parts: Vec::new() };
+    let mut shown = Told { icon, verb, what, kind, parts: Vec::new() };
     let failed = matches!(call.state, CallState::Ended(status) if status != CallStatus::Ok);
     let output = call.result.as_ref().map(|(body, _)| body.head()).unwrap_or_default();
     let uncoded = if failed { uncoded(output) } else { String::new() };
@@ -174,25 +174,25 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     let output = unmarked.as_deref().unwrap_or(output);
     match call.name.as_str() {
         "process" if !output.is_empty() => {
-            let title = format!("job {}", told.what);
-            told.parts.push(Piece::terminal(title, output, failed));
-            return told;
+            let title = format!("job {}", shown.what);
+            shown.parts.push(Piece::terminal(title, output, failed));
+            return shown;
         }
         "exec" if !output.is_empty() => {
-            let title = ellipsis(&told.what, 160);
-            told.parts.push(Piece::terminal(title, output, failed));
-            (told.verb, told.what) = (String::new(), String::new());
-            return told;
+            let title = ellipsis(&shown.what, 160);
+            shown.parts.push(Piece::terminal(title, output, failed));
+            (shown.verb, shown.what) = (String::new(), String::new());
+            return shown;
         }
         "progress" if !failed => {
             let plan: Vec<_> = output.lines().filter_map(stage).collect();
-            told.parts.extend((!plan.is_empty()).then_some(Piece::Plan(plan)));
-            return told;
+            shown.parts.extend((!plan.is_empty()).then_some(Piece::Plan(plan)));
+            return shown;
         }
         "ask_person" if !failed => {
             // The answer names its author.
-            told.parts.extend((!output.is_empty()).then(|| Piece::Words(output.to_owned())));
-            return told;
+            shown.parts.extend((!output.is_empty()).then(|| Piece::Words(output.to_owned())));
+            return shown;
         }
         "write" if !failed => {
             let text = first_of(&args, &["content", "text"]);
@@ -203,9 +203,9 @@ pub(super) fn tell(call: &ToolCall) -> Told {
             };
             let text = text.lines().take(LINES).collect::<Vec<_>>().join("\n");
             let file = Piece::File { verb: String::new(), title: String::new(), text, foot };
-            let file = file.alone(&mut told);
-            told.parts.push(file);
-            return told;
+            let file = file.alone(&mut shown);
+            shown.parts.push(file);
+            return shown;
         }
         "edit" if !failed => {
             let text = |names: &[&str]| first_of(&args, names);
@@ -217,19 +217,19 @@ pub(super) fn tell(call: &ToolCall) -> Told {
                 lines.extend(came.lines().map(|line| Line::Came(line.to_owned())));
             }
             if !lines.is_empty() {
-                let change = Piece::change(String::new(), lines).alone(&mut told);
-                told.parts.push(change);
-                return told;
+                let change = Piece::change(String::new(), lines).alone(&mut shown);
+                shown.parts.push(change);
+                return shown;
             }
         }
         "apply_patch" if !failed => {
-            told.parts = in_patch(&first_of(&args, &["input", "patch", "diff"]));
-            if !told.parts.is_empty() {
-                told.what = match call.paths.as_slice() {
+            shown.parts = in_patch(&first_of(&args, &["input", "patch", "diff"]));
+            if !shown.parts.is_empty() {
+                shown.what = match call.paths.as_slice() {
                     [one] => one.clone(),
                     many => format!("{} files", many.len()),
                 };
-                return told;
+                return shown;
             }
         }
         _ => {}
@@ -239,12 +239,12 @@ pub(super) fn tell(call: &ToolCall) -> Told {
         true if matches!(call.arguments.trim(), "" | "{}") => String::new(),
         true => call.arguments.clone(),
     };
-    if call.name == "task_get" && told.what.is_empty() {
-        told.what = task_in(output);
+    if call.name == "task_get" && shown.what.is_empty() {
+        shown.what = task_in(output);
     }
     let output = match failed && !output.trim().is_empty() {
         true => {
-            told.parts.push(Piece::Error(shortened(output.trim())));
+            shown.parts.push(Piece::Error(shortened(output.trim())));
             ""
         }
         false => output,
@@ -252,9 +252,9 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     if !input.is_empty() || !output.is_empty() {
         let line = output.lines().find(|line| !line.trim().is_empty()).unwrap_or("Input");
         let (input, output) = (shortened(&input), shortened(output));
-        told.parts.push(Piece::Fold { meta: ellipsis(line.trim(), 120), input, output });
+        shown.parts.push(Piece::Fold { meta: ellipsis(line.trim(), 120), input, output });
     }
-    told
+    shown
 }
 
 /// Removes the lines that mark untrusted content.
@@ -354,9 +354,9 @@ mod tests {
     #[test]
     fn a_command_is_shown_as_a_terminal() {
         let output = "[exit code 0]\n\u{1b}[32mtotal\u{1b}[0m 0";
-        let told = tell(&call("exec", r#"{"command":"ls -la"}"#, output));
-        assert_eq!((told.verb.as_str(), told.what.as_str()), ("", ""), "its head says it");
-        let Piece::Terminal { title, text, shown, foot, failed } = &told.parts[0] else {
+        let view = tell(&call("exec", r#"{"command":"ls -la"}"#, output));
+        assert_eq!((view.verb.as_str(), view.what.as_str()), ("", ""), "its head says it");
+        let Piece::Terminal { title, text, shown, foot, failed } = &view.parts[0] else {
             panic!("a terminal")
         };
         assert_eq!((title.as_str(), text.as_str()), ("ls -la", "total 0"));
@@ -366,12 +366,12 @@ mod tests {
 
     #[test]
     fn a_plan_is_shown_as_a_list_and_an_answer_as_words() {
-        let told = tell(&call("progress", "{}", "half way\nPlan:\n[x] a\n[>] b\n[ ] c"));
+        let shown = tell(&call("progress", "{}", "half way\nPlan:\n[x] a\n[>] b\n[ ] c"));
         let plan = [(Stage::Done, "a"), (Stage::Doing, "b"), (Stage::Todo, "c")];
         let plan = plan.map(|(stage, text)| (stage, text.to_owned()));
-        assert_eq!(told.parts, [Piece::Plan(plan.into())]);
-        let told = tell(&call("ask_person", r#"{"question":"Which?"}"#, "Mira answered: b"));
-        assert_eq!(told.parts, [Piece::Words("Mira answered: b".into())]);
+        assert_eq!(shown.parts, [Piece::Plan(plan.into())]);
+        let shown = tell(&call("ask_person", r#"{"question":"Which?"}"#, "Mira answered: b"));
+        assert_eq!(shown.parts, [Piece::Words("Mira answered: b".into())]);
     }
 
     #[test]
@@ -383,39 +383,39 @@ mod tests {
         assert!(matches!(&parts[1], Piece::Fold { output, .. } if output.is_empty()));
         let answer = "Error(enough_parts): 10 parts of MC-2 are open.\nClose one.";
         failed.result = Some((Body::Inline(answer.into()), 3));
-        let said = "10 parts of MC-2 are open.\nClose one.";
-        assert_eq!(tell(&failed).parts[0], Piece::Error(said.into()));
+        let text = "10 parts of MC-2 are open.\nClose one.";
+        assert_eq!(tell(&failed).parts[0], Piece::Error(text.into()));
     }
 
     #[test]
     fn an_edit_is_shown_as_a_change() {
-        let told = tell(&call("edit", r#"{"path":"a.md","old":"x","new":"y\nz"}"#, "ok"));
-        let Piece::Change { verb, title, count, lines } = &told.parts[0] else {
+        let shown = tell(&call("edit", r#"{"path":"a.md","old":"x","new":"y\nz"}"#, "ok"));
+        let Piece::Change { verb, title, count, lines } = &shown.parts[0] else {
             panic!("a change")
         };
         assert_eq!((*count, lines.len()), ((2, 1), 3));
-        assert_eq!((verb.as_str(), title.as_str(), told.verb.as_str()), ("Changed", "a.md", ""));
+        assert_eq!((verb.as_str(), title.as_str(), shown.verb.as_str()), ("Changed", "a.md", ""));
     }
 
     #[test]
     fn a_diff_and_a_patch_are_shown_as_changes() {
         let diff = "edited a.md (1 place)\n--- a/a.md\n+++ b/a.md\n@@ -1,2 +1,2 @@\n a\n-x\n+y\n";
-        let told = tell(&call("edit", r#"{"path":"a.md","edits":[]}"#, diff));
+        let shown = tell(&call("edit", r#"{"path":"a.md","edits":[]}"#, diff));
         let text = str::to_owned;
         let lines = vec![Line::Same(text("a")), Line::Gone(text("x")), Line::Came(text("y"))];
         let change =
             Piece::Change { verb: text("Changed"), title: text("a.md"), lines, count: (1, 1) };
-        assert_eq!(told.parts, [change]);
+        assert_eq!(shown.parts, [change]);
         let patch = "*** Begin Patch\n*** Add File: b\n+1\n*** Delete File: c\n*** End Patch";
-        let told =
+        let shown =
             tell(&call("apply_patch", &serde_json::json!({ "input": patch }).to_string(), ""));
-        assert_eq!(told.parts.len(), 2);
+        assert_eq!(shown.parts.len(), 2);
     }
 
     #[test]
     fn a_tool_that_nobody_knows_keeps_its_name_and_broken_input_is_shown() {
-        let told = tell(&call("painter", "{oops", "done"));
-        assert_eq!(told.verb, "Called painter");
-        assert!(matches!(&told.parts[0], Piece::Fold { input, .. } if input == "{oops"));
+        let shown = tell(&call("painter", "{oops", "done"));
+        assert_eq!(shown.verb, "Called painter");
+        assert!(matches!(&shown.parts[0], Piece::Fold { input, .. } if input == "{oops"));
     }
 }

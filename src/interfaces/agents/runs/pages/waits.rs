@@ -64,12 +64,12 @@ fn for_machine(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Option<Waits
             "{label} has been revoked and the run has stopped there. End it here and move its \
              agent to another machine."
         ),
-        (_, Some(stop)) => format!("{} {stop}", place.told(look.now, &look.zone)),
+        (_, Some(stop)) => format!("{} {stop}", place.describe(look.now, &look.zone)),
         // Which of the two the machine does is unknown here.
         (Some(own), None) => format!(
             "{} The run continues there on its own files and programs until {} is spent or until \
              {}. It waits for {label} when it needs HQ.",
-            place.told(look.now, &look.zone),
+            place.describe(look.now, &look.zone),
             format::money(own.micros),
             clock(own.until, look.now, &look.zone),
         ),
@@ -82,12 +82,12 @@ fn for_machine(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Option<Waits
         Some(_) => "The run ends here and its work starts again where the agent works then.",
         None => "The run ends here. The conversation is kept and can continue from there.",
     };
-    let told = format!(
+    let message = format!(
         "{then} Anything it did on {label} since the last contact may have taken effect. Later \
          reports from {label} are kept for reading but not applied."
     );
     let href = look.ws.url(&format!("runs/{}/take-back", run.name()));
-    let back = look.may_chat.then_some((href, told));
+    let back = look.may_chat.then_some((href, message));
     Ok(Some(Waits { text, door: None, deed: None, back }))
 }
 

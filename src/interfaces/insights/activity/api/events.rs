@@ -203,13 +203,13 @@ async fn list(
     ws: Ws,
     who: Person,
     alive: Alive,
-    Query(asked): Query<EventListParams>,
+    Query(params): Query<EventListParams>,
 ) -> Result<Json<Page>, ApiError> {
-    let limit = asked.limit.unwrap_or(LIMIT);
+    let limit = params.limit.unwrap_or(LIMIT);
     if limit == 0 || MAX_LIMIT < limit {
         return Err(ApiError::invalid("limit", format!("ask for 1 to {MAX_LIMIT} entries")));
     }
-    let area = match asked.area.as_deref() {
+    let area = match params.area.as_deref() {
         None | Some("") => None,
         Some(word) => {
             let known = Area::ALL.into_iter().find(|area| area.word() == word);
@@ -220,23 +220,23 @@ async fn list(
             Some(known.ok_or_else(wrong)?)
         }
     };
-    let after = asked.after.as_deref().filter(|text| !text.is_empty());
-    let before = asked.before.as_deref().filter(|text| !text.is_empty());
+    let after = params.after.as_deref().filter(|text| !text.is_empty());
+    let before = params.before.as_deref().filter(|text| !text.is_empty());
     let (Some(text), None) = (after, before) else {
         if after.is_some() {
             return Err(ApiError::invalid("after", "send either `before` or `after`"));
         }
-        if asked.wait.is_some() {
+        if params.wait.is_some() {
             return Err(ApiError::invalid("wait", "`wait` needs `after`"));
         }
         let answer =
-            ws.read_blocking(move |ws| newest(ws, &wanted(ws, &who, &asked, (area, limit))?));
+            ws.read_blocking(move |ws| newest(ws, &wanted(ws, &who, &params, (area, limit))?));
         return Ok(Json(answer.await?));
     };
     let from = begin(&ws, "after", Some(text))?;
-    let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(MAX_WAIT));
+    let wait = Duration::from_secs(params.wait.unwrap_or(0).min(MAX_WAIT));
     let wanted =
-        ws.read_blocking(move |ws| wanted(ws, &who, &asked, (area, limit)).map(Arc::new)).await?;
+        ws.read_blocking(move |ws| wanted(ws, &who, &params, (area, limit)).map(Arc::new)).await?;
     later(&app, &ws, &alive, (from, wanted), wait).await.map(Json)
 }
 
@@ -244,11 +244,11 @@ async fn list(
 fn wanted(
     ws: &Ws,
     who: &Person,
-    asked: &EventListParams,
+    params: &EventListParams,
     (area, limit): (Option<Area>, usize),
 ) -> Result<Wanted, ApiError> {
     let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
-    let (looker, search) = (Looker::of(who), asked.search());
+    let (looker, search) = (Looker::of(who), params.search());
     let wish = AuditQuery::new(ws, &search, (Some(who.account), &zone))?;
     let wish = wish.asked_by(ws, looker, &search)?;
     Ok(Wanted { wish, of: (looker, area), limit })
@@ -274,7 +274,7 @@ async fn later(
     let mut poll = Poll::new(app, ws, alive, wait);
     let mut place = from;
     loop {
-        poll.look();
+        poll.mark_seen();
         let wanted = Arc::clone(&wanted);
         let answer = ws.read_blocking(move |ws| {
             let of = (place.seq, wanted.limit);
@@ -301,7 +301,7 @@ fn page(
     let names = ws.read(|snap| Names::read(snap))?;
     let mut items: Vec<Item> = Vec::new();
     for line in found.lines {
-        let said = Said {
+        let sentence = Said {
             who: WhoView::of(&names, line.by),
             area: line.area.word(),
             verb: line.words.verb.clone(),
@@ -315,9 +315,9 @@ fn page(
         match items.last_mut() {
             Some(item) if item.seq == line.seq => {
                 item.text = format!("{}; {text}", item.text);
-                item.said.push(said);
+                item.said.push(sentence);
             }
-            _ => items.push(item(ws, &names, (line, cursor), (text, said))),
+            _ => items.push(item(ws, &names, (line, cursor), (text, sentence))),
         }
     }
     let searched =
@@ -329,7 +329,7 @@ fn item(
     ws: &Ws,
     names: &Names,
     (line, cursor): (Line, Cursor),
-    (text, said): (String, Said),
+    (text, sentence): (String, Said),
 ) -> Item {
     let (possible, why) = match line.undo {
         Some(Undo::Possible) => (true, None),
@@ -342,7 +342,7 @@ fn item(
         at: line.at,
         who: WhoView::of(names, line.by),
         text,
-        said: vec![said],
+        said: vec![sentence],
         events: line.events,
         cause: line.cause,
         via: line.via.map(|via| ViaView { kind: via.kind, name: via.name, url: ws.url(&via.path) }),

@@ -28,7 +28,7 @@ impl<'a> Poll<'a> {
     }
 
     /// Call before each read: later commits then trigger another read.
-    pub(super) fn look(&mut self) {
+    pub(super) fn mark_seen(&mut self) {
         self.head.borrow_and_update();
     }
 

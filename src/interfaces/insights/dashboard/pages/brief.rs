@@ -50,7 +50,7 @@ pub(super) fn read(
     sentences.extend(done_today(tx, scene)?);
     sentences.extend((0 < working).then(|| format!("{} working.", verb(working))));
     // A read-only person sees in the list itself what waits, and for whom.
-    sentences.extend(needs.told().filter(|_| scene.who.access.may(Can::Chat)));
+    sentences.extend(needs.describe().filter(|_| scene.who.access.may(Can::Chat)));
     let cost = usage::by_day(tx, scene.midnight(), scene.now)?.values().sum::<i64>();
     if 0 < cost {
         sentences.push(format!("{} spent today.", format::money(cost)));

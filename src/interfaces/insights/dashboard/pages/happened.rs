@@ -79,9 +79,9 @@ pub(super) struct More {
 /// The newest lines, as many as the page already shows.
 pub(super) fn read(
     scene: &DashboardContext<'_>,
-    asked: &RecentEventsParams,
+    params: &RecentEventsParams,
 ) -> Result<Happened, StoreError> {
-    let part = lines(scene, None, (asked.have.of(LIST, LINES), ""))?;
+    let part = lines(scene, None, (params.have.of(LIST, LINES), ""))?;
     let tables = ["tasks", "comments", "deliverables", "reviews", "agents", "runs"];
     Ok(Happened {
         live: tables.into_iter().fold(Live::new(scene.ws.url("")), Live::table),
@@ -94,10 +94,10 @@ pub(super) fn read(
 /// Further lines.
 pub(super) fn more(
     scene: &DashboardContext<'_>,
-    asked: &RecentEventsParams,
+    params: &RecentEventsParams,
 ) -> Result<More, HistoryError> {
-    let before = history::place(&scene.ws.store, Some(&asked.before))?;
-    Ok(lines(scene, before, (LINES, &asked.day))?)
+    let before = history::place(&scene.ws.store, Some(&params.before))?;
+    Ok(lines(scene, before, (LINES, &params.day))?)
 }
 
 fn lines(

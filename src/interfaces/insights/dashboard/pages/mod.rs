@@ -101,23 +101,23 @@ async fn show(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Query(asked): Query<happened::RecentEventsParams>,
+    Query(params): Query<happened::RecentEventsParams>,
 ) -> Result<Response, PageError> {
-    ws.read_blocking(move |ws| ws.read(|snap| drawn((ws, &who), snap, shell, (&hx, &asked)))).await
+    ws.read_blocking(move |ws| ws.read(|snap| drawn((ws, &who), snap, shell, (&hx, &params)))).await
 }
 
 fn drawn(
     (ws, who): (&Ws, &Person),
     snap: &Snap<'_>,
     shell: Shell,
-    (hx, asked): (&Hx, &happened::RecentEventsParams),
+    (hx, params): (&Hx, &happened::RecentEventsParams),
 ) -> Result<Response, PageError> {
     let scene = DashboardContext::new(snap, ws, who)?;
-    if hx.is_partial() && asked.is_more() {
-        return html::fragment(&happened::more(&scene, asked)?);
+    if hx.is_partial() && params.is_more() {
+        return html::fragment(&happened::more(&scene, params)?);
     }
     if let Some(region) = hx.target().filter(|_| hx.is_partial())
-        && let Some(found) = region_of(snap, &scene, (region, asked))?
+        && let Some(found) = region_of(snap, &scene, (region, params))?
     {
         return Ok(html::answer(StatusCode::OK, found));
     }
@@ -148,7 +148,7 @@ fn drawn(
         streams: part(&scene, "stream-load", streams::read(snap, &scene))?,
         hosts: part(&scene, "hosts", hosts::read(snap, &scene))?,
         notices: part(&scene, "news", notices::read(snap, &scene))?,
-        happened: part(&scene, "happened", happened::read(&scene, asked))?,
+        happened: part(&scene, "happened", happened::read(&scene, params))?,
         starter: starter(snap, &scene)?,
         on_practice: scene.settings.as_ref().is_none_or(|one| one.default_connection.is_none()),
         may_admin: may(Can::Admin),
@@ -160,7 +160,7 @@ fn drawn(
 fn region_of(
     tx: &Snap<'_>,
     scene: &DashboardContext<'_>,
-    (region, asked): (&str, &happened::RecentEventsParams),
+    (region, params): (&str, &happened::RecentEventsParams),
 ) -> Result<Option<String>, RenderError> {
     let waiting = || dashboard::needs::read(tx, scene);
     let drawn = match region {
@@ -182,7 +182,7 @@ fn region_of(
             None => Ok(mission::GONE.to_owned()),
         },
         "news" => part(scene, "news", notices::read(tx, scene)),
-        "happened" => part(scene, "happened", happened::read(scene, asked)),
+        "happened" => part(scene, "happened", happened::read(scene, params)),
         _ => return Ok(None),
     };
     drawn.map(Some)
@@ -203,8 +203,8 @@ fn part(
     }
 }
 
-fn failed(id: &'static str, again: String) -> Result<String, RenderError> {
-    html::render(&Failed { id, live: Live::new(again.clone()), again })
+fn failed(id: &'static str, retry_url: String) -> Result<String, RenderError> {
+    html::render(&Failed { id, live: Live::new(retry_url.clone()), again: retry_url })
 }
 
 /// Offered while the workspace has no tasks.

@@ -112,7 +112,7 @@ pub(super) fn rows(app: &App, ws: &Ws, zone: &TimeZone, place: &Place) -> Result
         let letters = shown.iter().map(|&(consumer, seq, letter)| LetterRow {
             consumer,
             seq,
-            said: teller.said(seq),
+            said: teller.describe(seq),
             error: sentence(&letter.error),
             at: RelTime::new(kernel::time::from_ms(letter.at), now, zone),
             url: ws.url(&format!("settings/health/dead-letters/{consumer}/{seq}")),

@@ -39,8 +39,8 @@ pub(super) async fn show(
     Path(seq): Path<u64>,
 ) -> Result<Response, PageError> {
     let (place, person) = (app.clone(), who.clone());
-    let told = ws.read_blocking(move |ws| describe(&Look::new(&place, ws, &person), seq));
-    let (entry, by, changes) = told.await?;
+    let described = ws.read_blocking(move |ws| describe(&Look::new(&place, ws, &person), seq));
+    let (entry, by, changes) = described.await?;
     let look = Look::new(&app, &ws, &who);
     let undoable = changes.iter().any(|change| !change.undo.is_empty());
     let may = undoable && who.access.may(Can::Write);

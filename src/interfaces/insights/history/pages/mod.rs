@@ -143,22 +143,22 @@ impl<'a> Look<'a> {
         version: &Version,
     ) -> Result<ChangeView, StoreError> {
         let schema = self.ws.store.schema();
-        let told = versions::describe(&self.speaker(names), schema, record.table, version)?;
-        Ok(self.change_told(told, record, version))
+        let description = versions::describe(&self.speaker(names), schema, record.table, version)?;
+        Ok(self.change_told(description, record, version))
     }
 
-    fn change_told(&self, told: Told, record: &Root, version: &Version) -> ChangeView {
+    fn change_told(&self, description: Told, record: &Root, version: &Version) -> ChangeView {
         let is_gone =
             [&version.before, &version.after].iter().any(|one| matches!(one, Image::Gone));
         ChangeView {
-            title: self.cell(told.title),
-            noun: told.noun,
-            verb: told.verb,
-            fields: self.fields(told.fields),
+            title: self.cell(description.title),
+            noun: description.noun,
+            verb: description.verb,
+            fields: self.fields(description.fields),
             history: self.history(record),
             // The previous version is gone, so there is nothing to restore.
             undo: if is_gone { String::new() } else { self.undo(record, version.seq) },
-            missing: told.missing,
+            missing: description.missing,
         }
     }
 }

@@ -64,11 +64,11 @@ pub(super) async fn show(
     hx: Hx,
     shell: Shell,
     Path2(table, id): Path2<String, String>,
-    Query(asked): Query<HistoryPageParams>,
+    Query(params): Query<HistoryPageParams>,
 ) -> Result<Response, PageError> {
-    let told =
-        ws.read_blocking(move |ws| version_list(&Look::new(&app, ws, &who), (&table, &id), &asked));
-    let (list, title, noun) = told.await?;
+    let listing = ws
+        .read_blocking(move |ws| version_list(&Look::new(&app, ws, &who), (&table, &id), &params));
+    let (list, title, noun) = listing.await?;
     match hx.is_partial() {
         true => html::fragment(&list),
         false => html::page(&Show { shell, title, noun, list }),
@@ -79,15 +79,15 @@ pub(super) async fn show(
 fn version_list(
     look: &Look<'_>,
     named: (&str, &str),
-    asked: &HistoryPageParams,
+    params: &HistoryPageParams,
 ) -> Result<(List, Cell, &'static str), HistoryError> {
     let (ws, schema) = (look.ws, look.ws.store.schema());
-    let before = place(&ws.store, asked.before.as_deref())?;
+    let before = place(&ws.store, params.before.as_deref())?;
     ws.read(|snap| {
         let record = record(snap, schema, look.who, named)?;
         let names = Names::new(snap)?;
         let title = title(snap, look, &names, &record)?;
-        let list = list(snap, look, &names, &record, (before, &asked.field))?;
+        let list = list(snap, look, &names, &record, (before, &params.field))?;
         let noun =
             schema.table(record.table).map_or("record", |info| noun(info.number, info.name).0);
         Ok((list, look.cell(title), noun))
@@ -138,12 +138,13 @@ fn list(
         let page = page.ok_or(HistoryError::BadCursor)?;
         let mut views = Vec::new();
         for version in &page.versions {
-            let mut told = versions::describe(&look.speaker(names), schema, record.table, version)?;
+            let mut description =
+                versions::describe(&look.speaker(names), schema, record.table, version)?;
             if !field.is_empty() {
-                told.fields.retain(|one| one.name == field);
-                match told.fields.first() {
+                description.fields.retain(|one| one.name == field);
+                match description.fields.first() {
                     Some(first) => label.clone_from(&first.label),
-                    None if told.missing.is_empty() => continue,
+                    None if description.missing.is_empty() => continue,
                     None => {}
                 }
             }
@@ -151,7 +152,7 @@ fn list(
                 seq: version.seq,
                 at: look.time(version.at),
                 by: look.byline(names, (version.actor, version.cause))?,
-                change: look.change_told(told, record, version),
+                change: look.change_told(description, record, version),
                 entry: look.entry(version.seq),
             });
         }

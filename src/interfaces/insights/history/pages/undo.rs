@@ -168,13 +168,13 @@ pub(super) async fn preview(
     who: Person,
     shell: Shell,
     headers: HeaderMap,
-    Query(mut asked): Query<UndoParams>,
+    Query(mut params): Query<UndoParams>,
 ) -> Result<Response, PageError> {
-    if asked.from.is_empty() {
-        asked.from = referer(&headers).unwrap_or_default().to_owned();
+    if params.from.is_empty() {
+        params.from = referer(&headers).unwrap_or_default().to_owned();
     }
     let shown =
-        ws.read_blocking(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, String::new()));
+        ws.read_blocking(move |ws| page(&Look::new(&app, ws, &who), shell, &params, String::new()));
     html::page(&shown.await?)
 }
 
@@ -185,22 +185,22 @@ pub(super) async fn apply(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(asked): Form<UndoParams>,
+    Form(form): Form<UndoParams>,
 ) -> Result<Response, PageError> {
-    let basis = asked.basis.parse().map_err(|_| HistoryError::BadBasis)?;
-    let (own, person) = (asked.clone(), who.clone());
+    let basis = form.basis.parse().map_err(|_| HistoryError::BadBasis)?;
+    let (own, person) = (form.clone(), who.clone());
     let wanted = ws.read_blocking(move |ws| ws.read(|snap| own.wanted(snap, ws, &person))).await?;
     let done = undo::undo(&ws, &who, (wanted, Some(basis)), Once::without_key()).await;
     match done {
         Ok(undone) => {
             let entry = || ws.url(&format!("history/entry/{}", undone.seq));
-            let back = way_back(&ws, &asked.from).map_or_else(entry, str::to_owned);
+            let back = way_back(&ws, &form.from).map_or_else(entry, str::to_owned);
             let answer = hx.go_to(&back);
             Ok(flash::say(&app, Flash::ok(message(&undone)), answer))
         }
         Err(HistoryError::Differs(what)) => {
             let page =
-                ws.read_blocking(move |ws| page(&Look::new(&app, ws, &who), shell, &asked, what));
+                ws.read_blocking(move |ws| page(&Look::new(&app, ws, &who), shell, &form, what));
             html::document(StatusCode::CONFLICT, &page.await?)
         }
         Err(error) => Err(error.into()),
@@ -265,13 +265,13 @@ fn message(undone: &Undone) -> String {
 fn page(
     look: &Look<'_>,
     shell: Shell,
-    asked: &UndoParams,
+    params: &UndoParams,
     differs: String,
 ) -> Result<Show, HistoryError> {
     let (ws, who) = (look.ws, look.who);
     ws.read(|snap| {
         let schema = ws.store.schema();
-        let (wanted, by) = (asked.wanted(snap, ws, who)?, Undoer::of(ws, who)?);
+        let (wanted, by) = (params.wanted(snap, ws, who)?, Undoer::of(ws, who)?);
         let outlook = rules::preview(&ws.store, snap, &wanted, &by)?;
         let names = Names::new(snap)?;
         let speaker = look.speaker(&names);
@@ -279,17 +279,17 @@ fn page(
         let (what, back) = what(snap, look, &wanted, &outlook.scope)?;
         let nothing = outlook.is_nothing();
         let PlanView { going, going_more, staying, staying_more, kinds, work: held } = view;
-        let mut hidden = asked.pairs();
+        let mut hidden = params.pairs();
         hidden.push(("basis", outlook.basis.to_string()));
         let goes_away = going.iter().any(|one| {
             one.way == preview::Way::Away && {
                 let href = look.cell(one.title.clone()).href;
-                !href.is_empty() && asked.from.starts_with(&href)
+                !href.is_empty() && params.from.starts_with(&href)
             }
         });
         // The page of a record that the undo deletes no longer exists afterwards.
         if !goes_away {
-            hidden.push(("from", asked.from.clone()));
+            hidden.push(("from", params.from.clone()));
         }
         Ok(Show {
             shell,
@@ -301,7 +301,7 @@ fn page(
             staying_more,
             held,
             kinds,
-            caused: caused(snap, look, asked, &wanted)?,
+            caused: caused(snap, look, params, &wanted)?,
             files: outlook.scope.paths().into_iter().collect(),
             work: outlook.work,
             nothing,
@@ -367,16 +367,16 @@ fn kept(look: &Look<'_>, fields: Vec<StayingField>) -> Vec<KeptView> {
 fn caused(
     read: &dyn Read,
     look: &Look<'_>,
-    asked: &UndoParams,
+    params: &UndoParams,
     wanted: &Wanted,
 ) -> Result<Vec<CausedView>, HistoryError> {
-    let (Wanted::Runs(all), Some(name)) = (wanted, &asked.run) else { return Ok(Vec::new()) };
+    let (Wanted::Runs(all), Some(name)) = (wanted, &params.run) else { return Ok(Vec::new()) };
     let Some(first) = all.first() else { return Ok(Vec::new()) };
     let mut views = Vec::new();
     for run in scope::caused(read, look.ws.store.schema(), &[*first])? {
         let chosen = all.contains(&run.id);
         let own = run.name();
-        let mut with: Vec<&str> = asked.with.split(',').filter(|one| !one.is_empty()).collect();
+        let mut with: Vec<&str> = params.with.split(',').filter(|one| !one.is_empty()).collect();
         with.retain(|one| *one != own);
         if !chosen {
             with.push(&own);
@@ -385,7 +385,7 @@ fn caused(
         views.push(CausedView {
             toggle: look.ws.url(&format!(
                 "undo?run={name}&with={with}&from={}",
-                format::query_value(&asked.from)
+                format::query_value(&params.from)
             )),
             href: look.ws.url(&format!("runs/{own}")),
             title: run.title.clone(),

@@ -77,29 +77,29 @@ struct DeliverForm {
 
 impl From<Vec<(String, String)>> for DeliverForm {
     fn from(pairs: Vec<(String, String)>) -> Self {
-        let mut typed = Self::default();
+        let mut form = Self::default();
         for (name, value) in pairs {
             match name.as_str() {
-                "title" => typed.title = value,
-                "kind" => typed.kind = value,
-                "text" => typed.text = value,
-                "url" => typed.url = value,
-                "page" => typed.page = value,
-                "record" => typed.record = value,
-                "note" => typed.note = value,
-                "revises" => typed.revises = value,
-                "key" => typed.key = value,
+                "title" => form.title = value,
+                "kind" => form.kind = value,
+                "text" => form.text = value,
+                "url" => form.url = value,
+                "page" => form.page = value,
+                "record" => form.record = value,
+                "note" => form.note = value,
+                "revises" => form.revises = value,
+                "key" => form.key = value,
                 // In the form, each answer begins with its `done` field.
-                "done" => typed.answers.push(Answer { done: value == "yes", note: String::new() }),
+                "done" => form.answers.push(Answer { done: value == "yes", note: String::new() }),
                 "answer" => {
-                    if let Some(answer) = typed.answers.last_mut() {
+                    if let Some(answer) = form.answers.last_mut() {
                         answer.note = value;
                     }
                 }
                 _ => {}
             }
         }
-        typed
+        form
     }
 }
 
@@ -144,9 +144,9 @@ pub async fn revise(
         };
         let paged = paged.map(|(title, _)| title).unwrap_or_default();
         let revises = id.to_string();
-        let typed =
+        let form =
             DeliverForm { kind, text, url, page: paged, record, revises, ..DeliverForm::default() };
-        page((&ws, &who), snap, &task, typed)
+        page((&ws, &who), snap, &task, form)
     })?;
     html::page(&DeliverPage { shell, ..page })
 }
@@ -155,23 +155,23 @@ fn page(
     (ws, who): (&Ws, &Person),
     read: &dyn Read,
     task: &Task,
-    typed: DeliverForm,
+    form: DeliverForm,
 ) -> Result<DeliverPage, DeliverableError> {
     let scene = ViewContext::new(ws, who, read)?;
     let (mut revises, mut asks) = (None, Vec::new());
-    if let Ok(id) = typed.revises.parse::<DeliverableId>() {
+    if let Ok(id) = form.revises.parse::<DeliverableId>() {
         let piece = queries::get(read, id)?;
         let review = piece.newest().and_then(|judged| judged.review.as_ref());
-        let asked = review.map(queries::asks).unwrap_or_default();
+        let request = review.map(queries::asks).unwrap_or_default();
         let answer = |(n, ask): (usize, String)| {
-            let Answer { done, note } = typed.answers.get(n).cloned().unwrap_or_default();
+            let Answer { done, note } = form.answers.get(n).cloned().unwrap_or_default();
             Ask { ask, done, note }
         };
-        asks = asked.into_iter().enumerate().map(answer).collect();
+        asks = request.into_iter().enumerate().map(answer).collect();
         let piece = piece.deliverable;
         revises = Some((piece.id.to_string(), piece.title, piece.versions + 1));
     }
-    let kind = if typed.kind.is_empty() { "text" } else { typed.kind.as_str() };
+    let kind = if form.kind.is_empty() { "text" } else { form.kind.as_str() };
     let choice = |value: &str, label: &str| Choice::new(value, label, value == kind);
     Ok(DeliverPage {
         shell: Shell::default(),
@@ -189,7 +189,7 @@ fn page(
             choice("page", "Page"),
             choice("record", "Record"),
         ],
-        typed,
+        typed: form,
         wrong: Vec::new(),
     })
 }
@@ -204,19 +204,19 @@ fn named(read: &dyn Read, target: &Target) -> Result<String, StoreError> {
 
 fn content(
     ws: &Ws,
-    typed: &DeliverForm,
+    form: &DeliverForm,
     file: Option<Arrived>,
 ) -> Result<Content, DeliverableError> {
     let wrong = |field, text: &str| Err(DeliverableError::Invalid(field, text.to_owned()));
-    match (typed.kind.as_str(), file) {
+    match (form.kind.as_str(), file) {
         ("file", Some(file)) => {
             Ok(Content::File { name: file.name, blob: file.blob, size: file.size })
         }
         ("file", None) => wrong("file", "Choose a file."),
-        ("url", _) => Ok(Content::Url(typed.url.clone())),
-        ("page", _) => page_of(ws, typed.page.trim()),
-        ("record", _) => ws.read(|snap| record_of(snap, typed.record.trim())),
-        _ => Ok(Content::Text(typed.text.clone())),
+        ("url", _) => Ok(Content::Url(form.url.clone())),
+        ("page", _) => page_of(ws, form.page.trim()),
+        ("record", _) => ws.read(|snap| record_of(snap, form.record.trim())),
+        _ => Ok(Content::Text(form.text.clone())),
     }
 }
 
@@ -251,30 +251,29 @@ pub async fn send(
     let (parts, body) = request.into_parts();
     let limit = app.config.limits.upload_bytes().min(MAX_FILE);
     let (pairs, files) = upload::form_with_fields(&ws, (&parts.headers, body), 1, limit).await?;
-    let typed = DeliverForm::from(pairs);
+    let form = DeliverForm::from(pairs);
     let id = task.id;
-    let (own, file) = (typed.clone(), files.into_iter().next());
+    let (own, file) = (form.clone(), files.into_iter().next());
     let delivered = match ws.read_blocking(move |ws| content(ws, &own, file)).await {
         Err(error) => Err(error),
         Ok(content) => {
             let new = NewDelivery {
                 task: id,
-                title: typed.title.clone(),
+                title: form.title.clone(),
                 content,
-                note: typed.note.clone(),
-                revises: match typed.revises.as_str() {
+                note: form.note.clone(),
+                revises: match form.revises.as_str() {
                     "" => None,
                     text => Some(
                         text.parse()
-                            .map_err(|_| DeliverableError::NotFound(typed.revises.clone()))?,
+                            .map_err(|_| DeliverableError::NotFound(form.revises.clone()))?,
                     ),
                 },
             };
-            let answers = typed.answers.clone();
-            let said =
-                [&typed.title, &typed.text, &typed.url, &typed.page, &typed.record, &typed.note];
-            let said = said.map(String::as_str);
-            let once = Once::of_form(&who, &format!("deliver {id}"), &typed.key, &said);
+            let answers = form.answers.clone();
+            let fields = [&form.title, &form.text, &form.url, &form.page, &form.record, &form.note];
+            let fields = fields.map(String::as_str);
+            let once = Once::of_form(&who, &format!("deliver {id}"), &form.key, &fields);
             let submit = once.run(move |tx| {
                 rules::submit_answering(tx, new, answers).map(|(piece, _)| piece.title)
             });
@@ -289,8 +288,8 @@ pub async fn send(
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&scene.href(&task))))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
-            let wrong = placed(&error, &typed.kind);
-            let page = ws.read(|snap| page((&ws, &who), snap, &task, typed))?;
+            let wrong = placed(&error, &form.kind);
+            let page = ws.read(|snap| page((&ws, &who), snap, &task, form))?;
             let page = DeliverPage { shell, wrong, ..page };
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }

@@ -87,11 +87,11 @@ pub(super) struct Fields {
 
 impl Fields {
     /// Builds the form with the input.
-    pub fn new(scene: &ViewContext, action: String, typed: StreamForm) -> Self {
-        let colour: Option<Hue> = typed.colour.parse().ok();
-        let kind = typed.kind.parse().unwrap_or(StreamKind::Custom);
+    pub fn new(scene: &ViewContext, action: String, form: StreamForm) -> Self {
+        let colour: Option<Hue> = form.colour.parse().ok();
+        let kind = form.kind.parse().unwrap_or(StreamKind::Custom);
         // ok: an unknown name selects nobody; submitting reports the error.
-        let lead = scene.people.find(&typed.lead, scene.myself()).ok().flatten();
+        let lead = scene.people.find(&form.lead, scene.myself()).ok().flatten();
         let mut colours = Vec::with_capacity(Hue::ALL.len() + 1);
         if colour.is_none() {
             colours.push(Choice::new("", "Automatic", true));
@@ -107,7 +107,7 @@ impl Fields {
             colours,
             kinds: kinds.map(|one| Choice::new(one.word(), one.label(), *one == kind)).collect(),
             leads: scene.people.choices(lead, scene.me),
-            typed,
+            typed: form,
         }
     }
 

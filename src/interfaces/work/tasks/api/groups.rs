@@ -111,9 +111,9 @@ async fn mark(
     Json(body): Json<MarkBody>,
 ) -> Result<Json<Labels>, ApiError> {
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
-    let asked = labels::LabelFilter::Change { add: body.add, remove: body.remove };
+    let change = labels::LabelFilter::Change { add: body.add, remove: body.remove };
     let marked =
-        once.run(move |tx: &mut WriteTx<'_>| rules::labels::ask(tx, id, asked).map(|_| ()));
+        once.run(move |tx: &mut WriteTx<'_>| rules::labels::ask(tx, id, change).map(|_| ()));
     ws.write(&who, marked).await?;
     own_labels(ws, Path(id.to_string())).await
 }
@@ -280,7 +280,7 @@ async fn place(
     let placed = once
         .run(move |tx: &mut WriteTx<'_>| rules::order::place(tx, id, after, before).map(|_| ()));
     ws.write(&who, placed).await?;
-    super::tagged(&ws, id)
+    super::with_etag(&ws, id)
 }
 
 async fn start(
@@ -292,5 +292,5 @@ async fn start(
     let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
     let begun = once.run(move |tx: &mut WriteTx<'_>| rules::start_now(tx, id).map(|_| ()));
     ws.write(&who, begun).await?;
-    super::tagged(&ws, id)
+    super::with_etag(&ws, id)
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tagged;
+use super::with_etag;
 use app::Ws;
 use features::tasks::model::overdue::TaskRules;
 use features::tasks::queries::error::TaskError;
@@ -80,7 +80,7 @@ async fn reopen(
         rules::reopen(tx, id, at, due::has_time(&body.due_at)).map(|_| ())
     });
     ws.write(&who, reopened).await.map_err(TaskError::in_api)?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 fn view(ws: &Ws) -> Result<Json<RulesView>, ApiError> {

@@ -236,7 +236,7 @@ async fn create(
         rules::create(tx, new).map(|series| series.id)
     });
     let id = ws.write(&who, made).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, &who, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, &who, id)? })
 }
 
 /// Parses a schedule; error fields are paths in the request body.
@@ -256,7 +256,7 @@ fn day(text: &str) -> Result<Date, TaskError> {
     text.trim().parse().map_err(wrong)
 }
 
-fn tagged(ws: &Ws, who: &Person, id: SeriesId) -> Result<Tagged<SeriesView>, ApiError> {
+fn with_etag(ws: &Ws, who: &Person, id: SeriesId) -> Result<Tagged<SeriesView>, ApiError> {
     let (rev, view) = ws.read(|snap| {
         let (series, rev) = series::get_rev(snap, id)?;
         Ok::<_, TaskError>((
@@ -272,7 +272,7 @@ async fn show(
     who: Person,
     Path(id): Path<SeriesId>,
 ) -> Result<Tagged<SeriesView>, ApiError> {
-    tagged(&ws, &who, id)
+    with_etag(&ws, &who, id)
 }
 
 async fn change(
@@ -290,7 +290,7 @@ async fn change(
         rules::update(tx, id, patch).map(|_| ())
     });
     ws.write(&who, changed).await?;
-    tagged(&ws, &who, id)
+    with_etag(&ws, &who, id)
 }
 
 fn patch(tx: &WriteTx<'_>, body: ChangeBody, me: Assignee) -> Result<SeriesPatch, TaskError> {
@@ -392,7 +392,7 @@ async fn act(
         done.map(|_| ())
     });
     ws.write(&who, act).await?;
-    tagged(&ws, &who, id)
+    with_etag(&ws, &who, id)
 }
 
 async fn preview(

@@ -137,10 +137,10 @@ async fn create(
     let made =
         once.run(move |tx: &mut WriteTx<'_>| rules::create(tx, new).map(|template| template.id));
     let id = ws.write(&who, made).await?;
-    Ok(Tagged { status: StatusCode::CREATED, ..tagged(&ws, id)? })
+    Ok(Tagged { status: StatusCode::CREATED, ..with_etag(&ws, id)? })
 }
 
-fn tagged(ws: &Ws, id: TemplateId) -> Result<Tagged<TemplateView>, ApiError> {
+fn with_etag(ws: &Ws, id: TemplateId) -> Result<Tagged<TemplateView>, ApiError> {
     let (template, rev) = ws.read(|snap| templates::get_rev(snap, id))?;
     Ok(Tagged::ok(rev, TemplateView::from(&template)))
 }
@@ -150,7 +150,7 @@ fn id_of(ws: &Ws, text: &str) -> Result<TemplateId, ApiError> {
 }
 
 async fn show(ws: Ws, Path(text): Path<String>) -> Result<Tagged<TemplateView>, ApiError> {
-    tagged(&ws, id_of(&ws, &text)?)
+    with_etag(&ws, id_of(&ws, &text)?)
 }
 
 async fn change(
@@ -173,7 +173,7 @@ async fn change(
         rules::update(tx, id, new).map(|_| ())
     });
     ws.write(&who, changed).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }
 
 async fn remove(

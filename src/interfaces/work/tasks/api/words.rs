@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::tagged;
+use super::with_etag;
 use app::Ws;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::json::TaskView;
@@ -79,17 +79,17 @@ fn sent_before(
     let tidy = |text: &str| text.replace("\r\n", "\n").trim_end().to_owned();
     let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some(Written { text, base: Some(base) }) = &mut words.title {
-        let (was, said) = (line(base), line(text));
+        let (was, sent) = (line(base), line(text));
         let both: (versions::Says, versions::Says) =
-            (&|task| task.title == was, &|task| task.title == said);
+            (&|task| task.title == was, &|task| task.title == sent);
         if versions::has_said_since(read, schema, id, both)? {
             base.clone_from(text);
         }
     }
     if let Some(Written { text, base: Some(base) }) = &mut words.description {
-        let (was, said) = (tidy(base), tidy(text));
+        let (was, sent) = (tidy(base), tidy(text));
         let both: (versions::Says, versions::Says) =
-            (&|task| task.description == was, &|task| task.description == said);
+            (&|task| task.description == was, &|task| task.description == sent);
         if versions::has_said_since(read, schema, id, both)? {
             base.clone_from(text);
         }
@@ -124,5 +124,5 @@ async fn tick(
         rules::words::tick_number(tx, id, item, body.done).map(|_| ())
     });
     ws.write(&who, ticked).await?;
-    tagged(&ws, id)
+    with_etag(&ws, id)
 }

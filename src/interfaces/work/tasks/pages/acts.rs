@@ -171,7 +171,7 @@ pub(super) fn stands(
     }
     let Some(seq) = entry else { return Ok(ask) };
     let open = match task.status {
-        TaskStatus::Done => scene.ws.read(|snap| OpenEnds::of(snap, task.id))?.told(),
+        TaskStatus::Done => scene.ws.read(|snap| OpenEnds::of(snap, task.id))?.describe(),
         _ => String::new(),
     };
     let words = format!("{} is {}{open}", scene.name(task), task.status.label().to_lowercase());
@@ -213,7 +213,7 @@ impl Change {
                 let patch = TaskPatch { parent: Some(parent), ..TaskPatch::default() };
                 rules::update(tx, id, patch)
             }
-            Self::Labels(asked) => rules::labels::ask(tx, id, asked),
+            Self::Labels(change) => rules::labels::ask(tx, id, change),
             Self::Tie(tie, other, true) => tie.add(tx, id, other),
             Self::Tie(tie, other, false) => tie.remove(tx, id, other),
             Self::Run => rules::start_now(tx, id),

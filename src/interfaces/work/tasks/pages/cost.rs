@@ -50,7 +50,9 @@ pub(super) fn cost(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<
         all.into_iter().partition(|one| one.budget.period == Period::Total);
     let waits = waiting::all(&read)?;
     let mut lines: Vec<String> = whole.iter().map(|one| notes(one, &waits)).collect();
-    lines.extend(others.iter().map(|one| format!("{} {}", one.told(), one.budget.period.words())));
+    lines.extend(
+        others.iter().map(|one| format!("{} {}", one.describe(), one.budget.period.words())),
+    );
     lines.retain(|line| !line.is_empty());
     let whole = whole.first();
     let may_set = scene.access.may(Can::Agents) && task.archived_at.is_none();

@@ -107,15 +107,16 @@ pub async fn form(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(mut typed): Query<NewTaskForm>,
+    Query(mut form): Query<NewTaskForm>,
 ) -> Result<Response, PageError> {
-    if !typed.replaces.is_empty() {
-        typed =
-            ws.read(|snap| again(&ViewContext::new(&ws, &who, snap)?, snap, &typed.replaces))?;
+    if !form.replaces.is_empty() {
+        form = ws.read(|snap| {
+            recurring_form(&ViewContext::new(&ws, &who, snap)?, snap, &form.replaces)
+        })?;
     }
     let over = hx.wants("layer");
-    typed.layer = if over { "1".to_owned() } else { String::new() };
-    let page = page(&ws, &who, shell, typed)?;
+    form.layer = if over { "1".to_owned() } else { String::new() };
+    let page = page(&ws, &who, shell, form)?;
     match over {
         true => html::fragment(&Layer { form: region(&page)? }),
         false => html::page(&page),
@@ -130,7 +131,11 @@ fn region(page: &NewPage) -> Result<String, PageError> {
 }
 
 /// The form that makes a non-recurring task recurring.
-fn again(scene: &ViewContext, read: &dyn Read, text: &str) -> Result<NewTaskForm, TaskError> {
+fn recurring_form(
+    scene: &ViewContext,
+    read: &dyn Read,
+    text: &str,
+) -> Result<NewTaskForm, TaskError> {
     let task = queries::resolve(read, text)?;
     let mut repeat = Repeat::weekdays();
     if let Some(due) = due::Deadline::of(&task) {
@@ -150,20 +155,20 @@ fn again(scene: &ViewContext, read: &dyn Read, text: &str) -> Result<NewTaskForm
     })
 }
 
-fn page(ws: &Ws, who: &Person, shell: Shell, typed: NewTaskForm) -> Result<NewPage, PageError> {
+fn page(ws: &Ws, who: &Person, shell: Shell, form: NewTaskForm) -> Result<NewPage, PageError> {
     let (scene, zone, streams) = ws.read(|snap| {
-        let streams = stream_choices(snap, &typed.stream)?;
+        let streams = stream_choices(snap, &form.stream)?;
         Ok::<_, TaskError>((ViewContext::new(ws, who, snap)?, repeat::zone(snap)?, streams))
     })?;
     // ok: an unknown name selects nobody; submitting reports the error.
-    let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
-    let status = typed.status.parse().unwrap_or(TaskStatus::Todo);
-    let priority = typed.priority.parse().unwrap_or(Priority::Medium);
+    let assignee = scene.people.find(&form.assignee, scene.myself()).ok().flatten();
+    let status = form.status.parse().unwrap_or(TaskStatus::Todo);
+    let priority = form.priority.parse().unwrap_or(Priority::Medium);
     Ok(NewPage {
         shell,
         url: ws.url("tasks"),
         list_url: ws.url("tasks"),
-        draft: match typed.replaces.as_str() {
+        draft: match form.replaces.as_str() {
             "" => format!("{}:new-task", who.account),
             task => format!("{}:new-task-{task}", who.account),
         },
@@ -173,12 +178,12 @@ fn page(ws: &Ws, who: &Person, shell: Shell, typed: NewTaskForm) -> Result<NewPa
             .collect(),
         priorities: priority_choices(priority),
         assignees: scene.people.choices(assignee, scene.me),
-        thinkings: thinking_choices(typed.thinking.parse().ok()),
+        thinkings: thinking_choices(form.thinking.parse().ok()),
         streams,
         wrong: Vec::new(),
         summary: String::new(),
-        repeat: typed.repeat.clone().view(ws, &zone, true),
-        typed,
+        repeat: form.repeat.clone().view(ws, &zone, true),
+        typed: form,
     })
 }
 
@@ -218,15 +223,15 @@ pub async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(typed, once): FormOnce<NewTaskForm>,
+    FormOnce(form, once): FormOnce<NewTaskForm>,
 ) -> Result<Response, PageError> {
-    if typed.quick.is_empty() && typed.repeat.repeats() {
-        return recurring::create(app, (ws, who), (hx, shell), (typed, once)).await;
+    if form.quick.is_empty() && form.repeat.repeats() {
+        return recurring::create(app, (ws, who), (hx, shell), (form, once)).await;
     }
     let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
-    let made = match ws.read(|snap| new_task(&scene, snap, &typed)) {
+    let made = match ws.read(|snap| new_task(&scene, snap, &form)) {
         Ok(new) => {
-            let names = typed.label_names();
+            let names = form.label_names();
             let make = move |tx: &mut WriteTx<'_>| {
                 let task = rules::create(tx, new)?;
                 let marked = rules::labels::ask(tx, task.id, labels::LabelFilter::Exactly(names));
@@ -242,22 +247,21 @@ pub async fn create(
     let task = match made {
         Ok(task) => task,
         Err(error) if error.kind() == ProblemKind::Invalid => {
-            return refused(&ws, &who, (hx, shell), typed, &error);
+            return refused(&ws, &who, (hx, shell), form, &error);
         }
         Err(error) => return Err(error.into()),
     };
     let words = format!("Created {}", scene.name(&task));
-    if typed.quick.is_empty() {
+    if form.quick.is_empty() {
         let made = Made { table: "tasks", id: task.id.to_string(), href: scene.href(&task), words };
-        return Ok(made.answer(&app, &hx, &typed));
+        return Ok(made.answer(&app, &hx, &form));
     }
     if hx.is_partial() {
         let ask = Ask::new().changed("tasks", task.id).toast(Tone::Ok, &words);
-        let line = html::fragment::<_, PageError>(&quick(&ws, &typed))?;
+        let line = html::fragment::<_, PageError>(&quick(&ws, &form))?;
         return Ok((ask, line).into_response());
     }
-    let back =
-        if typed.quick.starts_with(&ws.url("tasks")) { typed.quick } else { ws.url("tasks") };
+    let back = if form.quick.starts_with(&ws.url("tasks")) { form.quick } else { ws.url("tasks") };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
 }
 
@@ -272,8 +276,8 @@ pub(super) struct Made {
 impl Made {
     /// Redirects to the created record. A page below a dialog stays, refreshes and links to the record, unless the
     /// record replaces the page's task.
-    pub(super) fn answer(self, app: &App, hx: &Hx, typed: &NewTaskForm) -> Response {
-        let stays = !typed.layer.is_empty() && typed.replaces.is_empty();
+    pub(super) fn answer(self, app: &App, hx: &Hx, form: &NewTaskForm) -> Response {
+        let stays = !form.layer.is_empty() && form.replaces.is_empty();
         if !stays || !hx.is_partial() {
             return flash::say(app, Flash::ok(self.words), hx.go_to(&self.href));
         }
@@ -283,14 +287,14 @@ impl Made {
 }
 
 /// The quick-add line, empty again.
-fn quick(ws: &Ws, typed: &NewTaskForm) -> Quick {
-    if !typed.parent.is_empty() {
-        return part_line(ws, &typed.parent, typed.quick.clone());
+fn quick(ws: &Ws, form: &NewTaskForm) -> Quick {
+    if !form.parent.is_empty() {
+        return part_line(ws, &form.parent, form.quick.clone());
     }
     Quick {
         action: ws.url("tasks"),
-        back: typed.quick.clone(),
-        assignee: typed.assignee.clone(),
+        back: form.quick.clone(),
+        assignee: form.assignee.clone(),
         ..Quick::default()
     }
 }
@@ -311,14 +315,14 @@ pub(super) fn part_line(ws: &Ws, parent: &str, back: String) -> Quick {
 pub(super) fn new_task(
     scene: &ViewContext,
     read: &dyn Read,
-    typed: &NewTaskForm,
+    form: &NewTaskForm,
 ) -> Result<NewTask, TaskError> {
     let mut wrong = Vec::new();
-    let assignee = scene.people.find(&typed.assignee, scene.myself());
+    let assignee = scene.people.find(&form.assignee, scene.myself());
     let (zone, now) = (&scene.today.zone, scene.today.now);
-    let due = due::parse_timed(&typed.due, &typed.due_time, zone, now);
-    rules::title(&typed.title, &mut wrong);
-    let parent = match typed.parent.trim() {
+    let due = due::parse_timed(&form.due, &form.due_time, zone, now);
+    rules::title(&form.title, &mut wrong);
+    let parent = match form.parent.trim() {
         "" => None,
         text => match queries::resolve(read, text) {
             Ok(task) => Some(task.id),
@@ -328,8 +332,8 @@ pub(super) fn new_task(
             }
         },
     };
-    let start_at = due::parse_start(&typed.start, zone, now);
-    let stream = queries::stream(read, &typed.stream);
+    let start_at = due::parse_start(&form.start, zone, now);
+    let stream = queries::stream(read, &form.stream);
     let errors = [
         assignee.as_ref().err(),
         due.as_ref().err(),
@@ -344,21 +348,21 @@ pub(super) fn new_task(
     }
     let due = due?;
     Ok(NewTask {
-        description: typed.description.clone(),
-        status: word("status", &typed.status, TaskStatus::Todo)?,
-        priority: word("priority", &typed.priority, Priority::Medium)?,
+        description: form.description.clone(),
+        status: word("status", &form.status, TaskStatus::Todo)?,
+        priority: word("priority", &form.priority, Priority::Medium)?,
         assignee: assignee?,
         due_at: due.map(|due| due.at),
         due_has_time: due.is_some_and(|due| due.has_time),
         start_at: start_at?,
         stream: stream?,
         parent,
-        model: Some(typed.model.clone()),
-        thinking: match typed.thinking.as_str() {
+        model: Some(form.model.clone()),
+        thinking: match form.thinking.as_str() {
             "" => None,
             text => Some(word("thinking", text, Thinking::Low)?),
         },
-        ..NewTask::titled(typed.title.clone())
+        ..NewTask::titled(form.title.clone())
     })
 }
 
@@ -378,22 +382,22 @@ pub(super) fn refused(
     ws: &Ws,
     who: &Person,
     (hx, shell): (Hx, Shell),
-    typed: NewTaskForm,
+    form: NewTaskForm,
     error: &TaskError,
 ) -> Result<Response, PageError> {
-    if !typed.quick.is_empty() {
+    if !form.quick.is_empty() {
         if hx.is_partial() {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             let line =
-                Quick { wrong: error.to_string(), typed: typed.title.clone(), ..quick(ws, &typed) };
+                Quick { wrong: error.to_string(), typed: form.title.clone(), ..quick(ws, &form) };
             return html::fragment_with(status, &line);
         }
-        let query = typed.quick.split_once('?').map_or("", |(_, query)| query);
+        let query = form.quick.split_once('?').map_or("", |(_, query)| query);
         // ok: an unreadable address means the unfiltered list.
-        let asked: TasksPageParams = serde_urlencoded::from_str(query).unwrap_or_default();
-        return list::refused(ws, who, shell, &asked, (typed.title, error.to_string()));
+        let params: TasksPageParams = serde_urlencoded::from_str(query).unwrap_or_default();
+        return list::refused(ws, who, shell, &params, (form.title, error.to_string()));
     }
-    let mut page = page(ws, who, shell, typed)?;
+    let mut page = page(ws, who, shell, form)?;
     page.wrong = error.fields().into_iter().map(|f| (f.field, f.message)).collect();
     if page.wrong.is_empty() {
         page.summary = error.to_string();

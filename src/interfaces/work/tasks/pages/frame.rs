@@ -116,13 +116,13 @@ pub(super) fn asker<'a>(scene: &'a ViewContext, read: &'a dyn Read) -> Asker<'a>
 pub fn state(
     read: &dyn Read,
     who: AccountId,
-    asked: &TasksPageParams,
+    query: &TasksPageParams,
 ) -> Result<State, StoreError> {
     let mut views = looks::all(read, who)?;
-    let at = views.iter().position(|view| view.slug == asked.view);
+    let at = views.iter().position(|view| view.slug == query.view);
     let view = views.swap_remove(at.unwrap_or(0));
-    let missing = if at.is_none() { asked.view.clone() } else { String::new() };
-    Ok(State { missing, ..State::of(asked, view) })
+    let missing = if at.is_none() { query.view.clone() } else { String::new() };
+    Ok(State { missing, ..State::of(query, view) })
 }
 
 impl Frame {
@@ -131,7 +131,7 @@ impl Frame {
         scene: &ViewContext,
         read: &dyn Read,
         state: &State,
-        (asked, counts): (&Understood, Counts),
+        (query, counts): (&Understood, Counts),
     ) -> Result<Self, TaskError> {
         let ws = &scene.ws;
         let (group, sort, lanes) = (state.group(), state.sort(), state.lanes());
@@ -166,7 +166,7 @@ impl Frame {
                 layouts: layouts(ws, state, Some(layout)),
                 q: state.look.q.clone(),
                 others: state.others(),
-                chips: chips(scene, state, asked),
+                chips: chips(scene, state, query),
                 clear: state.url_of(ws, &Look { q: String::new(), ..state.look.clone() }),
                 may_write: scene.may_write,
                 back: state.url(ws),
@@ -267,7 +267,7 @@ fn layouts(ws: &Ws, state: &State, now: Option<Layout>) -> Vec<Tab> {
     tabs
 }
 
-fn chips(scene: &ViewContext, state: &State, asked: &Understood) -> Vec<Chip> {
+fn chips(scene: &ViewContext, state: &State, query: &Understood) -> Vec<Chip> {
     let chip = |(term, wrong): &(Term, String)| {
         let key = filter::key(KEYS, &term.key);
         let label = match (key, term.is_words()) {
@@ -299,7 +299,7 @@ fn chips(scene: &ViewContext, state: &State, asked: &Understood) -> Vec<Chip> {
             without: state.url_asking(&scene.ws, &state.query.without(term)),
         }
     };
-    asked.said.iter().map(chip).collect()
+    query.checked.iter().map(chip).collect()
 }
 
 fn status_choices(query: &Query) -> Vec<Choice> {

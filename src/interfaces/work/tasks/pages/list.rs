@@ -97,16 +97,16 @@ pub async fn list(
     shell: Shell,
     week: WeekStart,
     (uri, headers): (Uri, HeaderMap),
-    Query(mut asked): Query<TasksPageParams>,
+    Query(mut params): Query<TasksPageParams>,
 ) -> Result<Response, PageError> {
     if uri.query().is_none() {
         // The sidebar links to the last used layout.
         let kept = habit::kept(&headers, LAYOUT);
-        asked.layout = Layout::from_word(kept).map(|layout| layout.word().to_owned());
+        params.layout = Layout::from_word(kept).map(|layout| layout.word().to_owned());
     }
-    let state = ws.read(|snap| frame::state(snap, who.account, &asked))?;
-    let chosen = asked.layout.is_some() && state.view.id.is_none() && !hx.is_partial();
-    let mut shown = laid_out((&ws, &who), &hx, shell, week, (&asked, &state))?;
+    let state = ws.read(|snap| frame::state(snap, who.account, &params))?;
+    let chosen = params.layout.is_some() && state.view.id.is_none() && !hx.is_partial();
+    let mut shown = laid_out((&ws, &who), &hx, shell, week, (&params, &state))?;
     if let Some(cookie) = chosen.then(|| habit::keep(LAYOUT, state.layout().word())).flatten() {
         shown.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -118,23 +118,23 @@ fn laid_out(
     hx: &Hx,
     shell: Shell,
     week: WeekStart,
-    (asked, state): (&TasksPageParams, &State),
+    (params, state): (&TasksPageParams, &State),
 ) -> Result<Response, PageError> {
-    if asked.part == tabs::PART && hx.is_partial() {
+    if params.part == tabs::PART && hx.is_partial() {
         return tabs::show(ws, who, state);
     }
     match state.layout() {
         Layout::Board => return board::show((ws, who), hx, shell, state),
         Layout::Calendar => return calendar::show((ws, who), hx, shell, (state, week)),
         Layout::Timeline => {
-            return gantt::show((ws, who), hx, shell, (state, &asked.have));
+            return gantt::show((ws, who), hx, shell, (state, &params.have));
         }
         Layout::List => {}
     }
-    if !asked.after.is_empty() && hx.is_partial() {
-        return more(ws, who, asked, state);
+    if !params.after.is_empty() && hx.is_partial() {
+        return more(ws, who, params, state);
     }
-    let mut page = ws.read(|snap| view((ws, who), snap, (asked, state), Counts::of(hx)))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, (params, state), Counts::of(hx)))?;
     if hx.is_partial() {
         return html::fragment(&page.as_rows());
     }
@@ -147,14 +147,14 @@ pub fn refused(
     ws: &Ws,
     who: &Person,
     shell: Shell,
-    asked: &TasksPageParams,
-    (typed, wrong): (String, String),
+    params: &TasksPageParams,
+    (text, wrong): (String, String),
 ) -> Result<Response, PageError> {
-    let state = ws.read(|snap| frame::state(snap, who.account, asked))?;
-    let mut page = ws.read(|snap| view((ws, who), snap, (asked, &state), Counts::Shown))?;
+    let state = ws.read(|snap| frame::state(snap, who.account, params))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, (params, &state), Counts::Shown))?;
     page.shell = shell;
     if let Some(quick) = &mut page.quick {
-        (quick.typed, quick.wrong) = (typed, wrong);
+        (quick.typed, quick.wrong) = (text, wrong);
     }
     html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
@@ -163,16 +163,16 @@ pub fn refused(
 fn more(
     ws: &Ws,
     who: &Person,
-    asked: &TasksPageParams,
+    params: &TasksPageParams,
     state: &State,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let scene = ViewContext::new(ws, who, snap)?;
-        let query = buckets::narrowed(&state.query, state.group(), &asked.of);
+        let query = buckets::narrowed(&state.query, state.group(), &params.of);
         let filter = Filter::of(frame::understand(&scene, snap, &query)?.terms);
-        let cut = Cut { after: Some(asked.after.clone()), limit: GROUP };
+        let cut = Cut { after: Some(params.after.clone()), limit: GROUP };
         let page = list::page(snap, &filter, state.sort(), &scene.today, &cut)?;
-        let more = page.next.map(|after| more_url(ws, state, &asked.of, &after));
+        let more = page.next.map(|after| more_url(ws, state, &params.of, &after));
         let heads = Heads::new(&scene, snap)?;
         let columns = Columns::of(&state.look.columns);
         let dresser = Dresser::new(snap, &heads, columns, page.items.iter())?;
@@ -189,14 +189,14 @@ fn more_url(ws: &Ws, state: &State, of: &str, after: &str) -> String {
 fn view(
     (ws, who): (&Ws, &Person),
     read: &dyn Read,
-    (asked, state): (&TasksPageParams, &State),
+    (params, state): (&TasksPageParams, &State),
     counts: Counts,
 ) -> Result<ListPage, TaskError> {
     let scene = ViewContext::new(ws, who, read)?;
     let understood = frame::understand(&scene, read, &state.query)?;
     let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let heads = Heads::new(&scene, read)?;
-    let groups = groups(&scene, read, (asked, state), &heads, &Filter::of(understood.terms))?;
+    let groups = groups(&scene, read, (params, state), &heads, &Filter::of(understood.terms))?;
     let total: usize = groups.iter().map(|group| group.total).sum();
     let live = Live::new(state.url(ws)).tables(SHOWN);
     let asks = state.query.terms.iter().any(|term| *term != Term::new("is", "open"));
@@ -221,7 +221,7 @@ fn view(
 fn groups(
     scene: &ViewContext,
     read: &dyn Read,
-    (asked, state): (&TasksPageParams, &State),
+    (params, state): (&TasksPageParams, &State),
     heads: &Heads<'_>,
     filter: &Filter,
 ) -> Result<Vec<Group>, TaskError> {
@@ -229,13 +229,13 @@ fn groups(
     let (sort, room) = (state.sort(), Room::LIST);
     let mut cells = grouping::cells(read, filter, (by, GroupBy::None), sort, &scene.today, room)?;
     // Without script, "show more" links to a page with only the next rows of that group.
-    let after = Some(&asked.after).filter(|after| !after.is_empty());
+    let after = Some(&params.after).filter(|after| !after.is_empty());
     if after.is_some() {
-        cells.retain(|cell| heads.of(cell.column).word == asked.of);
+        cells.retain(|cell| heads.of(cell.column).word == params.of);
     }
     for cell in &mut cells {
         let word = heads.of(cell.column).word;
-        let limit = asked.have.of(&word, GROUP);
+        let limit = params.have.of(&word, GROUP);
         if GROUP < limit || after.is_some() {
             let query = buckets::narrowed(&state.query, by, &word);
             let filter = Filter::of(frame::understand(scene, read, &query)?.terms);

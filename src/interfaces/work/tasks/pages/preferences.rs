@@ -83,14 +83,14 @@ fn page(
 ) -> Result<HabitsPage, TaskError> {
     let kept = ws.read(|snap| snap.get::<TaskRules>(()))?;
     let (saved, rules) = (kept.is_some(), kept.unwrap_or_default());
-    let (typed, wrong) = filled.unwrap_or_else(|| (TaskPreferencesForm::of(&rules), Wrong::none()));
+    let (form, wrong) = filled.unwrap_or_else(|| (TaskPreferencesForm::of(&rules), Wrong::none()));
     let choice = |one: &Delegation| {
         let hint = match one {
             Delegation::Reports => "They reach everyone else through their manager.",
             Delegation::Line => "And everyone below them.",
             Delegation::Open => "Regardless of reporting lines.",
         };
-        Choice::new(one.word(), one.label(), one.word() == typed.delegation).hint(hint)
+        Choice::new(one.word(), one.label(), one.word() == form.delegation).hint(hint)
     };
     // The default first.
     let order = [Delegation::Reports, Delegation::Line, Delegation::Open];
@@ -99,7 +99,7 @@ fn page(
         here: "tasks",
         live: Live::new(ws.url(HERE)).table("task_rules"),
         delegations: order.iter().map(choice).collect(),
-        typed,
+        typed: form,
         wrong,
         now: rules.delegation.label(),
         may_admin: who.access.may(Can::Admin),
@@ -123,9 +123,9 @@ pub async fn save(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(typed): Form<TaskPreferencesForm>,
+    Form(form): Form<TaskPreferencesForm>,
 ) -> Result<Response, PageError> {
-    let wrong = match typed.read() {
+    let wrong = match form.read() {
         Ok(new) => {
             match ws.write(&who, move |tx: &mut WriteTx<'_>| rules::set_rules(tx, new)).await {
                 Ok(_) => {
@@ -136,6 +136,6 @@ pub async fn save(
         }
         Err(wrong) => wrong,
     };
-    let page = page((&ws, &who), shell, Some((typed, wrong)))?;
+    let page = page((&ws, &who), shell, Some((form, wrong)))?;
     html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

@@ -70,10 +70,10 @@ pub async fn list(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Query(asked): Query<state::TasksPageParams>,
+    Query(params): Query<state::TasksPageParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
-        let state = frame::state(snap, who.account, &asked)?;
+        let state = frame::state(snap, who.account, &params)?;
         let scene = ViewContext::new(&ws, &who, snap)?;
         let all = reads::all(snap)?.into_iter();
         let rows = all.map(|one| row(&scene, snap, &one)).collect::<Result<_, TaskError>>()?;
@@ -227,10 +227,10 @@ pub async fn show(
     hx: Hx,
     shell: Shell,
     Path(id): Path<SeriesId>,
-    Query(asked): Query<SeriesPageParams>,
+    Query(params): Query<SeriesPageParams>,
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| view(&ws, &who, snap, id, (shell, None)))?;
-    match (hx.is_partial(), asked.part.as_str()) {
+    match (hx.is_partial(), params.part.as_str()) {
         (true, "strip") => html::fragment(&page.as_strip()),
         (true, "turns") => html::fragment(&page.as_turns()),
         _ => html::page(&page),
@@ -242,12 +242,12 @@ fn view(
     who: &Person,
     read: &dyn Read,
     id: SeriesId,
-    (shell, typed): (Shell, Option<Words>),
+    (shell, form): (Shell, Option<Words>),
 ) -> Result<SeriesPage, TaskError> {
     let scene = ViewContext::new(ws, who, read)?;
     let (series, rev) = reads::get_rev(read, id)?;
     let (base, zone) = (href(&scene, id), repeat::zone(read)?);
-    let typed = typed.unwrap_or_else(|| Words {
+    let form = form.unwrap_or_else(|| Words {
         rev: rev.to_string(),
         title: series.title.clone(),
         description: series.description.clone(),
@@ -267,8 +267,8 @@ fn view(
     let used = reads::used(read, id, SHOWN)?;
     let turns = used.iter().map(|slot| turn(&scene, read, slot));
     // ok: an unknown name selects nobody; saving reports the error.
-    let assignee = scene.people.find(&typed.assignee, scene.myself()).ok().flatten();
-    let priority = typed.priority.parse().unwrap_or(series.priority);
+    let assignee = scene.people.find(&form.assignee, scene.myself()).ok().flatten();
+    let priority = form.priority.parse().unwrap_or(series.priority);
     Ok(SeriesPage {
         shell,
         list_url: ws.url("tasks/recurring"),
@@ -291,10 +291,10 @@ fn view(
         since: EditConflict::default(),
         priorities: create::priority_choices(priority),
         assignees: scene.people.choices(assignee, scene.me),
-        thinkings: thinking_choices(typed.thinking.parse().ok()),
-        streams: create::stream_choices(read, &typed.stream)?,
-        repeat: typed.repeat.clone().view(ws, &zone, false),
-        typed,
+        thinkings: thinking_choices(form.thinking.parse().ok()),
+        streams: create::stream_choices(read, &form.stream)?,
+        repeat: form.repeat.clone().view(ws, &zone, false),
+        typed: form,
         base,
     })
 }
@@ -320,11 +320,11 @@ pub async fn save(
     hx: Hx,
     shell: Shell,
     Path(id): Path<SeriesId>,
-    Form(mut typed): Form<Words>,
+    Form(mut values): Form<Words>,
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
-    let rev = typed.rev.parse().ok();
-    let saved = match ws.read(|snap| patch(&scene, snap, &typed)) {
+    let rev = values.rev.parse().ok();
+    let saved = match ws.read(|snap| patch(&scene, snap, &values)) {
         Ok(patch) => {
             ws.write(&who, move |tx| {
                 rules::check_rev(tx, id, rev)?;
@@ -341,10 +341,10 @@ pub async fn save(
         }
         Err(error) if matches!(error.kind(), ProblemKind::Invalid | ProblemKind::Stale) => {
             let mut page = ws.read(|snap| {
-                let form = (id, typed.rev.as_str());
+                let form = (id, values.rev.as_str());
                 let since = meanwhile::after::<Series>(&ws, &who, snap, form, &error)?;
-                since.renew(&mut typed.rev);
-                let page = view(&ws, &who, snap, id, (shell, Some(typed)))?;
+                since.renew(&mut values.rev);
+                let page = view(&ws, &who, snap, id, (shell, Some(values)))?;
                 Ok::<_, TaskError>(SeriesPage { since, ..page })
             })?;
             page.wrong = error.fields().into_iter().map(|f| (f.field, f.message)).collect();
@@ -357,18 +357,18 @@ pub async fn save(
     }
 }
 
-fn patch(scene: &ViewContext, read: &dyn Read, typed: &Words) -> Result<SeriesPatch, TaskError> {
-    let wanted = typed.repeat.read(&repeat::zone(read)?, scene.today.now);
+fn patch(scene: &ViewContext, read: &dyn Read, form: &Words) -> Result<SeriesPatch, TaskError> {
+    let wanted = form.repeat.read(&repeat::zone(read)?, scene.today.now);
     let wanted = wanted.map_err(TaskError::Invalid)?;
     Ok(SeriesPatch {
-        title: Some(typed.title.clone()),
-        description: Some(typed.description.clone()),
-        priority: Some(word("priority", &typed.priority, Priority::Medium)?),
-        assignee: Some(scene.people.find(&typed.assignee, scene.myself())?),
-        stream: Some(queries::stream(read, &typed.stream)?),
-        labels: Some(create::label_names(&typed.labels)),
-        model: Some(Some(typed.model.clone())),
-        thinking: Some(match typed.thinking.as_str() {
+        title: Some(form.title.clone()),
+        description: Some(form.description.clone()),
+        priority: Some(word("priority", &form.priority, Priority::Medium)?),
+        assignee: Some(scene.people.find(&form.assignee, scene.myself())?),
+        stream: Some(queries::stream(read, &form.stream)?),
+        labels: Some(create::label_names(&form.labels)),
+        model: Some(Some(form.model.clone())),
+        thinking: Some(match form.thinking.as_str() {
             "" => None,
             text => Some(word("thinking", text, Thinking::Low)?),
         }),
@@ -434,11 +434,11 @@ struct Preview {
 pub async fn preview(
     ws: Ws,
     who: Person,
-    Query(typed): Query<Repeat>,
+    Query(repeat): Query<Repeat>,
 ) -> Result<Response, PageError> {
     let now = ws.app.clock.now();
     let zone = ws.read(|snap| repeat::zone(snap))?;
-    let preview = match typed.read(&zone, now) {
+    let preview = match repeat.read(&zone, now) {
         Ok(wanted) => {
             let zone = due::zone(&who.zone);
             let all = wanted.schedule.upcoming(now, reads::AHEAD).into_iter();
@@ -456,12 +456,12 @@ pub(super) async fn create(
     app: App,
     (ws, who): (Ws, Person),
     (hx, shell): (Hx, Shell),
-    (typed, once): (NewTaskForm, Once),
+    (form, once): (NewTaskForm, Once),
 ) -> Result<Response, PageError> {
     let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
-    let made = match ws.read(|snap| new_series(&scene, snap, &typed)) {
+    let made = match ws.read(|snap| new_series(&scene, snap, &form)) {
         Ok(new) => {
-            let replaces = typed.replaces.clone();
+            let replaces = form.replaces.clone();
             let make = move |tx: &mut WriteTx<'_>| {
                 if !replaces.is_empty() {
                     // The series replaces the task, which can be restored.
@@ -482,10 +482,10 @@ pub(super) async fn create(
                 href: href(&scene, series.id),
                 words: format!("{} task scheduled", series.schedule.pill()),
             };
-            Ok(made.answer(&app, &hx, &typed))
+            Ok(made.answer(&app, &hx, &form))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
-            create::refused(&ws, &who, (hx, shell), typed, &error)
+            create::refused(&ws, &who, (hx, shell), form, &error)
         }
         Err(error) => Err(error.into()),
     }
@@ -494,10 +494,10 @@ pub(super) async fn create(
 fn new_series(
     scene: &ViewContext,
     read: &dyn Read,
-    typed: &NewTaskForm,
+    form: &NewTaskForm,
 ) -> Result<NewSeries, TaskError> {
-    let task = create::new_task(scene, read, typed);
-    let wanted = typed.repeat.read(&repeat::zone(read)?, scene.today.now);
+    let task = create::new_task(scene, read, form);
+    let wanted = form.repeat.read(&repeat::zone(read)?, scene.today.now);
     match (task, wanted) {
         (Ok(task), Ok(wanted)) => Ok(NewSeries {
             title: task.title,
@@ -507,7 +507,7 @@ fn new_series(
             stream: task.stream,
             model: task.model,
             thinking: task.thinking,
-            labels: typed.label_names(),
+            labels: form.label_names(),
             schedule: wanted.schedule,
             missed: wanted.missed,
             ends_on: wanted.ends_on,

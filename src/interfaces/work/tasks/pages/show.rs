@@ -217,12 +217,12 @@ pub async fn show(
     shell: Shell,
     kept: Telling,
     Path(text): Path<String>,
-    Query(asked): Query<TaskPageParams>,
+    Query(params): Query<TaskPageParams>,
 ) -> Result<Response, PageError> {
-    let time = (asked.back, kept.or_asked(&asked.tell));
+    let time = (params.back, kept.or_asked(&params.tell));
     let task = ws.read(|snap| queries::resolve(snap, &text))?;
-    let edit = (!asked.edit.is_empty()).then(|| Edit::of(&task, &asked.edit));
-    let part = if hx.is_partial() { asked.part.as_str() } else { "" };
+    let edit = (!params.edit.is_empty()).then(|| Edit::of(&task, &params.edit));
+    let part = if hx.is_partial() { params.part.as_str() } else { "" };
     if part == "run" {
         let run =
             ws.read(|snap| timeline::newest_run(&ViewContext::new(&ws, &who, snap)?, snap, &task))?;
@@ -244,7 +244,7 @@ pub async fn show(
         "files" => html::fragment(&page.as_files()),
         "time" => html::fragment(&page.as_time()),
         _ => {
-            let begun = Begun::of(String::new(), &asked.quote, &asked.reply);
+            let begun = Begun::of(String::new(), &params.quote, &params.reply);
             page.composer = ws.read(|snap| {
                 let scene = ViewContext::new(&ws, &who, snap)?;
                 let spot = Spot::of_task(scene.name(&task), &task);
@@ -254,7 +254,7 @@ pub async fn show(
             html::page(&page)
         }
     };
-    answer.map(|answer| Telling::keep(&asked.tell, answer))
+    answer.map(|answer| Telling::keep(&params.tell, answer))
 }
 
 /// The page, or only its text region, with edited title and description.

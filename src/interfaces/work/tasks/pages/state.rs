@@ -80,27 +80,27 @@ pub struct State {
 impl State {
     /// Applies the request to a view.
     #[must_use]
-    pub fn of(asked: &TasksPageParams, view: View) -> Self {
+    pub fn of(params: &TasksPageParams, view: View) -> Self {
         let own = &view.look;
-        let typed = |given: &Option<String>, own: &str| {
+        let value_or = |given: &Option<String>, own: &str| {
             given.as_deref().map_or_else(|| own.to_owned(), |text| text.trim().to_owned())
         };
         let mut look = looks::tidy(Look {
-            q: typed(&asked.q, &own.q),
-            layout: typed(&asked.layout, &own.layout),
-            sort: typed(&asked.sort, &own.sort),
-            group: typed(&asked.group, &own.group),
-            lanes: typed(&asked.lanes, &own.lanes),
-            columns: typed(&asked.columns, &own.columns),
-            wip: typed(&asked.wip, &own.wip),
+            q: value_or(&params.q, &own.q),
+            layout: value_or(&params.layout, &own.layout),
+            sort: value_or(&params.sort, &own.sort),
+            group: value_or(&params.group, &own.group),
+            lanes: value_or(&params.lanes, &own.lanes),
+            columns: value_or(&params.columns, &own.columns),
+            wip: value_or(&params.wip, &own.wip),
             foot: String::new(),
         });
         let mut query = Query::parse(&look.q);
-        if fold(&mut query, asked) {
+        if fold(&mut query, params) {
             query = query.canonical(KEYS);
             look.q = query.to_string();
         }
-        Self { view, look, query, month: asked.month.clone(), missing: String::new() }
+        Self { view, look, query, month: params.month.clone(), missing: String::new() }
     }
 
     #[must_use]
@@ -224,14 +224,14 @@ impl State {
 }
 
 /// Merges separate filter fields into the query. Returns whether there were any.
-fn fold(query: &mut Query, asked: &TasksPageParams) -> bool {
-    let menu = !asked.menu.is_empty();
+fn fold(query: &mut Query, params: &TasksPageParams) -> bool {
+    let menu = !params.menu.is_empty();
     let fields = [
-        ("assignee", &asked.assignee),
-        ("stream", &asked.stream),
-        ("label", &asked.label),
-        ("priority", &asked.priority),
-        ("due", &asked.due),
+        ("assignee", &params.assignee),
+        ("stream", &params.stream),
+        ("label", &params.label),
+        ("priority", &params.priority),
+        ("due", &params.due),
     ];
     let mut any = menu;
     for (key, value) in fields {
@@ -250,7 +250,7 @@ fn fold(query: &mut Query, asked: &TasksPageParams) -> bool {
             (key, value) => several(key, value),
         });
     }
-    let status = asked.status.trim();
+    let status = params.status.trim();
     if menu || !status.is_empty() {
         any = true;
         let whole = |term: &Term| {
@@ -264,7 +264,7 @@ fn fold(query: &mut Query, asked: &TasksPageParams) -> bool {
             words => query.terms.push(several("status", words)),
         }
     }
-    if !asked.archived.is_empty() {
+    if !params.archived.is_empty() {
         any = true;
         query.terms.push(Term::new("is", "archived"));
     }
@@ -288,8 +288,8 @@ mod tests {
     use features::tasks::queries::looks;
 
     fn state(query: &str) -> State {
-        let asked: TasksPageParams = serde_urlencoded::from_str(query).expect("an address");
-        State::of(&asked, looks::built_in().into_iter().next().expect("the first view"))
+        let params: TasksPageParams = serde_urlencoded::from_str(query).expect("an address");
+        State::of(&params, looks::built_in().into_iter().next().expect("the first view"))
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl EditPage {
         self.wrong = all;
         self.summary = match self.error("items") {
             "" if self.wrong.is_empty() => error.to_string(),
-            said => said.to_owned(),
+            text => text.to_owned(),
         };
     }
 }
@@ -243,7 +243,7 @@ async fn edit(
 }
 
 /// Parses the form. Drops rows without a title, and dependencies on them.
-fn typed(pairs: Vec<(String, String)>) -> NewTemplate {
+fn parse_form(pairs: Vec<(String, String)>) -> NewTemplate {
     let all: HashMap<String, String> = pairs.into_iter().collect();
     let get = |name: &str| all.get(name).cloned().unwrap_or_default();
     let count = all.keys().filter(|name| name.starts_with("title_")).count();
@@ -288,7 +288,7 @@ async fn create(
     shell: Shell,
     FormOnce(pairs, once): FormOnce<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
-    keep(app, (ws, who), (hx, shell), None, (typed(pairs), once)).await
+    keep(app, (ws, who), (hx, shell), None, (parse_form(pairs), once)).await
 }
 
 async fn save(
@@ -302,7 +302,8 @@ async fn save(
 ) -> Result<Response, PageError> {
     let rev = pairs.iter().find(|(name, _)| name == "rev");
     let rev = rev.map(|(_, rev)| rev.clone()).unwrap_or_default();
-    keep(app, (ws, who), (hx, shell), Some((id, rev)), (typed(pairs), Once::without_key())).await
+    keep(app, (ws, who), (hx, shell), Some((id, rev)), (parse_form(pairs), Once::without_key()))
+        .await
 }
 
 /// Saves a template; an invalid form is shown again with its input.
@@ -504,14 +505,14 @@ async fn spawn(
     match made {
         Ok((made, warnings)) => {
             let count = format::count(made as u64, "task", "tasks");
-            let said = match warnings.is_empty() {
+            let flash = match warnings.is_empty() {
                 true => Flash::ok(format!("Created {count}")),
                 false => {
                     let text = format!("Created {count}. {}.", warnings.join(". "));
                     Flash::new(Tone::Warn, text)
                 }
             };
-            Ok(flash::say(&app, said, hx.go_to(&ws.url("tasks"))))
+            Ok(flash::say(&app, flash, hx.go_to(&ws.url("tasks"))))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
             let mut page = ws.read(|snap| plan(&ws, &who, snap, id, shell))?;

@@ -277,12 +277,12 @@ fn fact_view(scene: &ViewContext, fact: &Fact) -> FactView {
                 Back::Archived(true) => "archived again".to_owned(),
                 Back::Archived(false) => "no longer archived".to_owned(),
                 Back::Description => "the description was restored".to_owned(),
-                Back::Labels(moved) => moved.told(bold, ("", "")),
+                Back::Labels(moved) => moved.describe(bold, ("", "")),
             });
             let each: Vec<String> = each.collect();
             ("undo", "", format!("{by} undid a change: {}", each.join(", ")))
         }
-        FactKind::Labels(moved) => ("tag", "", format!("{by} {}", moved.told(bold, ("", "")))),
+        FactKind::Labels(moved) => ("tag", "", format!("{by} {}", moved.describe(bold, ("", "")))),
         FactKind::Field(field) => {
             let glyph = if *field == TaskField::Parent { "sub" } else { "edit" };
             (glyph, "", format!("{by} changed the {}", field.label().to_lowercase()))
@@ -384,7 +384,7 @@ fn step_views(steps: Steps, state: RunState) -> Vec<StepView> {
     let mut views = Vec::new();
     for step in steps.all {
         let What::Tool(call) = &step.what else { continue };
-        let told = doing(call);
+        let action = doing(call);
         let failed = match call.state {
             CallState::Planned => continue,
             CallState::Running => state == RunState::Ended,
@@ -395,9 +395,9 @@ fn step_views(steps: Steps, state: RunState) -> Vec<StepView> {
         let took = step.millis.map(|ms| format::duration(std::time::Duration::from_millis(ms)));
         views.push(StepView {
             number: step.key,
-            glyph: told.icon,
-            words: told.verb,
-            what: told.what,
+            glyph: action.icon,
+            words: action.verb,
+            what: action.what,
             took: took.unwrap_or_default(),
             current: false,
             failed,

@@ -132,16 +132,16 @@ pub async fn save(
     hx: Hx,
     shell: Shell,
     Path(text): Path<String>,
-    Form(typed): Form<TaskTextForm>,
+    Form(form): Form<TaskTextForm>,
 ) -> Result<Response, PageError> {
     let task = ws.read(|snap| queries::resolve(snap, &text))?;
-    let (id, follows) = (task.id, typed.scope == "following" && task.series.is_some());
+    let (id, follows) = (task.id, form.scope == "following" && task.series.is_some());
     let written = |text: &str, base: &Option<String>| {
         Some(Written { text: text.to_owned(), base: base.clone() })
     };
     let words = Words {
-        title: written(&typed.title, &typed.title_base),
-        description: written(&typed.description, &typed.description_base),
+        title: written(&form.title, &form.title_base),
+        description: written(&form.description, &form.description_base),
     };
     let saved = ws
         .write(&who, move |tx| {
@@ -153,10 +153,10 @@ pub async fn save(
         })
         .await;
     let edit = Edit {
-        title: typed.title,
-        description: typed.description,
-        title_base: typed.title_base.unwrap_or_else(|| task.title.clone()),
-        description_base: typed.description_base.unwrap_or_else(|| task.description.clone()),
+        title: form.title,
+        description: form.description,
+        title_base: form.title_base.unwrap_or_else(|| task.title.clone()),
+        description_base: form.description_base.unwrap_or_else(|| task.description.clone()),
         ..Edit::default()
     };
     let with = (&ws, &who);
@@ -192,13 +192,13 @@ struct Drawn {
 pub async fn preview(
     ws: Ws,
     who: Person,
-    Form(typed): Form<TaskTextForm>,
+    Form(form): Form<TaskTextForm>,
 ) -> Result<Response, PageError> {
-    if MAX_TEXT < typed.description.len() {
+    if MAX_TEXT < form.description.len() {
         return Err(TaskError::field("description", "at most 64 KB of text").into());
     }
     let html = ws.read(|snap| {
-        Ok::<_, TaskError>(ViewContext::new(&ws, &who, snap)?.md(snap, &typed.description))
+        Ok::<_, TaskError>(ViewContext::new(&ws, &who, snap)?.md(snap, &form.description))
     })?;
     html::fragment(&Drawn { html })
 }

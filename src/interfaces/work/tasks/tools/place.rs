@@ -267,7 +267,7 @@ fn step(names: &brief::Names, fact: &Fact) -> Step {
         FactKind::Due(None, to) => format!("due to {}", day(*to)),
         FactKind::Archived(true) => "archived".to_owned(),
         FactKind::Archived(false) => "brought back".to_owned(),
-        FactKind::Labels(moved) => moved.told(str::to_owned, ("", "")),
+        FactKind::Labels(moved) => moved.describe(str::to_owned, ("", "")),
         FactKind::Field(field) => field.word().to_owned(),
         FactKind::Undone(back) => {
             let each: Vec<String> = back
@@ -281,7 +281,7 @@ fn step(names: &brief::Names, fact: &Fact) -> Step {
                     Back::Archived(true) => "archived".to_owned(),
                     Back::Archived(false) => "not archived".to_owned(),
                     Back::Description => "the former description".to_owned(),
-                    Back::Labels(moved) => moved.told(str::to_owned, ("", "")),
+                    Back::Labels(moved) => moved.describe(str::to_owned, ("", "")),
                 })
                 .collect();
             match each.is_empty() {

@@ -33,7 +33,7 @@ async fn an_agent_writes_over_the_version_that_it_has_read() {
     let text = "First line.\n\nIn between.\n\nSecond line.\n";
     let page = json!({ "title": "Plan", "text": text });
     let skill = json!({ "title": "How", "text": text, "reason": "asked twice" });
-    let told = done(
+    let results = done(
         &office,
         &ada,
         Turn::call("page_create", page)
@@ -41,9 +41,9 @@ async fn an_agent_writes_over_the_version_that_it_has_read() {
             .and_call("knowledge_read", json!({ "item": "Plan" })),
     )
     .await;
-    let version = behind(&told[2], "version ");
-    assert_eq!(behind(&told[0], "It is version "), version, "{}", told[0]);
-    let how = behind(&told[1], "It is version ");
+    let version = behind(&results[2], "version ");
+    assert_eq!(behind(&results[0], "It is version "), version, "{}", results[0]);
+    let how = behind(&results[1], "It is version ");
     let items = api.get("/api/v1/knowledge?q=plan").await.json();
     let at = format!("knowledge/{}", id(&items["items"][0]));
 
@@ -60,7 +60,7 @@ async fn an_agent_writes_over_the_version_that_it_has_read() {
     let skill = json!({ "title": "How", "text": mine, "reason": "shorter", "item": "How" });
     let mut known = skill.clone();
     known["version"] = json!(how);
-    let told = done(
+    let results = done(
         &office,
         &ada,
         Turn::call("page_update", json!({ "item": "Plan", "text": mine }))
@@ -71,14 +71,17 @@ async fn an_agent_writes_over_the_version_that_it_has_read() {
             .and_call("skill_save", known),
     )
     .await;
-    assert!(told[0].contains("say the version") && told[0].contains("it is version "), "{told:?}");
-    assert!(told[1].contains("there is no version 1"), "{}", told[1]);
-    assert_eq!(told[2], "Changed \"Plan\".");
+    assert!(
+        results[0].contains("say the version") && results[0].contains("it is version "),
+        "{results:?}"
+    );
+    assert!(results[1].contains("there is no version 1"), "{}", results[1]);
+    assert_eq!(results[2], "Changed \"Plan\".");
     for side in ["Yours:\nSecond line, by Ada.", "There now:\nSecond line, by Mira."] {
-        assert!(told[3].contains(side), "{}", told[3]);
+        assert!(results[3].contains(side), "{}", results[3]);
     }
-    assert!(told[4].contains("say the version"), "{}", told[4]);
-    assert!(told[5].contains("Saved \"How\". It is version "), "{}", told[5]);
+    assert!(results[4].contains("say the version"), "{}", results[4]);
+    assert!(results[5].contains("Saved \"How\". It is version "), "{}", results[5]);
     let now = api.get(&format!("/api/v1/{at}")).await.json();
     assert_eq!(now["text"], theirs.replace("First line.", "First line, by Ada."));
     office.hq.finish().await;
@@ -94,14 +97,15 @@ async fn the_mask_of_a_key_in_a_page_is_not_written_over_the_key() {
     let text = format!("One.\n\nThe key is {KEY}.\n");
     let page = made(&api, "knowledge", json!({ "title": "Keys", "text": text })).await;
     let at = format!("knowledge/{}", id(&page));
-    let told = done(&office, &ada, Turn::call("knowledge_read", json!({ "item": "Keys" }))).await;
-    assert!(told[0].contains("ghp_ab…uvwx") && !told[0].contains(KEY), "{}", told[0]);
-    let version = behind(&told[0], "version ");
+    let results =
+        done(&office, &ada, Turn::call("knowledge_read", json!({ "item": "Keys" }))).await;
+    assert!(results[0].contains("ghp_ab…uvwx") && !results[0].contains(KEY), "{}", results[0]);
+    let version = behind(&results[0], "version ");
     let masked = text.replace(KEY, "ghp_ab…uvwx");
     let edit =
         |old: &str, new: &str| json!({ "item": "Keys", "edits": [{ "old": old, "new": new }] });
     let whole = json!({ "item": "Keys", "text": masked, "version": version });
-    let told = done(
+    let results = done(
         &office,
         &ada,
         Turn::call("page_update", whole)
@@ -109,9 +113,13 @@ async fn the_mask_of_a_key_in_a_page_is_not_written_over_the_key() {
             .and_call("page_update", edit("One.", "Two.")),
     )
     .await;
-    assert!(told[0].contains("line 3 holds the mask of a value"), "{}", told[0]);
-    assert!(told[1].contains("line 3 holds a value that is shown to you"), "{}", told[1]);
-    assert!(told[2].starts_with("Suggested.") || told[2].starts_with("Changed"), "{}", told[2]);
+    assert!(results[0].contains("line 3 holds the mask of a value"), "{}", results[0]);
+    assert!(results[1].contains("line 3 holds a value that is shown to you"), "{}", results[1]);
+    assert!(
+        results[2].starts_with("Suggested.") || results[2].starts_with("Changed"),
+        "{}",
+        results[2]
+    );
     let refused = patched(&api, &at, json!({ "text": masked, "base": text })).await;
     assert_eq!(refused.status, 422, "{}", refused.text);
     assert_eq!(refused.json()["code"], "text_holds_mask");
@@ -150,15 +158,15 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
     ]);
     let had = cites(&[(pointer.as_str(), 0), (rules.as_str(), 0)]);
     let body = format!("Guessed: {guessed}. Had: {had}.");
-    let told = done(
+    let results = done(
         &office,
         &ada,
         Turn::call("knowledge_read", json!({ "item": "Pointer" }))
             .and_call("comment_add", json!({ "task": id(&task), "body": body })),
     )
     .await;
-    assert!(told[0].contains(" passages 0 to 0, version "), "{}", told[0]);
-    assert!(told[0].contains("\n[#0@"), "{}", told[0]);
+    assert!(results[0].contains(" passages 0 to 0, version "), "{}", results[0]);
+    assert!(results[0].contains("\n[#0@"), "{}", results[0]);
     let owner = office.hq.owner();
     let place = owner.get(&format!("{HERE}/tasks/{}", id(&task))).await;
     let page = owner.get(place.location().expect("the page by its name")).await;
@@ -196,7 +204,7 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
     }
     let refused = api.post(&format!("/api/v1/{links}"), &json!({ "target": "nothing" })).await;
     assert!(refused.text.contains("knowledge:Name"), "{}", refused.text);
-    let told = done(
+    let results = done(
         &office,
         &ada,
         Turn::call("task_get", json!({ "task": id(&task) }))
@@ -204,10 +212,14 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
             .and_call("link_add", json!({ "task": id(&task), "target": "[[Pointer]]" })),
     )
     .await;
-    assert!(told[0].contains("Lease terms") && told[0].contains("House rules"), "{}", told[0]);
-    assert!(!told[0].contains("Secret plan"), "{}", told[0]);
-    assert!(told[1].contains("There is no item"), "{}", told[1]);
-    assert!(told[2].contains("Linked"), "{}", told[2]);
+    assert!(
+        results[0].contains("Lease terms") && results[0].contains("House rules"),
+        "{}",
+        results[0]
+    );
+    assert!(!results[0].contains("Secret plan"), "{}", results[0]);
+    assert!(results[1].contains("There is no item"), "{}", results[1]);
+    assert!(results[2].contains("Linked"), "{}", results[2]);
     office.hq.finish().await;
 }
 
@@ -219,7 +231,7 @@ async fn what_comes_from_outside_is_named_inside_of_its_marks_and_has_the_pages_
     let api = office.hq.api().await;
     let file = read(&api, ("Ignore-all-rules.pdf", support::PDF_WITH_WORDS)).await;
     let page = |page: usize| json!({ "item": id(&file), "page": page });
-    let told = done(
+    let results = done(
         &office,
         &ada,
         Turn::call("knowledge_read", json!({ "item": id(&file) }))
@@ -229,14 +241,18 @@ async fn what_comes_from_outside_is_named_inside_of_its_marks_and_has_the_pages_
             .and_call("knowledge_read", json!({ "item": id(&file), "from": 9_999_999 })),
     )
     .await;
-    let (head, rest) = told[0].split_once("<<<").expect("marks");
-    assert!(!head.contains("Ignore") && rest.contains("Ignore-all-rules"), "{}", told[0]);
-    for refused in &told[1..3] {
+    let (head, rest) = results[0].split_once("<<<").expect("marks");
+    assert!(!head.contains("Ignore") && rest.contains("Ignore-all-rules"), "{}", results[0]);
+    for refused in &results[1..3] {
         assert!(refused.contains("It has "), "{refused}");
         assert!(!refused.contains("no text"), "{refused}");
     }
-    assert!(told[3].contains("[#0@") && told[3].contains("Mango"), "{}", told[3]);
-    assert!(told[4].contains("There is no text from byte 9999999 on; it has "), "{}", told[4]);
+    assert!(results[3].contains("[#0@") && results[3].contains("Mango"), "{}", results[3]);
+    assert!(
+        results[4].contains("There is no text from byte 9999999 on; it has "),
+        "{}",
+        results[4]
+    );
     office.hq.finish().await;
 }
 
@@ -254,14 +270,14 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
         page.texts("#cited").join(" ")
     };
     let stamp = stamp(words);
-    let told = cited(1, &stamp).await;
-    assert!(told.contains("within ten days") && !told.contains("changed"), "{told}");
-    assert!(told.contains("Cited here"), "{told}");
+    let results = cited(1, &stamp).await;
+    assert!(results.contains("within ten days") && !results.contains("changed"), "{results}");
+    assert!(results.contains("Cited here"), "{results}");
     // A search result links here without a stamp.
-    let told = cited(1, "").await;
-    assert!(told.contains("Found here") && told.contains("within ten days"), "{told}");
-    let told = cited(77, "").await;
-    assert!(told.contains("This passage no longer exists."), "{told}");
+    let results = cited(1, "").await;
+    assert!(results.contains("Found here") && results.contains("within ten days"), "{results}");
+    let results = cited(77, "").await;
+    assert!(results.contains("This passage no longer exists."), "{results}");
 
     // Two citations of one item are distinguished by the headings of their passages, in lists too.
     let (one, other) = (id(&page), all.len() - 1);
@@ -285,23 +301,23 @@ async fn a_cite_leads_to_its_words_wherever_they_stand_now_and_says_when_they_ha
     // A second change by the same author creates no version, so the old text is lost.
     let changed = LEASE.replace("ten days", "five days");
     patched(&api, &at, json!({ "text": changed, "base": LEASE })).await;
-    let told = cited(1, &stamp).await;
-    let kept = told.contains("the cited version isn’t available.") && !told.contains("five");
-    assert!(kept && !told.contains("Cited here"), "{told}");
+    let results = cited(1, &stamp).await;
+    let kept = results.contains("the cited version isn’t available.") && !results.contains("five");
+    assert!(kept && !results.contains("Cited here"), "{results}");
     patched(&api, &at, json!({ "text": LEASE, "base": changed })).await;
     // Another reason creates a version, so the old text is shown.
-    let again = json!({ "text": changed, "base": LEASE, "reason": "shorter" });
-    patched(&api, &at, again).await;
-    let told = cited(1, &stamp).await;
-    assert!(told.contains("The cited text:") && told.contains("ten days"), "{told}");
+    let second = json!({ "text": changed, "base": LEASE, "reason": "shorter" });
+    patched(&api, &at, second).await;
+    let results = cited(1, &stamp).await;
+    assert!(results.contains("The cited text:") && results.contains("ten days"), "{results}");
 
     // A moved passage is found.
     let moved = format!("# Before\n\n{}\n\n{LEASE}", "Other words. ".repeat(60));
-    let again = json!({ "text": moved, "base": changed, "reason": "longer" });
-    let done = patched(&api, &at, again).await;
+    let second = json!({ "text": moved, "base": changed, "reason": "longer" });
+    let done = patched(&api, &at, second).await;
     assert_eq!(done.status, 200, "{}", done.text);
-    let told = cited(1, &stamp).await;
-    assert!(told.contains("within ten days") && !told.contains("changed"), "{told}");
+    let results = cited(1, &stamp).await;
+    assert!(results.contains("within ten days") && !results.contains("changed"), "{results}");
     hq.finish().await;
 }
 
@@ -314,8 +330,8 @@ async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() 
     let task = id(&made(&api, "tasks", json!({ "title": "Write it down" })).await);
     let text = "First line.\n\nIn between.\n\nSecond line.\n";
     let page = json!({ "task": task, "kind": "page", "title": "House rules", "body": text });
-    let told = done(&office, &ada, Turn::call("deliverable_submit", page)).await;
-    assert!(told[0].starts_with("Delivered \"House rules\""), "{told:?}");
+    let results = done(&office, &ada, Turn::call("deliverable_submit", page)).await;
+    assert!(results[0].starts_with("Delivered \"House rules\""), "{results:?}");
     let pieces = async || api.get(&format!("/api/v1/tasks/{task}/deliverables")).await.json();
     let piece = pieces().await["items"][0].clone();
     let version = &piece["versions"][0];
@@ -327,18 +343,18 @@ async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() 
     let theirs = text.replace("Second line.", "Second line, by Mira.");
     let changed = patched(&api, &path, json!({ "text": theirs, "base": text })).await;
     assert_eq!(changed.status, 200, "{}", changed.text);
-    let again = |text: &str| json!({ "task": task, "deliverable": "House rules", "kind": "page", "body": text });
+    let second = |text: &str| json!({ "task": task, "deliverable": "House rules", "kind": "page", "body": text });
     let mine = text.replace("First line.", "First line, by Ada.");
     let clash = text.replace("Second line.", "Second line, by Ada.");
-    let told = done(
+    let results = done(
         &office,
         &ada,
-        Turn::call("deliverable_revise", again(&clash))
-            .and_call("deliverable_revise", again(&mine)),
+        Turn::call("deliverable_revise", second(&clash))
+            .and_call("deliverable_revise", second(&mine)),
     )
     .await;
-    assert!(told[0].contains("same lines since it was delivered"), "{told:?}");
-    assert!(told[1].contains("version 2"), "{told:?}");
+    assert!(results[0].contains("same lines since it was delivered"), "{results:?}");
+    assert!(results[1].contains("version 2"), "{results:?}");
     let both = theirs.replace("First line.", "First line, by Ada.");
     assert_eq!(pieces().await["items"][0]["versions"][1]["text"], json!(both));
     assert_eq!(api.get(&format!("/api/v1/{path}")).await.json()["text"], json!(both));
@@ -375,8 +391,8 @@ async fn the_page_of_a_rejected_deliverable_is_archived_and_one_that_was_there_s
     let calls = Turn::call("deliverable_submit", new("Draft"))
         .and_call("deliverable_submit", there)
         .and_call("deliverable_submit", new("Plan"));
-    let said = done(&office, &ada, calls).await;
-    assert!(said.iter().all(|line| line.starts_with("Delivered")), "{said:?}");
+    let results = done(&office, &ada, calls).await;
+    assert!(results.iter().all(|line| line.starts_with("Delivered")), "{results:?}");
     let pieces = api.get(&format!("/api/v1/tasks/{task}/deliverables")).await.json();
     let judge = async |at: usize, verdict: &str| {
         let path = format!("/api/v1/deliverables/{}/reviews", id(&pieces["items"][at]));
@@ -395,11 +411,11 @@ async fn the_page_of_a_rejected_deliverable_is_archived_and_one_that_was_there_s
 
     // An item approved once stays in use, whatever happens to its next version.
     judge(2, "approved").await;
-    let again = |piece: &str| json!({ "task": task, "deliverable": piece, "kind": "page", "body": "Better words.\n" });
-    let calls = Turn::call("deliverable_revise", again("Plan"))
-        .and_call("deliverable_revise", again("Draft"));
-    let said = done(&office, &ada, calls).await;
-    assert!(said.iter().all(|line| line.contains("version 2")), "{said:?}");
+    let second = |piece: &str| json!({ "task": task, "deliverable": piece, "kind": "page", "body": "Better words.\n" });
+    let calls = Turn::call("deliverable_revise", second("Plan"))
+        .and_call("deliverable_revise", second("Draft"));
+    let results = done(&office, &ada, calls).await;
+    assert!(results.iter().all(|line| line.contains("version 2")), "{results:?}");
     judge(2, "rejected").await;
     assert_eq!(is_archived(2).await, false, "version 1 was approved");
     assert_eq!(is_archived(0).await, false, "it was delivered again");
@@ -421,7 +437,7 @@ async fn what_others_read_too_an_agent_suggests_and_a_person_decides() {
     let rules = json!({ "title": "House rules", "text": "Answer soon.\n", "scope": "workspace" });
     let rules = id(&made(&api, "knowledge", rules).await);
     let change = |old: &str, new: &str| json!({ "item": "Packing", "edits": [{ "old": old, "new": new }], "reason": "clearer" });
-    let told = done(
+    let results = done(
         &office,
         &ada,
         Turn::call("page_update", change("First line.", "Once."))
@@ -430,8 +446,8 @@ async fn what_others_read_too_an_agent_suggests_and_a_person_decides() {
             .and_call("page_update", json!({ "item": "House rules", "title": "House rules" })),
     )
     .await;
-    assert!(told[..3].iter().all(|told| told.starts_with("Suggested.")), "{told:?}");
-    assert!(told[3].contains("already says that"), "{}", told[3]);
+    assert!(results[..3].iter().all(|results| results.starts_with("Suggested.")), "{results:?}");
+    assert!(results[3].contains("already says that"), "{}", results[3]);
     // The item is unchanged, and a newer suggestion replaces the earlier one.
     let at = format!("knowledge/{shared}");
     assert_eq!(api.get(&format!("/api/v1/{at}")).await.json()["text"], text);

@@ -77,8 +77,11 @@ async fn an_encoding_that_is_none_or_does_not_fit_is_refused_and_changes_nothing
         assert_eq!(refused.status, 422, "{}", refused.text);
         refused.text
     };
-    let said = refused("klingon").await;
-    assert!(said.contains("klingon") && said.contains("koi8-r") && said.contains("big5"), "{said}");
+    let response = refused("klingon").await;
+    assert!(
+        response.contains("klingon") && response.contains("koi8-r") && response.contains("big5"),
+        "{response}"
+    );
     assert!(refused("utf-8").await.contains("choose another encoding"));
     let owner = hq.owner();
     owner.form(&format!("{HERE}/{path}/about"), &[("encoding", "klingon")]).await;

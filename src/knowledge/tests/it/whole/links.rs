@@ -16,8 +16,8 @@ async fn a_link_is_offered_that_means_one_item_and_says_where_it_means_none() {
     let second = id(&made(&api, "knowledge", second).await);
     made(&api, "knowledge", json!({ "title": "Rent", "text": "89" })).await;
 
-    let offered = async |typed: &str| {
-        let url = format!("{HERE}/knowledge/names?of={second}&q={typed}");
+    let offered = async |prefix: &str| {
+        let url = format!("{HERE}/knowledge/names?of={second}&q={prefix}");
         owner.get(&url).await.json()
     };
     let all = offered("%5B%5Bter").await;
@@ -28,8 +28,8 @@ async fn a_link_is_offered_that_means_one_item_and_says_where_it_means_none() {
     let links = json!({ "title": "Links", "text": "See [[Terms]], [[Return]] and [[Rent]]." });
     let links = id(&made(&api, "knowledge", links).await);
     let page = owner.get(&format!("{HERE}/knowledge/{links}")).await;
-    for told in ["2 items have this title.", "No item has this title."] {
-        assert_eq!(page.text.matches(told).count(), 1, "{told}: {}", page.text);
+    for words in ["2 items have this title.", "No item has this title."] {
+        assert_eq!(page.text.matches(words).count(), 1, "{words}: {}", page.text);
     }
     let text = format!("| a |\n| --- |\n| [[know:{second}\\|the terms]] |\n");
     patched(&api, &format!("knowledge/{links}"), json!({ "text": text })).await;

@@ -39,16 +39,16 @@ async fn a_list_follows_each_change_and_counts_what_it_does_not_show() {
     // An item inserted between two pages neither repeats nor hides a row.
     hq.advance(MOMENT).await;
     made(&api, "knowledge", json!({ "title": "New", "text": "Words.", "tags": ["rare"] })).await;
-    let again = found(&api, &format!("tag=RARE&kind=page&limit=2&cursor={next}")).await;
+    let repeated = found(&api, &format!("tag=RARE&kind=page&limit=2&cursor={next}")).await;
     let second = |page: &Value| page["items"][0]["title"].clone();
-    assert_eq!((second(&again), &again["total"]), (json!("Page 2"), &json!(6)));
+    assert_eq!((second(&repeated), &repeated["total"]), (json!("Page 2"), &json!(6)));
     api.call(
         "DELETE",
         &format!("/api/v1/knowledge/{}", first["items"][1]["id"].as_str().expect("an id")),
     )
     .await;
-    let again = found(&api, &format!("tag=RARE&kind=page&limit=2&cursor={next}")).await;
-    assert_eq!(second(&again), "Page 2", "the row of the cursor itself has gone");
+    let repeated = found(&api, &format!("tag=RARE&kind=page&limit=2&cursor={next}")).await;
+    assert_eq!(second(&repeated), "Page 2", "the row of the cursor itself has gone");
 
     for (n, change) in [(1, json!({ "archived": true })), (0, json!({ "tags": [] }))] {
         hq.advance(MOMENT).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use store::{Entry, Root};
 
 use super::super::toys::{Note, Toys, note};
-use super::{Bytes as _, lived_in, look, seqs};
+use super::{Bytes as _, lived_in, run_search, seqs};
 
 #[test]
 fn the_entries_of_a_record_are_found_through_deletes_and_returns() {
@@ -21,22 +21,22 @@ fn the_entries_of_a_record_are_found_through_deletes_and_returns() {
     }
     let wanted: Vec<u64> = by_hand.into_keys().rev().collect();
     assert_eq!(wanted.len(), 4);
-    let found = look(&toys, |s| s.records = &record);
+    let found = run_search(&toys, |s| s.records = &record);
     assert_eq!((seqs(&found), found.next), (wanted.clone(), None));
     assert_eq!(found.looked, 4, "only its own entries are read");
-    let first = look(&toys, |s| {
+    let first = run_search(&toys, |s| {
         s.records = &record;
         s.limit = 3;
     });
     assert_eq!(seqs(&first), wanted[..3]);
-    let rest = look(&toys, |s| {
+    let rest = run_search(&toys, |s| {
         s.records = &record;
         s.before = first.next;
     });
     assert_eq!(seqs(&rest), wanted[3..]);
     // A record whose only trace is in heads is found by a scan.
     let job = [Root { table: 140, key: JOB.to_vec() }];
-    let job = look(&toys, |s| s.records = &job);
+    let job = run_search(&toys, |s| s.records = &job);
     assert_eq!(job.entries.len(), 3, "made, changed, removed");
 }
 
@@ -50,13 +50,13 @@ fn the_entries_of_several_records_are_found_together_newest_first() {
     };
     let feed = toys.store.entries_after(0, 1_000).expect("the feed");
     let wanted: Vec<u64> = feed.iter().rev().filter(|e| is_meant(e)).map(|e| e.seq).collect();
-    let one = look(&toys, |s| s.records = &records[..1]);
+    let one = run_search(&toys, |s| s.records = &records[..1]);
     assert!(one.entries.len() < wanted.len(), "they have entries of their own");
-    let all = look(&toys, |s| s.records = &records);
+    let all = run_search(&toys, |s| s.records = &records);
     assert_eq!((seqs(&all), all.next), (wanted.clone(), None));
     let (mut found, mut next) = (Vec::new(), None);
     loop {
-        let page = look(&toys, |s| (s.records, s.limit, s.before) = (&records, 2, next));
+        let page = run_search(&toys, |s| (s.records, s.limit, s.before) = (&records, 2, next));
         found.extend(seqs(&page));
         next = page.next;
         if next.is_none() {
@@ -77,7 +77,7 @@ fn a_record_of_many_versions_is_read_in_bounded_pages_that_join() {
     let until = Some(1_700_000_000_000 + 20_000);
     let (mut found, mut next, mut pages) = (Vec::new(), None, 0);
     loop {
-        let page = look(&toys, |s| {
+        let page = run_search(&toys, |s| {
             s.records = &record;
             (s.until, s.limit, s.within, s.before) = (until, 900, Duration::ZERO, next);
         });
@@ -102,7 +102,7 @@ fn a_search_looks_backwards_in_bounded_pieces_and_says_how_far_it_came() {
         toys.put(Note::new(note(n), "m")).expect("a note");
     }
     let hit: &dyn Fn(&Entry) -> bool = &|entry| entry.seq == 3;
-    let first = look(&toys, |s| {
+    let first = run_search(&toys, |s| {
         s.wanted = hit;
         s.within = Duration::ZERO;
     });
@@ -112,7 +112,7 @@ fn a_search_looks_backwards_in_bounded_pieces_and_says_how_far_it_came() {
     let mut next = first.next;
     let mut found = Vec::new();
     while let Some(before) = next {
-        let more = look(&toys, |s| {
+        let more = run_search(&toys, |s| {
             s.wanted = hit;
             s.within = Duration::ZERO;
             s.before = Some(before);
@@ -122,7 +122,7 @@ fn a_search_looks_backwards_in_bounded_pieces_and_says_how_far_it_came() {
     }
     assert_eq!(found, [3]);
     let begin = 1_700_000_000_000;
-    let within = look(&toys, |s| {
+    let within = run_search(&toys, |s| {
         s.since = Some(begin + 101);
         s.until = Some(begin + 150);
     });

@@ -306,16 +306,16 @@ impl Life {
 
     /// Checks the ledger against the store and resolves unknown outcomes.
     fn settle(&mut self) {
-        for (n, said) in &mut self.ledger {
-            let there = look(&self.store, *n);
-            match (*said, there) {
+        for (n, outcome) in &mut self.ledger {
+            let there = is_visible(&self.store, *n);
+            match (*outcome, there) {
                 (Said::Done, false) => panic!("transaction {n} was acknowledged and is gone"),
                 (Said::Failed, true) => panic!("transaction {n} was refused and is there"),
-                (Said::Unknown, there) => *said = if there { Said::Done } else { Said::Failed },
+                (Said::Unknown, there) => *outcome = if there { Said::Done } else { Said::Failed },
                 _ => {}
             }
         }
-        look(&self.store, 0);
+        is_visible(&self.store, 0);
         for (key, tries) in &self.keys {
             let done: Vec<_> = tries.iter().filter(|n| self.ledger[*n] == Said::Done).collect();
             assert!(done.len() <= 1, "{done:?} were done for one key, {key}");
@@ -367,7 +367,7 @@ fn blobs((home, disk, _): &Place<'_>) -> Blobs {
 }
 
 /// Whether a transaction is visible. Retries while the file does not open.
-fn look(store: &Store, n: u64) -> bool {
+fn is_visible(store: &Store, n: u64) -> bool {
     let patience = std::time::Instant::now();
     loop {
         match store.read(|snap| snap.get::<Line>(id(n))) {

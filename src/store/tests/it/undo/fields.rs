@@ -149,7 +149,7 @@ fn a_note_that_is_undone_twice_by_two_people_goes_back_once() {
     let made: TaskId = note(1);
     toys.put(Note::new(made, "ada")).unwrap();
     undo_all(&toys, &[1]);
-    let again = undo_all(&toys, &[1]);
-    assert!(again.rows.is_empty());
-    assert!(matches!(again.kept[0].why, Why::Deleted(_)));
+    let second = undo_all(&toys, &[1]);
+    assert!(second.rows.is_empty());
+    assert!(matches!(second.kept[0].why, Why::Deleted(_)));
 }

@@ -15,7 +15,7 @@ const PATIENCE: usize = 9;
 struct Holds {
     fields: &'static [&'static str],
     breaks: fn(Option<Probe>, Option<Probe>) -> bool,
-    asked: AtomicUsize,
+    calls: AtomicUsize,
 }
 
 impl Holds {
@@ -23,7 +23,7 @@ impl Holds {
         fields: &'static [&'static str],
         breaks: fn(Option<Probe>, Option<Probe>) -> bool,
     ) -> Self {
-        Self { fields, breaks, asked: AtomicUsize::new(0) }
+        Self { fields, breaks, calls: AtomicUsize::new(0) }
     }
 }
 
@@ -41,7 +41,7 @@ impl Guard for Holds {
     }
 
     fn holds(&self, after: &After<'_>) -> Result<Vec<Hold>, StoreError> {
-        if PATIENCE < self.asked.fetch_add(1, Ordering::Relaxed) {
+        if PATIENCE < self.calls.fetch_add(1, Ordering::Relaxed) {
             return Err(StoreError::Stale);
         }
         let probe = |bytes: &Option<Vec<u8>>| {
@@ -66,7 +66,7 @@ fn plan_of(toys: &Toys, entry: u64, guard: &Holds) -> Plan {
     let entries = BTreeSet::from([entry]);
     let ask = Ask { entries: &entries, only: None, guard };
     let plan = toys.store.read(|snap| undo::plan(snap, toys.store.schema(), &ask));
-    assert!(0 < guard.asked.load(Ordering::Relaxed), "the guard was asked");
+    assert!(0 < guard.calls.load(Ordering::Relaxed), "the guard was asked");
     plan.expect("what it holds leaves the plan")
 }
 

@@ -105,7 +105,7 @@ impl Content {
     }
 
     /// The text with a placeholder for each file, for an earlier message.
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let mut text = self.text.trim().to_owned();
         for file in self.files.iter().filter(|file| !file.ours) {
             let what = match (file.want, &file.name) {
@@ -173,8 +173,8 @@ impl Given {
         }
         // Chat Completions clients send a picture's address wrapped or bare.
         let wrapped = if kind == "image_url" { whole["url"].as_str() } else { None };
-        let told = wrapped.or(whole[key].as_str()).or(whole.as_str());
-        let address = told.or(whole["file_url"].as_str()).or(source["url"].as_str());
+        let encoded = wrapped.or(whole[key].as_str()).or(whole.as_str());
+        let address = encoded.or(whole["file_url"].as_str()).or(source["url"].as_str());
         let param = format!("{param}.{key}");
         let Some(address) = address.map(str::trim).filter(|address| !address.is_empty()) else {
             return Err(wrong(&param, "the picture or file itself is missing here"));
@@ -394,7 +394,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((content.text.as_str(), content.files.len()), ("Look\nhere", 2));
-        assert_eq!(content.told(), "Look\nhere\n[a picture]\n[the file b.csv]");
+        assert_eq!(content.describe(), "Look\nhere\n[a picture]\n[the file b.csv]");
         assert_eq!(Content::of(&Value::Null, "m").unwrap().text, "");
     }
 

@@ -304,7 +304,7 @@ mod tests {
     use kernel::Thinking;
     use serde_json::{Value, json};
 
-    fn asked(tools: &Value, choice: &Value) -> Result<Option<Demand>, super::ChatError> {
+    fn parse_demand(tools: &Value, choice: &Value) -> Result<Option<Demand>, super::ChatError> {
         Wishes { tools: Some(tools), choice: Some(choice), ..Wishes::default() }.demand()
     }
 
@@ -316,13 +316,13 @@ mod tests {
         let mut bare = function.clone();
         bare["type"] = "function".into();
         let one = json!({ "type": "function", "function": { "name": "get_weather" } });
-        let demand = asked(&wrapped, &one).unwrap().unwrap();
+        let demand = parse_demand(&wrapped, &one).unwrap().unwrap();
         assert_eq!(demand.choice, ClientChoice::Named("get_weather".into()));
         assert_eq!((demand.tools[0].about.as_str(), demand.must_call()), ("Now", true));
         assert!(demand.tools[0].schema.0.contains(r#""type":"object""#));
-        let same = asked(&json!([bare]), &json!("required")).unwrap().unwrap();
+        let same = parse_demand(&json!([bare]), &json!("required")).unwrap().unwrap();
         assert_eq!((same.tools, same.choice), (demand.tools, ClientChoice::Required));
-        assert_eq!(asked(&json!([]), &json!("none")).unwrap(), None);
+        assert_eq!(parse_demand(&json!([]), &json!("none")).unwrap(), None);
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
             (json!([tool("a")]), json!({ "type": "function", "name": "b" }), "tool_choice"),
             (json!([]), json!("required"), "tool_choice"),
         ] {
-            let error = asked(&tools, &choice).unwrap_err();
+            let error = parse_demand(&tools, &choice).unwrap_err();
             assert_eq!(error.param.as_deref(), Some(param), "{tools}");
         }
     }
@@ -363,7 +363,7 @@ mod tests {
         let wrapped = json!({ "type": "json_schema", "json_schema": inner });
         let mut bare = inner.clone();
         bare["type"] = json!("json_schema");
-        let asked = |form: &Value, choice: &Value| {
+        let parse = |form: &Value, choice: &Value| {
             let (tools, param) = (json!([{ "type": "function", "name": "a" }]), "response_format");
             let form = Some((param, form));
             let wishes =
@@ -371,16 +371,16 @@ mod tests {
             wishes.demand()
         };
         let auto = json!("auto");
-        let demand = asked(&wrapped, &auto).unwrap().unwrap();
+        let demand = parse(&wrapped, &auto).unwrap().unwrap();
         let form = demand.form().unwrap();
         assert_eq!((form.name.as_str(), form.strict), ("place", Some(true)));
         assert_eq!(form.schema.as_ref().unwrap().0, schema.to_string());
-        assert_eq!(asked(&bare, &auto).unwrap().unwrap().form(), Some(form));
+        assert_eq!(parse(&bare, &auto).unwrap().unwrap().form(), Some(form));
         assert_eq!(demand.offered().len(), 1);
-        assert!(asked(&bare, &json!("none")).unwrap().unwrap().offered().is_empty());
-        let object = asked(&json!({ "type": "json_object" }), &auto).unwrap().unwrap();
+        assert!(parse(&bare, &json!("none")).unwrap().unwrap().offered().is_empty());
+        let object = parse(&json!({ "type": "json_object" }), &auto).unwrap().unwrap();
         assert_eq!(object.form().unwrap().schema, None);
-        assert_eq!(asked(&json!({ "type": "text" }), &auto).unwrap().unwrap().form(), None);
+        assert_eq!(parse(&json!({ "type": "text" }), &auto).unwrap().unwrap().form(), None);
         for (form, choice, param) in [
             (json!({ "type": "xml" }), auto.clone(), "response_format"),
             (json!({}), auto.clone(), "response_format"),
@@ -403,7 +403,7 @@ mod tests {
                 "response_format.strict",
             ),
         ] {
-            let error = asked(&form, &choice).unwrap_err();
+            let error = parse(&form, &choice).unwrap_err();
             assert_eq!(error.param.as_deref(), Some(param), "{form}");
         }
     }

@@ -154,15 +154,15 @@ pub(super) async fn embed(
         "" => MODEL.to_owned(),
         other => other.to_owned(),
     };
-    let asked = Arc::new(request.checked()?);
+    let body = Arc::new(request.checked()?);
     let Batch { vectors: data, tokens } = match far {
-        Some(maker) => by_connection(ws, &maker, &asked).await?,
-        None => on_this_machine(&ws.app, &asked).await?,
+        Some(maker) => by_connection(ws, &maker, &body).await?,
+        None => on_this_machine(&ws.app, &body).await?,
     };
     let embedding = |(index, vector): (usize, Vec<f32>)| Embedding {
         object: "embedding",
         index,
-        embedding: if asked.is_base64 { base64(&vector) } else { Numbers::Float(vector) },
+        embedding: if body.is_base64 { base64(&vector) } else { Numbers::Float(vector) },
     };
     let data = data.into_iter().enumerate().map(embedding).collect();
     let usage = Usage { prompt_tokens: tokens, total_tokens: tokens };
@@ -174,10 +174,10 @@ struct Batch {
     tokens: usize,
 }
 
-async fn on_this_machine(app: &App, asked: &Arc<EmbeddingsBody>) -> Result<Batch, ChatError> {
+async fn on_this_machine(app: &App, body: &Arc<EmbeddingsBody>) -> Result<Batch, ChatError> {
     let mut all = Batch { vectors: Vec::new(), tokens: 0 };
-    while all.vectors.len() < asked.texts.len() {
-        let (own, app, from) = (asked.clone(), app.clone(), all.vectors.len());
+    while all.vectors.len() < body.texts.len() {
+        let (own, app, from) = (body.clone(), app.clone(), all.vectors.len());
         // If the client disconnects, this future and the remaining batches are dropped.
         let batch = tokio::task::spawn_blocking(move || vectors(&app, &own, from));
         let batch = batch.await.map_err(|error| failed(error.to_string()))??;
@@ -187,14 +187,14 @@ async fn on_this_machine(app: &App, asked: &Arc<EmbeddingsBody>) -> Result<Batch
     Ok(all)
 }
 
-async fn by_connection(ws: &Ws, maker: &Maker, asked: &EmbeddingsBody) -> Result<Batch, ChatError> {
-    fits(asked, maker.length())?;
-    let texts = asked.texts.clone();
+async fn by_connection(ws: &Ws, maker: &Maker, body: &EmbeddingsBody) -> Result<Batch, ChatError> {
+    fits(body, maker.length())?;
+    let texts = body.texts.clone();
     let made =
         made(ws, maker, (texts, Purpose::Passages)).await.map_err(|error| refused(&error))?;
     let tokens = usize::try_from(made.tokens).unwrap_or(usize::MAX);
     let mut all = Batch { vectors: made.vectors, tokens };
-    if let Some(wanted) = asked.dimensions {
+    if let Some(wanted) = body.dimensions {
         all.vectors.iter_mut().for_each(|vector| shorten(vector, wanted));
     }
     Ok(all)
@@ -202,13 +202,13 @@ async fn by_connection(ws: &Ws, maker: &Maker, asked: &EmbeddingsBody) -> Result
 
 /// Converts an error of a connection; a transient error invites a retry.
 fn refused(error: &VectorError) -> ChatError {
-    let said = error.to_string();
+    let message = error.to_string();
     let status = match error.kind() {
         ProblemKind::Limited => StatusCode::TOO_MANY_REQUESTS,
         ProblemKind::Upstream => StatusCode::BAD_GATEWAY,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let answer = ChatError::new(status, "embeddings_failed", said);
+    let answer = ChatError::new(status, "embeddings_failed", message);
     match error.wait() {
         Some(wait) => answer.ends_in(wait.as_secs().max(1)),
         None if error.passes() => answer,
@@ -217,14 +217,14 @@ fn refused(error: &VectorError) -> ChatError {
 }
 
 /// Checks the requested number of dimensions.
-fn fits(asked: &EmbeddingsBody, length: usize) -> Result<(), ChatError> {
-    match asked.dimensions.is_some_and(|wanted| !(1..=length).contains(&wanted)) {
+fn fits(body: &EmbeddingsBody, length: usize) -> Result<(), ChatError> {
+    match body.dimensions.is_some_and(|wanted| !(1..=length).contains(&wanted)) {
         true => Err(ChatError::invalid("dimensions", format!("must be 1 to {length}"))),
         false => Ok(()),
     }
 }
 
-fn vectors(app: &App, asked: &EmbeddingsBody, from: usize) -> Result<Batch, ChatError> {
+fn vectors(app: &App, body: &EmbeddingsBody, from: usize) -> Result<Batch, ChatError> {
     let embedder = app.meaning.needed().map_err(|why| match why {
         NoModel::Off => {
             let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, why.to_string());
@@ -232,11 +232,11 @@ fn vectors(app: &App, asked: &EmbeddingsBody, from: usize) -> Result<Batch, Chat
         }
         NoModel::Refused(refused) => failed(refused.to_string()),
     })?;
-    fits(asked, embedder.dimensions())?;
-    let texts: Vec<&str> = asked.texts[from..].iter().take(BATCH).map(String::as_str).collect();
+    fits(body, embedder.dimensions())?;
+    let texts: Vec<&str> = body.texts[from..].iter().take(BATCH).map(String::as_str).collect();
     let tokens = texts.iter().map(|text| embedder.tokens(text)).sum();
     let mut vectors = embedder.passages(&texts).map_err(|error| failed(error.to_string()))?;
-    if let Some(wanted) = asked.dimensions {
+    if let Some(wanted) = body.dimensions {
         vectors.iter_mut().for_each(|vector| shorten(vector, wanted));
     }
     Ok(Batch { vectors, tokens })

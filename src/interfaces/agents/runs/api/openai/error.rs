@@ -30,7 +30,7 @@ pub(super) struct ChatError {
     /// What is wrong and how to fix it.
     pub message: String,
     /// Whether a retry may succeed.
-    pub again: Again,
+    pub retry: Again,
     /// Seconds until a retry can succeed, if known.
     pub after: Option<u64>,
 }
@@ -49,18 +49,18 @@ pub(super) enum Again {
 
 impl ChatError {
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        let again = match status.as_u16() {
+        let retry = match status.as_u16() {
             429 | 502 | 503 => Again::Later,
             _ => Again::Never,
         };
         let (code, message) = (code.to_owned(), message.into());
-        Self { status, code, param: None, message, again, after: None }
+        Self { status, code, param: None, message, retry, after: None }
     }
 
     /// Sets the seconds until a retry can succeed.
     pub fn ends_in(self, seconds: u64) -> Self {
-        let again = if seconds <= PATIENCE { self.again } else { Again::Never };
-        Self { again, after: Some(seconds), ..self }
+        let retry = if seconds <= PATIENCE { self.retry } else { Again::Never };
+        Self { retry, after: Some(seconds), ..self }
     }
 
     /// An invalid request.
@@ -71,7 +71,7 @@ impl ChatError {
 
     /// Marks a retry as useless.
     pub fn for_good(self) -> Self {
-        Self { again: Again::Never, ..self }
+        Self { retry: Again::Never, ..self }
     }
 
     /// The response body.
@@ -135,10 +135,10 @@ impl IntoResponse for ChatError {
         let headers = response.headers_mut();
         if let Some(seconds) = self.after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        } else if matches!(self.status.as_u16(), 429 | 503) && self.again == Again::Later {
+        } else if matches!(self.status.as_u16(), 429 | 503) && self.retry == Again::Later {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
         }
-        if self.again == Again::Never {
+        if self.retry == Again::Never {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         response
@@ -196,12 +196,12 @@ fn name_limits(headers: &mut HeaderMap) {
         let value = text.split(';').find_map(|part| part.trim().strip_prefix(key))?;
         value.parse::<u64>().ok()
     };
-    let told = [
+    let names = [
         ("x-ratelimit-limit-requests", number("ratelimit-policy", "q=").map(|n| n.to_string())),
         ("x-ratelimit-remaining-requests", number("ratelimit", "r=").map(|n| n.to_string())),
         ("x-ratelimit-reset-requests", number("ratelimit", "t=").map(|n| format!("{n}s"))),
     ];
-    for (name, value) in told {
+    for (name, value) in names {
         if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
             headers.insert(HeaderName::from_static(name), value);
         }
@@ -232,9 +232,9 @@ mod tests {
         headers.insert("ratelimit-policy", HeaderValue::from_static("\"api\";q=600;w=60"));
         headers.insert("ratelimit", HeaderValue::from_static("\"api\";r=41;t=7"));
         name_limits(&mut headers);
-        let told = ["limit", "remaining", "reset"]
+        let names = ["limit", "remaining", "reset"]
             .map(|word| headers[format!("x-ratelimit-{word}-requests")].clone());
-        assert_eq!(told, ["600", "41", "7s"]);
+        assert_eq!(names, ["600", "41", "7s"]);
     }
 
     #[test]

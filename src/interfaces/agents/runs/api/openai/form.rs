@@ -155,10 +155,10 @@ impl Form for Chat {
 
     fn tool(&mut self, seen: &ToolSeen) -> String {
         let ToolSeen { call, name, status } = seen;
-        let mut told = self.chunk(&json!([]));
-        told["object"] = "hq.tool".into();
-        told["tool"] = json!({ "call_id": call, "name": name, "status": status });
-        data(&told)
+        let mut chunks = self.chunk(&json!([]));
+        chunks["object"] = "hq.tool".into();
+        chunks["tool"] = json!({ "call_id": call, "name": name, "status": status });
+        data(&chunks)
     }
 
     fn failed(&mut self, error: &ChatError) -> String {

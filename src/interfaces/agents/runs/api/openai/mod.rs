@@ -169,13 +169,13 @@ async fn models(ws: Ws) -> Result<Response, ChatError> {
 }
 
 async fn model(ws: Ws, Path(id): Path<String>) -> Result<Response, ChatError> {
-    let (target, asked) = (Target::of(&id)?, id);
-    let agent = find(&ws, &target, &asked)?;
-    Ok(axum::Json(Model::of(asked, &agent)).into_response())
+    let (target, name) = (Target::of(&id)?, id);
+    let agent = find(&ws, &target, &name)?;
+    Ok(axum::Json(Model::of(name, &agent)).into_response())
 }
 
 /// Resolves a target to an agent that is not archived.
-fn find(ws: &Ws, target: &Target, asked: &str) -> Result<Agent, ChatError> {
+fn find(ws: &Ws, target: &Target, model: &str) -> Result<Agent, ChatError> {
     let found = match target {
         Target::Default => agents(ws)?.into_iter().next(),
         Target::Named(name) => ws.read(|snap| match name.parse::<AgentId>() {
@@ -189,7 +189,7 @@ fn find(ws: &Ws, target: &Target, asked: &str) -> Result<Agent, ChatError> {
             let text = "this workspace has no agent yet; make one, then ask it";
             Err(ChatError::new(StatusCode::NOT_FOUND, "no_agent", text))
         }
-        None => Err(unknown_model(asked)),
+        None => Err(unknown_model(model)),
     }
 }
 
@@ -313,11 +313,11 @@ async fn answer(
     let tells = question.streams && header(headers, "events") == Some("tools");
     let steps = tells.then(|| ws.store.subscribe());
     let accounts = ws.app.system.watch();
-    let asked = match asked_before(&ws, &once)? {
-        Some(asked) => asked,
+    let placed = match asked_before(&ws, &once)? {
+        Some(placed) => placed,
         None => begin(&ws, &who, headers, once, &mut question).await?,
     };
-    let PlacedRequest { input, run, since, bound, name, created } = asked;
+    let PlacedRequest { input, run, since, bound, name, created } = placed;
     let mut guard = bound.then(|| StopOnDrop::new(ws.clone(), who.clone(), run));
     let form = form(Head { id: name, created, model: question.model });
     let demand = question.demand.unwrap_or_default();
@@ -336,7 +336,7 @@ async fn answer(
         unseen: keyed,
         takes_calls,
         wants_calls,
-        told: None,
+        sent_step: None,
         entries,
         accounts,
         alive,
@@ -360,9 +360,9 @@ async fn answer(
 /// The earlier request was different, or its run no longer exists.
 fn asked_before(ws: &Ws, once: &Once) -> Result<Option<PlacedRequest>, ChatError> {
     let found = ws.read(|snap| -> Result<_, StoreError> {
-        let Some(asked) = once.answered::<PlacedRequest>(snap)? else { return Ok(None) };
-        let is_there = snap.get::<Run>(asked.run)?.is_some();
-        Ok(Some((asked, is_there)))
+        let Some(placed) = once.answered::<PlacedRequest>(snap)? else { return Ok(None) };
+        let is_there = snap.get::<Run>(placed.run)?.is_some();
+        Ok(Some((placed, is_there)))
     })?;
     match found {
         Some((_, false)) => {
@@ -370,7 +370,7 @@ fn asked_before(ws: &Ws, once: &Once) -> Result<Option<PlacedRequest>, ChatError
                         another one";
             Err(ChatError::new(StatusCode::CONFLICT, "no_answer_kept", text))
         }
-        found => Ok(found.map(|(asked, _)| asked)),
+        found => Ok(found.map(|(placed, _)| placed)),
     }
 }
 
@@ -415,7 +415,7 @@ async fn begin(
         None => None,
     };
     match resume::go_on(ws, who, &agent, once.clone(), question).await? {
-        Some(asked) => Ok(asked),
+        Some(placed) => Ok(placed),
         None => ask(ws, who, &agent, once, (&thread, model), question).await,
     }
 }
@@ -466,8 +466,8 @@ async fn ask(
         _ => ws.read(|snap| queries::session_by_key(snap, &key))?,
     };
     if let Some(wanted) = question.demand.as_ref().and_then(Demand::form) {
-        let told = (question.form, wanted);
-        takes_form(ws, agent, (known.as_ref(), model.as_deref()), told)?;
+        let options = (question.form, wanted);
+        takes_form(ws, agent, (known.as_ref(), model.as_deref()), options)?;
     }
     let remembers = match known.is_some_and(|session| 0 < session.events) {
         true => Remembers::Everything,

@@ -321,8 +321,8 @@ mod tests {
             ]
         );
         assert_eq!(talk.input(Remembers::Nothing).unwrap(), "Be short");
-        let told = talk.input(Remembers::Everything).unwrap();
-        assert_eq!(told, "Result of a tool: 21\n\nBe short");
+        let input = talk.input(Remembers::Everything).unwrap();
+        assert_eq!(input, "Result of a tool: 21\n\nBe short");
     }
 
     #[test]
@@ -368,24 +368,24 @@ mod tests {
         let ids = [&two[0].id, &two[1].id, &one[0].id];
         assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "each once: {ids:?}");
         assert_eq!(two[0].name, "a_b");
-        let said = |text: &str| Earlier::Said(text.into());
+        let shown = |text: &str| Earlier::Said(text.into());
         let result =
             |at: usize, text: &str| Earlier::Result { call: two[at].id.clone(), text: text.into() };
         let begun = Earlier::Instructions("[The conversation begins with your words.]".into());
         let brief = "# Instructions from the program that asks\nBe brief.";
-        let told = [
+        let expected = [
             begun,
             Earlier::Answered { text: "Welcome.".into(), calls: Vec::new() },
-            said("One"),
-            said("Two"),
-            said("Result of a tool: of nothing"),
+            shown("One"),
+            shown("Two"),
+            shown("Result of a tool: of nothing"),
             before[5].clone(),
             result(0, "first"),
             result(1, "second"),
             Earlier::Instructions(brief.into()),
             before[9].clone(),
         ];
-        assert_eq!(before, told);
+        assert_eq!(before, expected);
         assert_eq!(input(messages, Remembers::Nothing), "Result of a tool: not asked for\n\nGo on");
     }
 
@@ -434,9 +434,9 @@ mod tests {
         let mut talk = request.talk().unwrap();
         talk.spill(Remembers::Nothing);
         let before = talk.before();
-        let Earlier::Instructions(told) = &before[0] else { panic!("what is left out is told") };
-        assert!(told.contains("earlier messages were left out here"), "{told}");
-        assert!(told.contains("conversation.md"), "{told}");
+        let Earlier::Instructions(input) = &before[0] else { panic!("what is left out is told") };
+        assert!(input.contains("earlier messages were left out here"), "{input}");
+        assert!(input.contains("conversation.md"), "{input}");
         assert!(matches!(&before[1], Earlier::Said(text) if text.starts_with("question")));
         let last = Earlier::Answered { text: "answer 99".into(), calls: Vec::new() };
         assert_eq!(before.last(), Some(&last));
@@ -463,9 +463,9 @@ mod tests {
         let Earlier::Said(first) = &talk.before()[0] else { panic!("somebody said it") };
         assert!(first.starts_with("first xxx") && first.ends_with("end of first"));
         assert!(first.contains("all of it stands in the file conversation.md"), "{first}");
-        let told = talk.input(Remembers::Nothing).unwrap();
-        assert!(told.contains("now xxx") && told.ends_with("and that is all"));
-        assert!(told.contains("the whole stands in the file message-3.md"));
+        let input = talk.input(Remembers::Nothing).unwrap();
+        assert!(input.contains("now xxx") && input.ends_with("and that is all"));
+        assert!(input.contains("the whole stands in the file message-3.md"));
         assert_eq!(talk.take_files().len(), 2);
         let mut talk = request.talk().unwrap();
         talk.spill(Remembers::Everything);
@@ -475,8 +475,12 @@ mod tests {
         let many = json!({ "model": "hq", "messages": vec![message; 12] });
         let mut talk = read(&many).unwrap().talk().unwrap();
         talk.spill(Remembers::Nothing);
-        let told = talk.input(Remembers::Nothing).unwrap();
-        assert_eq!(told.matches("the whole stands in the file messages.md").count(), 12, "{told}");
+        let input = talk.input(Remembers::Nothing).unwrap();
+        assert_eq!(
+            input.matches("the whole stands in the file messages.md").count(),
+            12,
+            "{input}"
+        );
         assert_eq!(talk.take_files().len(), 1, "all of them in one");
 
         let short = json!([{ "role": "user", "content": "Hi" }]);

@@ -203,7 +203,7 @@ impl ResponsesRequest {
                 "max_output_tokens": self.max_output_tokens,
             }),
             head,
-            told: None,
+            sent: None,
             sequence: 0,
         }
     }
@@ -226,7 +226,7 @@ pub(super) struct Responses {
     /// Request fields that the response repeats.
     echo: Value,
     /// Text streamed so far; `None` before the message begins.
-    told: Option<String>,
+    sent: Option<String>,
     /// Sequence number of the next stream event.
     sequence: u64,
 }
@@ -299,7 +299,7 @@ impl Responses {
 
     /// Begins the message.
     fn open(&mut self) -> String {
-        self.told = Some(String::new());
+        self.sent = Some(String::new());
         let item = self.message("in_progress", None);
         [
             self.item_event("added", 0, &item),
@@ -397,8 +397,8 @@ impl Form for Responses {
     }
 
     fn more(&mut self, text: &str) -> String {
-        let mut out = if self.told.is_none() { self.open() } else { String::new() };
-        self.told.get_or_insert_default().push_str(text);
+        let mut out = if self.sent.is_none() { self.open() } else { String::new() };
+        self.sent.get_or_insert_default().push_str(text);
         out.push_str(&self.text_event("response.output_text.delta", "delta", text.into()));
         out
     }
@@ -406,19 +406,19 @@ impl Form for Responses {
     fn end(&mut self, answer: &Answer) -> String {
         let status = Status::of(answer);
         let mut out = String::new();
-        if self.told.is_none() && answer.calls.is_empty() {
+        if self.sent.is_none() && answer.calls.is_empty() {
             out.push_str(&self.open());
         }
         let mut output = Vec::new();
         // In the client's view, text before a tool call belongs to the message.
-        if let Some(told) = self.told.take() {
-            let item = self.message(status.word(), Some(&told));
+        if let Some(text) = self.sent.take() {
+            let item = self.message(status.word(), Some(&text));
             out.push_str(&self.text_event(
                 "response.output_text.done",
                 "text",
-                told.as_str().into(),
+                text.as_str().into(),
             ));
-            out.push_str(&self.text_event("response.content_part.done", "part", part(&told)));
+            out.push_str(&self.text_event("response.content_part.done", "part", part(&text)));
             out.push_str(&self.item_event("done", 0, &item));
             output.push(item);
         }
@@ -500,11 +500,11 @@ mod tests {
         let spent = Spent { input: 5, cached: 1, output: 2, reasoning: 0 };
         let answer =
             Answer { text: "Hello there".into(), calls: Vec::new(), finish: "stop", spent };
-        let mut told = form.begin();
-        told.push_str(&form.more("Hello"));
-        told.push_str(&form.more(" there"));
-        told.push_str(&form.end(&answer));
-        let events = events(&told);
+        let mut all = form.begin();
+        all.push_str(&form.more("Hello"));
+        all.push_str(&form.more(" there"));
+        all.push_str(&form.end(&answer));
+        let events = events(&all);
         let numbers: Vec<u64> =
             events.iter().map(|e| e["sequence_number"].as_u64().unwrap()).collect();
         assert_eq!(numbers, (0..events.len() as u64).collect::<Vec<_>>());
@@ -532,8 +532,8 @@ mod tests {
         let spent = Spent { input: 5, cached: 1, output: 2, reasoning: 0 };
         let calls = vec![call.clone()];
         let answer = Answer { text: String::new(), calls, finish: "tool_calls", spent };
-        let told = [form.begin(), form.end(&answer)].concat();
-        let events = events(&told);
+        let all = [form.begin(), form.end(&answer)].concat();
+        let events = events(&all);
         let kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
         assert_eq!(kinds[2], "response.output_item.added");
         assert_eq!(events[2]["item"]["type"], "function_call");

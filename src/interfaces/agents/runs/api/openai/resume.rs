@@ -43,13 +43,13 @@ pub(super) async fn go_on(
         let text = "these calls have their results already, and the answer to them is on its way";
         return Err(ChatError::of(Failure::new(ProblemKind::Conflict, "no_open_calls", text)));
     }
-    let said = question.talk.said_besides();
+    let message = question.talk.said_besides();
     let attached = content::keep(ws, question.talk.take_files()).await?;
-    let said = (!said.is_empty() || !attached.is_empty())
-        .then(|| NewInput { attached, ..NewInput::chat(said) });
+    let message = (!message.is_empty() || !attached.is_empty())
+        .then(|| NewInput { attached, ..NewInput::chat(message) });
     let results = kept(ws, results).await?;
     let demand = question.demand.clone().unwrap_or_default();
-    let answered = Answered { results, said, demand, thinking: question.thinking };
+    let answered = Answered { results, message, demand, thinking: question.thinking };
     let (id, created) = (run.id, ws.app.clock.now().as_second());
     let bound = own::is_throw_away(&key) && !question.stays;
     let answer = once.run(move |tx: &mut WriteTx<'_>| -> Result<_, RunError> {

@@ -92,7 +92,7 @@ async fn tell(telling: Telling, out: mpsc::Sender<Bytes>) -> Result<(), Gone> {
                 };
                 match taken {
                     Ok(Took::Text(text)) => {
-                        turn.told = relay.step;
+                        turn.sent_step = relay.step;
                         send(&out, form.more(&text)).await?;
                     }
                     Ok(Took::Nothing | Took::Gap) => {}
@@ -156,7 +156,7 @@ struct Relay {
     /// The block as the model writes it.
     block: String,
     /// The part that was sent.
-    told: String,
+    sent: String,
     /// Whether text was sent before this block.
     before: bool,
 }
@@ -167,7 +167,7 @@ impl Relay {
     /// # Errors
     /// The previous call broke off after some of its text was sent.
     fn take_of(&mut self, turn: &Turn, piece: &Piece) -> Result<Took, ChatError> {
-        if self.step != Some(piece.step) && !self.told.is_empty() {
+        if self.step != Some(piece.step) && !self.sent.is_empty() {
             turn.check_told()?;
         }
         Ok(self.take(piece))
@@ -178,13 +178,13 @@ impl Relay {
             return Took::Nothing;
         }
         if self.step != Some(piece.step) {
-            self.before |= !self.told.is_empty();
-            (self.step, self.block, self.told) = (Some(piece.step), String::new(), String::new());
+            self.before |= !self.sent.is_empty();
+            (self.step, self.block, self.sent) = (Some(piece.step), String::new(), String::new());
         }
         let Some(have) = self.block.get(piece.at..) else { return Took::Gap };
-        if have.is_empty() && self.told.len() == self.block.len() && !self.told.is_empty() {
+        if have.is_empty() && self.sent.len() == self.block.len() && !self.sent.is_empty() {
             self.block.push_str(&piece.text);
-            self.told.push_str(&piece.text);
+            self.sent.push_str(&piece.text);
             return Took::Text(piece.text.clone());
         }
         if !have.starts_with(&piece.text) {
@@ -196,15 +196,15 @@ impl Relay {
 
     /// The part of the block that was not sent yet.
     fn say(&mut self) -> Took {
-        if self.told.starts_with(&self.block) {
+        if self.sent.starts_with(&self.block) {
             return Took::Nothing;
         }
-        let text = match self.block.strip_prefix(&self.told) {
-            Some(more) if self.told.is_empty() && self.before => format!("\n\n{more}"),
+        let text = match self.block.strip_prefix(&self.sent) {
+            Some(more) if self.sent.is_empty() && self.before => format!("\n\n{more}"),
             Some(more) => more.to_owned(),
             None => format!("\n\n{}", self.block),
         };
-        self.told.clone_from(&self.block);
+        self.sent.clone_from(&self.block);
         Took::Text(text)
     }
 

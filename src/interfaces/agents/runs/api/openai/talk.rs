@@ -38,7 +38,7 @@ const MESSAGES: &str = "messages.md";
 pub(super) struct Talk {
     /// The request field that holds the messages, for errors.
     param: &'static str,
-    said: Vec<Said>,
+    messages: Vec<Said>,
     /// How often each call id occurred, by the client's id.
     times: HashMap<String, usize>,
     /// The calls of the last assistant message without a result, by the client's id.
@@ -71,7 +71,7 @@ impl Said {
 
 impl Talk {
     pub fn new(param: &'static str) -> Self {
-        Self { param, said: Vec::new(), times: HashMap::new(), open: HashMap::new() }
+        Self { param, messages: Vec::new(), times: HashMap::new(), open: HashMap::new() }
     }
 
     /// Creates a conversation that begins with instructions, if there are any.
@@ -87,7 +87,7 @@ impl Talk {
     /// Appends a message.
     pub fn say(&mut self, who: Speaker, content: Content) {
         self.open.clear();
-        self.said.push(Said::new(who, content));
+        self.messages.push(Said::new(who, content));
     }
 
     /// Appends the result of a client tool call. A result without a matching call in the last assistant message becomes
@@ -98,14 +98,14 @@ impl Talk {
         if answers.is_none() {
             self.open.clear();
         }
-        let said = Said::new(Speaker::Tool, content);
-        self.said.push(Said { result_of: Some(own), answers, ..said });
+        let message = Said::new(Speaker::Tool, content);
+        self.messages.push(Said { result_of: Some(own), answers, ..message });
     }
 
     /// Adds an earlier tool call to the last assistant message. Providers require unique ids, so a repeated id is
     /// replaced.
     pub fn called(&mut self, id: &str, name: &str, arguments: &str) {
-        if self.said.last().is_none_or(|last| last.who != Speaker::Assistant) {
+        if self.messages.last().is_none_or(|last| last.who != Speaker::Assistant) {
             self.say(Speaker::Assistant, Content::text(""));
         }
         let own = sound_id(id);
@@ -118,70 +118,72 @@ impl Talk {
         self.open.entry(own).or_default().push_back(id.clone());
         let (name, arguments) = (sound_name(name), sound_arguments(arguments));
         let call = EarlierCall { id, name, arguments };
-        if let Some(last) = self.said.last_mut() {
+        if let Some(last) = self.messages.last_mut() {
             last.calls.push(call);
         }
     }
 
     /// The leading new tool results, as call id and text. Stops at the first other message, except system messages.
     pub fn results(&self) -> Vec<(String, String)> {
-        let now = self.said[self.now_from()..].iter();
+        let now = self.messages[self.now_from()..].iter();
         let given = now
-            .filter(|said| said.who != Speaker::System)
-            .map_while(|said| Some((said.result_of.clone()?, said.content.text.clone())));
+            .filter(|message| message.who != Speaker::System)
+            .map_while(|message| Some((message.result_of.clone()?, message.content.text.clone())));
         given.collect()
     }
 
     /// The text of the new user messages, without tool results.
     pub fn said_besides(&self) -> String {
-        let now = self.said[self.now_from()..].iter();
-        let words =
-            now.filter(|said| said.who == Speaker::User).map(|said| said.content.text.trim());
+        let now = self.messages[self.now_from()..].iter();
+        let words = now
+            .filter(|message| message.who == Speaker::User)
+            .map(|message| message.content.text.trim());
         words.collect::<Vec<_>>().join("\n\n").trim().to_owned()
     }
 
     /// Index of the first new message: the one after the last assistant message.
     fn now_from(&self) -> usize {
-        let last = self.said.iter().rposition(|said| said.who == Speaker::Assistant);
+        let last = self.messages.iter().rposition(|message| message.who == Speaker::Assistant);
         last.map_or(0, |at| at + 1)
     }
 
     /// Takes the pictures and files of the new messages. The model already received those of earlier messages.
     pub fn take_files(&mut self) -> Vec<Given> {
         let from = self.now_from();
-        let now = self.said[from..].iter_mut();
-        now.flat_map(|said| std::mem::take(&mut said.content.files)).collect()
+        let now = self.messages[from..].iter_mut();
+        now.flat_map(|message| std::mem::take(&mut message.content.files)).collect()
     }
 
     /// Moves text that is too long for one message into files, so that nothing is lost: the earlier conversation as a
     /// whole, and each long new message. The message keeps its beginning and end.
     pub fn spill(&mut self, remembers: Remembers) {
         let (from, is_new) = (self.now_from(), remembers == Remembers::Nothing);
-        let is_before = |at: usize, said: &Said| {
-            is_new && said.who != Speaker::System && (at < from || said.answers.is_some())
+        let is_before = |at: usize, message: &Said| {
+            is_new && message.who != Speaker::System && (at < from || message.answers.is_some())
         };
         let mut files = Vec::new();
-        let all = || self.said.iter().enumerate();
-        let before = || all().filter(|(at, said)| is_before(*at, said)).map(|(_, said)| said);
+        let all = || self.messages.iter().enumerate();
+        let before =
+            || all().filter(|(at, message)| is_before(*at, message)).map(|(_, message)| message);
         if is_new && (0 < self.shown_from() || before().any(Said::is_cut)) {
             files.push(Given::text(CONVERSATION, before().map(Said::line).collect()));
         }
-        let told = || {
-            all().filter(|(at, said)| {
-                said.who == Speaker::System || (from <= *at && !is_before(*at, said))
+        let listed = || {
+            all().filter(|(at, message)| {
+                message.who == Speaker::System || (from <= *at && !is_before(*at, message))
             })
         };
         let (instructions, now): (Vec<_>, Vec<_>) =
-            told().partition(|(_, said)| said.who == Speaker::System);
+            listed().partition(|(_, message)| message.who == Speaker::System);
         // New messages do not affect how a conversation's instructions are shown.
         let most = |who: Speaker| match who {
             _ if !is_new => INLINE / (instructions.len() + now.len()).max(1),
             Speaker::System => INLINE / instructions.len().max(1),
             _ => INLINE / now.len().max(1),
         };
-        let long: Vec<(usize, usize)> = told()
-            .map(|(at, said)| (at, most(said.who)))
-            .filter(|(at, most)| *most < self.said[*at].content.text.len())
+        let long: Vec<(usize, usize)> = listed()
+            .map(|(at, message)| (at, most(message.who)))
+            .filter(|(at, most)| *most < self.messages[*at].content.text.len())
             .collect();
         // More separate files do not fit beside the conversation, so they are combined into one.
         let bundled = MAX_SPILLED <= long.len();
@@ -193,7 +195,7 @@ impl Talk {
             };
             let marker =
                 format!("\n\n[… this is not all of it: the whole stands in the file {name} …]\n\n");
-            let text = &mut self.said[at].content.text;
+            let text = &mut self.messages[at].content.text;
             let shown = head_tail(text, most, &marker);
             let whole = std::mem::replace(text, shown);
             if bundled {
@@ -206,7 +208,7 @@ impl Talk {
         if bundled {
             files.push(Given::text(MESSAGES, bundle));
         }
-        if let Some(last) = self.said.last_mut() {
+        if let Some(last) = self.messages.last_mut() {
             last.content.files.extend(files);
         }
     }
@@ -218,11 +220,15 @@ impl Talk {
     /// The input is empty or too long.
     pub fn input(&self, remembers: Remembers) -> Result<String, ChatError> {
         let is_new = remembers == Remembers::Nothing;
-        let now = self.said[self.now_from()..].iter().filter(|said| said.who != Speaker::System);
-        let has_files = now.clone().any(|said| !said.content.files.is_empty());
-        let has_results = is_new && now.clone().any(|said| said.answers.is_some());
-        let now: Vec<Cow<'_, str>> =
-            now.filter(|said| !is_new || said.answers.is_none()).map(Said::told_now).collect();
+        let now = self.messages[self.now_from()..]
+            .iter()
+            .filter(|message| message.who != Speaker::System);
+        let has_files = now.clone().any(|message| !message.content.files.is_empty());
+        let has_results = is_new && now.clone().any(|message| message.answers.is_some());
+        let now: Vec<Cow<'_, str>> = now
+            .filter(|message| !is_new || message.answers.is_none())
+            .map(Said::told_now)
+            .collect();
         let now = match now.join("\n\n").trim() {
             "" if has_results => GO_ON.to_owned(),
             "" if !has_files => {
@@ -231,7 +237,7 @@ impl Talk {
             }
             now => now.to_owned(),
         };
-        let instructions = instructions_in(&self.said);
+        let instructions = instructions_in(&self.messages);
         let text = match is_new || instructions.is_empty() {
             true => now,
             false => {
@@ -245,7 +251,7 @@ impl Talk {
     /// Index of the first earlier message that a model receives; always a user message. Messages are dropped in steps
     /// of half the limit, so that consecutive requests share a prefix.
     fn shown_from(&self) -> usize {
-        let before = &self.said[..self.now_from()];
+        let before = &self.messages[..self.now_from()];
         let over = |all: usize, most: usize| {
             all.saturating_sub(most).div_ceil(most / 2).saturating_mul(most / 2)
         };
@@ -255,11 +261,11 @@ impl Talk {
             return 0;
         }
         let mut gone = 0;
-        for (at, said) in before.iter().enumerate() {
-            if said.who == Speaker::User && bytes <= gone && count <= at {
+        for (at, message) in before.iter().enumerate() {
+            if message.who == Speaker::User && bytes <= gone && count <= at {
                 return at;
             }
-            gone += said.bytes();
+            gone += message.bytes();
         }
         before.len()
     }
@@ -268,14 +274,14 @@ impl Talk {
     /// requests of one conversation share a prefix. Later instructions keep their place.
     pub fn before(&self) -> Vec<Earlier> {
         let (now, from) = (self.now_from(), self.shown_from());
-        let is_system = |said: &&Said| said.who == Speaker::System;
-        let first = self.said.iter().take_while(is_system).count().max(from);
+        let is_system = |message: &&Said| message.who == Speaker::System;
+        let first = self.messages.iter().take_while(is_system).count().max(from);
         let mut all = Vec::new();
-        let instructions = instructions_in(&self.said[..first]);
+        let instructions = instructions_in(&self.messages[..first]);
         if !instructions.is_empty() {
             all.push(Earlier::Instructions(SessionEvent::as_instructions(&instructions)));
         }
-        let left_out = self.said[..first].iter().filter(|said| !is_system(said)).count();
+        let left_out = self.messages[..first].iter().filter(|message| !is_system(message)).count();
         if 0 < left_out {
             let text = format!(
                 "[{left_out} earlier messages were left out here; all of it stands in the file \
@@ -283,10 +289,10 @@ impl Talk {
             );
             all.push(Earlier::Instructions(text));
         }
-        let shown = self.said.iter().enumerate().skip(first).filter(|(at, said)| {
-            *at < now || said.who == Speaker::System || said.answers.is_some()
+        let shown = self.messages.iter().enumerate().skip(first).filter(|(at, message)| {
+            *at < now || message.who == Speaker::System || message.answers.is_some()
         });
-        let shown = shown.map(|(_, said)| said.earlier()).filter(|one| !one.is_blank());
+        let shown = shown.map(|(_, message)| message.earlier()).filter(|one| !one.is_blank());
         let mut shown = shown.peekable();
         if left_out == 0 && matches!(shown.peek(), Some(Earlier::Answered { .. })) {
             all.push(Earlier::Instructions(BEGAN.to_owned()));
@@ -296,9 +302,13 @@ impl Talk {
     }
 }
 
-fn instructions_in(said: &[Said]) -> String {
-    let all = said.iter().filter(|said| said.who == Speaker::System);
-    all.map(|said| said.content.text.trim()).collect::<Vec<_>>().join("\n\n").trim().to_owned()
+fn instructions_in(messages: &[Said]) -> String {
+    let all = messages.iter().filter(|message| message.who == Speaker::System);
+    all.map(|message| message.content.text.trim())
+        .collect::<Vec<_>>()
+        .join("\n\n")
+        .trim()
+        .to_owned()
 }
 
 impl Said {
@@ -320,7 +330,7 @@ impl Said {
                 text => Earlier::Instructions(SessionEvent::as_instructions(text)),
             };
         }
-        let mut text = self.content.told();
+        let mut text = self.content.describe();
         if INLINE < text.len() {
             let marker = format!("\n[… all of it stands in the file {CONVERSATION} …]\n");
             text = head_tail(&text, INLINE - marker.len(), &marker);
@@ -345,7 +355,7 @@ impl Said {
         format!(
             "{}: {}{}\n\n",
             self.who.label(),
-            self.content.told().trim(),
+            self.content.describe().trim(),
             calls.collect::<String>()
         )
     }
@@ -549,8 +559,8 @@ mod tests {
     fn instructions_of_a_question_are_told_although_the_session_knows_the_rest() {
         let mut talk = Talk::with_instructions("input", Some(" Be short. "));
         talk.say(Speaker::User, Content::text("And now?"));
-        let told = talk.input(Remembers::Everything).unwrap();
-        assert!(told.contains("Be short.") && told.ends_with("And now?"), "{told}");
+        let input = talk.input(Remembers::Everything).unwrap();
+        assert!(input.contains("Be short.") && input.ends_with("And now?"), "{input}");
         let empty = Talk::with_instructions("input", None).input(Remembers::Nothing);
         assert_eq!(empty.unwrap_err().param.as_deref(), Some("input"));
     }

@@ -43,7 +43,7 @@ pub(super) struct Turn {
     /// Whether only such calls are a valid response.
     pub wants_calls: bool,
     /// The model call whose text was streamed last. Streamed text cannot be withdrawn.
-    pub told: Option<u32>,
+    pub sent_step: Option<u32>,
     pub entries: Receiver<Arc<Entry>>,
     pub accounts: watch::Receiver<u64>,
     pub alive: Alive,
@@ -56,7 +56,7 @@ impl Turn {
     /// The request was withdrawn, the budget is exhausted, the caller lost access, or the process is stopping.
     pub async fn ended(&mut self) -> Result<Run, ChatError> {
         if std::mem::take(&mut self.unseen)
-            && let Some(run) = self.look()?
+            && let Some(run) = self.read_state()?
         {
             return Ok(run);
         }
@@ -89,7 +89,7 @@ impl Turn {
                 }
                 Err(RecvError::Closed) => return Err(closing()),
             };
-            if look && let Some(run) = self.look()? {
+            if look && let Some(run) = self.read_state()? {
                 return Ok(run);
             }
         }
@@ -112,7 +112,7 @@ impl Turn {
     /// # Errors
     /// The streamed call did not complete.
     pub fn check_told(&self) -> Result<(), ChatError> {
-        let Some(told) = self.told else { return Ok(()) };
+        let Some(step) = self.sent_step else { return Ok(()) };
         let events = self.ws.read(|snap| -> Result<_, StoreError> {
             match snap.get::<Run>(self.run)? {
                 Some(run) => steps::events_of(snap, &run),
@@ -120,7 +120,7 @@ impl Turn {
             }
         })?;
         let is_whole = |event: &SessionEvent| match &event.kind {
-            EventKind::Assistant { call, stop, .. } => *call == told && stop != BROKEN_OFF,
+            EventKind::Assistant { call, stop, .. } => *call == step && stop != BROKEN_OFF,
             _ => false,
         };
         let own = events.iter().filter(|event| self.since.0 <= event.n);
@@ -129,14 +129,14 @@ impl Turn {
 
     /// Whether the call whose text was streamed has failed, according to the newest events.
     fn is_cut_off(&self) -> Result<bool, StoreError> {
-        let Some(told) = self.told else { return Ok(false) };
+        let Some(step) = self.sent_step else { return Ok(false) };
         let newest: Vec<SessionEvent> = self.ws.read(|snap| {
             let Some(run) = snap.get::<Run>(self.run)? else { return Ok(Vec::new()) };
             snap.list(&Range::prefix(KeyBuf::of(&run.session)).reverse().limit(NEWEST))
         })?;
         let failed = |event: &SessionEvent| {
             event.run == Some(self.run)
-                && matches!(event.kind, EventKind::CallFailed { call, .. } if call == told)
+                && matches!(event.kind, EventKind::CallFailed { call, .. } if call == step)
         };
         Ok(newest.iter().any(failed))
     }
@@ -164,7 +164,7 @@ impl Turn {
     }
 
     /// Reads the state of the turn. A message that a run did not read moves on to the next run.
-    fn look(&mut self) -> Result<Option<Run>, ChatError> {
+    fn read_state(&mut self) -> Result<Option<Run>, ChatError> {
         if self.is_cut_off()? {
             return Err(self.cut_off());
         }
@@ -336,9 +336,9 @@ impl Answer {
                 }
                 sent += input_tokens;
                 received += output_tokens;
-                let said = words(ws, &parts);
-                if !said.trim().is_empty() {
-                    (text, stopped) = (said, stop);
+                let answer = words(ws, &parts);
+                if !answer.trim().is_empty() {
+                    (text, stopped) = (answer, stop);
                 }
             }
         }
@@ -367,7 +367,7 @@ fn calls_of(tx: &dyn Read, run: &Run) -> Result<Vec<ClientCall>, StoreError> {
     let handed = client::handed(tx, run)?;
     let demand = match handed.is_empty() {
         true => None,
-        false => client::asked(tx, run)?.map(|(_, demand)| demand),
+        false => client::find_request(tx, run)?.map(|(_, demand)| demand),
     };
     let as_known = |Handed { id, call }: Handed| {
         let own = demand.as_ref().map_or(call.name.as_str(), |demand| demand.own_name(&call.name));
@@ -464,8 +464,8 @@ mod tests {
         }
         for class in ErrorClass::ALL {
             let error = by_class(class.word(), "key sk-1 of acme".to_owned());
-            let told = error.status == 400 || !error.message.contains("acme");
-            assert!(told && error.status != 500, "{}: {error:?}", class.word());
+            let is_plain = error.status == 400 || !error.message.contains("acme");
+            assert!(is_plain && error.status != 500, "{}: {error:?}", class.word());
         }
     }
 }

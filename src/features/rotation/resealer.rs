@@ -4,7 +4,7 @@ use crypto::keyring::{Binding, Keyring, Sealed};
 use kernel::WorkspaceId;
 
 /// Reseals the secrets of one row.
-pub struct Pen<'r> {
+pub struct Resealer<'r> {
     ring: &'r Keyring,
     /// Workspace of the row. `None` for the system store.
     pub workspace: Option<WorkspaceId>,
@@ -14,7 +14,7 @@ pub struct Pen<'r> {
     pub shut: u64,
 }
 
-impl<'r> Pen<'r> {
+impl<'r> Resealer<'r> {
     #[must_use]
     pub fn new(ring: &'r Keyring, workspace: Option<WorkspaceId>) -> Self {
         Self { ring, workspace, changed: false, shut: 0 }
