@@ -13,7 +13,7 @@ export function tell(given) {
     const context = await newContext(browser, server, { size: PHONE, touch: false, storageState: signedIn });
     const page = await context.newPage();
     await page.goto(`${place}/agents/ada/behaviour`);
-    const mode = (name) => page.getByRole('radio', { name: new RegExp(`^${name}\\b`) });
+    const mode = (name) => page.getByRole('radio', { name: new RegExp(`^${name}\\s*[A-Z]`) });
     assert.ok(await mode('Ask').isChecked(), 'an agent asks unless somebody says otherwise');
     await assertAccessible(page, 'the behaviour of an agent on a phone');
 
@@ -51,7 +51,7 @@ export function tell(given) {
     const context = await newContext(browser, server, options);
     const page = await context.newPage();
     await page.goto(`${place}/agents/ada/behaviour`);
-    await page.getByRole('radio', { name: /^Ask\b/ }).press('Space');
+    await page.getByRole('radio', { name: /^Ask\s*[A-Z]/ }).press('Space');
     await page.getByRole('button', { name: 'Save mode' }).press('Enter');
     await page.getByText('The mode of Ada is Ask.').waitFor();
 

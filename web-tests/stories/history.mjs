@@ -35,7 +35,7 @@ export function tell(given) {
     await page.getByRole('button', { name: 'Medium' }).waitFor();
 
     await page.goto(`${given.place}/activity`);
-    await page.getByRole('listitem').filter({ hasText: 'undid' }).first().hover();
+    await page.getByRole('listitem').filter({ hasText: 'reverted' }).first().hover();
     await page.getByRole('link', { name: 'Undo', exact: true }).first().click();
     await page.getByRole('button', { name: 'Undo this' }).click();
     await page.goto(task);

@@ -73,7 +73,7 @@ export function tell(given) {
       await steps(page, STEPS);
       await block(phone, 'Ready for agents').or(block(phone, 'Healthy')).first().waitFor(PATIENCE);
       await page.goto(`${place}/settings/gateways`);
-      await block(page, 'Linked').waitFor(PATIENCE);
+      await block(page, 'Connected').last().waitFor(PATIENCE);
       for (const label of ['arm', 'region=yard']) await block(page, label).waitFor();
       await page.getByRole('link', { name: NAME, exact: true }).first().click();
       await page.getByRole('heading', { level: 2, name: 'Visible data' }).waitFor();
@@ -128,10 +128,10 @@ export function tell(given) {
       await phone.goto(`${place}/agents/pia/chat`);
       await phone.getByText(NAME).first().waitFor();
       host.wake();
-      await block(page, 'Linked').waitFor(PATIENCE);
+      await block(page, 'Connected').last().waitFor(PATIENCE);
 
       // Home again, and the machine goes.
-      await moves(phone, 'This machine', /Pia works (here|on this machine)/i);
+      await moves(phone, 'This machine', /Pia runs here again/);
       await page.goto(shown);
       await page.getByRole('button', { name: 'Remove gateway' }).click();
       await page.getByRole('dialog').getByRole('button', { name: 'Remove', exact: true }).click();
