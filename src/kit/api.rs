@@ -116,7 +116,7 @@ fn change(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     let values = values(noun.entity.fields, cx, Mode::Change)?;
     let me = reader(cx);
     let reply = kept(cx, once, move |tx| {
-        records::check(noun, tx, me, &key)?;
+        records::check(noun, tx, me, &key, None)?;
         noun.entity.update(tx, &key, rev, &values)?;
         Ok(Reply::Record(key))
     })?;
@@ -140,7 +140,7 @@ fn delete(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
 }
 
 fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Failure> {
-    let once = cx.once()?;
+    let (once, rev) = (cx.once()?, cx.rev()?);
     if let Some(reply) = answered(cx, &once)? {
         return answer(noun, cx, reply, StatusCode::OK);
     }
@@ -149,15 +149,19 @@ fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Fa
         On::All => None,
         On::One => {
             let name: String = cx.path(0)?;
-            Some(cx.read(|read| records::find(noun, read, me, &name))?)
+            Some(cx.read(|read| {
+                let key = records::find(noun, read, me, &name)?;
+                records::check(noun, read, me, &key, rev)?;
+                Ok::<_, Error>(key)
+            })?)
         }
     };
     let values = values(op.input, cx, Mode::Whole)?;
     let prepared = prepare(noun, op, key.as_deref(), &values, &cx.ws)?;
     let reply = kept(cx, once, move |tx| {
         if let Some(key) = &key {
-            // It may have become another person's private record during the preparation.
-            records::check(noun, tx, me, key)?;
+            // It may have changed, or become another person's private record, during the preparation.
+            records::check(noun, tx, me, key, rev)?;
         }
         let at = OpCx { noun, key: key.as_deref(), input: &values };
         run(op, &at, tx, prepared)

@@ -3,7 +3,7 @@
 //! commands of `hq` (package `cli`) are derived from it.
 //!
 //! Rules stay plain functions over a transaction: checks in [`entity::Stored`], operations in [`Op::run`]. The kit
-//! contains no noun-specific code. `docs/extending.md` walks through a noun of 60 lines.
+//! contains no noun-specific code. `docs/extending.md` walks through the sample noun.
 
 // Templates refer to this package by its full path.
 extern crate self as kit;

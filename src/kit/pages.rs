@@ -379,7 +379,7 @@ fn save(
             let key = match at {
                 None => noun.entity.create(tx, &values)?,
                 Some(key) => {
-                    records::check(noun, tx, me, &key)?;
+                    records::check(noun, tx, me, &key, None)?;
                     noun.entity.update(tx, &key, rev, &values)?;
                     key
                 }
@@ -453,7 +453,7 @@ fn delete(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     let key = key(noun, cx)?;
     let me = reader(cx);
     let title = cx.write(move |tx| {
-        records::check(noun, tx, me, &key)?;
+        records::check(noun, tx, me, &key, None)?;
         let title = records::title(noun, tx, &key)?;
         noun.entity.remove(tx, &key, None)?;
         Ok::<_, Error>(title)
@@ -468,6 +468,10 @@ fn operate(
     cx: &Cx,
 ) -> Result<Response, Failure> {
     let once = cx.once()?;
+    // A form submitted twice has its effect once. The first submission may have deleted the record.
+    if let Some((reply, title)) = cx.read(|read| once.answered::<(Reply, String)>(read))? {
+        return Ok(go_home(noun, cx, &message(op, &reply, &title)));
+    }
     let form = cx.form();
     let key = match op.on {
         On::One => Some(key(noun, cx)?),
@@ -476,15 +480,11 @@ fn operate(
     let at = key.clone();
     let me = reader(cx);
     let run = || -> Result<(Reply, String), Error> {
-        // A form submitted twice has its external effect once.
-        if let Some(done) = cx.read(|read| once.answered::<(Reply, String)>(read))? {
-            return Ok(done);
-        }
         let values = values(op.input, true, &form, cx, Mode::Whole)?;
         let prepared = api::prepare(noun, op, at.as_deref(), &values, &cx.ws)?;
         cx.write(once.run(move |tx| {
             if let Some(key) = &at {
-                records::check(noun, tx, me, key)?;
+                records::check(noun, tx, me, key, None)?;
             }
             let reply =
                 api::run(op, &OpCx { noun, key: at.as_deref(), input: &values }, tx, prepared)?;

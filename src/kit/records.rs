@@ -211,23 +211,40 @@ pub(crate) fn find(
         },
     };
     let Some(key) = found else { return Err(noun.entity.not_found(name)) };
-    check(noun, read, reader, &key).map_err(|_| noun.entity.not_found(name))?;
-    Ok(key)
+    match visible_rev(noun, read, reader, &key)? {
+        Some(_) => Ok(key),
+        None => Err(noun.entity.not_found(name)),
+    }
 }
 
-/// Rejects a record that does not exist or is not visible to the reader.
+/// The revision of a record; `None` if it does not exist or is not visible to the reader.
+fn visible_rev(
+    noun: &'static Noun,
+    read: &dyn Read,
+    reader: Reader,
+    key: &[u8],
+) -> Result<Option<u64>, StoreError> {
+    match read.raw_get(noun.entity.table, key)? {
+        Some(row) if reader.may_see(noun, &row) => Ok(Some(codec::unwrap(&row)?.1)),
+        _ => Ok(None),
+    }
+}
+
+/// Rejects a record that does not exist, is not visible to the reader, or changed since revision `rev`.
 ///
 /// # Errors
-/// If it does not exist or is not visible.
+/// In these cases.
 pub(crate) fn check(
     noun: &'static Noun,
     read: &dyn Read,
     reader: Reader,
     key: &[u8],
+    rev: Option<u64>,
 ) -> Result<(), Error> {
-    match read.raw_get(noun.entity.table, key)? {
-        Some(row) if reader.may_see(noun, &row) => Ok(()),
-        _ => Err(noun.entity.not_found(&store::schema::id_text(key))),
+    match visible_rev(noun, read, reader, key)? {
+        None => Err(noun.entity.not_found(&store::schema::id_text(key))),
+        Some(now) if rev.is_some_and(|rev| rev != now) => Err(StoreError::Stale.into()),
+        Some(_) => Ok(()),
     }
 }
 

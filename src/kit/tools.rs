@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use entity::{Field, Fields, Mode, Values};
+use entity::{Field, Fields, Mode, Values, When};
+use features::runs::model::Place;
+use features::runs::queries::taint;
 use kernel::{Assignee, Error};
 use serde_json::{Map, Value, json};
 use store::{Read, WriteTx};
@@ -57,7 +59,7 @@ fn list_schema(noun: &Noun) -> Value {
         properties.extend(params["properties"].as_object().cloned().unwrap_or_default());
     }
     if noun.is_paged() {
-        let about = "next of the last answer";
+        let about = "next of the previous page";
         properties.insert("q".to_owned(), json!({ "type": "string", "description": "words" }));
         properties.insert("after".to_owned(), json!({ "type": "string", "description": about }));
     }
@@ -70,8 +72,12 @@ fn which(noun: &Noun, about: &str) -> (String, Value) {
 }
 
 fn save_schema(noun: &'static Noun) -> Value {
-    let mut schema = slim(schema::body(noun.entity.fields, For::Change));
-    let (name, one) = which(noun, "the name or id of one to change; makes a new one if left out");
+    let mut schema = schema::body(noun.entity.fields, For::Change);
+    for field in noun.entity.fields.iter().filter(|field| field.input.when == When::Create) {
+        schema["properties"][field.key] = field.schema(false);
+    }
+    let mut schema = slim(schema);
+    let (name, one) = which(noun, "the name or id of one to change; omit to create one");
     schema["properties"][name] = one;
     schema
 }
@@ -104,14 +110,14 @@ fn slim(mut schema: Value) -> Value {
 
 /// A record for a model, without empty fields.
 fn brief(fields: Fields) -> Fields {
-    let is_said = |value: &Value| match value {
+    let is_set = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,
         Value::String(text) => !text.is_empty(),
         Value::Array(list) => !list.is_empty(),
         Value::Object(map) => !map.is_empty(),
         _ => true,
     };
-    fields.into_iter().filter(|(_, value)| is_said(value)).collect()
+    fields.into_iter().filter(|(_, value)| is_set(value)).collect()
 }
 
 fn arguments(lease: &Lease) -> Result<Map<String, Value>, ToolError> {
@@ -124,11 +130,21 @@ fn arguments(lease: &Lease) -> Result<Map<String, Value>, ToolError> {
 }
 
 /// Takes the argument that names a record out of the arguments.
-fn named(noun: &Noun, given: &mut Map<String, Value>) -> Option<String> {
-    match given.remove(noun.entity.word) {
-        Some(Value::String(name)) => Some(name),
-        _ => None,
+fn named(noun: &Noun, given: &mut Map<String, Value>) -> Result<Option<String>, ToolError> {
+    let word = noun.entity.word;
+    match given.remove(word) {
+        Some(Value::String(name)) => Ok(Some(name)),
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => {
+            let message = format!("`{word}` takes the name or id of {}", noun.entity.a());
+            Err(ToolError::refused("invalid_args", message))
+        }
     }
+}
+
+/// The record as a place of untrusted content.
+fn place(key: &[u8]) -> Option<Place> {
+    kernel::key::decode(key).map(Place::Record)
 }
 
 /// Parses argument values. `"none"` and empty text clear a field.
@@ -163,7 +179,7 @@ fn list(noun: &'static Noun, cx: &ToolCx, lease: &Lease) -> Result<ToolOutput, T
     let given = arguments(lease)?;
     let text = |key: &str| given.get(key).and_then(Value::as_str);
     let reader = Reader::agent(cx.agent);
-    let page = cx.ws.read(|snap| {
+    cx.ws.read(|snap| {
         let params = noun.select.map_or(&[][..], |select| select.params);
         let named = given.iter().filter(|(key, _)| params.iter().any(|field| field.key == *key));
         let sent = named.map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -173,12 +189,14 @@ fn list(noun: &'static Noun, cx: &ToolCx, lease: &Lease) -> Result<ToolOutput, T
             limit: if noun.is_paged() { MOST } else { 0 },
             params: names::values(params, sent, Mode::Whole, (snap, reader.me))?,
         };
-        records::list(noun, snap, reader, &request)
-    })?;
-    let items: Vec<Fields> = page.items.into_iter().map(|one| brief(one.fields)).collect();
-    Ok(match page.next {
-        None => ToolOutput::of(&items),
-        Some(next) => ToolOutput::of(&json!({ "items": items, "next": next })),
+        let page = records::list(noun, snap, reader, &request)?;
+        let places: Vec<Place> = page.items.iter().filter_map(|one| place(&one.key)).collect();
+        let items: Vec<Fields> = page.items.into_iter().map(|one| brief(one.fields)).collect();
+        let output = match page.next {
+            None => ToolOutput::of(&items),
+            Some(next) => ToolOutput::of(&json!({ "items": items, "next": next })),
+        };
+        Ok::<_, ToolError>(taint::shown(snap, cx, places, output)?)
     })
 }
 
@@ -202,7 +220,7 @@ fn save(
 ) -> Result<ToolOutput, ToolError> {
     let reader = Reader::agent(cx.agent);
     let fields = noun.entity.fields;
-    let (key, verb) = match named(noun, &mut given) {
+    let (key, verb) = match named(noun, &mut given)? {
         Some(name) => {
             let key = records::find(noun, tx, reader, &name)?;
             let values = values(fields, cx, tx, given, Mode::Change)?;
@@ -227,7 +245,7 @@ impl DynWrite for Operate {
         let agent = cx.agent;
         Box::pin(async move {
             let mut given = arguments(&lease)?;
-            let name = named(noun, &mut given);
+            let name = named(noun, &mut given)?;
             let work = move |ws: &app::Ws| -> Result<_, Error> {
                 let reader = Reader::agent(agent);
                 let key = match op.on {
@@ -245,13 +263,13 @@ impl DynWrite for Operate {
                 Ok((key, values, prepared))
             };
             let (key, values, prepared) = ws.read_blocking(work).await?;
-            let commit = move |_: &ToolCx, tx: &mut WriteTx<'_>| {
+            let commit = move |cx: &ToolCx, tx: &mut WriteTx<'_>| {
                 if let Some(key) = &key {
-                    records::check(noun, tx, Reader::agent(agent), key)?;
+                    records::check(noun, tx, Reader::agent(agent), key, None)?;
                 }
                 let at = OpCx { noun, key: key.as_deref(), input: &values };
                 let reply = api::run(op, &at, tx, prepared)?;
-                output(noun, tx, Reader::agent(agent), reply)
+                output(noun, tx, cx, reply)
             };
             Ok(Box::new(commit) as Commit)
         })
@@ -261,11 +279,14 @@ impl DynWrite for Operate {
 fn output(
     noun: &'static Noun,
     tx: &WriteTx<'_>,
-    reader: Reader,
+    cx: &ToolCx,
     reply: Reply,
 ) -> Result<ToolOutput, ToolError> {
     Ok(match reply {
-        Reply::Record(key) => ToolOutput::of(&brief(records::one(noun, tx, reader, &key)?.fields)),
+        Reply::Record(key) => {
+            let fields = records::one(noun, tx, Reader::agent(cx.agent), &key)?.fields;
+            taint::shown(tx, cx, place(&key), ToolOutput::of(&brief(fields)))?
+        }
         Reply::Json(text) => ToolOutput::text(text),
         Reply::Empty => ToolOutput::text("Done."),
     })

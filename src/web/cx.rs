@@ -127,8 +127,9 @@ impl Cx {
         if is_api(self.place()) {
             return IfMatch::of(&self.parts.headers).map(|tag| tag.0).map_err(|error| error.0);
         }
-        let mut fields = url::form_urlencoded::parse(&self.body);
-        Ok(fields.find(|(name, _)| name == "rev").and_then(|(_, rev)| rev.parse().ok()))
+        let fields = url::form_urlencoded::parse(&self.body);
+        let last = fields.filter(|(name, _)| name == "rev").last();
+        Ok(last.and_then(|(_, rev)| rev.parse().ok()))
     }
 
     /// The idempotency key: the `Idempotency-Key` header for API routes, the hidden form key for pages.

@@ -1,5 +1,6 @@
 //! Tests all operations of a noun on the kit, with input generated from its field table: rights, unknown and missing
-//! fields, stale revisions, repeated requests, undo, history, and equality of API, tools and command line.
+//! fields, stale revisions, repeated requests, undo, history, and equality of what API, tools and command line list and
+//! show.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -364,11 +365,40 @@ impl<'h> Walk<'h> {
             let unknown = self.api.post(&path, &json!({ "no_such_field": 1 })).await;
             assert_eq!(unknown.status, 422, "{}", unknown.text);
             let input = self.input(op, 50 + n).await;
+            if op.on == On::One && self.noun.acts.change {
+                let shown = self.api.get(&self.at(&made)).await;
+                let tag = shown.header("etag").expect("a tag").to_owned();
+                ok(&self.api.json("PATCH", &self.at(&made), &self.change(95 + n)).await);
+                let stale = self.api.clone().with("if-match", &tag).post(&path, &input).await;
+                assert_eq!(stale.status, 412, "{}: {}", op.name, stale.text);
+            }
             let keyed = self.api.clone().with("idempotency-key", &format!("walk-op-{n}"));
             let first = keyed.post(&path, &input).await;
             ok(&first);
             let again = keyed.post(&path, &input).await;
             assert_eq!((first.status, &first.text), (again.status, &again.text), "{}", op.name);
+            if self.noun.page.is_some() {
+                self.op_form(op, n).await;
+            }
+        }
+    }
+
+    /// The form of an operation that is submitted twice runs once, even if it deletes its record.
+    async fn op_form(&self, op: &Op, n: usize) {
+        let made = self.make(80 + n).await;
+        let mut typed = Self::typed(&self.input(op, 90 + n).await);
+        typed.push(("once".to_owned(), format!("walk-op-form-{n}")));
+        let typed: Vec<(&str, &str)> =
+            typed.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let here = format!("/w/marlow-cargo/settings/{}", self.noun.plural);
+        let place = match op.on {
+            On::One => format!("{here}/{}/{}", made["id"].as_str().expect("an id"), op.name),
+            On::All => format!("{here}/all/{}", op.name),
+        };
+        let owner = self.hq.owner();
+        for _ in 0..2 {
+            let sent = owner.form(&place, &typed).await;
+            assert_eq!(sent.status, 303, "{}: {}", op.name, sent.text);
         }
     }
 

@@ -110,6 +110,11 @@ fn ways(task: &str) -> Vec<Way> {
             json!({}),
         ),
         looks(
+            way("a label", "label_save", json!({ "label": "notes", "description": ORDER })),
+            "label_list",
+            json!({}),
+        ),
+        looks(
             way("a page", "page_create", json!({ "title": "How we work", "text": ORDER })),
             "knowledge_read",
             json!({ "item": "How we work" }),
