@@ -136,7 +136,7 @@ pub enum BackupError {
     /// The head of the repository is unreadable.
     #[error(
         "{name} at {place} {why}, and no backup there opens without it; the backups might still be \
-            intact: recreate it with `hq backup mend --to {place}`, or, if they are encrypted, \
+            intact: recreate it with `hq backup repair --to {place}`, or, if they are encrypted, \
             restore a copy of that file (it contains the key)"
     )]
     Head {

@@ -52,7 +52,8 @@ enum BackupDeed {
     /// Remove backups that retention does not keep, and pieces that no backup needs
     Prune,
     /// Rebuild a missing or damaged hq-backups.json at a place that is not encrypted
-    Mend,
+    #[command(alias = "mend")]
+    Repair,
 }
 
 /// Where backups are.
@@ -160,7 +161,7 @@ pub fn backup(common: &Common, config: Config, flags: Backup) -> Result<u8, Comm
                 ask(common, config, &flags.place, wish)
             }
         },
-        Some(BackupDeed::Mend) => mend(common, &flags.place),
+        Some(BackupDeed::Repair) => repair(common, &flags.place),
         Some(BackupDeed::Prune) => {
             let wish = BackupCommand { deed: Some(Deed::Prune), ..BackupCommand::default() };
             ask(common, config, &flags.place, wish)
@@ -371,8 +372,8 @@ fn with_target<T: Send + 'static>(
     })
 }
 
-/// `hq backup mend`: needs no data folder.
-fn mend(common: &Common, place: &Place) -> Result<u8, CommandError> {
+/// `hq backup repair`: needs no data folder.
+fn repair(common: &Common, place: &Place) -> Result<u8, CommandError> {
     let Some(to) = &place.to else {
         let words = "say which place with --to; `hq backup list` names that of the settings";
         return Err(CommandError::Failed(words.to_owned()));

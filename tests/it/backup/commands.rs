@@ -380,8 +380,8 @@ async fn what_opens_a_place_is_never_passed_over_and_a_lost_head_is_made_anew() 
         fs::remove_file(target.join(name)).expect("a head");
     }
     let lost = hq(data, &["restore", text(target), "--dry-run"]);
-    assert!(says(&lost).contains("hq backup mend --to"), "{}", says(&lost));
-    let mended = hq(data, &["backup", "mend", "--to", text(target)]);
+    assert!(says(&lost).contains("hq backup repair --to"), "{}", says(&lost));
+    let mended = hq(data, &["backup", "repair", "--to", text(target)]);
     assert!(mended.status.success(), "{}", says(&mended));
     assert!(says(&mended).contains("from 1 backups"), "{}", says(&mended));
     let looked = hq(data, &["restore", text(target), "--dry-run"]);

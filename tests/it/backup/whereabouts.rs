@@ -141,7 +141,7 @@ async fn a_head_that_is_lost_or_damaged_is_made_anew_from_the_backups() {
         fs::write(place.join(name), bytes).expect("a head");
     }
     let told = words(open(place, None));
-    assert!(told.contains("is damaged") && told.contains("hq backup mend --to"), "{told}");
+    assert!(told.contains("is damaged") && told.contains("hq backup repair --to"), "{told}");
     assert_eq!(mend(place).expect("made anew"), Some(1));
     let again = open(place, None).expect("it opens");
     assert_eq!(again.id(), repo.id(), "HQ knows the place by it");
@@ -150,10 +150,10 @@ async fn a_head_that_is_lost_or_damaged_is_made_anew_from_the_backups() {
         fs::remove_file(place.join(name)).expect("a head");
     }
     let told = words(open(place, None));
-    assert!(told.contains("is missing") && told.contains("hq backup mend --to"), "{told}");
+    assert!(told.contains("is missing") && told.contains("hq backup repair --to"), "{told}");
     let target = Arc::new(Folder::new(place.to_owned()));
     let begun = Repository::open_or_begin(target, None, hq.now());
-    assert!(words(begun).contains("hq backup mend --to"), "no other is begun over it");
+    assert!(words(begun).contains("hq backup repair --to"), "no other is begun over it");
     assert_eq!(mend(place).expect("made anew"), Some(1));
     let again = open(place, None).expect("it opens");
     let manifest = again.manifest(&made.id).expect("the backup");
