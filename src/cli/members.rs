@@ -103,9 +103,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             let path = path(door, &which, "").await?;
             let ask = Ask::patch(path, &json!({ "role": role }));
             let now = door.call(ask.within(which.place.workspace.as_ref())).await?;
-            let article = if role.starts_with(['a', 'o']) { "an" } else { "a" };
-            let message =
-                format!("{} is now {article} {}.", word(&now, "name"), word(&now, "role"));
+            let role = kernel::text::with_article(word(&now, "role"));
+            let message = format!("{} is now {role}.", word(&now, "name"));
             print(common, &now, &[message])
         }
         Command::Remove(flags) => {
@@ -157,7 +156,7 @@ pub async fn invite(common: &Common, door: &Door, command: Invite) -> Result<u8,
             };
             let message = format!(
                 "{who} as {}. Valid once, until {}:",
-                word(&made, "role"),
+                kernel::text::with_article(word(&made, "role")),
                 moment(&made, "expires_at")
             );
             let email = match (made["emailed"].as_bool(), word(&made, "email_error")) {

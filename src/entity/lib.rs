@@ -371,8 +371,7 @@ impl Entity {
     /// "a label", "an organization".
     #[must_use]
     pub fn a(&self) -> String {
-        let article = if self.one.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-        format!("{article} {}", self.one)
+        kernel::text::with_article(self.one)
     }
 
     /// The only person who may read a row; `None` if all may.

@@ -124,6 +124,13 @@ pub fn ellipsis(text: &str, max: usize) -> String {
     out
 }
 
+/// A lower-case noun with its indefinite article: `a task`, `an agent`. A noun with `u` gets `a`, as in `a user`.
+#[must_use]
+pub fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {noun}")
+}
+
 /// The text with its first letter capitalised.
 #[must_use]
 pub fn capitalized(text: &str) -> String {

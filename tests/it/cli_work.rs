@@ -438,7 +438,7 @@ async fn people_are_asked_in_changed_and_sent_away_at_the_terminal() {
     let desk = Desk::open().await;
     let made = desk.says(&["invite", "add", "--email", "tom@marlow.example"]);
     assert!(
-        made.starts_with("Only tom@marlow.example can join as member. Valid once, until"),
+        made.starts_with("Only tom@marlow.example can join as a member. Valid once, until"),
         "{made}"
     );
     let link = made.lines().nth(1).expect("a link").to_owned();

@@ -199,8 +199,11 @@ fn following(all: &[Standing], now: Timestamp) -> Part {
     match (all.len(), dead) {
         (0, _) => made(How::Ok, "no consumers yet".to_owned()),
         (_, 0) => made(How::Ok, "all up to date".to_owned()),
-        (_, 1) => made(How::Degraded, "1 entry failed and needs attention".to_owned()),
-        (_, dead) => made(How::Degraded, format!("{dead} entries failed and need attention")),
+        (_, dead) => {
+            let (one, many) =
+                ("entry failed and needs attention", "entries failed and need attention");
+            made(How::Degraded, format::count(dead as u64, one, many))
+        }
     }
 }
 

@@ -108,13 +108,10 @@ pub fn words(app: &App) -> Result<Option<(bool, String)>, StoreError> {
         }
         return Ok(Some((true, words)));
     }
-    let words = match last.shut {
-        1 => {
-            "1 value can’t be opened with any key here and is unchanged: enter it again".to_owned()
-        }
-        many => format!(
-            "{many} values can’t be opened with any key here and are unchanged: enter them again"
-        ),
-    };
+    let words = web::format::count(
+        last.shut,
+        "value can’t be opened with any key here and is unchanged: enter it again",
+        "values can’t be opened with any key here and are unchanged: enter them again",
+    );
     Ok((0 < last.shut).then_some((false, words)))
 }

@@ -57,7 +57,7 @@ pub fn inspect(app: &App, runs: bool) -> Result<Found, StoreError> {
         (None, Some(last), None) if 0 < last.shut => (
             "shut",
             format!(
-                "{} can’t be opened with any key here; nothing was changed.",
+                "{} can’t be opened with any key here.",
                 web::format::count(last.shut, "value", "values")
             ),
             "Enter them again: Settings › Secrets and the connections show which.".to_owned(),

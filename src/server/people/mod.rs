@@ -180,9 +180,9 @@ pub async fn mail_invite(
     let account = who.account;
     let member = ws.read(|snap| workspace::queries::member(snap, account))?;
     let inviter = member.map_or_else(|| "A member".to_owned(), |member| member.name);
-    let role = with_article(invite.role);
+    let role = kernel::text::with_article(invite.role.word());
     let hours = invites::LIFE.as_hours();
-    let letter = Invitation { id: invite.id, to, inviter: &inviter, role, link, hours };
+    let letter = Invitation { id: invite.id, to, inviter: &inviter, role: &role, link, hours };
     Ok(match letters::invite(ws, &letter).await {
         Ok(()) => Mailed::Sent,
         Err((why, _)) => Mailed::Failed(why),
@@ -196,15 +196,6 @@ fn is_loopback(link: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
     let is_name = host == "localhost" || host.ends_with(".localhost");
     is_name || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn with_article(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "an owner",
-        Role::Admin => "an admin",
-        Role::Member => "a member",
-        Role::Viewer => "a viewer",
-    }
 }
 
 /// The role of a member whom this request may change or remove: at most the rights of the request, which may be

@@ -32,7 +32,7 @@ use web::session::{Person, Proof};
 use web::shell::{Flash, Shell};
 use web::time::RelTime;
 
-use super::{Mailed, accounts, leaving, mail_invite, with_article};
+use super::{Mailed, accounts, leaving, mail_invite};
 
 const HINT_WITH_MAIL: &str = "HQ emails the link to this address. Leave empty for a link that \
                               works for whoever opens it first.";
@@ -130,7 +130,7 @@ struct TablesPart {
 /// A new invitation. The link is shown once and missing after a repeated submit.
 struct Fresh {
     link: Option<String>,
-    role: &'static str,
+    role: String,
     email: String,
     mailed: bool,
     /// Why the email was not sent, or empty.
@@ -352,7 +352,8 @@ async fn change_role(
     super::proved_for(role, proof)?;
     match super::change_role(&app, &ws, &who, (account, role), Once::without_key()).await {
         Ok(now) => {
-            let text = format!("{} is now {}.", now.name, with_article(now.role));
+            let text =
+                format!("{} is now {}.", now.name, kernel::text::with_article(now.role.word()));
             Ok(flash::say(&app, Flash::ok(text), back))
         }
         Err(error) => redisplay(&app, back, error),
@@ -484,7 +485,7 @@ async fn invite(
                     Mailed::Sent => (true, String::new()),
                     Mailed::Failed(why) => (false, why),
                 };
-                let role = with_article(role);
+                let role = kernel::text::with_article(role.word());
                 page.fresh = Some(Fresh { link, role, email, mailed, mail_error });
                 return html::page(&page);
             }

@@ -170,9 +170,5 @@ pub fn words(
 
 /// A record without a name of its own: "a connection", "run limits".
 fn some(one: &str, many: &str) -> String {
-    match one {
-        one if one == many => one.to_owned(),
-        one if one.starts_with(['a', 'e', 'i', 'o']) => format!("an {one}"),
-        one => format!("a {one}"),
-    }
+    if one == many { one.to_owned() } else { kernel::text::with_article(one) }
 }
