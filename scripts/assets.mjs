@@ -9,9 +9,9 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const dist = "static/dist";
-const budget = 80 * 1024;
+const budget = 85 * 1024;
 const richBudget = 90 * 1024;
-const caps = { "app.css": 36 * 1024, "icons.svg": 10 * 1024, "rich.js": richBudget, "knowledge.css": 8 * 1024, "crm.css": 8 * 1024, "gateways.css": 4 * 1024, "browser.js": 8 * 1024, "browser.css": 4 * 1024 };
+const caps = { "app.css": 38 * 1024, "icons.svg": 10 * 1024, "rich.js": richBudget, "knowledge.css": 8 * 1024, "crm.css": 8 * 1024, "gateways.css": 4 * 1024, "browser.js": 8 * 1024, "browser.css": 4 * 1024 };
 
 const options = {
   bundle: true,

@@ -97,8 +97,7 @@ impl Told {
 
 /// Decodes the complete text of a response.
 fn read(text: &str) -> Result<Value, Refusal> {
-    let garbled =
-        || Refusal::new("garbled", "what the other machine answered cannot be understood");
+    let garbled = || Refusal::new("garbled", "the other machine's response is invalid");
     let mut message: Value = serde_json::from_str(text).map_err(|_| garbled())?;
     match message.get_mut("refusal").map(Value::take) {
         Some(refusal) => Err(serde_json::from_value(refusal).unwrap_or_else(|_| garbled())),
@@ -282,7 +281,7 @@ impl Questions {
             let waited = tokio::time::timeout(patience, pieces.recv()).await;
             let part: Told = waited.map_err(|_| mute())?.ok_or_else(silent)?;
             if MOST < text.len() + part.piece.len() {
-                return Err(Refusal::new("too_long", "the answer is longer than it may be"));
+                return Err(Refusal::new("too_long", "the response is too long"));
             }
             text.push_str(&part.piece);
             if !part.more {
@@ -325,11 +324,12 @@ impl Drop for Open<'_> {
 }
 
 pub(crate) fn silent() -> Refusal {
-    Refusal::new(SILENT, "the other machine is not linked")
+    Refusal::new(SILENT, "the other machine isn't connected")
 }
 
 fn mute() -> Refusal {
-    let words = "the other machine is linked and does not answer; its program may be busy, or older than this one";
+    let words = "the other machine is connected but doesn't respond; its program may be busy, or \
+        older than this one";
     Refusal::new(MUTE, words)
 }
 

@@ -53,7 +53,7 @@ pub struct Jobs(Mutex<BTreeMap<(String, &'static str), Arc<Job>>>);
 
 /// The same job is running already.
 #[derive(Debug, thiserror::Error)]
-#[error("this is under way already; wait until it ends")]
+#[error("this is already running; wait until it ends")]
 pub struct UnderWay;
 
 impl Problem for UnderWay {
@@ -178,7 +178,7 @@ impl App {
             match ended {
                 Ok(Ok(value)) => state.result = Some(value),
                 Ok(Err(error)) => state.error = Some(error.to_string()),
-                Err(error) => state.error = Some(format!("a bug ended it: {error}")),
+                Err(error) => state.error = Some(format!("it failed because of a bug: {error}")),
             }
             state.ended = Some(app.clock.now());
         });

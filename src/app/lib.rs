@@ -443,13 +443,13 @@ impl Ws {
         match state {
             WorkspaceState::Active => None,
             WorkspaceState::Archived => Some(
-                "this workspace is archived and nothing in it changes; an owner can bring it back \
-                 in its general settings"
+                "this workspace is archived and read-only; an owner can restore it in its general \
+                 settings"
                     .to_owned(),
             ),
             WorkspaceState::Deleting => Some(format!(
-                "this workspace will be deleted on {} and nothing in it changes; an owner can keep \
-                 it in its general settings",
+                "this workspace will be deleted on {} and is read-only; an owner can cancel that \
+                 in its general settings",
                 until.unwrap_or_default()
             )),
         }

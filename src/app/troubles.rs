@@ -71,7 +71,7 @@ impl Trouble {
     pub fn describe(&self, label: &str) -> String {
         match self {
             Self::DiskFull => {
-                format!("The disk of {label} is full. It waits and misses nothing.")
+                format!("The disk of {label} is full. It is waiting, and nothing is lost.")
             }
             Self::Clock(ms) => {
                 let way = if 0 < *ms { "ahead" } else { "behind" };
@@ -80,11 +80,12 @@ impl Trouble {
             Self::Stuck(words) => {
                 format!("{label} reports: {}.", words.trim_end_matches(['.', ' ']))
             }
-            Self::Unsent(1) => format!("1 change waits on {label} to be sent."),
-            Self::Unsent(many) => format!("{many} changes wait on {label} to be sent."),
+            Self::Unsent(1) => format!("1 change on {label} is waiting to be sent."),
+            Self::Unsent(many) => format!("{many} changes on {label} are waiting to be sent."),
             Self::Copied => {
                 format!(
-                    "Two machines run as {label}: its folder was copied. Both are held until one is chosen."
+                    "Two machines run as {label} because its folder was copied. Both are paused \
+                     until you choose one."
                 )
             }
         }
@@ -95,14 +96,13 @@ impl Trouble {
     pub fn help(&self) -> &'static str {
         match self {
             Self::DiskFull => "Free some space there; work then continues.",
-            Self::Clock(_) => "Let the network set the clock there: timedatectl set-ntp true.",
+            Self::Clock(_) => "Turn on network time there: timedatectl set-ntp true.",
             Self::Stuck(_) => "Run `hq replica doctor` there.",
             Self::Unsent(_) => {
-                "Runs made them while the line was cut, and they do not get through. Run `hq replica doctor` there."
+                "Runs made them while the connection was lost, and sending them fails. Run `hq \
+                 replica doctor` there."
             }
-            Self::Copied => {
-                "Choose one on the page of the gateway. The other is turned away for good."
-            }
+            Self::Copied => "Choose one on the gateway’s page. The other loses access permanently.",
         }
     }
 }
@@ -214,16 +214,17 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_in_plain_words() {
         let table = [
-            (Trouble::DiskFull, "The disk of GPU box is full. It waits and misses nothing."),
+            (Trouble::DiskFull, "The disk of GPU box is full. It is waiting, and nothing is lost."),
             (Trouble::Clock(720_000), "The clock of GPU box is 12 minutes ahead."),
             (Trouble::Clock(-6_000), "The clock of GPU box is 6 seconds behind."),
             (Trouble::Clock(-86_400_000 * 3), "The clock of GPU box is 3 days behind."),
             (Trouble::Stuck("no room. ".to_owned()), "GPU box reports: no room."),
-            (Trouble::Unsent(1), "1 change waits on GPU box to be sent."),
-            (Trouble::Unsent(38), "38 changes wait on GPU box to be sent."),
+            (Trouble::Unsent(1), "1 change on GPU box is waiting to be sent."),
+            (Trouble::Unsent(38), "38 changes on GPU box are waiting to be sent."),
             (
                 Trouble::Copied,
-                "Two machines run as GPU box: its folder was copied. Both are held until one is chosen.",
+                "Two machines run as GPU box because its folder was copied. Both are paused until \
+                 you choose one.",
             ),
         ];
         for (trouble, expected) in table {

@@ -152,8 +152,8 @@ pub fn lets_in(handle: &str) -> bool {
 }
 
 /// Reason shown while work that may need credentials cannot start.
-pub const KEYS_GONE: &str = "what this machine may spend without a line has ended, and with it the use of the keys and secrets \
-                             of its agents; they come anew with the line";
+pub const KEYS_GONE: &str = "this machine's offline allowance has ended, so its agents can't use \
+                             keys and secrets until it reconnects";
 
 /// Request of a host for a valid access token. The token must differ from the refused one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -38,7 +38,7 @@ impl Checked {
             1 => String::new(),
             n => format!(" ({} more like this)", n - 1),
         };
-        Some(format!("{first}{more}; damaged are {}", self.damaged.join(", ")))
+        Some(format!("{first}{more}; damaged: {}", self.damaged.join(", ")))
     }
 }
 

@@ -438,7 +438,12 @@ pub fn unpack(
         if entry.header().entry_type() != tar::EntryType::Regular || entry.size() != member.bytes {
             return Err(refused(format!("{name:?} isn't the file in its manifest")));
         }
-        let path = folder.join(safe(&name).ok_or_else(|| refused("a name leaves the folder"))?);
+        let path = folder.join(safe(&name).ok_or_else(|| {
+            refused(
+                "a name points outside the \
+            folder",
+            )
+        })?);
         let parent = path.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(BackupError::disk(parent))?;
         let mut out = Hashed::new(File::create_new(&path).map_err(BackupError::disk(&path))?);
@@ -468,7 +473,7 @@ pub fn unpack(
 
 fn check(portable: &Portable) -> Result<(), BackupError> {
     if portable.kind != "hq-workspace" {
-        return Err(refused("its kind is another"));
+        return Err(refused("it has a different kind"));
     }
     if portable.format != FORMAT {
         return Err(BackupError::Format {
@@ -510,14 +515,14 @@ pub fn rows(
         count += 1;
         let wrong = |why: String| refused(format!("{}, line {count}: {why}", table.file));
         if table.rows < count {
-            return Err(wrong(format!("there are to be {} rows", table.rows)));
+            return Err(wrong(format!("expected {} rows", table.rows)));
         }
         if MAX_LINE < line.len() as u64 {
             return Err(wrong(format!("it is longer than {} MB", MAX_LINE >> 20)));
         }
         let mut value: Value =
             serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))?;
-        let row = value.get_mut("row").ok_or_else(|| wrong("there is no row".to_owned()))?;
+        let row = value.get_mut("row").ok_or_else(|| wrong("a row is missing".to_owned()))?;
         take(row.take()).map_err(|error| wrong(error.to_string()))?;
     }
     match count == table.rows {

@@ -221,7 +221,7 @@ impl Repository {
                 opened = key.unseal(name.as_bytes(), body).or(Err("it can't be opened"))?;
                 &opened
             }
-            _ => return Err("its mark is not known"),
+            _ => return Err("its marker is unknown"),
         };
         let len = usize::try_from(len).unwrap_or(usize::MAX).min(MAX_PIECE as usize);
         let content = zstd::bulk::decompress(packed, len).or(Err("it can't be unpacked"))?;

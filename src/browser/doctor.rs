@@ -56,13 +56,16 @@ fn program(path: &Path) -> Need {
     let says = match &found {
         Err(error) => format!("{shown}: {error}; {}", instead()),
         Ok(_) if is_of_a_snap(path) => {
-            format!("{shown} is a snap, which starts in no other jail; install a Debian package")
+            format!(
+                "{shown} is a snap, which can't start in HQ's sandbox; install a Debian \
+                package"
+            )
         }
         Ok(_) if is_script(path) => format!(
-            "{shown} is a script that starts Chromium; set HQ_CHROMIUM to the program that it starts"
+            "{shown} is a script that starts Chromium; set HQ_CHROMIUM to the program it starts"
         ),
         Ok(meta) if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 => {
-            format!("{shown} is no program")
+            format!("{shown} isn't a program")
         }
         Ok(_) => return met("program", shown.to_string()),
     };
@@ -75,7 +78,7 @@ fn instead() -> String {
         return format!("set HQ_CHROMIUM to {other}, or install Debian's package `chromium`");
     }
     let has_snap = SNAPS.iter().any(|path| Path::new(path).exists());
-    let why = if has_snap { "the snap that is here starts in no other jail; " } else { "" };
+    let why = if has_snap { "the installed snap can't start in HQ's sandbox; " } else { "" };
     format!("{why}install Debian's package `chromium`")
 }
 
@@ -97,7 +100,7 @@ fn folder(setup: &Setup) -> Need {
     match fs::create_dir_all(&setup.folder) {
         Ok(()) => met("folder", setup.folder.display().to_string()),
         Err(error) => {
-            let says = format!("{} cannot be made: {error}", setup.folder.display());
+            let says = format!("{} can't be created: {error}", setup.folder.display());
             Need { name: "folder", is_met: false, says }
         }
     }
@@ -128,13 +131,17 @@ fn has_font(folder: &Path, depth: usize) -> bool {
 fn jail(setup: &Setup) -> Need {
     let abi = confine::landlock_abi();
     if confine::PORTS <= abi {
-        return met("jail", format!("Landlock {abi} keeps files and ports"));
+        return met("jail", format!("Landlock {abi} protects files and ports"));
     }
     let is_met = setup.without_landlock == WithoutLandlock::Start;
     let says = match abi {
-        0 => "this kernel has no Landlock: pages that break the browser reach what HQ reaches",
+        0 => {
+            "this kernel has no Landlock: a page that exploits the browser can reach what HQ \
+            reaches"
+        }
         _ => {
-            "this kernel cannot tell ports apart: pages that break the browser get past the way out"
+            "this kernel can't distinguish ports: a page that exploits the browser can bypass HQ's \
+             proxy"
         }
     };
     Need {
@@ -147,8 +154,11 @@ fn jail(setup: &Setup) -> Need {
 /// Always met: Chromium is told to use its own folder for shared memory.
 fn shared_memory() -> Need {
     let says = match Path::new(SHARED).is_dir() {
-        true => format!("{SHARED} is not used, the browser's own folder is"),
-        false => format!("{SHARED} is not there and not needed, the browser's own folder is used"),
+        true => format!("{SHARED} isn't used; the browser's own folder is"),
+        false => format!(
+            "{SHARED} doesn't exist and isn't needed; the browser's own folder is \
+            used"
+        ),
     };
     met("shared memory", says)
 }
@@ -157,8 +167,8 @@ fn shared_memory() -> Need {
 fn own_sandbox() -> Need {
     let is_refused = |path: &&str| fs::read_to_string(path).is_ok_and(|text| text.trim() == "0");
     let host = match NAMESPACES.iter().any(is_refused) {
-        true => "this machine lets nobody but root make user namespaces, which is not needed",
-        false => "the jail refuses the user namespaces that it needs, and stands in for it",
+        true => "only root can create user namespaces on this machine, but they aren't needed",
+        false => "HQ's sandbox refuses the user namespaces it needs, and replaces it",
     };
     met("own sandbox", format!("off; {host}"))
 }
@@ -166,8 +176,8 @@ fn own_sandbox() -> Need {
 /// Always met; but an escape from a browser of root would have root's rights.
 fn user() -> Need {
     let says = match uid() {
-        Some(0) => "HQ runs as root; the jail holds all the same, a user of its own is safer",
-        _ => "HQ does not run as root",
+        Some(0) => "HQ runs as root; the sandbox still works, but a separate user is safer",
+        _ => "HQ doesn't run as root",
     };
     met("user", says.to_owned())
 }

@@ -53,16 +53,16 @@ impl Page {
         if let Some(Size { width, height, scale, .. }) = to.size {
             let fits = |side| (MIN_SIDE..=MAX_SIDE).contains(&side);
             if !fits(width) || !fits(height) {
-                return wrong(format!("width and height are {MIN_SIDE} to {MAX_SIDE}"));
+                return wrong(format!("use a width and height of {MIN_SIDE} to {MAX_SIDE}"));
             }
             if !(0.5..=4.0).contains(&scale) {
-                return wrong("scale is 0.5 to 4".to_owned());
+                return wrong("use a scale of 0.5 to 4".to_owned());
             }
         }
         let zone = to.zone.as_deref().unwrap_or_default();
         // Not every Chromium refuses an unknown zone.
         if !zone.is_empty() && jiff::tz::TimeZone::get(zone).is_err() {
-            return wrong(format!("there is no zone {zone}"));
+            return wrong(format!("there is no time zone {zone}"));
         }
         // The zone first, so that a refusal changes nothing else.
         known("zone", zone, self.call(&SetZone { timezone_id: zone }, USUAL).await)?;
@@ -114,7 +114,7 @@ fn known<T>(what: &str, value: &str, done: Result<T, BrowserError>) -> Result<()
     match done {
         Err(BrowserError::Refused { message, .. }) => {
             let value: String = value.chars().take(60).collect();
-            Err(BrowserError::Wrong(format!("{what} {value:?} is not known here: {message}")))
+            Err(BrowserError::Wrong(format!("{what} {value:?} is unknown: {message}")))
         }
         done => done.map(drop),
     }

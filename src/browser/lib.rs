@@ -47,7 +47,7 @@ pub enum BrowserError {
     #[error("the browser can't be started: {0}")]
     Start(#[from] SandboxError),
     /// A folder or file of the browser cannot be created or read.
-    #[error("the browser's folder cannot be used: {0}; check that the disk has room")]
+    #[error("the browser's folder can't be used: {0}; check that the disk has space")]
     Folder(#[source] io::Error),
     /// The browser was not ready in time, or ended before.
     #[error("the browser didn't start: {0}; run `hq browser doctor`")]
@@ -59,7 +59,7 @@ pub enum BrowserError {
     )]
     GaveUp(u32),
     /// The browser ended during a call.
-    #[error("the browser has ended; the last action might have happened, check first")]
+    #[error("the browser has ended; the last action might have happened, so check first")]
     Ended,
     /// The process of the page crashed.
     #[error("the page has crashed; open its address again")]
@@ -70,7 +70,8 @@ pub enum BrowserError {
     NoTab(u32),
     #[error("{0} tabs are open, which is the limit; close one first")]
     TooManyTabs(usize),
-    #[error("the page did not answer within {} s ({method}); reload it or close the tab", within.as_secs_f32())]
+    #[error("the page didn't answer within {} s ({method}); reload it or close the \
+        tab", within.as_secs_f32())]
     TimedOut {
         /// Method of the call.
         method: &'static str,
@@ -98,10 +99,10 @@ pub enum BrowserError {
         source: serde_json::Error,
     },
     /// Addresses of this kind are not allowed.
-    #[error("{0} is not opened here; use an http or https address")]
+    #[error("{0} can't be opened; use an http or https address")]
     Address(String),
     /// The navigation failed.
-    #[error("{url} did not open: {reason}")]
+    #[error("{url} didn't open: {reason}")]
     Navigation {
         url: String,
         /// Chromium's error code.
@@ -109,7 +110,8 @@ pub enum BrowserError {
     },
     /// The address has not responded yet.
     #[error(
-        "{url} has not come within {} s; the tab still waits for it: look again later, or go elsewhere", within.as_secs_f32()
+        "{url} didn't load within {} s; the tab is still waiting for it: check again later, or go \
+         elsewhere", within.as_secs_f32()
     )]
     NotCome {
         url: String,
@@ -118,7 +120,8 @@ pub enum BrowserError {
     },
     /// The page does not answer.
     #[error(
-        "the page does not answer: its scripts or dialogs keep it busy, perhaps without an end; navigate, reload or close the tab{}{dialogs}",
+        "the page doesn't respond because its scripts or dialogs keep it busy, perhaps endlessly; \
+         navigate, reload or close the tab{}{dialogs}",
         if dialogs.is_empty() { "" } else { ". It has shown:\n" }
     )]
     Hangs {
@@ -131,9 +134,9 @@ pub enum BrowserError {
          the page doesn't respond, navigate, reload or close the tab", .0.as_secs_f32()
     )]
     Late(Duration),
-    #[error("there is no page before this one in the tab")]
+    #[error("the tab has no previous page")]
     NoHistory,
-    #[error("there is no next page in the tab")]
+    #[error("the tab has no next page")]
     NoFuture,
     /// The argument is no ref.
     #[error("{0:?} isn't a ref; use one from the last snapshot, such as e12")]
@@ -155,7 +158,7 @@ pub enum BrowserError {
     #[error("{0:?} isn't a key; use names such as Enter, ArrowDown, Control+A")]
     NotAKey(String),
     /// The awaited event did not happen.
-    #[error("{what} did not happen within {} s", within.as_secs_f32())]
+    #[error("{what} didn't happen within {} s", within.as_secs_f32())]
     NotSeen {
         /// The awaited event in words.
         what: String,
@@ -185,7 +188,7 @@ pub enum BrowserError {
     )]
     Scripted(u32),
     /// The PDF of a page cannot be read.
-    #[error("this PDF cannot be read as text: {0}; take a screenshot of it")]
+    #[error("this PDF can't be read as text: {0}; take a screenshot of it")]
     Pdf(String),
     /// The page may still contain a credential.
     #[error("a password was typed into this page; reload it first")]

@@ -315,7 +315,7 @@ impl Page {
         let text = value.to_string();
         if MAX_VALUE < text.len() {
             return Err(BrowserError::Script(format!(
-                "its value has {} bytes, {MAX_VALUE} are allowed",
+                "its value has {} bytes, and the limit is {MAX_VALUE}",
                 text.len()
             )));
         }

@@ -51,7 +51,7 @@ impl Page {
         let head = &bytes[..bytes.len().min(1024)];
         match head.windows(MAGIC.len()).any(|window| window == MAGIC) {
             true => Ok(bytes),
-            false => Err(failed("its site gave something else this time".to_owned())),
+            false => Err(failed("its site returned something else this time".to_owned())),
         }
     }
 

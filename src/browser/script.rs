@@ -85,7 +85,7 @@ impl Page {
         let text = value_of(answer?)?.to_string();
         match text.len() {
             len if MAX_VALUE < len => Err(BrowserError::Script(format!(
-                "its value has {len} bytes, {MAX_VALUE} are allowed: answer less"
+                "its value has {len} bytes, and the limit is {MAX_VALUE}: return less"
             ))),
             _ => Ok(text),
         }

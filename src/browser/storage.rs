@@ -90,7 +90,7 @@ impl Browser {
         let put = PutCookies { cookies: [new] };
         match running.link.call(None, &put, USUAL).await {
             Err(BrowserError::Refused { message, .. }) => {
-                Err(BrowserError::Wrong(format!("the browser takes no such cookie: {message}")))
+                Err(BrowserError::Wrong(format!("the browser refused this cookie: {message}")))
             }
             done => done.map(drop),
         }
@@ -157,7 +157,7 @@ impl Storage {
 fn none(answer: Result<Value, BrowserError>) -> Result<Value, BrowserError> {
     match answer {
         Err(BrowserError::Script(why)) => {
-            Err(BrowserError::Wrong(format!("the storage of this page cannot be used: {why}")))
+            Err(BrowserError::Wrong(format!("this page's storage can't be used: {why}")))
         }
         answer => answer,
     }

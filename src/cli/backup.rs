@@ -375,7 +375,7 @@ fn with_target<T: Send + 'static>(
 /// `hq backup repair`: needs no data folder.
 fn repair(common: &Common, place: &Place) -> Result<u8, CommandError> {
     let Some(to) = &place.to else {
-        let words = "say which place with --to; `hq backup list` names that of the settings";
+        let words = "give the place with --to; `hq backup list` shows the one in the settings";
         return Err(CommandError::Failed(words.to_owned()));
     };
     let work = |target: Arc<dyn Target>, _: Option<Secret>, _: &Meter| {
@@ -428,7 +428,7 @@ fn verify(
     }
     if !checked.faults.is_empty() {
         checked.faults.iter().for_each(|fault| complain(&fault.to_string()));
-        complain(&format!("damaged are the backups {}", checked.damaged.join(", ")));
+        complain(&format!("damaged backups: {}", checked.damaged.join(", ")));
         return Ok(FAILED);
     }
     let report = serde_json::json!({

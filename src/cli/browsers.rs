@@ -496,7 +496,7 @@ fn acted(answer: &Value) -> Vec<String> {
     }
     let tab = &answer["tab"];
     if answer["hidden"] == true {
-        let why = "the page is hidden until the form was sent and the field is empty";
+        let why = "the page is hidden until the form is submitted and the field is empty";
         return vec![format!("t{tab}: done; {why}")];
     }
     let news = answer["news"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -188,7 +188,7 @@ fn describe(one: &Value) -> Vec<String> {
         ("link", word(&one["link"], "told").to_owned()),
         ("trouble", troubles.join(" ")),
         ("waiting to be sent", waits),
-        ("last link lost", broke),
+        ("last connection lost", broke),
         ("refused", word(one, "turned_away").to_owned()),
         ("system", word(one, "system").to_owned()),
         ("fingerprint", word(one, "fingerprint").to_owned()),

@@ -326,8 +326,8 @@ fn lines(status: &Status) -> Vec<String> {
     let home = words(&status.home);
     let mut lines = vec![match (status.running, status.linked) {
         (false, _) => "The gateway isn't running. Start it with `hq replica`.".to_owned(),
-        (true, true) => format!("Linked to {home} since {}", status.since),
-        (true, false) => format!("Not linked to {home} since {}", status.since),
+        (true, true) => format!("Connected to {home} since {}", status.since),
+        (true, false) => format!("Not connected to {home} since {}", status.since),
     }];
     lines.extend(status.why.iter().map(|why| format!("because: {why}")));
     lines.extend(status.copy.iter().map(|copy| format!("this copy: {copy}")));
@@ -355,11 +355,11 @@ fn lines(status: &Status) -> Vec<String> {
     }
     if let Some(since) = status.waiting_since {
         let runs = format::count(status.waiting, "run waits", "runs wait");
-        lines.push(format!("{runs} for the link to the workspace, since {since}"));
+        lines.push(format!("{runs} for the connection to the workspace, since {since}"));
     }
     let rows: u64 = status.rows.values().sum();
     lines.push(match (&status.cursor, status.whole) {
-        (None, _) => "no data of the workspace yet".to_owned(),
+        (None, _) => "no workspace data yet".to_owned(),
         (Some(cursor), true) => format!("up to date at {cursor}: {rows} rows"),
         (Some(_), false) => format!("receiving a snapshot: {rows} rows so far"),
     });
@@ -402,7 +402,7 @@ async fn connect(common: &Common, config: &Config) -> Result<u8, CommandError> {
     };
     let response: Value = local.call(Method::POST, "/replica/connect", NOTHING).await?;
     let words =
-        "It links again now if it isn't linked. `hq replica status` shows the result.".to_owned();
+        "It reconnects now if it isn't connected. `hq replica status` shows the result.".to_owned();
     print(common, &response, &[words])
 }
 

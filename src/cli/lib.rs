@@ -331,8 +331,8 @@ fn elsewhere(common: &Common, command: Command, remote: &Remote) -> u8 {
             block_on(async { tokens::revoke(common, &Door::there(remote), &flags).await })
         }
         _ => {
-            let text = "this is done on the machine itself; leave out --url and --token, and unset \
-                        HQ_URL and HQ_TOKEN (an address for people is --public-url)";
+            let text = "this only works on the machine itself; omit --url and --token, and unset \
+                        HQ_URL and HQ_TOKEN (--public-url is the address for people)";
             fail(common, text);
             return USAGE;
         }

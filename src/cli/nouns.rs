@@ -1,5 +1,5 @@
-//! The commands of nouns that are made with the kit: `hq <noun> list`, `show`, `add`, `edit`, `remove`, and one for each
-//! operation. They follow from the noun's field table and ask its API.
+//! Commands of the nouns on the kit: `hq <noun> list`, `show`, `add`, `edit`, `remove`, and one for each operation.
+//! They are generated from the noun's field table and call its API.
 
 use clap::{Arg, ArgMatches, FromArgMatches, Subcommand};
 use serde_json::{Map, Value};
@@ -127,7 +127,7 @@ fn entered(fields: &'static [Field], is_new: bool) -> impl Iterator<Item = &'sta
     fields.iter().filter(move |field| field.input.is_entered_when(is_new))
 }
 
-/// Whether a field is the argument of `add` that has no flag: the first one that a record must have.
+/// Whether a field is the positional argument of `add`: the first required one.
 fn is_first(noun: &Noun, field: &Field) -> bool {
     let first = entered(noun.entity.fields, true).find(|field| field.input.required);
     first.is_some_and(|first| first.key == field.key)
@@ -157,7 +157,7 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
         InputKind::Hue => {
             arg.value_parser(clap::builder::PossibleValuesParser::new(Hue::WORDS.iter().copied()))
         }
-        // The field keeps its text, once it is known to be a colour.
+        // Checked here, sent as text.
         InputKind::Colour => arg.value_parser(|text: &str| match text.parse::<Colour>() {
             Ok(_) => Ok(text.to_owned()),
             Err(error) => Err(error.to_string()),
@@ -169,7 +169,7 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
     }
 }
 
-/// The fields that were given, as the API takes them.
+/// The JSON body of the given fields.
 fn body(fields: &'static [Field], is_new: bool, matches: &ArgMatches) -> Value {
     let given = entered(fields, is_new).filter_map(|field| {
         let text = matches.get_one::<String>(field.key)?;
@@ -242,7 +242,7 @@ fn done(noun: &Noun, op: &Op, answer: &Value) -> Vec<String> {
     }
 }
 
-/// The texts of a record beside its name, as a person reads them.
+/// The values of a record without its name, as text.
 fn texts(noun: &Noun, record: &Value) -> Vec<String> {
     let shown = noun.entity.fields.iter().filter(|field| !field.internal && field.key != "name");
     let text = |field: &Field| match &record[field.key] {

@@ -289,8 +289,8 @@ pub fn redact(common: &Common, config: Config, flags: Redact) -> Result<u8, Comm
             false => format!("{} ({})", flags.id, done.id),
         };
         return Err(CommandError::Refused(format!(
-            "this removes all former versions of {} {named} for good; backups and other \
-             copies keep them; say so with --yes",
+            "this permanently removes all former versions of {} {named}; backups and other copies \
+             keep them; confirm with --yes",
             flags.table
         )));
     }

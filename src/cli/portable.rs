@@ -48,8 +48,8 @@ fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
 pub fn export(common: &Common, config: Config, flags: &Export) -> Result<u8, CommandError> {
     if flags.file == Path::new("-") {
         // The program that runs writes it, and that has another standard output.
-        let words = "`hq export` writes to a file: give a name, as in `hq export \
-                     --workspace SLUG FILE && cat FILE`; a file of that very name is `./-`";
+        let words = "`hq export` writes to a file: give a name, as in `hq export --workspace SLUG \
+                     FILE && cat FILE`; for a file with exactly that name, use `./-`";
         return Err(CommandError::Failed(words.to_owned()));
     }
     let file = absolute(&flags.file)?;

@@ -11,14 +11,14 @@ use super::Cli;
 const HEAD: &str = "\
 # Commands
 
-Generated from the program. To update this file after a change of a command, run
+Generated from the program. To update this file after changing a command, run
 `HQ_GOLDEN=write cargo test --locked -p cli reference`.
 
-Commands use the server on the data folder through its socket. If HQ does not run, most of them work on the data folder
+Commands use the server on the data folder through its socket. If HQ isn't running, most of them work on the data folder
 directly. With `--url` and `--token-file`, or `HQ_URL` and `HQ_TOKEN` in the environment, commands on a workspace, `hq status`,
 `hq healthcheck`, `hq token list` and `hq token revoke` use a server on another machine.
 
-An id that a list shows shortened may be given that way. Control characters in output are escaped. With `--json`, a failed
+Ids can be given as shortened in lists. Control characters in output are escaped. With `--json`, a failed
 command prints `{\"ok\":false,\"error\":{\"message\":…}}`. [runs.md](runs.md) describes the output of `hq agent run --json`.
 
 | Exit code | Meaning |
@@ -26,7 +26,7 @@ command prints `{\"ok\":false,\"error\":{\"message\":…}}`. [runs.md](runs.md) 
 | 0 | success |
 | 1 | a failure, or a check found something |
 | 2 | wrong usage, no data folder, or no answer in time |
-| 3 | HQ does not run |
+| 3 | HQ isn't running |
 | 4 | `hq agent run` and `hq agent chat`: a limit cut the answer short |
 ";
 /// An option that this many commands take is described once, at the top.

@@ -149,9 +149,9 @@ pub fn run(common: &Common, config: &Config, flags: &Rollback) -> Result<u8, Com
             set_aside(&folder, &aside)
                 .map_err(|e| failed(format!("{from}: {e}; run this again")))?;
             lines.push(format!(
-                "{from} was added since, and only the newer version reads it: it is now \
-                 in {to_place}. When that version runs again, stop it, move the folder back and start \
-                 it: it adopts the workspace"
+                "{from} was added since, and only the newer version can read it: it is now in \
+                 {to_place}. When that version runs again, stop it, move the folder back and start \
+                 it again to adopt the workspace"
             ));
         } else {
             lines.push(format!(

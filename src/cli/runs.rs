@@ -280,7 +280,7 @@ fn line(run: &Value) -> String {
     let (outcome, detail) = (word(&run["outcome"], "word"), word(&run["waiting"], "detail"));
     let state = match (outcome, detail, word(&run["silent"], "name")) {
         ("", "", "") => word(run, "state").to_owned(),
-        ("", "", machine) => format!("waiting for {machine}, which is silent"),
+        ("", "", machine) => format!("waiting for {machine}, which isn't responding"),
         ("", detail, _) => format!("waiting: {detail}"),
         (outcome, ..) => outcome.to_owned(),
     };

@@ -257,9 +257,9 @@ fn master(now: &Value) -> Vec<String> {
         let (from, sealed) = (word(change, "from"), &change["sealed"]);
         lines.push(match change["under_way"] == true {
             true => {
-                format!("Sealed again since {from}: {sealed} so far; HQ continues automatically")
+                format!("Re-encrypted since {from}: {sealed} so far; HQ continues automatically")
             }
-            false => format!("Sealed again since {from}: {sealed}, complete"),
+            false => format!("Re-encrypted since {from}: {sealed}, complete"),
         });
         if change["shut"] != 0 {
             lines.push(format!(

@@ -87,7 +87,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// What was said of them. What a new stream has not is left out, what goes from one is `null`.
+    /// The JSON body of the given fields. `none` is omitted for a new stream, and becomes `null` for a change.
     fn body(self, is_new: bool) -> Map<String, Value> {
         let mut body = Map::new();
         let kept = [
@@ -141,7 +141,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         }
         Command::Archive(which) => change(common, door, &which, &json!({ "archived": true })).await,
         Command::Restore(which) => {
-            // By its name only a stream in use is found: another one may have that name by now.
+            // The API resolves names of unarchived streams only, and another one may have this name by now.
             let place = which.place;
             let ask = Ask::get("/api/v1/streams?archived=true").within(place.workspace.as_ref());
             let all = door.call(ask).await?;
@@ -192,7 +192,7 @@ async fn show(common: &Common, door: &Door, which: &Which) -> Result<u8, Command
     print(common, &json!({ "stream": stream, "tasks": tasks["items"] }), &lines)
 }
 
-/// How far it is: "3 of 8 done".
+/// The progress: "3 of 8 done".
 fn progress(stream: &Value) -> String {
     let count = |key: &str| stream["tasks"][key].as_u64().unwrap_or_default();
     let open = ["todo", "in_progress", "blocked", "missed"].map(count).iter().sum::<u64>();
@@ -225,7 +225,7 @@ mod tests {
     use super::line;
 
     #[test]
-    fn a_stream_stands_in_one_line() {
+    fn a_stream_is_printed_in_one_line() {
         let mut stream = json!({
             "name": "Launch", "lead": { "handle": "ada" }, "target_date": "2026-12-24",
             "tasks": { "todo": 4, "in_progress": 1, "blocked": 0, "done": 3, "cancelled": 2, "missed": 0 },

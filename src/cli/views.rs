@@ -114,7 +114,7 @@ async fn find(door: &Door, which: &Which) -> Result<Value, CommandError> {
     let names = |one: &Value| -> Vec<String> {
         ["name", "slug"].map(|key| word(one, key).to_owned()).to_vec()
     };
-    // Its word in addresses is that of one alone.
+    // A slug is unique.
     let exact = items(&all).iter().find(|one| names(one).contains(&which.view));
     match exact {
         Some(one) => Ok(one.clone()),
@@ -129,7 +129,7 @@ async fn show(common: &Common, door: &Door, which: &Which, limit: u32) -> Result
     let view = find(door, which).await?;
     let (look, limit) = (&view["look"], limit.to_string());
     let given = |key: &str| Some(word(look, key)).filter(|text| !text.is_empty());
-    // As on the page: a view of tasks that does not speak of it shows what is open.
+    // As on the page, a view of tasks without a status term shows open tasks.
     let asks = ["status:", "is:"].into_iter().any(|term| word(look, "q").contains(term));
     let (path, is_tasks) = match word(&view, "noun") {
         "tasks" => ("tasks".to_owned(), true),
@@ -149,7 +149,7 @@ async fn show(common: &Common, door: &Door, which: &Which, limit: u32) -> Result
     let rows: Vec<Vec<String>> = items(&found).iter().map(of_one).collect();
     lines.extend(or_none(table(&rows), if is_tasks { "No tasks." } else { "None." }));
     if found["next"].is_string() {
-        lines.push("There are more: use --limit, or `list` with the same words".to_owned());
+        lines.push("More: use --limit, or `list` with the same query".to_owned());
     }
     let name = if is_tasks { "tasks" } else { "records" };
     print(common, &json!({ "view": view, name: found["items"] }), &lines)

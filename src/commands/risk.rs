@@ -46,7 +46,7 @@ pub fn risk(text: &str, line: &Reduced) -> Risk {
 }
 
 fn of_plan(segments: &[Segment]) -> Risk {
-    let mut worst = Risk::new(Level::Low, "it only looks");
+    let mut worst = Risk::new(Level::Low, "it only reads");
     let mut fetched = false;
     for segment in segments {
         let commands = match unwrap::unwrap(&segment.argv) {
@@ -58,7 +58,7 @@ fn of_plan(segments: &[Segment]) -> Risk {
         };
         for command in &commands {
             worst.raise(match fetched && runs_code(command) {
-                true => Risk::new(Level::High, "it runs code after it fetched something"),
+                true => Risk::new(Level::High, "it runs code after fetching something"),
                 false => of_words(&command.argv, command.inline, 0),
             });
             fetched |= programs::among(FETCHERS, programs::family(&command.argv[0]));
@@ -98,7 +98,7 @@ fn of_words(argv: &[String], inline: bool, depth: usize) -> Risk {
     let mut worst = of_program(argv, inline);
     let Some(inner) = carried(argv) else { return worst };
     if depth == MAX_CARRIED {
-        return Risk::new(Level::High, "commands stand in commands");
+        return Risk::new(Level::High, "commands are nested");
     }
     match unwrap::unwrap(inner) {
         Unwrapped::Opaque(why) => worst.raise(of_text(&inner.join(" "), &why.to_string())),
@@ -131,10 +131,10 @@ fn of_program(argv: &[String], inline: bool) -> Risk {
         return Risk::new(Level::High, reason);
     }
     if inline {
-        return of_text(&words.join(" "), "it runs what its words or its input say");
+        return of_text(&words.join(" "), "it runs code from its arguments or input");
     }
     if words.iter().any(|word| word.split('/').any(|part| programs::among(KEYS, part))) {
-        return Risk::new(Level::Medium, "it names a place where keys usually lie");
+        return Risk::new(Level::Medium, "it names a place where keys are usually stored");
     }
     let carries = words.iter().any(|word| word.starts_with('-') && programs::carries(word));
     let looks = argv[0] == program
@@ -149,8 +149,8 @@ fn of_program(argv: &[String], inline: bool) -> Risk {
             None => programs::looks(program) || program == "command",
         };
     match looks {
-        true => Risk::new(Level::Low, "it only looks"),
-        false => Risk::new(Level::Medium, "it may change something"),
+        true => Risk::new(Level::Low, "it only reads"),
+        false => Risk::new(Level::Medium, "it might change something"),
     }
 }
 
@@ -159,19 +159,19 @@ fn high(program: &str, words: &[String]) -> Option<&'static str> {
     let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
     let all_below = words.iter().any(|word| recursive(word));
     match program {
-        _ if programs::among(RIGHTS, program) => Some("it runs with the rights of another user"),
+        _ if programs::among(RIGHTS, program) => Some("it runs as another user"),
         _ if programs::among(DESTROYERS, program) || program.starts_with("mkfs") => {
             Some("it can destroy a disk or stop the machine")
         }
         "rm" if all_below => Some("it removes whole folders"),
-        "chmod" | "chown" | "chgrp" if all_below => Some("it changes who may use whole folders"),
+        "chmod" | "chown" | "chgrp" if all_below => Some("it changes permissions of whole folders"),
         "find" if has(&["-delete"]) => Some("it removes whatever it finds"),
         "git" => git(words),
-        "kubectl" if has(&["delete"]) => Some("it removes what runs elsewhere"),
+        "kubectl" if has(&["delete"]) => Some("it removes something that runs elsewhere"),
         "terraform" | "tofu" if has(&["apply", "destroy"]) => {
-            Some("it changes what runs elsewhere")
+            Some("it changes something that runs elsewhere")
         }
-        _ if publishes(program, words) => Some("it makes something public"),
+        _ if publishes(program, words) => Some("it publishes something"),
         _ => None,
     }
 }
@@ -200,10 +200,10 @@ fn git(words: &[String]) -> Option<&'static str> {
             || short('d')
     };
     if verb("push") && forced() {
-        return Some("it overwrites or removes what others have");
+        return Some("it overwrites or removes other people’s work");
     }
     if verb("reset") && cut("--hard") || verb("clean") && (short('f') || cut("--force")) {
-        return Some("it throws away work that is not kept");
+        return Some("it discards unsaved work");
     }
     None
 }

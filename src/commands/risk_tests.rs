@@ -108,5 +108,5 @@ fn destroying_publishing_and_more_rights_are_a_high_risk() {
 fn the_reason_is_told() {
     let reason = |line: &str| risk(line, &reduce(line)).reason;
     assert_eq!(reason("ls; rm -r a"), "it removes whole folders");
-    assert_eq!(reason("curl $x"), "the shell would fill in text ($ or `), and it names curl");
+    assert_eq!(reason("curl $x"), "the shell would expand text ($ or `), and it names curl");
 }

@@ -45,22 +45,22 @@ impl fmt::Display for Why {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Missing => "a command is missing",
-            Self::Long => "the line is too long to be checked",
-            Self::Deep => "shells stand in shells too deep to be checked",
-            Self::Hidden => "the line has a character that cannot be seen",
-            Self::Substitution => "the shell would fill in text ($ or `)",
+            Self::Long => "the line is too long to check",
+            Self::Deep => "shells are nested too deep to check",
+            Self::Hidden => "the line has an invisible character",
+            Self::Substitution => "the shell would expand text ($ or `)",
             Self::Glob => "the shell would look for matching files (*, ? or [)",
-            Self::Braces => "the shell may expand braces",
-            Self::Home => "the shell would fill in a home folder (~)",
+            Self::Braces => "the shell might expand braces",
+            Self::Home => "the shell would expand a home folder (~)",
             Self::Redirection => "the shell itself would read or write a file",
-            Self::Background => "a part goes on in the background (&)",
+            Self::Background => "a part runs in the background (&)",
             Self::Compound => "the line has a group, a loop, a condition or a function",
             Self::Assignment => "a variable is set before a command",
-            Self::Quoting => "quotes or escapes do not reduce to plain words",
+            Self::Quoting => "quotes or escapes don’t resolve to plain words",
             Self::State => "a word changes what later words of the line mean",
-            Self::Folder => "the folder changes in a way that cannot be followed",
-            Self::Wrapper => "a wrapper has options that are not known",
-            Self::Inline => "the program runs what its words or its input say",
+            Self::Folder => "the folder changes unpredictably",
+            Self::Wrapper => "a wrapper has unknown options",
+            Self::Inline => "the program runs code from its arguments or input",
         })
     }
 }

@@ -8,13 +8,13 @@ use kernel::problem::{Problem, ProblemKind};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StandinError {
     /// A secret without a host.
-    #[error("the secret {id} names no host; say which hosts its stand-in is for")]
+    #[error("the secret {id} has no host; set the hosts its placeholder is for")]
     NoHost {
         /// Id of the secret.
         id: String,
     },
     /// An invalid host.
-    #[error("the secret {id} cannot be bound to this host; write example.com or *.example.com")]
+    #[error("the secret {id} can't be bound to this host; write example.com or *.example.com")]
     BadHost {
         /// Id of the secret.
         id: String,
@@ -32,55 +32,58 @@ pub enum StandinError {
         id: String,
     },
     /// Certificates cannot be created, or the system's cannot be read.
-    #[error("certificates are not to be had here ({detail}); check those of this machine")]
+    #[error("certificates can't be created here ({detail}); check this machine's certificates")]
     Setup {
         /// Library error.
         detail: String,
     },
     /// The SNI of the program differs from the tunnel's host.
-    #[error("the tunnel leads to {host}, but the program asks for another name; use one name")]
+    #[error("the tunnel leads to {host}, but the program requests another name; use one name")]
     OtherName {
         /// Host of the tunnel.
         host: String,
     },
     /// The program aborted the handshake, usually because it does not trust the authority.
-    #[error("the program took no connection to {host} ({detail}); let it read the file of roots")]
+    #[error(
+        "the program refused the connection to {host} ({detail}); configure it to trust HQ's \
+        root certificates"
+    )]
     Handshake {
         host: String,
         /// Library error.
         detail: String,
     },
     /// The program disconnected prematurely.
-    #[error("the program went away before all was said")]
+    #[error("the program disconnected early")]
     Gone,
     /// The program stalled in the middle of a request, or blocked writes.
-    #[error("the program was silent for {} s in the middle of a request", limit.as_secs())]
+    #[error("the program sent nothing for {} s during a request", limit.as_secs())]
     Idle {
         /// The time limit.
         limit: Duration,
     },
     /// A malformed or ambiguous request.
-    #[error("the request cannot be read ({0}); send plain HTTP/1.1")]
+    #[error("the request can't be read ({0}); send plain HTTP/1.1")]
     Unclear(&'static str),
     /// A head that exceeds the limit.
-    #[error("the head of the request is too long; send fewer or shorter headers")]
+    #[error("the request head is too long; send fewer or shorter headers")]
     TooLong,
     /// The host does not respond, or stopped in the middle.
-    #[error("{host} does not answer ({detail}); try again later")]
+    #[error("{host} doesn't respond ({detail}); try again later")]
     Away {
         host: String,
         /// Connection or library error.
         detail: String,
     },
     /// The host's certificate is invalid.
-    #[error("the certificate of {host} is not good ({detail}); nothing was sent")]
+    #[error("the certificate of {host} isn't valid ({detail}); nothing was sent")]
     Certificate {
         host: String,
         /// Connection or library error.
         detail: String,
     },
     /// A response that cannot be inspected.
-    #[error("the answer of {host} cannot be passed on ({why}); ask in another way")]
+    #[error("the response of {host} can't be passed on ({why}); send the request differently")]
     Answer {
         host: String,
         /// The reason, as a phrase.

@@ -123,7 +123,7 @@ async fn curl_sends_a_key_that_it_does_not_have() {
         assert!(text(&output).starts_with(status), "{}", text(&output));
     }
     let refused = std::fs::read_to_string(folder.path().join("out")).unwrap();
-    assert_eq!(refused, "HQ: the stand-in of KEY may not stand in the body; send it in a header\n");
+    assert_eq!(refused, "HQ: the placeholder of KEY can't be in the body; send it in a header\n");
     assert_eq!((proxy.report.uses()[0].count, proxy.report.refusals().len()), (2, 1));
 }
 

@@ -239,7 +239,8 @@ impl<'w> Swap<'w> {
                 if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') =>
             {
                 return Err(Refused(format!(
-                    "the value of {} has several lines, and a header has one; send it in another place",
+                    "the value of {} has several lines, but a header can only have one; send it \
+                     elsewhere",
                     entry.id
                 )));
             }
@@ -247,10 +248,7 @@ impl<'w> Swap<'w> {
             Written::InPath => forms::percent(value, b":@"),
             Written::InQuery | Written::InForm => forms::percent(value, b""),
             Written::InJson => forms::json(value).ok_or_else(|| {
-                Refused(format!(
-                    "the value of {} is no text, and JSON takes nothing else",
-                    entry.id
-                ))
+                Refused(format!("the value of {} isn't text, which JSON requires", entry.id))
             })?,
         });
         out.extend_from_slice(&coded);
@@ -267,25 +265,24 @@ impl<'w> Swap<'w> {
                 let entry = &self.way.standins.entries[of];
                 let name = self.of(of);
                 if !entry.is_for(host, self.way.port) {
-                    return Refused(format!("{name} is not for {host}:{}", self.way.port));
+                    return Refused(format!("{name} isn't for {host}:{}", self.way.port));
                 }
                 let places: Vec<String> = entry.places.iter().map(Place::to_string).collect();
                 let places = places.join(" or ");
-                Refused(format!("{name} may not stand in {place}; send it in {places}"))
+                Refused(format!("{name} can't be in {place}; send it in {places}"))
             }
             Met::Part(of) => {
-                Refused(format!("a part of {} stands alone; send it whole", self.of(of)))
+                Refused(format!("only a part of {} was sent; send all of it", self.of(of)))
             }
             Met::Hidden(of) => encoded(&self.of(of)),
             Met::Unknown => Refused(
-                "a stand-in is not known here; those of another or an ended run are worth nothing"
-                    .to_owned(),
+                "a placeholder is unknown; those of another or an ended run don't work".to_owned(),
             ),
         }
     }
 
     fn of(&self, number: usize) -> String {
-        format!("the stand-in of {}", self.way.standins.entries[number].id)
+        format!("the placeholder of {}", self.way.standins.entries[number].id)
     }
 }
 

@@ -128,26 +128,26 @@ async fn a_stand_in_anywhere_else_is_refused_and_the_host_never_hears_of_it() {
     for (request, why) in [
         (
             get(&format!("/?k={key}"), ""),
-            "the stand-in of KEY may not stand in the query; send it in a header",
+            "the placeholder of KEY can't be in the query; send it in a header",
         ),
-        (get(&format!("/{key}"), ""), "may not stand in the path"),
-        (get("/", &format!("{key}: x\r\n")), "may not stand in the name of a header"),
-        (get("/", &format!("Connection: {key}\r\n")), "may not stand in this header"),
+        (get(&format!("/{key}"), ""), "can't be in the path"),
+        (get("/", &format!("{key}: x\r\n")), "can't be in the name of a header"),
+        (get("/", &format!("Connection: {key}\r\n")), "can't be in this header"),
         (
             get("/", &format!("X: {}\r\n", bed.token("QUERY"))),
-            "may not stand in a header; send it in the query",
+            "can't be in a header; send it in the query",
         ),
         (
             get("/", &format!("X: {}\r\n", bed.token("OTHER"))),
-            "the stand-in of OTHER is not for api.site.test:443",
+            "the placeholder of OTHER isn't for api.site.test:443",
         ),
-        (get("/", &format!("X: {}\r\n", bed.token("PORT"))), "the stand-in of PORT is not for"),
+        (get("/", &format!("X: {}\r\n", bed.token("PORT"))), "the placeholder of PORT isn't for"),
         (get("/", &format!("X: {}\r\n", bed.token("LINES"))), "has several lines"),
         (
             get("/", &format!("X: {}\r\nY: {}\r\n", &key[..20], &key[20..])),
-            "a part of the stand-in of KEY",
+            "a part of the placeholder of KEY",
         ),
-        (get("/", &format!("X: {}\r\n", signs(&key))), "the stand-in of KEY is encoded"),
+        (get("/", &format!("X: {}\r\n", signs(&key))), "the placeholder of KEY is encoded"),
         (get(&format!("/?k={}", signs(&key)), ""), "is encoded"),
         (get(&format!("/?k=%68{}", &key[1..]), ""), "a part of"),
         (get("/", &format!("X: {}\r\n", STANDARD.encode(&key))), "is encoded"),
@@ -161,18 +161,18 @@ async fn a_stand_in_anywhere_else_is_refused_and_the_host_never_hears_of_it() {
         ),
         (
             get("/", &format!("Authorization: Basic {}\r\n", STANDARD.encode(bed.token("OTHER")))),
-            "is not for",
+            "isn't for",
         ),
-        (get("/", &format!("X: hqs_{}\r\n", "x".repeat(43))), "is not known here"),
-        (post(json, &format!("{{\"a\": \"{in_field}\"}}")), "may not stand in the field a"),
+        (get("/", &format!("X: hqs_{}\r\n", "x".repeat(43))), "is unknown"),
+        (post(json, &format!("{{\"a\": \"{in_field}\"}}")), "can't be in the field a"),
         (
             post(json, &format!("{{\"a\": {{\"client_secret\": \"{in_field}\"}}}}")),
-            "may not stand in the body",
+            "can't be in the body",
         ),
-        (post(json, &format!("[\"{in_field}\"]")), "may not stand in the body"),
+        (post(json, &format!("[\"{in_field}\"]")), "can't be in the body"),
         (
             post(json, &format!("{{\"client_secret\": \"{key}\"}}")),
-            "may not stand in the field client_secret",
+            "can't be in the field client_secret",
         ),
     ] {
         let heard = bed.ask(&site, &request).await;
@@ -320,8 +320,7 @@ async fn a_parameter_that_a_secret_names_is_a_place_and_the_rest_of_the_query_is
     assert!(site.heads()[0].starts_with(&first), "{:?}", site.heads());
     for target in [format!("/a?x={key}"), format!("/a?{key}"), format!("/a?key=&{key}=1")] {
         let heard = bed.ask(&site, &get(&target, "")).await;
-        let message =
-            "the stand-in of KEY may not stand in the query; send it in the parameter key";
+        let message = "the placeholder of KEY can't be in the query; send it in the parameter key";
         assert!(heard.status() == "403" && heard.body().contains(message), "{heard:?}");
     }
     assert_eq!(site.heads().len(), 1);

@@ -432,7 +432,7 @@ async fn what_is_too_long_or_too_slow_is_told_so() {
     bed.limits = usual;
     bed.limits.host = Duration::from_millis(300);
     let heard = bed.ask(&site, &get("/slow", "")).await;
-    assert!(heard.status() == "502" && heard.body().contains("does not answer"), "{heard:?}");
+    assert!(heard.status() == "502" && heard.body().contains("doesn't respond"), "{heard:?}");
     // After a complete exchange, the connection may idle until the limit, and is then closed.
     bed.limits.rest = Duration::from_millis(200);
     assert_eq!(bed.ask(&site, "").await.ended, Ok(()));

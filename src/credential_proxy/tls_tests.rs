@@ -119,7 +119,7 @@ async fn nothing_is_sent_to_a_host_that_cannot_show_who_it_is() {
         assert!(detail.contains(why), "{why}: {detail}");
         assert!(
             heard.status() == "502"
-                && heard.body().contains("the certificate of api.site.test is not good")
+                && heard.body().contains("the certificate of api.site.test isn't valid")
         );
         assert!(site.heads().is_empty() && heard.uses.is_empty());
     }

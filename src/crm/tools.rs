@@ -65,19 +65,22 @@ trait Tooled: StoredKind {
 impl Tooled for Contacts {
     const LIST: (&'static str, &'static str) = (
         "contact_list",
-        "Find contacts. q has words and conditions such as stage:lead, -tag:vip, bikes:>3, due:<7d, owner:me, \
-         email:none. schema_get tells the fields.",
+        "Find contacts. q has words and conditions such as stage:lead, -tag:vip, bikes:>3, \
+         due:<7d, owner:me, email:none. schema_get lists the fields.",
     );
-    const GET: (&'static str, &'static str) =
-        ("contact_get", "Read one contact: its values, where each comes from, the newest talks.");
+    const GET: (&'static str, &'static str) = (
+        "contact_get",
+        "Read one contact: its values with their sources, and the latest \
+            interactions.",
+    );
     const CREATE: (&'static str, &'static str) = (
         "contact_create",
-        "Add a contact. values by the keys of fields; sources say where you found each.",
+        "Add a contact. values are keyed by field; sources say where you found each.",
     );
     const UPDATE: (&'static str, &'static str) = (
         "contact_update",
-        "Change values of a contact. A value that a person wrote stays and yours becomes a suggestion; the answer \
-         says which.",
+        "Change values of a contact. A value that a person entered stays and yours becomes a \
+         suggestion; the result says which.",
     );
 }
 
@@ -88,15 +91,17 @@ impl Tooled for Organizations {
     );
     const GET: (&'static str, &'static str) = (
         "org_get",
-        "Read one organization: its values, where each comes from, its contacts, the newest talks.",
+        "Read one organization: its values with their sources, its contacts, and the latest \
+         interactions.",
     );
     const CREATE: (&'static str, &'static str) = (
         "org_create",
-        "Add an organization. values by the keys of fields; sources say where you found each.",
+        "Add an organization. values are keyed by field; sources say where you found each.",
     );
     const UPDATE: (&'static str, &'static str) = (
         "org_update",
-        "Change values of an organization. A value that a person wrote stays and yours becomes a suggestion.",
+        "Change values of an organization. A value that a person entered stays and yours becomes a \
+         suggestion.",
     );
 }
 
@@ -105,11 +110,12 @@ impl Tooled for Records {
     const GET: (&'static str, &'static str) = ("", "");
     const CREATE: (&'static str, &'static str) = (
         "record_create",
-        "Add a record to a collection. values by the keys of fields; schema_get tells them.",
+        "Add a record to a collection. values are keyed by field; schema_get lists them.",
     );
     const UPDATE: (&'static str, &'static str) = (
         "record_update",
-        "Change values of a record. A value that a person wrote stays and yours becomes a suggestion.",
+        "Change values of a record. A value that a person entered stays and yours becomes a \
+         suggestion.",
     );
 }
 
@@ -143,15 +149,15 @@ struct List<K>(PhantomData<K>);
 struct ListArgs {
     /// words and conditions
     q: Option<String>,
-    /// a field's key, created, updated or due; - in front from the largest
+    /// a field's key, created, updated or due; prefix - for descending
     sort: Option<String>,
     /// at most 100
     limit: Option<usize>,
-    /// next of the answer before
+    /// next of the previous page
     cursor: Option<String>,
-    /// the keys of the fields to answer; all that are filled if left out
+    /// keys of the fields to return; default: all filled ones
     fields: Option<Vec<String>>,
-    /// the archived ones in place of the others
+    /// archived ones instead
     #[serde(default)]
     archived: bool,
 }
@@ -227,7 +233,7 @@ struct Get<K>(PhantomData<K>);
 /// Arguments of `contact_get` and `org_get`.
 #[derive(Deserialize, JsonSchema)]
 struct GetArgs {
-    /// its id, its name, or an address of mail
+    /// its id, name or email address
     id: String,
 }
 
@@ -282,13 +288,13 @@ struct Update<K>(PhantomData<K>);
 /// A row to be made or changed.
 #[derive(Deserialize, JsonSchema)]
 struct Item {
-    /// of one to change: its id, name or address of mail
+    /// to change one: its id, name or email address
     id: Option<String>,
-    /// of a new record: its collection's name or id
+    /// for a new record: its collection's name or id
     collection: Option<String>,
-    /// values by the keys of fields; null takes one away
+    /// values keyed by field; null clears one
     values: Map<String, Value>,
-    /// where you found each value: up to three {at: address, quote: the words there} by field
+    /// where you found each value: up to three {at: URL, quote: text} per field
     #[serde(default)]
     sources: BTreeMap<String, Vec<SourceArg>>,
 }
@@ -296,9 +302,9 @@ struct Item {
 /// Where a value was found.
 #[derive(Deserialize, JsonSchema)]
 struct SourceArg {
-    /// an address of the web, or a record in words
+    /// a URL, or a record in words
     at: String,
-    /// the words there
+    /// the quoted text
     #[serde(default)]
     quote: String,
 }
@@ -306,9 +312,9 @@ struct SourceArg {
 /// Arguments of tools that make or change rows.
 #[derive(Deserialize, JsonSchema)]
 struct ItemsArgs {
-    /// at most 100; each is answered for itself
+    /// at most 100; each gets its own result
     items: Vec<Item>,
-    /// says what would happen and changes nothing
+    /// only preview, changes nothing
     #[serde(default)]
     dry_run: bool,
 }
@@ -428,11 +434,11 @@ struct LinkOrganization;
 /// Arguments of `contact_link_org`.
 #[derive(Deserialize, JsonSchema)]
 struct LinkArgs {
-    /// the contact's id, name or address of mail
+    /// the contact's id, name or email address
     contact: String,
-    /// the organization's name or id; made if there is none of that name
+    /// the organization's name or id; created if the name is new
     organization: String,
-    /// what the contact does there
+    /// the contact's role there
     role: Option<String>,
 }
 
@@ -440,7 +446,7 @@ impl WriteTool for LinkOrganization {
     type Args = LinkArgs;
     type Ready = ();
     const SPEC: ToolSpec = spec(
-        ("contact_link_org", "Say for which organization a contact works, and as what."),
+        ("contact_link_org", "Set which organization a contact works for, and in what role."),
         Effect::Change,
     );
 
@@ -473,7 +479,8 @@ impl WriteTool for InteractionLog {
     const SPEC: ToolSpec = spec(
         (
             "interaction_log",
-            "Write down a talk with a contact or an organization, or a note, and what is to follow.",
+            "Log an interaction with a contact or an organization, or a note, with an optional \
+             follow-up.",
         ),
         Effect::Add,
     );
@@ -508,7 +515,8 @@ impl ReadTool for SchemaGet {
     const SPEC: ToolSpec = spec(
         (
             "schema_get",
-            "The fields of contacts, organizations or a collection as a JSON schema, with stages and choices.",
+            "Get the fields of contacts, organizations or a collection as a JSON schema, with \
+             stages and choices.",
         ),
         Effect::Read,
     );
@@ -538,7 +546,7 @@ struct NoArgs {}
 impl ReadTool for CollectionList {
     type Args = NoArgs;
     const SPEC: ToolSpec = spec(
-        ("collection_list", "The collections of the workspace: tables that people made."),
+        ("collection_list", "List the workspace's collections: tables that people created."),
         Effect::Read,
     );
 
@@ -566,7 +574,7 @@ impl ReadTool for RecordQuery {
     const SPEC: ToolSpec = spec(
         (
             "record_query",
-            "Find records of a collection. q has words and conditions by the keys of its fields.",
+            "Find records in a collection. q has words and conditions keyed by field.",
         ),
         Effect::Read,
     );

@@ -27,19 +27,21 @@ const TAG: usize = 16;
 /// Why a sealed value cannot be opened. Contains nothing of the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    #[error("the stored secret is not a sealed value; enter it again")]
+    #[error("the stored secret isn't an encrypted value; enter it again")]
     BadFormat,
     #[error(
-        "the secret was sealed under another master key ({key}); restore that key or enter the secret again"
+        "the secret was encrypted with another master key ({key}); restore that key or enter the \
+         secret again"
     )]
     KeyMissing { key: KeyId },
     /// Modified, moved to another place, or sealed with another key.
     #[error(
-        "the stored secret does not open with this master key; restore the key or enter the secret again"
+        "the stored secret can't be opened with this master key; restore the key or enter the \
+         secret again"
     )]
     AuthFailed,
     /// Opened, but not UTF-8.
-    #[error("the secret is not text; read it as bytes")]
+    #[error("the secret isn't text; read it as bytes")]
     NotText,
 }
 

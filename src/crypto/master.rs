@@ -40,13 +40,14 @@ pub(super) type Key = Zeroizing<[u8; 32]>;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file exists but cannot be read.
-    #[error("the master key {} cannot be read; check its owner and mode", path.display())]
+    #[error("the master key {} can't be read; check its owner and mode", path.display())]
     Unreadable {
         /// The key file.
         path: PathBuf,
         source: io::Error,
     },
-    #[error("the master key {} cannot be made; check that its folder can be written", path.display())]
+    #[error("the master key {} can't be created; check that its folder is \
+        writable", path.display())]
     NotMade {
         /// The key file.
         path: PathBuf,
@@ -54,8 +55,8 @@ pub enum KeyError {
     },
     /// The key file cannot be replaced.
     #[error(
-        "HQ cannot put another key in the place of {}; do it yourself: keep that file beside as {}, put a new key \
-         in its place and start HQ again, which then re-encrypts everything",
+        "HQ can't replace {}; do it yourself: keep that file as {}, put a new key in its place and \
+         restart HQ, which then re-encrypts everything",
         path.display(),
         former.display()
     )]
@@ -71,18 +72,18 @@ pub enum KeyError {
         /// Permission bits.
         mode: u32,
     },
-    #[error("a master key has at least {MIN_TEXT} characters")]
+    #[error("a master key needs at least {MIN_TEXT} characters")]
     TooShort,
-    #[error("a master key has at most {MAX_FILE} bytes")]
+    #[error("a master key can have at most {MAX_FILE} bytes")]
     TooLong,
     /// Whitespace or control characters.
-    #[error("a master key is one word of text, without spaces, line breaks or binary data")]
+    #[error("a master key must be one word of text, without spaces, line breaks or binary data")]
     NotText,
     /// The file exists but holds no key.
     #[error(
-        "{} holds no master key ({why}); put the right one back from where you keep its copy: a new one \
-         opens nothing that was sealed with it. Only where there is no data yet remove the file, and HQ \
-         makes one",
+        "{} doesn't contain a master key ({why}); restore the right one from your copy: a new key \
+         can't open anything encrypted with the old one. Only if there is no data yet, remove the \
+         file, and HQ creates one",
         path.display()
     )]
     Unfit {
@@ -91,7 +92,7 @@ pub enum KeyError {
         why: Box<KeyError>,
     },
     /// Not 32 bytes in one of the three encodings.
-    #[error("the former key is not 32 bytes as base64url, base64 or hex")]
+    #[error("the former key isn't 32 bytes as base64url, base64 or hex")]
     NotRaw,
 }
 
@@ -375,8 +376,8 @@ mod tests {
             let KeyError::Unfit { why, .. } = &error else { panic!("{error:?}") };
             assert_eq!(format!("{why:?}"), name);
             let words = error.to_string();
-            assert!(words.contains("master.key holds no master key"), "{words}");
-            assert!(words.contains("put the right one back"), "{words}");
+            assert!(words.contains("master.key doesn't contain a master key"), "{words}");
+            assert!(words.contains("restore the right one"), "{words}");
             assert_eq!(fs::read(&path).unwrap(), content);
         }
     }

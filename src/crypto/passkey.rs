@@ -23,18 +23,18 @@ const EXTENDED: u8 = 0x80;
 /// Why a passkey is rejected. Details are for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasskeyError {
-    #[error("the browser's answer cannot be read")]
+    #[error("the browser's response can't be read")]
     Malformed,
     /// Created for another site or request.
-    #[error("the browser's answer is for another page or request")]
+    #[error("the browser's response is for another page or request")]
     OtherPlace,
     /// The device did not verify the user.
-    #[error("the device did not check who you are; turn on its screen lock or PIN")]
+    #[error("the device didn't verify your identity; turn on its screen lock or PIN")]
     NotVerified,
     /// Unsupported kind of key.
-    #[error("this kind of key is not supported")]
+    #[error("this kind of key isn't supported")]
     Unsupported,
-    #[error("the signature does not match")]
+    #[error("the signature doesn't match")]
     BadSignature,
 }
 

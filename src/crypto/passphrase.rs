@@ -36,16 +36,19 @@ pub struct Cost {
 /// Why a passphrase is rejected or does not open something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
-    #[error("a passphrase needs at least {MIN_CHARS} characters; a few unrelated words will do")]
+    #[error(
+        "use a passphrase of at least {MIN_CHARS} characters; a few unrelated words are \
+        enough"
+    )]
     TooShort,
-    #[error("this is not the passphrase of these backups; nothing was read")]
+    #[error("this isn't the passphrase of these backups; nothing was read")]
     Wrong,
     /// Modified after sealing.
     #[error("the sealed bytes were changed")]
     Broken,
-    #[error("the key of these backups is damaged; take it from a copy of them")]
+    #[error("the key of these backups is damaged; restore it from a copy")]
     BadKey,
-    #[error("there is not enough memory to try a passphrase (64 MiB are needed)")]
+    #[error("not enough memory to check a passphrase (64 MiB are needed)")]
     NoMemory,
 }
 

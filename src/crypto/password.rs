@@ -110,27 +110,23 @@ const RUNS: &[&str] = &[
 /// Why a password is rejected or cannot be verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    #[error(
-        "a password needs at least {MIN_CHARS} characters; a few unrelated words are easy to keep in mind"
-    )]
+    #[error("use at least {MIN_CHARS} characters; a few unrelated words are easy to remember")]
     TooShort,
-    #[error("a password has at most {MAX_CHARS} characters; use a shorter one")]
+    #[error("use at most {MAX_CHARS} characters")]
     TooLong,
-    #[error(
-        "this password is easily guessed; take a few unrelated words or let a password manager make one"
-    )]
+    #[error("this password is easy to guess; use a few unrelated words or a password manager")]
     Guessable,
     /// Consists mainly of the name or address of its owner.
-    #[error("the password is mostly your name or address; take something that others do not know")]
+    #[error("this password is mostly your name or email address; use something others don't know")]
     Personal,
     /// The hash uses a pepper of an unknown master key.
     #[error(
         "the password was set under another master key; restore that key or run `hq user reset-link`"
     )]
     PepperMissing,
-    #[error("the stored password cannot be read; run `hq user reset-link`")]
+    #[error("the stored password can't be read; run `hq user reset-link`")]
     BadHash,
-    #[error("there is not enough memory to check a password; try again in a moment")]
+    #[error("not enough memory to check the password; try again in a moment")]
     NoMemory,
 }
 

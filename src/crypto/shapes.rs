@@ -246,8 +246,8 @@ impl Spot {
         match self {
             Self::Logs => "the log",
             Self::Errors => "errors",
-            Self::Messages => "mail and push",
-            Self::Tools => "output of tools",
+            Self::Messages => "email and push",
+            Self::Tools => "tool output",
             Self::Elsewhere => "conversations",
         }
     }
@@ -344,14 +344,17 @@ pub(crate) fn mask(found: &[u8]) -> String {
 /// The reason, as text.
 pub fn check(pattern: &str) -> Result<(), String> {
     if pattern.trim().is_empty() {
-        return Err("write a pattern".to_owned());
+        return Err("enter a pattern".to_owned());
     }
     if LONGEST < pattern.len() {
-        return Err(format!("a pattern has at most {LONGEST} bytes"));
+        return Err(format!("use a pattern of at most {LONGEST} bytes"));
     }
-    let built = build(pattern).map_err(|_| "this is no regular expression, or too large a one")?;
+    let built = build(pattern).map_err(|_| {
+        "this isn't a valid regular expression, or it is too \
+        large"
+    })?;
     match built.is_match(b"") {
-        true => Err("it would match everywhere; name at least one sign".to_owned()),
+        true => Err("it would match everywhere; include at least one fixed character".to_owned()),
         false => Ok(()),
     }
 }

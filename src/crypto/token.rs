@@ -28,10 +28,10 @@ const MAX_SIGNED: usize = 8192;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Malformed or mistyped.
-    #[error("this is not a valid token; copy it whole")]
+    #[error("this isn't a valid token; copy all of it")]
     BadFormat,
     /// Not signed by this installation for this purpose.
-    #[error("the value was not made here; start again")]
+    #[error("the value wasn't created here; start again")]
     Forged,
     #[error("the value has expired; start again")]
     Expired,

@@ -22,11 +22,11 @@ const POINT: usize = 65;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
     /// The browser's keys are invalid.
-    #[error("the keys of this browser cannot be used; subscribe again")]
+    #[error("this browser's keys can't be used; subscribe again")]
     BadKeys,
-    #[error("a push message has at most {MAX_MESSAGE} bytes")]
+    #[error("a push message can have at most {MAX_MESSAGE} bytes")]
     TooLong,
-    #[error("the key with which push messages are signed cannot be used")]
+    #[error("the key that signs push messages can't be used")]
     BadSigner,
 }
 

@@ -109,9 +109,14 @@ impl Customers {
     }
 
     fn record(&mut self, n: usize, collection: &CollectionText, company: &Company) -> Sent {
-        let (words, places) = (&collection.rows, &company.texts.customers.places);
-        let (place, word) = (&places[n % places.len()], &words[n % words.len()]);
-        let mut values = object(json!({ "name": format!("{place} {word} {}", n + 1) }));
+        let (names, places) = (&collection.rows, &company.texts.customers.places);
+        let name = &names[n % names.len()];
+        // More rows than names: the same ones at other places.
+        let name = match (n / names.len()).checked_sub(1) {
+            None => name.clone(),
+            Some(round) => format!("{name}, {}", places[round % places.len()]),
+        };
+        let mut values = object(json!({ "name": name }));
         for field in &collection.fields {
             let value = match field.kind {
                 Kind::Select => json!(key_of(self.dice.pick::<String>(&field.choices))),

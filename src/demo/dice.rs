@@ -32,6 +32,15 @@ impl Dice {
         &all[self.below(all.len())]
     }
 
+    /// The numbers from 0 to `count - 1` in random order.
+    pub fn shuffled(&mut self, count: usize) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..count).collect();
+        for at in (1..count).rev() {
+            all.swap(at, self.below(at + 1));
+        }
+        all
+    }
+
     /// A mostly small, sometimes large number; about half are below the median.
     pub fn lag(&mut self, median: usize) -> usize {
         let doublings = (0..4).take_while(|_| self.chance(500)).count();

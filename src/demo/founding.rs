@@ -34,6 +34,7 @@ use server::workspaces::life::{self, NewWorkspace};
 use store::ReadExt as _;
 
 use super::dice::Dice;
+use super::people::Deck;
 use super::texts::{SeriesText, StreamText, TemplateText, Texts};
 use super::{Company, CompanyOptions, DemoError, EMAIL, PASSWORD, refused, unusable};
 
@@ -117,6 +118,7 @@ impl Company {
             end: wish.now,
             dice: Dice(wish.number),
             recent: vec![VecDeque::new(); texts.streams.len()],
+            decks: vec![Deck::default(); texts.streams.len()],
             texts,
             people,
             agents: Vec::new(),

@@ -49,7 +49,7 @@ use store::{ReadExt as _, StoreError, WriteTx};
 
 use dice::Dice;
 use founding::{Person, Worker};
-use people::Deed;
+use people::{Deck, Deed};
 use runs::Live;
 use texts::Texts;
 
@@ -241,6 +241,8 @@ struct Company {
     tick: usize,
     /// Latest tasks of each stream.
     recent: Vec<VecDeque<TaskId>>,
+    /// Next tasks of each stream.
+    decks: Vec<Deck>,
     /// Running runs.
     live: Vec<Live>,
     /// Number of tasks so far.

@@ -40,6 +40,14 @@ pub(super) enum For {
     Step(usize),
 }
 
+/// The tasks of a stream that have not come up in this round.
+#[derive(Clone, Default)]
+pub(super) struct Deck {
+    left: Vec<usize>,
+    /// Rounds so far, including this one.
+    rounds: usize,
+}
+
 /// Assignee of new tasks.
 #[derive(Clone, Copy)]
 pub(super) enum Whose {
@@ -70,7 +78,7 @@ impl Company {
         new.assignee = assignee;
         let is_agents = matches!(whose, Whose::Agent);
         let parts: Vec<NewTask> = match !is_agents && 5 < room && self.dice.chance(50) {
-            true => (0..self.dice.within(2, 4)).map(|_| self.described(stream)).collect(),
+            true => self.parts(stream),
             false => Vec::new(),
         };
         let labels = self.some_labels();
@@ -82,12 +90,44 @@ impl Company {
         (job, count)
     }
 
-    /// A task with random title, description and priority.
-    fn described(&mut self, stream: usize) -> NewTask {
-        let mut new = NewTask::titled(self.texts.title(&mut self.dice, stream));
-        if self.dice.chance(400) {
-            new.description = self.texts.say(&mut self.dice, "description");
+    /// The next task of a stream, with its description.
+    pub(super) fn next_task(&mut self, stream: usize) -> NewTask {
+        let deck = &mut self.decks[stream];
+        let at = match deck.left.pop() {
+            Some(at) => at,
+            None => {
+                deck.left = self.dice.shuffled(self.texts.streams[stream].tasks.len());
+                deck.rounds += 1;
+                deck.left.pop().unwrap_or(0)
+            }
+        };
+        let (title, about) = self.texts.task(stream, at, deck.rounds - 1);
+        let mut new = NewTask::titled(title);
+        if self.dice.chance(700) {
+            new.description = about;
+            if self.dice.chance(250) {
+                let more = self.texts.say(&mut self.dice, "description");
+                new.description = format!("{}\n\n{more}", new.description);
+            }
         }
+        new
+    }
+
+    /// Subtasks with different titles.
+    fn parts(&mut self, stream: usize) -> Vec<NewTask> {
+        let all = self.texts.all("part").to_vec();
+        let (count, order) = (self.dice.within(2, 4), self.dice.shuffled(all.len()));
+        let titles = order.into_iter().take(count).map(|at| all[at].clone());
+        titles.map(|title| self.planned(stream, NewTask::titled(title))).collect()
+    }
+
+    fn described(&mut self, stream: usize) -> NewTask {
+        let new = self.next_task(stream);
+        self.planned(stream, new)
+    }
+
+    /// Adds a random priority and dates.
+    fn planned(&mut self, stream: usize, mut new: NewTask) -> NewTask {
         new.priority = match self.dice.below(100) {
             0..=4 => Priority::Urgent,
             5..=21 => Priority::High,

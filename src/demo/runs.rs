@@ -206,10 +206,10 @@ impl Company {
         script
     }
 
-    fn delivery(&mut self, title: &str, is_repeat: bool) -> Step {
-        let text = self.texts.say(&mut self.dice, "delivery").replace("{title}", title);
+    fn delivery(&mut self, title: &str, again: bool) -> Step {
+        let (title, text) = self.texts.delivery(title);
         let note = self.texts.say(&mut self.dice, "note");
-        Step::Deliver { title: title.to_owned(), text, note, again: is_repeat }
+        Step::Deliver { title, text, note, again }
     }
 
     /// The next step of each run.
@@ -275,7 +275,7 @@ impl Company {
             let new = NewTask {
                 assignee: Some(Assignee::Agent(self.agents[n].id)),
                 stream: Some(self.streams[stream]),
-                ..NewTask::titled(self.texts.title(&mut self.dice, stream))
+                ..self.next_task(stream)
             };
             self.act(0, move |tx| tasks::create(tx, new)).await?;
         }

@@ -5,19 +5,19 @@ use kernel::problem::{Problem, ProblemKind};
 /// Why a folder is not usable as a model. HQ works without one: text search works, semantic search does not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    #[error("this build of HQ cannot embed text; use one with the feature `embed`")]
+    #[error("this build of HQ can't embed text; use one with the feature `embed`")]
     Unavailable,
-    #[error("the threads that embed text cannot be started: {reason}")]
+    #[error("the embedding threads can't be started: {reason}")]
     Threads {
         /// Error of the system.
         reason: String,
     },
-    #[error("the file {file} of the model is missing")]
+    #[error("the model's file {file} is missing")]
     Missing {
         /// One of the three files of a model.
         file: &'static str,
     },
-    #[error("the file {file} of the model cannot be read: {reason}")]
+    #[error("the model's file {file} can't be read: {reason}")]
     Unreadable {
         /// One of the three files of a model.
         file: &'static str,
@@ -31,7 +31,7 @@ pub enum Refused {
         limit: u64,
     },
     /// The hash of a file differs from the confirmed one.
-    #[error("the file {file} is not the one that was confirmed: its SHA-256 is {found}")]
+    #[error("the file {file} isn't the confirmed one: its SHA-256 is {found}")]
     OtherHash {
         file: &'static str,
         /// SHA-256 in hex.
@@ -39,37 +39,38 @@ pub enum Refused {
     },
     /// An unknown model with unconfirmed hashes.
     #[error(
-        "HQ does not know this model; compare the SHA-256 of model.safetensors, {found}, with its card, and confirm it"
+        "HQ doesn't know this model; compare the SHA-256 of model.safetensors, {found}, with its \
+         model card, and confirm it"
     )]
     Unconfirmed {
         /// SHA-256 of the weights in hex.
         found: String,
     },
     /// Invalid configuration or unsupported network.
-    #[error("the file config.json does not fit: {reason}")]
+    #[error("the file config.json is unsuitable: {reason}")]
     Config {
         /// Parser error, or the unsupported value.
         reason: String,
     },
     /// The tokenizer is invalid or does not fit the network.
-    #[error("the file tokenizer.json does not fit: {reason}")]
+    #[error("the file tokenizer.json is unsuitable: {reason}")]
     Tokenizer {
         /// Parser error, or the mismatch.
         reason: String,
     },
     /// Weights in a format that can run code.
-    #[error("the file {file} is a pickle, which could run a program; get the model as safetensors")]
+    #[error("the file {file} is a pickle, which could run code; get the model as safetensors")]
     Pickle {
         /// Name in the folder.
         file: &'static str,
     },
-    #[error("the file model.safetensors is damaged: {reason}; get a fresh copy of it")]
+    #[error("the file model.safetensors is damaged: {reason}; get a new copy")]
     Weights {
         /// What is malformed.
         reason: String,
     },
     /// A tensor does not match the configuration.
-    #[error("the file model.safetensors does not fit: the tensor {tensor} {fault}")]
+    #[error("the file model.safetensors is unsuitable: the tensor {tensor} {fault}")]
     Tensor {
         tensor: String,
         /// The rest of a sentence that starts with the tensor.
@@ -110,18 +111,18 @@ impl Problem for Refused {
 /// Why a text has no vector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmbedError {
-    #[error("the text cannot be cut into tokens: {reason}")]
+    #[error("the text can't be tokenized: {reason}")]
     Tokens {
         /// Error of the tokenizer.
         reason: String,
     },
-    #[error("the text cannot be embedded: {reason}")]
+    #[error("the text can't be embedded: {reason}")]
     Compute {
         /// Error of the network.
         reason: String,
     },
     /// The result is not finite.
-    #[error("the model gives no finite vector for this text; choose another model")]
+    #[error("the model returns no finite vector for this text; choose another model")]
     NotFinite,
 }
 

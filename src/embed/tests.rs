@@ -93,7 +93,7 @@ fn other_networks_are_refused_with_their_reason() {
         assert!(config.contains(from), "{from}");
         fs::write(folder.path().join(FILES[0]), config.replacen(from, to, 1)).expect("written");
         let refused = inspect(folder.path()).expect_err(to).to_string();
-        assert!(refused.starts_with("the file config.json does not fit: "), "{refused}");
+        assert!(refused.starts_with("the file config.json is unsuitable: "), "{refused}");
         assert!(refused.contains(reason), "{refused}");
     }
 }
@@ -235,7 +235,7 @@ mod loaded {
     fn weights_that_do_not_fit_are_refused_with_a_sentence() {
         let message = |refused: Refused| refused.to_string();
         let fault = |what: &str| {
-            format!("the file model.safetensors does not fit: the tensor {NORM} {what}")
+            format!("the file model.safetensors is unsuitable: the tensor {NORM} {what}")
         };
         assert_eq!(
             message(spoilt(|header, _| header[NORM]["shape"] = serde_json::json!([16, 2]))),
@@ -283,8 +283,8 @@ mod loaded {
         let folder = copy();
         let path = folder.path().join(FILES[2]);
         for (bytes, message) in [
-            (b"PK\x03\x04 an archive of pickles".as_slice(), "could run a program"),
-            (b"\x80\x02}q\x00 a pickle", "could run a program"),
+            (b"PK\x03\x04 an archive of pickles".as_slice(), "could run code"),
+            (b"\x80\x02}q\x00 a pickle", "could run code"),
             (b"", "it has only 0 bytes"),
             (b"\xff\xff\xff\xff\xff\xff\xff\xff{}", "its header claims 18446744073709551615 bytes"),
             (b"\x02\0\0\0\0\0\0\0{]", "its header cannot be read"),
@@ -348,7 +348,7 @@ mod loaded {
             assert_ne!(spoilt, json);
             fs::write(&path, spoilt).expect("written");
             let refused = refusal(folder.path()).to_string();
-            assert!(refused.starts_with("the file tokenizer.json does not fit: "), "{refused}");
+            assert!(refused.starts_with("the file tokenizer.json is unsuitable: "), "{refused}");
         }
     }
 

@@ -210,7 +210,7 @@ pub type React = fn(&mut WriteTx<'_>, &Event) -> Result<(), ReactionError>;
 pub type Spoken = fn(&dyn Read, &[u8]) -> Result<String, StoreError>;
 
 /// Converts a field's JSON for history, given the field name.
-pub type Told = fn(&dyn Read, &str, &Value) -> Value;
+pub type Shorten = fn(&dyn Read, &str, &Value) -> Value;
 
 /// Counts the records in use per label id.
 pub type Carried = fn(&dyn Read) -> Result<BTreeMap<Uuid, usize>, StoreError>;
@@ -290,7 +290,7 @@ pub struct Entity {
     /// The review page of records that wait for approval, relative to the workspace.
     pub review: Option<&'static str>,
     /// Shortens a field's JSON for history.
-    pub shorten: Option<Told>,
+    pub shorten: Option<Shorten>,
     /// Markdown of a whole record that can be submitted as a deliverable.
     pub spoken: Option<Spoken>,
     /// Lists that can be saved as views.

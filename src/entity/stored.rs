@@ -141,7 +141,7 @@ fn with<R: Record>(of: &Entity, record: &R, values: &Values) -> Result<R, Error>
 
 /// Emits the event of a write. Private records emit none unless their noun provides one, because everyone can read
 /// events.
-fn tell<R: Stored>(
+fn emit<R: Stored>(
     tx: &mut WriteTx<'_>,
     of: &'static Entity,
     record: &R,
@@ -163,7 +163,7 @@ fn create<R: Stored>(
     R::check(tx, None, &mut new, values)?;
     tx.put(&new)?;
     let id = new.id();
-    tell(tx, of, &new, (RowAct::Created, || of.event(&id, RowAct::Created)));
+    emit(tx, of, &new, (RowAct::Created, || of.event(&id, RowAct::Created)));
     Ok(KeyBuf::of(&id).into_bytes())
 }
 
@@ -199,7 +199,7 @@ fn update<R: Stored>(
     }
     new.stamp(tx.now());
     tx.put(&new)?;
-    tell(tx, of, &new, (RowAct::Changed, || of.changed(&old, &new)));
+    emit(tx, of, &new, (RowAct::Changed, || of.changed(&old, &new)));
     Ok(())
 }
 
@@ -213,6 +213,6 @@ fn remove<R: Stored>(
     R::removing(tx, &gone)?;
     let id = gone.id();
     tx.delete::<R>(id.clone())?;
-    tell(tx, of, &gone, (RowAct::Deleted, || of.event(&id, RowAct::Deleted)));
+    emit(tx, of, &gone, (RowAct::Deleted, || of.event(&id, RowAct::Deleted)));
     Ok(())
 }

@@ -42,8 +42,7 @@ pub enum Kind {
 /// Offset within which a PDF header may start.
 const PDF_WITHIN: usize = 1 << 10;
 /// Note about archives.
-const UNPACKED: &str =
-    "the files that are packed into this one are not read; send them by themselves";
+const UNPACKED: &str = "files inside an archive aren't read; upload them separately";
 const ZIP: &[u8] = b"PK\x03\x04";
 /// An empty zip consists of this record.
 const EMPTY_ZIP: &[u8] = b"PK\x05\x06";
@@ -148,7 +147,7 @@ pub(crate) fn unread(bytes: &[u8], name: &str) -> Result<Option<&'static str>, R
     if bytes.starts_with(EMPTY_ZIP) {
         return match is_packed {
             true => Err(Refused::NoDocument),
-            false => Ok(Some("nothing is packed into this file")),
+            false => Ok(Some("this archive is empty")),
         };
     }
     if is_zip(bytes) {
@@ -165,20 +164,19 @@ pub(crate) fn unread(bytes: &[u8], name: &str) -> Result<Option<&'static str>, R
     if bytes.starts_with(COMPOUND) {
         return match memmem::find(bytes, &locked) {
             Some(_) => Err(Refused::Encrypted),
-            None => Ok(Some(
-                "this is an old Office file that nobody here reads; save it as .docx, .xlsx or .pptx \
-                 to have its text read",
-            )),
+            None => {
+                Ok(Some("HQ can't read this old Office format; save it as .docx, .xlsx or .pptx"))
+            }
         };
     }
     match bytes {
         [b'{', b'\\', b'r', b't', b'f', ..] => {
-            Ok(Some("this is a file in rich text format; save it as .docx to have its text read"))
+            Ok(Some("HQ can't read rich text format; save it as .docx"))
         }
         [0x1f, 0x8b, ..] | [b'R', b'a', b'r', b'!', ..] => Ok(Some(UNPACKED)),
         _ if is_packed || BINARY.contains(&ending.as_str()) => Err(Refused::Damaged),
         _ if ending == "zip" => {
-            Ok(Some("this file is called as a packed file and is none: it is damaged"))
+            Ok(Some("this file's name suggests an archive, but it isn't one: it is damaged"))
         }
         _ => Ok(None),
     }

@@ -4,29 +4,26 @@ use kernel::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
 /// Text for a zip without its central directory, which is at the end of the file.
-pub(crate) const UNLISTED: &str = "this file begins like a packed file, but the list of what is packed into it is \
-     missing: it is damaged or was not copied to its end; copy or save it again and send that";
+pub(crate) const UNLISTED: &str = "this file starts like an archive, but its table of contents is \
+     missing: it is damaged or incomplete; save it again and upload that";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Refused {
     /// Larger than the limit.
-    #[error("this file is too large to be read; split it, or leave out what is not needed")]
+    #[error("this file is too large to read; split it or remove what isn't needed")]
     TooLarge,
     /// Expands beyond the limit.
-    #[error(
-        "this file holds far more than its size suggests once it is unpacked, so it was not read"
-    )]
+    #[error("this file unpacks to far more than its size suggests, so it wasn't read")]
     Expands,
     /// Too many entries in a packed file.
-    #[error(
-        "there are more files packed into this one than a document ever needs, so it was not read"
-    )]
+    #[error("this file contains more files than a document ever needs, so it wasn't read")]
     TooManyEntries,
-    #[error("this file is protected by a password; save a copy without one and send that")]
+    #[error("this file is password-protected; save a copy without a password and upload that")]
     Encrypted,
     #[error(
-        "this file is damaged; open it in the program that made it, save it again and send that"
+        "this file is damaged; open it in the program that created it, save it again and upload \
+         that"
     )]
     Damaged,
     /// Starts like a zip but has no directory.
@@ -34,8 +31,8 @@ pub enum Refused {
     Unlisted,
     /// An intact zip, but no document.
     #[error(
-        "this is an archive, not the document that its name suggests; save the document again, or upload the \
-         packed files"
+        "this is an archive, not the document its name suggests; save the document again, or \
+         upload the files separately"
     )]
     NoDocument,
     /// Unknown encoding.
@@ -43,12 +40,12 @@ pub enum Refused {
     Letters,
     /// The chosen encoding does not fit; with its label.
     #[error(
-        "this text is not {}: too many letters are broken; choose another encoding",
+        "this text is not {}: too many characters are broken; choose another encoding",
         sheet::encoding::name(.0)
     )]
     Unfit(String),
     /// The child process gave no valid response.
-    #[error("this file could not be read: its reader stopped before it was done")]
+    #[error("this file couldn't be read: the reader stopped early")]
     NoAnswer,
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn whole(
         found.note(format!("the text was read as {}", encoding::name(encoding)));
     }
     if let Some(Broken { count, line, byte }) = broken {
-        let letters = if count == 1 { "letter is" } else { "letters are" };
+        let letters = if count == 1 { "character is" } else { "characters are" };
         let byte = byte.map(|byte| format!(", byte 0x{byte:02X}")).unwrap_or_default();
         found.note(format!("{count} {letters} broken, the first in line {line}{byte}"));
     }
@@ -93,10 +93,10 @@ mod tests {
         let liar = extract(include_bytes!("tests/files/liar.html"), "a.html", &Limits::default());
         assert_eq!(liar.expect("a page").parts[0].text.trim(), "Größe UTF8WORD");
         let torn = ["Grüße".as_bytes(), b" \xff ", "aus Köln, 5 €".as_bytes()].concat();
-        assert_eq!(read(&torn).2, ["1 letter is broken, the first in line 1, byte 0xFF"]);
+        assert_eq!(read(&torn).2, ["1 character is broken, the first in line 1, byte 0xFF"]);
         let few = ["für Müller\n".as_bytes(), b"\xff\n"].concat();
         assert_eq!(read(&few).0, "für Müller\n\u{fffd}\n");
-        assert_eq!(read(&few).2, ["1 letter is broken, the first in line 2, byte 0xFF"]);
+        assert_eq!(read(&few).2, ["1 character is broken, the first in line 2, byte 0xFF"]);
         assert_eq!(read(b"K\xc3\xb6ln \xc3").0, "Köln ");
         assert_eq!(read(b"abcd\0ef").0, "abcd ef");
     }

@@ -69,7 +69,7 @@ impl AgentFiles {
         let below = if path.is_absolute() {
             match path.strip_prefix(&self.dir) {
                 Ok(below) => below,
-                Err(_) => return refuse("it is outside of the folder; use a path below it"),
+                Err(_) => return refuse("it is outside the folder; use a path below it"),
             }
         } else {
             path
@@ -120,7 +120,7 @@ impl AgentFiles {
             }
             Some(Kind::Folder) => Err(refused(path, "it is a folder; list it")),
             Some(Kind::Other) => {
-                Err(refused(path, "it is a link or no file; those are not followed"))
+                Err(refused(path, "it is a link or special file, which aren't followed"))
             }
         }
     }
@@ -134,7 +134,7 @@ impl AgentFiles {
             Some(Kind::File { .. }) => folder.file(name).map(Some).map_err(self.failed(path)),
             Some(Kind::Folder) => Err(refused(path, "it is a folder; list it")),
             Some(Kind::Other) => {
-                Err(refused(path, "it is a link or no file; those are not followed"))
+                Err(refused(path, "it is a link or special file, which aren't followed"))
             }
         }
     }
@@ -180,7 +180,7 @@ impl AgentFiles {
                 None => return is_readable(path),
                 Some(Kind::Folder) => folder = Some(here.enter(part).map_err(self.failed(path))?),
                 Some(Kind::File { .. } | Kind::Other) => {
-                    return Err(refused(path, "a file or a link stands where its folder would be"));
+                    return Err(refused(path, "a file or a link is where its folder would be"));
                 }
             }
         }
@@ -198,7 +198,7 @@ impl AgentFiles {
         let folder = folder.as_ref().unwrap_or(&self.root);
         match folder.kind(name).map_err(self.failed(path))? {
             None => Ok(false),
-            Some(Kind::Folder) => Err(refused(path, "it is a folder; remove what is in it")),
+            Some(Kind::Folder) => Err(refused(path, "it is a folder; remove its files instead")),
             Some(Kind::File { .. } | Kind::Other) => {
                 folder.remove(name).map_err(self.failed(path))?;
                 Ok(true)
@@ -264,7 +264,7 @@ impl AgentFiles {
             match here.kind(part).map_err(self.failed(path))? {
                 Some(Kind::Folder) => folder = Some(here.enter(part).map_err(self.failed(path))?),
                 Some(Kind::Other) => {
-                    return Err(refused(path, "it leads through a link; those are not followed"));
+                    return Err(refused(path, "it leads through a link, which isn't followed"));
                 }
                 Some(Kind::File { .. }) | None => return Ok(None),
             }
@@ -339,7 +339,7 @@ fn split(path: &str) -> (impl Iterator<Item = &str>, &str) {
 /// Refuses a new name that displays as another one.
 fn is_readable(path: &str) -> Result<(), GitError> {
     match turns(path) {
-        true => Err(refused(path, "it has a character that turns the direction of text")),
+        true => Err(refused(path, "it has a character that changes the text direction")),
         false => Ok(()),
     }
 }

@@ -125,7 +125,7 @@ impl Folder {
         let file: fs::File = rustix::fs::openat(&self.0, name, FILE, Mode::empty())?.into();
         match file.metadata()?.is_file() {
             true => Ok(file),
-            false => Err(io::Error::other("it is no file any more")),
+            false => Err(io::Error::other("it is no longer a file")),
         }
     }
 

@@ -54,7 +54,7 @@ pub enum GitError {
     #[error("{0:?} isn't a commit; use the 40 digits that the history shows")]
     CommitName(String),
     /// A path that is not allowed in a branch.
-    #[error("{path:?} cannot be a file of an agent: {why}")]
+    #[error("{path:?} can't be an agent file: {why}")]
     Path {
         path: String,
         /// The violated rule, as a phrase.
@@ -65,7 +65,7 @@ pub enum GitError {
     /// No such commit in this repository.
     #[error("there is no commit {0}; it may belong to another workspace")]
     NoCommit(CommitId),
-    #[error("the branch {0} exists already; choose another name")]
+    #[error("the branch {0} already exists; choose another name")]
     BranchExists(Branch),
     /// Another program moved the branch.
     #[error("the branch {0} was changed at the same time; try again")]
@@ -78,10 +78,10 @@ pub enum GitError {
         source: io::Error,
     },
     /// Failure of the repository.
-    #[error("the repository of agents' files is damaged or cannot be used: {0}; run `hq doctor`")]
+    #[error("the repository of agent files is damaged or can't be used: {0}; run `hq doctor`")]
     Repository(#[from] Box<gix::Error>),
     /// The files that belong to other commits could not be determined, so nothing was committed.
-    #[error("the changed files could not be listed: {0}")]
+    #[error("couldn't list the changed files: {0}")]
     Unasked(#[source] Unasked),
 }
 
@@ -108,10 +108,10 @@ fn on_disk(path: &Path, source: &io::Error) -> String {
     if has_moved(source) {
         let path = path.display();
         return format!(
-            "{path}: {source}; try again, and check the disk and its rights if it stays so"
+            "{path}: {source}; try again, and check the disk and its permissions if this persists"
         );
     }
-    format!("{}: {source}; check the disk and its rights", path.display())
+    format!("{}: {source}; check the disk and its permissions", path.display())
 }
 
 fn is_full(error: &io::Error) -> bool {

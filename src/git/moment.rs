@@ -128,7 +128,7 @@ fn set(
         }
         let id = repo.write_blob(&now.bytes)?.detach();
         if was.is_none_or(|was| was.id != id) {
-            return stays("no commit has it as it is now");
+            return stays("its current content isn't in any commit");
         }
     }
     match leaf {

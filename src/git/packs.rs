@@ -44,11 +44,11 @@ pub(super) fn bad(repository: &Path, depth: Depth) -> Vec<Bad> {
         let has_index = is_summed(&stem.with_extension("idx"), depth).unwrap_or(false);
         let why = match fits(&stem, depth) {
             Ok(true) if has_index => continue,
-            Ok(true) => "its index is not what was written".to_owned(),
-            Ok(false) => "it is cut short or not what was written".to_owned(),
+            Ok(true) => "its index differs from what was written".to_owned(),
+            Ok(false) => "it is truncated or differs from what was written".to_owned(),
             Err(error) => error.to_string(),
         };
-        let message = format!("the pack {name} cannot be read: {why}");
+        let message = format!("the pack {name} can't be read: {why}");
         found.push(Bad { stem, message, has_index });
     }
     found
@@ -128,7 +128,7 @@ impl AgentsRepo {
                     fs::rename(&from, &to).map_err(GitError::disk(&from))?;
                 }
             }
-            messages.push(format!("{what}; it lies in {} now", aside.display()));
+            messages.push(format!("{what}; it is now in {}", aside.display()));
         }
         if !messages.is_empty() {
             self.reopen()?;

@@ -125,7 +125,7 @@ impl AgentsRepo {
             bytes.as_ref().map(|bytes| Sha256::digest(bytes).into())
         };
         if noted.is_some_and(|noted| noted.before != hash(&from)) {
-            return Ok(Some("what it was before was never committed"));
+            return Ok(Some("its previous content was never committed"));
         }
         let now = match files.read_up_to(path, MAX_FILE) {
             Ok(Some(part)) if MAX_FILE < part.total => return Ok(Some("it is too large now")),

@@ -260,7 +260,7 @@ impl<'a> Taking<'a> {
             match name {
                 Ok(name) if is_ignored(at, &name) => {}
                 Ok(name) => self.name(folder, &join(at, &name), &name)?,
-                Err(bytes) => self.skip(join(at, &show(&bytes)), "its name is no text (UTF-8)"),
+                Err(bytes) => self.skip(join(at, &show(&bytes)), "its name isn't UTF-8 text"),
             }
         }
         Ok(())
@@ -277,7 +277,7 @@ impl<'a> Taking<'a> {
             Some(Kind::Folder) => match folder.enter(name) {
                 Ok(inner) => self.folder(&inner, path),
                 Err(_) => {
-                    self.keep(path, "it cannot be read"); // ok: reported to the person
+                    self.keep(path, "it can't be read"); // ok: reported to the person
                     Ok(())
                 }
             },
@@ -295,12 +295,12 @@ impl<'a> Taking<'a> {
                     return Ok(());
                 }
                 let Ok(content) = folder.read(name, MAX_FILE) else {
-                    self.keep(path, "it cannot be read");
+                    self.keep(path, "it can't be read");
                     return Ok(());
                 };
                 let size = content.len() as u64;
                 if MAX_FILE < size || MAX_BYTES < self.bytes + size {
-                    self.keep(path, "there are more than 512 MiB, or it grows while it is read");
+                    self.keep(path, "there are more than 512 MiB, or it is still growing");
                     return Ok(());
                 }
                 if let Some(refuses) = self.refuses

@@ -165,7 +165,7 @@ pub fn is_loader(name: &str) -> bool {
 #[must_use]
 pub fn reserved(name: &str) -> Option<&'static str> {
     if is_in(LOADER, name) || is_in(STEERING, name) {
-        return Some("it says what programs run or load");
+        return Some("it controls what programs run or load");
     }
     let is_own = is_in(OWN, name) || (name.ends_with("_proxy") && is_in(OWN, &name.to_uppercase()));
     is_own.then_some("HQ sets it itself")

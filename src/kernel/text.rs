@@ -156,7 +156,7 @@ pub fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
     const INVARIANT: &str = "invariant: ";
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let message = message.unwrap_or("a panic without words");
+    let message = message.unwrap_or("a panic without a message");
     let from = if message.starts_with(INVARIANT) { INVARIANT.len() } else { 0 };
     let error = message[from..].find(": ").map(|at| from + at);
     let quotes = QUOTES.iter().filter_map(|quote| message.find(quote));

@@ -429,7 +429,7 @@ words! {
         /// Money.
         Budget = "budget", "budget";
         /// The link to its host.
-        Link = "link", "the connection to its host";
+        Link = "link", "the connection to its machine";
         /// A person, who acts in its browser.
         Browser = "browser", "you at the browser";
     }

@@ -125,7 +125,7 @@ pub(crate) fn controls(
                 }
                 ("select", all)
             }
-            InputKind::Hue => ("select", hues(&value)),
+            InputKind::Hue => ("hue", hues(&value)),
             InputKind::Colour => {
                 let mut all = hues(&value);
                 all.push(Choice::new(OTHER, "Custom", value == OTHER));

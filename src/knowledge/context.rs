@@ -112,7 +112,7 @@ pub fn render(shares: &[Share]) -> String {
     let full = shares.iter().filter_map(|share| Some((&share.item, share.text.as_ref()?)));
     for (item, text) in full {
         if out.is_empty() {
-            out.push_str("# What everybody here knows\n");
+            out.push_str("# What everyone here knows\n");
         }
         let (kind, id) = (item.kind.word(), item.id);
         // Untrusted content, including its title, is marked so that the agent does not follow instructions in it.
@@ -132,7 +132,8 @@ pub fn render(shares: &[Share]) -> String {
         return out.trim().to_owned();
     }
     out.push_str(
-        "\n# To read before you act on it\nknowledge_read gives the words; knowledge_search finds what is not here.\n",
+        "\n# Read before you act on it\nknowledge_read returns the text; knowledge_search finds \
+         what isn't here.\n",
     );
     out.push_str(&lines(&own));
     if !outside.is_empty() {
@@ -153,8 +154,8 @@ fn lines(shares: &[&Share]) -> String {
 }
 
 /// Instructions for using items outside the context.
-const RULE: &str = "knowledge_search finds what is known here and not in front of you. When it finds nothing, say so; \
-                    put the cite of a passage behind what you take from it.";
+const RULE: &str = "knowledge_search finds what is known here but not in your context. When it \
+                    finds nothing, say so; put a passage's cite after what you take from it.";
 
 /// The knowledge section of an agent's prompt; empty if the agent may see no item.
 pub fn prompt(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {

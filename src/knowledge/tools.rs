@@ -61,7 +61,7 @@ struct SearchArgs {
     folder: Option<String>,
     /// at most 20
     limit: Option<usize>,
-    /// next of the answer before
+    /// next of the previous page
     cursor: Option<usize>,
 }
 
@@ -70,8 +70,8 @@ impl ReadTool for Search {
     const SPEC: ToolSpec = spec(
         "knowledge_search",
         Effect::Read,
-        "Search the workspace's knowledge: pages, skills, files, sources. Put the cite of a passage behind what you take from \
-         it.",
+        "Search the workspace's knowledge: pages, skills, files, sources. Put a passage's cite \
+         after what you take from it.",
     );
 
     async fn read(&self, cx: &ToolCx, args: SearchArgs) -> Result<ToolOutput, ToolError> {
@@ -123,7 +123,7 @@ fn hits_json(ws: &Ws, hits: &[find::Hit]) -> Result<Vec<Value>, KnowledgeError> 
             });
             let mut notes = Vec::new();
             if snap.get::<Reading>(hit.item.id)?.is_some_and(|reading| reading.cut) {
-                notes.push("Only the beginning of it was read.".to_owned());
+                notes.push("Only the beginning was read.".to_owned());
             }
             if let Some(ReadingState::Partly(why)) =
                 snap.get::<Reading>(hit.item.id)?.map(|reading| reading.state)
@@ -169,14 +169,14 @@ struct ReadArgs {
     item: String,
     /// only this page of a file
     page: Option<usize>,
-    /// the byte to go on from, as the answer before says
+    /// the byte to continue from, as in the previous result
     from: Option<usize>,
 }
 
 impl ReadTool for Read {
     type Args = ReadArgs;
     const SPEC: ToolSpec =
-        spec("knowledge_read", Effect::Read, "Read an item of knowledge by its id or title.");
+        spec("knowledge_read", Effect::Read, "Read a knowledge item by its id or title.");
 
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let (agent, most) = (cx.agent, cx.max_result.saturating_sub(AROUND).clamp(1024, PIECE));
@@ -262,19 +262,22 @@ impl Piece<'_> {
         head.push('.');
         if from + text.len() < whole.len() {
             let (next, all) = (from + text.len(), whole.len());
-            head.push_str(&format!(" Bytes {from} to {next} of {all}; go on with from: {next}."));
+            head.push_str(&format!(
+                " Bytes {from} to {next} of {all}; continue with from: \
+                {next}."
+            ));
         }
         if self.waits {
-            head.push_str(" This file has not been read yet; try again in a moment.");
+            head.push_str(" This file has not been processed yet; try again in a moment.");
         } else if whole.trim().is_empty() {
             let place = if page.is_some() { "on this page" } else { "in it" };
             head.push_str(&format!(" There is no text {place}."));
         } else if whole.len() <= requested {
             let all = whole.len();
-            head.push_str(&format!(" There is no text from byte {requested} on; it has {all}."));
+            head.push_str(&format!(" There is no text from byte {requested}; it has {all} bytes."));
         }
         if self.reading.as_ref().is_some_and(|reading| reading.cut) {
-            head.push_str(" Only the beginning of the file was read: there is more in it.");
+            head.push_str(" Only the beginning of the file was processed; the file has more.");
         }
         if let Some(ReadingState::Partly(why)) = self.reading.as_ref().map(|one| &one.state) {
             head.push_str(&format!(" {why}"));

@@ -10,48 +10,54 @@ use super::handshake::Refusal;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The address is invalid.
-    #[error("this isn't the address of a workspace ({detail}); give it as https://host")]
+    #[error("this isn't the address of a workspace ({detail}); use the form https://host")]
     BadAddress {
         /// Why it is invalid.
         detail: String,
     },
     /// There is no connection.
-    #[error("{host} does not answer ({detail}); check the address and the network")]
+    #[error("{host} doesn't respond ({detail}); check the address and the network")]
     Unreachable {
         host: String,
         /// The system's error.
         detail: String,
     },
     /// The certificate of the address is invalid.
-    #[error("the certificate of {host} is not good ({detail}); nothing was sent")]
+    #[error("the certificate of {host} isn't valid ({detail}); nothing was sent")]
     Certificate {
         host: String,
         /// Why it is invalid.
         detail: String,
     },
     /// The system's root certificates cannot be read.
-    #[error("certificates cannot be checked here ({detail}); install the roots of this machine")]
+    #[error(
+        "certificates can't be verified here ({detail}); install this machine's root \
+        certificates"
+    )]
     Roots {
         /// The library's error.
         detail: String,
     },
     /// The server is no primary, or accepts no links now.
-    #[error("{host} takes no link (it answered {status}); check the address, or try again later")]
+    #[error(
+        "{host} refused the connection (status {status}); check the address, or try again \
+        later"
+    )]
     NoSocket {
         host: String,
         /// The HTTP status.
         status: u16,
     },
     /// The handshake or the connection took too long.
-    #[error("the other side was not done within {} s; try again", limit.as_secs())]
+    #[error("the other side didn't finish within {} s; try again", limit.as_secs())]
     Slow {
         /// The limit that was exceeded.
         limit: Duration,
     },
-    #[error("the connection broke off")]
+    #[error("the connection was lost")]
     Cut,
     /// Nothing was received or could be sent for too long.
-    #[error("nothing passed for {} s", limit.as_secs())]
+    #[error("no data for {} s", limit.as_secs())]
     Silent {
         /// The limit that was exceeded.
         limit: Duration,
@@ -73,12 +79,12 @@ pub enum LinkError {
     #[error("a sealed message was changed on its way")]
     Forged,
     /// The message numbers are used up; a new handshake is needed.
-    #[error("the keys of this link are used up; link again")]
+    #[error("the keys of this connection are used up; reconnect")]
     Worn,
     /// The answering primary is not the expected one.
     #[error(
-        "another workspace answers: its fingerprint is {found}, expected was {expected}; nothing was sent. \
-         Check the address, and who stands between"
+        "a different workspace answered: its fingerprint is {found}, expected {expected}; nothing \
+         was sent. Check the address and any proxy in between"
     )]
     OtherHome {
         /// The expected fingerprint.
@@ -87,13 +93,13 @@ pub enum LinkError {
         found: String,
     },
     /// The other side cannot sign with the key that it names.
-    #[error("the other side could not prove who it is")]
+    #[error("the other side couldn't prove its identity")]
     Unproven,
     /// The primary has refused.
     #[error("{}", .0.sentence)]
     Refused(Refusal),
     /// The other side sent more than its credit allows.
-    #[error("the other side sent more than it may ({0})")]
+    #[error("the other side sent more than it is allowed to ({0})")]
     Overrun(&'static str),
 }
 

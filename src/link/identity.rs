@@ -24,14 +24,15 @@ const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The file exists but cannot be read.
-    #[error("the key of this host {} cannot be read; check its owner and mode", path.display())]
+    #[error("this machine's key {} can't be read; check its owner and mode", path.display())]
     Unreadable {
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
     /// The file does not exist and cannot be created.
-    #[error("the key of this host {} cannot be made; check that its folder can be written", path.display())]
+    #[error("this machine's key {} can't be created; check that its folder is \
+        writable", path.display())]
     NotMade {
         path: PathBuf,
         /// The system's error.
@@ -39,7 +40,7 @@ pub enum IdentityError {
     },
     /// Other users can read the file.
     #[error(
-        "the key of this host {} has mode {mode:03o}, so others can read it; run `chmod 600` on it",
+        "this machine's key {} has mode {mode:03o}, so others can read it; run `chmod 600` on it",
         path.display()
     )]
     Exposed {

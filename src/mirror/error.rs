@@ -17,7 +17,7 @@ pub enum MirrorError {
         why: &'static str,
     },
     /// A parcel is too large or invalid.
-    #[error("what home sent cannot be read: {0}")]
+    #[error("the data from HQ can't be read: {0}")]
     Unreadable(&'static str),
     /// Data between the mirror's position and the parcel is missing.
     #[error("what home sent begins elsewhere than what is here ends; it has to be sent from there")]

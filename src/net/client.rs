@@ -486,6 +486,6 @@ fn innermost(err: &reqwest::Error) -> String {
     }
     match causes(err).skip(1).last() {
         Some(cause) => cause.to_string(),
-        None => "the answer cannot be understood".to_owned(),
+        None => "the response is invalid".to_owned(),
     }
 }

@@ -63,9 +63,9 @@ impl Closed {
                 "use the address in http_proxy as it is",
             ),
             Self::Unclear(why) => ("400 Bad Request", "", *why),
-            Self::Late => ("408 Request Timeout", "", "no whole request has come"),
+            Self::Late => ("408 Request Timeout", "", "the request is incomplete"),
             Self::TooLong => {
-                ("431 Request Header Fields Too Large", "", "the head of the request is too long")
+                ("431 Request Header Fields Too Large", "", "the request head is too long")
             }
             Self::Refused(why) => ("403 Forbidden", "", why.as_str()),
             Self::Away(why) => ("502 Bad Gateway", "", why.as_str()),
@@ -206,7 +206,7 @@ async fn open(
     doorman: &dyn EgressPolicy,
 ) -> Result<Way, Closed> {
     let text = std::str::from_utf8(&bytes[..end])
-        .map_err(|_| Closed::Unclear("the head of the request is no text"))?;
+        .map_err(|_| Closed::Unclear("the request head isn't text"))?;
     let request = EgressRequest::read(text)?;
     let own = || doorman.own_pass().map(str::to_owned);
     let pass = request.pass().or_else(own).ok_or(Closed::NoPass)?;
@@ -267,10 +267,10 @@ async fn connect(guard: &Guard, url: &Url) -> Result<TcpStream, Closed> {
         Some(Host::Domain(name)) => {
             guard.resolve(name).await.map_err(|error| Closed::Refused(error.to_string()))?
         }
-        None => return Err(Closed::Unclear("the address names no host")),
+        None => return Err(Closed::Unclear("the address has no host")),
     };
     let port = url.port_or_known_default().unwrap_or_default();
-    let mut why = "it does not answer in time".to_owned();
+    let mut why = "it didn't answer in time".to_owned();
     for address in addresses.into_iter().take(TRIED) {
         match timeout(CONNECT_WITHIN, TcpStream::connect((address, port))).await {
             Ok(Ok(outer)) => return Ok(outer),
@@ -279,7 +279,7 @@ async fn connect(guard: &Guard, url: &Url) -> Result<TcpStream, Closed> {
         }
     }
     let host = url.host_str().unwrap_or_default();
-    Err(Closed::Away(format!("{host} cannot be reached: {why}")))
+    Err(Closed::Away(format!("{host} can't be reached: {why}")))
 }
 
 /// A parsed proxy request.
@@ -298,11 +298,11 @@ impl<'h> EgressRequest<'h> {
         let (Some(method), Some(target), Some(version), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
-            return Err(unclear("the first line is none of HTTP/1.1"));
+            return Err(unclear("the first line isn't HTTP/1.1"));
         };
         let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
         if !is_method || !version.starts_with("HTTP/1.") {
-            return Err(unclear("the first line is none of HTTP/1.1"));
+            return Err(unclear("the first line isn't HTTP/1.1"));
         }
         let mut headers = Vec::new();
         for line in lines {
@@ -310,17 +310,17 @@ impl<'h> EgressRequest<'h> {
                 Some((name, value)) if is_name(name) && !value.contains(['\r', '\n', '\0']) => {
                     headers.push((name, value.trim()));
                 }
-                _ => return Err(unclear("a header cannot be read")),
+                _ => return Err(unclear("a header can't be read")),
             }
         }
         let tunnel = method == "CONNECT";
         let address = match tunnel {
             true if target.contains(['/', '\\', '@', '?', '#', '%']) => {
-                return Err(unclear("CONNECT wants host:port"));
+                return Err(unclear("CONNECT requires host:port"));
             }
             true => format!("https://{target}/"),
             false if target.starts_with("http://") => target.to_owned(),
-            false => return Err(unclear("ask for a whole address that begins with http://")),
+            false => return Err(unclear("use a full address that begins with http://")),
         };
         let url = guard::parse(&address).map_err(|error| Closed::Refused(error.to_string()))?;
         let kind = if tunnel { Kind::Tunnel } else { Kind::Plain };

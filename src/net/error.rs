@@ -25,10 +25,10 @@ pub enum Phase {
 impl Phase {
     fn what(self) -> &'static str {
         match self {
-            Phase::Connect => "did not take the connection",
-            Phase::Headers => "did not begin to answer",
-            Phase::Idle => "stopped in the middle of its answer",
-            Phase::Total => "was not done with its answer",
+            Phase::Connect => "didn't accept the connection",
+            Phase::Headers => "didn't start to answer",
+            Phase::Idle => "stopped during its answer",
+            Phase::Total => "didn't finish its answer",
         }
     }
 }
@@ -41,15 +41,17 @@ pub enum NetError {
     Refused(#[from] GuardError),
     /// A header that cannot be sent.
     #[error(
-        "the header {name} cannot be sent; remove line breaks and special characters, or the header"
+        "the header {name} can't be sent; remove its line breaks and special characters, or the \
+         header"
     )]
     BadHeader { name: String },
     /// The host name has no address.
-    #[error("the host {host} cannot be found; check the address and the network")]
+    #[error("the host {host} wasn't found; check the address and the network")]
     UnknownHost { host: String },
     /// No connection, or no trusted one.
     #[error(
-        "no connection to {host} ({detail}); check that the server runs and its certificate is good"
+        "couldn't connect to {host} ({detail}); check that the server is running and its \
+         certificate is valid"
     )]
     Connect {
         host: String,
@@ -66,24 +68,24 @@ pub enum NetError {
         limit: Duration,
     },
     /// The response exceeds the size limit.
-    #[error("the answer of {host} is larger than {limit} bytes; ask for less")]
+    #[error("the response of {host} is larger than {limit} bytes; request less")]
     TooLarge { host: String, limit: u64 },
     /// Too many redirects.
-    #[error("{host} redirected more than {limit} times; give the final address")]
+    #[error("{host} redirected more than {limit} times; use the final address")]
     Redirects {
         /// Host of the last hop.
         host: String,
         limit: u8,
     },
     /// The connection or the response was interrupted.
-    #[error("the connection to {host} broke off; try again")]
+    #[error("the connection to {host} was lost; try again")]
     Broken {
         host: String,
         /// Library error, for the log only. People cannot act on it.
         detail: String,
     },
     /// The client cannot be initialized.
-    #[error("requests cannot be made here ({detail}); check the certificates of this machine")]
+    #[error("requests aren't possible here ({detail}); check this machine's certificates")]
     Setup {
         /// Library error.
         detail: String,

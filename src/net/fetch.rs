@@ -129,7 +129,7 @@ pub enum FileError {
     #[error(transparent)]
     Net(#[from] NetError),
     /// The server responded with an error status.
-    #[error("{host} answered with status {status}; check that the address can be opened by anyone")]
+    #[error("{host} answered with status {status}; check that the address is publicly accessible")]
     Status { host: String, status: u16 },
 }
 
@@ -153,7 +153,7 @@ async fn words(body: Vec<u8>, read: ReadDocument, most: usize) -> Result<Readabl
     let reading = tokio::task::spawn_blocking(move || read(&body));
     match reading.await {
         Ok(Some(text)) => Ok(Readable::of(None, &text, Extractor::Document, most)),
-        Ok(None) => Err(ReadError::NotText { content_type: format!("{PDF} without words") }),
+        Ok(None) => Err(ReadError::NotText { content_type: format!("{PDF} without text") }),
         Err(_) => Err(ReadError::Unconvertible),
     }
 }
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!((page.bytes, page.readable.extractor.as_str()), (body.len(), "document"));
         assert!(page.readable.text.starts_with("word word"));
         let scan = fetch("200 OK", kind, "pictures").await.unwrap_err();
-        assert!(scan.code() == "not_text" && scan.to_string().contains("without words"), "{scan}");
+        assert!(scan.code() == "not_text" && scan.to_string().contains("without text"), "{scan}");
         let plain = fetch("200 OK", "content-type: text/plain\r\n", "%PDF x").await.unwrap();
         assert_eq!(plain.readable.extractor.as_str(), "plain");
     }

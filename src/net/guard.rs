@@ -25,37 +25,40 @@ const CLOSED_NAMES: [&str; 8] =
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
     /// The URL cannot be parsed.
-    #[error("this is not a web address ({reason}); give it as https://host/path")]
+    #[error("this isn't a web address ({reason}); use the form https://host/path")]
     BadUrl {
         /// Parser error.
         reason: String,
     },
     /// Scheme other than http and https.
-    #[error("addresses with {scheme}: are not allowed; use https or http")]
+    #[error("{scheme}: addresses aren't allowed; use https or http")]
     Scheme {
         /// The requested scheme.
         scheme: String,
     },
     /// User name or password in the URL.
-    #[error("the address holds a user name or password; leave it out")]
+    #[error("the address contains a user name or password; remove it")]
     Credentials,
     /// Port other than 80 and 443.
-    #[error("port {port} of {host} is not allowed; only 80 and 443 are")]
+    #[error("port {port} of {host} isn't allowed; use 80 or 443")]
     Port {
         host: String,
         /// The requested port.
         port: u16,
     },
     /// The host, or every address that its name resolves to, is not public.
-    #[error("{host} is not on the public internet, and nothing else is reached from here")]
+    #[error(
+        "{host} isn't on the public internet, and private addresses aren't reachable from \
+        here"
+    )]
     Private { host: String },
     /// The host is not in the allowlist.
     #[error(
-        "{host} is not among the hosts that this agent reaches; people can add it in its settings"
+        "{host} isn't on this agent's list of allowed hosts; people can add it in its settings"
     )]
     NotListed { host: String },
     /// The name has no address.
-    #[error("the host {host} cannot be found; check the spelling")]
+    #[error("the host {host} wasn't found; check the spelling")]
     Unknown { host: String },
 }
 

@@ -3,7 +3,7 @@
 
 /// A line exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a line of the stream is larger than {limit} bytes; ask for less at once")]
+#[error("a line of the stream is larger than {limit} bytes; request less at once")]
 pub struct LineTooLarge {
     /// Maximum line size, in bytes.
     pub limit: usize,

@@ -69,10 +69,10 @@ pub enum MailError {
     #[error("{0} isn't an email address")]
     BadAddress(String),
     /// Permanent rejection by the server.
-    #[error("the mail server refuses: {0}")]
+    #[error("the mail server refused: {0}")]
     Refused(String),
     /// Temporary failure.
-    #[error("the mail server could not be used: {0}")]
+    #[error("couldn't use the mail server: {0}")]
     Failed(String),
 }
 

@@ -81,13 +81,13 @@ pub struct Readable {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// An image, an archive, a program or similar.
-    #[error("the address gives {content_type}, which is not text; ask for a page or a text file")]
+    #[error("the address returned {content_type}, which isn't text; fetch a page or a text file")]
     NotText {
         /// Declared content type.
         content_type: String,
     },
     /// The converter failed.
-    #[error("the page cannot be converted; ask for it as plain text")]
+    #[error("the page can't be converted; fetch it as plain text")]
     Unconvertible,
 }
 

@@ -25,7 +25,7 @@ pub struct SseEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
     /// An event exceeds the limit: [`MAX_EVENT`], unless the parser was created with another one.
-    #[error("an event of the stream is too large; ask for less at once")]
+    #[error("an event of the stream is too large; request less at once")]
     TooLarge,
 }
 

@@ -501,6 +501,31 @@ mod tests {
     }
 
     #[test]
+    fn a_hosted_provider_begins_with_a_model_that_can_work() {
+        let first = |ids: &[&str]| {
+            let info = |id: &&str| ModelInfo {
+                id: (*id).to_owned(),
+                name: String::new(),
+                window: None,
+                max_output: None,
+                price: None,
+                can: crate::model::Abilities::default(),
+            };
+            let offered: Vec<ModelInfo> = ids.iter().map(info).collect();
+            to_begin_with(&offered).map(|model| model.id.clone()).unwrap_or_default()
+        };
+        for (offered, chosen) in [
+            (["deepseek-v4-pro", "deepseek-flash"], "deepseek-flash"),
+            (["codestral-2508", "mistral-medium-latest"], "mistral-medium-latest"),
+            (["llama-guard-4-12b", "openai/gpt-oss-120b"], "openai/gpt-oss-120b"),
+            (["grok-code-fast-1", "grok-4.6"], "grok-4.6"),
+            (["openai/gpt-oss-120b", "anthropic/claude-sonnet-5"], "anthropic/claude-sonnet-5"),
+        ] {
+            assert_eq!(first(&offered), chosen);
+        }
+    }
+
+    #[test]
     fn an_unknown_model_has_no_price() {
         assert_eq!(find("somebody/else-7b"), None);
         assert_eq!(describe("else-7b").price, None);

@@ -270,7 +270,7 @@ impl ProviderError {
     /// An answer, or a part of it, that cannot be parsed. The parser's error goes to the log.
     #[must_use]
     pub fn unreadable(what: &str, why: &dyn std::fmt::Display) -> Self {
-        tracing::info!(%why, "{what} of a provider cannot be read");
+        tracing::info!(%why, "{what} of a provider can't be read");
         Self::garbage(format!("couldn't read {what}"))
     }
 

@@ -69,14 +69,14 @@ fn words(part: &Part, vision: bool) -> String {
         }
         Part::File { media_type, name, data } => {
             let size = kilobytes(data);
-            format!("[file {name} ({media_type}, {size} KB): this model cannot read it]")
+            format!("[file {name} ({media_type}, {size} KB): this model can't read it]")
         }
         Part::Image { media_type, data } => {
             let why = match vision {
                 true => "it is too large for this model",
-                false => "this model cannot see pictures",
+                false => "this model can't see images",
             };
-            format!("[picture ({media_type}, {} KB): {why}]", kilobytes(data))
+            format!("[image ({media_type}, {} KB): {why}]", kilobytes(data))
         }
         Part::ToolCall { name, arguments, .. } => format!("[tool {name} was called: {arguments}]"),
         Part::ToolResult { text, is_error, .. } => {

@@ -223,7 +223,14 @@ impl Calls {
                 }
             }
             Outcome::Refused { code, sentence } => (0, Err(Refusal::new(code, sentence))),
-            Outcome::Kept => (0, Err(Refusal::new("run_fenced", "home goes on without this host"))),
+            Outcome::Kept => (
+                0,
+                Err(Refusal::new(
+                    "run_fenced",
+                    "HQ continues without this \
+                machine",
+                )),
+            ),
         };
         // ok: no receiver waits any more.
         let _ = tell.send(heard);
@@ -484,11 +491,11 @@ impl State {
 }
 
 fn over() -> Refusal {
-    Refusal::new("stopping", "this program is about to end")
+    Refusal::new("stopping", "this program is stopping")
 }
 
 fn garbled(_: serde_json::Error) -> Refusal {
-    Refusal::new("garbled", "what home answered cannot be understood")
+    Refusal::new("garbled", "HQ's response is invalid")
 }
 
 impl Upstream for Calls {

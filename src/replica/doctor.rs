@@ -77,7 +77,7 @@ fn rights(folder: &Path) -> Result<String, String> {
         let found = match fs::metadata(&path) {
             Ok(found) => found,
             Err(error) if is_needed => {
-                return Err(format!("{shown} cannot be looked at: {error}."));
+                return Err(format!("{shown} can't be checked: {error}."));
             }
             Err(_) => continue,
         };
@@ -85,19 +85,19 @@ fn rights(folder: &Path) -> Result<String, String> {
         if mode & 0o077 != 0 {
             let right = if found.is_dir() { "700" } else { "600" };
             return Err(format!(
-                "Others may read {shown} (mode {mode:03o}); run `chmod {right}` on it."
+                "Others can read {shown} (mode {mode:03o}); run `chmod {right}` on it."
             ));
         }
         if found.uid() != own && own != 0 {
             return Err(format!(
-                "{shown} belongs to the user {}, and this is {own}; change its owner.",
+                "{shown} belongs to the user {}, but this is {own}; change its owner.",
                 found.uid()
             ));
         }
     }
     match rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
-        Ok(()) => Ok(format!("{} is for its owner alone and can be written.", folder.display())),
-        Err(error) => Err(format!("{} cannot be written: {error}.", folder.display())),
+        Ok(()) => Ok(format!("{} is private and writable.", folder.display())),
+        Err(error) => Err(format!("{} isn't writable: {error}.", folder.display())),
     }
 }
 
@@ -108,7 +108,7 @@ fn room(folder: &Path) -> Result<String, String> {
         free if LITTLE <= free || load.disk_total == 0 => {
             Ok(format!("The disk has {free} MB free."))
         }
-        free => Err(format!("The disk has {free} MB free; below {LITTLE} MB work stands still.")),
+        free => Err(format!("The disk has {free} MB free; below {LITTLE} MB, work stops.")),
     }
 }
 
@@ -140,19 +140,17 @@ impl Replica {
     async fn linked(&self, status: &Status) -> Result<String, String> {
         let home = status.home.clone().unwrap_or_default();
         if status.linked {
-            return Ok(format!("Linked to {home} since {}.", status.since));
+            return Ok(format!("Connected to {home} since {}.", status.since));
         }
         // A second connection would end the running program's link, or be ended by it.
         if status.running {
             return match &status.why {
-                Some(why) => Err(clean(&format!("there is no link since {}: {why}", status.since))),
-                None => Err(format!("There is no link to {home} yet.")),
+                Some(why) => Err(clean(&format!("disconnected since {}: {why}", status.since))),
+                None => Err(format!("Not connected to {home} yet.")),
             };
         }
         match self.call().await {
-            Ok(version) => {
-                Ok(format!("{home} answers with HQ {version} and lets this machine in."))
-            }
+            Ok(version) => Ok(format!("{home} runs HQ {version} and accepts this machine.")),
             Err(error) => Err(sentence(&error)),
         }
     }
@@ -191,11 +189,11 @@ fn clock(ahead_ms: i64) -> Result<String, String> {
     let (off, secs) =
         (Duration::from_millis(ahead_ms.unsigned_abs()), ahead_ms.unsigned_abs() / 1_000);
     match off {
-        off if off <= OFF => Ok("The clock agrees with that of the workspace.".to_owned()),
+        off if off <= OFF => Ok("The clock matches the workspace's.".to_owned()),
         _ => {
             let way = if 0 < ahead_ms { "behind" } else { "ahead of" };
             Err(format!(
-                "The clock of this machine is {secs} s {way} that of the workspace; let it be set by the network \
+                "This machine's clock is {secs} s {way} the workspace's; turn on network time \
                  (timedatectl set-ntp true)."
             ))
         }
@@ -205,14 +203,17 @@ fn clock(ahead_ms: i64) -> Result<String, String> {
 fn mirrored(status: &Status) -> Result<String, String> {
     let rows: u64 = status.rows.values().sum();
     if let Some(trouble) = &status.trouble {
-        return Err(clean(&format!("what is here of the workspace is in trouble: {trouble}")));
+        return Err(clean(&format!(
+            "this machine's copy of the workspace has a problem: \
+            {trouble}"
+        )));
     }
     Ok(match &status.cursor {
         Some(cursor) if status.whole => {
-            format!("All that it may have is here: {rows} rows, up to {cursor}.")
+            format!("The copy is complete: {rows} rows, up to {cursor}.")
         }
-        Some(_) => format!("The first snapshot is on its way: {rows} rows so far."),
-        None => "Nothing of the workspace is here yet.".to_owned(),
+        Some(_) => format!("Receiving the first snapshot: {rows} rows so far."),
+        None => "No workspace data yet.".to_owned(),
     })
 }
 
@@ -238,7 +239,7 @@ mod tests {
         assert!(check_of("folder").ok, "{found:?}");
         assert!(
             !check_of("joined").ok
-                && check_of("joined").told.starts_with("This machine has joined no")
+                && check_of("joined").told.starts_with("This machine hasn't joined")
         );
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let open = rights(folder.path()).unwrap_err();

@@ -9,21 +9,23 @@ use mirror::MirrorError;
 use store::StoreError;
 
 /// How a machine gets the primary's version of HQ.
-const FETCH: &str = "Make a command in Settings, Gateways there and run it on this machine: it fetches that program, and the \
-                     machine stays the gateway that it is. By hand: copy that program here, and start it in the place of this one.";
+const FETCH: &str = "Create a command in Settings, Gateways there and run it on this machine: it \
+                     downloads that program, and the machine stays the same gateway. Or copy that \
+                     program here and start it instead of this one.";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
     /// The folder is a primary's data directory.
-    #[error("{} holds an HQ of its own; give the gateway another folder with --data", .0.display())]
+    #[error("{} contains an HQ of its own; give the gateway another folder with \
+        --data", .0.display())]
     Home(PathBuf),
     /// The folder belongs to a host.
     #[error("{} is the folder of a gateway, which `hq replica` runs; give HQ another one with --data", .0.display())]
     Host(PathBuf),
     /// The host has joined no workspace, and there is no join command.
     #[error(
-        "this machine has joined no workspace; make a command in Settings, Gateways there: \
-         hq replica --join URL --token-file FILE --fingerprint FINGERPRINT"
+        "this machine hasn't joined a workspace; create a command in Settings, Gateways there: hq \
+         replica --join URL --token-file FILE --fingerprint FINGERPRINT"
     )]
     NotJoined,
     /// The command has no fingerprint.
@@ -31,11 +33,12 @@ pub enum ReplicaError {
         "the workspace's fingerprint is missing; copy --fingerprint from the command in Settings, Gateways"
     )]
     NoFingerprint,
-    #[error("to join takes a token; give it with --token-file FILE")]
+    #[error("joining requires a token; give it with --token-file FILE")]
     NoToken,
     /// No workspace at this address has the key.
     #[error(
-        "no workspace at {home} has the fingerprint {fingerprint}; copy the command once more, and check the address"
+        "no workspace at {home} has the fingerprint {fingerprint}; copy the command again and \
+         check the address"
     )]
     NoSuchHome {
         home: String,
@@ -59,7 +62,7 @@ pub enum ReplicaError {
     )]
     Copied,
     /// `replica.toml` is invalid.
-    #[error("{} cannot be read ({detail}); remove it and join again", path.display())]
+    #[error("{} can't be read ({detail}); remove it and join again", path.display())]
     Notes {
         path: PathBuf,
         /// Why it is invalid.
@@ -135,9 +138,9 @@ mod tests {
             |code| ReplicaError::Link(LinkError::Refused(Refusal::new(code, "Fetch HQ 7.")));
         let sentence = refused(Refusal::WIRE).sentence();
         assert!(
-            sentence.contains("Fetch HQ 7. Make a command in Settings, Gateways"),
+            sentence.contains("Fetch HQ 7. Create a command in Settings, Gateways"),
             "{sentence}"
         );
-        assert!(!refused("gateway_revoked").sentence().contains("Make a command"));
+        assert!(!refused("gateway_revoked").sentence().contains("Create a command"));
     }
 }

@@ -171,8 +171,9 @@ impl Replica {
         live.retain(line::is_waiting);
         let aside = folder::unsaid(&self.0.folder)?.pop().map(|name| {
             format!(
-                "what this machine had of the workspace could not be read and came anew; what it wrote while it was cut off \
-                 may be in {name}, which nobody has heard: remove that file once nobody needs it"
+                "this machine's copy of the workspace was unreadable and was fetched again; \
+                 changes made while offline may be in {name}, which hasn't been sent: remove that \
+                 file once no one needs it"
             )
         });
         // A host that is shut out gets no keys again; the reason for the missing link says so.

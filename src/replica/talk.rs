@@ -77,22 +77,23 @@ impl End {
             Self::Said(word) => match word.as_str() {
                 REVOKED => {
                     code = shut_out::REVOKED;
-                    let text = "this machine is not let in any more; run `hq replica leave`, and join with a new command";
+                    let text = "this machine no longer has access; run `hq replica leave` and join \
+                        with a new command";
                     (text.to_owned(), Some(SHUT_OUT))
                 }
                 "replaced" => (
-                    "another program has linked with the key of this machine; run one of both, and give a copy a \
-                     folder of its own"
+                    "another program has connected with this machine's key; run only one of them, \
+                     and give a copy its own folder"
                         .to_owned(),
                     Some(AT_ODDS),
                 ),
                 HELD => {
                     code = shut_out::HELD;
-                    let text = "two machines run as this gateway, as its folder was copied; both are held until one is chosen in \
-                                Settings, Gateways";
+                    let text = "two machines run as this gateway because its folder was copied; \
+                                both are paused until you choose one in Settings, Gateways";
                     (text.to_owned(), Some(CHOICE))
                 }
-                STOPPING => ("the workspace is being started again".to_owned(), None),
+                STOPPING => ("the workspace is restarting".to_owned(), None),
                 other => (format!("the workspace has closed the link ({other})"), None),
             },
         };

@@ -39,18 +39,18 @@ impl Turn {
 
     pub(super) fn cut_off(&self, start: Instant) -> Outcomes {
         let mut outcome = if self.talk.journal.ws.halt().is_cancelled() {
-            Outcomes::without(CallStatus::Stopped, "Error(aborted): ended, because HQ was stopped")
+            Outcomes::without(CallStatus::Stopped, "Error(aborted): ended because HQ was stopped")
         } else if self.setting.rests.load(Ordering::Relaxed) {
             Outcomes::without(
                 CallStatus::Stopped,
-                "Error(aborted): cut off, because the work was paused; look before you do it again",
+                "Error(aborted): cut off because work was paused; check before you do it again",
             )
         } else if self.setting.cancel.is_cancelled() {
             Outcomes::without(CallStatus::Stopped, "Error(aborted): stopped by a person")
         } else {
             Outcomes::without(
                 CallStatus::Timeout,
-                "Error(timeout): this took too long and was ended",
+                "Error(timeout): this took too long and was stopped",
             )
         };
         outcome.millis = since(start);

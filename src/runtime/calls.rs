@@ -29,10 +29,10 @@ const SIDE_BY_SIDE: usize = 8;
 /// The tool whose programs change files.
 pub(super) const PROGRAM: &str = "exec";
 
-pub(super) const SKIPPED: &str = "Skipped due to queued user message.";
-const TOO_MANY: &str = "Skipped: the limit of tool calls of this run is reached.";
+pub(super) const SKIPPED: &str = "Skipped because of a queued user message.";
+const TOO_MANY: &str = "Skipped: this run has reached its limit of tool calls.";
 const SAME_AGAIN: &str =
-    "Skipped: the calls of this message keep coming to the same. Look at what they say first.";
+    "Skipped: the calls of this message keep giving the same result. Read the results first.";
 const AFTER_BLOCK: &str = "Skipped: an earlier call of this message was refused.";
 
 /// The result of a call before it is written.
@@ -59,7 +59,7 @@ impl Extras {
         self.seen.extend(seen.map(|(path, hash)| SeenFile { path, hash }));
         match output.picture.take() {
             Some(picture) if sees => self.pictures.push((call.id.clone(), picture)),
-            Some(_) => output.text.push_str(" [your model sees no pictures]"),
+            Some(_) => output.text.push_str(" [your model can't see images]"),
             None => {}
         }
     }
@@ -158,7 +158,7 @@ impl Turn {
     fn unusable(&self, entry: &Entry) -> Option<String> {
         let name = entry.spec.name;
         if !self.may_use(entry) {
-            return Some(format!("Error(denied): you may not use {name} here"));
+            return Some(format!("Error(denied): you can't use {name} here"));
         }
         let is_away = self.talk.journal.ws.upstream.is_some();
         let why = not_there(name).filter(|_| is_away)?;
@@ -319,7 +319,7 @@ impl Turn {
         let Some(entry) = tools.get(&call.name) else {
             let near = tools.nearest(&call.name).join(", ");
             let text =
-                format!("Error(not_found): there is no tool \"{}\". Near: {near}", call.name);
+                format!("Error(not_found): there is no tool \"{}\". Similar: {near}", call.name);
             return self
                 .finish(call, Outcomes::without(CallStatus::Error, text))
                 .await

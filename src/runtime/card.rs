@@ -127,7 +127,8 @@ fn local(at: Timestamp, zone: &str) -> String {
 fn request_for(kind: ItemKind, on_task: bool) -> &'static str {
     match kind {
         ItemKind::TaskCommentMention if !on_task => {
-            "Answer once with comment_add on what you were mentioned on (task: what stands in brackets); do what was asked if it asks for something."
+            "Answer once with comment_add on what you were mentioned on (task: what is in \
+             brackets); do what was asked if it asks for something."
         }
         ItemKind::TaskAssignment | ItemKind::TaskReassignment => {
             "Do the task. Submit what it asks for as a deliverable, or finish it if there is nothing to review."
@@ -141,19 +142,24 @@ fn request_for(kind: ItemKind, on_task: bool) -> &'static str {
         ItemKind::AgentMessage => "Answer or do what the message asks, if it makes sense.",
         ItemKind::DelegationResult => "Use the result and decide the next step.",
         ItemKind::BlockerResolved => {
-            "Nothing holds this task up any more: go on with it until it is done."
+            "This task is no longer blocked: continue it until it is done."
         }
         ItemKind::StartNow => {
-            "A person wants you to begin now. Do what can be done before the tasks it waits for are over, and say what is left."
+            "A person wants you to start now. Do what can be done before its blockers are done, \
+             and say what is left."
         }
         ItemKind::RoutineSchedule | ItemKind::RoutineEvent => {
-            "Do what the instruction says. Nobody waits for an answer: end with work_done and a short summary."
+            "Do what the instruction says. No one waits for an answer: end with work_done and a \
+             short summary."
         }
         ItemKind::TaskOverdue => {
-            "Finish the task now. If it cannot be finished, say in a comment why and by when, and mention whoever decides."
+            "Finish the task now. If you can't, say why and by when in a comment, and mention \
+             whoever decides."
         }
         ItemKind::TaskEscalation => {
-            "The task stays with whoever has it; you decide how it goes on. Answer in a comment that mentions them, change or reassign the task, or pass it on to your own manager with task_escalate."
+            "The task stays with its assignee; you decide how it continues. Answer in a comment \
+             that mentions them, change or reassign the task, or pass it on to your own manager \
+             with task_escalate."
         }
     }
 }

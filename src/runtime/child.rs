@@ -45,7 +45,7 @@ pub(super) fn keeps_to(child: Option<&ChildCx>, plan: FilePlan) -> Result<FilePl
     match plan.changes.iter().find(|change| !below(&change.path)) {
         Some(change) => Err(ToolError::refused(
             "denied",
-            format!("{} is not yours to write: a sub-agent writes below {folder}/", change.path),
+            format!("you can't write {}: a sub-agent can only write below {folder}/", change.path),
         )),
         None => Ok(plan),
     }

@@ -16,7 +16,7 @@ use super::toolbox::{self, Call};
 use super::turn::{Step, Turn};
 use super::{EngineError, commit};
 
-const ONE_BY_ONE: &str = "Skipped: call these tools one at a time; this one was not called.";
+const ONE_BY_ONE: &str = "Skipped: call these tools one at a time. This one was not called.";
 
 /// The demands of an API client on a run.
 pub(super) struct Client {

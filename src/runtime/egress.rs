@@ -105,14 +105,14 @@ pub(crate) fn leaks_by(
         && !is_listed(site)
     {
         let site = if site.is_empty() { "a page without an address" } else { site };
-        return Ok(Some(format!("nobody has sent it to {site}")));
+        return Ok(Some(format!("no one has sent it to {site}")));
     }
     for url in &sent.urls {
         let host = url.host_str().unwrap_or_default();
         let mut new = sent.header_bytes + known.new_bytes(url);
         if !known.has(host) {
             if !is_listed(host) {
-                return Ok(Some(format!("nobody has sent it to {host}")));
+                return Ok(Some(format!("no one has sent it to {host}")));
             }
             // Host names below a wildcard can carry any data.
             if !names(tx, agents, host)? {
@@ -121,7 +121,8 @@ pub(crate) fn leaks_by(
         }
         if MAX_NEW < new {
             return Ok(Some(format!(
-                "its address and headers carry {new} bytes to {host} that stand in no link it has read"
+                "its address and headers would send {new} bytes to {host} that aren't in any link \
+                 it has read"
             )));
         }
     }

@@ -17,7 +17,8 @@ use super::port::Port;
 use super::turn::{Step, Turn};
 use super::{BY, EngineError, commit};
 
-const CUT_CALL: &str = "Your last answer was cut off at the limit of output tokens, so its last call may not be whole. Write long files in several calls.";
+const CUT_CALL: &str = "Your last answer was cut off at the output token limit, so its last call \
+    may be incomplete. Write long files in several calls.";
 /// How often a cut-off response is continued.
 const GOES_ON: u32 = 2;
 
@@ -75,11 +76,12 @@ const LIMITS: [&str; 6] = ["calls", "tools", "time", "cost", "tokens", "loop"];
 
 fn limit_words(which: &str) -> String {
     let why = match which {
-        "loop" => "You keep making the same calls without getting further".to_owned(),
+        "loop" => "You keep making the same calls without making progress".to_owned(),
         which => format!("You have reached this run's limit ({which})"),
     };
     format!(
-        "{why}. Say in a few lines what is done and what is left. No tools can be used any more."
+        "{why}. Summarize in a few lines what is done and what is left. You can't use tools any \
+         more."
     )
 }
 
@@ -139,7 +141,7 @@ impl Turn {
     /// The summary of a run that a limit ends without a final text.
     pub(super) fn left_at(&self, which: &str, why: &str) -> String {
         format!(
-            "It reached its limit ({which}) after {} calls of its model and {} of its tools. {why}",
+            "It reached its limit ({which}) after {} model calls and {} tool calls. {why}",
             self.talk.calls, self.talk.journal.steps
         )
     }
@@ -167,7 +169,7 @@ impl Turn {
         let kind = if kind == Said::Cut && !self.may_go_on() { Said::Something } else { kind };
         let end = match limit {
             Some(which) if text.trim().is_empty() => {
-                self.left_at(which, "The model had no last word.")
+                self.left_at(which, "The model gave no closing message.")
             }
             _ => format!("{}{text}", self.ends.cut.text),
         };
@@ -200,7 +202,7 @@ impl Turn {
         self.talk.journal.apply(CallPaid { paid: answer.paid(), said: event }).await?;
         self.talk.journal.ws.live.finish(self.talk.journal.run);
         self.ends.nudged = false;
-        let text = "it answered twice without a word or a call";
+        let text = "it answered twice without text or a call";
         self.fail_over(&ProviderError::new(ErrorClass::EmptyAnswer, text)).await
     }
 

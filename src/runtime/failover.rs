@@ -122,7 +122,7 @@ impl FallbackChain {
             };
             let (who, name, message) = (self.now.clone(), label(ws, &self.now)?, error.to_string());
             tracing::warn!(%error, "{name} cannot be asked");
-            refused = Some(format!("{name} did not: {message}"));
+            refused = Some(format!("{name} could not be used: {message}"));
             let failure = Failure { class: ErrorClass::Auth, message, asked: None };
             let noted = who.clone();
             ws.order(BY, FailureNoted { who: noted, failure }).await?;
@@ -206,7 +206,7 @@ impl Turn {
         let first = self.chooser.chosen.model.clone();
         while is_work && !self.chooser.chosen.known.tools && self.ends.wrap_up.is_none() {
             let who = self.chooser.chain.now.clone();
-            let why = format!("{} takes no tools", label(&self.talk.journal.ws, &who)?);
+            let why = format!("{} doesn't support tools", label(&self.talk.journal.ws, &who)?);
             self.chooser.chain.failures.push(why.clone());
             // The other keys of this model do not support tools either.
             self.chooser.chain.tried.push((who, ErrorClass::NotFoundModel));
@@ -342,7 +342,7 @@ impl Turn {
     async fn nobody_answers(&mut self, last: &ProviderError) -> Result<Step, EngineError> {
         let all = self.chooser.chain.failures.join("; ");
         let last_said = last.class.explained(&last.message);
-        let why = format!("{last_said} Nobody on the list answered: {all}.");
+        let why = format!("{last_said} No model on the list answered: {all}.");
         self.give_up_with(last.class, why).await
     }
 
@@ -361,8 +361,8 @@ impl Turn {
         };
         let label = label(&self.talk.journal.ws, &out)?;
         let detail = format!(
-            "{label} needs somebody to sign in again; it goes on by itself when that is done, or when another \
-             model is chosen"
+            "{label} needs someone to sign in again; the run continues automatically after that, \
+             or when another model is chosen"
         );
         self.park(None, detail).await
     }
@@ -442,8 +442,7 @@ impl Turn {
         let app = self.talk.journal.ws.app.clone();
         let pause = until.duration_since(app.clock.now());
         let short = pause <= SignedDuration::try_from(MAX_WAIT).unwrap_or(SignedDuration::ZERO);
-        let detail =
-            "everybody who could answer rests after failures; it goes on by itself".to_owned();
+        let detail = "all models are paused after failures; it continues automatically".to_owned();
         if !short {
             return self.park(Some(until), detail).await;
         }
@@ -494,7 +493,7 @@ impl Turn {
         let chain = &self.chooser.chain;
         let next = self.talk.journal.ws.read(|snap| chain.next(snap, at))?;
         if let Some(next) = next.filter(|next| *next != self.chooser.chain.now) {
-            self.changed_over(next, "it has rested long enough").await?;
+            self.changed_over(next, "its pause is over").await?;
         }
         Ok(())
     }

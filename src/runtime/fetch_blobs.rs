@@ -45,7 +45,7 @@ async fn one((ws, up): (&Ws, &dyn Upstream), file: BlobId) -> Result<(), Refusal
     loop {
         let missing = Missing { file, offset: whole.len() as u64 };
         let answer = up.asks(Aside::File(missing).to_json()).await?;
-        let part = Part::deserialize(answer).map_err(|_| broken("it cannot be understood"))?;
+        let part = Part::deserialize(answer).map_err(|_| broken("it is unreadable"))?;
         if MOST < part.total {
             return Err(broken("it is too large"));
         }
@@ -64,7 +64,7 @@ async fn one((ws, up): (&Ws, &dyn Upstream), file: BlobId) -> Result<(), Refusal
     });
     match put.await {
         Ok(Ok(true)) => Ok(()),
-        Ok(Ok(false)) => Err(broken("it is another one")),
+        Ok(Ok(false)) => Err(broken("it is a different one")),
         Ok(Err(error)) => Err(broken(&error.to_string())),
         Err(error) => Err(broken(&error.to_string())),
     }

@@ -141,7 +141,7 @@ pub(super) async fn settle(
         && complete(turn, kept, &begun.files, &stands).await?
     {
         let text = format!(
-            "The restart came in the middle; it was completed, all {} files are written.",
+            "The restart interrupted it; it was completed, and all {} files are written.",
             paths.len()
         );
         finish(turn, call, begun.step, CallStatus::Ok, text, paths).await?;
@@ -192,17 +192,18 @@ fn conflict(marks: &[FileMark], stands: &[Stand]) -> (String, Vec<String>) {
     let (mut text, mut written) = (String::new(), Vec::new());
     if let [mark] = marks {
         let path = &mark.path;
-        text = format!(
-            "Error(conflict): {path} was changed by somebody else meanwhile; read it first."
-        );
+        text = format!("Error(conflict): someone else has changed {path}; read it first.");
         return (text, written);
     }
-    text.push_str("Error(conflict): a restart came in the middle and somebody else changed files meanwhile; read them before you go on:");
+    text.push_str(
+        "Error(conflict): a restart interrupted this and someone else has changed files \
+        since; read them before you continue:",
+    );
     for (mark, stand) in marks.iter().zip(stands) {
         let word = match stand {
             Stand::After => "written",
             Stand::Before => "not written",
-            Stand::Other => "changed by somebody else",
+            Stand::Other => "changed by someone else",
         };
         if *stand == Stand::After {
             written.push(mark.path.clone());

@@ -189,7 +189,7 @@ impl Turn {
                 Some(_) if approval.is_allowed() => {
                     changed = Some(match is_same_tool {
                         true => differs(&approval.plan, &weighed.plan),
-                        false => format!("HQ was updated since the yes: {} is another", call.name),
+                        false => format!("HQ changed after the approval: {} differs", call.name),
                     });
                     self.close(approval.id, ApprovalAnswer::Changed).await?;
                 }
@@ -230,7 +230,7 @@ impl Turn {
                         return Ok(None);
                     }
                     if self.setting.cancel.is_cancelled() {
-                        let error = ToolError::refused("stopped", "the run was stopped before");
+                        let error = ToolError::refused("stopped", "the run was stopped first");
                         return Ok(Some(Passed::Refused(error)));
                     }
                 } else {
@@ -521,8 +521,8 @@ impl Turn {
         };
         let who = member.map_or_else(|| "A person".to_owned(), |member| member.name);
         let text = match note {
-            "" => format!("{who} said no. Do it in another way, or say what is open"),
-            note => format!("{who} said no: {note}"),
+            "" => format!("{who} denied this. Do it another way, or report what is left"),
+            note => format!("{who} denied this: {note}"),
         };
         Ok(ToolError::refused("approval_denied", text))
     }
@@ -540,7 +540,7 @@ async fn with_loaded(mut plan: Plan, folder: PathBuf) -> Result<Plan, EngineErro
 fn unanswered() -> ToolError {
     ToolError::refused(
         "approval_expired",
-        "nobody has answered in time; do it in another way, or say what is open",
+        "no one answered in time; do it another way, or report what is left",
     )
 }
 
@@ -578,17 +578,22 @@ fn differs(then: &Plan, now: &Plan) -> String {
         }
     }
     match names.as_slice() {
-        [one] => format!("{one} has changed since the yes"),
+        [one] => format!("{one} has changed since the approval"),
         [first @ .., last] if first.len() < MOST_NAMED => {
-            format!("{} and {last} have changed since the yes", first.join(", "))
+            format!("{} and {last} have changed since the approval", first.join(", "))
         }
         all if !all.is_empty() => {
             let (named, more) = all.split_at(MOST_NAMED);
-            format!("{} and {} more files have changed since the yes", named.join(", "), more.len())
+            format!(
+                "{} and {} more files have changed since the \
+                approval",
+                named.join(", "),
+                more.len()
+            )
         }
         _ if (&then.arguments, &then.folder) == (&now.arguments, &now.folder) => {
-            "A secret that it uses has changed since the yes".to_owned()
+            "A secret it uses has changed since the approval".to_owned()
         }
-        _ => "What it would do has changed since the yes".to_owned(),
+        _ => "What it would do has changed since the approval".to_owned(),
     }
 }

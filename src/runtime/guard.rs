@@ -66,12 +66,12 @@ pub struct Guard {
 }
 
 /// The result of a blocked call.
-pub const BLOCKED: &str = "Error(loop): refused, because you made this same call several times \
-     and nothing has changed since. Do something else, or end the run and say what is missing.";
+pub const BLOCKED: &str = "Error(loop): refused because you made this same call several times and \
+     nothing has changed. Do something else, or end the run and say what is missing.";
 
 const REPEATED: &str = "[You made this same call before, and nothing has changed since.]";
 const SAME_RESULT: &str = "[Different calls keep giving this same result.]";
-const SAME_ERROR: &str = "[This error keeps coming. Try another way.]";
+const SAME_ERROR: &str = "[This error keeps occurring. Try another way.]";
 const UNKNOWN: &str = "[Use only tools that are listed; tool_search finds more.]";
 
 /// The text of a result without the guard's warning.

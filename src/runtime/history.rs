@@ -20,13 +20,14 @@ const RECENT: usize = 4;
 /// Parts longer than this may be left out of a conversation that is too long, in bytes.
 const LONG: usize = 400;
 
-const SUMMARY: &str = "[The older parts of this conversation stand in this summary; they can be found again with memory_search.]";
+const SUMMARY: &str = "[This summarizes the older parts of this conversation; memory_search finds \
+    the originals.]";
 
 const LEFT_OUT: &str = "[Earlier parts of this conversation were left out; your files and the task hold what matters.]";
 
-const NO_PICTURE: &str = "[A picture stood here; read it again if you need it.]";
+const NO_PICTURE: &str = "[An image was here; read it again if you need it.]";
 
-const REFUSED: &str = "[A picture or document stood here; the model's provider did not take it.]";
+const REFUSED: &str = "[An image or document was here; the model's provider didn't accept it.]";
 
 /// Folds events into messages.
 #[derive(Clone, Debug, Default)]
@@ -129,7 +130,7 @@ impl History {
 
     /// Takes the messages out for a request, with an error for each open call. Return them with [`History::put_back`].
     pub fn take(&mut self) -> Vec<Message> {
-        self.close("this call was not carried out");
+        self.close("this call was not executed");
         std::mem::take(&mut self.messages)
     }
 
@@ -307,7 +308,7 @@ impl History {
     pub fn attach(&mut self, file: &Attachment, data: Option<Vec<u8>>) {
         let Attachment { name, media_type, blob, len } = file;
         let part = match data {
-            None => Part::text(format!("[The file {name} stood here; it is not shown again.]")),
+            None => Part::text(format!("[The file {name} was here; it isn't shown again.]")),
             Some(data) if file.is_picture() => {
                 self.pictured = true;
                 Part::Image { media_type: media_type.clone(), data }
@@ -328,7 +329,7 @@ impl History {
                 Part::text(format!("The attached file {name}, also in {place}:\n{text}"))
             }
             Some(_) => Part::text(format!(
-                "[The attached file {name} ({media_type}, {} KB) lies in your folder as {}.]",
+                "[The attached file {name} ({media_type}, {} KB) is in your folder as {}.]",
                 len.div_ceil(1_024),
                 file.place()
             )),
@@ -381,7 +382,7 @@ impl History {
     }
 
     fn assistant(&mut self, parts: &Body) {
-        self.close("this call was not carried out");
+        self.close("this call was not executed");
         let parts: Vec<Part> = serde_json::from_str(parts.head()).unwrap_or_default();
         self.open = parts
             .iter()

@@ -109,8 +109,8 @@ fn within(before: u64, result: String) -> String {
     match before + result.len() as u64 <= KEEPS || result.len() <= KEEPS_THEN {
         true => result,
         false => {
-            let marker =
-                "\n[… this run has kept 256 MB of results; the rest of this one is gone …]\n";
+            let marker = "\n[… this run has stored 256 MB of results, the maximum; the rest of this one \
+                 wasn't stored …]\n";
             head_tail(&result, KEEPS_THEN, marker)
         }
     }
@@ -275,7 +275,7 @@ impl Journal {
         let len = kept.len() as u64;
         let name = format!("result:{}.{step}", self.number);
         let marker =
-            format!("\n[… {len} bytes in all; read or search the rest with path \"{name}\" …]\n");
+            format!("\n[… {len} bytes in total; read or search the rest with path \"{name}\" …]\n");
         let head = match text.len() <= cap {
             true => text,
             false => head_tail(&text, cap.saturating_sub(marker.len() + 8), &marker),
@@ -337,13 +337,12 @@ impl Unkept {
     pub(super) fn describe(self) -> String {
         match self {
             Self::TooLong(len) => format!(
-                "the answer had {} KB, more than the {} KB that are kept of one, so nothing of it was done",
+                "the answer had {} KB, more than the limit of {} KB, so nothing in it was done",
                 len / 1024,
                 MAX_INLINE_PARTS / 1024
             ),
             Self::Unreadable => {
-                "a secret stood in the answer where it could not be taken out, so nothing \
-                                 of it was done"
+                "the answer contained a secret that couldn't be removed, so nothing in it was done"
                     .to_owned()
             }
         }
@@ -352,7 +351,7 @@ impl Unkept {
     /// Advice for the model.
     pub(super) fn advice(self) -> &'static str {
         match self {
-            Self::TooLong(_) => "Say less at once: write a long file in several calls.",
+            Self::TooLong(_) => "Write less at once: split a long file into several calls.",
             Self::Unreadable => "Answer again without the secret.",
         }
     }
@@ -436,7 +435,15 @@ mod tests {
         assert_eq!(within(0, large.clone()), large);
         assert_eq!(within(KEEPS - large.len() as u64, large.clone()), large);
         let cut = within(KEEPS, large);
-        assert!(cut.len() <= KEEPS_THEN + 200 && cut.contains("has kept 256 MB"), "{}", cut.len());
+        assert!(
+            cut.len() <= KEEPS_THEN + 200
+                && cut.contains(
+                    "has stored 256 \
+            MB"
+                ),
+            "{}",
+            cut.len()
+        );
         assert_eq!(within(2 * KEEPS, "short".to_owned()), "short");
     }
 }

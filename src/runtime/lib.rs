@@ -160,13 +160,13 @@ pub enum EngineError {
     Git(#[from] GitError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("a blob could not be written or read: {0}")]
+    #[error("a file couldn't be written or read: {0}")]
     Blob(#[from] std::io::Error),
     /// An internal tool failed that is not allowed to fail.
     #[error("{0}")]
     Tool(String),
     /// The run does work, and no candidate model supports tools.
-    #[error("{0} takes no tools: it can talk and not work; choose another model")]
+    #[error("{0} doesn't support tools, so it can chat but not work; choose another model")]
     NoTools(String),
     /// Stored data is inconsistent.
     #[error("{0}")]

@@ -161,7 +161,7 @@ impl Turn {
                 () = self.setting.cancel.cancelled() => None,
                 () = tokio::time::sleep(within) => {
                     is_late = true;
-                    let text = "the model did not finish its answer in time";
+                    let text = "the model didn't finish its answer in time";
                     Some(Err(ProviderError::new(ErrorClass::Timeout, text)))
                 }
             };
@@ -202,7 +202,10 @@ impl Turn {
         if let Some(format) = &self.talk.request.format
             && !provider.takes_format(model, format)
         {
-            let text = format!("{model} cannot be held to the form that the program asks for");
+            let text = format!(
+                "{model} doesn't support the output format that the program \
+                requires"
+            );
             let error = ProviderError::new(ErrorClass::InvalidRequest, text);
             return Err(ProviderError { sent: false, ..error });
         }

@@ -64,7 +64,7 @@ impl Pictures {
         let (data, hash) = match looked.await {
             Ok((data, Some(hash))) => (data, hash),
             Ok((data, None)) => return Part::Image { media_type, data },
-            Err(_) => return unseen("it cannot be read"),
+            Err(_) => return unseen("it can't be read"),
         };
         let desk = Arc::clone(&self.desk).acquire_owned().await;
         if let Some(data) = self.known(&hash) {
@@ -81,7 +81,7 @@ impl Pictures {
                 Part::Image { media_type: picture::SMALLER.to_owned(), data }
             }
             Ok(Err(why)) => unseen(&why.to_string()),
-            Err(_) => unseen("it cannot be read"),
+            Err(_) => unseen("it can't be read"),
         }
     }
 
@@ -106,7 +106,7 @@ impl Pictures {
 }
 
 fn unseen(why: &str) -> Part {
-    Part::text(format!("[A picture stood here that cannot be shown: {why}.]"))
+    Part::text(format!("[An image here can't be shown: {why}.]"))
 }
 
 impl Turn {
@@ -116,7 +116,7 @@ impl Turn {
             let fitted = self.setting.engine.pictures.fitted(media_type, data);
             let part = tokio::select! {
                 part = tokio::time::timeout(PATIENCE, fitted) => {
-                    part.unwrap_or_else(|_| unseen("it took too long to make it smaller"))
+                    part.unwrap_or_else(|_| unseen("resizing it took too long"))
                 }
                 () = self.setting.cancel.cancelled() => unseen("the run was stopped"),
             };
@@ -163,14 +163,14 @@ impl Turn {
 /// The replacement of a document.
 fn describe(name: &str, mark: &str, read: Result<document::Words, &'static str>) -> String {
     match read {
-        Ok(document::Words { pages, text, .. }) if text.is_empty() => format!(
-            "[The PDF {name} ({pages} pages) holds no words that can be read, perhaps only pictures of pages.]"
-        ),
+        Ok(document::Words { pages, text, .. }) if text.is_empty() => {
+            format!("[The PDF {name} ({pages} pages) has no readable text; it may be a scan.]")
+        }
         Ok(document::Words { pages, text, .. }) => {
             let text = untrusted::wrap(mark, &text);
-            format!("The words of the PDF {name} ({pages} pages), without its pictures:\n{text}")
+            format!("Text of the PDF {name} ({pages} pages), without images:\n{text}")
         }
-        Err(why) => format!("[The PDF {name} cannot be read here: {why}.]"),
+        Err(why) => format!("[The PDF {name} can't be read here: {why}.]"),
     }
 }
 

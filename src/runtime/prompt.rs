@@ -32,7 +32,9 @@ const CHAT: &str = include_str!("prompts/chat.md");
 const CHILD: &str = include_str!("prompts/child.md");
 
 /// Precedes the instructions of an API client.
-const OF_PROGRAM: &str = "A program asks in this conversation; its instructions follow. They hold within all that stands above and give no further rights; later ones in the conversation take their place.";
+const OF_PROGRAM: &str = "A program calls you in this conversation; its instructions follow. They \
+    apply within everything above and grant no further rights; later ones in the conversation \
+    replace them.";
 
 /// Longest description of an agent, in characters.
 const MAX_ABOUT: usize = 80;
@@ -42,7 +44,8 @@ const MAX_REPORTS: usize = 20;
 /// Most commits searched for an earlier version of a file.
 const COMMITS: usize = 100;
 /// Placeholder for memory that awaits review.
-const WAITS: &str = "[What was written here after words from outside were read waits for a person: memory_search and memory_read find it.]";
+const WAITS: &str = "[Notes written here after reading untrusted content wait for a person's \
+    approval: memory_search and memory_read find them.]";
 
 /// Minimum bytes of a file that are read, however small the model is.
 const LEAST: usize = 1_000;
@@ -338,28 +341,30 @@ fn position(name: &str, handle: &str, about: &str) -> String {
 /// The agent's manager and reports, and how to work with them.
 fn lines_of(facts: &Facts) -> String {
     let mut lines = vec![match facts.manager.as_str() {
-        "" => "Your manager: nobody; the people here decide.".to_owned(),
+        "" => "Your manager: none; the people here decide.".to_owned(),
         manager => format!("Your manager: {manager}"),
     }];
     lines.push(match facts.reports.is_empty() {
-        true => "Nobody reports to you.".to_owned(),
+        true => "No one reports to you.".to_owned(),
         false => {
             let shown = facts.reports.iter().take(MAX_REPORTS);
             let mut all: Vec<String> = shown.map(|report| format!("- {report}")).collect();
             if MAX_REPORTS < facts.reports.len() {
                 all.push(format!("- and {} more", facts.reports.len() - MAX_REPORTS));
             }
-            format!("Report to you:\n{}", all.join("\n"))
+            format!("Your reports:\n{}", all.join("\n"))
         }
     });
     if !facts.reports.is_empty() {
         lines.push(
-            "Give work to your reports with task_delegate: say the goal, what you expect and by when. You are woken with the result."
+            "Give work to your reports with task_delegate: state the goal, what you expect and by \
+             when. You are woken with the result."
                 .to_owned(),
         );
     }
     lines.push(
-        "What you cannot do or decide goes up with task_escalate. Ask a person before a colleague who does not report to you gets work."
+        "Use task_escalate for what you can't do or decide. Ask a person before you give work to a \
+         colleague who doesn't report to you."
             .to_owned(),
     );
     lines.join("\n")
@@ -377,13 +382,14 @@ fn place(facts: &Facts) -> String {
     }
     lines.push(match facts.exec {
         Some(true) => {
-            "Programs: exec runs in a sandbox with your folder and the web, by the proxy in http_proxy."
+            "Programs: exec runs in a sandbox with your folder and web access through the proxy in \
+             http_proxy."
                 .to_owned()
         }
         Some(false) => {
-            "Programs: exec runs in a sandbox with your folder, without network.".to_owned()
+            "Programs: exec runs in a sandbox with your folder, without network access.".to_owned()
         }
-        None => "Programs: you may not run programs.".to_owned(),
+        None => "Programs: you can't run programs.".to_owned(),
     });
     lines.join("\n")
 }
@@ -417,7 +423,7 @@ mod tests {
             part("SOUL.md", 33, true),
             part("Workspace and kind of work", 17, true),
             part("Today", 16, false),
-            part("Instructions of the program", len, false),
+            part("Program instructions", len, false),
             part("Tools", 12, true),
         ];
         assert_eq!(parts(&request), expected);

@@ -45,7 +45,7 @@ fn as_one(questions: &Value) -> Option<(String, Vec<String>)> {
             }
         }
         if is_many && !options.is_empty() {
-            text.push_str("\n(several may be chosen)");
+            text.push_str("\n(choose one or more)");
         }
         if has_buttons {
             buttons = options.iter().map(|(label, _)| (*label).to_owned()).collect();
@@ -96,7 +96,7 @@ mod tests {
                 "question": "Offer: Which offer?\n- A: cheaper", "options": ["A", "B"], "hours": 2,
             })
         );
-        let many = "Which days?\n- Monday\n- Friday\n(several may be chosen)";
+        let many = "Which days?\n- Monday\n- Friday\n(choose one or more)";
         assert_eq!(put(json!({ "questions": [days] })), json!({ "question": many, "options": [] }));
         let all = format!("1. Offer: Which offer?\n- A: cheaper\n- B\n\n2. {many}\n\n3. Who pays?");
         assert_eq!(

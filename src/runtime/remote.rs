@@ -130,7 +130,7 @@ fn value(what: &impl Serialize) -> Result<Value, Refusal> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(what: Value) -> Result<T, Refusal> {
-    serde_json::from_value(what).map_err(|_| Refusal::new("garbled", "this cannot be understood"))
+    serde_json::from_value(what).map_err(|_| Refusal::new("garbled", "this is unreadable"))
 }
 
 async fn say<T: serde::de::DeserializeOwned>(

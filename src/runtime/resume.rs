@@ -25,7 +25,8 @@ use super::{BY, EngineError, alive, commit, file_calls, jobs, remote};
 
 /// Why runs of the previous process were interrupted.
 const RESTARTED: &str = "HQ was restarted";
-const UNKNOWN: &str = "Error(interrupted_unknown): interrupted by a restart: this may or may not have happened. Look before you do it again.";
+const UNKNOWN: &str = "Error(interrupted_unknown): interrupted by a restart; this may or may not \
+    have happened. Check before you do it again.";
 
 /// Resumes the run and settles its open calls.
 pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {

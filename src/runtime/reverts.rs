@@ -116,7 +116,7 @@ async fn carry_out(ws: &Ws, order: FileRevert) -> Result<Option<FilesDone>, Engi
     let Some(agent) = agent else { return Err(EngineError::Broken("the agent is gone")) };
     // Do not start what cannot be done: until then the order can be withdrawn.
     if let Some(place) = ws.read(|snap| elsewhere::silent(ws, snap, agent.id))? {
-        let words = format!("{} is silent, where the files are", place.label);
+        let words = format!("{}, which has the files, isn't responding", place.label);
         return Err(EngineError::Home(Refusal::new(SILENT, words)));
     }
     let name = run.as_ref().map_or_else(|| "a run".to_owned(), Run::name);

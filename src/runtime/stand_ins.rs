@@ -258,7 +258,7 @@ impl StandIns {
             Ok(Some(why)) => Err(format!("{key} {why}")),
             Err(error) => {
                 tracing::error!(%error, "a secret could not be looked up for a program");
-                Err(format!("{key} could not be looked up; try again"))
+                Err(format!("couldn't look up {key}; try again"))
             }
         }
     }

@@ -149,8 +149,8 @@ pub(crate) fn is_for_locked(spec: &ToolSpec) -> bool {
 pub(super) fn not_there(name: &str) -> Option<&'static str> {
     match name {
         "browser" | "browser_download" => Some(
-            "you work on another machine than HQ, and your browser is where HQ runs: use web_fetch or http_request, or \
-             tell a person that you need the browser",
+            "you work on a gateway, and browsers only run on HQ's own machine: use web_fetch or \
+             http_request, or tell a person that you need the browser",
         ),
         _ => None,
     }

@@ -25,7 +25,8 @@ impl Turn {
         self.talk.left_out += 1;
         self.talk.fixed = Size::of(&self.talk.request);
         let text = format!(
-            "The tool {} cannot be used: the model's provider does not take its schema. Go on without it.",
+            "The tool {} can't be used: the model's provider doesn't accept its schema. Continue \
+             without it.",
             tool.name
         );
         self.talk.journal.append(vec![EventKind::Notice { text }]).await?;

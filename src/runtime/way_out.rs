@@ -123,7 +123,9 @@ pub fn way_of_browsers() -> OpenWay {
         Box::pin(async move {
             let is_kept = confine::PORTS <= confine::landlock_abi();
             if !is_kept && !app.sandbox.has_own_networks().await {
-                return Err(io::Error::other("this machine cannot keep a browser to its way out"));
+                return Err(io::Error::other(
+                    "this machine can't restrict a browser to HQ's proxy",
+                ));
             }
             let whose = (ws.id, vec![agent]);
             let mut openings = openings.lock().await;
@@ -200,7 +202,7 @@ impl WayOut {
             match self.of_run(cx, given, whose.clone()).await {
                 Ok((pass, stand_ins)) => return Ok(to(pass, Some(stand_ins))),
                 // The program still has egress, like one without secrets.
-                Err(error) => tracing::warn!(%error, run.id = %cx.run, "there are no stand-ins"),
+                Err(error) => tracing::warn!(%error, run.id = %cx.run, "there are no placeholders"),
             }
         }
         let known = self.passes.lock().of.get(&whose).cloned();
@@ -413,13 +415,11 @@ impl Door {
     ) -> Result<(bool, &'static str), StoreError> {
         Ok(match self.keeps {
             Keeps::Programs(_) => {
-                (may_reach_out(tx, agents)?, "the network is switched off for this agent")
+                (may_reach_out(tx, agents)?, "network access is turned off for this agent")
             }
             Keeps::Browser(_) => match browsers::closes(tx, agents, url)? {
                 Some(why) => (false, why),
-                None => {
-                    (browsers::is_on(tx, agents)?, "the browser is switched off for this agent")
-                }
+                None => (browsers::is_on(tx, agents)?, "the browser is turned off for this agent"),
             },
         })
     }
@@ -459,7 +459,7 @@ impl EgressPolicy for Door {
         });
         let ((is_on, off), hosts, opened) = facts.map_err(|error| {
             tracing::error!(%error, "an agent could not be looked up for a program");
-            refused("who asks could not be looked up; try again")
+            refused("couldn't identify the program; try again")
         })?;
         if !is_on {
             return Err(refused(off));

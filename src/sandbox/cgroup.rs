@@ -55,11 +55,9 @@ impl Missing {
         match self {
             Self::NotMounted => "cgroup v2 is not mounted",
             Self::ReadOnly => "cgroup v2 is read-only here, as in most containers",
-            Self::NotDelegated => {
-                "HQ may not make any in its own; for a service, Delegate=yes lets it"
-            }
-            Self::OldKernel => "they need Linux 5.14",
-            Self::Unwanted => "switched off",
+            Self::NotDelegated => "HQ can't create any in its own; for a service, set Delegate=yes",
+            Self::OldKernel => "they require Linux 5.14",
+            Self::Unwanted => "turned off",
         }
     }
 }
@@ -101,7 +99,7 @@ impl OutOfMemory {
         };
         let limit = self.limit.map(|MemoryLimit { each, all }| {
             let (each, all) = (each >> 20, all >> 20);
-            format!(" (a program may use {each} MB, all programs together {all} MB)")
+            format!(" (a program can use {each} MB, all programs together {all} MB)")
         });
         format!("memory ran out, so the kernel ended {processes}{}", limit.unwrap_or_default())
     }

@@ -86,8 +86,8 @@ const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random",
 pub enum ConfineError {
     /// The kernel has no Landlock, and the host is not allowed to run without.
     #[error(
-        "this kernel has no Landlock, so a program could read and write everything that HQ can; \
-         use Linux 5.13 or later with Landlock on, or accept this for the host in the settings"
+        "this kernel has no Landlock, so a program could read and write everything HQ can; use \
+         Linux 5.13 or later with Landlock, or allow programs without a sandbox in the settings"
     )]
     NoLandlock,
     /// A path of the policy does not exist.

@@ -45,11 +45,11 @@ pub enum SandboxError {
     #[error("the variable {0} can't be set for a program; leave it out")]
     ForbiddenVariable(String),
     /// The policy contains a path that is not UTF-8.
-    #[error("the sandbox policy cannot be written down: {0}; use paths in UTF-8")]
+    #[error("the sandbox policy can't be encoded: {0}; use paths in UTF-8")]
     Policy(#[source] serde_json::Error),
     /// The output file cannot be created.
     #[error(
-        "the output file {path} cannot be made: {source}; choose a new file in an existing folder"
+        "the output file {path} can't be created: {source}; choose a new file in an existing folder"
     )]
     Output {
         path: PathBuf,
@@ -58,7 +58,7 @@ pub enum SandboxError {
     },
     /// The helper could not be started.
     #[error(
-        "the jail program {program} cannot be started: {source}; check that the file is still there"
+        "the sandbox program {program} can't be started: {source}; check that the file still exists"
     )]
     Start {
         program: PathBuf,
@@ -66,15 +66,16 @@ pub enum SandboxError {
         source: io::Error,
     },
     /// A thread of the sandbox could not be started.
-    #[error("the sandbox has no thread: {0}; the host may be short of memory or processes")]
+    #[error(
+        "the sandbox couldn't start a thread: {0}; the machine may be short of memory or \
+        processes"
+    )]
     Thread(#[source] io::Error),
     /// The spawning thread has ended, because the server is stopping.
-    #[error(
-        "no program can be started any more because HQ is stopping; try again after the restart"
-    )]
+    #[error("programs can't be started because HQ is stopping; try again after the restart")]
     Closed,
     /// A self-test could not be prepared.
-    #[error("the sandbox cannot be tested: {0}; check that the data folder can be written")]
+    #[error("the sandbox can't be tested: {0}; check that the data folder is writable")]
     Posture(#[source] io::Error),
 }
 

@@ -78,24 +78,24 @@ impl Found<'_> {
             network,
             line(
                 has_mounts,
-                "Private mounts: all but its own folders is read-only for a program.",
-                "Private mounts: not on this machine. Landlock keeps files apart.",
+                "Private mounts: everything except its own folders is read-only for a program.",
+                "Private mounts: not on this machine. Landlock protects files.",
             ),
             self.control_groups(),
             line(
                 off.user != server.user,
-                "Own user: programs run as another user than HQ.",
-                "Own user: no. Programs run as the user of HQ, behind the other mechanisms.",
+                "Own user: programs run as a different user than HQ.",
+                "Own user: no. Programs run as HQ’s user, behind the other mechanisms.",
             ),
             line(
                 0 < self.abi,
-                &format!("Landlock: files, ports and signals are kept apart (ABI {}).", self.abi),
-                "Landlock: this kernel has none, or it is switched off.",
+                &format!("Landlock: protects files, ports and signals (ABI {}).", self.abi),
+                "Landlock: not available in this kernel, or turned off.",
             ),
             line(
                 off.is_filtered,
-                "Seccomp: system calls that no tool needs are refused.",
-                "Seccomp: no filter is in force.",
+                "Seccomp: unneeded system calls are refused.",
+                "Seccomp: no filter is active.",
             ),
         ]
     }
@@ -103,21 +103,19 @@ impl Found<'_> {
     fn control_groups(&self) -> Line {
         let has_group = differ(self.off.cgroup.as_ref(), self.server.cgroup.as_ref());
         let yes = "Control groups: the kernel counts and ends each program as a whole";
-        let no = "Programs are counted and ended by their session.";
+        let no = "Programs are counted and ended by session.";
         match self.groups {
             Ok(Some(MemoryLimit { each, all })) if has_group => {
                 let (each, all) = (each >> 20, all >> 20);
-                let memory = format!("one may use {each} MB of memory, all together {all} MB");
+                let memory = format!("each can use {each} MB of memory, all together {all} MB");
                 line(true, &format!("{yes}; {memory}."), "")
             }
             Ok(None) if has_group => line(
                 true,
-                &format!("{yes}. Their memory is not limited: this needs the memory controller."),
+                &format!("{yes}. Their memory isn’t limited, which needs the memory controller."),
                 "",
             ),
-            Ok(_) => {
-                line(false, "", &format!("Control groups: programs do not get into theirs. {no}"))
-            }
+            Ok(_) => line(false, "", &format!("Control groups: programs can’t enter theirs. {no}")),
             Err(missing) => {
                 line(false, "", &format!("Control groups: none ({}). {no}", missing.reason()))
             }
@@ -129,12 +127,12 @@ impl Found<'_> {
             .into_iter()
             .all(|seen| seen.is_some_and(|seen| seen.is_apart_from(self.server)));
         if is_apart && !self.holds_alone {
-            let text = "Private network: a program got out of its own.".to_owned();
+            let text = "Private network: a program escaped its own.".to_owned();
             return Line { check: None, verdict: Verdict::Broken, text };
         }
         line(
             is_apart,
-            "Private network: each program has one of its own, in which nothing but HQ's way out listens.",
+            "Private network: each program has its own, where only HQ's proxy listens.",
             why_shared(),
         )
     }
@@ -153,17 +151,18 @@ fn why_shared() -> &'static str {
     let may = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
     if may {
-        "Private network: this machine gives none. Programs share its network, behind Landlock and seccomp."
+        "Private network: not available on this machine. Programs share its network, behind \
+         Landlock and seccomp."
     } else if says("/proc/sys/user/max_user_namespaces", "0") {
-        "Private network: user namespaces are switched off here (user.max_user_namespaces). Programs share the network \
-         of this machine, behind Landlock and seccomp."
+        "Private network: user namespaces are turned off here (user.max_user_namespaces). Programs \
+         share this machine's network, behind Landlock and seccomp."
     } else if says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
         "Private network: AppArmor restricts user namespaces here \
-         (kernel.apparmor_restrict_unprivileged_userns). Programs share the network of this machine, behind Landlock \
-         and seccomp."
+         (kernel.apparmor_restrict_unprivileged_userns). Programs share this machine's network, \
+         behind Landlock and seccomp."
     } else {
-        "Private network: HQ may make no namespaces here, as in most containers. Programs share the network of this \
-         machine, behind Landlock and seccomp."
+        "Private network: HQ can't create namespaces here, as in most containers. Programs share \
+         this machine's network, behind Landlock and seccomp."
     }
 }
 
@@ -214,9 +213,9 @@ mod tests {
         };
         assert_eq!(verdicts(&found), [Limit, Limit, Held, Held, Limit, Held]);
         let says = |found: &Found<'_>| found.lines()[2].text.clone();
-        assert!(says(&found).contains("memory is not limited"));
+        assert!(says(&found).contains("memory isn’t limited"));
         found.groups = Ok(Some(MemoryLimit { each: 1 << 30, all: 3 << 30 }));
-        assert!(says(&found).contains("one may use 1024 MB of memory, all together 3072 MB"));
+        assert!(says(&found).contains("each can use 1024 MB of memory, all together 3072 MB"));
         found.groups = Err(Missing::ReadOnly);
         assert_eq!(verdicts(&found)[2], Limit);
         assert!(says(&found).contains("none (cgroup v2 is read-only here"), "{}", says(&found));

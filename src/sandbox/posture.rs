@@ -125,7 +125,7 @@ impl SelfTest {
         let off = match off? {
             Ok(report) => report,
             Err(why) => {
-                let text = format!("Programs are not started: {why}.");
+                let text = format!("Programs don’t start: {why}.");
                 let line = Line { check: None, verdict: Verdict::Broken, text };
                 return Ok(Posture {
                     overall: Overall::None,
@@ -152,9 +152,10 @@ impl SelfTest {
             lines.push(Line {
                 check: None,
                 verdict: Verdict::Limit,
-                text: "HQ runs as root. Programs lose its special rights, but run HQ as a user of \
-                       its own all the same."
-                    .into(),
+                text:
+                    "HQ runs as root. Programs lose its special rights, but it is still safer to \
+                       run HQ as its own user."
+                        .into(),
             });
         }
         Ok(Posture { overall: overall(&lines), landlock_abi: abi, starts: true, lines })
@@ -279,7 +280,7 @@ fn judge(finding: &Finding) -> Line {
         Check::ReadKey => "read the master key",
         Check::ListData => "list HQ's data folder",
         Check::ReadOther => "read another agent's files",
-        Check::WriteOutside => "write outside of its folder",
+        Check::WriteOutside => "write outside its folder",
         Check::ServerRoot => "reach the key through the server's entry in /proc",
         Check::OwnRoot => "reach the key through its own entry in /proc",
         Check::ServerEnvironment => "read the server's environment",
@@ -287,7 +288,7 @@ fn judge(finding: &Finding) -> Line {
         Check::FastOpen => "connect by TCP Fast Open with network off",
         Check::SendUdp => "send to another host (UDP) with network off",
         Check::OtherSockets => "open other kinds of sockets (raw, SCTP, DCCP, MPTCP)",
-        Check::Listen => "listen at a port",
+        Check::Listen => "listen on a port",
         Check::ConnectUnix => "talk to local services of this user (Unix sockets)",
         Check::SignalServer => "signal the server",
         Check::SignalAll => "signal everything at once",
@@ -317,18 +318,18 @@ fn ports(findings: &[Finding]) -> Line {
     let (verdict, text) = if worked(&[Check::FastOpen, Check::OtherSockets, Check::Listen]) {
         (
             Verdict::Broken,
-            "With network on, a program gets past HQ's own way out, or listens at a port.",
+            "With network access, a program can bypass HQ's proxy or listen on a port.",
         )
     } else if worked(&[Check::ConnectTcp, Check::SendUdp]) {
         (
             Verdict::Coarse,
-            "With network on, a program can reach every address and port, those of this machine and of private \
-             networks, too; this kernel cannot tell ports apart.",
+            "With network access, a program can reach every address and port, including this \
+             machine and private networks, because this kernel can't distinguish ports.",
         )
     } else {
         (
             Verdict::Held,
-            "With network on, a program reaches HQ's own way out and nothing else, and listens nowhere.",
+            "With network access, a program can only reach HQ's proxy and can't listen on ports.",
         )
     };
     Line { check: None, verdict, text: text.into() }
@@ -336,12 +337,12 @@ fn ports(findings: &[Finding]) -> Line {
 
 fn signals(abi: u8) -> Line {
     let (verdict, text) = if confine::SCOPES <= abi {
-        (Verdict::Held, "Signals stay among the processes of one command.")
+        (Verdict::Held, "Signals are limited to the processes of one command.")
     } else {
         (
             Verdict::Coarse,
-            "Signals: coarse. A program may signal only its own process group, so some programs \
-             cannot stop their own helpers.",
+            "Signals: coarse. A program can only signal its own process group, so some programs \
+             can't stop their own helpers.",
         )
     };
     Line { check: None, verdict, text: text.into() }

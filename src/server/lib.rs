@@ -160,11 +160,10 @@ pub enum StartError {
     Exposed(SocketAddr),
     /// `system.redb` is missing although workspaces exist.
     #[error(
-        "{} is missing, though there are workspaces here ({workspaces}): accounts, sign-ins, \
-         tokens and the list of workspaces were in it. Put the file back, or restore a backup \
-         with `hq restore <place> --data '{}'`. Only if you have neither: `hq serve \
-         --begin-anew` asks for a new owner and adopts the workspaces; no other account can sign \
-         in to them then",
+        "{} is missing, although there are workspaces here ({workspaces}): it held accounts, \
+         sign-ins, tokens and the list of workspaces. Put the file back, or restore a backup with \
+         `hq restore <place> --data '{}'`. Only if you have neither: `hq serve --begin-anew` asks \
+         for a new owner and adopts the workspaces; other accounts can no longer sign in to them",
         data.join("system.redb").display(), data.display()
     )]
     NoAccounts {
@@ -191,7 +190,7 @@ pub enum StartError {
     #[error(transparent)]
     Restore(#[from] BackupError),
     /// A thread that opens files ended early.
-    #[error("opening the data folder was cut off: {0}")]
+    #[error("opening the data folder was interrupted: {0}")]
     CutOff(String),
 }
 

@@ -54,7 +54,7 @@ pub fn chosen(app: &App, slug: Option<&str>) -> Result<Ws, UsersError> {
         _ => Err(UsersError::WhichWorkspace(
             all.iter()
                 .map(|ws| ws.slug.clone())
-                .chain(broken.iter().map(|one| format!("{} (cannot be opened)", one.slug)))
+                .chain(broken.iter().map(|one| format!("{} (can't be opened)", one.slug)))
                 .collect::<Vec<_>>()
                 .join(", "),
         )),
@@ -247,7 +247,7 @@ async fn act_on_consumer(
     }
     let one = giving_up(&app, &wish.name)?;
     let entry = || {
-        let message = "name the entry with --entry".to_owned();
+        let message = "give the entry with --entry".to_owned();
         wish.entry.ok_or(HealthError::Field { field: "entry", message })
     };
     match wish.act.as_str() {

@@ -197,7 +197,7 @@ fn bring_in(
     let tables = in_order(&schema, portable)?;
     let settings = tables.iter().find(|(table, _)| table.number == SETTINGS.number);
     if settings.is_none_or(|(table, _)| table.rows != 1) {
-        return Err(refused("the file holds no settings of a workspace"));
+        return Err(refused("the file has no workspace settings"));
     }
     for (table, ops) in &tables {
         rows(inside, table, &mut |row| (ops.parse)(names.apply(row)).map(drop).map_err(refused))?;
@@ -319,8 +319,8 @@ fn in_order<'s>(schema: &'s Schema, portable: &'s Portable) -> Result<Ordered<'s
             }
             Some((_, ops)) if ops.version != table.version => {
                 return Err(refused(format!(
-                    "the rows of {} have version {}, this program reads {}; export it again with \
-                     this version of HQ",
+                    "the rows of {} have version {}, but this program reads {}; export it again \
+                     with this version of HQ",
                     table.name, table.version, ops.version
                 )));
             }
@@ -367,7 +367,7 @@ fn fill(
             }
             match waiting.len() {
                 0..MOST_WAITING => Ok(()),
-                _ => Err(refused("too many rows refer to what is not there")),
+                _ => Err(refused("too many rows refer to missing records")),
             }
         })?;
     }
@@ -381,7 +381,10 @@ fn fill(
         if left.len() == before {
             let table = left.first().map_or(0, |(number, _)| *number);
             let name = store.schema().table(table).map_or("", |info| info.name);
-            return Err(refused(format!("a row of {name} refers to what is not in the file")));
+            return Err(refused(format!(
+                "a row of {name} refers to a record that isn't in the \
+                file"
+            )));
         }
         waiting = left;
     }

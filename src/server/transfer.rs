@@ -105,7 +105,7 @@ async fn export_file(
     let ws = app.workspace(&wish.workspace).ok_or_else(|| {
         let all: Vec<_> = app.workspaces.read().iter().map(|ws| ws.slug.clone()).collect();
         let words =
-            format!("there is no workspace {}; there is {}", wish.workspace, all.join(", "));
+            format!("there is no workspace {}; available: {}", wish.workspace, all.join(", "));
         BackupsError::from(BackupError::Restore(words))
     })?;
     // The machine's owner could copy the folder anyway, so a failed audit entry does not block the export.

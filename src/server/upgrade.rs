@@ -82,8 +82,8 @@ fn words(progress: &Progress) -> String {
     match progress {
         Progress::Copying(bytes) => format!("Copying {} MB first", bytes.div_ceil(1 << 20)),
         Progress::Running(what, 0) => (*what).to_owned(),
-        Progress::Running(what, pieces) => format!("{what}, piece {}", pieces + 1),
-        Progress::Checking => "Looking through the result".to_owned(),
+        Progress::Running(what, pieces) => format!("{what}, part {}", pieces + 1),
+        Progress::Checking => "Checking the result".to_owned(),
     }
 }
 

@@ -81,7 +81,8 @@ pub enum EncodingError {
     #[error("this file's encoding couldn't be detected; save it as UTF-8 and upload it again")]
     Unknown,
     /// The chosen encoding does not fit; with its label.
-    #[error("this text is not {}: too many letters are broken; choose another encoding", name(.0))]
+    #[error("this text is not {}: too many characters are broken; choose another \
+        encoding", name(.0))]
     Unfit(&'static str),
     #[error("\"{0}\" isn't a known encoding; use {labels} or another web encoding label", labels = labels())]
     NoSuch(String),

@@ -415,9 +415,9 @@ mod tests {
     fn more_than_the_limits_is_refused() {
         let wide: Vec<String> = (0..501).map(|key| format!("\"k{key}\": 1")).collect();
         let wide = format!("[{{}}, {{{}}}]", wide.join(","));
-        assert_eq!(fault(&wide), "row 2 has a cell in column k500; a table may have 500 columns");
+        assert_eq!(fault(&wide), "row 2 has a cell in column k500, and the limit is 500 columns");
         let many = format!("[{}]", vec!["{\"\":0}"; 50_001].join(","));
-        assert!(fault(&many).starts_with("row 50001 is beyond the 50000 rows"));
+        assert!(fault(&many).starts_with("row 50001 exceeds the limit of 50000 rows"));
         let long = format!("[{{\"a\": \"{}\"}}]", "x".repeat(70_000));
         assert_eq!(fault(&long), "row 1, column a: the text is longer than 64 KB");
         let key = format!("[{{\"{}\": {{\"a\": 1}}}}]", "k".repeat(2_000));

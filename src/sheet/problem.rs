@@ -9,18 +9,18 @@ use super::{MAX_CELLS, MAX_COLUMNS, MAX_ROWS};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SheetError {
     /// Exceeds the size limit.
-    #[error("the file is larger than 20 MB; split it, or leave out what is not needed")]
+    #[error("the file is larger than 20 MB; split it or remove what isn't needed")]
     TooLarge,
     /// Format of another program.
-    #[error("{what} cannot be read; save it as XLSX or CSV and send that")]
+    #[error("HQ can't read {what}; save it as XLSX or CSV and upload that")]
     OtherFormat {
         /// Name of the format with its article.
         what: &'static str,
     },
-    #[error("this file is protected by a password; save it as XLSX without one and send that")]
+    #[error("this file is password-protected; save it as XLSX without a password and upload that")]
     Locked,
     /// A NUL character.
-    #[error("row {row} holds a zero byte, so this is not a text; save it as XLSX or CSV")]
+    #[error("row {row} contains a zero byte, so this isn't text; save it as XLSX or CSV")]
     NotText {
         /// From 1.
         row: usize,
@@ -28,19 +28,19 @@ pub enum SheetError {
     #[error(transparent)]
     Encoding(#[from] EncodingError),
     /// A quoted cell without end.
-    #[error("row {row}, column {column}: a quote opens here and never closes")]
+    #[error("row {row}, column {column}: a quotation mark opens here and never closes")]
     TornQuote {
         row: usize,
         /// Letters of the column.
         column: String,
     },
     /// Unusable delimiter.
-    #[error("{0:?} cannot stand between cells; use a comma, a semicolon, a tab or a bar")]
+    #[error("{0:?} can't separate cells; use a comma, a semicolon, a tab or a vertical bar")]
     Delimiter(char),
     #[error("there are no rows in this file")]
     Empty,
     /// The chosen header row is empty or missing.
-    #[error("row {row} has no names of columns: it is empty or beyond the end")]
+    #[error("row {row} has no column names: it is empty or past the end")]
     NoHeader {
         /// From 1.
         row: usize,
@@ -52,20 +52,20 @@ pub enum SheetError {
         /// Number of sheets.
         count: usize,
     },
-    #[error("row {row} is beyond the {MAX_ROWS} rows that a table may have below its header")]
+    #[error("row {row} exceeds the limit of {MAX_ROWS} rows below the header")]
     TooManyRows {
         /// The first row beyond the limit.
         row: usize,
     },
-    #[error("row {row} has a cell in column {column}; a table may have {MAX_COLUMNS} columns")]
+    #[error("row {row} has a cell in column {column}, and the limit is {MAX_COLUMNS} columns")]
     TooManyColumns {
         row: usize,
         /// Letters or name of the column.
         column: String,
     },
     #[error(
-        "{rows} rows of {columns} columns are too much: a table may have {MAX_CELLS} cells; \
-         leave out columns that are not needed"
+        "{rows} rows of {columns} columns are too many: the limit is {MAX_CELLS} cells; remove \
+         columns you don't need"
     )]
     TooManyCells {
         /// Rows up to here.
@@ -85,26 +85,27 @@ pub enum SheetError {
         column: String,
     },
     /// A workbook exceeds the limit of inflated bytes.
-    #[error("{}the file holds more than 200 MB when it is unpacked", up_to(*.row))]
+    #[error("{}the file unpacks to more than 200 MB", up_to(*.row))]
     Inflated {
         /// The row that was read; 0 before the first one.
         row: usize,
     },
-    #[error("this is not valid JSON: {reason}")]
+    #[error("this isn't valid JSON: {reason}")]
     BadJson {
         /// The parser's expectation, with line and column.
         reason: String,
     },
-    #[error("there is no list in this JSON; a list of objects is expected, or an object with one")]
+    #[error("this JSON has no list; use a list of objects, or an object that contains one")]
     NoList,
     /// An entry of the list is no object.
-    #[error("entry {row} of the list is not an object with a name for each value")]
+    #[error("entry {row} of the list isn't an object with a name for each value")]
     NotAnObject {
         /// Position in the list, from 1.
         row: usize,
     },
     #[error(
-        "this workbook is damaged: {part} cannot be read{}; open it, save it as XLSX and send that",
+        "this workbook is damaged: {part} can't be read{}; open it, save it as XLSX and upload \
+         that",
         after(.place)
     )]
     Damaged {
@@ -131,7 +132,7 @@ impl From<Fault> for SheetError {
             Fault::Locked => Self::Locked,
             Fault::Inflated => Self::Inflated { row: 0 },
             Fault::LongText { part } => {
-                let cause = "a text is longer than a text may be".to_owned();
+                let cause = "a text is too long".to_owned();
                 Self::Damaged { part, place: None, cause }
             }
         }

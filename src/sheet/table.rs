@@ -163,9 +163,7 @@ impl Columns {
                 (true, Some(row)) => {
                     let name = format!("Column {}", letters(at));
                     if header.is_some() {
-                        notes.add(|| {
-                            format!("row {row}: a column without a name is called \"{name}\"")
-                        });
+                        notes.add(|| format!("row {row}: an unnamed column is called \"{name}\""));
                     }
                     name
                 }

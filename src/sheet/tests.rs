@@ -113,7 +113,7 @@ fn what_is_odd_is_read_and_told_with_its_row() {
         table.notes,
         [
             "row 1, column C: a second \"mail\" is called \"mail 2\"",
-            "row 3: a column without a name is called \"Column F\"",
+            "row 3: an unnamed column is called \"Column F\"",
             "row 2 has 2 cells, but there are 5 columns",
         ]
     );
@@ -124,9 +124,17 @@ fn what_is_odd_is_read_and_told_with_its_row() {
 
 #[test]
 fn torn_quotes_are_named_where_they_open() {
-    assert_eq!(fault("a,b\nx,\"y\nz,w\n"), "row 2, column B: a quote opens here and never closes");
-    assert_eq!(fault("a,b\n\nx,y\n\"z"), "row 4, column A: a quote opens here and never closes");
-    assert_eq!(fault("a,b\nx,\""), "row 2, column B: a quote opens here and never closes");
+    assert_eq!(
+        fault("a,b\nx,\"y\nz,w\n"),
+        "row 2, column B: a quotation mark opens here and never \
+        closes"
+    );
+    assert_eq!(
+        fault("a,b\n\nx,y\n\"z"),
+        "row 4, column A: a quotation mark opens here and never \
+        closes"
+    );
+    assert_eq!(fault("a,b\nx,\""), "row 2, column B: a quotation mark opens here and never closes");
     assert_eq!(guessed("a,b\nx,5\" pipe\n").rows, [["x", "5\" pipe"]]);
 }
 
@@ -137,14 +145,31 @@ fn more_than_the_limits_is_refused_with_its_place() {
         Err(SheetError::TooLarge)
     );
     let rows = format!("Notes:\n\nname,at\n{}", "a,b\n".repeat(50_001));
-    assert!(fault(&rows).starts_with("row 50004 is beyond the 50000 rows"), "{}", fault(&rows));
+    assert!(
+        fault(&rows).starts_with(
+            "row 50004 exceeds the limit of 50000 \
+        rows"
+        ),
+        "{}",
+        fault(&rows)
+    );
     let rows = format!("name,at\n\n{}", "a,b\n".repeat(60_000));
-    assert!(fault(&rows).starts_with("row 50003 is beyond the 50000 rows"), "{}", fault(&rows));
-    assert!(fault(&"a,b\n".repeat(200_000)).starts_with("row 50002 is beyond the 50000 rows"));
+    assert!(
+        fault(&rows).starts_with(
+            "row 50003 exceeds the limit of 50000 \
+        rows"
+        ),
+        "{}",
+        fault(&rows)
+    );
+    assert!(fault(&"a,b\n".repeat(200_000)).starts_with(
+        "row 50002 exceeds the limit of 50000 \
+        rows"
+    ));
     let table = guessed(&format!("name,at\n{}", "a,b\n".repeat(50_000)));
     assert_eq!(table.rows.len(), 50_000);
     let wide = format!("a,b\n{}x\n", "x,".repeat(500));
-    assert_eq!(fault(&wide), "row 2 has a cell in column SG; a table may have 500 columns");
+    assert_eq!(fault(&wide), "row 2 has a cell in column SG, and the limit is 500 columns");
     let long = format!("name,note\nA,\n\nB,{}\n", "x".repeat((64 << 10) + 1));
     assert_eq!(fault(&long), "row 4, column B (note): the text is longer than 64 KB");
     let named = format!("name,{}\nA,b\n", "note ".repeat(300));
@@ -155,7 +180,7 @@ fn more_than_the_limits_is_refused_with_its_place() {
     // Few cells, but many once each row is padded to the widest.
     let padded = format!("a,b\n{}{}x\n", "y\n".repeat(40_000), "x,".repeat(99));
     assert!(
-        fault(&padded).starts_with("40001 rows of 100 columns are too much"),
+        fault(&padded).starts_with("40001 rows of 100 columns are too many"),
         "{}",
         fault(&padded)
     );

@@ -13,10 +13,10 @@ const SIGNS: &[(&[u8], &str)] = &[
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
     (b"GIF8", "a picture"),
-    (b"\x1f\x8b", "a packed file"),
-    (b"PK\x05\x06", "a packed file"),
-    (b"Rar!", "a packed file"),
-    (b"7z\xbc\xaf", "a packed file"),
+    (b"\x1f\x8b", "an archive"),
+    (b"PK\x05\x06", "an archive"),
+    (b"Rar!", "an archive"),
+    (b"7z\xbc\xaf", "an archive"),
     (b"SQLite format 3", "a database"),
     (b"\x09\x08\x10\x00\x00\x06", "an old Excel file (.xls)"),
 ];
@@ -76,8 +76,8 @@ pub(crate) fn decode(
     if let Some(Broken { count, line, byte }) = broken {
         let name = encoding::name(encoding);
         let what = byte.map_or("a letter".to_owned(), |byte| format!("byte 0x{byte:02X}"));
-        let more = if count == 1 { String::new() } else { format!("; {count} are broken in all") };
-        notes.add(|| format!("row {line}: {what} is not valid {name} and shows as \u{fffd}{more}"));
+        let more = if count == 1 { String::new() } else { format!("; {count} broken in total") };
+        notes.add(|| format!("row {line}: {what} isn't valid {name} and shows as \u{fffd}{more}"));
     }
     Ok((text, encoding))
 }
@@ -125,7 +125,7 @@ mod tests {
         bytes.extend(b"Torn \xc3");
         let (text, notes) = text(&bytes);
         assert!(text.contains("José") && text.ends_with("Torn \u{fffd}"), "{text}");
-        assert_eq!(notes, ["row 7: byte 0xC3 is not valid Unicode (UTF-8) and shows as \u{fffd}"]);
+        assert_eq!(notes, ["row 7: byte 0xC3 isn't valid Unicode (UTF-8) and shows as \u{fffd}"]);
     }
 
     #[test]

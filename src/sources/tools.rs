@@ -31,7 +31,8 @@ impl ReadTool for List {
         group: Group::Knowledge,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Folders and sites that are kept up to date as knowledge, and which of them you may write to.",
+        about: "List the folders and sites that are synced as knowledge, and which of them you can \
+            write to.",
     };
 
     async fn read(&self, cx: &ToolCx, _args: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -69,9 +70,9 @@ struct WriteArgs {
     source: String,
     /// such as notes/today.md
     path: String,
-    /// all of the file
+    /// the full file
     text: String,
-    /// the hash that knowledge_read says, to change a file; without it the file must be new
+    /// the hash from knowledge_read, to change a file; without it the file must be new
     base: Option<String>,
 }
 
@@ -82,8 +83,8 @@ impl ActTool for Write {
         group: Group::Knowledge,
         needs: Can::Write,
         effect: Effect::External,
-        about: "Write a text file into a folder that is kept up to date as knowledge, where source_list says writable. \
-                What somebody else has changed since you read it is not written over.",
+        about: "Write a text file to a folder that is synced as knowledge, if source_list says \
+                writable. Changes by others since you read it are never overwritten.",
     };
 
     async fn act(&self, cx: &ToolCx, args: WriteArgs) -> Result<ToolOutput, ToolError> {
@@ -91,7 +92,7 @@ impl ActTool for Write {
         let base = match base.as_deref().map(queries::unhex) {
             Some(None) => {
                 let words =
-                    "base is the hash of 64 characters that knowledge_read shows for the item";
+                    "base must be the 64-character hash that knowledge_read shows for the item";
                 return Err(SourceError::field("base", words).into());
             }
             known => known.flatten(),
@@ -106,8 +107,8 @@ impl ActTool for Write {
                 Ok(ToolOutput::text(format!("Wrote {place} in {source}; its base is now {hash}.")))
             }
             Err(SourceError::Conflict(why)) => Err(SourceError::Conflict(format!(
-                "{} Nothing was written. It is being synced: read the item again in a moment, and make your change on what \
-                 stands there now",
+                "{} Nothing was written. It is being synced: read the item again in a moment, and \
+                 apply your change to the current text",
                 why.trim_end()
             ))
             .into()),

@@ -131,7 +131,7 @@ impl Loader {
     /// When the file already exists.
     pub fn create(path: &Path, schema: Schema) -> Result<Self, StoreError> {
         if path.try_exists().map_err(failed)? {
-            let words = format!("{} is there already; nothing is loaded over it", path.display());
+            let words = format!("{} already exists and isn't overwritten", path.display());
             return Err(StoreError::Failed(words));
         }
         let disk = Disk::open(path, Arc::new(NoFaults), Arc::default()).map_err(failed)?;

@@ -12,11 +12,12 @@ pub enum StoreError {
     #[error("the store is busy; try again")]
     Busy,
     /// A long read is running, and this needs the whole file.
-    #[error("a backup, or another long read, is reading this store; try again when it is done")]
+    #[error("a backup or another long read is using this store; try again when it is done")]
     Reading,
     /// The disk is nearly full.
     #[error(
-        "the disk is nearly full ({free_mb} MB free, {reserve_mb} MB are kept in reserve); free some space and try again"
+        "the disk is nearly full ({free_mb} MB free, {reserve_mb} MB reserved); free some space \
+         and try again"
     )]
     Full {
         /// Free space in MB.
@@ -28,7 +29,7 @@ pub enum StoreError {
     #[error("the disk failed and nothing was saved: {0}")]
     Failed(String),
     /// The outcome of the write is unknown.
-    #[error("this may have been saved or not; repeat it with the same key: {0}")]
+    #[error("the outcome of this write is unknown; retry with the same Idempotency-Key: {0}")]
     Unknown(String),
     /// The store was called from inside a write, or written to from inside a read.
     #[error("the store was called from inside a write, or for a write from inside a read")]
@@ -40,7 +41,7 @@ pub enum StoreError {
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// Another record has this unique key.
-    #[error("{index} is taken")]
+    #[error("{index} is already in use")]
     Taken {
         /// Name of the index.
         index: &'static str,
@@ -61,7 +62,7 @@ pub enum StoreError {
     #[error("this has changed since you read it; read it again")]
     Stale,
     /// The blob was deleted because nothing referenced it for a day.
-    #[error("the file {0} was put away as nothing referred to it; send it again")]
+    #[error("the file {0} was deleted because nothing referred to it; upload it again")]
     BlobGone(BlobId),
     /// A record type does not name a blob that it holds, so a sweep would delete the blob.
     #[error("a {table} holds the file {blob} without naming it; this is a bug")]
@@ -78,7 +79,7 @@ pub enum StoreError {
         table: &'static str,
     },
     /// A deletion, reaction or undo would change too many rows.
-    #[error("this would touch more than {limit} rows ({count} so far); do it in pieces")]
+    #[error("this would change more than {limit} rows ({count} so far); split it")]
     TooMany {
         /// Rows counted so far.
         count: usize,
@@ -96,7 +97,7 @@ pub enum StoreError {
         limit: usize,
     },
     /// The idempotency key was used for another request.
-    #[error("this idempotency key was used for another request")]
+    #[error("this idempotency key was used for a different request")]
     OtherDigest,
     /// A reaction returned an error.
     #[error("{reaction}: {message}")]
@@ -114,7 +115,7 @@ pub enum StoreError {
     #[error("reactions went deeper than {0}; this is a bug")]
     TooDeep(u8),
     /// A write, or a thread that reads the store, panicked.
-    #[error("this was given up because of a bug: {0}")]
+    #[error("this was aborted because of a bug: {0}")]
     Panicked(String),
     /// The file ends before acknowledged entries.
     #[error("the file ends at entry {found}, though {known} was acknowledged; restore a backup")]
@@ -125,13 +126,13 @@ pub enum StoreError {
         known: u64,
     },
     /// The store has no trace of this record, present or past.
-    #[error("there is no such record, and there never was; look at its table and id")]
+    #[error("there is no such record, and there never was; check its table and id")]
     UnknownRecord,
     /// The disk returned other bytes than were written.
     #[error("{0}; keep the file, and restore a backup with `hq restore`")]
     Damaged(String),
     /// The operation was cancelled.
-    #[error("this was called off")]
+    #[error("this was cancelled")]
     CalledOff,
     /// [`WriteTx::seq`](crate::WriteTx::seq) was called before anything was written that belongs in the feed.
     #[error("this transaction has no number yet: it has written nothing that the feed keeps")]
@@ -153,7 +154,8 @@ pub enum StoreError {
     },
     /// Another program version wrote the file.
     #[error(
-        "this data folder has format {found}, this program reads {known}; use the program version that wrote it"
+        "this data folder has format {found}, but this program reads {known}; use the program \
+         version that wrote it"
     )]
     Format {
         /// Format of the file.
@@ -179,7 +181,7 @@ impl StoreError {
 
 /// Free space and required reserve in bytes. The inner error of a refused file write.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the disk is nearly full ({} MB free, {} MB are kept in reserve)", free >> 20, reserve >> 20)]
+#[error("the disk is nearly full ({} MB free, {} MB reserved)", free >> 20, reserve >> 20)]
 pub(crate) struct NoRoom {
     pub(crate) free: u64,
     pub(crate) reserve: u64,

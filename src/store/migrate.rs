@@ -66,8 +66,8 @@ pub enum Progress {
 pub enum UpgradeError {
     /// Not enough space for the copy.
     #[error(
-        "{} needs {needed_mb} MB of free space to be upgraded and there are {free_mb} MB; free some \
-         and start again, nothing was changed", file.display()
+        "upgrading {} needs {needed_mb} MB of free space, and there are {free_mb} MB; free some \
+         and start again. Nothing was changed", file.display()
     )]
     Room {
         /// The store file.
@@ -79,8 +79,8 @@ pub enum UpgradeError {
     },
     /// A migration failed.
     #[error(
-        "{} could not be upgraded to format {to} ({step}): {why}; nothing was changed, the program \
-         version that wrote it still opens it", file.display()
+        "{} couldn't be upgraded to format {to} ({step}): {why}; nothing was changed, and the \
+         program version that wrote it can still open it", file.display()
     )]
     Step {
         /// The store file.
@@ -94,7 +94,8 @@ pub enum UpgradeError {
     },
     /// No migration starts at this format.
     #[error(
-        "{} has format {found}, which this program cannot upgrade; start a version in between first",
+        "{} has format {found}, which this program can't upgrade; start an intermediate version \
+         first",
         file.display()
     )]
     NoWay {
@@ -119,7 +120,7 @@ pub enum UpgradeError {
     },
     /// There is no file to roll back to.
     #[error(
-        "there is no {} to go back to; restore a backup that this program version made",
+        "there is no {} to go back to; restore a backup that this program version created",
         file.display()
     )]
     NothingKept {
@@ -147,8 +148,8 @@ pub enum UpgradeError {
 fn newer(file: &Path, found: u32, known: u32, kept: Option<&Path>, data: &Path) -> String {
     let (file, data) = (file.display(), data.display());
     let start = format!(
-        "{file} has format {found} and this program reads {known}: a newer version wrote it. Start \
-         that version again"
+        "{file} has format {found}, but this program reads {known}: a newer version wrote it. \
+         Start that version again"
     );
     match kept {
         Some(kept) => format!(
@@ -157,8 +158,8 @@ fn newer(file: &Path, found: u32, known: u32, kept: Option<&Path>, data: &Path) 
             kept.display()
         ),
         None => format!(
-            "{start}; no copy of before the upgrade lies beside it, so the only way back is a backup \
-             that this version made"
+            "{start}; there is no copy from before the upgrade, so the only way back is a backup \
+             that this version created"
         ),
     }
 }

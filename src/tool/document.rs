@@ -39,8 +39,8 @@ pub fn words(data: &[u8], most: usize) -> Result<Words, &'static str> {
     let found = extract::apart(data, "".into(), &limits).map_err(|refused| match refused {
         Refused::Encrypted => "it is encrypted",
         Refused::TooLarge | Refused::Expands | Refused::TooManyEntries => "it is too large",
-        Refused::Letters | Refused::Unfit(_) => "its letters are in no encoding that can be told",
-        Refused::Unlisted => "it was not copied to its end",
+        Refused::Letters | Refused::Unfit(_) => "its encoding can't be detected",
+        Refused::Unlisted => "it is incomplete",
         Refused::NoDocument => "there is no document in it",
         Refused::Damaged | Refused::NoAnswer => "it is damaged",
     })?;

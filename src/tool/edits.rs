@@ -35,7 +35,7 @@ pub enum Places {
 /// If an edit matches nowhere or too often, or changes nothing.
 pub fn apply(whole: &str, edits: &[Edit], places: Places) -> Result<(String, usize), ToolError> {
     if MAX_EDITS < edits.len() {
-        let text = format!("a call makes at most {MAX_EDITS} edits; make several calls of it");
+        let text = format!("a call can make at most {MAX_EDITS} edits; use several calls");
         return Err(ToolError::refused("too_large", text));
     }
     let (mark, before) = text::split_mark(whole);
@@ -77,7 +77,7 @@ fn one(
     let gone = found.len().saturating_mul(old.len());
     let comes = found.len().max(1).saturating_mul(new.len());
     if MAX_TEXT < (now.len() - gone).saturating_add(comes) {
-        let text = "the text would be longer than the 10 MB that a file may have; replace less";
+        let text = "the file would be longer than the limit of 10 MB; replace less";
         return Err(ToolError::refused("too_large", text));
     }
     match (found.as_slice(), places) {
@@ -96,7 +96,8 @@ fn many_places(now: &str, at: &[usize]) -> ToolError {
     ToolError::refused(
         "ambiguous",
         format!(
-            "oldText occurs {} times, at lines {}; give more of the text around it, or replaceAll: true",
+            "oldText occurs {} times, at lines {}; add more of the surrounding text, or use \
+             replaceAll: true",
             at.len(),
             text::numbers(&lines)
         ),

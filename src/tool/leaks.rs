@@ -13,9 +13,9 @@ pub fn of(redactor: &Redactor, text: &str) -> Option<&'static str> {
     // The lookup masks nothing, so it must not count as masking.
     let is_known = |text: &&str| !redactor.hidden(Spot::Elsewhere, text.as_bytes()).is_empty();
     if [text, decoded.as_str()].iter().any(is_known) {
-        return Some("it holds a secret of this workspace");
+        return Some("it contains a secret of this workspace");
     }
-    shapes::is_key(&decoded).then_some("it holds what looks like a key")
+    shapes::is_key(&decoded).then_some("it contains what looks like a key")
 }
 
 /// A secret in a multi-line text.
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(line("correct-horse-battery"), Some(1));
         let key = "sk-abcdefghijklmnopqrstuvwx";
         assert_eq!(line(&format!("a\r\nb {key}\r\nc {key}")), Some(2));
-        let why = "it holds what looks like a key";
+        let why = "it contains what looks like a key";
         assert_eq!(first(&redactor, &format!("\n\n{key}\n")), Some(Leak { line: 3, why }));
     }
 

@@ -210,7 +210,7 @@ impl ToolOutput {
     pub fn of<T: serde::Serialize>(value: &T) -> Self {
         match serde_json::to_string(value) {
             Ok(text) => Self::text(text),
-            Err(error) => Self::error(format!("the result could not be written: {error}")),
+            Err(error) => Self::error(format!("couldn't write the result: {error}")),
         }
     }
 

@@ -28,8 +28,9 @@ impl std::fmt::Display for Masked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "line {} holds the mask of a value, not the value: \"{}\" is only how the file is shown, and the \
-             value in it would be lost; leave that line as it is in the file and change the others alone",
+            "line {} contains the mask of a secret: \"{}\" is only how the file is shown, and \
+             writing it would destroy the secret; leave that line as it is and only change other \
+             lines",
             self.line, self.shown
         )
     }
@@ -149,8 +150,9 @@ pub fn explained<'w>(
     ToolError::refused(
         "masked_value",
         format!(
-            "line {line} holds a value that is shown to you as its mask \"{shown}\" and reads otherwise in the file; \
-             take text without the mask: other lines, or what stands before or after it in that line"
+            "line {line} contains a secret that is shown to you as its mask \"{shown}\", so the \
+             text differs in the file; use text without the mask: other lines, or what comes \
+             before or after it in that line"
         ),
     )
 }

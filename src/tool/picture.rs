@@ -29,10 +29,10 @@ const QUALITIES: [u8; 3] = [85, 70, 45];
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
     /// More pixels than the decoding limit: width and height.
-    #[error("it has {0} x {1} pixels, which is too much to make it smaller")]
+    #[error("it has {0} x {1} pixels, too many to resize it")]
     TooManyPixels(u32, u32),
     /// Too large to send unchanged, and not decodable.
-    #[error("it is damaged or of an unknown kind, and too large to be sent as it is")]
+    #[error("it is damaged or of an unknown kind, and too large to send as it is")]
     Unreadable,
 }
 

@@ -35,7 +35,7 @@ pub async fn take_file(cx: &ToolCx, path: &str, limit: u64) -> Result<Taken, Too
             return Err(ToolError::refused("file_not_found", message));
         };
         if limit < part.total {
-            let message = format!("a file has at most {} MB", limit >> 20);
+            let message = format!("a file can have at most {} MB", limit >> 20);
             return Err(ToolError::refused("file_too_large", message));
         }
         let blob = ws.blobs.put(&part.bytes).map_err(|error| failed(&error))?;

@@ -29,7 +29,8 @@ impl ReadTool for List {
         group: Group::Machine,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Keys and variables that your programs and requests can use, and how; never their values.",
+        about: "List the keys and variables that your programs and requests can use, and how. \
+            Never shows values.",
     };
 
     async fn read(&self, cx: &ToolCx, _args: ListArgs) -> Result<ToolOutput, ToolError> {

@@ -293,7 +293,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
 }
 
 /// Parses a form body.
-pub(super) fn form<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
+///
+/// # Errors
+/// If a field is repeated or has the wrong type.
+pub fn form<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
     pairs(body).map_err(|misfit| refused("bad_form", "something went wrong with the form", misfit))
 }
 

@@ -27,6 +27,7 @@ pub mod md;
 pub mod multipart;
 pub mod parts;
 pub mod qr;
+pub mod settings_menu;
 pub mod shell;
 pub mod sse;
 pub mod term;

@@ -1,6 +1,6 @@
 //! Renders Markdown to safe HTML.
 //!
-//! Supports tables, task lists, strike-through and autolinks. Raw HTML is escaped and shown as typed. Headings move
+//! Supports tables, task lists, strike-through, autolinks and footnotes. Raw HTML is escaped and shown as typed. Headings move
 //! one level down, below the page heading. External images become links, because a page loads nothing from third
 //! parties; images in task files are shown. Words such as `MC-142` and `@ada` become links if the caller knows them.
 //! The output is sanitised with an allowlist of tags.
@@ -34,7 +34,9 @@ pub fn with_ticks(text: &str, find: &Lookup<'_>) -> SafeHtml {
 
 fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
     let arena = Arena::new();
-    let options = options(text);
+    let mut options = options(text);
+    // Footnotes move to the end, which would change the order of checklist items.
+    options.extension.footnotes = !pressed;
     let root = parse_document(&arena, text, &options);
     if is_too_deep(root) {
         return SafeHtml::vouched(format!("<pre>{}</pre>", escape(text)));
@@ -49,7 +51,23 @@ fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
     if format_html(root, &options, &mut html).is_err() {
         return SafeHtml::default();
     }
-    SafeHtml::vouched(framed(&CLEANER.clean(&html).to_string(), boxes))
+    SafeHtml::vouched(framed(&CLEANER.clean(&with_notes(html)).to_string(), boxes))
+}
+
+/// Sets footnotes apart by a rule and drops their links back: ids are not unique on a page with several texts.
+fn with_notes(html: String) -> String {
+    const NOTES: &str = "<section class=\"footnotes\" data-footnotes>";
+    const BACK: &str = "<a href=\"#fnref-";
+    if !html.contains(NOTES) {
+        return html;
+    }
+    let html = html.replace(NOTES, "<hr />");
+    let mut parts = html.split(BACK);
+    let mut out = parts.next().unwrap_or_default().trim_end().to_owned();
+    for part in parts {
+        out.push_str(part.split_once("</a>").map_or(part, |(_, rest)| rest));
+    }
+    out
 }
 
 /// A button for each checklist item, in order; empty for an item that cannot be ticked.
@@ -163,7 +181,9 @@ fn words_of(html: &str) -> String {
 /// The text of Markdown without markup, cut after `max` characters, for one line.
 pub fn excerpt(text: &str, max: usize) -> String {
     let arena = Arena::new();
-    let root = parse_document(&arena, text, &options(text));
+    let mut options = options(text);
+    options.extension.footnotes = true;
+    let root = parse_document(&arena, text, &options);
     let mut words = String::new();
     for node in root.descendants() {
         let data = node.data.borrow();
@@ -181,7 +201,14 @@ pub fn excerpt(text: &str, max: usize) -> String {
             break;
         }
     }
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    // A passage may begin within a table, whose bars and rules are then text.
+    let is_frame = |word: &&str| {
+        let has = |part| word.contains(part);
+        word.chars().all(|c| "|-:".contains(c))
+            && (has("|") || has("---") || has("-:") || has(":-"))
+    };
+    let words = words.split_whitespace().filter(|word| !is_frame(word));
+    let words = words.collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(max) {
         Some((cut, _)) => format!("{}…", words[..cut].trim_end()),
         None => words,
@@ -236,7 +263,8 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .set_tag_attribute_value("img", "decoding", "async")
         .attribute_filter(|tag, attribute, value| {
             let foreign = tag == "img" && attribute == "src" && !lies_here(value);
-            (!foreign).then_some(value.into())
+            let is_note = tag == "a" && attribute == "href" && value.starts_with("#fn-");
+            (!foreign && !is_note).then_some(value.into())
         })
         .rm_generic_attributes(["title", "lang"])
         .url_schemes(["http", "https", "mailto"].into())

@@ -81,7 +81,7 @@ impl Multipart {
                 return described(&head).map(Some);
             }
             if MAX_HEAD < self.rest.len() {
-                return Err(FormError::Broken("the head of a part is too long"));
+                return Err(FormError::Broken("the header of a part is too long"));
             }
             self.more().await?;
         }
@@ -119,7 +119,7 @@ impl Multipart {
 
     async fn more(&mut self) -> Result<(), FormError> {
         if self.ended {
-            return Err(FormError::Broken("it ends in the middle of a part"));
+            return Err(FormError::Broken("it ends within a part"));
         }
         match self.body.next().await {
             Some(piece) => self.rest.extend_from_slice(&piece?),
@@ -146,7 +146,7 @@ fn described(head: &[u8]) -> Result<Part, FormError> {
         let (name, value) = line.split_once(':')?;
         name.trim().eq_ignore_ascii_case("content-disposition").then(|| value.trim())
     });
-    let line = line.ok_or(FormError::Broken("a part does not say what it is"))?;
+    let line = line.ok_or(FormError::Broken("a part has no disposition"))?;
     let name = parameter(line, "name").ok_or(FormError::Broken("a part has no name"))?;
     Ok(Part { name, file: parameter(line, "filename") })
 }

@@ -14,6 +14,7 @@ use crate::html;
 use crate::hx::Hx;
 use crate::live::Live;
 use crate::parts::{Dot, Face, Tone};
+use crate::settings_menu::SettingsMenu;
 
 /// Name of the theme cookie.
 pub const THEME_COOKIE: &str = "hq_theme";
@@ -445,7 +446,12 @@ impl Shell {
 
     /// Menu of all settings pages; `at` is the current one.
     pub fn settings_menu<'a>(&'a self, at: &'a str) -> SettingsMenu<'a> {
-        SettingsMenu { shell: self, at }
+        SettingsMenu { shell: self, at, query: "" }
+    }
+
+    /// Menu of the settings pages that match `query`.
+    pub fn settings_search<'a>(&'a self, query: &'a str) -> SettingsMenu<'a> {
+        SettingsMenu { shell: self, at: "", query }
     }
 
     /// Whether the page opens the live stream.
@@ -501,85 +507,6 @@ pub struct Layers<'a> {
 }
 
 impl HtmlSafe for Layers<'_> {}
-
-/// See [`Shell::settings_menu`].
-#[derive(Template)]
-#[template(path = "settings/menu.html")]
-pub struct SettingsMenu<'a> {
-    shell: &'a Shell,
-    at: &'a str,
-}
-
-impl HtmlSafe for SettingsMenu<'_> {}
-
-/// Groups of the settings menu: path segment and label of each page.
-const SETTINGS: [(&str, &[(&str, &str)]); 4] = [
-    (
-        "You",
-        &[
-            ("profile", "Profile"),
-            ("notifications", "Notifications"),
-            ("security", "Two-step sign-in"),
-            ("sign-ins", "Sign-ins"),
-            ("tokens", "API tokens"),
-        ],
-    ),
-    (
-        WORKSPACE,
-        &[
-            ("general", "General"),
-            ("modules", "Modules"),
-            ("members", "Members"),
-            ("tasks", "Tasks"),
-            ("labels", "Labels"),
-            ("mail", "Email"),
-            ("task-templates", "Task templates"),
-        ],
-    ),
-    (
-        "Agents",
-        &[
-            ("connections", "Connections"),
-            ("secrets", "Secrets"),
-            ("usage", "Usage and budgets"),
-            ("policy", "Permissions"),
-            ("meaning", "Semantic search"),
-        ],
-    ),
-    (
-        "Operations",
-        &[
-            ("gateways", "Gateways"),
-            ("health", "Health"),
-            ("audit", "Audit"),
-            ("backups", "Backups"),
-        ],
-    ),
-];
-/// The group to which additional pages are added.
-const WORKSPACE: &str = "Workspace";
-
-/// A page of the menu: path segment, label, and path in the workspace.
-type MenuPage = (&'static str, &'static str, String);
-
-impl SettingsMenu<'_> {
-    fn groups(&self) -> Vec<(&'static str, Vec<MenuPage>)> {
-        let page = |(word, label): &(&'static str, &'static str)| {
-            (*word, *label, format!("settings/{word}"))
-        };
-        let is_new = |(word, _): &&(&'static str, &'static str)| {
-            !SETTINGS.iter().any(|(_, pages)| pages.iter().any(|(known, _)| known == word))
-        };
-        let group = |(heading, pages): (&'static str, &[(&'static str, &'static str)])| {
-            let mut all: Vec<MenuPage> = pages.iter().map(page).collect();
-            if heading == WORKSPACE {
-                all.extend(self.shell.more_settings.iter().filter(is_new).map(page));
-            }
-            (heading, all)
-        };
-        SETTINGS.into_iter().map(group).collect()
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,7 @@
-// The field of a chat: commands behind "/", files by button, paste and drop, and a text that leaves
-// the field when it is sent and comes back when it was not taken. Without this script the form sends
-// what is typed and chosen.
+// The field of a chat: commands behind "/", files (attached.js), and a text that leaves the field when it is
+// sent and comes back when it was not taken. Without this script the form sends what is typed and chosen.
+import { attach, filesOf } from "./attached.js";
 import { fresh } from "./swap.js";
-const form = () => document.querySelector("form[data-chat]");
 const list = () => document.getElementById("commands");
 const shown = () => [...list().children].filter((one) => !one.hidden);
 
@@ -75,79 +74,6 @@ document.addEventListener("mousedown", (event) => {
   take(document.getElementById("say-body"), option);
 });
 
-/* Files */
-
-const picker = () => document.getElementById("say-file");
-
-function keep(files) {
-  const all = new DataTransfer();
-  for (const file of files) all.items.add(file);
-  picker().files = all.files;
-  draw();
-}
-
-function draw() {
-  const box = document.getElementById("say-files");
-  for (const old of box.querySelectorAll("img")) URL.revokeObjectURL(old.src);
-  const files = [...picker().files];
-  box.hidden = !files.length;
-  box.replaceChildren(
-    ...files.map((file, n) => {
-      const item = document.createElement("li");
-      const remove = document.createElement("button");
-      Object.assign(remove, { type: "button", className: "attach" });
-      remove.dataset.without = n;
-      if (/^image\/(png|jpeg|gif|webp)$/.test(file.type)) {
-        const image = document.createElement("img");
-        Object.assign(image, { src: URL.createObjectURL(file), alt: "" });
-        remove.append(image);
-      }
-      const words = document.createElement("span");
-      const verb = document.createElement("span");
-      Object.assign(verb, { className: "vh", textContent: "Remove " });
-      const name = document.createElement("b");
-      name.textContent = file.name;
-      const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
-      words.append(verb, name, ` ${size} ×`);
-      remove.append(words);
-      item.append(remove);
-      return item;
-    }),
-  );
-}
-
-document.addEventListener("change", ({ target }) => target.id === "say-file" && draw());
-document.addEventListener("click", (event) => {
-  const without = event.target.closest?.("[data-without]")?.dataset.without;
-  if (without === undefined) return;
-  keep([...picker().files].filter((_, n) => n !== Number(without)));
-  document.getElementById("say-body").focus();
-});
-document.addEventListener("paste", (event) => {
-  const files = [...(event.clipboardData?.files ?? [])];
-  if (!files.length || !event.target.closest?.("form[data-chat]")) return;
-  event.preventDefault();
-  keep([...picker().files, ...files]);
-});
-
-const onto = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files") && event.target.closest?.(".chat") && form();
-document.addEventListener("dragover", (event) => {
-  const place = onto(event);
-  if (!place) return;
-  event.preventDefault();
-  place.dataset.over = "";
-});
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget?.closest?.(".chat")) delete form()?.dataset.over;
-});
-document.addEventListener("drop", (event) => {
-  const place = onto(event);
-  if (!place) return;
-  event.preventDefault();
-  delete place.dataset.over;
-  keep([...picker().files, ...event.dataTransfer.files]);
-});
-
 /* Sending */
 
 document.addEventListener("htmx:config:request", ({ target, detail }) => {
@@ -157,10 +83,10 @@ document.addEventListener("htmx:config:request", ({ target, detail }) => {
   // arrived after all, it is not said twice.
   const key = field.dataset.key ?? fresh();
   delete field.dataset.key;
-  detail.ctx.sent = { text: field.value, files: [...picker().files], key };
+  detail.ctx.sent = { text: field.value, files: filesOf(target), key };
   close(field);
   target.reset();
-  draw();
+  attach(target, []);
 });
 
 // What is sent behind another message has seen that one.
@@ -177,7 +103,7 @@ document.addEventListener("htmx:finally:request", ({ target, detail }) => {
   const field = target.elements.body;
   if (!field.value) field.dataset.key = sent.key;
   field.value = [sent.text, field.value].filter(Boolean).join("\n");
-  keep([...sent.files, ...picker().files]);
+  attach(target, [...sent.files, ...filesOf(target)]);
   field.focus();
 });
 

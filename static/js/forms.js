@@ -1,4 +1,4 @@
-// Small help in forms: Enter sends a message, fields save themselves, secrets can be looked at
+// Small help in forms: Enter sends a message, secrets can be looked at
 // while they are typed, and the first wrong field has the focus.
 import { toast } from "./toast.js";
 
@@ -12,11 +12,6 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   const files = field.form.querySelector("input[type=file]")?.files.length;
   if (!send || files || field.value.trim()) field.form.requestSubmit(field.form.querySelector("[data-default]"));
-});
-
-document.addEventListener("change", (event) => {
-  const form = event.target.form;
-  if (form?.matches("[data-saves]")) form.requestSubmit();
 });
 
 document.addEventListener("click", async (event) => {

@@ -40,11 +40,12 @@ function remember(region) {
   const base = focused.closest("[id]");
   const same = (one) => one.tagName === focused.tagName && one.className === focused.className;
   had = { base: base?.id, nth: [...(base?.querySelectorAll("*") ?? [])].filter(same).indexOf(focused), tag: focused.tagName, name: focused.className };
+  had.region = region;
   had.next = [row.nextElementSibling, row.previousElementSibling].map((one) => one?.id).filter(Boolean);
 }
 
 function focusAgain() {
-  const { base, nth, tag, name, next } = had;
+  const { base, nth, tag, name, next, region } = had;
   had = undefined;
   const lost = !document.activeElement || document.activeElement === document.body || document.activeElement === main;
   if (!lost) return;
@@ -55,10 +56,13 @@ function focusAgain() {
   if (found) found.focus({ preventScroll: true });
   else if (other && isRow(other)) stand(other);
   else other?.querySelector("a, button")?.focus({ preventScroll: true });
+  // Nothing is left that could have it, as after the last one of a list: it stays at the region.
+  if (document.activeElement === document.body) document.getElementById(region.id)?.focus({ preventScroll: true });
 }
 
-document.addEventListener("htmx:before:swap", ({ target, defaultPrevented }) => {
-  if (isRegion(target) && !defaultPrevented) remember(target);
+document.addEventListener("htmx:before:swap", ({ target, detail, defaultPrevented }) => {
+  const region = [target, detail.ctx?.target].find((one) => one && isRegion(one));
+  if (region && !defaultPrevented) remember(region);
 });
 document.addEventListener("htmx:after:swap", () => had && focusAgain());
 

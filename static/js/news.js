@@ -1,5 +1,5 @@
-// Notifications: what is opened counts as read; a line goes at once and comes back when that failed;
-// the number of unread ones stands in the title of the tab.
+// Notifications: what is opened counts as read, by its line or by its page; a line goes at once and comes back when that
+// failed; the number of unread ones stands in the title of the tab.
 import { pass } from "./keys.js";
 
 const name = document.title;
@@ -19,6 +19,18 @@ function seen({ target }) {
   else row?.removeAttribute("data-unread");
   delete link.dataset.seen;
 }
+// The page of a task, run or record handles what was told of it, once it is looked at.
+function opened() {
+  if (document.visibilityState !== "visible") return;
+  document.removeEventListener("visibilitychange", opened);
+  const [, home, path] = location.pathname.match(/^(\/w\/[^/]+)\/(\w+\/[^/]+)/) ?? [];
+  if (!path || !Number(document.getElementById("bell")?.dataset.unread)) return;
+  // Without an answer they stay unread. The stream renews the bell.
+  fetch(`${home}/notifications/opened`, { method: "POST", headers: { "HX-Request": "true" }, body: new URLSearchParams({ path }) }).catch(() => {});
+}
+document.addEventListener("visibilitychange", opened);
+opened();
+
 document.addEventListener("click", seen);
 document.addEventListener("auxclick", (event) => event.button === 1 && seen(event));
 

@@ -81,6 +81,17 @@ async function give(proof) {
   }
 }
 
+const askFor = (act) => {
+  waiting = act;
+  ask().catch(() => {
+    waiting = undefined;
+    toast({ tone: "danger", text: "Not saved: no connection. What you typed is still here." });
+  });
+};
+
+/** Asks for a proof without which HQ has refused a form, and sends the form again. */
+export const proveFirst = (form) => dialog && !waiting && askFor({ form });
+
 document.addEventListener(
   "submit",
   (event) => {
@@ -88,12 +99,7 @@ document.addEventListener(
     if (!dialog || !needs(form, button)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    if (waiting) return;
-    waiting = { form, button };
-    ask().catch(() => {
-      waiting = undefined;
-      toast({ tone: "danger", text: "Not saved: no connection. What you typed is still here." });
-    });
+    if (!waiting) askFor({ form, button });
   },
   true,
 );
@@ -107,6 +113,7 @@ dialog?.querySelector("form").addEventListener("submit", (event) => {
 dialog?.querySelector("button[data-way]").addEventListener("click", () => give(() => use(`${at}/passkey`)));
 
 dialog?.addEventListener("close", () => {
+  waiting?.form.dispatchEvent(new Event("hq:unproved", { bubbles: true }));
   waiting = undefined;
   dialog.querySelector("form").reset();
 });

@@ -9,16 +9,20 @@ export const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(16))
 
 const pass = (text) => text;
 const OWN = "/push.js";
+const EDITOR = /^\/s\/rich\.\w+\.js$/;
 let trusted;
-/* The address of our one worker, vouched for where browsers ask for that. */
-export const worker = () => trusted?.createScriptURL?.(OWN) ?? OWN;
+/* The address of our one worker or of the editor, vouched for where browsers ask for that. */
+export const vouched = (url) => trusted?.createScriptURL?.(url) ?? url;
+export const worker = () => vouched(OWN);
+/* A page that HQ has answered; nothing in it runs. */
+export const asPage = (text) => new DOMParser().parseFromString(trusted?.createHTML?.(text) ?? text, "text/html");
 const noCode = function () {
   throw new Error("pages run no text as code");
 };
 
 htmx.registerExtension("hq", {
   init: (api) => {
-    const createScriptURL = (url) => (url === OWN ? url : "");
+    const createScriptURL = (url) => (url === OWN || EDITOR.test(url) ? url : "");
     const policy = { createHTML: pass, createScript: pass, createScriptURL };
     trusted = window.trustedTypes?.createPolicy("htmx", policy) ?? policy;
     api.initSecurity(trusted, noCode, noCode);

@@ -1,15 +1,29 @@
 // Short messages in the corner. Good news leaves by itself, bad news stays until it is read. What can be undone can
-// be undone by Ctrl Z as long as its message is there, the last one first; later in the history.
+// be undone by Ctrl Z as long as its message is there, the last one first; later in the history. Two are shown at most.
 import { send } from "./send.js";
 
 const leaveAfter = 6000;
 const undoFor = 10_000;
 const mostUndone = 3;
+const mostShown = 2;
 
 const box = document.getElementById("toasts");
 
-/** Messages stand above the field where one is writing. */
-const place = () => box?.toggleAttribute("data-high", Boolean(document.querySelector(".say, .verdict")));
+/** Messages stand above the field where one is writing, and at the top where they would cover what goes on. */
+function place() {
+  if (!box) return;
+  const all = [...box.children];
+  all.forEach((item, at) => (item.hidden = at < all.length - mostShown));
+  box.toggleAttribute("data-high", Boolean(document.querySelector(".say, .verdict")));
+  box.removeAttribute("data-top");
+  const mine = box.getBoundingClientRect();
+  const covered = (one) => {
+    const its = one.getBoundingClientRect();
+    return its.width && its.left < mine.right && its.right > mine.left && its.top < mine.bottom && its.bottom > mine.top;
+  };
+  const buttons = document.querySelectorAll('main :is(.btn[data-kind="primary"], .form-foot .btn)');
+  box.toggleAttribute("data-top", Boolean(mine.height) && [...buttons].some(covered));
+}
 place();
 
 /** Messages stand in the layer that is open, and over it: what is outside of it can be neither heard nor pressed. */
@@ -38,9 +52,12 @@ export function toast({ tone = "ok", text, undo, href }) {
   const back = item.querySelector("form");
   if (undo) back.action = undo;
   else back.remove();
-  place();
   raise();
+  // The same words again are one message.
+  const same = [...box.children].find((old) => old.dataset.tone === tone && !old.querySelector("form") && old.querySelector("p").textContent === says.textContent);
+  if (!undo) same?.remove();
   box.append(item);
+  place();
   const undos = [...box.querySelectorAll(".toast:has(form)")];
   for (const old of undos.slice(0, -mostUndone)) old.remove();
   leave(item);

@@ -51,8 +51,9 @@ document.addEventListener("htmx:error", stays);
 // Arrived: its page follows, and whoever is quick leaves that one before a script of it has run.
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   const form = formOf(ctx.sourceElement);
-  // At a door nothing has been taken yet.
-  if (form && ctx.response.status < 400 && ctx.hx.redirect?.startsWith("/w/")) drop(nameOf(form), FIELD);
+  if (!form || ctx.response.status >= 400) return;
+  // At a door nothing has been taken yet. What stays for another one has arrived as well.
+  if (ctx.hx.redirect ? ctx.hx.redirect.startsWith("/w/") : form.elements.another?.checked) drop(nameOf(form), FIELD);
 });
 document.addEventListener("hq:close", ({ target }) => formOf(target) && drop(nameOf(formOf(target)), FIELD));
 document.addEventListener("click", ({ target }) => {

@@ -125,7 +125,7 @@ async fn the_mask_of_a_key_is_not_written_over_the_key() {
     let by_hash = api.json("PUT", &format!("{API}/notes/keys.md"), &hashed).await;
     for reply in [by_hash, put(&api, "notes/keys.md", &there, &masked).await] {
         let told = refused(&reply, 422, "file_holds_mask");
-        assert!(told.starts_with("line 3 holds the mask of a value, not the value"), "{told}");
+        assert!(told.starts_with("line 3 contains the mask of a secret"), "{told}");
         assert_eq!(reply.json()["errors"][0]["field"], "text", "{}", reply.text);
     }
     let form = [("text", masked.as_str()), ("base", there.as_str())];

@@ -171,7 +171,7 @@ async fn what_holds_a_key_or_is_too_large_stays_there_and_home_says_which_and_wh
     let api = listed["there"]["words"].as_str().expect("words");
     for words in [
         "2 files stay on GPU box and aren’t copied here: ",
-        "notes/a.md (it holds what looks like a key)",
+        "notes/a.md (it contains what looks like a key)",
         "large.bin (it is larger than 25 MiB)",
     ] {
         assert!(api.contains(words) && page.contains(words), "{words}: {api}: {page}");
@@ -184,7 +184,7 @@ async fn what_holds_a_key_or_is_too_large_stays_there_and_home_says_which_and_wh
     for _ in 0..2 {
         let reply = owner.json("PUT", &file("notes/a.md"), &mine).await;
         refused(&reply, 409, "file_stays");
-        let words = "stays on GPU box as it is: it holds what looks like a key; ";
+        let words = "stays unchanged on GPU box: it contains what looks like a key; ";
         assert!(reply.text.contains(words), "{}", reply.text);
     }
     let typed = [("path", "large.bin"), ("text", "by form\n")];

@@ -201,7 +201,7 @@ async fn an_agent_uses_a_browser_once_a_person_has_switched_it_on() {
     let open = json!({ "action": "open", "url": site.url() });
 
     let off = browses(&office, &ada, std::slice::from_ref(&open)).await;
-    assert!(!off[0].0 && off[0].1.contains("a person has to switch the browser on"), "{off:?}");
+    assert!(!off[0].0 && off[0].1.contains("a person can turn it on"), "{off:?}");
     assert_eq!(switched(&office, true).await["on"], true);
 
     let seen = browses(&office, &ada, std::slice::from_ref(&open)).await;
@@ -231,7 +231,8 @@ async fn an_agent_uses_a_browser_once_a_person_has_switched_it_on() {
     ];
     let closed = browses(&office, &ada, &closed).await;
     for (ok, text) in &closed[..3] {
-        assert!(!ok && text.contains("not opened"), "{text}");
+        let refused = text.contains("not opened") || text.contains("can't be opened");
+        assert!(!ok && refused, "{text}");
     }
     assert!(closed[3].0 && closed[3].1.contains("Shop"), "{closed:?}");
     assert_eq!(site.trapped.load(Ordering::SeqCst), 0, "nobody came there");
@@ -309,7 +310,7 @@ async fn a_download_goes_into_the_agents_folder_and_people_take_it_from_the_page
     assert!(*ok && text.contains("# Shop") && text.contains("Filler line 7."), "{text}");
     assert!(!text.contains("[e1]"), "{text}");
     assert!(told[2].0 && told[2].1.contains(" button \"Greet\" "), "{told:?}");
-    assert!(told[3].0 && told[3].1.contains("a file that is downloaded"), "{told:?}");
+    assert!(told[3].0 && told[3].1.contains("a file download"), "{told:?}");
 
     let save = |args: Value| Turn::call("browser_download", args);
     office.model.push(save(json!({ "name": "OFFER" })));
@@ -325,7 +326,7 @@ async fn a_download_goes_into_the_agents_folder_and_people_take_it_from_the_page
         text.contains("<<<EXTERNAL_UNTRUSTED_CONTENT"),
         "its name is a word of the page: {text}"
     );
-    assert!(!results[2].1 && results[2].2.contains("no file of this name"), "{results:?}");
+    assert!(!results[2].1 && results[2].2.contains("no file with this name"), "{results:?}");
     let folder = office.ws().agent_folder("ada");
     for path in ["downloads/offer.pdf", "prices.pdf"] {
         let kept = std::fs::read_to_string(folder.join(path)).expect("it was kept");

@@ -96,7 +96,7 @@ async fn what_an_act_brings_about_is_told_and_a_page_that_hangs_is_left_at_once(
         assert_ne!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", answer.text);
     }
     let told = tool(&office, &ada, json!({ "action": "snapshot", "tab": 1 })).await;
-    assert!(told.contains("page_hangs") && told.contains("does not answer"), "{told}");
+    assert!(told.contains("page_hangs") && told.contains("doesn't respond"), "{told}");
     let to = json!({ "tab": 1, "url": format!("{url}traps") });
     let went = in_time(acts.post(&format!("{API}/navigate"), &to)).await;
     assert_eq!(went.status, StatusCode::OK, "{}", went.text);
@@ -166,8 +166,8 @@ async fn a_program_acts_in_a_browser_with_its_scope_and_not_while_somebody_has_t
     let run = office.say(&ada, "Go on").await;
     office.ended(run).await;
     let (_, ok, text) = office.results(run).remove(0);
-    assert!(ok && text.contains("Mira Lindqvist had the wheel"), "{text}");
-    assert!(text.contains("Nothing was done"), "{text}");
+    assert!(ok && text.contains("Mira Lindqvist took control"), "{text}");
+    assert!(text.contains("This call did nothing"), "{text}");
     let activity = owner.get("/w/marlow-cargo/activity").await;
     assert!(activity.text.contains("acted in"), "{}", activity.text);
 
@@ -223,7 +223,7 @@ async fn a_run_that_asks_a_person_to_the_browser_goes_on_when_it_is_handed_back(
     assert_eq!(office.ended(run).await.summary, "Thanks.");
     let (tool, ok, text) = office.results(run).remove(0);
     assert!(ok && tool == "ask_person", "{tool}: {text}");
-    assert!(text.contains("Mira Lindqvist has acted in your browser"), "{text}");
+    assert!(text.contains("Mira Lindqvist used your browser"), "{text}");
     assert!(!owner.get(PAGE).await.text_of("#browser-asks").contains("Sign me in"));
 
     // Without a browser, people are not asked to use it.
@@ -294,7 +294,7 @@ async fn what_a_permission_or_a_rule_refuses_is_refused_to_programs_and_nothing_
     let done = acts.post(&format!("{API}/act/batch"), &batch).await.json();
     assert_eq!(done["results"].as_array().map(Vec::len), Some(2), "{done}");
     assert!(done["results"][1]["text"].as_str().is_some_and(|text| text.contains("Hello Bo")));
-    assert!(done["aborted"].as_str().is_some_and(|why| why.starts_with("act 3:")), "{done}");
+    assert!(done["aborted"].as_str().is_some_and(|why| why.starts_with("action 3:")), "{done}");
     // Each navigation of a tab has a path of its own, too.
     let offers = format!("{url}offers");
     let there = acts.post(&format!("{API}/navigate"), &json!({ "url": offers })).await.json();

@@ -149,7 +149,7 @@ async fn the_first_act_at_a_site_asks_with_a_picture_and_a_yes_for_the_run_lets_
     let approval = shop.asked(run, None).await;
     let first = approval.plan.shown.lines().next().unwrap_or_default();
     assert_eq!(first, format!("Click the button \"Greet\" at {}", shop.origin));
-    assert!(approval.why.contains("Nobody has allowed it to act at"), "{}", approval.why);
+    assert!(approval.why.contains("It isn’t allowed to act at"), "{}", approval.why);
     let site = What::Host { method: "ACT".to_owned(), host: shop.origin.clone() };
     assert_eq!(approval.offers[0].whats, [site]);
     let name = shop.name(run);
@@ -205,7 +205,7 @@ async fn a_yes_is_for_the_part_as_it_was_and_a_changed_one_is_asked_for_anew() {
     page.evaluate(swap, PATIENCE).await.expect("it changes");
     shop.answer(&approval, json!({ "answer": "once" })).await;
     let anew = shop.asked(run, Some(&approval)).await;
-    assert!(anew.why.contains("has changed since the yes"), "{}", anew.why);
+    assert!(anew.why.contains("has changed since the approval"), "{}", anew.why);
     assert!(anew.plan.shown.contains("Delete all"), "{}", anew.plan.shown);
     shop.answer(&anew, json!({ "answer": "denied", "note": "Not that" })).await;
     let done = shop.ends(run).await;
@@ -272,13 +272,13 @@ async fn a_file_of_the_agent_is_asked_for_with_its_name_and_a_yes_is_for_what_is
     let upload = |path: &str| json!({ "action": "upload", "ref": shop.papers, "options": [path] });
     let run = shop.begins(&[upload("offer.txt")]).await;
     let approval = shop.asked(run, None).await;
-    assert!(approval.why.contains("gives files to the page"), "{}", approval.why);
+    assert!(approval.why.contains("uploads files to the page"), "{}", approval.why);
     assert!(approval.plan.shown.contains("File: \"offer.txt\" (10 B)"), "{}", approval.plan.shown);
     assert!(approval.offers[0].label.contains("files for its pages"), "{:?}", approval.offers);
     std::fs::write(folder.join("offer.txt"), "Everybody's addresses").expect("a file");
     shop.answer(&approval, json!({ "answer": "once" })).await;
     let anew = shop.asked(run, Some(&approval)).await;
-    assert!(anew.why.contains("has changed since the yes"), "{}", anew.why);
+    assert!(anew.why.contains("has changed since the approval"), "{}", anew.why);
     shop.answer(&anew, json!({ "answer": "once" })).await;
     let done = shop.ends(run).await;
     assert!(done[0].0 && done[0].1.contains("offer.txt"), "{done:?}");
@@ -288,7 +288,13 @@ async fn a_file_of_the_agent_is_asked_for_with_its_name_and_a_yes_is_for_what_is
     let calls = ["../../secrets", "missing.txt", "keys.txt", "task:plan.pdf"].map(upload);
     let run = shop.begins(&calls).await;
     let done = shop.ends(run).await;
-    let whys = ["leaves the folder", "there is no file", "it holds a secret", "works on no task"];
+    let whys = [
+        "leaves the folder",
+        "there is no file",
+        "it contains a \
+        secret",
+        "doesn't work on a task",
+    ];
     for ((ok, text), why) in done.iter().zip(whys) {
         assert!(!ok && text.contains(why), "{why}: {text}");
     }
@@ -342,9 +348,15 @@ async fn a_batch_does_its_acts_in_one_call_and_ends_where_another_page_comes() {
     let run = shop.begins(&[looks, batch(acts), batch(last)]).await;
     let done = shop.ends(run).await;
 
-    assert!(!done[0].0 && done[0].1.contains("acts[1]: what looks"), "{done:?}");
+    assert!(!done[0].0 && done[0].1.contains("acts[1]: reading, closing"), "{done:?}");
     let (ok, text) = &done[1];
-    assert!(*ok && text.starts_with("2 of 3 acts done, from act 3 on none: (stale_ref)"), "{text}");
+    assert!(
+        *ok && text.starts_with(
+            "2 of 3 actions done, stopped before action 3: \
+        (stale_ref)"
+        ),
+        "{text}"
+    );
     assert!(
         text.contains(&format!("1. fill {}: done\n2. click {}: done", shop.user, shop.greet)),
         "{text}"
@@ -353,7 +365,10 @@ async fn a_batch_does_its_acts_in_one_call_and_ends_where_another_page_comes() {
     assert!(!ours.contains("Greet") && words.contains("Hello") && words.contains("mira"), "{text}");
     let (ok, text) = &done[2];
     assert!(
-        *ok && text.starts_with("2 of 3 acts done, from act 3 on none: another page"),
+        *ok && text.starts_with(
+            "2 of 3 actions done, stopped before action 3: the page has \
+            changed"
+        ),
         "{text}"
     );
     assert!(text.contains("Welcome"), "{text}");
@@ -393,7 +408,13 @@ async fn a_batch_ends_before_what_people_are_asked_for_and_asks_nobody() {
     let run = shop.begins(&[batch]).await;
     let done = shop.ends(run).await;
     let (ok, text) = &done[0];
-    assert!(*ok && text.starts_with("1 of 2 acts done, from act 2 on none: (ask_first)"), "{text}");
+    assert!(
+        *ok && text.starts_with(
+            "1 of 2 actions done, stopped before action 2: \
+        (ask_first)"
+        ),
+        "{text}"
+    );
     assert!(text.contains("sends a form with a password") && text.contains("Hello"), "{text}");
     let ws = shop.office.ws();
     let browser = shop.office.hq.running().app.browsers.get(ws.browser_of(shop.ada.id));
@@ -420,18 +441,18 @@ async fn a_file_that_a_site_sends_unasked_is_held_until_a_person_has_said_yes_to
     let run = keeps().await;
     let approval = shop.asked(run, None).await;
     let shown = &approval.plan.shown;
-    let first = format!("Keep the download \"offer.pdf\" from {}\nKind: PDF file", shop.origin);
+    let first = format!("Save the download \"offer.pdf\" from {}\nKind: PDF file", shop.origin);
     assert!(
         shown.starts_with(&first) && shown.contains(&format!("{}/offer", shop.origin)),
         "{shown}"
     );
-    assert!(approval.why.contains("Nobody has allowed it to keep what"), "{}", approval.why);
+    assert!(approval.why.contains("It isn’t allowed to save downloads from"), "{}", approval.why);
     let site = What::Host { method: "DOWNLOAD".to_owned(), host: shop.origin.clone() };
     assert_eq!(approval.offers[0].whats, [site]);
     assert!(!kept.exists(), "nobody has said yes");
     shop.answer(&approval, json!({ "answer": "denied" })).await;
     let done = shop.ends(run).await;
-    assert!(done[0].0 && done[0].1.contains("once a person has allowed"), "{done:?}");
+    assert!(done[0].0 && done[0].1.contains("after approval if it needs one"), "{done:?}");
     assert!(!done[1].0 && !kept.exists(), "{done:?}");
 
     let run = keeps().await;
@@ -464,7 +485,7 @@ async fn a_yes_to_a_link_that_downloads_counts_for_what_it_has_begun() {
     shop.office.model.push(Turn::text("Done."));
     let run = shop.office.say(&shop.ada, "Keep the offer").await;
     let approval = shop.asked(run, None).await;
-    assert!(approval.why.contains("begins a download"), "{}", approval.why);
+    assert!(approval.why.contains("starts a download"), "{}", approval.why);
     shop.answer(&approval, json!({ "answer": "once" })).await;
     // No second approval is requested.
     let done = shop.ends(run).await;

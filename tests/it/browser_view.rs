@@ -203,8 +203,15 @@ async fn whoever_has_the_wheel_acts_and_leaves_a_note_to_the_agent() {
     his.state(|state| state["driver"] == "").await;
     office.ended(run).await;
     let (_, ok, text) = office.results(run).remove(0);
-    assert!(ok && text.contains("Tom had the wheel"), "{text}");
-    assert!(text.contains("They want no bakeries") && text.contains("Nothing was done"), "{text}");
+    assert!(ok && text.contains("Tom took control"), "{text}");
+    assert!(
+        text.contains("They want no bakeries")
+            && text.contains(
+                "This call did \
+        nothing"
+            ),
+        "{text}"
+    );
     let audit = owner.get("/w/marlow-cargo/activity").await;
     assert!(audit.text.contains("took control of"), "{}", audit.text);
     office.hq.finish().await;
@@ -521,7 +528,7 @@ async fn a_secret_goes_into_a_field_on_its_hosts_and_nowhere_else() {
         ],
     )
     .await;
-    assert!(!acts[0].0 && acts[0].1.contains("OTHER may go to a.example alone"), "{acts:?}");
+    assert!(!acts[0].0 && acts[0].1.contains("OTHER can only be sent to a.example"), "{acts:?}");
     assert!(acts[1].0 && acts[1].1.contains("SHOP_PASSWORD is filled in"), "{acts:?}");
     assert!(!acts[2].0 && acts[2].1.contains("hidden"), "{acts:?}");
     assert!(acts[3].0, "{acts:?}");

@@ -211,7 +211,7 @@ async fn how_much_is_thought_and_what_fails_is_told_at_the_terminal() {
     assert_eq!(run["thinking"], "high", "{run}");
     let strange = ["agent", "run", "ada", "Why?", "--thinking", "huge"];
     let strange = refused(&terminal.hq(&strange).await, 1);
-    assert!(strange.contains("is no effort"), "{strange}");
+    assert!(strange.contains("isn't an effort"), "{strange}");
 
     // A timeout has an exit code of its own.
     terminal.model.usually(Turn::silence());
@@ -334,7 +334,7 @@ async fn a_conversation_at_the_terminal_is_that_of_the_page() {
     let ended = tokio::task::spawn_blocking(move || chat.wait_with_output()).await;
     let ended = ended.expect("no panic").expect("it ended");
     let wrong = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(wrong.contains("near: /help"), "{wrong}");
+    assert!(wrong.contains("similar: /help"), "{wrong}");
     let told = out(&ended);
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(

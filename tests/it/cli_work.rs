@@ -104,7 +104,7 @@ async fn tasks_are_edited_blocked_claimed_moved_and_put_away_at_the_terminal() {
     assert!(shown.contains(&format!("Blocked by {a} \"Compare\"")), "{shown}");
     assert!(!desk.refuses(1, &["task", "block", &a, &b]).is_empty(), "a circle");
     let part = desk.refuses(1, &["task", "move", &b, "--parent", &a]);
-    assert!(part.contains(&format!("{b} cannot be a part of {a}")), "{part}");
+    assert!(part.contains(&format!("{b} can't be a subtask of {a}")), "{part}");
     let free = desk.says(&["task", "unblock", &b, &a]);
     assert!(!free.contains("blocked by"), "{free}");
     assert!(desk.refuses(1, &["task", "unblock", &b, &a]).contains("doesn't block"));

@@ -239,7 +239,7 @@ async fn a_consumer_that_can_neither_go_back_nor_begin_anew_says_what_can_be_don
         let path = format!("/api/v1/consumers/notifications-out/{act}");
         let refused = hq.owner().post(&path, &body).await;
         assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
-        for word in ["neither be sent back nor rebuilt", "skipped", "tried again or dropped"] {
+        for word in ["can't be rewound or rebuilt", "skipped", "retried or dropped"] {
             assert!(refused.text.contains(word), "{}", refused.text);
         }
     }

@@ -184,9 +184,12 @@ async fn a_reviewer_keeps_a_version_when_a_newer_one_arrives() {
 
     let desk = mira.clone().with("hx-request", "true").get(&live).await;
     assert!(desk.text_of(".piece").contains("The first words"), "{}", desk.text);
-    assert!(desk.text_of(".banner").contains("Version 2 was delivered"), "{}", desk.text);
+    assert!(desk.text_of(".verdict").contains("Version 2 was delivered"), "{}", desk.text);
     assert!(desk.texts("form.verdict").is_empty(), "only the newest version is decided on");
-    let newest = desk.attr(".banner a", "href");
+    let region = desk.attr(".verdict a", "hx-get");
+    let shown = mira.clone().with("hx-request", "true").get(&region).await;
+    assert!(shown.text_of("#desk .piece").contains("The second words"), "{}", shown.text);
+    let newest = desk.attr(".verdict a", "href");
     let page = mira.get(&newest).await;
     assert!(page.text_of(".piece").contains("The second words"), "{}", page.text);
     assert_eq!(page.texts("form.verdict").len(), 1, "{}", page.text);

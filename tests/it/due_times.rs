@@ -169,11 +169,11 @@ async fn every_layout_shows_the_time_of_day() {
     let timeline = mira.get(&format!("{TASKS}?layout=timeline&sort=due")).await;
     let dates = ["20 Nov to 24 Nov, 14:30", "20 Nov to 25 Nov"];
     assert_eq!(timeline.texts(".names .meta"), dates);
-    // The date is shown once, and a title longer than its bar is placed after it.
-    make(&api, json!({ "title": "Water the plants", "due_at": "2026-11-20" })).await;
+    // The date is shown once, and a name longer than its bar is placed after it.
+    let plants = make(&api, json!({ "title": "Water the plants", "due_at": "2026-11-20" })).await;
     let timeline = mira.get(&format!("{TASKS}?layout=timeline&sort=due")).await;
     assert_eq!(timeline.texts(".names .meta")[0], "20 Nov");
-    assert!(timeline.texts(".span > [data-after]").contains(&"Water the plants".to_owned()));
+    assert!(timeline.texts(".span > [data-after]").contains(&plants));
     hq.finish().await;
 }
 

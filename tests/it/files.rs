@@ -446,17 +446,17 @@ async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
     let results: Vec<String> =
         office.results(run.id).into_iter().map(|(_, _, text)| text).collect();
     assert!(results[1].contains("prices.csv") && results[1].contains("image/png"), "{results:?}");
-    assert_eq!(results[2], "2\tb;2\n[3 lines; go on with offset 3]");
+    assert_eq!(results[2], "2\tb;2\n[3 lines; continue with offset 3]");
     let refusals = [
         (3, "logo.png", "image/png", PNG.len(), "ask in a comment what it shows"),
         (
             8,
             "offer.pdf",
-            "a PDF without words",
+            "a PDF without text",
             pdf.len(),
             "ask in a comment for its text as a file",
         ),
-        (9, "dump.bin", "no text", 2_048, "ask in a comment for its content as text"),
+        (9, "dump.bin", "not text", 2_048, "ask in a comment for its content as text"),
     ];
     for (n, name, what, bytes, hint) in refusals {
         let size = if bytes < 1_024 { format!("{bytes} B") } else { "2.0 KB".to_owned() };

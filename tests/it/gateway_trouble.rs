@@ -15,7 +15,7 @@ use super::hosts::{Host, Talk, code, joins, print, token, until};
 const ONE: &str = "/api/v1/gateways/gpu-box";
 const PAGE: &str = "/w/marlow-cargo/settings/gateways/gpu-box";
 const HEALTH: &str = "/w/marlow-cargo/settings/health";
-const FULL: &str = "The disk of GPU box is full. It waits and misses nothing.";
+const FULL: &str = "The disk of GPU box is full. It is waiting, and nothing is lost.";
 const CLOCK: &str = "The clock of GPU box is 12 minutes ahead.";
 
 /// A machine with one heartbeat per link: more frequent ones than every five seconds are ignored.
@@ -183,8 +183,8 @@ async fn what_a_machine_reports_is_kept_short_and_one_that_reports_nothing_is_we
 }
 
 /// Message about a gateway whose folder was copied.
-const COPIED: &str =
-    "Two machines run as GPU box: its folder was copied. Both are held until one is chosen.";
+const COPIED: &str = "Two machines run as GPU box because its folder was copied. Both are paused until you choose \
+     one.";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_machines_with_one_folder_neither_is_let_in_until_a_person_chooses() {

@@ -126,7 +126,7 @@ async fn a_label_takes_any_colour_and_is_drawn_in_inks_that_can_be_read() {
     let id = kept["id"].as_str().expect("an id");
     let edit = mira.get(&format!("{page}?edit={id}")).await;
     assert_eq!(edit.attr("#f-own", "value"), "#006644");
-    assert_eq!(edit.attr("#f-colour [selected]", "value"), "own");
+    assert_eq!(edit.attr("[name=colour][checked]", "value"), "own");
 
     ok(&api.post("/api/v1/tasks", &json!({ "title": "Mow", "labels": ["Moss"] })).await);
     let list = mira.get("/w/marlow-cargo/tasks").await;
@@ -205,7 +205,7 @@ async fn tasks_wait_in_no_circle_of_relations_and_parts() {
     ok(&api.json("PATCH", "/api/v1/tasks/MC-3", &under("MC-2")).await);
     let around = api.post("/api/v1/tasks/MC-3/relations", &tie("blocked_by", "MC-1")).await;
     refused(&around, "wait_cycle", "other");
-    assert!(around.text.contains("MC-2 waits for its part MC-3"), "{}", around.text);
+    assert!(around.text.contains("MC-2 waits for its subtask MC-3"), "{}", around.text);
     let around = api.post("/api/v1/tasks/MC-1/relations", &tie("blocks", "MC-3")).await;
     refused(&around, "wait_cycle", "other");
     // A new subtask has no dependencies, so it may be created anywhere.
@@ -261,8 +261,12 @@ async fn a_person_groups_and_ties_tasks_on_their_pages() {
 
     mira.form(&format!("{task}/tie"), &[("kind", "blocked_by"), ("other", "two words")]).await;
     let page = mira.get(&task).await;
-    assert!(page.text_of("#task-ties").contains("Blocked by 1 task"));
-    assert!(page.text_of("#task-head").contains("Blocked by MC-2"));
+    assert!(page.text_of("#task-ties").contains("Blocked by"));
+    // It is said once, and leads to the other task.
+    assert_eq!(page.text_of("#task-head .banner p"), "Blocked by MC-2");
+    let other = page.attr("#task-head .banner a", "href");
+    assert!(other.ends_with("/tasks/MC-2"), "{other}");
+    assert!(page.texts("#task-head .chip").is_empty(), "{}", page.text);
     let list = mira.get(&format!("{base}/tasks")).await;
     assert!(list.text.contains("Blocked by 1 task"));
     mira.form(&format!("{task}/untie"), &[("kind", "blocked_by"), ("other", "MC-2")]).await;

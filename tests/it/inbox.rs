@@ -408,7 +408,7 @@ async fn what_failed_is_told_tried_again_or_dropped() {
     gave_up.expect("the rules allow it");
     let given = office.get::<Item>(item);
     assert_eq!(given.state, ItemState::DeadLetter);
-    assert_eq!(given.last_error.as_deref(), Some("it was not begun within 72 hours"));
+    assert_eq!(given.last_error.as_deref(), Some("it didn't start within 72 hours"));
     let page = owner.get(&format!("{ALL}?show=failed")).await;
     assert!(page.text_of(".items").contains("72 hours"), "{}", page.text);
     office
@@ -440,7 +440,7 @@ async fn what_failed_is_told_tried_again_or_dropped() {
     let other = office.get::<Item>(other);
     assert_eq!(other.state, ItemState::Cancelled);
     let said = other.last_error.unwrap_or_default();
-    assert!(said.starts_with("dropped after: it was not begun"), "{said}");
+    assert!(said.starts_with("dropped after: it didn't start"), "{said}");
     office.hq.finish().await;
 }
 

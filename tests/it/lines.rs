@@ -95,18 +95,18 @@ async fn agents_give_work_down_the_line_and_nowhere_else() {
     assert!(team.give(ada, bo).await.is_ok());
     assert!(team.give(ada, ada).await.is_ok(), "to itself");
     let told = team.give(ada, cy).await.expect_err("only by way of Bo").to_string();
-    assert!(told.contains("you can give it to: bo."), "{told}");
+    assert!(told.contains("you can assign it to: bo."), "{told}");
     rules("line").await;
     let indirect = team.give(ada, cy).await.expect("by way of Bo");
     let refused = team.give(ada, dan).await.expect_err("beside her");
     assert_eq!(refused.code(), "not_a_report");
     let told = refused.to_string();
     assert!(told.contains("Dan does not report to you"), "{told}");
-    assert!(told.contains("you can give it to: bo, cy"), "{told}");
+    assert!(told.contains("you can assign it to: bo, cy"), "{told}");
     let told = team.give(bo, ada).await.expect_err("not upwards").to_string();
     assert!(told.contains("your manager @ada with task_escalate"), "{told}");
     let told = team.give(cy, dan).await.expect_err("leads nobody").to_string();
-    assert!(told.contains("nobody reports to you"), "{told}");
+    assert!(told.contains("no one reports to you"), "{told}");
     let to_person = Some(Assignee::Person(office.owner()));
     let asked = team.by(dan, move |tx| {
         tasks::create(tx, NewTask { assignee: to_person, ..NewTask::titled("Decide") })
@@ -210,7 +210,7 @@ async fn a_run_that_says_nothing_is_the_managers_to_look_at() {
     let items = office.items(ada.id);
     assert_eq!(items.len(), 1, "{items:?}");
     assert_eq!((items[0].kind, items[0].task), (ItemKind::TaskEscalation, Some(task.id)));
-    assert!(items[0].reasons[0].summary.contains("Bo has failed with"), "{items:?}");
+    assert!(items[0].reasons[0].summary.contains("Bo failed on"), "{items:?}");
     office.hq.finish().await;
 }
 

@@ -83,8 +83,8 @@ async fn what_cannot_be_linked_is_answered_with_the_reason() {
     for (target, says) in [
         ("", "Enter a link target"),
         ("MC-1", "A task can"),
-        ("MC-99", "neither an address nor a task"),
-        ("javascript:alert(1)", "neither an address nor a task"),
+        ("MC-99", "isn’t a URL or a record"),
+        ("javascript:alert(1)", "isn’t a URL or a record"),
         ("https://user:pw@example.com", "Enter a full URL"),
         ("@nobody", "There is no agent"),
         ("stream:Nothing", "There is no stream"),

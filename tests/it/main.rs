@@ -76,6 +76,7 @@ mod routines; // routines: schedules, events, manual starts
 mod resting; // routines that wait until a person has stopped writing
 mod writing; // in-place editing of title and description, concurrent edits, checklists
 mod work; // tasks over HTTP, for pages and API
+mod composer; // the form for a new task
 mod task_page; // content of the task page and of task lists
 mod task_frame; // sidebars of task lists and task pages
 mod talks; // comments: edit, quote, reply, resolve, react
@@ -96,6 +97,7 @@ mod keeping; // automatic restart of conversations, and retention of old ones
 mod sessions; // conversations: name, archive, restore, restart, search
 mod conversations; // several conversations with one agent, shared ones, unread state
 mod setup; // first boot
+mod settings_pages; // settings: menu, search, swatches
 mod users; // sign-in and sign-out, passwords, tokens, cross-site requests
 mod injections; // prompt injections with an obedient model: no effect without an approval
 mod incidents; // incidents of similar programs, each with the tests that prevent it here

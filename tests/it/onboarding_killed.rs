@@ -58,6 +58,7 @@ impl Desk {
             ("streams", "name"),
             ("connections", "name"),
             ("agents", "status"),
+            ("tasks", "title"),
         ] {
             let page = self.mira.open(&format!("/api/v1/{kind}")).await;
             let told: Value = serde_json::from_str(&page.text).expect("JSON");
@@ -99,7 +100,7 @@ async fn a_kill_behind_each_step_loses_nothing_and_what_is_sent_again_makes_noth
     let machine = format!("{BASE}/onboarding/machine");
     let provider = format!("{BASE}/onboarding/model");
     let agent = format!("{BASE}/onboarding/agent");
-    let (home, task) = (format!("{BASE}/"), format!("{BASE}/tasks/new"));
+    let (home, task) = (format!("{BASE}/"), format!("{BASE}/tasks/MC-1"));
 
     // Step "You": the account and its workspace.
     let form = desk.mira.open(&link).await.form("Create and continue");
@@ -130,7 +131,7 @@ async fn a_kill_behind_each_step_loses_nothing_and_what_is_sent_again_makes_noth
     // Step "Model": a provider that is tested, then the default model and the monthly limit.
     let desk = desk
         .step(Step {
-            page: &format!("{provider}?kind=openai-compatible&all=1"),
+            page: &format!("{provider}?kind=openai-compatible"),
             button: "Connect and test",
             chosen: &[("base_url", address.as_str())],
             to: &provider,
@@ -148,14 +149,15 @@ async fn a_kill_behind_each_step_loses_nothing_and_what_is_sent_again_makes_noth
         .await;
     let budgets = desk.mira.open("/api/v1/budgets").await;
     assert!(budgets.text.contains("40000000"), "{}", budgets.text);
-    // Step "First agent": the setup is complete, and submitting again leads to the first task.
-    let step = Step { page: &agent, button: "Create", chosen: &[], to: &task, open: &home };
+    // Step "First agent": the setup is complete, and submitting again leads to the same task.
+    let chosen = [("task", "Say what needs attention first")];
+    let step = Step { page: &agent, button: "Create", chosen: &chosen, to: &task, open: &home };
     let desk = desk.step(step).await;
     let made = desk.there().await;
-    assert_eq!(made.last().map(String::as_str), Some("agents: \"ready\""), "{made:?}");
+    assert!(made.contains(&"agents: \"ready\"".to_owned()), "{made:?}");
     let count = |kind: &str| made.iter().filter(|one| one.starts_with(kind)).count();
-    let counts = ["members", "streams", "connections", "agents"].map(count);
-    assert_eq!(counts, [1, 2, 1, 1], "{made:?}");
+    let counts = ["members", "streams", "connections", "agents", "tasks"].map(count);
+    assert_eq!(counts, [1, 2, 1, 1, 1], "{made:?}");
     for page in [&work, &machine, &provider, &agent] {
         assert_eq!(desk.mira.open(page).await.url.path(), home, "it never comes again");
     }

@@ -269,7 +269,7 @@ async fn a_tool_that_the_provider_does_not_take_is_left_out() {
     let sent = model.last();
     let offers = |name: &str| sent.tools().iter().any(|tool| tool == name);
     assert!(!offers("get_weather") && offers("get_time"));
-    assert!(sent.text().contains("The tool get_weather cannot be used"));
+    assert!(sent.text().contains("The tool get_weather can't be used"));
     hq.finish().await;
 }
 

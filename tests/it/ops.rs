@@ -5,7 +5,7 @@ use support::hq_program;
 use support::walk::Walk;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_noun_does_what_its_definition_says() {
+async fn all_operations_of_each_noun_work() {
     for noun in server::doors::nouns() {
         let hq = TestHq::start().await;
         Walk::all(&hq, noun, Some(&hq_program())).await;
@@ -14,7 +14,7 @@ async fn each_noun_does_what_its_definition_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_are_half_sent_keep_nobody_waiting() {
+async fn half_sent_bodies_do_not_delay_other_requests() {
     let hq = TestHq::start().await;
     let (api, nobody) = (hq.api().await, hq.nobody());
     // More requests than there are handler threads.

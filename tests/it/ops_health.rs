@@ -162,7 +162,7 @@ async fn an_admin_pauses_skips_and_sends_back_and_that_is_on_record() {
     // The form names its entry, so that a double submission skips one only.
     let means = owner.get(PAGE).await.attr("form[action$='/consumers/steady/skip'] input", "value");
     assert_eq!(means, (next + 1).to_string());
-    for said in [format!("You skipped entry {means}"), "taken or skipped meanwhile".to_owned()] {
+    for said in [format!("You skipped entry {means}"), "already processed or skipped".to_owned()] {
         owner.form(&format!("{PAGE}/consumers/steady/skip"), &[("entry", means.as_str())]).await;
         let told = owner.get(PAGE).await.text_of("#toasts");
         assert!(told.contains(&said), "{told}");
@@ -234,7 +234,7 @@ async fn what_a_consumer_gave_up_is_read_page_by_page() {
     let ahead = run(binary, &data, &["consumer", "skip", "steady", "9999"]);
     assert_eq!(ahead.status.code(), Some(1), "{ahead:?}");
     let said = String::from_utf8_lossy(&ahead.stderr);
-    assert!(said.contains("entry 9999 is not the next one; it stands at"), "{said}");
+    assert!(said.contains("entry 9999 isn't the next one; it is at"), "{said}");
     hq.finish().await;
 }
 

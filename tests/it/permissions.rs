@@ -234,7 +234,7 @@ async fn a_program_that_changes_who_an_agent_is_leaves_it_as_it_was_and_a_draft_
     office.ended(run).await;
     let results = office.results(run);
     assert!(results[0].1 && results[0].2.contains("written"), "{results:?}");
-    assert!(results[0].2.contains("SOUL.md, AGENTS.md say who you are"), "{results:?}");
+    assert!(results[0].2.contains("SOUL.md, AGENTS.md define your identity"), "{results:?}");
     assert!(results[0].2.contains("proposed/SOUL.md"), "{results:?}");
     assert_eq!(office.file(&ada, "SOUL.md").as_ref(), Some(&before));
     assert_eq!(office.file(&ada, "AGENTS.md").as_ref(), Some(&agents_md));
@@ -271,7 +271,9 @@ async fn a_draft_of_a_program_is_accepted_or_refused_from_its_card() {
     let beside = async || owner.get("/w/marlow-cargo/nav").await.text;
     assert!(beside().await.contains(", waiting: 2 agent drafts</span>"));
     let page = owner.get("/w/marlow-cargo/drafts").await;
-    for words in ["rewrote SOUL.md", "rewrote TOOLS.md", "+Be bold.", "runs/R-1", "Accept"] {
+    for words in
+        ["rewrote SOUL.md", "rewrote TOOLS.md", "<ins>Be bold.</ins>", "runs/R-1", "Accept"]
+    {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     }
     let listed = owner.get("/api/v1/drafts").await.json();

@@ -376,7 +376,7 @@ async fn pictures_and_documents_go_to_those_who_can_take_them() {
         assert!(sent.contains("one;two"), "{wire:?} {sent}");
         let takes = !matches!(wire, Wire::OpenAiChat | Wire::Ollama);
         assert_eq!(sent.contains("ZG9jdW1lbnQ="), takes, "{wire:?} {sent}");
-        assert_eq!(sent.contains("this model cannot read it"), !takes, "{wire:?}");
+        assert_eq!(sent.contains("this model can't read it"), !takes, "{wire:?}");
         // A model without vision gets a text that an image was there.
         server.shows(json!({"capabilities": ["completion", "tools"]}));
         let mut blind = request.clone();
@@ -384,7 +384,7 @@ async fn pictures_and_documents_go_to_those_who_can_take_them() {
         provider(wire, &server).stream(&blind, &mut |_| {}).await.expect("an answer");
         let sent = server.last().raw;
         assert!(!sent.contains("cGljdHVyZSE="), "{wire:?} {sent}");
-        assert!(sent.contains("this model cannot see pictures"), "{wire:?} {sent}");
+        assert!(sent.contains("this model can't see images"), "{wire:?} {sent}");
     }
 }
 

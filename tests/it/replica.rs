@@ -241,7 +241,7 @@ async fn a_machine_joins_has_what_it_may_and_goes_on_after_kills_of_either_side(
     assert!(machine.status()["why"].as_str().is_some_and(|why| !why.is_empty()));
     let wrong = run(Path::new(BINARY), machine.data(), &["replica", "doctor"]);
     assert_eq!(wrong.status.code(), Some(1), "{}", said(&wrong));
-    assert!(said(&wrong).contains("There is no link since"), "{}", said(&wrong));
+    assert!(said(&wrong).contains("Disconnected since"), "{}", said(&wrong));
     home.begin();
     home.page("Lamps").await;
     let tries = run(Path::new(BINARY), machine.data(), &["replica", "connect"]);
@@ -253,11 +253,11 @@ async fn a_machine_joins_has_what_it_may_and_goes_on_after_kills_of_either_side(
     })
     .await;
     let shown = run(Path::new(BINARY), home.folder.path(), &["gateway", "show", "workshop-gpu"]);
-    assert!(said(&shown).contains("last link lost: "), "{}", said(&shown));
+    assert!(said(&shown).contains("last connection lost: "), "{}", said(&shown));
     assert_eq!(life(&first), life(&fourth), "no snapshot anew");
     let right = run(Path::new(BINARY), machine.data(), &["replica", "doctor"]);
     assert!(right.status.success(), "{}", said(&right));
-    assert!(said(&right).contains("Linked to http://127.0.0.1"), "{}", said(&right));
+    assert!(said(&right).contains("Connected to http://127.0.0.1"), "{}", said(&right));
 
     // A normal stop announces itself: no alarm.
     assert!(host.stop().success());
@@ -297,14 +297,14 @@ async fn who_has_no_right_to_join_is_told_why_and_goes_away() {
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
         assert!(said(&output).contains(words), "{}", said(&output));
     };
-    bare(Machine::new().data(), "has joined no workspace");
-    bare(home.folder.path(), "holds an HQ of its own");
+    bare(Machine::new().data(), "hasn't joined a workspace");
+    bare(home.folder.path(), "contains an HQ of its own");
     let exposed = machine.data().join("replica.key");
     std::fs::set_permissions(&exposed, Permissions::from_mode(0o644)).expect("its mode is changed");
     bare(machine.data(), "chmod 600");
     let doctor = run(Path::new(BINARY), machine.data(), &["replica", "doctor"]);
     assert_eq!(doctor.status.code(), Some(1));
-    assert!(said(&doctor).contains("Others may read"), "{}", said(&doctor));
+    assert!(said(&doctor).contains("Others can read"), "{}", said(&doctor));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -160,7 +160,7 @@ async fn what_is_damaged_comes_out_of_the_newest_backup_that_has_it() {
     fs::write(&pack, &kept).expect("it is cut");
     office.hq.start_again().await;
     let said = repaired_whole(&office, &before, true).await.repaired.join("\n");
-    assert!(said.contains("the pack ") && said.contains("it lies in"), "{said}");
+    assert!(said.contains("the pack ") && said.contains("it is now in"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,7 +189,7 @@ async fn lost_names_and_a_lost_repository_come_back_with_all_that_is_known() {
     let repaired = looked(&office, true).await;
     assert_eq!(repaired.faults, [""; 0], "{repaired:?}");
     let said = repaired.repaired.join("\n");
-    assert!(said.contains("the repository was gone"), "{said}");
+    assert!(said.contains("the repository was missing"), "{said}");
     assert!(said.contains("from the backup") && said.contains("lost: versions after"), "{said}");
     assert_eq!(git(&office, &["show", "agent/ada:plan.md"]), "the second plan");
     assert_eq!(git(&office, &["show", "agent/ada~1:plan.md"]), "the first plan");

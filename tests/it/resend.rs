@@ -54,7 +54,7 @@ async fn a_message_in_other_words_lets_the_conversation_go_on_from_there() {
     let asked = model.last().text();
     assert!(asked.contains("Which van") && asked.contains("Write nothing down"), "{asked}");
     assert!(!asked.contains("Write that down"), "{asked}");
-    assert!(asked.contains("You stand at this point once more"), "it is told what it did: {asked}");
+    assert!(asked.contains("You are back at this point"), "it is told what it did: {asked}");
 
     let page = hq.owner().get(CHAT).await;
     assert!(page.text_of("#talk").contains("Write nothing down"));
@@ -201,7 +201,7 @@ async fn what_was_done_after_a_message_goes_back_when_that_is_wanted() {
     hq.settle().await;
     assert_eq!(tasks().await, 0, "both are taken back");
     let asked = model.last().text();
-    assert!(asked.contains("Write nothing down") && asked.contains("were taken back"), "{asked}");
+    assert!(asked.contains("Write nothing down") && asked.contains("were reverted"), "{asked}");
 
     // The same over the API.
     model.push(Turn::call("task_create", json!({ "title": "Once more" })));

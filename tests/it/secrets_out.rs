@@ -214,7 +214,7 @@ async fn a_program_sends_a_key_that_it_never_has_to_its_host_alone() {
     assert!(word.starts_with("hqs_"), "{word}");
     let back = format!("you said {word}");
     assert!(printed[0].contains(&back) && printed[0].contains(" 200"), "{}", printed[0]);
-    let told = format!("the stand-in of SHOP_KEY is not for other.test:{}", bed.site.port);
+    let told = format!("the placeholder of SHOP_KEY isn't for other.test:{}", bed.site.port);
     assert!(printed[1].contains(&told) && printed[1].contains(" 403"), "{}", printed[1]);
     for name in ["SHOP_KEY=hqs_", "OTHER_KEY=hqs_", "GIT_SSL_CAINFO=", "NODE_USE_ENV_PROXY=1"] {
         assert!(printed[2].contains(name), "{name}: {}", printed[2]);
@@ -226,11 +226,11 @@ async fn a_program_sends_a_key_that_it_never_has_to_its_host_alone() {
     let bob = bed.agent("Bob").await;
     let (_, printed) =
         bed.prints(&bob, vec![json!({ "command": bed.sends(word, "site.test") })]).await;
-    assert!(printed[0].contains("a stand-in is not known here"), "{}", printed[0]);
+    assert!(printed[0].contains("a placeholder is unknown"), "{}", printed[0]);
     // Nor is that of an ended run accepted in a later run of the same agent.
     let (_, printed) =
         bed.prints(&ada, vec![json!({ "command": bed.sends(word, "site.test") })]).await;
-    assert!(printed[0].contains("a stand-in is not known here"), "{}", printed[0]);
+    assert!(printed[0].contains("a placeholder is unknown"), "{}", printed[0]);
     assert!(bed.site.heads.try_recv().is_err(), "the host heard of one request alone");
 
     let key = bed.key;
@@ -296,8 +296,8 @@ async fn programs_that_nothing_could_swap_for_have_no_stand_in_and_are_told() {
         "{}",
         printed[0]
     );
-    assert!(printed[1].contains("SHOP_KEY has no stand-in here"), "{}", printed[1]);
-    assert!(printed[2].contains("WEB_KEY is not for programs"), "{}", printed[2]);
+    assert!(printed[1].contains("SHOP_KEY has no placeholder here"), "{}", printed[1]);
+    assert!(printed[2].contains("WEB_KEY isn't for programs"), "{}", printed[2]);
     bed.site.task.abort();
     bed.office.hq.finish().await;
 }

@@ -96,7 +96,7 @@ async fn the_tasks_of_a_template_are_made_once_and_so_is_the_template() {
 async fn streams_labels_and_views_are_made_once() {
     let hq = TestHq::start().await;
     let mira = hq.owner();
-    pressed_twice(&mira, "streams", "streams", &[("name", "Spring")]).await;
+    pressed_twice(&mira, "streams?new=1", "streams", &[("name", "Spring")]).await;
     pressed_twice(&mira, "settings/labels", "settings/labels", &[("name", "Brakes")]).await;
     let view = [("noun", "tasks"), ("name", "Late"), ("q", "is:open")];
     let to = pressed_twice(&mira, "tasks", "views", &view).await;

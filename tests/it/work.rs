@@ -291,6 +291,11 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     .expect("a second version");
     let stale = judge("approved", "").await;
     assert_eq!(stale.status, StatusCode::CONFLICT, "the first version is not the newest");
+    // The newest one is shown in its place, with what was typed.
+    assert!(stale.text_of(".verdict .told").contains("version 2"), "{}", stale.text);
+    assert!(stale.text_of(".piece").contains("With VAT"), "{}", stale.text);
+    let stale = judge("rejected", "Too short").await;
+    assert_eq!(stale.text_of("#verdict-note"), "Too short");
     let page = mira.get("/w/marlow-cargo/review").await;
     let tabs = ["Changes in version 2", "Version 1, sent back", "Version 2"];
     assert_eq!(page.texts(".tabs a"), tabs);
@@ -303,7 +308,10 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     let version = page.attr(".verdict input[name=version]", "value");
     let form = [("verdict", "approved"), ("version", version.as_str()), ("from", "review")];
     let done = mira.form(&action, &form).await;
-    assert_eq!(done.location(), Some("/w/marlow-cargo/review"));
+    assert_eq!(done.location(), Some("/w/marlow-cargo/review#queue"), "the focus is on the list");
+    // A decision that comes later shows what was decided.
+    let late = mira.form(&action, &form).await;
+    assert!(late.location().is_some_and(|to| to.contains("/review?piece=")), "{}", late.text);
     let page = mira.get(&format!("{TASKS}/MC-1")).await;
     assert!(page.text_of("#task-props").contains("Done"));
     assert!(page.text_of("#task-time").contains("requested changes to version 1 of Prices"));

@@ -73,7 +73,7 @@ async fn one_of_a_newer_version_or_that_cannot_be_read_is_not_called_damaged() {
     let file = hq.data().join("workspaces/marlow-cargo/hq.redb");
     set_format(&file, FORMAT + 1);
     hq.start_again().await;
-    let newer = format!("has format {} and this program reads {FORMAT}", FORMAT + 1);
+    let newer = format!("has format {}, but this program reads {FORMAT}", FORMAT + 1);
     told(&hq, &vera.back_at(&hq), &[&newer, "Start that version again"]).await;
     hq.stop().await;
     set_format(&file, FORMAT);
@@ -84,7 +84,7 @@ async fn one_of_a_newer_version_or_that_cannot_be_read_is_not_called_damaged() {
     fs::create_dir(&file).expect("a folder");
     fs::write(file.join("note"), "in the way").expect("a file");
     hq.start_again().await;
-    told(&hq, &vera.back_at(&hq), &["cannot be read", "look at the rights"]).await;
+    told(&hq, &vera.back_at(&hq), &["is unreadable", "check the permissions"]).await;
     hq.stop().await;
     fs::remove_dir_all(&file).expect("it is gone");
     fs::rename(&aside, &file).expect("put back");
@@ -140,7 +140,7 @@ async fn one_that_could_neither_be_moved_nor_opened_again_is_shown() {
     life::move_to(&app, by, &ws, nowhere).await.expect_err("there is nowhere to go");
     assert!(app.workspace("northwind").is_none());
     let shown = app.broken_workspace("northwind").expect("it is shown");
-    assert!(!shown.restore && shown.reason.contains("look at the rights"), "{shown:?}");
+    assert!(!shown.restore && shown.reason.contains("check the permissions"), "{shown:?}");
     let api = hq.owner().with(HERE, "northwind").get("/api/v1/tasks").await;
     assert_eq!(api.json()["code"], "workspace_unopened", "{}", api.text);
     fs::remove_file(&agents).expect("it is gone");

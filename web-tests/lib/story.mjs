@@ -28,7 +28,7 @@ export async function setUp(page, server) {
   for (const [press, next] of [
     [/^Skip/, /This machine/],
     ['Continue', 'Connect your AI provider'],
-    ['Skip for now', 'Choose your first agent'],
+    ['Skip for now', 'Create your first agent'],
     ['Skip for now', 'Welcome, Mira'],
   ]) {
     await page.getByRole('button', { name: press }).click();
@@ -110,6 +110,13 @@ export async function unfolded(page, title, label) {
   if (!(await field.isVisible())) await page.getByText(title, { exact: true }).click();
   return field;
 }
+
+/** Writes into the field of a text: where the rich editor shows it, the editor takes it over. */
+export const write = (field, text) =>
+  field.evaluate((one, words) => {
+    one.value = words;
+    one.dispatchEvent(new InputEvent('input', { bubbles: true }));
+  }, text);
 
 /** Makes a task for an agent and ends on its page. */
 export async function createTask(page, title, agent) {

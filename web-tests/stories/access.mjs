@@ -55,6 +55,7 @@ const KINDS = [
   '/runs/*/fork',
   '/runs/*/retry',
   '/search',
+  '/settings',
   '/settings/connections',
   '/settings/connections/*',
   '/settings/connections/*/sign-in',

@@ -454,14 +454,13 @@ export function tell(given) {
     const turn = async (on) => {
       await page.goto(`${place}/settings/modules`);
       await page.getByRole('switch', { name: 'Customers' }).setChecked(on);
-      await page.getByRole('main').getByRole('button', { name: 'Save', exact: true }).click();
-      await page.getByText('Saved.').waitFor();
+      await page.locator('#modules [data-saved="done"]').waitFor();
       await page.goto(`${place}/tasks`);
     };
     await turn(false);
     assert.equal(await link.count(), 0, 'it is not in the side bar');
     await page.goto(contact);
-    await page.getByRole('heading', { name: 'This module is turned off' }).waitFor();
+    await page.getByText('The module Customers is turned off').waitFor();
     await page.getByRole('main').getByRole('link', { name: 'Modules' }).click();
     await page.getByRole('switch', { name: 'Customers' }).waitFor();
     await turn(true);

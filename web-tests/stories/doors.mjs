@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { newContext } from '../lib/browser.mjs';
-import { OWNER, signIn } from '../lib/story.mjs';
+import { OWNER, signIn, write } from '../lib/story.mjs';
 
 export function tell(given) {
   test('the set-up link works once', async () => {
@@ -44,7 +44,9 @@ export function tell(given) {
     const page = await context.newPage();
     await page.goto(`${place}/tasks/new`);
     await page.getByLabel('Title', { exact: true }).fill('Count the bicycles');
-    await page.getByLabel('Description').fill('All of them.');
+    const text = page.locator('textarea[name=description]');
+    await write(text, 'All of them.');
+    await page.locator('#new-task summary', { hasText: 'More' }).click();
     await page.getByLabel('Part of').fill('MC-9999');
     await page.getByRole('button', { name: 'Create task', exact: true }).click();
     const wrong = page.locator('[aria-invalid="true"]');
@@ -53,7 +55,7 @@ export function tell(given) {
     const says = await wrong.first().getAttribute('aria-describedby');
     assert.notEqual((await page.locator(`#${says}`).innerText()).trim(), '');
     assert.equal(await page.getByLabel('Title', { exact: true }).inputValue(), 'Count the bicycles');
-    assert.equal(await page.getByLabel('Description').inputValue(), 'All of them.');
+    assert.equal(await text.inputValue(), 'All of them.');
     assert.equal(await page.getByLabel('Part of').inputValue(), 'MC-9999');
 
     await page.goto(`${place}/tasks`);

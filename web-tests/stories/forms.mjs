@@ -6,14 +6,14 @@ import { test } from 'node:test';
 
 import { assertAccessible, tooWide } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
-import { OWNER, unfolded, wrongFields } from '../lib/story.mjs';
+import { OWNER, unfolded, write, wrongFields } from '../lib/story.mjs';
 
 const HOSTILE = '<img src=x onerror=alert(1)>“%s”\'; DROP\u202e ทดสอบ 🧑🏽‍🚀';
 const LONG = 'Donaudampfschifffahrtsgesellschaft'.repeat(120);
 /** As long as nothing may be that is drawn in one line, and longer than most texts. */
 const ENDLESS = 'x'.repeat(10_000);
 
-/** Each form: where, what is typed into it, which button, and which fields must be refused. */
+/** Each form: where, what is typed into it, which button (or which form, if its fields are saved at once), and which fields must be refused. */
 const FORMS = [
   { path: '/tasks/new', button: 'Create task', typed: { title: LONG, description: HOSTILE, parent: HOSTILE }, wrong: ['title', 'parent'] },
   { path: '/tasks/MC-1?edit=1', button: 'Done', typed: { title: LONG, description: HOSTILE }, wrong: ['title'] },
@@ -21,21 +21,24 @@ const FORMS = [
   { path: '/tasks/MC-1', button: 'Comment', typed: { body: ' \n ' }, wrong: ['body', 'title'] },
   { path: '/tasks', button: 'Add', typed: { title: LONG }, wrong: ['title'] },
   { path: '/agents/new', button: 'Create agent', typed: { name: LONG, slug: HOSTILE, emoji_other: HOSTILE, description: HOSTILE, budget: 'much' }, wrong: ['name', 'slug', 'emoji_other', 'budget'] },
-  { path: '/agents/ada/settings', button: 'Save', typed: { name: '', max_output: '-1', budget: '1e9999', budget_soft: '900' }, wrong: ['name', 'max_output', 'budget', 'budget_soft'] },
+  { path: '/agents/ada/settings', saves: '#agent-settings', typed: { name: '', max_output: '-1', budget: '1e9999', budget_soft: '900' }, wrong: ['name', 'max_output', 'budget', 'budget_soft'] },
   { path: '/settings/connections/new?kind=openai-compatible', button: 'Connect and test', typed: { name: 'Cellar', base_url: HOSTILE }, wrong: ['base_url'] },
   { path: '/settings/connections/new?kind=chatgpt', button: 'Continue to sign-in', typed: { name: 'My plan', client_id: 'two words' }, wrong: ['client_id'] },
-  { path: '/settings/general', button: 'Save', typed: { name: ' ', emoji: HOSTILE, task_key: '1', budget: '-3', run_cap: HOSTILE }, wrong: ['name', 'emoji', 'task_key', 'budget', 'run_cap'] },
-  { path: '/settings/profile', button: 'Save name', typed: { name: LONG }, wrong: ['name'] },
+  { path: '/settings/general', saves: '#general', typed: { name: ' ', emoji: HOSTILE, task_key: '1', budget: '-3', run_cap: HOSTILE }, wrong: ['name', 'emoji', 'task_key', 'budget', 'run_cap'] },
+  { path: '/settings/profile', saves: '#own-name', typed: { name: LONG }, wrong: ['name'] },
   { path: '/settings/profile', button: 'Change password', typed: { current: 'not mine', password: 'a long enough sentence' }, wrong: ['current'] },
   { path: '/settings/tokens', button: 'Create token', typed: { name: LONG }, wrong: ['name'] },
   { path: '/settings/labels', button: 'Create label', typed: { name: ENDLESS, description: ENDLESS }, wrong: ['name', 'description'] },
-  { path: '/streams', button: 'Create stream', typed: { name: ENDLESS, description: ENDLESS, goal: ENDLESS, icon: HOSTILE }, wrong: ['name', 'description', 'goal', 'icon'] },
+  { path: '/streams?new=1', button: 'Create stream', typed: { name: ENDLESS, description: ENDLESS, goal: ENDLESS, icon: HOSTILE }, wrong: ['name', 'description', 'goal', 'icon'] },
   { path: '/routines/new', button: 'Create routine', typed: { name: ENDLESS, instruction: ENDLESS }, wrong: ['name', 'instruction'] },
 ];
 
 /** What would run if it were taken for more than words, and what turns round what stands behind it. */
 const RUNS = '<script>window.ran=1</script><img src=x onerror="window.ran=2">"\'\u202e {{7*7}} 🧑🏽‍🚀';
 const TAG = '<img src=x>\u202e🚀';
+
+/** Types into a field, also into one that is folded away or that the rich editor shows. */
+const fillIn = async (field, text) => ((await field.isVisible()) ? field.fill(text) : write(field, text));
 
 export function tell(given) {
   const send = async (page, path, form) => {
@@ -50,18 +53,21 @@ export function tell(given) {
     const context = await newContext(browser, server, { size: PHONE, storageState: signedIn });
     const page = await context.newPage();
     const remarks = [];
-    for (const { path, button, typed, wrong } of FORMS) {
+    for (const { path, button, saves, typed, wrong } of FORMS) {
       await page.goto(`${place}${path}`);
       await page.locator('main details:has(form):not([open])').evaluateAll((all) => all.forEach((one) => (one.open = true)));
       const send = page.getByRole('main').getByRole('button', { name: button, exact: true }).first();
-      const form = send.locator('xpath=ancestor::form');
+      const form = saves ? page.locator(saves) : send.locator('xpath=ancestor::form');
       // What the browser would stop by itself must be stopped by the server, too.
       await form.evaluate((one) => {
         one.noValidate = true;
         one.querySelectorAll('[maxlength]').forEach((field) => field.removeAttribute('maxlength'));
       });
-      for (const [name, text] of Object.entries(typed)) await form.locator(`[name="${name}"]`).fill(text);
-      await send.click();
+      for (const [name, text] of Object.entries(typed)) {
+        await fillIn(form.locator(`[name="${name}"]`), text);
+        if (saves) await form.locator(`[name="${name}"]`).blur();
+      }
+      if (!saves) await send.click();
       // Each of them: what was refused before may be marked already when this answer is still to come.
       const marked = wrong.map((name) => page.locator(`[name="${name}"][aria-invalid="true"]`).first().waitFor());
       const found = await Promise.all(marked).then(() => wrongFields(page), (error) => [error.message]);
@@ -92,7 +98,7 @@ export function tell(given) {
     ]) {
       await page.goto(`${place}${path}`);
       const field = (name) => page.getByRole('main').getByLabel(name, { exact: true }).first();
-      for (const [name, text] of Object.entries(fields)) await field(name).fill(text);
+      for (const [name, text] of Object.entries(fields)) await fillIn(field(name), text);
       if (path.includes('template')) await field('Title').fill('Look at the brakes');
       await context.clearCookies();
       await page.getByRole('button', { name: button, exact: true }).click();
@@ -187,6 +193,7 @@ export function tell(given) {
     await page.keyboard.press('c');
     await page.getByText('Your unsent text is back').waitFor();
     assert.equal(await title.inputValue(), 'Layered: true the wheels');
+    await layer.locator('summary', { hasText: 'More' }).click();
     await layer.getByLabel('Part of').fill('no such task');
     await page.keyboard.press('Control+Enter');
     // What was refused is where the cursor is.

@@ -55,8 +55,8 @@ export function tell(given) {
 
       host.cut();
       await banner.getByText(SILENT).waitFor();
-      const asks = banner.getByRole('button', { name: 'Take it back', exact: true }).first();
-      const dialog = page.getByRole('dialog', { name: 'Take the run back?' });
+      const asks = banner.getByRole('button', { name: 'Take back', exact: true }).first();
+      const dialog = page.getByRole('dialog', { name: 'Take back this run?' });
       await page.getByRole('heading', { level: 1 }).focus();
       await tabTo(page, asks);
       await page.keyboard.press('Enter');
@@ -74,9 +74,9 @@ export function tell(given) {
       await small.locator('#run-head .banner').getByText(SILENT).waitFor();
       await atEnd(small);
       await assertAccessible(small, 'a run that waits for a machine on a phone');
-      await small.getByRole('button', { name: 'Take it back', exact: true }).first().press('Enter');
+      await small.getByRole('button', { name: 'Take back', exact: true }).first().press('Enter');
       await assertAccessible(small, 'a run that is taken back on a phone');
-      await small.getByRole('dialog').getByRole('button', { name: 'Take it back', exact: true }).press('Enter');
+      await small.getByRole('dialog').getByRole('button', { name: 'Take back', exact: true }).press('Enter');
       await small.locator('#run-head').getByText(/Taken back/).first().waitFor();
       await page.locator('#run-head').getByText(/Taken back/).first().waitFor();
       assert.deepEqual(phone.faults(), []);

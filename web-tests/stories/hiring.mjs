@@ -1,4 +1,4 @@
-// Somebody is hired with the keyboard alone, on a wide screen and in a narrow window: the focus is never lost, and what
+// An agent is created with the keyboard alone, on a wide screen and in a narrow window: the focus is never lost, and what
 // has it is marked and in sight.
 
 import assert from 'node:assert/strict';
@@ -36,7 +36,7 @@ const rests = (page, id) => page.waitForFunction((one) => document.activeElement
 
 export function tell(given) {
   for (const [hand, name] of [[WIDE_KEYS, 'Wanda'], [NARROW_KEYS, 'Nadja']]) {
-    test(`An agent is hired ${hand.name}`, async () => {
+    test(`An agent is created ${hand.name}`, async () => {
       const { browser, server, signedIn, place } = given;
       const context = await newContext(browser, server, { ...hand.options, storageState: signedIn });
       const page = await context.newPage();
@@ -57,6 +57,7 @@ export function tell(given) {
       const search = page.locator('#f-search');
       await goTo(page, search);
       await keyboard.type('nobody');
+      await page.getByText('No role matches “nobody”').waitFor();
       await keyboard.press('Escape');
       assert.match(page.url(), /\/agents\/new$/);
       await goTo(page, page.getByRole('button', { name: 'Search roles' }), 1);
@@ -64,6 +65,8 @@ export function tell(given) {
       await rests(page, 'f-search');
       await keyboard.press('ControlOrMeta+a');
       await keyboard.type('competitors');
+      await page.locator('.roles').getByText('1 role', { exact: true }).waitFor();
+      assert.equal(await page.locator('.roles .card:visible').count(), 1);
       await keyboard.press('Enter');
       await page.waitForURL(/search=competitors/);
       await rests(page, 'f-name');

@@ -78,7 +78,7 @@ export function tell(given) {
     const context = await newContext(browser, server, { storageState: signedIn, size: PHONE });
     const page = await context.newPage();
     await page.goto(`${place}/activity`);
-    await page.getByRole('link', { name: 'View changes' }).first().click();
+    await page.getByRole('link', { name: /view changes$/ }).first().click();
     await page.getByRole('heading', { level: 1, name: /^Entry/ }).waitFor();
     await page.getByRole('link', { name: 'Undo all' }).click();
     await page.getByRole('link', { name: 'Cancel' }).click();

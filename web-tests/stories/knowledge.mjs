@@ -110,8 +110,7 @@ export function tell(given) {
     await api(page, `/knowledge/${id}`, { method: 'PATCH', data: { text: 'Second words.', reason: 'better' } });
     await page.goto(`${place}/knowledge/${id}`);
     await page.getByText('Every agent', { exact: true }).click();
-    await page.getByRole('button', { name: 'Save readers' }).click();
-    await page.getByText('Saved', { exact: true }).waitFor();
+    await page.locator('#k-readers [data-saved="done"]').waitFor();
     await page.goto(`${place}/knowledge/context`);
     await page.locator('.k-now').getByText('Second words.').waitFor();
     await page.goto(`${place}/knowledge/${id}/versions/1`);

@@ -27,7 +27,7 @@ export function tell(given) {
         { calls: [['task_list', {}]], spends: { input: 100, output: 12_500 } },
         { says: 'Two of three offers are weighed.', spends: { input: 100, output: 20 } },
       );
-      model.tell(/you may spend another \$2/, {
+      model.tell(/You can spend another \$2/, {
         calls: [['work_done', { summary: 'All three offers are weighed.', task_state: 'complete' }]],
         spends: { input: 100, output: 20 },
       });
@@ -70,7 +70,7 @@ export function tell(given) {
       await page.waitForURL((url) => /\/runs\/R-\d+$/.test(url.pathname) && url.pathname !== first);
       await page.locator('.run-facts').getByText('Done', { exact: true }).waitFor(LONG_WORK);
       const steps = page.getByRole('list', { name: 'Steps', exact: true });
-      await steps.getByText('you may spend another $2', { exact: false }).first().waitFor();
+      await steps.getByText('You can spend another $2', { exact: false }).first().waitFor();
 
       // The first one was overtaken: it goes on once.
       await page.goto(first);

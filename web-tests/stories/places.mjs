@@ -29,6 +29,7 @@ export function tell(given) {
     const { place } = given;
     const { context, page } = await opened();
     await page.goto(`${place}/streams`);
+    await page.getByRole('link', { name: 'New stream' }).click();
     await page.getByLabel('Name', { exact: true }).fill('Autumn fair');
     await page.getByLabel('Goal', { exact: true }).fill('Show **two** new bikes');
     await page.getByLabel('Lead').selectOption({ index: 1 });
@@ -161,6 +162,15 @@ export function tell(given) {
     await rows.first().waitFor();
     await rows.first().getByRole('link').first().click();
     await page.getByRole('heading', { level: 1, name: 'Paint the trailer' }).waitFor();
+
+    // Opening the task by another way handles what was told of it, and the bell hears of that.
+    await page.goto(`${place}/agents`);
+    const before = Number(await page.locator('#bell').getAttribute('data-unread'));
+    const unread = (count) => page.locator(`#bell[data-unread="${count}"]`).waitFor({ ...PATIENCE, state: 'attached' });
+    assert.equal((await send(other, `${task}/comment`, { body: 'Blue, I think' })).status(), 303);
+    await unread(before + 1);
+    await page.goto(task);
+    await unread(before);
     assert.deepEqual(other.faults(), []);
     await other.close();
     await ended(context);
@@ -176,13 +186,14 @@ export function tell(given) {
     }
     // What is chosen there is kept, by touch.
     await page.goto(`${place}/settings/tasks`);
+    const saved = page.locator('#rules [data-saved="done"]');
     await page.getByText('Everyone below it').tap();
-    await page.getByRole('button', { name: 'Save', exact: true }).tap();
-    await page.getByText('Saved.').waitFor();
+    await saved.waitFor();
+    await page.reload();
     assert.ok(await page.getByRole('radio', { name: /Everyone below it/ }).isChecked());
     await page.getByText('Its direct reports').tap();
-    await page.getByRole('button', { name: 'Save', exact: true }).tap();
-    await page.getByText('Saved.').waitFor();
+    await saved.waitFor();
+    await page.reload();
     assert.ok(await page.getByRole('radio', { name: /Its direct reports/ }).isChecked());
     await ended(context);
   });

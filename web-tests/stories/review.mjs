@@ -15,10 +15,10 @@ export function tell(given) {
     assert.equal(made.status(), 303, await made.text());
     return made.headers().location.replace(server.url, '');
   };
-  const deliver = async (page, task, title, text) => {
+  const deliver = async (page, task, title, text, revises = '') => {
     const { server } = given;
     const headers = { origin: server.url };
-    const multipart = { title, kind: 'text', text };
+    const multipart = { title, kind: 'text', text, revises };
     const sent = await page.request.post(`${server.url}${task}/deliver`, { multipart, headers, maxRedirects: 0 });
     assert.equal(sent.status(), 303, await sent.text());
   };
@@ -137,6 +137,55 @@ export function tell(given) {
     await page.getByText('less in spring', { exact: true }).waitFor();
     await page.getByText('How much less?').waitFor();
     assert.deepEqual(context.faults(), []);
+    await context.close();
+  });
+
+  test('A newer version takes the place of the one that is read, and after the last decision the focus is on the list', async () => {
+    const { browser, server, signedIn, place } = given;
+    const [context, elsewhere] = await twoContexts(browser, server, { storageState: signedIn });
+    const [page, other] = [await context.newPage(), await elsewhere.newPage()];
+    const task = await make(other, 'Third report');
+    await deliver(other, task, 'Third piece', 'Bells are loud.');
+    await page.goto(`${place}/review`);
+    const queue = page.getByRole('complementary', { name: 'Review queue' });
+    await queue.getByRole('link', { name: 'Third piece' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Third piece' }).waitFor();
+    const piece = new URL(page.url()).searchParams.get('piece');
+    await page.evaluate(() => (window.isSame = true));
+
+    // Said in place of the decision, and shown in the page.
+    await deliver(other, task, '', 'Bells are quiet.', piece);
+    const newer = page.getByRole('link', { name: 'Show version 2' });
+    await newer.waitFor();
+    await page.locator('.piece').getByText('Bells are loud.').waitFor();
+    await assertAccessible(page, 'a version with a newer one');
+    await newer.focus();
+    await page.keyboard.press('Enter');
+    await page.locator('.piece').getByText('Bells are quiet.').waitFor();
+    assert.ok(await page.evaluate(() => window.isSame), 'the page stays');
+    assert.ok(await page.evaluate(() => document.getElementById('desk').contains(document.activeElement)), 'the focus stays at the work');
+
+    // Who decides at the same moment is shown the newer one, with what they typed.
+    await page.getByLabel(/^Note to/).fill('Which bells?');
+    await deliver(other, task, '', 'All bells are quiet.', piece);
+    await page.getByRole('button', { name: 'Request changes' }).click();
+    await page.getByText(/version 3 was delivered while you were reading/).waitFor();
+    assert.equal(await page.getByLabel(/^Note to/).inputValue(), 'Which bells?');
+    await page.locator('.piece').getByText('All bells are quiet.').waitFor();
+    await assertAccessible(page, 'a decision that came too late');
+    for (let n = 0; n < 20; n += 1) {
+      const before = await page.getByRole('button', { name: 'Approve', exact: true }).count();
+      if (!before) break;
+      await page.getByRole('button', { name: 'Approve', exact: true }).click();
+      await page.getByText(/^Approved “/).first().waitFor();
+      await page.waitForFunction(() => document.activeElement.id === 'queue');
+    }
+    await page.getByRole('heading', { name: 'Nothing to review' }).or(page.getByText('Nothing to review.')).first().waitFor();
+    // The next key goes on in the list.
+    await page.keyboard.press('j');
+    assert.ok(await page.evaluate(() => document.getElementById('queue').contains(document.activeElement)));
+    await elsewhere.close();
+    assert.equal(context.faults().filter((fault) => !fault.includes('409')).length, 0, context.faults().join());
     await context.close();
   });
 

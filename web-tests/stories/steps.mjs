@@ -16,7 +16,7 @@ async function add(page, name) {
 }
 
 export function tell(given) {
-  test('a set-up leads with keys alone to a first task whose gap is selected', async () => {
+  test('a set-up ends, by keys alone, on the first task at which the agent is at work', async () => {
     const { browser, server, signedIn } = given;
     const context = await newContext(browser, server, { size: WIDE, theme: 'dark', storageState: signedIn });
     const page = await context.newPage();
@@ -33,21 +33,35 @@ export function tell(given) {
     await tabTo(page, page.getByRole('button', { name: 'Continue' }));
     await step('Connect your AI provider');
     await tabTo(page, page.getByRole('button', { name: 'Skip for now' }));
-    await step('Choose your first agent');
+    await step('Create your first agent');
+    // The gap of the task is what is typed over.
+    const task = page.getByLabel('First task', { exact: true });
+    await page.waitForFunction((field) => document.activeElement === field && field.selectionStart < field.selectionEnd, await task.elementHandle());
+    await page.keyboard.type('cargo bikes');
+    assert.equal(await task.inputValue(), 'Draft three ideas for posts about cargo bikes');
+    // Roles are found while one types.
+    const roles = page.getByRole('navigation', { name: 'Roles' });
+    const shown = () => roles.locator('a:visible b').allTextContents();
+    const search = roles.getByRole('searchbox', { name: 'Search roles' });
+    await search.focus();
+    await page.keyboard.type('competitors');
+    await roles.getByText('1 role', { exact: true }).waitFor();
+    assert.deepEqual(await shown(), ['Market Researcher']);
+    await assertAccessible(page, 'roles that are searched');
+    await page.keyboard.type(' and plumbing');
+    await roles.getByText('No role matches “competitors and plumbing”').waitFor();
+    await search.press('Control+a');
+    await page.keyboard.press('Delete');
+    assert.ok(5 < (await shown()).length, 'all roles are there again');
     const name = page.getByLabel('Name', { exact: true });
     assert.equal(await name.inputValue(), 'Ghost');
     await name.press('Control+a');
     await page.keyboard.type('Inka');
-    await page.getByRole('button', { name: 'Create Inka' }).waitFor();
+    await page.getByRole('button', { name: 'Create Inka and start' }).waitFor();
     await assertAccessible(page, 'the first agent');
     await page.keyboard.press('Enter');
-    await page.getByRole('heading', { level: 1, name: 'New task' }).waitFor();
-    const title = page.getByLabel('Title', { exact: true });
-    await page.waitForFunction((field) => field.selectionStart < field.selectionEnd, await title.elementHandle());
-    await page.keyboard.type('cargo bikes');
-    assert.equal(await title.inputValue(), 'Draft three ideas for posts about cargo bikes');
-    await page.keyboard.press('Control+Enter');
-    await page.getByRole('heading', { level: 1, name: /Draft three ideas/ }).waitFor();
+    await page.getByRole('heading', { level: 1, name: 'Draft three ideas for posts about cargo bikes' }).waitFor();
+    await page.getByRole('main').getByText(/Inka is working|In review/).first().waitFor();
     await page.getByLabel('Properties').getByText('Inka').first().waitFor();
     assert.deepEqual(context.faults(), []);
     await context.close();
@@ -68,7 +82,7 @@ export function tell(given) {
     const other = await elsewhere.newPage();
     await other.goto('/w/without-script/');
     await other.getByRole('heading', { level: 1, name: /This machine/ }).waitFor();
-    for (const next of ['Connect your AI provider', 'Choose your first agent']) {
+    for (const next of ['Connect your AI provider', 'Create your first agent']) {
       await assertAccessible(other, `before ${next} on a phone`);
       await other.getByRole('button', { name: /^Continue|^Skip for now/ }).click();
       await other.getByRole('heading', { level: 1, name: next }).waitFor();
@@ -78,8 +92,9 @@ export function tell(given) {
 
     await page.goto('/w/without-script/');
     await page.getByRole('link', { name: /Assistant/ }).click();
+    await page.getByLabel('First task', { exact: true }).fill('Say what you can do');
     await page.getByRole('button', { name: /^Create/ }).click();
-    await page.getByRole('heading', { level: 1, name: 'New task' }).waitFor();
+    await page.getByRole('heading', { level: 1, name: 'Say what you can do' }).waitFor();
     assert.deepEqual([...context.faults(), ...elsewhere.faults()], []);
     await context.close();
   });

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import { assertAccessible, tooWide } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
-import { OWNER } from '../lib/story.mjs';
+import { OWNER, write } from '../lib/story.mjs';
 
 // "Not saved" is no such word.
 const SAVED = { hasText: /^\s*Saved/ };
@@ -16,7 +16,7 @@ const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwA
 async function newTask(page, place, title, description = '') {
   await page.goto(`${place}/tasks/new`);
   await page.getByLabel('Title', { exact: true }).fill(title);
-  await page.getByLabel('Description', { exact: true }).fill(description);
+  await write(page.locator('#new-task [name=description]'), description);
   await page.getByRole('button', { name: 'Create task', exact: true }).click();
   await page.getByRole('heading', { level: 1, name: title }).waitFor();
 }

@@ -130,26 +130,26 @@ impl Source {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{name} is not a setting of HQ{hint}")]
+    #[error("{name} isn't an HQ setting{hint}")]
     UnknownVariable {
         name: String,
         /// Suggests the nearest known variable, if one is near.
         hint: String,
     },
-    #[error("{}: \"{name}\" is not a setting of HQ{hint}", file.display())]
+    #[error("{}: \"{name}\" isn't an HQ setting{hint}", file.display())]
     UnknownName {
         file: PathBuf,
         name: String,
         /// Suggests the nearest known name, if one is near.
         hint: String,
     },
-    #[error("{} cannot be read; check its owner and mode", file.display())]
+    #[error("{} can't be read; check its owner and mode", file.display())]
     Unreadable {
         file: PathBuf,
         /// Error of opening or reading the file.
         source: io::Error,
     },
-    #[error("{} is not a settings file: {detail}", file.display())]
+    #[error("{} isn't a settings file: {detail}", file.display())]
     NotToml {
         file: PathBuf,
         /// Message of the TOML parser.
@@ -348,7 +348,7 @@ impl Config {
         let log = take(&LOG);
         let mut number = |known: &'static Known| {
             let (value, from) = take(known);
-            let wanted = "a number from 0 on; 0 switches it off";
+            let wanted = "a number from 0; 0 turns it off";
             parse(known, value, from, wanted)
         };
         let limits = Limits {
@@ -365,14 +365,14 @@ impl Config {
         let source_folders = paths(&SOURCE_FOLDERS, folders, from)?;
         let (proxies, from) = take(&TRUSTED_PROXIES);
         let wanted =
-            "addresses and networks like 10.0.0.7 or 172.16.0.0/12, with commas between them";
+            "addresses and networks such as 10.0.0.7 or 172.16.0.0/12, separated by commas";
         let trusted_proxies = parse(&TRUSTED_PROXIES, proxies, from, wanted)?;
         let (chromium, from) = take(&CHROMIUM);
         let chromium = absolute(&CHROMIUM, &chromium, from)?;
         let (fetch, from) = take(&FETCH_URLS);
         let fetch_urls = parse(&FETCH_URLS, fetch, from, "true or false")?;
         let (active, from) = take(&MAX_ACTIVE);
-        let wanted = "a number from 1 on";
+        let wanted = "a number from 1";
         let max_active: NonZeroUsize = parse(&MAX_ACTIVE, active, from, wanted)?;
         let model = take(&EMBED_MODEL);
         let source = take(&EMBED_SOURCE);
@@ -391,7 +391,13 @@ impl Config {
             fetch_urls,
             max_active: max_active.get(),
             data,
-            listen: parse(&LISTEN, listen.0, listen.1, "an address and port like 127.0.0.1:8080")?,
+            listen: parse(
+                &LISTEN,
+                listen.0,
+                listen.1,
+                "an address and port such as \
+                127.0.0.1:8080",
+            )?,
             public_url: public(public_url.0, public_url.1)?,
             master_key_file: match some(master_key_file.0) {
                 Some(path) => Some(absolute(&MASTER_KEY, &path, master_key_file.1)?),
@@ -422,7 +428,7 @@ fn absolute(known: &'static Known, value: &str, from: Source) -> Result<PathBuf,
         name: known.name,
         value: value.to_owned(),
         from,
-        wanted: "a path from the root, where the present folder is gone",
+        wanted: "an absolute path, because the current folder no longer exists",
     })
 }
 
@@ -440,7 +446,7 @@ fn paths(known: &'static Known, value: String, from: Source) -> Result<Vec<PathB
     match all.iter().all(plain) {
         true => Ok(all),
         false => {
-            let wanted = "folders from the root on, with a colon between two";
+            let wanted = "absolute folder paths, separated by colons";
             Err(ConfigError::BadValue { name: known.name, value, from, wanted })
         }
     }
@@ -491,7 +497,7 @@ fn public(value: String, from: Source) -> Result<Option<String>, ConfigError> {
             Ok(Some(trimmed.to_lowercase()))
         }
         _ => {
-            let wanted = "an address like https://hq.example.com, without a path";
+            let wanted = "an address such as https://hq.example.com, without a path";
             Err(ConfigError::BadValue { name: PUBLIC_URL.name, value, from, wanted })
         }
     }

@@ -26,14 +26,14 @@ pub struct RemoteFlags {
 /// Why the server cannot be determined.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RemoteError {
-    #[error("{0} is not the address of a server; give it like https://hq.example.com")]
+    #[error("{0} isn't a server address; use the form https://hq.example.com")]
     BadUrl(String),
-    #[error("a server on another machine asks for a token: --token-file FILE or HQ_TOKEN")]
+    #[error("a server on another machine requires a token: --token-file FILE or HQ_TOKEN")]
     NoToken,
     /// A token was given without a URL.
     #[error("a token is for a server on another machine; give its address with --url")]
     NoUrl,
-    #[error("{file} cannot be read: {detail}")]
+    #[error("{file} can't be read: {detail}")]
     Unreadable { file: String, detail: String },
 }
 

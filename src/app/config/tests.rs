@@ -50,25 +50,25 @@ fn a_relative_folder_means_the_same_from_everywhere() {
 #[test]
 fn an_unknown_name_stops_the_start_and_the_nearest_is_told() {
     let error = Config::load(&given(&[], &[("HQ_LISEN", "x")])).unwrap_err();
-    assert_eq!(error.to_string(), "HQ_LISEN is not a setting of HQ; did you mean HQ_LISTEN?");
+    assert_eq!(error.to_string(), "HQ_LISEN isn't an HQ setting; did you mean HQ_LISTEN?");
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(FILE), "data = \"elsewhere\"").unwrap();
     let data = folder.path().to_str().unwrap();
     let error = Config::load(&given(&[("data", data)], &[])).unwrap_err();
-    assert!(error.to_string().contains("\"data\" is not a setting"), "{error}");
+    assert!(error.to_string().contains("\"data\" isn't an HQ setting"), "{error}");
 }
 
 #[test]
 fn a_value_that_does_not_fit_says_what_would() {
     for (name, value, words) in [
-        ("HQ_LISTEN", "8080", "like 127.0.0.1:8080"),
-        ("HQ_PUBLIC_URL", "hq.example.com", "like https://hq.example.com"),
+        ("HQ_LISTEN", "8080", "such as 127.0.0.1:8080"),
+        ("HQ_PUBLIC_URL", "hq.example.com", "such as https://hq.example.com"),
         ("HQ_PUBLIC_URL", "https://x/y", "without a path"),
-        ("HQ_LIMITS_API_BURST", "-1", "0 switches"),
-        ("HQ_RUNS_MAX_ACTIVE", "0", "from 1 on"),
+        ("HQ_LIMITS_API_BURST", "-1", "0 turns"),
+        ("HQ_RUNS_MAX_ACTIVE", "0", "a number from 1"),
         ("HQ_OPENAI_FETCH_URLS", "maybe", "true or false"),
-        ("HQ_SOURCE_FOLDERS", "/srv:docs", "from the root on"),
-        ("HQ_TRUSTED_PROXIES", "10.0.0.0/40", "like 10.0.0.7"),
+        ("HQ_SOURCE_FOLDERS", "/srv:docs", "absolute folder paths"),
+        ("HQ_TRUSTED_PROXIES", "10.0.0.0/40", "such as 10.0.0.7"),
     ] {
         let error = Config::load(&given(&[], &[(name, value)])).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");

@@ -42,7 +42,7 @@ impl Page {
         let set = SetFiles { files: &files, backend_node_id: node.backend };
         match self.running.link.call(Some(&node.session), &set, USUAL).await {
             Err(BrowserError::Refused { message, .. }) if message.contains("file input") => {
-                let why = "takes no files; choose the field for files beside it".to_owned();
+                let why = "doesn't accept files; choose the file field next to it".to_owned();
                 Err(BrowserError::NotActionable { number, why })
             }
             Err(BrowserError::Refused { .. }) => Err(self.stale(number).await),

@@ -96,7 +96,7 @@ impl Page {
         // Both must be in view at the same time.
         let now_at = self.aim(from).await?;
         if start != now_at {
-            return Err(not_actionable(from, "cannot be dragged so far; scroll both into view"));
+            return Err(not_actionable(from, "can't be dragged that far; scroll both into view"));
         }
         self.with_tab(|tab| tab.drag = None)?;
         self.call(&InterceptDrags { enabled: true }, USUAL).await?;
@@ -202,7 +202,7 @@ impl Page {
             at = point(&self.checked(number, found.await).await?);
             frame = owner.frame;
         }
-        Err(not_actionable(number, "lies in too many frames"))
+        Err(not_actionable(number, "is nested in too many frames"))
     }
 
     /// The node that contains a frame.
@@ -261,17 +261,18 @@ impl Page {
         let why = match answer["why"].as_str() {
             None => return Ok(answer),
             Some("gone") => return Err(self.stale(number).await),
-            Some("hidden") => "is not visible; open or scroll what hides it".to_owned(),
+            Some("hidden") => "isn't visible; open or scroll what hides it".to_owned(),
             Some("disabled") => "is disabled".to_owned(),
-            Some("readonly") => "can only be read".to_owned(),
-            Some("moving") => "does not come to rest".to_owned(),
-            Some("no field") => "is no field for text".to_owned(),
-            Some("no list") => "is no list of options; click it, and then the option".to_owned(),
+            Some("readonly") => "is read-only".to_owned(),
+            Some("moving") => "doesn't stop moving".to_owned(),
+            Some("no field") => "isn't a text field".to_owned(),
+            Some("no list") => "isn't a list of options; click it, and then the option".to_owned(),
             Some("form") => {
-                "does not take this value; dates are 2026-12-31, times 23:59, numbers -12.5"
+                "doesn't accept this value; write dates as 2026-12-31, times as 23:59, numbers as \
+                 -12.5"
                     .to_owned()
             }
-            Some("long") => format!("takes at most {} characters", answer["most"]),
+            Some("long") => format!("accepts at most {} characters", answer["most"]),
             Some("no option") => format!("has no such option; it has {}", words(&answer["have"])),
             Some(_) => {
                 let by = answer["by"].as_str().unwrap_or("another part");

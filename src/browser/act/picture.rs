@@ -143,7 +143,7 @@ fn span(middle: f64, length: f64, whole: f64) -> (u16, u16) {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "it is at most 10,000"
+        reason = "use at most 10,000"
     )]
     let whole = |at: f64| at as u16;
     (whole(from), whole(to - from))

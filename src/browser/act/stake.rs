@@ -133,7 +133,7 @@ impl Page {
         let found: Found = serde_json::from_value(answer)
             .map_err(|source| BrowserError::Unclear { method: "Runtime.callFunctionOn", source })?;
         if found.inner {
-            let why = "holds another page; name the part in that page by its own ref";
+            let why = "contains another page; use the ref of an element in that page";
             return Err(super::not_actionable(number, why));
         }
         let has = |kind: &str| found.kinds.iter().any(|one| one == kind);

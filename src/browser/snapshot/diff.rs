@@ -116,7 +116,7 @@ fn changed(tab: &Tab, lines: &Lines, before: Option<Seen>) -> (Changes, Seen) {
         None => {
             changes.is_another_page = true;
             changes.lines = format!(
-                "another page has come: {}, {} parts; look at it with a snapshot\n",
+                "the page has changed: {}, {} parts; take a snapshot to read it\n",
                 Quoted(&lines.title, 200),
                 now.lines.len()
             );

@@ -262,7 +262,7 @@ fn cut(text: &str, max: usize) -> (String, usize) {
     let (kept, rest) = text.split_at(end.map_or(0, |end| end + 1));
     let left_out = rest.lines().count();
     let note =
-        format!("… {left_out} more lines are left out; look `within` a part, or `find` words\n");
+        format!("… {left_out} more lines are left out; use `within` or `find` to narrow it\n");
     (kept.to_owned() + &note, left_out)
 }
 
@@ -277,6 +277,6 @@ mod tests {
         let (short, left_out) = cut(&text, 500);
         assert!(short.len() <= 500, "{}", short.len());
         assert_eq!(short.lines().count() - 1 + left_out, 100);
-        assert!(short.ends_with("or `find` words\n"));
+        assert!(short.ends_with("to narrow it\n"));
     }
 }

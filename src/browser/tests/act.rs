@@ -132,9 +132,9 @@ async fn fields_take_any_letters() {
     .await
     .unwrap();
     for (name, text, says) in [
-        ("Day", "tomorrow", "does not take this value"),
-        ("A number", "twelve", "does not take this value"),
-        ("A text", "four", "takes at most 3 characters"),
+        ("Day", "tomorrow", "doesn't accept this value"),
+        ("A number", "twelve", "doesn't accept this value"),
+        ("A text", "four", "accepts at most 3 characters"),
     ] {
         let values = "[...document.querySelectorAll('input')].map(one => one.value)";
         let before = value(&page, values).await;
@@ -145,7 +145,7 @@ async fn fields_take_any_letters() {
     let wrong = page.fill(find(&page, "Day").await, "tomorrow").await.unwrap_err();
     assert!(why(&wrong).contains("2026-12-31"));
     let fixed = page.fill(find(&page, "Fixed").await, "y").await.unwrap_err();
-    assert_eq!(why(&fixed), "can only be read");
+    assert_eq!(why(&fixed), "is read-only");
 
     let size = find(&page, "Size").await;
     page.select(size, &["L".to_owned()]).await.unwrap();
@@ -207,7 +207,7 @@ async fn things_are_dragged_and_files_given() {
     let read = "Promise.all([...f.files].map(async one => [one.name, await one.text()]))";
     assert_eq!(value(&page, read).await, r#"[["a.txt","a.txt"],["b ö.txt","../b ö.txt"]]"#);
     let wrong = page.upload(find(&page, "Place").await, files.to_vec()).await.unwrap_err();
-    assert!(why(&wrong).starts_with("takes no files"));
+    assert!(why(&wrong).starts_with("doesn't accept files"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,7 +250,7 @@ async fn waiting_ends_when_it_comes_or_with_its_time() {
     page.wait(&Wait::Text("later".to_owned()), SOON).await.unwrap();
     page.wait(&Wait::Gone("now".to_owned()), SOON).await.unwrap();
     let never = page.wait(&Wait::Text("never".to_owned()), Duration::from_millis(300)).await;
-    assert_eq!(never.unwrap_err().to_string(), "the text \"never\" did not happen within 0.3 s");
+    assert_eq!(never.unwrap_err().to_string(), "the text \"never\" didn't happen within 0.3 s");
     page.click(go, Click::default()).await.unwrap();
     let changes = page.after().await.unwrap();
     assert!(changes.is_another_page, "{changes:?}");

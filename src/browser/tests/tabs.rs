@@ -48,7 +48,7 @@ async fn a_tab_goes_forward_back_and_away() {
     assert!(matches!(never, Err(BrowserError::NotCome { .. })), "{never:?}");
     assert_eq!(page.navigate("http://a.test/two").await.unwrap().title, "two");
     let unsafe_port = page.navigate("http://a.test:1/").await.unwrap_err().to_string();
-    assert_eq!(unsafe_port, "http://a.test:1/ did not open: net::ERR_UNSAFE_PORT");
+    assert_eq!(unsafe_port, "http://a.test:1/ didn't open: net::ERR_UNSAFE_PORT");
     page.settle().await.unwrap();
     assert_eq!(page.info().unwrap().url, "http://a.test:1/");
     for url in ["file:///etc/passwd", "chrome://version", "javascript:1", "data:text/html,x"] {

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use app::Ws;
+use features::tasks::queries::due;
 use features::tasks::queries::view_context::ViewContext;
 use sheet::Table;
 use store::{Range, Read, ReadExt as _};
@@ -106,6 +107,31 @@ pub(super) fn left_out(cells: u32) -> Option<String> {
         0 => None,
         1 => Some("1 cell stays empty".to_owned()),
         n => Some(format!("{n} cells stay empty")),
+    }
+}
+
+/// Who imported, when, and where the new records are.
+pub(super) struct Past {
+    pub(super) by: Face,
+    pub(super) at: RelTime,
+    /// Number of new records in words, and the list of the records created on that day; empty if there are none.
+    pub(super) made: String,
+    pub(super) made_href: String,
+}
+
+impl Past {
+    /// `list` is the path of the list, below the workspace.
+    pub(super) fn of(scene: &ViewContext, import: &Import, list: &str) -> Self {
+        let day = due::day(import.updated_at, &scene.today.zone);
+        let (made, made_href) = match (&import.state, import.counts.made) {
+            (ImportState::Undone, _) | (_, 0) => (String::new(), String::new()),
+            (_, made) => {
+                let href = scene.ws.url(&format!("{list}?q=created:{day}&sort=-created"));
+                (counted(made, "new record"), href)
+            }
+        };
+        let by = scene.people.actor(import.by);
+        Self { by, at: scene.time(import.updated_at), made, made_href }
     }
 }
 

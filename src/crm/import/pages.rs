@@ -32,7 +32,6 @@ use super::mapping::{self, ColumnView, columns_of};
 use super::rows::{self, RowsParams, RowsView, wide};
 use super::trial::{self, Trial};
 use super::{MAX_BYTES, Preview, look_at, read_anew, start, take_back};
-use crate::columns;
 use crate::error::CrmError;
 use crate::model::back::{self, Turn};
 use crate::model::{Clash, Home, Import, ImportState, RowProblem, Stayed};
@@ -40,7 +39,7 @@ use crate::names::fields_of;
 use crate::path_kind::PathKind;
 use crate::rules::{self, FileRead, ImportPatch};
 use crate::typed::{FormValues, text};
-use crate::{pieces, queries};
+use crate::{columns, pieces, queries};
 
 /// Maximum number of problems on the page.
 const SHOWN: usize = 50;
@@ -233,6 +232,7 @@ struct ShowPage {
     list_label: String,
     state: &'static str,
     said: String,
+    past: listing::Past,
     share: u8,
     rests: bool,
     rows: String,
@@ -391,6 +391,7 @@ fn page(
         list_label,
         state: import.state.word(&import.entries),
         said: describe(import),
+        past: listing::Past::of(scene, import, &at),
         share: match import.state {
             ImportState::Undoing => pieces::turned(&import.entries),
             _ => u8::try_from(share).unwrap_or(100),

@@ -184,6 +184,7 @@ fn page(
             }
         }
     }
+    rows::align(blocks.iter_mut().flat_map(|block| &mut block.rows));
     let noun = kind.entity();
     let is_contacts = home == Home::Contacts;
     let untouched = found.all == 0 && state.look.q.is_empty();

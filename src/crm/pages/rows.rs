@@ -135,3 +135,47 @@ impl Rows<'_> {
         })
     }
 }
+
+impl Line {
+    /// The cell at this place, if its column has numbers.
+    fn number(&self, at: usize) -> Option<&(String, Shown, bool)> {
+        self.cells.get(at).filter(|cell| cell.2)
+    }
+}
+
+/// Gives the numbers of each column as many decimals as the one with the most, so that their digits line up.
+pub(super) fn align<'l>(lines: impl Iterator<Item = &'l mut Line>) {
+    let mut lines: Vec<&mut Line> = lines.collect();
+    let count = lines.first().map_or(0, |line| line.cells.len());
+    for at in 0..count {
+        let mut most = 0;
+        for (_, shown, _) in lines.iter().filter_map(|line| line.number(at)) {
+            most = most.max(decimals(&shown.text).map_or(0, |(_, count)| count));
+        }
+        for line in &mut lines {
+            let Some((_, shown, true)) = line.cells.get_mut(at) else { continue };
+            let Some((end, count)) = decimals(&shown.text) else { continue };
+            let point = if count == 0 && 0 < most { "." } else { "" };
+            shown.text.insert_str(end, &format!("{point}{}", "0".repeat(most - count)));
+        }
+    }
+}
+
+/// Where the digits of a number's text end, and how many of them are decimals; `None` without digits.
+fn decimals(text: &str) -> Option<(usize, usize)> {
+    let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
+    Some((end, text[..end].rsplit_once('.').map_or(0, |(_, digits)| digits.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimals;
+
+    #[test]
+    fn decimals_are_counted_within_signs_and_units() {
+        assert_eq!(decimals("$1,234.5"), Some((8, 1)));
+        assert_eq!(decimals("12 %"), Some((2, 0)));
+        assert_eq!(decimals("CHF 1,000.25"), Some((12, 2)));
+        assert_eq!(decimals(""), None);
+    }
+}

@@ -64,6 +64,26 @@ fn second(scene: &ViewContext, look: &Look<'_>, row: &Row) -> Vec<Part> {
     SECOND.iter().filter_map(part).collect()
 }
 
+/// How to reach a contact or organization at once, on a phone.
+struct Reach {
+    icon: &'static str,
+    /// The address or number.
+    text: String,
+    href: String,
+}
+
+fn reach(look: &Look<'_>, row: &Row) -> Vec<Reach> {
+    let one = |(key, icon, scheme): &(&str, &'static str, &str)| {
+        let text = look.second(row, &[*key]);
+        let bare: String = match *icon {
+            "phone" => text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect(),
+            _ => text.clone(),
+        };
+        (!bare.is_empty()).then(|| Reach { icon, href: format!("{scheme}:{bare}"), text })
+    };
+    [("phone", "phone", "tel"), ("email", "mail", "mailto")].iter().filter_map(one).collect()
+}
+
 /// Number of interactions that are searched for a follow-up.
 const TALKS: usize = 200;
 
@@ -125,6 +145,7 @@ pub(super) struct ShowPage {
     name: String,
     face: Face,
     second: Vec<Part>,
+    reach: Vec<Reach>,
     archived: bool,
     may_write: bool,
     talks_with: bool,
@@ -284,6 +305,7 @@ fn page(
         name: row.name().to_owned(),
         face: Face::person(row.name()),
         second: second(scene, &look, row),
+        reach: reach(&look, row),
         archived: row.archived_at.is_some(),
         may_write: scene.may_write,
         talks_with: is_contact || is_organization,

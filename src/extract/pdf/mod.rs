@@ -87,9 +87,7 @@ pub(crate) fn read(data: &[u8], found: &mut Found<'_>) -> Result<(), Refused> {
     let has_more = PAGES <= pages.len() || reader.is_full() || file.is_spent();
     if has_more && !found.is_full() {
         found.cut = true;
-        found.note(
-            "this PDF holds more than can be read at once, so a part of it is missing".to_owned(),
-        );
+        found.note("this PDF is too long to read at once, so part of it is missing".to_owned());
     }
     Ok(())
 }

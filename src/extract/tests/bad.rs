@@ -159,7 +159,7 @@ fn a_million_cells_are_cut_or_fit() {
 #[test]
 fn what_is_locked_says_so() {
     let mut old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
-    assert!(read(&old).notes[0].contains("old Office file"));
+    assert!(read(&old).notes[0].contains("old Office format"));
     old.extend("EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes));
     assert_eq!(refused(&old), Refused::Encrypted);
     assert_eq!(
@@ -219,7 +219,7 @@ fn what_is_cut_or_broken_ends() {
     ] {
         assert_eq!(extract(bytes, name, &Limits::default()), Err(why), "{name}");
     }
-    for (bytes, note) in [(&empty, "nothing is packed"), (&garbage, "it is damaged")] {
+    for (bytes, note) in [(&empty, "this archive is empty"), (&garbage, "it is damaged")] {
         let found = extract(bytes, "a.zip", &Limits::default()).expect("no document is meant");
         assert!(found.notes[0].contains(note), "{:?}", found.notes);
     }

@@ -38,6 +38,10 @@ use counted::{Kinds, Work};
 /// Maximum length of a displayed title.
 const MAX_TITLE: usize = 90;
 
+/// Verbs of connections.
+const ADDED: &str = "added the connection";
+const UPDATED: &str = "updated the connection";
+
 /// Sentence that follows the actor's name, such as "moved **MC-3 Buy milk** to Done".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
@@ -63,6 +67,13 @@ impl Words {
     #[must_use]
     pub fn is_writing(&self) -> bool {
         ["changed the title of", "changed the description of"].contains(&self.verb.as_str())
+    }
+
+    /// Returns `true` if a later change of the same connection adds nothing to this sentence. A test of a key updates
+    /// the connection several times, by its person and by HQ.
+    #[must_use]
+    pub fn is_of_connection(&self) -> bool {
+        [ADDED, UPDATED].contains(&self.verb.as_str())
     }
 }
 
@@ -528,7 +539,7 @@ impl Speaker<'_> {
         // A deletion is described by its rows. Earlier changes of a deleted connection are omitted.
         let found = self.read.get::<Connection>(id)?;
         Ok(found.map(|one| Words {
-            verb: "updated the connection".to_owned(),
+            verb: UPDATED.to_owned(),
             thing: one.name,
             path: "settings/connections".to_owned(),
             icon: "link",

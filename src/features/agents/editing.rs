@@ -58,7 +58,7 @@ pub enum EditError {
     #[error("{0} has no history, like scratch/ and .env; choose another place")]
     NotKept(String),
     /// The text contains a key that every reader of the files would see.
-    #[error("line {}: {}; keep keys among the secrets and leave them out here", .0.line, .0.why)]
+    #[error("line {}: {}; store keys under Secrets and leave them out here", .0.line, .0.why)]
     Key(Leak),
     /// The text contains a redaction mask, so the real value would be lost.
     #[error("{0}")]

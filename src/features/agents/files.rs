@@ -35,17 +35,17 @@ pub enum FilesError {
     #[error("the agent is archived; restore it before its files are changed")]
     Archived,
     /// The host with the files is silent.
-    #[error("{0}; the files can be changed when it is back")]
+    #[error("{0}; you can change its files when it's back")]
     Silent(String),
     /// The files changed on their host meanwhile.
     #[error(
-        "the files were changed on {0} at the same moment; look at them again and put your change on top"
+        "the files were changed on {0} at the same time; review them and apply your change again"
     )]
     Overtaken(String),
     /// The file cannot be copied from its host, so it must not be overwritten.
     #[error(
-        "{path} stays on {label} as it is: {why}; have its agent put that right there, and then make your change \
-         again"
+        "{path} stays unchanged on {label}: {why}; have its agent fix that there, then make your \
+         change again"
     )]
     Stays {
         label: String,
@@ -54,17 +54,17 @@ pub enum FilesError {
         why: String,
     },
     /// The host with the files refuses the request.
-    #[error("the files on {label} cannot be reached now: {why}")]
+    #[error("the files on {label} can't be reached right now: {why}")]
     There {
         label: String,
         /// Reason given by the host.
         why: String,
     },
     /// Data from a host is malformed.
-    #[error("what came from the other machine cannot be used: {0}")]
+    #[error("the other machine's response can't be used: {0}")]
     Damaged(String),
     /// The reading task was cancelled.
-    #[error("reading was cut off; try again")]
+    #[error("reading was interrupted; try again")]
     CutOff,
     #[error(transparent)]
     Store(#[from] StoreError),

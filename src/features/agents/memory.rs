@@ -182,7 +182,7 @@ pub enum MemoryError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The task was cancelled.
-    #[error("it was cut off; try again")]
+    #[error("it was interrupted; try again")]
     CutOff,
 }
 

@@ -70,17 +70,21 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether every given word begins a word of the manifest's texts or of the team name.
+    /// All words by which the role is found: its texts and the team name, in lower case.
     #[must_use]
-    pub fn fits(&self, words: &str) -> bool {
+    pub fn words(&self) -> String {
         let own = [&self.name, &self.role, &self.description].into_iter();
         let own = own.chain(&self.domains).chain(&self.capabilities).map(String::as_str);
-        let own = own.chain([team(&self.team).1]);
-        let own: Vec<String> = own.map(|text| format!(" {}", text.to_lowercase())).collect();
-        words.to_lowercase().split_whitespace().all(|word| {
-            let word = format!(" {word}");
-            own.iter().any(|text| text.contains(&word))
-        })
+        let own: Vec<&str> = own.chain([team(&self.team).1]).collect();
+        own.join(" ").to_lowercase()
+    }
+
+    /// Whether every given word begins a word of [`Self::words`]. `static/js/setup.js` does the same while a person
+    /// types.
+    #[must_use]
+    pub fn fits(&self, words: &str) -> bool {
+        let own = format!(" {}", self.words());
+        words.to_lowercase().split_whitespace().all(|word| own.contains(&format!(" {word}")))
     }
 }
 

@@ -415,7 +415,7 @@ async fn fetched(
             stays = lies.stays.into_iter().take(NAMED).map(words::short).collect();
         }
         if MOST < pack.len() as u64 {
-            return Err(there(place, "it has more files than an agent may have"));
+            return Err(there(place, "it has more files than an agent can have"));
         }
         if is_last {
             return Ok(Fetched { lying: lies.lying, stays, pack });
@@ -434,7 +434,7 @@ async fn ask<T: DeserializeOwned>(
     let answer = ws.app.hosts.ask_within(ws, place.gateway, what, patience).await;
     let answer = answer.map_err(|refusal| refused(place, refusal, ws.app.clock.now()))?;
     let read = serde_json::from_value(answer);
-    read.map_err(|_| there(place, "what it answered cannot be understood"))
+    read.map_err(|_| there(place, "its response is invalid"))
 }
 
 /// Converts a host's refusal to an error for display.
@@ -525,10 +525,10 @@ mod tests {
         assert_eq!(code(OVERTAKEN).0, "file_changed");
         let (other, words) = code("host_mute");
         assert!(other == "gateway_failed" && words.contains("it is busy"), "{words}");
-        let with = json!({ "path": "a.md", "why": "it holds what looks like a key" });
+        let with = json!({ "path": "a.md", "why": "it contains what looks like a key" });
         let (held, words) = error_of(Refusal { with, ..Refusal::new(HELD_BACK, "it stays") });
         assert!(held == "file_stays", "{held}");
-        assert!(words.starts_with("a.md stays on GPU box as it is: it holds what "), "{words}");
+        assert!(words.starts_with("a.md stays unchanged on GPU box: it contains what "), "{words}");
         let (garbled, words) = code(HELD_BACK);
         assert!(garbled == "gateway_failed" && words.contains("it is busy"), "{words}");
     }

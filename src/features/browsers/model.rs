@@ -61,11 +61,10 @@ impl BrowserPolicy {
     pub fn closes(&self, url: &Url) -> Option<&'static str> {
         let has = |list: &[String]| Hosts::of(vec![list.to_vec()]).check(url).is_ok();
         if has(&self.blocked) {
-            return Some("people have closed this host to the browser of this agent");
+            return Some("this host is blocked for this agent's browser");
         }
-        (!self.allowed.is_empty() && !has(&self.allowed)).then_some(
-            "this host is not among those that people have listed for the browser of this agent",
-        )
+        (!self.allowed.is_empty() && !has(&self.allowed))
+            .then_some("this host isn't on the list of allowed hosts for this agent's browser")
     }
 }
 

@@ -173,7 +173,7 @@ impl LentAccount {
         self.redactor.replace(&group, vec![(name, Secret::new(token))]);
         let base = self.vendor.base(&lent.base);
         Ok(Access {
-            token: Key::new(token).ok_or_else(|| accounts::gone("home has sent no token"))?,
+            token: Key::new(token).ok_or_else(|| accounts::gone("HQ has sent no token"))?,
             base: base.map_err(|error| accounts::gone(&error.to_string()))?,
             headers: lent.headers.clone(),
         })
@@ -217,7 +217,7 @@ impl LentAccount {
         };
         match timeout(COMES, comes).await {
             Ok(Some(lent)) => self.access(&lent),
-            _ => Err(accounts::passing("home has not sent it yet")),
+            _ => Err(accounts::passing("HQ hasn't sent it yet")),
         }
     }
 

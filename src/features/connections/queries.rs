@@ -252,7 +252,12 @@ pub fn route(connection: &Connection) -> Route {
 #[must_use]
 pub fn needs_key(base: &Base, wire: Wire) -> bool {
     match base.server {
-        Server::Anthropic => true,
+        Server::Anthropic
+        | Server::OpenRouter
+        | Server::DeepSeek
+        | Server::Groq
+        | Server::Mistral
+        | Server::XAi => true,
         Server::OpenAi => wire == Wire::OpenaiResponses,
         Server::Google => wire == Wire::Gemini,
         _ => false,

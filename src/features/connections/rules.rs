@@ -47,6 +47,9 @@ pub enum ConnectionError {
     Base(#[from] BaseError),
     #[error("this provider needs a key; create one on its website")]
     KeyMissing,
+    /// The key clearly belongs to another provider: the key's, and the chosen one.
+    #[error("this looks like a key from {0}; enter one from {1}")]
+    KeyOfAnother(&'static str, &'static str),
     /// The address has another origin than the one the key was entered for.
     #[error("the address is a different server; enter the key again to send it there")]
     KeyAgain,
@@ -95,6 +98,7 @@ impl Problem for ConnectionError {
             Self::NameTaken(_) => "name_taken",
             Self::Base(_) => "address_invalid",
             Self::KeyMissing | Self::KeyAgain => "key_missing",
+            Self::KeyOfAnother(..) => "key_invalid",
             Self::BadModel => "model_invalid",
             Self::BadReplacement => "replacement_invalid",
             Self::BadPrice => "price_invalid",
@@ -133,7 +137,9 @@ impl Problem for ConnectionError {
         let field = match self {
             Self::BadName | Self::NameTaken(_) => "name",
             Self::Base(_) => "base_url",
-            Self::KeyMissing | Self::KeyAgain | Self::Unreadable(_) => "key",
+            Self::KeyMissing | Self::KeyAgain | Self::KeyOfAnother(..) | Self::Unreadable(_) => {
+                "key"
+            }
             Self::BadModel => "default_model",
             Self::BadReplacement => "replacement",
             Self::BadPrice => "price",

@@ -41,6 +41,8 @@ impl Paged {
 #[derive(Clone, Debug)]
 pub struct PageDraft {
     pub by: Actor,
+    /// Title of the deliverable; a page of this title that only the same agent has written is updated.
+    pub title: String,
     pub text: String,
     /// The page as delivered in the previous version. Changes by others since then are kept.
     pub before: Option<Paged>,

@@ -20,7 +20,7 @@ pub enum FileError {
     /// The subject is archived.
     #[error("{0} is archived; restore it first")]
     Archived(String),
-    #[error("there are {MOST} files here, the most there can be; remove some that are not needed")]
+    #[error("there are already {MOST} files here, the maximum; remove some first")]
     TooMany,
     #[error(transparent)]
     Task(#[from] TaskError),

@@ -247,7 +247,7 @@ pub fn lease(tx: &mut WriteTx<'_>, id: ItemId, run: RunId) -> Result<Item, Inbox
     if item.state == ItemState::Leased || !item.is_open() {
         return Err(InboxError::WrongState {
             state: item.state.word(),
-            hint: "another run has it or it has ended",
+            hint: "another run is working on it, or it has ended",
         });
     }
     item.state = ItemState::Leased;
@@ -267,7 +267,7 @@ pub fn lease(tx: &mut WriteTx<'_>, id: ItemId, run: RunId) -> Result<Item, Inbox
 pub fn restart(tx: &mut WriteTx<'_>, id: ItemId, in_its_place: bool) -> Result<ItemId, InboxError> {
     let old = load(tx, id)?;
     if in_its_place {
-        cancel(tx, id, "begun again")?;
+        cancel(tx, id, "started again")?;
     }
     let (new, now) = (tx.new_id::<ItemId>(), tx.now());
     let item = Item {
@@ -479,7 +479,7 @@ pub fn decline(tx: &mut WriteTx<'_>, id: ItemId, reason: &str) -> Result<(), Inb
     }
     Err(InboxError::WrongState {
         state: item.state.word(),
-        hint: "what you work on now ends with work_done or work_fail",
+        hint: "end your current work with work_done or work_fail",
     })
 }
 

@@ -168,7 +168,7 @@ pub(super) async fn write(
 
 async fn ask<T: DeserializeOwned>(ws: &Ws, place: &Elsewhere, asks: &Asks) -> Result<T, Refusal> {
     let answer = ws.app.hosts.ask(ws, place.gateway, asks.to_json()).await?;
-    let garbled = |_| Refusal::new("garbled", "what it answered cannot be understood");
+    let garbled = |_| Refusal::new("garbled", "its response is invalid");
     serde_json::from_value(answer).map_err(garbled)
 }
 
@@ -182,8 +182,7 @@ pub fn answer(ws: &Ws, asks: Asks) -> Result<Value, Refusal> {
     };
     let found = ws.read(|snap| snap.get::<Job>(of));
     let job = found.map_err(|error: StoreError| refusal(&error.into()))?;
-    let job =
-        job.ok_or_else(|| Refusal::new("job_not_found", "it does not run on this machine"))?;
+    let job = job.ok_or_else(|| Refusal::new("job_not_found", "it doesn't run on this machine"))?;
     let json = match asks {
         Asks::Output { from, most, .. } => {
             let Written { text, from, next } = queries::written(ws, &job, from, most);
@@ -206,7 +205,7 @@ pub fn answer(ws: &Ws, asks: Asks) -> Result<Value, Refusal> {
             serde_json::to_value(took)
         }
     };
-    json.map_err(|_| Refusal::new("internal", "this cannot be said"))
+    json.map_err(|_| Refusal::new("internal", "its state is unknown"))
 }
 
 fn refusal(error: &JobError) -> Refusal {

@@ -67,10 +67,10 @@ impl JobOutcome {
             Self::TooManyProcesses => "ended: too many processes".to_owned(),
             Self::TooMuchOutput => "ended: too much output".to_owned(),
             Self::Lost => {
-                "lost: HQ or its machine stopped first; its progress is unknown".to_owned()
+                "lost: HQ or its machine stopped first, so its progress is unknown".to_owned()
             }
             Self::NotStarted(why) => format!("not started: {why}"),
-            Self::TooMuchDisk => "ended: too much on the disk".to_owned(),
+            Self::TooMuchDisk => "ended: used too much disk space".to_owned(),
             Self::OutOfMemory(what) => format!("failed: {what}"),
         }
     }

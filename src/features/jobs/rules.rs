@@ -38,15 +38,19 @@ pub enum JobError {
     RunOver,
     /// Its input is closed.
     #[error(
-        "job {0} reads nothing: its input was closed, or it was not begun with background: true"
+        "job {0} doesn't read input: its input was closed, or it wasn't started with background: \
+         true"
     )]
     Deaf(u32),
-    #[error("there is nothing to write: give text, or end the input")]
+    #[error("there is nothing to write: give text or end the input")]
     NoInput,
     #[error("write at most {} KB at once", MAX_TYPED / 1024)]
     LongInput,
     /// Only part of the input was accepted.
-    #[error("it took {taken} of {of} bytes and reads no more for now; write the rest later")]
+    #[error(
+        "it has read {taken} of {of} bytes and isn't reading more right now; write the rest \
+        later"
+    )]
     FullInput {
         /// Bytes accepted.
         taken: usize,

@@ -247,7 +247,7 @@ pub fn meant(read: &dyn Read, text: &str, agent: Option<AgentId>) -> Result<Targ
             let linked = cards::all().filter(|noun| noun.linked);
             let rows: String = linked.map(|noun| format!("{}:Name, ", noun.word)).collect();
             Err(wrong(format!(
-                "\u{201c}{}\u{201d} is neither an address nor a task; give https://…, MC-12, @agent, \
+                "\u{201c}{}\u{201d} isn’t a URL or a record; use https://…, MC-12, @agent, \
                  stream:Name, routine:Name, {rows}deliverable:id or file:id.",
                 ellipsis(text, 60)
             )))

@@ -33,7 +33,7 @@ pub enum NotificationError {
     #[error("there is nothing to follow")]
     NotWatchable,
     /// The actor is no person.
-    #[error("only people follow tasks and have notifications; agents have an inbox")]
+    #[error("only people can follow tasks and get notifications; agents have an inbox")]
     NoPerson,
     /// The snooze time is out of range.
     #[error("choose a time within the next 60 days")]

@@ -16,7 +16,7 @@ pub struct StreamPreset {
 
 /// The agent that is suggested first.
 #[derive(Clone, Copy, Debug)]
-pub struct Hire {
+pub struct FirstAgent {
     /// Suggested name.
     pub name: &'static str,
     /// Agent template.
@@ -52,7 +52,7 @@ pub struct Preset {
     /// Word of the set of stages and fields for contacts.
     pub contacts: Option<&'static str>,
     pub collection: Option<&'static CollectionPreset>,
-    pub hire: Hire,
+    pub agent: FirstAgent,
 }
 
 impl Preset {
@@ -109,7 +109,7 @@ pub const PRESETS: &[Preset] = &[
         streams: &[OPERATIONS, CONTENT],
         contacts: Some("clients"),
         collection: None,
-        hire: Hire {
+        agent: FirstAgent {
             name: "Chief",
             template: "chief-of-staff",
             task: "Look through our work for [client] and say what needs attention first",
@@ -125,7 +125,7 @@ pub const PRESETS: &[Preset] = &[
         streams: &[OPERATIONS],
         contacts: Some("recruiting"),
         collection: None,
-        hire: Hire {
+        agent: FirstAgent {
             name: "Scout",
             template: "crm-researcher",
             task: "Find three strong candidates for [the role] and sum up why they fit",
@@ -141,7 +141,7 @@ pub const PRESETS: &[Preset] = &[
         streams: &[OPERATIONS, CONTENT],
         contacts: None,
         collection: Some(&CALENDAR),
-        hire: Hire {
+        agent: FirstAgent {
             name: "Ghost",
             template: "ghostwriter",
             task: "Draft three ideas for posts about [subject]",
@@ -157,7 +157,7 @@ pub const PRESETS: &[Preset] = &[
         streams: &[OPERATIONS],
         contacts: None,
         collection: None,
-        hire: Hire {
+        agent: FirstAgent {
             name: "Researcher",
             template: "market-researcher",
             task: "Research [the question] and sum up what you find, with sources",
@@ -173,7 +173,7 @@ pub const PRESETS: &[Preset] = &[
         streams: &[OPERATIONS],
         contacts: None,
         collection: None,
-        hire: ASSISTANT,
+        agent: ASSISTANT,
     },
     Preset {
         intent: Intent::Explore,
@@ -185,7 +185,7 @@ pub const PRESETS: &[Preset] = &[
         streams: &[],
         contacts: None,
         collection: None,
-        hire: ASSISTANT,
+        agent: ASSISTANT,
     },
     Preset {
         intent: Intent::Outreach,
@@ -205,14 +205,14 @@ const REACH: Preset = Preset {
     streams: &[OPERATIONS, MARKETING],
     contacts: Some("sales"),
     collection: None,
-    hire: Hire {
+    agent: FirstAgent {
         name: "Scout",
         template: "crm-researcher",
         task: "Research three potential customers in [your field] and prepare a short brief on each",
     },
 };
 
-const ASSISTANT: Hire = Hire {
+const ASSISTANT: FirstAgent = FirstAgent {
     name: "Assistant",
     template: "assistant",
     task: "Introduce yourself, and say what you can do for me with [what is on my mind]",

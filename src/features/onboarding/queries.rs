@@ -32,9 +32,17 @@ pub fn owed(tx: &dyn Read) -> Result<Option<(&'static Preset, Vec<&'static str>)
 /// suggests this template, else the template's own.
 pub fn first_task(tx: &dyn Read, template: &str) -> Result<&'static str, StoreError> {
     let intent = tx.get::<Onboarding>(())?.and_then(|one| one.intent);
-    let hire = &presets::of(intent.unwrap_or(Intent::Explore)).hire;
-    let own = agents::first_task(template).filter(|_| template != hire.template);
-    Ok(own.unwrap_or(hire.task))
+    let first = &presets::of(intent.unwrap_or(Intent::Explore)).agent;
+    let own = agents::first_task(template).filter(|_| template != first.template);
+    Ok(own.unwrap_or(first.task))
+}
+
+/// The placeholder of a suggested task, with its brackets.
+#[must_use]
+pub fn gap(task: &str) -> Option<&str> {
+    let start = task.find('[')?;
+    let end = start + task.get(start..)?.find(']')?;
+    task.get(start..=end)
 }
 
 /// Returns `true` if the owner should be led to onboarding instead of an empty dashboard: it is unfinished and there is

@@ -222,7 +222,7 @@ impl Test {
         };
         let op = op.unwrap_or(Op::Is);
         if op == Op::ChangesTo && !kind.tells_change_of(name) {
-            let message = format!("{} does not say when \"{label}\" changes; use is", kind.word);
+            let message = format!("{} doesn’t include changes of \"{label}\"; use is", kind.word);
             return Err(FieldError::new(at, message));
         }
         check_value((label, of), op, value).map_err(|message| FieldError::new(at, message))?;
@@ -243,7 +243,7 @@ fn check_value((label, of): (&str, Type), op: Op, value: &str) -> Result<(), Str
         return Err(format!("enter a value to compare \"{label}\" with"));
     }
     if MAX_VALUE < value.chars().count() {
-        return Err(format!("a value has at most {MAX_VALUE} characters"));
+        return Err(format!("use a value of at most {MAX_VALUE} characters"));
     }
     let ordered = matches!(op, Op::Greater | Op::Less);
     if ordered && matches!(of, Type::Text | Type::List | Type::Words(_) | Type::YesNo) {
@@ -253,7 +253,7 @@ fn check_value((label, of): (&str, Type), op: Op, value: &str) -> Result<(), Str
     if op == Op::Contains {
         return match of {
             Type::Text | Type::List | Type::Words(_) | Type::Ranked(_) => Ok(()),
-            Type::Number => Err(format!("\"{label}\" is compared with a number, as a whole")),
+            Type::Number => Err(format!("compare \"{label}\" with a whole number")),
             Type::YesNo | Type::Moment | Type::Clock => {
                 Err(format!("\"{label}\" isn’t text; use is"))
             }
@@ -267,13 +267,13 @@ fn check_value((label, of): (&str, Type), op: Op, value: &str) -> Result<(), Str
     match of {
         Type::Text | Type::List => Ok(()),
         Type::Number if !all(|part| part.parse::<f64>().is_ok_and(f64::is_finite)) => {
-            Err(format!("\"{label}\" is compared with a number"))
+            Err(format!("compare \"{label}\" with a number"))
         }
         Type::Moment if !all(is_moment) => {
-            Err(format!("\"{label}\" is compared with a day such as 2026-12-24, or a moment"))
+            Err(format!("compare \"{label}\" with a day such as 2026-12-24, or a time"))
         }
         Type::Clock if !all(|part| clock(part).is_some()) => {
-            Err(format!("\"{label}\" is compared with a time such as 09:00"))
+            Err(format!("compare \"{label}\" with a time such as 09:00"))
         }
         Type::YesNo if !all(|part| yes_no(part).is_some()) => {
             Err(format!("\"{label}\" is yes or no"))

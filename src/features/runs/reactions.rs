@@ -198,12 +198,12 @@ fn job_ended(tx: &dyn Read, job: &Job) -> Result<String, StoreError> {
     let seconds = job.ended_at.map_or(0, |at| job.seconds(at));
     let command = ellipsis(job.command.trim(), 200);
     let tail = match job.tail.trim_end() {
-        "" => "It wrote nothing.".to_owned(),
+        "" => "It had no output.".to_owned(),
         tail if is_untrusted => {
             let marked = untrusted::wrap(&untrusted::id_of(&job.id.to_string()), tail);
-            format!("The end of its output:\n{marked}\n")
+            format!("Last output:\n{marked}\n")
         }
-        tail => format!("The end of its output:\n{tail}"),
+        tail => format!("Last output:\n{tail}"),
     };
     let number = job.number;
     Ok(format!("[Job {number} has ended after {seconds} s: {how}. Command: {command}. {tail}]"))

@@ -320,7 +320,7 @@ pub(super) fn one(mode: TrustMode, rules: &[&Permission], facts: &Facts<'_>) -> 
     let is_hidden = by_mode.decision == AccessDecision::Allow && is_opaque(facts);
     if let Some(rule) = rules.iter().find(|rule| is_hidden && forbids_commands(rule)) {
         // A line that cannot be parsed may contain a denied command.
-        let mut verdict = Verdict::of_rule(rule, "refuses some commands, and this one may hide");
+        let mut verdict = Verdict::of_rule(rule, "refuses some commands, and this one might hide");
         verdict.decision = AccessDecision::Ask;
         return verdict;
     }

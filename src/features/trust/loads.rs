@@ -37,8 +37,7 @@ pub fn bind(plan: &mut Plan, folder: &Path) {
     let mut found = Found::default();
     found.walk(&folder, "", &|name| !SCRATCH.contains(&name) || works_in(name));
     if found.is_cut {
-        plan.shown
-            .push_str("\n# its folder has more than 200,000 files; those beyond are not compared");
+        plan.shown.push_str("\n# its folder has more than 200,000 files; the rest isn't compared");
     }
     plan.files.extend(found.witnesses());
 }

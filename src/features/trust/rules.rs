@@ -47,7 +47,7 @@ pub enum TrustError {
     #[error("this call can only be allowed once")]
     NotOffered,
     /// Not an answer that a person can give.
-    #[error("answer once, run, always or denied")]
+    #[error("answer with once, run, always or denied")]
     Word,
     /// A value is invalid or a limit is reached.
     #[error("{0}")]
@@ -165,11 +165,11 @@ pub fn permit(tx: &mut WriteTx<'_>, new: NewPermission) -> Result<Permission, Tr
         return Err(TrustError::Refused("choose a tool".to_owned()));
     }
     if new.leave == AccessDecision::Allow && tool == ALL_TOOLS && new.what == What::All {
-        let message = "a permission for everything is Full mode; choose that instead";
+        let message = "to allow everything, choose Full mode instead";
         return Err(TrustError::Refused(message.to_owned()));
     }
     if MAX_NOTE < new.note.len() {
-        return Err(TrustError::Refused(format!("a reason has at most {MAX_NOTE} bytes")));
+        return Err(TrustError::Refused(format!("use a reason of at most {MAX_NOTE} bytes")));
     }
     if new.expires_at.is_some_and(|at| at <= tx.now()) {
         return Err(TrustError::Refused("the end is in the past".to_owned()));
@@ -185,7 +185,7 @@ pub fn permit(tx: &mut WriteTx<'_>, new: NewPermission) -> Result<Permission, Tr
         return Ok(known);
     }
     if new.run.is_none() && MOST <= queries::count_kept(tx, MOST + 1)? {
-        let message = format!("a workspace has at most {MOST} permissions; remove some first");
+        let message = format!("a workspace can have at most {MOST} permissions; remove some first");
         return Err(TrustError::Refused(message));
     }
     let permission = Permission {
@@ -368,7 +368,7 @@ pub fn decide(
         return Err(TrustError::Over);
     }
     if MAX_NOTE < decision.note.len() {
-        return Err(TrustError::Refused(format!("a note has at most {MAX_NOTE} bytes")));
+        return Err(TrustError::Refused(format!("use a note of at most {MAX_NOTE} bytes")));
     }
     let only_run = match decision.answer {
         ApprovalAnswer::Run => Some(Some(run.id)),

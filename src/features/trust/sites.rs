@@ -63,7 +63,7 @@ impl SiteAct {
 pub fn describe(word: &str, host: &str) -> String {
     match SiteAct::of_word(word).map(SiteAct::label) {
         Some(label) => format!("{} at {host}", kernel::text::capitalized(label)),
-        None => format!("All acts at {host}"),
+        None => format!("All actions at {host}"),
     }
 }
 
@@ -144,6 +144,6 @@ mod tests {
             describe("SEND", "shop.example"),
             "Forms with passwords, cards or files at shop.example"
         );
-        assert_eq!(describe("", "shop.example"), "All acts at shop.example");
+        assert_eq!(describe("", "shop.example"), "All actions at shop.example");
     }
 }

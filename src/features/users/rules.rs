@@ -51,7 +51,7 @@ pub enum UsersError {
     /// The account belongs to a workspace, or may belong to a closed one.
     #[error("the account {0} belongs to {1}; end that membership first, or disable the account")]
     Belongs(String, String),
-    #[error("HQ is set up already; sign in")]
+    #[error("HQ is already set up; sign in")]
     SetUpDone,
     #[error("there is no account {0}; check the spelling")]
     NoAccount(String),
@@ -78,7 +78,7 @@ pub enum UsersError {
     #[error("this token belongs to an owner; only an owner can revoke it")]
     OwnersToken,
     /// The limit is reached.
-    #[error("you have {MAX_EACH} {0} already; remove one first")]
+    #[error("you already have {MAX_EACH} {0}; remove one first")]
     Many(&'static str),
     /// The password or code for confirmation was wrong.
     #[error("{0}")]

@@ -15,7 +15,7 @@ pub static VIEW: Entity = Entity {
             .once()
             .hidden()
             .about("`tasks`, `contacts`, `organizations`, `collections/<id>`, or a name; `tasks` where it is left out"),
-        Field::text("slug", "name in addresses").hidden(),
+        Field::text("slug", "name in URLs").hidden(),
         Field::entered("icon", "icon", InputKind::Emoji).hidden().about("one emoji"),
         Field::flag("shared", "shared").hidden().about("whether everybody has it"),
         Field::text("owner", "owner").hidden().internal().means(Meaning::Somebody),

@@ -12,8 +12,14 @@ pub mod files;
 pub mod streams;
 pub mod views;
 
+use features::files::queries::FileError;
+use kernel::TaskId;
+use store::WriteTx;
 use tool::Registry;
 use web::routes::Routes;
+use web::upload::Arrived;
+
+pub(crate) use files::pages::AT_ONCE as MAX_FILES;
 
 /// Pages of a workspace, below `/w/{ws}`.
 #[must_use]
@@ -50,4 +56,19 @@ pub fn tools() -> Registry {
         .merge(deliverables::tools())
         .merge(files::tools())
         .merge(links::tools::tools())
+}
+
+/// Attaches received files to a new task. It is here because the pages of one noun do not call another noun's rules.
+///
+/// # Errors
+/// If there are too many files.
+pub(crate) fn attach_files(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    arrived: Vec<Arrived>,
+) -> Result<(), FileError> {
+    for one in arrived {
+        features::files::rules::attach(tx, task, files::pages::new_file(one))?;
+    }
+    Ok(())
 }

@@ -122,27 +122,27 @@ fn former(
 
 fn unsaid(now: u64) -> ToolError {
     let message = format!(
-        "with all of the text say the version that you have read, as knowledge_read says it; it is version {now} now"
+        "to replace the full text, give the version that knowledge_read showed you; the current \
+         version is {now}"
     );
     ToolError::refused("version_missing", message)
 }
 
 fn unknown(version: u64, now: u64) -> ToolError {
-    let message = format!(
-        "there is no version {version} of it, or not any more; read it again: it is version {now} now"
-    );
+    let message =
+        format!("there is no version {version} of it; read it again: the current version is {now}");
     ToolError::refused("unknown_version", message)
 }
 
 pub(super) fn clashed(clash: &Clash, since: &str) -> ToolError {
-    let mut message = format!("somebody else has changed the same lines since {since}:");
+    let mut message = format!("someone else has changed the same lines since {since}:");
     for place in clash.places.iter().take(PLACES) {
         let side = |text: &str| kernel::text::ellipsis(text.trim_end(), SIDE);
         let (mine, theirs) = (side(&place.mine), side(&place.theirs));
-        message.push_str(&format!("\n\nYours:\n{mine}\n\nThere now:\n{theirs}"));
+        message.push_str(&format!("\n\nYours:\n{mine}\n\nCurrent:\n{theirs}"));
     }
     message.push_str(
-        "\n\nNothing was written. Read it again, and make your change on what stands there now.",
+        "\n\nNothing was written. Read it again and apply your change to the current text.",
     );
     ToolError::refused("text_clash", message)
 }
@@ -150,7 +150,7 @@ pub(super) fn clashed(clash: &Clash, since: &str) -> ToolError {
 /// The revision that the agent needs for another change.
 fn next(tx: &WriteTx<'_>, id: KnowledgeId, known: bool) -> Result<String, StoreError> {
     Ok(match tx.get_rev::<Body>(id)? {
-        Some((_, rev)) if known => format!(" It is version {rev} now."),
+        Some((_, rev)) if known => format!(" It is version {rev}."),
         _ => String::new(),
     })
 }
@@ -168,7 +168,7 @@ pub(super) struct CreateArgs {
     folder: Option<String>,
     #[serde(default)]
     tags: Vec<String>,
-    /// library (default): all find it; agent: only you and people
+    /// library (default): everyone can find it; agent: only you and people
     scope: Option<Scope>,
 }
 
@@ -178,7 +178,8 @@ impl WriteTool for PageCreate {
     const SPEC: ToolSpec = spec(
         "page_create",
         Effect::Add,
-        "Write a page for the workspace's knowledge. Search first: change what is there in place of a second page.",
+        "Write a page for the workspace's knowledge. Search first: change an existing page instead \
+         of adding a second one.",
     );
 
     async fn ready(&self, cx: &ToolCx, args: &CreateArgs) -> Result<StoredText, ToolError> {
@@ -230,7 +231,8 @@ fn suggested(
     let words = kept.text.zip(kept.base);
     rules::suggest(tx, NewSuggestion { item: item.id, title, tags, words, reason })?;
     Ok(ToolOutput::text(format!(
-        "Suggested. Others read \"{}\", too, so a person decides whether it changes; it says what it said until then. Go on.",
+        "Suggested. Others also read \"{}\", so a person decides on the change; until then it \
+         stays unchanged. Continue.",
         item.title
     )))
 }
@@ -243,16 +245,16 @@ pub(super) struct PageUpdate;
 pub(super) struct UpdateArgs {
     /// its id or title
     item: String,
-    /// places to change: old must stand there once
+    /// edits: old must occur once
     #[serde(default)]
     edits: Vec<EditArg>,
-    /// all of it anew, in place of edits
+    /// the full new text, instead of edits
     text: Option<String>,
-    /// that you read; with text
+    /// the one you read; with text
     version: Option<u64>,
     title: Option<String>,
     tags: Option<Vec<String>>,
-    /// why, in a line
+    /// why, in one line
     reason: Option<String>,
 }
 
@@ -269,7 +271,8 @@ impl WriteTool for PageUpdate {
     const SPEC: ToolSpec = spec(
         "page_update",
         Effect::Change,
-        "Change a page or skill: places of its text, title, tags. In what others read it is a suggestion.",
+        "Change a page or skill: parts of its text, title, tags. For shared items this becomes a \
+         suggestion.",
     );
 
     async fn ready(&self, cx: &ToolCx, args: &UpdateArgs) -> Result<StoredText, ToolError> {
@@ -321,11 +324,11 @@ pub(super) struct SkillArgs {
     title: String,
     /// Markdown: when to use it, then the steps
     text: String,
-    /// what you learned, in a line
+    /// what you learned, in one line
     reason: String,
-    /// id or title of your skill that it replaces
+    /// id or title of your skill to replace
     item: Option<String>,
-    /// that you read; with item
+    /// the one you read; with item
     version: Option<u64>,
 }
 
@@ -341,7 +344,7 @@ impl WriteTool for SkillSave {
     const SPEC: ToolSpec = spec(
         "skill_save",
         Effect::Add,
-        "Keep how something is done, for yourself: you have it in front of you from the next start on.",
+        "Save how something is done as a skill of yours. You have it from your next start on.",
     );
 
     async fn ready(&self, cx: &ToolCx, args: &SkillArgs) -> Result<StoredText, ToolError> {
@@ -362,7 +365,7 @@ impl WriteTool for SkillSave {
         kept: StoredText,
     ) -> Result<ToolOutput, ToolError> {
         if args.reason.trim().is_empty() {
-            return Err(KnowledgeError::field("reason", "Say in a line what you learned.").into());
+            return Err(KnowledgeError::field("reason", "Say in one line what you learned.").into());
         }
         let Some(name) = args.item() else {
             let patch = Patch { scope: Some(Scope::Agent), ..Patch::default() };
@@ -370,7 +373,7 @@ impl WriteTool for SkillSave {
         };
         let item = queries::item(tx, name, Some(cx.agent))?;
         if item.kind != ItemKind::Skill {
-            let words = format!("\"{}\" is no skill; page_update changes it", item.title);
+            let words = format!("\"{}\" isn't a skill; use page_update to change it", item.title);
             return Err(KnowledgeError::Refused(words).into());
         }
         if rules::may_write(&item, tx.by()).is_err() {

@@ -95,7 +95,7 @@ impl Decoder {
 
     fn chunk(&mut self, data: &str, out: &mut Vec<Delta>) -> Result<(), ProviderError> {
         let chunk: Chunk = serde_json::from_str(data)
-            .map_err(|e| ProviderError::unreadable("a piece of the answer", &e))?;
+            .map_err(|e| ProviderError::unreadable("part of the answer", &e))?;
         if let Some(error) = chunk.error.as_ref().filter(|e| !e.is_null()) {
             return Err(failure(error));
         }
@@ -281,7 +281,7 @@ fn stop_reason(word: &str, message: Option<&str>) -> Result<Option<StopReason>, 
         | "TOO_MANY_TOOL_CALLS"
         | "MISSING_THOUGHT_SIGNATURE"
         | "MALFORMED_RESPONSE" => {
-            let words = message.unwrap_or("the model wrote a tool call that cannot be read");
+            let words = message.unwrap_or("the model wrote an invalid tool call");
             return Err(ProviderError::garbage(format!("{words} ({word})")));
         }
         _ => Some(StopReason::End),

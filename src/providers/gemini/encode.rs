@@ -144,7 +144,7 @@ fn contents(request: &ChatRequest) -> Vec<Value> {
         }
     }
     if turns.first().is_none_or(|(role, _)| *role == "model") {
-        turns.insert(0, ("user", vec![json!({ "text": "(the conversation goes on)" })]));
+        turns.insert(0, ("user", vec![json!({ "text": "(the conversation continues)" })]));
     }
     for (_, parts) in turns.iter_mut().filter(|(role, _)| *role == "user") {
         parts.sort_by_key(|part| part.get("functionResponse").is_none());

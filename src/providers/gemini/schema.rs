@@ -44,7 +44,7 @@ fn part(schema: &Value, root: &Value, depth: usize) -> Result<Value, String> {
             Value::Bool(true) => {
                 Ok(json!({ "type": "string", "description": "any JSON, as text" }))
             }
-            _ => Err("a part of its arguments is no schema".to_owned()),
+            _ => Err("part of its arguments isn't a schema".to_owned()),
         };
     };
     if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
@@ -65,7 +65,7 @@ fn part(schema: &Value, root: &Value, depth: usize) -> Result<Value, String> {
 
 fn lookup<'a>(reference: &str, root: &'a Value) -> Result<&'a Value, String> {
     let path =
-        reference.strip_prefix('#').ok_or_else(|| format!("{reference} is no part of it"))?;
+        reference.strip_prefix('#').ok_or_else(|| format!("{reference} isn't part of it"))?;
     root.pointer(path).ok_or_else(|| format!("{reference} is missing"))
 }
 

@@ -132,7 +132,7 @@ impl Tokens {
     /// If there is no usable token.
     pub fn read(answer: &Value, now_ms: i64, before: Option<&Tokens>) -> Result<Tokens, AuthError> {
         let access = secret(answer, "access_token")
-            .ok_or_else(|| AuthError::new(Failure::Passing, "the answer holds no token"))?;
+            .ok_or_else(|| AuthError::new(Failure::Passing, "the response has no token"))?;
         let id = text(answer, "id_token").map_or(Value::Null, |id| claims(&id));
         let own = claims(access.reveal());
         let about = |claims: &Value| {
@@ -177,7 +177,7 @@ impl Pass {
     /// If there is no usable token.
     pub fn read(answer: &Value, now_ms: i64) -> Result<Pass, AuthError> {
         let token = secret(answer, "token")
-            .ok_or_else(|| AuthError::new(Failure::Passing, "the answer holds no token"))?;
+            .ok_or_else(|| AuthError::new(Failure::Passing, "the response has no token"))?;
         let soon = seconds(answer, "refresh_in")?;
         let end = answer.get("expires_at").and_then(Value::as_i64);
         let left = end.map(|end| end - now_ms / 1000).filter(|left| 0 < *left);
@@ -206,7 +206,7 @@ fn seconds(value: &Value, key: &str) -> Result<Option<i64>, AuthError> {
     let number = whole.or_else(|| given.as_str()?.trim().parse().ok()); // ok: reported below
     match number {
         Some(number) if 0 < number => Ok(Some(number)),
-        _ => Err(AuthError::new(Failure::Passing, "the answer holds a token that has ended")),
+        _ => Err(AuthError::new(Failure::Passing, "the response has an expired token")),
     }
 }
 

@@ -142,7 +142,8 @@ pub(super) fn body(
         return Err(ProviderError::new(
             ErrorClass::InvalidRequest,
             format!(
-                "{} takes no tools through Chat Completions; choose another model for agents",
+                "{} doesn't support tools through Chat Completions; choose another model for \
+                 agents",
                 request.model
             ),
         ));

@@ -483,8 +483,8 @@ mod tests {
         let all = play(&mut request, &[]);
         // The card, and two calls with their results.
         request.messages.truncate(5);
-        let note = "[You stand at this point once more. What you did after it, in R-4, is not \
-                    part of this conversation.\nIn the workspace this stands: a comment on MC-9.]";
+        let note = "[You are back at this point. What you did after it, in R-4, is not part of \
+                    this conversation.\nThese changes in the workspace remain: a comment on MC-9.]";
         request.messages.push(Message::user(note));
         assert_eq!(play(&mut request, &[]), all[2..]);
     }

@@ -22,16 +22,19 @@ use crate::journal::Unkept;
 use crate::tools::work;
 use crate::turn::Step;
 
-const REMINDER: &str = "You ended without saying what became of the work. Call work_done or work_fail now, or find work_snooze with tool_search.";
-const ASLEEP: &str = "You ended, and nothing would ever take this task up again. Call work_done and say with task_state what becomes of it, or work_fail.";
+const REMINDER: &str = "You ended without reporting a result. Call work_done or work_fail now, or \
+    find work_snooze with tool_search.";
+const ASLEEP: &str = "You ended, and nothing would ever continue this task. Call work_done with \
+    task_state to set what happens to it, or work_fail.";
 const EMPTY: &str = "Your answer was empty. Answer, or call a tool.";
 const SHAPED: &str = "You wrote a tool call as text, so nothing was done. Call the tool itself.";
-const CUT: &str = "The conversation had become too long, so older parts were left out. Go on.";
-const GO_ON: &str = "Your answer was cut off at the limit of output tokens. Go on exactly where it stopped, and repeat nothing.";
+const CUT: &str = "The conversation had become too long, so older parts were left out. Continue.";
+const GO_ON: &str = "Your answer was cut off at the output token limit. Continue exactly where it \
+    stopped, without repeating anything.";
 /// The reason of a run that was requeued because of a shutdown.
 const CLOSING: &str = "HQ was stopped";
 /// The reason for reloading a run whose host is linked again.
-const CUT_OFF: &str = "its machine was cut off for a while and is linked again";
+const CUT_OFF: &str = "its machine was offline for a while and is connected again";
 
 /// The kind of a response without tool calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +136,7 @@ fn next(
         |code: &str, reason: String| Next::End(Outcome::Failed { code: code.to_owned(), reason });
     Ok(match kind {
         Said::Nothing if nudged => {
-            failed("empty_answer", "The model gave no answer, twice.".to_owned())
+            failed("empty_answer", "The model returned an empty answer twice.".to_owned())
         }
         Said::Full if nudged => {
             failed("context_too_long", "The conversation is too long for this model.".to_owned())

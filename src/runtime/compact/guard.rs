@@ -130,15 +130,15 @@ impl Missing {
 
     /// The correction request to the model that wrote the summary.
     pub(super) fn correction(&self) -> String {
-        let mut out = String::from("Your summary has lost something. Write it again, whole.\n");
+        let mut out = String::from("Your summary left something out. Write all of it again.\n");
         if !self.headings.is_empty() {
-            out.push_str("\nHeadings that are missing:\n");
+            out.push_str("\nMissing headings:\n");
             out.extend(self.headings.iter().map(|heading| format!("## {heading}\n")));
         }
         let lists = [
-            ("Rules of a person that are missing", &self.lost.rules),
-            ("Asks that nobody has answered and that are missing", &self.lost.asks),
-            ("Identifiers that are missing, to be copied exactly", &self.lost.names),
+            ("Missing rules from people", &self.lost.rules),
+            ("Missing unanswered requests", &self.lost.asks),
+            ("Missing identifiers, to be copied exactly", &self.lost.names),
         ];
         for (title, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
             out.push_str(&format!("\n{title}:\n"));

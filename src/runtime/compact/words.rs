@@ -67,7 +67,7 @@ pub(super) fn question(so_far: Option<&str>, part: &str, focus: &str) -> String 
     }
     out.push_str(&format!("<conversation>\n{}\n</conversation>\n\n", part.trim()));
     if !focus.is_empty() {
-        out.push_str(&format!("Look above all at this: {focus}\n\n"));
+        out.push_str(&format!("Focus on this: {focus}\n\n"));
     }
     out.push_str("Write the new summary now.");
     out

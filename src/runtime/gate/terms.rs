@@ -39,7 +39,7 @@ pub(super) fn shown(tool: &str, command: &str, given: &Value) -> String {
         shown.push_str(&format!("\n# with the secrets {}", secrets.join(", ")));
     }
     if given.get("background").and_then(Value::as_bool) == Some(true) {
-        shown.push_str("\n# goes on in the background");
+        shown.push_str("\n# continues in the background");
     }
     shown
 }

@@ -121,7 +121,7 @@ impl HostHandler for AtHome {
 
 /// The agent may have been locked or lost the tool since its host checked the call.
 fn denied(name: &str) -> ToolError {
-    ToolError::refused("denied", format!("you may not use {name} here"))
+    ToolError::refused("denied", format!("you can't use {name} here"))
 }
 
 /// Logs and refuses a request that a host may not send.
@@ -146,7 +146,7 @@ fn its_run(
         Some(run) if is_its(read, from, run.agent)? => Ok(run),
         // The run has ended, and its agent has moved since.
         Some(run) if !run.is_live() => Err(RunError::Fenced.into()),
-        _ => Err(not_yours(from, "this run is no run of an agent that works on this machine")),
+        _ => Err(not_yours(from, "this run's agent doesn't work on this machine")),
     }
 }
 
@@ -165,14 +165,14 @@ impl AtHome {
                 HearerId::from_uuid(run.uuid())
             }
             (None, Command::Order(_)) => HearerId::from_uuid(from.uuid()),
-            _ => return Err(not_yours(from, "this is about another run than it says")),
+            _ => return Err(not_yours(from, "this is about a different run than it says")),
         };
         // An offline host never writes commands that belong to the primary alone.
         if let Command::Entry { hand, line } = &command
             && hand.cut.is_some()
             && (line.place() == Place::Home || hand.first.is_some())
         {
-            return Err(not_yours(from, "home alone writes this"));
+            return Err(not_yours(from, "only HQ writes this"));
         }
         if let Some(before) = ws.read(|snap| snap.get::<RunAnswer>(hearer))?
             && before.said == digest
@@ -194,7 +194,7 @@ impl AtHome {
             }
             check(&*tx, from, (by, why), &command)?;
             if !late::is_its_money(&*tx, &command)? {
-                return Err(not_yours(from, "this money is held back for another run"));
+                return Err(not_yours(from, "this money is reserved for another run"));
             }
             let grant = late::Moves::of(&command).begin(tx)?;
             let answer = command.apply(tx, ready)?;
@@ -283,7 +283,7 @@ impl AtHome {
         (cx.step, cx.max_result) = (look.step, look.most.min(64_000));
         let Some(AnyTool::Read(tool)) = self.engine.tools.get(&look.name).map(|one| &one.tool)
         else {
-            return Err(not_yours(from, "this tool does more than to look"));
+            return Err(not_yours(from, "this tool doesn't only read"));
         };
         let done = match may {
             true => tool.read(&cx, gate::weighed_there(look.arguments)).await,
@@ -329,7 +329,7 @@ impl AtHome {
         let own = ws.clone();
         let put = blocking(move || own.blobs.put(&whole)).await??;
         if put != id {
-            return Err(not_yours(from, "a file is not the one that it was said to be"));
+            return Err(not_yours(from, "a file isn't the one it was announced as"));
         }
         Ok(Value::Bool(true))
     }
@@ -381,7 +381,7 @@ fn check(
         other => other == BY.1,
     };
     if !speaks || !because {
-        return Err(not_yours(from, "nobody who works on this machine says this"));
+        return Err(not_yours(from, "no agent on this machine can send this"));
     }
     let may = match about {
         About::Run(run) => of_run(run)?,
@@ -397,7 +397,7 @@ fn check(
     };
     match may {
         true => Ok(()),
-        false => Err(not_yours(from, "this is not for this machine to say")),
+        false => Err(not_yours(from, "this machine can't send this")),
     }
 }
 

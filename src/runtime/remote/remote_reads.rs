@@ -91,8 +91,8 @@ fn head(now: Timestamp, cut_for: Duration, zone: &TimeZone) -> String {
     let age = SignedDuration::try_from(cut_for).ok();
     let at = age.and_then(|age| now.checked_sub(age).ok()).unwrap_or(now);
     format!(
-        "From this machine's copy of {}, {} old; the line to home is cut. The copy has what the agents of this machine need, \
-         and nothing else.",
+        "From this machine's copy of {}, {} old, because the connection to HQ is lost. The copy \
+         only has what this machine's agents need.",
         clock(at, now, zone),
         format::duration(Duration::from_secs(cut_for.as_secs()))
     )
@@ -159,7 +159,8 @@ mod tests {
     fn an_answer_of_a_copy_says_its_age_in_the_first_line() {
         let now = from_ms(1_700_000_000_000);
         let head = head(now, CUT_FOR, &TimeZone::UTC);
-        let begins = "From this machine's copy of 19:13, 3 h old; the line to home is cut.";
+        let begins = "From this machine's copy of 19:13, 3 h old, because the connection to HQ is \
+            lost.";
         assert!(head.starts_with(begins), "{head}");
         let output = ToolOutput { whole: Some("all".to_owned()), ..ToolOutput::text("a part") };
         let headed = headed(output, &head);

@@ -61,7 +61,8 @@ impl WriteTool for TaskEscalate {
         comments::add(tx, task.id, &words, Reach::NoteOnly)?;
         let name = tasks::name(tx, task.number)?;
         Ok(ToolOutput::text(format!(
-            "{who} is asked; {name} is blocked until then. End this run with work_done, task_state blocked."
+            "{who} was asked, and {name} is blocked until they act. End this run with work_done, \
+             task_state blocked."
         )))
     }
 }

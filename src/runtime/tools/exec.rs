@@ -131,7 +131,7 @@ pub(crate) struct Args {
     background: Option<bool>,
     /// Milliseconds to wait before it is left running (10000).
     yield_ms: Option<u64>,
-    /// Seconds until it is ended (1800).
+    /// Time limit in seconds (1800).
     timeout_seconds: Option<u64>,
 }
 
@@ -167,7 +167,7 @@ impl ActTool for Exec {
         group: Group::Machine,
         needs: Can::Write,
         effect: Effect::Exec,
-        about: "Run a shell command in your sandboxed folder. One that takes long goes on as a job.",
+        about: "Run a shell command in your sandboxed folder. A long one continues as a job.",
     };
     const ALIASES: Aliases = &[
         ("cmd", "command"),
@@ -182,7 +182,7 @@ impl ActTool for Exec {
         tokio::select! {
             slot = Slot::of(&self.turns) => Ok(slot),
             () = cx.cancel.cancelled() => {
-                Err(ToolError::refused("aborted", "stopped before the program began"))
+                Err(ToolError::refused("aborted", "stopped before the program started"))
             }
         }
     }
@@ -228,7 +228,7 @@ impl ActTool for Exec {
             running.0 = None;
             let left = self.jobs.adopt(cx, leaving).await?;
             let mut output = ToolOutput::text(format!(
-                "[running as job {number}; you are told when it ends; process with id {number} \
+                "[running as job {number}; you are notified when it ends; process with id {number} \
                  follows it, writes to it or ends it]\n{text}{left_out}",
                 number = left.number
             ));
@@ -282,11 +282,11 @@ async fn program(
         Ok::<_, store::StoreError>((agent, snap.get::<Settings>(())?))
     })?;
     let (Some(mut agent), settings) = facts else {
-        return Err(ToolError::refused("denied", "the agent does not exist any more"));
+        return Err(ToolError::refused("denied", "the agent no longer exists"));
     };
     child::narrow(cx.child.as_ref(), &mut agent);
     if !agent.exec {
-        return Err(ToolError::refused("denied", "you may not run programs"));
+        return Err(ToolError::refused("denied", "you can't run programs"));
     }
     let scratch = cx.ws.agent_scratch(&agent.slug);
     let (out, prepared) = (job.join(OUTPUT), job.to_owned());
@@ -353,11 +353,11 @@ async fn program(
 /// Refuses a command line that the shell cannot take.
 fn check_command(command: &str) -> Result<(), ToolError> {
     if command.contains('\0') {
-        return Err(ToolError::refused("invalid_args", "command: it has a zero byte"));
+        return Err(ToolError::refused("invalid_args", "command: contains a zero byte"));
     }
     if MAX_COMMAND < command.len() {
         let text = format!(
-            "a command line has at most {MAX_COMMAND} bytes; write it into a file and run that"
+            "a command line can have at most {MAX_COMMAND} bytes; write it to a file and run that"
         );
         return Err(ToolError::refused("too_large", text));
     }
@@ -372,16 +372,13 @@ fn variables(args: &Args) -> Result<Vec<(&String, &String)>, ToolError> {
         FIXED.contains(&upper.as_str()) || upper.starts_with("HQ_") || name.contains('\0')
     };
     if let Some((name, _)) = given.iter().find(|(name, _)| wrong(name)) {
-        return Err(ToolError::refused(
-            "denied",
-            format!("the variable {name} is not yours to set"),
-        ));
+        return Err(ToolError::refused("denied", format!("you can't set the variable {name}")));
     }
     if given.len() > MAX_VARIABLES || given.iter().any(|(_, value)| value.contains('\0')) {
         return Err(ToolError::refused("invalid_args", "env: too many variables, or a zero byte"));
     }
     if MAX_ENV < given.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() {
-        return Err(ToolError::refused("too_large", "env: put long values into a file"));
+        return Err(ToolError::refused("too_large", "env: put long values in a file"));
     }
     Ok(given)
 }
@@ -412,7 +409,7 @@ async fn workdir_of(cx: &ToolCx, written: &str) -> Result<PathBuf, ToolError> {
 fn io<T>(result: std::io::Result<T>, what: &str) -> Result<T, ToolError> {
     result.map_err(|error| ToolError::Failed {
         code: "storage_failed",
-        message: format!("{what} could not be written: {error}"),
+        message: format!("couldn't write {what}: {error}"),
     })
 }
 
@@ -461,7 +458,7 @@ async fn so_far_of(job: &Job) -> Result<(String, u64), ToolError> {
 fn report(end: &JobEnd, printed: Printed, seconds: u64, name: &str) -> ToolOutput {
     if let Some(why) = &end.not_started {
         return ToolOutput::error(format!(
-            "Error(sandbox): not started: the sandbox could not be set up: {why}"
+            "Error(sandbox): not started: couldn't set up the sandbox: {why}"
         ));
     }
     let how = match (end.reason, end.outcome) {
@@ -470,7 +467,7 @@ fn report(end: &JobEnd, printed: Printed, seconds: u64, name: &str) -> ToolOutpu
         (Some(StopReason::TooManyProcesses), _) => "ended: too many processes".to_owned(),
         (Some(StopReason::TooMuchOutput), _) => "ended: too much output".to_owned(),
         (Some(StopReason::TooMuchDisk), _) => {
-            "ended: too much on the disk; remove what is not needed".to_owned()
+            "ended: used too much disk space; delete what you don't need".to_owned()
         }
         (None, Outcome::Code(code)) => format!("exit code {code}"),
         (None, Outcome::Signal(signal)) => format!("ended by signal {signal}"),
@@ -481,7 +478,7 @@ fn report(end: &JobEnd, printed: Printed, seconds: u64, name: &str) -> ToolOutpu
     };
     let left = match end.ended_children {
         0 => "",
-        _ => "; what it left running was ended: background: true keeps it",
+        _ => "; its remaining child processes were ended; background: true keeps them",
     };
     let left = if end.reason.is_none() { left } else { "" };
     let Printed { raw, reduced } = printed;
@@ -489,9 +486,8 @@ fn report(end: &JobEnd, printed: Printed, seconds: u64, name: &str) -> ToolOutpu
         None => (String::new(), raw, None),
         Some(Reduced { text, left_out: 0 }) => (String::new(), text, None),
         Some(Reduced { text, left_out }) => {
-            let note = format!(
-                "; {left_out} lines that say nothing new are left out, path \"{name}\" has all"
-            );
+            let note =
+                format!("; {left_out} repetitive lines are left out, path \"{name}\" has all");
             (note, text, Some(format!("[{how}{left}]\n{raw}")))
         }
     };

@@ -42,7 +42,7 @@ pub(crate) enum Mode {
     /// With headings and links.
     #[default]
     Markdown,
-    /// The words only.
+    /// Plain text.
     Text,
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum Mode {
 pub(crate) struct Args {
     /// An http or https address.
     url: String,
-    /// Most characters (12000).
+    /// Maximum characters (12000).
     max_chars: Option<usize>,
     /// `markdown` or `text`.
     extract_mode: Option<Mode>,
@@ -101,7 +101,7 @@ impl ReadTool for WebFetch {
             Mode::Text => Form::Text,
         };
         if let Some(why) = leaks::of(&cx.ws.app.redactor, &args.url) {
-            let text = format!("nothing was sent: {why}; give an address without it");
+            let text = format!("nothing was sent: {why}; use an address without it");
             return Err(ToolError::refused("denied", text));
         }
         let began = Instant::now();
@@ -130,8 +130,8 @@ impl ReadTool for WebFetch {
             Ok(fetched) => fetched,
             Err(FetchError::Net(NetError::Refused(GuardError::NotListed { host }))) if is_held => {
                 return Ok(ToolOutput::error(format!(
-                    "Error(denied): the page leads to {host}, where nobody has sent you: fetch its address there itself, \
-                     and a person is asked"
+                    "Error(denied): the page redirects to {host}, where no one has sent you: fetch \
+                     that address directly to request approval"
                 )));
             }
             Err(error) => {

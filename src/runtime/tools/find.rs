@@ -99,12 +99,11 @@ impl ReadTool for ToolSearch {
         if found.is_empty() {
             let names = self.catalogue.iter().map(|(name, _)| *name).filter(|name| may_use(name));
             let names = names.collect::<Vec<_>>().join(", ");
-            return Ok(ToolOutput::text(format!("no tool fits these words; there are: {names}")));
+            return Ok(ToolOutput::text(format!("no tool matches; available: {names}")));
         }
         let lines: Vec<String> =
             found.iter().map(|(name, about)| format!("{name}: {about}")).collect();
-        let mut output =
-            ToolOutput::text(format!("You can use these from now on:\n{}", lines.join("\n")));
+        let mut output = ToolOutput::text(format!("You can now use:\n{}", lines.join("\n")));
         output.load = found.iter().map(|(name, _)| (*name).to_owned()).collect();
         Ok(output)
     }
@@ -118,7 +117,7 @@ mod tests {
     fn a_tool_is_found_by_its_name_by_several_and_by_what_it_says_of_itself() {
         let catalogue = vec![
             ("label_list", "List the labels of tasks."),
-            ("task_claim", "Take a task that nobody has and begin it."),
+            ("task_claim", "Claim an unassigned task and start it."),
             ("template_get", "Preview a task template."),
             ("template_list", "List task templates."),
         ];
@@ -127,7 +126,7 @@ mod tests {
             find.search(query, |_| true).into_iter().map(|(name, _)| name).collect()
         };
         assert_eq!(found("templates"), ["template_get", "template_list"]);
-        assert_eq!(found("take")[0], "task_claim");
+        assert_eq!(found("unassigned")[0], "task_claim");
         assert_eq!(found("label_list")[0], "label_list");
         assert!(found("spoons").is_empty());
         assert!(find.search("templates", |name| name != "template_get").len() == 1);

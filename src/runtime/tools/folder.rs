@@ -130,13 +130,14 @@ pub(crate) fn short(hash: &[u8; 32]) -> String {
 /// programs can create files of any size.
 pub(crate) fn current(files: &AgentFiles, path: &str) -> Result<Option<Current>, ToolError> {
     if path.is_empty() {
-        return Err(ToolError::refused("invalid_args", "give the path of a file"));
+        return Err(ToolError::refused("invalid_args", "give a file path"));
     }
     match files.read_up_to(path, MAX_FILE)? {
         Some(part) if part.total > MAX_FILE => Err(ToolError::refused(
             "too_large",
             format!(
-                "{path} has {} bytes; files up to {MAX_FILE} bytes can be used: take a part with a program",
+                "{path} has {} bytes, and the limit is {MAX_FILE} bytes; extract a part with a \
+                 program",
                 part.total
             ),
         )),
@@ -156,8 +157,8 @@ pub(crate) fn missing(files: &AgentFiles, path: &str) -> ToolError {
     let items = files.list(folder).ok().flatten().unwrap_or_default();
     let near = args::nearest(name, items.iter().map(|item| item.name.as_str()), 3);
     let near = match near.as_slice() {
-        [] => "list shows what there is".to_owned(),
-        near => format!("near: {}", near.join(", ")),
+        [] => "use list to see the files".to_owned(),
+        near => format!("similar: {}", near.join(", ")),
     };
     ToolError::refused("not_found", format!("there is no file {path}; {near}"))
 }
@@ -177,7 +178,7 @@ pub(crate) fn change(root: &Path, changes: &[FileChange]) -> Result<(), ToolErro
         if now.as_ref().map(|now| now.hash) != change.before {
             return Err(ToolError::refused(
                 "conflict",
-                format!("{} was changed meanwhile; read it again", change.path),
+                format!("{} has changed since; read it again", change.path),
             ));
         }
         former.push(now);

@@ -62,13 +62,13 @@ fn words(changed: &[&str]) -> String {
     }
     let (names, first) = (changed.join(", "), changed.first().copied().unwrap_or_default());
     let (says, is, it) = match changed.len() {
-        1 => ("says", "is", "it"),
-        _ => ("say", "are", "them"),
+        1 => ("defines", "was", "it"),
+        _ => ("define", "were", "them"),
     };
     format!(
-        "\n[{names} {says} who you are and {is} as before: a program does not change {it}. What it has made lies in \
-         {PROPOSED}/{first}{more}; people see the difference in Review and decide, so leave it there]",
-        more = if changed.len() == 1 { "" } else { " and beside" },
+        "\n[{names} {says} your identity and {is} restored: programs can't change {it}. What the program wrote is in \
+         {PROPOSED}/{first}{more}; people review the change in Review, so leave it there]",
+        more = if changed.len() == 1 { "" } else { " and next to it" },
     )
 }
 

@@ -51,7 +51,7 @@ fn today(cx: &ToolCx) -> Result<Date, ToolError> {
 
 fn own_session(cx: &ToolCx) -> Result<Session, ToolError> {
     let session = cx.ws.read(|snap| snap.get::<Session>(cx.session))?;
-    session.ok_or_else(|| ToolError::refused("not_found", "this conversation is gone"))
+    session.ok_or_else(|| ToolError::refused("not_found", "this conversation no longer exists"))
 }
 
 /// Searches memory and conversations.
@@ -62,9 +62,9 @@ pub(crate) struct MemorySearch;
 pub(crate) struct SearchArgs {
     /// Words to look for.
     query: String,
-    /// "memory" (your notes) or "sessions" (what was said); both without it.
+    /// "memory" (your notes) or "sessions" (conversations); default: both.
     sources: Option<Vec<String>>,
-    /// Nothing older, as 2026-11-20.
+    /// Nothing older than this day, such as 2026-11-20.
     since: Option<String>,
     /// How many (6).
     max: Option<usize>,
@@ -77,18 +77,18 @@ impl ReadTool for MemorySearch {
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Search your memory and former conversations.",
+        about: "Search your memory and past conversations.",
     };
     const ALIASES: Aliases = &[("maxResults", "max"), ("limit", "max"), ("text", "query")];
     const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: SearchArgs) -> Result<ToolOutput, ToolError> {
         let query = Query::of(&args.query)
-            .ok_or_else(|| ToolError::refused("invalid_args", "give a word to look for"))?;
+            .ok_or_else(|| ToolError::refused("invalid_args", "give a word to search for"))?;
         let since = match args.since.as_deref().map(str::trim).filter(|since| !since.is_empty()) {
             None => None,
             Some(day) => Some(day.parse::<Date>().map_err(|_| {
-                ToolError::refused("invalid_args", "since is a day such as 2026-11-20")
+                ToolError::refused("invalid_args", "write since as a day, such as 2026-11-20")
             })?),
         };
         let wants = |source: &str| match &args.sources {
@@ -96,7 +96,7 @@ impl ReadTool for MemorySearch {
             _ => true,
         };
         if !wants("memory") && !wants("sessions") {
-            let text = "sources are \"memory\" and \"sessions\"";
+            let text = "use the sources \"memory\" and \"sessions\"";
             return Err(ToolError::refused("invalid_args", text));
         }
         let (most, day) = (args.max.unwrap_or(RESULTS).clamp(1, MOST), today(cx)?);
@@ -132,7 +132,7 @@ impl ReadTool for MemorySearch {
                 others.extend(searched.hits.iter().map(|hit| hit.session));
             }
             if out.is_empty() {
-                out.push_str("Nothing was found. Try other words.");
+                out.push_str("Nothing found. Try other words.");
             }
             Ok((ToolOutput::text(out.trim_end()), others))
         })
@@ -157,7 +157,7 @@ fn tell(out: &mut String, searched: &Searched, own: SessionId) {
     }
     if let Some((what, until)) = searched.unseen() {
         // ok: writing to a String cannot fail.
-        let _ = write!(out, "[{what} before {} was not looked through.]", day(until));
+        let _ = write!(out, "[{what} before {} was not searched.]", day(until));
     }
 }
 
@@ -171,7 +171,7 @@ pub(crate) struct MemoryRead;
 /// What `memory_read` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct ReadArgs {
-    /// As memory_search gives it; MEMORY.md without it.
+    /// As in memory_search; default: MEMORY.md.
     path: Option<String>,
     /// First line, from 1.
     from: Option<usize>,
@@ -186,7 +186,7 @@ impl ReadTool for MemoryRead {
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Read a note of your memory, or what was said around a place that memory_search found.",
+        about: "Read a note in your memory, or the messages around a place found by memory_search.",
     };
     const ALIASES: Aliases = &[("offset", "from"), ("limit", "lines"), ("file", "path")];
     const LOOKS: Looks = Looks::Here;
@@ -202,7 +202,7 @@ impl ReadTool for MemoryRead {
             let files = AgentFiles::open(&root)?;
             let path = of_memory(&files, &path)?;
             let Some(text) = memory::text(&files, &path)? else {
-                let text = format!("{path} is empty: nothing was written yet.");
+                let text = format!("{path} is empty.");
                 return Ok((path, ToolOutput::text(text)));
             };
             let total = text.lines().count();
@@ -210,7 +210,11 @@ impl ReadTool for MemoryRead {
             let last = from - 1 + some.len();
             let more = match last < total {
                 true => {
-                    format!("\n[lines {from} to {last} of {total}; go on with from {}]", last + 1)
+                    format!(
+                        "\n[lines {from} to {last} of {total}; continue with from \
+                        {}]",
+                        last + 1
+                    )
                 }
                 false => String::new(),
             };
@@ -232,7 +236,7 @@ fn of_memory(files: &AgentFiles, written: &str) -> Result<String, ToolError> {
 
 fn read_note(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
     let bad = || {
-        let text = "write the place as memory_search gives it: session:<id>#<number>";
+        let text = "use a place from memory_search: session:<id>#<number>";
         ToolError::refused("invalid_args", text)
     };
     let (id, n) = place.split_once('#').unwrap_or((place, "0"));
@@ -247,7 +251,7 @@ fn read_note(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
         }
     });
     let Some(events) = found.map_err(|error: StoreError| ToolError::from(error))? else {
-        return Err(ToolError::refused("not_found", "there is no such conversation of yours"));
+        return Err(ToolError::refused("not_found", "you have no such conversation"));
     };
     let mut out = String::new();
     for event in events {
@@ -257,7 +261,7 @@ fn read_note(cx: &ToolCx, place: &str) -> Result<ToolOutput, ToolError> {
         // ok: writing to a String cannot fail.
         let _ = write!(out, "[#{} {} {who}]\n{text}\n\n", event.n, day(event.at));
     }
-    let text = if out.is_empty() { "Nothing was said there." } else { out.trim_end() };
+    let text = if out.is_empty() { "There are no messages." } else { out.trim_end() };
     folder::of_sessions(cx, ToolOutput::text(text), &[id])
 }
 
@@ -266,9 +270,9 @@ pub(crate) struct MemoryAppend;
 /// What `memory_append` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct AppendArgs {
-    /// What to keep, one fact a line.
+    /// What to save, one fact per line.
     text: String,
-    /// true: lasts (MEMORY.md). Else today's note.
+    /// true: permanently (MEMORY.md). Otherwise in today's note.
     lasting: Option<bool>,
 }
 
@@ -279,7 +283,7 @@ impl FileTool for MemoryAppend {
         group: Group::Files,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Write something down that you want to know later.",
+        about: "Save something that you want to know later.",
     };
     const ALIASES: Aliases = &[("content", "text"), ("note", "text")];
 
@@ -294,18 +298,18 @@ impl FileTool for MemoryAppend {
             let old = now.as_ref().map_or(Ok(""), |now| as_text(&now.bytes, &path))?;
             let lines: Vec<&str> = args.text.lines().collect();
             let Some(new) = memory::with_lines(without_nothing(old), &lines) else {
-                let text = "nothing to write: give a line that does not stand there yet";
+                let text = "nothing to add: the file already has these lines";
                 return Err(ToolError::refused("invalid_args", text));
             };
             if most < new.len() {
                 let text = format!(
-                    "{path} would have {} bytes; at most {most} are kept. Shorten it with \
-                     memory_replace first: join what belongs together, remove what is old.",
+                    "{path} would have {} bytes, and the limit is {most}. Shorten it with \
+                     memory_replace first: merge related notes and remove old ones.",
                     new.len()
                 );
                 return Err(ToolError::refused("too_large", text));
             }
-            let text = format!("written into {path}");
+            let text = format!("written to {path}");
             Ok(plan(path.clone(), now.map(|now| now.hash), new, text))
         })
         .await
@@ -319,7 +323,7 @@ fn without_nothing(old: &str) -> &str {
 
 fn as_text<'b>(bytes: &'b [u8], path: &str) -> Result<&'b str, ToolError> {
     std::str::from_utf8(bytes)
-        .map_err(|_| ToolError::refused("invalid_args", format!("{path} is no text in UTF-8")))
+        .map_err(|_| ToolError::refused("invalid_args", format!("{path} isn't UTF-8 text")))
 }
 
 fn plan(path: String, before: Option<[u8; 32]>, new: String, text: String) -> FilePlan {
@@ -335,9 +339,9 @@ pub(crate) struct MemoryReplace;
 pub(crate) struct ReplaceArgs {
     /// Text to find; must occur once.
     old: String,
-    /// Text in its place; empty removes it.
+    /// Replacement text; empty removes it.
     new: String,
-    /// The file; MEMORY.md without it.
+    /// The file; default: MEMORY.md.
     path: Option<String>,
 }
 
@@ -374,7 +378,7 @@ impl FileTool for MemoryReplace {
                 .map_err(|error| masks::explained(&redactor, old, [edit[0].old.as_str()], error))?;
             let most = if path == LASTING { MAX_LASTING } else { MAX_NOTE };
             if most < new.len() && old.len() < new.len() {
-                let text = format!("{path} may have at most {most} bytes");
+                let text = format!("{path} can have at most {most} bytes");
                 return Err(ToolError::refused("too_large", text));
             }
             let text = format!("changed {path}");

@@ -74,9 +74,9 @@ pub(crate) struct Args {
     action: Action,
     /// Number of the job.
     id: Option<u32>,
-    /// poll: milliseconds to wait for news (10000).
+    /// poll: milliseconds to wait for output (10000).
     timeout: Option<u64>,
-    /// log: first line, from 1; the last lines without it.
+    /// log: first line, from 1; default: the last lines.
     offset: Option<usize>,
     /// log: number of lines (200).
     limit: Option<usize>,
@@ -84,7 +84,7 @@ pub(crate) struct Args {
     data: Option<String>,
     /// write: end its input.
     eof: Option<bool>,
-    /// watch: be told of the next line that this regular expression fits.
+    /// watch: be notified of the next line that matches this regular expression.
     pattern: Option<String>,
 }
 
@@ -129,7 +129,7 @@ fn is_for(cx: &ToolCx, tx: &dyn Read, job: &Job) -> Result<bool, StoreError> {
 /// A job of this agent by its number.
 fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
     let Some(number) = number else {
-        return Err(ToolError::refused("invalid_args", "id is missing: the number of the job"));
+        return Err(ToolError::refused("invalid_args", "id is missing: give the job's number"));
     };
     let found = cx.ws.read(|snap| {
         let job = queries::by_name(snap, &number.to_string())?;
@@ -139,7 +139,7 @@ fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
         }
     })?;
     found.ok_or_else(|| {
-        let text = format!("you have no job {number}; action list names yours");
+        let text = format!("you have no job {number}; action list shows yours");
         ToolError::refused("not_found", text)
     })
 }
@@ -176,7 +176,7 @@ impl Process {
     /// Describes a running job.
     fn state(&self, job: &Job) -> String {
         let quiet = self.jobs.get(job.id).is_some_and(|live| waits(&live));
-        if quiet { "running, seems to wait for input".to_owned() } else { "running".to_owned() }
+        if quiet { "running, may be waiting for input".to_owned() } else { "running".to_owned() }
     }
 
     async fn poll(
@@ -207,9 +207,10 @@ impl Process {
         let (text, nothing) = news_of(&live).await?;
         let how = match live.program.end() {
             Some(end) => crate::jobs::outcome_of(&end).describe(),
-            None if waits(&live) => "running; it seems to wait for input: write".to_owned(),
+            None if waits(&live) => "running; may be waiting for input: use write".to_owned(),
             None if nothing > 2 => {
-                "running; nothing new several times: do something else, you are told when it ends"
+                "running; no new output for a while: do something else, you are notified when it \
+                 ends"
                     .to_owned()
             }
             None => "running".to_owned(),
@@ -242,17 +243,20 @@ impl Process {
     ) -> Result<ToolOutput, ToolError> {
         let wrong = |why: String| ToolError::refused("invalid_args", format!("pattern: {why}"));
         let pattern = pattern.filter(|pattern| !pattern.is_empty());
-        let pattern = pattern.ok_or_else(|| wrong("say what the line looks like".to_owned()))?;
+        let pattern = pattern.ok_or_else(|| wrong("give a pattern for the line".to_owned()))?;
         let wanted = globs::words(pattern, Expression::Regular).map_err(wrong)?;
         let Some(live) = self.jobs.get(job.id).filter(|_| job.is_running()) else {
-            let text = format!("job {} has ended; log has what it wrote", job.number);
+            let text = format!("job {} has ended; log shows its output", job.number);
             return Err(ToolError::refused("unavailable", text));
         };
         self.jobs.look_out(&cx.ws, job, live, wanted).map_err(|error| ToolError::Failed {
             code: "storage_failed",
             message: format!("the output could not be read: {error}"),
         })?;
-        Ok(ToolOutput::text("You are told of the next line that fits, and of its end. Go on."))
+        Ok(ToolOutput::text(
+            "You will be notified of the next matching line and when the program \
+            ends. Continue with something else.",
+        ))
     }
 
     async fn kill(&self, cx: &ToolCx, job: Job) -> Result<ToolOutput, ToolError> {
@@ -298,7 +302,7 @@ async fn news_of(live: &Arc<Live>) -> Result<(String, u32), ToolError> {
     heard.offset = next;
     let text = match skipped {
         0 => text,
-        bytes => format!("[{bytes} bytes before this are passed over; log has them]\n{text}"),
+        bytes => format!("[{bytes} earlier bytes skipped; log has them]\n{text}"),
     };
     Ok((text, heard.nothing))
 }
@@ -354,5 +358,5 @@ async fn clear(cx: &ToolCx, job: Job) -> Result<ToolOutput, ToolError> {
     let id = job.id;
     let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
     cx.ws.order(by, JobCleared { id }).await?;
-    Ok(ToolOutput::text("taken off the list"))
+    Ok(ToolOutput::text("removed from the list"))
 }

@@ -35,7 +35,7 @@ pub(crate) struct Progress;
 pub(crate) struct Args {
     /// A few words, e.g. "reading the offers, 3 of 5".
     text: Option<String>,
-    /// All steps of your plan; it takes the place of the one before.
+    /// All steps of your plan; replaces the previous plan.
     #[serde(default)]
     plan: Vec<Step>,
 }
@@ -75,10 +75,10 @@ impl Args {
             return wrong("give text, a plan, or both");
         }
         if MAX_STEPS < self.plan.len() {
-            return wrong("a plan has at most 50 steps");
+            return wrong("use at most 50 steps");
         }
         if 1 < self.plan.iter().filter(|step| step.status == Status::Doing).count() {
-            return wrong("one step at most is doing; the others are todo or done");
+            return wrong("at most one step can be doing; the others are todo or done");
         }
         let mut shown = match text {
             Some(text) => ellipsis(text.lines().next().unwrap_or_default(), SHOWN),
@@ -168,7 +168,7 @@ mod tests {
     fn a_plan_has_so_many_steps_and_one_that_is_done_now() {
         assert!(shown("{}").unwrap_err().contains("give text"));
         let two = r#"{"plan":[{"step":"a","status":"doing"},{"step":"b","status":"doing"}]}"#;
-        assert!(shown(two).unwrap_err().contains("one step at most"));
+        assert!(shown(two).unwrap_err().contains("at most one step"));
         let steps = vec![r#"{"step":"a","status":"todo"}"#; 51].join(",");
         assert!(shown(&format!(r#"{{"plan":[{steps}]}}"#)).unwrap_err().contains("at most 50"));
     }

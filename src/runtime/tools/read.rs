@@ -60,7 +60,7 @@ impl ReadTool for Read {
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Read a text file, a picture or a folder of yours.",
+        about: "Read a text file, an image or a folder of yours.",
     };
     const ALIASES: Aliases = PATHS;
     const LOOKS: Looks = Looks::Here;
@@ -118,14 +118,14 @@ fn file(files: &AgentFiles, path: String, lines: &Lines) -> Result<ToolOutput, T
 /// The text of a document, by lines.
 fn words(path: &str, data: &[u8], lines: &Lines) -> Result<ToolOutput, ToolError> {
     let refused = |why: &str| {
-        let text = format!("{path} is a document whose words cannot be read: {why}; use a program");
+        let text = format!("{path} is a document without readable text: {why}; use a program");
         ToolError::refused("invalid_args", text)
     };
     let read = document::words(data, MAX_WORDS).map_err(refused)?;
     if read.text.is_empty() {
-        return Err(refused("it holds none, perhaps only pictures of pages"));
+        return Err(refused("it may be a scan"));
     }
-    let note = format!(", the words of a {} without its pictures", read.describe());
+    let note = format!(", the text of a {} without images", read.describe());
     Ok(ToolOutput::text(lines.of(&read.text, &note)?))
 }
 
@@ -135,7 +135,7 @@ fn picture(path: &str, kind: &str, data: Vec<u8>) -> Result<ToolOutput, ToolErro
         return Err(ToolError::refused(
             "invalid_args",
             format!(
-                "{path} is no text in UTF-8 but {kind} ({len} bytes); use a program to look into it"
+                "{path} isn't UTF-8 text but {kind} ({len} bytes); use a program to inspect it"
             ),
         ));
     }
@@ -143,7 +143,8 @@ fn picture(path: &str, kind: &str, data: Vec<u8>) -> Result<ToolOutput, ToolErro
         return Err(ToolError::refused(
             "too_large",
             format!(
-                "{path} has {len} bytes; a picture for you has at most {MAX_PICTURE}: make a smaller copy"
+                "{path} has {len} bytes, and images can have at most {MAX_PICTURE}; make a smaller \
+                 copy"
             ),
         ));
     }
@@ -161,10 +162,7 @@ pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolE
     }
     let number = |text: &str| {
         text.trim().parse::<u32>().map_err(|_| {
-            ToolError::refused(
-                "invalid_args",
-                "write result:<number>, as it stands in the cut output",
-            )
+            ToolError::refused("invalid_args", "use result:<number>, as in the cut output")
         })
     };
     let (run, wanted) = match name.split_once('.') {
@@ -196,7 +194,13 @@ pub(super) async fn result_text(cx: &ToolCx, name: &str) -> Result<String, ToolE
             bring(&ws, vec![id]).await;
             blocking(move || {
                 let bytes = ws.blobs.get(id, MAX_RESULT).map_err(|e| {
-                    ToolError::refused("not_found", format!("the output is gone: {e}"))
+                    ToolError::refused(
+                        "not_found",
+                        format!(
+                            "the output is no longer available: \
+                        {e}"
+                        ),
+                    )
                 })?;
                 Ok(String::from_utf8_lossy(&bytes).into_owned())
             })
@@ -222,7 +226,7 @@ fn answer_of(cx: &ToolCx, number: &str) -> Result<String, ToolError> {
         }))
     })?;
     answer.ok_or_else(|| {
-        let text = format!("you have no sub-agent R-{number} that has answered");
+        let text = format!("you have no answer from a sub-agent R-{number}");
         ToolError::refused("not_found", text)
     })
 }
@@ -276,7 +280,7 @@ impl Lines {
         if last == 0 {
             return Err(ToolError::refused(
                 "invalid_args",
-                format!("offset {} is behind the end: there are {total} lines", self.from),
+                format!("offset {} is past the end: there are {total} lines", self.from),
             ));
         }
         let lines = if total == 1 { "line" } else { "lines" };
@@ -284,7 +288,11 @@ impl Lines {
             (1, last) if last == total => format!("[{total} {lines}{note}]"),
             (from, last) if last == total => format!("[lines {from} to {last} of {total}{note}]"),
             (from, last) => {
-                format!("[lines {from} to {last} of {total}; go on with offset {}{note}]", last + 1)
+                format!(
+                    "[lines {from} to {last} of {total}; continue with offset \
+                    {}{note}]",
+                    last + 1
+                )
             }
         };
         out.push_str(&words);
@@ -301,7 +309,7 @@ pub(crate) struct List;
 /// What `list` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct ListArgs {
-    /// Folder; your own top folder without it.
+    /// Folder; default: your top folder.
     path: Option<String>,
 }
 
@@ -312,7 +320,7 @@ impl ReadTool for List {
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List a folder of yours.",
+        about: "List one of your folders.",
     };
     const ALIASES: Aliases = PATHS;
     const LOOKS: Looks = Looks::Here;
@@ -341,7 +349,7 @@ fn listing(items: Vec<Item>) -> String {
         let line = match item.kind {
             Kind::Folder => format!("{}/\n", item.name),
             Kind::File { bytes, .. } => format!("{} ({bytes} bytes)\n", item.name),
-            Kind::Other => format!("{} (a link or no file; not followed)\n", item.name),
+            Kind::Other => format!("{} (a link or special file; not followed)\n", item.name),
         };
         out.push_str(&line);
     }
@@ -367,7 +375,7 @@ mod tests {
         assert_eq!(window("", 1, 2_000), "[empty, hash 1a2b]");
         assert_eq!(
             window("1\n2\n3", 2, 1),
-            "2\n[lines 2 to 2 of 3; go on with offset 3, hash 1a2b]"
+            "2\n[lines 2 to 2 of 3; continue with offset 3, hash 1a2b]"
         );
         assert_eq!(window("1\n2\n3", 3, 1), "3\n[lines 3 to 3 of 3, hash 1a2b]");
         assert!(Lines { from: 9, count: 1, room: 99 }.of("1\n2", "").is_err());
@@ -379,7 +387,7 @@ mod tests {
         assert!(long.contains("ä [… 6000 more bytes in this line]"), "{}", &long[3_900..]);
         let many = window(&"some words in a line\n".repeat(5_000), 1, 2_000);
         assert!(many.len() < 12_200, "{}", many.len());
-        assert!(many.contains("of 5000; go on with offset 572"), "{}", &many[11_900..]);
+        assert!(many.contains("of 5000; continue with offset 572"), "{}", &many[11_900..]);
         let one = Lines { from: 1, count: 5, room: 10 }.of(&"x".repeat(50), "").unwrap();
         assert!(one.starts_with("xxxxx"), "one line is always given: {one}");
     }

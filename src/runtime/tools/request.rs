@@ -50,13 +50,13 @@ pub(crate) struct HttpRequest {
 /// What `http_request` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct Args {
-    /// An https address. In its query, in headers and in the body, {{secret:KEY}} stands for a secret.
+    /// An https address. In its query, headers and body, {{secret:KEY}} inserts a secret.
     url: String,
     /// GET (default), POST, PUT, PATCH, DELETE or HEAD.
     method: Option<String>,
     /// Headers.
     headers: Option<BTreeMap<String, String>>,
-    /// Text, or an object that is sent as JSON.
+    /// Text, or an object to send as JSON.
     body: Option<Value>,
 }
 
@@ -67,7 +67,8 @@ impl ActTool for HttpRequest {
         group: Group::Web,
         needs: Can::Write,
         effect: Effect::External,
-        about: "Make an HTTP request to an API, with secrets that secret_list names and you never see.",
+        about: "Make an HTTP request to an API, with secrets that secret_list names but you never \
+            see.",
     };
     const ALIASES: Aliases = &[("data", "body"), ("json", "body")];
 
@@ -148,7 +149,7 @@ impl Wanted {
             "PATCH" => Method::Patch,
             "DELETE" => Method::Delete,
             "HEAD" => Method::Head,
-            other => return Err(wrong(format!("method: {} is none of them", cut(other, 20)))),
+            other => return Err(wrong(format!("method: {} isn't supported", cut(other, 20)))),
         };
         let at = guard::parse(&args.url).map_err(|error| wrong(format!("url: {error}")))?;
         let (body, is_json) = match args.body {
@@ -157,7 +158,7 @@ impl Wanted {
             Some(value) => (value.to_string(), true),
         };
         if MAX_SENT < body.len() {
-            return Err(ToolError::refused("too_large", "body: at most 1 MB is sent"));
+            return Err(ToolError::refused("too_large", "body: at most 1 MB"));
         }
         let headers = args.headers.unwrap_or_default();
         Ok(Self { at, url: args.url, method, headers, body, is_json })
@@ -173,7 +174,7 @@ impl Wanted {
     fn keys(&self) -> Result<Vec<String>, ToolError> {
         let before = self.url.split(['?', '#']).next().unwrap_or_default();
         if before.contains(MARKS.0) {
-            let text = "url: a secret stands in the query, in headers or in the body";
+            let text = "url: put secrets in the query, headers or body";
             return Err(ToolError::refused("invalid_args", text));
         }
         let mut keys = Vec::new();
@@ -181,7 +182,7 @@ impl Wanted {
         for text in texts {
             for key in names_in(text) {
                 let key = key.ok_or_else(|| {
-                    ToolError::refused("invalid_args", "a secret is named as {{secret:KEY}}")
+                    ToolError::refused("invalid_args", "write a secret as {{secret:KEY}}")
                 })?;
                 if !keys.iter().any(|known| known == key) {
                     keys.push(key.to_owned());
@@ -206,7 +207,11 @@ impl Wanted {
         for (name, value) in &self.headers {
             let value = fill(value, given, str::to_owned)?;
             if value.contains(['\r', '\n', '\0']) {
-                return Err(ToolError::refused("invalid_args", "headers: no line breaks"));
+                return Err(ToolError::refused(
+                    "invalid_args",
+                    "headers: line breaks aren't \
+                    allowed",
+                ));
             }
             request = request.header(&name.to_ascii_lowercase(), value);
         }
@@ -254,7 +259,7 @@ pub(super) fn named(
 ) -> Result<Vec<Given>, ToolError> {
     let denied = |text: String| ToolError::refused("denied", text);
     if at.scheme() != "https" && !inside {
-        return Err(denied("secrets are sent over https alone".to_owned()));
+        return Err(denied("secrets are only sent over https".to_owned()));
     }
     let mut all = vault::given(&cx.ws, cx.agent)?;
     all.retain(|one| keys.contains(&one.key));
@@ -266,8 +271,11 @@ pub(super) fn named(
         };
         if !one.plain && !is_for(&one.hosts) {
             let text = match one.hosts.is_empty() {
-                true => format!("{key} has no hosts: a person has to name those it may go to"),
-                false => format!("{key} may go to {} alone", one.hosts.join(", ")),
+                true => format!(
+                    "{key} has no hosts: a person has to add the hosts that can \
+                    receive it"
+                ),
+                false => format!("{key} can only be sent to {}", one.hosts.join(", ")),
             };
             return Err(denied(text));
         }
@@ -284,9 +292,9 @@ fn output(cx: &ToolCx, answer: Answer) -> ToolOutput {
     let size = body.len();
     let text = match String::from_utf8(body) {
         Ok(text) => text,
-        Err(_) => format!("[{size} bytes that are no text]"),
+        Err(_) => format!("[{size} bytes of binary data]"),
     };
-    let more = if is_cut { "\n[the rest was not read: at most 1 MB is]" } else { "" };
+    let more = if is_cut { "\n[only the first 1 MB was read]" } else { "" };
     let id = untrusted::id_for(cx);
     let whole = untrusted::wrap(&id, &format!("{head}\n{text}{more}"));
     match status < 400 {

@@ -30,7 +30,7 @@ pub(crate) struct Search;
 /// What `search` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct Args {
-    /// Text to find; case does not matter.
+    /// Text to find; case-insensitive.
     pattern: Option<String>,
     /// Only below this folder, or in `result:<n>`.
     path: Option<String>,
@@ -38,9 +38,9 @@ pub(crate) struct Args {
     glob: Option<String>,
     /// The pattern is a regular expression.
     regex: Option<bool>,
-    /// Look in names only.
+    /// Search names only.
     names: Option<bool>,
-    /// Most hits (100).
+    /// Maximum hits (100).
     limit: Option<usize>,
 }
 
@@ -51,7 +51,7 @@ impl ReadTool for Search {
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Find text or names in the files of your folder.",
+        about: "Search text or file names in your folder.",
     };
     const ALIASES: Aliases = &[
         ("text", "pattern"),
@@ -97,7 +97,7 @@ impl Wanted {
     fn of(args: &Args) -> Result<Self, ToolError> {
         let pattern = args.pattern.as_deref().filter(|pattern| !pattern.is_empty());
         if pattern.is_none() && args.glob.is_none() {
-            return Err(wrong("pattern", "give the text to find, or a glob for names"));
+            return Err(wrong("pattern", "give the text to find, or a glob for file names"));
         }
         let how = if args.regex == Some(true) { Expression::Regular } else { Expression::Plain };
         let text = pattern.map(|pattern| globs::words(pattern, how)).transpose();
@@ -240,7 +240,7 @@ impl Found {
             lines.push(format!("[stopped at {} hits; narrow the search]", self.limit));
         }
         if self.left > 0 {
-            lines.push(format!("[{} files over 1 MB were passed over]", self.left));
+            lines.push(format!("[skipped {} files over 1 MB]", self.left));
         }
         ToolOutput::text(lines.join("\n"))
     }

@@ -44,8 +44,8 @@ pub(super) async fn of(
         let reason = match one.way {
             Way::Value => continue,
             Way::StandIn if stand_ins.iter().any(|(name, _)| name == key) => continue,
-            Way::StandIn => "has no stand-in here: programs have one that have the network",
-            Way::Requests => "is not for programs: http_request sends it to its hosts",
+            Way::StandIn => "has no placeholder here: only programs with network access get one",
+            Way::Requests => "isn't for programs: use http_request, which sends it to its hosts",
         };
         return Err(ToolError::refused("denied", format!("{key} {reason}")));
     }
@@ -75,7 +75,7 @@ pub(super) fn readable(one: &Given) -> Result<(), ToolError> {
         Ok(_) => Ok(()),
         Err(_) => Err(ToolError::refused(
             "unavailable",
-            format!("{} cannot be read any more; ask a person to enter it again", one.key),
+            format!("{} can't be read any more; ask a person to enter it again", one.key),
         )),
     }
 }
@@ -144,8 +144,8 @@ impl Noting {
         match self.left_out.as_slice() {
             [] => String::new(),
             keys => format!(
-                "\n[not in the environment: {}, which says what programs run or load; a person may add it under \
-                 another name]",
+                "\n[not in the environment: {}, which would change what programs run or load; a \
+                 person can add it under another name]",
                 keys.join(", ")
             ),
         }

@@ -34,16 +34,16 @@ pub(crate) struct Spawn;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Begins {
-    /// With its task alone.
+    /// Only with its task.
     Isolated,
-    /// With what was said in this conversation.
+    /// With this conversation.
     Fork,
 }
 
 /// What `subagent_spawn` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct SpawnArgs {
-    /// What to do and all it must know: it sees nothing of this conversation unless context is fork.
+    /// What to do and everything it must know: it sees nothing of this conversation unless context is fork.
     task: String,
     /// A short name.
     name: Option<String>,
@@ -51,13 +51,13 @@ pub(crate) struct SpawnArgs {
     model: Option<String>,
     /// How much it thinks.
     thinking: Option<Thinking>,
-    /// Dollars it may spend (a quarter of what you have left).
+    /// Budget in dollars (a quarter of what you have left).
     budget: Option<f64>,
     /// Another agent to do it (you).
     agent: Option<String>,
-    /// `fork`: it begins with this conversation (`isolated`).
+    /// `fork`: it starts with this conversation (`isolated`).
     context: Option<Begins>,
-    /// Minutes it may work.
+    /// Time limit in minutes.
     minutes: Option<u32>,
 }
 
@@ -69,7 +69,8 @@ impl WriteTool for Spawn {
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Hand a part of your work to a sub-agent, which does it beside you; you are told what it answers.",
+        about: "Hand part of your work to a sub-agent, which works in parallel; you get its \
+            answer.",
     };
     const ALIASES: Aliases = &[
         ("label", "name"),
@@ -90,7 +91,7 @@ impl WriteTool for Spawn {
         let agent = args.agent.filter(|name| !name.trim().is_empty());
         let agent = match &agent {
             Some(name) => Some(agents::by_name(tx, name)?.ok_or_else(|| {
-                let text = format!("there is no agent {name}; agent_list shows those there are");
+                let text = format!("there is no agent {name}; agent_list shows all agents");
                 ToolError::refused("not_found", text)
             })?),
             None => None,
@@ -110,11 +111,11 @@ impl WriteTool for Spawn {
         };
         let (child, run) = children::spawn(tx, new)?;
         let pays = match child.limit_micros {
-            Some(micros) => format!(" It may spend {}.", format::money(micros)),
+            Some(micros) => format!(" It can spend {}.", format::money(micros)),
             None => String::new(),
         };
         let mut output = ToolOutput::text(format!(
-            "{} is made.{by}{pays} Go on with something else, or wait with {}.",
+            "{} has started.{by}{pays} Continue with something else, or wait with {}.",
             children::called(&child, &run),
             ALL[1]
         ));
@@ -138,12 +139,18 @@ fn share(
     // A budget of more than ten million dollars is a mistake.
     let micros = match dollars {
         dollars if 0.0 < dollars && dollars <= 10_000_000.0 => (dollars * 1_000_000.0) as i64,
-        _ => return Err(ToolError::refused("invalid_args", "budget is in dollars, such as 0.25")),
+        _ => {
+            return Err(ToolError::refused(
+                "invalid_args",
+                "give the budget in dollars, such as \
+            0.25",
+            ));
+        }
     };
     match left.micros {
         Some(left) if whole(left) < micros => Err(ToolError::refused(
             "over_budget",
-            format!("you have {} left yourself", format::money(whole(left))),
+            format!("you only have {} left", format::money(whole(left))),
         )),
         _ => Ok((Some(micros), tokens)),
     }
@@ -156,7 +163,7 @@ fn named(cx: &ToolCx, tx: &dyn Read, names: &[String]) -> Result<Vec<Child>, Too
         let Some((child, _)) = reading::by_name(tx, cx.session, name)? else {
             return Err(ToolError::refused(
                 "not_found",
-                format!("you have no sub-agent {name}; {} shows those you have", ALL[2]),
+                format!("you have no sub-agent {name}; {} shows yours", ALL[2]),
             ));
         };
         if all.iter().all(|known| known.run != child.run) {
@@ -171,13 +178,13 @@ pub(crate) struct Wait;
 /// What `subagent_wait` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct WaitArgs {
-    /// Which, such as R-12; all of yours without it.
+    /// Which, such as R-12; default: all of yours.
     #[serde(default)]
     ids: Vec<String>,
-    /// Until the first of them has ended, not all.
+    /// Until the first has ended, not all.
     #[serde(default)]
     any: bool,
-    /// No longer than so many minutes.
+    /// Maximum minutes.
     minutes: Option<i64>,
 }
 
@@ -189,7 +196,7 @@ impl WriteTool for Wait {
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "Wait until your sub-agents have ended, or one of them has failed; gives their answers.",
+        about: "Wait until your sub-agents have ended or one has failed; returns their answers.",
     };
 
     fn commit(
@@ -212,7 +219,7 @@ impl WriteTool for Wait {
             false => named(cx, tx, &args.ids)?,
         };
         if all.is_empty() {
-            return Ok(ToolOutput::text("No sub-agent is at work, and you know all answers."));
+            return Ok(ToolOutput::text("No sub-agent is running, and you have all answers."));
         }
         let mut over = if args.any {
             all.iter().any(|child| !child.is_live())
@@ -257,7 +264,7 @@ impl ReadTool for List {
         group: Group::Work,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Your sub-agents: which there are, how they stand, what they cost.",
+        about: "List your sub-agents with their state and cost.",
     };
 
     async fn read(&self, cx: &ToolCx, _: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -280,7 +287,7 @@ impl ReadTool for List {
             Ok::<_, StoreError>(lines)
         })?;
         Ok(ToolOutput::text(match lines.is_empty() {
-            true => "You have made no sub-agent here.".to_owned(),
+            true => "You have no sub-agents here.".to_owned(),
             false => lines.join("\n"),
         }))
     }
@@ -303,7 +310,7 @@ impl WriteTool for Stop {
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "Stop one of your sub-agents, and those that it has made.",
+        about: "Stop one of your sub-agents and those it has created.",
     };
 
     fn commit(
@@ -318,9 +325,9 @@ impl WriteTool for Stop {
             return Err(ToolError::refused("not_found", "you have no such sub-agent"));
         };
         if !child.is_live() {
-            return Ok(ToolOutput::text("It has ended already."));
+            return Ok(ToolOutput::text("It has already ended."));
         }
         children::stop(tx, child, None)?;
-        Ok(ToolOutput::text("It is stopped."))
+        Ok(ToolOutput::text("Stopped."))
     }
 }

@@ -43,12 +43,12 @@ pub(crate) struct AskPerson;
 /// What `ask_person` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct AskArgs {
-    /// One clear question with what is needed to decide.
+    /// One clear question with everything needed to decide.
     question: String,
     /// Up to 4 short answers to choose from.
     #[serde(default)]
     options: Vec<String>,
-    /// Hours to wait at most.
+    /// Maximum hours to wait.
     hours: Option<i64>,
     in_browser: Option<bool>,
 }
@@ -61,7 +61,8 @@ impl WriteTool for AskPerson {
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "Ask a person and wait for the answer, for days if need be. Only what you cannot find out or decide yourself.",
+        about: "Ask a person and wait for the answer, for days if necessary. Only what you can't \
+            find out or decide yourself.",
     };
 
     fn commit(
@@ -73,7 +74,7 @@ impl WriteTool for AskPerson {
     ) -> Result<ToolOutput, ToolError> {
         let question = args.question.trim().to_owned();
         if question.is_empty() || question.len() > MAX_QUESTION {
-            return Err(ToolError::refused("invalid_args", "a question has 1 to 4096 bytes"));
+            return Err(ToolError::refused("invalid_args", "use 1 to 4096 bytes"));
         }
         let at_browser = args.in_browser.unwrap_or(false);
         if at_browser && !browsers::is_on(tx, &[cx.agent])? {
@@ -93,7 +94,8 @@ impl WriteTool for AskPerson {
                 until: known.until,
             }),
             None => ToolOutput::error(
-                "Error(no_answer): nobody has answered in time; decide yourself, or end and say what is open",
+                "Error(no_answer): no one answered in time; decide yourself, or end and report \
+                 what is left",
             ),
         })
     }
@@ -106,7 +108,7 @@ pub(crate) struct WaitUntil;
 pub(crate) struct WaitArgs {
     /// Minutes from now.
     minutes: Option<i64>,
-    /// Or a moment, such as 2026-11-21T09:00:00Z.
+    /// Or a time, such as 2026-11-21T09:00:00Z.
     until: Option<String>,
     /// Or until this task has ended, such as MC-12; with minutes or until as the longest wait.
     task: Option<String>,
@@ -122,7 +124,7 @@ impl WriteTool for WaitUntil {
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "Wait for a moment or for the end of a task, then go on here with all that you know.",
+        about: "Wait for a time or the end of a task, then continue here with everything you know.",
     };
 
     fn commit(
@@ -140,10 +142,10 @@ impl WriteTool for WaitUntil {
             }
             (None, Some(text)) => match text.trim().parse::<Timestamp>() {
                 Ok(at) => Some(at),
-                Err(_) => return refused("until is written like 2026-11-21T09:00:00Z"),
+                Err(_) => return refused("write until as 2026-11-21T09:00:00Z"),
             },
             (None, None) => None,
-            (Some(_), Some(_)) => return refused("give minutes or until, one of them"),
+            (Some(_), Some(_)) => return refused("give either minutes or until"),
         };
         let named = known.as_ref().and_then(|park| park.task);
         let task = match (named, &args.task) {
@@ -155,17 +157,17 @@ impl WriteTool for WaitUntil {
         };
         if let Some(task) = &task {
             if !task.status.is_open() {
-                return over(cx, tx, &format!("The task is {} already.", task.status.label()));
+                return over(cx, tx, &format!("The task is already {}.", task.status.label()));
             }
             if task.archived_at.is_some() {
                 return over(cx, tx, "The task is archived.");
             }
         }
         if given.is_none() && task.is_none() {
-            return refused("say until when: minutes, until or task");
+            return refused("give minutes, until or task");
         }
         if given.is_some_and(|at| now + LONGEST < at) {
-            return refused("the moment is within the next 60 days");
+            return refused("use a time within the next 60 days");
         }
         if given.is_some_and(|at| at <= now) {
             return over(cx, tx, "It is time.");

@@ -33,7 +33,7 @@ pub(crate) struct WorkDone;
 pub(crate) struct DoneArgs {
     /// What was done, in one or two sentences.
     summary: String,
-    /// What becomes of the task.
+    /// What happens to the task.
     task_state: Option<TaskState>,
 }
 
@@ -82,7 +82,10 @@ fn leave_task(
         }
         TaskState::Blocked if !is_awaited(tx, cx, &task)? => {
             return refused(
-                "nothing would ever take the task up again: name the task that must end first (task_update with blocked_by), ask whom you report to (task_escalate) or who else can help (ask_person), come back later (work_snooze), or end with work_fail and what would help, which a person sees",
+                "nothing would ever continue the task: name the task that must end first \
+                 (task_update with blocked_by), ask your manager (task_escalate) or someone else \
+                 who can help (ask_person), come back later (work_snooze), or end with work_fail \
+                 and say what would help, which a person will see",
             );
         }
         TaskState::Blocked => {
@@ -90,13 +93,15 @@ fn leave_task(
         }
         TaskState::InReview if OpenEnds::of(tx, id)?.in_review.is_empty() => {
             return refused(
-                "nothing of this task waits for a review: submit it with deliverable_submit first, or say complete",
+                "nothing on this task waits for review: submit it with deliverable_submit first, \
+                 or use complete",
             );
         }
         TaskState::InReview => {}
         TaskState::HandedOver if OpenEnds::of(tx, id)?.parts.is_empty() => {
             return refused(
-                "the task is still yours: give it to whoever goes on (task_update with assignee), or delegate a part of it (task_delegate)",
+                "the task is still assigned to you: assign it to whoever continues (task_update \
+                 with assignee), or delegate part of it (task_delegate)",
             );
         }
         TaskState::HandedOver => {}
@@ -106,7 +111,9 @@ fn leave_task(
                 return Err(ToolError::refused(
                     "task_state_missing",
                     format!(
-                        "say with task_state what becomes of \"{}\": complete, in_review (after deliverable_submit), blocked (by another task, or after task_escalate), or handed_over; nothing else would ever take it up again",
+                        "set task_state for \"{}\": complete, in_review (after \
+                         deliverable_submit), blocked (by another task, or after task_escalate), \
+                         or handed_over; nothing else would ever continue it",
                         task.title
                     ),
                 ));
@@ -215,7 +222,7 @@ impl WriteTool for WorkFail {
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "End this run: the work cannot be done.",
+        about: "End this run: the work can't be done.",
     };
 
     fn commit(
@@ -248,7 +255,7 @@ pub(crate) struct WorkSnooze;
 pub(crate) struct SnoozeArgs {
     /// Minutes from now.
     minutes: Option<i64>,
-    /// Or a moment, such as 2026-11-21T09:00:00Z.
+    /// Or a time, such as 2026-11-21T09:00:00Z.
     until: Option<String>,
     /// What it waits for.
     reason: String,
@@ -262,7 +269,7 @@ impl WriteTool for WorkSnooze {
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "End this run and take the work up again later.",
+        about: "End this run and continue the work later.",
     };
 
     fn commit(
@@ -276,23 +283,17 @@ impl WriteTool for WorkSnooze {
         let until = match (args.minutes, args.until) {
             (Some(minutes), None) => now + SignedDuration::from_mins(minutes.clamp(1, 86_400)),
             (None, Some(text)) => text.trim().parse::<Timestamp>().map_err(|_| {
-                ToolError::refused("invalid_args", "until is written like 2026-11-21T09:00:00Z")
+                ToolError::refused("invalid_args", "write until as 2026-11-21T09:00:00Z")
             })?,
             _ => {
-                return Err(ToolError::refused(
-                    "invalid_args",
-                    "give minutes or until, one of them",
-                ));
+                return Err(ToolError::refused("invalid_args", "give either minutes or until"));
             }
         };
         if until <= now || until > now + MAX_SNOOZE {
-            return Err(ToolError::refused(
-                "invalid_args",
-                "the moment is within the next 60 days",
-            ));
+            return Err(ToolError::refused("invalid_args", "use a time within the next 60 days"));
         }
         let reason = args.reason.trim().to_owned();
-        let output = ToolOutput::text("The run is over; it goes on later.");
+        let output = ToolOutput::text("The run is over; the work continues later.");
         Ok(output.ending(RunEnd::Snoozed { until, reason }))
     }
 }

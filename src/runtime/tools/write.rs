@@ -24,7 +24,7 @@ use super::read::PATHS;
 const MAX_PATCHED: usize = 64 * 1024 * 1024;
 
 fn too_large() -> ToolError {
-    ToolError::refused("too_large", "a file has at most 10 MB; write a part of it, or less")
+    ToolError::refused("too_large", "a file can have at most 10 MB; write less")
 }
 
 pub(crate) struct Write;
@@ -32,11 +32,11 @@ pub(crate) struct Write;
 /// What `write` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct WriteArgs {
-    /// Path in your folder; folders are made.
+    /// Path in your folder; folders are created.
     path: String,
     /// The whole new content.
     content: String,
-    /// Also when it has changed since you read it.
+    /// Even if it has changed since you read it.
     force: Option<bool>,
 }
 
@@ -47,7 +47,7 @@ impl FileTool for Write {
         group: Group::Files,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Write a file in your folder: new, or in place of the old content.",
+        about: "Write a file in your folder: a new one, or new content.",
     };
     const ALIASES: Aliases = PATHS;
 
@@ -107,9 +107,9 @@ pub(crate) struct EditArgs {
     path: String,
     /// Text to find; must occur once.
     old_text: Option<String>,
-    /// Text in its place.
+    /// Replacement text.
     new_text: Option<String>,
-    /// Several, one after the other.
+    /// Several, in order.
     edits: Option<Vec<Pair>>,
     /// Replace every occurrence.
     replace_all: Option<bool>,
@@ -130,7 +130,7 @@ impl FileTool for Edit {
         group: Group::Files,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Replace exact text in a file of your folder.",
+        about: "Replace exact text in a file in your folder.",
     };
     const ALIASES: Aliases = &[
         ("file", "path"),
@@ -183,7 +183,7 @@ fn wanted(args: EditArgs) -> Result<(Vec<edits::Edit>, Places), ToolError> {
         _ => {
             return Err(ToolError::refused(
                 "invalid_args",
-                "oldText and newText belong together; newText may be empty",
+                "give both oldText and newText; newText can be empty",
             ));
         }
     }
@@ -202,7 +202,7 @@ fn text_of<'n>(now: &'n Current, path: &str) -> Result<&'n str, ToolError> {
         (None, Ok(text)) => Ok(text),
         _ => Err(ToolError::refused(
             "invalid_args",
-            format!("{path} is no text in UTF-8 but {}", kind.unwrap_or("something else")),
+            format!("{path} isn't UTF-8 text but {}", kind.unwrap_or("something else")),
         )),
     }
 }
@@ -225,7 +225,7 @@ impl FileTool for ApplyPatch {
         group: Group::Files,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Change several files of your folder together: all of the patch or nothing.",
+        about: "Change several files in your folder together: the whole patch or nothing.",
     };
     const ALIASES: Aliases = &[("patch", "input"), ("diff", "input")];
 
@@ -282,7 +282,11 @@ impl Tree for Here {
             error => error,
         })?;
         match path.as_str() {
-            "" => Err(ToolError::refused("invalid_args", "a path names a file, not your folder")),
+            "" => Err(ToolError::refused(
+                "invalid_args",
+                "give the path of a file, not your \
+                folder",
+            )),
             _ => Ok(path),
         }
     }

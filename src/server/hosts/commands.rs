@@ -78,7 +78,7 @@ pub(super) async fn questions(host: &Host) -> End {
         let frame = Frame::Control(Control { run: None, body: tell.to_json() });
         match host.sender.send(frame).await {
             Err(LinkError::TooLarge { .. }) => {
-                let refusal = Refusal::new("too_long", "this question is too long");
+                let refusal = Refusal::new("too_long", "this request is too long");
                 for answer in Told::all(&tell.number, &Err(refusal)) {
                     host.line.deliver(answer);
                 }

@@ -91,7 +91,7 @@ pub(super) async fn knocks(
     let refused = |kind, code: &str, text: String| ApiError(Failure::new(kind, code, text));
     if headers.contains_key(ORIGIN) {
         // A web page could exhaust the attempts of its visitor's address.
-        let text = "this URL is only for hosts".to_owned();
+        let text = "this URL is only for gateways".to_owned();
         return Err(refused(ProblemKind::Forbidden, "no_page", text));
     }
     let from = address(peer);
@@ -109,7 +109,7 @@ pub(super) async fn knocks(
         return Err(refused(ProblemKind::Conflict, "closed", words));
     }
     let place = Arc::clone(&porch.room).try_acquire_owned().map_err(|_| {
-        let text = "too many hosts are connecting at once; try again in a moment".to_owned();
+        let text = "too many gateways are connecting at once; try again in a moment".to_owned();
         refused(ProblemKind::Unavailable, "busy", text)
     })?;
     // ok: an invalid id names no gateway.
@@ -286,7 +286,7 @@ fn refusal(why: Why) -> Refusal {
 
 fn not_now(ws: &Ws, error: &GatewayError) -> Refusal {
     tracing::warn!(%error, "a host could not be judged at {}", ws.slug);
-    let words = "The workspace can’t accept this host now. It retries in a moment.";
+    let words = "The workspace can’t accept this gateway now. It retries in a moment.";
     Refusal::new(NOT_NOW, words).after(LATER)
 }
 

@@ -11,7 +11,7 @@ pub const STEP: Migration =
     Migration { to: 2, name: "m0002_blob_references", describe, run, moves: &[] };
 
 fn describe() -> &'static str {
-    "Noting which records hold which files"
+    "Recording which records use which files"
 }
 
 fn run(tx: &mut WriteTx<'_>, at: Option<&[u8]>) -> Result<Piece, StoreError> {

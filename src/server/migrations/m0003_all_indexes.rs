@@ -11,7 +11,7 @@ pub const STEP: Migration =
     Migration { to: 3, name: "m0003_all_indexes", describe, run, moves: &[] };
 
 fn describe() -> &'static str {
-    "Making all indexes anew"
+    "Rebuilding all indexes"
 }
 
 fn run(tx: &mut WriteTx<'_>, at: Option<&[u8]>) -> Result<Piece, StoreError> {

@@ -8,7 +8,7 @@ pub const STEP: Migration =
     Migration { to: 4, name: "m0004_tasks_of_routines", describe, run, moves: &[] };
 
 fn describe() -> &'static str {
-    "Letting routines make the tasks of templates, and series say when these are due"
+    "Adding template tasks to routines, and due dates to recurring tasks"
 }
 
 fn run(_: &mut WriteTx<'_>, _: Option<&[u8]>) -> Result<Piece, StoreError> {

@@ -7,7 +7,7 @@ pub const STEP: Migration =
     Migration { to: 5, name: "m0005_exports_on_record", describe, run, moves: &[] };
 
 fn describe() -> &'static str {
-    "Putting it on record when a whole workspace is taken out"
+    "Recording workspace exports"
 }
 
 fn run(_: &mut WriteTx<'_>, _: Option<&[u8]>) -> Result<Piece, StoreError> {

@@ -8,7 +8,7 @@ pub const STEP: Migration =
     Migration { to: 6, name: "m0006_words_at_rest", describe, run, moves: &[] };
 
 fn describe() -> &'static str {
-    "Letting routines wait until words have rested"
+    "Letting routines wait for edits to finish"
 }
 
 fn run(_: &mut WriteTx<'_>, _: Option<&[u8]>) -> Result<Piece, StoreError> {

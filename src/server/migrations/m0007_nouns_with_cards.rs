@@ -7,7 +7,7 @@ pub const STEP: Migration =
     Migration { to: 7, name: "m0007_nouns_with_cards", describe, run, moves: &[] };
 
 fn describe() -> &'static str {
-    "Making room for new kinds of records"
+    "Preparing for new kinds of records"
 }
 
 fn run(_: &mut WriteTx<'_>, _: Option<&[u8]>) -> Result<Piece, StoreError> {

@@ -10,7 +10,7 @@ pub const STEP: Migration =
     Migration { to: 8, name: "m0008_names_in_any_writing", describe, run, moves: &[] };
 
 fn describe() -> &'static str {
-    "Making the indexes of names anew"
+    "Rebuilding the name indexes"
 }
 
 fn run(tx: &mut WriteTx<'_>, at: Option<&[u8]>) -> Result<Piece, StoreError> {

@@ -9,9 +9,12 @@ use app::{App, Ws};
 use features::health::queries::{self as health, How, Part};
 use features::onboarding::model::Step;
 use features::trust::jail;
+use gateways::model::Status;
+use gateways::place::Place;
 use kernel::AccountId;
 use sandbox::policy::WithoutLandlock;
 use sandbox::posture::Overall;
+use store::StoreError;
 use web::error::{Failure, PageError};
 use web::html;
 use web::hx::Hx;
@@ -40,6 +43,16 @@ struct Page {
     here: String,
     fine: bool,
     checks: Vec<Check>,
+    gateways: GatewayOffer,
+}
+
+/// The offer of another machine for agents.
+struct GatewayOffer {
+    href: String,
+    /// Why no machine can join; empty if machines can.
+    why_not: String,
+    /// Machines that were added, with their state.
+    added: Vec<(String, &'static str)>,
 }
 
 pub(super) async fn show(
@@ -52,16 +65,36 @@ pub(super) async fn show(
         Ok(open) => open,
         Err(elsewhere) => return Ok(elsewhere),
     };
-    let (looking, place, account) = (app, ws.clone(), who.account);
+    let (looking, place, account) = (app.clone(), ws.clone(), who.account);
     let parts = tokio::task::spawn_blocking(move || run_checks(&looking, &place, account)).await;
     let parts = parts.map_err(|error| PageError(Failure::internal(error)))??;
     let fine = health::worst(&parts) == How::Ok;
+    let gateways = offer(&app, &ws)?;
     html::page(&Page {
         theme: Theme::from_headers(&headers),
         steps: Steps::of(&ws, &open, Step::Machine),
         here: address(&ws, Step::Machine),
         fine,
         checks: parts.into_iter().map(check).collect(),
+        gateways,
+    })
+}
+
+fn offer(app: &App, ws: &Ws) -> Result<GatewayOffer, PageError> {
+    let now = app.clock.now();
+    let added = ws.read(|snap| {
+        let all = gateways::queries::gateways(snap)?.into_iter();
+        let joined = all.filter(|one| !one.is_local() && one.status != Status::Revoked);
+        let with_state = joined.map(|one| {
+            let standing = gateways::queries::standing(snap, &one, now)?;
+            Ok((one.label, standing.health.label()))
+        });
+        with_state.collect::<Result<_, StoreError>>()
+    })?;
+    Ok(GatewayOffer {
+        href: ws.url("settings/gateways/new"),
+        why_not: Place::of(&app.config).why_not().to_owned(),
+        added,
     })
 }
 

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use app::{App, Ws};
 use features::connections::checks;
 use features::connections::model::Connection;
-use features::connections::presets::{KeyNeed, PRESETS, Preset};
+use features::connections::presets::{self, Group, KeyNeed, PRESETS, Preset};
 use features::connections::provider::{forget_key, seal_key};
 use features::connections::queries::{self as connections, Pick};
 use features::connections::rules::{self as connection_rules, ConnectionError};
@@ -23,6 +23,7 @@ use features::usage::rules::UsageError;
 use features::usage::rules::budgets::{self, BudgetRequest};
 use features::workspace::model::Settings;
 use interfaces_account::connections::pages::new::{self as settings, NewConnectionForm};
+use interfaces_account::connections::pages::providers::{ProviderCard, ProviderList};
 use kernel::{Actor, Cause, ConnectionId, FieldError, Part, Payer, Period, Problem, ProblemKind};
 use providers::base;
 use store::{Read, ReadExt, StoreError, WriteTx};
@@ -31,7 +32,7 @@ use web::extract::Query;
 use web::fields;
 use web::form::Wrong;
 use web::format;
-use web::html;
+use web::html::{self, RenderError};
 use web::hx::Hx;
 use web::idempotency::{FormOnce, Once};
 use web::parts::Choice;
@@ -40,36 +41,53 @@ use web::shell::Theme;
 
 use super::{Steps, address, at, complete_step, status};
 
-/// Provider kinds shown before the user asks for all.
-const OFFERED: [&str; 4] = ["anthropic", "openai", "gemini", "openrouter"];
 /// Offered monthly limits in dollars.
 const LIMITS: [i64; 5] = [10, 20, 40, 100, 250];
 const MICROS: i64 = 1_000_000;
 /// Form value for keeping a limit that was set elsewhere.
 const KEEP: &str = "keep";
 
-struct Card {
-    /// Unique on the page.
-    key: String,
-    kind: &'static str,
-    name: String,
-    initial: String,
-    about: String,
-    /// How to connect the provider, with its tone.
-    badge: (&'static str, &'static str),
-    href: String,
-    open: bool,
-}
-
-/// Fields of the expanded card.
+/// The form of the chosen provider.
 #[derive(Default)]
 struct Open {
+    kind: &'static str,
+    name: String,
+    about: String,
+    mark: &'static str,
+    colour: u8,
     asks_address: bool,
     address: String,
     asks_key: bool,
     needs_key: bool,
     key_hint: &'static str,
     key_shape: &'static str,
+    key_page: &'static str,
+    key_site: &'static str,
+}
+
+impl Open {
+    /// `found`: the detected local server whose form it is.
+    fn of(preset: &'static Preset, found: Option<&Found>) -> Self {
+        let card = match found {
+            Some(one) => found_card(preset, one, String::new()),
+            None => ProviderCard::new(preset, String::new()),
+        };
+        Self {
+            kind: preset.slug,
+            name: card.name,
+            about: card.about,
+            mark: card.mark,
+            colour: card.colour,
+            asks_address: preset.asks_address,
+            address: found.map_or(preset.address, |one| &one.place.address).to_owned(),
+            asks_key: found.is_none(),
+            needs_key: preset.key == KeyNeed::Needed,
+            key_hint: preset.key_hint,
+            key_shape: preset.key_shape,
+            key_page: preset.key_page,
+            key_site: preset.key_site(),
+        }
+    }
 }
 
 struct Works {
@@ -84,7 +102,8 @@ struct Works {
 
 enum State {
     Connected(Works),
-    Choosing(Open),
+    /// The form, and the list of providers as HTML.
+    Choosing(Box<Open>, String),
 }
 
 #[derive(Template)]
@@ -96,10 +115,6 @@ struct Page {
     state: State,
     /// Whether another connection is added although one works.
     another: bool,
-    cards: Vec<Card>,
-    /// Label of the link to all kinds; empty if all are shown.
-    more: String,
-    more_href: String,
     wrong: Wrong,
 }
 
@@ -109,20 +124,16 @@ pub(super) struct ModelStepParams {
     kind: String,
     /// Address of a detected local server.
     at: String,
-    all: String,
+    /// The typed address of a form that is shown again.
+    base_url: String,
     /// Whether another connection is added although one works.
     another: String,
 }
 
-/// Query parameters that the links of the cards preserve.
 impl ModelStepParams {
+    /// Query parameters that the links of the cards preserve.
     fn rest(&self) -> &'static str {
-        match (self.all.is_empty(), self.another.is_empty()) {
-            (true, true) => "",
-            (false, true) => "&all=1",
-            (true, false) => "&another=1",
-            (false, false) => "&all=1&another=1",
-        }
+        if self.another.is_empty() { "" } else { "&another=1" }
     }
 }
 
@@ -149,27 +160,19 @@ async fn page(
     let another = works.is_some() && !params.another.is_empty();
     let works = works.filter(|_| !another);
     let here = address(ws, Step::Model);
-    let (state, cards) = match works {
-        Some(works) => (State::Connected(works), Vec::new()),
+    let state = match works {
+        Some(works) => State::Connected(works),
         None => {
             let found = local::find_servers(&app.http, local::usual()).await;
-            offers(ws, &here, params, &found)
+            offers(ws, &here, params, &found)?
         }
     };
-    let more = match (&state, params.all.is_empty()) {
-        (State::Choosing(_), true) => format!("Show all {} providers", PRESETS.len()),
-        _ => String::new(),
-    };
-    let all = ModelStepParams { all: "1".to_owned(), ..params.clone() };
     let page = Page {
         theme: Theme::from_headers(headers),
         steps: Steps::of(ws, open, Step::Model),
         state,
         another,
-        cards,
-        more_href: format!("{here}?{}", all.rest().trim_start_matches('&')),
         here,
-        more,
         wrong,
     };
     html::document(status(&page.wrong), &page)
@@ -211,71 +214,52 @@ fn limits(now: Option<i64>) -> Vec<Choice> {
     all
 }
 
-/// Cards for available connections: detected local servers first, then the usual providers.
-fn offers(ws: &Ws, here: &str, params: &ModelStepParams, found: &[Found]) -> (State, Vec<Card>) {
-    let is_open = |kind: &str, at: &str| params.kind == kind && params.at == at;
-    let mut cards: Vec<Card> = found
-        .iter()
-        .map(|one| {
-            let (kind, at) = (one.place.kind, one.place.address.as_str());
-            let query = format::query_value(at);
-            let count = match one.models.len() {
-                1 => "1 model".to_owned(),
-                count => format!("{count} models"),
-            };
-            Card {
-                key: query.clone(),
-                kind,
-                name: "A model on this machine".to_owned(),
-                initial: "L".to_owned(),
-                about: format!("Found at {at}: {count}, your data stays local"),
-                badge: ("Local", "ok"),
-                href: format!("{here}?kind={kind}&at={query}{}", params.rest()),
-                open: is_open(kind, at),
-            }
-        })
-        .collect();
-    let offered = |preset: &&Preset| !params.all.is_empty() || OFFERED.contains(&preset.slug);
-    cards.extend(PRESETS.iter().filter(offered).map(|preset| Card {
-        key: preset.slug.to_owned(),
-        kind: preset.slug,
-        name: preset.name.to_owned(),
-        initial: preset.name.chars().take(1).collect(),
-        about: preset.text.to_owned(),
-        badge: badge(preset),
-        href: match preset.sign_in {
-            Some(_) => ws.url(&format!("settings/connections/new?kind={}", preset.slug)),
-            None => format!("{here}?kind={}{}", preset.slug, params.rest()),
-        },
-        open: is_open(preset.slug, ""),
-    }));
-    if !cards.iter().any(|card| card.open)
-        && let Some(first) = cards.first_mut()
-    {
-        first.open = true;
+/// The list of providers, with detected local servers first in their group, and the form of the chosen one. Without a
+/// choice, it is the first detected server, else the first provider.
+fn offers(
+    ws: &Ws,
+    here: &str,
+    params: &ModelStepParams,
+    found: &[Found],
+) -> Result<State, RenderError> {
+    let chosen = presets::find(&params.kind).filter(|preset| preset.sign_in.is_none());
+    let server = match chosen {
+        Some(preset) => {
+            found.iter().find(|one| one.place.address == params.at).map(|s| (preset, s))
+        }
+        None => found.iter().find_map(|one| Some((presets::find(one.place.kind)?, one))),
+    };
+    let mut open = match (server, chosen) {
+        (Some((preset, server)), _) => Open::of(preset, Some(server)),
+        (None, Some(preset)) => Open::of(preset, None),
+        (None, None) => PRESETS.first().map(|first| Open::of(first, None)).unwrap_or_default(),
+    };
+    if !params.base_url.is_empty() {
+        open.address.clone_from(&params.base_url);
     }
-    let open = cards.iter().position(|card| card.open);
-    let fields = open.and_then(|n| cards.get(n)).and_then(|card| {
-        let preset = features::connections::presets::find(card.kind)?;
-        let at = found.iter().find(|one| card.key == format::query_value(&one.place.address));
-        Some(Open {
-            asks_address: preset.asks_address,
-            address: at.map_or(preset.address, |one| &one.place.address).to_owned(),
-            asks_key: at.is_none(),
-            needs_key: preset.key == KeyNeed::Needed,
-            key_hint: preset.key_hint,
-            key_shape: preset.key_shape,
-        })
+    let slug = if server.is_some() { "" } else { open.kind };
+    let mut list = ProviderList::new(slug, |preset| match preset.sign_in {
+        Some(_) => ws.url(&format!("settings/connections/new?kind={}", preset.slug)),
+        None => format!("{here}?kind={}{}", preset.slug, params.rest()),
     });
-    (State::Choosing(fields.unwrap_or_default()), cards)
+    for one in found.iter().rev() {
+        let Some(preset) = presets::find(one.place.kind) else { continue };
+        let at = format::query_value(&one.place.address);
+        let href = format!("{here}?kind={}&at={at}{}", preset.slug, params.rest());
+        let is_open = server.is_some_and(|(_, server)| server.place.address == one.place.address);
+        let card = ProviderCard { is_open, ..found_card(preset, one, href) };
+        list.put_first(Group::Local, card);
+    }
+    Ok(State::Choosing(Box::new(open), html::render(&list)?))
 }
 
-fn badge(preset: &Preset) -> (&'static str, &'static str) {
-    match (preset.sign_in, preset.key) {
-        (Some(_), _) => ("Sign in", "info"),
-        _ if preset.slug == "anthropic" => ("Recommended", "brand"),
-        (None, KeyNeed::Needed) => ("API key", ""),
-        (None, KeyNeed::Optional) => ("Your own", ""),
+fn found_card(preset: &Preset, one: &Found, href: String) -> ProviderCard {
+    let count = format::count(one.models.len() as u64, "model", "models");
+    ProviderCard {
+        name: "A model on this machine".to_owned(),
+        about: format!("Found at {}: {count}, your data stays local", one.place.address),
+        note: "Found",
+        ..ProviderCard::new(preset, href)
     }
 }
 
@@ -294,7 +278,7 @@ pub(super) async fn connect(
         Err(elsewhere) => return Ok(elsewhere),
     };
     let here = address(&ws, Step::Model);
-    let Some(preset) = features::connections::presets::find(&form.kind) else {
+    let Some(preset) = presets::find(&form.kind) else {
         return Ok(hx.go_to(&here));
     };
     let mut there = is_there(&app, &ws, (preset, &form), answers_and_calls)?;
@@ -352,11 +336,10 @@ pub(super) async fn connect(
         let errors = errors.into_iter().find(|errors| !errors.is_empty()).unwrap_or(wrong.whole());
         return html::fragment_with(status(&wrong), &fields::summary(errors));
     }
-    let yes = || "1".to_owned();
     let params = ModelStepParams {
         kind: form.kind,
-        all: yes(),
-        another: yes(),
+        base_url: form.base_url,
+        another: "1".to_owned(),
         ..ModelStepParams::default()
     };
     page(&app, &ws, &headers, (&open, &params), wrong).await

@@ -93,7 +93,7 @@ fn page(
         glyph: preset.glyph,
         colour: preset.colour,
         brings: brings(preset),
-        agent: templates::find(preset.hire.template)
+        agent: templates::find(preset.agent.template)
             .map(|template| template.manifest.name.clone())
             .unwrap_or_default(),
         chosen: open.intent == Some(preset.intent)

@@ -44,10 +44,10 @@ pub fn lines(found: &[Found]) -> Vec<String> {
         }
         if !report.is_fine() {
             lines.push(format!(
-                "  send the same files once more on the page, or take them out of a backup: `hq restore PLACE \
-                 --workspace {workspace} --into NEW-FOLDER` (of a backup from before the fault, with --at), \
-                 then copy blobs/<first 2 characters>/<the others> from there into workspaces/{workspace}/blobs \
-                 of this data folder"
+                "  upload the same files again, or take them from a backup: `hq restore PLACE \
+                 --workspace {workspace} --into NEW-FOLDER` (with --at for a backup from before \
+                 the damage), then copy blobs/<first 2 characters>/<the rest> from there to \
+                 workspaces/{workspace}/blobs in this data folder"
             ));
         }
     }

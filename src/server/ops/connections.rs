@@ -47,6 +47,9 @@ pub fn line(found: &Found) -> String {
     let Found { workspace, connection, route, reason, says } = found;
     match reason {
         None => format!("{workspace}: {connection} ({route}) can be used"),
-        Some(reason) => format!("{workspace}: {connection} ({route}) cannot: {reason}. {says}"),
+        Some(reason) => format!(
+            "{workspace}: {connection} ({route}) can't be used: {reason}. \
+            {says}"
+        ),
     }
 }

@@ -64,7 +64,7 @@ pub async fn at_start(ws: &Ws) {
         Ok(found) => {
             for fault in found.faults {
                 tracing::error!(
-                    "the history of agents' files in {}: {fault}; run `hq doctor files`",
+                    "the agent file history in {}: {fault}; run `hq doctor files`",
                     ws.slug
                 );
             }
@@ -87,9 +87,9 @@ pub fn lines(found: &[Found]) -> Vec<String> {
         lines.extend(faults.iter().map(|one| format!("  {one}")));
         if !faults.is_empty() && repaired.is_empty() {
             lines.push(
-                "  `hq doctor files --repair` takes what is missing out of the newest backups \
-                 that have it. Where none has, a history continues from its last complete \
-                 version, or starts again from the agent's folder"
+                "  `hq doctor files --repair` takes missing data from the newest backups that have \
+                 it. If none has it, a history continues from its last complete version, or starts \
+                 again from the agent's folder"
                     .to_owned(),
             );
         }

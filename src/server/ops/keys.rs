@@ -63,7 +63,7 @@ pub fn inspect(app: &App, runs: bool) -> Result<Found, StoreError> {
             "Enter them again: Settings › Secrets and the connections show which.".to_owned(),
         ),
         (None, ..) => {
-            let says = "Everything is sealed with the current master key.";
+            let says = "Everything is encrypted with the current master key.";
             ("whole", says.to_owned(), String::new())
         }
     };
@@ -88,8 +88,8 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
     if current == from {
         let says = match master::has_next(&file) {
             true => format!(
-                "The key {to} was chosen {} and isn't in place yet: {from} still seals. The next \
-                 start puts it in place.",
+                "The key {to} was chosen {} and isn't active yet: {from} is still in use. The next \
+                 start activates it.",
                 open.begun_at
             ),
             false => format!(
@@ -102,22 +102,23 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
     }
     if current != to {
         let says = format!(
-            "A change from {from} to {to} is half-way, and the key that is here ({current}) is neither."
+            "A change from {from} to {to} is incomplete, and the current key ({current}) is \
+             neither."
         );
         let helps = format!("Put {to} back as {} and start HQ again.", file.display());
         return ("wrong_key", says, helps);
     }
     let says = format!(
-        "The key {to} seals since {}; {} rows that {from} had sealed are sealed again so far, \
-         and these stores are through: {}.",
+        "The key {to} is in use since {}; {} rows encrypted with {from} are re-encrypted so far, \
+         and these stores are complete: {}.",
         open.begun_at,
         open.sealed,
         if open.through.is_empty() { "none".to_owned() } else { open.through.join(", ") }
     );
     if !app.keyring.knows(from) {
         let helps = format!(
-            "The key {from} is not here, and what it has sealed stays closed: put it back as {} and start \
-             HQ again.",
+            "The key {from} is missing, so values encrypted with it can't be opened: put it back \
+             as {} and start HQ again.",
             master::former_file(&file, from).display()
         );
         return ("wrong_key", says, helps);
@@ -128,8 +129,8 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
             "Start HQ: it continues automatically. Keep both keys until then.".to_owned()
         }
         (false, _) => format!(
-            "These workspaces aren't open, and their sealed values wait: {}. Restore or delete \
-             them.",
+            "These workspaces aren't open, so their values aren't re-encrypted yet: {}. Restore or \
+             delete them.",
             standing.waits.join(", ")
         ),
     };
@@ -141,7 +142,7 @@ fn half(app: &App, standing: &Standing, open: &Rotation, runs: bool) -> Half {
 pub fn lines(found: &Found) -> Vec<String> {
     let mut lines = vec![format!("Master key: {}", found.current)];
     if !found.formers.is_empty() {
-        lines.push(format!("Still read: {}", found.formers.join(", ")));
+        lines.push(format!("Still readable: {}", found.formers.join(", ")));
     }
     lines.push(found.says.clone());
     if !found.helps.is_empty() {

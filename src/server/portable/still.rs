@@ -24,8 +24,8 @@ const TO_SEND: [u16; 2] = [DELIVERIES.number, FANOUTS.number];
 /// Actor of the pause: the program itself, so that the page shows the reason instead of the importing person.
 const HQ: Actor = Actor::System(Part::Setup);
 /// Note in the result of an import.
-pub(super) const STILL: &str = "all work is paused until someone resumes it, and its agents are \
-    paused: otherwise it would be done and paid twice, next to the original";
+pub(super) const STILL: &str = "all work is paused until someone resumes it, and so are all \
+    agents: otherwise it would be done and paid for twice, here and in the original";
 
 /// Result of [`quieten`].
 pub(crate) struct Quiet {
@@ -45,9 +45,7 @@ pub(super) fn unsent(tables: &[PortableTable]) -> Option<String> {
     let all = tables.iter().filter(|table| is_to_send(table.number));
     let count: u64 = all.map(|table| table.rows).sum();
     (0 < count).then(|| {
-        format!(
-            "outgoing messages ({count}): they are sent by the original workspace, if it continues"
-        )
+        format!("outgoing messages ({count}): the original workspace sends them if it continues")
     })
 }
 

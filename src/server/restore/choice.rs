@@ -56,22 +56,22 @@ impl Chosen {
         if let Some((id, missing)) = &self.passed {
             let missing = missing.join(", ");
             notes.push(format!(
-                "this is the newest backup that lacks nothing of what is asked for; the newest of all is \
-                 {id}, which lacks {missing}: `--at {id}` takes that one"
+                "this is the newest backup that has everything you asked for; the newest one is \
+                 {id}, which lacks {missing}: `--at {id}` uses that one"
             ));
         }
         notes.extend(self.nearer.iter().map(|(id, why)| {
             format!(
-                "the backup {id} is nearer to that moment and was passed over: {why}; {} goes back to the \
-                 same moment",
+                "the backup {id} is closer to that time but was skipped: {why}; {} restores the \
+                 same time",
                 self.manifest.id
             )
         }));
         if only.is_none() && !self.manifest.is_complete() {
             let (id, missing) = (&self.manifest.id, self.manifest.missing.join(", "));
             notes.push(format!(
-                "the backup {id} is incomplete: {missing} could not be taken when it was made; an older \
-                 one may hold it (`hq backup list --to PLACE`, then `--at ID --workspace SLUG`)"
+                "the backup {id} is incomplete: {missing} couldn't be backed up; an older one may \
+                 have it (`hq backup list --to PLACE`, then `--at ID --workspace SLUG`)"
             ));
         }
         notes
@@ -87,8 +87,8 @@ impl Chosen {
             None => format!("{} from after it", self.manifest.id),
         };
         BackupError::Restore(format!(
-            "{moment} lies between two backups and cannot be restored: {error}; near it are {near}, give \
-             one of them with --at"
+            "{moment} is between two backups and can't be restored: {error}; the closest ones are \
+             {near}, give one of them with --at"
         ))
     }
 }
@@ -149,8 +149,8 @@ fn chosen_at(
     let Some((first, _)) = after.iter().find(|(one, _)| holds(one, wish)).or(after.first()) else {
         return Err(match before {
             Some(before) => BackupError::Restore(format!(
-                "no backup was made at {at} or after it; the newest is {before}: give --at {before}, or \
-                 make a backup now if HQ still runs, and ask again"
+                "there is no backup from {at} or later; the newest is {before}: use --at {before}, \
+                 or create a backup now if HQ still runs, and try again"
             )),
             None => no_backup(repo, "at all"),
         });
@@ -162,7 +162,7 @@ fn chosen_at(
             _ if is_somewhere && !holds(one, wish) => {
                 format!("it lacks {}", lacks(one, wish).join(", "))
             }
-            false => "it is damaged, some of its pieces are missing".to_owned(),
+            false => "it is damaged; some of its parts are missing".to_owned(),
             true => {
                 fitting.push(one.id.clone());
                 continue;
@@ -217,8 +217,8 @@ fn meant(repo: &Repository, wish: &RestoreRequest) -> Result<Option<String>, Bac
     }
     own.into_iter().find(|own| keys.contains(own)).map(Some).ok_or_else(|| {
         BackupError::Restore(format!(
-            "{} holds backups of several HQs, with the master keys {}; give the name of the one that you \
-             mean with --at, or put its master key at {} first",
+            "{} contains backups of several HQs, with the master keys {}; choose one with --at, or \
+             put its master key at {} first",
             repo.place(),
             keys.into_iter().collect::<Vec<_>>().join(", "),
             wish.key_file.display()

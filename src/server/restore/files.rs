@@ -35,7 +35,7 @@ pub(super) fn back(
     let repo = match AgentsRepo::open_or_init(&folder.join("agents.git")) {
         Ok(repo) => repo,
         Err(error) => {
-            done.notes.push(format!("{slug}: the files of all agents stay {stay}: {error}"));
+            done.notes.push(format!("{slug}: all agent files stay {stay}: {error}"));
             return Ok(());
         }
     };
@@ -47,8 +47,8 @@ pub(super) fn back(
                 count += u64::from(put.commit.is_some());
                 if then.is_younger {
                     done.notes.push(format!(
-                        "{slug}: no version of the files of {name} is as old as {moment}: they are those of its \
-                         set-up"
+                        "{slug}: the files of {name} have no version as old as {moment}, so its \
+                         first version was restored"
                     ));
                 }
                 done.notes
@@ -62,7 +62,7 @@ pub(super) fn back(
         }
     }
     done.notes.push(format!(
-        "{slug}: agents whose files were put back to the moment: {count} of {}; what came later stays in \
+        "{slug}: restored the files of {count} of {} agents to that time; later versions stay in \
          their history",
         agents.len()
     ));
@@ -100,5 +100,5 @@ fn stayed(put: &PutBack) -> Option<String> {
     }
     let named = put.kept.iter().take(NAMED).map(|(path, why)| format!("{path} ({why})"));
     let named: Vec<String> = named.collect();
-    Some(format!("{} could not be put back: {}", put.kept.len(), named.join(", ")))
+    Some(format!("{} couldn't be restored: {}", put.kept.len(), named.join(", ")))
 }

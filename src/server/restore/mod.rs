@@ -116,8 +116,8 @@ pub fn restore_on(
     let narrow = narrowed(&chosen.manifest, wish)?;
     if wish.mode == Mode::IntoEmpty && !is_empty(&wish.data)? {
         return Err(BackupError::Restore(format!(
-            "{} is not empty; give an empty folder, or leave out --into to put the backup in the \
-             place of what is there",
+            "{} isn't empty; give an empty folder, or omit --into to replace the current data with \
+             the backup",
             wish.data.display()
         )));
     }
@@ -225,15 +225,15 @@ fn narrowed<'w>(whole: &Manifest, wish: &'w RestoreRequest) -> Result<Narrowed<'
     let formats = whole.parts.iter().filter_map(|part| part.store.as_ref());
     if let Some(found) = formats.map(|store| store.format).max().filter(|found| known < *found) {
         return Err(BackupError::Restore(format!(
-            "the backup {} has stores of format {found} and this program reads {known}: version {} of \
-             HQ made it; restore it with that version or a newer one",
+            "the backup {} has stores of format {found}, but this program reads {known}: HQ \
+             version {} created it; restore it with that version or a newer one",
             whole.id, whole.app
         )));
     }
     let Some(slug) = wish.workspace.as_deref() else { return Ok((whole.clone(), None)) };
     if !whole.workspaces.iter().any(|one| one == slug) {
         return Err(BackupError::Restore(format!(
-            "the backup {} holds no workspace {slug}; it holds {}",
+            "the backup {} has no workspace {slug}; it has {}",
             whole.id,
             whole.workspaces.join(", ")
         )));
@@ -294,8 +294,8 @@ fn standing(
 fn stays(stay: &[String]) -> Option<String> {
     (!stay.is_empty()).then(|| {
         format!(
-            "{} stays as it is: it is not in this backup (`--exactly` puts aside what a backup does not \
-             hold)",
+            "{} is unchanged because it isn't in this backup (`--exactly` sets aside workspaces \
+             that aren't in the backup)",
             stay.join(", ")
         )
     })

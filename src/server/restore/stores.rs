@@ -135,7 +135,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
     }
     if !there.is_empty() {
         let words = "all work is paused until someone resumes it: otherwise it would be done and \
-                     paid twice, next to the original";
+                     paid for twice, here and in the original";
         done.notes.push(words.to_owned());
     }
     done.workspaces = there;
@@ -144,7 +144,7 @@ pub(super) fn awaken(staged: &Staged<'_>, done: &mut Restored) -> Result<(), Bac
         let store = open(staged.folder, SYSTEM, &means)?;
         drop_kept(staged.folder, SYSTEM)?;
         if !back(&store, "the accounts", done)? {
-            return Err(BackupError::Restore("nothing was there yet at that moment".to_owned()));
+            return Err(BackupError::Restore("there was no data yet at that time".to_owned()));
         }
         doors(&store, staged, news, done)?;
         check_manifest(&store, staged.manifest)?;
@@ -165,9 +165,9 @@ fn own_place(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<(), Backu
     match staged.listed.iter().find(is_other) {
         None => Ok(()),
         Some(other) => Err(BackupError::Restore(format!(
-            "another workspace has the address {slug} by now ({}), and the one of the backup would take \
-             its place; restore it with --into into a folder of its own, from where `hq export` and `hq \
-             import --as` bring it in beside, or move the other one away first (`hq workspace move`)",
+            "another workspace now has the address {slug} ({}), and the one in the backup would \
+             replace it; restore it with --into to a separate folder and use `hq export` and `hq \
+             import --as` to add it, or move the other one away first (`hq workspace move`)",
             other.label
         ))),
     }
@@ -177,15 +177,15 @@ fn own_place(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<(), Backu
 /// the accounts are not restored.
 fn standing(staged: &Staged<'_>, slug: &str) -> Option<String> {
     let row = staged.listed.iter().find(|row| row.slug == slug)?;
-    let back = format!("`hq workspace restore {slug}` brings it back");
+    let back = format!("`hq workspace restore {slug}` restores it");
     match (row.state, row.delete_after) {
         (WorkspaceState::Active, _) => None,
         (WorkspaceState::Archived, _) | (WorkspaceState::Deleting, None) => {
-            Some(format!("{slug}: it is archived on the list, so nothing happens in it; {back}"))
+            Some(format!("{slug}: it is archived, so it is read-only; {back}"))
         }
         (WorkspaceState::Deleting, Some(at)) => Some(format!(
-            "{slug}: it is to be deleted, with what was restored, within an hour of a start after {at}; \
-             {back}: do that first"
+            "{slug}: it is scheduled for deletion, including the restored data, within an hour of \
+             a start after {at}; {back}: do that first"
         )),
     }
 }
@@ -196,8 +196,8 @@ fn passwords(staged: &Staged<'_>, ring: Option<&Keyring>) -> Option<String> {
     let fits = ring.is_some_and(|ring| ring.knows(&manifest.key_id));
     (!fits).then(|| {
         format!(
-            "everybody's password: sign in again with `hq user reset-link` (the backup was made \
-             with the master key {}, which is not at {})",
+            "everyone's password: set a new one with `hq user reset-link` (the backup was created \
+             with the master key {}, which isn't at {})",
             manifest.key_id,
             staged.key_file.display()
         )
@@ -215,16 +215,17 @@ fn back(store: &Store, name: &str, done: &mut Restored) -> Result<bool, BackupEr
         }
     })?;
     if gone.to == 0 {
-        done.notes.push(format!("{name} was not there yet at {moment} and is left out"));
+        done.notes.push(format!("{name} didn't exist yet at {moment} and is left out"));
         return Ok(false);
     }
     done.notes.push(format!(
-        "{name}: {} entries taken back, {} records as they were, {} rows of later gone",
+        "{name}: {} entries reverted, {} records restored, {} later rows removed",
         gone.entries, gone.records, gone.removed
     ));
     for (table, count) in gone.left {
         done.notes.push(format!(
-            "{name}: {count} of {table} stay as they were at {}: what they held before is not kept",
+            "{name}: {count} of {table} stay as they were at {}, because their earlier values \
+             aren't stored",
             done.taken_at
         ));
     }
@@ -244,9 +245,9 @@ fn people_of(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<Vec<Strin
             notes.push(format!("{slug}: {words}: {}", names.join(", ")));
         }
     };
-    say(&closed.left, "no members again, because they had left since the backup");
-    say(&closed.lowered, "with the lower role that they had since the backup");
-    say(&closed.owners, "owners, because nobody else would be; look through the members");
+    say(&closed.left, "not members, because they had left since the backup");
+    say(&closed.lowered, "with the lower role they had since the backup");
+    say(&closed.owners, "owners, because there would be no other; check the members");
     match closed.invites {
         0 => {}
         1 => notes.push(format!("{slug}: 1 open invitation has ended")),
@@ -254,8 +255,8 @@ fn people_of(store: &Store, staged: &Staged<'_>, slug: &str) -> Result<Vec<Strin
     }
     if !closed.known {
         notes.push(format!(
-            "{slug}: who belongs to it and as what is as when the backup was made: look through the \
-             members, some may have left since"
+            "{slug}: members and roles are those of the backup: check the members, because some \
+             may have left since"
         ));
     }
     Ok(notes)
@@ -309,19 +310,19 @@ fn sentences(closed: &Closed, others: &[String], former: bool) -> Vec<String> {
         n => format!("{n} {one}s"),
     };
     let mut notes = vec![format!(
-        "everybody signs in again: {} and all one-time links have ended",
+        "everyone has to sign in again: {} and all one-time links have ended",
         counted(closed.sign_ins, "sign-in")
     )];
     notes.push(match (former, closed.tokens + closed.accounts) {
-        (true, 0) => "no token and no account had been closed since the backup".to_owned(),
+        (true, 0) => "no tokens or accounts had been closed since the backup".to_owned(),
         (true, _) => format!(
             "{} and {} that had been closed since the backup are closed again",
             counted(closed.tokens, "token"),
             counted(closed.accounts, "account")
         ),
         (false, _) => {
-            "tokens and accounts are as they were when the backup was made: look through them, \
-                  some may have been closed since"
+            "tokens and accounts are those of the backup: check them, because some may have been \
+                  closed since"
                 .to_owned()
         }
     });
@@ -329,17 +330,17 @@ fn sentences(closed: &Closed, others: &[String], former: bool) -> Vec<String> {
         let passkeys = counted(closed.passkeys, "passkey");
         notes.push(format!("{passkeys} that had been removed since the backup: removed again"));
     }
-    let words = "passwords and second factors are those of the backup: who has changed theirs since does so \
-                 again";
+    let words = "passwords and second factors are those of the backup: anyone who has changed \
+                 theirs since has to change them again";
     notes.push(words.to_owned());
     if !closed.graces.is_empty() {
         notes.push(format!(
-            "to be deleted were {}; they have 7 days from now on",
+            "scheduled for deletion: {}; they now have 7 days again",
             closed.graces.join(", ")
         ));
     }
     if !others.is_empty() {
-        notes.push(format!("not restored and off the list: {}", others.join(", ")));
+        notes.push(format!("not restored and removed from the list: {}", others.join(", ")));
     }
     notes
 }

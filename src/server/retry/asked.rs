@@ -49,7 +49,8 @@ fn words(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Run, String), TrustEr
     };
     let line = one_line(&approval.plan.line(&approval.tool)).replace('`', "'");
     let text = format!(
-        "{why}: `{line}`. Make this call of {} once more, with the same arguments; people decide anew.",
+        "{why}: `{line}`. Make this call to {} again with the same arguments; people will decide \
+         again.",
         approval.tool
     );
     Ok((run, text))

@@ -11,6 +11,7 @@ use features::agents::model::Agent;
 use features::connections::queries as connections;
 use features::history::queries::error::HistoryError;
 use features::runs::model::{BranchWhy, Run};
+use features::runs::queries::branches;
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use interfaces_agents::runs::{read_again, say_again};
@@ -130,7 +131,13 @@ async fn page(
         name: run.name(),
         title: run.title.clone(),
         action: format!("{href}/{path}"),
-        step: p.cut.step.map(|step| (step, format!("{href}#s-{step}"))),
+        step: match p.cut.step {
+            Some(step) => {
+                let number = ws.read(|snap| branches::counted(snap, &run, step))?;
+                Some((number, format!("{href}#s-{step}")))
+            }
+            None => None,
+        },
         href,
         from: chosen.from.clone(),
         is_retry: why == BranchWhy::Retry,

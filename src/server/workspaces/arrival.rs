@@ -48,7 +48,7 @@ pub(super) async fn quieten(
 /// failure.
 pub(super) async fn take_over(app: &App, by: (Actor, Cause), ws: &Ws) {
     if let Err(error) = give_owner(app, by, ws).await {
-        tracing::error!(workspace = ws.slug, %error, "nobody could be made its owner");
+        tracing::error!(workspace = ws.slug, %error, "couldn't make anyone its owner");
     }
 }
 
@@ -69,7 +69,7 @@ async fn give_owner(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeEr
     let joining = Joining { account: keeper.id, name: keeper.name, email: keeper.email };
     let join = move |tx: &mut WriteTx<'_>| members::take_over(tx, joining);
     let member = handover::succeed(ws, &by, (former, shut), join).await?;
-    tracing::warn!(workspace = ws.slug, "{} owns {} from now on", member.email, ws.slug);
+    tracing::warn!(workspace = ws.slug, "{} now owns {}", member.email, ws.slug);
     Ok(())
 }
 

@@ -45,7 +45,7 @@ pub(super) fn no_store(folder: &Path) -> Broken {
 }
 
 /// Advice for problems of the disk or of permissions.
-const LOOK: &str = "look at the rights in its folder and at the disk, then start HQ again";
+const LOOK: &str = "check the permissions of its folder and the disk, then start HQ again";
 
 /// Whether data is lost or corrupted. Only then is a backup advised: replacing data that is only temporarily
 /// unreadable would lose everything since the backup.
@@ -70,7 +70,7 @@ pub(super) fn unopened(folder: &Path, error: &OpenError) -> Broken {
         OpenError::Store { source: StoreError::Failed(why), .. } => {
             // The text of this error describes a write.
             format!(
-                "its store cannot be read ({why}); {LOOK}. Only if both are well is it a case for a backup"
+                "its store is unreadable ({why}); {LOOK}. Restore a backup only if both are fine"
             )
         }
         OpenError::Upgrade(error) => return not_upgraded(folder, error),
@@ -81,7 +81,7 @@ pub(super) fn unopened(folder: &Path, error: &OpenError) -> Broken {
 
 /// A workspace whose upgrade failed. The file is unchanged and works with the version that wrote it.
 fn not_upgraded(folder: &Path, error: &UpgradeError) -> Broken {
-    let start = "start that version again, or mend this and start HQ again";
+    let start = "start that version again, or fix this and start HQ again";
     let reason = match error {
         UpgradeError::Store {
             source: StoreError::Damaged(_) | StoreError::Lost { .. }, ..
@@ -95,10 +95,10 @@ fn not_upgraded(folder: &Path, error: &UpgradeError) -> Broken {
         | UpgradeError::NothingKept { .. } => error.to_string(),
         UpgradeError::Step { .. } => format!("{error}: {start}"),
         UpgradeError::Store { .. } => format!(
-            "it could not be upgraded ({error}); nothing was changed, the program version that wrote it still opens \
-             it: {start}"
+            "it couldn't be upgraded ({error}); nothing was changed, and the program version that \
+             wrote it can still open it: {start}"
         ),
-        UpgradeError::Io { .. } => format!("it could not be upgraded ({error}); {LOOK}"),
+        UpgradeError::Io { .. } => format!("it couldn't be upgraded ({error}); {LOOK}"),
     };
     in_the_way(folder, reason)
 }
@@ -111,8 +111,8 @@ pub(super) fn left_out(folder: &Path, error: &LifeError) -> Broken {
         LifeError::Users(error) => in_the_way(
             folder,
             format!(
-                "it cannot be put on the list of workspaces in system.redb ({error}); nothing in it was changed. \
-                 Mend this, then start HQ again"
+                "it can't be added to the list of workspaces in system.redb ({error}); nothing in \
+                 it was changed. Fix this, then start HQ again"
             ),
         ),
         other => in_the_way(folder, format!("{other}; {LOOK}")),
@@ -195,16 +195,16 @@ mod tests {
         let (file, step) = (PathBuf::from("hq.redb"), "m0002_more");
         for (error, advice) in [
             (stored(newer), "start that version again"),
-            (stored(StoreError::Failed("no entry".into())), "look at the rights"),
+            (stored(StoreError::Failed("no entry".into())), "check the permissions"),
             (stored(StoreError::Full { free_mb: 1, reserve_mb: 9 }), "free some space"),
             (upgraded(short()), "nothing was changed"),
             (
                 OpenError::Folder { folder: folder.to_owned(), source: denied() },
-                "look at the rights",
+                "check the permissions",
             ),
             (
                 UpgradeError::Io { file: file.clone(), source: denied() }.into(),
-                "look at the rights",
+                "check the permissions",
             ),
             (
                 UpgradeError::Room { file: file.clone(), needed_mb: 9, free_mb: 1 }.into(),
@@ -214,7 +214,7 @@ mod tests {
                 UpgradeError::Step { file: file.clone(), to: 2, step, why: "a bug".into() }.into(),
                 "start that version again",
             ),
-            (UpgradeError::NoWay { file, found: 1 }.into(), "start a version in between"),
+            (UpgradeError::NoWay { file, found: 1 }.into(), "start an intermediate version"),
         ] {
             let broken = unopened(folder, &error);
             assert!(!broken.restore && broken.reason.contains(advice), "{}", broken.reason);

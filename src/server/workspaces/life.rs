@@ -303,7 +303,7 @@ async fn come_to_rest(
         ws.stand(Standing { state: row.state, delete_after: row.delete_after });
     }
     set?;
-    let _shown = ws.shows("its agents are coming to rest");
+    let _shown = ws.shows("its agents are stopping");
     if !ws.rest(REST).await {
         tracing::warn!(workspace = ws.slug, "some work of {} is slow to stop", ws.slug);
     }
@@ -324,7 +324,7 @@ async fn bring_back(app: &App, by: (Actor, Cause), ws: &Ws) -> Result<(), LifeEr
     if ws.is_active() {
         return Ok(());
     }
-    let _shown = ws.shows("it is being brought back");
+    let _shown = ws.shows("it is being restored");
     if !ws.rest(REST).await {
         return Err(LifeError::Busy);
     }
@@ -551,8 +551,8 @@ async fn adopt(
                 app.drop_workspace(ws.id);
                 discard(ws).await?;
             } else {
-                let reason = "its store is empty although its folder was in use; restore a backup, or \
-                              take the folder away";
+                let reason = "its store is empty although its folder was in use; restore a backup, \
+                              or remove the folder";
                 leave_out(app, ws, broken::damaged(&ws.folder, reason));
             }
             return Ok(false);

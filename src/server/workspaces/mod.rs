@@ -45,7 +45,7 @@ pub const LEAST_CACHE: usize = 4 * MB;
 /// Why a workspace could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("the folder {} cannot be used: {source}", folder.display())]
+    #[error("the folder {} can't be used: {source}", folder.display())]
     Folder { folder: PathBuf, source: io::Error },
     #[error("{}: {source}", folder.display())]
     Store { folder: PathBuf, source: StoreError },
@@ -118,7 +118,7 @@ pub(super) fn open_all(app: &App, upgrader: &Upgrader) -> Result<(), OpenError> 
                 }
                 Some(other) => {
                     ws.store.close();
-                    let copy = "take one of the two folders away";
+                    let copy = "remove one of the two folders";
                     broken::in_the_way(&folder, format!("it is a copy of {}; {copy}", other.slug))
                 }
             },

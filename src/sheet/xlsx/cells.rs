@@ -268,7 +268,10 @@ impl<'r> Reader<'r> {
         if open.formula && open.value.is_empty() && text.is_empty() && open.kind != "str" {
             self.notes.add(|| {
                 let column = letters(at);
-                format!("row {row}, column {column}: a formula without its result counts as empty")
+                format!(
+                    "row {row}, column {column}: a formula without a stored result counts as \
+                    empty"
+                )
             });
         }
         self.last = Some((self.row, self.column));

@@ -27,7 +27,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("mimetype", "an OpenDocument file (.ods)"),
     ("xl/workbook.bin", "a binary Excel file (.xlsb)"),
     ("word/document.xml", "a Word document"),
-    ("ppt/presentation.xml", "a file of slides"),
+    ("ppt/presentation.xml", "a presentation"),
     ("index/document.iwa", "an Apple Numbers file"),
     ("index.zip", "an Apple Numbers file"),
 ];
@@ -41,7 +41,7 @@ pub(crate) fn is_workbook(bytes: &[u8]) -> Result<(), SheetError> {
         }
         match package.has("_rels/.rels") {
             true => Ok(()),
-            false => Err(SheetError::OtherFormat { what: "a packed file" }),
+            false => Err(SheetError::OtherFormat { what: "an archive" }),
         }
     })
 }

@@ -201,7 +201,7 @@ fn cells_come_out_as_their_author_sees_them() {
     assert_eq!((table.header_row, table.numbers), (3, vec![5, 6]));
     assert_eq!(table.rows[0], ["Ann ", "2026-11-26", "2026-11-26 14:30", "36:00", "01067", "true"]);
     assert_eq!(table.rows[1], ["a & b\nA", "#N/A", "2", "", "8.2", "2026-11-26 14:30"]);
-    assert_eq!(table.notes, ["row 6, column E: a formula without its result counts as empty"]);
+    assert_eq!(table.notes, ["row 6, column E: a formula without a stored result counts as empty"]);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn cells_may_come_in_any_order_and_far_away() {
     let corner = texts(1, &["x", "y"]) + r#"<row><c r="XFD1048576"><v>1</v></c></row>"#;
     assert_eq!(
         fault(&one(&corner, "")),
-        "row 1048576 has a cell in column XFD; a table may have 500 columns"
+        "row 1048576 has a cell in column XFD, and the limit is 500 columns"
     );
 }
 
@@ -253,7 +253,7 @@ fn cells_may_come_in_any_order_and_far_away() {
 fn what_inflates_without_measure_is_stopped() {
     let bomb = one(&format!("<!--{}-->", " ".repeat(1 << 20)).repeat(201), "");
     assert!(bomb.len() < 1 << 20);
-    assert_eq!(fault(&bomb), "up to row 1 the file holds more than 200 MB when it is unpacked");
+    assert_eq!(fault(&bomb), "up to row 1 the file unpacks to more than 200 MB");
     let long = "x".repeat(5 << 20);
     assert!(fault(&one("", &format!("<sst><si><t>{long}"))).contains("the list of its texts"));
     let deep = "<a>".repeat(1_000);
@@ -269,17 +269,14 @@ fn the_first_row_without_room_is_named() {
         .collect();
     let rows = format!("{}{rows}", texts(1, &["name", "at"]));
     let message = fault(&one(&rows, ""));
-    assert!(message.starts_with("row 50002 is beyond the 50000 rows"), "{message}");
+    assert!(message.starts_with("row 50002 exceeds the limit of 50000 rows"), "{message}");
 }
 
 #[test]
 fn one_text_in_all_cells_is_counted_each_time() {
     let strings = format!("<sst><si><t>{}</t></si></sst>", "x".repeat(60_000));
     let rows = "<row><c t=\"s\"><v>0</v></c></row>".repeat(5_000);
-    assert_eq!(
-        fault(&one(&rows, &strings)),
-        "up to row 3496 the file holds more than 200 MB when it is unpacked"
-    );
+    assert_eq!(fault(&one(&rows, &strings)), "up to row 3496 the file unpacks to more than 200 MB");
     let strings = format!("<sst><si><t>{}</t></si></sst>", "x".repeat(70_000));
     assert_eq!(fault(&one(&rows, &strings)), "row 1, column A: the text is longer than 64 KB");
     let rows = texts(1, &["a", &"y".repeat(70_000)]);
@@ -292,7 +289,8 @@ fn damage_is_named_with_the_last_cell_that_could_be_read() {
     let bytes = Made { sheets: &[("One", "visible", torn)], strings: "", properties: "" }.bytes();
     assert_eq!(
         fault(&bytes),
-        "this workbook is damaged: sheet \"One\" cannot be read after cell A1; open it, save it as XLSX and send that"
+        "this workbook is damaged: sheet \"One\" can't be read after cell A1; open it, save it as \
+         XLSX and upload that"
     );
     let lost = r#"<row><c><v>1</v></c></row><row><c t="s"><v>7</v></c></row>"#;
     assert!(fault(&one(lost, "")).contains("after cell A1"));
@@ -316,17 +314,17 @@ fn other_formats_in_a_zip_are_called_by_their_name() {
     for (name, wanted) in [
         (
             "mimetype",
-            "an OpenDocument file (.ods) cannot be read; save it as XLSX or CSV and send that",
+            "HQ can't read an OpenDocument file (.ods); save it as XLSX or CSV and upload that",
         ),
         (
             "xl/workbook.bin",
-            "a binary Excel file (.xlsb) cannot be read; save it as XLSX or CSV and send that",
+            "HQ can't read a binary Excel file (.xlsb); save it as XLSX or CSV and upload that",
         ),
         (
             "word/document.xml",
-            "a Word document cannot be read; save it as XLSX or CSV and send that",
+            "HQ can't read a Word document; save it as XLSX or CSV and upload that",
         ),
-        ("readme.txt", "a packed file cannot be read; save it as XLSX or CSV and send that"),
+        ("readme.txt", "HQ can't read an archive; save it as XLSX or CSV and upload that"),
     ] {
         assert_eq!(why(name), wanted);
     }

@@ -120,7 +120,7 @@ fn front(tx: &WriteTx<'_>, number: u16) -> Result<(State, Option<u64>), ConsumeE
     refuse_while_rebuilding(tx, number)?;
     let (was, now) = (state(tx, number)?, present(tx, number)?);
     if was.incarnation != 0 && was.incarnation != now.incarnation {
-        let text = "it has not begun since the store was restored; let it go on first";
+        let text = "it hasn't started since the store was restored; resume it first";
         return Err(ConsumeError::Refused(text.to_owned()));
     }
     let next = crate::audit::head(tx, now.cursor + 1)?;
@@ -149,12 +149,12 @@ pub fn skip_only(tx: &mut WriteTx<'_>, number: u16, expected: u64) -> Result<(),
         return Ok(pass_over(tx, number, now, expected)?);
     }
     let why = match expected <= now.cursor {
-        true => "was taken or skipped meanwhile",
-        false => "is not the next one",
+        true => "was already processed or skipped",
+        false => "isn't the next one",
     };
     let stands = match next {
-        Some(next) => format!("it stands at {}, and entry {next} is next", now.cursor),
-        None => format!("it stands at {} and has taken every entry", now.cursor),
+        Some(next) => format!("it is at {}, and entry {next} is next", now.cursor),
+        None => format!("it is at {} and has processed every entry", now.cursor),
     };
     Err(ConsumeError::Refused(format!("entry {expected} {why}; {stands}")))
 }
@@ -176,10 +176,9 @@ fn pass_over(
 }
 
 /// The refusal for a consumer that can be neither rewound nor rebuilt.
-pub(super) const NEITHER: &str = "what it has done once must not be done twice, and records do not tell what \
-                                  that was, so it can neither be sent back nor rebuilt; it can be paused and \
-                                  resumed, an entry that it stumbles over can be skipped, and one that it gave \
-                                  up can be tried again or dropped";
+pub(super) const NEITHER: &str = "its actions can't be repeated safely, so it can't be rewound or \
+                                  rebuilt; it can be paused and resumed, a failing entry can be \
+                                  skipped, and a failed one can be retried or dropped";
 
 /// Moves the cursor back to `seq`, so that the next entry is the one after it. Later dead letters are retried with the
 /// rest.
@@ -189,7 +188,10 @@ pub(super) const NEITHER: &str = "what it has done once must not be done twice, 
 pub fn rewind(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<(), ConsumeError> {
     if !consumer.repeats() {
         let text = match consumer.tables().is_empty() {
-            false => "it counts what it takes, so nothing may be taken twice; rebuild it instead",
+            false => {
+                "it counts what it processes, so no entry can be processed twice; rebuild it \
+                instead"
+            }
             true => NEITHER,
         };
         return Err(ConsumeError::Refused(text.to_owned()));
@@ -198,7 +200,7 @@ pub fn rewind(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<
     refuse_while_rebuilding(tx, number)?;
     let mut now = present(tx, number)?;
     if seq > now.cursor {
-        let text = format!("it stands at {}, and can only be sent back", now.cursor);
+        let text = format!("it is at {} and can only be rewound", now.cursor);
         return Err(ConsumeError::Refused(text));
     }
     for (dead, _) in dead_letters(tx, number)?.into_iter().filter(|(dead, _)| *dead > seq) {
@@ -244,11 +246,15 @@ pub enum Tried {
 pub fn retry(tx: &mut WriteTx<'_>, consumer: &dyn Consume, seq: u64) -> Result<Tried, StoreError> {
     let number = consumer.number();
     if !dead_letters(tx, number)?.iter().any(|(dead, _)| *dead == seq) {
-        return Ok(Tried::Nothing("this entry was not given up, or was dropped".to_owned()));
+        return Ok(Tried::Nothing(
+            "this entry isn't among the failed ones, or was \
+            dropped"
+                .to_owned(),
+        ));
     }
     let entries = feed::entries(tx, tx.schema(), seq - 1, 1)?;
     let Some(entry) = entries.first().filter(|entry| entry.seq == seq) else {
-        return Ok(Tried::Nothing("the entry is no longer there".to_owned()));
+        return Ok(Tried::Nothing("the entry no longer exists".to_owned()));
     };
     match tx.attempt_caught(|tx| consumer.handle(tx, entry)) {
         Ok(()) => {

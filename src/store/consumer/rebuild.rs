@@ -61,7 +61,7 @@ fn note(tx: &mut WriteTx<'_>, number: u16, now: Option<&Rebuilding>) -> Result<(
 pub fn rebuild(tx: &mut WriteTx<'_>, consumer: &dyn Consume) -> Result<(), ConsumeError> {
     if consumer.tables().is_empty() {
         let text = match consumer.repeats() {
-            true => "what it does lies outside of the records; send it back instead",
+            true => "its effects are outside the records; rewind it instead",
             false => super::control::NEITHER,
         };
         return Err(ConsumeError::Refused(text.to_owned()));

@@ -179,7 +179,7 @@ fn read_format(db: &Database) -> Result<u32, StoreError> {
     let row = table.get(&b"format"[..]).map_err(failed)?;
     match row {
         Some(row) => Ok(codec::decode(row.value())?),
-        None => Err(StoreError::Failed("it is no store of HQ".to_owned())),
+        None => Err(StoreError::Failed("it isn't an HQ store".to_owned())),
     }
 }
 
@@ -222,7 +222,7 @@ fn renew(copy: &Path, format: u32) -> Result<(), StoreError> {
     let db = open(copy)?;
     let found = read_format(&db)?;
     if found != format {
-        return Err(StoreError::Failed(format!("it has format {found} and not {format}")));
+        return Err(StoreError::Failed(format!("it has format {found}, not {format}")));
     }
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(failed)?;

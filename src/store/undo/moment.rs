@@ -51,7 +51,7 @@ pub struct Back {
 #[derive(Debug, thiserror::Error)]
 pub enum BackError {
     /// Images of the state at that time are no longer stored.
-    #[error("what {count} records held then is not kept any more, {table} among them")]
+    #[error("the values of {count} records at that time, including {table}, are no longer stored")]
     Gone {
         /// One of the affected tables.
         table: &'static str,

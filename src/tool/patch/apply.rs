@@ -92,13 +92,16 @@ impl Effort {
         self.0.set(spent);
         match spent <= MAX_EFFORT {
             true => Ok(()),
-            false => Err(too_large("its hunks fit nearly everywhere, looking takes too long")),
+            false => Err(too_large(
+                "its hunks match nearly everywhere, so the search takes too \
+                long",
+            )),
         }
     }
 }
 
 fn too_large(why: &str) -> ToolError {
-    let text = format!("{why}; make several patches of it, or change the file with a program");
+    let text = format!("{why}; split the patch, or change the file with a program");
     ToolError::refused("too_large", text)
 }
 
@@ -116,7 +119,7 @@ impl<T: Tree> Virtual<'_, T> {
             let before = self.tree.read(path)?;
             self.bytes += before.as_ref().map_or(0, String::len);
             if MAX_READ < self.bytes {
-                return Err(too_large("the files of a patch have at most 32 MB"));
+                return Err(too_large("a patch can change files of at most 32 MB in total"));
             }
             let changed = Changed { after: before.clone(), before, from: None, no_text: false };
             self.files.insert(path.to_owned(), changed);
@@ -133,7 +136,7 @@ impl<T: Tree> Virtual<'_, T> {
 
     fn absent(&mut self, path: &str) -> Result<&mut Changed, ToolError> {
         let there = || {
-            let text = format!("{path} is there already; update it, or delete it first");
+            let text = format!("{path} already exists; update it, or delete it first");
             ToolError::refused("file_exists", text)
         };
         if !self.files.contains_key(path) && self.tree.is_there(path)? {
@@ -290,7 +293,7 @@ impl Place<'_> {
                 many => return Err(self.ambiguous(many)),
             }
         }
-        Err(self.not_found(wanted[0], "these lines are not there"))
+        Err(self.not_found(wanted[0], "these lines aren't in the file"))
     }
 
     /// All positions from `start` on that match the wanted lines.
@@ -339,7 +342,7 @@ impl Place<'_> {
                 }
             }
         }
-        Err(self.not_found(context, "the line after @@ is not there"))
+        Err(self.not_found(context, "the line after @@ isn't in the file"))
     }
 
     fn name(&self) -> String {
@@ -351,7 +354,7 @@ impl Place<'_> {
         ToolError::refused(
             "hunk_ambiguous",
             format!(
-                "{} fits at lines {}; add more surrounding lines",
+                "{} matches at lines {}; add more surrounding lines",
                 self.name(),
                 text::numbers(&found)
             ),

@@ -20,10 +20,7 @@ use kernel::text::ellipsis;
 /// `invalid_patch` with line and reason, or `too_large`.
 pub fn parse(input: &str) -> Result<Patch, ToolError> {
     if input.len() > MAX_PATCH {
-        return Err(ToolError::refused(
-            "too_large",
-            "a patch has at most 2 MB; make several of it",
-        ));
+        return Err(ToolError::refused("too_large", "a patch can have at most 2 MB; split it"));
     }
     let mut lines: Vec<&str> = input.split('\n').collect();
     let (_, whole) = lines.split_last().unwrap_or((&"", &[]));
@@ -72,7 +69,7 @@ impl<'t> Reader<'t> {
 
     fn patch(mut self) -> Result<Patch, ToolError> {
         if self.peek().map(str::trim_end) != Some(BEGIN) {
-            return Err(invalid(self.at, format!("a patch begins with \"{BEGIN}\"")));
+            return Err(invalid(self.at, format!("a patch must begin with \"{BEGIN}\"")));
         }
         self.at += 1;
         let mut ops = Vec::new();
@@ -86,10 +83,10 @@ impl<'t> Reader<'t> {
             ops.push(self.op(line)?);
         }
         if self.at + 1 < self.lines.len() {
-            return Err(invalid(self.at + 1, format!("nothing may follow \"{END}\"")));
+            return Err(invalid(self.at + 1, format!("nothing can follow \"{END}\"")));
         }
         if ops.is_empty() {
-            return Err(invalid(self.at, "the patch changes no file"));
+            return Err(invalid(self.at, "the patch doesn't change a file"));
         }
         Ok(Patch { ops })
     }
@@ -144,7 +141,7 @@ impl<'t> Reader<'t> {
             self.at += 1;
         }
         if lines.is_empty() {
-            return Err(invalid(self.at, "each line of a new file begins with \"+\""));
+            return Err(invalid(self.at, "each line of a new file must begin with \"+\""));
         }
         Ok(lines)
     }
@@ -172,7 +169,7 @@ impl<'t> Reader<'t> {
                 Some(_) => {
                     return Err(invalid(
                         self.at,
-                        "a line of a hunk begins with a space, \"-\" or \"+\"",
+                        "a line of a hunk must begin with a space, \"-\" or \"+\"",
                     ));
                 }
             });
@@ -198,7 +195,8 @@ impl<'t> Reader<'t> {
             if rest.starts_with(" -") && rest.ends_with("@@") {
                 return Err(invalid(
                     self.at,
-                    "line numbers are not used here; write \"@@\" alone, or \"@@ \" and a line of the file",
+                    "line numbers aren't used here; write \"@@\" alone, or \"@@ \" and a line of \
+                     the file",
                 ));
             }
             match rest.strip_prefix(' ') {

@@ -171,15 +171,15 @@ fn no_patch_takes_more_than_a_machine_has() {
     assert!(message.contains("Error(too_large): a has more than 500000 lines"), "{message}");
     let hunk = format!("@@\n{}-b\n+c\n", " a\n".repeat(20_000));
     let message = updated(&"a\n".repeat(40_000), &hunk).unwrap_err();
-    assert!(message.contains("Error(too_large): its hunks fit nearly everywhere"), "{message}");
+    assert!(message.contains("Error(too_large): its hunks match nearly everywhere"), "{message}");
 }
 
 #[test]
 fn faults_name_their_line() {
     for (text, wanted) in [
-        ("", "line 1: a patch begins with"),
+        ("", "line 1: a patch must begin with"),
         ("*** Begin Patch\n", "line 2: the patch does not end with"),
-        ("*** Begin Patch\n*** End Patch\n", "changes no file"),
+        ("*** Begin Patch\n*** End Patch\n", "doesn't change a file"),
         ("*** Begin Patch\n*** Add File: a\n*** End Patch", "line 3: each line of a new file"),
         ("*** Begin Patch\n*** Delete File: \n*** End Patch", "line 2: a path is missing"),
         ("*** Begin Patch\n*** Update File: a\n*** End Patch", "line 3: an update needs a hunk"),
@@ -188,7 +188,7 @@ fn faults_name_their_line() {
         ("*** Begin Patch\n*** Update File: a\n@@x\n-x\n*** End Patch", "line 3: write a space"),
         ("*** Begin Patch\n*** Update File: a\n@@\n x\n*** End Patch", "changes nothing"),
         ("*** Begin Patch\n*** Update File: a\n@@\n?x\n*** End Patch", "line 4: a line of a hunk"),
-        ("*** Begin Patch\n*** Delete File: a\n*** End Patch\nmore", "line 4: nothing may follow"),
+        ("*** Begin Patch\n*** Delete File: a\n*** End Patch\nmore", "line 4: nothing can follow"),
     ] {
         let error = message(parse(text).expect_err(text));
         assert!(error.starts_with("Error(invalid_patch)") && error.contains(wanted), "{error}");

@@ -224,6 +224,16 @@ fn an_excerpt_is_one_line_of_words() {
     );
     assert_eq!(excerpt("äöü and more", 3), "äöü…");
     assert_eq!(excerpt("", 3), "");
+    // The rest of a table is words, too.
+    assert_eq!(excerpt("| --- | --: |\n| Cost | 410 |", 80), "Cost 410");
+}
+
+#[test]
+fn footnotes_stand_at_the_end() {
+    let html = render("Fits[^1] well.\n\n[^1]: By *Ada*.", &|_| None).to_string();
+    assert!(html.contains("<sup>") && html.contains("<em>Ada</em>"), "{html}");
+    assert!(!html.contains("[^1]") && !html.contains("#fn"), "{html}");
+    assert!(html.find("<hr").is_some_and(|rule| html.find("well") < Some(rule)), "{html}");
 }
 
 proptest! {

@@ -18,7 +18,8 @@ const BLOCKS = [
   { label: "Code block", icon: "code", hint: "```", words: "", run: by(commands.codeBlock) },
   { label: "Divider", icon: "rule", hint: "---", words: "line rule", run: by(commands.rule) },
   { label: "File or picture", icon: "image", words: "image upload attach", needs: "richFiles", run: (editor) => editor.pickFiles() },
-  { label: "Link to a page", icon: "link", hint: "[[", words: "wiki", needs: "richNames", inline: true, run: type("[[") },
+  { label: "Link to a page", icon: "link", hint: "[[", words: "wiki", needs: "richNames", not: "richTasks", inline: true, run: type("[[") },
+  { label: "Link to a task", icon: "tasks", hint: "#", words: "", needs: "richTasks", inline: true, run: type("#") },
   { label: "Mention", icon: "at", hint: "@", words: "person agent item", needs: "richNames", inline: true, run: type("@") },
 ];
 
@@ -28,9 +29,10 @@ export function inserts(query, state, { dataset } = {}) {
   const inTable = commands.isInside(state, nodes.table);
   const isNamed = ({ label }) => label.toLowerCase().startsWith(typed);
   const found = BLOCKS.filter(
-    ({ label, words, needs, inline }) =>
+    ({ label, words, needs, not, inline }) =>
       (!inTable || inline) &&
-      (!needs || dataset?.[needs]) &&
+      (!needs || needs in (dataset ?? {})) &&
+      !(not in (dataset ?? {})) &&
       `${label} ${words}`.toLowerCase().split(" ").some((word) => word.startsWith(typed)),
   );
   return [...found.filter(isNamed), ...found.filter((one) => !isNamed(one))];

@@ -10,18 +10,19 @@ const TYPED = [
   { kind: "block", pattern: /(?:^|\s)(\/[\p{L}\d]{0,20})$/u, name: "Insert" },
   { kind: "name", pattern: /(\[\[[^[\]\n]{0,60})$/, name: "Pages" },
   { kind: "name", pattern: /(?:^|[\s(])(@[\p{L}\p{N}_-]{0,30})$/u, name: "People, agents and items" },
+  { kind: "name", pattern: /(?:^|[\s(])(#[\p{L}\p{N}_-]{1,30})$/u, name: "Tasks", needs: "richTasks" },
 ];
 const ASK_AFTER = 80;
 const key = new PluginKey("offers");
 let count = 0;
 
 /* What is being typed before the cursor, and where. */
-function typed({ selection: { $from, empty } }) {
+function typed({ selection: { $from, empty } }, { dataset }) {
   if (!empty || !$from.parent.isTextblock || $from.parent.type.spec.code) return undefined;
   if (schema.marks.code.isInSet($from.marks())) return undefined;
   const before = $from.parent.textBetween(Math.max(0, $from.parentOffset - 80), $from.parentOffset, "\n", "\n");
   for (const one of TYPED) {
-    const query = one.pattern.exec(before)?.[1];
+    const query = (!one.needs || one.needs in dataset) && one.pattern.exec(before)?.[1];
     if (query) return { ...one, query, from: $from.pos - query.length, to: $from.pos };
   }
   return undefined;
@@ -72,7 +73,7 @@ class Offers {
     try {
       const answer = await fetch(url, { headers: { accept: "application/json" } });
       const names = answer.ok ? await answer.json() : [];
-      if (turn === this.turn) this.show(open, names.map(({ label, insert, kind }) => ({ label, about: kind, insert })));
+      if (turn === this.turn) this.show(open, names.map(({ label, insert, kind, put, about }) => ({ label: label ?? put, about: kind ?? about, insert: insert ?? put })));
     } catch {
       if (turn === this.turn) this.close();
     }
@@ -151,7 +152,7 @@ export function offers(editor) {
         const meta = tr.getMeta(key);
         if (meta === "close") return { closed: old.open?.from };
         if (!tr.docChanged && !tr.selectionSet) return old;
-        const open = typed(state);
+        const open = typed(state, editor.box);
         // What was closed stays closed, and walking through a text opens nothing.
         const isNew = tr.docChanged && tr.getMeta("taken") === undefined;
         if (!open || (!old.open && !isNew) || open.from === old.closed) return { closed: open && old.closed };

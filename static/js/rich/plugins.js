@@ -11,16 +11,17 @@ import { tables } from "./table.js";
 import { tools } from "./tools.js";
 
 /* An empty page says how it begins. */
-const hint = new Plugin({
-  props: {
-    decorations({ doc }) {
-      const [only] = doc.content.content;
-      if (doc.childCount > 1 || only.type.name !== "paragraph" || only.content.size) return null;
-      const words = "Start writing, or press / for blocks";
-      return DecorationSet.create(doc, [Decoration.node(0, only.nodeSize, { class: "rich-hint", "data-hint": words })]);
+const hint = ({ box }) =>
+  new Plugin({
+    props: {
+      decorations({ doc }) {
+        const [only] = doc.content.content;
+        if (doc.childCount > 1 || only.type.name !== "paragraph" || only.content.size) return null;
+        const words = box.dataset.richHint ?? "Start writing, or press / for blocks";
+        return DecorationSet.create(doc, [Decoration.node(0, only.nodeSize, { class: "rich-hint", "data-hint": words })]);
+      },
     },
-  },
-});
+  });
 
 /* A link is words while one writes; with Ctrl it is followed. */
 const follow = new Plugin({
@@ -43,6 +44,6 @@ export const plugins = (editor) => [
   ...paste(editor),
   outline(),
   history(),
-  hint,
+  hint(editor),
   follow,
 ];

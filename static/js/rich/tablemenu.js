@@ -54,8 +54,13 @@ export class TableMenu {
     const at = view.nodeDOM(here.pos)?.getBoundingClientRect();
     const edge = this.editor.host.getBoundingClientRect();
     if (!at) return;
-    this.opener.style.left = `${Math.min(at.right, edge.right) - edge.left - this.opener.offsetWidth}px`;
-    this.opener.style.top = `${at.top - edge.top - this.opener.offsetHeight - 2}px`;
+    // Beside the table where there is room, so that it covers nothing; else above it.
+    const { offsetWidth: wide, offsetHeight: high } = this.opener;
+    const right = Math.min(at.right, edge.right);
+    const room = this.editor.host.closest("main")?.getBoundingClientRect().right - right;
+    const beside = room > wide + 8;
+    this.opener.style.left = `${right - edge.left + (beside ? 4 : -wide)}px`;
+    this.opener.style.top = `${at.top - edge.top + (beside ? 0 : -high - 2)}px`;
   }
 
   focus() {

@@ -53,7 +53,7 @@ async fn a_person_works_with_files_on_pages_without_script() {
     let held = mira.form(&to, &key).await;
     assert_eq!(held.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(
-        held.text_of("form.sheet").to_lowercase().contains("line 1: it holds"),
+        held.text_of("form.sheet").to_lowercase().contains("line 1: it contains"),
         "{}",
         held.text
     );
@@ -84,7 +84,7 @@ async fn a_person_works_with_files_on_pages_without_script() {
     std::os::unix::fs::symlink("/etc/passwd", place(&hq, "notes.md")).expect("a link");
     let link = mira.get(&format!("{PAGES}/files?path=notes.md")).await;
     assert_eq!(link.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(link.text.contains("It is a link or no file"), "{}", link.text);
+    assert!(link.text.contains("It is a link or special file"), "{}", link.text);
     assert!(!link.texts("#agent-tree a").is_empty(), "the rest of the page stands");
     hq.finish().await;
 }

@@ -67,7 +67,7 @@ async fn what_a_program_loads_beside_the_files_of_its_line_is_bound_too_and_no_y
                 Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != first.id))
             })
             .await;
-        assert_eq!(second.why, format!("{changed} has changed since the yes"));
+        assert_eq!(second.why, format!("{changed} has changed since the approval"));
         assert_eq!(office.file(&ada, "out"), None);
         for n in 0..5 {
             write(&format!("lib/new{n}.sh"), line);
@@ -79,8 +79,8 @@ async fn what_a_program_loads_beside_the_files_of_its_line_is_bound_too_and_no_y
                 Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != second.id))
             })
             .await;
-        let told =
-            "lib/new0.sh, lib/new1.sh, lib/new2.sh and 2 more files have changed since the yes";
+        let told = "lib/new0.sh, lib/new1.sh, lib/new2.sh and 2 more files have changed since the \
+             approval";
         assert_eq!(third.why, told);
         assert_eq!(asked(&office, run).await.id, third.id);
         answer(&office, &third, json!({ "answer": "denied" })).await;
@@ -118,7 +118,7 @@ async fn a_call_of_a_tool_that_an_update_has_changed_is_asked_for_anew() {
             Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != first.id))
         })
         .await;
-    assert!(second.why.contains("HQ was updated since the yes"), "{}", second.why);
+    assert!(second.why.contains("HQ changed after the approval"), "{}", second.why);
     assert_eq!((second.definition, second.digest), (first.definition, first.digest));
     let closed: Approval = office.get(first.id);
     assert_eq!(closed.answer.map(|one| one.answer), Some(ApprovalAnswer::Changed));
@@ -171,7 +171,7 @@ async fn a_yes_is_bound_to_all_that_a_call_says_and_to_each_file_that_it_names()
     }
     office.ended(run).await;
     let more = &seen[0].plan.shown;
-    assert_eq!(more, "MODE='it'\\''s'\ntouch a\n# goes on in the background");
+    assert_eq!(more, "MODE='it'\\''s'\ntouch a\n# continues in the background");
     assert!(seen[0].offers.is_empty(), "a permission for the words is none for the rest");
     assert!(files(&seen[1]).contains(&"sub/deploy.sh".to_owned()), "{:?}", seen[1]);
     assert!(files(&seen[2]).contains(&"inner.sh".to_owned()), "{:?}", seen[2]);
@@ -238,7 +238,7 @@ async fn a_yes_counts_for_the_value_that_a_secret_had_alone() {
             Ok(trust::waiting_of(snap, run)?.filter(|one| one.id != first.id))
         })
         .await;
-    assert!(second.why.contains("has changed since the yes"), "{}", second.why);
+    assert!(second.why.contains("has changed since the approval"), "{}", second.why);
     let second = asked(&office, run).await;
     answer(&office, &second, json!({ "answer": "denied" })).await;
     office.ended(run).await;

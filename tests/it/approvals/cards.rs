@@ -146,6 +146,11 @@ async fn what_waits_is_called_by_what_it_would_do() {
     assert_eq!(changes.plan.line(&changes.tool), "Changes to SOUL.md");
     let page = review().await;
     assert!(page.contains("Changes to SOUL.md") && !page.contains("--- a/SOUL.md"), "{page}");
+    // Where it is answered, each line says by its element what becomes of it.
+    let card = office.hq.owner().get("/w/marlow-cargo/approvals").await;
+    assert_eq!(card.texts(".change .rule"), ["SOUL.md"]);
+    assert_eq!(card.texts(".change ins"), ["I am bold."]);
+    assert!(!card.texts(".change del").is_empty(), "{}", card.text);
     answer(&office, &changes, json!({ "answer": "denied" })).await;
     office.ended(run).await;
     let past = office.hq.owner().get("/w/marlow-cargo/approvals").await;
@@ -195,7 +200,7 @@ async fn what_would_become_of_a_call_is_told_and_nothing_is_called() {
     };
     assert_eq!(told("exec&command=ls+out").await.1["verdict"], json!("ask"));
     let request = "http_request&host=api.example.com";
-    assert_eq!(told(request).await.1["verdict"], json!("allow"), "it only looks");
+    assert_eq!(told(request).await.1["verdict"], json!("allow"), "it only reads");
     assert_eq!(told(&format!("{request}&method=POST")).await.1["verdict"], json!("ask"));
     for wrong in ["no_such_tool", "http_request&command=ls", "exec&host=a.example", "browser"] {
         assert_eq!(told(wrong).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
@@ -212,7 +217,7 @@ async fn what_would_become_of_a_call_is_told_and_nothing_is_called() {
     assert!(page.text.contains("Refused") && page.text.contains("Not here"), "{}", page.text);
     let wrong = owner.get(&format!("{place}?tool=exec&host=a.example")).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
-    assert!(wrong.text.contains("are told apart by host"), "{}", wrong.text);
+    assert!(wrong.text.contains("have a host"), "{}", wrong.text);
     assert_eq!(owner.get(API).await.json()["items"], json!([]));
     office.hq.finish().await;
 }

@@ -133,16 +133,16 @@ async fn after_words_from_outside_an_address_goes_to_known_hosts_with_little_in_
         }
         let run = office.say(&agent, &format!("Read {}", at("site", "/page"))).await;
         let whys = [
-            "bytes to site.test that stand in no link",
-            "nobody has sent it to other.test",
-            "nobody has sent it to linked.test",
-            "nobody has sent it to other.test",
-            "bytes to site.test that stand in no link",
+            "bytes to site.test that aren't in any link",
+            "no one has sent it to other.test",
+            "no one has sent it to linked.test",
+            "no one has sent it to other.test",
+            "bytes to site.test that aren't in any link",
         ];
         denied(&office, run, &whys).await;
         let told = results(&office, run).await;
         assert!(told[0].1 && told[1].1, "{told:?}");
-        assert!(!told[2].1 && told[2].2.contains("leads to other.test"), "{}", told[2].2);
+        assert!(!told[2].1 && told[2].2.contains("redirects to other.test"), "{}", told[2].2);
         let seen = came.lock().join("\n");
         assert_eq!(seen, format!("site.test /page\nsite.test {DEEP}\nsite.test /away"));
 
@@ -150,7 +150,7 @@ async fn after_words_from_outside_an_address_goes_to_known_hosts_with_little_in_
         office.model.push(fetches(at("site", "/more"))).push(fetches(at("other", "/notes")));
         office.model.push(fetches(at("linked", "/"))).push(Turn::text("Read."));
         let run = office.say(&agent, "Look there once more, and what other.test says").await;
-        denied(&office, run, &["nobody has sent it to linked.test"]).await;
+        denied(&office, run, &["no one has sent it to linked.test"]).await;
         let told = results(&office, run).await;
         assert!(told[0].1 && told[1].1, "{told:?}");
 

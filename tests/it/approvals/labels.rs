@@ -84,7 +84,7 @@ async fn what_is_written_after_words_from_outside_labels_who_reads_it_until_some
     assert!(approval.why.contains("memory_read in step 1"), "{}", approval.why);
     let all = office.model.requests();
     let first = all.iter().find(|seen| seen.text().contains("# Run card")).expect("a card");
-    assert!(!first.text().contains("quokka") && first.text().contains("waits for a person"));
+    assert!(!first.text().contains("quokka") && first.text().contains("wait for a person"));
     answer(&office, &approval, json!({ "answer": "denied" })).await;
     office.ended(run).await;
     let comments: Vec<Comment> = office.all();

@@ -198,7 +198,7 @@ async fn what_comes_after_a_run_was_taken_back_is_kept_and_not_applied() {
     // It is shown like calls of a run, not in its stored form.
     let page = owner.get(&office.ws().url(&format!("runs/{name}"))).await;
     let shown = page.text_of("#run-late");
-    assert!(shown.starts_with("Reported after it was taken back"), "{shown}");
+    assert!(shown.starts_with("Reported after the run was taken back"), "{shown}");
     let heads = page.texts("#run-late .slab header");
     for (path, head) in ["a.md", "b.md"].iter().zip(&heads) {
         assert!(head.contains("Wrote") && head.contains(path), "{heads:?}");

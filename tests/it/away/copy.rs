@@ -25,7 +25,7 @@ fn looks() -> Turn {
 fn below(answer: &str) -> &str {
     assert!(answer.starts_with(HEAD), "{answer}");
     let (head, below) = answer.split_once('\n').expect("a line of its own");
-    assert!(head.contains(" old; the line to home is cut."), "{head}");
+    assert!(head.contains(" old, because the connection to HQ is lost."), "{head}");
     below
 }
 

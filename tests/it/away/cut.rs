@@ -36,7 +36,7 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     let refused = owner.post(&take, &json!({})).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
     assert_eq!(refused.json()["code"], "gateway_online");
-    assert!(!owner.get(&page).await.text.contains("Take it back"));
+    assert!(!owner.get(&page).await.text.contains("Take back"));
     let mut open = owner.stream(&office.ws().url("events")).await;
     shop.line.cut();
     until("the cut was not seen", || !shop.is_linked()).await;
@@ -47,7 +47,7 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     let alone =
         "The run continues there on its own files and programs until $0.50 is spent or until ";
     let silent = "GPU box has been offline since ";
-    for words in [silent, alone, "Take it back", "command=\"close\">Wait<"] {
+    for words in [silent, alone, "Take back", "command=\"close\">Wait<"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     let told = owner.get(&show).await.json();
@@ -58,7 +58,7 @@ async fn a_run_says_which_machine_it_waits_for_and_is_taken_back_from_it() {
     let chat = owner.get(&office.ws().url("agents/ada/chat")).await.text;
     assert!(chat.contains("Ada works on GPU box, offline since "), "{chat}");
     let vera = office.hq.another("Vera", Some(Role::Viewer)).await;
-    assert!(!vera.get(&page).await.text.contains("Take it back"));
+    assert!(!vera.get(&page).await.text.contains("Take back"));
     assert_eq!(vera.post(&take, &json!({})).await.status, 403);
 
     // The run ends here, fenced, and its work starts again.

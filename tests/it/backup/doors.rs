@@ -79,9 +79,9 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
     let asked = SystemClock.now();
     let restored = put_back(&hq, &repo);
     let told = restored.notes.join("\n");
-    assert!(told.contains("everybody signs in again"), "{told}");
+    assert!(told.contains("everyone has to sign in again"), "{told}");
     assert!(told.contains("had been closed since the backup are closed again"), "{told}");
-    assert!(told.contains("to be deleted were soon-gone; they have 7 days"), "{told}");
+    assert!(told.contains("scheduled for deletion: soon-gone; they now have 7 days"), "{told}");
     assert!(told.contains("1 passkey that had been removed since the backup"), "{told}");
     hq.start_again().await;
     let back = |person: &Person| person.back_at(&hq);
@@ -116,7 +116,14 @@ async fn doors_that_were_closed_since_the_backup_stay_closed_and_everybody_signs
     again.form("/login", &[("email", OWNER.1), ("password", OWNER.2)]).await;
     let page = again.get(PAGE).await;
     assert_eq!(page.status, 200, "{}", page.text);
-    assert!(page.text.contains("Everybody signs in again"), "the page tells it: {}", page.text);
+    assert!(
+        page.text.contains(
+            "Everyone has to sign in \
+        again"
+        ),
+        "the page tells it: {}",
+        page.text
+    );
     hq.finish().await;
 }
 

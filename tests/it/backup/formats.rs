@@ -177,6 +177,6 @@ async fn a_backup_of_a_newer_format_is_refused_with_the_version_that_made_it() {
     let new = folder.path().join("new");
     let refused = put_into(&repo, &new).expect_err("it is newer");
     assert!(refused.contains(&format!("format {}", FORMAT + 7)), "{refused}");
-    assert!(refused.contains("version 0.0.1 of HQ made it"), "{refused}");
+    assert!(refused.contains("HQ version 0.0.1 created it"), "{refused}");
     assert!(!new.exists(), "nothing was touched");
 }

@@ -133,9 +133,9 @@ async fn a_restore_takes_the_newest_complete_one_and_leaves_alone_what_a_backup_
     assert_eq!(restored.stay, ["northwind"]);
     assert_eq!(restored.workspaces, ["marlow-cargo"]);
     let told = restored.notes.join("\n");
-    assert!(told.contains("northwind stays as it is"), "{told}");
-    assert!(told.contains("is incomplete: northwind could not be taken"), "{told}");
-    assert!(!told.contains("off the list"), "{told}");
+    assert!(told.contains("northwind is unchanged"), "{told}");
+    assert!(told.contains("is incomplete: northwind couldn't be backed up"), "{told}");
+    assert!(!told.contains("removed from the list"), "{told}");
     assert_eq!(fs::read(&store).expect("it is there"), before);
     let kept = restored.kept.expect("what was there");
     assert!(kept.join("system.redb").is_file() && kept.join("workspaces/marlow-cargo").is_dir());

@@ -130,8 +130,8 @@ async fn tracked_records_are_exactly_what_they_were_at_a_moment_between_two_back
     let restored = back_to(&repo, moment, &into).expect("restored");
     assert_eq!(restored.moment, Some(moment));
     let notes = restored.notes.join("\n");
-    assert!(notes.contains("entries taken back"), "{notes}");
-    assert!(notes.contains("whose files were put back to the moment: "), "{notes}");
+    assert!(notes.contains("entries reverted"), "{notes}");
+    assert!(notes.contains("restored the files of "), "{notes}");
     let store = opened(&into.join("workspaces/marlow-cargo/hq.redb"), schema::workspace());
     let now = tracked(&store);
     for (key, row) in &then {
@@ -180,7 +180,7 @@ async fn a_moment_whose_images_are_gone_is_refused_with_the_backups_near_it() {
     let second = back_up(&office.hq, &repo);
     let into = folder.path().join("then");
     let refused = back_to(&repo, moment, &into).expect_err("it is not kept");
-    for words in ["not kept any more", first.id.as_str(), second.id.as_str(), "--at"] {
+    for words in ["no longer stored", first.id.as_str(), second.id.as_str(), "--at"] {
         assert!(refused.contains(words), "{words}: {refused}");
     }
     let left: Vec<_> = std::fs::read_dir(&into).expect("a folder").flatten().collect();
@@ -193,7 +193,7 @@ async fn a_moment_whose_images_are_gone_is_refused_with_the_backups_near_it() {
         &folder.path().join("late"),
     );
     let late = late.expect_err("no backup is that new");
-    assert!(late.contains("no backup was made at") && late.contains(&second.id), "{late}");
+    assert!(late.contains("there is no backup from") && late.contains(&second.id), "{late}");
     office.hq.finish().await;
 }
 
@@ -268,10 +268,10 @@ async fn a_moment_is_reached_from_the_first_backup_that_holds_what_is_asked_for_
         assert_eq!((&whole.backup, whole.moment), (&all[3].id, Some(moment)));
         let notes = whole.notes.join("\n");
         for one in &all[..3] {
-            let words = format!("the backup {} is nearer to that moment", one.id);
+            let words = format!("the backup {} is closer to that time", one.id);
             assert!(notes.contains(&words), "{words}: {notes}");
         }
-        assert!(notes.contains("some of its pieces are missing"), "{notes}");
+        assert!(notes.contains("some of its parts are missing"), "{notes}");
     }
     let restored = back_to(&repo, moment, &into).expect("restored");
     assert_eq!((restored.backup, restored.moment), (all[3].id.clone(), Some(moment)));
@@ -322,7 +322,7 @@ async fn agents_files_go_back_to_the_moment_and_later_versions_stay_in_their_his
     let told = serde_json::to_value(&restored).expect("JSON");
     assert_eq!(told["agents_put_back"], 1, "{told}");
     let notes = restored.notes.join("\n");
-    assert!(notes.contains("whose files were put back to the moment: 1 of 2"), "{notes}");
+    assert!(notes.contains("restored the files of 1 of 2 agents"), "{notes}");
     let workspace = into.join("workspaces/marlow-cargo");
     assert_eq!(remembered(&into, "ada"), "Mira likes tea\n");
     assert!(!workspace.join("agents/ada/files/draft.md").exists());

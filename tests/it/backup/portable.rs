@@ -318,7 +318,7 @@ fn too_many_files_names_of_any_length_and_lines_without_an_end_are_refused() {
         Ok(())
     });
     let words = counted.expect_err("too many").to_string();
-    assert!(words.contains("line 4: there are to be 3 rows"), "{words}");
+    assert!(words.contains("line 4: expected 3 rows"), "{words}");
     assert_eq!(taken, 3);
 }
 

@@ -242,7 +242,7 @@ async fn a_wrong_key_a_full_bucket_and_a_private_address_say_what_to_do() {
     assert!(wrong.contains("403 SignatureDoesNotMatch") && wrong.contains("check the key"));
     let private = with_repo(&hq, &place, KEY.1, Policy::Guarded, |_| Ok(())).await;
     let private = private.expect_err("refused").to_string();
-    assert!(private.contains("not on the public internet") || private.contains("not allowed"));
+    assert!(private.contains("n't on the public internet") || private.contains("isn't allowed"));
     assert!(mock.shared.objects.lock().is_empty());
     let from = source(&hq);
     *mock.shared.left.lock() = Some(4);

@@ -69,7 +69,14 @@ fn answer(seen: &Seen) -> Option<Turn> {
     let unheard = messages.iter().rev().take_while(|message| message["role"] == "user");
     let texts = unheard.map(|message| message["content"].to_string());
     // A summary may repeat old requests.
-    let texts: Vec<String> = texts.filter(|text| !text.contains("stand in this summary")).collect();
+    let texts: Vec<String> = texts
+        .filter(|text| {
+            !text.contains(
+                "This summarizes the older \
+        parts",
+            )
+        })
+        .collect();
     let words = texts.iter().rev().flat_map(|text| text.split("please ").skip(1));
     let asked: Vec<(&str, &str)> = words
         .filter_map(|words| {

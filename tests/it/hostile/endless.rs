@@ -45,7 +45,7 @@ async fn a_message_full_of_the_same_mistake_is_cut_short() {
     assert_eq!(office.ended(run).await.summary, "None of them is there.");
     let results = office.results(run);
     assert_eq!(results.len(), 12, "each call has an answer");
-    let skipped = results.iter().filter(|result| result.2.contains("keep coming to the same"));
+    let skipped = results.iter().filter(|result| result.2.contains("keep giving the same result"));
     assert_eq!(skipped.count(), 7, "{results:?}");
     office.hq.finish().await;
 }

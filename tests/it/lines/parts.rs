@@ -74,7 +74,7 @@ async fn three_agents_delegate_block_deliver_and_are_reviewed() {
     let heard = office.worked(research, 2).await;
     let item = office.get::<Item>(heard.item.expect("an item"));
     assert_eq!((item.agent, item.kind), (ada.id, ItemKind::DelegationResult));
-    assert!(item.reasons[0].summary.contains("\"Prices\" waits for a review"), "{item:?}");
+    assert!(item.reasons[0].summary.contains("\"Prices\" is waiting for review"), "{item:?}");
 
     // Approved: Ada gets the result, and delivers her own.
     script("for-ada", vec![deliver("Offer", "Take the first shop."), done("in_review")]);
@@ -106,13 +106,13 @@ async fn three_agents_delegate_block_deliver_and_are_reviewed() {
     // Each agent knows its place in the reporting line; a manager has the tool to delegate at hand.
     let requests = office.model.requests();
     let told = |words: &str| requests.iter().any(|request| request.text().contains(words));
-    assert!(told("Your manager: Vera (@vera)") && told("Nobody reports to you."));
+    assert!(told("Your manager: Vera (@vera)") && told("No one reports to you."));
     assert!(told("- Ada (@ada): Does what tests need"));
     let offered = |words: &str| {
         let request = requests.iter().find(|request| request.text().contains(words));
         request.expect("a request").tools().contains(&"task_delegate".to_owned())
     };
-    assert!(offered("Your manager: Vera (@vera)") && !offered("Nobody reports to you."));
+    assert!(offered("Your manager: Vera (@vera)") && !offered("No one reports to you."));
     office.hq.finish().await;
 }
 

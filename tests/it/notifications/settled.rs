@@ -136,3 +136,43 @@ async fn the_end_of_a_task_settles_what_was_told_of_it() {
     assert_eq!(unread_of(&tom, NoticeKind::TaskCompleted).await, 1, "that is news");
     hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_opens_or_answers_is_read_for_that_person_only() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    let vera = hq.another("Vera", Some(Role::Member)).await;
+    super::task(&mira, json!({ "title": "Prices" })).await;
+    super::task(&mira, json!({ "title": "Racks" })).await;
+    super::comment(&mira, "MC-1", "@tom and @vera please look").await;
+    super::comment(&mira, "MC-2", "@tom please look").await;
+    assert_eq!(unread_of(&tom, NoticeKind::Mention).await, 2);
+    // Tom opens the page of the first task; its script says so.
+    let open = async |path: &str| {
+        let form = [("path", path)];
+        let said = tom.clone().htmx("bell").form(&format!("{}/opened", super::LIST), &form).await;
+        assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+    };
+    open("settings").await;
+    open("tasks/MC-9").await;
+    assert_eq!(unread_of(&tom, NoticeKind::Mention).await, 2, "another page handles nothing");
+    open("tasks/MC-1").await;
+    assert_eq!(unread_of(&tom, NoticeKind::Mention).await, 1);
+    assert_eq!(unread_of(&vera, NoticeKind::Mention).await, 1, "Vera has not seen it");
+    // An answer handles the other one.
+    super::comment(&tom, "MC-2", "On it").await;
+    assert!(is_read(&tom, NoticeKind::Mention).await);
+    assert_eq!(super::unread(&tom).await, 0);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_number_of_unread_notifications_is_at_the_bell_only() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    super::task(&mira, json!({ "title": "Prices", "assignee": "tom" })).await;
+    let page = tom.get("/w/marlow-cargo/").await;
+    assert_eq!(page.attr("#bell", "data-unread"), "1");
+    assert_eq!(page.texts("#nav a[href$='/notifications'] .count"), [""; 0]);
+    hq.finish().await;
+}

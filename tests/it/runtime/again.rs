@@ -71,7 +71,7 @@ async fn a_retry_goes_on_from_a_step_once_what_came_after_it_was_undone() {
     let asked = office.model.last().text();
     assert!(asked.contains("early.md") && asked.contains("Plan the move"), "{asked}");
     assert!(!asked.contains("On the side") && !asked.contains("late.md"), "{asked}");
-    assert!(asked.contains("were taken back"), "{asked}");
+    assert!(asked.contains("were reverted"), "{asked}");
     assert_eq!(office.results(second.id).len(), 1, "nothing was done again");
     assert_eq!(office.file(&ada, "early.md").as_deref(), Some("one\n"));
     assert_eq!(office.file(&ada, "late.md"), None);

@@ -134,7 +134,7 @@ async fn a_question_that_nobody_answers_in_time_is_given_up_over_a_restart_too()
     office.hq.advance(Duration::from_secs(31 * 60)).await;
     assert_eq!(office.ended(run).await.summary, "I take the cheaper one.");
     let results = office.results(run);
-    assert!(!results[0].1 && results[0].2.contains("nobody has answered in time"), "{results:?}");
+    assert!(!results[0].1 && results[0].2.contains("no one answered in time"), "{results:?}");
     let listed = office.hq.api().await.get("/api/v1/questions").await.json();
     assert_eq!(listed["items"], json!([]));
     office.hq.finish().await;
@@ -174,7 +174,7 @@ async fn a_run_goes_on_at_its_moment_or_when_the_task_that_it_waits_for_has_ende
     let id = other.id;
     office.act(move |tx| tasks::set_status(tx, id, TaskStatus::Done)).await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
-    assert_eq!(office.results(run)[0].2, "The task is Done now.");
+    assert_eq!(office.results(run)[0].2, "The task is now Done.");
     office.hq.finish().await;
 }
 
@@ -191,7 +191,7 @@ async fn who_waits_for_a_moment_goes_on_when_somebody_speaks_to_it() {
     office.in_state(run, RunState::Waiting).await;
     assert_eq!(office.say(&ada, "Are you there?").await, run, "the same run reads it");
     assert_eq!(office.ended(run).await.summary, "Here I am.");
-    assert_eq!(office.results(run)[0].2, "Somebody spoke to you meanwhile.");
+    assert_eq!(office.results(run)[0].2, "You got a message while you waited.");
     assert!(office.model.last().text().contains("Are you there?"));
     office.hq.finish().await;
 }
@@ -216,7 +216,7 @@ async fn a_person_lets_it_go_on_by_page_and_api_and_a_comment_does_not() {
     office.model.push(done());
     mira.form(&at(&waiting, "/go-on"), &[]).await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
-    assert_eq!(office.results(run)[0].2, "Mira Lindqvist lets you go on now.");
+    assert_eq!(office.results(run)[0].2, "Mira Lindqvist wants you to continue now.");
     assert!(office.model.last().text().contains("It is closed today."));
 
     office.model.push(wait()).push(Turn::text("Going on."));
@@ -278,7 +278,7 @@ async fn who_waits_for_a_task_that_is_not_there_any_more_is_woken() {
         .await;
     office.hq.advance(Duration::from_secs(61)).await;
     assert_eq!(office.ended(run).await.summary, "I see.");
-    assert_eq!(office.results(run)[0].2, "The task is not there any more.");
+    assert_eq!(office.results(run)[0].2, "The task no longer exists.");
     office.hq.finish().await;
 }
 
@@ -311,8 +311,8 @@ async fn several_questions_at_once_are_one_text_and_one_has_its_buttons() {
             Ok(all.into_iter().find(|park| park.question.contains("2. ") && park.over_at.is_none()))
         })
         .await;
-    let all = "1. Colour: Which one?\n- Red: as before\n- Blue\n\n2. Which days?\n- Monday\n- Friday\n\
-               (several may be chosen)";
+    let all = "1. Colour: Which one?\n- Red: as before\n- Blue\n\n2. Which days?\n- Monday\n- \
+               Friday\n(choose one or more)";
     assert_eq!((listed.question.as_str(), listed.options.len()), (all, 0));
     let given = api.post(&answer, &json!({ "text": "Red, and Friday" })).await;
     assert!(given.status.is_success(), "{}", given.text);

@@ -195,7 +195,7 @@ async fn a_picture_that_a_provider_refuses_costs_one_call_and_no_session() {
     let run = office.ended(sent.run).await;
     assert_eq!((run.outcome, run.calls), (Some(Outcome::Done), 2));
     let asked = office.model.last().text();
-    assert!(!asked.contains(SENT) && asked.contains("did not take it"), "{asked}");
+    assert!(!asked.contains(SENT) && asked.contains("didn't accept it"), "{asked}");
     office.hq.finish().await;
 }
 
@@ -211,9 +211,9 @@ async fn a_model_that_reads_no_documents_reads_the_words_of_a_pdf() {
     office.ended(sent.run).await;
     let asked = office.model.last().text();
     for words in [
-        "The words of the PDF offer.pdf (1 pages)",
+        "Text of the PDF offer.pdf (1 pages)",
         "Mango 3 EUR\\nPlum 4 EUR",
-        "[The PDF scan.pdf cannot be read here: it is damaged",
+        "[The PDF scan.pdf can't be read here: it is damaged",
     ] {
         assert!(asked.contains(words), "{words}: {asked}");
     }

@@ -146,7 +146,12 @@ async fn a_conversation_that_fills_its_window_goes_on_from_a_summary() {
     let [.., asked, after] = requests.as_slice() else { panic!("two requests") };
     assert!(asked.text().contains("Remark 0") && asked.tools().is_empty(), "no tools");
     let shown = said(after);
-    assert!(shown.contains("stand in this summary") && shown.contains("suppliers directly"));
+    assert!(
+        shown.contains(
+            "This summarizes the older \
+        parts"
+        ) && shown.contains("suppliers directly")
+    );
     assert!(shown.contains("Nearly full.") && shown.contains("Go on"), "the newest part stays");
     assert!(!shown.contains("Remark 0"), "{shown}");
     // It is paid like any other call of the run.
@@ -186,7 +191,7 @@ async fn a_summary_that_loses_a_rule_is_written_again_and_then_mended_by_rules()
     let [.., asked, again] = requests.as_slice() else { panic!("two requests") };
     assert!(asked.text().contains("the prices"), "the wish is told");
     assert!(
-        again.text().contains("has lost something") && again.text().contains("offers/north.md")
+        again.text().contains("left something out") && again.text().contains("offers/north.md")
     );
 
     // A summary that stays incomplete is used with the missing parts.

@@ -34,7 +34,7 @@ async fn a_limit_ends_the_run_also_when_its_last_word_fails_or_is_empty() {
     let run = office.say(&ada, "Once more").await;
     let ended = office.ended(run).await;
     assert!(limit_of_calls(&ended), "{:?}", ended.outcome);
-    assert!(ended.summary.contains("The model had no last word."), "{}", ended.summary);
+    assert!(ended.summary.contains("The model gave no closing message."), "{}", ended.summary);
     office.hq.finish().await;
 }
 
@@ -48,7 +48,7 @@ async fn an_answer_that_is_cut_off_is_gone_on_with_twice() {
     let ended = office.ended(run).await;
     assert_eq!((ended.outcome, ended.calls), (Some(Outcome::Done), 2));
     assert_eq!(ended.summary, "One, two, three.");
-    assert!(office.model.last().text().contains("Go on exactly where it stopped"));
+    assert!(office.model.last().text().contains("Continue exactly where it stopped"));
 
     for word in ["a ", "b ", "c "] {
         office.model.push(Turn::text(word).stop("length"));

@@ -119,13 +119,13 @@ async fn an_agent_takes_what_nobody_has_and_ties_tasks_to_each_other() {
     )
     .await;
     told(&results[0], &["is archived"]);
-    told(&results[1], &["is back"]);
+    told(&results[1], &["is restored"]);
     told(&results[2], &["\"status\":\"in_progress\"", "\"assignee\":\"ada\"", "\"parts\":[{"]);
     told(&results[3], &["\"assignee\":\"ada\""]);
-    told(&results[4], &["assignee nobody to ada", "status todo to in_progress", "\"by\":\"ada\""]);
+    told(&results[4], &["assignee no one to ada", "status todo to in_progress", "\"by\":\"ada\""]);
     assert_eq!(office.get::<Task>(free.id).assignee, Some(Assignee::Agent(ada.id)));
     told(&results[5], &[name(&waits).as_str()]);
-    refused(&results[6], "part_cycle", &format!("its part {}", name(&waits)));
+    refused(&results[6], "part_cycle", &format!("its subtask {}", name(&waits)));
     assert_eq!(office.get::<Task>(over.id).archived_at, None);
     office.hq.finish().await;
 }
@@ -161,7 +161,7 @@ async fn an_agent_keeps_and_uses_templates_and_makes_tasks_with_parts() {
     refused(&results[2], "invalid", "use 1 to 100 tasks");
     told(&results[3], &["Launch"]);
     told(&results[4], &["\"step\":2", "\"assignee\":\"ada\"", "\"blocked_by\":[\"brief\"]"]);
-    refused(&results[5], "unknown_role", "it has otto");
+    refused(&results[5], "unknown_role", "it has: otto");
     refused(&results[6], "not_a_report", "Dan does not report to you");
     refused(&results[7], "template_not_found", "there are: Launch");
     assert_eq!(office.all::<Template>().len(), 1);
@@ -185,7 +185,7 @@ async fn an_agent_keeps_and_uses_templates_and_makes_tasks_with_parts() {
     .await;
     told(&results[0], &["Write the brief", "\"assignee\":\"otto\""]);
     told(&results[1], &["\"title\":\"Fair\"", "\"parts\":[{", "\"assignee\":\"otto\""]);
-    refused(&results[2], "invalid", "there are items 1 to 1");
+    refused(&results[2], "invalid", "use an item from 1 to 1");
     told(&results[3], &["\"template\":\"Big launch\"", "\"tasks\":2"]);
     let mut all = office.all::<Task>();
     all.sort_by_key(|task| task.number);
@@ -233,7 +233,7 @@ async fn an_agent_looks_after_streams_labels_and_recurring_tasks() {
     refused(&results[1], "invalid", "Enter a date such as");
     told(&results[2], &["2031-05-01"]);
     told(&results[3], &["Sell **200**"]);
-    told(&results[4], &["\"bug\" is kept"]);
+    told(&results[4], &["the label \"bug\""]);
     refused(&results[5], "label_not_found", "bugg");
     told(&results[6], &["\"name\":\"bug\"", "What is broken", "\"task\":0"]);
     told(&results[7], &["\"view\":\"Bugs\"", "is:open label:bug"]);
@@ -257,7 +257,7 @@ async fn an_agent_looks_after_streams_labels_and_recurring_tasks() {
     )
     .await;
     told(&results[0], &["\"state\":\"active\"", "\"when\":\"", "\"next\":\""]);
-    refused(&results[1], "invalid", "say when it comes");
+    refused(&results[1], "invalid", "give a schedule");
     refused(&results[2], "not_a_report", "Dan does not report to you");
     told(&results[3], &["\"priority\":\"high\""]);
     told(&results[4], &["\"title\":\"Check the chargers\"", "\"priority\":\"high\""]);
@@ -300,6 +300,6 @@ async fn an_agent_reads_what_a_review_asks_for_and_what_waits_for_it() {
     told(&results[3], &["[]"]);
     told(&results[4], &["\"yours_now\":true", "\"state\":\"leased\"", "\"task\":\"MC-1\""]);
     told(&results[5], &["task_assignment", "\"state\":\"done\""]);
-    refused(&results[6], "item_not_found", "inbox_list shows what does");
+    refused(&results[6], "item_not_found", "inbox_list shows yours");
     office.hq.finish().await;
 }

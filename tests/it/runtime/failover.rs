@@ -390,7 +390,7 @@ async fn a_key_that_does_not_open_is_as_good_as_none_wherever_it_stands_in_the_l
     assert_eq!(switches(&office, run.id), [told]);
     assert_eq!(resting(&office), [(0, None, "auth", 1)]);
     let page = office.hq.owner().get(&format!("/w/marlow-cargo/runs/{}", run.name())).await;
-    assert!(page.text.contains("mock (Scripted) did not"), "{}", page.text);
+    assert!(page.text.contains("mock (Scripted) could not be used"), "{}", page.text);
     assert!(office.model.requests().is_empty());
 
     // In the middle of the list, after another one has failed.

@@ -94,11 +94,11 @@ async fn a_model_reads_pictures_folders_and_parts_and_hears_what_it_cannot_read(
     )
     .await;
     assert!(said[0].1.contains("face.png (") && said[0].1.contains("long.txt"), "{}", said[0].1);
-    assert!(said[1].1.contains("[lines 1 to 2000 of 3000; go on with offset 2001, hash "));
+    assert!(said[1].1.contains("[lines 1 to 2000 of 3000; continue with offset 2001, hash "));
     assert!(said[2].1.starts_with("line\nline\n[lines 2999 to 3000 of 3000"), "{}", said[2].1);
     assert!(!said[3].0 && said[3].1.contains("Error(invalid_args)"), "{}", said[3].1);
     assert!(said[3].1.contains("application/x-executable"), "{}", said[3].1);
-    assert!(!said[4].0 && said[4].1.contains("near: long.txt"), "{}", said[4].1);
+    assert!(!said[4].0 && said[4].1.contains("similar: long.txt"), "{}", said[4].1);
     assert!(said[5].0 && said[5].1.starts_with("docs/face.png: image/png, 22 bytes"));
     assert_eq!(said[6].1, "docs/found.md:1: a Needle", "what is ignored is not searched");
     assert_eq!(said[7].1, "docs/long.txt");
@@ -315,7 +315,7 @@ async fn a_patch_that_had_not_begun_before_a_crash_is_made_after_it() {
 async fn a_patch_that_a_crash_cut_in_half_is_completed() {
     let (status, text, files) = settled(|folder| write(folder, "new/b.md", "made\n")).await;
     assert_eq!((status, files), (CallStatus::Ok, patched()));
-    assert!(text.contains("it was completed, all 3 files are written"), "{text}");
+    assert!(text.contains("it was completed, and all 3 files are written"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -327,7 +327,7 @@ async fn a_patch_that_somebody_came_into_is_told_and_not_forced() {
     .await;
     assert_eq!(status, CallStatus::Error);
     assert!(text.starts_with("Error(conflict)"), "{text}");
-    assert!(text.contains("a.md: changed by somebody else"), "{text}");
+    assert!(text.contains("a.md: changed by someone else"), "{text}");
     assert!(text.contains("c.md: not written") && text.contains("new/b.md: written"), "{text}");
     let kept = [Some("theirs\n"), Some("made\n"), Some("gone\n")].map(|t| t.map(str::to_owned));
     assert_eq!(files, kept);
@@ -367,7 +367,7 @@ async fn one_file_is_settled_by_its_hash_too() {
     for (found, ok, words, after) in [
         ("two\n", true, "a.md was written before the restart", "two\n"),
         ("one\n", true, "replaced a.md", "two\n"),
-        ("theirs\n", false, "Error(conflict): a.md was changed by somebody else", "theirs\n"),
+        ("theirs\n", false, "Error(conflict): someone else has changed a.md", "theirs\n"),
     ] {
         let arguments = json!({ "path": "a.md", "content": "two\n" });
         let meanwhile = |folder: &Path| write(folder, "a.md", found);

@@ -135,7 +135,7 @@ async fn the_end_of_its_program_ends_the_wait_of_a_run() {
     office.in_state(run, RunState::Waiting).await;
     std::fs::write(office.ws().agent_folder(&ada.slug).join("go"), "").expect("a file");
     assert_eq!(office.ended(run).await.summary, "It is over.");
-    assert_eq!(office.results(run)[1].2, "A program of yours has ended.");
+    assert_eq!(office.results(run)[1].2, "One of your programs has ended.");
     assert!(office.model.last().text().contains("[Job 1 has ended after"));
     office.hq.finish().await;
 }
@@ -455,7 +455,7 @@ async fn a_call_says_where_a_program_runs_and_what_it_knows() {
     assert!(results[1].2.contains("Error(denied)"), "{}", results[1].2);
     assert!(results[1].2.contains("; programs run in /"), "{}", results[1].2);
     assert!(results[2].2.contains("there is no folder none in your folder /"), "{}", results[2].2);
-    assert!(results[3].2.contains("the variable PATH is not yours to set"), "{}", results[3].2);
+    assert!(results[3].2.contains("you can't set the variable PATH"), "{}", results[3].2);
     assert!(results[4].2.contains("LD_PRELOAD"), "{}", results[4].2);
     assert!(results[5].2.contains("unknown argument \"pty\""), "{}", results[5].2);
     let begun = office
@@ -463,7 +463,7 @@ async fn a_call_says_where_a_program_runs_and_what_it_knows() {
         .into_iter()
         .filter(|kind| matches!(kind, EventKind::ToolFinished { name, .. } if name == "exec"));
     assert_eq!(begun.count(), 8);
-    assert!(results[6].2.contains("Error(invalid_args): command: it has a zero byte"));
+    assert!(results[6].2.contains("Error(invalid_args): command: contains a zero byte"));
     assert!(results[7].2.contains("Error(too_large)"), "{}", results[7].2);
     office.hq.finish().await;
 }

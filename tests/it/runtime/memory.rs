@@ -41,8 +41,8 @@ async fn what_an_agent_writes_down_is_found_again() {
     office.ended(run).await;
     let results = office.results(run);
     let said: Vec<&str> = results.iter().map(|(_, _, text)| text.as_str()).collect();
-    assert_eq!(said[..2], ["written into MEMORY.md", "written into memory/2026-11-20.md"]);
-    assert!(!results[2].1 && said[2].contains("stand there yet"), "{results:?}");
+    assert_eq!(said[..2], ["written to MEMORY.md", "written to memory/2026-11-20.md"]);
+    assert!(!results[2].1 && said[2].contains("already has these lines"), "{results:?}");
     assert_eq!(said[3], "changed MEMORY.md");
     assert!(said[4].contains("MEMORY.md:") && said[4].contains("Otto drinks water"), "{}", said[4]);
     assert_eq!(said[5], "- The printer was called");

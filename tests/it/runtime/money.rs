@@ -252,7 +252,7 @@ async fn an_answer_that_is_too_long_to_be_kept_is_paid_and_the_model_is_told() {
         usage.map(|one| (one.end, one.output, one.billed_micros, one.estimated)).collect::<Vec<_>>()
     };
     assert_eq!(booked(run.id)[0], (CallEnd::Answered, 15_000, Some(225_300), false));
-    assert!(office.model.last().text().contains("write a long file in several calls"));
+    assert!(office.model.last().text().contains("split a long file into several calls"));
 
     // The second time in a row, the run ends and is not repeated automatically.
     office.model.push(long()).push(long());

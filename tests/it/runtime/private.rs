@@ -103,7 +103,7 @@ async fn lists_name_whose_conversation_it_is_and_not_what_was_said_in_it() {
             place => reply.text_of(place),
         };
         let admins = text(office.hq.owner().get(path).await);
-        assert!(admins.contains("Private chat of Eve") && !admins.contains("zebra"), "{admins}");
+        assert!(admins.contains("Eve’s private chat") && !admins.contains("zebra"), "{admins}");
         assert!(admins.contains("What is open?"), "{admins}");
         let own = text(browser.get(path).await);
         assert!(own.contains("The zebra party is on Friday") && !own.contains("What is"), "{own}");

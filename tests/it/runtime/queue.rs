@@ -169,7 +169,7 @@ async fn too_many_messages_are_told_in_a_line_and_can_be_brought_back() {
     let second = office.ended(next_run(&office, &[first]).await).await;
     assert_eq!(read_by(&office, second.id), ["Message 2\nwith a second line"]);
     let told = office.model.requests()[1].text();
-    assert!(told.contains("2 earlier messages did not fit"), "{told}");
+    assert!(told.contains("2 earlier messages didn't fit"), "{told}");
     assert!(told.contains("- Mira Lindqvist: Message 1 with a second line"), "{told}");
     office.hq.settle().await;
     assert!(matches!(state(&office, sent[0]), InputState::Dropped(_)));
@@ -207,12 +207,12 @@ async fn the_newest_may_be_refused_and_the_oldest_may_go_without_a_word() {
     office.send(&ada, "Three", Some(QueueMode::Followup)).await;
     assert_eq!(
         state(&office, one.message),
-        InputState::Dropped("too many messages waited".to_owned())
+        InputState::Dropped("too many messages were queued".to_owned())
     );
     gate.open();
     office.ended(first).await;
     office.hq.settle().await;
-    assert!(!office.model.last().text().contains("did not fit"));
+    assert!(!office.model.last().text().contains("didn't fit"));
     // Invalid values give an error.
     let bad = QueueRequest { cap: Some(0), ..QueueRequest::default() };
     let bad = office.try_act(move |tx| runs::queue::choose(tx, QueueOf::Agent(id), bad)).await;

@@ -92,7 +92,7 @@ async fn a_sub_agent_begins_with_the_conversation_when_that_is_asked_for() {
     assert_eq!(made.iter().map(|(child, _)| child.forked).collect::<Vec<_>>(), [true, false]);
     // The copy ends before the answer with the call: every call in it has a result.
     let asked = office.model.requests();
-    let forked = asked.iter().find(|seen| seen.text().contains("What stands above is what"));
+    let forked = asked.iter().find(|seen| seen.text().contains("The conversation above is what"));
     let messages = forked.expect("it was asked").body["messages"].clone();
     let messages = messages.as_array().expect("messages");
     assert!(messages.iter().all(|message| message["tool_calls"].is_null()), "{messages:?}");
@@ -168,7 +168,7 @@ async fn people_choose_how_runs_branch_and_that_survives_a_restart() {
     let run = office.say(&ada, "please many").await;
     office.ended(run).await;
     let refused = office.results(run);
-    let at_once = |text: &str| text.contains("1 sub-agents are at work, which is the most");
+    let at_once = |text: &str| text.contains("1 sub-agents are already running, the maximum");
     assert!(refused[0].1 && !refused[1].1 && at_once(&refused[1].2), "{refused:?}");
 
     // The form has the same five numbers.
@@ -181,14 +181,14 @@ async fn people_choose_how_runs_branch_and_that_survives_a_restart() {
     office.ended(run).await;
     let results = office.results(run);
     assert!(results[1].1 && !results[2].1, "{results:?}");
-    assert!(results[2].2.contains("this run made 2 sub-agents"), "{results:?}");
+    assert!(results[2].2.contains("this run has created 2 sub-agents"), "{results:?}");
     office
         .act(|tx| limits::set(tx, SubagentLimits { total: 1, ..SubagentLimits::default() }))
         .await;
     let run = office.say(&ada, "please many").await;
     office.ended(run).await;
     let results = office.results(run);
-    assert!(results[1].2.contains("1 sub-agents were made below one run"), "{results:?}");
+    assert!(results[1].2.contains("1 sub-agents were created below one run"), "{results:?}");
     office.hq.finish().await;
 }
 

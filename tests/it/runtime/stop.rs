@@ -127,7 +127,7 @@ async fn a_run_is_stopped_while_it_waits_for_a_slot_for_its_next_try_and_for_mon
     let [InputState::Dropped(why)] = states.as_slice() else {
         panic!("it does not come back as another run: {states:?}")
     };
-    assert_eq!(why, "it was stopped before");
+    assert_eq!(why, "it was stopped first");
     gate.open();
     office.ended(first).await;
     // Waiting for its next attempt.
@@ -222,7 +222,7 @@ async fn what_a_tool_answers_when_its_run_was_given_up_is_kept_in_the_log_and_re
     let next = office.say(&ada, "Is it there?").await;
     office.ended(next).await;
     let asked = office.model.requests().pop().expect("a request").body.to_string();
-    assert!(asked.contains("the run ended before this had an answer"), "{asked}");
+    assert!(asked.contains("the run ended before this was answered"), "{asked}");
     assert!(!asked.contains(&said), "{said}: {asked}");
     office.hq.finish().await;
 }

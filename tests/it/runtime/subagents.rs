@@ -257,7 +257,14 @@ async fn a_long_answer_is_told_in_part_and_read_as_a_whole_by_who_asked_for_it()
     let run = office.say(&otto, "please peek").await;
     office.ended(run).await;
     let peeked = office.results(run).remove(0);
-    assert!(!peeked.1 && peeked.2.contains("you have no sub-agent R-2"), "{peeked:?}");
+    assert!(
+        !peeked.1
+            && peeked.2.contains(
+                "you have no answer from a sub-agent \
+        R-2"
+            ),
+        "{peeked:?}"
+    );
     office.hq.finish().await;
 }
 
@@ -301,7 +308,13 @@ async fn a_word_of_a_person_ends_the_wait_and_nothing_is_heard_twice() {
     assert_eq!(office.say(&ada, "How far are you?").await, run);
     office.ended(run).await;
     let text = told(&office, run);
-    assert!(text.contains("Somebody spoke") && text.contains("R-2 (asker) is waiting"), "{text}");
+    assert!(
+        text.contains(
+            "You got a \
+        message"
+        ) && text.contains("R-2 (asker) is waiting"),
+        "{text}"
+    );
     // The sub-agent continues, and the conversation is notified of its end.
     reply(&office, below).await;
     office.ended(below).await;
@@ -372,7 +385,7 @@ async fn one_that_fails_ends_the_wait_for_all() {
     office.ended(run).await;
     let log = log(&office, run);
     assert!(log.contains("(one) has ended: failed"), "{log}");
-    assert!(log.contains("gave no answer, twice"), "{log}");
+    assert!(log.contains("returned an empty answer twice"), "{log}");
     office.hq.finish().await;
 }
 
@@ -383,7 +396,14 @@ async fn runs_branch_only_so_wide_and_so_deep_and_write_only_where_they_may() {
     office.ended(run).await;
     let results = office.results(run);
     assert_eq!(results.iter().filter(|result| result.1).count(), 5, "{results:?}");
-    assert!(!results[5].1 && results[5].2.contains("5 sub-agents are at work"), "{results:?}");
+    assert!(
+        !results[5].1
+            && results[5].2.contains(
+                "5 sub-agents are already \
+        running"
+            ),
+        "{results:?}"
+    );
     // Archiving the agent ends all of its sub-agents.
     let id = ada.id;
     office.act(move |tx| features::agents::rules::archive(tx, id)).await;

@@ -78,7 +78,7 @@ async fn who_speaks_while_the_agent_works_is_heard_before_the_next_call() {
     assert_eq!((ended.outcome, ended.calls), (Some(Outcome::Done), 2));
     assert_eq!(
         office.results(run),
-        [("task_create".to_owned(), false, "Skipped due to queued user message.".to_owned())]
+        [("task_create".to_owned(), false, "Skipped because of a queued user message.".to_owned())]
     );
     assert!(office.all::<Task>().is_empty());
     assert!(office.model.last().text().contains("No, leave it"));
@@ -153,7 +153,7 @@ async fn of_more_than_twenty_messages_the_oldest_are_told_in_one_line() {
     office.ended(run).await;
     let said = office.model.last().text();
     assert!((0..22).all(|n| said.contains(&format!("Message {n} of many"))), "{said}");
-    assert!(said.contains("2 earlier messages did not fit"), "{said}");
+    assert!(said.contains("2 earlier messages didn't fit"), "{said}");
     office.hq.finish().await;
 }
 

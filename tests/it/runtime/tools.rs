@@ -75,12 +75,12 @@ async fn a_call_that_is_wrong_is_answered_with_what_would_be_right() {
     let results = office.results(run);
     assert!(results.iter().all(|(_, ok, _)| !ok), "{results:?}");
     let texts: Vec<&str> = results.iter().map(|(_, _, text)| text.as_str()).collect();
-    assert!(texts[0].contains("there is no tool \"tasks_get\". Near: task_get"), "{}", texts[0]);
+    assert!(texts[0].contains("there is no tool \"tasks_get\". Similar: task_get"), "{}", texts[0]);
     assert!(texts[1].contains("unknown argument \"tsk\". Did you mean \"task\"?"), "{}", texts[1]);
     assert!(texts[2].contains("not valid JSON at line 1, column 9"), "{}", texts[2]);
     assert!(texts[3].contains("there is no file no/such.md"), "{}", texts[3]);
-    assert!(texts[4].contains("may not use work_done here"), "{}", texts[4]);
-    assert!(texts[5].starts_with("Error(denied): you may not use exec here"), "{}", texts[5]);
+    assert!(texts[4].contains("can't use work_done here"), "{}", texts[4]);
+    assert!(texts[5].starts_with("Error(denied): you can't use exec here"), "{}", texts[5]);
     office.hq.finish().await;
 }
 
@@ -134,7 +134,7 @@ async fn what_a_program_tells_of_its_progress_is_kept_and_not_shown() {
     let run = office.say(&ada, "Build it").await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     let results = office.results(run);
-    let note = "60 lines that say nothing new are left out, path \"result:1.1\" has all";
+    let note = "60 repetitive lines are left out, path \"result:1.1\" has all";
     assert_eq!(results[0].2, format!("[exit code 0; {note}]\nerror: no\n"));
     assert!(results[1].2.contains("Compiling part-59"), "{}", results[1].2);
     assert_eq!(results[2].2, "[exit code 0]\n100%\n");

@@ -130,7 +130,7 @@ async fn work_may_not_end_so_that_its_task_falls_asleep() {
     assert_eq!(refusals.len(), 5, "{results:?}");
     assert!(refusals[0].contains("task_state"), "{refusals:?}");
     assert!(refusals[1].contains("deliverable_submit"), "{refusals:?}");
-    assert!(refusals[2].contains("still yours"), "{refusals:?}");
+    assert!(refusals[2].contains("still assigned to you"), "{refusals:?}");
     assert!(refusals[3].contains("task_update with blocked_by"), "{refusals:?}");
     assert!(refusals[4].contains("still needs review"), "{refusals:?}");
     assert_eq!(run.outcome, Some(Outcome::Done));
@@ -243,7 +243,7 @@ async fn an_end_that_would_leave_the_task_asleep_is_reminded_of_it() {
     office.model.push(Turn::text("Done.")).push(done("complete"));
     let task = office.task("Write it down", &ada).await;
     let run = office.worked(task.id, 1).await;
-    assert!(office.model.last().text().contains("nothing would ever take this task up again"));
+    assert!(office.model.last().text().contains("nothing would ever continue this task"));
     assert_eq!((run.outcome, run.calls), (Some(Outcome::Done), 3));
     office.hq.finish().await;
 }

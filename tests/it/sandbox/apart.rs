@@ -205,7 +205,7 @@ fn the_self_test_says_whether_networks_are_private() {
     if !shares(&host) {
         let line = network();
         assert_eq!(line.verdict, Verdict::Held, "{}", line.text);
-        assert!(line.text.contains("one of its own"));
+        assert!(line.text.contains("has its own"));
     }
     host.spawner.share_networks();
     let line = network();

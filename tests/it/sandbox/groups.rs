@@ -141,5 +141,5 @@ fn the_self_test_says_whether_programs_have_control_groups() {
     host.spawner.share_control_group();
     let found = line(&host);
     assert_eq!(found.verdict, Verdict::Limit, "{}", found.text);
-    assert!(found.text.contains("none (switched off)"), "{}", found.text);
+    assert!(found.text.contains("none (turned off)"), "{}", found.text);
 }

@@ -34,7 +34,7 @@ fn what_waits_for_a_task_does_not_become_a_part_of_it() {
     let [task, whole, between] = several(&desk);
     waits(&desk, task, whole).unwrap();
     let (code, words) = refusal(part(&desk, task, whole));
-    let said = "MC-1 cannot be a part of MC-2, which would wait for it: MC-1 waits for MC-2";
+    let said = "MC-1 can't be a subtask of MC-2, which would wait for it: MC-1 waits for MC-2";
     assert_eq!((code, words.as_str()), ("part_cycle", said));
     // The other direction is contradictory as well: the waiting task must be done after its own sub-task.
     part(&desk, whole, task).unwrap();
@@ -43,8 +43,8 @@ fn what_waits_for_a_task_does_not_become_a_part_of_it() {
     waits(&desk, between, task).unwrap();
     // Also through another task.
     let (code, words) = refusal(part(&desk, between, whole));
-    let said = "MC-3 cannot be a part of MC-2, which would wait for it: MC-3 waits for MC-1, MC-1 \
-                waits for its part MC-2";
+    let said = "MC-3 can't be a subtask of MC-2, which would wait for it: MC-3 waits for MC-1, \
+                MC-1 waits for its subtask MC-2";
     assert_eq!((code, words.as_str()), ("part_cycle", said));
 }
 
@@ -56,8 +56,8 @@ fn a_circle_through_relations_and_parts_is_refused_with_its_steps() {
     waits(&desk, task, whole).unwrap();
     waits(&desk, last, task).unwrap();
     let (code, words) = refusal(waits(&desk, inner, last));
-    let said = "MC-3 cannot wait for MC-4: MC-4 waits for MC-1, MC-1 waits for MC-2, MC-2 waits \
-                for its part MC-3";
+    let said = "MC-3 can't wait for MC-4: MC-4 waits for MC-1, MC-1 waits for MC-2, MC-2 waits for \
+                its subtask MC-3";
     assert_eq!((code, words.as_str()), ("wait_cycle", said));
     // A finished task blocks nothing, but may be reopened, so it counts.
     desk.by(mira(), move |tx| rules::set_status(tx, task, TaskStatus::Done)).unwrap();

@@ -94,7 +94,7 @@ async fn a_parent_does_not_come_back_that_the_task_waits_for_by_now() {
     wait(&api, between, whole).await;
     let (codes, seen) = held(&api, out).await;
     assert_eq!(codes, ["part_cycle"], "{seen}");
-    let why = "MC-1 cannot be a part of MC-2, which would wait for it: MC-1 waits for MC-3, MC-3 \
+    let why = "MC-1 can't be a subtask of MC-2, which would wait for it: MC-1 waits for MC-3, MC-3 \
                waits for MC-2";
     assert!(seen.to_string().contains(why), "{seen}");
     undo(&api, out).await;
@@ -112,7 +112,7 @@ async fn a_relation_stays_away_that_closes_a_circle_through_relations_and_parts(
     wait(&api, part, task).await;
     let (codes, seen) = held(&api, gone).await;
     assert_eq!(codes, ["wait_cycle"], "{seen}");
-    let why = "MC-1 cannot wait for MC-2: MC-2 waits for its part MC-3, MC-3 waits for MC-1";
+    let why = "MC-1 can't wait for MC-2: MC-2 waits for its subtask MC-3, MC-3 waits for MC-1";
     assert!(seen.to_string().contains(why), "{seen}");
     undo(&api, gone).await;
     assert_eq!(waits(&office), BTreeSet::from([(part.id, task.id)]));

@@ -254,7 +254,7 @@ async fn a_folder_of_a_newer_version_is_refused_and_the_way_back_works() {
     let refused = run(binary, &data, &["serve"]);
     assert!(!refused.status.success());
     let words = said(&refused);
-    let format = format!("has format {newer} and this program reads {FORMAT}");
+    let format = format!("has format {newer}, but this program reads {FORMAT}");
     for part in [format.as_str(), "hq rollback --data", "--yes", before_it.as_str()] {
         assert!(words.contains(part), "`{part}` is not in: {words}");
     }

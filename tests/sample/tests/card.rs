@@ -96,7 +96,7 @@ async fn history(api: &Person, id: BoatId) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_history_is_told_in_its_own_words_and_goes_back() {
+async fn history_uses_the_labels_of_the_noun_and_undo_restores_values() {
     let hq = harbour().await;
     let (api, id) = (hq.api().await, boat(&hq, "Dora", 7).await);
     let skipper = work::owner(&hq).0.account().expect("a person");
@@ -124,7 +124,7 @@ async fn its_history_is_told_in_its_own_words_and_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_found_and_what_happened_to_it_is_told() {
+async fn boats_appear_in_search_activity_and_the_feed() {
     let hq = harbour().await;
     let (api, id) = (hq.api().await, boat(&hq, "Seagull", 9).await);
     change(&hq, id, |boat| boat.size = 10).await;
@@ -148,7 +148,7 @@ async fn it_is_found_and_what_happened_to_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_routine_waits_for_it_and_a_link_leads_to_it() {
+async fn routines_start_on_changes_and_tasks_link_to_boats() {
     let hq = harbour().await;
     let (api, id) = (hq.api().await, boat(&hq, "Alma", 5).await);
     let task = api.post("/api/v1/tasks", &json!({ "title": "Paint her" })).await.json();
@@ -198,7 +198,7 @@ async fn a_routine_waits_for_it_and_a_link_leads_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_goes_along_with_an_export_and_doctor_looks_at_it() {
+async fn exports_include_boats_and_doctor_checks_them() {
     let hq = harbour().await;
     boat(&hq, "Whole", 4).await;
     let flat = boat(&hq, "Flat", 0).await;
@@ -224,14 +224,14 @@ async fn it_goes_along_with_an_export_and_doctor_looks_at_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_that_is_done_with_it_follows_from_its_definition() {
+async fn all_generated_operations_work() {
     let hq = harbour().await;
     support::walk::Walk::all(&hq, &BOATS, None).await;
     hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_own_rule_and_its_operation_hold_everywhere() {
+async fn checks_and_field_limits_apply_to_api_page_and_operations() {
     let hq = harbour().await;
     let (api, owner) = (hq.api().await, hq.owner());
     let made = api.post("/api/v1/boats", &json!({ "name": "Elsa", "size": 8 })).await;
@@ -279,7 +279,7 @@ async fn ok_size(api: &Person, name: &str, size: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operation_that_panics_is_our_fault_and_others_go_on() {
+async fn a_panicking_operation_returns_500_and_later_requests_work() {
     let hq = harbour().await;
     let api = hq.api().await;
     for name in ["sink", "strand"] {
@@ -293,7 +293,7 @@ async fn an_operation_that_panics_is_our_fault_and_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_name_is_not_the_name_of_the_only_boat() {
+async fn an_empty_name_does_not_select_the_only_boat() {
     let hq = harbour().await;
     let (api, owner) = (hq.api().await, hq.owner());
     assert_eq!(api.post("/api/v1/boats", &json!({ "name": "Only" })).await.status, 201);

@@ -360,6 +360,10 @@ async fn a_collection_comes_out_of_a_file_and_pages_lead_through() {
     assert!(page.text.contains("1 new"), "{}", page.text);
     let part = hq.owner().htmx("import-state").get(&at).await;
     assert!(part.text_of("#import-state").contains("1 new"), "the region alone: {}", part.text);
+    // Who and when, and the new records.
+    assert!(part.text_of(".crm-past").contains("Mira Lindqvist"), "{}", part.text);
+    let made = hq.owner().get(&part.attr(".crm-past a", "href")).await;
+    assert!(made.texts(".crm-table .row .title").contains(&"Änne".to_owned()), "{}", made.text);
     assert_eq!(owner.get(&format!("{HERE}/imports")).await.status, 200);
     assert_eq!(owner.get(&format!("{at}/problems.csv")).await.status, 200);
 

@@ -82,7 +82,7 @@ pub fn name_change(
     let is_its = |change: &Change| change.table == CONNECTIONS.number && change.key == key.bytes();
     let Some(n) = entry.changes.iter().position(is_its) else { return Ok(()) };
     match (entry.changes[n].op, sentence) {
-        (Op::Insert, Some((_, words))) => words.verb = "added the connection".to_owned(),
+        (Op::Insert, Some((_, words))) => words.verb = super::ADDED.to_owned(),
         // HQ itself deletes the connection of a failed attempt; that is omitted.
         (Op::Delete, sentence) if !matches!(entry.actor, Actor::System(_)) => {
             let n = u16::try_from(n).unwrap_or(u16::MAX);

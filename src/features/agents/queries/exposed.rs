@@ -73,7 +73,7 @@ fn search_files(ws: &Ws, watch: &JobWatch) -> Result<Exposed, StoreError> {
         while let Some((folder, depth)) = folders.pop() {
             let what = "looking through the files of agents";
             if watch.tell(Progress { what, done: found.count as u64, total: 0 }).is_break() {
-                return Err(StoreError::Failed("it was called off".to_owned()));
+                return Err(StoreError::Failed("it was cancelled".to_owned()));
             }
             // ok: a removed or locked folder cannot be searched.
             for item in files.list(&folder).ok().flatten().unwrap_or_default() {

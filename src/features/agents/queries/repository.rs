@@ -139,17 +139,18 @@ fn opened<'w>(
 ) -> Result<&'w AgentsRepo, GitError> {
     let path = ws.folder.join("agents.git");
     if !path.exists() {
-        messages.push("the repository was gone".to_owned());
+        messages.push("the repository was missing".to_owned());
     }
     match mend::mend_frame(&path) {
         Ok(false) => {}
-        Ok(true) => messages
-            .push("HEAD, config and the folders of the repository are made again".to_owned()),
+        Ok(true) => {
+            messages.push("recreated HEAD, config and the folders of the repository".to_owned())
+        }
         Err(error) => {
             check::put_aside(&path, aside)?;
             mend::mend_frame(&path)?;
             messages.push(format!(
-                "the repository did not open ({error}) and lies in {} now",
+                "the repository couldn't be opened ({error}) and is now in {}",
                 aside.display()
             ));
         }
@@ -225,7 +226,7 @@ impl Broken {
             let own = self.tip.and_then(|tip| repo.made_at(tip).or_else(|| copy.made_at(tip)));
             if own < copy.made_at(stood) {
                 self.tip = Some(stood);
-                self.from.push(format!("where it stood from {source}"));
+                self.from.push(format!("its position from {source}"));
             }
         }
         let Some(tip) = self.tip else { return };
@@ -239,7 +240,7 @@ impl Broken {
             && self.other.and_then(|other| repo.made_at(other)) < repo.made_at(stood)
         {
             self.other = Some(stood);
-            self.from.push(format!("where it stood from {source}"));
+            self.from.push(format!("its position from {source}"));
         }
     }
 
@@ -269,34 +270,34 @@ impl Broken {
     ) -> Result<Option<String>, GitError> {
         let mut message = match self.from.is_empty() {
             true => format!("{}:", self.branch),
-            false => format!("{}: taken {};", self.branch, self.from.join(", ")),
+            false => format!("{}: recovered {};", self.branch, self.from.join(", ")),
         };
         let mut lost = Vec::new();
         let at = self.last_whole(repo, known);
         let needs_nothing = !self.is_nameless && self.filled.newest == 0;
         match at {
             Some((_, Some(behind @ 1..))) => {
-                lost.push(format!("the {behind} versions after the one that it goes on from"));
+                lost.push(format!("the {behind} versions after the one it continues from"));
             }
             Some((at, None)) => lost.push(format!("all versions after {}", at.short())),
             _ => {}
         }
         if 0 < self.filled.older {
             let n = self.filled.older;
-            lost.push(format!("{n} objects of older versions, which cannot be read any more"));
+            lost.push(format!("{n} objects of older versions, which can no longer be read"));
         }
         match (at, &self.slug) {
             _ if needs_nothing && self.from.is_empty() && lost.is_empty() => return Ok(None),
-            _ if needs_nothing => message.push_str(" it stands where it stood"),
+            _ if needs_nothing => message.push_str(" its current version is unchanged"),
             (Some((at, _)), None) => {
                 repo.stand_at(&self.branch, at)?;
-                message.push_str(&format!(" it stands at {}", at.short()));
+                message.push_str(&format!(" it is at {}", at.short()));
             }
             (Some((at, _)), Some(slug)) => {
                 message.push_str(&self.go_on(ws, (repo, slug), Some(at), now)?);
                 if self.is_nameless {
                     lost.push(format!(
-                        "versions after {}, if there were any, but what lies in the folder",
+                        "versions after {}, if there were any, except the files in the folder",
                         at.short()
                     ));
                 }
@@ -304,10 +305,10 @@ impl Broken {
             (None, Some(slug)) => {
                 message.push_str(&self.go_on(ws, (repo, slug), None, now)?);
                 lost.push(
-                    "all older versions, which no backup has, and what was deleted".to_owned(),
+                    "all older versions, which aren't in any backup, and deleted files".to_owned(),
                 );
             }
-            (None, None) => lost.push("all of it, which no backup has".to_owned()),
+            (None, None) => lost.push("everything, which isn't in any backup".to_owned()),
         }
         match lost.is_empty() {
             true => message.push_str("; nothing is lost"),
@@ -328,24 +329,24 @@ impl Broken {
             |_: &str, bytes: &[u8]| leaks::in_file(&ws.app.redactor, bytes).map(|leak| leak.why);
         let (author, dir) = (Author::hq(), ws.agent_folder(slug));
         let subject = match at {
-            Some(_) => "Keep what lies here after the history was repaired",
-            None => "Begin anew after the history was lost",
+            Some(_) => "Keep the current files after the history was repaired",
+            None => "Start again after the history was lost",
         };
         let message = format!("{subject}\n\nAgent: {slug}\n");
         let entry = Entry { author: &author, message: &message, time: now };
         let (mut text, skipped) = match at {
             Some(at) => (
-                format!(" it goes on from {} with the files as they lie in the folder", at.short()),
+                format!(" it continues from {} with the current files in the folder", at.short()),
                 repo.go_on_from(&self.branch, at, (&dir, &refuses), &entry)?,
             ),
             None => (
-                " it begins anew with the files as they lie in the folder".to_owned(),
+                " it starts again with the current files in the folder".to_owned(),
                 repo.begin_anew(&self.branch, &dir, &refuses, &entry)?,
             ),
         };
         if !skipped.is_empty() {
             let paths: Vec<&str> = skipped.iter().map(|one| one.path.as_str()).collect();
-            text.push_str(&format!("; not taken: {}", paths.join(", ")));
+            text.push_str(&format!("; left out: {}", paths.join(", ")));
         }
         Ok(text)
     }

@@ -13,9 +13,7 @@ pub enum AgentError {
     #[error("use a name of 1 to {MAX_NAME} characters")]
     BadName,
     /// The name has line breaks or characters that change the text direction.
-    #[error(
-        "a name is one line, without line breaks and characters that turn the direction of text"
-    )]
+    #[error("use one line, without line breaks or characters that change the text direction")]
     TangledName,
     /// Invalid characters or length.
     #[error("use 2 to {MAX_SLUG} lower-case letters, digits and single dashes, as in my-agent")]
@@ -30,7 +28,7 @@ pub enum AgentError {
     BadEmoji,
     #[error("a description can have at most {MAX_DESCRIPTION} characters")]
     BadDescription,
-    #[error("a role is one line of at most {MAX_WORDS} characters")]
+    #[error("use one line of at most {MAX_WORDS} characters for the role")]
     BadRole,
     /// Too many, or one is too long or has a comma.
     #[error(

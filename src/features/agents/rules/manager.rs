@@ -45,7 +45,7 @@ pub(super) fn usable(tx: &WriteTx<'_>, to: Option<Manager>) -> Result<(), AgentE
         },
         Some(Manager::Agent(id)) => match tx.get::<Agent>(id)? {
             Some(agent) if agent.archived_at.is_some() => {
-                Err(super::wrong_state(agent, "it can report to an agent that works"))
+                Err(super::wrong_state(agent, "choose an agent that can work"))
             }
             Some(_) => Ok(()),
             None => Err(AgentError::NoManager(id.to_string())),

@@ -30,13 +30,40 @@ pub fn whose(people: &People, me: AccountId, chosen: Option<&str>) -> Vec<Choice
     all
 }
 
+/// Labels of events whose names would not read well.
+const EVENTS: &[(&str, &str)] = &[
+    ("account.factor_changed", "Sign-in method changed"),
+    ("backup.made", "Backup created"),
+    ("browser.wheel", "Browser control changed"),
+    ("consumer.changed", "Consumer paused, resumed or moved"),
+    ("counting.reset", "Token counting reset"),
+    ("input.queued", "Message sent to agent"),
+    ("item.ended", "Inbox item closed"),
+    ("item.enqueued", "Inbox item added"),
+    ("member.handed_over", "Work handed over"),
+    ("notice.given", "Notification sent"),
+    ("routine.fired", "Routine ran"),
+    ("row", "Record changed"),
+    ("run.answered", "Run wait ended"),
+    ("run.asks", "Run waits for a person"),
+    ("runs.taken_up", "Runs continued after a restart"),
+    ("session.compaction_asked", "Compaction requested"),
+    ("store.mended", "Store repaired"),
+    ("store.restored", "Workspace restored"),
+    ("subagent.ended", "Sub-agent ended"),
+    ("subagent.spawned", "Sub-agent created"),
+    ("task.start_asked", "Task start requested"),
+    ("undo.applied", "Change undone"),
+    ("work.halted", "Work paused"),
+];
+
 /// Event kinds.
 #[must_use]
 pub fn events(chosen: Option<&str>) -> Vec<Choice> {
     let any = Choice::new("", "Anything", chosen.is_none());
-    let label = |name: &str| {
-        let words = name.replace(['.', '_'], " ");
-        sentence(&words).trim_end_matches('.').to_owned()
+    let label = |name: &str| match EVENTS.iter().find(|(word, _)| *word == name) {
+        Some((_, label)) => (*label).to_owned(),
+        None => sentence(&name.replace(['.', '_'], " ")).trim_end_matches('.').to_owned(),
     };
     let all = cards::event_names().map(|name| Choice::new(name, label(name), chosen == Some(name)));
     // A selected combination of several kinds stays selected.

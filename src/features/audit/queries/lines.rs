@@ -341,7 +341,7 @@ fn part_words(part: Part) -> &'static str {
         Part::Migration => "a migration",
         Part::Retention => "retention",
         Part::Restore => "a restore",
-        Part::Engine => "the engine",
+        Part::Engine => "HQ’s engine",
     }
 }
 

@@ -4,9 +4,10 @@ pub mod card;
 pub mod diff;
 
 use super::model::{self, Deliverable, Review, VERSIONS_BY_DELIVERABLE, Version};
+use super::paged::Paged;
 use super::rules::DeliverableError;
 use kernel::key::KeyBuf;
-use kernel::{DeliverableId, DeliverableState, TaskId, Timestamp, TypedId as _, Verdict};
+use kernel::{AgentId, DeliverableId, DeliverableState, TaskId, Timestamp, TypedId as _, Verdict};
 use store::{Range, Read, ReadExt, StoreError};
 
 /// Maximum number of deliverables to search for decided ones.
@@ -155,6 +156,31 @@ pub fn unfinished(
     let same =
         |piece: &Deliverable| open(piece.state) && piece.title.eq_ignore_ascii_case(title.trim());
     Ok(all.into_iter().find(same))
+}
+
+/// The page that the next version of a deliverable updates: the one of its latest version with a page. Without a
+/// deliverable, it is the page of the agent's latest deliverable with this title on the task, whatever its state.
+pub fn page_to_update(
+    read: &dyn Read,
+    task: TaskId,
+    revised: Option<&Deliverable>,
+    (agent, title): (AgentId, &str),
+) -> Result<Option<Paged>, StoreError> {
+    let found = match revised {
+        Some(piece) => vec![piece.clone()],
+        None => pieces(read, task)?,
+    };
+    let same = |piece: &Deliverable| {
+        let is_own = piece.submitted_by.agent() == Some(agent);
+        revised.is_some() || is_own && piece.title.eq_ignore_ascii_case(title.trim())
+    };
+    for piece in found.into_iter().rev().filter(same) {
+        let mut all = with_versions(read, piece)?.versions.into_iter().rev();
+        if let Some(page) = all.find_map(|one| Paged::of(one.version.content)) {
+            return Ok(Some(page));
+        }
+    }
+    Ok(None)
 }
 
 /// Deliverables in review, longest waiting first.

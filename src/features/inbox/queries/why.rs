@@ -251,7 +251,7 @@ pub fn held_words(reason: &str) -> &'static str {
         "agent_paused" => "the agent is paused",
         "agent_provisioning" => "the agent is being set up",
         "agent_error" => "the agent has an error",
-        "agent_asleep" => "the agent’s host is asleep",
+        "agent_asleep" => "the agent’s machine is asleep",
         "agent_archived" => "the agent is archived",
         "over_budget" | "budget" => "the budget is too low for the next call",
         HOST_SILENT => "its machine is offline",

@@ -134,7 +134,7 @@ pub(super) fn blocked(tx: &mut WriteTx<'_>, task: TaskId) -> Result<(), InboxErr
     let trouble = Trouble {
         chief,
         key: format!("task_escalation:{}:{seq}", task.id),
-        summary: format!("{who} is stuck with {name}"),
+        summary: format!("{who} is stuck on {name}"),
         text,
     };
     ask(tx, &task, trouble)
@@ -191,7 +191,7 @@ pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<
     let trouble = Trouble {
         chief,
         key: format!("task_escalation:{}:{}", task.id, run.id),
-        summary: format!("{who} has failed with {name}"),
+        summary: format!("{who} failed on {name}"),
         text: why,
     };
     ask(tx, &task, trouble)
@@ -314,7 +314,7 @@ pub(super) fn delivered(
     if tx.by().agent() == Some(chief) {
         return Ok(());
     }
-    let summary = format!("{}: \"{}\" waits for a review", named(tx, &part)?, piece.title);
+    let summary = format!("{}: \"{}\" is waiting for review", named(tx, &part)?, piece.title);
     let text = result(tx, &part)?;
     let by = tx.by();
     let new = NewItem {

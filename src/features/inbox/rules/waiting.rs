@@ -69,7 +69,7 @@ pub fn give_up(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
         Some(error) => format!("; before that: {error}"),
         None => String::new(),
     };
-    let why = format!("it was not begun within {hours} hours{before}");
+    let why = format!("it didn't start within {hours} hours{before}");
     item.last_error = Some(kernel::text::ellipsis(&why, 500));
     over(tx, &mut item, ItemState::DeadLetter)
 }
@@ -85,5 +85,5 @@ pub fn take_back(tx: &mut WriteTx<'_>, id: ItemId) -> Result<(), InboxError> {
     if item.state != ItemState::Leased || works {
         return Ok(());
     }
-    retry_later(tx, &mut item, "its run is no more")
+    retry_later(tx, &mut item, "its run no longer exists")
 }

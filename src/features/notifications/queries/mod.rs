@@ -1,8 +1,11 @@
 //! Reads of notifications: watchers, rows, preferences.
 
+pub mod opened;
 pub mod sending;
 pub mod snooze;
 pub mod view;
+
+pub use opened::{latest_unread, unread_at, waits_for_decision};
 
 use crate::agents::model::Agent;
 use crate::agents::queries::{self as agents, lines};
@@ -247,7 +250,7 @@ pub fn choices(read: &dyn Read, member: AccountId) -> Result<Choices, StoreError
 }
 
 /// Range of a member's rows that are displayed at `now`, newest first.
-fn shown_by(member: AccountId, now: Timestamp) -> Range {
+pub(super) fn shown_by(member: AccountId, now: Timestamp) -> Range {
     let start = KeyBuf::of(&member);
     let end = KeyBuf::of(&member).with(&(now.as_millisecond() + 1));
     Range::between(start, end).reverse()

@@ -1,5 +1,5 @@
 //! Marks notifications as read for all recipients once nobody needs to act: after an answer, a review, a retry, or the
-//! end of a run or task. Same transaction as the event.
+//! end of a run or task; and for a person who acts on their subject. Same transaction as the event.
 
 use crate::agents::model::Agent;
 use crate::comments::model::Comment;
@@ -7,7 +7,7 @@ use crate::deliverables::model::Deliverable;
 use crate::inbox::model::{DROPPED_AFTER, Item};
 use crate::inbox::queries::broken;
 use crate::notifications::rules::NotificationError;
-use crate::notifications::rules::settling::settle;
+use crate::notifications::rules::settling::{acted, settle};
 use crate::runs::model::Run;
 use crate::tasks::queries::standing;
 use crate::trust::queries as trust;
@@ -18,6 +18,9 @@ use kernel::{
 use store::{ReadExt as _, WriteTx};
 
 pub(super) fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationError> {
+    if let (Some(member), Some(about)) = (tx.by().account(), acted_on(tx, event)?) {
+        acted(tx, member, about)?;
+    }
     match event {
         Event::RunAnswered { run, .. } | Event::ApprovalAnswered(_, run, ..) => asks(tx, *run),
         Event::RunEnded { run, agent, item, outcome, .. } => {
@@ -50,6 +53,22 @@ pub(super) fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), Notificat
         },
         _ => Ok(()),
     }
+}
+
+/// What the actor of an event has dealt with.
+fn acted_on(tx: &WriteTx<'_>, event: &Event) -> Result<Option<About>, NotificationError> {
+    Ok(match event {
+        Event::TaskStatusChanged { task, .. }
+        | Event::TaskAssigned { task, .. }
+        | Event::DeliverableReviewed { task, .. } => Some(About::Task(*task)),
+        Event::RunAnswered { run, .. } | Event::ApprovalAnswered(_, run, ..) => {
+            Some(About::Run(*run))
+        }
+        Event::CommentAdded { comment, .. } => {
+            tx.get::<Comment>(*comment)?.map(|comment| comment.on.about())
+        }
+        _ => None,
+    })
 }
 
 fn works(tx: &WriteTx<'_>, agent: AgentId) -> Result<bool, NotificationError> {

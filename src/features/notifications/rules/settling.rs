@@ -1,10 +1,11 @@
-//! Marks notifications as read once their matter is settled.
+//! Marks notifications as read: for all recipients once their matter is settled, and for one person once that person
+//! has opened their subject or acted on it.
 
-use crate::notifications::model::{Fanout, NOTIFICATION_BY_ABOUT, Notification};
+use crate::notifications::model::{Fanout, NOTIFICATION_BY_ABOUT, Notification, Recipient};
 use crate::notifications::queries;
 use crate::workspace::queries as workspace;
 use kernel::key::KeyBuf;
-use kernel::{About, NoticeKind};
+use kernel::{About, AccountId, NoticeKind};
 use store::{Range, ReadExt, WriteTx};
 
 use super::NotificationError;
@@ -39,4 +40,36 @@ pub fn settle(
         }
     }
     Ok(())
+}
+
+/// Marks the actor's unread notifications whose page is `path`, below the workspace, as read. Those that wait for a
+/// decision stay. Returns their number.
+///
+/// # Errors
+/// If the actor is no person.
+pub fn opened(tx: &mut WriteTx<'_>, path: &str) -> Result<usize, NotificationError> {
+    let member = tx.by().account().ok_or(NotificationError::NoPerson)?;
+    let rows = queries::unread_at(tx, (member, tx.now()), path)?;
+    read(tx, rows)
+}
+
+/// Marks a person's unread notifications about a subject as read, because the person acted on it. Those that wait for
+/// a decision stay.
+pub fn acted(
+    tx: &mut WriteTx<'_>,
+    member: AccountId,
+    about: About,
+) -> Result<(), NotificationError> {
+    let mut rows = queries::latest_unread(tx, (member, tx.now()))?;
+    rows.retain(|row| row.about == about && !queries::waits_for_decision(row.kind));
+    read(tx, rows).map(drop)
+}
+
+fn read(tx: &mut WriteTx<'_>, rows: Vec<Recipient>) -> Result<usize, NotificationError> {
+    let (count, now) = (rows.len(), tx.now());
+    for mut row in rows {
+        (row.read_at, row.snoozed_until) = (Some(now), None);
+        tx.put(&row)?;
+    }
+    Ok(count)
 }

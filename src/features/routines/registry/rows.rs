@@ -243,10 +243,10 @@ static OWN: &[RowKinds] = &[
             },
         ]
     ),
-    noun!(TaskLabel, "task_label", "a label of a task", "Tasks", TASK, [made gone], [
+    noun!(TaskLabel, "task_label", "a task’s label", "Tasks", TASK, [made gone], [
         text("label", "the label")
     ]),
-    noun!(Relation, "task_relation", "a relation of tasks", "Tasks", TASK, [made gone], [
+    noun!(Relation, "task_relation", "a task relation", "Tasks", TASK, [made gone], [
         text("kind", "the kind of relation"),
         text("other", "the other task")
     ]),
@@ -256,7 +256,7 @@ static OWN: &[RowKinds] = &[
         text("goal", "goal"),
         text("lead", "lead"),
         moment("target_date", "target date"),
-        moment("archived", "moment of archiving")
+        moment("archived", "archiving time")
     ]),
     noun!(Series, "series", "a recurring task", GROUPS, &[], [made changed gone], [
         text("title", "title"),
@@ -265,7 +265,7 @@ static OWN: &[RowKinds] = &[
         text("assignee", "assignee"),
         text("stream", "stream"),
         text("model", "model"),
-        moment("paused", "moment of pausing")
+        moment("paused", "pausing time")
     ]),
     noun!(
         Occurrence,
@@ -274,7 +274,7 @@ static OWN: &[RowKinds] = &[
         GROUPS,
         TASK,
         [made],
-        [number("skipped", "how many runs were skipped before it")]
+        [number("skipped", "number of skipped runs before it")]
     ),
     noun!(Template, "template", "a task template", GROUPS, &[], [made changed gone], [
         text("title", "name"),
@@ -282,8 +282,8 @@ static OWN: &[RowKinds] = &[
     ]),
     noun!(Comment, "comment", "a comment", WORK, TASK, [changed gone], [
         text("text", "text"),
-        list("mentions", "agents mentioned"),
-        moment("settled", "moment of settling")
+        list("mentions", "mentioned agents"),
+        moment("settled", "resolving time")
     ]),
     noun!(Reaction, "reaction", "a reaction to a comment", WORK, TASK, [made gone], [
         text("kind", "the reaction")
@@ -301,17 +301,17 @@ static OWN: &[RowKinds] = &[
         words("verdict", "verdict", VERDICTS),
         text("note", "note")
     ]),
-    noun!(TaskFile, "task_file", "a file of a task", WORK, TASK, [changed gone], [
+    noun!(TaskFile, "task_file", "a task’s file", WORK, TASK, [changed gone], [
         text("file", "name"),
         number("size", "size in bytes")
     ]),
-    noun!(Link, "link", "a link of a task", WORK, TASK, [made changed gone], [
+    noun!(Link, "link", "a task’s link", WORK, TASK, [made changed gone], [
         text("label", "words"),
         text("target", "target")
     ]),
     noun!(Agent, "agent", "an agent", AGENTS, &[], [made changed gone], [
         text("title", "name"),
-        text("handle", "name in addresses"),
+        text("handle", "name in URLs"),
         text("description", "description"),
         words("status", "status", AGENT_STATUSES),
         text("model", "model"),
@@ -319,7 +319,7 @@ static OWN: &[RowKinds] = &[
         text("reports_to", "manager"),
         yes_no("exec", "permission to run programs"),
         yes_no("network", "permission to use the network"),
-        moment("archived", "moment of archiving")
+        moment("archived", "archiving time")
     ]),
     noun!(
         Reach,
@@ -348,9 +348,9 @@ static OWN: &[RowKinds] = &[
         [set],
         [
             number("depth", "depth"),
-            number("fan_out", "number of sub-agents of a run"),
-            number("live", "number at work at once"),
-            number("total", "number below one run"),
+            number("fan_out", "number of sub-agents per run"),
+            number("live", "number running at once"),
+            number("total", "total number per run"),
             number("minutes", "time in minutes")
         ]
     ),
@@ -364,15 +364,15 @@ static OWN: &[RowKinds] = &[
         [
             number("calls", "number of model calls"),
             number("tool_calls", "number of tool calls"),
-            number("working_minutes", "time of work in minutes")
+            number("working_minutes", "working time in minutes")
         ]
     ),
     noun!(Routine, "routine", "a routine", AGENTS, &[], [made changed gone], [
         text("title", "name"),
         text("agent", "agent"),
         text("instruction", "instruction"),
-        yes_no("active", "state of being active"),
-        text("stopped", "reason why HQ stopped it")
+        yes_no("active", "whether it is active"),
+        text("stopped", "reason HQ stopped it")
     ]),
     noun!(
         RoutineRules,
@@ -381,13 +381,13 @@ static OWN: &[RowKinds] = &[
         AGENTS,
         NAMELESS,
         [set],
-        [yes_no("ask", "rule that a person activates them"), moment("paused", "moment of pausing")]
+        [yes_no("ask", "whether a person must activate them"), moment("paused", "pausing time")]
     ),
     noun!(Member, "member", "a member", PEOPLE, &[], [changed gone], [
         text("title", "name"),
         text("handle", "handle"),
         words("role", "role", ROLES),
-        moment("left", "moment of leaving")
+        moment("left", "leaving time")
     ]),
     noun!(
         People,
@@ -396,14 +396,14 @@ static OWN: &[RowKinds] = &[
         PEOPLE,
         NAMELESS,
         [set],
-        [yes_no("factor_for_admins", "rule of a second factor")]
+        [yes_no("factor_for_admins", "two-step sign-in rule")]
     ),
     noun!(Budget, "budget", "a budget", MODELS, NAMELESS, [made changed gone], [
         text("period", "period"),
         number("limit_dollars", "limit in dollars"),
-        number("limit_tokens", "limit of tokens"),
+        number("limit_tokens", "token limit"),
         number("soft_pct", "percentage at which it warns"),
-        yes_no("hard", "rule to stop calls")
+        yes_no("hard", "whether it stops calls")
     ]),
     noun!(EnteredPrice, "price", "a price", MODELS, NAMELESS, [made changed gone], [
         text("model", "model")
@@ -416,7 +416,7 @@ static OWN: &[RowKinds] = &[
     noun!(
         Fallbacks,
         "fallbacks",
-        "a list of models to fall back on",
+        "a list of fallback models",
         MODELS,
         NAMELESS,
         [set],
@@ -434,7 +434,7 @@ static OWN: &[RowKinds] = &[
     noun!(
         Window,
         "model_window",
-        "the window of a model",
+        "a model’s context window",
         MODELS,
         NAMELESS,
         [set],
@@ -443,7 +443,7 @@ static OWN: &[RowKinds] = &[
     noun!(
         Settings,
         "settings",
-        "a setting of the workspace",
+        "a workspace setting",
         HOUSE,
         &[],
         [set],
@@ -452,7 +452,7 @@ static OWN: &[RowKinds] = &[
             text("task_key", "task key"),
             text("zone", "time zone"),
             text("default_model", "default model"),
-            yes_no("comments_reach_assignee", "rule that comments reach the assignee")
+            yes_no("comments_reach_assignee", "whether comments reach the assignee")
         ]
     ),
     noun!(
@@ -464,7 +464,7 @@ static OWN: &[RowKinds] = &[
         [set],
         [
             number("missed_after_days", "number of days until a task is missed"),
-            text("delegation", "rule of delegation")
+            text("delegation", "delegation rule")
         ]
     ),
     noun!(
@@ -526,7 +526,7 @@ fn of_card(card: &'static Entity, group: &'static str) -> RowKinds {
         }
     };
     let kinds = vec![
-        kind(RowAct::Created, "is made", &[Op::Insert]),
+        kind(RowAct::Created, "is created", &[Op::Insert]),
         kind(RowAct::Changed, "changes", &[Op::Update]),
         kind(RowAct::Deleted, "is deleted", &[Op::Delete]),
     ];

@@ -93,15 +93,21 @@ impl Between {
         }
         let name = run.name();
         let mut lines = vec![format!(
-            "[You stand at this point once more. What you did after it, in {name}, is not part of this conversation."
+            "[You are back at this point. What you did after it, in {name}, is not part of this \
+             conversation."
         )];
         match (undone, self.work.is_empty()) {
             (true, _) => lines.push(
-                "Its changes in the workspace and in your files were taken back, as far as nobody has changed the same since."
+                "Its changes to the workspace and your files were reverted, except where someone \
+                 has changed them since."
                     .to_owned(),
             ),
             (false, false) => {
-                lines.push(format!("In the workspace this stands: {}.", listed(&self.work)));
+                lines.push(format!(
+                    "These changes in the workspace remain: \
+                    {}.",
+                    listed(&self.work)
+                ));
             }
             (false, true) => {}
         }
@@ -111,13 +117,13 @@ impl Between {
         };
         if !left.is_empty() {
             lines.push(format!(
-                "These files are as it left them: {}. Read them before you rely on them.",
+                "It left these files as they are now: {}. Read them before you rely on them.",
                 listed(&left)
             ));
         }
         if !self.outside.is_empty() {
             lines.push(format!(
-                "This happened and cannot be taken back: {}. Look before you do it again.",
+                "This happened and can't be undone: {}. Check before you do it again.",
                 listed(&self.outside)
             ));
         }
@@ -177,7 +183,7 @@ mod tests {
         let kept = between.note(&run, false);
         assert!(kept.contains("a.md; b.md") && kept.contains("Created a task: Call"), "{kept}");
         let undone = between.note(&run, true);
-        assert!(!undone.contains("a.md") && undone.contains("left them: b.md"), "{undone}");
+        assert!(!undone.contains("a.md") && undone.contains("as they are now: b.md"), "{undone}");
         assert!(undone.contains("Ran publish") && !undone.contains("Created"), "{undone}");
     }
 }

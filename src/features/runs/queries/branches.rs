@@ -1,7 +1,7 @@
 //! Branches: conversations started from a step of another run, the events they share, and what their runs wait for.
 
 use crate::history::model::{FileRevert, REVERTS_BY_RUN};
-use crate::runs::model::{BRANCH_OF, BRANCH_PARENT, Branch, EventKind, Run, Session};
+use crate::runs::model::{BRANCH_OF, BRANCH_PARENT, Branch, EventKind, Run, Session, SessionEvent};
 use kernel::key::KeyBuf;
 use kernel::{RunId, RunState, SessionId};
 use store::{Range, Read, ReadExt, StoreError};
@@ -94,6 +94,17 @@ pub fn cut(tx: &dyn Read, run: &Run, step: Option<&str>) -> Result<Option<Cut>, 
     };
     let cut = |upto: u32| Cut { upto, step: (Some(upto) != first).then_some(number) };
     Ok(upto.copied().map(cut))
+}
+
+/// A step's number as runs count their steps, from 1: the number of tool calls that ended before it, and one. `step` is
+/// its number on the run's page, where each event has one.
+pub fn counted(tx: &dyn Read, run: &Run, step: u32) -> Result<u32, StoreError> {
+    let until = run.first_event.saturating_add(step.saturating_sub(1));
+    let counts = |event: &SessionEvent| {
+        event.n < until && matches!(event.kind, EventKind::ToolFinished { .. })
+    };
+    let before = events_of_run(tx, run, usize::MAX)?.iter().filter(|event| counts(event)).count();
+    Ok(u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1))
 }
 
 /// Why a restarted run does not begin yet.

@@ -114,8 +114,8 @@ fn describe(what: &What) -> String {
         What::Waiting { detail, .. } => detail.clone(),
         What::NotCompacted(why) => format!("The conversation was not compacted: {why}"),
         What::Compacted(_) => "The conversation was compacted.".to_owned(),
-        What::Remembered { path, .. } => format!("Wrote into {path}"),
-        What::Committed { .. } => "Files were committed.".to_owned(),
+        What::Remembered { path, .. } => format!("Wrote to {path}"),
+        What::Committed { .. } => "Committed files.".to_owned(),
         _ => String::new(),
     }
 }
@@ -478,7 +478,7 @@ mod tests {
         let event = EventKind::Committed { commit: "ab".into(), files: 1 };
         let event = serde_json::to_string(&event).unwrap();
         assert_eq!(in_words(&row("events", event[..event.len() - 3].to_owned())), "");
-        assert_eq!(in_words(&row("events", event)), "Files were committed.");
+        assert_eq!(in_words(&row("events", event)), "Committed files.");
         assert_eq!(in_words(&row("told", "Be\nbrief.".into())), "Be\nbrief.");
     }
 }

@@ -24,7 +24,7 @@ const TRIMMED: (u64, u64) = (4_000, 3_100);
 const CLEARED: u64 = 60;
 
 /// Name of the prompt part with an API client's instructions.
-pub const PROGRAM: &str = "Instructions of the program";
+pub const PROGRAM: &str = "Program instructions";
 
 /// Name of the prompt part that lists the agent's skills.
 pub const SKILLS: &str = "Skills";

@@ -43,29 +43,32 @@ pub fn words(run: &Run, cap: Cap) -> Onward {
             let more = format::limit(micros);
             Onward {
                 label: format!("Continue with another {more}"),
-                note: format!("Go on where you stopped; you may spend another {more}."),
+                note: format!("Continue where you stopped. You can spend another {more}."),
             }
         }
         ("tokens", _, Some(tokens)) => {
             let more = format::grouped(tokens.max(0).unsigned_abs());
             Onward {
                 label: format!("Continue with another {more} tokens"),
-                note: format!("Go on where you stopped; you may use another {more} tokens."),
+                note: format!("Continue where you stopped. You can use another {more} tokens."),
             }
         }
         ("loop", ..) => says(
             "Continue",
-            "Go on where you stopped, but in another way: you made the same calls again and again.",
+            "Continue where you stopped, but try a different approach: you kept making the same \
+             calls.",
         ),
         ("away", ..) => says(
             "Resume",
-            "Go on where you stopped. HQ was restarted meanwhile: look first at what was done.",
+            "Continue where you stopped. HQ has restarted since, so first check what was already \
+             done.",
         ),
         ("taken", ..) => says(
             "Continue",
-            "Go on where you stopped. The machine that you worked on was silent: look first at what was done.",
+            "Continue where you stopped. The machine you worked on stopped responding, so first \
+             check what was already done.",
         ),
-        _ => says("Continue", "Go on where you stopped."),
+        _ => says("Continue", "Continue where you stopped."),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::workspace::model::Settings;
 use app::Ws;
 use kernel::{AccountId, Can, Risk, RunState, Timestamp, WaitFor};
 use store::{Read, ReadExt, StoreError};
+use tool::diff;
 use web::parts::Face;
 use web::session::Access;
 use web::time::RelTime;
@@ -42,6 +43,8 @@ pub struct PendingApproval {
     pub is_command: bool,
     /// Whether the call would change the files that define the agent; `shown` then has the lines before and after.
     pub is_rewriting: bool,
+    /// The lines of `shown` if the call is rewriting.
+    pub diff: Vec<diff::Line>,
     /// Whether the call would act in the agent's browser.
     pub is_browsing: bool,
     /// Screenshot of the page with the target marked.
@@ -213,14 +216,16 @@ pub fn laid_open(text: &str) -> String {
 #[must_use]
 pub fn pending_approval(approval: Approval, may_keep: bool) -> PendingApproval {
     let Approval { id, tool, plan, risk, why, offers, .. } = approval;
+    let (shown, is_rewriting) = (laid_open(&plan.shown), plan.is_rewriting(&tool));
     PendingApproval {
         id: id.to_string(),
         is_command: tool == "exec",
-        is_rewriting: plan.is_rewriting(&tool),
+        is_rewriting,
+        diff: if is_rewriting { diff::lines(&shown) } else { Vec::new() },
         is_browsing: tool == BROWSER,
         picture: None,
         tool,
-        shown: laid_open(&plan.shown),
+        shown,
         files: plan.bound_to(),
         folder: plan.folder,
         variables: plan.variables,

@@ -468,7 +468,7 @@ fn add_late(tx: &dyn Read, run: &Run, out: &mut Vec<SessionEvent>) -> Result<(),
 fn cut_off(stop: &str) -> Option<&'static str> {
     match stop {
         "stopped" => Some("was stopped"),
-        BROKEN_OFF => Some("broke off"),
+        BROKEN_OFF => Some("was cut off"),
         _ => None,
     }
 }
@@ -574,7 +574,7 @@ mod tests {
             Steps::fold(0, vec![event(1, kind)], &|_| None).all[0].cut
         };
         assert_eq!(note_of("stopped"), Some("was stopped"));
-        assert_eq!(note_of("broken_off"), Some("broke off"));
+        assert_eq!(note_of("broken_off"), Some("was cut off"));
         assert_eq!(note_of("end"), None);
     }
 }

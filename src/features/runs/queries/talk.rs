@@ -202,7 +202,7 @@ pub fn title_for(tx: &dyn Read, run: &Run, account: AccountId) -> Result<String,
     };
     let member = workspace::member(tx, other)?;
     let name = member.map_or_else(|| "a former member".to_owned(), |member| member.name);
-    Ok(format!("Private chat of {name}"))
+    Ok(format!("{name}’s private chat"))
 }
 
 /// Filters runs to those that a person may view. Keeps the order.

@@ -76,7 +76,7 @@ fn describe(from: &str, why: Why, waited: bool, begun: &[String]) -> String {
         (all, _) => format!("{} were started there and may have taken effect.", all.join(", ")),
     };
     match why {
-        Why::Silent => format!("Taken back from {from}, of which nothing was heard. {there}"),
+        Why::Silent => format!("Taken back from {from}, which stopped responding. {there}"),
         Why::Revoked => format!("The gateway {from} was revoked. {there}"),
         Why::Removed => format!("The gateway {from} was removed. {there}"),
     }
@@ -92,7 +92,7 @@ mod tests {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             describe("GPU box", Why::Silent, false, &names)
         };
-        let first = "Taken back from GPU box, of which nothing was heard. ";
+        let first = "Taken back from GPU box, which stopped responding. ";
         assert_eq!(
             begun(&["exec"]),
             format!("{first}exec was started there and may have taken effect.")

@@ -31,8 +31,8 @@ const MAX_RESULT: usize = 8 * 1024;
 /// Maximum size of the result of one call in bytes.
 const MAX_ANSWER: usize = 15 * 1024;
 /// Note for a sub-agent that begins with its parent's conversation.
-const FORKED: &str = " What stands above is what your parent knew. From here on you are its sub-agent, \
-    and this task is all you do:";
+const FORKED: &str = " The conversation above is what your parent knew. From here on you are its \
+    sub-agent, and this task is all you do:";
 
 /// Request for a sub-agent.
 pub struct NewChild {
@@ -160,7 +160,7 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild) -> Result<(Child, Run), RunErr
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
     let before = if new.fork { FORKED } else { "" };
     let text = format!(
-        "[Subagent Task {} for {}]{before}\n{task}\n\n[Files that you write go below {}/.]",
+        "[Subagent Task {} for {}]{before}\n{task}\n\n[Write files only below {}/.]",
         run.name(),
         parent.name(),
         reading::folder(&run)
@@ -236,7 +236,7 @@ pub(super) fn ended(tx: &mut WriteTx<'_>, run: &Run, text: &str) -> Result<(), R
     };
     let why = run.outcome.as_ref().and_then(words::reason);
     let text = match (text.trim(), why) {
-        ("", why) => why.unwrap_or_else(|| "It said nothing.".to_owned()),
+        ("", why) => why.unwrap_or_else(|| "It gave no answer.".to_owned()),
         (text, Some(why)) if text != why => format!("{why}\n{text}"),
         (text, _) => text.to_owned(),
     };
@@ -269,7 +269,7 @@ pub(super) fn ended(tx: &mut WriteTx<'_>, run: &Run, text: &str) -> Result<(), R
 
 /// Marker in a truncated answer: where the full text is.
 fn rest_of(run: &Run) -> String {
-    format!("\n[… read has all of it with path \"result:{}\" …]\n", run.name())
+    format!("\n[… use read with path \"result:{}\" for the full text …]\n", run.name())
 }
 
 /// The sub-agents that one call waits for.

@@ -23,7 +23,7 @@ pub const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 pub const MAX_INLINE: usize = 16 * 1024;
 
 /// Reason for ending a run whose client was disconnected.
-const CUT_OFF: &str = "HQ was restarted, which cut off the program that asked";
+const CUT_OFF: &str = "HQ was restarted, which disconnected the calling program";
 
 /// Result of a client tool call.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ fn body(result: &ClientResult, name: &str) -> Body {
     let Some(id) = result.whole else { return Body::Inline(result.text.clone()) };
     let len = result.text.len() as u64;
     let marker =
-        format!("\n[… {len} bytes in all; read or search the rest with path \"{name}\" …]\n");
+        format!("\n[… {len} bytes in total; read or search the rest with path \"{name}\" …]\n");
     let head = head_tail(&result.text, MAX_INLINE - marker.len(), &marker);
     Body::Blob { id, len, head }
 }
@@ -126,7 +126,7 @@ pub fn give_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), RunError> {
     if until.is_some_and(|until| tx.now() < until) {
         return Ok(());
     }
-    let why = "the program that asked did not answer the calls of its tools";
+    let why = "the calling program didn't return the results of its tools";
     life::force_end(tx, id, Outcome::Interrupted, why).map(drop)
 }
 
@@ -159,6 +159,6 @@ pub fn hang_up(tx: &mut WriteTx<'_>, id: RunId) -> Result<Run, RunError> {
         pen.rest(last);
     }
     pen.session.epoch += 1;
-    pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this had an answer")?;
+    pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this was answered")?;
     pen.end(tx, Outcome::Stopped { by }, CUT_OFF)
 }

@@ -12,9 +12,9 @@ use super::RunError;
 use super::input::{SessionSpec, open_session};
 use super::queue::{Sent, place};
 
-const TOLD: &str = "too many messages waited; the agent was told in one line";
-const STOPPED: &str = "it was stopped before";
-const CRASHED: &str = "HQ stopped three times before that";
+const TOLD: &str = "too many messages were queued; the agent got a one-line note";
+const STOPPED: &str = "it was stopped first";
+const CRASHED: &str = "HQ stopped three times first";
 
 /// Drops open messages with a reason. Their authors may restore them. Comments are excluded.
 pub(super) fn drop_talk(
@@ -72,7 +72,7 @@ pub(super) fn tell_overflowed(tx: &mut WriteTx<'_>, run: &Run) -> Result<Option<
         return Ok(None);
     }
     let mut lines = vec![format!(
-        "[{} earlier messages did not fit into the queue while you worked. In one line each:",
+        "[{} earlier messages didn't fit in the queue while you worked. One line each:",
         gone.len()
     )];
     for mut input in gone {

@@ -111,7 +111,7 @@ pub fn tell(
 pub fn drop_comments(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     for mut input in queries::open_inputs(tx, session)? {
         if input.comment.is_some() {
-            input.state = InputState::Dropped("became an inbox item".to_owned());
+            input.state = InputState::Dropped("turned into an inbox item".to_owned());
             tx.put(&input)?;
         }
     }

@@ -263,7 +263,7 @@ fn taken_again(
     } else if pen.run.crashes >= MAX_CRASHES {
         Some((Outcome::CrashLoop, "HQ stopped three times before a step was done"))
     } else if aged {
-        Some((Outcome::Interrupted, "HQ was off for too long to go on unasked"))
+        Some((Outcome::Interrupted, "HQ was off for too long to continue automatically"))
     } else {
         None
     };
@@ -278,7 +278,7 @@ fn taken_again(
             pen.read_inputs(tx)?;
         }
         pen.session.epoch += 1;
-        pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this had an answer")?;
+        pen.close_calls(tx, CallStatus::Unknown, "HQ was restarted before this was answered")?;
         return pen.end(tx, outcome, summary);
     }
     if pen.run.started_at.is_some() {
@@ -339,7 +339,7 @@ pub fn force_end(
         Outcome::Stopped { .. } => CallStatus::Stopped,
         _ => CallStatus::Unknown,
     };
-    pen.close_calls(tx, status, "the run ended before this had an answer")?;
+    pen.close_calls(tx, status, "the run ended before this was answered")?;
     pen.end(tx, outcome, summary)
 }
 

@@ -8,7 +8,7 @@ use store::{ReadExt as _, WriteTx};
 use super::RunError;
 
 /// Detail of the wait.
-const DETAIL: &str = "The line to home is cut; the run goes on when it is back.";
+const DETAIL: &str = "The connection to HQ is lost. The run continues when it is back.";
 
 /// Whether a run waits for the link.
 #[must_use]

@@ -56,7 +56,7 @@ pub enum RunError {
     #[error("{0} has already ended")]
     Ended(String),
     /// Another writer has the session.
-    #[error("this run no longer writes its session")]
+    #[error("this run no longer owns its session")]
     Fenced,
     #[error("a run is working in this conversation; stop it or wait until it ends")]
     Busy,
@@ -73,7 +73,7 @@ pub enum RunError {
     #[error("this conversation is shared; only its owner can do that")]
     NotYours,
     /// Another person has the current conversation under this key.
-    #[error("another conversation has taken this one's place")]
+    #[error("another conversation has replaced this one")]
     Taken,
     /// The conversation has messages that the sender has not seen.
     #[error("this conversation has new messages; read them, then send yours")]
@@ -88,13 +88,13 @@ pub enum RunError {
     /// Total size of the files.
     #[error("the files of a message can have at most {} MB in total", MAX_ATTACHED_BYTES >> 20)]
     FilesTooLarge,
-    #[error("{0} messages are already waiting; stop the run or wait")]
+    #[error("{0} messages are already queued; stop the run or wait")]
     QueueFull(usize),
     /// Debounce out of range.
-    #[error("the pause is at most {} minutes", MAX_DEBOUNCE_MS / 60_000)]
+    #[error("use a pause of at most {} minutes", MAX_DEBOUNCE_MS / 60_000)]
     BadPause,
     /// Cap out of range.
-    #[error("1 to {MAX_CAP} messages can wait")]
+    #[error("use a queue limit of 1 to {MAX_CAP} messages")]
     BadCap,
     /// The run waits for no answer.
     #[error("{0} has no open question; it may already have been answered")]
@@ -114,31 +114,32 @@ pub enum RunError {
     #[error("the agent hasn't read this message yet; edit or withdraw it in the queue")]
     Unread,
     /// Too many levels of sub-agents.
-    #[error("sub-agents go no deeper than {0}; do this yourself")]
+    #[error("sub-agents can be nested at most {0} levels deep; do this yourself")]
     TooDeep(u8),
     /// Too many live sub-agents in one conversation.
-    #[error("{0} sub-agents are at work, which is the most; wait for one with subagent_wait")]
+    #[error("{0} sub-agents are already running, the maximum; wait for one with subagent_wait")]
     TooManyChildren(usize),
     /// Too many sub-agents below the root run.
-    #[error("{0} sub-agents were made below one run, which is the most; do the rest yourself")]
+    #[error("{0} sub-agents were created below one run, the maximum; do the rest yourself")]
     TooManyBelow(usize),
     /// Too many sub-agents of one run.
-    #[error("this run made {0} sub-agents, which is the most; do the rest yourself")]
+    #[error("this run has created {0} sub-agents, the maximum; do the rest yourself")]
     TooManyMade(u32),
-    #[error("{name} is a number from {least} to {most}")]
+    #[error("{name} must be a number from {least} to {most}")]
     BadLimit { name: &'static str, least: u32, most: u32 },
     /// The parent's conversation is too long to copy.
-    #[error("this conversation is too long to pass on; put what is needed into the task")]
+    #[error("this conversation is too long to pass on; put what it needs in the task")]
     ForkTooLong,
     /// A sub-agent with another agent cannot copy the conversation.
-    #[error("another agent can't start with your conversation; put what is needed into the task")]
+    #[error("another agent can't start with your conversation; put what it needs in the task")]
     ForkOfOther,
     /// The agent is not ready to work.
     #[error("{0} isn't working now; ask another agent, or do it yourself")]
     NotReady(String),
     /// Invalid or taken name of a sub-agent.
     #[error(
-        "a name has 1 to 64 of a-z, 0-9, _ and -, begins with a letter, and no other sub-agent at work has it"
+        "use a name of 1 to 64 characters (a-z, 0-9, _ and -) that starts with a letter and that \
+         no other running sub-agent has"
     )]
     ChildName,
     /// A sub-agent's run cannot be retried by itself.

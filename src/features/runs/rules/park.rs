@@ -17,7 +17,7 @@ use super::talk;
 /// Tool with which a run waits for a time or for the end of a task.
 pub const WAIT_UNTIL: &str = "wait_until";
 /// Result of a wait for a task that was deleted.
-pub const TASK_GONE: &str = "The task is not there any more.";
+pub const TASK_GONE: &str = "The task no longer exists.";
 
 /// Records the wait of a call. A call repeated after a restart continues the same wait. Returns `None` if the wait is
 /// over.
@@ -84,7 +84,7 @@ fn answer_and(
 
 /// Resumes the runs that wait for an ended task.
 pub fn task_ended(tx: &mut WriteTx<'_>, task: TaskId, now: TaskStatus) -> Result<(), RunError> {
-    nothing_comes(tx, task, &format!("The task is {} now.", now.label()))
+    nothing_comes(tx, task, &format!("The task is now {}.", now.label()))
 }
 
 /// Resumes the runs that wait for an archived task.
@@ -117,8 +117,8 @@ pub fn handed_back(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), RunError>
         _ => "A person".to_owned(),
     };
     let why = format!(
-        "{name} has acted in your browser and handed it back. Go on with `browser`: its next answer says what {name} \
-         left as a note, the address and what changed."
+        "{name} used your browser and handed it back. Continue with `browser`: its next result has \
+         the note from {name}, the address and what changed."
     );
     for run in queries::live_of_agent(tx, agent)? {
         if !reading::is_at_browser(&run) {
@@ -138,7 +138,7 @@ pub fn handed_back(tx: &mut WriteTx<'_>, agent: AgentId) -> Result<(), RunError>
 pub fn let_go_on(tx: &mut WriteTx<'_>, run: RunId, by: AccountId) -> Result<Run, RunError> {
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
     talk::own(tx, &run)?;
-    let why = format!("{} lets you go on now.", name_of(tx, by)?);
+    let why = format!("{} wants you to continue now.", name_of(tx, by)?);
     go_on(tx, &run, &why)?.ok_or_else(|| RunError::NoWait(run.name()))
 }
 
@@ -146,7 +146,7 @@ pub fn let_go_on(tx: &mut WriteTx<'_>, run: RunId, by: AccountId) -> Result<Run,
 pub fn job_ended(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), RunError> {
     let run = tx.get::<Session>(session)?.and_then(|session| session.active_run);
     match run.map(|run| tx.get::<Run>(run)).transpose()?.flatten() {
-        Some(run) => go_on(tx, &run, "A program of yours has ended.").map(drop),
+        Some(run) => go_on(tx, &run, "One of your programs has ended.").map(drop),
         None => Ok(()),
     }
 }

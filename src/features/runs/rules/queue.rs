@@ -32,10 +32,10 @@ pub use super::dropped::{bring_back, dismiss, withdraw};
 
 /// Maximum number of dropped messages that are summarized in one line each.
 const MAX_TOLD: usize = 50;
-const TOO_MANY: &str = "too many messages waited";
+const TOO_MANY: &str = "too many messages were queued";
 /// Result of a wait that ends because of a message.
-pub(super) const SPOKEN: &str = "Somebody spoke to you meanwhile.";
-const ANEW: &str = "the conversation began anew";
+pub(super) const SPOKEN: &str = "You got a message while you waited.";
+const ANEW: &str = "the conversation was restarted";
 
 /// A message before it is queued.
 pub struct NewInput {
@@ -298,7 +298,7 @@ fn hold(tx: &mut WriteTx<'_>, mut run: Run, until: Timestamp) -> Result<(), RunE
     run.waiting = Some(Waiting {
         waits_for: WaitFor::Timer,
         since: tx.now(),
-        detail: "more messages that belong to this turn".to_owned(),
+        detail: "more messages for this turn".to_owned(),
         needs_micros: None,
         until: Some(until),
     });

@@ -123,7 +123,7 @@ fn describe(read: &dyn Read, way: &[(TaskId, Step)]) -> Result<String, TaskError
     let mut words = Vec::new();
     for (id, step) in way.iter().take(MOST_TOLD) {
         let (who, on) = (called(read, *id)?, called(read, step.on)?);
-        let its = if step.is_part { "its part " } else { "" };
+        let its = if step.is_part { "its subtask " } else { "" };
         words.push(format!("{who} waits for {its}{on}"));
     }
     if MOST_TOLD < way.len() {

@@ -38,7 +38,7 @@ pub enum TaskError {
         /// Suggestion of similar names, or empty.
         hint: String,
     },
-    #[error("{0} is archived and takes no work; choose another agent")]
+    #[error("{0} is archived and can't take work; choose another agent")]
     ArchivedAgent(String),
     #[error("a task can't be a subtask of itself or its subtasks; choose another parent")]
     Cycle,
@@ -67,11 +67,11 @@ pub enum TaskError {
     /// Agents have created too many subtasks of a task since a person last commented.
     #[error(
         "{MOST} subtasks of {0} were assigned since a person last commented; finish it with what \
-         you have, or say in a comment what else is needed and end: its people were notified"
+         you have, or comment on what else is needed and end: people were notified"
     )]
     EnoughParts(String),
     /// The assignee does not report to the acting agent.
-    #[error("{name} does not report to you, so you cannot give work to them; {hint}")]
+    #[error("{name} does not report to you, so you can't assign work to them; {hint}")]
     NotAReport {
         /// Name of the assignee.
         name: String,
@@ -111,7 +111,10 @@ pub enum TaskError {
         blocker: String,
     },
     /// A subtask would wait for its ancestor.
-    #[error("{task} is a part of {whole}, which is done after its parts; it cannot wait for it")]
+    #[error(
+        "{task} is a subtask of {whole}, which can only be done after its subtasks, so it \
+        can't wait for it"
+    )]
     WaitsForWhole {
         /// The subtask.
         task: String,
@@ -119,7 +122,7 @@ pub enum TaskError {
         whole: String,
     },
     /// The tasks would wait for each other through a longer path, which may include subtasks.
-    #[error("{task} cannot wait for {blocker}: {way}")]
+    #[error("{task} can't wait for {blocker}: {way}")]
     WaitsAround {
         /// The task that should wait.
         task: String,
@@ -129,7 +132,7 @@ pub enum TaskError {
         way: String,
     },
     /// A subtask waits for its new parent.
-    #[error("{part} cannot be a part of {whole}, which would wait for it: {way}")]
+    #[error("{part} can't be a subtask of {whole}, which would wait for it: {way}")]
     PartCycle {
         /// The intended subtask.
         part: String,

@@ -78,11 +78,11 @@ fn hint(read: &dyn Read, chief: AgentId) -> Result<String, TaskError> {
         names.push(format!("and {} more", below.len() - NAMED));
     }
     let can = match names.is_empty() {
-        true => "nobody reports to you".to_owned(),
-        false => format!("you can give it to: {}", names.join(", ")),
+        true => "no one reports to you".to_owned(),
+        false => format!("you can assign it to: {}", names.join(", ")),
     };
     Ok(format!(
-        "{can}. Else do it yourself, or tell {} with task_escalate who should do it and why",
+        "{can}. Otherwise do it yourself, or tell {} with task_escalate who should do it and why",
         above(read, chief)?
     ))
 }
@@ -117,6 +117,6 @@ pub fn may_escalate(read: &dyn Read, agent: AgentId, task: &Task) -> Result<(), 
     Err(TaskError::NotYours {
         task: super::name(read, task.number)?,
         name: who.transpose()?.unwrap_or_else(|| "nobody".to_owned()),
-        hint: "say what you think in a comment on it",
+        hint: "leave a comment on it",
     })
 }

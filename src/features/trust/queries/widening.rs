@@ -24,9 +24,7 @@ pub enum Refused<E: Problem> {
     #[error("{0}: only an owner or admin can do that")]
     NotAdmin(&'static str),
     /// The person has no recent proof of identity.
-    #[error(
-        "{0}: confirm that it is you first, as with /api/v1/proof; that counts for ten minutes"
-    )]
+    #[error("{0}: confirm it's you first, as with /api/v1/proof; that lasts ten minutes")]
     NoProof(&'static str),
     #[error(transparent)]
     Rule(E),
@@ -181,15 +179,15 @@ impl OfAgent {
                 && (new.allowed.is_empty() || has_more(&new.allowed, &old.allowed));
         let all = [
             (!self.exec && after.exec, "this lets the agent run programs"),
-            (!self.network && after.network, "this gives programs of the agent the network"),
-            (!self.browser && after.browser, "this switches on the browser of the agent"),
-            (pages, "this lets the browser of the agent do more"),
-            (lists, "this lets the agent reach hosts without asking, or more hosts"),
+            (!self.network && after.network, "this gives the agent's programs network access"),
+            (!self.browser && after.browser, "this turns on the agent's browser"),
+            (pages, "this lets the agent's browser do more"),
+            (lists, "this lets the agent reach more hosts, or reach hosts without asking"),
             (
                 queries::rank(self.mode) < queries::rank(after.mode),
-                "in this mode the agent asks less",
+                "the agent asks less in this mode",
             ),
-            (!self.autonomous && after.autonomous, "this lets the agent go on by itself"),
+            (!self.autonomous && after.autonomous, "this lets the agent continue without approval"),
         ];
         all.into_iter().find(|(is_more, _)| *is_more).map(|(_, what)| what)
     }
@@ -229,10 +227,10 @@ impl Freedom {
                 !self.jail_is_optional && after.jail_is_optional,
                 "this lets programs run without a sandbox",
             ),
-            (reviewer, "this lets a model allow what agents ask"),
-            (has_more(&after.opened, &self.opened), "this opens hosts in private networks"),
-            (more, "this lets calls pass without a question"),
-            (fewer, "this takes away what refuses calls or has people asked"),
+            (reviewer, "this lets a model approve agent requests"),
+            (has_more(&after.opened, &self.opened), "this allows hosts in private networks"),
+            (more, "this allows calls without approval"),
+            (fewer, "this removes a permission that denies calls or requires approval"),
         ];
         all.into_iter().find(|(is_more, _)| *is_more).map(|(_, what)| what).or_else(of_agents)
     }

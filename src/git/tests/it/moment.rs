@@ -150,7 +150,7 @@ fn what_is_beyond_the_limits_of_a_commit_stays_as_it_is() {
     bench.write("notes.md", "in no commit");
 
     let done = put_back(&bench, then).unwrap();
-    let why = "no commit has it as it is now".to_owned();
+    let why = "its current content isn't in any commit".to_owned();
     assert_eq!(done.kept, [("notes.md".to_owned(), why)]);
     assert_eq!(read(&bench, "notes.md").as_deref(), Some("in no commit"));
 }

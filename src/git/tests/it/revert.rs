@@ -59,6 +59,6 @@ fn what_was_never_committed_cannot_come_back_and_is_said_to_stay() {
     let commit = bench.commit(ALL, "Run").commit.unwrap();
     let noted = RecordedChange { path: "notes.md".into(), before: Some([9; 32]), after: None };
     let done = take_back(&bench, &[commit], &[noted]);
-    assert_eq!(done.kept[0].1, "what it was before was never committed");
+    assert_eq!(done.kept[0].1, "its previous content was never committed");
     assert!(done.commit.is_none() && bench.path("notes.md").exists());
 }

@@ -29,7 +29,7 @@ use super::api::read_them;
 use features::notifications::model::CHOICES;
 use features::notifications::queries::view::{Lens, Line};
 use features::notifications::queries::{self, Following, Wanted, snooze};
-use features::notifications::rules::{self, Mark, NotificationError};
+use features::notifications::rules::{self, Mark, NotificationError, settling};
 
 /// Number of notifications in the bell's menu.
 const LATEST: usize = 10;
@@ -49,6 +49,7 @@ pub fn routes() -> Routes {
         .get("/notifications/latest", latest.needs(Can::Account))
         .get("/notifications/bell", bell.needs(Can::Account))
         .post("/notifications/read-all", read_all.needs(Can::Account))
+        .post("/notifications/opened", opened.needs(Can::Account))
         .post("/notifications/unread-again", unread_again.needs(Can::Account))
         .post("/notifications/{id}/read", read.needs(Can::Account))
         .post("/notifications/{id}/unread", unread.needs(Can::Account))
@@ -348,6 +349,30 @@ async fn read_all(
         return Ok(marked(&ws, &who, &hx, ask));
     }
     Ok(flash::say(&app, Flash::ok(message), hx.go_to(&ws.url("notifications"))))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OpenedForm {
+    /// Path of the opened page below the workspace.
+    path: String,
+}
+
+/// A person has opened a page: what it shows needs no notification any more. Sent by the script, because GET never
+/// writes.
+async fn opened(
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(form): Form<OpenedForm>,
+) -> Result<Response, PageError> {
+    let me = (who.account, ws.app.clock.now());
+    let path = form.path.trim_matches('/').to_owned();
+    let is_news = !ws.read(|snap| queries::unread_at(snap, me, &path))?.is_empty();
+    if is_news && ws.closed_words().is_none() {
+        ws.write(&who, move |tx| settling::opened(tx, &path)).await?;
+    }
+    Ok(marked(&ws, &who, &hx, Ask::new()))
 }
 
 /// When all were marked as read, in Unix milliseconds.

@@ -22,7 +22,7 @@ pub struct NotifyOwner;
 pub struct NotifyArgs {
     /// one line
     title: String,
-    /// more words
+    /// details
     body: Option<String>,
     /// default: the one you work on
     task: Option<String>,

@@ -61,13 +61,13 @@ pub fn routes() -> Routes {
         .get(
             "/usage/limits",
             limits.needs(Can::Read).doc(|| {
-                Doc::new("Limits of the workspace and of each run").returns::<LimitsView>()
+                Doc::new("Limits for the workspace and for each run").returns::<LimitsView>()
             }),
         )
         .put(
             "/usage/limits",
             set_limits.needs(Can::Admin).doc(|| {
-                Doc::new("Set limits of the workspace and of each run")
+                Doc::new("Set limits for the workspace and for each run")
                     .body::<LimitsView>()
                     .returns::<LimitsView>()
             }),

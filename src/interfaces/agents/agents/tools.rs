@@ -63,7 +63,7 @@ impl ReadTool for AgentList {
         group: Group::Agents,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List the agents of the company: what each is for and does now.",
+        about: "List the company's agents: their purpose and current work.",
     };
     const LOOKS: Looks = Looks::Copy;
 
@@ -139,8 +139,8 @@ impl WriteTool for MessageAgent {
         group: Group::Agents,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Leave a message for another agent, who reads it as soon as it is free. For work \
-                that should be tracked use task_delegate.",
+        about: "Message another agent, who reads it as soon as it is free. For work that should be \
+                tracked use task_delegate.",
     };
 
     fn commit(
@@ -154,7 +154,7 @@ impl WriteTool for MessageAgent {
             let known = queries::all(tx)?;
             let known: Vec<&str> = known.iter().map(|agent| agent.slug.as_str()).collect();
             let message =
-                format!("there is no agent \"{}\"; there are: {}", args.agent, known.join(", "));
+                format!("there is no agent \"{}\"; available: {}", args.agent, known.join(", "));
             return Err(ToolError::refused("agent_not_found", message));
         };
         let task = match args.task.as_deref() {
@@ -163,6 +163,6 @@ impl WriteTool for MessageAgent {
         };
         let message = Message { from: cx.agent, to: to.id, task, text: args.text };
         let to = rules::send_message(tx, message)?;
-        Ok(ToolOutput::text(format!("{} has your message.", to.name)))
+        Ok(ToolOutput::text(format!("Sent your message to {}.", to.name)))
     }
 }

@@ -229,7 +229,7 @@ enum OpenError {
     #[error("this agent's browser is off; turn it on first")]
     Off,
     /// The browser has no network access.
-    #[error("the browser has no way out: {0}")]
+    #[error("couldn't start the browser's proxy: {0}")]
     NoWay(#[source] std::io::Error),
     #[error(transparent)]
     Browser(#[from] BrowserError),

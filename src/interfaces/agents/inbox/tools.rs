@@ -84,7 +84,7 @@ pub struct InboxList;
 /// Arguments of `inbox_list`.
 #[derive(Deserialize, JsonSchema)]
 pub struct ListArgs {
-    /// what is over, in place of what waits
+    /// closed items instead of waiting ones
     #[serde(default)]
     over: bool,
     limit: Option<usize>,
@@ -95,7 +95,7 @@ impl ReadTool for InboxList {
     const SPEC: ToolSpec = spec(
         "inbox_list",
         Effect::Read,
-        "List your inbox: what waits for you in the order in which it begins, why, and what holds it.",
+        "List your inbox: waiting items in order, why they are there, and what blocks them.",
     );
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -133,7 +133,7 @@ impl WriteTool for InboxDrop {
     const SPEC: ToolSpec = spec(
         "inbox_drop",
         Effect::Change,
-        "Decline an item that waits for you and that no person asked for, such as what is done already.",
+        "Decline a waiting item that no person asked for, for example because it is already done.",
     );
 
     fn commit(
@@ -147,9 +147,7 @@ impl WriteTool for InboxDrop {
         let open = list::open(tx, Some(cx.agent), tx.now())?;
         let meant = open.iter().find(|item| item.id.short() == text || item.id.to_string() == text);
         let Some(item) = meant else {
-            let message = format!(
-                "nothing that waits for you has the id \"{text}\"; inbox_list shows what does"
-            );
+            let message = format!("no waiting item has the id \"{text}\"; inbox_list shows yours");
             return Err(ToolError::refused("item_not_found", message));
         };
         rules::decline(tx, item.id, &args.reason)?;

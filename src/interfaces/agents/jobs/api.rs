@@ -29,7 +29,7 @@ pub fn routes() -> Routes {
         .get(
             "/jobs",
             list.needs(Can::Read).doc(|| {
-                Doc::new("Background programs of agents, newest first")
+                Doc::new("Agents' background programs, newest first")
                     .query::<ListQuery>()
                     .returns::<JobPage>()
             }),

@@ -65,7 +65,7 @@ pub struct RoutineList;
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ListArgs {
-    /// Lists the events in place of routines that hold this word, such as `task`, with their fields.
+    /// Lists the events that contain this word, such as `task`, with their fields, instead of routines.
     events: Option<String>,
 }
 
@@ -115,7 +115,7 @@ impl ReadTool for RoutineList {
     const SPEC: ToolSpec = spec(
         "routine_list",
         Effect::Read,
-        "List your routines: what wakes you at a time or after an event. Or the events there are.",
+        "List your routines: what wakes you at a time or after an event. Or the available events.",
     );
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -137,9 +137,9 @@ pub struct RoutineSave;
 /// Arguments of `routine_save`.
 #[derive(Deserialize, JsonSchema)]
 pub struct SaveArgs {
-    /// Changes this one; makes a new one if left out.
+    /// The one to change; omit to create one.
     id: Option<RoutineId>,
-    /// All of it: what is left out gets its usual value.
+    /// The full definition; omitted fields get their default.
     routine: RoutineRequest,
 }
 
@@ -149,7 +149,8 @@ impl WriteTool for RoutineSave {
     const SPEC: ToolSpec = spec(
         "routine_save",
         Effect::Add,
-        "Make or change a routine of yours: a schedule or an event that wakes you with an instruction.",
+        "Create or change one of your routines: a schedule or an event that wakes you with an \
+         instruction.",
     );
 
     fn commit(
@@ -178,7 +179,7 @@ impl WriteTool for RoutineDelete {
     type Args = DeleteArgs;
     type Ready = ();
     const SPEC: ToolSpec =
-        spec("routine_delete", Effect::Delete, "Delete a routine of yours with its history.");
+        spec("routine_delete", Effect::Delete, "Delete one of your routines with its history.");
 
     fn commit(
         &self,

@@ -45,7 +45,7 @@ pub fn routes() -> Routes {
             .returns::<ApprovalOut>()
     };
     let permissions = || {
-        Doc::new("The permissions of an agent and of the workspace, or of the workspace alone")
+        Doc::new("The permissions of an agent and the workspace, or only the workspace's")
             .query::<PermissionQuery>()
             .returns::<Permissions>()
     };

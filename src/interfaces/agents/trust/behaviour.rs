@@ -52,6 +52,16 @@ pub(super) fn meaning(mode: TrustMode) -> &'static str {
     }
 }
 
+/// The mode in a few words, on its card.
+fn short(mode: TrustMode) -> &'static str {
+    match mode {
+        TrustMode::Locked => "Reads, changes nothing",
+        TrustMode::Ask => "Works, asks before risky actions",
+        TrustMode::Auto => "Asks a reviewer first",
+        TrustMode::Full => "Does all its settings allow",
+    }
+}
+
 #[derive(Template)]
 #[template(path = "trust/behaviour.html")]
 struct BehaviourPage {
@@ -60,6 +70,8 @@ struct BehaviourPage {
     live: Live,
     mode: TrustMode,
     modes: Vec<Choice>,
+    /// What each mode means.
+    meanings: Vec<(&'static str, &'static str)>,
     /// Whether the agent continues on its own after reading untrusted content.
     autonomous: bool,
     /// Whether this person may change the mode.
@@ -138,9 +150,10 @@ fn view(
     let may = who.access.may(Can::Admin) && !head.is_archived;
     let AgentTrust { mode, autonomous, .. } = queries::trust_of(snap, agent.id)?;
     let modes = [TrustMode::Locked, TrustMode::Ask, TrustMode::Auto, TrustMode::Full];
+    let meanings = modes.iter().map(|one| (one.label(), meaning(*one))).collect();
     let modes = modes
         .iter()
-        .map(|one| Choice::new(one.word(), one.label(), *one == mode).hint(meaning(*one)));
+        .map(|one| Choice::new(one.word(), one.label(), *one == mode).hint(short(*one)));
     let programs = table::programs(snap, agent)?;
     let hosts = match programs.ends_with(':') {
         true => reach::of(snap, ReachOf::Agent(agent.id))?,
@@ -155,6 +168,7 @@ fn view(
             .debounced(),
         mode,
         modes: modes.collect(),
+        meanings,
         autonomous,
         may,
         history: history::href_if_any::<AgentTrust>(ws, snap, agent.id)?,

@@ -117,7 +117,7 @@ impl Meant {
             return Err(("command", format!("only {PROGRAMS} takes a command line")));
         }
         if MAX_LINE < command.len() {
-            return Err(("command", format!("a command line has at most {MAX_LINE} bytes")));
+            return Err(("command", format!("a command line can have at most {MAX_LINE} bytes")));
         }
         let request = match host {
             "" if spec.name == BROWSER => {
@@ -125,7 +125,7 @@ impl Meant {
             }
             "" => None,
             _ if spec.name != REQUESTS && spec.name != BROWSER => {
-                let message = format!("only {REQUESTS} and {BROWSER} are told apart by host");
+                let message = format!("only {REQUESTS} and {BROWSER} have a host");
                 return Err(("host", message));
             }
             host => Some(Self::request_for(spec, host, form.method.trim())?),
@@ -147,7 +147,7 @@ impl Meant {
         let method = if method.is_empty() { usual } else { method }.to_ascii_uppercase();
         if is_site && SiteAct::of_word(&method).is_none() {
             let words = SiteAct::ALL.map(SiteAct::word).join(", ");
-            return Err(("method", format!("for {BROWSER} the methods are {words}")));
+            return Err(("method", format!("for {BROWSER}, use one of the methods {words}")));
         }
         let origin = host.contains("://").then(|| host.to_owned());
         // A permission for a host covers all its ports.

@@ -192,7 +192,7 @@ async fn answer(
     }
     super::check_proof(&who, decision.answer)?;
     let (_, run) = super::find(&ws, &who, id)?;
-    let message = format!("{}; {} goes on", decision.answer.label(), run.name());
+    let message = format!("{}; {} continues", decision.answer.label(), run.name());
     let (tone, message) = match super::decide(&ws, &who, (id, decision), once).await {
         Ok(()) => (Tone::Ok, message),
         // Another person answered first, or the run has ended; not an error of this person.

@@ -146,13 +146,15 @@ impl PermissionBody {
         let what = match (host, method) {
             (None, None) => What::All,
             _ if tool != REQUESTS && tool != BROWSER => {
-                let message = format!("only {REQUESTS} and {BROWSER} are told apart by host");
+                let message = format!("only {REQUESTS} and {BROWSER} have a host");
                 return Err(TrustError::Refused(message));
             }
             (_, Some(method)) if tool == BROWSER && SiteAct::of_word(&method).is_none() => {
                 let words = SiteAct::ALL.map(SiteAct::word).join(", ");
-                let message =
-                    format!("for {BROWSER} the methods are {words}, or none for all acts");
+                let message = format!(
+                    "for {BROWSER}, use one of the methods {words}, or none for all \
+                        actions"
+                );
                 return Err(TrustError::Refused(message));
             }
             (Some(host), method)

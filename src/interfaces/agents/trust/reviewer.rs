@@ -104,8 +104,8 @@ async fn api_set(
     let chosen = match (connection, model) {
         (Some(connection), Some(model)) => Some((connection, model)),
         (None, None) => None,
-        (_, Some(_)) => return Err(ApiError::invalid("connection", "say of which connection")),
-        (Some(_), None) => return Err(ApiError::invalid("model", "say which model")),
+        (_, Some(_)) => return Err(ApiError::invalid("connection", "name the connection")),
+        (Some(_), None) => return Err(ApiError::invalid("model", "name the model")),
     };
     let set = once.run(move |tx| rules::set_reviewer(tx, chosen));
     ws.write(&who, widening::checked(&who, set)).await?;

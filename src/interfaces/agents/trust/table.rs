@@ -73,7 +73,7 @@ pub(super) fn tool_named(name: &str) -> Result<&'static ToolSpec, String> {
     let all = tools::all();
     all.iter().find(|spec| spec.name == name).ok_or_else(|| {
         let near = nearest(name, all.iter().map(|spec| spec.name), 3).join(", ");
-        format!("there is no tool {}; near: {near}", kernel::text::cut(name, 64))
+        format!("there is no tool {}; similar: {near}", kernel::text::cut(name, 64))
     })
 }
 

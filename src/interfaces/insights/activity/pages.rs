@@ -341,7 +341,19 @@ fn by_day(ws: &Ws, lines: Vec<queries::Line>, (now, zone): (Timestamp, &TimeZone
     let today = now.to_zoned(zone.clone()).date();
     let mut days: Vec<Day> = Vec::new();
     let mut last: Option<(Timestamp, Words)> = None;
+    let mut tested: Option<(Timestamp, String)> = None;
     for line in lines {
+        let name = line.words.is_of_connection().then(|| line.words.thing.clone());
+        // The oldest line of a test of a connection represents all of them.
+        if let (Some((at, before)), Some(name)) = (&tested, &name)
+            && before == name
+            && at.as_millisecond() - line.at.as_millisecond() <= WRITING_MS
+            && let Some(day) = days.last_mut()
+        {
+            day.rows.pop();
+            days.retain(|day| !day.rows.is_empty());
+        }
+        tested = name.map(|name| (line.at, name));
         let writing = line.words.is_writing();
         // The last row represents all saves of a text while its author was writing.
         if let Some((at, words)) = last.as_mut().filter(|_| writing)

@@ -37,7 +37,8 @@ impl WriteTool for CommentAdd {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Comment on a task or record. @slug gives an agent work, @handle calls people.",
+        about: "Comment on a task or record. @slug assigns work to an agent, @handle notifies \
+            people.",
     };
 
     fn commit(
@@ -57,8 +58,8 @@ impl WriteTool for CommentAdd {
 fn called(comment: &Comment) -> String {
     match comment.called.len() {
         0 => String::new(),
-        1 => " One was mentioned.".to_owned(),
-        n => format!(" {n} were mentioned."),
+        1 => " Mentioned one.".to_owned(),
+        n => format!(" Mentioned {n}."),
     }
 }
 
@@ -84,7 +85,7 @@ impl WriteTool for CommentReply {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Answer a comment, so that both stand together. A settled talk is open again then.",
+        about: "Reply to a comment in its thread. This reopens a resolved thread.",
     };
 
     fn commit(
@@ -97,7 +98,7 @@ impl WriteTool for CommentReply {
         let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
         let to = queries::meant(tx, spot.place, &args.comment)?;
         let comment = rules::reply(tx, spot.place, to.id, (&args.body, Reach::Usual))?;
-        Ok(ToolOutput::text(format!("Answered on {}.{}", spot.name, called(&comment))))
+        Ok(ToolOutput::text(format!("Replied on {}.{}", spot.name, called(&comment))))
     }
 }
 
@@ -111,7 +112,7 @@ pub struct ReactArgs {
     reaction: ReactionKind,
     /// default: the one you work on
     task: Option<String>,
-    /// true takes it back
+    /// true removes it
     #[serde(default)]
     remove: bool,
 }
@@ -124,7 +125,7 @@ impl WriteTool for CommentReact {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Change,
-        about: "React to a comment where words would say no more. Nobody is woken by it.",
+        about: "React to a comment when a reply would add nothing. This notifies no one.",
     };
 
     fn commit(
@@ -138,7 +139,7 @@ impl WriteTool for CommentReact {
         let comment = queries::meant(tx, spot.place, &args.comment)?;
         rules::react(tx, comment.id, args.reaction, !args.remove)?;
         Ok(ToolOutput::text(match args.remove {
-            true => format!("Took {} back.", args.reaction.emoji()),
+            true => format!("Removed {}.", args.reaction.emoji()),
             false => format!("Reacted with {}.", args.reaction.emoji()),
         }))
     }
@@ -150,11 +151,11 @@ pub struct CommentResolve;
 /// Arguments of `comment_resolve`.
 #[derive(Deserialize, JsonSchema)]
 pub struct ResolveArgs {
-    /// id of a comment of the talk, as task_get shows it
+    /// id of a comment in the thread, as task_get shows it
     comment: String,
     /// default: the one you work on
     task: Option<String>,
-    /// true opens it again
+    /// true reopens it
     #[serde(default)]
     reopen: bool,
 }
@@ -167,7 +168,7 @@ impl WriteTool for CommentResolve {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Change,
-        about: "Settle a talk in the comments when what it asked for is done or decided.",
+        about: "Resolve a comment thread when what it asked for is done or decided.",
     };
 
     fn commit(
@@ -180,6 +181,6 @@ impl WriteTool for CommentResolve {
         let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
         let comment = queries::meant(tx, spot.place, &args.comment)?;
         rules::settle(tx, comment.id, !args.reopen)?;
-        Ok(ToolOutput::text(if args.reopen { "The talk is open again." } else { "Settled." }))
+        Ok(ToolOutput::text(if args.reopen { "The thread is open again." } else { "Settled." }))
     }
 }

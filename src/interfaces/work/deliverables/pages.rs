@@ -78,6 +78,8 @@ struct NewerVersion {
     number: u32,
     at: RelTime,
     href: String,
+    /// Address of the pane with it.
+    region: String,
 }
 
 /// The selected piece.
@@ -108,6 +110,8 @@ struct ReviewPane {
     /// Remarks as typed: place and text.
     remarks: Vec<(String, String)>,
     error: String,
+    /// Why nothing was decided, if a newer version is shown instead; otherwise empty.
+    told: String,
 }
 
 #[derive(Template)]
@@ -332,6 +336,7 @@ fn desk(
         number: newest.version.number,
         at: scene.time(newest.version.created_at),
         href: url.clone(),
+        region: format!("{url}&part=desk"),
     });
     if changed.is_some() {
         let label = format!("Changes in version {number}");
@@ -373,6 +378,7 @@ fn desk(
         note: String::new(),
         remarks: Vec::new(),
         error: String::new(),
+        told: String::new(),
     })
 }
 
@@ -456,8 +462,17 @@ async fn review(
     let remarks = form.remarks.clone();
     let piece = match ws.write(&who, move |tx| rules::review_with(tx, new, remarks)).await {
         Ok(piece) => piece,
-        Err(error) if error.kind() == ProblemKind::Invalid => {
+        Err(error)
+            if error.kind() == ProblemKind::Invalid
+                || matches!(error, DeliverableError::Newer(_)) =>
+        {
             return refused((&ws, &who), (&hx, shell), id, (&form, &error));
+        }
+        // Someone else was faster: the page shows what they decided.
+        Err(error @ DeliverableError::NotInReview { .. }) if !hx.is_partial() => {
+            let told = Flash::danger(web::form::sentence(&error.to_string()));
+            let href = ws.url(&format!("review?piece={id}"));
+            return Ok(flash::say(&app, told, hx.go_to(&href)));
         }
         Err(error) => return Err(error.into()),
     };
@@ -467,7 +482,8 @@ async fn review(
         return Ok((ask, html::answer(StatusCode::OK, String::new())).into_response());
     }
     let href = match form.from.as_str() {
-        "review" => ws.url("review"),
+        // The focus goes to the list, also when nothing is left to decide.
+        "review" => ws.url("review#queue"),
         "dashboard" => ws.url(""),
         _ => href,
     };
@@ -504,7 +520,7 @@ fn changed(task: TaskId) -> Ask {
     Ask::new().reswap("none").changed("tasks", task).changed("deliverables", "any")
 }
 
-/// The review page with the typed note and the error. For htmx only an error notice, since the form stays in place.
+/// The review page with the typed note and the error, or the newer version that has to be reviewed. For htmx only an error notice, since the form stays in place.
 fn refused(
     (ws, who): (&Ws, &Person),
     (hx, shell): (&Hx, Shell),
@@ -522,9 +538,21 @@ fn refused(
         desk.note.clone_from(&form.note);
         let form = form.remarks.iter().filter(|one| !(one.quote.is_empty() && one.text.is_empty()));
         desk.remarks = form.map(|one| (one.quote.clone(), one.text.clone())).collect();
-        desk.error = error.to_string();
+        match error {
+            DeliverableError::Newer(number) => {
+                desk.told = format!(
+                    "Nothing was decided: version {number} was delivered while you were reading. \
+                     This is it."
+                );
+            }
+            other => desk.error = other.to_string(),
+        }
     }
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    let status = match error.kind() {
+        ProblemKind::Conflict => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    html::document(status, &page)
 }
 
 /// Serves a delivered file or a range of it, always as a download: the content is untrusted.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api::record_of;
 use features::deliverables::model::{Answer, Content, Deliverable, Version};
-use features::deliverables::paged::{self, PageDraft, Paged, Write};
+use features::deliverables::paged::{self, PageDraft, Write};
 use features::deliverables::queries;
 use features::deliverables::rules::{self, MAX_FILE, NewDelivery};
 use features::runs::model::Place;
@@ -80,7 +80,7 @@ pub struct SubmitArgs {
     body: String,
     /// for the reviewer
     note: Option<String>,
-    /// id or title of what this is the next version of
+    /// id or title of the deliverable this revises
     revises: Option<String>,
 }
 
@@ -89,7 +89,8 @@ impl WriteTool for DeliverableSubmit {
     type Ready = Stored;
     const SPEC: ToolSpec = spec(
         "deliverable_submit",
-        "Deliver finished work on a task; a person reviews it. Use revises after changes were asked for.",
+        "Deliver finished work on a task; a person reviews it. Use revises after changes were \
+         requested.",
     );
 
     async fn ready(&self, cx: &ToolCx, args: &SubmitArgs) -> Result<Stored, ToolError> {
@@ -122,13 +123,13 @@ pub struct ReviseArgs {
     deliverable: String,
     /// default: the one you work on
     task: Option<String>,
-    /// default: text
+    /// default: as in the previous version
     kind: Option<Kind>,
     /// as in deliverable_submit
     body: String,
     /// what has changed
     note: Option<String>,
-    /// to each line of the review's note, in order
+    /// an answer to each line of the review's note, in order
     #[serde(default)]
     answers: Vec<Answer>,
 }
@@ -140,7 +141,15 @@ impl WriteTool for DeliverableRevise {
 
     async fn ready(&self, cx: &ToolCx, args: &ReviseArgs) -> Result<Stored, ToolError> {
         let of = (args.task.as_deref(), Some(args.deliverable.as_str()), "");
-        stored(cx, (args.kind.unwrap_or_default(), &args.body), of).await
+        let kind = match args.kind {
+            Some(kind) => kind,
+            None => cx.ws.read(|snap| {
+                let task = tasks::meant(snap, args.task.as_deref(), cx.task)?;
+                let piece = queries::resolve(snap, task.id, &args.deliverable)?;
+                usual_kind(snap, &piece)
+            })?,
+        };
+        stored(cx, (kind, &args.body), of).await
     }
 
     fn commit(
@@ -152,11 +161,21 @@ impl WriteTool for DeliverableRevise {
     ) -> Result<ToolOutput, ToolError> {
         let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
         let revises = queries::resolve(tx, task.id, &args.deliverable)?;
-        let kind = args.kind.unwrap_or_default();
+        let kind = match args.kind {
+            Some(kind) => kind,
+            None => usual_kind(tx, &revises)?,
+        };
         let content = content(tx, (kind, args.body), (stored, &revises.title))?;
         let note = args.note.unwrap_or_default();
         deliver(tx, &task, Some(revises), (String::new(), content, note, args.answers))
     }
+}
+
+/// Kind of the next version if the agent names none: a page stays a page, and other content is text.
+fn usual_kind(read: &dyn Read, piece: &Deliverable) -> Result<Kind, ToolError> {
+    let version = read.get::<Version>(piece.version)?;
+    let is_page = version.is_some_and(|version| version.content.word() == "page");
+    Ok(if is_page { Kind::Page } else { Kind::Text })
 }
 
 fn deliver(
@@ -170,7 +189,7 @@ fn deliver(
     let (piece, version) = rules::submit_answering(tx, new, answers)?;
     let name = tasks::name(tx, task.number)?;
     Ok(ToolOutput::text(format!(
-        "Delivered \"{}\" (id {}, version {}) on {name}. A person reviews it now.",
+        "Delivered \"{}\" (id {}, version {}) on {name}. It is waiting for a person's review.",
         piece.title,
         piece.id.short(),
         version.number
@@ -220,10 +239,11 @@ async fn stored(
             let before = cx.ws.read(|snap| {
                 let task = tasks::meant(snap, task, cx.task)?;
                 let piece = revised(snap, task.id, revises, title)?;
-                let version = piece.map(|piece| snap.get::<Version>(piece.version)).transpose()?;
-                Ok::<_, ToolError>(version.flatten().and_then(|one| Paged::of(one.content)))
+                let own = (cx.agent, title);
+                Ok::<_, ToolError>(queries::page_to_update(snap, task.id, piece.as_ref(), own)?)
             })?;
-            let (by, text) = (Actor::Agent { agent: cx.agent, run: cx.run }, body.to_owned());
+            let by = Actor::Agent { agent: cx.agent, run: cx.run };
+            let (title, text) = (title.to_owned(), body.to_owned());
             let ready = cx.ws.read_blocking(move |ws| {
                 // Text that happens to be a title is content, so only ids name a page.
                 let trimmed = text.trim();
@@ -233,7 +253,7 @@ async fn stored(
                     Some(page) => {
                         Ok(Box::new(move |_: &mut WriteTx<'_>, _: &str| Ok(page)) as Write)
                     }
-                    None => paged::ready(ws, PageDraft { by, text, before }),
+                    None => paged::ready(ws, PageDraft { by, title, text, before }),
                 }
             });
             Ok(Stored::Page(ready.await?))
@@ -274,7 +294,7 @@ pub struct ListArgs {
     /// of this task; default: yours
     task: Option<String>,
     state: Option<DeliverableState>,
-    /// of everybody
+    /// from everyone
     #[serde(default)]
     all: bool,
 }
@@ -286,7 +306,7 @@ impl ReadTool for DeliverableList {
         group: Group::Tasks,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List delivered work: what waits for a review, what was sent back, what was approved.",
+        about: "List delivered work: waiting for review, sent back or approved.",
     };
     const LOOKS: Looks = Looks::Copy;
 
@@ -361,7 +381,7 @@ impl ReadTool for DeliverableGet {
         group: Group::Tasks,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Read delivered work and what the review of it says and asks for.",
+        about: "Read delivered work with its review and requested changes.",
     };
     const LOOKS: Looks = Looks::Copy;
 

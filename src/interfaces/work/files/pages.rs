@@ -27,7 +27,7 @@ use web::upload::{self, Arrived};
 use web::{flash, html};
 
 /// Maximum number of files per upload.
-const AT_ONCE: usize = 20;
+pub(crate) const AT_ONCE: usize = 20;
 
 #[must_use]
 pub fn routes() -> Routes {
@@ -53,7 +53,7 @@ struct ShowPage {
     may_write: bool,
 }
 
-pub(super) fn new_file(arrived: Arrived) -> NewFile {
+pub(crate) fn new_file(arrived: Arrived) -> NewFile {
     let Arrived { name, blob, size, kind } = arrived;
     NewFile { name, blob, size, media: kind.media() }
 }

@@ -131,7 +131,7 @@ impl ReadTool for FileRead {
         let (bytes, kind, words) = match read.await {
             Ok(Ok(read)) => read,
             Ok(Err(error)) => {
-                let message = format!("the content of \"{}\" is not there: {error}", file.name);
+                let message = format!("the content of \"{}\" is missing: {error}", file.name);
                 return Err(ToolError::refused("file_missing", message));
             }
             Err(error) => {
@@ -151,8 +151,8 @@ impl ReadTool for FileRead {
             _ => {
                 let (what, hint) = match kind {
                     Kind::Image(media) => (media, "ask in a comment what it shows"),
-                    Kind::Pdf => ("a PDF without words", "ask in a comment for its text as a file"),
-                    Kind::Other => ("no text", "ask in a comment for its content as text"),
+                    Kind::Pdf => ("a PDF without text", "ask in a comment for its text as a file"),
+                    Kind::Other => ("not text", "ask in a comment for its content as text"),
                 };
                 let message =
                     format!("\"{}\" is {what} ({size}) and only text is read; {hint}", file.name);
@@ -180,7 +180,7 @@ fn named(files: &[TaskFile], text: &str) -> Result<TaskFile, ToolError> {
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).take(20).collect();
         let there = match names.is_empty() {
             true => "there are none".to_owned(),
-            false => format!("there are {}", names.join(", ")),
+            false => format!("available: {}", names.join(", ")),
         };
         ToolError::refused("file_not_found", format!("no file \"{}\": {there}", cut(text, 120)))
     })
@@ -205,7 +205,7 @@ fn window(text: &str, offset: Option<usize>, limit: Option<usize>) -> String {
         return format!("The file has {total} lines.");
     }
     if next <= total {
-        out += &format!("[{total} lines; go on with offset {next}]");
+        out += &format!("[{total} lines; continue with offset {next}]");
     }
     out
 }
@@ -220,7 +220,7 @@ pub struct AttachArgs {
     path: String,
     /// default: the one you work on
     task: Option<String>,
-    /// default: the name that it has
+    /// default: its current name
     name: Option<String>,
 }
 
@@ -230,7 +230,7 @@ impl WriteTool for FileAttach {
     const SPEC: ToolSpec = spec(
         "file_attach",
         Effect::Add,
-        "Put a copy of a file of your folder on a task or a record.",
+        "Add a copy of a file from your folder to a task or a record.",
     );
 
     async fn ready(&self, cx: &ToolCx, args: &AttachArgs) -> Result<Taken, ToolError> {
@@ -246,7 +246,7 @@ impl WriteTool for FileAttach {
     ) -> Result<ToolOutput, ToolError> {
         let spot = Spot::meant(tx as &dyn Read, args.task.as_deref(), cx.task)?;
         let Some(blob) = taken.blob else {
-            return Err(ToolError::refused("file_not_found", "say which file"));
+            return Err(ToolError::refused("file_not_found", "give the file"));
         };
         let name = args.name.filter(|name| !name.trim().is_empty()).unwrap_or(taken.name);
         let new = NewFile {
@@ -257,7 +257,7 @@ impl WriteTool for FileAttach {
         };
         let file = rules::attach(tx, spot.place, new)?;
         let on = spot.name;
-        Ok(ToolOutput::text(format!("Put \"{}\" (id {}) on {on}.", file.name, file.id.short())))
+        Ok(ToolOutput::text(format!("Added \"{}\" (id {}) to {on}.", file.name, file.id.short())))
     }
 }
 
@@ -269,10 +269,10 @@ mod tests {
     fn a_part_of_a_text_says_where_it_goes_on() {
         let text = "one\ntwo\nthree\n";
         assert_eq!(window(text, None, None), "1\tone\n2\ttwo\n3\tthree\n");
-        assert_eq!(window(text, Some(2), Some(1)), "2\ttwo\n[3 lines; go on with offset 3]");
+        assert_eq!(window(text, Some(2), Some(1)), "2\ttwo\n[3 lines; continue with offset 3]");
         assert_eq!(window(text, Some(9), None), "The file has 3 lines.");
         let long = "x".repeat(1_500) + "\n";
         let shown = window(&long.repeat(20), None, None);
-        assert!(shown.len() < 13 * 1024 && shown.ends_with("[20 lines; go on with offset 9]"));
+        assert!(shown.len() < 13 * 1024 && shown.ends_with("[20 lines; continue with offset 9]"));
     }
 }

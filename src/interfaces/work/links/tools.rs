@@ -35,7 +35,7 @@ impl WriteTool for LinkAdd {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Link a task to a web page or to another record, so that others find it there.",
+        about: "Link a task to a web page or another record, so that others can find it.",
     };
 
     fn commit(
@@ -73,7 +73,7 @@ impl WriteTool for LinkRemove {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Delete,
-        about: "Take a link of a task away.",
+        about: "Remove a link from a task.",
     };
 
     fn commit(

@@ -80,6 +80,8 @@ struct ListPage {
     archived: bool,
     other_url: String,
     tasks_url: String,
+    /// Address of the form for a new stream; empty if there is none.
+    new_url: String,
     fields: Option<Fields>,
 }
 
@@ -91,6 +93,8 @@ web::region!(ListPage, as_rows, ListRows, "streams/index-rows.html");
 struct StreamPageParams {
     archived: String,
     part: String,
+    /// Whether to show the form for a new stream.
+    new: String,
 }
 
 async fn list(
@@ -102,7 +106,8 @@ async fn list(
 ) -> Result<Response, PageError> {
     let page = ws.read(|snap| {
         let scene = ViewContext::new(&ws, &who, snap)?;
-        all(&scene, snap, shell, (!params.archived.is_empty(), StreamForm::default()))
+        let form = (!params.new.is_empty()).then(StreamForm::default);
+        all(&scene, snap, shell, (!params.archived.is_empty(), form))
     })?;
     match hx.is_partial() {
         true => html::fragment(&page.as_rows()),
@@ -114,7 +119,7 @@ fn all(
     scene: &ViewContext,
     read: &dyn Read,
     shell: Shell,
-    (archived, form): (bool, StreamForm),
+    (archived, form): (bool, Option<StreamForm>),
 ) -> Result<ListPage, TaskError> {
     let mut rows = Vec::new();
     for stream in queries::all(read)? {
@@ -131,8 +136,13 @@ fn all(
         archived,
         other_url: scene.ws.url(other),
         tasks_url: scene.ws.url("tasks"),
-        fields: (scene.may_write && !archived)
-            .then(|| Fields::new(scene, scene.ws.url("streams"), form)),
+        new_url: match scene.may_write && !archived {
+            true => scene.ws.url("streams?new=1"),
+            false => String::new(),
+        },
+        fields: form
+            .filter(|_| scene.may_write && !archived)
+            .map(|form| Fields::new(scene, scene.ws.url("streams"), form)),
     })
 }
 
@@ -447,7 +457,7 @@ async fn create(
             Ok(flash::say(&app, Flash::ok(words), hx.go_to(&href(&scene, stream.id))))
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
-            let mut page = ws.read(|snap| all(&scene, snap, shell, (false, form)))?;
+            let mut page = ws.read(|snap| all(&scene, snap, shell, (false, Some(form))))?;
             page.fields = page.fields.map(|fields| fields.refused(&error, EditConflict::default()));
             html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }

@@ -61,7 +61,7 @@ pub struct StreamList;
 pub struct ListArgs {
     /// words in name, line or goal
     q: Option<String>,
-    /// with those that are out of the way
+    /// also archived ones
     #[serde(default)]
     archived: bool,
 }
@@ -73,8 +73,8 @@ impl ReadTool for StreamList {
         group: Group::Tasks,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List streams: why the work of each is done, who answers for it, how far it is. task_list with q \
-                stream:Name has its tasks.",
+        about: "List streams with their goal, lead and progress. For a stream's tasks use \
+                task_list with q stream:Name.",
     };
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -102,7 +102,7 @@ pub struct StreamSave;
 /// Arguments of `stream_save`.
 #[derive(Deserialize, JsonSchema)]
 pub struct SaveArgs {
-    /// the name of one to change; makes a new one if left out
+    /// the name of one to change; omit to create one
     stream: Option<String>,
     name: Option<String>,
     /// one line
@@ -114,7 +114,7 @@ pub struct SaveArgs {
     /// YYYY-MM-DD or none
     target_date: Option<String>,
     kind: Option<StreamKind>,
-    /// true puts it out of the way, false brings it back
+    /// true archives it, false restores it
     archived: Option<bool>,
 }
 
@@ -126,7 +126,7 @@ impl WriteTool for StreamSave {
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Make a stream, a group of tasks with one goal, or change one. What is left out stays.",
+        about: "Create a stream, a group of tasks with one goal, or change one. Omitted fields stay unchanged.",
     };
 
     fn commit(

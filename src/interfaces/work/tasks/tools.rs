@@ -75,7 +75,7 @@ pub struct TaskList;
 pub struct ListArgs {
     /// me (default), any, none or a name
     assignee: Option<String>,
-    /// open (default), all, or words with commas
+    /// open (default), all, or comma-separated
     status: Option<String>,
     /// words, or terms: due:<7d label:x has:comment -priority:low
     q: Option<String>,
@@ -104,7 +104,7 @@ impl ReadTool for TaskList {
             let says = |keys: &[&str]| query.terms.iter().any(|term| keys.contains(&&*term.key));
             let is_copied = |term: &Term| term.is_words() || COPIED.contains(&&*term.key);
             if cx.ws.upstream.is_some() && !query.terms.iter().all(is_copied) {
-                let message = "what this machine has of the workspace does not tell that";
+                let message = "this machine's copy of the workspace doesn't have that data";
                 return Err(ToolError::refused("not_here", message));
             }
             let assignee = match args.assignee.as_deref().map(str::trim) {
@@ -161,8 +161,12 @@ pub struct GetArgs {
 
 impl ReadTool for TaskGet {
     type Args = GetArgs;
-    const SPEC: ToolSpec =
-        spec("task_get", Effect::Read, "Show a task with its parts, comments and delivered work.");
+    const SPEC: ToolSpec = spec(
+        "task_get",
+        Effect::Read,
+        "Show a task with its subtasks, comments and delivered \
+            work.",
+    );
     const LOOKS: Looks = Looks::Copy;
 
     async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
@@ -197,7 +201,7 @@ pub struct TaskCreate;
 pub struct CreateArgs {
     #[serde(default)]
     title: String,
-    /// makes all tasks of this template
+    /// creates all tasks of this template
     template: Option<String>,
     /// Markdown
     description: Option<String>,
@@ -206,13 +210,13 @@ pub struct CreateArgs {
     due: Option<String>,
     /// me, a person, or an agent that reports to you
     assignee: Option<String>,
-    /// task of which it is a part
+    /// parent task
     parent: Option<String>,
     labels: Option<Vec<String>>,
     /// default: that of your task
     stream: Option<String>,
     start: Option<String>,
-    /// its parts
+    /// its subtasks
     #[serde(default)]
     items: Vec<Item>,
 }
@@ -240,7 +244,7 @@ impl WriteTool for TaskCreate {
     type Args = CreateArgs;
     type Ready = ();
     const ALIASES: Aliases = &[("tags", "labels")];
-    const SPEC: ToolSpec = spec("task_create", Effect::Add, "Create a task or a part of one.");
+    const SPEC: ToolSpec = spec("task_create", Effect::Add, "Create a task or a subtask.");
 
     fn commit(
         &self,
@@ -300,7 +304,7 @@ fn parts(
 ) -> Result<Vec<brief::Line>, TaskError> {
     if MAX_ITEMS < items.len() {
         let message =
-            format!("make at most {MAX_ITEMS} at once; task_create with parent adds more");
+            format!("create at most {MAX_ITEMS} at once; task_create with parent adds more");
         return Err(TaskError::field("items", message));
     }
     let mut made = Vec::with_capacity(items.len());
@@ -315,7 +319,7 @@ fn parts(
     for (item, id) in items.iter().zip(&made) {
         for number in &item.blocked_by {
             let Some(blocker) = number.checked_sub(1).and_then(|n| made.get(n)) else {
-                let message = format!("blocked_by {number}: there are items 1 to {}", made.len());
+                let message = format!("blocked_by {number}: use an item from 1 to {}", made.len());
                 return Err(TaskError::field("items", message));
             };
             rules::relations::relate(tx, *id, RelationKind::BlockedBy, *blocker)?;
@@ -362,7 +366,7 @@ pub struct UpdateArgs {
     due: Option<String>,
     title: Option<String>,
     description: Option<String>,
-    /// that you read, for texts
+    /// the one you read, for texts
     rev: Option<u64>,
     /// a name, me or none
     assignee: Option<String>,
@@ -458,7 +462,7 @@ impl WriteTool for TaskComplete {
     const SPEC: ToolSpec = spec(
         "task_complete",
         Effect::Change,
-        "Finish a task. Refused while delivered work waits for a review or parts are open.",
+        "Finish a task. Refused while delivered work waits for review or subtasks are open.",
     );
 
     fn commit(
@@ -481,10 +485,10 @@ pub struct TaskDelegate;
 /// Arguments of `task_delegate`.
 #[derive(Deserialize, JsonSchema)]
 pub struct DelegateArgs {
-    /// who reports to you
+    /// an agent that reports to you
     to: String,
     title: String,
-    /// all that the agent needs to know, Markdown
+    /// everything the agent needs to know, Markdown
     description: String,
     priority: Option<Priority>,
     /// YYYY-MM-DD
@@ -517,8 +521,7 @@ impl WriteTool for TaskDelegate {
         let me = Assignee::Agent(cx.agent);
         let assignee = names.people.find(&args.to, me)?;
         if assignee.and_then(Assignee::agent).is_none() {
-            let message =
-                format!("\"{}\" is not an agent; agent_list shows those there are", args.to);
+            let message = format!("\"{}\" isn't an agent; agent_list shows all agents", args.to);
             return Err(ToolError::refused("not_an_agent", message));
         }
         let new = NewTask {

@@ -39,8 +39,8 @@ impl ReadTool for ViewList {
         group: Group::Tasks,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List the views of tasks that everybody shares. Give the q of one to task_list, with assignee any, \
-                to see its tasks.",
+        about: "List shared task views. To see a view's tasks, pass its q to task_list, with \
+                assignee any.",
     };
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {

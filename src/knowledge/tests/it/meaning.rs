@@ -184,11 +184,15 @@ async fn what_is_no_model_is_refused_in_a_sentence_and_words_are_found() {
     put(config.0, config.1).await;
     put(tokenizer.0, tokenizer.1).await;
     let missing = api.post("/api/v1/meaning", &json!({})).await;
-    assert!(missing.text.contains("model.safetensors of the model is missing"), "{}", missing.text);
+    assert!(
+        missing.text.contains("the model's file model.safetensors is missing"),
+        "{}",
+        missing.text
+    );
     let cut = weights.1[..weights.1.len() - 4].to_vec();
     put(weights.0, cut.clone()).await;
     let unknown = api.post("/api/v1/meaning", &json!({})).await;
-    assert!(unknown.text.contains("does not know this model"), "{}", unknown.text);
+    assert!(unknown.text.contains("doesn't know this model"), "{}", unknown.text);
     let page = hq.owner().get(&format!("{HERE}/settings/meaning")).await;
     assert!(page.text.contains("Confirm and use"), "{}", page.text);
 

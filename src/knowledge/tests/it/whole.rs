@@ -341,8 +341,15 @@ async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_t
     );
     assert!(!results[2].contains("cobalt"), "nor read by its id: {}", results[2]);
     assert!(results[3].contains("## Return"), "{}", results[3]);
-    assert!(results[4].starts_with("Suggested. Others read \"Lease terms\""), "{}", results[4]);
-    assert!(results[5].contains("say the version"), "{}", results[5]);
+    assert!(
+        results[4].starts_with(
+            "Suggested. Others also read \"Lease \
+        terms\""
+        ),
+        "{}",
+        results[4]
+    );
+    assert!(results[5].contains("give the version"), "{}", results[5]);
     assert!(results[6].contains("Wrote \"Notes\""), "{}", results[6]);
     assert!(results[7].contains("only a person"), "{}", results[7]);
     assert!(results[8].contains("Wrote \"Answer a deposit question\""), "{}", results[8]);

@@ -68,7 +68,7 @@ pub(in crate::remote) async fn draft(
     let (own, branch) = (ws.clone(), Branch::draft(&slug)?);
     let now = blocking(move || own.repo()?.head(&branch)).await??;
     if bond != Bond::Works || now != Some(draft) {
-        let words = "this change is not made any more";
+        let words = "this change is no longer made";
         return Err(EngineError::Home(Refusal::new("no_draft", words)));
     }
     let stand = piece(ws, (draft, Some(has)), offset).await?;

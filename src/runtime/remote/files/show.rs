@@ -31,7 +31,7 @@ pub(in crate::remote) async fn answer_request(
     request: FileQuestion,
 ) -> Result<Value, Refusal> {
     let Some(up) = ws.upstream.clone() else {
-        return Err(Refusal::new("no_host", "this is a home, and nobody asks it"));
+        return Err(Refusal::new("no_host", "this machine runs HQ itself"));
     };
     let at: Here<'_> = (ws, &*up);
     let done = match request {
@@ -51,7 +51,7 @@ async fn list_files(at: Here<'_>, wanted: Wanted) -> Result<Lies, EngineError> {
     let slug = stands(ws, agent).await?.slug;
     let folder = ws.agent_folder(&slug);
     let Ok(_turn) = tokio::time::timeout(TURN, ws.paths.hold(&folder)).await else {
-        let words = "they are on their way between both machines";
+        let words = "they are being transferred between the two machines";
         return Err(EngineError::Home(Refusal::new("busy", words)));
     };
     let (lying, stays) = match wanted.of {
@@ -200,7 +200,7 @@ fn laid(
 }
 
 fn overtaken() -> EngineError {
-    let words = "the files were changed here at the same moment";
+    let words = "the files were changed here at the same time";
     EngineError::Home(Refusal::new(OVERTAKEN, words))
 }
 

@@ -58,7 +58,7 @@ impl Told {
         let whole = whole.or_else(|| (shown.len() < words.len()).then(|| words.clone()));
         let kept = whole.map(|whole| format!("{ours}\n{}", untrusted::wrap(&id, &whole)));
         if kept.is_some() {
-            ours.push_str(&format!("; path \"{}\" has all of it", cx.result_name()));
+            ours.push_str(&format!("; path \"{}\" has the full text", cx.result_name()));
         }
         let text = match shown {
             "" => ours,
@@ -120,7 +120,7 @@ pub(super) fn refusal(cx: &ToolCx, error: &BrowserError) -> ToolOutput {
 pub(super) fn hidden(error: &BrowserError) -> ToolOutput {
     let words = match error {
         BrowserError::Hidden => error.to_string(),
-        _ => "no more is told of it while a credential is typed".to_owned(),
+        _ => "details are hidden while a credential is typed".to_owned(),
     };
     ToolOutput::error(format!("Error({}): {words}", error.code()))
 }
@@ -137,8 +137,8 @@ pub(super) fn with_news(output: ToolOutput, news: &[String]) -> ToolOutput {
 /// Describes what a person in control has left.
 pub(super) fn left_by(handed: &Handed) -> String {
     match handed.note.as_str() {
-        "" => format!("{} had the wheel of this browser meanwhile", handed.name),
-        note => format!("{} had the wheel of this browser meanwhile and says: {note}", handed.name),
+        "" => format!("{} took control of this browser", handed.name),
+        note => format!("{} took control of this browser and left a note: {note}", handed.name),
     }
 }
 

@@ -98,11 +98,11 @@ impl Action {
             Self::Open | Self::Navigate => "open",
             Self::Back => "go back",
             Self::Forward => "go forward",
-            Self::Reload => "load the page anew",
-            Self::Tabs => "look at the tabs",
+            Self::Reload => "reload the page",
+            Self::Tabs => "list the tabs",
             Self::Close => "close the tab",
             Self::Snapshot => "read the page",
-            Self::Screenshot => "take a picture",
+            Self::Screenshot => "take a screenshot",
             Self::Click => "click",
             Self::Hover => "point at",
             Self::Type => "type into",
@@ -112,10 +112,10 @@ impl Action {
             Self::Scroll => "scroll",
             Self::Drag => "drag",
             Self::Wait => "wait",
-            Self::Dialog => "answer a question",
-            Self::Upload => "give a file to",
+            Self::Dialog => "answer a dialog",
+            Self::Upload => "upload a file to",
             Self::Evaluate => "run a script",
-            Self::Batch => "do several things",
+            Self::Batch => "perform several actions",
         }
     }
 }
@@ -123,20 +123,20 @@ impl Action {
 /// What `browser` takes.
 #[derive(Clone, Deserialize, JsonSchema)]
 pub(crate) struct Args {
-    /// open: url in a new tab. type: add text. fill: replace text. dialog: answers the page's next question (text; key Escape for Cancel).
+    /// open: url in a new tab. type: add text. fill: replace text. dialog: answers the page's next dialog (text; key Escape for Cancel).
     pub(super) action: Action,
-    /// open, navigate; wait: a part of the address.
+    /// open, navigate; wait: part of the address.
     pub(super) url: Option<String>,
     /// Number of the tab (the last used).
     pub(super) tab: Option<u32>,
-    /// A part, as e12 in a snapshot.
+    /// An element, as e12 in a snapshot.
     #[serde(rename = "ref")]
     pub(super) part: Option<String>,
     /// drag: where to.
     pub(super) to_ref: Option<String>,
-    /// type, fill, dialog; wait: words that come; evaluate: the script.
+    /// type, fill, dialog; wait: text to appear; evaluate: the script.
     pub(super) text: Option<String>,
-    /// fill: KEY of a secret in place of text.
+    /// fill: KEY of a secret instead of text.
     pub(super) secret: Option<String>,
     /// select: words or values. upload: paths in your folder, or task:NAME.
     pub(super) options: Option<Vec<String>>,
@@ -146,18 +146,18 @@ pub(crate) struct Args {
     pub(super) x: Option<f64>,
     /// As x; scroll goes 600 down.
     pub(super) y: Option<f64>,
-    /// snapshot: only parts with these words.
+    /// snapshot: only elements with these words.
     pub(super) find: Option<String>,
     /// snapshot: only inside this ref.
     pub(super) within: Option<String>,
-    /// snapshot: only what can be acted on.
+    /// snapshot: only interactive elements.
     pub(super) interactive: Option<bool>,
     /// snapshot: the text as Markdown, without refs.
     pub(super) markdown: Option<bool>,
-    /// screenshot: with refs and their places.
+    /// screenshot: with refs and positions.
     pub(super) labels: Option<bool>,
     /// wait (10).
     pub(super) seconds: Option<u64>,
-    /// batch: up to 20 such calls that do not only look, in order, until one fails, needs a person's yes or brings a page.
+    /// batch: up to 20 such calls that don't only read, in order, until one fails, needs approval or loads a page.
     pub(super) acts: Option<Vec<Map<String, Value>>>,
 }

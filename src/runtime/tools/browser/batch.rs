@@ -33,19 +33,19 @@ static CALLS: LazyLock<Registry> = LazyLock::new(|| Registry::new().act(Browse))
 fn acts_of(args: &Args) -> Result<Vec<Args>, ToolError> {
     let given = args.acts.as_deref().unwrap_or_default();
     if given.is_empty() || MOST < given.len() {
-        return Err(missing("acts", "name 1 to 20 acts"));
+        return Err(missing("acts", "give 1 to 20 actions"));
     }
     let mut acts = Vec::with_capacity(given.len());
     for (at, one) in given.iter().enumerate() {
         let wrong = |why: &str| missing(&format!("acts[{at}]"), why);
         let raw = Value::Object(one.clone()).to_string();
-        let entry = CALLS.get(BROWSER).ok_or_else(|| wrong("nothing is known of it"))?;
+        let entry = CALLS.get(BROWSER).ok_or_else(|| wrong("it isn't an action"))?;
         let canonical = entry.canonical(&raw).map_err(|error| wrong(&words_of(error)))?;
         let act: Args =
             serde_json::from_str(&canonical).map_err(|error| wrong(&error.to_string()))?;
         if !act.action.fits_batch() {
             return Err(wrong(
-                "what looks, closes, runs a script or is a batch is a call by itself",
+                "reading, closing, running a script and nested batches need a call of their own",
             ));
         }
         acts.push(Args { tab: act.tab.or(args.tab), ..act });
@@ -70,7 +70,7 @@ impl BrowserAction<'_> {
         let (mut came, mut end) = (None, None);
         for (number, args) in (1..).zip(acts) {
             if self.stage.is_wanted() {
-                end = Some((number, "a person wants the wheel".to_owned(), String::new()));
+                end = Some((number, "a person wants to take control".to_owned(), String::new()));
                 break;
             }
             let before = self.pages();
@@ -90,15 +90,20 @@ impl BrowserAction<'_> {
                 }
             }
             if number < all && self.has_moved(&before) {
-                end = Some((number + 1, "another page has come".to_owned(), String::new()));
+                end = Some((number + 1, "the page has changed".to_owned(), String::new()));
                 break;
             }
         }
         let (head, words) = match end {
-            None => (format!("{all} acts done"), String::new()),
-            Some((at, why, words)) => {
-                (format!("{} of {all} acts done, from act {at} on none: {why}", at - 1), words)
-            }
+            None => (format!("{all} actions done"), String::new()),
+            Some((at, why, words)) => (
+                format!(
+                    "{} of {all} actions done, stopped before action {at}: \
+                    {why}",
+                    at - 1
+                ),
+                words,
+            ),
         };
         let mut result = self.at_the_end(came).await;
         result.ours = format!("{head}{lines}\n{}", result.ours);
@@ -106,7 +111,7 @@ impl BrowserAction<'_> {
         if !words.is_empty() {
             result
                 .ours
-                .push_str("\nat the end, behind an empty line, what the act that failed met:");
+                .push_str("\nafter the empty line at the end, what the failed action found:");
             let behind = if result.words.is_empty() { words } else { format!("\n\n{words}") };
             result.words.push_str(&behind);
             if let Some(whole) = &mut result.whole {
@@ -153,7 +158,7 @@ impl BrowserAction<'_> {
             Err(trouble) => {
                 let (ours, words) = self.describe_trouble(&trouble);
                 Told {
-                    ours: format!("what changed is not known: {ours}"),
+                    ours: format!("couldn't read what changed: {ours}"),
                     words,
                     ..Told::default()
                 }
@@ -246,7 +251,7 @@ impl BrowserAction<'_> {
             AccessDecision::Allow => Ok(()),
             AccessDecision::Deny => Err(ToolError::refused("denied", why)),
             AccessDecision::Ask => {
-                let text = format!("a person is asked first: make it a call by itself. {why}");
+                let text = format!("this needs approval: make it a call of its own. {why}");
                 Err(ToolError::refused("ask_first", text))
             }
         }
@@ -294,7 +299,7 @@ mod tests {
             (json!([click, { "action": "snapshot" }]), "acts[1]"),
             (json!([{ "action": "batch", "acts": [] }]), "acts[0]"),
             (json!([{ "action": "click", "reff": "e1" }]), "Did you mean \"ref\"?"),
-            (json!([{ "action": "evaluate", "text": "1" }]), "runs a script"),
+            (json!([{ "action": "evaluate", "text": "1" }]), "running a script"),
         ] {
             let Err(error) = batch(acts) else { panic!("{why}") };
             let text = words_of(error);

@@ -52,9 +52,15 @@ pub(super) async fn take(
     paths: Option<&[String]>,
 ) -> Result<Vec<Given>, ToolError> {
     let paths = paths.filter(|paths| !paths.is_empty());
-    let paths = paths.ok_or_else(|| missing("options", "name files, such as offers/march.pdf"))?;
+    let paths = paths.ok_or_else(|| {
+        missing(
+            "options",
+            "give file paths, such as \
+        offers/march.pdf",
+        )
+    })?;
     if AT_ONCE < paths.len() {
-        return Err(missing("options", "at most 10 files are given at once"));
+        return Err(missing("options", "at most 10 files at once"));
     }
     let mut wanted = Vec::new();
     for path in paths {
@@ -76,7 +82,7 @@ pub(super) async fn take(
                         return Err(too_large(&file.name, most));
                     }
                     let gone = |error: io::Error| {
-                        let text = format!("the content of {} is not there: {error}", file.name);
+                        let text = format!("the content of {} is missing: {error}", file.name);
                         ToolError::refused("file_missing", text)
                     };
                     let bytes = ws.blobs.get(file.blob, file.size).map_err(gone)?;
@@ -85,7 +91,11 @@ pub(super) async fn take(
             };
             room = room.saturating_sub(bytes.len() as u64);
             if let Some(leak) = leaks::in_file(&ws.app.redactor, &bytes) {
-                let text = format!("nothing was given: {path}, line {}: {}", leak.line, leak.why);
+                let text = format!(
+                    "nothing was uploaded: {path}, line {}: \
+                    {}",
+                    leak.line, leak.why
+                );
                 return Err(ToolError::refused("denied", text));
             }
             let name = path.rsplit(['/', ':']).next().unwrap_or_default().to_owned();
@@ -109,7 +119,7 @@ fn own(
     let files = folder::open(root)?;
     let path = folder::relative(&files, written)?;
     if path.is_empty() {
-        return Err(missing("options", "name a file, not the folder"));
+        return Err(missing("options", "give a file, not the folder"));
     }
     match files.read_up_to(&path, room)? {
         None => Err(folder::missing(&files, &path)),
@@ -120,19 +130,16 @@ fn own(
 
 fn too_large(name: &str, most: u64) -> ToolError {
     let most = format::size(most);
-    ToolError::refused(
-        "too_large",
-        format!("{name}: files for a page have at most {most} together"),
-    )
+    ToolError::refused("too_large", format!("{name}: uploads can have at most {most} in total"))
 }
 
 /// The newest file of this name on the run's task.
 fn of_task(ws: &Ws, task: Option<TaskId>, name: &str) -> Result<TaskFile, ToolError> {
     let Some(task) = task else {
-        return Err(ToolError::refused("file_not_found", "this run works on no task"));
+        return Err(ToolError::refused("file_not_found", "this run doesn't work on a task"));
     };
     let all = ws.read(|snap| files::of(snap, Place::Task(task)))?;
     let found = all.into_iter().rfind(|file| file.name == name);
-    let none = || format!("the task has no file \"{name}\"; file_list shows what there is");
+    let none = || format!("the task has no file \"{name}\"; file_list shows its files");
     found.ok_or_else(|| ToolError::refused("file_not_found", none()))
 }

@@ -35,7 +35,7 @@ impl BrowserAction<'_> {
 
     fn wanted_url(&self) -> Result<&str, Trouble> {
         let url = self.url.as_deref();
-        url.ok_or_else(|| missing("url", "say which address to open").into())
+        url.ok_or_else(|| missing("url", "give the address to open").into())
     }
 
     pub(super) async fn go(&self, page: &Page) -> Result<Told, Trouble> {
@@ -53,7 +53,7 @@ impl BrowserAction<'_> {
     ) -> Result<Told, Trouble> {
         let mut ours = format!("in t{}", page.number());
         if opened.is_download {
-            ours.push_str(": a file that is downloaded");
+            ours.push_str(": a file download");
             return Ok(Told { ours, ..Told::default() });
         }
         if opened.status != 0 {

@@ -163,7 +163,7 @@ impl Keep {
         }
         let mut site = authorize::authorize(tx, agents, Some(run), &self.facts(facts))?;
         if site.decision == AccessDecision::Ask && site.rule.is_none() {
-            site.why = format!("Nobody has allowed it to keep what {} sends yet", self.place());
+            site.why = format!("It isn’t allowed to save downloads from {} yet", self.place());
         }
         Ok(itself.and(site))
     }
@@ -205,7 +205,8 @@ impl Keep {
             None => "downloads/".to_owned(),
         };
         format!(
-            "Keep the download {name} from {}\nKind: {kind}\nSize: {size}\nAddress: {}\nGoes to: {path}",
+            "Save the download {name} from {}\nKind: {kind}\nSize: {size}\nAddress: {}\nPath: \
+             {path}",
             self.place(),
             escape::plain(&one.url, MAX_URL)
         )
@@ -264,7 +265,7 @@ mod tests {
         let keep = Keep::of(&download("https://shop.example/offer?id=1"));
         let shown = keep.shown();
         assert!(
-            shown.starts_with("Keep the download \"offer.pdf\" from shop.example\n"),
+            shown.starts_with("Save the download \"offer.pdf\" from shop.example\n"),
             "{shown}"
         );
         assert!(shown.contains("Kind: PDF file") && shown.contains("Size: 17 B\n"), "{shown}");

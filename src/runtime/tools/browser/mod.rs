@@ -75,7 +75,9 @@ impl ActTool for Browse {
         group: Group::Web,
         needs: Can::Write,
         effect: Effect::External,
-        about: "Use a web browser: open pages, see them as lines with refs, click, type and fill by ref. Acts answer what changed. To have a person sign in or solve something there: ask_person with in_browser.",
+        about: "Use a web browser: open pages, read them as lines with refs, click, type and fill \
+            by ref. Results say what changed. To have a person sign in or solve something there: \
+            ask_person with in_browser.",
     };
     const ALIASES: Aliases = &[
         ("element", "ref"),
@@ -95,18 +97,18 @@ impl ActTool for Browse {
         scripted(cx, &args)?;
         let url = address_of(cx, &args)?;
         let failed = |error: std::io::Error| {
-            let message = format!("the way out of the browser cannot be opened: {error}");
+            let message = format!("the browser's proxy couldn't be started: {error}");
             ToolError::Failed { code: "way_out_failed", message }
         };
         let browser = cx.ws.browser(cx.agent, &slug).await.map_err(failed)?;
         let key = cx.ws.browser_of(cx.agent);
-        let gone = || ToolError::refused("browser_ended", "the browser was taken away; try again");
+        let gone = || ToolError::refused("browser_ended", "the browser was stopped; try again");
         let stage = cx.ws.app.browsers.stage(key).ok_or_else(gone)?;
         let action = BrowserAction::new(cx, (browser, stage, key), args, url);
         let result = tokio::select! {
             result = action.in_turn() => result,
             () = cx.cancel.cancelled() => {
-                let text = "stopped; what was under way in the browser may or may not have happened";
+                let text = "stopped; the current action may or may not have happened";
                 return Err(ToolError::refused("aborted", text));
             }
         };
@@ -125,20 +127,23 @@ impl ActTool for Browse {
 fn allowed(cx: &ToolCx) -> Result<String, ToolError> {
     let denied = |why: &str| ToolError::refused("denied", why);
     if cx.child.as_ref().is_some_and(|child| !child.may_network) {
-        return Err(denied("a sub-agent without the network has no browser"));
+        return Err(denied("a sub-agent without network access has no browser"));
     }
     let (agent, whose, is_on) = cx.ws.read(|snap| {
         let whose = reach::agents_of(snap, cx.agent, cx.run)?;
         let is_on = browsers::is_on(snap, &[cx.agent])?;
         Ok::<_, StoreError>((snap.get::<Agent>(cx.agent)?, whose, is_on))
     })?;
-    let Some(agent) = agent else { return Err(denied("the agent does not exist any more")) };
+    let Some(agent) = agent else { return Err(denied("the agent no longer exists")) };
     // The browser has the reach of its own agent, which the acting agent may not have.
     if 1 < whose.len() {
         return Err(denied("a sub-agent that works for another agent has no browser"));
     }
     if !is_on {
-        return Err(denied("a person has to switch the browser on: agent's page, Browser"));
+        return Err(denied(
+            "the browser is off; a person can turn it on under Browser on the \
+            agent's page",
+        ));
     }
     Ok(agent.slug)
 }
@@ -148,7 +153,7 @@ fn no_secrets(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
     let texts = [&args.url, &args.text].into_iter().flatten();
     for text in texts.chain(args.options.iter().flatten()) {
         if let Some(why) = leaks::of(&cx.ws.app.redactor, text) {
-            let text = format!("nothing was sent: {why}; go on without it");
+            let text = format!("nothing was sent: {why}; continue without it");
             return Err(ToolError::refused("denied", text));
         }
     }
@@ -161,15 +166,13 @@ fn scripted(cx: &ToolCx, args: &Args) -> Result<(), ToolError> {
         return Ok(());
     }
     if !cx.ws.read(|snap| browsers::policy(snap, cx.agent))?.scripts {
-        let text = "scripts are off; an owner or admin may allow them: agent's page, Browser";
+        let text = "scripts are off; an owner or admin can allow them under Browser on the agent's \
+            page";
         return Err(ToolError::refused("evaluate_off", text));
     }
     let script = args.text.as_deref().unwrap_or_default();
     if plan::MAX_SCRIPT < script.chars().count() {
-        return Err(missing(
-            "text",
-            "a script has at most 4000 characters, so that people read it",
-        ));
+        return Err(missing("text", "use at most 4000 characters, so that people can review it"));
     }
     Ok(())
 }
@@ -272,7 +275,8 @@ impl BrowserAction<'_> {
         tokio::select! {
             result = hang::in_time(self.budget(), self.act_as_weighed(spot.is_some())) => result,
             () = self.stage.interrupted() => {
-                let text = "a person took the wheel; what was under way may or may not have happened, look first";
+                let text = "a person took control; the current action may or may not have \
+                    happened, so check first";
                 Err(ToolError::refused("human_in_control", text).into())
             }
         }
@@ -280,7 +284,11 @@ impl BrowserAction<'_> {
 
     /// The result after a person was in control, in place of an action on a page that the agent no longer knows.
     async fn after_wheel(&self, handed: &Handed) -> Result<Told, Trouble> {
-        let ours = format!("{}. Nothing was done; what changed meanwhile:", left_by(handed));
+        let ours = format!(
+            "{}. This call did nothing. Changes since your last \
+            call:",
+            left_by(handed)
+        );
         let last = self.last().await?;
         let Some(page) = last.filter(|_| !self.stage.is_dark()) else {
             return Ok(Told { ours, ..Told::default() });
@@ -426,7 +434,13 @@ impl BrowserAction<'_> {
             },
             Action::Select => {
                 let options = args.options.as_deref();
-                let options = options.ok_or_else(|| missing("options", "name what is chosen"))?;
+                let options = options.ok_or_else(|| {
+                    missing(
+                        "options",
+                        "name the options to \
+                    choose",
+                    )
+                })?;
                 page.select(self.part()?, options).await?;
             }
             Action::Press => {
@@ -443,7 +457,7 @@ impl BrowserAction<'_> {
             }
             Action::Drag => {
                 let to = args.to_ref.as_deref();
-                let to = to.ok_or_else(|| missing("to_ref", "name the part to drag it to"))?;
+                let to = to.ok_or_else(|| missing("to_ref", "give the ref to drag it to"))?;
                 page.drag(self.part()?, refs::parse(to)?).await?;
             }
             Action::Wait => page.wait(&self.wait(), self.seconds()).await?,
@@ -457,7 +471,7 @@ impl BrowserAction<'_> {
     async fn upload(&self, page: &Page) -> Result<(), Trouble> {
         let given = self.given.lock().take();
         let (number, files) = given.ok_or_else(plan::changed)?;
-        let number = number.ok_or_else(|| missing("ref", "name the field for files"))?;
+        let number = number.ok_or_else(|| missing("ref", "name the file field"))?;
         let uploads = files.into_iter().map(|one| one.upload).collect();
         Ok(page.upload(number, uploads).await?)
     }
@@ -473,7 +487,7 @@ impl BrowserAction<'_> {
         }
         let value = value?;
         let result = self.after(page).await?;
-        let ours = "done; its value as JSON, and below what changed in the page:".to_owned();
+        let ours = "done; its value as JSON, then what changed on the page:".to_owned();
         Ok(Told { ours, words: format!("{value}\n{}", result.words), ..result })
     }
 
@@ -522,7 +536,9 @@ impl BrowserAction<'_> {
     /// What the action changed on the page.
     async fn after(&self, page: &Page) -> Result<Told, Trouble> {
         if !self.is_sent().await {
-            let ours = "done; hidden until the form was sent and its fields are empty".to_owned();
+            let ours = "done; hidden until the form is submitted and its fields are \
+                empty"
+                .to_owned();
             return Ok(Told { ours, ..Told::default() });
         }
         if self.is_in_batch {
@@ -540,7 +556,7 @@ impl BrowserAction<'_> {
             changes => changes?.text(),
         };
         let ours = match (page.chooser().is_some(), words.is_empty()) {
-            (true, _) => "done; the page asks for a file: upload gives it one; what changed:",
+            (true, _) => "done; the page asks for a file, so use upload; what changed:",
             (false, true) => "done; nothing changed",
             (false, false) => "done; what changed:",
         };
@@ -549,12 +565,18 @@ impl BrowserAction<'_> {
 
     fn part(&self) -> Result<u32, Trouble> {
         let part = self.args.part.as_deref();
-        let part = part.ok_or_else(|| missing("ref", "name a part of the last snapshot: e12"))?;
+        let part = part.ok_or_else(|| {
+            missing(
+                "ref",
+                "give a ref from the last snapshot, such as \
+            e12",
+            )
+        })?;
         Ok(refs::parse(part)?)
     }
 
     fn text(&self) -> Result<&str, Trouble> {
-        self.args.text.as_deref().ok_or_else(|| missing("text", "say what is written").into())
+        self.args.text.as_deref().ok_or_else(|| missing("text", "give the text to type").into())
     }
 
     fn wait(&self) -> Wait {

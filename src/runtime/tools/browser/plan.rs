@@ -108,7 +108,7 @@ impl Act {
         if let (Action::Drag, Some(to)) = (args.action, args.to_ref.as_deref()) {
             let to = page.stake(Aim::Part(refs::parse(to)?)).await?;
             if to.site() != stake.site() {
-                return Err(missing("to_ref", "nothing is dragged from one site to another").into());
+                return Err(missing("to_ref", "you can't drag from one site to another").into());
             }
         }
         let sends = sends(&args, &stake);
@@ -262,16 +262,16 @@ impl Act {
             does.push(format!("sends a form with {}", listed(&inside.collect::<Vec<_>>())));
         }
         if has(SiteAct::Download) {
-            does.push("begins a download".to_owned());
+            does.push("starts a download".to_owned());
         }
         if has(SiteAct::Upload) {
-            does.push("gives files to the page".to_owned());
+            does.push("uploads files to the page".to_owned());
         }
         if has(SiteAct::Evaluate) {
             does.push("runs a script in the page".to_owned());
         }
         if does.is_empty() {
-            return format!("Nobody has allowed it to act at {} yet", self.place());
+            return format!("It isn’t allowed to act at {} yet", self.place());
         }
         format!("It {} at {}", listed(&does), self.place())
     }
@@ -299,7 +299,7 @@ impl Act {
             Action::Press => {
                 format!("press {} in {what}", args.key.as_deref().unwrap_or_default())
             }
-            Action::Dialog => "answer the next question of the page".to_owned(),
+            Action::Dialog => "answer the page’s next dialog".to_owned(),
             Action::Evaluate => "run a script".to_owned(),
             action => format!("{} {what}", action.verb()),
         };
@@ -312,7 +312,7 @@ impl Act {
             line(format!("Page: {}", escape::plain(&stake.page_url, MAX_URL)));
         }
         if !self.is_dark && stake.frame_url != stake.page_url {
-            line(format!("Page inside of it: {}", escape::plain(&stake.frame_url, MAX_URL)));
+            line(format!("Embedded page: {}", escape::plain(&stake.frame_url, MAX_URL)));
         }
         for file in &self.files {
             line(format!("File: {} ({})", Quoted(&file.witness.path, MAX_VALUE), file.size));
@@ -322,7 +322,7 @@ impl Act {
             line(format!("Script: {}", Quoted(script, MAX_SCRIPT)));
         }
         if let Some(value) = part.and_then(|part| part.value.as_deref()) {
-            line(format!("There is now: {}", Quoted(value, MAX_VALUE)));
+            line(format!("Current value: {}", Quoted(value, MAX_VALUE)));
         }
         if sends(args, stake) && !stake.form.to.is_empty() && !self.is_dark {
             line(format!("Sends the form to: {}", escape::plain(&stake.form.to, MAX_URL)));
@@ -395,7 +395,7 @@ fn aim(args: &Args, chooser: Option<u32>) -> Result<Aim, Trouble> {
         (Action::Click, None, Some(x), Some(y)) => Aim::Place(Point { x, y }),
         (Action::Press, ..) => Aim::Focus,
         (Action::Dialog | Action::Evaluate, ..) => Aim::Page,
-        _ => return Err(missing("ref", "name a part of the last snapshot: e12").into()),
+        _ => return Err(missing("ref", "give a ref from the last snapshot, such as e12").into()),
     })
 }
 
@@ -421,7 +421,8 @@ fn request_for(act: SiteAct, stake: &Stake) -> OutgoingRequest {
 
 /// The refusal of an action whose target has changed since the check.
 pub(super) fn changed() -> Trouble {
-    let text = "nothing was done: the page is not what it was when this was looked at; take a snapshot and try again";
+    let text = "nothing was done: the page has changed since this was checked; take a snapshot and \
+        try again";
     tool::ToolError::refused("page_changed", text).into()
 }
 

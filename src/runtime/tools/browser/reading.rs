@@ -54,7 +54,7 @@ impl BrowserAction<'_> {
             words.push('\n');
             words.push_str(&self.labels(page).await?);
         }
-        let ours = "a picture of".to_owned();
+        let ours = "screenshot of".to_owned();
         Ok(Told { ours, words, picture: Some(picture), ..Told::default() })
     }
 
@@ -71,7 +71,7 @@ impl BrowserAction<'_> {
             let how = if dialog.accepted { "OK" } else { "Cancel" };
             words.push_str(&format!("{kind} {message}, answered with {how}\n"));
         }
-        let ours = format!("the next question of the page is answered with {says}");
+        let ours = format!("the page's next dialog will be answered with {says}");
         Ok(Told { ours, words, ..Told::default() })
     }
 
@@ -117,7 +117,7 @@ impl BrowserAction<'_> {
         let (says, text) = match read {
             Ok((what, text)) => (format!("{ours}: the text of a {what}, without refs"), text),
             Err(why) => (
-                format!("{ours}: a PDF without text that can be read: {why}; take a screenshot"),
+                format!("{ours}: a PDF without readable text: {why}; take a screenshot"),
                 String::new(),
             ),
         };
@@ -143,7 +143,7 @@ impl BrowserAction<'_> {
 fn pdf_text(bytes: &[u8], find: Option<&str>) -> Result<(String, String), &'static str> {
     let read = document::words(bytes, MOST)?;
     if read.text.trim().is_empty() {
-        return Err("it has pictures only");
+        return Err("it only has images");
     }
     let text = match find.map(str::to_lowercase) {
         None => read.text.clone(),

@@ -41,7 +41,7 @@ pub(crate) struct Save;
 /// What `browser_download` takes.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct SaveArgs {
-    /// A part of its name (the newest).
+    /// Part of its name (the newest).
     name: Option<String>,
     /// Path in your folder (downloads/ and its name).
     pub(super) path: Option<String>,
@@ -61,7 +61,7 @@ impl FileTool for Save {
         group: Group::Web,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Put a file that your browser has downloaded into your folder.",
+        about: "Save a file that your browser has downloaded to your folder.",
     };
     const ALIASES: Aliases = &[("file", "path"), ("file_path", "path"), ("filename", "name")];
 
@@ -79,7 +79,8 @@ impl FileTool for Save {
         is_allowed(cx, &one)?;
         if MAX_FILE < one.bytes {
             let text = format!(
-                "it has {}; files of your folder have at most {}: a person can take it from the Browser tab",
+                "it has {}, and files in your folder can have at most {}; a person can get it from \
+                 the Browser tab",
                 format::size(one.bytes),
                 format::size(MAX_FILE)
             );
@@ -90,7 +91,7 @@ impl FileTool for Save {
         let from = browser.setup().downloads();
         blocking(move || {
             let came = folder::current(&folder::open(&from)?, &one.file)?.ok_or_else(|| {
-                ToolError::refused("file_missing", "the download is not there any more")
+                ToolError::refused("file_missing", "the download no longer exists")
             })?;
             plan(&root, came, &wanted, &id)
         })
@@ -114,7 +115,7 @@ fn is_allowed(cx: &ToolCx, one: &Download) -> Result<(), ToolError> {
     if verdict.decision == AccessDecision::Allow {
         return Ok(());
     }
-    let text = format!("a person is asked for it first: call {NAME} again. {}", verdict.why);
+    let text = format!("this needs approval: call {NAME} again. {}", verdict.why);
     Err(ToolError::refused("ask_first", text))
 }
 
@@ -125,7 +126,7 @@ fn plan(root: &Path, came: Current, wanted: &str, id: &str) -> Result<FilePlan, 
     let Current { bytes: content, hash, .. } = came;
     let now = folder::current(&files, &path)?;
     if now.as_ref().is_some_and(|now| now.hash != hash) {
-        let text = "another file is there already; name a path for this one";
+        let text = "a different file has this path; give another path";
         return Err(ToolError::refused("conflict", text));
     }
     // The file name comes from the page, so it is untrusted.
@@ -168,7 +169,8 @@ impl BrowserAction<'_> {
             return result;
         }
         result.ours = format!(
-            "downloads begin; {NAME} puts one into your folder, once a person has allowed that where one is asked\n{}",
+            "downloads started; {NAME} saves one to your folder, after approval if it needs \
+             one\n{}",
             result.ours
         );
         result.load = Some(NAME);
@@ -211,16 +213,16 @@ async fn come(browser: &Browser, name: &str) -> Result<Download, ToolError> {
                 DownloadState::Done => return Ok(one),
                 DownloadState::Running if begun.elapsed() < COMES_WITHIN => {}
                 DownloadState::Running => {
-                    let text = format!("{} have come; try again", format::size(one.bytes));
+                    let text = format!("{} downloaded so far; try again", format::size(one.bytes));
                     return Err(ToolError::refused("still_coming", text));
                 }
                 DownloadState::Failed => {
-                    let text = "the download broke off; begin it again";
+                    let text = "the download failed; start it again";
                     return Err(ToolError::refused("download_failed", text));
                 }
                 DownloadState::TooLarge => {
-                    let text =
-                        "it was ended: the downloads of this browser would be too large together";
+                    let text = "it was stopped because this browser's downloads would be too large in \
+                         total";
                     return Err(ToolError::refused("too_large", text));
                 }
             },
@@ -231,8 +233,8 @@ async fn come(browser: &Browser, name: &str) -> Result<Download, ToolError> {
 }
 
 fn none(name: &str) -> ToolError {
-    let which = if name.is_empty() { "nothing" } else { "no file of this name" };
-    let text = format!("{which} was downloaded since HQ was started");
+    let which = if name.is_empty() { "nothing" } else { "no file with this name" };
+    let text = format!("{which} has been downloaded since HQ started");
     ToolError::refused("no_download", text)
 }
 

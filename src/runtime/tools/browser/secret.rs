@@ -63,9 +63,9 @@ impl BrowserAction<'_> {
     pub(super) async fn fill_secret(&self, page: &Page, key: &str) -> Result<Told, Trouble> {
         let number = self.part()?;
         let field = page.field(number).await?;
-        let field = field.ok_or_else(|| missing("ref", "it is no field for text"))?;
+        let field = field.ok_or_else(|| missing("ref", "it isn't a text field"))?;
         if field.kind == FieldKind::Other {
-            let text = "a secret goes only into a field for a name, a password or a code";
+            let text = "a secret can only be filled into a field for a name, a password or a code";
             return Err(ToolError::refused("denied", text).into());
         }
         let opened = self.cx.ws.read(|snap| reach::opened(snap)).map_err(ToolError::from)?;
@@ -73,7 +73,13 @@ impl BrowserAction<'_> {
         let mut given = Vec::new();
         let mut host = String::new();
         for address in [page.info()?.url, field.frame_url] {
-            let unclear = |_| ToolError::refused("denied", "this page has no address for a secret");
+            let unclear = |_| {
+                ToolError::refused(
+                    "denied",
+                    "this page has no address that can \
+                receive a secret",
+                )
+            };
             let at = Url::parse(&address).map_err(unclear)?;
             given = named(self.cx, &keys, &at, opened.has(&at))?;
             at.host_str().unwrap_or_default().clone_into(&mut host);
@@ -81,14 +87,22 @@ impl BrowserAction<'_> {
         let value = given.first().and_then(|one| one.value.as_ref().ok());
         // ok: a value that is no text is reported as unreadable
         let value = value.and_then(|value| value.expose_text().ok());
-        let gone =
-            || ToolError::refused("unavailable", format!("{key} is no text; enter it again"));
+        let gone = || {
+            ToolError::refused(
+                "unavailable",
+                format!(
+                    "{key} isn't text; a person has to enter \
+                it again"
+                ),
+            )
+        };
         let value = value.ok_or_else(gone)?;
         note(self.cx, &given, &host).await?;
         self.stage.conceal(page, number, key)?;
         page.fill(number, value).await?;
         let ours = format!(
-            "done; {key} is filled in. Hidden until the form was sent: click or press what sends it"
+            "done; {key} is filled in. Hidden until the form is submitted: click or press what \
+             submits it"
         );
         Ok(Told { ours, ..Told::default() })
     }

@@ -173,7 +173,7 @@ async fn settings_change_and_go_back_and_a_removed_source_leaves_what_one_choose
     for (body, says) in [
         (json!({ "name": " " }), "Enter a name."),
         (json!({ "interval_hours": 0 }), "Enter 1 to"),
-        (json!({ "reads": { "path": "/etc" } }), "Add another source instead"),
+        (json!({ "reads": { "path": "/etc" } }), "can't change"),
         (json!({ "colour": 1 }), "unknown field"),
     ] {
         let refused = api.json("PATCH", &at, &body).await;
@@ -299,7 +299,7 @@ async fn agents_read_what_is_synced_as_outside_words_and_write_only_where_nobody
     assert!(results[3].contains(&base("Better.")), "{}", results[3]);
     assert!(results[4].contains("has changed since it was read"), "{}", results[4]);
     assert!(results[5].contains("points outside the folder"), "{}", results[5]);
-    assert!(results[6].contains("64 characters"), "{}", results[6]);
+    assert!(results[6].contains("64-character hash"), "{}", results[6]);
     let file = |name: &str| fs::read_to_string(root.path().join(name)).unwrap_or_default();
     assert_eq!(
         (file("note.md").as_str(), file("plan.md").as_str()),

@@ -218,15 +218,15 @@ fn only_the_entry_that_is_expected_is_skipped() {
         toys.write(body).expect("a write")
     };
     let ahead = skip(3).expect_err("the second is next");
-    assert!(ahead.contains("entry 3 is not the next one"), "{ahead}");
-    assert!(ahead.contains("it stands at 1, and entry 2 is next"), "{ahead}");
+    assert!(ahead.contains("entry 3 isn't the next one"), "{ahead}");
+    assert!(ahead.contains("it is at 1, and entry 2 is next"), "{ahead}");
     skip(2).expect("it is the next one");
     let refused = skip(2).expect_err("it was sent twice");
-    assert!(refused.contains("entry 2 was taken or skipped meanwhile"), "{refused}");
-    assert!(refused.contains("it stands at 2, and entry 3 is next"), "{refused}");
+    assert!(refused.contains("entry 2 was already processed or skipped"), "{refused}");
+    assert!(refused.contains("it is at 2, and entry 3 is next"), "{refused}");
     assert_eq!(take(&toys, &counter), Step::Took(2));
     let late = skip(4).expect_err("it was taken");
-    assert!(late.contains("has taken every entry"), "{late}");
+    assert!(late.contains("has processed every entry"), "{late}");
     assert_eq!((total(&toys), now(&toys).cursor), (3, 4), "no good entry is missing");
     let letters = toys.store.read(|snap| dead_letters(snap, NUMBER)).expect("a read");
     let [(2, letter)] = letters.as_slice() else { panic!("{letters:?}") };

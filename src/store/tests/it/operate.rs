@@ -158,7 +158,7 @@ fn a_consumer_that_is_sent_back_takes_exactly_what_lies_behind() {
     follow(&toys, &sizes);
     assert_eq!(total(&toys, "a"), 4);
     let ahead = act(&toys, |tx| rewind(tx, &Sizes::default(), 9)).expect_err("it lies ahead");
-    assert!(ahead.contains("only be sent back"), "{ahead}");
+    assert!(ahead.contains("only be rewound"), "{ahead}");
     act(&toys, |tx| rewind(tx, &Sizes::default(), 1)).expect("sent back");
     follow(&toys, &sizes);
     assert_eq!(total(&toys, "a"), 4 + 3, "entries 2 to 4 once more, and not the first");

@@ -155,7 +155,7 @@ async fn patterns_of_ones_own_are_masked_beside_known_keys_and_health_counts() {
     let page = hq.owner().get(&format!("{HERE}/settings/secrets")).await;
     assert!(page.text.contains("EMP-[0-9]{6}"), "{}", page.text);
     let health = api.get("/api/v1/health").await;
-    assert!(health.text.contains("3 in output of tools"), "{}", health.text);
+    assert!(health.text.contains("3 in tool output"), "{}", health.text);
     let gone = api.call("DELETE", &format!("{masks}/{}", id(&made.json()))).await;
     assert_eq!(gone.status, 204, "{}", gone.text);
     assert_eq!(masked("EMP-123456"), "EMP-123456");

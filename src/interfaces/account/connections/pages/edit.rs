@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::connections::model::{Connection, SpareKeys, Window, Wire};
+use features::connections::presets::{self, Preset};
 use features::connections::provider::{forget_key, seal_key, watch_key};
 use features::connections::queries;
 use features::connections::queries::uses::{Use, UseKind};
@@ -88,6 +89,9 @@ struct EditPage {
     wrong: Wrong,
     has_key: bool,
     key_hint: String,
+    /// Where the provider creates keys; empty if unknown.
+    key_page: &'static str,
+    key_site: &'static str,
     models: Vec<Choice>,
     /// The OAuth client, which replaces address and keys.
     account: Option<ClientFields>,
@@ -183,6 +187,7 @@ fn page(
     }
     let href = |tail: &str| ws.url(&format!("{HERE}/{id}{tail}"));
     let failed = connection.tested.as_ref().filter(|tested| !tested.ok);
+    let preset = presets::at(connection.wire, &connection.base_url);
     Ok(EditPage {
         shell,
         here: MENU,
@@ -198,6 +203,8 @@ fn page(
             Some(hint) => format!("The saved key ends in {hint}. Leave empty to keep it."),
             None => "No key saved.".to_owned(),
         },
+        key_page: preset.map_or("", |preset| preset.key_page),
+        key_site: preset.map_or("", Preset::key_site),
         models,
         account: connection
             .sign_in
@@ -262,6 +269,9 @@ pub(super) async fn save(
         Ok(price) => price,
         Err(wrong) => return redisplay(&ws, shell, &connection, form, wrong),
     };
+    if let Some(error) = key_of_another(&connection, &form) {
+        return redisplay(&ws, shell, &connection, form, Wrong::of(&error)?);
+    }
     let model = if form.other_model.trim().is_empty() {
         form.default_model.clone()
     } else {
@@ -325,6 +335,14 @@ pub(super) async fn save(
     }
     let text = format!("Saved {}.", form.name.trim());
     Ok(flash::say(&app, Flash::ok(text), hx.go_to(&ws.url(HERE))))
+}
+
+/// Why the new key cannot be one of the provider's.
+fn key_of_another(connection: &Connection, form: &ConnectionForm) -> Option<ConnectionError> {
+    let is_here = form.base_url.trim() == connection.base_url;
+    let preset = presets::at(connection.wire, &connection.base_url).filter(|_| is_here)?;
+    let owner = preset.owner_of_key(&form.key)?;
+    Some(ConnectionError::KeyOfAnother(owner.name, preset.name))
 }
 
 fn redisplay(

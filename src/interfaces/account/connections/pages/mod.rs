@@ -3,6 +3,7 @@
 mod edit;
 mod list;
 pub mod new;
+pub mod providers;
 mod sign_in;
 mod turns;
 

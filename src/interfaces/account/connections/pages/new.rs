@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use features::connections::presets::{self, KeyNeed, PRESETS, Preset};
+use features::connections::presets::{self, KeyNeed, Preset};
 use features::connections::provider::{seal_key, watch_key};
 use features::connections::queries;
 use features::connections::rules::{self, ConnectionError, NewConnection};
@@ -20,31 +20,18 @@ use web::form::Wrong;
 use web::html;
 use web::hx::Hx;
 use web::idempotency::{FormOnce, Once};
-use web::parts::colour_of;
 use web::session::Person;
 use web::shell::{Flash, Shell};
 
+use super::providers::ProviderList;
 use super::{HERE, MENU, sign_in};
-
-struct KindLine {
-    name: &'static str,
-    text: &'static str,
-    href: String,
-    initial: String,
-    colour: u8,
-}
-
-struct KindGroup {
-    label: &'static str,
-    kinds: Vec<KindLine>,
-}
 
 #[derive(Template)]
 #[template(path = "connections/kinds.html")]
 struct KindsPage {
     shell: Shell,
     here: &'static str,
-    groups: Vec<KindGroup>,
+    providers: String,
 }
 
 struct KindView {
@@ -58,6 +45,8 @@ struct KindView {
     key_label: &'static str,
     key_shape: &'static str,
     key_hint: &'static str,
+    key_page: &'static str,
+    key_site: &'static str,
 }
 
 impl From<&Preset> for KindView {
@@ -79,6 +68,8 @@ impl From<&Preset> for KindView {
             key_label: if needs_key { "API key" } else { "API key (if required)" },
             key_shape: preset.key_shape,
             key_hint: preset.key_hint,
+            key_page: preset.key_page,
+            key_site: preset.key_site(),
         }
     }
 }
@@ -133,21 +124,9 @@ pub(super) async fn form(
 }
 
 fn kinds(ws: &Ws, shell: Shell) -> Result<Response, PageError> {
-    let mut groups: Vec<KindGroup> = Vec::new();
-    for preset in PRESETS {
-        let line = KindLine {
-            name: preset.name,
-            text: preset.text,
-            href: ws.url(&format!("{HERE}/new?kind={}", preset.slug)),
-            initial: preset.name.chars().take(1).collect(),
-            colour: colour_of(preset.name),
-        };
-        match groups.last_mut().filter(|group| group.label == preset.group) {
-            Some(group) => group.kinds.push(line),
-            None => groups.push(KindGroup { label: preset.group, kinds: vec![line] }),
-        }
-    }
-    html::page(&KindsPage { shell, here: MENU, groups })
+    let href = |preset: &Preset| ws.url(&format!("{HERE}/new?kind={}", preset.slug));
+    let providers = html::render(&ProviderList::new("", href))?;
+    html::page(&KindsPage { shell, here: MENU, providers })
 }
 
 pub(super) async fn create(
@@ -221,6 +200,9 @@ fn new_connection(
     let key = seal_key(app, &form.key);
     if preset.key == KeyNeed::Needed && key.is_none() {
         return Err(ConnectionError::KeyMissing);
+    }
+    if let Some(owner) = preset.owner_of_key(&form.key) {
+        return Err(ConnectionError::KeyOfAnother(owner.name, preset.name));
     }
     if preset.asks_address && form.base_url.trim().is_empty() {
         return Err(BaseError::Empty.into());

@@ -74,6 +74,8 @@ pub(super) struct View {
     /// Address of the previous month; empty if the range is not a month.
     pub before_href: String,
     pub after_href: String,
+    /// Shown instead of figures if nothing was spent.
+    pub unspent: &'static str,
     pub spent: String,
     pub spent_note: String,
     pub list: String,
@@ -101,6 +103,14 @@ impl View {
     /// The error of a field of the range.
     pub fn wrong_at(&self, field: &str) -> &'static str {
         self.wrong.filter(|wrong| wrong.field == field).map_or("", |wrong| wrong.message)
+    }
+}
+
+fn unspent(sum: i64, is_present: bool) -> &'static str {
+    match (sum, is_present) {
+        (0, true) => "No spending yet",
+        (0, false) => "No spending in this period",
+        _ => "",
     }
 }
 
@@ -168,6 +178,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, params: &SpanParams) -> Result<View
         before: before_label(span),
         before_href,
         after_href,
+        unspent: unspent(spent + report.total.list_micros + reserved, is_present),
         spent: format::money(spent),
         spent_note: format::count(u64::from(past), "day", "days"),
         list: format::money(report.total.list_micros),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -42,7 +42,7 @@ const DAYS: [(i64, &str); 3] = [(90, "90 days"), (30, "30 days"), (365, "One yea
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
-        .get("/settings", start.needs(Can::Account))
+        .get("/settings", overview.needs(Can::Account))
         .get("/settings/profile", profile.needs(Can::Account))
         .post("/settings/profile", save_zone.needs(Can::Account))
         .post("/settings/password", change_password.needs(Can::Account))
@@ -55,8 +55,23 @@ pub fn routes() -> Routes {
         .post("/settings/tokens/{id}/withdraw", withdraw_token.needs(Can::Admin).proved())
 }
 
-async fn start(ws: Ws) -> Redirect {
-    Redirect::to(&ws.url("settings/profile"))
+/// The search in the overview.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SearchParams {
+    q: String,
+}
+
+#[derive(Template)]
+#[template(path = "settings/index.html")]
+struct Overview {
+    shell: Shell,
+    query: String,
+}
+
+/// `GET /settings`: all settings pages.
+async fn overview(shell: Shell, Query(params): Query<SearchParams>) -> Result<Response, PageError> {
+    html::page(&Overview { shell, query: params.q.trim().to_owned() })
 }
 
 // ── Profile and password ──

@@ -259,9 +259,8 @@ fn nav(ws: &Ws, (who, off): (&Person, &Off), numbers: Numbers) -> Vec<NavGroup> 
     let places = vec![
         NavItem::new("Dashboard", ws.url(""), "home").key("g d"),
         numbers.review.item(ws).loud().key("g r"),
-        NavItem::new("Notifications", ws.url("notifications"), "bell")
-            .count(numbers.unread)
-            .key("g n"),
+        // Their number is at the bell and in the tab's title only.
+        NavItem::new("Notifications", ws.url("notifications"), "bell").key("g n"),
         NavItem::new("Activity", ws.url("activity"), "pulse").key("g l"),
     ];
     let mut work = vec![

@@ -12,6 +12,7 @@ use features::agents::queries::drafts::{self as waiting, Draft};
 use features::agents::queries::{self as agents, Called};
 use features::runs::queries::questions;
 use kernel::{Can, Problem as _, ProblemKind};
+use tool::diff;
 use web::error::PageError;
 use web::extract::{Form, Path2};
 use web::flash;
@@ -37,7 +38,7 @@ struct Card {
     face: Face,
     name: &'static str,
     /// The diff; empty for a binary file.
-    diff: String,
+    diff: Vec<diff::Line>,
     /// Hash of the content that the person has read; empty for a binary file.
     hash: String,
     /// The run that wrote the draft: name and address.
@@ -95,7 +96,7 @@ fn card(ws: &Ws, when: &When, (face, base): (Face, &str), draft: Draft) -> Card 
     Card {
         face,
         name: draft.name,
-        diff: questions::laid_open(&draft.diff()),
+        diff: diff::lines(&questions::laid_open(&draft.diff())),
         run: maker.map(|maker| {
             let name = maker.run.name();
             let href = ws.url(&format!("runs/{name}"));

@@ -73,6 +73,17 @@ struct RoleCard {
     emoji: &'static str,
     about: &'static str,
     chosen: bool,
+    /// Words by which the search finds it.
+    words: String,
+    /// Whether the search leaves it out.
+    is_hidden: bool,
+}
+
+/// The roles of a team.
+struct RoleTeam {
+    label: &'static str,
+    cards: Vec<RoleCard>,
+    is_hidden: bool,
 }
 
 #[derive(Template)]
@@ -82,7 +93,9 @@ struct NewPage {
     v: NewAgentForm,
     wrong: Wrong,
     /// The roles by team.
-    teams: Vec<(&'static str, Vec<RoleCard>)>,
+    teams: Vec<RoleTeam>,
+    /// Whether the search finds no role.
+    nothing: bool,
     /// The selected role.
     role: Option<&'static Manifest>,
     /// Whether a role is not selected yet.
@@ -143,16 +156,19 @@ fn page(
         emoji: &template.manifest.emoji,
         about: &template.manifest.description,
         chosen: template.slug == v.template && v.custom.is_empty(),
+        words: template.manifest.words(),
+        is_hidden: !template.manifest.fits(&v.search),
     };
     let of_team = |(team, label): &(&str, &'static str)| {
-        let all = templates::builtin().iter().filter(|one| one.manifest.fits(&v.search));
-        let cards = all.filter(|template| template.manifest.team == *team).map(card);
-        (*label, cards.collect::<Vec<_>>())
+        let own = templates::builtin().iter().filter(|one| one.manifest.team == *team);
+        let cards: Vec<RoleCard> = own.map(card).collect();
+        RoleTeam { label, is_hidden: cards.iter().all(|card| card.is_hidden), cards }
     };
     let mut teams: Vec<_> = templates::TEAMS.iter().map(of_team).collect();
-    teams.retain(|(_, cards)| !cards.is_empty());
+    teams.retain(|team| !team.cards.is_empty());
     Ok(NewPage {
         shell,
+        nothing: teams.iter().all(|team| team.is_hidden),
         teams,
         role: role.filter(|_| v.custom.is_empty()),
         model_hint: fitting

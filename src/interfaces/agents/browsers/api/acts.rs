@@ -43,7 +43,8 @@ const WAITS: Duration = Duration::from_secs(10);
 /// Maximum number of actions in one request.
 const AT_ONCE: usize = 20;
 /// Why actions take no `Idempotency-Key`.
-pub(super) const ONCE: &str = "an act that was sent is never done again by itself; look first";
+pub(super) const ONCE: &str = "an action that was sent is never repeated automatically; check \
+    first";
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -389,13 +390,13 @@ impl<'a> Turn<'a> {
             match self.act(one).await {
                 Ok(done) => results.push(done),
                 Err(error) => {
-                    let why = format!("act {}: {}", at + 1, error.0.detail);
+                    let why = format!("action {}: {}", at + 1, error.0.detail);
                     return Ok(BatchView { results, aborted: Some(why) });
                 }
             }
             // ok: a closed tab counts as a changed document
             if at + 1 < all.len() && page.document().ok().flatten() != before {
-                let why = format!("another page came with act {}", at + 1);
+                let why = format!("action {} loaded another page", at + 1);
                 return Ok(BatchView { results, aborted: Some(why) });
             }
         }
@@ -519,7 +520,7 @@ async fn batch(
 ) -> Result<Json<BatchView>, ApiError> {
     let agent = found(&ws, &name)?;
     if body.acts.is_empty() || AT_ONCE < body.acts.len() {
-        return Err(ApiError::invalid("acts", format!("name 1 to {AT_ONCE} acts")));
+        return Err(ApiError::invalid("acts", format!("give 1 to {AT_ONCE} actions")));
     }
     let turn = Turn::take(&ws, &who, &agent).await?;
     Ok(Json(turn.does(turn.acts(&body.acts)).await?))

@@ -108,7 +108,7 @@ impl ActBody {
 
     fn part(&self) -> Result<u32, ApiError> {
         let part = self.part.as_deref();
-        Ok(refs::parse(part.ok_or_else(|| ApiError::invalid("ref", "name a part: e12"))?)?)
+        Ok(refs::parse(part.ok_or_else(|| ApiError::invalid("ref", "give a ref, such as e12"))?)?)
     }
 
     /// The target; `None` for an action that only reads or navigates.
@@ -183,7 +183,7 @@ pub(super) async fn let_through(
     body: &ActBody,
 ) -> Result<(), ApiError> {
     if body.kind == Kind::Evaluate && !ws.read(|snap| queries::policy(snap, agent.id))?.scripts {
-        let why = "scripts are off for the browser of this agent; an owner or admin may allow them";
+        let why = "scripts are off for this agent's browser; an owner or admin can allow them";
         return Err(forbidden("evaluate_off", why));
     }
     if body.kind == Kind::Navigate {
@@ -260,12 +260,12 @@ pub(super) async fn perform(
         Kind::Fill => page.fill(body.part()?, body.text()?).await?,
         Kind::Select => {
             let options = body.options.as_deref();
-            let options = options.ok_or_else(|| ApiError::invalid("options", "name the option"))?;
+            let options = options.ok_or_else(|| ApiError::invalid("options", "give the option"))?;
             page.select(body.part()?, options).await?;
         }
         Kind::Press => {
             let key = body.key.as_deref();
-            let key = key.ok_or_else(|| ApiError::invalid("key", "name a key, such as Enter"))?;
+            let key = key.ok_or_else(|| ApiError::invalid("key", "give a key, such as Enter"))?;
             match &body.part {
                 Some(_) => page.press_in(body.part()?, key).await?,
                 None => page.press(key).await?,
@@ -278,8 +278,7 @@ pub(super) async fn perform(
         }
         Kind::Drag => {
             let to = body.to_ref.as_deref();
-            let to =
-                to.ok_or_else(|| ApiError::invalid("to_ref", "name the part to drag it to"))?;
+            let to = to.ok_or_else(|| ApiError::invalid("to_ref", "give the ref to drag it to"))?;
             page.drag(body.part()?, refs::parse(to)?).await?;
         }
         Kind::Wait => {

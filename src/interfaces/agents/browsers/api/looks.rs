@@ -374,7 +374,7 @@ async fn put_cookie(
 ) -> Result<Json<Cookies>, ApiError> {
     let agent = found(&ws, &name)?;
     if new.name.trim().is_empty() || new.host.trim().is_empty() {
-        return Err(ApiError::invalid("name", "a cookie has a name and a host"));
+        return Err(ApiError::invalid("name", "give a name and a host"));
     }
     let cookie = Cookie {
         name: new.name.trim().to_owned(),
@@ -400,7 +400,11 @@ async fn drop_cookies(
 ) -> Result<Json<Cookies>, ApiError> {
     let agent = found(&ws, &name)?;
     if params.name.is_some() != params.host.is_some() {
-        return Err(ApiError::invalid("host", "name and host go together; without both all go"));
+        return Err(ApiError::invalid(
+            "host",
+            "give both name and host, or neither to delete all \
+            cookies",
+        ));
     }
     let turn = Turn::take(&ws, &who, &agent).await?;
     let work = async {

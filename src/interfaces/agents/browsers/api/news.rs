@@ -55,10 +55,10 @@ impl Before {
             news.push(format!("download {}", Quoted(&one.name, MAX_URL)));
         }
         if page.chooser().is_some() {
-            news.push("the page asks for a file: POST upload gives it one".to_owned());
+            news.push("the page asks for a file: send one with POST upload".to_owned());
         }
         if self.loads {
-            news.push("the page still loads".to_owned());
+            news.push("the page is still loading".to_owned());
         }
         Ok(news)
     }

@@ -218,15 +218,15 @@ async fn set(
 ) -> Result<Json<PolicyView>, ApiError> {
     let agent = found(&ws, &name)?;
     if new.private_network {
-        let why = "open single hosts with PUT /api/v1/reach; a network as a whole stays closed";
+        let why = "open single hosts with PUT /api/v1/reach; whole networks can't be opened";
         return Err(ApiError::invalid("private_network", why));
     }
     if new.downloads == Some(false) {
-        let why = "refuse them with a permission for the tool browser: DOWNLOAD";
+        let why = "deny them with a permission for the tool browser: DOWNLOAD";
         return Err(ApiError::invalid("downloads", why));
     }
     if !new.permissions.is_empty() {
-        let why = "pages get no camera, place or notice here, whatever they ask for";
+        let why = "pages never get camera, location or notification access";
         return Err(ApiError::invalid("permissions", why));
     }
     let policy = BrowserPolicy {
@@ -243,12 +243,12 @@ async fn set(
 impl EmulationBody {
     fn emulation(&self) -> Result<Emulation, ApiError> {
         if self.headers.is_some() {
-            let why =
-                "headers would go to every host that the page fetches from; a cookie goes to one";
+            let why = "headers would be sent to every host the page fetches from; use a cookie, which is \
+                 sent to one";
             return Err(ApiError::invalid("headers", why));
         }
         if self.geo.is_some() {
-            return Err(ApiError::invalid("geo", "pages are not told where they are"));
+            return Err(ApiError::invalid("geo", "pages never get a location"));
         }
         let size = match (self.width, self.height) {
             (Some(width), Some(height)) => {
@@ -256,12 +256,12 @@ impl EmulationBody {
                 Some(Size { width, height, scale, is_phone: self.phone })
             }
             (None, None) if self.scale.is_none() && !self.phone => None,
-            _ => return Err(ApiError::invalid("width", "say width and height")),
+            _ => return Err(ApiError::invalid("width", "give width and height")),
         };
         let one_of = |field: &str, value: &Option<String>, words: [&str; 2]| match value.as_deref()
         {
             Some(word) if !words.contains(&word) => {
-                Err(ApiError::invalid(field, format!("say {} or {}", words[0], words[1])))
+                Err(ApiError::invalid(field, format!("use {} or {}", words[0], words[1])))
             }
             _ => Ok(value.clone()),
         };

@@ -27,7 +27,7 @@ pub(super) fn routes() -> Routes {
         .post(
             "/pause",
             pause.needs(Can::Admin).doc(|| {
-                Doc::new("Pause all work of the workspace; it survives a restart")
+                Doc::new("Pause all work in the workspace; the pause survives a restart")
                     .body::<HaltBody>()
                     .returns::<HaltOut>()
             }),

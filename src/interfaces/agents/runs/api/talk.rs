@@ -280,7 +280,7 @@ async fn new_input(ws: &Ws, body: SayBody) -> Result<NewInput, ApiError> {
         let data = BASE64.decode(data.trim()).map_err(|error| {
             ApiError::invalid(
                 &format!("attachments[{n}].data"),
-                format!("this is no Base64: {error}"),
+                format!("this isn't valid Base64: {error}"),
             )
         })?;
         files.push((clean_name(&name), data));

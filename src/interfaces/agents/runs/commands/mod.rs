@@ -158,7 +158,7 @@ pub enum Command {
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// No command has this name.
-    #[error("there is no command /{name}; near: {near}. Begin with // to send it as text")]
+    #[error("there is no command /{name}; similar: {near}. Start with // to send it as text")]
     Unknown {
         /// The name as typed.
         name: String,
@@ -174,7 +174,7 @@ pub enum CommandError {
         usage: String,
     },
     /// No connection has this model.
-    #[error("no connection has a model {name}; near: {near}")]
+    #[error("no connection has a model {name}; similar: {near}")]
     Model {
         /// The name as typed.
         name: String,
@@ -455,7 +455,7 @@ fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueRequest>, CommandError> 
             }
             continue;
         };
-        let bad = || wrong(spec, format!("\"{word}\" cannot be"));
+        let bad = || wrong(spec, format!("\"{word}\" can't be"));
         match key {
             "debounce" => wish.debounce_ms = Some(pause_ms(value).ok_or_else(bad)?),
             "cap" => wish.cap = Some(value.parse().map_err(|_| bad())?),

@@ -117,7 +117,7 @@ fn directives_hold_for_the_text_behind_them() {
 
 #[test]
 fn what_cannot_be_says_what_would_be_right() {
-    assert!(refused("/stpo").contains("near: /stop"), "{}", refused("/stpo"));
+    assert!(refused("/stpo").contains("similar: /stop"), "{}", refused("/stpo"));
     for text in ["/stop now", "/pause now", "/resume all", "/tasks mine", "/budget 5"] {
         assert!(matches!(read(text), Err(CommandError::Arguments { .. })), "{text}");
     }
@@ -139,5 +139,5 @@ fn what_cannot_be_says_what_would_be_right() {
         assert!(refused(text).contains("; use /"), "{}", refused(text));
     }
     assert!(refused("/new a b").contains("/new [model]"), "{}", refused("/new a b"));
-    assert!(refused("/model -s").contains("name the model"), "{}", refused("/model -s"));
+    assert!(refused("/model -s").contains("model to save"), "{}", refused("/model -s"));
 }

@@ -102,6 +102,6 @@ mod tests {
         let expected = SubagentLimits { live: 3, depth: 2, ..SubagentLimits::default() };
         assert_eq!(form.limits().unwrap(), expected);
         let wrong = AgentLimitsForm { total: "many".to_owned(), ..AgentLimitsForm::default() };
-        assert_eq!(wrong.limits().unwrap_err().to_string(), "total is a number from 1 to 100");
+        assert_eq!(wrong.limits().unwrap_err().to_string(), "total must be a number from 1 to 100");
     }
 }

@@ -9,7 +9,7 @@ use super::display::Look;
 
 /// A related run.
 pub(super) struct Kin {
-    /// "Retry of", "Retried from step 7 by".
+    /// "Retry of", "Retried from step 2 by".
     pub words: String,
     /// "R-12".
     pub name: String,
@@ -25,8 +25,8 @@ pub(super) fn kin(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>,
         && let Some(of) = tx.get::<Run>(branch.of)?
     {
         let words = match branch.why {
-            BranchWhy::Retry => format!("Retry, {}, of", branch.place()),
-            BranchWhy::Fork => format!("Fork, {}, of", branch.place()),
+            BranchWhy::Retry => format!("Retry, {}, of", place(tx, &branch, &of)?),
+            BranchWhy::Fork => format!("Fork, {}, of", place(tx, &branch, &of)?),
             BranchWhy::Edit => "Edited version of".to_owned(),
             BranchWhy::Aside => "Side question to".to_owned(),
         };
@@ -34,16 +34,25 @@ pub(super) fn kin(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>,
     }
     for branch in branches::started_from(tx, run.id)? {
         if let Some(by) = tx.get::<Run>(branch.run)? {
-            all.push(Kin::of(look, later(&branch), &by, (run, &by)));
+            let words = later(&branch, &place(tx, &branch, run)?);
+            all.push(Kin::of(look, words, &by, (run, &by)));
         }
     }
     Ok(all)
 }
 
-fn later(branch: &Branch) -> String {
+/// Where a branch leaves its run: "from step 2", counted as runs count their steps.
+fn place(tx: &dyn Read, branch: &Branch, of: &Run) -> Result<String, StoreError> {
+    Ok(match branch.step {
+        Some(step) => format!("from step {}", branches::counted(tx, of, step)?),
+        None => "from the beginning".to_owned(),
+    })
+}
+
+fn later(branch: &Branch, place: &str) -> String {
     match branch.why {
-        BranchWhy::Retry => format!("Retried {} by", branch.place()),
-        BranchWhy::Fork => format!("Forked {} as", branch.place()),
+        BranchWhy::Retry => format!("Retried {place} by"),
+        BranchWhy::Fork => format!("Forked {place} as"),
         BranchWhy::Edit => "Edited as".to_owned(),
         BranchWhy::Aside => "Side question in".to_owned(),
     }

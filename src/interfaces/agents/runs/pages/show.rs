@@ -14,7 +14,7 @@ use features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertS
 use features::inbox::model::Item;
 use features::runs::model::{BRANCHES, HALTS, OUTSIDE, RUNS, Run, Session};
 use features::runs::queries::questions::{self, Card};
-use features::runs::queries::steps::{Steps, What};
+use features::runs::queries::steps::{Step, Steps, What};
 use features::runs::queries::{self, steps as reading, talk, words};
 use features::tasks::model::Task;
 use features::trust::model::TRUST_MODES;
@@ -43,7 +43,7 @@ use super::nested;
 use super::place;
 use super::queue::Queue;
 use super::shots;
-use super::steps::{Drawing, StepList, one_line};
+use super::steps::{Drawing, StepList, StepView, one_line};
 use super::trace_bar::{Helpers, Lane};
 use super::waits::{self, Waits};
 use super::writing::HEARD;
@@ -319,7 +319,13 @@ fn list(
     };
     let shown = steps.all.iter().skip(from).take(MOST);
     let left = steps.all.len().saturating_sub(from + MOST);
-    let mut views = shown.map(|step| drawing.view(tx, step)).collect::<Result<Vec<_>, _>>()?;
+    let is_call = |step: &&Step| matches!(step.what, What::Tool(_));
+    let mut calls = steps.all.iter().take(from).filter(is_call).count();
+    let mut views = Vec::new();
+    for step in shown {
+        views.push(StepView { number: calls + 1, ..drawing.view(tx, step)? });
+        calls += usize::from(is_call(&step));
+    }
     if run.state == RunState::Running && left == 0 {
         views.extend(drawing.writing(tx, steps, look.ws.live.block(run.id)));
     }

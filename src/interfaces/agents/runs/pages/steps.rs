@@ -34,7 +34,10 @@ const SHOWN: usize = 24_000;
 
 /// A step for the template.
 pub(super) struct StepView {
+    /// Address within the run.
     pub key: String,
+    /// Number as the run counts its steps, from 1; 0 where no number is shown.
+    pub number: usize,
     pub icon: &'static str,
     pub tone: &'static str,
     pub face: Option<Face>,
@@ -271,6 +274,7 @@ impl Drawing<'_, '_> {
     fn blank(&self, tone: &'static str) -> StepView {
         StepView {
             key: String::new(),
+            number: 0,
             icon: "info",
             tone,
             face: None,

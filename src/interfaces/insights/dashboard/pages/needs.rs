@@ -36,8 +36,6 @@ struct Later {
 pub(super) struct Needs {
     live: Live,
     rows: Vec<Row>,
-    /// Whether an entry can be dismissed.
-    has_told: bool,
     count: String,
     /// Notice of entries without a row; may be empty.
     hidden: String,
@@ -68,7 +66,6 @@ pub(super) fn draw(
         count: found.count.short(),
         hidden: found.hidden.short(),
         more: found.more,
-        has_told: found.rows.iter().any(|row| row.is_told),
         rows: found.rows,
         later: later.collect(),
         review: scene.ws.url("review"),

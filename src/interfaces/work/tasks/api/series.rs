@@ -89,7 +89,7 @@ pub(super) fn api() -> Routes {
         .post(
             "/series/{id}/{verb}",
             act.needs(Can::Write).doc(|| {
-                Doc::new("`pause`, or `resume` (goes on from now)").returns::<SeriesView>()
+                Doc::new("`pause`, or `resume` (continues from now)").returns::<SeriesView>()
             }),
         )
 }

@@ -1,191 +1,36 @@
-//! Creating tasks: the full form, and the quick-add line of lists.
+//! Creating tasks: from the composer, from the quick-add line of lists, and from the dashboard.
 
-use askama::Template;
+use axum::extract::{FromRequest as _, Request};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
 
+use super::composer::{self, NewTaskForm};
 use super::list::{self, Quick};
 use super::recurring;
-use super::repeat::{self, Repeat, RepeatView};
 use super::state::TasksPageParams;
 use app::{App, Ws};
+use features::files::queries::FileError;
 use features::streams::queries as streams;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::{self, due, labels, view_context::ViewContext};
 use features::tasks::rules::{self, NewTask};
 use kernel::{Priority, Problem as _, ProblemKind, TaskStatus, Thinking};
 use store::{Read, WriteTx};
+use url::form_urlencoded::Serializer;
 use web::error::PageError;
-use web::extract::Query;
+use web::extract::{self, Form};
 use web::hx::{Ask, Hx};
-use web::idempotency::FormOnce;
+use web::idempotency::Once;
 use web::parts::{Choice, Tone};
 use web::session::Person;
 use web::shell::{Flash, Shell};
+use web::upload::{self, Arrived};
 use web::{flash, html};
 
-/// The form as typed.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct NewTaskForm {
-    title: String,
-    description: String,
-    status: String,
-    priority: String,
-    assignee: String,
-    due: String,
-    /// Time of day of the due date; empty for the whole day.
-    due_time: String,
-    parent: String,
-    model: String,
-    thinking: String,
-    /// A stream's id or name.
-    stream: String,
-    /// Names separated by commas.
-    labels: String,
-    start: String,
-    #[serde(flatten)]
-    pub(super) repeat: Repeat,
-    /// The task that the recurring series replaces; may be empty.
-    pub(super) replaces: String,
-    /// Set by the quick-add line: address of the list.
-    quick: String,
-    /// Set by the form in a dialog; the page below it stays.
-    layer: String,
-}
-
-impl NewTaskForm {
-    pub(super) fn label_names(&self) -> Vec<String> {
-        label_names(&self.labels)
-    }
-}
-
-/// Splits label names at commas.
-pub(super) fn label_names(text: &str) -> Vec<String> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names.map(str::to_owned).collect()
-}
-
-#[derive(Template)]
-#[template(path = "tasks/new.html")]
-struct NewPage {
-    shell: Shell,
-    url: String,
-    list_url: String,
-    /// Name under which the script stores the draft.
-    draft: String,
-    typed: NewTaskForm,
-    wrong: Vec<(String, String)>,
-    summary: String,
-    statuses: Vec<Choice>,
-    priorities: Vec<Choice>,
-    assignees: Vec<Choice>,
-    thinkings: Vec<Choice>,
-    streams: Vec<Choice>,
-    repeat: RepeatView,
-}
-
-web::region!(NewPage, as_form, NewForm, "tasks/new-form.html");
-
-impl NewPage {
-    fn error(&self, field: &str) -> &str {
-        self.wrong.iter().find(|(name, _)| name == field).map_or("", |(_, message)| message)
-    }
-}
-
-/// The form as a dialog.
-#[derive(Template)]
-#[template(path = "tasks/layer.html")]
-struct Layer {
-    form: String,
-}
-
-/// `GET /tasks/new`: the form, as a dialog or a page, prefilled from the address.
-pub async fn form(
-    ws: Ws,
-    who: Person,
-    hx: Hx,
-    shell: Shell,
-    Query(mut form): Query<NewTaskForm>,
-) -> Result<Response, PageError> {
-    if !form.replaces.is_empty() {
-        form = ws.read(|snap| {
-            recurring_form(&ViewContext::new(&ws, &who, snap)?, snap, &form.replaces)
-        })?;
-    }
-    let over = hx.wants("layer");
-    form.layer = if over { "1".to_owned() } else { String::new() };
-    let page = page(&ws, &who, shell, form)?;
-    match over {
-        true => html::fragment(&Layer { form: region(&page)? }),
-        false => html::page(&page),
-    }
-}
-
-/// The form alone. In a dialog its fields get other ids, because the page below may use the same names.
-fn region(page: &NewPage) -> Result<String, PageError> {
-    let form = html::render(&page.as_form())?;
-    // Typed text cannot match: its quotation marks are escaped.
-    Ok(if page.typed.layer.is_empty() { form } else { form.replace("\"f-", "\"layer-") })
-}
-
-/// The form that makes a non-recurring task recurring.
-fn recurring_form(
-    scene: &ViewContext,
-    read: &dyn Read,
-    text: &str,
-) -> Result<NewTaskForm, TaskError> {
-    let task = queries::resolve(read, text)?;
-    let mut repeat = Repeat::weekdays();
-    if let Some(due) = due::Deadline::of(&task) {
-        repeat.due_at_time = due.time(&due::zone(&repeat::zone(read)?));
-    }
-    Ok(NewTaskForm {
-        replaces: scene.name(&task),
-        title: task.title,
-        description: task.description,
-        priority: task.priority.word().to_owned(),
-        assignee: task.assignee.map(|who| scene.people.handle(who)).unwrap_or_default(),
-        model: task.model.unwrap_or_default(),
-        thinking: task.thinking.map(|level| level.word().to_owned()).unwrap_or_default(),
-        stream: task.stream.map(|stream| stream.to_string()).unwrap_or_default(),
-        repeat,
-        ..NewTaskForm::default()
-    })
-}
-
-fn page(ws: &Ws, who: &Person, shell: Shell, form: NewTaskForm) -> Result<NewPage, PageError> {
-    let (scene, zone, streams) = ws.read(|snap| {
-        let streams = stream_choices(snap, &form.stream)?;
-        Ok::<_, TaskError>((ViewContext::new(ws, who, snap)?, repeat::zone(snap)?, streams))
-    })?;
-    // ok: an unknown name selects nobody; submitting reports the error.
-    let assignee = scene.people.find(&form.assignee, scene.myself()).ok().flatten();
-    let status = form.status.parse().unwrap_or(TaskStatus::Todo);
-    let priority = form.priority.parse().unwrap_or(Priority::Medium);
-    Ok(NewPage {
-        shell,
-        url: ws.url("tasks"),
-        list_url: ws.url("tasks"),
-        draft: match form.replaces.as_str() {
-            "" => format!("{}:new-task", who.account),
-            task => format!("{}:new-task-{task}", who.account),
-        },
-        statuses: TaskStatus::ALL
-            .iter()
-            .map(|s| Choice::new(s.word(), s.label(), *s == status))
-            .collect(),
-        priorities: priority_choices(priority),
-        assignees: scene.people.choices(assignee, scene.me),
-        thinkings: thinking_choices(form.thinking.parse().ok()),
-        streams,
-        wrong: Vec::new(),
-        summary: String::new(),
-        repeat: form.repeat.clone().view(ws, &zone, true),
-        typed: form,
-    })
-}
+/// Why a recurring task is refused files.
+const RECURRING_FILES: &str =
+    "a recurring task can't have files; remove them here and add them to its tasks";
 
 /// The streams in use, plus the selected one by name or id.
 pub(super) fn stream_choices(read: &dyn Read, now: &str) -> Result<Vec<Choice>, TaskError> {
@@ -223,9 +68,14 @@ pub async fn create(
     who: Person,
     hx: Hx,
     shell: Shell,
-    FormOnce(form, once): FormOnce<NewTaskForm>,
+    request: Request,
 ) -> Result<Response, PageError> {
+    let Sent { form, once, files } = sent(&app, &ws, &who, request).await?;
     if form.quick.is_empty() && form.repeat.repeats() {
+        if !files.is_empty() {
+            let error = TaskError::field("files", RECURRING_FILES);
+            return refused(&ws, &who, (hx, shell), form, &error);
+        }
         return recurring::create(app, (ws, who), (hx, shell), (form, once)).await;
     }
     let scene = ws.read(|snap| ViewContext::new(&ws, &who, snap))?;
@@ -234,6 +84,7 @@ pub async fn create(
             let names = form.label_names();
             let make = move |tx: &mut WriteTx<'_>| {
                 let task = rules::create(tx, new)?;
+                crate::attach_files(tx, task.id, files).map_err(of_files)?;
                 let marked = rules::labels::ask(tx, task.id, labels::LabelFilter::Exactly(names));
                 marked.map_err(|error| match error {
                     TaskError::Store(_) => error,
@@ -254,7 +105,7 @@ pub async fn create(
     let words = format!("Created {}", scene.name(&task));
     if form.quick.is_empty() {
         let made = Made { table: "tasks", id: task.id.to_string(), href: scene.href(&task), words };
-        return Ok(made.answer(&app, &hx, &form));
+        return made.answer(&app, (&ws, &who), (hx, shell), form);
     }
     if hx.is_partial() {
         let ask = Ask::new().changed("tasks", task.id).toast(Tone::Ok, &words);
@@ -263,6 +114,60 @@ pub async fn create(
     }
     let back = if form.quick.starts_with(&ws.url("tasks")) { form.quick } else { ws.url("tasks") };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&back)))
+}
+
+/// A submitted form with its files.
+struct Sent {
+    form: NewTaskForm,
+    once: Once,
+    files: Vec<Arrived>,
+}
+
+/// Parses the form. The composer sends files with it, other forms do not.
+async fn sent(app: &App, ws: &Ws, who: &Person, request: Request) -> Result<Sent, PageError> {
+    let place = request.uri().path().to_owned();
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let (fields, files) = if kind.is_some_and(|kind| kind.starts_with("multipart/")) {
+        let (parts, body) = request.into_parts();
+        let limit = app.config.limits.upload_bytes();
+        upload::form_with_fields(ws, (&parts.headers, body), crate::MAX_FILES, limit).await?
+    } else {
+        let Form(fields) = Form::<upload::Fields>::from_request(request, &()).await?;
+        (fields, Vec::new())
+    };
+    let blobs = files.iter().map(|file: &Arrived| format!("{} {}", file.blob, file.name));
+    let content: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{name}={value}")).chain(blobs).collect();
+    let content: Vec<&str> = content.iter().map(String::as_str).collect();
+    let key = fields.iter().find(|(name, _)| name == "once").map_or("", |(_, key)| key);
+    let once = Once::of_form(who, &place, key, &content);
+    Ok(Sent { form: read_form(fields)?, once, files })
+}
+
+/// Reads the fields. Each ticked label is a field of its own; the typed ones follow.
+fn read_form(fields: upload::Fields) -> Result<NewTaskForm, PageError> {
+    let (ticked, mut fields): (Vec<_>, Vec<_>) =
+        fields.into_iter().partition(|(name, _)| name == "label");
+    let ticked: Vec<String> = ticked.into_iter().map(|(_, label)| label).collect();
+    if !ticked.is_empty() {
+        let ticked = ticked.join(",");
+        match fields.iter_mut().find(|(name, _)| name == "labels") {
+            Some((_, typed)) if typed.trim().is_empty() => *typed = ticked,
+            Some((_, typed)) => *typed = format!("{ticked},{typed}"),
+            None => fields.push(("labels".to_owned(), ticked)),
+        }
+    }
+    let body = Serializer::new(String::new()).extend_pairs(fields).finish();
+    extract::form(body.as_bytes())
+}
+
+/// Reports what is wrong with the files beside them.
+fn of_files(error: FileError) -> TaskError {
+    match error {
+        FileError::Store(error) => error.into(),
+        FileError::Task(error) => error,
+        other => TaskError::field("files", other.to_string()),
+    }
 }
 
 /// The created task or series.
@@ -275,14 +180,32 @@ pub(super) struct Made {
 
 impl Made {
     /// Redirects to the created record. A page below a dialog stays, refreshes and links to the record, unless the
-    /// record replaces the page's task.
-    pub(super) fn answer(self, app: &App, hx: &Hx, form: &NewTaskForm) -> Response {
+    /// record replaces the page's task. A form for another task stays, too, with its properties.
+    pub(super) fn answer(
+        self,
+        app: &App,
+        (ws, who): (&Ws, &Person),
+        (hx, shell): (Hx, Shell),
+        form: NewTaskForm,
+    ) -> Result<Response, PageError> {
+        if form.wants_another() {
+            let next = form.next();
+            if !hx.is_partial() {
+                let form = ws.url(&format!("tasks/new?{}", next.query()));
+                return Ok(flash::say(app, Flash::ok(self.words), hx.go_to(&form)));
+            }
+            let ask = Ask::new().changed(self.table, &self.id);
+            // Nothing of the form that was sent remains.
+            let ask = ask.toast_with_link(&self.words, &self.href).reswap("outerHTML");
+            let form = composer::region(&composer::page(ws, who, shell, next)?)?;
+            return Ok((ask, html::answer(StatusCode::OK, form)).into_response());
+        }
         let stays = !form.layer.is_empty() && form.replaces.is_empty();
         if !stays || !hx.is_partial() {
-            return flash::say(app, Flash::ok(self.words), hx.go_to(&self.href));
+            return Ok(flash::say(app, Flash::ok(self.words), hx.go_to(&self.href)));
         }
         let ask = Ask::new().changed(self.table, &self.id).close_dialog_on(&self.id);
-        (ask.toast_with_link(&self.words, &self.href).reswap("none"), "").into_response()
+        Ok((ask.toast_with_link(&self.words, &self.href).reswap("none"), "").into_response())
     }
 }
 
@@ -397,14 +320,27 @@ pub(super) fn refused(
         let params: TasksPageParams = serde_urlencoded::from_str(query).unwrap_or_default();
         return list::refused(ws, who, shell, &params, (form.title, error.to_string()));
     }
-    let mut page = page(ws, who, shell, form)?;
-    page.wrong = error.fields().into_iter().map(|f| (f.field, f.message)).collect();
-    if page.wrong.is_empty() {
-        page.summary = error.to_string();
-    }
+    let mut page = composer::page(ws, who, shell, form)?;
+    page.refused(error);
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     match hx.is_partial() {
-        true => Ok(html::answer(status, region(&page)?)),
+        true => Ok(html::answer(status, composer::region(&page)?)),
         false => html::document(status, &page),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_form;
+
+    #[test]
+    fn ticked_and_typed_labels_are_one_list() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let ticked = [field("label", "Yard"), field("label", "Bikes")];
+        let form =
+            read_form([field("labels", "New one")].into_iter().chain(ticked.clone()).collect());
+        assert_eq!(form.expect("a form").label_names(), ["Yard", "Bikes", "New one"]);
+        let form = read_form(ticked.to_vec()).expect("a form");
+        assert_eq!(form.label_names(), ["Yard", "Bikes"]);
     }
 }

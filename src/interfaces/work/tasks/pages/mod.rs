@@ -6,6 +6,7 @@ mod board;
 mod broken;
 mod buckets;
 mod calendar;
+mod composer;
 mod cost;
 mod create;
 mod frame;
@@ -35,7 +36,7 @@ pub fn routes() -> Routes {
         .get("/tasks/complete", frame::complete.needs(Can::Read))
         .post("/tasks/bulk", moves::many.needs(Can::Write))
         .post("/tasks/{task}/move", moves::one.needs(Can::Write))
-        .get("/tasks/new", create::form.needs(Can::Write))
+        .get("/tasks/new", composer::form.needs(Can::Write))
         .post("/tasks", create::create.needs(Can::Write))
         .get("/tasks/recurring", recurring::list.needs(Can::Read))
         .get("/tasks/recurring/preview", recurring::preview.needs(Can::Read))

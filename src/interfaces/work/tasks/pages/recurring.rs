@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::create::{self, Made, NewTaskForm, thinking_choices, word};
+use super::composer::{self, NewTaskForm};
+use super::create::{self, Made, thinking_choices, word};
 use super::frame::{self, Counts, Top};
 use super::repeat::{self, Repeat, RepeatView};
 use super::state;
@@ -366,7 +367,7 @@ fn patch(scene: &ViewContext, read: &dyn Read, form: &Words) -> Result<SeriesPat
         priority: Some(word("priority", &form.priority, Priority::Medium)?),
         assignee: Some(scene.people.find(&form.assignee, scene.myself())?),
         stream: Some(queries::stream(read, &form.stream)?),
-        labels: Some(create::label_names(&form.labels)),
+        labels: Some(composer::label_names(&form.labels)),
         model: Some(Some(form.model.clone())),
         thinking: Some(match form.thinking.as_str() {
             "" => None,
@@ -482,7 +483,7 @@ pub(super) async fn create(
                 href: href(&scene, series.id),
                 words: format!("{} task scheduled", series.schedule.pill()),
             };
-            Ok(made.answer(&app, &hx, &form))
+            made.answer(&app, (&ws, &who), (hx, shell), form)
         }
         Err(error) if error.kind() == ProblemKind::Invalid => {
             create::refused(&ws, &who, (hx, shell), form, &error)

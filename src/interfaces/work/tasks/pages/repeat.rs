@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use app::Ws;
 use features::tasks::model::series::{DueAfter, Series};
@@ -29,7 +29,7 @@ const CADENCES: &[(CadenceKind, &str)] = &[
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// The form as typed.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Repeat {
     /// A cadence; empty for a non-recurring task.

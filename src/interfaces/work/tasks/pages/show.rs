@@ -80,8 +80,8 @@ struct Head {
     /// Why the last run failed; may be empty.
     failed: String,
     failed_href: String,
-    /// Why the task cannot start; may be empty.
-    held: String,
+    /// The tasks that block this one.
+    held: ties::Held,
     /// Whether a person may start the agent anyway.
     may_run: bool,
     /// Whether the task has no assignee and this person can assign one.
@@ -409,7 +409,8 @@ fn head(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Head, TaskE
     Ok(Head {
         live,
         stopped,
-        chip: scene.chip(task, &standing),
+        // The banner says that it is blocked, and by what.
+        chip: scene.chip(task, &standing).filter(|_| standing != Standing::Blocked),
         title: task.title.clone(),
         archived: task.archived_at.is_some(),
         open: task.status.is_open() && task.archived_at.is_none(),

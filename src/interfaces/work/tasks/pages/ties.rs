@@ -6,13 +6,11 @@ use features::streams::queries as streams;
 use features::tasks::model::Task;
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::list::{self, Cut, Filter, Sort};
-use features::tasks::queries::relations::is_unfinished;
 use features::tasks::queries::view_context::ViewContext;
 use features::tasks::queries::{self, due, labels, marks, relations, standing};
 use features::tasks::rules::{self, TaskPatch};
 use kernel::{Colour, RelationKind, TaskId};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
-use web::format;
 use web::ink;
 use web::live::Live;
 use web::time::{Due, Work};
@@ -105,8 +103,6 @@ pub(super) struct TieGroup {
 pub(super) struct Ties {
     pub(super) live: Live,
     pub(super) groups: Vec<TieGroup>,
-    /// The blocking tasks in words; may be empty.
-    pub(super) waits: String,
     /// Suggested tasks: name and title.
     pub(super) offers: Vec<(String, String)>,
 }
@@ -119,16 +115,9 @@ pub(super) fn ties(
     live: Live,
 ) -> Result<Ties, StoreError> {
     let review = marks::in_review(read)?;
-    let row = |task: &Task| TieRow {
-        name: scene.name(task),
-        href: scene.href(task),
-        title: task.title.clone(),
-        status: standing::status(task.status, review.contains(task.id)),
-    };
-    let blockers = relations::blockers(read, task.id)?;
-    let open = blockers.iter().filter(|task| is_unfinished(task)).count();
+    let row = |task: &Task| tie_row(scene, task, review.contains(task.id));
     let kinds = [
-        ("Blocked by", "blocked_by", blockers),
+        ("Blocked by", "blocked_by", relations::blockers(read, task.id)?),
         ("Blocks", "blocks", relations::waiting_for(read, task.id)?),
         ("Related to", "relates_to", relations::related(read, task.id)?),
     ];
@@ -151,29 +140,38 @@ pub(super) fn ties(
                 rows: tasks.iter().map(row).collect(),
             })
             .collect(),
-        waits: match open {
-            0 => String::new(),
-            n => format!("Blocked by {}", format::count(n as u64, "task", "tasks")),
-        },
         offers,
     })
 }
 
-/// Why a task cannot start, in a sentence; may be empty.
-pub(super) fn held(
-    scene: &ViewContext,
-    read: &dyn Read,
-    task: &Task,
-) -> Result<String, StoreError> {
+/// The open tasks that block a task: the first ones as links, and the number of others.
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) by: Vec<TieRow>,
+    pub(super) others: usize,
+}
+
+/// Reads what keeps an open task from starting.
+pub(super) fn held(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Held, StoreError> {
+    /// Blockers that are named.
+    const NAMED: usize = 3;
+    if !task.status.is_open() {
+        return Ok(Held::default());
+    }
+    let review = marks::in_review(read)?;
     let blockers = relations::open_blockers(read, task.id)?;
-    if blockers.is_empty() || !task.status.is_open() {
-        return Ok(String::new());
+    let others = blockers.len().saturating_sub(NAMED);
+    let by = blockers.iter().take(NAMED).map(|one| tie_row(scene, one, review.contains(one.id)));
+    Ok(Held { by: by.collect(), others })
+}
+
+fn tie_row(scene: &ViewContext, task: &Task, in_review: bool) -> TieRow {
+    TieRow {
+        name: scene.name(task),
+        href: scene.href(task),
+        title: task.title.clone(),
+        status: standing::status(task.status, in_review),
     }
-    let mut names: Vec<String> = blockers.iter().take(3).map(|one| scene.name(one)).collect();
-    if names.len() < blockers.len() {
-        names.push(format!("{} more", blockers.len() - names.len()));
-    }
-    Ok(format!("Blocked by {}", names.join(", ")))
 }
 
 /// A relation from this task's point of view.

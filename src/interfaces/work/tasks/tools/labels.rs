@@ -21,7 +21,7 @@ pub struct SaveArgs {
     label: String,
     /// a new name for it
     rename: Option<String>,
-    /// what it is for
+    /// its purpose
     description: Option<String>,
     colour: Option<Colour>,
 }
@@ -32,7 +32,7 @@ impl WriteTool for LabelSave {
     const SPEC: ToolSpec = spec(
         "label_save",
         Effect::Add,
-        "Make a label, or rename it and say what it is for. task_update puts labels on tasks.",
+        "Create a label, or change its name or purpose. task_update adds labels to tasks.",
     );
 
     fn commit(
@@ -55,6 +55,6 @@ impl WriteTool for LabelSave {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(ToolOutput::text(format!("The label \"{}\" is kept.", kept.name)))
+        Ok(ToolOutput::text(format!("Saved the label \"{}\".", kept.name)))
     }
 }

@@ -43,12 +43,12 @@ pub(super) fn words(
     if clashes.is_empty() {
         return Ok(patch);
     }
-    let mut message = String::from("somebody else has changed this since you read it:");
+    let mut message = String::from("someone else has changed this since you read it:");
     for clash in &clashes {
         message.push_str(&format!("\n\n{} now:\n{}", clash.field, summarise(&clash.clash.now)));
     }
     message.push_str(&format!(
-        "\n\nDecide what should stay, and call task_update once more with all of the text and rev {now_rev}."
+        "\n\nDecide what to keep, and call task_update again with the full text and rev {now_rev}."
     ));
     Err(ToolError::refused("text_clash", message))
 }

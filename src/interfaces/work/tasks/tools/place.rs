@@ -37,7 +37,7 @@ impl WriteTool for TaskClaim {
     const SPEC: ToolSpec = spec(
         "task_claim",
         Effect::Change,
-        "Take a task that nobody has and begin it. Of several who claim it the first has it.",
+        "Claim an unassigned task and start it. If several agents claim it, the first gets it.",
     );
 
     fn commit(
@@ -76,7 +76,7 @@ pub struct RelateArgs {
     kind: Tie,
     /// such as MC-142
     other: String,
-    /// true takes the relation away
+    /// true removes the relation
     #[serde(default)]
     remove: bool,
 }
@@ -117,8 +117,7 @@ impl WriteTool for TaskRelate {
     const SPEC: ToolSpec = spec(
         "task_relate",
         Effect::Change,
-        "Relate a task to another: what waits for what, what is a part of what. Shows its \
-         relations.",
+        "Relate a task to another: blocked by, subtask of, related to. Shows its relations.",
     );
 
     fn commit(
@@ -171,7 +170,7 @@ pub struct TaskArchive;
 pub struct ArchiveArgs {
     /// such as MC-142
     task: String,
-    /// true brings it back
+    /// true restores it
     #[serde(default)]
     restore: bool,
 }
@@ -182,7 +181,8 @@ impl WriteTool for TaskArchive {
     const SPEC: ToolSpec = spec(
         "task_archive",
         Effect::Change,
-        "Put a task out of the way that was made by mistake, or bring it back. Status cancelled tells others more.",
+        "Archive a task that was created by mistake, or restore it. Otherwise prefer status \
+         cancelled, which tells others more.",
     );
 
     fn commit(
@@ -198,7 +198,7 @@ impl WriteTool for TaskArchive {
         let done = match args.restore {
             true => {
                 rules::restore(tx, task.id)?;
-                "back"
+                "restored"
             }
             false => {
                 rules::archive(tx, task.id)?;
@@ -217,7 +217,7 @@ pub struct TaskHistory;
 pub struct HistoryArgs {
     /// default: the one you work on
     task: Option<String>,
-    /// the newest so many steps (30)
+    /// number of newest steps (30)
     limit: Option<usize>,
 }
 
@@ -232,7 +232,7 @@ struct Step {
 impl ReadTool for TaskHistory {
     type Args = HistoryArgs;
     const SPEC: ToolSpec =
-        spec("task_history", Effect::Read, "What became of a task: who changed what, and when.");
+        spec("task_history", Effect::Read, "Show a task's history: who changed what, and when.");
 
     async fn read(&self, cx: &ToolCx, args: HistoryArgs) -> Result<ToolOutput, ToolError> {
         cx.ws.read(|snap| {
@@ -250,7 +250,7 @@ impl ReadTool for TaskHistory {
 
 fn step(names: &brief::Names, fact: &Fact) -> Step {
     let who = |who: Option<Assignee>| {
-        who.map_or_else(|| "nobody".to_owned(), |who| names.people.handle(who))
+        who.map_or_else(|| "no one".to_owned(), |who| names.people.handle(who))
     };
     let day = |due: Option<Deadline>| {
         due.map_or_else(|| "none".to_owned(), |due| due.written(&names.zone))
@@ -259,14 +259,14 @@ fn step(names: &brief::Names, fact: &Fact) -> Step {
         FactKind::Created => "created".to_owned(),
         FactKind::Assigned(from, to) => format!("assignee {} to {}", who(*from), who(*to)),
         FactKind::Status(from, to) => format!("status {from} to {to}"),
-        FactKind::Title(Some(before)) => format!("title, before \"{before}\""),
+        FactKind::Title(Some(before)) => format!("title, formerly \"{before}\""),
         FactKind::Title(None) => "title".to_owned(),
         FactKind::Priority(Some(from), to) => format!("priority {from} to {to}"),
         FactKind::Priority(None, to) => format!("priority to {to}"),
         FactKind::Due(Some(from), to) => format!("due {} to {}", day(*from), day(*to)),
         FactKind::Due(None, to) => format!("due to {}", day(*to)),
         FactKind::Archived(true) => "archived".to_owned(),
-        FactKind::Archived(false) => "brought back".to_owned(),
+        FactKind::Archived(false) => "restored".to_owned(),
         FactKind::Labels(moved) => moved.describe(str::to_owned, ("", "")),
         FactKind::Field(field) => field.word().to_owned(),
         FactKind::Undone(back) => {
@@ -286,7 +286,7 @@ fn step(names: &brief::Names, fact: &Fact) -> Step {
                 .collect();
             match each.is_empty() {
                 true => "a change was undone".to_owned(),
-                false => format!("a change was undone: again {}", each.join(", ")),
+                false => format!("a change was undone: {} again", each.join(", ")),
             }
         }
     };

@@ -55,7 +55,7 @@ impl ReadTool for TemplateList {
     const SPEC: ToolSpec = spec(
         "template_list",
         Effect::Read,
-        "List task templates: groups of tasks that are made together, with what waits for what.",
+        "List task templates: groups of tasks that are created together, with their dependencies.",
     );
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -80,7 +80,7 @@ pub struct TemplateGet;
 pub struct GetArgs {
     /// its name
     template: String,
-    /// role to who has it; else the agent with the role's name
+    /// role to assignee; default: the agent with the role's name
     #[serde(default)]
     roles: BTreeMap<String, String>,
 }
@@ -118,7 +118,7 @@ impl ReadTool for TemplateGet {
     const SPEC: ToolSpec = spec(
         "template_get",
         Effect::Read,
-        "Preview a task template: which tasks it makes, in which order, and who gets them.",
+        "Preview a task template: its tasks, their order and assignees.",
     );
 
     async fn read(&self, cx: &ToolCx, args: GetArgs) -> Result<ToolOutput, ToolError> {
@@ -179,7 +179,7 @@ fn known(template: &Template, roles: &BTreeMap<String, String>) -> Result<(), To
         Some(role) => {
             let there = match there.is_empty() {
                 true => "it has none".to_owned(),
-                false => format!("it has {}", there.join(", ")),
+                false => format!("it has: {}", there.join(", ")),
             };
             let message = format!("\"{}\" has no role \"{role}\"; {there}", template.name);
             Err(ToolError::refused("unknown_role", message))
@@ -195,10 +195,10 @@ pub struct TemplateSpawn;
 pub struct SpawnArgs {
     /// its name
     template: String,
-    /// role to who has it; else the agent with the role's name
+    /// role to assignee; default: the agent with the role's name
     #[serde(default)]
     roles: BTreeMap<String, String>,
-    /// task of which all are parts
+    /// parent task of all
     parent: Option<String>,
     /// default: that of your task
     stream: Option<String>,
@@ -233,7 +233,7 @@ impl WriteTool for TemplateSpawn {
     const SPEC: ToolSpec = spec(
         "template_spawn",
         Effect::Add,
-        "Create all tasks of a template. template_get shows before what comes of it.",
+        "Create all tasks of a template. Preview them with template_get.",
     );
 
     fn commit(
@@ -267,7 +267,7 @@ pub struct TemplateSave;
 /// Arguments of `template_save`.
 #[derive(Deserialize, JsonSchema)]
 pub struct SaveArgs {
-    /// the name of one that is to be changed; makes a new one if left out
+    /// the name of one to change; omit to create one
     template: Option<String>,
     name: Option<String>,
     description: Option<String>,
@@ -281,7 +281,8 @@ impl WriteTool for TemplateSave {
     const SPEC: ToolSpec = spec(
         "template_save",
         Effect::Add,
-        "Keep tasks that come together again as a template, or change one. What is left out stays.",
+        "Save tasks that are needed together again as a template, or change one. Omitted fields \
+         stay unchanged.",
     );
 
     fn commit(

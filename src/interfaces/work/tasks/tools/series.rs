@@ -51,7 +51,7 @@ pub struct SeriesList;
 /// Arguments of `series_list`.
 #[derive(Deserialize, JsonSchema)]
 pub struct ListArgs {
-    /// id or title of one: shows all of it and what it has made
+    /// id or title of one, for all its details and tasks
     series: Option<String>,
 }
 
@@ -78,7 +78,8 @@ impl ReadTool for SeriesList {
     const SPEC: ToolSpec = spec(
         "series_list",
         Effect::Read,
-        "List recurring tasks: when each comes, for whom, what became of them. Name one to see all of it.",
+        "List recurring tasks with their schedule, assignee and results. Name one to see all its \
+         details.",
     );
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -112,7 +113,7 @@ pub struct SeriesSave;
 /// Arguments of `series_save`.
 #[derive(Deserialize, JsonSchema)]
 pub struct SaveArgs {
-    /// id or title of one to change, for the tasks to come; makes a new one if left out
+    /// id or title of one to change, for future tasks; omit to create one
     series: Option<String>,
     title: Option<String>,
     /// Markdown
@@ -122,9 +123,9 @@ pub struct SaveArgs {
     assignee: Option<String>,
     stream: Option<String>,
     labels: Option<Vec<String>>,
-    /// when; a new one needs it
+    /// the schedule; required for a new one
     schedule: Option<ScheduleFields>,
-    /// what becomes of the open one before
+    /// what happens to the previous open task
     missed_policy: Option<MissedPolicy>,
     /// last day, YYYY-MM-DD or none
     ends_on: Option<String>,
@@ -138,7 +139,7 @@ impl WriteTool for SeriesSave {
     const SPEC: ToolSpec = spec(
         "series_save",
         Effect::Add,
-        "Make a task that comes again (daily, weekly, …) or change one. What is left out stays.",
+        "Create or change a recurring task (daily, weekly, …). Omitted fields stay unchanged.",
     );
 
     fn commit(
@@ -200,7 +201,7 @@ fn new(patch: SeriesPatch) -> Result<NewSeries, TaskError> {
     let Some(schedule) = patch.schedule else {
         return Err(TaskError::field(
             "schedule",
-            "say when it comes, such as {\"cadence_type\": \"weekdays\"}",
+            "give a schedule, such as {\"cadence_type\": \"weekdays\"}",
         ));
     };
     Ok(NewSeries {
@@ -237,7 +238,7 @@ pub struct SeriesControl;
 pub struct ControlArgs {
     /// id or title
     series: String,
-    /// spawn makes the next task now; its turn is used then
+    /// spawn creates the next task now instead of at its time
     act: Act,
 }
 
@@ -247,7 +248,7 @@ impl WriteTool for SeriesControl {
     const SPEC: ToolSpec = spec(
         "series_control",
         Effect::Change,
-        "Pause or resume a recurring task, or make its next one now.",
+        "Pause or resume a recurring task, or create its next task now.",
     );
 
     fn commit(

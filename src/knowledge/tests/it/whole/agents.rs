@@ -72,15 +72,15 @@ async fn an_agent_writes_over_the_version_that_it_has_read() {
     )
     .await;
     assert!(
-        results[0].contains("say the version") && results[0].contains("it is version "),
+        results[0].contains("give the version") && results[0].contains("current version is "),
         "{results:?}"
     );
     assert!(results[1].contains("there is no version 1"), "{}", results[1]);
     assert_eq!(results[2], "Changed \"Plan\".");
-    for side in ["Yours:\nSecond line, by Ada.", "There now:\nSecond line, by Mira."] {
+    for side in ["Yours:\nSecond line, by Ada.", "Current:\nSecond line, by Mira."] {
         assert!(results[3].contains(side), "{}", results[3]);
     }
-    assert!(results[4].contains("say the version"), "{}", results[4]);
+    assert!(results[4].contains("give the version"), "{}", results[4]);
     assert!(results[5].contains("Saved \"How\". It is version "), "{}", results[5]);
     let now = api.get(&format!("/api/v1/{at}")).await.json();
     assert_eq!(now["text"], theirs.replace("First line.", "First line, by Ada."));
@@ -113,8 +113,8 @@ async fn the_mask_of_a_key_in_a_page_is_not_written_over_the_key() {
             .and_call("page_update", edit("One.", "Two.")),
     )
     .await;
-    assert!(results[0].contains("line 3 holds the mask of a value"), "{}", results[0]);
-    assert!(results[1].contains("line 3 holds a value that is shown to you"), "{}", results[1]);
+    assert!(results[0].contains("line 3 contains the mask of a secret"), "{}", results[0]);
+    assert!(results[1].contains("line 3 contains a secret that is shown to you"), "{}", results[1]);
     assert!(
         results[2].starts_with("Suggested.") || results[2].starts_with("Changed"),
         "{}",
@@ -248,11 +248,7 @@ async fn what_comes_from_outside_is_named_inside_of_its_marks_and_has_the_pages_
         assert!(!refused.contains("no text"), "{refused}");
     }
     assert!(results[3].contains("[#0@") && results[3].contains("Mango"), "{}", results[3]);
-    assert!(
-        results[4].contains("There is no text from byte 9999999 on; it has "),
-        "{}",
-        results[4]
-    );
+    assert!(results[4].contains("There is no text from byte 9999999; it has "), "{}", results[4]);
     office.hq.finish().await;
 }
 
@@ -369,10 +365,36 @@ async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() 
     let folders = api.get("/api/v1/knowledge/folders").await.json();
     let folder = folders["items"][0].clone();
     assert_eq!((&folder["name"], &item["folder"]), (&json!("Deliverables"), &folder["id"]));
+    // A version without a kind stays a page, and one that is a text in between does not end it.
+    let text =
+        json!({ "task": task, "deliverable": "House rules", "kind": "text", "body": "Soon." });
+    let bare = json!({ "task": task, "deliverable": "House rules", "body": "Third words.\n" });
+    let page = json!({ "task": task, "deliverable": "House rules", "kind": "page", "body": "Fourth words.\n" });
+    let calls = Turn::call("deliverable_revise", bare)
+        .and_call("deliverable_revise", text)
+        .and_call("deliverable_revise", page);
+    let told = done(&office, &ada, calls).await;
+    assert!(told[2].contains("version 5"), "{told:?}");
+    let versions = pieces().await["items"][0]["versions"].clone();
+    for (at, kind) in [(2, "page"), (3, "text"), (4, "page")] {
+        assert_eq!(versions[at]["kind"], json!(kind), "{versions}");
+    }
+    // Neither does an approval: the same title is the same page.
+    let judged = json!({ "verdict": "approved" });
+    let judged = api.post(&format!("/api/v1/deliverables/{}/reviews", id(&piece)), &judged).await;
+    assert_eq!(judged.status, 201, "{}", judged.text);
+    let page =
+        json!({ "task": task, "kind": "page", "title": "house rules", "body": "Fifth words.\n" });
+    let told = done(&office, &ada, Turn::call("deliverable_submit", page)).await;
+    assert!(told[0].contains("version 1"), "{told:?}");
+    assert_eq!(pieces().await["items"][1]["versions"][0]["page"]["path"], json!(path));
+    assert_eq!(api.get(&format!("/api/v1/{path}")).await.json()["text"], "Fifth words.\n");
+    let all = api.get("/api/v1/knowledge?kind=page").await.json();
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(1), "{all}");
     // An existing page is submitted as it is.
     let own = json!({ "title": "Again", "page": "House rules" });
     let own = made(&api, &format!("tasks/{task}/deliverables"), own).await;
-    assert_eq!(own["versions"][0]["text"], json!(both));
+    assert_eq!(own["versions"][0]["text"], "Fifth words.\n");
     office.hq.finish().await;
 }
 

@@ -77,7 +77,13 @@ impl Content {
             Value::Null => return Ok(Self::default()),
             Value::String(text) => return Ok(Self::text(text)),
             Value::Array(parts) => parts,
-            _ => return Err(ChatError::invalid(param, "content is a text or a list of parts")),
+            _ => {
+                return Err(ChatError::invalid(
+                    param,
+                    "`content` must be a text or a list of \
+                parts",
+                ));
+            }
         };
         let (mut texts, mut files) = (Vec::new(), Vec::new());
         for (at, part) in parts.iter().enumerate() {
@@ -92,7 +98,7 @@ impl Content {
                 }
                 _ => {
                     let text = format!(
-                        "parts of type \"{}\" are not supported; use text, a picture or a file",
+                        "parts of type \"{}\" aren't supported; use text, an image or a file",
                         cut(kind, 40)
                     );
                     return Err(ChatError::invalid(&param, text));
@@ -126,8 +132,8 @@ fn wrong(param: &str, message: impl Into<String>) -> ChatError {
 
 /// This host does not fetch from addresses.
 fn not_fetched(param: &str) -> ChatError {
-    let text = "nothing is fetched from addresses here: send the picture or file itself, as a `data:` URL; \
-                whoever runs this HQ allows addresses with the setting `openai.fetch_urls` \
+    let text = "this HQ doesn't fetch URLs: send the image or file as a `data:` URL; the server's \
+                admin can allow URLs with the setting `openai.fetch_urls` \
                 (HQ_OPENAI_FETCH_URLS=true)";
     ChatError { code: "urls_not_allowed".to_owned(), ..ChatError::invalid(param, text) }
 }
@@ -153,7 +159,7 @@ impl Given {
             _ => (Want::File, "file_data", part),
         };
         if !whole["file_id"].is_null() {
-            let text = "files are not kept here, so there is no `file_id`: send the file itself";
+            let text = "files aren't stored here, so `file_id` doesn't exist: send the file itself";
             return Err(wrong(&format!("{param}.file_id"), text));
         }
         let name = whole["filename"].as_str().map(clean_name);
@@ -177,7 +183,7 @@ impl Given {
         let address = encoded.or(whole["file_url"].as_str()).or(source["url"].as_str());
         let param = format!("{param}.{key}");
         let Some(address) = address.map(str::trim).filter(|address| !address.is_empty()) else {
-            return Err(wrong(&param, "the picture or file itself is missing here"));
+            return Err(wrong(&param, "the image or file is missing"));
         };
         let scheme = address.split(':').next().unwrap_or_default().to_ascii_lowercase();
         match scheme.as_str() {
@@ -192,7 +198,7 @@ impl Given {
                 let data = decoded(address, want, &param)?;
                 Ok(given(None, Place::Here(data), param))
             }
-            _ => Err(wrong(&param, "give a `data:` URL with Base64, or an https address")),
+            _ => Err(wrong(&param, "use a `data:` URL with Base64, or an https URL")),
         }
     }
 
@@ -216,20 +222,19 @@ impl Given {
     /// Detects the media type from the bytes; an error if the type is not supported.
     fn media_type(&self, data: &[u8]) -> Result<String, ChatError> {
         if data.is_empty() {
-            return Err(wrong(&self.param, "the picture or file is empty"));
+            return Err(wrong(&self.param, "the image or file is empty"));
         }
         let known = media::kind(data);
         match (self.want, known) {
             (_, Some(kind)) if media::is_picture(kind) => Ok(kind.to_owned()),
             (Want::Picture, _) => {
-                Err(wrong(&self.param, "this is no picture: PNG, JPEG, GIF and WebP are taken"))
+                Err(wrong(&self.param, "this isn't a supported image: use PNG, JPEG, GIF or WebP"))
             }
             (Want::File, Some("application/pdf")) => Ok("application/pdf".to_owned()),
             (Want::File, None) => Ok(self.text_type()),
-            (Want::File, Some(_)) => Err(wrong(
-                &self.param,
-                "this file cannot be read: text, PDF and pictures are taken",
-            )),
+            (Want::File, Some(_)) => {
+                Err(wrong(&self.param, "this file type isn't supported: use text, PDF or images"))
+            }
         }
     }
 
@@ -287,7 +292,7 @@ fn data_url<'t>(
     };
     let head = head.get("data:".len()..).unwrap_or_default();
     let Some((says, "base64")) = head.rsplit_once(';') else {
-        return Err(wrong(param, "a `data:` URL is written in Base64: data:image/png;base64,…"));
+        return Err(wrong(param, "encode a `data:` URL in Base64: data:image/png;base64,…"));
     };
     Ok((Some(says).filter(|says| !says.is_empty()), decoded(data, want, param)?))
 }
@@ -297,7 +302,7 @@ fn decoded(text: &str, want: Want, param: &str) -> Result<Vec<u8>, ChatError> {
         return Err(too_large(want.most(), param));
     }
     let decoded = BASE64.decode(text.trim());
-    decoded.map_err(|error| wrong(param, format!("this is no Base64: {error}")))
+    decoded.map_err(|error| wrong(param, format!("this isn't valid Base64: {error}")))
 }
 
 fn too_large(most: u64, param: &str) -> ChatError {
@@ -312,7 +317,7 @@ fn too_large(most: u64, param: &str) -> ChatError {
 /// Names the file that cannot be fetched, is of another type, or is too large.
 pub(super) async fn keep(ws: &Ws, mut given: Vec<Given>) -> Result<Vec<Attachment>, ChatError> {
     if let Some(over) = given.iter().filter(|one| !one.ours).nth(MAX_ATTACHED) {
-        let text = format!("a message has at most {MAX_ATTACHED} pictures and files");
+        let text = format!("a message can have at most {MAX_ATTACHED} images and files");
         return Err(ChatError {
             code: "too_many_files".to_owned(),
             ..ChatError::invalid(&over.param, text)
@@ -355,11 +360,11 @@ pub(super) fn written<T>(
     match done {
         Ok(Ok(written)) => Ok(written),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::StorageFull => {
-            let text = "the disk of this server is nearly full";
+            let text = "the server's disk is nearly full";
             Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "storage_full", text))
         }
         Ok(Err(_)) | Err(_) => {
-            let text = "what was sent could not be written here";
+            let text = "the upload couldn't be saved";
             Err(ChatError::new(StatusCode::INTERNAL_SERVER_ERROR, "storage_failed", text))
         }
     }
@@ -460,6 +465,6 @@ mod tests {
         }
         let text = read(json!({ "type": "image_url", "image_url": "data:image/png;base64,YSxi" }));
         let given = text.unwrap().files.pop().unwrap();
-        assert!(given.media_type(b"a,b").unwrap_err().message.contains("no picture"));
+        assert!(given.media_type(b"a,b").unwrap_err().message.contains("supported image"));
     }
 }

@@ -57,7 +57,7 @@ impl Wishes<'_> {
         {
             choice = match choice {
                 ClientChoice::Required | ClientChoice::Named(_) => {
-                    let text = format!("`{param}` goes with `tool_choice` auto or none");
+                    let text = format!("`{param}` requires `tool_choice` auto or none");
                     return Err(ChatError::invalid(param, text));
                 }
                 ClientChoice::None => {
@@ -70,7 +70,7 @@ impl Wishes<'_> {
         let mut max_output = None;
         for (name, limit) in self.limits {
             if *limit == Some(0) {
-                return Err(ChatError::invalid(name, format!("`{name}` is at least 1")));
+                return Err(ChatError::invalid(name, format!("`{name}` must be at least 1")));
             }
             let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
             max_output = max_output.or(limit);
@@ -106,7 +106,7 @@ fn form(param: &str, value: &Value) -> Result<Option<AnswerForm>, ChatError> {
             described => described,
         },
         _ => {
-            let text = format!("`{param}` is of type text, json_object or json_schema");
+            let text = format!("`{param}` must be of type text, json_object or json_schema");
             return invalid(param, text);
         }
     };
@@ -116,21 +116,24 @@ fn form(param: &str, value: &Value) -> Result<Option<AnswerForm>, ChatError> {
     let place = if is_bare { param.to_owned() } else { format!("{param}.json_schema") };
     let name = described["name"].as_str().unwrap_or_default();
     if !is_name(name) {
-        let text = format!("`{place}.name` has 1 to {MAX_NAME} letters, digits, - and _");
+        let text = format!("`{place}.name` must have 1 to {MAX_NAME} letters, digits, - and _");
         return invalid(&format!("{place}.name"), text);
     }
     let schema = &described["schema"];
     let text = schema.to_string();
     if !schema.is_object() || MAX_SCHEMA < text.len() {
         let most = MAX_SCHEMA / 1024;
-        let text = format!("`{place}.schema` is a JSON schema, an object of at most {most} KB");
+        let text = format!(
+            "`{place}.schema` must be a JSON schema, an object of at most {most} \
+            KB"
+        );
         return invalid(&format!("{place}.schema"), text);
     }
     let strict = match &described["strict"] {
         Value::Null => None,
         Value::Bool(strict) => Some(*strict),
         _ => {
-            let text = format!("`{place}.strict` is true or false");
+            let text = format!("`{place}.strict` must be true or false");
             return invalid(&format!("{place}.strict"), text);
         }
     };
@@ -146,7 +149,7 @@ fn is_name(name: &str) -> bool {
 fn thousandths(name: &str, value: Option<f64>, most: u16) -> Result<Option<u16>, ChatError> {
     let Some(value) = value else { return Ok(None) };
     if !(0.0..=f64::from(most)).contains(&value) {
-        return Err(ChatError::invalid(name, format!("`{name}` is from 0 to {most}")));
+        return Err(ChatError::invalid(name, format!("`{name}` must be from 0 to {most}")));
     }
     // Converts through text, since no lossless cast exists.
     Ok(format!("{:.0}", value * 1_000.0).parse().ok())
@@ -159,14 +162,14 @@ fn thousandths(name: &str, value: Option<f64>, most: u16) -> Result<Option<u16>,
 pub(super) fn within(name: &str, value: Option<f64>, most: f64) -> Result<(), ChatError> {
     match value {
         Some(value) if !(-most..=most).contains(&value) => {
-            Err(ChatError::invalid(name, format!("`{name}` is from -{most} to {most}")))
+            Err(ChatError::invalid(name, format!("`{name}` must be from -{most} to {most}")))
         }
         _ => Ok(()),
     }
 }
 
 fn stops(value: Option<&Value>) -> Result<Vec<String>, ChatError> {
-    let wrong = || ChatError::invalid("stop", "`stop` is a text or a list of up to four");
+    let wrong = || ChatError::invalid("stop", "`stop` must be a text or a list of up to four");
     let texts: Vec<&str> = match value {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::String(text)) => vec![text],
@@ -195,7 +198,7 @@ pub(super) fn thinking(name: &str, word: Option<&str>) -> Result<Option<Thinking
         Some("xhigh" | "max") => Thinking::Max,
         Some(other) => {
             let text = format!(
-                "\"{}\" is no effort; use none, minimal, low, medium, high or xhigh",
+                "\"{}\" isn't an effort; use none, minimal, low, medium, high or xhigh",
                 cut(other, 40)
             );
             return Err(ChatError::invalid(name, text));
@@ -208,17 +211,17 @@ fn tools(value: Option<&Value>) -> Result<Vec<ClientTool>, ChatError> {
     let list = match value {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(list)) => list,
-        Some(_) => return Err(ChatError::invalid("tools", "`tools` is a list")),
+        Some(_) => return Err(ChatError::invalid("tools", "`tools` must be a list")),
     };
     if MAX_TOOLS < list.len() {
-        let text = format!("at most {MAX_TOOLS} tools are taken");
+        let text = format!("use at most {MAX_TOOLS} tools");
         return Err(ChatError::invalid("tools", text));
     }
     let tools = list.iter().enumerate().map(|(at, tool)| one(tool, &format!("tools[{at}]")));
     let tools = tools.collect::<Result<Vec<ClientTool>, _>>()?;
     let sizes = tools.iter().map(|tool| tool.name.len() + tool.about.len() + tool.schema.0.len());
     if MAX_TOOLS_BYTES < sizes.sum::<usize>() {
-        let text = format!("`tools` have at most {} KB together", MAX_TOOLS_BYTES / 1024);
+        let text = format!("`tools` can have at most {} KB in total", MAX_TOOLS_BYTES / 1024);
         return Err(ChatError::invalid("tools", text));
     }
     let mut names = HashSet::new();
@@ -236,8 +239,8 @@ fn one(tool: &Value, place: &str) -> Result<ClientTool, ChatError> {
     let kind = tool["type"].as_str().unwrap_or_default();
     if kind != "function" {
         let text = format!(
-            "tools of type \"{}\" are not supported, only \"function\": the agent has tools of its \
-             own for the rest",
+            "tools of type \"{}\" aren't supported, only \"function\"; the agent has its own tools \
+             for the rest",
             cut(kind, 40)
         );
         return Err(ChatError::invalid(&format!("{place}.type"), text));
@@ -248,7 +251,7 @@ fn one(tool: &Value, place: &str) -> Result<ClientTool, ChatError> {
     };
     let name = function["name"].as_str().unwrap_or_default();
     if !is_name(name) {
-        let text = "a tool's name has 1 to 64 letters, digits, - and _";
+        let text = "a tool's name must have 1 to 64 letters, digits, - and _";
         return Err(ChatError::invalid(&format!("{place}.name"), text));
     }
     let schema = match &function["parameters"] {
@@ -259,7 +262,7 @@ fn one(tool: &Value, place: &str) -> Result<ClientTool, ChatError> {
             Value::Object(schema)
         }
         _ => {
-            let text = "`parameters` is a JSON schema, an object";
+            let text = "`parameters` must be a JSON schema, an object";
             return Err(ChatError::invalid(&format!("{place}.parameters"), text));
         }
     };
@@ -281,17 +284,17 @@ fn choice(value: Option<&Value>, tools: &[ClientTool]) -> Result<ClientChoice, C
             "none" if tools.is_empty() => return Ok(ClientChoice::Auto),
             "none" => return Ok(ClientChoice::None),
             "required" => ClientChoice::Required,
-            _ => return wrong("`tool_choice` is auto, none, required or one function"),
+            _ => return wrong("`tool_choice` must be auto, none, required or one function"),
         },
         Some(named) => match named["function"]["name"].as_str().or(named["name"].as_str()) {
             Some(name) if named["type"] == "function" => ClientChoice::Named(name.to_owned()),
-            _ => return wrong("`tool_choice` is auto, none, required or one function"),
+            _ => return wrong("`tool_choice` must be auto, none, required or one function"),
         },
     };
     match &choice {
-        _ if tools.is_empty() => wrong("`tool_choice` asks for a tool, and `tools` has none"),
+        _ if tools.is_empty() => wrong("`tool_choice` requires a tool, but `tools` is empty"),
         ClientChoice::Named(name) if tools.iter().all(|tool| tool.name != *name) => {
-            wrong("`tool_choice` names a function that is not in `tools`")
+            wrong("`tool_choice` names a function that isn't in `tools`")
         }
         _ => Ok(choice),
     }

@@ -111,7 +111,7 @@ impl EmbeddingsRequest {
             return Err(ChatError::invalid("input", text));
         }
         if texts.iter().any(|text| text.trim().is_empty()) {
-            return Err(ChatError::invalid("input", "must have no empty text"));
+            return Err(ChatError::invalid("input", "can't contain an empty text"));
         }
         Ok(EmbeddingsBody { texts, is_base64, dimensions: self.dimensions })
     }
@@ -137,7 +137,7 @@ pub(super) fn unknown(ws: &Ws, far: Option<&Maker>, name: &str) -> ChatError {
     };
     let named = own.map_or_else(String::new, |own| format!(" or \"{own}\""));
     let text = format!(
-        "no model \"{}\" makes vectors here; use \"{MODEL}\"{named}",
+        "the model \"{}\" can't create embeddings here; use \"{MODEL}\"{named}",
         kernel::text::ellipsis(name, 80)
     );
     let error = ChatError::new(StatusCode::NOT_FOUND, "model_not_found", text);

@@ -109,7 +109,7 @@ impl ChatError {
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ChatError> {
     object(body).map_err(|InputError { field, message }| {
         let field = if field.is_empty() { "body" } else { &field };
-        ChatError::invalid(field, format!("the body is not a request: {message}"))
+        ChatError::invalid(field, format!("the request body is invalid: {message}"))
     })
 }
 

@@ -64,7 +64,7 @@ pub fn routes() -> Routes {
         .post(
             "/chat/completions",
             complete.needs(Can::Chat).doc(|| {
-                Doc::new("Ask an agent, in the form of the OpenAI API")
+                Doc::new("Ask an agent in the OpenAI API format")
                     .body::<ChatRequest>()
                     .media("application/json")
                     .media("text/event-stream")
@@ -73,7 +73,7 @@ pub fn routes() -> Routes {
         .post(
             "/responses",
             respond.needs(Can::Chat).doc(|| {
-                Doc::new("Ask an agent, in the form of the Responses API")
+                Doc::new("Ask an agent in the Responses API format")
                     .body::<ResponsesRequest>()
                     .media("application/json")
                     .media("text/event-stream")
@@ -82,7 +82,7 @@ pub fn routes() -> Routes {
         .post(
             "/embeddings",
             embed.needs(Can::Chat).doc(|| {
-                Doc::new("Vectors of texts, in the form of the OpenAI API")
+                Doc::new("Embed texts in the OpenAI API format")
                     .body::<EmbeddingsRequest>()
                     .returns::<EmbeddingsList>()
                     .no_key("nothing is stored")
@@ -91,7 +91,7 @@ pub fn routes() -> Routes {
         .get(
             "/models",
             models.needs(Can::Read).doc(|| {
-                Doc::new("Agents as models, in the form of the OpenAI API").returns::<ModelList>()
+                Doc::new("List agents as models in the OpenAI API format").returns::<ModelList>()
             }),
         )
         .get(
@@ -186,7 +186,7 @@ fn find(ws: &Ws, target: &Target, model: &str) -> Result<Agent, ChatError> {
     match found.filter(|agent| agent.archived_at.is_none()) {
         Some(agent) => Ok(agent),
         None if *target == Target::Default => {
-            let text = "this workspace has no agent yet; make one, then ask it";
+            let text = "this workspace has no agent yet; create one first";
             Err(ChatError::new(StatusCode::NOT_FOUND, "no_agent", text))
         }
         None => Err(unknown_model(model)),
@@ -366,8 +366,7 @@ fn asked_before(ws: &Ws, once: &Once) -> Result<Option<PlacedRequest>, ChatError
     })?;
     match found {
         Some((_, false)) => {
-            let text = "what was asked with this Idempotency-Key is not kept any more; ask with \
-                        another one";
+            let text = "the request with this Idempotency-Key is no longer stored; use a new key";
             Err(ChatError::new(StatusCode::CONFLICT, "no_answer_kept", text))
         }
         found => Ok(found.map(|(placed, _)| placed)),
@@ -389,16 +388,16 @@ async fn begin(
     let agent = find(ws, &target, &question.model)?;
     if let Some(reason) = ws.read(|snap| rules::held(snap, &agent))? {
         let why = match reason {
-            "workspace_paused" => "all work is paused until somebody resumes it".to_owned(),
+            "workspace_paused" => "all work is paused until someone resumes it".to_owned(),
             other => other.replace('_', " "),
         };
-        let text = format!("{} does not take talk now: {why}", agent.name);
+        let text = format!("{} can't answer now: {why}", agent.name);
         return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, reason, text));
     }
     if let Some(place) = ws.read(|snap| elsewhere::silent(ws, snap, agent.id))? {
         // API clients do not wait for a silent host. In the chat, a person's message is stored until the host is back.
         let text = format!(
-            "{} works on {}, of which nothing is heard; ask again when it is back",
+            "{} works on {}, which isn't responding; ask again when it is back",
             agent.name, place.label
         );
         return Err(ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_offline", text));
@@ -423,7 +422,7 @@ async fn begin(
 /// The model override of a request. Requires `Can::Agents` and an existing model.
 fn chosen(ws: &Ws, who: &Person, name: &str) -> Result<String, ChatError> {
     if !who.access.may(Can::Agents) {
-        let text = "a model is chosen by those who manage agents; leave `x-hq-model` out";
+        let text = "only people who manage agents can choose a model; omit `x-hq-model`";
         return Err(ChatError::new(StatusCode::FORBIDDEN, "forbidden", text));
     }
     match ws.read(|snap| named::model(snap, name))? {
@@ -431,7 +430,7 @@ fn chosen(ws: &Ws, who: &Person, name: &str) -> Result<String, ChatError> {
         Named::Unknown(near) => {
             let hint = match near.as_slice() {
                 [] => String::new(),
-                near => format!("; near are {}", near.join(", ")),
+                near => format!("; similar: {}", near.join(", ")),
             };
             let text = format!("`x-hq-model`: there is no model {name} here{hint}");
             Err(ChatError::new(StatusCode::BAD_REQUEST, "model_not_found", text))
@@ -513,7 +512,7 @@ fn takes_form(
     }
     let kind = if form.schema.is_some() { "json_schema" } else { "json_object" };
     let text = format!(
-        "`{param}`: {} cannot be held to {kind} over {}; ask for the form in the message",
+        "`{param}`: {} doesn't support {kind} over {}; describe the format in the message instead",
         choice.model,
         provider.name()
     );

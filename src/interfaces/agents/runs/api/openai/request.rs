@@ -134,25 +134,19 @@ impl ChatRequest {
 
     fn check(&self) -> Result<(), ChatError> {
         if self.functions.as_ref().is_some_and(|functions| !functions.is_null()) {
-            let text = "`functions` are not supported; use `tools`";
+            let text = "`functions` isn't supported; use `tools`";
             return Err(ChatError::invalid("functions", text));
         }
         if self.n.is_some_and(|n| n != 1) {
-            return Err(ChatError::invalid(
-                "n",
-                "one answer is given for each request: leave `n` out",
-            ));
+            return Err(ChatError::invalid("n", "each request gets one answer: omit `n`"));
         }
         within("frequency_penalty", self.frequency_penalty, 2.0)?;
         within("presence_penalty", self.presence_penalty, 2.0)?;
         if self.logprobs == Some(true) {
-            return Err(ChatError::invalid(
-                "logprobs",
-                "`logprobs` are not known here: leave it out",
-            ));
+            return Err(ChatError::invalid("logprobs", "`logprobs` isn't supported: omit it"));
         }
         if self.messages.is_empty() {
-            return Err(ChatError::invalid("messages", "`messages` is empty: say something first"));
+            return Err(ChatError::invalid("messages", "`messages` is empty"));
         }
         Ok(())
     }
@@ -269,7 +263,7 @@ mod tests {
         // The instructions of this request apply, whatever the session received before.
         assert_eq!(
             input(talk, Remembers::Everything),
-            format!("{instructions}\n\n# What is said now\nWhat is open?")
+            format!("{instructions}\n\n# Current message\nWhat is open?")
         );
     }
 
@@ -322,7 +316,7 @@ mod tests {
         );
         assert_eq!(talk.input(Remembers::Nothing).unwrap(), "Be short");
         let input = talk.input(Remembers::Everything).unwrap();
-        assert_eq!(input, "Result of a tool: 21\n\nBe short");
+        assert_eq!(input, "Tool result: 21\n\nBe short");
     }
 
     #[test]
@@ -341,7 +335,7 @@ mod tests {
             before[2],
             Earlier::Result { call: calls[0].id.clone(), text: "a heron".into() }
         );
-        assert!(input(messages, Remembers::Nothing).contains("go on"));
+        assert!(input(messages, Remembers::Nothing).contains("above; continue"));
     }
 
     #[test]
@@ -371,14 +365,14 @@ mod tests {
         let shown = |text: &str| Earlier::Said(text.into());
         let result =
             |at: usize, text: &str| Earlier::Result { call: two[at].id.clone(), text: text.into() };
-        let begun = Earlier::Instructions("[The conversation begins with your words.]".into());
+        let begun = Earlier::Instructions("[The conversation begins with your message.]".into());
         let brief = "# Instructions from the program that asks\nBe brief.";
         let expected = [
             begun,
             Earlier::Answered { text: "Welcome.".into(), calls: Vec::new() },
             shown("One"),
             shown("Two"),
-            shown("Result of a tool: of nothing"),
+            shown("Tool result: of nothing"),
             before[5].clone(),
             result(0, "first"),
             result(1, "second"),
@@ -386,7 +380,7 @@ mod tests {
             before[9].clone(),
         ];
         assert_eq!(before, expected);
-        assert_eq!(input(messages, Remembers::Nothing), "Result of a tool: not asked for\n\nGo on");
+        assert_eq!(input(messages, Remembers::Nothing), "Tool result: not asked for\n\nGo on");
     }
 
     #[test]
@@ -435,7 +429,7 @@ mod tests {
         talk.spill(Remembers::Nothing);
         let before = talk.before();
         let Earlier::Instructions(input) = &before[0] else { panic!("what is left out is told") };
-        assert!(input.contains("earlier messages were left out here"), "{input}");
+        assert!(input.contains("earlier messages are left out here"), "{input}");
         assert!(input.contains("conversation.md"), "{input}");
         assert!(matches!(&before[1], Earlier::Said(text) if text.starts_with("question")));
         let last = Earlier::Answered { text: "answer 99".into(), calls: Vec::new() };
@@ -462,10 +456,10 @@ mod tests {
         talk.spill(Remembers::Nothing);
         let Earlier::Said(first) = &talk.before()[0] else { panic!("somebody said it") };
         assert!(first.starts_with("first xxx") && first.ends_with("end of first"));
-        assert!(first.contains("all of it stands in the file conversation.md"), "{first}");
+        assert!(first.contains("the full text is in the file conversation.md"), "{first}");
         let input = talk.input(Remembers::Nothing).unwrap();
         assert!(input.contains("now xxx") && input.ends_with("and that is all"));
-        assert!(input.contains("the whole stands in the file message-3.md"));
+        assert!(input.contains("the full text is in the file message-3.md"));
         assert_eq!(talk.take_files().len(), 2);
         let mut talk = request.talk().unwrap();
         talk.spill(Remembers::Everything);
@@ -477,7 +471,7 @@ mod tests {
         talk.spill(Remembers::Nothing);
         let input = talk.input(Remembers::Nothing).unwrap();
         assert_eq!(
-            input.matches("the whole stands in the file messages.md").count(),
+            input.matches("the full text is in the file messages.md").count(),
             12,
             "{input}"
         );

@@ -90,7 +90,7 @@ impl ResponsesRequest {
     pub fn read(body: &[u8]) -> Result<Self, ChatError> {
         let request: Self = read(body)?;
         if request.background == Some(true) {
-            let text = "`background` is not supported: leave it out, or give the agent a task";
+            let text = "`background` isn't supported: omit it, or give the agent a task";
             return Err(ChatError::invalid("background", text));
         }
         Ok(request)
@@ -152,7 +152,13 @@ impl ResponsesRequest {
                 &[]
             }
             Value::Array(items) => items,
-            _ => return Err(ChatError::invalid("input", "`input` is a text or a list of items")),
+            _ => {
+                return Err(ChatError::invalid(
+                    "input",
+                    "`input` must be a text or a list of \
+                items",
+                ));
+            }
         };
         for (at, item) in items.iter().enumerate() {
             let place = format!("input[{at}]");
@@ -175,7 +181,7 @@ impl ResponsesRequest {
                 // Reasoning, and items that the session already has.
                 "reasoning" | "item_reference" => {}
                 other => {
-                    let text = format!("items of type \"{}\" are not supported", cut(other, 40));
+                    let text = format!("items of type \"{}\" aren't supported", cut(other, 40));
                     return Err(ChatError::invalid(&format!("{place}.type"), text));
                 }
             }
@@ -212,7 +218,7 @@ impl ResponsesRequest {
 /// No such response exists for this person and agent.
 pub(super) fn no_response(id: &str) -> ChatError {
     let message = format!(
-        "there is no response \"{}\" of yours with this agent; leave `previous_response_id` out",
+        "you have no response \"{}\" with this agent; omit `previous_response_id`",
         cut(id, 80)
     );
     let new = ChatError::new(StatusCode::BAD_REQUEST, "previous_response_not_found", message);

@@ -40,7 +40,7 @@ pub(super) async fn go_on(
     })?;
     let Some((run, key)) = found else { return Ok(None) };
     if !run.waits_for_client() {
-        let text = "these calls have their results already, and the answer to them is on its way";
+        let text = "these calls already have results, and the answer is on its way";
         return Err(ChatError::of(Failure::new(ProblemKind::Conflict, "no_open_calls", text)));
     }
     let message = question.talk.said_besides();

@@ -25,9 +25,9 @@ const INLINE: usize = MAX_EARLIER;
 const MOST_BEFORE: usize = 500;
 const MOST_BYTES: usize = 1024 * 1024;
 /// Input text for a run that receives only tool results.
-const GO_ON: &str = "The results of your calls stand above; go on.";
+const GO_ON: &str = "The results of your calls are above; continue.";
 /// Placed before a conversation that begins with an assistant message: providers require a user message first.
-const BEGAN: &str = "[The conversation begins with your words.]";
+const BEGAN: &str = "[The conversation begins with your message.]";
 /// File with the earlier messages, if the model does not receive all of them.
 const CONVERSATION: &str = "conversation.md";
 /// File with all long messages, if there are many.
@@ -193,8 +193,7 @@ impl Talk {
                 true => MESSAGES.to_owned(),
                 false => format!("message-{}.md", at + 1),
             };
-            let marker =
-                format!("\n\n[… this is not all of it: the whole stands in the file {name} …]\n\n");
+            let marker = format!("\n\n[… shortened; the full text is in the file {name} …]\n\n");
             let text = &mut self.messages[at].content.text;
             let shown = head_tail(text, most, &marker);
             let whole = std::mem::replace(text, shown);
@@ -232,7 +231,7 @@ impl Talk {
         let now = match now.join("\n\n").trim() {
             "" if has_results => GO_ON.to_owned(),
             "" if !has_files => {
-                let text = "the last message must be the user's and must say something";
+                let text = "the last message must be from the user and can't be empty";
                 return Err(ChatError::invalid(self.param, text));
             }
             now => now.to_owned(),
@@ -242,7 +241,7 @@ impl Talk {
             true => now,
             false => {
                 let instructions = SessionEvent::as_instructions(&instructions);
-                format!("{instructions}\n\n# What is said now\n{now}")
+                format!("{instructions}\n\n# Current message\n{now}")
             }
         };
         checked(self.param, text)
@@ -284,8 +283,8 @@ impl Talk {
         let left_out = self.messages[..first].iter().filter(|message| !is_system(message)).count();
         if 0 < left_out {
             let text = format!(
-                "[{left_out} earlier messages were left out here; all of it stands in the file \
-                 {CONVERSATION}]"
+                "[{left_out} earlier messages are left out here; the full conversation is in the \
+                 file {CONVERSATION}]"
             );
             all.push(Earlier::Instructions(text));
         }
@@ -332,7 +331,7 @@ impl Said {
         }
         let mut text = self.content.describe();
         if INLINE < text.len() {
-            let marker = format!("\n[… all of it stands in the file {CONVERSATION} …]\n");
+            let marker = format!("\n[… the full text is in the file {CONVERSATION} …]\n");
             text = head_tail(&text, INLINE - marker.len(), &marker);
         }
         match (self.who, &self.answers) {
@@ -417,7 +416,7 @@ impl Speaker {
             "tool" | "function" => Self::Tool,
             other => {
                 let text = format!(
-                    "\"{}\" is no role; use system, developer, user or assistant",
+                    "\"{}\" isn't a role; use system, developer, user or assistant",
                     cut(other, 40)
                 );
                 return Err(ChatError::invalid(&format!("{place}.role"), text));
@@ -430,7 +429,7 @@ impl Speaker {
             Self::System => "Instructions",
             Self::User => "User",
             Self::Assistant => "Assistant",
-            Self::Tool => "Result of a tool",
+            Self::Tool => "Tool result",
         }
     }
 }
@@ -440,7 +439,7 @@ fn checked(param: &str, text: String) -> Result<String, ChatError> {
         return Ok(text);
     }
     let message = format!(
-        "the message and its instructions have {} KB; at most {} KB are taken. Shorten it, or give \
+        "the message and its instructions have {} KB, and the limit is {} KB. Shorten it, or give \
          the agent a file.",
         text.len() / 1024,
         MAX_INPUT / 1024
@@ -481,8 +480,8 @@ impl Target {
 
 pub(super) fn unknown_model(model: &str) -> ChatError {
     let message = format!(
-        "the model \"{}\" does not exist; use hq/default or hq/<agent>, as GET /v1/models or \
-         `hq agent list` name them",
+        "the model \"{}\" does not exist; use hq/default or hq/<agent>, as listed by GET \
+         /v1/models or `hq agent list`",
         cut(model, 80)
     );
     let error = ChatError::new(StatusCode::NOT_FOUND, "model_not_found", message);
@@ -530,12 +529,12 @@ impl Thread {
         }
         let reserved = ["agent:", "subagent:", "cron:", "acp:", "hook:", "session:"];
         if reserved.iter().any(|start| key.starts_with(start)) {
-            let text = "names that begin so are reserved; choose another one";
+            let text = "names that begin like this are reserved; choose another one";
             return Err(ChatError::invalid(PARAM, text));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
         if key.len() > 200 || !key.chars().all(plain) {
-            let text = "a session's name has at most 200 letters, digits and -_.:/@";
+            let text = "a session's name can have at most 200 letters, digits and -_.:/@";
             return Err(ChatError::invalid(PARAM, text));
         }
         Ok(Self::Shared(format!("key-{}", digest(by, key))))

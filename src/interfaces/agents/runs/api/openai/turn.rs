@@ -144,10 +144,10 @@ impl Turn {
     fn cut_off(&self) -> ChatError {
         let message = match self.keyed {
             true => {
-                "this answer broke off and is asked for anew; send the same Idempotency-Key again for \
-                     all of it"
+                "this answer was cut off and is being requested again; send the same \
+                     Idempotency-Key again for the full answer"
             }
-            false => "this answer broke off; what came of it is not the answer: ask again",
+            false => "this answer was cut off and is incomplete: ask again",
         };
         ChatError::new(StatusCode::BAD_GATEWAY, "answer_broke_off", message)
     }
@@ -199,7 +199,7 @@ impl Turn {
                 Err(ChatError::new(status, "insufficient_quota", message).for_good())
             }
             Some(waiting) if waiting.waits_for == WaitFor::Provider && !run.is_held() => {
-                let text = "everybody who could answer rests after failures; ask again later";
+                let text = "all models are paused after failures; ask again later";
                 let error = ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text);
                 let left = waiting.until.map(|at| at.duration_since(self.ws.app.clock.now()));
                 let seconds = left.and_then(|left| u64::try_from(left.as_secs()).ok());
@@ -223,7 +223,7 @@ impl Turn {
         let lasts = |error: ChatError| if self.keyed { error.for_good() } else { error };
         let answer = answer.map_err(lasts)?;
         if self.wants_calls && answer.calls.is_empty() {
-            let text = "the model called none of `tools`, although `tool_choice` asks for it";
+            let text = "the model didn't call a tool, although `tool_choice` requires one";
             let error = ChatError::new(StatusCode::BAD_GATEWAY, "no_tool_call", text);
             return Err(error.for_good());
         }
@@ -233,18 +233,18 @@ impl Turn {
 
 /// The process is stopping or about to stop.
 pub(super) fn closing() -> ChatError {
-    let message = "work here has stopped; ask again in a moment";
+    let message = "work has stopped here; ask again in a moment";
     ChatError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message)
 }
 
 fn shut_out() -> ChatError {
-    let message = "this call is not let in any more: its sign-in, token or membership has ended, \
+    let message = "this request is no longer allowed: its sign-in, token or membership has ended, \
                    or the workspace was archived";
     ChatError::new(StatusCode::UNAUTHORIZED, "access_ended", message).for_good()
 }
 
 fn gone() -> ChatError {
-    ChatError::new(StatusCode::CONFLICT, "cancelled", "the message was taken back")
+    ChatError::new(StatusCode::CONFLICT, "cancelled", "the message was withdrawn")
 }
 
 /// Stops the run of a disconnected client, unless disarmed.
@@ -410,7 +410,7 @@ fn failed(outcome: &Outcome) -> ChatError {
             ChatError::new(StatusCode::CONFLICT, "stopped", "the run was stopped")
         }
         Outcome::Limit { which } if matches!(which.as_str(), "cost" | "tokens") => {
-            let text = format!("the limit of {which} for one run was reached");
+            let text = format!("the run's {which} limit was reached");
             ChatError::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", text).for_good()
         }
         Outcome::Limit { which } => {

@@ -1,0 +1,127 @@
+// Settings: the search of the menu, fields that save themselves, and what is refused.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { assertAccessible, tooWide } from '../lib/axe.mjs';
+import { newContext, PHONE } from '../lib/browser.mjs';
+
+export function tell(given) {
+  const opened = async (options) => {
+    const context = await newContext(given.browser, given.server, { storageState: given.signedIn, ...options });
+    return { context, page: await context.newPage() };
+  };
+  const ended = async (context) => {
+    // A refused field is an answer of 422, which the browser also notes.
+    assert.deepEqual(context.faults().filter((fault) => !fault.includes('422')), []);
+    await context.close();
+  };
+
+  test('a settings page is found by a keyword while one types, and by a search without script', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    await page.goto(`${place}/settings/profile`);
+    const menu = page.getByRole('navigation', { name: 'Settings' });
+    const search = menu.getByRole('searchbox', { name: 'Search settings' });
+    await search.fill('budget');
+    await menu.getByText('2 pages').waitFor();
+    assert.deepEqual(await menu.getByRole('link').allInnerTexts(), ['General', 'Usage and budgets']);
+    await search.fill('zeppelin');
+    await menu.getByText('No page matches “zeppelin”').waitFor();
+    await search.fill('theme');
+    await search.press('Enter');
+    await page.waitForURL(`**${place}/settings?q=theme`);
+    assert.deepEqual(await menu.getByRole('listitem').allInnerTexts(), ['Profile']);
+    await ended(context);
+
+    const plain = await opened({ script: false, size: PHONE });
+    await plain.page.goto(`${place}/settings/labels`);
+    await plain.page.getByRole('link', { name: 'All settings' }).press('Enter');
+    assert.equal(await tooWide(plain.page), '');
+    await plain.page.getByRole('searchbox', { name: 'Search settings' }).fill('password');
+    await plain.page.getByRole('searchbox', { name: 'Search settings' }).press('Enter');
+    await plain.page.getByRole('link', { name: 'Two-step sign-in' }).waitFor();
+    await plain.context.close();
+  });
+
+  test('the settings of an agent save each field at once, beside what was refused', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    await page.goto(`${place}/agents/ada/settings`);
+    const main = page.getByRole('main');
+    assert.equal(await main.getByRole('button', { name: /^Save/ }).count(), 0, 'no Save button');
+    const field = (name) => page.locator('#agent-settings').getByLabel(name, { exact: true });
+    const saved = (name) => page.locator('#agent-settings [data-saved="done"]', { has: page.getByLabel(name, { exact: true }) }).waitFor();
+    await field('Description').fill('Counts wheels.');
+    await field('Description').press('Tab');
+    await saved('Description');
+
+    const budget = field('Monthly budget ($)');
+    await budget.fill('lots');
+    await budget.press('Tab');
+    await page.locator('#f-budget-says.error').waitFor();
+    assert.equal(await budget.inputValue(), 'lots', 'what was typed stays');
+    await assertAccessible(page, 'the settings of an agent with a mistake');
+    // What is wrong keeps nothing else from being saved.
+    await field('Warn at (percent)').fill('70');
+    await field('Warn at (percent)').press('Enter');
+    await saved('Warn at (percent)');
+    assert.equal(await budget.getAttribute('aria-invalid'), 'true');
+    await budget.fill('12');
+    await budget.press('Tab');
+    await saved('Monthly budget ($)');
+    assert.equal(await budget.getAttribute('aria-invalid'), null);
+
+    // Two fields that belong together.
+    await page.getByLabel('Quiet from').fill('22:00');
+    await page.getByLabel('Quiet from').press('Tab');
+    await page.locator('#pace .error').waitFor();
+    await page.getByLabel('Quiet until').fill('7:00');
+    await page.getByLabel('Quiet until').press('Tab');
+    await page.locator('#pace [data-saved="done"]').waitFor();
+    assert.equal(await page.locator('#pace .error').count(), 0);
+
+    await page.reload();
+    assert.equal(await field('Description').inputValue(), 'Counts wheels.');
+    assert.equal(Number(await budget.inputValue()), 12);
+    assert.equal(await field('Warn at (percent)').inputValue(), '70');
+    assert.match(await page.getByLabel('Quiet from').inputValue(), /22:00/);
+    await ended(context);
+  });
+
+  test('a change without a connection is sent when HQ is back', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    await page.goto(`${place}/settings/connections`);
+    const thinking = page.getByLabel('Default thinking');
+    const other = await thinking.evaluate((one) => [...one.options].find((option) => !option.selected)?.value);
+    if (other) {
+      await context.setOffline(true);
+      await thinking.selectOption(other);
+      await page.getByText('Your change will be sent when you reconnect.').waitFor();
+      await context.setOffline(false);
+      await page.locator('#default-thinking [data-saved="done"]').waitFor();
+      await page.reload();
+      assert.equal(await thinking.inputValue(), other);
+    }
+    await context.close();
+  });
+
+  test('the colour of a label is chosen with the arrows', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    await page.goto(`${place}/settings/labels`);
+    await page.locator('#form').evaluate((one) => (one.open = true));
+    await page.getByLabel('Name', { exact: true }).fill('Brass bell');
+    await page.getByRole('radio', { name: 'Automatic' }).focus();
+    await page.keyboard.press('ArrowRight');
+    const first = page.getByRole('group', { name: 'Colour' }).getByRole('radio').nth(1);
+    assert.ok(await first.isChecked());
+    const colour = await first.getAttribute('data-c');
+    await assertAccessible(page, 'labels with swatches');
+    await page.keyboard.press('Enter');
+    await page.locator('#all-labels').getByText('Brass bell').waitFor();
+    assert.equal(await page.locator('#all-labels .chip', { hasText: 'Brass bell' }).getAttribute('data-c'), colour);
+    await ended(context);
+  });
+}
