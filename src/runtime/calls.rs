@@ -18,7 +18,7 @@ use super::ending::LimitReached;
 use super::gate::{Held, Passed};
 use super::guard::{Advice, BLOCKED, Seen};
 use super::journal::blocking;
-use super::toolbox::{Call, definition, is_for_locked, may_use, not_there};
+use super::toolbox::{Call, definition, denied, is_for_locked, may_use, not_there};
 use super::tools::{exec, progress};
 use super::turn::{Step, Turn};
 use super::{EngineError, before, child, commit, remote};
@@ -158,7 +158,8 @@ impl Turn {
     fn unusable(&self, entry: &Entry) -> Option<String> {
         let name = entry.spec.name;
         if !self.may_use(entry) {
-            return Some(format!("Error(denied): you can't use {name} here"));
+            let (code, why) = denied(&self.setting.off, &entry.spec);
+            return Some(format!("Error({code}): {why}"));
         }
         let is_away = self.talk.journal.ws.upstream.is_some();
         let why = not_there(name).filter(|_| is_away)?;

@@ -140,6 +140,23 @@ pub(super) fn may_use(
         && is_for(trigger, child, entry.spec.name)
 }
 
+/// Why an agent may not use a tool: code and text for the model.
+pub(super) fn denied(off: &Off, spec: &ToolSpec) -> (&'static str, String) {
+    let name = spec.name;
+    match off.of_tool(spec) {
+        Some(module) => (
+            "module_off",
+            format!(
+                "you can't use {name}: the module {} is turned off in this workspace. Its data is \
+                 kept. Continue without it; if the work needs it, report that an owner or admin \
+                 has to turn it on under Settings → Modules",
+                module.label
+            ),
+        ),
+        None => ("denied", format!("you can't use {name} here")),
+    }
+}
+
 /// Returns `true` if a locked agent is offered a tool: read-only tools, and `process` for running jobs.
 pub(crate) fn is_for_locked(spec: &ToolSpec) -> bool {
     authorize::only_looks(spec.effect) || spec.name == "process"

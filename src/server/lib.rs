@@ -19,6 +19,7 @@ pub mod health;
 mod hosts;
 mod indexer;
 mod leftovers;
+mod module_off;
 pub mod listen;
 pub mod local;
 pub mod lock;

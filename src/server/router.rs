@@ -13,7 +13,7 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER,
     RETRY_AFTER,
 };
-use axum::http::{Extensions, Method, StatusCode, Uri, Version};
+use axum::http::{Method, StatusCode, Uri, Version};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Router};
@@ -22,7 +22,6 @@ use tracing::Instrument;
 
 use app::config::Config;
 use app::{App, Ws};
-use features::workspace::queries::modules::{Module, Off};
 use interfaces_account::users::session::{self, Caller, Door};
 use kernel::{Can, ProblemKind};
 use web::error::{ApiError, Failure, Inside, PageError};
@@ -35,7 +34,8 @@ use web::{assets, flash, headers, idempotency, region_etag, shell, slow, week};
 
 use super::{
     access, backups, compression, data_dir_guard, doors, exports, first_boot, health, hosts, local,
-    onboarding, openapi, operate, people, retry, tasks, transfer, try_practice, workspaces,
+    module_off, onboarding, openapi, operate, people, retry, tasks, transfer, try_practice,
+    workspaces,
 };
 
 /// Maximum size of a request body in bytes.
@@ -401,8 +401,8 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
     let failed = FailedRequest::of(&request);
     let (parts, body) = request.into_parts();
     let kept = parts.clone();
-    let mut response = match switched_off(&parts.uri, &parts.extensions) {
-        Some(failure) => PageError(failure).into_response(),
+    let mut response = match module_off::of_request(&kept) {
+        Some(module) => module_off::answer(module, &kept, &failed.hx),
         None => next.run(Request::from_parts(parts, body)).await,
     };
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
@@ -422,28 +422,6 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
         flash::clear(&kept.headers, &mut response);
     }
     response
-}
-
-/// Error code for a page of a disabled module.
-const MODULE_OFF: &str = "module_off";
-
-/// The failure for a page of a disabled module; `None` for any other page.
-fn switched_off(uri: &Uri, known: &Extensions) -> Option<Failure> {
-    let (ws, _) = (known.get::<Ws>()?, known.get::<Person>()?);
-    let path = uri.path().strip_prefix(&ws.url(""))?;
-    // Most pages belong to no module and skip the settings.
-    let module = Module::of_page(path)?;
-    // ok: if the settings cannot be read, the page itself reports the error.
-    let off = ws.read(|snap| Off::of(snap)).ok()?;
-    if !off.has(module.word) {
-        return None;
-    }
-    let text = format!(
-        "The module {} is turned off in this workspace. Its data is kept and shows again once \
-         the module is turned on",
-        module.label
-    );
-    Some(Failure::new(ProblemKind::NotFound, MODULE_OFF, text))
 }
 
 /// Renders a failure as problem+json, a page, or an htmx region. Redirects an unauthenticated page request to the
@@ -466,7 +444,7 @@ fn picture(
     } else {
         let trouble = Trouble::from(&failure);
         let trouble = match &shell {
-            Some(shell) if failure.code == MODULE_OFF => Trouble {
+            Some(shell) if failure.code == module_off::MODULE_OFF => Trouble {
                 title: "This module is turned off".to_owned(),
                 ..trouble.way_out("Modules", shell.url("settings/modules"))
             },

@@ -126,20 +126,67 @@ async fn a_module_that_is_off_is_in_no_side_bar_palette_or_search_and_its_data_s
     assert_eq!(settings["modules_off"], json!(["customers", "collections"]), "{settings}");
     let found = mira.get(&format!("{HERE}/search?q=Rosa")).await;
     assert!(!found.text.contains(&format!("/contacts/{rosa}")), "{}", found.text);
-    assert_eq!(api.get(&format!("/api/v1/contacts/{rosa}")).await.status, StatusCode::OK);
-    // An old link explains why its page is unavailable, and leads to the setting.
-    for path in [format!("contacts/{rosa}"), "collections".to_owned()] {
-        let page = mira.get(&format!("{HERE}/{path}")).await;
-        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
-        assert!(page.text.contains("is turned off in this workspace"), "{}", page.text);
-        let way_out = format!("{HERE}/settings/modules");
-        assert!(page.attrs("main a", "href").contains(&way_out), "{}", page.text);
-    }
     assert_eq!(mira.get(&format!("{HERE}/knowledge")).await.status, StatusCode::OK);
     let wrong = api.json("PATCH", "/api/v1/settings", &json!({ "modules_off": ["crm"] })).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
     let all = json!({ "modules_off": [] });
     assert_eq!(api.json("PATCH", "/api/v1/settings", &all).await.status, StatusCode::OK);
     assert!(links(&mira.get(&format!("{HERE}/tasks")).await).contains("/contacts"));
+    assert_eq!(api.get(&format!("/api/v1/contacts/{rosa}")).await.status, StatusCode::OK);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_a_disabled_module_explains_itself_and_turns_it_on() {
+    let (hq, rosa) = opened().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let tom = hq.another("Tom", Some(kernel::Role::Member)).await;
+    let off = json!({ "modules_off": ["customers"] });
+    assert_eq!(api.json("PATCH", "/api/v1/settings", &off).await.status, StatusCode::OK);
+    let here = format!("{HERE}/contacts?sort=name");
+    let (one, discussed) = (format!("contacts/{rosa}"), format!("on/contact:{rosa}"));
+    for path in ["contacts?sort=name", &one, "contacts/import", &discussed] {
+        let page = mira.get(&format!("{HERE}/{path}")).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(page.text_of("main h1"), "Customers is turned off", "{path}");
+    }
+    let page = mira.get(&here).await;
+    let text = page.text_of("main .empty");
+    for part in ["Contacts and organizations with", "Its data is kept", "Turned off by Mira"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let links = page.attrs("main a", "href");
+    assert!(links.contains(&format!("{HERE}/settings/modules")), "{links:?}");
+    // A module that is still on, and pages that it shares.
+    for path in ["collections", "imports", "settings/fields"] {
+        assert_eq!(mira.get(&format!("{HERE}/{path}")).await.status, StatusCode::OK, "{path}");
+    }
+
+    // A member sees whom to ask.
+    let seen = tom.get(&here).await;
+    let text = seen.text_of("main .empty");
+    assert!(text.contains("Ask an owner to turn it on: Mira"), "{text}");
+    assert!(seen.attrs(".trouble form", "action").is_empty(), "{}", seen.text);
+    let on = format!("{HERE}/settings/modules/customers/on");
+    assert_eq!(tom.form(&on, &[("back", &here)]).await.status, StatusCode::FORBIDDEN);
+
+    // Programs get a code and the module.
+    for path in [&*one, "contacts?q=rosa", &format!("{discussed}/comments")] {
+        let refused = api.get(&format!("/api/v1/{path}")).await;
+        assert_eq!(refused.status, StatusCode::NOT_FOUND, "{path}: {}", refused.text);
+        let problem = refused.json();
+        assert_eq!(problem["code"], "module_off", "{problem}");
+        assert_eq!(problem["module"], json!({ "word": "customers", "name": "Customers" }));
+    }
+    let made = api.post("/api/v1/contacts", &json!({ "name": "Eva" })).await;
+    assert_eq!(made.status, StatusCode::NOT_FOUND, "{}", made.text);
+
+    assert_eq!(page.attrs(".trouble form", "action"), [&*on]);
+    assert_eq!(page.attr(".trouble input[name=back]", "value"), here);
+    let back = mira.form(&on, &[("back", &here)]).await;
+    assert_eq!(back.location(), Some(&*here), "{}", back.text);
+    assert_eq!(mira.get(&here).await.status, StatusCode::OK);
+    let elsewhere = mira.form(&on, &[("back", "//evil.example/")]).await;
+    assert_eq!(elsewhere.location(), Some(&*format!("{HERE}/settings/modules")));
     hq.finish().await;
 }

@@ -460,12 +460,13 @@ export function tell(given) {
     await turn(false);
     assert.equal(await link.count(), 0, 'it is not in the side bar');
     await page.goto(contact);
-    await page.getByText('The module Customers is turned off').waitFor();
+    await page.getByRole('heading', { level: 1, name: 'Customers is turned off' }).waitFor();
+    await assertAccessible(page, 'a page of a disabled module');
     await page.getByRole('main').getByRole('link', { name: 'Modules' }).click();
     await page.getByRole('switch', { name: 'Customers' }).waitFor();
-    await turn(true);
-    await link.waitFor();
     await page.goto(contact);
+    await page.getByRole('button', { name: 'Turn on Customers' }).click();
+    await link.waitFor();
     await page.getByRole('heading', { level: 1, name: 'Kept Meanwhile' }).waitFor();
     await over(context, ['404']);
   });

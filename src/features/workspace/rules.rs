@@ -260,6 +260,19 @@ pub fn update(
     Ok(now)
 }
 
+/// Enables a module.
+///
+/// # Errors
+/// If the workspace has no settings.
+pub fn enable_module(tx: &mut WriteTx<'_>, word: &str) -> Result<(), WorkspaceError> {
+    let mut now = tx.get::<Settings>(())?.ok_or(WorkspaceError::NotFounded)?;
+    if now.without.iter().any(|off| off == word) {
+        now.without.retain(|off| off != word);
+        tx.put(&now)?;
+    }
+    Ok(())
+}
+
 /// Records that the run cost limit was set explicitly. From then on it also applies to calls without a known price.
 fn choose_run_cap(tx: &mut WriteTx<'_>, micros: i64) -> Result<(), StoreError> {
     let id = (Payer::Workspace, Period::Run);

@@ -30,7 +30,7 @@ use super::{Found, Look, MOST, RemoteRequest, late, read, value};
 use crate::command::tool::{Ready, ToolMade};
 use crate::command::{About, Command, JournalCommand, Place};
 use crate::journal::blocking;
-use crate::toolbox::{is_for_locked, may_use};
+use crate::toolbox::{denied, is_for_locked, may_use};
 use crate::{BY, Engine, EngineError, child, gate};
 
 /// Largest stored answer, in bytes.
@@ -117,11 +117,6 @@ impl HostHandler for AtHome {
             refused
         })
     }
-}
-
-/// The agent may have been locked or lost the tool since its host checked the call.
-fn denied(name: &str) -> ToolError {
-    ToolError::refused("denied", format!("you can't use {name} here"))
 }
 
 /// Logs and refuses a request that a host may not send.
@@ -259,6 +254,16 @@ impl AtHome {
         Ok((cx, entry.is_some()))
     }
 
+    /// The refusal of a tool. The agent may have been locked or lost the tool since its host checked the call.
+    fn denied(&self, ws: &Ws, name: &str) -> Result<ToolError, EngineError> {
+        let off = ws.read(|snap| Off::of(snap))?;
+        let (code, why) = match self.engine.tools.get(name) {
+            Some(entry) => denied(&off, &entry.spec),
+            None => ("denied", format!("you can't use {name} here")),
+        };
+        Ok(ToolError::refused(code, why))
+    }
+
     async fn ready(
         &self,
         ws: &Ws,
@@ -268,7 +273,7 @@ impl AtHome {
     ) -> Result<Ready, EngineError> {
         let (cx, may) = self.place(ws, from, run, &made.name)?;
         if !may {
-            return Ok(Ready::refusing(cx, denied(&made.name)));
+            return Ok(Ready::refusing(cx, self.denied(ws, &made.name)?));
         }
         let lease = gate::weighed_there(made.arguments.clone());
         match Ready::of(&self.engine.tools, &made.name, cx.clone(), lease).await {
@@ -287,7 +292,7 @@ impl AtHome {
         };
         let done = match may {
             true => tool.read(&cx, gate::weighed_there(look.arguments)).await,
-            false => Err(denied(&look.name)),
+            false => Err(self.denied(ws, &look.name)?),
         };
         let output = match done {
             Ok(output) => output,

@@ -9,6 +9,7 @@ use features::agents::queries::reach;
 use features::runs::model::Run;
 use features::trust::queries as trust;
 use features::trust::tools as specs;
+use features::workspace::queries::modules::Off;
 use kernel::{Can, RunTrigger};
 use store::{ReadExt, StoreError};
 use tool::{Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec};
@@ -74,11 +75,11 @@ impl ReadTool for ToolSearch {
     const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let (agent, run, locked) = cx.ws.read(|snap| {
+        let (agent, run, locked, off) = cx.ws.read(|snap| {
             let agents = reach::agents_of(snap, cx.agent, cx.run)?;
             let locked = trust::is_locked(snap, &agents)?;
             let (agent, run) = (snap.get::<Agent>(cx.agent)?, snap.get::<Run>(cx.run)?);
-            Ok::<_, StoreError>((agent, run, locked))
+            Ok::<_, StoreError>((agent, run, locked, Off::of(snap)?))
         })?;
         let child = cx.child.as_ref();
         let exec = agent.is_some_and(|agent| agent.exec) && child.is_none_or(|c| c.may_exec);
@@ -89,11 +90,13 @@ impl ReadTool for ToolSearch {
                 return false;
             }
             let runs = matches!(name, "exec" | "process");
-            let looks = || {
-                let spec = specs::all().iter().find(|spec| spec.name == name);
-                spec.is_some_and(toolbox::is_for_locked)
-            };
-            (exec || !runs) && (!locked || looks()) && toolbox::is_for(trigger, child, name)
+            let spec = specs::all().iter().find(|spec| spec.name == name);
+            let looks = || spec.is_some_and(toolbox::is_for_locked);
+            let is_off = spec.is_some_and(|spec| off.has_tool(spec));
+            (exec || !runs)
+                && !is_off
+                && (!locked || looks())
+                && toolbox::is_for(trigger, child, name)
         };
         let found = self.search(&args.query, may_use);
         if found.is_empty() {

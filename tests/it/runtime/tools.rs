@@ -85,6 +85,26 @@ async fn a_call_that_is_wrong_is_answered_with_what_would_be_right() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_of_a_disabled_module_says_which_module_is_off() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.without = vec!["knowledge".to_owned()]).await;
+    let ada = office.agent("Ada").await;
+    office.model.push(
+        Turn::call("knowledge_search", json!({ "query": "prices" }))
+            .and_call("tool_search", json!({ "query": "knowledge_search" })),
+    );
+    office.model.push(Turn::text("I see."));
+    let run = office.say(&ada, "Look up the prices").await;
+    assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
+    let results = office.results(run);
+    let start = "Error(module_off): you can't use knowledge_search: the module Knowledge is \
+                 turned off in this workspace. Its data is kept.";
+    assert!(results[0].2.starts_with(start), "{results:?}");
+    assert!(!results[1].2.contains("knowledge_search:"), "it is not offered: {results:?}");
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_megabytes_of_output_are_kept_whole_and_shown_in_part() {
     let office = Office::open().await;
     office.settings(|settings| settings.exec_without_jail = true).await;

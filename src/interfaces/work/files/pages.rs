@@ -13,6 +13,7 @@ use features::files::rules::{self, NewFile};
 use features::places::{Place, Spot};
 use features::tasks::queries::error::TaskError;
 use features::tasks::queries::view_context::ViewContext;
+use features::workspace::queries::modules::Off;
 use kernel::{Can, FileId};
 use store::WriteTx;
 use web::error::PageError;
@@ -48,7 +49,7 @@ struct ShowPage {
     task_href: String,
     list_url: String,
     history: String,
-    /// Address that saves the file as knowledge.
+    /// Address that saves the file as knowledge; empty while that module is disabled.
     keep: String,
     may_write: bool,
 }
@@ -119,9 +120,9 @@ async fn show(
     Path(id): Path<FileId>,
 ) -> Result<Response, PageError> {
     let file = found(&ws, id)?;
-    let (scene, spot) = ws.read(|snap| {
+    let (scene, spot, off) = ws.read(|snap| {
         let spot = Spot::here(snap, file.on)?;
-        Ok::<_, TaskError>((ViewContext::new(&ws, &who, snap)?, spot))
+        Ok::<_, TaskError>((ViewContext::new(&ws, &who, snap)?, spot, Off::of(snap)?))
     })?;
     html::page(&ShowPage {
         shell,
@@ -132,7 +133,10 @@ async fn show(
             Place::Row(_) => String::new(),
         },
         history: ws.url(&format!("history/task_files/{id}")),
-        keep: ws.url(&format!("knowledge/keep/{id}")),
+        keep: match off.has("knowledge") {
+            true => String::new(),
+            false => ws.url(&format!("knowledge/keep/{id}")),
+        },
         may_write: scene.may_write && !spot.archived,
         task_name: spot.name,
     })

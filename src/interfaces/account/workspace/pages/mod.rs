@@ -44,6 +44,7 @@ pub fn routes() -> Routes {
         .post("/settings/general", save.needs(Can::Admin))
         .get("/settings/modules", modules::show.needs(Can::Read))
         .post("/settings/modules", modules::save.needs(Can::Admin))
+        .post("/settings/modules/{word}/on", modules::enable.needs(Can::Admin))
         .post("/settings/people", save_people.needs(Can::Own).proved())
         .post("/settings/name", rename.needs(Can::Account))
 }

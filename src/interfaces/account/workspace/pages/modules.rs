@@ -12,7 +12,7 @@ use features::workspace::rules::{self, SettingsPatch};
 use kernel::Can;
 use store::StoreError;
 use web::error::PageError;
-use web::extract::Form;
+use web::extract::{Form, Path};
 use web::hx::Hx;
 use web::session::Person;
 use web::shell::{Flash, Shell};
@@ -72,4 +72,29 @@ pub(super) async fn save(
     ws.write(&who, move |tx| rules::update(tx, patch, None)).await?;
     let back = hx.go_to(&ws.url("settings/modules"));
     Ok(flash::say(&app, Flash::ok("Saved."), back))
+}
+
+/// The page to return to after a module was enabled.
+#[derive(Deserialize)]
+pub(super) struct EnableForm {
+    #[serde(default)]
+    back: String,
+}
+
+/// Enables one module, from one of its pages, and returns there.
+pub(super) async fn enable(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Path(word): Path<String>,
+    Form(form): Form<EnableForm>,
+) -> Result<Response, PageError> {
+    let module = modules::by_word(&word).ok_or_else(|| PageError::not_found("The module"))?;
+    ws.write(&who, move |tx| rules::enable_module(tx, module.word)).await?;
+    let is_here =
+        form.back.starts_with(&ws.url("")) && form.back.bytes().all(|b| b.is_ascii_graphic());
+    let back = if is_here { form.back } else { ws.url("settings/modules") };
+    let done = Flash::ok(format!("{} is on.", module.label));
+    Ok(flash::say(&app, done, hx.go_to(&back)))
 }

@@ -14,6 +14,7 @@ use features::runs::queries::steps::What;
 use features::runs::queries::words;
 use features::tasks::model::Task;
 use features::workspace::model::{Member, Settings};
+use features::workspace::queries::modules::Off;
 use kernel::{AccountId, Actor, Can, Outcome, RunId, RunState, Timestamp};
 use store::{Range, Read, ReadExt, StoreError};
 use web::html::SafeHtml;
@@ -94,6 +95,12 @@ impl<'a> Look<'a> {
 
     pub fn time(&self, at: Timestamp) -> RelTime {
         RelTime::new(at, self.now, &self.zone)
+    }
+
+    /// Whether this person may save something as knowledge. Not while that module is disabled.
+    pub fn may_keep(&self) -> bool {
+        let is_off = |settings| Off::in_settings(settings).has("knowledge");
+        self.may_write && !self.settings.as_ref().is_some_and(is_off)
     }
 
     /// `MC-142`.

@@ -105,7 +105,7 @@ impl Attached {
             size: format::size(file.len),
             glyph: if file.is_document() { "doc" } else { "file" },
             href: look.ws.url(&format!("messages/{of}/files/{n}")),
-            keep: match look.may_write {
+            keep: match look.may_keep() {
                 true => look.ws.url(&format!("knowledge/keep/{of}/{n}")),
                 false => String::new(),
             },
