@@ -31,6 +31,32 @@ async fn the_settings_are_listed_in_groups_and_found_by_keyword() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forms_without_a_save_button_say_which_field_is_wrong() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    for (page, form) in
+        [("notifications", "#choices"), ("audit", "#retention"), ("usage", "#workspace-limits")]
+    {
+        let shown = owner.get(&format!("{SETTINGS}/{page}")).await;
+        assert_eq!(shown.attrs(form, "data-saves").len(), 1, "{page}: {}", shown.text);
+    }
+    let invalid = "form[data-saves] [aria-invalid=true]";
+    let limits = [("month", "40"), ("run", "much")];
+    let refused = owner.form(&format!("{SETTINGS}/usage"), &limits).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert_eq!(refused.attrs(invalid, "name"), ["run"]);
+    let retention = [("days", "0"), ("megabytes", "")];
+    let refused = owner.form(&format!("{SETTINGS}/audit/retention"), &retention).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert_eq!(refused.attrs(invalid, "name"), ["days"]);
+    let saved = owner.form(&format!("{SETTINGS}/usage"), &[("month", "40"), ("run", "2")]).await;
+    assert_eq!(saved.status, 303, "{}", saved.text);
+    let page = owner.get(&format!("{SETTINGS}/usage")).await;
+    assert_eq!(page.attr("#workspace-limits [name=month]", "value"), "40");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_label_gets_its_colour_from_swatches() {
     let hq = TestHq::start().await;
     let owner = hq.owner();
@@ -44,5 +70,35 @@ async fn a_label_gets_its_colour_from_swatches() {
     assert_eq!(made.status, 303, "{}", made.text);
     let page = owner.get(&labels).await;
     assert_eq!(page.attrs("#all-labels .chip", "data-c"), ["green"]);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stage_gets_its_colour_from_swatches() {
+    let hq = TestHq::start().await;
+    let owner = hq.owner();
+    let fields = format!("{SETTINGS}/fields");
+    let page = owner.get(&fields).await;
+    assert!(page.attrs(".crm-stages select[name^='colour']", "name").is_empty());
+    let swatches = page.attrs(".crm-stages [name='colour.0']", "aria-label");
+    assert_eq!(swatches.len(), 12, "{swatches:?}");
+    let legends = page.texts(".crm-stages legend");
+    assert!(legends.contains(&"Colour of the new stage".to_owned()), "{legends:?}");
+    let chosen = page.attrs(".crm-stages .swatches [checked]", "name");
+    assert_eq!(chosen.len(), legends.len(), "one in each row: {chosen:?}");
+    let green = page.attr(".crm-stages [name='colour.0'][data-c=green]", "value");
+    let form = [
+        ("of", "contacts"),
+        ("key.0", ""),
+        ("label.0", "First talk"),
+        ("colour.0", &*green),
+        ("stands.0", "open"),
+        ("chance.0", "20"),
+    ];
+    let saved = owner.form(&format!("{fields}/stage/stages"), &form).await;
+    assert_eq!(saved.status, 303, "{}", saved.text);
+    let page = owner.get(&fields).await;
+    assert_eq!(page.attr(".crm-stages tbody tr .dot", "data-c"), "green");
+    assert_eq!(page.attr(".crm-stages [name='colour.0'][checked]", "aria-label"), "Green");
     hq.finish().await;
 }

@@ -25,6 +25,8 @@ const FORMS = [
   { path: '/settings/connections/new?kind=openai-compatible', button: 'Connect and test', typed: { name: 'Cellar', base_url: HOSTILE }, wrong: ['base_url'] },
   { path: '/settings/connections/new?kind=chatgpt', button: 'Continue to sign-in', typed: { name: 'My plan', client_id: 'two words' }, wrong: ['client_id'] },
   { path: '/settings/general', saves: '#general', typed: { name: ' ', emoji: HOSTILE, task_key: '1', budget: '-3', run_cap: HOSTILE }, wrong: ['name', 'emoji', 'task_key', 'budget', 'run_cap'] },
+  { path: '/settings/usage', saves: '#workspace-limits', typed: { month: 'much', run: HOSTILE }, wrong: ['month', 'run'] },
+  { path: '/settings/audit', saves: '#retention', typed: { days: '0', megabytes: '-1' }, wrong: ['days', 'megabytes'] },
   { path: '/settings/profile', saves: '#own-name', typed: { name: LONG }, wrong: ['name'] },
   { path: '/settings/profile', button: 'Change password', typed: { current: 'not mine', password: 'a long enough sentence' }, wrong: ['current'] },
   { path: '/settings/tokens', button: 'Create token', typed: { name: LONG }, wrong: ['name'] },

@@ -89,6 +89,47 @@ export function tell(given) {
     await ended(context);
   });
 
+  test('notifications and limits have no Save button: each switch and field saves itself', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    await page.goto(`${place}/settings/notifications`);
+    const form = page.locator('#choices');
+    assert.equal(await form.getByRole('button', { name: /^Save/ }).count(), 0, 'no Save button');
+    const [digest, hour] = [form.locator('[name="reviews.digest"]'), form.getByLabel('Daily email', { exact: true })];
+    const [before, hourBefore] = [await digest.isChecked(), await hour.inputValue()];
+    await digest.setChecked(!before);
+    await form.locator('td[data-saved="done"]').waitFor();
+    await hour.selectOption('6');
+    await form.locator('.field[data-saved="done"]').waitFor();
+    await form.getByText('All settings').click();
+    await form.locator('[name="kind.mention"]').selectOption('all');
+    await form.locator('.kind[data-saved="done"]').waitFor();
+    await assertAccessible(page, 'notification settings that save themselves');
+    await page.reload();
+    assert.equal(await digest.isChecked(), !before);
+    assert.equal(await hour.inputValue(), '6');
+    assert.equal(await form.locator('[name="kind.mention"]').inputValue(), 'all');
+    await digest.setChecked(before);
+    await form.locator('td[data-saved="done"]').waitFor();
+    await hour.selectOption(hourBefore);
+    await form.locator('.field[data-saved="done"]').waitFor();
+    await form.getByText('All settings').click();
+    await form.locator('[name="kind.mention"]').selectOption('');
+    await form.locator('.kind[data-saved="done"]').waitFor();
+
+    await page.goto(`${place}/settings/usage`);
+    const limit = page.locator('#workspace-limits').getByLabel('Monthly limit ($)');
+    const limitBefore = await limit.inputValue();
+    for (const amount of ['9000', limitBefore]) {
+      await limit.fill(amount);
+      await limit.press('Tab');
+      await page.locator('#workspace-limits [data-saved="done"]').waitFor();
+      await page.reload();
+      assert.equal(Number(await limit.inputValue()), Number(amount));
+    }
+    await ended(context);
+  });
+
   test('a change without a connection is sent when HQ is back', async () => {
     const { place } = given;
     const { context, page } = await opened();
