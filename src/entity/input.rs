@@ -387,7 +387,7 @@ impl Field {
             InputKind::Count(..) => text.trim().parse::<i64>().map_or(json!(text), |n| json!(n)),
             InputKind::Json(_) if text.trim().is_empty() => Value::Null,
             InputKind::Json(_) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
-            InputKind::Choice(..) | InputKind::Colour | InputKind::Hue
+            InputKind::Choice(..) | InputKind::Colour | InputKind::Hue | InputKind::Record(_)
                 if text.trim().is_empty() =>
             {
                 Value::Null

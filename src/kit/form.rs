@@ -133,7 +133,14 @@ pub(crate) fn controls(
             }
             InputKind::Emoji => ("emoji", emoji::or_none(&value)),
             InputKind::Person => ("select", (offers.people)(&value)),
-            InputKind::Record(word) => ("select", (offers.records)(word, &value)),
+            InputKind::Record(word) => {
+                let mut all = (offers.records)(word, &value);
+                // A required field without records stays empty, so that its form is not offered.
+                if !input.required {
+                    all.insert(0, Choice::new("", "None", value.is_empty()));
+                }
+                ("select", all)
+            }
             InputKind::Day => ("day", Vec::new()),
             InputKind::Count(..) => ("number", Vec::new()),
             InputKind::Url => ("url", Vec::new()),
@@ -210,7 +217,11 @@ pub(crate) fn sent(
         };
         let keeps = matches!(
             field.input.kind,
-            InputKind::Choice(..) | InputKind::Colour | InputKind::Hue | InputKind::Count(..)
+            InputKind::Choice(..)
+                | InputKind::Colour
+                | InputKind::Hue
+                | InputKind::Count(..)
+                | InputKind::Record(_)
         );
         let is_left_out = keeps && !field.input.optional && !field.input.required;
         // Without a choice, the default or the previous value applies.

@@ -2,11 +2,13 @@
 
 use features::streams::queries::StreamError;
 use features::streams::rules::{self as streams, NewStream, StreamPatch};
+use features::tasks::card::LABEL;
 use features::tasks::queries::labels::{self as label_queries, LabelFilter, Moved};
 use features::tasks::queries::{marks, relations};
 use features::tasks::rules::labels::{self, NewLabel};
 use features::tasks::rules::{order, relations as ties};
 use kernel::RelationKind::{BlockedBy, RelatesTo};
+use kernel::key::KeyBuf;
 use kernel::{StreamId, rank};
 
 use super::*;
@@ -142,7 +144,7 @@ fn labels_are_told_apart_by_their_names_in_any_case() {
     let bug = desk.store.read(|snap| label_queries::resolve(snap, "bug")).unwrap();
     let found = desk.store.read(|snap| marks::with_label(snap, &[bug.id])).unwrap();
     assert!(found.contains(task));
-    desk.by(mira(), move |tx| labels::delete(tx, bug.id)).unwrap();
+    desk.by(mira(), move |tx| LABEL.remove(tx, KeyBuf::of(&bug.id).bytes(), None)).unwrap();
     assert_eq!(own(), ["Launch"]);
 }
 

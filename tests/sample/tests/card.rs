@@ -4,9 +4,9 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use entity::Entity;
-use kernel::{Actor, Assignee, Can, Cause, RowAct};
-use kit::{Answers, Noun, On, Op, Run};
+use entity::{Entity, Field, InputKind};
+use kernel::{Actor, Assignee, Can, Cause, Error, RowAct};
+use kit::{Answers, Noun, On, Op, Page, Row, Run};
 use sample::{BOAT, BOATS, Boat, BoatId};
 use serde_json::{Value, json};
 use store::{Range, ReadExt as _, StoreError, doctor};
@@ -26,7 +26,23 @@ static WRECKS: Noun = Noun {
             ),
             ..SINK
         },
+        Op {
+            name: "salvage",
+            verb: "Salvage",
+            input: &[Field::entered("boat", "boat that helps", InputKind::Record("boat"))],
+            run: Run::Write(|cx, _| match cx.text("boat") {
+                "" if !cx.input.contains_key("boat") => Ok(kit::Reply::Empty),
+                name => Err(Error::field("boat", format!("{name} is away."))),
+            }),
+            ..SINK
+        },
     ],
+    page: Some(Page {
+        title: "Wrecks",
+        row: Row::plain,
+        live: Vec::new,
+        delete: "It is gone for good.",
+    }),
     commands: false,
     ..Noun::of(&BOAT, "wrecks", "Boats again.")
 };
@@ -300,5 +316,22 @@ async fn an_empty_name_does_not_select_the_only_boat() {
     assert_eq!(api.post("/api/v1/boats/%20/lengthen", &json!({ "by": 1 })).await.status, 404);
     let page = owner.get("/w/marlow-cargo/settings/boats").await;
     assert_eq!(page.attr("#f-name", "value"), "", "the form is for a new boat");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_not_required_may_be_left_out_of_a_form() {
+    let hq = harbour().await;
+    let id = boat(&hq, "Dora", 7).await.to_string();
+    let (owner, here) = (hq.owner(), "/w/marlow-cargo/settings/wrecks");
+    let page = owner.get(here).await;
+    assert_eq!(page.attrs("[name=boat] option", "value"), ["", &*id], "{}", page.text);
+    let without = owner.form(&format!("{here}/all/salvage"), &[("boat", "")]).await;
+    assert_eq!(without.status, 303, "{}", without.text);
+    let with = owner.form(&format!("{here}/all/salvage"), &[("boat", &id)]).await;
+    assert_eq!(with.status, 422, "{}", with.text);
+    assert!(with.text.contains(&format!("{id} is away.")), "{}", with.text);
+    let chosen = with.attrs("[name=boat] option[selected]", "value");
+    assert_eq!(chosen, [id], "what was chosen stays");
     hq.finish().await;
 }

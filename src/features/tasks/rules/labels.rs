@@ -106,16 +106,6 @@ pub fn update(tx: &mut WriteTx<'_>, id: LabelId, patch: LabelPatch) -> Result<La
     Ok(labels::get_rev(tx, id)?.0)
 }
 
-/// Deletes a label and removes it from every record.
-///
-/// # Errors
-/// If there is no such label, or more records have it than one transaction may change.
-pub fn delete(tx: &mut WriteTx<'_>, id: LabelId) -> Result<Label, TaskError> {
-    let label = labels::get_rev(tx, id)?.0;
-    LABEL.remove(tx, KeyBuf::of(&id).bytes(), None)?;
-    Ok(label)
-}
-
 /// Merges a label into another. Everything with the first label gets the second. Returns the second.
 ///
 /// # Errors
