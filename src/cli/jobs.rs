@@ -27,13 +27,13 @@ const WIDTH: usize = 120;
 pub enum Command {
     /// List programs that agents left running, newest first
     List(List),
-    /// Show a job and the end of its output
+    /// Show a program and the end of its output
     Show(Named),
-    /// Show a job and follow its output until it ends; exits with 1 if it failed
+    /// Show a program and follow its output until it ends; exits with 1 if it failed
     Follow(Named),
     /// Send a line to a program that reads input, as in a terminal
     Write(Write),
-    /// Stop a job with all of its processes; it ends within a second
+    /// Stop a program with all of its processes; it ends within a second
     Stop(Named),
 }
 
@@ -106,7 +106,7 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
     }
     let all = door.call(Ask::get(path).within(flags.place.workspace.as_ref())).await?;
     let lines: Vec<String> = items(&all).iter().map(line).collect();
-    print(common, &all, &or_none(lines, "No jobs."))
+    print(common, &all, &or_none(lines, "No programs."))
 }
 
 /// A job in one line; of one on another machine with that.

@@ -207,7 +207,7 @@ impl Jobs {
                             Ok(false) => line,
                             _ => untrusted::wrap(&untrusted::id_of(&format!("{id}/{wish}")), &line),
                         };
-                        let text = format!("[Job {number} wrote: {line}]");
+                        let text = format!("[Program {number} wrote: {line}]");
                         let written = own.order(BY, SessionTold { session, text });
                         if let Err(error) = written.await {
                             tracing::warn!(%error, "a line of job {number} could not be told");

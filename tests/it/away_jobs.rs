@@ -34,7 +34,7 @@ async fn begins(shop: &Shop, command: &str) {
     let run = office.say(&shop.ada, "Begin it").await;
     until("its run never ended", || !office.get::<Run>(run).is_live()).await;
     let calls = shop.calls(run);
-    assert!(calls[0].2.starts_with("[running as job 1;"), "{calls:?}\n{}", shop.log());
+    assert!(calls[0].2.starts_with("[running as program 1;"), "{calls:?}\n{}", shop.log());
 }
 
 fn job(shop: &Shop) -> Job {
@@ -122,7 +122,7 @@ async fn a_program_on_another_machine_is_followed_there_and_seen_written_to_and_
     let run = office.say(&shop.ada, "Talk to it").await;
     until("its run never ended", || !office.get::<Run>(run).is_live()).await;
     let calls = shop.calls(run);
-    assert!(calls[0].2.starts_with("[running as job 1;"), "{calls:?}\n{}", shop.log());
+    assert!(calls[0].2.starts_with("[running as program 1;"), "{calls:?}\n{}", shop.log());
     assert!(calls[1].2.starts_with("1: running, "), "{calls:?}");
     assert_eq!(calls[2].2, "written, 4 bytes");
     assert!(calls[3].2.starts_with("[running]\n"), "{calls:?}");
@@ -158,7 +158,7 @@ async fn a_program_on_another_machine_is_followed_there_and_seen_written_to_and_
     let to = json!({ "gateway": "local" });
     let refused = owner.json("PUT", "/api/v1/agents/ada/gateway", &to).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
-    assert!(refused.text.contains("job 1"), "{}", refused.text);
+    assert!(refused.text.contains("program 1"), "{}", refused.text);
 
     let stopped = owner.post("/api/v1/jobs/1/stop", &json!({})).await;
     assert!(stopped.status.is_success(), "{}", stopped.text);

@@ -229,7 +229,7 @@ async fn how_much_is_thought_and_what_fails_is_told_at_the_terminal() {
     assert_eq!(told["error"]["kind"], "model_not_found", "{told}");
 
     let none = out(&terminal.hq(&["jobs", "list"]).await);
-    assert_eq!(none, "No jobs.\n");
+    assert_eq!(none, "No programs.\n");
     let empty = out(&terminal.hq(&["jobs", "list", "--running", "--json"]).await);
     let empty: Value = serde_json::from_str(&empty).expect("JSON");
     assert_eq!(empty["items"], serde_json::json!([]));

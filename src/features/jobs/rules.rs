@@ -25,11 +25,11 @@ const MAX_TAIL: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    #[error("job {0} does not exist")]
+    #[error("program {0} does not exist")]
     NotFound(String),
-    #[error("job {0} has already ended")]
+    #[error("program {0} has already ended")]
     Ended(u32),
-    #[error("job {0} is still running; stop it first")]
+    #[error("program {0} is still running; stop it first")]
     Running(u32),
     #[error("{MAX_RUNNING} of your programs are already running; wait for one or end one")]
     TooMany,
@@ -38,8 +38,8 @@ pub enum JobError {
     RunOver,
     /// Its input is closed.
     #[error(
-        "job {0} doesn't read input: its input was closed, or it wasn't started with background: \
-         true"
+        "program {0} doesn't read input: its input was closed, or it wasn't started with \
+         background: true"
     )]
     Deaf(u32),
     #[error("there is nothing to write: give text or end the input")]

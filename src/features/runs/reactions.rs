@@ -206,7 +206,7 @@ fn job_ended(tx: &dyn Read, job: &Job) -> Result<String, StoreError> {
         tail => format!("Last output:\n{tail}"),
     };
     let number = job.number;
-    Ok(format!("[Job {number} has ended after {seconds} s: {how}. Command: {command}. {tail}]"))
+    Ok(format!("[Program {number} has ended after {seconds} s: {how}. Command: {command}. {tail}]"))
 }
 
 /// Stops the runs on a task that a person took away. An agent that closes or hands over its own task reports its

@@ -63,10 +63,7 @@ fn moved(
     }
     if let Some(job) = jobs::running(tx, Some(agent))?.first() {
         if left == Left::Answers || old.is_none() {
-            let words = format!(
-                "{} has a running program (job {}). Stop it or wait.",
-                one.name, job.number
-            );
+            let words = format!("{} is running program {}. Stop it or wait.", one.name, job.number);
             return Err(GatewayError::Refused(words));
         }
         give_up(tx, agent)?;

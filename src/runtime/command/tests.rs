@@ -290,7 +290,7 @@ fn orders() -> Vec<ControlCommand> {
         CallerGone { run }.into(),
         LateKept { run, late: vec![notice("late")] }.into(),
         Pruned { session, trimmed: 4, cleared: 2 }.into(),
-        SessionTold { session, text: "[Job 7 wrote: ready]".to_owned() }.into(),
+        SessionTold { session, text: "[Program 7 wrote: ready]".to_owned() }.into(),
         AgentHeld { agent, reason: Some("paused".to_owned()) }.into(),
         ItemsMarked { marks: vec![(item, Some("quiet".to_owned())), (item, None)] }.into(),
         ItemGivenUp { item }.into(),

@@ -167,7 +167,7 @@ impl ActTool for Exec {
         group: Group::Machine,
         needs: Can::Write,
         effect: Effect::Exec,
-        about: "Run a shell command in your sandboxed folder. A long one continues as a job.",
+        about: "Run a shell command in your sandboxed folder. A long one keeps running.",
     };
     const ALIASES: Aliases = &[
         ("cmd", "command"),
@@ -228,8 +228,8 @@ impl ActTool for Exec {
             running.0 = None;
             let left = self.jobs.adopt(cx, leaving).await?;
             let mut output = ToolOutput::text(format!(
-                "[running as job {number}; you are notified when it ends; process with id {number} \
-                 follows it, writes to it or ends it]\n{text}{left_out}",
+                "[running as program {number}; you are notified when it ends; process with id \
+                 {number} follows it, writes to it or ends it]\n{text}{left_out}",
                 number = left.number
             ));
             // The tool that follows jobs.

@@ -129,7 +129,7 @@ fn is_for(cx: &ToolCx, tx: &dyn Read, job: &Job) -> Result<bool, StoreError> {
 /// A job of this agent by its number.
 fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
     let Some(number) = number else {
-        return Err(ToolError::refused("invalid_args", "id is missing: give the job's number"));
+        return Err(ToolError::refused("invalid_args", "id is missing: give the program's number"));
     };
     let found = cx.ws.read(|snap| {
         let job = queries::by_name(snap, &number.to_string())?;
@@ -139,7 +139,7 @@ fn find(cx: &ToolCx, number: Option<u32>) -> Result<Job, ToolError> {
         }
     })?;
     found.ok_or_else(|| {
-        let text = format!("you have no job {number}; action list shows yours");
+        let text = format!("you have no program {number}; action list shows yours");
         ToolError::refused("not_found", text)
     })
 }
@@ -246,7 +246,7 @@ impl Process {
         let pattern = pattern.ok_or_else(|| wrong("give a pattern for the line".to_owned()))?;
         let wanted = globs::words(pattern, Expression::Regular).map_err(wrong)?;
         let Some(live) = self.jobs.get(job.id).filter(|_| job.is_running()) else {
-            let text = format!("job {} has ended; log shows its output", job.number);
+            let text = format!("program {} has ended; log shows its output", job.number);
             return Err(ToolError::refused("unavailable", text));
         };
         self.jobs.look_out(&cx.ws, job, live, wanted).map_err(|error| ToolError::Failed {

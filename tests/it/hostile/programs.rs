@@ -273,7 +273,7 @@ async fn a_sub_agent_speaks_to_no_program_of_its_parent() {
     assert_eq!(results.len(), 4, "{results:?}");
     assert_eq!(results[0].2, "no programs");
     for (_, ok, text) in &results[1..] {
-        assert!(!ok && text.contains("you have no job 1"), "{text}");
+        assert!(!ok && text.contains("you have no program 1"), "{text}");
     }
     assert_eq!(office.file(&ada, "reached.md"), None);
     office.hq.finish().await;
@@ -315,7 +315,7 @@ async fn a_program_that_runs_ends_with_the_right_to_run_it() {
         office.model.push(Turn::call("exec", left.clone())).push(Turn::text("It runs."));
         let run = office.say(&ada, "Leave it running").await;
         office.ended(run).await;
-        assert!(office.results(run)[0].2.starts_with("[running as job "));
+        assert!(office.results(run)[0].2.starts_with("[running as program "));
     };
     office.model.usually(Turn::text("So be it."));
 

@@ -332,7 +332,7 @@ async fn a_program_left_running_is_lost_with_hq_and_its_session_hears_of_it() {
     let job = office.all::<Job>().pop().expect("its record");
     assert_eq!(job.outcome, Some(JobOutcome::Lost));
     assert_eq!(job.tail, "so far\n");
-    assert!(office.model.last().text().contains("[Job 1 has ended after"), "it was told");
+    assert!(office.model.last().text().contains("[Program 1 has ended after"), "it was told");
     let sleeping = std::fs::read_dir("/proc").expect("processes").flatten().filter(|entry| {
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         line.split(|b| *b == 0).any(|part| part == b"31417")

@@ -163,7 +163,7 @@ async fn a_budget_that_only_warns_tells_when_it_is_used_up_and_work_goes_on() {
     let told = api.get("/api/v1/notifications").await.text;
     assert!(told.contains("Ada has used up this month’s budget"), "{told}");
     assert!(told.contains("This budget only warns, so work continues."), "{told}");
-    let lines = api.get("/w/marlow-cargo/activity").await.text_of("main");
+    let lines = api.get("/w/marlow-cargo/activity").await.text_of("#activity");
     assert!(!lines.contains("used up") && lines.contains("to its limit"), "{lines}");
     office.hq.finish().await;
 }

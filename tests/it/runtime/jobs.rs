@@ -108,7 +108,7 @@ async fn a_program_left_running_is_followed_written_to_and_its_end_is_told() {
     let run = office.say(&ada, "Talk to it").await;
     assert_eq!(office.ended(run).await.outcome, Some(Outcome::Done));
     let results = office.results(run);
-    assert!(results[0].1 && results[0].2.starts_with("[running as job 1;"), "{results:?}");
+    assert!(results[0].1 && results[0].2.starts_with("[running as program 1;"), "{results:?}");
     // The running time is real time.
     let listed = &results[1].2;
     assert!(listed.starts_with("1: running, ") && listed.contains(" s: echo ready"), "{listed}");
@@ -118,9 +118,9 @@ async fn a_program_left_running_is_followed_written_to_and_its_end_is_told() {
     assert_eq!((ended.outcome.clone(), ended.number), (Some(JobOutcome::Exited(0)), 1));
     assert_eq!(output(&office, &ended), "ready\ngot hello\nover\n");
     // Whether a run is active or not, the conversation is notified once.
-    let told = told(&office, "[Job 1 has ended after").await;
+    let told = told(&office, "[Program 1 has ended after").await;
     assert!(told.text.contains("exit code 0") && told.text.contains("over"), "{}", told.text);
-    assert!(office.model.last().text().contains("[Job 1 has ended after"));
+    assert!(office.model.last().text().contains("[Program 1 has ended after"));
     office.hq.finish().await;
 }
 
@@ -136,7 +136,7 @@ async fn the_end_of_its_program_ends_the_wait_of_a_run() {
     std::fs::write(office.ws().agent_folder(&ada.slug).join("go"), "").expect("a file");
     assert_eq!(office.ended(run).await.summary, "It is over.");
     assert_eq!(office.results(run)[1].2, "One of your programs has ended.");
-    assert!(office.model.last().text().contains("[Job 1 has ended after"));
+    assert!(office.model.last().text().contains("[Program 1 has ended after"));
     office.hq.finish().await;
 }
 
@@ -156,8 +156,8 @@ async fn an_agent_is_told_of_the_line_that_it_waits_for() {
     let results = office.results(run);
     assert!(!results[1].1 && results[1].2.contains("invalid_args"), "{results:?}");
     assert!(results[2].1, "{results:?}");
-    let told = told(&office, "[Job 1 wrote: ").await;
-    assert_eq!(told.text, "[Job 1 wrote: level: high]", "the first that fits, and it alone");
+    let told = told(&office, "[Program 1 wrote: ").await;
+    assert_eq!(told.text, "[Program 1 wrote: level: high]", "the first that fits, and it alone");
     let kill = json!({ "action": "kill", "id": 1 });
     office.model.push(Turn::call("process", kill)).push(Turn::text("It is ended."));
     let run = office.say(&ada, "End it").await;
@@ -281,7 +281,7 @@ async fn people_see_what_a_job_writes_and_stop_it_by_page_and_api() {
     told.sort_by_key(|(_, job)| *job);
     assert_eq!(told, [(&json!("program"), Some(1)), (&json!("program"), Some(2))]);
     let page = owner.get("/w/marlow-cargo/jobs/2").await;
-    assert!(page.text_of("h1").contains("Job 2"), "{}", page.text);
+    assert!(page.text_of("h1").contains("Program 2"), "{}", page.text);
     assert!(!page.text.contains(KEY), "{}", page.text);
     assert!(page.text.contains("every 1s"), "it follows by itself while it runs");
     wrote(&api, 2, "").await;
@@ -371,7 +371,8 @@ async fn a_person_types_what_a_program_reads() {
     let late = owner.form(&format!("{path}/input"), &[("line", "too late")]).await;
     assert_eq!(late.status.as_u16(), 409);
     let words = late.text_of("#job-line");
-    assert!(words.contains("Job 1 has already ended.") && words.contains("too late"), "{words}");
+    let ended = words.contains("Program 1 has already ended.");
+    assert!(ended && words.contains("too late"), "{words}");
     owner.form("/w/marlow-cargo/jobs/2/stop", &[]).await;
     gone("4727").await;
     gone("4728").await;
@@ -396,7 +397,7 @@ async fn a_flood_in_the_background_is_cut_and_what_another_agent_runs_stays_its_
     let run = office.say(&bob, "Read what Ada runs").await;
     office.ended(run).await;
     let told = office.results(run).remove(0);
-    assert!(!told.1 && told.2.contains("Error(not_found): you have no job 1"), "{}", told.2);
+    assert!(!told.1 && told.2.contains("Error(not_found): you have no program 1"), "{}", told.2);
     office.model.push(
         Turn::call("process", json!({ "action": "log", "id": 1, "limit": 2 }))
             .and_call("process", json!({ "action": "log", "id": 1, "offset": 900_000, "limit": 1 }))
@@ -410,7 +411,7 @@ async fn a_flood_in_the_background_is_cut_and_what_another_agent_runs_stays_its_
     assert!(results[0].2.starts_with("flood\nflo"), "{}", results[0].2);
     assert!(results[1].2.starts_with("flood\n[lines 900000 to 900000 of "), "{}", results[1].2);
     assert_eq!(results[3].2, "no programs");
-    assert!(!results[4].1 && results[4].2.contains("job 1 has already ended"), "{results:?}");
+    assert!(!results[4].1 && results[4].2.contains("program 1 has already ended"), "{results:?}");
     // The folder is removed after the row with the end.
     let folders = || std::fs::read_dir(office.ws().jobs_folder()).map_or(0, Iterator::count);
     let mut tick = tokio::time::interval(Duration::from_millis(10));
@@ -524,7 +525,7 @@ async fn what_a_program_wrote_outlasts_a_disk_that_is_full_when_it_ends() {
     let ended = job(&office, |job| !job.is_running()).await;
     assert_eq!(ended.outcome, Some(JobOutcome::Exited(0)));
     assert_eq!(output(&office, &ended), "kept\n");
-    told(&office, "[Job 1 has ended after").await;
+    told(&office, "[Program 1 has ended after").await;
     office.hq.finish().await;
 }
 

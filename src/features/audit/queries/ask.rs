@@ -563,7 +563,7 @@ pub const CAUSES: [(&str, &str); 12] = [
     ("consumer", "A consumer"),
     ("undo", "An undo"),
     ("import", "An import"),
-    ("job", "A job"),
+    ("job", "A backup"),
     ("retention", "Retention"),
     ("migration", "A migration"),
     ("setup", "Set-up"),

@@ -363,6 +363,7 @@ fn cause(cause: Cause) -> String {
         Cause::Migration(n) => format!("migration {n}"),
         Cause::Request(_) | Cause::Setup | Cause::Timer => String::new(),
         Cause::Retention => "retention".to_owned(),
+        Cause::Job(_) => "backup".to_owned(),
         other => cause_word(other).to_owned(),
     }
 }

@@ -76,7 +76,7 @@ const PAGES: &[Place] = &[
     page("Runs", "runs", "work sessions", "Pages", "play"),
     page("Agent inbox", "inbox", "items queue waiting failed", "Pages", "inbox"),
     page("Routines", "routines", "schedule automation cron trigger", "Pages", "repeat"),
-    page("Jobs", "jobs", "programs processes", "Pages", "terminal"),
+    page("Programs", "jobs", "jobs processes background timers", "Pages", "terminal"),
     page("Contacts", "contacts", "crm customers people pipeline leads deals", "Pages", "users"),
     page("Organizations", "organizations", "crm companies customers accounts", "Pages", "org"),
     page("Collections", "collections", "tables records database", "Pages", "box"),

@@ -186,7 +186,7 @@ fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
         "memory_append" => ("book", "Added to its memory:", "file"),
         "memory_replace" => ("book", "Corrected its memory:", "file"),
         "exec" => ("terminal", "Ran", "exec"),
-        "process" => ("terminal", "Managed job", "exec"),
+        "process" => ("terminal", "Managed program", "exec"),
         "web_fetch" => ("globe", "Opened", "web"),
         "web_search" => ("search", "Searched the web for", "web"),
         "browser" => ("globe", "Used its browser:", "web"),

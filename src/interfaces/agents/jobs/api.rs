@@ -45,12 +45,13 @@ pub fn routes() -> Routes {
         )
         .get(
             "/jobs/{name}",
-            get.needs(Can::Read).doc(|| Doc::new("A job by its number or id").returns::<JobOut>()),
+            get.needs(Can::Read)
+                .doc(|| Doc::new("A program by its number or ID").returns::<JobOut>()),
         )
         .get(
             "/jobs/{name}/output",
             output.needs(Can::Read).doc(|| {
-                Doc::new("Output of a job; request again from `next` to follow it")
+                Doc::new("Output of a program; request again from `next` to follow it")
                     .query::<OutputQuery>()
                     .returns::<OutputOut>()
             }),
@@ -65,7 +66,7 @@ pub fn routes() -> Routes {
             "/jobs/{name}/stop",
             stop.needs(Can::Chat).doc(|| {
                 Doc::new(
-                    "Stop a job with all its processes; it ends within a second, or when its \
+                    "Stop a program with all its processes; it ends within a second, or when its \
                      silent machine reconnects",
                 )
                 .returns::<JobOut>()
@@ -321,7 +322,7 @@ pub(super) fn find(ws: &Ws, who: &Person, name: &str) -> Result<Job, PageError> 
             _ => Ok(None),
         }
     })?;
-    found.ok_or_else(|| PageError::not_found("This job"))
+    found.ok_or_else(|| PageError::not_found("This program"))
 }
 
 /// The job with this name as JSON, if the person may see it.

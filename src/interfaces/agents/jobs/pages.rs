@@ -459,7 +459,7 @@ async fn show(
     if hx.wants("job") {
         return html::fragment(&view);
     }
-    html::page(&Show { shell, name: format!("Job {}", job.number), view, line })
+    html::page(&Show { shell, name: format!("Program {}", job.number), view, line })
 }
 
 /// The input line, if the program reads input and the person may write.
@@ -509,7 +509,8 @@ async fn type_in(
             let mut line = line_of(&ws, &who, &job, seen.reads);
             (line.typed, line.wrong) = (form.line, sentence(wrong.whole()));
             let view = view(&ws, &who, &job, seen)?;
-            html::document(status, &Show { shell, name: format!("Job {}", job.number), view, line })
+            let name = format!("Program {}", job.number);
+            html::document(status, &Show { shell, name, view, line })
         }
     }
 }
@@ -545,7 +546,7 @@ fn view(ws: &Ws, who: &Person, job: &Job, seen: Seen) -> Result<View, StoreError
         Ok(View {
             live: Live::new(href.clone()).record(JOBS.name, job.id).table(HOSTS),
             running: job.is_running(),
-            name: format!("Job {}", job.number),
+            name: format!("Program {}", job.number),
             command: job.command.clone(),
             face: agent.as_ref().map_or_else(Face::nobody, face),
             agent: agent.map(|agent| (agent.name, ws.url(&format!("agents/{}", agent.slug)))),

@@ -270,7 +270,7 @@ fn nav(ws: &Ws, (who, off): (&Person, &Off), numbers: Numbers) -> Vec<NavGroup> 
         NavItem::new("Runs", ws.url("runs"), "play").key("g u"),
         NavItem::new("Knowledge", ws.url("knowledge"), "book").key("g k"),
         NavItem::new("Routines", ws.url("routines"), "repeat"),
-        NavItem::new("Jobs", ws.url("jobs"), "terminal"),
+        NavItem::new("Programs", ws.url("jobs"), "terminal"),
     ];
     let mut customers = vec![
         NavItem::new("Contacts", ws.url("contacts"), "users").key("g c"),

@@ -174,7 +174,7 @@ pub(super) fn tell(call: &ToolCall) -> Told {
     let output = unmarked.as_deref().unwrap_or(output);
     match call.name.as_str() {
         "process" if !output.is_empty() => {
-            let title = format!("job {}", shown.what);
+            let title = format!("program {}", shown.what);
             shown.parts.push(Piece::terminal(title, output, failed));
             return shown;
         }
