@@ -2,7 +2,7 @@
 // named after its content, with packed forms beside it and a manifest of the names. Prints the
 // packed sizes and fails above the budget, which holds for every page since each loads all three.
 // The editor of pages is a script and a sheet of its own, with a budget of its own: pages that are
-// written in load them besides.
+// written in load them besides. The service worker is bundled last: it names the files that it stores.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
@@ -11,7 +11,7 @@ import { build } from "esbuild";
 const dist = "static/dist";
 const budget = 85 * 1024;
 const richBudget = 90 * 1024;
-const caps = { "app.css": 38 * 1024, "icons.svg": 10 * 1024, "rich.js": richBudget, "knowledge.css": 8 * 1024, "crm.css": 8 * 1024, "gateways.css": 4 * 1024, "browser.js": 8 * 1024, "browser.css": 4 * 1024 };
+const caps = { "app.css": 38 * 1024, "icons.svg": 10 * 1024, "rich.js": richBudget, "knowledge.css": 8 * 1024, "crm.css": 8 * 1024, "gateways.css": 4 * 1024, "browser.js": 8 * 1024, "browser.css": 4 * 1024, "sw.js": 4 * 1024 };
 
 const options = {
   bundle: true,
@@ -48,9 +48,21 @@ const files = {
   "gateways.css": Buffer.from(await bundled("static/css/gateways.css")),
   "browser.js": Buffer.from(await bundled("static/js/browser.js", { format: "iife" })),
   "browser.css": Buffer.from(await bundled("static/css/browser.css")),
+  "saved.js": Buffer.from(await bundled("static/js/saved.js", { format: "iife" })),
 };
+for (const icon of readdirSync("static/icons")) files[icon] = readFileSync(`static/icons/${icon}`);
+
+const named = (name, bytes) => name.replace(/\.(\w+)$/, `.${createHash("sha256").update(bytes).digest("hex").slice(0, 12)}.$1`);
+// What each page needs, and the sheets of some.
+const SHELL = Object.entries(files)
+  .filter(([name]) => /^(app\.js|saved\.js|icons\.svg|favicon\.svg)$|^(?!rich|browser).*\.css$/.test(name))
+  .map(([name, bytes]) => `/s/${named(name, bytes)}`);
+const define = { SHELL: JSON.stringify(SHELL), SAVED: JSON.stringify(`/s/${named("saved.js", files["saved.js"])}`) };
+files["sw.js"] = Buffer.from(await bundled("static/js/worker/worker.js", { format: "iife", define }));
+
 const isRich = (name) => name.startsWith("rich.");
-const isMore = (name) => isRich(name) || name === "knowledge.css" || name === "crm.css" || name === "gateways.css" || name.startsWith("browser.");
+const isPicture = (name) => name.endsWith(".png");
+const isMore = (name) => isRich(name) || /^(knowledge|crm|gateways)\.css$|^browser\.|^(sw|saved)\.js$/.test(name) || isPicture(name);
 
 mkdirSync(dist, { recursive: true });
 for (const old of readdirSync(dist)) {
@@ -62,14 +74,15 @@ let total = 0;
 let rich = 0;
 let tooBig = false;
 for (const [name, bytes] of Object.entries(files)) {
-  const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
-  const file = name.replace(/\.(\w+)$/, `.${hash}.$1`);
+  const file = named(name, bytes);
   const gz = gzipSync(bytes, { level: 9 });
   const br = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
   writeFileSync(`${dist}/${file}`, bytes);
+  manifest[name] = file;
+  // A picture is packed already.
+  if (isPicture(name)) continue;
   writeFileSync(`${dist}/${file}.gz`, gz);
   writeFileSync(`${dist}/${file}.br`, br);
-  manifest[name] = file;
   if (isRich(name)) rich += gz.length;
   if (!isMore(name)) total += gz.length;
   tooBig ||= gz.length > (caps[name] ?? budget);

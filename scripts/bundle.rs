@@ -14,6 +14,7 @@ const SOURCES: &[&str] = &[
     "scripts/assets.mjs",
     "static/css",
     "static/js",
+    "static/icons",
     "static/icons.svg",
     "static/favicon.svg",
 ];

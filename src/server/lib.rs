@@ -18,6 +18,7 @@ pub mod first_boot;
 pub mod health;
 mod hosts;
 mod indexer;
+mod installed;
 mod leftovers;
 mod module_off;
 pub mod listen;

@@ -33,8 +33,9 @@ use web::trouble::{Act, Trouble};
 use web::{assets, flash, headers, idempotency, region_etag, shell, slow, week};
 
 use super::{
-    access, backups, compression, data_dir_guard, doors, exports, first_boot, health, hosts, local,
-    module_off, onboarding, openapi, operate, people, retry, tasks, transfer, try_practice,
+    access, backups, compression, data_dir_guard, doors, exports, first_boot, health, hosts,
+    installed, local, module_off, onboarding, openapi, operate, people, retry, tasks, transfer,
+    try_practice,
     workspaces,
 };
 
@@ -59,12 +60,14 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("", own_routes()),
         ("", first_boot::routes()),
         ("", interfaces_account::users::pages::routes()),
+        ("", installed::routes()),
         ("", workspaces::pages::routes()),
         ("", people::join::routes()),
         ("", gateways::pages::open_routes()),
         ("", hosts::routes()),
         ("", interfaces_account::notifications::pages::open_routes()),
         ("/w/{ws}", doors::routes()),
+        ("/w/{ws}", installed::routes_inside()),
         ("/w/{ws}", try_practice::routes()),
         ("/w/{ws}", onboarding::routes()),
         ("/w/{ws}", workspaces::pages::routes_inside()),
@@ -146,7 +149,11 @@ async fn home(app: App, caller: Caller, headers: HeaderMap) -> Result<Response, 
 }
 
 /// The workspace last visited in this browser, otherwise an active one, otherwise any.
-fn last(app: &App, caller: &Caller, headers: &HeaderMap) -> Result<Option<Ws>, PageError> {
+pub(super) fn last(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<Option<Ws>, PageError> {
     let mine = session::workspaces_of(app, caller.account.id)?;
     let last = session::last_workspace(headers);
     let found = mine.iter().find(|ws| Some(ws.slug.as_str()) == last);
@@ -420,6 +427,9 @@ async fn draw(State(_): State<App>, request: Request, next: Next) -> Response {
     // A prefetched page keeps the message until the page is displayed.
     if shows && !kept.headers.contains_key("sec-purpose") {
         flash::clear(&kept.headers, &mut response);
+    }
+    if shows {
+        installed::mark(&kept, &mut response);
     }
     response
 }

@@ -1,5 +1,5 @@
-//! Script, style sheet and sprite. Node bundles them into `static/dist`, the binary contains them (package `bundle`).
-//! Their names contain a content hash, so browsers cache them permanently.
+//! Script, style sheet, sprite and icons. Node bundles them into `static/dist`, the binary contains them (package
+//! `bundle`). Their names contain a content hash, so browsers cache them permanently.
 
 use std::borrow::Cow;
 use std::sync::{LazyLock, OnceLock};
@@ -41,6 +41,8 @@ pub struct Links {
     pub sprite: String,
     /// The favicon.
     pub favicon: String,
+    /// The icon on the home screen of an iPhone or iPad.
+    pub touch_icon: String,
     /// Whether the bundle exists.
     pub built: bool,
 }
@@ -91,6 +93,7 @@ fn read_links() -> Links {
         style: link("app.css").unwrap_or_default(),
         sprite: link("icons.svg").unwrap_or_default(),
         favicon: link("favicon.svg").unwrap_or_default(),
+        touch_icon: link("touch-180.png").unwrap_or_default(),
         built: link("app.css").is_some(),
     }
 }
@@ -110,6 +113,14 @@ pub async fn ahead() -> Response {
     kept.insert(CONTENT_TYPE, HeaderValue::from_static("application/speculationrules+json"));
     kept.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
     headers::secure(kept);
+    response
+}
+
+/// `GET /sw.js`: the service worker, at the root so that its scope is the whole server. It contains the names of the
+/// other files, so it changes with each version; browsers ask for it again and again.
+pub async fn worker(headers: HeaderMap) -> Response {
+    let mut response = answer(more("sw.js").trim_start_matches("/s/"), &headers);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 
@@ -172,6 +183,7 @@ fn content_type(file: &str) -> Option<&'static str> {
         "js" => Some("text/javascript; charset=utf-8"),
         "css" => Some("text/css; charset=utf-8"),
         "svg" => Some("image/svg+xml"),
+        "png" => Some("image/png"),
         _ => None,
     }
 }

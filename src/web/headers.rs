@@ -11,7 +11,8 @@ use axum::http::header::{
 
 /// The content security policy of documents and fragments.
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     img-src 'self' data: blob:; object-src 'self'; frame-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; \
+     img-src 'self' data: blob:; object-src 'self'; frame-src 'self'; connect-src 'self'; \
+     manifest-src 'self'; worker-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types htmx rich ProseMirrorClipboard";
 
@@ -44,7 +45,13 @@ mod tests {
 
     #[test]
     fn the_policy_names_each_kind_and_allows_nothing_inline() {
-        for kind in ["script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"] {
+        for kind in [
+            "script-src 'self'",
+            "style-src 'self'",
+            "manifest-src 'self'",
+            "worker-src 'self'",
+            "frame-ancestors 'none'",
+        ] {
             assert!(POLICY.contains(kind), "{kind} is missing");
         }
         assert!(!POLICY.contains("unsafe"));

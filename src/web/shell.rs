@@ -55,6 +55,20 @@ impl Theme {
         }
     }
 
+    /// Colours of the browser's bars on a phone and the media queries under which they apply: `--surface` of
+    /// `static/css/tokens.css`, as the top bar of a page has it.
+    pub fn bars(self) -> &'static [(&'static str, &'static str)] {
+        const LIGHT: &str = "#fff";
+        const DARK: &str = "#151922";
+        match self {
+            Self::System => {
+                &[(LIGHT, "(prefers-color-scheme: light)"), (DARK, "(prefers-color-scheme: dark)")]
+            }
+            Self::Light => &[(LIGHT, "all")],
+            Self::Dark => &[(DARK, "all")],
+        }
+    }
+
     /// The value of `data-theme` and of the cookie.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -520,6 +534,13 @@ mod tests {
         headers.insert("cookie", "a=b; hq_theme=dark; my_hq_theme=light".parse().unwrap());
         assert_eq!(Theme::from_headers(&headers), Theme::Dark);
         assert_eq!(Theme::from_word("purple"), Theme::System);
+    }
+
+    #[test]
+    fn the_bars_of_the_browser_have_the_colours_of_the_top_bar() {
+        let css = include_str!("../../static/css/tokens.css");
+        let [(light, _), (dark, _)] = Theme::System.bars() else { panic!("one colour per scheme") };
+        assert!(css.contains(&format!("--surface: light-dark({light}, {dark});")));
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ import "./grid.js";
 import "./paste.js";
 import "./news.js";
 import "./push.js";
+import "./install.js";
 import "./time.js";
 import "./stay.js";
 import "./layer.js";

@@ -209,4 +209,6 @@ document.addEventListener("click", (event) => {
   const dark = { dark: true, light: false }[root.dataset.theme] ?? matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
   document.cookie = `hq_theme=${root.dataset.theme}; Path=/; Max-Age=31536000; SameSite=Lax`;
+  const content = getComputedStyle(document.querySelector(".topbar") ?? root).backgroundColor;
+  for (const bar of document.querySelectorAll("meta[name=theme-color]")) Object.assign(bar, { content, media: "all" });
 });

@@ -22,7 +22,8 @@ document.addEventListener("click", async (event) => {
   const link = event.target.closest?.("a[href]");
   if (!link || event.defaultPrevented || !isAlone() || link.origin !== location.origin || link.getAttribute("href").startsWith("#")) return;
   event.preventDefault();
-  if (await isThere()) location.assign(link.href);
+  // A page that was stored can be read (worker/pages.js); the cache is there with https only.
+  if ((await isThere()) || (await window.caches?.match(link.href))) location.assign(link.href);
   else toast({ tone: "warn", text: "You’re offline. This page stays open until you reconnect." });
 });
 

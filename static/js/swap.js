@@ -8,7 +8,7 @@ import { toast } from "./toast.js";
 export const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 const pass = (text) => text;
-const OWN = "/push.js";
+const OWN = "/sw.js";
 const EDITOR = /^\/s\/rich\.\w+\.js$/;
 let trusted;
 /* The address of our one worker or of the editor, vouched for where browsers ask for that. */

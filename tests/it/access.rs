@@ -12,7 +12,7 @@ use server::workspaces::life;
 use support::hq::{Reply, TestHq};
 
 /// Routes without a session. All others are closed.
-const OPEN: [&str; 26] = [
+const OPEN: [&str; 29] = [
     "GET /healthz",
     "GET /readyz",
     "GET /s/{file}",
@@ -38,7 +38,10 @@ const OPEN: [&str; 26] = [
     "GET /gateway/link",
     "GET /unsubscribe/{token}",
     "POST /unsubscribe/{token}",
+    "GET /sw.js",
     "GET /push.js",
+    "GET /manifest.webmanifest",
+    "GET /offline",
 ];
 /// Endless responses.
 const STREAMS: [&str; 1] = ["/w/{ws}/events"];

@@ -97,6 +97,7 @@ mod keeping; // automatic restart of conversations, and retention of old ones
 mod sessions; // conversations: name, archive, restore, restart, search
 mod conversations; // several conversations with one agent, shared ones, unread state
 mod setup; // first boot
+mod installed; // installed app: manifest, icons, service worker, shared texts
 mod settings_pages; // settings: menu, search, swatches
 mod users; // sign-in and sign-out, passwords, tokens, cross-site requests
 mod injections; // prompt injections with an obedient model: no effect without an approval

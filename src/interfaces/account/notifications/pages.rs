@@ -39,7 +39,7 @@ const PIECE: usize = 200;
 /// Routes outside of workspaces.
 #[must_use]
 pub fn open_routes() -> Routes {
-    mail::open_routes().merge(push::open_routes())
+    mail::open_routes()
 }
 
 #[must_use]

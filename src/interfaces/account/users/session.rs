@@ -588,7 +588,17 @@ fn page_workspace(path: &str) -> Option<&str> {
 
 fn is_open_file(path: &str) -> bool {
     path.starts_with("/s/")
-        || matches!(path, "/favicon.ico" | "/ahead.json" | "/healthz" | "/readyz")
+        || matches!(
+            path,
+            "/favicon.ico"
+                | "/ahead.json"
+                | "/healthz"
+                | "/readyz"
+                | "/sw.js"
+                | "/push.js"
+                | "/manifest.webmanifest"
+                | "/offline"
+        )
 }
 
 /// Paths that respond before HQ has an owner, besides files and health.

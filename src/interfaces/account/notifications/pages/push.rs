@@ -1,7 +1,7 @@
-//! Push notifications of a browser: the subscription, and the service worker that shows them.
+//! Push notifications of a browser: the subscription. The service worker (`static/js/worker/push.js`) shows them.
 
 use axum::http::HeaderMap;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use axum::http::header::USER_AGENT;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -18,8 +18,6 @@ use web::extract::Json;
 use web::routes::{Needs, Routes};
 use web::session::Person;
 
-/// The service worker.
-const WORKER: &str = include_str!("../../../../web/worker.js");
 /// Maximum length of a push endpoint.
 const MAX_ENDPOINT: usize = 2_000;
 /// Maximum length of a browser's description.
@@ -32,20 +30,6 @@ pub fn routes() -> Routes {
         .post("/settings/push/key", key.needs(Can::Account))
         .post("/settings/push", subscribe.needs(Can::Account))
         .post("/settings/push/remove", unsubscribe.needs(Can::Account))
-}
-
-/// The service worker at the root, so that its scope is the whole server.
-#[must_use]
-pub fn open_routes() -> Routes {
-    Routes::new().get("/push.js", worker.needs(Can::Open))
-}
-
-async fn worker() -> Response {
-    let mut answer = WORKER.into_response();
-    let kept = answer.headers_mut();
-    kept.insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
-    kept.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    answer
 }
 
 async fn key(app: App) -> Result<Response, PageError> {

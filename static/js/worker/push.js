@@ -1,7 +1,4 @@
-// Shows what HQ tells this browser, also when no page of HQ is open, and sends the answer that is pressed there. Served
-// from the root, so that it stands for all workspaces; it keeps nothing.
-self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+// Shows what HQ tells this browser, also when no page of HQ is open, and sends the answer that is pressed there.
 
 const ACTIONS = [
   { action: "allow", title: "Allow" },
