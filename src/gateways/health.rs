@@ -16,7 +16,7 @@ kernel::words! {
         /// Its last word is at most 90 seconds old.
         Healthy = "healthy", "Healthy";
         /// It is older.
-        Stale = "stale", "Stale";
+        Stale = "stale", "Offline";
         /// There never was one.
         NoSignal = "no_signal", "No signal";
         /// It said that it goes.

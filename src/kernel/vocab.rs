@@ -367,7 +367,7 @@ words! {
         /// Waits for a slot.
         Queued = "queued", "Queued";
         /// A live task works on it.
-        Running = "running", "Working";
+        Running = "running", "Running";
         /// Waits for something outside; holds no task.
         Waiting = "waiting", "Waiting";
         /// Over; the outcome says how.
@@ -415,23 +415,23 @@ words! {
     /// What a waiting run waits for.
     WaitFor {
         /// A decision on a risky call.
-        Approval = "approval", "your approval";
+        Approval = "approval", "approval";
         /// An answer.
-        Question = "question", "your answer";
+        Question = "question", "an answer";
         /// A sub-agent.
         Child = "child", "a sub-agent";
         /// A moment.
         Timer = "timer", "a set time";
         /// A provider that is down or full.
-        Provider = "provider", "the model provider";
+        Provider = "provider", "the provider";
         /// A client tool.
-        External = "external", "an external program";
+        External = "external", "a program";
         /// Money.
         Budget = "budget", "budget";
         /// The link to its host.
-        Link = "link", "the connection to its machine";
+        Link = "link", "its machine";
         /// A person, who acts in its browser.
-        Browser = "browser", "you at the browser";
+        Browser = "browser", "a person";
     }
 }
 

@@ -223,7 +223,7 @@ fn workspace_status(ws: &Ws) -> Result<WorkspaceStatus, StoreError> {
             tasks_open: tasks::queries::list::open_count(snap)?,
             paused: runs::queries::halt::of_workspace(snap)?.is_some(),
             feed: ws.store.head().seq,
-            today_micros: usage::queries::by_day(snap, now, now)?.values().sum(),
+            today_micros: usage::queries::day_total(snap, now)?,
             providers: standings(snap, &ws.app.keyring, now)?
                 .into_iter()
                 .map(ProviderStatus::from)

@@ -208,21 +208,24 @@ const TASK_STATES: [(&str, &str); 6] = [
 const PRIORITIES: [(&str, &str); 4] =
     [("urgent", "Urgent"), ("high", "High"), ("medium", "Medium"), ("low", "Low")];
 
-const CHIPS: [(&str, &str); 8] = [
+const CHIPS: [(&str, &str); 11] = [
     ("in_review", "In review"),
     ("approved", "Approved"),
     ("changes_requested", "Changes requested"),
     ("rejected", "Rejected"),
-    ("working", "Working"),
+    ("running", "Running"),
     ("failed", "Failed"),
     ("stopped", "Stopped"),
     ("done", "Done"),
+    ("waiting", "Waiting for approval"),
+    ("no_outcome", "No result"),
+    ("stalled", "Stalled"),
 ];
 
 const DOTS: [(&str, &str); 9] = [
     ("working", "Working"),
     ("ready", "Ready"),
-    ("waiting", "Waiting for you"),
+    ("waiting", "Waiting for approval"),
     ("queued", "Queued"),
     ("paused", "Paused"),
     ("provisioning", "Being set up"),

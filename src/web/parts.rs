@@ -190,6 +190,30 @@ impl Dot {
     }
 }
 
+/// A state as people see it: one value for all pages, made by one function for each kind of record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownState {
+    /// A state name defined in `static/css/tokens.css`, which gives it its colour. The API's word where it has one.
+    pub word: &'static str,
+    /// Visible label.
+    pub label: String,
+    /// Icon name.
+    pub icon: &'static str,
+}
+
+impl ShownState {
+    /// A state with its word, label and icon.
+    pub fn new(word: &'static str, label: impl Into<String>, icon: &'static str) -> Self {
+        Self { word, label: label.into(), icon }
+    }
+}
+
+impl From<ShownState> for Dot {
+    fn from(state: ShownState) -> Self {
+        Self::new(state.word, state.label)
+    }
+}
+
 /// A tab or a segment: a link to another view of the same thing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tab {
@@ -201,6 +225,8 @@ pub struct Tab {
     pub icon: &'static str,
     /// Number beside the label.
     pub count: Option<u64>,
+    /// What the number counts, if the label does not say it.
+    pub count_label: String,
     /// Whether this view is shown.
     pub current: bool,
 }
@@ -209,6 +235,13 @@ impl Tab {
     /// A tab without icon and number.
     pub fn new(label: impl Into<String>, href: impl Into<String>, current: bool) -> Self {
         Self { label: label.into(), href: href.into(), current, ..Self::default() }
+    }
+
+    /// Sets the text that explains the number.
+    #[must_use]
+    pub fn telling(mut self, label: impl Into<String>) -> Self {
+        self.count_label = label.into();
+        self
     }
 
     /// Sets the number; zero is not shown.

@@ -203,7 +203,7 @@ async fn of_a_program_on_a_silent_machine_it_is_said_and_a_stop_waits_for_that_m
     assert!(page.contains("GPU box has been offline since "), "{page}");
     assert!(!page.contains("jobs/1/input"), "nothing is offered that cannot be done: {page}");
     let list = owner.get(&office.ws().url("jobs")).await.text;
-    assert!(list.contains("GPU box has been offline since ") && list.contains("Offline"), "{list}");
+    assert!(list.contains("GPU box has been offline since ") && list.contains("Stalled"), "{list}");
 
     // A stop request takes effect when the machine is back.
     let stopped = owner.post("/api/v1/jobs/1/stop", &json!({})).await;

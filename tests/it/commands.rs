@@ -176,7 +176,7 @@ async fn a_run_is_steered_and_stopped_by_commands_and_what_waits_stays() {
     assert_eq!(steered["said"]["outcome"], "steered", "{steered}");
     let status = api.post(COMMANDS, &json!({ "text": "/status" })).await.json();
     let status = status["answer"].as_str().expect("words");
-    assert!(status.contains("R-1, working") && status.contains("2 messages wait"), "{status}");
+    assert!(status.contains("R-1, running") && status.contains("2 messages wait"), "{status}");
     let stopped = api.post(COMMANDS, &json!({ "text": "/stop" })).await.json();
     assert!(stopped["answer"].as_str().unwrap().contains("R-1"), "{stopped}");
     gate.open();

@@ -210,7 +210,7 @@ async fn a_run_that_says_nothing_is_the_managers_to_look_at() {
     let items = office.items(ada.id);
     assert_eq!(items.len(), 1, "{items:?}");
     assert_eq!((items[0].kind, items[0].task), (ItemKind::TaskEscalation, Some(task.id)));
-    assert!(items[0].reasons[0].summary.contains("Bo failed on"), "{items:?}");
+    assert!(items[0].reasons[0].summary.contains("Bo ended without a result on"), "{items:?}");
     office.hq.finish().await;
 }
 

@@ -1,5 +1,6 @@
 //! The single integration test program.
 
+mod states; // names of states, and numbers that are shown twice
 mod wording; // phrases that no text may contain
 mod architecture; // layering of modules, and confined crates
 mod approvals; // trust modes, and calls that wait for an approval

@@ -60,7 +60,7 @@ async fn a_newcomer_tries_practice_and_sees_each_step() {
     let home = mira.get(HOME).await;
     assert!(home.text_of("#needs").contains("Review"), "{}", home.text_of("#needs"));
     assert!(home.text_of("#fleet").contains("Scout"));
-    assert!(home.text_of("#brief").contains("Today Scout finished 1 run."));
+    assert!(home.text_of("#brief").contains("1 run today, 1 done."));
     let alone = mira.clone().htmx("needs").get(HOME).await;
     assert!(alone.text.starts_with("<section") && alone.text.contains("id=\"needs\""));
     hq.finish().await;
@@ -177,7 +177,7 @@ async fn a_run_is_steered_and_stopped_from_its_page() {
     assert_eq!(pieces.recv().await.unwrap().text, "Long ");
 
     let page = mira.get(&at("runs/R-1")).await;
-    assert!(page.text_of(".run-facts").contains("Working"));
+    assert!(page.text_of(".run-facts").contains("Running"));
     assert!(!page.texts(".writing").is_empty(), "what is written now is shown");
     let talk = mira.get(&chat).await;
     assert_eq!(

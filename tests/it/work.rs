@@ -297,7 +297,7 @@ async fn delivered_work_is_looked_at_sent_back_and_approved() {
     let stale = judge("rejected", "Too short").await;
     assert_eq!(stale.text_of("#verdict-note"), "Too short");
     let page = mira.get("/w/marlow-cargo/review").await;
-    let tabs = ["Changes in version 2", "Version 1, sent back", "Version 2"];
+    let tabs = ["Changes in version 2", "Version 1, changes requested", "Version 2"];
     assert_eq!(page.texts(".tabs a"), tabs);
     let compared = mira.get(&page.attr(".tabs a", "href")).await;
     assert_eq!(compared.texts(".diff span"), ["# Prices", ""]);

@@ -9,10 +9,11 @@ pub mod since;
 pub mod tally;
 mod waiting;
 
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 
 use crate::agents::model::Agent;
 use crate::agents::queries::{self as agents, Called};
+use crate::runs::queries::today;
 use crate::workspace::model::Settings;
 use app::Ws;
 use kernel::{AgentId, Timestamp};
@@ -32,6 +33,12 @@ pub struct DashboardContext<'a> {
     pub agents: Vec<Agent>,
     /// Distinct display names of the agents.
     pub called: Called,
+}
+
+/// Name of the day of daily costs and budgets, which is a day in UTC: "today", or "today (UTC)" in other zones.
+#[must_use]
+pub fn spend_day(now: Timestamp, zone: &TimeZone) -> &'static str {
+    if zone.to_offset(now) == Offset::UTC { "today" } else { "today (UTC)" }
 }
 
 impl<'a> DashboardContext<'a> {
@@ -66,10 +73,15 @@ impl<'a> DashboardContext<'a> {
         self.agents.iter().find(|agent| agent.id == id)
     }
 
+    /// "today", with "UTC" if the day of the budgets is not the person's own.
+    #[must_use]
+    pub fn spend_day(&self) -> &'static str {
+        spend_day(self.now, &self.zone)
+    }
+
     /// Start of today in the person's zone.
     #[must_use]
     pub fn midnight(&self) -> Timestamp {
-        let today = self.now.to_zoned(self.zone.clone()).start_of_day();
-        today.map_or(self.now, |start| start.timestamp())
+        today::midnight(self.now, &self.zone)
     }
 }

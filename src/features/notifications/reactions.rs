@@ -6,7 +6,7 @@ use crate::comments::model::{COMMENTS, Comment};
 use crate::deliverables::model::{Deliverable, Review, Version};
 use crate::deliverables::queries::describe;
 use crate::inbox::model::Item;
-use crate::inbox::queries::why::went_wrong;
+use crate::inbox::queries::why::{verb, went_wrong};
 use crate::places::Spot;
 use crate::routines::model::Routine;
 use crate::routines::queries as routines;
@@ -313,9 +313,10 @@ fn failed(tx: &mut WriteTx<'_>, item: ItemId) -> Result<(), NotificationError> {
         Some(task) => (About::Task(task.id), called(tx, task)?),
         None => (About::Agent(item.agent), item.kind.label().to_lowercase()),
     };
+    let verb = verb(item.last_error.as_deref().unwrap_or_default());
     let title = match item.attempts {
-        0 | 1 => format!("{agent} failed on {what}"),
-        n => format!("{agent} failed after {n} attempts on {what}"),
+        0 | 1 => format!("{agent} {verb} on {what}"),
+        n => format!("{agent} {verb} after {n} attempts on {what}"),
     };
     let notice = Notice::new(NoticeKind::WorkFailed, about, title);
     let notice = notice.body(message(&item)).or_admins();

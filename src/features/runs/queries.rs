@@ -17,6 +17,7 @@ pub mod makeup;
 pub mod marks;
 pub mod onward;
 pub mod taint;
+pub mod today;
 pub mod park;
 pub mod questions;
 pub mod queue;

@@ -182,6 +182,11 @@ pub fn spent_since(tx: &dyn Read, since: Timestamp, now: Timestamp) -> Result<i6
     Ok(first + by_day(tx, next, now)?.values().sum::<i64>())
 }
 
+/// Spending of all agents on the UTC day of `at`, in micro-dollars: the sum of [`agent_day`].
+pub fn day_total(tx: &dyn Read, at: Timestamp) -> Result<i64, StoreError> {
+    Ok(by_day(tx, at, at)?.values().sum())
+}
+
 /// Spending of an agent on the UTC day of `at`, in micro-dollars.
 pub fn agent_day(tx: &dyn Read, agent: AgentId, at: Timestamp) -> Result<i64, StoreError> {
     tx.sum(AGENT_DAY, &KeyBuf::of(&day_of(at)).with(&agent))

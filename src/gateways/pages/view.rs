@@ -156,7 +156,7 @@ fn copy_line(scene: &ViewContext, copy: FolderCopy) -> CopyLine {
 fn here(scene: &ViewContext, read: &dyn Read, one: &Gateway) -> Result<Vec<Here>, GatewayError> {
     let mut all = Vec::new();
     for agent in queries::agents_on(read, one.id)? {
-        let activity = agents::activity(&read, &agent, scene.today.now)?;
+        let activity = agents::activity_seen(&scene.ws, &read, &agent, scene.today.now)?;
         all.push(Here {
             face: scene.people.face(Assignee::Agent(agent.id)),
             name: scene.people.name(Assignee::Agent(agent.id)),

@@ -60,7 +60,7 @@ words! {
         /// Work of an agent failed for good, or ended without an outcome.
         WorkFailed = "work_failed", "Work failed";
         /// An agent does not get on.
-        AgentStalled = "agent_stalled", "Agent stalled";
+        AgentStalled = "agent_stalled", "Agent needs attention";
         /// A host of agents is silent.
         GatewayOffline = "gateway_offline", "Gateway offline";
         /// It is back.

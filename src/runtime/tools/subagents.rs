@@ -273,7 +273,7 @@ impl ReadTool for List {
             let mut lines = Vec::new();
             for child in reading::of_session(snap, cx.session)?.iter().rev().take(LISTED) {
                 let Some(run) = snap.get::<Run>(child.run)? else { continue };
-                let state = words::state(&run).1.to_lowercase();
+                let state = words::state(&run).label.to_lowercase();
                 let seconds = run.worked(now) / 1_000;
                 let cost = format::money(usage::run_cost(snap, run.id)?);
                 let doing =

@@ -53,7 +53,8 @@ async fn work_without_an_outcome_is_told_and_read_for_all_when_it_is_tried_again
     for person in [&owner, &jonas] {
         let told = of_kind(person, NoticeKind::WorkFailed).await;
         assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!(told[0]["title"], "Ada failed on MC-1 \u{201c}Compare two offers\u{201d}");
+        let title = "Ada ended without a result on MC-1 \u{201c}Compare two offers\u{201d}";
+        assert_eq!(told[0]["title"], title);
         assert!(told[0]["body"].as_str().is_some_and(|b| b.contains("without reporting a result")));
         assert_eq!((&told[0]["group"], &told[0]["read_at"]), (&json!("system"), &Value::Null));
     }

@@ -8,6 +8,7 @@ use crate::tasks::queries as tasks;
 use app::Ws;
 use kernel::{AgentStatus, Can, ItemId, Timestamp};
 use store::{Read, StoreError};
+use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face, Tab, Working};
 use web::session::Access;
@@ -162,7 +163,7 @@ pub fn head(
     access: Access,
     now: Timestamp,
 ) -> Result<Head, StoreError> {
-    let activity = super::activity(tx, agent, now)?;
+    let activity = super::activity_seen(ws, tx, agent, now)?;
     let base = ws.url(&format!("agents/{}", agent.slug));
     let (words, now_href) = match place {
         // The overview shows it with its actions.
@@ -203,9 +204,15 @@ pub fn head(
 fn tabs(base: &str, place: Place, open: usize) -> Vec<Tab> {
     let tab = |other: Place| {
         let tab = Tab::new(other.tab_label(), other.href(base), other == place.tab());
-        if other == Place::Runs { tab.count(open as u64) } else { tab }
+        if other == Place::Runs { waiting(tab, open) } else { tab }
     };
     Place::ALL.into_iter().filter(|other| other.tab() == *other).map(tab).collect()
+}
+
+/// A tab with the number of open inbox items.
+fn waiting(tab: Tab, open: usize) -> Tab {
+    let open = u64::try_from(open).unwrap_or(u64::MAX);
+    tab.count(open).telling(format::count(open, "open inbox item", "open inbox items"))
 }
 
 /// The pages of the current tab; empty for a single page.

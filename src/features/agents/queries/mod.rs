@@ -15,6 +15,7 @@ use crate::inbox::queries::why::{Why, went_wrong};
 use crate::runs::model::Run;
 use crate::runs::queries as runs;
 use crate::usage::queries::budgets::{self, Standing};
+use app::Ws;
 use jiff::tz::TimeZone;
 use kernel::key::KeyBuf;
 use kernel::{AgentId, AgentStatus, ItemState, Manager, Payer, RunState, Timestamp, WaitFor};
@@ -284,15 +285,30 @@ pub fn activity(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Activity
         });
     }
     if let Some(item) = stuck(tx, agent.id)? {
-        let label = match item.state {
-            ItemState::DeadLetter => format!("Failed after {} tries", item.attempts),
-            _ => "Failed".to_owned(),
+        let label = match (how_it_ended(tx, &item)?, item.state) {
+            ("Failed", ItemState::DeadLetter) => format!("Failed after {} tries", item.attempts),
+            (end, _) => end.to_owned(),
         };
         let detail = went_wrong(item.last_error.as_deref().unwrap_or_default());
         let shown = plain(Group::Attention, "stalled", &label, &detail);
         return Ok(Activity { stuck: Some(item), ..shown });
     }
     Ok(plain(Group::Idle, "idle", "Idle", ""))
+}
+
+/// Like [`activity`], for pages, which know the connections of machines: a run without a sign of life is stalled.
+pub fn activity_seen(
+    ws: &Ws,
+    tx: &dyn Read,
+    agent: &Agent,
+    now: Timestamp,
+) -> Result<Activity, StoreError> {
+    let activity = activity(tx, agent, now)?;
+    if activity.group != Group::Working || elsewhere::silent(ws, tx, agent.id)?.is_none() {
+        return Ok(activity);
+    }
+    let label = runs::words::stalled().label;
+    Ok(Activity { group: Group::Attention, state: "unreachable", label, ..activity })
 }
 
 fn rank(state: RunState) -> u8 {
@@ -315,26 +331,26 @@ fn of_run(
         RunState::Waiting => {
             let waits = run.waiting.as_ref();
             let detail = waits.map_or("", |waiting| waiting.detail.as_str());
-            Some(match waits.map(|waiting| waiting.waits_for) {
-                Some(WaitFor::Approval | WaitFor::Question | WaitFor::Browser) => {
-                    plain(Group::Waiting, "waiting", "Waiting for you", detail)
-                }
-                Some(WaitFor::Budget) => {
-                    // The budget may have something left, but less than the next call may cost.
-                    plain(Group::Attention, "over_budget", "Waiting for budget", detail)
-                }
-                Some(WaitFor::Link) => {
-                    plain(Group::Attention, "unreachable", "Unreachable", detail)
-                }
-                Some(other) => {
-                    let label = format!("Waiting for {}", other.label());
-                    plain(Group::Waiting, "waiting", &label, detail)
-                }
-                None => plain(Group::Waiting, "waiting", "Waiting", detail),
-            })
+            let (group, word) = match waits.map(|waiting| waiting.waits_for) {
+                // The budget may have something left, but less than the next call may cost.
+                Some(WaitFor::Budget) => (Group::Attention, "over_budget"),
+                Some(WaitFor::Link) => (Group::Attention, "unreachable"),
+                _ => (Group::Waiting, "waiting"),
+            };
+            Some(plain(group, word, &runs::words::state(run).label, detail))
         }
         RunState::Queued | RunState::Ended => None,
     }
+}
+
+/// Label of a failed item: that of its run, such as "Failed" or "No result".
+fn how_it_ended(tx: &dyn Read, item: &Item) -> Result<&'static str, StoreError> {
+    let run = match item.run {
+        Some(run) => tx.get::<Run>(run)?,
+        None => None,
+    };
+    let outcome = run.and_then(|run| run.outcome).filter(runs::words::is_bad);
+    Ok(outcome.as_ref().map_or("Failed", runs::words::end))
 }
 
 /// The agent's last item, if it failed and a person has to act.

@@ -102,8 +102,10 @@ pub struct Row {
     pub icon: &'static str,
     pub title: String,
     pub href: String,
-    /// Short description of the required action.
+    /// Short description of the required action, and the API's word for it.
     pub word: &'static str,
+    /// How a failed run ended, shown in place of `word`; empty for other items.
+    pub outcome: &'static str,
     pub face: Option<Face>,
     /// Further short texts.
     pub facts: Vec<String>,
@@ -135,7 +137,7 @@ pub fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Needs, StoreE
     let noticed = |label, path, found| Kind { is_told: true, ..kind(label, path, found) };
     let hidden = &Hidden::read(tx, scene.who.account, scene.now)?;
     let kinds = vec![
-        kind("waiting", "runs?state=waiting", waiting::found(tx, scene, hidden)?),
+        kind("waiting", "runs?state=needs_you", waiting::found(tx, scene, hidden)?),
         kind("not working", "settings/connections", out_of_order(tx, scene, hidden)?),
         kind("in review", "review", to_review(tx, scene, hidden)?),
         noticed("failed", "inbox?show=needs_you", failed(tx, scene, hidden)?),
@@ -348,6 +350,8 @@ fn failed_row(
     let reason = run.as_ref().and_then(|run| run.outcome.as_ref()).and_then(words::reason);
     let reason =
         reason.unwrap_or_else(|| went_wrong(item.last_error.as_deref().unwrap_or_default()));
+    // The word of the run's own page: "Failed", "No result", "Limit reached", …
+    let outcome = run.as_ref().and_then(|run| run.outcome.as_ref()).map_or("Failed", words::end);
     let mut facts = named(scene, Some(agent), task);
     if 1 < item.attempts {
         facts.push(format!("{} attempts", item.attempts));
@@ -382,8 +386,9 @@ fn failed_row(
         icon: "warn",
         title: title.unwrap_or_else(|| "Failed work".to_owned()),
         word: "Failed",
+        outcome,
         task: item.task,
-        also: "failed".to_owned(),
+        also: outcome.to_lowercase(),
         face: Some(scene.called.face(agent)),
         facts,
         acts,
@@ -417,7 +422,7 @@ fn alone(
         let mut facts = named(scene, agent, Some(&task));
         facts.push(format!("last changed {}", scene.time(task.updated_at).text));
         Ok(Row {
-            tone: Tone::Warn,
+            tone: Tone::Danger,
             icon: "warn",
             word: "Stalled",
             task: Some(task.id),

@@ -65,8 +65,8 @@ pub fn read(snap: &Snap<'_>, scene: &DashboardContext<'_>) -> Result<Since, Stor
     }
     let failed = runs_failed(snap, scene, at)?;
     if 0 < failed {
-        let label = format!("{} failed", format::count(failed, "run", "runs"));
-        add(label, format!("runs?state=failed&since={from}"));
+        let label = format::count(failed, "unsuccessful run", "unsuccessful runs");
+        add(label, format!("runs?state=unsuccessful&since={from}"));
     }
     let spent = usage::spent_since(snap, at, scene.now)?;
     if 0 < spent {

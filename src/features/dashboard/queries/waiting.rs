@@ -9,7 +9,7 @@ use crate::runs::model::{Park, Run};
 use crate::runs::queries::{self as runs, words};
 use crate::tasks::model::Task;
 use kernel::text::ellipsis;
-use kernel::{Can, RunState, WaitFor};
+use kernel::{Can, WaitFor};
 use store::{Read, StoreError};
 use web::parts::Tone;
 
@@ -22,12 +22,7 @@ pub(super) fn found(
     scene: &DashboardContext<'_>,
     hidden: &Hidden,
 ) -> Result<Found, StoreError> {
-    let by_itself = |run: &Run| {
-        let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
-        matches!(waits_for, Some(WaitFor::Timer | WaitFor::Child))
-    };
-    let all = runs::live(tx)?.into_iter().filter(|run| run.state == RunState::Waiting);
-    let all = all.filter(|run| !by_itself(run));
+    let all = runs::live(tx)?.into_iter().filter(words::needs_person);
     let all: Vec<Run> = runs::talk::seen(tx, all, (scene.who.account, scene.who.role))?;
     let waits = all.iter().filter_map(|run| words::waits(run).map(|reason| (run, reason)));
     Found::draw(

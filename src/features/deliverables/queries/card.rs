@@ -3,7 +3,7 @@
 use crate::deliverables::model::{Content, Deliverable};
 use crate::links::queries as links;
 use crate::tasks::queries::view_context::ViewContext;
-use kernel::{Assignee, DeliverableState, TypedId as _, Verdict};
+use kernel::{Assignee, DeliverableState, TypedId as _};
 use store::Read;
 use web::format;
 use web::html::SafeHtml;
@@ -154,7 +154,7 @@ impl Card {
         };
         card.review = review.map(|review| Said {
             face: scene.people.face(Assignee::Person(review.by)),
-            state: state_of(review.verdict),
+            state: review.verdict.word(),
             label: review.verdict.label(),
             note: scene.md(read, &review.note),
             remarks: review.remarks.into_iter().map(|one| (one.quote, one.text)).collect(),
@@ -171,15 +171,5 @@ fn view(name: &str, url: impl FnOnce() -> String) -> Option<View> {
         "png" | "jpg" | "jpeg" | "gif" | "webp" | "avif" => Some(View::Image(url())),
         "pdf" => Some(View::Pdf(url())),
         _ => None,
-    }
-}
-
-/// State word of a verdict.
-#[must_use]
-pub fn state_of(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Approved => "approved",
-        Verdict::ChangesRequested => "changes_requested",
-        Verdict::Rejected => "rejected",
     }
 }

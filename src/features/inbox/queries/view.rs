@@ -6,6 +6,7 @@ use crate::agents::model::Agent;
 use crate::agents::queries::Called;
 use crate::inbox::model::Item;
 use crate::runs::model::Run;
+use crate::runs::queries::words;
 use crate::tasks::queries as tasks;
 use app::Ws;
 use kernel::{ItemKind, ItemState, Priority, Timestamp};
@@ -75,6 +76,8 @@ impl ItemView {
         };
         let at = |at| RelTime::new(at, now, zone);
         let waits_at_all = item.is_open() && item.state != ItemState::Leased;
+        let outcome = run.as_ref().and_then(|run| run.outcome.as_ref());
+        let end = outcome.filter(|outcome| words::is_bad(outcome)).map(words::end);
         let first = item.reasons.first();
         let mut words = vec![item.kind.label().to_owned()];
         if item.priority != Priority::Medium {
@@ -91,6 +94,8 @@ impl ItemView {
             state: item.state.word(),
             state_label: match item.state {
                 ItemState::Failed if item.is_open() => "Retrying",
+                // As its run says: failed, no result, limit reached, …
+                ItemState::Failed | ItemState::DeadLetter => end.unwrap_or(item.state.label()),
                 state => state.label(),
             },
             summary: first.map_or_else(|| item.kind.label().to_owned(), |r| r.summary.clone()),

@@ -268,22 +268,34 @@ pub fn went_wrong(error: &str) -> String {
     if let Some(before) = error.strip_prefix(DROPPED_AFTER) {
         return format!("Dropped. Before that: {}", went_wrong(before));
     }
-    let outcome = match error {
-        "stopped" => return "Its run was stopped.".to_owned(),
-        "task closed" => return "The task was closed.".to_owned(),
-        "task archived" => return "The task was archived.".to_owned(),
-        "agent archived" => return "The agent was archived.".to_owned(),
-        "reassigned" => return "The task was reassigned.".to_owned(),
-        "undone" => return "The change that requested it was undone.".to_owned(),
+    if let Some(outcome) = outcome_of(error) {
+        return words::reason(&outcome).unwrap_or_else(|| error.to_owned());
+    }
+    match error {
+        "stopped" => "Its run was stopped.".to_owned(),
+        "task closed" => "The task was closed.".to_owned(),
+        "task archived" => "The task was archived.".to_owned(),
+        "agent archived" => "The agent was archived.".to_owned(),
+        "reassigned" => "The task was reassigned.".to_owned(),
+        "undone" => "The change that requested it was undone.".to_owned(),
+        _ => capitalized(error),
+    }
+}
+
+/// The outcome that an item's last error stands for, if it is a code.
+fn outcome_of(error: &str) -> Option<Outcome> {
+    Some(match error {
         "no_outcome" => Outcome::NoOutcome,
         "crash_loop" => Outcome::CrashLoop,
         "interrupted" => Outcome::Interrupted,
-        _ => match error.strip_prefix("limit: ") {
-            Some(which) => Outcome::Limit { which: which.to_owned() },
-            None => return capitalized(error),
-        },
-    };
-    words::reason(&outcome).unwrap_or_else(|| error.to_owned())
+        _ => Outcome::Limit { which: error.strip_prefix("limit: ")?.to_owned() },
+    })
+}
+
+/// Verb for work that ended with this error: "failed", or what happened instead.
+#[must_use]
+pub fn verb(error: &str) -> &'static str {
+    outcome_of(error).map_or("failed", |outcome| words::verb(&outcome))
 }
 
 #[cfg(test)]

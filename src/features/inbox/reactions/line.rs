@@ -9,6 +9,7 @@ use crate::inbox::model::{Item, Reason};
 use crate::inbox::queries;
 use crate::inbox::rules::{self, InboxError, NewItem};
 use crate::runs::model::Run;
+use crate::runs::queries::words;
 use crate::tasks::model::Task;
 use crate::tasks::queries::{self as tasks, relations};
 use jiff::SignedDuration;
@@ -168,9 +169,9 @@ pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<
         {
             reason.clone()
         }
-        Some(Outcome::NoOutcome) => "it ended without reporting a result".to_owned(),
-        Some(Outcome::Limit { which }) => format!("the {which} limit was reached"),
-        Some(Outcome::CrashLoop) => "HQ stopped three times during it".to_owned(),
+        Some(outcome @ (Outcome::NoOutcome | Outcome::Limit { .. } | Outcome::CrashLoop)) => {
+            words::reason(outcome).unwrap_or_default()
+        }
         _ => return Ok(()),
     };
     let over = tx.get::<Item>(item)?.is_some_and(|item| {
@@ -188,10 +189,11 @@ pub(super) fn given_up(tx: &mut WriteTx<'_>, item: ItemId, run: &Run) -> Result<
     let Some(chief) = chief_of(tx, run.agent)? else { return Ok(()) };
     let who = tx.get::<Agent>(run.agent)?.map_or_else(String::new, |agent| agent.name);
     let name = named(tx, &task)?;
+    let verb = run.outcome.as_ref().map_or("failed", words::verb);
     let trouble = Trouble {
         chief,
         key: format!("task_escalation:{}:{}", task.id, run.id),
-        summary: format!("{who} failed on {name}"),
+        summary: format!("{who} {verb} on {name}"),
         text: why,
     };
     ask(tx, &task, trouble)

@@ -2,11 +2,12 @@
 //! waits for.
 
 use crate::agents::model::Agent;
-use crate::jobs::model::Job;
+use crate::jobs::model::{Job, JobOutcome};
 use crate::runs::model::{Child, Run};
 use crate::runs::queries::{self as runs, waits, words};
 use kernel::{RunTrigger, Timestamp, WaitFor};
 use store::{Read, ReadExt, StoreError};
+use web::parts::ShownState;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -68,13 +69,34 @@ pub struct Going {
     /// Parent run of a sub-agent.
     pub parent: Option<Run>,
     pub title: String,
-    /// State word and label.
-    pub state: (&'static str, &'static str),
+    pub state: ShownState,
     pub since: Timestamp,
     /// Time at which it ends or continues on its own.
     pub until: Option<Timestamp>,
     /// Why it does not continue, in one sentence.
     pub why: String,
+}
+
+/// State of a program as shown everywhere. It is unknown while its machine is silent.
+#[must_use]
+pub fn state(job: &Job, is_silent: bool) -> ShownState {
+    match &job.outcome {
+        None if is_silent => words::stalled(),
+        None => running(job),
+        Some(outcome) if outcome.is_good() => ShownState::new("done", "Done", "done"),
+        Some(JobOutcome::Stopped) => ShownState::new("stopped", "Stopped", "stop"),
+        Some(JobOutcome::TimedOut) => ShownState::new("failed", "Timed out", "missed"),
+        Some(JobOutcome::Lost) => ShownState::new("failed", "Lost", "missed"),
+        Some(_) => ShownState::new("failed", "Failed", "missed"),
+    }
+}
+
+/// State of a program of which a process still runs.
+fn running(job: &Job) -> ShownState {
+    match job.stop {
+        Some(_) => ShownState::new("running", "Stopping", "stop"),
+        None => ShownState::new("running", "Running", "play"),
+    }
 }
 
 /// Activities that the viewer may see, oldest first.
@@ -126,10 +148,7 @@ fn program(tx: &dyn Read, job: Job, run: Option<Run>) -> Result<Going, StoreErro
         run,
         parent: None,
         title,
-        state: match job.stop {
-            Some(_) => ("working", "Stopping"),
-            None => ("working", "Running"),
-        },
+        state: running(&job),
         since: job.started_at,
         until: job.is_running().then_some(until),
         why,

@@ -91,9 +91,9 @@ pub fn action_words(action: &Action, agent: &str) -> String {
 pub fn standing(routine: &Routine, all_paused: bool) -> (&'static str, &'static str) {
     match routine {
         Routine { done_at: Some(_), .. } => ("done", "Done"),
-        Routine { asks: true, .. } => ("waiting", "Waiting for you"),
+        Routine { asks: true, .. } => ("waiting", "Waiting for approval"),
         Routine { active: false, stopped: Some(_), .. } => ("error", "Stopped"),
-        Routine { active: false, .. } if routine.is_once() => ("done", "Finished"),
+        Routine { active: false, .. } if routine.is_once() => ("done", "Done"),
         Routine { active: false, .. } => ("paused", "Paused"),
         _ if all_paused => ("paused", "All paused"),
         _ => ("ready", "Active"),
@@ -144,11 +144,14 @@ pub fn written(read: &dyn Read, clock: &Clock) -> Result<Vec<Written>, StoreErro
 #[must_use]
 pub fn state(firing: &Firing, item: Option<&Item>) -> (&'static str, &'static str) {
     match (firing.fate, item.map(|item| item.state)) {
-        (Fate::Started, Some(ItemState::Pending)) => ("queued", "Waiting"),
-        (Fate::Started, Some(ItemState::Leased)) => ("running", "Working"),
-        (Fate::Started, Some(ItemState::Done)) => ("done", "Done"),
-        (Fate::Started, Some(ItemState::Failed | ItemState::DeadLetter)) => ("failed", "Failed"),
-        (Fate::Started, Some(ItemState::Cancelled)) => ("cancelled", "Cancelled"),
+        (Fate::Started, Some(state)) => {
+            let word = match state {
+                ItemState::Pending => "queued",
+                ItemState::Leased => "running",
+                other => other.shown().word(),
+            };
+            (word, state.label())
+        }
         (Fate::Started, None) => ("done", "Done"),
         (Fate::SkippedOverlap, _) => ("skipped_overlap", "Skipped"),
         (Fate::Missed, _) => ("missed", "Missed"),

@@ -65,7 +65,7 @@ pub(super) const ALL: &[Kind] = &[
         &[&[text("file", "the file’s name")], TASK, COMMON],
     ),
     event!("agent.failed", "an agent’s run fails", AGENTS, &[AGENT, COMMON]),
-    event!("agent.stalled", "an agent is stalled", AGENTS, &[AGENT, COMMON]),
+    event!("agent.stalled", "an agent needs attention", AGENTS, &[AGENT, COMMON]),
     event!("agent.status", "an agent’s status changes", AGENTS, &[STANDING, COMMON]),
     event!("agent.archived", "an agent is archived", AGENTS, &[ONLY_AGENT, COMMON]),
     event!(

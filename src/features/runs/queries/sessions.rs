@@ -7,6 +7,7 @@ use kernel::AccountId;
 use providers::model::Part;
 use store::{Read, ReadExt, StoreError};
 use web::md;
+use web::parts::ShownState;
 
 use super::{children, words};
 
@@ -64,16 +65,16 @@ pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String
     Ok(message.unwrap_or_default())
 }
 
-/// CSS state word and display text of the conversation's active run.
-pub fn state(tx: &dyn Read, session: &Session) -> Result<(&'static str, &'static str), StoreError> {
+/// State of the conversation's active run.
+pub fn state(tx: &dyn Read, session: &Session) -> Result<ShownState, StoreError> {
     let run = match session.active_run {
         Some(run) => tx.get::<Run>(run)?,
         None => None,
     };
     Ok(match run {
         Some(run) => words::state(&run),
-        None if session.archived_at.is_some() => ("archived", "Archived"),
-        None => ("idle", "Idle"),
+        None if session.archived_at.is_some() => ShownState::new("archived", "Archived", "archive"),
+        None => ShownState::new("idle", "Idle", "todo"),
     })
 }
 

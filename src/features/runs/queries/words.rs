@@ -1,24 +1,99 @@
 //! Display words for run states and outcomes, the same on every page.
 
+use crate::agents::queries::elsewhere;
 use crate::connections::queries::turns;
 use crate::inbox::model::Item;
 use crate::runs::model::{
     CallStatus, CompactionWhy, Input, InputState, ModelSource, Run, SummaryBy, TAKEN_BACK,
 };
-use kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, Thinking, WaitFor};
+use app::Ws;
+use kernel::{ItemKind, Outcome, QueueMode, RunState, RunTrigger, Thinking, Timestamp, WaitFor};
 use store::{Read, StoreError};
+use web::parts::ShownState;
 
-/// CSS state word and display text.
+/// State of a run as shown everywhere. A waiting run says what it waits for.
 #[must_use]
-pub fn state(run: &Run) -> (&'static str, &'static str) {
+pub fn state(run: &Run) -> ShownState {
+    let word = run.state.word();
     match (run.state, &run.outcome) {
-        (RunState::Queued, _) => ("queued", "Queued"),
-        (RunState::Running, _) if run.stop.is_some() => ("working", "Stopping"),
-        (RunState::Running, _) => ("working", "Working"),
-        (RunState::Waiting, _) => ("waiting", "Waiting"),
-        (RunState::Ended, Some(outcome)) => (outcome.word(), end(outcome)),
-        (RunState::Ended, None) => ("done", "Done"),
+        (RunState::Running, _) if run.stop.is_some() => ShownState::new(word, "Stopping", "stop"),
+        (RunState::Queued | RunState::Running, _) => live(run.state),
+        (RunState::Waiting, _) => waiting(run.waiting.as_ref().map(|waiting| waiting.waits_for)),
+        (RunState::Ended, Some(outcome)) => outcome_state(outcome),
+        (RunState::Ended, None) => outcome_state(&Outcome::Done),
     }
+}
+
+/// Like [`state`], but a running run whose machine gives no sign of life is stalled. For pages, which know the
+/// connections of machines.
+pub fn seen(ws: &Ws, tx: &dyn Read, run: &Run) -> Result<ShownState, StoreError> {
+    let is_silent =
+        run.state == RunState::Running && elsewhere::silent(ws, tx, run.agent)?.is_some();
+    Ok(if is_silent { stalled() } else { state(run) })
+}
+
+/// State of a run without a sign of life.
+#[must_use]
+pub fn stalled() -> ShownState {
+    ShownState::new("stalled", "Stalled", "warn")
+}
+
+/// State of a waiting run. Only a host stores that a run waits for its machine.
+fn waiting(waits_for: Option<WaitFor>) -> ShownState {
+    match waits_for {
+        Some(WaitFor::Link) => stalled(),
+        Some(what) => {
+            let label = format!("Waiting for {}", what.label());
+            ShownState { label, ..live(RunState::Waiting) }
+        }
+        None => live(RunState::Waiting),
+    }
+}
+
+/// State of a run that has not ended, without details.
+fn live(state: RunState) -> ShownState {
+    let icon = if state == RunState::Running { "play" } else { "clock" };
+    ShownState::new(state.word(), state.label(), icon)
+}
+
+/// Whether a run waits and a person can help. Waiting for a time or a sub-agent ends on its own.
+#[must_use]
+pub fn needs_person(run: &Run) -> bool {
+    let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+    let on_its_own = matches!(waits_for, Some(WaitFor::Timer | WaitFor::Child));
+    run.state == RunState::Waiting && !on_its_own
+}
+
+/// All states of runs, in display order. A waiting run says more.
+#[must_use]
+pub fn states() -> Vec<ShownState> {
+    let ends = [
+        Outcome::Done,
+        Outcome::Snoozed { until: Timestamp::UNIX_EPOCH },
+        Outcome::NoOutcome,
+        Outcome::Limit { which: String::new() },
+        Outcome::Failed { code: String::new(), reason: String::new() },
+        Outcome::Interrupted,
+        Outcome::CrashLoop,
+        Outcome::Stopped { by: None },
+    ];
+    let mut all = [RunState::Queued, RunState::Running, RunState::Waiting].map(live).to_vec();
+    all.push(stalled());
+    all.extend(ends.iter().map(outcome_state));
+    all
+}
+
+/// State of a run with this outcome.
+#[must_use]
+pub fn outcome_state(outcome: &Outcome) -> ShownState {
+    let icon = match outcome {
+        Outcome::Done => "done",
+        Outcome::Stopped { .. } => "stop",
+        Outcome::Snoozed { .. } => "clock",
+        Outcome::Failed { .. } | Outcome::CrashLoop => "missed",
+        Outcome::NoOutcome | Outcome::Limit { .. } | Outcome::Interrupted => "warn",
+    };
+    ShownState::new(outcome.word(), end(outcome), icon)
 }
 
 /// Outcome in one or two words.
@@ -34,6 +109,17 @@ pub fn end(outcome: &Outcome) -> &'static str {
         Outcome::Limit { .. } => "Limit reached",
         Outcome::Interrupted => "Interrupted",
         Outcome::CrashLoop => "Crashed",
+    }
+}
+
+/// Verb for an unsuccessful outcome: "Ada failed", "Ada ended without a result".
+#[must_use]
+pub fn verb(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::NoOutcome => "ended without a result",
+        Outcome::Limit { .. } => "reached a limit",
+        Outcome::Interrupted => "was interrupted",
+        _ => "failed",
     }
 }
 

@@ -338,7 +338,8 @@ pub fn report(tx: &mut WriteTx<'_>, by: RunId, all: Vec<Child>) -> Result<String
         let Some(run) = tx.get::<Run>(child.run)? else { continue };
         parts.push(match child.is_live() {
             true => {
-                format!("[{} is {}.]", called(&child, &run), words::state(&run).1.to_lowercase())
+                let state = words::state(&run).label.to_lowercase();
+                format!("[{} is {state}.]", called(&child, &run))
             }
             false => head_tail(&describe(tx, &child, &run)?, share, &rest_of(&run)),
         });

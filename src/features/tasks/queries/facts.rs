@@ -6,6 +6,7 @@ use jiff::civil::Date;
 
 use super::view_context::ViewContext;
 use crate::runs::model::Run;
+use crate::runs::queries::words;
 use kernel::{Assignee, Outcome};
 use web::format;
 use web::html::{SafeHtml, escape};
@@ -46,13 +47,17 @@ pub fn bold(text: &str) -> String {
 #[must_use]
 pub fn run_fact(scene: &ViewContext, run: &Run, result: &str) -> FactView {
     let by = bold(&scene.people.name(Assignee::Agent(run.agent)));
-    let (glyph, state, verb) = match &run.outcome {
-        Some(Outcome::Done) => ("done", "done", "finished a run"),
-        Some(Outcome::Stopped { .. }) => ("stop", "", "was stopped"),
-        Some(Outcome::Snoozed { .. }) => ("clock", "", "postponed the work"),
-        Some(_) => ("warn", "failed", "failed a run"),
-        None => ("play", "", "is waiting in a run"),
+    let verb = match &run.outcome {
+        Some(Outcome::Done) => "finished a run",
+        Some(Outcome::Stopped { .. }) => "was stopped",
+        Some(Outcome::Snoozed { .. }) => "postponed the work",
+        Some(Outcome::NoOutcome) => "ended a run without a result",
+        Some(Outcome::Limit { .. }) => "reached a limit in a run",
+        Some(Outcome::Interrupted) => "was interrupted in a run",
+        Some(Outcome::Failed { .. } | Outcome::CrashLoop) => "failed a run",
+        None => "is waiting in a run",
     };
+    let shown = words::state(run);
     let mut words =
         format!("{by} {verb}: {}", format::count(u64::from(run.steps), "step", "steps"));
     if let Some(took) = took(scene, run) {
@@ -65,7 +70,12 @@ pub fn run_fact(scene: &ViewContext, run: &Run, result: &str) -> FactView {
     let href = escape(&scene.run_href(run.number));
     words.push_str(&format!(" <a class=\"link\" href=\"{href}\">Show steps</a>"));
     let at = run.ended_at.unwrap_or(run.created_at);
-    FactView { glyph, state, words: SafeHtml::vouched(words), at: scene.time(at) }
+    FactView {
+        glyph: shown.icon,
+        state: shown.word,
+        words: SafeHtml::vouched(words),
+        at: scene.time(at),
+    }
 }
 
 /// Duration of a run, in words.

@@ -17,6 +17,7 @@ use crate::inbox::model::{self as inbox, Item};
 use crate::notifications::model::{self as notices, Recipient};
 use crate::notifications::queries as notifications;
 use crate::runs::model::{self as runs, Run};
+use crate::runs::queries::words;
 use crate::tasks::model::Task;
 use crate::usage::model::PAYER_DAY;
 use kernel::key::{Key as _, KeyBuf};
@@ -314,7 +315,7 @@ impl Column for Ended {
     fn of(run: &Run, (): &mut ()) -> Self {
         let end = match &run.outcome {
             Some(Outcome::Stopped { .. }) => End::Stopped,
-            Some(outcome) if standing::failed(outcome) => End::Failed,
+            Some(outcome) if words::is_bad(outcome) => End::Failed,
             _ => End::Well,
         };
         Self { id: run.id, task: run.task, at: run.ended_at.map(Timestamp::as_millisecond), end }

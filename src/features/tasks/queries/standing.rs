@@ -7,9 +7,11 @@ use crate::deliverables::model::{self as deliverables, Deliverable};
 use crate::inbox::model::{self as inbox, Item};
 use crate::inbox::queries::why::{Cause, Why};
 use crate::runs::model::{self as runs, Run};
+use crate::runs::queries::words;
 use crate::tasks::model::Task;
 use kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, TaskStatus, Timestamp};
 use store::{Read, ReadExt, StoreError};
+use web::parts::ShownState;
 
 /// Milliseconds after which an open task that nothing will start is shown as such.
 pub const ALONE_AFTER_MS: i64 = 10 * 60 * 1000;
@@ -32,6 +34,8 @@ pub enum Standing {
     Waiting {
         /// Run number.
         run: u32,
+        /// State of the run.
+        state: ShownState,
         /// What the run waits for, in one sentence.
         detail: String,
     },
@@ -50,6 +54,8 @@ pub enum Standing {
     Failed {
         /// Run number.
         run: u32,
+        /// State of the run: failed, no result, limit reached, …
+        state: ShownState,
         reason: String,
     },
     /// A person stopped the last run.
@@ -59,6 +65,28 @@ pub enum Standing {
     },
     /// The task is open and has an agent, but nothing will start it.
     Alone,
+}
+
+impl Standing {
+    /// State as shown everywhere. `None` if there is nothing to report besides the status.
+    #[must_use]
+    pub fn shown(&self) -> Option<ShownState> {
+        Some(match self {
+            Self::Plain => return None,
+            Self::Working { .. } => ShownState::new("working", "Working", "play"),
+            Self::Waiting { state, .. } | Self::Failed { state, .. } => state.clone(),
+            Self::Queued { why: Some(why) } => ShownState::new(why.state(), why.label(), "clock"),
+            Self::Queued { why: None } => ShownState::new("queued", "Queued", "clock"),
+            Self::Paused => ShownState::new("paused", "Agent paused", "pause"),
+            Self::Blocked => ShownState::new("blocked", "Blocked", "block"),
+            Self::InReview => {
+                let (word, label) = review();
+                ShownState::new(word, label, "box")
+            }
+            Self::Stopped { .. } => words::outcome_state(&Outcome::Stopped { by: None }),
+            Self::Alone => words::stalled(),
+        })
+    }
 }
 
 /// Open inbox items of a task.
@@ -135,7 +163,7 @@ pub(super) fn standing_near(
     }
     if let Some(run) = newest.iter().find(|run| run.state == RunState::Waiting) {
         let detail = run.waiting.as_ref().map_or_else(String::new, |w| w.detail.clone());
-        return Ok(Standing::Waiting { run: run.number, detail });
+        return Ok(Standing::Waiting { run: run.number, state: words::state(run), detail });
     }
     if !task.status.is_open() || task.archived_at.is_some() {
         return Ok(Standing::Plain);
@@ -175,9 +203,10 @@ pub(super) fn standing_near(
     if let Some(run) = newest.first().filter(|run| task.updated_at <= run_end(run)) {
         match &run.outcome {
             Some(Outcome::Stopped { .. }) => return Ok(Standing::Stopped { run: run.number }),
-            Some(outcome) if failed(outcome) => {
-                let reason = reason(outcome);
-                return Ok(Standing::Failed { run: run.number, reason });
+            Some(outcome) if words::is_bad(outcome) => {
+                let (run, state) = (run.number, words::outcome_state(outcome));
+                let reason = words::reason(outcome).unwrap_or_default();
+                return Ok(Standing::Failed { run, state, reason });
             }
             _ => {}
         }
@@ -197,23 +226,4 @@ pub(super) fn standing_near(
 
 fn run_end(run: &Run) -> Timestamp {
     run.ended_at.unwrap_or(run.created_at)
-}
-
-pub(super) fn failed(outcome: &Outcome) -> bool {
-    !matches!(outcome, Outcome::Done | Outcome::Snoozed { .. } | Outcome::Stopped { .. })
-}
-
-/// Why a run ended without success, in words.
-#[must_use]
-pub fn reason(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Failed { reason, .. } => reason.clone(),
-        Outcome::NoOutcome => "it ended without reporting a result".to_owned(),
-        Outcome::Limit { which } => format!("the {which} limit was reached"),
-        Outcome::Interrupted => "it was interrupted too long ago to continue".to_owned(),
-        Outcome::CrashLoop => "HQ stopped three times during it".to_owned(),
-        Outcome::Done => "done".to_owned(),
-        Outcome::Snoozed { .. } => "it continues later".to_owned(),
-        Outcome::Stopped { .. } => "it was stopped".to_owned(),
-    }
 }

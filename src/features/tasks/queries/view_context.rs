@@ -28,8 +28,6 @@ pub struct Chip {
     pub label: String,
     /// State word, or empty.
     pub state: &'static str,
-    /// Tone word if there is no state.
-    pub tone: &'static str,
     /// Icon, or empty.
     pub glyph: &'static str,
     /// Link target, or empty.
@@ -154,20 +152,23 @@ impl ViewContext {
     pub fn chip(&self, task: &Task, standing: &Standing) -> Option<Chip> {
         let who = task.assignee.map(|who| self.people.name(who)).unwrap_or_default();
         let run = |number: u32| self.run_href(number);
-        let chip = |label: String, state| Chip { label, state, ..Chip::default() };
+        // The word gives the colour; most labels add who it is about.
+        let shown = standing.shown()?;
+        let (state, word) = (shown.word, shown.label);
+        let chip = |label: String| Chip { label, state, ..Chip::default() };
         Some(match standing {
             Standing::Plain => return None,
             Standing::Working { run: number, steps, activity } => Chip {
                 href: run(*number),
                 hint: doing::now(activity).to_owned(),
-                ..chip(format!("{who} is working, step {steps}"), "working")
+                ..chip(format!("{who} is working, step {steps}"))
             },
-            Standing::Waiting { run: number, detail } => Chip {
+            Standing::Waiting { run: number, detail, .. } => Chip {
                 href: run(*number),
                 hint: detail.clone(),
-                ..chip(format!("{who} is waiting"), "waiting")
+                ..chip(format!("{who} is {}", word.to_lowercase()))
             },
-            Standing::Queued { why: None } => chip(format!("Queued for {who}"), "queued"),
+            Standing::Queued { why: None } => chip(format!("Queued for {who}")),
             Standing::Queued { why: Some(why) } => {
                 let label = match why.cause {
                     Cause::Again(_) => format!("{who} retries later"),
@@ -176,31 +177,25 @@ impl ViewContext {
                         format!("Held for {who}")
                     }
                 };
-                Chip { hint: why.reason(), ..chip(label, "waiting") }
+                Chip { hint: why.reason(), ..chip(label) }
             }
-            Standing::Blocked => Chip {
-                hint: "Starts when its blockers are done.".to_owned(),
-                ..chip("Blocked".to_owned(), "waiting")
-            },
-            Standing::Paused => chip(format!("{who} is paused"), "paused"),
-            Standing::InReview => {
-                Chip { glyph: "box", ..chip("In review".to_owned(), "in_review") }
+            Standing::Blocked => {
+                Chip { hint: "Starts when its blockers are done.".to_owned(), ..chip(word) }
             }
-            Standing::Failed { run: number, reason } => Chip {
+            Standing::Paused => chip(format!("{who} is paused")),
+            Standing::InReview => Chip { glyph: shown.icon, ..chip(word) },
+            Standing::Failed { run: number, reason, .. } => Chip {
                 href: run(*number),
                 hint: reason.clone(),
-                glyph: "warn",
-                ..chip(format!("{who} failed"), "failed")
+                glyph: shown.icon,
+                ..chip(format!("{who}: {}", word.to_lowercase()))
             },
-            Standing::Stopped { run: number } => {
-                Chip { href: run(*number), ..chip("Stopped".to_owned(), "stopped") }
-            }
+            Standing::Stopped { run: number } => Chip { href: run(*number), ..chip(word) },
             Standing::Alone => Chip {
-                tone: "warn",
-                glyph: "warn",
+                glyph: shown.icon,
                 hint: "It’s open and assigned to an agent, but no run is planned.".to_owned(),
                 alone: true,
-                ..chip("Stalled".to_owned(), "")
+                ..chip(word)
             },
         })
     }

@@ -324,7 +324,7 @@ fn row(ws: &Ws, one: CachedBackup, at: &dyn Fn(Timestamp) -> RelTime) -> Row {
 
 fn line(run: &BackupRun, usual: &str, at: &dyn Fn(Timestamp) -> RelTime) -> Line {
     let (state, word) = match run.outcome {
-        Outcome::Running => ("working", "In progress"),
+        Outcome::Running => ("running", "Running"),
         Outcome::Done => ("done", "Done"),
         Outcome::Failed if run.is_incomplete() => ("error", "Incomplete"),
         Outcome::Failed => ("error", "Failed"),

@@ -243,7 +243,7 @@ struct GoingOut {
     /// The run that made a sub-agent.
     parent: Option<String>,
     /// In a word, for people.
-    state: &'static str,
+    state: String,
     /// Since when.
     since: String,
     /// When it ends, or goes on, by itself.
@@ -268,7 +268,7 @@ async fn now(ws: Ws, who: Person) -> Result<Json<GoingPage>, ApiError> {
                 job: one.job.map(|job| job.number),
                 run: one.run.map(|run| run.name()),
                 parent: one.parent.map(|run| run.name()),
-                state: one.state.1,
+                state: one.state.label,
                 since: one.since.to_string(),
                 until: one.until.map(|until| until.to_string()),
                 why: Some(one.why).filter(|why| !why.is_empty()),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use app::Ws;
 use features::agents::model::Agent;
 use features::runs::model::{CHILDREN, RUNS, Run};
-use features::runs::queries::talk;
+use features::runs::queries::{talk, words};
 use kernel::cursor::DEFAULT_LIMIT;
 use kernel::text::ellipsis;
 use kernel::{Can, Problem, Timestamp};
@@ -37,7 +37,7 @@ use super::api::{find, may_see};
 use features::agents::queries::elsewhere::Elsewhere;
 use features::jobs::away::{self, Seen};
 use features::jobs::model::{JOBS, Job, JobOutcome};
-use features::jobs::queries::now::{Going, Kind};
+use features::jobs::queries::now::{self, Going, Kind};
 use features::jobs::queries::upkeep::Upkeep;
 use features::jobs::typing::{self, TerminalInput};
 use features::jobs::{queries, rules};
@@ -214,20 +214,6 @@ struct Show {
     line: Line,
 }
 
-/// The state's CSS word and label. The state is unknown while its machine is silent.
-fn words(job: &Job, is_silent: bool) -> (&'static str, &'static str) {
-    match &job.outcome {
-        None if is_silent => ("stale", "Offline"),
-        None if job.stop.is_some() => ("working", "Stopping"),
-        None => ("working", "Running"),
-        Some(outcome) if outcome.is_good() => ("done", "Done"),
-        Some(JobOutcome::Stopped) => ("stopped", "Stopped"),
-        Some(JobOutcome::TimedOut) => ("failed", "Timed out"),
-        Some(JobOutcome::Lost) => ("failed", "Lost"),
-        Some(_) => ("failed", "Failed"),
-    }
-}
-
 /// Context for drawing a page.
 struct Look<'a> {
     ws: &'a Ws,
@@ -358,8 +344,8 @@ fn upkeep(look: &Look<'_>) -> Vec<UpkeepRow> {
 /// A row of current activity; `place` is the other machine that a program runs on.
 fn going(look: &Look<'_>, one: Going, place: Option<&Elsewhere>, may: bool) -> GoingRow {
     let silent = place.filter(|place| !place.is_linked);
-    let (word, label) = match silent {
-        Some(_) => ("stale", "Offline"),
+    let state = match silent {
+        Some(_) => words::stalled(),
         None => one.state,
     };
     let url = |run: &Run| look.ws.url(&format!("runs/{}", run.name()));
@@ -381,8 +367,8 @@ fn going(look: &Look<'_>, one: Going, place: Option<&Elsewhere>, may: bool) -> G
         icon: one.kind.icon(),
         kind: one.kind.label().0,
         title: ellipsis(&one.title, 200),
-        state: Dot::new(word, label),
-        word,
+        word: state.word,
+        state: state.into(),
         of: of.map(|run| (run.name(), url(run))),
         since: at(one.since),
         until: one.until.map(|until| match one.kind {
@@ -422,14 +408,14 @@ fn rows(tx: &dyn Read, look: &Look<'_>, who: &Person, from: &From) -> Result<Row
 fn row(tx: &dyn Read, look: &Look<'_>, job: &Job) -> Result<Row, StoreError> {
     let agent = tx.get::<Agent>(job.agent)?;
     let place = away::place(look.ws, tx, job)?;
-    let (word, label) = words(job, place.is_some_and(|place| !place.is_linked));
+    let state = now::state(job, place.is_some_and(|place| !place.is_linked));
     let first = job.command.lines().next().unwrap_or_default();
     Ok(Row {
         name: job.number.to_string(),
         title: ellipsis(first, 200),
         href: look.ws.url(&format!("jobs/{}", job.number)),
-        state: Dot::new(word, label),
-        word,
+        word: state.word,
+        state: state.into(),
         run: look.run(tx, job)?,
         took: look.took(job),
         began: RelTime::new(job.started_at, look.now, &look.zone),
@@ -530,7 +516,7 @@ fn view(ws: &Ws, who: &Person, job: &Job, seen: Seen) -> Result<View, StoreError
     let href = ws.url(&format!("jobs/{}", job.number));
     ws.read(|snap| {
         let agent = snap.get::<Agent>(job.agent)?;
-        let (word, label) = words(job, is_silent);
+        let state = now::state(job, is_silent);
         let ends = job.is_running() || job.detached > 0;
         let may = who.access.may(Can::Chat);
         let mut facts = vec![("Running time", look.took(job))];
@@ -551,7 +537,7 @@ fn view(ws: &Ws, who: &Person, job: &Job, seen: Seen) -> Result<View, StoreError
             face: agent.as_ref().map_or_else(Face::nobody, face),
             agent: agent.map(|agent| (agent.name, ws.url(&format!("agents/{}", agent.slug)))),
             run: look.run(snap, job)?,
-            state: Dot::new(word, label),
+            state: state.into(),
             detail: job.outcome.as_ref().map(JobOutcome::describe).unwrap_or_default(),
             began: RelTime::new(job.started_at, look.now, &look.zone),
             facts,

@@ -13,7 +13,7 @@ use app::{App, Ws};
 use features::agents::queries::drafts;
 use features::cards;
 use features::deliverables::model::{Content, Deliverable, Remark, Version};
-use features::deliverables::queries::card::{Card, state_of};
+use features::deliverables::queries::card::Card;
 use features::deliverables::queries::diff::Line;
 use features::deliverables::queries::{self, Piece};
 use features::deliverables::rules::{self, DeliverableError, NewReview};
@@ -120,6 +120,8 @@ struct ReviewPage {
     shell: Shell,
     live: Live,
     desk_live: Live,
+    /// Number of deliverables in review, as in the sidebar.
+    in_review: usize,
     waiting: Vec<Waiting>,
     asks: Vec<Waiting>,
     back: Vec<Waiting>,
@@ -225,12 +227,18 @@ fn view(
     let others = cards::waiting(read)?
         .into_iter()
         .map(|(noun, count, path)| (kernel::text::capitalized(noun.many), count, ws.url(path)));
-    let drafts = Some(drafts::count(ws, &read)?).filter(|count| 0 < *count);
+    // Only for those whose sidebar counts them.
+    let drafts = match who.access.may(Can::Agents) {
+        true => drafts::count(ws, &read)?,
+        false => 0,
+    };
+    let drafts = Some(drafts).filter(|count| 0 < *count);
     let drafts = drafts.map(|count| ("Agent drafts".to_owned(), count, ws.url("drafts")));
     Ok(ReviewPage {
         shell: Shell::default(),
         live: queue_live,
         desk_live,
+        in_review: queries::in_review_count(read)?,
         waiting: waiting.iter().map(line).collect::<Result<_, _>>()?,
         asks: asks(&scene, who, read)?,
         back: back.iter().map(line).collect::<Result<_, _>>()?,
@@ -253,7 +261,7 @@ fn line(
             ("info", "Deliverable", format!("version {} · {name}", piece.versions))
         }
         DeliverableState::ChangesRequested => {
-            ("neutral", "Sent back", format!("version {} due · {name}", piece.versions + 1))
+            ("neutral", piece.state.label(), format!("version {} due · {name}", piece.versions + 1))
         }
         DeliverableState::Approved => ("ok", "Approved", name),
         DeliverableState::Rejected => ("danger", "Rejected", name),
@@ -311,9 +319,8 @@ fn desk(
     let compare = !params.changes.is_empty();
     let tabs = versions.iter().map(|judged| {
         let n = judged.version.number;
-        let word = judged.review.as_ref().map(|review| state_of(review.verdict));
-        let label = match word {
-            Some("changes_requested") => format!("Version {n}, sent back"),
+        let label = match judged.review.as_ref().map(|review| review.verdict) {
+            Some(Verdict::ChangesRequested) => format!("Version {n}, changes requested"),
             _ => format!("Version {n}"),
         };
         Tab::new(label, format!("{url}&version={n}"), n == number && !compare)

@@ -240,7 +240,7 @@ impl Numbers {
         let review = ToReview::read(ws, snap, who, &all)?;
         let mut agents = Vec::new();
         for agent in all.into_iter().take(MAX_AGENTS) {
-            let activity = agents_of::activity(snap, &agent, now)?;
+            let activity = agents_of::activity_seen(ws, snap, &agent, now)?;
             agents.push((agent, activity));
         }
         let unread = notifications::unread(snap, (who.account, now), notifications::MANY)?;
@@ -264,7 +264,10 @@ fn nav(ws: &Ws, (who, off): (&Person, &Off), numbers: Numbers) -> Vec<NavGroup> 
         NavItem::new("Activity", ws.url("activity"), "pulse").key("g l"),
     ];
     let mut work = vec![
-        NavItem::new("Tasks", ws.url("tasks"), "tasks").count(numbers.tasks).key("g t"),
+        NavItem::new("Tasks", ws.url("tasks"), "tasks")
+            .count(numbers.tasks)
+            .telling(format::count(numbers.tasks, "open task", "open tasks"))
+            .key("g t"),
         NavItem::new("Streams", ws.url("streams"), "layers"),
         NavItem::new("Agents", ws.url("agents"), "agent").key("g a"),
         NavItem::new("Runs", ws.url("runs"), "play").key("g u"),
@@ -289,7 +292,8 @@ fn nav(ws: &Ws, (who, off): (&Person, &Off), numbers: Numbers) -> Vec<NavGroup> 
         let face = Face::agent(&called.name(&agent), &agent.emoji, &agent.slug).working(working);
         let dot = Dot::new(activity.state, &activity.label);
         let line = NavItem::agent(face, ws.url(&format!("agents/{}", agent.slug)), dot);
-        line.count(chats.with(agent.id)).loud()
+        let unread = chats.with(agent.id);
+        line.count(unread).telling(unread_words(unread)).loud()
     });
     let mut fleet = NavGroup::new("Agents", agents.collect());
     if who.access.may(Can::Agents) {
@@ -303,6 +307,11 @@ fn nav(ws: &Ws, (who, off): (&Person, &Off), numbers: Numbers) -> Vec<NavGroup> 
     groups
 }
 
+/// What the number at an agent counts.
+fn unread_words(unread: u64) -> String {
+    format::count(unread, "unread message", "unread messages")
+}
+
 /// The path below the workspace.
 fn below<'h>(ws: &Ws, href: &'h str) -> &'h str {
     href.strip_prefix(ws.url("").as_str()).unwrap_or(href)
@@ -313,6 +322,8 @@ fn tabs(ws: &Ws, numbers: &Numbers) -> Vec<NavItem> {
         NavItem::new("Home", ws.url(""), "home"),
         numbers.review.item(ws),
         NavItem::new("Tasks", ws.url("tasks"), "tasks"),
-        NavItem::new("Agents", ws.url("agents"), "agent").count(numbers.chats.total()),
+        NavItem::new("Agents", ws.url("agents"), "agent")
+            .count(numbers.chats.total())
+            .telling(unread_words(numbers.chats.total())),
     ]
 }

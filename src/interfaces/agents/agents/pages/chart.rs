@@ -132,7 +132,7 @@ fn chart(
     };
     let mut groups = Vec::with_capacity(all.len());
     for agent in all {
-        let activity = queries::activity(snap, &agent, when.now)?;
+        let activity = queries::activity_seen(ws, snap, &agent, when.now)?;
         let spent = usage::agent_month(snap, agent.id, when.now)?;
         groups.push(activity.group);
         tree.under.entry(lines::manager(snap, &agent)?).or_default().push(agent.id);
@@ -289,17 +289,6 @@ fn handed(
 }
 
 fn dot(task: &Task, standing: &Standing) -> Dot {
-    match standing {
-        Standing::Working { .. } => Dot::new("working", "Working"),
-        Standing::Waiting { .. } => Dot::new("waiting", "Waiting"),
-        Standing::Queued { why: Some(why) } => Dot::new(why.state(), why.label()),
-        Standing::Queued { why: None } => Dot::new("queued", "Queued"),
-        Standing::Paused => Dot::new("paused", "Agent paused"),
-        Standing::Blocked => Dot::new("waiting", "Blocked"),
-        Standing::InReview => Dot::new("in_review", "In review"),
-        Standing::Failed { .. } => Dot::new("failed", "Failed"),
-        Standing::Stopped { .. } => Dot::new("stopped", "Stopped"),
-        Standing::Alone => Dot::new("error", "Stalled"),
-        Standing::Plain => Dot::new(task.status.word(), task.status.label()),
-    }
+    let status = || Dot::new(task.status.word(), task.status.label());
+    standing.shown().map_or_else(status, Dot::from)
 }

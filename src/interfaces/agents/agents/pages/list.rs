@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::response::Response;
-use jiff::ToSpan;
 use serde::Deserialize;
 
 use app::Ws;
@@ -12,6 +11,7 @@ use features::agents::{templates, upgrade};
 use features::connections::queries::PRACTICE;
 use features::dashboard::queries::{DashboardContext, needs};
 use features::runs::queries as runs;
+use features::runs::queries::today::Created;
 use features::tasks::queries as tasks;
 use features::usage::queries as usage;
 use features::workspace::model::Settings;
@@ -29,9 +29,6 @@ use web::shell::Shell;
 use web::sse::HOSTS;
 
 use super::{When, chart, line};
-
-/// How many runs the figure of today considers.
-const RUNS_LOOKED_AT: usize = 500;
 
 struct Row {
     id: String,
@@ -95,12 +92,18 @@ struct Summary {
     budget: String,
     bar_label: String,
     slices: Vec<Slice>,
-    runs_today: usize,
+    runs_today: String,
+    /// What is counted: "runs today".
+    runs_noun: &'static str,
+    /// Address of the list with exactly these runs.
+    runs_href: String,
     hours: Vec<Hour>,
     need_you: String,
     need_text: &'static str,
     need_href: String,
     open_items: usize,
+    /// Address of the list of these items.
+    open_href: String,
     open_text: String,
 }
 
@@ -181,7 +184,7 @@ fn fleet(
     let unread = runs::marks::of_member(snap, who.account)?;
     let called = Called::among(&agents);
     for agent in &agents {
-        let activity = queries::activity(snap, agent, when.now)?;
+        let activity = queries::activity_seen(ws, snap, agent, when.now)?;
         open.push((activity.group, activity.open));
         let spent = usage::agent_month(snap, agent.id, when.now)?;
         costs.push((agent, spent));
@@ -438,7 +441,7 @@ fn summary(
         limit => format!("in {}, of {} within limits", when.month(), format::limit(limit)),
     };
     let (slices, bar_label) = slices(costs, called, limit);
-    let (runs_today, hours) = runs_of_today(snap, when)?;
+    let today = Created::since(snap, when.midnight(), (who.account, who.role))?;
     let needs = needs::read(snap, &DashboardContext::new(snap, ws, who)?)?.count;
     let waits = needs.describe().is_some();
     Ok(Summary {
@@ -446,12 +449,15 @@ fn summary(
         budget,
         bar_label,
         slices,
-        runs_today,
-        hours,
+        runs_today: today.short(),
+        runs_noun: today.noun(),
+        runs_href: ws.url("runs?created=today"),
+        hours: by_hour(&today, when),
         need_you: if waits { needs.short() } else { "0".to_owned() },
         need_text: if waits { "All on the dashboard" } else { "Nothing needs you" },
         need_href: if waits { ws.url("") } else { String::new() },
         open_items: open.iter().map(|(_, count)| count).sum(),
+        open_href: ws.url("inbox"),
         open_text: begins(open),
     })
 }
@@ -509,28 +515,23 @@ fn slices(costs: &[(&Agent, i64)], called: &Called, limit: i64) -> (Vec<Slice>, 
     (slices, label)
 }
 
-/// Number of runs that began today, and their counts per two hours.
-fn runs_of_today(snap: &Snap<'_>, when: &When) -> Result<(usize, Vec<Hour>), StoreError> {
-    let now = when.now.to_zoned(when.zone.clone());
-    let start = now.start_of_day().map_or(when.now - 24.hours(), |day| day.timestamp());
+/// Counts of today's runs per two hours.
+fn by_hour(today: &Created, when: &When) -> Vec<Hour> {
+    let start = when.midnight();
     let mut counts = [0_u32; 12];
-    for hit in runs::all(snap, None, RUNS_LOOKED_AT)? {
-        let at = hit.record.created_at;
-        if at < start {
-            break;
-        }
-        let pair = (at.as_second() - start.as_second()) / 7_200;
+    for run in &today.runs {
+        let pair = (run.created_at.as_second() - start.as_second()) / 7_200;
         counts[usize::try_from(pair).unwrap_or(0).min(11)] += 1;
     }
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
-    let present = usize::try_from(now.hour() / 2).unwrap_or(0);
+    let hour = when.now.to_zoned(when.zone.clone()).hour();
+    let present = usize::try_from(hour / 2).unwrap_or(0);
     let hours = counts.iter().enumerate().map(|(n, count)| {
         let height = (22 * count / most).max(2);
         let n32 = u32::try_from(n).unwrap_or(0);
         Hour { at: n32 * 20, top: 24 - height, height, is_now: n == present }
     });
-    let total: u32 = counts.iter().sum();
-    Ok((usize::try_from(total).unwrap_or(0), hours.collect()))
+    hours.collect()
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ use web::time::RelTime;
 use features::agents::model::Agent;
 use features::agents::queries;
 use features::agents::rules::ModelChoice;
+use features::runs::queries::today;
 
 use super::at::Finds;
 
@@ -125,9 +126,14 @@ impl When {
         RelTime::new(at, self.now, &self.zone)
     }
 
-    /// The month's name: "November".
+    /// Start of today in the person's zone.
+    fn midnight(&self) -> Timestamp {
+        today::midnight(self.now, &self.zone)
+    }
+
+    /// Name of the month that costs count, which is a month in UTC: "November".
     fn month(&self) -> String {
-        self.now.to_zoned(self.zone.clone()).strftime("%B").to_string()
+        self.now.to_zoned(TimeZone::UTC).strftime("%B").to_string()
     }
 }
 

@@ -20,11 +20,12 @@ use features::runs::model::{CallStatus, ModelSource, Run};
 use features::runs::queries as runs;
 use features::runs::queries::doing::doing;
 use features::runs::queries::steps::{CallState, Step, Steps, What};
+use features::runs::queries::words;
 use features::tasks::model::Task;
 use features::tasks::queries::{self as tasks, list, overdue};
 use features::usage::queries as usage;
 use kernel::text::{capitalized, ellipsis};
-use kernel::{Assignee, Can, ItemState, Outcome, Role, RunState};
+use kernel::{Assignee, Can, ItemState, Role, RunState};
 use store::{ReadExt, Snap, StoreError};
 use web::error::PageError;
 use web::extract::{Path, Query};
@@ -34,7 +35,7 @@ use web::html;
 use web::hx::Hx;
 use web::live::Live;
 use web::md;
-use web::parts::Dot;
+use web::parts::{Dot, ShownState};
 use web::session::Person;
 use web::shell::Shell;
 use web::time::{Due, RelTime};
@@ -92,8 +93,7 @@ struct TaskRow {
 pub(super) struct LastRun {
     pub title: String,
     pub href: String,
-    pub glyph: &'static str,
-    pub state: &'static str,
+    pub state: ShownState,
     pub cost: String,
 }
 
@@ -460,14 +460,11 @@ fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun,
         lines.push(Line { glyph: "", verb, what, took: String::new(), current: true });
     }
     let cost = usage::run_cost(snap, run.id)?;
-    let waiting = run.waiting.as_ref().map(|waiting| waiting.waits_for.label());
+    let state = words::seen(ws, snap, run)?;
     Ok(LiveRun {
         name: run.name(),
         title,
-        state: match run.state {
-            RunState::Running => "working",
-            state => state.word(),
-        },
+        state: state.word,
         steps: match run.steps {
             0 => run.name(),
             n => format!("{}, {}", run.name(), format::count(u64::from(n), "step", "steps")),
@@ -476,11 +473,7 @@ fn live_run(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<LiveRun,
         lines,
         took: run.started_at.map_or_else(|| "not started yet".to_owned(), |at| took(at, when.now)),
         cost: format::money(cost),
-        dot: match (run.state, waiting) {
-            (RunState::Running, _) => Dot::new("working", "Working"),
-            (RunState::Waiting, Some(what)) => Dot::new("waiting", format!("Waiting for {what}")),
-            (state, _) => Dot::new(state.word(), state.label()),
-        },
+        dot: state.into(),
     })
 }
 
@@ -515,26 +508,10 @@ fn task_row(ws: &Ws, key: &str, today: &list::Today, task: &Task) -> TaskRow {
 }
 
 pub(super) fn last_run(ws: &Ws, snap: &Snap<'_>, run: &Run) -> Result<LastRun, StoreError> {
-    let (glyph, state) = outcome_marks(run.outcome.as_ref());
     Ok(LastRun {
         title: if run.title.is_empty() { run.name() } else { run.title.clone() },
         href: ws.url(&format!("runs/{}", run.number)),
-        glyph,
-        state,
+        state: words::state(run),
         cost: format::money(usage::run_cost(snap, run.id)?),
     })
-}
-
-/// Icon and state word of a run's outcome.
-pub(super) fn outcome_marks(outcome: Option<&Outcome>) -> (&'static str, &'static str) {
-    match outcome {
-        Some(Outcome::Done) => ("done", "done"),
-        Some(Outcome::Stopped { .. }) => ("cancelled", "cancelled"),
-        Some(Outcome::Snoozed { .. }) => ("clock", "waiting"),
-        Some(Outcome::NoOutcome) => ("warn", "no_outcome"),
-        Some(Outcome::Limit { .. }) => ("warn", "limit"),
-        Some(Outcome::Interrupted) => ("warn", "interrupted"),
-        Some(Outcome::Failed { .. } | Outcome::CrashLoop) => ("missed", "failed"),
-        None => ("clock", "queued"),
-    }
 }

@@ -6,12 +6,11 @@ use serde::Deserialize;
 
 use app::Ws;
 use features::agents::queries::head::{self, Head, Place};
-use features::runs::model::{Run, TAKEN_BACK};
-use features::runs::queries as runs;
+use features::runs::model::Run;
+use features::runs::queries::{self as runs, words};
 use features::tasks::queries as tasks;
 use features::usage::queries as usage;
 use kernel::cursor::DEFAULT_LIMIT;
-use kernel::{Outcome, RunState};
 use store::{Snap, StoreError, cursor_key, key_cursor};
 use web::error::PageError;
 use web::extract::{Path, Query};
@@ -19,6 +18,7 @@ use web::format;
 use web::html;
 use web::hx::Hx;
 use web::live::Live;
+use web::parts::ShownState;
 use web::session::Person;
 use web::shell::Shell;
 use web::time::RelTime;
@@ -31,8 +31,7 @@ struct Row {
     title: String,
     task: String,
     href: String,
-    state: &'static str,
-    label: String,
+    state: ShownState,
     steps: u32,
     took: String,
     cost: String,
@@ -104,14 +103,12 @@ fn row(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<Row, StoreErr
         Some(Ok(task)) => tasks::name(snap, task.number)?,
         _ => String::new(),
     };
-    let (state, label) = state(run);
     Ok(Row {
         name: run.name(),
         title: if run.title.is_empty() { "Untitled".to_owned() } else { run.title.clone() },
         task,
         href: ws.url(&format!("runs/{}", run.number)),
-        state,
-        label,
+        state: words::seen(ws, snap, run)?,
         steps: run.steps,
         took: match run.started_at {
             Some(started) => took(started, run.ended_at.unwrap_or(when.now)),
@@ -120,24 +117,4 @@ fn row(ws: &Ws, snap: &Snap<'_>, when: &When, run: &Run) -> Result<Row, StoreErr
         cost: format::money(usage::run_cost(snap, run.id)?),
         at: when.at(run.started_at.unwrap_or(run.created_at)),
     })
-}
-
-/// State or outcome of a run: word and label.
-fn state(run: &Run) -> (&'static str, String) {
-    if run.state != RunState::Ended {
-        let word = if run.state == RunState::Running { "working" } else { run.state.word() };
-        return (word, run.state.label().to_owned());
-    }
-    let label = match &run.outcome {
-        None | Some(Outcome::Done) => "Done".to_owned(),
-        Some(Outcome::Failed { code, .. }) if code == TAKEN_BACK => "Taken back".to_owned(),
-        Some(Outcome::Failed { .. }) => "Failed".to_owned(),
-        Some(Outcome::Snoozed { .. }) => "Continues later".to_owned(),
-        Some(Outcome::Stopped { .. }) => "Stopped".to_owned(),
-        Some(Outcome::NoOutcome) => "No result".to_owned(),
-        Some(Outcome::Limit { which }) => format!("Limit: {which}"),
-        Some(Outcome::Interrupted) => "Interrupted".to_owned(),
-        Some(Outcome::CrashLoop) => "Crashed three times".to_owned(),
-    };
-    (run.outcome.as_ref().map_or("done", Outcome::word), label)
 }

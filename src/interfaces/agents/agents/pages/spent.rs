@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 
 use features::agents::model::Agent;
+use features::dashboard::queries::spend_day;
 use features::usage::model::day_of;
 use features::usage::queries as usage;
 use kernel::Timestamp;
@@ -65,7 +66,7 @@ pub(super) fn budget_view(
         days,
         days_label: format!("Spent by day, 1 to {} {}", date.day(), date.strftime("%B")),
         from: date.first_of_month().strftime("%-d %b").to_string(),
-        today: format!("today {}", format::money(today)),
+        today: format!("{} {}", spend_day(when.now, &when.zone), format::money(today)),
     })
 }
 

@@ -300,7 +300,13 @@ fn view(
     let waiting = queries::open_inputs(tx, session.id)?.into_iter().map(MessageOut::of);
     let dropped = queries::queue::dropped(tx, session.id)?.into_iter().map(MessageOut::of);
     let context = queries::context(tx, session.id)?;
-    let (title, (state, _)) = (reading::title(tx, &session)?, reading::state(tx, &session)?);
+    let title = reading::title(tx, &session)?;
+    // Published words: they are older than the words of runs.
+    let state = match reading::state(tx, &session)?.word {
+        "running" => "working",
+        "stalled" => "waiting",
+        word => word,
+    };
     Ok(SessionOut {
         compactions: context.compactions,
         compaction_asked: context.asked.is_some(),

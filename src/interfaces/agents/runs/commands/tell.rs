@@ -146,7 +146,7 @@ pub fn jobs(scene: &CommandContext<'_>) -> Result<String, StoreError> {
             (None, Some(run)) => run.name(),
             (None, None) => String::new(),
         };
-        let (kind, (_, state)) = (one.kind.label().0, one.state);
+        let (kind, state) = (one.kind.label().0, one.state.label);
         // A clock that was set back counts as zero.
         let since = Duration::try_from(now.duration_since(one.since)).unwrap_or_default();
         let title = ellipsis(&one.title.replace('`', "'"), 120);
@@ -295,10 +295,10 @@ pub fn status(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let works = match &run {
         None => "nothing".to_owned(),
         Some(run) => {
-            let waits = words::waits(run).map(|(text, _)| format!(". {text}"));
-            let (_, state) = words::state(run);
-            let state = state.to_lowercase();
-            format!("{}, {state}{}", run.name(), waits.unwrap_or_default())
+            let state = words::state(run).label.to_lowercase();
+            let detail = run.waiting.as_ref().map_or("", |waiting| waiting.detail.as_str());
+            let sep = if detail.is_empty() { "" } else { ": " };
+            format!("{}, {state}{sep}{detail}", run.name())
         }
     };
     let title = match session {
@@ -307,7 +307,7 @@ pub fn status(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     };
     Ok(format!(
         "- **{}**: {does}\n- Conversation: {title}\n{}\n- Context: {}\n- At work: {works}\n{}\n- \
-         Today: {} by this agent",
+         Today (UTC): {} by this agent",
         agent.name,
         model(scene)?,
         context(scene)?,
@@ -349,7 +349,7 @@ pub fn usage(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     // ok: writing to a String cannot fail.
     let _ = write!(
         out,
-        "- {} today: {}, this month: {}",
+        "- {} today (UTC): {}, this month: {}",
         agent.name,
         format::money(usage::agent_day(tx, agent.id, now)?),
         format::money(usage::agent_month(tx, agent.id, now)?),

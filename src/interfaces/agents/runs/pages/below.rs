@@ -39,7 +39,7 @@ pub(super) fn of(
         let Some(below) = tx.get::<Run>(child.run)? else { continue };
         let cost = usage::run_cost(tx, below.id)?;
         micros = micros.saturating_add(cost);
-        let (state, label) = words::state(&below);
+        let state = words::seen(look.ws, tx, &below)?;
         live = live.record(RUNS.name, below.id);
         let other = match below.agent == run.agent {
             true => None,
@@ -49,7 +49,7 @@ pub(super) fn of(
         rows.push(Row {
             href: look.ws.url(&format!("runs/{}", below.name())),
             name: format!("{} {}{by}", below.name(), below.title),
-            state: Dot::new(state, label),
+            state: state.into(),
             cost: format::money(cost),
         });
     }

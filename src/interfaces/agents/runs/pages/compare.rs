@@ -157,14 +157,14 @@ fn column(
 ) -> Result<Column, StoreError> {
     let run = &of.run;
     let agent = tx.get::<Agent>(run.agent)?;
-    let (state, label) = words::state(run);
+    let state = words::seen(look.ws, tx, run)?;
     Ok(Column {
         side,
         name: run.name(),
         href: look.ws.url(&format!("runs/{}", run.name())),
         face: agent.map_or_else(Face::nobody, |agent| look.agent(&agent, run.is_at_work())),
-        state: Dot::new(state, label),
-        word: state,
+        word: state.word,
+        state: state.into(),
         answer: look.md(tx, &of.answer),
         silent: of.answer.trim().is_empty(),
     })
@@ -184,7 +184,7 @@ fn rows(all: &Compared) -> Vec<Row> {
         Thinking::None => "none".to_owned(),
         thinking => thinking.word().to_owned(),
     });
-    add("Outcome", &|side| words::state(&side.run).1.to_owned());
+    add("Outcome", &|side| words::state(&side.run).label);
     add("Cost", &|side| match side.figures.priced {
         true => format::money(side.figures.micros),
         false => format!("{}, some prices unknown", format::money(side.figures.micros)),

@@ -12,6 +12,7 @@ use features::agents::queries::{self as agents, Called};
 use features::inbox::model::Item;
 use features::runs::model::{PARKS, RUNS, Run};
 use features::runs::queries::questions::{self, Card};
+use features::runs::queries::today::{self, Created};
 use features::runs::queries::{self, talk, words};
 use features::tasks::model::Task;
 use features::usage::model::RUN_COST;
@@ -50,6 +51,9 @@ pub(super) struct Filter {
     /// Only runs that ended at or after this time (RFC 3339).
     #[serde(default)]
     since: String,
+    /// `today`: only runs created today in the person's zone.
+    #[serde(default)]
+    created: String,
     #[serde(default)]
     after: String,
 }
@@ -61,6 +65,7 @@ impl Filter {
             ("state", &self.state),
             ("gateway", &self.gateway),
             ("since", &self.since),
+            ("created", &self.created),
             ("after", after),
         ];
         let given: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
@@ -73,30 +78,38 @@ impl Filter {
         self.since.parse().ok()
     }
 
-    fn takes(&self, run: &Run) -> bool {
+    fn is_today(&self) -> bool {
+        self.created == "today"
+    }
+
+    fn takes(&self, tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<bool, StoreError> {
         let late = |from: Timestamp| run.ended_at.is_none_or(|ended| ended < from);
         if self.ended_from().is_some_and(late) {
-            return false;
+            return Ok(false);
         }
-        match self.state.as_str() {
+        Ok(match self.state.as_str() {
             "" => true,
             "live" => run.is_live(),
-            "working" => run.state == RunState::Running,
-            "failed" => run.outcome.as_ref().is_some_and(words::is_bad),
-            state => words::state(run).0 == state,
-        }
+            "needs_you" => words::needs_person(run),
+            "unsuccessful" => run.outcome.as_ref().is_some_and(words::is_bad),
+            state => words::seen(look.ws, tx, run)?.word == state,
+        })
     }
 }
 
-const STATES: [(&str, &str); 7] = [
-    ("", "All states"),
-    ("live", "Not ended"),
-    ("working", "Working"),
-    ("waiting", "Waiting"),
-    ("done", "Done"),
-    ("failed", "Failed"),
-    ("stopped", "Stopped"),
-];
+/// The choices of the state filter: all, groups, and each state.
+fn state_choices(chosen: &str) -> Vec<Choice> {
+    let groups = [
+        ("", "All states"),
+        ("live", "Not ended"),
+        ("needs_you", "Needs you"),
+        ("unsuccessful", "Unsuccessful"),
+    ];
+    let choice = |word: &'static str, label: &str| Choice::new(word, label, word == chosen);
+    let states = words::states();
+    let groups = groups.into_iter().map(|(word, label)| choice(word, label));
+    groups.chain(states.iter().map(|state| choice(state.word, &state.label))).collect()
+}
 
 /// A run in the list.
 struct Row {
@@ -154,6 +167,8 @@ struct Questions {
 #[template(path = "runs/_rows.html")]
 struct Rows {
     live: Option<Live>,
+    /// "13 runs today" above the first page of a list of today; empty otherwise.
+    total: String,
     rows: Vec<Row>,
     more: Option<String>,
     filtered: bool,
@@ -179,12 +194,11 @@ pub(super) async fn index(
                 return html::fragment(&list);
             }
             let agents = agent_choices(snap, &filter.agent)?;
-            let state =
-                |(word, label): &(&str, &str)| Choice::new(*word, *label, *word == filter.state);
-            let states: Vec<Choice> = STATES.iter().map(state).collect();
+            let states = state_choices(&filter.state);
             let machines = machine_choices(&all, &filter.gateway);
             let mut chips = chips(ws, &filter, [&agents, &states, &machines]);
             chips.extend(since_chip(ws, &who, &filter));
+            chips.extend(today_chip(ws, &filter));
             let filtered = !filter.query("").is_empty();
             let questions = questions(snap, ws, &who)?;
             html::page(&Index { shell, agents, states, machines, chips, filtered, questions, list })
@@ -220,6 +234,13 @@ fn since_chip(ws: &Ws, who: &Person, filter: &Filter) -> Option<Chip> {
         value: at.strftime("%-d %B, %H:%M").to_string(),
         without: ws.url(&format!("runs?{}", left.query(""))),
     })
+}
+
+/// "Created today".
+fn today_chip(ws: &Ws, filter: &Filter) -> Option<Chip> {
+    let left = Filter { created: String::new(), ..filter.clone() };
+    let without = ws.url(&format!("runs?{}", left.query("")));
+    filter.is_today().then(|| Chip { label: "Created", value: "today".to_owned(), without })
 }
 
 fn questions(tx: &dyn Read, ws: &Ws, who: &Person) -> Result<Questions, StoreError> {
@@ -272,10 +293,28 @@ fn rows(
         "" => true,
         _ => machine.is_some_and(|one| run.gateway == one.gateway),
     };
+    let first = filter.after.is_empty();
+    let midnight = filter.is_today().then(|| today::midnight(look.now, &look.zone));
+    let total = match midnight.filter(|_| first) {
+        Some(midnight) => {
+            let mut all = Created::since(tx, midnight, (who.account, who.role))?;
+            let agent = agent.as_ref().map(|agent| agent.as_ref().map(|agent| agent.id));
+            let mut runs = Vec::new();
+            for run in all.runs {
+                let of_agent = agent.is_none_or(|agent| agent == Some(run.agent));
+                if of_agent && is_there(&run) && filter.takes(tx, &look, &run)? {
+                    runs.push(run);
+                }
+            }
+            all.runs = runs;
+            all.describe()
+        }
+        None => String::new(),
+    };
     let mut after = cursor_key(&filter.after);
     let (mut found, mut seen) = (Vec::new(), 0);
     let mut more = None;
-    while found.len() < DEFAULT_LIMIT && seen < LOOK_THROUGH {
+    'pages: while found.len() < DEFAULT_LIMIT && seen < LOOK_THROUGH {
         let page = match &agent {
             None => queries::all(tx, after.as_deref(), DEFAULT_LIMIT + 1)?,
             Some(Some(agent)) => {
@@ -285,11 +324,15 @@ fn rows(
         };
         let full = page.len() > DEFAULT_LIMIT;
         for hit in page.into_iter().take(DEFAULT_LIMIT) {
+            if midnight.is_some_and(|midnight| hit.record.created_at < midnight) {
+                more = None;
+                break 'pages;
+            }
             seen += 1;
             more = Some(key_cursor(&hit.key)).filter(|_| full);
             after = Some(hit.key);
-            if filter.takes(&hit.record)
-                && is_there(&hit.record)
+            if is_there(&hit.record)
+                && filter.takes(tx, &look, &hit.record)?
                 && talk::may_see_run(tx, &hit.record, who.account, who.role)?
             {
                 found.push(row(tx, &look, machines, &hit.record)?);
@@ -300,11 +343,11 @@ fn rows(
         }
     }
     let here = ws.url("runs");
-    let first = filter.after.is_empty();
     let live = Live::new(format!("{here}?{}", filter.query(""))).table(RUNS.name).table(HOSTS);
     let live = first.then_some(live);
     Ok(Rows {
         live,
+        total,
         rows: found,
         more: more.map(|next| format!("{here}?{}", filter.query(&next))),
         filtered: !filter.query("").is_empty(),
@@ -323,7 +366,7 @@ fn row(tx: &dyn Read, look: &Look<'_>, machines: &Machines, run: &Run) -> Result
         None => None,
     };
     let cost = tx.sum(RUN_COST, &KeyBuf::of(&run.id))?;
-    let (state, label) = words::state(run);
+    let state = words::seen(look.ws, tx, run)?;
     let works = run.state == RunState::Running;
     let why = waits::of(tx, look, run, agent.as_ref())?.map(|why| why.text);
     let why = why.or_else(|| run.outcome.as_ref().and_then(words::reason));
@@ -333,8 +376,8 @@ fn row(tx: &dyn Read, look: &Look<'_>, machines: &Machines, run: &Run) -> Result
         name: run.name(),
         title: if title.is_empty() { "Untitled".to_owned() } else { title },
         href: look.ws.url(&format!("runs/{}", run.name())),
-        state: Dot::new(state, label),
-        word: state,
+        word: state.word,
+        state: state.into(),
         task: task.map(|task| {
             let name = look.task_name(&task);
             let href = look.ws.url(&format!("tasks/{name}"));

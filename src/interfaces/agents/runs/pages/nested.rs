@@ -68,7 +68,7 @@ pub(super) fn of(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Nested, St
     let steps = Steps::fold(run.first_event, events, &|body| look.whole(body));
     let mut lines: Vec<Line> = steps.all.iter().filter_map(line).collect();
     lines.drain(..lines.len().saturating_sub(LINES));
-    let (state, label) = words::state(run);
+    let state = words::seen(look.ws, tx, run)?;
     let mut facts: Vec<String> = look.duration(run).map(format::duration).into_iter().collect();
     let cost = usage::run_cost(tx, run.id)?;
     if 0 < cost {
@@ -82,7 +82,7 @@ pub(super) fn of(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Nested, St
     Ok(Nested {
         href: look.ws.url(&format!("runs/{}", run.name())),
         title: run.title.clone(),
-        state: Dot::new(state, label),
+        state: state.into(),
         facts: facts.join(", "),
         waits: why.map(|why| why.text).unwrap_or_default(),
         asks,

@@ -117,7 +117,7 @@ fn line(
     session: &Session,
     which: Which,
 ) -> Result<Line, StoreError> {
-    let (word, label) = reading::state(tx, session)?;
+    let state = reading::state(tx, session)?;
     let whose = session.owner.filter(|owner| *owner != look.me);
     let title = title(tx, session, which.mine)?;
     let goes_on = session.archived_at.is_none() && talk::is_talk(&session.key);
@@ -132,7 +132,7 @@ fn line(
             None if session.shared => "users",
             None => "comment",
         },
-        state: session.active_run.map(|_| Dot::new(word, label)),
+        state: session.active_run.map(|_| state.into()),
         title: match whose {
             Some(whose) => format!("{title}, {}", look.person(tx, whose)?),
             None => title,

@@ -364,7 +364,7 @@ fn head(
         let href = ws.url(&format!("tasks/{name}"));
         (name, href)
     });
-    let (state, label) = words::state(run);
+    let state = words::seen(ws, tx, run)?;
     let doing = match run.state {
         RunState::Running if !run.activity.is_empty() => {
             one_line(queries::doing::now(&run.activity))
@@ -392,7 +392,7 @@ fn head(
         task,
         began: look.time(run.started_at.unwrap_or(run.created_at)),
         practice: model.as_deref().is_some_and(words::is_practice),
-        state: Dot::new(state, label),
+        state: state.into(),
         doing,
         facts: facts::of(tx, look, run, model)?,
         // The card of a question already states the reason and the remedy.

@@ -459,12 +459,12 @@ impl Drawing<'_, '_> {
         outcome: &Outcome,
         summary: &str,
     ) -> Result<(), StoreError> {
-        (view.icon, view.tone) = match outcome {
-            Outcome::Done => ("done", "ok"),
-            Outcome::Snoozed { .. } => ("clock", ""),
-            Outcome::Stopped { .. } => ("stop", ""),
-            Outcome::NoOutcome | Outcome::Limit { .. } | Outcome::Interrupted => ("warn", "warn"),
-            Outcome::Failed { .. } | Outcome::CrashLoop => ("warn", "danger"),
+        view.icon = words::outcome_state(outcome).icon;
+        view.tone = match outcome {
+            Outcome::Done => "ok",
+            Outcome::Snoozed { .. } | Outcome::Stopped { .. } => "",
+            Outcome::NoOutcome | Outcome::Limit { .. } | Outcome::Interrupted => "warn",
+            Outcome::Failed { .. } | Outcome::CrashLoop => "danger",
         };
         view.verb = match outcome {
             Outcome::Stopped { by: Some(by) } if *by == self.look.me => "Stopped by you".to_owned(),

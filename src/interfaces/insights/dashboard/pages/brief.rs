@@ -4,9 +4,9 @@ use askama::Template;
 
 use features::agents::queries::{self as agents, Group};
 use features::dashboard::queries::tally::Count;
-use features::runs::queries as runs;
+use features::runs::queries::today::Created;
 use features::usage::queries as usage;
-use kernel::{AgentId, Can, Outcome};
+use kernel::Can;
 use store::{Read, StoreError};
 use web::format;
 use web::live::Live;
@@ -14,8 +14,6 @@ use web::parts::{Dot, Face};
 
 use features::dashboard::queries::DashboardContext;
 
-/// How many of the last runs are searched for today's.
-const RUNS_OF_TODAY: usize = 200;
 /// Number of faces beside the greeting.
 const CREW: usize = 8;
 
@@ -37,7 +35,7 @@ pub(super) fn read(
     let mut crew = Vec::new();
     let mut working = 0_u64;
     for agent in &scene.agents {
-        let activity = agents::activity(tx, agent, scene.now)?;
+        let activity = agents::activity_seen(scene.ws, tx, agent, scene.now)?;
         working += u64::from(activity.group == Group::Working);
         let rank = super::fleet::rank(activity.group);
         let works = activity.group == Group::Working;
@@ -47,16 +45,20 @@ pub(super) fn read(
     }
     crew.sort_by_key(|(rank, _)| *rank);
     let mut sentences = Vec::new();
-    sentences.extend(done_today(tx, scene)?);
+    let who = (scene.who.account, scene.who.role);
+    sentences.extend(runs_today(&Created::since(tx, scene.midnight(), who)?));
     sentences.extend((0 < working).then(|| format!("{} working.", verb(working))));
-    // A read-only person sees in the list itself what waits, and for whom.
-    sentences.extend(needs.describe().filter(|_| scene.who.access.may(Can::Chat)));
-    let cost = usage::by_day(tx, scene.midnight(), scene.now)?.values().sum::<i64>();
+    match needs.describe() {
+        None => sentences.push("Nothing needs you right now.".to_owned()),
+        // A read-only person sees in the list itself what waits, and for whom.
+        text => sentences.extend(text.filter(|_| scene.who.access.may(Can::Chat))),
+    }
+    let cost = usage::day_total(tx, scene.now)?;
     if 0 < cost {
-        sentences.push(format!("{} spent today.", format::money(cost)));
+        sentences.push(format!("{} spent {}.", format::money(cost), scene.spend_day()));
     }
     if sentences.is_empty() {
-        sentences.push("Nothing needs you right now.".to_owned());
+        sentences.push("No runs today.".to_owned());
     }
     Ok(Brief {
         live: super::needs::live(scene),
@@ -66,42 +68,14 @@ pub(super) fn read(
     })
 }
 
-/// "Today Ada finished 3 runs and Otto 1."
-fn done_today(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Option<String>, StoreError> {
-    let midnight = scene.midnight();
-    let mut done: Vec<(AgentId, u64)> = Vec::new();
-    for hit in runs::all(tx, None, RUNS_OF_TODAY)? {
-        let run = hit.record;
-        if run.created_at < midnight {
-            break;
-        }
-        if run.item.is_none() || run.outcome != Some(Outcome::Done) {
-            continue;
-        }
-        match done.iter_mut().find(|(agent, _)| *agent == run.agent) {
-            Some((_, count)) => *count += 1,
-            None => done.push((run.agent, 1)),
-        }
+/// "13 runs today, 9 done."
+fn runs_today(today: &Created) -> Option<String> {
+    let runs = today.describe();
+    match (today.runs.len(), today.done()) {
+        (0, _) => None,
+        (_, 0) => Some(format!("{runs}.")),
+        (_, done) => Some(format!("{runs}, {} done.", format::grouped(done))),
     }
-    done.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    if 3 < done.len() {
-        let runs = format::count(done.iter().map(|(_, count)| count).sum(), "run", "runs");
-        return Ok(Some(format!("Today {} agents finished {runs}.", done.len())));
-    }
-    let mut parts = Vec::new();
-    for (agent, count) in done {
-        let Some(agent) = scene.agent(agent) else { continue };
-        let name = scene.called.name(agent);
-        parts.push(match parts.is_empty() {
-            true => format!("{name} finished {}", format::count(count, "run", "runs")),
-            false => format!("{name} {}", format::grouped(count)),
-        });
-    }
-    Ok(match parts.as_slice() {
-        [] => None,
-        [one] => Some(format!("Today {one}.")),
-        [rest @ .., last] => Some(format!("Today {} and {last}.", rest.join(", "))),
-    })
 }
 
 fn verb(n: u64) -> String {

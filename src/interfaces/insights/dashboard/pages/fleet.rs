@@ -20,19 +20,14 @@ use features::dashboard::queries::DashboardContext;
 
 /// Maximum number of agents on the dashboard.
 const SHOWN: usize = 12;
-/// Agent groups in display order with their labels: working first, then trouble, waiting, and finally those that need
+/// Agent groups in display order: working first, then trouble, waiting, and finally those that need
 /// no attention.
-const RANKS: [(Group, &str); 5] = [
-    (Group::Working, "working"),
-    (Group::Attention, "need help"),
-    (Group::Waiting, "waiting"),
-    (Group::Idle, "idle"),
-    (Group::Off, "off"),
-];
+const RANKS: [Group; 5] =
+    [Group::Working, Group::Attention, Group::Waiting, Group::Idle, Group::Off];
 
 /// Position of a group in that order.
 pub(super) fn rank(group: Group) -> usize {
-    RANKS.iter().position(|(of, _)| *of == group).unwrap_or(RANKS.len() - 1)
+    RANKS.iter().position(|of| *of == group).unwrap_or(RANKS.len() - 1)
 }
 
 /// An agent.
@@ -65,6 +60,8 @@ pub(super) struct Fleet {
     rows: Vec<Row>,
     sum: String,
     working: bool,
+    /// The day of the costs.
+    day: &'static str,
     /// Number of agents not shown.
     more: usize,
     all: String,
@@ -75,7 +72,7 @@ pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Fleet,
     let mut groups = [0_u64; RANKS.len()];
     let mut found = Vec::with_capacity(scene.agents.len());
     for agent in &scene.agents {
-        let activity = agents::activity(tx, agent, scene.now)?;
+        let activity = agents::activity_seen(scene.ws, tx, agent, scene.now)?;
         let at = rank(activity.group);
         groups[at] += 1;
         found.push((at, agent, activity));
@@ -103,9 +100,10 @@ pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Fleet,
         });
     }
     let counted = groups.iter().zip(RANKS).filter(|(n, _)| 0 < **n);
-    let words = counted.map(|(n, (_, word))| match (*n, word) {
-        (1, "need help") => "1 needs help".to_owned(),
-        (n, word) => format!("{n} {word}"),
+    let words = counted.map(|(n, group)| match (*n, group) {
+        (1, Group::Attention) => "1 needs attention".to_owned(),
+        (n, Group::Attention) => format!("{n} need attention"),
+        (n, group) => format!("{n} {}", group.label().to_lowercase()),
     });
     let sum = words.collect::<Vec<_>>().join(" · ");
     let live = Live::new(scene.ws.url(""));
@@ -113,6 +111,7 @@ pub(super) fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Fleet,
         live: live.table(AGENTS.name).table(RUNS.name).table(INBOX.name).table(HOSTS),
         rows,
         sum,
+        day: scene.spend_day(),
         working: 0 < groups[rank(Group::Working)],
         more,
         all: scene.ws.url("agents"),

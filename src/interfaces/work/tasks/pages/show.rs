@@ -397,8 +397,9 @@ fn head(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Head, TaskE
         }
     }
     let (failed, failed_href) = match &standing {
-        Standing::Failed { reason, run } => {
-            (sentence(&format!("The last run failed: {}", reason.trim_end())), scene.run_href(*run))
+        Standing::Failed { run, state, reason } => {
+            let text = format!("Last run: {}. {}", state.label.to_lowercase(), sentence(reason));
+            (text.trim_end().to_owned(), scene.run_href(*run))
         }
         _ => (String::new(), String::new()),
     };

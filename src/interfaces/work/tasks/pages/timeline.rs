@@ -11,6 +11,7 @@ use features::places::Spot;
 use features::runs::model::{CallStatus, Run};
 use features::runs::queries::doing::{doing, now, why};
 use features::runs::queries::steps::{self, CallState, Steps, What};
+use features::runs::queries::words;
 use features::tasks::model::Task;
 use features::tasks::queries::due::{self, Deadline};
 use features::tasks::queries::error::TaskError;
@@ -301,7 +302,8 @@ fn run_view(
     let name = scene.people.name(who);
     let steps = Steps::fold(run.first_event, steps::events_of(read, run)?, &|_| None);
     let is_live = run.state != RunState::Ended;
-    let (state, head, text) = words(run, &name);
+    let state = words::seen(&scene.ws, read, run)?.word;
+    let (head, text) = describe(run, &name);
     let can_stop = run.can_stop() && scene.may_chat;
     let href = scene.run_href(run.number);
     let mut chips = Vec::new();
@@ -344,37 +346,39 @@ fn run_view(
     })
 }
 
-/// State word, name with a verb, and current activity.
-fn words(run: &Run, name: &str) -> (&'static str, String, String) {
+/// Name with a verb, and current activity.
+fn describe(run: &Run, name: &str) -> (String, String) {
     match (&run.state, &run.outcome) {
         (RunState::Queued, _) => {
-            ("queued", format!("{name} is queued:"), "starts as soon as a slot is free".to_owned())
+            (format!("{name} is queued:"), "starts as soon as a slot is free".to_owned())
         }
         (RunState::Running, _) if run.stop.is_some() => {
-            ("working", format!("{name} is stopping"), String::new())
+            (format!("{name} is stopping"), String::new())
         }
         (RunState::Running, _) => {
             let activity = now(&run.activity);
             let sep = if activity.is_empty() { "" } else { ", " };
             let text = format!("step {}{sep}{activity}", run.steps.max(1));
-            ("working", format!("{name} is working:"), text)
+            (format!("{name} is working:"), text)
         }
         (RunState::Waiting, _) => {
             let detail = run.waiting.as_ref().map_or("", |waiting| waiting.detail.as_str());
-            ("waiting", format!("{name} is waiting:"), detail.to_owned())
+            let state = words::state(run).label.to_lowercase();
+            (format!("{name} is {state}:"), detail.to_owned())
         }
         (RunState::Ended, Some(Outcome::Done)) => {
-            ("done", format!("{name} finished."), run.summary.clone())
+            (format!("{name} finished."), run.summary.clone())
         }
         (RunState::Ended, Some(Outcome::Snoozed { .. })) => {
-            ("queued", format!("{name} continues later."), run.summary.clone())
+            (format!("{name} continues later."), run.summary.clone())
         }
         (RunState::Ended, Some(Outcome::Stopped { .. })) => {
-            ("stopped", format!("{name} was stopped."), String::new())
+            (format!("{name} was stopped."), String::new())
         }
         (RunState::Ended, outcome) => {
-            let why = outcome.as_ref().map(standing::reason).unwrap_or_default();
-            ("failed", format!("{name} failed:"), why)
+            let why = outcome.as_ref().and_then(words::reason).unwrap_or_default();
+            let state = words::state(run).label.to_lowercase();
+            (format!("{name}: {state}."), why)
         }
     }
 }
