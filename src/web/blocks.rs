@@ -87,15 +87,15 @@ pub fn editable(text: &str) -> Vec<Editable> {
 
 /// Whether the editor would lose content of a block. The editor keeps inline tags as text.
 fn has_no_form<'a>(node: &'a AstNode<'a>) -> bool {
-    node.descendants().any(|node| {
-        matches!(
-            node.data.borrow().value,
-            NodeValue::HtmlBlock(_)
-                | NodeValue::FootnoteDefinition(_)
-                | NodeValue::FootnoteReference(_)
-                | NodeValue::Math(_)
-                | NodeValue::FrontMatter(_)
-        )
+    let is_plain = |sign: char| sign.is_alphanumeric() || matches!(sign, '-' | '_' | '.');
+    node.descendants().any(|node| match &node.data.borrow().value {
+        NodeValue::HtmlBlock(_)
+        | NodeValue::FootnoteDefinition(_)
+        | NodeValue::Math(_)
+        | NodeValue::FrontMatter(_) => true,
+        // The editor keeps `[^name]` as words.
+        NodeValue::FootnoteReference(note) => !note.name.chars().all(is_plain),
+        _ => false,
     })
 }
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_at_the_foot_and_front_matter_are_source() {
+    fn definitions_of_notes_and_front_matter_are_source() {
         let text = "---\na: 1\n---\n\nSee[^1] it.\n\n[^1]: There.\n\nEnd.\n";
         assert!(of(text).iter().all(|block| block.heading.is_none()));
         let shown = editable(text);
@@ -217,7 +217,7 @@ mod tests {
             found,
             [
                 ("---\na: 1\n---", true),
-                ("See[^1] it.", true),
+                ("See[^1] it.", false),
                 ("[^1]: There.", true),
                 ("End.", false)
             ]

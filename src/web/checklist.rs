@@ -115,6 +115,7 @@ fn words<'a>(item: &'a AstNode<'a>) -> String {
             NodeValue::Text(piece) => words.push_str(piece),
             NodeValue::HtmlInline(tag) => words.push_str(tag),
             NodeValue::Code(code) => words.push_str(&code.literal),
+            NodeValue::Math(math) => words.push_str(&math.literal),
             NodeValue::SoftBreak | NodeValue::LineBreak => words.push(' '),
             _ => {}
         }

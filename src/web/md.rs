@@ -1,9 +1,9 @@
 //! Renders Markdown to safe HTML.
 //!
-//! Supports tables, task lists, strike-through, autolinks and footnotes. Raw HTML is escaped and shown as typed. Headings move
-//! one level down, below the page heading. External images become links, because a page loads nothing from third
-//! parties; images in task files are shown. Words such as `MC-142` and `@ada` become links if the caller knows them.
-//! The output is sanitised with an allowlist of tags.
+//! Supports tables, task lists, strike-through, autolinks, footnotes, formulas, and captions and widths of pictures. Raw
+//! HTML is escaped and shown as typed. Headings move one level down, below the page heading. External images become
+//! links, because a page loads nothing from third parties; images in task files are shown. Words such as `MC-142` and
+//! `@ada` become links if the caller knows them. The output is sanitised with an allowlist of tags.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -15,6 +15,9 @@ use comrak::{Arena, Options, format_html, parse_document};
 use crate::html::{SafeHtml, escape};
 use crate::{assets, checklist};
 
+mod formula;
+mod picture;
+
 /// Maximum nesting depth. A deeper text is shown as source.
 const DEEPEST: usize = 100;
 
@@ -23,18 +26,33 @@ pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// Renders Markdown and links the words that `find` knows.
 pub fn render(text: &str, find: &Lookup<'_>) -> SafeHtml {
-    drawn(text, find, false)
+    drawn(text, find, Form::Text)
+}
+
+/// Like [`render`], for the only text of a page: footnotes have links, whose ids would not be unique elsewhere.
+pub fn article(text: &str, find: &Lookup<'_>) -> SafeHtml {
+    drawn(text, find, Form::Article)
 }
 
 /// Like [`render`], with clickable checklist items. Each item is a submit button of the surrounding form, with a
 /// value for [`checklist::Tick`] in the field `tick`.
 pub fn with_ticks(text: &str, find: &Lookup<'_>) -> SafeHtml {
-    drawn(text, find, true)
+    drawn(text, find, Form::Ticks)
 }
 
-fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
+/// What a rendered text is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Article,
+    Ticks,
+}
+
+fn drawn(text: &str, find: &Lookup<'_>, form: Form) -> SafeHtml {
     let arena = Arena::new();
     let mut options = options(text);
+    let pressed = form == Form::Ticks;
+    options.extension.math_dollars = true;
     // Footnotes move to the end, which would change the order of checklist items.
     options.extension.footnotes = !pressed;
     let root = parse_document(&arena, text, &options);
@@ -44,6 +62,8 @@ fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
     let boxes = if pressed { buttons(root, text) } else { Vec::new() };
     show_html(&arena, root);
     root.descendants().collect::<Vec<_>>().into_iter().for_each(rework);
+    picture::draw(root);
+    formula::draw(&arena, root);
     for node in outside_links(root) {
         link_words(&arena, node, find);
     }
@@ -51,17 +71,25 @@ fn drawn(text: &str, find: &Lookup<'_>, pressed: bool) -> SafeHtml {
     if format_html(root, &options, &mut html).is_err() {
         return SafeHtml::default();
     }
-    SafeHtml::vouched(framed(&CLEANER.clean(&with_notes(html)).to_string(), boxes))
+    let clean = match form {
+        Form::Article => ARTICLE.clean(&with_notes(html, true)),
+        Form::Text | Form::Ticks => CLEANER.clean(&with_notes(html, false)),
+    };
+    SafeHtml::vouched(framed(&clean.to_string(), boxes))
 }
 
-/// Sets footnotes apart by a rule and drops their links back: ids are not unique on a page with several texts.
-fn with_notes(html: String) -> String {
+/// Sets footnotes apart by a rule. Without links, it drops those back: ids are not unique on a page with several texts.
+fn with_notes(html: String, linked: bool) -> String {
     const NOTES: &str = "<section class=\"footnotes\" data-footnotes>";
     const BACK: &str = "<a href=\"#fnref-";
     if !html.contains(NOTES) {
         return html;
     }
-    let html = html.replace(NOTES, "<hr />");
+    // Tags in the text itself are escaped.
+    let html = html.replace(NOTES, "<hr /><div class=\"notes\">").replace("</section>", "</div>");
+    if linked {
+        return html;
+    }
     let mut parts = html.split(BACK);
     let mut out = parts.next().unwrap_or_default().trim_end().to_owned();
     for part in parts {
@@ -183,13 +211,15 @@ pub fn excerpt(text: &str, max: usize) -> String {
     let arena = Arena::new();
     let mut options = options(text);
     options.extension.footnotes = true;
+    options.extension.math_dollars = true;
     let root = parse_document(&arena, text, &options);
     let mut words = String::new();
     for node in root.descendants() {
         let data = node.data.borrow();
         match &data.value {
-            NodeValue::Text(piece) => words.push_str(piece),
+            NodeValue::Text(piece) => words.push_str(in_line(node, piece)),
             NodeValue::HtmlInline(tag) => words.push_str(tag),
+            NodeValue::Math(math) => words.push_str(&formula::words(node, math)),
             NodeValue::Code(code) => words.push_str(&code.literal),
             NodeValue::CodeBlock(code) => words.extend([" ", code.literal.as_str()]),
             NodeValue::HtmlBlock(html) => words.extend([" ", html.literal.as_str()]),
@@ -213,6 +243,14 @@ pub fn excerpt(text: &str, max: usize) -> String {
         Some((cut, _)) => format!("{}…", words[..cut].trim_end()),
         None => words,
     }
+}
+
+/// A text of an excerpt: that of a picture has no width.
+fn in_line<'a, 't>(node: &'a AstNode<'a>, words: &'t str) -> &'t str {
+    let is_picture = |parent: &'a AstNode<'a>| {
+        node.next_sibling().is_none() && matches!(parent.data.borrow().value, NodeValue::Image(_))
+    };
+    if node.parent().is_some_and(is_picture) { picture::sized(words).0 } else { words }
 }
 
 /// The delimiter if the text starts with front matter, that is lines of fields. Other text between two rules is no
@@ -244,10 +282,15 @@ pub(super) fn options(text: &str) -> Options<'static> {
     options
 }
 
-static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
+static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| cleaner(false));
+static ARTICLE: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| cleaner(true));
+
+/// The allowlist; `linked` for a text whose footnotes have links.
+fn cleaner(linked: bool) -> ammonia::Builder<'static> {
     let mut cleaner = ammonia::Builder::default();
     cleaner
         .add_tags(["input"])
+        .add_tags(formula::TAGS)
         .add_tag_attributes("input", ["type", "checked", "disabled"])
         .set_tag_attribute_value("input", "class", "tick")
         .set_tag_attribute_value("input", "aria-label", "Item")
@@ -259,18 +302,33 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .set_tag_attribute_value("ol", "dir", "auto")
         .set_tag_attribute_value("blockquote", "dir", "auto")
         .add_allowed_classes("a", ["at", "ref"])
+        .add_allowed_classes("div", ["notes"])
+        .add_allowed_classes("span", ["formula"])
+        .add_tag_attributes("span", ["tabindex"])
+        .add_tag_attributes("math", ["display"])
         .set_tag_attribute_value("img", "loading", "lazy")
         .set_tag_attribute_value("img", "decoding", "async")
-        .attribute_filter(|tag, attribute, value| {
+        .attribute_filter(move |tag, attribute, value| {
             let foreign = tag == "img" && attribute == "src" && !lies_here(value);
-            let is_note = tag == "a" && attribute == "href" && value.starts_with("#fn-");
+            let is_note = !linked && tag == "a" && attribute == "href" && value.starts_with("#fn-");
             (!foreign && !is_note).then_some(value.into())
         })
         .rm_generic_attributes(["title", "lang"])
+        .add_generic_attributes(formula::GENERAL)
         .url_schemes(["http", "https", "mailto"].into())
         .link_rel(Some("noopener noreferrer nofollow"));
+    for (tag, attributes) in formula::ATTRIBUTES {
+        cleaner.add_tag_attributes(tag, attributes.iter().copied());
+    }
+    for tag in ["mtable", "mtr", "mtd"] {
+        cleaner.add_allowed_classes(tag, formula::CLASSES);
+    }
+    if linked {
+        // Ids come from footnotes alone: tags in the text are escaped.
+        cleaner.add_tag_attributes("a", ["id", "aria-label"]).add_tag_attributes("li", ["id"]);
+    }
     cleaner
-});
+}
 
 /// Whether a URL is the content of a task file: `/w/<workspace>/files/<id>/content`.
 fn lies_here(url: &str) -> bool {
@@ -322,7 +380,10 @@ fn rework<'a>(node: &'a AstNode<'a>) {
     let value = &mut node.data.borrow_mut().value;
     match value {
         NodeValue::Heading(heading) => heading.level = (heading.level + 1).min(6),
-        NodeValue::Image(link) if !lies_here(&link.url) => *value = NodeValue::Link(link.clone()),
+        NodeValue::Image(link) if !lies_here(&link.url) => {
+            *value = NodeValue::Link(link.clone());
+            picture::drop_width(node);
+        }
         _ => {}
     }
 }

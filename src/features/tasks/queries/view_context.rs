@@ -130,6 +130,13 @@ impl ViewContext {
         md::render(&text, &|word| self.link(read, word))
     }
 
+    /// Like `md`, for the only text of a page: footnotes have links.
+    #[must_use]
+    pub fn article(&self, read: &dyn Read, text: &str) -> SafeHtml {
+        let text = links::named_in(read, &self.ws, text, None);
+        md::article(&text, &|word| self.link(read, word))
+    }
+
     /// Like `md`, with checklist items as checkboxes. The caller provides the form.
     #[must_use]
     pub fn md_with_ticks(&self, read: &dyn Read, text: &str) -> SafeHtml {
