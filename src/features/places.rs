@@ -39,6 +39,14 @@ impl Place {
         }
     }
 
+    #[must_use]
+    pub fn row(self) -> Option<Target> {
+        match self {
+            Self::Task(_) => None,
+            Self::Row(row) => Some(row),
+        }
+    }
+
     /// Index key. Ids of tasks and records are disjoint.
     #[must_use]
     pub fn key(self) -> KeyBuf {

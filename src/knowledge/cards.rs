@@ -9,6 +9,7 @@ use store::{Blobs, ReactionError, Read, StoreError, WriteTx};
 
 use crate::cut::Cut;
 use crate::error::KnowledgeError;
+use crate::found;
 use crate::model::{
     BODIES, Body, Folder, Item, Marks, ModelChoice, Opening, READINGS, Reading, Scope, Suggestion,
     Uses, Version,
@@ -59,6 +60,7 @@ pub static ITEM: Entity = Entity {
         }),
     }),
     linked: true,
+    discussed: true,
     react: Some(react),
     triggers: Some("Knowledge"),
     ..Entity::of::<Item>("knowledge", "item", "items")
@@ -246,7 +248,7 @@ fn piece(
     let mut looked = best.into_iter().chain(0..cut.len().min(LOOKED));
     let found = looked.find_map(|n| cut.quote(n, Some(first(n)?.start)));
     Ok(found.map(|quote| Piece {
-        place: format!("?p={}#cited", quote.n),
+        place: found::place(&item, quote.n, (&quote.text, Some(wanted))),
         section: match quote.page {
             Some(page) => format!("page {page}"),
             None => quote.section,

@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod cut;
 pub mod error;
 pub mod find;
+mod found;
 mod lines;
 pub mod linked;
 pub mod links;

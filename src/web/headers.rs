@@ -1,8 +1,8 @@
 //! Security headers and content security policy of all pages, fragments and files.
 //!
 //! The policy allows nothing inline and needs no nonce: one script, one style sheet and one sprite of our own origin,
-//! and the trusted-types policies that our bundles register for htmx and for the page editor. Pages may embed objects
-//! of our own origin. Only a PDF (`file.rs`) may be embedded.
+//! and the trusted-types policies that our bundles register for htmx, for the page editor and for the PDF
+//! preview. Pages may embed objects of our own origin. Only a PDF (`file.rs`) may be embedded.
 
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -14,7 +14,7 @@ pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self
      img-src 'self' data: blob:; object-src 'self'; frame-src 'self'; connect-src 'self'; \
      manifest-src 'self'; worker-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-     trusted-types htmx rich ProseMirrorClipboard";
+     trusted-types htmx rich pdf ProseMirrorClipboard";
 
 /// Adds the security headers to a response.
 pub fn secure(kept: &mut HeaderMap) {

@@ -10,6 +10,7 @@ import { newContext, PHONE, twoContexts, WIDE } from '../lib/browser.mjs';
 
 /** A model without a sense, whose weights are random. */
 const TINY = join(import.meta.dirname, '../../src/embed/tests/tiny');
+const PDF = join(import.meta.dirname, '../../src/extract/tests/files/libreoffice.pdf');
 const LEASE = '# Deposit\n\nCustomers pay *one* rate.\n\n[x]: https://example.com\n\n## Return\n\n* within ten days\n* by transfer\n';
 
 export function tell(given) {
@@ -117,6 +118,53 @@ export function tell(given) {
     await page.getByRole('button', { name: 'Restore version' }).click();
     await page.locator('#k-body').getByText('First words.').waitFor();
     await over(context);
+  });
+
+  test('A PDF is found, and its preview opens at the hit and marks it', async () => {
+    const { context, page } = await opened();
+    const { place } = given;
+    await page.goto(`${place}/knowledge`);
+    await page.getByRole('button', { name: 'New', exact: true }).click();
+    await page.getByRole('button', { name: 'Files', exact: true }).click();
+    await page.locator('#k-files').setInputFiles(PDF);
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    await page.locator('.k-leaf').getByText('We deliver').waitFor();
+    await page.goto(`${place}/knowledge?q=machine`);
+    await page.locator('.hit', { hasText: 'libreoffice.pdf' }).getByRole('link').first().click();
+    const preview = page.getByRole('region', { name: 'Preview' });
+    await preview.getByText('Page 1 of 1', { exact: true }).waitFor();
+    await preview.locator('mark', { hasText: 'machines' }).waitFor();
+    await assertAccessible(page, 'the preview of a PDF');
+    // A region that is drawn anew keeps the preview.
+    const { pathname } = new URL(page.url());
+    await api(page, `/knowledge/${pathname.split('/').at(-1)}`, { method: 'PATCH', data: { title: 'Offer of May' } });
+    await page.getByRole('heading', { name: 'Offer of May' }).waitFor();
+    await preview.locator('mark', { hasText: 'machines' }).waitFor();
+    await over(context);
+  });
+
+  test('A page is commented on, and others see it at once', async () => {
+    const { browser, server, signedIn, place } = given;
+    const [here, there] = await twoContexts(browser, server, { storageState: signedIn });
+    const [page, other] = [await here.newPage(), await there.newPage()];
+    const { id } = await written(page, { title: 'Opening hours', text: 'Nine to five.[^1]\n\n$$\nx^2\n$$\n\n[^1]: On weekdays.\n' });
+    for (const one of [page, other]) await one.goto(`${place}/knowledge/${id}`);
+    await page.getByLabel('Comment', { exact: true }).fill('On Sundays, too?');
+    await page.getByRole('button', { name: /^Comment/ }).click();
+    await other.locator('#k-talks').getByText('On Sundays, too?').waitFor();
+    await page.locator('#k-talks').getByRole('link', { name: 'Reply' }).click();
+    await page.getByText(/^Reply to /).waitFor();
+    await page.getByLabel('Comment', { exact: true }).fill('No.');
+    await page.getByRole('button', { name: /^Comment/ }).click();
+    await other.locator('#k-talks .answers').getByText('No.').waitFor();
+    // The footnote leads down and back.
+    await page.locator('#k-body sup').getByRole('link', { name: '1' }).click();
+    await page.locator('#fn-1:target').waitFor();
+    await page.getByRole('link', { name: 'Back to reference 1' }).click();
+    await page.locator('#fnref-1:target').waitFor();
+    await page.locator('#k-body math msup').waitFor();
+    await assertAccessible(page, 'a page with comments, a footnote and a formula');
+    await Promise.all([over(here), over(there)]);
   });
 
   test('Without a script on a phone a page is made, written and found', async () => {

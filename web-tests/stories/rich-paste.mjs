@@ -134,4 +134,30 @@ export function tell(given) {
     await holds('Before ![bike.png](/s/icons.svg)\n\nBehind[terms.pdf](/s/icons.svg)\n');
     await context.close();
   });
+
+  test('a picture has a caption and a width, which only its own block is written anew for', async () => {
+    const text = 'Before  \nit\n\n![A *plan*|30%](/s/icons.svg)\n\n* Behind\n';
+    const { page, editor, holds, keys, type, end } = await openPage(given, text);
+    const picture = editor.getByRole('img', { name: 'A plan' });
+    assert.equal(await picture.getAttribute('width'), '30%');
+    await picture.click();
+    const box = page.getByRole('group', { name: 'Picture' });
+    await box.getByLabel('Caption').fill('The "first" plan');
+    await box.getByLabel('Width').selectOption('Half');
+    await holds(text.replace('![A *plan*|30%](/s/icons.svg)', '![A plan|50%](/s/icons.svg "The \\"first\\" plan")'));
+    await editor.getByText('The "first" plan').waitFor();
+    assert.equal(await picture.getAttribute('width'), '50%');
+    await box.getByLabel('Width').selectOption('Original width');
+    await box.getByLabel('Caption').fill('');
+    await box.getByLabel('Caption').press('Escape');
+    await holds(text.replace('![A *plan*|30%](/s/icons.svg)', '![A plan](/s/icons.svg)'));
+    // With keys alone.
+    await keys('Alt+F10');
+    await type('Plan');
+    await holds(text.replace('![A *plan*|30%](/s/icons.svg)', '![A plan](/s/icons.svg "Plan")'));
+    await keys('Escape');
+    await editor.getByText('Behind').click();
+    await box.waitFor({ state: 'detached' });
+    await end();
+  });
 }

@@ -29,6 +29,7 @@ use super::{Readers, badge, sheet};
 use crate::context::{self, BUDGET};
 use crate::error::KnowledgeError;
 use crate::find::{self, By, FindRequest, Found, Hit, Seer};
+use crate::found;
 use crate::lines;
 use crate::links;
 use crate::model::{
@@ -295,6 +296,11 @@ fn page(
 
 /// The text without Markdown and link syntax, cut to `most`.
 pub(super) fn plain(text: &str, most: usize) -> String {
+    // The ellipsis of a quote would hide what its first line is.
+    let (before, text) = match text.strip_prefix("… ") {
+        Some(text) => ("… ", text),
+        None => ("", text),
+    };
     let (mut plain, mut at) = (String::with_capacity(text.len()), 0);
     for link in links::of(text) {
         plain.push_str(&text[at..link.range.start]);
@@ -308,7 +314,12 @@ pub(super) fn plain(text: &str, most: usize) -> String {
         }
     }
     plain.push_str(&text[at..]);
-    web::md::excerpt(&plain.replace("[[", "").replace("]]", ""), most)
+    let words = web::md::excerpt(&plain.replace("[[", "").replace("]]", ""), most);
+    // A quote that was cut may have half of a mark, which is then text.
+    match !before.is_empty() || text.ends_with('…') {
+        true => format!("{before}{}", words.replace("**", "").replace("~~", "")),
+        false => words,
+    }
 }
 
 fn row(
@@ -330,7 +341,8 @@ fn row(
     });
     let mut snippets: Vec<(String, SafeHtml)> = quoted.collect();
     let best = hit.quotes.first();
-    let place = best.map(|quote| format!("?p={}#cited", quote.n)).unwrap_or_default();
+    let place = best.map(|quote| found::place(item, quote.n, (&quote.text, wanted)));
+    let place = place.unwrap_or_default();
     if let (true, Some(Text::Inline(text))) = (snippets.is_empty(), text) {
         let beginning = plain(kernel::text::cut(text, LOOKED), BEGINNING);
         if !beginning.is_empty() {

@@ -7,10 +7,14 @@ use serde::Deserialize;
 
 use app::Ws;
 use extract::encoding;
+use features::comments::queries::show::{self as comments, Begun, CommentView, Composer};
+use features::files::queries::{self as files, Line};
 use features::history::queries as history;
 use features::links::model::Target;
 use features::links::queries::{self as task_links, TaskLine};
+use features::places::{Place, Spot};
 use features::tasks::queries::view_context::ViewContext;
+use kernel::TypedId as _;
 use kernel::key::KeyBuf;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
@@ -30,6 +34,7 @@ use super::{badge, sheet};
 use crate::cited;
 use crate::cut::{Cut, Quote};
 use crate::error::KnowledgeError;
+use crate::found;
 use crate::links;
 use crate::model::{
     BODIES, Body, ITEMS, Item, ItemKind, KnowledgeId, MARKS, READINGS, Reading, SUGGESTIONS, Scope,
@@ -65,9 +70,21 @@ pub(super) struct FileView {
     encoding: Option<String>,
     /// Encodings to choose from; empty for other files.
     encodings: Vec<Choice>,
+    /// For a PDF.
+    preview: Option<Preview>,
     leaves: Vec<Leaf>,
     is_cut: bool,
     failed: bool,
+}
+
+/// The preview of a PDF.
+pub(super) struct Preview {
+    script: &'static str,
+    worker: &'static str,
+    /// The page that it opens at, from 1.
+    page: u32,
+    /// The words to mark, one a line.
+    words: String,
 }
 
 /// The source of synchronised text.
@@ -83,6 +100,8 @@ pub(super) struct Origin {
 /// The cited passage.
 pub(super) struct Cited {
     quote: Option<Quote>,
+    /// The text of the passage.
+    html: SafeHtml,
     /// Label of the passage; it differs for a search result, which is not a citation.
     label: &'static str,
     /// Whether the page contains the passage.
@@ -113,6 +132,8 @@ pub(super) struct ShowPage {
     shell: Shell,
     sheet: &'static str,
     editor: (&'static str, &'static str),
+    /// Script for captions and widths of pictures in the editor.
+    picture: &'static str,
     base: String,
     id: String,
     api: String,
@@ -161,12 +182,18 @@ pub(super) struct ShowPage {
     suggested: Vec<(String, String, String)>,
     linked_from: Vec<(&'static str, String, String)>,
     tasks: Vec<TaskLine>,
+    talks: Vec<CommentView>,
+    /// Files that were attached as to a task, with a comment.
+    attached: Vec<Line>,
+    talks_live: Live,
+    composer: Composer,
     history: String,
     ask_url: String,
 }
 
 web::region!(ShowPage, as_article, ShowArticle, "knowledge/show-article.html");
 web::region!(ShowPage, as_rail, ShowRail, "knowledge/show-rail.html");
+web::region!(ShowPage, as_talks, ShowTalks, "knowledge/show-talks.html");
 
 /// Query parameters.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -178,10 +205,15 @@ pub(super) struct ItemPageParams {
     /// Number of the cited passage, and the stamp of its text.
     p: Option<u32>,
     at: String,
+    /// Words to mark in the preview of a PDF.
+    q: String,
     /// Non-empty to render all of a long file.
     all: String,
     /// Non-empty to list only marked versions.
     marked: String,
+    /// The comment that the comment box quotes.
+    quote: String,
+    reply: String,
 }
 
 /// `GET /knowledge/{item}`
@@ -206,6 +238,7 @@ pub(super) async fn show(
     match (hx.is_partial(), part.as_str()) {
         (true, "body") => html::fragment(&page.as_article()),
         (true, "rail") => html::fragment(&page.as_rail()),
+        (true, "talks") => html::fragment(&page.as_talks()),
         _ => html::page(&page),
     }
 }
@@ -245,18 +278,12 @@ fn page(
     let body: Option<Body> = read.get(item.id)?;
     let reading: Option<Reading> = if body.is_some() { None } else { read.get(item.id)? };
     let tree = Tree::read(read)?;
-    let before = body.as_ref().map(|body| body.links.as_slice());
-    let by = body.as_ref().and_then(|body| body.by.run());
     let shown = untitled(beginning(&cut, body.is_some() || !params.all.is_empty()), &item);
-    let drawn = match &body {
-        Some(_) => {
-            let linked = links::linked(&scene.ws, read, &cut.text, (before, by))?;
-            web::md::anchored(&scene.md(read, &linked), links::anchor)
-        }
-        // Text of a source is rendered without mentions, like that of a file.
-        None if item.file.is_none() => web::md::anchored(&web::md::plain(shown), links::anchor),
-        None => SafeHtml::default(),
+    let drawn = match item.file {
+        Some(_) => SafeHtml::default(),
+        None => drawn(scene, read, (body.as_ref(), &cut, shown))?,
     };
+    let Discussion { talks, attached, composer } = discussion(scene, read, (item.id, params))?;
     let is_marked = !params.marked.is_empty();
     let live = |part: &str| Live::new(format!("{base}?part={part}")).record(ITEMS.name, item.id);
     let edits =
@@ -275,6 +302,7 @@ fn page(
         shell,
         sheet: sheet(),
         editor: (web::assets::more("rich.css"), web::assets::more("rich.js")),
+        picture: web::assets::more("picture.js"),
         id: item.id.to_string(),
         api: format!("/api/v1/knowledge/{}", item.id),
         heard: format!("hq:{}:{}", BODIES.name, item.id),
@@ -331,12 +359,55 @@ fn page(
         suggested: suggested.collect(),
         linked_from: linked_from.collect(),
         tasks: task_links::tasks_to(scene, read, &target)?,
+        talks,
+        attached,
+        talks_live: live("talks").table("task_files"),
+        composer,
         history: history::href::<Item>(&scene.ws, item.id),
         ask_url: scene.ws.url(&format!("tasks/new?description={}", format::query_value(&about))),
         icon: item.icon,
         title: item.title,
         list_url,
         base,
+    })
+}
+
+/// The text of a page, or what is shown of the text of a source.
+fn drawn(
+    scene: &ViewContext,
+    read: &dyn Read,
+    (body, cut, shown): (Option<&Body>, &Cut, &str),
+) -> Result<SafeHtml, KnowledgeError> {
+    let html = match body {
+        Some(body) => {
+            let known = (Some(body.links.as_slice()), body.by.run());
+            scene.article(read, &links::linked(&scene.ws, read, &cut.text, known)?)
+        }
+        // Text of a source is rendered without mentions, like that of a file.
+        None => web::md::article(shown, &|_| None),
+    };
+    Ok(web::md::anchored(&html, links::anchor))
+}
+
+/// The comments on an item with its attached files, and the box to write one.
+struct Discussion {
+    talks: Vec<CommentView>,
+    attached: Vec<Line>,
+    composer: Composer,
+}
+
+fn discussion(
+    scene: &ViewContext,
+    read: &dyn Read,
+    (id, params): (KnowledgeId, &ItemPageParams),
+) -> Result<Discussion, KnowledgeError> {
+    let place = Place::Row(entity::Target { table: ITEMS.number, id: id.uuid() });
+    let spot = Spot::here(read, place)?;
+    let begun = Begun::of(String::new(), &params.quote, &params.reply);
+    Ok(Discussion {
+        talks: comments::talks(scene, read, &spot)?.into_iter().map(|(_, talk)| talk).collect(),
+        attached: files::of(read, place)?.iter().map(|file| Line::new(scene, file)).collect(),
+        composer: comments::composer(scene, read, &spot, begun)?,
     })
 }
 
@@ -374,7 +445,8 @@ fn cited(
     let section = passage.filter(|_| file.is_none()).and_then(|passage| passage.section.last());
     let anchor = section.map_or_else(String::new, |section| links::anchor(section));
     let label = if params.at.is_empty() { "Found here" } else { "Cited here" };
-    Ok(Some(Cited { quote: shown.quote, label, on_page, anchor, told: shown.told }))
+    let html = shown.quote.as_ref().map(|quote| web::md::plain(&quote.text)).unwrap_or_default();
+    Ok(Some(Cited { quote: shown.quote, html, label, on_page, anchor, told: shown.told }))
 }
 
 fn origin_of(
@@ -456,6 +528,7 @@ fn file(
             .and_then(|reading| reading.media().1)
             .map(|label| encoding::name(label).to_owned()),
         encodings: encodings(item, reading),
+        preview: found::is_pdf(item).then(|| preview(cut, params)),
         leaves: shown
             .split(PAGE_END)
             .enumerate()
@@ -466,6 +539,16 @@ fn file(
         failed: reading
             .is_some_and(|reading| matches!(reading.state, crate::model::ReadingState::Failed(_))),
     })
+}
+
+fn preview(cut: &Cut, params: &ItemPageParams) -> Preview {
+    let (page, words) = found::on_page(cut, params.p, &params.q);
+    Preview {
+        script: web::assets::more("pdf.js"),
+        worker: web::assets::more("pdf-worker.js"),
+        page,
+        words,
+    }
 }
 
 /// The encodings to choose from for a file's text.

@@ -9,6 +9,7 @@
 //                               the place of what was typed: words, or one Markdown link. May be left out
 //     data-rich-files="<url>"   POST, multipart with the field `file`. Answers { "name", "url" }, or { "detail" } with
 //                               a status of 400 and above. May be left out
+//     data-rich-picture="<url>" the script for the caption and the width of a picture. May be left out
 //     data-rich-tasks           the names may also be asked for #tasks, as [ { "put", "about" } ]. May be left out
 //     data-rich-hint="<words>"  stands in an empty text. May be left out
 //   >…</textarea>

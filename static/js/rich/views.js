@@ -33,10 +33,34 @@ function item(node, view, getPos) {
   };
 }
 
-/* A page loads nothing from a third party: such a picture is named and not shown. */
-function image({ attrs: { src, alt, title } }) {
-  if (!isElsewhere(src)) return { dom: element("img", { src, alt, title: title || null }) };
-  return { dom: element("span", { class: "rich-away", title: src }, `Picture: ${alt || src}`) };
+/* A page loads nothing from a third party: such a picture is named and not shown. A width stands behind the words. */
+function image({ type, attrs: first }, view, getPos) {
+  const dom = element("span", { class: "rich-picture" });
+  const draw = ({ src, alt, title }) => {
+    const [, words, width] = /^([^]*?)\s*\|(\d{1,4}%?)$/.exec(alt) ?? [alt, alt];
+    const shown = isElsewhere(src)
+      ? element("span", { class: "rich-away", title: src }, `Picture: ${words || src}`)
+      : element("img", { src, alt: words, width });
+    dom.replaceChildren(shown, ...(title ? [element("small", {}, title)] : []));
+  };
+  let isSelected = false;
+  let close;
+  const select = (yes) => {
+    isSelected = yes;
+    dom.classList.toggle("ProseMirror-selectednode", yes);
+    close = close?.();
+    const { richPicture } = document.querySelector("[data-rich-picture]")?.dataset ?? {};
+    if (yes && richPicture) import(richPicture).then(({ open }) => isSelected && (close ??= open(view, getPos, dom)));
+  };
+  draw(first);
+  return {
+    dom,
+    update: (next) => next.type === type && (draw(next.attrs), true),
+    selectNode: () => select(true),
+    deselectNode: () => select(false),
+    ignoreMutation: () => true,
+    destroy: () => select(false),
+  };
 }
 
 function code(node, view, getPos) {

@@ -108,7 +108,8 @@ impl<'a> Reader<'a> {
             Kind::Comment => self.get::<Comment>(found)?.map(|comment| Document {
                 body: kept(&comment.body),
                 at: comment.created_at.as_second(),
-                ..for_all()
+                seen_by: vec![readers_of(&comment).to_owned()],
+                ..Document::default()
             }),
             Kind::Deliverable => {
                 self.get::<Deliverable>(found)?.map(|one| self.deliverable(one)).transpose()?
@@ -438,6 +439,16 @@ fn review(one: &Review) -> Document {
         status: one.verdict.word().to_owned(),
         at: one.created_at.as_second(),
         ..for_all()
+    }
+}
+
+/// Readers of a comment. Records with passages may be limited to some agents, so agents do not find comments on them.
+fn readers_of(comment: &Comment) -> &'static str {
+    let noun = comment.on.row().and_then(|row| cards::of_table(row.table));
+    let finds = noun.and_then(|noun| noun.finds.as_ref());
+    match finds.is_some_and(|finds| finds.parts.is_some()) {
+        true => PEOPLE,
+        false => EVERYBODY,
     }
 }
 

@@ -5,6 +5,7 @@ mod encodings;
 mod links;
 mod lists;
 mod marks;
+mod talks;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -294,8 +295,14 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
     assert!(shown.text.contains("Mango 3 EUR"), "{}", shown.text);
     let list = hq.owner().get(&format!("{HERE}/knowledge?q=mango")).await;
     assert!(list.text.contains("<mark>Mango</mark>"), "{}", list.text);
-    let place = format!("href=\"{HERE}/knowledge/{}?p=0#cited\"", id(&pdf));
+    let place = format!("href=\"{HERE}/knowledge/{}?p=0&#38;q=mango#cited\"", id(&pdf));
     assert!(list.text.contains(&place), "{}", list.text);
+    // The preview opens at the page of the hit and marks its words.
+    let shown = hq.owner().get(&format!("{HERE}/knowledge/{}?p=0&q=mangoes", id(&pdf))).await;
+    let preview = format!("data-pdf=\"{HERE}/knowledge/{}/file\"", id(&pdf));
+    assert!(shown.text.contains(&preview), "{}", shown.text);
+    let marks = "data-pdf-page=\"1\" data-pdf-words=\"mango\"";
+    assert!(shown.text.contains(marks), "{}", shown.text);
     // The palette shows and opens the passage.
     let palette = hq.owner().get(&format!("{HERE}/palette?q=mango")).await;
     assert!(palette.text.contains(&place), "{}", palette.text);
