@@ -33,6 +33,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,7 @@ use browser::fleet::Browsers;
 use crypto::keyring::Keyring;
 use crypto::redact::Redactor;
 use git::{AgentsRepo, GitError};
+use kernel::display;
 use kernel::id::IdSource;
 use kernel::{
     AccountId, Actor, Cause, Clock, Timestamp, TypedId as _, WorkspaceId, WorkspaceState,
@@ -439,7 +441,10 @@ impl Ws {
     #[must_use]
     pub fn closed_words(&self) -> Option<String> {
         let Standing { state, delete_after } = self.standing();
-        let until = delete_after.map(|at| at.strftime("%-d %B %Y, %H:%M UTC").to_string());
+        let until = delete_after.map(|at| {
+            let at = at.to_zoned(TimeZone::UTC);
+            format!("{}, {} UTC", display::long_day(at.date()), display::time(at.time()))
+        });
         match state {
             WorkspaceState::Active => None,
             WorkspaceState::Archived => Some(

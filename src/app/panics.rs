@@ -9,6 +9,7 @@ use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use kernel::display::Forms;
 use parking_lot::Mutex;
 
 use crate::Ws;
@@ -48,13 +49,15 @@ pub fn blocking<T: Send + 'static, E>(
     Blocking { done: Box::pin(run_blocking(job)), slot, early: Some(Box::new(early)) }
 }
 
-/// Wraps `work` in a job that stores its result in a slot.
+/// Wraps `work` in a job that stores its result in a slot. It formats in the forms of the person of this request.
 pub(crate) fn into_slot<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> (Job, Arc<Mutex<Option<T>>>) {
     let slot = Arc::new(Mutex::new(None));
     let result = Arc::clone(&slot);
+    let forms = Forms::current();
     let job = Box::new(move || {
+        let _entered = forms.enter();
         let value = work();
         *result.lock() = Some(value);
     });

@@ -8,6 +8,8 @@ use entity::{
     Meaning, Rows, Type, text_of,
 };
 use features::tasks::queries::people::assignee_of;
+use jiff::tz::TimeZone;
+use kernel::display;
 use kernel::text::one_line;
 use kernel::{Actor, Part, TypedId as _};
 use search::Document;
@@ -430,8 +432,10 @@ fn display_value(kind: &'static RowKind, read: &dyn Read, field: &str, value: &V
         None => Value::Null,
         Some(FieldValue::Number(number)) => json!(number.grouped()),
         Some(FieldValue::YesNo(yes)) => json!(yes),
-        Some(FieldValue::Day(day)) => json!(day.strftime("%-d %b %Y").to_string()),
-        Some(FieldValue::At(at)) => json!(at.strftime("%-d %b %Y, %H:%M").to_string()),
+        Some(FieldValue::Day(day)) => json!(display::day(day)),
+        Some(FieldValue::At(at)) => {
+            json!(display::day_time(at.to_zoned(TimeZone::UTC).datetime()))
+        }
         Some(FieldValue::Choice(key)) => json!(labels(kind, read, field, &[key]).concat()),
         Some(FieldValue::Choices(all)) => json!(labels(kind, read, field, &all)),
         Some(FieldValue::Who(who)) => serde_json::to_value(who).unwrap_or_default(),

@@ -2,6 +2,7 @@
 //! same type, so pages, API, tools and import share one check, one form control and one schema.
 
 use jiff::civil::Date;
+use kernel::display;
 use kernel::text::{capitalized, cut, nearest, one_line, slug};
 use kernel::{Assignee, Hue};
 use serde::{Deserialize, Serialize};
@@ -386,7 +387,7 @@ impl Column {
     pub fn shown(&self, value: &FieldValue, names: &dyn Names) -> String {
         match value {
             FieldValue::Number(number) => self.look.shown(*number),
-            FieldValue::Day(day) => day.strftime("%-d %b %Y").to_string(),
+            FieldValue::Day(day) => display::day(*day),
             FieldValue::YesNo(yes) => (if *yes { "Yes" } else { "No" }).to_owned(),
             FieldValue::Choice(key) => self.label_of(key),
             FieldValue::Choices(keys) => {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
-use kernel::{Assignee, Timestamp};
+use kernel::{Assignee, Timestamp, display};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
@@ -62,23 +62,18 @@ impl Decimal {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// With thousands separators, and at least two decimal places if there are any: `1,234.50`.
+    /// In the person's form, with thousands separators, and at least two decimal places if there are any: `1,234.50`.
     #[must_use]
     pub fn grouped(self) -> String {
-        let text = self.to_string();
-        let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
-        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-        let mut shown = String::new();
-        for (n, digit) in whole.chars().enumerate() {
-            if 0 < n && (whole.len() - n).is_multiple_of(3) {
-                shown.push(',');
-            }
-            shown.push(digit);
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (size, one) = (self.0.unsigned_abs(), ONE.unsigned_abs());
+        let shown = display::grouped(size / one);
+        if size.is_multiple_of(one) {
+            return format!("{sign}{shown}");
         }
-        match part {
-            "" => format!("{sign}{shown}"),
-            part => format!("{sign}{shown}.{part:0<2}"),
-        }
+        let part = format!("{:06}", size % one);
+        let part = part.trim_end_matches('0');
+        format!("{sign}{shown}{}{part:0<2}", display::decimal_mark())
     }
 
     /// As a JSON number.

@@ -2,19 +2,19 @@
 
 use jiff::civil::Time;
 
-use crate::FieldError;
 use crate::day::small;
+use crate::{FieldError, display};
 
 /// Error message for an invalid time of day.
 pub const WANTED: &str = "Write the time as 9:30, 930 or 9:30 pm.";
 
 const HALVES: [(&str, bool); 4] = [("am", false), ("a.m.", false), ("pm", true), ("p.m.", true)];
 
-/// Formats a time for input fields, as [`read`] parses it: `09:30`. Seconds appear only if they are not zero.
+/// Formats a time for input fields, as [`read`] parses it: `09:30`, or in the person's form. Seconds appear only if they
+/// are not zero.
 #[must_use]
 pub fn written(time: Time) -> String {
-    let form = if time.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
-    time.strftime(form).to_string()
+    if time.second() == 0 { display::time(time) } else { display::exact_time(time) }
 }
 
 /// Parses a time of day.

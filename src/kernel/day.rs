@@ -3,7 +3,8 @@
 use jiff::civil::{Date, DateTime, Weekday};
 use jiff::{Timestamp, ToSpan as _};
 
-use crate::{FieldError, clock};
+use crate::display::{self, Forms};
+use crate::{DateForm, FieldError, clock};
 
 /// Error message for an invalid day.
 pub const WANTED: &str = "Write the day as 24 Dec, Friday or 2026-12-24.";
@@ -44,10 +45,10 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
-/// Formats a day for input fields, as [`read`] parses it: `24 Nov 2026`.
+/// Formats a day for input fields, as [`read`] parses it: `24 Nov 2026`, or in the person's form.
 #[must_use]
 pub fn written(day: Date) -> String {
-    day.strftime("%-d %b %Y").to_string()
+    display::day(day)
 }
 
 /// Formats a day with its time as [`read_timed`] parses it: `24 Nov 2026, 14:30`.
@@ -93,7 +94,7 @@ pub fn read_timed(text: &str, today: Date, toward: Toward) -> Option<DateTime> {
 }
 
 /// Parses a day. Returns `None` for other text and for ambiguous dates: `3/4` means March to some readers and April to
-/// others.
+/// others, unless the person has chosen a form with slashes.
 #[must_use]
 pub fn read(text: &str, today: Date, toward: Toward) -> Option<Date> {
     let text = text.to_lowercase();
@@ -185,7 +186,7 @@ fn year(digits: &str) -> Option<i16> {
     plain.then(|| digits.parse().ok()).flatten()
 }
 
-/// Parses `2026-11-24`, `24.11.` and `24.11.2026`. A date with slashes must be unambiguous.
+/// Parses `2026-11-24`, `24.11.` and `24.11.2026`. A date with slashes must be unambiguous or in the person's form.
 fn figures(word: &str, today: Date, toward: Toward) -> Option<Date> {
     if let [years, month, day] = word.split('-').collect::<Vec<_>>().as_slice() {
         return Date::new(year(years)?, small(month)?, small(day)?).ok();
@@ -200,7 +201,11 @@ fn figures(word: &str, today: Date, toward: Toward) -> Option<Date> {
     let (one, other) = (small(one)?, small(other)?);
     let (day, month) = match (sign, one <= 12, other <= 12) {
         ('.', ..) => (one, other),
-        (_, true, true) if one != other => return None,
+        (_, true, true) if one != other => match Forms::current().date {
+            DateForm::MonthFirst => (other, one),
+            DateForm::DayFirst => (one, other),
+            DateForm::Words | DateForm::Dots | DateForm::Iso => return None,
+        },
         (_, true, false) => (other, one),
         _ => (one, other),
     };
@@ -226,6 +231,8 @@ fn dated(day: i8, month: i8, year: Option<i16>, today: Date, toward: Toward) -> 
 #[cfg(test)]
 mod tests {
     use super::{Toward, in_field, read, read_timed, written, written_timed};
+    use crate::display::Forms;
+    use crate::{DateForm, TimeForm};
     use jiff::civil::{Date, date};
     use proptest::prelude::*;
 
@@ -343,6 +350,24 @@ mod tests {
     }
 
     #[test]
+    fn a_date_with_slashes_is_read_in_the_form_of_the_person() {
+        for (form, text, day) in [
+            (DateForm::MonthFirst, "3/4/2027", "2027-03-04"),
+            (DateForm::MonthFirst, "3/4", "2027-03-04"),
+            (DateForm::MonthFirst, "24/12/2026", "2026-12-24"),
+            (DateForm::DayFirst, "3/4/2027", "2027-04-03"),
+            (DateForm::DayFirst, "03/04", "2027-04-03"),
+            (DateForm::DayFirst, "12/24/2026", "2026-12-24"),
+        ] {
+            let _entered = Forms { date: form, ..Forms::USUAL }.enter();
+            let found = read(text, TODAY, Toward::Ahead).map(|day| day.to_string());
+            assert_eq!(found.as_deref(), Some(day), "{text}, {form}");
+        }
+        let _entered = Forms { date: DateForm::Iso, ..Forms::USUAL }.enter();
+        assert_eq!(read("3/4/2027", TODAY, Toward::Ahead), None);
+    }
+
+    #[test]
     fn an_empty_field_is_no_day_and_a_wrong_one_is_named() {
         assert_eq!(in_field("from", " ", TODAY, Toward::Back).unwrap(), None);
         assert_eq!(in_field("from", "fri", TODAY, Toward::Back).unwrap(), Some(date(2026, 11, 13)));
@@ -353,6 +378,21 @@ mod tests {
         #[test]
         fn what_a_field_shows_with_a_time_is_read_again(day in 1_i8..=28, hour in 0_i8..24, second in 0_i8..60) {
             let at = date(2027, 3, day).at(hour, 5, second, 0);
+            prop_assert_eq!(read_timed(&written_timed(at), TODAY, Toward::Ahead), Some(at));
+        }
+
+        #[test]
+        fn what_a_field_shows_is_read_again_in_each_form(
+            month in 1_i8..=12,
+            day in 1_i8..=28,
+            form in 0_usize..5,
+            hour in 0_i8..24,
+        ) {
+            let forms =
+                Forms { date: DateForm::ALL[form], time: TimeForm::Halves, ..Forms::USUAL };
+            let _entered = forms.enter();
+            let at = date(2027, month, day).at(hour, 5, 0, 0);
+            prop_assert_eq!(read(&written(at.date()), TODAY, Toward::Ahead), Some(at.date()));
             prop_assert_eq!(read_timed(&written_timed(at), TODAY, Toward::Ahead), Some(at));
         }
 

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod colour;
 pub mod cursor;
 pub mod day;
+pub mod display;
 pub mod env_names;
 pub mod error;
 pub mod event;
@@ -45,10 +46,11 @@ pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
     AccessDecision, AgentStatus, ApprovalAnswer, Assignee, CadenceKind, CallEnd, CallKind, Can,
-    CatchUp, Delegation, DeliverableState, DropPolicy, FactorChange, Fast, Fate, FiredBy, HaltHow,
-    Hue, ItemKind, ItemState, Manager, MissedPolicy, NoticeGroup, NoticeKind, Outcome, Overlap,
-    Period, Placed, PricedBy, Priority, QueueMode, ReactionKind, RelationKind, Risk, Role, Route,
-    RoutineAct, RoutineSession, RowAct, RunState, RunTrigger, Scope, StreamKind, TaskField,
-    TaskState, TaskStatus, Thinking, TrustMode, UnknownWord, Verbosity, Verdict, WaitFor,
-    WatchReason, WheelAct, WorkspaceState,
+    CatchUp, DateForm, Delegation, DeliverableState, Density, DropPolicy, FactorChange, Fast, Fate,
+    FiredBy, FirstDay, HaltHow, Hue, ItemKind, ItemState, Manager, MissedPolicy, NoticeGroup,
+    NoticeKind, NumberForm, Outcome, Overlap, Period, Placed, PricedBy, Priority, QueueMode,
+    ReactionKind, RelationKind, Risk, Role, Route, RoutineAct, RoutineSession, RowAct, RunState,
+    RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus, ThemeChoice, Thinking,
+    TimeForm, TrustMode, UnknownWord, Verbosity, Verdict, WaitFor, WatchReason, WheelAct,
+    WorkspaceState,
 };

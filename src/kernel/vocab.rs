@@ -95,6 +95,7 @@ macro_rules! words {
 
 mod groups;
 mod lines;
+mod looks;
 mod money;
 mod notices;
 mod routines;
@@ -104,6 +105,7 @@ mod trust;
 
 pub use groups::{Hue, ReactionKind, RelationKind, StreamKind};
 pub use lines::{Delegation, Manager};
+pub use looks::{DateForm, Density, FirstDay, NumberForm, ThemeChoice, TimeForm};
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
 pub use notices::{NoticeGroup, NoticeKind, WatchReason};
 pub use routines::{CatchUp, Fate, FiredBy, Overlap, RoutineAct, RoutineSession};

@@ -202,6 +202,7 @@ pub static EXCLUDED: &[&str] = &[
     "invites",
     "invite_hashes",
     "people",
+    "brand",
     "handovers",
     "read_marks",
     "needs_away",

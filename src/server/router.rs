@@ -22,6 +22,7 @@ use tracing::Instrument;
 
 use app::config::Config;
 use app::{App, Ws};
+use interfaces_account::users::pages::appearance as looks;
 use interfaces_account::users::session::{self, Caller, Door};
 use kernel::{Can, ProblemKind};
 use web::error::{ApiError, Failure, Inside, PageError};
@@ -30,13 +31,12 @@ use web::routes::{Mounted, Needs, Routes, is_api};
 use web::session::{PROOF_REQUIRED, Peer, Person, RequestId, ShellMaker};
 use web::shell::Theme;
 use web::trouble::{Act, Trouble};
-use web::{assets, flash, headers, idempotency, region_etag, shell, slow, week};
+use web::{assets, flash, headers, idempotency, region_etag, slow};
 
 use super::{
     access, backups, compression, data_dir_guard, doors, exports, first_boot, health, hosts,
     installed, local, module_off, onboarding, openapi, operate, people, retry, tasks, transfer,
-    try_practice,
-    workspaces,
+    try_practice, workspaces,
 };
 
 /// Maximum size of a request body in bytes.
@@ -130,8 +130,8 @@ fn own_routes() -> Routes {
         .get("/s/{file}", assets::serve.needs(Can::Open))
         .get("/favicon.ico", assets::favicon.needs(Can::Open))
         .get("/ahead.json", assets::ahead.needs(Can::Open))
-        .post("/theme", shell::switch_theme.needs(Can::Open))
-        .post("/week", week::choose.needs(Can::Open))
+        .post("/theme", looks::switch_theme.needs(Can::Open))
+        .post("/week", looks::choose_week.needs(Can::Open))
         .get("/w/{ws}", slash.needs(Can::Read))
         .get("/onboarding", start.needs(Can::Open));
     #[cfg(debug_assertions)]

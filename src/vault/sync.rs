@@ -9,6 +9,7 @@ use gateways::model::{CUT_HOURS, Gateway, local};
 use gateways::queries as places;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use kernel::display;
 use kernel::{AgentId, GatewayId, Timestamp};
 use store::{Read, ReadExt as _, StoreError};
 
@@ -236,8 +237,11 @@ pub fn describe(all: &[On], now: Timestamp, zone: &TimeZone) -> String {
 /// Time of day, with the date unless it is today.
 fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, now) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
-    let format = if at.date() == now.date() { "%H:%M" } else { "%-d %b, %H:%M" };
-    at.strftime(format).to_string()
+    let time = display::time(at.time());
+    match at.date() == now.date() {
+        true => time,
+        false => format!("{}, {time}", display::day_of_year(at.date())),
+    }
 }
 
 #[cfg(test)]

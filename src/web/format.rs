@@ -1,6 +1,13 @@
-//! Human-readable numbers: money, tokens, sizes, durations.
+//! Human-readable numbers and dates: money, tokens, sizes, durations, days, times. They follow the form of the person
+//! whose request runs on this thread ([`kernel::display`]).
 
 use std::time::Duration;
+
+pub use kernel::display::{
+    day, day_of_year, day_time, exact_time, grouped, long_day, long_day_of_year, near_day,
+    short_time, time,
+};
+use kernel::display::{decimal_mark, entered, plain_number};
 
 /// Dollars with two decimals, four below a cent: `$0.0042`, `$1.49`, `$1,204.00`.
 pub fn money(micros: i64) -> String {
@@ -8,10 +15,10 @@ pub fn money(micros: i64) -> String {
     let micros = micros.unsigned_abs();
     // Amounts below half of the last digit are shown as zero.
     if (50..10_000).contains(&micros) {
-        return format!("{sign}$0.{:04}", (micros + 50) / 100);
+        return format!("{sign}$0{}{:04}", decimal_mark(), (micros + 50) / 100);
     }
     let cents = (micros + 5_000) / 10_000;
-    format!("{sign}${}.{:02}", grouped(cents / 100), cents % 100)
+    format!("{sign}${}{}{:02}", grouped(cents / 100), decimal_mark(), cents % 100)
 }
 
 /// A limit in dollars, without cents if they are zero: `$40`, `$1,200`, `$0.50`.
@@ -24,17 +31,17 @@ pub fn limit(micros: i64) -> String {
 
 /// Dollars for an input field: `40`, `12.50`.
 pub fn plain_dollars(micros: i64) -> String {
-    match (micros / 1_000_000, micros % 1_000_000) {
+    entered(&match (micros / 1_000_000, micros % 1_000_000) {
         (whole, 0) => whole.to_string(),
         (whole, part) if part % 10_000 == 0 => format!("{whole}.{:02}", part / 10_000),
         (whole, part) => format!("{whole}.{part:06}").trim_end_matches('0').to_owned(),
-    }
+    })
 }
 
 /// Parses typed dollars into micro-dollars: `40`, `$40`, `1,200.50`; `None` if invalid.
 #[must_use]
 pub fn parse_dollars(text: &str) -> Option<i64> {
-    let text = text.trim().trim_start_matches('$').replace([',', ' '], "");
+    let text = plain_number(text.trim().trim_start_matches('$')).replace([',', ' '], "");
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     if (whole.is_empty() && part.is_empty()) || !digits(whole) || !digits(part) || 6 < part.len() {
@@ -47,24 +54,12 @@ pub fn parse_dollars(text: &str) -> Option<i64> {
 
 /// A number of tokens: `812`, `12.3K`, `1.2M`.
 pub fn tokens(n: u64) -> String {
+    let mark = decimal_mark();
     match n {
         0..1_000 => n.to_string(),
-        1_000..999_950 => format!("{}.{}K", (n + 50) / 1_000, (n + 50) % 1_000 / 100),
-        _ => format!("{}.{}M", (n + 50_000) / 1_000_000, (n + 50_000) % 1_000_000 / 100_000),
+        1_000..999_950 => format!("{}{mark}{}K", (n + 50) / 1_000, (n + 50) % 1_000 / 100),
+        _ => format!("{}{mark}{}M", (n + 50_000) / 1_000_000, (n + 50_000) % 1_000_000 / 100_000),
     }
-}
-
-/// A whole number with commas: `12,345`.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if 0 < i && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Percent-encodes a query value. Letters, digits and `-._~/` stay.
@@ -91,7 +86,8 @@ pub fn count(n: u64, one: &str, many: &str) -> String {
 
 /// A file size: `512 B`, `12.5 KB`, `3.0 MB`.
 pub fn size(bytes: u64) -> String {
-    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    let mark = decimal_mark();
+    let tenths = |unit: u64| format!("{}{mark}{}", bytes / unit, bytes % unit * 10 / unit);
     match bytes {
         0..1_024 => format!("{bytes} B"),
         1_024..1_048_576 => format!("{} KB", tenths(1_024)),
@@ -110,7 +106,7 @@ pub fn duration(length: Duration) -> String {
     match whole {
         0 if length.subsec_millis() == 0 => "0 s".to_owned(),
         0 if length.subsec_millis() < 100 => format!("{} ms", length.subsec_millis()),
-        0 => format!("0.{} s", length.subsec_millis() / 100),
+        0 => format!("0{}{} s", decimal_mark(), length.subsec_millis() / 100),
         1..60 => format!("{whole} s"),
         60..3_600 => pair(whole / 60, "min", whole % 60, "s"),
         3_600..86_400 => pair(whole / 3_600, "h", whole % 3_600 / 60, "min"),
@@ -123,7 +119,26 @@ mod tests {
     use super::{
         count, duration, grouped, limit, money, parse_dollars, plain_dollars, size, tokens,
     };
+    use kernel::NumberForm;
+    use kernel::display::Forms;
     use std::time::Duration;
+
+    #[test]
+    fn numbers_are_written_and_read_in_the_form_of_the_person() {
+        let _entered = Forms { number: NumberForm::Point, ..Forms::USUAL }.enter();
+        assert_eq!(money(-1_204_500_000), "-$1.204,50");
+        assert_eq!((money(4_200), limit(1_200_000_000)), ("$0,0042".into(), "$1.200".into()));
+        assert_eq!(money(i64::MAX), "$9.223.372.036.854,78");
+        assert_eq!((tokens(12_345), size(12_800)), ("12,3K".into(), "12,5 KB".into()));
+        assert_eq!(duration(Duration::from_millis(420)), "0,4 s");
+        for micros in [40_000_000, 12_500_000, 1, 1_234_567] {
+            assert_eq!(parse_dollars(&plain_dollars(micros)), Some(micros));
+        }
+        assert_eq!(plain_dollars(12_500_000), "12,50");
+        assert_eq!(parse_dollars("$1.200"), Some(1_200_000_000));
+        assert_eq!(parse_dollars("1.200,50"), Some(1_200_500_000));
+        assert_eq!(parse_dollars("2.50"), Some(2_500_000));
+    }
 
     #[test]
     fn money_shows_four_places_below_a_cent() {

@@ -96,7 +96,7 @@ struct Gallery {
 impl Gallery {
     fn new(theme: Theme, now: Timestamp) -> Self {
         let mut shell = sample_shell();
-        shell.theme = theme;
+        shell.viewer.theme = theme;
         shell.flash = vec![Flash::ok("Created ‘Compare leasing prices’")];
         let today = date(2026, 11, 20);
         let ago = |secs: i64| RelTime::new(now - secs.seconds(), now, &TimeZone::UTC);

@@ -1,4 +1,4 @@
-//! Display preferences of a browser, stored in cookies for one year: theme, first day of the week, timeline detail.
+//! Display preferences of a browser, stored in cookies for one year: theme, layout of lists, timeline detail.
 //! Each has its own cookie. They never affect permissions.
 
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
@@ -27,18 +27,18 @@ mod tests {
     #[test]
     fn a_word_is_found_under_its_own_name_alone() {
         let mut headers = HeaderMap::new();
-        assert_eq!(kept(&headers, "hq_week"), "");
-        headers.append("cookie", "a=b; my_hq_week=monday; hq_week=sunday".parse().unwrap());
+        assert_eq!(kept(&headers, "hq_lines"), "");
+        headers.append("cookie", "a=b; my_hq_lines=monday; hq_lines=sunday".parse().unwrap());
         headers.append("cookie", "hq_timeline=comments".parse().unwrap());
-        assert_eq!(kept(&headers, "hq_week"), "sunday");
+        assert_eq!(kept(&headers, "hq_lines"), "sunday");
         assert_eq!(kept(&headers, "hq_timeline"), "comments");
         assert_eq!(kept(&headers, "week"), "");
     }
 
     #[test]
     fn a_word_that_cannot_stand_in_a_header_is_not_kept() {
-        let line = keep("hq_week", "sunday").expect("a header");
-        assert_eq!(line, "hq_week=sunday; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax");
-        assert_eq!(keep("hq_week", "a\nb"), None);
+        let line = keep("hq_lines", "sunday").expect("a header");
+        assert_eq!(line, "hq_lines=sunday; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax");
+        assert_eq!(keep("hq_lines", "a\nb"), None);
     }
 }

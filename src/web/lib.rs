@@ -6,8 +6,10 @@
 // Allows templates of all packages to use paths such as `web::draw::icon`.
 extern crate self as web;
 
+pub mod appearance;
 pub mod assets;
 pub mod blocks;
+pub mod brand;
 pub mod checklist;
 pub mod draw;
 pub mod emoji;

@@ -43,11 +43,12 @@ const GROUPS: [(&str, &[SettingsEntry]); 5] = [
     (
         "You",
         &[
+            entry("profile", "Profile", "user", "name time zone password me account"),
             entry(
-                "profile",
-                "Profile",
-                "user",
-                "name time zone password theme appearance light dark me account",
+                "appearance",
+                "Appearance",
+                "sun",
+                "theme light dark density compact week monday sunday date time number format",
             ),
             entry("notifications", "Notifications", "bell", "push email digest quiet alerts"),
             entry(
@@ -67,8 +68,8 @@ const GROUPS: [(&str, &[SettingsEntry]); 5] = [
                 "general",
                 "General",
                 "settings",
-                "workspace name emoji task key time zone monthly budget run limits sub-agents \
-                 conversations messages private hosts archive delete",
+                "workspace name emoji brand colour task key time zone monthly budget run limits \
+                 sub-agents conversations messages private hosts archive delete",
             ),
             entry(
                 "modules",
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn keywords_find_pages() {
         assert_eq!(words("password"), ["profile", "security", "secrets"]);
-        assert_eq!(words("Theme"), ["profile"]);
+        assert_eq!(words("Theme"), ["appearance"]);
         assert_eq!(words("budget"), ["general", "usage"]);
         assert_eq!(words("time  zone"), ["profile", "general"]);
         assert_eq!(words("boat"), ["boats"]);

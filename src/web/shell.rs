@@ -5,13 +5,13 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::http::header::{HeaderMap, HeaderValue, REFERER, SET_COOKIE};
+use axum::http::header::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
+use crate::appearance::Viewer;
 use crate::assets::{self, Links};
 use crate::habit;
 use crate::html;
-use crate::hx::Hx;
 use crate::live::Live;
 use crate::parts::{Dot, Face, Tone};
 use crate::settings_menu::SettingsMenu;
@@ -89,17 +89,9 @@ impl Theme {
     }
 }
 
-/// `POST /theme`: toggles the theme for a browser without JavaScript and redirects back.
-pub async fn switch_theme(headers: HeaderMap) -> Response {
-    let back = headers.get(REFERER).and_then(|v| v.to_str().ok()).and_then(own_path);
-    let mut response = Hx::default().go_to(back.unwrap_or("/"));
-    let cookie = Theme::from_headers(&headers).other().cookie();
-    response.headers_mut().insert(SET_COOKIE, cookie);
-    response
-}
-
 /// The path of a URL. Redirects to it cannot leave this host.
-pub(super) fn own_path(referer: &str) -> Option<&str> {
+#[must_use]
+pub fn own_path(referer: &str) -> Option<&str> {
     let rest = referer.split_once("://")?.1;
     let path = &rest[rest.find('/')?..];
     (!path.starts_with("//") && !path.starts_with("/\\")).then_some(path)
@@ -375,8 +367,10 @@ pub struct Shell {
     pub warning: Option<Warning>,
     /// Notification bell.
     pub bell: Option<Bell>,
-    /// Theme from the cookie.
-    pub theme: Theme,
+    /// Appearance of the page.
+    pub viewer: Viewer,
+    /// URL of the style sheet with the colours of the workspace; empty without a brand colour.
+    pub brand: String,
     /// Whether this is a settings page; set by [`Shell::at`].
     pub settings: bool,
     /// Additional settings pages: path segment and label.
@@ -433,6 +427,11 @@ impl Shell {
         assets::links()
     }
 
+    /// Attributes of the `html` element.
+    pub fn look(&self) -> Look<'_> {
+        Look { viewer: &self.viewer }
+    }
+
     /// The document from the end of the title to the breadcrumb.
     pub fn begin(&self) -> Begin<'_> {
         Begin { shell: self }
@@ -476,6 +475,15 @@ impl Shell {
 
 // Parts that the layout renders around the blocks of a page. Each is a separate template, so that it is compiled once
 // and not for each page.
+
+/// See [`Shell::look`].
+#[derive(Template)]
+#[template(path = "shell/look.html")]
+pub struct Look<'a> {
+    viewer: &'a Viewer,
+}
+
+impl HtmlSafe for Look<'_> {}
 
 /// See [`Shell::begin`].
 #[derive(Template)]
@@ -524,7 +532,7 @@ impl HtmlSafe for Layers<'_> {}
 
 #[cfg(test)]
 mod tests {
-    use super::{NavGroup, NavItem, Place, Shell, Theme};
+    use super::{NavGroup, NavItem, Place, Shell, Theme, own_path};
     use axum::http::HeaderMap;
 
     #[test]
@@ -543,16 +551,11 @@ mod tests {
         assert!(css.contains(&format!("--surface: light-dark({light}, {dark});")));
     }
 
-    #[tokio::test]
-    async fn the_theme_button_works_without_script_and_stays_on_this_host() {
-        let mut headers = HeaderMap::new();
-        headers.insert("cookie", "hq_theme=dark".parse().unwrap());
-        headers.insert("referer", "http://127.0.0.1:8080/w/acme/tasks?q=x".parse().unwrap());
-        let answer = super::switch_theme(headers.clone()).await;
-        assert_eq!(answer.headers()["location"], "/w/acme/tasks?q=x");
-        assert!(answer.headers()["set-cookie"].to_str().unwrap().starts_with("hq_theme=light;"));
-        headers.insert("referer", "http://127.0.0.1:8080//evil.example".parse().unwrap());
-        assert_eq!(super::switch_theme(headers).await.headers()["location"], "/");
+    #[test]
+    fn a_redirect_to_a_referer_stays_on_this_host() {
+        assert_eq!(own_path("http://127.0.0.1:8080/w/acme/tasks?q=x"), Some("/w/acme/tasks?q=x"));
+        assert_eq!(own_path("http://127.0.0.1:8080//evil.example"), None);
+        assert_eq!(own_path("nonsense"), None);
     }
 
     #[test]

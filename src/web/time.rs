@@ -6,6 +6,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit, Zoned};
+use kernel::{clock, display};
 
 use crate::parts::{Choice, Tone};
 
@@ -27,7 +28,13 @@ impl RelTime {
         Self {
             iso: at.to_string(),
             text: relative(&local, &now.to_zoned(zone.clone())),
-            exact: local.strftime("%A, %-d %B %Y, %H:%M:%S %Z").to_string(),
+            exact: format!(
+                "{}, {}, {} {}",
+                local.strftime("%A"),
+                display::long_day(local.date()),
+                display::exact_time(local.time()),
+                local.strftime("%Z")
+            ),
         }
     }
 }
@@ -50,10 +57,9 @@ fn relative(at: &Zoned, now: &Zoned) -> String {
 fn dated(at: &Zoned, now: &Zoned) -> String {
     match days_between(now.date(), at.date()) {
         -1 => "yesterday".to_owned(),
-        0 => at.strftime("%H:%M").to_string(),
+        0 => display::time(at.time()),
         1 => "tomorrow".to_owned(),
-        _ if at.year() == now.year() => at.strftime("%-d %b").to_string(),
-        _ => at.strftime("%-d %b %Y").to_string(),
+        _ => display::near_day(at.date(), now.date()),
     }
 }
 
@@ -84,8 +90,7 @@ impl Due {
             0 => "Today".to_owned(),
             1 => "Tomorrow".to_owned(),
             2..=6 => date.strftime("%A").to_string(),
-            _ if date.year() == today.year() => date.strftime("%-d %b").to_string(),
-            _ => date.strftime("%-d %b %Y").to_string(),
+            _ => display::near_day(date, today),
         };
         let tone = match (work, days) {
             (Work::Late, _) => Tone::Danger,
@@ -101,7 +106,8 @@ impl Due {
         if time.is_empty() {
             return self;
         }
-        Self { text: format!("{}, {time}", self.text), time, ..self }
+        let shown = clock::read(&time).map_or_else(|| time.clone(), display::time);
+        Self { text: format!("{}, {shown}", self.text), time, ..self }
     }
 }
 
@@ -140,6 +146,8 @@ mod tests {
     use jiff::civil::date;
     use jiff::tz::TimeZone;
     use jiff::{Timestamp, ToSpan};
+    use kernel::display::Forms;
+    use kernel::{DateForm, TimeForm};
 
     #[test]
     fn a_moment_is_told_from_now() {
@@ -172,6 +180,25 @@ mod tests {
         let time = RelTime::new(at, at + 1.hour(), &zone);
         assert_eq!(time.exact, "Saturday, 21 November 2026, 00:30:00 CET");
         assert_eq!(time.iso, "2026-11-20T23:30:00Z");
+    }
+
+    #[test]
+    fn a_time_is_written_in_the_form_of_the_person_on_both_sides_of_a_clock_change() {
+        let forms = Forms { date: DateForm::MonthFirst, time: TimeForm::Halves, ..Forms::USUAL };
+        let _entered = forms.enter();
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let exact = |at: &str| {
+            let at: Timestamp = at.parse().unwrap();
+            RelTime::new(at, at, &zone).exact
+        };
+        assert_eq!(exact("2026-10-25T00:30:00Z"), "Sunday, 10/25/2026, 2:30:00 am CEST");
+        assert_eq!(exact("2026-10-25T01:30:00Z"), "Sunday, 10/25/2026, 2:30:00 am CET");
+        let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let text = |at: &str| RelTime::new(at.parse().unwrap(), now, &zone).text;
+        assert_eq!(text("2026-11-12T08:00:00Z"), "11/12");
+        assert_eq!(text("2025-11-12T08:00:00Z"), "11/12/2025");
+        let due = Due::new(date(2027, 1, 4), date(2026, 11, 20), Work::Open).at("14:30".to_owned());
+        assert_eq!((due.text.as_str(), due.time.as_str()), ("1/4/2027, 2:30 pm", "14:30"));
     }
 
     #[test]

@@ -1,21 +1,31 @@
-//! First day of the week, stored in a cookie of the browser like the theme.
+//! First day of the week: chosen by the person, or by the country of the browser's language.
 
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::{HeaderMap, REFERER, SET_COOKIE};
+use axum::http::header::{ACCEPT_LANGUAGE, HeaderMap};
 use axum::http::request::Parts;
-use axum::response::Response;
 use jiff::civil::{Date, Weekday};
-use serde::Deserialize;
+use kernel::FirstDay;
 
-use crate::extract::Form;
-use crate::habit;
-use crate::hx::Hx;
-use crate::shell::own_path;
+use crate::appearance::Viewer;
 
-/// Cookie name.
-const COOKIE_NAME: &str = "hq_week";
+/// Countries whose weeks begin on Sunday (CLDR, `weekData`).
+const SUNDAY: &str = "AG AS BD BR BS BT BW BZ CA CO DM DO ET GT GU HK HN ID IL IN JM JP KE KH KR LA MH MM MO MT MX \
+     MZ NI NP PA PE PH PK PR PT PY SA SG SV TH TT TW UM US VE VI WS YE ZA ZW";
+/// Countries whose weeks begin on Saturday.
+const SATURDAY: &str = "AE AF BH DJ DZ EG IQ IR JO KW LY OM QA SD SY";
+/// The country of a language that a browser sends without one.
+const COUNTRIES: [(&str, &str); 8] = [
+    ("ar", "EG"),
+    ("fa", "IR"),
+    ("he", "IL"),
+    ("hi", "IN"),
+    ("id", "ID"),
+    ("ja", "JP"),
+    ("ko", "KR"),
+    ("th", "TH"),
+];
 
 /// The first day of a week.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,10 +63,37 @@ impl WeekStart {
         Self::ALL.iter().find(|(day, ..)| *day == self).map_or("monday", |(_, word, _)| word)
     }
 
-    /// The day in the request's cookie.
+    /// The chosen day; otherwise that of the browser's first language.
     #[must_use]
-    pub fn from_headers(headers: &HeaderMap) -> Self {
-        Self::from_word(habit::kept(headers, COOKIE_NAME))
+    pub fn of_person(chosen: FirstDay, headers: &HeaderMap) -> Self {
+        match chosen {
+            FirstDay::Monday => Self::Monday,
+            FirstDay::Sunday => Self::Sunday,
+            FirstDay::Saturday => Self::Saturday,
+            FirstDay::Auto => {
+                let languages = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+                Self::of_language(languages.unwrap_or_default())
+            }
+        }
+    }
+
+    /// The day of the first language of an `Accept-Language` header, such as `en-US,en;q=0.9`. Monday, if it names no
+    /// country.
+    fn of_language(languages: &str) -> Self {
+        let first = languages.split([',', ';']).next().unwrap_or_default().trim();
+        let mut parts = first.split('-');
+        let language = parts.next().unwrap_or_default().to_lowercase();
+        let is_country =
+            |part: &&str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let usual =
+            COUNTRIES.iter().find(|(word, _)| *word == language).map(|(_, country)| *country);
+        let country = parts.find(is_country).or(usual).unwrap_or_default().to_uppercase();
+        let is_among = |all: &str| all.split_whitespace().any(|one| one == country);
+        match (is_among(SUNDAY), is_among(SATURDAY)) {
+            (true, _) => Self::Sunday,
+            (_, true) => Self::Saturday,
+            _ => Self::Monday,
+        }
     }
 
     /// Number of days between the start of the week and `day`.
@@ -76,26 +113,8 @@ impl<S: Sync> FromRequestParts<S> for WeekStart {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::from_headers(&parts.headers))
+        Ok(parts.extensions.get::<Viewer>().copied().unwrap_or_default().week)
     }
-}
-
-/// The submitted form.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct WeekForm {
-    week: String,
-}
-
-/// Stores the day in the cookie and redirects back.
-pub async fn choose(headers: HeaderMap, Form(form): Form<WeekForm>) -> Response {
-    let back = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(own_path);
-    let mut response = Hx::default().go_to(back.unwrap_or("/"));
-    let word = WeekStart::from_word(&form.week).word();
-    if let Some(cookie) = habit::keep(COOKIE_NAME, word) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    response
 }
 
 #[cfg(test)]
@@ -103,15 +122,31 @@ mod tests {
     use super::WeekStart;
     use axum::http::HeaderMap;
     use jiff::civil::date;
+    use kernel::FirstDay;
 
     #[test]
-    fn a_week_begins_where_the_browser_says() {
+    fn a_week_begins_as_chosen_or_as_in_the_country_of_the_language() {
         let mut headers = HeaderMap::new();
-        assert_eq!(WeekStart::from_headers(&headers), WeekStart::Monday);
-        headers.insert("cookie", "hq_theme=dark; hq_week=sunday".parse().unwrap());
-        assert_eq!(WeekStart::from_headers(&headers), WeekStart::Sunday);
-        for (day, word, _) in WeekStart::ALL {
-            assert_eq!((WeekStart::from_word(word), day.word()), (day, word));
+        let day = |chosen, headers: &HeaderMap| WeekStart::of_person(chosen, headers);
+        assert_eq!(day(FirstDay::Auto, &headers), WeekStart::Monday);
+        for (languages, first) in [
+            ("en-US,en;q=0.9", WeekStart::Sunday),
+            ("en-GB,en-US;q=0.9", WeekStart::Monday),
+            ("de", WeekStart::Monday),
+            ("pt-br", WeekStart::Sunday),
+            ("zh-Hant-TW", WeekStart::Sunday),
+            ("ja,en-US;q=0.9", WeekStart::Sunday),
+            ("ar", WeekStart::Saturday),
+            ("ar-SA", WeekStart::Sunday),
+            ("en-AE;q=1", WeekStart::Saturday),
+            ("*", WeekStart::Monday),
+        ] {
+            headers.insert("accept-language", languages.parse().unwrap());
+            assert_eq!(day(FirstDay::Auto, &headers), first, "{languages}");
+            assert_eq!(day(FirstDay::Monday, &headers), WeekStart::Monday);
+        }
+        for (first, word, _) in WeekStart::ALL {
+            assert_eq!((WeekStart::from_word(word), first.word()), (first, word));
         }
         assert_eq!(WeekStart::from_word("someday"), WeekStart::Monday);
     }

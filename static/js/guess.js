@@ -4,6 +4,7 @@
 // empty. HQ's answer draws them anew, and nothing moves when it is the same.
 import { pass } from "./keys.js";
 import { send } from "./send.js";
+import { dayOf, dayText, timeText } from "./time.js";
 
 /** Remembers a part as it is; the answer puts it back. */
 function memory(part) {
@@ -20,14 +21,12 @@ const words = (choice) => choice.dataset.says ?? choice.querySelector("span:not(
 
 /** A day as lists say it; src/web/time.rs does the same. What is typed in fewer words HQ reads, and says. */
 function day(typed, time) {
-  const whole = /^(\d{4}-\d\d-\d\d|\d+ \w+ \d{4})$/.test(typed);
-  const [then, now] = [new Date(`${typed}${typed.includes("-") ? "T" : " "}12:00`), new Date()];
-  if (!whole || Number.isNaN(then.getTime())) return time ? `${typed}, ${time}` : typed;
+  const [then, now] = [dayOf(typed), new Date()];
+  if (!then) return time ? `${typed}, ${time}` : typed;
   const far = Math.round((then - now.setHours(12, 0, 0, 0)) / 86400000);
-  const part = (form) => then.toLocaleDateString("en-US", form);
-  const date = [then.getDate(), part({ month: "short" }), then.getFullYear() === now.getFullYear() ? "" : then.getFullYear()];
-  const near = { "-1": "Yesterday", 0: "Today", 1: "Tomorrow" }[far] ?? (1 < far && far < 7 ? part({ weekday: "long" }) : date.join(" ").trim());
-  return time ? `${near}, ${time}` : near;
+  const date = () => dayText(then, then.getFullYear() !== now.getFullYear());
+  const near = { "-1": "Yesterday", 0: "Today", 1: "Tomorrow" }[far] ?? (1 < far && far < 7 ? then.toLocaleDateString("en-US", { weekday: "long" }) : date());
+  return time ? `${near}, ${timeText(time)}` : near;
 }
 
 /** The words of a field as its form says them: those of the line that was pressed, else what was typed. */

@@ -1,4 +1,5 @@
 import { fold } from "./fold.js";
+import { dayText } from "./time.js";
 
 // Dialogs and menus are native; this adds what older browsers lack, the question before
 // destructive forms, and the theme button.
@@ -116,7 +117,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("change", ({ target }) => {
   if (!target.matches("[data-calendar]") || !target.value) return;
   const field = target.previousElementSibling;
-  field.value = new Date(`${target.value}T12:00`).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+  field.value = dayText(new Date(`${target.value}T12:00`));
   target.value = "";
   field.dispatchEvent(new Event("input", { bubbles: true }));
 });
@@ -211,4 +212,7 @@ document.addEventListener("click", (event) => {
   document.cookie = `hq_theme=${root.dataset.theme}; Path=/; Max-Age=31536000; SameSite=Lax`;
   const content = getComputedStyle(document.querySelector(".topbar") ?? root).backgroundColor;
   for (const bar of document.querySelectorAll("meta[name=theme-color]")) Object.assign(bar, { content, media: "all" });
+  // HQ keeps it for the person's other browsers.
+  const body = new URLSearchParams({ theme: root.dataset.theme });
+  if (document.body.dataset.me) fetch("/theme", { method: "POST", body, keepalive: true }).catch(() => {});
 });

@@ -2,6 +2,7 @@
 // open page itself offers is added from its own buttons, so that the same rights hold.
 import htmx from "htmx.org";
 import { fold } from "./fold.js";
+import { numberText } from "./time.js";
 
 const kept = 12;
 const dialog = document.getElementById("palette");
@@ -155,7 +156,7 @@ function addOffers() {
   const some = byWords ? meant.slice(0, kept) : meant;
   const { one, many } = bar.dataset;
   const count = Number(bar.dataset.count);
-  if (some.length) list.prepend(...section("palette-many", `${count.toLocaleString("en")} ${count === 1 ? one : many}`, some));
+  if (some.length) list.prepend(...section("palette-many", `${numberText(count)} ${count === 1 ? one : many}`, some));
 }
 
 // What HQ says is chosen at first, or the first line; with something ticked always that.

@@ -106,12 +106,27 @@ function wrongs(page, next, isOk) {
   return found;
 }
 
+/** The look of the whole page may be what was changed: attributes of <html>, and the colours of the workspace. */
+function dress(page) {
+  const { dataset } = document.documentElement;
+  for (const name of ["theme", "density", "date", "time", "number"]) {
+    const word = page.documentElement.dataset[name];
+    if (word) dataset[name] = word;
+    else delete dataset[name];
+  }
+  const [was, is] = [document, page].map((one) => one.querySelector("link[data-brand]"));
+  if (was?.getAttribute("href") === is?.getAttribute("href")) return;
+  was?.remove();
+  if (is) document.head.append(is);
+}
+
 /** The form as HQ shows it now. What was typed stands in HQ's spelling; what is refused stays. */
 async function take(form, page, sent) {
   for (const id of [form.id, ...(form.dataset.also ?? "").split(" ")]) {
     const [target, next] = [document.getElementById(id), page.getElementById(id)];
     if (target && next) await htmx.swap({ sourceElement: target, target, text: next.outerHTML, swap: "outerMorph" });
   }
+  dress(page);
   for (const field of form.elements) {
     if (refused.has(field)) refuse(field, refused.get(field).words);
     else if (field.matches("input, textarea") && !isTick(field) && field.value === sent.get(field.name)) field.value = field.defaultValue;

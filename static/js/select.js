@@ -3,6 +3,7 @@
 // those that were not scrolled in: the change goes by the query then. The bar at the bottom changes all of them as one piece of work; s, p, a, d and l open its
 // menus, for the row under the cursor when none is chosen. "More" of a row opens the menu for that one.
 import { stand } from "./keys.js";
+import { numberText as number } from "./time.js";
 
 const chosen = new Set();
 // Whether all that match are meant.
@@ -14,7 +15,6 @@ let lent = false;
 
 /** How many tasks match what the list asks; 0 where no query says which these are. */
 const matches = () => Number(document.querySelector("[data-matches]")?.dataset.matches ?? 0);
-const number = (count) => count.toLocaleString("en");
 
 /** Offers the rows that are shown, then all that match. */
 function offer(bar, shown) {

@@ -479,6 +479,7 @@ const OFFERED: &[(&str, &str)] = &[
     ("members", "src/server/people/pages.rs"),
     ("people", "templates/workspace/members.html"),
     ("settings", "templates/workspace/general.html"),
+    ("brand", "templates/workspace/general.html"),
     ("retention", "templates/audit/show.html"),
     ("mail_settings", "templates/notifications/mail.html"),
     ("connections", "src/interfaces/account/connections/pages/edit.rs"),

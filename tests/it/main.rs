@@ -85,6 +85,7 @@ mod discussed; // comments and files on contacts and records, records as work, d
 mod links; // links of tasks to addresses and records
 mod delivering; // deliverables of people, remarks and replies, comparisons
 mod activity; // activity filters
+mod appearance; // a person's appearance, and the brand colour of a workspace
 mod onboarding; // guided set-up, from the account to the first task
 mod onboarding_killed; // guided set-up with a kill after each step
 mod notifications; // notifications: recipients and delivery

@@ -12,7 +12,7 @@ async fn the_settings_are_listed_in_groups_and_found_by_keyword() {
     assert_eq!(all.texts(".set-nav h2"), ["You", "Workspace", "Agents", "Data", "System"]);
     let links = all.attrs(".set-nav li a", "href");
     assert_eq!(all.attrs(".set-nav li a > svg", "class").len(), links.len(), "each has an icon");
-    for (query, first) in [("password", "profile"), ("Theme", "profile"), ("smtp", "mail")] {
+    for (query, first) in [("password", "profile"), ("Theme", "appearance"), ("smtp", "mail")] {
         let found = owner.get(&format!("{SETTINGS}?q={query}")).await;
         let links = found.attrs(".set-nav li a", "href");
         assert_eq!(links.first(), Some(&format!("{SETTINGS}/{first}")), "{query}");

@@ -56,6 +56,7 @@ const KINDS = [
   '/runs/*/retry',
   '/search',
   '/settings',
+  '/settings/appearance',
   '/settings/connections',
   '/settings/connections/*',
   '/settings/connections/*/sign-in',

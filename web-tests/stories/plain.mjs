@@ -164,6 +164,10 @@ export function tell(given) {
     await says('Saved.');
     await page.getByRole('button', { name: 'Light or dark' }).click();
     assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark');
+    await page.goto(`${place}/settings/appearance`);
+    await page.getByLabel('Theme').selectOption('System');
+    await press('Save');
+    await says('Appearance saved.');
     await page.locator('[popovertarget="account"]').click();
     await page.getByRole('button', { name: 'Sign out' }).press('Enter');
     await page.getByRole('heading', { level: 1, name: 'Sign in to HQ' }).waitFor();

@@ -31,7 +31,7 @@ export function tell(given) {
     await search.fill('theme');
     await search.press('Enter');
     await page.waitForURL(`**${place}/settings?q=theme`);
-    assert.deepEqual(await menu.getByRole('listitem').allInnerTexts(), ['Profile']);
+    assert.deepEqual(await menu.getByRole('listitem').allInnerTexts(), ['Appearance']);
     await ended(context);
 
     const plain = await opened({ script: false, size: PHONE });
@@ -146,6 +146,39 @@ export function tell(given) {
       assert.equal(await thinking.inputValue(), other);
     }
     await context.close();
+  });
+
+  test('a chosen appearance and a brand colour show at once and on the next page', async () => {
+    const { place } = given;
+    const { context, page } = await opened();
+    const html = (name) => page.locator('html').getAttribute(name);
+    await page.goto(`${place}/settings/appearance`);
+    const choose = async (label, option) => {
+      await page.getByLabel(label, { exact: true }).selectOption(option);
+      await page.locator('#appearance [data-saved="done"]', { has: page.getByLabel(label, { exact: true }) }).waitFor();
+    };
+    await choose('Density', 'Comfortable');
+    assert.equal(await html('data-density'), 'comfortable');
+    await choose('Theme', 'Dark');
+    assert.equal(await html('data-theme'), 'dark');
+    await assertAccessible(page, 'the appearance in the dark theme');
+    await choose('Dates', '11/29/2026');
+    await page.goto(`${place}/tasks`);
+    assert.deepEqual([await html('data-theme'), await html('data-density'), await html('data-date')], ['dark', 'comfortable', 'month_first']);
+
+    await page.goto(`${place}/settings/general`);
+    const accent = () => page.locator('html').evaluate((one) => getComputedStyle(one).getPropertyValue('--brand'));
+    const before = await accent();
+    await page.getByRole('group', { name: 'Accent' }).getByRole('radio', { name: 'Teal' }).check();
+    await page.locator('#brand [data-saved="done"]').waitFor();
+    await page.locator('link[data-brand]').waitFor({ state: 'attached' });
+    await page.waitForFunction((was) => getComputedStyle(document.documentElement).getPropertyValue('--brand') !== was, before);
+    await assertAccessible(page, 'general settings with a brand colour');
+    await page.getByRole('group', { name: 'Accent' }).getByRole('radio', { name: 'HQ’s own' }).check();
+    await page.locator('link[data-brand]').waitFor({ state: 'detached' });
+    await page.goto(`${place}/settings/appearance`);
+    for (const [label, option] of [['Density', 'Automatic'], ['Theme', 'System'], ['Dates', '29 Nov 2026']]) await choose(label, option);
+    await ended(context);
   });
 
   test('the colour of a label is chosen with the arrows', async () => {

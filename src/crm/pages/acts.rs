@@ -12,6 +12,7 @@ use features::tasks::queries::due;
 use features::tasks::queries::view_context::ViewContext;
 use kernel::cadence::{instant, midnight};
 use kernel::day::{self, Toward};
+use kernel::display;
 use kernel::{FieldError, Problem as _, ProblemKind, Timestamp, TypedId as _};
 use store::{ReadExt as _, WriteTx};
 use uuid::Uuid;
@@ -75,7 +76,7 @@ pub(super) async fn make(
     filled.retain(|_, value| value.as_str() != Some(""));
     let columns = ws.read(|snap| columns::of(snap, kind.home(collection)))?;
     let zone = due::zone(&who.zone);
-    let made = match with_days(&mut filled, &columns, (today(&ws, &who), &zone)) {
+    let made = match with_typed(&mut filled, &columns, (today(&ws, &who), &zone)) {
         Ok(()) => {
             let sent = Sent::of(filled);
             ws.write(
@@ -118,7 +119,7 @@ pub(super) async fn save(
     })?;
     let me = person(who.account);
     let mut sent = form.clone();
-    let saved = match with_days(&mut sent, &columns, (today(&ws, &who), &due::zone(&who.zone))) {
+    let saved = match with_typed(&mut sent, &columns, (today(&ws, &who), &due::zone(&who.zone))) {
         Ok(()) => {
             ws.write(&who, move |tx| {
                 unchanged(kind, tx, id, &sent, me)?;
@@ -268,8 +269,8 @@ pub(super) fn day(
     day.map_err(|wrong| CrmError::Invalid(vec![wrong]))
 }
 
-/// Converts typed days and times in these fields to their API form.
-fn with_days(
+/// Converts typed days, times and numbers in these fields to their API form.
+fn with_typed(
     filled: &mut FormValues,
     columns: &[Column],
     (today, zone): (Date, &TimeZone),
@@ -294,6 +295,8 @@ fn with_days(
                 let at = trimmed.parse::<Timestamp>().ok().or_else(on_the_clock);
                 (at.or_else(begin).map(|at| at.to_string()), day::WANTED_TIMED)
             }
+            // The rule says what is no number.
+            Kind::Number => (Some(display::plain_number(trimmed)), ""),
             _ => continue,
         };
         match sent {
@@ -418,7 +421,7 @@ pub(super) async fn talk(
         TalkVerb::Done => "Done".to_owned(),
         TalkVerb::Snooze => talk
             .next_on
-            .map_or_else(String::new, |day| format!("Snoozed until {}", day.strftime("%-d %b"))),
+            .map_or_else(String::new, |day| format!("Snoozed until {}", display::day_of_year(day))),
         TalkVerb::Remove => "Deleted".to_owned(),
     };
     Ok(flash::say(&app, Flash::ok(words), hx.go_to(&ws.url(&talk_place(&talk)))))

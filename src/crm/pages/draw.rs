@@ -4,6 +4,7 @@ use entity::{Cell, Column, FieldValue, Kind, Origin, Stands};
 use features::tasks::queries::labels;
 use features::tasks::queries::view_context::ViewContext;
 use jiff::civil::Date;
+use kernel::display;
 use kernel::{Actor, Cause, FieldError, day};
 use store::{Read, StoreError};
 use web::ink;
@@ -94,8 +95,7 @@ pub(super) fn shown(
             shown.href = scene.ws.url(&format!("{at}/{}", target.id));
         }
         FieldValue::At(at) => {
-            shown.text =
-                at.to_zoned(scene.today.zone.clone()).strftime("%-d %b %Y, %H:%M").to_string()
+            shown.text = display::day_time(at.to_zoned(scene.today.zone.clone()).datetime());
         }
         FieldValue::Number(number) if column.look == entity::Look::Bar => {
             let whole = (number.millionths() / 1_000_000).clamp(0, 100);
@@ -258,6 +258,7 @@ pub(super) fn input(
                 input.written = day::written_timed(local);
             }
         }
+        Kind::Number => input.written = display::entered(&input.value),
         Kind::Relation => {
             input.offers = newest(RowKind::of_table(column.to), read)?;
         }

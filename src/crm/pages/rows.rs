@@ -7,6 +7,7 @@ use features::tasks::queries::due as days;
 use features::tasks::queries::view_context::ViewContext;
 use jiff::civil::Date;
 use kernel::TypedId as _;
+use kernel::display;
 use store::Read;
 use uuid::Uuid;
 use web::ink;
@@ -115,8 +116,7 @@ impl Rows<'_> {
         let is_contact = row.kind.is_contacts();
         let today = days::day(scene.today.now, &scene.today.zone);
         let day = |day: &Date| {
-            let text =
-                if *day == today { "Today".to_owned() } else { day.strftime("%-d %b").to_string() };
+            let text = if *day == today { "Today".to_owned() } else { display::day_of_year(*day) };
             (text, draw::day_tone(*day, today))
         };
         let last = if is_contact { queries::last_touch(self.read, contact)? } else { None };

@@ -16,6 +16,7 @@ use features::tasks::queries::facts::{FactView, bold, day_label, run_fact};
 use features::tasks::queries::people::assignee_of;
 use features::tasks::queries::standing;
 use features::tasks::queries::view_context::ViewContext;
+use kernel::display;
 use kernel::text::{capitalized, ellipsis, one_line};
 use kernel::{Actor, Cause, RunId, RunState, TaskStatus, Timestamp, TypedId as _};
 use store::history::{self, Image, Version};
@@ -270,8 +271,8 @@ pub(super) fn talk_line(
     };
     let due = match talk.next_on {
         Some(day) if day == today => "today".to_owned(),
-        Some(day) if day < today => format!("since {}", day.strftime("%-d %b")),
-        Some(day) => format!("on {}", day.strftime("%-d %b %Y")),
+        Some(day) if day < today => format!("since {}", display::day_of_year(day)),
+        Some(day) => format!("on {}", display::day(day)),
         None => String::new(),
     };
     Ok(TalkLine {

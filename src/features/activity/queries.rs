@@ -15,6 +15,7 @@ use crate::runs::model::Run;
 use crate::tasks::queries::people::{People, assignee_of};
 use app::Ws;
 use entity::Area;
+use kernel::display;
 use kernel::{Actor, Assignee, Cause, Event, Timestamp};
 use store::audit as trail;
 use store::{Entry, Op, Read, ReadExt as _, Schema, StoreError, feed, keep};
@@ -79,8 +80,10 @@ pub fn day(date: Date, today: Date) -> String {
     match date {
         date if date == today => "Today".to_owned(),
         date if Some(date) == today.yesterday().ok() => "Yesterday".to_owned(),
-        date if date.year() == today.year() => date.strftime("%A, %-d %B").to_string(),
-        date => date.strftime("%A, %-d %B %Y").to_string(),
+        date if date.year() == today.year() => {
+            format!("{}, {}", date.strftime("%A"), display::long_day_of_year(date))
+        }
+        date => format!("{}, {}", date.strftime("%A"), display::long_day(date)),
     }
 }
 

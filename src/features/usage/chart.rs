@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kernel::display;
 use web::format;
 
 use super::period::Month;
@@ -224,7 +225,7 @@ fn slots(
             let part = parts.entry(palette.colour(key)).or_default();
             *part = part.saturating_add(*micros);
         }
-        let date = |day: u32| Month::date_of(day).strftime("%-d %B").to_string();
+        let date = |day: u32| display::long_day_of_year(Month::date_of(day));
         let words = match first == last {
             true => date(first),
             false => format!("{} to {}", date(first), date(last)),
@@ -246,7 +247,7 @@ fn label(span: Span, n: u32, count: u32, past: u32) -> String {
         return String::new();
     }
     let step = if MAX_BARS < span.count() { 7 } else { 1 };
-    Month::date_of(span.first + n * step).strftime("%-d %b").to_string()
+    display::day_of_year(Month::date_of(span.first + n * step))
 }
 
 fn pieces(parts: &[(u8, i64)], high: impl Fn(i64) -> u32) -> Vec<Piece> {
@@ -296,7 +297,7 @@ fn short(micros: i64, of: Of) -> String {
     } else if micros % 1_000_000 == 0 {
         format!("${}", format::grouped((micros / 1_000_000).unsigned_abs()))
     } else {
-        format!("${}.{:02}", micros / 1_000_000, micros / 10_000 % 100)
+        format::money(micros / 10_000 * 10_000)
     }
 }
 

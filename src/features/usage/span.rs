@@ -4,6 +4,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use kernel::day::{self, Toward};
+use kernel::display;
 use kernel::{FieldError, Problem, ProblemKind};
 use web::format::query_value;
 
@@ -194,7 +195,7 @@ impl Span {
     /// "November 2026", "the last 7 days".
     #[must_use]
     pub fn label(&self) -> String {
-        let date = |day: u32| Month::date_of(day).strftime("%-d %b %Y").to_string();
+        let date = |day: u32| display::day(Month::date_of(day));
         match self.kind {
             Kind::Today => "today".to_owned(),
             Kind::Last(count) => format!("the last {count} days"),

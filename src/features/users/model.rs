@@ -3,6 +3,7 @@
 //! Credentials are never stored in the clear: passwords, tokens and links are stored as hashes, in rows whose values
 //! never enter the feed. A released layout is frozen: add `…V1`, raise `VERSION`.
 
+pub mod appearance;
 pub mod devices;
 pub mod factors;
 

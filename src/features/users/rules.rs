@@ -2,6 +2,7 @@
 //! hashes get here.
 
 pub mod accounts;
+pub mod appearance;
 pub mod devices;
 pub mod factors;
 pub mod passkeys;

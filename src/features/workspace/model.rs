@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::connections::model::Connection;
 use crypto::token::TokenHash;
 use kernel::key::{Key, KeyBuf};
-use kernel::{AccountId, ConnectionId, InviteId, Role, Timestamp, TypedId, WorkspaceId};
+use kernel::{AccountId, Colour, ConnectionId, InviteId, Role, Timestamp, TypedId, WorkspaceId};
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table, codec};
 
 /// Default maximum cost of a run, in micro-dollars: two dollars.
@@ -27,6 +27,8 @@ pub const INVITE_BY_PUBLIC: Index = Index::unique(27, "invites_by_public");
 pub const INVITE_SECRETS: Table = Table::new(28, "invite_hashes");
 /// Membership rules (one row).
 pub const PEOPLE: Table = Table::new(29, "people");
+/// Brand colour (one row).
+pub const BRAND: Table = Table::new(48, "brand");
 /// Unfinished handovers between members.
 pub const HANDOVERS: Table = Table::new(32, "handovers");
 
@@ -342,6 +344,22 @@ impl Record for People {
     fn id(&self) {}
     fn sample() -> Self {
         Self { factor_for_admins: true }
+    }
+}
+
+/// Brand colour (one row). Without it, pages have HQ's own accents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brand {
+    pub colour: Colour,
+}
+
+impl Record for Brand {
+    type Id = ();
+    const TABLE: Table = BRAND;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) {}
+    fn sample() -> Self {
+        Self { colour: Colour::Own([0x1f, 0x7a, 0x5c]) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Parsing and formatting of dollar amounts. Stored in micro-dollars.
 
+use kernel::display;
+
 use super::rules::WorkspaceError;
 
 /// Formats micro-dollars as dollars: `40`, `2.50`, `0.0042`.
@@ -13,7 +15,7 @@ pub fn dollars(micros: i64) -> String {
     while 2 < places.len() && places.ends_with('0') {
         places.pop();
     }
-    format!("{whole}.{places}")
+    display::entered(&format!("{whole}.{places}"))
 }
 
 /// Parses a dollar amount into micro-dollars.
@@ -22,7 +24,7 @@ pub fn dollars(micros: i64) -> String {
 /// If it is no amount.
 pub fn micros(field: &'static str, text: &str) -> Result<i64, WorkspaceError> {
     let wrong = || WorkspaceError::field(field, "enter an amount in dollars, like 40 or 2.50");
-    let text = text.trim().trim_start_matches('$').replace(',', "");
+    let text = display::plain_number(text.trim().trim_start_matches('$')).replace(',', "");
     let (whole, places) = text.split_once('.').unwrap_or((&text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(places) || 6 < places.len() {

@@ -14,7 +14,8 @@ use kernel::{AccountId, Role, Timestamp, text};
 use store::{Range, Read, ReadExt, StoreError};
 
 use super::model::{
-    Handover, INVITE_BY_PUBLIC, Invite, InviteSecret, MEMBERS, Member, People, SETTINGS, Settings,
+    Brand, Handover, INVITE_BY_PUBLIC, Invite, InviteSecret, MEMBERS, Member, People, SETTINGS,
+    Settings,
 };
 use super::rules::WorkspaceError;
 use super::rules::members::Shut;
@@ -27,6 +28,11 @@ pub fn settings(read: &dyn Read) -> Result<Option<Settings>, StoreError> {
 /// Settings and their revision.
 pub fn settings_rev(read: &dyn Read) -> Result<Option<(Settings, u64)>, StoreError> {
     read.get_rev::<Settings>(())
+}
+
+/// The brand colour, if one was chosen.
+pub fn brand(read: &dyn Read) -> Result<Option<Brand>, StoreError> {
+    read.get::<Brand>(())
 }
 
 /// A current member.

@@ -7,11 +7,12 @@ pub mod restored;
 
 use crate::usage::model::budget::Budget;
 use kernel::{
-    AccountId, Event, FieldError, Payer, Period, Problem, ProblemKind, Role, WorkspaceId, text,
+    AccountId, Colour, Event, FieldError, Payer, Period, Problem, ProblemKind, Role, WorkspaceId,
+    text,
 };
 use store::{ReadExt, StoreError, WriteTx};
 
-use super::model::{Member, RUN_CAP_MICROS, Settings};
+use super::model::{Brand, Member, RUN_CAP_MICROS, Settings};
 use super::queries::{self, modules};
 
 /// Upper limit of money settings: a million dollars, in micro-dollars.
@@ -269,6 +270,17 @@ pub fn enable_module(tx: &mut WriteTx<'_>, word: &str) -> Result<(), WorkspaceEr
     if now.without.iter().any(|off| off == word) {
         now.without.retain(|off| off != word);
         tx.put(&now)?;
+    }
+    Ok(())
+}
+
+/// Chooses the brand colour. `None` restores HQ's own accents.
+pub fn set_brand(tx: &mut WriteTx<'_>, colour: Option<Colour>) -> Result<(), WorkspaceError> {
+    match colour {
+        Some(colour) => tx.put(&Brand { colour })?,
+        None => {
+            tx.delete::<Brand>(())?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use jiff::civil::{Time, Weekday};
 
 use super::{Cadence, Days, MonthDay, Schedule, cron, spoken};
+use crate::display;
 
 impl Schedule {
     /// A description such as "Weekdays at 9:00, Europe/Berlin" or "Every 15 minutes".
@@ -46,7 +47,7 @@ impl Schedule {
             Cadence::Once(at) => {
                 let wall = self.zone().to_datetime(*at);
                 let time = clock_words(wall.time());
-                format!("Once on {} at {time}, {zone}", wall.strftime("%-d %b %Y"))
+                format!("Once on {} at {time}, {zone}", display::day(wall.date()))
             }
         }
     }
@@ -100,7 +101,7 @@ impl Schedule {
 /// "9:00".
 #[must_use]
 pub fn clock_words(time: Time) -> String {
-    time.strftime("%-H:%M").to_string()
+    display::short_time(time)
 }
 
 /// "Monday, Wednesday and Friday".

@@ -222,6 +222,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("store.mended", "needs a damaged store; src/store/tests/it/operate.rs and ops_health.rs"),
     ("counting.reset", "needs a provider that counts too much; tests/it/prices.rs has one"),
     ("notification_fanouts", "needs more people than a page; tests/it/notifications.rs"),
+    ("appearances", "one row for a choice, as passwords; tests/it/appearance.rs"),
+    ("brand", "one row for a choice, as settings; tests/it/appearance.rs"),
     ("rebuilds", "has a row only while a rebuild goes on; consumer.changed tells of each"),
 ];
 

@@ -1,11 +1,14 @@
 //! Sentences for events of the whole workspace and of model spending.
 
+use jiff::tz::TimeZone;
+use kernel::display;
 use kernel::text::ellipsis;
 
 use super::{MAX_TITLE, Words, people};
 
 pub(super) fn restored(taken_at: i64) -> Words {
-    let at = kernel::time::from_ms(taken_at).strftime("%-d %B %Y, %H:%M UTC");
+    let at = kernel::time::from_ms(taken_at).to_zoned(TimeZone::UTC);
+    let at = format!("{}, {} UTC", display::long_day(at.date()), display::time(at.time()));
     Words {
         verb: "restored the".to_owned(),
         thing: "workspace".to_owned(),

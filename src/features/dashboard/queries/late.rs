@@ -10,6 +10,7 @@ use crate::tasks::model::{BY_STATUS, Task};
 use crate::tasks::queries::due::{self, Deadline};
 use crate::tasks::queries::overdue::Passed;
 use crate::tasks::queries::people::People;
+use kernel::display;
 use kernel::key::KeyBuf;
 use kernel::{Assignee, Can, Priority, TaskId, TaskStatus, Timestamp};
 use store::{Range, Read, ReadExt, StoreError};
@@ -82,8 +83,9 @@ fn row_of(scene: &DashboardContext<'_>, task: &Task, word: &'static str) -> Row 
     if mine {
         facts.insert(0, "yours".to_owned());
     }
-    let due = Deadline::of(task)
-        .map_or_else(String::new, |due| format!("was due {}", due.words(&scene.zone, "%-d %b")));
+    let due = Deadline::of(task).map_or_else(String::new, |due| {
+        format!("was due {}", due.words(&scene.zone, display::day_of_year))
+    });
     facts.extend((!due.is_empty()).then(|| due.clone()));
     let href = scene.ws.url(&format!("tasks/{}", scene.task_name(task.number)));
     Row {

@@ -11,6 +11,7 @@ use crate::tasks::model::TASKS;
 use crate::tasks::queries::list::{self, Filter, Today};
 use crate::tasks::queries::terms::{Dated, Sign, Terms, Test, status_bit};
 use crate::usage::queries as usage;
+use kernel::display;
 use kernel::key::KeyBuf;
 use kernel::{TaskStatus, Timestamp, TypedId as _, VersionId};
 use store::{Range, ReadExt as _, Snap, StoreError, Table};
@@ -134,6 +135,6 @@ fn describe(scene: &DashboardContext<'_>, at: Timestamp) -> String {
         (1, "night") if 12 < then.hour() => "last night".to_owned(),
         (1, part) => format!("yesterday {part}"),
         (2..7, part) => format!("{} {part}", then.strftime("%A")),
-        _ => then.strftime("%-d %B").to_string(),
+        _ => display::long_day_of_year(then.date()),
     }
 }

@@ -82,6 +82,8 @@ const PAGES: &[Place] = &[
     page("Collections", "collections", "tables records database", "Pages", "box"),
     setting("Permissions", "settings/policy", "approvals policy allow deny ask rules"),
     setting("Profile", "settings/profile", "name time zone password me").needs(Can::Account),
+    setting("Appearance", "settings/appearance", "theme density dates numbers week")
+        .needs(Can::Account),
     setting("Notification settings", "settings/notifications", "push email digest quiet")
         .needs(Can::Account),
     setting("Two-step sign-in", "settings/security", "security passkey 2fa totp app codes")

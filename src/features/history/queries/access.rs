@@ -36,7 +36,7 @@ use crate::usage::model::budget::{BUDGET_NOTICES, BUDGET_WAITS, BUDGETS};
 use crate::usage::model::grant::RUN_GRANTS;
 use crate::usage::model::price::PRICES;
 use crate::usage::model::{RESERVATIONS, USAGE};
-use crate::workspace::model::{HANDOVERS, INVITES, MEMBERS, PEOPLE, SETTINGS};
+use crate::workspace::model::{BRAND, HANDOVERS, INVITES, MEMBERS, PEOPLE, SETTINGS};
 use kernel::Can;
 use web::session::Access;
 
@@ -65,6 +65,7 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (REACH.number, Can::Read, Some(Can::Agents)),
     (PACES.number, Can::Read, Some(Can::Agents)),
     (SETTINGS.number, Can::Read, Some(Can::Admin)),
+    (BRAND.number, Can::Read, Some(Can::Admin)),
     (KEEPING.number, Can::Admin, Some(Can::Admin)),
     (TASK_RULES.number, Can::Read, Some(Can::Admin)),
     // A URL must not be restored without its key: the current key would be sent to another server.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::cards;
 use crate::deliverables::queries::diff::{self, Line};
 use entity::{Field, Meaning, Type};
+use kernel::display;
 use kernel::text::capitalized;
 use store::StoreError;
 use web::format;
@@ -255,7 +256,7 @@ impl Speaker<'_> {
         Word::plain(match whole {
             Some(ms) if name.ends_with("_at") || name == "at" || name == "until" => {
                 let at = kernel::time::from_ms(ms).to_zoned(self.zone.clone());
-                at.strftime("%-d %b %Y, %H:%M").to_string()
+                display::day_time(at.datetime())
             }
             Some(micros) if name.ends_with("_micros") => format::limit(micros),
             Some(n) if 9_999 < n => format::grouped(n.unsigned_abs()),

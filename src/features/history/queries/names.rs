@@ -30,7 +30,7 @@ use crate::tasks::queries::people::People;
 use crate::trust::model::TRUST_MODES;
 use crate::usage::model::budget::BUDGETS;
 use crate::usage::model::price::PRICES;
-use crate::workspace::model::{INVITES, MEMBERS, PEOPLE, SETTINGS};
+use crate::workspace::model::{BRAND, INVITES, MEMBERS, PEOPLE, SETTINGS};
 use entity::Entity;
 use kernel::Assignee;
 use kernel::text::{capitalized, ellipsis};
@@ -327,6 +327,7 @@ fn fixed_title(table: u16) -> Word {
     let at = |text: &str, path: &str| Word { text: text.into(), path: path.into() };
     match table {
         t if t == SETTINGS.number => at("Workspace settings", "settings/general"),
+        t if t == BRAND.number => at("Brand colour", "settings/general"),
         t if t == KEEPING.number => at("History retention", "settings/audit"),
         t if t == USUAL_THINKING.number => at("Default thinking", "settings/connections"),
         t if t == SUBAGENT_LIMITS.number => at("Sub-agent limits", "settings/general"),
@@ -401,6 +402,7 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "agent_reach" => ("host list", "host lists"),
         "inbox_paces" => ("agent schedule", "agent schedules"),
         "settings" => ("workspace settings", "workspace settings"),
+        "brand" => ("brand colour", "brand colours"),
         "members" => ("member", "members"),
         "connections" => ("connection", "connections"),
         "connection_keys" => ("connection key", "connection keys"),

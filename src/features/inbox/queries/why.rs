@@ -6,6 +6,7 @@ use crate::agents::queries::elsewhere::{self, Machine};
 use crate::inbox::model::{DROPPED_AFTER, Item};
 use crate::runs::queries::words;
 use crate::tasks::queries::{self as tasks, relations};
+use kernel::display;
 use kernel::text::capitalized;
 use kernel::{AgentId, ItemKind, ItemState, Outcome, Timestamp};
 use store::{Read, StoreError};
@@ -239,8 +240,11 @@ impl Why {
 #[must_use]
 pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, today) = (zone.to_datetime(at), zone.to_datetime(now).date());
-    let form = if at.date() == today { "%-H:%M" } else { "%-d %b %-H:%M" };
-    at.strftime(form).to_string()
+    let time = display::short_time(at.time());
+    match at.date() == today {
+        true => time,
+        false => format!("{} {time}", display::day_of_year(at.date())),
+    }
 }
 
 /// Words for a held reason of the dispatcher.

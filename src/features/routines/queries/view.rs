@@ -20,6 +20,7 @@ use crate::tasks::model::template::{Template, TemplateItem};
 use crate::tasks::queries as tasks;
 use crate::tasks::queries::people::People;
 use crate::tasks::queries::templates;
+use kernel::display;
 use kernel::{Actor, Fate, FiringId, ItemState, Priority, Timestamp, TypedId as _};
 use store::{Read, ReadExt, StoreError};
 use web::format;
@@ -322,5 +323,7 @@ pub fn agent_of(read: &dyn Read, routine: &Routine) -> Result<Option<Agent>, Sto
 /// Local date and time, such as "Mon 23 Nov 2026, 9:00".
 #[must_use]
 pub fn moment(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %-H:%M").to_string()
+    let at = zone.to_datetime(at);
+    let (day, time) = (display::day(at.date()), display::short_time(at.time()));
+    format!("{} {day}, {time}", at.strftime("%a"))
 }

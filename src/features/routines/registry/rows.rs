@@ -27,7 +27,7 @@ use crate::tasks::model::series::{Occurrence, Series};
 use crate::tasks::model::template::Template;
 use crate::usage::model::budget::Budget;
 use crate::usage::model::price::EnteredPrice;
-use crate::workspace::model::{Member, People, Settings};
+use crate::workspace::model::{Brand, Member, People, Settings};
 use entity::Entity;
 use kernel::RowAct;
 use kernel::key::KeyBuf;
@@ -455,6 +455,7 @@ static OWN: &[RowKinds] = &[
             yes_no("comments_reach_assignee", "whether comments reach the assignee")
         ]
     ),
+    noun!(Brand, "brand", "the brand colour", HOUSE, NAMELESS, [set], [text("colour", "colour")]),
     noun!(
         TaskRules,
         "task_rules",

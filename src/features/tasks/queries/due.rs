@@ -9,6 +9,7 @@ use crate::tasks::queries::error::TaskError;
 use kernel::cadence::instant;
 use kernel::clock;
 use kernel::day::{self, Toward};
+use kernel::display;
 
 /// A due date: a moment, or the end of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +35,13 @@ impl Deadline {
         }
     }
 
-    /// Display text: the day in this `strftime` form, and the time of day if there is one, such as "24 Nov, 14:30".
+    /// Display text: the day as `form` writes it, and the time of day if there is one, such as "24 Nov, 14:30".
     #[must_use]
-    pub fn words(self, zone: &TimeZone, form: &str) -> String {
-        let day = day(self.at, zone).strftime(form).to_string();
+    pub fn words(self, zone: &TimeZone, form: fn(Date) -> String) -> String {
+        let at = zone.to_datetime(self.at);
         match self.has_time {
-            true => format!("{day}, {}", self.time(zone)),
-            false => day,
+            true => format!("{}, {}", form(at.date()), display::time(at.time())),
+            false => form(at.date()),
         }
     }
 
@@ -179,7 +180,7 @@ pub fn day(at: Timestamp, zone: &TimeZone) -> Date {
 
 #[cfg(test)]
 mod tests {
-    use super::{Deadline, day, has_time, moved, parse, parse_start, parse_timed, zone};
+    use super::{Deadline, day, display, has_time, moved, parse, parse_start, parse_timed, zone};
     use jiff::Timestamp;
     use kernel::Problem as _;
 
@@ -219,12 +220,12 @@ mod tests {
         let timed = due("2026-11-24", "14:30").unwrap().unwrap();
         assert_eq!((timed.at.to_string().as_str(), timed.has_time), ("2026-11-24T13:30:00Z", true));
         assert_eq!(timed.time(&berlin), "14:30");
-        assert_eq!(timed.words(&berlin, "%-d %b"), "24 Nov, 14:30");
+        assert_eq!(timed.words(&berlin, display::day_of_year), "24 Nov, 14:30");
         assert_eq!(timed.written(&berlin), "2026-11-24T14:30:00+01:00");
         assert_eq!(parse(&timed.written(&berlin), &berlin, now).unwrap(), Some(timed.at));
         let whole = due("today", " ").unwrap().unwrap();
         assert_eq!((whole.time(&berlin).as_str(), whole.has_time), ("", false));
-        assert_eq!(whole.words(&berlin, "%-d %b"), "20 Nov");
+        assert_eq!(whole.words(&berlin, display::day_of_year), "20 Nov");
         assert_eq!(whole.written(&berlin), "2026-11-20");
         assert_eq!(due("none", "").unwrap(), None);
         assert_eq!(due("2026-11-24", "25:00").unwrap_err().fields()[0].field, "due_time");

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use super::view_context::ViewContext;
 use crate::runs::model::Run;
 use crate::runs::queries::words;
+use kernel::display;
 use kernel::{Assignee, Outcome};
 use web::format;
 use web::html::{SafeHtml, escape};
@@ -33,8 +34,11 @@ pub fn day_label(date: Date, today: Date) -> String {
     if date.tomorrow().is_ok_and(|next| next == today) {
         return "Yesterday".to_owned();
     }
-    let form = if date.year() == today.year() { "%A, %-d %B" } else { "%A, %-d %B %Y" };
-    date.strftime(form).to_string()
+    let day = match date.year() == today.year() {
+        true => display::long_day_of_year(date),
+        false => display::long_day(date),
+    };
+    format!("{}, {day}", date.strftime("%A"))
 }
 
 /// HTML of escaped bold text.

@@ -14,6 +14,7 @@ use crate::usage::model::day::{Sums, UsageDay};
 use crate::usage::model::nobody;
 use crate::usage::model::source::{OTHER, TESTS, UsageSource};
 use crate::usage::period::Month;
+use kernel::display;
 use kernel::text::ellipsis;
 use kernel::{AgentId, CallKind, GatewayId, Route, RoutineId, RunTrigger, StreamId, TaskId};
 use providers::oauth::Vendor;
@@ -337,7 +338,8 @@ impl Which {
             Self::Source(word) => plain(source(word)),
             Self::Kind(kind) => plain(kind.label()),
             Self::Day(day) => {
-                let date = Month::date_of(*day).strftime("%a %-d %b %Y").to_string();
+                let date = Month::date_of(*day);
+                let date = format!("{} {}", date.strftime("%a"), display::day(date));
                 (date, String::new(), String::new())
             }
         })

@@ -6,15 +6,14 @@
 
 mod caller;
 mod cookies;
+mod rate;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{
-    AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
-};
+use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::SignedDuration;
@@ -26,6 +25,7 @@ use features::backups::queries::damaged as backups;
 use features::workspace::queries as members;
 use kernel::{Actor, Can, Cause, Problem, ProblemKind, Role, Scope, Via};
 use store::{Lane, ReadExt, StoreError};
+use web::appearance::{self, Viewer};
 use web::error::{ApiError, Failure, PageError};
 use web::routes::is_api;
 use web::session::{Access, Alive, Frozen, Peer, Person, Proof, RequestId, ShellMaker};
@@ -34,9 +34,11 @@ pub use caller::{Caller, Key};
 pub use cookies::{
     SignInCookies, cookie, device_token, has_cookie, last_workspace, named, no_cookie,
 };
-use cookies::{Visit, cookie_token};
+use cookies::{Visit, cookie_token, other_theme};
+use features::users::model::appearance::Appearance;
 use features::users::model::{Account, ApiToken, SignIn, Workspace};
 use features::users::{queries, rules};
+use rate::{api_limit, rate_headers};
 
 /// A sign-in expires after this time without use.
 pub const IDLE: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -128,7 +130,9 @@ impl Door {
                 },
             };
             let account = snap.get::<Account>(account)?.filter(|a| a.disabled_at.is_none());
-            Ok(account.map(|account| Caller { account, key, bound, made, signed_in }))
+            let Some(account) = account else { return Ok(None) };
+            let appearance = snap.get::<Appearance>(account.id)?;
+            Ok(Some(Caller { account, key, appearance, bound, made, signed_in }))
         })
     }
 
@@ -301,7 +305,14 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
         Err(stop) => return stop.answer(&path),
     };
     let visit = Visit::of(&request);
-    let mut response = next.run(request).await;
+    let viewer = request.extensions().get::<Viewer>().copied();
+    let theme = viewer.and_then(|viewer| other_theme(&request, viewer.theme));
+    // Programs get dates and numbers in one form.
+    let forms = viewer.filter(|_| !is_api(&path)).unwrap_or_default().forms;
+    let mut response = appearance::formatted(forms, next.run(request)).await;
+    if let Some(theme) = theme {
+        response.headers_mut().append(SET_COOKIE, theme.cookie());
+    }
     if let Some((left, rate)) = left {
         rate_headers(response.headers_mut(), left, rate);
     }
@@ -437,6 +448,7 @@ fn admit(
         }
     }
     extensions.insert(Proof(caller.proved_until(&door.app).is_some()));
+    extensions.insert(caller.viewer(&headers));
     extensions.insert(caller);
     extensions.insert(door.rights);
     Ok(left)
@@ -532,34 +544,6 @@ fn identify(
             tracing::warn!(from, "a token was refused");
             let text = "This token is unknown, revoked or expired.";
             Err(Stop::Failure(Failure::new(ProblemKind::Unauthorized, "bad_token", text)))
-        }
-    }
-}
-
-fn api_limit(door: &Door, caller: &Caller) -> Result<(Left, Rate), Stop> {
-    let limits = &door.app.config.limits;
-    let rate = Rate {
-        amount: limits.api_per_minute,
-        per: Duration::from_secs(60),
-        burst: limits.api_burst,
-    };
-    let who = match caller.key {
-        Key::Token(id) => id.to_string(),
-        _ => caller.account.id.to_string(),
-    };
-    let taken = door.app.limiter.take("api", &who, rate, door.app.clock.now_ms());
-    taken.map(|left| (left, rate)).map_err(|wait| Stop::Wait("API calls", wait))
-}
-
-fn rate_headers(headers: &mut HeaderMap, left: Left, rate: Rate) {
-    if rate.amount == 0 {
-        return;
-    }
-    let policy = format!("\"api\";q={};w={}", rate.amount, rate.per.as_secs());
-    let now = format!("\"api\";r={};t={}", left.remaining, left.reset.as_secs());
-    for (name, value) in [("ratelimit-policy", policy), ("ratelimit", now)] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(HeaderName::from_static(name), value);
         }
     }
 }

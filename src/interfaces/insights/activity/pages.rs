@@ -13,6 +13,7 @@ use features::history::queries::error::HistoryError;
 use features::history::queries::{self as history, readable::Looker};
 use features::runs::queries::talk;
 use features::tasks::queries::people::People;
+use kernel::display;
 use kernel::{AccountId, Actor, Can, Cause, Timestamp, Via};
 use store::{Cursor, Lane, StoreError, WriteTx};
 use web::error::PageError;
@@ -298,7 +299,7 @@ fn passed(ws: &Ws, found: &Found, (is_first, zone): (bool, &TimeZone)) -> String
     let (Some(next), Some(at), true) = (found.next, found.reached, found.lines.is_empty()) else {
         return String::new();
     };
-    let day = at.to_zoned(zone.clone()).strftime("%-d %B %Y");
+    let day = display::long_day(at.to_zoned(zone.clone()).date());
     match is_first {
         true => {
             let newest = (ws.store.head().seq + 1).saturating_sub(next);

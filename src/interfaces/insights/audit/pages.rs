@@ -10,6 +10,7 @@ use serde::Deserialize;
 use app::jobs::JobState;
 use app::{App, Ws};
 use features::tasks::queries::people::People;
+use kernel::display;
 use kernel::{Can, Problem, Timestamp};
 use store::StoreError;
 use store::keep::Images;
@@ -143,8 +144,9 @@ fn days(app: &App, ws: &Ws, who: &Person, params: &AuditParams) -> Result<Days, 
     let looked = format::count(found.looked, "entry", "entries");
     let searched = match (&found.next, found.reached) {
         (Some(_), Some(at)) => {
-            let day = at.to_zoned(zone.clone()).strftime("%-d %B %Y, %H:%M").to_string();
-            format!("Searched {looked}, back to {day}.")
+            let at = at.to_zoned(zone.clone());
+            let (day, time) = (display::long_day(at.date()), display::time(at.time()));
+            format!("Searched {looked}, back to {day}, {time}.")
         }
         _ => format!("Searched {looked}, back to the first."),
     };
@@ -169,7 +171,7 @@ fn by_day(
     let mut days: Vec<Day> = Vec::new();
     for line in lines {
         let date = line.at.to_zoned(zone.clone()).date();
-        let label = date.strftime("%A, %-d %B %Y").to_string();
+        let label = format!("{}, {}", date.strftime("%A"), display::long_day(date));
         let link = |path: &str| if path.is_empty() { String::new() } else { ws.url(path) };
         let sentences = line.sentences.iter().map(|words| Said {
             verb: words.verb.clone(),

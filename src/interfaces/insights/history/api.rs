@@ -56,7 +56,7 @@ pub fn routes() -> Routes {
                      inbox_paces, \
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \
-                     run_limits, inbox, runs; settings, task_rules, routine_rules, mail_settings, retention, \
+                     run_limits, inbox, runs; settings, brand, task_rules, routine_rules, mail_settings, retention, \
                      people, usual_thinking and subagent_limits (id `-`). Includes deleted records",
                 )
                 .query::<HistoryParams>()

@@ -22,6 +22,7 @@ use features::tasks::queries::view_context::ViewContext;
 use features::tasks::queries::{due, marks};
 use features::usage::model::PAYER_DAY;
 use features::usage::queries::purse::{self, Purse};
+use kernel::display;
 use kernel::key::KeyBuf;
 use kernel::{Can, Payer, Problem as _, ProblemKind, StreamId, TaskStatus};
 use store::{Range, Read, ReadExt as _, StoreError};
@@ -164,10 +165,7 @@ fn line(scene: &ViewContext, read: &dyn Read, stream: Stream) -> Result<Line, St
             false => stream.description,
         },
         share: percent(done as u64, total as u64),
-        target: stream
-            .target_date
-            .map(|day| day.strftime("%-d %b %Y").to_string())
-            .unwrap_or_default(),
+        target: stream.target_date.map(display::day).unwrap_or_default(),
         lead: scene.people.face_or_nobody(stream.lead),
         name: stream.name,
         icon: stream.icon,
@@ -349,10 +347,7 @@ fn head(scene: &ViewContext, read: &dyn Read, stream: &Stream, live: Live) -> He
         archived: stream.archived_at.is_some(),
         goal: scene.md(read, &stream.goal),
         lead: scene.people.face_or_nobody(stream.lead),
-        target: stream
-            .target_date
-            .map(|day| day.strftime("%-d %B %Y").to_string())
-            .unwrap_or_default(),
+        target: stream.target_date.map(display::long_day).unwrap_or_default(),
         late: stream.target_date.is_some_and(|day| day < today),
     }
 }

@@ -139,6 +139,7 @@ pub const ACTS: &[fn(&mut WriteTx<'_>, Pick) -> Acted] = &[
     agent_state,
     report_to,
     settings,
+    brand,
     rename,
     role,
     leave,
@@ -346,6 +347,11 @@ fn settings(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {
         _ => patch.comments_reach_assignee = Some(c % 2 == 0),
     }
     by_rule(workspace::update(tx, patch, None))
+}
+
+fn brand(tx: &mut WriteTx<'_>, [a, b, _]: Pick) -> Acted {
+    let hue = Hue::ALL[usize::from(b) % Hue::ALL.len()];
+    by_rule(workspace::set_brand(tx, (a % 4 != 0).then(|| hue.into())))
 }
 
 fn rename(tx: &mut WriteTx<'_>, [a, _, c]: Pick) -> Acted {

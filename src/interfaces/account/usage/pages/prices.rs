@@ -19,6 +19,7 @@ use features::usage::rules::counting as forgetting;
 use features::usage::rules::prices::{self as rules, AMOUNTS, NewPrice};
 use kernel::cadence::midnight;
 use kernel::day::{self, Toward};
+use kernel::display;
 use kernel::{Can, ConnectionId, Timestamp};
 use providers::catalog::{self, Model, Price};
 use store::{Record as _, Snap, StoreError};
@@ -244,14 +245,14 @@ fn row(
         _ => ("Replaced", Tone::Neutral),
     };
     let name = one.connection.and_then(|id| names.get(&id));
-    let begins = one.begins_at.to_zoned(zone.clone()).strftime("%-d %b %Y, %H:%M");
+    let begins = display::day_time(one.begins_at.to_zoned(zone.clone()).datetime());
     let is_known = catalog::describe(&one.model).price.is_some();
     let otherwise = if is_known { "built-in" } else { "as sent" };
     let amount = |amount: Option<u64>| amount.map_or_else(|| otherwise.to_owned(), dollars);
     Row {
         model: one.model.clone(),
         place: name.map_or_else(|| "all connections".to_owned(), Clone::clone),
-        begins: begins.to_string(),
+        begins,
         state: label,
         tone,
         amounts: one.amounts().into_iter().map(amount).collect(),

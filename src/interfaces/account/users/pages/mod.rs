@@ -1,5 +1,6 @@
 //! Pages outside a session: sign in, sign out, reset a password by link. A person's own settings are in [`settings`].
 
+pub mod appearance;
 pub mod passkeys;
 pub mod prove;
 pub mod second_step;

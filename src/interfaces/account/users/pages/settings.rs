@@ -31,7 +31,7 @@ use web::time::{RelTime, zones};
 
 use super::super::session::{Caller, Rights};
 use super::super::tokens;
-use super::sentence;
+use super::{appearance, sentence};
 use features::users::model::ApiToken;
 use features::users::rules::{NewToken, UsersError};
 use features::users::{queries, rules};
@@ -45,6 +45,8 @@ pub fn routes() -> Routes {
         .get("/settings", overview.needs(Can::Account))
         .get("/settings/profile", profile.needs(Can::Account))
         .post("/settings/profile", save_zone.needs(Can::Account))
+        .get("/settings/appearance", appearance::show.needs(Can::Account))
+        .post("/settings/appearance", appearance::save.needs(Can::Account))
         .post("/settings/password", change_password.needs(Can::Account))
         .get("/settings/sign-ins", sign_ins.needs(Can::Account))
         .post("/settings/sign-ins/revoke-others", revoke_others.needs(Can::Account))

@@ -1,11 +1,16 @@
 //! The authenticated caller, independent of the workspace.
 
 use app::App;
-use kernel::{Actor, SignInId, Timestamp, TokenId, Via, WorkspaceId};
+use axum::http::HeaderMap;
+use kernel::{Actor, FirstDay, SignInId, Timestamp, TokenId, Via, WorkspaceId};
+use web::appearance::Viewer;
 use web::error::PageError;
 use web::session::Access;
+use web::shell::Theme;
+use web::week::WeekStart;
 
 use features::users::model::Account;
+use features::users::model::appearance::Appearance;
 
 /// The credential of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub enum Key {
 pub struct Caller {
     pub account: Account,
     pub key: Key,
+    /// How the person wants pages to look, if they have chosen it.
+    pub appearance: Option<Appearance>,
     /// For tokens: their workspace and what they allow.
     pub(super) bound: Option<(WorkspaceId, Access)>,
     /// For tokens: time of creation.
@@ -47,6 +54,23 @@ impl Caller {
         match self.key {
             Key::SignIn(id) => app.proofs.until(id, self.signed_in?, app.clock.now()),
             _ => Some(Timestamp::MAX),
+        }
+    }
+
+    /// How pages look in this browser.
+    pub(super) fn viewer(&self, headers: &HeaderMap) -> Viewer {
+        match self.appearance {
+            Some(chosen) => Viewer {
+                theme: Theme::from_word(chosen.theme.word()),
+                density: chosen.density,
+                week: WeekStart::of_person(chosen.first_day, headers),
+                forms: chosen.forms(),
+            },
+            None => Viewer {
+                theme: Theme::from_headers(headers),
+                week: WeekStart::of_person(FirstDay::Auto, headers),
+                ..Viewer::default()
+            },
         }
     }
 

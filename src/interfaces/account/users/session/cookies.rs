@@ -10,8 +10,9 @@ use app::config::Config;
 use crypto::token::{Token, TokenHash, TokenKind};
 use features::users::queries::DEVICE_LIFE;
 use features::users::rules::devices::DeviceCookies;
+use web::shell::Theme;
 
-use super::{LONGEST, page_workspace};
+use super::{Caller, LONGEST, page_workspace};
 
 /// Name of the cookie with the last workspace.
 const LAST: &str = "hq_last";
@@ -43,6 +44,13 @@ pub fn named<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|c| c.trim().split_once('='));
     pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
+}
+
+/// The person's theme, if this browser remembers another one for pages before sign-in.
+pub(super) fn other_theme(request: &Request, theme: Theme) -> Option<Theme> {
+    let caller = request.extensions().get::<Caller>()?;
+    let shows = request.method() == Method::GET && caller.sign_in().is_some();
+    (shows && Theme::from_headers(request.headers()) != theme).then_some(theme)
 }
 
 /// The slug of the last workspace in this browser. Access to it is checked separately.

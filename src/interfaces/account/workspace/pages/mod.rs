@@ -1,5 +1,6 @@
 //! Pages of the workspace itself: settings, members, sidebar.
 
+mod brand;
 mod modules;
 pub mod shell;
 
@@ -34,6 +35,8 @@ use features::workspace::model::{People, Settings};
 use features::workspace::rules::{self, SettingsPatch, WorkspaceError};
 use features::workspace::{money, queries};
 
+use brand::BrandFields;
+
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
@@ -42,6 +45,8 @@ pub fn routes() -> Routes {
         .get("/closed", closed.needs(Can::Read))
         .get("/settings/general", general.needs(Can::Read))
         .post("/settings/general", save.needs(Can::Admin))
+        .get("/brand.css", brand::css.needs(Can::Read))
+        .post("/settings/brand", brand::save.needs(Can::Admin))
         .get("/settings/modules", modules::show.needs(Can::Read))
         .post("/settings/modules", modules::save.needs(Can::Admin))
         .post("/settings/modules/{word}/on", modules::enable.needs(Can::Admin))
@@ -162,6 +167,7 @@ struct General {
 
 /// Settings with forms of their own.
 struct Beside {
+    brand: BrandFields,
     queue: queue::Fields,
     subagents: SubagentLimits,
     bounds: run_limits::Fields,
@@ -176,6 +182,7 @@ impl Beside {
         let of = QueueOf::Workspace;
         let read = ws.read(|snap| {
             Ok::<_, StoreError>(Self {
+                brand: BrandFields::read(snap)?,
                 queue: queue::fields(snap, of)?,
                 subagents: limits::of(snap)?,
                 bounds: run_limits::fields(snap, ReachOf::Workspace)?,
@@ -189,12 +196,17 @@ impl Beside {
 }
 
 async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
+    html::page(&page(&ws, &who, shell)?)
+}
+
+/// The page with the saved values.
+fn page(ws: &Ws, who: &Person, shell: Shell) -> Result<General, PageError> {
     let settings = ws.read(|snap| queries::settings(snap))?;
     let v = settings.map(Values::of).unwrap_or_default();
     let (may, own) = (who.access.may(Can::Admin) && ws.is_active(), who.access.may(Can::Own));
     let (state, zones, e) = (ws.standing().state, zones(&v.zone), Wrong::none());
-    let (wrong, beside) = (String::new(), Beside::read(&ws)?);
-    html::page(&General { shell, may, own, state, v, e, wrong, zones, beside })
+    let (wrong, beside) = (String::new(), Beside::read(ws)?);
+    Ok(General { shell, may, own, state, v, e, wrong, zones, beside })
 }
 
 async fn save(

@@ -19,6 +19,7 @@ use features::trust::model::APPROVALS;
 use kernel::text::listed;
 use kernel::{Can, Role, Timestamp, WorkspaceState};
 use store::{Snap, StoreError};
+use web::appearance::Viewer;
 use web::error::PageError;
 use web::flash;
 use web::form::sentence;
@@ -26,7 +27,7 @@ use web::format;
 use web::live::Live;
 use web::parts::{Dot, Face, Working};
 use web::session::Person;
-use web::shell::{Bell, Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Theme, Warning};
+use web::shell::{Bell, Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Warning};
 use web::sse::{AGENT_FILES, DISK};
 use web::time::RelTime;
 
@@ -42,9 +43,9 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     // Read the cursor first, so that changes made while the page is built are streamed.
     let cursor = ws.store.head().to_string();
     let now = ws.app.clock.now();
-    let (settings, numbers) = ws.read(|snap| {
+    let (settings, brand, numbers) = ws.read(|snap| {
         let numbers = Numbers::read(ws, snap, who, now)?;
-        Ok::<_, StoreError>((queries::settings(snap)?, numbers))
+        Ok::<_, StoreError>((queries::settings(snap)?, queries::brand(snap)?, numbers))
     })?;
     let off = settings.as_ref().map(Off::in_settings).unwrap_or_default();
     let place = settings.map(|settings| place(ws, &settings));
@@ -75,7 +76,10 @@ pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
         tabs: tabs(ws, &numbers),
         nav: nav(ws, (who, &off), numbers),
         nav_live: Some(live),
-        theme: Theme::from_headers(&parts.headers),
+        viewer: parts.extensions.get::<Viewer>().copied().unwrap_or_default(),
+        brand: brand.map_or_else(String::new, |brand| {
+            ws.url(&format!("brand.css?v={}", web::brand::rev(brand.colour)))
+        }),
         flash: flash::read(&ws.app, &parts.headers).into_iter().collect(),
         cursor,
         ..Shell::default()

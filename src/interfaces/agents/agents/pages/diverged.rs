@@ -7,6 +7,7 @@ use axum::response::Response;
 use app::{App, Ws};
 use features::agents::apart::{self, Apart, Taken};
 use features::agents::queries::head::Head;
+use kernel::display;
 use web::error::PageError;
 use web::extract::Path2;
 use web::flash;
@@ -74,7 +75,8 @@ pub(super) async fn show(
 
 fn describe(one: &Apart, name: &str, when: &When) -> String {
     let commits = format::count(one.commits as u64, "commit", "commits");
-    let at = when.zone.to_datetime(one.at).strftime("%-d %B %Y, %-H:%M").to_string();
+    let at = when.zone.to_datetime(one.at);
+    let at = format!("{}, {}", display::long_day(at.date()), display::short_time(at.time()));
     format!(
         "{name} made {commits} on another machine, the last on {at}, while these files also \
          changed here. Lines changed in both places keep the version here. The other version is \

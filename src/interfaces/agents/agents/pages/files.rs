@@ -18,6 +18,7 @@ use features::agents::there::{self, There};
 use git::GitError;
 use git::standing::Standing;
 use kernel::Can;
+use kernel::display;
 use web::error::PageError;
 use web::extract::{Path, Query};
 use web::file::{self, Kind, Show};
@@ -311,7 +312,7 @@ pub(super) async fn kept(visit: &Visit) -> Result<Vec<KeptRow>, FilesError> {
     let when = When::of(&visit.ws, &visit.who);
     let row = |one: Apart| {
         let commits = format::count(one.commits as u64, "commit", "commits");
-        let day = when.zone.to_datetime(one.at).strftime("%-d %b").to_string();
+        let day = display::day_of_year(when.zone.to_datetime(one.at).date());
         let href = format!("{}/kept/{}", visit.head.base, one.name);
         KeptRow { label: format!("{commits} of {day}"), href, current: false }
     };

@@ -7,6 +7,7 @@ use features::dashboard::queries::spend_day;
 use features::usage::model::day_of;
 use features::usage::queries as usage;
 use kernel::Timestamp;
+use kernel::display;
 use store::{Snap, StoreError};
 use web::format;
 use web::parts::Tone;
@@ -65,7 +66,7 @@ pub(super) fn budget_view(
         pace: pace(agent, spent, date),
         days,
         days_label: format!("Spent by day, 1 to {} {}", date.day(), date.strftime("%B")),
-        from: date.first_of_month().strftime("%-d %b").to_string(),
+        from: display::day_of_year(date.first_of_month()),
         today: format!("{} {}", spend_day(when.now, &when.zone), format::money(today)),
     })
 }

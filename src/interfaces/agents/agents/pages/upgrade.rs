@@ -16,6 +16,7 @@ use features::agents::upgrade::apply::{self, UpgradeRequest};
 use features::agents::upgrade::compare::{Change, Choice as Chosen, Fate};
 use features::agents::upgrade::{self, Offer, UpgradeError, Version, Word};
 use git::{CommitId, GitError};
+use kernel::display;
 use kernel::text::capitalized;
 use kernel::{Can, Problem as _, ProblemKind};
 use tool::diff;
@@ -75,13 +76,13 @@ fn called(template: &str) -> String {
 }
 
 fn day(when: &When, version: &Version) -> String {
-    version.at.to_zoned(when.zone.clone()).strftime("%-d %B %Y").to_string()
+    display::long_day(version.at.to_zoned(when.zone.clone()).date())
 }
 
 /// Date, time and commit of a version: two versions can be a minute apart.
 fn exactly(when: &When, version: &Version) -> String {
-    let at = version.at.to_zoned(when.zone.clone()).strftime("%-d %B %Y, %H:%M").to_string();
-    format!("{at} ({})", version.commit.short())
+    let time = display::time(version.at.to_zoned(when.zone.clone()).time());
+    format!("{}, {time} ({})", day(when, version), version.commit.short())
 }
 
 /// A conflicting place in a file.

@@ -17,6 +17,7 @@ use features::runs::queries::{self, talk, words};
 use features::tasks::model::Task;
 use features::usage::model::RUN_COST;
 use kernel::cursor::DEFAULT_LIMIT;
+use kernel::display;
 use kernel::key::KeyBuf;
 use kernel::{RunState, Timestamp};
 use store::{Range, Read, ReadExt, StoreError, cursor_key, key_cursor};
@@ -231,7 +232,7 @@ fn since_chip(ws: &Ws, who: &Person, filter: &Filter) -> Option<Chip> {
     let left = Filter { since: String::new(), ..filter.clone() };
     Some(Chip {
         label: "Ended since",
-        value: at.strftime("%-d %B, %H:%M").to_string(),
+        value: format!("{}, {}", display::long_day_of_year(at.date()), display::time(at.time())),
         without: ws.url(&format!("runs?{}", left.query(""))),
     })
 }

@@ -27,6 +27,7 @@ use features::tasks::queries::{marks, standing};
 use features::views::model::Look;
 use kernel::TaskId;
 use kernel::filter::{Days, Term};
+use kernel::{clock, display};
 use store::{Read, StoreError};
 use web::error::PageError;
 use web::html;
@@ -61,6 +62,13 @@ struct Pill {
     may_write: bool,
     /// Further details, for undated tasks.
     wide: Option<Wide>,
+}
+
+impl Pill {
+    /// The time of day as the person has it written.
+    fn clock(&self) -> String {
+        clock::read(&self.time).map_or_else(String::new, display::time)
+    }
 }
 
 /// Further details of an undated task.
@@ -241,11 +249,11 @@ fn cell(
     let iso = day.to_string();
     let q = state.query.with(Term::new("due", iso.clone())).to_string();
     let layout = Layout::List.word().to_owned();
-    let format = if day.day() == 1 { "%-d %b" } else { "%-d" };
+    let is_first = day.day() == 1;
     let add = scene.may_write && today <= day;
     Day {
-        short: day.strftime(format).to_string(),
-        label: day.strftime("%A, %-d %B").to_string(),
+        short: if is_first { display::day_of_year(day) } else { day.day().to_string() },
+        label: format!("{}, {}", day.strftime("%A"), display::long_day_of_year(day)),
         today: day == today,
         past: day < today,
         weekend: 5 <= day.weekday().to_monday_zero_offset(),

@@ -24,6 +24,7 @@ use features::tasks::queries::view_context::ViewContext;
 use features::tasks::queries::{marks, standing};
 use features::views::model::Look;
 use kernel::TaskId;
+use kernel::display;
 use kernel::filter::{Days, Term};
 use kernel::key::KeyBuf;
 use store::{Range, Read, ReadExt as _};
@@ -35,6 +36,7 @@ use web::parts::Face;
 use web::scroll_state::{self, Have};
 use web::session::Person;
 use web::shell::Shell;
+use web::week::WeekStart;
 
 /// Number of bars shown at first, and added by each "more".
 const BARS: usize = 200;
@@ -130,9 +132,9 @@ pub fn show(
     (ws, who): (&Ws, &Person),
     hx: &Hx,
     shell: Shell,
-    (state, have): (&State, &Have),
+    (state, have, week): (&State, &Have, WeekStart),
 ) -> Result<Response, PageError> {
-    let mut page = ws.read(|snap| view((ws, who), snap, (state, have), Counts::of(hx)))?;
+    let mut page = ws.read(|snap| view((ws, who), snap, (state, have, week), Counts::of(hx)))?;
     if hx.is_partial() {
         return html::fragment(&page.as_bars());
     }
@@ -229,13 +231,13 @@ fn drawn(
 fn view(
     (ws, who): (&Ws, &Person),
     read: &dyn Read,
-    (state, have): (&State, &Have),
+    (state, have, week): (&State, &Have, WeekStart),
     counts: Counts,
 ) -> Result<TimelinePage, TaskError> {
     let scene = ViewContext::new(ws, who, read)?;
     let today = due::day(scene.today.now, &scene.today.zone);
     let anchor = super::calendar::month_of(&state.month).unwrap_or_else(|| on(today, -14));
-    let start = on(anchor, -i64::from(anchor.weekday().to_monday_zero_offset()));
+    let start = on(anchor, -week.before(anchor));
     let understood = understand(&scene, read, &state.query)?;
     let frame = Frame::new(&scene, read, state, (&understood, counts))?;
     let undated = state.query.with(Term::new("start", "none")).with(Term::new("due", "none"));
@@ -256,8 +258,8 @@ fn view(
         live: Live::new(state.url(ws)).tables(&["tasks", "task_relations", "runs", "deliverables"]),
         month: format!(
             "{} to {}",
-            start.strftime("%-d %b"),
-            on(start, i64::from(DAYS) - 1).strftime("%-d %b %Y")
+            display::day_of_year(start),
+            display::day(on(start, i64::from(DAYS) - 1))
         ),
         before: month(on(middle.first_of_month(), -1)),
         after: month(on(middle.last_of_month(), 1)),
@@ -282,7 +284,7 @@ fn view(
 fn ticks(start: Date) -> Vec<Tick> {
     let tick = |week: i32| Tick {
         x: week * 7 * DAY,
-        label: on(start, i64::from(week) * 7).strftime("%-d %b").to_string(),
+        label: display::day_of_year(on(start, i64::from(week) * 7)),
     };
     (0..DAYS / 7).map(tick).collect()
 }
@@ -301,14 +303,13 @@ fn bar(scene: &ViewContext, task: &Task, at: &Stretch, (start, y): (Date, i32)) 
     let left = x(start, at.first).clamp(0, DAYS * DAY);
     let right = (x(start, at.last) + DAY).clamp(0, DAYS * DAY);
     let zone = &scene.today.zone;
-    let words = |day: Date| day.strftime("%-d %b").to_string();
     // The end is the completion, else the due date, but never before the start.
     let ends = Deadline::of(task).filter(|_| task.completed_at.is_none());
     let ends = ends.filter(|due| due::day(due.at, zone) == at.last);
     let end = match ends {
         _ if at.endless => "no due date".to_owned(),
-        Some(due) => due.words(zone, "%-d %b"),
-        None => words(at.last),
+        Some(due) => due.words(zone, display::day_of_year),
+        None => display::day_of_year(at.last),
     };
     let letters = i32::try_from(task.title.chars().count()).unwrap_or(i32::MAX);
     let name_width = letters.saturating_mul(LETTER).saturating_add(2 * INSET).min(DAYS * DAY);
@@ -331,7 +332,7 @@ fn bar(scene: &ViewContext, task: &Task, at: &Stretch, (start, y): (Date, i32)) 
         due: at.last.to_string(),
         dates: match at.first == at.last && !at.endless {
             true => end,
-            false => format!("{} to {end}", words(at.first)),
+            false => format!("{} to {end}", display::day_of_year(at.first)),
         },
         may_write: scene.may_write && task.archived_at.is_none(),
     }

@@ -127,7 +127,7 @@ fn laid_out(
         Layout::Board => return board::show((ws, who), hx, shell, state),
         Layout::Calendar => return calendar::show((ws, who), hx, shell, (state, week)),
         Layout::Timeline => {
-            return gantt::show((ws, who), hx, shell, (state, &params.have));
+            return gantt::show((ws, who), hx, shell, (state, &params.have, week));
         }
         Layout::List => {}
     }

@@ -22,6 +22,7 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::series::{self as reads, Tally};
 use features::tasks::queries::view_context::ViewContext;
 use features::tasks::rules::series::{self as rules, NewSeries, SeriesPatch};
+use kernel::display;
 use kernel::{Priority, Problem as _, ProblemKind, SeriesId, Thinking};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::PageError;
@@ -136,7 +137,9 @@ fn next(series: &Series, zone: &TimeZone) -> String {
 }
 
 fn when(at: Timestamp, zone: &TimeZone) -> String {
-    zone.to_datetime(at).strftime("%a %-d %b %Y, %-H:%M").to_string()
+    let at = zone.to_datetime(at);
+    let (day, time) = (display::day(at.date()), display::short_time(at.time()));
+    format!("{} {day}, {time}", at.strftime("%a"))
 }
 
 struct Strip {
@@ -443,7 +446,11 @@ pub async fn preview(
         Ok(wanted) => {
             let zone = due::zone(&who.zone);
             let all = wanted.schedule.upcoming(now, reads::AHEAD).into_iter();
-            let next = all.map(|at| zone.to_datetime(at).strftime("%a %-d %b, %-H:%M").to_string());
+            let next = all.map(|at| {
+                let at = zone.to_datetime(at);
+                let (day, time) = (display::day_of_year(at.date()), display::short_time(at.time()));
+                format!("{} {day}, {time}", at.strftime("%a"))
+            });
             Preview { words: wanted.schedule.words(), next: next.collect() }
         }
         // Errors are reported when the form is submitted.

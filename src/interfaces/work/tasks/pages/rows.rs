@@ -15,6 +15,7 @@ use features::tasks::queries::standing::{self, Standing};
 use features::tasks::queries::summary::{self, Summary};
 use features::tasks::queries::taskset::TaskSet;
 use features::tasks::queries::view_context::{Chip, ViewContext};
+use kernel::display;
 use kernel::{TaskId, TaskStatus, Timestamp};
 use store::{Range, Read, ReadExt as _};
 use web::checklist;
@@ -133,7 +134,7 @@ impl<'a> Dresser<'a> {
         let labels = self.marks.get(&task.id).into_iter().flatten();
         let labels = labels.filter_map(|label| self.labels.get(label).cloned());
         let waits = waits(&self.blocked, task.id);
-        let day = |at: Timestamp| due::day(at, &scene.today.zone).strftime("%-d %b").to_string();
+        let day = |at: Timestamp| display::day_of_year(due::day(at, &scene.today.zone));
         let dates = [
             ("start", "Starts", task.start_at),
             ("created", "Created", Some(task.created_at)),

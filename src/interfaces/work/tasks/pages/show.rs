@@ -30,6 +30,7 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::standing::Standing;
 use features::tasks::queries::view_context::{Chip, ViewContext};
 use features::tasks::queries::{self, marks, series, standing, summary};
+use kernel::display;
 use kernel::{About, Priority, RunState, TaskId, TaskStatus};
 use store::Read;
 use web::checklist;
@@ -417,7 +418,7 @@ fn head(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Head, TaskE
         open: task.status.is_open() && task.archived_at.is_none(),
         missed: match (task.status, Deadline::of(task)) {
             (TaskStatus::Missed, Some(due)) => {
-                let date = due.words(&scene.today.zone, "%-d %B %Y");
+                let date = due.words(&scene.today.zone, display::long_day);
                 format!("This task missed its due date, {date}.")
             }
             _ => String::new(),

@@ -19,6 +19,7 @@ use features::tasks::queries::facts::{FactView, bold, day_label, run_fact, took}
 use features::tasks::queries::history::{self, Back, Fact, FactKind, History};
 use features::tasks::queries::standing::{self, Standing};
 use features::tasks::queries::view_context::{Chip, ViewContext};
+use kernel::display;
 use kernel::text::ellipsis;
 use kernel::{Actor, Assignee, Outcome, RunState, TaskField, Verdict};
 use store::Read;
@@ -229,7 +230,7 @@ fn actor(scene: &ViewContext, actor: Actor) -> String {
 fn fact_view(scene: &ViewContext, fact: &Fact) -> FactView {
     let by = actor(scene, fact.actor);
     let name = |who: &Assignee| bold(&scene.people.name(*who));
-    let day = |due: &Deadline| due.words(&scene.today.zone, "%-d %b");
+    let day = |due: &Deadline| due.words(&scene.today.zone, display::day_of_year);
     let (glyph, state, words) = match &fact.kind {
         FactKind::Created => ("plus", "", format!("{by} created this task")),
         FactKind::Assigned(_, Some(to))
