@@ -19,7 +19,7 @@ mod value;
 use std::collections::BTreeMap;
 
 use kernel::key::{Key, KeyBuf};
-use kernel::{AccountId, Can, Event, FieldError, Problem, RowAct};
+use kernel::{AccountId, AgentId, Can, Event, FieldError, Problem, RowAct};
 use search::{Document, Wanted};
 use serde_json::{Map, Value};
 use store::schema::Check;
@@ -269,6 +269,8 @@ pub struct Entity {
     pub path: fn(&Fields) -> String,
     /// Ownership of private records; `None` if all records are shared.
     pub own: Option<Own>,
+    /// Returns `true` if an agent may see a row; `None` if agents see every row that has no owner.
+    pub agents: Option<fn(&[u8], AgentId) -> bool>,
     /// Search settings, if records are searchable.
     pub finds: Option<Finds>,
     /// Form group of the events for routines; `None` if there are none.
@@ -339,6 +341,7 @@ impl Entity {
             title: named,
             path: nowhere,
             own: None,
+            agents: None,
             finds: None,
             triggers: None,
             own_fields: None,
@@ -384,6 +387,12 @@ impl Entity {
     #[must_use]
     pub fn is_for(&self, row: &[u8], who: AccountId) -> bool {
         self.owner(row).is_none_or(|owner| owner == who)
+    }
+
+    /// Returns `true` if the agent may see the row: it has no owner, and the noun's own rule allows it.
+    #[must_use]
+    pub fn is_for_agent(&self, row: &[u8], agent: AgentId) -> bool {
+        self.owner(row).is_none() && self.agents.is_none_or(|may_see| may_see(row, agent))
     }
 
     /// The event for a created or deleted record.

@@ -9,7 +9,7 @@ use crate::tasks::queries::error::TaskError;
 use entity::{Entity, Target};
 use kernel::key::KeyBuf;
 use kernel::text::{capitalized, ellipsis};
-use kernel::{About, RecordId, TaskId, TypedId as _};
+use kernel::{About, AgentId, RecordId, TaskId, TypedId as _};
 use serde_json::Value;
 use store::schema::id_text;
 use store::{Read, ReadExt as _, Root, StoreError};
@@ -170,14 +170,25 @@ impl Spot {
         Self::of_row(read, noun, Target { table: noun.table, id })?.ok_or_else(none)
     }
 
-    /// Subject of a tool call: the named one, else the task of the run.
+    /// Subject of an agent's tool call: the named one, else the task of the run. A record that the agent may not see
+    /// does not exist for it.
     pub fn meant(
         read: &dyn Read,
         text: Option<&str>,
-        own: Option<TaskId>,
+        (agent, own): (AgentId, Option<TaskId>),
     ) -> Result<Self, TaskError> {
         if let Some(text) = text.filter(|text| text.contains(':')) {
-            return Self::resolve(read, text);
+            let spot = Self::resolve(read, text)?;
+            if let Place::Row(row) = spot.place
+                && let Some(noun) = cards::of_table(row.table)
+            {
+                let stored = read.raw_get(noun.table, spot.place.key().bytes())?;
+                if !stored.is_some_and(|stored| noun.is_for_agent(&stored, agent)) {
+                    let name = text.split_once(':').map_or(text, |(_, name)| name.trim());
+                    return Err(TaskError::NoRecord(noun.one, ellipsis(name, 60)));
+                }
+            }
+            return Ok(spot);
         }
         let task = tasks::meant(read, text, own)?;
         Ok(Self::of_task(tasks::name(read, task.number)?, &task))

@@ -59,6 +59,9 @@ pub static ITEM: Entity = Entity {
             piece,
         }),
     }),
+    agents: Some(|row, agent| {
+        entity::decode_row::<Item>(row).is_some_and(|item| item.is_for(agent))
+    }),
     linked: true,
     discussed: true,
     react: Some(react),

@@ -48,7 +48,7 @@ impl WriteTool for CommentAdd {
         args: AddArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
+        let spot = Spot::meant(tx, args.task.as_deref(), (cx.agent, cx.task))?;
         let comment = rules::add(tx, spot.place, &args.body, Reach::Usual)?;
         Ok(ToolOutput::text(format!("Commented on {}.{}", spot.name, called(&comment))))
     }
@@ -95,7 +95,7 @@ impl WriteTool for CommentReply {
         args: ReplyArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
+        let spot = Spot::meant(tx, args.task.as_deref(), (cx.agent, cx.task))?;
         let to = queries::meant(tx, spot.place, &args.comment)?;
         let comment = rules::reply(tx, spot.place, to.id, (&args.body, Reach::Usual))?;
         Ok(ToolOutput::text(format!("Replied on {}.{}", spot.name, called(&comment))))
@@ -135,7 +135,7 @@ impl WriteTool for CommentReact {
         args: ReactArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
+        let spot = Spot::meant(tx, args.task.as_deref(), (cx.agent, cx.task))?;
         let comment = queries::meant(tx, spot.place, &args.comment)?;
         rules::react(tx, comment.id, args.reaction, !args.remove)?;
         Ok(ToolOutput::text(match args.remove {
@@ -178,7 +178,7 @@ impl WriteTool for CommentResolve {
         args: ResolveArgs,
         (): (),
     ) -> Result<ToolOutput, ToolError> {
-        let spot = Spot::meant(tx, args.task.as_deref(), cx.task)?;
+        let spot = Spot::meant(tx, args.task.as_deref(), (cx.agent, cx.task))?;
         let comment = queries::meant(tx, spot.place, &args.comment)?;
         rules::settle(tx, comment.id, !args.reopen)?;
         Ok(ToolOutput::text(if args.reopen { "The thread is open again." } else { "Settled." }))

@@ -71,7 +71,7 @@ impl ReadTool for FileList {
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
         cx.ws.read(|snap| {
-            let spot = Spot::meant(snap, args.task.as_deref(), cx.task)?;
+            let spot = Spot::meant(snap, args.task.as_deref(), (cx.agent, cx.task))?;
             let names = Names::read(snap)?;
             let files = queries::of(snap, spot.place).map_err(FileError::from)?;
             let places: Vec<Place> = files.iter().map(|file| Place::of(file.id)).collect();
@@ -111,7 +111,7 @@ impl ReadTool for FileRead {
 
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let file = cx.ws.read(|snap| {
-            let spot = Spot::meant(snap, args.task.as_deref(), cx.task)?;
+            let spot = Spot::meant(snap, args.task.as_deref(), (cx.agent, cx.task))?;
             let files = queries::of(snap, spot.place).map_err(FileError::from)?;
             named(&files, &args.file)
         })?;
@@ -244,7 +244,7 @@ impl WriteTool for FileAttach {
         args: AttachArgs,
         taken: Taken,
     ) -> Result<ToolOutput, ToolError> {
-        let spot = Spot::meant(tx as &dyn Read, args.task.as_deref(), cx.task)?;
+        let spot = Spot::meant(tx as &dyn Read, args.task.as_deref(), (cx.agent, cx.task))?;
         let Some(blob) = taken.blob else {
             return Err(ToolError::refused("file_not_found", "give the file"));
         };

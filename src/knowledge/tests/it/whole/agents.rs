@@ -209,7 +209,9 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
         &ada,
         Turn::call("task_get", json!({ "task": id(&task) }))
             .and_call("link_add", json!({ "task": id(&task), "target": "knowledge:Secret plan" }))
-            .and_call("link_add", json!({ "task": id(&task), "target": "[[Pointer]]" })),
+            .and_call("link_add", json!({ "task": id(&task), "target": "[[Pointer]]" }))
+            .and_call("comment_add", json!({ "task": "knowledge:Secret plan", "body": "Why?" }))
+            .and_call("comment_add", json!({ "task": "knowledge:Pointer", "body": "Good." })),
     )
     .await;
     assert!(
@@ -220,6 +222,12 @@ async fn a_cite_of_what_a_run_never_had_before_it_is_marked_wherever_the_words_c
     assert!(!results[0].contains("Secret plan"), "{}", results[0]);
     assert!(results[1].contains("There is no item"), "{}", results[1]);
     assert!(results[2].contains("Linked"), "{}", results[2]);
+    assert!(
+        results[3].contains("Secret plan") && !results[3].contains("Commented"),
+        "{}",
+        results[3]
+    );
+    assert!(results[4].contains("Commented on Pointer"), "{}", results[4]);
     office.hq.finish().await;
 }
 
