@@ -1,42 +1,87 @@
-// Screenshots of every page into out/, at three widths, light and dark; those that the
-// documents show are copied to docs/shots. Made by `make shots`, never part of `make test`.
+// Screenshots of every page of the demo company into out/pages, at two widths, light and dark; and those of a company at
+// work that the documents show, into docs/shots. Made by `make shots`, never part of `make test`.
 
-import { copyFile, mkdir } from 'node:fs/promises';
+import assert from 'node:assert/strict';
+import { mkdir, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { MIDDLE, newContext, PHONE, startBrowser, WIDE } from './lib/browser.mjs';
-import { startServer } from './lib/server.mjs';
+import { newContext, PHONE, startBrowser, WIDE } from './lib/browser.mjs';
 import { backUp, foundCompany, joinCompany } from './lib/company.mjs';
+import { furnished } from './lib/furnish.mjs';
 import { startModel } from './lib/model.mjs';
+import { everyOpenPage, everyPage, pageRoutes } from './lib/pages.mjs';
+import { startServer } from './lib/server.mjs';
 import { finish, talk, workDay } from './lib/workday.mjs';
-import { everyPage, kindOf } from './stories/access.mjs';
 
-const OUT = fileURLToPath(new URL('out/', import.meta.url));
-const README = fileURLToPath(new URL('../docs/shots/', import.meta.url));
-const given = {};
+const PAGES = fileURLToPath(new URL('out/pages/', import.meta.url));
+const DOCS = fileURLToPath(new URL('../docs/shots/', import.meta.url));
+const THEMES = ['light', 'dark'];
 
-before(async () => {
-  await mkdir(OUT, { recursive: true });
-  given.server = await startServer();
-  given.browser = await startBrowser();
-  given.model = await startModel();
-});
+/** `/tasks/{task}?edit` is tasks-task-edit, and `/` the dashboard. */
+const nameOf = (kind) => kind.replace(/\W+/g, '-').replace(/^-|-$/g, '') || 'dashboard';
 
-after(async () => {
-  await given.browser?.close();
-  given.model?.free();
-  await given.server?.stop();
-  await given.model?.stop();
-});
-
-function fileName(path, size, theme) {
-  const page = kindOf(path).replace('/*', '-one').replace(/\W+/g, '-').replace(/^-|-$/g, '') || 'dashboard';
-  return `${OUT}${page}-${size.width}-${theme}.png`;
+/** Opens an address and keeps what the window shows. */
+async function shoot(page, address, path) {
+  await page.goto(address);
+  await page.evaluate(() => document.fonts.ready);
+  await page.screenshot({ path });
 }
 
-test('screenshots of every page', async () => {
-  const { browser, server, model } = given;
+test('screenshots of every page', async (t) => {
+  const server = await startServer({ seed: 'small' });
+  const browser = await startBrowser();
+  let company;
+  try {
+    company = await furnished(server);
+    const { http, visitor, place, starts, open, signedIn } = company;
+    const routes = await pageRoutes(server);
+    const inside = await everyPage({ http, routes, place, starts });
+    const outside = await everyOpenPage({ http: visitor, routes, starts: open });
+    await rm(PAGES, { recursive: true, force: true });
+    await mkdir(PAGES, { recursive: true });
+    for (const size of [WIDE, PHONE]) {
+      for (const [{ pages }, storageState] of [[inside, signedIn], [outside, undefined]]) {
+        const context = await newContext(browser, server, { size, storageState });
+        const page = await context.newPage();
+        for (const [kind, address] of pages) {
+          for (const theme of THEMES) {
+            await page.emulateMedia({ colorScheme: theme });
+            const path = `${PAGES}${nameOf(kind)}-${size.width}-${theme}.png`;
+            // A second theme needs no second load.
+            if (theme === THEMES[0]) await shoot(page, address, path);
+            else await page.screenshot({ path });
+          }
+        }
+        await context.close();
+      }
+    }
+    t.diagnostic(`${inside.pages.size + outside.pages.size} pages in ${PAGES}`);
+    const remarks = [...inside.remarks, ...outside.remarks];
+    assert.equal(remarks.length, 0, remarks.join('\n'));
+  } finally {
+    await browser.close();
+    await server.stop();
+    await company?.leave();
+  }
+});
+
+test('pictures of the documents', async () => {
+  const server = await startServer();
+  const browser = await startBrowser();
+  const model = await startModel();
+  try {
+    await pictures({ server, browser, model });
+  } finally {
+    await browser.close();
+    model.free();
+    await server.stop();
+    await model.stop();
+  }
+});
+
+/** The company that the documents show, and its pictures. */
+async function pictures({ browser, server, model }) {
   const maker = await newContext(browser, server);
   const page = await maker.newPage();
   const { place, review, send } = await foundCompany(page, server);
@@ -51,60 +96,45 @@ test('screenshots of every page', async () => {
   await page.getByRole('main').getByRole('link', { name: 'Watch' }).waitFor();
   const task = new URL(review, server.url).pathname;
   const signedIn = await maker.storageState();
-  const first = [task, history, undo, `${place}/agents/quill`, run, `${place}/agents/ada/chat`, `${place}/settings/usage`, `${place}/search?q=bike`, `${place}/`];
-  const pages = (await everyPage(page, ...first)).pages;
   await page.goto(run);
   const changed = await page.locator('.trace > li', { has: page.locator('.diff') }).first().getAttribute('id');
   await maker.close();
 
-  for (const size of [WIDE, MIDDLE, PHONE]) {
-    for (const theme of ['light', 'dark']) {
-      const context = await newContext(browser, server, { size, theme, storageState: signedIn });
-      const page = await context.newPage();
-      for (const path of pages) {
-        await page.goto(path);
-        await page.evaluate(() => document.fonts.ready);
-        await page.screenshot({ path: fileName(path, size, theme) });
-      }
-      await page.goto(`${place}/tasks`);
+  const shown = {
+    dashboard: ['/'],
+    task: [task],
+    run: [run],
+    'run-dark': [`${run}#${changed}`, WIDE, 'dark'],
+    'run-phone': [`${run}#${changed}`, PHONE],
+    chat: ['/agents/ada/chat'],
+    usage: ['/settings/usage'],
+    agent: ['/agents/quill'],
+    'tasks-phone': ['/tasks', PHONE],
+    history: [history],
+    undo: [undo],
+    health: ['/settings/health'],
+    backups: ['/settings/backups'],
+    members: ['/settings/members'],
+    palette: ['/tasks'],
+    inbox: ['/inbox?show=over'],
+    routines: ['/routines'],
+    notifications: ['/notifications'],
+    activity: ['/activity'],
+    search: ['/search?q=bike'],
+  };
+  await mkdir(DOCS, { recursive: true });
+  for (const [name, [path, size = WIDE, theme = 'light']] of Object.entries(shown)) {
+    const context = await newContext(browser, server, { size, theme, storageState: signedIn });
+    const page = await context.newPage();
+    const address = path.startsWith(place) ? path : `${place}${path}`;
+    await shoot(page, address, `${DOCS}${name}.png`);
+    if (name === 'palette') {
       await page.keyboard.press('Control+k');
       await page.locator('#palette-list [role="option"]').first().waitFor();
       await page.keyboard.type('bike');
       await page.locator('#palette-list mark').first().waitFor();
-      await page.screenshot({ path: fileName('/palette', size, theme) });
-      // The middle of the run, with a change and what came of a command.
-      await page.goto(`${run}#${changed}`);
-      await page.screenshot({ path: fileName('/run-middle', size, theme) });
-      await context.close();
+      await page.screenshot({ path: `${DOCS}palette.png` });
     }
+    await context.close();
   }
-
-  const find = (pattern) => pages.find((path) => pattern.test(path));
-  const shown = {
-    dashboard: [`${place}/`, WIDE],
-    task: [task, WIDE],
-    run: [run, WIDE],
-    'run-dark': ['/run-middle', WIDE, 'dark'],
-    'run-phone': ['/run-middle', PHONE],
-    chat: [`${place}/agents/ada/chat`, WIDE],
-    usage: [`${place}/settings/usage`, WIDE],
-    agent: [find(/\/agents\/(?!new)[^/]+$/), WIDE],
-    'tasks-phone': [find(/\/tasks$/), PHONE],
-    history: [find(/\/history\/tasks\/[^/]+$/), WIDE],
-    undo: [find(/\/undo\?/), WIDE],
-    health: [find(/\/health$/), WIDE],
-    backups: [find(/\/backups$/), WIDE],
-    members: [find(/\/settings\/members$/), WIDE],
-    palette: ['/palette', WIDE],
-    inbox: [find(/\/inbox\?show=over$/), WIDE],
-    routines: [find(/\/routines$/), WIDE],
-    notifications: [find(/\/notifications$/), WIDE],
-    activity: [find(/\/activity$/), WIDE],
-    search: [find(/\/search\?/), WIDE],
-  };
-  await mkdir(README, { recursive: true });
-  for (const [name, [path, size, theme = 'light']] of Object.entries(shown)) {
-    if (!path) throw new Error(`no page found for docs/shots/${name}.png`);
-    await copyFile(fileName(path, size, theme), `${README}${name}.png`);
-  }
-});
+}

@@ -40,6 +40,15 @@ async fn show(Extension(document): Extension<Arc<Document>>) -> Json<Value> {
     Json(document.made.get_or_init(|| make(&document.routes)).clone())
 }
 
+/// Paths of all GET routes outside the API. Browser tests use them to prove that they visit every page. Served in debug
+/// builds only.
+#[cfg(debug_assertions)]
+pub async fn list_pages(Extension(document): Extension<Arc<Document>>) -> Json<Value> {
+    let gets = document.routes.iter().filter(|route| route.method == Method::GET);
+    let paths = gets.map(|route| route.path.as_str());
+    Json(paths.filter(|path| !web::routes::is_api(path)).collect())
+}
+
 fn make(routes: &[Mounted]) -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes {

@@ -136,7 +136,9 @@ fn own_routes() -> Routes {
         .get("/onboarding", start.needs(Can::Open));
     #[cfg(debug_assertions)]
     {
-        routes = routes.get("/design", design.needs(Can::Open));
+        routes = routes
+            .get("/design", design.needs(Can::Open))
+            .get("/design/pages", openapi::list_pages.needs(Can::Open));
     }
     routes
 }

@@ -1,5 +1,4 @@
-// From the set-up in a browser to every page: the one suite that begins with an empty folder. What its stories
-// leave behind is what the last one looks at.
+// From the set-up in a browser on: the one suite that begins with an empty folder.
 
 import { tellAll } from '../lib/suite.mjs';
 import * as access from '../stories/access.mjs';
@@ -12,4 +11,4 @@ import * as plain from '../stories/plain.mjs';
 import * as routines from '../stories/routines.mjs';
 import * as talk from '../stories/talk.mjs';
 
-tellAll([loop, plain, doors, forms, talk, routines, onward, danger, access], { isFounded: false });
+tellAll([loop, plain, doors, forms, talk, routines, onward, danger, access], { company: 'none' });
