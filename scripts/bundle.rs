@@ -28,10 +28,10 @@ fn main() {
     }
     let made = newest(&root.join(BUNDLE).join("manifest.json"));
     let changed = SOURCES.iter().filter_map(|source| newest(&root.join(source))).max();
-    if changed.is_none() || (made.is_some() && changed <= made) {
+    let Some(changed) = changed.filter(|changed| made.is_none_or(|made| made < *changed)) else {
         return;
-    }
-    match bundle(&root) {
+    };
+    match bundle(&root, changed) {
         Ok(()) => {}
         Err(why) if made.is_some() => println!(
             "cargo::warning=the pages keep the style and script that were bundled before: {why}"
@@ -43,9 +43,9 @@ fn main() {
     }
 }
 
-/// Fetches the locked packages where they are missing, and bundles.
+/// Fetches the locked packages where they are missing, and bundles. The bundle gets the date of its newest source.
 #[expect(clippy::disallowed_methods, reason = "a build has no clock of HQ")]
-fn bundle(root: &Path) -> Result<(), String> {
+fn bundle(root: &Path, changed: SystemTime) -> Result<(), String> {
     let begun = SystemTime::now();
     let packages = root.join("node_modules/.package-lock.json");
     if newest(&packages) < newest(&root.join("package-lock.json")) {
@@ -54,9 +54,9 @@ fn bundle(root: &Path) -> Result<(), String> {
         now.map_err(|error| format!("{} cannot be marked: {error}", packages.display()))?;
     }
     npm(root, &["run", "--silent", "assets"])?;
-    // What this script writes is no change since it ran: Cargo would run it once more.
+    // Cargo would run this script again if a file that it watches were newer than its start.
     let dated = entries(&root.join(BUNDLE))
-        .and_then(|all| all.iter().try_for_each(|path| File::open(path)?.set_modified(begun)));
+        .and_then(|all| all.iter().try_for_each(|path| File::open(path)?.set_modified(changed)));
     dated.map_err(|error| format!("the bundle cannot be dated: {error}"))
 }
 
