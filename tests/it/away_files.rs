@@ -190,7 +190,7 @@ async fn what_holds_a_key_or_is_too_large_stays_there_and_home_says_which_and_wh
     let typed = [("path", "large.bin"), ("text", "by form\n")];
     let sent = owner.form(&format!("{pages}/new"), &typed).await;
     assert_eq!(sent.status.as_u16(), 409, "{}", sent.text);
-    for words in ["stays on GPU box as it is: it is larger than 25 MiB", "by form"] {
+    for words in ["stays unchanged on GPU box: it is larger than 25 MiB", "by form"] {
         assert!(sent.text.contains(words), "{words}: {}", sent.text);
     }
     assert_eq!(on_machine(&shop, "notes/a.md").as_deref(), Some(held));

@@ -463,10 +463,10 @@ async fn an_agent_reads_the_files_of_its_task_and_adds_its_own() {
         let said = format!("\"{name}\" is {what} ({size}) and only text is read; {hint}");
         assert!(results[n].contains("not_text") && results[n].contains(&said), "{}", results[n]);
     }
-    let there = "there are prices.csv, logo.png, offer.pdf, dump.bin, list.pdf";
+    let there = "available: prices.csv, logo.png, offer.pdf, dump.bin, list.pdf";
     assert!(results[4].contains(there), "{}", results[4]);
     assert_eq!(results[10], "1\tMango 3 EUR\n2\tPlum 4 EUR\n");
-    assert!(results[6].contains("Put \"result.md\""), "{}", results[6]);
+    assert!(results[6].contains("Added \"result.md\""), "{}", results[6]);
     assert!(results[7].contains("Error"), "{}", results[7]);
     let there = api.get(FILES).await.json();
     assert_eq!(there["items"][5]["name"], "result.md");

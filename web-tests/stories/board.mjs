@@ -96,7 +96,8 @@ export function tell(given) {
     const context = await newContext(browser, server, { storageState: signedIn });
     const page = await context.newPage();
     await make(page, 'Bar to pull', { start: dayOf(10), due: dayOf(14) });
-    const address = `${place}/tasks?layout=timeline&q=pull`;
+    // Without its month, the timeline shows the weeks around today.
+    const address = `${place}/tasks?layout=timeline&q=pull&month=${dayOf(10).slice(0, 7)}`;
     await page.goto(address);
     const bar = page.locator('.span', { hasText: 'Bar to pull' });
     const days = () => bar.evaluate((one) => [one.dataset.start, one.dataset.due]);

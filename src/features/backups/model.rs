@@ -507,7 +507,7 @@ impl Record for Restoration {
             taken_at: at,
             moment: Some(at),
             workspaces: vec!["acme".into()],
-            notes: vec!["everyone signs in again".into()],
+            notes: vec!["everybody signs in again".into()],
         }
     }
 }
