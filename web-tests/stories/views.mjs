@@ -14,7 +14,7 @@ function dayOf(number) {
   return `${month.format(new Date())}-${number}`;
 }
 
-/** A day from today on, which the timeline shows on any date. */
+/** The day so many days from today. */
 function dayAhead(number) {
   return new Date(Date.now() + number * 86_400_000).toISOString().slice(0, 10);
 }
@@ -108,7 +108,8 @@ export function tell(given) {
     for (const hand of [FINGER, NARROW_KEYS]) {
       const title = `Span ${hand.name}`;
       await as(hand, async (page) => {
-        const days = [0, 4].map(dayAhead);
+        // In the first weeks of the timeline, and before those that "Later" leads to, whatever the date.
+        const days = [-14, -12].map(dayAhead);
         await make(page, title, { start: days[0], due: days[1] });
         const address = `${given.place}/tasks?layout=timeline&q=${encodeURIComponent(title)}`;
         await page.goto(address);
