@@ -65,7 +65,7 @@ files["sw.js"] = Buffer.from(await bundled("static/js/worker/worker.js", { forma
 
 const isRich = (name) => name.startsWith("rich.");
 const isPicture = (name) => name.endsWith(".png");
-const isMore = (name) => isRich(name) || /^(knowledge|crm|gateways)\.css$|^(browser|pdf|pdf-worker)\.|^(sw|saved|picture)\.js$/.test(name) || isPicture(name);
+const isMore = (name) => isRich(name) || /^(knowledge|crm|gateways)\.css$|^(browser|pdf|pdf-worker)\.|^(sw|saved|picture)\.js$/.test(name);
 
 mkdirSync(dist, { recursive: true });
 for (const old of readdirSync(dist)) {
@@ -78,12 +78,12 @@ let rich = 0;
 let tooBig = false;
 for (const [name, bytes] of Object.entries(files)) {
   const file = named(name, bytes);
-  const gz = gzipSync(bytes, { level: 9 });
-  const br = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
   writeFileSync(`${dist}/${file}`, bytes);
   manifest[name] = file;
   // A picture is packed already.
   if (isPicture(name)) continue;
+  const gz = gzipSync(bytes, { level: 9 });
+  const br = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
   writeFileSync(`${dist}/${file}.gz`, gz);
   writeFileSync(`${dist}/${file}.br`, br);
   if (isRich(name)) rich += gz.length;

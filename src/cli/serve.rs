@@ -39,8 +39,8 @@ pub struct Serve {
     master_key_file: Option<String>,
     /// Start without accounts if system.redb is lost and has no backup: HQ asks for a new owner and adopts the
     /// existing workspaces
-    #[arg(long)]
-    begin_anew: bool,
+    #[arg(long, alias = "begin-anew")]
+    start_fresh: bool,
 }
 
 impl Serve {
@@ -69,7 +69,7 @@ pub fn run(common: &Common, serve: Serve) -> u8 {
     }
     match runtime() {
         Ok(runtime) => {
-            runtime.block_on(serve_until_told(config, (redactor, serve.begin_anew), common.json))
+            runtime.block_on(serve_until_told(config, (redactor, serve.start_fresh), common.json))
         }
         Err(error) => failed(&error),
     }
@@ -89,7 +89,7 @@ pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
 
 async fn serve_until_told(
     config: Config,
-    (redactor, begin_anew): (Arc<Redactor>, bool),
+    (redactor, start_fresh): (Arc<Redactor>, bool),
     as_json: bool,
 ) -> u8 {
     if rustix::process::geteuid().is_root() && std::process::id() != 1 {
@@ -102,7 +102,7 @@ async fn serve_until_told(
         Err(error) => return failed(&format!("couldn't listen for signals: {error}")),
     };
     let runs = Limits { active: config.max_active, ..Limits::default() };
-    let parts = Parts { redactor, runs, begin_anew, ..Parts::default() };
+    let parts = Parts { redactor, runs, start_fresh, ..Parts::default() };
     let running = match server::start(config, parts).await {
         Ok(running) => running,
         Err(error) => return failed(&error),

@@ -207,6 +207,13 @@ pub fn distance(a: &str, b: &str) -> usize {
     last[b.len()]
 }
 
+/// Returns `true` if each word of `query` begins a word of `text`, which is in lower case.
+#[must_use]
+pub fn begins_words(text: &str, query: &str) -> bool {
+    let text = format!(" {text}");
+    query.to_lowercase().split_whitespace().all(|word| text.contains(&format!(" {word}")))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -118,7 +118,7 @@ pub(crate) fn controls(
             InputKind::Long => ("long", Vec::new()),
             InputKind::Flag => ("flag", Vec::new()),
             InputKind::Choice(words, labels) => {
-                let mut all = chosen(words, labels, &value);
+                let mut all = Choice::of_words(words, labels, &value);
                 // Without an empty choice, a browser would submit the first one.
                 if value.is_empty() || input.optional {
                     all.insert(0, Choice::new("", "None", value.is_empty()));
@@ -165,11 +165,6 @@ pub(crate) fn controls(
         }
     };
     entered(fields, is_new).map(control).collect()
-}
-
-fn chosen(words: &[&'static str], labels: &[&'static str], now: &str) -> Vec<Choice> {
-    let all = words.iter().zip(labels);
-    all.map(|(word, label)| Choice::new(*word, *label, *word == now)).collect()
 }
 
 /// The twelve colours. Without a choice, the colour is derived from the name.

@@ -112,7 +112,7 @@ pub fn render(shares: &[Share]) -> String {
     let full = shares.iter().filter_map(|share| Some((&share.item, share.text.as_ref()?)));
     for (item, text) in full {
         if out.is_empty() {
-            out.push_str("# What everyone here knows\n");
+            out.push_str("# Shared knowledge\n");
         }
         let (kind, id) = (item.kind.word(), item.id);
         // Untrusted content, including its title, is marked so that the agent does not follow instructions in it.

@@ -125,7 +125,7 @@ pub struct Parts {
     /// Fault injection for disk operations. Production injects none.
     pub faults: Arc<dyn Faults>,
     /// Whether to start without accounts if there are workspaces but no `system.redb`.
-    pub begin_anew: bool,
+    pub start_fresh: bool,
 }
 
 impl Default for Parts {
@@ -141,7 +141,7 @@ impl Default for Parts {
             patience: Patience::default(),
             consumers: consumers::all(),
             faults: Arc::new(NoFaults),
-            begin_anew: false,
+            start_fresh: false,
         }
     }
 }
@@ -164,7 +164,7 @@ pub enum StartError {
     #[error(
         "{} is missing, although there are workspaces here ({workspaces}): it held accounts, \
          sign-ins, tokens and the list of workspaces. Put the file back, or restore a backup with \
-         `hq restore <place> --data '{}'`. Only if you have neither: `hq serve --begin-anew` asks \
+         `hq restore <place> --data '{}'`. Only if you have neither: `hq serve --start-fresh` asks \
          for a new owner and adopts the workspaces; other accounts can no longer sign in to them",
         data.join("system.redb").display(), data.display()
     )]
@@ -329,7 +329,7 @@ fn open(
 ) -> Result<App, StartError> {
     let path = config.data.join("system.redb");
     let left = if path.exists() { Vec::new() } else { workspaces::folders(&config.data)? };
-    if !left.is_empty() && !parts.begin_anew {
+    if !left.is_empty() && !parts.start_fresh {
         let names = left.iter().filter_map(|folder| folder.file_name());
         let names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
         return Err(StartError::NoAccounts {

@@ -4,7 +4,6 @@ use askama::Template;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jiff::tz::TimeZone;
 use serde_json::json;
 
 use app::Ws;
@@ -92,7 +91,7 @@ fn page(module: &'static Module, parts: &Parts) -> Result<Response, PageError> {
         let owners = members.filter(|one| one.role == Role::Owner).map(|one| one.name);
         Ok::<_, StoreError>((since, owners.collect::<Vec<String>>()))
     })?;
-    let zone = TimeZone::get(&who.zone).unwrap_or(TimeZone::UTC);
+    let zone = who.time_zone();
     let now = ws.app.clock.now();
     let (may, is_active) = (who.access.may(Can::Admin), ws.is_active());
     let page = ModuleOffPage {

@@ -8,10 +8,9 @@ use std::task::{Context, Poll};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use kernel::display::Forms;
-use kernel::{DateForm, Density, NumberForm, TimeForm};
+use kernel::{DateForm, Density, FirstDay, NumberForm, TimeForm};
 
 use crate::shell::Theme;
-use crate::week::WeekStart;
 
 /// The appearance that applies to a request. The middleware adds it; pages before sign-in have the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,8 +19,8 @@ pub struct Viewer {
     pub theme: Theme,
     /// Height of rows and controls.
     pub density: Density,
-    /// First day of the week.
-    pub week: WeekStart,
+    /// First day of the week; [`crate::week::WeekStart`] resolves it.
+    pub first_day: FirstDay,
     /// Forms of dates, times and numbers.
     pub forms: Forms,
 }

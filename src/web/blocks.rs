@@ -132,7 +132,8 @@ fn whole<B>(
     all
 }
 
-fn words<'a>(node: &'a AstNode<'a>) -> String {
+/// The words of a node without their marks.
+pub(crate) fn words<'a>(node: &'a AstNode<'a>) -> String {
     let mut words = String::new();
     for node in node.descendants() {
         match &node.data.borrow().value {

@@ -5,12 +5,10 @@
 
 use kernel::{Colour, Hue};
 
-use crate::ink::contrast;
+use crate::ink::{CONTRAST, contrast, linear};
 
 /// Changes with the derivation, so that browsers fetch new style sheets.
 const VERSION: u8 = 1;
-/// Minimum contrast ratio of text to its background.
-const CONTRAST: f64 = 4.5;
 /// Step of the search for a lightness.
 const STEP: f64 = 0.004;
 /// A smaller change of lightness is not reported.
@@ -92,8 +90,8 @@ pub fn rgb(colour: Colour) -> [u8; 3] {
 
 /// Text such as `#1f7a5c`.
 #[must_use]
-pub fn hex([red, green, blue]: [u8; 3]) -> String {
-    format!("#{red:02x}{green:02x}{blue:02x}")
+pub fn hex(colour: [u8; 3]) -> String {
+    Colour::Own(colour).to_string()
 }
 
 /// Identifies the style sheet of a colour in its address.
@@ -190,10 +188,7 @@ struct Oklch {
 
 impl Oklch {
     fn of(colour: [u8; 3]) -> Self {
-        let [red, green, blue] = colour.map(|part| {
-            let part = f64::from(part) / 255.0;
-            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
-        });
+        let [red, green, blue] = linear(colour);
         let long = 0.412_221_470_8 * red + 0.536_332_536_3 * green + 0.051_445_992_9 * blue;
         let medium = 0.211_903_498_2 * red + 0.680_699_545_1 * green + 0.107_396_956_6 * blue;
         let short = 0.088_302_461_9 * red + 0.281_718_837_6 * green + 0.629_978_700_5 * blue;

@@ -6,7 +6,7 @@
 use kernel::{Colour, Hue};
 
 /// Minimum contrast ratio of text to its background.
-const CONTRAST: f64 = 4.5;
+pub(crate) const CONTRAST: f64 = 4.5;
 /// Background in the light theme.
 const LIGHT: [u8; 3] = [0xff, 0xff, 0xff];
 /// Background in the dark theme: menus, the lightest of its backgrounds.
@@ -62,11 +62,16 @@ pub fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-pub(crate) fn luminance(colour: [u8; 3]) -> f64 {
-    let [red, green, blue] = colour.map(|part| {
+/// Red, green and blue in linear light, from 0 to 1.
+pub(crate) fn linear(colour: [u8; 3]) -> [f64; 3] {
+    colour.map(|part| {
         let part = f64::from(part) / 255.0;
         if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
-    });
+    })
+}
+
+pub(crate) fn luminance(colour: [u8; 3]) -> f64 {
+    let [red, green, blue] = linear(colour);
     0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 

@@ -278,6 +278,13 @@ impl Choice {
         Self { value: value.into(), label: label.into(), hint: String::new(), chosen }
     }
 
+    /// The options of a vocabulary; `now` is selected.
+    #[must_use]
+    pub fn of_words(words: &[&'static str], labels: &[&'static str], now: &str) -> Vec<Self> {
+        let all = words.iter().zip(labels);
+        all.map(|(word, label)| Self::new(*word, *label, *word == now)).collect()
+    }
+
     /// Sets the second line.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

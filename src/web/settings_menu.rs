@@ -3,6 +3,8 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use kernel::text;
+
 use crate::shell::Shell;
 
 /// A page of the settings.
@@ -148,11 +150,8 @@ impl SettingsMenu<'_> {
 
 /// The groups with the pages that match `query`: each of its words begins one of theirs. Empty groups are left out.
 fn found(more: &[(&'static str, &'static str)], query: &str) -> Vec<SettingsGroup> {
-    let query = query.to_lowercase();
-    let matches = |page: &SettingsEntry| {
-        let text = format!(" {}", page.words());
-        query.split_whitespace().all(|word| text.contains(&format!(" {word}")))
-    };
+    let is_all = query.trim().is_empty();
+    let matches = |page: &SettingsEntry| is_all || text::begins_words(&page.words(), query);
     let is_new = |(word, _): &&(&'static str, &'static str)| {
         !GROUPS.iter().any(|(_, pages)| pages.iter().any(|known| known.word == *word))
     };

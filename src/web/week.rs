@@ -47,22 +47,6 @@ impl WeekStart {
         (Self::Saturday, "saturday", "Saturday"),
     ];
 
-    /// Parses a form value; Monday if it is unknown.
-    #[must_use]
-    pub fn from_word(word: &str) -> Self {
-        Self::ALL
-            .iter()
-            .find(|(_, name, _)| *name == word)
-            .map(|(day, ..)| *day)
-            .unwrap_or_default()
-    }
-
-    /// The form value.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(day, ..)| *day == self).map_or("monday", |(_, word, _)| word)
-    }
-
     /// The chosen day; otherwise that of the browser's first language.
     #[must_use]
     pub fn of_person(chosen: FirstDay, headers: &HeaderMap) -> Self {
@@ -113,7 +97,8 @@ impl<S: Sync> FromRequestParts<S> for WeekStart {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Viewer>().copied().unwrap_or_default().week)
+        let viewer = parts.extensions.get::<Viewer>();
+        Ok(viewer.map_or_else(Self::default, |one| Self::of_person(one.first_day, &parts.headers)))
     }
 }
 
@@ -146,9 +131,8 @@ mod tests {
             assert_eq!(day(FirstDay::Monday, &headers), WeekStart::Monday);
         }
         for (first, word, _) in WeekStart::ALL {
-            assert_eq!((WeekStart::from_word(word), first.word()), (first, word));
+            assert_eq!(day(word.parse().unwrap(), &headers), first);
         }
-        assert_eq!(WeekStart::from_word("someday"), WeekStart::Monday);
     }
 
     #[test]

@@ -15,9 +15,6 @@ const unsent = new Set();
 // What is wrong with a field that was refused, and the hint that stood in its place.
 const refused = new WeakMap();
 
-// A region that is drawn again keeps what is said beside its fields.
-htmx.config.morphIgnore.push("data-saved");
-
 const boxOf = (field) => field.closest(".field") ?? field.closest(".seg, label, td") ?? field.parentElement;
 const isTick = (field) => /^(checkbox|radio)$/.test(field.type);
 const refusedOf = (form) => [...form.elements].filter((field) => refused.has(field));

@@ -11,7 +11,7 @@ const box = document.getElementById("toasts");
 
 /** Messages stand above the field where one is writing, and at the top where they would cover what goes on. */
 function place() {
-  if (!box) return;
+  if (!box?.children.length) return;
   const all = [...box.children];
   all.forEach((item, at) => (item.hidden = at < all.length - mostShown));
   box.toggleAttribute("data-high", Boolean(document.querySelector(".say, .verdict")));

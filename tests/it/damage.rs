@@ -26,8 +26,8 @@ fn ended(data: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
-fn parts(begin_anew: bool) -> Parts {
-    Parts { begin_anew, jail_program: PathBuf::from(BINARY), ..Parts::default() }
+fn parts(start_fresh: bool) -> Parts {
+    Parts { start_fresh, jail_program: PathBuf::from(BINARY), ..Parts::default() }
 }
 
 /// Two workspaces, one of which no longer opens: Mira is the owner of HQ, Vera is a member of the damaged workspace,
@@ -111,7 +111,7 @@ async fn without_its_accounts_hq_does_not_begin_as_if_it_were_new() {
     match server::start(config.clone(), parts(false)).await {
         Err(error @ StartError::NoAccounts { .. }) => {
             let said = error.to_string();
-            for word in ["marlow-cargo", "hq restore", "--begin-anew"] {
+            for word in ["marlow-cargo", "hq restore", "--start-fresh"] {
                 assert!(said.contains(word), "{said}");
             }
         }
@@ -119,7 +119,7 @@ async fn without_its_accounts_hq_does_not_begin_as_if_it_were_new() {
         Ok(_) => panic!("it began as new"),
     }
     assert!(!system.exists(), "nothing was made");
-    // With `begin_anew`, it starts.
+    // With `start_fresh`, it starts.
     let anew = server::start(config, parts(true)).await.expect("it starts");
     assert!(anew.setup_link.is_some(), "nobody owns it");
     assert!(anew.app.workspace("marlow-cargo").is_some(), "it is taken in");
@@ -233,7 +233,7 @@ async fn what_only_a_sign_in_may_do_says_so_to_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_consumer_that_can_neither_go_back_nor_begin_anew_says_what_can_be_done() {
+async fn a_consumer_that_can_neither_go_back_nor_start_fresh_says_what_can_be_done() {
     let hq = TestHq::start().await;
     for (act, body) in [("rewind", json!({ "to": 0 })), ("rebuild", json!({}))] {
         let path = format!("/api/v1/consumers/notifications-out/{act}");

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::civil::Date;
 
 use entity::{Cells, Column, FieldValue, Kind, value_in};
+use features::activity::queries as activity;
 use features::comments::queries::show::CommentView;
 use features::links::model::{Link, Target as LinkTarget};
 use features::links::queries as links;
@@ -12,7 +13,7 @@ use features::runs::model::Run;
 use features::runs::queries::talk;
 use features::tasks::model::Task;
 use features::tasks::queries::due;
-use features::tasks::queries::facts::{FactView, bold, day_label, run_fact};
+use features::tasks::queries::facts::{FactView, bold, run_fact};
 use features::tasks::queries::people::assignee_of;
 use features::tasks::queries::standing;
 use features::tasks::queries::view_context::ViewContext;
@@ -304,7 +305,7 @@ fn with_days(scene: &ViewContext, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
         let date = due::day(at, &scene.today.zone);
         if last != Some(date) {
             last = Some(date);
-            out.push(Entry::Day(day_label(date, today)));
+            out.push(Entry::Day(activity::day(date, today)));
         }
         out.push(entry);
     }

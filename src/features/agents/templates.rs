@@ -83,8 +83,7 @@ impl Manifest {
     /// types.
     #[must_use]
     pub fn fits(&self, words: &str) -> bool {
-        let own = format!(" {}", self.words());
-        words.to_lowercase().split_whitespace().all(|word| own.contains(&format!(" {word}")))
+        kernel::text::begins_words(&self.words(), words)
     }
 }
 

@@ -311,13 +311,12 @@ async fn finish(
     created: &Created,
 ) -> Result<Response, PageError> {
     let agent = provision::make(ws, who, created.agent).await?;
-    let task = match created.task {
-        Some(id) => ws.read(|snap| tasks::get(snap, id).map(Some))?,
-        None => None,
-    };
+    let task = ws.read(|snap| match created.task {
+        Some(id) => Ok::<_, TaskError>(Some(tasks::name(snap, tasks::get(snap, id)?.number)?)),
+        None => Ok(None),
+    })?;
     let (told, to) = match task {
-        Some(task) => {
-            let name = ws.read(|snap| tasks::name(snap, task.number))?;
+        Some(name) => {
             let told = format!("{} {} is working on this.", agent.emoji, agent.name);
             (told, ws.url(&format!("tasks/{name}")))
         }

@@ -15,7 +15,7 @@ use kernel::AccountId;
 use sandbox::policy::WithoutLandlock;
 use sandbox::posture::Overall;
 use store::StoreError;
-use web::error::{Failure, PageError};
+use web::error::PageError;
 use web::html;
 use web::hx::Hx;
 use web::idempotency::FormOnce;
@@ -65,9 +65,8 @@ pub(super) async fn show(
         Ok(open) => open,
         Err(elsewhere) => return Ok(elsewhere),
     };
-    let (looking, place, account) = (app.clone(), ws.clone(), who.account);
-    let parts = tokio::task::spawn_blocking(move || run_checks(&looking, &place, account)).await;
-    let parts = parts.map_err(|error| PageError(Failure::internal(error)))??;
+    let (checked, account) = (app.clone(), who.account);
+    let parts = ws.read_blocking(move |ws| run_checks(&checked, ws, account)).await?;
     let fine = health::worst(&parts) == How::Ok;
     let gateways = offer(&app, &ws)?;
     html::page(&Page {

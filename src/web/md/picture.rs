@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use comrak::nodes::{AstNode, NodeValue};
 
+use crate::blocks::words;
 use crate::html::escape;
 
 /// Maximum width in pixels.
@@ -69,20 +70,6 @@ pub(super) fn sized(words: &str) -> (&str, Option<&str>) {
 fn is_alone<'a>(paragraph: &'a AstNode<'a>) -> bool {
     matches!(paragraph.data.borrow().value, NodeValue::Paragraph)
         && paragraph.children().count() == 1
-}
-
-/// The text of a picture.
-fn words<'a>(node: &'a AstNode<'a>) -> String {
-    let mut words = String::new();
-    for node in node.descendants() {
-        match &node.data.borrow().value {
-            NodeValue::Text(piece) => words.push_str(piece),
-            NodeValue::Code(code) => words.push_str(&code.literal),
-            NodeValue::SoftBreak | NodeValue::LineBreak => words.push(' '),
-            _ => {}
-        }
-    }
-    words
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::comments::model::Comment;
 use crate::deliverables::model::{Content, Deliverable, Review, Version};
 use crate::files::model::TaskFile;
 use crate::links::model::{Link, Target};
+use crate::places::Place;
 use crate::routines::model::Routine;
 use crate::runs::model::{EventKind, Session, SessionEvent};
 use crate::runs::queries::{children, search};
@@ -108,7 +109,7 @@ impl<'a> Reader<'a> {
             Kind::Comment => self.get::<Comment>(found)?.map(|comment| Document {
                 body: kept(&comment.body),
                 at: comment.created_at.as_second(),
-                seen_by: vec![readers_of(&comment).to_owned()],
+                seen_by: vec![readers_of(comment.on).to_owned()],
                 ..Document::default()
             }),
             Kind::Deliverable => {
@@ -233,10 +234,11 @@ impl<'a> Reader<'a> {
 
     fn file(&mut self, file: TaskFile) -> Result<Document, StoreError> {
         Ok(Document {
+            seen_by: vec![readers_of(file.on).to_owned()],
             title: file.name,
             body: self.text(file.blob)?.unwrap_or_default(),
             at: file.created_at.as_second(),
-            ..for_all()
+            ..Document::default()
         })
     }
 
@@ -442,14 +444,10 @@ fn review(one: &Review) -> Document {
     }
 }
 
-/// Readers of a comment. Records with passages may be limited to some agents, so agents do not find comments on them.
-fn readers_of(comment: &Comment) -> &'static str {
-    let noun = comment.on.row().and_then(|row| cards::of_table(row.table));
-    let finds = noun.and_then(|noun| noun.finds.as_ref());
-    match finds.is_some_and(|finds| finds.parts.is_some()) {
-        true => PEOPLE,
-        false => EVERYBODY,
-    }
+/// Readers of a comment or file. Agents do not find those of records that may be limited to some agents.
+fn readers_of(on: Place) -> &'static str {
+    let noun = on.row().and_then(|row| cards::of_table(row.table));
+    if noun.is_some_and(|noun| noun.agents.is_some()) { PEOPLE } else { EVERYBODY }
 }
 
 fn for_all() -> Document {

@@ -68,17 +68,6 @@ pub struct Branch {
     pub at: Timestamp,
 }
 
-impl Branch {
-    /// Cut position as text: "from step 7".
-    #[must_use]
-    pub fn place(&self) -> String {
-        match self.step {
-            Some(step) => format!("from step {step}"),
-            None => "from the beginning".to_owned(),
-        }
-    }
-}
-
 impl Record for Branch {
     type Id = SessionId;
     const TABLE: Table = BRANCHES;

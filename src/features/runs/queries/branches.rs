@@ -99,12 +99,23 @@ pub fn cut(tx: &dyn Read, run: &Run, step: Option<&str>) -> Result<Option<Cut>, 
 /// A step's number as runs count their steps, from 1: the number of tool calls that ended before it, and one. `step` is
 /// its number on the run's page, where each event has one.
 pub fn counted(tx: &dyn Read, run: &Run, step: u32) -> Result<u32, StoreError> {
-    let until = run.first_event.saturating_add(step.saturating_sub(1));
+    let before = step.saturating_sub(1);
+    let until = run.first_event.saturating_add(before);
+    // Each event has its own number, so no more than these come before it.
+    let most = usize::try_from(before).unwrap_or(usize::MAX);
     let counts = |event: &SessionEvent| {
         event.n < until && matches!(event.kind, EventKind::ToolFinished { .. })
     };
-    let before = events_of_run(tx, run, usize::MAX)?.iter().filter(|event| counts(event)).count();
-    Ok(u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1))
+    let count = events_of_run(tx, run, most)?.iter().filter(|event| counts(event)).count();
+    Ok(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1))
+}
+
+/// Where a branch leaves its run: "from step 2", counted as runs count their steps.
+pub fn place(tx: &dyn Read, branch: &Branch, of: &Run) -> Result<String, StoreError> {
+    Ok(match branch.step {
+        Some(step) => format!("from step {}", counted(tx, of, step)?),
+        None => "from the beginning".to_owned(),
+    })
 }
 
 /// Why a restarted run does not begin yet.

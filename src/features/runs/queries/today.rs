@@ -11,6 +11,8 @@ use super::talk;
 
 /// Maximum number of runs to examine.
 const MOST: usize = 2_000;
+/// Number of runs to read at once; a divisor of [`MOST`].
+const PAGE: usize = 100;
 
 /// Runs created since a time that a person may see.
 #[derive(Clone, Debug, Default)]
@@ -28,19 +30,25 @@ impl Created {
         from: Timestamp,
         (account, role): (AccountId, Role),
     ) -> Result<Self, StoreError> {
-        let mut runs = Vec::new();
-        let hits = super::all(tx, None, MOST)?;
-        let mut beyond = hits.len() == MOST;
-        for hit in hits {
-            if hit.record.created_at < from {
-                beyond = false;
-                break;
+        let (mut all, mut after) = (Self::default(), None::<Vec<u8>>);
+        for _ in 0..MOST / PAGE {
+            let page = super::all(tx, after.as_deref(), PAGE)?;
+            let is_full = page.len() == PAGE;
+            for hit in page {
+                if hit.record.created_at < from {
+                    return Ok(all);
+                }
+                if talk::may_see_run(tx, &hit.record, account, role)? {
+                    all.runs.push(hit.record);
+                }
+                after = Some(hit.key);
             }
-            if talk::may_see_run(tx, &hit.record, account, role)? {
-                runs.push(hit.record);
+            if !is_full {
+                return Ok(all);
             }
         }
-        Ok(Self { runs, beyond })
+        all.beyond = true;
+        Ok(all)
     }
 
     /// Number of runs that ended well.

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::civil::Date;
-
 use super::view_context::ViewContext;
 use crate::runs::model::Run;
 use crate::runs::queries::words;
-use kernel::display;
 use kernel::{Assignee, Outcome};
 use web::format;
 use web::html::{SafeHtml, escape};
@@ -23,22 +20,6 @@ pub struct FactView {
     pub state: &'static str,
     pub words: SafeHtml,
     pub at: RelTime,
-}
-
-/// Heading of a day: "Today", "Yesterday" or the date.
-#[must_use]
-pub fn day_label(date: Date, today: Date) -> String {
-    if date == today {
-        return "Today".to_owned();
-    }
-    if date.tomorrow().is_ok_and(|next| next == today) {
-        return "Yesterday".to_owned();
-    }
-    let day = match date.year() == today.year() {
-        true => display::long_day_of_year(date),
-        false => display::long_day(date),
-    };
-    format!("{}, {day}", date.strftime("%A"))
 }
 
 /// HTML of escaped bold text.

@@ -124,9 +124,9 @@ impl Off {
 
     /// The first of the modules to which something belongs, if all of them are disabled.
     fn first_of(&self, owns: impl Fn(&Module) -> bool) -> Option<&'static Module> {
-        let owners: Vec<&'static Module> = ALL.iter().filter(|module| owns(module)).collect();
-        let is_off = owners.iter().all(|module| self.has(module.word));
-        owners.first().copied().filter(|_| is_off)
+        let mut owners = ALL.iter().filter(|module| owns(module));
+        let first = owners.next().filter(|module| self.has(module.word))?;
+        owners.all(|module| self.has(module.word)).then_some(first)
     }
 
     /// The disabled module of a page below the workspace or of an API route below `/api/v1`.

@@ -23,6 +23,7 @@ use app::{App, Ws};
 use crypto::token::{Token, TokenKind};
 use features::backups::queries::damaged as backups;
 use features::workspace::queries as members;
+use kernel::display::Forms;
 use kernel::{Actor, Can, Cause, Problem, ProblemKind, Role, Scope, Via};
 use store::{Lane, ReadExt, StoreError};
 use web::appearance::{self, Viewer};
@@ -305,10 +306,10 @@ pub async fn enter(State(door): State<Arc<Door>>, mut request: Request, next: Ne
         Err(stop) => return stop.answer(&path),
     };
     let visit = Visit::of(&request);
-    let viewer = request.extensions().get::<Viewer>().copied();
-    let theme = viewer.and_then(|viewer| other_theme(&request, viewer.theme));
+    let viewer = request.extensions().get::<Viewer>().copied().unwrap_or_default();
+    let theme = other_theme(&request, viewer.theme);
     // Programs get dates and numbers in one form.
-    let forms = viewer.filter(|_| !is_api(&path)).unwrap_or_default().forms;
+    let forms = if is_api(&path) { Forms::USUAL } else { viewer.forms };
     let mut response = appearance::formatted(forms, next.run(request)).await;
     if let Some(theme) = theme {
         response.headers_mut().append(SET_COOKIE, theme.cookie());

@@ -130,6 +130,7 @@ fn all(
     }
     let here = if archived { "streams?archived=1" } else { "streams" };
     let other = if archived { "streams" } else { "streams?archived=1" };
+    let may_add = scene.may_write && !archived;
     Ok(ListPage {
         shell,
         live: Live::new(scene.ws.url(here)).table("streams").table("tasks").table("agents"),
@@ -137,12 +138,9 @@ fn all(
         archived,
         other_url: scene.ws.url(other),
         tasks_url: scene.ws.url("tasks"),
-        new_url: match scene.may_write && !archived {
-            true => scene.ws.url("streams?new=1"),
-            false => String::new(),
-        },
+        new_url: if may_add { scene.ws.url("streams?new=1") } else { String::new() },
         fields: form
-            .filter(|_| scene.may_write && !archived)
+            .filter(|_| may_add)
             .map(|form| Fields::new(scene, scene.ws.url("streams"), form)),
     })
 }

@@ -1,7 +1,7 @@
 //! Task tools for agents. They use the same rules as the pages.
 
 mod labels;
-mod meanwhile;
+mod merge;
 mod place;
 mod plans;
 mod series;
@@ -425,7 +425,7 @@ impl WriteTool for TaskUpdate {
             priority: args.priority,
             due_at: due_of(args.due.as_deref(), &names, tx.now())?,
             due_has_time: args.due.as_deref().is_some_and(due::has_time),
-            ..meanwhile::words(tx, cx, id, texts, args.rev)?
+            ..merge::words(tx, cx, id, texts, args.rev)?
         };
         let mut task = rules::update(tx, id, patch)?;
         if let Some(labels) = args.labels {

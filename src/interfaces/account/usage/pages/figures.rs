@@ -181,7 +181,10 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, params: &SpanParams) -> Result<View
         unspent: unspent(spent + report.total.list_micros + reserved, is_present),
         spent: format::money(spent),
         spent_note: format::count(u64::from(past), "day", "days"),
-        list: format::money(report.total.list_micros),
+        list: match report.total.list_micros {
+            0 => String::new(),
+            micros => format::money(micros),
+        },
         forecast: forecast.map_or_else(String::new, format::money),
         forecast_note: match budget {
             Some(budget) => format!("of {} budget", format::limit(budget)),

@@ -51,12 +51,16 @@ impl AppearancePage {
         Self {
             shell,
             here: "appearance",
-            themes: choices(ThemeChoice::WORDS, ThemeChoice::LABELS, chosen.theme.word()),
-            densities: choices(Density::WORDS, Density::LABELS, chosen.density.word()),
-            first_days: choices(FirstDay::WORDS, FirstDay::LABELS, chosen.first_day.word()),
-            dates: choices(DateForm::WORDS, DateForm::LABELS, chosen.date.word()),
-            times: choices(TimeForm::WORDS, TimeForm::LABELS, chosen.time.word()),
-            numbers: choices(NumberForm::WORDS, NumberForm::LABELS, chosen.number.word()),
+            themes: Choice::of_words(ThemeChoice::WORDS, ThemeChoice::LABELS, chosen.theme.word()),
+            densities: Choice::of_words(Density::WORDS, Density::LABELS, chosen.density.word()),
+            first_days: Choice::of_words(
+                FirstDay::WORDS,
+                FirstDay::LABELS,
+                chosen.first_day.word(),
+            ),
+            dates: Choice::of_words(DateForm::WORDS, DateForm::LABELS, chosen.date.word()),
+            times: Choice::of_words(TimeForm::WORDS, TimeForm::LABELS, chosen.time.word()),
+            numbers: Choice::of_words(NumberForm::WORDS, NumberForm::LABELS, chosen.number.word()),
             example: format!("Now: {}", display::day_time(now)),
             wrong: match e.has_fields() {
                 true => "Check the highlighted fields. Nothing has been saved.".to_owned(),
@@ -65,11 +69,6 @@ impl AppearancePage {
             e,
         }
     }
-}
-
-fn choices(words: &[&str], labels: &[&str], now: &str) -> Vec<Choice> {
-    let all = words.iter().zip(labels);
-    all.map(|(word, label)| Choice::new(*word, *label, *word == now)).collect()
 }
 
 /// The submitted form. What is missing stays as it is.

@@ -2,12 +2,11 @@
 
 use app::App;
 use axum::http::HeaderMap;
-use kernel::{Actor, FirstDay, SignInId, Timestamp, TokenId, Via, WorkspaceId};
+use kernel::{Actor, SignInId, Timestamp, TokenId, Via, WorkspaceId};
 use web::appearance::Viewer;
 use web::error::PageError;
 use web::session::Access;
 use web::shell::Theme;
-use web::week::WeekStart;
 
 use features::users::model::Account;
 use features::users::model::appearance::Appearance;
@@ -63,14 +62,10 @@ impl Caller {
             Some(chosen) => Viewer {
                 theme: Theme::from_word(chosen.theme.word()),
                 density: chosen.density,
-                week: WeekStart::of_person(chosen.first_day, headers),
+                first_day: chosen.first_day,
                 forms: chosen.forms(),
             },
-            None => Viewer {
-                theme: Theme::from_headers(headers),
-                week: WeekStart::of_person(FirstDay::Auto, headers),
-                ..Viewer::default()
-            },
+            None => Viewer { theme: Theme::from_headers(headers), ..Viewer::default() },
         }
     }
 

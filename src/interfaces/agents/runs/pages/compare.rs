@@ -11,7 +11,7 @@ use features::agents::model::Agent;
 use features::deliverables::queries::diff::{self, Line as Change};
 use features::runs::model::{RUNS, Run};
 use features::runs::queries::compare::{self, Compared, Line, Side};
-use features::runs::queries::words;
+use features::runs::queries::{branches, words};
 use kernel::Thinking;
 use store::{Read, ReadExt, StoreError};
 use web::error::{ApiError, PageError};
@@ -142,7 +142,7 @@ fn table(tx: &dyn Read, ws: &Ws, who: &Person, runs: (Run, Run)) -> Result<Table
         columns: vec![column(tx, &look, "a", &all.a)?, column(tx, &look, "b", &all.b)?],
         rows: rows(&all),
         turns: turns.collect(),
-        shared: shared(&all),
+        shared: shared(tx, &all)?,
         a_href: url(a),
         b_href: url(b),
         delivered: delivered(&all),
@@ -209,19 +209,19 @@ fn rows(all: &Compared) -> Vec<Row> {
     rows
 }
 
-fn shared(all: &Compared) -> String {
-    match &all.branch {
+fn shared(tx: &dyn Read, all: &Compared) -> Result<String, StoreError> {
+    Ok(match &all.branch {
         Some(branch) => {
             let steps = format::count(all.a.before as u64, "step", "steps");
             format!(
                 "{} repeats {} {}. They share the {steps} before that.",
                 all.b.run.name(),
                 all.a.run.name(),
-                branch.place()
+                branches::place(tx, branch, &all.a.run)?
             )
         }
         None => "These runs are unrelated. Both are shown from their first step.".to_owned(),
-    }
+    })
 }
 
 fn delivered(all: &Compared) -> Option<(String, Vec<Change>)> {

@@ -25,8 +25,8 @@ pub(super) fn kin(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>,
         && let Some(of) = tx.get::<Run>(branch.of)?
     {
         let words = match branch.why {
-            BranchWhy::Retry => format!("Retry, {}, of", place(tx, &branch, &of)?),
-            BranchWhy::Fork => format!("Fork, {}, of", place(tx, &branch, &of)?),
+            BranchWhy::Retry => format!("Retry, {}, of", branches::place(tx, &branch, &of)?),
+            BranchWhy::Fork => format!("Fork, {}, of", branches::place(tx, &branch, &of)?),
             BranchWhy::Edit => "Edited version of".to_owned(),
             BranchWhy::Aside => "Side question to".to_owned(),
         };
@@ -34,19 +34,11 @@ pub(super) fn kin(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Vec<Kin>,
     }
     for branch in branches::started_from(tx, run.id)? {
         if let Some(by) = tx.get::<Run>(branch.run)? {
-            let words = later(&branch, &place(tx, &branch, run)?);
+            let words = later(&branch, &branches::place(tx, &branch, run)?);
             all.push(Kin::of(look, words, &by, (run, &by)));
         }
     }
     Ok(all)
-}
-
-/// Where a branch leaves its run: "from step 2", counted as runs count their steps.
-fn place(tx: &dyn Read, branch: &Branch, of: &Run) -> Result<String, StoreError> {
-    Ok(match branch.step {
-        Some(step) => format!("from step {}", branches::counted(tx, of, step)?),
-        None => "from the beginning".to_owned(),
-    })
 }
 
 fn later(branch: &Branch, place: &str) -> String {

@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::response::Response;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,6 +13,7 @@ use super::repeat::{self, Repeat, RepeatView};
 use super::state;
 use app::{App, Ws};
 use features::history::queries::meanwhile;
+use features::routines::queries::view::moment;
 use features::tasks::model::Task;
 use features::tasks::model::series::{Going, Occurrence, Series};
 use features::tasks::queries;
@@ -131,15 +131,9 @@ fn dot(series: &Series) -> Dot {
 /// The next date, in the reader's time zone.
 fn next(series: &Series, zone: &TimeZone) -> String {
     match series.next_at {
-        Some(at) => format!("Next: {}", when(at, zone)),
+        Some(at) => format!("Next: {}", moment(at, zone)),
         None => series.going().label().to_owned(),
     }
-}
-
-fn when(at: Timestamp, zone: &TimeZone) -> String {
-    let at = zone.to_datetime(at);
-    let (day, time) = (display::day(at.date()), display::short_time(at.time()));
-    format!("{} {day}, {time}", at.strftime("%a"))
 }
 
 struct Strip {
@@ -285,7 +279,7 @@ fn view(
             words: series.schedule.words(),
             state: dot(&series),
             next: next(&series, &scene.today.zone),
-            then: then.map(|at| when(at, &scene.today.zone)).collect(),
+            then: then.map(|at| moment(at, &scene.today.zone)).collect(),
             going: series.going().word(),
             tally: reads::tally(read, id)?,
         },
@@ -312,7 +306,7 @@ fn turn(scene: &ViewContext, read: &dyn Read, slot: &Occurrence) -> Result<Turn,
         let (word, label) = (task.status.word(), task.status.label());
         (scene.name(&task), scene.href(&task), word, label)
     });
-    let (when, made) = (when(slot.at, &scene.today.zone), scene.time(slot.made_at));
+    let (when, made) = (moment(slot.at, &scene.today.zone), scene.time(slot.made_at));
     Ok(Turn { when, task, skipped: slot.skipped, made })
 }
 

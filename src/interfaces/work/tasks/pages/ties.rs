@@ -115,7 +115,12 @@ pub(super) fn ties(
     live: Live,
 ) -> Result<Ties, StoreError> {
     let review = marks::in_review(read)?;
-    let row = |task: &Task| tie_row(scene, task, review.contains(task.id));
+    let row = |task: &Task| TieRow {
+        name: scene.name(task),
+        href: scene.href(task),
+        title: task.title.clone(),
+        status: standing::status(task.status, review.contains(task.id)),
+    };
     let kinds = [
         ("Blocked by", "blocked_by", relations::blockers(read, task.id)?),
         ("Blocks", "blocks", relations::waiting_for(read, task.id)?),
@@ -147,8 +152,15 @@ pub(super) fn ties(
 /// The open tasks that block a task: the first ones as links, and the number of others.
 #[derive(Default)]
 pub(super) struct Held {
-    pub(super) by: Vec<TieRow>,
+    pub(super) by: Vec<Blocker>,
     pub(super) others: usize,
+}
+
+/// A task that blocks another.
+pub(super) struct Blocker {
+    pub(super) name: String,
+    pub(super) href: String,
+    pub(super) title: String,
 }
 
 /// Reads what keeps an open task from starting.
@@ -158,20 +170,14 @@ pub(super) fn held(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<
     if !task.status.is_open() {
         return Ok(Held::default());
     }
-    let review = marks::in_review(read)?;
     let blockers = relations::open_blockers(read, task.id)?;
     let others = blockers.len().saturating_sub(NAMED);
-    let by = blockers.iter().take(NAMED).map(|one| tie_row(scene, one, review.contains(one.id)));
+    let by = blockers.into_iter().take(NAMED).map(|one| Blocker {
+        name: scene.name(&one),
+        href: scene.href(&one),
+        title: one.title,
+    });
     Ok(Held { by: by.collect(), others })
-}
-
-fn tie_row(scene: &ViewContext, task: &Task, in_review: bool) -> TieRow {
-    TieRow {
-        name: scene.name(task),
-        href: scene.href(task),
-        title: task.title.clone(),
-        status: standing::status(task.status, in_review),
-    }
 }
 
 /// A relation from this task's point of view.

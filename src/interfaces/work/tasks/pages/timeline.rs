@@ -5,6 +5,7 @@ use jiff::civil::Date;
 
 use super::broken::Deeds;
 use super::telling::Telling;
+use features::activity::queries as activity;
 use features::comments::queries::show as comments;
 use features::deliverables::queries::{self as deliverables, card::Card};
 use features::places::Spot;
@@ -15,7 +16,7 @@ use features::runs::queries::words;
 use features::tasks::model::Task;
 use features::tasks::queries::due::{self, Deadline};
 use features::tasks::queries::error::TaskError;
-use features::tasks::queries::facts::{FactView, bold, day_label, run_fact, took};
+use features::tasks::queries::facts::{FactView, bold, run_fact, took};
 use features::tasks::queries::history::{self, Back, Fact, FactKind, History};
 use features::tasks::queries::standing::{self, Standing};
 use features::tasks::queries::view_context::{Chip, ViewContext};
@@ -171,7 +172,7 @@ fn with_days(scene: &ViewContext, all: Vec<(Timestamp, Entry)>) -> Vec<Entry> {
         let date = due::day(at, &scene.today.zone);
         if day.is_none_or(|last: Date| last < date) {
             day = Some(date);
-            out.push(Entry::Day(day_label(date, today)));
+            out.push(Entry::Day(activity::day(date, today)));
         }
         out.push(entry);
     }
