@@ -170,25 +170,29 @@ impl Spot {
         Self::of_row(read, noun, Target { table: noun.table, id })?.ok_or_else(none)
     }
 
-    /// Subject of an agent's tool call: the named one, else the task of the run. A record that the agent may not see
-    /// does not exist for it.
+    /// Like `resolve`, for an agent: a record that it may not see does not exist for it.
+    pub fn resolve_for(read: &dyn Read, text: &str, agent: AgentId) -> Result<Self, TaskError> {
+        let spot = Self::resolve(read, text)?;
+        if let Place::Row(row) = spot.place
+            && let Some(noun) = cards::of_table(row.table)
+        {
+            let stored = read.raw_get(noun.table, spot.place.key().bytes())?;
+            if !stored.is_some_and(|stored| noun.is_for_agent(&stored, agent)) {
+                let name = text.split_once(':').map_or(text, |(_, name)| name.trim());
+                return Err(TaskError::NoRecord(noun.one, ellipsis(name, 60)));
+            }
+        }
+        Ok(spot)
+    }
+
+    /// Subject of an agent's tool call: the named one, else the task of the run.
     pub fn meant(
         read: &dyn Read,
         text: Option<&str>,
         (agent, own): (AgentId, Option<TaskId>),
     ) -> Result<Self, TaskError> {
         if let Some(text) = text.filter(|text| text.contains(':')) {
-            let spot = Self::resolve(read, text)?;
-            if let Place::Row(row) = spot.place
-                && let Some(noun) = cards::of_table(row.table)
-            {
-                let stored = read.raw_get(noun.table, spot.place.key().bytes())?;
-                if !stored.is_some_and(|stored| noun.is_for_agent(&stored, agent)) {
-                    let name = text.split_once(':').map_or(text, |(_, name)| name.trim());
-                    return Err(TaskError::NoRecord(noun.one, ellipsis(name, 60)));
-                }
-            }
-            return Ok(spot);
+            return Self::resolve_for(read, text, agent);
         }
         let task = tasks::meant(read, text, own)?;
         Ok(Self::of_task(tasks::name(read, task.number)?, &task))

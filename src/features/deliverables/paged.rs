@@ -41,8 +41,6 @@ impl Paged {
 #[derive(Clone, Debug)]
 pub struct PageDraft {
     pub by: Actor,
-    /// Title of the deliverable; a page of this title that only the same agent has written is updated.
-    pub title: String,
     pub text: String,
     /// The page as delivered in the previous version. Changes by others since then are kept.
     pub before: Option<Paged>,
@@ -69,9 +67,18 @@ pub fn install(pages: Pages) {
     let _ = PAGES.set(pages);
 }
 
-/// Resolves `contact:Name` or `contact:0192…` to the current record, if it can be delivered.
-pub fn record(read: &dyn Read, name: &str) -> Result<Option<Paged>, StoreError> {
-    let place = match Spot::resolve(read, name) {
+/// Resolves `contact:Name` or `contact:0192…` to the current record, if it can be delivered. A record that the agent may
+/// not see does not exist for it.
+pub fn record(
+    read: &dyn Read,
+    name: &str,
+    agent: Option<AgentId>,
+) -> Result<Option<Paged>, StoreError> {
+    let found = match agent {
+        Some(agent) => Spot::resolve_for(read, name, agent),
+        None => Spot::resolve(read, name),
+    };
+    let place = match found {
         Ok(spot) => spot.place,
         Err(TaskError::Store(error)) => return Err(error),
         Err(_) => return Ok(None),

@@ -29,8 +29,8 @@ fn existing_folder(tx: &WriteTx<'_>) -> Result<Option<FolderId>, KnowledgeError>
     Ok(found.iter().find(same).map(|folder| folder.id))
 }
 
-/// Archives the page that a rejected deliverable created. The page stays if it existed before, if any version of the
-/// deliverable was approved, or if a person moved it out of the folder.
+/// Archives the page of a rejected version that its deliverable created. The page stays if it existed before, if any
+/// version with it was approved, or if a person moved it out of the folder.
 pub(crate) fn note_verdict(
     tx: &mut WriteTx<'_>,
     deliverable: DeliverableId,
@@ -44,16 +44,15 @@ pub(crate) fn note_verdict(
     let approved = |one: &ReviewedVersion| {
         one.review.as_ref().is_some_and(|review| review.verdict == Verdict::Approved)
     };
-    let (Some(first), Some(last)) = (versions.first(), versions.last()) else { return Ok(()) };
-    let (Some(created), Some(id)) = (page_of(&first.version), page_of(&last.version)) else {
-        return Ok(());
-    };
+    let Some(id) = versions.last().and_then(|last| page_of(&last.version)) else { return Ok(()) };
     let Some(item) = tx.get::<Item>(id)?.filter(|item| item.archived_at.is_none()) else {
         return Ok(());
     };
-    // A page created by a deliverable has the same timestamp.
-    let is_own = created == id && item.created_at == first.version.created_at;
-    if is_own && is_in_folder(tx, &item)? && !versions.iter().any(approved) {
+    let mut with_page = versions.iter().filter(|one| page_of(&one.version) == Some(id));
+    // A page created by a version has the same timestamp.
+    let is_own = |first: &ReviewedVersion| item.created_at == first.version.created_at;
+    let is_new = with_page.next().is_some_and(|first| is_own(first) && !approved(first));
+    if is_new && is_in_folder(tx, &item)? && !with_page.any(approved) {
         change(tx, id, Patch { archived: Some(true), ..Patch::default() })?;
     }
     Ok(())

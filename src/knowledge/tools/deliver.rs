@@ -2,8 +2,8 @@
 
 use app::Ws;
 use features::deliverables::paged::{PageDraft, Paged, Pages, Write};
+use kernel::AgentId;
 use kernel::key::{KeyBuf, decode};
-use kernel::{Actor, AgentId};
 use store::{ReadExt as _, StoreError};
 use tool::ToolError;
 
@@ -43,12 +43,11 @@ fn ready(ws: &Ws, wish: PageDraft) -> Result<Write, ToolError> {
     if let Some(page) = before
         && let Some(id) = decode::<KnowledgeId>(&page.key)
         && let Some(item) = ws.read(|snap| snap.get::<Item>(id))?
+        // A page that the agent may no longer see does not exist for it.
+        && wish.by.agent().is_none_or(|agent| item.is_for(agent))
     {
         rules::may_write(&item, wish.by)?;
         return over(ws, id, (text, page.text));
-    }
-    if let Some((id, now)) = own_page(ws, &wish.title, wish.by)? {
-        return over(ws, id, (text, now));
     }
     let kept = keep(ws, text.clone(), (0, false))?;
     Ok(Box::new(move |tx, title| {
@@ -65,30 +64,6 @@ fn ready(ws: &Ws, wish: PageDraft) -> Result<Write, ToolError> {
         };
         Ok(paged(rules::create(tx, item)?.id, text))
     }))
-}
-
-/// The page with this title and its text, if an agent has written it alone: what a person or another agent has changed
-/// is never replaced.
-fn own_page(
-    ws: &Ws,
-    title: &str,
-    by: Actor,
-) -> Result<Option<(KnowledgeId, String)>, KnowledgeError> {
-    let Some(agent) = by.agent().filter(|_| !title.trim().is_empty()) else { return Ok(None) };
-    ws.read(|snap| {
-        let is_own = |item: &Item| {
-            item.kind == ItemKind::Page
-                && item.archived_at.is_none()
-                && [item.by, item.edited_by].iter().all(|by| by.agent() == Some(agent))
-                && rules::may_write(item, by).is_ok()
-        };
-        let mut found = queries::titled(snap, title)?;
-        found.retain(is_own);
-        match found.as_slice() {
-            [item] => Ok(Some((item.id, queries::text(snap, &ws.blobs, item.id)?))),
-            _ => Ok(None),
-        }
-    })
 }
 
 /// Replaces the text that was submitted; concurrent changes are merged.

@@ -159,28 +159,30 @@ pub fn unfinished(
 }
 
 /// The page that the next version of a deliverable updates: the one of its latest version with a page. Without a
-/// deliverable, it is the page of the agent's latest deliverable with this title on the task, whatever its state.
+/// deliverable, it is the page of the agent's latest deliverable with this title on the task. `None` if any version of that
+/// page was approved: what a person approved changes only with an approval, so the next version is a page of its own.
 pub fn page_to_update(
     read: &dyn Read,
     task: TaskId,
     revised: Option<&Deliverable>,
     (agent, title): (AgentId, &str),
 ) -> Result<Option<Paged>, StoreError> {
-    let found = match revised {
-        Some(piece) => vec![piece.clone()],
-        None => pieces(read, task)?,
-    };
-    let same = |piece: &Deliverable| {
-        let is_own = piece.submitted_by.agent() == Some(agent);
-        revised.is_some() || is_own && piece.title.eq_ignore_ascii_case(title.trim())
-    };
-    for piece in found.into_iter().rev().filter(same) {
-        let mut all = with_versions(read, piece)?.versions.into_iter().rev();
-        if let Some(page) = all.find_map(|one| Paged::of(one.version.content)) {
-            return Ok(Some(page));
+    let all = of_task(read, task)?;
+    let is_meant = |Piece { deliverable: one, .. }: &&Piece| match revised {
+        Some(revised) => one.id == revised.id,
+        None => {
+            let is_own = one.submitted_by.agent() == Some(agent);
+            is_own && one.title.eq_ignore_ascii_case(title.trim())
         }
-    }
-    Ok(None)
+    };
+    let meant = all.iter().rev().filter(is_meant).flat_map(|piece| piece.versions.iter().rev());
+    let mut pages = meant.map(|one| &one.version.content).filter(|one| one.page().is_some());
+    let Some(page) = pages.next() else { return Ok(None) };
+    let is_approved = all.iter().flat_map(|piece| &piece.versions).any(|one| {
+        let verdict = one.review.as_ref().map(|review| review.verdict);
+        verdict == Some(Verdict::Approved) && one.version.content.page() == page.page()
+    });
+    Ok(if is_approved { None } else { Paged::of(page.clone()) })
 }
 
 /// Deliverables in review, longest waiting first.

@@ -195,11 +195,12 @@ fn pictured(tx: &dyn Read, approval: &Approval, href: &str) -> Result<Option<Mar
     }))
 }
 
-/// Escapes invisible and direction-changing characters, so that a person approves what they read.
+/// Escapes invisible and direction-changing characters, and line ends other than line feeds, so that a person approves
+/// what they read.
 #[must_use]
 pub fn laid_open(text: &str) -> String {
     let hides = |sign: char| {
-        let turns = matches!(sign, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
+        let turns = matches!(sign, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
         turns || matches!(sign, '\u{ad}' | '\u{feff}') || sign.is_control() && sign != '\n'
     };
     let mut open = String::with_capacity(text.len());
@@ -302,5 +303,7 @@ mod tests {
     fn nothing_of_a_command_is_hidden() {
         assert_eq!(laid_open("echo a\necho 😀"), "echo a\necho 😀");
         assert_eq!(laid_open("rm \u{202e}x\r\u{200b}"), "rm \\u{202e}x\\u{d}\\u{200b}");
+        let ends = "\r\u{b}\u{c}\u{85}\u{2028}\u{2029}";
+        assert_eq!(laid_open(ends), "\\u{d}\\u{b}\\u{c}\\u{85}\\u{2028}\\u{2029}");
     }
 }

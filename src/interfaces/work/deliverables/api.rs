@@ -16,8 +16,8 @@ use features::tasks::queries as tasks;
 use features::tasks::queries::brief::Names;
 use features::tasks::queries::json::WhoView;
 use kernel::{
-    Assignee, Can, DeliverableId, DeliverableState, FileId, RunId, TaskId, Timestamp, Verdict,
-    VersionId,
+    AgentId, Assignee, Can, DeliverableId, DeliverableState, FileId, RunId, TaskId, Timestamp,
+    Verdict, VersionId,
 };
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
@@ -299,7 +299,7 @@ async fn create(
             (None, Some(url), None, None, None) => Content::Url(url),
             (None, None, Some(file), None, None) => file_of(tx, task, file)?,
             (None, None, None, Some(page), None) => page,
-            (None, None, None, None, Some(word)) => record_of(tx, &word)?,
+            (None, None, None, None, Some(word)) => record_of(tx, &word, None)?,
             _ => {
                 let wrong = "provide exactly one of text, url, file, page or record";
                 let wrong = wrong.to_owned();
@@ -322,13 +322,17 @@ pub(super) fn page_of(ws: &Ws, name: &str) -> Result<Content, DeliverableError> 
     paged::named(ws, name, None)?.map(Paged::content).ok_or_else(wrong)
 }
 
-/// A record in its current state as the content.
-pub(super) fn record_of(read: &dyn Read, name: &str) -> Result<Content, DeliverableError> {
+/// A record in its current state as the content, if the agent may see it.
+pub(super) fn record_of(
+    read: &dyn Read,
+    name: &str,
+    agent: Option<AgentId>,
+) -> Result<Content, DeliverableError> {
     let wrong = || {
         let wrong = "this record doesn't exist; use a name such as contact:Name or an ID";
         DeliverableError::Invalid("record", wrong.to_owned())
     };
-    paged::record(read, name)?.map(Paged::content).ok_or_else(wrong)
+    paged::record(read, name, agent)?.map(Paged::content).ok_or_else(wrong)
 }
 
 /// A file attached to the task as the content.

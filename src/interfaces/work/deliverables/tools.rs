@@ -15,7 +15,7 @@ use features::runs::queries::taint;
 use features::tasks::model::Task;
 use features::tasks::queries as tasks;
 use features::tasks::queries::brief::Names;
-use kernel::{Actor, Can, DeliverableId, DeliverableState, TaskId, TypedId as _, Verdict};
+use kernel::{Actor, AgentId, Can, DeliverableId, DeliverableState, TaskId, TypedId as _, Verdict};
 use store::{Read, ReadExt as _, WriteTx};
 use tool::take::{Taken, take_file};
 use tool::{
@@ -107,9 +107,11 @@ impl WriteTool for DeliverableSubmit {
     ) -> Result<ToolOutput, ToolError> {
         let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
         let revises = revised(tx, task.id, args.revises.as_deref(), &args.title)?;
-        let content = content(tx, (args.kind, args.body), (stored, &args.title))?;
+        let content = content(tx, cx.agent, (args.kind, &args.body), (stored, &args.title))?;
+        let told = on_others(&content, (args.kind, &args.body));
         let note = args.note.unwrap_or_default();
-        deliver(tx, &task, revises, (args.title, content, note, Vec::new()))
+        let done = deliver(tx, &task, revises, (args.title, content, note, Vec::new()))?;
+        Ok(ToolOutput::text(done + told))
     }
 }
 
@@ -165,9 +167,11 @@ impl WriteTool for DeliverableRevise {
             Some(kind) => kind,
             None => usual_kind(tx, &revises)?,
         };
-        let content = content(tx, (kind, args.body), (stored, &revises.title))?;
+        let content = content(tx, cx.agent, (kind, &args.body), (stored, &revises.title))?;
+        let told = on_others(&content, (kind, &args.body));
         let note = args.note.unwrap_or_default();
-        deliver(tx, &task, Some(revises), (String::new(), content, note, args.answers))
+        let new = (String::new(), content, note, args.answers);
+        Ok(ToolOutput::text(deliver(tx, &task, Some(revises), new)? + told))
     }
 }
 
@@ -183,17 +187,37 @@ fn deliver(
     task: &Task,
     revises: Option<Deliverable>,
     (title, content, note, answers): (String, Content, String, Vec<Answer>),
-) -> Result<ToolOutput, ToolError> {
+) -> Result<String, ToolError> {
     let revises = revises.map(|piece| piece.id);
     let new = NewDelivery { task: task.id, title, content, note, revises };
     let (piece, version) = rules::submit_answering(tx, new, answers)?;
     let name = tasks::name(tx, task.number)?;
-    Ok(ToolOutput::text(format!(
+    Ok(format!(
         "Delivered \"{}\" (id {}, version {}) on {name}. It is waiting for a person's review.",
         piece.title,
         piece.id.short(),
         version.number
-    )))
+    ))
+}
+
+/// Tells the agent that its page also has changes by others, which its next version would revert if it did not know them.
+fn on_others(content: &Content, (kind, body): (Kind, &str)) -> &'static str {
+    let Content::Page { text, .. } = content else { return "" };
+    if !matches!(kind, Kind::Page) || is_id(body) {
+        return "";
+    }
+    let (text, own) = (text.trim().lines(), body.trim().lines());
+    match text.map(str::trim_end).eq(own.map(str::trim_end)) {
+        true => "",
+        false => {
+            " The page also has changes by others: read it with deliverable_get before you revise it."
+        }
+    }
+}
+
+/// Text that happens to be a title is content, so only ids name a page.
+fn is_id(body: &str) -> bool {
+    DeliverableId::from_str(body.trim()).is_ok()
 }
 
 /// The deliverable that is revised. Submitting the same title again counts as a revision.
@@ -211,7 +235,8 @@ fn revised(
 
 fn content(
     tx: &mut WriteTx<'_>,
-    (kind, body): (Kind, String),
+    agent: AgentId,
+    (kind, body): (Kind, &str),
     (stored, title): (Stored, &str),
 ) -> Result<Content, ToolError> {
     Ok(match (kind, stored) {
@@ -219,9 +244,9 @@ fn content(
             Content::File { name, blob, size }
         }
         (_, Stored::Page(write)) => write(tx, title)?.content(),
-        (Kind::Record, _) => record_of(tx, &body)?,
-        (Kind::Url, _) => Content::Url(body),
-        _ => Content::Text(body),
+        (Kind::Record, _) => record_of(tx, body, Some(agent))?,
+        (Kind::Url, _) => Content::Url(body.to_owned()),
+        _ => Content::Text(body.to_owned()),
     })
 }
 
@@ -243,17 +268,17 @@ async fn stored(
                 Ok::<_, ToolError>(queries::page_to_update(snap, task.id, piece.as_ref(), own)?)
             })?;
             let by = Actor::Agent { agent: cx.agent, run: cx.run };
-            let (title, text) = (title.to_owned(), body.to_owned());
+            let text = body.to_owned();
             let ready = cx.ws.read_blocking(move |ws| {
-                // Text that happens to be a title is content, so only ids name a page.
-                let trimmed = text.trim();
-                let is_id = DeliverableId::from_str(trimmed).is_ok();
-                let page = if is_id { paged::named(ws, trimmed, by.agent())? } else { None };
+                let page = match is_id(&text) {
+                    true => paged::named(ws, text.trim(), by.agent())?,
+                    false => None,
+                };
                 match page {
                     Some(page) => {
                         Ok(Box::new(move |_: &mut WriteTx<'_>, _: &str| Ok(page)) as Write)
                     }
-                    None => paged::ready(ws, PageDraft { by, title, text, before }),
+                    None => paged::ready(ws, PageDraft { by, text, before }),
                 }
             });
             Ok(Stored::Page(ready.await?))

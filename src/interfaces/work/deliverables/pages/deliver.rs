@@ -215,7 +215,7 @@ fn content(
         ("file", None) => wrong("file", "Choose a file."),
         ("url", _) => Ok(Content::Url(form.url.clone())),
         ("page", _) => page_of(ws, form.page.trim()),
-        ("record", _) => ws.read(|snap| record_of(snap, form.record.trim())),
+        ("record", _) => ws.read(|snap| record_of(snap, form.record.trim(), None)),
         _ => Ok(Content::Text(form.text.clone())),
     }
 }
