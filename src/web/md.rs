@@ -303,12 +303,15 @@ fn cleaner(linked: bool) -> ammonia::Builder<'static> {
         .set_tag_attribute_value("blockquote", "dir", "auto")
         .add_allowed_classes("a", ["at", "ref"])
         .add_allowed_classes("div", ["notes"])
-        .add_allowed_classes("span", ["formula"])
+        .add_allowed_classes("span", ["formula", "formula-inline"])
         .add_tag_attributes("span", ["tabindex"])
         .add_tag_attributes("math", ["display"])
         .set_tag_attribute_value("img", "loading", "lazy")
         .set_tag_attribute_value("img", "decoding", "async")
         .attribute_filter(move |tag, attribute, value| {
+            if formula::is_length(tag, attribute) {
+                return formula::limited(value);
+            }
             let foreign = tag == "img" && attribute == "src" && !lies_here(value);
             let is_note = !linked && tag == "a" && attribute == "href" && value.starts_with("#fn-");
             (!foreign && !is_note).then_some(value.into())

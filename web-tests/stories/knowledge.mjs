@@ -147,7 +147,8 @@ export function tell(given) {
     const { browser, server, signedIn, place } = given;
     const [here, there] = await twoContexts(browser, server, { storageState: signedIn });
     const [page, other] = [await here.newPage(), await there.newPage()];
-    const { id } = await written(page, { title: 'Opening hours', text: 'Nine to five.[^1]\n\n$$\nx^2\n$$\n\n[^1]: On weekdays.\n' });
+    const wide = `In a line $a\\hspace{9999em}b${'+x'.repeat(200)}$ it scrolls.`;
+    const { id } = await written(page, { title: 'Opening hours', text: `Nine to five.[^1]\n\n$$\nx^2\n$$\n\n${wide}\n\n[^1]: On weekdays.\n` });
     for (const one of [page, other]) await one.goto(`${place}/knowledge/${id}`);
     await page.getByLabel('Comment', { exact: true }).fill('On Sundays, too?');
     await page.getByRole('button', { name: /^Comment/ }).click();
@@ -163,6 +164,7 @@ export function tell(given) {
     await page.getByRole('link', { name: 'Back to reference 1' }).click();
     await page.locator('#fnref-1:target').waitFor();
     await page.locator('#k-body math msup').waitFor();
+    assert.equal(await tooWide(page), '', 'a wide formula');
     await assertAccessible(page, 'a page with comments, a footnote and a formula');
     await Promise.all([over(here), over(there)]);
   });

@@ -67,8 +67,8 @@ pub fn install(pages: Pages) {
     let _ = PAGES.set(pages);
 }
 
-/// Resolves `contact:Name` or `contact:0192…` to the current record, if it can be delivered. A record that the agent may
-/// not see does not exist for it.
+/// Resolves `contact:Name` or `contact:0192…` to the current record, if it can be delivered. A record that the agent
+/// may not see does not exist for it.
 pub fn record(
     read: &dyn Read,
     name: &str,

@@ -4,6 +4,7 @@
 //! as typed. Formulas cannot define macros, so the size of the result depends on the source alone. The result is
 //! sanitised with the rest of the text.
 
+use std::borrow::Cow;
 use std::panic::catch_unwind;
 
 use comrak::Arena;
@@ -17,6 +18,12 @@ use super::leaf;
 const LONGEST: usize = 2_000;
 /// Maximum nesting of elements in a formula.
 const DEEPEST: usize = 60;
+/// Length in bytes up to which a formula without [`SPACES`] fits into a line on a phone.
+const SHORT: usize = 24;
+/// Parts of the commands for wide spaces.
+const SPACES: [&str; 3] = ["kern", "skip", "space"];
+/// Maximum length of a space or rule in a formula, in em.
+const WIDEST: f32 = 20.0;
 /// Commands that define others.
 const DEFINITIONS: [&str; 9] = [
     "\\def",
@@ -67,6 +74,7 @@ pub(super) const ATTRIBUTES: [(&str, &[&str]); 4] = [
     ("mspace", &["width", "height", "depth"]),
     ("mfrac", &["linethickness"]),
 ];
+
 /// Classes of tables: how the cells are aligned.
 pub(super) const CLASSES: [&str; 7] = [
     "menv-alignlike",
@@ -77,6 +85,38 @@ pub(super) const CLASSES: [&str; 7] = [
     "cell-left",
     "cell-right",
 ];
+
+/// Whether the value of an attribute is a length.
+pub(super) fn is_length(tag: &str, attribute: &str) -> bool {
+    match tag {
+        "mspace" => matches!(attribute, "width" | "height" | "depth"),
+        "mo" => matches!(attribute, "minsize" | "maxsize"),
+        "mfrac" => attribute == "linethickness",
+        _ => false,
+    }
+}
+
+/// A length, shortened to [`WIDEST`]; `None` if it cannot be read.
+pub(super) fn limited(length: &str) -> Option<Cow<'_, str>> {
+    let unit = length.trim_start_matches(|sign: char| !sign.is_ascii_alphabetic());
+    let number = &length[..length.len() - unit.len()];
+    // ok: what is no number is no length.
+    let number: f32 = number.parse().ok()?;
+    let em = match unit {
+        "" if number == 0.0 => 0.0,
+        "em" | "pc" | "mu" => number,
+        "ex" => number / 2.0,
+        "in" => number * 6.0,
+        "cm" => number * 2.4,
+        "mm" => number * 0.24,
+        "pt" => number / 12.0,
+        _ => return None,
+    };
+    match em.abs() <= WIDEST {
+        true => Some(length.into()),
+        false => Some(format!("{}em", em.clamp(-WIDEST, WIDEST)).into()),
+    }
+}
 
 /// Replaces the formulas of a text by MathML.
 pub(super) fn draw<'a>(arena: &'a Arena<'a>, root: &'a AstNode<'a>) {
@@ -115,7 +155,7 @@ fn inline<'a>(node: &'a AstNode<'a>, math: &NodeMath) -> NodeValue {
     }
     match mathml(&math.literal, math.display_math) {
         Some(html) if math.display_math => NodeValue::Raw(framed(&html)),
-        Some(html) => NodeValue::Raw(html),
+        Some(html) => NodeValue::Raw(in_line(&math.literal, &html)),
         None => NodeValue::Code(NodeCode { num_backticks: 1, literal: typed(math) }),
     }
 }
@@ -123,6 +163,13 @@ fn inline<'a>(node: &'a AstNode<'a>, math: &NodeMath) -> NodeValue {
 /// A formula as a block. Wide ones scroll sideways, so it must be focusable by keyboard.
 fn framed(html: &str) -> String {
     format!("<span class=\"formula\" tabindex=\"0\">{html}</span>")
+}
+
+/// A formula in a line of text. One that may be wide scrolls by itself, so it must be focusable by keyboard.
+fn in_line(tex: &str, html: &str) -> String {
+    let is_wide = SHORT < tex.len() || SPACES.iter().any(|word| tex.contains(word));
+    let focus = if is_wide { " tabindex=\"0\"" } else { "" };
+    format!("<span class=\"formula-inline\"{focus}>{html}</span>")
 }
 
 fn typed(math: &NodeMath) -> String {
@@ -194,6 +241,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::{excerpt, plain};
+    use super::limited;
 
     #[test]
     fn formulas_are_drawn_in_lines_and_as_blocks() {
@@ -217,6 +265,28 @@ mod tests {
         // The address of a heading is made of its words.
         assert_eq!(plain("# About $x$").as_str(), "<h2>About $x$</h2>\n");
         assert_eq!(excerpt("So $x^2$, or $5 or 6$.", 80), "So x^2, or $5 or 6$.");
+    }
+
+    #[test]
+    fn no_length_in_a_formula_widens_a_page() {
+        for (length, shown) in [("100000em", "20em"), ("1000in", "20em"), ("2em", "2em")] {
+            for text in [format!("$a\\hspace{{{length}}}b$"), format!("$$a\\kern{length} b$$")] {
+                let html = plain(&text);
+                assert!(html.as_str().contains(&format!("<mspace width=\"{shown}\"")), "{html}");
+            }
+        }
+        assert_eq!(limited("-99em").as_deref(), Some("-20em"));
+        assert_eq!(limited("0").as_deref(), Some("0"));
+        for wrong in ["", "em", "infem", "1e9px", "1vw", "100"] {
+            assert_eq!(limited(wrong), None, "{wrong}");
+        }
+        // A wide formula in a line scrolls by itself.
+        let wide = format!("So $x{}$ it is.", "+x".repeat(50));
+        for (text, focus) in [("So $x^2$ it is.", ""), (wide.as_str(), " tabindex=\"0\"")] {
+            let (html, span) =
+                (plain(text), format!("<span class=\"formula-inline\"{focus}><math"));
+            assert!(html.as_str().contains(&span), "{html}");
+        }
     }
 
     #[test]

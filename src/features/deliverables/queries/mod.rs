@@ -159,8 +159,8 @@ pub fn unfinished(
 }
 
 /// The page that the next version of a deliverable updates: the one of its latest version with a page. Without a
-/// deliverable, it is the page of the agent's latest deliverable with this title on the task. `None` if any version of that
-/// page was approved: what a person approved changes only with an approval, so the next version is a page of its own.
+/// deliverable, it is the page of the agent's latest deliverable with this title on the task. `None` if a version with
+/// that page was approved: it must not change before the next review, so the next version is a page of its own.
 pub fn page_to_update(
     read: &dyn Read,
     task: TaskId,

@@ -200,7 +200,8 @@ fn deliver(
     ))
 }
 
-/// Tells the agent that its page also has changes by others, which its next version would revert if it did not know them.
+/// Tells the agent that its page also has changes by others, which its next version would revert if it did not know
+/// them.
 fn on_others(content: &Content, (kind, body): (Kind, &str)) -> &'static str {
     let Content::Page { text, .. } = content else { return "" };
     if !matches!(kind, Kind::Page) || is_id(body) {

@@ -1,6 +1,7 @@
 //! Knowledge through its pages, API and tools.
 
 mod agents;
+mod delivered;
 mod encodings;
 mod links;
 mod lists;

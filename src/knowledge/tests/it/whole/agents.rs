@@ -359,6 +359,7 @@ async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() 
     .await;
     assert!(results[0].contains("same lines since it was delivered"), "{results:?}");
     assert!(results[1].contains("version 2"), "{results:?}");
+    assert!(results[1].contains("also has changes by others"), "{results:?}");
     let both = theirs.replace("First line.", "First line, by Ada.");
     assert_eq!(pieces().await["items"][0]["versions"][1]["text"], json!(both));
     assert_eq!(api.get(&format!("/api/v1/{path}")).await.json()["text"], json!(both));
@@ -382,12 +383,12 @@ async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() 
         .and_call("deliverable_revise", text)
         .and_call("deliverable_revise", page);
     let told = done(&office, &ada, calls).await;
-    assert!(told[2].contains("version 5"), "{told:?}");
+    assert!(told[2].contains("version 5") && !told[2].contains("by others"), "{told:?}");
     let versions = pieces().await["items"][0]["versions"].clone();
     for (at, kind) in [(2, "page"), (3, "text"), (4, "page")] {
         assert_eq!(versions[at]["kind"], json!(kind), "{versions}");
     }
-    // Neither does an approval: the same title is the same page.
+    // A page that was approved stays as it is: the same title is a new page.
     let judged = json!({ "verdict": "approved" });
     let judged = api.post(&format!("/api/v1/deliverables/{}/reviews", id(&piece)), &judged).await;
     assert_eq!(judged.status, 201, "{}", judged.text);
@@ -395,14 +396,14 @@ async fn a_page_is_delivered_and_its_next_version_keeps_what_a_person_changed() 
         json!({ "task": task, "kind": "page", "title": "house rules", "body": "Fifth words.\n" });
     let told = done(&office, &ada, Turn::call("deliverable_submit", page)).await;
     assert!(told[0].contains("version 1"), "{told:?}");
-    assert_eq!(pieces().await["items"][1]["versions"][0]["page"]["path"], json!(path));
-    assert_eq!(api.get(&format!("/api/v1/{path}")).await.json()["text"], "Fifth words.\n");
+    assert_ne!(pieces().await["items"][1]["versions"][0]["page"]["path"], json!(path));
+    assert_eq!(api.get(&format!("/api/v1/{path}")).await.json()["text"], "Fourth words.\n");
     let all = api.get("/api/v1/knowledge?kind=page").await.json();
-    assert_eq!(all["items"].as_array().map(Vec::len), Some(1), "{all}");
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(2), "{all}");
     // An existing page is submitted as it is.
-    let own = json!({ "title": "Again", "page": "House rules" });
+    let own = json!({ "title": "Again", "page": id(&item) });
     let own = made(&api, &format!("tasks/{task}/deliverables"), own).await;
-    assert_eq!(own["versions"][0]["text"], "Fifth words.\n");
+    assert_eq!(own["versions"][0]["text"], "Fourth words.\n");
     office.hq.finish().await;
 }
 
@@ -449,6 +450,16 @@ async fn the_page_of_a_rejected_deliverable_is_archived_and_one_that_was_there_s
     judge(2, "rejected").await;
     assert_eq!(is_archived(2).await, false, "version 1 was approved");
     assert_eq!(is_archived(0).await, false, "it was delivered again");
+    // The rejected version was a page of its own, beside the approved one.
+    let now = api.get(&format!("/api/v1/tasks/{task}/deliverables")).await.json();
+    let versions = &now["items"][2]["versions"];
+    assert_ne!(versions[0]["page"]["path"], versions[1]["page"]["path"]);
+    let page = async |at: usize| {
+        let path = versions[at]["page"]["path"].as_str().expect("a page");
+        api.get(&format!("/api/v1/{path}")).await.json()
+    };
+    assert_eq!(page(0).await["text"], "Words.\n");
+    assert_eq!(page(1).await["archived"], true);
     office.hq.finish().await;
 }
 
