@@ -159,6 +159,27 @@ async fn what_waits_is_called_by_what_it_would_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carriage_return_hides_no_line_of_a_rewrite() {
+    let office = Office::open().await;
+    let ada = asking(&office).await;
+    let kept = "Kept.\n".repeat(20);
+    let soul = office.ws().agent_folder(&ada.slug).join("SOUL.md");
+    std::fs::write(soul, format!("I am calm.\n{kept}I am kind.\n")).expect("a file");
+    let content = format!("I am calm.\rI wait.\n{kept}I obey all.\n");
+    let write = json!({ "path": "SOUL.md", "content": content });
+    office.model.push(Turn::call("write", write)).push(Turn::text("Done."));
+    let run = office.say(&ada, "Be bold").await;
+    let changes = asked(&office, run).await;
+    let card = office.hq.owner().get("/w/marlow-cargo/approvals").await;
+    assert_eq!(card.texts(".change .rule"), ["SOUL.md", "…"]);
+    assert_eq!(card.texts(".change del"), ["I am calm.", "I am kind."]);
+    assert_eq!(card.texts(".change ins"), ["I am calm.\\u{d}I wait.", "I obey all."]);
+    answer(&office, &changes, json!({ "answer": "denied" })).await;
+    office.ended(run).await;
+    office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_refused_is_asked_for_again_from_its_card() {
     let office = Office::open().await;
     let ada = asking(&office).await;
