@@ -70,7 +70,7 @@ pub enum Line {
 /// these lines, so none is left out: a line that no hunk accounts for is a line that stays, with its sign.
 #[must_use]
 pub fn lines(text: &str) -> Vec<Line> {
-    let mut found = Vec::new();
+    let mut found: Vec<Line> = Vec::new();
     let mut is_diff = false;
     // Lines of the hunk that are still to come, before and after the change. They may look like the header of a file.
     let (mut old, mut new) = (0_usize, 0_usize);
