@@ -3,8 +3,8 @@
 import { worker } from "./swap.js";
 
 const isApp = matchMedia("(display-mode: standalone)").matches;
-const isPhone = isApp || matchMedia("(pointer: coarse)").matches;
-if (isPhone && document.body.dataset.stream) navigator.serviceWorker?.register(worker(), { scope: "/" }).catch(() => {});
+export const isPhone = isApp || matchMedia("(pointer: coarse)").matches;
+if (isPhone && document.body.dataset.stream) navigator.serviceWorker?.register(worker(true), { scope: "/" }).catch(() => {});
 
 const box = document.getElementById("install");
 const done = () => box && (box.querySelector("[data-done]").hidden = false);

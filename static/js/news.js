@@ -19,11 +19,12 @@ function seen({ target }) {
   else row?.removeAttribute("data-unread");
   delete link.dataset.seen;
 }
-// The page of a task, run or record handles what was told of it, once it is looked at.
+// The page of a task, run or record handles what was told of it, once it is looked at. A saved copy (saved.js) may be
+// older than what was told.
 function opened() {
-  if (document.visibilityState !== "visible") return;
+  if (document.visibilityState !== "visible" || document.querySelector("head > script[data-at]")) return;
   document.removeEventListener("visibilitychange", opened);
-  const [, home, path] = location.pathname.match(/^(\/w\/[^/]+)\/(\w+\/[^/]+)/) ?? [];
+  const [, home, path] = location.pathname.match(/^(\/w\/[^/]+)\/(.+)/) ?? [];
   if (!path || !Number(document.getElementById("bell")?.dataset.unread)) return;
   // Without an answer they stay unread. The stream renews the bell.
   fetch(`${home}/notifications/opened`, { method: "POST", headers: { "HX-Request": "true" }, body: new URLSearchParams({ path }) }).catch(() => {});

@@ -1,4 +1,5 @@
 // The switch that lets HQ tell this browser of what happens, also when no page is open.
+import { isPhone } from "./install.js";
 import { worker } from "./swap.js";
 
 const box = document.getElementById("push");
@@ -13,7 +14,8 @@ const post = async (path, body) => {
 };
 
 const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-const own = async () => (await navigator.serviceWorker.getRegistration("/"))?.pushManager.getSubscription();
+const registered = () => navigator.serviceWorker.getRegistration("/");
+const own = async () => (await registered())?.pushManager.getSubscription();
 
 function why() {
   if (!window.isSecureContext) return "Push needs https or localhost. Open HQ at such an address.";
@@ -33,7 +35,8 @@ async function show() {
 
 async function turnOn() {
   if ((await Notification.requestPermission()) !== "granted") return;
-  const registration = await navigator.serviceWorker.register(worker(), { scope: "/" });
+  // The installed app of this browser has a worker that also stores pages; it stays.
+  const registration = (await registered()) ?? (await navigator.serviceWorker.register(worker(isPhone), { scope: "/" }));
   await navigator.serviceWorker.ready;
   const { key } = await (await post("/key", {})).json();
   const options = { userVisibleOnly: true, applicationServerKey: bytes(key) };

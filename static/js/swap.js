@@ -8,12 +8,13 @@ import { toast } from "./toast.js";
 export const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 const pass = (text) => text;
-const OWN = "/sw.js";
+const OWN = ["/sw.js", "/sw.js?pages"];
 const EDITOR = /^\/s\/rich\.\w+\.js$/;
 let trusted;
 /* The address of our one worker or of the editor, vouched for where browsers ask for that. */
 export const vouched = (url) => trusted?.createScriptURL?.(url) ?? url;
-export const worker = () => vouched(OWN);
+/* With pages it also stores them for reading offline. A browser has one of the two. */
+export const worker = (withPages) => vouched(OWN[Number(withPages)]);
 /* A page that HQ has answered; nothing in it runs. */
 export const asPage = (text) => new DOMParser().parseFromString(trusted?.createHTML?.(text) ?? text, "text/html");
 const noCode = function () {
@@ -22,7 +23,7 @@ const noCode = function () {
 
 htmx.registerExtension("hq", {
   init: (api) => {
-    const createScriptURL = (url) => (url === OWN || EDITOR.test(url) ? url : "");
+    const createScriptURL = (url) => (OWN.includes(url) || EDITOR.test(url) ? url : "");
     const policy = { createHTML: pass, createScript: pass, createScriptURL };
     trusted = window.trustedTypes?.createPolicy("htmx", policy) ?? policy;
     api.initSecurity(trusted, noCode, noCode);

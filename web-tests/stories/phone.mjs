@@ -5,8 +5,9 @@ import { test } from 'node:test';
 
 import { assertAccessible } from '../lib/axe.mjs';
 import { newContext, PHONE } from '../lib/browser.mjs';
-import { signIn, until, write } from '../lib/story.mjs';
+import { asOwner, invite, join, OWNER, signIn, until, write } from '../lib/story.mjs';
 
+const INES = { name: 'Ines Duarte', email: 'ines@marlow.example', password: 'nine umbrellas under a plane tree' };
 const SAVED = /^Offline – saved copy from \d\d:\d\d\.$/;
 
 /** Paths of the pages that the worker has stored. */
@@ -23,10 +24,10 @@ async function visit(page, path) {
 }
 
 /** Signs in on a phone that stores pages from then on. */
-async function onPhone({ browser, server, place }) {
+async function onPhone({ browser, server, place }, who = OWNER) {
   const context = await newContext(browser, server, { size: PHONE });
   const page = await context.newPage();
-  await signIn(page);
+  await signIn(page, who);
   await page.waitForURL(`${place}/`);
   await page.waitForFunction(() => navigator.serviceWorker.controller);
   return { context, page };
@@ -110,6 +111,60 @@ export function tell(given) {
     await context.clearCookies();
     await page.goto('/login');
     await until('the end of the copies', async () => (await stored(page)).length === 0);
+    await context.close();
+  });
+
+  test('A saved copy marks nothing as read, and a workspace that was left cannot be read', async () => {
+    const { browser, server, signedIn, place, task } = given;
+    const owner = await newContext(browser, server, { storageState: signedIn });
+    const desk = await owner.newPage();
+    const link = await invite(desk, place, 'Member');
+    const joined = await newContext(browser, server);
+    await join(await joined.newPage(), link, INES);
+    await joined.close();
+    const { headers } = asOwner(desk, given);
+    const api = `${server.url}/api/v1`;
+    const { items } = await (await desk.request.get(`${api}/members`, { headers })).json();
+    const ines = items.find(({ name }) => name === INES.name);
+    const data = { body: `@${ines.handle} please read this on the train` };
+    const said = await desk.request.post(`${api}/tasks/${task.split('/').at(-1)}/comments`, { data, headers });
+    assert.equal(said.status(), 201, await said.text());
+
+    const { context, page } = await onPhone(given, INES);
+    let opened = 0;
+    page.on('request', (request) => (opened += Number(request.url().endsWith('/notifications/opened'))));
+    // The page that is stored is the one on which the mention was unread.
+    await visit(page, task);
+    await until('the word that it was opened', async () => opened === 1);
+    await visit(page, `${place}/tasks`);
+    await context.setOffline(true);
+    opened = 0;
+    await page.goto(task);
+    await page.getByText(SAVED).waitFor();
+    assert.ok(Number(await page.locator('#bell').getAttribute('data-unread')) > 0);
+    assert.equal(opened, 0, 'a copy may be older than what was told');
+    await context.setOffline(false);
+    await page.getByText(SAVED).waitFor({ state: 'hidden' });
+
+    const gone = await desk.request.delete(`${api}/members/${ines.account}`, { headers });
+    assert.equal(gone.status(), 200, await gone.text());
+    await page.goto(task);
+    await until('the end of the copies', async () => !(await stored(page)).some((path) => path.startsWith(place)));
+    await context.close();
+    await owner.close();
+  });
+
+  test('A browser at a desk gets push messages and stores no pages', async () => {
+    const { browser, server, signedIn, place } = given;
+    const context = await newContext(browser, server, { storageState: signedIn });
+    await context.grantPermissions(['notifications']);
+    const page = await context.newPage();
+    await page.goto(`${place}/settings/notifications`);
+    await page.getByRole('button', { name: 'Turn on in this browser' }).click();
+    // There is no push service here; the worker is there all the same.
+    const worker = await page.evaluate(async () => (await navigator.serviceWorker.ready).active.scriptURL);
+    assert.equal(new URL(worker).search, '');
+    assert.deepEqual(await page.evaluate(() => caches.keys()), []);
     await context.close();
   });
 

@@ -139,6 +139,12 @@ impl Recipient {
     pub fn shown_at(&self) -> Timestamp {
         self.snoozed_until.map_or(self.at, |until| until.max(self.at))
     }
+
+    /// Returns `true` if the row is displayed at `now`: neither dismissed nor snoozed.
+    #[must_use]
+    pub fn is_shown(&self, now: Timestamp) -> bool {
+        self.dismissed_at.is_none() && self.shown_at() <= now
+    }
 }
 
 impl Record for Recipient {

@@ -29,12 +29,24 @@ export function note(url, answer) {
   return last;
 }
 
+/** Deletes what is stored of a workspace. */
+async function leave({ origin, pathname }) {
+  const start = `${origin}/w/${pathname.split("/")[2]}/`;
+  for (const name of await names()) {
+    const cache = await caches.open(name);
+    for (const request of await cache.keys()) if (request.url.startsWith(start)) await cache.delete(request);
+  }
+}
+
 async function keep(url, answer) {
   const [key, seconds] = answer.headers.get("hq-offline")?.split(" ") ?? [];
   if (key === "none") return forget();
   const address = addressOf(url);
   if (!key) {
-    for (const name of await names()) if (answer.status >= 400 && answer.status < 500) await (await caches.open(name)).delete(address);
+    const { status, headers } = answer;
+    // HQ gives its members the header also with a page that is missing. Who gets none is no member any more.
+    if ((status === 403 || status === 404) && headers.has("x-request-id") && url.pathname.startsWith("/w/")) return leave(url);
+    for (const name of await names()) if (status >= 400 && status < 500) await (await caches.open(name)).delete(address);
     return;
   }
   await forget(PAGES + key);

@@ -1,8 +1,10 @@
 // The service worker, served from the root so that its scope is the whole server: push notifications, and pages for
-// reading offline. `SHELL` and `SAVED` are set by scripts/assets.mjs.
+// reading offline, the latter only if it is registered as `/sw.js?pages`. `SHELL` and `SAVED` are set by
+// scripts/assets.mjs.
 import "./push.js";
 import { forget, note, offline, prune, saved } from "./pages.js";
 
+const STORES = new URL(self.location).searchParams.has("pages");
 const FILES = "hq-files";
 const ALONE = "/offline";
 // A phone between two cells has a network that does not answer.
@@ -10,6 +12,7 @@ const PATIENCE_MS = 8000;
 
 self.addEventListener("install", (event) => {
   const add = async () => {
+    if (!STORES) return self.skipWaiting();
     const files = await caches.open(FILES);
     await files.addAll(SHELL);
     // The page has no content of anyone; it is renewed with each version.
@@ -21,6 +24,11 @@ self.addEventListener("install", (event) => {
 
 self.addEventListener("activate", (event) => {
   const begin = async () => {
+    if (!STORES) {
+      await forget();
+      await caches.delete(FILES);
+      return self.registration.navigationPreload?.disable();
+    }
     await self.registration.navigationPreload?.enable();
     await self.clients.claim();
     await prune(await caches.open(FILES), [...SHELL, ALONE]);
@@ -68,7 +76,7 @@ const isPage = (path) => path === "/" || path === "/login" || path === "/workspa
 // Downloads and streams are no pages.
 const isDownload = (path) => /\/(files|exports?|backups|download|events|raw)(\/|$)/.test(path);
 
-self.addEventListener("fetch", (event) => {
+if (STORES) self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (url.origin !== self.location.origin) return;

@@ -5,7 +5,7 @@ pub mod sending;
 pub mod snooze;
 pub mod view;
 
-pub use opened::{latest_unread, unread_at, waits_for_decision};
+pub use opened::unread_at;
 
 use crate::agents::model::Agent;
 use crate::agents::queries::{self as agents, lines};

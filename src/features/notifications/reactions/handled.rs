@@ -17,9 +17,23 @@ use kernel::{
 };
 use store::{ReadExt as _, WriteTx};
 
+/// Kinds that report the state of a task.
+const TASK_STATE: &[NoticeKind] = &[
+    NoticeKind::TaskAssigned,
+    NoticeKind::TaskBlocked,
+    NoticeKind::TaskCompleted,
+    NoticeKind::TaskOverdue,
+    NoticeKind::TaskReminder,
+    NoticeKind::BlockerResolved,
+    NoticeKind::WorkFailed,
+];
+/// Kinds that report what was said.
+const DISCUSSION: &[NoticeKind] =
+    &[NoticeKind::AgentComment, NoticeKind::Comment, NoticeKind::Mention];
+
 pub(super) fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), NotificationError> {
-    if let (Some(member), Some(about)) = (tx.by().account(), acted_on(tx, event)?) {
-        acted(tx, member, about)?;
+    if let (Some(member), Some((about, kinds))) = (tx.by().account(), acted_on(tx, event)?) {
+        acted(tx, member, about, kinds)?;
     }
     match event {
         Event::RunAnswered { run, .. } | Event::ApprovalAnswered(_, run, ..) => asks(tx, *run),
@@ -55,17 +69,19 @@ pub(super) fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), Notificat
     }
 }
 
-/// What the actor of an event has dealt with.
-fn acted_on(tx: &WriteTx<'_>, event: &Event) -> Result<Option<About>, NotificationError> {
+/// What the actor of an event has dealt with: the subject, and the kinds of notifications about it. A comment shows that
+/// its author has read the discussion; another change of a task, which may be a drag or a script, only that its state
+/// is known.
+fn acted_on(
+    tx: &WriteTx<'_>,
+    event: &Event,
+) -> Result<Option<(About, &'static [NoticeKind])>, NotificationError> {
     Ok(match event {
         Event::TaskStatusChanged { task, .. }
         | Event::TaskAssigned { task, .. }
-        | Event::DeliverableReviewed { task, .. } => Some(About::Task(*task)),
-        Event::RunAnswered { run, .. } | Event::ApprovalAnswered(_, run, ..) => {
-            Some(About::Run(*run))
-        }
+        | Event::DeliverableReviewed { task, .. } => Some((About::Task(*task), TASK_STATE)),
         Event::CommentAdded { comment, .. } => {
-            tx.get::<Comment>(*comment)?.map(|comment| comment.on.about())
+            tx.get::<Comment>(*comment)?.map(|comment| (comment.on.about(), DISCUSSION))
         }
         _ => None,
     })

@@ -10,7 +10,7 @@ use store::{Range, ReadExt, WriteTx};
 
 use super::NotificationError;
 
-/// Number of latest notifications per subject to examine.
+/// Number of latest notifications per subject and kind to examine.
 const LOOKED_AT: usize = 20;
 
 /// Marks the notifications of one kind and subject as read for all recipients. Pending recipients of a fan-out are
@@ -20,10 +20,7 @@ pub fn settle(
     about: About,
     kind: NoticeKind,
 ) -> Result<(), NotificationError> {
-    let mut prefix = KeyBuf::of(&about);
-    prefix.u8(kind as u8);
-    let range = Range::prefix(prefix).reverse().limit(LOOKED_AT);
-    let notices: Vec<Notification> = tx.scan(NOTIFICATION_BY_ABOUT, &range)?;
+    let notices = latest(tx, about, kind)?;
     if notices.is_empty() {
         return Ok(());
     }
@@ -53,16 +50,35 @@ pub fn opened(tx: &mut WriteTx<'_>, path: &str) -> Result<usize, NotificationErr
     read(tx, rows)
 }
 
-/// Marks a person's unread notifications about a subject as read, because the person acted on it. Those that wait for
-/// a decision stay.
+/// Marks a person's displayed unread notifications of these kinds about a subject as read, because the person acted on
+/// it. Reads only the latest notifications of the subject, because one transaction may change hundreds of subjects.
 pub fn acted(
     tx: &mut WriteTx<'_>,
     member: AccountId,
     about: About,
+    kinds: &[NoticeKind],
 ) -> Result<(), NotificationError> {
-    let mut rows = queries::latest_unread(tx, (member, tx.now()))?;
-    rows.retain(|row| row.about == about && !queries::waits_for_decision(row.kind));
+    let now = tx.now();
+    let mut rows = Vec::new();
+    for kind in kinds {
+        for notice in latest(tx, about, *kind)? {
+            let row = queries::row(tx, member, notice.id)?;
+            rows.extend(row.filter(|row| row.read_at.is_none() && row.is_shown(now)));
+        }
+    }
     read(tx, rows).map(drop)
+}
+
+/// The latest notifications of one kind and subject, newest first.
+fn latest(
+    tx: &WriteTx<'_>,
+    about: About,
+    kind: NoticeKind,
+) -> Result<Vec<Notification>, NotificationError> {
+    let mut prefix = KeyBuf::of(&about);
+    prefix.u8(kind as u8);
+    let range = Range::prefix(prefix).reverse().limit(LOOKED_AT);
+    Ok(tx.scan(NOTIFICATION_BY_ABOUT, &range)?)
 }
 
 fn read(tx: &mut WriteTx<'_>, rows: Vec<Recipient>) -> Result<usize, NotificationError> {
