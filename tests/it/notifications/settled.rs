@@ -1,10 +1,17 @@
 //! Failures are notified, and settled ones marked as read for all recipients.
 
+use std::time::Duration;
+
 use features::agents::rules as agents;
 use features::inbox::model::Item;
+use features::notifications::queries;
+use features::notifications::rules::{self as notifications, NotificationError};
 use features::tasks::model::Task;
 use features::trust::queries as trust;
-use kernel::{AgentId, NoticeKind, Outcome, Role, RunState, TaskStatus, TrustMode, Verdict};
+use kernel::{
+    About, Actor, AgentId, Cause, Notice, NoticeKind, Outcome, Part, Role, RunState, TaskStatus,
+    TrustMode, Verdict,
+};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -28,6 +35,13 @@ async fn is_read(person: &Person, kind: NoticeKind) -> bool {
 
 async fn unread_of(person: &Person, kind: NoticeKind) -> usize {
     of_kind(person, kind).await.iter().filter(|one| one["read_at"].is_null()).count()
+}
+
+/// A person opens a page of the workspace; its script says so.
+async fn open(person: &Person, path: &str) {
+    let form = [("path", path)];
+    let said = person.clone().htmx("bell").form(&format!("{}/opened", super::LIST), &form).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text);
 }
 
 /// A task of an agent that another member follows before the work begins.
@@ -148,16 +162,10 @@ async fn what_a_person_opens_or_answers_is_read_for_that_person_only() {
     super::comment(&mira, "MC-1", "@tom and @vera please look").await;
     super::comment(&mira, "MC-2", "@tom please look").await;
     assert_eq!(unread_of(&tom, NoticeKind::Mention).await, 2);
-    // Tom opens the page of the first task; its script says so.
-    let open = async |path: &str| {
-        let form = [("path", path)];
-        let said = tom.clone().htmx("bell").form(&format!("{}/opened", super::LIST), &form).await;
-        assert_eq!(said.status, StatusCode::OK, "{}", said.text);
-    };
-    open("settings").await;
-    open("tasks/MC-9").await;
+    open(&tom, "settings").await;
+    open(&tom, "tasks/MC-9").await;
     assert_eq!(unread_of(&tom, NoticeKind::Mention).await, 2, "another page handles nothing");
-    open("tasks/MC-1").await;
+    open(&tom, "tasks/MC-1").await;
     assert_eq!(unread_of(&tom, NoticeKind::Mention).await, 1);
     assert_eq!(unread_of(&vera, NoticeKind::Mention).await, 1, "Vera has not seen it");
     // An answer handles the other one.
@@ -176,4 +184,102 @@ async fn the_number_of_unread_notifications_is_at_the_bell_only() {
     assert_eq!(page.attr("#bell", "data-unread"), "1");
     assert_eq!(page.texts("#nav a[href$='/notifications'] .count"), [""; 0]);
     hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_a_task_handles_its_state_and_a_comment_what_was_said() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    super::task(&mira, json!({ "title": "Prices", "assignee": "tom" })).await;
+    super::comment(&mira, "MC-1", "@tom please look").await;
+    super::comment(&mira, "MC-1", "Soon").await;
+    // A card that is dragged, or a script with Tom's token, shows that he knows the task, not that he has read it all.
+    let body = json!({ "status": TaskStatus::InProgress.word() });
+    let set = tom.json("PATCH", "/api/v1/tasks/MC-1", &body).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+    assert!(is_read(&tom, NoticeKind::TaskAssigned).await);
+    for kind in [NoticeKind::Mention, NoticeKind::Comment] {
+        assert_eq!(unread_of(&tom, kind).await, 1, "{}", kind.word());
+    }
+    super::comment(&tom, "MC-1", "On it").await;
+    for kind in [NoticeKind::Mention, NoticeKind::Comment] {
+        assert!(is_read(&tom, kind).await, "{}", kind.word());
+    }
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_handles_a_mention_under_hundreds_of_newer_notifications() {
+    let hq = TestHq::start().await;
+    let (mira, tom) = (hq.owner(), hq.another("Tom", Some(Role::Member)).await);
+    super::task(&mira, json!({ "title": "Prices" })).await;
+    super::comment(&mira, "MC-1", "@tom please look").await;
+    hq.advance(Duration::from_secs(60)).await;
+    let to = super::account(&hq, "tom");
+    let told = hq.ws().write(&(Actor::System(Part::Setup), Cause::Setup), move |tx| {
+        for _ in 0..301 {
+            let about = About::Stream(tx.new_id());
+            let notice = Notice::new(NoticeKind::System, about, "A stream").only().to(to);
+            notifications::notify(tx, notice)?;
+        }
+        Ok::<_, NotificationError>(())
+    });
+    told.await.expect("notifications");
+    let ws = hq.ws();
+    let unread = || {
+        let me = (to, ws.app.clock.now());
+        ws.read(|snap| queries::unread(snap, me, queries::ALL)).expect("a number")
+    };
+    assert_eq!(unread(), 302);
+    super::comment(&tom, "MC-1", "On it").await;
+    assert_eq!(unread(), 301);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_page_of_the_failed_run_or_of_its_agent_handles_a_failure() {
+    let office = Office::open().await;
+    let jonas = office.hq.another("Jonas", Some(Role::Member)).await;
+    let ada = office.agent("Ada").await;
+    office
+        .model
+        .push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })))
+        .push(Turn::text("I give up."))
+        .push(Turn::text("I do."));
+    let (task, id) = (followed(&office, ada.id, &jonas).await, ada.id);
+    office.act(move |tx| agents::resume(tx, id)).await;
+    let good = office.worked(task.id, 1).await;
+    assert_eq!(good.outcome, Some(Outcome::Done));
+    office.comment(task.id, "@ada and the delivery?").await;
+    let bad = office.worked(task.id, 2).await;
+    assert_eq!(bad.outcome, Some(Outcome::NoOutcome));
+    assert_eq!(unread_of(&jonas, NoticeKind::WorkFailed).await, 1);
+    open(&jonas, &format!("runs/{}", good.name())).await;
+    assert_eq!(unread_of(&jonas, NoticeKind::WorkFailed).await, 1, "that run went well");
+    open(&jonas, &format!("runs/{}", bad.name())).await;
+    assert!(is_read(&jonas, NoticeKind::WorkFailed).await);
+
+    let to = super::account(&office.hq, "jonas");
+    let kinds = [NoticeKind::AgentStalled, NoticeKind::AgentSuggestion];
+    office
+        .act(move |tx| {
+            for kind in kinds {
+                let notice = Notice::new(kind, About::Agent(id), "Ada").only().to(to);
+                notifications::notify(tx, notice)?;
+            }
+            Ok::<_, NotificationError>(())
+        })
+        .await;
+    open(&jonas, &format!("agents/{}/chat", ada.slug)).await;
+    for kind in kinds {
+        assert_eq!(unread_of(&jonas, kind).await, 1, "{}", kind.word());
+    }
+    open(&jonas, &format!("agents/{}", ada.slug)).await;
+    assert!(is_read(&jonas, NoticeKind::AgentStalled).await);
+    assert_eq!(
+        unread_of(&jonas, NoticeKind::AgentSuggestion).await,
+        1,
+        "its page does not show that"
+    );
+    office.hq.finish().await;
 }
