@@ -74,6 +74,7 @@ async fn the_audit_is_searched_by_record_person_reason_event_and_time() {
     let one = of_task[0]["cause"]["request"].as_str().expect("an id");
     assert_eq!(items(&owner, &format!("cause=request%20{one}")).await, of_task);
     assert!(1 < items(&owner, "cause=request").await.len());
+    assert!(items(&owner, &format!("cause=backup%20{id}")).await.is_empty(), "the word of pages");
     let page = owner.get(&format!("{PAGE}?cause=request%20{one}")).await;
     assert_eq!(page.attr("select[name=cause] option[selected]", "value"), format!("request {one}"));
     let young = items(&owner, "from=2026-11-21&by=people").await;

@@ -1,5 +1,6 @@
 //! Comments on a task: edit, quote, reply, resolve, react, delete and restore.
 
+use features::agents::rules as agents;
 use features::comments::model::{Comment, Reaction};
 use kernel::{CommentId, Role};
 use reqwest::StatusCode;
@@ -7,6 +8,8 @@ use serde_json::json;
 use store::{Range, ReadExt as _};
 
 use support::hq::{Person, TestHq};
+use support::model::Turn;
+use support::office::Office;
 
 const TASK: &str = "/w/marlow-cargo/tasks/MC-1";
 
@@ -212,4 +215,25 @@ async fn names_of_people_and_tasks_are_offered_while_somebody_types() {
     assert_eq!(offered("#1").await.first().map(String::as_str), Some("MC-1"));
     assert!(offered("nothing").await.is_empty());
     hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_is_told_of_a_thread_in_the_words_of_the_page() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    let id = ada.id;
+    office.act(move |tx| agents::pause(tx, id)).await;
+    let task = office.task("Compare two offers", &ada).await;
+    office.comment(task.id, "Which colour?").await;
+    let comment = office.all::<Comment>().pop().expect("a comment").id;
+    office
+        .model
+        .push(Turn::call("comment_resolve", json!({ "comment": comment.to_string() })))
+        .push(Turn::call("work_done", json!({ "summary": "Done.", "task_state": "complete" })));
+    office.act(move |tx| agents::resume(tx, id)).await;
+    let run = office.worked(task.id, 1).await;
+    let results = office.results(run.id);
+    let resolved = results.iter().find(|(name, ..)| name == "comment_resolve");
+    assert!(resolved.is_some_and(|(_, ok, text)| *ok && text == "Resolved."), "{results:?}");
+    office.hq.finish().await;
 }

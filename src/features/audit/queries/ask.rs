@@ -516,6 +516,8 @@ fn who(people: &People, text: &str, me: Option<AccountId>) -> Result<Who, AuditE
 fn because(text: &str) -> Result<Because, AuditError> {
     let wrong = |text: String| AuditError::field("cause", text);
     let (word, id) = text.split_once([' ', ':', '/']).unwrap_or((text, ""));
+    // The only jobs are backups, and pages call them so.
+    let word = if word == "backup" { "job" } else { word };
     let known = CAUSES.iter().find(|cause| cause.0 == word).ok_or_else(|| {
         let all: Vec<_> = CAUSES.iter().map(|cause| cause.0).collect();
         wrong(format!("`{word}` isn't a cause; choose from {}", all.join(", ")))
@@ -529,7 +531,7 @@ fn because(text: &str) -> Result<Because, AuditError> {
         ("job", id) => id.parse().ok().map(Cause::Job),
         ("undo", id) => id.parse().ok().map(Cause::Undo),
         _ => {
-            let text = format!("only requests, jobs and undos have an ID; enter only `{word}`");
+            let text = format!("only requests, backups and undos have an ID; enter only `{word}`");
             return Err(wrong(text));
         }
     };

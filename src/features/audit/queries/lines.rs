@@ -349,7 +349,7 @@ fn part_words(part: Part) -> &'static str {
 fn same(cause: Cause) -> String {
     match cause {
         Cause::Request(id) => format!("request {}", hex::encode(id)),
-        Cause::Job(id) => format!("job {id}"),
+        Cause::Job(id) => format!("backup {id}"),
         Cause::Undo(seq) => format!("undo {seq}"),
         _ => String::new(),
     }
@@ -469,7 +469,14 @@ pub fn as_json(schema: &Schema, incarnation: u64, entry: &Entry) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::noun;
+    use super::{Cause, noun, same};
+    use kernel::{JobId, TypedId as _};
+
+    #[test]
+    fn a_job_is_called_what_it_is() {
+        let id = JobId::from_bytes([7; 16]);
+        assert_eq!(same(Cause::Job(id)), format!("backup {id}"));
+    }
 
     #[test]
     fn a_table_has_a_word_for_one_of_its_rows() {

@@ -181,6 +181,6 @@ impl WriteTool for CommentResolve {
         let spot = Spot::meant(tx, args.task.as_deref(), (cx.agent, cx.task))?;
         let comment = queries::meant(tx, spot.place, &args.comment)?;
         rules::settle(tx, comment.id, !args.reopen)?;
-        Ok(ToolOutput::text(if args.reopen { "The thread is open again." } else { "Settled." }))
+        Ok(ToolOutput::text(if args.reopen { "The thread is open again." } else { "Resolved." }))
     }
 }
