@@ -257,6 +257,15 @@ async fn a_cut_line_makes_a_run_wait_and_nothing_happens_twice() {
     let run = shop.begun(&task).await;
     shop.line.cut();
     until("the cut was not seen", || !shop.is_linked()).await;
+    // All places say the same of the silent run.
+    let owner = office.hq.owner();
+    for path in ["tasks".to_owned(), format!("tasks/MC-{}", task.number)] {
+        let page = owner.get(&office.ws().url(&path)).await;
+        assert!(page.text.contains("Ada is stalled"), "{}", page.text);
+    }
+    let agent = owner.get("/api/v1/agents/ada").await.json();
+    assert_eq!(agent["activity"], "working", "the published word stays");
+    assert_eq!(agent["activity_label"], "Stalled");
     gate.open();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let waits: Run = office.get(run);

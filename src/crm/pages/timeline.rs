@@ -198,7 +198,7 @@ pub(super) fn timeline(
     worked.dedup_by_key(|run| run.id);
     for run in worked.iter().filter(|run| run.state == RunState::Ended) {
         let at = run.ended_at.unwrap_or(run.created_at);
-        found.all.push((at, Entry::Fact(run_fact(scene, run, &run.summary))));
+        found.all.push((at, Entry::Fact(run_fact(scene, read, run, &run.summary)?)));
     }
     if tell.has(Tell::Comments) {
         let entries = comments.into_iter().map(|(at, one)| (at, Entry::Comment(Box::new(one))));

@@ -304,11 +304,34 @@ pub fn activity_seen(
     now: Timestamp,
 ) -> Result<Activity, StoreError> {
     let activity = activity(tx, agent, now)?;
-    if activity.group != Group::Working || elsewhere::silent(ws, tx, agent.id)?.is_none() {
+    if !is_stalled(ws, tx, agent, &activity)? {
         return Ok(activity);
     }
     let label = runs::words::stalled().label;
     Ok(Activity { group: Group::Attention, state: "unreachable", label, ..activity })
+}
+
+/// Label of an activity as pages show it. The API keeps the word `working` for a run without a sign of life.
+pub fn label_seen(
+    ws: &Ws,
+    tx: &dyn Read,
+    agent: &Agent,
+    activity: &Activity,
+) -> Result<String, StoreError> {
+    Ok(match is_stalled(ws, tx, agent, activity)? {
+        true => runs::words::stalled().label,
+        false => activity.label.clone(),
+    })
+}
+
+/// Returns `true` if the agent's run gives no sign of life.
+fn is_stalled(
+    ws: &Ws,
+    tx: &dyn Read,
+    agent: &Agent,
+    activity: &Activity,
+) -> Result<bool, StoreError> {
+    Ok(activity.group == Group::Working && elsewhere::silent(ws, tx, agent.id)?.is_some())
 }
 
 fn rank(state: RunState) -> u8 {

@@ -5,6 +5,7 @@ use crate::agents::model::Agent;
 use crate::jobs::model::{Job, JobOutcome};
 use crate::runs::model::{Child, Run};
 use crate::runs::queries::{self as runs, waits, words};
+use app::Ws;
 use kernel::{RunTrigger, Timestamp, WaitFor};
 use store::{Read, ReadExt, StoreError};
 use web::parts::ShownState;
@@ -101,6 +102,7 @@ fn running(job: &Job) -> ShownState {
 
 /// Activities that the viewer may see, oldest first.
 pub fn going(
+    ws: &Ws,
     tx: &dyn Read,
     sees: &dyn Fn(&Run) -> Result<bool, StoreError>,
 ) -> Result<Vec<Going>, StoreError> {
@@ -123,7 +125,7 @@ pub fn going(
             _ => continue,
         };
         if sees(&run)? {
-            all.push(of_run(tx, kind, run)?);
+            all.push(of_run(ws, tx, kind, run)?);
         }
     }
     all.sort_by_key(|one| {
@@ -156,7 +158,7 @@ fn program(tx: &dyn Read, job: Job, run: Option<Run>) -> Result<Going, StoreErro
     })
 }
 
-fn of_run(tx: &dyn Read, kind: Kind, run: Run) -> Result<Going, StoreError> {
+fn of_run(ws: &Ws, tx: &dyn Read, kind: Kind, run: Run) -> Result<Going, StoreError> {
     let agent = tx.get::<Agent>(run.agent)?;
     let parent = match tx.get::<Child>(run.id)? {
         Some(child) => tx.get::<Run>(child.parent)?,
@@ -173,7 +175,7 @@ fn of_run(tx: &dyn Read, kind: Kind, run: Run) -> Result<Going, StoreError> {
         job: None,
         parent,
         title: if run.title.is_empty() { run.name() } else { run.title.clone() },
-        state: words::state(&run),
+        state: words::seen(ws, tx, &run)?,
         since,
         until: waiting.and_then(|waiting| waiting.until),
         why,

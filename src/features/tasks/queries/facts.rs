@@ -6,6 +6,7 @@ use super::view_context::ViewContext;
 use crate::runs::model::Run;
 use crate::runs::queries::words;
 use kernel::{Assignee, Outcome};
+use store::{Read, StoreError};
 use web::format;
 use web::html::{SafeHtml, escape};
 use web::md;
@@ -29,8 +30,12 @@ pub fn bold(text: &str) -> String {
 }
 
 /// Entry of a run, with its result in the agent's words, if any.
-#[must_use]
-pub fn run_fact(scene: &ViewContext, run: &Run, result: &str) -> FactView {
+pub fn run_fact(
+    scene: &ViewContext,
+    read: &dyn Read,
+    run: &Run,
+    result: &str,
+) -> Result<FactView, StoreError> {
     let by = bold(&scene.people.name(Assignee::Agent(run.agent)));
     let verb = match &run.outcome {
         Some(Outcome::Done) => "finished a run",
@@ -42,7 +47,7 @@ pub fn run_fact(scene: &ViewContext, run: &Run, result: &str) -> FactView {
         Some(Outcome::Failed { .. } | Outcome::CrashLoop) => "failed a run",
         None => "is waiting in a run",
     };
-    let shown = words::state(run);
+    let shown = words::seen(&scene.ws, read, run)?;
     let mut words =
         format!("{by} {verb}: {}", format::count(u64::from(run.steps), "step", "steps"));
     if let Some(took) = took(scene, run) {
@@ -55,12 +60,12 @@ pub fn run_fact(scene: &ViewContext, run: &Run, result: &str) -> FactView {
     let href = escape(&scene.run_href(run.number));
     words.push_str(&format!(" <a class=\"link\" href=\"{href}\">Show steps</a>"));
     let at = run.ended_at.unwrap_or(run.created_at);
-    FactView {
+    Ok(FactView {
         glyph: shown.icon,
         state: shown.word,
         words: SafeHtml::vouched(words),
         at: scene.time(at),
-    }
+    })
 }
 
 /// Duration of a run, in words.

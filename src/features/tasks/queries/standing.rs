@@ -3,12 +3,14 @@
 use super::people::People;
 use super::relations;
 use crate::agents::model::Agent;
+use crate::agents::queries::elsewhere;
 use crate::deliverables::model::{self as deliverables, Deliverable};
 use crate::inbox::model::{self as inbox, Item};
 use crate::inbox::queries::why::{Cause, Why};
 use crate::runs::model::{self as runs, Run};
 use crate::runs::queries::words;
 use crate::tasks::model::Task;
+use app::Ws;
 use kernel::{AgentStatus, DeliverableState, Outcome, RunState, TaskId, TaskStatus, Timestamp};
 use store::{Read, ReadExt, StoreError};
 use web::parts::ShownState;
@@ -145,19 +147,32 @@ impl Near {
 
 /// Current activity of a task.
 pub fn standing(read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing, StoreError> {
-    standing_near(read, task, now, None)
+    standing_near(read, task, now, (None, None))
 }
 
-/// Like [`standing`]; `near` is the related data if the caller already has it.
+/// Like [`standing`], for pages, which know the connections of machines: a run without a sign of life is stalled.
+pub fn seen(ws: &Ws, read: &dyn Read, task: &Task, now: Timestamp) -> Result<Standing, StoreError> {
+    standing_near(read, task, now, (None, Some(ws)))
+}
+
+/// Like [`standing`], or [`seen`] with a workspace; `near` is the related data if the caller already has it.
 pub(super) fn standing_near(
     read: &dyn Read,
     task: &Task,
     now: Timestamp,
-    near: Option<&Near>,
+    (near, ws): (Option<&Near>, Option<&Ws>),
 ) -> Result<Standing, StoreError> {
     let newest = newest_runs(read, task.id, 3)?;
     let live = newest.iter().find(|run| run.state == RunState::Running);
     if let Some(run) = live {
+        let silent = match ws {
+            Some(ws) => elsewhere::silent(ws, read, run.agent)?,
+            None => None,
+        };
+        if let Some(place) = silent {
+            let detail = format!("{} is offline.", place.label);
+            return Ok(Standing::Waiting { run: run.number, state: words::stalled(), detail });
+        }
         let (run, steps, activity) = (run.number, run.steps, run.activity.clone());
         return Ok(Standing::Working { run, steps, activity });
     }

@@ -4,6 +4,7 @@ use super::people::People;
 use super::standing::{self, Near, Standing};
 use crate::comments::model as comments;
 use crate::tasks::model::Task;
+use app::Ws;
 use kernel::{TaskStatus, Timestamp};
 use store::{Read, ReadExt as _, StoreError};
 
@@ -21,7 +22,9 @@ pub struct Summary {
     pub standing: Standing,
 }
 
+/// For pages: a run whose machine is silent is stalled.
 pub fn summary(
+    ws: &Ws,
     read: &dyn Read,
     people: &People,
     task: Task,
@@ -33,7 +36,7 @@ pub fn summary(
         parts: near.parts.len(),
         parts_done: near.parts.iter().filter(|part| part.status == TaskStatus::Done).count(),
         in_review: near.in_review,
-        standing: standing::standing_near(read, &task, now, Some(&near))?,
+        standing: standing::standing_near(read, &task, now, (Some(&near), Some(ws)))?,
         task,
     })
 }

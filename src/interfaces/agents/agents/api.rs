@@ -131,6 +131,7 @@ struct View {
     status_reason: Option<String>,
     /// `working`, `waiting`, `queued`, `idle`, `over_budget`, `stalled`, `unreachable`, or the status.
     activity: &'static str,
+    /// As pages show it: "Stalled" also while the machine of a `working` run is silent.
     activity_label: String,
     connection: Option<ConnectionId>,
     model: Option<String>,
@@ -263,6 +264,7 @@ struct PatchBody {
 
 fn view(ws: &Ws, tx: &dyn Read, agent: Agent) -> Result<View, StoreError> {
     let activity = queries::activity(tx, &agent, ws.app.clock.now())?;
+    let activity_label = queries::label_seen(ws, tx, &agent, &activity)?;
     let manager = lines::named(tx, agent.reports_to)?.map(|one| ManagerView {
         kind: if one.is_person { "person" } else { "agent" },
         handle: one.handle,
@@ -283,7 +285,7 @@ fn view(ws: &Ws, tx: &dyn Read, agent: Agent) -> Result<View, StoreError> {
         status: agent.status,
         status_reason: agent.status_reason,
         activity: activity.state,
-        activity_label: activity.label,
+        activity_label,
         connection: agent.connection,
         model: agent.model,
         thinking: agent.thinking,

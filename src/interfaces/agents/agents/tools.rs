@@ -88,7 +88,7 @@ impl ReadTool for AgentList {
                     continue;
                 }
                 let Activity { label, open, run, group, .. } =
-                    queries::activity(snap, &agent, now)?;
+                    queries::activity_seen(&cx.ws, snap, &agent, now)?;
                 let is_known = !is_copy || run.is_some() || group == queries::Group::Off;
                 let task = match run.and_then(|run| run.task) {
                     Some(task) => tasks::get(snap, task).ok(),

@@ -257,7 +257,7 @@ struct GoingOut {
 async fn now(ws: Ws, who: Person) -> Result<Json<GoingPage>, ApiError> {
     let items = ws.read(|snap| {
         let sees = |run: &Run| talk::may_see_run(snap, run, who.account, who.role);
-        let all = queries::now::going(snap, &sees)?;
+        let all = queries::now::going(&ws, snap, &sees)?;
         let mut out = Vec::with_capacity(all.len());
         for one in all {
             let place = one.job.as_ref().map(|job| away::place(&ws, snap, job)).transpose()?;

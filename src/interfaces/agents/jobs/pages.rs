@@ -311,7 +311,7 @@ fn now(tx: &dyn Read, look: &Look<'_>, who: &Person, from: &From) -> Result<Now,
     let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
     let may = who.access.may(Can::Chat);
     let mut rows = Vec::new();
-    for one in queries::now::going(tx, &sees)? {
+    for one in queries::now::going(look.ws, tx, &sees)? {
         if kind.is_none_or(|kind| kind == one.kind) {
             let place = one.job.as_ref().map(|job| away::place(look.ws, tx, job)).transpose()?;
             rows.push(going(look, one, place.flatten().as_ref(), may));

@@ -270,7 +270,7 @@ fn handed(
     for (from, task) in given {
         let Some(to) = task.assignee else { continue };
         let from = Assignee::Agent(from);
-        let standing = standing::standing(snap, &task, when.now)?;
+        let standing = standing::seen(ws, snap, &task, when.now)?;
         rows.push(Handed {
             words: format!(
                 "{} to {}, {}",

@@ -186,7 +186,14 @@ impl Place<'_> {
         let text = self.ws.read(|snap| {
             let now = self.ws.app.clock.now();
             let (agent, session) = (self.agent, session.as_ref());
-            tell(&tell::CommandContext { tx: snap, who: self.who, agent, session, now })
+            tell(&tell::CommandContext {
+                ws: self.ws,
+                tx: snap,
+                who: self.who,
+                agent,
+                session,
+                now,
+            })
         });
         Ok(text?)
     }

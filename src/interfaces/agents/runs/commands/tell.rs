@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use app::Ws;
 use features::agents::model::Agent;
 use features::connections::model::Connection;
 use features::connections::queries::turns;
@@ -29,6 +30,7 @@ const LAST: usize = 200;
 
 /// The conversation that a command describes.
 pub struct CommandContext<'s> {
+    pub ws: &'s Ws,
     pub tx: &'s Snap<'s>,
     pub who: &'s Person,
     pub agent: &'s Agent,
@@ -136,9 +138,9 @@ pub fn queue(scene: &CommandContext<'_>) -> Result<String, StoreError> {
 
 /// The agent's activity outside the conversation.
 pub fn jobs(scene: &CommandContext<'_>) -> Result<String, StoreError> {
-    let CommandContext { tx, who, agent, now, .. } = *scene;
+    let CommandContext { ws, tx, who, agent, now, .. } = *scene;
     let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
-    let mut all = going(tx, &sees)?;
+    let mut all = going(ws, tx, &sees)?;
     all.retain(|one| one.agent.as_ref().is_some_and(|of| of.id == agent.id));
     let lines = all.into_iter().map(|one| {
         let name = match (&one.job, &one.run) {
@@ -283,7 +285,7 @@ fn asked_last(tx: &Snap<'_>, session: &Session) -> Result<Option<(Run, Makeup)>,
 
 /// Status of agent, run and conversation.
 pub fn status(scene: &CommandContext<'_>) -> Result<String, StoreError> {
-    let CommandContext { tx, agent, session, now, .. } = *scene;
+    let CommandContext { ws, tx, agent, session, now, .. } = *scene;
     let does = match queries::halt::held(tx, agent)? {
         Some(why) => why.replace('_', " "),
         None => agent.status.label().to_lowercase(),
@@ -295,7 +297,7 @@ pub fn status(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let works = match &run {
         None => "nothing".to_owned(),
         Some(run) => {
-            let state = words::state(run).label.to_lowercase();
+            let state = words::seen(ws, tx, run)?.label.to_lowercase();
             let detail = run.waiting.as_ref().map_or("", |waiting| waiting.detail.as_str());
             let sep = if detail.is_empty() { "" } else { ": " };
             format!("{}, {state}{sep}{detail}", run.name())

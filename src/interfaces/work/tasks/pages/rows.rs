@@ -144,7 +144,7 @@ impl<'a> Dresser<'a> {
         let dates: Vec<_> =
             dates.map(|(_, label, at)| (label, at.map(day).unwrap_or_default())).collect();
         let recurring = task.series.is_some();
-        let summary = summary::summary(read, &scene.people, task, scene.today.now)?;
+        let summary = summary::summary(&scene.ws, read, &scene.people, task, scene.today.now)?;
         Ok(Row {
             labels: labels.collect(),
             stream: stream.map(Tag::of),

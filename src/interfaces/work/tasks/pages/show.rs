@@ -390,7 +390,7 @@ fn words(
 }
 
 fn head(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Head, TaskError> {
-    let standing = standing::standing(read, task, scene.today.now)?;
+    let standing = standing::seen(&scene.ws, read, task, scene.today.now)?;
     let mut live = live(scene, task, "head").table("inbox").table("task_relations");
     for run in standing::newest_runs(read, task.id, 3)? {
         if run.state != RunState::Ended {
@@ -542,7 +542,7 @@ fn parts(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Parts, Tas
     let mut rows = Vec::with_capacity(total);
     for (depth, part) in all {
         let waits = rows::waits(&blocked, part.id);
-        let summary = summary::summary(read, &scene.people, part, scene.today.now)?;
+        let summary = summary::summary(&scene.ws, read, &scene.people, part, scene.today.now)?;
         rows.push((depth, Row { waits, ..Row::new(scene, read, summary)? }));
     }
     Ok(Parts {

@@ -133,7 +133,7 @@ pub fn entries(
     }
     for run in &runs {
         let at = run.ended_at.unwrap_or(run.created_at);
-        all.push((at, Entry::Fact(run_fact(scene, run, ""))));
+        all.push((at, Entry::Fact(run_fact(scene, read, run, "")?)));
     }
     all.retain(|(_, entry)| is_all || !matches!(entry, Entry::Fact(_)));
     all.sort_by_key(|(at, _)| *at);
@@ -305,7 +305,10 @@ fn run_view(
     let steps = Steps::fold(run.first_event, steps::events_of(read, run)?, &|_| None);
     let is_live = run.state != RunState::Ended;
     let state = words::seen(&scene.ws, read, run)?.word;
-    let (head, text) = describe(run, &name);
+    let (mut head, text) = describe(run, &name);
+    if run.state == RunState::Running && run.stop.is_none() && state == words::stalled().word {
+        head = format!("{name} is stalled:");
+    }
     let can_stop = run.can_stop() && scene.may_chat;
     let href = scene.run_href(run.number);
     let mut chips = Vec::new();
