@@ -133,9 +133,12 @@ export function tell(given) {
     const { context, page } = await onPhone(given, INES);
     let opened = 0;
     page.on('request', (request) => (opened += Number(request.url().endsWith('/notifications/opened'))));
+    // A page below that of the task does not show the mention.
+    await page.goto(`${task}/deliver`);
+    await until('the word that it was opened', async () => opened === 1);
     // The page that is stored is the one on which the mention was unread.
     await visit(page, task);
-    await until('the word that it was opened', async () => opened === 1);
+    await until('the word that it was opened', async () => opened === 2);
     await visit(page, `${place}/tasks`);
     await context.setOffline(true);
     opened = 0;
