@@ -134,6 +134,11 @@ async fn only_pages_for_reading_may_be_stored_and_no_longer_than_a_sign_in_lasts
     assert_eq!(fortnight, Some(14 * 86_400));
     // The page to sign in says that nobody may read what is stored; signing out clears the browser.
     assert_eq!(told(&hq.nobody().get("/login").await), ("none".to_owned(), None));
+    // Who is not a member gets no word at all, which makes the worker delete what it has of the workspace.
+    let stranger = hq.another("Nora", None).await;
+    let page = stranger.get(&format!("{HOME}/tasks")).await;
+    assert_eq!((page.status, page.header("hq-offline")), (StatusCode::NOT_FOUND, None));
+    assert!(page.header("x-request-id").is_some());
     let out = jonas.form("/logout", &[]).await;
     assert_eq!(out.header("clear-site-data"), Some("\"storage\""));
     hq.finish().await;
