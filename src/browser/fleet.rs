@@ -138,7 +138,7 @@ impl Browsers {
             }
             // Somebody else was faster.
             Err(_elapsed) => {
-                let late = BrowserError::TimedOut { method: "the wheel", within: WAITS };
+                let late = BrowserError::TimedOut { method: "taking control", within: WAITS };
                 stage.pass_to(&driver, how).unwrap_or(Err(late))
             }
         }

@@ -190,7 +190,7 @@ pub struct Which {
     /// Its slug or id
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     agent: Option<String>,
-    /// All agents of the workspace
+    /// All agents in the workspace
     #[arg(long)]
     all: bool,
     #[command(flatten)]

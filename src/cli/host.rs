@@ -59,13 +59,13 @@ pub struct Replica {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show whether it is linked, since when, and what it has of the workspace
+    /// Show whether it's linked, since when, and which workspace data it has
     Status,
     /// Find problems: folder, address, certificate, versions, clock, disk
     Doctor,
     /// Link now instead of waiting for the next try
     Connect,
-    /// Stop being a gateway: sign off, and remove the key and all data of the workspace here
+    /// Stop being a gateway: sign off, and remove the key and all workspace data here
     Leave,
 }
 

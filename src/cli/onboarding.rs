@@ -18,7 +18,7 @@ const ONBOARDING: &str = "/api/v1/onboarding";
 pub enum Command {
     /// Show the progress of the set-up
     Show(Place),
-    /// Set the purpose of the workspace; streams are created for it, and existing ones stay
+    /// Set the workspace's purpose; streams are created for it, and existing ones stay
     Choose {
         /// reach, outreach, run, hire, publish, research, organized or explore
         work: String,

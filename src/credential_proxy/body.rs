@@ -68,7 +68,7 @@ impl Body {
         }
         self.is_begun = true;
         let line = source.line(MAX_SIZE_LINE, within).await?;
-        self.left = size(&line).ok_or(Fault::Unclear("the size of a chunk is no number"))?;
+        self.left = size(&line).ok_or(Fault::Unclear("the size of a chunk isn't a number"))?;
         if self.left == 0 {
             self.is_over = true;
             let mut bytes = Vec::new();

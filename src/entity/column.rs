@@ -33,7 +33,7 @@ kernel::words! {
         /// A moment.
         Datetime = "datetime", "Date and time";
         /// Yes or no.
-        Boolean = "boolean", "Yes or no";
+        Boolean = "boolean", "Yes/no";
         /// One of some choices.
         Select = "select", "One choice";
         /// Some of some choices.

@@ -177,8 +177,8 @@ impl Lanes {
         let credit = Credit::of(frame);
         if !state.theirs.has_credit(credit) {
             return Err(LinkError::Overrun(match credit {
-                Credit::Batch(_) => "batches that nobody acknowledged",
-                Credit::Command(..) | Credit::Nothing => "commands that nobody answered",
+                Credit::Batch(_) => "unacknowledged batches",
+                Credit::Command(..) | Credit::Nothing => "unanswered commands",
             }));
         }
         state.theirs.begin(credit);

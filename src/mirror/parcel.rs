@@ -124,7 +124,7 @@ impl Parcel {
         if LARGEST < bytes.len() {
             return Err(MirrorError::Unreadable("it is too large"));
         }
-        codec::decode(bytes).map_err(|_| MirrorError::Unreadable("it is no parcel"))
+        codec::decode(bytes).map_err(|_| MirrorError::Unreadable("it isn't a parcel"))
     }
 
     /// The rows to write.

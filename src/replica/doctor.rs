@@ -204,7 +204,7 @@ fn mirrored(status: &Status) -> Result<String, String> {
     let rows: u64 = status.rows.values().sum();
     if let Some(trouble) = &status.trouble {
         return Err(clean(&format!(
-            "this machine's copy of the workspace has a problem: \
+            "the workspace's copy on this machine has a problem: \
             {trouble}"
         )));
     }

@@ -186,7 +186,7 @@ impl Known {
             key: PublicKey::from_bytes(key),
             gateway: lines.gateway,
             label: lines.label,
-            epoch: epoch.map_err(|_| wrong("the epoch is no number"))?,
+            epoch: epoch.map_err(|_| wrong("the epoch isn't a number"))?,
             branch: lines.branch,
             is_refused: lines.refused,
         }))

@@ -171,7 +171,7 @@ impl Replica {
         live.retain(line::is_waiting);
         let aside = folder::unsaid(&self.0.folder)?.pop().map(|name| {
             format!(
-                "this machine's copy of the workspace was unreadable and was fetched again; \
+                "the workspace's copy on this machine was unreadable and was fetched again; \
                  changes made while offline may be in {name}, which hasn't been sent: remove that \
                  file once no one needs it"
             )

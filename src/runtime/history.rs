@@ -218,7 +218,7 @@ impl History {
             }
             // The previous count is no longer valid.
             EventKind::Compacted { .. } => self.counted = None,
-            EventKind::RunEnded { .. } => self.close("the run ended before this call was made"),
+            EventKind::RunEnded { .. } => self.close("the run ended before this call"),
             EventKind::CallStarted { provider, model, .. } => {
                 self.was_asked(provider, model);
                 self.drop_partial();

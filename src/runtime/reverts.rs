@@ -186,7 +186,7 @@ impl Order {
                 blocking(move || own.repo()?.changed_by(&looked)).await??
             }
         };
-        let verb = if order.returns { "Bring back" } else { "Undo" };
+        let verb = if order.returns { "Restore" } else { "Undo" };
         let mark = format!("Order: {}", order.id);
         let message = format!("{verb} {name}\n\n{mark}\nAgent: {}\n", agent.slug);
         let noted = order.marks.into_iter().map(|mark| RecordedChange {

@@ -57,7 +57,7 @@ impl FromRequestParts<App> for Reached {
             return Ok(Self(format!("http://{host}")));
         }
         let here: Option<&Arc<Here>> = parts.extensions.get();
-        let nowhere = || PageError(Failure::internal("nobody said where this program listens"));
+        let nowhere = || PageError(Failure::internal("the address of this server is unknown"));
         here.map(|here| Self(here.url.clone())).ok_or_else(nowhere)
     }
 }

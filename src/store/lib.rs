@@ -367,7 +367,7 @@ impl Store {
         let db = self.hold();
         let Some(open) = &*db else {
             let closed = shared.queue.lock().closed;
-            let why = || StoreError::Failed("the file is being opened anew".to_owned());
+            let why = || StoreError::Failed("the file is being opened again".to_owned());
             return Err(if closed { StoreError::Closed } else { why() });
         };
         let snap = Snap::of(open, shared).inspect_err(|_| shared.queue.ask_to_reopen())?;

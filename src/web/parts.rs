@@ -114,7 +114,7 @@ impl Face {
 
     /// The face of an unassigned slot.
     pub fn nobody() -> Self {
-        Self { name: "Nobody".to_owned(), ..Self::default() }
+        Self { name: "No one".to_owned(), ..Self::default() }
     }
 
     /// Sets whether the face has the activity ring.

@@ -96,9 +96,9 @@ async fn what_the_agent_wrote_in_other_lines_stays_and_is_its_own_commit() {
     assert_eq!(
         all,
         [
-            by("Mira Lindqvist", "files: Change notes/plan.md by hand"),
+            by("Mira Lindqvist", "files: Change notes/plan.md manually"),
             by("Ada", "Keep notes/plan.md as Ada left it"),
-            by("Mira Lindqvist", "files: Create notes/plan.md by hand"),
+            by("Mira Lindqvist", "files: Create notes/plan.md manually"),
         ]
     );
     let newest = api.get("/api/v1/agents/ada/history?path=notes/plan.md&limit=1").await.json();
@@ -302,7 +302,7 @@ async fn files_are_renamed_and_removed_and_their_history_has_the_way_back() {
     assert!(!place(&hq, "notes").exists(), "an empty folder is nothing");
     assert_eq!(on_disk(&hq, "kept/b.md"), "two\n");
     let old = log(&api, "notes/a.md").await;
-    assert_eq!(old[0].1, "files: Rename notes/a.md to kept/b.md by hand");
+    assert_eq!(old[0].1, "files: Rename notes/a.md to kept/b.md manually");
     assert_eq!(old[1].0, "Ada");
     assert_eq!(log(&api, "kept/b.md").await, [old[0].clone()], "one commit for both names");
     create(&api, "c.md", "c\n").await;
@@ -316,7 +316,7 @@ async fn files_are_renamed_and_removed_and_their_history_has_the_way_back() {
     refused(&api.call("DELETE", &url).await, 404, "file_not_found");
     refused(&api.get(&url).await, 404, "file_not_found");
     let items = api.get("/api/v1/agents/ada/history?path=kept/b.md").await.json();
-    assert_eq!(items["items"][0]["subject"], "files: Remove kept/b.md by hand");
+    assert_eq!(items["items"][0]["subject"], "files: Remove kept/b.md manually");
     let before = items["items"][1]["commit"].as_str().expect("a commit");
     let back = format!("/api/v1/agents/ada/history/{before}/restore");
     api.post(&back, &json!({ "path": "kept/b.md" })).await;

@@ -43,7 +43,7 @@ async fn a_file_has_a_history_and_an_older_version_comes_back_in_a_commit_of_its
     let last = [&all[0], &all[1]];
     for commit in last {
         assert_eq!(commit["author"], "Mira Lindqvist");
-        assert_eq!(commit["subject"], "memory: Change MEMORY.md by hand");
+        assert_eq!(commit["subject"], "memory: Change MEMORY.md manually");
         assert_eq!(commit["run"], Value::Null);
     }
     let (tea, coffee) = (all[1]["commit"].as_str().expect("a commit"), &all[0]["commit"]);
@@ -92,7 +92,7 @@ async fn a_file_has_a_history_and_an_older_version_comes_back_in_a_commit_of_its
     assert_eq!(std::fs::read_to_string(&file).expect("a file"), "Mira likes tea\n");
     let all = log(&api, "path=MEMORY.md").await;
     assert!(
-        all[0]["subject"].as_str().is_some_and(|said| said.starts_with("Bring back MEMORY.md of "))
+        all[0]["subject"].as_str().is_some_and(|said| said.starts_with("Restore MEMORY.md of "))
     );
     assert_eq!(all[0]["author"], "Mira Lindqvist");
     assert!(all[0]["message"].as_str().is_some_and(|said| said.contains(&format!("From: {tea}"))));

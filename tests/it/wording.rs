@@ -1,9 +1,12 @@
 //! Keeps translated-sounding phrases out of what people read: text and attributes of templates, texts that templates pass
-//! to their parts, and messages of errors.
+//! to their parts, texts in Rust (messages of errors, flash messages, hints, labels, mail, push messages, output of
+//! commands) and the help of commands, which `docs/cli.md` is generated from.
 
+use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
-use support::source::files;
+use support::source::{code_only, files, literals};
 
 /// Phrases that no text may contain, each with what to write. A phrase matches whole words in any case.
 const BANNED: &[(&str, &str)] = &[
@@ -60,7 +63,41 @@ const RIGHT: &[(&str, &str, &str)] = &[
     ("is no", "", " longer"),
     ("are no", "", " longer"),
     ("in all", "", " workspaces"),
+    ("in all", "", " conversations"),
     ("with commas", "separate ", ""),
+    // Doubt, not a ban.
+    ("may not", "may or ", ""),
+    ("of agents", "number ", ""),
+    ("the dark", "", " theme"),
+    // An answer about a value, not an approval.
+    ("yes or no", "enter ", ""),
+    ("yes or no", "must be ", ""),
+    // People are hired, not agents: a stage of candidates, and a purpose of a workspace.
+    ("hired", "offer, ", ", rejected"),
+    ("hired", "offer | ", " | rejected"),
+    ("hire", "run, ", ", publish"),
+    // What people may type to find "New agent".
+    ("hire", "create add ", ""),
+];
+
+/// Files in `src` whose literals are no texts, each with the reason.
+const NO_TEXTS: &[(&str, &str)] = &[("vault/ordinary.rs", "words that no password may be")];
+
+/// Code in whose parentheses or brackets literals are not for people who use HQ: log lines, reports of bugs, reasons of lints.
+const INTERNAL: &[&str] = &[
+    "trace!(",
+    "debug!(",
+    "info!(",
+    "warn!(",
+    "error!(",
+    "assert!(",
+    "assert_eq!(",
+    "assert_ne!(",
+    "panic!(",
+    "unreachable!(",
+    ".expect(",
+    "#[expect(",
+    "#[allow(",
 ];
 
 /// The text with template code of any kind blanked, apart from string literals with a space, which are texts.
@@ -114,18 +151,66 @@ fn without_tags(html: &str) -> String {
     out
 }
 
-/// The messages of `#[error("…")]`.
-fn errors(source: &str) -> String {
-    let messages = source.split("#[error(").skip(1).filter_map(|rest| {
-        let rest = rest.trim_start().strip_prefix('"')?;
-        let mut end = 0;
-        let bytes = rest.as_bytes();
-        while end < bytes.len() && bytes[end] != b'"' {
-            end += if bytes[end] == b'\\' { 2 } else { 1 };
+/// The texts among the string literals of a Rust source: those of several words, and single capitalised words.
+/// Names and keys are neither. Literals of tests, which follow the code, and of [`INTERNAL`] code are left out.
+fn rust_texts(source: &str) -> String {
+    let source = without_tests(source);
+    let all = literals(source);
+    let is_text = |literal: &str| {
+        literal.contains(' ') || literal.starts_with(|first: char| first.is_ascii_uppercase())
+    };
+    if !all.iter().any(|(_, literal)| is_text(literal)) {
+        return String::new();
+    }
+    let internal = internal(&code_only(source));
+    let mut out = String::new();
+    for (at, literal) in all {
+        if is_text(literal) && !internal.iter().any(|range| range.contains(&at)) {
+            let escapes = [("\\\n", " "), ("\\n", " "), ("\\\"", "\""), ("\\u{2019}", "'")];
+            out.push_str(&escapes.iter().fold(literal.to_owned(), |text, (code, sign)| {
+                if text.contains(code) { text.replace(code, sign) } else { text }
+            }));
+            // A phrase does not continue in the next literal.
+            out.push_str(" | ");
         }
-        Some(rest[..end.min(rest.len())].replace("\\\n", " "))
-    });
-    messages.collect::<Vec<_>>().join("\n")
+    }
+    out
+}
+
+/// The source up to its module of tests.
+fn without_tests(source: &str) -> &str {
+    const TEST: &str = "#[cfg(test)]\nmod ";
+    let has_body = |at: &usize| {
+        source[at + TEST.len()..].lines().next().is_some_and(|line| line.ends_with('{'))
+    };
+    let end = source.match_indices(TEST).map(|(at, _)| at).find(has_body);
+    &source[..end.unwrap_or(source.len())]
+}
+
+/// The byte ranges of [`INTERNAL`] code, from its opening bracket to the closing one.
+fn internal(code: &str) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    for opening in INTERNAL {
+        for (at, _) in code.match_indices(opening) {
+            let start = at + opening.len();
+            let mut depth = 1_usize;
+            let close = code[start..].bytes().position(|byte| {
+                match byte {
+                    b'(' => depth += 1,
+                    b')' => depth -= 1,
+                    _ => {}
+                }
+                depth == 0
+            });
+            ranges.push(start..close.map_or(code.len(), |length| start + length));
+        }
+    }
+    ranges
+}
+
+/// Whether a file has only tests.
+fn is_test(name: &str) -> bool {
+    name.split('/').any(|part| part == "tests") || name.ends_with("tests.rs")
 }
 
 /// Lower case with single spaces within lines of one sentence; apostrophes are straight.
@@ -173,20 +258,46 @@ fn no_text_that_people_read_sounds_translated() {
         check(format!("templates/{name}"), &texts(&text));
     }
     for (name, text) in files(&root.join("src")) {
-        if name.ends_with(".rs") {
-            check(format!("src/{name}"), &errors(&text));
+        let has_texts = NO_TEXTS.iter().all(|(file, _)| *file != name);
+        if name.ends_with(".rs") && has_texts && !is_test(&name) {
+            check(format!("src/{name}"), &rust_texts(&text));
         }
     }
+    let help = fs::read_to_string(root.join("docs/cli.md")).expect("the help of commands");
+    check("docs/cli.md".to_owned(), &help);
     assert!(faults.is_empty(), "{} texts:\n{}", faults.len(), faults.join("\n"));
 }
 
 #[test]
-fn banned_phrases_are_found_in_text_attributes_and_errors() {
+fn banned_phrases_are_found_in_text_and_attributes_of_templates() {
     let html = r#"<p title="Works by itself">{{ ui::hint("Drawn anew") }} {# anew #}</p><b class="anew">Fine</b>"#;
     let phrases: Vec<_> = found(&texts(html)).into_iter().map(|(phrase, ..)| phrase).collect();
     assert_eq!(phrases, ["anew", "by itself"]);
-    let source = r#"#[error("somebody \"else\" has it")] #[error(transparent)]"#;
-    assert_eq!(found(&errors(source)).len(), 1);
     assert!(found("There is no task. Renewed. A canew.").is_empty());
     assert_eq!(found("This is no task").len(), 1);
+}
+
+#[test]
+fn banned_phrases_are_found_in_texts_of_rust_but_not_in_logs_names_and_tests() {
+    let phrases = |source: &str| {
+        let all = found(&rust_texts(source)).into_iter();
+        all.map(|(phrase, ..)| phrase).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        phrases(r#"#[error("somebody \"else\" has it")] #[error(transparent)]"#),
+        ["somebody"]
+    );
+    assert_eq!(phrases("flash(\"Task was \\\n    made\")"), ["was made"]);
+    assert_eq!(
+        phrases(r##"label("Hire"); let key = "hire"; text(r#"Drawn "anew" here"#)"##),
+        ["anew", "hire"]
+    );
+    assert!(
+        phrases(r#"tracing::warn!(%error, "{} goes on", f("by hand (or") ); // "anew here""#)
+            .is_empty()
+    );
+    assert!(phrases(r#"list(&["this is", "no task"]); it.expect("a batch was made")"#).is_empty());
+    let source =
+        "const A: &str = \"goes on here\";\n#[cfg(test)]\nmod tests {\n    it(\"made anew\");\n}";
+    assert_eq!(phrases(source), ["goes on"]);
 }

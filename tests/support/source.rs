@@ -27,21 +27,42 @@ pub fn code_only(text: &str) -> String {
     let mut out = text.as_bytes().to_vec();
     let mut at = 0;
     while at < out.len() {
-        let end = match &out[at..] {
-            [b'/', b'/', ..] => at + until(&out[at..], b"\n"),
-            [b'/', b'*', ..] => at + until(&out[at..], b"*/"),
-            [b'r', b'"' | b'#', ..] if !word(&out, at) => raw_string(&out, at),
-            [b'"', ..] => quoted(&out, at, b'"'),
-            // A lifetime has no closing quote after one character or escape.
-            [b'\'', b'\\', ..] | [b'\'', _, b'\'', ..] => quoted(&out, at, b'\''),
-            _ => at,
-        };
+        let end = end_of_words(&out, at);
         for byte in out[at..end].iter_mut().filter(|byte| **byte != b'\n') {
             *byte = b' ';
         }
         at = end.max(at + 1);
     }
     String::from_utf8(out).expect("whole literals and comments are blanked, never half a character")
+}
+
+/// The offset of each string literal, and what is between its quotes: escapes are as in the source.
+pub fn literals(text: &str) -> Vec<(usize, &str)> {
+    let bytes = text.as_bytes();
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let end = end_of_words(bytes, at);
+        if at < end && matches!(bytes[at], b'"' | b'r') {
+            let literal = text[at..end].trim_start_matches('r').trim_matches('#');
+            let inner = literal.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            found.extend(inner.map(|inner| (at, inner)));
+        }
+        at = end.max(at + 1);
+    }
+    found
+}
+
+/// The end of the comment, string or character literal that begins at `at`; `at` if none does.
+fn end_of_words(bytes: &[u8], at: usize) -> usize {
+    match &bytes[at..] {
+        [b'/', b'/', ..] => at + until(&bytes[at..], b"\n"),
+        [b'/', b'*', ..] => at + until(&bytes[at..], b"*/"),
+        [b'r', b'"' | b'#', ..] if !word(bytes, at) => raw_string(bytes, at),
+        [b'"', ..] => quoted(bytes, at, b'"'),
+        // A lifetime has no closing quote after one character or escape.
+        [b'\'', b'\\', ..] | [b'\'', _, b'\'', ..] => quoted(bytes, at, b'\''),
+        _ => at,
+    }
 }
 
 /// All paths that start with `first`, with their offsets; a `use` tree counts as its individual paths.

@@ -405,7 +405,7 @@ impl LockedFolder {
 
     fn commit_by_hand(&self, verb: Verb, paths: &[&str]) -> Result<Option<CommitId>, EditError> {
         let (verb, what) = (verb.word(), paths.join(" to "));
-        Ok(self.commit(paths, &format!("{}: {verb} {what} by hand", kind_of(paths[0])))?)
+        Ok(self.commit(paths, &format!("{}: {verb} {what} manually", kind_of(paths[0])))?)
     }
 
     /// Commits a new file. The limits of the branch were checked before.

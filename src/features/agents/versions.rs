@@ -154,7 +154,7 @@ pub async fn bring_back(
         }
         let day = repo.commit(id)?.time.strftime("%-d %B %Y, %H:%M UTC").to_string();
         desk.files.write(&then)?;
-        let back = format!("Bring back {path} of {day}\n\nFrom: {id}\nAgent: {slug}\n");
+        let back = format!("Restore {path} of {day}\n\nFrom: {id}\nAgent: {slug}\n");
         Ok(desk.commit(&[&path], &back)?)
     })
     .await?;

@@ -276,7 +276,7 @@ fn check_value((label, of): (&str, Type), op: Op, value: &str) -> Result<(), Str
             Err(format!("compare \"{label}\" with a time such as 09:00"))
         }
         Type::YesNo if !all(|part| yes_no(part).is_some()) => {
-            Err(format!("\"{label}\" is yes or no"))
+            Err(format!("\"{label}\" must be yes or no"))
         }
         Type::Words(words) | Type::Ranked(words)
             if !parts.iter().all(|part| words.iter().any(|word| same(word, part))) =>

@@ -45,7 +45,7 @@ pub(super) struct Compound<'b> {
 
 impl<'b> Compound<'b> {
     pub(super) fn open(bytes: &'b [u8]) -> Result<Self, SheetError> {
-        let broken = || damaged(WHAT, "its head is no head");
+        let broken = || damaged(WHAT, "its header is invalid");
         if !bytes.starts_with(SIGN) {
             return Err(broken());
         }

@@ -148,7 +148,7 @@ impl Verifier<'_> {
                 match snap.raw_get(table, &key)? {
                     None => self.fault(Some(seq), row, "is gone though no entry removed it"),
                     Some(value) if codec::unwrap(&value).is_ok_and(|(_, rev, _)| rev != seq) => {
-                        self.fault(Some(seq), row, "stands in an older version");
+                        self.fault(Some(seq), row, "is stored in an older version");
                     }
                     Some(_) => {}
                 }

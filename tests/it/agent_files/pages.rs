@@ -115,7 +115,7 @@ async fn files_are_sent_and_only_pictures_are_shown_in_place() {
     assert_eq!(sent.location(), Some(&*format!("{PAGES}/files?path=pictures")), "{}", sent.text);
     assert_eq!(std::fs::read(place(&hq, "pictures/logo.png")).expect("a file"), PNG);
     let (author, subject) = log(&api, "pictures/logo.png").await.remove(0);
-    assert_eq!((&*author, &*subject), ("Mira Lindqvist", "files: Add pictures/logo.png by hand"));
+    assert_eq!((&*author, &*subject), ("Mira Lindqvist", "files: Add pictures/logo.png manually"));
 
     let raw = format!("{PAGES}/files/raw?path=pictures/logo.png");
     let page = mira.get(&format!("{PAGES}/files?path=pictures/logo.png")).await;

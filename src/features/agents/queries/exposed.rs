@@ -71,7 +71,7 @@ fn search_files(ws: &Ws, watch: &JobWatch) -> Result<Exposed, StoreError> {
         let Ok(files) = AgentFiles::open(&ws.agent_folder(&agent.slug)) else { continue };
         let (mut folders, mut seen) = (vec![(String::new(), 0)], 0);
         while let Some((folder, depth)) = folders.pop() {
-            let what = "looking through the files of agents";
+            let what = "searching the agents' files";
             if watch.tell(Progress { what, done: found.count as u64, total: 0 }).is_break() {
                 return Err(StoreError::Failed("it was cancelled".to_owned()));
             }

@@ -277,7 +277,7 @@ fn checked(new: NewTemplate) -> Result<(String, String, Vec<TemplateItem>), Task
         && let Err(key) = reads::steps(&items)
     {
         let n = items.iter().position(|item| item.key == key).unwrap_or(0);
-        let text = format!("\"{}\" is blocked by itself through other tasks", items[n].title);
+        let text = format!("\"{}\" blocks itself through other tasks", items[n].title);
         wrong.push(FieldError::new(format!("items[{n}].blocked_by"), text));
     }
     match wrong.is_empty() {

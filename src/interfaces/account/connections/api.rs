@@ -102,7 +102,7 @@ pub fn routes() -> Routes {
         .put(
             "/connections/default",
             set_default.needs(Can::Admin).doc(|| {
-                Doc::new("Set the default model of agents without their own")
+                Doc::new("Set the default model for agents without their own")
                     .body::<DefaultBody>()
                     .returns::<DefaultView>()
             }),

@@ -54,7 +54,7 @@ impl WriteTool for NotifyOwner {
         let notice = rules::tell_owner(tx, cx.agent, task, (&args.title, &body))?;
         Ok(ToolOutput::text(match notice {
             true => "Told.",
-            false => "Nobody wants to hear of such things.",
+            false => "Not sent: no one has these notifications turned on.",
         }))
     }
 }

@@ -104,7 +104,7 @@ impl ReadTool for TaskList {
             let says = |keys: &[&str]| query.terms.iter().any(|term| keys.contains(&&*term.key));
             let is_copied = |term: &Term| term.is_words() || COPIED.contains(&&*term.key);
             if cx.ws.upstream.is_some() && !query.terms.iter().all(is_copied) {
-                let message = "this machine's copy of the workspace doesn't have that data";
+                let message = "the workspace's copy on this machine doesn't have that data";
                 return Err(ToolError::refused("not_here", message));
             }
             let assignee = match args.assignee.as_deref().map(str::trim) {
