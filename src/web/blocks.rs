@@ -64,6 +64,7 @@ pub fn editable(text: &str) -> Vec<Editable> {
     options.render.escape = true;
     options.render.full_info_string = true;
     let root = parse_document(&arena, text, &options);
+    crate::md::table::size(&arena, root, text);
     let lines = Lines::of(text);
     let source = |range: Range<usize>| Editable {
         html: format!("<pre>{}</pre>", escape(&text[range.clone()])),

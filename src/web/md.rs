@@ -1,7 +1,7 @@
 //! Renders Markdown to safe HTML.
 //!
-//! Supports tables, task lists, strike-through, autolinks, footnotes, formulas, and captions and widths of pictures. Raw
-//! HTML is escaped and shown as typed. Headings move one level down, below the page heading. External images become
+//! Supports tables, task lists, strike-through, autolinks, footnotes, formulas, captions and widths of pictures, and
+//! widths of table columns. Raw HTML is escaped and shown as typed. Headings move one level down, below the page heading. External images become
 //! links, because a page loads nothing from third parties; images in task files are shown. Words such as `MC-142` and
 //! `@ada` become links if the caller knows them. The output is sanitised with an allowlist of tags.
 
@@ -17,6 +17,7 @@ use crate::{assets, checklist};
 
 mod formula;
 mod picture;
+pub(super) mod table;
 
 /// Maximum nesting depth. A deeper text is shown as source.
 const DEEPEST: usize = 100;
@@ -63,6 +64,7 @@ fn drawn(text: &str, find: &Lookup<'_>, form: Form) -> SafeHtml {
     show_html(&arena, root);
     root.descendants().collect::<Vec<_>>().into_iter().for_each(rework);
     picture::draw(root);
+    table::size(&arena, root, text);
     formula::draw(&arena, root);
     for node in outside_links(root) {
         link_words(&arena, node, find);
@@ -296,6 +298,7 @@ fn cleaner(linked: bool) -> ammonia::Builder<'static> {
         .set_tag_attribute_value("input", "aria-label", "Item")
         // Wide tables and code blocks scroll sideways, so they must be focusable by keyboard.
         .set_tag_attribute_value("table", "tabindex", "0")
+        .add_tag_attributes("col", ["width"])
         .set_tag_attribute_value("pre", "tabindex", "0")
         // Markers of lists and quotes are placed by text direction; `base.css` handles paragraphs.
         .set_tag_attribute_value("ul", "dir", "auto")

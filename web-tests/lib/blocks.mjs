@@ -30,13 +30,29 @@ function definitions(node, found = []) {
   return found;
 }
 
+/** The widths of a table's columns, as HQ reads them in the row below the headings (src/web/md/table.rs). */
+function widthsOf(line = '') {
+  const row = /[|:\- \t]*$/.exec(line)[0].trim().replace(/^\||\|$/g, '');
+  const signs = row.split('|').map((cell) => cell.trim().length);
+  const isStated = signs.length > 1 && signs.every((count) => count >= 3) && signs.reduce((a, b) => a + b) === 50;
+  return isStated ? `<colgroup>${signs.map((count) => `<col width="${count * 2}%">`).join('')}</colgroup>` : '';
+}
+
+/** The same of all tables of a block, in their order. */
+function allWidths(node, lines) {
+  if (node.type === 'table') return [widthsOf(lines[node.position.start.line])];
+  return (node.children ?? []).flatMap((child) => allWidths(child, lines));
+}
+
 export function blocks(text) {
   const root = fromMarkdown(text, { extensions: [gfm()], mdastExtensions: [gfmFromMarkdown()] });
   const known = definitions(root);
+  const lines = text.split(/\r\n|\n|\r/);
   return root.children.map((node) => {
     const [from, to] = [node.position.start.offset, node.position.end.offset].map((at) => bytes(text.slice(0, at)));
     if (holdsNone(node)) return { from, to, source: true };
     const html = toHtml(toHast({ type: 'root', children: [...known, asWords(node)] }));
-    return { from, to, html, source: false };
+    const widths = allWidths(node, lines);
+    return { from, to, html: html.replace(/<table>/g, (tag) => tag + widths.shift()), source: false };
   });
 }

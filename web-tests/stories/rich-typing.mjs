@@ -211,6 +211,56 @@ export function tell(given) {
     await end();
   });
 
+  test('columns of a table get widths by key, by menu and by the pointer', async () => {
+    const sized = (left, right) => `| Part | Price |\n| :${'-'.repeat(left - 1)} | ${'-'.repeat(right - 1)}: |\n| Chain | 24 |\n`;
+    const { page, editor, keys, at, holds, end } = await openPage(given, sized(20, 30));
+    const said = page.locator('.rich [role=status]');
+    const col = editor.locator('col').first();
+    const act = async (name) => {
+      await page.getByRole('button', { name: 'Edit table' }).click();
+      await page.getByRole('menuitem', { name }).click();
+    };
+    assert.equal(await col.getAttribute('width'), '40%');
+    await at('Chain');
+    await said.waitFor({ state: 'attached' });
+    await keys('Alt+ArrowRight');
+    await holds(sized(21, 29));
+    assert.equal(await said.textContent(), 'Column 1: 42%');
+    // The last column grows to the left.
+    await at('24');
+    await keys('Alt+ArrowRight');
+    await holds(sized(20, 30));
+    assert.equal(await said.textContent(), 'Column 2: 60%');
+    await act('Narrow column');
+    await holds(sized(25, 25));
+    // By the border between the columns.
+    const head = await editor.locator('th').first().boundingBox();
+    const { width } = await editor.locator('table').boundingBox();
+    const [x, y] = [head.x + head.width - 3, head.y + head.height / 2];
+    await page.mouse.move(x - 20, y);
+    await page.mouse.move(x, y);
+    await page.locator('.rich-column').waitFor();
+    await page.mouse.down();
+    await page.mouse.move(x - width / 20, y);
+    await page.mouse.move(x - width / 10, y);
+    await page.mouse.up();
+    await holds(sized(20, 30));
+    assert.equal(await col.getAttribute('width'), '40%');
+    // A new column takes half of the width, and gives it back.
+    await at('Chain');
+    await act('Insert column right');
+    await holds(`| Part |  | Price |\n| :${'-'.repeat(9)} | ${'-'.repeat(10)} | ${'-'.repeat(29)}: |\n| Chain |  | 24 |\n`);
+    await act('Delete column');
+    await holds(sized(20, 30));
+    await act('Reset widths');
+    await holds('| Part | Price |\n| :-- | --: |\n| Chain | 24 |\n');
+    assert.equal(await editor.locator('col').count(), 0);
+    await page.getByRole('button', { name: 'Edit table' }).click();
+    assert.equal(await page.getByRole('menuitem', { name: 'Reset widths' }).isDisabled(), true);
+    await keys('Escape');
+    await end();
+  });
+
   test('a box is ticked, by hand and by key', async () => {
     const { page, holds, end } = await openPage(given, '- [ ] one\n- [x] two\n');
     await page.getByRole('checkbox').first().click();

@@ -41,7 +41,7 @@ impl Verifier<'_> {
                             self.image(snap, head, (seq, part), value)?;
                         }
                         None => {
-                            self.fault(None, Some((builtin::FEED, key)), "isn't the key of an entry");
+                            self.fault(None, Some((builtin::FEED, key)), "isn't an entry's key");
                         }
                     }
                     Ok(())

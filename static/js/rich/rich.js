@@ -10,6 +10,7 @@
 //     data-rich-files="<url>"   POST, multipart with the field `file`. Answers { "name", "url" }, or { "detail" } with
 //                               a status of 400 and above. May be left out
 //     data-rich-picture="<url>" the script for the caption and the width of a picture. May be left out
+//     data-rich-columns="<url>" the script for the widths of a table's columns. May be left out
 //     data-rich-tasks           the names may also be asked for #tasks, as [ { "put", "about" } ]. May be left out
 //     data-rich-hint="<words>"  stands in an empty text. May be left out
 //   >…</textarea>
@@ -21,7 +22,7 @@
 // A block is { "from", "to", "html", "source" }: a block at the top of the text, in order, by its bytes in UTF-8.
 // - Line ends are counted as one byte, as fields of forms know them; nothing but spaces and empty lines may lie
 //   between blocks (what does is shown as source).
-// - `html` is as GFM has it (tables with `align`, `<input type="checkbox">` in items, `<del>`, bare links), with tags
+// - `html` is as GFM has it (tables with `align` and, where they have widths, `<col width="40%">`, `<input type="checkbox">` in items, `<del>`, bare links), with tags
 //   of the text escaped to words, headings as `<h1>` to `<h6>` of the text's own levels, ends of lines as they are
 //   (no `hardbreaks`), `language-…` and `data-meta` on code, addresses of pictures as in the text. Names such as
 //   [[page]] and @name stay words. References to footnotes are `<sup class="footnote-ref">`, or words.

@@ -21,6 +21,13 @@ const cell = (tag) => ({
   toDOM: ({ attrs: { align } }) => [tag, align ? { align } : {}, 0],
 });
 
+/* Widths of columns are signs of two percent each. */
+const widthsOf = (dom) => {
+  const cols = [...dom.querySelectorAll("col[width$='%']")];
+  return cols.length ? cols.map(({ width }) => parseInt(width, 10) / 2) : null;
+};
+const columns = (widths) => ["colgroup", ...widths.map((one) => ["col", { width: `${one * 2}%` }])];
+
 /* A box that is ticked stands before the words of its item. */
 const item = {
   content: "block+",
@@ -110,8 +117,9 @@ const nodes = {
     content: "table_row+",
     group: "block",
     isolating: true,
-    parseDOM: [{ tag: "table" }],
-    toDOM: () => ["table", ["tbody", 0]],
+    attrs: { widths: plain },
+    parseDOM: [{ tag: "table", getAttrs: (dom) => ({ widths: widthsOf(dom) }) }],
+    toDOM: ({ attrs: { widths } }) => ["table", ...(widths ? [columns(widths)] : []), ["tbody", 0]],
   },
   table_row: { content: "(table_cell | table_header)*", parseDOM: [{ tag: "tr" }], toDOM: () => ["tr", 0] },
   table_cell: cell("td"),

@@ -1,22 +1,14 @@
-// Tables as Markdown has them: a first row of headings, one alignment a column, no cell that spans others.
+// Tables as Markdown has them: a first row of headings, one alignment and perhaps one width a column, no cell that spans
+// others.
 import { Plugin, TextSelection } from "prosemirror-state";
+import { tableAt } from "./cells.js";
 import { schema } from "./schema.js";
 
 const { table: tableType, table_row: rowType, table_cell: cellType, table_header: headType, paragraph } = schema.nodes;
 
-/** The table around the cursor: its node and place, its cells by rows, and which of them has the cursor. */
-export function tableAt({ selection: { $head } }) {
-  let { depth } = $head;
-  while (depth && $head.node(depth).type !== tableType) depth -= 1;
-  if (!depth) return undefined;
-  const table = $head.node(depth);
-  const rows = table.content.content.map((row) => row.content.content);
-  return { table, pos: $head.before(depth), rows, row: $head.index(depth), column: $head.index(depth + 1) };
-}
-
 const cellsOf = (type, old) => type.create(old.attrs, old.content, old.marks);
-const build = (rows) =>
-  tableType.create(null, rows.map((cells, n) => rowType.create(null, cells.map((one) => cellsOf(n ? cellType : headType, one)))));
+const build = (rows, widths = null) =>
+  tableType.create({ widths }, rows.map((cells, n) => rowType.create(null, cells.map((one) => cellsOf(n ? cellType : headType, one)))));
 
 /* The place at the start of a cell, in a page that holds the table at `pos`. */
 function placeOf(table, pos, row, column) {
@@ -38,7 +30,8 @@ const change = (make) => (state, dispatch) => {
   const end = at.pos + at.table.nodeSize;
   const { tr } = state;
   if (made.rows.length && made.rows[0].length) {
-    const table = build(made.rows);
+    const { widths = at.widths } = made;
+    const table = build(made.rows, widths);
     tr.replaceWith(at.pos, end, table);
     go(tr, table, at.pos, Math.min(made.row, made.rows.length - 1), Math.min(made.column, made.rows[0].length - 1));
   } else {
@@ -55,9 +48,11 @@ const empty = ({ attrs: { align } }) => cellType.create({ align });
 
 const addRow = (by) => change(({ rows, row, column }) => ({ rows: inserted(rows, row + by, rows[0].map(empty)), row: row + by, column }));
 const addColumn = (by) =>
-  change(({ rows, row, column }) => {
+  change(({ rows, row, column, widths }) => {
     const at = column + by;
-    return { rows: rows.map((cells) => inserted(cells, at, cellType.create())), row, column: at };
+    // The new column takes half of the width.
+    const halves = widths && widths.flatMap((one, n) => (n === column ? [Math.ceil(one / 2), Math.floor(one / 2)] : one));
+    return { rows: rows.map((cells) => inserted(cells, at, cellType.create())), row, column: at, widths: halves };
   });
 const align = (way) =>
   change(({ rows, row, column }) => ({
@@ -66,7 +61,13 @@ const align = (way) =>
     column,
   }));
 const deleteRow = change(({ rows, row, column }) => ({ rows: without(rows, row), row, column }));
-const deleteColumn = change(({ rows, row, column }) => ({ rows: rows.map((cells) => without(cells, column)), row, column }));
+const deleteColumn = change(({ rows, row, column, widths }) => ({
+  rows: rows.map((cells) => without(cells, column)),
+  row,
+  column,
+  // Its neighbour takes its width.
+  widths: widths && without(widths.map((one, n) => (n === (column ? column - 1 : 1) ? one + widths[column] : one)), column),
+}));
 const deleteTable = change(() => ({ rows: [] }));
 
 /** What the menu of a table does, by groups; above the headings there is no row. */

@@ -1,6 +1,7 @@
 // The menu of the table that the cursor is in.
+import { tableAt } from "./cells.js";
 import { element, icon } from "./dom.js";
-import { ACTIONS, tableAt } from "./table.js";
+import { ACTIONS } from "./table.js";
 import { walk } from "./walk.js";
 
 let count = 0;
@@ -22,6 +23,13 @@ export class TableMenu {
       if (event.key !== "Escape") walk(event, this.lines(), view);
     });
     editor.host.append(this.opener, this.menu);
+    view.dom.addEventListener("pointerover", ({ target }) => target.closest("table") && this.load());
+  }
+
+  /* Widths of columns come with a script of their own, once there is a table to set them for. */
+  load() {
+    const { richColumns } = this.editor.box.dataset;
+    if (richColumns) this.more ??= import(richColumns).then(({ columns }) => columns(this));
   }
 
   line({ name, run, is }) {
@@ -51,6 +59,7 @@ export class TableMenu {
     const here = tableAt(view.state);
     this.opener.hidden = !here;
     if (!here) return;
+    this.load();
     const at = view.nodeDOM(here.pos)?.getBoundingClientRect();
     const edge = this.editor.host.getBoundingClientRect();
     if (!at) return;

@@ -67,8 +67,11 @@ function table(node, about) {
     rows.push(cells);
   });
   const ways = { left: ":--", center: ":-:", right: "--:" };
+  const { widths } = node.attrs;
   const under = [];
-  node.firstChild.forEach(({ attrs: { align } }) => under.push(ways[align] ?? "---"));
+  node.firstChild.forEach(({ attrs: { align } }, _, n) => {
+    under.push((ways[align] ?? "---").replace("-", "-".repeat(Math.max(1, (widths?.[n] ?? 3) - 2))));
+  });
   return [rows[0], under, ...rows.slice(1)].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 

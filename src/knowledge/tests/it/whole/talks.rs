@@ -53,17 +53,20 @@ async fn an_item_has_comments_with_replies_and_mentions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_shows_footnotes_formulas_and_captions() {
+async fn a_page_shows_footnotes_formulas_captions_and_widths() {
     let hq = TestHq::start().await;
     let (mira, api) = (hq.owner(), hq.api().await);
     let picture = "/w/marlow-cargo/knowledge/0190-ab/file";
     let text = format!(
-        "Costs $x^2$.[^why]\n\n![A plan|50%]({picture} \"The plan\")\n\n[^why]: By *law*.\n"
+        "Costs $x^2$.[^why]\n\n![A plan|50%]({picture} \"The plan\")\n\n| Part | Price |\n|{}|{}|\n| Chain | 24 |\n\n\
+         [^why]: By *law*.\n",
+        "-".repeat(20),
+        "-".repeat(30),
     );
     let item = id(&made(&api, "knowledge", json!({ "title": "Plan", "text": text })).await);
     let shown = mira.get(&format!("{HERE}/knowledge/{item}")).await;
     let notes = ["href=\"#fn-why\"", "id=\"fn-why\"", "href=\"#fnref-why\""];
-    for part in notes.into_iter().chain(["<msup>", "width=\"50%\""]) {
+    for part in notes.into_iter().chain(["<msup>", "width=\"50%\"", "<col width=\"60%\">"]) {
         assert!(shown.text.contains(part), "{part}: {}", shown.text);
     }
     assert_eq!(shown.texts("#k-body figcaption"), ["The plan"]);
