@@ -25,7 +25,7 @@ const escape = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.codePointAt
 function document(text, { theme, isBrought }) {
   const said = JSON.stringify({ blocks: isBrought ? blocks(text) : [] }).replaceAll('<', '\\u003c');
   const known = isBrought ? `<script type="application/json" data-rich-blocks>${said}</script>` : '';
-  const asks = 'data-rich data-rich-parse="/parse" data-rich-names="/names" data-rich-files="/files" data-rich-picture="/s/picture.js" data-rich-columns="/s/columns.js"';
+  const asks = 'data-rich data-rich-parse="/parse" data-rich-names="/names" data-rich-files="/files" data-rich-picture="/s/picture.js" data-rich-columns="/s/columns.js" data-rich-handle="/s/handle.js"';
   return `<!doctype html>
 <html lang="en" data-theme="${theme}" data-density="compact">
 <head>

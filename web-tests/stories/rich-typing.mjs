@@ -261,6 +261,51 @@ export function tell(given) {
     await end();
   });
 
+  test('a block is moved, copied, turned and deleted by its handle and by key', async () => {
+    const { page, editor, keys, type, at, holds, end } = await openPage(given, 'One\n\nTwo\n\n- Three\n');
+    const handle = page.getByRole('button', { name: 'Move or change the block' });
+    const act = async (words, name) => {
+      await editor.getByText(words).first().hover();
+      await handle.click();
+      await page.getByRole('menuitem', { name, exact: true }).click();
+    };
+    await page.locator('.rich-handle').waitFor({ state: 'attached' });
+    await at('One');
+    await keys('Alt+Shift+ArrowDown');
+    await type('!');
+    await holds('Two\n\nOne!\n\n- Three\n');
+    await act('Two', 'Move down');
+    await holds('One!\n\nTwo\n\n- Three\n');
+    await act('Two', 'Duplicate');
+    await holds('One!\n\nTwo\n\nTwo\n\n- Three\n');
+    await act('Two', 'Turn into quote');
+    await holds('One!\n\n> Two\n\nTwo\n\n- Three\n');
+    await act('Two', 'Delete');
+    await holds('One!\n\nTwo\n\n- Three\n');
+    await act('Three', 'Turn into numbered list');
+    await holds('One!\n\nTwo\n\n1. Three\n');
+    // Dragged above the first one.
+    const top = await editor.getByText('One!').boundingBox();
+    await editor.getByText('Three').hover();
+    await handle.hover();
+    await page.mouse.down();
+    await page.mouse.move(top.x, top.y + top.height);
+    await page.mouse.move(top.x, top.y + 2);
+    await page.locator('.rich-line').waitFor();
+    await page.mouse.up();
+    await holds('1. Three\n\nOne!\n\nTwo\n');
+    // With keys alone.
+    await at('Two');
+    await keys('Alt+F10');
+    await handle.and(page.locator(':focus')).waitFor();
+    await keys('Enter');
+    await page.getByRole('menuitem', { name: 'Move up' }).and(page.locator(':focus')).waitFor();
+    assert.equal(await page.getByRole('menuitem', { name: 'Move down' }).isDisabled(), true);
+    await keys('Enter');
+    await holds('1. Three\n\nTwo\n\nOne!\n');
+    await end();
+  });
+
   test('a box is ticked, by hand and by key', async () => {
     const { page, holds, end } = await openPage(given, '- [ ] one\n- [x] two\n');
     await page.getByRole('checkbox').first().click();

@@ -136,6 +136,8 @@ pub(super) struct ShowPage {
     picture: &'static str,
     /// Script for widths of table columns in the editor.
     columns: &'static str,
+    /// Script for the handle beside blocks in the editor.
+    handle: &'static str,
     base: String,
     id: String,
     api: String,
@@ -306,6 +308,7 @@ fn page(
         editor: (web::assets::more("rich.css"), web::assets::more("rich.js")),
         picture: web::assets::more("picture.js"),
         columns: web::assets::more("columns.js"),
+        handle: web::assets::more("handle.js"),
         id: item.id.to_string(),
         api: format!("/api/v1/knowledge/{}", item.id),
         heard: format!("hq:{}:{}", BODIES.name, item.id),

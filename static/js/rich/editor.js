@@ -7,6 +7,7 @@ import { become } from "./become.js";
 import { compose, textOf } from "./compose.js";
 import { transfer } from "./diff.js";
 import { toast } from "./dom.js";
+import { inserts } from "./inserts.js";
 import { askLink } from "./link.js";
 import { parse } from "./parse.js";
 import { attach } from "./paste.js";
@@ -62,6 +63,8 @@ export class Editor {
     this.veil(true);
     this.listen();
     if (hadFocus) this.focusAt(offset);
+    const { richHandle } = box.dataset;
+    if (richHandle) import(richHandle).then(({ handle }) => handle(this, inserts));
   }
 
   /* Who sets the text of the field, or gives it the focus, means the editor. */
