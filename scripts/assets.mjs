@@ -11,7 +11,7 @@ import { build } from "esbuild";
 const dist = "static/dist";
 const budget = 85 * 1024;
 const richBudget = 90 * 1024;
-const caps = { "app.css": 38 * 1024, "icons.svg": 10 * 1024, "rich.js": richBudget, "knowledge.css": 8 * 1024, "crm.css": 8 * 1024, "gateways.css": 4 * 1024, "browser.js": 8 * 1024, "browser.css": 4 * 1024, "sw.js": 4 * 1024, "picture.js": 2 * 1024, "columns.js": 2 * 1024, "handle.js": 3 * 1024, "pdf.js": 180 * 1024, "pdf-worker.js": 420 * 1024 };
+const caps = { "app.css": 38 * 1024, "icons.svg": 10 * 1024, "rich.js": richBudget, "knowledge.css": 8 * 1024, "crm.css": 8 * 1024, "gateways.css": 4 * 1024, "browser.js": 8 * 1024, "browser.css": 4 * 1024, "sw.js": 4 * 1024, "picture.js": 2 * 1024, "more.js": 5 * 1024, "pdf.js": 180 * 1024, "pdf-worker.js": 420 * 1024 };
 
 const options = {
   bundle: true,
@@ -50,8 +50,7 @@ const files = {
   "browser.css": Buffer.from(await bundled("static/css/browser.css")),
   "saved.js": Buffer.from(await bundled("static/js/saved.js", { format: "iife" })),
   "picture.js": Buffer.from(await bundled("static/js/rich/picture.js", { format: "esm" })),
-  "columns.js": Buffer.from(await bundled("static/js/rich/columns.js", { format: "esm" })),
-  "handle.js": Buffer.from(await bundled("static/js/rich/handle.js", { format: "esm" })),
+  "more.js": Buffer.from(await bundled("static/js/rich/more.js", { format: "esm" })),
   "pdf.js": Buffer.from(await bundled("static/js/pdf.js", { format: "esm" })),
   "pdf-worker.js": Buffer.from(await bundled("pdfjs-dist/legacy/build/pdf.worker.mjs", { format: "esm" })),
 };
@@ -67,7 +66,7 @@ files["sw.js"] = Buffer.from(await bundled("static/js/worker/worker.js", { forma
 
 const isRich = (name) => name.startsWith("rich.");
 const isPicture = (name) => name.endsWith(".png");
-const isMore = (name) => isRich(name) || /^(knowledge|crm|gateways)\.css$|^(browser|pdf|pdf-worker)\.|^(sw|saved|picture|columns|handle)\.js$/.test(name);
+const isMore = (name) => isRich(name) || /^(knowledge|crm|gateways)\.css$|^(browser|pdf|pdf-worker)\.|^(sw|saved|picture|more)\.js$/.test(name);
 
 mkdirSync(dist, { recursive: true });
 for (const old of readdirSync(dist)) {

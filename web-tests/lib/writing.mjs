@@ -25,7 +25,7 @@ const escape = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.codePointAt
 function document(text, { theme, isBrought }) {
   const said = JSON.stringify({ blocks: isBrought ? blocks(text) : [] }).replaceAll('<', '\\u003c');
   const known = isBrought ? `<script type="application/json" data-rich-blocks>${said}</script>` : '';
-  const asks = 'data-rich data-rich-parse="/parse" data-rich-names="/names" data-rich-files="/files" data-rich-picture="/s/picture.js" data-rich-columns="/s/columns.js" data-rich-handle="/s/handle.js"';
+  const asks = 'data-rich data-rich-parse="/parse" data-rich-names="/names" data-rich-files="/files" data-rich-picture="/s/picture.js" data-rich-more="/s/more.js"';
   return `<!doctype html>
 <html lang="en" data-theme="${theme}" data-density="compact">
 <head>
@@ -90,6 +90,12 @@ async function read(text) {
   return answer.json();
 }
 
+/** The style of what comes to the editor with scripts of its own, which is in the sheet of knowledge. */
+async function more() {
+  const sheet = await readFile(new URL('static/css/knowledge.css', root), 'utf8');
+  return sheet.split('\n').filter((line) => /^ *\.rich-/.test(line)).join('\n');
+}
+
 async function probe() {
   const { build } = createRequire(new URL('package.json', root))('esbuild');
   const [entry, packages] = ['web-tests/lib/probe.js', 'node_modules'].map((path) => new URL(path, root).pathname);
@@ -105,7 +111,7 @@ export async function startWriting() {
   let probed;
 
   async function bundled(name) {
-    if (name === 'frame.css') return FRAME;
+    if (name === 'frame.css') return FRAME + (await more());
     if (name === 'probe.js') return (probed ??= await probe());
     return readFile(new URL(`static/dist/${manifest[name]}`, root));
   }

@@ -134,10 +134,8 @@ pub(super) struct ShowPage {
     editor: (&'static str, &'static str),
     /// Script for captions and widths of pictures in the editor.
     picture: &'static str,
-    /// Script for widths of table columns in the editor.
-    columns: &'static str,
-    /// Script for the handle beside blocks in the editor.
-    handle: &'static str,
+    /// Script for the handle beside blocks and for widths of table columns in the editor.
+    more: &'static str,
     base: String,
     id: String,
     api: String,
@@ -307,8 +305,7 @@ fn page(
         sheet: sheet(),
         editor: (web::assets::more("rich.css"), web::assets::more("rich.js")),
         picture: web::assets::more("picture.js"),
-        columns: web::assets::more("columns.js"),
-        handle: web::assets::more("handle.js"),
+        more: web::assets::more("more.js"),
         id: item.id.to_string(),
         api: format!("/api/v1/knowledge/{}", item.id),
         heard: format!("hq:{}:{}", BODIES.name, item.id),

@@ -1,6 +1,5 @@
 // The widths of a table's columns: a handle on the border between two of them, Alt with an arrow in a cell (with Ctrl on a
-// Mac, where Alt moves by words), and lines of the table's menu. A script of its own, fetched when a table is first
-// pointed at or written in.
+// Mac, where Alt moves by words), and lines of the table's menu.
 import { tableAt } from "./cells.js";
 import { element } from "./dom.js";
 

@@ -63,8 +63,8 @@ export class Editor {
     this.veil(true);
     this.listen();
     if (hadFocus) this.focusAt(offset);
-    const { richHandle } = box.dataset;
-    if (richHandle) import(richHandle).then(({ handle }) => handle(this, inserts));
+    const { richMore } = box.dataset;
+    if (richMore) import(richMore).then(({ more }) => more(this, inserts));
   }
 
   /* Who sets the text of the field, or gives it the focus, means the editor. */

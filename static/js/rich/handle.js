@@ -1,6 +1,5 @@
 // The handle beside the block that is pointed at: dragging it moves the block, pressing it opens a menu. Alt Shift with an
-// arrow moves the block of the cursor, and Alt F10 leads to its handle, Escape back. A script of its own, fetched once
-// the editor is there.
+// arrow moves the block of the cursor, and Alt F10 leads to its handle, Escape back.
 import { element, icon } from "./dom.js";
 import { walk } from "./walk.js";
 

@@ -10,8 +10,7 @@
 //     data-rich-files="<url>"   POST, multipart with the field `file`. Answers { "name", "url" }, or { "detail" } with
 //                               a status of 400 and above. May be left out
 //     data-rich-picture="<url>" the script for the caption and the width of a picture. May be left out
-//     data-rich-columns="<url>" the script for the widths of a table's columns. May be left out
-//     data-rich-handle="<url>" the script for the handle beside blocks. May be left out
+//     data-rich-more="<url>"    the script for the handle beside blocks and for widths of columns. May be left out
 //     data-rich-tasks           the names may also be asked for #tasks, as [ { "put", "about" } ]. May be left out
 //     data-rich-hint="<words>"  stands in an empty text. May be left out
 //   >…</textarea>

@@ -23,13 +23,6 @@ export class TableMenu {
       if (event.key !== "Escape") walk(event, this.lines(), view);
     });
     editor.host.append(this.opener, this.menu);
-    view.dom.addEventListener("pointerover", ({ target }) => target.closest("table") && this.load());
-  }
-
-  /* Widths of columns come with a script of their own, once there is a table to set them for. */
-  load() {
-    const { richColumns } = this.editor.box.dataset;
-    if (richColumns) this.more ??= import(richColumns).then(({ columns }) => columns(this));
   }
 
   line({ name, run, is }) {
@@ -59,7 +52,6 @@ export class TableMenu {
     const here = tableAt(view.state);
     this.opener.hidden = !here;
     if (!here) return;
-    this.load();
     const at = view.nodeDOM(here.pos)?.getBoundingClientRect();
     const edge = this.editor.host.getBoundingClientRect();
     if (!at) return;
