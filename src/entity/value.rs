@@ -76,6 +76,16 @@ impl Decimal {
         format!("{sign}{shown}{}{part:0<2}", display::decimal_mark())
     }
 
+    /// The number of decimal places in [`Self::grouped`].
+    #[must_use]
+    pub fn places(self) -> usize {
+        let part = format!("{:06}", self.0.unsigned_abs() % ONE.unsigned_abs());
+        match part.trim_end_matches('0').len() {
+            0 => 0,
+            places => places.max(2),
+        }
+    }
+
     /// As a JSON number.
     #[must_use]
     pub fn json(self) -> serde_json::Value {

@@ -1,6 +1,6 @@
 //! View structs of cells and form fields for templates.
 
-use entity::{Cell, Column, FieldValue, Kind, Origin, Stands};
+use entity::{Cell, Column, Decimal, FieldValue, Kind, Origin, Stands};
 use features::tasks::queries::labels;
 use features::tasks::queries::view_context::ViewContext;
 use jiff::civil::Date;
@@ -31,6 +31,8 @@ pub(super) struct Shown {
     pub face: Option<Face>,
     /// Tags and other choices: colour and label.
     pub tags: Vec<(String, String)>,
+    /// The number in `text`.
+    pub number: Option<Decimal>,
     /// Percentage for a bar.
     pub share: Option<u8>,
     /// Whether an agent wrote it and nobody has confirmed it.
@@ -97,9 +99,12 @@ pub(super) fn shown(
         FieldValue::At(at) => {
             shown.text = display::day_time(at.to_zoned(scene.today.zone.clone()).datetime());
         }
-        FieldValue::Number(number) if column.look == entity::Look::Bar => {
-            let whole = (number.millionths() / 1_000_000).clamp(0, 100);
-            shown.share = u8::try_from(whole).ok();
+        FieldValue::Number(number) => {
+            shown.number = Some(*number);
+            if column.look == entity::Look::Bar {
+                let whole = (number.millionths() / 1_000_000).clamp(0, 100);
+                shown.share = u8::try_from(whole).ok();
+            }
         }
         _ => {}
     }

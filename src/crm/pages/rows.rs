@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use entity::{Column, FieldValue};
+use entity::{Column, Decimal, FieldValue};
 use features::tasks::queries::due as days;
 use features::tasks::queries::view_context::ViewContext;
 use jiff::civil::Date;
@@ -136,46 +136,88 @@ impl Rows<'_> {
     }
 }
 
-impl Line {
-    /// The cell at this place, if its column has numbers.
-    fn number(&self, at: usize) -> Option<&(String, Shown, bool)> {
-        self.cells.get(at).filter(|cell| cell.2)
-    }
-}
-
 /// Gives the numbers of each column as many decimals as the one with the most, so that their digits line up.
 pub(super) fn align<'l>(lines: impl Iterator<Item = &'l mut Line>) {
     let mut lines: Vec<&mut Line> = lines.collect();
     let count = lines.first().map_or(0, |line| line.cells.len());
     for at in 0..count {
-        let mut most = 0;
-        for (_, shown, _) in lines.iter().filter_map(|line| line.number(at)) {
-            most = most.max(decimals(&shown.text).map_or(0, |(_, count)| count));
-        }
-        for line in &mut lines {
-            let Some((_, shown, true)) = line.cells.get_mut(at) else { continue };
-            let Some((end, count)) = decimals(&shown.text) else { continue };
-            let point = if count == 0 && 0 < most { "." } else { "" };
-            shown.text.insert_str(end, &format!("{point}{}", "0".repeat(most - count)));
-        }
+        let cells = lines.iter_mut().filter_map(|line| line.cells.get_mut(at));
+        level(cells.map(|(_, shown, _)| shown).collect());
     }
 }
 
-/// Where the digits of a number's text end, and how many of them are decimals; `None` without digits.
-fn decimals(text: &str) -> Option<(usize, usize)> {
-    let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
-    Some((end, text[..end].rsplit_once('.').map_or(0, |(_, digits)| digits.len())))
+/// Gives the numbers in the cells of one column the same number of decimals.
+fn level(cells: Vec<&mut Shown>) {
+    let places = |cell: &Shown| cell.number.map(Decimal::places);
+    let most = cells.iter().filter_map(|cell| places(cell)).max().unwrap_or(0);
+    for cell in cells {
+        let Some(places) = places(cell) else { continue };
+        // A unit follows the digits.
+        let Some(last) = cell.text.rfind(|c: char| c.is_ascii_digit()) else { continue };
+        let mut missing = "0".repeat(most - places);
+        if places == 0 && 0 < most {
+            missing.insert(0, display::decimal_mark());
+        }
+        cell.text.insert_str(last + 1, &missing);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::decimals;
+    use entity::{Decimal, Look};
+    use kernel::NumberForm;
+    use kernel::display::Forms;
+
+    use super::{Shown, level};
+
+    fn leveled(number: NumberForm, look: Look, texts: &[&str]) -> Vec<String> {
+        let _entered = Forms { number, ..Forms::USUAL }.enter();
+        let mut cells: Vec<Shown> = texts
+            .iter()
+            .map(|text| {
+                let number = Decimal::parse(text, '.');
+                let text = number.map(|number| look.shown(number)).unwrap_or_default();
+                Shown { text, number, ..Shown::default() }
+            })
+            .collect();
+        level(cells.iter_mut().collect());
+        cells.into_iter().map(|cell| cell.text).collect()
+    }
 
     #[test]
-    fn decimals_are_counted_within_signs_and_units() {
-        assert_eq!(decimals("$1,234.5"), Some((8, 1)));
-        assert_eq!(decimals("12 %"), Some((2, 0)));
-        assert_eq!(decimals("CHF 1,000.25"), Some((12, 2)));
-        assert_eq!(decimals(""), None);
+    fn the_numbers_of_a_column_line_up_in_each_form() {
+        let mixed = ["12", "1234", "-1234567.5", "0.125", "", "123456789012"];
+        assert_eq!(
+            leveled(NumberForm::Comma, Look::Plain, &mixed),
+            ["12.000", "1,234.000", "-1,234,567.500", "0.125", "", "123,456,789,012.000"]
+        );
+        assert_eq!(
+            leveled(NumberForm::Point, Look::Plain, &mixed),
+            ["12,000", "1.234,000", "-1.234.567,500", "0,125", "", "123.456.789.012,000"]
+        );
+        assert_eq!(
+            leveled(NumberForm::Space, Look::Plain, &mixed[..3]),
+            ["12,00", "1\u{a0}234,00", "-1\u{a0}234\u{a0}567,50"]
+        );
+    }
+
+    #[test]
+    fn whole_numbers_stay_whole_in_each_form() {
+        for (form, wanted) in [
+            (NumberForm::Comma, ["12", "1,234", "-9,876,543"]),
+            (NumberForm::Point, ["12", "1.234", "-9.876.543"]),
+            (NumberForm::Space, ["12", "1\u{a0}234", "-9\u{a0}876\u{a0}543"]),
+        ] {
+            assert_eq!(leveled(form, Look::Plain, &["12", "1234", "-9876543"]), wanted);
+        }
+    }
+
+    #[test]
+    fn decimals_stand_before_the_unit() {
+        let texts = ["12", "1234.5"];
+        let point = |look| leveled(NumberForm::Point, look, &texts);
+        assert_eq!(point(Look::Percent), ["12,00 %", "1.234,50 %"]);
+        assert_eq!(point(Look::Currency(*b"CHF")), ["CHF 12,00", "CHF 1.234,50"]);
+        assert_eq!(point(Look::Currency(*b"USD")), ["$12,00", "$1.234,50"]);
     }
 }
