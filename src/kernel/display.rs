@@ -162,20 +162,45 @@ pub fn plain_number(typed: &str) -> String {
     if form == NumberForm::Comma || !typed.contains(|sign: char| sign.is_ascii_digit()) {
         return typed.to_owned();
     }
-    let bare: String = typed.chars().filter(|sign| !sign.is_whitespace()).collect();
+    let Some(bare) = joined(typed) else { return typed.to_owned() };
     match (bare.rfind(','), bare.rfind('.')) {
         // 1,234.50 is in the usual form.
         (Some(comma), Some(point)) if comma < point => bare,
+        (Some(comma), Some(_)) if !is_grouped(&bare[..comma], '.') => bare,
         (Some(_), _) => bare.replace('.', "").replace(',', "."),
-        (None, Some(_)) if form == NumberForm::Point && is_grouped(&bare) => bare.replace('.', ""),
+        (None, Some(_)) if form == NumberForm::Point && is_grouped(&bare, '.') => {
+            bare.replace('.', "")
+        }
         _ => bare,
     }
 }
 
-/// Whether points separate groups of three digits: `1.234`, but not `12.5` or `0.125`.
-fn is_grouped(number: &str) -> bool {
-    let digits = number.trim_matches(|sign: char| !sign.is_ascii_digit());
-    let mut groups = digits.split('.');
+/// Like [`plain_number`], also without the commas of the usual form. `None` if a separator of thousands stands anywhere
+/// but between groups of three digits: `12,50` is not 1250.
+#[must_use]
+pub fn strict_number(typed: &str) -> Option<String> {
+    let plain = joined(&plain_number(typed))?;
+    let (whole, part) = plain.split_once('.').unwrap_or((&plain, ""));
+    let fits = !part.contains(',') && (!whole.contains(',') || is_grouped(whole, ','));
+    fits.then(|| plain.replace(',', ""))
+}
+
+/// The text without spaces; `None` if spaces separate digits, but not groups of three.
+fn joined(typed: &str) -> Option<String> {
+    let words: Vec<&str> = typed.split_whitespace().collect();
+    let is_digit = |sign: char| sign.is_ascii_digit();
+    let fits = words.windows(2).all(|pair| {
+        let before = pair[0].len() - pair[0].trim_end_matches(is_digit).len();
+        let after = pair[1].len() - pair[1].trim_start_matches(is_digit).len();
+        before == 0 || after == 0 || (before <= 3 && after == 3)
+    });
+    fits.then(|| words.concat())
+}
+
+/// Whether the mark separates groups of three digits: points in `1.234`, but not in `12.5`, `0.125` or `.5`.
+fn is_grouped(number: &str, mark: char) -> bool {
+    let is_unit = |sign: char| !sign.is_ascii_digit() && sign != mark;
+    let mut groups = number.trim_matches(is_unit).split(mark);
     let first = groups.next().unwrap_or_default();
     let is_first = (1..=3).contains(&first.len()) && !first.starts_with('0');
     is_first && groups.all(|group| group.len() == 3)
@@ -217,7 +242,7 @@ fn halved(time: Time, seconds: &str) -> String {
 mod tests {
     use super::{
         Forms, day, day_of_year, day_time, entered, exact_time, grouped, long_day,
-        long_day_of_year, near_day, plain_number, short_time, time,
+        long_day_of_year, near_day, plain_number, short_time, strict_number, time,
     };
     use crate::{DateForm, NumberForm, TimeForm, clock};
     use jiff::civil::date;
@@ -326,11 +351,43 @@ mod tests {
             ("0.125", "0.125", "0.125"),
             ("$1.234.567", "$1234567", "$1.234.567"),
             ("1,234.50", "1,234.50", "1,234.50"),
+            (".50", ".50", ".50"),
+            ("12.50,5", "12.50,5", "12.50,5"),
+            ("12 50", "12 50", "12 50"),
             ("ten of them", "ten of them", "ten of them"),
         ] {
             assert_eq!(read(NumberForm::Point, text), point, "{text}");
             assert_eq!(read(NumberForm::Space, text), space, "{text}");
             assert_eq!(read(NumberForm::Comma, text), text);
+        }
+    }
+
+    #[test]
+    fn a_separator_of_thousands_between_other_groups_is_refused() {
+        let read = |form, text: &str| {
+            let _entered = numbers(form).enter();
+            strict_number(text)
+        };
+        for (text, comma, point, space) in [
+            ("12.50", Some("12.50"), Some("12.50"), Some("12.50")),
+            ("12,50", None, Some("12.50"), Some("12.50")),
+            (",50", None, Some(".50"), Some(".50")),
+            (".50", Some(".50"), Some(".50"), Some(".50")),
+            ("1,234.50", Some("1234.50"), Some("1234.50"), Some("1234.50")),
+            ("1.234,50", None, Some("1234.50"), Some("1234.50")),
+            ("1,234,567", Some("1234567"), Some("1.234.567"), Some("1.234.567")),
+            ("1,23,456", None, Some("1.23.456"), Some("1.23.456")),
+            ("12.50,5", None, None, None),
+            ("0,125", None, Some("0.125"), Some("0.125")),
+            ("1 234,5", None, Some("1234.5"), Some("1234.5")),
+            ("1 234.5", Some("1234.5"), Some("1234.5"), Some("1234.5")),
+            ("12 50", None, None, None),
+        ] {
+            for (form, wanted) in
+                [(NumberForm::Comma, comma), (NumberForm::Point, point), (NumberForm::Space, space)]
+            {
+                assert_eq!(read(form, text).as_deref(), wanted, "{text}, {form}");
+            }
         }
     }
 

@@ -7,7 +7,7 @@ pub use kernel::display::{
     day, day_of_year, day_time, exact_time, grouped, long_day, long_day_of_year, near_day,
     short_time, time,
 };
-use kernel::display::{decimal_mark, entered, plain_number};
+use kernel::display::{decimal_mark, entered, strict_number};
 
 /// Dollars with two decimals, four below a cent: `$0.0042`, `$1.49`, `$1,204.00`.
 pub fn money(micros: i64) -> String {
@@ -38,10 +38,11 @@ pub fn plain_dollars(micros: i64) -> String {
     })
 }
 
-/// Parses typed dollars into micro-dollars: `40`, `$40`, `1,200.50`; `None` if invalid.
+/// Parses typed dollars into micro-dollars: `40`, `$40`, `1,200.50`; `None` if invalid, or if a separator of thousands
+/// could be a decimal separator: `12,50`. See [`wanted_dollars`].
 #[must_use]
 pub fn parse_dollars(text: &str) -> Option<i64> {
-    let text = plain_number(text.trim().trim_start_matches('$')).replace([',', ' '], "");
+    let text = strict_number(text.trim().trim_start_matches('$'))?;
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     if (whole.is_empty() && part.is_empty()) || !digits(whole) || !digits(part) || 6 < part.len() {
@@ -50,6 +51,12 @@ pub fn parse_dollars(text: &str) -> Option<i64> {
     let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let part: i64 = format!("{part:0<6}").parse().ok()?;
     whole.checked_mul(1_000_000)?.checked_add(part)
+}
+
+/// Error message for invalid dollars, with an example in the person's form.
+#[must_use]
+pub fn wanted_dollars() -> String {
+    format!("enter an amount in dollars, such as 40 or {}", entered("12.50"))
 }
 
 /// A number of tokens: `812`, `12.3K`, `1.2M`.
@@ -118,6 +125,7 @@ pub fn duration(length: Duration) -> String {
 mod tests {
     use super::{
         count, duration, grouped, limit, money, parse_dollars, plain_dollars, size, tokens,
+        wanted_dollars,
     };
     use kernel::NumberForm;
     use kernel::display::Forms;
@@ -138,6 +146,9 @@ mod tests {
         assert_eq!(parse_dollars("$1.200"), Some(1_200_000_000));
         assert_eq!(parse_dollars("1.200,50"), Some(1_200_500_000));
         assert_eq!(parse_dollars("2.50"), Some(2_500_000));
+        assert_eq!(parse_dollars("12,50"), Some(12_500_000));
+        assert_eq!((parse_dollars("12.50,5"), parse_dollars("12 50")), (None, None));
+        assert!(wanted_dollars().ends_with("12,50"));
     }
 
     #[test]
@@ -163,7 +174,7 @@ mod tests {
         }
         assert_eq!(plain_dollars(12_500_000), "12.50");
         assert_eq!((limit(1_200_000_000), limit(500_000)), ("$1,200".into(), "$0.50".into()));
-        for wrong in ["", "$", "-3", "1.2.3", "0.0000001", "ten", "99999999999999999999"] {
+        for wrong in ["", "$", "-3", "12,50", ",50", "1,2345", "12 50", "1.234,50", "1.2.3", "0.0000001", "ten", "99999999999999999999"] {
             assert_eq!(parse_dollars(wrong), None, "{wrong}");
         }
     }

@@ -231,6 +231,12 @@ impl Test {
     }
 }
 
+/// Whether the values of a field of an event are numbers.
+#[must_use]
+pub fn has_numbers(kind: &Kind, field: &str) -> bool {
+    field.starts_with(VIEW) || kind.field(field).is_some_and(|one| one.of == Type::Number)
+}
+
 /// Field, operator and value as entered.
 type Parts<'a> = (&'a str, Option<Op>, &'a str);
 

@@ -23,8 +23,10 @@ pub fn dollars(micros: i64) -> String {
 /// # Errors
 /// If it is no amount.
 pub fn micros(field: &'static str, text: &str) -> Result<i64, WorkspaceError> {
-    let wrong = || WorkspaceError::field(field, "enter an amount in dollars, like 40 or 2.50");
-    let text = display::plain_number(text.trim().trim_start_matches('$')).replace(',', "");
+    let example = display::entered("2.50");
+    let wanted = format!("enter an amount in dollars, like 40 or {example}");
+    let wrong = || WorkspaceError::field(field, &wanted);
+    let text = display::strict_number(text.trim().trim_start_matches('$')).ok_or_else(wrong)?;
     let (whole, places) = text.split_once('.').unwrap_or((&text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(places) || 6 < places.len() {
@@ -46,7 +48,7 @@ mod tests {
             assert_eq!(dollars(value), text);
         }
         assert_eq!(micros("budget", " $1,200 ").ok(), Some(1_200_000_000));
-        for bad in ["", "x", "-1", "1.2345678", "1.2.3", "99999999999999999999"] {
+        for bad in ["", "x", "12,50", ",50", "1,2345", "1.234,50", "-1", "1.2345678", "1.2.3", "99999999999999999999"] {
             assert!(micros("budget", bad).is_err(), "{bad}");
         }
     }

@@ -7,6 +7,8 @@ use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, proptest};
 use super::{
     Days, Key, Kind, Query, Term, ask, days, numbers, suggest, unknown_key, unknown_value,
 };
+use crate::NumberForm;
+use crate::display::Forms;
 
 const KEYS: &[Key] = &[
     Key::of(
@@ -112,6 +114,15 @@ fn numbers_have_ends() {
     for wrong in ["", "..", "x", "<", "1..x", "nan", "inf"] {
         assert_eq!(numbers(wrong), None, "{wrong}");
     }
+}
+
+#[test]
+fn numbers_are_in_the_form_of_the_person() {
+    let _entered = Forms { number: NumberForm::Point, ..Forms::USUAL }.enter();
+    let holds = |text: &str, number: f64| numbers(text).unwrap().contains(number);
+    assert!(holds("1.500", 1_500.0) && !holds("1.500", 1.5));
+    assert!(holds("1,5", 1.5) && holds("1.5", 1.5) && holds(">1.500,5", 1_500.6));
+    assert!(holds("1.000..2.000", 1_500.0) && !holds("<1.500", 1_600.0));
 }
 
 #[test]

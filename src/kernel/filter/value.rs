@@ -6,6 +6,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan};
 
+use crate::display;
+
 /// A half-open range of days. A missing end is unbounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Days {
@@ -99,12 +101,14 @@ impl Numbers {
     }
 }
 
-/// Parses `5`, `<5`, `>5`, `<=5`, `>=5` and `2..5`. Returns `None` for other text.
+/// Parses `5`, `<5`, `>5`, `<=5`, `>=5` and `2..5`, with numbers in the person's form. Returns `None` for other text.
 #[must_use]
 pub fn numbers(text: &str) -> Option<Numbers> {
     use Bound::{Excluded, Included, Unbounded};
     let text = text.trim();
-    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    let number = |text: &str| {
+        display::plain_number(text).parse::<f64>().ok().filter(|number| number.is_finite())
+    };
     if let Some((low, high)) = text.split_once("..") {
         let end = |text: &str| match text {
             "" => Some(Unbounded),

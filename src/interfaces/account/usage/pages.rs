@@ -134,11 +134,10 @@ fn limits(form: &UsageForm) -> Result<Limits, Wrong> {
         "" => Ok(None),
         text => match format::parse_dollars(text) {
             Some(micros) => Ok(Some(micros)),
-            None => Err(Wrong::field(
-                field,
-                "enter an amount in dollars, such as 40, or leave it \
-                empty",
-            )),
+            None => {
+                let message = format!("{}, or leave it empty", format::wanted_dollars());
+                Err(Wrong::field(field, message))
+            }
         },
     };
     Ok(Limits {

@@ -255,7 +255,7 @@ fn read(form: &BudgetForm) -> Result<(String, Option<i64>, Option<i64>, u8), Wro
     let money = match form.money.trim() {
         "" => None,
         text => Some(format::parse_dollars(text).ok_or_else(|| {
-            Wrong::field("money", "enter an amount in dollars, such as 40, or leave it empty")
+            Wrong::field("money", format!("{}, or leave it empty", format::wanted_dollars()))
         })?),
     };
     let tokens = match form.tokens.trim().replace([' ', ',', '_'], "") {

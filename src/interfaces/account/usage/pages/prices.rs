@@ -305,7 +305,10 @@ fn read(form: &PriceForm, (zone, now): (&TimeZone, Timestamp)) -> Result<NewPric
             "" => Ok(None),
             text => match format::parse_dollars(text).and_then(|n| u64::try_from(n).ok()) {
                 Some(micros) => Ok(Some(micros)),
-                None => Err(Wrong::field(field, "enter dollars, such as 2.50, or leave it empty")),
+                None => {
+                    let message = format!("{}, or leave it empty", format::wanted_dollars());
+                    Err(Wrong::field(field, message))
+                }
             },
         };
         *amount = wrong.join(read).flatten();

@@ -35,13 +35,8 @@ pub(super) fn budget(text: &str) -> Result<Option<i64>, Wrong> {
     if text.is_empty() {
         return Ok(None);
     }
-    let wrong = || {
-        Wrong::field(
-            "budget",
-            "enter an amount in dollars, such as 40, or leave it \
-        empty",
-        )
-    };
+    let wrong =
+        || Wrong::field("budget", format!("{}, or leave it empty", format::wanted_dollars()));
     format::parse_dollars(text).map(Some).ok_or_else(wrong)
 }
 

@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 
-use features::routines::conditions::{Alternative, MOST, Op, Written};
+use features::routines::conditions::{Alternative, MOST, Op, Written, has_numbers};
 use features::routines::model::Routine;
+use features::routines::registry;
 use features::routines::wish::{EventRequest, QuietRequest, RoutineRequest, TaskRequest};
 use features::tasks::queries::due;
 use kernel::cadence::ScheduleFields;
 use kernel::day::{self, Toward};
+use kernel::display;
 use kernel::vocab::CadenceKind;
 use kernel::{CatchUp, FieldError, Overlap, Priority, RoutineSession, Thinking};
 use web::form::Wrong;
@@ -22,6 +24,17 @@ fn on_the_clock(at: &str, fields: &ScheduleFields) -> String {
     let zone = due::zone(fields.timezone.as_deref().unwrap_or_default());
     let moment = at.parse::<Timestamp>();
     moment.map_or_else(|_| at.to_owned(), |at| day::written_timed(at.to_zoned(zone).datetime()))
+}
+
+/// The numbers of a condition as programs write them. Where the comma is the decimal separator, it separates two
+/// numbers only with a space.
+fn plain_numbers(op: Option<Op>, typed: &str) -> String {
+    if op == Some(Op::OneOf) && display::decimal_mark() == ',' {
+        let all = typed.replace(';', ", ");
+        let all = all.split(", ").map(str::trim).filter(|one| !one.is_empty());
+        return all.map(display::plain_number).collect::<Vec<_>>().join(", ");
+    }
+    display::plain_number(typed)
 }
 
 /// Minimum numbers of condition rows: all must match, and one of them must match.
@@ -149,8 +162,7 @@ impl RoutineForm {
             text => {
                 let micros = format::parse_dollars(text);
                 if micros.is_none() {
-                    let message = "enter an amount in dollars, such as 0.50";
-                    wrong.push(FieldError::new("budget_micros", message));
+                    wrong.push(FieldError::new("budget_micros", format::wanted_dollars()));
                 }
                 micros
             }
@@ -220,9 +232,14 @@ impl RoutineForm {
     }
 
     fn conditions(&self) -> Vec<Written> {
+        let kind = registry::kind(self.at("event"));
         let parts = |row: &str| {
             let at = |part: &str| self.at(&format!("{row}_{part}")).to_owned();
-            (at("field"), Op::named(&at("op")), at("value"))
+            let (field, op, value) = (at("field"), Op::named(&at("op")), at("value"));
+            match kind.is_some_and(|kind| has_numbers(kind, &field)) {
+                true => (field, op, plain_numbers(op, &value)),
+                false => (field, op, value),
+            }
         };
         let mut all = Vec::new();
         for n in 1..=MOST {
@@ -329,8 +346,45 @@ impl RoutineForm {
     }
 
     fn condition(&mut self, row: &str, (field, op, value): (&str, Option<Op>, &str)) {
+        let kind = registry::kind(self.at("event"));
+        let value = match kind.is_some_and(|kind| has_numbers(kind, field)) {
+            true => display::entered(value),
+            false => value.to_owned(),
+        };
         self.set(&format!("{row}_field"), field);
         self.set(&format!("{row}_op"), op.map_or("is", Op::word));
         self.set(&format!("{row}_value"), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use features::routines::conditions::Op;
+    use kernel::NumberForm;
+    use kernel::display::Forms;
+
+    use super::RoutineForm;
+
+    #[test]
+    fn numbers_of_conditions_are_in_the_form_of_the_person() {
+        let _entered = Forms { number: NumberForm::Point, ..Forms::USUAL }.enter();
+        let mut form = RoutineForm::default();
+        form.set("event", "task.status");
+        for (op, typed, plain, shown) in [
+            (Op::Greater, "1.500", "1500", "1500"),
+            (Op::Less, "1,5", "1.5", "1,5"),
+            (Op::Less, "1,125", "1.125", "1,125"),
+            (Op::OneOf, "1,5, 2.000", "1.5, 2000", "1,5, 2000"),
+            (Op::OneOf, "1,5; 2", "1.5, 2", "1,5, 2"),
+        ] {
+            form.condition("c1", ("budget_left", Some(op), ""));
+            form.set("c1_value", typed);
+            let all = form.conditions();
+            assert_eq!(all[0].value, plain, "{typed}");
+            form.written(&all);
+            assert_eq!(form.at("c1_value"), shown, "{typed}");
+        }
+        form.condition("c1", ("title", Some(Op::Is), "1.500"));
+        assert_eq!(form.conditions()[0].value, "1.500", "a text is no number");
     }
 }
