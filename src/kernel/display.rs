@@ -22,7 +22,7 @@ pub struct Forms {
 }
 
 thread_local! {
-    static CURRENT: Cell<Forms> = const { Cell::new(Forms::USUAL) };
+    static CURRENT: Cell<Option<Forms>> = const { Cell::new(None) };
 }
 
 impl Forms {
@@ -33,19 +33,40 @@ impl Forms {
     /// The forms that apply on this thread.
     #[must_use]
     pub fn current() -> Self {
-        CURRENT.get()
+        CURRENT.get().unwrap_or(Self::USUAL)
     }
 
     /// Applies these forms on this thread until the guard is dropped.
     pub fn enter(self) -> Entered {
-        Entered { before: CURRENT.replace(self), thread: PhantomData }
+        Entered { before: CURRENT.replace(Some(self)), thread: PhantomData }
+    }
+
+    /// Applies these forms until the guard of the thread is dropped. Without a guard, nothing changes.
+    pub fn replace(self) {
+        if CURRENT.get().is_some() {
+            CURRENT.set(Some(self));
+        }
+    }
+
+    /// The forms of days and numbers in a hidden field of a page, for [`Self::of_page`]: `day_first.point`.
+    #[must_use]
+    pub fn of_fields(self) -> String {
+        format!("{}.{}", self.date, self.number)
+    }
+
+    /// The current forms with those of days and numbers from [`Self::of_fields`]; `None` for other text.
+    #[must_use]
+    pub fn of_page(text: &str) -> Option<Self> {
+        let (date, number) = text.split_once('.')?;
+        // ok: unknown words are other text.
+        Some(Self { date: date.parse().ok()?, number: number.parse().ok()?, ..Self::current() })
     }
 }
 
 /// Restores the former forms of the thread when dropped.
 #[must_use = "the forms apply only while the guard exists"]
 pub struct Entered {
-    before: Forms,
+    before: Option<Forms>,
     // A guard belongs to its thread.
     thread: PhantomData<*const ()>,
 }
@@ -360,6 +381,21 @@ mod tests {
             assert_eq!(read(NumberForm::Space, text), space, "{text}");
             assert_eq!(read(NumberForm::Comma, text), text);
         }
+    }
+
+    #[test]
+    fn the_forms_of_a_page_replace_those_of_the_guard() {
+        let page = Forms { date: DateForm::DayFirst, ..numbers(NumberForm::Point) };
+        assert_eq!(page.of_fields(), "day_first.point");
+        page.replace();
+        assert_eq!(Forms::current(), Forms::USUAL, "there is no guard");
+        {
+            let _entered = Forms { time: TimeForm::Halves, ..Forms::USUAL }.enter();
+            Forms::of_page("day_first.point").unwrap().replace();
+            assert_eq!(Forms::current(), Forms { time: TimeForm::Halves, ..page });
+            assert_eq!([Forms::of_page("words"), Forms::of_page("words.roman")], [None, None]);
+        }
+        assert_eq!(Forms::current(), Forms::USUAL);
     }
 
     #[test]

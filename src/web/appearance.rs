@@ -1,5 +1,6 @@
 //! How the person of a request wants pages: theme, density, first day of the week, forms of dates and numbers.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -59,6 +60,32 @@ impl<S: Sync> FromRequestParts<S> for Viewer {
     }
 }
 
+/// Name of the hidden form field with the forms in which a page was drawn ([`crate::fields::drawn`]), and `=`.
+const DRAWN: &[u8] = b"_forms=";
+
+/// Reads the rest of the request in the forms in which its page was drawn: meanwhile, the person may have chosen others
+/// in another tab. Returns the body without the hidden field.
+pub(crate) fn as_drawn(body: &[u8]) -> Cow<'_, [u8]> {
+    let pairs = || body.split(|byte| *byte == b'&');
+    let Some(value) = pairs().find_map(|pair| pair.strip_prefix(DRAWN)) else {
+        return Cow::Borrowed(body);
+    };
+    if let Some(forms) = std::str::from_utf8(value).ok().and_then(Forms::of_page) {
+        forms.replace();
+    }
+    let rest: Vec<&[u8]> = pairs().filter(|pair| !pair.starts_with(DRAWN)).collect();
+    Cow::Owned(rest.join(&b'&'))
+}
+
+/// Reads the rest of the request in the forms of a field of a form with files, if it is the hidden one.
+pub(crate) fn is_drawn(name: &str, value: &str) -> bool {
+    let is_it = DRAWN.strip_suffix(b"=").is_some_and(|drawn| drawn == name.as_bytes());
+    if let Some(forms) = Forms::of_page(value).filter(|_| is_it) {
+        forms.replace();
+    }
+    is_it
+}
+
 /// Runs a future so that everything that it formats has these forms, on whichever thread it is polled.
 pub fn formatted<F: Future>(forms: Forms, work: F) -> Formatted<F> {
     Formatted { forms, work: Box::pin(work) }
@@ -75,13 +102,16 @@ impl<F: Future> Future for Formatted<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let _entered = self.forms.enter();
-        self.work.as_mut().poll(context)
+        let answer = self.work.as_mut().poll(context);
+        // A form that was sent is read as its page was drawn, whoever polls next.
+        self.forms = Forms::current();
+        answer
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Viewer, formatted};
+    use super::{Viewer, as_drawn, formatted};
     use kernel::display::{self, Forms};
     use kernel::{DateForm, Density, NumberForm};
 
@@ -97,6 +127,19 @@ mod tests {
         assert_eq!(one, ("1.000".to_owned(), "1.000".to_owned()));
         assert_eq!(other, ("1,000".to_owned(), "1,000".to_owned()));
         assert_eq!(Forms::current(), Forms::USUAL);
+    }
+
+    #[tokio::test]
+    async fn a_form_is_read_as_its_page_was_drawn() {
+        let work = async {
+            let body = as_drawn(b"_forms=day_first.point&a=1.500&_forms=day_first.point");
+            assert_eq!(&*body, b"a=1.500");
+            tokio::task::yield_now().await;
+            display::plain_number("1.500")
+        };
+        assert_eq!(formatted(Forms::USUAL, work).await, "1500");
+        assert_eq!(Forms::current(), Forms::USUAL);
+        assert_eq!(&*as_drawn(b"a=1&b_forms=2"), b"a=1&b_forms=2");
     }
 
     #[test]

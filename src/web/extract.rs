@@ -11,6 +11,7 @@ use serde::de::value::MapDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde_json::{Map, Value};
 
+use crate::appearance;
 use crate::error::{Failure, PageError};
 use kernel::{FieldError, ProblemKind};
 
@@ -292,12 +293,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     }
 }
 
-/// Parses a form body.
+/// Parses a form body, in the forms in which its page was drawn.
 ///
 /// # Errors
 /// If a field is repeated or has the wrong type.
 pub fn form<T: DeserializeOwned>(body: &[u8]) -> Result<T, PageError> {
-    pairs(body).map_err(|misfit| refused("bad_form", "something went wrong with the form", misfit))
+    let body = appearance::as_drawn(body);
+    pairs(&body).map_err(|misfit| refused("bad_form", "something went wrong with the form", misfit))
 }
 
 /// A JSON object as body. An empty body counts as an object without fields.

@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use kernel::display::Forms;
 use kernel::{clock, day};
 
 use crate::parts::Choice;
@@ -32,6 +33,21 @@ pub fn once_key() -> String {
         // ok: without a key, repeated submits are not detected.
         Err(_) => String::new(),
     }
+}
+
+/// A hidden field with the forms of dates and numbers in which the page is drawn.
+#[derive(Template)]
+#[template(path = "ui/drawn.html")]
+pub struct Drawn {
+    forms: String,
+}
+
+impl HtmlSafe for Drawn {}
+
+/// Marks a form with typed days, numbers or amounts: what it sends is read in the forms of now.
+#[must_use]
+pub fn drawn() -> Drawn {
+    Drawn { forms: Forms::current().of_fields() }
 }
 
 /// Error or hint of a field.

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
 use futures_util::StreamExt as _;
 
+use crate::appearance;
 use crate::error::{Failure, PageError};
 use crate::file::{Kind, TELLING, clean_name};
 use crate::multipart::{FormError, Multipart};
@@ -128,7 +129,9 @@ async fn parts_of(
     while let Some(part) = form.part().await.map_err(refused)? {
         let Some(name) = part.file else {
             let value = value_of(form, &mut room).await?;
-            fields.push((part.name, value));
+            if !appearance::is_drawn(&part.name, &value) {
+                fields.push((part.name, value));
+            }
             continue;
         };
         // An empty file input sends a file without a name.
