@@ -5,6 +5,7 @@
 //!
 //! Handlers of sockets, streams, uploads and calls to other services stay asynchronous.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use store::{Read, StoreError, WriteTx};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::appearance;
 use crate::error::{ApiError, Failure, PageError};
 use crate::etag::IfMatch;
 use crate::extract;
@@ -249,7 +251,12 @@ async fn prepared(request: Request, app: App) -> Result<Cx, Failure> {
             let mut whole = Request::new(body);
             whole.headers_mut().clone_from(&parts.headers);
             *whole.extensions_mut() = parts.extensions.clone();
-            extract::body(whole, &()).await.map_err(|error| error.0)?
+            let sent = extract::body(whole, &()).await.map_err(|error| error.0)?;
+            let rest = match appearance::as_drawn(&sent) {
+                Cow::Owned(rest) if !is_api(parts.uri.path()) => Some(rest),
+                _ => None,
+            };
+            rest.map_or(sent, Bytes::from)
         }
     };
     Ok(Cx { app, ws, who, hx, parts, params, body, runtime: Handle::current() })

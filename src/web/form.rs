@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use crate::error::PageError;
 use kernel::text::capitalized;
 use kernel::{FieldError, Problem, ProblemKind};
+use store::{Read, ReadExt as _, Record, StoreError};
 
 /// Converts an error message (lower case, no full stop) to a sentence.
 #[must_use]
@@ -48,11 +49,28 @@ impl EditConflict {
     }
 }
 
+/// The revision of a record, for the hidden field `rev` of its form. `0` if there is none.
+pub fn rev_of<R: Record>(read: &dyn Read, id: R::Id) -> Result<String, StoreError> {
+    Ok(read.get_rev::<R>(id)?.map_or(0, |(_, rev)| rev).to_string())
+}
+
+/// Fails if the record has changed since its form was drawn with `rev`. A form without it is not checked.
+///
+/// # Errors
+/// `Stale`.
+pub fn check_rev<R: Record>(read: &dyn Read, id: R::Id, rev: &str) -> Result<(), StoreError> {
+    match rev.is_empty() || rev == rev_of::<R>(read, id)? {
+        true => Ok(()),
+        false => Err(StoreError::Stale),
+    }
+}
+
 /// Errors of single fields and of the whole form.
 #[derive(Clone, Debug, Default)]
 pub struct Wrong {
     fields: Vec<FieldError>,
     whole: String,
+    is_stale: bool,
 }
 
 impl Wrong {
@@ -83,7 +101,19 @@ impl Wrong {
             }
             _ => return Err(PageError(crate::error::Failure::of(problem))),
         };
-        Ok(Self { fields, whole })
+        Ok(Self { fields, whole, is_stale: problem.kind() == ProblemKind::Stale })
+    }
+
+    /// Whether somebody else has changed the record since the form was drawn.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
+    /// The status of the redisplayed form.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        if self.is_stale { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
     }
 
     /// An error of one field.
@@ -93,7 +123,7 @@ impl Wrong {
 
     /// An error of the whole form.
     pub fn message(whole: impl Into<String>) -> Self {
-        Self { fields: Vec::new(), whole: whole.into() }
+        Self { whole: whole.into(), ..Self::default() }
     }
 
     /// Returns the value, or collects the error, so that a form reports all errors at once.
@@ -139,7 +169,7 @@ impl Wrong {
 
 impl From<FieldError> for Wrong {
     fn from(one: FieldError) -> Self {
-        Self { fields: vec![one], whole: String::new() }
+        Self { fields: vec![one], ..Self::default() }
     }
 }
 

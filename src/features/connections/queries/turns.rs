@@ -15,6 +15,7 @@ use providers::catalog::{self, Model, Price};
 use providers::error::ErrorClass;
 use providers::model::{Abilities, ModelInfo};
 use store::{Range, Read, ReadExt, StoreError};
+use web::form::rev_of;
 use web::parts;
 
 use super::{Choice, eligible};
@@ -249,6 +250,8 @@ pub struct Place {
     pub field: &'static str,
     pub label: &'static str,
     pub choices: Vec<parts::Choice>,
+    /// Revision of the list.
+    pub rev: String,
 }
 
 /// The form fields of a fallback list.
@@ -257,6 +260,7 @@ pub fn fallback_fields(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Plac
     let follows = agent.is_some() && !counts.is_own;
     let list = if follows { Vec::new() } else { counts.models };
     let picks = super::picks(tx)?;
+    let rev = rev_of::<Fallbacks>(tx, Fallbacks::key(agent))?;
     let fields = [("first", "Fallback models"), ("second", "Then"), ("third", "Then")];
     let mut out = Vec::new();
     for (n, (field, label)) in fields.into_iter().enumerate() {
@@ -281,7 +285,7 @@ pub fn fallback_fields(tx: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Plac
             };
             choices.push(parts::Choice::new(pick.value(), &now.model, true));
         }
-        out.push(Place { field, label, choices });
+        out.push(Place { field, label, choices, rev: rev.clone() });
     }
     Ok(out)
 }

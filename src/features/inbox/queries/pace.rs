@@ -9,6 +9,7 @@ use crate::runs::queries as runs;
 use crate::workspace::model::Settings;
 use kernel::{AgentId, Priority, Timestamp};
 use store::{Read, ReadExt, StoreError};
+use web::form::rev_of;
 use web::parts::Choice;
 use web::{format, time};
 
@@ -72,6 +73,8 @@ pub struct Fields {
     pub per_hour: String,
     /// Default limit.
     pub usual: String,
+    /// Revision of the pace.
+    pub rev: String,
 }
 
 /// Form fields for an agent.
@@ -93,6 +96,7 @@ pub fn fields(tx: &dyn Read, agent: AgentId) -> Result<Fields, StoreError> {
         zones,
         per_hour: pace.per_hour.map_or_else(String::new, |most| most.to_string()),
         usual: PER_HOUR.to_string(),
+        rev: rev_of::<Pace>(tx, agent)?,
     })
 }
 

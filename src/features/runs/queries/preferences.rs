@@ -6,6 +6,7 @@ use crate::runs::model::{ConversationOptions, Habits, Input, NEVER, QueueOf, Ses
 use crate::workspace::queries as workspace;
 use kernel::{AgentId, Timestamp};
 use store::{Read, ReadExt, StoreError};
+use web::form::rev_of;
 use web::parts::Choice;
 
 use super::talk;
@@ -79,6 +80,8 @@ pub struct Fields {
     pub whole: bool,
     pub parts_days: String,
     pub steps_days: String,
+    /// Revision of the options.
+    pub rev: String,
 }
 
 /// The fields for one level, with the inherited values.
@@ -111,6 +114,7 @@ pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
         whole: of == QueueOf::Workspace,
         parts_days: days(now.parts),
         steps_days: days(now.steps),
+        rev: rev_of::<TalkChoice>(tx, of)?,
     })
 }
 

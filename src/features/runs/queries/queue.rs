@@ -7,6 +7,7 @@ use crate::runs::model::{
 use kernel::key::KeyBuf;
 use kernel::{AgentId, DropPolicy, QueueMode, RunId, SessionId};
 use store::{Range, Read, ReadExt, StoreError};
+use web::form::rev_of;
 use web::parts::Choice;
 
 use super::words;
@@ -92,6 +93,8 @@ pub struct Fields {
     pub drop: Vec<Choice>,
     /// Inherited debounce and cap.
     pub usual: (String, String),
+    /// Revision of the options.
+    pub rev: String,
 }
 
 /// The fields for one level, with the inherited values.
@@ -117,5 +120,6 @@ pub fn fields(tx: &dyn Read, of: QueueOf) -> Result<Fields, StoreError> {
         cap: number(own.cap),
         drop,
         usual: (usual.debounce.as_millis().to_string(), usual.cap.to_string()),
+        rev: rev_of::<QueueChoice>(tx, of)?,
     })
 }

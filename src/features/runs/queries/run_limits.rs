@@ -4,6 +4,7 @@ use crate::agents::model::ReachOf;
 use crate::runs::model::{Child, Run, RunBounds, RunLimits};
 use kernel::AgentId;
 use store::{Read, ReadExt, StoreError};
+use web::form::rev_of;
 
 /// Limits chosen at one level.
 pub fn own(tx: &dyn Read, of: ReachOf) -> Result<RunLimits, StoreError> {
@@ -29,6 +30,8 @@ pub struct Fields {
     pub calls: (String, String),
     pub tool_calls: (String, String),
     pub working_minutes: (String, String),
+    /// Revision of the limits.
+    pub rev: String,
 }
 
 /// The fields for the workspace or for one agent.
@@ -45,5 +48,6 @@ pub fn fields(tx: &dyn Read, of: ReachOf) -> Result<Fields, StoreError> {
         calls: field(chosen.calls, usual.calls),
         tool_calls: field(chosen.tool_calls, usual.tool_calls),
         working_minutes: field(chosen.working_minutes, usual.working_minutes),
+        rev: rev_of::<RunLimits>(tx, of)?,
     })
 }

@@ -1,18 +1,17 @@
 //! The settings page of usage and budgets.
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
 use features::workspace::model::Settings;
 use kernel::Can;
-use store::ReadExt;
+use store::{ReadExt, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Query};
 use web::flash;
-use web::form::Wrong;
+use web::form::{Wrong, check_rev, rev_of};
 use web::format;
 use web::html;
 use web::hx::Hx;
@@ -21,6 +20,7 @@ use web::session::{Alive, Person};
 use web::shell::{Flash, Shell};
 
 use super::api::files;
+use features::usage::rules::UsageError;
 use features::usage::rules::budgets::{Limits, set_limits};
 use features::usage::span::SpanParams;
 
@@ -49,6 +49,8 @@ pub fn routes() -> Routes {
 struct UsageForm {
     month: String,
     run: String,
+    /// Revision of the settings, which have both limits.
+    rev: String,
 }
 
 #[derive(Template)]
@@ -79,8 +81,9 @@ async fn show(
     if hx.wants("usage") {
         return html::fragment(&Figures { view });
     }
-    let settings = ws.read(|snap| snap.get::<Settings>(()))?;
-    let v = settings.map_or_else(UsageForm::default, |settings| UsageForm {
+    let settings = ws.read(|snap| snap.get_rev::<Settings>(()))?;
+    let v = settings.map_or_else(UsageForm::default, |(settings, rev)| UsageForm {
+        rev: rev.to_string(),
         month: settings.budget_micros.map_or_else(String::new, format::plain_dollars),
         run: match settings.run_cap_micros {
             0 => String::new(),
@@ -110,23 +113,34 @@ async fn save(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(form): Form<UsageForm>,
+    Form(mut form): Form<UsageForm>,
 ) -> Result<Response, PageError> {
     let wrong = match limits(&form) {
-        Ok(limits) => match ws.write(&who, move |tx| set_limits(tx, limits)).await {
-            Ok(()) => {
-                let flash = Flash::ok("Limits saved. They apply from the next call.");
-                return Ok(flash::say(&app, flash, hx.go_to(&ws.url(HERE))));
+        Ok(limits) => {
+            let rev = form.rev.clone();
+            let set = move |tx: &mut WriteTx<'_>| -> Result<_, UsageError> {
+                check_rev::<Settings>(tx, (), &rev)?;
+                set_limits(tx, limits)
+            };
+            match ws.write(&who, set).await {
+                Ok(()) => {
+                    let flash = Flash::ok("Limits saved. They apply from the next call.");
+                    return Ok(flash::say(&app, flash, hx.go_to(&ws.url(HERE))));
+                }
+                Err(error) => Wrong::of(&error)?,
             }
-            Err(error) => Wrong::of(&error)?,
-        },
+        }
         Err(wrong) => wrong,
     };
+    if wrong.is_stale() {
+        form.rev = ws.read(|snap| rev_of::<Settings>(snap, ()))?;
+    }
     let view =
         ws.read_blocking(|ws| ws.read(|snap| view(ws, snap, &SpanParams::default()))).await?;
     let manages = who.access.may(Can::Admin);
+    let status = wrong.status();
     let page = UsagePage { shell, here: MENU, manages, view, v: form, wrong };
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    html::document(status, &page)
 }
 
 fn limits(form: &UsageForm) -> Result<Limits, Wrong> {

@@ -18,7 +18,7 @@ use store::verify::{Depth, Verified};
 use web::error::PageError;
 use web::extract::{Form, Query};
 use web::flash;
-use web::form::{Wrong, sentence};
+use web::form::{Wrong, check_rev, rev_of, sentence};
 use web::format;
 use web::html;
 use web::hx::Hx;
@@ -235,8 +235,10 @@ fn made(
             (none, Wrong::of(&error).unwrap_or_else(|_| Wrong::field("before", error.to_string())))
         }
     };
-    let (people, keeping) =
-        ws.read(|snap| Ok::<_, StoreError>((People::read(snap)?, queries::keeping(snap)?)))?;
+    let (people, keeping) = ws.read(|snap| {
+        let keeping = KeepingForm::of(&queries::keeping(snap)?, rev_of::<Keeping>(snap, ())?);
+        Ok::<_, StoreError>((People::read(snap)?, keeping))
+    })?;
     let tab = |label: &str, source: Option<&str>| {
         let to = AuditParams { source: source.map(str::to_owned), ..AuditParams::default() };
         let current = (params.source() == Source::Accounts) == source.is_some();
@@ -258,7 +260,7 @@ fn made(
         narrow: found.narrow,
         is_first: found.is_first,
         check: CheckView::of(app, ws, who)?,
-        keeping: KeepingForm::of(&keeping),
+        keeping,
         former_versions: ws.url("settings/audit/former-versions"),
         tables: tables(ws, Reach::of(app, who.account)?, ""),
         redact: RedactForm::default(),
@@ -420,12 +422,15 @@ struct KeepingForm {
     days: String,
     #[serde(default)]
     megabytes: String,
+    /// Revision of the settings that the form shows.
+    #[serde(default)]
+    rev: String,
 }
 
 impl KeepingForm {
-    fn of(keeping: &Keeping) -> Self {
+    fn of(keeping: &Keeping, rev: String) -> Self {
         let megabytes = keeping.megabytes.map(|m| m.to_string()).unwrap_or_default();
-        Self { days: keeping.days.to_string(), megabytes }
+        Self { days: keeping.days.to_string(), megabytes, rev }
     }
 
     fn read(&self) -> Result<Keeping, AuditError> {
@@ -451,7 +456,14 @@ async fn keep(
     Form(form): Form<KeepingForm>,
 ) -> Result<Response, PageError> {
     let saved = match form.read() {
-        Ok(keeping) => ws.write(&who, move |tx| rules::keep(tx, keeping)).await,
+        Ok(keeping) => {
+            let rev = form.rev.clone();
+            ws.write(&who, move |tx| -> Result<_, AuditError> {
+                check_rev::<Keeping>(tx, (), &rev)?;
+                rules::keep(tx, keeping)
+            })
+            .await
+        }
         Err(error) => Err(error),
     };
     match saved {
@@ -462,8 +474,10 @@ async fn keep(
         Err(error) => {
             let wrong = Wrong::of(&error)?;
             let mut page = page(&app, &ws, &who, shell, AuditParams::default()).await?;
-            (page.keeping, page.wrong) = (form, wrong);
-            html::document(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page)
+            let (status, now) = (wrong.status(), page.keeping.rev);
+            let rev = if wrong.is_stale() { now } else { form.rev };
+            (page.keeping, page.wrong) = (KeepingForm { rev, ..form }, wrong);
+            html::document(status, &page)
         }
     }
 }

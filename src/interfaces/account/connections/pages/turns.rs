@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use app::{App, Ws};
 use features::agents::model::Agent;
-use features::connections::model::Named;
+use features::connections::model::{Fallbacks, Named};
 use features::connections::provider::{forget_spare, seal_key, watch_spare};
 use features::connections::queries::{Pick, turns as reads};
 use features::connections::rules::{ConnectionError, turns};
@@ -14,6 +14,7 @@ use store::ReadExt;
 use web::error::PageError;
 use web::extract::{Form, Path, Path2};
 use web::flash;
+use web::form::check_rev;
 use web::hx::Hx;
 use web::idempotency::FormOnce;
 use web::session::Person;
@@ -93,6 +94,7 @@ pub(super) struct FallbackForm {
     first: String,
     second: String,
     third: String,
+    rev: String,
 }
 
 impl FallbackForm {
@@ -114,7 +116,11 @@ pub(super) async fn fallbacks(
     Form(form): Form<FallbackForm>,
 ) -> Result<Response, PageError> {
     let models = form.models()?;
-    ws.write(&who, move |tx| turns::set_fallbacks(tx, None, models)).await?;
+    ws.write(&who, move |tx| -> Result<_, ConnectionError> {
+        check_rev::<Fallbacks>(tx, Fallbacks::key(None), &form.rev)?;
+        turns::set_fallbacks(tx, None, models)
+    })
+    .await?;
     Ok(flash::say(&app, Flash::ok("Order saved"), hx.go_to(&ws.url(HERE))))
 }
 
@@ -128,12 +134,18 @@ pub(super) async fn of_agent(
 ) -> Result<Response, PageError> {
     let agent = ws.read(|snap| snap.get::<Agent>(id))?;
     let agent = agent.ok_or_else(|| PageError::not_found("This agent"))?;
-    if form.first == reads::OF_WORKSPACE {
-        ws.write(&who, move |tx| turns::follow_fallbacks(tx, id)).await?;
-    } else {
-        let models = form.models()?;
-        ws.write(&who, move |tx| turns::set_fallbacks(tx, Some(id), models)).await?;
-    }
+    let models = match form.first == reads::OF_WORKSPACE {
+        true => None,
+        false => Some(form.models()?),
+    };
+    ws.write(&who, move |tx| -> Result<_, ConnectionError> {
+        check_rev::<Fallbacks>(tx, Fallbacks::key(Some(id)), &form.rev)?;
+        match models {
+            None => turns::follow_fallbacks(tx, id),
+            Some(models) => turns::set_fallbacks(tx, Some(id), models),
+        }
+    })
+    .await?;
     let next = ws.url(&format!("agents/{}/settings", agent.slug));
     Ok(flash::say(&app, Flash::ok("Order saved"), hx.go_to(&next)))
 }

@@ -8,13 +8,14 @@ use axum::response::Response;
 use app::{App, Ws};
 use features::notifications::model::{Choices, Ways};
 use features::notifications::queries::{self, sending};
-use features::notifications::rules;
+use features::notifications::rules::{self, NotificationError};
 use kernel::text::capitalized;
 use kernel::{Can, NoticeGroup, NoticeKind};
 use store::StoreError;
 use web::error::PageError;
 use web::extract::Form;
 use web::flash;
+use web::form::{check_rev, rev_of};
 use web::html;
 use web::hx::Hx;
 use web::parts::Choice;
@@ -59,6 +60,8 @@ struct ChoicesPage {
     here: &'static str,
     groups: Vec<GroupRow>,
     hours: Vec<Choice>,
+    /// Revision of the choices.
+    rev: String,
     /// Time of the daily email.
     when: String,
     /// The browsers with push notifications, and since when.
@@ -155,9 +158,10 @@ fn describe(ways: Ways) -> String {
 }
 
 async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    let (own, mail) = ws.read(|snap| {
+    let (own, rev, mail) = ws.read(|snap| {
         let mail = sending::mail(snap)?.is_some();
-        Ok::<_, StoreError>((queries::choices(snap, who.account)?, mail))
+        let rev = rev_of::<Choices>(snap, who.account)?;
+        Ok::<_, StoreError>((queries::choices(snap, who.account)?, rev, mail))
     })?;
     let browsers = ws.app.system.read(|snap| sending::browsers(snap, who.account))?;
     let (now, zone) = (ws.app.clock.now(), who.time_zone());
@@ -170,6 +174,7 @@ async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> 
         here: "notifications",
         groups: group_rows(&own),
         hours: (0..24).map(hour).collect(),
+        rev,
         when: format!("At this hour, in {}; only on days with news.", who.zone),
         browsers: browsers.collect(),
         mail,
@@ -188,7 +193,12 @@ async fn save(
     super::open(&ws)?;
     let own = ws.read(|snap| queries::choices(snap, who.account))?;
     let chosen = chosen(own, &form, &who.zone);
-    ws.write(&who, move |tx| rules::choose(tx, chosen)).await?;
+    let (member, rev) = (who.account, form.get("rev").cloned().unwrap_or_default());
+    ws.write(&who, move |tx| -> Result<_, NotificationError> {
+        check_rev::<Choices>(tx, member, &rev)?;
+        rules::choose(tx, chosen)
+    })
+    .await?;
     Ok(flash::say(&app, Flash::ok("Saved."), hx.go_to(&ws.url("settings/notifications"))))
 }
 

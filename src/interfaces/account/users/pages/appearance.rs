@@ -15,6 +15,7 @@ use features::users::rules::{self, UsersError};
 use kernel::{
     Cause, DateForm, Density, FirstDay, NumberForm, ThemeChoice, TimeForm, UnknownWord, display,
 };
+use store::StoreError;
 use web::appearance::Viewer;
 use web::error::PageError;
 use web::extract::Form;
@@ -39,6 +40,7 @@ struct AppearancePage {
     dates: Vec<Choice>,
     times: Vec<Choice>,
     numbers: Vec<Choice>,
+    rev: String,
     /// Hint with the current time in the chosen form.
     example: String,
     e: Wrong,
@@ -61,14 +63,21 @@ impl AppearancePage {
             dates: Choice::of_words(DateForm::WORDS, DateForm::LABELS, chosen.date.word()),
             times: Choice::of_words(TimeForm::WORDS, TimeForm::LABELS, chosen.time.word()),
             numbers: Choice::of_words(NumberForm::WORDS, NumberForm::LABELS, chosen.number.word()),
+            rev: rev_of(chosen),
             example: format!("Now: {}", display::day_time(now)),
             wrong: match e.has_fields() {
                 true => "Check the highlighted fields. Nothing has been saved.".to_owned(),
-                false => String::new(),
+                false => e.whole().to_owned(),
             },
             e,
         }
     }
+}
+
+/// What the form shows, to detect changes in another tab.
+fn rev_of(chosen: &Appearance) -> String {
+    let Appearance { theme, density, first_day, date, time, number, .. } = chosen;
+    format!("{theme} {density} {first_day} {date} {time} {number}")
 }
 
 /// The submitted form. What is missing stays as it is.
@@ -81,6 +90,7 @@ pub(super) struct AppearanceForm {
     date: Option<String>,
     time: Option<String>,
     number: Option<String>,
+    rev: Option<String>,
 }
 
 impl AppearanceForm {
@@ -141,10 +151,15 @@ pub(super) async fn save(
     Form(form): Form<AppearanceForm>,
 ) -> Result<Response, PageError> {
     let mut chosen = chosen_by(&caller, &shell.viewer);
-    let wrong = form.apply(&mut chosen);
-    if wrong.has_fields() {
+    let now = rev_of(&chosen);
+    let mut wrong = form.apply(&mut chosen);
+    if form.rev.is_some_and(|rev| rev != now) {
+        wrong = Wrong::of(&StoreError::Stale)?;
+    }
+    if wrong.has_fields() || wrong.is_stale() {
+        let status = wrong.status();
         let page = AppearancePage::new((&app, &who), shell, &chosen, wrong);
-        return html::document(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        return html::document(status, &AppearancePage { rev: now, ..page });
     }
     keep(&app, &caller, who.request, chosen).await?;
     let back = hx.go_to(&ws.url("settings/appearance"));

@@ -5,7 +5,6 @@ mod modules;
 pub mod shell;
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -16,11 +15,11 @@ use features::history::queries as history;
 use features::runs::model::{QueueOf, RunLimits, SubagentLimits};
 use features::runs::queries::{limits, preferences, queue, run_limits};
 use kernel::{Can, Problem, WorkspaceState, text};
-use store::StoreError;
+use store::{StoreError, WriteTx};
 use web::error::PageError;
 use web::extract::Form;
 use web::flash;
-use web::form::Wrong;
+use web::form::{Wrong, check_rev, rev_of};
 use web::format;
 use web::html;
 use web::hx::Hx;
@@ -88,6 +87,9 @@ const MAX_TYPED: usize = 8_000;
 
 #[derive(Clone, Default, Deserialize)]
 struct Values {
+    /// Revision of the settings that the form shows.
+    #[serde(default)]
+    rev: String,
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -105,9 +107,10 @@ struct Values {
 }
 
 impl Values {
-    fn of(settings: Settings) -> Self {
+    fn of(settings: Settings, rev: String) -> Self {
         let on = |is: bool| is.then(|| "on".to_owned());
         Self {
+            rev,
             name: settings.name,
             emoji: settings.emoji,
             task_key: settings.task_key,
@@ -170,6 +173,7 @@ struct Beside {
     brand: BrandFields,
     queue: queue::Fields,
     subagents: SubagentLimits,
+    subagents_rev: String,
     bounds: run_limits::Fields,
     bounds_history: String,
     talk: preferences::Fields,
@@ -185,6 +189,7 @@ impl Beside {
                 brand: BrandFields::read(snap)?,
                 queue: queue::fields(snap, of)?,
                 subagents: limits::of(snap)?,
+                subagents_rev: rev_of::<SubagentLimits>(snap, ())?,
                 bounds: run_limits::fields(snap, ReachOf::Workspace)?,
                 bounds_history: history::href_if_any::<RunLimits>(ws, snap, ReachOf::Workspace)?,
                 talk: preferences::fields(snap, of)?,
@@ -201,8 +206,10 @@ async fn general(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageErro
 
 /// The page with the saved values.
 fn page(ws: &Ws, who: &Person, shell: Shell) -> Result<General, PageError> {
-    let settings = ws.read(|snap| queries::settings(snap))?;
-    let v = settings.map(Values::of).unwrap_or_default();
+    let (settings, rev) = ws.read(|snap| {
+        Ok::<_, StoreError>((queries::settings(snap)?, rev_of::<Settings>(snap, ())?))
+    })?;
+    let v = settings.map(|settings| Values::of(settings, rev)).unwrap_or_default();
     let (may, own) = (who.access.may(Can::Admin) && ws.is_active(), who.access.may(Can::Own));
     let (state, zones, e) = (ws.standing().state, zones(&v.zone), Wrong::none());
     let (wrong, beside) = (String::new(), Beside::read(ws)?);
@@ -215,27 +222,38 @@ async fn save(
     who: Person,
     hx: Hx,
     shell: Shell,
-    Form(form): Form<Values>,
+    Form(mut form): Form<Values>,
 ) -> Result<Response, PageError> {
     let e = match form.patch() {
-        Ok(patch) => match ws
-            .write(&who, widening::checked(&who, move |tx| rules::update(tx, patch, None)))
-            .await
-        {
-            Ok(_) => {
-                let back = hx.go_to(&ws.url("settings/general"));
-                return Ok(flash::say(&app, Flash::ok("Saved."), back));
+        Ok(patch) => {
+            let rev = form.rev.clone();
+            let update = move |tx: &mut WriteTx<'_>| -> Result<_, WorkspaceError> {
+                check_rev::<Settings>(tx, (), &rev)?;
+                rules::update(tx, patch, None)
+            };
+            match ws.write(&who, widening::checked(&who, update)).await {
+                Ok(_) => {
+                    let back = hx.go_to(&ws.url("settings/general"));
+                    return Ok(flash::say(&app, Flash::ok("Saved."), back));
+                }
+                Err(error) => Wrong::of(&error)?,
             }
-            Err(error) => Wrong::of(&error)?,
-        },
+        }
         Err(wrong) => wrong,
     };
-    let wrong = "Check the highlighted fields. Nothing has been saved.".to_owned();
+    let status = e.status();
+    let wrong = match e.is_stale() {
+        true => {
+            form.rev = ws.read(|snap| rev_of::<Settings>(snap, ()))?;
+            e.whole().to_owned()
+        }
+        false => "Check the highlighted fields. Nothing has been saved.".to_owned(),
+    };
     let zones = zones(&form.zone);
     let (own, state) = (who.access.may(Can::Own), ws.standing().state);
     let (v, may, beside) = (form, true, Beside::read(&ws)?);
     let page = General { shell, may, own, state, v, e, wrong, zones, beside };
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    html::document(status, &page)
 }
 
 #[derive(Deserialize)]

@@ -8,11 +8,12 @@ use app::{App, Ws};
 use features::history::queries as history;
 use features::workspace::model::Settings;
 use features::workspace::queries::modules::{self, Module, Off};
-use features::workspace::rules::{self, SettingsPatch};
+use features::workspace::rules::{self, SettingsPatch, WorkspaceError};
 use kernel::Can;
 use store::StoreError;
 use web::error::PageError;
 use web::extract::{Form, Path};
+use web::form::{check_rev, rev_of};
 use web::hx::Hx;
 use web::session::Person;
 use web::shell::{Flash, Shell};
@@ -26,19 +27,23 @@ struct ModulesPage {
     /// Each module, and whether it is enabled.
     all: Vec<(&'static Module, bool)>,
     may: bool,
+    /// Revision of the settings.
+    rev: String,
     history: String,
 }
 
 /// `GET /settings/modules`
 pub(super) async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    let (off, history) = ws.read(|snap| {
-        Ok::<_, StoreError>((Off::of(snap)?, history::href_if_any::<Settings>(&ws, snap, ())?))
+    let (off, rev, history) = ws.read(|snap| {
+        let history = history::href_if_any::<Settings>(&ws, snap, ())?;
+        Ok::<_, StoreError>((Off::of(snap)?, rev_of::<Settings>(snap, ())?, history))
     })?;
     html::page(&ModulesPage {
         shell,
         here: "modules",
         all: modules::ALL.iter().map(|one| (one, !off.has(one.word))).collect(),
         may: who.access.may(Can::Admin) && ws.is_active(),
+        rev,
         history,
     })
 }
@@ -49,6 +54,8 @@ pub(super) struct ModulesForm {
     customers: Option<String>,
     collections: Option<String>,
     knowledge: Option<String>,
+    #[serde(default)]
+    rev: String,
 }
 
 /// Enables and disables modules.
@@ -69,7 +76,12 @@ pub(super) async fn save(
         without: Some(off.map(str::to_owned).collect()),
         ..SettingsPatch::default()
     };
-    ws.write(&who, move |tx| rules::update(tx, patch, None)).await?;
+    let rev = form.rev;
+    ws.write(&who, move |tx| -> Result<_, WorkspaceError> {
+        check_rev::<Settings>(tx, (), &rev)?;
+        rules::update(tx, patch, None)
+    })
+    .await?;
     let back = hx.go_to(&ws.url("settings/modules"));
     Ok(flash::say(&app, Flash::ok("Saved."), back))
 }

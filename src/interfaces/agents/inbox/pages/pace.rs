@@ -6,12 +6,14 @@ use axum::response::Response;
 
 use app::{App, Ws};
 use features::agents::queries as agents;
+use features::inbox::model::pace::Pace;
 use features::inbox::rules;
 use features::inbox::rules::pace::{PaceError, PaceRequest, QuietRequest};
+use store::WriteTx;
 use web::error::PageError;
 use web::extract::{Form, Path};
 use web::flash;
-use web::form::sentence;
+use web::form::{check_rev, sentence};
 use web::hx::Hx;
 use web::session::Person;
 use web::shell::Flash;
@@ -52,11 +54,18 @@ pub(super) async fn save(
     let id = agent.id;
     let flash = match wish(&form) {
         Err(wrong) => Flash::danger(wrong),
-        Ok(wish) => match ws.write(&who, move |tx| rules::pace::set(tx, id, &wish)).await {
-            Ok(()) => Flash::ok("Saved."),
-            Err(error @ PaceError::Field(_)) => Flash::danger(sentence(&error.to_string())),
-            Err(error) => return Err(error.into()),
-        },
+        Ok(wish) => {
+            let rev = form.get("rev").cloned().unwrap_or_default();
+            let set = move |tx: &mut WriteTx<'_>| -> Result<_, PaceError> {
+                check_rev::<Pace>(tx, id, &rev)?;
+                rules::pace::set(tx, id, &wish)
+            };
+            match ws.write(&who, set).await {
+                Ok(()) => Flash::ok("Saved."),
+                Err(error @ PaceError::Field(_)) => Flash::danger(sentence(&error.to_string())),
+                Err(error) => return Err(error.into()),
+            }
+        }
     };
     let back = ws.url(&format!("agents/{}/settings", agent.slug));
     Ok(flash::say(&app, flash, hx.go_to(&back)))

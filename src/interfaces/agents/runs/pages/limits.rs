@@ -9,7 +9,7 @@ use features::runs::rules::{self, RunError};
 use web::error::PageError;
 use web::extract::Form;
 use web::flash;
-use web::form::sentence;
+use web::form::{check_rev, sentence};
 use web::hx::Hx;
 use web::session::Person;
 use web::shell::Flash;
@@ -23,6 +23,7 @@ pub(super) struct AgentLimitsForm {
     live: String,
     total: String,
     minutes: String,
+    rev: String,
 }
 
 impl AgentLimitsForm {
@@ -64,7 +65,13 @@ pub(super) async fn save(
     Form(form): Form<AgentLimitsForm>,
 ) -> Result<Response, PageError> {
     let done = match form.limits() {
-        Ok(limits) => ws.write(&who, move |tx| rules::limits::set(tx, limits)).await,
+        Ok(limits) => {
+            ws.write(&who, move |tx| -> Result<_, RunError> {
+                check_rev::<SubagentLimits>(tx, (), &form.rev)?;
+                rules::limits::set(tx, limits)
+            })
+            .await
+        }
         Err(error) => Err(error),
     };
     saved((&app, &ws, &hx), done, "settings/general")

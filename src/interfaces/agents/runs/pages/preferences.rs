@@ -4,11 +4,12 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::{App, Ws};
-use features::runs::model::{ConversationOptions, QueueOf};
+use features::runs::model::{ConversationOptions, QueueOf, TalkChoice};
 use features::runs::queries::preferences as reading;
 use features::runs::rules::{self, RunError};
 use web::error::PageError;
 use web::extract::{Form, Path};
+use web::form::check_rev;
 use web::hx::Hx;
 use web::session::Person;
 
@@ -23,6 +24,7 @@ pub(super) struct PreferencesForm {
     idle_minutes: String,
     parts_days: String,
     steps_days: String,
+    rev: String,
 }
 
 impl PreferencesForm {
@@ -39,12 +41,18 @@ impl PreferencesForm {
 async fn choose(
     (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
     of: QueueOf,
-    form: &PreferencesForm,
+    form: PreferencesForm,
     back: &str,
 ) -> Result<Response, PageError> {
     let before = ws.read(|snap| reading::chosen(snap, of))?;
     let done = match form.wish(before) {
-        Ok(wish) => ws.write(who, move |tx| rules::preferences::choose(tx, of, wish)).await,
+        Ok(wish) => {
+            ws.write(who, move |tx| -> Result<_, RunError> {
+                check_rev::<TalkChoice>(tx, of, &form.rev)?;
+                rules::preferences::choose(tx, of, wish)
+            })
+            .await
+        }
         Err(error) => Err(error),
     };
     saved((app, ws, hx), done, back)
@@ -58,7 +66,7 @@ pub(super) async fn of_workspace(
     hx: Hx,
     Form(form): Form<PreferencesForm>,
 ) -> Result<Response, PageError> {
-    choose((&app, &ws, &who, &hx), QueueOf::Workspace, &form, "settings/general").await
+    choose((&app, &ws, &who, &hx), QueueOf::Workspace, form, "settings/general").await
 }
 
 /// `POST /agents/{slug}/conversations`
@@ -72,5 +80,5 @@ pub(super) async fn of_agent(
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
     let back = format!("agents/{slug}/settings");
-    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &form, &back).await
+    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), form, &back).await
 }

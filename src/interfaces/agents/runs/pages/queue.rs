@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::runs::commands;
 use app::{App, Ws};
 use features::runs::model::{
-    INPUTS, Input, InputState, QueueOf, QueueRequest, RUNS, Run, pause_ms,
+    INPUTS, Input, InputState, QueueChoice, QueueOf, QueueRequest, RUNS, Run, pause_ms,
 };
 use features::runs::queries::{queue as reading, words};
 use features::runs::rules::{self, RunError};
@@ -15,6 +15,7 @@ use kernel::{AccountId, InputId, QueueMode};
 use store::{Read, StoreError, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
+use web::form::check_rev;
 use web::hx::Hx;
 use web::live::Live;
 use web::parts::Choice;
@@ -191,6 +192,7 @@ pub(super) struct QueueForm {
     debounce: String,
     cap: String,
     drop: String,
+    rev: String,
 }
 
 impl QueueForm {
@@ -211,11 +213,17 @@ impl QueueForm {
 async fn choose(
     (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
     of: QueueOf,
-    form: &QueueForm,
+    form: QueueForm,
     back: &str,
 ) -> Result<Response, PageError> {
     let done = match form.wish() {
-        Ok(wish) => ws.write(who, move |tx| rules::queue::choose(tx, of, wish)).await,
+        Ok(wish) => {
+            ws.write(who, move |tx| -> Result<_, RunError> {
+                check_rev::<QueueChoice>(tx, of, &form.rev)?;
+                rules::queue::choose(tx, of, wish)
+            })
+            .await
+        }
         Err(error) => Err(error),
     };
     saved((app, ws, hx), done, back)
@@ -232,7 +240,7 @@ pub(super) async fn of_agent(
 ) -> Result<Response, PageError> {
     let agent = chat::find(&ws, &slug)?;
     let back = format!("agents/{slug}/settings");
-    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), &form, &back).await
+    choose((&app, &ws, &who, &hx), QueueOf::Agent(agent.id), form, &back).await
 }
 
 /// `POST /settings/queue`
@@ -243,7 +251,7 @@ pub(super) async fn of_workspace(
     hx: Hx,
     Form(form): Form<QueueForm>,
 ) -> Result<Response, PageError> {
-    choose((&app, &ws, &who, &hx), QueueOf::Workspace, &form, "settings/general").await
+    choose((&app, &ws, &who, &hx), QueueOf::Workspace, form, "settings/general").await
 }
 
 /// `POST /agents/{slug}/chat/queue`: settings of a person's own conversation.

@@ -9,6 +9,7 @@ use features::runs::model::RunLimits;
 use features::runs::rules::{self, RunError};
 use web::error::PageError;
 use web::extract::{Form, Path};
+use web::form::check_rev;
 use web::hx::Hx;
 use web::session::Person;
 
@@ -22,6 +23,7 @@ pub(super) struct RunLimitsForm {
     calls: String,
     tool_calls: String,
     working_minutes: String,
+    rev: String,
 }
 
 impl RunLimitsForm {
@@ -34,11 +36,17 @@ impl RunLimitsForm {
 async fn choose(
     (app, ws, who, hx): (&App, &Ws, &Person, &Hx),
     of: ReachOf,
-    form: &RunLimitsForm,
+    form: RunLimitsForm,
     back: &str,
 ) -> Result<Response, PageError> {
     let done = match form.limits(of) {
-        Ok(limits) => ws.write(who, move |tx| rules::run_limits::set(tx, limits)).await,
+        Ok(limits) => {
+            ws.write(who, move |tx| -> Result<_, RunError> {
+                check_rev::<RunLimits>(tx, of, &form.rev)?;
+                rules::run_limits::set(tx, limits)
+            })
+            .await
+        }
         Err(error) => Err(error),
     };
     saved((app, ws, hx), done, back)
@@ -52,7 +60,7 @@ pub(super) async fn of_workspace(
     hx: Hx,
     Form(form): Form<RunLimitsForm>,
 ) -> Result<Response, PageError> {
-    choose((&app, &ws, &who, &hx), ReachOf::Workspace, &form, "settings/general").await
+    choose((&app, &ws, &who, &hx), ReachOf::Workspace, form, "settings/general").await
 }
 
 /// `POST /agents/{slug}/limits`
@@ -66,5 +74,5 @@ pub(super) async fn of_agent(
 ) -> Result<Response, PageError> {
     let agent = find(&ws, &slug)?;
     let back = format!("agents/{slug}/settings");
-    choose((&app, &ws, &who, &hx), ReachOf::Agent(agent.id), &form, &back).await
+    choose((&app, &ws, &who, &hx), ReachOf::Agent(agent.id), form, &back).await
 }

@@ -1,7 +1,6 @@
 //! Settings, Tasks: whom agents may assign work to, and when an idle task counts as missed.
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -13,7 +12,7 @@ use kernel::{Can, Delegation};
 use store::{ReadExt as _, WriteTx};
 use web::error::PageError;
 use web::extract::Form;
-use web::form::Wrong;
+use web::form::{Wrong, check_rev};
 use web::hx::Hx;
 use web::live::Live;
 use web::parts::Choice;
@@ -29,11 +28,14 @@ const HERE: &str = "settings/tasks";
 pub struct TaskPreferencesForm {
     delegation: String,
     missed_after_days: String,
+    /// Revision of the rules that the form shows.
+    rev: String,
 }
 
 impl TaskPreferencesForm {
-    fn of(rules: &TaskRules) -> Self {
+    fn of(rules: &TaskRules, rev: u64) -> Self {
         Self {
+            rev: rev.to_string(),
             delegation: rules.delegation.word().to_owned(),
             missed_after_days: rules.missed_after_days.to_string(),
         }
@@ -81,9 +83,17 @@ fn page(
     shell: Shell,
     filled: Option<(TaskPreferencesForm, Wrong)>,
 ) -> Result<HabitsPage, TaskError> {
-    let kept = ws.read(|snap| snap.get::<TaskRules>(()))?;
-    let (saved, rules) = (kept.is_some(), kept.unwrap_or_default());
-    let (form, wrong) = filled.unwrap_or_else(|| (TaskPreferencesForm::of(&rules), Wrong::none()));
+    let kept = ws.read(|snap| snap.get_rev::<TaskRules>(()))?;
+    let saved = kept.is_some();
+    let (rules, rev) = kept.unwrap_or_default();
+    let now = TaskPreferencesForm::of(&rules, rev);
+    let (form, wrong) = match filled {
+        Some((form, wrong)) if wrong.is_stale() => {
+            (TaskPreferencesForm { rev: now.rev, ..form }, wrong)
+        }
+        Some(filled) => filled,
+        None => (now, Wrong::none()),
+    };
     let choice = |one: &Delegation| {
         let hint = match one {
             Delegation::Reports => "They reach everyone else through their manager.",
@@ -127,7 +137,12 @@ pub async fn save(
 ) -> Result<Response, PageError> {
     let wrong = match form.read() {
         Ok(new) => {
-            match ws.write(&who, move |tx: &mut WriteTx<'_>| rules::set_rules(tx, new)).await {
+            let rev = form.rev.clone();
+            let set = move |tx: &mut WriteTx<'_>| -> Result<_, TaskError> {
+                check_rev::<TaskRules>(tx, (), &rev)?;
+                rules::set_rules(tx, new)
+            };
+            match ws.write(&who, set).await {
                 Ok(_) => {
                     return Ok(flash::say(&app, Flash::ok("Saved."), hx.go_to(&ws.url(HERE))));
                 }
@@ -136,6 +151,7 @@ pub async fn save(
         }
         Err(wrong) => wrong,
     };
+    let status = wrong.status();
     let page = page((&ws, &who), shell, Some((form, wrong)))?;
-    html::document(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    html::document(status, &page)
 }
