@@ -110,10 +110,13 @@ impl Wrong {
         self.is_stale
     }
 
-    /// The status of the redisplayed form.
+    /// The status of the redisplayed form. By 412, the script knows that it can send the form again.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        if self.is_stale { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
+        match self.is_stale {
+            true => StatusCode::PRECONDITION_FAILED,
+            false => StatusCode::UNPROCESSABLE_ENTITY,
+        }
     }
 
     /// An error of one field.

@@ -1,6 +1,8 @@
 // A form with data-saves has no button: each field is saved when it changes. The form is sent as a plain one and its
 // page is read from the answer, so that its handler is the same with and without script. The form takes over how it is
 // there now, and so do the elements that it names in data-also. What is refused stays typed, with the reason beside it.
+// A form that was changed elsewhere since it was drawn (HQ knows by its `rev`) is sent again as it is there now, with
+// what was changed here: two tabs never undo each other.
 // With hx-post, htmx sends the form.
 import htmx from "htmx.org";
 import { proveFirst } from "./prove.js";
@@ -8,6 +10,7 @@ import { asPage } from "./swap.js";
 import { toast } from "./toast.js";
 
 const SHOWN_MS = 2500;
+const TAKEN = "Someone else changed this meanwhile.";
 // The field that changed last, by form; what is being sent, and what has to be sent again.
 const changed = new WeakMap();
 const sending = new WeakMap();
@@ -77,6 +80,9 @@ function accept(field) {
   delete boxOf(field).dataset.keep;
 }
 
+/** The option of a select that HQ has. */
+const usual = ({ options }) => [...options].find((one) => one.defaultSelected) ?? options[0];
+
 /** What a form sends. Of fields that were refused HQ keeps what it has. */
 function bodyOf(form, without) {
   const body = new URLSearchParams(new FormData(form));
@@ -85,7 +91,7 @@ function bodyOf(form, without) {
       const had = [...form.elements].filter((one) => one.name === field.name && one.defaultChecked);
       body.delete(field.name);
       for (const { name, value } of had) body.append(name, value);
-    } else if (field.matches("select")) body.set(field.name, [...field.options].find((one) => one.defaultSelected)?.value ?? "");
+    } else if (field.matches("select")) body.set(field.name, usual(field)?.value ?? "");
     else body.set(field.name, field.defaultValue);
   }
   return body;
@@ -117,8 +123,11 @@ function dress(page) {
   if (is) document.head.append(is);
 }
 
-/** The form as HQ shows it now. What was typed stands in HQ's spelling; what is refused stays. */
-async function take(form, page, sent) {
+/**
+ * The form as HQ shows it now. What was typed stands in HQ's spelling; what is refused, or was changed since it was
+ * sent, stays. `mine` is what stood in the form then.
+ */
+async function take(form, page, mine) {
   for (const id of [form.id, ...(form.dataset.also ?? "").split(" ")]) {
     const [target, next] = [document.getElementById(id), page.getElementById(id)];
     if (target && next) await htmx.swap({ sourceElement: target, target, text: next.outerHTML, swap: "outerMorph" });
@@ -126,7 +135,11 @@ async function take(form, page, sent) {
   dress(page);
   for (const field of form.elements) {
     if (refused.has(field)) refuse(field, refused.get(field).words);
-    else if (field.matches("input, textarea") && !isTick(field) && field.value === sent.get(field.name)) field.value = field.defaultValue;
+    else if (isTick(field)) {
+      if (mine.getAll(field.name).includes(field.value) === field.checked) field.checked = field.defaultChecked;
+    } else if (field.value !== mine.get(field.name)) continue;
+    else if (field.matches("input, textarea")) field.value = field.defaultValue;
+    else if (field.matches("select") && usual(field)) usual(field).selected = true;
   }
 }
 
@@ -134,7 +147,34 @@ async function post(form, body) {
   const answer = await fetch(form.action, { method: "POST", body, headers: { accept: "text/html" }, keepalive: true });
   const page = asPage(await answer.text());
   const next = page.getElementById(form.id);
-  return { ok: answer.ok, url: answer.url, page, next, wrong: wrongs(page, next, answer.ok) };
+  return { ok: answer.ok, url: answer.url, page, next, isStale: answer.status === 412, wrong: wrongs(page, next, answer.ok) };
+}
+
+/** Their form with what was changed here; nothing if both have changed the same field. */
+function merged(form, sent, theirs) {
+  const fields = [...form.elements].filter((one) => one.name && one.matches("input, select, textarea"));
+  const [was, body] = [bodyOf(form, fields), new URLSearchParams(new FormData(theirs))];
+  const at = (one, name) => one.getAll(name).join("\n");
+  for (const name of new Set([...was.keys(), ...sent.keys()])) {
+    if (at(sent, name) === at(was, name)) continue;
+    if (![at(was, name), at(sent, name)].includes(at(body, name))) return;
+    body.delete(name);
+    for (const value of sent.getAll(name)) body.append(name, value);
+  }
+  return body;
+}
+
+/** Sends the form, and sends it again if it was changed elsewhere. */
+async function send(form, body) {
+  let answer = await post(form, body);
+  for (let tries = 0; answer.isStale && tries < 3; tries++) {
+    const page = asPage(await (await fetch(location.href, { headers: { accept: "text/html" } })).text());
+    const theirs = page.getElementById(form.id);
+    const next = theirs && merged(form, body, theirs);
+    if (!next) return { ...answer, theirs: theirs && page };
+    answer = await post(form, next);
+  }
+  return answer;
 }
 
 async function save(form) {
@@ -142,16 +182,13 @@ async function save(form) {
   if (!field?.isConnected) return;
   show(field, "busy");
   const others = refusedOf(form).filter((one) => one !== field && one.name !== field.name);
-  let sent = bodyOf(form, []);
+  const mine = bodyOf(form, []);
   let answer;
   try {
-    answer = await post(form, sent);
+    answer = await send(form, mine);
     if (!answer.wrong.size) others.forEach(accept);
-    else if (others.length) {
-      // It may be right, and only what was refused before is still wrong.
-      sent = bodyOf(form, others);
-      answer = await post(form, sent);
-    }
+    // It may be right, and only what was refused before is still wrong.
+    else if (others.length) answer = await send(form, bodyOf(form, others));
   } catch {
     show(field);
     if (!unsent.size) toast({ tone: "warn", text: "You’re offline. Your change will be sent when you reconnect." });
@@ -161,6 +198,14 @@ async function save(form) {
   if (new URL(answer.url).pathname.endsWith("/settings/prove")) {
     show(field);
     return proveFirst(form);
+  }
+  if (answer.isStale) {
+    // Theirs is shown, so that no later change of another field replaces it.
+    const words = field.matches("input, textarea") && !isTick(field) ? `${TAKEN} You entered “${field.value}”.` : TAKEN;
+    accept(field);
+    if (answer.theirs) await take(form, answer.theirs, mine);
+    refuse(field, words);
+    return announce(words);
   }
   if (!answer.next && answer.ok) return location.assign(answer.url);
   if (answer.wrong.size) {
@@ -174,7 +219,7 @@ async function save(form) {
     return announce([...answer.wrong.values()].join(" "));
   }
   accept(field);
-  await take(form, answer.page, sent);
+  await take(form, answer.page, mine);
   show(field, "done");
   announce("Saved");
 }

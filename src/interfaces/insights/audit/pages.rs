@@ -474,8 +474,11 @@ async fn keep(
         Err(error) => {
             let wrong = Wrong::of(&error)?;
             let mut page = page(&app, &ws, &who, shell, AuditParams::default()).await?;
-            let (status, now) = (wrong.status(), page.keeping.rev);
-            let rev = if wrong.is_stale() { now } else { form.rev };
+            let status = wrong.status();
+            let rev = match wrong.is_stale() {
+                true => page.keeping.rev.clone(),
+                false => form.rev.clone(),
+            };
             (page.keeping, page.wrong) = (KeepingForm { rev, ..form }, wrong);
             html::document(status, &page)
         }

@@ -360,7 +360,10 @@ fn redisplay(
 fn price(form: &ConnectionForm) -> Result<Option<(i64, i64)>, Wrong> {
     let bad = || {
         let example = format::plain_dollars(12_500_000);
-        Wrong::field("price", format!("enter both prices in dollars, such as {example}, or neither"))
+        Wrong::field(
+            "price",
+            format!("enter both prices in dollars, such as {example}, or neither"),
+        )
     };
     match (form.price_input.trim(), form.price_output.trim()) {
         ("", "") => Ok(None),
