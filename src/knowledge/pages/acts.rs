@@ -15,6 +15,7 @@ use store::{Read, WriteTx};
 use web::error::PageError;
 use web::extract::{Form, Path, Path2, Query};
 use web::file::{self as files, Show};
+use web::form::check_rev;
 use web::hx::Hx;
 use web::idempotency::{FormOnce, Once};
 use web::session::Person;
@@ -245,8 +246,10 @@ pub(super) async fn about(
     let mut patch = Patch::default();
     let mut agents: Vec<AgentId> = Vec::new();
     let mut encoding = None;
+    let mut rev = String::new();
     for (name, value) in pairs {
         match name.as_str() {
+            "rev" => rev = value,
             "scope" => patch.scope = value.parse().ok(),
             // ok: an invalid id is no agent that can be chosen.
             "agent" => agents.extend(value.parse::<AgentId>()),
@@ -267,7 +270,7 @@ pub(super) async fn about(
     if patch.scope.is_some() {
         patch.agents = Some(agents);
     }
-    let result = change(&ws, &who, id, (patch, encoding)).await;
+    let result = change(&ws, &who, (id, rev), (patch, encoding)).await;
     let flash = match result {
         Ok(_) => Flash::ok("Saved"),
         Err(error) if error.kind() == ProblemKind::Invalid => {
@@ -281,13 +284,17 @@ pub(super) async fn about(
 async fn change(
     ws: &Ws,
     who: &Person,
-    id: KnowledgeId,
+    (id, rev): (KnowledgeId, String),
     (mut patch, encoding): (Patch, Option<String>),
 ) -> Result<Item, KnowledgeError> {
     if let Some(name) = encoding {
         patch.encoding = Some(reading::chosen(ws, id, &name).await?);
     }
-    ws.write(who, move |tx| rules::change(tx, id, patch)).await
+    ws.write(who, move |tx| -> Result<_, KnowledgeError> {
+        check_rev::<Item>(tx, id, &rev)?;
+        rules::change(tx, id, patch)
+    })
+    .await
 }
 
 /// Query parameters of an upload. They are in the address because the files follow all other form fields.

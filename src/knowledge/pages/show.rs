@@ -19,6 +19,7 @@ use kernel::key::KeyBuf;
 use store::{Read, ReadExt as _};
 use web::error::PageError;
 use web::extract::{Path, Query};
+use web::form::rev_of;
 use web::format;
 use web::html::{self, SafeHtml};
 use web::hx::Hx;
@@ -169,6 +170,8 @@ pub(super) struct ShowPage {
     agents: Vec<AgentChoice>,
     folders: Vec<Choice>,
     tags: String,
+    /// Revision of the item.
+    rev: String,
     readers: super::Readers,
     uses: Vec<UseLine>,
     by: Face,
@@ -339,17 +342,10 @@ fn page(
             .map(|scope| Choice::new(scope.word(), scope.label(), *scope == item.scope))
             .collect(),
         full: full(&item),
-        agents: scene
-            .people
-            .agents()
-            .map(|agent| AgentChoice {
-                id: agent.id.to_string(),
-                face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
-                chosen: item.agents.contains(&agent.id),
-            })
-            .collect(),
+        agents: agents(scene, &item),
         folders: folders(&tree, &item),
         tags: item.tags.join(", "),
+        rev: rev_of::<Item>(read, item.id)?,
         readers: super::Readers::of(scene, &item),
         uses: uses::lines(scene, read, item.id)?,
         by: scene.people.actor(item.by),
@@ -483,6 +479,16 @@ fn full(item: &Item) -> Vec<Choice> {
         choices.push(Choice::new("no", "Title only", item.full == Some(false)));
     }
     choices
+}
+
+/// The agents to choose from.
+fn agents(scene: &ViewContext, item: &Item) -> Vec<AgentChoice> {
+    let agents = scene.people.agents().map(|agent| AgentChoice {
+        id: agent.id.to_string(),
+        face: Face::agent(&agent.name, &agent.emoji, &agent.slug),
+        chosen: item.agents.contains(&agent.id),
+    });
+    agents.collect()
 }
 
 /// The folders to choose from.
