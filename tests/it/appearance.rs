@@ -69,6 +69,63 @@ async fn a_persons_appearance_changes_pages_and_typed_dates_and_survives_a_resta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_page_sends_is_read_in_the_forms_in_which_it_was_drawn() {
+    let hq = TestHq::start().await;
+    let (mira, api) = (hq.owner(), hq.api().await);
+    let appearance = format!("{HOME}/settings/appearance");
+    let choose = async |date: &str, number: &str| {
+        let saved = mira.form(&appearance, &[("date", date), ("number", number)]).await;
+        assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    };
+    choose("day_first", "point").await;
+    let made = api.post("/api/v1/tasks", &json!({ "title": "Far away" })).await;
+    let task = made.json()["key"].as_str().expect("a key").to_owned();
+    let task_page = format!("{HOME}/tasks/{task}");
+    let usage = format!("{HOME}/settings/usage");
+    let forms = mira.get(&task_page).await.attr("#m-due [name=_forms]", "value");
+    assert_eq!(forms, "day_first.point");
+    assert_eq!(mira.get(&usage).await.attr("#workspace-limits [name=_forms]", "value"), forms);
+
+    // Another tab chooses other forms before these pages are sent.
+    choose("month_first", "comma").await;
+    let due = [("_forms", &*forms), ("due", "03/04/2031")];
+    let moved = mira.form(&format!("{task_page}/due"), &due).await;
+    assert!(!moved.status.is_client_error(), "{}", moved.text);
+    let found = api.get(&format!("/api/v1/tasks/{task}")).await.json();
+    assert!(found["due_at"].as_str().expect("a moment").starts_with("2031-04-03"), "{found}");
+    let limits = [("_forms", &*forms), ("month", "1.250,50"), ("run", "12,5")];
+    let saved = mira.form(&usage, &limits).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    let page = mira.get(&usage).await;
+    assert_eq!(page.attr("#f-month", "value"), "1250.50");
+    assert_eq!(page.attr("#f-run", "value"), "12.50");
+
+    // A comma that could be a decimal separator is no separator of thousands.
+    let general = mira.get(&format!("{HOME}/settings/general")).await;
+    let value = |field: &str| general.attr(&format!("#general [name={field}]"), "value");
+    let zone = general.attr("#f-zone [selected]", "value");
+    let (name, emoji, task_key) = (value("name"), value("emoji"), value("task_key"));
+    for typed in ["12,50", "1,2345", ",50"] {
+        let refused = mira.form(&usage, &[("month", typed), ("run", "")]).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
+        assert!(refused.text_of("#f-month-says").contains("12.50"), "{typed}");
+        let form = [
+            ("name", &*name),
+            ("emoji", &*emoji),
+            ("task_key", &*task_key),
+            ("zone", &*zone),
+            ("budget", typed),
+            ("run_cap", "5"),
+        ];
+        let refused = mira.form(&format!("{HOME}/settings/general"), &form).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
+        assert!(refused.text_of("#f-budget-says").contains("2.50"), "{typed}");
+    }
+    assert_eq!(mira.get(&usage).await.attr("#f-month", "value"), "1250.50");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_word_is_refused_and_nothing_is_saved() {
     let hq = TestHq::start().await;
     let mira = hq.owner();
