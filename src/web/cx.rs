@@ -252,8 +252,9 @@ async fn prepared(request: Request, app: App) -> Result<Cx, Failure> {
             whole.headers_mut().clone_from(&parts.headers);
             *whole.extensions_mut() = parts.extensions.clone();
             let sent = extract::body(whole, &()).await.map_err(|error| error.0)?;
-            let rest = match appearance::as_drawn(&sent) {
-                Cow::Owned(rest) if !is_api(parts.uri.path()) => Some(rest),
+            let is_form = !is_api(parts.uri.path());
+            let rest = match is_form.then(|| appearance::as_drawn(&sent)) {
+                Some(Cow::Owned(rest)) => Some(rest),
                 _ => None,
             };
             rest.map_or(sent, Bytes::from)
