@@ -117,7 +117,10 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("change", ({ target }) => {
   if (!target.matches("[data-calendar]") || !target.value) return;
   const field = target.previousElementSibling;
-  field.value = dayText(new Date(`${target.value}T12:00`));
+  // A form that was drawn otherwise than this page reads at least this.
+  const drawn = field.form?.querySelector("[name=_forms]")?.value.split(".")[0];
+  const isOther = drawn && drawn !== (document.documentElement.dataset.date || "words");
+  field.value = isOther ? target.value : dayText(new Date(`${target.value}T12:00`));
   target.value = "";
   field.dispatchEvent(new Event("input", { bubbles: true }));
 });

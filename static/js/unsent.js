@@ -66,7 +66,8 @@ document.addEventListener("click", ({ target }) => {
 addEventListener("pagehide", () => all().forEach((form) => typed.has(form) && hold(form, { left: true })));
 
 /**
- * Fills a form as it was. What is hidden says which revision was read: without one it is HQ's to say. What another
+ * Fills a form as it was. What is hidden says which revision was read: without one it is HQ's to say, except for the
+ * forms in which days and numbers were typed. What another
  * address asks for was chosen later than what was typed.
  */
 function fill(form, { pairs: kept, asked: was }) {
@@ -80,7 +81,7 @@ function fill(form, { pairs: kept, asked: was }) {
     const n = seen.get(name) ?? 0;
     seen.set(name, n + 1);
     const field = form.querySelectorAll(`[name="${CSS.escape(name)}"]`)[n];
-    if (!field || asked.has(name) || field.matches(UNKEPT) || (field.type === "hidden" && !whole)) continue;
+    if (!field || asked.has(name) || field.matches(UNKEPT) || (field.type === "hidden" && !whole && name !== "_forms")) continue;
     if (field.matches("select") && ![...field.options].some((option) => option.value === value)) continue;
     const fold = value && field.matches("input, textarea") && value !== field.defaultValue && field.closest("details");
     if (fold) fold.open = true;
