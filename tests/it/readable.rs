@@ -111,6 +111,9 @@ async fn scene() -> (TestHq, ModelServer) {
     (hq, model)
 }
 
+/// Values that stand for no part of something.
+const WORDS: [&str; 6] = ["ada", "R-1", "runs", "invites", "connections", "-"];
+
 /// Values for path parameters.
 fn names(hq: &TestHq) -> Vec<String> {
     let run = work::run(hq, "R-1");
@@ -131,20 +134,23 @@ fn names(hq: &TestHq) -> Vec<String> {
             ids
         })
         .collect();
-    let fixed = ["ada", "R-1", "1", "runs", "invites", "connections", "-"];
-    let mut all: Vec<String> = fixed.map(str::to_owned).to_vec();
-    all.extend([run.id.to_string(), run.session.to_string()]);
+    let mut all = vec!["1".to_owned(), run.id.to_string(), run.session.to_string()];
     all.extend(ids);
+    all.extend(WORDS.map(str::to_owned));
     all
 }
 
-/// All addresses of a route, with each value for each parameter.
+/// All addresses of a route: each value for its first parameter, and those that a part of something can have for the
+/// others.
 fn addresses(path: &str, names: &[String]) -> Vec<String> {
     let mut all = vec![String::new()];
+    let mut values = names;
     for part in path.split('/').skip(1) {
         let choices: Vec<String> = match part {
             "{ws}" => vec!["marlow-cargo".to_owned()],
-            part if part.starts_with('{') => names.to_vec(),
+            part if part.starts_with('{') => {
+                std::mem::replace(&mut values, &names[..names.len() - WORDS.len()]).to_vec()
+            }
             part => vec![part.to_owned()],
         };
         all = all.iter().flat_map(|s| choices.iter().map(move |c| format!("{s}/{c}"))).collect();

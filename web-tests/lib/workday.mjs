@@ -8,7 +8,7 @@ const LONG_WORK = { timeout: 60_000 };
 
 export const PRICES = 'Compare early-return fees of four cargo-bike firms';
 export const LONG =
-  'Re-read the whole of the framework agreement with Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft and list each clause that names a fee, a term or a penalty';
+  'Re-read the whole framework agreement with Hansen & Kröger and list each clause that names a fee, a term or a penalty';
 
 const QUOTES = 'firm,one,five,ten,end\nVelolease,189,172,159,2 rates\nPedalo,205,184,169,?\nLastenrad Nord,179,179,165,?\nCargoHub,219,198,188,none\n';
 const NOTES = `# Leasing fees
@@ -100,7 +100,7 @@ export function tellStories(model) {
   );
   // The same call again and again.
   model.tell(/Find the lost invoice/, ...Array.from({ length: 40 }, () => ({ thinks: 'Perhaps it is there now.', calls: [['search', { query: 'invoice 2025-1187' }]] })));
-  model.tell(/framework agreement/, { thinks: 'A very long name.', calls: [['work_fail', { reason: 'The agreement is not in my folder and not on the task. I need the file; its name would be something like Rahmenvertrag-Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft-2026-final-final.pdf.' }]] });
+  model.tell(/framework agreement/, { thinks: 'A very long name.', calls: [['work_fail', { reason: 'The agreement is not in my folder and not on the task. I need the file; its name is probably framework-agreement-2026-final.pdf.' }]] });
   // No word of what became of it.
   model.tell(/Tidy the shelf/, { says: 'I have looked at it.' }, { says: 'It is tidy, I think.' });
 

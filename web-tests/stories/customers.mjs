@@ -408,7 +408,7 @@ export function tell(given) {
     await over(context);
   });
 
-  test('Every page of customers is accessible in both themes and at two widths', async () => {
+  test('Pages of customers are accessible in states that the demo company does not show', async () => {
     const { browser, server, signedIn, place } = given;
     const { context, page } = await opened();
     const contact = await send(page, '/contacts', { name: 'Piet Hansen', title: 'Head of logistics', stage: 'proposal', organization: 'Hansen & Kröger', owner: 'me', tags: 'north', notes: 'Calls **early**.' });
@@ -432,9 +432,9 @@ export function tell(given) {
     await over(context);
     const paths = ['/suggestions', '/contacts', '/contacts?layout=board', '/contacts?layout=cards', '/contacts?q=nobody-is-called-so', '/contacts/new', '/organizations', '/organizations/new', '/collections', '/settings/fields?of=contacts'];
     const pages = [...paths.map((path) => place + path), contact, organization, bikes, `${bikes}/new`, record];
-    const looks = [WIDE, PHONE].flatMap((size) => ['light', 'dark'].map((theme) => ({ size, theme })));
     const remarks = [];
-    for (const look of looks) {
+    // suites/pages.mjs has all four combinations; these are the states that the demo company does not show.
+    for (const look of [{ theme: 'light', size: WIDE }, { theme: 'dark', size: PHONE }]) {
       const seen = await newContext(browser, server, { ...look, storageState: signedIn });
       const one = await seen.newPage();
       for (const path of pages) {

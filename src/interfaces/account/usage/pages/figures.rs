@@ -114,6 +114,14 @@ fn unspent(sum: i64, is_present: bool) -> &'static str {
     }
 }
 
+/// An amount; empty for zero.
+fn unless_zero(micros: i64) -> String {
+    match micros {
+        0 => String::new(),
+        micros => format::money(micros),
+    }
+}
+
 pub(super) fn view(ws: &Ws, snap: &Snap<'_>, params: &SpanParams) -> Result<View, StoreError> {
     let now = ws.app.clock.now();
     let today = day_in(now, &daily::zone(snap)?);
@@ -181,10 +189,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, params: &SpanParams) -> Result<View
         unspent: unspent(spent + report.total.list_micros + reserved, is_present),
         spent: format::money(spent),
         spent_note: format::count(u64::from(past), "day", "days"),
-        list: match report.total.list_micros {
-            0 => String::new(),
-            micros => format::money(micros),
-        },
+        list: unless_zero(report.total.list_micros),
         forecast: forecast.map_or_else(String::new, format::money),
         forecast_note: match budget {
             Some(budget) => format!("of {} budget", format::limit(budget)),
@@ -196,10 +201,7 @@ pub(super) fn view(ws: &Ws, snap: &Snap<'_>, params: &SpanParams) -> Result<View
             Kind::Month(_) => "same day".to_owned(),
             Kind::Today | Kind::Last(_) | Kind::Between => "just before".to_owned(),
         },
-        reserved: match (is_present, reserved) {
-            (true, 1..) => format::money(reserved),
-            _ => String::new(),
-        },
+        reserved: unless_zero(if is_present { reserved } else { 0 }),
         unmetered: unmetered_words(ws, snap, report.total.unpriced)?,
         chart: drawn(span, past, &report, by, of),
         of,
