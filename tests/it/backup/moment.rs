@@ -338,7 +338,7 @@ async fn agents_files_go_back_to_the_moment_and_later_versions_stay_in_their_his
     let subjects: Vec<_> = ada.iter().filter_map(|one| one.message.lines().next()).collect();
     let back = format!("Restore the files of {moment}");
     let keep = format!("Keep what was not committed before the restore to {moment}");
-    assert_eq!(subjects, [&*back, &*keep, "memory: Change MEMORY.md by hand"]);
+    assert_eq!(subjects, [&*back, &*keep, "memory: Change MEMORY.md manually"]);
     let kept = |path| git.read_file(&At::Commit(ada[1].id), path).expect("a commit");
     assert_eq!(kept("MEMORY.md").expect("a file").bytes, b"Mira likes coffee\n");
     assert_eq!(kept("draft.md").expect("a file").bytes, b"in no commit yet");
