@@ -160,7 +160,11 @@ export function tell(given) {
   test('A browser at a desk gets push messages and stores no pages', async () => {
     const { browser, server, signedIn, place } = given;
     const context = await newContext(browser, server, { storageState: signedIn });
-    await context.grantPermissions(['notifications']);
+    // Chromium without a window always denies notifications.
+    await context.addInitScript(() => {
+      Object.defineProperty(Notification, 'permission', { get: () => 'granted' });
+      Notification.requestPermission = async () => 'granted';
+    });
     const page = await context.newPage();
     await page.goto(`${place}/settings/notifications`);
     await page.getByRole('button', { name: 'Turn on in this browser' }).click();

@@ -252,6 +252,8 @@ export function tell(given) {
     await holds(`| Part |  | Price |\n| :${'-'.repeat(9)} | ${'-'.repeat(10)} | ${'-'.repeat(29)}: |\n| Chain |  | 24 |\n`);
     await act('Delete column');
     await holds(sized(20, 30));
+    // Nothing is selected, so what is typed replaces nothing.
+    assert.equal(await page.evaluate(() => getSelection().isCollapsed), true);
     await act('Reset widths');
     await holds('| Part | Price |\n| :-- | --: |\n| Chain | 24 |\n');
     assert.equal(await editor.locator('col').count(), 0);

@@ -24,13 +24,12 @@ function fit(shares) {
   return made;
 }
 
-/** Adds to an editor what sets widths; `tableMenu` is its menu of a table. */
-export function columns(tableMenu) {
+/** Adds to an editor what sets widths; `tableMenu` is its menu of a table; `report` tells a screen reader what happened. */
+export function columns(tableMenu, report) {
   const { editor, view, menu } = tableMenu;
   const { host } = editor;
   const handle = element("div", { class: "rich-column", hidden: true, "aria-hidden": "true" });
-  const status = element("span", { class: "vh", role: "status" });
-  host.append(handle, status);
+  host.append(handle);
 
   const set = ({ pos }, widths) => view.dispatch(view.state.tr.setNodeAttribute(pos, "widths", widths));
 
@@ -42,7 +41,7 @@ export function columns(tableMenu) {
     widths[left] += step;
     widths[left + 1] -= step;
     set(at, widths);
-    status.textContent = `Column ${said + 1}: ${(widths[said] * 100) / SIGNS}%`;
+    report(`Column ${said + 1}: ${(widths[said] * 100) / SIGNS}%`);
   };
 
   /* Makes the column of the cursor wider, the last one at the cost of the one before it. */

@@ -9,8 +9,8 @@ const STEPS = { ArrowUp: -1, ArrowDown: 2 };
 const PUT_IN = ["Table", "Divider"];
 let count = 0;
 
-/** Adds the handle to an editor. `inserts` gives the blocks behind a /. */
-export function handle(editor, inserts) {
+/** Adds the handle to an editor. `inserts` gives the blocks behind a /; `report` tells a screen reader what happened. */
+export function handle(editor, inserts, report) {
   const { host, view, box } = editor;
   const id = `rich-block-${(count += 1)}`;
   const looks = { type: "button", class: "btn rich-handle", "data-kind": "ghost", "data-size": "s", "data-icon": true, hidden: true };
@@ -18,8 +18,7 @@ export function handle(editor, inserts) {
   const button = element("button", { ...looks, ...opens }, icon("updown"));
   const menu = element("div", { class: "menu", popover: true, id, role: "menu", "aria-label": NAME });
   const mark = element("div", { class: "rich-line", hidden: true, "aria-hidden": "true" });
-  const status = element("span", { class: "vh", role: "status" });
-  host.append(button, menu, mark, status);
+  host.append(button, menu, mark);
   // The element of the block that the handle is beside, and where it was taken hold of.
   let block;
   let from;
@@ -45,7 +44,7 @@ export function handle(editor, inserts) {
       tr.setSelection(constructor.fromJSON(tr.doc, { anchor: anchor + place - start, head: head + place - start }));
     }
     view.dispatch(tr.scrollIntoView());
-    status.textContent = `Block ${gap < index ? gap + 1 : gap} of ${doc().childCount}`;
+    report(`Block ${gap < index ? gap + 1 : gap} of ${doc().childCount}`);
   };
 
   const copy = (index) => view.dispatch(view.state.tr.insert(startOf(index + 1), doc().child(index)).scrollIntoView());

@@ -16,10 +16,11 @@ function placeOf(table, pos, row, column) {
   return pos + 1 + size(table, row) + 1 + size(table.child(row), column) + 1;
 }
 
-function go(tr, table, pos, row, column) {
+/* Leads to the end of a cell, or selects what it holds. */
+function go(tr, table, pos, row, column, selects = false) {
   const at = placeOf(table, pos, row, column);
-  const { size } = table.child(row).child(column).content;
-  return tr.setSelection(TextSelection.create(tr.doc, at, at + size)).scrollIntoView();
+  const end = at + table.child(row).child(column).content.size;
+  return tr.setSelection(TextSelection.create(tr.doc, selects ? at : end, end)).scrollIntoView();
 }
 
 /* A command that makes other rows of the rows, and says where the cursor is then; no rows are no table. */
@@ -99,7 +100,7 @@ export const nextCell = (step) => (state, dispatch) => {
   const width = at.rows[0].length;
   const next = at.row * width + at.column + step;
   if (next >= width * at.rows.length) return nextFirst(state, dispatch);
-  if (0 <= next) dispatch?.(go(state.tr, at.table, at.pos, Math.floor(next / width), next % width));
+  if (0 <= next) dispatch?.(go(state.tr, at.table, at.pos, Math.floor(next / width), next % width, true));
   return true;
 };
 
@@ -109,7 +110,7 @@ export const nextRow = (state, dispatch) => {
   if (!at) return false;
   const { table, pos, rows, row, column } = at;
   if (row + 1 < rows.length) {
-    dispatch?.(go(state.tr, table, pos, row + 1, column));
+    dispatch?.(go(state.tr, table, pos, row + 1, column, true));
     return true;
   }
   if (row < 2 || table.lastChild.textContent) return addRow(1)(state, dispatch);
