@@ -53,7 +53,7 @@ impl WriteTool for NotifyOwner {
         let body = args.body.unwrap_or_default();
         let notice = rules::tell_owner(tx, cx.agent, task, (&args.title, &body))?;
         Ok(ToolOutput::text(match notice {
-            true => "Told.",
+            true => "Sent.",
             false => "Not sent: no one has these notifications turned on.",
         }))
     }
