@@ -63,7 +63,7 @@ impl<S: Sync> FromRequestParts<S> for Viewer {
 /// Name of the hidden form field with the forms in which a page was drawn ([`crate::fields::drawn`]), and `=`.
 const DRAWN: &[u8] = b"_forms=";
 
-/// Reads the rest of the request in the forms in which its page was drawn: meanwhile, the person may have chosen others
+/// Switches the rest of the request to the forms in which its page was drawn, because the person may have changed them
 /// in another tab. Returns the body without the hidden field.
 pub(crate) fn as_drawn(body: &[u8]) -> Cow<'_, [u8]> {
     let pairs = || body.split(|byte| *byte == b'&');
@@ -77,7 +77,7 @@ pub(crate) fn as_drawn(body: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(rest.join(&b'&'))
 }
 
-/// Reads the rest of the request in the forms of a field of a form with files, if it is the hidden one.
+/// Like [`as_drawn`] for one field of a form with files. Returns `true` if it is the hidden field.
 pub(crate) fn is_drawn(name: &str, value: &str) -> bool {
     let is_it = DRAWN.strip_suffix(b"=").is_some_and(|drawn| drawn == name.as_bytes());
     if let Some(forms) = Forms::of_page(value).filter(|_| is_it) {

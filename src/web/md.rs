@@ -1,9 +1,10 @@
 //! Renders Markdown to safe HTML.
 //!
 //! Supports tables, task lists, strike-through, autolinks, footnotes, formulas, captions and widths of pictures, and
-//! widths of table columns. Raw HTML is escaped and shown as typed. Headings move one level down, below the page heading. External images become
-//! links, because a page loads nothing from third parties; images in task files are shown. Words such as `MC-142` and
-//! `@ada` become links if the caller knows them. The output is sanitised with an allowlist of tags.
+//! widths of table columns. Raw HTML is escaped and shown as typed. Headings move one level down, below the page
+//! heading. External images become links, because a page loads nothing from third parties; images in task files are
+//! shown. Words such as `MC-142` and `@ada` become links if the caller knows them. The output is sanitised with an
+//! allowlist of tags.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;

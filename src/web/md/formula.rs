@@ -165,7 +165,7 @@ fn framed(html: &str) -> String {
     format!("<span class=\"formula\" tabindex=\"0\">{html}</span>")
 }
 
-/// A formula in a line of text. One that may be wide scrolls by itself, so it must be focusable by keyboard.
+/// A formula in a line of text. A wide one has its own scrollbar, so it must be focusable by keyboard.
 fn in_line(tex: &str, html: &str) -> String {
     let is_wide = SHORT < tex.len() || SPACES.iter().any(|word| tex.contains(word));
     let focus = if is_wide { " tabindex=\"0\"" } else { "" };
@@ -280,7 +280,7 @@ mod tests {
         for wrong in ["", "em", "infem", "1e9px", "1vw", "100"] {
             assert_eq!(limited(wrong), None, "{wrong}");
         }
-        // A wide formula in a line scrolls by itself.
+        // A wide formula in a line has its own scrollbar.
         let wide = format!("So $x{}$ it is.", "+x".repeat(50));
         for (text, focus) in [("So $x^2$ it is.", ""), (wide.as_str(), " tabindex=\"0\"")] {
             let (html, span) =

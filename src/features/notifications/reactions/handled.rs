@@ -69,9 +69,8 @@ pub(super) fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), Notificat
     }
 }
 
-/// What the actor of an event has dealt with: the subject, and the kinds of notifications about it. A comment shows that
-/// its author has read the discussion; another change of a task, which may be a drag or a script, only that its state
-/// is known.
+/// The subject of an event and the kinds of notifications that its actor no longer needs. Whoever comments has read the
+/// discussion. Any other change of a task, which may be a drag or a script, proves only that its state is known.
 fn acted_on(
     tx: &WriteTx<'_>,
     event: &Event,
