@@ -1,0 +1,9 @@
+//! Markdown for messengers: chunks within a platform's limit, and each platform's form of them.
+
+/// A messenger whose formatting is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    Telegram,
+    Discord,
+    Slack,
+}

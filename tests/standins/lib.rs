@@ -1,0 +1,3 @@
+//! Servers that answer like messengers, for tests.
+
+pub mod telegram;

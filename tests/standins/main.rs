@@ -1,0 +1,3 @@
+//! Runs a stand-in for clients of other languages.
+
+fn main() {}
