@@ -17,6 +17,8 @@ pub type Values = Map<String, Value>;
 const LINE: usize = 300;
 /// Default maximum length of a multi-line text, in characters.
 const LONG: usize = 20_000;
+/// Maximum length of a secret value.
+const SECRET: usize = 4_000;
 /// Maximum number of unknown names listed in an error.
 const MOST_UNKNOWN: usize = 20;
 /// Maximum size of a JSON value, in bytes.
@@ -31,6 +33,8 @@ pub enum InputKind {
     Line,
     /// Multi-line Markdown.
     Long,
+    /// A token or password, which is never shown again. Used by operations.
+    Secret,
     /// Boolean.
     Flag,
     /// An integer between these bounds, both inclusive.
@@ -130,6 +134,7 @@ impl Input {
             self.kind,
             InputKind::Line
                 | InputKind::Long
+                | InputKind::Secret
                 | InputKind::Emoji
                 | InputKind::Url
                 | InputKind::Email
@@ -145,6 +150,7 @@ impl Input {
         match (self.max, self.kind) {
             (0, InputKind::Long) => LONG,
             (0, InputKind::Emoji) => 12,
+            (0, InputKind::Secret) => SECRET,
             (0, _) => LINE,
             (max, _) => max,
         }
@@ -253,7 +259,7 @@ impl Field {
                 let fits = value.as_i64().is_some_and(|number| (least..=most).contains(&number));
                 (!fits && !value.is_null()).then(|| between(least, most))
             }
-            InputKind::Line | InputKind::Long | InputKind::Emoji => {
+            InputKind::Line | InputKind::Long | InputKind::Emoji | InputKind::Secret => {
                 let length = value.as_str().map_or(0, |text| text.chars().count());
                 (limit < length).then(|| format!("Use at most {limit} characters."))
             }
@@ -268,6 +274,7 @@ impl Field {
             _ if input.required => Err(Unfit::Value(self.missing())),
             InputKind::Line
             | InputKind::Long
+            | InputKind::Secret
             | InputKind::Emoji
             | InputKind::Url
             | InputKind::Email
@@ -308,9 +315,9 @@ impl Field {
                 }
                 number
             }
-            InputKind::Line | InputKind::Long | InputKind::Emoji => {
+            InputKind::Line | InputKind::Long | InputKind::Emoji | InputKind::Secret => {
                 let text = match input.kind {
-                    InputKind::Long => text()?.replace("\r\n", "\n").trim().to_owned(),
+                    InputKind::Long | InputKind::Secret => text()?.replace("\r\n", "\n").trim().to_owned(),
                     _ => one_line(text()?),
                 };
                 if text.is_empty() {

@@ -112,8 +112,12 @@ pub(crate) fn controls(
         found.map(|one| one.message.clone()).unwrap_or_default()
     };
     let control = |field: &'static Field| {
-        let value = text_in(form, field.key).to_owned();
         let input = &field.input;
+        let value = match input.kind {
+            // Never sent back to the browser.
+            InputKind::Secret => String::new(),
+            _ => text_in(form, field.key).to_owned(),
+        };
         let (kind, choices) = match input.kind {
             InputKind::Long => ("long", Vec::new()),
             InputKind::Flag => ("flag", Vec::new()),
@@ -145,6 +149,7 @@ pub(crate) fn controls(
             InputKind::Count(..) => ("number", Vec::new()),
             InputKind::Url => ("url", Vec::new()),
             InputKind::Email => ("email", Vec::new()),
+            InputKind::Secret => ("password", Vec::new()),
             _ => ("text", Vec::new()),
         };
         let is_other = value == OTHER && kind == "colour";

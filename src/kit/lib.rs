@@ -181,6 +181,8 @@ pub struct Page {
     pub live: fn() -> Vec<&'static str>,
     /// The effect of a deletion, for the confirmation.
     pub delete: &'static str,
+    /// Pages shown as tabs: plural and label. Only the first is in the settings menu. Empty for a page of its own.
+    pub tabs: &'static [(&'static str, &'static str)],
 }
 
 /// A row in the list of a settings page.

@@ -13,7 +13,7 @@ use web::cx::{Cx, sync};
 use web::error::Failure;
 use web::form::EditConflict;
 use web::live::Live;
-use web::parts::Choice;
+use web::parts::{Choice, Tab};
 use web::routes::Routes;
 use web::shell::{Flash, Shell};
 use web::{flash, html};
@@ -98,6 +98,7 @@ struct NounPage {
     one: &'static str,
     many: &'static str,
     delete_text: &'static str,
+    tabs: Vec<Tab>,
     live: Live,
     rows: Vec<RowLine>,
     next: String,
@@ -200,7 +201,8 @@ fn view(
     };
     Ok(NounPage {
         shell,
-        here: noun.plural,
+        here: page.tabs.first().map_or(noun.plural, |(plural, _)| plural),
+        tabs: tabs(noun, page, cx),
         plural: noun.plural,
         title: page.title,
         about: noun.about,
@@ -214,6 +216,18 @@ fn view(
         form,
         ops,
     })
+}
+
+fn tabs(noun: &Noun, page: &Page, cx: &Cx) -> Vec<Tab> {
+    let tab = |(plural, label): &(&str, &str)| Tab {
+        label: (*label).to_owned(),
+        href: cx.ws.url(&format!("settings/{plural}")),
+        icon: "",
+        count: None,
+        count_label: String::new(),
+        current: *plural == noun.plural,
+    };
+    page.tabs.iter().map(tab).collect()
 }
 
 /// A stored record with its computed fields.
@@ -340,6 +354,9 @@ fn choices_of_records(
     cx: &Cx,
     but: Option<&[u8]>,
 ) -> Vec<Choice> {
+    if word == "agent" {
+        return choices_of_agents(read, now);
+    }
     let Some(noun) = registry::all().find(|noun| noun.entity.word == word) else {
         return Vec::new();
     };
@@ -354,6 +371,16 @@ fn choices_of_records(
         Choice::new(id, (noun.entity.title)(&one.record), is_now)
     };
     others.map(choice).collect()
+}
+
+fn choices_of_agents(read: &dyn Read, now: &str) -> Vec<Choice> {
+    // ok: unreadable agents are not offered; submitting the form reports the error.
+    let all = features::agents::queries::all(read).unwrap_or_default();
+    let choice = |agent: features::agents::model::Agent| {
+        let is_now = agent.slug == now;
+        Choice::new(agent.slug, agent.name, is_now)
+    };
+    all.into_iter().filter(|agent| agent.archived_at.is_none()).map(choice).collect()
 }
 
 /// Creates or changes a record. A rejected form is redisplayed with the submitted values.

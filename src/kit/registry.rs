@@ -17,7 +17,11 @@ pub fn all() -> impl Iterator<Item = &'static Noun> + Clone {
     ALL.get().copied().unwrap_or_default().iter().copied()
 }
 
-/// Settings pages of nouns: URL word and title.
+/// Settings pages of nouns for the menu: URL word and title. Of pages shown as tabs, only the first is listed.
 pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
-    all().filter_map(|noun| Some((noun.plural, noun.page?.title)))
+    all().filter_map(|noun| {
+        let page = noun.page.as_ref()?;
+        let is_first = page.tabs.first().is_none_or(|(plural, _)| *plural == noun.plural);
+        is_first.then_some((noun.plural, page.title))
+    })
 }

@@ -94,6 +94,12 @@ const GROUPS: [(&str, &[SettingsEntry]); 5] = [
                 "bolt",
                 "models providers keys api openai anthropic default thinking fallback",
             ),
+            entry(
+                "channels",
+                "Channels",
+                "chat",
+                "telegram discord slack messenger bot pairing rooms routes deliveries phone",
+            ),
             entry("secrets", "Secrets", "key", "passwords tokens variables environment vault"),
             entry(
                 "usage",

@@ -87,6 +87,7 @@ pub static BOATS: Noun = Noun {
         row: Row::plain,
         live: Vec::new,
         delete: "It leaves the harbour.",
+        tabs: &[],
     }),
     ..Noun::of(&BOAT, "boats", "The boats of the harbour and who sails them.")
 };

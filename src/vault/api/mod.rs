@@ -214,8 +214,15 @@ async fn make(
     once: Once,
     Json(body): Json<NewBody>,
 ) -> Result<(StatusCode, Json<SecretView>), ApiError> {
-    if body.category == Some(Category::Channel) {
-        let words = "There are no channels yet, so nothing would use the value.";
+    let words = match body.category {
+        Some(Category::Channel) => Some(
+            "Connect the channel in Settings → Channels, with `hq channel connect` or POST \
+             /api/v1/channels/connect. It stores its own token.",
+        ),
+        Some(Category::Integration) => Some("No connector reads such a secret. Leave this out."),
+        Some(Category::User) | None => None,
+    };
+    if let Some(words) = words {
         return Err(VaultError::field("category", words).into());
     }
     values::ask(body.value.text(), body.plain, body.ordinary)?;

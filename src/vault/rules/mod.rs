@@ -12,9 +12,9 @@ pub use import::{Entry, Existing, ImportOptions, Verdict, fine, import, judge};
 pub use masks::{add_mask, remove_mask};
 pub use receipts::{confirmed, sent_to};
 pub use renewal::remind;
-pub use secrets::{NewSecret, Patch, change, create, remove, restore, sweep};
+pub use secrets::{NewSecret, Patch, change, create, remove, remove_of_channel, restore, sweep};
 pub use uses::{Used, used};
-pub use value::{put_back, set_value};
+pub use value::{put_back, set_value, set_value_of_channel};
 
 /// Hours in which a former value can be put back.
 const FORMER_HOURS: i64 = 24;

@@ -104,6 +104,7 @@ pub fn create(tx: &mut WriteTx<'_>, new: NewSecret) -> Result<Secret, VaultError
 /// A removed secret, invalid input, or a variable that is taken in this scope.
 pub fn change(tx: &mut WriteTx<'_>, id: SecretId, patch: Patch) -> Result<Secret, VaultError> {
     let old = there(tx, id)?;
+    not_of_channel(&old)?;
     let new = checked(tx, &old, patch)?;
     if new == old {
         return Ok(old);
@@ -112,6 +113,17 @@ pub fn change(tx: &mut WriteTx<'_>, id: SecretId, patch: Patch) -> Result<Secret
     tx.put(&new)?;
     tx.emit(SECRET.changed(&old, &new));
     Ok(new)
+}
+
+/// Rejects the token of a channel: only the channel may change it, since it must check it first.
+pub(super) fn not_of_channel(secret: &Secret) -> Result<(), VaultError> {
+    match secret.category {
+        Category::Channel => Err(VaultError::Refused(format!(
+            "{} belongs to a channel; change it in Settings → Channels",
+            secret.key
+        ))),
+        Category::User | Category::Integration => Ok(()),
+    }
 }
 
 /// A secret that is not removed.
@@ -214,6 +226,10 @@ fn misfit(tx: &WriteTx<'_>, old: &Secret, scope: &Scope) -> Result<Option<FieldE
             return Ok((!is_let_in).then(|| FieldError::new("gateway", words)));
         }
     };
+    // No agent uses the tokens of a channel.
+    if agents.is_empty() && old.category == Category::Channel {
+        return Ok(None);
+    }
     if agents.is_empty() || MOST_AGENTS < agents.len() {
         return wrong("Choose 1 to 100 agents.");
     }
@@ -231,6 +247,15 @@ fn misfit(tx: &WriteTx<'_>, old: &Secret, scope: &Scope) -> Result<Option<FieldE
 
 /// Removes a secret: no agent has it any more. It can be restored for a week.
 pub fn remove(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
+    not_of_channel(&there(tx, id)?)?;
+    remove_of_channel(tx, id)
+}
+
+/// Removes a secret, also the token of a channel.
+///
+/// # Errors
+/// If it is removed already.
+pub fn remove_of_channel(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
     let old = there(tx, id)?;
     let new = Secret { removed_at: Some(tx.now()), ..old.clone() };
     tx.put(&new)?;

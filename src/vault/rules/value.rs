@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use store::WriteTx;
 
 use super::FORMER_HOURS;
-use super::secrets::there;
+use super::secrets::{not_of_channel, there};
 use crate::cards::SECRET;
 use crate::error::VaultError;
 use crate::model::{Former, Secret, SecretId, Value};
@@ -16,6 +16,19 @@ use crate::values::NewValue;
 /// # Errors
 /// If the secret is removed.
 pub fn set_value(
+    tx: &mut WriteTx<'_>,
+    id: SecretId,
+    value: NewValue,
+) -> Result<Secret, VaultError> {
+    not_of_channel(&there(tx, id)?)?;
+    set_value_of_channel(tx, id, value)
+}
+
+/// Replaces the value of a secret, also the token of a channel.
+///
+/// # Errors
+/// If the secret is removed.
+pub fn set_value_of_channel(
     tx: &mut WriteTx<'_>,
     id: SecretId,
     value: NewValue,
@@ -35,7 +48,7 @@ pub fn set_value(
 /// # Errors
 /// If the secret is removed, or the former value has expired.
 pub fn put_back(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, VaultError> {
-    there(tx, id)?;
+    not_of_channel(&there(tx, id)?)?;
     let former = queries::former(tx, id, tx.now())?;
     let Former { sealed, key_id, .. } = former.ok_or_else(|| {
         VaultError::Refused(format!(

@@ -1,6 +1,6 @@
 //! Titles and states of conversations, the same on pages, in the API and for commands.
 
-use crate::runs::model::{EventKind, Run, Session};
+use crate::runs::model::{Body, EventKind, Run, Session};
 use crate::tasks::model::Task;
 use crate::tasks::queries as tasks;
 use kernel::AccountId;
@@ -47,18 +47,24 @@ pub fn title(tx: &dyn Read, session: &Session) -> Result<String, StoreError> {
     Ok(message.filter(|message| !message.is_empty()).unwrap_or_else(|| "A conversation".to_owned()))
 }
 
+/// The texts of a response without its tool calls; `None` for one stored as a blob.
+pub fn said(parts: &Body) -> Option<Vec<String>> {
+    let parts: Vec<Part> = serde_json::from_str(parts.head()).ok()?;
+    let text = |part: Part| match part {
+        Part::Text { text } if !text.trim().is_empty() => Some(text),
+        _ => None,
+    };
+    Some(parts.into_iter().filter_map(text).collect())
+}
+
 /// The last text in a conversation. Responses stored as blobs are skipped.
 pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String, StoreError> {
     let last = super::last_events(tx, session.id, LAST)?;
     let message = last.into_iter().rev().find_map(|event| match event.kind {
         EventKind::Input { text, .. } => Some(md::excerpt(text.head(), max)),
         EventKind::Assistant { parts, .. } => {
-            let parts: Vec<Part> = serde_json::from_str(parts.head()).ok()?;
-            let text = parts.iter().find_map(|part| match part {
-                Part::Text { text } if !text.trim().is_empty() => Some(text.as_str()),
-                _ => None,
-            });
-            text.map(|text| md::excerpt(text, max))
+            let texts = said(&parts)?;
+            texts.first().map(|text| md::excerpt(text, max))
         }
         _ => None,
     });

@@ -4,7 +4,9 @@ use crate::agents::model::Agent;
 use crate::runs::model::{Input, InputState, Run, Session};
 use crate::runs::queries;
 use kernel::text::{MAX_TEXT, cut};
-use kernel::{AccountId, Actor, AgentId, CommentId, Event, Part, RunTrigger, SessionId, TaskId};
+use kernel::{
+    AccountId, Actor, AgentId, CommentId, Event, InputId, Part, RunTrigger, SessionId, TaskId,
+};
 use store::{ReadExt, WriteTx};
 
 use super::RunError;
@@ -115,5 +117,26 @@ pub fn drop_comments(tx: &mut WriteTx<'_>, session: SessionId) -> Result<(), Run
             tx.put(&input)?;
         }
     }
+    Ok(())
+}
+
+/// Replaces the text of a message that no run has read.
+///
+/// # Errors
+/// `NotFound`, `Consumed` if a run has read it, and `Empty`.
+pub fn reword(tx: &mut WriteTx<'_>, id: InputId, text: &str) -> Result<(), RunError> {
+    let input = tx.get::<Input>(id)?;
+    let input = input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
+    match input.state {
+        InputState::Accepted | InputState::Overflowed => {}
+        InputState::Assigned(run) => drop(super::talk::not_begun(tx, run)?),
+        InputState::Consumed(_) | InputState::Cancelled | InputState::Dropped(_) => {
+            return Err(RunError::Consumed);
+        }
+    }
+    if text.trim().is_empty() {
+        return Err(RunError::Empty);
+    }
+    tx.put(&Input { text: cut(text.trim(), MAX_TEXT).to_owned(), ..input })?;
     Ok(())
 }

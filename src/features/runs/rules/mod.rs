@@ -35,7 +35,7 @@ use store::StoreError;
 
 pub use crate::runs::queries::halt::held;
 pub use earlier::{Earlier, EarlierCall, MAX_EARLIER};
-pub use input::{SessionSpec, Wake, drop_comments, open_session, steer, tell};
+pub use input::{SessionSpec, Wake, drop_comments, open_session, reword, steer, tell};
 pub use life::{
     MAX_CRASHES, RunSpec, asked_by_routine, begin, force_end, keep_late, make_item_run, put_down,
     recover, recover_away, request_stop, take_up, taken_up, wake,

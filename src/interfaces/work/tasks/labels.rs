@@ -32,6 +32,7 @@ pub static LABELS: Noun = Noun {
         row,
         live,
         delete: "It is removed from everything that has it.",
+        tabs: &[],
     }),
     ..Noun::of(
         &LABEL,

@@ -1,0 +1,224 @@
+//! Connecting a bot: its token is checked at the platform first, and sealed before the transaction.
+
+use std::time::Duration;
+
+use channel_adapters::{self as adapters, Fault, FaultKind, Identity};
+use kernel::{ChannelId, Error, ProblemKind, TypedId as _};
+use kit::{OpCx, Prepared, Reply};
+use serde_json::json;
+use store::{ReadExt as _, WriteTx};
+use vault::model::{Category, Scope};
+use vault::rules::{NewSecret, Patch};
+use vault::values::{self, Ends, NewValue};
+
+use crate::model::{Channel, Kind};
+use crate::{nouns, queries, rules, worker};
+
+/// Longest wait for the platform.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The checked bot and its sealed tokens.
+struct Checked {
+    identity: Identity,
+    tokens: Vec<NewValue>,
+}
+
+/// Checks tokens at the platform and seals them.
+fn check(
+    cx: &OpCx<'_>,
+    ws: &app::Ws,
+    kind: Kind,
+    api_base: &str,
+) -> Result<Checked, Error> {
+    let given = cx.text("token").trim();
+    let token = match kind {
+        Kind::Telegram => adapters::telegram::token_in(given).ok_or_else(|| {
+            Error::field("token", "This contains no bot token. Copy it from BotFather.")
+        })?,
+        Kind::Discord | Kind::Slack => given,
+    };
+    let app_token = cx.text("app_token").trim();
+    let tokens = match kind {
+        Kind::Slack if app_token.is_empty() => {
+            return Err(Error::field("app_token", "Slack needs an app-level token, too."));
+        }
+        Kind::Slack => vec![app_token, token],
+        Kind::Telegram | Kind::Discord => vec![token],
+    };
+    let refused = |fault: Fault| match fault.kind {
+        FaultKind::Transient | FaultKind::UnknownAfterSend | FaultKind::NotReady => {
+            let message = format!("{} couldn’t be reached. {}", kind.label(), fault.detail);
+            Error::new(ProblemKind::Unavailable, "channel_unreachable", message)
+        }
+        _ => Error::field("token", fault.detail),
+    };
+    let adapter = worker::connect(ws, kind, &tokens, api_base).map_err(refused)?;
+    let identity = wait(adapter.check()).map_err(refused)?;
+    let seal = |token: &&str| values::seal(&ws.app, token, Some(Ends::Trim)).map_err(Error::of);
+    let tokens = tokens.iter().map(seal).collect::<Result<Vec<_>, Error>>()?;
+    Ok(Checked { identity, tokens })
+}
+
+/// Waits for a call to the platform on this blocking thread.
+fn wait<T>(call: adapters::BoxFuture<'_, T>) -> Result<T, Fault> {
+    let Ok(handle) = tokio::runtime::Handle::try_current() else {
+        return Err(Fault::new(FaultKind::NotReady, "Start HQ first."));
+    };
+    let timed = handle.block_on(async { tokio::time::timeout(PATIENCE, call).await });
+    timed.unwrap_or_else(|_| Err(Fault::new(FaultKind::Transient, "It didn’t answer in time.")))
+}
+
+fn kind_of(cx: &OpCx<'_>) -> Result<Kind, Error> {
+    let word = cx.text("kind");
+    let at = Kind::WORDS.iter().position(|known| *known == word);
+    at.map(|at| Kind::ALL[at]).ok_or_else(|| Error::field("kind", "Choose a messenger."))
+}
+
+pub(crate) fn check_new(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
+    ws.read(|snap| nouns::agent_in(snap, cx.text("agent")).map(drop))?;
+    Ok(Box::new(check(cx, ws, kind_of(cx)?, cx.text("api_base"))?))
+}
+
+fn checked(prepared: Prepared) -> Result<Checked, Error> {
+    let lost = |_| Error::new(ProblemKind::Internal, "internal", "the check was lost");
+    prepared.downcast::<Checked>().map(|checked| *checked).map_err(lost)
+}
+
+/// One bot is connected once, or its messages would be split between two channels.
+fn free(tx: &WriteTx<'_>, kind: Kind, bot: &str, but: Option<ChannelId>) -> Result<(), Error> {
+    let mut all = queries::all(tx)?.into_iter();
+    let taken = all.find(|one| one.kind == kind && one.bot_id == bot && Some(one.id) != but);
+    match taken {
+        None => Ok(()),
+        Some(taken) => {
+            let message = format!("this bot is already connected as the channel “{}”", taken.name);
+            Err(Error::new(ProblemKind::Conflict, "channel_taken", message))
+        }
+    }
+}
+
+pub(crate) fn create(
+    cx: &OpCx<'_>,
+    tx: &mut WriteTx<'_>,
+    prepared: Prepared,
+) -> Result<Reply, Error> {
+    let Checked { identity, tokens } = checked(prepared)?;
+    let kind = kind_of(cx)?;
+    free(tx, kind, &identity.id, None)?;
+    let agent = nouns::agent_in(tx, cx.text("agent"))?;
+    let name = match cx.text("name").trim() {
+        "" => kernel::text::one_line(&identity.name).chars().take(60).collect(),
+        name => name.to_owned(),
+    };
+    let secrets = tokens
+        .into_iter()
+        .enumerate()
+        .map(|(n, value)| secret(tx, kind, n, &name, value))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let now = tx.now();
+    let channel = Channel {
+        id: tx.new_id(),
+        kind,
+        name,
+        agent: Some(agent.id),
+        is_enabled: true,
+        bot_id: identity.id,
+        bot_name: identity.name,
+        bot_handle: identity.handle,
+        link: identity.link.unwrap_or_default(),
+        invite: identity.invite.unwrap_or_default(),
+        api_base: cx.text("api_base").to_owned(),
+        secrets,
+        token_version: 1,
+        by: tx.by(),
+        created_at: now,
+        updated_at: now,
+    };
+    rules::create(tx, &channel)?;
+    Ok(Reply::record(&channel.id))
+}
+
+/// Stores a sealed token as a secret that no agent can use.
+fn secret(
+    tx: &mut WriteTx<'_>,
+    kind: Kind,
+    n: usize,
+    name: &str,
+    value: NewValue,
+) -> Result<vault::model::SecretId, Error> {
+    let key = match (kind, n) {
+        (Kind::Telegram, _) => "TELEGRAM_BOT_TOKEN",
+        (Kind::Discord, _) => "DISCORD_BOT_TOKEN",
+        (Kind::Slack, 0) => "SLACK_APP_TOKEN",
+        (Kind::Slack, _) => "SLACK_BOT_TOKEN",
+    };
+    let new = NewSecret {
+        name: format!("{} of the channel {name}", kind.label()),
+        key: Some(key.to_owned()),
+        category: Category::Channel,
+        plain: false,
+        value,
+        patch: Patch { scope: Some(Scope::Agents(Vec::new())), ..Patch::default() },
+    };
+    Ok(vault::rules::create(tx, new).map_err(Error::of)?.id)
+}
+
+pub(crate) fn check_rotated(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
+    let channel = ws.read(|snap| cx.record::<Channel>(snap))?;
+    let checked = check(cx, ws, channel.kind, &channel.api_base)?;
+    if checked.identity.id != channel.bot_id {
+        let message = format!("This token belongs to another bot than {}.", channel.bot_name);
+        return Err(Error::field("token", message));
+    }
+    Ok(Box::new(checked))
+}
+
+pub(crate) fn rotate(
+    cx: &OpCx<'_>,
+    tx: &mut WriteTx<'_>,
+    prepared: Prepared,
+) -> Result<Reply, Error> {
+    let Checked { identity, tokens } = checked(prepared)?;
+    let old: Channel = cx.record(tx)?;
+    let mut secrets = Vec::new();
+    for (n, value) in tokens.into_iter().enumerate() {
+        let known = old.secrets.get(n).copied();
+        secrets.push(match known {
+            Some(id) if vault::rules::set_value_of_channel(tx, id, value.clone()).is_ok() => id,
+            _ => secret(tx, old.kind, n, &old.name, value)?,
+        });
+    }
+    let new = Channel {
+        secrets,
+        token_version: old.token_version + 1,
+        bot_name: identity.name,
+        bot_handle: identity.handle,
+        updated_at: tx.now(),
+        ..old.clone()
+    };
+    rules::change(tx, &old, &new)?;
+    Ok(Reply::record(&old.id))
+}
+
+pub(crate) fn probe(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
+    let channel = ws.read(|snap| cx.record::<Channel>(snap))?;
+    let adapter = worker::open(ws, &channel);
+    let message = match adapter.and_then(|adapter| wait(adapter.check())) {
+        Ok(identity) if identity.warnings.is_empty() => {
+            format!("{} answers, and the bot is set up correctly.", channel.kind.label())
+        }
+        Ok(identity) => identity.warnings.join(" "),
+        Err(fault) => fault.detail,
+    };
+    Ok(Box::new(message))
+}
+
+pub(crate) fn probed(
+    _: &OpCx<'_>,
+    _: &mut WriteTx<'_>,
+    prepared: Prepared,
+) -> Result<Reply, Error> {
+    let message = prepared.downcast::<String>().map(|text| *text).unwrap_or_default();
+    Ok(Reply::json(&json!({ "message": message })))
+}
+

@@ -1,0 +1,161 @@
+//! Channels: the settings of an account on a messenger, and what the worker knows of it.
+
+use features::agents::model::Agent;
+use jiff::fmt::serde::timestamp::millisecond;
+use kernel::{Actor, AgentId, ChannelId, Part, Timestamp, TypedId as _};
+use serde::{Deserialize, Serialize};
+use store::{Class, OnDelete, Record, Refs, Root, Table};
+use vault::model::SecretId;
+
+pub const CHANNELS: Table = Table::new(410, "channels");
+pub const STATES: Table = Table::new(411, "channel_states");
+
+kernel::words! {
+    /// A messenger.
+    Kind {
+        Telegram = "telegram", "Telegram";
+        Discord = "discord", "Discord";
+        Slack = "slack", "Slack";
+    }
+}
+
+/// A bot account on a messenger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    pub id: ChannelId,
+    pub kind: Kind,
+    pub name: String,
+    /// Answers where no route matches. Deleting the agent turns the channel off.
+    pub agent: Option<AgentId>,
+    pub is_enabled: bool,
+    /// The platform's id of the bot. A new token must belong to the same bot.
+    pub bot_id: String,
+    pub bot_name: String,
+    /// User name without `@`.
+    pub bot_handle: String,
+    /// Link that opens a chat with the bot; `{code}` stands for a pairing code.
+    pub link: String,
+    /// Link that adds the bot to a server or workspace.
+    pub invite: String,
+    /// Another server that speaks the platform's API; empty for the platform itself.
+    pub api_base: String,
+    /// The sealed tokens, in the order of the kind's fields.
+    pub secrets: Vec<SecretId>,
+    /// Rises with each new token, so that the worker connects again.
+    pub token_version: u32,
+    pub by: Actor,
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub updated_at: Timestamp,
+}
+
+impl Record for Channel {
+    type Id = ChannelId;
+    const TABLE: Table = CHANNELS;
+    const CLASS: Class = Class::Tracked;
+    fn id(&self) -> ChannelId {
+        self.id
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Agent>(0, self.agent, OnDelete::Clear);
+    }
+    fn clear(&mut self, _field: u8) {
+        self.agent = None;
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            id: ChannelId::from_bytes([60; 16]),
+            kind: Kind::Telegram,
+            name: "Ada ü".into(),
+            agent: Some(AgentId::from_bytes([5; 16])),
+            is_enabled: true,
+            bot_id: "7001".into(),
+            bot_name: "Ada".into(),
+            bot_handle: "ada_bot".into(),
+            link: "https://t.me/ada_bot?start={code}".into(),
+            invite: String::new(),
+            api_base: String::new(),
+            secrets: vec![SecretId::from_bytes([90; 16])],
+            token_version: 1,
+            by: Actor::System(Part::Setup),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}
+
+kernel::words! {
+    /// The connection of a channel.
+    State {
+        Off = "off", "Off";
+        Starting = "starting", "Connecting";
+        Online = "online", "Online";
+        Error = "error", "Not connected";
+        Revoked = "revoked", "Token revoked";
+    }
+}
+
+/// What the worker knows of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelState {
+    pub channel: ChannelId,
+    pub state: State,
+    /// Why it is not connected, in a sentence; empty while online.
+    pub detail: String,
+    /// The adapter's position.
+    pub cursor: String,
+    /// When the state began.
+    #[serde(with = "millisecond::required")]
+    pub since: Timestamp,
+    #[serde(with = "millisecond::optional")]
+    pub last_in: Option<Timestamp>,
+    #[serde(with = "millisecond::optional")]
+    pub last_out: Option<Timestamp>,
+    /// Whether people were notified of the present outage.
+    pub is_reported: bool,
+}
+
+impl ChannelState {
+    #[must_use]
+    pub fn new(channel: ChannelId, now: Timestamp) -> Self {
+        Self {
+            channel,
+            state: State::Off,
+            detail: String::new(),
+            cursor: String::new(),
+            since: now,
+            last_in: None,
+            last_out: None,
+            is_reported: false,
+        }
+    }
+}
+
+impl Record for ChannelState {
+    type Id = ChannelId;
+    const TABLE: Table = STATES;
+    const CLASS: Class = Class::Sealed;
+    fn id(&self) -> ChannelId {
+        self.channel
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Channel>(1, Some(self.channel), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Channel>(self.channel)
+    }
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self {
+            state: State::Error,
+            detail: "Telegram didn’t answer.".into(),
+            cursor: "42".into(),
+            last_in: Some(at),
+            last_out: Some(at),
+            is_reported: true,
+            ..Self::new(ChannelId::from_bytes([60; 16]), at)
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Reads of channels.
+
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use features::workspace::queries as workspace;
+use kernel::key::KeyBuf;
+use kernel::{AccountId, Actor, ChannelId, Part, Timestamp, Via};
+use store::{Range, Read, ReadExt as _, StoreError};
+
+use crate::model::{
+    Access, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_SENDER, Channel, ChannelState, Delivery, Message,
+    OPEN_BY_CHANNEL, Person, RECENT, Room, Route,
+};
+
+/// Most earlier lines of a room that an agent reads.
+pub const MAX_EARLIER: usize = 50;
+/// Most open deliveries examined in one round.
+const ROUND: usize = 2_000;
+
+pub fn all(read: &dyn Read) -> Result<Vec<Channel>, StoreError> {
+    read.list(&Range::all())
+}
+
+pub fn state(
+    read: &dyn Read,
+    channel: ChannelId,
+    now: Timestamp,
+) -> Result<ChannelState, StoreError> {
+    Ok(read.get(channel)?.unwrap_or_else(|| ChannelState::new(channel, now)))
+}
+
+pub fn person(
+    read: &dyn Read,
+    channel: ChannelId,
+    sender: &str,
+) -> Result<Option<Person>, StoreError> {
+    let mut key = KeyBuf::of(&channel);
+    key.text(sender);
+    read.find(BY_SENDER, &key)
+}
+
+pub fn people(read: &dyn Read, channel: ChannelId) -> Result<Vec<Person>, StoreError> {
+    read.scan(BY_SENDER, &Range::prefix(KeyBuf::of(&channel)))
+}
+
+/// The member that a sender is, while that member is in the workspace.
+pub fn account_of(read: &dyn Read, person: &Person) -> Result<Option<AccountId>, StoreError> {
+    let Some(account) = person.account.filter(|_| person.access == Access::Member) else {
+        return Ok(None);
+    };
+    Ok(workspace::member(read, account)?.map(|member| member.account))
+}
+
+/// The actor of what a sender writes.
+pub fn actor(read: &dyn Read, channel: ChannelId, sender: &str) -> Result<Actor, StoreError> {
+    let account = match person(read, channel, sender)? {
+        Some(person) => account_of(read, &person)?,
+        None => None,
+    };
+    Ok(match account {
+        Some(account) => Actor::Person { account, via: Via::Channel(channel) },
+        None => Actor::System(Part::Consumer),
+    })
+}
+
+pub fn room(read: &dyn Read, channel: ChannelId, chat: &str) -> Result<Option<Room>, StoreError> {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat);
+    read.find(BY_CHAT, &key)
+}
+
+pub fn is_known(
+    read: &dyn Read,
+    channel: ChannelId,
+    chat: &str,
+    provider_id: &str,
+) -> Result<Option<Message>, StoreError> {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat).text(provider_id);
+    read.find(BY_PROVIDER_ID, &key)
+}
+
+/// The newest messages of a chat, newest first.
+pub fn recent(
+    read: &dyn Read,
+    channel: ChannelId,
+    chat: &str,
+    most: usize,
+) -> Result<Vec<Message>, StoreError> {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat);
+    read.scan(RECENT, &Range::prefix(key).reverse().limit(most))
+}
+
+/// What is not sent yet, by chat and in order.
+pub fn open(read: &dyn Read, channel: ChannelId) -> Result<Vec<Delivery>, StoreError> {
+    read.scan(OPEN_BY_CHANNEL, &Range::prefix(KeyBuf::of(&channel)).limit(ROUND))
+}
+
+/// Where a message comes from, for routing.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub channel: ChannelId,
+    /// The chat, if it is a room.
+    pub room: Option<&'a str>,
+    pub thread: Option<&'a str>,
+    pub sender: &'a str,
+}
+
+/// The agent for a message and the rule that chose it. The most specific route wins: sender, then thread, then room, each
+/// on this channel before any channel; then the channel's own agent. Archived agents answer nothing.
+pub fn route(read: &dyn Read, from: Origin<'_>) -> Result<Option<(Agent, String)>, StoreError> {
+    let (room, thread) = (from.room.unwrap_or_default(), from.thread.unwrap_or_default());
+    let tried = [
+        (room, thread, from.sender, "sender in this thread"),
+        (room, "", from.sender, "sender"),
+        ("", "", from.sender, "sender"),
+        (room, thread, "", "thread"),
+        (room, "", "", "room"),
+        ("", "", "", "channel"),
+    ];
+    for (at, (room, thread, sender, rule)) in tried.iter().enumerate() {
+        if tried[..at].iter().any(|(r, t, s, _)| (r, t, s) == (room, thread, sender)) {
+            continue;
+        }
+        for channel in [Some(from.channel), None] {
+            let mut key = KeyBuf::new();
+            match channel {
+                Some(channel) => key.u8(1).part(channel),
+                None => key.u8(0),
+            };
+            key.text(room).text(thread).text(sender);
+            let Some(Route { agent: Some(agent), .. }) = read.find(BY_PLACE, &key)? else {
+                continue;
+            };
+            if let Some(agent) = live(read.get(agent)?) {
+                return Ok(Some((agent, format!("route for this {rule}"))));
+            }
+        }
+    }
+    let own = read.get::<Channel>(from.channel)?.and_then(|channel| channel.agent);
+    let agent = match own {
+        Some(agent) => live(read.get(agent)?),
+        None => None,
+    };
+    Ok(agent.map(|agent| (agent, "agent of the channel".to_owned())))
+}
+
+fn live(agent: Option<Agent>) -> Option<Agent> {
+    agent.filter(|agent| agents::held(agent) != Some("agent_archived"))
+}

@@ -1,0 +1,26 @@
+//! Rules of channels. Each received event is one transaction: message row, the agent's input and the cursor.
+
+mod answer;
+mod channel;
+mod outbox;
+mod pairing;
+mod receive;
+mod state;
+
+use kernel::{Error, ProblemKind};
+
+pub use answer::react;
+pub use channel::{change, create, save_route};
+pub use outbox::{
+    next_due,
+    Place, claim, dismiss, postpone, queue, recover, resend, settle_failed, settle_sent,
+    settle_unknown,
+};
+pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, unpair};
+pub use receive::{answer_now, edited, message, moved, presence, pressed};
+pub use state::{connected, cursor, report, set_state};
+
+/// The sender's account changed since the actor of the write was determined.
+pub(crate) fn sender_changed() -> Error {
+    Error::new(ProblemKind::Conflict, "sender_changed", "the sender’s access changed; try again")
+}

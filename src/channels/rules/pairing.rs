@@ -1,0 +1,211 @@
+//! Who may write to a channel: requests with a code, links of members, approval and removal.
+
+use features::workspace::queries as workspace;
+use jiff::SignedDuration;
+use kernel::{AccountId, ChannelId, Error, ProblemKind, TypedId as _};
+use store::{ReadExt as _, WriteTx};
+
+use crate::codes;
+use crate::model::{Access, Channel, ChannelPersonId, PairLink, Person};
+use crate::queries;
+
+use super::outbox::{self, Place};
+
+/// Lifetime of codes and links.
+const CODE_LASTS: SignedDuration = SignedDuration::from_hours(1);
+/// Most open requests of a channel; further strangers get no code.
+const MAX_OPEN: usize = 3;
+const MAX_GUESSES: u32 = 5;
+
+/// A stranger in a direct chat.
+pub struct Stranger<'a> {
+    pub channel: ChannelId,
+    pub sender: &'a channel_adapters::Sender,
+    pub chat: &'a str,
+    /// A fresh code, in case one is sent.
+    pub code: &'a str,
+}
+
+/// Sends a code, at most one an hour. Returns the verdict on the message.
+pub fn open_request(tx: &mut WriteTx<'_>, from: &Stranger<'_>) -> Result<&'static str, Error> {
+    let now = tx.now();
+    let people = queries::people(tx, from.channel)?;
+    let known = people.iter().find(|person| person.sender == from.sender.id);
+    if known.is_some_and(|person| person.access == Access::Denied) {
+        return Ok("denied");
+    }
+    if known.is_some_and(|person| person.is_open_request(now)) {
+        return Ok("waits for approval");
+    }
+    let is_open = |person: &&Person| person.is_open_request(now);
+    if MAX_OPEN <= people.iter().filter(is_open).count() {
+        return Ok("too many open requests");
+    }
+    let old = known.cloned();
+    tx.put(&Person {
+        access: Access::Requested,
+        account: None,
+        code_hash: codes::hash(from.code),
+        code_expires_at: Some(now + CODE_LASTS),
+        ..described(tx, from, old)
+    })?;
+    let agent = tx.get::<Channel>(from.channel)?.map_or_else(String::new, |one| one.bot_name);
+    let code = format!("{}-{}", &from.code[..4], &from.code[4..]);
+    let text = format!(
+        "I don’t know you yet. Ask an owner of {agent} to approve this code in HQ within an hour: \
+         `{code}`\n\nThen write to me again."
+    );
+    let place = Place::direct(from.channel, from.chat);
+    outbox::queue(tx, &place, &text, None)?;
+    Ok("code sent")
+}
+
+/// The person's row with the sender's present names.
+fn described(tx: &WriteTx<'_>, from: &Stranger<'_>, old: Option<Person>) -> Person {
+    let now = tx.now();
+    let old = old.unwrap_or_else(|| Person {
+        id: tx.new_id(),
+        channel: from.channel,
+        sender: from.sender.id.clone(),
+        name: String::new(),
+        handle: String::new(),
+        chat: String::new(),
+        access: Access::Requested,
+        account: None,
+        code_hash: String::new(),
+        code_expires_at: None,
+        guesses: 0,
+        created_at: now,
+        updated_at: now,
+    });
+    Person {
+        name: kernel::text::one_line(&from.sender.name).chars().take(100).collect(),
+        handle: kernel::text::one_line(&from.sender.handle).chars().take(100).collect(),
+        chat: from.chat.to_owned(),
+        updated_at: now,
+        ..old
+    }
+}
+
+/// Pairs a stranger with the member whose link they opened. Returns `false` for a wrong or used link.
+pub fn pair_by_link(
+    tx: &mut WriteTx<'_>,
+    from: &Stranger<'_>,
+    code: &str,
+) -> Result<bool, Error> {
+    let old = queries::person(tx, from.channel, &from.sender.id)?;
+    let person = described(tx, from, old);
+    if person.access == Access::Denied || MAX_GUESSES <= person.guesses {
+        return Ok(false);
+    }
+    let link = tx.get::<PairLink>(codes::link_id(code))?;
+    let link = link.filter(|link| link.channel == from.channel && tx.now() < link.expires_at);
+    let Some(link) = link else {
+        tx.put(&Person { guesses: person.guesses + 1, ..person })?;
+        return Ok(false);
+    };
+    tx.delete::<PairLink>(link.id)?;
+    let Some(member) = workspace::member(tx, link.account)? else { return Ok(false) };
+    let chat = person.chat.clone();
+    tx.put(&member_of(person, link.account))?;
+    let text = format!("You’re connected as {}. What can I do for you?", member.name);
+    outbox::queue(tx, &Place::direct(from.channel, &chat), &text, None)?;
+    Ok(true)
+}
+
+fn member_of(person: Person, account: AccountId) -> Person {
+    Person {
+        access: Access::Member,
+        account: Some(account),
+        code_hash: String::new(),
+        code_expires_at: None,
+        guesses: 0,
+        ..person
+    }
+}
+
+/// Makes a link for the acting member. `code` is random.
+///
+/// # Errors
+/// If the channel does not exist, or a program without a member asks.
+pub fn link(tx: &mut WriteTx<'_>, channel: ChannelId, code: &str) -> Result<String, Error> {
+    let channel = tx.get::<Channel>(channel)?.ok_or_else(no_channel)?;
+    let account = tx.by().account().ok_or_else(|| {
+        let message = "only a member can connect their own account; sign in first";
+        Error::new(ProblemKind::Forbidden, "not_a_member", message)
+    })?;
+    let expires_at = tx.now() + CODE_LASTS;
+    tx.put(&PairLink { id: codes::link_id(code), channel: channel.id, account, expires_at })?;
+    Ok(match channel.link.is_empty() {
+        true => format!("/start {code}"),
+        false => channel.link.replace("{code}", code),
+    })
+}
+
+fn no_channel() -> Error {
+    Error::new(ProblemKind::NotFound, "channel_not_found", "there is no such channel")
+}
+
+/// Grants access: as a guest, or as the member `account`. Nobody grants more than they have.
+///
+/// # Errors
+/// If the request is gone, or the role of the member is above that of the acting person.
+pub fn approve(
+    tx: &mut WriteTx<'_>,
+    id: ChannelPersonId,
+    account: Option<AccountId>,
+) -> Result<Person, Error> {
+    let person = tx.get::<Person>(id)?.ok_or_else(gone)?;
+    let text = match account {
+        Some(account) => {
+            let member = workspace::member(tx, account)?
+                .ok_or_else(|| Error::field("as", "This person is not a member."))?;
+            if let Some(by) = tx.by().account() {
+                let own = workspace::member(tx, by)?.map(|own| own.role);
+                if !own.is_some_and(|own| by == account || workspace::may_give(own, member.role)) {
+                    let message = "This person’s role is above yours. Ask an owner to approve.";
+                    return Err(Error::field("as", message));
+                }
+            }
+            format!("You’re connected as {}. What can I do for you?", member.name)
+        }
+        None => "You can write to me now, as a guest.".to_owned(),
+    };
+    let person = Person { updated_at: tx.now(), ..person };
+    let approved = match account {
+        Some(account) => member_of(person, account),
+        None => Person { access: Access::Guest, ..member_of(person, AccountId::from_bytes([0; 16])) },
+    };
+    let approved = Person { account, ..approved };
+    tx.put(&approved)?;
+    let place = Place::direct(approved.channel, &approved.chat);
+    outbox::queue(tx, &place, &text, None)?;
+    Ok(approved)
+}
+
+/// Refuses a request, or blocks a person. They get no answer any more.
+pub fn deny(tx: &mut WriteTx<'_>, id: ChannelPersonId) -> Result<Person, Error> {
+    let person = tx.get::<Person>(id)?.ok_or_else(gone)?;
+    let denied = Person {
+        access: Access::Denied,
+        account: None,
+        code_hash: String::new(),
+        code_expires_at: None,
+        updated_at: tx.now(),
+        ..person
+    };
+    tx.put(&denied)?;
+    Ok(denied)
+}
+
+/// Forgets a person. If they write again, they are a stranger.
+pub fn unpair(tx: &mut WriteTx<'_>, id: ChannelPersonId) -> Result<(), Error> {
+    tx.get::<Person>(id)?.ok_or_else(gone)?;
+    tx.delete::<Person>(id)?;
+    Ok(())
+}
+
+fn gone() -> Error {
+    let message = "this request no longer exists; the person can write to the bot again";
+    Error::new(ProblemKind::NotFound, "channel_person_not_found", message)
+}

@@ -1,0 +1,541 @@
+//! Received messages: who wrote, where, to which agent, and what follows.
+
+use channel_adapters as adapters;
+use features::agents::model::Agent;
+use features::agents::queries as agents;
+use features::runs::model::grant::{Grant, Sender};
+use features::runs::model::{Input, InputState, Run};
+use features::runs::queries::{halt, talk as talks};
+use features::runs::rules::{NewInput, RunError, SessionSpec, talk};
+use features::usage::queries::budgets;
+use features::workspace::queries as workspace;
+use jiff::SignedDuration;
+use kernel::{
+    AccountId, AgentId, ChannelId, Error, InputId, Payer, Period, ProblemKind,
+};
+use store::{ReadExt as _, WriteTx};
+
+use crate::model::{
+    Access, Channel, ChannelMessageId, ChannelState, DeliveryState, Message, MessageState, Payload,
+    Person, Room,
+};
+use crate::queries::{self, MAX_EARLIER, Origin};
+
+use super::outbox::{self, Place};
+use super::pairing::{self, Stranger};
+use super::sender_changed;
+
+/// A message that took longer waits until a person wants an answer.
+const LATE: SignedDuration = SignedDuration::from_hours(2);
+/// Runs and cost of a guest within a day.
+const GUEST_RUNS: usize = 20;
+const GUEST_MICROS: i64 = 1_000_000;
+/// How often a chat hears that its agent is paused.
+const PAUSE_TOLD: SignedDuration = SignedDuration::from_hours(1);
+/// Most characters stored of a message.
+const MAX_TEXT: usize = 20_000;
+
+const NOTED_PAUSE: &str = "agent paused; told";
+const NO_MENTION: &str = "no mention";
+
+/// What is decided about a message.
+struct Decision {
+    state: MessageState,
+    verdict: String,
+    keeps_text: bool,
+    to: Option<(AgentId, InputId)>,
+}
+
+impl Decision {
+    /// Nothing follows, and nothing of the text is stored.
+    fn ignored(verdict: impl Into<String>) -> Self {
+        Self { state: MessageState::Ignored, verdict: verdict.into(), keeps_text: false, to: None }
+    }
+}
+
+/// Handles a message once: one that arrives again changes nothing. `code` is a fresh pairing code.
+///
+/// # Errors
+/// `sender_changed` if the transaction's actor is no longer the sender's.
+pub fn message(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    message: &adapters::Message,
+    code: &str,
+) -> Result<(), Error> {
+    let chat = &message.place.chat;
+    if queries::is_known(tx, channel, chat, &message.id)?.is_some() {
+        return Ok(());
+    }
+    if tx.get::<Channel>(channel)?.is_none() {
+        return Ok(());
+    }
+    if tx.by() != queries::actor(tx, channel, &message.sender.id)? {
+        return Err(sender_changed());
+    }
+    let decision = match (message.sender.is_bot, message.is_direct) {
+        (true, _) => Decision::ignored("from a bot"),
+        (false, true) => direct(tx, channel, message, code)?,
+        (false, false) => in_room(tx, channel, message)?,
+    };
+    store(tx, channel, message, decision)?;
+    let state = queries::state(tx, channel, tx.now())?;
+    tx.put(&ChannelState { last_in: Some(tx.now()), ..state })?;
+    Ok(())
+}
+
+fn store(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    message: &adapters::Message,
+    decision: Decision,
+) -> Result<(), Error> {
+    let text = match decision.keeps_text {
+        true => message.text.chars().take(MAX_TEXT).collect(),
+        false => String::new(),
+    };
+    tx.put(&Message {
+        id: tx.new_id(),
+        channel,
+        chat: message.place.chat.clone(),
+        thread: message.place.thread.clone(),
+        provider_id: message.id.clone(),
+        sender: message.sender.id.clone(),
+        sender_name: kernel::text::one_line(&message.sender.name).chars().take(100).collect(),
+        is_direct: message.is_direct,
+        text,
+        state: decision.state,
+        verdict: decision.verdict,
+        agent: decision.to.map(|(agent, _)| agent),
+        input: decision.to.map(|(_, input)| input),
+        is_awaiting: decision.to.is_some(),
+        sent_at: message.sent_at,
+        received_at: tx.now(),
+    })?;
+    Ok(())
+}
+
+fn direct(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    message: &adapters::Message,
+    code: &str,
+) -> Result<Decision, Error> {
+    let (sender, chat) = (&message.sender, message.place.chat.as_str());
+    let stranger = Stranger { channel, sender, chat, code };
+    let start = message.text.trim().strip_prefix("/start").map(str::trim);
+    if let Some(link) = start.filter(|link| !link.is_empty()) {
+        // A member who opens a link becomes the member of the link.
+        return Ok(Decision::ignored(match pairing::pair_by_link(tx, &stranger, link)? {
+            true => "connected by link",
+            false => "wrong or used link",
+        }));
+    }
+    let person = queries::person(tx, channel, &sender.id)?;
+    let who = match &person {
+        Some(Person { access: Access::Guest, .. }) => Sender::Guest,
+        Some(person) => match queries::account_of(tx, person)? {
+            Some(account) => Sender::Person(account),
+            None if person.access == Access::Member => {
+                return Ok(Decision::ignored("no longer a member"));
+            }
+            None => return Ok(Decision::ignored(pairing::open_request(tx, &stranger)?)),
+        },
+        None => return Ok(Decision::ignored(pairing::open_request(tx, &stranger)?)),
+    };
+    if let Some(person) = person.filter(|person| person.chat != chat) {
+        tx.put(&Person { chat: chat.to_owned(), ..person })?;
+    }
+    if start.is_some() {
+        let place = Place::direct(channel, chat);
+        outbox::queue(tx, &place, "Hello! What can I do for you?", None)?;
+        return Ok(Decision::ignored("greeted"));
+    }
+    if let Some(verdict) = over_limit(tx, channel, message, who)? {
+        return Ok(verdict);
+    }
+    pass_on(tx, channel, message, Grant { sender: who, is_room: false })
+}
+
+/// Guests have a daily limit of runs and cost.
+fn over_limit(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    message: &adapters::Message,
+    who: Sender,
+) -> Result<Option<Decision>, Error> {
+    if who != Sender::Guest {
+        return Ok(None);
+    }
+    let day_ago = tx.now() - SignedDuration::from_hours(24);
+    let chat = message.place.chat.as_str();
+    let mut passed = queries::recent(tx, channel, chat, 500)?;
+    passed.retain(|one| day_ago < one.received_at && one.sender == message.sender.id);
+    let told = passed.iter().any(|one| one.verdict == "daily limit");
+    passed.retain(|one| one.input.is_some());
+    if passed.len() < GUEST_RUNS && cost(tx, &passed)? < GUEST_MICROS {
+        return Ok(None);
+    }
+    if !told {
+        let text = "That’s all I can do for you today. Please write again tomorrow.";
+        outbox::queue(tx, &place(channel, message), text, None)?;
+    }
+    Ok(Some(Decision::ignored("daily limit")))
+}
+
+/// What the runs of these messages have cost, in micro-dollars.
+fn cost(tx: &WriteTx<'_>, messages: &[Message]) -> Result<i64, Error> {
+    let mut runs = Vec::new();
+    for input in messages.iter().filter_map(|message| message.input) {
+        if let Some(Input { state: InputState::Consumed(run), .. }) = tx.get(input)?
+            && !runs.contains(&run)
+        {
+            runs.push(run);
+        }
+    }
+    let mut sum = 0;
+    for run in runs {
+        if tx.get::<Run>(run)?.is_some() {
+            sum += budgets::spent(tx, Payer::Run(run), Period::Run, tx.now())?;
+        }
+    }
+    Ok(sum)
+}
+
+fn place(channel: ChannelId, message: &adapters::Message) -> Place {
+    Place {
+        channel,
+        chat: message.place.chat.clone(),
+        thread: message.place.thread.clone(),
+        is_direct: message.is_direct,
+        reply_to: None,
+    }
+}
+
+fn in_room(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    message: &adapters::Message,
+) -> Result<Decision, Error> {
+    let chat = message.place.chat.as_str();
+    let room = known_room(tx, channel, chat, &message.title)?;
+    if !room.is_allowed {
+        return Ok(Decision::ignored("room not allowed"));
+    }
+    let is_meant = message.mentions_bot || is_named(tx, channel, &message.text)?;
+    if !is_meant {
+        return Ok(Decision { keeps_text: true, ..Decision::ignored(NO_MENTION) });
+    }
+    let sender = match tx.by().account() {
+        Some(account) => Sender::Person(account),
+        None => Sender::Guest,
+    };
+    let day_ago = tx.now() - SignedDuration::from_hours(24);
+    let mut today = queries::recent(tx, channel, chat, 500)?;
+    today.retain(|one| day_ago < one.received_at && one.input.is_some());
+    let has_budget = cost(tx, &today)? < room.budget_micros;
+    let by_guest = |one: &&Message| one.sender == message.sender.id;
+    let is_guest_over =
+        sender == Sender::Guest && GUEST_RUNS <= today.iter().filter(by_guest).count();
+    if !has_budget || is_guest_over {
+        return Ok(Decision { keeps_text: true, ..Decision::ignored("daily limit") });
+    }
+    pass_on(tx, channel, message, Grant { sender, is_room: true })
+}
+
+fn known_room(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    chat: &str,
+    title: &str,
+) -> Result<Room, Error> {
+    let title: String = kernel::text::one_line(title).chars().take(200).collect();
+    let room = match queries::room(tx, channel, chat)? {
+        Some(room) if room.is_present && (room.title == title || title.is_empty()) => {
+            return Ok(room);
+        }
+        Some(room) => Room { is_present: true, title, ..room },
+        None => Room {
+            id: tx.new_id(),
+            channel,
+            chat: chat.to_owned(),
+            title,
+            is_allowed: false,
+            is_present: true,
+            budget_micros: GUEST_MICROS,
+            created_at: tx.now(),
+        },
+    };
+    tx.put(&room)?;
+    Ok(room)
+}
+
+/// Whether the text names the bot or its agent as a whole word.
+fn is_named(tx: &WriteTx<'_>, channel: ChannelId, text: &str) -> Result<bool, Error> {
+    let Some(channel) = tx.get::<Channel>(channel)? else { return Ok(false) };
+    let mut names = vec![channel.bot_name.to_lowercase(), channel.bot_handle.to_lowercase()];
+    if let Some(id) = channel.agent {
+        names.extend(tx.get::<Agent>(id)?.map(|agent| agent.name.to_lowercase()));
+    }
+    let text = text.to_lowercase();
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    Ok(words.any(|word| !word.is_empty() && names.iter().any(|name| name == word)))
+}
+
+/// Gives the message to its agent, if it came in time.
+fn pass_on(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    message: &adapters::Message,
+    grant: Grant,
+) -> Result<Decision, Error> {
+    if message.sent_at + LATE < tx.now() {
+        let verdict = "arrived late".to_owned();
+        let state = MessageState::Held;
+        return Ok(Decision { state, verdict, keeps_text: true, to: None });
+    }
+    let arrived = Arrived {
+        channel,
+        chat: &message.place.chat,
+        thread: message.place.thread.as_deref(),
+        sender: &message.sender.id,
+        sender_name: &message.sender.name,
+        text: &message.text,
+        is_direct: message.is_direct,
+    };
+    to_agent(tx, &arrived, grant)
+}
+
+/// A message on its way to an agent.
+struct Arrived<'a> {
+    channel: ChannelId,
+    chat: &'a str,
+    thread: Option<&'a str>,
+    sender: &'a str,
+    sender_name: &'a str,
+    text: &'a str,
+    is_direct: bool,
+}
+
+fn to_agent(tx: &mut WriteTx<'_>, of: &Arrived<'_>, grant: Grant) -> Result<Decision, Error> {
+    let room = (!of.is_direct).then_some(of.chat);
+    let origin = Origin { channel: of.channel, room, thread: of.thread, sender: of.sender };
+    let Some((agent, rule)) = queries::route(tx, origin)? else {
+        return Ok(Decision { keeps_text: true, ..Decision::ignored("no agent") });
+    };
+    let key = session_key(tx, &agent, of, grant)?;
+    let text = with_context(tx, of)?;
+    let owner = match grant {
+        Grant { sender: Sender::Person(account), is_room: false } => Some(account),
+        _ => None,
+    };
+    let spec = SessionSpec { agent: agent.id, key, owner, task: None };
+    let input = NewInput { grant: Some(grant), ..NewInput::chat(text) };
+    let sent = match talk::say(tx, spec, input) {
+        Ok(sent) => sent,
+        Err(RunError::Store(error)) => return Err(error.into()),
+        Err(refused) => {
+            let verdict = Error::of(refused).to_string();
+            return Ok(Decision { keeps_text: true, ..Decision::ignored(verdict) });
+        }
+    };
+    let mut verdict = format!("{rule}: {}", agent.name);
+    if is_paused(tx, &agent)? {
+        verdict = note_pause(tx, of, &agent)?;
+    }
+    Ok(Decision {
+        state: MessageState::Passed,
+        verdict,
+        keeps_text: true,
+        to: Some((agent.id, sent.message)),
+    })
+}
+
+fn is_paused(tx: &WriteTx<'_>, agent: &Agent) -> Result<bool, Error> {
+    Ok(agents::held(agent).is_some() || halt::of_agent(tx, agent.id)?.is_some())
+}
+
+/// Says at most once an hour that the message waits.
+fn note_pause(tx: &mut WriteTx<'_>, of: &Arrived<'_>, agent: &Agent) -> Result<String, Error> {
+    let since = tx.now() - PAUSE_TOLD;
+    let recent = queries::recent(tx, of.channel, of.chat, 50)?;
+    if recent.iter().any(|one| since < one.received_at && one.verdict == NOTED_PAUSE) {
+        return Ok("agent paused".to_owned());
+    }
+    let text = format!("{} is paused. Your message waits until it resumes.", agent.name);
+    let place = Place {
+        channel: of.channel,
+        chat: of.chat.to_owned(),
+        thread: of.thread.map(str::to_owned),
+        is_direct: of.is_direct,
+        reply_to: None,
+    };
+    outbox::queue(tx, &place, &text, None)?;
+    Ok(NOTED_PAUSE.to_owned())
+}
+
+/// A member's direct chat is their main conversation. Guests, rooms and threads have their own.
+fn session_key(
+    tx: &WriteTx<'_>,
+    agent: &Agent,
+    of: &Arrived<'_>,
+    grant: Grant,
+) -> Result<String, Error> {
+    if let Grant { sender: Sender::Person(account), is_room: false } = grant
+        && let Some(member) = workspace::member(tx, account)?
+    {
+        return Ok(talks::own_key(tx, agent, account, member.role)?);
+    }
+    let kind = if of.is_direct { "direct" } else { "room" };
+    let place = format!("agent:{}:channel:{}:{kind}:{}", agent.slug, of.channel, of.chat);
+    Ok(match of.thread {
+        Some(thread) => format!("{place}:thread:{thread}"),
+        None => place,
+    })
+}
+
+/// In rooms, the text with the lines before it. Other people's words are marked as untrusted.
+fn with_context(tx: &WriteTx<'_>, of: &Arrived<'_>) -> Result<String, Error> {
+    if of.is_direct {
+        return Ok(of.text.to_owned());
+    }
+    let mut earlier = Vec::new();
+    for one in queries::recent(tx, of.channel, of.chat, 2 * MAX_EARLIER)? {
+        if one.input.is_some() || earlier.len() == MAX_EARLIER {
+            break;
+        }
+        if one.verdict == NO_MENTION && one.thread.as_deref() == of.thread {
+            earlier.push(format!("{}: {}", one.sender_name, one.text.replace('\n', " ")));
+        }
+    }
+    earlier.reverse();
+    let context = match earlier.is_empty() {
+        true => String::new(),
+        false => {
+            let id = tool::untrusted::id_of(&format!("{}{}", of.channel, of.chat));
+            let lines = tool::untrusted::wrap(&id, &earlier.join("\n"));
+            format!("Earlier messages in this room:\n{lines}\n\n")
+        }
+    };
+    Ok(format!("{context}{} writes: {}", of.sender_name, of.text))
+}
+
+/// Answers a message that arrived too late, on a person's wish.
+///
+/// # Errors
+/// If it was answered, or its sender may no longer write.
+pub fn answer_now(tx: &mut WriteTx<'_>, id: ChannelMessageId) -> Result<Message, Error> {
+    let held = tx.get::<Message>(id)?.filter(|one| one.state == MessageState::Held);
+    let one = held.ok_or_else(|| {
+        let message = "this message no longer waits";
+        Error::new(ProblemKind::Conflict, "channel_message_not_held", message)
+    })?;
+    let person = queries::person(tx, one.channel, &one.sender)?;
+    let account: Option<AccountId> = match &person {
+        Some(person) => queries::account_of(tx, person)?,
+        None => None,
+    };
+    let sender = match (account, person.map(|person| person.access)) {
+        // Only the member speaks as themselves; what another person starts has a guest's rights.
+        (Some(account), _) if tx.by().account() == Some(account) => Sender::Person(account),
+        (Some(_), _) | (None, Some(Access::Guest)) => Sender::Guest,
+        (None, _) if !one.is_direct => Sender::Guest,
+        (None, _) => {
+            let message = "its sender may no longer write to this channel";
+            return Err(Error::new(ProblemKind::Conflict, "sender_not_known", message));
+        }
+    };
+    let arrived = Arrived {
+        channel: one.channel,
+        chat: &one.chat,
+        thread: one.thread.as_deref(),
+        sender: &one.sender,
+        sender_name: &one.sender_name,
+        text: &one.text,
+        is_direct: one.is_direct,
+    };
+    let decision = to_agent(tx, &arrived, Grant { sender, is_room: !one.is_direct })?;
+    let answered = Message {
+        state: decision.state,
+        verdict: decision.verdict,
+        agent: decision.to.map(|(agent, _)| agent),
+        input: decision.to.map(|(_, input)| input),
+        is_awaiting: decision.to.is_some(),
+        ..one
+    };
+    tx.put(&answered)?;
+    Ok(answered)
+}
+
+/// Replaces the text of a message that no run has read yet.
+pub fn edited(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    message: &adapters::Message,
+) -> Result<(), Error> {
+    let known = queries::is_known(tx, channel, &message.place.chat, &message.id)?;
+    let Some(one) = known.filter(|one| !one.text.is_empty() && one.text != message.text) else {
+        return Ok(());
+    };
+    let text: String = message.text.chars().take(MAX_TEXT).collect();
+    if let Some(input) = one.input {
+        let unread = |input: &Input| {
+            matches!(input.state, InputState::Accepted | InputState::Assigned(_))
+        };
+        let Some(input) = tx.get::<Input>(input)?.filter(unread) else { return Ok(()) };
+        let replaced = input.text.replacen(&one.text, &text, 1);
+        features::runs::rules::reword(tx, input.id, &replaced).map_err(Error::of)?;
+    }
+    tx.put(&Message { text, ..one })?;
+    Ok(())
+}
+
+/// A button was pressed. None is in use yet.
+pub fn pressed(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    press: &adapters::Press,
+) -> Result<(), Error> {
+    if tx.get::<Channel>(channel)?.is_none() {
+        return Ok(());
+    }
+    let place = Place::direct(channel, &press.place.chat);
+    let note = "This button is no longer in use.".to_owned();
+    let payload = Payload::Pressed { press: press.id.clone(), note };
+    let delivery = outbox::new(tx, &place, payload, DeliveryState::Queued);
+    tx.put(&delivery)?;
+    Ok(())
+}
+
+/// A chat has a new id.
+pub fn moved(tx: &mut WriteTx<'_>, channel: ChannelId, from: &str, to: &str) -> Result<(), Error> {
+    if let Some(room) = queries::room(tx, channel, from)?
+        && queries::room(tx, channel, to)?.is_none()
+    {
+        tx.put(&Room { chat: to.to_owned(), ..room })?;
+    }
+    for open in queries::open(tx, channel)? {
+        if open.chat == from {
+            tx.put(&crate::model::Delivery { chat: to.to_owned(), ..open })?;
+        }
+    }
+    Ok(())
+}
+
+/// The bot was added to a room or removed from it.
+pub fn presence(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    chat: &str,
+    is_present: bool,
+) -> Result<(), Error> {
+    match queries::room(tx, channel, chat)? {
+        Some(room) if room.is_present != is_present => {
+            tx.put(&Room { is_present, ..room })?;
+        }
+        None if is_present => drop(known_room(tx, channel, chat, "")?),
+        _ => {}
+    }
+    Ok(())
+}
+

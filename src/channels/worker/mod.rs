@@ -1,0 +1,214 @@
+//! Workers of channels: one connection and one sender per enabled channel. A supervisor per workspace starts and stops them
+//! as the settings change. Nothing is received or sent while the workspace is paused, for example after a restore.
+
+mod listen;
+mod send;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use app::Ws;
+use channel_adapters::{self as adapters, Fault, FaultKind};
+use features::runs::queries::halt;
+use futures_util::FutureExt as _;
+use jiff::SignedDuration;
+use kernel::{Actor, Cause, ChannelId, Error, Part};
+use net::guard::Opened;
+use store::{Lane, ReadExt as _, StoreError, WriteTx};
+use tokio_util::sync::CancellationToken;
+use vault::model::Secret;
+
+use crate::model::{Channel, Kind, State};
+use crate::{queries, rules};
+
+/// Actor and cause of the workers' own writes.
+const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
+/// Longest sleep of the supervisor, and how long a channel may be down before people are notified.
+const ROUND: SignedDuration = SignedDuration::from_mins(1);
+const REPORTED_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
+/// Starts the supervisor of a workspace.
+pub fn begin(ws: &Ws) {
+    ws.keep("channels", supervise);
+}
+
+/// What a change of restarts the connection.
+#[derive(Clone, PartialEq, Eq)]
+struct Wiring {
+    token_version: u32,
+    api_base: String,
+}
+
+struct Running {
+    wiring: Wiring,
+    stop: CancellationToken,
+}
+
+async fn supervise(ws: Ws) {
+    let (stopping, mut feed) = (ws.halt(), ws.store.watch());
+    let mut running: HashMap<ChannelId, Running> = HashMap::new();
+    while !stopping.is_cancelled() {
+        feed.borrow_and_update();
+        let now = ws.app.clock.now();
+        match wanted(&ws) {
+            Ok(wanted) => {
+                running.retain(|id, one| {
+                    let stays = wanted.iter().any(|new| new.id == *id && wiring(new) == one.wiring);
+                    if !stays {
+                        one.stop.cancel();
+                    }
+                    stays
+                });
+                for channel in wanted {
+                    if !running.contains_key(&channel.id) {
+                        let stop = stopping.child_token();
+                        let wiring = wiring(&channel);
+                        start(&ws, channel.clone(), stop.clone());
+                        running.insert(channel.id, Running { wiring, stop });
+                    }
+                }
+                report_outages(&ws, running.keys().copied().collect()).await;
+            }
+            Err(StoreError::Closed) => return,
+            Err(error) => tracing::warn!(%error, "channels of {} have to wait", ws.slug),
+        }
+        tokio::select! {
+            () = ws.app.sleep_from(now, now + ROUND) => {}
+            changed = feed.changed() => if changed.is_err() { return },
+            () = stopping.cancelled() => return,
+        }
+    }
+}
+
+fn wiring(channel: &Channel) -> Wiring {
+    Wiring { token_version: channel.token_version, api_base: channel.api_base.clone() }
+}
+
+/// The channels that should be connected.
+fn wanted(ws: &Ws) -> Result<Vec<Channel>, StoreError> {
+    ws.read(|snap| {
+        if halt::of_workspace(snap)?.is_some() || !ws.is_active() {
+            return Ok(Vec::new());
+        }
+        let mut all = queries::all(snap)?;
+        all.retain(|channel| channel.is_enabled && channel.agent.is_some());
+        Ok(all)
+    })
+}
+
+async fn report_outages(ws: &Ws, ids: Vec<ChannelId>) {
+    let before = ws.app.clock.now() - REPORTED_AFTER;
+    let due = ws.read(|snap| {
+        let mut due = Vec::new();
+        for id in ids {
+            let state = queries::state(snap, id, before)?;
+            let is_down = matches!(state.state, State::Error | State::Revoked);
+            if is_down && !state.is_reported && state.since <= before {
+                due.push(id);
+            }
+        }
+        Ok::<_, StoreError>(due)
+    });
+    for id in due.unwrap_or_default() {
+        write(ws, move |tx| rules::report(tx, id, before)).await;
+    }
+}
+
+/// Connects a channel, then receives and sends until it is stopped.
+fn start(ws: &Ws, channel: Channel, stop: CancellationToken) {
+    let own = ws.clone();
+    let task = async move {
+        let id = channel.id;
+        let adapter = match open(&own, &channel) {
+            Ok(adapter) => adapter,
+            Err(fault) => {
+                let detail = fault.detail;
+                write(&own, move |tx| rules::set_state(tx, id, State::Error, &detail)).await;
+                return;
+            }
+        };
+        let both = async {
+            tokio::join!(
+                listen::run(&own, &channel, &*adapter, &stop),
+                send::run(&own, &channel, &*adapter, &stop)
+            )
+        };
+        let both = std::panic::AssertUnwindSafe(both).catch_unwind();
+        tokio::select! {
+            ended = both => if ended.is_err() {
+                tracing::error!("the worker of the channel {id} failed; it starts again with the next change");
+            },
+            () = stop.cancelled() => {}
+        }
+        if !own.halt().is_cancelled() {
+            write(&own, move |tx| stopped(tx, id)).await;
+        }
+    };
+    ws.spawn("channel", task);
+}
+
+/// A channel that was turned off, or waits because the workspace is paused.
+fn stopped(tx: &mut WriteTx<'_>, id: ChannelId) -> Result<(), Error> {
+    let Some(channel) = tx.get::<Channel>(id)? else { return Ok(()) };
+    let state = queries::state(tx, id, tx.now())?.state;
+    if !channel.is_enabled || (state == State::Online && halt::of_workspace(tx)?.is_some()) {
+        rules::set_state(tx, id, State::Off, "")?;
+    }
+    Ok(())
+}
+
+/// Opens the adapter of a channel with its sealed tokens.
+pub(crate) fn open(ws: &Ws, channel: &Channel) -> Result<Arc<dyn adapters::Channel>, Fault> {
+    let not_ready = |detail: &str| Fault::new(FaultKind::NotReady, detail);
+    let mut tokens = Vec::new();
+    for id in &channel.secrets {
+        let value = ws.read(|snap| {
+            let is_live = snap.get::<Secret>(*id)?.is_some_and(|secret| secret.removed_at.is_none());
+            Ok::<_, StoreError>(vault::queries::value(snap, *id)?.filter(|_| is_live))
+        });
+        let value = value.ok().flatten();
+        let value = value.ok_or_else(|| not_ready("Its token was removed. Replace the token."))?;
+        let opened = vault::values::open(&ws.app.keyring, *id, &value.sealed);
+        let unreadable = |_| not_ready("Its token can’t be decrypted. Replace the token.");
+        tokens.push(opened.map_err(unreadable)?);
+    }
+    let texts: Result<Vec<&str>, _> = tokens.iter().map(|token| token.expose_text()).collect();
+    let tokens = texts.map_err(|_| not_ready("Its token isn’t text. Replace the token."))?;
+    connect(ws, channel.kind, &tokens, &channel.api_base)
+}
+
+/// An adapter with these tokens. A private `api_base` is opened to this adapter alone.
+pub(crate) fn connect(
+    ws: &Ws,
+    kind: Kind,
+    tokens: &[&str],
+    api_base: &str,
+) -> Result<Arc<dyn adapters::Channel>, Fault> {
+    let api = (!api_base.is_empty()).then_some(api_base);
+    let http = match api.and_then(Opened::line) {
+        Some(line) => ws.app.http.opening(Opened::of(&[line])),
+        None => ws.app.http.clone(),
+    };
+    let token = |n: usize| tokens.get(n).copied().unwrap_or_default();
+    Ok(match kind {
+        Kind::Telegram => Arc::new(adapters::telegram::open(token(0), api, http)?),
+        Kind::Discord | Kind::Slack => {
+            let detail = "Discord and Slack can’t be connected yet.";
+            return Err(Fault::new(FaultKind::Permanent, detail));
+        }
+    })
+}
+
+/// Writes as the worker. Failures are logged; the next event repeats what matters.
+async fn write(
+    ws: &Ws,
+    body: impl FnOnce(&mut WriteTx<'_>) -> Result<(), Error> + Send + 'static,
+) -> bool {
+    match ws.store.write_in(Lane::Second, BY.0, BY.1, body).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, "a channel of {} could not store its state", ws.slug);
+            false
+        }
+    }
+}
