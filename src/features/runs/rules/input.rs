@@ -8,6 +8,7 @@ use kernel::{AccountId, Actor, AgentId, CommentId, Event, Part, RunTrigger, Sess
 use store::{ReadExt, WriteTx};
 
 use super::RunError;
+use super::grant;
 use super::life::{self, RunSpec};
 
 /// Maximum number of comments that wait for one run; further ones are only on the task.
@@ -99,6 +100,7 @@ pub fn tell(
     let mut input = Input::words(tx.new_id(), to, content, tx.now());
     if session.active_run.is_none() && session.owner.is_some() && wake == Wake::Now {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
+        grant::go_on(tx, session.id, run)?;
         input.state = InputState::Assigned(run);
         tx.put(&session)?;
     }
