@@ -20,7 +20,8 @@ use features::jobs::model::{JOBS, Job};
 use features::links::model::LINKS;
 use features::runs::model::{
     BRANCHES, CHILDREN, CONTEXTS, HALTS, Halt, HaltOf, INPUTS, OUTSIDE, PARKS, Place, RUN_LIMITS,
-    RUNS, Run, RunLimits, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, Session, WRITTEN, Written,
+    RUNS, Run, RunLimits, SENDER_GRANTS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, Session,
+    WRITTEN, Written,
 };
 use features::streams::model::{STREAMS, Stream};
 use features::tasks::model::label::{LABELS, TASK_LABELS};
@@ -30,7 +31,7 @@ use features::trust::model::{APPROVALS, Approval, PERMISSIONS, Permission, TRUST
 use features::usage::model::grant::{RUN_GRANTS, RunGrant};
 use features::usage::model::price::PRICES;
 use features::workspace::model::{MEMBERS, Member, SETTINGS};
-use kernel::{AgentId, Role, StreamKind};
+use kernel::{AgentId, StreamKind};
 use knowledge::model::{BODIES, ITEMS, Item as Knowledge, READINGS, Scope};
 use store::{DecodeError, Read, ReadExt as _, Record, StoreError, Table, codec, record};
 
@@ -177,6 +178,8 @@ pub static REPLICATED: &[Yes] = &[
     whole(SUBAGENT_LIMITS),
     agents(RUN_LIMITS, Owner::Said(limits)),
     agents(REACH, Owner::Said(reach)),
+    // A host cuts the run's rights like the primary.
+    root(SENDER_GRANTS, Owner::Head(RUNS)),
     root(STREAMS, Owner::Head(STREAMS)).less(stream),
     whole(LABELS),
     root(TASK_LABELS, Owner::Head(TASKS)),
@@ -260,6 +263,7 @@ pub static EXCLUDED: &[&str] = &[
     "judged_calls",
     "inbox_paces",
     "queue_choices",
+    "input_grants",
     "talk_choices",
     "task_rules",
     "overdue_marks",
@@ -326,11 +330,10 @@ fn belongs<R: Record>(id: Option<R::Id>) -> Of {
     id.map_or(Of::Everybody, |id| Of::Root(At::of::<R>(id)))
 }
 
-/// Keeps only the names of a member.
+/// Keeps only the names of a member, and the role, which decides what a run may do for them.
 fn member(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
     with::<Member>(row, |member| {
         member.email.clear();
-        member.role = Role::Viewer;
         member.created_at = kernel::time::from_ms(0);
     })
 }

@@ -16,6 +16,7 @@ use features::agents::queries::lines;
 use features::agents::skills;
 use features::runs::model::{Place, PromptPart, Written};
 use features::runs::queries::{makeup, taint};
+use features::trust::senders::SenderRights;
 use features::workspace::model::{Member, Settings};
 use git::files::AgentFiles;
 use git::history::{At, LogQuery};
@@ -73,6 +74,8 @@ pub struct Facts {
     pub knowledge: String,
     /// Memory files with content that awaits review: path, time of the first such change, and text before it.
     pub waiting: Vec<(String, Timestamp, String)>,
+    /// The sender to whose rights the run is cut.
+    pub sender: Option<SenderRights>,
 }
 
 impl Facts {
@@ -110,6 +113,7 @@ impl Facts {
             window: u32::MAX,
             knowledge: String::new(),
             waiting: waiting(tx, agent.id)?,
+            sender: None,
             agent: agent.clone(),
         })
     }
@@ -193,7 +197,8 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     for name in if part { &["AGENTS.md"] } else { all } {
         stable.extend(file(name));
     }
-    if !part {
+    let is_private = facts.sender.as_ref().is_none_or(SenderRights::is_private);
+    if !part && is_private {
         stable.extend(files.as_ref().and_then(skills_of));
         stable.extend(file("USER.md"));
     }
@@ -210,7 +215,7 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
         RunTrigger::Child => CHILD.trim().to_owned(),
     });
     let mut changing = Vec::new();
-    if !part {
+    if !part && is_private {
         let own = |name: &str, most: usize| facts.before(name, most).or_else(|| some(name, most));
         changing.extend(own(memory::LASTING, prompted::most_of(memory::LASTING)));
         for note in files.as_ref().map(last_notes).unwrap_or_default() {
@@ -218,6 +223,7 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
         }
     }
     changing.push(day(facts));
+    changing.extend(facts.sender.as_ref().map(SenderRights::line));
     vec![
         SystemPart { text: stable.join("\n\n"), cache: true },
         SystemPart { text: changing.join("\n\n"), cache: false },

@@ -9,6 +9,7 @@ use features::agents::queries::reach;
 use features::runs::model::Run;
 use features::trust::authorize;
 use features::trust::queries as trust;
+use features::trust::senders;
 use features::workspace::queries::modules::Off;
 use kernel::RunTrigger;
 use providers::model::ToolDef;
@@ -206,23 +207,26 @@ pub(super) fn offered(
         .collect()
 }
 
-/// Removes tools that do not work on a host, and for a locked agent all tools that change something. Returns whether
-/// the agent is locked.
+/// Removes tools that do not work on a host, those that the sender of a messenger's message may not use, and for a
+/// locked agent all tools that change something. Returns whether the agent is locked.
 pub(super) fn hold_back(
     engine: &Engine,
     ws: &Ws,
     run: &Run,
     offered: &mut Vec<ToolDef>,
 ) -> Result<bool, StoreError> {
-    let locked = ws.read(|snap| {
+    let (locked, sender) = ws.read(|snap| {
         let agents = reach::agents_of(snap, run.agent, run.id)?;
-        trust::is_locked(snap, &agents)
+        Ok::<_, StoreError>((trust::is_locked(snap, &agents)?, senders::of_run(snap, run.id)?))
     })?;
     let stays = |tool: &ToolDef| {
-        engine.tools.get(&tool.name).is_some_and(|entry| is_for_locked(&entry.spec))
+        engine.tools.get(&tool.name).is_some_and(|Entry { spec, .. }| {
+            (!locked || is_for_locked(spec))
+                && sender.as_ref().is_none_or(|sender| sender.may_use(spec))
+        })
     };
     let works = |tool: &ToolDef| ws.upstream.is_none() || not_there(&tool.name).is_none();
-    offered.retain(|tool| works(tool) && (!locked || stays(tool)));
+    offered.retain(|tool| works(tool) && stays(tool));
     Ok(locked)
 }
 

@@ -85,6 +85,8 @@ pub fn workspace() -> Schema {
         runs::model::Evidence,
         runs::model::SubagentLimits,
         runs::model::RunLimits,
+        runs::model::InputGrant,
+        runs::model::SenderGrant,
         jobs::model::Job,
         connections::model::Connection,
         connections::model::ConnectionKey,

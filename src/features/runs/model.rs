@@ -19,6 +19,7 @@ mod context;
 mod demand;
 mod event;
 mod evidence;
+mod grant;
 mod preferences;
 mod halt;
 mod input;
@@ -41,6 +42,7 @@ pub use event::{
     PromptPart, SeenFile, SessionEvent, SummaryBy,
 };
 pub use evidence::{Evidence, RUN_EVIDENCE};
+pub use grant::{Grant, INPUT_GRANTS, InputGrant, SENDER_GRANTS, Sender, SenderGrant};
 pub use halt::{HALTS, Halt, HaltCause, HaltOf};
 pub use input::{COMMENT_BY, INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
 pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};

@@ -10,6 +10,7 @@ pub mod compare;
 pub mod doing;
 pub mod egress;
 pub mod evidence;
+pub mod grants;
 pub mod preferences;
 pub mod halt;
 pub mod limits;

@@ -14,6 +14,7 @@ use store::{Read, ReadExt, StoreError};
 use tool::Effect;
 
 use super::model::{Permission, What};
+use super::senders::{self, SenderRights};
 use super::{compiled, queries};
 use crate::agents::model::Agent;
 use crate::agents::queries::reach;
@@ -217,6 +218,11 @@ impl Verdict {
         Self { decision: rule.leave, why, rule: Some(rule.id), took: vec![rule.id] }
     }
 
+    fn of_sender() -> Self {
+        let (decision, why) = (AccessDecision::Deny, senders::DENIED.to_owned());
+        Self { decision, why, rule: None, took: Vec::new() }
+    }
+
     /// The stricter of two decisions, `self` if they are equal. If both allow, the permissions of both are listed.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
@@ -241,6 +247,10 @@ pub fn authorize(
     run: Option<RunId>,
     facts: &Facts<'_>,
 ) -> Result<Verdict, StoreError> {
+    let sender = run.map(|run| senders::of_run(tx, run)).transpose()?.flatten();
+    if sender.as_ref().is_some_and(|sender| !sender.may_call(facts)) {
+        return Ok(Verdict::of_sender());
+    }
     let mut modes = Vec::with_capacity(agents.len());
     for agent in agents {
         modes.push((*agent, queries::mode_of(tx, *agent)?));
@@ -263,7 +273,11 @@ pub fn authorize(
         modes.iter().map(of_agent).reduce(Verdict::and)
     })?;
     let verdict = strictest.unwrap_or_else(|| by_mode(TrustMode::Locked, facts));
-    Ok(heeding_outside(verdict, facts))
+    let verdict = heeding_outside(verdict, facts);
+    // Nobody is asked for whoever may not write.
+    let is_asked = verdict.decision == AccessDecision::Ask;
+    let only_reads = sender.is_some_and(|sender: SenderRights| !sender.may_write());
+    Ok(if is_asked && only_reads { Verdict::of_sender() } else { verdict })
 }
 
 /// Decision in a tainted conversation: only a permission, not the mode, allows data to leave.

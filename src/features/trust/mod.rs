@@ -10,6 +10,7 @@ pub mod model;
 pub mod queries;
 pub mod recent;
 pub mod rules;
+pub mod senders;
 pub mod sites;
 pub mod tools;
 pub mod authorize;

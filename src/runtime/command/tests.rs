@@ -26,8 +26,8 @@ use features::inbox::model::Item;
 use features::jobs::model::JobOutcome;
 use features::jobs::rules::{Finished, NewJob};
 use features::runs::model::{
-    Body, CallStatus, Child, Context, EventKind, Halt, Input, InputState, ModelSource, Outside,
-    ReadMark, Run, Session, SessionEvent,
+    Body, CallStatus, Child, Context, EventKind, Halt, Input, InputGrant, InputState, ModelSource,
+    Outside, ReadMark, Run, SenderGrant, Session, SessionEvent,
 };
 use features::runs::rules::{self as runs, RunError, RunSpec, RunWriter, SessionSpec, link};
 use features::tasks::model::Task;
@@ -409,7 +409,7 @@ impl Stage {
             path: folder.path().join("hq.redb"),
             schema: features::cards::tables(schema! {
                 Agent, Member, Counter, Task, Item, Session, Run, SessionEvent, Input, Context,
-                Halt, Outside, ReadMark, Child,
+                Halt, Outside, ReadMark, Child, InputGrant, SenderGrant,
             }),
             cache: 4 << 20,
             clock: Arc::new(ManualClock::at(from_ms(1_700_000_000_000))),

@@ -8,23 +8,27 @@ use crate::turn::Turn;
 use features::agents::memory;
 use features::runs::model::{EventKind, Session};
 use features::runs::queries::talk;
+use features::trust::senders;
 use features::workspace::queries as workspace;
 use git::{File, GitError, files::AgentFiles};
 use store::{ReadExt, StoreError};
 
 impl Turn {
-    /// Writes lines to the daily note. Throw-away conversations and sub-agents, which write only in their own folder,
-    /// leave none. A failed write does not prevent compaction.
+    /// Writes lines to the daily note. Throw-away conversations, guests, rooms and sub-agents, which write only in their
+    /// own folder, leave none. A failed write does not prevent compaction.
     pub(super) async fn remember(
         &mut self,
         lines: Vec<String>,
     ) -> Result<Option<EventKind>, EngineError> {
         let ws = self.talk.journal.ws.clone();
-        let (session, zone) = ws.read(|snap| {
+        let run = self.talk.journal.run;
+        let (session, zone, sender) = ws.read(|snap| {
             let zone = workspace::settings(snap)?.and_then(|s| TimeZone::get(&s.zone).ok());
-            Ok::<_, StoreError>((snap.get::<Session>(self.setting.session)?, zone))
+            let sender = senders::of_run(snap, run)?;
+            Ok::<_, StoreError>((snap.get::<Session>(self.setting.session)?, zone, sender))
         })?;
-        let lasts = session.is_some_and(|session| !talk::is_throw_away(&session.key));
+        let lasts = session.is_some_and(|session| !talk::is_throw_away(&session.key))
+            && sender.is_none_or(|sender| sender.is_private() && sender.may_write());
         if lines.is_empty() || !lasts || self.setting.child.is_some() {
             return Ok(None);
         }

@@ -17,6 +17,7 @@ use features::runs::model::{Run, Session};
 use features::runs::rules::RunError;
 use features::trust::model::Approval;
 use features::trust::queries as trust;
+use features::trust::senders;
 use features::workspace::queries::modules::Off;
 use gateways::error::GatewayError;
 use gateways::model::{HearerId, RunAnswer};
@@ -229,12 +230,14 @@ impl AtHome {
             let child = child::of(snap, &run)?;
             child::narrow(child.as_ref(), &mut agent);
             let (off, locked) = (Off::of(snap)?, trust::is_locked(snap, &[agent.id])?);
-            Ok::<_, EngineError>((run, agent, child, off, locked))
+            let sender = senders::of_run(snap, run.id)?;
+            Ok::<_, EngineError>((run, agent, child, off, locked, sender))
         });
-        let (run, agent, child, off, locked) = read?;
+        let (run, agent, child, off, locked, sender) = read?;
         let entry = self.engine.tools.get(name).filter(|entry| {
             may_use((&agent, &off), run.trigger, child.as_ref(), entry)
                 && (!locked || is_for_locked(&entry.spec))
+                && sender.as_ref().is_none_or(|sender| sender.may_use(&entry.spec))
         });
         let cx = ToolCx {
             ws: ws.clone(),

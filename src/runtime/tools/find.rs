@@ -8,6 +8,7 @@ use features::agents::model::Agent;
 use features::agents::queries::reach;
 use features::runs::model::Run;
 use features::trust::queries as trust;
+use features::trust::senders;
 use features::trust::tools as specs;
 use features::workspace::queries::modules::Off;
 use kernel::{Can, RunTrigger};
@@ -75,11 +76,12 @@ impl ReadTool for ToolSearch {
     const LOOKS: Looks = Looks::Here;
 
     async fn read(&self, cx: &ToolCx, args: Args) -> Result<ToolOutput, ToolError> {
-        let (agent, run, locked, off) = cx.ws.read(|snap| {
+        let (agent, run, locked, off, sender) = cx.ws.read(|snap| {
             let agents = reach::agents_of(snap, cx.agent, cx.run)?;
             let locked = trust::is_locked(snap, &agents)?;
             let (agent, run) = (snap.get::<Agent>(cx.agent)?, snap.get::<Run>(cx.run)?);
-            Ok::<_, StoreError>((agent, run, locked, Off::of(snap)?))
+            let sender = senders::of_run(snap, cx.run)?;
+            Ok::<_, StoreError>((agent, run, locked, Off::of(snap)?, sender))
         })?;
         let child = cx.child.as_ref();
         let exec = agent.is_some_and(|agent| agent.exec) && child.is_none_or(|c| c.may_exec);
@@ -92,9 +94,12 @@ impl ReadTool for ToolSearch {
             let runs = matches!(name, "exec" | "process");
             let spec = specs::all().iter().find(|spec| spec.name == name);
             let looks = || spec.is_some_and(toolbox::is_for_locked);
+            let is_allowed =
+                sender.as_ref().is_none_or(|sender| spec.is_some_and(|spec| sender.may_use(spec)));
             let is_off = spec.is_some_and(|spec| off.has_tool(spec));
             (exec || !runs)
                 && !is_off
+                && is_allowed
                 && (!locked || looks())
                 && toolbox::is_for(trigger, child, name)
         };

@@ -20,9 +20,9 @@ use crate::notifications::model::sending::{DELIVERIES, MAIL};
 use crate::notifications::model::{CHOICES, FANOUTS, NOTIFICATIONS, RECIPIENTS, WATCHES};
 use crate::routines::model::{CLOCKS, FIRINGS, ROUTINE_RULES, ROUTINES};
 use crate::runs::model::{
-    BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUTS, OUTSIDE, PARKS, QUEUE_CHOICES, READ_MARKS,
-    RUN_EVIDENCE, RUN_LIMITS, RUNS, SESSION_EVENTS, SESSIONS, SUBAGENT_LIMITS, TALK_CHOICES,
-    WRITTEN,
+    BRANCHES, CHILDREN, CONTEXTS, HALTS, INPUT_GRANTS, INPUTS, OUTSIDE, PARKS, QUEUE_CHOICES,
+    READ_MARKS, RUN_EVIDENCE, RUN_LIMITS, RUNS, SENDER_GRANTS, SESSION_EVENTS, SESSIONS,
+    SUBAGENT_LIMITS, TALK_CHOICES, WRITTEN,
 };
 use crate::streams::model::STREAMS;
 use crate::tasks::model::TASKS;
@@ -109,6 +109,8 @@ const ROWS: &[(u16, Can)] = &[
     (BROWSER_SHOTS.number, Can::Read),
     (CHILDREN.number, Can::Read),
     (BRANCHES.number, Can::Read),
+    (INPUT_GRANTS.number, Can::Read),
+    (SENDER_GRANTS.number, Can::Read),
     (READ_MARKS.number, Can::Read),
     (JOBS.number, Can::Read),
     (USAGE.number, Can::Read),

@@ -427,6 +427,8 @@ pub fn noun(table: u16, name: &'static str) -> (&'static str, &'static str) {
         "budget_notices" => ("budget notice", "budget notices"),
         "budget_waits" => ("budget wait", "budget waits"),
         "run_grants" => ("run grant", "run grants"),
+        "input_grants" => ("message sender", "message senders"),
+        "sender_grants" => ("run sender", "run senders"),
         "run_evidence" => ("late run report", "late run reports"),
         "people" => ("member rules", "member rules"),
         "retention" => ("rule", "rules"),

@@ -15,10 +15,10 @@ use crate::notifications::model::{
     CHOICES, Choices, FANOUTS, NOTIFICATIONS, RECIPIENTS, Recipient,
 };
 use crate::runs::model::{
-    BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, Evidence, INPUTS, Input, OUTSIDE,
-    Outside, PARKS, Park, QUEUE_CHOICES, QueueChoice, QueueOf, READ_MARKS, RUN_EVIDENCE, RUNS,
-    ReadMark, Run, SESSION_EVENTS, SESSIONS, Session, SessionEvent, TALK_CHOICES, TalkChoice,
-    WRITTEN, Written,
+    BRANCHES, Branch, CHILDREN, CONTEXTS, Child, Context, Evidence, INPUT_GRANTS, INPUTS, Input,
+    InputGrant, OUTSIDE, Outside, PARKS, Park, QUEUE_CHOICES, QueueChoice, QueueOf, READ_MARKS,
+    RUN_EVIDENCE, RUNS, ReadMark, Run, SENDER_GRANTS, SESSION_EVENTS, SESSIONS, SenderGrant,
+    Session, SessionEvent, TALK_CHOICES, TalkChoice, WRITTEN, Written,
 };
 use crate::runs::queries::talk;
 use crate::trust::model::{APPROVALS, Approval};
@@ -131,6 +131,13 @@ impl<'r> Eye<'r> {
             }
             t if t == APPROVALS.number => decode_row::<Approval>(row).map(|one| self.run(one.run)),
             t if t == CHILDREN.number => decode_row::<Child>(row).map(|one| self.run(one.run)),
+            t if t == SENDER_GRANTS.number => {
+                decode_row::<SenderGrant>(row).map(|one| self.run(one.run))
+            }
+            t if t == INPUT_GRANTS.number => decode_row::<InputGrant>(row).map(|one| {
+                let input = self.read.get::<Input>(one.input)?;
+                input.map_or(Ok(false), |input| self.session(input.session))
+            }),
             t if t == BRANCHES.number => {
                 decode_row::<Branch>(row).map(|one| self.session(one.session))
             }

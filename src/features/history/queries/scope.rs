@@ -6,7 +6,8 @@ use crate::cards;
 use crate::history::model::{FILE_REVERTS, FileRevert};
 use crate::inbox::model::{INBOX, Item};
 use crate::runs::model::{
-    EventKind, INPUTS, Input, InputState, READ_MARKS, RUNS, Run, SessionEvent,
+    EventKind, INPUT_GRANTS, INPUTS, Input, InputState, READ_MARKS, RUNS, Run, SENDER_GRANTS,
+    SessionEvent,
 };
 use crate::runs::queries::{self as runs, children};
 use kernel::{InputId, ItemId, RunId};
@@ -278,8 +279,9 @@ pub fn work(read: &dyn Read, plan: &Plan) -> Result<Work, StoreError> {
     Ok(work)
 }
 
-/// Returns `false` for tables whose kept rows are not reported: bookkeeping of runs and read marks.
+/// Returns `false` for tables whose kept rows are not reported: bookkeeping of runs, senders and read marks.
 #[must_use]
 pub fn is_told(table: u16) -> bool {
-    ![RUNS.number, FILE_REVERTS.number, READ_MARKS.number].contains(&table)
+    let untold = [RUNS, FILE_REVERTS, READ_MARKS, INPUT_GRANTS, SENDER_GRANTS];
+    untold.iter().all(|one| one.number != table)
 }

@@ -18,6 +18,7 @@ use web::format;
 
 use super::RunError;
 use super::fork;
+use super::grant;
 use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
 use super::park;
@@ -155,6 +156,7 @@ pub fn spawn(tx: &mut WriteTx<'_>, new: NewChild) -> Result<(Child, Run), RunErr
     };
     let spec = RunSpec { trigger: RunTrigger::Child, item: None, task: parent.task, title };
     let run = life::make_run(tx, &mut session, spec)?;
+    grant::inherit(tx, parent.id, run)?;
     tx.put(&session)?;
     taint::inherit(tx, home.id, session.id)?;
     let run = tx.get::<Run>(run)?.ok_or_else(|| RunError::NotFound(run.to_string()))?;
@@ -415,7 +417,9 @@ fn tell(tx: &mut WriteTx<'_>, mut child: Child, run: &Run) -> Result<(), RunErro
     if session.active_run.is_none() && session.owner.is_some() {
         let title = format!("{} has ended", called(&child, run));
         let spec = RunSpec { trigger: RunTrigger::Chat, item: None, task: None, title };
-        state = InputState::Assigned(life::make_run(tx, &mut session, spec)?);
+        let next = life::make_run(tx, &mut session, spec)?;
+        grant::inherit(tx, run.id, next)?;
+        state = InputState::Assigned(next);
         tx.put(&session)?;
     }
     let by = Actor::System(Part::Engine);

@@ -8,6 +8,7 @@ use kernel::{Event, RunId, RunTrigger, SessionId};
 use store::{ReadExt, WriteTx};
 
 use super::RunError;
+use super::grant;
 use super::life::{self, RunSpec};
 
 /// Maximum length of a summary's focus in bytes.
@@ -45,6 +46,7 @@ fn begin_for(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<RunId, RunEr
     let title = "Compact the conversation".to_owned();
     let spec = RunSpec { trigger: RunTrigger::Chat, item: None, task: None, title };
     let run = life::make_run(tx, session, spec)?;
+    grant::go_on(tx, session.id, run)?;
     tx.put(session)?;
     tx.emit(Event::CompactionAsked { session: session.id, agent: session.agent });
     Ok(run)

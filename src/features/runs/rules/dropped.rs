@@ -2,7 +2,7 @@
 
 use crate::agents::model::Agent;
 use crate::runs::model::{Input, InputState, Run, Session};
-use crate::runs::queries::queue as reading;
+use crate::runs::queries::{grants, queue as reading};
 use crate::workspace::model::Member;
 use kernel::text::ellipsis;
 use kernel::{AccountId, InputId, Outcome, QueueMode, SessionId};
@@ -68,6 +68,12 @@ pub fn withdraw(tx: &mut WriteTx<'_>, inputs: &[InputId]) -> Result<(), RunError
 pub(super) fn tell_overflowed(tx: &mut WriteTx<'_>, run: &Run) -> Result<Option<String>, RunError> {
     let mut gone = reading::overflowed(tx, run.session)?;
     gone.retain(|input| run.calls == 0 || input.mode == QueueMode::Steer);
+    let (of_run, all) = (grants::of_run(tx, run.id)?, std::mem::take(&mut gone));
+    for input in all {
+        if grants::of_input(tx, input.id)? == of_run {
+            gone.push(input);
+        }
+    }
     if gone.is_empty() {
         return Ok(None);
     }
@@ -125,7 +131,8 @@ pub fn bring_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<Se
         input.mode = QueueMode::Followup;
     }
     let queueing = reading::of_session(tx, &session)?;
-    place(tx, session, input, &queueing)
+    let grant = grants::of_input(tx, id)?;
+    place(tx, session, (input, grant), &queueing)
 }
 
 /// Hides a dropped message.

@@ -10,6 +10,7 @@ use kernel::{
 use store::{ReadExt, WriteTx};
 
 use super::RunError;
+use super::grant;
 use super::life::{self, RunSpec};
 
 /// Maximum number of comments that wait for one run; further ones are only on the task.
@@ -101,6 +102,7 @@ pub fn tell(
     let mut input = Input::words(tx.new_id(), to, content, tx.now());
     if session.active_run.is_none() && session.owner.is_some() && wake == Wake::Now {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
+        grant::go_on(tx, session.id, run)?;
         input.state = InputState::Assigned(run);
         tx.put(&session)?;
     }

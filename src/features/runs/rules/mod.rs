@@ -13,6 +13,7 @@ mod earlier;
 pub mod evidence;
 pub mod forget;
 mod fork;
+mod grant;
 pub mod preferences;
 pub mod halt;
 mod input;

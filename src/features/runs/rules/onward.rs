@@ -10,6 +10,7 @@ use crate::runs::queries;
 use kernel::{AccountId, Event, ItemState, Outcome, QueueMode, RunId, RunTrigger};
 use store::{Read, ReadExt, StoreError, WriteTx};
 
+use super::grant;
 use super::life::{self, RunSpec};
 use super::queue::NewInput;
 use super::{RunError, retry};
@@ -109,6 +110,7 @@ pub fn begin(
     let title = source.title.clone();
     let spec = RunSpec { trigger, item: source.item, task: source.task, title };
     let id = life::make_run(tx, &mut session, spec)?;
+    grant::inherit(tx, source.id, id)?;
     let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     if source.model_source == ModelSource::Message {
         (run.connection, run.model) = (source.connection, source.model);

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::agents::model::Agent;
 use crate::runs::model::{
-    Attachment, Demand, Input, InputState, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_CAP,
-    MAX_DEBOUNCE_MS, MAX_SPILLED, QueueChoice, QueueOf, QueueRequest, Queueing, Run, Session,
-    Waiting,
+    Attachment, Demand, Grant, Input, InputGrant, InputState, MAX_ATTACHED, MAX_ATTACHED_BYTES,
+    MAX_CAP, MAX_DEBOUNCE_MS, MAX_SPILLED, QueueChoice, QueueOf, QueueRequest, Queueing, Run,
+    Sender, Session, Waiting,
 };
-use crate::runs::queries::{park as reading_park, queue as reading};
+use crate::runs::queries::{grants, park as reading_park, queue as reading};
 use kernel::text::MAX_TEXT;
 use kernel::{
     DropPolicy, Event, Fast, InputId, Placed, QueueMode, RunId, RunState, RunTrigger, SessionId,
@@ -24,6 +24,7 @@ use super::RunError;
 use super::children;
 use super::context;
 use super::dropped::drop_talk;
+use super::grant;
 use super::life::{self, RunSpec};
 use super::marks;
 use super::park;
@@ -53,6 +54,8 @@ pub struct NewInput {
     pub thinking: Option<Thinking>,
     /// Response speed for this message only.
     pub fast: Option<Fast>,
+    /// The sender, if the message came over a messenger.
+    pub grant: Option<Grant>,
 }
 
 impl NewInput {
@@ -68,6 +71,7 @@ impl NewInput {
             demand: None,
             thinking: None,
             fast: None,
+            grant: None,
         }
     }
 
@@ -131,71 +135,65 @@ pub fn queue(tx: &mut WriteTx<'_>, session: SessionId, new: NewInput) -> Result<
         fast: new.fast,
         ..Input::words(tx.new_id(), to, (tx.by(), text), tx.now())
     };
-    place(tx, session, input, &queueing)
+    place(tx, session, (input, new.grant), &queueing)
 }
 
 /// Places a new message.
 pub(super) fn place(
     tx: &mut WriteTx<'_>,
     mut session: Session,
-    mut input: Input,
+    (mut input, grant): (Input, Option<Grant>),
     queueing: &Queueing,
 ) -> Result<Sent, RunError> {
     let message = input.id;
-    let queued = Event::InputQueued { input: message, session: session.id, agent: session.agent };
     (session.last_at, session.leaf) = (tx.now(), Some(message));
     let Some(active) = session.active_run else {
         let run = life::make_run(tx, &mut session, RunSpec::for_input(&input))?;
+        grant::cut(tx, run, grant)?;
         input.state = InputState::Assigned(run);
-        tx.put(&input)?;
-        tx.put(&session)?;
-        tx.emit(queued);
+        keep(tx, &session, (&input, grant))?;
         return Ok(Sent { message, run, placed: Placed::Started, before: 0 });
     };
-    make_room(tx, session.id, queueing)?;
+    make_room(tx, session.id, grant, queueing)?;
     let run = tx.get::<Run>(active)?.ok_or_else(|| RunError::NotFound(active.to_string()))?;
+    let waits = grant::waits(tx, &run, &session, (&input, grant))?;
+    if waits {
+        input.mode = QueueMode::Followup;
+    }
     let before = match input.mode {
         QueueMode::Steer | QueueMode::Interrupt => 0,
         QueueMode::Followup | QueueMode::Collect => waiting_turns(tx, session.id)?,
     };
     let sent = |placed, before| Sent { message, run: active, placed, before };
-    if run.waits_for_client() && input.is_talk() {
+    if !waits && run.waits_for_client() && input.is_talk() {
         // A new message cancels the client's pending tool calls.
-        tx.put(&input)?;
-        tx.put(&session)?;
-        tx.emit(queued);
+        keep(tx, &session, (&input, grant))?;
         return interrupt(tx, &run, message);
     }
     let asks = reading_park::question_of(tx, &run)?.is_some();
     if let (true, QueueMode::Steer, Some(by)) = (asks, input.mode, input.by.account()) {
         // In the conversation of a run that asks a question, a message is the answer.
         input.state = InputState::Consumed(active);
-        tx.put(&input)?;
-        tx.put(&session)?;
+        keep(tx, &session, (&input, grant))?;
         park::answered_with(tx, active, &input, by)?;
-        tx.emit(queued);
         return Ok(sent(Placed::Steered, 0));
     }
     if run.waits_for_children() && input.mode == QueueMode::Steer {
-        tx.put(&input)?;
-        tx.put(&session)?;
+        keep(tx, &session, (&input, grant))?;
         children::spoken_to(tx, &run)?;
-        tx.emit(queued);
         return Ok(sent(Placed::Steered, 0));
     }
-    let waits = reading_park::timer_of(tx, &run)?.is_some();
-    if waits && input.mode == QueueMode::Steer && input.is_talk() {
-        tx.put(&input)?;
-        tx.put(&session)?;
+    let is_timed = reading_park::timer_of(tx, &run)?.is_some();
+    if is_timed && input.mode == QueueMode::Steer && input.is_talk() {
+        keep(tx, &session, (&input, grant))?;
         park::go_on(tx, &run, SPOKEN)?;
-        tx.emit(queued);
         return Ok(sent(Placed::Steered, 0));
     }
     let sent = match input.mode {
         QueueMode::Steer => sent(Placed::Steered, before),
         QueueMode::Followup => sent(Placed::Followup, before),
         QueueMode::Collect => {
-            if joins(tx, &run, &input, queueing)? {
+            if joins(tx, &run, (&input, grant), queueing)? {
                 input.state = InputState::Assigned(active);
                 hold(tx, run, tx.now() + queueing.debounce)?;
                 sent(Placed::Collect, 0)
@@ -204,20 +202,31 @@ pub(super) fn place(
             }
         }
         QueueMode::Interrupt if !is_begun(&run) => {
-            take_over(tx, run, &mut input)?;
+            take_over(tx, run, (&mut input, grant))?;
             sent(Placed::Interrupted, 0)
         }
         QueueMode::Interrupt => {
-            tx.put(&input)?;
-            tx.put(&session)?;
-            tx.emit(queued);
+            keep(tx, &session, (&input, grant))?;
             return interrupt(tx, &run, message);
         }
     };
-    tx.put(&input)?;
-    tx.put(&session)?;
-    tx.emit(queued);
+    keep(tx, &session, (&input, grant))?;
     Ok(sent)
+}
+
+/// Stores a placed message.
+fn keep(
+    tx: &mut WriteTx<'_>,
+    session: &Session,
+    (input, grant): (&Input, Option<Grant>),
+) -> Result<(), RunError> {
+    tx.put(input)?;
+    if let Some(grant) = grant {
+        tx.put(&InputGrant { input: input.id, grant })?;
+    }
+    tx.put(session)?;
+    tx.emit(Event::InputQueued { input: input.id, session: session.id, agent: session.agent });
+    Ok(())
 }
 
 /// Whether a run has progress to lose: it has begun or serves an inbox item.
@@ -227,30 +236,38 @@ fn is_begun(run: &Run) -> bool {
 
 /// Number of messages that wait for their own turn.
 fn waiting_turns(tx: &WriteTx<'_>, session: SessionId) -> Result<u32, RunError> {
-    let waits = |input: &Input| {
-        input.state == InputState::Accepted && input.is_talk() && input.mode != QueueMode::Steer
-    };
-    let count = reading::open_inputs(tx, session)?.iter().filter(|input| waits(input)).count();
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    let mut count = 0;
+    for input in reading::open_inputs(tx, session)? {
+        let waits = input.state == InputState::Accepted && input.mode != QueueMode::Steer;
+        count += u32::from(waits && grants::is_message(tx, &input)?);
+    }
+    Ok(count)
 }
 
-/// Drops the oldest messages if one more would exceed the cap.
+/// Drops the oldest messages if one more would exceed the cap. A guest displaces only messages of guests.
 fn make_room(
     tx: &mut WriteTx<'_>,
     session: SessionId,
+    grant: Option<Grant>,
     queueing: &Queueing,
 ) -> Result<(), RunError> {
-    let mut waiting = reading::open_inputs(tx, session)?;
-    waiting.retain(|input| {
+    let is_guest = grant.is_some_and(|grant| grant.sender == Sender::Guest);
+    let (mut waiting, mut all) = (Vec::new(), 0);
+    for input in reading::open_inputs(tx, session)? {
         // A message that stops the run is about to be taken up.
         let stops = input.mode == QueueMode::Interrupt;
-        input.state == InputState::Accepted && input.is_talk() && !stops
-    });
-    let over = (waiting.len() + 1).saturating_sub(queueing.cap);
+        if input.state == InputState::Accepted && !stops && grants::is_message(tx, &input)? {
+            all += 1;
+            if !is_guest || grants::of_input(tx, input.id)? == grant {
+                waiting.push(input);
+            }
+        }
+    }
+    let over = (all + 1_usize).saturating_sub(queueing.cap);
     if over == 0 {
         return Ok(());
     }
-    if queueing.drop == DropPolicy::New {
+    if queueing.drop == DropPolicy::New || waiting.len() < over {
         return Err(RunError::QueueFull(queueing.cap));
     }
     let reported = reading::overflowed(tx, session)?.len();
@@ -265,19 +282,23 @@ fn make_room(
     Ok(())
 }
 
-/// Whether two messages may share a turn: same author, trigger, model, thinking and speed.
-fn is_alike(one: &Input, other: &Input) -> bool {
+/// Whether two messages may share a turn: same author, rights, trigger, model, thinking and speed.
+fn is_alike(
+    tx: &WriteTx<'_>,
+    one: &Input,
+    (other, grant): (&Input, Option<Grant>),
+) -> Result<bool, RunError> {
     let context = |input: &Input| {
         (input.by.account(), input.trigger, input.model.clone(), input.thinking, input.fast)
     };
-    context(one) == context(other)
+    Ok(context(one) == context(other) && grants::of_input(tx, one.id)? == grant)
 }
 
 /// Whether a message is collected into the turn of a run that has not begun.
 fn joins(
     tx: &WriteTx<'_>,
     run: &Run,
-    input: &Input,
+    input: (&Input, Option<Grant>),
     queueing: &Queueing,
 ) -> Result<bool, RunError> {
     if is_begun(run) || run.stop.is_some() {
@@ -285,8 +306,12 @@ fn joins(
     }
     let mut own = reading::open_inputs(tx, run.session)?;
     own.retain(|other| other.state == InputState::Assigned(run.id));
-    let fits = |other: &Input| other.mode == QueueMode::Collect && is_alike(other, input);
-    Ok(!own.is_empty() && own.len() < queueing.cap && own.iter().all(fits))
+    for other in &own {
+        if other.mode != QueueMode::Collect || !is_alike(tx, other, input)? {
+            return Ok(false);
+        }
+    }
+    Ok(!own.is_empty() && own.len() < queueing.cap)
 }
 
 /// Delays a run that has not begun until `until`.
@@ -307,7 +332,11 @@ fn hold(tx: &mut WriteTx<'_>, mut run: Run, until: Timestamp) -> Result<(), RunE
 }
 
 /// Assigns a run that has not begun to this message. Its earlier messages wait again.
-fn take_over(tx: &mut WriteTx<'_>, mut run: Run, input: &mut Input) -> Result<(), RunError> {
+fn take_over(
+    tx: &mut WriteTx<'_>,
+    mut run: Run,
+    (input, grant): (&mut Input, Option<Grant>),
+) -> Result<(), RunError> {
     for mut other in reading::open_inputs(tx, run.session)? {
         if other.state == InputState::Assigned(run.id) {
             other.state = InputState::Accepted;
@@ -322,6 +351,7 @@ fn take_over(tx: &mut WriteTx<'_>, mut run: Run, input: &mut Input) -> Result<()
     (run.state, run.waiting) = (RunState::Queued, None);
     input.state = InputState::Assigned(run.id);
     tx.put(&run)?;
+    grant::cut(tx, run.id, grant)?;
     Ok(())
 }
 
@@ -361,10 +391,12 @@ pub(super) fn hand_over(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<(
     }
     let batch = match newest {
         Some(newest) => vec![left.swap_remove(newest)],
-        None => next_batch(left),
+        None => next_batch(tx, left)?,
     };
     let Some(first) = batch.first() else { return Ok(()) };
     let run = life::make_run(tx, session, RunSpec::for_input(first))?;
+    grant::for_input(tx, run, first)?;
+    grant::hold_back(tx, session, run)?;
     let collected = batch.iter().all(|input| input.mode == QueueMode::Collect);
     let last = batch.iter().map(|input| input.created_at).max();
     for mut input in batch {
@@ -380,20 +412,24 @@ pub(super) fn hand_over(tx: &mut WriteTx<'_>, session: &mut Session) -> Result<(
 
 /// Messages of the next turn: those assigned to the last run and unread, else the oldest with those collected with
 /// it.
-fn next_batch(left: Vec<Input>) -> Vec<Input> {
+fn next_batch(tx: &WriteTx<'_>, left: Vec<Input>) -> Result<Vec<Input>, RunError> {
     let (assigned, waiting): (Vec<Input>, Vec<Input>) =
         left.into_iter().partition(|input| matches!(input.state, InputState::Assigned(_)));
     if !assigned.is_empty() {
-        return assigned;
+        return Ok(assigned);
     }
-    let Some(first) = waiting.first().cloned() else { return Vec::new() };
-    match first.mode {
-        QueueMode::Collect => waiting
-            .into_iter()
-            .filter(|input| input.mode == QueueMode::Collect && is_alike(input, &first))
-            .collect(),
-        _ => vec![first],
+    let Some(first) = waiting.first().cloned() else { return Ok(Vec::new()) };
+    if first.mode != QueueMode::Collect {
+        return Ok(vec![first]);
     }
+    let grant = grants::of_input(tx, first.id)?;
+    let mut batch = Vec::new();
+    for input in waiting {
+        if input.mode == QueueMode::Collect && is_alike(tx, &input, (&first, grant))? {
+            batch.push(input);
+        }
+    }
+    Ok(batch)
 }
 
 /// Moves unread messages of people to the new conversation. Messages of HQ are dropped.
@@ -421,7 +457,7 @@ pub(super) fn bring_over(
     let mut all = reading::open_inputs(tx, from.id)?;
     all.extend(reading::dropped(tx, from.id)?);
     for mut input in all {
-        match input.is_talk() {
+        match grants::is_message(tx, &input)? {
             true => {
                 input.session = to.id;
                 if matches!(input.state, InputState::Assigned(_)) {

@@ -2,7 +2,7 @@
 //! readable. An unread message is changed in place.
 
 use crate::runs::model::{Branch, BranchWhy, Context, Input, InputState};
-use crate::runs::queries::versions;
+use crate::runs::queries::{grants, versions};
 use kernel::{AccountId, InputId};
 use store::{ReadExt, WriteTx};
 
@@ -58,6 +58,7 @@ pub fn resend(tx: &mut WriteTx<'_>, new: Resend, by: AccountId) -> Result<Sent, 
         attached: input.attached,
         thinking: input.thinking,
         fast: input.fast,
+        grant: grants::of_input(tx, input.id)?,
         ..NewInput::chat(new.text.unwrap_or(input.text))
     };
     let sent = queue(tx, session.id, message)?;

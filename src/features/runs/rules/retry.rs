@@ -17,6 +17,7 @@ use kernel::{ConnectionId, ItemId, RunId, RunTrigger, SessionId, Thinking};
 use store::{Read, ReadExt, StoreError, WriteTx};
 
 use super::RunError;
+use super::grant;
 use super::input::{SessionSpec, open_session};
 use super::life::{self, RunSpec};
 use super::{marks, queue, taint};
@@ -131,6 +132,7 @@ pub fn begin(
     let spec =
         RunSpec { trigger: source.trigger, item, task: source.task, title: source.title.clone() };
     let id = life::make_run(tx, &mut session, spec)?;
+    grant::inherit(tx, source.id, id)?;
     let mut run = tx.get::<Run>(id)?.ok_or_else(|| RunError::NotFound(id.to_string()))?;
     let kept = (source.model_source == ModelSource::Message)
         .then(|| (source.connection, source.model.clone()));
