@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use channel_adapters::{self as adapters, Fault, FaultKind, Identity};
-use kernel::{ChannelId, Error, ProblemKind, TypedId as _};
+use kernel::{ChannelId, Error, ProblemKind};
 use kit::{OpCx, Prepared, Reply};
 use serde_json::json;
-use store::{ReadExt as _, WriteTx};
+use store::WriteTx;
 use vault::model::{Category, Scope};
 use vault::rules::{NewSecret, Patch};
 use vault::values::{self, Ends, NewValue};
@@ -24,12 +24,7 @@ struct Checked {
 }
 
 /// Checks tokens at the platform and seals them.
-fn check(
-    cx: &OpCx<'_>,
-    ws: &app::Ws,
-    kind: Kind,
-    api_base: &str,
-) -> Result<Checked, Error> {
+fn check(cx: &OpCx<'_>, ws: &app::Ws, kind: Kind, api_base: &str) -> Result<Checked, Error> {
     let given = cx.text("token").trim();
     let token = match kind {
         Kind::Telegram => adapters::telegram::token_in(given).ok_or_else(|| {
@@ -221,4 +216,3 @@ pub(crate) fn probed(
     let message = prepared.downcast::<String>().map(|text| *text).unwrap_or_default();
     Ok(Reply::json(&json!({ "message": message })))
 }
-

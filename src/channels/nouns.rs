@@ -13,16 +13,13 @@ use tool::Effect;
 
 use crate::connect;
 use crate::model::{
-    Access, BY_PLACE, Channel, ChannelRouteId, ChannelState, Delivery, DeliveryState, Kind, Message,
-    MessageState, Person, Room, Route, State,
+    Access, BY_PLACE, Channel, ChannelRouteId, ChannelState, Delivery, DeliveryState, Kind,
+    Message, MessageState, Person, Room, Route, State,
 };
 use crate::{codes, queries, rules};
 
 /// Descriptors, for schema, history, undo and search.
 pub static NOUNS: [&Entity; 6] = [&CHANNEL, &PERSON, &ROOM, &ROUTE, &MESSAGE, &DELIVERY];
-
-/// The nouns on the kit, in the order of their tabs.
-pub static KIT: [&Noun; 6] = [&CHANNELS, &PEOPLE, &ROOMS, &ROUTES, &MESSAGES, &DELIVERIES];
 
 const TABS: &[(&str, &str)] = &[
     ("channels", "Channels"),
@@ -165,7 +162,13 @@ pub static CHANNELS: Noun = Noun {
 impl Stored for Channel {
     fn blank(tx: &mut WriteTx<'_>) -> Self {
         let now = tx.now();
-        Self { id: tx.new_id(), by: tx.by(), created_at: now, updated_at: now, ..store::Record::sample() }
+        Self {
+            id: tx.new_id(),
+            by: tx.by(),
+            created_at: now,
+            updated_at: now,
+            ..store::Record::sample()
+        }
     }
     fn stamp(&mut self, now: Timestamp) {
         self.updated_at = now;
@@ -227,7 +230,8 @@ fn channel_row(record: &Fields) -> Row {
         (State::LABELS[at], tone)
     });
     let kind = text_of(record, "kind");
-    let kind = Kind::WORDS.iter().position(|known| *known == kind).map_or("", |at| Kind::LABELS[at]);
+    let kind =
+        Kind::WORDS.iter().position(|known| *known == kind).map_or("", |at| Kind::LABELS[at]);
     let about = match (text_of(record, "detail"), text_of(record, "bot_handle")) {
         ("", "") => kind.to_owned(),
         ("", handle) => format!("{kind} · @{handle}"),
@@ -360,9 +364,11 @@ fn approve(
     let account = match cx.text("as").trim() {
         text if text.eq_ignore_ascii_case("guest") => None,
         text => {
-            let me = tx.by().account().map_or(Assignee::Agent(AgentId::nil()), Assignee::Person);
-            match People::read(tx)?.find(text, me) {
-                Ok(Some(Assignee::Person(account))) => Some(account),
+            let people = People::read(tx)?;
+            let me = tx.by().account().map(Assignee::Person);
+            let found = me.and_then(|me| people.find(text, me).ok().flatten());
+            match found {
+                Some(Assignee::Person(account)) => Some(account),
                 _ => return Err(Error::field("as", "Enter guest or the handle of a member.")),
             }
         }

@@ -317,7 +317,9 @@ impl Field {
             }
             InputKind::Line | InputKind::Long | InputKind::Emoji | InputKind::Secret => {
                 let text = match input.kind {
-                    InputKind::Long | InputKind::Secret => text()?.replace("\r\n", "\n").trim().to_owned(),
+                    InputKind::Long | InputKind::Secret => {
+                        text()?.replace("\r\n", "\n").trim().to_owned()
+                    }
                     _ => one_line(text()?),
                 };
                 if text.is_empty() {

@@ -5,10 +5,16 @@ use tool::Registry;
 use web::routes::Routes;
 
 /// The nouns that use the kit.
-static NOUNS: [&Noun; 3] = [
+static NOUNS: [&Noun; 9] = [
     &interfaces_work::tasks::labels::LABELS,
     &interfaces_work::streams::noun::STREAMS,
     &interfaces_work::views::noun::VIEWS,
+    &channels::nouns::CHANNELS,
+    &channels::nouns::PEOPLE,
+    &channels::nouns::ROOMS,
+    &channels::nouns::ROUTES,
+    &channels::nouns::MESSAGES,
+    &channels::nouns::DELIVERIES,
 ];
 
 /// The nouns that use the kit. A package above may have installed others before.

@@ -14,7 +14,8 @@ use store::{Schema, schema};
 fn nouns() -> &'static [&'static Entity] {
     static ALL: LazyLock<Vec<&Entity>> = LazyLock::new(|| {
         let all = crm::NOUNS.iter().chain(&knowledge::NOUNS).chain(&sources::NOUNS);
-        all.chain(&vault::NOUNS).chain(&gateways::NOUNS).copied().collect()
+        let all = all.chain(&vault::NOUNS).chain(&gateways::NOUNS);
+        all.chain(&channels::nouns::NOUNS).copied().collect()
     });
     &ALL
 }

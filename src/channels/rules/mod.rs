@@ -12,8 +12,7 @@ use kernel::{Error, ProblemKind};
 pub use answer::react;
 pub use channel::{change, create, save_route};
 pub use outbox::{
-    next_due,
-    Place, claim, dismiss, postpone, queue, recover, resend, settle_failed, settle_sent,
+    Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed, settle_sent,
     settle_unknown,
 };
 pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, unpair};

@@ -2,7 +2,8 @@
 
 use features::workspace::queries as workspace;
 use jiff::SignedDuration;
-use kernel::{AccountId, ChannelId, Error, ProblemKind, TypedId as _};
+use kernel::notice::Notice;
+use kernel::{About, AccountId, ChannelId, Error, Event, NoticeKind, ProblemKind, TypedId as _};
 use store::{ReadExt as _, WriteTx};
 
 use crate::codes;
@@ -57,7 +58,20 @@ pub fn open_request(tx: &mut WriteTx<'_>, from: &Stranger<'_>) -> Result<&'stati
     );
     let place = Place::direct(from.channel, from.chat);
     outbox::queue(tx, &place, &text, None)?;
+    notify(tx, from)?;
     Ok("code sent")
+}
+
+fn notify(tx: &mut WriteTx<'_>, from: &Stranger<'_>) -> Result<(), Error> {
+    let Some(channel) = tx.get::<Channel>(from.channel)? else { return Ok(()) };
+    let Some(agent) = channel.agent else { return Ok(()) };
+    let name: String = kernel::text::one_line(&from.sender.name).chars().take(100).collect();
+    let title = format!("{name} asks to write to {}", channel.name);
+    let notice = Notice::new(NoticeKind::PairingRequested, About::Agent(agent), title);
+    let body =
+        format!("Approve the request in Settings → Channels → People ({}).", channel.kind.label());
+    tx.emit(Event::NoticeGiven { notice: notice.body(body).or_admins() });
+    Ok(())
 }
 
 /// The person's row with the sender's present names.
@@ -88,11 +102,7 @@ fn described(tx: &WriteTx<'_>, from: &Stranger<'_>, old: Option<Person>) -> Pers
 }
 
 /// Pairs a stranger with the member whose link they opened. Returns `false` for a wrong or used link.
-pub fn pair_by_link(
-    tx: &mut WriteTx<'_>,
-    from: &Stranger<'_>,
-    code: &str,
-) -> Result<bool, Error> {
+pub fn pair_by_link(tx: &mut WriteTx<'_>, from: &Stranger<'_>, code: &str) -> Result<bool, Error> {
     let old = queries::person(tx, from.channel, &from.sender.id)?;
     let person = described(tx, from, old);
     if person.access == Access::Denied || MAX_GUESSES <= person.guesses {
@@ -174,7 +184,9 @@ pub fn approve(
     let person = Person { updated_at: tx.now(), ..person };
     let approved = match account {
         Some(account) => member_of(person, account),
-        None => Person { access: Access::Guest, ..member_of(person, AccountId::from_bytes([0; 16])) },
+        None => {
+            Person { access: Access::Guest, ..member_of(person, AccountId::from_bytes([0; 16])) }
+        }
     };
     let approved = Person { account, ..approved };
     tx.put(&approved)?;

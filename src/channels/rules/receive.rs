@@ -3,16 +3,13 @@
 use channel_adapters as adapters;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
-use features::runs::model::grant::{Grant, Sender};
-use features::runs::model::{Input, InputState, Run};
+use features::runs::model::{Grant, Input, InputState, Run, Sender};
 use features::runs::queries::{halt, talk as talks};
 use features::runs::rules::{NewInput, RunError, SessionSpec, talk};
 use features::usage::queries::budgets;
 use features::workspace::queries as workspace;
 use jiff::SignedDuration;
-use kernel::{
-    AccountId, AgentId, ChannelId, Error, InputId, Payer, Period, ProblemKind,
-};
+use kernel::{AccountId, AgentId, ChannelId, Error, InputId, Payer, Period, ProblemKind};
 use store::{ReadExt as _, WriteTx};
 
 use crate::model::{
@@ -479,9 +476,8 @@ pub fn edited(
     };
     let text: String = message.text.chars().take(MAX_TEXT).collect();
     if let Some(input) = one.input {
-        let unread = |input: &Input| {
-            matches!(input.state, InputState::Accepted | InputState::Assigned(_))
-        };
+        let unread =
+            |input: &Input| matches!(input.state, InputState::Accepted | InputState::Assigned(_));
         let Some(input) = tx.get::<Input>(input)?.filter(unread) else { return Ok(()) };
         let replaced = input.text.replacen(&one.text, &text, 1);
         features::runs::rules::reword(tx, input.id, &replaced).map_err(Error::of)?;
@@ -538,4 +534,3 @@ pub fn presence(
     }
     Ok(())
 }
-

@@ -58,7 +58,7 @@ pub fn report(tx: &mut WriteTx<'_>, id: ChannelId, before: Timestamp) -> Result<
         Some(agent) => About::Agent(agent),
         None => return Ok(()),
     };
-    let notice = Notice::new(NoticeKind::ConnectionFailed, about, title);
+    let notice = Notice::new(NoticeKind::System, about, title);
     tx.emit(kernel::Event::NoticeGiven { notice: notice.body(state.detail.clone()).or_admins() });
     tx.put(&ChannelState { is_reported: true, ..state })?;
     Ok(())

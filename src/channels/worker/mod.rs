@@ -163,7 +163,8 @@ pub(crate) fn open(ws: &Ws, channel: &Channel) -> Result<Arc<dyn adapters::Chann
     let mut tokens = Vec::new();
     for id in &channel.secrets {
         let value = ws.read(|snap| {
-            let is_live = snap.get::<Secret>(*id)?.is_some_and(|secret| secret.removed_at.is_none());
+            let is_live =
+                snap.get::<Secret>(*id)?.is_some_and(|secret| secret.removed_at.is_none());
             Ok::<_, StoreError>(vault::queries::value(snap, *id)?.filter(|_| is_live))
         });
         let value = value.ok().flatten();
@@ -191,7 +192,7 @@ pub(crate) fn connect(
     };
     let token = |n: usize| tokens.get(n).copied().unwrap_or_default();
     Ok(match kind {
-        Kind::Telegram => Arc::new(adapters::telegram::open(token(0), api, http)?),
+        Kind::Telegram => Arc::from(adapters::telegram::open(token(0), api, http)?),
         Kind::Discord | Kind::Slack => {
             let detail = "Discord and Slack can’t be connected yet.";
             return Err(Fault::new(FaultKind::Permanent, detail));
