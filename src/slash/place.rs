@@ -99,13 +99,11 @@ impl Place {
     /// # Errors
     /// `NoSession` if the conversation does not exist, is archived, or this person may not write in it.
     pub fn spec(&self, tx: &dyn Read) -> Result<SessionSpec, RunError> {
-        let (agent, session) = (
-            &self.agent,
-            match &self.talk {
-                Talk::At(spec) => return Ok(spec.clone()),
-                Talk::Of(session) => *session,
-            },
-        );
+        let session = match &self.talk {
+            Talk::At(spec) => return Ok(spec.clone()),
+            Talk::Of(session) => *session,
+        };
+        let agent = &self.agent;
         let me = (self.me()?, self.caller.role);
         match (talk::place_of(tx, agent, me, session)?, session) {
             (Some((key, owner)), _) => {
