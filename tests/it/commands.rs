@@ -2,11 +2,14 @@
 
 use features::agents::model::Agent;
 use features::runs::model::{EventKind, Input, Run, Session};
+use features::tasks::model::Task;
 use features::usage::rules::budgets::{Limits, set_limits};
-use kernel::{AgentStatus, Fast, Role, Thinking};
+use kernel::{AgentStatus, Assignee, Can, Fast, Role, Thinking};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use store::StoreError;
+use slash::{Caller, CommandError, Parsed, Place, Surface, Talk, parse};
+use store::{StoreError, WriteTx};
+use web::session::Access;
 
 use support::hq::{Reply, TestHq};
 use support::model::{Gate, Tokens, Turn};
@@ -462,5 +465,51 @@ async fn tasks_budgets_and_the_agent_itself_are_commands_too() {
     assert_eq!(status(), Some(AgentStatus::Paused));
     assert_eq!(told("/resume").await, "Ada is working again.");
     assert_eq!(status(), Some(AgentStatus::Ready));
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_messenger_executes_commands_in_its_transaction_with_the_rights_of_the_sender() {
+    let (hq, _model) = scene().await;
+    let by = owner(&hq);
+    let agent = all::<Agent>(&hq).into_iter().find(|agent| agent.slug == "ada").expect("Ada");
+    let told = async |can: &[Can], text: &'static str| {
+        let caller = Caller {
+            account: by.0.account(),
+            role: Role::Owner,
+            access: Access::of(can),
+            is_proved: false,
+        };
+        let (talk, surface, agent) = (Talk::Of(None), Surface::Messenger, agent.clone());
+        let place = Place { ws: hq.ws(), caller, agent, talk, surface };
+        // An error of the command leaves the transaction usable.
+        let write = move |tx: &mut WriteTx<'_>| -> Result<_, StoreError> {
+            let Parsed::Command { command, arguments } = parse(text) else { panic!("{text}") };
+            Ok(place.execute(tx, command, arguments).map(|answer| answer.text))
+        };
+        hq.ws().write(&by, write).await.expect("a transaction")
+    };
+    let chat = [Can::Read, Can::Chat, Can::Write];
+    let help = told(&[Can::Read], "/help").await.expect("a list");
+    assert!(help.contains("- `/status` ") && !help.contains("/stop"), "{help}");
+    assert!(matches!(told(&chat, "/pause").await, Err(CommandError::NotAllowed)));
+    assert!(matches!(told(&[Can::Read], "/stop").await, Err(CommandError::NotAllowed)));
+    let wrong = told(&chat, "/queue cap:900").await.expect_err("too many");
+    assert!(!matches!(wrong, CommandError::NotAllowed), "{wrong}");
+    assert!(all::<Session>(&hq).is_empty(), "the command left nothing");
+
+    assert!(told(&chat, "/task Call the shop").await.expect("a task").contains("](http"));
+    let task = all::<Task>(&hq).pop().expect("a task");
+    assert_eq!(
+        (task.title.as_str(), task.assignee),
+        ("Call the shop", Some(Assignee::Agent(agent.id)))
+    );
+    let level = told(&chat, "/think high").await.expect("a level");
+    assert!(level.contains("high, chosen by this conversation"), "{level}");
+    assert!(told(&chat, "/status").await.expect("a status").contains("**Ada**"));
+    assert!(told(&chat, "/stop").await.expect("words").contains("Nothing is running"));
+    assert!(told(&[Can::Agents], "/pause").await.expect("words").contains("is paused"));
+    let paused = all::<Agent>(&hq).into_iter().any(|agent| agent.status == AgentStatus::Paused);
+    assert!(paused);
     hq.finish().await;
 }

@@ -24,6 +24,7 @@ pub mod questions;
 pub mod queue;
 pub mod search;
 pub mod sessions;
+pub mod silent;
 pub mod steps;
 pub mod talk;
 pub mod used;

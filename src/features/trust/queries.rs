@@ -4,7 +4,8 @@ pub mod widening;
 
 use kernel::key::KeyBuf;
 use kernel::{
-    AccessDecision, AgentId, ApprovalId, ConnectionId, RunId, SessionId, Timestamp, TrustMode,
+    AccessDecision, AgentId, ApprovalAnswer, ApprovalId, Can, ConnectionId, RunId, SessionId,
+    Timestamp, TrustMode,
 };
 use store::{Range, Read, ReadExt, StoreError};
 use tool::Effect;
@@ -35,6 +36,16 @@ pub fn mode_of(tx: &dyn Read, agent: AgentId) -> Result<TrustMode, StoreError> {
 pub fn trust_of(tx: &dyn Read, agent: AgentId) -> Result<AgentTrust, StoreError> {
     let usual = AgentTrust { agent, mode: TrustMode::Ask, autonomous: false };
     Ok(tx.get::<AgentTrust>(agent)?.unwrap_or(usual))
+}
+
+/// The capabilities that a person needs for an answer.
+#[must_use]
+pub fn needs(answer: ApprovalAnswer) -> &'static [Can] {
+    match answer {
+        // `Always` creates a permission.
+        ApprovalAnswer::Always => &[Can::Approve, Can::Admin],
+        _ => &[Can::Approve],
+    }
 }
 
 /// The strictest mode among the agents that requested the work of a run or of its ancestors; `None` if only people

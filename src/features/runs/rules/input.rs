@@ -17,6 +17,7 @@ use super::life::{self, RunSpec};
 const MAX_COMMENTS: usize = 100;
 
 /// Identifies a session and its properties at creation.
+#[derive(Clone, Debug)]
 pub struct SessionSpec {
     pub agent: AgentId,
     pub key: String,

@@ -57,17 +57,12 @@ pub fn find(ws: &Ws, who: &Person, id: ApprovalId) -> Result<(Approval, Run), Tr
 }
 
 /// The right that the person lacks for this answer; `None` if they may give it.
-pub(crate) fn lacks(who: &Person, answer: ApprovalAnswer) -> Option<Can> {
-    let needs: &[Can] = match answer {
-        // `Always` creates a permission.
-        ApprovalAnswer::Always => &[Can::Approve, Can::Admin],
-        _ => &[Can::Approve],
-    };
-    needs.iter().copied().find(|can| !who.access.may(*can))
+fn lacks(who: &Person, answer: ApprovalAnswer) -> Option<Can> {
+    queries::needs(answer).iter().copied().find(|can| !who.access.may(*can))
 }
 
 /// Refuses `Always`, which creates a permission, without a recent re-authentication.
-pub(crate) fn check_proof(who: &Person, answer: ApprovalAnswer) -> Result<(), PageError> {
+fn check_proof(who: &Person, answer: ApprovalAnswer) -> Result<(), PageError> {
     if answer == ApprovalAnswer::Always { Proof(who.is_proved).check() } else { Ok(()) }
 }
 
@@ -106,19 +101,4 @@ async fn decide_all(
     let refused = ws.write(who, once.run(move |tx| rules::decide_all(tx, seen, by))).await?;
     results.extend(ids.into_iter().zip(refused));
     Ok(results)
-}
-
-/// Answers an approval from a conversation; the inner error is the reason of a refusal.
-pub(crate) async fn answer(
-    ws: &Ws,
-    who: &Person,
-    (id, answer, note): (ApprovalId, ApprovalAnswer, String),
-    once: Once,
-) -> Result<Result<(), String>, StoreError> {
-    let decision = Decision { answer, offer: 0, note };
-    match decide(ws, who, (id, decision), once).await {
-        Ok(()) => Ok(Ok(())),
-        Err(TrustError::Store(error)) => Err(error),
-        Err(refused) => Ok(Err(refused.to_string())),
-    }
 }

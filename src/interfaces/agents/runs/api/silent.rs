@@ -5,11 +5,9 @@ use serde::Serialize;
 
 use app::Ws;
 use features::runs::model::Run;
-use features::runs::queries::evidence;
+use features::runs::queries::{evidence, silent};
 use store::{Read, StoreError};
 use web::format;
-
-use crate::runs::taking;
 
 /// Size limit of the late reports in a response, in bytes.
 const ENOUGH: usize = 256 << 10;
@@ -33,10 +31,10 @@ pub(super) struct SilentOut {
 impl SilentOut {
     /// The silent machine that a run waits for or continues on.
     pub(super) fn of(ws: &Ws, tx: &dyn Read, run: &Run) -> Result<Option<Self>, StoreError> {
-        let Some(place) = taking::awaited(ws, tx, run)? else { return Ok(None) };
-        let own = taking::on_its_own(tx, run, &place, ws.app.clock.now())?;
+        let Some(place) = silent::awaited(ws, tx, run)? else { return Ok(None) };
+        let own = silent::on_its_own(tx, run, &place, ws.app.clock.now())?;
         let stop = match run.stop {
-            Some(_) => taking::stops_later(ws, tx, run)?,
+            Some(_) => silent::stops_later(ws, tx, run)?,
             None => None,
         };
         let name = place.label;

@@ -344,7 +344,7 @@ async fn say_at(place: Place<'_>, once: Once, body: SayBody) -> Result<Response,
 }
 
 async fn list_commands(_: Ws, _: Person) -> Json<CommandsOut> {
-    let items = commands::ALL.iter().map(|spec| CommandOut {
+    let items = slash::COMMANDS.iter().map(|spec| CommandOut {
         name: spec.name,
         alias: spec.alias,
         arguments: spec.arguments,

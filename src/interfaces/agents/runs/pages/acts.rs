@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use features::runs::queries::silent;
 use features::runs::rules::{self, NewInput, RunError};
 use kernel::ProblemKind;
 use web::error::{Failure, PageError};
@@ -15,7 +16,7 @@ use web::idempotency::Once;
 use web::session::Person;
 
 use super::show::find;
-use crate::runs::{stopping, taking};
+use crate::runs::stopping;
 
 /// How long "stop and undo" waits for the run to end.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -39,7 +40,7 @@ pub(super) async fn stop(
     let run = find(&ws, &who, &name)?;
     let (id, by) = (run.id, Some(who.account));
     // Read before the write: the run ends here at once, and its possible cost is booked then.
-    let later = ws.read(|snap| taking::stops_later(&ws, snap, &run))?;
+    let later = ws.read(|snap| silent::stops_later(&ws, snap, &run))?;
     let result = ws.write(&who, move |tx| rules::request_stop(tx, id, by)).await;
     if then.then == "undo" {
         // The run may have ended in the meantime.

@@ -108,7 +108,7 @@ struct Show {
     naming: Option<(String, String)>,
     /// Delivery modes while the agent works; empty for another person's conversation.
     usual: Vec<Choice>,
-    commands: Vec<commands::Spec>,
+    commands: Vec<slash::Command>,
     answer: Answer,
 }
 
@@ -189,7 +189,7 @@ fn whole(shell: Shell, parts: Parts, answer: Answer) -> Show {
             true => choices(queueing.mode),
             false => Vec::new(),
         },
-        commands: commands::ALL.to_vec(),
+        commands: slash::COMMANDS.to_vec(),
         answer,
         action,
         at,

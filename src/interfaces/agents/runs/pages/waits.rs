@@ -7,6 +7,7 @@ use app::Ws;
 use features::agents::model::Agent;
 use features::inbox::queries::why::clock;
 use features::runs::model::Run;
+use features::runs::queries::silent;
 use features::runs::queries::waits::{self, Why};
 use store::{Read, StoreError};
 use web::error::PageError;
@@ -52,11 +53,11 @@ pub(super) fn of(
 
 /// The reason of a run that waits for its silent machine.
 fn for_machine(tx: &dyn Read, look: &Look<'_>, run: &Run) -> Result<Option<Waits>, StoreError> {
-    let Some(place) = taking::awaited(look.ws, tx, run)? else { return Ok(None) };
+    let Some(place) = silent::awaited(look.ws, tx, run)? else { return Ok(None) };
     let label = &place.label;
-    let own = taking::on_its_own(tx, run, &place, look.now)?;
+    let own = silent::on_its_own(tx, run, &place, look.now)?;
     let stop = match run.stop {
-        Some(_) => taking::stops_later(look.ws, tx, run)?,
+        Some(_) => silent::stops_later(look.ws, tx, run)?,
         None => None,
     };
     let text = match (own, stop) {

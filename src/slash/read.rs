@@ -1,73 +1,14 @@
-//! Slash commands in a conversation. A command is a message that begins with `/` and a name. The page, the API and the
-//! terminal share this parser and its effects.
-//!
-//! A message that begins with `//`, or whose first word is not a name (such as a path), is text. `/think`, `/model` and
-//! `/fast` before text apply to that message only.
-
-mod act;
-mod around;
-mod decide;
-mod tell;
+//! Reads a message: text with settings, or a command with its arguments.
 
 use features::runs::model::{QueueRequest, pause_ms};
 use features::runs::rules::RunError;
+use features::tasks::queries::error::TaskError;
 use kernel::{
     ApprovalAnswer, DropPolicy, Fast, Problem, ProblemKind, QueueMode, Thinking, Verbosity,
 };
 use store::StoreError;
-use tool::args::nearest;
 
-pub use act::{Done, Place, run};
-
-/// A command as lists show it.
-#[derive(Clone, Copy, Debug)]
-pub struct Spec {
-    /// The name without the slash.
-    pub name: &'static str,
-    pub alias: Option<&'static str>,
-    /// Syntax of the arguments; empty if there are none.
-    pub arguments: &'static str,
-    pub about: &'static str,
-}
-
-const fn spec(name: &'static str, arguments: &'static str, about: &'static str) -> Spec {
-    Spec { name, alias: None, arguments, about }
-}
-
-/// All commands, in display order.
-pub const ALL: &[Spec] = &[
-    Spec { alias: Some("commands"), ..spec("help", "", "List the commands") },
-    spec("status", "", "Show model, context, cost, queue and waits"),
-    spec("new", "[model]", "Start a new conversation; queued messages move over"),
-    spec("reset", "", "Start over; earlier messages stay readable"),
-    spec("stop", "", "Stop the current run; queued messages stay"),
-    spec("compact", "[focus]", "Summarize the older part of the conversation"),
-    spec("model", "[id[@connection]] [-s]", "Show or choose the model here; -s saves it"),
-    spec("think", "[level] [-s]", "Show or choose the thinking level here; -s saves it"),
-    spec("fast", "[on|auto|off|default]", "Show or choose faster answers"),
-    spec(
-        "queue",
-        "[mode] [debounce:2s] [cap:20] [drop:old]",
-        "How messages are handled while it \
-        works",
-    ),
-    Spec { alias: Some("tell"), ..spec("steer", "text", "Send a message for the next step") },
-    spec("usage", "", "Show tokens and cost"),
-    spec("context", "[detail]", "Show what fills the context"),
-    spec("btw", "question", "Ask a side question: no tools, not part of this conversation"),
-    spec("jobs", "", "Show background work: programs, sub-agents, timers"),
-    spec("task", "[title|id]", "Show a task or create one for this agent"),
-    spec("tasks", "", "Show your open tasks"),
-    spec("reasoning", "[on|off|default]", "Expand or hide its thinking here"),
-    spec("verbose", "[on|full|off|default]", "Expand or hide its tool calls here"),
-    spec("answer", "[R-12] text", "Answer a run’s question; defaults to this one"),
-    spec("approve", "[id|first] [once|run|always|deny] [note]", "List approvals or answer one"),
-    spec("rename", "[name]", "Name the conversation"),
-    spec("budget", "", "Show the agent’s and workspace’s budgets"),
-    spec("pause", "", "Pause the agent after its current step"),
-    spec("resume", "", "Resume the agent"),
-    spec("agent", "[name]", "Chat with another agent"),
-];
+use super::{Command, find, named, similar};
 
 /// A parsed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +16,7 @@ pub enum Spoken {
     /// Text for the agent.
     Words(Words),
     /// A command that HQ carries out.
-    Command(Command),
+    Command(Request),
 }
 
 /// Text for the agent, with settings that apply to this message only.
@@ -103,7 +44,7 @@ pub struct Approve {
 
 /// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum Request {
     /// `/help`
     Help,
     /// `/status`
@@ -184,8 +125,13 @@ pub enum CommandError {
     /// The command came with files, and commands take none.
     #[error("commands can't include files; send them with a message")]
     Files,
+    /// The person may not use the command here.
+    #[error("you may not use this command here")]
+    NotAllowed,
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Task(#[from] TaskError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -197,7 +143,9 @@ impl Problem for CommandError {
             Self::Arguments { .. } => "bad_command",
             Self::Model { .. } => "unknown_model",
             Self::Files => "command_with_files",
+            Self::NotAllowed => "not_allowed",
             Self::Run(error) => error.code(),
+            Self::Task(error) => error.code(),
             Self::Store(error) => error.code(),
         }
     }
@@ -207,25 +155,12 @@ impl Problem for CommandError {
             Self::Unknown { .. } | Self::Arguments { .. } | Self::Model { .. } | Self::Files => {
                 ProblemKind::Invalid
             }
+            Self::NotAllowed => ProblemKind::Forbidden,
             Self::Run(error) => error.kind(),
+            Self::Task(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
     }
-}
-
-fn find(name: &str) -> Option<&'static Spec> {
-    let same = |spec: &&Spec| spec.name == name || spec.alias == Some(name);
-    ALL.iter().find(same)
-}
-
-/// Splits a slash name from the rest. Returns `None` if the first word cannot be a command name.
-fn named(text: &str) -> Option<(String, &str)> {
-    let rest = text.strip_prefix('/')?;
-    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-    let (name, rest) = rest.split_at(end);
-    let plain = name.chars().all(|c| c.is_ascii_alphabetic() || c == '_' || c == '-');
-    let is_name = plain && name.starts_with(|c: char| c.is_ascii_alphabetic());
-    is_name.then(|| (name.to_ascii_lowercase(), rest.trim()))
 }
 
 /// Parses a message.
@@ -273,15 +208,22 @@ pub fn read(text: &str) -> Result<Spoken, CommandError> {
 }
 
 fn unknown(name: &str) -> CommandError {
-    let near = nearest(name, ALL.iter().map(|spec| spec.name), 3);
-    let near: Vec<String> = near.into_iter().map(|name| format!("/{name}")).collect();
+    let near: Vec<String> = similar(name).into_iter().map(|name| format!("/{name}")).collect();
     let name = kernel::text::cut(name, 40).to_owned();
     CommandError::Unknown { name, near: near.join(", ") }
 }
 
-fn wrong(spec: &Spec, what: impl Into<String>) -> CommandError {
+fn wrong(spec: &Command, what: impl Into<String>) -> CommandError {
     let usage = format!("{} {}", spec.name, spec.arguments);
     CommandError::Arguments { what: what.into(), usage: usage.trim_end().to_owned() }
+}
+
+/// Whether a line that begins with a command's name is a message to the agent.
+pub(super) fn is_said(spec: &Command, rest: &str) -> bool {
+    match spec.name {
+        "steer" => !rest.is_empty(),
+        _ => matches!(directive(spec, rest), Ok(Some(_))),
+    }
 }
 
 /// A setting that applies to the text after it.
@@ -292,7 +234,7 @@ enum Directive<'t> {
 }
 
 /// Parses `/model`, `/think` or `/fast` in front of text. Returns `None` if no text follows.
-fn directive<'t>(spec: &Spec, rest: &'t str) -> Result<Option<Directive<'t>>, CommandError> {
+fn directive<'t>(spec: &Command, rest: &'t str) -> Result<Option<Directive<'t>>, CommandError> {
     let (first, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let text = text.trim();
     if text.is_empty() || text == "-s" || first == "-s" {
@@ -311,7 +253,7 @@ fn directive<'t>(spec: &Spec, rest: &'t str) -> Result<Option<Directive<'t>>, Co
 }
 
 /// Parses a thinking level, including the synonyms of other programs. `None` means the default.
-fn level(spec: &Spec, word: &str) -> Result<Option<Thinking>, CommandError> {
+fn level(spec: &Command, word: &str) -> Result<Option<Thinking>, CommandError> {
     Ok(match word.to_ascii_lowercase().as_str() {
         "off" | "none" => Some(Thinking::None),
         "minimal" | "low" => Some(Thinking::Low),
@@ -337,7 +279,8 @@ fn choice<T: std::str::FromStr>(word: &str) -> Option<Option<T>> {
     }
 }
 
-fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
+/// Parses the arguments of a command.
+pub(super) fn command(spec: &Command, rest: &str) -> Result<Request, CommandError> {
     let (rest, lasts) = match (spec.name, rest.strip_suffix(" -s")) {
         ("model" | "think", Some(short)) => (short.trim(), true),
         ("model" | "think", None) if rest == "-s" => ("", true),
@@ -349,63 +292,64 @@ fn command(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
     };
     let given = (!rest.is_empty()).then(|| rest.to_owned());
     match spec.name {
-        "help" => alone(Command::Help),
-        "status" => alone(Command::Status),
-        "stop" => alone(Command::Stop),
-        "usage" => alone(Command::Usage),
+        "help" => alone(Request::Help),
+        "status" => alone(Request::Status),
+        "stop" => alone(Request::Stop),
+        "usage" => alone(Request::Usage),
         "context" => match rest {
-            "" | "list" => Ok(Command::Context(false)),
-            "detail" => Ok(Command::Context(true)),
+            "" | "list" => Ok(Request::Context(false)),
+            "detail" => Ok(Request::Context(true)),
             _ => Err(wrong(spec, "use detail or nothing")),
         },
-        "reset" => alone(Command::New(None)),
+        "steer" => Err(wrong(spec, "enter a message")),
+        "reset" => alone(Request::New(None)),
         "new" if rest.contains(char::is_whitespace) => Err(wrong(spec, "use one model or none")),
-        "new" => Ok(Command::New(given)),
-        "compact" => Ok(Command::Compact(rest.to_owned())),
-        "rename" => Ok(Command::Rename(rest.to_owned())),
+        "new" => Ok(Request::New(given)),
+        "compact" => Ok(Request::Compact(rest.to_owned())),
+        "rename" => Ok(Request::Rename(rest.to_owned())),
         "btw" if rest.is_empty() => Err(wrong(spec, "enter a question")),
-        "btw" => Ok(Command::Aside(rest.to_owned())),
-        "jobs" => alone(Command::Jobs),
-        "task" => Ok(Command::Task(given)),
-        "tasks" => alone(Command::Tasks),
-        "budget" => alone(Command::Budget),
-        "pause" => alone(Command::Pause),
-        "resume" => alone(Command::Resume),
-        "agent" => Ok(Command::Agent(given)),
+        "btw" => Ok(Request::Aside(rest.to_owned())),
+        "jobs" => alone(Request::Jobs),
+        "task" => Ok(Request::Task(given)),
+        "tasks" => alone(Request::Tasks),
+        "budget" => alone(Request::Budget),
+        "pause" => alone(Request::Pause),
+        "resume" => alone(Request::Resume),
+        "agent" => Ok(Request::Agent(given)),
         "reasoning" => match rest.to_ascii_lowercase().as_str() {
-            "" => Ok(Command::Reasoning(None)),
-            "on" => Ok(Command::Reasoning(Some(Some(true)))),
-            "off" => Ok(Command::Reasoning(Some(Some(false)))),
-            "default" => Ok(Command::Reasoning(Some(None))),
+            "" => Ok(Request::Reasoning(None)),
+            "on" => Ok(Request::Reasoning(Some(Some(true)))),
+            "off" => Ok(Request::Reasoning(Some(Some(false)))),
+            "default" => Ok(Request::Reasoning(Some(None))),
             _ => Err(wrong(spec, "use on, off or default")),
         },
         "answer" => answer(spec, rest),
-        "approve" => approve(spec, rest).map(Command::Approve),
+        "approve" => approve(spec, rest).map(Request::Approve),
         "model" if given.is_none() && lasts => Err(wrong(spec, "name the model to save")),
-        "model" if rest == "default" => Ok(Command::Model(Some(String::new()), lasts)),
-        "model" => Ok(Command::Model(given, lasts)),
+        "model" if rest == "default" => Ok(Request::Model(Some(String::new()), lasts)),
+        "model" => Ok(Request::Model(given, lasts)),
         "think" if given.is_none() && lasts => Err(wrong(spec, "name the level to save")),
         "think" => {
             let level = given.map(|word| level(spec, &word)).transpose()?;
-            Ok(Command::Think(level, lasts))
+            Ok(Request::Think(level, lasts))
         }
         "fast" => match (rest, choice(rest)) {
-            ("", _) => Ok(Command::Fast(None)),
-            (_, Some(fast)) => Ok(Command::Fast(Some(fast))),
+            ("", _) => Ok(Request::Fast(None)),
+            (_, Some(fast)) => Ok(Request::Fast(Some(fast))),
             _ => Err(wrong(spec, "use on, auto, off or default")),
         },
         "verbose" => match (rest, choice(rest)) {
-            ("", _) => Ok(Command::Verbose(None)),
-            (_, Some(shown)) => Ok(Command::Verbose(Some(shown))),
+            ("", _) => Ok(Request::Verbose(None)),
+            (_, Some(shown)) => Ok(Request::Verbose(Some(shown))),
             _ => Err(wrong(spec, "use on, full, off or default")),
         },
-        "queue" => queue(spec, rest).map(Command::Queue),
+        "queue" => queue(spec, rest).map(Request::Queue),
         _ => Err(unknown(spec.name)),
     }
 }
 
 /// Parses `R-12 text`, or the text alone.
-fn answer(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
+fn answer(spec: &Command, rest: &str) -> Result<Request, CommandError> {
     let (first, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let digits = first.strip_prefix("R-").or_else(|| first.strip_prefix("r-"));
     let is_run = digits.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
@@ -415,12 +359,12 @@ fn answer(spec: &Spec, rest: &str) -> Result<Command, CommandError> {
     };
     match text {
         "" => Err(wrong(spec, "enter an answer")),
-        text => Ok(Command::Answer(run, text.to_owned())),
+        text => Ok(Request::Answer(run, text.to_owned())),
     }
 }
 
 /// Parses `first once`, `0f3a9c11 deny not on a Friday`, or nothing.
-fn approve(spec: &Spec, rest: &str) -> Result<Option<Approve>, CommandError> {
+fn approve(spec: &Command, rest: &str) -> Result<Option<Approve>, CommandError> {
     if rest.is_empty() {
         return Ok(None);
     }
@@ -438,7 +382,7 @@ fn approve(spec: &Spec, rest: &str) -> Result<Option<Approve>, CommandError> {
 }
 
 /// Parses `collect debounce:2s cap:25 drop:old`, or `default`.
-fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueRequest>, CommandError> {
+fn queue(spec: &Command, rest: &str) -> Result<Option<QueueRequest>, CommandError> {
     if rest.is_empty() {
         return Ok(None);
     }
@@ -465,6 +409,3 @@ fn queue(spec: &Spec, rest: &str) -> Result<Option<QueueRequest>, CommandError> 
     }
     Ok(Some(wish))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,10 +1,11 @@
 //! Tests of the commands in a conversation.
 
-use super::{ALL, Approve, Command, CommandError, Spoken, Words, find, read};
+use super::{Approve, COMMANDS, CommandError, Parsed, Request, Spoken, Words, find, parse, read};
 use features::runs::model::QueueRequest;
-use kernel::{ApprovalAnswer, DropPolicy, Fast, QueueMode, Thinking, Verbosity};
+use kernel::{ApprovalAnswer, Can, DropPolicy, Fast, QueueMode, Thinking, Verbosity};
+use web::session::Access;
 
-fn command(text: &str) -> Command {
+fn command(text: &str) -> Request {
     match read(text) {
         Ok(Spoken::Command(command)) => command,
         other => panic!("{text}: {other:?}"),
@@ -33,7 +34,7 @@ fn what_is_no_command_is_text_as_it_stands() {
 
 #[test]
 fn every_command_of_the_list_is_understood_and_no_name_means_two() {
-    for spec in ALL {
+    for spec in COMMANDS {
         let text = match spec.name {
             name @ ("steer" | "answer" | "btw") => format!("/{name} left"),
             name => format!("/{name}"),
@@ -43,41 +44,41 @@ fn every_command_of_the_list_is_understood_and_no_name_means_two() {
             assert_eq!(find(name).map(|found| found.name), Some(spec.name));
         }
     }
-    assert_eq!(command("/HELP"), Command::Help);
-    assert_eq!(command("/commands"), Command::Help);
-    assert_eq!(command("/reset"), Command::New(None));
-    assert_eq!(command("/new opus"), Command::New(Some("opus".into())));
+    assert_eq!(command("/HELP"), Request::Help);
+    assert_eq!(command("/commands"), Request::Help);
+    assert_eq!(command("/reset"), Request::New(None));
+    assert_eq!(command("/new opus"), Request::New(Some("opus".into())));
     let focus = "the  prices\nabove all";
-    assert_eq!(command(&format!("/compact {focus}")), Command::Compact(focus.into()));
-    assert_eq!(command("/model a@b -s"), Command::Model(Some("a@b".into()), true));
-    assert_eq!(command("/model default"), Command::Model(Some(String::new()), false));
-    assert_eq!(command("/think xhigh"), Command::Think(Some(Some(Thinking::Max)), false));
-    assert_eq!(command("/think default -s"), Command::Think(Some(None), true));
-    assert_eq!(command("/fast"), Command::Fast(None));
-    assert_eq!(command("/fast Auto"), Command::Fast(Some(Some(Fast::Auto))));
-    assert_eq!(command("/fast default"), Command::Fast(Some(None)));
-    assert_eq!(command("/reasoning off"), Command::Reasoning(Some(Some(false))));
-    assert_eq!(command("/reasoning default"), Command::Reasoning(Some(None)));
-    assert_eq!(command("/verbose Full"), Command::Verbose(Some(Some(Verbosity::Full))));
-    assert_eq!(command("/verbose default"), Command::Verbose(Some(None)));
-    let of = |run: Option<&str>| Command::Answer(run.map(str::to_owned), "the red one".into());
+    assert_eq!(command(&format!("/compact {focus}")), Request::Compact(focus.into()));
+    assert_eq!(command("/model a@b -s"), Request::Model(Some("a@b".into()), true));
+    assert_eq!(command("/model default"), Request::Model(Some(String::new()), false));
+    assert_eq!(command("/think xhigh"), Request::Think(Some(Some(Thinking::Max)), false));
+    assert_eq!(command("/think default -s"), Request::Think(Some(None), true));
+    assert_eq!(command("/fast"), Request::Fast(None));
+    assert_eq!(command("/fast Auto"), Request::Fast(Some(Some(Fast::Auto))));
+    assert_eq!(command("/fast default"), Request::Fast(Some(None)));
+    assert_eq!(command("/reasoning off"), Request::Reasoning(Some(Some(false))));
+    assert_eq!(command("/reasoning default"), Request::Reasoning(Some(None)));
+    assert_eq!(command("/verbose Full"), Request::Verbose(Some(Some(Verbosity::Full))));
+    assert_eq!(command("/verbose default"), Request::Verbose(Some(None)));
+    let of = |run: Option<&str>| Request::Answer(run.map(str::to_owned), "the red one".into());
     assert_eq!(command("/answer R-12 the red one"), of(Some("R-12")));
     assert_eq!(command("/answer the red one"), of(None));
-    assert_eq!(command("/approve"), Command::Approve(None));
+    assert_eq!(command("/approve"), Request::Approve(None));
     let answer = |which: &str, answer, note: &str| {
-        Command::Approve(Some(Approve { which: which.into(), answer, note: note.into() }))
+        Request::Approve(Some(Approve { which: which.into(), answer, note: note.into() }))
     };
     let once = answer("first", ApprovalAnswer::Once, "");
     assert_eq!(command("/approve first once"), once);
     let denied = answer("0f3a9c11", ApprovalAnswer::Denied, "not on a Friday");
     assert_eq!(command("/approve 0f3a9c11 Deny not on a Friday"), denied);
-    assert_eq!(command("/task"), Command::Task(None));
-    assert_eq!(command("/task Call  the shop"), Command::Task(Some("Call  the shop".into())));
-    assert_eq!(command("/tasks"), Command::Tasks);
-    assert_eq!(command("/budget"), Command::Budget);
-    assert_eq!((command("/pause"), command("/resume")), (Command::Pause, Command::Resume));
-    assert_eq!(command("/agent @otto"), Command::Agent(Some("@otto".into())));
-    assert_eq!(command("/queue"), Command::Queue(None));
+    assert_eq!(command("/task"), Request::Task(None));
+    assert_eq!(command("/task Call  the shop"), Request::Task(Some("Call  the shop".into())));
+    assert_eq!(command("/tasks"), Request::Tasks);
+    assert_eq!(command("/budget"), Request::Budget);
+    assert_eq!((command("/pause"), command("/resume")), (Request::Pause, Request::Resume));
+    assert_eq!(command("/agent @otto"), Request::Agent(Some("@otto".into())));
+    assert_eq!(command("/queue"), Request::Queue(None));
     let wish = QueueRequest {
         mode: Some(QueueMode::Collect),
         debounce_ms: Some(500),
@@ -85,8 +86,40 @@ fn every_command_of_the_list_is_understood_and_no_name_means_two() {
         drop: Some(DropPolicy::Summarize),
     };
     let all = "/queue collect debounce:0.5s cap:25 drop:summarize";
-    assert_eq!(command(all), Command::Queue(Some(wish)));
-    assert_eq!(command("/queue reset"), Command::Queue(Some(QueueRequest::default())));
+    assert_eq!(command(all), Request::Queue(Some(wish)));
+    assert_eq!(command("/queue reset"), Request::Queue(Some(QueueRequest::default())));
+}
+
+#[test]
+fn a_message_is_a_command_only_as_a_whole_and_for_whom_it_is_meant() {
+    for text in ["Hello", "a /stop b", "//stop", "/usr/bin/env", "/think high Why?", "/steer left"]
+    {
+        assert!(matches!(parse(text), Parsed::Text), "{text}");
+    }
+    match parse(" /Stop  now \n") {
+        Parsed::Command { command, arguments } => {
+            assert_eq!((command.name, arguments), ("stop", "now"));
+        }
+        other => panic!("{other:?}"),
+    }
+    match parse("/stauts") {
+        Parsed::Unknown { nearest } => assert_eq!((nearest.len(), nearest[0]), (3, "status")),
+        other => panic!("{other:?}"),
+    }
+    // `/steer` and `/think` without text are commands, whose arguments are checked later.
+    for text in ["/steer", "/think", "/think a lot", "/model opus -s"] {
+        assert!(matches!(parse(text), Parsed::Command { .. }), "{text}");
+    }
+    assert!(COMMANDS.iter().all(|spec| spec.about.chars().count() <= 100));
+    let may = |can: &[Can]| {
+        let access = Access::of(can);
+        let names = COMMANDS.iter().filter(|spec| spec.admits(access)).map(|spec| spec.name);
+        ["stop", "approve", "pause", "status"].map(|name| names.clone().any(|one| one == name))
+    };
+    assert_eq!(may(&[Can::Read]), [false, false, false, true]);
+    assert_eq!(may(&[Can::Read, Can::Chat]), [true, false, false, true]);
+    assert_eq!(may(&[Can::Read, Can::Chat, Can::Approve]), [true, true, false, true]);
+    assert_eq!(may(&[Can::Agents]), [false, false, true, false]);
 }
 
 #[test]

@@ -16,12 +16,11 @@ use features::usage::queries as usage;
 use kernel::text::ellipsis;
 use kernel::{Fast, RunId, Timestamp, Verbosity};
 use providers::catalog;
-use store::{ReadExt, Snap, StoreError};
+use store::{Read, ReadExt, StoreError};
 use web::format;
 use web::parts::percent;
-use web::session::Person;
 
-use super::ALL;
+use super::{COMMANDS, Caller, Place, Surface};
 
 /// How many of an agent's newest runs are searched for those of a conversation.
 const RUNS: usize = 500;
@@ -31,17 +30,24 @@ const LAST: usize = 200;
 /// The conversation that a command describes.
 pub struct CommandContext<'s> {
     pub ws: &'s Ws,
-    pub tx: &'s Snap<'s>,
-    pub who: &'s Person,
+    pub tx: &'s dyn Read,
+    pub who: Caller,
     pub agent: &'s Agent,
     pub session: Option<&'s Session>,
     pub now: Timestamp,
 }
 
-/// The list of commands.
-pub fn help() -> String {
+/// The list of commands; on a messenger, only of those that the caller may use.
+pub fn help(place: &Place) -> String {
+    if place.surface == Surface::Messenger {
+        let lines = COMMANDS.iter().filter(|spec| place.admits(spec)).map(|spec| {
+            let usage = format!("{} {}", spec.name, spec.arguments);
+            format!("- `/{}` {}", usage.trim_end(), spec.about)
+        });
+        return lines.collect::<Vec<_>>().join("\n");
+    }
     let mut out = String::from("| Command | |\n|---|---|\n");
-    for spec in ALL {
+    for spec in COMMANDS {
         let arguments = spec.arguments.replace('|', "\\|");
         // ok: writing to a String cannot fail.
         let _ = match arguments.as_str() {
@@ -139,7 +145,10 @@ pub fn queue(scene: &CommandContext<'_>) -> Result<String, StoreError> {
 /// The agent's activity outside the conversation.
 pub fn jobs(scene: &CommandContext<'_>) -> Result<String, StoreError> {
     let CommandContext { ws, tx, who, agent, now, .. } = *scene;
-    let sees = |run: &Run| talk::may_see_run(tx, run, who.account, who.role);
+    let sees = |run: &Run| match who.account {
+        Some(account) => talk::may_see_run(tx, run, account, who.role),
+        None => Ok(false),
+    };
     let mut all = going(ws, tx, &sees)?;
     all.retain(|one| one.agent.as_ref().is_some_and(|of| of.id == agent.id));
     let lines = all.into_iter().map(|one| {
@@ -270,7 +279,7 @@ pub fn makeup(scene: &CommandContext<'_>, detail: bool) -> Result<String, StoreE
 }
 
 /// The newest run of a conversation that has called a model, and the content of its context.
-fn asked_last(tx: &Snap<'_>, session: &Session) -> Result<Option<(Run, Makeup)>, StoreError> {
+fn asked_last(tx: &dyn Read, session: &Session) -> Result<Option<(Run, Makeup)>, StoreError> {
     let last = queries::last_events(tx, session.id, LAST)?;
     let runs: Vec<RunId> = last.iter().rev().filter_map(|event| event.run).collect();
     let mut seen = None;
