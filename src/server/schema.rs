@@ -20,10 +20,8 @@ fn nouns() -> &'static [&'static Entity] {
     &ALL
 }
 
-/// The tables of a workspace's store.
-#[must_use]
-pub fn workspace() -> Schema {
-    cards::install(nouns());
+/// Gives lower layers the queries of nouns above them.
+fn install_queries() {
     prompted::install_knowledge(knowledge::context::prompt);
     knowledge::origin::install(sources::cards::origin);
     dashboard::queries::hosts::install(gateways::hosts::hosts);
@@ -36,6 +34,13 @@ pub fn workspace() -> Schema {
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::suggestions);
     deliverables::paged::install(knowledge::tools::deliver::PAGES);
+}
+
+/// The tables of a workspace's store.
+#[must_use]
+pub fn workspace() -> Schema {
+    cards::install(nouns());
+    install_queries();
     cards::tables(schema! {
         workspace::model::Settings,
         workspace::model::Member,
