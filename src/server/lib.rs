@@ -449,7 +449,7 @@ async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
         knowledge::meaning::worker::begin(ws);
         sources::sync::begin(ws);
         gateways::watch::begin(ws);
-        channels::worker::begin(ws);
+        channels::worker::begin(ws, access::role);
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };

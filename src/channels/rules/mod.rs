@@ -2,6 +2,7 @@
 
 mod answer;
 mod channel;
+mod command;
 mod outbox;
 mod pairing;
 mod receive;
@@ -11,6 +12,7 @@ use kernel::{Error, ProblemKind};
 
 pub use answer::react;
 pub use channel::{change, create, save_route};
+pub use command::Context;
 pub use outbox::{
     Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed, settle_sent,
     settle_unknown,

@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::queries::{self, MAX_EARLIER, Origin};
 
+use super::command::{self, Context};
 use super::outbox::{self, Place};
 use super::pairing::{self, Stranger};
 use super::sender_changed;
@@ -56,24 +57,24 @@ impl Decision {
 /// `sender_changed` if the transaction's actor is no longer the sender's.
 pub fn message(
     tx: &mut WriteTx<'_>,
-    channel: ChannelId,
+    cx: &Context,
+    (channel, code): (ChannelId, &str),
     message: &adapters::Message,
-    code: &str,
 ) -> Result<(), Error> {
     let chat = &message.place.chat;
     if queries::is_known(tx, channel, chat, &message.id)?.is_some() {
         return Ok(());
     }
-    if tx.get::<Channel>(channel)?.is_none() {
-        return Ok(());
-    }
+    let Some(settings) = tx.get::<Channel>(channel)? else { return Ok(()) };
     if tx.by() != queries::actor(tx, channel, &message.sender.id)? {
         return Err(sender_changed());
     }
+    let text = command::without_bot(&message.text, &settings.bot_handle);
+    let message = &adapters::Message { text, ..message.clone() };
     let decision = match (message.sender.is_bot, message.is_direct) {
         (true, _) => Decision::ignored("from a bot"),
-        (false, true) => direct(tx, channel, message, code)?,
-        (false, false) => in_room(tx, channel, message)?,
+        (false, true) => direct(tx, cx, (channel, code), message)?,
+        (false, false) => in_room(tx, cx, channel, message)?,
     };
     store(tx, channel, message, decision)?;
     let state = queries::state(tx, channel, tx.now())?;
@@ -114,9 +115,9 @@ fn store(
 
 fn direct(
     tx: &mut WriteTx<'_>,
-    channel: ChannelId,
+    cx: &Context,
+    (channel, code): (ChannelId, &str),
     message: &adapters::Message,
-    code: &str,
 ) -> Result<Decision, Error> {
     let (sender, chat) = (&message.sender, message.place.chat.as_str());
     let stranger = Stranger { channel, sender, chat, code };
@@ -151,7 +152,7 @@ fn direct(
     if let Some(verdict) = over_limit(tx, channel, message, who)? {
         return Ok(verdict);
     }
-    pass_on(tx, channel, message, Grant { sender: who, is_room: false })
+    pass_on(tx, cx, (channel, message), Grant { sender: who, is_room: false })
 }
 
 /// Guests have a daily limit of runs and cost.
@@ -211,6 +212,7 @@ fn place(channel: ChannelId, message: &adapters::Message) -> Place {
 
 fn in_room(
     tx: &mut WriteTx<'_>,
+    cx: &Context,
     channel: ChannelId,
     message: &adapters::Message,
 ) -> Result<Decision, Error> {
@@ -237,7 +239,7 @@ fn in_room(
     if !has_budget || is_guest_over {
         return Ok(Decision { keeps_text: true, ..Decision::ignored("daily limit") });
     }
-    pass_on(tx, channel, message, Grant { sender, is_room: true })
+    pass_on(tx, cx, (channel, message), Grant { sender, is_room: true })
 }
 
 fn known_room(
@@ -282,8 +284,8 @@ fn is_named(tx: &WriteTx<'_>, channel: ChannelId, text: &str) -> Result<bool, Er
 /// Gives the message to its agent, if it came in time.
 fn pass_on(
     tx: &mut WriteTx<'_>,
-    channel: ChannelId,
-    message: &adapters::Message,
+    cx: &Context,
+    (channel, message): (ChannelId, &adapters::Message),
     grant: Grant,
 ) -> Result<Decision, Error> {
     if message.sent_at + LATE < tx.now() {
@@ -300,7 +302,7 @@ fn pass_on(
         text: &message.text,
         is_direct: message.is_direct,
     };
-    to_agent(tx, &arrived, grant)
+    to_agent(tx, Some(cx), &arrived, grant)
 }
 
 /// A message on its way to an agent.
@@ -314,19 +316,45 @@ struct Arrived<'a> {
     is_direct: bool,
 }
 
-fn to_agent(tx: &mut WriteTx<'_>, of: &Arrived<'_>, grant: Grant) -> Result<Decision, Error> {
+impl Arrived<'_> {
+    fn place(&self) -> Place {
+        Place {
+            channel: self.channel,
+            chat: self.chat.to_owned(),
+            thread: self.thread.map(str::to_owned),
+            is_direct: self.is_direct,
+            reply_to: None,
+        }
+    }
+}
+
+/// Without `cx`, a command is text: it came too late to be meant.
+fn to_agent(
+    tx: &mut WriteTx<'_>,
+    cx: Option<&Context>,
+    of: &Arrived<'_>,
+    grant: Grant,
+) -> Result<Decision, Error> {
     let room = (!of.is_direct).then_some(of.chat);
     let origin = Origin { channel: of.channel, room, thread: of.thread, sender: of.sender };
     let Some((agent, rule)) = queries::route(tx, origin)? else {
         return Ok(Decision { keeps_text: true, ..Decision::ignored("no agent") });
     };
     let key = session_key(tx, &agent, of, grant)?;
-    let text = with_context(tx, of)?;
     let owner = match grant {
         Grant { sender: Sender::Person(account), is_room: false } => Some(account),
         _ => None,
     };
     let spec = SessionSpec { agent: agent.id, key, owner, task: None };
+    let command = match cx {
+        Some(cx) => command::run(tx, cx, (&agent, &spec, grant), of.text)?,
+        None => None,
+    };
+    if let Some((name, answer)) = command {
+        outbox::queue(tx, &of.place(), &answer, None)?;
+        return Ok(Decision::ignored(format!("command /{name}")));
+    }
+    let text = with_context(tx, of)?;
     let input = NewInput { grant: Some(grant), ..NewInput::chat(text) };
     let sent = match talk::say(tx, spec, input) {
         Ok(sent) => sent,
@@ -360,14 +388,7 @@ fn note_pause(tx: &mut WriteTx<'_>, of: &Arrived<'_>, agent: &Agent) -> Result<S
         return Ok("agent paused".to_owned());
     }
     let text = format!("{} is paused. Your message waits until it resumes.", agent.name);
-    let place = Place {
-        channel: of.channel,
-        chat: of.chat.to_owned(),
-        thread: of.thread.map(str::to_owned),
-        is_direct: of.is_direct,
-        reply_to: None,
-    };
-    outbox::queue(tx, &place, &text, None)?;
+    outbox::queue(tx, &of.place(), &text, None)?;
     Ok(NOTED_PAUSE.to_owned())
 }
 
@@ -451,7 +472,7 @@ pub fn answer_now(tx: &mut WriteTx<'_>, id: ChannelMessageId) -> Result<Message,
         text: &one.text,
         is_direct: one.is_direct,
     };
-    let decision = to_agent(tx, &arrived, Grant { sender, is_room: !one.is_direct })?;
+    let decision = to_agent(tx, None, &arrived, Grant { sender, is_room: !one.is_direct })?;
     let answered = Message {
         state: decision.state,
         verdict: decision.verdict,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use app::Ws;
 use channel_adapters::{
     self as adapters, Batch, BoxFuture, Fault, FaultKind, Inbox, Incoming, Press,
 };
@@ -24,13 +23,14 @@ const OWN_POLL: SignedDuration = SignedDuration::from_secs(60);
 
 /// Receives until stopped.
 pub(super) async fn run(
-    ws: &Ws,
+    cx: &rules::Context,
     channel: &Channel,
     adapter: &dyn adapters::Channel,
     stop: &CancellationToken,
 ) {
+    let ws = &cx.ws;
     let (id, started) = (channel.id, ws.app.clock.now());
-    let inbox = Store { ws: ws.clone(), channel: id };
+    let inbox = Store { cx: cx.clone(), channel: id };
     write(ws, move |tx| rules::set_state(tx, id, State::Starting, "")).await;
     let mut pause = FIRST_PAUSE;
     loop {
@@ -66,7 +66,7 @@ fn state_after(fault: &Fault, started: Timestamp, now: Timestamp) -> (State, Str
 
 /// Stores what an adapter receives.
 struct Store {
-    ws: Ws,
+    cx: rules::Context,
     channel: ChannelId,
 }
 
@@ -85,7 +85,7 @@ impl Inbox for Store {
     }
 
     fn online(&self) {
-        let (ws, id) = (self.ws.clone(), self.channel);
+        let (ws, id) = (self.cx.ws.clone(), self.channel);
         let is_online = ws.read(|snap| {
             let state = queries::state(snap, id, Timestamp::UNIX_EPOCH)?;
             Ok::<_, StoreError>(state.state == State::Online)
@@ -131,9 +131,14 @@ impl Store {
         let mut tries = 0;
         loop {
             let sender = message.sender.id.clone();
-            let actor = self.ws.read(|snap| queries::actor(snap, id, &sender))?;
+            let actor = self.cx.ws.read(|snap| queries::actor(snap, id, &sender))?;
             let (one, code) = (message.clone(), codes::random());
-            let done = self.submit(actor, move |tx| rules::message(tx, id, &one, &code)).await;
+            let done = self
+                .submit(actor, {
+                    let cx = self.cx.clone();
+                    move |tx: &mut WriteTx<'_>| rules::message(tx, &cx, (id, &code), &one)
+                })
+                .await;
             tries += 1;
             match done {
                 Err(error) if error.is("sender_changed") && tries < TRIES => {}
@@ -145,7 +150,7 @@ impl Store {
     async fn press(&self, press: Press) -> Result<(), Error> {
         let id = self.channel;
         let sender = press.sender.id.clone();
-        let actor = self.ws.read(|snap| queries::actor(snap, id, &sender))?;
+        let actor = self.cx.ws.read(|snap| queries::actor(snap, id, &sender))?;
         self.submit(actor, move |tx| rules::pressed(tx, id, &press)).await
     }
 
@@ -154,6 +159,6 @@ impl Store {
         actor: kernel::Actor,
         body: impl FnOnce(&mut WriteTx<'_>) -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
-        self.ws.store.write_in(Lane::First, actor, Cause::Timer, body).await
+        self.cx.ws.store.write_in(Lane::First, actor, Cause::Timer, body).await
     }
 }

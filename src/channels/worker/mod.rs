@@ -12,11 +12,12 @@ use channel_adapters::{self as adapters, Fault, FaultKind};
 use features::runs::queries::halt;
 use futures_util::FutureExt as _;
 use jiff::SignedDuration;
-use kernel::{Actor, Cause, ChannelId, Error, Part};
+use kernel::{Actor, Cause, ChannelId, Error, Part, Role};
 use net::guard::Opened;
 use store::{Lane, ReadExt as _, StoreError, WriteTx};
 use tokio_util::sync::CancellationToken;
 use vault::model::Secret;
+use web::session::Access;
 
 use crate::model::{Channel, Kind, State};
 use crate::{queries, rules};
@@ -28,8 +29,8 @@ const ROUND: SignedDuration = SignedDuration::from_mins(1);
 const REPORTED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// Starts the supervisor of a workspace.
-pub fn begin(ws: &Ws) {
-    ws.keep("channels", supervise);
+pub fn begin(ws: &Ws, rights: fn(Role) -> Access) {
+    ws.keep("channels", move |ws| supervise(rules::Context { ws, rights }));
 }
 
 /// What a change of restarts the connection.
@@ -44,7 +45,8 @@ struct Running {
     stop: CancellationToken,
 }
 
-async fn supervise(ws: Ws) {
+async fn supervise(cx: rules::Context) {
+    let ws = cx.ws.clone();
     let (stopping, mut feed) = (ws.halt(), ws.store.watch());
     let mut running: HashMap<ChannelId, Running> = HashMap::new();
     while !stopping.is_cancelled() {
@@ -63,7 +65,7 @@ async fn supervise(ws: Ws) {
                     if !running.contains_key(&channel.id) {
                         let stop = stopping.child_token();
                         let wiring = wiring(&channel);
-                        start(&ws, channel.clone(), stop.clone());
+                        start(&cx, channel.clone(), stop.clone());
                         running.insert(channel.id, Running { wiring, stop });
                     }
                 }
@@ -115,9 +117,11 @@ async fn report_outages(ws: &Ws, ids: Vec<ChannelId>) {
 }
 
 /// Connects a channel, then receives and sends until it is stopped.
-fn start(ws: &Ws, channel: Channel, stop: CancellationToken) {
-    let own = ws.clone();
+fn start(cx: &rules::Context, channel: Channel, stop: CancellationToken) {
+    let cx = cx.clone();
+    let ws = cx.ws.clone();
     let task = async move {
+        let own = cx.ws.clone();
         let id = channel.id;
         let adapter = match open(&own, &channel) {
             Ok(adapter) => adapter,
@@ -129,7 +133,7 @@ fn start(ws: &Ws, channel: Channel, stop: CancellationToken) {
         };
         let both = async {
             tokio::join!(
-                listen::run(&own, &channel, &*adapter, &stop),
+                listen::run(&cx, &channel, &*adapter, &stop),
                 send::run(&own, &channel, &*adapter, &stop)
             )
         };
@@ -192,7 +196,7 @@ pub(crate) fn connect(
     };
     let token = |n: usize| tokens.get(n).copied().unwrap_or_default();
     Ok(match kind {
-        Kind::Telegram => Arc::from(adapters::telegram::open(token(0), api, http)?),
+        Kind::Telegram => Arc::new(adapters::telegram::Telegram::open(token(0), api, http)?),
         Kind::Discord | Kind::Slack => {
             let detail = "Discord and Slack can’t be connected yet.";
             return Err(Fault::new(FaultKind::Permanent, detail));

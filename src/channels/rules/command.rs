@@ -1,0 +1,89 @@
+//! Slash commands in chats: executed with the message, so that they never wait behind a run.
+
+use app::Ws;
+use features::agents::model::Agent;
+use features::runs::model::{Grant, Sender};
+use features::runs::rules::SessionSpec;
+use features::workspace::queries as workspace;
+use kernel::{Can, Error, Role};
+use slash::{Caller, CommandError, Parsed, Surface, Talk};
+use store::WriteTx;
+use web::session::Access;
+
+/// What commands need besides the message.
+#[derive(Clone)]
+pub struct Context {
+    pub ws: Ws,
+    /// The capabilities of a role.
+    pub rights: fn(Role) -> Access,
+}
+
+/// Not in rooms: their answers show what only the caller may see.
+const PRIVATE: [&str; 6] = ["approve", "answer", "task", "tasks", "jobs", "context"];
+
+/// Executes the command that a message is. Returns its name and answer; `None` if the message is text for the agent.
+pub(super) fn run(
+    tx: &mut WriteTx<'_>,
+    cx: &Context,
+    (agent, spec, grant): (&Agent, &SessionSpec, Grant),
+    text: &str,
+) -> Result<Option<(String, String)>, Error> {
+    let (command, arguments) = match slash::parse(text) {
+        Parsed::Text => return Ok(None),
+        Parsed::Unknown { nearest } => {
+            let known: Vec<String> = nearest.iter().map(|name| format!("/{name}")).collect();
+            let hint = match known.is_empty() {
+                true => "Send /help for a list.".to_owned(),
+                false => format!("Did you mean {}?", known.join(" or ")),
+            };
+            return Ok(Some(("unknown".to_owned(), format!("I don’t know this command. {hint}"))));
+        }
+        Parsed::Command { command, arguments } => (command, arguments),
+    };
+    let caller = match grant.sender {
+        Sender::Person(account) => workspace::member(tx, account)?.map(|member| Caller {
+            account: Some(account),
+            role: member.role,
+            access: (cx.rights)(member.role),
+            is_proved: false,
+        }),
+        Sender::Guest => None,
+    };
+    let caller = caller.unwrap_or(Caller {
+        account: None,
+        role: Role::Viewer,
+        access: Access::of(&[Can::Read]),
+        is_proved: false,
+    });
+    if grant.is_room && PRIVATE.contains(&command.name) {
+        let text = format!("Send /{} to me in a direct chat.", command.name);
+        return Ok(Some((command.name.to_owned(), text)));
+    }
+    let talk = match spec.owner {
+        Some(_) => Talk::Of(None),
+        None => Talk::At(spec.clone()),
+    };
+    let (ws, agent) = (cx.ws.clone(), agent.clone());
+    let place = slash::Place { ws, caller, agent, talk, surface: Surface::Messenger };
+    match place.execute(tx, command, arguments) {
+        Ok(answer) => Ok(Some((command.name.to_owned(), answer.text))),
+        Err(CommandError::NotAllowed) => Ok(None),
+        Err(error) => Ok(Some((command.name.to_owned(), sentence(&error.to_string())))),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let text = kernel::text::capitalized(text);
+    if text.ends_with(['.', '?', '!']) { text } else { format!("{text}.") }
+}
+
+/// The text without the bot's name after a command: `/stop@ada_bot` is `/stop`.
+pub(super) fn without_bot(text: &str, handle: &str) -> String {
+    let trimmed = text.trim_start();
+    let end = trimmed.find(char::is_whitespace).unwrap_or(trimmed.len());
+    let (first, rest) = trimmed.split_at(end);
+    match first.strip_prefix('/').and_then(|name| name.split_once('@')) {
+        Some((name, at)) if at.eq_ignore_ascii_case(handle) => format!("/{name}{rest}"),
+        _ => text.to_owned(),
+    }
+}
