@@ -3,6 +3,7 @@
 
 mod codes;
 mod connect;
+pub mod consumer;
 pub mod model;
 pub mod nouns;
 pub mod queries;

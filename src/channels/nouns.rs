@@ -60,7 +60,8 @@ fn nothing(cx: &OpCx<'_>, _: &mut WriteTx<'_>) -> Result<Reply, Error> {
 pub static CHANNEL: Entity = Entity {
     area: Area::Agents,
     tables: |schema| {
-        schema.with::<Channel>().with::<ChannelState>().with::<crate::model::PairLink>()
+        let schema = schema.with::<Channel>().with::<ChannelState>();
+        schema.with::<crate::model::PairLink>().with::<crate::model::Card>()
     },
     fields: &[
         Field::choice("kind", "messenger", Kind::WORDS, Kind::LABELS).once(),

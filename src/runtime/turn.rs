@@ -216,9 +216,8 @@ impl Turn {
         let switched = refused.map(|why| failover::switched(ws, &wanted, &chain.now, &why));
         let folder = ws.agent_folder(&agent.slug);
         let mut request = ChatRequest::new(chosen.model.clone(), agent.max_output);
-        let window = chosen.known.window;
-        facts.window = window;
-        let leads = !facts.reports.is_empty();
+        facts.window = chosen.known.window;
+        let (window, leads) = (facts.window, !facts.reports.is_empty());
         let (own, without) = (ws.clone(), off.has("knowledge"));
         let read = move || {
             prompt::recall(&own, &mut facts);
@@ -273,14 +272,8 @@ impl Turn {
             choices,
             seen_choices,
         };
-        let ends = Ends {
-            wrap_up: before.wrap_up(),
-            notified_limit: before.notified_limit,
-            guard: before.guard,
-            ..Ends::default()
-        };
         let talk = Talk::new(journal, request, fixed, setting.run.calls);
-        Ok(Self { setting, chooser, talk, ends })
+        Ok(Self { setting, chooser, talk, ends: Ends::after(before) })
     }
 
     /// One model call and its consequences.

@@ -18,8 +18,13 @@ const REFUSED: Duration = Duration::from_secs(2);
 /// The consumers of this program. Their numbers are never reused.
 #[must_use]
 pub fn all() -> Consumers {
-    Consumers::new(vec![Arc::new(Daily), Arc::new(Outbound), Arc::new(Follow)])
-        .beside(vec![knowledge::meaning::left_out::follower()])
+    Consumers::new(vec![
+        Arc::new(Daily),
+        Arc::new(Outbound),
+        Arc::new(Follow),
+        Arc::new(channels::consumer::Cards),
+    ])
+    .beside(vec![knowledge::meaning::left_out::follower()])
 }
 
 /// Starts all consumers in a workspace.

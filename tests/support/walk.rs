@@ -42,6 +42,7 @@ fn value(field: &Field, n: usize) -> Option<Value> {
         InputKind::Emoji => json!(["🚲", "⛵"][n % 2]),
         InputKind::Person => json!("me"),
         InputKind::Url => json!(format!("https://example.com/{n}")),
+        InputKind::Secret => json!(format!("token-{n}-of-a-walk")),
         InputKind::Email => json!(format!("unit{n}@example.com")),
         InputKind::Any | InputKind::Json(_) | InputKind::Record(_) => return None,
     })

@@ -5,7 +5,7 @@ use kernel::{ChannelId, RunId, Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
-use super::{Channel, DeliveryId};
+use super::{CardId, Channel, DeliveryId};
 
 pub const DELIVERIES: Table = Table::new(422, "channel_deliveries");
 /// Channel, chat and id of what is not sent yet, in order.
@@ -42,6 +42,10 @@ pub enum Payload {
     Text(String),
     /// Answers the press of a button with a note for the presser.
     Pressed { press: String, note: String },
+    /// A decision card, with buttons while it is open.
+    Card(CardId),
+    /// Replaces the message of a decided card.
+    Update(CardId),
 }
 
 /// One part of a message to a chat.

@@ -1,5 +1,6 @@
 //! Records of messengers. Settings are tracked; what the workers write is not, so undo never resends or forgets.
 
+mod card;
 mod channel;
 mod delivery;
 mod message;
@@ -8,6 +9,7 @@ mod room;
 
 use kernel::ids;
 
+pub use card::{BY_SUBJECT, CARDS, Card, OPEN_CARDS, Subject};
 pub use channel::{CHANNELS, Channel, ChannelState, Kind, STATES, State};
 pub use delivery::{BY_RUN, DELIVERIES, Delivery, DeliveryState, OPEN_BY_CHANNEL, Payload};
 pub use message::{AWAITING, BY_PROVIDER_ID, MESSAGES, Message, MessageState, RECENT};
@@ -25,6 +27,8 @@ ids! {
     ChannelRouteId,
     /// A received message.
     ChannelMessageId,
+    /// A question to a person, with buttons.
+    CardId,
     /// A message of the outbox.
     DeliveryId,
 }

@@ -1,6 +1,7 @@
 //! Rules of channels. Each received event is one transaction: message row, the agent's input and the cursor.
 
 mod answer;
+mod cards;
 mod channel;
 mod command;
 mod outbox;
@@ -11,14 +12,15 @@ mod state;
 use kernel::{Error, ProblemKind};
 
 pub use answer::react;
+pub use cards::{button, close_decided, offer, pressed};
 pub use channel::{change, create, save_route};
 pub use command::Context;
 pub use outbox::{
-    Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed, settle_sent,
-    settle_unknown,
+    Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed,
+    settle_needless, settle_sent, settle_unknown,
 };
 pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, unpair};
-pub use receive::{answer_now, edited, message, moved, presence, pressed};
+pub use receive::{answer_now, edited, message, moved, presence};
 pub use state::{connected, cursor, report, set_state};
 
 /// The sender's account changed since the actor of the write was determined.

@@ -132,6 +132,13 @@ pub fn settle_failed(tx: &mut WriteTx<'_>, id: DeliveryId, detail: &str) -> Resu
     end(tx, one, DeliveryState::Failed, detail)
 }
 
+/// There is nothing to send any more.
+pub fn settle_needless(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
+    let Some(one) = sending(tx, id)? else { return Ok(()) };
+    tx.put(&Delivery { state: DeliveryState::Suppressed, ..one })?;
+    Ok(())
+}
+
 /// Ends a delivery together with the parts after it: half an answer must not continue in the middle.
 fn end(
     tx: &mut WriteTx<'_>,
@@ -158,7 +165,7 @@ fn is_after(later: &Delivery, one: &Delivery) -> bool {
 /// decides, since everybody would read it twice.
 pub fn settle_unknown(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
-    let is_pressed = matches!(one.payload, Payload::Pressed { .. });
+    let is_pressed = matches!(one.payload, Payload::Pressed { .. } | Payload::Update(_));
     if is_pressed || (one.is_direct && !one.is_repeat) {
         let due_at = tx.now() + FIRST_PAUSE;
         tx.put(&Delivery { state: DeliveryState::Queued, is_repeat: true, due_at, ..one })?;

@@ -13,11 +13,11 @@ use kernel::{AccountId, AgentId, ChannelId, Error, InputId, Payer, Period, Probl
 use store::{ReadExt as _, WriteTx};
 
 use crate::model::{
-    Access, Channel, ChannelMessageId, ChannelState, DeliveryState, Message, MessageState, Payload,
-    Person, Room,
+    Access, Channel, ChannelMessageId, ChannelState, Message, MessageState, Person, Room,
 };
 use crate::queries::{self, MAX_EARLIER, Origin};
 
+use super::cards::{self, Chosen};
 use super::command::{self, Context};
 use super::outbox::{self, Place};
 use super::pairing::{self, Stranger};
@@ -148,6 +148,13 @@ fn direct(
         let place = Place::direct(channel, chat);
         outbox::queue(tx, &place, "Hello! What can I do for you?", None)?;
         return Ok(Decision::ignored("greeted"));
+    }
+    if let Sender::Person(_) = who
+        && let Some(card) = cards::replied(tx, channel, message)?
+    {
+        let note = cards::decide(tx, cx, card, &Chosen::Words(message.text.trim()))?;
+        outbox::queue(tx, &Place::direct(channel, chat), &note, None)?;
+        return Ok(Decision::ignored("decision by reply"));
     }
     if let Some(verdict) = over_limit(tx, channel, message, who)? {
         return Ok(verdict);
@@ -504,23 +511,6 @@ pub fn edited(
         features::runs::rules::reword(tx, input.id, &replaced).map_err(Error::of)?;
     }
     tx.put(&Message { text, ..one })?;
-    Ok(())
-}
-
-/// A button was pressed. None is in use yet.
-pub fn pressed(
-    tx: &mut WriteTx<'_>,
-    channel: ChannelId,
-    press: &adapters::Press,
-) -> Result<(), Error> {
-    if tx.get::<Channel>(channel)?.is_none() {
-        return Ok(());
-    }
-    let place = Place::direct(channel, &press.place.chat);
-    let note = "This button is no longer in use.".to_owned();
-    let payload = Payload::Pressed { press: press.id.clone(), note };
-    let delivery = outbox::new(tx, &place, payload, DeliveryState::Queued);
-    tx.put(&delivery)?;
     Ok(())
 }
 

@@ -151,7 +151,8 @@ impl Store {
         let id = self.channel;
         let sender = press.sender.id.clone();
         let actor = self.cx.ws.read(|snap| queries::actor(snap, id, &sender))?;
-        self.submit(actor, move |tx| rules::pressed(tx, id, &press)).await
+        let cx = self.cx.clone();
+        self.submit(actor, move |tx| rules::pressed(tx, &cx, id, &press)).await
     }
 
     async fn submit(

@@ -62,12 +62,11 @@ async fn supervise(cx: rules::Context) {
                     stays
                 });
                 for channel in wanted {
-                    if !running.contains_key(&channel.id) {
-                        let stop = stopping.child_token();
-                        let wiring = wiring(&channel);
-                        start(&cx, channel.clone(), stop.clone());
-                        running.insert(channel.id, Running { wiring, stop });
-                    }
+                    running.entry(channel.id).or_insert_with(|| {
+                        let (wiring, stop) = (wiring(&channel), stopping.child_token());
+                        start(&cx, channel, stop.clone());
+                        Running { wiring, stop }
+                    });
                 }
                 report_outages(&ws, running.keys().copied().collect()).await;
             }

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use app::Ws;
 use channel_adapters::{
-    self as adapters, Fault, FaultKind, Found, OutBody, Outgoing, Place, Receipt,
+    self as adapters, Button, ButtonStyle, Fault, FaultKind, Found, OutBody, Outgoing, Place,
+    Receipt,
 };
+use features::notifications::sending::letters;
 use futures_util::{StreamExt as _, stream};
 use jiff::SignedDuration;
 use kernel::{ChannelId, Error, TypedId as _};
-use store::Lane;
+use store::{Lane, ReadExt as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Channel, Delivery, DeliveryId, DeliveryState, Payload};
+use crate::model::{Card, CardId, Channel, Delivery, DeliveryId, DeliveryState, Payload};
 use crate::{queries, rules};
 
 use super::{BY, write};
@@ -73,7 +75,7 @@ impl Sender<'_> {
     async fn recover(&self) {
         let Ok(open) = self.ws.read(|snap| queries::open(snap, self.id)) else { return };
         for one in open.into_iter().filter(|one| one.state == DeliveryState::Sending) {
-            let found = match outgoing(&one) {
+            let found = match outgoing(self.ws, &one) {
                 Some(out) => self.adapter.find(&out).await.unwrap_or(Found::Unknown),
                 None => Found::Unknown,
             };
@@ -98,7 +100,10 @@ impl Sender<'_> {
         let claim = self.ws.store.write_in(Lane::First, BY.0, BY.1, move |tx| rules::claim(tx, id));
         let claimed: Result<Option<Delivery>, Error> = claim.await;
         let Ok(Some(one)) = claimed else { return };
-        let Some(out) = outgoing(&one) else { return };
+        let Some(out) = outgoing(self.ws, &one) else {
+            write(self.ws, move |tx| rules::settle_needless(tx, id)).await;
+            return;
+        };
         match self.adapter.send(&out).await {
             Ok(receipt) => self.sent(id, receipt).await,
             Err(fault) => self.failed(&one, &out, fault).await,
@@ -142,7 +147,8 @@ impl Sender<'_> {
     }
 }
 
-fn outgoing(one: &Delivery) -> Option<Outgoing> {
+/// The request of a delivery; `None` if there is nothing to send any more.
+fn outgoing(ws: &Ws, one: &Delivery) -> Option<Outgoing> {
     let body = match &one.payload {
         Payload::Text(text) => {
             let mark = if one.is_repeat { "↻ " } else { "" };
@@ -150,6 +156,20 @@ fn outgoing(one: &Delivery) -> Option<Outgoing> {
         }
         Payload::Pressed { press, note } => {
             OutBody::Pressed { press: press.clone(), text: note.clone() }
+        }
+        Payload::Card(id) => {
+            let card = card(ws, *id).filter(|card| card.outcome.is_none())?;
+            let link = format!("{}{}", letters::origin(&ws.app), ws.url(&card.path));
+            let markdown = format!("{}\n\n[Open in HQ]({link})", card.text);
+            OutBody::Text { markdown, buttons: buttons(&card) }
+        }
+        Payload::Update(id) => {
+            let card = card(ws, *id)?;
+            let shown = ws.read(|snap| snap.get::<Delivery>(card.delivery)).ok().flatten()?;
+            let message = Some(shown.provider_id).filter(|message| !message.is_empty())?;
+            let outcome = card.outcome.unwrap_or_default();
+            let markdown = format!("{}\n\n**{outcome}**", card.text);
+            OutBody::Edit { message, markdown, buttons: Vec::new() }
         }
     };
     Some(Outgoing {
@@ -159,4 +179,23 @@ fn outgoing(one: &Delivery) -> Option<Outgoing> {
         reply_to: one.reply_to.clone(),
         since: one.created_at,
     })
+}
+
+fn card(ws: &Ws, id: CardId) -> Option<Card> {
+    // ok: an unreadable card is not sent; its delivery is dropped.
+    ws.read(|snap| snap.get::<Card>(id)).ok().flatten()
+}
+
+fn buttons(card: &Card) -> Vec<Button> {
+    let style = |label: &str, n: usize| match (label, n) {
+        ("Deny", _) => ButtonStyle::Danger,
+        (_, 0) => ButtonStyle::Primary,
+        _ => ButtonStyle::Plain,
+    };
+    let button = |(n, label): (usize, &String)| Button {
+        label: label.clone(),
+        data: rules::button(card.id, n),
+        style: style(label, n),
+    };
+    card.choices.iter().enumerate().map(button).collect()
 }

@@ -18,6 +18,7 @@ use providers::model::ChatRequest;
 use tool::ChildCx;
 
 use crate::Engine;
+use crate::before::Before;
 use crate::chosen::Chosen;
 use crate::client::Client;
 use crate::compact;
@@ -129,6 +130,18 @@ pub struct Ends {
     pub notified_limit: Option<&'static str>,
     /// The approval of the next call.
     pub approved: Option<ApprovalId>,
+}
+
+impl Ends {
+    /// The state of a run that another task began.
+    pub fn after(before: Before) -> Self {
+        Self {
+            wrap_up: before.wrap_up(),
+            notified_limit: before.notified_limit,
+            guard: before.guard,
+            ..Self::default()
+        }
+    }
 }
 
 impl Talk {

@@ -1,0 +1,437 @@
+//! Decisions by tap: whoever is notified of an approval, a question, a review or a pairing request gets a card in their
+//! direct chat. Person, role and chat are checked when a button is pressed.
+
+use channel_adapters as adapters;
+use features::deliverables::model::{Content, Deliverable, Version};
+use features::deliverables::queries as deliverables;
+use features::deliverables::rules::{self as reviewing, NewReview};
+use features::notifications::model::{Notification, Recipient};
+use features::runs::model::Run;
+use features::runs::queries::{park, questions, talk};
+use features::runs::rules::park as answering;
+use features::trust::model::Approval;
+use features::trust::queries as trust;
+use features::trust::rules::{self as deciding, Decision};
+use features::workspace::queries as workspace;
+use kernel::text::ellipsis;
+use kernel::{
+    About, AccountId, AgentId, ApprovalAnswer, Can, ChannelId, DeliverableState, Error, NoticeKind,
+    TypedId as _, Verdict,
+};
+use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
+
+use crate::model::{
+    Access, BY_SUBJECT, Card, CardId, Channel, Delivery, DeliveryState, OPEN_CARDS, Payload,
+    Person, Subject,
+};
+use crate::queries;
+
+use super::command::Context;
+use super::outbox::{self, Place};
+use super::pairing;
+
+/// Most characters of the exact content on a card.
+const MAX_SHOWN: usize = 2_500;
+/// Most suggested answers on a card.
+const MAX_OPTIONS: usize = 6;
+/// Decisions are useful longer than answers.
+const LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+const OVER: &str = "This was decided already.";
+const BY_REPLY: &str = "Reply to this message to answer in your own words.";
+
+/// A question before it has a card.
+struct Offer {
+    subject: Subject,
+    agent: Option<AgentId>,
+    text: String,
+    choices: Vec<String>,
+    path: String,
+}
+
+/// Offers the decisions that a notification is about.
+pub fn offer(
+    tx: &mut WriteTx<'_>,
+    row: &Recipient,
+    notification: &Notification,
+) -> Result<(), Error> {
+    let Some(role) = workspace::member(tx, row.member)?.map(|member| member.role) else {
+        return Ok(());
+    };
+    let mut offers = Vec::new();
+    match (notification.kind, notification.about) {
+        (NoticeKind::ApprovalRequested, About::Run(run)) => {
+            let run = tx.get::<Run>(run)?;
+            if let Some(run) =
+                run.filter(|run| talk::may_see_run(tx, run, row.member, role).unwrap_or(false))
+            {
+                for approval in trust::all_waiting_of(tx, run.id)? {
+                    offers.push(approval_offer(&approval, &run));
+                }
+            }
+        }
+        (NoticeKind::QuestionAsked, About::Run(run)) => {
+            if let Some(run) = tx.get::<Run>(run)?
+                && let Some(park) = park::question_of(tx, &run)?
+                && talk::may_speak(tx, &run, row.member)?
+            {
+                let mut text = format!("**{}**\n\n{}", notification.title, park.question);
+                text.push_str(&format!("\n\n{BY_REPLY}"));
+                let choices = park.options.iter().take(MAX_OPTIONS).cloned().collect();
+                let subject = Subject::Question(run.id, park.step);
+                let path = format!("runs/{}", run.name());
+                offers.push(Offer { subject, agent: Some(run.agent), text, choices, path });
+            }
+        }
+        (NoticeKind::DeliverableSubmitted, About::Task(task)) => {
+            for piece in deliverables::pieces(tx, task)? {
+                if piece.state == DeliverableState::InReview {
+                    offers.push(review_offer(tx, &piece, &notification.title)?);
+                }
+            }
+        }
+        (NoticeKind::PairingRequested, About::Agent(agent)) => {
+            offers.extend(pairing_offers(tx, agent)?);
+        }
+        _ => {}
+    }
+    for one in offers {
+        send(tx, row.member, one)?;
+    }
+    Ok(())
+}
+
+fn approval_offer(approval: &Approval, run: &Run) -> Offer {
+    let shown = questions::laid_open(&approval.plan.shown);
+    let cut = ellipsis(&shown, MAX_SHOWN).replace("```", "'''");
+    let rest = if cut.len() < shown.len() { "\n\nThe rest is in HQ." } else { "" };
+    let text = format!(
+        "**{} asks for approval** ({}, {} risk)\n\n```\n{cut}\n```{rest}\n\n{}",
+        run.name(),
+        approval.tool,
+        approval.risk.label().to_lowercase(),
+        approval.why
+    );
+    let mut choices = vec!["Allow once".to_owned(), "Deny".to_owned()];
+    if !approval.offers.is_empty() {
+        choices.push("Allow for this run".to_owned());
+    }
+    let subject = Subject::Approval(approval.id);
+    Offer { subject, agent: Some(approval.agent), text, choices, path: "approvals".to_owned() }
+}
+
+fn review_offer(tx: &WriteTx<'_>, piece: &Deliverable, title: &str) -> Result<Offer, Error> {
+    let version = tx.get::<Version>(piece.version)?;
+    let content = match version.as_ref().map(|version| &version.content) {
+        Some(Content::Text(text)) => ellipsis(text, MAX_SHOWN),
+        _ => "The work is in HQ.".to_owned(),
+    };
+    let text = format!(
+        "**{title}**\n\n{content}\n\nReply to this message with what should change, or decide here."
+    );
+    Ok(Offer {
+        subject: Subject::Review(piece.id, piece.version),
+        agent: piece.submitted_by.agent(),
+        text,
+        choices: vec!["Approve".to_owned()],
+        path: "tasks".to_owned(),
+    })
+}
+
+fn pairing_offers(tx: &WriteTx<'_>, agent: AgentId) -> Result<Vec<Offer>, Error> {
+    let mut offers = Vec::new();
+    for channel in queries::all(tx)?.into_iter().filter(|one| one.agent == Some(agent)) {
+        for person in queries::people(tx, channel.id)? {
+            if person.is_open_request(tx.now()) {
+                let name = match person.handle.as_str() {
+                    "" => person.name.clone(),
+                    handle => format!("{} (@{handle})", person.name),
+                };
+                offers.push(Offer {
+                    subject: Subject::Pairing(person.id),
+                    agent: Some(agent),
+                    text: format!("**{name} asks to write to {}.**", channel.name),
+                    choices: vec!["Let in as guest".to_owned(), "Deny".to_owned()],
+                    path: "settings/channel-people".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(offers)
+}
+
+/// Sends a card to a person who has a direct chat, once.
+fn send(tx: &mut WriteTx<'_>, account: AccountId, offer: Offer) -> Result<(), Error> {
+    let known: Vec<Card> = tx.scan(BY_SUBJECT, &Range::prefix(offer.subject.key_for(account)))?;
+    if !known.is_empty() {
+        return Ok(());
+    }
+    let Some((channel, person)) = address(tx, account, offer.agent)? else { return Ok(()) };
+    let card: CardId = tx.new_id();
+    let place = Place::direct(channel, &person.chat);
+    let now = tx.now();
+    let delivery = Delivery {
+        expires_at: now + LASTS,
+        ..outbox::new(tx, &place, Payload::Card(card), DeliveryState::Queued)
+    };
+    tx.put(&Card {
+        id: card,
+        channel,
+        chat: person.chat,
+        account,
+        subject: offer.subject,
+        text: offer.text,
+        choices: offer.choices,
+        path: offer.path,
+        delivery: delivery.id,
+        outcome: None,
+        created_at: now,
+    })?;
+    tx.put(&delivery)?;
+    Ok(())
+}
+
+/// The direct chat of a member: with the asking agent's bot if there is one.
+fn address(
+    tx: &WriteTx<'_>,
+    account: AccountId,
+    agent: Option<AgentId>,
+) -> Result<Option<(ChannelId, Person)>, Error> {
+    let mut all = queries::all(tx)?;
+    all.retain(|channel| channel.is_enabled);
+    all.sort_by_key(|channel| channel.agent != agent);
+    for channel in all {
+        let person = queries::people(tx, channel.id)?
+            .into_iter()
+            .find(|person| person.access == Access::Member && person.account == Some(account));
+        if let Some(person) = person.filter(|person| !person.chat.is_empty()) {
+            return Ok(Some((channel.id, person)));
+        }
+    }
+    Ok(None)
+}
+
+pub fn open(read: &dyn Read) -> Result<Vec<Card>, StoreError> {
+    read.scan(OPEN_CARDS, &Range::all().limit(1_000))
+}
+
+/// Closes the open cards whose subject was decided elsewhere.
+pub fn close_decided(tx: &mut WriteTx<'_>) -> Result<(), Error> {
+    for card in open(tx)? {
+        if let Some(outcome) = outcome(tx, card.subject)? {
+            close(tx, card, &outcome)?;
+        }
+    }
+    Ok(())
+}
+
+/// How a subject was decided; `None` while it is open.
+fn outcome(tx: &WriteTx<'_>, subject: Subject) -> Result<Option<String>, Error> {
+    Ok(match subject {
+        Subject::Approval(id) => match tx.get::<Approval>(id)? {
+            None => Some("No longer needed".to_owned()),
+            Some(approval) => match approval.answer {
+                Some(answer) => Some(by(tx, answer.answer.label(), answer.by)?),
+                None => {
+                    let run = tx.get::<Run>(approval.run)?;
+                    (!run.is_some_and(|run| run.is_live())).then(|| "No longer needed".to_owned())
+                }
+            },
+        },
+        Subject::Question(run, step) => {
+            let park = match tx.get::<Run>(run)? {
+                Some(run) => park::question_of(tx, &run)?,
+                None => None,
+            };
+            (!park.is_some_and(|park| park.step == step)).then(|| "Answered".to_owned())
+        }
+        Subject::Review(piece, version) => match tx.get::<Deliverable>(piece)? {
+            Some(piece) if piece.version != version => Some("A newer version exists".to_owned()),
+            Some(piece) if piece.state == DeliverableState::InReview => None,
+            Some(piece) => Some(piece.state.label().to_owned()),
+            None => Some("No longer needed".to_owned()),
+        },
+        Subject::Pairing(id) => match tx.get::<Person>(id)? {
+            Some(person) if person.is_open_request(tx.now()) => None,
+            Some(person) => Some(person.access.label().to_owned()),
+            None => Some("No longer needed".to_owned()),
+        },
+    })
+}
+
+fn by(tx: &WriteTx<'_>, what: &str, account: Option<AccountId>) -> Result<String, Error> {
+    let name = match account {
+        Some(account) => workspace::known_person(tx, account)?.map(|member| member.name),
+        None => None,
+    };
+    Ok(name.map_or_else(|| what.to_owned(), |name| format!("{what} by {name}")))
+}
+
+/// Closes a card and updates its message.
+fn close(tx: &mut WriteTx<'_>, card: Card, outcome: &str) -> Result<(), Error> {
+    let place = Place::direct(card.channel, &card.chat);
+    let now = tx.now();
+    let update = Delivery {
+        expires_at: now + LASTS,
+        ..outbox::new(tx, &place, Payload::Update(card.id), DeliveryState::Queued)
+    };
+    tx.put(&Card { outcome: Some(outcome.to_owned()), ..card })?;
+    tx.put(&update)?;
+    Ok(())
+}
+
+/// A button was pressed. The presser gets a note; a repeated press changes nothing.
+pub fn pressed(
+    tx: &mut WriteTx<'_>,
+    cx: &Context,
+    channel: ChannelId,
+    press: &adapters::Press,
+) -> Result<(), Error> {
+    if tx.get::<Channel>(channel)?.is_none() {
+        return Ok(());
+    }
+    let note = match card_of(tx, press)? {
+        Some((card, choice)) => {
+            let is_place = card.channel == channel && card.chat == press.place.chat;
+            let is_person = tx.by().account() == Some(card.account);
+            match is_place && is_person && tx.by() == queries::actor(tx, channel, &press.sender.id)?
+            {
+                true => decide(tx, cx, card, &Chosen::Button(choice))?,
+                false => "Only the person who was asked can decide.".to_owned(),
+            }
+        }
+        None => "This button is no longer in use.".to_owned(),
+    };
+    let place = Place::direct(channel, &press.place.chat);
+    let payload = Payload::Pressed { press: press.id.clone(), note };
+    let delivery = outbox::new(tx, &place, payload, DeliveryState::Queued);
+    tx.put(&delivery)?;
+    Ok(())
+}
+
+fn card_of(tx: &WriteTx<'_>, press: &adapters::Press) -> Result<Option<(Card, usize)>, Error> {
+    let Some((id, choice)) = press.data.split_once(':') else { return Ok(None) };
+    let (Ok(id), Ok(choice)) = (id.parse::<CardId>(), choice.parse::<usize>()) else {
+        return Ok(None);
+    };
+    Ok(tx.get::<Card>(id)?.map(|card| (card, choice)))
+}
+
+/// The data of a card's button.
+#[must_use]
+pub fn button(card: CardId, choice: usize) -> String {
+    format!("{}:{choice}", card.uuid())
+}
+
+/// The open card that a message replies to.
+pub(super) fn replied(
+    tx: &WriteTx<'_>,
+    channel: ChannelId,
+    message: &adapters::Message,
+) -> Result<Option<Card>, Error> {
+    let Some(reply_to) = &message.reply_to else { return Ok(None) };
+    for card in open(tx)? {
+        if (card.channel, &card.chat) == (channel, &message.place.chat)
+            && tx.get::<Delivery>(card.delivery)?.is_some_and(|one| one.provider_id == *reply_to)
+        {
+            return Ok(Some(card));
+        }
+    }
+    Ok(None)
+}
+
+/// What a person chose.
+pub(super) enum Chosen<'a> {
+    Button(usize),
+    Words(&'a str),
+}
+
+/// Decides as the card's person. Returns the note for them.
+pub(super) fn decide(
+    tx: &mut WriteTx<'_>,
+    cx: &Context,
+    card: Card,
+    chosen: &Chosen<'_>,
+) -> Result<String, Error> {
+    if card.outcome.is_some() {
+        return Ok(OVER.to_owned());
+    }
+    if let Some(outcome) = outcome(tx, card.subject)? {
+        close(tx, card, &outcome)?;
+        return Ok(OVER.to_owned());
+    }
+    let needed = match card.subject {
+        Subject::Approval(_) => Can::Approve,
+        Subject::Question(..) => Can::Chat,
+        Subject::Review(..) => Can::Review,
+        Subject::Pairing(_) => Can::Admin,
+    };
+    let role = workspace::member(tx, card.account)?.map(|member| member.role);
+    if !role.is_some_and(|role| (cx.rights)(role).may(needed)) {
+        return Ok(format!("You need the permission “{}”. Nothing changed.", needed.label()));
+    }
+    let done = tx.attempt(|tx| apply(tx, &card, chosen));
+    match done {
+        Ok(Some(what)) => {
+            let account = card.account;
+            let outcome = by(tx, &what, Some(account))?;
+            close(tx, card, &outcome)?;
+            Ok(what)
+        }
+        Ok(None) => Ok("This needs a button.".to_owned()),
+        Err(error) => Ok(kernel::text::capitalized(&error.to_string())),
+    }
+}
+
+/// Applies a choice. Returns what was decided, or `None` if words do not fit.
+fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Option<String>, Error> {
+    let account = card.account;
+    Ok(match (card.subject, chosen) {
+        (Subject::Approval(id), Chosen::Button(choice)) => {
+            let answer = match choice {
+                0 => ApprovalAnswer::Once,
+                1 => ApprovalAnswer::Denied,
+                _ => ApprovalAnswer::Run,
+            };
+            let decision = Decision { answer, offer: 0, note: String::new() };
+            deciding::decide(tx, id, decision, account).map_err(Error::of)?;
+            Some(answer.label().to_owned())
+        }
+        (Subject::Approval(id), Chosen::Words(words)) => {
+            let note = (*words).to_owned();
+            let decision = Decision { answer: ApprovalAnswer::Denied, offer: 0, note };
+            deciding::decide(tx, id, decision, account).map_err(Error::of)?;
+            Some(ApprovalAnswer::Denied.label().to_owned())
+        }
+        (Subject::Question(run, _), chosen) => {
+            let text = match chosen {
+                Chosen::Button(choice) => card.choices.get(*choice).map(String::as_str),
+                Chosen::Words(words) => Some(*words),
+            };
+            match text {
+                Some(text) => {
+                    answering::answer(tx, run, text, account).map_err(Error::of)?;
+                    Some("Answered".to_owned())
+                }
+                None => None,
+            }
+        }
+        (Subject::Review(deliverable, version), chosen) => {
+            let (verdict, note) = match chosen {
+                Chosen::Button(_) => (Verdict::Approved, String::new()),
+                Chosen::Words(words) => (Verdict::ChangesRequested, (*words).to_owned()),
+            };
+            let review = NewReview { deliverable, version: Some(version), verdict, note };
+            reviewing::review(tx, review).map_err(Error::of)?;
+            Some(verdict.label().to_owned())
+        }
+        (Subject::Pairing(person), Chosen::Button(0)) => {
+            pairing::approve(tx, person, None)?;
+            Some("Let in as guest".to_owned())
+        }
+        (Subject::Pairing(person), Chosen::Button(_)) => {
+            pairing::deny(tx, person)?;
+            Some("Denied".to_owned())
+        }
+        (Subject::Pairing(_), Chosen::Words(_)) => None,
+    })
+}
