@@ -384,3 +384,45 @@ async fn commands_do_not_wait_behind_a_run_and_late_messages_wait_for_a_person()
     assert_eq!(scene.op(&path, json!({})).await.status, 409);
     scene.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_is_decided_by_tap_of_the_person_asked_and_by_nobody_else() {
+    let scene = scene().await;
+    scene.paired().await;
+    let ask = json!({ "question": "Red or blue?", "options": ["Red", "Blue"] });
+    scene.model.push(Turn::call("ask_person", ask)).push(Turn::text("Blue it is."));
+    let said = scene.hq.owner().form("/w/marlow-cargo/agents/ada/chat", &[("text", "Paint")]).await;
+    assert!(!said.status.is_client_error() && !said.status.is_server_error(), "{}", said.text);
+    scene.telegram.wait_sent(TOKEN, 2).await;
+    scene.sent().await;
+    let card = scene.telegram.sent(TOKEN).remove(1);
+    assert!(card.text.contains("Red or blue?"), "{card:?}");
+    let buttons: Vec<&Value> = card.reply_markup["inline_keyboard"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|row| row.as_array().unwrap())
+        .collect();
+    assert_eq!(buttons[1]["text"], "Blue", "{card:?}");
+    let data = buttons[1]["callback_data"].as_str().unwrap();
+
+    // A stranger, and the person in another chat.
+    let (chat, from) = bob();
+    let mallory = User::new(77, "Mallory", "mallory");
+    scene.telegram.press(TOKEN, &chat, &mallory, card.message_id, data);
+    scene.telegram.wait_called(TOKEN, "answerCallbackQuery", 1).await;
+    let runs: Vec<Run> = work::all(&scene.hq);
+    assert_eq!(runs[0].state, kernel::RunState::Waiting, "{:?}", runs[0]);
+    // Two taps at once decide once.
+    scene.telegram.press(TOKEN, &chat, &from, card.message_id, data);
+    scene.telegram.press(TOKEN, &chat, &from, card.message_id, data);
+    scene.telegram.wait_called(TOKEN, "answerCallbackQuery", 3).await;
+    scene.telegram.wait_called(TOKEN, "editMessageText", 1).await;
+    scene.sent().await;
+    let runs: Vec<Run> = work::all(&scene.hq);
+    assert_eq!(runs[0].summary, "Blue it is.", "{:?}", runs[0]);
+    let edited = scene.telegram.sent(TOKEN);
+    let edited = edited.iter().find(|one| one.method == "editMessageText").unwrap();
+    assert!(edited.text.contains("Answered by Mira Lindqvist"), "{edited:?}");
+    scene.hq.finish().await;
+}

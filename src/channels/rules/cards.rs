@@ -242,7 +242,7 @@ fn outcome(tx: &WriteTx<'_>, subject: Subject) -> Result<Option<String>, Error> 
                 Some(run) => park::question_of(tx, &run)?,
                 None => None,
             };
-            (!park.is_some_and(|park| park.step == step)).then(|| "Answered".to_owned())
+            park.is_none_or(|park| park.step != step).then(|| "Answered".to_owned())
         }
         Subject::Review(piece, version) => match tx.get::<Deliverable>(piece)? {
             Some(piece) if piece.version != version => Some("A newer version exists".to_owned()),
