@@ -69,12 +69,11 @@ pub(super) async fn read(mut request: Request) -> Result<Params, String> {
         }
         return Ok(params);
     }
-    if kind.starts_with("multipart/form-data") {
-        parts(&mut params, &kind, request.into_body()).await.map_err(|err| format!("{err}"))?;
-        return Ok(params);
-    }
+    // To the end: a connection with an unread rest would be closed.
     let body = to_bytes(request.into_body(), MAX_BODY).await.map_err(|err| format!("{err}"))?;
-    if !body.is_empty() {
+    if kind.starts_with("multipart/form-data") {
+        parts(&mut params, &kind, body.into()).await.map_err(|err| format!("{err}"))?;
+    } else if !body.is_empty() {
         let values: Map<String, Value> =
             serde_json::from_slice(&body).map_err(|err| format!("{err}"))?;
         params.values.extend(values);
