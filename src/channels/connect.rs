@@ -42,10 +42,11 @@ fn check(cx: &OpCx<'_>, ws: &app::Ws, kind: Kind, api_base: &str) -> Result<Chec
     };
     let refused = |fault: Fault| match fault.kind {
         FaultKind::Transient | FaultKind::UnknownAfterSend | FaultKind::NotReady => {
-            let message = format!("{} couldn’t be reached. {}", kind.label(), fault.detail);
+            let reason = web::form::sentence(&fault.detail);
+            let message = format!("{} couldn’t be reached. {reason}", kind.label());
             Error::new(ProblemKind::Unavailable, "channel_unreachable", message)
         }
-        _ => Error::field("token", fault.detail),
+        _ => Error::field("token", web::form::sentence(&fault.detail)),
     };
     let adapter = worker::connect(ws, kind, &tokens, api_base).map_err(refused)?;
     let identity = wait(adapter.check()).map_err(refused)?;
@@ -203,7 +204,7 @@ pub(crate) fn probe(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
             format!("{} answers, and the bot is set up correctly.", channel.kind.label())
         }
         Ok(identity) => identity.warnings.join(" "),
-        Err(fault) => fault.detail,
+        Err(fault) => web::form::sentence(&fault.detail),
     };
     Ok(Box::new(message))
 }

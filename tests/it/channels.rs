@@ -322,7 +322,7 @@ async fn rooms_are_off_until_allowed_and_need_a_mention() {
     let id = rooms["items"][0]["id"].as_str().unwrap();
     let allowed = scene
         .api
-        .patch(&format!("/api/v1/channel-rooms/{id}"), &json!({ "is_allowed": true }))
+        .json("PATCH", &format!("/api/v1/channel-rooms/{id}"), &json!({ "is_allowed": true }))
         .await;
     assert_eq!(allowed.status, 200, "{}", allowed.text);
 

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use kernel::{Cause, ChannelId, Error};
 use store::{Lane, StoreError, WriteTx};
 use tokio_util::sync::CancellationToken;
+use web::form::sentence;
 
 use crate::model::{Channel, State};
 use crate::{codes, queries, rules};
@@ -57,10 +58,10 @@ pub(super) async fn run(
 
 fn state_after(fault: &Fault, started: Timestamp, now: Timestamp) -> (State, String) {
     match fault.kind {
-        FaultKind::Revoked => (State::Revoked, fault.detail.clone()),
+        FaultKind::Revoked => (State::Revoked, sentence(&fault.detail)),
         // The previous poll of this program may still be open at the platform.
         FaultKind::Conflict if now < started + OWN_POLL => (State::Starting, String::new()),
-        _ => (State::Error, fault.detail.clone()),
+        _ => (State::Error, sentence(&fault.detail)),
     }
 }
 

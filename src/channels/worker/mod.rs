@@ -125,7 +125,7 @@ fn start(cx: &rules::Context, channel: Channel, stop: CancellationToken) {
         let adapter = match open(&own, &channel) {
             Ok(adapter) => adapter,
             Err(fault) => {
-                let detail = fault.detail;
+                let detail = web::form::sentence(&fault.detail);
                 write(&own, move |tx| rules::set_state(tx, id, State::Error, &detail)).await;
                 return;
             }

@@ -124,7 +124,7 @@ impl Sender<'_> {
     }
 
     async fn failed(&self, one: &Delivery, out: &Outgoing, fault: Fault) {
-        let (id, detail) = (one.id, fault.detail.clone());
+        let (id, detail) = (one.id, web::form::sentence(&fault.detail));
         let wait = fault.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
         match fault.kind {
             FaultKind::UnknownAfterSend => {

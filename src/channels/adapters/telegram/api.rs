@@ -144,7 +144,8 @@ fn read(status: u64, text: &str) -> Result<Box<RawValue>, Failure> {
         let strange = "the server didn't answer like Telegram; check its address".to_owned();
         return Err(match status {
             200..=299 => Failure::Lost(strange),
-            500.. => Failure::Refused(Refusal::of(status, None)),
+            // A proxy's answer: the request may have been performed.
+            500.. => Failure::Lost("Telegram has a problem of its own; try again later".to_owned()),
             _ => Failure::NotPerformed(strange),
         });
     };
