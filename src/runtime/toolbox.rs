@@ -428,7 +428,10 @@ mod tests {
             let may = all.iter().filter(|entry| rights.may_use(&entry.spec));
             may.map(|entry| entry.spec.name).collect::<Vec<_>>()
         };
-        let guest = ["agent_list"];
+        let guest = "agent_list deliverable_get deliverable_list file_list file_read inbox_list \
+            routine_list series_list stream_list subagent_list task_get task_history \
+            task_list template_get template_list tool_search view_list web_fetch";
+        let guest: Vec<&str> = guest.split(' ').collect();
         assert_eq!(of(None, false), guest);
         assert_eq!(of(None, true), guest);
         assert_eq!(of(Some(Role::Viewer), true), guest);
@@ -437,6 +440,10 @@ mod tests {
         for private in ["read", "write", "search", "exec", "process", "memory_search"] {
             assert!(!room.contains(&private), "{private}");
         }
+        let viewer = of(Some(Role::Viewer), false);
+        let files = ["list", "memory_read", "memory_search", "read", "search"];
+        assert_eq!(viewer.len(), guest.len() + files.len());
+        assert!(files.iter().all(|name| viewer.contains(name)), "{viewer:?}");
         assert_eq!(of(Some(Role::Member), false).len(), all.iter().count());
     }
 
