@@ -14,9 +14,9 @@ use features::agents::model::Agent;
 use features::agents::prompted::{self, MAX_NOTE, RULES};
 use features::agents::queries::lines;
 use features::agents::skills;
-use features::runs::model::{Place, PromptPart, Written};
+use features::runs::model::{Place, PromptPart, Run, Written};
 use features::runs::queries::{makeup, taint};
-use features::trust::senders::SenderRights;
+use features::trust::senders::{self, SenderRights};
 use features::workspace::model::{Member, Settings};
 use git::files::AgentFiles;
 use git::history::{At, LogQuery};
@@ -80,13 +80,10 @@ pub struct Facts {
 
 impl Facts {
     /// Reads the facts from the store.
-    pub fn read(
-        tx: &dyn Read,
-        ws: &Ws,
-        agent: &Agent,
-        trigger: RunTrigger,
-    ) -> Result<Self, StoreError> {
+    pub fn read(tx: &dyn Read, ws: &Ws, agent: &Agent, run: &Run) -> Result<Self, StoreError> {
         let settings = tx.get::<Settings>(())?;
+        let sender = senders::of_run(tx, run.id)?;
+        let runs = sender.as_ref().is_none_or(|one| one.may_write() && one.is_private());
         let members: Vec<Member> = tx.list(&Range::all().limit(20))?;
         let agents: Vec<Agent> = tx.list(&Range::all().limit(50))?;
         let people = members.iter().filter(|m| m.left_at.is_none());
@@ -107,13 +104,13 @@ impl Facts {
                 .map(|one| position(&one.name, &one.handle, &one.about))
                 .unwrap_or_default(),
             reports: reports.iter().map(|a| position(&a.name, &a.slug, &a.description)).collect(),
-            exec: agent.exec.then_some(agent.network),
-            trigger,
+            exec: (agent.exec && runs).then_some(agent.network),
+            trigger: run.trigger,
             now: ws.app.clock.now(),
             window: u32::MAX,
             knowledge: String::new(),
             waiting: waiting(tx, agent.id)?,
-            sender: None,
+            sender,
             agent: agent.clone(),
         })
     }

@@ -319,8 +319,9 @@ mod tests {
         Call, LEADS, LEAN_PART, LEAN_TALK, LEAN_WORK, PART, TALK, WORK, definition, subagents,
     };
     use crate::tools;
-    use kernel::Can;
+    use features::trust::senders::SenderRights;
     use kernel::time::SystemClock;
+    use kernel::{Can, Role};
     use net::client::{ClientParts, HttpClient};
     use providers::base::{Wire, normalise};
     use providers::wire::Connection;
@@ -417,6 +418,33 @@ mod tests {
             names(&of(Looks::Here)),
             ["list", "memory_read", "memory_search", "read", "search", "tool_search", "web_fetch"]
         );
+    }
+
+    #[test]
+    fn a_guest_and_a_room_are_offered_nothing_private() {
+        let all = all();
+        let of = |role, is_room| {
+            let rights = SenderRights { role, name: String::new(), is_room };
+            let may = all.iter().filter(|entry| rights.may_use(&entry.spec));
+            may.map(|entry| entry.spec.name).collect::<Vec<_>>()
+        };
+        let guest = "agent_list deliverable_get deliverable_list file_list file_read inbox_list \
+            routine_list series_list stream_list subagent_list task_get task_history \
+            task_list template_get template_list tool_search view_list web_fetch";
+        let guest: Vec<&str> = guest.split(' ').collect();
+        assert_eq!(of(None, false), guest);
+        assert_eq!(of(None, true), guest);
+        assert_eq!(of(Some(Role::Viewer), true), guest);
+        let room = of(Some(Role::Owner), true);
+        assert!(room.contains(&"task_create") && guest.iter().all(|name| room.contains(name)));
+        for private in ["read", "write", "search", "exec", "process", "memory_search"] {
+            assert!(!room.contains(&private), "{private}");
+        }
+        let viewer = of(Some(Role::Viewer), false);
+        let files = ["list", "memory_read", "memory_search", "read", "search"];
+        assert_eq!(viewer.len(), guest.len() + files.len());
+        assert!(files.iter().all(|name| viewer.contains(name)), "{viewer:?}");
+        assert_eq!(of(Some(Role::Member), false).len(), all.iter().count());
     }
 
     #[test]

@@ -18,7 +18,6 @@ use features::inbox::model::Item;
 use features::runs::model::{BranchWhy, Run, Session};
 use features::runs::queries as runs;
 use features::runs::rules::RunError;
-use features::trust::senders;
 use features::usage::queries::budgets::Lack;
 use features::usage::rules::{Admitted, UsageError};
 use features::workspace::queries::modules::Off;
@@ -189,8 +188,6 @@ impl Turn {
             let mut agent = snap.get::<Agent>(run.agent)?.ok_or(RunError::NoAgent(run.agent))?;
             let child = child::of(snap, &run)?;
             child::narrow(child.as_ref(), &mut agent);
-            let sender = senders::of_run(snap, id)?;
-            agent.exec &= sender.as_ref().is_none_or(|one| one.may_write() && one.is_private());
             let item = run.item.map(|item| snap.get::<Item>(item)).transpose()?.flatten();
             let heard = runs::queue::heard(snap, session.id, run.id)?;
             let wish = heard.into_iter().find_map(|input| input.model);
@@ -198,8 +195,7 @@ impl Turn {
             let all = connections::candidates(ws, snap, &choice, agent.id)?;
             let choice = (FallbackChain::read(snap, all, ws.app.clock.now())?, choice);
             let shown = Shown::read(snap, session.id, id)?;
-            let facts = prompt::Facts::read(snap, ws, &agent, run.trigger)?;
-            let facts = prompt::Facts { sender, ..facts };
+            let facts = prompt::Facts::read(snap, ws, &agent, &run)?;
             let branch = runs::branches::of_run(snap, &run)?;
             let request = runs::client::find_request(snap, &run)?;
             let limits = engine.limits.for_agent(snap, agent.id)?;

@@ -191,7 +191,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("agent_place.changed", "as agent_places"),
     ("agent_place.deleted", "as agent_places"),
     ("run_answers", "written with what hosts say; tests/it/away.rs"),
-    ("input_grants", "written with messages of messengers; tests/it/rules/senders.rs"),
+    ("input_grants", "written with messages of messengers; tests/it/runtime/senders.rs"),
     ("sender_grants", "as input_grants"),
     ("run_grants", "as run_answers; tests/it/away/alone.rs kills the host"),
     ("run_evidence", "as run_answers; tests/it/away/alone.rs"),

@@ -26,6 +26,7 @@ mod prompt; // prompts: size, stability, and what they never contain
 mod queue; // messages during a run: steer, afterwards, collect, interrupt
 mod record; // the record of an ended run
 mod schedules; // the same in random order, without a model
+mod senders; // rights of runs of messages from messengers
 mod starts; // repeated crashes of the program
 mod stop; // stopping within a second, whatever the run does
 mod subagents; // parts of the work as runs of their own

@@ -105,3 +105,6 @@ pub(super) fn hold_back(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
