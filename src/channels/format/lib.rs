@@ -7,3 +7,15 @@ pub enum Platform {
     Discord,
     Slack,
 }
+
+pub fn discord(markdown: &str) -> String {
+    markdown.to_owned()
+}
+
+pub fn slack(markdown: &str) -> String {
+    markdown.to_owned()
+}
+
+pub fn plain(markdown: &str) -> String {
+    markdown.to_owned()
+}
