@@ -9,7 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use kernel::Timestamp;
 
+mod api;
+pub mod discord;
 pub mod telegram;
+#[cfg(test)]
+mod tests;
 
 /// The result of a call to a platform.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
@@ -60,9 +64,15 @@ pub enum Incoming {
     /// A button of a message that this account sent.
     Press(Press),
     /// A chat got a new id, for example a Telegram group that became a supergroup.
-    Moved { from: String, to: String },
+    Moved {
+        from: String,
+        to: String,
+    },
     /// The bot was added to a room, or removed from a chat or blocked.
-    Membership { place: Place, is_member: bool },
+    Membership {
+        place: Place,
+        is_member: bool,
+    },
 }
 
 /// A place where messages are exchanged.
@@ -159,12 +169,27 @@ pub struct Outgoing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutBody {
     /// Markdown within the platform's limit ([`channel_format::chunks`]). Refused formatting is sent once more as plain text.
-    Text { markdown: String, buttons: Vec<Button> },
+    Text {
+        markdown: String,
+        buttons: Vec<Button>,
+    },
     /// Replaces text and buttons of a message.
-    Edit { message: String, markdown: String, buttons: Vec<Button> },
-    File { name: String, media_type: String, bytes: Bytes, caption: String },
+    Edit {
+        message: String,
+        markdown: String,
+        buttons: Vec<Button>,
+    },
+    File {
+        name: String,
+        media_type: String,
+        bytes: Bytes,
+        caption: String,
+    },
     /// Answers a press, so that the button stops waiting. `text` is shown to the presser only; it may be empty.
-    Pressed { press: String, text: String },
+    Pressed {
+        press: String,
+        text: String,
+    },
     Typing,
 }
 
