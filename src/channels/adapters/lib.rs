@@ -11,6 +11,7 @@ use kernel::Timestamp;
 
 mod api;
 pub mod discord;
+pub mod slack;
 pub mod telegram;
 #[cfg(test)]
 mod tests;

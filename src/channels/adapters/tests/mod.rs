@@ -17,6 +17,7 @@ use super::{
 };
 
 mod discord;
+mod slack;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
