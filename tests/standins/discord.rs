@@ -477,7 +477,9 @@ fn act(
             (200, message.clone())
         }
         ("POST", ["channels", _, "typing"]) => (204, Value::Null),
-        ("POST", ["interactions", id, ..]) if query.contains("with_response=true") => {
+        ("POST", ["interactions", id, ..])
+            if query.contains("with_response=true") || query.contains("with_response=1") =>
+        {
             let interaction = json!({"id": id, "type": 3, "response_message_loading": false});
             (200, json!({"interaction": interaction, "resource": {"type": body["type"]}}))
         }
