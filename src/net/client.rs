@@ -237,8 +237,17 @@ impl HttpClient {
         if let Some(client) = &*slot {
             return Ok(client.clone());
         }
+        let client = self
+            .builder(guard)
+            .build()
+            .map_err(|err| NetError::Setup { detail: innermost(&err) })?;
+        *slot = Some(client.clone());
+        Ok(client)
+    }
+
+    fn builder(&self, guard: Option<Guard>) -> reqwest::ClientBuilder {
         let names = Names { resolver: Arc::clone(&self.shared.resolver), guard };
-        let client = reqwest::Client::builder()
+        reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
@@ -250,10 +259,30 @@ impl HttpClient {
             .tcp_keepalive(Duration::from_secs(30))
             .http2_keep_alive_interval(Duration::from_secs(30))
             .http2_keep_alive_timeout(Duration::from_secs(20))
+    }
+
+    /// Sends a guarded HTTP/1.1 request on a connection of its own, for an upgrade of this connection.
+    pub(super) async fn upgrade(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+    ) -> Result<reqwest::Response, NetError> {
+        let url = self.shared.guard.check(url)?;
+        let clock = Clock { host: host_of(&url), timeouts: Timeouts::SHORT, deadline: None };
+        let client = self
+            .builder(Some(self.shared.guard.clone()))
+            .http1_only()
             .build()
             .map_err(|err| NetError::Setup { detail: innermost(&err) })?;
-        *slot = Some(client.clone());
-        Ok(client)
+        let answer =
+            timeout(clock.timeouts.headers, client.get(url.clone()).headers(headers).send())
+                .await
+                .map_err(|_| clock.late(Phase::Headers))?
+                .map_err(|err| self.failure(&clock, err))?;
+        if let Some(peer) = answer.remote_addr() {
+            self.shared.guard.check_peer(&url, peer)?;
+        }
+        Ok(answer)
     }
 }
 

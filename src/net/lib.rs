@@ -17,6 +17,9 @@ pub mod readable;
 pub mod fetch;
 pub mod pages;
 pub mod egress;
+pub mod ws;
 
 #[cfg(test)]
 mod client_tests;
+#[cfg(test)]
+mod ws_tests;

@@ -1,3 +1,5 @@
 //! Servers that answer like messengers, for tests.
 
+pub mod discord;
+pub mod slack;
 pub mod telegram;

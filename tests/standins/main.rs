@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use standins::discord::Discord;
+use standins::slack::Slack;
 use standins::telegram::Telegram;
 
 #[tokio::main]
@@ -13,10 +15,16 @@ async fn main() -> io::Result<()> {
         [kind, "--port", port] => (kind, port.parse().ok()),
         _ => ("", None),
     };
-    let (Some(port), "telegram") = (port, kind) else {
-        return Err(io::Error::other("usage: standin telegram [--port <port>]"));
-    };
-    let server = Telegram::on(port).await?;
-    writeln!(io::stdout(), "{}", server.url())?;
+    match (kind, port) {
+        ("telegram", Some(port)) => serve(Telegram::on(port).await?, Telegram::url).await,
+        ("discord", Some(port)) => serve(Discord::on(port).await?, Discord::url).await,
+        ("slack", Some(port)) => serve(Slack::on(port).await?, Slack::url).await,
+        _ => Err(io::Error::other("usage: standin <telegram|discord|slack> [--port <port>]")),
+    }
+}
+
+/// Prints the address and keeps the server until the program is interrupted.
+async fn serve<S>(server: S, url: fn(&S) -> &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{}", url(&server))?;
     tokio::signal::ctrl_c().await
 }

@@ -9,7 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use kernel::Timestamp;
 
+mod api;
+pub mod discord;
+pub mod slack;
 pub mod telegram;
+#[cfg(test)]
+mod tests;
 
 /// The result of a call to a platform.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;

@@ -196,10 +196,8 @@ pub(crate) fn connect(
     let token = |n: usize| tokens.get(n).copied().unwrap_or_default();
     Ok(match kind {
         Kind::Telegram => Arc::new(adapters::telegram::Telegram::open(token(0), api, http)?),
-        Kind::Discord | Kind::Slack => {
-            let detail = "Discord and Slack can’t be connected yet.";
-            return Err(Fault::new(FaultKind::Permanent, detail));
-        }
+        Kind::Discord => Arc::new(adapters::discord::open(token(0), api, http)?),
+        Kind::Slack => Arc::new(adapters::slack::open(token(0), token(1), api, http)?),
     })
 }
 

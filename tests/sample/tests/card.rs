@@ -42,6 +42,7 @@ static WRECKS: Noun = Noun {
         row: Row::plain,
         live: Vec::new,
         delete: "It is gone for good.",
+        tabs: &[],
     }),
     commands: false,
     ..Noun::of(&BOAT, "wrecks", "Boats again.")
