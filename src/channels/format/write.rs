@@ -52,7 +52,9 @@ pub(crate) fn all(blocks: &[Block], form: Form) -> Writer {
         writer.block(block);
     }
     writer.end_quote();
-    writer.entities.sort_by_key(|entity| (entity.offset, Reverse(entity.length)));
+    let is_inner = |entity: &TelegramEntity| entity.kind != "blockquote";
+    let order = |entity: &TelegramEntity| (entity.offset, Reverse(entity.length), is_inner(entity));
+    writer.entities.sort_by_key(order);
     writer
 }
 
@@ -326,14 +328,14 @@ impl Writer {
                 self.styled_all(group, next, false);
                 self.entity("text_link", start, Some(url.to_owned()), None);
             }
-            Form::Markdown if is_bare => self.raw(&format!("<{url}>")),
+            Form::Markdown if is_bare => self.raw(&format!("<{}>", without_entities(url))),
             Form::Markdown if is_address(&label) && url.strip_prefix("mailto:") == Some(&label) => {
                 self.raw(&format!("<{label}>"));
             }
             Form::Markdown => {
                 self.raw("[");
                 self.styled_all(group, Some(']'), has_tags);
-                self.raw(&format!("](<{}>)", url.replace('&', "\\&")));
+                self.raw(&format!("](<{}>)", without_entities(url)));
             }
             Form::Discord if is_bare => self.raw(&format!("<{}>", disarm_url(url))),
             // A label that looks like a URL is not accepted.
@@ -544,8 +546,19 @@ fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
 }
 
-fn is_address(label: &str) -> bool {
-    label.contains('@') && label.chars().all(|c| c.is_ascii_alphanumeric() || "@.-_+".contains(c))
+/// Whether Markdown knows the text as a mail address between angle brackets.
+fn is_address(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.len() < 64 && part.chars().all(|c| c.is_ascii_alphanumeric())
+    };
+    text.split_once('@').is_some_and(|(name, domain)| {
+        name.split(['.', '-', '_', '+']).all(is_part) && domain.split('.').all(is_part)
+    })
+}
+
+/// A URL in Markdown, where entities count.
+fn without_entities(url: &str) -> String {
+    if url.contains(';') { url.replace('&', "&amp;") } else { url.to_owned() }
 }
 
 fn has_prefix(url: &str, scheme: &str) -> bool {
