@@ -325,7 +325,8 @@ fn clean(text: &str) -> String {
     text.replace(|c| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'), "")
 }
 
-fn append(spans: &mut Vec<Span>, span: Span) {
+/// Adds a span, joined to the last one if they differ in nothing but text.
+pub(crate) fn append(spans: &mut Vec<Span>, span: Span) {
     match spans.last_mut() {
         Some(last) if last.style == span.style && last.link == span.link => {
             last.text.push_str(&span.text);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::TelegramEntity;
-use crate::document::{BOLD, Block, Body, CODE, Container, ITALIC, STRIKE, Span};
+use crate::document::{self, BOLD, Block, Body, CODE, Container, ITALIC, STRIKE, Span};
 
 const ZERO_WIDTH_SPACE: char = '\u{200B}';
 
@@ -295,13 +295,19 @@ impl Writer {
     }
 
     fn spans(&mut self, spans: &[Span]) {
-        let has_tags = self.form == Form::Markdown && !are_marks_safe(spans);
-        let mut rest = spans;
+        // What is no link here is one text with its neighbours, in which mentions are found.
+        let mut joined = Vec::with_capacity(spans.len());
+        for span in spans {
+            let link = span.link.clone().filter(|url| self.is_link(url));
+            document::append(&mut joined, Span { link, ..span.clone() });
+        }
+        let has_tags = self.form == Form::Markdown && !are_marks_safe(&joined);
+        let mut rest = joined.as_slice();
         while let Some(span) = rest.first() {
             let same = rest.iter().take_while(|other| other.link == span.link).count();
             let (group, after) = rest.split_at(same);
             let next = after.first().and_then(|span| span.text.chars().next());
-            match span.link.as_deref().filter(|url| self.is_link(url)) {
+            match span.link.as_deref() {
                 Some(url) if !group.iter().all(|span| span.text.trim().is_empty()) => {
                     self.link(group, url, next, has_tags);
                 }
