@@ -38,7 +38,6 @@ pub(crate) struct Item {
     pub id: usize,
     pub list: usize,
     pub number: Option<usize>,
-    pub is_done: Option<bool>,
     /// Whether the block is the first of the item, which carries the marker.
     pub is_first: bool,
 }
@@ -145,6 +144,8 @@ struct Reader {
     /// Open marks of bold, italic and strikethrough.
     open: [usize; 3],
     links: Vec<Option<Rc<str>>>,
+    /// Box of the task whose first block comes next.
+    task: Option<&'static str>,
     last_id: usize,
 }
 
@@ -156,7 +157,12 @@ struct List {
 
 impl Reader {
     fn enter<'a>(&mut self, node: &'a AstNode<'a>) {
-        match &node.data.borrow().value {
+        let value = &node.data.borrow().value;
+        let task = self.task.take_if(|_| value.block());
+        if let Some(task) = task.filter(|_| !matches!(value, NodeValue::Paragraph)) {
+            self.append(Block::plain(Vec::new(), task));
+        }
+        match value {
             NodeValue::BlockQuote => {
                 let id = self.new_id();
                 self.around.push(Container::Quote(id));
@@ -166,11 +172,17 @@ impl Reader {
                 let id = self.new_id();
                 self.lists.push(List { id, next });
             }
-            NodeValue::Item(_) => self.enter_item(None),
-            NodeValue::TaskItem(task) => self.enter_item(Some(task.symbol.is_some())),
+            NodeValue::Item(_) => self.enter_item(),
+            NodeValue::TaskItem(task) => {
+                self.enter_item();
+                self.task = Some(if task.symbol.is_some() { "☑ " } else { "☐ " });
+            }
             NodeValue::Paragraph | NodeValue::Heading(_) => {
                 self.spans.clear();
                 self.open = [0; 3];
+                if let (NodeValue::Paragraph, Some(task)) = (value, task) {
+                    self.push(task, 0);
+                }
             }
             NodeValue::CodeBlock(code) => self.add_code(&code.info, &code.literal),
             NodeValue::Table(grid) => self.add_code("", &table::draw(node, &grid.alignments)),
@@ -204,8 +216,8 @@ impl Reader {
             }
             NodeValue::Item(_) | NodeValue::TaskItem(_) => {
                 if let Some(Container::Item(Item { is_first: true, .. })) = self.around.last() {
-                    let body = Body::Text { level: 0, spans: Vec::new() };
-                    self.append(Block { around: Vec::new(), body });
+                    let task = self.task.take().unwrap_or_default();
+                    self.append(Block::plain(Vec::new(), task));
                 }
                 self.around.pop();
             }
@@ -227,12 +239,12 @@ impl Reader {
         self.last_id
     }
 
-    fn enter_item(&mut self, is_done: Option<bool>) {
+    fn enter_item(&mut self) {
         let id = self.new_id();
         let Some(list) = self.lists.last_mut() else { return };
         let number = list.next;
         list.next = number.map(|number| (number + 1).min(MAX_NUMBER));
-        let item = Item { id, list: list.id, number, is_done, is_first: true };
+        let item = Item { id, list: list.id, number, is_first: true };
         self.around.push(Container::Item(item));
     }
 

@@ -104,9 +104,9 @@ fn telegram_has_text_and_entities() {
 
 #[test]
 fn lists_and_tables_are_text() {
-    let list = "- a\n  more\n- b\n\n  3. c\n  4. d\n- [x] e\n- [ ] f\n-\n";
-    assert_eq!(plain(list), "• a\n  more\n• b\n  3. c\n  4. d\n• ☑ e\n• ☐ f\n• ");
-    assert_eq!(discord(list), "- a\n  more\n- b\n  3. c\n  4. d\n- ☑ e\n- ☐ f\n- ");
+    let list = "- a\n  more\n- b\n\n  3. c\n  4. d\n- [x] e\n- [ ] f\n- [x] \n  - [x] g\n-\n";
+    assert_eq!(plain(list), "• a\n  more\n• b\n  3. c\n  4. d\n• ☑ e\n• ☐ f\n• ☑\n  • ☑ g\n• ");
+    assert_eq!(discord(list), "- a\n  more\n- b\n  3. c\n  4. d\n- ☑ e\n- ☐ f\n- ☑\n  - ☑ g\n- ");
     let table = "| Part | Price |\n|---|--:|\n| Chain | 24 |\n| **鎖** | `7` |\n";
     let drawn = "Part  | Price\n------|------\nChain |    24\n鎖    |     7";
     let text = telegram(table);

@@ -202,13 +202,6 @@ impl Writer {
                 continue;
             }
             first.push_str(&marker);
-            first.push_str(match (item.is_done, self.form) {
-                (None, _) => "",
-                (Some(true), Form::Markdown) => "[x] ",
-                (Some(false), Form::Markdown) => "[ ] ",
-                (Some(true), _) => "☑ ",
-                (Some(false), _) => "☐ ",
-            });
         }
         if is_quoted && matches!(self.form, Form::Discord | Form::Slack) {
             first.insert_str(0, "> ");
@@ -328,14 +321,21 @@ impl Writer {
     fn link(&mut self, group: &[Span], url: &str, next: Option<char>, has_tags: bool) {
         let label: String = group.iter().map(|span| span.text.as_str()).collect();
         let is_bare = label == url;
+        let is_plain = group.iter().all(|span| span.style == 0);
         match self.form {
             Form::Telegram => {
                 let start = self.mark();
                 self.styled_all(group, next, false);
                 self.entity("text_link", start, Some(url.to_owned()), None);
             }
-            Form::Markdown if is_bare => self.raw(&format!("<{}>", without_entities(url))),
-            Form::Markdown if is_address(&label) && url.strip_prefix("mailto:") == Some(&label) => {
+            Form::Markdown if is_plain && is_bare => {
+                self.raw(&format!("<{}>", without_entities(url)))
+            }
+            Form::Markdown
+                if is_plain
+                    && is_address(&label)
+                    && url.strip_prefix("mailto:") == Some(&label) =>
+            {
                 self.raw(&format!("<{label}>"));
             }
             Form::Markdown => {
