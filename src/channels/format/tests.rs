@@ -1,3 +1,4 @@
+//! Properties and examples of the formatter.
 
 use proptest::prelude::*;
 

@@ -181,6 +181,14 @@ pub(crate) fn open(ws: &Ws, channel: &Channel) -> Result<Arc<dyn adapters::Chann
     connect(ws, channel.kind, &tokens, &channel.api_base)
 }
 
+/// The host and port of an address, as a line of [`Opened`].
+fn opened(api_base: &str) -> Option<String> {
+    // ok: an address that cannot be parsed is refused by the request.
+    let url = net::guard::parse(api_base).ok()?;
+    let host = url.host_str()?;
+    Opened::line(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
 /// An adapter with these tokens. A private `api_base` is opened to this adapter alone.
 pub(crate) fn connect(
     ws: &Ws,
@@ -189,7 +197,7 @@ pub(crate) fn connect(
     api_base: &str,
 ) -> Result<Arc<dyn adapters::Channel>, Fault> {
     let api = (!api_base.is_empty()).then_some(api_base);
-    let http = match api.and_then(Opened::line) {
+    let http = match api.and_then(opened) {
         Some(line) => ws.app.http.opening(Opened::of(&[line])),
         None => ws.app.http.clone(),
     };
