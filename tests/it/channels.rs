@@ -391,8 +391,8 @@ async fn a_question_is_decided_by_tap_of_the_person_asked_and_by_nobody_else() {
     scene.paired().await;
     let ask = json!({ "question": "Red or blue?", "options": ["Red", "Blue"] });
     scene.model.push(Turn::call("ask_person", ask)).push(Turn::text("Blue it is."));
-    let said = scene.hq.owner().form("/w/marlow-cargo/agents/ada/chat", &[("text", "Paint")]).await;
-    assert!(!said.status.is_client_error() && !said.status.is_server_error(), "{}", said.text);
+    let said = scene.op("agents/ada/messages", json!({ "text": "Which colour?" })).await;
+    assert_eq!(said.status, 201, "{}", said.text);
     scene.telegram.wait_sent(TOKEN, 2).await;
     scene.sent().await;
     let card = scene.telegram.sent(TOKEN).remove(1);

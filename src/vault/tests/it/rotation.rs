@@ -283,6 +283,8 @@ const NO_ENVELOPES: [&str; 17] = [
     "source_runs",
     "source_writes",
     "gateway_tokens",
+    "channel_states",
+    "channel_pair_links",
 ];
 
 #[test]
