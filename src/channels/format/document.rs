@@ -92,12 +92,7 @@ pub(crate) fn parse(markdown: &str) -> Vec<Block> {
         return as_source(markdown);
     }
     let arena = Arena::new();
-    let mut options = Options::default();
-    options.extension.strikethrough = true;
-    options.extension.table = true;
-    options.extension.tasklist = true;
-    options.extension.autolink = true;
-    let root = parse_document(&arena, markdown, &options);
+    let root = parse_document(&arena, markdown, &options());
     let mut reader = Reader::default();
     let mut depth = 0_usize;
     for edge in root.traverse() {
@@ -116,6 +111,50 @@ pub(crate) fn parse(markdown: &str) -> Vec<Block> {
         }
     }
     reader.blocks
+}
+
+fn options() -> Options<'static> {
+    let mut options = Options::default();
+    options.extension.strikethrough = true;
+    options.extension.table = true;
+    options.extension.tasklist = true;
+    options.extension.autolink = true;
+    options
+}
+
+/// Relative targets of links and images, each once.
+pub(crate) fn paths(markdown: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if has_deep_line(markdown) {
+        return found;
+    }
+    let arena = Arena::new();
+    for node in parse_document(&arena, markdown, &options()).descendants() {
+        if let NodeValue::Link(link) | NodeValue::Image(link) = &node.data.borrow().value
+            && let Some(path) = path(&link.url)
+            && !found.contains(&path)
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The path in a relative URL.
+fn path(url: &str) -> Option<String> {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let has_scheme = path.split('/').next().is_some_and(|first| first.contains(':'));
+    if path.is_empty() || path.starts_with('/') || has_scheme {
+        return None;
+    }
+    let mut parts = path.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
+        bytes.push(code.unwrap_or(b'%'));
+        bytes.extend(&part.as_bytes()[if code.is_some() { 2 } else { 0 }..]);
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Whether a line starts with so many container marks that parsing could take quadratic time.

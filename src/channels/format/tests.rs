@@ -404,3 +404,11 @@ proptest! {
         prop_assert!(!slack(&text).contains("<@"));
     }
 }
+
+#[test]
+fn relative_links_and_images_are_paths() {
+    let text = "See [the plan](out/plan%20%C3%BC.pdf#p2), ![chart](<./a b.png>), [again](./a%20b.png), \
+                [web](https://a.example/x), [page](/w/acme), [mail](mailto:a@b.example), [top](#top), \
+                `[code](no.txt)` and [odd](50%.txt).";
+    assert_eq!(crate::paths(text), ["out/plan ü.pdf", "./a b.png", "50%.txt"]);
+}

@@ -3,6 +3,7 @@
 
 mod listen;
 mod send;
+mod typing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -133,7 +134,8 @@ fn start(cx: &rules::Context, channel: Channel, stop: CancellationToken) {
         let both = async {
             tokio::join!(
                 listen::run(&cx, &channel, &*adapter, &stop),
-                send::run(&own, &channel, &*adapter, &stop)
+                send::run(&own, &channel, &*adapter, &stop),
+                typing::run(&own, &channel, &*adapter, &stop)
             )
         };
         let both = std::panic::AssertUnwindSafe(both).catch_unwind();
