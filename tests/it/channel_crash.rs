@@ -113,6 +113,7 @@ impl Moment {
     async fn comes(self, telegram: &Telegram) {
         let called = |method: &str| telegram.called(TOKEN, method);
         let waited = match self {
+            // Not a wait for a condition: the seed chooses the time.
             Self::After(time) => return sleep(time).await,
             Self::Taken(more) => {
                 let count = telegram.sent(TOKEN).len() + more;
@@ -128,7 +129,8 @@ impl Moment {
                 timeout(AWAITED, telegram.wait_called(TOKEN, "getUpdates", count)).await
             }
         };
-        drop(waited);
+        // ok: without the event, the kill comes now.
+        let _ = waited;
     }
 }
 
@@ -214,7 +216,8 @@ fn answer(seen: &Seen) -> Option<Turn> {
     texts.reverse();
     let items = texts.iter().flat_map(|text| numbers(text, "item-"));
     let items: Vec<String> = items.map(|number| format!("re-{number}")).collect();
-    Some(Turn::text(&items.join(" ")))
+    let items = items.join(" ");
+    Some(Turn::text(if items.is_empty() { "Nothing new." } else { &items }))
 }
 
 /// Tests one folder.
@@ -350,7 +353,7 @@ async fn rest(api: &Api<'_>, telegram: &Telegram) {
 }
 
 fn all<R: Record>(store: &Store) -> Vec<R> {
-    store.read(|snap| snap.list(&Range::all())).expect("a readable store")
+    store.read(|snap| snap.list::<R>(&Range::all())).expect("a readable store")
 }
 
 /// An answer as it arrived.
