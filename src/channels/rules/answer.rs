@@ -1,6 +1,6 @@
 //! Answers: when a run ends, its final text goes to the chats whose messages it read, in the same transaction.
 
-use features::runs::model::{EventKind, Input, InputState, Run, SessionEvent};
+use features::runs::model::{Body, EventKind, Input, InputState, Run, SessionEvent};
 use features::runs::queries::{grants, sessions, words};
 use kernel::key::KeyBuf;
 use kernel::{Error, Event, Outcome, RunId, WaitFor};
@@ -118,15 +118,24 @@ fn places(messages: &[Message]) -> Vec<Place> {
     places
 }
 
-/// The last text that the model wrote in a run.
+/// The answers of a run: its texts without tool calls. There are several if messages arrived during a model call. Without
+/// one, the last text counts.
 fn final_text(tx: &WriteTx<'_>, run: &Run) -> Result<String, Error> {
     let range = Range::prefix(KeyBuf::of(&run.session)).reverse().limit(NEWEST);
     let events: Vec<SessionEvent> = tx.list(&range)?;
-    let said = |event: &SessionEvent| match &event.kind {
-        EventKind::Assistant { parts, .. } => sessions::said(parts),
+    let parts = |event: &SessionEvent| match &event.kind {
+        EventKind::Assistant { parts, .. } if event.run == Some(run.id) => Some(parts.clone()),
         _ => None,
     };
-    let own = events.iter().filter(|event| event.run == Some(run.id));
-    let texts = own.filter_map(said).find(|texts| !texts.is_empty());
-    Ok(texts.map_or_else(|| run.summary.clone(), |texts| texts.join("\n\n")))
+    let responses: Vec<Body> = events.iter().rev().filter_map(parts).collect();
+    let text = |parts: &Body| sessions::said(parts).filter(|texts| !texts.is_empty());
+    let answers = responses.iter().filter(|parts| !sessions::has_calls(parts)).filter_map(text);
+    let mut all: Vec<Vec<String>> = answers.collect();
+    if all.is_empty() {
+        all.extend(responses.iter().rev().find_map(text));
+    }
+    match all.is_empty() {
+        true => Ok(run.summary.clone()),
+        false => Ok(all.concat().join("\n\n")),
+    }
 }

@@ -201,9 +201,9 @@ async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
 
 /// A file of the run's agent, or a link to its page if it cannot be sent. `None` if there is no such file.
 async fn file(ws: &Ws, one: &Delivery, path: &str, most: u64) -> Option<OutBody> {
-    let agent = ws.read(|snap| {
+    let agent: Result<_, StoreError> = ws.read(|snap| {
         let run = one.run.map_or(Ok(None), |run| snap.get::<Run>(run))?;
-        Ok::<_, StoreError>(run.map_or(Ok(None), |run| snap.get::<Agent>(run.agent))?)
+        run.map_or(Ok(None), |run| snap.get::<Agent>(run.agent))
     });
     // ok: without a readable agent there is no file.
     let agent = agent.ok().flatten()?;

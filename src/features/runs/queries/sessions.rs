@@ -57,6 +57,12 @@ pub fn said(parts: &Body) -> Option<Vec<String>> {
     Some(parts.into_iter().filter_map(text).collect())
 }
 
+/// Whether a response calls tools, so that its text is no answer yet.
+pub fn has_calls(parts: &Body) -> bool {
+    let parts: Vec<Part> = serde_json::from_str(parts.head()).unwrap_or_default();
+    parts.iter().any(|part| matches!(part, Part::ToolCall { .. }))
+}
+
 /// The last text in a conversation. Responses stored as blobs are skipped.
 pub fn last_words(tx: &dyn Read, session: &Session, max: usize) -> Result<String, StoreError> {
     let last = super::last_events(tx, session.id, LAST)?;
