@@ -66,9 +66,9 @@ fn state_after(fault: &Fault, started: Timestamp, now: Timestamp) -> (State, Str
 }
 
 /// Stores what an adapter receives.
-struct Store {
-    cx: rules::Context,
-    channel: ChannelId,
+pub(crate) struct Store {
+    pub cx: rules::Context,
+    pub channel: ChannelId,
 }
 
 impl Inbox for Store {
@@ -76,7 +76,7 @@ impl Inbox for Store {
         Box::pin(async move {
             // All are submitted at once, so that they share commits; the writer keeps their order.
             let events = batch.events.into_iter().map(|event| self.store(event));
-            try_join_all(events).await?;
+            try_join_all(events).await.map_err(fault)?;
             if let Some(cursor) = batch.cursor {
                 let id = self.channel;
                 self.submit(BY.0, move |tx| rules::cursor(tx, id, &cursor)).await.map_err(fault)?;
@@ -105,7 +105,7 @@ fn fault(error: Error) -> Fault {
 }
 
 impl Store {
-    async fn store(&self, event: Incoming) -> Result<(), Fault> {
+    pub async fn store(&self, event: Incoming) -> Result<(), Error> {
         let id = self.channel;
         match event {
             Incoming::Message(message) => self.message(message).await,
@@ -122,7 +122,6 @@ impl Store {
                 self.submit(BY.0, presence).await
             }
         }
-        .map_err(fault)
     }
 
     /// Stores a message as its sender. If the sender's access changes meanwhile, it is read again.
