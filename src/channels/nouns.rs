@@ -135,7 +135,6 @@ pub static CHANNELS: Noun = Noun {
             name: "secret",
             about: "Make a new signing secret for a webhook bridge; the old one stops working",
             verb: "New signing secret",
-            input: &[],
             answers: Answers::Secret(secret_schema),
             run: Run::Prepared(connect::make_secret, connect::give_secret),
             ..OP

@@ -38,7 +38,8 @@ async fn receive(
         };
         ApiError(Failure::new(kind, "bad_body", text))
     })?;
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let signed = hook::Signed {
         id: header("webhook-id"),
         timestamp: header("webhook-timestamp"),
