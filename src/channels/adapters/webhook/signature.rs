@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn only_a_fresh_signature_of_these_bytes_counts() {
         let signer = Signer::of(SECRET).unwrap();
-        let is_good = |id, timestamp, signature, body: &[u8], now| {
+        let is_good = |id: &str, timestamp: &str, signature: &str, body: &[u8], now| {
             signer.verify(Signed { id, timestamp, signature }, body, now)
         };
         let at = AT.to_string();
