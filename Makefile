@@ -13,10 +13,10 @@ ASSET_SOURCES := package.json package-lock.json $(wildcard scripts/assets.mjs) \
 	$(shell find static -path static/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run assets test bench crash partitions simulate mutate fixture timings deny lint-image shots trace fmt clean
+.PHONY: help setup run assets test bench crash crash-channels partitions simulate mutate fixture timings deny lint-image shots trace fmt clean
 
 help: ## list the goals
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: ## install what running and testing need
 	@scripts/setup.sh run test
@@ -50,6 +50,9 @@ bench: ## measure what is promised: the store alone, a backup under load, then a
 crash: ## kill the program N times at random moments (N=1000, SEED=… repeats one, JOBS=2 at once)
 	@HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) HQ_CRASH_JOBS=$(JOBS) \
 		scripts/ledgers.sh crash $(PROFILE)
+
+crash-channels: ## kill the program N times while people write on Telegram (N=300, SEED=… repeats one)
+	@HQ_CRASH_CHANNEL_N=$(or $(N),300) HQ_CRASH_SEED=$(SEED) scripts/ledgers.sh channel_crash $(PROFILE)
 
 partitions: ## part home and a host N times in every way (N=1000, SEED=… repeats one, JOBS=4 at once)
 	@HQ_PARTITIONS_N=$(or $(N),1000) HQ_PARTITIONS_SEED=$(SEED) HQ_PARTITIONS_JOBS=$(JOBS) \

@@ -95,7 +95,7 @@ case " $* " in
         (cd web-tests && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
         touch web-tests/node_modules/.package-lock.json
     fi
-    # Proves the OpenAI-compatible API with its official client; nothing of HQ runs on Python.
+    # Clients that prove the OpenAI-compatible API and the stand-ins of messengers; nothing of HQ runs on Python.
     if [ tests/requirements.txt -nt "$target/venv/.made" ]; then
         python3 -m venv "$target/venv"
         "$target/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use web::extract;
 
 use crate::model::Channel;
-use crate::rules::Context;
+use crate::rules::{Context, Files};
 use crate::{queries, worker};
 
 /// Path of incoming messages, before the random part of the address.
@@ -51,7 +51,8 @@ pub async fn receive(
         let message = "this channel is off or its workspace is paused; send it again later";
         return Err(Error::new(ProblemKind::Unavailable, "channel_off", message));
     }
-    worker::Store { cx: cx.clone(), channel: channel.id }.store(event).await?;
+    let intake = worker::Intake { cx: cx.clone(), channel: channel.id };
+    intake.store(event, Files::default()).await?;
     Ok(true)
 }
 

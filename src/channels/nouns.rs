@@ -1,21 +1,24 @@
 //! Channels on the kit: descriptors, field tables and the definition of each act.
 
-use entity::{Area, Entity, Field, Fields, InputKind, Meaning, Stored, Type, Values, text_of};
+use entity::{Area, Entity, Field, Fields, InputKind, Meaning, Stored, Type, text_of};
 use features::agents::model::Agent;
 use features::agents::queries as agents;
-use features::tasks::queries::people::People;
-use kernel::key::KeyBuf;
-use kernel::{AgentId, Assignee, Can, ChannelId, Error, Timestamp};
-use kit::{Acts, Answers, Extra, ExtraOf, Noun, On, Op, OpCx, Page, Reply, Row, Run, Tools};
+use kernel::{AgentId, Can, ChannelId, Error, Timestamp};
+use kit::{Acts, Answers, Extra, ExtraOf, Noun, On, Op, OpCx, Page, Reply, Row, Run};
 use serde_json::{Value, json};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
 use tool::Effect;
 
+mod people;
+mod rooms;
+mod traffic;
+
+pub use people::{PEOPLE, PERSON};
+pub use rooms::{ROOM, ROOMS, ROUTE, ROUTES};
+pub use traffic::{DELIVERIES, DELIVERY, MESSAGE, MESSAGES};
+
 use crate::connect;
-use crate::model::{
-    Access, BY_PLACE, Channel, ChannelRouteId, ChannelState, Delivery, DeliveryState, Kind,
-    Message, MessageState, Person, Room, Route, State,
-};
+use crate::model::{Channel, ChannelState, Kind, State};
 use crate::{codes, queries, rules};
 
 /// Descriptors, for schema, history, undo and search.
@@ -85,6 +88,7 @@ pub static CHANNEL: Entity = Entity {
     undo: Some(Can::Admin),
     react: Some(rules::react),
     rests: Some(rules::rests),
+    triggers: Some("Channels"),
     missing: "channel_not_found",
     ..Entity::stored::<Channel>("channel", "channel", "channels")
 };
@@ -325,270 +329,8 @@ fn pair_link(cx: &OpCx<'_>, tx: &mut WriteTx<'_>, code: kit::Prepared) -> Result
     Ok(Reply::json(&json!({ "message": message, "link": link })))
 }
 
-pub static PERSON: Entity = Entity {
-    area: Area::Agents,
-    read: Can::Admin,
-    fields: &[
-        Field::text("channel", "channel"),
-        Field::text("sender", "id at the messenger"),
-        Field::text("name", "name").called("title"),
-        Field::text("handle", "user name"),
-        Field::text("access", "access"),
-        Field::text("account", "member").means(Meaning::Somebody),
-        Field::text("chat", "chat").hidden().internal(),
-        Field::text("code_hash", "code").hidden().internal(),
-        Field::text("guesses", "guesses").hidden().internal(),
-        Field::stamp("code_expires_at", "code valid until").optional(),
-        Field::stamp("created_at", "created"),
-        Field::stamp("updated_at", "changed"),
-    ],
-    path: |_| "settings/channel-people".to_owned(),
-    undo: Some(Can::Admin),
-    missing: "channel_person_not_found",
-    ..Entity::stored::<Person>("channel-person", "person on a channel", "people on channels")
-};
-
-const AS: Field = Field::line("as", "as")
-    .required()
-    .about("guest, or the handle of the member who this person is");
-
-pub static PEOPLE: Noun = Noun {
-    acts: Acts { create: false, change: false, delete: true },
-    write: Can::Admin,
-    param: "person",
-    ops: &[
-        Op {
-            name: "approve",
-            about: "Let a person write to the channel, as a guest or as a member",
-            verb: "Approve",
-            done: "Approved",
-            input: &[AS],
-            run: Run::Write(|cx, tx| approve(cx, tx, cx.id()?)),
-            ..OP
-        },
-        Op {
-            name: "deny",
-            about: "Refuse a request, or block a person",
-            verb: "Deny",
-            done: "Denied",
-            run: Run::Write(|cx, tx| Ok(Reply::record(&rules::deny(tx, cx.id()?)?.id))),
-            ..OP
-        },
-        Op {
-            name: "approve-code",
-            on: On::All,
-            about: "Approve the person who has this pairing code",
-            verb: "Approve code",
-            done: "Approved",
-            input: &[Field::line("code", "pairing code").required().max(20), AS],
-            run: Run::Write(approve_code),
-            ..OP
-        },
-    ],
-    page: page("People", person_row, "The person becomes a stranger and needs a new code."),
-    ..Noun::of(&PERSON, "channel-people", "Who may write to your agents, and who asks to")
-};
-
-impl Stored for Person {
-    fn blank(_: &mut WriteTx<'_>) -> Self {
-        store::Record::sample()
-    }
-}
-
-fn approve(
-    cx: &OpCx<'_>,
-    tx: &mut WriteTx<'_>,
-    id: crate::model::ChannelPersonId,
-) -> Result<Reply, Error> {
-    let account = match cx.text("as").trim() {
-        text if text.eq_ignore_ascii_case("guest") => None,
-        text => {
-            let people = People::read(tx)?;
-            let me = tx.by().account().map(Assignee::Person);
-            let found = me.and_then(|me| people.find(text, me).ok().flatten());
-            match found {
-                Some(Assignee::Person(account)) => Some(account),
-                _ => return Err(Error::field("as", "Enter guest or the handle of a member.")),
-            }
-        }
-    };
-    Ok(Reply::record(&rules::approve(tx, id, account)?.id))
-}
-
-fn approve_code(cx: &OpCx<'_>, tx: &mut WriteTx<'_>) -> Result<Reply, Error> {
-    let hash = codes::hash(cx.text("code"));
-    let now = tx.now();
-    for channel in queries::all(tx)? {
-        let people = queries::people(tx, channel.id)?;
-        let asked = people.iter().find(|one| one.is_open_request(now) && one.code_hash == hash);
-        if let Some(person) = asked {
-            return approve(cx, tx, person.id);
-        }
-    }
-    Err(Error::field("code", "No open request has this code. Codes are valid for an hour."))
-}
-
-fn person_row(record: &Fields) -> Row {
-    let access = text_of(record, "access");
-    let at = Access::WORDS.iter().position(|known| *known == access);
-    let tone = match at.map(|at| Access::ALL[at]) {
-        Some(Access::Requested) => "warn",
-        Some(Access::Denied) => "bad",
-        _ => "",
-    };
-    let handle = text_of(record, "handle");
-    Row {
-        name: text_of(record, "name").to_owned(),
-        about: if handle.is_empty() { String::new() } else { format!("@{handle}") },
-        state: at.map(|at| (Access::LABELS[at], tone)),
-        ..Row::default()
-    }
-}
-
-pub static ROOM: Entity = Entity {
-    area: Area::Agents,
-    read: Can::Admin,
-    fields: &[
-        Field::text("channel", "channel"),
-        Field::text("chat", "id at the messenger"),
-        Field::text("title", "title").called("title"),
-        Field::flag("is_allowed", "agents may answer")
-            .about("when somebody mentions the bot or replies to it"),
-        Field::text("is_present", "bot is in the room"),
-        Field::count("budget_micros", "daily budget in millionths of a dollar", 0, 1_000_000_000),
-        Field::stamp("created_at", "created"),
-    ],
-    title: |record| title_or(record, "title", "Room"),
-    path: |_| "settings/channel-rooms".to_owned(),
-    undo: Some(Can::Admin),
-    missing: "channel_room_not_found",
-    ..Entity::stored::<Room>("channel-room", "room", "rooms")
-};
-
-pub static ROOMS: Noun = Noun {
-    acts: Acts { create: false, ..Acts::ALL },
-    write: Can::Admin,
-    param: "room",
-    page: page("Rooms", room_row, "The room appears again with its next message."),
-    ..Noun::of(&ROOM, "channel-rooms", "Groups and server channels that your bots are in")
-};
-
-impl Stored for Room {
-    fn blank(_: &mut WriteTx<'_>) -> Self {
-        store::Record::sample()
-    }
-}
-
-fn title_or(record: &Fields, key: &str, otherwise: &str) -> String {
-    match text_of(record, key) {
-        "" => otherwise.to_owned(),
-        title => title.to_owned(),
-    }
-}
-
-fn room_row(record: &Fields) -> Row {
-    let is = |key: &str| record.get(key).and_then(Value::as_bool).unwrap_or(false);
-    let state = match (is("is_present"), is("is_allowed")) {
-        (false, _) => ("Bot removed", "bad"),
-        (true, true) => ("Allowed", "ok"),
-        (true, false) => ("Not allowed", ""),
-    };
-    Row { name: title_or(record, "title", "Room"), state: Some(state), ..Row::default() }
-}
-
-pub static ROUTE: Entity = Entity {
-    area: Area::Agents,
-    read: Can::Admin,
-    fields: &[
-        Field::text("channel", "channel"),
-        Field::text("room", "room's id"),
-        Field::text("thread", "thread's id"),
-        Field::text("sender", "sender's id"),
-        Field::text("agent", "agent").means(Meaning::Somebody),
-        Field::stamp("created_at", "created"),
-    ],
-    title: |record| route_title(record),
-    path: |_| "settings/channel-routes".to_owned(),
-    undo: Some(Can::Admin),
-    missing: "channel_route_not_found",
-    ..Entity::stored::<Route>("channel-route", "route", "routes")
-};
-
-const FROM: [Field; 4] = [
-    Field::entered("channel", "channel", InputKind::Record("channel")).about("empty: all channels"),
-    Field::line("room", "room’s id").max(100),
-    Field::line("thread", "thread’s id").max(100),
-    Field::line("sender", "sender’s id").max(100),
-];
-
-pub static ROUTES: Noun = Noun {
-    acts: Acts { create: false, change: false, delete: true },
-    write: Can::Admin,
-    param: "route",
-    ops: &[
-        Op {
-            name: "bind",
-            on: On::All,
-            about: "Let an agent answer in a channel, room or thread, or to a sender",
-            verb: "Add route",
-            done: "Saved the route",
-            input: &[
-                Field::entered("agent", "agent", InputKind::Record("agent")).required(),
-                FROM[0],
-                FROM[1],
-                FROM[2],
-                FROM[3],
-            ],
-            run: Run::Write(bind),
-            ..OP
-        },
-        Op {
-            name: "test",
-            on: On::All,
-            can: Can::Read,
-            effect: Effect::Read,
-            about: "Show who would answer a message",
-            verb: "Test",
-            input: &[
-                Field::entered("channel", "channel", InputKind::Record("channel")).required(),
-                FROM[1],
-                FROM[2],
-                FROM[3],
-            ],
-            answers: Answers::Json(link_schema),
-            run: Run::Write(test_route),
-            ..OP
-        },
-    ],
-    page: page("Routes", route_row, "New conversations go to the next route that matches."),
-    ..Noun::of(&ROUTE, "channel-routes", "Which agent answers where")
-};
-
-impl Stored for Route {
-    fn blank(_: &mut WriteTx<'_>) -> Self {
-        store::Record::sample()
-    }
-}
-
-fn route_title(record: &Fields) -> String {
-    let part = |key: &str| match text_of(record, key) {
-        "" => None,
-        value => Some(format!("{key} {value}")),
-    };
-    let parts: Vec<String> = ["sender", "thread", "room"].into_iter().filter_map(part).collect();
-    match (parts.is_empty(), text_of(record, "channel")) {
-        (false, _) => parts.join(", "),
-        (true, "") => "All channels".to_owned(),
-        (true, _) => "Whole channel".to_owned(),
-    }
-}
-
-fn route_row(record: &Fields) -> Row {
-    Row { name: route_title(record), ..Row::default() }
-}
-
 /// The channel that an input names by name or id; `None` if it is empty.
-fn channel_in(read: &dyn Read, text: &str) -> Result<Option<ChannelId>, Error> {
+pub(crate) fn channel_in(read: &dyn Read, text: &str) -> Result<Option<ChannelId>, Error> {
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -597,173 +339,9 @@ fn channel_in(read: &dyn Read, text: &str) -> Result<Option<ChannelId>, Error> {
     id.map(Some).ok_or_else(|| Error::field("channel", "There is no such channel."))
 }
 
-fn bind(cx: &OpCx<'_>, tx: &mut WriteTx<'_>) -> Result<Reply, Error> {
-    let agent = agent_in(tx, cx.text("agent"))?;
-    let text = |key: &str| cx.text(key).trim().to_owned();
-    let new = Route {
-        id: tx.new_id::<ChannelRouteId>(),
-        channel: channel_in(tx, cx.text("channel"))?,
-        room: text("room"),
-        thread: text("thread"),
-        sender: text("sender"),
-        agent: Some(agent.id),
-        created_at: tx.now(),
-    };
-    let mut key = KeyBuf::new();
-    match new.channel {
-        Some(channel) => key.u8(1).part(channel),
-        None => key.u8(0),
-    };
-    key.text(&new.room).text(&new.thread).text(&new.sender);
-    let old: Option<Route> = tx.find(BY_PLACE, &key)?;
-    let id = rules::save_route(tx, old, new)?;
-    Ok(Reply::record(&id))
-}
-
-fn test_route(cx: &OpCx<'_>, tx: &mut WriteTx<'_>) -> Result<Reply, Error> {
-    let channel = channel_in(tx, cx.text("channel"))?;
-    let channel = channel.ok_or_else(|| Error::field("channel", "Choose a channel."))?;
-    let some = |key: &'static str| Some(cx.text(key).trim()).filter(|text| !text.is_empty());
-    let origin = queries::Origin {
-        channel,
-        room: some("room"),
-        thread: some("thread"),
-        sender: cx.text("sender").trim(),
-    };
-    let message = match queries::route(tx, origin)? {
-        Some((agent, rule)) => format!("{} would answer ({rule}).", agent.name),
-        None => "No agent would answer.".to_owned(),
-    };
-    Ok(Reply::json(&json!({ "message": message })))
-}
-
-pub static MESSAGE: Entity = Entity {
-    area: Area::Agents,
-    read: Can::Admin,
-    // The text is left out: direct chats are private.
-    fields: &[
-        Field::text("channel", "channel"),
-        Field::text("sender_name", "sender").called("title"),
-        Field::text("state", "state"),
-        Field::text("verdict", "decision"),
-        Field::text("agent", "agent").means(Meaning::Somebody),
-        Field::stamp("sent_at", "sent"),
-        Field::stamp("received_at", "received"),
-    ],
-    title: |record| title_or(record, "sender_name", "Message"),
-    path: |_| "settings/channel-messages".to_owned(),
-    undo: None,
-    missing: "channel_message_not_found",
-    ..Entity::of::<Message>("channel-message", "received message", "received messages")
-};
-
-pub static MESSAGES: Noun = Noun {
-    acts: Acts::NONE,
-    write: Can::Admin,
-    param: "message",
-    select: Some(kit::Select { params: &[], keys: newest::<Message> }),
-    ops: &[Op {
-        name: "answer",
-        about: "Answer a message that arrived too late",
-        verb: "Answer now",
-        done: "Passed on the message of",
-        run: Run::Write(|cx, tx| Ok(Reply::record(&rules::answer_now(tx, cx.id()?)?.id))),
-        ..OP
-    }],
-    page: page("Received", message_row, ""),
-    ..Noun::of(&MESSAGE, "channel-messages", "The last 200 messages, and what happened to each")
-};
-
-fn message_row(record: &Fields) -> Row {
-    let at = MessageState::WORDS.iter().position(|known| *known == text_of(record, "state"));
-    let tone = match at.map(|at| MessageState::ALL[at]) {
-        Some(MessageState::Passed) => "ok",
-        Some(MessageState::Held) => "warn",
-        _ => "",
-    };
-    Row {
-        name: title_or(record, "sender_name", "Message"),
-        about: kernel::text::capitalized(text_of(record, "verdict")),
-        state: at.map(|at| (MessageState::LABELS[at], tone)),
-        ..Row::default()
+fn title_or(record: &Fields, key: &str, otherwise: &str) -> String {
+    match text_of(record, key) {
+        "" => otherwise.to_owned(),
+        title => title.to_owned(),
     }
-}
-
-/// The newest 200 records.
-fn newest<R: store::Record>(read: &dyn Read, _: &Values) -> Result<Vec<Vec<u8>>, Error> {
-    let all: Vec<R> = read.list(&store::Range::all().reverse().limit(200))?;
-    Ok(all.iter().map(|one| KeyBuf::of(&one.id()).into_bytes()).collect())
-}
-
-pub static DELIVERY: Entity = Entity {
-    area: Area::Agents,
-    read: Can::Admin,
-    fields: &[
-        Field::text("channel", "channel"),
-        Field::text("state", "state"),
-        Field::text("detail", "reason"),
-        Field::text("run", "run").hidden(),
-        Field::text("part", "part"),
-        Field::text("parts", "parts"),
-        Field::text("attempts", "attempts"),
-        Field::stamp("created_at", "created"),
-        Field::stamp("sent_at", "sent").optional(),
-    ],
-    title: |_| "Message".to_owned(),
-    path: |_| "settings/channel-deliveries".to_owned(),
-    undo: None,
-    missing: "delivery_not_found",
-    ..Entity::of::<Delivery>("channel-delivery", "delivery", "deliveries")
-};
-
-pub static DELIVERIES: Noun = Noun {
-    acts: Acts::NONE,
-    write: Can::Admin,
-    param: "delivery",
-    select: Some(kit::Select { params: &[], keys: newest::<Delivery> }),
-    ops: &[
-        Op {
-            name: "resend",
-            effect: Effect::External,
-            about: "Send a message again that did not arrive",
-            verb: "Send again",
-            done: "Queued",
-            run: Run::Write(|cx, tx| {
-                rules::resend(tx, cx.id()?)?;
-                Ok(Reply::Record(cx.key()?.to_vec()))
-            }),
-            ..OP
-        },
-        Op {
-            name: "dismiss",
-            about: "Give up a message that did not arrive",
-            verb: "Dismiss",
-            done: "Dismissed",
-            run: Run::Write(|cx, tx| {
-                rules::dismiss(tx, cx.id()?)?;
-                Ok(Reply::Record(cx.key()?.to_vec()))
-            }),
-            ..OP
-        },
-    ],
-    tools: Tools::NONE,
-    page: page("Sent", delivery_row, ""),
-    ..Noun::of(&DELIVERY, "channel-deliveries", "The last 200 messages of your agents")
-};
-
-fn delivery_row(record: &Fields) -> Row {
-    let at = DeliveryState::WORDS.iter().position(|known| *known == text_of(record, "state"));
-    let tone = match at.map(|at| DeliveryState::ALL[at]) {
-        Some(DeliveryState::Sent) => "ok",
-        Some(DeliveryState::Failed | DeliveryState::Expired) => "bad",
-        Some(DeliveryState::Unknown) => "warn",
-        _ => "",
-    };
-    let number = |key: &str| record.get(key).and_then(Value::as_i64).unwrap_or(1);
-    let name = match number("parts") {
-        1 => "Message".to_owned(),
-        parts => format!("Part {} of {parts}", number("part")),
-    };
-    let about = text_of(record, "detail").to_owned();
-    Row { name, about, state: at.map(|at| (DeliveryState::LABELS[at], tone)), ..Row::default() }
 }

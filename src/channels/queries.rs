@@ -1,15 +1,17 @@
 //! Reads of channels.
 
+use channel_adapters::Place;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
+use features::runs::model::{Input, InputState, Run};
 use features::workspace::queries as workspace;
 use kernel::key::KeyBuf;
-use kernel::{AccountId, Actor, ChannelId, Part, Timestamp, Via};
+use kernel::{AccountId, Actor, ChannelId, Part, RunState, Timestamp, Via};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{
-    Access, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_SENDER, Channel, ChannelState, Delivery, Kind,
-    Message, OPEN_BY_CHANNEL, Person, RECENT, Room, Route,
+    AWAITING, Access, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_SENDER, Channel, ChannelState,
+    Delivery, Kind, Message, OPEN_BY_CHANNEL, Person, RECENT, Room, Route,
 };
 
 /// Most earlier lines of a room that an agent reads.
@@ -101,6 +103,26 @@ pub fn recent(
 /// What is not sent yet, by chat and in order.
 pub fn open(read: &dyn Read, channel: ChannelId) -> Result<Vec<Delivery>, StoreError> {
     read.scan(OPEN_BY_CHANNEL, &Range::prefix(KeyBuf::of(&channel)).limit(ROUND))
+}
+
+/// The direct chats that a running run will answer.
+pub fn answered(read: &dyn Read, channel: ChannelId) -> Result<Vec<Place>, StoreError> {
+    let mut places = Vec::new();
+    let awaiting: Vec<Message> = read.scan(AWAITING, &Range::all().limit(ROUND))?;
+    for one in awaiting.into_iter().filter(|one| one.channel == channel && one.is_direct) {
+        let input = one.input.map_or(Ok(None), |input| read.get::<Input>(input))?;
+        let Some(InputState::Assigned(run) | InputState::Consumed(run)) =
+            input.map(|input| input.state)
+        else {
+            continue;
+        };
+        let is_running = read.get::<Run>(run)?.is_some_and(|run| run.state == RunState::Running);
+        let place = Place { chat: one.chat, thread: one.thread };
+        if is_running && !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    Ok(places)
 }
 
 /// Where a message comes from, for routing.

@@ -140,6 +140,7 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
         InputKind::Person => "me, a slug, a handle, or none",
         InputKind::Day => "a day (2026-12-24), or none",
         InputKind::Moment => "a time (2026-12-24T14:30Z), or none",
+        InputKind::Secret => "a line of standard input if -",
         _ => "",
     };
     let words = [taken, field.input.about].into_iter().filter(|words| !words.is_empty());
@@ -170,12 +171,27 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
 }
 
 /// The JSON body of the given fields.
-fn body(fields: &'static [Field], is_new: bool, matches: &ArgMatches) -> Value {
-    let given = entered(fields, is_new).filter_map(|field| {
-        let text = matches.get_one::<String>(field.key)?;
-        Some((field.key.to_owned(), field.parse_input(text)))
-    });
-    Value::Object(given.collect::<Map<_, _>>())
+fn body(
+    fields: &'static [Field],
+    is_new: bool,
+    matches: &ArgMatches,
+) -> Result<Value, CommandError> {
+    let mut body = Map::new();
+    for field in entered(fields, is_new) {
+        let Some(text) = matches.get_one::<String>(field.key) else { continue };
+        let value = match field.input.kind {
+            // Arguments are visible to other users of the machine.
+            InputKind::Secret if text == "-" => {
+                let mut line = String::new();
+                let read = std::io::stdin().read_line(&mut line);
+                read.map_err(|error| CommandError::Failed(format!("standard input: {error}")))?;
+                Value::String(line.trim().to_owned())
+            }
+            _ => field.parse_input(text),
+        };
+        body.insert(field.key.to_owned(), value);
+    }
+    Ok(Value::Object(body))
 }
 
 fn text<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m str> {
@@ -199,9 +215,9 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
             Ask::get(format!("{all}{}", query(&values)))
         }
         "show" => Ask::get(one),
-        "add" => Ask::post(all, &body(fields, true, matches)),
+        "add" => Ask::post(all, &body(fields, true, matches)?),
         "edit" => {
-            let body = body(fields, false, matches);
+            let body = body(fields, false, matches)?;
             if body.as_object().is_none_or(Map::is_empty) {
                 let flags: Vec<String> = entered(fields, false)
                     .map(|field| format!("--{}", field.key.replace('_', "-")))
@@ -213,7 +229,7 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         }
         "remove" => Ask::delete(one),
         name => match noun.op(name) {
-            Some(op) => Ask::post(format!("{one}/{name}"), &body(op.input, true, matches)),
+            Some(op) => Ask::post(format!("{one}/{name}"), &body(op.input, true, matches)?),
             None => return Err(CommandError::Failed(format!("there is no command {name}"))),
         },
     };

@@ -63,6 +63,8 @@ struct RowLine {
 
 struct OpForm {
     verb: &'static str,
+    /// Whether it is unfolded: it was just rejected.
+    is_open: bool,
     confirm: &'static str,
     action: String,
     summary: String,
@@ -326,6 +328,7 @@ fn op_forms(
         }
         forms.push(OpForm {
             verb: op.verb,
+            is_open: was_sent,
             confirm: op.confirm,
             action: match key {
                 Some(key) => format!("{here}/{}/{}", id_text(key), op.name),

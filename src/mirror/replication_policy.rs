@@ -301,6 +301,16 @@ pub static EXCLUDED: &[&str] = &[
     "source_items",
     "source_runs",
     "source_writes",
+    // Messengers are connected to the primary.
+    "channels",
+    "channel_states",
+    "channel_people",
+    "channel_pair_links",
+    "channel_rooms",
+    "channel_routes",
+    "channel_messages",
+    "channel_deliveries",
+    "channel_cards",
 ];
 
 /// What a host may have of a table.

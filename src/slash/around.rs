@@ -23,7 +23,7 @@ const TASKS: usize = 20;
 /// Response for a person who may not pause agents.
 const NOT_ALLOWED: &str =
     "Only people who manage agents can pause and resume them. Nothing changed.";
-const NOT_WRITING: &str = "You may not create tasks. Nothing changed.";
+const NOT_WRITING: &str = "You can't create tasks. Nothing changed.";
 
 /// User text as inline code in Markdown.
 fn plain(text: &str) -> String {

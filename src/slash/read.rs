@@ -126,7 +126,7 @@ pub enum CommandError {
     #[error("commands can't include files; send them with a message")]
     Files,
     /// The person may not use the command here.
-    #[error("you may not use this command here")]
+    #[error("you can't use this command here")]
     NotAllowed,
     #[error(transparent)]
     Run(#[from] RunError),

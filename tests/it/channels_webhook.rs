@@ -49,6 +49,9 @@ async fn serve(State(bridge): State<Arc<Bridge>>, headers: HeaderMap, body: Byte
         signature: header("webhook-signature"),
         text: String::from_utf8(body.to_vec()).unwrap(),
     };
+    if post.body()["type"] == "typing" {
+        return StatusCode::OK.into_response();
+    }
     let mut posts = bridge.posts.lock();
     posts.push(post);
     match bridge.planned.lock().pop() {

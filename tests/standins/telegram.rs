@@ -156,6 +156,11 @@ impl Telegram {
         self.until(token, |bot| bot.updates.is_empty().then_some(())).await;
     }
 
+    /// Number of updates that the bot's program has not acknowledged.
+    pub fn waiting(&self, token: &str) -> usize {
+        self.shared.on_bot_quietly(token, |bot| bot.updates.len()).unwrap_or_default()
+    }
+
     /// How often a method was called.
     pub fn called(&self, token: &str, method: &str) -> usize {
         self.on_bot(token, |bot, _| bot.called(method))

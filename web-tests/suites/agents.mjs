@@ -4,6 +4,7 @@ import { tellAll } from '../lib/suite.mjs';
 import * as again from '../stories/again.mjs';
 import * as approvals from '../stories/approvals.mjs';
 import * as browser from '../stories/browser.mjs';
+import * as channels from '../stories/channels.mjs';
 import * as chat from '../stories/chat.mjs';
 import * as faults from '../stories/faults.mjs';
 import * as foreign from '../stories/foreign.mjs';
@@ -13,4 +14,4 @@ import * as runs from '../stories/runs.mjs';
 import * as secrets from '../stories/secrets.mjs';
 import * as wheel from '../stories/wheel.mjs';
 
-tellAll([again, chat, runs, browser, wheel, foreign, approvals, secrets, gateways, machines, faults]);
+tellAll([again, chat, runs, browser, wheel, foreign, approvals, secrets, channels, gateways, machines, faults]);

@@ -67,7 +67,7 @@ pub(crate) fn net_fault(err: &NetError, platform: &str, may_write: bool) -> Faul
         NetError::Refused(_) | NetError::BadHeader { .. } => Fault::new(
             FaultKind::Permanent,
             format!(
-                "HQ may not connect to this address of {platform}; an administrator can open it"
+                "HQ isn't allowed to connect to this address of {platform}; an administrator can open it"
             ),
         ),
         NetError::TooLarge { .. } => {

@@ -69,7 +69,7 @@ pub fn open(token: &str, api_base: Option<&str>, client: HttpClient) -> Result<D
     if !api::is_token(token) {
         return Err(Fault::new(
             FaultKind::Permanent,
-            "this is no bot token; copy it from Bot → Token in the Discord developer portal",
+            "this isn't a bot token; copy it from Bot → Token in the Discord developer portal",
         ));
     }
     Ok(Discord {

@@ -84,12 +84,12 @@ pub fn open(
     let refused = |detail: &str| Err(Fault::new(FaultKind::Permanent, detail));
     if !app.starts_with("xapp-") || !api::is_token(app) {
         return refused(
-            "this is no app-level token; create one with connections:write under Basic Information",
+            "this isn't an app-level token; create one with connections:write under Basic Information",
         );
     }
     if !bot.starts_with("xox") || !api::is_token(bot) {
         return refused(
-            "this is no bot token; install the app and copy the token that starts with xoxb-",
+            "this isn't a bot token; install the app and copy the token that starts with xoxb-",
         );
     }
     Ok(Slack {

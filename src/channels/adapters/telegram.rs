@@ -123,7 +123,8 @@ impl Telegram {
             }
         };
         let mut params = object(json!({
-            "timeout": POLL_SECS,
+            // The first poll returns at once and proves that the connection works.
+            "timeout": 0,
             "limit": 100,
             "allowed_updates": ["message", "edited_message", "callback_query", "my_chat_member"],
         }));
@@ -151,7 +152,7 @@ impl Telegram {
                 let cursor = Some(next.to_string());
                 inbox.receive(Batch { events: updates.events, cursor }).await?;
                 params.insert("offset".to_owned(), next.into());
-            } else {
+            } else if params.insert("timeout".to_owned(), POLL_SECS.into()) != Some(0.into()) {
                 sleep(SHORTEST_POLL.saturating_sub(begun.elapsed())).await;
             }
         }

@@ -76,14 +76,22 @@ impl Webhook {
         Err(Fault::new(kind, detail).retry_after(reply.retry_after()))
     }
 
+    /// An id of a request without a key, which is not repeated.
+    fn passing_id(&self, what: &str) -> String {
+        format!("{what}_{}", self.clock.now_ms())
+    }
+
     async fn ping(&self) -> Result<Identity, Fault> {
-        let id = format!("ping_{}", self.clock.now_ms());
-        self.post(&id, &json!({ "type": "ping", "data": {} })).await?;
+        self.post(&self.passing_id("ping"), &json!({ "type": "ping", "data": {} })).await?;
         Ok(Identity::default())
     }
 
     async fn perform(&self, out: &Outgoing) -> Result<Receipt, Fault> {
-        let reply = self.post(&out.key, &event(out)).await?;
+        let id = match out.body {
+            OutBody::Typing => self.passing_id("typing"),
+            _ => out.key.clone(),
+        };
+        let reply = self.post(&id, &event(out)).await?;
         // Without an id of the bridge, ours names the message.
         let message = some(&reply.body, "/message").unwrap_or_else(|| out.key.clone());
         Ok(Receipt { message })

@@ -38,7 +38,6 @@ pub(crate) struct Item {
     pub id: usize,
     pub list: usize,
     pub number: Option<usize>,
-    pub is_done: Option<bool>,
     /// Whether the block is the first of the item, which carries the marker.
     pub is_first: bool,
 }
@@ -93,12 +92,7 @@ pub(crate) fn parse(markdown: &str) -> Vec<Block> {
         return as_source(markdown);
     }
     let arena = Arena::new();
-    let mut options = Options::default();
-    options.extension.strikethrough = true;
-    options.extension.table = true;
-    options.extension.tasklist = true;
-    options.extension.autolink = true;
-    let root = parse_document(&arena, markdown, &options);
+    let root = parse_document(&arena, markdown, &options());
     let mut reader = Reader::default();
     let mut depth = 0_usize;
     for edge in root.traverse() {
@@ -117,6 +111,50 @@ pub(crate) fn parse(markdown: &str) -> Vec<Block> {
         }
     }
     reader.blocks
+}
+
+fn options() -> Options<'static> {
+    let mut options = Options::default();
+    options.extension.strikethrough = true;
+    options.extension.table = true;
+    options.extension.tasklist = true;
+    options.extension.autolink = true;
+    options
+}
+
+/// Relative targets of links and images, each once.
+pub(crate) fn paths(markdown: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if has_deep_line(markdown) {
+        return found;
+    }
+    let arena = Arena::new();
+    for node in parse_document(&arena, markdown, &options()).descendants() {
+        if let NodeValue::Link(link) | NodeValue::Image(link) = &node.data.borrow().value
+            && let Some(path) = path(&link.url)
+            && !found.contains(&path)
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The path in a relative URL.
+fn path(url: &str) -> Option<String> {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let has_scheme = path.split('/').next().is_some_and(|first| first.contains(':'));
+    if path.is_empty() || path.starts_with('/') || has_scheme {
+        return None;
+    }
+    let mut parts = path.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
+        bytes.push(code.unwrap_or(b'%'));
+        bytes.extend(&part.as_bytes()[if code.is_some() { 2 } else { 0 }..]);
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Whether a line starts with so many container marks that parsing could take quadratic time.
@@ -145,6 +183,8 @@ struct Reader {
     /// Open marks of bold, italic and strikethrough.
     open: [usize; 3],
     links: Vec<Option<Rc<str>>>,
+    /// Box of the task whose first block comes next.
+    task: Option<&'static str>,
     last_id: usize,
 }
 
@@ -156,7 +196,12 @@ struct List {
 
 impl Reader {
     fn enter<'a>(&mut self, node: &'a AstNode<'a>) {
-        match &node.data.borrow().value {
+        let value = &node.data.borrow().value;
+        let task = self.task.take_if(|_| value.block());
+        if let Some(task) = task.filter(|_| !matches!(value, NodeValue::Paragraph)) {
+            self.append(Block::plain(Vec::new(), task));
+        }
+        match value {
             NodeValue::BlockQuote => {
                 let id = self.new_id();
                 self.around.push(Container::Quote(id));
@@ -166,11 +211,17 @@ impl Reader {
                 let id = self.new_id();
                 self.lists.push(List { id, next });
             }
-            NodeValue::Item(_) => self.enter_item(None),
-            NodeValue::TaskItem(task) => self.enter_item(Some(task.symbol.is_some())),
+            NodeValue::Item(_) => self.enter_item(),
+            NodeValue::TaskItem(task) => {
+                self.enter_item();
+                self.task = Some(if task.symbol.is_some() { "☑ " } else { "☐ " });
+            }
             NodeValue::Paragraph | NodeValue::Heading(_) => {
                 self.spans.clear();
                 self.open = [0; 3];
+                if let (NodeValue::Paragraph, Some(task)) = (value, task) {
+                    self.push(task, 0);
+                }
             }
             NodeValue::CodeBlock(code) => self.add_code(&code.info, &code.literal),
             NodeValue::Table(grid) => self.add_code("", &table::draw(node, &grid.alignments)),
@@ -204,8 +255,8 @@ impl Reader {
             }
             NodeValue::Item(_) | NodeValue::TaskItem(_) => {
                 if let Some(Container::Item(Item { is_first: true, .. })) = self.around.last() {
-                    let body = Body::Text { level: 0, spans: Vec::new() };
-                    self.append(Block { around: Vec::new(), body });
+                    let task = self.task.take().unwrap_or_default();
+                    self.append(Block::plain(Vec::new(), task));
                 }
                 self.around.pop();
             }
@@ -227,12 +278,12 @@ impl Reader {
         self.last_id
     }
 
-    fn enter_item(&mut self, is_done: Option<bool>) {
+    fn enter_item(&mut self) {
         let id = self.new_id();
         let Some(list) = self.lists.last_mut() else { return };
         let number = list.next;
         list.next = number.map(|number| (number + 1).min(MAX_NUMBER));
-        let item = Item { id, list: list.id, number, is_done, is_first: true };
+        let item = Item { id, list: list.id, number, is_first: true };
         self.around.push(Container::Item(item));
     }
 
@@ -325,7 +376,8 @@ fn clean(text: &str) -> String {
     text.replace(|c| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'), "")
 }
 
-fn append(spans: &mut Vec<Span>, span: Span) {
+/// Adds a span, joined to the last one if they differ in nothing but text.
+pub(crate) fn append(spans: &mut Vec<Span>, span: Span) {
     match spans.last_mut() {
         Some(last) if last.style == span.style && last.link == span.link => {
             last.text.push_str(&span.text);

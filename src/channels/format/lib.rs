@@ -69,6 +69,11 @@ pub fn slack(markdown: &str) -> String {
     write::all(&document::parse(markdown), Form::Slack).out
 }
 
+/// Relative targets of links and images in Markdown, each once: paths of files.
+pub fn paths(markdown: &str) -> Vec<String> {
+    document::paths(markdown)
+}
+
 /// The text without formatting. It is raw: a platform that interprets it may find marks or mentions in it.
 pub fn plain(markdown: &str) -> String {
     telegram(markdown).text

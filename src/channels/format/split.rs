@@ -63,15 +63,15 @@ impl Packer {
                 self.flush(false);
                 continue;
             }
-            let (head, tail) = cut(block, at);
-            if !head.is_blank() {
-                self.push(head, 0);
+            let before = head(&block, at);
+            if !before.is_blank() {
+                self.push(before, 0);
             }
             self.flush(false);
-            if tail.is_blank() {
+            block = tail(block, at);
+            if block.is_blank() {
                 return;
             }
-            block = tail;
         }
     }
 
@@ -128,8 +128,8 @@ fn place(block: &Block, form: Form, room: usize, must_cut: bool) -> usize {
     let text = text_of(block);
     let ends: Vec<usize> = text.char_indices().skip(1).map(|(at, _)| at).take(room).collect();
     let Some(last) = ends.last() else { return if must_cut { text.len() } else { 0 } };
-    let (window, _) = cut(block.clone(), *last);
-    let fits = |at: usize| write::cost(&cut(window.clone(), at).0, form) <= room;
+    let window = head(block, *last);
+    let fits = |at: usize| write::cost(&head(&window, at), form) <= room;
     let count = ends.partition_point(|at| fits(*at));
     let most = ends[..count].last().copied().unwrap_or_default();
     let mut at = outside_link(block, break_before(&text, most));
@@ -190,34 +190,52 @@ fn outside_link(block: &Block, at: usize) -> usize {
     at
 }
 
-/// Cuts a block at a byte of its text. Whitespace at the cut is dropped, except for the indent of code.
-fn cut(block: Block, at: usize) -> (Block, Block) {
-    let mut around = block.around.clone();
-    for container in &mut around {
+/// What is before a byte of the block's text, without whitespace at the end.
+fn head(block: &Block, at: usize) -> Block {
+    let body = match &block.body {
+        Body::Code { language, text } => {
+            let text = text[..at.min(text.len())].trim_end().to_owned();
+            Body::Code { language: language.clone(), text }
+        }
+        Body::Text { level, spans } => {
+            let (mut kept, mut rest) = (Vec::new(), at);
+            for span in spans {
+                if rest == 0 {
+                    break;
+                }
+                let end = rest.min(span.text.len());
+                rest -= end;
+                kept.push(Span { text: span.text[..end].to_owned(), ..span.clone() });
+            }
+            Body::Text { level: *level, spans: document::tidy(kept) }
+        }
+    };
+    Block { around: block.around.clone(), body }
+}
+
+/// What is after a byte of the block's text, without whitespace at the start, except for the indent of code.
+fn tail(mut block: Block, at: usize) -> Block {
+    for container in &mut block.around {
         if let Container::Item(item) = container {
             item.is_first = false;
         }
     }
-    let (head, tail) = match block.body {
-        Body::Code { language, text } => {
-            let (head, tail) = text.split_at(at.min(text.len()));
-            let tail = tail.strip_prefix('\n').unwrap_or(tail).to_owned();
-            let head = Body::Code { language: language.clone(), text: head.trim_end().to_owned() };
-            (head, Body::Code { language, text: tail })
-        }
-        Body::Text { level, spans } => {
-            let (mut head, mut tail, mut start) = (Vec::new(), Vec::new(), 0);
-            for span in spans {
-                let middle = at.saturating_sub(start).min(span.text.len());
-                start += span.text.len();
-                let (before, after) = span.text.split_at(middle);
-                let part = |text: &str| Span { text: text.to_owned(), ..span.clone() };
-                head.push(part(before));
-                tail.push(part(after));
+    match &mut block.body {
+        Body::Code { text, .. } => {
+            text.drain(..at.min(text.len()));
+            if text.starts_with('\n') {
+                text.remove(0);
             }
-            let text = |spans: Vec<Span>| Body::Text { level, spans: document::tidy(spans) };
-            (text(head), text(tail))
         }
-    };
-    (Block { around: block.around, body: head }, Block { around, body: tail })
+        Body::Text { spans, .. } => {
+            let mut rest = at;
+            for span in spans.iter_mut() {
+                let gone = rest.min(span.text.len());
+                rest -= gone;
+                span.text.drain(..gone);
+            }
+            *spans = document::tidy(std::mem::take(spans));
+        }
+    }
+    block
 }

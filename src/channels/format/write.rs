@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::TelegramEntity;
-use crate::document::{BOLD, Block, Body, CODE, Container, ITALIC, STRIKE, Span};
+use crate::document::{self, BOLD, Block, Body, CODE, Container, ITALIC, STRIKE, Span};
 
 const ZERO_WIDTH_SPACE: char = '\u{200B}';
 
@@ -52,7 +52,9 @@ pub(crate) fn all(blocks: &[Block], form: Form) -> Writer {
         writer.block(block);
     }
     writer.end_quote();
-    writer.entities.sort_by_key(|entity| (entity.offset, Reverse(entity.length)));
+    let is_inner = |entity: &TelegramEntity| entity.kind != "blockquote";
+    let order = |entity: &TelegramEntity| (entity.offset, Reverse(entity.length), is_inner(entity));
+    writer.entities.sort_by_key(order);
     writer
 }
 
@@ -200,13 +202,6 @@ impl Writer {
                 continue;
             }
             first.push_str(&marker);
-            first.push_str(match (item.is_done, self.form) {
-                (None, _) => "",
-                (Some(true), Form::Markdown) => "[x] ",
-                (Some(false), Form::Markdown) => "[ ] ",
-                (Some(true), _) => "☑ ",
-                (Some(false), _) => "☐ ",
-            });
         }
         if is_quoted && matches!(self.form, Form::Discord | Form::Slack) {
             first.insert_str(0, "> ");
@@ -293,13 +288,19 @@ impl Writer {
     }
 
     fn spans(&mut self, spans: &[Span]) {
-        let has_tags = self.form == Form::Markdown && !are_marks_safe(spans);
-        let mut rest = spans;
+        // What is no link here is one text with its neighbours, in which mentions are found.
+        let mut joined = Vec::with_capacity(spans.len());
+        for span in spans {
+            let link = span.link.clone().filter(|url| self.is_link(url));
+            document::append(&mut joined, Span { link, ..span.clone() });
+        }
+        let has_tags = self.form == Form::Markdown && !are_marks_safe(&joined);
+        let mut rest = joined.as_slice();
         while let Some(span) = rest.first() {
             let same = rest.iter().take_while(|other| other.link == span.link).count();
             let (group, after) = rest.split_at(same);
             let next = after.first().and_then(|span| span.text.chars().next());
-            match span.link.as_deref().filter(|url| self.is_link(url)) {
+            match span.link.as_deref() {
                 Some(url) if !group.iter().all(|span| span.text.trim().is_empty()) => {
                     self.link(group, url, next, has_tags);
                 }
@@ -320,20 +321,27 @@ impl Writer {
     fn link(&mut self, group: &[Span], url: &str, next: Option<char>, has_tags: bool) {
         let label: String = group.iter().map(|span| span.text.as_str()).collect();
         let is_bare = label == url;
+        let is_plain = group.iter().all(|span| span.style == 0);
         match self.form {
             Form::Telegram => {
                 let start = self.mark();
                 self.styled_all(group, next, false);
                 self.entity("text_link", start, Some(url.to_owned()), None);
             }
-            Form::Markdown if is_bare => self.raw(&format!("<{url}>")),
-            Form::Markdown if is_address(&label) && url.strip_prefix("mailto:") == Some(&label) => {
+            Form::Markdown if is_plain && is_bare => {
+                self.raw(&format!("<{}>", without_entities(url)))
+            }
+            Form::Markdown
+                if is_plain
+                    && is_address(&label)
+                    && url.strip_prefix("mailto:") == Some(&label) =>
+            {
                 self.raw(&format!("<{label}>"));
             }
             Form::Markdown => {
                 self.raw("[");
                 self.styled_all(group, Some(']'), has_tags);
-                self.raw(&format!("](<{}>)", url.replace('&', "\\&")));
+                self.raw(&format!("](<{}>)", without_entities(url)));
             }
             Form::Discord if is_bare => self.raw(&format!("<{}>", disarm_url(url))),
             // A label that looks like a URL is not accepted.
@@ -544,8 +552,19 @@ fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
 }
 
-fn is_address(label: &str) -> bool {
-    label.contains('@') && label.chars().all(|c| c.is_ascii_alphanumeric() || "@.-_+".contains(c))
+/// Whether Markdown knows the text as a mail address between angle brackets.
+fn is_address(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.len() < 64 && part.chars().all(|c| c.is_ascii_alphanumeric())
+    };
+    text.split_once('@').is_some_and(|(name, domain)| {
+        name.split(['.', '-', '_', '+']).all(is_part) && domain.split('.').all(is_part)
+    })
+}
+
+/// A URL in Markdown, where entities count.
+fn without_entities(url: &str) -> String {
+    if url.contains(';') { url.replace('&', "&amp;") } else { url.to_owned() }
 }
 
 fn has_prefix(url: &str, scheme: &str) -> bool {

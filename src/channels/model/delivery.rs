@@ -46,6 +46,8 @@ pub enum Payload {
     Card(CardId),
     /// Replaces the message of a decided card.
     Update(CardId),
+    /// A file of the run's agent.
+    File { path: String },
 }
 
 /// One part of a message to a chat.

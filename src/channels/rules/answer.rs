@@ -1,7 +1,7 @@
 //! Answers: when a run ends, its final text goes to the chats whose messages it read, in the same transaction.
 
 use features::runs::model::{EventKind, Input, InputState, Run, SessionEvent};
-use features::runs::queries::{sessions, words};
+use features::runs::queries::{grants, sessions, words};
 use kernel::key::KeyBuf;
 use kernel::{Error, Event, Outcome, RunId, WaitFor};
 use store::{Range, ReactionError, ReadExt as _, WriteTx};
@@ -49,6 +49,7 @@ fn ended(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
     }
     let text = final_text(tx, &run)?;
     let bad_end = run.outcome.as_ref().and_then(words::reason);
+    let is_private = grants::of_run(tx, id)?.is_none_or(|grant| grant.direct().is_some());
     let is_stopped = matches!(run.outcome, Some(Outcome::Stopped { .. }));
     for place in places(&read) {
         let said = match (&bad_end, place.is_direct) {
@@ -61,6 +62,10 @@ fn ended(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
         match said.as_deref().map(str::trim) {
             Some(text) if !text.is_empty() && !text.eq_ignore_ascii_case(NO_REPLY) => {
                 outbox::queue(tx, &place, text, Some(id))?;
+                // Guests and rooms never get files out of the agent's folder.
+                if is_private && place.is_direct && bad_end.is_none() {
+                    outbox::queue_files(tx, &place, text, id)?;
+                }
             }
             _ => {
                 let payload = Payload::Text(String::new());

@@ -4,6 +4,7 @@ mod answer;
 mod cards;
 mod channel;
 mod command;
+mod files;
 mod outbox;
 mod pairing;
 mod receive;
@@ -15,6 +16,7 @@ pub use answer::react;
 pub use cards::{button, close_decided, offer, pressed};
 pub use channel::{change, create, rests, save_route};
 pub use command::Context;
+pub use files::{Files, takes_files};
 pub use outbox::{
     Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed,
     settle_needless, settle_sent, settle_unknown,

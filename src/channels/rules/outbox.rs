@@ -16,6 +16,8 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 /// Most parts of one message; the rest is in HQ.
 const MAX_PARTS: usize = 20;
+/// Most files that follow one message.
+const MAX_FILES: usize = 5;
 
 /// Where a message goes.
 #[derive(Clone, Debug)]
@@ -58,6 +60,20 @@ pub fn queue(
             ..new(tx, to, Payload::Text(text), DeliveryState::Queued)
         };
         tx.put(&delivery)?;
+    }
+    Ok(())
+}
+
+/// Queues the files that Markdown links to. Which of them exist is known when they are sent.
+pub(super) fn queue_files(
+    tx: &mut WriteTx<'_>,
+    to: &Place,
+    markdown: &str,
+    run: RunId,
+) -> Result<(), Error> {
+    for path in channel_format::paths(markdown).into_iter().take(MAX_FILES) {
+        let file = new(tx, to, Payload::File { path }, DeliveryState::Queued);
+        tx.put(&Delivery { run: Some(run), reply_to: None, ..file })?;
     }
     Ok(())
 }

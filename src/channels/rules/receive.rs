@@ -10,7 +10,7 @@ use features::usage::queries::budgets;
 use features::workspace::queries as workspace;
 use jiff::SignedDuration;
 use kernel::{AccountId, AgentId, ChannelId, Error, InputId, Payer, Period, ProblemKind};
-use store::{ReadExt as _, WriteTx};
+use store::{Read, ReadExt as _, StoreError, WriteTx};
 
 use crate::model::{
     Access, Channel, ChannelMessageId, ChannelState, Message, MessageState, Person, Room,
@@ -19,14 +19,15 @@ use crate::queries::{self, MAX_EARLIER, Origin};
 
 use super::cards::{self, Chosen};
 use super::command::{self, Context};
+use super::files::{self, Files};
 use super::outbox::{self, Place};
 use super::pairing::{self, Stranger};
 use super::sender_changed;
 
 /// A message that took longer waits until a person wants an answer.
-const LATE: SignedDuration = SignedDuration::from_hours(2);
+pub(super) const LATE: SignedDuration = SignedDuration::from_hours(2);
 /// Runs and cost of a guest within a day.
-const GUEST_RUNS: usize = 20;
+pub(super) const GUEST_RUNS: usize = 20;
 const GUEST_MICROS: i64 = 1_000_000;
 /// How often a chat hears that its agent is paused.
 const PAUSE_TOLD: SignedDuration = SignedDuration::from_hours(1);
@@ -60,6 +61,7 @@ pub fn message(
     cx: &Context,
     (channel, code): (ChannelId, &str),
     message: &adapters::Message,
+    files: &Files,
 ) -> Result<(), Error> {
     let chat = &message.place.chat;
     if queries::is_known(tx, channel, chat, &message.id)?.is_some() {
@@ -73,10 +75,10 @@ pub fn message(
     let message = &adapters::Message { text, ..message.clone() };
     let decision = match (message.sender.is_bot, message.is_direct) {
         (true, _) => Decision::ignored("from a bot"),
-        (false, true) => direct(tx, cx, (channel, code), message)?,
-        (false, false) => in_room(tx, cx, channel, message)?,
+        (false, true) => direct(tx, cx, (channel, code), message, files)?,
+        (false, false) => in_room(tx, cx, channel, message, files)?,
     };
-    store(tx, channel, message, decision)?;
+    store(tx, channel, message, files, decision)?;
     let state = queries::state(tx, channel, tx.now())?;
     tx.put(&ChannelState { last_in: Some(tx.now()), ..state })?;
     Ok(())
@@ -86,10 +88,11 @@ fn store(
     tx: &mut WriteTx<'_>,
     channel: ChannelId,
     message: &adapters::Message,
+    files: &Files,
     decision: Decision,
 ) -> Result<(), Error> {
     let text = match decision.keeps_text {
-        true => message.text.chars().take(MAX_TEXT).collect(),
+        true => files.after(&message.text).chars().take(MAX_TEXT).collect(),
         false => String::new(),
     };
     tx.put(&Message {
@@ -118,6 +121,7 @@ fn direct(
     cx: &Context,
     (channel, code): (ChannelId, &str),
     message: &adapters::Message,
+    files: &Files,
 ) -> Result<Decision, Error> {
     let (sender, chat) = (&message.sender, message.place.chat.as_str());
     let stranger = Stranger { channel, sender, chat, code };
@@ -159,7 +163,7 @@ fn direct(
     if let Some(verdict) = over_limit(tx, channel, message, who)? {
         return Ok(verdict);
     }
-    pass_on(tx, cx, (channel, message), Grant { sender: who, is_room: false })
+    pass_on(tx, cx, (channel, message, files), Grant { sender: who, is_room: false })
 }
 
 /// Guests have a daily limit of runs and cost.
@@ -222,6 +226,7 @@ fn in_room(
     cx: &Context,
     channel: ChannelId,
     message: &adapters::Message,
+    files: &Files,
 ) -> Result<Decision, Error> {
     let chat = message.place.chat.as_str();
     let room = known_room(tx, channel, chat, &message.title)?;
@@ -246,7 +251,7 @@ fn in_room(
     if !has_budget || is_guest_over {
         return Ok(Decision { keeps_text: true, ..Decision::ignored("daily limit") });
     }
-    pass_on(tx, cx, (channel, message), Grant { sender, is_room: true })
+    pass_on(tx, cx, (channel, message, files), Grant { sender, is_room: true })
 }
 
 fn known_room(
@@ -277,11 +282,15 @@ fn known_room(
 }
 
 /// Whether the text names the bot or its agent as a whole word.
-fn is_named(tx: &WriteTx<'_>, channel: ChannelId, text: &str) -> Result<bool, Error> {
-    let Some(channel) = tx.get::<Channel>(channel)? else { return Ok(false) };
+pub(super) fn is_named(
+    read: &dyn Read,
+    channel: ChannelId,
+    text: &str,
+) -> Result<bool, StoreError> {
+    let Some(channel) = read.get::<Channel>(channel)? else { return Ok(false) };
     let mut names = vec![channel.bot_name.to_lowercase(), channel.bot_handle.to_lowercase()];
     if let Some(id) = channel.agent {
-        names.extend(tx.get::<Agent>(id)?.map(|agent| agent.name.to_lowercase()));
+        names.extend(read.get::<Agent>(id)?.map(|agent| agent.name.to_lowercase()));
     }
     let text = text.to_lowercase();
     let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -292,7 +301,7 @@ fn is_named(tx: &WriteTx<'_>, channel: ChannelId, text: &str) -> Result<bool, Er
 fn pass_on(
     tx: &mut WriteTx<'_>,
     cx: &Context,
-    (channel, message): (ChannelId, &adapters::Message),
+    (channel, message, files): (ChannelId, &adapters::Message, &Files),
     grant: Grant,
 ) -> Result<Decision, Error> {
     if message.sent_at + LATE < tx.now() {
@@ -307,6 +316,7 @@ fn pass_on(
         sender: &message.sender.id,
         sender_name: &message.sender.name,
         text: &message.text,
+        files,
         is_direct: message.is_direct,
     };
     to_agent(tx, Some(cx), &arrived, grant)
@@ -320,6 +330,7 @@ struct Arrived<'a> {
     sender: &'a str,
     sender_name: &'a str,
     text: &'a str,
+    files: &'a Files,
     is_direct: bool,
 }
 
@@ -367,7 +378,8 @@ fn to_agent(
         return Ok(Decision::ignored(format!("command /{name}")));
     }
     let text = with_context(tx, of)?;
-    let input = NewInput { grant: Some(grant), ..NewInput::chat(text) };
+    let attached = of.files.attached.clone();
+    let input = NewInput { grant: Some(grant), attached, ..NewInput::chat(text) };
     let sent = match talk::say(tx, spec, input) {
         Ok(sent) => sent,
         Err(RunError::Store(error)) => return Err(error.into()),
@@ -426,8 +438,9 @@ fn session_key(
 
 /// In rooms, the text with the lines before it. Other people's words are marked as untrusted.
 fn with_context(tx: &WriteTx<'_>, of: &Arrived<'_>) -> Result<String, Error> {
+    let text = of.files.after(of.text);
     if of.is_direct {
-        return Ok(of.text.to_owned());
+        return Ok(text);
     }
     let mut earlier = Vec::new();
     for one in queries::recent(tx, of.channel, of.chat, 2 * MAX_EARLIER)? {
@@ -447,7 +460,7 @@ fn with_context(tx: &WriteTx<'_>, of: &Arrived<'_>) -> Result<String, Error> {
             format!("Earlier messages in this room:\n{lines}\n\n")
         }
     };
-    Ok(format!("{context}{} writes: {}", of.sender_name, of.text))
+    Ok(format!("{context}{} writes: {text}", of.sender_name))
 }
 
 /// Answers a message that arrived too late, on a person's wish.
@@ -475,6 +488,7 @@ pub fn answer_now(tx: &mut WriteTx<'_>, id: ChannelMessageId) -> Result<Message,
             return Err(Error::new(ProblemKind::Conflict, "sender_not_known", message));
         }
     };
+    let files = Files::default();
     let arrived = Arrived {
         channel: one.channel,
         chat: &one.chat,
@@ -482,6 +496,7 @@ pub fn answer_now(tx: &mut WriteTx<'_>, id: ChannelMessageId) -> Result<Message,
         sender: &one.sender,
         sender_name: &one.sender_name,
         text: &one.text,
+        files: &files,
         is_direct: one.is_direct,
     };
     let decision = to_agent(tx, None, &arrived, Grant { sender, is_room: !one.is_direct })?;
@@ -504,10 +519,11 @@ pub fn edited(
     message: &adapters::Message,
 ) -> Result<(), Error> {
     let known = queries::is_known(tx, channel, &message.place.chat, &message.id)?;
-    let Some(one) = known.filter(|one| !one.text.is_empty() && one.text != message.text) else {
+    let Some(one) = known.filter(|one| !one.text.is_empty()) else { return Ok(()) };
+    let text: String = files::edited(&one.text, message).chars().take(MAX_TEXT).collect();
+    if one.text == text {
         return Ok(());
-    };
-    let text: String = message.text.chars().take(MAX_TEXT).collect();
+    }
     if let Some(input) = one.input {
         let unread =
             |input: &Input| matches!(input.state, InputState::Accepted | InputState::Assigned(_));

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use channel_adapters::{
-    self as adapters, Batch, BoxFuture, Fault, FaultKind, Inbox, Incoming, Press,
+    self as adapters, Batch, BoxFuture, Fault, FaultKind, FileRef, Inbox, Incoming, Press,
 };
+use features::runs::model::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use kernel::{Cause, ChannelId, Error};
 use store::{Lane, StoreError, WriteTx};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use web::form::sentence;
 
 use crate::model::{Channel, State};
+use crate::rules::Files;
 use crate::{codes, queries, rules};
 
 use super::{BY, write};
@@ -21,6 +24,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long another connection with the same token counts as our own previous one.
 const OWN_POLL: SignedDuration = SignedDuration::from_secs(60);
+/// How long the files of a batch may delay its messages, and Discord's heartbeat with them.
+const FILES_WITHIN: Duration = Duration::from_secs(25);
 
 /// Receives until stopped.
 pub(super) async fn run(
@@ -31,7 +36,7 @@ pub(super) async fn run(
 ) {
     let ws = &cx.ws;
     let (id, started) = (channel.id, ws.app.clock.now());
-    let inbox = Store { cx: cx.clone(), channel: id };
+    let inbox = Store { intake: Intake { cx: cx.clone(), channel: id }, adapter };
     write(ws, move |tx| rules::set_state(tx, id, State::Starting, "")).await;
     let mut pause = FIRST_PAUSE;
     loop {
@@ -65,28 +70,41 @@ fn state_after(fault: &Fault, started: Timestamp, now: Timestamp) -> (State, Str
     }
 }
 
-/// Stores what an adapter receives.
-pub(crate) struct Store {
+/// Stores what was received.
+pub(crate) struct Intake {
     pub cx: rules::Context,
     pub channel: ChannelId,
 }
 
-impl Inbox for Store {
+/// Downloads and stores what an adapter receives.
+struct Store<'a> {
+    intake: Intake,
+    adapter: &'a dyn adapters::Channel,
+}
+
+impl Inbox for Store<'_> {
     fn receive(&self, batch: Batch) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            let until = Instant::now() + FILES_WITHIN;
+            let mut files = Vec::new();
+            for event in &batch.events {
+                files.push(self.files(event, until).await);
+            }
             // All are submitted at once, so that they share commits; the writer keeps their order.
-            let events = batch.events.into_iter().map(|event| self.store(event));
+            let events = batch.events.into_iter().zip(files);
+            let events = events.map(|(event, files)| self.intake.store(event, files));
             try_join_all(events).await.map_err(fault)?;
             if let Some(cursor) = batch.cursor {
-                let id = self.channel;
-                self.submit(BY.0, move |tx| rules::cursor(tx, id, &cursor)).await.map_err(fault)?;
+                let id = self.intake.channel;
+                let cursor = move |tx: &mut WriteTx<'_>| rules::cursor(tx, id, &cursor);
+                self.intake.submit(BY.0, cursor).await.map_err(fault)?;
             }
             Ok(())
         })
     }
 
     fn online(&self) {
-        let (ws, id) = (self.cx.ws.clone(), self.channel);
+        let (ws, id) = (self.intake.cx.ws.clone(), self.intake.channel);
         let is_online = ws.read(|snap| {
             let state = queries::state(snap, id, Timestamp::UNIX_EPOCH)?;
             Ok::<_, StoreError>(state.state == State::Online)
@@ -104,11 +122,50 @@ fn fault(error: Error) -> Fault {
     Fault::new(FaultKind::Transient, format!("A message couldn’t be stored: {error}."))
 }
 
-impl Store {
-    pub async fn store(&self, event: Incoming) -> Result<(), Error> {
+impl Store<'_> {
+    /// Downloads the files of a message that will be accepted.
+    async fn files(&self, event: &Incoming, until: Instant) -> Files {
+        let mut files = Files::default();
+        let Incoming::Message(message) = event else { return files };
+        let (ws, id) = (&self.intake.cx.ws, self.intake.channel);
+        let now = ws.app.clock.now();
+        // ok: without an answer, nothing is downloaded.
+        let is_taken = ws.read(|snap| rules::takes_files(snap, id, message, now)).unwrap_or(false);
+        for file in &message.files {
+            let received = match is_taken && files.attached.len() < MAX_ATTACHED {
+                true => self.file(file, MAX_ATTACHED_BYTES - files.bytes(), until).await,
+                false => Err("was not received".to_owned()),
+            };
+            files.add(file, received);
+        }
+        files
+    }
+
+    /// Downloads a file of at most `most` bytes, or says why not.
+    async fn file(&self, file: &FileRef, most: u64, until: Instant) -> Result<Attachment, String> {
+        if let Some(len) = file.len.filter(|len| most < *len) {
+            return Err(format!("{} MB, was too large to receive", len.div_ceil(1_000_000)));
+        }
+        let slow = |_| "was not received in time".to_owned();
+        let bytes = timeout_at(until, self.adapter.download(file, most)).await.map_err(slow)?;
+        let bytes = bytes.map_err(|fault| format!("was not received: {}", fault.detail))?;
+        let (ws, name) = (self.intake.cx.ws.clone(), web::file::clean_name(&file.name));
+        let put = tokio::task::spawn_blocking(move || Attachment::put(&ws.blobs, name, &bytes));
+        match put.await {
+            Ok(Ok(attachment)) => Ok(attachment),
+            failed => {
+                tracing::warn!("a file of a message was not stored: {failed:?}");
+                Err("was not received: the disk refused it".to_owned())
+            }
+        }
+    }
+}
+
+impl Intake {
+    pub async fn store(&self, event: Incoming, files: Files) -> Result<(), Error> {
         let id = self.channel;
         match event {
-            Incoming::Message(message) => self.message(message).await,
+            Incoming::Message(message) => self.message(message, files).await,
             Incoming::Edit(message) => {
                 self.submit(BY.0, move |tx| rules::edited(tx, id, &message)).await
             }
@@ -125,18 +182,18 @@ impl Store {
     }
 
     /// Stores a message as its sender. If the sender's access changes meanwhile, it is read again.
-    async fn message(&self, message: adapters::Message) -> Result<(), Error> {
+    async fn message(&self, message: adapters::Message, files: Files) -> Result<(), Error> {
         const TRIES: usize = 5;
         let id = self.channel;
         let mut tries = 0;
         loop {
             let sender = message.sender.id.clone();
             let actor = self.cx.ws.read(|snap| queries::actor(snap, id, &sender))?;
-            let (one, code) = (message.clone(), codes::random());
+            let (one, files, code) = (message.clone(), files.clone(), codes::random());
             let done = self
                 .submit(actor, {
                     let cx = self.cx.clone();
-                    move |tx: &mut WriteTx<'_>| rules::message(tx, &cx, (id, &code), &one)
+                    move |tx: &mut WriteTx<'_>| rules::message(tx, &cx, (id, &code), &one, &files)
                 })
                 .await;
             tries += 1;

@@ -3,6 +3,7 @@
 
 mod listen;
 mod send;
+mod typing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use web::session::Access;
 use crate::model::{Channel, Kind, State};
 use crate::{queries, rules};
 
-pub(crate) use listen::Store;
+pub(crate) use listen::Intake;
 
 /// Actor and cause of the workers' own writes.
 const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
@@ -144,7 +145,8 @@ fn start(cx: &rules::Context, channel: Channel, stop: CancellationToken) {
         let both = async {
             tokio::join!(
                 listen::run(&cx, &channel, &*adapter, &stop),
-                send::run(&own, &channel, &*adapter, &stop)
+                send::run(&own, &channel, &*adapter, &stop),
+                typing::run(&own, &channel, &*adapter, &stop)
             )
         };
         let both = std::panic::AssertUnwindSafe(both).catch_unwind();
@@ -199,6 +201,14 @@ pub(crate) fn tokens(ws: &Ws, channel: &Channel) -> Result<Vec<crypto::keyring::
     Ok(tokens)
 }
 
+/// The host and port of an address, as a line of [`Opened`].
+fn opened(api_base: &str) -> Option<String> {
+    // ok: an address that cannot be parsed is refused by the request.
+    let url = net::guard::parse(api_base).ok()?;
+    let host = url.host_str()?;
+    Opened::line(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
 /// An adapter with these tokens. A private `api_base` is opened to this adapter alone.
 pub(crate) fn connect(
     ws: &Ws,
@@ -207,9 +217,7 @@ pub(crate) fn connect(
     api_base: &str,
 ) -> Result<Arc<dyn adapters::Channel>, Fault> {
     let api = (!api_base.is_empty()).then_some(api_base);
-    // A line of the guard is a host with a port.
-    let host = api.and_then(|api| api.split_once("://")?.1.split(['/', '?']).next());
-    let http = match host.and_then(Opened::line) {
+    let http = match api.and_then(opened) {
         Some(line) => ws.app.http.opening(Opened::of(&[line])),
         None => ws.app.http.clone(),
     };

@@ -7,14 +7,19 @@ use channel_adapters::{
     self as adapters, Button, ButtonStyle, Fault, FaultKind, Found, OutBody, Outgoing, Place,
     Receipt,
 };
+use features::agents::files::{self, FilesError};
+use features::agents::model::Agent;
 use features::notifications::sending::letters;
+use features::runs::model::{Run, media_type};
 use futures_util::{StreamExt as _, stream};
 use jiff::SignedDuration;
 use kernel::{ChannelId, Error, TypedId as _};
-use store::{Lane, ReadExt as _};
+use store::{Lane, ReadExt as _, StoreError};
+use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
+use web::format::query_value;
 
-use crate::model::{Card, CardId, Channel, Delivery, DeliveryId, DeliveryState, Payload};
+use crate::model::{Card, CardId, Channel, Delivery, DeliveryId, DeliveryState, Kind, Payload};
 use crate::{queries, rules};
 
 use super::{BY, write};
@@ -32,7 +37,8 @@ pub(super) async fn run(
     stop: &CancellationToken,
 ) {
     let id = channel.id;
-    let sender = Sender { ws, id, adapter };
+    let most = largest_file(channel.kind);
+    let sender = Sender { ws, id, adapter, most };
     sender.recover().await;
     let mut feed = ws.store.watch();
     while !stop.is_cancelled() {
@@ -58,6 +64,15 @@ pub(super) async fn run(
     }
 }
 
+/// What the platform takes, in bytes.
+fn largest_file(kind: Kind) -> u64 {
+    match kind {
+        Kind::Telegram => 45_000_000,
+        Kind::Discord | Kind::Webhook => 10_000_000,
+        Kind::Slack => 100_000_000,
+    }
+}
+
 /// The first open delivery of each chat. They are sorted by chat.
 fn heads(open: &[Delivery]) -> impl Iterator<Item = &Delivery> {
     let first = |(at, one): (usize, &Delivery)| at == 0 || open[at - 1].chat != one.chat;
@@ -68,6 +83,8 @@ struct Sender<'a> {
     ws: &'a Ws,
     id: ChannelId,
     adapter: &'a dyn adapters::Channel,
+    /// Size of the largest file in bytes.
+    most: u64,
 }
 
 impl Sender<'_> {
@@ -75,7 +92,7 @@ impl Sender<'_> {
     async fn recover(&self) {
         let Ok(open) = self.ws.read(|snap| queries::open(snap, self.id)) else { return };
         for one in open.into_iter().filter(|one| one.state == DeliveryState::Sending) {
-            let found = match outgoing(self.ws, &one) {
+            let found = match outgoing(self.ws, &one, self.most).await {
                 Some(out) => self.adapter.find(&out).await.unwrap_or(Found::Unknown),
                 None => Found::Unknown,
             };
@@ -100,7 +117,7 @@ impl Sender<'_> {
         let claim = self.ws.store.write_in(Lane::First, BY.0, BY.1, move |tx| rules::claim(tx, id));
         let claimed: Result<Option<Delivery>, Error> = claim.await;
         let Ok(Some(one)) = claimed else { return };
-        let Some(out) = outgoing(self.ws, &one) else {
+        let Some(out) = outgoing(self.ws, &one, self.most).await else {
             write(self.ws, move |tx| rules::settle_needless(tx, id)).await;
             return;
         };
@@ -148,7 +165,7 @@ impl Sender<'_> {
 }
 
 /// The request of a delivery; `None` if there is nothing to send any more.
-fn outgoing(ws: &Ws, one: &Delivery) -> Option<Outgoing> {
+async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
     let body = match &one.payload {
         Payload::Text(text) => {
             let mark = if one.is_repeat { "↻ " } else { "" };
@@ -171,6 +188,7 @@ fn outgoing(ws: &Ws, one: &Delivery) -> Option<Outgoing> {
             let markdown = format!("{}\n\n**{outcome}**", card.text);
             OutBody::Edit { message, markdown, buttons: Vec::new() }
         }
+        Payload::File { path } => file(ws, one, path, most).await?,
     };
     Some(Outgoing {
         key: one.id.uuid().simple().to_string(),
@@ -179,6 +197,35 @@ fn outgoing(ws: &Ws, one: &Delivery) -> Option<Outgoing> {
         reply_to: one.reply_to.clone(),
         since: one.created_at,
     })
+}
+
+/// A file of the run's agent, or a link to its page if it cannot be sent. `None` if there is no such file.
+async fn file(ws: &Ws, one: &Delivery, path: &str, most: u64) -> Option<OutBody> {
+    let agent = ws.read(|snap| {
+        let run = one.run.map_or(Ok(None), |run| snap.get::<Run>(run))?;
+        Ok::<_, StoreError>(run.map_or(Ok(None), |run| snap.get::<Agent>(run.agent))?)
+    });
+    // ok: without a readable agent there is no file.
+    let agent = agent.ok().flatten()?;
+    let (name, mut bytes) = (web::file::clean_name(path), Vec::new());
+    let is_read = match files::open(ws, &agent, path).await {
+        Ok(mut opened) => {
+            let fits = opened.metadata().await.is_ok_and(|about| about.len() <= most);
+            fits && opened.read_to_end(&mut bytes).await.is_ok()
+        }
+        Err(FilesError::NotFound(_) | FilesError::NoFolder | FilesError::Git(_)) => return None,
+        Err(_) => false,
+    };
+    if !is_read {
+        let page = format!("agents/{}/files?path={}", agent.slug, query_value(path));
+        let link = format!("{}{}", letters::origin(&ws.app), ws.url(&page));
+        let name = name.replace('`', "");
+        let markdown = format!("I can’t send `{name}` here. [Open it in HQ]({link})");
+        return Some(OutBody::Text { markdown, buttons: Vec::new() });
+    }
+    let media_type = media_type(&name, &bytes).to_owned();
+    let caption = if one.is_repeat { "↻".to_owned() } else { String::new() };
+    Some(OutBody::File { name, media_type, bytes: bytes.into(), caption })
 }
 
 fn card(ws: &Ws, id: CardId) -> Option<Card> {

@@ -30,7 +30,7 @@ mod park;
 mod queue;
 mod session;
 
-pub use attachment::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_SPILLED};
+pub use attachment::{Attachment, MAX_ATTACHED, MAX_ATTACHED_BYTES, MAX_SPILLED, media_type};
 pub use branch::{BRANCH_OF, BRANCH_PARENT, BRANCHES, Branch, BranchWhy};
 pub use child::{
     Awaited, CHILDREN, CHILDREN_BY_PARENT, CHILDREN_BY_ROOT, CHILDREN_BY_SESSION, Child,

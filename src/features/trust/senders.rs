@@ -11,7 +11,7 @@ use crate::runs::model::Grant;
 use crate::runs::queries::grants;
 
 /// Why a call is denied.
-pub const DENIED: &str = "The sender of this message may not do this.";
+pub const DENIED: &str = "The sender of this message isn't allowed to do this.";
 
 /// Tools that change nothing although their effect is another one.
 const READING: &[&str] = &["tool_search", "web_fetch", "web_search"];

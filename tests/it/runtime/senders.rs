@@ -12,7 +12,7 @@ use store::{ReadExt as _, StoreError};
 use support::model::{Gate, Turn};
 use support::office::Office;
 
-const DENIED: &str = "The sender of this message may not do this.";
+const DENIED: &str = "The sender of this message isn't allowed to do this.";
 
 async fn say_as(office: &Office, agent: &Agent, sender: Sender, is_room: bool) -> RunId {
     let by = (Actor::System(Part::Engine), Cause::Timer);

@@ -1,9 +1,14 @@
 // discord.js against the stand-in: messages, buttons, resume. Usage: discord_js.mjs URL
 
 import assert from 'node:assert';
-import {
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+// discord.js is found where this is run, not beside this file.
+const require = createRequire(join(process.cwd(), 'index.js'));
+const {
   ActionRowBuilder, ButtonBuilder, ButtonStyle, Client, Events, GatewayIntentBits,
-} from 'discord.js';
+} = require('discord.js');
 
 const url = process.argv[2];
 const room = '3000';

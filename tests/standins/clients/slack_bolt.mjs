@@ -1,7 +1,12 @@
 // @slack/bolt in Socket Mode against the stand-in. Usage: slack_bolt.mjs URL
 
 import assert from 'node:assert';
-import bolt from '@slack/bolt';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+// @slack/bolt is found where this is run, not beside this file.
+const require = createRequire(join(process.cwd(), 'index.js'));
+const bolt = require('@slack/bolt');
 
 const url = process.argv[2];
 

@@ -1,7 +1,6 @@
-// The unmodified grammy against the stand-in: node telegram_grammy.mjs <URL printed by `standin telegram`>.
+// The unmodified grammy against the stand-in: telegram_grammy.mjs URL
 
 import assert from "node:assert";
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
@@ -71,5 +70,4 @@ await bot.stop();
 await running;
 const methods = (await control("sent")).map((it) => it.method);
 assert.deepEqual(methods, ["sendMessage", "editMessageText", "answerCallbackQuery", "sendDocument"]);
-const { version } = JSON.parse(readFileSync("node_modules/grammy/package.json"));
-console.log("grammy", version, "passed");
+console.log("ok");

@@ -269,7 +269,7 @@ impl Session<'_> {
         let greeting = if self.cursor.session.is_empty() {
             json!({"op": 2, "d": {
                 "token": token, "intents": INTENTS,
-                "properties": {"os": std::env::consts::OS, "browser": "hq", "device": "hq"},
+                "properties": {"os": "linux", "browser": "hq", "device": "hq"},
             }})
         } else {
             json!({"op": 6, "d": {

@@ -249,7 +249,7 @@ impl Refusal {
         let known = REASONS.iter().find(|(words, _)| self.description.contains(words));
         match known {
             Some((_, reason)) => reason,
-            None if self.code == 403 => "the bot may not write in this chat; add it again",
+            None if self.code == 403 => "the bot can't write in this chat; add it again",
             None => {
                 "Telegram refused the request; check the message and the bot's rights in the chat"
             }
@@ -268,7 +268,7 @@ const REASONS: [(&str, &str); 12] = [
     ("initiate conversation", "the person must write to the bot first"),
     ("kicked", "the bot was removed from this chat; add it again"),
     ("not a member", "the bot is not in this chat; add it again"),
-    ("not enough rights", "the bot may not write in this chat; change its rights there"),
+    ("not enough rights", "the bot can't write in this chat; change its rights there"),
     ("thread not found", "the topic no longer exists; write in another one"),
     ("topic_closed", "the topic is closed; reopen it"),
     ("query is too old", "the press is too old to be answered"),

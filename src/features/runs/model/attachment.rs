@@ -1,8 +1,10 @@
 //! Files of messages.
 
-use serde::{Deserialize, Serialize};
+use std::io;
 
-use store::BlobId;
+use serde::{Deserialize, Serialize};
+use store::{BlobId, Blobs};
+use web::file::Kind;
 
 /// Maximum number of files of one message.
 pub const MAX_ATTACHED: usize = 8;
@@ -26,6 +28,15 @@ pub struct Attachment {
 }
 
 impl Attachment {
+    /// Stores a file and detects its type. Blocking.
+    ///
+    /// # Errors
+    /// `StorageFull` when the disk is nearly full.
+    pub fn put(blobs: &Blobs, name: String, bytes: &[u8]) -> io::Result<Self> {
+        let media_type = media_type(&name, bytes).to_owned();
+        Ok(Self { name, media_type, blob: blobs.put(bytes)?, len: bytes.len() as u64 })
+    }
+
     #[must_use]
     pub fn is_picture(&self) -> bool {
         self.media_type.starts_with("image/")
@@ -65,9 +76,28 @@ impl Attachment {
     }
 }
 
+/// The media type by content; for text by the ending of the name.
+#[must_use]
+pub fn media_type(name: &str, bytes: &[u8]) -> &'static str {
+    let kind = Kind::of(bytes);
+    if kind != Kind::Other || bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
+        return kind.media();
+    }
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    match ending.as_str() {
+        "csv" => "text/csv",
+        "md" | "markdown" => "text/markdown",
+        "htm" | "html" => "text/html",
+        "json" => "application/json",
+        "xml" => "application/xml",
+        "yaml" | "yml" => "application/yaml",
+        _ => "text/plain",
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Attachment;
+    use super::{Attachment, media_type};
     use store::BlobId;
 
     #[test]
@@ -83,5 +113,15 @@ mod tests {
         assert_eq!(file("../../x").place(), format!("scratch/inbox/{mark}-_.._x"));
         let long = file(&format!("{}.csv", "a".repeat(400))).place();
         assert!(long.len() < 140 && long.ends_with("a.csv"), "{long}");
+    }
+
+    #[test]
+    fn what_a_file_is_its_bytes_say_and_of_text_its_name() {
+        assert_eq!(media_type("a.csv", b"a,b"), "text/csv");
+        assert_eq!(media_type("notes", "grün".as_bytes()), "text/plain");
+        assert_eq!(media_type("a.csv", b"a\0b"), "application/octet-stream");
+        assert_eq!(media_type("a.JSON", b"{}"), "application/json");
+        assert_eq!(media_type("a.txt", &[0xff, 0xfe]), "application/octet-stream");
+        assert_eq!(media_type("a.txt", b"%PDF-1.7"), "application/pdf");
     }
 }

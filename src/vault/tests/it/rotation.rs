@@ -265,7 +265,7 @@ async fn people_and_programs_change_the_key_and_a_needed_one_stays() {
 }
 
 /// Tables of class `Sealed` without envelopes: hashes, public keys, metadata.
-const NO_ENVELOPES: [&str; 17] = [
+const NO_ENVELOPES: [&str; 19] = [
     "passwords",
     "api_token_hashes",
     "links",
@@ -283,6 +283,8 @@ const NO_ENVELOPES: [&str; 17] = [
     "source_runs",
     "source_writes",
     "gateway_tokens",
+    "channel_states",
+    "channel_pair_links",
 ];
 
 #[test]
