@@ -1,4 +1,4 @@
-//! Pairing codes: eight characters without those that look alike. Only their hashes are stored.
+//! Pairing codes: eight characters without those that look alike. Only their hashes are stored. Addresses of webhooks.
 
 use kernel::TypedId as _;
 use sha2::{Digest as _, Sha256};
@@ -17,6 +17,17 @@ pub fn random() -> String {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).expect("invariant: the system gives random bytes");
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
+}
+
+/// The random part of a webhook's address: 32 characters.
+///
+/// # Panics
+/// If the system gives no random bytes.
+#[must_use]
+pub fn address() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("invariant: the system gives random bytes");
+    hex::encode(bytes)
 }
 
 /// The hash of a code as typed: case and separators do not matter.

@@ -12,7 +12,7 @@ use vault::rules::{NewSecret, Patch};
 use vault::values::{self, Ends, NewValue};
 
 use crate::model::{Channel, Kind};
-use crate::{nouns, queries, rules, worker};
+use crate::{codes, hook, nouns, queries, rules, worker};
 
 /// Longest wait for the platform.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +31,11 @@ fn check(cx: &OpCx<'_>, ws: &app::Ws, kind: Kind, api_base: &str) -> Result<Chec
             Error::field("token", "This contains no bot token. Copy it from BotFather.")
         })?,
         Kind::Discord | Kind::Slack => given,
+        Kind::Webhook => {
+            let message =
+                "HQ makes the signing secret. Leave this empty and use New signing secret.";
+            return Err(Error::field("token", message));
+        }
     };
     let app_token = cx.text("app_token").trim();
     let tokens = match kind {
@@ -38,7 +43,7 @@ fn check(cx: &OpCx<'_>, ws: &app::Ws, kind: Kind, api_base: &str) -> Result<Chec
             return Err(Error::field("app_token", "Slack needs an app-level token, too."));
         }
         Kind::Slack => vec![app_token, token],
-        Kind::Telegram | Kind::Discord => vec![token],
+        Kind::Telegram | Kind::Discord | Kind::Webhook => vec![token],
     };
     let refused = |fault: Fault| match fault.kind {
         FaultKind::Transient | FaultKind::UnknownAfterSend | FaultKind::NotReady => {
@@ -72,7 +77,23 @@ fn kind_of(cx: &OpCx<'_>) -> Result<Kind, Error> {
 
 pub(crate) fn check_new(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
     ws.read(|snap| nouns::agent_in(snap, cx.text("agent")).map(drop))?;
-    Ok(Box::new(check(cx, ws, kind_of(cx)?, cx.text("api_base"))?))
+    let kind = kind_of(cx)?;
+    Ok(Box::new(match kind {
+        Kind::Webhook if cx.text("token").is_empty() => check_bridge(cx)?,
+        _ => check(cx, ws, kind, cx.text("api_base"))?,
+    }))
+}
+
+/// A bridge is not called yet: it has no secret to check HQ’s signature with.
+fn check_bridge(cx: &OpCx<'_>) -> Result<Checked, Error> {
+    let refused = |fault: Fault| Error::field("api_base", web::form::sentence(&fault.detail));
+    adapters::webhook::address(cx.text("api_base")).map_err(refused)?;
+    let name = cx.text("name").trim().to_owned();
+    if name.is_empty() {
+        return Err(Error::field("name", "Enter a name for the bridge."));
+    }
+    let identity = Identity { id: codes::address(), name, ..Identity::default() };
+    Ok(Checked { identity, tokens: Vec::new() })
 }
 
 fn checked(prepared: Prepared) -> Result<Checked, Error> {
@@ -129,6 +150,7 @@ pub(crate) fn create(
         by: tx.by(),
         created_at: now,
         updated_at: now,
+        may_decide: kind != Kind::Webhook,
     };
     rules::create(tx, &channel)?;
     Ok(Reply::record(&channel.id))
@@ -147,6 +169,7 @@ fn secret(
         (Kind::Discord, _) => "DISCORD_BOT_TOKEN",
         (Kind::Slack, 0) => "SLACK_APP_TOKEN",
         (Kind::Slack, _) => "SLACK_BOT_TOKEN",
+        (Kind::Webhook, _) => "CHANNEL_WEBHOOK_SECRET",
     };
     let new = NewSecret {
         name: format!("{} of the channel {name}", kind.label()),
@@ -176,6 +199,17 @@ pub(crate) fn rotate(
 ) -> Result<Reply, Error> {
     let Checked { identity, tokens } = checked(prepared)?;
     let old: Channel = cx.record(tx)?;
+    let new = Channel {
+        bot_name: identity.name,
+        bot_handle: identity.handle,
+        ..replaced(tx, &old, tokens)?
+    };
+    rules::change(tx, &old, &new)?;
+    Ok(Reply::record(&old.id))
+}
+
+/// The channel with other tokens, which are stored.
+fn replaced(tx: &mut WriteTx<'_>, old: &Channel, tokens: Vec<NewValue>) -> Result<Channel, Error> {
     let mut secrets = Vec::new();
     for (n, value) in tokens.into_iter().enumerate() {
         let known = old.secrets.get(n).copied();
@@ -184,16 +218,47 @@ pub(crate) fn rotate(
             _ => secret(tx, old.kind, n, &old.name, value)?,
         });
     }
-    let new = Channel {
-        secrets,
-        token_version: old.token_version + 1,
-        bot_name: identity.name,
-        bot_handle: identity.handle,
-        updated_at: tx.now(),
-        ..old.clone()
-    };
+    let (token_version, updated_at) = (old.token_version + 1, tx.now());
+    Ok(Channel { secrets, token_version, updated_at, ..old.clone() })
+}
+
+/// A new signing secret and its sealed value, with the address of HQ.
+struct Made {
+    secret: String,
+    sealed: NewValue,
+    origin: String,
+}
+
+pub(crate) fn make_secret(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
+    let channel = ws.read(|snap| cx.record::<Channel>(snap))?;
+    if channel.kind != Kind::Webhook {
+        let message = "only webhook channels have a signing secret; replace the token instead";
+        return Err(Error::new(ProblemKind::Conflict, "no_signing_secret", message));
+    }
+    let secret = adapters::webhook::new_secret();
+    let sealed = values::seal(&ws.app, &secret, Some(Ends::Trim)).map_err(Error::of)?;
+    let origin = features::notifications::sending::letters::origin(&ws.app);
+    Ok(Box::new(Made { secret, sealed, origin }))
+}
+
+/// Whoever knows the secret could forge an owner's decisions, so that an owner has to allow them again.
+pub(crate) fn give_secret(
+    cx: &OpCx<'_>,
+    tx: &mut WriteTx<'_>,
+    prepared: Prepared,
+) -> Result<Reply, Error> {
+    let lost = |_| Error::new(ProblemKind::Internal, "internal", "the secret was lost");
+    let made = prepared.downcast::<Made>().map_err(lost)?;
+    let old: Channel = cx.record(tx)?;
+    let new = Channel { may_decide: false, ..replaced(tx, &old, vec![made.sealed])? };
     rules::change(tx, &old, &new)?;
-    Ok(Reply::record(&old.id))
+    let address = format!("{}{}{}", made.origin, hook::PATH, old.bot_id);
+    let secret = made.secret;
+    let message = format!(
+        "Give the bridge this address: {address} and this signing secret, which is not shown \
+         again: {secret}"
+    );
+    Ok(Reply::json(&json!({ "message": message, "address": address, "secret": secret })))
 }
 
 pub(crate) fn probe(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {

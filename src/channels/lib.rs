@@ -1,9 +1,10 @@
-//! Messengers: bot accounts of Telegram, Discord and Slack through which people talk to agents. Each message is handled
-//! once; each answer is a row of an outbox until the platform has it.
+//! Messengers: bot accounts of Telegram, Discord and Slack, and bridges to others, through which people talk to agents. Each
+//! message is handled once; each answer is a row of an outbox until the platform has it.
 
 mod codes;
 mod connect;
 pub mod consumer;
+pub mod hook;
 pub mod model;
 pub mod nouns;
 pub mod queries;
@@ -19,5 +20,6 @@ fn platform(kind: Kind) -> Platform {
         Kind::Telegram => Platform::Telegram,
         Kind::Discord => Platform::Discord,
         Kind::Slack => Platform::Slack,
+        Kind::Webhook => Platform::Bridge,
     }
 }

@@ -1,6 +1,6 @@
 //! Channels on the kit: descriptors, field tables and the definition of each act.
 
-use entity::{Area, Entity, Field, Fields, InputKind, Meaning, Stored, text_of};
+use entity::{Area, Entity, Field, Fields, InputKind, Meaning, Stored, Type, text_of};
 use features::agents::model::Agent;
 use features::agents::queries as agents;
 use kernel::{AgentId, Can, ChannelId, Error, Timestamp};
@@ -79,6 +79,7 @@ pub static CHANNEL: Entity = Entity {
         Field::text("api_base", "API address"),
         Field::text("secrets", "tokens").hidden().internal(),
         Field::text("token_version", "token version").hidden().internal(),
+        Field::new("may_decide", "decisions allowed", Type::YesNo),
         Field::text("by", "by").hidden().internal(),
         Field::stamp("created_at", "created"),
         Field::stamp("updated_at", "changed"),
@@ -86,6 +87,7 @@ pub static CHANNEL: Entity = Entity {
     path: |_| "settings/channels".to_owned(),
     undo: Some(Can::Admin),
     react: Some(rules::react),
+    rests: Some(rules::rests),
     triggers: Some("Channels"),
     missing: "channel_not_found",
     ..Entity::stored::<Channel>("channel", "channel", "channels")
@@ -106,14 +108,15 @@ pub static CHANNELS: Noun = Noun {
             input: &[
                 Field::choice("kind", "messenger", Kind::WORDS, Kind::LABELS).required(),
                 Field::entered("agent", "agent", InputKind::Record("agent")).required(),
-                Field::entered("token", "bot token", InputKind::Secret)
-                    .required()
-                    .about("Telegram: the token, or BotFather’s whole message; Slack: xoxb-…"),
+                Field::entered("token", "bot token", InputKind::Secret).about(
+                    "Telegram: the token, or BotFather’s whole message; Slack: xoxb-…; none for a \
+                     webhook bridge",
+                ),
                 Field::entered("app_token", "app-level token", InputKind::Secret)
                     .about("Slack only: xapp-…, with the scope connections:write"),
                 Field::line("name", "name").max(60).about("the bot’s own name if empty"),
                 Field::entered("api_base", "API address", InputKind::Url)
-                    .about("only for a server of your own that speaks the platform’s API"),
+                    .about("a webhook bridge’s URL, or your own server with the platform’s API"),
             ],
             run: Run::Prepared(connect::check_new, connect::create),
             ..OP
@@ -130,6 +133,24 @@ pub static CHANNELS: Noun = Noun {
                     .about("Slack only"),
             ],
             run: Run::Prepared(connect::check_rotated, connect::rotate),
+            ..OP
+        },
+        Op {
+            name: "secret",
+            about: "Make a new signing secret for a webhook bridge; the old one stops working",
+            verb: "New signing secret",
+            answers: Answers::Secret(secret_schema),
+            run: Run::Prepared(connect::make_secret, connect::give_secret),
+            ..OP
+        },
+        Op {
+            name: "allow-decisions",
+            can: Can::Own,
+            about: "Let people decide approvals, questions and reviews by messages of this channel",
+            verb: "Decisions",
+            input: &[Field::flag("allowed", "decisions by message")
+                .about("a bridge vouches for who writes; allow it only if you trust it that far")],
+            run: Run::Write(allow_decisions),
             ..OP
         },
         Op {
@@ -161,7 +182,7 @@ pub static CHANNELS: Noun = Noun {
         },
     ],
     page: page("Channels", channel_row, "Its tokens are removed. Received messages are forgotten."),
-    ..Noun::of(&CHANNEL, "channels", "Your agents on Telegram, Discord and Slack")
+    ..Noun::of(&CHANNEL, "channels", "Your agents on Telegram, Discord, Slack and bridges")
 };
 
 impl Stored for Channel {
@@ -250,6 +271,15 @@ fn channel_row(record: &Fields) -> Row {
     Row { name: text_of(record, "name").to_owned(), about, state, marks, ..Row::default() }
 }
 
+fn secret_schema() -> Value {
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "properties": { "message": text, "address": text, "secret": text },
+        "required": ["message", "address", "secret"],
+    })
+}
+
 fn link_schema() -> Value {
     json!({
         "type": "object",
@@ -277,6 +307,14 @@ fn assign(cx: &OpCx<'_>, tx: &mut WriteTx<'_>) -> Result<Reply, Error> {
     let agent = agent_in(tx, cx.text("agent"))?;
     let now = tx.now();
     let new = Channel { agent: Some(agent.id), updated_at: now, ..channel.clone() };
+    rules::change(tx, &channel, &new)?;
+    Ok(Reply::record(&channel.id))
+}
+
+fn allow_decisions(cx: &OpCx<'_>, tx: &mut WriteTx<'_>) -> Result<Reply, Error> {
+    let channel: Channel = cx.record(tx)?;
+    let (may_decide, updated_at) = (cx.flag("allowed"), tx.now());
+    let new = Channel { may_decide, updated_at, ..channel.clone() };
     rules::change(tx, &channel, &new)?;
     Ok(Reply::record(&channel.id))
 }

@@ -11,7 +11,7 @@ use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{
     AWAITING, Access, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_SENDER, Channel, ChannelState,
-    Delivery, Message, OPEN_BY_CHANNEL, Person, RECENT, Room, Route,
+    Delivery, Kind, Message, OPEN_BY_CHANNEL, Person, RECENT, Room, Route,
 };
 
 /// Most earlier lines of a room that an agent reads.
@@ -21,6 +21,12 @@ const ROUND: usize = 2_000;
 
 pub fn all(read: &dyn Read) -> Result<Vec<Channel>, StoreError> {
     read.list(&Range::all())
+}
+
+/// The webhook channel with this random part of its address.
+pub fn by_address(read: &dyn Read, address: &str) -> Result<Option<Channel>, StoreError> {
+    let is_it = |one: &Channel| one.kind == Kind::Webhook && one.bot_id == address;
+    Ok(all(read)?.into_iter().find(is_it))
 }
 
 pub fn state(

@@ -17,7 +17,7 @@ use web::routes::{Doc, Guarded, Routes};
 
 use crate::names;
 use crate::records::{self, PageRequest, Reader};
-use crate::{Deleted, Noun, On, Op, OpCx, Reply, Run, schema};
+use crate::{Answers, Deleted, Noun, On, Op, OpCx, Reply, Run, schema};
 
 /// Routes of a noun, relative to `/api/v1`.
 #[must_use]
@@ -140,7 +140,7 @@ fn delete(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
 }
 
 fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Failure> {
-    let (once, rev) = (cx.once()?, cx.rev()?);
+    let (once, rev) = (once_of(op, cx)?, cx.rev()?);
     if let Some(reply) = answered(cx, &once)? {
         return answer(noun, cx, reply, StatusCode::OK);
     }
@@ -167,6 +167,14 @@ fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Fa
         run(op, &at, tx, prepared)
     })?;
     answer(noun, cx, reply, StatusCode::OK)
+}
+
+/// The key of a request for an operation. Responses with a secret are not kept.
+pub(crate) fn once_of(op: &Op, cx: &Cx) -> Result<Once, Failure> {
+    match op.answers {
+        Answers::Secret(_) => Ok(Once::without_key()),
+        _ => cx.once(),
+    }
 }
 
 /// Runs the first step of an operation, if it has one.

@@ -251,6 +251,8 @@ pub enum Answers {
     Record,
     /// JSON with this schema.
     Json(fn() -> Value),
+    /// JSON with this schema that shows a secret once: it is not stored, so that a repeated request runs again.
+    Secret(fn() -> Value),
     /// 204 without a body.
     Empty,
 }

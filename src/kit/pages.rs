@@ -497,7 +497,7 @@ fn operate(
     op: &'static Op,
     cx: &Cx,
 ) -> Result<Response, Failure> {
-    let once = cx.once()?;
+    let once = api::once_of(op, cx)?;
     // A form submitted twice has its effect once. The first submission may have deleted the record.
     if let Some((reply, title)) = cx.read(|read| once.answered::<(Reply, String)>(read))? {
         return Ok(go_home(noun, cx, &message(op, &reply, &title)));

@@ -16,6 +16,7 @@ mod compression;
 pub mod exports;
 pub mod first_boot;
 pub mod health;
+mod hooks;
 mod hosts;
 mod indexer;
 mod installed;

@@ -34,7 +34,7 @@ use web::trouble::{Act, Trouble};
 use web::{assets, flash, headers, idempotency, region_etag, slow};
 
 use super::{
-    access, backups, compression, data_dir_guard, doors, exports, first_boot, health, hosts,
+    access, backups, compression, data_dir_guard, doors, exports, first_boot, health, hooks, hosts,
     installed, local, module_off, onboarding, openapi, operate, people, retry, tasks, transfer,
     try_practice, workspaces,
 };
@@ -65,6 +65,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("", people::join::routes()),
         ("", gateways::pages::open_routes()),
         ("", hosts::routes()),
+        ("", hooks::routes()),
         ("", interfaces_account::notifications::pages::open_routes()),
         ("/w/{ws}", doors::routes()),
         ("/w/{ws}", installed::routes_inside()),

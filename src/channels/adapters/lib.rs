@@ -13,6 +13,7 @@ mod api;
 pub mod discord;
 pub mod slack;
 pub mod telegram;
+pub mod webhook;
 #[cfg(test)]
 mod tests;
 

@@ -16,13 +16,15 @@ pub enum Platform {
     Telegram,
     Discord,
     Slack,
+    /// A bridge, which gets the Markdown itself.
+    Bridge,
 }
 
 impl Platform {
     /// Maximum length of a rendered text: UTF-16 units on Telegram, characters elsewhere.
     pub fn limit(self) -> usize {
         match self {
-            Platform::Telegram => 4000,
+            Platform::Telegram | Platform::Bridge => 4000,
             Platform::Discord => 1900,
             Platform::Slack => 3500,
         }

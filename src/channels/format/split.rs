@@ -11,6 +11,7 @@ pub(crate) fn chunks(markdown: &str, platform: Platform) -> Vec<String> {
         Platform::Telegram => Form::Telegram,
         Platform::Discord => Form::Discord,
         Platform::Slack => Form::Slack,
+        Platform::Bridge => Form::Markdown,
     };
     let limit = platform.limit();
     let blocks = document::parse(markdown);

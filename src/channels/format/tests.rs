@@ -23,6 +23,7 @@ fn size(markdown: &str, platform: Platform) -> usize {
         Platform::Telegram => telegram(markdown).text.encode_utf16().count(),
         Platform::Discord => discord(markdown).chars().count(),
         Platform::Slack => slack(markdown).chars().count(),
+        Platform::Bridge => markdown.chars().count(),
     }
 }
 

@@ -16,6 +16,8 @@ kernel::words! {
         Telegram = "telegram", "Telegram";
         Discord = "discord", "Discord";
         Slack = "slack", "Slack";
+        /// A program that connects another messenger by signed webhooks.
+        Webhook = "webhook", "Webhook bridge";
     }
 }
 
@@ -28,7 +30,7 @@ pub struct Channel {
     /// Answers where no route matches. Deleting the agent turns the channel off.
     pub agent: Option<AgentId>,
     pub is_enabled: bool,
-    /// The platform's id of the bot. A new token must belong to the same bot.
+    /// The platform's id of the bot. A new token must belong to the same bot. Of a webhook, the random part of its address.
     pub bot_id: String,
     pub bot_name: String,
     /// User name without `@`.
@@ -37,7 +39,7 @@ pub struct Channel {
     pub link: String,
     /// Link that adds the bot to a server or workspace.
     pub invite: String,
-    /// Another server that speaks the platform's API; empty for the platform itself.
+    /// Another server that speaks the platform's API; empty for the platform itself. Of a webhook, the bridge.
     pub api_base: String,
     /// The sealed tokens, in the order of the kind's fields.
     pub secrets: Vec<SecretId>,
@@ -48,6 +50,8 @@ pub struct Channel {
     pub created_at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub updated_at: Timestamp,
+    /// Whether decisions are asked for and accepted here. A bridge could forge them.
+    pub may_decide: bool,
 }
 
 impl Record for Channel {
@@ -82,6 +86,7 @@ impl Record for Channel {
             by: Actor::System(Part::Setup),
             created_at: at,
             updated_at: at,
+            may_decide: true,
         }
     }
 }

@@ -37,6 +37,7 @@ const MAX_OPTIONS: usize = 6;
 /// Decisions are useful longer than answers.
 const LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 const OVER: &str = "This was decided already.";
+pub(super) const ELSEWHERE: &str = "Decisions aren’t possible here. Please decide in HQ.";
 const BY_REPLY: &str = "Reply to this message to answer in your own words.";
 
 /// A question before it has a card.
@@ -197,7 +198,7 @@ fn address(
     agent: Option<AgentId>,
 ) -> Result<Option<(ChannelId, Person)>, Error> {
     let mut all = queries::all(tx)?;
-    all.retain(|channel| channel.is_enabled);
+    all.retain(|channel| channel.is_enabled && channel.may_decide);
     all.sort_by_key(|channel| channel.agent != agent);
     for channel in all {
         let person = queries::people(tx, channel.id)?
@@ -354,6 +355,9 @@ pub(super) fn decide(
 ) -> Result<String, Error> {
     if card.outcome.is_some() {
         return Ok(OVER.to_owned());
+    }
+    if !tx.get::<Channel>(card.channel)?.is_some_and(|channel| channel.may_decide) {
+        return Ok(ELSEWHERE.to_owned());
     }
     if let Some(outcome) = outcome(tx, card.subject)? {
         close(tx, card, &outcome)?;

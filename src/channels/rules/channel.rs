@@ -1,7 +1,8 @@
 //! Writes of channels and routes that are not plain field changes.
 
+use entity::decode_row;
 use kernel::{Error, RowAct};
-use store::WriteTx;
+use store::{Read, StoreError, WriteTx};
 
 use crate::model::{Channel, ChannelRouteId, Route};
 use crate::nouns::{CHANNEL, ROUTE};
@@ -16,6 +17,20 @@ pub fn change(tx: &mut WriteTx<'_>, old: &Channel, new: &Channel) -> Result<(), 
     tx.put(new)?;
     tx.emit(CHANNEL.changed(old, new));
     Ok(())
+}
+
+/// Whether an undo is refused: only an owner allows decisions.
+pub fn rests(
+    _: &dyn Read,
+    now: Option<&[u8]>,
+    then: Option<&[u8]>,
+) -> Result<Option<String>, StoreError> {
+    let read = |row: Option<&[u8]>| row.and_then(decode_row::<Channel>);
+    let is_widened = match (read(now), read(then)) {
+        (Some(now), Some(then)) => then.may_decide && !now.may_decide,
+        _ => false,
+    };
+    Ok(is_widened.then(|| "Allow decisions in Settings → Channels.".to_owned()))
 }
 
 /// Creates a route, or changes the agent of the one for the same place.

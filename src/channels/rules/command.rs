@@ -21,6 +21,12 @@ pub struct Context {
 /// Not in rooms: their answers show what only the caller may see.
 const PRIVATE: [&str; 6] = ["approve", "answer", "task", "tasks", "jobs", "context"];
 
+/// Whether a text is a command that decides something.
+pub(super) fn is_decision(text: &str) -> bool {
+    let decides = |name| matches!(name, "approve" | "answer");
+    matches!(slash::parse(text), Parsed::Command { command, .. } if decides(command.name))
+}
+
 /// Executes the command that a message is. Returns its name and answer; `None` if the message is text for the agent.
 pub(super) fn run(
     tx: &mut WriteTx<'_>,

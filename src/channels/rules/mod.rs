@@ -14,7 +14,7 @@ use kernel::{Error, ProblemKind};
 
 pub use answer::react;
 pub use cards::{button, close_decided, offer, pressed};
-pub use channel::{change, create, save_route};
+pub use channel::{change, create, rests, save_route};
 pub use command::Context;
 pub use files::{Files, takes_files};
 pub use outbox::{

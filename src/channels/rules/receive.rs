@@ -364,6 +364,11 @@ fn to_agent(
         _ => None,
     };
     let spec = SessionSpec { agent: agent.id, key, owner, task: None };
+    let may_decide = tx.get::<Channel>(of.channel)?.is_some_and(|channel| channel.may_decide);
+    if cx.is_some() && !may_decide && command::is_decision(of.text) {
+        outbox::queue(tx, &of.place(), cards::ELSEWHERE, None)?;
+        return Ok(Decision::ignored("decisions not allowed"));
+    }
     let command = match cx {
         Some(cx) => command::run(tx, cx, (&agent, &spec, grant), of.text)?,
         None => None,

@@ -36,7 +36,7 @@ pub(super) async fn run(
 ) {
     let ws = &cx.ws;
     let (id, started) = (channel.id, ws.app.clock.now());
-    let inbox = Store { cx: cx.clone(), channel: id, adapter };
+    let inbox = Store { intake: Intake { cx: cx.clone(), channel: id }, adapter };
     write(ws, move |tx| rules::set_state(tx, id, State::Starting, "")).await;
     let mut pause = FIRST_PAUSE;
     loop {
@@ -70,10 +70,15 @@ fn state_after(fault: &Fault, started: Timestamp, now: Timestamp) -> (State, Str
     }
 }
 
-/// Stores what an adapter receives.
+/// Stores what was received.
+pub(crate) struct Intake {
+    pub cx: rules::Context,
+    pub channel: ChannelId,
+}
+
+/// Downloads and stores what an adapter receives.
 struct Store<'a> {
-    cx: rules::Context,
-    channel: ChannelId,
+    intake: Intake,
     adapter: &'a dyn adapters::Channel,
 }
 
@@ -87,18 +92,19 @@ impl Inbox for Store<'_> {
             }
             // All are submitted at once, so that they share commits; the writer keeps their order.
             let events = batch.events.into_iter().zip(files);
-            let events = events.map(|(event, files)| self.store(event, files));
-            try_join_all(events).await?;
+            let events = events.map(|(event, files)| self.intake.store(event, files));
+            try_join_all(events).await.map_err(fault)?;
             if let Some(cursor) = batch.cursor {
-                let id = self.channel;
-                self.submit(BY.0, move |tx| rules::cursor(tx, id, &cursor)).await.map_err(fault)?;
+                let id = self.intake.channel;
+                let cursor = move |tx: &mut WriteTx<'_>| rules::cursor(tx, id, &cursor);
+                self.intake.submit(BY.0, cursor).await.map_err(fault)?;
             }
             Ok(())
         })
     }
 
     fn online(&self) {
-        let (ws, id) = (self.cx.ws.clone(), self.channel);
+        let (ws, id) = (self.intake.cx.ws.clone(), self.intake.channel);
         let is_online = ws.read(|snap| {
             let state = queries::state(snap, id, Timestamp::UNIX_EPOCH)?;
             Ok::<_, StoreError>(state.state == State::Online)
@@ -121,7 +127,7 @@ impl Store<'_> {
     async fn files(&self, event: &Incoming, until: Instant) -> Files {
         let mut files = Files::default();
         let Incoming::Message(message) = event else { return files };
-        let (ws, id) = (&self.cx.ws, self.channel);
+        let (ws, id) = (&self.intake.cx.ws, self.intake.channel);
         let now = ws.app.clock.now();
         // ok: without an answer, nothing is downloaded.
         let is_taken = ws.read(|snap| rules::takes_files(snap, id, message, now)).unwrap_or(false);
@@ -143,7 +149,7 @@ impl Store<'_> {
         let slow = |_| "was not received in time".to_owned();
         let bytes = timeout_at(until, self.adapter.download(file, most)).await.map_err(slow)?;
         let bytes = bytes.map_err(|fault| format!("was not received: {}", fault.detail))?;
-        let (ws, name) = (self.cx.ws.clone(), web::file::clean_name(&file.name));
+        let (ws, name) = (self.intake.cx.ws.clone(), web::file::clean_name(&file.name));
         let put = tokio::task::spawn_blocking(move || Attachment::put(&ws.blobs, name, &bytes));
         match put.await {
             Ok(Ok(attachment)) => Ok(attachment),
@@ -153,8 +159,10 @@ impl Store<'_> {
             }
         }
     }
+}
 
-    async fn store(&self, event: Incoming, files: Files) -> Result<(), Fault> {
+impl Intake {
+    pub async fn store(&self, event: Incoming, files: Files) -> Result<(), Error> {
         let id = self.channel;
         match event {
             Incoming::Message(message) => self.message(message, files).await,
@@ -171,7 +179,6 @@ impl Store<'_> {
                 self.submit(BY.0, presence).await
             }
         }
-        .map_err(fault)
     }
 
     /// Stores a message as its sender. If the sender's access changes meanwhile, it is read again.

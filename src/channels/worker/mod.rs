@@ -15,13 +15,15 @@ use futures_util::FutureExt as _;
 use jiff::SignedDuration;
 use kernel::{Actor, Cause, ChannelId, Error, Part, Role};
 use net::guard::Opened;
-use store::{Lane, ReadExt as _, StoreError, WriteTx};
+use store::{Lane, Read, ReadExt as _, StoreError, WriteTx};
 use tokio_util::sync::CancellationToken;
 use vault::model::Secret;
 use web::session::Access;
 
 use crate::model::{Channel, Kind, State};
 use crate::{queries, rules};
+
+pub(crate) use listen::Intake;
 
 /// Actor and cause of the workers' own writes.
 const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
@@ -89,13 +91,22 @@ fn wiring(channel: &Channel) -> Wiring {
 /// The channels that should be connected.
 fn wanted(ws: &Ws) -> Result<Vec<Channel>, StoreError> {
     ws.read(|snap| {
-        if halt::of_workspace(snap)?.is_some() || !ws.is_active() {
+        if is_held(ws, snap)? {
             return Ok(Vec::new());
         }
         let mut all = queries::all(snap)?;
-        all.retain(|channel| channel.is_enabled && channel.agent.is_some());
+        all.retain(is_on);
         Ok(all)
     })
+}
+
+/// Whether the workspace is paused or closed, so that none of its channels works.
+pub(crate) fn is_held(ws: &Ws, read: &dyn Read) -> Result<bool, StoreError> {
+    Ok(halt::of_workspace(read)?.is_some() || !ws.is_active())
+}
+
+pub(crate) fn is_on(channel: &Channel) -> bool {
+    channel.is_enabled && channel.agent.is_some()
 }
 
 async fn report_outages(ws: &Ws, ids: Vec<ChannelId>) {
@@ -164,6 +175,15 @@ fn stopped(tx: &mut WriteTx<'_>, id: ChannelId) -> Result<(), Error> {
 
 /// Opens the adapter of a channel with its sealed tokens.
 pub(crate) fn open(ws: &Ws, channel: &Channel) -> Result<Arc<dyn adapters::Channel>, Fault> {
+    let tokens = tokens(ws, channel)?;
+    let not_text = "Its token isn’t text. Replace the token.";
+    let texts: Result<Vec<&str>, _> = tokens.iter().map(|token| token.expose_text()).collect();
+    let texts = texts.map_err(|_| Fault::new(FaultKind::NotReady, not_text))?;
+    connect(ws, channel.kind, &texts, &channel.api_base)
+}
+
+/// The decrypted tokens of a channel.
+pub(crate) fn tokens(ws: &Ws, channel: &Channel) -> Result<Vec<crypto::keyring::Secret>, Fault> {
     let not_ready = |detail: &str| Fault::new(FaultKind::NotReady, detail);
     let mut tokens = Vec::new();
     for id in &channel.secrets {
@@ -178,9 +198,7 @@ pub(crate) fn open(ws: &Ws, channel: &Channel) -> Result<Arc<dyn adapters::Chann
         let unreadable = |_| not_ready("Its token can’t be decrypted. Replace the token.");
         tokens.push(opened.map_err(unreadable)?);
     }
-    let texts: Result<Vec<&str>, _> = tokens.iter().map(|token| token.expose_text()).collect();
-    let tokens = texts.map_err(|_| not_ready("Its token isn’t text. Replace the token."))?;
-    connect(ws, channel.kind, &tokens, &channel.api_base)
+    Ok(tokens)
 }
 
 /// The host and port of an address, as a line of [`Opened`].
@@ -208,6 +226,10 @@ pub(crate) fn connect(
         Kind::Telegram => Arc::new(adapters::telegram::Telegram::open(token(0), api, http)?),
         Kind::Discord => Arc::new(adapters::discord::open(token(0), api, http)?),
         Kind::Slack => Arc::new(adapters::slack::open(token(0), token(1), api, http)?),
+        Kind::Webhook => {
+            let clock = Arc::clone(&ws.app.clock);
+            Arc::new(adapters::webhook::open(token(0), api, http, clock)?)
+        }
     })
 }
 

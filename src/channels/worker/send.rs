@@ -68,7 +68,7 @@ pub(super) async fn run(
 fn largest_file(kind: Kind) -> u64 {
     match kind {
         Kind::Telegram => 45_000_000,
-        Kind::Discord => 10_000_000,
+        Kind::Discord | Kind::Webhook => 10_000_000,
         Kind::Slack => 100_000_000,
     }
 }

@@ -21,7 +21,7 @@ pub(super) async fn run(
 ) {
     let pace = match channel.kind {
         Kind::Telegram => SignedDuration::from_secs(5),
-        Kind::Discord => SignedDuration::from_secs(8),
+        Kind::Discord | Kind::Webhook => SignedDuration::from_secs(8),
         // Slack shows none for bots.
         Kind::Slack => return,
     };
