@@ -14,7 +14,7 @@ use features::runs::model::{Run, media_type};
 use futures_util::{StreamExt as _, stream};
 use jiff::SignedDuration;
 use kernel::{ChannelId, Error, TypedId as _};
-use store::{Lane, ReadExt as _, StoreError};
+use store::{Lane, ReadExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 use web::format::query_value;
@@ -203,7 +203,7 @@ async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
 async fn file(ws: &Ws, one: &Delivery, path: &str, most: u64) -> Option<OutBody> {
     let agent = ws.read(|snap| {
         let run = one.run.map_or(Ok(None), |run| snap.get::<Run>(run))?;
-        Ok::<_, StoreError>(run.map_or(Ok(None), |run| snap.get::<Agent>(run.agent))?)
+        run.map_or(Ok(None), |run| snap.get::<Agent>(run.agent))
     });
     // ok: without a readable agent there is no file.
     let agent = agent.ok().flatten()?;
