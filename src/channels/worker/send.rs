@@ -14,7 +14,7 @@ use features::runs::model::{Run, media_type};
 use futures_util::{StreamExt as _, stream};
 use jiff::SignedDuration;
 use kernel::{ChannelId, Error, TypedId as _};
-use store::{Lane, ReadExt as _, StoreError};
+use store::{Lane, ReadExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 use web::format::query_value;
