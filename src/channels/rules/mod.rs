@@ -21,7 +21,7 @@ pub use outbox::{
     Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed,
     settle_needless, settle_sent, settle_unknown,
 };
-pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, unpair};
+pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, revoke};
 pub use receive::{answer_now, edited, message, moved, presence};
 pub use state::{connected, cursor, report, set_state};
 
