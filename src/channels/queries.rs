@@ -6,7 +6,7 @@ use features::agents::queries as agents;
 use features::runs::model::{Input, InputState, Run};
 use features::workspace::queries as workspace;
 use kernel::key::KeyBuf;
-use kernel::{AccountId, Actor, ChannelId, Part, RunState, Timestamp, Via};
+use kernel::{AccountId, Actor, AgentId, ChannelId, Part, RunState, Timestamp, Via};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{
@@ -100,6 +100,27 @@ pub fn recent(
     read.scan(RECENT, &Range::prefix(key).reverse().limit(most))
 }
 
+/// The messages of a chat since `from`, oldest first.
+pub fn since(
+    read: &dyn Read,
+    channel: ChannelId,
+    chat: &str,
+    from: Timestamp,
+) -> Result<Vec<Message>, StoreError> {
+    let key = |at: Timestamp| {
+        let mut key = KeyBuf::of(&channel);
+        key.text(chat).part(at);
+        key
+    };
+    read.scan(RECENT, &Range::between(key(from), key(Timestamp::MAX)))
+}
+
+/// The messages that wait for an answer, of one agent or of all.
+pub fn awaiting(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Message>, StoreError> {
+    let range = agent.map_or_else(Range::all, |agent| Range::prefix(KeyBuf::of(&agent)));
+    read.scan(AWAITING, &range)
+}
+
 /// What is not sent yet, by chat and in order.
 pub fn open(read: &dyn Read, channel: ChannelId) -> Result<Vec<Delivery>, StoreError> {
     read.scan(OPEN_BY_CHANNEL, &Range::prefix(KeyBuf::of(&channel)).limit(ROUND))
@@ -123,6 +144,18 @@ pub fn answered(read: &dyn Read, channel: ChannelId) -> Result<Vec<Place>, Store
         }
     }
     Ok(places)
+}
+
+/// The number of open deliveries in a chat, up to `most`.
+pub fn open_in(
+    read: &dyn Read,
+    channel: ChannelId,
+    chat: &str,
+    most: usize,
+) -> Result<usize, StoreError> {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat);
+    read.len(OPEN_BY_CHANNEL, &Range::prefix(key).limit(most))
 }
 
 /// Where a message comes from, for routing.

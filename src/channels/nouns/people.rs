@@ -80,6 +80,9 @@ impl Stored for Person {
     fn blank(_: &mut WriteTx<'_>) -> Self {
         store::Record::sample()
     }
+    fn removing(tx: &mut WriteTx<'_>, gone: &Self) -> Result<(), Error> {
+        rules::revoke(tx, gone)
+    }
 }
 
 fn approve(

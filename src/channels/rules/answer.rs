@@ -1,13 +1,15 @@
 //! Answers: when a run ends, its final text goes to the chats whose messages it read, in the same transaction.
 
-use features::runs::model::{Body, EventKind, Input, InputState, Run, SessionEvent};
+use features::runs::model::{Body, EventKind, Grant, Input, InputState, Run, Sender, SessionEvent};
 use features::runs::queries::{grants, sessions, words};
 use kernel::key::KeyBuf;
 use kernel::{Error, Event, Outcome, RunId, WaitFor};
 use store::{Range, ReactionError, ReadExt as _, WriteTx};
 
-use crate::model::{AWAITING, DeliveryState, Message, Payload};
+use crate::model::{Access, DeliveryState, Message, Payload};
+use crate::queries;
 
+use super::cards;
 use super::outbox::{self, Place};
 
 /// Events of a run searched for its final text, from the end.
@@ -26,32 +28,74 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     done.map_err(|error| ReactionError::new("channels", &error))
 }
 
-/// The messages that a run read and that wait for an answer: the last one of each place.
-fn read_by(tx: &WriteTx<'_>, run: &Run) -> Result<Vec<Message>, Error> {
-    let all: Vec<Message> = tx.scan(AWAITING, &Range::prefix(KeyBuf::of(&run.agent)).limit(500))?;
-    let mut read = Vec::new();
-    for message in all {
+/// The messages that a run read and that wait for an answer, and those that no run will read.
+fn read_by(tx: &WriteTx<'_>, run: &Run) -> Result<(Vec<Message>, Vec<Message>), Error> {
+    let (mut read, mut lost) = (Vec::new(), Vec::new());
+    for message in queries::awaiting(tx, Some(run.agent))? {
         let Some(input) = message.input else { continue };
-        let state = tx.get::<Input>(input)?.map(|input| input.state);
-        match state {
+        match tx.get::<Input>(input)?.map(|input| input.state) {
             Some(InputState::Consumed(by)) if by == run.id => read.push(message),
+            Some(InputState::Cancelled | InputState::Dropped(_)) | None => lost.push(message),
             _ => {}
         }
     }
-    Ok(read)
+    Ok((read, lost))
+}
+
+/// Whether the sender still has the access with which they wrote.
+fn is_still(tx: &WriteTx<'_>, message: &Message, grant: Option<Grant>) -> Result<bool, Error> {
+    if !message.is_direct {
+        return Ok(true);
+    }
+    let Some(person) = queries::person(tx, message.channel, &message.sender)? else {
+        return Ok(false);
+    };
+    Ok(match grant.map(|grant| grant.sender) {
+        Some(Sender::Person(account)) => queries::account_of(tx, &person)? == Some(account),
+        Some(Sender::Guest) | None => matches!(person.access, Access::Guest | Access::Member),
+    })
+}
+
+/// Clears messages that no run will read, and says so in direct chats.
+fn forget(tx: &mut WriteTx<'_>, lost: Vec<Message>) -> Result<(), Error> {
+    for message in lost {
+        if message.is_direct && is_still(tx, &message, None)? {
+            let place = Place::direct(message.channel, &message.chat);
+            outbox::queue(
+                tx,
+                &place,
+                "I couldn’t read your last message. Please send it again.",
+                None,
+            )?;
+        }
+        tx.put(&Message { is_awaiting: false, ..message })?;
+    }
+    Ok(())
 }
 
 fn ended(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
     let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
-    let read = read_by(tx, &run)?;
+    let (read, lost) = read_by(tx, &run)?;
+    forget(tx, lost)?;
+    let grant = grants::of_run(tx, id)?;
+    let mut heard = Vec::new();
+    for message in &read {
+        if is_still(tx, message, grant)? {
+            heard.push(message.clone());
+        }
+    }
+    let mut places = places(&heard);
     if read.is_empty() {
-        return Ok(());
+        // What a run of the chat had announced, such as the result of a sub-agent.
+        let Some(account) = grant.and_then(Grant::direct) else { return Ok(()) };
+        let address = cards::address(tx, account, Some(run.agent))?;
+        places.extend(address.map(|(channel, person)| Place::direct(channel, &person.chat)));
     }
     let text = final_text(tx, &run)?;
     let bad_end = run.outcome.as_ref().and_then(words::reason);
-    let is_private = grants::of_run(tx, id)?.is_none_or(|grant| grant.direct().is_some());
+    let is_private = grant.is_none_or(|grant| grant.direct().is_some());
     let is_stopped = matches!(run.outcome, Some(Outcome::Stopped { .. }));
-    for place in places(&read) {
+    for place in places {
         let said = match (&bad_end, place.is_direct) {
             // Rooms never see what went wrong.
             (Some(why), true) => Some(format!("I couldn’t finish this. {why}")),
@@ -84,8 +128,15 @@ fn ended(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
 fn asks(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
     let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
     let Some(park) = features::runs::queries::park::question_of(tx, &run)? else { return Ok(()) };
-    let read = read_by(tx, &run)?;
-    for place in places(&read).into_iter().filter(|place| place.is_direct) {
+    let grant = grants::of_run(tx, id)?;
+    let mut read = read_by(tx, &run)?.0;
+    let mut may = Vec::new();
+    for message in read.drain(..) {
+        if is_still(tx, &message, grant)? {
+            may.push(message);
+        }
+    }
+    for place in places(&may).into_iter().filter(|place| place.is_direct) {
         let mut text = park.question.clone();
         for option in &park.options {
             text.push_str("\n- ");

@@ -31,7 +31,7 @@ use super::outbox::{self, Place};
 use super::pairing;
 
 /// Most characters of the exact content on a card.
-const MAX_SHOWN: usize = 2_500;
+const MAX_SHOWN: usize = 1_200;
 /// Most suggested answers on a card.
 const MAX_OPTIONS: usize = 6;
 /// Decisions are useful longer than answers.
@@ -75,7 +75,8 @@ pub fn offer(
                 && let Some(park) = park::question_of(tx, &run)?
                 && talk::may_speak(tx, &run, row.member)?
             {
-                let mut text = format!("**{}**\n\n{}", notification.title, park.question);
+                let question = ellipsis(&park.question, MAX_SHOWN);
+                let mut text = format!("**{}**\n\n{question}", notification.title);
                 text.push_str(&format!("\n\n{BY_REPLY}"));
                 let choices = park.options.iter().take(MAX_OPTIONS).cloned().collect();
                 let subject = Subject::Question(run.id, park.step);
@@ -110,7 +111,7 @@ fn approval_offer(approval: &Approval, run: &Run) -> Offer {
         run.name(),
         approval.tool,
         approval.risk.label().to_lowercase(),
-        approval.why
+        ellipsis(&approval.why, 300)
     );
     let mut choices = vec!["Allow once".to_owned(), "Deny".to_owned()];
     if !approval.offers.is_empty() {
@@ -192,7 +193,7 @@ fn send(tx: &mut WriteTx<'_>, account: AccountId, offer: Offer) -> Result<(), Er
 }
 
 /// The direct chat of a member: with the asking agent's bot if there is one.
-fn address(
+pub(super) fn address(
     tx: &WriteTx<'_>,
     account: AccountId,
     agent: Option<AgentId>,
@@ -381,7 +382,7 @@ pub(super) fn decide(
             close(tx, card, &outcome)?;
             Ok(what)
         }
-        Ok(None) => Ok("This needs a button.".to_owned()),
+        Ok(None) => Ok("Press one of the buttons to decide this.".to_owned()),
         Err(error) => Ok(kernel::text::capitalized(&error.to_string())),
     }
 }
@@ -399,12 +400,6 @@ fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Optio
             let decision = Decision { answer, offer: 0, note: String::new() };
             deciding::decide(tx, id, decision, account).map_err(Error::of)?;
             Some(answer.label().to_owned())
-        }
-        (Subject::Approval(id), Chosen::Words(words)) => {
-            let note = (*words).to_owned();
-            let decision = Decision { answer: ApprovalAnswer::Denied, offer: 0, note };
-            deciding::decide(tx, id, decision, account).map_err(Error::of)?;
-            Some(ApprovalAnswer::Denied.label().to_owned())
         }
         (Subject::Question(run, _), chosen) => {
             let text = match chosen {
@@ -436,6 +431,7 @@ fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Optio
             pairing::deny(tx, person)?;
             Some("Denied".to_owned())
         }
-        (Subject::Pairing(_), Chosen::Words(_)) => None,
+        // Words could mean either.
+        (Subject::Pairing(_) | Subject::Approval(_), Chosen::Words(_)) => None,
     })
 }

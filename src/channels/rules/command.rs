@@ -19,7 +19,8 @@ pub struct Context {
 }
 
 /// Not in rooms: their answers show what only the caller may see.
-const PRIVATE: [&str; 6] = ["approve", "answer", "task", "tasks", "jobs", "context"];
+const PRIVATE: [&str; 9] =
+    ["approve", "answer", "task", "tasks", "jobs", "context", "status", "usage", "budget"];
 
 /// Whether a text is a command that decides something.
 pub(super) fn is_decision(text: &str) -> bool {
@@ -63,6 +64,10 @@ pub(super) fn run(
     });
     if grant.is_room && PRIVATE.contains(&command.name) {
         let text = format!("Send /{} to me in a direct chat.", command.name);
+        return Ok(Some((command.name.to_owned(), text)));
+    }
+    if grant.sender == Sender::Guest && command.name != "help" {
+        let text = "Only members can use this command.".to_owned();
         return Ok(Some((command.name.to_owned(), text)));
     }
     let talk = match spec.owner {

@@ -78,6 +78,9 @@ pub fn takes_files(
         return Ok(false);
     }
     let person = queries::person(read, channel, &sender.id)?;
+    if person.as_ref().is_some_and(|person| person.access == Access::Denied) {
+        return Ok(false);
+    }
     let is_member = match &person {
         Some(person) => queries::account_of(read, person)?.is_some(),
         None => false,
@@ -94,7 +97,7 @@ pub fn takes_files(
         return Ok(is_accepted);
     }
     let day_ago = now - SignedDuration::from_hours(24);
-    let mut today = queries::recent(read, channel, chat, 500)?;
-    today.retain(|one| day_ago < one.received_at && one.sender == sender.id && one.input.is_some());
+    let mut today = queries::since(read, channel, chat, day_ago)?;
+    today.retain(|one| one.sender == sender.id && one.input.is_some());
     Ok(today.len() < GUEST_RUNS)
 }

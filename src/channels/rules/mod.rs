@@ -2,6 +2,7 @@
 
 mod answer;
 mod cards;
+mod changes;
 mod channel;
 mod command;
 mod files;
@@ -14,6 +15,7 @@ use kernel::{Error, ProblemKind};
 
 pub use answer::react;
 pub use cards::{button, close_decided, offer, pressed};
+pub use changes::{edited, moved, presence};
 pub use channel::{change, create, rests, save_route};
 pub use command::Context;
 pub use files::{Files, takes_files};
@@ -21,8 +23,8 @@ pub use outbox::{
     Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed,
     settle_needless, settle_sent, settle_unknown,
 };
-pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, unpair};
-pub use receive::{answer_now, edited, message, moved, presence};
+pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, revoke};
+pub use receive::{answer_now, message};
 pub use state::{connected, cursor, report, set_state};
 
 /// The sender's account changed since the actor of the write was determined.

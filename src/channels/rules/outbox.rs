@@ -16,6 +16,8 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 /// Most parts of one message; the rest is in HQ.
 const MAX_PARTS: usize = 20;
+/// Most notes that wait in one chat; further ones are left out.
+const MAX_OPEN: usize = 100;
 /// Most files that follow one message.
 const MAX_FILES: usize = 5;
 
@@ -44,6 +46,10 @@ pub fn queue(
     run: Option<RunId>,
 ) -> Result<(), Error> {
     let Some(channel) = tx.get::<Channel>(to.channel)? else { return Ok(()) };
+    // A flood of commands must not fill the outbox: answers of runs are never left out.
+    if run.is_none() && MAX_OPEN <= queries::open_in(tx, to.channel, &to.chat, MAX_OPEN)? {
+        return Ok(());
+    }
     let mut texts = channel_format::chunks(markdown, crate::platform(channel.kind));
     if MAX_PARTS < texts.len() {
         texts.truncate(MAX_PARTS);

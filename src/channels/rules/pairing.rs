@@ -1,5 +1,6 @@
 //! Who may write to a channel: requests with a code, links of members, approval and removal.
 
+use features::runs::rules::{RunError, talk};
 use features::workspace::queries as workspace;
 use jiff::SignedDuration;
 use kernel::notice::Notice;
@@ -7,7 +8,9 @@ use kernel::{About, AccountId, ChannelId, Error, Event, NoticeKind, ProblemKind,
 use store::{ReadExt as _, WriteTx};
 
 use crate::codes;
-use crate::model::{Access, Channel, ChannelPersonId, PairLink, Person};
+use crate::model::{
+    Access, Card, Channel, ChannelPersonId, Delivery, DeliveryState, Message, PairLink, Person,
+};
 use crate::queries;
 
 use super::outbox::{self, Place};
@@ -104,14 +107,22 @@ fn described(tx: &WriteTx<'_>, from: &Stranger<'_>, old: Option<Person>) -> Pers
 /// Pairs a stranger with the member whose link they opened. Returns `false` for a wrong or used link.
 pub fn pair_by_link(tx: &mut WriteTx<'_>, from: &Stranger<'_>, code: &str) -> Result<bool, Error> {
     let old = queries::person(tx, from.channel, &from.sender.id)?;
-    let person = described(tx, from, old);
-    if person.access == Access::Denied || MAX_GUESSES <= person.guesses {
+    let lately = |one: &Person| tx.now() < one.updated_at + CODE_LASTS;
+    if old.as_ref().is_some_and(|one| {
+        one.access == Access::Denied || (lately(one) && MAX_GUESSES <= one.guesses)
+    }) {
         return Ok(false);
     }
+    let is_known = old.is_some();
+    let person = described(tx, from, old);
     let link = tx.get::<PairLink>(codes::link_id(code))?;
     let link = link.filter(|link| link.channel == from.channel && tx.now() < link.expires_at);
     let Some(link) = link else {
-        tx.put(&Person { guesses: person.guesses + 1, ..person })?;
+        if is_known {
+            tx.put(&Person { guesses: person.guesses + 1, ..person })?;
+        }
+        let text = "This link is no longer valid. Make a new one in HQ, in Settings → Channels.";
+        outbox::queue(tx, &Place::direct(from.channel, from.chat), text, None)?;
         return Ok(false);
     };
     tx.delete::<PairLink>(link.id)?;
@@ -181,6 +192,9 @@ pub fn approve(
         }
         None => "You can write to me now, as a guest.".to_owned(),
     };
+    if person.account.is_some() && person.account != account {
+        revoke(tx, &person)?;
+    }
     let person = Person { updated_at: tx.now(), ..person };
     let approved = match account {
         Some(account) => member_of(person, account),
@@ -195,9 +209,35 @@ pub fn approve(
     Ok(approved)
 }
 
+/// Ends what a person who loses access has under way: unread messages, answers to come, open cards.
+pub fn revoke(tx: &mut WriteTx<'_>, person: &Person) -> Result<(), Error> {
+    for message in queries::awaiting(tx, None)? {
+        let is_theirs = message.channel == person.channel && message.sender == person.sender;
+        if let Some(input) = message.input.filter(|_| is_theirs) {
+            match talk::revoke(tx, input) {
+                Ok(()) | Err(RunError::Consumed | RunError::NotFound(_)) => {}
+                Err(error) => return Err(Error::of(error)),
+            }
+            tx.put(&Message { is_awaiting: false, ..message })?;
+        }
+    }
+    for delivery in queries::open(tx, person.channel)? {
+        if delivery.chat == person.chat && delivery.state == DeliveryState::Queued {
+            tx.put(&Delivery { state: DeliveryState::Suppressed, ..delivery })?;
+        }
+    }
+    for card in super::cards::open(tx)? {
+        if card.channel == person.channel && card.chat == person.chat {
+            tx.put(&Card { outcome: Some("No longer needed".to_owned()), ..card })?;
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a request, or blocks a person. They get no answer any more.
 pub fn deny(tx: &mut WriteTx<'_>, id: ChannelPersonId) -> Result<Person, Error> {
     let person = tx.get::<Person>(id)?.ok_or_else(gone)?;
+    revoke(tx, &person)?;
     let denied = Person {
         access: Access::Denied,
         account: None,
@@ -208,13 +248,6 @@ pub fn deny(tx: &mut WriteTx<'_>, id: ChannelPersonId) -> Result<Person, Error> 
     };
     tx.put(&denied)?;
     Ok(denied)
-}
-
-/// Forgets a person. If they write again, they are a stranger.
-pub fn unpair(tx: &mut WriteTx<'_>, id: ChannelPersonId) -> Result<(), Error> {
-    tx.get::<Person>(id)?.ok_or_else(gone)?;
-    tx.delete::<Person>(id)?;
-    Ok(())
 }
 
 fn gone() -> Error {

@@ -9,7 +9,7 @@ use features::runs::rules::{NewInput, RunError, SessionSpec, talk};
 use features::usage::queries::budgets;
 use features::workspace::queries as workspace;
 use jiff::SignedDuration;
-use kernel::{AccountId, AgentId, ChannelId, Error, InputId, Payer, Period, ProblemKind};
+use kernel::{AccountId, AgentId, Can, ChannelId, Error, InputId, Payer, Period, ProblemKind};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
 
 use crate::model::{
@@ -19,7 +19,7 @@ use crate::queries::{self, MAX_EARLIER, Origin};
 
 use super::cards::{self, Chosen};
 use super::command::{self, Context};
-use super::files::{self, Files};
+use super::files::Files;
 use super::outbox::{self, Place};
 use super::pairing::{self, Stranger};
 use super::sender_changed;
@@ -32,7 +32,7 @@ const GUEST_MICROS: i64 = 1_000_000;
 /// How often a chat hears that its agent is paused.
 const PAUSE_TOLD: SignedDuration = SignedDuration::from_hours(1);
 /// Most characters stored of a message.
-const MAX_TEXT: usize = 20_000;
+pub(super) const MAX_TEXT: usize = 20_000;
 
 const NOTED_PAUSE: &str = "agent paused; told";
 const NO_MENTION: &str = "no mention";
@@ -125,8 +125,9 @@ fn direct(
 ) -> Result<Decision, Error> {
     let (sender, chat) = (&message.sender, message.place.chat.as_str());
     let stranger = Stranger { channel, sender, chat, code };
-    let start = message.text.trim().strip_prefix("/start").map(str::trim);
-    if let Some(link) = start.filter(|link| !link.is_empty()) {
+    let mut words = message.text.split_whitespace();
+    let is_start = words.next() == Some("/start");
+    if let Some(link) = words.next().filter(|_| is_start) {
         // A member who opens a link becomes the member of the link.
         return Ok(Decision::ignored(match pairing::pair_by_link(tx, &stranger, link)? {
             true => "connected by link",
@@ -148,13 +149,14 @@ fn direct(
     if let Some(person) = person.filter(|person| person.chat != chat) {
         tx.put(&Person { chat: chat.to_owned(), ..person })?;
     }
-    if start.is_some() {
+    if is_start {
         let place = Place::direct(channel, chat);
         outbox::queue(tx, &place, "Hello! What can I do for you?", None)?;
         return Ok(Decision::ignored("greeted"));
     }
-    if let Sender::Person(_) = who
+    if let Sender::Person(account) = who
         && let Some(card) = cards::replied(tx, channel, message)?
+        && card.account == account
     {
         let note = cards::decide(tx, cx, card, &Chosen::Words(message.text.trim()))?;
         outbox::queue(tx, &Place::direct(channel, chat), &note, None)?;
@@ -178,10 +180,10 @@ fn over_limit(
     }
     let day_ago = tx.now() - SignedDuration::from_hours(24);
     let chat = message.place.chat.as_str();
-    let mut passed = queries::recent(tx, channel, chat, 500)?;
-    passed.retain(|one| day_ago < one.received_at && one.sender == message.sender.id);
+    let mut passed = queries::since(tx, channel, chat, day_ago)?;
+    passed.retain(|one| one.sender == message.sender.id);
     let told = passed.iter().any(|one| one.verdict == "daily limit");
-    passed.retain(|one| one.input.is_some());
+    passed.retain(|one| one.input.is_some() || one.verdict.starts_with("command"));
     if passed.len() < GUEST_RUNS && cost(tx, &passed)? < GUEST_MICROS {
         return Ok(None);
     }
@@ -230,6 +232,10 @@ fn in_room(
 ) -> Result<Decision, Error> {
     let chat = message.place.chat.as_str();
     let room = known_room(tx, channel, chat, &message.title)?;
+    let person = queries::person(tx, channel, &message.sender.id)?;
+    if person.is_some_and(|person| person.access == Access::Denied) {
+        return Ok(Decision::ignored("denied"));
+    }
     if !room.is_allowed {
         return Ok(Decision::ignored("room not allowed"));
     }
@@ -242,8 +248,8 @@ fn in_room(
         None => Sender::Guest,
     };
     let day_ago = tx.now() - SignedDuration::from_hours(24);
-    let mut today = queries::recent(tx, channel, chat, 500)?;
-    today.retain(|one| day_ago < one.received_at && one.input.is_some());
+    let mut today = queries::since(tx, channel, chat, day_ago)?;
+    today.retain(|one| one.input.is_some() || one.verdict.starts_with("command"));
     let has_budget = cost(tx, &today)? < room.budget_micros;
     let by_guest = |one: &&Message| one.sender == message.sender.id;
     let is_guest_over =
@@ -254,7 +260,7 @@ fn in_room(
     pass_on(tx, cx, (channel, message, files), Grant { sender, is_room: true })
 }
 
-fn known_room(
+pub(super) fn known_room(
     tx: &mut WriteTx<'_>,
     channel: ChannelId,
     chat: &str,
@@ -307,6 +313,11 @@ fn pass_on(
     if message.sent_at + LATE < tx.now() {
         let verdict = "arrived late".to_owned();
         let state = MessageState::Held;
+        if message.is_direct {
+            let text =
+                "I was offline when you wrote this. Write again if you still need an answer.";
+            outbox::queue(tx, &place(channel, message), text, None)?;
+        }
         return Ok(Decision { state, verdict, keeps_text: true, to: None });
     }
     let arrived = Arrived {
@@ -356,8 +367,14 @@ fn to_agent(
     let room = (!of.is_direct).then_some(of.chat);
     let origin = Origin { channel: of.channel, room, thread: of.thread, sender: of.sender };
     let Some((agent, rule)) = queries::route(tx, origin)? else {
-        return Ok(Decision { keeps_text: true, ..Decision::ignored("no agent") });
+        return refused(tx, of, "no agent", "Nobody is assigned to answer here at the moment.");
     };
+    if let (Some(cx), Sender::Person(account)) = (cx, grant.sender) {
+        let role = workspace::member(tx, account)?.map(|member| member.role);
+        if !role.is_some_and(|role| (cx.rights)(role).may(Can::Chat)) {
+            return refused(tx, of, "role", "Your role in HQ doesn’t let you talk to agents.");
+        }
+    }
     let key = session_key(tx, &agent, of, grant)?;
     let owner = match grant {
         Grant { sender: Sender::Person(account), is_room: false } => Some(account),
@@ -385,7 +402,8 @@ fn to_agent(
         Err(RunError::Store(error)) => return Err(error.into()),
         Err(refused) => {
             let verdict = Error::of(refused).to_string();
-            return Ok(Decision { keeps_text: true, ..Decision::ignored(verdict) });
+            let text = format!("I couldn’t take this message: {verdict}.");
+            return self::refused(tx, of, &verdict, &text);
         }
     };
     let mut verdict = format!("{rule}: {}", agent.name);
@@ -398,6 +416,19 @@ fn to_agent(
         keeps_text: true,
         to: Some((agent.id, sent.message)),
     })
+}
+
+/// Ignores a message, and says why in a direct chat.
+fn refused(
+    tx: &mut WriteTx<'_>,
+    of: &Arrived<'_>,
+    verdict: &str,
+    text: &str,
+) -> Result<Decision, Error> {
+    if of.is_direct {
+        outbox::queue(tx, &of.place(), text, None)?;
+    }
+    Ok(Decision { keeps_text: true, ..Decision::ignored(verdict) })
 }
 
 fn is_paused(tx: &WriteTx<'_>, agent: &Agent) -> Result<bool, Error> {
@@ -510,59 +541,4 @@ pub fn answer_now(tx: &mut WriteTx<'_>, id: ChannelMessageId) -> Result<Message,
     };
     tx.put(&answered)?;
     Ok(answered)
-}
-
-/// Replaces the text of a message that no run has read yet.
-pub fn edited(
-    tx: &mut WriteTx<'_>,
-    channel: ChannelId,
-    message: &adapters::Message,
-) -> Result<(), Error> {
-    let known = queries::is_known(tx, channel, &message.place.chat, &message.id)?;
-    let Some(one) = known.filter(|one| !one.text.is_empty()) else { return Ok(()) };
-    let text: String = files::edited(&one.text, message).chars().take(MAX_TEXT).collect();
-    if one.text == text {
-        return Ok(());
-    }
-    if let Some(input) = one.input {
-        let unread =
-            |input: &Input| matches!(input.state, InputState::Accepted | InputState::Assigned(_));
-        let Some(input) = tx.get::<Input>(input)?.filter(unread) else { return Ok(()) };
-        let replaced = input.text.replacen(&one.text, &text, 1);
-        features::runs::rules::reword(tx, input.id, &replaced).map_err(Error::of)?;
-    }
-    tx.put(&Message { text, ..one })?;
-    Ok(())
-}
-
-/// A chat has a new id.
-pub fn moved(tx: &mut WriteTx<'_>, channel: ChannelId, from: &str, to: &str) -> Result<(), Error> {
-    if let Some(room) = queries::room(tx, channel, from)?
-        && queries::room(tx, channel, to)?.is_none()
-    {
-        tx.put(&Room { chat: to.to_owned(), ..room })?;
-    }
-    for open in queries::open(tx, channel)? {
-        if open.chat == from {
-            tx.put(&crate::model::Delivery { chat: to.to_owned(), ..open })?;
-        }
-    }
-    Ok(())
-}
-
-/// The bot was added to a room or removed from it.
-pub fn presence(
-    tx: &mut WriteTx<'_>,
-    channel: ChannelId,
-    chat: &str,
-    is_present: bool,
-) -> Result<(), Error> {
-    match queries::room(tx, channel, chat)? {
-        Some(room) if room.is_present != is_present => {
-            tx.put(&Room { is_present, ..room })?;
-        }
-        None if is_present => drop(known_room(tx, channel, chat, "")?),
-        _ => {}
-    }
-    Ok(())
 }

@@ -46,6 +46,8 @@ struct Wiring {
 struct Running {
     wiring: Wiring,
     stop: CancellationToken,
+    /// Cancelled when the task has ended.
+    ended: CancellationToken,
 }
 
 async fn supervise(cx: rules::Context) {
@@ -59,6 +61,9 @@ async fn supervise(cx: rules::Context) {
             Ok(wanted) => {
                 running.retain(|id, one| {
                     let stays = wanted.iter().any(|new| new.id == *id && wiring(new) == one.wiring);
+                    if one.ended.is_cancelled() {
+                        return false;
+                    }
                     if !stays {
                         one.stop.cancel();
                     }
@@ -67,8 +72,9 @@ async fn supervise(cx: rules::Context) {
                 for channel in wanted {
                     running.entry(channel.id).or_insert_with(|| {
                         let (wiring, stop) = (wiring(&channel), stopping.child_token());
-                        start(&cx, channel, stop.clone());
-                        Running { wiring, stop }
+                        let ended = CancellationToken::new();
+                        start(&cx, channel, (stop.clone(), ended.clone()));
+                        Running { wiring, stop, ended }
                     });
                 }
                 report_outages(&ws, running.keys().copied().collect()).await;
@@ -128,10 +134,15 @@ async fn report_outages(ws: &Ws, ids: Vec<ChannelId>) {
 }
 
 /// Connects a channel, then receives and sends until it is stopped.
-fn start(cx: &rules::Context, channel: Channel, stop: CancellationToken) {
+fn start(
+    cx: &rules::Context,
+    channel: Channel,
+    (stop, ended): (CancellationToken, CancellationToken),
+) {
     let cx = cx.clone();
     let ws = cx.ws.clone();
     let task = async move {
+        let _ends = ended.drop_guard();
         let own = cx.ws.clone();
         let id = channel.id;
         let adapter = match open(&own, &channel) {
@@ -152,7 +163,7 @@ fn start(cx: &rules::Context, channel: Channel, stop: CancellationToken) {
         let both = std::panic::AssertUnwindSafe(both).catch_unwind();
         tokio::select! {
             ended = both => if ended.is_err() {
-                tracing::error!("the worker of the channel {id} failed; it starts again with the next change");
+                tracing::error!("the worker of the channel {id} failed; it starts again soon");
             },
             () = stop.cancelled() => {}
         }
@@ -167,7 +178,10 @@ fn start(cx: &rules::Context, channel: Channel, stop: CancellationToken) {
 fn stopped(tx: &mut WriteTx<'_>, id: ChannelId) -> Result<(), Error> {
     let Some(channel) = tx.get::<Channel>(id)? else { return Ok(()) };
     let state = queries::state(tx, id, tx.now())?.state;
-    if !channel.is_enabled || (state == State::Online && halt::of_workspace(tx)?.is_some()) {
+    if !channel.is_enabled
+        || channel.agent.is_none()
+        || (state == State::Online && halt::of_workspace(tx)?.is_some())
+    {
         rules::set_state(tx, id, State::Off, "")?;
     }
     Ok(())

@@ -28,6 +28,8 @@ use super::{BY, write};
 const AT_ONCE: usize = 8;
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_mins(10);
 const PERMANENT_AFTER: u32 = 12;
+/// Pause after a refused write.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// Sends until stopped.
 pub(super) async fn run(
@@ -39,19 +41,38 @@ pub(super) async fn run(
     let id = channel.id;
     let most = largest_file(channel.kind);
     let sender = Sender { ws, id, adapter, most };
-    sender.recover().await;
     let mut feed = ws.store.watch();
     while !stop.is_cancelled() {
         feed.borrow_and_update();
         let now = ws.app.clock.now();
-        let Ok(open) = ws.read(|snap| queries::open(snap, id)) else { return };
+        let open = match ws.read(|snap| queries::open(snap, id)) {
+            Ok(open) => open,
+            Err(StoreError::Closed) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the outbox of the channel {id} has to wait");
+                tokio::time::sleep(REFUSED).await;
+                continue;
+            }
+        };
+        // No send is under way here: these were cut off by a crash, a restart or a refused write.
+        let cut: Vec<Delivery> =
+            open.iter().filter(|one| one.state == DeliveryState::Sending).cloned().collect();
+        if !cut.is_empty() {
+            if !sender.recover(cut).await {
+                tokio::time::sleep(REFUSED).await;
+            }
+            continue;
+        }
         let due: Vec<DeliveryId> = heads(&open)
             .filter(|one| one.state == DeliveryState::Queued && one.due_at <= now)
             .map(|one| one.id)
             .collect();
         if !due.is_empty() {
             let sent = stream::iter(due).map(|one| sender.deliver(one));
-            sent.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+            let sent = sent.buffer_unordered(AT_ONCE).collect::<Vec<bool>>().await;
+            if sent.contains(&false) {
+                tokio::time::sleep(REFUSED).await;
+            }
             continue;
         }
         let heads: Vec<Delivery> = heads(&open).cloned().collect();
@@ -89,18 +110,20 @@ struct Sender<'a> {
 
 impl Sender<'_> {
     /// What was being sent when the program ended: the platform is asked, or the outcome is unknown.
-    async fn recover(&self) {
-        let Ok(open) = self.ws.read(|snap| queries::open(snap, self.id)) else { return };
-        for one in open.into_iter().filter(|one| one.state == DeliveryState::Sending) {
+    /// Returns `false` if an outcome could not be stored.
+    async fn recover(&self, cut: Vec<Delivery>) -> bool {
+        let mut is_stored = true;
+        for one in cut {
             let found = match outgoing(self.ws, &one, self.most).await {
                 Some(out) => self.adapter.find(&out).await.unwrap_or(Found::Unknown),
                 None => Found::Unknown,
             };
-            self.settle_found(one.id, found).await;
+            is_stored &= self.settle_found(one.id, found).await;
         }
+        is_stored
     }
 
-    async fn settle_found(&self, id: DeliveryId, found: Found) {
+    async fn settle_found(&self, id: DeliveryId, found: Found) -> bool {
         match found {
             Found::Sent(receipt) => {
                 write(self.ws, move |tx| rules::settle_sent(tx, id, &receipt.message)).await
@@ -110,21 +133,29 @@ impl Sender<'_> {
                 write(self.ws, move |tx| rules::postpone(tx, id, again)).await
             }
             Found::Unknown => write(self.ws, move |tx| rules::settle_unknown(tx, id)).await,
-        };
+        }
     }
 
-    async fn deliver(&self, id: DeliveryId) {
+    /// Returns `false` if the store refuses writes.
+    async fn deliver(&self, id: DeliveryId) -> bool {
         let claim = self.ws.store.write_in(Lane::First, BY.0, BY.1, move |tx| rules::claim(tx, id));
         let claimed: Result<Option<Delivery>, Error> = claim.await;
-        let Ok(Some(one)) = claimed else { return };
+        let one = match claimed {
+            Ok(Some(one)) => one,
+            Ok(None) => return true,
+            Err(error) => {
+                tracing::warn!(%error, "a delivery of the channel {} has to wait", self.id);
+                return false;
+            }
+        };
         let Some(out) = outgoing(self.ws, &one, self.most).await else {
-            write(self.ws, move |tx| rules::settle_needless(tx, id)).await;
-            return;
+            return write(self.ws, move |tx| rules::settle_needless(tx, id)).await;
         };
         match self.adapter.send(&out).await {
             Ok(receipt) => self.sent(id, receipt).await,
             Err(fault) => self.failed(&one, &out, fault).await,
         }
+        true
     }
 
     /// The outcome must be stored: without it, the message would go twice.

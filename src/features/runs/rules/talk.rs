@@ -91,7 +91,21 @@ pub fn looked_at(tx: &mut WriteTx<'_>, id: SessionId) -> Result<(), RunError> {
 /// `Consumed` if the message was read, `NotFound` if it is not the person's.
 pub fn take_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(), RunError> {
     let input = tx.get::<Input>(id)?.filter(|input| input.by.account() == Some(by));
-    let mut input = input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
+    let input = input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
+    cancel(tx, input, Some(by))
+}
+
+/// Cancels an unread message because its sender lost access.
+///
+/// # Errors
+/// `Consumed` if the message was read, `NotFound` if it does not exist.
+pub fn revoke(tx: &mut WriteTx<'_>, id: InputId) -> Result<(), RunError> {
+    let input = tx.get::<Input>(id)?;
+    let input = input.ok_or_else(|| RunError::NotFound(format!("of message {id}")))?;
+    cancel(tx, input, None)
+}
+
+fn cancel(tx: &mut WriteTx<'_>, mut input: Input, by: Option<AccountId>) -> Result<(), RunError> {
     let waiting_run = match input.state {
         InputState::Accepted | InputState::Overflowed => None,
         InputState::Assigned(run) => Some(not_begun(tx, run)?),
@@ -104,7 +118,7 @@ pub fn take_back(tx: &mut WriteTx<'_>, id: InputId, by: AccountId) -> Result<(),
     if let Some(run) = &waiting_run
         && queries::queue::heard(tx, input.session, run.id)?.is_empty()
     {
-        force_end(tx, run.id, Outcome::Stopped { by: Some(by) }, "")?;
+        force_end(tx, run.id, Outcome::Stopped { by }, "")?;
     }
     Ok(())
 }
