@@ -287,6 +287,12 @@ async fn answers_are_signed_and_a_repeat_keeps_its_id() {
     scene.hq.finish().await;
 }
 
+/// The owner writes to Ada in HQ.
+async fn ask_on_page(scene: &Scene, text: &str) {
+    let said = scene.op("agents/ada/messages", json!({ "text": text })).await;
+    assert_eq!(said.status, 201, "{}", said.text);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn decisions_by_a_bridge_are_off_until_an_owner_allows_them() {
     let scene = scene().await;
@@ -294,8 +300,7 @@ async fn decisions_by_a_bridge_are_off_until_an_owner_allows_them() {
     let ask = json!({ "question": "Red or blue?", "options": ["Red", "Blue"] });
     scene.model.push(Turn::call("ask_person", ask.clone()));
     let owner = scene.hq.owner();
-    let chat = "/w/marlow-cargo/agents/ada/chat";
-    owner.form(chat, &[("text", "Paint")]).await;
+    ask_on_page(&scene, "Paint").await;
     scene.hq.settle().await;
     assert!(work::all::<Card>(&scene.hq).is_empty());
     assert_eq!(scene.send(&said("$1", "/approve")).await.status, 202);
@@ -314,7 +319,7 @@ async fn decisions_by_a_bridge_are_off_until_an_owner_allows_them() {
     assert_eq!(scene.send(&said("$2", "/stop")).await.status, 202);
     scene.texts().await;
     scene.model.push(Turn::call("ask_person", ask));
-    owner.form(chat, &[("text", "Paint again")]).await;
+    ask_on_page(&scene, "Paint again").await;
     scene.until("a card", || !work::all::<Card>(&scene.hq).is_empty()).await;
     scene.texts().await;
     let posts = scene.posts();
