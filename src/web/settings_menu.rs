@@ -97,7 +97,7 @@ const GROUPS: [(&str, &[SettingsEntry]); 5] = [
             entry(
                 "channels",
                 "Channels",
-                "chat",
+                "comment",
                 "telegram discord slack messenger bot pairing rooms routes deliveries phone",
             ),
             entry("secrets", "Secrets", "key", "passwords tokens variables environment vault"),
