@@ -106,7 +106,9 @@ pub static CHANNELS: Noun = Noun {
             verb: "Connect channel",
             done: "Connected",
             input: &[
-                Field::choice("kind", "messenger", Kind::WORDS, Kind::LABELS).required(),
+                Field::choice("kind", "messenger", Kind::WORDS, Kind::LABELS)
+                    .required()
+                    .usual("telegram"),
                 Field::entered("agent", "agent", InputKind::Record("agent")).required(),
                 Field::entered("token", "bot token", InputKind::Secret).about(
                     "Telegram: the token, or BotFather’s whole message; Slack: xoxb-…; none for a \
@@ -147,7 +149,7 @@ pub static CHANNELS: Noun = Noun {
             name: "allow-decisions",
             can: Can::Own,
             about: "Let people decide approvals, questions and reviews by messages of this channel",
-            verb: "Decisions",
+            verb: "Change decisions",
             input: &[Field::flag("allowed", "decisions by message")
                 .about("a bridge vouches for who writes; allow it only if you trust it that far")],
             run: Run::Write(allow_decisions),

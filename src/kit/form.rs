@@ -125,7 +125,8 @@ pub(crate) fn controls(
                 let mut all = Choice::of_words(words, labels, &value);
                 // Without an empty choice, a browser would submit the first one.
                 if value.is_empty() || input.optional {
-                    all.insert(0, Choice::new("", "None", value.is_empty()));
+                    let none = if input.required { "Choose one" } else { "None" };
+                    all.insert(0, Choice::new("", none, value.is_empty()));
                 }
                 ("select", all)
             }

@@ -260,7 +260,7 @@ fn own_form(
     let values = match (&state.form, &shown) {
         (Some(values), _) if is_own => values.clone(),
         (_, Some(shown)) => form::filled(fields, &shown.record, &*names, cx),
-        _ => blank(noun),
+        _ => usual(fields),
     };
     let wrong: &[FieldError] = if is_own { &state.wrong } else { &[] };
     let ops = match (&state.key, &id) {
@@ -296,13 +296,13 @@ fn own_form(
     })
 }
 
-/// Default values of a new record's form.
-fn blank(noun: &Noun) -> FormValues {
+/// Default values of a new form.
+fn usual(fields: &'static [entity::Field]) -> FormValues {
     let usual = |field: &entity::Field| match field.input.usual {
         "" => None,
         usual => Some((field.key.to_owned(), usual.to_owned())),
     };
-    noun.entity.fields.iter().filter_map(usual).collect()
+    fields.iter().filter_map(usual).collect()
 }
 
 fn op_forms(
@@ -319,7 +319,8 @@ fn op_forms(
         let records = |word: &str, now: &str| choices_of_records(word, now, read, cx, key);
         let offers = Offers { people: &people, records: &records };
         let was_sent = state.op == Some(op.name);
-        let values = state.form.clone().filter(|_| was_sent).unwrap_or_default();
+        let values = state.form.clone().filter(|_| was_sent);
+        let values = values.unwrap_or_else(|| usual(op.input));
         let wrong: &[FieldError] = if was_sent { &state.wrong } else { &[] };
         let controls = form::controls(op.input, true, &values, wrong, &offers);
         // Without a choice for a required field, the operation is not applicable.

@@ -46,6 +46,7 @@ export function tell(given) {
       const bob = wide.getByRole('main').getByRole('listitem').filter({ hasText: 'Bob' });
       await bob.getByText('Requests access').waitFor();
       await bob.getByRole('link', { name: 'Edit Bob' }).click();
+      await wide.getByText('Approve', { exact: true }).first().click();
       await wide.locator('form[action$="/approve"] [name="as"]').fill('guest');
       await wide.getByRole('button', { name: 'Approve', exact: true }).click();
       await bob.getByText('Guest').waitFor();

@@ -63,9 +63,9 @@ pub static ROUTE: Entity = Entity {
     read: Can::Admin,
     fields: &[
         Field::text("channel", "channel"),
-        Field::text("room", "room's id"),
-        Field::text("thread", "thread's id"),
-        Field::text("sender", "sender's id"),
+        Field::text("room", "room ID"),
+        Field::text("thread", "thread ID"),
+        Field::text("sender", "sender ID"),
         Field::text("agent", "agent").means(Meaning::Somebody),
         Field::stamp("created_at", "created"),
     ],
@@ -78,10 +78,11 @@ pub static ROUTE: Entity = Entity {
 };
 
 const FROM: [Field; 4] = [
-    Field::entered("channel", "channel", InputKind::Record("channel")).about("empty: all channels"),
-    Field::line("room", "room’s id").max(100),
-    Field::line("thread", "thread’s id").max(100),
-    Field::line("sender", "sender’s id").max(100),
+    Field::entered("channel", "channel", InputKind::Record("channel"))
+        .about("all channels if none is chosen"),
+    Field::line("room", "room ID").max(100),
+    Field::line("thread", "thread ID").max(100),
+    Field::line("sender", "sender ID").max(100),
 ];
 
 pub static ROUTES: Noun = Noun {
@@ -111,7 +112,7 @@ pub static ROUTES: Noun = Noun {
             can: Can::Read,
             effect: Effect::Read,
             about: "Show who would answer a message",
-            verb: "Test",
+            verb: "Test routes",
             input: &[
                 Field::entered("channel", "channel", InputKind::Record("channel")).required(),
                 FROM[1],
