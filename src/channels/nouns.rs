@@ -85,7 +85,8 @@ pub static CHANNEL: Entity = Entity {
         Field::stamp("updated_at", "changed"),
     ],
     path: |_| "settings/channels".to_owned(),
-    undo: Some(Can::Admin),
+    // Access, tokens and addresses are not given back by an undo.
+    undo: None,
     react: Some(rules::react),
     rests: Some(rules::rests),
     triggers: Some("Channels"),

@@ -83,6 +83,8 @@ struct Form {
     since: EditConflict,
     controls: Vec<Control>,
     ops: Vec<OpForm>,
+    /// Whether an operation has no fields and is only a button.
+    has_buttons: bool,
     /// URL of the record's history; empty for a new record.
     history: String,
 }
@@ -285,6 +287,7 @@ fn own_form(
         controls: form::controls(fields, shown.is_none(), &values, wrong, &offers),
         summary: if is_own { state.summary } else { String::new() },
         since: state.since,
+        has_buttons: ops.iter().any(|op| op.controls.is_empty()),
         ops,
         history: match &state.key {
             Some(key) => {

@@ -79,6 +79,9 @@ async fn no_body_and_no_query_of_ours_takes_a_field_that_it_does_not_know() {
     hq.finish().await;
 }
 
+/// Records that only a messenger makes; the kit refuses late changes of all its nouns in the same way.
+const NOT_MADE: [&str; 2] = ["/api/v1/channels/{channel}", "/api/v1/channel-rooms/{room}"];
+
 /// Path and body to create a record whose change can be stale; `None` if one exists.
 fn made_at(path: &str) -> Option<(&'static str, Value)> {
     let every = json!({ "cadence_type": "weekdays", "time_of_day": "09:00" });
@@ -120,8 +123,9 @@ async fn every_change_that_is_late_is_refused_with_what_stands_there_now() {
     }
     let late = api.clone().with("If-Match", "\"4294967295\"");
     let (mut heeded, mut others) = (0, 0);
-    for (path, _, operation) in
-        operations(&document).into_iter().filter(|(_, method, _)| *method == "patch")
+    for (path, _, operation) in operations(&document)
+        .into_iter()
+        .filter(|(path, method, _)| *method == "patch" && !NOT_MADE.contains(&path.as_str()))
     {
         let parameters = operation["parameters"].as_array().expect("parameters");
         let words = path.split('/').map(|part| if part.starts_with('{') { NONE } else { part });

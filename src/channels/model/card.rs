@@ -70,7 +70,7 @@ pub struct Card {
 impl Record for Card {
     type Id = CardId;
     const TABLE: Table = CARDS;
-    const CLASS: Class = Class::Work;
+    const CLASS: Class = Class::Sealed;
     const INDEXES: &'static [Index] = &[OPEN_CARDS, BY_SUBJECT];
     fn id(&self) -> CardId {
         self.id

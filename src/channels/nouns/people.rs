@@ -29,7 +29,8 @@ pub static PERSON: Entity = Entity {
         Field::stamp("updated_at", "changed"),
     ],
     path: |_| "settings/channel-people".to_owned(),
-    undo: Some(Can::Admin),
+    // Access, tokens and addresses are not given back by an undo.
+    undo: None,
     triggers: Some("Channels"),
     missing: "channel_person_not_found",
     ..Entity::stored::<Person>("channel-person", "person on a channel", "people on channels")

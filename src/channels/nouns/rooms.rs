@@ -28,7 +28,7 @@ pub static ROOM: Entity = Entity {
     ],
     title: |record| title_or(record, "title", "Room"),
     path: |_| "settings/channel-rooms".to_owned(),
-    undo: Some(Can::Admin),
+    undo: None,
     triggers: Some("Channels"),
     missing: "channel_room_not_found",
     ..Entity::stored::<Room>("channel-room", "room", "rooms")
@@ -71,7 +71,7 @@ pub static ROUTE: Entity = Entity {
     ],
     title: |record| route_title(record),
     path: |_| "settings/channel-routes".to_owned(),
-    undo: Some(Can::Admin),
+    undo: None,
     triggers: Some("Channels"),
     missing: "channel_route_not_found",
     ..Entity::stored::<Route>("channel-route", "route", "routes")
@@ -109,7 +109,6 @@ pub static ROUTES: Noun = Noun {
         Op {
             name: "test",
             on: On::All,
-            can: Can::Read,
             effect: Effect::Read,
             about: "Show who would answer a message",
             verb: "Test routes",

@@ -367,7 +367,7 @@ fn to_agent(
     let room = (!of.is_direct).then_some(of.chat);
     let origin = Origin { channel: of.channel, room, thread: of.thread, sender: of.sender };
     let Some((agent, rule)) = queries::route(tx, origin)? else {
-        return refused(tx, of, "no agent", "Nobody is assigned to answer here at the moment.");
+        return refused(tx, of, "no agent", "No agent is assigned to answer here at the moment.");
     };
     if let (Some(cx), Sender::Person(account)) = (cx, grant.sender) {
         let role = workspace::member(tx, account)?.map(|member| member.role);
