@@ -3,7 +3,7 @@
 use entity::{Area, Entity, Field, Fields, InputKind, Meaning, Stored, Type, text_of};
 use features::agents::model::Agent;
 use features::agents::queries as agents;
-use kernel::{AgentId, Can, ChannelId, Error, Timestamp};
+use kernel::{AgentId, Can, ChannelId, Error, ProblemKind, Timestamp};
 use kit::{Acts, Answers, Extra, ExtraOf, Noun, On, Op, OpCx, Page, Reply, Row, Run};
 use serde_json::{Value, json};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
@@ -18,7 +18,7 @@ pub use rooms::{ROOM, ROOMS, ROUTE, ROUTES};
 pub use traffic::{DELIVERIES, DELIVERY, MESSAGE, MESSAGES};
 
 use crate::connect;
-use crate::model::{Channel, ChannelState, Kind, State};
+use crate::model::{Channel, ChannelState, Kind, Person, State};
 use crate::{codes, queries, rules};
 
 /// Descriptors, for schema, history, undo and search.
@@ -175,6 +175,16 @@ pub static CHANNELS: Noun = Noun {
             ..OP
         },
         Op {
+            name: "test",
+            can: Can::Chat,
+            effect: Effect::External,
+            about: "Send a test message to your own account on the messenger",
+            verb: "Send test message",
+            done: "Sent a test message by",
+            run: Run::Write(test_message),
+            ..OP
+        },
+        Op {
             name: "probe",
             effect: Effect::External,
             about: "Check the connection and the bot's settings now",
@@ -319,6 +329,19 @@ fn allow_decisions(cx: &OpCx<'_>, tx: &mut WriteTx<'_>) -> Result<Reply, Error> 
     let (may_decide, updated_at) = (cx.flag("allowed"), tx.now());
     let new = Channel { may_decide, updated_at, ..channel.clone() };
     rules::change(tx, &channel, &new)?;
+    Ok(Reply::record(&channel.id))
+}
+
+fn test_message(cx: &OpCx<'_>, tx: &mut WriteTx<'_>) -> Result<Reply, Error> {
+    let channel: Channel = cx.record(tx)?;
+    let me = tx.by().account();
+    let own = |one: &Person| one.account.is_some() && one.account == me && !one.chat.is_empty();
+    let Some(person) = queries::people(tx, channel.id)?.into_iter().find(own) else {
+        let message = "connect your own account first, so that the message can reach you";
+        return Err(Error::new(ProblemKind::Conflict, "channel_not_paired", message));
+    };
+    let place = rules::Place::direct(channel.id, &person.chat);
+    rules::queue(tx, &place, "This is a test message from HQ.", None)?;
     Ok(Reply::record(&channel.id))
 }
 

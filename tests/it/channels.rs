@@ -163,7 +163,13 @@ async fn a_token_is_checked_sealed_and_never_shown_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paired_member_asks_in_their_own_conversation_and_is_answered_once() {
     let scene = scene().await;
+    let test = format!("channels/{}/test", scene.channel);
+    assert_eq!(scene.op(&test, json!({})).await.status, 409);
+    scene.telegram.wait_called(TOKEN, "setMyCommands", 1).await;
     scene.paired().await;
+    assert_eq!(scene.op(&test, json!({})).await.status, 200);
+    scene.telegram.wait_sent(TOKEN, 2).await;
+    assert_eq!(scene.texts()[1], "This is a test message from HQ.");
     scene.model.push(Turn::text("**Three** leads."));
     let (chat, from) = bob();
     let update = json!({ "message": {
@@ -177,8 +183,8 @@ async fn a_paired_member_asks_in_their_own_conversation_and_is_answered_once() {
     scene.telegram.wait_acknowledged(TOKEN).await;
     scene.sent().await;
     let sent = scene.telegram.sent(TOKEN);
-    assert_eq!(scene.texts()[1..], ["Three leads."], "{sent:?}");
-    assert_eq!(sent[1].entities[0]["type"], "bold", "{sent:?}");
+    assert_eq!(scene.texts()[2..], ["Three leads."], "{sent:?}");
+    assert_eq!(sent[2].entities[0]["type"], "bold", "{sent:?}");
     let runs: Vec<Run> = work::all(&scene.hq);
     assert_eq!(runs.len(), 1, "{runs:?}");
     let session = scene

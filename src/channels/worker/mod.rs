@@ -155,6 +155,7 @@ fn start(
         };
         let both = async {
             tokio::join!(
+                register(&*adapter, id),
                 listen::run(&cx, &channel, &*adapter, &stop),
                 send::run(&own, &channel, &*adapter, &stop),
                 typing::run(&own, &channel, &*adapter, &stop)
@@ -172,6 +173,18 @@ fn start(
         }
     };
     ws.spawn("channel", task);
+}
+
+/// Puts the commands into the platform's menu. Without them the bot works, too.
+async fn register(adapter: &dyn adapters::Channel, id: ChannelId) {
+    let info = |command: &slash::Command| adapters::CommandInfo {
+        name: command.name.to_owned(),
+        about: command.about.to_owned(),
+    };
+    let commands: Vec<adapters::CommandInfo> = slash::COMMANDS.iter().map(info).collect();
+    if let Err(fault) = adapter.register(&commands).await {
+        tracing::debug!("the commands of the channel {id} were not registered: {fault}");
+    }
 }
 
 /// A channel that was turned off, or waits because the workspace is paused.

@@ -82,7 +82,26 @@ pub(super) fn waits(
 ) -> Result<bool, StoreError> {
     let is_guest = grant.is_some_and(|grant| grant.sender == Sender::Guest);
     Ok(is_guest && input.mode == QueueMode::Interrupt
-        || !may_reach(tx, run, session, (input, grant))?)
+        || !may_reach(tx, run, session, (input, grant))?
+        || has_earlier(tx, session, grant)?)
+}
+
+/// Whether an earlier message of the sender waits for its own turn. A later one must not be read before it.
+fn has_earlier(
+    tx: &WriteTx<'_>,
+    session: &Session,
+    grant: Option<Grant>,
+) -> Result<bool, StoreError> {
+    if grant.is_none() {
+        return Ok(false);
+    }
+    for input in reading::open_inputs(tx, session.id)? {
+        let waits = input.state == InputState::Accepted && input.mode == QueueMode::Followup;
+        if waits && grants::of_input(tx, input.id)? == grant {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Makes the unread messages that steered the last run wait if the new run has other rights.

@@ -146,10 +146,20 @@ fn messages_of_other_senders_wait_for_runs_with_their_own_rights() {
     assert_eq!((bench.grant(guests), reads), (Some(GUEST), 1), "not with Mira's message");
     assert_eq!(bench.input(steers).mode, QueueMode::Followup);
     bench.begin(guests);
-    // Another guest steers the guests' run and may not stop it.
-    assert_eq!(bench.say(HQ, Some(GUEST), QueueMode::Steer).placed, Placed::Steered);
+    // Earlier messages of guests wait, so a later one is not read before them; and no guest may stop a run.
+    assert_eq!(bench.say(HQ, Some(GUEST), QueueMode::Steer).placed, Placed::Followup);
     assert_eq!(bench.say(HQ, Some(GUEST), QueueMode::Interrupt).placed, Placed::Followup);
     assert_eq!(bench.say(on_page(mira()), None, QueueMode::Steer).placed, Placed::Followup);
+}
+
+#[test]
+fn another_message_of_the_same_sender_steers() {
+    let bench = Bench::of(None);
+    let first = bench.say(HQ, Some(GUEST), QueueMode::Steer);
+    bench.begin(first.run);
+    assert_eq!(bench.say(HQ, Some(GUEST), QueueMode::Steer).placed, Placed::Steered);
+    bench.say(on_page(mira()), Some(in_room(mira())), QueueMode::Steer);
+    assert_eq!(bench.say(HQ, Some(GUEST), QueueMode::Steer).placed, Placed::Steered);
 }
 
 #[test]
