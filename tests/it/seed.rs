@@ -223,7 +223,9 @@ fn the_command_says_what_it_made_and_how_to_look_at_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let told = run_json(Path::new(BINARY), &data, &["demo", "--seed", "small", "--number", "5"]);
-    assert_eq!(told["made"]["tasks"], 200, "{told}");
+    // A series may create one more in the last minutes before now.
+    let tasks = told["made"]["tasks"].as_u64().expect("a number");
+    assert!((200..=203).contains(&tasks), "{told}");
     assert_eq!((&told["email"], &told["password"]), (&EMAIL.into(), &PASSWORD.into()));
     let wrong = run(Path::new(BINARY), &data, &["demo", "--seed", "huge"]);
     assert_eq!(wrong.status.code(), Some(2));
