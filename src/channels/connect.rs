@@ -6,21 +6,25 @@ use channel_adapters::{self as adapters, Fault, FaultKind, Identity};
 use kernel::{ChannelId, Error, ProblemKind};
 use kit::{OpCx, Prepared, Reply};
 use serde_json::json;
-use store::WriteTx;
+use store::{BlobId, WriteTx};
 use vault::model::{Category, Scope};
 use vault::rules::{NewSecret, Patch};
 use vault::values::{self, Ends, NewValue};
 
-use crate::model::{Channel, Kind};
+use crate::model::{Channel, Kind, Previews};
 use crate::{codes, hook, nouns, queries, rules, worker};
 
 /// Longest wait for the platform.
 const PATIENCE: Duration = Duration::from_secs(30);
+const PICTURE_PATIENCE: Duration = Duration::from_secs(5);
+/// Largest picture in bytes.
+const MAX_PICTURE: u64 = 500_000;
 
 /// The checked bot and its sealed tokens.
 struct Checked {
     identity: Identity,
     tokens: Vec<NewValue>,
+    picture: Option<BlobId>,
 }
 
 /// Checks tokens at the platform and seals them.
@@ -54,18 +58,30 @@ fn check(cx: &OpCx<'_>, ws: &app::Ws, kind: Kind, api_base: &str) -> Result<Chec
         _ => Error::field("token", web::form::sentence(&fault.detail)),
     };
     let adapter = worker::connect(ws, kind, &tokens, api_base).map_err(refused)?;
-    let identity = wait(adapter.check()).map_err(refused)?;
+    let identity = wait(adapter.check(), PATIENCE).map_err(refused)?;
     let seal = |token: &&str| values::seal(&ws.app, token, Some(Ends::Trim)).map_err(Error::of);
     let tokens = tokens.iter().map(seal).collect::<Result<Vec<_>, Error>>()?;
-    Ok(Checked { identity, tokens })
+    let picture = picture(ws, &*adapter);
+    Ok(Checked { identity, tokens, picture })
+}
+
+/// Stores the bot's picture. Without one, or if the platform does not deliver it, the bot is connected all the same.
+fn picture(ws: &app::Ws, adapter: &dyn adapters::Channel) -> Option<BlobId> {
+    let bytes = wait(adapter.picture(MAX_PICTURE), PICTURE_PATIENCE);
+    let bytes =
+        bytes.inspect_err(|fault| tracing::debug!(%fault, "no picture of a bot")).ok()??;
+    match web::file::Kind::of(&bytes) {
+        web::file::Kind::Image(_) => ws.blobs.put(&bytes).ok(),
+        _ => None,
+    }
 }
 
 /// Waits for a call to the platform on this blocking thread.
-fn wait<T>(call: adapters::BoxFuture<'_, T>) -> Result<T, Fault> {
+fn wait<T>(call: adapters::BoxFuture<'_, T>, limit: Duration) -> Result<T, Fault> {
     let Ok(handle) = tokio::runtime::Handle::try_current() else {
         return Err(Fault::new(FaultKind::NotReady, "Start HQ first."));
     };
-    let timed = handle.block_on(async { tokio::time::timeout(PATIENCE, call).await });
+    let timed = handle.block_on(async { tokio::time::timeout(limit, call).await });
     timed.unwrap_or_else(|_| Err(Fault::new(FaultKind::Transient, "It didn’t answer in time.")))
 }
 
@@ -93,7 +109,7 @@ fn check_bridge(cx: &OpCx<'_>) -> Result<Checked, Error> {
         return Err(Error::field("name", "Enter a name for the bridge."));
     }
     let identity = Identity { id: codes::address(), name, ..Identity::default() };
-    Ok(Checked { identity, tokens: Vec::new() })
+    Ok(Checked { identity, tokens: Vec::new(), picture: None })
 }
 
 fn checked(prepared: Prepared) -> Result<Checked, Error> {
@@ -119,7 +135,7 @@ pub(crate) fn create(
     tx: &mut WriteTx<'_>,
     prepared: Prepared,
 ) -> Result<Reply, Error> {
-    let Checked { identity, tokens } = checked(prepared)?;
+    let Checked { identity, tokens, picture } = checked(prepared)?;
     let kind = kind_of(cx)?;
     free(tx, kind, &identity.id, None)?;
     let agent = nouns::agent_in(tx, cx.text("agent"))?;
@@ -151,6 +167,9 @@ pub(crate) fn create(
         created_at: now,
         updated_at: now,
         may_decide: kind != Kind::Webhook,
+        // Drafts of Telegram cost nothing; elsewhere a preview is a message that disappears.
+        picture,
+        stream: if kind == Kind::Telegram { Previews::Edit } else { Previews::Off },
     };
     rules::create(tx, &channel)?;
     Ok(Reply::record(&channel.id))
@@ -197,11 +216,12 @@ pub(crate) fn rotate(
     tx: &mut WriteTx<'_>,
     prepared: Prepared,
 ) -> Result<Reply, Error> {
-    let Checked { identity, tokens } = checked(prepared)?;
+    let Checked { identity, tokens, picture } = checked(prepared)?;
     let old: Channel = cx.record(tx)?;
     let new = Channel {
         bot_name: identity.name,
         bot_handle: identity.handle,
+        picture,
         ..replaced(tx, &old, tokens)?
     };
     rules::change(tx, &old, &new)?;
@@ -261,10 +281,30 @@ pub(crate) fn give_secret(
     Ok(Reply::json(&json!({ "message": message, "address": address, "secret": secret })))
 }
 
+pub(crate) fn remove_webhook(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
+    let channel = ws.read(|snap| cx.record::<Channel>(snap))?;
+    let done =
+        worker::open(ws, &channel).and_then(|adapter| wait(adapter.remove_webhook(), PATIENCE));
+    done.map_err(|fault| {
+        let message = web::form::sentence(&fault.detail);
+        Error::new(ProblemKind::Unavailable, "channel_unreachable", message)
+    })?;
+    Ok(Box::new(()))
+}
+
+/// Connects at once, instead of after the pause that follows a fault.
+pub(crate) fn reconnect(cx: &OpCx<'_>, tx: &mut WriteTx<'_>, _: Prepared) -> Result<Reply, Error> {
+    let old: Channel = cx.record(tx)?;
+    let (token_version, updated_at) = (old.token_version + 1, tx.now());
+    let new = Channel { token_version, updated_at, ..old.clone() };
+    rules::change(tx, &old, &new)?;
+    Ok(Reply::record(&old.id))
+}
+
 pub(crate) fn probe(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
     let channel = ws.read(|snap| cx.record::<Channel>(snap))?;
     let adapter = worker::open(ws, &channel);
-    let message = match adapter.and_then(|adapter| wait(adapter.check())) {
+    let message = match adapter.and_then(|adapter| wait(adapter.check(), PATIENCE)) {
         Ok(identity) if identity.warnings.is_empty() => {
             format!("{} answers, and the bot is set up correctly.", channel.kind.label())
         }

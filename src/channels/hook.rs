@@ -1,23 +1,35 @@
 //! What bridges send: signed events of a webhook channel, in the form of `docs/bridges.md`.
 
+use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 pub use channel_adapters::webhook::Signed;
 use channel_adapters::webhook::Signer;
-use channel_adapters::{self as adapters, Incoming, Place, Press};
-use kernel::{Error, FieldError, ProblemKind, Timestamp};
+use channel_adapters::{self as adapters, FileRef, Incoming, Place, Press};
+use features::runs::model::{MAX_ATTACHED, MAX_ATTACHED_BYTES};
+use kernel::{Error, FieldError, ProblemKind, Timestamp, TypedId as _};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
+use store::{Lane, WriteTx};
 use web::extract;
+use web::multipart::{FormError, Multipart};
 
-use crate::model::Channel;
+use crate::model::{Channel, DeliveryId, ReceiptState};
 use crate::rules::{Context, Files};
-use crate::{queries, worker};
+use crate::{queries, rules, worker};
 
 /// Path of incoming messages, before the random part of the address.
 pub const PATH: &str = "/hooks/channels/";
+/// Most files of a form. What an agent gets is limited further.
+const MAX_FILES: usize = 32;
 /// Longest id in characters.
 const MAX_ID: usize = 255;
 
-/// Verifies and stores an event. Returns `false` if the message was received before.
+/// Largest JSON text, and largest body with files, in bytes.
+pub const MAX_EVENT: usize = 1024 * 1024;
+pub const MAX_FORM: usize = MAX_EVENT + MAX_ATTACHED_BYTES as usize;
+
+/// Verifies and stores an event. Returns `false` if it was received before.
 ///
 /// # Errors
 /// `bad_signature`, `channel_off`, or the invalid field.
@@ -25,24 +37,44 @@ pub async fn receive(
     cx: &Context,
     channel: &Channel,
     signed: Signed<'_>,
-    body: &[u8],
+    headers: &HeaderMap,
+    body: Bytes,
 ) -> Result<bool, Error> {
     let ws = &cx.ws;
     let now = ws.app.clock.now();
-    if !is_signed(cx, channel, signed, body, now) {
+    if !is_signed(cx, channel, signed, &body, now) {
         let message = "the signature is wrong or older than five minutes; sign id, time and body \
                        with the channel's secret";
         return Err(Error::new(ProblemKind::Unauthorized, "bad_signature", message));
     }
-    let event = event(body, now)?;
-    let (is_held, is_known) = ws.read(|snap| {
-        let known = match &event {
-            Incoming::Message(new) => {
-                queries::is_known(snap, channel.id, &new.place.chat, &new.id)?.is_some()
-            }
-            _ => false,
+    let (text, mut given) = match is_form(headers) {
+        true => form(headers, body).await?,
+        false => (body, Vec::new()),
+    };
+    let mut event = match event(&text, now)? {
+        Event::Incoming(event) => event,
+        Event::Receipt(key, state, detail) => {
+            let id = channel.id;
+            let body = move |tx: &mut WriteTx<'_>| rules::receipt(tx, id, (key, state, &detail));
+            return ws.store.write_in(Lane::First, worker::BY.0, worker::BY.1, body).await;
+        }
+    };
+    if let Incoming::Message(message) = &mut event {
+        for (n, (file, _)) in given.iter_mut().enumerate() {
+            // The length belongs to the first file, which is the voice note.
+            file.voice_secs = message.files.first().and_then(|it| it.voice_secs).filter(|_| n == 0);
+        }
+        message.files = given.iter().map(|(file, _)| file.clone()).collect();
+    }
+    let (is_held, is_known, takes_files) = ws.read(|snap| {
+        let (known, takes) = match &event {
+            Incoming::Message(new) => (
+                queries::is_known(snap, channel.id, &new.place.chat, &new.id)?.is_some(),
+                rules::takes_files(snap, channel.id, new, now)?,
+            ),
+            _ => (false, false),
         };
-        Ok::<_, Error>((worker::is_held(ws, snap)?, known))
+        Ok::<_, Error>((worker::is_held(ws, snap)?, known, takes))
     })?;
     if is_known {
         return Ok(false);
@@ -52,8 +84,50 @@ pub async fn receive(
         return Err(Error::new(ProblemKind::Unavailable, "channel_off", message));
     }
     let intake = worker::Intake { cx: cx.clone(), channel: channel.id };
-    intake.store(event, Files::default()).await?;
+    let mut files = Files::default();
+    for (file, bytes) in given {
+        let received = match takes_files && files.attached.len() < MAX_ATTACHED {
+            true => intake.put(&file, bytes).await,
+            false => Err("was not received".to_owned()),
+        };
+        files.add(&file, received);
+    }
+    intake.store(event, files).await?;
     Ok(true)
+}
+
+/// Whether the body is a form with files.
+#[must_use]
+pub fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.to_ascii_lowercase().starts_with("multipart/form-data")
+}
+
+/// The parts of a form: the text of the event, and the files.
+async fn form(headers: &HeaderMap, body: Bytes) -> Result<(Bytes, Vec<(FileRef, Vec<u8>)>), Error> {
+    let broken = |error: FormError| {
+        Error::invalid(vec![FieldError::new("body".to_owned(), error.to_string())])
+    };
+    let mut form = Multipart::new(headers, Body::from(body)).map_err(broken)?;
+    let (mut event, mut files) = (None, Vec::new());
+    while let Some(part) = form.part().await.map_err(broken)? {
+        let mut bytes = Vec::new();
+        while let Some(piece) = form.piece().await.map_err(broken)? {
+            bytes.extend_from_slice(&piece);
+        }
+        match (part.name.as_str(), part.file) {
+            ("event", _) if bytes.len() <= MAX_EVENT => event = Some(Bytes::from(bytes)),
+            ("event", _) => return Err(Error::field("event", "Send at most 1 MiB of JSON.")),
+            (_, name) if files.len() < MAX_FILES => {
+                let name = name.unwrap_or(part.name);
+                let len = Some(bytes.len() as u64);
+                files.push((FileRef { name, len, ..FileRef::default() }, bytes));
+            }
+            _ => return Err(Error::field("file", "Send at most 32 files.")),
+        }
+    }
+    let missing = || Error::field("event", "The form has no part “event” with the JSON.");
+    Ok((event.ok_or_else(missing)?, files))
 }
 
 /// A channel without a secret accepts nothing.
@@ -76,10 +150,18 @@ enum Kind {
     Message,
     Edit,
     Press,
+    Receipt,
+}
+
+/// What a bridge sent.
+#[derive(Debug)]
+enum Event {
+    Incoming(Incoming),
+    Receipt(DeliveryId, ReceiptState, String),
 }
 
 #[derive(Deserialize)]
-struct Event<D> {
+struct Envelope<D> {
     #[serde(rename = "type")]
     kind: Kind,
     data: D,
@@ -124,6 +206,28 @@ struct NewMessage {
     mentions_bot: bool,
     reply_to: Option<Id>,
     sent_at: Option<Timestamp>,
+    /// Length of the first file, a voice note.
+    voice_secs: Option<u32>,
+}
+
+/// An id of HQ, 32 hexadecimal digits.
+struct Key(DeliveryId);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        let bytes: Option<[u8; 16]> = hex::decode(&text).ok().and_then(|it| it.try_into().ok());
+        let wrong = || serde::de::Error::custom("a key has 32 hexadecimal digits");
+        Ok(Self(DeliveryId::from_bytes(bytes.ok_or_else(wrong)?)))
+    }
+}
+
+#[derive(Deserialize)]
+struct NewReceipt {
+    key: Key,
+    state: ReceiptState,
+    #[serde(default)]
+    detail: String,
 }
 
 #[derive(Deserialize)]
@@ -136,16 +240,16 @@ struct NewPress {
     data: String,
 }
 
-fn object<D: DeserializeOwned>(body: &[u8]) -> Result<Event<D>, Error> {
+fn object<D: DeserializeOwned>(body: &[u8]) -> Result<Envelope<D>, Error> {
     let refused = |wrong: extract::InputError| {
         Error::invalid(vec![FieldError::new(wrong.field, wrong.message)])
     };
     extract::object(body).map_err(refused)
 }
 
-fn event(body: &[u8], now: Timestamp) -> Result<Incoming, Error> {
-    let Event { kind, data: IgnoredAny } = object(body)?;
-    Ok(match kind {
+fn event(body: &[u8], now: Timestamp) -> Result<Event, Error> {
+    let Envelope { kind, data: IgnoredAny } = object(body)?;
+    Ok(Event::Incoming(match kind {
         Kind::Message => Incoming::Message(message(object(body)?.data, now)),
         Kind::Edit => Incoming::Edit(message(object(body)?.data, now)),
         Kind::Press => {
@@ -158,7 +262,11 @@ fn event(body: &[u8], now: Timestamp) -> Result<Incoming, Error> {
                 data: data.data,
             })
         }
-    })
+        Kind::Receipt => {
+            let data: NewReceipt = object(body)?.data;
+            return Ok(Event::Receipt(data.key.0, data.state, data.detail));
+        }
+    }))
 }
 
 fn message(data: NewMessage, now: Timestamp) -> adapters::Message {
@@ -171,7 +279,10 @@ fn message(data: NewMessage, now: Timestamp) -> adapters::Message {
         text: data.text,
         mentions_bot: data.mentions_bot,
         reply_to: data.reply_to.map(|id| id.0),
-        files: Vec::new(),
+        files: match data.voice_secs {
+            Some(secs) => vec![FileRef { voice_secs: Some(secs), ..FileRef::default() }],
+            None => Vec::new(),
+        },
         sent_at: data.sent_at.unwrap_or(now),
     }
 }
@@ -191,11 +302,16 @@ mod tests {
     use kernel::{Problem as _, Timestamp};
     use serde_json::{Value, json};
 
-    use super::event;
+    use crate::model::ReceiptState;
+
+    use super::{Event, event};
 
     fn read(body: &Value) -> Result<Incoming, String> {
-        let read = event(body.to_string().as_bytes(), Timestamp::UNIX_EPOCH);
-        read.map_err(|error| error.fields().remove(0).field)
+        match event(body.to_string().as_bytes(), Timestamp::UNIX_EPOCH) {
+            Ok(Event::Incoming(incoming)) => Ok(incoming),
+            Ok(Event::Receipt(..)) => panic!("a receipt"),
+            Err(error) => Err(error.fields().remove(0).field),
+        }
     }
 
     #[test]
@@ -225,7 +341,8 @@ mod tests {
         assert!(matches!(read(&press), Ok(Incoming::Press(one)) if one.data == "d"));
 
         for (path, value, field) in [
-            ("/type", json!("receipt"), "type"),
+            ("/type", json!("poke"), "type"),
+            ("/type", json!("receipt"), "data.key"),
             ("/data/chat", json!(7), "data.chat"),
             ("/data/chat", json!(""), "data.chat"),
             ("/data/id", json!("x".repeat(256)), "data.id"),
@@ -237,6 +354,10 @@ mod tests {
             *wrong.pointer_mut(path).unwrap() = value;
             assert_eq!(read(&wrong), Err(field.to_owned()), "{wrong}");
         }
+        let receipt =
+            json!({ "type": "receipt", "data": { "key": "0f".repeat(16), "state": "read" } });
+        let receipt = event(receipt.to_string().as_bytes(), Timestamp::UNIX_EPOCH);
+        assert!(matches!(receipt, Ok(Event::Receipt(_, ReceiptState::Read, _))), "{receipt:?}");
         assert!(event(b"[]", Timestamp::UNIX_EPOCH).is_err());
     }
 }

@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod hook;
 pub mod model;
 pub mod nouns;
+pub mod picture;
 pub mod queries;
 pub mod rules;
 pub mod worker;

@@ -18,7 +18,7 @@ pub use rooms::{ROOM, ROOMS, ROUTE, ROUTES};
 pub use traffic::{DELIVERIES, DELIVERY, MESSAGE, MESSAGES};
 
 use crate::connect;
-use crate::model::{Channel, ChannelState, Kind, Person, State};
+use crate::model::{Channel, ChannelState, Kind, Person, Previews, State};
 use crate::{codes, queries, rules};
 
 /// Descriptors, for schema, history, undo and search.
@@ -53,6 +53,8 @@ const OP: Op = Op {
     input: &[],
     answers: Answers::Record,
     tool: false,
+    guide: kit::no_guide,
+    offered: kit::always,
     run: Run::Write(nothing),
 };
 
@@ -80,6 +82,9 @@ pub static CHANNEL: Entity = Entity {
         Field::text("secrets", "tokens").hidden().internal(),
         Field::text("token_version", "token version").hidden().internal(),
         Field::new("may_decide", "decisions allowed", Type::YesNo),
+        Field::choice("stream", "previews", Previews::WORDS, Previews::LABELS)
+            .about("shows an answer while it is written; the finished one follows as a message"),
+        Field::text("picture", "picture").hidden().internal(),
         Field::text("by", "by").hidden().internal(),
         Field::stamp("created_at", "created"),
         Field::stamp("updated_at", "changed"),
@@ -121,6 +126,7 @@ pub static CHANNELS: Noun = Noun {
                 Field::entered("api_base", "API address", InputKind::Url)
                     .about("a webhook bridge’s URL, or your own server with the platform’s API"),
             ],
+            guide: || kit::sections(include_str!("../../docs/channels.md"), "Connect"),
             run: Run::Prepared(connect::check_new, connect::create),
             ..OP
         },
@@ -143,6 +149,7 @@ pub static CHANNELS: Noun = Noun {
             about: "Make a new signing secret for a webhook bridge; the old one stops working",
             verb: "New signing secret",
             answers: Answers::Secret(secret_schema),
+            offered: |channel| text_of(channel, "kind") == Kind::Webhook.word(),
             run: Run::Prepared(connect::make_secret, connect::give_secret),
             ..OP
         },
@@ -163,6 +170,17 @@ pub static CHANNELS: Noun = Noun {
             done: "Changed the agent of",
             input: &[Field::entered("agent", "agent", InputKind::Record("agent")).required()],
             run: Run::Write(assign),
+            ..OP
+        },
+        Op {
+            name: "remove-webhook",
+            effect: Effect::External,
+            about: "Remove the webhook that another program has set, so that HQ receives messages",
+            verb: "Remove webhook",
+            done: "Removed the webhook of",
+            confirm: "Remove the webhook? The program that set it no longer receives messages.",
+            offered: |channel| text_of(channel, "state") == State::Webhook.word(),
+            run: Run::Prepared(connect::remove_webhook, connect::reconnect),
             ..OP
         },
         Op {
@@ -198,6 +216,12 @@ pub static CHANNELS: Noun = Noun {
     ..Noun::of(&CHANNEL, "channels", "Your agents on Telegram, Discord, Slack and bridges")
 };
 
+/// The form that connects a channel of this agent, relative to the workspace.
+#[must_use]
+pub fn connect_path(agent: &str) -> String {
+    format!("settings/channels?op=connect&agent={agent}")
+}
+
 impl Stored for Channel {
     fn blank(tx: &mut WriteTx<'_>) -> Self {
         let now = tx.now();
@@ -229,7 +253,8 @@ fn state_schema() -> Fields {
     Fields::from_iter([
         ("state".to_owned(), json!({ "type": "string", "enum": State::WORDS })),
         ("detail".to_owned(), text.clone()),
-        ("agent_slug".to_owned(), text),
+        ("agent_slug".to_owned(), text.clone()),
+        ("picture_path".to_owned(), text),
         ("last_in".to_owned(), stamp.clone()),
         ("last_out".to_owned(), stamp),
         ("queued".to_owned(), json!({ "type": "integer" })),
@@ -242,14 +267,17 @@ fn states(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
         let state = queries::state(read, id, Timestamp::UNIX_EPOCH)?;
         let is_on = channel.get("is_enabled").and_then(Value::as_bool).unwrap_or(false);
         let state_now = if is_on { state.state } else { State::Off };
-        let agent = match read.get::<Channel>(id)?.and_then(|channel| channel.agent) {
+        let channel = read.get::<Channel>(id)?;
+        let agent = match channel.as_ref().and_then(|channel| channel.agent) {
             Some(agent) => read.get::<Agent>(agent)?.map(|agent| agent.slug),
             None => None,
         };
+        let picture = channel.as_ref().map(crate::picture::path).unwrap_or_default();
         Ok(Fields::from_iter([
             ("state".to_owned(), json!(state_now.word())),
             ("detail".to_owned(), json!(state.detail)),
             ("agent_slug".to_owned(), json!(agent.unwrap_or_default())),
+            ("picture_path".to_owned(), json!(picture)),
             ("last_in".to_owned(), json!(state.last_in.map(|at| at.to_string()))),
             ("last_out".to_owned(), json!(state.last_out.map(|at| at.to_string()))),
             ("queued".to_owned(), json!(queries::open(read, id)?.len())),
@@ -264,7 +292,7 @@ fn channel_row(record: &Fields) -> Row {
             State::Online => "ok",
             State::Starting => "info",
             State::Off => "",
-            State::Error | State::Revoked => "bad",
+            State::Error | State::Revoked | State::Webhook => "bad",
         };
         (State::LABELS[at], tone)
     });
@@ -281,7 +309,9 @@ fn channel_row(record: &Fields) -> Row {
         "" => vec![("No agent".to_owned(), String::new())],
         agent => vec![(format!("@{agent}"), format!("agents/{agent}"))],
     };
-    Row { name: text_of(record, "name").to_owned(), about, state, marks, ..Row::default() }
+    let (name, picture) = (text_of(record, "name"), text_of(record, "picture_path"));
+    let (name, picture) = (name.to_owned(), picture.to_owned());
+    Row { name, picture, about, state, marks, ..Row::default() }
 }
 
 fn secret_schema() -> Value {

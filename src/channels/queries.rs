@@ -3,15 +3,16 @@
 use channel_adapters::Place;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
-use features::runs::model::{Input, InputState, Run};
+use features::runs::model::{Attachment, Input, InputState, Run};
 use features::workspace::queries as workspace;
 use kernel::key::KeyBuf;
-use kernel::{AccountId, Actor, AgentId, ChannelId, Part, RunState, Timestamp, Via};
+use kernel::{AccountId, Actor, AgentId, ChannelId, Part, RunId, RunState, Timestamp, Via};
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{
-    AWAITING, Access, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_SENDER, Channel, ChannelState,
-    Delivery, Kind, Message, OPEN_BY_CHANNEL, Person, RECENT, Room, Route,
+    AWAITING, Access, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_RUN, BY_SENDER, Channel,
+    ChannelMessageId, ChannelState, Delivery, Kind, Message, OPEN_BY_CHANNEL, Payload, Person,
+    RECENT, Room, Route, State,
 };
 
 /// Most earlier lines of a room that an agent reads.
@@ -21,6 +22,19 @@ const ROUND: usize = 2_000;
 
 pub fn all(read: &dyn Read) -> Result<Vec<Channel>, StoreError> {
     read.list(&Range::all())
+}
+
+/// The channels whose own agent is this one, with their states.
+pub fn of_agent(read: &dyn Read, agent: AgentId) -> Result<Vec<(Channel, State)>, StoreError> {
+    let own = all(read)?.into_iter().filter(|channel| channel.agent == Some(agent));
+    let with_state = |channel: Channel| {
+        let state = match channel.is_enabled {
+            true => state(read, channel.id, Timestamp::UNIX_EPOCH)?.state,
+            false => State::Off,
+        };
+        Ok((channel, state))
+    };
+    own.map(with_state).collect()
 }
 
 /// The webhook channel with this random part of its address.
@@ -88,6 +102,13 @@ pub fn is_known(
     read.find(BY_PROVIDER_ID, &key)
 }
 
+/// The files of a message that its agent got.
+pub fn files(read: &dyn Read, id: ChannelMessageId) -> Result<Vec<Attachment>, StoreError> {
+    let input = read.get::<Message>(id)?.and_then(|message| message.input);
+    let input = input.map_or(Ok(None), |input| read.get::<Input>(input))?;
+    Ok(input.map(|input| input.attached).unwrap_or_default())
+}
+
 /// The newest messages of a chat, newest first.
 pub fn recent(
     read: &dyn Read,
@@ -124,6 +145,14 @@ pub fn awaiting(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Message>,
 /// What is not sent yet, by chat and in order.
 pub fn open(read: &dyn Read, channel: ChannelId) -> Result<Vec<Delivery>, StoreError> {
     read.scan(OPEN_BY_CHANNEL, &Range::prefix(KeyBuf::of(&channel)).limit(ROUND))
+}
+
+/// The previews of a run that were not removed.
+pub fn previews(read: &dyn Read, run: RunId) -> Result<Vec<Delivery>, StoreError> {
+    let all: Vec<Delivery> = read.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))?;
+    let removed = |id| all.iter().any(|one| one.payload == Payload::Removal(id));
+    let is_preview = |one: &&Delivery| matches!(one.payload, Payload::Preview(_));
+    Ok(all.iter().filter(is_preview).filter(|one| !removed(one.id)).cloned().collect())
 }
 
 /// The direct chats that a running run will answer.

@@ -189,6 +189,8 @@ pub struct Page {
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     pub name: String,
+    /// Path of a picture relative to the workspace; empty for none.
+    pub picture: String,
     /// Chip colour of the name; empty for plain text.
     pub colour: String,
     /// A line of description.
@@ -241,7 +243,30 @@ pub struct Op {
     pub answers: Answers,
     /// Whether agents have the operation as the tool `<word>_<name>`.
     pub tool: bool,
+    /// Instructions above the form: titles with Markdown.
+    pub guide: fn() -> Vec<(&'static str, &'static str)>,
+    /// Whether the page of a record offers the operation, by the record's fields. API and commands always have it.
+    pub offered: fn(&Fields) -> bool,
     pub run: Run,
+}
+
+/// For [`Op::guide`]: none.
+#[must_use]
+pub fn no_guide() -> Vec<(&'static str, &'static str)> {
+    Vec::new()
+}
+
+/// For [`Op::guide`]: the sections of a Markdown text whose headings of level 2 start with `word`, which is cut off.
+#[must_use]
+pub fn sections(text: &'static str, word: &str) -> Vec<(&'static str, &'static str)> {
+    let parts = text.split("\n## ").skip(1);
+    parts.filter_map(|part| part.strip_prefix(word)?.trim_start().split_once('\n')).collect()
+}
+
+/// For [`Op::offered`]: every record's page has the operation.
+#[must_use]
+pub fn always(_: &Fields) -> bool {
+    true
 }
 
 /// Type of an operation's response.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
-use entity::{Fields, Mode, Values};
+use entity::{Fields, InputKind, Mode, Values};
 use features::history::queries::{self as history, meanwhile};
 use features::tasks::queries::people::People;
 use kernel::{Assignee, Error, FieldError, Problem as _, ProblemKind};
@@ -12,11 +12,12 @@ use store::{Read, Root, StoreError};
 use web::cx::{Cx, sync};
 use web::error::Failure;
 use web::form::EditConflict;
+use web::html::SafeHtml;
 use web::live::Live;
 use web::parts::{Choice, Tab};
 use web::routes::Routes;
 use web::shell::{Flash, Shell};
-use web::{flash, html};
+use web::{flash, html, md};
 
 use crate::form::{self, Control, FormValues, Offers};
 use crate::names::{self, for_fields};
@@ -68,6 +69,8 @@ struct OpForm {
     confirm: &'static str,
     action: String,
     summary: String,
+    /// Titles with instructions.
+    guide: Vec<(String, SafeHtml)>,
     controls: Vec<Control>,
 }
 
@@ -178,6 +181,9 @@ fn view(
                 *path = cx.ws.url(path);
             }
         }
+        if !row.picture.is_empty() {
+            row.picture = cx.ws.url(&row.picture);
+        }
         let id = id_text(&shown.key);
         let edits = may_write && (noun.acts.change || !noun.ops.is_empty());
         let deletes = may_write && noun.acts.delete;
@@ -192,7 +198,7 @@ fn view(
     let is_wrong = !state.wrong.is_empty() || !state.summary.is_empty() || state.since.is_told();
     let has_form = may_write && (noun.acts.create || state.key.is_some());
     let ops = match may_write {
-        true => op_forms(noun, cx, (read, None), On::All, &state)?,
+        true => op_forms(noun, cx, (read, None), None, &state)?,
         false => Vec::new(),
     };
     let form = match has_form {
@@ -266,7 +272,10 @@ fn own_form(
     };
     let wrong: &[FieldError] = if is_own { &state.wrong } else { &[] };
     let ops = match (&state.key, &id) {
-        (Some(key), Some(_)) => op_forms(noun, cx, (read, Some(key)), On::One, &state)?,
+        (Some(key), Some(_)) => {
+            let record = shown.as_ref().map(full).unwrap_or_default();
+            op_forms(noun, cx, (read, Some(key)), Some(&record), &state)?
+        }
         _ => Vec::new(),
     };
     let people = |now: &str| choices_of_people(read, now, cx);
@@ -308,22 +317,50 @@ fn usual(fields: &'static [entity::Field]) -> FormValues {
     fields.iter().filter_map(usual).collect()
 }
 
+fn guide(op: &Op) -> Vec<(String, SafeHtml)> {
+    let part = |(title, text): (&str, &str)| {
+        (kernel::text::capitalized(title), md::render(text, &|_| None))
+    };
+    (op.guide)().into_iter().map(part).collect()
+}
+
+/// Values of a linked form: those of the query, except secrets, and default values.
+fn linked(fields: &'static [entity::Field], cx: &Cx) -> FormValues {
+    let mut values = usual(fields);
+    for field in fields.iter().filter(|field| !matches!(field.input.kind, InputKind::Secret)) {
+        if let Some(value) = cx.query(field.key) {
+            values.retain(|(key, _)| key != field.key);
+            values.push((field.key.to_owned(), value));
+        }
+    }
+    values
+}
+
 fn op_forms(
     noun: &'static Noun,
     cx: &Cx,
     (read, key): (&dyn Read, Option<&[u8]>),
-    on: On,
+    record: Option<&Fields>,
     state: &State,
 ) -> Result<Vec<OpForm>, StoreError> {
     let here = place(noun, cx);
     let mut forms = Vec::new();
-    for op in noun.ops.iter().filter(|op| op.on == on && cx.who.access.may(op.can)) {
+    let is_offered = |op: &&Op| match record {
+        Some(record) => op.on == On::One && (op.offered)(record),
+        None => op.on == On::All,
+    };
+    for op in noun.ops.iter().filter(is_offered).filter(|op| cx.who.access.may(op.can)) {
         let people = |now: &str| choices_of_people(read, now, cx);
         let records = |word: &str, now: &str| choices_of_records(word, now, read, cx, key);
         let offers = Offers { people: &people, records: &records };
         let was_sent = state.op == Some(op.name);
         let values = state.form.clone().filter(|_| was_sent);
-        let values = values.unwrap_or_else(|| usual(op.input));
+        // A link may choose the operation and fill its fields in.
+        let is_linked = cx.query("op").as_deref() == Some(op.name);
+        let values = values.unwrap_or_else(|| match is_linked {
+            true => linked(op.input, cx),
+            false => usual(op.input),
+        });
         let wrong: &[FieldError] = if was_sent { &state.wrong } else { &[] };
         let controls = form::controls(op.input, true, &values, wrong, &offers);
         // Without a choice for a required field, the operation is not applicable.
@@ -332,13 +369,14 @@ fn op_forms(
         }
         forms.push(OpForm {
             verb: op.verb,
-            is_open: was_sent,
+            is_open: was_sent || is_linked,
             confirm: op.confirm,
             action: match key {
                 Some(key) => format!("{here}/{}/{}", id_text(key), op.name),
                 None => format!("{here}/all/{}", op.name),
             },
             summary: if was_sent { state.summary.clone() } else { String::new() },
+            guide: guide(op),
             controls,
         });
     }

@@ -36,6 +36,7 @@ pub fn routes() -> Routes {
         .merge(sources::pages::routes())
         .merge(vault::pages::routes())
         .merge(gateways::pages::routes())
+        .merge(channels::picture::routes())
         .merge(nouns().fold(Routes::new(), |all, noun| all.merge(kit::pages(noun))))
 }
 

@@ -157,6 +157,23 @@ async fn a_token_is_checked_sealed_and_never_shown_again() {
     let rotated = scene.op(&rotate, json!({ "token": fresh })).await;
     assert_eq!(rotated.status, 200, "{}", rotated.text);
     scene.telegram.wait_called(&fresh, "getUpdates", 1).await;
+
+    // The page shows the picture that the bot has by now.
+    let page = |scene: &Scene| {
+        let owner = scene.hq.owner();
+        async move { owner.get("/w/marlow-cargo/settings/channels").await.text }
+    };
+    assert!(!page(&scene).await.contains("/picture?v="));
+    let png = b"\x89PNG\r\n\x1a\n picture";
+    scene.telegram.file(&fresh, "picture", png);
+    let rotated = scene.op(&rotate, json!({ "token": fresh })).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text);
+    let shown = page(&scene).await;
+    let at = shown.find("/w/marlow-cargo/settings/channels/").unwrap_or_default();
+    let url = shown[at..].split('"').find(|part| part.contains("/picture?v=")).expect("a picture");
+    let picture = scene.hq.owner().get(url).await;
+    assert_eq!(picture.status, 200, "{}", picture.text);
+    assert_eq!(picture.headers["content-type"], "image/png");
     scene.hq.finish().await;
 }
 
@@ -540,5 +557,80 @@ async fn a_direct_chat_shows_typing_while_its_answer_is_written() {
     scene.hq.settle().await;
     assert_eq!(scene.telegram.called(TOKEN, "sendChatAction"), shown);
     assert_eq!(scene.texts()[1..], ["Slow words"]);
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_shown_while_it_is_written_and_the_finished_one_is_a_message() {
+    let scene = scene().await;
+    scene.paired().await;
+    let (chat, from) = bob();
+    let gate = Gate::new();
+    scene.model.push(Turn::text("Three leads, and one of them is **new**.").pausing(2, &gate));
+    scene.telegram.say(TOKEN, &chat, &from, "How many leads?");
+    gate.reached().await;
+    let draft = scene.telegram.wait_draft(TOKEN, 42, |text| text.starts_with('T')).await;
+    assert!(draft > 0);
+    assert_eq!(scene.texts().len(), 1, "a draft is no message");
+    gate.open();
+    scene.sent().await;
+    assert_eq!(scene.texts()[1..], ["Three leads, and one of them is new."]);
+
+    // In rooms it is a silent message, which is removed behind the answer.
+    let room = Chat::group(-100, "Sales");
+    scene.telegram.say(TOKEN, &room, &from, "Hi");
+    scene.handled(3).await;
+    let rooms = scene.api.get("/api/v1/channel-rooms").await.json();
+    let id = rooms["items"][0]["id"].as_str().unwrap().to_owned();
+    let allow = json!({ "is_allowed": true });
+    let allowed = scene.api.json("PATCH", &format!("/api/v1/channel-rooms/{id}"), &allow).await;
+    assert_eq!(allowed.status, 200, "{}", allowed.text);
+    let gate = Gate::new();
+    scene.model.push(Turn::text("Four leads by now.").pausing(2, &gate));
+    scene.telegram.say(TOKEN, &room, &from, "Ada, and now?");
+    gate.reached().await;
+    let sent = scene.telegram.wait_sent(TOKEN, 3).await;
+    assert_eq!(sent[2].params["disable_notification"], true, "{sent:?}");
+    gate.open();
+    scene.sent().await;
+    assert_eq!(scene.texts()[2..], ["Four leads by now."]);
+    let passing = |one: &Delivery| one.payload.is_passing();
+    assert!(!scene.deliveries().iter().any(passing), "{:?}", scene.deliveries());
+    assert_eq!(scene.telegram.called(TOKEN, "deleteMessage"), 1);
+
+    // Nothing is shown once previews are off.
+    let path = format!("/api/v1/channels/{}", scene.channel);
+    let off = scene.api.json("PATCH", &path, &json!({ "stream": "off" })).await;
+    assert_eq!(off.status, 200, "{}", off.text);
+    let drafts = scene.telegram.called(TOKEN, "sendMessageDraft");
+    let gate = Gate::new();
+    scene.model.push(Turn::text("Five leads.").pausing(2, &gate));
+    scene.telegram.say(TOKEN, &chat, &from, "And today?");
+    gate.reached().await;
+    scene.telegram.wait_called(TOKEN, "sendChatAction", 1).await;
+    gate.open();
+    scene.telegram.wait_sent(TOKEN, 4).await;
+    assert_eq!(scene.telegram.called(TOKEN, "sendMessageDraft"), drafts);
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_of_another_program_is_named_and_removed() {
+    let scene = scene().await;
+    let set = json!({ "url": "https://other.example" });
+    let client = reqwest::Client::new();
+    let url = format!("{}/bot{TOKEN}/setWebhook", scene.telegram.url());
+    client.post(url).json(&set).send().await.unwrap();
+    let path = format!("/api/v1/channels/{}", scene.channel);
+    let is_blocked = || {
+        let states: Vec<channels::model::ChannelState> = work::all(&scene.hq);
+        states.iter().any(|one| one.state == channels::model::State::Webhook)
+    };
+    scene.until("blocked", is_blocked).await;
+    let removed = scene.op(&format!("channels/{}/remove-webhook", scene.channel), json!({})).await;
+    assert_eq!(removed.status, 200, "{}", removed.text);
+    scene.online().await;
+    let channel = scene.api.get(&path).await.json();
+    assert_eq!(channel["state"], "online", "{channel}");
     scene.hq.finish().await;
 }

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use channels::model::{Card, Delivery, DeliveryState, Message};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use kernel::TypedId as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -140,10 +141,32 @@ impl Scene {
     }
 
     async fn call(&self, id: &str, timestamp: i64, signature: &str, body: &str) -> Reply {
+        let signed = self.signed(id, timestamp, signature);
+        signed.bytes("POST", &self.path, "application/json", body.as_bytes().to_vec()).await
+    }
+
+    fn signed(&self, id: &str, timestamp: i64, signature: &str) -> Person {
         let caller = self.hq.nobody().with("webhook-id", id);
         let caller = caller.with("webhook-timestamp", &timestamp.to_string());
-        let caller = caller.with("webhook-signature", signature);
-        caller.bytes("POST", &self.path, "application/json", body.as_bytes().to_vec()).await
+        caller.with("webhook-signature", signature)
+    }
+
+    /// The bridge sends an event with files, each with a name and content.
+    async fn send_files(&self, event: &Value, files: &[(&str, &str)]) -> Reply {
+        let mut body =
+            format!("--edge\r\ncontent-disposition: form-data; name=\"event\"\r\n\r\n{event}\r\n");
+        for (name, content) in files {
+            body.push_str(&format!(
+                "--edge\r\ncontent-disposition: form-data; name=\"file\"; \
+                 filename=\"{name}\"\r\n\r\n{content}\r\n"
+            ));
+        }
+        body.push_str("--edge--\r\n");
+        let now = self.hq.now().as_second();
+        let signature = sign(&self.secret, "msg_1", &now.to_string(), &body);
+        let form = "multipart/form-data; boundary=edge";
+        let signed = self.signed("msg_1", now, &signature);
+        signed.bytes("POST", &self.path, form, body.into_bytes()).await
     }
 
     /// The bridge sends an event, signed now.
@@ -347,5 +370,84 @@ async fn decisions_by_a_bridge_are_off_until_an_owner_allows_them() {
     scene.texts().await;
     let kinds: Vec<Value> = scene.posts().iter().map(|post| post.body()["type"].clone()).collect();
     assert!(kinds.contains(&json!("pressed")) && kinds.contains(&json!("edit")), "{kinds:?}");
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_a_bridge_reach_the_agent_and_can_be_attached_to_a_task() {
+    let scene = scene().await;
+    let mut event = said("$1", "Read this");
+    event["data"]["voice_secs"] = json!(7);
+    // Nothing of a stranger is kept.
+    let stranger = scene.send_files(&event, &[("plan.txt", "the plan")]).await;
+    assert_eq!(stranger.status, 202, "{}", stranger.text);
+    assert!(!work::all::<Message>(&scene.hq)[0].text.contains("plan"));
+    scene.paired().await;
+    event["data"]["id"] = json!("$2");
+    scene.model.push(Turn::text("A fine plan."));
+    let files = [("note.ogg", "OggS"), ("../plan.txt", "the plan")];
+    let taken = scene.send_files(&event, &files).await;
+    assert_eq!(taken.status, 202, "{}", taken.text);
+    assert_eq!(scene.send_files(&event, &files).await.status, 200);
+    assert_eq!(scene.texts().await.last().unwrap(), "A fine plan.");
+    let message = work::all::<Message>(&scene.hq).pop().unwrap();
+    assert_eq!(message.text, "Read this\n\n(voice message, 7 s)\n(plan.txt)");
+    assert!(scene.model.last().text().contains("the plan"), "{}", scene.model.last().text());
+
+    let task = scene.op("tasks", json!({ "title": "Plan the launch" })).await;
+    assert_eq!(task.status, 201, "{}", task.text);
+    let path = format!("channel-messages/{}/attach", message.id);
+    let wrong = scene.op(&path, json!({ "task": "no such task" })).await;
+    assert_eq!(wrong.json()["errors"][0]["field"], "task", "{}", wrong.text);
+    let attached = scene.op(&path, json!({ "task": "Plan the launch" })).await;
+    assert_eq!(attached.status, 200, "{}", attached.text);
+    assert_eq!(attached.json()["files"], json!(["note.ogg", "plan.txt"]), "{}", attached.text);
+    let on_task: Vec<features::files::model::TaskFile> = work::all(&scene.hq);
+    let names: Vec<&str> = on_task.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["note.ogg", "plan.txt"]);
+
+    let broken = scene.send_files(&json!("no event"), &[]).await;
+    assert_eq!(broken.status, 422, "{}", broken.text);
+    let many = vec![("a.txt", "a"); 33];
+    assert_eq!(scene.send_files(&said("$3", "Hi"), &many).await.status, 422);
+    let large = "x".repeat(22 << 20);
+    let refused = scene.send_files(&said("$4", "Hi"), &[("a.txt", &large)]).await;
+    assert_eq!(refused.status, 413, "{}", refused.text);
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_reports_what_became_of_a_message() {
+    let scene = scene().await;
+    scene.paired().await;
+    let sent = work::all::<Delivery>(&scene.hq).pop().unwrap();
+    assert_eq!((sent.state, sent.receipt), (DeliveryState::Sent, None));
+    let key = sent.id.uuid().simple().to_string();
+    let receipt = |key: &str, state: &str| json!({ "type": "receipt", "data": { "key": key, "state": state, "detail": "no signal" } });
+    for (state, status) in [("delivered", 202), ("delivered", 200), ("read", 202), ("failed", 200)]
+    {
+        let reply = scene.send(&receipt(&key, state)).await;
+        assert_eq!(reply.status, status, "{state}: {}", reply.text);
+    }
+    let shown = scene.api.get("/api/v1/channel-deliveries").await.json();
+    assert_eq!(shown["items"][0]["receipt"], "read", "{shown}");
+    let unknown = scene.send(&receipt(&"0".repeat(32), "read")).await;
+    assert_eq!(unknown.json()["errors"][0]["field"], "data.key", "{}", unknown.text);
+
+    // What could not be delivered can be sent again.
+    let test = scene.op(&format!("channels/{}/test", scene.channel), json!({})).await;
+    assert_eq!(test.status, 200, "{}", test.text);
+    scene.texts().await;
+    let second = work::all::<Delivery>(&scene.hq).pop().unwrap();
+    let failed = receipt(&second.id.uuid().simple().to_string(), "failed");
+    assert_eq!(scene.send(&failed).await.status, 202);
+    let failed = work::all::<Delivery>(&scene.hq).pop().unwrap();
+    assert_eq!(failed.state, DeliveryState::Failed);
+    assert_eq!(failed.detail, "The bridge could not deliver it: no signal");
+    let path = format!("channel-deliveries/{}/resend", second.id);
+    assert_eq!(scene.op(&path, json!({})).await.status, 200);
+    scene.texts().await;
+    let resent = work::all::<Delivery>(&scene.hq).pop().unwrap();
+    assert_eq!((resent.state, resent.receipt), (DeliveryState::Sent, None));
     scene.hq.finish().await;
 }

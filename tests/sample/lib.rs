@@ -75,6 +75,8 @@ pub static BOATS: Noun = Noun {
         input: &[Field::count("by", "metres", 1, 50).required()],
         answers: Answers::Record,
         tool: true,
+        guide: kit::no_guide,
+        offered: kit::always,
         run: Run::Write(lengthen),
     }],
     tools: Tools {

@@ -466,6 +466,12 @@ fn act(
             page.reverse();
             (200, page.into())
         }
+        ("DELETE", ["channels", id, "messages", message]) => {
+            let before = state.messages.len();
+            let is_it = |one: &Value| one["channel_id"] == **id && one["id"] == **message;
+            state.messages.retain(|one| !is_it(one));
+            if before == state.messages.len() { unknown() } else { (204, Value::Null) }
+        }
         ("POST", ["channels", id, "messages"]) if state.channels.contains_key(*id) => {
             (200, create(state, id, body, file))
         }

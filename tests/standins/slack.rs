@@ -452,6 +452,14 @@ fn act(state: &mut State, url: &str, method: &str, params: &Value) -> Value {
             merge(message, params.clone());
             json!({"channel": params["channel"], "ts": params["ts"], "text": params["text"]})
         }
+        "chat.delete" => {
+            let before = state.messages.len();
+            state.messages.retain(|(_, message)| message["ts"] != params["ts"]);
+            if state.messages.len() == before {
+                return json!({"ok": false, "error": "message_not_found"});
+            }
+            json!({"channel": params["channel"], "ts": params["ts"]})
+        }
         "chat.postEphemeral" => json!({"message_ts": state.ts()}),
         "files.getUploadURLExternal" => json!({
             "upload_url": format!("{url}/upload/{}", param("filename").replace(' ', "_")),

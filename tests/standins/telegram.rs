@@ -146,6 +146,15 @@ impl Telegram {
         self.until(token, |bot| (count <= bot.sent.len()).then(|| bot.sent.clone())).await
     }
 
+    /// Waits for the draft of a chat that satisfies a condition. Returns its id.
+    pub async fn wait_draft(&self, token: &str, chat: i64, is: impl Fn(&str) -> bool) -> i64 {
+        let found = |bot: &Bot| {
+            let mut own = bot.drafts.iter().filter(|(of, ..)| *of == chat);
+            own.find(|(.., text)| is(text)).map(|(_, id, _)| *id)
+        };
+        self.until(token, |bot| found(bot)).await
+    }
+
     /// Waits for `count` calls of a method, including refused, cut and held ones.
     pub async fn wait_called(&self, token: &str, method: &str, count: usize) {
         self.until(token, |bot| (count <= bot.called(method)).then_some(())).await;

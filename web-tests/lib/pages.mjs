@@ -47,6 +47,7 @@ export const EXCEPTIONS = {
   '/w/{ws}/runs/{name}/export': FILE,
   '/w/{ws}/runs/{name}/steps/{n}/picture': FILE,
   '/w/{ws}/runs/{name}/steps/{n}/raw': FILE,
+  '/w/{ws}/settings/channels/{id}/picture': FILE,
   '/w/{ws}/settings/export/file': FILE,
   '/gateway/link': 'a line between programs',
   '/join/program': FILE,

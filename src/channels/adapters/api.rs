@@ -116,6 +116,10 @@ pub(crate) async fn download(
     }
 }
 
+pub(crate) fn no_drafts() -> Fault {
+    Fault::new(FaultKind::Permanent, "only Telegram has drafts")
+}
+
 /// The origin of a platform's API, without a slash at the end.
 pub(crate) fn origin(api_base: Option<&str>, usual: &str) -> Result<String, Fault> {
     let base = api_base.unwrap_or(usual);

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::api::{self, Reply, list, some, text};
+use super::api::{self, Reply, list, no_drafts, some, text};
 use super::{
     BoxFuture, Button, ButtonStyle, Channel, CommandInfo, Fault, FaultKind, FileRef, Found,
     Identity, Inbox, OutBody, Outgoing, Place, Receipt,
@@ -31,6 +31,7 @@ const PERMISSIONS: u64 =
 /// Application flags that say that bots may read messages.
 const MAY_READ_TEXT: u64 = (1 << 18) | (1 << 19);
 const SUPPRESS_EMBEDS: u64 = 1 << 2;
+const SUPPRESS_NOTIFICATIONS: u64 = 1 << 12;
 const EPHEMERAL: u64 = 1 << 6;
 /// Discord accepts a follow-up to a press for 15 minutes; more presses than this are not remembered.
 const MAX_PRESSES: usize = 256;
@@ -109,7 +110,10 @@ impl Channel for Discord {
 
     fn find<'a>(&'a self, out: &'a Outgoing) -> BoxFuture<'a, Found> {
         Box::pin(async move {
-            if !matches!(out.body, OutBody::Text { .. } | OutBody::File { .. }) {
+            if !matches!(
+                out.body,
+                OutBody::Text { .. } | OutBody::Preview { .. } | OutBody::File { .. }
+            ) {
                 return Ok(Found::Absent);
             }
             let me = self.me().await?;
@@ -131,6 +135,17 @@ impl Channel for Discord {
             // Attachments have signed addresses and need no token.
             let request = api::request(Method::Get, &file.id);
             api::download(&self.client, request, NAME, most).await
+        })
+    }
+
+    fn picture(&self, most: u64) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let user = self.get("/users/@me").await?;
+            let Some(avatar) = some(&user, "/avatar") else { return Ok(None) };
+            let id = text(&user, "/id");
+            let url = format!("https://cdn.discordapp.com/avatars/{id}/{avatar}.png?size=128");
+            let request = api::request(Method::Get, url);
+            api::download(&self.client, request, NAME, most).await.map(Some)
         })
     }
 
@@ -161,6 +176,22 @@ impl Discord {
             OutBody::Text { markdown, buttons } => {
                 let body = new_message(out, &channel_format::discord(markdown), buttons);
                 self.call(Method::Post, &messages, Some(body), true).await?
+            }
+            OutBody::Preview { markdown } => {
+                let mut body = new_message(out, &channel_format::discord(markdown), &[]);
+                body["flags"] = (SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS).into();
+                self.call(Method::Post, &messages, Some(body), true).await?
+            }
+            OutBody::Draft { .. } => return Err(no_drafts()),
+            OutBody::Delete { message } => {
+                let path = format!("{messages}/{message}");
+                let reply =
+                    api::call(&self.client, self.request(Method::Delete, &path), NAME, false)
+                        .await?;
+                return match reply.status {
+                    404 | 200..300 => Ok(Receipt::default()),
+                    _ => Err(refusal(&reply)),
+                };
             }
             OutBody::Edit { message, markdown, buttons } => {
                 let body = json!({

@@ -40,6 +40,17 @@ pub trait Channel: Send + Sync {
 
     /// Registers the commands in the platform's menu.
     fn register<'a>(&'a self, commands: &'a [CommandInfo]) -> BoxFuture<'a, ()>;
+
+    /// Removes a webhook that another program has set and that prevents polling.
+    fn remove_webhook(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// The bot's picture, if it has one and the platform shows it: an image of at most `most` bytes.
+    fn picture(&self, most: u64) -> BoxFuture<'_, Option<Bytes>> {
+        let _ = most;
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// Takes what an adapter receives.
@@ -186,6 +197,20 @@ pub enum OutBody {
         media_type: String,
         bytes: Bytes,
         caption: String,
+    },
+    /// A text that is still being written, as a silent message. [`OutBody::Edit`] replaces it, [`OutBody::Delete`] removes it.
+    Preview {
+        markdown: String,
+    },
+    /// A text that is still being written, shown by Telegram in a direct chat for 30 seconds. The same `id`, which is not
+    /// zero, replaces it.
+    Draft {
+        id: u32,
+        markdown: String,
+    },
+    /// Removes a message of the bot. One that is already gone counts as removed.
+    Delete {
+        message: String,
     },
     /// Answers a press, so that the button stops waiting. `text` is shown to the presser only; it may be empty.
     Pressed {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use url::form_urlencoded;
 
-use super::api::{self, Reply, list, some, text};
+use super::api::{self, Reply, list, no_drafts, some, text};
 use super::{
     BoxFuture, Button, ButtonStyle, Channel, CommandInfo, Fault, FaultKind, FileRef, Found,
     Identity, Inbox, OutBody, Outgoing, Receipt, Sender,
@@ -156,6 +156,17 @@ impl Channel for Slack {
         })
     }
 
+    fn picture(&self, most: u64) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let me = self.me().await?.user.as_str();
+            let reply = self.form("users.info", &[("user", me)]).await?;
+            let Some(url) = some(&reply.body, "/user/profile/image_192") else { return Ok(None) };
+            // Pictures are public: the token stays here.
+            let request = api::request(Method::Get, url);
+            api::download(&self.client, request, NAME, most).await.map(Some)
+        })
+    }
+
     /// Slack takes commands from the app's manifest only.
     fn register<'a>(&'a self, _commands: &'a [CommandInfo]) -> BoxFuture<'a, ()> {
         Box::pin(async { Ok(()) })
@@ -165,32 +176,16 @@ impl Channel for Slack {
 impl Slack {
     async fn perform(&self, out: &Outgoing) -> Result<Receipt, Fault> {
         match &out.body {
-            OutBody::Text { markdown, buttons } => {
-                let message = |text: String, is_plain: bool| {
-                    let mut body = json!({
-                        "channel": out.place.chat,
-                        "text": text,
-                        "mrkdwn": !is_plain,
-                        "unfurl_links": false,
-                        "unfurl_media": false,
-                        "metadata": {"event_type": "hq_message", "event_payload": {"key": out.key}},
-                    });
-                    if !buttons.is_empty() {
-                        body["blocks"] = blocks(&text, buttons, is_plain);
-                    }
-                    if let Some(thread) = &out.place.thread {
-                        body["thread_ts"] = thread.as_str().into();
-                    }
-                    body
-                };
-                let body = message(channel_format::slack(markdown), false);
-                let mut reply = self.post("chat.postMessage", body).await?;
-                if text(&reply.body, "/error").starts_with("invalid_blocks") {
-                    let body = message(channel_format::plain(markdown), true);
-                    reply = self.post("chat.postMessage", body).await?;
+            OutBody::Text { markdown, buttons } => self.post_text(out, markdown, buttons).await,
+            OutBody::Preview { markdown } => self.post_text(out, markdown, &[]).await,
+            OutBody::Draft { .. } => Err(no_drafts()),
+            OutBody::Delete { message } => {
+                let body = json!({ "channel": out.place.chat, "ts": message });
+                let reply = self.post("chat.delete", body).await?;
+                if text(&reply.body, "/error") != "message_not_found" {
+                    accepted(reply, false)?;
                 }
-                let reply = accepted(reply, true)?;
-                Ok(Receipt { message: text(&reply.body, "/ts").to_owned() })
+                Ok(Receipt::default())
             }
             OutBody::Edit { message, markdown, buttons } => {
                 let markup = channel_format::slack(markdown);
@@ -213,7 +208,40 @@ impl Slack {
         }
     }
 
-    /// Uploads a file, which nobody sees before the last step.
+    async fn post_text(
+        &self,
+        out: &Outgoing,
+        markdown: &str,
+        buttons: &[Button],
+    ) -> Result<Receipt, Fault> {
+        let message = |text: String, is_plain: bool| {
+            let mut body = json!({
+                "channel": out.place.chat,
+                "text": text,
+                "mrkdwn": !is_plain,
+                "unfurl_links": false,
+                "unfurl_media": false,
+                "metadata": {"event_type": "hq_message", "event_payload": {"key": out.key}},
+            });
+            if !buttons.is_empty() {
+                body["blocks"] = blocks(&text, buttons, is_plain);
+            }
+            if let Some(thread) = &out.place.thread {
+                body["thread_ts"] = thread.as_str().into();
+            }
+            body
+        };
+        let body = message(channel_format::slack(markdown), false);
+        let mut reply = self.post("chat.postMessage", body).await?;
+        if text(&reply.body, "/error").starts_with("invalid_blocks") {
+            let body = message(channel_format::plain(markdown), true);
+            reply = self.post("chat.postMessage", body).await?;
+        }
+        let reply = accepted(reply, true)?;
+        Ok(Receipt { message: text(&reply.body, "/ts").to_owned() })
+    }
+
+    /// Uploads a file, which is visible only after the last step.
     async fn upload(
         &self,
         out: &Outgoing,
@@ -271,7 +299,7 @@ impl Slack {
 
     async fn look_up(&self, out: &Outgoing) -> Result<Found, Fault> {
         match &out.body {
-            OutBody::Text { .. } => {}
+            OutBody::Text { .. } | OutBody::Preview { .. } => {}
             OutBody::File { .. } => return Ok(Found::Unknown),
             _ => return Ok(Found::Absent),
         }

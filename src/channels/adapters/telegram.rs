@@ -166,6 +166,31 @@ impl Telegram {
                 decorate(&mut params, buttons);
                 self.write("sendMessage", params, markdown, Call::Once).await
             }
+            OutBody::Preview { markdown } => {
+                address(&mut params, out);
+                params.insert("disable_notification".to_owned(), true.into());
+                self.write("sendMessage", params, markdown, Call::Once).await
+            }
+            OutBody::Draft { id, markdown } => {
+                address(&mut params, out);
+                params.remove("reply_parameters");
+                params.insert("draft_id".to_owned(), (*id).into());
+                self.write("sendMessageDraft", params, markdown, Call::Repeatable).await
+            }
+            OutBody::Delete { message } => {
+                params.insert("chat_id".to_owned(), number(&out.place.chat));
+                params.insert("message_id".to_owned(), number(message));
+                match self.deliver("deleteMessage", &mut params, None).await {
+                    Err(Failure::Refused(refusal))
+                        if refusal.says(400, "message to delete not found") =>
+                    {
+                        Ok(Receipt::default())
+                    }
+                    done => done
+                        .map(|_| Receipt::default())
+                        .map_err(|failure| failure.fault(Call::Repeatable)),
+                }
+            }
             OutBody::Edit { message, markdown, buttons } => {
                 params.insert("chat_id".to_owned(), number(&out.place.chat));
                 params.insert("message_id".to_owned(), number(message));
@@ -284,8 +309,24 @@ impl Telegram {
         }
     }
 
-    async fn fetch(&self, file: &FileRef, most: u64) -> Result<Bytes, Failure> {
-        let params = object(json!({"file_id": file.id}));
+    async fn photo(&self, most: u64) -> Result<Option<Bytes>, Failure> {
+        let mut user = self.me.get().map(|me| me.id);
+        if user.is_none() {
+            let me = value(&self.api.call("getMe", &Params::new(), CALL_LIMIT).await?);
+            user = me["id"].as_i64();
+        }
+        let params = object(json!({"user_id": user, "limit": 1}));
+        let found = value(&self.api.call("getUserProfilePhotos", &params, CALL_LIMIT).await?);
+        // Telegram offers each picture in several sizes, smallest first.
+        let sizes = found["photos"][0].as_array().map_or(&[][..], Vec::as_slice);
+        let is_enough = |size: &&Value| 160 <= size["width"].as_u64().unwrap_or_default();
+        let Some(size) = sizes.iter().find(is_enough).or(sizes.last()) else { return Ok(None) };
+        let id = size["file_id"].as_str().unwrap_or_default();
+        Ok(Some(self.fetch(id, most).await?))
+    }
+
+    async fn fetch(&self, file: &str, most: u64) -> Result<Bytes, Failure> {
+        let params = object(json!({"file_id": file}));
         let found = value(&self.api.call("getFile", &params, CALL_LIMIT).await?);
         let path = found["file_path"].as_str().unwrap_or_default();
         if found["file_size"].as_u64().is_some_and(|len| most < len) {
@@ -314,7 +355,18 @@ impl Channel for Telegram {
 
     fn download<'a>(&'a self, file: &'a FileRef, most: u64) -> BoxFuture<'a, Bytes> {
         Box::pin(async move {
-            self.fetch(file, most).await.map_err(|failure| failure.fault(Call::Repeatable))
+            self.fetch(&file.id, most).await.map_err(|failure| failure.fault(Call::Repeatable))
+        })
+    }
+
+    /// Messages that wait at Telegram are kept.
+    fn remove_webhook(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async { self.finish("deleteWebhook", Params::new()).await.map(drop) })
+    }
+
+    fn picture(&self, most: u64) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(async move {
+            self.photo(most).await.map_err(|failure| failure.fault(Call::Repeatable))
         })
     }
 

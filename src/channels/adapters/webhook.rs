@@ -113,6 +113,11 @@ fn event(out: &Outgoing) -> Value {
             let file = json!({ "name": name, "media_type": media_type, "content": content });
             ("file", json!({ "file": file, "text": caption }))
         }
+        // Bridges get no previews: HQ sends them finished texts only.
+        OutBody::Preview { markdown } | OutBody::Draft { markdown, .. } => {
+            ("preview", json!({ "text": markdown }))
+        }
+        OutBody::Delete { message } => ("delete", json!({ "message": message })),
         OutBody::Pressed { press, text } => ("pressed", json!({ "press": press, "text": text })),
         OutBody::Typing => ("typing", json!({})),
     };

@@ -4,7 +4,7 @@ use features::agents::model::Agent;
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{Actor, AgentId, ChannelId, Part, Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
-use store::{Class, OnDelete, Record, Refs, Root, Table};
+use store::{BlobId, BlobRefs, Class, OnDelete, Record, Refs, Root, Table};
 use vault::model::SecretId;
 
 pub const CHANNELS: Table = Table::new(410, "channels");
@@ -18,6 +18,16 @@ kernel::words! {
         Slack = "slack", "Slack";
         /// A program that connects another messenger by signed webhooks.
         Webhook = "webhook", "Webhook bridge";
+    }
+}
+
+kernel::words! {
+    /// Whether people see an answer while it is written. A preview is never the answer itself.
+    Previews {
+        Off = "off", "Off";
+        /// At each step of the pace that the platform allows.
+        Edit = "edit", "As it is written";
+        Block = "block", "Paragraph by paragraph";
     }
 }
 
@@ -43,7 +53,7 @@ pub struct Channel {
     pub api_base: String,
     /// The sealed tokens, in the order of the kind's fields.
     pub secrets: Vec<SecretId>,
-    /// Rises with each new token, so that the worker connects again.
+    /// Rises when the worker must connect again, for example with a new token.
     pub token_version: u32,
     pub by: Actor,
     #[serde(with = "millisecond::required")]
@@ -52,12 +62,17 @@ pub struct Channel {
     pub updated_at: Timestamp,
     /// Whether decisions are asked for and accepted here. A bridge could forge them.
     pub may_decide: bool,
+    pub stream: Previews,
+    /// An image of the bot.
+    pub picture: Option<BlobId>,
 }
 
 impl Record for Channel {
     type Id = ChannelId;
     const TABLE: Table = CHANNELS;
     const CLASS: Class = Class::Tracked;
+    const BLOBS: Option<fn(&Self, &mut BlobRefs)> =
+        Some(|channel, blobs| channel.picture.into_iter().for_each(|blob| blobs.one(blob)));
     fn id(&self) -> ChannelId {
         self.id
     }
@@ -87,6 +102,8 @@ impl Record for Channel {
             created_at: at,
             updated_at: at,
             may_decide: true,
+            stream: Previews::Block,
+            picture: Some(BlobId::of(b"picture")),
         }
     }
 }
@@ -99,6 +116,16 @@ kernel::words! {
         Online = "online", "Online";
         Error = "error", "Not connected";
         Revoked = "revoked", "Token revoked";
+        /// Another program has set a webhook, which prevents polling.
+        Webhook = "webhook", "Blocked by a webhook";
+    }
+}
+
+impl State {
+    /// Whether people should know of it if it lasts.
+    #[must_use]
+    pub fn is_down(self) -> bool {
+        matches!(self, Self::Error | Self::Revoked | Self::Webhook)
     }
 }
 

@@ -35,6 +35,15 @@ impl DeliveryState {
     }
 }
 
+kernel::words! {
+    /// What a bridge reports of a sent message.
+    ReceiptState {
+        Delivered = "delivered", "Delivered";
+        Read = "read", "Read";
+        Failed = "failed", "Not delivered";
+    }
+}
+
 /// What is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
@@ -48,6 +57,18 @@ pub enum Payload {
     Update(CardId),
     /// A file of the run's agent.
     File { path: String },
+    /// The beginning of an answer that is still being written. The worker edits the message.
+    Preview(String),
+    /// Removes the message of a preview.
+    Removal(DeliveryId),
+}
+
+impl Payload {
+    /// Whether it is a preview or its removal: no part of what people are told.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Preview(_) | Self::Removal(_))
+    }
 }
 
 /// One part of a message to a chat.
@@ -74,6 +95,8 @@ pub struct Delivery {
     pub is_repeat: bool,
     /// The platform's id of the sent message.
     pub provider_id: String,
+    /// The last report of a bridge.
+    pub receipt: Option<ReceiptState>,
     #[serde(with = "millisecond::required")]
     pub due_at: Timestamp,
     #[serde(with = "millisecond::required")]
@@ -121,6 +144,7 @@ impl Record for Delivery {
             attempts: 1,
             is_repeat: true,
             provider_id: "2002".into(),
+            receipt: Some(ReceiptState::Read),
             due_at: at,
             expires_at: at,
             created_at: at,

@@ -1,15 +1,19 @@
 //! Received messages and deliveries.
 
 use entity::{Area, Entity, Field, Fields, Meaning, Values, text_of};
+use features::files::rules::NewFile;
+use features::tasks::queries as tasks;
 use kernel::key::KeyBuf;
-use kernel::{Can, Error};
-use kit::{Acts, Noun, Op, Reply, Row, Run, Tools};
-use serde_json::Value;
-use store::{Read, ReadExt as _};
+use kernel::{Can, Error, ProblemKind};
+use kit::{Acts, Extra, ExtraOf, Noun, Op, OpCx, Prepared, Reply, Row, Run, Tools};
+use serde_json::{Value, json};
+use store::{Read, ReadExt as _, StoreError, WriteTx};
 use tool::Effect;
 
-use crate::model::{Delivery, DeliveryState, Message, MessageState};
-use crate::rules;
+use crate::model::{
+    ChannelMessageId, Delivery, DeliveryState, Message, MessageState, ReceiptState,
+};
+use crate::{queries, rules};
 
 use super::{OP, page, title_or};
 
@@ -37,18 +41,83 @@ pub static MESSAGES: Noun = Noun {
     acts: Acts::NONE,
     write: Can::Admin,
     param: "message",
-    select: Some(kit::Select { params: &[], keys: newest::<Message> }),
-    ops: &[Op {
-        name: "answer",
-        about: "Answer a message that arrived too late",
-        verb: "Answer now",
-        done: "Passed on the message of",
-        run: Run::Write(|cx, tx| Ok(Reply::record(&rules::answer_now(tx, cx.id()?)?.id))),
-        ..OP
-    }],
+    select: Some(kit::Select { params: &[], keys: newest }),
+    extra: Some(Extra { schema: files_schema, prepare: files, in_lists: false }),
+    ops: &[
+        Op {
+            name: "answer",
+            about: "Answer a message that arrived too late",
+            verb: "Answer now",
+            done: "Passed on the message of",
+            offered: |message| text_of(message, "state") == MessageState::Held.word(),
+            run: Run::Write(|cx, tx| Ok(Reply::record(&rules::answer_now(tx, cx.id()?)?.id))),
+            ..OP
+        },
+        Op {
+            name: "attach",
+            about: "Attach the files of a message to a task",
+            verb: "Attach to task",
+            done: "Attached the files of",
+            input: &[Field::line("task", "task").required().max(200).about("number or title")],
+            offered: |message| message.get("files").is_some_and(|files| *files != json!([])),
+            run: Run::Prepared(files_of, attach),
+            ..OP
+        },
+    ],
     page: page("Received", message_row, ""),
     ..Noun::of(&MESSAGE, "channel-messages", "The last 200 messages, and what happened to each")
 };
+
+fn files_schema() -> Fields {
+    let names = json!({ "type": "array", "items": { "type": "string" } });
+    Fields::from_iter([("files".to_owned(), names)])
+}
+
+/// The names of a message's files. Files that were not accepted are missing.
+fn files(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
+    Ok(Box::new(move |message| {
+        let Ok(id) = text_of(message, "id").parse::<ChannelMessageId>() else {
+            return Ok(Fields::new());
+        };
+        let files = queries::files(read, id)?;
+        let names: Vec<String> = files.into_iter().map(|file| file.name).collect();
+        Ok(Fields::from_iter([("files".to_owned(), json!(names))]))
+    }))
+}
+
+/// Reads the content of a message's files to detect their types.
+fn files_of(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
+    let id: ChannelMessageId = cx.id()?;
+    let files = ws.read(|snap| queries::files(snap, id))?;
+    if files.is_empty() {
+        let message = "this message has no files";
+        return Err(Error::new(ProblemKind::Conflict, "no_files", message));
+    }
+    let mut new = Vec::new();
+    for file in files {
+        let gone = |error: std::io::Error| {
+            let message = format!("the file {} can’t be read: {error}", file.name);
+            Error::new(ProblemKind::Unavailable, "file_unreadable", message)
+        };
+        let bytes = ws.blobs.get(file.blob, file.len).map_err(gone)?;
+        let media = web::file::Kind::of(&bytes).media();
+        let (name, blob, size) = (web::file::clean_name(&file.name), file.blob, file.len);
+        new.push(NewFile { name, blob, size, media });
+    }
+    Ok(Box::new(new))
+}
+
+fn attach(cx: &OpCx<'_>, tx: &mut WriteTx<'_>, files: Prepared) -> Result<Reply, Error> {
+    let lost = |_| Error::new(ProblemKind::Internal, "internal", "the files were lost");
+    let files = *files.downcast::<Vec<NewFile>>().map_err(lost)?;
+    let task = tasks::resolve(tx, cx.text("task"));
+    let task =
+        task.map_err(|error| Error::field("task", web::form::sentence(&error.to_string())))?;
+    for file in files {
+        features::files::rules::attach(tx, task.id, file).map_err(Error::of)?;
+    }
+    Ok(Reply::Record(cx.key()?.to_vec()))
+}
 
 fn message_row(record: &Fields) -> Row {
     let at = MessageState::WORDS.iter().position(|known| *known == text_of(record, "state"));
@@ -65,10 +134,17 @@ fn message_row(record: &Fields) -> Row {
     }
 }
 
-/// The newest 200 records.
-fn newest<R: store::Record>(read: &dyn Read, _: &Values) -> Result<Vec<Vec<u8>>, Error> {
-    let all: Vec<R> = read.list(&store::Range::all().reverse().limit(200))?;
-    Ok(all.iter().map(|one| KeyBuf::of(&one.id()).into_bytes()).collect())
+/// The newest 200 messages.
+fn newest(read: &dyn Read, _: &Values) -> Result<Vec<Vec<u8>>, Error> {
+    let all: Vec<Message> = read.list(&store::Range::all().reverse().limit(200))?;
+    Ok(all.iter().map(|one| KeyBuf::of(&one.id).into_bytes()).collect())
+}
+
+/// The newest 200 deliveries that people see as messages.
+fn newest_deliveries(read: &dyn Read, _: &Values) -> Result<Vec<Vec<u8>>, Error> {
+    let all: Vec<Delivery> = read.list(&store::Range::all().reverse().limit(400))?;
+    let shown = all.iter().filter(|one| !one.payload.is_passing()).take(200);
+    Ok(shown.map(|one| KeyBuf::of(&one.id).into_bytes()).collect())
 }
 
 pub static DELIVERY: Entity = Entity {
@@ -78,6 +154,7 @@ pub static DELIVERY: Entity = Entity {
         Field::text("channel", "channel"),
         Field::text("state", "state"),
         Field::text("detail", "reason"),
+        Field::text("receipt", "receipt").optional(),
         Field::text("run", "run").hidden(),
         Field::text("part", "part"),
         Field::text("parts", "parts"),
@@ -96,7 +173,7 @@ pub static DELIVERIES: Noun = Noun {
     acts: Acts::NONE,
     write: Can::Admin,
     param: "delivery",
-    select: Some(kit::Select { params: &[], keys: newest::<Delivery> }),
+    select: Some(kit::Select { params: &[], keys: newest_deliveries }),
     ops: &[
         Op {
             name: "resend",
@@ -140,6 +217,10 @@ fn delivery_row(record: &Fields) -> Row {
         1 => "Message".to_owned(),
         parts => format!("Part {} of {parts}", number("part")),
     };
-    let about = text_of(record, "detail").to_owned();
+    let reported = ReceiptState::WORDS.iter().position(|it| *it == text_of(record, "receipt"));
+    let about = match (text_of(record, "detail"), reported) {
+        ("", Some(at)) => ReceiptState::LABELS[at].to_owned(),
+        (detail, _) => detail.to_owned(),
+    };
     Row { name, about, state: at.map(|at| (DeliveryState::LABELS[at], tone)), ..Row::default() }
 }

@@ -3,8 +3,8 @@
 use features::runs::model::{Body, EventKind, Grant, Input, InputState, Run, Sender, SessionEvent};
 use features::runs::queries::{grants, sessions, words};
 use kernel::key::KeyBuf;
-use kernel::{Error, Event, Outcome, RunId, WaitFor};
-use store::{Range, ReactionError, ReadExt as _, WriteTx};
+use kernel::{ChannelId, Error, Event, Outcome, RunId, WaitFor};
+use store::{Range, ReactionError, Read, ReadExt as _, WriteTx};
 
 use crate::model::{Access, DeliveryState, Message, Payload};
 use crate::queries;
@@ -29,7 +29,7 @@ pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
 }
 
 /// The messages that a run read and that wait for an answer, and those that no run will read.
-fn read_by(tx: &WriteTx<'_>, run: &Run) -> Result<(Vec<Message>, Vec<Message>), Error> {
+fn read_by(tx: &dyn Read, run: &Run) -> Result<(Vec<Message>, Vec<Message>), Error> {
     let (mut read, mut lost) = (Vec::new(), Vec::new());
     for message in queries::awaiting(tx, Some(run.agent))? {
         let Some(input) = message.input else { continue };
@@ -43,7 +43,7 @@ fn read_by(tx: &WriteTx<'_>, run: &Run) -> Result<(Vec<Message>, Vec<Message>), 
 }
 
 /// Whether the sender still has the access with which they wrote.
-fn is_still(tx: &WriteTx<'_>, message: &Message, grant: Option<Grant>) -> Result<bool, Error> {
+fn is_still(tx: &dyn Read, message: &Message, grant: Option<Grant>) -> Result<bool, Error> {
     if !message.is_direct {
         return Ok(true);
     }
@@ -118,10 +118,24 @@ fn ended(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
             }
         }
     }
+    outbox::remove_previews(tx, id)?;
     for message in read {
         tx.put(&Message { is_awaiting: false, ..message })?;
     }
     Ok(())
+}
+
+/// The places that will get a run's answer, for previews.
+pub fn audience(read: &dyn Read, channel: ChannelId, id: RunId) -> Result<Vec<Place>, Error> {
+    let Some(run) = read.get::<Run>(id)? else { return Ok(Vec::new()) };
+    let grant = grants::of_run(read, id)?;
+    let mut heard = Vec::new();
+    for message in read_by(read, &run)?.0 {
+        if message.channel == channel && is_still(read, &message, grant)? {
+            heard.push(message);
+        }
+    }
+    Ok(places(&heard))
 }
 
 /// Sends the question of a run to the direct chats that it serves. The next message there is the answer.
@@ -144,7 +158,7 @@ fn asks(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
         }
         outbox::queue(tx, &place, &text, Some(id))?;
     }
-    Ok(())
+    outbox::remove_previews(tx, id)
 }
 
 /// The places of messages, each once, as a reply to the last one there.

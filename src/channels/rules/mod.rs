@@ -13,15 +13,15 @@ mod state;
 
 use kernel::{Error, ProblemKind};
 
-pub use answer::react;
+pub use answer::{audience, react};
 pub use cards::{button, close_decided, offer, pressed};
 pub use changes::{edited, moved, presence};
 pub use channel::{change, create, rests, save_route};
 pub use command::Context;
 pub use files::{Files, takes_files};
 pub use outbox::{
-    Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed,
-    settle_needless, settle_sent, settle_unknown,
+    Place, claim, dismiss, next_due, postpone, preview, queue, receipt, recover, resend,
+    settle_failed, settle_needless, settle_sent, settle_unknown,
 };
 pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, revoke};
 pub use receive::{answer_now, message};

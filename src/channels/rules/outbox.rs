@@ -1,16 +1,21 @@
 //! The outbox. A row is written with the fact that it reports, and changes only through these steps. Nothing is sent twice
 //! without a mark, and nothing is lost silently.
 
+use features::runs::model::Run;
 use jiff::SignedDuration;
 use kernel::key::KeyBuf;
-use kernel::{ChannelId, Error, ProblemKind, RunId, Timestamp};
+use kernel::{ChannelId, Error, ProblemKind, RunId, RunState, Timestamp};
 use store::{Range, ReadExt as _, WriteTx};
 
-use crate::model::{BY_RUN, Channel, ChannelState, Delivery, DeliveryId, DeliveryState, Payload};
+use crate::model::{
+    BY_RUN, Channel, ChannelState, Delivery, DeliveryId, DeliveryState, Payload, ReceiptState,
+};
 use crate::queries;
 
 /// Answers are no use later.
 const LASTS: SignedDuration = SignedDuration::from_mins(30);
+/// How long the removal of a preview is tried.
+const REMOVED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 /// First and longest pause between attempts.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
@@ -108,6 +113,7 @@ pub(super) fn new(
         attempts: 0,
         is_repeat: false,
         provider_id: String::new(),
+        receipt: None,
         due_at: now,
         expires_at: now + LASTS,
         created_at: now,
@@ -136,9 +142,50 @@ fn sending(tx: &WriteTx<'_>, id: DeliveryId) -> Result<Option<Delivery>, Error> 
     Ok(one.filter(|one| one.state == DeliveryState::Sending))
 }
 
+/// Queues a preview of a run's answer, which is removed when the run ends.
+pub fn preview(tx: &mut WriteTx<'_>, to: &Place, run: RunId, text: &str) -> Result<(), Error> {
+    let is_running = tx.get::<Run>(run)?.is_some_and(|run| run.state == RunState::Running);
+    if tx.get::<Channel>(to.channel)?.is_none() || !is_running {
+        return Ok(());
+    }
+    let payload = Payload::Preview(text.to_owned());
+    let one = new(tx, to, payload, DeliveryState::Queued);
+    tx.put(&Delivery { run: Some(run), ..one })?;
+    Ok(())
+}
+
+/// Removes the previews of a run behind what is queued.
+pub(super) fn remove_previews(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), Error> {
+    for one in queries::previews(tx, run)? {
+        if one.state == DeliveryState::Queued {
+            tx.delete::<Delivery>(one.id)?;
+            continue;
+        }
+        let (id, expires_at) = (tx.new_id(), tx.now() + REMOVED_WITHIN);
+        let (state, payload) = (DeliveryState::Queued, Payload::Removal(one.id));
+        let (due_at, created_at, reply_to) = (tx.now(), tx.now(), None);
+        tx.put(&Delivery {
+            id,
+            state,
+            payload,
+            expires_at,
+            due_at,
+            created_at,
+            reply_to,
+            attempts: 0,
+            provider_id: String::new(),
+            ..one
+        })?;
+    }
+    Ok(())
+}
+
 /// It arrived.
 pub fn settle_sent(tx: &mut WriteTx<'_>, id: DeliveryId, provider_id: &str) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
+    if let Payload::Removal(_) = one.payload {
+        return drop_passing(tx, &one);
+    }
     let (channel, now) = (one.channel, tx.now());
     let provider_id = provider_id.to_owned();
     let (state, sent_at, detail) = (DeliveryState::Sent, Some(now), String::new());
@@ -146,6 +193,38 @@ pub fn settle_sent(tx: &mut WriteTx<'_>, id: DeliveryId, provider_id: &str) -> R
     let state = queries::state(tx, channel, now)?;
     tx.put(&ChannelState { last_out: Some(now), ..state })?;
     Ok(())
+}
+
+/// Notes what a bridge reports of a sent message. A later report replaces an earlier one, except that a message that was
+/// read was delivered. Returns `false` if nothing changes.
+///
+/// # Errors
+/// If the channel sent no such message.
+pub fn receipt(
+    tx: &mut WriteTx<'_>,
+    channel: ChannelId,
+    (id, state, detail): (DeliveryId, ReceiptState, &str),
+) -> Result<bool, Error> {
+    let sent = tx.get::<Delivery>(id)?.filter(|one| one.channel == channel);
+    let one = sent.ok_or_else(|| Error::field("data.key", "There is no message with this key."))?;
+    let is_settled = matches!(one.state, DeliveryState::Sent | DeliveryState::Failed);
+    let is_older = one.receipt == Some(ReceiptState::Read);
+    if !is_settled || one.receipt == Some(state) || is_older {
+        return Ok(false);
+    }
+    let detail: String = kernel::text::one_line(detail).chars().take(200).collect();
+    let (state_now, detail) = match state {
+        ReceiptState::Failed => (
+            DeliveryState::Failed,
+            match detail.is_empty() {
+                true => "The bridge could not deliver it.".to_owned(),
+                false => format!("The bridge could not deliver it: {detail}"),
+            },
+        ),
+        ReceiptState::Delivered | ReceiptState::Read => (DeliveryState::Sent, String::new()),
+    };
+    tx.put(&Delivery { state: state_now, detail, receipt: Some(state), ..one })?;
+    Ok(true)
 }
 
 /// It will never arrive.
@@ -157,7 +236,19 @@ pub fn settle_failed(tx: &mut WriteTx<'_>, id: DeliveryId, detail: &str) -> Resu
 /// There is nothing to send any more.
 pub fn settle_needless(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
+    if one.payload.is_passing() {
+        return drop_passing(tx, &one);
+    }
     tx.put(&Delivery { state: DeliveryState::Suppressed, ..one })?;
+    Ok(())
+}
+
+/// Previews leave no trace: their rows go when they are removed, or could not be shown.
+fn drop_passing(tx: &mut WriteTx<'_>, one: &Delivery) -> Result<(), Error> {
+    if let Payload::Removal(preview) = one.payload {
+        tx.delete::<Delivery>(preview)?;
+    }
+    tx.delete::<Delivery>(one.id)?;
     Ok(())
 }
 
@@ -168,6 +259,9 @@ fn end(
     state: DeliveryState,
     detail: &str,
 ) -> Result<(), Error> {
+    if one.payload.is_passing() {
+        return drop_passing(tx, &one);
+    }
     for later in queries::open(tx, one.channel)? {
         if later.state == DeliveryState::Queued && is_after(&later, &one) {
             tx.put(&Delivery { state, detail: detail.to_owned(), ..later })?;
@@ -188,7 +282,9 @@ fn is_after(later: &Delivery, one: &Delivery) -> bool {
 pub fn settle_unknown(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
     let is_pressed = matches!(one.payload, Payload::Pressed { .. } | Payload::Update(_));
-    if is_pressed || (one.is_direct && !one.is_repeat) {
+    let is_removal = matches!(one.payload, Payload::Removal(_));
+    let is_preview = matches!(one.payload, Payload::Preview(_));
+    if is_pressed || is_removal || (one.is_direct && !one.is_repeat && !is_preview) {
         let due_at = tx.now() + FIRST_PAUSE;
         tx.put(&Delivery { state: DeliveryState::Queued, is_repeat: true, due_at, ..one })?;
         return Ok(());
@@ -227,7 +323,7 @@ pub fn recover(tx: &mut WriteTx<'_>, channel: ChannelId) -> Result<(), Error> {
 /// If it was sent, or is still queued.
 pub fn resend(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let one = tx.get::<Delivery>(id)?.ok_or_else(gone)?;
-    if one.state.is_open() || one.state == DeliveryState::Sent {
+    if one.state.is_open() || one.state == DeliveryState::Sent || one.payload.is_passing() {
         let message = "it was sent already or is about to be sent";
         return Err(Error::new(ProblemKind::Conflict, "delivery_not_failed", message));
     }
@@ -235,7 +331,7 @@ pub fn resend(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let (due_at, expires_at) = (tx.now(), tx.now() + LASTS);
     let requeued = |one: Delivery, is_repeat: bool| {
         let (state, detail) = (DeliveryState::Queued, String::new());
-        Delivery { state, detail, attempts: 0, is_repeat, due_at, expires_at, ..one }
+        Delivery { state, detail, receipt: None, attempts: 0, is_repeat, due_at, expires_at, ..one }
     };
     if let Some(run) = one.run {
         let parts: Vec<Delivery> = tx.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))?;

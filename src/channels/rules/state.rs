@@ -48,7 +48,7 @@ pub fn cursor(tx: &mut WriteTx<'_>, id: ChannelId, cursor: &str) -> Result<(), E
 /// Notifies admins once of a channel that is down since before `before`.
 pub fn report(tx: &mut WriteTx<'_>, id: ChannelId, before: Timestamp) -> Result<(), Error> {
     let state = queries::state(tx, id, tx.now())?;
-    let is_down = matches!(state.state, State::Error | State::Revoked);
+    let is_down = state.state.is_down();
     let Some(channel) = tx.get::<Channel>(id)?.filter(|_| is_down) else { return Ok(()) };
     if state.is_reported || before < state.since {
         return Ok(());

@@ -64,6 +64,7 @@ pub(super) async fn run(
 fn state_after(fault: &Fault, started: Timestamp, now: Timestamp) -> (State, String) {
     match fault.kind {
         FaultKind::Revoked => (State::Revoked, sentence(&fault.detail)),
+        FaultKind::WebhookSet => (State::Webhook, sentence(&fault.detail)),
         // The previous poll of this program may still be open at the platform.
         FaultKind::Conflict if now < started + OWN_POLL => (State::Starting, String::new()),
         _ => (State::Error, sentence(&fault.detail)),
@@ -149,7 +150,14 @@ impl Store<'_> {
         let slow = |_| "was not received in time".to_owned();
         let bytes = timeout_at(until, self.adapter.download(file, most)).await.map_err(slow)?;
         let bytes = bytes.map_err(|fault| format!("was not received: {}", fault.detail))?;
-        let (ws, name) = (self.intake.cx.ws.clone(), web::file::clean_name(&file.name));
+        self.intake.put(file, bytes.into()).await
+    }
+}
+
+impl Intake {
+    /// Stores the content of a received file, or says why not.
+    pub async fn put(&self, file: &FileRef, bytes: Vec<u8>) -> Result<Attachment, String> {
+        let (ws, name) = (self.cx.ws.clone(), web::file::clean_name(&file.name));
         let put = tokio::task::spawn_blocking(move || Attachment::put(&ws.blobs, name, &bytes));
         match put.await {
             Ok(Ok(attachment)) => Ok(attachment),
@@ -159,9 +167,7 @@ impl Store<'_> {
             }
         }
     }
-}
 
-impl Intake {
     pub async fn store(&self, event: Incoming, files: Files) -> Result<(), Error> {
         let id = self.channel;
         match event {

@@ -2,6 +2,7 @@
 //! as the settings change. Nothing is received or sent while the workspace is paused, for example after a restore.
 
 mod listen;
+mod preview;
 mod send;
 mod typing;
 
@@ -20,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 use vault::model::Secret;
 use web::session::Access;
 
-use crate::model::{Channel, Kind, State};
+use crate::model::{Channel, Kind, Previews, State};
 use crate::{queries, rules};
 
 pub(crate) use listen::Intake;
 
 /// Actor and cause of the workers' own writes.
-const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
+pub(crate) const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
 /// Longest sleep of the supervisor, and how long a channel may be down before people are notified.
 const ROUND: SignedDuration = SignedDuration::from_mins(1);
 const REPORTED_AFTER: SignedDuration = SignedDuration::from_mins(5);
@@ -41,6 +42,7 @@ pub fn begin(ws: &Ws, rights: fn(Role) -> Access) {
 struct Wiring {
     token_version: u32,
     api_base: String,
+    stream: Previews,
 }
 
 struct Running {
@@ -91,7 +93,8 @@ async fn supervise(cx: rules::Context) {
 }
 
 fn wiring(channel: &Channel) -> Wiring {
-    Wiring { token_version: channel.token_version, api_base: channel.api_base.clone() }
+    let Channel { token_version, stream, .. } = *channel;
+    Wiring { token_version, api_base: channel.api_base.clone(), stream }
 }
 
 /// The channels that should be connected.
@@ -121,7 +124,7 @@ async fn report_outages(ws: &Ws, ids: Vec<ChannelId>) {
         let mut due = Vec::new();
         for id in ids {
             let state = queries::state(snap, id, before)?;
-            let is_down = matches!(state.state, State::Error | State::Revoked);
+            let is_down = state.state.is_down();
             if is_down && !state.is_reported && state.since <= before {
                 due.push(id);
             }
@@ -158,7 +161,8 @@ fn start(
                 register(&*adapter, id),
                 listen::run(&cx, &channel, &*adapter, &stop),
                 send::run(&own, &channel, &*adapter, &stop),
-                typing::run(&own, &channel, &*adapter, &stop)
+                typing::run(&own, &channel, &*adapter, &stop),
+                preview::run(&own, &channel, &*adapter, &stop)
             )
         };
         let both = std::panic::AssertUnwindSafe(both).catch_unwind();

@@ -219,6 +219,11 @@ async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
             let markdown = format!("{}\n\n**{outcome}**", card.text);
             OutBody::Edit { message, markdown, buttons: Vec::new() }
         }
+        Payload::Preview(text) => OutBody::Preview { markdown: text.clone() },
+        Payload::Removal(id) => {
+            let shown = ws.read(|snap| snap.get::<Delivery>(*id)).ok().flatten()?;
+            OutBody::Delete { message: Some(shown.provider_id).filter(|id| !id.is_empty())? }
+        }
         Payload::File { path } => file(ws, one, path, most).await?,
     };
     Some(Outgoing {

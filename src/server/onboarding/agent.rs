@@ -70,6 +70,8 @@ pub(super) struct FirstAgentForm {
     task: String,
     /// Words that filter the roles.
     search: String,
+    /// Non-empty to connect a messenger afterwards.
+    connect: String,
 }
 
 pub(super) async fn show(
@@ -84,6 +86,7 @@ pub(super) async fn show(
     let role = templates::find(&form.role).unwrap_or_else(|| suggested(&open).1);
     let task = ws.read(|snap| onboarding::first_task(snap, &role.slug))?;
     let v = FirstAgentForm {
+        connect: form.connect.clone(),
         role: role.slug.clone(),
         name: called(&open, role),
         emoji: role.manifest.emoji.clone(),
@@ -255,6 +258,12 @@ pub(super) async fn create(
         Ok::<_, CreateError>(Created { agent, task })
     });
     match ws.write(&who, make).await {
+        Ok(created) if !form.connect.is_empty() => {
+            let agent = provision::make(&ws, &who, created.agent).await?;
+            let said = format!("{} {} is ready to help.", agent.emoji, agent.name);
+            let to = ws.url(&channels::nouns::connect_path(&agent.slug));
+            Ok(flash::say(&app, Flash::ok(said), hx.go_to(&to)))
+        }
         Ok(created) => finish(&app, &ws, &who, &hx, &created).await,
         Err(CreateError::Setup(OnboardingError::Over)) => {
             let told = "The set-up was finished in another window. No other agent was created.";

@@ -60,6 +60,8 @@ const SINK: Op = Op {
     input: &[],
     answers: Answers::Empty,
     tool: false,
+    guide: kit::no_guide,
+    offered: kit::always,
     run: Run::Write(|_, _| Ok(kit::Reply::Empty)),
 };
 

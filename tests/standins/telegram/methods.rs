@@ -45,6 +45,8 @@ pub(super) struct Bot {
     pub polls: u64,
     pub calls: Vec<String>,
     pub sent: Vec<Sent>,
+    /// Chat, id and text of the drafts that were shown.
+    pub drafts: Vec<(i64, i64, String)>,
     pub files: BTreeMap<String, Vec<u8>>,
     allowed: Vec<Value>,
     commands: Value,
@@ -189,7 +191,19 @@ impl Bot {
                 Ok(true.into())
             }
             "sendMessage" => self.send_text(params, now),
+            "sendMessageDraft" => self.draft(params),
             "editMessageText" => self.edit(params, now),
+            "deleteMessage" => {
+                let place = (self.target(params)?, int(params, "message_id").unwrap_or_default());
+                match self.messages.remove(&place) {
+                    Some(_) => {
+                        self.sent.retain(|it| (it.chat, it.message_id) != place);
+                        Ok(true.into())
+                    }
+                    None => Err(Refused::bad("message to delete not found")),
+                }
+            }
+            "getUserProfilePhotos" => self.profile_photos(),
             "sendPhoto" => self.send_file("photo", params, now),
             "sendDocument" => self.send_file("document", params, now),
             "answerCallbackQuery" => {
@@ -217,6 +231,30 @@ impl Bot {
         check_text(params.text("text"), params.get("entities"))?;
         let content = json!({"text": params.text("text"), "entities": params.get("entities")});
         Ok(self.store("sendMessage", chat, content, params, now))
+    }
+
+    fn draft(&mut self, params: &Params) -> Reply {
+        let chat = self.target(params)?;
+        if chat < 0 {
+            return Err(Refused::bad("TEXTDRAFT_PEER_INVALID"));
+        }
+        let id = int(params, "draft_id").filter(|id| *id != 0);
+        let id = id.ok_or_else(|| Refused::bad("draft_id must be non-zero"))?;
+        check_text(params.text("text"), params.get("entities"))?;
+        self.drafts.push((chat, id, params.text("text").to_owned()));
+        Ok(true.into())
+    }
+
+    /// The bot's picture in two sizes, if the file `picture` exists.
+    fn profile_photos(&self) -> Reply {
+        let Some(bytes) = self.files.get("picture") else {
+            return Ok(json!({"total_count": 0, "photos": []}));
+        };
+        let size = |width: u32| {
+            json!({"file_id": "picture", "file_unique_id": "picture", "width": width,
+                   "height": width, "file_size": bytes.len()})
+        };
+        Ok(json!({"total_count": 1, "photos": [[size(160), size(640)]]}))
     }
 
     fn edit(&mut self, params: &Params, now: i64) -> Reply {

@@ -52,6 +52,8 @@ const MERGE: Op = Op {
     confirm: "Everything that has it gets the other label.",
     input: &[Field::entered("into", "merge into", InputKind::Record("label")).required()],
     answers: Answers::Record,
+    guide: kit::no_guide,
+    offered: kit::always,
     tool: false,
     run: Run::Write(merge),
 };

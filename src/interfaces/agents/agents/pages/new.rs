@@ -12,7 +12,7 @@ use features::agents::rules::{self, NewAgent};
 use features::agents::templates::{self, Manifest};
 use features::connections::queries::fitting;
 use features::trust::queries::widening::{self, Refused};
-use kernel::Manager;
+use kernel::{Can, Manager};
 use store::{Read, StoreError};
 use web::emoji;
 use web::error::PageError;
@@ -59,6 +59,8 @@ pub(super) struct NewAgentForm {
     search: String,
     /// Non-empty for an agent without a role, described by its creator.
     custom: String,
+    /// Non-empty to connect a messenger afterwards.
+    connect: String,
 }
 
 /// A role to choose.
@@ -102,6 +104,8 @@ struct NewPage {
     model_hint: String,
     thinking: Vec<Choice>,
     managers: Vec<Choice>,
+    /// Whether the creator may connect messengers.
+    may_connect: bool,
 }
 
 pub(super) async fn form(
@@ -162,6 +166,7 @@ fn page(
     let mut teams: Vec<_> = templates::TEAMS.iter().map(of_team).collect();
     teams.retain(|team| !team.cards.is_empty());
     Ok(NewPage {
+        may_connect: who.access.may(Can::Admin),
         shell,
         nothing: teams.iter().all(|team| team.is_hidden),
         teams,
@@ -240,7 +245,10 @@ pub(super) async fn create(
         Err(error) => return redisplay(&ws, &who, shell, form, Wrong::of(&error)?),
     };
     let agent = provision::make(&ws, &who, id).await?;
-    let url = ws.url(&format!("agents/{}", agent.slug));
+    let url = match !form.connect.is_empty() && who.access.may(Can::Admin) {
+        true => ws.url(&channels::nouns::connect_path(&agent.slug)),
+        false => ws.url(&format!("agents/{}", agent.slug)),
+    };
     Ok(flash::say(&app, acts::to_flash(&agent), hx.go_to(&url)))
 }
 

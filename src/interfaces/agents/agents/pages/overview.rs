@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use app::Ws;
+use channels::model::State;
 use features::agents::model::Agent;
 use features::agents::queries::head::{self, Head, Place};
 use features::agents::queries::{Activity, Group};
@@ -142,6 +143,16 @@ struct View {
     history_href: String,
     routines: Vec<RoutineRow>,
     new_routine: String,
+    channels: Vec<ChannelRow>,
+    /// Form that connects another channel; empty without the right.
+    connect: String,
+}
+
+/// A messenger account on which the agent answers.
+struct ChannelRow {
+    name: String,
+    kind: &'static str,
+    dot: Dot,
 }
 
 /// A trigger that starts the agent automatically.
@@ -275,6 +286,21 @@ fn routine_rows(
     Ok(rows)
 }
 
+fn channel_rows(snap: &Snap<'_>, agent: &Agent) -> Result<Vec<ChannelRow>, StoreError> {
+    let mut rows = Vec::new();
+    for (channel, state) in channels::queries::of_agent(snap, agent.id)? {
+        let word = match state {
+            State::Online => "healthy",
+            State::Starting => "working",
+            State::Off => "paused",
+            State::Error | State::Revoked | State::Webhook => "error",
+        };
+        let dot = Dot::new(word, state.label());
+        rows.push(ChannelRow { name: channel.name, kind: channel.kind.label(), dot });
+    }
+    Ok(rows)
+}
+
 fn view(
     ws: &Ws,
     who: &Person,
@@ -323,7 +349,9 @@ fn view(
             .table("tasks")
             .table("routines")
             .table("routine_clocks")
-            .table("usage"),
+            .table("usage")
+            .table("channels")
+            .table("channel_states"),
         base: head.base.clone(),
         name: head.name.clone(),
         slug: agent.slug.clone(),
@@ -378,6 +406,11 @@ fn view(
         last: last.iter().map(|run| last_run(ws, snap, run)).collect::<Result<_, _>>()?,
         routines: routine_rows(ws, snap, when, agent)?,
         new_routine: ws.url(&format!("routines/new?agent={}", agent.slug)),
+        channels: channel_rows(snap, agent)?,
+        connect: match who.access.may(Can::Admin) {
+            true => ws.url(&channels::nouns::connect_path(&agent.slug)),
+            false => String::new(),
+        },
         runs_href: format!("{}/runs", head.base),
         history_href: format!("{}/history", head.base),
     })
