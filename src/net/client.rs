@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -100,6 +100,8 @@ struct Shared {
     connect_timeout: Duration,
     trusted: Mutex<Option<reqwest::Client>>,
     guarded: Mutex<Option<reqwest::Client>>,
+    /// Clients with exceptions that are in use. Each holds its own copy of the certificate roots.
+    openings: Mutex<Vec<(Opened, Weak<Shared>)>>,
 }
 
 impl HttpClient {
@@ -114,21 +116,30 @@ impl HttpClient {
                 connect_timeout: parts.connect_timeout,
                 trusted: Mutex::new(None),
                 guarded: Mutex::new(None),
+                openings: Mutex::default(),
             }),
         }
     }
 
-    /// A separate client with its own connections and additional exceptions.
+    /// A client with additional exceptions and connections apart from this one. Clients with the same exceptions share
+    /// theirs.
     pub fn opening(&self, opened: Opened) -> HttpClient {
-        HttpClient {
-            shared: Arc::new(Shared {
-                guard: self.shared.guard.opening(opened),
-                resolver: Arc::clone(&self.shared.resolver),
-                connect_timeout: self.shared.connect_timeout,
-                trusted: Mutex::new(None),
-                guarded: Mutex::new(None),
-            }),
+        let mut openings = self.shared.openings.lock();
+        openings.retain(|(_, known)| known.strong_count() > 0);
+        let mut known = openings.iter().filter(|(of, _)| *of == opened);
+        if let Some(shared) = known.find_map(|(_, known)| known.upgrade()) {
+            return HttpClient { shared };
         }
+        let shared = Arc::new(Shared {
+            guard: self.shared.guard.opening(opened.clone()),
+            resolver: Arc::clone(&self.shared.resolver),
+            connect_timeout: self.shared.connect_timeout,
+            trusted: Mutex::new(None),
+            guarded: Mutex::new(None),
+            openings: Mutex::default(),
+        });
+        openings.push((opened, Arc::downgrade(&shared)));
+        HttpClient { shared }
     }
 
     /// The guard of this client, for checks before a request is made.
@@ -516,5 +527,28 @@ fn innermost(err: &reqwest::Error) -> String {
     match causes(err).skip(1).last() {
         Some(cause) => cause.to_string(),
         None => "the response is invalid".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod opening_tests {
+    use std::sync::Arc;
+
+    use super::{ClientParts, HttpClient, Opened};
+
+    #[test]
+    fn clients_with_the_same_exceptions_share_their_connections_while_in_use() {
+        let client = HttpClient::new(ClientParts::default());
+        let opened = |host: &str| Opened::of(&[host.to_owned()]);
+        let first = client.opening(opened("10.0.0.1:8080"));
+        let same = client.opening(opened("10.0.0.1:8080"));
+        assert!(Arc::ptr_eq(&first.shared, &same.shared));
+        let other = client.opening(opened("10.0.0.2:8080"));
+        assert!(!Arc::ptr_eq(&first.shared, &other.shared));
+        assert_eq!(client.shared.openings.lock().len(), 2);
+        drop((first, same, other));
+        let next = client.opening(opened("10.0.0.3:8080"));
+        assert_eq!(client.shared.openings.lock().len(), 1);
+        drop(next);
     }
 }
