@@ -147,6 +147,22 @@ pub fn open(read: &dyn Read, channel: ChannelId) -> Result<Vec<Delivery>, StoreE
     read.scan(OPEN_BY_CHANNEL, &Range::prefix(KeyBuf::of(&channel)).limit(ROUND))
 }
 
+/// The deliveries of a run's answers, with their channels. Previews and answers without text are left out.
+pub fn of_run(read: &dyn Read, run: RunId) -> Result<Vec<(Channel, Delivery)>, StoreError> {
+    let all: Vec<Delivery> = read.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))?;
+    let mut found = Vec::new();
+    for one in all {
+        let is_silent = matches!(&one.payload, Payload::Text(text) if text.is_empty());
+        if one.payload.is_passing() || is_silent {
+            continue;
+        }
+        if let Some(channel) = read.get::<Channel>(one.channel)? {
+            found.push((channel, one));
+        }
+    }
+    Ok(found)
+}
+
 /// The previews of a run that were not removed.
 pub fn previews(read: &dyn Read, run: RunId) -> Result<Vec<Delivery>, StoreError> {
     let all: Vec<Delivery> = read.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))?;

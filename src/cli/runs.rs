@@ -276,6 +276,22 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
 }
 
 /// A run in one line.
+/// A line for each message that carries the run's answer to a messenger.
+fn delivery_lines(run: &Value) -> Vec<String> {
+    let line = |one: &Value| {
+        let part = match one["parts"].as_u64() {
+            Some(2..) => format!(" part {}", one["part"]),
+            _ => String::new(),
+        };
+        let why = match word(one, "detail") {
+            "" => String::new(),
+            detail => format!(": {detail}"),
+        };
+        format!("{} on {}{part}{why}", word(one, "state"), word(one, "channel"))
+    };
+    run["deliveries"].as_array().into_iter().flatten().map(line).collect()
+}
+
 fn line(run: &Value) -> String {
     let (outcome, detail) = (word(&run["outcome"], "word"), word(&run["waiting"], "detail"));
     let state = match (outcome, detail, word(&run["silent"], "name")) {
@@ -358,6 +374,7 @@ async fn show(common: &Common, door: &Door, named: &Named) -> Result<u8, Command
     let steps = steps(door, &named.run, &named.place).await?;
     let mut lines = vec![line(&run)];
     lines.extend([place(&run), answers(&run), tokens(&run), limits(&run)].into_iter().flatten());
+    lines.extend(delivery_lines(&run));
     lines.extend(steps.iter().filter_map(describe_step));
     print(common, &json!({ "run": run, "steps": steps }), &lines)
 }

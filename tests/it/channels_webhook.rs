@@ -378,11 +378,15 @@ async fn files_of_a_bridge_reach_the_agent_and_can_be_attached_to_a_task() {
     let scene = scene().await;
     let mut event = said("$1", "Read this");
     event["data"]["voice_secs"] = json!(7);
-    // Nothing of a stranger is kept.
-    let stranger = scene.send_files(&event, &[("plan.txt", "the plan")]).await;
-    assert_eq!(stranger.status, 202, "{}", stranger.text);
-    assert!(!work::all::<Message>(&scene.hq)[0].text.contains("plan"));
     scene.paired().await;
+    // Nothing of a stranger is kept.
+    let mut other = event.clone();
+    other["data"]["chat"] = json!("!eve");
+    other["data"]["sender"] = json!({ "id": "@eve:example.org", "name": "Eve" });
+    let stranger = scene.send_files(&other, &[("plan.txt", "the plan")]).await;
+    assert_eq!(stranger.status, 202, "{}", stranger.text);
+    assert!(work::all::<Message>(&scene.hq).iter().all(|one| !one.text.contains("plan")));
+    scene.texts().await;
     event["data"]["id"] = json!("$2");
     scene.model.push(Turn::text("A fine plan."));
     let files = [("note.ogg", "OggS"), ("../plan.txt", "the plan")];

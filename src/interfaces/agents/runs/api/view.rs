@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use app::Ws;
+use channels::model::Delivery;
 use features::agents::model::Agent;
 use features::agents::queries::machines;
 use features::runs::model::{
@@ -91,6 +92,42 @@ impl KinOut {
     fn of(tx: &dyn Read, branch: &Branch, run: RunId) -> Result<Option<Self>, StoreError> {
         let (why, from) = (branch.why.word(), branch.step);
         Ok(tx.get::<Run>(run)?.map(|run| Self { id: run.id, name: run.name(), why, from }))
+    }
+}
+
+/// A message with an answer of a run, on a messenger.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DeliveryOut {
+    /// For `channel-deliveries/{id}/resend`.
+    id: String,
+    /// The name of the channel.
+    channel: String,
+    /// `telegram`, `discord`, `slack` or `webhook`.
+    kind: &'static str,
+    /// `queued`, `sending`, `sent`, `failed`, `unknown`, `expired` or `suppressed`.
+    state: &'static str,
+    /// Why it was not sent.
+    detail: String,
+    /// Number of the part, from 1, and number of parts.
+    part: u32,
+    parts: u32,
+    sent_at: Option<String>,
+}
+
+impl DeliveryOut {
+    fn of_run(tx: &dyn Read, run: RunId) -> Result<Vec<Self>, StoreError> {
+        let all = channels::queries::of_run(tx, run)?.into_iter();
+        let one = |(channel, delivery): (channels::model::Channel, Delivery)| Self {
+            id: delivery.id.to_string(),
+            channel: channel.name,
+            kind: channel.kind.word(),
+            state: delivery.state.word(),
+            detail: delivery.detail,
+            part: delivery.part,
+            parts: delivery.parts,
+            sent_at: delivery.sent_at.map(|at| at.to_string()),
+        };
+        Ok(all.map(one).collect())
     }
 }
 
@@ -189,6 +226,8 @@ pub(super) struct RunOut {
     activity: String,
     /// What it has cost, in micro-dollars.
     cost_micros: i64,
+    /// What became of its answers on messengers; empty in lists.
+    deliveries: Vec<DeliveryOut>,
     /// What its model calls have used; none in lists and before the first call has ended.
     used: Option<UsedOut>,
     /// When it was made.
@@ -213,7 +252,8 @@ impl RunOut {
     /// The run with its usage, as this person may use it.
     pub fn of(ws: &Ws, tx: &dyn Read, run: &Run, account: AccountId) -> Result<Self, StoreError> {
         let (used, (late, late_more)) = (UsedOut::of(tx, run.id)?, LateOut::of(tx, run)?);
-        Ok(Self { used, late, late_more, ..Self::alike(ws, tx, run, account)? })
+        let deliveries = DeliveryOut::of_run(tx, run.id)?;
+        Ok(Self { used, late, late_more, deliveries, ..Self::alike(ws, tx, run, account)? })
     }
 
     /// The fields that lists and the single run share.
@@ -283,6 +323,7 @@ impl RunOut {
             limits: RunBoundsOut::of(tx, run)?,
             activity: run.activity.clone(),
             cost_micros: usage::run_cost(tx, run.id)?,
+            deliveries: Vec::new(),
             used: None,
             created_at: run.created_at.to_string(),
             started_at: run.started_at.map(|at| at.to_string()),

@@ -42,6 +42,7 @@ use super::steps::Shape;
 use super::talk::{After, Editing, Entry, Telling};
 use super::tools::{Line as DiffLine, Piece as Detail};
 use super::writing::HEARD;
+use channels::model::DELIVERIES;
 
 /// Number of events of a conversation on a page.
 pub(super) const WINDOW: u32 = 240;
@@ -322,6 +323,12 @@ fn transcript(
             let habits = queries::preferences::of_session(tx, session)?;
             let telling = Telling::new(look, face, (here, at), editing).showing(&habits);
             entries = telling.tell(tx, &steps, &waiting, rules::held(tx, agent)?)?;
+            for entry in &entries {
+                if let Entry::Turn(turn) = entry {
+                    let open = turn.open.iter();
+                    live = open.fold(live, |live, id| live.record(DELIVERIES.name, id));
+                }
+            }
             earlier = (0 < from).then(|| format!("{here}?session={}&before={from}", session.id));
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use app::live::BlockKind;
+use channels::model::{Channel, Delivery, DeliveryId, DeliveryState};
 use features::runs::model::{Attachment, Habits, Input, InputState, Run};
 use features::runs::queries::questions::{self, Card};
 use features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
@@ -135,8 +136,11 @@ pub(super) struct Turn {
     pub writing: Option<Writing>,
     /// Tone and text of an unsuccessful end.
     pub trouble: Option<(&'static str, String)>,
-    /// Tokens, cost and duration.
+    /// Tokens, cost, duration and what became of the answer on messengers.
     pub facts: Vec<String>,
+    /// The answer's messages that are still being sent.
+    pub open: Vec<DeliveryId>,
+    sent: Vec<String>,
     /// Address of the run's page, and of "stop" while the run works.
     pub href: String,
     pub stop: Option<String>,
@@ -498,6 +502,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             Some(run) => onward::of(tx, run, self.look.me)?,
             None => None,
         };
+        let deliveries = channels::queries::of_run(tx, id)?;
         Ok(Turn {
             key: format!("run-{name}"),
             face,
@@ -511,6 +516,12 @@ impl<'a, 'l> Telling<'a, 'l> {
             writing: None,
             trouble: None,
             facts: Vec::new(),
+            open: deliveries
+                .iter()
+                .filter(|(_, one)| one.state.is_open())
+                .map(|(_, one)| one.id)
+                .collect(),
+            sent: sent(&deliveries),
             href: self.look.ws.url(&format!("runs/{name}")),
             stop: run.as_ref().and_then(|run| self.look.stop(run)),
             again: question.filter(|_| chat),
@@ -562,6 +573,7 @@ impl<'a, 'l> Telling<'a, 'l> {
             turn.facts.extend(words.split(", ").filter(|w| !w.is_empty()).map(str::to_owned));
             let took = run.and_then(|run| self.look.duration(run));
             turn.facts.extend(took.filter(|t| *t > Duration::ZERO).map(format::duration));
+            turn.facts.append(&mut turn.sent);
         }
         if turn.trouble.is_none() {
             turn.again = None;
@@ -571,6 +583,27 @@ impl<'a, 'l> Telling<'a, 'l> {
         }
         self.entries.push(Entry::Turn(turn));
     }
+}
+
+/// "Sent on Telegram", for each messenger. A message that did not arrive counts more than one that did.
+fn sent(deliveries: &[(Channel, Delivery)]) -> Vec<String> {
+    let rank = |state: DeliveryState| match state {
+        DeliveryState::Failed | DeliveryState::Expired => 3,
+        DeliveryState::Unknown => 2,
+        DeliveryState::Queued | DeliveryState::Sending => 1,
+        DeliveryState::Sent | DeliveryState::Suppressed => 0,
+    };
+    let mut worst: Vec<(&'static str, DeliveryState)> = Vec::new();
+    for (channel, one) in deliveries {
+        let kind = channel.kind.label();
+        match worst.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, state)) if rank(*state) < rank(one.state) => *state = one.state,
+            Some(_) => {}
+            None => worst.push((kind, one.state)),
+        }
+    }
+    let words = |(kind, state): (&str, DeliveryState)| format!("{} on {kind}", state.label());
+    worst.into_iter().map(words).collect()
 }
 
 /// "Thought, used 3 tools"
