@@ -285,6 +285,33 @@ async fn an_unknown_outcome_is_repeated_once_with_a_mark_and_a_refusal_is_final(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_send_delays_its_own_chat_only() {
+    let scene = scene().await;
+    scene.paired().await;
+    let (chat, from) = bob();
+    scene.telegram.hold_in("sendMessage", 42);
+    scene.telegram.say(TOKEN, &chat, &from, "/help");
+    scene.telegram.wait_called(TOKEN, "sendMessage", 2).await;
+    scene.telegram.say(TOKEN, &chat, &from, "/unknown");
+    scene.handled(3).await;
+    // Their texts are answered while the first message is still under way.
+    for (count, id) in [(2, 77), (3, 78)] {
+        let stranger = User::new(id, "Mallory", "mallory");
+        scene.telegram.say(TOKEN, &Chat::direct(id), &stranger, "Hello");
+        let sent = scene.telegram.wait_sent(TOKEN, count).await;
+        assert_eq!(sent[count - 1].chat, id, "{sent:?}");
+    }
+    assert_eq!(scene.telegram.called(TOKEN, "sendMessage"), 4, "one send per chat at a time");
+    scene.telegram.release_in("sendMessage", 42);
+    scene.telegram.wait_sent(TOKEN, 5).await;
+    scene.sent().await;
+    let texts = scene.texts();
+    assert!(texts[3].contains("/stop") && texts[4].contains("don’t know"), "{texts:?}");
+    assert!(!scene.deliveries().iter().any(|one| one.is_repeat), "{:?}", scene.deliveries());
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_while_sending_loses_nothing_and_doubles_nothing_silently() {
     let mut scene = scene().await;
     scene.paired().await;
