@@ -20,8 +20,8 @@ pub use channel::{change, create, rests, save_route};
 pub use command::Context;
 pub use files::{Files, takes_files};
 pub use outbox::{
-    Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed,
-    settle_needless, settle_sent, settle_unknown,
+    Place, claim, dismiss, postpone, queue, resend, settle_failed, settle_needless, settle_sent,
+    settle_unknown,
 };
 pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, revoke};
 pub use receive::{answer_now, message};

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 use kernel::key::KeyBuf;
-use kernel::{ChannelId, Error, ProblemKind, RunId, Timestamp};
+use kernel::{ChannelId, Error, ProblemKind, RunId};
 use store::{Range, ReadExt as _, WriteTx};
 
 use crate::model::{BY_RUN, Channel, ChannelState, Delivery, DeliveryId, DeliveryState, Payload};
@@ -211,16 +211,6 @@ pub fn postpone(
     Ok(())
 }
 
-/// After a crash: what was being sent has an unknown outcome.
-pub fn recover(tx: &mut WriteTx<'_>, channel: ChannelId) -> Result<(), Error> {
-    for one in queries::open(tx, channel)? {
-        if one.state == DeliveryState::Sending {
-            settle_unknown(tx, one.id)?;
-        }
-    }
-    Ok(())
-}
-
 /// Sends once more what failed, expired or may not have arrived, with the parts that follow it.
 ///
 /// # Errors
@@ -262,10 +252,4 @@ pub fn dismiss(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
 
 fn gone() -> Error {
     Error::new(ProblemKind::NotFound, "delivery_not_found", "there is no such delivery")
-}
-
-/// The next time at which something is due.
-#[must_use]
-pub fn next_due(open: &[Delivery]) -> Option<Timestamp> {
-    open.iter().filter(|one| one.state == DeliveryState::Queued).map(|one| one.due_at).min()
 }
