@@ -49,7 +49,7 @@ impl Consume for Cards {
     }
 
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
-        rules::close_decided(tx).map_err(refused)?;
+        rules::close_decided(tx, &entry.changes).map_err(refused)?;
         if kernel::time::from_ms(entry.at) + FRESH < tx.now() {
             return Ok(());
         }

@@ -10,8 +10,9 @@ use kernel::{AccountId, Actor, AgentId, ChannelId, Part, RunState, Timestamp, Vi
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{
-    AWAITING, Access, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_SENDER, Channel, ChannelState,
-    Delivery, Kind, Message, OPEN_BY_CHANNEL, Person, RECENT, Room, Route,
+    AWAITING, Access, Awaiting, BY_ACCOUNT, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_SENDER, Card,
+    Channel, ChannelState, Delivery, Kind, Matter, Message, OPEN_BY_CHANNEL, OPEN_BY_MATTER,
+    OPEN_CARDS, Person, RECENT, Room, Route,
 };
 
 /// Most earlier lines of a room that an agent reads.
@@ -45,6 +46,13 @@ pub fn person(
     let mut key = KeyBuf::of(&channel);
     key.text(sender);
     read.find(BY_SENDER, &key)
+}
+
+/// The senders that are a member, on all channels.
+pub fn people_of(read: &dyn Read, account: AccountId) -> Result<Vec<Person>, StoreError> {
+    let mut people: Vec<Person> = read.scan(BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))?;
+    people.retain(|person| person.access == Access::Member);
+    Ok(people)
 }
 
 pub fn people(read: &dyn Read, channel: ChannelId) -> Result<Vec<Person>, StoreError> {
@@ -115,10 +123,40 @@ pub fn since(
     read.scan(RECENT, &Range::between(key(from), key(Timestamp::MAX)))
 }
 
-/// The messages that wait for an answer, of one agent or of all.
+/// The messages that wait for an answer of this agent; none without an agent.
 pub fn awaiting(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Message>, StoreError> {
-    let range = agent.map_or_else(Range::all, |agent| Range::prefix(KeyBuf::of(&agent)));
-    read.scan(AWAITING, &range)
+    let Some(agent) = agent else { return Ok(Vec::new()) };
+    read.scan(AWAITING, &Range::prefix(Awaiting::Agent(agent).key()))
+}
+
+/// The messages of a sender that wait for an answer.
+pub fn awaiting_from(
+    read: &dyn Read,
+    channel: ChannelId,
+    sender: &str,
+) -> Result<Vec<Message>, StoreError> {
+    read.scan(AWAITING, &Range::prefix(Awaiting::Sender(channel, sender).key()))
+}
+
+/// The open cards in a direct chat.
+pub fn open_cards(
+    read: &dyn Read,
+    channel: ChannelId,
+    chat: &str,
+) -> Result<Vec<Card>, StoreError> {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat);
+    read.scan(OPEN_CARDS, &Range::prefix(key))
+}
+
+/// The open cards that changes of a record may decide.
+pub fn open_cards_about(read: &dyn Read, matter: Matter) -> Result<Vec<Card>, StoreError> {
+    read.scan(OPEN_BY_MATTER, &Range::prefix(matter.key()))
+}
+
+/// The open cards for pairing requests.
+pub fn open_pairing_cards(read: &dyn Read) -> Result<Vec<Card>, StoreError> {
+    read.scan(OPEN_BY_MATTER, &Range::prefix(Matter::all_pairings()))
 }
 
 /// What is not sent yet, by chat and in order.
@@ -126,11 +164,23 @@ pub fn open(read: &dyn Read, channel: ChannelId) -> Result<Vec<Delivery>, StoreE
     read.scan(OPEN_BY_CHANNEL, &Range::prefix(KeyBuf::of(&channel)).limit(ROUND))
 }
 
+/// What is not sent yet in a chat, in order.
+pub fn open_of_chat(
+    read: &dyn Read,
+    channel: ChannelId,
+    chat: &str,
+) -> Result<Vec<Delivery>, StoreError> {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat);
+    read.scan(OPEN_BY_CHANNEL, &Range::prefix(key))
+}
+
 /// The direct chats that a running run will answer.
 pub fn answered(read: &dyn Read, channel: ChannelId) -> Result<Vec<Place>, StoreError> {
     let mut places = Vec::new();
-    let awaiting: Vec<Message> = read.scan(AWAITING, &Range::all().limit(ROUND))?;
-    for one in awaiting.into_iter().filter(|one| one.channel == channel && one.is_direct) {
+    let range = Range::prefix(Awaiting::Channel(channel).key()).limit(ROUND);
+    let awaiting: Vec<Message> = read.scan(AWAITING, &range)?;
+    for one in awaiting.into_iter().filter(|one| one.is_direct) {
         let input = one.input.map_or(Ok(None), |input| read.get::<Input>(input))?;
         let Some(InputState::Assigned(run) | InputState::Consumed(run)) =
             input.map(|input| input.state)

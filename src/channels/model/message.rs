@@ -2,6 +2,7 @@
 
 use features::agents::model::Agent;
 use jiff::fmt::serde::timestamp::millisecond;
+use kernel::key::KeyBuf;
 use kernel::{AgentId, ChannelId, InputId, Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
@@ -11,7 +12,7 @@ use super::{Channel, ChannelMessageId};
 pub const MESSAGES: Table = Table::new(418, "channel_messages");
 /// Channel, chat and the platform's id of the message.
 pub const BY_PROVIDER_ID: Index = Index::unique(419, "channel_messages_by_provider_id");
-/// Agent; the messages that no run has answered yet.
+/// [`Awaiting`]; the messages that no run has answered yet.
 pub const AWAITING: Index = Index::multi(420, "channel_messages_awaiting");
 /// Channel, chat and time.
 pub const RECENT: Index = Index::multi(421, "channel_messages_by_chat");
@@ -25,6 +26,33 @@ kernel::words! {
         Held = "held", "Waits";
         /// Nothing happens.
         Ignored = "ignored", "Ignored";
+    }
+}
+
+/// What messages that wait for an answer are found by.
+#[derive(Clone, Copy, Debug)]
+pub enum Awaiting<'a> {
+    Agent(AgentId),
+    Sender(ChannelId, &'a str),
+    /// All senders of the channel.
+    Channel(ChannelId),
+}
+
+impl Awaiting<'_> {
+    /// The start of the keys of [`AWAITING`].
+    #[must_use]
+    pub fn key(self) -> KeyBuf {
+        let mut key = KeyBuf::new();
+        self.add_to(&mut key);
+        key
+    }
+
+    fn add_to(self, key: &mut KeyBuf) {
+        match self {
+            Self::Agent(agent) => key.u8(0).part(agent),
+            Self::Sender(channel, sender) => key.u8(1).part(channel).text(sender),
+            Self::Channel(channel) => key.u8(1).part(channel),
+        };
     }
 }
 
@@ -66,7 +94,8 @@ impl Record for Message {
     fn index(&self, keys: &mut Keys) {
         keys.entry(BY_PROVIDER_ID).part(self.channel).text(&self.chat).text(&self.provider_id);
         if let Some(agent) = self.agent.filter(|_| self.is_awaiting) {
-            keys.entry(AWAITING).part(agent);
+            Awaiting::Agent(agent).add_to(keys.entry(AWAITING));
+            Awaiting::Sender(self.channel, &self.sender).add_to(keys.entry(AWAITING));
         }
         keys.entry(RECENT).part(self.channel).text(&self.chat).part(self.received_at);
     }

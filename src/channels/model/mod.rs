@@ -9,11 +9,11 @@ mod room;
 
 use kernel::ids;
 
-pub use card::{BY_SUBJECT, CARDS, Card, OPEN_CARDS, Subject};
+pub use card::{BY_SUBJECT, CARDS, Card, Matter, OPEN_BY_MATTER, OPEN_CARDS, Subject};
 pub use channel::{CHANNELS, Channel, ChannelState, Kind, STATES, State};
 pub use delivery::{BY_RUN, DELIVERIES, Delivery, DeliveryState, OPEN_BY_CHANNEL, Payload};
-pub use message::{AWAITING, BY_PROVIDER_ID, MESSAGES, Message, MessageState, RECENT};
-pub use person::{Access, BY_SENDER, LINKS, PEOPLE, PairLink, Person};
+pub use message::{AWAITING, Awaiting, BY_PROVIDER_ID, MESSAGES, Message, MessageState, RECENT};
+pub use person::{Access, BY_ACCOUNT, BY_SENDER, LINKS, PEOPLE, PairLink, Person};
 pub use room::{BY_CHAT, BY_PLACE, ROOMS, ROUTES, Room, Route};
 
 ids! {

@@ -61,10 +61,8 @@ pub fn moved(tx: &mut WriteTx<'_>, channel: ChannelId, from: &str, to: &str) -> 
             tx.put(&Route { room: to.to_owned(), ..route })?;
         }
     }
-    for open in queries::open(tx, channel)? {
-        if open.chat == from {
-            tx.put(&crate::model::Delivery { chat: to.to_owned(), ..open })?;
-        }
+    for open in queries::open_of_chat(tx, channel, from)? {
+        tx.put(&crate::model::Delivery { chat: to.to_owned(), ..open })?;
     }
     Ok(())
 }

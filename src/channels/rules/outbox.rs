@@ -168,7 +168,7 @@ fn end(
     state: DeliveryState,
     detail: &str,
 ) -> Result<(), Error> {
-    for later in queries::open(tx, one.channel)? {
+    for later in queries::open_of_chat(tx, one.channel, &one.chat)? {
         if later.state == DeliveryState::Queued && is_after(&later, &one) {
             tx.put(&Delivery { state, detail: detail.to_owned(), ..later })?;
         }

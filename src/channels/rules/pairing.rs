@@ -211,9 +211,8 @@ pub fn approve(
 
 /// Ends what a person who loses access has under way: unread messages, answers to come, open cards.
 pub fn revoke(tx: &mut WriteTx<'_>, person: &Person) -> Result<(), Error> {
-    for message in queries::awaiting(tx, None)? {
-        let is_theirs = message.channel == person.channel && message.sender == person.sender;
-        if let Some(input) = message.input.filter(|_| is_theirs) {
+    for message in queries::awaiting_from(tx, person.channel, &person.sender)? {
+        if let Some(input) = message.input {
             match talk::revoke(tx, input) {
                 Ok(()) | Err(RunError::Consumed | RunError::NotFound(_)) => {}
                 Err(error) => return Err(Error::of(error)),
@@ -221,15 +220,13 @@ pub fn revoke(tx: &mut WriteTx<'_>, person: &Person) -> Result<(), Error> {
             tx.put(&Message { is_awaiting: false, ..message })?;
         }
     }
-    for delivery in queries::open(tx, person.channel)? {
-        if delivery.chat == person.chat && delivery.state == DeliveryState::Queued {
+    for delivery in queries::open_of_chat(tx, person.channel, &person.chat)? {
+        if delivery.state == DeliveryState::Queued {
             tx.put(&Delivery { state: DeliveryState::Suppressed, ..delivery })?;
         }
     }
-    for card in super::cards::open(tx)? {
-        if card.channel == person.channel && card.chat == person.chat {
-            tx.put(&Card { outcome: Some("No longer needed".to_owned()), ..card })?;
-        }
+    for card in queries::open_cards(tx, person.channel, &person.chat)? {
+        tx.put(&Card { outcome: Some("No longer needed".to_owned()), ..card })?;
     }
     Ok(())
 }
