@@ -257,6 +257,17 @@ pub fn route(read: &dyn Read, from: Origin<'_>) -> Result<Option<(Agent, String)
     Ok(agent.map(|agent| (agent, "agent of the channel".to_owned())))
 }
 
+/// The routes of a room of this channel.
+pub fn routes_of(
+    read: &dyn Read,
+    channel: ChannelId,
+    room: &str,
+) -> Result<Vec<Route>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.u8(1).part(channel).text(room);
+    read.scan(BY_PLACE, &Range::prefix(key))
+}
+
 fn live(agent: Option<Agent>) -> Option<Agent> {
     agent.filter(|agent| agents::held(agent) != Some("agent_archived"))
 }
