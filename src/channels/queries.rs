@@ -11,8 +11,8 @@ use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{
     AWAITING, Access, Awaiting, BY_ACCOUNT, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_SENDER, Card,
-    Channel, ChannelState, Delivery, Kind, Matter, Message, OPEN_BY_CHANNEL, OPEN_BY_MATTER,
-    OPEN_CARDS, Person, RECENT, Room, Route,
+    Channel, ChannelState, Delivery, Kind, LIMITED, Matter, Message, OPEN_BY_CHANNEL,
+    OPEN_BY_MATTER, OPEN_CARDS, Person, RECENT, Room, Route, counted_key, refused_key,
 };
 
 /// Most earlier lines of a room that an agent reads.
@@ -108,19 +108,25 @@ pub fn recent(
     read.scan(RECENT, &Range::prefix(key).reverse().limit(most))
 }
 
-/// The messages of a chat since `from`, oldest first.
-pub fn since(
+/// The messages of a chat since `from` that count towards a daily limit, oldest first.
+pub fn counted(
     read: &dyn Read,
     channel: ChannelId,
     chat: &str,
     from: Timestamp,
 ) -> Result<Vec<Message>, StoreError> {
-    let key = |at: Timestamp| {
-        let mut key = KeyBuf::of(&channel);
-        key.text(chat).part(at);
-        key
-    };
-    read.scan(RECENT, &Range::between(key(from), key(Timestamp::MAX)))
+    let key = |at: Timestamp| counted_key(channel, chat).with(&at);
+    read.scan(LIMITED, &Range::between(key(from), key(Timestamp::MAX)))
+}
+
+/// Whether a message of this sender in this chat was refused for a daily limit since `from`.
+pub fn was_refused(
+    read: &dyn Read,
+    (channel, chat, sender): (ChannelId, &str, &str),
+    from: Timestamp,
+) -> Result<bool, StoreError> {
+    let key = |at: Timestamp| refused_key(channel, chat, sender).with(&at);
+    Ok(0 < read.len(LIMITED, &Range::between(key(from), key(Timestamp::MAX)).limit(1))?)
 }
 
 /// The messages that wait for an answer of this agent; none without an agent.

@@ -16,6 +16,11 @@ pub const BY_PROVIDER_ID: Index = Index::unique(419, "channel_messages_by_provid
 pub const AWAITING: Index = Index::multi(420, "channel_messages_awaiting");
 /// Channel, chat and time.
 pub const RECENT: Index = Index::multi(421, "channel_messages_by_chat");
+/// Channel and chat; the messages that count towards a daily limit by time, and those refused for one by sender and time.
+pub const LIMITED: Index = Index::multi(431, "channel_messages_limited");
+
+/// Verdict on a message that was refused for a daily limit.
+pub const DAILY_LIMIT: &str = "daily limit";
 
 kernel::words! {
     /// What happened to a message.
@@ -83,11 +88,34 @@ pub struct Message {
     pub received_at: Timestamp,
 }
 
+impl Message {
+    /// Whether it counts towards the daily limits of its sender and room: it was passed on, or was a command.
+    fn is_counted(&self) -> bool {
+        self.input.is_some() || self.verdict.starts_with("command")
+    }
+}
+
+/// The start of the keys of [`LIMITED`] for the counted messages of a chat.
+#[must_use]
+pub fn counted_key(channel: ChannelId, chat: &str) -> KeyBuf {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat).u8(0);
+    key
+}
+
+/// The start of the keys of [`LIMITED`] for the refused messages of a sender in a chat.
+#[must_use]
+pub fn refused_key(channel: ChannelId, chat: &str, sender: &str) -> KeyBuf {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat).u8(1).text(sender);
+    key
+}
+
 impl Record for Message {
     type Id = ChannelMessageId;
     const TABLE: Table = MESSAGES;
     const CLASS: Class = Class::Work;
-    const INDEXES: &'static [Index] = &[BY_PROVIDER_ID, AWAITING, RECENT];
+    const INDEXES: &'static [Index] = &[BY_PROVIDER_ID, AWAITING, RECENT, LIMITED];
     fn id(&self) -> ChannelMessageId {
         self.id
     }
@@ -98,6 +126,14 @@ impl Record for Message {
             Awaiting::Sender(self.channel, &self.sender).add_to(keys.entry(AWAITING));
         }
         keys.entry(RECENT).part(self.channel).text(&self.chat).part(self.received_at);
+        if self.is_counted() {
+            let key = counted_key(self.channel, &self.chat).with(&self.received_at);
+            *keys.entry(LIMITED) = key;
+        }
+        if self.verdict == DAILY_LIMIT {
+            let key = refused_key(self.channel, &self.chat, &self.sender);
+            *keys.entry(LIMITED) = key.with(&self.received_at);
+        }
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Channel>(0, Some(self.channel), OnDelete::Cascade);

@@ -12,7 +12,10 @@ use kernel::ids;
 pub use card::{BY_SUBJECT, CARDS, Card, Matter, OPEN_BY_MATTER, OPEN_CARDS, Subject};
 pub use channel::{CHANNELS, Channel, ChannelState, Kind, STATES, State};
 pub use delivery::{BY_RUN, DELIVERIES, Delivery, DeliveryState, OPEN_BY_CHANNEL, Payload};
-pub use message::{AWAITING, Awaiting, BY_PROVIDER_ID, MESSAGES, Message, MessageState, RECENT};
+pub use message::{
+    AWAITING, Awaiting, BY_PROVIDER_ID, DAILY_LIMIT, LIMITED, MESSAGES, Message, MessageState,
+    RECENT, counted_key, refused_key,
+};
 pub use person::{Access, BY_ACCOUNT, BY_SENDER, LINKS, PEOPLE, PairLink, Person};
 pub use room::{BY_CHAT, BY_PLACE, ROOMS, ROUTES, Room, Route};
 

@@ -6,6 +6,7 @@ mod changes;
 mod channel;
 mod command;
 mod files;
+mod limits;
 mod outbox;
 mod pairing;
 mod receive;
