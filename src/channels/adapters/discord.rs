@@ -307,6 +307,9 @@ impl Discord {
 }
 
 fn refusal(reply: &Reply) -> Fault {
+    if let Some(fault) = api::busy(reply.status.into(), NAME) {
+        return fault.retry_after(reply.retry_after());
+    }
     let code = reply.body.get("code").and_then(Value::as_u64).unwrap_or_default();
     let (kind, detail) = match (reply.status, code) {
         (401, _) => return revoked(),
@@ -319,8 +322,6 @@ fn refusal(reply: &Reply) -> Fault {
         ),
         (404, _) => (FaultKind::Permanent, "this channel or message no longer exists on Discord"),
         (413, _) => (FaultKind::Permanent, "the file is larger than Discord accepts"),
-        (429, _) => (FaultKind::Transient, "Discord asks HQ to wait before it sends more"),
-        (500.., _) => (FaultKind::Transient, "Discord has trouble at the moment; HQ tries again"),
         _ => (FaultKind::Permanent, "Discord refused the request; check the bot's settings there"),
     };
     Fault::new(kind, detail).retry_after(reply.retry_after())

@@ -226,13 +226,13 @@ impl Slack {
         let place = self.form("files.getUploadURLExternal", &params).await?.body;
         let url = text(&place, "/upload_url");
         if !self.is_own(url) {
-            return Err(trouble());
+            return Err(api::trouble(NAME));
         }
         let request = api::request(Method::Post, url).timeouts(api::FILE);
         let request = request.body("application/octet-stream", bytes.clone());
         let reply = api::call(&self.client, request, NAME, false).await?;
         if !reply.is_success() {
-            return Err(trouble().retry_after(reply.retry_after()));
+            return Err(api::trouble(NAME).retry_after(reply.retry_after()));
         }
         let mut body = json!({
             "files": [{"id": text(&place, "/file_id"), "title": name}],
@@ -309,7 +309,7 @@ impl Slack {
         let reply = accepted(reply, false)?;
         let url = text(&reply.body, "/url");
         if self.is_official && !self.is_own(&url.replacen("wss://", "https://", 1)) {
-            return Err(trouble());
+            return Err(api::trouble(NAME));
         }
         Ok(url.to_owned())
     }
@@ -402,12 +402,13 @@ fn accepted(reply: Reply, may_write: bool) -> Result<Reply, Fault> {
     if reply.is_success() && reply.body.get("ok").and_then(Value::as_bool) == Some(true) {
         return Ok(reply);
     }
+    if let Some(fault) = api::busy(reply.status.into(), NAME) {
+        return Err(fault.retry_after(reply.retry_after()));
+    }
     let error = text(&reply.body, "/error");
     let permanent = |detail: &str| Fault::new(FaultKind::Permanent, detail);
     let fault = match error {
-        _ if reply.status == 429 => waiting(),
-        "ratelimited" | "rate_limited" => waiting(),
-        _ if 500 <= reply.status => trouble(),
+        "ratelimited" | "rate_limited" => api::waiting(NAME),
         "invalid_auth" | "token_revoked" | "account_inactive" | "token_expired" | "not_authed" => {
             revoked()
         }
@@ -422,19 +423,11 @@ fn accepted(reply: Reply, may_write: bool) -> Result<Reply, Fault> {
         error if UNCLEAR.contains(&error) && may_write => {
             Fault::new(FaultKind::UnknownAfterSend, "Slack failed before it confirmed the message")
         }
-        error if UNCLEAR.contains(&error) => trouble(),
-        "service_unavailable" | "team_added_to_org" | "" => trouble(),
+        error if UNCLEAR.contains(&error) => api::trouble(NAME),
+        "service_unavailable" | "team_added_to_org" | "" => api::trouble(NAME),
         _ => permanent("Slack refused the request; check the app's settings and permissions there"),
     };
     Err(fault.retry_after(reply.retry_after()))
-}
-
-fn waiting() -> Fault {
-    Fault::new(FaultKind::Transient, "Slack asks HQ to wait before it sends more")
-}
-
-fn trouble() -> Fault {
-    Fault::new(FaultKind::Transient, "Slack has trouble at the moment; HQ tries again")
 }
 
 fn revoked() -> Fault {

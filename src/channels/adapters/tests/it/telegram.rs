@@ -263,8 +263,8 @@ async fn a_cut_leaves_a_message_unknown_and_a_closed_port_does_not() {
     assert_eq!(server.sent(TOKEN).len(), 1);
     let closed = open("http://127.0.0.1:9");
     assert_eq!(fault(closed.send(&out(text("x"))).await).kind, FaultKind::Transient);
-    let closed = Telegram::open(TOKEN, Some(server.url()), client("http://127.0.0.1:9")).unwrap();
-    assert_eq!(fault(closed.send(&out(text("x"))).await).kind, FaultKind::Transient);
+    let barred = Telegram::open(TOKEN, Some(server.url()), client("http://127.0.0.1:9")).unwrap();
+    assert_eq!(fault(barred.send(&out(text("x"))).await).kind, FaultKind::Permanent);
 }
 
 #[tokio::test]
@@ -274,8 +274,8 @@ async fn refusals_say_whether_another_attempt_helps() {
         (400, "Bad Request: chat not found", None, FaultKind::Permanent, "write to the bot"),
         (403, "Forbidden: bot was blocked by the user", None, FaultKind::Permanent, "blocked"),
         (403, "Forbidden: planted", None, FaultKind::Permanent, "add it again"),
-        (429, "Too Many Requests: retry after 7", Some(7), FaultKind::Transient, "slowly"),
-        (502, "Bad Gateway", None, FaultKind::Transient, "later"),
+        (429, "Too Many Requests: retry after 7", Some(7), FaultKind::Transient, "wait"),
+        (502, "Bad Gateway", None, FaultKind::Transient, "tries again"),
         (401, "Unauthorized", None, FaultKind::Revoked, "BotFather"),
     ];
     for (status, description, wait, kind, words) in cases {
