@@ -14,8 +14,6 @@ pub mod discord;
 pub mod slack;
 pub mod telegram;
 pub mod webhook;
-#[cfg(test)]
-mod tests;
 
 /// The result of a call to a platform.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;

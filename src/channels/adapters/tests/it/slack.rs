@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use channel_adapters::slack::{Slack, open};
+use channel_adapters::{Channel, FaultKind, FileRef, Found, Incoming, OutBody, Outgoing, Place};
 use serde_json::json;
 use standins::slack::{APP_TOKEN, BOT_TOKEN, BOT_USER, Slack as Server};
 
-use super::super::slack::{Slack, open};
-use super::super::{Channel, FaultKind, FileRef, Found, Incoming, OutBody, Outgoing, Place};
-use super::{KEY, Memory, buttons, client, listen, message, out, words};
+use crate::{KEY, Memory, buttons, client, listen, message, out, words};
 
 const ROOM: &str = "C1";
 const DIRECT: &str = "D1";

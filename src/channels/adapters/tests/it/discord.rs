@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use channel_adapters::discord::{Discord, open};
+use channel_adapters::{Channel, FaultKind, Found, Incoming, OutBody, Outgoing};
 use serde_json::json;
 use standins::discord::{Discord as Server, TOKEN};
 
-use super::super::discord::{Discord, open};
-use super::super::{Channel, FaultKind, Found, Incoming, OutBody, Outgoing};
-use super::{KEY, Memory, buttons, client, listen, message, out, words};
+use crate::{KEY, Memory, buttons, client, listen, message, out, words};
 
 const ROOM: &str = "3000";
 const DIRECT: &str = "4000";
