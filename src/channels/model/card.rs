@@ -119,7 +119,7 @@ pub struct Card {
 impl Record for Card {
     type Id = CardId;
     const TABLE: Table = CARDS;
-    const CLASS: Class = Class::Sealed;
+    const CLASS: Class = Class::Work;
     const INDEXES: &'static [Index] = &[OPEN_CARDS, BY_SUBJECT, OPEN_BY_MATTER];
     fn id(&self) -> CardId {
         self.id

@@ -141,7 +141,7 @@ impl ChannelState {
 impl Record for ChannelState {
     type Id = ChannelId;
     const TABLE: Table = STATES;
-    const CLASS: Class = Class::Sealed;
+    const CLASS: Class = Class::Work;
     fn id(&self) -> ChannelId {
         self.channel
     }

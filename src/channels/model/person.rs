@@ -111,7 +111,7 @@ pub struct PairLink {
 impl Record for PairLink {
     type Id = PairLinkId;
     const TABLE: Table = LINKS;
-    const CLASS: Class = Class::Sealed;
+    const CLASS: Class = Class::Local;
     fn id(&self) -> PairLinkId {
         self.id
     }
