@@ -15,9 +15,9 @@ use crate::model::{
     OPEN_BY_MATTER, OPEN_CARDS, Person, RECENT, Room, Route, counted_key, refused_key,
 };
 
-/// Most earlier lines of a room that an agent reads.
+/// Maximum number of earlier messages of a room that an agent reads.
 pub const MAX_EARLIER: usize = 50;
-/// Most open deliveries examined in one round.
+/// Maximum number of open deliveries examined at once.
 const ROUND: usize = 2_000;
 
 pub fn all(read: &dyn Read) -> Result<Vec<Channel>, StoreError> {
@@ -48,7 +48,7 @@ pub fn person(
     read.find(BY_SENDER, &key)
 }
 
-/// The senders that are a member, on all channels.
+/// The senders on all channels that belong to a member.
 pub fn people_of(read: &dyn Read, account: AccountId) -> Result<Vec<Person>, StoreError> {
     let mut people: Vec<Person> = read.scan(BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))?;
     people.retain(|person| person.access == Access::Member);
@@ -59,7 +59,7 @@ pub fn people(read: &dyn Read, channel: ChannelId) -> Result<Vec<Person>, StoreE
     read.scan(BY_SENDER, &Range::prefix(KeyBuf::of(&channel)))
 }
 
-/// The member that a sender is, while that member is in the workspace.
+/// The account of a sender who is a member of the workspace.
 pub fn account_of(read: &dyn Read, person: &Person) -> Result<Option<AccountId>, StoreError> {
     let Some(account) = person.account.filter(|_| person.access == Access::Member) else {
         return Ok(None);
@@ -67,7 +67,7 @@ pub fn account_of(read: &dyn Read, person: &Person) -> Result<Option<AccountId>,
     Ok(workspace::member(read, account)?.map(|member| member.account))
 }
 
-/// The actor of what a sender writes.
+/// The actor for a sender's messages.
 pub fn actor(read: &dyn Read, channel: ChannelId, sender: &str) -> Result<Actor, StoreError> {
     let account = match person(read, channel, sender)? {
         Some(person) => account_of(read, &person)?,
@@ -165,12 +165,12 @@ pub fn open_pairing_cards(read: &dyn Read) -> Result<Vec<Card>, StoreError> {
     read.scan(OPEN_BY_MATTER, &Range::prefix(Matter::all_pairings()))
 }
 
-/// What is not sent yet, by chat and in order.
+/// Unsent deliveries, by chat and in order.
 pub fn open(read: &dyn Read, channel: ChannelId) -> Result<Vec<Delivery>, StoreError> {
     read.scan(OPEN_BY_CHANNEL, &Range::prefix(KeyBuf::of(&channel)).limit(ROUND))
 }
 
-/// What is not sent yet in a chat, in order.
+/// Unsent deliveries of a chat, in order.
 pub fn open_of_chat(
     read: &dyn Read,
     channel: ChannelId,

@@ -118,7 +118,7 @@ impl Telegram {
         self.on_bot(token, |bot, now| bot.say(chat, from, text, now))
     }
 
-    /// Queues an update, to which only the id is added; a message without id and date gets those, too.
+    /// Queues an update, to which only the id is added; a message also gets a missing id and date.
     pub fn say_with(&self, token: &str, update: Value) -> i64 {
         self.on_bot(token, |bot, now| bot.queue(update, now))
     }

@@ -168,7 +168,7 @@ pub(crate) fn moment(ms: i64) -> Timestamp {
     kernel::time::from_ms(ms)
 }
 
-/// A random fraction, to spread load; no secret.
+/// A random fraction, to spread load. Not for secrets.
 pub(crate) fn jitter() -> f64 {
     let random = RandomState::new().build_hasher().finish() >> 32;
     random as f64 / f64::from(u32::MAX)

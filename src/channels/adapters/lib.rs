@@ -239,7 +239,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// A sentence for people, without tokens and without the platform's raw text.
     pub detail: String,
-    /// The platform's wish.
+    /// The delay that the platform asks for.
     pub retry_after: Option<Duration>,
 }
 

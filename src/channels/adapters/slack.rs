@@ -41,7 +41,7 @@ const MAX_PRESSES: usize = 256;
 const MAX_SECTION: usize = 2900;
 /// Seconds by which the clocks of HQ and Slack may differ.
 const SKEW_SECS: i64 = 60;
-/// Errors of Slack after which a message may be there nevertheless.
+/// Errors after which Slack may have posted the message anyway.
 const UNCLEAR: [&str; 3] = ["fatal_error", "internal_error", "request_timeout"];
 
 /// An app in a workspace.
@@ -145,7 +145,7 @@ impl Channel for Slack {
 
     fn download<'a>(&'a self, file: &'a FileRef, most: u64) -> BoxFuture<'a, Bytes> {
         Box::pin(async move {
-            // The token goes there.
+            // The token is sent to this address.
             if !self.is_own(&file.id) {
                 let detail = "this isn't a file of Slack; send the file again";
                 return Err(Fault::new(FaultKind::Permanent, detail));
@@ -213,7 +213,7 @@ impl Slack {
         }
     }
 
-    /// Uploads a file, which nobody sees before the last step.
+    /// Uploads a file, which is visible only after the last step.
     async fn upload(
         &self,
         out: &Outgoing,
@@ -245,7 +245,7 @@ impl Slack {
             body["thread_ts"] = thread.as_str().into();
         }
         accepted(self.post("files.completeUploadExternal", body).await?, true)?;
-        // Slack shares the file later and does not say as which message.
+        // Slack shares the file later and does not return the id of its message.
         Ok(Receipt::default())
     }
 
@@ -397,7 +397,7 @@ fn remember<T>(known: &Mutex<HashMap<String, T>>, id: &str, value: T) {
     known.insert(id.to_owned(), value);
 }
 
-/// Slack answers 200 and says in the body whether it did something.
+/// Slack answers 200 and reports success or failure in the body.
 fn accepted(reply: Reply, may_write: bool) -> Result<Reply, Fault> {
     if reply.is_success() && reply.body.get("ok").and_then(Value::as_bool) == Some(true) {
         return Ok(reply);
@@ -494,7 +494,7 @@ fn sections(mut text: &str) -> Vec<&str> {
     parts
 }
 
-/// The wait until a gap is tried again.
+/// The delay before another attempt to fill a gap.
 fn pause(fault: &Fault) -> Option<Duration> {
     fault.retry_after.filter(|_| fault.kind == FaultKind::Transient)
 }

@@ -99,7 +99,7 @@ pub struct Card {
     pub id: CardId,
     pub channel: ChannelId,
     pub chat: String,
-    /// Who is asked. Nobody else's press counts.
+    /// The person who is asked. Only their press counts.
     pub account: AccountId,
     pub subject: Subject,
     /// Markdown.

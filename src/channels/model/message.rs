@@ -16,7 +16,7 @@ pub const BY_PROVIDER_ID: Index = Index::unique(419, "channel_messages_by_provid
 pub const AWAITING: Index = Index::multi(420, "channel_messages_awaiting");
 /// Channel, chat and time.
 pub const RECENT: Index = Index::multi(421, "channel_messages_by_chat");
-/// Channel and chat; the messages that count towards a daily limit by time, and those refused for one by sender and time.
+/// Channel and chat, then the messages that count towards a daily limit by time, and those refused by sender and time.
 pub const LIMITED: Index = Index::multi(431, "channel_messages_limited");
 
 /// Verdict on a message that was refused for a daily limit.
@@ -34,7 +34,7 @@ kernel::words! {
     }
 }
 
-/// What messages that wait for an answer are found by.
+/// Keys of the messages that wait for an answer.
 #[derive(Clone, Copy, Debug)]
 pub enum Awaiting<'a> {
     Agent(AgentId),
@@ -61,7 +61,7 @@ impl Awaiting<'_> {
     }
 }
 
-/// A received message. Rows are kept, so that a message that arrives again is recognised.
+/// A received message. Rows are kept, so that duplicates are recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub id: ChannelMessageId,
@@ -73,7 +73,7 @@ pub struct Message {
     pub sender: String,
     pub sender_name: String,
     pub is_direct: bool,
-    /// Empty where nothing may be stored.
+    /// Empty if it must not be stored.
     pub text: String,
     pub state: MessageState,
     /// The decision in a few words: `no mention`, `code sent`.

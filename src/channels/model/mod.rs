@@ -1,4 +1,4 @@
-//! Records of messengers. Settings are tracked; what the workers write is not, so undo never resends or forgets.
+//! Records of messengers. Settings are tracked. Rows of the workers are not, so an undo never resends or loses a message.
 
 mod card;
 mod channel;
@@ -20,7 +20,7 @@ pub use person::{Access, BY_ACCOUNT, BY_SENDER, LINKS, PEOPLE, PairLink, Person}
 pub use room::{BY_CHAT, BY_PLACE, ROOMS, ROUTES, Room, Route};
 
 ids! {
-    /// A sender that a channel knows.
+    /// A known sender of a channel.
     ChannelPersonId,
     /// A link that pairs whoever opens it with a member.
     PairLinkId,

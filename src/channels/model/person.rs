@@ -1,4 +1,4 @@
-//! Senders that a channel knows: requests for access, guests and members.
+//! Known senders of a channel: requests for access, guests and members.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{AccountId, ChannelId, Timestamp, TypedId as _};
@@ -10,7 +10,7 @@ use super::{Channel, ChannelPersonId, PairLinkId};
 pub const PEOPLE: Table = Table::new(412, "channel_people");
 /// Channel and the platform's id of the sender.
 pub const BY_SENDER: Index = Index::unique(413, "channel_people_by_sender");
-/// Account; those who have an account.
+/// Account; only people with one.
 pub const BY_ACCOUNT: Index = Index::multi(430, "channel_people_by_account");
 pub const LINKS: Table = Table::new(425, "channel_pair_links");
 

@@ -32,11 +32,11 @@ use super::command::Context;
 use super::outbox::{self, Place};
 use super::pairing;
 
-/// Most characters of the exact content on a card.
+/// Maximum number of characters of the exact content on a card.
 const MAX_SHOWN: usize = 1_200;
-/// Most suggested answers on a card.
+/// Maximum number of suggested answers on a card.
 const MAX_OPTIONS: usize = 6;
-/// Decisions are useful longer than answers.
+/// After this time, a card is no longer sent. Decisions stay useful longer than answers.
 const LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 const OVER: &str = "This was decided already.";
 pub(super) const ELSEWHERE: &str = "Decisions aren’t possible here. Please decide in HQ.";
@@ -413,7 +413,7 @@ pub(super) fn decide(
     }
 }
 
-/// Applies a choice. Returns what was decided, or `None` if words do not fit.
+/// Applies a choice. Returns what was decided, or `None` if the subject cannot be decided with words.
 fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Option<String>, Error> {
     let account = card.account;
     Ok(match (card.subject, chosen) {
@@ -457,7 +457,7 @@ fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Optio
             pairing::deny(tx, person)?;
             Some("Denied".to_owned())
         }
-        // Words could mean either.
+        // Words could mean either choice.
         (Subject::Pairing(_) | Subject::Approval(_), Chosen::Words(_)) => None,
     })
 }

@@ -35,7 +35,7 @@ pub fn edited(
         match features::runs::rules::reword(tx, input.id, &replaced) {
             Ok(()) => {}
             Err(RunError::Store(error)) => return Err(error.into()),
-            // A run has read it meanwhile.
+            // A run has already read it.
             Err(_) => return Ok(()),
         }
     }

@@ -9,16 +9,16 @@ use store::{Range, ReadExt as _, WriteTx};
 use crate::model::{BY_RUN, Channel, ChannelState, Delivery, DeliveryId, DeliveryState, Payload};
 use crate::queries;
 
-/// Answers are no use later.
+/// After this time, an answer is no longer sent.
 const LASTS: SignedDuration = SignedDuration::from_mins(30);
 /// First and longest pause between attempts.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
-/// Most parts of one message; the rest is in HQ.
+/// Maximum number of parts of a message; the rest is only in HQ.
 const MAX_PARTS: usize = 20;
-/// Most notes that wait in one chat; further ones are left out.
+/// Maximum number of notes that wait in a chat; others are dropped.
 const MAX_OPEN: usize = 100;
-/// Most files that follow one message.
+/// Maximum number of files sent after a message.
 const MAX_FILES: usize = 5;
 
 /// Where a message goes.
@@ -136,7 +136,7 @@ fn sending(tx: &WriteTx<'_>, id: DeliveryId) -> Result<Option<Delivery>, Error> 
     Ok(one.filter(|one| one.state == DeliveryState::Sending))
 }
 
-/// It arrived.
+/// The message arrived.
 pub fn settle_sent(tx: &mut WriteTx<'_>, id: DeliveryId, provider_id: &str) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
     let (channel, now) = (one.channel, tx.now());
@@ -148,13 +148,13 @@ pub fn settle_sent(tx: &mut WriteTx<'_>, id: DeliveryId, provider_id: &str) -> R
     Ok(())
 }
 
-/// It will never arrive.
+/// Sending failed for good.
 pub fn settle_failed(tx: &mut WriteTx<'_>, id: DeliveryId, detail: &str) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
     end(tx, one, DeliveryState::Failed, detail)
 }
 
-/// There is nothing to send any more.
+/// There is nothing left to send.
 pub fn settle_needless(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
     tx.put(&Delivery { state: DeliveryState::Suppressed, ..one })?;
@@ -183,8 +183,8 @@ fn is_after(later: &Delivery, one: &Delivery) -> bool {
     message(later) == message(one) && later.chat == one.chat && one.part < later.part
 }
 
-/// The connection broke while sending. In a direct chat the message goes once more, with a mark; in a room a person
-/// decides, since everybody would read it twice.
+/// The connection broke while sending. In a direct chat the message is sent once more, with a mark. In a room a person
+/// decides, because everyone would see a repeat.
 pub fn settle_unknown(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
     let is_pressed = matches!(one.payload, Payload::Pressed { .. } | Payload::Update(_));
@@ -196,7 +196,8 @@ pub fn settle_unknown(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error>
     end(tx, one, DeliveryState::Unknown, "The connection broke while it was sent.")
 }
 
-/// Not sent: another attempt follows. `wait` is the platform's wish. With `is_counted` false the attempt does not count.
+/// Not sent: another attempt follows. `wait` is what the platform asks for. An attempt without
+/// `is_counted` does not count.
 pub fn postpone(
     tx: &mut WriteTx<'_>,
     id: DeliveryId,
@@ -211,7 +212,7 @@ pub fn postpone(
     Ok(())
 }
 
-/// Sends once more what failed, expired or may not have arrived, with the parts that follow it.
+/// Resends a delivery that failed, expired or may not have arrived, with the parts after it.
 ///
 /// # Errors
 /// If it was sent, or is still queued.

@@ -17,7 +17,7 @@ use super::outbox::{self, Place};
 
 /// Lifetime of codes and links.
 const CODE_LASTS: SignedDuration = SignedDuration::from_hours(1);
-/// Most open requests of a channel; further strangers get no code.
+/// Maximum number of open requests of a channel; other strangers get no code.
 const MAX_OPEN: usize = 3;
 const MAX_GUESSES: u32 = 5;
 
@@ -77,7 +77,7 @@ fn notify(tx: &mut WriteTx<'_>, from: &Stranger<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The person's row with the sender's present names.
+/// The person's row with the sender's current names.
 fn described(tx: &WriteTx<'_>, from: &Stranger<'_>, old: Option<Person>) -> Person {
     let now = tx.now();
     let old = old.unwrap_or_else(|| Person {
@@ -209,7 +209,7 @@ pub fn approve(
     Ok(approved)
 }
 
-/// Ends what a person who loses access has under way: unread messages, answers to come, open cards.
+/// Cancels everything pending of a person who loses access: unread messages, answers and open cards.
 pub fn revoke(tx: &mut WriteTx<'_>, person: &Person) -> Result<(), Error> {
     for message in queries::awaiting_from(tx, person.channel, &person.sender)? {
         if let Some(input) = message.input {
@@ -231,7 +231,7 @@ pub fn revoke(tx: &mut WriteTx<'_>, person: &Person) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a request, or blocks a person. They get no answer any more.
+/// Refuses a request, or blocks a person. They get no more answers.
 pub fn deny(tx: &mut WriteTx<'_>, id: ChannelPersonId) -> Result<Person, Error> {
     let person = tx.get::<Person>(id)?.ok_or_else(gone)?;
     revoke(tx, &person)?;

@@ -25,14 +25,14 @@ use super::outbox::{self, Place};
 use super::pairing::{self, Stranger};
 use super::sender_changed;
 
-/// A message that took longer waits until a person wants an answer.
+/// A message that arrives later than this is held until a person asks for an answer.
 pub(super) const LATE: SignedDuration = SignedDuration::from_hours(2);
-/// How often a chat hears that its agent is paused.
-const PAUSE_TOLD: SignedDuration = SignedDuration::from_hours(1);
-/// Most characters stored of a message.
+/// Pause between notes in a chat that its agent is paused.
+const PAUSE_NOTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// Maximum number of characters stored of a message.
 pub(super) const MAX_TEXT: usize = 20_000;
 
-const NOTED_PAUSE: &str = "agent paused; told";
+const NOTED_PAUSE: &str = "agent paused; sender informed";
 const NO_MENTION: &str = "no mention";
 
 /// What is decided about a message.
@@ -44,7 +44,7 @@ struct Decision {
 }
 
 impl Decision {
-    /// Nothing follows, and nothing of the text is stored.
+    /// Nothing happens, and the text is not stored.
     fn ignored(verdict: impl Into<String>) -> Self {
         Self { state: MessageState::Ignored, verdict: verdict.into(), keeps_text: false, to: None }
     }
@@ -273,7 +273,7 @@ pub(super) fn is_named(
     Ok(words.any(|word| !word.is_empty() && names.iter().any(|name| name == word)))
 }
 
-/// Gives the message to its agent, if it came in time.
+/// Passes the message to its agent, if it arrived in time.
 fn pass_on(
     tx: &mut WriteTx<'_>,
     cx: &Context,
@@ -327,7 +327,7 @@ impl Arrived<'_> {
     }
 }
 
-/// Without `cx`, a command is text: it came too late to be meant.
+/// Without `cx`, commands are passed on as text, because a late command may no longer be wanted.
 fn to_agent(
     tx: &mut WriteTx<'_>,
     cx: Option<&Context>,
@@ -407,7 +407,7 @@ fn is_paused(tx: &WriteTx<'_>, agent: &Agent) -> Result<bool, Error> {
 
 /// Says at most once an hour that the message waits.
 fn note_pause(tx: &mut WriteTx<'_>, of: &Arrived<'_>, agent: &Agent) -> Result<String, Error> {
-    let since = tx.now() - PAUSE_TOLD;
+    let since = tx.now() - PAUSE_NOTED_EVERY;
     let recent = queries::recent(tx, of.channel, of.chat, 50)?;
     if recent.iter().any(|one| since < one.received_at && one.verdict == NOTED_PAUSE) {
         return Ok("agent paused".to_owned());
@@ -437,7 +437,7 @@ fn session_key(
     })
 }
 
-/// In rooms, the text with the lines before it. Other people's words are marked as untrusted.
+/// The text; in rooms, after the messages before it, which are marked as untrusted.
 fn with_context(tx: &WriteTx<'_>, of: &Arrived<'_>) -> Result<String, Error> {
     let text = of.files.after(of.text);
     if of.is_direct {
@@ -464,7 +464,7 @@ fn with_context(tx: &WriteTx<'_>, of: &Arrived<'_>) -> Result<String, Error> {
     Ok(format!("{context}{} writes: {text}", of.sender_name))
 }
 
-/// Answers a message that arrived too late, on a person's wish.
+/// Answers a message that arrived too late, at a person's request.
 ///
 /// # Errors
 /// If it was answered, or its sender may no longer write.
@@ -480,7 +480,7 @@ pub fn answer_now(tx: &mut WriteTx<'_>, id: ChannelMessageId) -> Result<Message,
         None => None,
     };
     let sender = match (account, person.map(|person| person.access)) {
-        // Only the member speaks as themselves; what another person starts has a guest's rights.
+        // Only the member acts as themselves; a run that another person starts has a guest's rights.
         (Some(account), _) if tx.by().account() == Some(account) => Sender::Person(account),
         (Some(_), _) | (None, Some(Access::Guest)) => Sender::Guest,
         (None, _) if !one.is_direct => Sender::Guest,

@@ -35,7 +35,7 @@ const PERMANENT_AFTER: u32 = 12;
 /// Pause after a refused read or write.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// Sends until stopped. What is being sent then is dropped, and its outcome looked up by the next worker.
+/// Sends until stopped. A send that is under way then is dropped; the next worker determines its outcome.
 pub(super) async fn run(
     ws: &Ws,
     channel: &Channel,
@@ -114,7 +114,7 @@ fn in_turn<'o>(mut ready: Vec<&'o Delivery>, last_chat: &str) -> Vec<&'o Deliver
     ready
 }
 
-/// What the platform takes, in bytes.
+/// The largest file that the platform accepts, in bytes.
 fn largest_file(kind: Kind) -> u64 {
     match kind {
         Kind::Telegram => 45_000_000,
@@ -188,7 +188,7 @@ impl Sender<'_> {
         true
     }
 
-    /// The outcome must be stored: without it, the message would go twice.
+    /// The outcome must be stored, or the message would be sent twice.
     async fn sent(&self, id: DeliveryId, receipt: Receipt) {
         let mut tries = 0;
         loop {
@@ -225,7 +225,7 @@ impl Sender<'_> {
     }
 }
 
-/// The request of a delivery; `None` if there is nothing to send any more.
+/// The request of a delivery; `None` if there is nothing left to send.
 async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
     let body = match &one.payload {
         Payload::Text(text) => {

@@ -27,7 +27,7 @@ pub(super) async fn run(
     let pace = match channel.kind {
         Kind::Telegram => SignedDuration::from_secs(5),
         Kind::Discord | Kind::Webhook => SignedDuration::from_secs(8),
-        // Slack shows none for bots.
+        // Bots cannot show typing on Slack.
         Kind::Slack => return,
     };
     // Subscribed before the first read, so that no change is missed.

@@ -37,7 +37,7 @@ pub(super) struct Upload<'a> {
     pub boundary: &'a str,
 }
 
-/// How a failed call is judged.
+/// Determines the fault of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     /// Shows whether the token is valid.
@@ -114,7 +114,7 @@ impl Api {
     }
 }
 
-/// Reads an answer. Its parts stay unread, so that one bad update does not spoil the others.
+/// Reads an answer. Its parts are parsed later, so that one malformed update does not affect the others.
 fn read(status: u64, text: &str) -> Result<Box<RawValue>, Failure> {
     let parts: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text).ok();
     let Some(mut parts) = parts.filter(|parts| parts.contains_key("ok")) else {

@@ -117,7 +117,7 @@ fn client(url: &str) -> HttpClient {
     HttpClient::new(ClientParts::default()).opening(Opened::of(&[host]))
 }
 
-/// Listens like HQ: again after each fault that may pass. Ends with the first other fault.
+/// Listens like HQ: again after each transient fault. Ends with the first other fault.
 fn listen(channel: &Arc<impl Channel + 'static>, inbox: &Arc<Memory>) -> JoinHandle<Fault> {
     let (channel, inbox) = (Arc::clone(channel), Arc::clone(inbox));
     tokio::spawn(async move {

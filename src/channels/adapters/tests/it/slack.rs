@@ -92,7 +92,7 @@ async fn envelopes_are_acknowledged_once_they_are_stored_and_repeats_are_process
     let inbox = Memory::new();
     let task = listen(&bot, &inbox);
     inbox.wait_online(1).await;
-    // A full disk: the envelope comes again by the next socket.
+    // The disk is full: the next socket delivers the envelope again.
     inbox.change(|stored| stored.refusals = 1);
     server.say(ROOM, "U7", "1");
     inbox.wait_events(1).await;
