@@ -109,7 +109,7 @@ fn approval_offer(approval: &Approval, run: &Run) -> Offer {
     let cut = ellipsis(&shown, MAX_SHOWN).replace("```", "'''");
     let rest = if cut.len() < shown.len() { "\n\nThe rest is in HQ." } else { "" };
     let text = format!(
-        "**{} asks for approval** ({}, {} risk)\n\n```\n{cut}\n```{rest}\n\n{}",
+        "**{} asks for approval** ({}, {})\n\n```\n{cut}\n```{rest}\n\n{}",
         run.name(),
         approval.tool,
         approval.risk.label().to_lowercase(),
