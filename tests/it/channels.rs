@@ -15,6 +15,8 @@ use support::model::{Gate, ModelServer, Turn};
 use support::office::Office;
 use support::work;
 
+mod limits; // daily limits of guests
+
 const TOKEN: &str = "700100200:AAaaBBbbCCccDDddEEeeFFffGGggHHhhIIi";
 const OTHER: &str = "700100201:ZZzzYYyyXXxxWWwwVVvvUUuuTTttSSssRRr";
 
