@@ -1,4 +1,4 @@
-//! Pairing codes: eight characters without those that look alike. Only their hashes are stored. Addresses of webhooks.
+//! Pairing codes of eight unambiguous characters, stored only as hashes, and the random part of webhook addresses.
 
 use kernel::TypedId as _;
 use sha2::{Digest as _, Sha256};

@@ -16,7 +16,7 @@ use crate::rules;
 
 /// Consumer number. Never reused.
 const NUMBER: u16 = 47;
-/// Older notifications are not sent, so that a workspace that was offline for long asks nothing outdated.
+/// Older notifications are not sent, because their questions may be outdated after a long time offline.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
 pub struct Cards;
@@ -40,7 +40,7 @@ impl Consume for Cards {
     }
 
     fn repeats(&self) -> bool {
-        // Nobody is asked twice.
+        // A repeated step would ask people twice.
         false
     }
 
@@ -49,7 +49,7 @@ impl Consume for Cards {
     }
 
     fn handle(&self, tx: &mut WriteTx<'_>, entry: &Entry) -> Result<(), ConsumeError> {
-        rules::close_decided(tx).map_err(refused)?;
+        rules::close_decided(tx, &entry.changes).map_err(refused)?;
         if kernel::time::from_ms(entry.at) + FRESH < tx.now() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What bridges send: signed events of a webhook channel, in the form of `docs/bridges.md`.
+//! Signed events that bridges send to a webhook channel. The format is in `docs/bridges.md`.
 
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;

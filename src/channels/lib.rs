@@ -4,6 +4,7 @@
 mod codes;
 mod connect;
 pub mod consumer;
+mod feed;
 pub mod hook;
 pub mod model;
 pub mod nouns;

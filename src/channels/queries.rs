@@ -10,14 +10,15 @@ use kernel::{AccountId, Actor, AgentId, ChannelId, Part, RunId, RunState, Timest
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{
-    AWAITING, Access, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_RUN, BY_SENDER, Channel,
-    ChannelMessageId, ChannelState, Delivery, Kind, Message, OPEN_BY_CHANNEL, Payload, Person,
-    RECENT, Room, Route, State,
+    AWAITING, Access, Awaiting, BY_ACCOUNT, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_RUN, BY_SENDER,
+    Card, Channel, ChannelMessageId, ChannelState, Delivery, Kind, LIMITED, Matter, Message,
+    OPEN_BY_CHANNEL, OPEN_BY_MATTER, OPEN_CARDS, Payload, Person, RECENT, Room, Route, State,
+    counted_key, refused_key,
 };
 
-/// Most earlier lines of a room that an agent reads.
+/// Maximum number of earlier messages of a room that an agent reads.
 pub const MAX_EARLIER: usize = 50;
-/// Most open deliveries examined in one round.
+/// Maximum number of open deliveries examined at once.
 const ROUND: usize = 2_000;
 
 pub fn all(read: &dyn Read) -> Result<Vec<Channel>, StoreError> {
@@ -61,11 +62,18 @@ pub fn person(
     read.find(BY_SENDER, &key)
 }
 
+/// The senders on all channels that belong to a member.
+pub fn people_of(read: &dyn Read, account: AccountId) -> Result<Vec<Person>, StoreError> {
+    let mut people: Vec<Person> = read.scan(BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))?;
+    people.retain(|person| person.access == Access::Member);
+    Ok(people)
+}
+
 pub fn people(read: &dyn Read, channel: ChannelId) -> Result<Vec<Person>, StoreError> {
     read.scan(BY_SENDER, &Range::prefix(KeyBuf::of(&channel)))
 }
 
-/// The member that a sender is, while that member is in the workspace.
+/// The account of a sender who is a member of the workspace.
 pub fn account_of(read: &dyn Read, person: &Person) -> Result<Option<AccountId>, StoreError> {
     let Some(account) = person.account.filter(|_| person.access == Access::Member) else {
         return Ok(None);
@@ -73,7 +81,7 @@ pub fn account_of(read: &dyn Read, person: &Person) -> Result<Option<AccountId>,
     Ok(workspace::member(read, account)?.map(|member| member.account))
 }
 
-/// The actor of what a sender writes.
+/// The actor for a sender's messages.
 pub fn actor(read: &dyn Read, channel: ChannelId, sender: &str) -> Result<Actor, StoreError> {
     let account = match person(read, channel, sender)? {
         Some(person) => account_of(read, &person)?,
@@ -121,28 +129,64 @@ pub fn recent(
     read.scan(RECENT, &Range::prefix(key).reverse().limit(most))
 }
 
-/// The messages of a chat since `from`, oldest first.
-pub fn since(
+/// The messages of a chat since `from` that count towards a daily limit, oldest first.
+pub fn counted(
     read: &dyn Read,
     channel: ChannelId,
     chat: &str,
     from: Timestamp,
 ) -> Result<Vec<Message>, StoreError> {
-    let key = |at: Timestamp| {
-        let mut key = KeyBuf::of(&channel);
-        key.text(chat).part(at);
-        key
-    };
-    read.scan(RECENT, &Range::between(key(from), key(Timestamp::MAX)))
+    let key = |at: Timestamp| counted_key(channel, chat).with(&at);
+    read.scan(LIMITED, &Range::between(key(from), key(Timestamp::MAX)))
 }
 
-/// The messages that wait for an answer, of one agent or of all.
+/// Whether a message of this sender in this chat was refused for a daily limit since `from`.
+pub fn was_refused(
+    read: &dyn Read,
+    (channel, chat, sender): (ChannelId, &str, &str),
+    from: Timestamp,
+) -> Result<bool, StoreError> {
+    let key = |at: Timestamp| refused_key(channel, chat, sender).with(&at);
+    Ok(0 < read.len(LIMITED, &Range::between(key(from), key(Timestamp::MAX)).limit(1))?)
+}
+
+/// The messages that wait for an answer of this agent; none without an agent.
 pub fn awaiting(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<Message>, StoreError> {
-    let range = agent.map_or_else(Range::all, |agent| Range::prefix(KeyBuf::of(&agent)));
-    read.scan(AWAITING, &range)
+    let Some(agent) = agent else { return Ok(Vec::new()) };
+    read.scan(AWAITING, &Range::prefix(Awaiting::Agent(agent).key()))
 }
 
-/// What is not sent yet, by chat and in order.
+/// The messages of a sender that wait for an answer.
+pub fn awaiting_from(
+    read: &dyn Read,
+    channel: ChannelId,
+    sender: &str,
+) -> Result<Vec<Message>, StoreError> {
+    read.scan(AWAITING, &Range::prefix(Awaiting::Sender(channel, sender).key()))
+}
+
+/// The open cards in a direct chat.
+pub fn open_cards(
+    read: &dyn Read,
+    channel: ChannelId,
+    chat: &str,
+) -> Result<Vec<Card>, StoreError> {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat);
+    read.scan(OPEN_CARDS, &Range::prefix(key))
+}
+
+/// The open cards that changes of a record may decide.
+pub fn open_cards_about(read: &dyn Read, matter: Matter) -> Result<Vec<Card>, StoreError> {
+    read.scan(OPEN_BY_MATTER, &Range::prefix(matter.key()))
+}
+
+/// The open cards for pairing requests.
+pub fn open_pairing_cards(read: &dyn Read) -> Result<Vec<Card>, StoreError> {
+    read.scan(OPEN_BY_MATTER, &Range::prefix(Matter::all_pairings()))
+}
+
+/// Unsent deliveries, by chat and in order.
 pub fn open(read: &dyn Read, channel: ChannelId) -> Result<Vec<Delivery>, StoreError> {
     read.scan(OPEN_BY_CHANNEL, &Range::prefix(KeyBuf::of(&channel)).limit(ROUND))
 }
@@ -171,11 +215,23 @@ pub fn previews(read: &dyn Read, run: RunId) -> Result<Vec<Delivery>, StoreError
     Ok(all.iter().filter(is_preview).filter(|one| !removed(one.id)).cloned().collect())
 }
 
+/// Unsent deliveries of a chat, in order.
+pub fn open_of_chat(
+    read: &dyn Read,
+    channel: ChannelId,
+    chat: &str,
+) -> Result<Vec<Delivery>, StoreError> {
+    let mut key = KeyBuf::of(&channel);
+    key.text(chat);
+    read.scan(OPEN_BY_CHANNEL, &Range::prefix(key))
+}
+
 /// The direct chats that a running run will answer.
 pub fn answered(read: &dyn Read, channel: ChannelId) -> Result<Vec<Place>, StoreError> {
     let mut places = Vec::new();
-    let awaiting: Vec<Message> = read.scan(AWAITING, &Range::all().limit(ROUND))?;
-    for one in awaiting.into_iter().filter(|one| one.channel == channel && one.is_direct) {
+    let range = Range::prefix(Awaiting::Channel(channel).key()).limit(ROUND);
+    let awaiting: Vec<Message> = read.scan(AWAITING, &range)?;
+    for one in awaiting.into_iter().filter(|one| one.is_direct) {
         let input = one.input.map_or(Ok(None), |input| read.get::<Input>(input))?;
         let Some(InputState::Assigned(run) | InputState::Consumed(run)) =
             input.map(|input| input.state)
@@ -250,6 +306,17 @@ pub fn route(read: &dyn Read, from: Origin<'_>) -> Result<Option<(Agent, String)
         None => None,
     };
     Ok(agent.map(|agent| (agent, "agent of the channel".to_owned())))
+}
+
+/// The routes of a room of this channel.
+pub fn routes_of(
+    read: &dyn Read,
+    channel: ChannelId,
+    room: &str,
+) -> Result<Vec<Route>, StoreError> {
+    let mut key = KeyBuf::new();
+    key.u8(1).part(channel).text(room);
+    read.scan(BY_PLACE, &Range::prefix(key))
 }
 
 fn live(agent: Option<Agent>) -> Option<Agent> {

@@ -35,20 +35,20 @@ impl Place {
         now: Timestamp,
         request: &Request,
     ) -> Result<Option<String>, CommandError> {
-        let told = |tell: &dyn Fn(&CommandContext<'_>) -> Result<String, StoreError>| {
+        let describe = |tell: &dyn Fn(&CommandContext<'_>) -> Result<String, StoreError>| {
             self.describe(tx, now, tell)
         };
         Ok(Some(match request {
             Request::Help => tell::help(self),
-            Request::Status => told(&tell::status)?,
-            Request::Usage => told(&tell::usage)?,
-            Request::Context(detail) => told(&|scene| tell::makeup(scene, *detail))?,
-            Request::Model(None, _) | Request::Think(None, _) => told(&tell::model)?,
-            Request::Fast(None) => told(&tell::fast)?,
-            Request::Queue(None) => told(&tell::queue)?,
-            Request::Jobs => told(&tell::jobs)?,
-            Request::Reasoning(None) => told(&tell::reasoning)?,
-            Request::Verbose(None) => told(&tell::verbose)?,
+            Request::Status => describe(&tell::status)?,
+            Request::Usage => describe(&tell::usage)?,
+            Request::Context(detail) => describe(&|scene| tell::makeup(scene, *detail))?,
+            Request::Model(None, _) | Request::Think(None, _) => describe(&tell::model)?,
+            Request::Fast(None) => describe(&tell::fast)?,
+            Request::Queue(None) => describe(&tell::queue)?,
+            Request::Jobs => describe(&tell::jobs)?,
+            Request::Reasoning(None) => describe(&tell::reasoning)?,
+            Request::Verbose(None) => describe(&tell::verbose)?,
             Request::Approve(None) => self.approvals(tx)?,
             Request::Task(Some(text)) => return self.task(tx, text),
             Request::Task(None) | Request::Tasks => self.tasks(tx)?,

@@ -50,7 +50,7 @@ impl Audience {
     }
 }
 
-/// A command as lists show it.
+/// A command, as lists show it.
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
     /// The name without the slash.
@@ -64,7 +64,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// Whether somebody with these capabilities may use it.
+    /// Whether a person with these capabilities may use it.
     #[must_use]
     pub fn admits(&self, access: Access) -> bool {
         access.may(self.audience.needs())

@@ -16,7 +16,7 @@ use super::{Command, CommandError, read};
 /// Who gives a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
-    /// `None` for somebody without an account, who can use what needs none.
+    /// `None` for a person without an account, who can only use commands that need none.
     pub account: Option<AccountId>,
     pub role: Role,
     pub access: Access,
@@ -43,7 +43,7 @@ pub enum Surface {
 /// The conversation that a command is about.
 #[derive(Clone, Debug)]
 pub enum Talk {
-    /// The current conversation in place of this one; the caller's own if `None`.
+    /// The conversation that has replaced this one, if any; the caller's own if `None`.
     Of(Option<SessionId>),
     /// The conversation with this key, such as that of a room.
     At(SessionSpec),
@@ -65,7 +65,7 @@ pub struct Place {
 pub struct Answer {
     /// Markdown.
     pub text: String,
-    /// Whether it began another conversation in this place.
+    /// Whether the command started a new conversation here.
     pub is_anew: bool,
 }
 

@@ -31,7 +31,7 @@ const USUAL: u64 = 12;
 const LONG: u64 = 50;
 /// Time limit for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long to wait for the event behind which a kill is to come.
+/// How long to wait for the event that triggers a kill.
 const AWAITED: Duration = Duration::from_secs(2);
 const TOKEN: &str = "700100200:AAaaBBbbCCccDDddEEeeFFffGGggHHhhIIi";
 /// Id and name of those who write, each in a direct chat. The first two also write in the room.
@@ -65,7 +65,10 @@ fn no_message_of_a_messenger_is_lost_or_doubled_by_kills() {
              that may have arrived"
         ));
     }
-    say(&format!("all as told in {} s (HQ_CRASH_SEED={seed})", began.elapsed().as_secs()));
+    say(&format!(
+        "all messages accounted for in {} s (HQ_CRASH_SEED={seed})",
+        began.elapsed().as_secs()
+    ));
 }
 
 /// What happened so far.
@@ -82,11 +85,11 @@ struct Sum {
 #[derive(Clone, Copy)]
 enum Moment {
     After(Duration),
-    /// Right after the messenger took so many more messages. The program does not know yet.
+    /// Right after the messenger accepted this many more messages. The program does not know yet.
     Taken(usize),
-    /// Before the messenger takes what the program is sending.
+    /// Before the messenger accepts what the program is sending.
     Sending,
-    /// Right after so many more polls, which acknowledge what was stored.
+    /// Right after this many more polls, which acknowledge what was stored.
     Polled(usize),
 }
 
@@ -103,13 +106,13 @@ impl Moment {
     fn word(self) -> &'static str {
         match self {
             Self::After(_) => "at any moment",
-            Self::Taken(_) => "behind an answer",
+            Self::Taken(_) => "after an answer",
             Self::Sending => "while sending",
-            Self::Polled(_) => "behind a poll",
+            Self::Polled(_) => "after a poll",
         }
     }
 
-    /// Waits for it. If the awaited event doesn't come, the kill comes without it.
+    /// Waits for the moment. Without the awaited event, the kill comes at the end of the wait.
     async fn comes(self, telegram: &Telegram) {
         let called = |method: &str| telegram.called(TOKEN, method);
         let waited = match self {
@@ -147,7 +150,7 @@ struct Book {
 }
 
 impl Book {
-    /// Somebody writes the next message.
+    /// A random person writes the next message.
     fn write(&mut self, telegram: &Telegram) {
         let who = self.dice.index(PEOPLE.len());
         let sender = PEOPLE[who].0;
@@ -249,7 +252,7 @@ async fn one(kills: u64, seed: u64, sum: &mut Sum) {
         for _ in 0..dice.below(3) {
             book.write(&telegram);
         }
-        // Killed again while it makes up for the first kill. No repeat is due yet: one that is cut, too, isn't repeated.
+        // Killed again while it recovers. No repeat is due yet: a repeat that is cut off is not repeated.
         if 0 < left {
             left -= 1;
             let moment = Moment::After(Duration::from_millis(dice.below(400)));
@@ -446,7 +449,7 @@ fn compare_rows(store: &Store, said: &[Said]) -> Vec<usize> {
         let [answer] = own[..] else { panic!("the answers to {number} are {own:?}") };
         match answer.state {
             DeliveryState::Sent => {}
-            // In a direct chat only a repeat that was cut off, too.
+            // In a direct chat, only a repeat that was cut off as well.
             DeliveryState::Unknown if !answer.is_direct || answer.is_repeat => unknown.push(number),
             _ => panic!("{number}: {answer:?}"),
         }

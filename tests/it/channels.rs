@@ -5,12 +5,17 @@ use std::time::Duration;
 use channels::model::{
     Delivery, DeliveryState, Message, MessageState, Payload, Person as ChannelPerson,
 };
+use features::agents::rules as agents;
 use features::runs::model::{Input, Run};
+use kernel::TrustMode;
 use serde_json::{Value, json};
 use standins::telegram::{Chat, Telegram, User};
 use support::hq::{Person, TestHq};
 use support::model::{Gate, ModelServer, Turn};
+use support::office::Office;
 use support::work;
+
+mod limits; // daily limits of guests
 
 const TOKEN: &str = "700100200:AAaaBBbbCCccDDddEEeeFFffGGggHHhhIIi";
 const OTHER: &str = "700100201:ZZzzYYyyXXxxWWwwVVvvUUuuTTttSSssRRr";
@@ -27,9 +32,13 @@ fn bob() -> (Chat, User) {
     (Chat::direct(42), User::new(42, "Bob", "bob"))
 }
 
-/// Ada is online on Telegram.
 async fn scene() -> Scene {
     let (hq, model) = work::scene().await;
+    online(hq, model).await
+}
+
+/// Connects Ada to Telegram.
+async fn online(hq: TestHq, model: ModelServer) -> Scene {
     let telegram = Telegram::start().await;
     telegram.at(hq.now().as_second());
     telegram.bot(TOKEN, 7001, "Ada", "ada_bot");
@@ -302,6 +311,33 @@ async fn an_unknown_outcome_is_repeated_once_with_a_mark_and_a_refusal_is_final(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_send_delays_its_own_chat_only() {
+    let scene = scene().await;
+    scene.paired().await;
+    let (chat, from) = bob();
+    scene.telegram.hold_in("sendMessage", 42);
+    scene.telegram.say(TOKEN, &chat, &from, "/help");
+    scene.telegram.wait_called(TOKEN, "sendMessage", 2).await;
+    scene.telegram.say(TOKEN, &chat, &from, "/unknown");
+    scene.handled(3).await;
+    // Their texts are answered while the first message is still under way.
+    for (count, id) in [(2, 77), (3, 78)] {
+        let stranger = User::new(id, "Mallory", "mallory");
+        scene.telegram.say(TOKEN, &Chat::direct(id), &stranger, "Hello");
+        let sent = scene.telegram.wait_sent(TOKEN, count).await;
+        assert_eq!(sent[count - 1].chat, id, "{sent:?}");
+    }
+    assert_eq!(scene.telegram.called(TOKEN, "sendMessage"), 4, "one send per chat at a time");
+    scene.telegram.release_in("sendMessage", 42);
+    scene.telegram.wait_sent(TOKEN, 5).await;
+    scene.sent().await;
+    let texts = scene.texts();
+    assert!(texts[3].contains("/stop") && texts[4].contains("don’t know"), "{texts:?}");
+    assert!(!scene.deliveries().iter().any(|one| one.is_repeat), "{:?}", scene.deliveries());
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_while_sending_loses_nothing_and_doubles_nothing_silently() {
     let mut scene = scene().await;
     scene.paired().await;
@@ -451,6 +487,62 @@ async fn a_question_is_decided_by_tap_of_the_person_asked_and_by_nobody_else() {
     let edited = scene.telegram.sent(TOKEN);
     let edited = edited.iter().find(|one| one.method == "editMessageText").unwrap();
     assert!(edited.text.contains("Answered by Mira Lindqvist"), "{edited:?}");
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cards_close_once_their_subject_is_decided_elsewhere() {
+    let office = Office::open().await;
+    office.settings(|settings| settings.exec_without_jail = true).await;
+    let ada = office.agent_with("Ada", |new| new.exec = true).await;
+    let on = agents::Changes { network: Some(true), ..agents::Changes::default() };
+    office.change(ada.id, on).await;
+    office.trust(ada.id, TrustMode::Ask).await;
+    let scene = online(office.hq, office.model).await;
+    scene.paired().await;
+    let say = async |text: &str| {
+        let list = if text.starts_with('/') { "commands" } else { "messages" };
+        let said = scene.op(&format!("agents/ada/{list}"), json!({ "text": text })).await;
+        assert!(said.status.is_success(), "{}", said.text);
+    };
+    let edited = async |count: usize| {
+        scene.telegram.wait_called(TOKEN, "editMessageText", count).await;
+        scene.sent().await;
+        let mut sent = scene.telegram.sent(TOKEN).into_iter();
+        sent.rfind(|one| one.method == "editMessageText").unwrap().text
+    };
+
+    // The end of a run closes its requests for approval.
+    scene.model.push(Turn::call("exec", json!({ "command": "echo one >> log" })));
+    say("Write it down").await;
+    let card = scene.telegram.wait_sent(TOKEN, 2).await.remove(1);
+    assert!(card.text.contains("asks for approval (exec, medium risk)"), "{card:?}");
+    scene.sent().await;
+    say("/stop").await;
+    assert!(edited(1).await.contains("No longer needed"));
+
+    let ask = json!({ "question": "Red or blue?", "options": ["Red", "Blue"] });
+    scene.model.push(Turn::call("ask_person", ask)).push(Turn::text("Blue it is."));
+    say("Which colour?").await;
+    let card = scene.telegram.wait_sent(TOKEN, 4).await.remove(3);
+    assert!(card.text.contains("Red or blue?"), "{card:?}");
+    scene.sent().await;
+    say("/answer Blue").await;
+    assert!(edited(2).await.contains("Answered"));
+
+    let mallory = User::new(77, "Mallory", "mallory");
+    scene.telegram.say(TOKEN, &Chat::direct(77), &mallory, "Hello");
+    let is_asked = || {
+        let sent = scene.telegram.sent(TOKEN);
+        sent.iter().any(|one| one.text.contains("asks to write to"))
+    };
+    scene.until("a card", is_asked).await;
+    scene.sent().await;
+    let people: Vec<ChannelPerson> = work::all(&scene.hq);
+    let person = people.iter().find(|one| one.sender == "77").unwrap();
+    let denied = scene.op(&format!("channel-people/{}/deny", person.id), json!({})).await;
+    assert_eq!(denied.status, 200, "{}", denied.text);
+    assert!(edited(3).await.contains("Denied"));
     scene.hq.finish().await;
 }
 

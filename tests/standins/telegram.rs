@@ -71,6 +71,8 @@ struct State {
     bots: BTreeMap<String, Bot>,
     planned: Vec<(String, Plan)>,
     held: BTreeSet<String>,
+    /// Methods that are held in one chat.
+    held_in: BTreeSet<(String, i64)>,
     /// Fixed time of messages in seconds since 1970.
     now: Option<i64>,
 }
@@ -116,7 +118,7 @@ impl Telegram {
         self.on_bot(token, |bot, now| bot.say(chat, from, text, now))
     }
 
-    /// Queues an update, to which only the id is added; a message without id and date gets those, too.
+    /// Queues an update, to which only the id is added; a message also gets a missing id and date.
     pub fn say_with(&self, token: &str, update: Value) -> i64 {
         self.on_bot(token, |bot, now| bot.queue(update, now))
     }
@@ -203,6 +205,16 @@ impl Telegram {
         self.shared.change(|state| state.held.remove(method));
     }
 
+    /// Lets calls of a method for one chat wait before their effect.
+    pub fn hold_in(&self, method: &str, chat: i64) {
+        self.shared.change(|state| state.held_in.insert((method.to_owned(), chat)));
+    }
+
+    /// Ends [`Telegram::hold_in`].
+    pub fn release_in(&self, method: &str, chat: i64) {
+        self.shared.change(|state| state.held_in.remove(&(method.to_owned(), chat)));
+    }
+
     /// Makes the token invalid.
     pub fn revoke(&self, token: &str) {
         self.on_bot(token, |bot, _| bot.is_revoked = true);
@@ -273,13 +285,14 @@ impl Shared {
     }
 
     /// Notes a call, and waits while its method is held.
-    async fn enter(&self, token: &str, method: &str) -> Option<Plan> {
+    async fn enter(&self, token: &str, method: &str, params: &Params) -> Option<Plan> {
         self.on_bot(token, |bot, _| bot.calls.push(method.to_owned()));
+        let place = (method.to_owned(), int(params, "chat_id").unwrap_or_default());
         loop {
             let changed = self.changed.notified();
             {
                 let mut state = self.lock();
-                if !state.held.contains(method) {
+                if !state.held.contains(method) && !state.held_in.contains(&place) {
                     let next = state.planned.iter().position(|(of, _)| of == method)?;
                     return Some(state.planned.remove(next).1);
                 }
@@ -328,7 +341,7 @@ async fn serve(Extracted(shared): Extracted<Arc<Shared>>, request: Request) -> R
     let Some((token, method)) = path.strip_prefix("/bot").and_then(|it| it.split_once('/')) else {
         return answer(Err(Refused::missing()));
     };
-    let plan = shared.enter(token, method).await;
+    let plan = shared.enter(token, method, &params).await;
     match plan {
         Some(Plan::Fail(refused)) => return answer(Err(refused)),
         Some(Plan::Cut { after_effect: false }) => cut(),

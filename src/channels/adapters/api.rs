@@ -70,10 +70,11 @@ pub(crate) fn net_fault(err: &NetError, platform: &str, may_write: bool) -> Faul
                 "HQ isn't allowed to connect to this address of {platform}; an administrator can open it"
             ),
         ),
-        NetError::TooLarge { .. } => {
+        NetError::TooLarge { .. } if !may_write => {
             Fault::new(FaultKind::Permanent, format!("{platform} sent more than HQ accepts"))
         }
-        NetError::Broken { .. }
+        NetError::TooLarge { .. }
+        | NetError::Broken { .. }
         | NetError::Timeout { phase: Phase::Headers | Phase::Idle | Phase::Total, .. }
             if may_write =>
         {
@@ -89,6 +90,25 @@ pub(crate) fn net_fault(err: &NetError, platform: &str, may_write: bool) -> Faul
     }
 }
 
+/// The fault of a status that means the same on each platform; `None` for all others.
+pub(crate) fn busy(status: u64, platform: &str) -> Option<Fault> {
+    match status {
+        429 => Some(waiting(platform)),
+        500.. => Some(trouble(platform)),
+        _ => None,
+    }
+}
+
+pub(crate) fn waiting(platform: &str) -> Fault {
+    let detail = format!("{platform} asks HQ to wait before it sends more");
+    Fault::new(FaultKind::Transient, detail)
+}
+
+pub(crate) fn trouble(platform: &str) -> Fault {
+    let detail = format!("{platform} has trouble at the moment; HQ tries again");
+    Fault::new(FaultKind::Transient, detail)
+}
+
 /// Downloads a file of at most `most` bytes.
 pub(crate) async fn download(
     client: &HttpClient,
@@ -97,7 +117,7 @@ pub(crate) async fn download(
     most: u64,
 ) -> Result<Bytes, Fault> {
     let request = request.max_body(most).timeouts(FILE);
-    let large = || Fault::new(FaultKind::Permanent, "the file is larger than HQ accepts");
+    let large = || Fault::new(FaultKind::Permanent, "the file is too large; send a smaller one");
     let failed = |err: NetError| match err {
         NetError::TooLarge { .. } => large(),
         other => net_fault(&other, platform, false),
@@ -152,7 +172,7 @@ pub(crate) fn moment(ms: i64) -> Timestamp {
     kernel::time::from_ms(ms)
 }
 
-/// A random fraction, to spread load; no secret.
+/// A random fraction, to spread load. Not for secrets.
 pub(crate) fn jitter() -> f64 {
     let random = RandomState::new().build_hasher().finish() >> 32;
     random as f64 / f64::from(u32::MAX)

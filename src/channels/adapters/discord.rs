@@ -54,7 +54,7 @@ pub struct Discord {
     presses: Mutex<VecDeque<(String, String)>>,
 }
 
-/// What is known of a Discord channel.
+/// Cached properties of a Discord channel.
 #[derive(Clone, Debug, Default)]
 struct Room {
     title: String,
@@ -225,7 +225,7 @@ impl Discord {
     async fn follow_up(&self, press: &str, text: &str) -> Result<(), Fault> {
         let path =
             self.presses.lock().iter().find(|(id, _)| id == press).map(|(_, path)| path.clone());
-        // After a restart there is no way to answer, and nobody waits for it.
+        // A press from before a restart can no longer be answered.
         let Some(path) = path.filter(|_| !text.is_empty()) else { return Ok(()) };
         let content = channel_format::discord(text);
         let body =
@@ -338,6 +338,9 @@ impl Discord {
 }
 
 fn refusal(reply: &Reply) -> Fault {
+    if let Some(fault) = api::busy(reply.status.into(), NAME) {
+        return fault.retry_after(reply.retry_after());
+    }
     let code = reply.body.get("code").and_then(Value::as_u64).unwrap_or_default();
     let (kind, detail) = match (reply.status, code) {
         (401, _) => return revoked(),
@@ -350,8 +353,6 @@ fn refusal(reply: &Reply) -> Fault {
         ),
         (404, _) => (FaultKind::Permanent, "this channel or message no longer exists on Discord"),
         (413, _) => (FaultKind::Permanent, "the file is larger than Discord accepts"),
-        (429, _) => (FaultKind::Transient, "Discord asks HQ to wait before it sends more"),
-        (500.., _) => (FaultKind::Transient, "Discord has trouble at the moment; HQ tries again"),
         _ => (FaultKind::Permanent, "Discord refused the request; check the bot's settings there"),
     };
     Fault::new(kind, detail).retry_after(reply.retry_after())
@@ -397,7 +398,7 @@ fn identity(user: &Value, application: &Value) -> Identity {
 }
 
 /// Looks for a nonce in the newest messages, newest first. Discord does not promise to return nonces; a message of the
-/// bot without one, or too many new messages, leave it open.
+/// bot without one, or too many new messages, make the result unknown.
 fn look_up(newest: &[Value], me: &str, nonce: &str, since: Timestamp) -> Found {
     let since = since.saturating_sub(SKEW).unwrap_or(since);
     let mut is_unclear = 50 <= newest.len();
@@ -421,7 +422,7 @@ fn look_up(newest: &[Value], me: &str, nonce: &str, since: Timestamp) -> Found {
     if is_unclear { Found::Unknown } else { Found::Absent }
 }
 
-/// Discord's id of a thread is that of a channel.
+/// On Discord a thread is a channel with an id of its own.
 fn target(place: &Place) -> &str {
     place.thread.as_deref().unwrap_or(&place.chat)
 }

@@ -14,8 +14,6 @@ pub mod discord;
 pub mod slack;
 pub mod telegram;
 pub mod webhook;
-#[cfg(test)]
-mod tests;
 
 /// The result of a call to a platform.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
@@ -266,7 +264,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// A sentence for people, without tokens and without the platform's raw text.
     pub detail: String,
-    /// The platform's wish.
+    /// The delay that the platform asks for.
     pub retry_after: Option<Duration>,
 }
 

@@ -41,7 +41,7 @@ const MAX_PRESSES: usize = 256;
 const MAX_SECTION: usize = 2900;
 /// Seconds by which the clocks of HQ and Slack may differ.
 const SKEW_SECS: i64 = 60;
-/// Errors of Slack after which a message may be there nevertheless.
+/// Errors after which Slack may have posted the message anyway.
 const UNCLEAR: [&str; 3] = ["fatal_error", "internal_error", "request_timeout"];
 
 /// An app in a workspace.
@@ -145,7 +145,7 @@ impl Channel for Slack {
 
     fn download<'a>(&'a self, file: &'a FileRef, most: u64) -> BoxFuture<'a, Bytes> {
         Box::pin(async move {
-            // The token goes there.
+            // The token is sent to this address.
             if !self.is_own(&file.id) {
                 let detail = "this isn't a file of Slack; send the file again";
                 return Err(Fault::new(FaultKind::Permanent, detail));
@@ -254,13 +254,13 @@ impl Slack {
         let place = self.form("files.getUploadURLExternal", &params).await?.body;
         let url = text(&place, "/upload_url");
         if !self.is_own(url) {
-            return Err(trouble());
+            return Err(api::trouble(NAME));
         }
         let request = api::request(Method::Post, url).timeouts(api::FILE);
         let request = request.body("application/octet-stream", bytes.clone());
         let reply = api::call(&self.client, request, NAME, false).await?;
         if !reply.is_success() {
-            return Err(trouble().retry_after(reply.retry_after()));
+            return Err(api::trouble(NAME).retry_after(reply.retry_after()));
         }
         let mut body = json!({
             "files": [{"id": text(&place, "/file_id"), "title": name}],
@@ -273,7 +273,7 @@ impl Slack {
             body["thread_ts"] = thread.as_str().into();
         }
         accepted(self.post("files.completeUploadExternal", body).await?, true)?;
-        // Slack shares the file later and does not say as which message.
+        // Slack shares the file later and does not return the id of its message.
         Ok(Receipt::default())
     }
 
@@ -337,7 +337,7 @@ impl Slack {
         let reply = accepted(reply, false)?;
         let url = text(&reply.body, "/url");
         if self.is_official && !self.is_own(&url.replacen("wss://", "https://", 1)) {
-            return Err(trouble());
+            return Err(api::trouble(NAME));
         }
         Ok(url.to_owned())
     }
@@ -425,17 +425,18 @@ fn remember<T>(known: &Mutex<HashMap<String, T>>, id: &str, value: T) {
     known.insert(id.to_owned(), value);
 }
 
-/// Slack answers 200 and says in the body whether it did something.
+/// Slack answers 200 and reports success or failure in the body.
 fn accepted(reply: Reply, may_write: bool) -> Result<Reply, Fault> {
     if reply.is_success() && reply.body.get("ok").and_then(Value::as_bool) == Some(true) {
         return Ok(reply);
     }
+    if let Some(fault) = api::busy(reply.status.into(), NAME) {
+        return Err(fault.retry_after(reply.retry_after()));
+    }
     let error = text(&reply.body, "/error");
     let permanent = |detail: &str| Fault::new(FaultKind::Permanent, detail);
     let fault = match error {
-        _ if reply.status == 429 => waiting(),
-        "ratelimited" | "rate_limited" => waiting(),
-        _ if 500 <= reply.status => trouble(),
+        "ratelimited" | "rate_limited" => api::waiting(NAME),
         "invalid_auth" | "token_revoked" | "account_inactive" | "token_expired" | "not_authed" => {
             revoked()
         }
@@ -450,19 +451,11 @@ fn accepted(reply: Reply, may_write: bool) -> Result<Reply, Fault> {
         error if UNCLEAR.contains(&error) && may_write => {
             Fault::new(FaultKind::UnknownAfterSend, "Slack failed before it confirmed the message")
         }
-        error if UNCLEAR.contains(&error) => trouble(),
-        "service_unavailable" | "team_added_to_org" | "" => trouble(),
+        error if UNCLEAR.contains(&error) => api::trouble(NAME),
+        "service_unavailable" | "team_added_to_org" | "" => api::trouble(NAME),
         _ => permanent("Slack refused the request; check the app's settings and permissions there"),
     };
     Err(fault.retry_after(reply.retry_after()))
-}
-
-fn waiting() -> Fault {
-    Fault::new(FaultKind::Transient, "Slack asks HQ to wait before it sends more")
-}
-
-fn trouble() -> Fault {
-    Fault::new(FaultKind::Transient, "Slack has trouble at the moment; HQ tries again")
 }
 
 fn revoked() -> Fault {
@@ -529,7 +522,7 @@ fn sections(mut text: &str) -> Vec<&str> {
     parts
 }
 
-/// The wait until a gap is tried again.
+/// The delay before another attempt to fill a gap.
 fn pause(fault: &Fault) -> Option<Duration> {
     fault.retry_after.filter(|_| fault.kind == FaultKind::Transient)
 }

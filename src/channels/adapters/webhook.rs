@@ -92,7 +92,7 @@ impl Webhook {
             _ => out.key.clone(),
         };
         let reply = self.post(&id, &event(out)).await?;
-        // Without an id of the bridge, ours names the message.
+        // If the bridge returns no id, ours identifies the message.
         let message = some(&reply.body, "/message").unwrap_or_else(|| out.key.clone());
         Ok(Receipt { message })
     }

@@ -351,7 +351,7 @@ fn style_index(value: &NodeValue) -> Option<usize> {
     }
 }
 
-/// The URL of a link, encoded so that no platform finds its delimiters in it; `None` for a scheme that is no link.
+/// The URL of a link, encoded so that no platform finds its delimiters in it; `None` if the scheme is not allowed.
 fn target(url: &str) -> Option<Rc<str>> {
     let lower = url.get(..8.min(url.len())).unwrap_or_default().to_ascii_lowercase();
     let known = ["http://", "https://", "mailto:", "tg://"];

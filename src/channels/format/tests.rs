@@ -392,7 +392,7 @@ proptest! {
 
     #[test]
     fn what_is_written_parses_back(text in pieces()) {
-        // A long end makes that the start is written anew.
+        // The long tail does not fit, so that the start becomes a part that is rendered separately.
         let markdown = format!("{text}\n\n{}", "word ".repeat(1000));
         checked(&markdown, Platform::Telegram);
     }

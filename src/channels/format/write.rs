@@ -21,12 +21,12 @@ pub(crate) struct Writer {
     pub entities: Vec<TelegramEntity>,
     /// Length of `out`: UTF-16 units on Telegram, else characters.
     pub size: usize,
-    /// What each further line of the block starts with.
+    /// Prefix of the later lines of the block.
     indent: String,
     line: Line,
     /// Containers of the last block, as written.
     last: Vec<Container>,
-    /// For each of them, whether its list has the second kind of marker, which sets it apart from the list before.
+    /// For each of them, whether its list has the second kind of marker, which separates it from the list before.
     seconds: Vec<bool>,
     quote: Option<(usize, Mark)>,
 }
@@ -58,7 +58,7 @@ pub(crate) fn all(blocks: &[Block], form: Form) -> Writer {
     writer
 }
 
-/// The most that a block adds to a text of several.
+/// The most that a block can add to the size of a text.
 pub(crate) fn cost(block: &Block, form: Form) -> usize {
     const SEPARATOR: usize = 4;
     let mut writer = Writer::new(form);
@@ -161,7 +161,7 @@ impl Writer {
         }
     }
 
-    /// Chooses the kind of marker for each list: another one than that of the list directly before.
+    /// Chooses the kind of marker of each list, which differs from that of the list directly before.
     fn kinds(&self, around: &[Container]) -> Vec<bool> {
         let kind = |(depth, container): (usize, &Container)| {
             let by_depth = depth % 2 == 1;
@@ -176,7 +176,7 @@ impl Writer {
         around.iter().enumerate().map(kind).collect()
     }
 
-    /// What the first line of a block starts with, and the further ones.
+    /// Prefixes of the first and the later lines of a block.
     fn prefixes(&self, around: &[Container], seconds: &[bool]) -> (String, String) {
         let (mut first, mut rest, mut is_quoted) = (String::new(), String::new(), false);
         for (container, second) in around.iter().zip(seconds) {
@@ -248,7 +248,7 @@ impl Writer {
             }
             return;
         }
-        // Within a list, code stands at the margin: it would show the indent.
+        // Code in a list starts at the margin, because an indent would be part of the code.
         if first != rest {
             self.raw(first.trim_end());
             self.raw("\n");
@@ -288,7 +288,7 @@ impl Writer {
     }
 
     fn spans(&mut self, spans: &[Span]) {
-        // What is no link here is one text with its neighbours, in which mentions are found.
+        // Text that is not a link here is joined with its neighbours, because a mention may span them.
         let mut joined = Vec::with_capacity(spans.len());
         for span in spans {
             let link = span.link.clone().filter(|url| self.is_link(url));
@@ -368,7 +368,7 @@ impl Writer {
         for (index, span) in group.iter().enumerate() {
             let next = group.get(index + 1).map_or(next, |span| span.text.chars().next());
             let style = match self.form {
-                // Code has no other entities, and is in no link.
+                // Code cannot contain other entities or be part of a link.
                 Form::Telegram if span.link.is_some() => span.style & !CODE,
                 Form::Telegram if span.style & CODE != 0 => CODE,
                 _ => span.style,
@@ -480,7 +480,7 @@ impl Writer {
             if is_mark {
                 escaped.push('\\');
             } else if c == '@' && self.form == Form::Markdown && !before.is_whitespace() {
-                // Keeps what is no link from becoming one, since a mail address cannot be escaped.
+                // A mail address cannot be escaped; the tag keeps it from becoming a link.
                 escaped.push_str("<b></b>");
             }
             escaped.push(c);
@@ -552,7 +552,7 @@ fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
 }
 
-/// Whether Markdown knows the text as a mail address between angle brackets.
+/// Whether Markdown reads the text between angle brackets as a mail address.
 fn is_address(text: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty() && part.len() < 64 && part.chars().all(|c| c.is_ascii_alphanumeric())
@@ -562,7 +562,7 @@ fn is_address(text: &str) -> bool {
     })
 }
 
-/// A URL in Markdown, where entities count.
+/// A URL in Markdown, in which entities are decoded.
 fn without_entities(url: &str) -> String {
     if url.contains(';') { url.replace('&', "&amp;") } else { url.to_owned() }
 }
@@ -571,7 +571,7 @@ fn has_prefix(url: &str, scheme: &str) -> bool {
     url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
-/// Puts a zero-width space into what Discord would take for a mention.
+/// Puts a zero-width space into text that Discord would read as a mention.
 fn disarm(text: &str) -> String {
     let text = text.replace("<@", "<@\u{200B}");
     text.replace("@everyone", "@\u{200B}everyone").replace("@here", "@\u{200B}here")

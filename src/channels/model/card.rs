@@ -11,10 +11,12 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 use super::{CardId, Channel, ChannelPersonId, DeliveryId};
 
 pub const CARDS: Table = Table::new(426, "channel_cards");
-/// The open cards.
+/// Channel and chat; the open cards.
 pub const OPEN_CARDS: Index = Index::multi(427, "channel_cards_open");
 /// Person and subject, so that nobody is asked the same thing twice.
 pub const BY_SUBJECT: Index = Index::multi(428, "channel_cards_by_subject");
+/// [`Matter`]; the open cards.
+pub const OPEN_BY_MATTER: Index = Index::multi(429, "channel_cards_open_by_matter");
 
 /// What is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,15 @@ impl Subject {
         };
     }
 
+    fn matter(self) -> Matter {
+        match self {
+            Self::Approval(id) => Matter::Approval(id),
+            Self::Question(run, _) => Matter::Question(run),
+            Self::Review(deliverable, _) => Matter::Review(deliverable),
+            Self::Pairing(person) => Matter::Pairing(person),
+        }
+    }
+
     /// The key of [`BY_SUBJECT`] for a person.
     #[must_use]
     pub fn key_for(self, account: AccountId) -> KeyBuf {
@@ -44,13 +55,51 @@ impl Subject {
     }
 }
 
+/// The record whose changes may decide a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Matter {
+    Approval(ApprovalId),
+    Question(RunId),
+    Review(DeliverableId),
+    Pairing(ChannelPersonId),
+}
+
+impl Matter {
+    const PAIRING: u8 = 3;
+
+    /// The key of [`OPEN_BY_MATTER`].
+    #[must_use]
+    pub fn key(self) -> KeyBuf {
+        let mut key = KeyBuf::new();
+        self.add_to(&mut key);
+        key
+    }
+
+    /// The start of the keys of all pairing requests.
+    #[must_use]
+    pub fn all_pairings() -> KeyBuf {
+        let mut key = KeyBuf::new();
+        key.u8(Self::PAIRING);
+        key
+    }
+
+    fn add_to(self, key: &mut KeyBuf) {
+        match self {
+            Self::Approval(id) => key.u8(0).part(id),
+            Self::Question(run) => key.u8(1).part(run),
+            Self::Review(deliverable) => key.u8(2).part(deliverable),
+            Self::Pairing(person) => key.u8(Self::PAIRING).part(person),
+        };
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// Also part of the data of its buttons.
     pub id: CardId,
     pub channel: ChannelId,
     pub chat: String,
-    /// Who is asked. Nobody else's press counts.
+    /// The person who is asked. Only their press counts.
     pub account: AccountId,
     pub subject: Subject,
     /// Markdown.
@@ -70,14 +119,15 @@ pub struct Card {
 impl Record for Card {
     type Id = CardId;
     const TABLE: Table = CARDS;
-    const CLASS: Class = Class::Sealed;
-    const INDEXES: &'static [Index] = &[OPEN_CARDS, BY_SUBJECT];
+    const CLASS: Class = Class::Work;
+    const INDEXES: &'static [Index] = &[OPEN_CARDS, BY_SUBJECT, OPEN_BY_MATTER];
     fn id(&self) -> CardId {
         self.id
     }
     fn index(&self, keys: &mut Keys) {
         if self.outcome.is_none() {
-            keys.entry(OPEN_CARDS);
+            keys.entry(OPEN_CARDS).part(self.channel).text(&self.chat);
+            self.subject.matter().add_to(keys.entry(OPEN_BY_MATTER));
         }
         let key = keys.entry(BY_SUBJECT);
         key.part(self.account);

@@ -1,4 +1,4 @@
-//! Channels: the settings of an account on a messenger, and what the worker knows of it.
+//! Channels: the settings of an account on a messenger, and the state of its connection.
 
 use features::agents::model::Agent;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -40,7 +40,7 @@ pub struct Channel {
     /// Answers where no route matches. Deleting the agent turns the channel off.
     pub agent: Option<AgentId>,
     pub is_enabled: bool,
-    /// The platform's id of the bot. A new token must belong to the same bot. Of a webhook, the random part of its address.
+    /// The platform's id of the bot, which a new token must have, too; for a webhook, the random part of its address.
     pub bot_id: String,
     pub bot_name: String,
     /// User name without `@`.
@@ -49,7 +49,7 @@ pub struct Channel {
     pub link: String,
     /// Link that adds the bot to a server or workspace.
     pub invite: String,
-    /// Another server that speaks the platform's API; empty for the platform itself. Of a webhook, the bridge.
+    /// Another server that speaks the platform's API; empty for the platform itself. For a webhook, the bridge.
     pub api_base: String,
     /// The sealed tokens, in the order of the kind's fields.
     pub secrets: Vec<SecretId>,
@@ -129,7 +129,7 @@ impl State {
     }
 }
 
-/// What the worker knows of a channel.
+/// The state of a channel, as its worker reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelState {
     pub channel: ChannelId,
@@ -145,7 +145,7 @@ pub struct ChannelState {
     pub last_in: Option<Timestamp>,
     #[serde(with = "millisecond::optional")]
     pub last_out: Option<Timestamp>,
-    /// Whether people were notified of the present outage.
+    /// Whether people were notified of the current outage.
     pub is_reported: bool,
 }
 
@@ -168,7 +168,7 @@ impl ChannelState {
 impl Record for ChannelState {
     type Id = ChannelId;
     const TABLE: Table = STATES;
-    const CLASS: Class = Class::Sealed;
+    const CLASS: Class = Class::Work;
     fn id(&self) -> ChannelId {
         self.channel
     }

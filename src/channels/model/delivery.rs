@@ -8,7 +8,7 @@ use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 use super::{CardId, Channel, DeliveryId};
 
 pub const DELIVERIES: Table = Table::new(422, "channel_deliveries");
-/// Channel, chat and id of what is not sent yet, in order.
+/// Channel, chat and id of unsent deliveries, in order.
 pub const OPEN_BY_CHANNEL: Index = Index::multi(423, "channel_deliveries_open");
 pub const BY_RUN: Index = Index::multi(424, "channel_deliveries_by_run");
 
@@ -44,7 +44,7 @@ kernel::words! {
     }
 }
 
-/// What is sent.
+/// The content of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
     /// Markdown of one part.
@@ -91,7 +91,7 @@ pub struct Delivery {
     /// Why it was not sent, in a sentence.
     pub detail: String,
     pub attempts: u32,
-    /// Set once the message is repeated after an unknown outcome: it is then marked.
+    /// Set when the message is repeated after an unknown outcome. The repeat carries a mark.
     pub is_repeat: bool,
     /// The platform's id of the sent message.
     pub provider_id: String,

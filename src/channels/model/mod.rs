@@ -1,4 +1,4 @@
-//! Records of messengers. Settings are tracked; what the workers write is not, so undo never resends or forgets.
+//! Records of messengers. Settings are tracked. Rows of the workers are not, so an undo never resends or loses a message.
 
 mod card;
 mod channel;
@@ -9,17 +9,20 @@ mod room;
 
 use kernel::ids;
 
-pub use card::{BY_SUBJECT, CARDS, Card, OPEN_CARDS, Subject};
+pub use card::{BY_SUBJECT, CARDS, Card, Matter, OPEN_BY_MATTER, OPEN_CARDS, Subject};
 pub use channel::{CHANNELS, Channel, ChannelState, Kind, Previews, STATES, State};
 pub use delivery::{
     BY_RUN, DELIVERIES, Delivery, DeliveryState, OPEN_BY_CHANNEL, Payload, ReceiptState,
 };
-pub use message::{AWAITING, BY_PROVIDER_ID, MESSAGES, Message, MessageState, RECENT};
-pub use person::{Access, BY_SENDER, LINKS, PEOPLE, PairLink, Person};
+pub use message::{
+    AWAITING, Awaiting, BY_PROVIDER_ID, DAILY_LIMIT, LIMITED, MESSAGES, Message, MessageState,
+    RECENT, counted_key, refused_key,
+};
+pub use person::{Access, BY_ACCOUNT, BY_SENDER, LINKS, PEOPLE, PairLink, Person};
 pub use room::{BY_CHAT, BY_PLACE, ROOMS, ROUTES, Room, Route};
 
 ids! {
-    /// A sender that a channel knows.
+    /// A known sender of a channel.
     ChannelPersonId,
     /// A link that pairs whoever opens it with a member.
     PairLinkId,

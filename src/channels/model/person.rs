@@ -1,4 +1,4 @@
-//! Senders that a channel knows: requests for access, guests and members.
+//! Known senders of a channel: requests for access, guests and members.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use kernel::{AccountId, ChannelId, Timestamp, TypedId as _};
@@ -10,6 +10,8 @@ use super::{Channel, ChannelPersonId, PairLinkId};
 pub const PEOPLE: Table = Table::new(412, "channel_people");
 /// Channel and the platform's id of the sender.
 pub const BY_SENDER: Index = Index::unique(413, "channel_people_by_sender");
+/// Account; only people with one.
+pub const BY_ACCOUNT: Index = Index::multi(430, "channel_people_by_account");
 pub const LINKS: Table = Table::new(425, "channel_pair_links");
 
 kernel::words! {
@@ -60,7 +62,7 @@ impl Record for Person {
     type Id = ChannelPersonId;
     const TABLE: Table = PEOPLE;
     const CLASS: Class = Class::Tracked;
-    const INDEXES: &'static [Index] = &[BY_SENDER];
+    const INDEXES: &'static [Index] = &[BY_SENDER, BY_ACCOUNT];
     const TOGETHER: &'static [&'static [&'static str]] =
         &[&["access", "account", "code_hash", "code_expires_at"]];
     fn id(&self) -> ChannelPersonId {
@@ -68,6 +70,9 @@ impl Record for Person {
     }
     fn index(&self, keys: &mut Keys) {
         keys.entry(BY_SENDER).part(self.channel).text(&self.sender);
+        if let Some(account) = self.account {
+            keys.entry(BY_ACCOUNT).part(account);
+        }
     }
     fn refs(&self, refs: &mut Refs) {
         refs.to::<Channel>(0, Some(self.channel), OnDelete::Cascade);
@@ -106,7 +111,7 @@ pub struct PairLink {
 impl Record for PairLink {
     type Id = PairLinkId;
     const TABLE: Table = LINKS;
-    const CLASS: Class = Class::Sealed;
+    const CLASS: Class = Class::Local;
     fn id(&self) -> PairLinkId {
         self.id
     }

@@ -1,28 +1,30 @@
 //! Decisions by tap: whoever is notified of an approval, a question, a review or a pairing request gets a card in their
 //! direct chat. Person, role and chat are checked when a button is pressed.
 
+use std::collections::HashSet;
+
 use channel_adapters as adapters;
-use features::deliverables::model::{Content, Deliverable, Version};
+use features::deliverables::model::{Content, DELIVERABLES, Deliverable, Version};
 use features::deliverables::queries as deliverables;
 use features::deliverables::rules::{self as reviewing, NewReview};
 use features::notifications::model::{Notification, Recipient};
-use features::runs::model::Run;
+use features::runs::model::{PARKS, RUNS, Run};
 use features::runs::queries::{park, questions, talk};
 use features::runs::rules::park as answering;
-use features::trust::model::Approval;
+use features::trust::model::{APPROVALS, Approval};
 use features::trust::queries as trust;
 use features::trust::rules::{self as deciding, Decision};
 use features::workspace::queries as workspace;
+use kernel::key::decode;
 use kernel::text::ellipsis;
 use kernel::{
     About, AccountId, AgentId, ApprovalAnswer, Can, ChannelId, DeliverableState, Error, NoticeKind,
-    TypedId as _, Verdict,
+    RunId, TypedId as _, Verdict,
 };
-use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
+use store::{Change, Range, ReadExt as _, Table, WriteTx};
 
 use crate::model::{
-    Access, BY_SUBJECT, Card, CardId, Channel, Delivery, DeliveryState, OPEN_CARDS, Payload,
-    Person, Subject,
+    BY_SUBJECT, Card, CardId, Channel, Delivery, DeliveryState, Matter, Payload, Person, Subject,
 };
 use crate::queries;
 
@@ -30,11 +32,11 @@ use super::command::Context;
 use super::outbox::{self, Place};
 use super::pairing;
 
-/// Most characters of the exact content on a card.
+/// Maximum number of characters of the exact content on a card.
 const MAX_SHOWN: usize = 1_200;
-/// Most suggested answers on a card.
+/// Maximum number of suggested answers on a card.
 const MAX_OPTIONS: usize = 6;
-/// Decisions are useful longer than answers.
+/// After this time, a card is no longer sent. Decisions stay useful longer than answers.
 const LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 const OVER: &str = "This was decided already.";
 pub(super) const ELSEWHERE: &str = "Decisions aren’t possible here. Please decide in HQ.";
@@ -107,7 +109,7 @@ fn approval_offer(approval: &Approval, run: &Run) -> Offer {
     let cut = ellipsis(&shown, MAX_SHOWN).replace("```", "'''");
     let rest = if cut.len() < shown.len() { "\n\nThe rest is in HQ." } else { "" };
     let text = format!(
-        "**{} asks for approval** ({}, {} risk)\n\n```\n{cut}\n```{rest}\n\n{}",
+        "**{} asks for approval** ({}, {})\n\n```\n{cut}\n```{rest}\n\n{}",
         run.name(),
         approval.tool,
         approval.risk.label().to_lowercase(),
@@ -198,27 +200,52 @@ pub(super) fn address(
     account: AccountId,
     agent: Option<AgentId>,
 ) -> Result<Option<(ChannelId, Person)>, Error> {
-    let mut all = queries::all(tx)?;
-    all.retain(|channel| channel.is_enabled && channel.may_decide);
-    all.sort_by_key(|channel| channel.agent != agent);
-    for channel in all {
-        let person = queries::people(tx, channel.id)?
-            .into_iter()
-            .find(|person| person.access == Access::Member && person.account == Some(account));
-        if let Some(person) = person.filter(|person| !person.chat.is_empty()) {
-            return Ok(Some((channel.id, person)));
+    let mut found = Vec::new();
+    for person in queries::people_of(tx, account)? {
+        let channel = tx.get::<Channel>(person.channel)?;
+        if let Some(channel) = channel.filter(|one| one.is_enabled && one.may_decide)
+            && !person.chat.is_empty()
+        {
+            found.push((channel.agent != agent, channel.id, person));
         }
     }
-    Ok(None)
+    let nearest = found.into_iter().min_by_key(|(is_other, channel, _)| (*is_other, *channel));
+    Ok(nearest.map(|(_, channel, person)| (channel, person)))
 }
 
-pub fn open(read: &dyn Read) -> Result<Vec<Card>, StoreError> {
-    read.scan(OPEN_CARDS, &Range::all().limit(1_000))
+/// The open cards that these changes may have decided, and those for pairing requests, which also expire.
+fn affected(tx: &WriteTx<'_>, changes: &[Change]) -> Result<Vec<Card>, Error> {
+    let mut matters = HashSet::new();
+    for change in changes {
+        let table = change.table;
+        let of = |known: Table| known.number == table;
+        if of(APPROVALS) {
+            matters.extend(decode(&change.key).map(Matter::Approval));
+        } else if of(DELIVERABLES) {
+            matters.extend(decode(&change.key).map(Matter::Review));
+        } else if of(PARKS) {
+            matters
+                .extend(decode::<(RunId, u32)>(&change.key).map(|(run, _)| Matter::Question(run)));
+        } else if of(RUNS)
+            && let Some(run) = decode::<RunId>(&change.key)
+        {
+            matters.insert(Matter::Question(run));
+            if !tx.get::<Run>(run)?.is_some_and(|run| run.is_live()) {
+                let needless = trust::all_waiting_of(tx, run)?;
+                matters.extend(needless.into_iter().map(|one| Matter::Approval(one.id)));
+            }
+        }
+    }
+    let mut cards = queries::open_pairing_cards(tx)?;
+    for matter in matters {
+        cards.extend(queries::open_cards_about(tx, matter)?);
+    }
+    Ok(cards)
 }
 
-/// Closes the open cards whose subject was decided elsewhere.
-pub fn close_decided(tx: &mut WriteTx<'_>) -> Result<(), Error> {
-    for card in open(tx)? {
+/// Closes the open cards whose subject these changes decided elsewhere.
+pub fn close_decided(tx: &mut WriteTx<'_>, changes: &[Change]) -> Result<(), Error> {
+    for card in affected(tx, changes)? {
         if let Some(outcome) = outcome(tx, card.subject)? {
             close(tx, card, &outcome)?;
         }
@@ -331,10 +358,9 @@ pub(super) fn replied(
     message: &adapters::Message,
 ) -> Result<Option<Card>, Error> {
     let Some(reply_to) = &message.reply_to else { return Ok(None) };
-    for card in open(tx)? {
-        if (card.channel, &card.chat) == (channel, &message.place.chat)
-            && tx.get::<Delivery>(card.delivery)?.is_some_and(|one| one.provider_id == *reply_to)
-        {
+    for card in queries::open_cards(tx, channel, &message.place.chat)? {
+        let shown = tx.get::<Delivery>(card.delivery)?;
+        if shown.is_some_and(|one| one.provider_id == *reply_to) {
             return Ok(Some(card));
         }
     }
@@ -387,7 +413,7 @@ pub(super) fn decide(
     }
 }
 
-/// Applies a choice. Returns what was decided, or `None` if words do not fit.
+/// Applies a choice. Returns what was decided, or `None` if the subject cannot be decided with words.
 fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Option<String>, Error> {
     let account = card.account;
     Ok(match (card.subject, chosen) {
@@ -431,7 +457,7 @@ fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Optio
             pairing::deny(tx, person)?;
             Some("Denied".to_owned())
         }
-        // Words could mean either.
+        // Words could mean either choice.
         (Subject::Pairing(_) | Subject::Approval(_), Chosen::Words(_)) => None,
     })
 }

@@ -35,7 +35,7 @@ pub fn edited(
         match features::runs::rules::reword(tx, input.id, &replaced) {
             Ok(()) => {}
             Err(RunError::Store(error)) => return Err(error.into()),
-            // A run has read it meanwhile.
+            // A run has already read it.
             Err(_) => return Ok(()),
         }
     }
@@ -55,16 +55,11 @@ pub fn moved(tx: &mut WriteTx<'_>, channel: ChannelId, from: &str, to: &str) -> 
         }
         _ => {}
     }
-    let routes: Vec<Route> = tx.list(&store::Range::all())?;
-    for route in routes {
-        if route.channel == Some(channel) && route.room == from {
-            tx.put(&Route { room: to.to_owned(), ..route })?;
-        }
+    for route in queries::routes_of(tx, channel, from)? {
+        tx.put(&Route { room: to.to_owned(), ..route })?;
     }
-    for open in queries::open(tx, channel)? {
-        if open.chat == from {
-            tx.put(&crate::model::Delivery { chat: to.to_owned(), ..open })?;
-        }
+    for open in queries::open_of_chat(tx, channel, from)? {
+        tx.put(&crate::model::Delivery { chat: to.to_owned(), ..open })?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub struct Context {
     pub rights: fn(Role) -> Access,
 }
 
-/// Not in rooms: their answers show what only the caller may see.
+/// Refused in rooms, because their answers show what only the caller may see.
 const PRIVATE: [&str; 9] =
     ["approve", "answer", "task", "tasks", "jobs", "context", "status", "usage", "budget"];
 
@@ -28,7 +28,7 @@ pub(super) fn is_decision(text: &str) -> bool {
     matches!(slash::parse(text), Parsed::Command { command, .. } if decides(command.name))
 }
 
-/// Executes the command that a message is. Returns its name and answer; `None` if the message is text for the agent.
+/// Executes a message that is a command. Returns its name and answer; `None` if the message is text for the agent.
 pub(super) fn run(
     tx: &mut WriteTx<'_>,
     cx: &Context,

@@ -2,14 +2,14 @@
 
 use channel_adapters::{self as adapters, FileRef};
 use features::runs::model::Attachment;
-use jiff::SignedDuration;
 use kernel::{ChannelId, Timestamp};
 use store::{Read, StoreError};
 
 use crate::model::Access;
 use crate::queries;
 
-use super::receive::{GUEST_RUNS, LATE, is_named};
+use super::limits::{self, ChatMember};
+use super::receive::{LATE, is_named};
 
 /// The files of a message.
 #[derive(Clone, Debug, Default)]
@@ -96,8 +96,5 @@ pub fn takes_files(
     if is_member || !is_accepted {
         return Ok(is_accepted);
     }
-    let day_ago = now - SignedDuration::from_hours(24);
-    let mut today = queries::since(read, channel, chat, day_ago)?;
-    today.retain(|one| one.sender == sender.id && one.input.is_some());
-    Ok(today.len() < GUEST_RUNS)
+    Ok(!limits::are_runs_used(read, ChatMember { channel, chat, sender: &sender.id }, now)?)
 }

@@ -6,6 +6,7 @@ mod changes;
 mod channel;
 mod command;
 mod files;
+mod limits;
 mod outbox;
 mod pairing;
 mod receive;
@@ -20,8 +21,8 @@ pub use channel::{change, create, rests, save_route};
 pub use command::Context;
 pub use files::{Files, takes_files};
 pub use outbox::{
-    Place, claim, dismiss, next_due, postpone, preview, queue, receipt, recover, resend,
-    settle_failed, settle_needless, settle_sent, settle_unknown,
+    Place, claim, dismiss, postpone, preview, queue, receipt, resend, settle_failed,
+    settle_needless, settle_sent, settle_unknown,
 };
 pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, revoke};
 pub use receive::{answer_now, message};

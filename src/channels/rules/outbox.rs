@@ -4,7 +4,7 @@
 use features::runs::model::Run;
 use jiff::SignedDuration;
 use kernel::key::KeyBuf;
-use kernel::{ChannelId, Error, ProblemKind, RunId, RunState, Timestamp};
+use kernel::{ChannelId, Error, ProblemKind, RunId, RunState};
 use store::{Range, ReadExt as _, WriteTx};
 
 use crate::model::{
@@ -12,18 +12,18 @@ use crate::model::{
 };
 use crate::queries;
 
-/// Answers are no use later.
+/// After this time, an answer is no longer sent.
 const LASTS: SignedDuration = SignedDuration::from_mins(30);
 /// How long the removal of a preview is tried.
 const REMOVED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 /// First and longest pause between attempts.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
-/// Most parts of one message; the rest is in HQ.
+/// Maximum number of parts of a message; the rest is only in HQ.
 const MAX_PARTS: usize = 20;
-/// Most notes that wait in one chat; further ones are left out.
+/// Maximum number of notes that wait in a chat; others are dropped.
 const MAX_OPEN: usize = 100;
-/// Most files that follow one message.
+/// Maximum number of files sent after a message.
 const MAX_FILES: usize = 5;
 
 /// Where a message goes.
@@ -180,7 +180,7 @@ pub(super) fn remove_previews(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), Er
     Ok(())
 }
 
-/// It arrived.
+/// The message arrived.
 pub fn settle_sent(tx: &mut WriteTx<'_>, id: DeliveryId, provider_id: &str) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
     if let Payload::Removal(_) = one.payload {
@@ -227,13 +227,13 @@ pub fn receipt(
     Ok(true)
 }
 
-/// It will never arrive.
+/// Sending failed for good.
 pub fn settle_failed(tx: &mut WriteTx<'_>, id: DeliveryId, detail: &str) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
     end(tx, one, DeliveryState::Failed, detail)
 }
 
-/// There is nothing to send any more.
+/// There is nothing left to send.
 pub fn settle_needless(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
     if one.payload.is_passing() {
@@ -262,7 +262,7 @@ fn end(
     if one.payload.is_passing() {
         return drop_passing(tx, &one);
     }
-    for later in queries::open(tx, one.channel)? {
+    for later in queries::open_of_chat(tx, one.channel, &one.chat)? {
         if later.state == DeliveryState::Queued && is_after(&later, &one) {
             tx.put(&Delivery { state, detail: detail.to_owned(), ..later })?;
         }
@@ -277,8 +277,8 @@ fn is_after(later: &Delivery, one: &Delivery) -> bool {
     message(later) == message(one) && later.chat == one.chat && one.part < later.part
 }
 
-/// The connection broke while sending. In a direct chat the message goes once more, with a mark; in a room a person
-/// decides, since everybody would read it twice.
+/// The connection broke while sending. In a direct chat the message is sent once more, with a mark. In a room a person
+/// decides, because everyone would see a repeat.
 pub fn settle_unknown(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
     let is_pressed = matches!(one.payload, Payload::Pressed { .. } | Payload::Update(_));
@@ -292,7 +292,8 @@ pub fn settle_unknown(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error>
     end(tx, one, DeliveryState::Unknown, "The connection broke while it was sent.")
 }
 
-/// Not sent: another attempt follows. `wait` is the platform's wish. With `is_counted` false the attempt does not count.
+/// Not sent: another attempt follows. `wait` is what the platform asks for. An attempt without
+/// `is_counted` does not count.
 pub fn postpone(
     tx: &mut WriteTx<'_>,
     id: DeliveryId,
@@ -307,17 +308,7 @@ pub fn postpone(
     Ok(())
 }
 
-/// After a crash: what was being sent has an unknown outcome.
-pub fn recover(tx: &mut WriteTx<'_>, channel: ChannelId) -> Result<(), Error> {
-    for one in queries::open(tx, channel)? {
-        if one.state == DeliveryState::Sending {
-            settle_unknown(tx, one.id)?;
-        }
-    }
-    Ok(())
-}
-
-/// Sends once more what failed, expired or may not have arrived, with the parts that follow it.
+/// Resends a delivery that failed, expired or may not have arrived, with the parts after it.
 ///
 /// # Errors
 /// If it was sent, or is still queued.
@@ -358,10 +349,4 @@ pub fn dismiss(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
 
 fn gone() -> Error {
     Error::new(ProblemKind::NotFound, "delivery_not_found", "there is no such delivery")
-}
-
-/// The next time at which something is due.
-#[must_use]
-pub fn next_due(open: &[Delivery]) -> Option<Timestamp> {
-    open.iter().filter(|one| one.state == DeliveryState::Queued).map(|one| one.due_at).min()
 }

@@ -17,7 +17,7 @@ use super::outbox::{self, Place};
 
 /// Lifetime of codes and links.
 const CODE_LASTS: SignedDuration = SignedDuration::from_hours(1);
-/// Most open requests of a channel; further strangers get no code.
+/// Maximum number of open requests of a channel; other strangers get no code.
 const MAX_OPEN: usize = 3;
 const MAX_GUESSES: u32 = 5;
 
@@ -77,7 +77,7 @@ fn notify(tx: &mut WriteTx<'_>, from: &Stranger<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The person's row with the sender's present names.
+/// The person's row with the sender's current names.
 fn described(tx: &WriteTx<'_>, from: &Stranger<'_>, old: Option<Person>) -> Person {
     let now = tx.now();
     let old = old.unwrap_or_else(|| Person {
@@ -209,11 +209,10 @@ pub fn approve(
     Ok(approved)
 }
 
-/// Ends what a person who loses access has under way: unread messages, answers to come, open cards.
+/// Cancels everything pending of a person who loses access: unread messages, answers and open cards.
 pub fn revoke(tx: &mut WriteTx<'_>, person: &Person) -> Result<(), Error> {
-    for message in queries::awaiting(tx, None)? {
-        let is_theirs = message.channel == person.channel && message.sender == person.sender;
-        if let Some(input) = message.input.filter(|_| is_theirs) {
+    for message in queries::awaiting_from(tx, person.channel, &person.sender)? {
+        if let Some(input) = message.input {
             match talk::revoke(tx, input) {
                 Ok(()) | Err(RunError::Consumed | RunError::NotFound(_)) => {}
                 Err(error) => return Err(Error::of(error)),
@@ -221,20 +220,18 @@ pub fn revoke(tx: &mut WriteTx<'_>, person: &Person) -> Result<(), Error> {
             tx.put(&Message { is_awaiting: false, ..message })?;
         }
     }
-    for delivery in queries::open(tx, person.channel)? {
-        if delivery.chat == person.chat && delivery.state == DeliveryState::Queued {
+    for delivery in queries::open_of_chat(tx, person.channel, &person.chat)? {
+        if delivery.state == DeliveryState::Queued {
             tx.put(&Delivery { state: DeliveryState::Suppressed, ..delivery })?;
         }
     }
-    for card in super::cards::open(tx)? {
-        if card.channel == person.channel && card.chat == person.chat {
-            tx.put(&Card { outcome: Some("No longer needed".to_owned()), ..card })?;
-        }
+    for card in queries::open_cards(tx, person.channel, &person.chat)? {
+        tx.put(&Card { outcome: Some("No longer needed".to_owned()), ..card })?;
     }
     Ok(())
 }
 
-/// Refuses a request, or blocks a person. They get no answer any more.
+/// Refuses a request, or blocks a person. They get no more answers.
 pub fn deny(tx: &mut WriteTx<'_>, id: ChannelPersonId) -> Result<Person, Error> {
     let person = tx.get::<Person>(id)?.ok_or_else(gone)?;
     revoke(tx, &person)?;

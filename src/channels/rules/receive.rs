@@ -3,38 +3,36 @@
 use channel_adapters as adapters;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
-use features::runs::model::{Grant, Input, InputState, Run, Sender};
+use features::runs::model::{Grant, Sender};
 use features::runs::queries::{halt, talk as talks};
 use features::runs::rules::{NewInput, RunError, SessionSpec, talk};
-use features::usage::queries::budgets;
 use features::workspace::queries as workspace;
 use jiff::SignedDuration;
-use kernel::{AccountId, AgentId, Can, ChannelId, Error, InputId, Payer, Period, ProblemKind};
+use kernel::{AccountId, AgentId, Can, ChannelId, Error, InputId, ProblemKind};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
 
 use crate::model::{
-    Access, Channel, ChannelMessageId, ChannelState, Message, MessageState, Person, Room,
+    Access, Channel, ChannelMessageId, ChannelState, DAILY_LIMIT, Message, MessageState, Person,
+    Room,
 };
 use crate::queries::{self, MAX_EARLIER, Origin};
 
 use super::cards::{self, Chosen};
 use super::command::{self, Context};
 use super::files::Files;
+use super::limits::{self, ChatMember};
 use super::outbox::{self, Place};
 use super::pairing::{self, Stranger};
 use super::sender_changed;
 
-/// A message that took longer waits until a person wants an answer.
+/// A message that arrives later than this is held until a person asks for an answer.
 pub(super) const LATE: SignedDuration = SignedDuration::from_hours(2);
-/// Runs and cost of a guest within a day.
-pub(super) const GUEST_RUNS: usize = 20;
-const GUEST_MICROS: i64 = 1_000_000;
-/// How often a chat hears that its agent is paused.
-const PAUSE_TOLD: SignedDuration = SignedDuration::from_hours(1);
-/// Most characters stored of a message.
+/// Pause between notes in a chat that its agent is paused.
+const PAUSE_NOTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// Maximum number of characters stored of a message.
 pub(super) const MAX_TEXT: usize = 20_000;
 
-const NOTED_PAUSE: &str = "agent paused; told";
+const NOTED_PAUSE: &str = "agent paused; sender informed";
 const NO_MENTION: &str = "no mention";
 
 /// What is decided about a message.
@@ -46,7 +44,7 @@ struct Decision {
 }
 
 impl Decision {
-    /// Nothing follows, and nothing of the text is stored.
+    /// Nothing happens, and the text is not stored.
     fn ignored(verdict: impl Into<String>) -> Self {
         Self { state: MessageState::Ignored, verdict: verdict.into(), keeps_text: false, to: None }
     }
@@ -178,39 +176,16 @@ fn over_limit(
     if who != Sender::Guest {
         return Ok(None);
     }
-    let day_ago = tx.now() - SignedDuration::from_hours(24);
-    let chat = message.place.chat.as_str();
-    let mut passed = queries::since(tx, channel, chat, day_ago)?;
-    passed.retain(|one| one.sender == message.sender.id);
-    let told = passed.iter().any(|one| one.verdict == "daily limit");
-    passed.retain(|one| one.input.is_some() || one.verdict.starts_with("command"));
-    if passed.len() < GUEST_RUNS && cost(tx, &passed)? < GUEST_MICROS {
+    let (chat, sender) = (message.place.chat.as_str(), message.sender.id.as_str());
+    if !limits::is_guest_over(tx, ChatMember { channel, chat, sender })? {
         return Ok(None);
     }
-    if !told {
+    let day = limits::day_before(tx.now());
+    if !queries::was_refused(tx, (channel, chat, sender), day)? {
         let text = "That’s all I can do for you today. Please write again tomorrow.";
         outbox::queue(tx, &place(channel, message), text, None)?;
     }
-    Ok(Some(Decision::ignored("daily limit")))
-}
-
-/// What the runs of these messages have cost, in micro-dollars.
-fn cost(tx: &WriteTx<'_>, messages: &[Message]) -> Result<i64, Error> {
-    let mut runs = Vec::new();
-    for input in messages.iter().filter_map(|message| message.input) {
-        if let Some(Input { state: InputState::Consumed(run), .. }) = tx.get(input)?
-            && !runs.contains(&run)
-        {
-            runs.push(run);
-        }
-    }
-    let mut sum = 0;
-    for run in runs {
-        if tx.get::<Run>(run)?.is_some() {
-            sum += budgets::spent(tx, Payer::Run(run), Period::Run, tx.now())?;
-        }
-    }
-    Ok(sum)
+    Ok(Some(Decision::ignored(DAILY_LIMIT)))
 }
 
 fn place(channel: ChannelId, message: &adapters::Message) -> Place {
@@ -247,15 +222,10 @@ fn in_room(
         Some(account) => Sender::Person(account),
         None => Sender::Guest,
     };
-    let day_ago = tx.now() - SignedDuration::from_hours(24);
-    let mut today = queries::since(tx, channel, chat, day_ago)?;
-    today.retain(|one| one.input.is_some() || one.verdict.starts_with("command"));
-    let has_budget = cost(tx, &today)? < room.budget_micros;
-    let by_guest = |one: &&Message| one.sender == message.sender.id;
-    let is_guest_over =
-        sender == Sender::Guest && GUEST_RUNS <= today.iter().filter(by_guest).count();
-    if !has_budget || is_guest_over {
-        return Ok(Decision { keeps_text: true, ..Decision::ignored("daily limit") });
+    let who = ChatMember { channel, chat, sender: &message.sender.id };
+    let limit = (room.budget_micros, sender == Sender::Guest);
+    if limits::is_room_over(tx, who, limit)? {
+        return Ok(Decision { keeps_text: true, ..Decision::ignored(DAILY_LIMIT) });
     }
     pass_on(tx, cx, (channel, message, files), Grant { sender, is_room: true })
 }
@@ -279,7 +249,7 @@ pub(super) fn known_room(
             title,
             is_allowed: false,
             is_present: true,
-            budget_micros: GUEST_MICROS,
+            budget_micros: limits::GUEST_MICROS,
             created_at: tx.now(),
         },
     };
@@ -303,7 +273,7 @@ pub(super) fn is_named(
     Ok(words.any(|word| !word.is_empty() && names.iter().any(|name| name == word)))
 }
 
-/// Gives the message to its agent, if it came in time.
+/// Passes the message to its agent, if it arrived in time.
 fn pass_on(
     tx: &mut WriteTx<'_>,
     cx: &Context,
@@ -357,7 +327,7 @@ impl Arrived<'_> {
     }
 }
 
-/// Without `cx`, a command is text: it came too late to be meant.
+/// Without `cx`, commands are passed on as text, because a late command may no longer be wanted.
 fn to_agent(
     tx: &mut WriteTx<'_>,
     cx: Option<&Context>,
@@ -437,7 +407,7 @@ fn is_paused(tx: &WriteTx<'_>, agent: &Agent) -> Result<bool, Error> {
 
 /// Says at most once an hour that the message waits.
 fn note_pause(tx: &mut WriteTx<'_>, of: &Arrived<'_>, agent: &Agent) -> Result<String, Error> {
-    let since = tx.now() - PAUSE_TOLD;
+    let since = tx.now() - PAUSE_NOTED_EVERY;
     let recent = queries::recent(tx, of.channel, of.chat, 50)?;
     if recent.iter().any(|one| since < one.received_at && one.verdict == NOTED_PAUSE) {
         return Ok("agent paused".to_owned());
@@ -467,7 +437,7 @@ fn session_key(
     })
 }
 
-/// In rooms, the text with the lines before it. Other people's words are marked as untrusted.
+/// The text; in rooms, after the messages before it, which are marked as untrusted.
 fn with_context(tx: &WriteTx<'_>, of: &Arrived<'_>) -> Result<String, Error> {
     let text = of.files.after(of.text);
     if of.is_direct {
@@ -494,7 +464,7 @@ fn with_context(tx: &WriteTx<'_>, of: &Arrived<'_>) -> Result<String, Error> {
     Ok(format!("{context}{} writes: {text}", of.sender_name))
 }
 
-/// Answers a message that arrived too late, on a person's wish.
+/// Answers a message that arrived too late, at a person's request.
 ///
 /// # Errors
 /// If it was answered, or its sender may no longer write.
@@ -510,7 +480,7 @@ pub fn answer_now(tx: &mut WriteTx<'_>, id: ChannelMessageId) -> Result<Message,
         None => None,
     };
     let sender = match (account, person.map(|person| person.access)) {
-        // Only the member speaks as themselves; what another person starts has a guest's rights.
+        // Only the member acts as themselves; a run that another person starts has a guest's rights.
         (Some(account), _) if tx.by().account() == Some(account) => Sender::Person(account),
         (Some(_), _) | (None, Some(Access::Guest)) => Sender::Guest,
         (None, _) if !one.is_direct => Sender::Guest,

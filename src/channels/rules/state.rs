@@ -7,7 +7,7 @@ use store::{ReadExt as _, WriteTx};
 use crate::model::{Channel, ChannelState, State};
 use crate::queries;
 
-/// Changes the state, unless it is the present one with the same reason.
+/// Changes the state, unless state and reason are unchanged.
 pub fn set_state(
     tx: &mut WriteTx<'_>,
     id: ChannelId,
@@ -45,7 +45,7 @@ pub fn cursor(tx: &mut WriteTx<'_>, id: ChannelId, cursor: &str) -> Result<(), E
     Ok(())
 }
 
-/// Notifies admins once of a channel that is down since before `before`.
+/// Notifies admins, once, of a channel that has been down since before `before`.
 pub fn report(tx: &mut WriteTx<'_>, id: ChannelId, before: Timestamp) -> Result<(), Error> {
     let state = queries::state(tx, id, tx.now())?;
     let is_down = state.state.is_down();

@@ -187,7 +187,7 @@ impl Intake {
         }
     }
 
-    /// Stores a message as its sender. If the sender's access changes meanwhile, it is read again.
+    /// Stores a message as its sender. If the sender's access has just changed, stores it with the new access.
     async fn message(&self, message: adapters::Message, files: Files) -> Result<(), Error> {
         const TRIES: usize = 5;
         let id = self.channel;

@@ -1,5 +1,6 @@
-//! Sending: the first open delivery of each chat, so that order is kept and one slow chat does not delay another.
+//! Sending: chats are independent of each other, and each has at most one message under way, so that its order is kept.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use app::Ws;
@@ -11,27 +12,30 @@ use features::agents::files::{self, FilesError};
 use features::agents::model::Agent;
 use features::notifications::sending::letters;
 use features::runs::model::{Run, media_type};
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jiff::SignedDuration;
-use kernel::{ChannelId, Error, TypedId as _};
+use kernel::{ChannelId, Error, Timestamp, TypedId as _};
 use store::{Lane, ReadExt as _, StoreError};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 use web::format::query_value;
 
-use crate::model::{Card, CardId, Channel, Delivery, DeliveryId, DeliveryState, Kind, Payload};
-use crate::{queries, rules};
+use crate::model::{
+    Card, CardId, Channel, DELIVERIES, Delivery, DeliveryId, DeliveryState, Kind, Payload,
+};
+use crate::{feed, queries, rules};
 
 use super::{BY, write};
 
-/// Chats that are served at the same time.
+/// Most messages under way.
 const AT_ONCE: usize = 8;
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_mins(10);
 const PERMANENT_AFTER: u32 = 12;
-/// Pause after a refused write.
+/// Pause after a refused read or write.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// Sends until stopped.
+/// Sends until stopped. A send that is under way then is dropped; the next worker determines its outcome.
 pub(super) async fn run(
     ws: &Ws,
     channel: &Channel,
@@ -39,65 +43,84 @@ pub(super) async fn run(
     stop: &CancellationToken,
 ) {
     let id = channel.id;
-    let most = largest_file(channel.kind);
-    let sender = Sender { ws, id, adapter, most };
-    let mut feed = ws.store.watch();
-    while !stop.is_cancelled() {
-        feed.borrow_and_update();
+    let sender = Sender { ws, id, adapter, most: largest_file(channel.kind) };
+    // Subscribed before the first read, so that no change is missed.
+    let mut feed = ws.store.subscribe();
+    let (mut busy, mut under_way) = (HashSet::new(), FuturesUnordered::new());
+    let mut last_chat = String::new();
+    loop {
         let now = ws.app.clock.now();
-        let open = match ws.read(|snap| queries::open(snap, id)) {
-            Ok(open) => open,
+        let (mut next, mut is_refused) = (now + LONGEST_SLEEP, false);
+        match ws.read(|snap| queries::open(snap, id)) {
+            Ok(open) => {
+                let (ready, due) = plan(&open, &busy, now);
+                next = due.map_or(next, |due| due.min(next));
+                for one in in_turn(ready, &last_chat).into_iter().take(AT_ONCE - busy.len()) {
+                    last_chat.clone_from(&one.chat);
+                    busy.insert(one.id);
+                    under_way.push(sender.process(one.clone()));
+                }
+            }
             Err(StoreError::Closed) => return,
             Err(error) => {
                 tracing::warn!(%error, "the outbox of the channel {id} has to wait");
-                tokio::time::sleep(REFUSED).await;
-                continue;
+                is_refused = true;
+            }
+        }
+        let sleep = async {
+            match is_refused {
+                true => tokio::time::sleep(REFUSED).await,
+                false => ws.app.sleep_from(now, next).await,
             }
         };
-        // No send is under way here: these were cut off by a crash, a restart or a refused write.
-        let cut: Vec<Delivery> =
-            open.iter().filter(|one| one.state == DeliveryState::Sending).cloned().collect();
-        if !cut.is_empty() {
-            if !sender.recover(cut).await {
-                tokio::time::sleep(REFUSED).await;
-            }
-            continue;
-        }
-        let due: Vec<DeliveryId> = heads(&open)
-            .filter(|one| one.state == DeliveryState::Queued && one.due_at <= now)
-            .map(|one| one.id)
-            .collect();
-        if !due.is_empty() {
-            let sent = stream::iter(due).map(|one| sender.deliver(one));
-            let sent = sent.buffer_unordered(AT_ONCE).collect::<Vec<bool>>().await;
-            if sent.contains(&false) {
-                tokio::time::sleep(REFUSED).await;
-            }
-            continue;
-        }
-        let heads: Vec<Delivery> = heads(&open).cloned().collect();
-        let next = rules::next_due(&heads).unwrap_or(now + LONGEST_SLEEP);
         tokio::select! {
-            () = ws.app.sleep_from(now, next.min(now + LONGEST_SLEEP)) => {}
-            changed = feed.changed() => if changed.is_err() { return },
+            biased;
             () = stop.cancelled() => return,
+            Some(done) = under_way.next(), if !under_way.is_empty() => drop(busy.remove(&done)),
+            is_open = feed::changed(&mut feed, &[DELIVERIES]) => if !is_open { return },
+            () = sleep => {}
         }
     }
 }
 
-/// What the platform takes, in bytes.
+/// The deliveries to process now, at most one per chat and sorted by chat, and when the next one is due. A chat with a
+/// delivery under way (`busy`) has to wait. `open` is sorted by chat and in order.
+fn plan<'o>(
+    open: &'o [Delivery],
+    busy: &HashSet<DeliveryId>,
+    now: Timestamp,
+) -> (Vec<&'o Delivery>, Option<Timestamp>) {
+    let (mut ready, mut next) = (Vec::new(), None::<Timestamp>);
+    for chat in open.chunk_by(|one, other| one.chat == other.chat) {
+        if chat.iter().any(|one| busy.contains(&one.id)) {
+            continue;
+        }
+        // Not sent by this loop: a crash, a restart or a refused write cut it off.
+        let cut = chat.iter().find(|one| one.state == DeliveryState::Sending);
+        let Some(one) = cut.or(chat.first()) else { continue };
+        if cut.is_some() || one.due_at <= now {
+            ready.push(one);
+        } else {
+            next = Some(next.map_or(one.due_at, |next| next.min(one.due_at)));
+        }
+    }
+    (ready, next)
+}
+
+/// Starts after the chat that was served last, so that chats with many messages do not keep the others waiting.
+fn in_turn<'o>(mut ready: Vec<&'o Delivery>, last_chat: &str) -> Vec<&'o Delivery> {
+    let after = ready.partition_point(|one| one.chat.as_str() <= last_chat);
+    ready.rotate_left(after);
+    ready
+}
+
+/// The largest file that the platform accepts, in bytes.
 fn largest_file(kind: Kind) -> u64 {
     match kind {
         Kind::Telegram => 45_000_000,
         Kind::Discord | Kind::Webhook => 10_000_000,
         Kind::Slack => 100_000_000,
     }
-}
-
-/// The first open delivery of each chat. They are sorted by chat.
-fn heads(open: &[Delivery]) -> impl Iterator<Item = &Delivery> {
-    let first = |(at, one): (usize, &Delivery)| at == 0 || open[at - 1].chat != one.chat;
-    open.iter().enumerate().filter(move |(at, one)| first((*at, one))).map(|(_, one)| one)
 }
 
 struct Sender<'a> {
@@ -109,18 +132,25 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// What was being sent when the program ended: the platform is asked, or the outcome is unknown.
-    /// Returns `false` if an outcome could not be stored.
-    async fn recover(&self, cut: Vec<Delivery>) -> bool {
-        let mut is_stored = true;
-        for one in cut {
-            let found = match outgoing(self.ws, &one, self.most).await {
-                Some(out) => self.adapter.find(&out).await.unwrap_or(Found::Unknown),
-                None => Found::Unknown,
-            };
-            is_stored &= self.settle_found(one.id, found).await;
+    /// Sends a delivery, or determines the outcome of one that was cut off. Returns its id.
+    async fn process(&self, one: Delivery) -> DeliveryId {
+        let is_stored = match one.state {
+            DeliveryState::Sending => self.recover(&one).await,
+            _ => self.deliver(one.id).await,
+        };
+        if !is_stored {
+            tokio::time::sleep(REFUSED).await;
         }
-        is_stored
+        one.id
+    }
+
+    /// Asks the platform whether a delivery arrived. Returns `false` if the outcome could not be stored.
+    async fn recover(&self, one: &Delivery) -> bool {
+        let found = match outgoing(self.ws, one, self.most).await {
+            Some(out) => self.adapter.find(&out).await.unwrap_or(Found::Unknown),
+            None => Found::Unknown,
+        };
+        self.settle_found(one.id, found).await
     }
 
     async fn settle_found(&self, id: DeliveryId, found: Found) -> bool {
@@ -158,7 +188,7 @@ impl Sender<'_> {
         true
     }
 
-    /// The outcome must be stored: without it, the message would go twice.
+    /// The outcome must be stored, or the message would be sent twice.
     async fn sent(&self, id: DeliveryId, receipt: Receipt) {
         let mut tries = 0;
         loop {
@@ -195,7 +225,7 @@ impl Sender<'_> {
     }
 }
 
-/// The request of a delivery; `None` if there is nothing to send any more.
+/// The request of a delivery; `None` if there is nothing left to send.
 async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
     let body = match &one.payload {
         Payload::Text(text) => {

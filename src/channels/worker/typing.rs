@@ -1,16 +1,21 @@
-//! Typing: direct chats show it while a run works on their answer. It is no delivery, and failures do not matter.
+//! Typing: direct chats show it while a run works on their answer. It is not a delivery, and failures do not matter.
 
 use std::collections::HashMap;
 
 use app::Ws;
 use channel_adapters::{self as adapters, OutBody, Outgoing, Place};
+use features::runs::model::{INPUTS, RUNS};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use kernel::Timestamp;
+use store::Table;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Channel, Kind};
-use crate::queries;
+use crate::model::{Channel, Kind, MESSAGES};
+use crate::{feed, queries};
+
+/// Tables whose rows determine which chats are being answered.
+const ANSWERING: [Table; 3] = [MESSAGES, INPUTS, RUNS];
 
 /// Shows typing until stopped.
 pub(super) async fn run(
@@ -22,13 +27,13 @@ pub(super) async fn run(
     let pace = match channel.kind {
         Kind::Telegram => SignedDuration::from_secs(5),
         Kind::Discord | Kind::Webhook => SignedDuration::from_secs(8),
-        // Slack shows none for bots.
+        // Bots cannot show typing on Slack.
         Kind::Slack => return,
     };
-    let mut feed = ws.store.watch();
+    // Subscribed before the first read, so that no change is missed.
+    let mut feed = ws.store.subscribe();
     let mut shown: HashMap<Place, Timestamp> = HashMap::new();
     while !stop.is_cancelled() {
-        feed.borrow_and_update();
         let now = ws.app.clock.now();
         let Ok(mut places) = ws.read(|snap| queries::answered(snap, channel.id)) else { return };
         shown.retain(|place, until| now < *until && places.contains(place));
@@ -44,7 +49,7 @@ pub(super) async fn run(
         };
         tokio::select! {
             () = again => {}
-            changed = feed.changed() => if changed.is_err() { return },
+            is_open = feed::changed(&mut feed, &ANSWERING) => if !is_open { return },
             () = stop.cancelled() => return,
         }
     }

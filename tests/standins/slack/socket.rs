@@ -35,7 +35,7 @@ async fn serve(shared: &Shared, mut socket: WebSocket, id: u64) {
     if !post(&mut socket, hello).await {
         return;
     }
-    let mut was_told = false;
+    let mut is_announced = false;
     loop {
         let (due, leaving) = {
             let mut state = shared.state.lock();
@@ -51,8 +51,8 @@ async fn serve(shared: &Shared, mut socket: WebSocket, id: u64) {
         }
         match leaving {
             Some((reason, _)) if reason.is_empty() => return,
-            Some((reason, _)) if !was_told => {
-                was_told = true;
+            Some((reason, _)) if !is_announced => {
+                is_announced = true;
                 let frame = json!({"type": "disconnect", "reason": reason, "debug_info": {}});
                 if !post(&mut socket, frame).await {
                     return;
@@ -80,7 +80,7 @@ async fn serve(shared: &Shared, mut socket: WebSocket, id: u64) {
     }
 }
 
-/// Envelopes that nobody acknowledged and no open connection has.
+/// Unacknowledged envelopes that no open connection has.
 fn due(state: &mut super::State, id: u64) -> Vec<Value> {
     let mut due = Vec::new();
     for envelope in &mut state.envelopes {

@@ -43,10 +43,10 @@ async fn play(mut client: Command, script: &str, url: &str) {
     let output = timeout(PATIENCE, client.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{script} did not end"));
     let output = output.unwrap_or_else(|error| panic!("{script} did not start: {error}"));
-    let (said, told) =
+    let (stdout, stderr) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let is_ok = output.status.success() && said.trim_end().lines().last() == Some("ok");
-    assert!(is_ok, "{script} ({}): {said}\n{told}", output.status);
+    let is_ok = output.status.success() && stdout.trim_end().lines().last() == Some("ok");
+    assert!(is_ok, "{script} ({}): {stdout}\n{stderr}", output.status);
 }
 
 #[tokio::test]

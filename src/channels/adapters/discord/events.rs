@@ -30,7 +30,7 @@ pub(super) fn room(channel: &Value, guild: &str, server: &str) -> Room {
     }
 }
 
-/// Whether people write in this channel of a server.
+/// Whether this channel of a server has messages.
 pub(super) fn is_text(channel: &Value) -> bool {
     TEXT_CHANNELS.contains(&number(channel, "/type"))
 }

@@ -1,4 +1,4 @@
-//! Discord's gateway: one connection that is resumed, and a look at missed messages when it cannot be.
+//! Discord's gateway: one connection that is resumed if possible. Otherwise, missed messages are fetched.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const MAX_BATCH: usize = 50;
 /// Connections in a row without a welcome.
 const MAX_FAILURES: u32 = 3;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
-/// Discord tells the presser that the bot failed after this time.
+/// After this time, Discord shows the presser an error.
 const ACK: Timeouts = Timeouts {
     headers: Duration::from_secs(3),
     idle: Duration::from_secs(3),
@@ -36,7 +36,7 @@ enum End {
     Resume,
     /// The session is over.
     Identify,
-    /// The same, and Discord wants a pause.
+    /// The same, and Discord asks for a pause.
     IdentifyLater,
 }
 
@@ -89,7 +89,7 @@ impl Cursor {
         }
     }
 
-    /// Gives up the session: whatever came since then has to be fetched.
+    /// Gives up the session: all later messages have to be fetched.
     fn forget_session(&mut self) {
         self.session.clear();
         self.seq = 0;
@@ -166,7 +166,7 @@ impl Session<'_> {
         loop {
             if MAX_BATCH <= self.events.len() {
                 self.flush().await?;
-                // A flood must not keep heartbeats back.
+                // A flood must not delay heartbeats.
                 if beat_at <= Instant::now() {
                     beat_at = Instant::now() + every;
                     self.beat(&mut socket).await?;
@@ -176,7 +176,7 @@ impl Session<'_> {
             let has_gaps = self.is_welcome && !self.cursor.gaps.is_empty();
             let frame = tokio::select! {
                 biased;
-                // First, since an answer to a heartbeat may already wait.
+                // First, because the answer to a heartbeat may already be there.
                 frame = socket.next() => frame,
                 () = sleep_until(beat_at) => {
                     if !is_answered {
@@ -246,7 +246,7 @@ impl Session<'_> {
         } else {
             self.cursor.resume_url.clone()
         };
-        // The token goes there.
+        // The token is sent to this host.
         let host = url.trim_end_matches('/').strip_prefix("wss://").unwrap_or_default();
         if self.bot.is_official && !host.ends_with(".discord.gg") {
             return Err(lost());
@@ -343,7 +343,7 @@ impl Session<'_> {
         }
     }
 
-    /// The bot was removed from a server. After a restart its channels may be unknown; sending tells then.
+    /// The bot was removed from a server. After a restart its channels may be unknown; then sending to them fails.
     fn left(&mut self, guild: &str) {
         self.bot.rooms.lock().retain(|channel, room| {
             if room.guild == guild && room.parent.is_none() {
@@ -393,7 +393,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Stores what came, then acknowledges it.
+    /// Stores the received events, then acknowledges them.
     async fn flush(&mut self) -> Result<(), Fault> {
         if self.events.is_empty() && !self.is_moved {
             return Ok(());
@@ -428,7 +428,7 @@ impl Session<'_> {
         }
     }
 
-    /// Fetches one page of missed messages. Returns `false` if Discord wants a pause.
+    /// Fetches one page of missed messages. Returns `false` if Discord asks for a pause.
     async fn fill(&mut self, channel: &str) -> Result<bool, Fault> {
         let after = self.cursor.gaps.get(channel).copied().unwrap_or_default();
         let path = format!("/channels/{channel}/messages?after={after}&limit=100");

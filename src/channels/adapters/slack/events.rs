@@ -11,7 +11,7 @@ use super::{KnownPress, Me, Slack};
 const WRITTEN: [&str; 5] = ["", "file_share", "thread_broadcast", "me_message", "bot_message"];
 const MAX_MENTIONS: usize = 10;
 
-/// A message of `channel`; `None` if nobody wrote it, or the bot itself.
+/// A message of `channel`; `None` if it has no author or is from the bot itself.
 pub(super) async fn message(bot: &Slack, me: &Me, channel: &str, event: &Value) -> Option<Message> {
     let (ts, user) = (text(event, "/ts"), text(event, "/user"));
     let bot_id = text(event, "/bot_id");
@@ -99,7 +99,7 @@ pub(super) async fn command(bot: &Slack, payload: &Value) -> Incoming {
         mentions_bot: true,
         reply_to: None,
         files: Vec::new(),
-        // Commands bear no time.
+        // Commands have no time stamp.
         sent_at: SystemClock.now(),
     })
 }

@@ -1,4 +1,4 @@
-//! Slack's Socket Mode: one socket, two while one replaces the other, and a look at messages missed during downtime.
+//! Slack's Socket Mode: one socket, or two while one replaces the other. Messages missed during downtime are fetched.
 
 use std::collections::BTreeMap;
 use std::future::{pending, ready};
@@ -33,7 +33,7 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// Whatever came since the cursor was stored may have been missed.
+    /// All messages since the cursor was stored may have been missed.
     fn parse(text: &str) -> Cursor {
         let value: Value = serde_json::from_str(text).unwrap_or_default();
         let times = |name: &str| {
@@ -221,7 +221,7 @@ impl Session<'_> {
         self.events.push(Incoming::Membership { place, is_member });
     }
 
-    /// Stores what came, then acknowledges it.
+    /// Stores the received events, then acknowledges them.
     async fn flush(&mut self) -> Result<(), Fault> {
         if !self.events.is_empty() || self.is_moved {
             let events = std::mem::take(&mut self.events);
@@ -231,7 +231,7 @@ impl Session<'_> {
         for (envelope, is_old) in std::mem::take(&mut self.acks) {
             let ack = json!({"envelope_id": envelope}).to_string();
             match (&mut self.old, is_old) {
-                // ok: Slack repeats by the new socket what the old one did not acknowledge.
+                // ok: Slack repeats unacknowledged envelopes on the new socket.
                 (Some((old, _)), true) => drop(old.send_text(ack).await),
                 (None, true) => {}
                 (_, false) => self.socket.send_text(ack).await.map_err(|_| lost())?,
@@ -240,7 +240,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Fills the gap of the place that was used last.
+    /// Fills the gap of the most recently used place.
     async fn fill_newest(&mut self) -> Result<(), Fault> {
         let newest = self.cursor.gaps.iter().max_by_key(|(_, ts)| *ts);
         match newest.map(|(place, _)| place.clone()) {
@@ -284,7 +284,7 @@ impl Session<'_> {
 
 async fn next_of(old: &mut Option<(Socket, Instant)>) -> Received {
     match old {
-        // ok: it is left behind after its time.
+        // ok: after this time the old socket is dropped.
         Some((socket, until)) => timeout_at(*until, socket.next()).await.unwrap_or(None),
         None => pending().await,
     }

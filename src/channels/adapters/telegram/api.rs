@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use net::client::HttpClient;
-use net::error::{NetError, Phase};
-use net::message::{Method, Policy, Request, Timeouts};
+use net::error::NetError;
+use net::message::{Method, Request, Timeouts};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::api::{busy, download, net_fault, request};
 use crate::{Fault, FaultKind};
+
+const NAME: &str = "Telegram";
 
 /// Parameters of a method.
 pub(super) type Params = Map<String, Value>;
@@ -34,7 +37,7 @@ pub(super) struct Upload<'a> {
     pub boundary: &'a str,
 }
 
-/// How a failed call is judged.
+/// Determines the fault of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     /// Shows whether the token is valid.
@@ -47,10 +50,12 @@ pub(super) enum Call {
 
 /// Why a call has no result.
 pub(super) enum Failure {
-    NotPerformed(String),
-    /// The request was sent; the answer is missing or unreadable.
-    Lost(String),
+    Net(NetError),
+    /// The answer is incomplete or of another server, such as a proxy, with this status.
+    Unreadable(u64),
     Refused(Refusal),
+    /// A file could not be downloaded.
+    Download(Fault),
 }
 
 /// An error answer of Telegram.
@@ -91,63 +96,29 @@ impl Api {
     /// Downloads a file of [`Api::call`] with `getFile`.
     pub async fn file(&self, path: &str, most: u64) -> Result<Bytes, Failure> {
         let url = format!("{}/file/bot{}/{path}", self.base, self.token);
-        let timeouts = Timeouts { total: Some(Duration::from_secs(300)), ..Timeouts::SHORT };
-        let request = Request::new(Policy::Guarded, Method::Get, url)
-            .timeouts(timeouts)
-            .max_body(most)
-            .redirects(0);
-        let response = self.client.request(request).await.map_err(|err| self.failure(&err))?;
-        if !response.is_success() {
-            return Err(Failure::Refused(Refusal::of(response.status.into(), None)));
-        }
-        match response.body.bytes().await {
-            Ok(bytes) => Ok(bytes.into()),
-            Err(NetError::TooLarge { .. }) => Err(Failure::too_big()),
-            Err(err) => Err(self.failure(&err)),
-        }
+        let file = download(&self.client, request(Method::Get, url), NAME, most).await;
+        file.map_err(Failure::Download)
     }
 
     fn post(&self, method: &str, limit: Duration) -> Request {
         let url = format!("{}/bot{}/{method}", self.base, self.token);
         let timeouts = Timeouts { headers: limit, idle: limit, total: Some(limit) };
-        Request::new(Policy::Guarded, Method::Post, url).timeouts(timeouts).redirects(0)
+        request(Method::Post, url).timeouts(timeouts)
     }
 
     async fn exchange(&self, request: Request) -> Result<Box<RawValue>, Failure> {
-        let response = self.client.request(request).await.map_err(|err| self.failure(&err))?;
+        let response = self.client.request(request).await.map_err(Failure::Net)?;
         let status = u64::from(response.status);
-        let body = response.body.bytes().await.map_err(|err| self.failure(&err))?;
+        let body = response.body.bytes().await.map_err(Failure::Net)?;
         read(status, &String::from_utf8_lossy(&body))
-    }
-
-    fn failure(&self, err: &NetError) -> Failure {
-        let detail = err.to_string().replace(&self.token, "…");
-        match err {
-            NetError::Refused(_)
-            | NetError::BadHeader { .. }
-            | NetError::UnknownHost { .. }
-            | NetError::Connect { .. }
-            | NetError::Setup { .. }
-            | NetError::Timeout { phase: Phase::Connect, .. } => Failure::NotPerformed(detail),
-            NetError::Timeout { .. }
-            | NetError::TooLarge { .. }
-            | NetError::Redirects { .. }
-            | NetError::Broken { .. } => Failure::Lost(detail),
-        }
     }
 }
 
-/// Reads an answer. Its parts stay unread, so that one bad update does not spoil the others.
+/// Reads an answer. Its parts are parsed later, so that one malformed update does not affect the others.
 fn read(status: u64, text: &str) -> Result<Box<RawValue>, Failure> {
     let parts: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text).ok();
     let Some(mut parts) = parts.filter(|parts| parts.contains_key("ok")) else {
-        let strange = "the server didn't answer like Telegram; check its address".to_owned();
-        return Err(match status {
-            200..=299 => Failure::Lost(strange),
-            // A proxy's answer: the request may have been performed.
-            500.. => Failure::Lost("Telegram has a problem of its own; try again later".to_owned()),
-            _ => Failure::NotPerformed(strange),
-        });
+        return Err(Failure::Unreadable(status));
     };
     let value = |name: &str| -> Value {
         let part = parts.get(name).and_then(|part| serde_json::from_str(part.get()).ok());
@@ -161,8 +132,7 @@ fn read(status: u64, text: &str) -> Result<Box<RawValue>, Failure> {
         refusal.moved_to = more["migrate_to_chat_id"].as_i64();
         return Err(Failure::Refused(refusal));
     }
-    let missing = || Failure::Lost("Telegram's answer was incomplete; try again".to_owned());
-    parts.remove("result").ok_or_else(missing)
+    parts.remove("result").ok_or(Failure::Unreadable(status))
 }
 
 fn multipart(params: &Params, file: &Upload<'_>) -> Vec<u8> {
@@ -195,15 +165,23 @@ impl Failure {
     }
 
     pub fn fault(self, call: Call) -> Fault {
+        let may_write = call == Call::Once;
         match self {
-            Failure::NotPerformed(detail) => Fault::new(FaultKind::Transient, detail),
-            Failure::Lost(detail) if call == Call::Once => {
-                Fault::new(FaultKind::UnknownAfterSend, detail)
-            }
-            Failure::Lost(detail) => Fault::new(FaultKind::Transient, detail),
+            Failure::Net(err) => net_fault(&err, NAME, may_write),
+            Failure::Unreadable(status) => unreadable(status, may_write),
             Failure::Refused(refusal) => refusal.fault(call),
+            Failure::Download(fault) => fault,
         }
     }
+}
+
+/// The fault of an answer that is not Telegram's. After a success or a failure of a proxy, the request may have been
+/// performed.
+fn unreadable(status: u64, may_write: bool) -> Fault {
+    let strange = "the server didn't answer like Telegram; check its address";
+    let fault = busy(status, NAME).unwrap_or_else(|| Fault::new(FaultKind::Transient, strange));
+    let is_unknown = may_write && matches!(status, 200..300 | 500..);
+    Fault { kind: if is_unknown { FaultKind::UnknownAfterSend } else { fault.kind }, ..fault }
 }
 
 impl Refusal {
@@ -223,6 +201,9 @@ impl Refusal {
     }
 
     fn fault(self, call: Call) -> Fault {
+        if let Some(fault) = busy(self.code, NAME) {
+            return fault.retry_after(self.retry_after);
+        }
         let (kind, detail) = match self.code {
             401 => (FaultKind::Revoked, REVOKED),
             404 if call == Call::Login => (FaultKind::Revoked, REVOKED),
@@ -234,8 +215,6 @@ impl Refusal {
                 FaultKind::Conflict,
                 "another program receives with the same bot token; stop it, or create another bot",
             ),
-            429 => (FaultKind::Transient, "Telegram asked to send more slowly; wait and try again"),
-            500.. => (FaultKind::Transient, "Telegram has a problem of its own; try again later"),
             _ => (FaultKind::Permanent, self.reason()),
         };
         if kind == FaultKind::Permanent {

@@ -1,4 +1,4 @@
-//! Updates of the Bot API as events. What has an unknown form is skipped.
+//! Updates of the Bot API as events. Updates of an unknown form are skipped.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +25,12 @@ pub(super) struct Updates {
     pub next: Option<i64>,
 }
 
-/// Reads the result of `getUpdates`; `None` if it is no list.
+/// Reads the result of `getUpdates`; `None` if it is not a list.
 pub(super) fn updates(result: &str, me: &Me) -> Option<Updates> {
     let all: Vec<&RawValue> = serde_json::from_str(result).ok()?;
     let mut found = Updates { events: Vec::new(), next: None };
     for raw in all {
-        // The number is read apart, so that an update with a malformed text is passed, not repeated.
+        // The number is read separately, so that a malformed update is skipped and not requested again.
         let parts: Option<BTreeMap<String, &RawValue>> = serde_json::from_str(raw.get()).ok();
         let number = parts.and_then(|parts| parts.get("update_id")?.get().parse::<i64>().ok());
         let Some(number) = number else { continue };
@@ -114,7 +114,7 @@ fn place(from: &Value) -> Option<Place> {
     Some(Place { chat: number(&from["chat"]["id"])?, thread })
 }
 
-/// Who wrote. A message in the name of a chat has no person behind it whom one could know.
+/// The sender. A message in the name of a chat does not show who wrote it.
 fn sender(from: &Value) -> Option<Sender> {
     let Some(chat) = from.get("sender_chat") else { return person(&from["from"]) };
     Some(Sender {

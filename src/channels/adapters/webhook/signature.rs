@@ -35,7 +35,7 @@ pub fn new_secret() -> String {
 }
 
 impl Signer {
-    /// `None` if the text is no secret: `whsec_` and the Base64 of 24 to 64 bytes.
+    /// `None` if the text is not a secret: `whsec_` and the Base64 of 24 to 64 bytes.
     pub fn of(secret: &str) -> Option<Signer> {
         let key = STANDARD.decode(secret.trim().strip_prefix(PREFIX)?).ok()?;
         let is_fine = (24..=64).contains(&key.len());
@@ -64,7 +64,7 @@ impl Signer {
         }
         let mac = self.mac(signed.id, signed.timestamp, body);
         let tags = signed.signature.split_ascii_whitespace().filter_map(|one| {
-            // ok: what is no signature of this kind does not match.
+            // ok: a malformed signature does not match.
             STANDARD.decode(one.strip_prefix("v1,")?).ok()
         });
         tags.into_iter().any(|tag| mac.clone().verify_slice(&tag).is_ok())

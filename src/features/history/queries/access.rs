@@ -92,6 +92,10 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (RUNS.number, Can::Read, None),
 ];
 
+/// Tables of `channels`, which builds on this package and has no descriptors for them.
+const CHANNEL_STATES: u16 = 411;
+const CHANNEL_CARDS: u16 = 426;
+
 /// Tables without history, and the permission to read their rows. Rows of a conversation or run also require access to
 /// that conversation.
 const ROWS: &[(u16, Can)] = &[
@@ -134,6 +138,8 @@ const ROWS: &[(u16, Can)] = &[
     (NEEDS_AWAY.number, Can::Read),
     (FANOUTS.number, Can::Admin),
     (DELIVERIES.number, Can::Admin),
+    (CHANNEL_STATES, Can::Admin),
+    (CHANNEL_CARDS, Can::Admin),
 ];
 
 fn row(table: u16) -> Option<(u16, Can, Option<Can>)> {

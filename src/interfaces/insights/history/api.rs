@@ -52,9 +52,9 @@ pub fn routes() -> Routes {
                      collections, records, fields, interactions, suggestions, knowledge_items, \
                      knowledge_folders, knowledge_bodies, knowledge_versions, knowledge_suggestions, \
                      model_choices, vector_sources, knowledge_marks, sources, \
-                     source_items, channels, channel_states, channel_people, channel_pair_links, \
+                     source_items, channels, channel_people, \
                      channel_rooms, channel_routes, channel_messages, channel_deliveries, \
-                     channel_cards, secrets, secret_masks, secret_uses, gateways, gateway_tokens, agent_places, agents, agent_reach, agent_browsers, browser_policies, trust_modes, permissions, \
+                     secrets, secret_masks, secret_uses, gateways, gateway_tokens, agent_places, agents, agent_reach, agent_browsers, browser_policies, trust_modes, permissions, \
                      inbox_paces, \
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \

@@ -2,24 +2,23 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use channel_adapters::telegram::{Telegram, token_in};
 use channel_adapters::{
-    Button, ButtonStyle, Channel, CommandInfo, Fault, FaultKind, FileRef, Incoming, Message,
-    OutBody, Outgoing, Place, Receipt,
+    Button, ButtonStyle, Channel, CommandInfo, Fault, FaultKind, FileRef, Incoming, OutBody,
+    Outgoing, Place, Receipt,
 };
 use kernel::time::from_ms;
 use serde_json::{Value, json};
 use standins::telegram::{Chat, Telegram as Server, User};
-use tokio::task::JoinHandle;
 
-use crate::{TestInbox, client};
+use crate::{Memory, client, listen, message, out, words};
 
 const TOKEN: &str = "424242:planted_TOKEN-0123456789abcdefghij";
 const GROUP: i64 = -100_500;
+const DIRECT: &str = "11";
 
 async fn start() -> (Server, Telegram) {
     let server = Server::start().await;
@@ -36,15 +35,6 @@ fn ann() -> User {
     User::new(11, "Ann", "ann")
 }
 
-fn out(body: OutBody) -> Outgoing {
-    let place = Place { chat: "11".to_owned(), thread: None };
-    Outgoing { key: "0".repeat(32), place, body, reply_to: None, since: from_ms(0) }
-}
-
-fn text(markdown: &str) -> OutBody {
-    OutBody::Text { markdown: markdown.to_owned(), buttons: Vec::new() }
-}
-
 fn edit(message: &str, markdown: &str) -> OutBody {
     let (message, markdown) = (message.to_owned(), markdown.to_owned());
     OutBody::Edit { message, markdown, buttons: Vec::new() }
@@ -52,26 +42,13 @@ fn edit(message: &str, markdown: &str) -> OutBody {
 
 /// The fault, which must not show the token.
 fn fault<T: Debug>(result: Result<T, Fault>) -> Fault {
-    let fault = result.unwrap_err();
+    without_token(result.unwrap_err())
+}
+
+fn without_token(fault: Fault) -> Fault {
     let shown = format!("{fault} {fault:?}");
     assert!(!shown.contains("planted") && !shown.contains("424242"), "{shown}");
     fault
-}
-
-fn listen(
-    telegram: &Arc<Telegram>,
-    inbox: &Arc<TestInbox>,
-    cursor: &str,
-) -> JoinHandle<Result<(), Fault>> {
-    let (telegram, inbox, cursor) = (Arc::clone(telegram), Arc::clone(inbox), cursor.to_owned());
-    tokio::spawn(async move { telegram.listen(&*inbox, cursor).await })
-}
-
-fn message(event: &Incoming) -> &Message {
-    match event {
-        Incoming::Message(message) | Incoming::Edit(message) => message,
-        other => panic!("no message: {other:?}"),
-    }
 }
 
 #[test]
@@ -104,33 +81,33 @@ async fn a_check_names_the_bot_and_what_keeps_it_from_working() {
 #[tokio::test]
 async fn an_update_is_acknowledged_only_after_it_is_stored() {
     let (server, telegram) = start().await;
-    let (telegram, inbox) = (Arc::new(telegram), Arc::new(TestInbox::new()));
+    let (telegram, inbox) = (Arc::new(telegram), Memory::new());
     let first = server.say(TOKEN, &Chat::direct(11), &ann(), "one");
-    inbox.is_full.store(true, Ordering::SeqCst);
-    assert_eq!(fault(listen(&telegram, &inbox, "").await.unwrap()).detail, "the disk is full");
-    let refused = inbox.next().await;
+    inbox.change(|stored| stored.refusals = 1);
+    let refused = fault(telegram.listen(&*inbox, inbox.cursor()).await);
+    assert_eq!(refused.detail, "the disk is full");
 
-    inbox.is_full.store(false, Ordering::SeqCst);
-    let listening = listen(&telegram, &inbox, "");
-    assert_eq!(inbox.next().await, refused);
-    assert_eq!(refused.cursor, Some((first + 1).to_string()));
+    let listening = listen(&telegram, &inbox);
+    let events = inbox.wait_events(1).await;
+    assert_eq!(message(&events[0]).text, "one");
+    assert_eq!(inbox.cursor(), (first + 1).to_string());
     server.wait_acknowledged(TOKEN).await;
     server.say(TOKEN, &Chat::direct(11), &ann(), "two");
-    let second = inbox.next().await;
-    let found = message(&second.events[0]);
+    let events = inbox.wait_events(2).await;
+    let found = message(&events[1]);
     assert_eq!(
         (found.text.as_str(), found.is_direct, found.place.chat.as_str()),
         ("two", true, "11")
     );
     assert_eq!((found.sender.id.as_str(), found.sender.name.as_str()), ("11", "Ann"));
-    assert!(2 <= inbox.online.load(Ordering::SeqCst));
+    inbox.wait_online(2).await;
     listening.abort();
 }
 
 #[tokio::test]
 async fn updates_become_events_and_strange_ones_are_passed() {
     let (server, telegram) = start().await;
-    let (telegram, inbox) = (Arc::new(telegram), Arc::new(TestInbox::new()));
+    let (telegram, inbox) = (Arc::new(telegram), Memory::new());
     let group = Chat::group(GROUP, "Team");
     let say = |more: Value| {
         let mut all =
@@ -163,8 +140,10 @@ async fn updates_become_events_and_strange_ones_are_passed() {
     server.press(TOKEN, &group, &ann(), 5, "k1");
     server.migrate(TOKEN, -5, GROUP);
 
-    let listening = listen(&telegram, &inbox, "not a number");
-    let events = inbox.next().await.events;
+    inbox.change(|stored| stored.cursor = "not a number".to_owned());
+    let listening = listen(&telegram, &inbox);
+    inbox.wait_events(9).await;
+    let events = inbox.stored.lock().events.clone();
     listening.abort();
     let mentions: Vec<bool> = events[..7].iter().map(|event| message(event).mentions_bot).collect();
     assert_eq!(mentions, [true, true, false, false, true, false, false]);
@@ -203,7 +182,7 @@ async fn a_text_goes_out_with_formatting_buttons_and_place() {
     let body = OutBody::Text { markdown: "**fett 😀**".to_owned(), buttons };
     let place = Place { chat: GROUP.to_string(), thread: Some("9".to_owned()) };
     let receipt = telegram
-        .send(&Outgoing { place, reply_to: Some("5".to_owned()), ..out(body) })
+        .send(&Outgoing { place, reply_to: Some("5".to_owned()), ..out(DIRECT, body) })
         .await
         .unwrap();
     let sent = server.sent(TOKEN).remove(0);
@@ -221,31 +200,31 @@ async fn a_text_goes_out_with_formatting_buttons_and_place() {
 async fn refused_formatting_is_sent_once_as_plain_text() {
     let (server, telegram) = start().await;
     server.fail_next("sendMessage", 400, "Bad Request: can't parse entities: wrong", None);
-    telegram.send(&out(text("**fett**"))).await.unwrap();
+    telegram.send(&out(DIRECT, words("**fett**"))).await.unwrap();
     let sent = server.sent(TOKEN);
     assert_eq!((sent.len(), sent[0].text.as_str(), &sent[0].entities), (1, "fett", &Value::Null));
     for _ in 0..2 {
         server.fail_next("sendMessage", 400, "Bad Request: ENTITY_BOUNDS_INVALID", None);
     }
-    assert_eq!(fault(telegram.send(&out(text("**x**"))).await).kind, FaultKind::Permanent);
+    assert_eq!(fault(telegram.send(&out(DIRECT, words("**x**"))).await).kind, FaultKind::Permanent);
 }
 
 #[tokio::test]
 async fn edits_presses_and_commands_may_be_repeated() {
     let (server, telegram) = start().await;
-    let first = telegram.send(&out(text("one"))).await.unwrap();
+    let first = telegram.send(&out(DIRECT, words("one"))).await.unwrap();
     for _ in 0..2 {
-        let receipt = telegram.send(&out(edit(&first.message, "two"))).await.unwrap();
+        let receipt = telegram.send(&out(DIRECT, edit(&first.message, "two"))).await.unwrap();
         assert_eq!(receipt, first);
     }
     server.cut_next("editMessageText", true);
-    let lost = fault(telegram.send(&out(edit(&first.message, "three"))).await);
+    let lost = fault(telegram.send(&out(DIRECT, edit(&first.message, "three"))).await);
     assert_eq!(lost.kind, FaultKind::Transient);
-    telegram.send(&out(edit(&first.message, "three"))).await.unwrap();
+    telegram.send(&out(DIRECT, edit(&first.message, "three"))).await.unwrap();
     server.press(TOKEN, &Chat::direct(11), &ann(), 5, "k");
-    telegram.send(&out(OutBody::Typing)).await.unwrap();
+    telegram.send(&out(DIRECT, OutBody::Typing)).await.unwrap();
     let pressed = OutBody::Pressed { press: "unknown".to_owned(), text: String::new() };
-    assert!(fault(telegram.send(&out(pressed)).await).detail.contains("too old"));
+    assert!(fault(telegram.send(&out(DIRECT, pressed)).await).detail.contains("too old"));
     let commands = ["stop", "not-here"]
         .map(|name| CommandInfo { name: name.to_owned(), about: "x".to_owned() });
     telegram.register(&commands).await.unwrap();
@@ -257,14 +236,14 @@ async fn a_cut_leaves_a_message_unknown_and_a_closed_port_does_not() {
     let (server, telegram) = start().await;
     for after_effect in [false, true] {
         server.cut_next("sendMessage", after_effect);
-        let lost = fault(telegram.send(&out(text("once"))).await);
+        let lost = fault(telegram.send(&out(DIRECT, words("once"))).await);
         assert_eq!(lost.kind, FaultKind::UnknownAfterSend, "{lost:?}");
     }
     assert_eq!(server.sent(TOKEN).len(), 1);
     let closed = open("http://127.0.0.1:9");
-    assert_eq!(fault(closed.send(&out(text("x"))).await).kind, FaultKind::Transient);
-    let closed = Telegram::open(TOKEN, Some(server.url()), client("http://127.0.0.1:9")).unwrap();
-    assert_eq!(fault(closed.send(&out(text("x"))).await).kind, FaultKind::Transient);
+    assert_eq!(fault(closed.send(&out(DIRECT, words("x"))).await).kind, FaultKind::Transient);
+    let barred = Telegram::open(TOKEN, Some(server.url()), client("http://127.0.0.1:9")).unwrap();
+    assert_eq!(fault(barred.send(&out(DIRECT, words("x"))).await).kind, FaultKind::Permanent);
 }
 
 #[tokio::test]
@@ -274,41 +253,42 @@ async fn refusals_say_whether_another_attempt_helps() {
         (400, "Bad Request: chat not found", None, FaultKind::Permanent, "write to the bot"),
         (403, "Forbidden: bot was blocked by the user", None, FaultKind::Permanent, "blocked"),
         (403, "Forbidden: planted", None, FaultKind::Permanent, "add it again"),
-        (429, "Too Many Requests: retry after 7", Some(7), FaultKind::Transient, "slowly"),
-        (502, "Bad Gateway", None, FaultKind::Transient, "later"),
+        (429, "Too Many Requests: retry after 7", Some(7), FaultKind::Transient, "wait"),
+        (502, "Bad Gateway", None, FaultKind::Transient, "tries again"),
         (401, "Unauthorized", None, FaultKind::Revoked, "BotFather"),
     ];
-    for (status, description, wait, kind, words) in cases {
+    for (status, description, wait, kind, reason) in cases {
         server.fail_next("sendMessage", status, description, wait);
-        let found = fault(telegram.send(&out(text("x"))).await);
+        let found = fault(telegram.send(&out(DIRECT, words("x"))).await);
         assert_eq!((found.kind, found.retry_after), (kind, wait.map(Duration::from_secs)));
-        assert!(found.detail.contains(words), "{found}");
+        assert!(found.detail.contains(reason), "{found}");
     }
     server.migrate(TOKEN, 11, GROUP);
-    telegram.send(&out(text("moved"))).await.unwrap();
+    telegram.send(&out(DIRECT, words("moved"))).await.unwrap();
     assert_eq!(server.sent(TOKEN)[0].chat, GROUP);
 }
 
 #[tokio::test]
 async fn a_second_poll_a_webhook_and_a_revoked_token_end_listening() {
     let (server, telegram) = start().await;
-    let (telegram, inbox) = (Arc::new(telegram), Arc::new(TestInbox::new()));
+    let (telegram, inbox) = (Arc::new(telegram), Memory::new());
     server.fail_next("getUpdates", 429, "Too Many Requests", Some(0));
-    let first = listen(&telegram, &inbox, "");
+    let first = listen(&telegram, &inbox);
     server.wait_called(TOKEN, "getUpdates", 2).await;
-    let second = listen(&Arc::new(open(server.url())), &inbox, "");
-    assert_eq!(fault(first.await.unwrap()).kind, FaultKind::Conflict);
+    let second = listen(&Arc::new(open(server.url())), &inbox);
+    assert_eq!(without_token(first.await.unwrap()).kind, FaultKind::Conflict);
     server.webhook(TOKEN, "https://elsewhere.example");
-    assert_eq!(fault(second.await.unwrap()).kind, FaultKind::WebhookSet);
+    assert_eq!(without_token(second.await.unwrap()).kind, FaultKind::WebhookSet);
     server.webhook(TOKEN, "");
+    let poll = || telegram.listen(&*inbox, String::new());
     for (status, kind) in [(404, FaultKind::Revoked), (500, FaultKind::Transient)] {
         server.fail_next("getUpdates", status, "Not Found", None);
-        assert_eq!(fault(listen(&telegram, &inbox, "").await.unwrap()).kind, kind);
+        assert_eq!(fault(poll().await).kind, kind);
     }
     server.cut_next("getUpdates", false);
-    assert_eq!(fault(listen(&telegram, &inbox, "").await.unwrap()).kind, FaultKind::Transient);
+    assert_eq!(fault(poll().await).kind, FaultKind::Transient);
     server.revoke(TOKEN);
-    assert_eq!(fault(listen(&telegram, &inbox, "").await.unwrap()).kind, FaultKind::Revoked);
+    assert_eq!(fault(poll().await).kind, FaultKind::Revoked);
 }
 
 #[tokio::test]
@@ -324,7 +304,7 @@ async fn files_go_out_as_photo_or_document_and_come_in_within_the_limit() {
     for (name, media_type) in
         [("a.png", "image/png"), ("b.png", "image/png"), ("ü\"\n.pdf", "application/pdf")]
     {
-        let receipt = telegram.send(&out(file(name, media_type))).await.unwrap();
+        let receipt = telegram.send(&out(DIRECT, file(name, media_type))).await.unwrap();
         assert_ne!(receipt, Receipt::default());
     }
     let sent = server.sent(TOKEN);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use channel_adapters::discord::{Discord, open};
+use channel_adapters::{Channel, FaultKind, Found, Incoming, OutBody, Outgoing};
 use serde_json::json;
 use standins::discord::{Discord as Server, TOKEN};
 
-use super::super::discord::{Discord, open};
-use super::super::{Channel, FaultKind, Found, Incoming, OutBody, Outgoing};
-use super::{KEY, Memory, buttons, client, listen, message, out, words};
+use crate::{KEY, Memory, buttons, client, listen, message, out, words};
 
 const ROOM: &str = "3000";
 const DIRECT: &str = "4000";
@@ -69,7 +69,7 @@ async fn messages_arrive_with_place_sender_and_mention() {
     assert_eq!((all[4].files[0].name.as_str(), all[4].files[0].len), ("a.txt", Some(3)));
     assert_eq!(all[5].text, "/status now");
     server.wait_calls("/callback", 1).await;
-    // The bot's own messages are no events.
+    // The bot's own messages are not events.
     bot.send(&out(DIRECT, words("hi"))).await.unwrap();
     server.say(DIRECT, "8", "last");
     assert_eq!(message(&inbox.wait_events(7).await[6]).text, "last");
@@ -87,7 +87,7 @@ async fn a_cut_connection_is_resumed_and_each_message_arrives_once() {
     inbox.wait_online(1).await;
     server.say(ROOM, "7", "1");
     inbox.wait_events(1).await;
-    // A full disk: the message comes again.
+    // The disk is full: the message is delivered again.
     inbox.change(|stored| stored.refusals = 1);
     server.say(ROOM, "7", "2");
     inbox.wait_events(2).await;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use channel_adapters::slack::{Slack, open};
+use channel_adapters::{Channel, FaultKind, FileRef, Found, Incoming, OutBody, Outgoing, Place};
 use serde_json::json;
 use standins::slack::{APP_TOKEN, BOT_TOKEN, BOT_USER, Slack as Server};
 
-use super::super::slack::{Slack, open};
-use super::super::{Channel, FaultKind, FileRef, Found, Incoming, OutBody, Outgoing, Place};
-use super::{KEY, Memory, buttons, client, listen, message, out, words};
+use crate::{KEY, Memory, buttons, client, listen, message, out, words};
 
 const ROOM: &str = "C1";
 const DIRECT: &str = "D1";
@@ -92,7 +92,7 @@ async fn envelopes_are_acknowledged_once_they_are_stored_and_repeats_are_process
     let inbox = Memory::new();
     let task = listen(&bot, &inbox);
     inbox.wait_online(1).await;
-    // A full disk: the envelope comes again by the next socket.
+    // The disk is full: the next socket delivers the envelope again.
     inbox.change(|stored| stored.refusals = 1);
     server.say(ROOM, "U7", "1");
     inbox.wait_events(1).await;
