@@ -48,6 +48,7 @@ mod ending; // stopping the program while agents work
 mod cli_secrets; // secret commands
 mod channels; // messengers: connecting, pairing, receiving once, answering, rooms, commands
 mod channels_webhook; // bridges: signatures, receiving once, safe repeats, decisions
+mod channel_foreign; // foreign programs: another Telegram server, Matrix, webhook libraries
 mod gateways; // gateways: joining, downloads of the join command, notices
 mod gateway_trouble; // problems of a gateway: shown, reported once, settled
 mod replica; // the real program as a host: join, restart after kills, leave
