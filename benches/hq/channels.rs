@@ -323,7 +323,8 @@ async fn ended(client: &mut Client) -> Result<(), String> {
     }
 }
 
-/// Memory of fifty connected bots without messages, after a restart, and the processor time of a minute.
+/// Memory of fifty connected bots without messages, after a restart, and the processor time of a minute. Each has an HTTP
+/// client of its own, because of its API address; bots on Telegram itself share one.
 pub fn idle(_: Times) -> Row {
     Box::pin(async {
         let hq = Ready::start().await?;
