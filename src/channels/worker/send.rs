@@ -30,6 +30,8 @@ const LONGEST_SLEEP: SignedDuration = SignedDuration::from_mins(10);
 const PERMANENT_AFTER: u32 = 12;
 /// Pause after a refused write.
 const REFUSED: Duration = Duration::from_secs(1);
+/// Longest pause before the platform is asked again what arrived.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Sends until stopped.
 pub(super) async fn run(
@@ -110,17 +112,33 @@ struct Sender<'a> {
 
 impl Sender<'_> {
     /// What was being sent when the program ended: the platform is asked, or the outcome is unknown.
-    /// Returns `false` if an outcome could not be stored.
+    /// Returns `false` if an outcome is still open.
     async fn recover(&self, cut: Vec<Delivery>) -> bool {
-        let mut is_stored = true;
+        let mut is_settled = true;
         for one in cut {
-            let found = match outgoing(self.ws, &one, self.most).await {
-                Some(out) => self.adapter.find(&out).await.unwrap_or(Found::Unknown),
-                None => Found::Unknown,
+            is_settled &= match outgoing(self.ws, &one, self.most).await {
+                Some(out) => self.look_up(&one, &out).await,
+                None => self.settle_found(one.id, Found::Unknown).await,
             };
-            is_stored &= self.settle_found(one.id, found).await;
         }
-        is_stored
+        is_settled
+    }
+
+    /// Asks the platform whether a message arrived. Returns `false` if the outcome is still open: while the platform cannot
+    /// be reached, nothing is settled and nothing else is sent.
+    async fn look_up(&self, one: &Delivery, out: &Outgoing) -> bool {
+        let found = match self.adapter.find(out).await {
+            Ok(found) => found,
+            Err(fault)
+                if fault.kind == FaultKind::Transient
+                    && self.ws.app.clock.now() < one.expires_at =>
+            {
+                tokio::time::sleep(fault.retry_after.unwrap_or_default().min(LONGEST_WAIT)).await;
+                return false;
+            }
+            Err(_) => Found::Unknown,
+        };
+        self.settle_found(one.id, found).await
     }
 
     async fn settle_found(&self, id: DeliveryId, found: Found) -> bool {
@@ -136,7 +154,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Returns `false` if the store refuses writes.
+    /// Returns `false` if the store refuses writes, or the outcome has to be looked up later.
     async fn deliver(&self, id: DeliveryId) -> bool {
         let claim = self.ws.store.write_in(Lane::First, BY.0, BY.1, move |tx| rules::claim(tx, id));
         let claimed: Result<Option<Delivery>, Error> = claim.await;
@@ -153,7 +171,10 @@ impl Sender<'_> {
         };
         match self.adapter.send(&out).await {
             Ok(receipt) => self.sent(id, receipt).await,
-            Err(fault) => self.failed(&one, &out, fault).await,
+            Err(fault) if fault.kind == FaultKind::UnknownAfterSend => {
+                return self.look_up(&one, &out).await;
+            }
+            Err(fault) => self.failed(&one, fault).await,
         }
         true
     }
@@ -171,14 +192,10 @@ impl Sender<'_> {
         }
     }
 
-    async fn failed(&self, one: &Delivery, out: &Outgoing, fault: Fault) {
+    async fn failed(&self, one: &Delivery, fault: Fault) {
         let (id, detail) = (one.id, web::form::sentence(&fault.detail));
         let wait = fault.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
         match fault.kind {
-            FaultKind::UnknownAfterSend => {
-                let found = self.adapter.find(out).await.unwrap_or(Found::Unknown);
-                self.settle_found(id, found).await;
-            }
             FaultKind::Permanent => {
                 write(self.ws, move |tx| rules::settle_failed(tx, id, &detail)).await;
             }
