@@ -123,7 +123,7 @@ mod nights; // nightly store maintenance
 mod starting; // progress page of a long start
 mod upgrade; // opening data folders of older formats
 mod crash; // kills of the real program, checked against an external ledger
-mod channel_crash; // the same while people write on Telegram: no message lost or doubled
+mod channel_crash; // the same while people write on messengers: no message lost or doubled
 mod partitions; // network partitions between primary and host, checked against external ledgers
 mod runs_pages; // pages of runs, chat, dashboard, practice run
 mod api; // JSON API: bad input, idempotency, chat, files, OpenAPI
