@@ -51,7 +51,7 @@ crash: ## kill the program N times at random moments (N=1000, SEED=… repeats o
 	@HQ_CRASH_N=$(or $(N),1000) HQ_CRASH_SEED=$(SEED) HQ_CRASH_JOBS=$(JOBS) \
 		scripts/ledgers.sh crash $(PROFILE)
 
-crash-channels: ## kill the program N times while people write on Telegram (N=300, SEED=… repeats one)
+crash-channels: ## kill the program N times while people write on its messengers (N=300, SEED=… repeats one)
 	@HQ_CRASH_CHANNEL_N=$(or $(N),300) HQ_CRASH_SEED=$(SEED) scripts/ledgers.sh channel_crash $(PROFILE)
 
 partitions: ## part home and a host N times in every way (N=1000, SEED=… repeats one, JOBS=4 at once)

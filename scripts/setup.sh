@@ -95,7 +95,8 @@ case " $* " in
         (cd web-tests && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
         touch web-tests/node_modules/.package-lock.json
     fi
-    # Clients that prove the OpenAI-compatible API and the stand-ins of messengers; nothing of HQ runs on Python.
+    # Clients that prove the OpenAI-compatible API and the stand-ins of messengers, and a Matrix server for the bridge; nothing
+    # of HQ runs on Python.
     if [ tests/requirements.txt -nt "$target/venv/.made" ]; then
         python3 -m venv "$target/venv"
         "$target/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt

@@ -11,6 +11,7 @@
 mod agents;
 mod away;
 mod browser_rows;
+mod channels;
 mod company;
 mod customers;
 mod find;
@@ -448,6 +449,42 @@ const ROWS: &[Row] = &[
         promise: "≤ 20 MB, ≤ 0.2 % of a core",
         peer: "1.5 GB",
         measure: away::idle,
+    },
+    Row {
+        name: "channel message, to model",
+        promise: "p50 ≤ 15 ms, p99 ≤ 50 ms",
+        peer: "–",
+        measure: channels::message,
+    },
+    Row {
+        name: "channel answer sent",
+        promise: "p50 ≤ 15 ms",
+        peer: "–",
+        measure: channels::answer,
+    },
+    Row {
+        name: "channel press, run goes on",
+        promise: "p99 ≤ 100 ms",
+        peer: "–",
+        measure: channels::press,
+    },
+    Row {
+        name: "channel, 1,000 messages",
+        promise: "durable ≤ 5 s, 0 lost",
+        peer: "–",
+        measure: channels::burst,
+    },
+    Row {
+        name: "channel, a third refused",
+        promise: "all once, in order",
+        peer: "–",
+        measure: channels::refused,
+    },
+    Row {
+        name: "50 channels, idle",
+        promise: "≤ 8 MB, ≤ 1 % of a core",
+        peer: "–",
+        measure: channels::idle,
     },
     Row {
         name: "script, style, sprite",

@@ -1,7 +1,7 @@
 //! Mock model on loopback with the OpenAI API, so that a turn costs what HQ costs. Answers at once, or as a row
 //! configures it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::load::told;
+
 pub struct Model {
     pub url: String,
     shared: Arc<Shared>,
@@ -32,6 +34,8 @@ pub struct Manner {
     pub calls: Vec<(&'static str, Value)>,
     /// Number of timestamps sent instead of text, 5 ms apart.
     pub stamps: usize,
+    /// Answers `item-7` in the unanswered messages with `re-7`.
+    pub numbers: bool,
 }
 
 struct Shared {
@@ -42,6 +46,10 @@ struct Shared {
     heard: watch::Sender<VecDeque<Instant>>,
     /// Time of the last tool calls, in microseconds since 1970, and the result of the last one.
     tool: Mutex<(u128, String)>,
+    /// Time at which the last response was ready.
+    answered: Mutex<Option<Instant>>,
+    /// Numbers that were answered.
+    numbers: watch::Sender<BTreeSet<usize>>,
 }
 
 /// Starts the model on a free port; it ends with the runtime.
@@ -51,6 +59,8 @@ pub async fn start() -> Model {
         manner: Mutex::new(Manner::default()),
         heard: watch::Sender::default(),
         tool: Mutex::default(),
+        answered: Mutex::default(),
+        numbers: watch::Sender::default(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("a bound port").port();
@@ -76,6 +86,20 @@ impl Model {
     /// Time of the last tool calls, in microseconds since 1970, and the result of the last one.
     pub fn tool(&self) -> (u128, String) {
         self.shared.tool.lock().expect("no holder panics").clone()
+    }
+
+    /// Time at which the last response was ready to be sent.
+    pub fn answered(&self) -> Option<Instant> {
+        *self.shared.answered.lock().expect("no holder panics")
+    }
+
+    /// Waits until so many numbers were answered.
+    pub async fn has_answered(&self, count: usize) -> Result<(), String> {
+        let mut numbers = self.shared.numbers.subscribe();
+        let all = numbers.wait_for(|numbers| count <= numbers.len());
+        let all = tokio::time::timeout(Duration::from_secs(60), all).await;
+        all.map_err(|_| "not every message reached the model")?.map_err(told("the model"))?;
+        Ok(())
     }
 
     /// Clears the recorded requests; then waits for the next one and returns its time.
@@ -138,7 +162,12 @@ async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let mut pieces = vec![piece(&json!({ "role": "assistant", "content": "" }), None)];
     let calls: Vec<Value> = calls.iter().enumerate().map(called).collect();
     let end = if calls.is_empty() { "stop" } else { "tool_calls" };
-    if calls.is_empty() && manner.stamps == 0 {
+    let numbers = if manner.numbers { numbers(&request) } else { Vec::new() };
+    if !numbers.is_empty() {
+        let text: Vec<String> = numbers.iter().map(|number| format!("re-{number}")).collect();
+        pieces.push(piece(&json!({ "content": text.join(" ") }), None));
+        shared.numbers.send_modify(|all| all.extend(numbers));
+    } else if calls.is_empty() && manner.stamps == 0 {
         let words = ["Two", " tasks", " are", " open", "."];
         pieces.extend(words.iter().map(|word| piece(&json!({ "content": word }), None)));
     }
@@ -154,7 +183,27 @@ async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     } else {
         Body::from(pieces.concat() + &tail.concat())
     };
+    *shared.answered.lock().expect("no holder panics") = Some(Instant::now());
     ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
+}
+
+/// Numbers behind `item-` in the messages since the last answer.
+fn numbers(request: &Value) -> Vec<usize> {
+    let messages = request["messages"].as_array().map_or(&[][..], Vec::as_slice);
+    let unanswered = messages.iter().rev().take_while(|message| message["role"] != "assistant");
+    let texts = unanswered.filter(|message| message["role"] == "user").map(Value::to_string);
+    let mut texts: Vec<String> = texts.collect();
+    texts.reverse();
+    texts.iter().flat_map(|text| numbers_after(text, "item-")).collect()
+}
+
+/// Numbers that follow this word in a text.
+pub fn numbers_after(text: &str, word: &str) -> Vec<usize> {
+    let number = |rest: &str| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse().ok()
+    };
+    text.split(word).skip(1).filter_map(number).collect()
 }
 
 /// Timestamps as separate chunks.

@@ -277,7 +277,7 @@ pub fn long_session(_: Times) -> Row {
 
 impl Ready {
     /// Waits until the newest run has ended.
-    async fn rest(&self, client: &mut Client) -> Result<(), String> {
+    pub async fn rest(&self, client: &mut Client) -> Result<(), String> {
         for _ in 0..2_000 {
             let runs = client.json("GET", "/api/v1/runs?limit=1", None).await?;
             if runs["items"][0]["state"] == "ended" {

@@ -61,7 +61,7 @@ async fn serve(State(bridge): State<Arc<Bridge>>, headers: HeaderMap, body: Byte
     }
 }
 
-fn sign(secret: &str, id: &str, timestamp: &str, body: &str) -> String {
+pub fn sign(secret: &str, id: &str, timestamp: &str, body: &str) -> String {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
     mac.update(format!("{id}.{timestamp}.{body}").as_bytes());

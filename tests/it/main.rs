@@ -49,6 +49,7 @@ mod cli_secrets; // secret commands
 mod channels; // messengers: connecting, pairing, receiving once, answering, rooms, commands
 mod channels_webhook; // bridges: signatures, receiving once, safe repeats, decisions
 mod channel_properties; // which route wins, and what the rights of a sender allow
+mod channel_foreign; // foreign programs: another Telegram server, Matrix, webhook libraries
 mod gateways; // gateways: joining, downloads of the join command, notices
 mod gateway_trouble; // problems of a gateway: shown, reported once, settled
 mod replica; // the real program as a host: join, restart after kills, leave
@@ -123,7 +124,7 @@ mod nights; // nightly store maintenance
 mod starting; // progress page of a long start
 mod upgrade; // opening data folders of older formats
 mod crash; // kills of the real program, checked against an external ledger
-mod channel_crash; // the same while people write on Telegram: no message lost or doubled
+mod channel_crash; // the same while people write on messengers: no message lost or doubled
 mod partitions; // network partitions between primary and host, checked against external ledgers
 mod runs_pages; // pages of runs, chat, dashboard, practice run
 mod api; // JSON API: bad input, idempotency, chat, files, OpenAPI

@@ -19,6 +19,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::gate::Gate;
+
 mod gateway;
 
 /// The only token that this server accepts.
@@ -41,6 +43,7 @@ pub struct Discord {
 struct Shared {
     url: String,
     state: Mutex<State>,
+    posts: Gate,
     /// Changes with everything that happens.
     changed: watch::Sender<u64>,
 }
@@ -83,7 +86,8 @@ impl Discord {
         let url = format!("http://{}", listener.local_addr()?);
         let state = State { flags: 1 << 19, keeps_nonces: true, ..State::default() };
         let (changed, _) = watch::channel(0);
-        let shared = Arc::new(Shared { url: url.clone(), state: Mutex::new(state), changed });
+        let (state, posts) = (Mutex::new(state), Gate::default());
+        let shared = Arc::new(Shared { url: url.clone(), state, posts, changed });
         shared.channel("3000", Some(GUILD), 0, None);
         shared.channel("4000", None, 1, None);
         let router = Router::new()
@@ -105,6 +109,11 @@ impl Discord {
     /// Adds a thread of a channel of the server.
     pub fn thread(&self, id: &str, parent: &str) {
         self.shared.channel(id, Some(GUILD), 11, Some(parent));
+    }
+
+    /// Adds a direct chat.
+    pub fn direct(&self, id: &str) {
+        self.shared.channel(id, None, 1, None);
     }
 
     /// A person writes; 3000 is a channel of a server, 4000 a direct chat. Returns the message's id.
@@ -185,7 +194,7 @@ impl Discord {
         timeout(PATIENCE, wait).await.expect("the bot did not do this in time")
     }
 
-    /// Answers the next change of a message with an error.
+    /// Answers the next change or read of messages with an error.
     pub fn fail_next(&self, status: u16, body: Value) {
         self.shared.state.lock().faults.push(Fault::Status(status, body));
     }
@@ -193,6 +202,11 @@ impl Discord {
     /// Creates the next message, but breaks the connection instead of answering.
     pub fn cut_next(&self) {
         self.shared.state.lock().faults.push(Fault::Cut);
+    }
+
+    /// Holds changes of messages back before their effect.
+    pub fn posts(&self) -> &Gate {
+        &self.shared.posts
     }
 
     /// Closes the gateway's connections with this code; 0 cuts them.
@@ -394,11 +408,14 @@ async fn answer(Extracted(shared): Extracted<Arc<Shared>>, request: Request) -> 
         return reply(401, json!({"message": "401: Unauthorized", "code": 0}));
     }
     let (body, file) = read_body(&parts.headers, bytes).await;
-    let is_write = parts.method != Method::GET && path.contains("/messages");
+    let is_of_messages = path.contains("/messages");
+    if is_of_messages && parts.method != Method::GET {
+        shared.posts.pass().await;
+    }
     let (status, value, is_cut) = shared.change(|state| {
         let method = parts.method.to_string();
         state.calls.push((method, path.clone(), body.clone()));
-        let fault = (is_write && !state.faults.is_empty()).then(|| state.faults.remove(0));
+        let fault = (is_of_messages && !state.faults.is_empty()).then(|| state.faults.remove(0));
         if let Some(Fault::Status(status, value)) = fault {
             return (status, value, false);
         }

@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::form_urlencoded;
 
+use crate::gate::Gate;
+
 mod socket;
 
 pub const APP_TOKEN: &str = "xapp-1-standin";
@@ -43,6 +45,7 @@ pub struct Slack {
 struct Shared {
     url: String,
     state: Mutex<State>,
+    posts: Gate,
     /// Changes with everything that happens.
     changed: watch::Sender<u64>,
 }
@@ -57,6 +60,8 @@ struct State {
     calls: Vec<(String, Value)>,
     faults: Vec<Fault>,
     envelopes: Vec<Envelope>,
+    /// Acknowledgements so far.
+    acknowledged: usize,
     /// Connections that were ever opened, and those open now.
     opened: u64,
     open: BTreeSet<u64>,
@@ -94,7 +99,8 @@ impl Slack {
         let url = format!("http://{}", listener.local_addr()?);
         let state = State { scopes: SCOPES.to_owned(), ..State::default() };
         let (changed, _) = watch::channel(0);
-        let shared = Arc::new(Shared { url: url.clone(), state: Mutex::new(state), changed });
+        let (state, posts) = (Mutex::new(state), Gate::default());
+        let shared = Arc::new(Shared { url: url.clone(), state, posts, changed });
         let router = Router::new()
             .route("/link", get(socket::upgrade))
             .fallback(answer)
@@ -178,11 +184,22 @@ impl Slack {
 
     /// Waits until every envelope is acknowledged.
     pub async fn wait_acknowledged(&self) {
-        self.wait(|| {
-            let state = self.shared.state.lock();
-            state.envelopes.iter().all(|envelope| envelope.is_acknowledged).then_some(())
-        })
-        .await;
+        self.wait(|| (self.waiting() == 0).then_some(())).await;
+    }
+
+    /// Number of envelopes that wait for an acknowledgement.
+    pub fn waiting(&self) -> usize {
+        self.shared.state.lock().waiting()
+    }
+
+    /// Number of acknowledgements so far, also of repeats.
+    pub fn acknowledged(&self) -> usize {
+        self.shared.state.lock().acknowledged
+    }
+
+    /// Waits for `count` of [`Slack::acknowledged`].
+    pub async fn wait_acknowledgements(&self, count: usize) {
+        self.wait(|| (count <= self.acknowledged()).then_some(())).await;
     }
 
     /// Waits until this many connections were opened in all, and this many are open.
@@ -217,6 +234,11 @@ impl Slack {
     /// Posts the next message, but breaks the connection instead of answering.
     pub fn cut_next(&self) {
         self.shared.state.lock().faults.push(Fault::Cut);
+    }
+
+    /// Holds new messages of the app back before their effect.
+    pub fn posts(&self) -> &Gate {
+        &self.shared.posts
     }
 
     /// Announces the end of all connections: `warning`, `refresh_requested`, `link_disabled`.
@@ -307,6 +329,10 @@ impl State {
         messages.filter(|message| message["user"] == BOT_USER).cloned().collect()
     }
 
+    fn waiting(&self) -> usize {
+        self.envelopes.iter().filter(|envelope| !envelope.is_acknowledged).count()
+    }
+
     /// Control over HTTP, for clients in other languages: `POST /control/<what>` with JSON.
     fn control(&mut self, what: &str, params: &Value) -> Value {
         let param = |name: &str| params[name].as_str().unwrap_or_default();
@@ -321,10 +347,7 @@ impl State {
                 Value::Null
             }
             "sent" => self.sent().into(),
-            "waiting" => {
-                let waiting = self.envelopes.iter().filter(|envelope| !envelope.is_acknowledged);
-                waiting.count().into()
-            }
+            "waiting" => self.waiting().into(),
             _ => Value::Null,
         }
     }
@@ -387,6 +410,9 @@ async fn answer(Extracted(shared): Extracted<Arc<Shared>>, request: Request) -> 
     let is_app = method == "apps.connections.open";
     if auth != format!("Bearer {}", if is_app { APP_TOKEN } else { BOT_TOKEN }) {
         return reply(200, json!({"ok": false, "error": "invalid_auth"}), "", None);
+    }
+    if method == "chat.postMessage" {
+        shared.posts.pass().await;
     }
     let may_fail = method.starts_with("chat.post") || method.starts_with("conversations.h");
     let (fault, value, scopes) = shared.change(|state| {
@@ -483,12 +509,16 @@ fn read(state: &State, method: &str, params: &Value) -> Value {
         channel == param("channel") && fits && param("oldest") < ts
     });
     let mut page: Vec<Value> = in_place.map(|(_, message)| message.clone()).collect();
+    let limit = param("limit").parse().unwrap_or(100);
+    let has_more = limit < page.len();
+    // After `oldest` Slack begins there, and otherwise at the newest message. Channels show the newest first.
+    if !is_thread && param("oldest").is_empty() {
+        page.drain(..page.len().saturating_sub(limit));
+    }
+    page.truncate(limit);
     if !is_thread {
         page.reverse();
     }
-    let limit = param("limit").parse().unwrap_or(100);
-    let has_more = limit < page.len();
-    page.truncate(limit);
     let is_complete = matches!(param("include_all_metadata"), "true" | "1");
     for message in page.iter_mut().filter(|_| !is_complete) {
         message["metadata"] = Value::Null;

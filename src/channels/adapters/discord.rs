@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kernel::Timestamp;
 use net::client::HttpClient;
 use net::message::{Method, Timeouts};
 use parking_lot::Mutex;
@@ -36,6 +35,9 @@ const EPHEMERAL: u64 = 1 << 6;
 /// Discord accepts a follow-up to a press for 15 minutes; more presses than this are not remembered.
 const MAX_PRESSES: usize = 256;
 const MAX_ROOMS: usize = 5000;
+/// Most messages that Discord returns at once, and most pages that are looked through for one.
+const PAGE: usize = 100;
+const MAX_PAGES: usize = 5;
 /// How far the clocks of HQ and Discord may differ.
 const SKEW: Duration = Duration::from_secs(60);
 
@@ -116,10 +118,7 @@ impl Channel for Discord {
             ) {
                 return Ok(Found::Absent);
             }
-            let me = self.me().await?;
-            let path = format!("/channels/{}/messages?limit=50", target(&out.place));
-            let newest = self.get(&path).await?;
-            Ok(look_up(list(&newest, ""), me, &nonce(&out.key), out.since))
+            self.look_up(out).await
         })
     }
 
@@ -219,6 +218,34 @@ impl Discord {
             }
         };
         Ok(Receipt { message: some(&reply, "/id").unwrap_or_default() })
+    }
+
+    /// Looks for the nonce in the messages since the first attempt. Discord does not promise to return nonces; a message of
+    /// the bot without one, or too many messages, leave it open.
+    async fn look_up(&self, out: &Outgoing) -> Result<Found, Fault> {
+        let (me, nonce) = (self.me().await?, nonce(&out.key));
+        let mut after = events::id_at(out.since.saturating_sub(SKEW).unwrap_or(out.since));
+        let mut is_unclear = false;
+        for _ in 0..MAX_PAGES {
+            let messages = format!("/channels/{}/messages", target(&out.place));
+            let page = self.get(&format!("{messages}?after={after}&limit={PAGE}")).await?;
+            let page = list(&page, "");
+            for own in page.iter().filter(|message| text(message, "/author/id") == me) {
+                match some(own, "/nonce") {
+                    Some(found) if found == nonce => {
+                        return Ok(Found::Sent(Receipt { message: text(own, "/id").to_owned() }));
+                    }
+                    Some(_) => {}
+                    None => is_unclear = true,
+                }
+            }
+            let newest = page.iter().filter_map(|message| text(message, "/id").parse().ok()).max();
+            match newest.filter(|_| PAGE <= page.len()) {
+                Some(newest) => after = newest,
+                None => return Ok(if is_unclear { Found::Unknown } else { Found::Absent }),
+            }
+        }
+        Ok(Found::Unknown)
     }
 
     /// Shows a text to the presser only. The press itself was acknowledged when it was received.
@@ -395,31 +422,6 @@ fn identity(user: &Value, application: &Value) -> Identity {
         )),
         warnings,
     }
-}
-
-/// Looks for a nonce in the newest messages, newest first. Discord does not promise to return nonces; a message of the
-/// bot without one, or too many new messages, make the result unknown.
-fn look_up(newest: &[Value], me: &str, nonce: &str, since: Timestamp) -> Found {
-    let since = since.saturating_sub(SKEW).unwrap_or(since);
-    let mut is_unclear = 50 <= newest.len();
-    for message in newest {
-        if text(message, "/timestamp").parse::<Timestamp>().is_ok_and(|at| at < since) {
-            // Everything since then was seen, because the older ones follow.
-            is_unclear &= newest.last().is_some_and(|last| last == message);
-            break;
-        }
-        if text(message, "/author/id") == me {
-            match some(message, "/nonce") {
-                Some(own) if own == nonce => {
-                    let message = text(message, "/id").to_owned();
-                    return Found::Sent(Receipt { message });
-                }
-                Some(_) => {}
-                None => is_unclear = true,
-            }
-        }
-    }
-    if is_unclear { Found::Unknown } else { Found::Absent }
 }
 
 /// On Discord a thread is a channel with an id of its own.

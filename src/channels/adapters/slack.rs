@@ -307,7 +307,7 @@ impl Slack {
         let mut params = vec![
             ("channel", out.place.chat.as_str()),
             ("oldest", oldest.as_str()),
-            ("limit", "50"),
+            ("limit", "200"),
             ("include_all_metadata", "true"),
         ];
         let method = match &out.place.thread {

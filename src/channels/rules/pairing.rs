@@ -9,7 +9,8 @@ use store::{ReadExt as _, WriteTx};
 
 use crate::codes;
 use crate::model::{
-    Access, Card, Channel, ChannelPersonId, Delivery, DeliveryState, Message, PairLink, Person,
+    Access, Card, Channel, ChannelPersonId, Delivery, DeliveryState, Kind, Message, PairLink,
+    Person,
 };
 use crate::queries;
 
@@ -145,7 +146,7 @@ fn member_of(person: Person, account: AccountId) -> Person {
     }
 }
 
-/// Makes a link for the acting member. `code` is random.
+/// Makes a link for the acting member, or a line that they send to the bot. `code` is random.
 ///
 /// # Errors
 /// If the channel does not exist, or a program without a member asks.
@@ -157,9 +158,12 @@ pub fn link(tx: &mut WriteTx<'_>, channel: ChannelId, code: &str) -> Result<Stri
     })?;
     let expires_at = tx.now() + CODE_LASTS;
     tx.put(&PairLink { id: codes::link_id(code), channel: channel.id, account, expires_at })?;
-    Ok(match channel.link.is_empty() {
-        true => format!("/start {code}"),
-        false => channel.link.replace("{code}", code),
+    Ok(match channel.kind {
+        // Only Telegram's links carry a code.
+        Kind::Telegram if !channel.link.is_empty() => channel.link.replace("{code}", code),
+        // Slack keeps a text that begins with a slash for itself.
+        Kind::Slack => format!("/hq start {code}"),
+        Kind::Telegram | Kind::Discord | Kind::Webhook => format!("/start {code}"),
     })
 }
 

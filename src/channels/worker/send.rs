@@ -34,6 +34,8 @@ const LONGEST_SLEEP: SignedDuration = SignedDuration::from_mins(10);
 const PERMANENT_AFTER: u32 = 12;
 /// Pause after a refused read or write.
 const REFUSED: Duration = Duration::from_secs(1);
+/// Longest pause before the platform is asked again what arrived.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Sends until stopped. A send that is under way then is dropped; the next worker determines its outcome.
 pub(super) async fn run(
@@ -144,11 +146,27 @@ impl Sender<'_> {
         one.id
     }
 
-    /// Asks the platform whether a delivery arrived. Returns `false` if the outcome could not be stored.
+    /// Determines the outcome of a send that was cut off. Returns `false` if it is still open.
     async fn recover(&self, one: &Delivery) -> bool {
-        let found = match outgoing(self.ws, one, self.most).await {
-            Some(out) => self.adapter.find(&out).await.unwrap_or(Found::Unknown),
-            None => Found::Unknown,
+        match outgoing(self.ws, one, self.most).await {
+            Some(out) => self.look_up(one, &out).await,
+            None => self.settle_found(one.id, Found::Unknown).await,
+        }
+    }
+
+    /// Asks the platform whether a message arrived. Returns `false` if the outcome is still open: nothing is settled
+    /// while the platform cannot be reached.
+    async fn look_up(&self, one: &Delivery, out: &Outgoing) -> bool {
+        let found = match self.adapter.find(out).await {
+            Ok(found) => found,
+            Err(fault)
+                if fault.kind == FaultKind::Transient
+                    && self.ws.app.clock.now() < one.expires_at =>
+            {
+                tokio::time::sleep(fault.retry_after.unwrap_or_default().min(LONGEST_WAIT)).await;
+                return false;
+            }
+            Err(_) => Found::Unknown,
         };
         self.settle_found(one.id, found).await
     }
@@ -166,7 +184,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Returns `false` if the store refuses writes.
+    /// Returns `false` if the store refuses writes, or the outcome has to be looked up later.
     async fn deliver(&self, id: DeliveryId) -> bool {
         let claim = self.ws.store.write_in(Lane::First, BY.0, BY.1, move |tx| rules::claim(tx, id));
         let claimed: Result<Option<Delivery>, Error> = claim.await;
@@ -183,7 +201,10 @@ impl Sender<'_> {
         };
         match self.adapter.send(&out).await {
             Ok(receipt) => self.sent(id, receipt).await,
-            Err(fault) => self.failed(&one, &out, fault).await,
+            Err(fault) if fault.kind == FaultKind::UnknownAfterSend => {
+                return self.look_up(&one, &out).await;
+            }
+            Err(fault) => self.failed(&one, fault).await,
         }
         true
     }
@@ -201,14 +222,10 @@ impl Sender<'_> {
         }
     }
 
-    async fn failed(&self, one: &Delivery, out: &Outgoing, fault: Fault) {
+    async fn failed(&self, one: &Delivery, fault: Fault) {
         let (id, detail) = (one.id, web::form::sentence(&fault.detail));
         let wait = fault.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
         match fault.kind {
-            FaultKind::UnknownAfterSend => {
-                let found = self.adapter.find(out).await.unwrap_or(Found::Unknown);
-                self.settle_found(id, found).await;
-            }
             FaultKind::Permanent => {
                 write(self.ws, move |tx| rules::settle_failed(tx, id, &detail)).await;
             }

@@ -76,6 +76,7 @@ async fn serve(shared: &Shared, mut socket: WebSocket, id: u64) {
             let of_ack = |value: &Value| value["envelope_id"] == ack["envelope_id"];
             let acknowledged = state.envelopes.iter_mut().filter(|one| of_ack(&one.value));
             acknowledged.for_each(|envelope| envelope.is_acknowledged = true);
+            state.acknowledged += 1;
         });
     }
 }

@@ -142,6 +142,11 @@ fn file(attachment: &Value) -> FileRef {
     }
 }
 
+/// The smallest id of that moment.
+pub(super) fn id_at(at: Timestamp) -> u64 {
+    u64::try_from(at.as_millisecond() - EPOCH_MS).unwrap_or_default() << 22
+}
+
 fn sent_at(value: &Value) -> Timestamp {
     let id: i64 = text(value, "/id").parse().unwrap_or_default();
     moment((id >> 22) + EPOCH_MS)
