@@ -354,6 +354,9 @@ async fn prepare<M: Messenger>(api: &Api<'_>, messenger: &M, model: &ModelServer
     body["agent"] = json!("ada");
     let made = api.made(Ask::post("/api/v1/channels/connect", body), "channel").await;
     let channel = made.word("id");
+    // A preview on a slow machine would look like an answer that arrived twice.
+    let path = format!("/api/v1/channels/{channel}");
+    api.made(Ask::patch(path, json!({ "stream": "off" })), "settings").await;
     messenger.connected(api, &channel).await;
     let pair = format!("/api/v1/channels/{channel}/pair");
     for (who, name) in PEOPLE.into_iter().enumerate() {
