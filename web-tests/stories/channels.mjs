@@ -18,7 +18,12 @@ export function tell(given) {
     const page = await context.newPage();
     try {
       await telegram.control('bot', { token: TOKEN, id: 7001, name: 'Ada', handle: 'ada_bot' });
-      await page.goto(`${place}/settings/channels`);
+      await page.goto(`${place}/agents/ada`);
+      const rail = page.getByRole('heading', { name: 'Channels' });
+      await rail.getByRole('link', { name: 'Connect' }).click();
+      assert.equal(await page.getByLabel('Agent', { exact: true }).inputValue(), 'ada');
+      await page.getByText('Telegram', { exact: true }).and(page.locator('summary span')).click();
+      await page.getByText('Open a chat with @BotFather').waitFor();
       await assertAccessible(page, 'no channels on a phone');
       const connect = async (token) => {
         await page.getByLabel('Messenger').selectOption('telegram');
@@ -36,6 +41,8 @@ export function tell(given) {
       await row.getByText('Online').waitFor();
       assert.equal(await tooWide(page), '');
       await assertAccessible(page, 'a connected channel on a phone');
+      await page.goto(`${place}/agents/ada`);
+      await page.getByRole('listitem').filter({ hasText: 'Telegram' }).getByText('Online').waitFor({ state: 'attached' });
 
       // A second page shows the request without being loaded again.
       const wide = await (await newContext(browser, server, { size: WIDE, storageState: signedIn })).newPage();
