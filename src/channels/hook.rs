@@ -52,7 +52,7 @@ pub async fn receive(
         false => (body, Vec::new()),
     };
     let mut event = match event(&text, now)? {
-        Event::Incoming(event) => event,
+        Event::Incoming(event) => *event,
         Event::Receipt(key, state, detail) => {
             let id = channel.id;
             let body = move |tx: &mut WriteTx<'_>| rules::receipt(tx, id, (key, state, &detail));
@@ -156,7 +156,7 @@ enum Kind {
 /// What a bridge sent.
 #[derive(Debug)]
 enum Event {
-    Incoming(Incoming),
+    Incoming(Box<Incoming>),
     Receipt(DeliveryId, ReceiptState, String),
 }
 
@@ -249,7 +249,7 @@ fn object<D: DeserializeOwned>(body: &[u8]) -> Result<Envelope<D>, Error> {
 
 fn event(body: &[u8], now: Timestamp) -> Result<Event, Error> {
     let Envelope { kind, data: IgnoredAny } = object(body)?;
-    Ok(Event::Incoming(match kind {
+    Ok(Event::Incoming(Box::new(match kind {
         Kind::Message => Incoming::Message(message(object(body)?.data, now)),
         Kind::Edit => Incoming::Edit(message(object(body)?.data, now)),
         Kind::Press => {
@@ -266,7 +266,7 @@ fn event(body: &[u8], now: Timestamp) -> Result<Event, Error> {
             let data: NewReceipt = object(body)?.data;
             return Ok(Event::Receipt(data.key.0, data.state, data.detail));
         }
-    }))
+    })))
 }
 
 fn message(data: NewMessage, now: Timestamp) -> adapters::Message {
@@ -308,7 +308,7 @@ mod tests {
 
     fn read(body: &Value) -> Result<Incoming, String> {
         match event(body.to_string().as_bytes(), Timestamp::UNIX_EPOCH) {
-            Ok(Event::Incoming(incoming)) => Ok(incoming),
+            Ok(Event::Incoming(incoming)) => Ok(*incoming),
             Ok(Event::Receipt(..)) => panic!("a receipt"),
             Err(error) => Err(error.fields().remove(0).field),
         }

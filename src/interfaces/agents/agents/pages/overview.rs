@@ -286,6 +286,14 @@ fn routine_rows(
     Ok(rows)
 }
 
+/// The form that connects a channel; empty without the right.
+fn connect(ws: &Ws, who: &Person, agent: &Agent) -> String {
+    match who.access.may(Can::Admin) {
+        true => ws.url(&channels::nouns::connect_path(&agent.slug)),
+        false => String::new(),
+    }
+}
+
 fn channel_rows(snap: &Snap<'_>, agent: &Agent) -> Result<Vec<ChannelRow>, StoreError> {
     let mut rows = Vec::new();
     for (channel, state) in channels::queries::of_agent(snap, agent.id)? {
@@ -350,8 +358,7 @@ fn view(
             .table("routines")
             .table("routine_clocks")
             .table("usage")
-            .table("channels")
-            .table("channel_states"),
+            .tables(&["channels", "channel_states"]),
         base: head.base.clone(),
         name: head.name.clone(),
         slug: agent.slug.clone(),
@@ -407,10 +414,7 @@ fn view(
         routines: routine_rows(ws, snap, when, agent)?,
         new_routine: ws.url(&format!("routines/new?agent={}", agent.slug)),
         channels: channel_rows(snap, agent)?,
-        connect: match who.access.may(Can::Admin) {
-            true => ws.url(&channels::nouns::connect_path(&agent.slug)),
-            false => String::new(),
-        },
+        connect: connect(ws, who, agent),
         runs_href: format!("{}/runs", head.base),
         history_href: format!("{}/history", head.base),
     })
