@@ -33,6 +33,7 @@ fn install_queries() {
     );
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::suggestions);
+    notifications::queries::chats::install(channels::rules::has_chat);
     deliverables::paged::install(knowledge::tools::deliver::PAGES);
 }
 

@@ -11,7 +11,9 @@ use kernel::ids;
 
 pub use card::{BY_SUBJECT, CARDS, Card, OPEN_CARDS, Subject};
 pub use channel::{CHANNELS, Channel, ChannelState, Kind, STATES, State};
-pub use delivery::{BY_RUN, DELIVERIES, Delivery, DeliveryState, OPEN_BY_CHANNEL, Payload};
+pub use delivery::{
+    BY_NOTICE, BY_RUN, DELIVERIES, Delivery, DeliveryState, OPEN_BY_CHANNEL, Payload, PayloadKind,
+};
 pub use message::{AWAITING, BY_PROVIDER_ID, MESSAGES, Message, MessageState, RECENT};
 pub use person::{Access, BY_SENDER, LINKS, PEOPLE, PairLink, Person};
 pub use room::{BY_CHAT, BY_PLACE, ROOMS, ROUTES, Room, Route};

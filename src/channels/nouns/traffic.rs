@@ -3,12 +3,12 @@
 use entity::{Area, Entity, Field, Fields, Meaning, Values, text_of};
 use kernel::key::KeyBuf;
 use kernel::{Can, Error};
-use kit::{Acts, Noun, Op, Reply, Row, Run, Tools};
-use serde_json::Value;
-use store::{Read, ReadExt as _};
+use kit::{Acts, Extra, ExtraOf, Noun, Op, Reply, Row, Run, Tools};
+use serde_json::{Value, json};
+use store::{Read, ReadExt as _, StoreError};
 use tool::Effect;
 
-use crate::model::{Delivery, DeliveryState, Message, MessageState};
+use crate::model::{Delivery, DeliveryId, DeliveryState, Message, MessageState, PayloadKind};
 use crate::rules;
 
 use super::{OP, page, title_or};
@@ -97,6 +97,7 @@ pub static DELIVERIES: Noun = Noun {
     write: Can::Admin,
     param: "delivery",
     select: Some(kit::Select { params: &[], keys: newest::<Delivery> }),
+    extra: Some(Extra { schema: kind_schema, prepare: kinds, in_lists: false }),
     ops: &[
         Op {
             name: "resend",
@@ -127,6 +128,22 @@ pub static DELIVERIES: Noun = Noun {
     ..Noun::of(&DELIVERY, "channel-deliveries", "The last 200 messages of your agents")
 };
 
+fn kind_schema() -> Fields {
+    let kind = json!({ "type": "string", "enum": PayloadKind::WORDS });
+    Fields::from_iter([("kind".to_owned(), kind)])
+}
+
+/// What was sent. Its text is left out: direct chats are private.
+fn kinds(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
+    Ok(Box::new(move |delivery| {
+        let Ok(id) = text_of(delivery, "id").parse::<DeliveryId>() else {
+            return Ok(Fields::new());
+        };
+        let kind = read.get::<Delivery>(id)?.map(|one| one.payload.kind().word());
+        Ok(Fields::from_iter([("kind".to_owned(), json!(kind.unwrap_or_default()))]))
+    }))
+}
+
 fn delivery_row(record: &Fields) -> Row {
     let at = DeliveryState::WORDS.iter().position(|known| *known == text_of(record, "state"));
     let tone = match at.map(|at| DeliveryState::ALL[at]) {
@@ -136,9 +153,11 @@ fn delivery_row(record: &Fields) -> Row {
         _ => "",
     };
     let number = |key: &str| record.get(key).and_then(Value::as_i64).unwrap_or(1);
+    let kind = PayloadKind::WORDS.iter().position(|known| *known == text_of(record, "kind"));
+    let kind = kind.map_or("Message", |at| PayloadKind::LABELS[at]);
     let name = match number("parts") {
-        1 => "Message".to_owned(),
-        parts => format!("Part {} of {parts}", number("part")),
+        1 => kind.to_owned(),
+        parts => format!("{kind}, part {} of {parts}", number("part")),
     };
     let about = text_of(record, "detail").to_owned();
     Row { name, about, state: at.map(|at| (DeliveryState::LABELS[at], tone)), ..Row::default() }

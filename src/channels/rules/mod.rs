@@ -6,6 +6,7 @@ mod changes;
 mod channel;
 mod command;
 mod files;
+mod notices;
 mod outbox;
 mod pairing;
 mod receive;
@@ -19,6 +20,7 @@ pub use changes::{edited, moved, presence};
 pub use channel::{change, create, rests, save_route};
 pub use command::Context;
 pub use files::{Files, takes_files};
+pub use notices::{chat_of, has_chat, notify};
 pub use outbox::{
     Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed,
     settle_needless, settle_sent, settle_unknown,

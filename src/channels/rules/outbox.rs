@@ -45,11 +45,22 @@ pub fn queue(
     markdown: &str,
     run: Option<RunId>,
 ) -> Result<(), Error> {
-    let Some(channel) = tx.get::<Channel>(to.channel)? else { return Ok(()) };
     // A flood of commands must not fill the outbox: answers of runs are never left out.
     if run.is_none() && MAX_OPEN <= queries::open_in(tx, to.channel, &to.chat, MAX_OPEN)? {
         return Ok(());
     }
+    let text = new(tx, to, Payload::Text(String::new()), DeliveryState::Queued);
+    queue_parts(tx, &Delivery { run, ..text }, markdown, &Payload::Text)
+}
+
+/// Queues Markdown as deliveries like this one, one row per part.
+pub(super) fn queue_parts(
+    tx: &mut WriteTx<'_>,
+    like: &Delivery,
+    markdown: &str,
+    payload: &dyn Fn(String) -> Payload,
+) -> Result<(), Error> {
+    let Some(channel) = tx.get::<Channel>(like.channel)? else { return Ok(()) };
     let mut texts = channel_format::chunks(markdown, crate::platform(channel.kind));
     if MAX_PARTS < texts.len() {
         texts.truncate(MAX_PARTS);
@@ -57,15 +68,9 @@ pub fn queue(
     }
     let parts = u32::try_from(texts.len()).unwrap_or(u32::MAX);
     for (part, text) in (1..).zip(texts) {
-        let reply_to = to.reply_to.clone().filter(|_| part == 1);
-        let delivery = Delivery {
-            part,
-            parts,
-            run,
-            reply_to,
-            ..new(tx, to, Payload::Text(text), DeliveryState::Queued)
-        };
-        tx.put(&delivery)?;
+        let reply_to = like.reply_to.clone().filter(|_| part == 1);
+        let (id, payload) = (tx.new_id(), payload(text));
+        tx.put(&Delivery { id, part, parts, reply_to, payload, ..like.clone() })?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use web::format::query_value;
 use crate::model::{Card, CardId, Channel, Delivery, DeliveryId, DeliveryState, Kind, Payload};
 use crate::{queries, rules};
 
-use super::{BY, write};
+use super::{BY, notice, write};
 
 /// Chats that are served at the same time.
 const AT_ONCE: usize = 8;
@@ -220,6 +220,10 @@ async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
             OutBody::Edit { message, markdown, buttons: Vec::new() }
         }
         Payload::File { path } => file(ws, one, path, most).await?,
+        Payload::Notice { account, notification, text } => {
+            let markdown = notice::markdown(ws, one, (*account, *notification), text)?;
+            OutBody::Text { markdown, buttons: Vec::new() }
+        }
     };
     Some(Outgoing {
         key: one.id.uuid().simple().to_string(),
