@@ -7,8 +7,10 @@ pub mod consumer;
 pub mod hook;
 pub mod model;
 pub mod nouns;
+pub mod places;
 pub mod queries;
 pub mod rules;
+pub mod tools;
 pub mod worker;
 
 use channel_format::Platform;

@@ -221,3 +221,143 @@ async fn a_notification_that_was_read_first_is_not_sent() {
     assert_eq!(scene.texts(ADA).len(), 1, "{:?}", scene.texts(ADA));
     scene.hq.finish().await;
 }
+
+/// Runs Ada once from the web, with these calls of the model.
+async fn run(scene: &Scene, calls: Vec<(&str, Value)>) -> String {
+    for (tool, args) in calls {
+        scene.model.push(Turn::call(tool, args));
+    }
+    scene.model.push(Turn::text("Done."));
+    let said = scene.op("agents/ada/messages", json!({ "text": "Go on" })).await;
+    assert_eq!(said.status, 201, "{}", said.text);
+    scene.hq.settle().await;
+    scene.model.last().text()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_tells_its_person_comes_whole_and_by_its_own_bot() {
+    let scene = scene().await;
+    work::agent(&scene.hq, "Eve").await;
+    scene.paired().await;
+    let eve = scene.connect("eve", EVE).await;
+    scene.hq.advance(Duration::from_secs(60)).await;
+    scene.pair(&eve, EVE).await;
+    let long = "All figures are in the folder. ".repeat(12);
+    let text = format!("The report is ready\n\n{long}");
+    run(&scene, vec![("notify_owner", json!({ "text": text }))]).await;
+    scene.sent().await;
+    let texts = scene.texts(ADA);
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[1].starts_with("Ada: The report is ready"), "{texts:?}");
+    assert!(texts[1].contains(long.trim()), "the notification is shorter: {texts:?}");
+    let told = scene.api.get("/api/v1/notifications").await.json();
+    assert_eq!(told["items"][0]["title"], "Ada: The report is ready", "{told}");
+
+    // A second message within minutes joins the entry in HQ, and is sent nevertheless.
+    run(&scene, vec![("notify_owner", json!({ "text": "One more thing" }))]).await;
+    scene.sent().await;
+    assert_eq!(scene.texts(ADA).len(), 3, "{:?}", scene.texts(ADA));
+    let told = scene.api.get("/api/v1/notifications").await.json();
+    assert_eq!(told["items"][0]["count"], 2, "{told}");
+
+    // Without a chat of Ada's bot, the one that was used last.
+    let off = scene.api.get("/api/v1/channels").await.json();
+    let ada = off["items"].as_array().unwrap().iter().find(|one| one["bot_handle"] == "ada_bot");
+    let path = format!("/api/v1/channels/{}", ada.unwrap()["id"].as_str().unwrap());
+    let off = scene.api.json("PATCH", &path, &json!({ "is_enabled": false })).await;
+    assert_eq!(off.status, 200, "{}", off.text);
+    run(&scene, vec![("notify_owner", json!({ "text": "By another bot" }))]).await;
+    scene.sent().await;
+    assert!(scene.texts(EVE)[1].starts_with("Ada: By another bot"), "{:?}", scene.texts(EVE));
+
+    let ways = json!({ "app": true, "push": false, "mail": false, "digest": false });
+    let kinds = json!([{ "kind": "agent_suggestion", "ways": ways }]);
+    let set = scene.api.json("PUT", CHOICES, &json!({ "kinds": kinds })).await;
+    assert_eq!(set.status, 200, "{}", set.text);
+    run(&scene, vec![("notify_owner", json!({ "text": "In HQ alone" }))]).await;
+    scene.sent().await;
+    assert_eq!(scene.texts(EVE).len(), 2, "{:?}", scene.texts(EVE));
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_writes_to_its_conversation_and_to_whom_people_let_in() {
+    let scene = scene().await;
+    let search = || ("tool_search", json!({ "query": "channel_send" }));
+    let send = |to: &str| ("channel_send", json!({ "text": format!("For {to}"), "to": to }));
+    let read = run(&scene, vec![search(), send("mira")]).await;
+    assert!(!read.contains("channel_send: Send a message"), "{read}");
+    assert!(read.contains("you have no channel"), "{read}");
+
+    scene.paired().await;
+    let (room, other) = (Chat::group(-100, "Sales"), Chat::group(-200, "Board"));
+    let (chat, from) = (Chat::direct(42), User::new(42, "Bob", "bob"));
+    for place in [&room, &other] {
+        scene.telegram.say(ADA, place, &from, "Hello all");
+    }
+    let rooms = || work::all::<channels::model::Room>(&scene.hq);
+    scene.until("rooms", || rooms().len() == 2).await;
+    let sales = rooms().into_iter().find(|room| room.title == "Sales").unwrap().id;
+    let path = format!("/api/v1/channel-rooms/{sales}");
+    let allowed = scene.api.json("PATCH", &path, &json!({ "is_allowed": true })).await;
+    assert_eq!(allowed.status, 200, "{}", allowed.text);
+
+    // Without `to`, it goes to the chat whose message is being answered.
+    scene.model.push(Turn::call("channel_send", json!({ "text": "I look into it" })));
+    scene.model.push(Turn::text("Three leads."));
+    scene.telegram.say(ADA, &chat, &from, "How many leads?");
+    scene.telegram.wait_sent(ADA, 3).await;
+    scene.sent().await;
+    assert_eq!(scene.texts(ADA)[1..], ["I look into it", "Three leads."]);
+    let listed = scene.api.get("/api/v1/channel-deliveries").await.json();
+    assert_eq!(listed["items"][1]["kind"], "agent", "{listed}");
+
+    let read = run(&scene, vec![search(), send("mira"), send("Sales"), send("Nobody")]).await;
+    scene.sent().await;
+    let sent = scene.telegram.sent(ADA);
+    let places: Vec<(i64, &str)> =
+        sent[3..].iter().map(|one| (one.chat, one.text.as_str())).collect();
+    assert_eq!(places, [(42, "For mira"), (-100, "For Sales")]);
+    assert!(read.contains("channel_send: Send a message"), "{read}");
+    assert!(read.contains("there is no paired person or allowed room"), "{read}");
+    assert!(read.contains("Queued for Sales (Telegram, Ada)"), "{read}");
+
+    // A room that is not allowed needs approval, and so does every other chat.
+    scene.model.push(Turn::call("channel_send", json!({ "text": "For the board", "to": "Board" })));
+    scene.model.push(Turn::text("Done."));
+    let said = scene.op("agents/ada/messages", json!({ "text": "Tell the board" })).await;
+    assert_eq!(said.status, 201, "{}", said.text);
+    scene.telegram.wait_sent(ADA, 6).await;
+    scene.sent().await;
+    let card = scene.telegram.sent(ADA).pop().unwrap();
+    assert!(card.text.contains("asks for approval"), "{card:?}");
+    let data = card.reply_markup["inline_keyboard"][0][0]["callback_data"].as_str().unwrap();
+    scene.telegram.press(ADA, &chat, &from, card.message_id, data);
+    let is_there = || scene.telegram.sent(ADA).iter().any(|one| one.chat == -200);
+    scene.until("the approved message", is_there).await;
+    scene.sent().await;
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_gets_at_most_twenty_messages_an_hour() {
+    let scene = scene().await;
+    scene.paired().await;
+    let send = |n: usize| ("channel_send", json!({ "text": format!("No. {n}"), "to": "mira" }));
+    let read = run(&scene, (1..=10).map(send).collect()).await;
+    assert!(!read.contains("within the last hour"), "{read}");
+    let read = run(&scene, (11..=21).map(send).collect()).await;
+    assert!(read.contains("20 messages went there within the last hour"), "{read}");
+    scene.sent().await;
+    assert_eq!(scene.texts(ADA).len(), 21, "{:?}", scene.texts(ADA));
+    let notice = || vec![("notify_owner", json!({ "text": "Too much" }))];
+    let read = run(&scene, notice()).await;
+    assert!(read.contains("place_limit"), "{read}");
+    let told = scene.api.get("/api/v1/notifications").await.json();
+    assert_eq!(told["items"], json!([]), "what is refused is refused as a whole");
+    scene.hq.advance(Duration::from_secs(3_601)).await;
+    run(&scene, notice()).await;
+    scene.sent().await;
+    assert_eq!(scene.texts(ADA).len(), 22, "{:?}", scene.texts(ADA));
+    scene.hq.finish().await;
+}

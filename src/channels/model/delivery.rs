@@ -52,6 +52,8 @@ pub enum Payload {
     File { path: String },
     /// Markdown of one part of a notification. The last part also gets a link.
     Notice { account: AccountId, notification: NotificationId, text: String },
+    /// Markdown of one part of what the run's agent sent of its own accord.
+    Said(String),
 }
 
 kernel::words! {
@@ -63,6 +65,7 @@ kernel::words! {
         Outcome = "outcome", "Outcome of a decision";
         File = "file", "File";
         Notification = "notification", "Notification";
+        Agent = "agent", "Message of an agent";
     }
 }
 
@@ -76,6 +79,7 @@ impl Payload {
             Self::Update(_) => PayloadKind::Outcome,
             Self::File { .. } => PayloadKind::File,
             Self::Notice { .. } => PayloadKind::Notification,
+            Self::Said(_) => PayloadKind::Agent,
         }
     }
 }

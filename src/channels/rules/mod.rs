@@ -10,6 +10,7 @@ mod notices;
 mod outbox;
 mod pairing;
 mod receive;
+mod said;
 mod state;
 
 use kernel::{Error, ProblemKind};
@@ -20,13 +21,14 @@ pub use changes::{edited, moved, presence};
 pub use channel::{change, create, rests, save_route};
 pub use command::Context;
 pub use files::{Files, takes_files};
-pub use notices::{chat_of, has_chat, notify};
+pub use notices::{chat_of, has_chat, notify, tell};
 pub use outbox::{
     Place, claim, dismiss, next_due, postpone, queue, recover, resend, settle_failed,
     settle_needless, settle_sent, settle_unknown,
 };
 pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, revoke};
 pub use receive::{answer_now, message};
+pub use said::say;
 pub use state::{connected, cursor, report, set_state};
 
 /// The sender's account changed since the actor of the write was determined.

@@ -6,9 +6,8 @@ use features::notifications::queries as notices;
 use features::routines::model::Routine;
 use features::runs::model::Run;
 use features::tasks::model::Task;
-use jiff::SignedDuration;
 use kernel::key::KeyBuf;
-use kernel::{About, AccountId, AgentId, Assignee, ChannelId, Error, NoticeKind, Timestamp};
+use kernel::{About, AccountId, AgentId, Assignee, ChannelId, Error, NoticeKind, RunId, Timestamp};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 
 use crate::model::{BY_NOTICE, Delivery, DeliveryState, Payload, Person};
@@ -16,9 +15,7 @@ use crate::queries;
 
 use super::cards;
 use super::outbox::{self, Place};
-
-/// A notification is of use as long as a decision.
-const LASTS: SignedDuration = SignedDuration::from_hours(24);
+use super::said;
 
 /// Sends a new row of a person who wants its kind on a channel. As with mail, merged notifications are one message.
 pub fn notify(tx: &mut WriteTx<'_>, row: &Recipient) -> Result<(), Error> {
@@ -33,16 +30,32 @@ pub fn notify(tx: &mut WriteTx<'_>, row: &Recipient) -> Result<(), Error> {
         "" => format!("**{}**", notification.title),
         body => format!("**{}**\n\n{body}", notification.title),
     };
-    send(tx, row.member, &notification, &text)
+    send(tx, row.member, &notification, (&text, None))
+}
+
+/// Sends what an agent tells a person who wants that on a channel.
+///
+/// # Errors
+/// If agents wrote too often there.
+pub fn tell(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    notification: &Notification,
+    (markdown, run): (&str, RunId),
+) -> Result<(), Error> {
+    match notices::choices(tx, account)?.of(notification.kind).channel {
+        true => send(tx, account, notification, (markdown, Some(run))),
+        false => Ok(()),
+    }
 }
 
 /// Sends a notification to a person in these words. Returns without effect if it went to them already, or if they have
 /// no direct chat.
-pub(super) fn send(
+fn send(
     tx: &mut WriteTx<'_>,
     account: AccountId,
     notification: &Notification,
-    markdown: &str,
+    (markdown, run): (&str, Option<RunId>),
 ) -> Result<(), Error> {
     let key = KeyBuf::of(&account).with(&notification.id);
     let known: Vec<Delivery> = tx.scan(BY_NOTICE, &Range::prefix(key).limit(1))?;
@@ -52,11 +65,17 @@ pub(super) fn send(
     let agent = concerned(tx, notification)?;
     let Some((channel, person)) = chat_of(tx, account, agent)? else { return Ok(()) };
     let place = Place::direct(channel, &person.chat);
+    match run {
+        Some(_) => said::check_limit(tx, &place)?,
+        // It is in HQ anyway.
+        None if outbox::is_full(tx, &place)? => return Ok(()),
+        None => {}
+    }
     let notification = notification.id;
     let of = |text| Payload::Notice { account, notification, text };
-    let expires_at = tx.now() + LASTS;
+    let expires_at = tx.now() + outbox::DAY;
     let like = outbox::new(tx, &place, of(String::new()), DeliveryState::Queued);
-    outbox::queue_parts(tx, &Delivery { expires_at, ..like }, markdown, &of)
+    outbox::queue_parts(tx, &Delivery { run, expires_at, ..like }, markdown, &of)
 }
 
 /// Whether the person gets a decision card for the notification.

@@ -11,6 +11,8 @@ use crate::queries;
 
 /// Answers are no use later.
 const LASTS: SignedDuration = SignedDuration::from_mins(30);
+/// What is of use for longer.
+pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// First and longest pause between attempts.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
@@ -46,11 +48,16 @@ pub fn queue(
     run: Option<RunId>,
 ) -> Result<(), Error> {
     // A flood of commands must not fill the outbox: answers of runs are never left out.
-    if run.is_none() && MAX_OPEN <= queries::open_in(tx, to.channel, &to.chat, MAX_OPEN)? {
+    if run.is_none() && is_full(tx, to)? {
         return Ok(());
     }
     let text = new(tx, to, Payload::Text(String::new()), DeliveryState::Queued);
     queue_parts(tx, &Delivery { run, ..text }, markdown, &Payload::Text)
+}
+
+/// Whether so many messages wait in a chat that notes are left out.
+pub(super) fn is_full(tx: &WriteTx<'_>, to: &Place) -> Result<bool, Error> {
+    Ok(MAX_OPEN <= queries::open_in(tx, to.channel, &to.chat, MAX_OPEN)?)
 }
 
 /// Queues Markdown as deliveries like this one, one row per part.

@@ -198,7 +198,7 @@ impl Sender<'_> {
 /// The request of a delivery; `None` if there is nothing to send any more.
 async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
     let body = match &one.payload {
-        Payload::Text(text) => {
+        Payload::Text(text) | Payload::Said(text) => {
             let mark = if one.is_repeat { "↻ " } else { "" };
             OutBody::Text { markdown: format!("{mark}{text}"), buttons: Vec::new() }
         }
