@@ -1,6 +1,7 @@
 //! Places that an agent's messages go to: its own conversation, paired people, and rooms in which it may answer.
 
 use features::agents::model::Agent;
+use features::routines::model::DeliverTo;
 use features::runs::model::{Grant, Input, InputState};
 use features::runs::queries::grants;
 use features::trust::authorize::Reach;
@@ -44,6 +45,34 @@ pub struct Target {
     used_at: Timestamp,
 }
 
+/// The places for results of routines: of an agent's channels, or of all.
+pub fn for_results(read: &dyn Read, agent: Option<AgentId>) -> Result<Vec<DeliverTo>, StoreError> {
+    let channels = match agent {
+        Some(agent) => channels_of(read, agent)?,
+        None => {
+            let mut all = queries::all(read)?;
+            all.retain(|one| one.is_enabled && one.agent.is_some());
+            all
+        }
+    };
+    Ok(on(read, &channels)?.iter().filter_map(deliver_to).collect())
+}
+
+/// The place for results with this name or id.
+///
+/// # Errors
+/// If there is none on the agent's channels.
+pub fn for_result(read: &dyn Read, agent: AgentId, text: &str) -> Result<DeliverTo, Error> {
+    let found = find(read, agent, text)?;
+    deliver_to(&found).ok_or_else(|| unknown(&[], text))
+}
+
+fn deliver_to(target: &Target) -> Option<DeliverTo> {
+    let is_room = !target.place.is_direct;
+    let (channel, label) = (target.place.channel, target.label.clone());
+    target.id.map(|target| DeliverTo { channel, is_room, target, label })
+}
+
 /// The channels on which an agent answers.
 fn channels_of(read: &dyn Read, agent: AgentId) -> Result<Vec<Channel>, StoreError> {
     let routes: Vec<Route> = read.list(&Range::all())?;
@@ -67,15 +96,19 @@ pub fn has_channel(read: &dyn Read, agent: AgentId) -> Result<bool, StoreError> 
 }
 
 /// The paired people and the allowed rooms of an agent's channels.
-pub fn all(read: &dyn Read, agent: AgentId) -> Result<Vec<Target>, StoreError> {
+fn all(read: &dyn Read, agent: AgentId) -> Result<Vec<Target>, StoreError> {
+    on(read, &channels_of(read, agent)?)
+}
+
+fn on(read: &dyn Read, channels: &[Channel]) -> Result<Vec<Target>, StoreError> {
     let mut found = Vec::new();
-    for channel in channels_of(read, agent)? {
+    for channel in channels {
         for person in queries::people(read, channel.id)? {
-            found.extend(person_at(read, &channel, &person)?);
+            found.extend(person_at(read, channel, &person)?);
         }
-        for room in rooms(read, &channel)? {
+        for room in rooms(read, channel)? {
             if room.is_allowed && room.is_present {
-                found.push(room_at(&channel, &room, Readers::Others));
+                found.push(room_at(channel, &room, Readers::Others));
             }
         }
     }
@@ -144,7 +177,7 @@ fn in_room(channel: &Channel, chat: &str) -> Place {
 ///
 /// # Errors
 /// If there is none, or if several different ones have the name.
-pub fn find(read: &dyn Read, agent: AgentId, text: &str) -> Result<Target, Error> {
+fn find(read: &dyn Read, agent: AgentId, text: &str) -> Result<Target, Error> {
     let known = all(read, agent)?;
     match named(&known, text)? {
         Some(found) => Ok(found),

@@ -361,3 +361,67 @@ async fn a_place_gets_at_most_twenty_messages_an_hour() {
     assert_eq!(scene.texts(ADA).len(), 22, "{:?}", scene.texts(ADA));
     scene.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_result_of_a_routine_goes_to_its_place_and_a_missing_place_fails_the_delivery_alone() {
+    let scene = scene().await;
+    let mira = scene.hq.owner();
+    let news = |to: &str| {
+        json!({
+            "agent": "ada", "name": "Daily news", "instruction": "Sum up the news.",
+            "schedule": { "cadence_type": "daily" }, "deliver_to": to,
+        })
+    };
+    let refused = scene.op("routines", news("mira")).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "deliver_to", "{}", refused.text);
+    let form = "/w/marlow-cargo/routines/new";
+    assert_eq!(mira.get(form).await.attrs("select[name=deliver_to]", "name").len(), 0);
+
+    scene.paired().await;
+    let page = mira.get(form).await;
+    let places = page.texts("select[name=deliver_to] option");
+    assert_eq!(places, ["Nowhere", "Mira Lindqvist (Telegram, Ada)"]);
+    let refused = scene.op("routines", news("Sales")).await;
+    assert!(refused.text.contains("You can write to") || refused.status == 422, "{}", refused.text);
+    let made = scene.op("routines", news("mira")).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let path = format!("routines/{}", made.json()["id"].as_str().unwrap());
+    let fire = async || {
+        let done = json!({ "summary": "Two new leads." });
+        scene.model.push(Turn::call("work_done", done));
+        let fired = scene.op(&format!("{path}/run"), json!({})).await;
+        assert!(fired.status.is_success(), "{}", fired.text);
+        scene.hq.settle().await;
+        let runs = scene.api.get(&format!("/api/v1/{path}/runs")).await.json();
+        assert_eq!(runs["items"][0]["state"], "done", "{runs:#}");
+    };
+    fire().await;
+    scene.telegram.wait_sent(ADA, 2).await;
+    scene.sent().await;
+    assert_eq!(scene.texts(ADA)[1..], ["Two new leads."]);
+    let page = mira.get(&format!("/w/marlow-cargo/{path}")).await;
+    assert!(page.text.contains("Mira Lindqvist (Telegram, Ada)"), "{}", page.text);
+
+    // Whoever is removed gets nothing more; the routine itself goes on.
+    let people = scene.api.get("/api/v1/channel-people").await.json();
+    let person = format!("/api/v1/channel-people/{}", people["items"][0]["id"].as_str().unwrap());
+    let gone = scene.api.call("DELETE", &person).await;
+    assert!(gone.status.is_success(), "{}", gone.text);
+    fire().await;
+    scene.sent().await;
+    let lost = scene.deliveries().pop().unwrap();
+    assert_eq!(lost.state, DeliveryState::Failed, "{lost:?}");
+    assert_eq!(lost.detail, "Mira Lindqvist (Telegram, Ada) isn’t connected any more.");
+    assert_eq!(scene.texts(ADA).len(), 2, "{:?}", scene.texts(ADA));
+    let told = scene.api.get("/api/v1/notifications").await.json();
+    let title = "The result of the routine Daily news wasn’t sent";
+    assert_eq!(told["items"][0]["title"], title, "{told}");
+    // The form shows that, and a change of other settings keeps the place.
+    let page = mira.get(&format!("/w/marlow-cargo/{path}/edit")).await;
+    assert_eq!(page.texts("select[name=deliver_to] option[selected]"), ["No longer available"]);
+    let mut same = scene.api.get(&format!("/api/v1/{path}")).await.json()["routine"].clone();
+    same["name"] = json!("News");
+    let saved = scene.api.json("PUT", &format!("/api/v1/{path}"), &same).await;
+    assert!(saved.status.is_success(), "{}", saved.text);
+    scene.hq.finish().await;
+}

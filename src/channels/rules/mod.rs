@@ -10,6 +10,7 @@ mod notices;
 mod outbox;
 mod pairing;
 mod receive;
+mod results;
 mod said;
 mod state;
 
