@@ -1,8 +1,8 @@
-//! Feed consumer for decision cards: sends one for each new notification that asks for a decision, and closes cards that
-//! were decided elsewhere.
+//! Feed consumer for notifications: sends a decision card for each one that asks for a decision, sends the others to
+//! people who want them on a channel, and closes cards that were decided elsewhere.
 
 use features::deliverables::model::DELIVERABLES;
-use features::notifications::model::{NOTIFICATIONS, Notification, RECIPIENTS, Recipient};
+use features::notifications::model::{FANOUTS, NOTIFICATIONS, Notification, RECIPIENTS, Recipient};
 use features::runs::model::{PARKS, RUNS};
 use features::trust::model::APPROVALS;
 use jiff::SignedDuration;
@@ -35,7 +35,7 @@ impl Consume for Cards {
     }
 
     fn concerns(&self, entry: &Entry) -> bool {
-        let tables = [NOTIFICATIONS, APPROVALS, PARKS, RUNS, DELIVERABLES, PEOPLE];
+        let tables = [NOTIFICATIONS, FANOUTS, APPROVALS, PARKS, RUNS, DELIVERABLES, PEOPLE];
         entry.changes.iter().any(|change| tables.iter().any(|table| table.number == change.table))
     }
 
@@ -57,9 +57,13 @@ impl Consume for Cards {
         let news = of(NOTIFICATIONS.number).filter(|change| change.op == Op::Insert);
         let news: Vec<NotificationId> =
             news.filter_map(|change| decode::<NotificationId>(&change.key)).collect();
-        for change in of(RECIPIENTS.number).filter(|_| !news.is_empty()) {
+        let is_new = !news.is_empty() || of(FANOUTS.number).next().is_some();
+        for change in of(RECIPIENTS.number).filter(|_| is_new) {
             let Some(key) = decode(&change.key) else { continue };
             let Some(row) = tx.get::<Recipient>(key)? else { continue };
+            if row.read_at.is_none() && change.op == Op::Insert {
+                rules::notify(tx, &row).map_err(refused)?;
+            }
             let Some(notification) = tx.get::<Notification>(row.last)? else { continue };
             if row.read_at.is_none() && news.contains(&row.last) {
                 rules::offer(tx, &row, &notification).map_err(refused)?;

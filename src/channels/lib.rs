@@ -9,8 +9,10 @@ pub mod hook;
 pub mod model;
 pub mod nouns;
 pub mod picture;
+pub mod places;
 pub mod queries;
 pub mod rules;
+pub mod tools;
 pub mod worker;
 
 use channel_format::Platform;

@@ -15,7 +15,7 @@ use super::reach::CommandError;
 use super::show::{listed, moment, one_of, part, pick, query, short, table};
 
 /// The ways in which a notification reaches somebody, as the API calls them.
-const WAYS: [&str; 4] = ["app", "push", "mail", "digest"];
+const WAYS: [&str; 5] = ["app", "push", "mail", "digest", "channel"];
 
 /// `hq notifications …`
 #[derive(Subcommand)]
@@ -81,6 +81,9 @@ pub struct Settings {
     /// In the daily email
     #[arg(long, requires = "group", value_name = "on|off", value_parser = switch)]
     digest: Option<bool>,
+    /// At once as a message of an agent's bot in your direct chat
+    #[arg(long, requires = "group", value_name = "on|off", value_parser = switch)]
+    channel: Option<bool>,
     /// The hour of the daily email in your time zone, 0 to 23
     #[arg(long, value_name = "HOUR", value_parser = clap::value_parser!(u8).range(..24))]
     hour: Option<u8>,
@@ -178,7 +181,8 @@ async fn settings(common: &Common, door: &Door, flags: &Settings) -> Result<u8, 
     let workspace = flags.place.workspace.as_ref();
     let path = "/api/v1/notification-choices";
     let mut chosen = door.call(Ask::get(path).within(workspace)).await?;
-    let wanted = WAYS.into_iter().zip([flags.app, flags.push, flags.mail, flags.digest]);
+    let given = [flags.app, flags.push, flags.mail, flags.digest, flags.channel];
+    let wanted = WAYS.into_iter().zip(given);
     let wanted: Vec<(&str, bool)> = wanted.filter_map(|(way, on)| on.map(|on| (way, on))).collect();
     if !wanted.is_empty() || flags.hour.is_some() {
         if let Some(group) = &flags.group {
@@ -242,7 +246,7 @@ mod tests {
         });
         let lines = shown(&chosen, None);
         assert_eq!(lines.len(), 4, "{lines:?}");
-        assert!(lines.contains(&"tasks    app  -  mail  -".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"tasks    app  -  mail  -  -".to_owned()), "{lines:?}");
         assert_eq!(shown(&chosen, Some("budget")).len(), 2);
         let sent = pairs(&chosen["kinds"], "kind");
         assert_eq!(sent, [json!({ "kind": "mention", "ways": ways(true) })]);

@@ -49,6 +49,10 @@ fn routine(mut job: Map<String, Value>) -> Map<String, Value> {
     rename(&mut job, "text", "instruction");
     rename(&mut job, "agentId", "agent");
     rename(&mut job, "sessionTarget", "session");
+    if let Some(to) = job.get("delivery").and_then(announced_to) {
+        job.insert("deliver_to".to_owned(), to);
+        job.remove("delivery");
+    }
     let goes = job.remove("deleteAfterRun");
     if job.get("schedule").is_some_and(|schedule| schedule["kind"] == "at") {
         // There a one-time job is deleted when done, unless stated otherwise. For other schedules this means nothing.
@@ -75,6 +79,12 @@ fn routine(mut job: Map<String, Value>) -> Map<String, Value> {
         job.insert("name".to_owned(), name.into());
     }
     job
+}
+
+/// The place of an announcement; `None` if it names none.
+fn announced_to(delivery: &Value) -> Option<Value> {
+    let to = delivery.get("to").filter(|to| to.is_string())?;
+    (delivery["mode"] == "announce").then(|| to.clone())
 }
 
 /// `at`, `every` and `cron` as routine fields; `None` for other kinds.
@@ -191,5 +201,10 @@ mod tests {
         let (_, arguments) = of(json!({ "action": "add", "job": job })).unwrap();
         let refused = serde_json::from_value::<SaveArgs>(arguments).err().expect("it is refused");
         assert!(refused.to_string().contains("delivery"), "{refused}");
+        let delivery = json!({ "mode": "announce", "channel": "telegram", "to": "Sales" });
+        let job = json!({ "name": "Look", "text": "Look", "delivery": delivery });
+        let (_, arguments) = of(json!({ "action": "add", "job": job })).unwrap();
+        assert_eq!(arguments["routine"]["deliver_to"], "Sales", "{arguments}");
+        assert!(serde_json::from_value::<SaveArgs>(arguments).is_ok());
     }
 }

@@ -84,6 +84,7 @@ const NOT_FOR_PARTS: &[&str] = &[
     "work_snooze",
     "agent_list",
     "message_agent",
+    "channel_send",
     "task_delegate",
     "task_escalate",
     "task_claim",
@@ -153,6 +154,10 @@ pub(super) fn denied(off: &Off, spec: &ToolSpec) -> (&'static str, String) {
                  has to turn it on under Settings → Modules",
                 module.label
             ),
+        ),
+        None if off.lacks_channel(spec) => (
+            "no_channel",
+            format!("you can't use {name}: you have no channel. A person connects one in Settings"),
         ),
         None => ("denied", format!("you can't use {name} here")),
     }
@@ -330,10 +335,7 @@ mod tests {
     use tool::{AnyTool, Effect, Looks, ToolSpec};
 
     fn hands() -> Registry {
-        Registry::new()
-            .merge(interfaces_work::tools())
-            .merge(interfaces_agents::tools())
-            .merge(interfaces_account::tools())
+        Registry::new().merge(interfaces_work::tools()).merge(interfaces_agents::tools())
     }
 
     fn all() -> Registry {

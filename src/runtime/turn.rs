@@ -199,7 +199,7 @@ impl Turn {
             let branch = runs::branches::of_run(snap, &run)?;
             let request = runs::client::find_request(snap, &run)?;
             let limits = engine.limits.for_agent(snap, agent.id)?;
-            let (fast, off) = (runs::choice::fast(snap, &run)?, Off::of(snap)?);
+            let (fast, off) = (runs::choice::fast(snap, &run)?, Off::of_agent(snap, agent.id)?);
             let of = (item, child, branch, request, fast, limits, off);
             Ok::<_, EngineError>((run, session, agent, of, choice, shown, facts))
         })?;

@@ -62,7 +62,7 @@ pub fn tools() -> Registry {
     Registry::new()
         .merge(interfaces_work::tools())
         .merge(interfaces_agents::tools())
-        .merge(interfaces_account::tools())
+        .merge(channels::tools::tools())
         .merge(crm::tools::tools())
         .merge(knowledge::tools::tools())
         .merge(sources::tools::tools())

@@ -5,7 +5,7 @@ use features::agents::prompted;
 use features::{
     activity, agents, audit, backups, cards, comments, connections, dashboard, deliverables, files,
     history, inbox, jobs, links, notifications, onboarding, rotation, routines, runs, streams,
-    tasks, usage, users, workspace,
+    tasks, trust, usage, users, workspace,
 };
 use std::sync::LazyLock;
 use store::{Schema, schema};
@@ -33,6 +33,12 @@ fn install_queries() {
     );
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::suggestions);
+    notifications::queries::chats::install(channels::rules::has_chat);
+    routines::delivery::install(channels::places::for_results, channels::places::for_result);
+    trust::queries::places::install(trust::queries::places::Places {
+        has_channel: channels::places::has_channel,
+        reach: channels::places::reach,
+    });
     deliverables::paged::install(knowledge::tools::deliver::PAGES);
 }
 

@@ -1,7 +1,7 @@
 //! The outbox: one row per part of a message to a chat.
 
 use jiff::fmt::serde::timestamp::millisecond;
-use kernel::{ChannelId, RunId, Timestamp, TypedId as _};
+use kernel::{AccountId, ChannelId, NotificationId, RunId, Timestamp, TypedId as _};
 use serde::{Deserialize, Serialize};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
@@ -11,6 +11,8 @@ pub const DELIVERIES: Table = Table::new(422, "channel_deliveries");
 /// Channel, chat and id of unsent deliveries, in order.
 pub const OPEN_BY_CHANNEL: Index = Index::multi(423, "channel_deliveries_open");
 pub const BY_RUN: Index = Index::multi(424, "channel_deliveries_by_run");
+/// Person, notification and part, so that each notification goes to a person once.
+pub const BY_NOTICE: Index = Index::unique(432, "channel_deliveries_by_notice");
 
 kernel::words! {
     /// The state of a delivery.
@@ -57,17 +59,47 @@ pub enum Payload {
     Update(CardId),
     /// A file of the run's agent.
     File { path: String },
+    /// Markdown of one part of a notification. The last part also gets a link.
+    Notice { account: AccountId, notification: NotificationId, text: String },
+    /// Markdown of one part of what the run's agent sent of its own accord.
+    Said(String),
     /// The beginning of an answer that is still being written. The worker edits the message.
     Preview(String),
     /// Removes the message of a preview.
     Removal(DeliveryId),
 }
 
+kernel::words! {
+    /// What people are shown of a payload.
+    PayloadKind {
+        Message = "message", "Message";
+        Button = "button", "Reply to a button";
+        Decision = "decision", "Decision";
+        Outcome = "outcome", "Outcome of a decision";
+        File = "file", "File";
+        Notification = "notification", "Notification";
+        Agent = "agent", "Message of an agent";
+    }
+}
+
 impl Payload {
-    /// Whether it is a preview or its removal: no part of what people are told.
+    /// Whether it is a preview or its removal, which people do not see as a message of its own.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Preview(_) | Self::Removal(_))
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> PayloadKind {
+        match self {
+            Self::Text(_) | Self::Preview(_) | Self::Removal(_) => PayloadKind::Message,
+            Self::Pressed { .. } => PayloadKind::Button,
+            Self::Card(_) => PayloadKind::Decision,
+            Self::Update(_) => PayloadKind::Outcome,
+            Self::File { .. } => PayloadKind::File,
+            Self::Notice { .. } => PayloadKind::Notification,
+            Self::Said(_) => PayloadKind::Agent,
+        }
     }
 }
 
@@ -111,7 +143,7 @@ impl Record for Delivery {
     type Id = DeliveryId;
     const TABLE: Table = DELIVERIES;
     const CLASS: Class = Class::Work;
-    const INDEXES: &'static [Index] = &[OPEN_BY_CHANNEL, BY_RUN];
+    const INDEXES: &'static [Index] = &[OPEN_BY_CHANNEL, BY_RUN, BY_NOTICE];
     fn id(&self) -> DeliveryId {
         self.id
     }
@@ -121,6 +153,9 @@ impl Record for Delivery {
         }
         if let Some(run) = self.run {
             keys.entry(BY_RUN).part(run);
+        }
+        if let Payload::Notice { account, notification, .. } = &self.payload {
+            keys.entry(BY_NOTICE).part(*account).part(*notification).part(self.part);
         }
     }
     fn refs(&self, refs: &mut Refs) {

@@ -12,7 +12,8 @@ use kernel::ids;
 pub use card::{BY_SUBJECT, CARDS, Card, Matter, OPEN_BY_MATTER, OPEN_CARDS, Subject};
 pub use channel::{CHANNELS, Channel, ChannelState, Kind, Previews, STATES, State};
 pub use delivery::{
-    BY_RUN, DELIVERIES, Delivery, DeliveryState, OPEN_BY_CHANNEL, Payload, ReceiptState,
+    BY_NOTICE, BY_RUN, DELIVERIES, Delivery, DeliveryState, OPEN_BY_CHANNEL, Payload, PayloadKind,
+    ReceiptState,
 };
 pub use message::{
     AWAITING, Awaiting, BY_PROVIDER_ID, DAILY_LIMIT, LIMITED, MESSAGES, Message, MessageState,

@@ -11,7 +11,8 @@ use store::{Read, ReadExt as _, StoreError, WriteTx};
 use tool::Effect;
 
 use crate::model::{
-    ChannelMessageId, Delivery, DeliveryState, Message, MessageState, ReceiptState,
+    ChannelMessageId, Delivery, DeliveryId, DeliveryState, Message, MessageState, PayloadKind,
+    ReceiptState,
 };
 use crate::{queries, rules};
 
@@ -174,6 +175,7 @@ pub static DELIVERIES: Noun = Noun {
     write: Can::Admin,
     param: "delivery",
     select: Some(kit::Select { params: &[], keys: newest_deliveries }),
+    extra: Some(Extra { schema: kind_schema, prepare: kinds, in_lists: false }),
     ops: &[
         Op {
             name: "resend",
@@ -204,6 +206,22 @@ pub static DELIVERIES: Noun = Noun {
     ..Noun::of(&DELIVERY, "channel-deliveries", "The last 200 messages of your agents")
 };
 
+fn kind_schema() -> Fields {
+    let kind = json!({ "type": "string", "enum": PayloadKind::WORDS });
+    Fields::from_iter([("kind".to_owned(), kind)])
+}
+
+/// What was sent. Its text is left out: direct chats are private.
+fn kinds(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
+    Ok(Box::new(move |delivery| {
+        let Ok(id) = text_of(delivery, "id").parse::<DeliveryId>() else {
+            return Ok(Fields::new());
+        };
+        let kind = read.get::<Delivery>(id)?.map(|one| one.payload.kind().word());
+        Ok(Fields::from_iter([("kind".to_owned(), json!(kind.unwrap_or_default()))]))
+    }))
+}
+
 fn delivery_row(record: &Fields) -> Row {
     let at = DeliveryState::WORDS.iter().position(|known| *known == text_of(record, "state"));
     let tone = match at.map(|at| DeliveryState::ALL[at]) {
@@ -213,9 +231,11 @@ fn delivery_row(record: &Fields) -> Row {
         _ => "",
     };
     let number = |key: &str| record.get(key).and_then(Value::as_i64).unwrap_or(1);
+    let kind = PayloadKind::WORDS.iter().position(|known| *known == text_of(record, "kind"));
+    let kind = kind.map_or("Message", |at| PayloadKind::LABELS[at]);
     let name = match number("parts") {
-        1 => "Message".to_owned(),
-        parts => format!("Part {} of {parts}", number("part")),
+        1 => kind.to_owned(),
+        parts => format!("{kind}, part {} of {parts}", number("part")),
     };
     let reported = ReceiptState::WORDS.iter().position(|it| *it == text_of(record, "receipt"));
     let about = match (text_of(record, "detail"), reported) {

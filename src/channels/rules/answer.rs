@@ -11,17 +11,19 @@ use crate::queries;
 
 use super::cards;
 use super::outbox::{self, Place};
+use super::results;
 
 /// Events of a run searched for its final text, from the end.
 const NEWEST: usize = 200;
 /// A model's way to say that there is nothing to say.
-const NO_REPLY: &str = "NO_REPLY";
+pub(super) const NO_REPLY: &str = "NO_REPLY";
 
 /// # Errors
 /// If the store fails.
 pub fn react(tx: &mut WriteTx<'_>, event: &Event) -> Result<(), ReactionError> {
     let done = match event {
         Event::RunEnded { run, .. } => ended(tx, *run),
+        Event::ItemEnded { item, .. } => results::ended(tx, *item),
         Event::RunAsks { run, waits_for: WaitFor::Question, .. } => asks(tx, *run),
         _ => return Ok(()),
     };
@@ -183,9 +185,29 @@ fn places(messages: &[Message]) -> Vec<Place> {
     places
 }
 
-/// The answers of a run: its texts without tool calls. There are several if messages arrived during a model call. Without
-/// one, the last text counts.
+/// What a run says to those who wrote to it: its answers, else its last text, else its summary.
 fn final_text(tx: &WriteTx<'_>, run: &Run) -> Result<String, Error> {
+    let Texts { answers, last } = texts(tx, run)?;
+    let all = [answers, last, run.summary.clone()];
+    Ok(all.into_iter().find(|text| !text.is_empty()).unwrap_or_default())
+}
+
+/// What came of a run that did work: its answers, else its summary, else its last text.
+pub(super) fn result(tx: &WriteTx<'_>, run: &Run) -> Result<String, Error> {
+    let Texts { answers, last } = texts(tx, run)?;
+    let all = [answers, run.summary.clone(), last];
+    Ok(all.into_iter().find(|text| !text.is_empty()).unwrap_or_default())
+}
+
+/// The texts of a run.
+struct Texts {
+    /// Those without tool calls. There are several if messages arrived during a model call.
+    answers: String,
+    /// The last one, whether with calls or not.
+    last: String,
+}
+
+fn texts(tx: &WriteTx<'_>, run: &Run) -> Result<Texts, Error> {
     let range = Range::prefix(KeyBuf::of(&run.session)).reverse().limit(NEWEST);
     let events: Vec<SessionEvent> = tx.list(&range)?;
     let parts = |event: &SessionEvent| match &event.kind {
@@ -195,12 +217,7 @@ fn final_text(tx: &WriteTx<'_>, run: &Run) -> Result<String, Error> {
     let responses: Vec<Body> = events.iter().rev().filter_map(parts).collect();
     let text = |parts: &Body| sessions::said(parts).filter(|texts| !texts.is_empty());
     let answers = responses.iter().filter(|parts| !sessions::has_calls(parts)).filter_map(text);
-    let mut all: Vec<Vec<String>> = answers.collect();
-    if all.is_empty() {
-        all.extend(responses.iter().rev().find_map(text));
-    }
-    match all.is_empty() {
-        true => Ok(run.summary.clone()),
-        false => Ok(all.concat().join("\n\n")),
-    }
+    let answers: Vec<Vec<String>> = answers.collect();
+    let last = responses.iter().rev().find_map(text).unwrap_or_default();
+    Ok(Texts { answers: answers.concat().join("\n\n"), last: last.join("\n\n") })
 }

@@ -7,9 +7,12 @@ mod channel;
 mod command;
 mod files;
 mod limits;
+mod notices;
 mod outbox;
 mod pairing;
 mod receive;
+mod results;
+mod said;
 mod state;
 
 use kernel::{Error, ProblemKind};
@@ -20,12 +23,14 @@ pub use changes::{edited, moved, presence};
 pub use channel::{change, create, rests, save_route};
 pub use command::Context;
 pub use files::{Files, takes_files};
+pub use notices::{chat_of, has_chat, notify, tell};
 pub use outbox::{
     Place, claim, dismiss, postpone, preview, queue, receipt, resend, settle_failed,
     settle_needless, settle_sent, settle_unknown,
 };
 pub use pairing::{Stranger, approve, deny, link, open_request, pair_by_link, revoke};
 pub use receive::{answer_now, message};
+pub use said::say;
 pub use state::{connected, cursor, report, set_state};
 
 /// The sender's account changed since the actor of the write was determined.

@@ -14,8 +14,8 @@ use crate::queries;
 
 /// After this time, an answer is no longer sent.
 const LASTS: SignedDuration = SignedDuration::from_mins(30);
-/// How long the removal of a preview is tried.
-const REMOVED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+/// How long notifications, results and removals of previews are tried.
+pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// First and longest pause between attempts.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
@@ -50,11 +50,27 @@ pub fn queue(
     markdown: &str,
     run: Option<RunId>,
 ) -> Result<(), Error> {
-    let Some(channel) = tx.get::<Channel>(to.channel)? else { return Ok(()) };
     // A flood of commands must not fill the outbox: answers of runs are never left out.
-    if run.is_none() && MAX_OPEN <= queries::open_in(tx, to.channel, &to.chat, MAX_OPEN)? {
+    if run.is_none() && is_full(tx, to)? {
         return Ok(());
     }
+    let text = new(tx, to, Payload::Text(String::new()), DeliveryState::Queued);
+    queue_parts(tx, &Delivery { run, ..text }, markdown, &Payload::Text)
+}
+
+/// Whether so many messages wait in a chat that notes are left out.
+pub(super) fn is_full(tx: &WriteTx<'_>, to: &Place) -> Result<bool, Error> {
+    Ok(MAX_OPEN <= queries::open_in(tx, to.channel, &to.chat, MAX_OPEN)?)
+}
+
+/// Queues Markdown as deliveries like this one, one row per part.
+pub(super) fn queue_parts(
+    tx: &mut WriteTx<'_>,
+    like: &Delivery,
+    markdown: &str,
+    payload: &dyn Fn(String) -> Payload,
+) -> Result<(), Error> {
+    let Some(channel) = tx.get::<Channel>(like.channel)? else { return Ok(()) };
     let mut texts = channel_format::chunks(markdown, crate::platform(channel.kind));
     if MAX_PARTS < texts.len() {
         texts.truncate(MAX_PARTS);
@@ -62,15 +78,9 @@ pub fn queue(
     }
     let parts = u32::try_from(texts.len()).unwrap_or(u32::MAX);
     for (part, text) in (1..).zip(texts) {
-        let reply_to = to.reply_to.clone().filter(|_| part == 1);
-        let delivery = Delivery {
-            part,
-            parts,
-            run,
-            reply_to,
-            ..new(tx, to, Payload::Text(text), DeliveryState::Queued)
-        };
-        tx.put(&delivery)?;
+        let reply_to = like.reply_to.clone().filter(|_| part == 1);
+        let (id, payload) = (tx.new_id(), payload(text));
+        tx.put(&Delivery { id, part, parts, reply_to, payload, ..like.clone() })?;
     }
     Ok(())
 }
@@ -161,7 +171,7 @@ pub(super) fn remove_previews(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), Er
             tx.delete::<Delivery>(one.id)?;
             continue;
         }
-        let (id, expires_at) = (tx.new_id(), tx.now() + REMOVED_WITHIN);
+        let (id, expires_at) = (tx.new_id(), tx.now() + DAY);
         let (state, payload) = (DeliveryState::Queued, Payload::Removal(one.id));
         let (due_at, created_at, reply_to) = (tx.now(), tx.now(), None);
         tx.put(&Delivery {

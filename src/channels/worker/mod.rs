@@ -2,6 +2,7 @@
 //! as the settings change. Nothing is received or sent while the workspace is paused, for example after a restore.
 
 mod listen;
+mod notice;
 mod preview;
 mod send;
 mod typing;

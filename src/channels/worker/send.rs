@@ -26,7 +26,7 @@ use crate::model::{
 };
 use crate::{feed, queries, rules};
 
-use super::{BY, write};
+use super::{BY, notice, write};
 
 /// Most messages under way.
 const AT_ONCE: usize = 8;
@@ -245,7 +245,7 @@ impl Sender<'_> {
 /// The request of a delivery; `None` if there is nothing left to send.
 async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
     let body = match &one.payload {
-        Payload::Text(text) => {
+        Payload::Text(text) | Payload::Said(text) => {
             let mark = if one.is_repeat { "↻ " } else { "" };
             OutBody::Text { markdown: format!("{mark}{text}"), buttons: Vec::new() }
         }
@@ -272,6 +272,10 @@ async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
             OutBody::Delete { message: Some(shown.provider_id).filter(|id| !id.is_empty())? }
         }
         Payload::File { path } => file(ws, one, path, most).await?,
+        Payload::Notice { account, notification, text } => {
+            let markdown = notice::markdown(ws, one, (*account, *notification), text)?;
+            OutBody::Text { markdown, buttons: Vec::new() }
+        }
     };
     Some(Outgoing {
         key: one.id.uuid().simple().to_string(),

@@ -21,7 +21,7 @@ const MAX_NAME: usize = 60;
 pub struct Add {
     /// A file with its fields as JSON; - reads standard input
     #[arg(value_name = "FILE", conflicts_with_all = ["when", "agent", "name", "zone", "model"])]
-    #[arg(conflicts_with_all = ["session", "thinking", "jitter", "keep"])]
+    #[arg(conflicts_with_all = ["session", "thinking", "jitter", "keep", "deliver_to"])]
     file: Option<PathBuf>,
     /// The instructions for the agent
     #[arg(long, value_name = "TEXT", visible_alias = "system-event", requires = "when")]
@@ -51,6 +51,9 @@ pub struct Add {
     /// isolated: a new conversation each time; main: the one for the agent's work without a task
     #[arg(long, value_name = "WHICH", requires = "message")]
     session: Option<RoutineSession>,
+    /// Who gets the result: a paired person or an allowed room on one of the agent's channels
+    #[arg(long, value_name = "PLACE", requires = "message")]
+    deliver_to: Option<String>,
     /// A model instead of the agent's
     #[arg(long, value_name = "MODEL", requires = "message")]
     model: Option<String>,
@@ -88,6 +91,7 @@ impl Add {
         set("schedule", self.schedule());
         set("jitter_secs", json!(self.jitter));
         set("session", json!(self.session));
+        set("deliver_to", json!(self.deliver_to));
         set("model", json!(self.model));
         set("thinking", json!(self.thinking));
         set("delete_when_done", json!(self.at.is_some() && !self.keep));

@@ -203,6 +203,9 @@ pub struct Ways {
     pub mail: bool,
     /// In the email of the day.
     pub digest: bool,
+    /// As a message in the direct chat with an agent's bot, at once.
+    #[serde(default)]
+    pub channel: bool,
 }
 
 /// Notification preferences of a person. Without a row the defaults apply.
@@ -228,7 +231,7 @@ impl Record for Choices {
     }
     fn sample() -> Self {
         use kernel::NoticeGroup;
-        let all = Ways { app: true, push: true, mail: false, digest: true };
+        let all = Ways { app: true, push: true, mail: false, digest: true, channel: true };
         Self {
             member: AccountId::from_bytes([1; 16]),
             groups: vec![(NoticeGroup::Reviews, all)],

@@ -92,6 +92,17 @@ pub fn notify(
     tx: &mut WriteTx<'_>,
     notice: Notice,
 ) -> Result<Option<NotificationId>, NotificationError> {
+    Ok(write(tx, notice)?.map(|told| told.id))
+}
+
+/// A notification and those of its recipients who get it at once.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub id: NotificationId,
+    pub to: Vec<AccountId>,
+}
+
+fn write(tx: &mut WriteTx<'_>, notice: Notice) -> Result<Option<Told>, NotificationError> {
     let mut who = addressees(tx, &notice)?;
     if who.is_empty() {
         return Ok(None);
@@ -107,16 +118,17 @@ pub fn notify(
     };
     tx.put(&notification)?;
     let left = who.split_off(who.len().min(PAGE));
+    let mut told = Told { id: notification.id, to: Vec::new() };
     for (member, why) in who {
-        tell(tx, &notification, member, why)?;
+        told.to.extend(tell(tx, &notification, member, why)?.map(|row| row.member));
     }
     if !left.is_empty() {
         tx.put(&Fanout { notification: notification.id, left })?;
     }
-    Ok(Some(notification.id))
+    Ok(Some(told))
 }
 
-/// Sends a message of an agent to the person it reports to, else to the admins. Returns whether anybody was notified.
+/// Sends a message of an agent to the person it reports to, else to the admins. `None` if nobody was notified.
 ///
 /// # Errors
 /// If the message is empty.
@@ -125,7 +137,7 @@ pub fn tell_owner(
     agent: AgentId,
     task: Option<TaskId>,
     (title, body): (&str, &str),
-) -> Result<bool, NotificationError> {
+) -> Result<Option<Told>, NotificationError> {
     if title.trim().is_empty() {
         return Err(NotificationError::field("title", "enter a one-line summary"));
     }
@@ -136,7 +148,7 @@ pub fn tell_owner(
     if let Some(manager) = queries::manager(tx, agent)? {
         notice = notice.to(manager);
     }
-    Ok(notify(tx, notice.or_admins())?.is_some())
+    write(tx, notice.or_admins())
 }
 
 /// Handles the next page of a fan-out.

@@ -6,6 +6,7 @@
 //! of their nouns.
 
 pub mod conditions;
+pub mod delivery;
 pub mod follow;
 pub mod model;
 pub mod queries;

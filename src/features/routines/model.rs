@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::agents::model::Agent;
 use kernel::cadence::{Cadence, Days, Schedule};
 use kernel::{
-    Actor, AgentId, Assignee, CatchUp, Overlap, Part, Priority, RoutineId, RoutineSession,
-    TemplateId, Thinking, Timestamp, TypedId,
+    Actor, AgentId, Assignee, CatchUp, ChannelId, Overlap, Part, Priority, RecordId, RoutineId,
+    RoutineSession, TemplateId, Thinking, Timestamp, TypedId,
 };
 use store::{Class, DecodeError, Index, Keys, OnDelete, Record, Refs, Table};
 
@@ -154,6 +154,19 @@ pub struct Routine {
     pub done_at: Option<Timestamp>,
     /// Conversation in which the agent is woken.
     pub session: RoutineSession,
+    /// Where the result is sent.
+    pub deliver_to: Option<DeliverTo>,
+}
+
+/// A place on a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliverTo {
+    pub channel: ChannelId,
+    pub is_room: bool,
+    /// The person or room of the channel.
+    pub target: RecordId,
+    /// Its name when it was chosen.
+    pub label: String,
 }
 
 impl Routine {
@@ -271,6 +284,12 @@ impl Record for Routine {
             delete_when_done: true,
             done_at: None,
             session: RoutineSession::Main,
+            deliver_to: Some(DeliverTo {
+                channel: ChannelId::from_bytes([60; 16]),
+                is_room: true,
+                target: RecordId::from_bytes([62; 16]),
+                label: "Sales ü (Telegram, Ada)".into(),
+            }),
         }
     }
 }

@@ -76,6 +76,10 @@ pub struct RoutineRequest {
     /// knows nothing of those before. `main` is that of all its work without a task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<RoutineSession>,
+    /// Where the result is sent when the work is done: the name or id of a paired person or an allowed room
+    /// on one of the agent's channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deliver_to: Option<String>,
 }
 
 /// An event that a routine waits for.
@@ -171,6 +175,10 @@ impl RoutineRequest {
             wrong.push(FieldError::new("catch_up_minutes", message));
         }
         wrong.extend(self.when_done());
+        if self.place().is_some() && self.task.is_some() {
+            let message = "Only the result of a run can be sent. A task has its own page.";
+            wrong.push(FieldError::new("deliver_to", message));
+        }
         if self.budget_micros.is_some_and(|most| !(1..=MAX_BUDGET).contains(&most)) {
             wrong.push(FieldError::new("budget_micros", "Use an amount above 0, up to $1,000."));
         }
@@ -221,6 +229,12 @@ impl RoutineRequest {
             }
         };
         Some(FieldError::new("jitter_secs", message))
+    }
+
+    /// Name or id of the place for the result.
+    #[must_use]
+    pub fn place(&self) -> Option<&str> {
+        self.deliver_to.as_deref().map(str::trim).filter(|name| !name.is_empty())
     }
 
     fn when_done(&self) -> Option<FieldError> {
@@ -366,6 +380,7 @@ impl From<&Routine> for RoutineRequest {
             jitter_secs: Some(routine.jitter_secs).filter(|secs| *secs != 0),
             delete_when_done: routine.delete_when_done,
             session: Some(routine.session),
+            deliver_to: routine.deliver_to.as_ref().map(|to| to.target.to_string()),
         }
     }
 }

@@ -38,6 +38,9 @@ pub enum Reach {
     Site,
     /// The files that define the agent.
     Itself,
+    /// People and rooms outside the workspace that people let in. This counts as approval until the conversation is
+    /// tainted.
+    Place,
 }
 
 impl Reach {
@@ -50,6 +53,7 @@ impl Reach {
             Self::Unjailed => "Programs run outside the sandbox on this machine",
             Self::Elsewhere => "Acts outside HQ; can’t be undone",
             Self::Site => "Acts on a site that hasn’t been allowed yet",
+            Self::Place => "Goes to people and rooms that were let in",
             Self::Itself => "This changes the agent’s identity and instructions from now on",
         }
     }
@@ -294,6 +298,7 @@ fn heeding_outside(verdict: Verdict, facts: &Facts<'_>) -> Verdict {
         Reach::AnyHost => "its programs can reach any host on the network",
         Reach::Unjailed => "its programs run outside the sandbox",
         Reach::Elsewhere => "it would act where no one has sent it",
+        Reach::Place => "people outside the workspace would read what it sends",
         Reach::Itself => "it would change the agent’s identity",
         Reach::Inside if facts.with_secret => "it would use a secret",
         Reach::Inside if STANDING.contains(&facts.tool) => {
@@ -429,7 +434,9 @@ fn by_mode(mode: TrustMode, facts: &Facts<'_>) -> Verdict {
         TrustMode::Locked => (AccessDecision::Deny, "The agent is locked and can only read"),
         TrustMode::Full => (AccessDecision::Allow, "The agent does everything its settings allow"),
         TrustMode::Ask | TrustMode::Auto => match facts.reach {
-            reach @ (Reach::Inside | Reach::Listed) => (AccessDecision::Allow, reach.why()),
+            reach @ (Reach::Inside | Reach::Listed | Reach::Place) => {
+                (AccessDecision::Allow, reach.why())
+            }
             reach => (AccessDecision::Ask, reach.why()),
         },
     };

@@ -1,5 +1,6 @@
 //! Reads of modes, permissions and approvals.
 
+pub mod places;
 pub mod widening;
 
 use kernel::key::KeyBuf;

@@ -11,7 +11,6 @@ pub mod connections;
 pub mod notifications;
 pub mod backups;
 
-use tool::Registry;
 use web::routes::Routes;
 
 /// Pages of a workspace, below `/w/{ws}`.
@@ -38,10 +37,4 @@ pub fn api() -> Routes {
         .merge(connections::api::routes())
         .merge(usage::api::routes())
         .merge(backups::api::routes())
-}
-
-/// The agents' tools for these nouns.
-#[must_use]
-pub fn tools() -> Registry {
-    Registry::new().merge(notifications::tools::tools())
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use features::agents::queries::reach;
 use features::trust::authorize::{self, Reach};
+use features::trust::queries::places;
 use kernel::AgentId;
 use tool::Effect;
 use tool::registry::Entry;
@@ -32,6 +33,12 @@ impl Turn {
         let action = given.get("action").and_then(Value::as_str).unwrap_or_default();
         if name == "process" && PROCESS_LOOKS.contains(&action) {
             return Ok((Effect::Read, Reach::Inside));
+        }
+        if name == places::SEND {
+            let to = given.get("to").and_then(Value::as_str).unwrap_or_default();
+            let run = (self.setting.agent.id, self.talk.journal.run);
+            let reach = self.talk.journal.ws.read(|snap| places::reach(snap, run, to))?;
+            return Ok((effect, reach));
         }
         if name == request::NAME
             && let Some(named) = self.named(given, agents)?

@@ -229,7 +229,8 @@ impl AtHome {
                 .ok_or(EngineError::Broken("the agent of a run is gone"))?;
             let child = child::of(snap, &run)?;
             child::narrow(child.as_ref(), &mut agent);
-            let (off, locked) = (Off::of(snap)?, trust::is_locked(snap, &[agent.id])?);
+            let (off, locked) =
+                (Off::of_agent(snap, agent.id)?, trust::is_locked(snap, &[agent.id])?);
             let sender = senders::of_run(snap, run.id)?;
             Ok::<_, EngineError>((run, agent, child, off, locked, sender))
         });

@@ -81,7 +81,8 @@ impl ReadTool for ToolSearch {
             let locked = trust::is_locked(snap, &agents)?;
             let (agent, run) = (snap.get::<Agent>(cx.agent)?, snap.get::<Run>(cx.run)?);
             let sender = senders::of_run(snap, cx.run)?;
-            Ok::<_, StoreError>((agent, run, locked, Off::of(snap)?, sender))
+            let off = Off::of_agent(snap, cx.agent)?;
+            Ok::<_, StoreError>((agent, run, locked, off, sender))
         })?;
         let child = cx.child.as_ref();
         let exec = agent.is_some_and(|agent| agent.exec) && child.is_none_or(|c| c.may_exec);

@@ -1,5 +1,6 @@
 //! Reads of notifications: watchers, rows, preferences.
 
+pub mod chats;
 pub mod opened;
 pub mod sending;
 pub mod snooze;
@@ -197,7 +198,7 @@ pub fn name(read: &dyn Read, actor: Actor) -> Result<String, StoreError> {
 /// Default channels of a group.
 #[must_use]
 pub fn usual(group: NoticeGroup) -> Ways {
-    let ways = |push, digest| Ways { app: true, push, mail: false, digest };
+    let ways = |push, digest| Ways { app: true, push, mail: false, digest, channel: false };
     match group {
         NoticeGroup::Questions | NoticeGroup::Reviews => ways(true, true),
         NoticeGroup::Comments => ways(false, true),
@@ -213,6 +214,10 @@ pub fn unusual(kind: NoticeKind) -> Option<Ways> {
     match kind {
         NoticeKind::OperationDone => Some(Ways::default()),
         NoticeKind::Mention => Some(Ways { push: true, ..usual(NoticeGroup::Comments) }),
+        // An agent addresses its person.
+        NoticeKind::AgentSuggestion => {
+            Some(Ways { channel: true, ..usual(NoticeGroup::Questions) })
+        }
         _ => None,
     }
 }

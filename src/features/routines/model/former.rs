@@ -59,5 +59,6 @@ pub(super) fn before_delays(body: &[u8]) -> Result<Routine, DecodeError> {
         delete_when_done: false,
         done_at: None,
         session: RoutineSession::Isolated,
+        deliver_to: None,
     })
 }

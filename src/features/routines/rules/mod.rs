@@ -67,6 +67,7 @@ pub fn save(
     let checked = wish.read(&zone, now).map_err(RoutineError::Invalid)?;
     let Checked { name, instruction, trigger, action, quiet } =
         refer::resolve(tx, wish, (agent, checked))?;
+    let deliver_to = refer::place(tx, wish, agent, before.as_ref())?;
     let by_event = wish.event.is_some();
     let overlap = if by_event { Overlap::Queue } else { Overlap::Skip };
     let text = |text: &Option<String>| {
@@ -98,6 +99,7 @@ pub fn save(
         delete_when_done: wish.delete_when_done,
         done_at: None,
         session: wish.session.unwrap_or(RoutineSession::Isolated),
+        deliver_to,
     };
     let same = |before: &Routine| Routine { updated_at: now, ..before.clone() } == routine;
     if let Some(before) = before.as_ref().filter(|before| same(before)) {

@@ -1,8 +1,9 @@
 //! Resolves the names in a routine request: task template, role holders, saved views. Unknown names are rejected on
 //! saving.
 
+use crate::routines::delivery;
 use crate::routines::event_context;
-use crate::routines::model::{Action, TasksForm, Trigger};
+use crate::routines::model::{Action, DeliverTo, Routine, TasksForm, Trigger};
 use crate::routines::rules::RoutineError;
 use crate::routines::wish::{Checked, RoutineRequest};
 use crate::tasks::model::template::Template;
@@ -58,6 +59,30 @@ pub fn resolve(
         true => Ok(checked),
         false => Err(RoutineError::Invalid(wrong)),
     }
+}
+
+/// Resolves the place for the result. One that is chosen already stays, even if it is missing now.
+///
+/// # Errors
+/// If there is no such place on the agent's channels.
+pub fn place(
+    read: &dyn Read,
+    wish: &RoutineRequest,
+    agent: AgentId,
+    before: Option<&Routine>,
+) -> Result<Option<DeliverTo>, RoutineError> {
+    let Some(name) = wish.place() else { return Ok(None) };
+    let chosen = before.filter(|before| before.agent == agent);
+    if let Some(to) = chosen.and_then(|before| before.deliver_to.as_ref())
+        && to.target.to_string() == name
+    {
+        return Ok(Some(to.clone()));
+    }
+    let refused = |error: kernel::Error| {
+        let message = web::form::sentence(&error.to_string());
+        RoutineError::Invalid(vec![FieldError::new("deliver_to", message)])
+    };
+    delivery::find(read, agent, name).map(Some).map_err(refused)
 }
 
 /// Resolves the role holders of a template.

@@ -152,6 +152,7 @@ pub fn now(activity: &str) -> &str {
         "routine_list" => "reading its routines",
         "routine_save" | "routine_delete" => "managing its routines",
         "notify_owner" => "notifying a person",
+        "channel_send" => "sending a message",
         "comment_add" | "comment_reply" => "writing a comment",
         "comment_react" | "comment_resolve" => "reading comments",
         "link_add" | "link_remove" => "managing links",
@@ -220,6 +221,7 @@ fn words(tool: &str) -> (&'static str, &'static str, &'static str) {
         "routine_save" => ("repeat", "Saved a routine", "hq"),
         "routine_delete" => ("repeat", "Deleted a routine", "hq"),
         "notify_owner" => ("bell", "Notified a person:", "hq"),
+        "channel_send" => ("comment", "Sent a message:", "hq"),
         "comment_add" => ("comment", "Commented on", "hq"),
         "comment_reply" => ("comment", "Replied to a comment", "hq"),
         "comment_react" => ("comment", "Reacted with", "hq"),
@@ -302,7 +304,7 @@ fn subject(tool: &str, args: &Map<String, Value>) -> String {
         "stream_save" => &["stream", "name"],
         "inbox_drop" => &["reason"],
         "deliverable_get" => &["deliverable"],
-        "notify_owner" => &["title"],
+        "notify_owner" | "channel_send" => &["text"],
         "task_list" | "agent_list" | "template_list" | "series_list" | "label_list"
         | "stream_list" | "view_list" | "inbox_list" | "deliverable_list" | "routine_list"
         | "routine_save" | "routine_delete" => &[],

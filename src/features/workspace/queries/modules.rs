@@ -1,13 +1,14 @@
 //! Optional modules of a workspace. A disabled module is hidden from side bar, palette, search and agents' tools, and
 //! its pages and its API say that it is disabled. Its data is kept and returns when it is enabled.
 
-use kernel::{Actor, FieldError, Timestamp};
+use kernel::{Actor, AgentId, FieldError, Timestamp};
 use serde_json::Value;
 use store::history::{Image, Walk};
 use store::{Read, ReadExt as _, Root, Schema, StoreError};
 use tool::{Group, ToolSpec};
 
 use crate::history::queries::versions;
+use crate::trust::queries::places;
 use crate::workspace::model::Settings;
 
 /// The change that disabled a module is looked for in this many versions of the settings.
@@ -102,7 +103,11 @@ pub fn by_word(word: &str) -> Option<&'static Module> {
 
 /// The disabled modules of a workspace.
 #[derive(Clone, Debug, Default)]
-pub struct Off(Vec<&'static Module>);
+pub struct Off {
+    modules: Vec<&'static Module>,
+    /// The agent answers on no channel, so that it cannot send messages.
+    has_no_channel: bool,
+}
 
 impl Off {
     pub fn of(read: &dyn Read) -> Result<Self, StoreError> {
@@ -110,16 +115,22 @@ impl Off {
         Ok(settings.as_ref().map(Self::in_settings).unwrap_or_default())
     }
 
+    /// The disabled modules, for the tools of an agent.
+    pub fn of_agent(read: &dyn Read, agent: AgentId) -> Result<Self, StoreError> {
+        let has_no_channel = !places::has_channel(read, agent)?;
+        Ok(Self { has_no_channel, ..Self::of(read)? })
+    }
+
     /// The disabled modules in these settings.
     #[must_use]
     pub fn in_settings(settings: &Settings) -> Self {
         let is_off = |module: &&Module| settings.without.iter().any(|word| word == module.word);
-        Self(ALL.iter().filter(is_off).collect())
+        Self { modules: ALL.iter().filter(is_off).collect(), has_no_channel: false }
     }
 
     #[must_use]
     pub fn has(&self, word: &str) -> bool {
-        self.0.iter().any(|module| module.word == word)
+        self.modules.iter().any(|module| module.word == word)
     }
 
     /// The first of the modules to which something belongs, if all of them are disabled.
@@ -161,10 +172,16 @@ impl Off {
         self.first_of(|module| words.contains(&module.word))
     }
 
-    /// Returns `true` if the tool belongs to a disabled module.
+    /// Returns `true` if the tool needs a channel and the agent has none.
+    #[must_use]
+    pub fn lacks_channel(&self, spec: &ToolSpec) -> bool {
+        self.has_no_channel && spec.name == places::SEND
+    }
+
+    /// Returns `true` if the tool belongs to a disabled module, or needs a channel that the agent does not have.
     #[must_use]
     pub fn has_tool(&self, spec: &ToolSpec) -> bool {
-        self.of_tool(spec).is_some()
+        self.of_tool(spec).is_some() || self.lacks_channel(spec)
     }
 }
 
@@ -220,7 +237,8 @@ mod tests {
     use super::{Off, by_word, is_optional};
 
     fn off(words: &[&str]) -> Off {
-        Off(words.iter().filter_map(|word| by_word(word)).collect())
+        let modules = words.iter().filter_map(|word| by_word(word)).collect();
+        Off { modules, has_no_channel: false }
     }
 
     fn module_of(words: &[&str], path: &str) -> Option<&'static str> {

@@ -1,5 +1,4 @@
-//! Pages, API and tools of notifications.
+//! Pages and API of notifications.
 
 pub mod api;
 pub mod pages;
-pub mod tools;

@@ -155,7 +155,7 @@ async fn show(
         return html::fragment(&MorePart { view });
     }
     let own = ws.read(|snap| queries::choices(snap, who.account))?;
-    html::page(&ShowPage { shell, view, reach: choices::group_rows(&own) })
+    html::page(&ShowPage { shell, view, reach: choices::group_rows(&own, false) })
 }
 
 fn view(ws: &Ws, who: &Person, params: &NotificationsPageParams) -> Result<View, PageError> {

@@ -145,6 +145,8 @@ struct View {
     sentence: String,
     /// As it was saved.
     routine: RoutineRequest,
+    /// The name of the place to which the result is sent.
+    delivers_to: Option<String>,
     /// The next instant of its schedule.
     next_at: Option<String>,
     /// The next five by the clock of whoever asks, such as `2026-11-20T09:00:00+01:00`; none while it stands still.
@@ -278,6 +280,7 @@ fn view(
         stopped: routine.stopped.clone(),
         sentence: view::when(routine),
         routine: RoutineRequest::from(routine),
+        delivers_to: routine.deliver_to.as_ref().map(|to| to.label.clone()),
         next_at: text(clock.next_at),
         next: next.into_iter().map(|at| local_text(at, &zone)).collect(),
         fires_at: text(clock.next_at.map(|at| clock.fires_at(at))),

@@ -171,7 +171,7 @@ pub(super) fn programs(tx: &dyn Read, agent: &Agent) -> Result<&'static str, Sto
         Reach::Unjailed => "They run outside the sandbox and reach everything HQ reaches.",
         Reach::AnyHost => "They run in the sandbox and reach any public host.",
         Reach::Listed => "They run in the sandbox and reach only these hosts:",
-        Reach::Inside | Reach::Elsewhere | Reach::Site | Reach::Itself => {
+        Reach::Inside | Reach::Elsewhere | Reach::Site | Reach::Itself | Reach::Place => {
             "They run in the sandbox, without network access."
         }
     })

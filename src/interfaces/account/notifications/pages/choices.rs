@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use app::{App, Ws};
 use features::notifications::model::{Choices, Ways};
-use features::notifications::queries::{self, sending};
+use features::notifications::queries::{self, chats, sending};
 use features::notifications::rules::{self, NotificationError};
 use kernel::text::capitalized;
 use kernel::{Can, NoticeGroup, NoticeKind};
@@ -31,7 +31,7 @@ pub fn routes() -> Routes {
         .post("/settings/notifications", save.needs(Can::Account))
 }
 
-/// A group with its four switches.
+/// A group with its switches.
 pub struct GroupRow {
     /// The word of the group.
     pub word: &'static str,
@@ -68,18 +68,24 @@ struct ChoicesPage {
     browsers: Vec<(String, RelTime)>,
     /// Whether email is configured.
     mail: bool,
+    /// Whether the person has a direct chat with an agent's bot.
+    has_chat: bool,
     may_admin: bool,
 }
 
 /// Combinations of channels that a kind can be set to, with labels.
-const KINDS: [(&str, &str, Ways); 6] = [
+const KINDS: [(&str, &str, Ways); 7] = [
     ("off", "Off", ways(false, false, false, false)),
     ("app", "In the app", ways(true, false, false, false)),
     ("push", "App and push", ways(true, true, false, false)),
     ("digest", "App and daily email", ways(true, false, false, true)),
     ("mail", "App and instant email", ways(true, false, true, false)),
     ("all", "App, push and instant email", ways(true, true, true, false)),
+    (CHANNEL, "App and channel", Ways { channel: true, ..ways(true, false, false, false) }),
 ];
+
+/// The combination that needs a direct chat.
+const CHANNEL: &str = "channel";
 
 /// Kinds that are never sent yet. They are not offered, but stored choices are kept.
 const NEVER: [NoticeKind; 5] = [
@@ -91,12 +97,12 @@ const NEVER: [NoticeKind; 5] = [
 ];
 
 const fn ways(app: bool, push: bool, mail: bool, digest: bool) -> Ways {
-    Ways { app, push, mail, digest }
+    Ways { app, push, mail, digest, channel: false }
 }
 
 /// All groups with a person's choices.
 #[must_use]
-pub fn group_rows(own: &Choices) -> Vec<GroupRow> {
+pub fn group_rows(own: &Choices, has_chat: bool) -> Vec<GroupRow> {
     let row = |group: &NoticeGroup| {
         let ways = own.group(*group);
         let kinds = NoticeKind::ALL.iter().filter(|kind| kind.group() == *group);
@@ -107,16 +113,19 @@ pub fn group_rows(own: &Choices) -> Vec<GroupRow> {
             hint: hint(*group),
             ways,
             said: describe(ways),
-            kinds: kinds.map(|kind| kind_row(own, *kind)).collect(),
+            kinds: kinds.map(|kind| kind_row(own, *kind, has_chat)).collect(),
         }
     };
     NoticeGroup::ALL.iter().map(row).collect()
 }
 
-fn kind_row(own: &Choices, kind: NoticeKind) -> KindRow {
+fn kind_row(own: &Choices, kind: NoticeKind, has_chat: bool) -> KindRow {
     let chosen = own.kinds.iter().find(|(one, _)| *one == kind).map(|(_, ways)| *ways);
     let usual = match queries::unusual(kind) {
-        Some(ways) => format!("Default: {}", describe(ways).to_lowercase()),
+        Some(ways) => {
+            let shown = Ways { channel: ways.channel && has_chat, ..ways };
+            format!("Default: {}", describe(shown).to_lowercase())
+        }
         None => "Same as group".to_owned(),
     };
     let mut choices = vec![Choice::new("", usual, chosen.is_none())];
@@ -124,9 +133,13 @@ fn kind_row(own: &Choices, kind: NoticeKind) -> KindRow {
     if let Some(ways) = chosen.filter(|_| !known) {
         choices.push(Choice::new("keep", describe(ways), true));
     }
-    choices.extend(
-        KINDS.iter().map(|(word, label, ways)| Choice::new(*word, *label, Some(*ways) == chosen)),
-    );
+    let offered = |(word, _, ways): &&(&str, &str, Ways)| {
+        has_chat || *word != CHANNEL || Some(*ways) == chosen
+    };
+    let choice = |(word, label, ways): &(&'static str, &'static str, Ways)| {
+        Choice::new(*word, *label, Some(*ways) == chosen)
+    };
+    choices.extend(KINDS.iter().filter(offered).map(choice));
     KindRow { field: format!("kind.{}", kind.word()), label: kind.label(), choices }
 }
 
@@ -148,6 +161,7 @@ fn describe(ways: Ways) -> String {
         (ways.push, "push"),
         (ways.mail, "email"),
         (ways.digest, "daily email"),
+        (ways.channel, "channel"),
     ];
     let on: Vec<&str> = all.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
     match on.as_slice() {
@@ -158,10 +172,11 @@ fn describe(ways: Ways) -> String {
 }
 
 async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> {
-    let (own, rev, mail) = ws.read(|snap| {
+    let (own, rev, mail, has_chat) = ws.read(|snap| {
         let mail = sending::mail(snap)?.is_some();
         let rev = rev_of::<Choices>(snap, who.account)?;
-        Ok::<_, StoreError>((queries::choices(snap, who.account)?, rev, mail))
+        let has_chat = chats::has_chat(snap, who.account)?;
+        Ok::<_, StoreError>((queries::choices(snap, who.account)?, rev, mail, has_chat))
     })?;
     let browsers = ws.app.system.read(|snap| sending::browsers(snap, who.account))?;
     let (now, zone) = (ws.app.clock.now(), who.time_zone());
@@ -172,12 +187,13 @@ async fn show(ws: Ws, who: Person, shell: Shell) -> Result<Response, PageError> 
     let page = ChoicesPage {
         shell,
         here: "notifications",
-        groups: group_rows(&own),
+        groups: group_rows(&own, has_chat),
         hours: (0..24).map(hour).collect(),
         rev,
         when: format!("At this hour, in {}; only on days with news.", who.zone),
         browsers: browsers.collect(),
         mail,
+        has_chat,
         may_admin: who.access.may(Can::Admin),
     };
     html::page(&page)
@@ -205,9 +221,13 @@ async fn save(
 /// Parses the form.
 fn chosen(own: Choices, form: &BTreeMap<String, String>, zone: &str) -> Choices {
     let on = |group: NoticeGroup, way: &str| form.contains_key(&format!("{group}.{way}"));
+    // Without the column, the setting stays.
+    let has_column = form.contains_key("channels");
     let groups = NoticeGroup::ALL.iter().map(|group| {
         let way = |word: &str| on(*group, word);
-        (*group, ways(way("app"), way("push"), way("mail"), way("digest")))
+        let channel = if has_column { way("channel") } else { own.group(*group).channel };
+        let others = ways(way("app"), way("push"), way("mail"), way("digest"));
+        (*group, Ways { channel, ..others })
     });
     let groups = groups.filter(|(group, ways)| *ways != queries::usual(*group)).collect();
     let mut kinds = Vec::new();
@@ -242,7 +262,7 @@ mod tests {
     #[test]
     fn kinds_that_nothing_tells_of_are_not_offered() {
         let own = Choices::usual(AccountId::from_bytes([1; 16]));
-        let fields: Vec<_> = group_rows(&own)
+        let fields: Vec<_> = group_rows(&own, true)
             .into_iter()
             .flat_map(|group| group.kinds)
             .map(|kind| kind.field)
@@ -276,7 +296,14 @@ mod tests {
         assert_eq!(other.group(NoticeGroup::Reviews), ways(false, false, true, false));
         assert_eq!(other.of(NoticeKind::Mention), ways(false, false, false, false));
         assert_eq!(other.digest_hour, 6);
-        // Without its field, a kind keeps its setting.
+        // Without its field, a kind keeps its setting; so does the column without a direct chat.
+        let channel = [("channels", "on"), ("tasks.channel", "on")];
+        let channel = chosen(other.clone(), &form_values(&channel), "UTC");
+        assert!(channel.group(NoticeGroup::Tasks).channel);
+        let kept = chosen(channel.clone(), &form_values(&[]), "UTC");
+        assert!(kept.group(NoticeGroup::Tasks).channel);
+        let off = chosen(channel, &form_values(&[("channels", "on")]), "UTC");
+        assert!(!off.group(NoticeGroup::Tasks).channel);
         let kept = chosen(other, &form_values(&[]), "UTC");
         assert_eq!(kept.of(NoticeKind::Mention), ways(false, false, false, false));
     }

@@ -36,6 +36,7 @@ use web::shell::{Flash, Shell};
 use web::time::zones;
 use web::{flash, format, html};
 
+use super::record_choices;
 use super::typed::{ANY_ROWS, ROWS, RoutineForm};
 
 /// Kinds of repetition, in the order of the form.
@@ -102,6 +103,8 @@ struct FormPage {
     overlaps: Vec<Choice>,
     thinkings: Vec<Choice>,
     sessions: Vec<Choice>,
+    /// Where the result can be sent; empty without channels.
+    places: Vec<Choice>,
 }
 
 web::region!(FormPage, as_conditions, FormConditions, "routines/form-conditions.html");
@@ -188,16 +191,6 @@ fn known_fields(kind: Option<&'static Kind>, own: &[(String, String)]) -> Vec<Kn
         of: "text".to_owned(),
     });
     kind.iter().flat_map(|kind| kind.fields()).map(one).chain(own).collect()
-}
-
-/// The templates, with the one selected by id or name.
-fn template_choices(all: &[TaskTemplate], chosen: &str) -> Vec<Choice> {
-    let none = Choice::new("", "None (only this task)", chosen.is_empty());
-    let one = |template: &TaskTemplate| {
-        let is = template.id.to_string() == chosen || template.name.eq_ignore_ascii_case(chosen);
-        Choice::new(template.id.to_string(), template.name.clone(), is)
-    };
-    std::iter::once(none).chain(all.iter().map(one)).collect()
 }
 
 /// The roles of the selected template, with the candidates for each.
@@ -292,10 +285,7 @@ fn page(
     };
     let here = id.map_or_else(|| base.clone(), |id| format!("{base}/{id}"));
     Ok(FormPage {
-        title: match id {
-            Some(_) => "Edit routine".to_owned(),
-            None => "New routine".to_owned(),
-        },
+        title: if id.is_some() { "Edit routine" } else { "New routine" }.to_owned(),
         action: here.clone(),
         back: here,
         preview_url: format!("{base}/preview"),
@@ -322,7 +312,7 @@ fn page(
         roles_url: format!("{base}/roles"),
         events_url: format!("{base}/events"),
         known: known_fields(kind, &own),
-        templates: template_choices(&all_templates, form.at("template")),
+        templates: record_choices::templates(&all_templates, form.at("template")),
         roles: roles(read, &all_templates, &form)?,
         all: (1..=form.rows("c", ROWS)).map(|n| row("c", n, "Condition")).collect(),
         any: (1..=form.rows("a", ANY_ROWS)).map(|n| row("a", n, "Alternative")).collect(),
@@ -339,6 +329,7 @@ fn page(
             RoutineSession::ALL.iter().map(|one| (one.word(), one.label())),
             form.at("session"),
         ),
+        places: record_choices::places(read, &form)?,
         v: form,
         shell,
     })

@@ -3,6 +3,7 @@
 mod events;
 mod form;
 mod list;
+mod record_choices;
 mod show;
 mod typed;
 

@@ -218,6 +218,9 @@ fn facts(routine: &Routine) -> Vec<(&'static str, String)> {
     if routine.session != RoutineSession::Isolated && routine.action.task().is_none() {
         all.push(("Conversation", routine.session.label().to_owned()));
     }
+    if let Some(to) = &routine.deliver_to {
+        all.push(("Result goes to", to.label.clone()));
+    }
     if routine.delete_when_done {
         all.push(("When done", "Archived with its history".to_owned()));
     }

@@ -44,7 +44,7 @@ pub(super) const ANY_ROWS: usize = 3;
 pub(super) const ROLES: usize = 100;
 
 /// Fields under "More" that are empty by default.
-const MORE: [&str; 9] = [
+const MORE: [&str; 10] = [
     "starts_on",
     "jitter_secs",
     "catch_up_minutes",
@@ -54,9 +54,10 @@ const MORE: [&str; 9] = [
     "thinking",
     "budget",
     "quiet_from",
+    "deliver_to",
 ];
 /// Error names of the fields under "More".
-const MORE_WRONG: [&str; 8] = [
+const MORE_WRONG: [&str; 9] = [
     "starts_on",
     "timezone",
     "jitter_secs",
@@ -65,6 +66,7 @@ const MORE_WRONG: [&str; 8] = [
     "budget_micros",
     "quiet_hours.from",
     "quiet_hours.until",
+    "deliver_to",
 ];
 
 /// The input by field; fields that were not sent are empty.
@@ -208,6 +210,7 @@ impl RoutineForm {
             },
             delete_when_done: !is_event && is_once && !self.at("delete_when_done").is_empty(),
             session: self.word("session"),
+            deliver_to: self.given("deliver_to").filter(|_| self.at("action") != "task"),
         };
         (wish, wrong)
     }
@@ -301,6 +304,7 @@ impl RoutineForm {
         form.set("jitter_secs", delay);
         form.set("delete_when_done", if wish.delete_when_done { "on" } else { "" });
         form.set("session", wish.session.map_or("", RoutineSession::word));
+        form.set("deliver_to", wish.deliver_to.unwrap_or_default());
         if let Some(quiet) = wish.quiet_hours {
             form.set("quiet_from", quiet.from);
             form.set("quiet_until", quiet.until);
