@@ -167,8 +167,8 @@ pub(crate) fn create(
         created_at: now,
         updated_at: now,
         may_decide: kind != Kind::Webhook,
-        // Drafts of Telegram cost nothing; elsewhere a preview is a message that disappears.
         picture,
+        // Drafts of Telegram cost nothing; elsewhere a preview is a message that disappears.
         stream: if kind == Kind::Telegram { Previews::Edit } else { Previews::Off },
     };
     rules::create(tx, &channel)?;
@@ -308,7 +308,10 @@ pub(crate) fn probe(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error> {
         Ok(identity) if identity.warnings.is_empty() => {
             format!("{} answers, and the bot is set up correctly.", channel.kind.label())
         }
-        Ok(identity) => identity.warnings.join(" "),
+        Ok(identity) => {
+            let warnings = identity.warnings.iter().map(|text| web::form::sentence(text));
+            warnings.collect::<Vec<String>>().join(" ")
+        }
         Err(fault) => web::form::sentence(&fault.detail),
     };
     Ok(Box::new(message))

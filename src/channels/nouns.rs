@@ -54,6 +54,7 @@ const OP: Op = Op {
     answers: Answers::Record,
     tool: false,
     guide: kit::no_guide,
+    links: &[],
     offered: kit::always,
     run: Run::Write(nothing),
 };
@@ -126,6 +127,8 @@ pub static CHANNELS: Noun = Noun {
                 Field::entered("api_base", "API address", InputKind::Url)
                     .about("a webhook bridge’s URL, or your own server with the platform’s API"),
             ],
+            // Not the address: the token goes there.
+            links: &["kind", "agent", "name"],
             guide: || kit::sections(include_str!("../../docs/channels.md"), "Connect"),
             run: Run::Prepared(connect::check_new, connect::create),
             ..OP
@@ -272,6 +275,8 @@ fn states(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
             Some(agent) => read.get::<Agent>(agent)?.map(|agent| agent.slug),
             None => None,
         };
+        let queued = queries::open(read, id)?;
+        let queued = queued.iter().filter(|one| !one.payload.is_passing()).count();
         let picture = channel.as_ref().map(crate::picture::path).unwrap_or_default();
         Ok(Fields::from_iter([
             ("state".to_owned(), json!(state_now.word())),
@@ -280,7 +285,7 @@ fn states(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
             ("picture_path".to_owned(), json!(picture)),
             ("last_in".to_owned(), json!(state.last_in.map(|at| at.to_string()))),
             ("last_out".to_owned(), json!(state.last_out.map(|at| at.to_string()))),
-            ("queued".to_owned(), json!(queries::open(read, id)?.len())),
+            ("queued".to_owned(), json!(queued)),
         ]))
     }))
 }
@@ -305,10 +310,14 @@ fn channel_row(record: &Fields) -> Row {
         (detail, _) => format!("{kind} · {detail}"),
     };
     let agent = text_of(record, "agent_slug");
-    let marks = match agent {
+    let mut marks = match agent {
         "" => vec![("No agent".to_owned(), String::new())],
         agent => vec![(format!("@{agent}"), format!("agents/{agent}"))],
     };
+    let queued = record.get("queued").and_then(Value::as_u64).unwrap_or_default();
+    if 0 < queued {
+        marks.push((format!("{queued} queued"), "settings/channel-deliveries".to_owned()));
+    }
     let (name, picture) = (text_of(record, "name"), text_of(record, "picture_path"));
     let (name, picture) = (name.to_owned(), picture.to_owned());
     Row { name, picture, about, state, marks, ..Row::default() }

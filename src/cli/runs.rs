@@ -275,7 +275,6 @@ async fn list(common: &Common, door: &Door, flags: &List) -> Result<u8, CommandE
     print(common, &all, &or_none(lines, "No runs."))
 }
 
-/// A run in one line.
 /// A line for each message that carries the run's answer to a messenger.
 fn delivery_lines(run: &Value) -> Vec<String> {
     let line = |one: &Value| {

@@ -245,6 +245,8 @@ pub struct Op {
     pub tool: bool,
     /// Instructions above the form: titles with Markdown.
     pub guide: fn() -> Vec<(&'static str, &'static str)>,
+    /// Fields that a link to the form may fill in.
+    pub links: &'static [&'static str],
     /// Whether the page of a record offers the operation, by the record's fields. API and commands always have it.
     pub offered: fn(&Fields) -> bool,
     pub run: Run,

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
-use entity::{Fields, InputKind, Mode, Values};
+use entity::{Fields, Mode, Values};
 use features::history::queries::{self as history, meanwhile};
 use features::tasks::queries::people::People;
 use kernel::{Assignee, Error, FieldError, Problem as _, ProblemKind};
@@ -324,13 +324,13 @@ fn guide(op: &Op) -> Vec<(String, SafeHtml)> {
     (op.guide)().into_iter().map(part).collect()
 }
 
-/// Values of a linked form: those of the query, except secrets, and default values.
-fn linked(fields: &'static [entity::Field], cx: &Cx) -> FormValues {
-    let mut values = usual(fields);
-    for field in fields.iter().filter(|field| !matches!(field.input.kind, InputKind::Secret)) {
-        if let Some(value) = cx.query(field.key) {
-            values.retain(|(key, _)| key != field.key);
-            values.push((field.key.to_owned(), value));
+/// Values of a linked form: those of the query for [`Op::links`], and default values.
+fn linked(op: &Op, cx: &Cx) -> FormValues {
+    let mut values = usual(op.input);
+    for key in op.links {
+        if let Some(value) = cx.query(key) {
+            values.retain(|(known, _)| known != key);
+            values.push(((*key).to_owned(), value));
         }
     }
     values
@@ -358,7 +358,7 @@ fn op_forms(
         // A link may choose the operation and fill its fields in.
         let is_linked = cx.query("op").as_deref() == Some(op.name);
         let values = values.unwrap_or_else(|| match is_linked {
-            true => linked(op.input, cx),
+            true => linked(op, cx),
             false => usual(op.input),
         });
         let wrong: &[FieldError] = if was_sent { &state.wrong } else { &[] };

@@ -652,6 +652,28 @@ async fn a_direct_chat_shows_typing_while_its_answer_is_written() {
     scene.hq.finish().await;
 }
 
+/// Waits until Eve's bot, whose previews are on, has shown one.
+async fn other_chat(scene: &Scene, gate: &Gate) {
+    let eve = scene.op("agents", json!({ "name": "Eve" })).await;
+    assert_eq!(eve.status, 201, "{}", eve.text);
+    let body = json!({
+        "kind": "telegram", "agent": "eve", "token": OTHER, "api_base": scene.telegram.url(),
+    });
+    let made = scene.op("channels/connect", body).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let link = scene.op(&format!("channels/{id}/pair"), json!({})).await;
+    let link = link.json()["link"].as_str().unwrap().to_owned();
+    let code = link.strip_prefix("https://t.me/eve_bot?start=").expect("a link");
+    let (chat, from) = bob();
+    scene.telegram.say(OTHER, &chat, &from, &format!("/start {code}"));
+    scene.telegram.wait_sent(OTHER, 1).await;
+    scene.telegram.say(OTHER, &chat, &from, "Hello Eve");
+    gate.reached().await;
+    scene.telegram.wait_draft(OTHER, 42, |text| text.starts_with('S')).await;
+    gate.open();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_is_shown_while_it_is_written_and_the_finished_one_is_a_message() {
     let scene = scene().await;
@@ -699,7 +721,10 @@ async fn an_answer_is_shown_while_it_is_written_and_the_finished_one_is_a_messag
     scene.model.push(Turn::text("Five leads.").pausing(2, &gate));
     scene.telegram.say(TOKEN, &chat, &from, "And today?");
     gate.reached().await;
-    scene.telegram.wait_called(TOKEN, "sendChatAction", 1).await;
+    // Long enough for a preview: another bot's preview begins meanwhile.
+    let other = Gate::new();
+    scene.model.push(Turn::text("Slow words of Eve").pausing(2, &other));
+    other_chat(&scene, &other).await;
     gate.open();
     scene.telegram.wait_sent(TOKEN, 4).await;
     assert_eq!(scene.telegram.called(TOKEN, "sendMessageDraft"), drafts);

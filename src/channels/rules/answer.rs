@@ -9,7 +9,7 @@ use store::{Range, ReactionError, Read, ReadExt as _, WriteTx};
 use crate::model::{Access, DeliveryState, Message, Payload};
 use crate::queries;
 
-use super::cards;
+use super::{cards, notices};
 use super::outbox::{self, Place};
 use super::results;
 
@@ -89,8 +89,10 @@ fn ended(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
     let mut places = places(&heard);
     if read.is_empty() {
         // What a run of the chat had announced, such as the result of a sub-agent.
-        let Some(account) = grant.and_then(Grant::direct) else { return Ok(()) };
-        let address = cards::address(tx, account, Some(run.agent))?;
+        let Some(account) = grant.and_then(Grant::direct) else {
+            return outbox::remove_previews(tx, id);
+        };
+        let address = notices::chat_of(tx, account, Some(run.agent))?;
         places.extend(address.map(|(channel, person)| Place::direct(channel, &person.chat)));
     }
     let text = final_text(tx, &run)?;
@@ -152,7 +154,13 @@ fn asks(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
             may.push(message);
         }
     }
+    let member = grant.and_then(Grant::direct);
     for place in places(&may).into_iter().filter(|place| place.is_direct) {
+        if let Some(account) = member
+            && cards::ask(tx, (&place, account), &run, &park)?
+        {
+            continue;
+        }
         let mut text = park.question.clone();
         for option in &park.options {
             text.push_str("\n- ");

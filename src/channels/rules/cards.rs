@@ -8,7 +8,7 @@ use features::deliverables::model::{Content, DELIVERABLES, Deliverable, Version}
 use features::deliverables::queries as deliverables;
 use features::deliverables::rules::{self as reviewing, NewReview};
 use features::notifications::model::{Notification, Recipient};
-use features::runs::model::{PARKS, RUNS, Run};
+use features::runs::model::{PARKS, Park, RUNS, Run};
 use features::runs::queries::{park, questions, talk};
 use features::runs::rules::park as answering;
 use features::trust::model::{APPROVALS, Approval};
@@ -77,13 +77,7 @@ pub fn offer(
                 && let Some(park) = park::question_of(tx, &run)?
                 && talk::may_speak(tx, &run, row.member)?
             {
-                let question = ellipsis(&park.question, MAX_SHOWN);
-                let mut text = format!("**{}**\n\n{question}", notification.title);
-                text.push_str(&format!("\n\n{BY_REPLY}"));
-                let choices = park.options.iter().take(MAX_OPTIONS).cloned().collect();
-                let subject = Subject::Question(run.id, park.step);
-                let path = format!("runs/{}", run.name());
-                offers.push(Offer { subject, agent: Some(run.agent), text, choices, path });
+                offers.push(question_offer(&run, &park, &notification.title));
             }
         }
         (NoticeKind::DeliverableSubmitted, About::Task(task)) => {
@@ -99,9 +93,35 @@ pub fn offer(
         _ => {}
     }
     for one in offers {
-        send(tx, row.member, one)?;
+        if let Some((channel, person)) = address(tx, row.member, one.agent)? {
+            send(tx, row.member, one, (channel, person.chat))?;
+        }
     }
     Ok(())
+}
+
+/// Asks a question of a run in the direct chat whose message the run answers. Returns `false` if decisions are not allowed
+/// there; the question is then a plain text.
+pub(super) fn ask(
+    tx: &mut WriteTx<'_>,
+    (place, account): (&Place, AccountId),
+    run: &Run,
+    park: &Park,
+) -> Result<bool, Error> {
+    if !tx.get::<Channel>(place.channel)?.is_some_and(|channel| channel.may_decide) {
+        return Ok(false);
+    }
+    let offer = question_offer(run, park, "");
+    send(tx, account, offer, (place.channel, place.chat.clone()))?;
+    Ok(true)
+}
+
+fn question_offer(run: &Run, park: &Park, title: &str) -> Offer {
+    let title = if title.is_empty() { String::new() } else { format!("**{title}**\n\n") };
+    let text = format!("{title}{}\n\n{BY_REPLY}", ellipsis(&park.question, MAX_SHOWN));
+    let choices = park.options.iter().take(MAX_OPTIONS).cloned().collect();
+    let subject = Subject::Question(run.id, park.step);
+    Offer { subject, agent: Some(run.agent), text, choices, path: format!("runs/{}", run.name()) }
 }
 
 fn approval_offer(approval: &Approval, run: &Run) -> Offer {
@@ -163,15 +183,19 @@ fn pairing_offers(tx: &WriteTx<'_>, agent: AgentId) -> Result<Vec<Offer>, Error>
     Ok(offers)
 }
 
-/// Sends a card to a person who has a direct chat, once.
-fn send(tx: &mut WriteTx<'_>, account: AccountId, offer: Offer) -> Result<(), Error> {
+/// Sends a card to a person's direct chat, once.
+fn send(
+    tx: &mut WriteTx<'_>,
+    account: AccountId,
+    offer: Offer,
+    (channel, chat): (ChannelId, String),
+) -> Result<(), Error> {
     let known: Vec<Card> = tx.scan(BY_SUBJECT, &Range::prefix(offer.subject.key_for(account)))?;
     if !known.is_empty() {
         return Ok(());
     }
-    let Some((channel, person)) = address(tx, account, offer.agent)? else { return Ok(()) };
     let card: CardId = tx.new_id();
-    let place = Place::direct(channel, &person.chat);
+    let place = Place::direct(channel, &chat);
     let now = tx.now();
     let delivery = Delivery {
         expires_at: now + LASTS,
@@ -180,7 +204,7 @@ fn send(tx: &mut WriteTx<'_>, account: AccountId, offer: Offer) -> Result<(), Er
     tx.put(&Card {
         id: card,
         channel,
-        chat: person.chat,
+        chat,
         account,
         subject: offer.subject,
         text: offer.text,

@@ -8,7 +8,7 @@ use kernel::{ChannelId, Error, ProblemKind, RunId, RunState};
 use store::{Range, ReadExt as _, WriteTx};
 
 use crate::model::{
-    BY_RUN, Channel, ChannelState, Delivery, DeliveryId, DeliveryState, Payload, ReceiptState,
+    Access, BY_RUN, Channel, ChannelState, Delivery, DeliveryId, DeliveryState, Payload, ReceiptState,
 };
 use crate::queries;
 
@@ -141,10 +141,41 @@ pub fn claim(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<Option<Delivery>, E
         end(tx, one, DeliveryState::Expired, "It couldn’t be sent in time.")?;
         return Ok(None);
     }
+    if is_private(&one) && !has_access(tx, &one)? {
+        end(tx, one, DeliveryState::Suppressed, "The person no longer has access.")?;
+        return Ok(None);
+    }
     let attempts = one.attempts + 1;
     let claimed = Delivery { state: DeliveryState::Sending, attempts, ..one };
     tx.put(&claimed)?;
     Ok(Some(claimed))
+}
+
+/// Whether only a person with access may read it. Codes and other replies to strangers are not private.
+fn is_private(one: &Delivery) -> bool {
+    let is_content = match &one.payload {
+        Payload::Text(_) => one.run.is_some(),
+        Payload::Pressed { .. } | Payload::Removal(_) => false,
+        Payload::Card(_)
+        | Payload::Update(_)
+        | Payload::File { .. }
+        | Payload::Notice { .. }
+        | Payload::Said(_)
+        | Payload::Preview(_) => true,
+    };
+    one.is_direct && is_content
+}
+
+/// Whether the person of a direct chat is a guest, or still a member.
+fn has_access(tx: &WriteTx<'_>, one: &Delivery) -> Result<bool, Error> {
+    for person in queries::people(tx, one.channel)? {
+        if person.chat == one.chat
+            && (person.access == Access::Guest || queries::account_of(tx, &person)?.is_some())
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn sending(tx: &WriteTx<'_>, id: DeliveryId) -> Result<Option<Delivery>, Error> {
@@ -167,7 +198,7 @@ pub fn preview(tx: &mut WriteTx<'_>, to: &Place, run: RunId, text: &str) -> Resu
 /// Removes the previews of a run behind what is queued.
 pub(super) fn remove_previews(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), Error> {
     for one in queries::previews(tx, run)? {
-        if one.state == DeliveryState::Queued {
+        if !matches!(one.state, DeliveryState::Sending | DeliveryState::Sent) {
             tx.delete::<Delivery>(one.id)?;
             continue;
         }
@@ -246,14 +277,10 @@ pub fn settle_failed(tx: &mut WriteTx<'_>, id: DeliveryId, detail: &str) -> Resu
 /// There is nothing left to send.
 pub fn settle_needless(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let Some(one) = sending(tx, id)? else { return Ok(()) };
-    if one.payload.is_passing() {
-        return drop_passing(tx, &one);
-    }
-    tx.put(&Delivery { state: DeliveryState::Suppressed, ..one })?;
-    Ok(())
+    end(tx, one, DeliveryState::Suppressed, "")
 }
 
-/// Previews leave no trace: their rows go when they are removed, or could not be shown.
+/// Previews leave no trace: their rows are deleted with their messages.
 fn drop_passing(tx: &mut WriteTx<'_>, one: &Delivery) -> Result<(), Error> {
     if let Payload::Removal(preview) = one.payload {
         tx.delete::<Delivery>(preview)?;
@@ -269,8 +296,14 @@ fn end(
     state: DeliveryState,
     detail: &str,
 ) -> Result<(), Error> {
-    if one.payload.is_passing() {
-        return drop_passing(tx, &one);
+    match one.payload {
+        Payload::Removal(_) => return drop_passing(tx, &one),
+        // Kept until the run ends, so that it is not tried again.
+        Payload::Preview(_) => {
+            tx.put(&Delivery { state, ..one })?;
+            return Ok(());
+        }
+        _ => {}
     }
     for later in queries::open_of_chat(tx, one.channel, &one.chat)? {
         if later.state == DeliveryState::Queued && is_after(&later, &one) {
@@ -324,7 +357,9 @@ pub fn postpone(
 /// If it was sent, or is still queued.
 pub fn resend(tx: &mut WriteTx<'_>, id: DeliveryId) -> Result<(), Error> {
     let one = tx.get::<Delivery>(id)?.ok_or_else(gone)?;
-    if one.state.is_open() || one.state == DeliveryState::Sent || one.payload.is_passing() {
+    let is_silent = matches!(&one.payload, Payload::Text(text) if text.is_empty());
+    let is_settled = one.state.is_open() || one.state == DeliveryState::Sent;
+    if is_settled || is_silent || one.payload.is_passing() {
         let message = "it was sent already or is about to be sent";
         return Err(Error::new(ProblemKind::Conflict, "delivery_not_failed", message));
     }

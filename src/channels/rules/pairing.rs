@@ -225,7 +225,8 @@ pub fn revoke(tx: &mut WriteTx<'_>, person: &Person) -> Result<(), Error> {
         }
     }
     for delivery in queries::open_of_chat(tx, person.channel, &person.chat)? {
-        if delivery.state == DeliveryState::Queued {
+        // The removal of a preview is still due.
+        if delivery.state == DeliveryState::Queued && !delivery.payload.is_passing() {
             tx.put(&Delivery { state: DeliveryState::Suppressed, ..delivery })?;
         }
     }

@@ -1,5 +1,6 @@
 //! Receiving: stores each event before the adapter acknowledges it, and connects again after a fault.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use channel_adapters::{
@@ -25,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long another connection with the same token counts as our own previous one.
 const OWN_POLL: SignedDuration = SignedDuration::from_secs(60);
 /// How long the files of a batch may delay its messages, and Discord's heartbeat with them.
-const FILES_WITHIN: Duration = Duration::from_secs(25);
+const FILES_WITHIN: Duration = Duration::from_secs(15);
 
 /// Receives until stopped.
 pub(super) async fn run(
@@ -86,15 +87,21 @@ struct Store<'a> {
 impl Inbox for Store<'_> {
     fn receive(&self, batch: Batch) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            // A file delays only the messages behind it in its chat.
+            let mut chats = HashSet::new();
+            let mut waits = |event: &Incoming| {
+                let Incoming::Message(message) = event else { return false };
+                let chat = &message.place.chat;
+                (!message.files.is_empty() && chats.insert(chat.clone())) || chats.contains(chat)
+            };
+            let (later, now): (Vec<_>, Vec<_>) = batch.events.into_iter().partition(|e| waits(e));
+            self.store_all(now, Vec::new()).await?;
             let until = Instant::now() + FILES_WITHIN;
             let mut files = Vec::new();
-            for event in &batch.events {
+            for event in &later {
                 files.push(self.files(event, until).await);
             }
-            // All are submitted at once, so that they share commits; the writer keeps their order.
-            let events = batch.events.into_iter().zip(files);
-            let events = events.map(|(event, files)| self.intake.store(event, files));
-            try_join_all(events).await.map_err(fault)?;
+            self.store_all(later, files).await?;
             if let Some(cursor) = batch.cursor {
                 let id = self.intake.channel;
                 let cursor = move |tx: &mut WriteTx<'_>| rules::cursor(tx, id, &cursor);
@@ -124,6 +131,16 @@ fn fault(error: Error) -> Fault {
 }
 
 impl Store<'_> {
+    /// Stores events with their files; none if `files` is shorter. All are submitted at once, so that they share commits;
+    /// the writer keeps their order.
+    async fn store_all(&self, events: Vec<Incoming>, files: Vec<Files>) -> Result<(), Fault> {
+        let files = files.into_iter().chain(std::iter::repeat_with(Files::default));
+        let events = events.into_iter().zip(files);
+        let events = events.map(|(event, files)| self.intake.store(event, files));
+        try_join_all(events).await.map_err(fault)?;
+        Ok(())
+    }
+
     /// Downloads the files of a message that will be accepted.
     async fn files(&self, event: &Incoming, until: Instant) -> Files {
         let mut files = Files::default();

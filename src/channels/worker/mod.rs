@@ -18,11 +18,12 @@ use jiff::SignedDuration;
 use kernel::{Actor, Cause, ChannelId, Error, Part, Role};
 use net::guard::Opened;
 use store::{Lane, Read, ReadExt as _, StoreError, WriteTx};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use vault::model::Secret;
 use web::session::Access;
 
-use crate::model::{Channel, Kind, Previews, State};
+use crate::model::{Channel, Kind, State};
 use crate::{queries, rules};
 
 pub(crate) use listen::Intake;
@@ -43,7 +44,6 @@ pub fn begin(ws: &Ws, rights: fn(Role) -> Access) {
 struct Wiring {
     token_version: u32,
     api_base: String,
-    stream: Previews,
 }
 
 struct Running {
@@ -57,6 +57,7 @@ async fn supervise(cx: rules::Context) {
     let ws = cx.ws.clone();
     let (stopping, mut feed) = (ws.halt(), ws.store.watch());
     let mut running: HashMap<ChannelId, Running> = HashMap::new();
+    let has_ended = Arc::new(Notify::new());
     while !stopping.is_cancelled() {
         feed.borrow_and_update();
         let now = ws.app.clock.now();
@@ -64,19 +65,17 @@ async fn supervise(cx: rules::Context) {
             Ok(wanted) => {
                 running.retain(|id, one| {
                     let stays = wanted.iter().any(|new| new.id == *id && wiring(new) == one.wiring);
-                    if one.ended.is_cancelled() {
-                        return false;
-                    }
                     if !stays {
                         one.stop.cancel();
                     }
-                    stays
+                    // The successor starts once what is under way is completed.
+                    !one.ended.is_cancelled()
                 });
                 for channel in wanted {
                     running.entry(channel.id).or_insert_with(|| {
                         let (wiring, stop) = (wiring(&channel), stopping.child_token());
                         let ended = CancellationToken::new();
-                        start(&cx, channel, (stop.clone(), ended.clone()));
+                        start(&cx, channel, (stop.clone(), ended.clone(), Arc::clone(&has_ended)));
                         Running { wiring, stop, ended }
                     });
                 }
@@ -88,14 +87,14 @@ async fn supervise(cx: rules::Context) {
         tokio::select! {
             () = ws.app.sleep_from(now, now + ROUND) => {}
             changed = feed.changed() => if changed.is_err() { return },
+            () = has_ended.notified() => {}
             () = stopping.cancelled() => return,
         }
     }
 }
 
 fn wiring(channel: &Channel) -> Wiring {
-    let Channel { token_version, stream, .. } = *channel;
-    Wiring { token_version, api_base: channel.api_base.clone(), stream }
+    Wiring { token_version: channel.token_version, api_base: channel.api_base.clone() }
 }
 
 /// The channels that should be connected.
@@ -137,16 +136,27 @@ async fn report_outages(ws: &Ws, ids: Vec<ChannelId>) {
     }
 }
 
+/// Reports the end of a channel's task when it is dropped.
+struct Ends(CancellationToken, Arc<Notify>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.cancel();
+        self.1.notify_one();
+    }
+}
+
 /// Connects a channel, then receives and sends until it is stopped.
 fn start(
     cx: &rules::Context,
     channel: Channel,
-    (stop, ended): (CancellationToken, CancellationToken),
+    (stop, ended, has_ended): (CancellationToken, CancellationToken, Arc<Notify>),
 ) {
     let cx = cx.clone();
     let ws = cx.ws.clone();
     let task = async move {
-        let _ends = ended.drop_guard();
+        // Also if the task panics.
+        let _ends = Ends(ended, has_ended);
         let own = cx.ws.clone();
         let id = channel.id;
         let adapter = match open(&own, &channel) {
@@ -157,21 +167,25 @@ fn start(
                 return;
             }
         };
-        let both = async {
+        let receiving = async {
             tokio::join!(
                 register(&*adapter, id),
                 listen::run(&cx, &channel, &*adapter, &stop),
-                send::run(&own, &channel, &*adapter, &stop),
                 typing::run(&own, &channel, &*adapter, &stop),
                 preview::run(&own, &channel, &*adapter, &stop)
             )
         };
-        let both = std::panic::AssertUnwindSafe(both).catch_unwind();
-        tokio::select! {
-            ended = both => if ended.is_err() {
-                tracing::error!("the worker of the channel {id} failed; it starts again soon");
-            },
-            () = stop.cancelled() => {}
+        let until_stopped = async {
+            tokio::select! {
+                _ = receiving => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        let both = async {
+            tokio::join!(until_stopped, send::run(&own, &channel, &*adapter, &stop))
+        };
+        if std::panic::AssertUnwindSafe(both).catch_unwind().await.is_err() {
+            tracing::error!("the worker of the channel {id} failed; it starts again soon");
         }
         if !own.halt().is_cancelled() {
             write(&own, move |tx| stopped(tx, id)).await;

@@ -10,6 +10,7 @@ use app::live::BlockKind;
 use channel_adapters::{self as adapters, Fault, FaultKind, OutBody, Outgoing};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kernel::{Error, RunId, TypedId as _};
+use store::ReadExt as _;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +39,7 @@ pub(super) async fn run(
     stop: &CancellationToken,
 ) {
     // Bridges get finished texts only.
-    if channel.stream == Previews::Off || channel.kind == Kind::Webhook {
+    if channel.kind == Kind::Webhook {
         return;
     }
     let writer = Writer { ws, channel, adapter };
@@ -79,8 +80,15 @@ impl Writer<'_> {
     /// Shows the present block of a run to its audience until the block ends.
     async fn follow(&self, run: RunId) -> RunId {
         let id = self.channel.id;
-        let audience = self.ws.read(|snap| rules::audience(snap, id, run));
-        let places = audience.unwrap_or_default();
+        let found = self.ws.read(|snap| {
+            let stream = snap.get::<Channel>(id)?.map_or(Previews::Off, |channel| channel.stream);
+            let places = match stream {
+                Previews::Off => Vec::new(),
+                Previews::Edit | Previews::Block => rules::audience(snap, id, run)?,
+            };
+            Ok::<_, Error>((stream, places))
+        });
+        let Ok((stream, places)) = found else { return run };
         if places.is_empty() {
             // Waits for the end of the block, so that its next piece does not ask again.
             while self.text(run).is_some() {
@@ -88,7 +96,7 @@ impl Writer<'_> {
             }
             return run;
         }
-        let shown: FuturesUnordered<_> = places.iter().map(|to| self.show(run, to)).collect();
+        let shown: FuturesUnordered<_> = places.iter().map(|to| self.show(run, to, stream)).collect();
         shown.collect::<Vec<()>>().await;
         run
     }
@@ -98,13 +106,20 @@ impl Writer<'_> {
         self.ws.live.block(run).filter(|block| block.kind == BlockKind::Text).map(|one| one.text)
     }
 
-    async fn show(&self, run: RunId, to: &Place) {
+    /// Whether the answer will go to this place. Access may end while the answer is written.
+    fn is_heard(&self, run: RunId, to: &Place) -> bool {
+        let audience = self.ws.read(|snap| rules::audience(snap, self.channel.id, run));
+        let same = |one: &Place| one.chat == to.chat && one.thread == to.thread;
+        audience.unwrap_or_default().iter().any(same)
+    }
+
+    async fn show(&self, run: RunId, to: &Place, stream: Previews) {
         let pace = if to.is_direct { DIRECT_PACE } else { ROOM_PACE };
         let is_draft = to.is_direct && self.channel.kind == Kind::Telegram;
         let (mut last, mut sent_at) = (String::new(), Instant::now());
         sleep(FIRST_AFTER).await;
-        while let Some(text) = self.text(run) {
-            let part = self.part(&text);
+        while let Some(text) = self.text(run).filter(|_| self.is_heard(run, to)) {
+            let part = self.part(&text, stream);
             let is_due = part != last || (is_draft && DRAFT_LASTS <= sent_at.elapsed());
             if !part.is_empty() && is_due {
                 let shown = match is_draft {
@@ -131,8 +146,8 @@ impl Writer<'_> {
     }
 
     /// The part of a text that is shown: its end, if it is too long for one message.
-    fn part(&self, text: &str) -> String {
-        let trimmed = text.trim_start();
+    fn part(&self, text: &str, stream: Previews) -> String {
+        let trimmed = text.trim();
         let could_be = |word: &str| {
             trimmed.len() <= word.len()
                 && word.get(..trimmed.len()).is_some_and(|head| head.eq_ignore_ascii_case(trimmed))
@@ -140,7 +155,7 @@ impl Writer<'_> {
         if could_be(NO_REPLY) {
             return String::new();
         }
-        let complete = match self.channel.stream {
+        let complete = match stream {
             Previews::Block => text.rfind("\n\n").map_or("", |end| &text[..end]),
             Previews::Edit | Previews::Off => text,
         };

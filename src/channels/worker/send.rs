@@ -37,7 +37,10 @@ const REFUSED: Duration = Duration::from_secs(1);
 /// Longest pause before the platform is asked again what arrived.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Sends until stopped. A send that is under way then is dropped; the next worker determines its outcome.
+/// How long a send under way may take once the worker is stopped.
+const STOPS_WITHIN: Duration = Duration::from_secs(4);
+
+/// Sends until stopped, and completes what is under way then.
 pub(super) async fn run(
     ws: &Ws,
     channel: &Channel,
@@ -77,11 +80,16 @@ pub(super) async fn run(
         };
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             Some(done) = under_way.next(), if !under_way.is_empty() => drop(busy.remove(&done)),
             is_open = feed::changed(&mut feed, &[DELIVERIES]) => if !is_open { return },
             () = sleep => {}
         }
+    }
+    if !ws.halt().is_cancelled() {
+        // ok: what is not sent by then is looked up by the next worker.
+        let rest = async { while under_way.next().await.is_some() {} };
+        let _ = tokio::time::timeout(STOPS_WITHIN, rest).await;
     }
 }
 
@@ -244,9 +252,9 @@ impl Sender<'_> {
 
 /// The request of a delivery; `None` if there is nothing left to send.
 async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
+    let mark = if one.is_repeat { "↻ " } else { "" };
     let body = match &one.payload {
         Payload::Text(text) | Payload::Said(text) => {
-            let mark = if one.is_repeat { "↻ " } else { "" };
             OutBody::Text { markdown: format!("{mark}{text}"), buttons: Vec::new() }
         }
         Payload::Pressed { press, note } => {
@@ -255,7 +263,7 @@ async fn outgoing(ws: &Ws, one: &Delivery, most: u64) -> Option<Outgoing> {
         Payload::Card(id) => {
             let card = card(ws, *id).filter(|card| card.outcome.is_none())?;
             let link = format!("{}{}", letters::origin(&ws.app), ws.url(&card.path));
-            let markdown = format!("{}\n\n[Open in HQ]({link})", card.text);
+            let markdown = format!("{mark}{}\n\n[Open in HQ]({link})", card.text);
             OutBody::Text { markdown, buttons: buttons(&card) }
         }
         Payload::Update(id) => {
@@ -307,7 +315,8 @@ async fn file(ws: &Ws, one: &Delivery, path: &str, most: u64) -> Option<OutBody>
         let page = format!("agents/{}/files?path={}", agent.slug, query_value(path));
         let link = format!("{}{}", letters::origin(&ws.app), ws.url(&page));
         let name = name.replace('`', "");
-        let markdown = format!("I can’t send `{name}` here. [Open it in HQ]({link})");
+        let mark = if one.is_repeat { "↻ " } else { "" };
+        let markdown = format!("{mark}I can’t send `{name}` here. [Open it in HQ]({link})");
         return Some(OutBody::Text { markdown, buttons: Vec::new() });
     }
     let media_type = media_type(&name, &bytes).to_owned();

@@ -61,6 +61,7 @@ const SINK: Op = Op {
     answers: Answers::Empty,
     tool: false,
     guide: kit::no_guide,
+    links: &[],
     offered: kit::always,
     run: Run::Write(|_, _| Ok(kit::Reply::Empty)),
 };

@@ -210,10 +210,14 @@ impl Session<'_> {
     }
 
     async fn push(&mut self, channel: &str, event: &Value) {
-        if let Some(message) = events::message(self.bot, &self.me, channel, event).await {
-            self.cursor.saw(place(channel, message.place.thread.clone()), &message.id);
-            self.events.push(Incoming::Message(message));
+        // The app's own message may be the first of a chat in which something is missed next.
+        let ts = text(event, "/ts");
+        if !ts.is_empty() {
+            self.cursor.saw(place(channel, events::thread(event)), ts);
+            self.is_moved = true;
         }
+        let message = events::message(self.bot, &self.me, channel, event).await;
+        self.events.extend(message.map(Incoming::Message));
     }
 
     fn membership(&mut self, channel: &str, is_member: bool) {

@@ -53,6 +53,7 @@ const MERGE: Op = Op {
     input: &[Field::entered("into", "merge into", InputKind::Record("label")).required()],
     answers: Answers::Record,
     guide: kit::no_guide,
+    links: &[],
     offered: kit::always,
     tool: false,
     run: Run::Write(merge),

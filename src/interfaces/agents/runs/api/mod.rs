@@ -3,6 +3,7 @@
 mod run_limits;
 mod compare;
 mod context;
+mod deliveries;
 pub(super) mod export;
 mod preferences;
 mod halt;

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use app::Ws;
-use channels::model::Delivery;
 use features::agents::model::Agent;
 use features::agents::queries::machines;
 use features::runs::model::{
@@ -20,6 +19,7 @@ use kernel::{
 };
 use store::{Read, ReadExt, StoreError};
 
+use super::deliveries::DeliveryOut;
 use super::silent::{LateOut, SilentOut};
 use super::used::UsedOut;
 
@@ -92,42 +92,6 @@ impl KinOut {
     fn of(tx: &dyn Read, branch: &Branch, run: RunId) -> Result<Option<Self>, StoreError> {
         let (why, from) = (branch.why.word(), branch.step);
         Ok(tx.get::<Run>(run)?.map(|run| Self { id: run.id, name: run.name(), why, from }))
-    }
-}
-
-/// A message with an answer of a run, on a messenger.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct DeliveryOut {
-    /// For `channel-deliveries/{id}/resend`.
-    id: String,
-    /// The name of the channel.
-    channel: String,
-    /// `telegram`, `discord`, `slack` or `webhook`.
-    kind: &'static str,
-    /// `queued`, `sending`, `sent`, `failed`, `unknown`, `expired` or `suppressed`.
-    state: &'static str,
-    /// Why it was not sent.
-    detail: String,
-    /// Number of the part, from 1, and number of parts.
-    part: u32,
-    parts: u32,
-    sent_at: Option<String>,
-}
-
-impl DeliveryOut {
-    fn of_run(tx: &dyn Read, run: RunId) -> Result<Vec<Self>, StoreError> {
-        let all = channels::queries::of_run(tx, run)?.into_iter();
-        let one = |(channel, delivery): (channels::model::Channel, Delivery)| Self {
-            id: delivery.id.to_string(),
-            channel: channel.name,
-            kind: channel.kind.word(),
-            state: delivery.state.word(),
-            detail: delivery.detail,
-            part: delivery.part,
-            parts: delivery.parts,
-            sent_at: delivery.sent_at.map(|at| at.to_string()),
-        };
-        Ok(all.map(one).collect())
     }
 }
 

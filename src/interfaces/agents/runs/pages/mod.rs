@@ -14,6 +14,7 @@ mod late;
 mod limits;
 mod lineage;
 mod list;
+mod delivered;
 mod display;
 mod nested;
 mod note;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use app::live::BlockKind;
-use channels::model::{Channel, Delivery, DeliveryId, DeliveryState};
+use channels::model::DeliveryId;
 use features::runs::model::{Attachment, Habits, Input, InputState, Run};
 use features::runs::queries::questions::{self, Card};
 use features::runs::queries::steps::{CallState, Spent, Step, Steps, What};
@@ -18,6 +18,7 @@ use web::html::SafeHtml;
 use web::parts::Face;
 use web::time::RelTime;
 
+use super::delivered;
 use super::display::Look;
 use super::place::with;
 use super::steps::{Drawing, StepView, compacted, spent};
@@ -516,12 +517,8 @@ impl<'a, 'l> Telling<'a, 'l> {
             writing: None,
             trouble: None,
             facts: Vec::new(),
-            open: deliveries
-                .iter()
-                .filter(|(_, one)| one.state.is_open())
-                .map(|(_, one)| one.id)
-                .collect(),
-            sent: sent(&deliveries),
+            open: delivered::open(&deliveries),
+            sent: delivered::sent(&deliveries),
             href: self.look.ws.url(&format!("runs/{name}")),
             stop: run.as_ref().and_then(|run| self.look.stop(run)),
             again: question.filter(|_| chat),
@@ -583,27 +580,6 @@ impl<'a, 'l> Telling<'a, 'l> {
         }
         self.entries.push(Entry::Turn(turn));
     }
-}
-
-/// "Sent on Telegram", for each messenger. A message that did not arrive counts more than one that did.
-fn sent(deliveries: &[(Channel, Delivery)]) -> Vec<String> {
-    let rank = |state: DeliveryState| match state {
-        DeliveryState::Failed | DeliveryState::Expired => 3,
-        DeliveryState::Unknown => 2,
-        DeliveryState::Queued | DeliveryState::Sending => 1,
-        DeliveryState::Sent | DeliveryState::Suppressed => 0,
-    };
-    let mut worst: Vec<(&'static str, DeliveryState)> = Vec::new();
-    for (channel, one) in deliveries {
-        let kind = channel.kind.label();
-        match worst.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, state)) if rank(*state) < rank(one.state) => *state = one.state,
-            Some(_) => {}
-            None => worst.push((kind, one.state)),
-        }
-    }
-    let words = |(kind, state): (&str, DeliveryState)| format!("{} on {kind}", state.label());
-    worst.into_iter().map(words).collect()
 }
 
 /// "Thought, used 3 tools"
