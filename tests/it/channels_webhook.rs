@@ -403,7 +403,7 @@ async fn files_of_a_bridge_reach_the_agent_and_can_be_attached_to_a_task() {
     let path = format!("channel-messages/{}/attach", message.id);
     let wrong = scene.op(&path, json!({ "task": "no such task" })).await;
     assert_eq!(wrong.json()["errors"][0]["field"], "task", "{}", wrong.text);
-    let attached = scene.op(&path, json!({ "task": task.json()["name"] })).await;
+    let attached = scene.op(&path, json!({ "task": task.json()["key"] })).await;
     assert_eq!(attached.status, 200, "{}", attached.text);
     assert_eq!(attached.json()["files"], json!(["note.ogg", "plan.txt"]), "{}", attached.text);
     let on_task: Vec<features::files::model::TaskFile> = work::all(&scene.hq);
