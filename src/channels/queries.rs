@@ -3,6 +3,7 @@
 use channel_adapters::Place;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
+use features::dashboard::queries::requests::AccessRequest;
 use features::runs::model::{Attachment, Input, InputState, Run};
 use features::workspace::queries as workspace;
 use kernel::key::KeyBuf;
@@ -67,6 +68,25 @@ pub fn people_of(read: &dyn Read, account: AccountId) -> Result<Vec<Person>, Sto
     let mut people: Vec<Person> = read.scan(BY_ACCOUNT, &Range::prefix(KeyBuf::of(&account)))?;
     people.retain(|person| person.access == Access::Member);
     Ok(people)
+}
+
+/// Open requests for access, for the dashboard.
+pub fn access_requests(read: &dyn Read, now: Timestamp) -> Result<Vec<AccessRequest>, StoreError> {
+    let mut found = Vec::new();
+    for channel in all(read)? {
+        let open = people(read, channel.id)?.into_iter().filter(|one| one.is_open_request(now));
+        found.extend(open.map(|person| {
+            let (name, kind) = (&person.name, channel.kind.label());
+            let name = match person.handle.as_str() {
+                "" => format!("{name} on {kind}"),
+                handle => format!("{name} (@{handle}) on {kind}"),
+            };
+            let (id, since) = (person.id.to_string(), person.updated_at);
+            AccessRequest { id, name, agent: channel.agent, since }
+        }));
+    }
+    found.sort_by_key(|one| one.since);
+    Ok(found)
 }
 
 pub fn people(read: &dyn Read, channel: ChannelId) -> Result<Vec<Person>, StoreError> {

@@ -34,6 +34,7 @@ fn install_queries() {
     links::queries::install_names(knowledge::links::in_text);
     links::queries::install_said(knowledge::linked::suggestions);
     notifications::queries::chats::install(channels::rules::has_chat);
+    dashboard::queries::requests::install(channels::queries::access_requests);
     routines::delivery::install(channels::places::for_results, channels::places::for_result);
     trust::queries::places::install(trust::queries::places::Places {
         has_channel: channels::places::has_channel,

@@ -9,8 +9,7 @@ use support::source::{code_only, files, paths};
 
 const FILES: &str = "app/config store crypto git sandbox browser backup search embed connect sources/tests \
                      knowledge/tests vault/tests gateways/machine link/identity replica server demo cli";
-const SURFACE: &str =
-    "app/extract web list kit server cli interfaces crm knowledge sources vault gateways \
+const SURFACE: &str = "app/extract web list kit server cli interfaces crm knowledge sources vault gateways \
      channels";
 /// Foreign crates and parts of the standard library, and the only places that may use them.
 const CONFINED: &[(&str, &str)] = &[

@@ -76,7 +76,7 @@ pub static BOATS: Noun = Noun {
         answers: Answers::Record,
         tool: true,
         guide: kit::no_guide,
-    links: &[],
+        links: &[],
         offered: kit::always,
         run: Run::Write(lengthen),
     }],

@@ -59,7 +59,10 @@ pub static MESSAGES: Noun = Noun {
             about: "Attach the files of a message to a task",
             verb: "Attach to task",
             done: "Attached the files of",
-            input: &[Field::line("task", "task").required().max(200).about("its number, such as MC-1")],
+            input: &[Field::line("task", "task")
+                .required()
+                .max(200)
+                .about("its number, such as MC-1")],
             offered: |message| message.get("files").is_some_and(|files| *files != json!([])),
             run: Run::Prepared(files_of, attach),
             ..OP
@@ -183,7 +186,12 @@ pub static DELIVERIES: Noun = Noun {
             about: "Send a message again that did not arrive",
             verb: "Send again",
             done: "Queued",
-            offered: |one| is_state(one, &[DeliveryState::Failed, DeliveryState::Expired, DeliveryState::Unknown]),
+            offered: |one| {
+                is_state(
+                    one,
+                    &[DeliveryState::Failed, DeliveryState::Expired, DeliveryState::Unknown],
+                )
+            },
             run: Run::Write(|cx, tx| {
                 rules::resend(tx, cx.id()?)?;
                 Ok(Reply::Record(cx.key()?.to_vec()))
@@ -195,7 +203,12 @@ pub static DELIVERIES: Noun = Noun {
             about: "Give up a message that did not arrive",
             verb: "Dismiss",
             done: "Dismissed",
-            offered: |one| !is_state(one, &[DeliveryState::Sending, DeliveryState::Sent, DeliveryState::Suppressed]),
+            offered: |one| {
+                !is_state(
+                    one,
+                    &[DeliveryState::Sending, DeliveryState::Sent, DeliveryState::Suppressed],
+                )
+            },
             run: Run::Write(|cx, tx| {
                 rules::dismiss(tx, cx.id()?)?;
                 Ok(Reply::Record(cx.key()?.to_vec()))

@@ -9,9 +9,9 @@ use store::{Range, ReactionError, Read, ReadExt as _, WriteTx};
 use crate::model::{Access, DeliveryState, Message, Payload};
 use crate::queries;
 
-use super::{cards, notices};
 use super::outbox::{self, Place};
 use super::results;
+use super::{cards, notices};
 
 /// Events of a run searched for its final text, from the end.
 const NEWEST: usize = 200;

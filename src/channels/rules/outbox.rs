@@ -8,7 +8,8 @@ use kernel::{ChannelId, Error, ProblemKind, RunId, RunState};
 use store::{Range, ReadExt as _, WriteTx};
 
 use crate::model::{
-    Access, BY_RUN, Channel, ChannelState, Delivery, DeliveryId, DeliveryState, Payload, ReceiptState,
+    Access, BY_RUN, Channel, ChannelState, Delivery, DeliveryId, DeliveryState, Payload,
+    ReceiptState,
 };
 use crate::queries;
 

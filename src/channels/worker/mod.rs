@@ -181,9 +181,8 @@ fn start(
                 () = stop.cancelled() => {}
             }
         };
-        let both = async {
-            tokio::join!(until_stopped, send::run(&own, &channel, &*adapter, &stop))
-        };
+        let both =
+            async { tokio::join!(until_stopped, send::run(&own, &channel, &*adapter, &stop)) };
         if std::panic::AssertUnwindSafe(both).catch_unwind().await.is_err() {
             tracing::error!("the worker of the channel {id} failed; it starts again soon");
         }

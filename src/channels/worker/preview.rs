@@ -96,7 +96,8 @@ impl Writer<'_> {
             }
             return run;
         }
-        let shown: FuturesUnordered<_> = places.iter().map(|to| self.show(run, to, stream)).collect();
+        let shown: FuturesUnordered<_> =
+            places.iter().map(|to| self.show(run, to, stream)).collect();
         shown.collect::<Vec<()>>().await;
         run
     }

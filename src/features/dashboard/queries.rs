@@ -5,6 +5,7 @@ pub mod hosts;
 mod late;
 pub mod mission;
 pub mod needs;
+pub mod requests;
 pub mod since;
 pub mod tally;
 mod waiting;

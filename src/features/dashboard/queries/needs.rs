@@ -25,7 +25,7 @@ use web::parts::{Face, Tone};
 
 use super::away::Hidden;
 use super::tally::{COUNTED, Found, Kind, Needs, tally};
-use super::{DashboardContext, late, waiting};
+use super::{DashboardContext, late, requests, waiting};
 
 /// Percentage from which the workspace's budget is reported. Agents have their own threshold.
 const SOFT_PCT: u8 = 80;
@@ -138,6 +138,7 @@ pub fn read(tx: &dyn Read, scene: &DashboardContext<'_>) -> Result<Needs, StoreE
     let hidden = &Hidden::read(tx, scene.who.account, scene.now)?;
     let kinds = vec![
         kind("waiting", "runs?state=needs_you", waiting::found(tx, scene, hidden)?),
+        kind("asking for access", requests::PATH, requests::found(tx, scene, hidden)?),
         kind("not working", "settings/connections", out_of_order(tx, scene, hidden)?),
         kind("in review", "review", to_review(tx, scene, hidden)?),
         noticed("failed", "inbox?show=needs_you", failed(tx, scene, hidden)?),

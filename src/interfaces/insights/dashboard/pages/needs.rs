@@ -10,6 +10,7 @@ use features::dashboard::model::NEEDS_AWAY;
 use features::dashboard::queries::DashboardContext;
 use features::dashboard::queries::away;
 use features::dashboard::queries::needs::{self, Row};
+use features::dashboard::queries::requests;
 use features::dashboard::queries::tally::{self, More};
 use features::dashboard::rules::NeedError;
 use features::notifications::queries::snooze;
@@ -77,6 +78,7 @@ pub(super) fn draw(
 /// The subscription of the list and its count.
 pub(super) fn live(scene: &DashboardContext<'_>) -> Live {
     let live = Live::new(scene.ws.url("")).record(NEEDS_AWAY.name, scene.who.account);
+    let live = live.table(requests::TABLE);
     needs::TABLES.iter().fold(live, |live, table| live.table(table.name))
 }
 
