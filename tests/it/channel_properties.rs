@@ -105,9 +105,9 @@ async fn the_most_specific_route_wins_whatever_others_exist() {
                 let some = |text: &'static str| Some(text).filter(|text| !text.is_empty());
                 let origin = Origin {
                     channel: channel.id,
-                    room: some(dice.one(&ROOMS)),
-                    thread: some(dice.one(&THREADS)),
-                    sender: dice.one(&SENDERS[1..]),
+                    room: some(ROOMS[dice.index(ROOMS.len())]),
+                    thread: some(THREADS[dice.index(THREADS.len())]),
+                    sender: SENDERS[1 + dice.index(2)],
                 };
                 let wanted = winner(&made, &origin).map_or(channel.agent, |route| route.agent);
                 let found = queries::route(tx, origin)?.map(|(agent, _)| agent.id);
