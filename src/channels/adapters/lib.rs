@@ -53,7 +53,8 @@ pub trait Channel: Send + Sync {
 
 /// Takes what an adapter receives.
 pub trait Inbox: Send + Sync {
-    /// Stores the events and the cursor in one transaction. On an error the adapter stops without an acknowledgement.
+    /// Stores each event in a transaction of its own, and the cursor after all of them: a crash in between repeats events, but
+    /// loses none. On an error the adapter stops without an acknowledgement.
     fn receive(&self, batch: Batch) -> BoxFuture<'_, ()>;
     /// The platform accepted the connection, or a poll succeeded.
     fn online(&self);
