@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use channel_adapters::discord::{Discord, open};
 use channel_adapters::{Channel, FaultKind, Found, Incoming, OutBody, Outgoing};
-use serde_json::json;
+use serde_json::{Value, json};
 use standins::discord::{Discord as Server, TOKEN};
 
 use crate::{KEY, Memory, buttons, client, listen, message, out, words};
@@ -136,6 +136,36 @@ async fn after_a_lost_session_missed_messages_are_fetched() {
     assert_eq!(of(true), ["private 0", "private 1"]);
     server.say(ROOM, "7", "end");
     assert_eq!(inbox.wait_texts(124).await[123], "end");
+    task.abort();
+}
+
+#[tokio::test]
+async fn each_channel_gets_its_own_200_missed_messages() {
+    let (server, bot) = start().await;
+    (0..250).for_each(|count| drop(server.say(DIRECT, "8", &count.to_string())));
+    // One page of the room arrives, and there are more. Then Discord asks for a long pause.
+    let page: Vec<_> = (2..102)
+        .map(|id| {
+            json!({
+                "id": id.to_string(), "channel_id": ROOM, "author": {"id": "7"}, "type": 0,
+                "content": "in the room",
+            })
+        })
+        .collect();
+    server.fail_next(200, page.into());
+    server.fail_next(429, json!({"retry_after": 3600}));
+    let inbox = Memory::new();
+    inbox.change(|stored| stored.cursor = json!({"last": {ROOM: 1, DIRECT: 1}}).to_string());
+    let task = listen(&bot, &inbox);
+    server.wait_calls(&format!("/{ROOM}/messages"), 2).await;
+    server.say(DIRECT, "8", "live");
+    let texts = inbox.wait_texts(301).await;
+    assert!(texts[..100].iter().all(|text| text == "in the room"));
+    let missed = (0..200).map(|count| count.to_string());
+    assert_eq!(texts[100..], missed.chain(["live".to_owned()]).collect::<Vec<_>>());
+    // A restart does not count anew.
+    let cursor: Value = inbox.cursor().parse().unwrap();
+    assert_eq!(cursor["gaps"], json!({ROOM: {"after": 101, "pages": 1}}));
     task.abort();
 }
 
