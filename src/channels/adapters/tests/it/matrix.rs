@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -126,8 +126,11 @@ fn run(listener: &TcpListener, asked: &Sender<Asked>) {
 /// What HQ received until Matrix was asked for what follows the events.
 fn received(asked: &Receiver<Asked>) -> Vec<(String, String)> {
     let mut received = Vec::new();
+    // For all of it, because a bridge that repeats a request for ever is never silent.
+    let until = Instant::now() + PATIENCE;
     loop {
-        let one = asked.recv_timeout(PATIENCE).expect("the bridge did not get past the events");
+        let rest = until.saturating_duration_since(Instant::now());
+        let one = asked.recv_timeout(rest).expect("the bridge did not get past the events");
         if one.path.contains("since=1") {
             return received;
         }
