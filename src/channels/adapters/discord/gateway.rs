@@ -123,7 +123,6 @@ pub(super) async fn listen(bot: &Discord, inbox: &dyn Inbox, cursor: String) -> 
             cursor: &mut cursor,
             me: &me,
             events: Vec::new(),
-            acks: Vec::new(),
             is_moved: false,
             is_welcome: false,
             fill_at: Instant::now(),
@@ -153,8 +152,6 @@ struct Session<'a> {
     cursor: &'a mut Cursor,
     me: &'a str,
     events: Vec<Incoming>,
-    /// Interactions that are acknowledged once they are stored: id, token, kind of the interaction.
-    acks: Vec<(String, String, u64)>,
     /// Whether the cursor has to be stored even without events.
     is_moved: bool,
     is_welcome: bool,
@@ -390,17 +387,21 @@ impl Session<'_> {
         if !matches!(kind, 2 | 3) {
             return Ok(());
         }
+        // At once: Discord waits for three seconds, and storing a batch may take longer. After a fault, the event comes again.
+        if self.bot.remember_press(data)
+            && let Err(fault) = self.acknowledge(data, kind).await
+        {
+            tracing::debug!(%fault, "Discord did not take the acknowledgement of an interaction.");
+        }
         let room = self.bot.room(text(data, "/channel_id")).await?;
         self.events.push(match kind {
             2 => events::command(data, &room),
             _ => events::press(data, &room),
         });
-        self.bot.remember_press(data);
-        self.acks.push((text(data, "/id").to_owned(), text(data, "/token").to_owned(), kind));
         Ok(())
     }
 
-    /// Stores the received events, then acknowledges them.
+    /// Stores the received events.
     async fn flush(&mut self) -> Result<(), Fault> {
         if self.events.is_empty() && !self.is_moved {
             return Ok(());
@@ -408,15 +409,11 @@ impl Session<'_> {
         let events = std::mem::take(&mut self.events);
         self.inbox.receive(Batch { events, cursor: Some(self.cursor.write()) }).await?;
         self.is_moved = false;
-        for (id, token, kind) in std::mem::take(&mut self.acks) {
-            if let Err(fault) = self.acknowledge(&id, &token, kind).await {
-                tracing::debug!(%fault, "Discord did not take the acknowledgement of an interaction.");
-            }
-        }
         Ok(())
     }
 
-    async fn acknowledge(&self, id: &str, token: &str, kind: u64) -> Result<(), Fault> {
+    async fn acknowledge(&self, interaction: &Value, kind: u64) -> Result<(), Fault> {
+        let (id, token) = (text(interaction, "/id"), text(interaction, "/token"));
         // A press needs no visible answer. A command gets one, which only its sender sees.
         let answer = match kind {
             3 => json!({"type": 6}),
