@@ -10,11 +10,9 @@
 Invite the bot to a room. A room of two is a direct chat. Buttons are a numbered list: reply to the message with a number.
 Encrypted rooms and files from Matrix are not supported. Answers go to Matrix as Markdown text.
 """
-import argparse, base64, hashlib, hmac, json, os, threading, time
-import urllib.error
-import urllib.parse
-import urllib.request
-from datetime import datetime, timezone
+import argparse, base64, hashlib, hmac, http.client, json, os, pathlib, threading, time
+import urllib.error, urllib.parse, urllib.request
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -26,14 +24,6 @@ args = options.parse_args()
 KEY = base64.b64decode(os.environ["HQ_SECRET"].removeprefix("whsec_"))
 TOKEN = os.environ["MATRIX_TOKEN"]
 lock = threading.Lock()
-
-
-def load():
-    try:
-        with open(args.state, encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return {"since": None, "buttons": {}}
 
 
 def save(**news):
@@ -59,8 +49,7 @@ def is_signed(headers, body):
 
 
 def matrix(method, path, body=None, query=None, timeout=30, kind="application/json"):
-    url = args.homeserver.rstrip("/") + "/_matrix/" + path
-    url += "?" + urllib.parse.urlencode(query) if query else ""
+    url = args.homeserver.rstrip("/") + "/_matrix/" + path + ("?" + urllib.parse.urlencode(query) if query else "")
     data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
     headers = {"Authorization": "Bearer " + TOKEN, "Content-Type": kind}
     with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=timeout) as response:
@@ -78,15 +67,13 @@ def put(data, content):
         relation.update({"rel_type": "m.thread", "event_id": data["thread"]})
     if data.get("reply_to"):
         relation["m.in_reply_to"] = {"event_id": data["reply_to"]}
-    path = room_path(data["chat"], "send/m.room.message/" + data["key"])
-    return matrix("PUT", path, content)["event_id"]
+    return matrix("PUT", room_path(data["chat"], "send/m.room.message/" + data["key"]), content)["event_id"]
 
 
 def to_matrix(kind, data):
     """Performs a request of HQ. Returns the id of the message."""
     text, buttons = data.get("text") or "", data.get("buttons") or []
-    for number, button in enumerate(buttons, 1):
-        text += f"\n{number}. {button['label']}"
+    text += "".join(f"\n{number}. {button['label']}" for number, button in enumerate(buttons, 1))
     if kind == "message":
         event = put(data, {"msgtype": "m.text", "body": text})
         if buttons:
@@ -115,14 +102,17 @@ class FromHq(BaseHTTPRequestHandler):
             event = json.loads(body)
             if status == 200 and (message := to_matrix(event["type"], event["data"])):
                 reply = {"message": message}
-        except urllib.error.HTTPError as error:
+        except OSError as error:
             # Matrix refuses it for good, unless it is busy or broken.
-            status = error.code if error.code in (400, 403, 404, 429) else 503
-        except OSError:
-            status = 503
+            status = error.code if getattr(error, "code", 0) in (400, 403, 404, 429) else 503
         self.send_response(status)
         self.end_headers()
         self.wfile.write(json.dumps(reply).encode())
+
+
+def is_final(error):
+    is_refusal = isinstance(error, urllib.error.HTTPError) and error.code // 100 == 4
+    return is_refusal and error.code not in (401, 408, 429)
 
 
 def to_hq(kind, data):
@@ -135,10 +125,10 @@ def to_hq(kind, data):
         try:
             return urllib.request.urlopen(urllib.request.Request(args.hq, body, headers), timeout=30).close()
         except urllib.error.HTTPError as error:
-            print("HQ answers", error.code, error.read().decode(), flush=True)
-            if error.code in (413, 422):
+            print("HQ answers", error.code, error.read().decode(errors="replace"), flush=True)
+            if is_final(error):
                 return
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             print("HQ is not reachable:", error, flush=True)
         time.sleep(pause)
         pause = min(pause * 2, 60)
@@ -151,8 +141,7 @@ def from_matrix(room, event):
     people = matrix("GET", room_path(room, "joined_members"))["joined"]
     relation, text = content.get("m.relates_to", {}), content["body"]
     is_edit = relation.get("rel_type") == "m.replace"
-    if is_edit:
-        text = content.get("m.new_content", {}).get("body", text)
+    text = content.get("m.new_content", {}).get("body", text) if is_edit else text
     reply_to = relation.get("m.in_reply_to", {}).get("event_id")
     if reply_to and text.startswith("> "):
         text = text.partition("\n\n")[2]  # the quotation that older clients add
@@ -164,11 +153,21 @@ def from_matrix(room, event):
     if text.strip().isdecimal() and 1 <= int(text) <= len(choices):
         return to_hq("press", {**data, "message": reply_to, "data": choices[int(text) - 1]})
     mentioned = me in content.get("m.mentions", {}).get("user_ids", []) or me in text
-    at = datetime.fromtimestamp(event["origin_server_ts"] / 1000, timezone.utc)
+    at = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=event["origin_server_ts"])
     to_hq("edit" if is_edit else "message", {
         **data, "id": relation["event_id"] if is_edit else event["event_id"], "text": text,
         "is_direct": len(people) == 2, "title": room, "mentions_bot": mentioned, "reply_to": reply_to,
         "sent_at": at.isoformat().replace("+00:00", "Z")})
+
+
+def attempt(what, do, *given):
+    """What cannot be handled is skipped: it would fail again and again. What may succeed later comes again."""
+    try:
+        do(*given)
+    except Exception as error:
+        if isinstance(error, (OSError, http.client.HTTPException)) and not is_final(error):
+            raise
+        print(f"Skipped {what}: {error!r}", flush=True)
 
 
 def read():
@@ -178,15 +177,17 @@ def read():
     news = matrix("GET", "client/v3/sync", query=query | ({} if first else {"since": state["since"]}), timeout=60)
     rooms = news.get("rooms", {})
     for room in rooms.get("invite", {}):
-        matrix("POST", room_path(room, "join"), {})
+        attempt(f"the invitation to {room}", matrix, "POST", room_path(room, "join"), {})
     for room, joined in rooms.get("join", {}).items():
         # What was said before the first start is not for HQ.
         for event in [] if first else joined["timeline"]["events"]:
-            from_matrix(room, event)
+            attempt(f"an event of {room}", from_matrix, room, event)
     save(since=news["next_batch"])
 
 
-state = load()
+state = {"since": None, "buttons": {}}
+if os.path.exists(args.state):
+    state = json.loads(pathlib.Path(args.state).read_text("utf-8"))
 me = matrix("GET", "client/v3/account/whoami")["user_id"]
 host, port = args.listen.rsplit(":", 1)
 threading.Thread(target=ThreadingHTTPServer((host, int(port)), FromHq).serve_forever, daemon=True).start()
@@ -194,6 +195,6 @@ print(f"{me} is online", flush=True)
 while True:
     try:
         read()
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         print("Matrix is not reachable:", error, flush=True)
         time.sleep(5)

@@ -313,17 +313,23 @@ impl Discord {
         rooms.insert(text(channel, "/id").to_owned(), events::room(channel, guild, server));
     }
 
-    fn remember_press(&self, interaction: &Value) {
+    /// Keeps the path for follow-ups. Returns whether the interaction is new.
+    fn remember_press(&self, interaction: &Value) -> bool {
+        let id = text(interaction, "/id");
         let path = format!(
             "/webhooks/{}/{}",
             text(interaction, "/application_id"),
             text(interaction, "/token")
         );
         let mut presses = self.presses.lock();
+        if presses.iter().any(|(known, _)| known == id) {
+            return false;
+        }
         if MAX_PRESSES <= presses.len() {
             presses.pop_front();
         }
-        presses.push_back((text(interaction, "/id").to_owned(), path));
+        presses.push_back((id.to_owned(), path));
+        true
     }
 
     async fn get(&self, path: &str) -> Result<Value, Fault> {

@@ -24,7 +24,8 @@ pub trait Channel: Send + Sync {
     fn check(&self) -> BoxFuture<'_, Identity>;
 
     /// Receives from `cursor` until a fault, or until the future is dropped. Hands each batch to `inbox`, and acknowledges it
-    /// to the platform only after `Inbox::receive` has returned `Ok`. An empty cursor starts with what is new.
+    /// to the platform only after `Inbox::receive` has returned `Ok`; a press or command that has to be answered within
+    /// seconds, at once. An empty cursor starts with what is new.
     fn listen<'a>(&'a self, inbox: &'a dyn Inbox, cursor: String) -> BoxFuture<'a, ()>;
 
     /// Performs one request. A fault says whether the platform may have performed it.
@@ -53,7 +54,8 @@ pub trait Channel: Send + Sync {
 
 /// Takes what an adapter receives.
 pub trait Inbox: Send + Sync {
-    /// Stores the events and the cursor in one transaction. On an error the adapter stops without an acknowledgement.
+    /// Stores each event in a transaction of its own, and the cursor after all of them: a crash in between repeats events, but
+    /// loses none. On an error the adapter stops without an acknowledgement.
     fn receive(&self, batch: Batch) -> BoxFuture<'_, ()>;
     /// The platform accepted the connection, or a poll succeeded.
     fn online(&self);

@@ -16,7 +16,7 @@ use super::{Discord, EPHEMERAL, NAME, events, revoked};
 const INTENTS: u64 = (1 << 0) | (1 << 9) | (1 << 12) | (1 << 15);
 const MAX_CHANNELS: usize = 200;
 /// Pages of 100 messages that are fetched for a channel after downtime.
-const MAX_PAGES: u8 = 2;
+const MAX_PAGES: u64 = 2;
 const MAX_BATCH: usize = 50;
 /// Connections in a row without a welcome.
 const MAX_FAILURES: u32 = 3;
@@ -48,33 +48,43 @@ struct Cursor {
     seq: u64,
     /// Newest message of each channel.
     last: BTreeMap<String, u64>,
-    /// Channels with missed messages, which start after this one.
-    gaps: BTreeMap<String, u64>,
+    /// By channel.
+    gaps: BTreeMap<String, Gap>,
+}
+
+/// Missed messages of a channel.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gap {
+    /// They start after this one.
+    after: u64,
+    /// Pages of them that were fetched.
+    pages: u64,
 }
 
 impl Cursor {
     fn parse(text: &str) -> Cursor {
         let value: Value = serde_json::from_str(text).unwrap_or_default();
-        let ids = |name: &str| {
-            let map = value.get(name).and_then(Value::as_object).into_iter().flatten();
-            map.filter_map(|(channel, id)| Some((channel.clone(), id.as_u64()?))).collect()
-        };
+        let map = |name: &str| value.get(name).and_then(Value::as_object).into_iter().flatten();
+        let last = map("last").filter_map(|(channel, id)| Some((channel.clone(), id.as_u64()?)));
+        let gaps = map("gaps").map(|(channel, gap)| {
+            let (after, pages) = (events::number(gap, "/after"), events::number(gap, "/pages"));
+            (channel.clone(), Gap { after, pages })
+        });
         Cursor {
             session: api::text(&value, "/session_id").to_owned(),
             resume_url: api::text(&value, "/resume_url").to_owned(),
             seq: events::number(&value, "/seq"),
-            last: ids("last"),
-            gaps: ids("gaps"),
+            last: last.collect(),
+            gaps: gaps.collect(),
         }
     }
 
     fn write(&self) -> String {
-        let ids = |map: &BTreeMap<String, u64>| -> Map<String, Value> {
-            map.iter().map(|(channel, id)| (channel.clone(), json!(id))).collect()
-        };
+        let gap = |gap: &Gap| json!({"after": gap.after, "pages": gap.pages});
+        let gaps = self.gaps.iter().map(|(channel, one)| (channel.clone(), gap(one)));
         json!({
             "session_id": self.session, "resume_url": self.resume_url, "seq": self.seq,
-            "last": ids(&self.last), "gaps": ids(&self.gaps),
+            "last": self.last, "gaps": gaps.collect::<Map<String, Value>>(),
         })
         .to_string()
     }
@@ -94,7 +104,7 @@ impl Cursor {
         self.session.clear();
         self.seq = 0;
         for (channel, id) in &self.last {
-            self.gaps.entry(channel.clone()).or_insert(*id);
+            self.gaps.entry(channel.clone()).or_insert(Gap { after: *id, pages: 0 });
         }
     }
 }
@@ -113,10 +123,8 @@ pub(super) async fn listen(bot: &Discord, inbox: &dyn Inbox, cursor: String) -> 
             cursor: &mut cursor,
             me: &me,
             events: Vec::new(),
-            acks: Vec::new(),
             is_moved: false,
             is_welcome: false,
-            pages: 0,
             fill_at: Instant::now(),
         };
         let end = session.run().await?;
@@ -144,13 +152,9 @@ struct Session<'a> {
     cursor: &'a mut Cursor,
     me: &'a str,
     events: Vec<Incoming>,
-    /// Interactions that are acknowledged once they are stored: id, token, kind of the interaction.
-    acks: Vec<(String, String, u64)>,
     /// Whether the cursor has to be stored even without events.
     is_moved: bool,
     is_welcome: bool,
-    /// Pages fetched of the first gap.
-    pages: u8,
     fill_at: Instant,
 }
 
@@ -383,17 +387,21 @@ impl Session<'_> {
         if !matches!(kind, 2 | 3) {
             return Ok(());
         }
+        // At once: Discord waits for three seconds, and storing a batch may take longer. After a fault, the event comes again.
+        if self.bot.remember_press(data)
+            && let Err(fault) = self.acknowledge(data, kind).await
+        {
+            tracing::debug!(%fault, "Discord did not take the acknowledgement of an interaction.");
+        }
         let room = self.bot.room(text(data, "/channel_id")).await?;
         self.events.push(match kind {
             2 => events::command(data, &room),
             _ => events::press(data, &room),
         });
-        self.bot.remember_press(data);
-        self.acks.push((text(data, "/id").to_owned(), text(data, "/token").to_owned(), kind));
         Ok(())
     }
 
-    /// Stores the received events, then acknowledges them.
+    /// Stores the received events.
     async fn flush(&mut self) -> Result<(), Fault> {
         if self.events.is_empty() && !self.is_moved {
             return Ok(());
@@ -401,15 +409,11 @@ impl Session<'_> {
         let events = std::mem::take(&mut self.events);
         self.inbox.receive(Batch { events, cursor: Some(self.cursor.write()) }).await?;
         self.is_moved = false;
-        for (id, token, kind) in std::mem::take(&mut self.acks) {
-            if let Err(fault) = self.acknowledge(&id, &token, kind).await {
-                tracing::debug!(%fault, "Discord did not take the acknowledgement of an interaction.");
-            }
-        }
         Ok(())
     }
 
-    async fn acknowledge(&self, id: &str, token: &str, kind: u64) -> Result<(), Fault> {
+    async fn acknowledge(&self, interaction: &Value, kind: u64) -> Result<(), Fault> {
+        let (id, token) = (text(interaction, "/id"), text(interaction, "/token"));
         // A press needs no visible answer. A command gets one, which only its sender sees.
         let answer = match kind {
             3 => json!({"type": 6}),
@@ -430,7 +434,7 @@ impl Session<'_> {
 
     /// Fetches one page of missed messages. Returns `false` if Discord asks for a pause.
     async fn fill(&mut self, channel: &str) -> Result<bool, Fault> {
-        let after = self.cursor.gaps.get(channel).copied().unwrap_or_default();
+        let Gap { after, pages } = self.cursor.gaps.get(channel).copied().unwrap_or_default();
         let path = format!("/channels/{channel}/messages?after={after}&limit=100");
         let found = match self.bot.get(&path).await {
             Ok(found) => found,
@@ -453,14 +457,13 @@ impl Session<'_> {
                 self.push(message, *id, false).await?;
             }
         }
-        self.pages += 1;
+        let pages = pages + 1;
         match messages.last() {
-            Some((id, _)) if messages.len() == 100 && self.pages < MAX_PAGES => {
-                self.cursor.gaps.insert(channel.to_owned(), *id);
+            Some((after, _)) if messages.len() == 100 && pages < MAX_PAGES => {
+                self.cursor.gaps.insert(channel.to_owned(), Gap { after: *after, pages });
             }
             Some(_) | None => {
                 self.cursor.gaps.remove(channel);
-                self.pages = 0;
             }
         }
         self.is_moved = true;

@@ -28,19 +28,21 @@ pub(super) async fn message(bot: &Slack, me: &Me, channel: &str, event: &Value) 
         }
     }
     let is_direct = is_direct(channel, text(event, "/channel_type"));
+    let thread = thread(event);
     let words = text(event, "/text");
     let is_mention = text(event, "/type") == "app_mention"
         || words.contains(&format!("<@{}", me.user))
         || text(event, "/parent_user_id") == me.user;
     Some(Message {
         id: ts.to_owned(),
-        place: Place { chat: channel.to_owned(), thread: thread(event) },
+        // Slack's only form of a reply is one in the thread of a message. In a room, it may be meant for others.
+        reply_to: thread.clone().filter(|_| is_direct),
+        place: Place { chat: channel.to_owned(), thread },
         title: if is_direct { String::new() } else { bot.title(channel).await },
         is_direct,
         sender,
         text: plain(bot, me, words).await,
         mentions_bot: is_mention,
-        reply_to: None,
         files: list(event, "/files").iter().map(file).collect(),
         sent_at: moment(millis(ts)),
     })

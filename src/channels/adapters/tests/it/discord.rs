@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use channel_adapters::discord::{Discord, open};
 use channel_adapters::{Channel, FaultKind, Found, Incoming, OutBody, Outgoing};
-use serde_json::json;
+use serde_json::{Value, json};
 use standins::discord::{Discord as Server, TOKEN};
 
 use crate::{KEY, Memory, buttons, client, listen, message, out, words};
@@ -140,6 +140,36 @@ async fn after_a_lost_session_missed_messages_are_fetched() {
 }
 
 #[tokio::test]
+async fn each_channel_gets_its_own_200_missed_messages() {
+    let (server, bot) = start().await;
+    (0..250).for_each(|count| drop(server.say(DIRECT, "8", &count.to_string())));
+    // One page of the room arrives, and there are more. Then Discord asks for a long pause.
+    let page: Vec<_> = (2..102)
+        .map(|id| {
+            json!({
+                "id": id.to_string(), "channel_id": ROOM, "author": {"id": "7"}, "type": 0,
+                "content": "in the room",
+            })
+        })
+        .collect();
+    server.fail_next(200, page.into());
+    server.fail_next(429, json!({"retry_after": 3600}));
+    let inbox = Memory::new();
+    inbox.change(|stored| stored.cursor = json!({"last": {ROOM: 1, DIRECT: 1}}).to_string());
+    let task = listen(&bot, &inbox);
+    server.wait_calls(&format!("/{ROOM}/messages"), 2).await;
+    server.say(DIRECT, "8", "live");
+    let texts = inbox.wait_texts(301).await;
+    assert!(texts[..100].iter().all(|text| text == "in the room"));
+    let missed = (0..200).map(|count| count.to_string());
+    assert_eq!(texts[100..], missed.chain(["live".to_owned()]).collect::<Vec<_>>());
+    // A restart does not count anew.
+    let cursor: Value = inbox.cursor().parse().unwrap();
+    assert_eq!(cursor["gaps"], json!({ROOM: {"after": 101, "pages": 1}}));
+    task.abort();
+}
+
+#[tokio::test]
 async fn close_codes_and_silence_are_explained() {
     for (code, kind, word) in [
         (4004, FaultKind::Revoked, "token"),
@@ -233,21 +263,24 @@ async fn failures_say_whether_a_repeat_helps_and_a_lost_answer_is_found() {
 }
 
 #[tokio::test]
-async fn a_press_is_acknowledged_once_it_is_stored() {
+async fn a_press_is_acknowledged_once_and_before_it_is_stored() {
     let (server, bot) = start().await;
     let inbox = Memory::new();
     inbox.change(|stored| stored.refusals = 1);
     let task = listen(&bot, &inbox);
     // The servers' channels are the first batch, and refused.
-    inbox.wait_online(2).await;
-    inbox.change(|stored| stored.refusals = 1);
+    inbox.wait(|stored| Some(()).filter(|()| !stored.events.is_empty())).await;
+    // Storing takes long, or fails: then the press comes again.
+    inbox.change(|stored| stored.refusals = u32::MAX);
     let id = server.press(ROOM, "55", "7", "yes");
+    let (_, _, body) = server.wait_calls("/callback", 1).await.remove(0);
+    assert_eq!(body["type"], 6);
+    inbox.wait(|stored| Some(()).filter(|()| stored.refusals < u32::MAX - 1)).await;
+    inbox.change(|stored| stored.refusals = 0);
     let events = inbox.wait_events(1).await;
     let Incoming::Press(press) = &events[0] else { panic!("{events:?}") };
     assert_eq!((&press.id, press.message.as_str(), press.data.as_str()), (&id, "55", "yes"));
     assert_eq!((press.place.chat.as_str(), press.sender.id.as_str()), (ROOM, "7"));
-    let (_, _, body) = server.wait_calls("/callback", 1).await.remove(0);
-    assert_eq!(body["type"], 6);
     let press = |text: &str| OutBody::Pressed { press: id.clone(), text: text.to_owned() };
     bot.send(&out(ROOM, press(""))).await.unwrap();
     bot.send(&out(ROOM, press("not you"))).await.unwrap();

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 mod discord;
+mod matrix;
 mod slack;
 mod telegram;
 

@@ -87,6 +87,27 @@ async fn messages_arrive_with_place_sender_and_mention() {
 }
 
 #[tokio::test]
+async fn in_a_direct_chat_a_message_in_a_thread_replies_to_the_threads_first() {
+    let (server, bot) = start().await;
+    let card = bot.send(&out(DIRECT, words("Approve it?"))).await.unwrap().message;
+    let inbox = Memory::new();
+    let task = listen(&bot, &inbox);
+    inbox.wait_online(1).await;
+    server.say_with(DIRECT, "U7", "yes", json!({"thread_ts": card}));
+    server.say_with(ROOM, "U7", "in a room", json!({"thread_ts": card}));
+    // A thread's first message names itself.
+    server.say_with(DIRECT, "U7", "first", json!({"ts": "100.000002", "thread_ts": "100.000002"}));
+    let events = inbox.wait_events(3).await;
+    let all: Vec<_> = events.iter().map(message).collect();
+    assert_eq!(all[0].reply_to.as_ref(), Some(&card));
+    // The answer goes to the same thread.
+    assert_eq!(all[0].place, Place { chat: DIRECT.to_owned(), thread: Some(card.clone()) });
+    assert_eq!((&all[1].reply_to, all[1].place.thread.as_ref()), (&None, Some(&card)));
+    assert_eq!((&all[2].reply_to, &all[2].place.thread), (&None, &None));
+    task.abort();
+}
+
+#[tokio::test]
 async fn envelopes_are_acknowledged_once_they_are_stored_and_repeats_are_processed() {
     let (server, bot) = start().await;
     let inbox = Memory::new();
