@@ -3,8 +3,8 @@
 use features::runs::model::{Input, InputState, Run};
 use features::usage::queries::budgets;
 use jiff::SignedDuration;
-use kernel::{ChannelId, Error, Payer, Period, Timestamp};
-use store::{Read, ReadExt as _, StoreError, WriteTx};
+use kernel::{ChannelId, Payer, Period, Timestamp};
+use store::{Read, ReadExt as _, StoreError};
 
 use crate::model::Message;
 use crate::queries;
@@ -38,37 +38,33 @@ fn is_over(counted: &[Message], sender: &str) -> bool {
     GUEST_RUNS <= counted.iter().filter(|one| one.sender == sender).count()
 }
 
-/// Whether a guest has had all runs of the day.
-pub(super) fn are_runs_used(
+/// Whether a guest has had all runs of the day, or has spent their budget.
+pub(super) fn is_guest_over(
     read: &dyn Read,
     who: ChatMember<'_>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    Ok(is_over(&counted(read, who, now)?, who.sender))
-}
-
-/// Whether a guest has had all runs of the day, or has spent their budget.
-pub(super) fn is_guest_over(tx: &WriteTx<'_>, who: ChatMember<'_>) -> Result<bool, Error> {
-    let mut counted = counted(tx, who, tx.now())?;
+    let mut counted = counted(read, who, now)?;
     counted.retain(|one| one.sender == who.sender);
-    Ok(is_over(&counted, who.sender) || GUEST_MICROS <= cost(tx, &counted)?)
+    Ok(is_over(&counted, who.sender) || GUEST_MICROS <= cost(read, &counted, now)?)
 }
 
 /// Whether a room has spent its budget of the day, or the sender is a guest who has had all runs of the day.
 pub(super) fn is_room_over(
-    tx: &WriteTx<'_>,
+    read: &dyn Read,
     who: ChatMember<'_>,
     (budget_micros, is_guest): (i64, bool),
-) -> Result<bool, Error> {
-    let counted = counted(tx, who, tx.now())?;
-    Ok((is_guest && is_over(&counted, who.sender)) || budget_micros <= cost(tx, &counted)?)
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let counted = counted(read, who, now)?;
+    Ok((is_guest && is_over(&counted, who.sender)) || budget_micros <= cost(read, &counted, now)?)
 }
 
 /// What the runs of these messages have cost, in micro-dollars.
-fn cost(tx: &WriteTx<'_>, messages: &[Message]) -> Result<i64, Error> {
+fn cost(read: &dyn Read, messages: &[Message], now: Timestamp) -> Result<i64, StoreError> {
     let mut runs = Vec::new();
     for input in messages.iter().filter_map(|message| message.input) {
-        if let Some(Input { state: InputState::Consumed(run), .. }) = tx.get(input)?
+        if let Some(Input { state: InputState::Consumed(run), .. }) = read.get(input)?
             && !runs.contains(&run)
         {
             runs.push(run);
@@ -76,8 +72,8 @@ fn cost(tx: &WriteTx<'_>, messages: &[Message]) -> Result<i64, Error> {
     }
     let mut sum = 0;
     for run in runs {
-        if tx.get::<Run>(run)?.is_some() {
-            sum += budgets::spent(tx, Payer::Run(run), Period::Run, tx.now())?;
+        if read.get::<Run>(run)?.is_some() {
+            sum += budgets::spent(read, Payer::Run(run), Period::Run, now)?;
         }
     }
     Ok(sum)

@@ -177,7 +177,7 @@ fn over_limit(
         return Ok(None);
     }
     let (chat, sender) = (message.place.chat.as_str(), message.sender.id.as_str());
-    if !limits::is_guest_over(tx, ChatMember { channel, chat, sender })? {
+    if !limits::is_guest_over(tx, ChatMember { channel, chat, sender }, tx.now())? {
         return Ok(None);
     }
     let day = limits::day_before(tx.now());
@@ -224,7 +224,7 @@ fn in_room(
     };
     let who = ChatMember { channel, chat, sender: &message.sender.id };
     let limit = (room.budget_micros, sender == Sender::Guest);
-    if limits::is_room_over(tx, who, limit)? {
+    if limits::is_room_over(tx, who, limit, tx.now())? {
         return Ok(Decision { keeps_text: true, ..Decision::ignored(DAILY_LIMIT) });
     }
     pass_on(tx, cx, (channel, message, files), Grant { sender, is_room: true })
