@@ -69,7 +69,7 @@ pub fn takes_files(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let (chat, sender) = (message.place.chat.as_str(), &message.sender);
-    let is_late = message.sent_at + LATE < now;
+    let is_late = message.sent_at < now - LATE;
     if message.files.is_empty()
         || sender.is_bot
         || is_late

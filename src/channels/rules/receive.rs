@@ -280,7 +280,7 @@ fn pass_on(
     (channel, message, files): (ChannelId, &adapters::Message, &Files),
     grant: Grant,
 ) -> Result<Decision, Error> {
-    if message.sent_at + LATE < tx.now() {
+    if message.sent_at < tx.now() - LATE {
         let verdict = "arrived late".to_owned();
         let state = MessageState::Held;
         if message.is_direct {
