@@ -1,17 +1,25 @@
-//! Daily limits of guests and rooms. A day is the last 24 hours.
+//! Daily limits of guests and rooms, and hourly limits of notes and wrong links. A day is the last 24 hours.
 
 use features::runs::model::{Input, InputState, Run};
 use features::usage::queries::budgets;
 use jiff::SignedDuration;
-use kernel::{ChannelId, Payer, Period, Timestamp};
-use store::{Read, ReadExt as _, StoreError};
+use kernel::{ChannelId, Error, Payer, Period, Timestamp};
+use store::{Read, ReadExt as _, StoreError, WriteTx};
 
 use crate::model::Message;
-use crate::queries;
+use crate::queries::{self, MAX_LATELY};
+
+use super::outbox::{self, Place};
 
 /// Runs and cost of a guest within a day.
 const GUEST_RUNS: usize = 20;
 pub(super) const GUEST_MICROS: i64 = 1_000_000;
+/// Pause between equal notes in a chat, and the period in which wrong links are counted.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// Wrong links of a sender within this period, after which no more are looked up.
+const MAX_GUESSES: usize = 5;
+/// Verdict on a message with a link that is wrong or was used before.
+pub(super) const WRONG_LINK: &str = "wrong or used link";
 
 /// The sender of a message, in a chat.
 #[derive(Clone, Copy)]
@@ -77,4 +85,32 @@ fn cost(read: &dyn Read, messages: &[Message], now: Timestamp) -> Result<i64, St
         }
     }
     Ok(sum)
+}
+
+/// Sends a note about a message, at most one with this verdict an hour in a chat. Returns the verdict to store.
+pub(super) fn note(
+    tx: &mut WriteTx<'_>,
+    place: &Place,
+    verdict: &str,
+    text: &str,
+) -> Result<String, Error> {
+    let noted = format!("{verdict}; sender informed");
+    let lately = queries::lately(tx, place.channel, &place.chat, tx.now() - HOUR)?;
+    if lately.iter().any(|one| one.verdict == noted) {
+        return Ok(verdict.to_owned());
+    }
+    outbox::queue(tx, place, text, None)?;
+    Ok(noted)
+}
+
+/// Whether a sender has opened too many wrong links to try another.
+pub(super) fn are_guesses_used(
+    read: &dyn Read,
+    who: ChatMember<'_>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let lately = queries::lately(read, who.channel, who.chat, now - HOUR)?;
+    let is_wrong = |one: &&Message| one.sender == who.sender && one.verdict.starts_with(WRONG_LINK);
+    // Beyond the examined messages there may be more.
+    Ok(lately.len() == MAX_LATELY || MAX_GUESSES <= lately.iter().filter(is_wrong).count())
 }

@@ -27,12 +27,9 @@ use super::sender_changed;
 
 /// A message that arrives later than this is held until a person asks for an answer.
 pub(super) const LATE: SignedDuration = SignedDuration::from_hours(2);
-/// Pause between notes in a chat that its agent is paused.
-const PAUSE_NOTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Maximum number of characters stored of a message.
 pub(super) const MAX_TEXT: usize = 20_000;
 
-const NOTED_PAUSE: &str = "agent paused; sender informed";
 const NO_MENTION: &str = "no mention";
 
 /// What is decided about a message.
@@ -127,10 +124,7 @@ fn direct(
     let is_start = words.next() == Some("/start");
     if let Some(link) = words.next().filter(|_| is_start) {
         // A member who opens a link becomes the member of the link.
-        return Ok(Decision::ignored(match pairing::pair_by_link(tx, &stranger, link)? {
-            true => "connected by link",
-            false => "wrong or used link",
-        }));
+        return Ok(Decision::ignored(pairing::pair_by_link(tx, &stranger, link)?));
     }
     let person = queries::person(tx, channel, &sender.id)?;
     let who = match &person {
@@ -353,8 +347,9 @@ fn to_agent(
     let spec = SessionSpec { agent: agent.id, key, owner, task: None };
     let may_decide = tx.get::<Channel>(of.channel)?.is_some_and(|channel| channel.may_decide);
     if cx.is_some() && !may_decide && command::is_decision(of.text) {
-        outbox::queue(tx, &of.place(), cards::ELSEWHERE, None)?;
-        return Ok(Decision::ignored("decisions not allowed"));
+        let place = of.place();
+        let verdict = limits::note(tx, &place, "decisions not allowed", cards::ELSEWHERE)?;
+        return Ok(Decision::ignored(verdict));
     }
     let command = match cx {
         Some(cx) => command::run(tx, cx, (&agent, &spec, grant), of.text)?,
@@ -378,7 +373,8 @@ fn to_agent(
     };
     let mut verdict = format!("{rule}: {}", agent.name);
     if is_paused(tx, &agent)? {
-        verdict = note_pause(tx, of, &agent)?;
+        let text = format!("{} is paused. Your message waits until it resumes.", agent.name);
+        verdict = limits::note(tx, &of.place(), "agent paused", &text)?;
     }
     Ok(Decision {
         state: MessageState::Passed,
@@ -403,18 +399,6 @@ fn refused(
 
 fn is_paused(tx: &WriteTx<'_>, agent: &Agent) -> Result<bool, Error> {
     Ok(agents::held(agent).is_some() || halt::of_agent(tx, agent.id)?.is_some())
-}
-
-/// Says at most once an hour that the message waits.
-fn note_pause(tx: &mut WriteTx<'_>, of: &Arrived<'_>, agent: &Agent) -> Result<String, Error> {
-    let since = tx.now() - PAUSE_NOTED_EVERY;
-    let recent = queries::recent(tx, of.channel, of.chat, 50)?;
-    if recent.iter().any(|one| since < one.received_at && one.verdict == NOTED_PAUSE) {
-        return Ok("agent paused".to_owned());
-    }
-    let text = format!("{} is paused. Your message waits until it resumes.", agent.name);
-    outbox::queue(tx, &of.place(), &text, None)?;
-    Ok(NOTED_PAUSE.to_owned())
 }
 
 /// A member's direct chat is their main conversation. Guests, rooms and threads have their own.
