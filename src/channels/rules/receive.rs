@@ -275,12 +275,12 @@ fn pass_on(
     grant: Grant,
 ) -> Result<Decision, Error> {
     if message.sent_at < tx.now() - LATE {
-        let verdict = "arrived late".to_owned();
+        let mut verdict = "arrived late".to_owned();
         let state = MessageState::Held;
         if message.is_direct {
             let text =
                 "I was offline when you wrote this. Write again if you still need an answer.";
-            outbox::queue(tx, &place(channel, message), text, None)?;
+            verdict = limits::note(tx, &place(channel, message), &verdict, text)?;
         }
         return Ok(Decision { state, verdict, keeps_text: true, to: None });
     }
