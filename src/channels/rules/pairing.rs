@@ -54,10 +54,9 @@ pub fn open_request(tx: &mut WriteTx<'_>, from: &Stranger<'_>) -> Result<&'stati
         code_expires_at: Some(now + CODE_LASTS),
         ..described(tx, from, old)
     })?;
-    let agent = tx.get::<Channel>(from.channel)?.map_or_else(String::new, |one| one.bot_name);
     let code = format!("{}-{}", &from.code[..4], &from.code[4..]);
     let text = format!(
-        "I don’t know you yet. Ask an owner of {agent} to approve this code in HQ within an hour: \
+        "I don’t know you yet. Ask an admin to approve this code in HQ within an hour: \
          `{code}`\n\nThen write to me again."
     );
     let place = Place::direct(from.channel, from.chat);
