@@ -92,7 +92,7 @@ pub fn takes_files(
     }
     let room = queries::room(read, channel, chat)?.filter(|room| room.is_allowed);
     let Some(room) = room else { return Ok(false) };
-    let is_meant = message.mentions_bot || is_named(read, channel, &message.text)?;
+    let is_meant = message.mentions_bot || is_named(read, channel, message)?;
     let limit = (room.budget_micros, !is_member);
     Ok(is_meant && !limits::is_room_over(read, who, limit, now)?)
 }

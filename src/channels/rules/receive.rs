@@ -208,7 +208,7 @@ fn in_room(
     if !room.is_allowed {
         return Ok(Decision::ignored("room not allowed"));
     }
-    let is_meant = message.mentions_bot || is_named(tx, channel, &message.text)?;
+    let is_meant = message.mentions_bot || is_named(tx, channel, message)?;
     if !is_meant {
         return Ok(Decision { keeps_text: true, ..Decision::ignored(NO_MENTION) });
     }
@@ -251,20 +251,38 @@ pub(super) fn known_room(
     Ok(room)
 }
 
-/// Whether the text names the bot or its agent as a whole word.
+/// Whether the text of a room's message names the bot, its agent or the agent that would answer.
 pub(super) fn is_named(
     read: &dyn Read,
     channel: ChannelId,
-    text: &str,
+    message: &adapters::Message,
 ) -> Result<bool, StoreError> {
-    let Some(channel) = read.get::<Channel>(channel)? else { return Ok(false) };
-    let mut names = vec![channel.bot_name.to_lowercase(), channel.bot_handle.to_lowercase()];
-    if let Some(id) = channel.agent {
-        names.extend(read.get::<Agent>(id)?.map(|agent| agent.name.to_lowercase()));
+    let Some(settings) = read.get::<Channel>(channel)? else { return Ok(false) };
+    let mut names = vec![settings.bot_name, settings.bot_handle];
+    if let Some(id) = settings.agent {
+        names.extend(read.get::<Agent>(id)?.map(|agent| agent.name));
     }
-    let text = text.to_lowercase();
-    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-    Ok(words.any(|word| !word.is_empty() && names.iter().any(|name| name == word)))
+    let adapters::Message { place, sender, .. } = message;
+    let (room, thread) = (Some(place.chat.as_str()), place.thread.as_deref());
+    let origin = Origin { channel, room, thread, sender: &sender.id };
+    names.extend(queries::route(read, origin)?.map(|(agent, _)| agent.name));
+    let text = folded(&message.text);
+    Ok(names.iter().any(|name| is_in(&text, &folded(name))))
+}
+
+/// Lower case, with single spaces.
+fn folded(text: &str) -> String {
+    text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a name is in the text, and not as a part of longer words.
+fn is_in(text: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    !name.is_empty()
+        && text.match_indices(name).any(|(at, found)| {
+            let (before, after) = (&text[..at], &text[at + found.len()..]);
+            !before.ends_with(is_word) && !after.starts_with(is_word)
+        })
 }
 
 /// Passes the message to its agent, if it arrived in time.
@@ -495,4 +513,25 @@ pub fn answer_now(tx: &mut WriteTx<'_>, id: ChannelMessageId) -> Result<Message,
     };
     tx.put(&answered)?;
     Ok(answered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{folded, is_in};
+
+    #[test]
+    fn whole_names_are_found_at_the_boundaries_of_words() {
+        let is_named = |text: &str, name: &str| is_in(&folded(text), &folded(name));
+        for text in
+            ["Ada Lovelace, hello", "ask ADA\n lovelace!", "(ada  Lovelace)", "@Ada Lovelace"]
+        {
+            assert!(is_named(text, "Ada Lovelace"), "{text}");
+        }
+        for text in ["", "Ada", "Lovelace", "Canada Lovelace", "Ada Lovelaces", "Ada_Lovelace"] {
+            assert!(!is_named(text, "Ada Lovelace"), "{text}");
+        }
+        assert!(is_named("Frag Äda: wie viele?", "äda") && !is_named("Ädas", "äda"));
+        assert!(is_named("@ada_bot?", "ada_bot") && !is_named("ada_bots", "ada_bot"));
+        assert!(!is_named("Hello", "") && !is_named("", ""));
+    }
 }
