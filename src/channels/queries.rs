@@ -19,6 +19,8 @@ use crate::model::{
 
 /// Maximum number of earlier messages of a room that an agent reads.
 pub const MAX_EARLIER: usize = 50;
+/// Maximum number of recent messages of a chat that are examined.
+pub const MAX_LATELY: usize = 500;
 /// Maximum number of open deliveries examined at once.
 const ROUND: usize = 2_000;
 
@@ -147,6 +149,19 @@ pub fn recent(
     let mut key = KeyBuf::of(&channel);
     key.text(chat);
     read.scan(RECENT, &Range::prefix(key).reverse().limit(most))
+}
+
+/// The messages of a chat since `from`, newest first, at most [`MAX_LATELY`].
+pub fn lately(
+    read: &dyn Read,
+    channel: ChannelId,
+    chat: &str,
+    from: Timestamp,
+) -> Result<Vec<Message>, StoreError> {
+    let mut start = KeyBuf::of(&channel);
+    start.text(chat);
+    let range = Range::between(start.clone().with(&from), start.with(&Timestamp::MAX));
+    read.scan(RECENT, &range.reverse().limit(MAX_LATELY))
 }
 
 /// The messages of a chat since `from` that count towards a daily limit, oldest first.

@@ -60,8 +60,8 @@ pub(super) fn edited(old: &str, message: &adapters::Message) -> String {
     with_lines(&message.text, &lines[from..].join("\n"))
 }
 
-/// Whether the files of a message are downloaded. Strangers, late messages and those that are not for the bot cannot make
-/// HQ download anything.
+/// Whether the files of a message are downloaded. Strangers, late messages, those that are not for the bot and
+/// those over a daily limit cannot make HQ download anything.
 pub fn takes_files(
     read: &dyn Read,
     channel: ChannelId,
@@ -69,7 +69,7 @@ pub fn takes_files(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let (chat, sender) = (message.place.chat.as_str(), &message.sender);
-    let is_late = message.sent_at + LATE < now;
+    let is_late = message.sent_at < now - LATE;
     if message.files.is_empty()
         || sender.is_bot
         || is_late
@@ -85,16 +85,14 @@ pub fn takes_files(
         Some(person) => queries::account_of(read, person)?.is_some(),
         None => false,
     };
-    let is_guest = person.is_some_and(|person| person.access == Access::Guest);
-    let is_accepted = match message.is_direct {
-        true => is_member || is_guest,
-        false => {
-            queries::room(read, channel, chat)?.is_some_and(|room| room.is_allowed)
-                && (message.mentions_bot || is_named(read, channel, &message.text)?)
-        }
-    };
-    if is_member || !is_accepted {
-        return Ok(is_accepted);
+    let who = ChatMember { channel, chat, sender: &sender.id };
+    if message.is_direct {
+        let is_guest = person.is_some_and(|person| person.access == Access::Guest);
+        return Ok(is_member || (is_guest && !limits::is_guest_over(read, who, now)?));
     }
-    Ok(!limits::are_runs_used(read, ChatMember { channel, chat, sender: &sender.id }, now)?)
+    let room = queries::room(read, channel, chat)?.filter(|room| room.is_allowed);
+    let Some(room) = room else { return Ok(false) };
+    let is_meant = message.mentions_bot || is_named(read, channel, message)?;
+    let limit = (room.budget_micros, !is_member);
+    Ok(is_meant && !limits::is_room_over(read, who, limit, now)?)
 }

@@ -14,13 +14,13 @@ use crate::model::{
 };
 use crate::queries;
 
+use super::limits::{self, ChatMember, WRONG_LINK};
 use super::outbox::{self, Place};
 
 /// Lifetime of codes and links.
 const CODE_LASTS: SignedDuration = SignedDuration::from_hours(1);
 /// Maximum number of open requests of a channel; other strangers get no code.
 const MAX_OPEN: usize = 3;
-const MAX_GUESSES: u32 = 5;
 
 /// A stranger in a direct chat.
 pub struct Stranger<'a> {
@@ -54,10 +54,9 @@ pub fn open_request(tx: &mut WriteTx<'_>, from: &Stranger<'_>) -> Result<&'stati
         code_expires_at: Some(now + CODE_LASTS),
         ..described(tx, from, old)
     })?;
-    let agent = tx.get::<Channel>(from.channel)?.map_or_else(String::new, |one| one.bot_name);
     let code = format!("{}-{}", &from.code[..4], &from.code[4..]);
     let text = format!(
-        "I don’t know you yet. Ask an owner of {agent} to approve this code in HQ within an hour: \
+        "I don’t know you yet. Ask an admin to approve this code in HQ within an hour: \
          `{code}`\n\nThen write to me again."
     );
     let place = Place::direct(from.channel, from.chat);
@@ -105,34 +104,36 @@ fn described(tx: &WriteTx<'_>, from: &Stranger<'_>, old: Option<Person>) -> Pers
     }
 }
 
-/// Pairs a stranger with the member whose link they opened. Returns `false` for a wrong or used link.
-pub fn pair_by_link(tx: &mut WriteTx<'_>, from: &Stranger<'_>, code: &str) -> Result<bool, Error> {
+/// Pairs a stranger with the member whose link they opened. Returns the verdict on the message.
+pub fn pair_by_link(
+    tx: &mut WriteTx<'_>,
+    from: &Stranger<'_>,
+    code: &str,
+) -> Result<String, Error> {
     let old = queries::person(tx, from.channel, &from.sender.id)?;
-    let lately = |one: &Person| tx.now() < one.updated_at + CODE_LASTS;
-    if old.as_ref().is_some_and(|one| {
-        one.access == Access::Denied || (lately(one) && MAX_GUESSES <= one.guesses)
-    }) {
-        return Ok(false);
+    if old.as_ref().is_some_and(|one| one.access == Access::Denied) {
+        return Ok("denied".to_owned());
     }
-    let is_known = old.is_some();
-    let person = described(tx, from, old);
-    let link = tx.get::<PairLink>(codes::link_id(code))?;
+    let place = Place::direct(from.channel, from.chat);
+    let who = ChatMember { channel: from.channel, chat: from.chat, sender: &from.sender.id };
+    let link = match limits::are_guesses_used(tx, who, tx.now())? {
+        true => None,
+        false => tx.get::<PairLink>(codes::link_id(code))?,
+    };
     let link = link.filter(|link| link.channel == from.channel && tx.now() < link.expires_at);
     let Some(link) = link else {
-        if is_known {
-            tx.put(&Person { guesses: person.guesses + 1, ..person })?;
-        }
         let text = "This link is no longer valid. Make a new one in HQ, in Settings → Channels.";
-        outbox::queue(tx, &Place::direct(from.channel, from.chat), text, None)?;
-        return Ok(false);
+        return limits::note(tx, &place, WRONG_LINK, text);
     };
     tx.delete::<PairLink>(link.id)?;
-    let Some(member) = workspace::member(tx, link.account)? else { return Ok(false) };
-    let chat = person.chat.clone();
+    let Some(member) = workspace::member(tx, link.account)? else {
+        return Ok("no longer a member".to_owned());
+    };
+    let person = described(tx, from, old);
     tx.put(&member_of(person, link.account))?;
     let text = format!("You’re connected as {}. What can I do for you?", member.name);
-    outbox::queue(tx, &Place::direct(from.channel, &chat), &text, None)?;
-    Ok(true)
+    outbox::queue(tx, &place, &text, None)?;
+    Ok("connected by link".to_owned())
 }
 
 fn member_of(person: Person, account: AccountId) -> Person {

@@ -27,12 +27,9 @@ use super::sender_changed;
 
 /// A message that arrives later than this is held until a person asks for an answer.
 pub(super) const LATE: SignedDuration = SignedDuration::from_hours(2);
-/// Pause between notes in a chat that its agent is paused.
-const PAUSE_NOTED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Maximum number of characters stored of a message.
 pub(super) const MAX_TEXT: usize = 20_000;
 
-const NOTED_PAUSE: &str = "agent paused; sender informed";
 const NO_MENTION: &str = "no mention";
 
 /// What is decided about a message.
@@ -127,10 +124,7 @@ fn direct(
     let is_start = words.next() == Some("/start");
     if let Some(link) = words.next().filter(|_| is_start) {
         // A member who opens a link becomes the member of the link.
-        return Ok(Decision::ignored(match pairing::pair_by_link(tx, &stranger, link)? {
-            true => "connected by link",
-            false => "wrong or used link",
-        }));
+        return Ok(Decision::ignored(pairing::pair_by_link(tx, &stranger, link)?));
     }
     let person = queries::person(tx, channel, &sender.id)?;
     let who = match &person {
@@ -177,7 +171,7 @@ fn over_limit(
         return Ok(None);
     }
     let (chat, sender) = (message.place.chat.as_str(), message.sender.id.as_str());
-    if !limits::is_guest_over(tx, ChatMember { channel, chat, sender })? {
+    if !limits::is_guest_over(tx, ChatMember { channel, chat, sender }, tx.now())? {
         return Ok(None);
     }
     let day = limits::day_before(tx.now());
@@ -214,7 +208,7 @@ fn in_room(
     if !room.is_allowed {
         return Ok(Decision::ignored("room not allowed"));
     }
-    let is_meant = message.mentions_bot || is_named(tx, channel, &message.text)?;
+    let is_meant = message.mentions_bot || is_named(tx, channel, message)?;
     if !is_meant {
         return Ok(Decision { keeps_text: true, ..Decision::ignored(NO_MENTION) });
     }
@@ -224,7 +218,7 @@ fn in_room(
     };
     let who = ChatMember { channel, chat, sender: &message.sender.id };
     let limit = (room.budget_micros, sender == Sender::Guest);
-    if limits::is_room_over(tx, who, limit)? {
+    if limits::is_room_over(tx, who, limit, tx.now())? {
         return Ok(Decision { keeps_text: true, ..Decision::ignored(DAILY_LIMIT) });
     }
     pass_on(tx, cx, (channel, message, files), Grant { sender, is_room: true })
@@ -257,20 +251,38 @@ pub(super) fn known_room(
     Ok(room)
 }
 
-/// Whether the text names the bot or its agent as a whole word.
+/// Whether the text of a room's message names the bot, its agent or the agent that would answer.
 pub(super) fn is_named(
     read: &dyn Read,
     channel: ChannelId,
-    text: &str,
+    message: &adapters::Message,
 ) -> Result<bool, StoreError> {
-    let Some(channel) = read.get::<Channel>(channel)? else { return Ok(false) };
-    let mut names = vec![channel.bot_name.to_lowercase(), channel.bot_handle.to_lowercase()];
-    if let Some(id) = channel.agent {
-        names.extend(read.get::<Agent>(id)?.map(|agent| agent.name.to_lowercase()));
+    let Some(settings) = read.get::<Channel>(channel)? else { return Ok(false) };
+    let mut names = vec![settings.bot_name, settings.bot_handle];
+    if let Some(id) = settings.agent {
+        names.extend(read.get::<Agent>(id)?.map(|agent| agent.name));
     }
-    let text = text.to_lowercase();
-    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-    Ok(words.any(|word| !word.is_empty() && names.iter().any(|name| name == word)))
+    let adapters::Message { place, sender, .. } = message;
+    let (room, thread) = (Some(place.chat.as_str()), place.thread.as_deref());
+    let origin = Origin { channel, room, thread, sender: &sender.id };
+    names.extend(queries::route(read, origin)?.map(|(agent, _)| agent.name));
+    let text = folded(&message.text);
+    Ok(names.iter().any(|name| is_in(&text, &folded(name))))
+}
+
+/// Lower case, with single spaces.
+fn folded(text: &str) -> String {
+    text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a name is in the text, and not as a part of longer words.
+fn is_in(text: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    !name.is_empty()
+        && text.match_indices(name).any(|(at, found)| {
+            let (before, after) = (&text[..at], &text[at + found.len()..]);
+            !before.ends_with(is_word) && !after.starts_with(is_word)
+        })
 }
 
 /// Passes the message to its agent, if it arrived in time.
@@ -280,13 +292,13 @@ fn pass_on(
     (channel, message, files): (ChannelId, &adapters::Message, &Files),
     grant: Grant,
 ) -> Result<Decision, Error> {
-    if message.sent_at + LATE < tx.now() {
-        let verdict = "arrived late".to_owned();
+    if message.sent_at < tx.now() - LATE {
+        let mut verdict = "arrived late".to_owned();
         let state = MessageState::Held;
         if message.is_direct {
             let text =
                 "I was offline when you wrote this. Write again if you still need an answer.";
-            outbox::queue(tx, &place(channel, message), text, None)?;
+            verdict = limits::note(tx, &place(channel, message), &verdict, text)?;
         }
         return Ok(Decision { state, verdict, keeps_text: true, to: None });
     }
@@ -353,8 +365,9 @@ fn to_agent(
     let spec = SessionSpec { agent: agent.id, key, owner, task: None };
     let may_decide = tx.get::<Channel>(of.channel)?.is_some_and(|channel| channel.may_decide);
     if cx.is_some() && !may_decide && command::is_decision(of.text) {
-        outbox::queue(tx, &of.place(), cards::ELSEWHERE, None)?;
-        return Ok(Decision::ignored("decisions not allowed"));
+        let place = of.place();
+        let verdict = limits::note(tx, &place, "decisions not allowed", cards::ELSEWHERE)?;
+        return Ok(Decision::ignored(verdict));
     }
     let command = match cx {
         Some(cx) => command::run(tx, cx, (&agent, &spec, grant), of.text)?,
@@ -378,7 +391,8 @@ fn to_agent(
     };
     let mut verdict = format!("{rule}: {}", agent.name);
     if is_paused(tx, &agent)? {
-        verdict = note_pause(tx, of, &agent)?;
+        let text = format!("{} is paused. Your message waits until it resumes.", agent.name);
+        verdict = limits::note(tx, &of.place(), "agent paused", &text)?;
     }
     Ok(Decision {
         state: MessageState::Passed,
@@ -403,18 +417,6 @@ fn refused(
 
 fn is_paused(tx: &WriteTx<'_>, agent: &Agent) -> Result<bool, Error> {
     Ok(agents::held(agent).is_some() || halt::of_agent(tx, agent.id)?.is_some())
-}
-
-/// Says at most once an hour that the message waits.
-fn note_pause(tx: &mut WriteTx<'_>, of: &Arrived<'_>, agent: &Agent) -> Result<String, Error> {
-    let since = tx.now() - PAUSE_NOTED_EVERY;
-    let recent = queries::recent(tx, of.channel, of.chat, 50)?;
-    if recent.iter().any(|one| since < one.received_at && one.verdict == NOTED_PAUSE) {
-        return Ok("agent paused".to_owned());
-    }
-    let text = format!("{} is paused. Your message waits until it resumes.", agent.name);
-    outbox::queue(tx, &of.place(), &text, None)?;
-    Ok(NOTED_PAUSE.to_owned())
 }
 
 /// A member's direct chat is their main conversation. Guests, rooms and threads have their own.
@@ -511,4 +513,25 @@ pub fn answer_now(tx: &mut WriteTx<'_>, id: ChannelMessageId) -> Result<Message,
     };
     tx.put(&answered)?;
     Ok(answered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{folded, is_in};
+
+    #[test]
+    fn whole_names_are_found_at_the_boundaries_of_words() {
+        let is_named = |text: &str, name: &str| is_in(&folded(text), &folded(name));
+        for text in
+            ["Ada Lovelace, hello", "ask ADA\n lovelace!", "(ada  Lovelace)", "@Ada Lovelace"]
+        {
+            assert!(is_named(text, "Ada Lovelace"), "{text}");
+        }
+        for text in ["", "Ada", "Lovelace", "Canada Lovelace", "Ada Lovelaces", "Ada_Lovelace"] {
+            assert!(!is_named(text, "Ada Lovelace"), "{text}");
+        }
+        assert!(is_named("Frag Äda: wie viele?", "äda") && !is_named("Ädas", "äda"));
+        assert!(is_named("@ada_bot?", "ada_bot") && !is_named("ada_bots", "ada_bot"));
+        assert!(!is_named("Hello", "") && !is_named("", ""));
+    }
 }
