@@ -364,7 +364,8 @@ fn to_agent(
     };
     let spec = SessionSpec { agent: agent.id, key, owner, task: None };
     let may_decide = tx.get::<Channel>(of.channel)?.is_some_and(|channel| channel.may_decide);
-    if cx.is_some() && !may_decide && command::is_decision(of.text) {
+    let is_guest = grant.sender == Sender::Guest;
+    if cx.is_some() && !is_guest && !may_decide && command::is_decision(of.text) {
         let place = of.place();
         let verdict = limits::note(tx, &place, "decisions not allowed", cards::ELSEWHERE)?;
         return Ok(Decision::ignored(verdict));
