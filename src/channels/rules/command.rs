@@ -6,7 +6,7 @@ use features::runs::model::{Grant, Sender};
 use features::runs::rules::SessionSpec;
 use features::workspace::queries as workspace;
 use kernel::{Can, Error, Role};
-use slash::{Caller, Parsed, Surface, Talk};
+use slash::{Caller, CommandError, Parsed, Spoken, Surface, Talk, Words};
 use store::WriteTx;
 use web::session::Access;
 
@@ -80,6 +80,22 @@ pub(super) fn run(
         Ok(answer) => Ok(Some((command.name.to_owned(), answer.text))),
         Err(error) => Ok(Some((command.name.to_owned(), sentence(&error.to_string())))),
     }
+}
+
+/// The text of a member for the agent, without the settings before it: `/think high`, `/model`, `/fast` or `/steer`.
+/// A guest’s text has no settings.
+///
+/// # Errors
+/// The answer to wrong settings.
+pub(super) fn words(tx: &WriteTx<'_>, sender: Sender, text: &str) -> Result<Words, String> {
+    let plain = Words { text: text.to_owned(), ..Words::default() };
+    if sender == Sender::Guest || !matches!(slash::parse(text), Parsed::Text) {
+        return Ok(plain);
+    }
+    let answer = |error: CommandError| sentence(&error.to_string());
+    let Spoken::Words(words) = slash::read(text).map_err(answer)? else { return Ok(plain) };
+    let model = words.model.map(|name| slash::model(tx, &name)).transpose().map_err(answer)?;
+    Ok(Words { model, ..words })
 }
 
 fn sentence(text: &str) -> String {

@@ -316,6 +316,7 @@ fn pass_on(
 }
 
 /// A message on its way to an agent.
+#[derive(Clone, Copy)]
 struct Arrived<'a> {
     channel: ChannelId,
     chat: &'a str,
@@ -378,9 +379,23 @@ fn to_agent(
         outbox::queue(tx, &of.place(), &answer, None)?;
         return Ok(Decision::ignored(format!("command /{name}")));
     }
-    let text = with_context(tx, of)?;
-    let attached = of.files.attached.clone();
-    let input = NewInput { grant: Some(grant), attached, ..NewInput::chat(text) };
+    let words = match command::words(tx, grant.sender, of.text) {
+        Ok(words) => words,
+        Err(answer) => {
+            outbox::queue(tx, &of.place(), &answer, None)?;
+            return Ok(Decision::ignored("command with wrong settings"));
+        }
+    };
+    let text = with_context(tx, &Arrived { text: &words.text, ..*of })?;
+    let input = NewInput {
+        grant: Some(grant),
+        attached: of.files.attached.clone(),
+        model: words.model,
+        mode: words.mode,
+        thinking: words.thinking,
+        fast: words.fast,
+        ..NewInput::chat(text)
+    };
     let sent = match talk::say(tx, spec, input) {
         Ok(sent) => sent,
         Err(RunError::Store(error)) => return Err(error.into()),
