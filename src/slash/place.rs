@@ -16,7 +16,7 @@ use super::{Command, CommandError, read};
 /// Who gives a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
-    /// `None` for a person without an account, who can only use commands that need none.
+    /// `None` for a person without an account, who can only use `/help`.
     pub account: Option<AccountId>,
     pub role: Role,
     pub access: Access,
@@ -73,7 +73,8 @@ impl Place {
     /// Whether the caller may use the command.
     #[must_use]
     pub fn admits(&self, command: &Command) -> bool {
-        command.admits(self.caller.access)
+        let is_known = self.caller.account.is_some() || command.name == "help";
+        is_known && command.admits(self.caller.access)
     }
 
     /// Executes a command of [`super::parse`] within a transaction. After an error, nothing of the command remains in

@@ -47,6 +47,7 @@ mod cli_agents; // agent commands
 mod ending; // stopping the program while agents work
 mod cli_secrets; // secret commands
 mod channels; // messengers: connecting, pairing, receiving once, answering, rooms, commands
+mod channel_limits; // limits of strangers and guests, and settings before text
 mod channel_notices; // notifications on a messenger, and what agents send themselves
 mod channels_webhook; // bridges: signatures, receiving once, safe repeats, decisions
 mod channel_properties; // which route wins, and what the rights of a sender allow

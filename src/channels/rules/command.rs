@@ -6,7 +6,7 @@ use features::runs::model::{Grant, Sender};
 use features::runs::rules::SessionSpec;
 use features::workspace::queries as workspace;
 use kernel::{Can, Error, Role};
-use slash::{Caller, CommandError, Parsed, Surface, Talk};
+use slash::{Caller, CommandError, Parsed, Spoken, Surface, Talk, Words};
 use store::WriteTx;
 use web::session::Access;
 
@@ -37,6 +37,7 @@ pub(super) fn run(
 ) -> Result<Option<(String, String)>, Error> {
     let (command, arguments) = match slash::parse(text) {
         Parsed::Text => return Ok(None),
+        Parsed::Unknown { .. } if grant.sender == Sender::Guest => return Ok(None),
         Parsed::Unknown { nearest } => {
             let known: Vec<String> = nearest.iter().map(|name| format!("/{name}")).collect();
             let hint = match known.is_empty() {
@@ -62,25 +63,39 @@ pub(super) fn run(
         access: Access::of(&[Can::Read]),
         is_proved: false,
     });
-    if grant.is_room && PRIVATE.contains(&command.name) {
-        let text = format!("Send /{} to me in a direct chat.", command.name);
-        return Ok(Some((command.name.to_owned(), text)));
-    }
-    if grant.sender == Sender::Guest && command.name != "help" {
-        let text = "Only members can use this command.".to_owned();
-        return Ok(Some((command.name.to_owned(), text)));
-    }
     let talk = match spec.owner {
         Some(_) => Talk::Of(None),
         None => Talk::At(spec.clone()),
     };
     let (ws, agent) = (cx.ws.clone(), agent.clone());
     let place = slash::Place { ws, caller, agent, talk, surface: Surface::Messenger };
+    if !place.admits(command) {
+        return Ok(None);
+    }
+    if grant.is_room && PRIVATE.contains(&command.name) {
+        let text = format!("Send /{} to me in a direct chat.", command.name);
+        return Ok(Some((command.name.to_owned(), text)));
+    }
     match place.execute(tx, command, arguments) {
         Ok(answer) => Ok(Some((command.name.to_owned(), answer.text))),
-        Err(CommandError::NotAllowed) => Ok(None),
         Err(error) => Ok(Some((command.name.to_owned(), sentence(&error.to_string())))),
     }
+}
+
+/// The text of a member for the agent, without the settings before it: `/think high`, `/model`, `/fast` or `/steer`.
+/// A guest’s text has no settings.
+///
+/// # Errors
+/// The answer to wrong settings.
+pub(super) fn words(tx: &WriteTx<'_>, sender: Sender, text: &str) -> Result<Words, String> {
+    let plain = Words { text: text.to_owned(), ..Words::default() };
+    if sender == Sender::Guest || !matches!(slash::parse(text), Parsed::Text) {
+        return Ok(plain);
+    }
+    let answer = |error: CommandError| sentence(&error.to_string());
+    let Spoken::Words(words) = slash::read(text).map_err(answer)? else { return Ok(plain) };
+    let model = words.model.map(|name| slash::model(tx, &name)).transpose().map_err(answer)?;
+    Ok(Words { model, ..words })
 }
 
 fn sentence(text: &str) -> String {

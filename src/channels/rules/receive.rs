@@ -316,6 +316,7 @@ fn pass_on(
 }
 
 /// A message on its way to an agent.
+#[derive(Clone, Copy)]
 struct Arrived<'a> {
     channel: ChannelId,
     chat: &'a str,
@@ -364,7 +365,8 @@ fn to_agent(
     };
     let spec = SessionSpec { agent: agent.id, key, owner, task: None };
     let may_decide = tx.get::<Channel>(of.channel)?.is_some_and(|channel| channel.may_decide);
-    if cx.is_some() && !may_decide && command::is_decision(of.text) {
+    let is_guest = grant.sender == Sender::Guest;
+    if cx.is_some() && !is_guest && !may_decide && command::is_decision(of.text) {
         let place = of.place();
         let verdict = limits::note(tx, &place, "decisions not allowed", cards::ELSEWHERE)?;
         return Ok(Decision::ignored(verdict));
@@ -377,9 +379,23 @@ fn to_agent(
         outbox::queue(tx, &of.place(), &answer, None)?;
         return Ok(Decision::ignored(format!("command /{name}")));
     }
-    let text = with_context(tx, of)?;
-    let attached = of.files.attached.clone();
-    let input = NewInput { grant: Some(grant), attached, ..NewInput::chat(text) };
+    let words = match command::words(tx, grant.sender, of.text) {
+        Ok(words) => words,
+        Err(answer) => {
+            outbox::queue(tx, &of.place(), &answer, None)?;
+            return Ok(Decision::ignored("command with wrong settings"));
+        }
+    };
+    let text = with_context(tx, &Arrived { text: &words.text, ..*of })?;
+    let input = NewInput {
+        grant: Some(grant),
+        attached: of.files.attached.clone(),
+        model: words.model,
+        mode: words.mode,
+        thinking: words.thinking,
+        fast: words.fast,
+        ..NewInput::chat(text)
+    };
     let sent = match talk::say(tx, spec, input) {
         Ok(sent) => sent,
         Err(RunError::Store(error)) => return Err(error.into()),
