@@ -237,7 +237,7 @@ async fn a_stranger_gets_a_code_and_as_a_guest_only_reads() {
     assert!(work::all::<Run>(&scene.hq).is_empty());
     let code = scene.texts()[0].split_whitespace().find(|word| word.len() == 9).unwrap().to_owned();
 
-    let home = scene.hq.owner().get("/w/marlow-cargo").await.text;
+    let home = scene.hq.owner().get("/w/marlow-cargo/").await.text;
     assert!(home.contains("Bob (@bob) on Telegram asks to write to Ada"), "{home}");
     let wrong = json!({ "code": "AAAA-AAAA", "as": "guest" });
     let refused = scene.op("channel-people/approve-code", wrong).await;
@@ -246,7 +246,7 @@ async fn a_stranger_gets_a_code_and_as_a_guest_only_reads() {
     let approved = scene.op("channel-people/approve-code", body).await;
     assert_eq!(approved.json()["access"], "guest", "{}", approved.text);
     scene.telegram.wait_sent(TOKEN, 2).await;
-    let home = scene.hq.owner().get("/w/marlow-cargo").await.text;
+    let home = scene.hq.owner().get("/w/marlow-cargo/").await.text;
     assert!(!home.contains("asks to write to Ada"), "{home}");
 
     scene.model.push(Turn::text("Hello, guest."));
