@@ -42,7 +42,7 @@ export function tell(given) {
       assert.equal(await tooWide(page), '');
       await assertAccessible(page, 'a connected channel on a phone');
       await page.goto(`${place}/agents/ada`);
-      await page.getByRole('listitem').filter({ hasText: 'Telegram' }).getByText('Online').waitFor({ state: 'attached' });
+      await page.getByRole('listitem').filter({ hasText: 'Telegram' }).getByRole('img', { name: 'Online' }).waitFor();
 
       // A second page shows the request without being loaded again.
       const wide = await (await newContext(browser, server, { size: WIDE, storageState: signedIn })).newPage();
