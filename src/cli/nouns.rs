@@ -133,6 +133,15 @@ fn is_first(noun: &Noun, field: &Field) -> bool {
     first.is_some_and(|first| first.key == field.key)
 }
 
+/// Options of every command.
+const GLOBAL: [&str; 7] = ["data", "json", "log", "url", "token", "token-file", "workspace"];
+
+/// The option of a field. A field whose key is an option of every command takes its label: `--bot-token`.
+fn option(field: &Field) -> String {
+    let plain = field.key.replace('_', "-");
+    if GLOBAL.contains(&plain.as_str()) { field.label.replace(' ', "-") } else { plain }
+}
+
 fn argument(field: &'static Field, is_first: bool) -> Arg {
     let label = capitalized(field.label);
     let taken = match field.input.kind {
@@ -146,11 +155,12 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
     let words = [taken, field.input.about].into_iter().filter(|words| !words.is_empty());
     let words: Vec<&str> = words.collect();
     let help = if words.is_empty() { label } else { format!("{label}: {}", words.join("; ")) };
-    let arg = Arg::new(field.key).help(help).required(field.input.required);
+    let arg = Arg::new(option(field)).help(help).required(field.input.required);
+    let arg = arg.allow_negative_numbers(true);
     if is_first {
         return arg.value_name(field.key.to_uppercase());
     }
-    let arg = arg.long(field.key.replace('_', "-")).value_name(field.key.to_uppercase());
+    let arg = arg.long(option(field)).value_name(field.key.to_uppercase());
     match field.input.kind {
         InputKind::Flag => {
             arg.num_args(0..=1).default_missing_value("yes").value_parser(["yes", "no"])
@@ -178,7 +188,7 @@ fn body(
 ) -> Result<Value, CommandError> {
     let mut body = Map::new();
     for field in entered(fields, is_new) {
-        let Some(text) = matches.get_one::<String>(field.key) else { continue };
+        let Some(text) = matches.get_one::<String>(&option(field)) else { continue };
         let value = match field.input.kind {
             // Arguments are visible to other users of the machine.
             InputKind::Secret if text == "-" => {
@@ -210,8 +220,9 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
     let ask = match verb {
         "list" => {
             let params = noun.select.map_or(&[][..], |select| select.params);
-            let names = params.iter().map(|field| field.key).chain(["q", "after", "limit"]);
-            let values: Vec<_> = names.map(|name| (name, text(matches, name))).collect();
+            let own = params.iter().map(|field| (field.key, text(matches, &option(field))));
+            let paging = ["q", "after", "limit"].map(|name| (name, text(matches, name)));
+            let values: Vec<_> = own.chain(paging).collect();
             Ask::get(format!("{all}{}", query(&values)))
         }
         "show" => Ask::get(one),
@@ -219,9 +230,8 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         "edit" => {
             let body = body(fields, false, matches)?;
             if body.as_object().is_none_or(Map::is_empty) {
-                let flags: Vec<String> = entered(fields, false)
-                    .map(|field| format!("--{}", field.key.replace('_', "-")))
-                    .collect();
+                let flags: Vec<String> =
+                    entered(fields, false).map(|field| format!("--{}", option(field))).collect();
                 let text = format!("say what to change: {}", flags.join(", "));
                 return Err(CommandError::Failed(text));
             }
@@ -276,9 +286,22 @@ fn texts(noun: &Noun, record: &Value) -> Vec<String> {
 }
 
 fn row(noun: &Noun, record: &Value) -> Vec<String> {
-    let mut row = vec![quoted(word(record, "name"))];
+    let name = word(record, "name");
+    // Records without a name are referred to by id.
+    let first = if name.is_empty() { word(record, "id").to_owned() } else { quoted(name) };
+    let mut row = vec![first];
     row.extend(texts(noun, record));
+    row.extend(computed(noun, record));
     row
+}
+
+/// Computed texts of a record, such as the state of a channel.
+fn computed(noun: &Noun, record: &Value) -> Vec<String> {
+    let Some(extra) = noun.extra else { return Vec::new() };
+    let keys = (extra.schema)();
+    let shown = keys.keys().filter(|key| !key.ends_with("_path"));
+    let texts = shown.map(|key| word(record, key)).filter(|text| !text.is_empty());
+    texts.map(str::to_owned).collect()
 }
 
 /// ""launch" · blue · What goes out with the launch".

@@ -441,7 +441,9 @@ impl Entity {
         let mut fits = all.into_iter().filter(|(_, fields)| {
             !wanted.is_empty() && (self.title)(fields).to_lowercase() == wanted
         });
-        Ok(fits.next().map(|(key, _)| key))
+        let found = fits.next().map(|(key, _)| key);
+        // Of several with one name, none is meant.
+        Ok(found.filter(|_| fits.next().is_none()))
     }
 }
 

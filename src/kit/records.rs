@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use entity::{Fields, Names, Values, shown};
-use kernel::{AccountId, Assignee, Error};
+use kernel::{AccountId, Assignee, Error, ProblemKind};
 use store::{Range, Read, StoreError, codec};
 
 use crate::names::for_fields;
@@ -255,16 +255,24 @@ fn called(
     read: &dyn Read,
     reader: Reader,
     name: &str,
-) -> Result<Option<Vec<u8>>, StoreError> {
+) -> Result<Option<Vec<u8>>, Error> {
     let wanted = name.to_lowercase();
-    let mut found = None;
+    let mut found: Option<Vec<u8>> = None;
+    let mut is_ambiguous = false;
     read.raw_scan(noun.entity.table, &Range::all(), &mut |key, row| {
         let fields = (noun.entity.rows.fields)(row).unwrap_or_default();
         if (noun.entity.title)(&fields).to_lowercase() == wanted && reader.may_see(noun, row) {
+            if found.is_some() {
+                is_ambiguous = true;
+                return ControlFlow::Break(());
+            }
             found = Some(key.to_vec());
-            return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     })?;
+    if is_ambiguous {
+        let message = format!("several {} are called “{name}”; use an id", noun.entity.many);
+        return Err(Error::new(ProblemKind::Conflict, "ambiguous_name", message));
+    }
     Ok(found)
 }
