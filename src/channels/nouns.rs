@@ -162,6 +162,7 @@ pub static CHANNELS: Noun = Noun {
             about: "Let people decide approvals, questions and reviews by messages of this channel",
             verb: "Change decisions",
             input: &[Field::flag("allowed", "decisions by message")
+                .required()
                 .about("a bridge vouches for who writes; allow it only if you trust it that far")],
             run: Run::Write(allow_decisions),
             ..OP

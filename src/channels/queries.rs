@@ -309,17 +309,18 @@ pub struct Origin<'a> {
 pub fn route(read: &dyn Read, from: Origin<'_>) -> Result<Option<(Agent, String)>, StoreError> {
     let (room, thread) = (from.room.unwrap_or_default(), from.thread.unwrap_or_default());
     let tried = [
-        (room, thread, from.sender, "sender in this thread"),
-        (room, "", from.sender, "sender"),
-        ("", "", from.sender, "sender"),
-        (room, thread, "", "thread"),
-        (room, "", "", "room"),
-        ("", "", "", "channel"),
+        (room, thread, from.sender),
+        (room, "", from.sender),
+        ("", "", from.sender),
+        (room, thread, ""),
+        (room, "", ""),
+        ("", "", ""),
     ];
-    for (at, (room, thread, sender, rule)) in tried.iter().enumerate() {
-        if tried[..at].iter().any(|(r, t, s, _)| (r, t, s) == (room, thread, sender)) {
+    for (at, place) in tried.iter().enumerate() {
+        if tried[..at].contains(place) {
             continue;
         }
+        let (room, thread, sender) = *place;
         for channel in [Some(from.channel), None] {
             let mut key = KeyBuf::new();
             match channel {
@@ -331,7 +332,15 @@ pub fn route(read: &dyn Read, from: Origin<'_>) -> Result<Option<(Agent, String)
                 continue;
             };
             if let Some(agent) = live(read.get(agent)?) {
-                return Ok(Some((agent, format!("route for this {rule}"))));
+                let rule = match (sender.is_empty(), thread.is_empty(), room.is_empty()) {
+                    (false, false, _) => "route for this sender in this thread",
+                    (false, true, _) => "route for this sender",
+                    (true, false, _) => "route for this thread",
+                    (true, true, false) => "route for this room",
+                    (true, true, true) if channel.is_some() => "route for this channel",
+                    (true, true, true) => "route for all channels",
+                };
+                return Ok(Some((agent, rule.to_owned())));
             }
         }
     }

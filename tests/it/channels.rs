@@ -237,8 +237,8 @@ async fn a_stranger_gets_a_code_and_as_a_guest_only_reads() {
     assert!(work::all::<Run>(&scene.hq).is_empty());
     let code = scene.texts()[0].split_whitespace().find(|word| word.len() == 9).unwrap().to_owned();
 
-    let home = scene.hq.owner().get("/w/marlow-cargo/").await.text;
-    assert!(home.contains("Bob (@bob) on Telegram asks to write to Ada"), "{home}");
+    let needs = scene.api.get("/api/v1/needs").await.text;
+    assert!(needs.contains("Bob (@bob) on Telegram asks to write to Ada"), "{needs}");
     let wrong = json!({ "code": "AAAA-AAAA", "as": "guest" });
     let refused = scene.op("channel-people/approve-code", wrong).await;
     assert_eq!(refused.json()["errors"][0]["field"], "code", "{}", refused.text);
@@ -246,8 +246,8 @@ async fn a_stranger_gets_a_code_and_as_a_guest_only_reads() {
     let approved = scene.op("channel-people/approve-code", body).await;
     assert_eq!(approved.json()["access"], "guest", "{}", approved.text);
     scene.telegram.wait_sent(TOKEN, 2).await;
-    let home = scene.hq.owner().get("/w/marlow-cargo/").await.text;
-    assert!(!home.contains("asks to write to Ada"), "{home}");
+    let needs = scene.api.get("/api/v1/needs").await.text;
+    assert!(!needs.contains("asks to write to Ada"), "{needs}");
 
     scene.model.push(Turn::text("Hello, guest."));
     scene.telegram.say(TOKEN, &chat, &from, "Hello again");

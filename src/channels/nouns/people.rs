@@ -130,7 +130,11 @@ fn person_row(record: &Fields) -> Row {
     let handle = text_of(record, "handle");
     Row {
         name: text_of(record, "name").to_owned(),
-        about: if handle.is_empty() { String::new() } else { format!("@{handle}") },
+        // Names are chosen by the sender; the id is not.
+        about: match (handle, text_of(record, "sender")) {
+            ("", sender) => sender.to_owned(),
+            (handle, sender) => format!("@{handle} · {sender}"),
+        },
         state: at.map(|at| (Access::LABELS[at], tone)),
         ..Row::default()
     }

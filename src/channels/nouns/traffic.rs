@@ -117,7 +117,10 @@ fn attach(cx: &OpCx<'_>, tx: &mut WriteTx<'_>, files: Prepared) -> Result<Reply,
     let task = tasks::resolve(tx, cx.text("task"));
     let task =
         task.map_err(|error| Error::field("task", web::form::sentence(&error.to_string())))?;
-    for file in files {
+    let known = features::files::queries::of(tx, task.id.into())?;
+    let is_there =
+        |new: &NewFile| known.iter().any(|one| one.blob == new.blob && one.name == new.name);
+    for file in files.into_iter().filter(|new| !is_there(new)) {
         features::files::rules::attach(tx, task.id, file).map_err(Error::of)?;
     }
     Ok(Reply::Record(cx.key()?.to_vec()))

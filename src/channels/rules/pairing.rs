@@ -1,5 +1,6 @@
 //! Who may write to a channel: requests with a code, links of members, approval and removal.
 
+use features::notifications::rules::settling as notifications;
 use features::runs::rules::{RunError, talk};
 use features::workspace::queries as workspace;
 use jiff::SignedDuration;
@@ -131,6 +132,7 @@ pub fn pair_by_link(
     };
     let person = described(tx, from, old);
     tx.put(&member_of(person, link.account))?;
+    settle(tx, from.channel)?;
     let text = format!("You’re connected as {}. What can I do for you?", member.name);
     outbox::queue(tx, &place, &text, None)?;
     Ok("connected by link".to_owned())
@@ -209,9 +211,22 @@ pub fn approve(
     };
     let approved = Person { account, ..approved };
     tx.put(&approved)?;
+    settle(tx, approved.channel)?;
     let place = Place::direct(approved.channel, &approved.chat);
     outbox::queue(tx, &place, &text, None)?;
     Ok(approved)
+}
+
+/// Marks the notifications of requests as read once none is open.
+fn settle(tx: &mut WriteTx<'_>, channel: ChannelId) -> Result<(), Error> {
+    let Some(agent) = tx.get::<Channel>(channel)?.and_then(|channel| channel.agent) else {
+        return Ok(());
+    };
+    let own = queries::access_requests(tx, tx.now())?;
+    if own.iter().any(|one| one.agent == Some(agent)) {
+        return Ok(());
+    }
+    notifications::settle(tx, About::Agent(agent), NoticeKind::PairingRequested).map_err(Error::of)
 }
 
 /// Cancels everything pending of a person who loses access: unread messages, answers and open cards.
@@ -250,6 +265,7 @@ pub fn deny(tx: &mut WriteTx<'_>, id: ChannelPersonId) -> Result<Person, Error> 
         ..person
     };
     tx.put(&denied)?;
+    settle(tx, denied.channel)?;
     Ok(denied)
 }
 

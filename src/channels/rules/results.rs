@@ -11,7 +11,7 @@ use store::{ReadExt as _, WriteTx};
 use crate::model::{
     Channel, ChannelPersonId, ChannelRoomId, Delivery, DeliveryState, Payload, Person, Room,
 };
-use crate::{places, queries};
+use crate::places;
 
 use super::answer::{self, NO_REPLY};
 use super::outbox::{self, Place};
@@ -69,11 +69,8 @@ fn failed(
     (run, text): (RunId, &str),
     why: &str,
 ) -> Result<(), Error> {
-    let channel = match tx.get::<Channel>(to.channel)? {
-        Some(channel) => Some(channel),
-        None => queries::all(tx)?.into_iter().next(),
-    };
-    if let Some(channel) = channel {
+    // A removed channel has no deliveries; the notification remains.
+    if let Some(channel) = tx.get::<Channel>(to.channel)? {
         let place = Place { is_direct: !to.is_room, ..Place::direct(channel.id, "") };
         let payload = Payload::Text(text.to_owned());
         let lost = outbox::new(tx, &place, payload, DeliveryState::Failed);
