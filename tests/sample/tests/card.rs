@@ -324,6 +324,22 @@ async fn an_empty_name_does_not_select_the_only_boat() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_several_records_have_selects_none() {
+    let hq = harbour().await;
+    let api = hq.api().await;
+    let first = boat(&hq, "Dora", 7).await.to_string();
+    boat(&hq, "dora", 9).await;
+    let refused = api.post("/api/v1/boats/Dora/lengthen", &json!({ "by": 1 })).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.json()["code"].clone()),
+        (409, json!("ambiguous_name"))
+    );
+    let path = format!("/api/v1/boats/{first}/lengthen");
+    assert_eq!(api.post(&path, &json!({ "by": 1 })).await.status, 200);
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_is_not_required_may_be_left_out_of_a_form() {
     let hq = harbour().await;
     let id = boat(&hq, "Dora", 7).await.to_string();
