@@ -216,7 +216,11 @@ pub static CHANNELS: Noun = Noun {
             ..OP
         },
     ],
-    page: page("Channels", channel_row, "Its tokens are removed. Received messages are forgotten."),
+    page: page(
+        "Channels",
+        channel_row,
+        "Its tokens and all its received and sent messages are removed.",
+    ),
     ..Noun::of(&CHANNEL, "channels", "Your agents on Telegram, Discord, Slack and bridges")
 };
 

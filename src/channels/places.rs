@@ -6,10 +6,11 @@ use features::runs::model::{Grant, Input, InputState};
 use features::runs::queries::grants;
 use features::trust::authorize::Reach;
 use features::workspace::queries as workspace;
+use kernel::key::KeyBuf;
 use kernel::{AccountId, AgentId, Error, ProblemKind, RecordId, RunId, Timestamp, TypedId as _};
 use store::{Range, Read, ReadExt as _, StoreError};
 
-use crate::model::{Access, Channel, Message, Person, Room, Route};
+use crate::model::{Access, BY_CHAT, Channel, Message, Person, Room, Route};
 use crate::queries;
 use crate::rules::{self, Place};
 
@@ -116,9 +117,7 @@ fn on(read: &dyn Read, channels: &[Channel]) -> Result<Vec<Target>, StoreError> 
 }
 
 fn rooms(read: &dyn Read, channel: &Channel) -> Result<Vec<Room>, StoreError> {
-    let mut all: Vec<Room> = read.list(&Range::all())?;
-    all.retain(|room| room.channel == channel.id);
-    Ok(all)
+    read.scan(BY_CHAT, &Range::prefix(KeyBuf::of(&channel.id)))
 }
 
 /// A paired person; `None` without access or chat.

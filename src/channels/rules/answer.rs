@@ -16,7 +16,7 @@ use super::{cards, notices};
 /// Events of a run searched for its final text, from the end.
 const NEWEST: usize = 200;
 /// A model's way to say that there is nothing to say.
-pub(super) const NO_REPLY: &str = "NO_REPLY";
+pub const NO_REPLY: &str = "NO_REPLY";
 
 /// # Errors
 /// If the store fails.
@@ -58,6 +58,17 @@ fn is_still(tx: &dyn Read, message: &Message, grant: Option<Grant>) -> Result<bo
     })
 }
 
+/// The messages whose senders still have their access.
+fn heard(tx: &dyn Read, messages: &[Message], grant: Option<Grant>) -> Result<Vec<Message>, Error> {
+    let mut heard = Vec::new();
+    for message in messages {
+        if is_still(tx, message, grant)? {
+            heard.push(message.clone());
+        }
+    }
+    Ok(heard)
+}
+
 /// Clears messages that no run will read, and says so in direct chats.
 fn forget(tx: &mut WriteTx<'_>, lost: Vec<Message>) -> Result<(), Error> {
     for message in lost {
@@ -80,13 +91,7 @@ fn ended(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
     let (read, lost) = read_by(tx, &run)?;
     forget(tx, lost)?;
     let grant = grants::of_run(tx, id)?;
-    let mut heard = Vec::new();
-    for message in &read {
-        if is_still(tx, message, grant)? {
-            heard.push(message.clone());
-        }
-    }
-    let mut places = places(&heard);
+    let mut places = places(&heard(tx, &read, grant)?);
     if read.is_empty() {
         // What a run of the chat had announced, such as the result of a sub-agent.
         let Some(account) = grant.and_then(Grant::direct) else {
@@ -133,13 +138,9 @@ fn ended(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
 pub fn audience(read: &dyn Read, channel: ChannelId, id: RunId) -> Result<Vec<Place>, Error> {
     let Some(run) = read.get::<Run>(id)? else { return Ok(Vec::new()) };
     let grant = grants::of_run(read, id)?;
-    let mut heard = Vec::new();
-    for message in read_by(read, &run)?.0 {
-        if message.channel == channel && is_still(read, &message, grant)? {
-            heard.push(message);
-        }
-    }
-    Ok(places(&heard))
+    let mut messages = read_by(read, &run)?.0;
+    messages.retain(|message| message.channel == channel);
+    Ok(places(&heard(read, &messages, grant)?))
 }
 
 /// Sends the question of a run to the direct chats that it serves. The next message there is the answer.
@@ -147,13 +148,8 @@ fn asks(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
     let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
     let Some(park) = features::runs::queries::park::question_of(tx, &run)? else { return Ok(()) };
     let grant = grants::of_run(tx, id)?;
-    let mut read = read_by(tx, &run)?.0;
-    let mut may = Vec::new();
-    for message in read.drain(..) {
-        if is_still(tx, &message, grant)? {
-            may.push(message);
-        }
-    }
+    let read = read_by(tx, &run)?.0;
+    let may = heard(tx, &read, grant)?;
     let member = grant.and_then(Grant::direct);
     for place in places(&may).into_iter().filter(|place| place.is_direct) {
         if let Some(account) = member

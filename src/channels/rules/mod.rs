@@ -17,7 +17,7 @@ mod state;
 
 use kernel::{Error, ProblemKind};
 
-pub use answer::{audience, react};
+pub use answer::{NO_REPLY, audience, react};
 pub use cards::{button, close_decided, offer, pressed};
 pub use changes::{edited, moved, presence};
 pub use channel::{change, create, rests, save_route};

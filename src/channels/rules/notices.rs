@@ -10,7 +10,7 @@ use kernel::key::KeyBuf;
 use kernel::{About, AccountId, AgentId, Assignee, ChannelId, Error, NoticeKind, RunId, Timestamp};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 
-use crate::model::{BY_NOTICE, Delivery, DeliveryState, Payload, Person};
+use crate::model::{BY_NOTICE, Channel, Delivery, DeliveryState, Payload, Person};
 use crate::queries;
 
 use super::cards;
@@ -117,21 +117,19 @@ pub fn chat_of(
     agent: Option<AgentId>,
 ) -> Result<Option<(ChannelId, Person)>, StoreError> {
     let mut best: Option<((bool, Timestamp), ChannelId, Person)> = None;
-    for channel in queries::all(read)? {
-        if !channel.is_enabled || channel.agent.is_none() {
+    for person in queries::people_of(read, account)? {
+        let channel = read.get::<Channel>(person.channel)?;
+        let channel = channel.filter(|channel| channel.is_enabled && channel.agent.is_some());
+        let Some(channel) = channel.filter(|_| !person.chat.is_empty()) else { continue };
+        if queries::account_of(read, &person)?.is_none() {
             continue;
         }
         let is_own = agent.is_some() && channel.agent == agent;
-        for person in queries::people(read, channel.id)? {
-            if person.chat.is_empty() || queries::account_of(read, &person)? != Some(account) {
-                continue;
-            }
-            let last = queries::recent(read, channel.id, &person.chat, 1)?;
-            let used_at = last.first().map_or(person.updated_at, |message| message.received_at);
-            let rank = (is_own, used_at.max(person.updated_at));
-            if best.as_ref().is_none_or(|(known, ..)| *known < rank) {
-                best = Some((rank, channel.id, person));
-            }
+        let last = queries::recent(read, channel.id, &person.chat, 1)?;
+        let used_at = last.first().map_or(person.updated_at, |message| message.received_at);
+        let rank = (is_own, used_at.max(person.updated_at));
+        if best.as_ref().is_none_or(|(known, ..)| *known < rank) {
+            best = Some((rank, channel.id, person));
         }
     }
     Ok(best.map(|(_, channel, person)| (channel, person)))

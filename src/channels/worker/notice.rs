@@ -11,7 +11,7 @@ use store::{ReadExt as _, StoreError};
 
 use crate::model::Delivery;
 
-/// The Markdown of a part. `None` if the person has left, or has read the notification meanwhile.
+/// The Markdown of a part. `None` if the person has left, or has already read the notification.
 pub(super) fn markdown(
     ws: &Ws,
     one: &Delivery,

@@ -1,6 +1,6 @@
 //! Previews: people see an answer while the model writes it. In direct chats of Telegram it is a draft, which disappears
-//! by itself; elsewhere a message that is edited, and removed once the answer was sent. The answer is always a delivery
-//! of its own, so a lost or stale preview loses nothing.
+//! after 30 seconds. Elsewhere it is a message that is edited, and removed once the answer was sent. The answer is always
+//! a separate delivery, so a lost or outdated preview loses nothing.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -28,8 +28,6 @@ const DIRECT_PACE: Duration = Duration::from_millis(1200);
 const ROOM_PACE: Duration = Duration::from_secs(4);
 /// A draft disappears after 30 seconds without a change.
 const DRAFT_LASTS: Duration = Duration::from_secs(20);
-/// The whole text that means that there is nothing to say.
-const NO_REPLY: &str = "NO_REPLY";
 
 /// Shows previews until stopped.
 pub(super) async fn run(
@@ -153,7 +151,7 @@ impl Writer<'_> {
             trimmed.len() <= word.len()
                 && word.get(..trimmed.len()).is_some_and(|head| head.eq_ignore_ascii_case(trimmed))
         };
-        if could_be(NO_REPLY) {
+        if could_be(rules::NO_REPLY) {
             return String::new();
         }
         let complete = match stream {

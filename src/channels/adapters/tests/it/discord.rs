@@ -163,7 +163,7 @@ async fn each_channel_gets_its_own_200_missed_messages() {
     assert!(texts[..100].iter().all(|text| text == "in the room"));
     let missed = (0..200).map(|count| count.to_string());
     assert_eq!(texts[100..], missed.chain(["live".to_owned()]).collect::<Vec<_>>());
-    // A restart does not count anew.
+    // The count survives a restart.
     let cursor: Value = inbox.cursor().parse().unwrap();
     assert_eq!(cursor["gaps"], json!({ROOM: {"after": 101, "pages": 1}}));
     task.abort();

@@ -1,4 +1,4 @@
-//! What became of the answers of a run on messengers, as JSON.
+//! Deliveries of a run's answers to messengers, as JSON.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -190,7 +190,7 @@ pub(super) struct RunOut {
     activity: String,
     /// What it has cost, in micro-dollars.
     cost_micros: i64,
-    /// What became of its answers on messengers; empty in lists.
+    /// Deliveries of its answers to messengers; empty in lists.
     deliveries: Vec<DeliveryOut>,
     /// What its model calls have used; none in lists and before the first call has ended.
     used: Option<UsedOut>,

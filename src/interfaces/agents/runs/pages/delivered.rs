@@ -1,4 +1,4 @@
-//! What became of an answer on messengers, for the conversation.
+//! Delivery state of an answer on messengers, for the conversation.
 
 use channels::model::{Channel, Delivery, DeliveryId, DeliveryState};
 

@@ -137,7 +137,7 @@ pub(super) struct Turn {
     pub writing: Option<Writing>,
     /// Tone and text of an unsuccessful end.
     pub trouble: Option<(&'static str, String)>,
-    /// Tokens, cost, duration and what became of the answer on messengers.
+    /// Tokens, cost, duration and the delivery state on messengers.
     pub facts: Vec<String>,
     /// The answer's messages that are still being sent.
     pub open: Vec<DeliveryId>,
