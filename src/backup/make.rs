@@ -327,8 +327,13 @@ fn file_parts(
     let held = held(ws)?;
     let blobs = blobs_part(&path("blobs"), &ws.folder.join("blobs"), former, sink, left_out)?;
     note_lost(&blobs, held, left_out);
+    // An agent's branch exists before its folder. An agent created from here on may lack its branch in this backup, so
+    // its folder is left out: in the store, which was read before, it is not set up yet.
+    let folder = ws.folder.join("agents");
+    let ready = git::check::agents_in(&folder).map_err(BackupError::disk(&folder))?;
     let git = files_part(&path("agents.git"), &history(ws), sink, left_out)?;
-    let agents = files_part(&path("agents"), &agents(ws), sink, left_out)?;
+    let tree = agents(ws).only(ready.into_iter().collect());
+    let agents = files_part(&path("agents"), &tree, sink, left_out)?;
     Ok(vec![blobs, git, agents])
 }
 

@@ -1,6 +1,7 @@
 //! A file tree as a byte stream. The files belong to agents and their programs: what cannot be read or changes
 //! meanwhile is skipped and reported.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -27,16 +28,23 @@ pub(super) struct Tree {
     root: PathBuf,
     skip: fn(&str) -> bool,
     first: &'static [&'static str],
+    /// Names directly below the root that are read; all if `None`.
+    only: Option<BTreeSet<String>>,
 }
 
 impl Tree {
     pub(super) fn new(root: &Path, skip: fn(&str) -> bool) -> Self {
-        Self { root: root.to_owned(), skip, first: &[] }
+        Self { root: root.to_owned(), skip, first: &[], only: None }
     }
 
     /// Paths that are read before all others.
     pub(super) fn first(self, first: &'static [&'static str]) -> Self {
         Self { first, ..self }
+    }
+
+    /// Names directly below the root; the others are skipped.
+    pub(super) fn only(self, only: BTreeSet<String>) -> Self {
+        Self { only: Some(only), ..self }
     }
 
     /// Bytes to read, without holes and unreadable files.
@@ -79,7 +87,7 @@ struct Walk<'w, 'r> {
     left: usize,
     files: u64,
     part: &'w str,
-    skip: fn(&str) -> bool,
+    tree: &'w Tree,
 }
 
 /// Reads a tree into a part.
@@ -90,7 +98,7 @@ pub(super) fn files_part(
     left_out: &mut Vec<String>,
 ) -> Result<Part, BackupError> {
     let cutter = Cutter::new(sink.repo.seed());
-    let mut walk = Walk { cutter, sink, left_out, left: 0, files: 0, part: path, skip: tree.skip };
+    let mut walk = Walk { cutter, sink, left_out, left: 0, files: 0, part: path, tree };
     match Opened::open(&tree.root) {
         Ok(root) => walk.folder(&root, "", tree.first)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -144,7 +152,9 @@ impl Walk<'_, '_> {
                 }
             };
             let path = below(at, &name);
-            if (self.skip)(&path) {
+            let is_other =
+                at.is_empty() && self.tree.only.as_ref().is_some_and(|only| !only.contains(&name));
+            if is_other || (self.tree.skip)(&path) {
                 continue;
             }
             if LONGEST_PATH < path.len() || DEEPEST < path.split('/').count() {
