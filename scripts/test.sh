@@ -94,6 +94,15 @@ step documents scripts/doc-links.sh
 step rust rust_tests
 step browser web_tests
 
+# Repeats the messages of failed tests, since readers of a long log see its end first.
+failures() {
+    [ ${#broken[@]} -gt 0 ] || return 0
+    printf '\n== failures\n'
+    grep -ahE -A 6 'panicked at ' "$target/test-rust.log" 2>/dev/null | head -n 80
+    grep -ahE -A 12 '^ *✖ ' "$target/test-web.log" 2>/dev/null | head -n 60
+}
+
+failures
 printf '\n'
 printf '%s\n' "${rows[@]}"
 printf 'tests: %d ran, %d of them failed; %d s in all\n' $((passed + failed)) "$failed" $((SECONDS - began))

@@ -186,7 +186,7 @@ async fn everything_is_found_after_a_restart_and_after_the_index_was_damaged() {
 fn spoil_comments(data: &std::path::Path) {
     use redb::ReadableTable as _;
     let file = data.join("workspaces/marlow-cargo/hq.redb");
-    let db = redb::Database::open(file).expect("nobody else has it");
+    let db = crate::raw::open(file);
     let txn = db.begin_write().expect("a transaction");
     {
         let table = redb::TableDefinition::<&[u8], &[u8]>::new("t0030");
@@ -243,10 +243,10 @@ async fn a_record_that_cannot_be_indexed_is_given_up_and_the_rest_is_found() {
     // Unreadable entries do not block the index.
     task(&owner, "Order tyres", "").await;
     until(&owner, "tyers", |found| titles(found) == ["Order tyres"]).await;
+    // The rebuild begins by deleting the dead letters of the steps before it.
+    obeyed(&hq).await;
     let letters = "/api/v1/consumers/search/dead-letters";
     let lost = given_up(&owner, letters).await;
-    // An order given during a rebuild counts as executed by it.
-    obeyed(&hq).await;
     assert_eq!(lost.len(), 1, "{lost:?}");
     let why = lost[0]["error"].as_str().expect("why");
     assert!(why.contains("a comment cannot be read") && why.contains("99"), "{why}");

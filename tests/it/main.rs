@@ -25,6 +25,7 @@ mod first_day; // consistency of pages in a busy workspace
 mod connections; // provider connections: keys, tests, choice of the model
 mod sign_in; // provider accounts: sign-in, refresh, loss, with a scripted provider
 mod edges; // slow clients, local socket, orphans, log of failed sign-ins
+mod raw; // store files as another program would open them
 mod repository; // damaged or missing git repository of agents: detection and repair
 mod strange_tools; // agent tools reach nothing of another workspace
 mod access; // access rights of every route for every kind of user

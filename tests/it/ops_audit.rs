@@ -375,7 +375,7 @@ async fn the_commands_work_on_a_running_server_and_on_a_stopped_folder() {
 
     // A byte changed on disk.
     let path = data.join("workspaces/marlow-cargo/hq.redb");
-    let db = redb::Database::open(path).expect("nobody has it");
+    let db = crate::raw::open(path);
     let txn = db.begin_write().expect("a write");
     let tasks = redb::TableDefinition::<&[u8], &[u8]>::new("t0020");
     {

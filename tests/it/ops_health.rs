@@ -502,7 +502,7 @@ async fn a_master_key_that_does_not_fit_is_told_with_what_to_do_and_nothing_is_l
 async fn misspell(hq: &mut TestHq) {
     hq.stop().await;
     let path = hq.data().join("system.redb");
-    let db = redb::Database::open(path).expect("nobody has it");
+    let db = crate::raw::open(path);
     let txn = db.begin_write().expect("a write");
     let accounts = redb::TableDefinition::<&[u8], &[u8]>::new("t0100");
     {

@@ -229,7 +229,7 @@ async fn a_restored_life_of_the_store_does_not_count_its_calls_twice() {
     hq.stop().await;
     drop(store);
     // As after a restore: another incarnation, with the same rows.
-    let db = redb::Database::open(hq.data().join("workspaces/marlow-cargo/hq.redb")).expect("ours");
+    let db = crate::raw::open(hq.data().join("workspaces/marlow-cargo/hq.redb"));
     let txn = db.begin_write().expect("a transaction");
     let meta = redb::TableDefinition::<&[u8], &[u8]>::new("t0006");
     let fresh = store::codec::encode(&42_u64).expect("a number");

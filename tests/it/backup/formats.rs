@@ -66,7 +66,7 @@ impl Hand {
 
     /// All rows of a store file, whatever its format.
     fn store(&mut self, path: &str, file: &Path, format: u32) {
-        let db = redb::Database::open(file).expect("a store");
+        let db = crate::raw::open(file);
         let txn = db.begin_read().expect("a snapshot");
         let mut names: Vec<_> =
             txn.list_tables().expect("tables").map(|table| table.name().to_owned()).collect();

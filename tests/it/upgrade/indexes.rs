@@ -27,7 +27,7 @@ fn make_second(data: &Path) {
         for kept in migrate::kept(&file).expect("a folder") {
             std::fs::remove_file(kept.path).expect("it goes");
         }
-        let db = redb::Database::open(&file).expect("nobody else has it");
+        let db = crate::raw::open(&file);
         let txn = db.begin_write().expect("a transaction");
         for name in CAME_LATER {
             let table = redb::TableDefinition::<&[u8], &[u8]>::new(name);
@@ -82,7 +82,7 @@ fn a_sum_and_an_index_that_were_wrong_are_right_after_the_step() {
     make_second(&data);
     let [_, file] = stores(&data);
     // Tasks by status and by number: a superfluous row, and all sums missing.
-    let db = redb::Database::open(&file).expect("nobody else has it");
+    let db = crate::raw::open(&file);
     let txn = db.begin_write().expect("a transaction");
     {
         let index = redb::TableDefinition::<&[u8], &[u8]>::new("t0023");
@@ -119,7 +119,7 @@ fn names_of_before_are_found_in_any_writing_after_the_step() {
         std::fs::remove_file(kept.path).expect("it goes");
     }
     // As left by a program that indexed names only in their original case.
-    let db = redb::Database::open(&file).expect("nobody else has it");
+    let db = crate::raw::open(&file);
     let txn = db.begin_write().expect("a transaction");
     {
         let index = redb::TableDefinition::<&[u8], &[u8]>::new("t0304");

@@ -213,7 +213,7 @@ fn an_upgrade_that_fails_leaves_the_old_file_as_it_was() {
 
 /// Sets the format of a store that is not open, as if another version had written it.
 pub fn set_format(file: &Path, format: u32) {
-    let db = redb::Database::open(file).expect("nobody else has it");
+    let db = crate::raw::open(file);
     let txn = db.begin_write().expect("a transaction");
     let meta = redb::TableDefinition::<&[u8], &[u8]>::new("t0006");
     let row = store::codec::encode(&format).expect("a number");
