@@ -14,6 +14,7 @@ const SURFACE: &str = "app/extract web list kit server cli interfaces crm knowle
 /// Foreign crates and parts of the standard library, and the only places that may use them.
 const CONFINED: &[(&str, &str)] = &[
     ("redb", "store"),
+    ("jsonschema", "mcp/schema"),
     ("postcard", "store/codec"),
     ("gix", "git"),
     ("reqwest", "net"),
