@@ -195,6 +195,29 @@ pub fn bulk(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
     })
 }
 
+/// Reads of single tasks over `POST /mcp`.
+pub fn mcp(_: Times) -> Pin<Box<dyn Future<Output = Result<Figure, String>>>> {
+    Box::pin(async {
+        let company = company().await?;
+        let mut program = company.program().await?;
+        let tasks = newest(&mut program, MANY).await?;
+        let mut times = Vec::new();
+        for task in &tasks {
+            let call = json!({ "name": "task_get", "arguments": { "task": task } });
+            let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call });
+            let began = Instant::now();
+            let answer = program.json("POST", "/mcp", Some(&body)).await?;
+            times.push(began.elapsed());
+            if answer["result"]["structuredContent"]["id"] != task.as_str() {
+                return Err(format!("no task: {answer}"));
+            }
+        }
+        let Times { p50, p99 } = load::share(times)?;
+        let text = format!("p50 {}, p99 {}", ms(p50), ms(p99));
+        Ok(figure(text, p50 <= Duration::from_millis(3)))
+    })
+}
+
 /// Ids of open tasks.
 async fn newest(program: &mut Client, count: usize) -> Result<Vec<String>, String> {
     let (mut ids, mut after) = (Vec::new(), String::new());

@@ -19,6 +19,7 @@ mod held;
 mod knowledge;
 mod load;
 mod model;
+mod proof;
 mod quality;
 mod rows;
 mod runtime;
@@ -192,6 +193,7 @@ const ROWS: &[Row] = &[
         peer: "–",
         measure: knowledge::both,
     },
+    Row { name: "proof, 1,000 calls", promise: "≤ 50 ms", peer: "–", measure: proof::delivery },
     Row {
         name: "undo of 10,000 task changes", promise: "≤ 5 s", peer: "–", measure: undo::tasks
     },
@@ -216,6 +218,7 @@ const ROWS: &[Row] = &[
         peer: "–",
         measure: company::palette,
     },
+    Row { name: "read call over MCP", promise: "p50 ≤ 3 ms", peer: "–", measure: company::mcp },
     Row { name: "bulk edit of 500", promise: "≤ 300 ms", peer: "–", measure: company::bulk },
     Row {
         name: "template of 50, 80 waits",

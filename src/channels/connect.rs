@@ -59,7 +59,10 @@ fn check(cx: &OpCx<'_>, ws: &app::Ws, kind: Kind, api_base: &str) -> Result<Chec
     };
     let adapter = worker::connect(ws, kind, &tokens, api_base).map_err(refused)?;
     let identity = wait(adapter.check(), PATIENCE).map_err(refused)?;
-    let seal = |token: &&str| values::seal(&ws.app, token, Some(Ends::Trim)).map_err(Error::of);
+    let seal = |token: &&str| {
+        let label = "token of a channel";
+        values::seal_watched(&ws.app, label, token, Some(Ends::Trim)).map_err(Error::of)
+    };
     let tokens = tokens.iter().map(seal).collect::<Result<Vec<_>, Error>>()?;
     let picture = picture(ws, &*adapter);
     Ok(Checked { identity, tokens, picture })
@@ -256,7 +259,9 @@ pub(crate) fn make_secret(cx: &OpCx<'_>, ws: &app::Ws) -> Result<Prepared, Error
         return Err(Error::new(ProblemKind::Conflict, "no_signing_secret", message));
     }
     let secret = adapters::webhook::new_secret();
-    let sealed = values::seal(&ws.app, &secret, Some(Ends::Trim)).map_err(Error::of)?;
+    let label = "secret of a channel";
+    let sealed =
+        values::seal_watched(&ws.app, label, &secret, Some(Ends::Trim)).map_err(Error::of)?;
     let origin = features::notifications::sending::letters::origin(&ws.app);
     Ok(Box::new(Made { secret, sealed, origin }))
 }

@@ -34,7 +34,7 @@ const TABS: &[(&str, &str)] = &[
 ];
 
 const fn page(title: &'static str, row: fn(&Fields) -> Row, delete: &'static str) -> Option<Page> {
-    Some(Page { title, row, live: state_topic, delete, tabs: TABS })
+    Some(Page { title, row, live: state_topic, delete, tabs: TABS, detail: kit::no_detail })
 }
 
 fn state_topic() -> Vec<&'static str> {

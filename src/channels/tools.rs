@@ -1,5 +1,7 @@
 //! Tools with which agents write to people on their own.
 
+use std::borrow::Cow;
+
 use features::notifications::model::Notification;
 use features::notifications::rules as notices;
 use features::tasks::queries as tasks;
@@ -48,11 +50,11 @@ impl WriteTool for NotifyOwner {
     type Args = NotifyArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "notify_owner",
+        name: Cow::Borrowed("notify_owner"),
         group: Group::Agents,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Tell the person you report to something that needs no answer.",
+        about: Cow::Borrowed("Tell the person you report to something that needs no answer."),
     };
     const ALIASES: Aliases = &[("message", "text"), ("title", "text")];
 
@@ -107,11 +109,13 @@ impl WriteTool for ChannelSend {
     type Args = SendArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "channel_send",
+        name: Cow::Borrowed("channel_send"),
         group: Group::Agents,
         needs: Can::Write,
         effect: Effect::External,
-        about: "Send a message on a messenger before you end, or to someone else there.",
+        about: Cow::Borrowed(
+            "Send a message on a messenger before you end, or to someone else there.",
+        ),
     };
     const ALIASES: Aliases = &[("message", "text"), ("channel", "to"), ("recipient", "to")];
 

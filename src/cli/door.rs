@@ -149,6 +149,28 @@ impl Door {
             .map_err(|_| CommandError::Failed(format!("{} isn't an HQ server", remote.url)))
     }
 
+    /// Asks, and reads the answer as it is, also that of a refusal.
+    ///
+    /// # Errors
+    /// That HQ doesn't answer.
+    pub async fn exchange(&self, ask: Ask) -> Result<Vec<u8>, CommandError> {
+        let mut pieces = match self {
+            Self::Here(local) => {
+                let sent = local.send(ask.method, &ask.path, ask.payload, &ask.headers).await?;
+                Pieces::Here(sent.into_body())
+            }
+            Self::There(client, remote) => {
+                let answer = client.request(request(remote, ask)).await.map_err(silent)?;
+                Pieces::There(Box::new(answer.body))
+            }
+        };
+        let mut text = Vec::new();
+        while let Some(piece) = pieces.next().await? {
+            text.extend_from_slice(&piece);
+        }
+        Ok(text)
+    }
+
     /// Asks; the answer is read piece by piece.
     ///
     /// # Errors

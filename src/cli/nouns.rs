@@ -4,7 +4,7 @@
 use clap::{Arg, ArgMatches, FromArgMatches, Subcommand};
 use serde_json::{Map, Value};
 
-use entity::{Field, InputKind};
+use entity::{Field, InputKind, Type};
 use kernel::text::capitalized;
 use kernel::{Colour, Hue};
 use kit::{Answers, Noun, On, Op};
@@ -13,6 +13,7 @@ use super::Common;
 use super::agents::word;
 use super::commands::print;
 use super::door::{Ask, Door};
+use super::mcp_serve;
 use super::reach::CommandError;
 use super::show::{listed, part, query, quoted};
 
@@ -30,7 +31,7 @@ impl FromArgMatches for Command {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let missing = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
         let (name, matches) = matches.subcommand().ok_or_else(missing)?;
-        let noun = all().find(|noun| noun.entity.word == name).ok_or_else(missing)?;
+        let noun = all().find(|noun| noun.word() == name).ok_or_else(missing)?;
         Ok(Self { noun, matches: matches.clone() })
     }
 
@@ -50,7 +51,7 @@ impl Subcommand for Command {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        all().any(|noun| noun.entity.word == name)
+        all().any(|noun| noun.word() == name)
     }
 }
 
@@ -74,7 +75,10 @@ fn of_noun(noun: &'static Noun) -> clap::Command {
         verbs.push("add");
         let mut add = sub("add", format!("Create {}", entity.a()));
         for field in entered(entity.fields, true) {
-            add = add.arg(argument(field, is_first(noun, field)));
+            add = add.arg(match field.key == noun.trailing {
+                true => trailing(field),
+                false => argument(field, is_first(noun, field)),
+            });
         }
         all.push(add);
     }
@@ -100,12 +104,20 @@ fn of_noun(noun: &'static Noun) -> clap::Command {
         verbs.push("remove");
         all.push(sub("remove", format!("Delete {}", entity.a())).arg(which(noun)));
     }
+    let is_beside = noun.word() == mcp_serve::BESIDE;
+    if is_beside {
+        verbs.push("serve");
+    }
     let about = format!("{}: {}", capitalized(entity.many), verbs.join(", "));
-    clap::Command::new(entity.word)
-        .about(about)
+    let command = clap::Command::new(noun.word())
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands(all)
+        .subcommands(all);
+    match is_beside {
+        // The enum's own description replaces the one of the noun.
+        true => mcp_serve::Command::augment_subcommands(command).about(about),
+        false => command.about(about),
+    }
 }
 
 fn workspace() -> Arg {
@@ -136,9 +148,13 @@ fn is_first(noun: &Noun, field: &Field) -> bool {
 /// Options of every command.
 const GLOBAL: [&str; 7] = ["data", "json", "log", "url", "token", "token-file", "workspace"];
 
-/// The option of a field. A field whose key is an option of every command takes its label: `--bot-token`.
+/// The option of a field. A field whose key is an option of every command takes its label: `--bot-token`. Options of
+/// lists are repeated, so they are singular.
 fn option(field: &Field) -> String {
-    let plain = field.key.replace('_', "-");
+    let mut plain = field.key.replace('_', "-");
+    if matches!(field.input.kind, InputKind::Lines) && plain.ends_with('s') {
+        plain.pop();
+    }
     if GLOBAL.contains(&plain.as_str()) { field.label.replace(' ', "-") } else { plain }
 }
 
@@ -173,11 +189,21 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
             Ok(_) => Ok(text.to_owned()),
             Err(error) => Err(error.to_string()),
         }),
+        InputKind::Lines => arg.action(clap::ArgAction::Append).allow_hyphen_values(true),
         InputKind::Choice(words, _) => {
             arg.value_parser(clap::builder::PossibleValuesParser::new(words))
         }
         _ => arg,
     }
+}
+
+/// A list that takes the words after `--`.
+fn trailing(field: &'static Field) -> Arg {
+    Arg::new(option(field))
+        .value_name(field.key.to_uppercase())
+        .help(format!("{}: all words after --", capitalized(field.label)))
+        .num_args(0..)
+        .last(true)
 }
 
 /// The JSON body of the given fields.
@@ -188,6 +214,12 @@ fn body(
 ) -> Result<Value, CommandError> {
     let mut body = Map::new();
     for field in entered(fields, is_new) {
+        if matches!(field.input.kind, InputKind::Lines) {
+            if let Some(all) = matches.get_many::<String>(&option(field)) {
+                body.insert(field.key.to_owned(), all.cloned().collect());
+            }
+            continue;
+        }
         let Some(text) = matches.get_one::<String>(&option(field)) else { continue };
         let value = match field.input.kind {
             // Arguments are visible to other users of the machine.
@@ -210,6 +242,11 @@ fn text<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m str> {
 
 pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, CommandError> {
     let Command { noun, matches } = command;
+    if noun.word() == mcp_serve::BESIDE
+        && let Ok(beside) = mcp_serve::Command::from_arg_matches(&matches)
+    {
+        return mcp_serve::run(door, beside).await;
+    }
     let Some((verb, matches)) = matches.subcommand() else {
         return Err(CommandError::Failed("say what to do".to_owned()));
     };
@@ -270,7 +307,13 @@ fn done(noun: &Noun, op: &Op, answer: &Value) -> Vec<String> {
 
 /// The values of a record without its name, as text.
 fn texts(noun: &Noun, record: &Value) -> Vec<String> {
-    let shown = noun.entity.fields.iter().filter(|field| !field.internal && field.key != "name");
+    // Times and hashes that HQ itself writes are in `--json`.
+    let is_noise = |field: &Field| {
+        let is_entered = field.input.is_entered_when(true) || field.input.is_entered_when(false);
+        !is_entered && (field.name.is_empty() || matches!(field.of, Type::Moment))
+    };
+    let shown = noun.entity.fields.iter();
+    let shown = shown.filter(|field| !field.internal && field.key != "name" && !is_noise(field));
     let text = |field: &Field| match &record[field.key] {
         Value::Null | Value::Bool(false) => None,
         Value::Bool(true) => Some(field.label.to_owned()),
@@ -278,6 +321,10 @@ fn texts(noun: &Noun, record: &Value) -> Vec<String> {
         Value::String(text) => Some(text.clone()),
         Value::Object(who) if who.contains_key("handle") => {
             Some(word(&record[field.key], "handle").to_owned())
+        }
+        Value::Array(lines) if matches!(field.input.kind, InputKind::Lines) => {
+            let lines: Vec<&str> = lines.iter().filter_map(Value::as_str).collect();
+            (!lines.is_empty()).then(|| lines.join(" "))
         }
         Value::Object(_) | Value::Array(_) => None,
         other => Some(other.to_string()),

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use kernel::{Hue, StreamKind};
+use kernel::{Hue, ProofMode, StreamKind};
 
 use super::Common;
 use super::agents::{items, word};
@@ -78,6 +78,9 @@ pub struct Fields {
     /// The kind of stream
     #[arg(long, value_parser = one_of(StreamKind::ALL.iter().map(|one| one.word())))]
     kind: Option<String>,
+    /// Whether agents must give evidence with finished work
+    #[arg(long, value_parser = one_of(ProofMode::ALL.iter().map(|one| one.word())))]
+    proof: Option<String>,
     /// Its colour
     #[arg(long, value_parser = one_of(Hue::ALL.iter().map(|one| one.word())))]
     colour: Option<String>,
@@ -94,6 +97,7 @@ impl Fields {
             ("description", self.description),
             ("goal", self.goal),
             ("kind", self.kind),
+            ("proof", self.proof),
             ("colour", self.colour),
             ("icon", self.icon),
         ];

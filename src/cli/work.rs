@@ -8,7 +8,7 @@ use super::{
     Common, activity, agents, approvals, connections, fields, gateways, history, imports, inbox,
     jobs, knowledge, members, model, models, money, needs, notifications, nouns, onboarding,
     policy, prices, routines, rows, runs, search, secrets, series, sources, streams, tasks,
-    templates, undo, views,
+    templates, undo, views, web,
 };
 
 /// What is asked of the API.
@@ -102,6 +102,9 @@ pub enum Work {
     Undo(undo::Undo),
     /// Search tasks, comments, files, agents, conversations and more
     Search(search::Search),
+    /// The web: read a page, search
+    #[command(subcommand)]
+    Web(web::Command),
     /// Usage and cost by agent, model, task, source, kind or day
     Usage(money::Usage),
     /// Budgets: list, set, clear, raise
@@ -162,6 +165,7 @@ impl Work {
             Self::History(flags) => history::run(common, door, flags).await,
             Self::Undo(flags) => undo::run(common, door, flags).await,
             Self::Search(flags) => search::run(common, door, flags).await,
+            Self::Web(command) => web::run(common, door, command).await,
             Self::Usage(flags) => money::usage(common, door, flags).await,
             Self::Budget(command) => money::budget(common, door, command).await,
             Self::Prices(command) => prices::run(common, door, command).await,

@@ -1,6 +1,7 @@
 //! Agents' tools for contacts, organizations and collections: query, read, create and change cell by cell with sources.
 //! An agent never replaces a person's value: its value becomes a suggestion, and the result says so. No tool deletes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
@@ -124,7 +125,13 @@ const fn spec((name, about): (&'static str, &'static str), effect: Effect) -> To
         Effect::Read => Can::Read,
         _ => Can::Write,
     };
-    ToolSpec { name, group: Group::Customers, needs, effect, about }
+    ToolSpec {
+        name: Cow::Borrowed(name),
+        group: Group::Customers,
+        needs,
+        effect,
+        about: Cow::Borrowed(about),
+    }
 }
 
 fn me(cx: &ToolCx) -> Assignee {

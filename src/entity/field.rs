@@ -124,6 +124,12 @@ impl Field {
         Self::entered(key, label, InputKind::Long)
     }
 
+    /// A list of texts: `Vec<String>` in the record.
+    #[must_use]
+    pub const fn lines(key: &'static str, label: &'static str) -> Self {
+        Self::entered(key, label, InputKind::Lines)
+    }
+
     /// A boolean field.
     #[must_use]
     pub const fn flag(key: &'static str, label: &'static str) -> Self {

@@ -23,6 +23,8 @@ const SECRET: usize = 4_000;
 const MOST_UNKNOWN: usize = 20;
 /// Maximum size of a JSON value, in bytes.
 const JSON: usize = 16 * 1024;
+/// Maximum number of texts in a list and default maximum length of each in characters.
+const LINES: (usize, usize) = (100, 1_000);
 
 /// The kind of values of a field.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,8 @@ pub enum InputKind {
     Email,
     /// A JSON value with its own schema.
     Json(JsonKind),
+    /// A list of texts of one line each: `Vec<String>` in the record, one per line in forms.
+    Lines,
 }
 
 /// A JSON value with its own schema.
@@ -141,6 +145,7 @@ impl Input {
                 | InputKind::Day
                 | InputKind::Moment
                 | InputKind::Person
+                | InputKind::Lines
         );
         !self.required && (self.optional || by_kind)
     }
@@ -151,6 +156,7 @@ impl Input {
             (0, InputKind::Long) => LONG,
             (0, InputKind::Emoji) => 12,
             (0, InputKind::Secret) => SECRET,
+            (0, InputKind::Lines) => LINES.1,
             (0, _) => LINE,
             (max, _) => max,
         }
@@ -283,6 +289,7 @@ impl Field {
                 Ok(json!(""))
             }
             InputKind::Day | InputKind::Moment | InputKind::Person => Ok(Value::Null),
+            InputKind::Lines => Ok(json!([])),
             _ if input.optional => Ok(Value::Null),
             _ => {
                 Err(Unfit::Type(format!("`{}` can't be empty; leave it out to keep it", self.key)))
@@ -331,6 +338,10 @@ impl Field {
                 }
                 text
             }
+            InputKind::Lines => match self.read_lines(sent)? {
+                lines if lines.is_empty() => return empty(),
+                lines => json!(lines),
+            },
             InputKind::Json(kind) => {
                 if JSON < sent.to_string().len() {
                     return Err(refused(format!("Use at most {} KiB.", JSON / 1024)));
@@ -349,6 +360,29 @@ impl Field {
                 text => parsed(kind, text, names).map_err(refused)?,
             },
         })
+    }
+
+    /// The texts of a list, without empty ones.
+    fn read_lines(&self, sent: &Value) -> Result<Vec<String>, Unfit> {
+        let wrong = || Unfit::Type(format!("invalid type in `{}`, expected strings", self.key));
+        let (all, limit) = (sent.as_array().ok_or_else(wrong)?, self.input.limit());
+        if LINES.0 < all.len() {
+            return Err(Unfit::Value(format!("Enter at most {} lines.", LINES.0)));
+        }
+        let mut lines = Vec::new();
+        for one in all {
+            let text = one.as_str().ok_or_else(wrong)?;
+            if text.contains(['\n', '\r', '\0']) {
+                return Err(Unfit::Value("Enter each text on a line of its own.".to_owned()));
+            }
+            if limit < text.chars().count() {
+                return Err(Unfit::Value(format!("Use at most {limit} characters per line.")));
+            }
+            if !text.trim().is_empty() {
+                lines.push(text.trim().to_owned());
+            }
+        }
+        Ok(lines)
     }
 
     /// Converts a value of the record's JSON to its API form.
@@ -378,6 +412,9 @@ impl Field {
             (_, Value::Null) => String::new(),
             (_, Value::String(text)) => text,
             (_, Value::Bool(yes)) => if yes { "on" } else { "" }.to_owned(),
+            (InputKind::Lines, Value::Array(lines)) => {
+                lines.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+            }
             (_, other) => other.to_string(),
         }
     }
@@ -394,6 +431,7 @@ impl Field {
             InputKind::Count(..) if text.trim().is_empty() => Value::Null,
             // ok: text that is not a number is rejected later as text.
             InputKind::Count(..) => text.trim().parse::<i64>().map_or(json!(text), |n| json!(n)),
+            InputKind::Lines => json!(text.lines().collect::<Vec<&str>>()),
             InputKind::Json(_) if text.trim().is_empty() => Value::Null,
             InputKind::Json(_) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
             InputKind::Choice(..) | InputKind::Colour | InputKind::Hue | InputKind::Record(_)
@@ -419,6 +457,7 @@ impl Field {
                 json!({ "type": "string", "pattern": kernel::colour::PATTERN })
             }
             InputKind::Json(kind) => (kind.schema)(),
+            InputKind::Lines => json!({ "type": "array", "items": { "type": "string" } }),
             _ => json!({ "type": "string" }),
         };
         if nullable && let Some(object) = schema.as_object_mut() {

@@ -11,6 +11,7 @@ pub mod streams;
 pub mod views;
 pub mod places;
 pub mod comments;
+pub mod claims;
 pub mod deliverables;
 pub mod files;
 pub mod links;

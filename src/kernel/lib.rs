@@ -46,11 +46,11 @@ pub use problem::{FieldError, Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
 pub use vocab::{
     AccessDecision, AgentStatus, ApprovalAnswer, Assignee, CadenceKind, CallEnd, CallKind, Can,
-    CatchUp, DateForm, Delegation, DeliverableState, Density, DropPolicy, FactorChange, Fast, Fate,
-    FiredBy, FirstDay, HaltHow, Hue, ItemKind, ItemState, Manager, MissedPolicy, NoticeGroup,
-    NoticeKind, NumberForm, Outcome, Overlap, Period, Placed, PricedBy, Priority, QueueMode,
-    ReactionKind, RelationKind, Risk, Role, Route, RoutineAct, RoutineSession, RowAct, RunState,
-    RunTrigger, Scope, StreamKind, TaskField, TaskState, TaskStatus, ThemeChoice, Thinking,
-    TimeForm, TrustMode, UnknownWord, Verbosity, Verdict, WaitFor, WatchReason, WheelAct,
-    WorkspaceState,
+    CatchUp, ClaimKind, ClaimState, DateForm, Delegation, DeliverableState, Density, DropPolicy,
+    FactorChange, Fast, Fate, FiredBy, FirstDay, HaltHow, Hue, ItemKind, ItemState, Manager,
+    MissedPolicy, NoticeGroup, NoticeKind, NumberForm, Outcome, Overlap, Period, Placed, PricedBy,
+    Priority, ProofMode, QueueMode, ReactionKind, RelationKind, Risk, Role, Route, RoutineAct,
+    RoutineSession, RowAct, RunState, RunTrigger, Scope, StreamKind, TaskField, TaskState,
+    TaskStatus, ThemeChoice, Thinking, TimeForm, TrustMode, UnknownWord, Verbosity, Verdict,
+    WaitFor, WatchReason, WheelAct, WorkspaceState,
 };

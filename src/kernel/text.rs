@@ -124,10 +124,17 @@ pub fn ellipsis(text: &str, max: usize) -> String {
     out
 }
 
-/// A lower-case noun with its indefinite article: `a task`, `an agent`. A noun with `u` gets `a`, as in `a user`.
+/// A noun with its indefinite article: `a task`, `an agent`. A noun with `u` gets `a`, as in `a user`. An abbreviation in
+/// capitals is spelled: `an MCP server`.
 #[must_use]
 pub fn with_article(noun: &str) -> String {
-    let article = if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    let spelled = noun.chars().take(2).all(|c| c.is_ascii_uppercase());
+    let vowel = if spelled {
+        noun.starts_with(|c| "AEFHILMNORSX".contains(c))
+    } else {
+        noun.starts_with(['a', 'e', 'i', 'o'])
+    };
+    let article = if vowel { "an" } else { "a" };
     format!("{article} {noun}")
 }
 

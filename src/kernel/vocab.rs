@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{AccountId, AgentId};
 use super::time::Timestamp;
 
-/// Defines a closed list of words with one spelling for wire format, forms and templates. Stored by position: append
-/// only.
+/// Defines a closed list of words with one spelling everywhere. Stored by position: append only.
 #[macro_export]
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal, $label:literal;)+ }) => {
@@ -98,6 +97,7 @@ mod lines;
 mod looks;
 mod money;
 mod notices;
+mod proof;
 mod routines;
 mod schedule;
 mod talk;
@@ -108,6 +108,7 @@ pub use lines::{Delegation, Manager};
 pub use looks::{DateForm, Density, FirstDay, NumberForm, ThemeChoice, TimeForm};
 pub use money::{CallEnd, CallKind, Period, PricedBy, Route};
 pub use notices::{NoticeGroup, NoticeKind, WatchReason};
+pub use proof::{ClaimKind, ClaimState, ProofMode};
 pub use routines::{CatchUp, Fate, FiredBy, Overlap, RoutineAct, RoutineSession};
 pub use schedule::{CadenceKind, MissedPolicy};
 pub use talk::{DropPolicy, Placed, QueueMode, Verbosity};

@@ -119,7 +119,7 @@ pub(crate) fn controls(
             _ => text_in(form, field.key).to_owned(),
         };
         let (kind, choices) = match input.kind {
-            InputKind::Long => ("long", Vec::new()),
+            InputKind::Long | InputKind::Lines => ("long", Vec::new()),
             InputKind::Flag => ("flag", Vec::new()),
             InputKind::Choice(words, labels) => {
                 let mut all = Choice::of_words(words, labels, &value);

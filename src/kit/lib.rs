@@ -12,6 +12,7 @@ mod api;
 mod form;
 mod names;
 mod pages;
+mod parts;
 mod records;
 pub mod registry;
 mod schema;
@@ -20,10 +21,11 @@ mod tools;
 use std::any::Any;
 
 use entity::{Entity, Field, Fields, Values};
-use kernel::{Can, Error};
+use kernel::{Can, Error, ProblemKind, Via};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Index, Read, StoreError, WriteTx};
+use web::session::{PROOF_REQUIRED, Person};
 
 pub use api::routes as api;
 pub use pages::routes as pages;
@@ -58,11 +60,21 @@ pub struct Noun {
     pub ops: &'static [Op],
     /// Whether `hq` has commands for the noun.
     pub commands: bool,
+    /// Its command word; the entity's word if empty.
+    pub command: &'static str,
+    /// The list field that takes the words after `--` of `hq <noun> add`; empty for none.
+    pub trailing: &'static str,
+    /// Which writes need a person with a recent proof of identity.
+    pub proof: Option<NeedsProof>,
     /// Agent tools.
     pub tools: Tools,
     /// Settings page.
     pub page: Option<Page>,
 }
+
+/// Whether a write needs a person with a recent proof of identity: given `create`, `change` or the name of an
+/// operation, and the sent values (`None` for a form that is still empty). API tokens are refused then.
+pub type NeedsProof = fn(&str, Option<&Values>) -> bool;
 
 /// Resolves a name to a record key.
 pub type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
@@ -86,8 +98,41 @@ impl Noun {
             deleted: Deleted::Nothing,
             ops: &[],
             commands: true,
+            command: "",
+            trailing: "",
+            proof: None,
             tools: Tools::NONE,
             page: None,
+        }
+    }
+
+    /// The word of its commands.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        if self.command.is_empty() { self.entity.word } else { self.command }
+    }
+
+    /// Refuses a write that needs a person with a recent proof of identity.
+    pub(crate) fn check_proof(
+        &self,
+        who: &Person,
+        act: &str,
+        values: &Values,
+    ) -> Result<(), Error> {
+        if !self.proof.is_some_and(|needs| needs(act, Some(values))) {
+            return Ok(());
+        }
+        let refused = |code, text: &str| Error::new(ProblemKind::Forbidden, code, text);
+        match who.via {
+            Via::Token(_) | Via::Channel(_) => {
+                let text = "an API token can't do this; use a browser, or hq on the server";
+                Err(refused("person_required", text))
+            }
+            Via::SignIn(_) | Via::Socket { .. } if who.is_proved => Ok(()),
+            Via::SignIn(_) | Via::Socket { .. } => {
+                let text = "confirm it's you first, as with /api/v1/proof; that lasts ten minutes";
+                Err(refused(PROOF_REQUIRED, text))
+            }
         }
     }
 
@@ -183,6 +228,33 @@ pub struct Page {
     pub delete: &'static str,
     /// Pages shown as tabs: plural and label. Only the first is in the settings menu. Empty for a page of its own.
     pub tabs: &'static [(&'static str, &'static str)],
+    /// What the page of one record shows besides its form.
+    pub detail: fn(&dyn Read, &Fields) -> Result<Vec<Section>, StoreError>,
+}
+
+/// For [`Page::detail`]: nothing.
+///
+/// # Errors
+/// Never.
+pub fn no_detail(_: &dyn Read, _: &Fields) -> Result<Vec<Section>, StoreError> {
+    Ok(Vec::new())
+}
+
+/// A part of the page of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    pub title: String,
+    pub body: SectionBody,
+}
+
+/// The content of a [`Section`]. Nothing in it is interpreted as markup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SectionBody {
+    Text(String),
+    /// Text in a fixed-width font, with its line breaks.
+    Code(String),
+    /// The differences between an old and a new text.
+    Changes(String, String),
 }
 
 /// A row in the list of a settings page.

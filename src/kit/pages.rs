@@ -3,9 +3,9 @@
 use askama::Template;
 use axum::response::Response;
 use entity::{Fields, Mode, Values};
+use features::deliverables::queries::diff::Line;
 use features::history::queries::{self as history, meanwhile};
-use features::tasks::queries::people::People;
-use kernel::{Assignee, Error, FieldError, Problem as _, ProblemKind};
+use kernel::{Error, FieldError, Problem as _, ProblemKind};
 use serde_json::Value;
 use store::schema::id_text;
 use store::{Read, Root, StoreError};
@@ -14,15 +14,16 @@ use web::error::Failure;
 use web::form::EditConflict;
 use web::html::SafeHtml;
 use web::live::Live;
-use web::parts::{Choice, Tab};
+use web::parts::Tab;
 use web::routes::Routes;
 use web::shell::{Flash, Shell};
 use web::{flash, html, md};
 
 use crate::form::{self, Control, FormValues, Offers};
 use crate::names::{self, for_fields};
+use crate::parts::{Detail, choices_of_people, choices_of_records, detail};
 use crate::records::{self, PageRequest, Reader};
-use crate::{Noun, On, Op, OpCx, Page, Reply, Row, api, registry};
+use crate::{Noun, On, Op, OpCx, Page, Reply, Row, api};
 
 /// Maximum number of rows.
 const ROWS: usize = 200;
@@ -67,6 +68,8 @@ struct OpForm {
     /// Whether it is unfolded: it was just rejected.
     is_open: bool,
     confirm: &'static str,
+    /// Whether it may need a proof of identity.
+    is_proved: bool,
     action: String,
     summary: String,
     /// Titles with instructions.
@@ -80,6 +83,10 @@ struct Form {
     changes: String,
     rev: String,
     is_open: bool,
+    /// Whether saving may need a proof of identity.
+    is_proved: bool,
+    /// What is shown of the record.
+    detail: Vec<Detail>,
     /// Whether the record's own fields can be saved. If not, only its operations are available.
     may_save: bool,
     summary: String,
@@ -292,6 +299,13 @@ fn own_form(
         changes: shown.as_ref().map(changed).unwrap_or_default(),
         rev,
         is_open: is_open || shown.is_some(),
+        is_proved: noun
+            .proof
+            .is_some_and(|needs| needs(if shown.is_some() { "change" } else { "create" }, None)),
+        detail: match &shown {
+            Some(shown) => detail(noun, read, &full(shown))?,
+            None => Vec::new(),
+        },
         may_save: shown.is_none() || noun.acts.change,
         controls: form::controls(fields, shown.is_none(), &values, wrong, &offers),
         summary: if is_own { state.summary } else { String::new() },
@@ -371,6 +385,7 @@ fn op_forms(
             verb: op.verb,
             is_open: was_sent || is_linked,
             confirm: op.confirm,
+            is_proved: noun.proof.is_some_and(|needs| needs(op.name, None)),
             action: match key {
                 Some(key) => format!("{here}/{}/{}", id_text(key), op.name),
                 None => format!("{here}/all/{}", op.name),
@@ -381,51 +396,6 @@ fn op_forms(
         });
     }
     Ok(forms)
-}
-
-fn choices_of_people(read: &dyn Read, now: &str, cx: &Cx) -> Vec<Choice> {
-    // ok: unreadable people are not offered; submitting the form reports the error.
-    let Ok(people) = People::read(read) else { return Vec::new() };
-    // ok: an unknown name selects nobody; submitting the form reports the error.
-    let who = people.find(now, Assignee::Person(cx.who.account)).ok().flatten();
-    people.choices(who, cx.who.account)
-}
-
-/// The records of a noun, except the edited one.
-fn choices_of_records(
-    word: &str,
-    now: &str,
-    read: &dyn Read,
-    cx: &Cx,
-    but: Option<&[u8]>,
-) -> Vec<Choice> {
-    if word == "agent" {
-        return choices_of_agents(read, now);
-    }
-    let Some(noun) = registry::all().find(|noun| noun.entity.word == word) else {
-        return Vec::new();
-    };
-    // ok: unreadable records are not offered; submitting the form reports the error.
-    let Ok(all) = records::list(noun, read, reader(cx), &PageRequest::default()) else {
-        return Vec::new();
-    };
-    let others = all.items.iter().filter(|one| Some(one.key.as_slice()) != but);
-    let choice = |one: &records::Shown| {
-        let id = id_text(&one.key);
-        let is_now = id == now;
-        Choice::new(id, (noun.entity.title)(&one.record), is_now)
-    };
-    others.map(choice).collect()
-}
-
-fn choices_of_agents(read: &dyn Read, now: &str) -> Vec<Choice> {
-    // ok: unreadable agents are not offered; submitting the form reports the error.
-    let all = features::agents::queries::all(read).unwrap_or_default();
-    let choice = |agent: features::agents::model::Agent| {
-        let is_now = agent.slug == now;
-        Choice::new(agent.slug, agent.name, is_now)
-    };
-    all.into_iter().filter(|agent| agent.archived_at.is_none()).map(choice).collect()
 }
 
 /// Creates or changes a record. A rejected form is redisplayed with the submitted values.
@@ -445,7 +415,12 @@ fn save(
     let values = values(noun.entity.fields, is_new, &form, cx, mode);
     let at = key.clone();
     let me = reader(cx);
-    let done = match values {
+    let act = if is_new { "create" } else { "change" };
+    let checked = values.and_then(|values| {
+        noun.check_proof(&cx.who, act, &values)?;
+        Ok(values)
+    });
+    let done = match checked {
         Err(error) => Err(error),
         Ok(values) => cx.write(once.run(move |tx| {
             let key = match at {
@@ -544,7 +519,7 @@ fn operate(
     if let Some((reply, title)) = cx.read(|read| once.answered::<(Reply, String)>(read))? {
         return Ok(go_home(noun, cx, &message(op, &reply, &title)));
     }
-    let form = cx.form();
+    let (form, rev) = (cx.form(), cx.rev()?);
     let key = match op.on {
         On::One => Some(key(noun, cx)?),
         On::All => None,
@@ -553,10 +528,15 @@ fn operate(
     let me = reader(cx);
     let run = || -> Result<(Reply, String), Error> {
         let values = values(op.input, true, &form, cx, Mode::Whole)?;
+        noun.check_proof(&cx.who, op.name, &values)?;
+        if let Some(key) = &at {
+            // The person decided by the record that the page showed.
+            cx.read(|read| records::check(noun, read, me, key, rev))?;
+        }
         let prepared = api::prepare(noun, op, at.as_deref(), &values, &cx.ws)?;
         cx.write(once.run(move |tx| {
             if let Some(key) = &at {
-                records::check(noun, tx, me, key, None)?;
+                records::check(noun, tx, me, key, api::rev_after(op, rev))?;
             }
             let reply =
                 api::run(op, &OpCx { noun, key: at.as_deref(), input: &values }, tx, prepared)?;

@@ -27,12 +27,12 @@ const MOST: usize = 100;
 pub fn registry(noun: &'static Noun) -> Registry {
     let mut tools = Registry::new();
     let word = noun.entity.word;
-    let spec = |name: String, effect, needs, about| ToolSpec {
-        name: String::leak(name),
+    let spec = |name: String, effect, needs, about: &'static str| ToolSpec {
+        name: name.into(),
         group: noun.tools.group,
         needs,
         effect,
-        about,
+        about: about.into(),
     };
     if !noun.tools.list.is_empty() {
         let spec = spec(format!("{word}_list"), Effect::Read, noun.entity.read, noun.tools.list);

@@ -4,6 +4,8 @@
 pub mod deliver;
 mod write;
 
+use std::borrow::Cow;
+
 use app::Ws;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,7 +43,13 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
         Effect::Read => Can::Read,
         _ => Can::Write,
     };
-    ToolSpec { name, group: Group::Knowledge, needs, effect, about }
+    ToolSpec {
+        name: Cow::Borrowed(name),
+        group: Group::Knowledge,
+        needs,
+        effect,
+        about: Cow::Borrowed(about),
+    }
 }
 
 /// `knowledge_search`: finds passages.

@@ -31,7 +31,7 @@ use features::trust::model::{APPROVALS, Approval, PERMISSIONS, Permission, TRUST
 use features::usage::model::grant::{RUN_GRANTS, RunGrant};
 use features::usage::model::price::PRICES;
 use features::workspace::model::{MEMBERS, Member, SETTINGS};
-use kernel::{AgentId, StreamKind};
+use kernel::{AgentId, ProofMode, StreamKind};
 use knowledge::model::{BODIES, ITEMS, Item as Knowledge, READINGS, Scope};
 use store::{DecodeError, Read, ReadExt as _, Record, StoreError, Table, codec, record};
 
@@ -245,6 +245,7 @@ pub static EXCLUDED: &[&str] = &[
     "run_answers",
     "outbox",
     "run_evidence",
+    "claim_checks",
     // Money: a host has a grant instead.
     "usage",
     "usage_days",
@@ -311,6 +312,14 @@ pub static EXCLUDED: &[&str] = &[
     "channel_messages",
     "channel_deliveries",
     "channel_cards",
+    // Searches are made by the primary.
+    "search_engines",
+    "search_days",
+    "member_search_days",
+    // Servers of tools run beside the primary.
+    "mcp_servers",
+    "mcp_states",
+    "mcp_tools",
 ];
 
 /// What a host may have of a table.
@@ -410,6 +419,7 @@ fn stream(_: &Agents, row: &[u8]) -> Result<Vec<u8>, DecodeError> {
         stream.kind = StreamKind::Project;
         stream.lead = None;
         stream.target_date = None;
+        stream.proof = ProofMode::Show;
     })
 }
 

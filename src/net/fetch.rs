@@ -25,8 +25,11 @@ pub const MAX_CHARS: usize = MAX_BYTES;
 /// Many servers refuse unknown programs or send them an empty page.
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
     Chrome/140.0.0.0 Safari/537.36";
-const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown;q=0.9,text/plain;q=0.9,\
+/// Prefers Markdown, which needs no conversion.
+const ACCEPT: &str = "text/markdown,text/html;q=0.9,application/xhtml+xml;q=0.9,text/plain;q=0.9,\
     application/json;q=0.9,application/xml;q=0.8,*/*;q=0.5";
+/// Where a site lists its pages for language models (llmstxt.org).
+const INDEX: &str = "/llms.txt";
 
 /// A page request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +40,8 @@ pub struct PageRequest {
     pub max_chars: usize,
     /// Allowlist of hosts.
     pub only: Hosts,
+    /// Whether the host's list of pages (`/llms.txt`) is wanted instead of the page.
+    pub index: bool,
 }
 
 /// A fetched page.
@@ -63,6 +68,9 @@ pub enum FetchError {
     /// The response is not readable.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The host has no list of its pages.
+    #[error("{host} has no /llms.txt; fetch a page instead")]
+    NoIndex { host: String },
 }
 
 impl Problem for FetchError {
@@ -70,6 +78,7 @@ impl Problem for FetchError {
         match self {
             Self::Net(err) => err.code(),
             Self::Read(err) => err.code(),
+            Self::NoIndex { .. } => "no_index",
         }
     }
 
@@ -77,6 +86,7 @@ impl Problem for FetchError {
         match self {
             Self::Net(err) => err.kind(),
             Self::Read(err) => err.kind(),
+            Self::NoIndex { .. } => ProblemKind::NotFound,
         }
     }
 }
@@ -84,35 +94,96 @@ impl Problem for FetchError {
 /// Extracts the text of a document; `None` if there is none. Blocking.
 pub type ReadDocument = fn(&[u8]) -> Option<String>;
 
-/// Fetches a page and converts it to text. PDFs are read with `document`, if given.
+/// Fetches a page as text. Markdown is taken as it is. A page that links to its Markdown version costs one more request;
+/// the converted page is used if that version is missing. PDFs are read with `document`, if given.
 pub async fn page(
     client: &HttpClient,
     wanted: PageRequest,
     document: Option<ReadDocument>,
 ) -> Result<Page, FetchError> {
-    let request = Request::new(Policy::Guarded, Method::Get, wanted.url)
-        .header("user-agent", USER_AGENT)
-        .header("accept", ACCEPT)
-        .header("accept-language", "en;q=0.9,*;q=0.5")
-        .only(wanted.only);
-    let response = client.request(request).await?;
-    let (status, final_url) = (response.status, response.url);
-    let content_type = response.headers.get("content-type").map(str::to_owned);
+    if wanted.index {
+        return index(client, &wanted).await;
+    }
+    let answer = client.request(request(&wanted, wanted.url.clone())).await?;
+    let (status, final_url) = (answer.status, answer.url);
+    let content_type = answer.headers.get("content-type").map(str::to_owned);
     let is_document = content_type.as_deref().is_some_and(|media| {
         media.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(PDF))
     });
     let document = document.filter(|_| is_document);
     let most = if document.is_some() { MAX_DOCUMENT } else { MAX_BYTES };
-    let (body, extent) = response.body.beginning(most).await?;
+    let (body, extent) = answer.body.beginning(most).await?;
     let bytes = body.len();
     let url = guard::parse(&final_url).map_err(NetError::from)?;
     let most = wanted.max_chars.min(MAX_CHARS);
-    let mut readable = match document {
-        Some(read) => words(body, read, most).await?,
+    let (mut readable, link) = match document {
+        Some(read) => (words(body, read, most).await?, None),
         None => convert(body, content_type.clone(), url, wanted.form, most).await?,
     };
     readable.truncated |= extent == Extent::Cut;
-    Ok(Page { final_url, status, content_type, bytes, readable })
+    let page = Page { final_url, status, content_type, bytes, readable };
+    let link = link.filter(|_| wanted.form == Form::Markdown && (200..300).contains(&status));
+    let Some(link) = link else { return Ok(page) };
+    // No redirects: the version must be on the same host, and costs one request.
+    let version = request(&wanted, link.into()).redirects(0);
+    match markdown(client, version, wanted.form, most).await {
+        Ok(Some(mut version)) => {
+            version.readable.title = page.readable.title;
+            Ok(version)
+        }
+        // ok: the page itself is there.
+        Ok(None) | Err(_) => Ok(page),
+    }
+}
+
+/// The host's list of its pages.
+async fn index(client: &HttpClient, wanted: &PageRequest) -> Result<Page, FetchError> {
+    let mut url = guard::parse(&wanted.url).map_err(NetError::from)?;
+    let host = url.host_str().unwrap_or_default().to_owned();
+    url.set_path(INDEX);
+    url.set_query(None);
+    url.set_fragment(None);
+    let most = wanted.max_chars.min(MAX_CHARS);
+    let found = markdown(client, request(wanted, url.into()), wanted.form, most).await?;
+    found.ok_or(FetchError::NoIndex { host })
+}
+
+/// A Markdown or text file; `None` if it is missing. Many servers answer a missing file with a page and status 200.
+async fn markdown(
+    client: &HttpClient,
+    request: Request,
+    form: Form,
+    most: usize,
+) -> Result<Option<Page>, FetchError> {
+    let answer = client.request(request).await?;
+    if !answer.is_success() {
+        return Ok(None);
+    }
+    let (status, final_url) = (answer.status, answer.url);
+    let content_type = answer.headers.get("content-type").map(str::to_owned);
+    let (body, extent) = answer.body.beginning(MAX_BYTES).await?;
+    let bytes = body.len();
+    if readable::is_page(&body) {
+        return Ok(None);
+    }
+    let url = guard::parse(&final_url).map_err(NetError::from)?;
+    let (mut readable, _) = match convert(body, content_type.clone(), url, form, most).await {
+        Ok(converted) => converted,
+        Err(ReadError::NotText { .. } | ReadError::Unconvertible) => return Ok(None),
+    };
+    if matches!(readable.extractor, Extractor::Page(_)) || readable.text.is_empty() {
+        return Ok(None);
+    }
+    readable.truncated |= extent == Extent::Cut;
+    Ok(Some(Page { final_url, status, content_type, bytes, readable }))
+}
+
+fn request(wanted: &PageRequest, url: String) -> Request {
+    Request::new(Policy::Guarded, Method::Get, url)
+        .header("user-agent", USER_AGENT)
+        .header("accept", ACCEPT)
+        .header("accept-language", "en;q=0.9,*;q=0.5")
+        .only(wanted.only.clone())
 }
 
 /// Time limits of a file download.
@@ -158,17 +229,18 @@ async fn words(body: Vec<u8>, read: ReadDocument, most: usize) -> Result<Readabl
     }
 }
 
-/// Converts a page on a blocking thread. If the converter panics, the page counts as unconvertible.
+/// Converts a page on a blocking thread, with the address of its Markdown version. If the converter panics, the page counts
+/// as unconvertible.
 async fn convert(
     body: Vec<u8>,
     content_type: Option<String>,
     url: Url,
     form: Form,
     most: usize,
-) -> Result<Readable, ReadError> {
+) -> Result<(Readable, Option<Url>), ReadError> {
     let reading = tokio::task::spawn_blocking(move || {
         let source = Source { body: &body, content_type: content_type.as_deref(), url: &url };
-        readable::read(source, form, most)
+        Ok((readable::read(source, form, most)?, readable::markdown_link(source)))
     });
     reading.await.unwrap_or(Err(ReadError::Unconvertible))
 }
@@ -181,7 +253,7 @@ mod tests {
     use super::*;
     use crate::client::ClientParts;
     use crate::guard::{Exceptions, GuardError, Lookup, Resolver};
-    use loopback::{answer, serving};
+    use loopback::{Step, answer, serving};
 
     /// Opens one host. All names resolve to the loopback address.
     struct OneSite;
@@ -219,6 +291,7 @@ mod tests {
                         form: Form::Markdown,
                         max_chars: MAX_CHARS,
                         only: Hosts::default(),
+                        index: false,
                     },
                     Some(|body| {
                         std::str::from_utf8(body).ok()?.strip_prefix("%PDF ").map(str::to_owned)
@@ -243,6 +316,121 @@ mod tests {
             page.readable.text
         );
         assert!(page.readable.text.ends_with("/dir/x)"));
+    }
+
+    /// A site with a page that links to its Markdown version, and the paths that were requested.
+    async fn visited(
+        index: bool,
+        reply: fn(&str) -> Vec<Step>,
+    ) -> (Result<Page, FetchError>, String) {
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        let result = serving(
+            move |request| {
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                log.lock().unwrap().push(path.to_owned());
+                reply(path)
+            },
+            async |address| {
+                let url = format!("http://site.test:{}/a?b=1#c", address.port());
+                let (form, only) = (Form::Markdown, Hosts::default());
+                let wanted = PageRequest { url, form, max_chars: MAX_CHARS, only, index };
+                page(&client(), wanted, None).await
+            },
+        )
+        .await;
+        let seen = seen.lock().unwrap().join(" ");
+        (result, seen)
+    }
+
+    fn linking(to: &str) -> Vec<Step> {
+        let page = format!(
+            "<title>T</title><link rel='stylesheet alternate' type='text/markdown; charset=utf-8' \
+             href='{to}'><body><p>converted"
+        );
+        answer("200 OK", "content-type: text/html\r\n", page)
+    }
+
+    #[tokio::test]
+    async fn a_page_with_a_markdown_version_costs_one_more_request() {
+        let (page, seen) = visited(false, |path| match path {
+            "/a.md" => answer("200 OK", "content-type: text/markdown\r\n", "# As *it* is"),
+            _ => linking("/a.md#top"),
+        })
+        .await;
+        let page = page.unwrap();
+        assert_eq!((page.readable.text.as_str(), seen.as_str()), ("# As *it* is", "/a?b=1 /a.md"));
+        assert_eq!(page.readable.extractor, Extractor::Markdown);
+        assert!(page.final_url.ends_with("/a.md"), "{}", page.final_url);
+        assert_eq!(page.readable.title.as_deref(), Some("T"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_markdown_version_leaves_the_converted_page() {
+        for reply in [
+            |_: &str| linking("/a.md"),
+            |path: &str| match path {
+                "/a.md" => answer("404 Not Found", "content-type: text/markdown\r\n", "none"),
+                _ => linking("/a.md"),
+            },
+            |path: &str| match path {
+                "/a.md" => answer("302 Found", "location: /b.md\r\n", ""),
+                "/b.md" => answer("200 OK", "content-type: text/markdown\r\n", "elsewhere"),
+                _ => linking("/a.md"),
+            },
+            |path: &str| match path {
+                "/a.md" => answer("200 OK", "content-type: text/markdown\r\n", "<html><p>home"),
+                _ => linking("/a.md"),
+            },
+        ] {
+            let (page, seen) = visited(false, reply).await;
+            let page = page.unwrap();
+            assert_eq!((page.readable.text.as_str(), seen.as_str()), ("converted", "/a?b=1 /a.md"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_markdown_version_of_another_host_is_not_requested() {
+        for reply in [
+            |_: &str| linking("http://other.test/a.md"),
+            |_: &str| linking("//site.test:1/a.md"),
+            |_: &str| linking("/a?b=1"),
+            |_: &str| answer("404 Not Found", "content-type: text/html\r\n", "<p>converted"),
+        ] {
+            let (page, seen) = visited(false, reply).await;
+            assert_eq!(
+                (page.unwrap().readable.text.as_str(), seen.as_str()),
+                ("converted", "/a?b=1")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_markdown_answer_is_taken_as_it_is() {
+        let kind = "content-type: text/markdown; charset=utf-8\r\n";
+        let page = fetch("200 OK", kind, "# A\n\n<link rel=alternate>").await.unwrap();
+        assert_eq!(page.readable.text, "# A\n\n<link rel=alternate>");
+        assert_eq!(page.readable.extractor.as_str(), "markdown");
+    }
+
+    #[tokio::test]
+    async fn the_index_of_a_host_is_its_llms_txt() {
+        let (page, seen) = visited(true, |path| match path {
+            "/llms.txt" => answer("200 OK", "content-type: text/plain\r\n", "# Pages"),
+            _ => linking("/a.md"),
+        })
+        .await;
+        assert_eq!((page.unwrap().readable.text.as_str(), seen.as_str()), ("# Pages", "/llms.txt"));
+        for reply in [
+            |_: &str| answer("200 OK", "content-type: text/html\r\n", "<p>not found"),
+            |_: &str| answer("200 OK", "content-type: text/plain\r\n", "<!doctype html><p>none"),
+            |_: &str| answer("404 Not Found", "content-type: text/plain\r\n", "none"),
+            |_: &str| answer("200 OK", "content-type: image/png\r\n", "x"),
+        ] {
+            let (page, seen) = visited(true, reply).await;
+            let error = page.unwrap_err();
+            assert_eq!((error.code(), seen.as_str()), ("no_index", "/llms.txt"));
+        }
     }
 
     #[tokio::test]

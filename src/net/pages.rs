@@ -139,7 +139,13 @@ mod tests {
 
     fn wanted(url: &str) -> PageRequest {
         let only = crate::guard::Hosts::default();
-        PageRequest { url: url.to_owned(), form: Form::Markdown, max_chars: 1_000, only }
+        PageRequest {
+            url: url.to_owned(),
+            form: Form::Markdown,
+            max_chars: 1_000,
+            only,
+            index: false,
+        }
     }
 
     fn page(text: &str) -> Arc<Page> {

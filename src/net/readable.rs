@@ -12,6 +12,7 @@ use kernel::problem::{Problem, ProblemKind};
 use sheet::encoding::{self, Hint};
 
 use super::html::clean::{self, Part};
+use super::html::scan::{Scanner, Tag, Token, unescape};
 use super::html::text;
 
 /// Number of bytes searched for an encoding declaration.
@@ -35,6 +36,8 @@ pub enum Extractor {
     Page(Part),
     /// Plain text, unchanged.
     Plain,
+    /// Markdown as the server sent it.
+    Markdown,
     /// Extracted from a document.
     Document,
 }
@@ -48,6 +51,7 @@ impl Extractor {
             Extractor::Page(Part::Body) => "body",
             Extractor::Page(Part::Everything) => "everything",
             Extractor::Plain => "plain",
+            Extractor::Markdown => "markdown",
             Extractor::Document => "document",
         }
     }
@@ -109,6 +113,9 @@ pub fn read(source: Source<'_>, form: Form, max_chars: usize) -> Result<Readable
     let kind = kind_of(source)?;
     let decoded = decode(source.body, source.content_type, kind);
     let (title, text, extractor) = match kind {
+        Kind::Text if is_markdown(&essence(source.content_type)) => {
+            (None, decoded, Extractor::Markdown)
+        }
         Kind::Text => (None, decoded, Extractor::Plain),
         Kind::Page => {
             let cleaned = clean::clean(&decoded, source.url);
@@ -120,6 +127,34 @@ pub fn read(source: Source<'_>, form: Form, max_chars: usize) -> Result<Readable
         }
     };
     Ok(Readable::of(title, &text, extractor, max_chars))
+}
+
+/// The address of the Markdown version that a page declares in its head, if it has the same origin. Only the first such
+/// link counts.
+#[must_use]
+pub fn markdown_link(source: Source<'_>) -> Option<Url> {
+    if kind_of(source).ok()? != Kind::Page {
+        return None;
+    }
+    let page = decode(source.body, source.content_type, Kind::Page);
+    let target = Scanner::new(&page)
+        .take_while(|token| !matches!(token, Token::Open(tag) if tag.name == "body"))
+        .find_map(|token| match token {
+            Token::Open(tag) if is_markdown_link(&tag) => tag.get("href").map(unescape),
+            _ => None,
+        })?;
+    let mut target = source.url.join(target.trim()).ok()?;
+    target.set_fragment(None);
+    let mut own = source.url.clone();
+    own.set_fragment(None);
+    (target.origin() == own.origin() && target != own).then_some(target)
+}
+
+fn is_markdown_link(tag: &Tag<'_>) -> bool {
+    let rel = tag.get("rel").unwrap_or_default();
+    tag.name == "link"
+        && rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("alternate"))
+        && is_markdown(&essence(tag.get("type")))
 }
 
 impl Readable {
@@ -180,6 +215,8 @@ fn kind_of(source: Source<'_>) -> Result<Kind, ReadError> {
         "" | "application/octet-stream" | "binary/octet-stream" if !looks_binary => {
             Ok(if is_page(source.body) { Kind::Page } else { Kind::Text })
         }
+        // Some servers declare an error page or an unconverted page as Markdown.
+        other if is_markdown(other) && !looks_binary && is_page(source.body) => Ok(Kind::Page),
         other if is_text(other) && !looks_binary => Ok(Kind::Text),
         _ => Err(refused()),
     }
@@ -189,6 +226,10 @@ fn kind_of(source: Source<'_>) -> Result<Kind, ReadError> {
 fn essence(content_type: Option<&str>) -> String {
     let media = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
     media.trim().to_ascii_lowercase()
+}
+
+fn is_markdown(essence: &str) -> bool {
+    ["text/markdown", "text/x-markdown"].contains(&essence)
 }
 
 fn is_text(essence: &str) -> bool {
@@ -219,7 +260,8 @@ fn is_binary(body: &[u8]) -> bool {
     !encoding::is_text(&body[..body.len().min(SNIFF)])
 }
 
-fn is_page(body: &[u8]) -> bool {
+/// Whether a body begins like an HTML page.
+pub(super) fn is_page(body: &[u8]) -> bool {
     let head = String::from_utf8_lossy(&body[..body.len().min(SNIFF)]).to_ascii_lowercase();
     let head = head.trim_start_matches('\u{feff}').trim_start();
     ["<!doctype html", "<html", "<head", "<body"].iter().any(|start| head.starts_with(start))
@@ -341,7 +383,8 @@ mod tests {
             ("text/csv", "a,b"),
         ] {
             let found = read_as(body.as_bytes(), Some(kind)).unwrap();
-            assert_eq!((found.text.as_str(), found.extractor), (body, Extractor::Plain), "{kind}");
+            let expected = if kind == "TEXT/MARKDOWN" { "markdown" } else { "plain" };
+            assert_eq!((found.text.as_str(), found.extractor.as_str()), (body, expected), "{kind}");
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use features::runs::model::{CallStatus, EventKind, SessionEvent};
 use providers::model::Part;
-use tool::registry::{Entry, Registry};
-use tool::{AnyTool, Effect};
+use tool::registry::Entry;
+use tool::{AnyTool, Effect, Toolset};
 
 use super::client::Client;
 use super::ending::LimitReached;
@@ -26,7 +26,7 @@ impl Before {
     /// Reads the state from the events of a run, oldest first.
     pub(super) fn of<'e>(
         events: impl Iterator<Item = &'e SessionEvent>,
-        tools: &Registry,
+        tools: &Toolset,
         client: Option<&Client>,
     ) -> Self {
         let (mut before, mut open) = (Self::default(), HashMap::new());
@@ -96,7 +96,7 @@ mod tests {
     use features::runs::model::{Body, CallStatus, EventKind, SessionEvent};
     use providers::model::Part;
     use store::Record;
-    use tool::registry::Registry;
+    use tool::Toolset;
 
     fn event(kind: EventKind) -> SessionEvent {
         SessionEvent { kind, ..SessionEvent::sample() }
@@ -134,7 +134,7 @@ mod tests {
         ];
         let events: Vec<_> =
             results.iter().zip(["a", "b"]).flat_map(|(text, id)| made(id, text)).collect();
-        let of = |events: &[SessionEvent]| Before::of(events.iter(), &Registry::default(), None);
+        let of = |events: &[SessionEvent]| Before::of(events.iter(), &Toolset::default(), None);
         let same = |before: &mut Before| before.guard.before("read", r#"{ "path": "a" }"#);
         assert_eq!(same(&mut of(&events[..2])), Advice::Go);
         assert_eq!(same(&mut of(&events)), Advice::Block, "the third with one result");
@@ -146,7 +146,7 @@ mod tests {
         let notice = |which| LimitReached::new(which).notice().unwrap();
         let events =
             ["calls", "loop"].map(|which| event(EventKind::Notice { text: notice(which) }));
-        let of = |events: &[SessionEvent]| Before::of(events.iter(), &Registry::default(), None);
+        let of = |events: &[SessionEvent]| Before::of(events.iter(), &Toolset::default(), None);
         let calls = of(&events[..1]);
         assert_eq!((calls.notified_limit, calls.wrap_up().is_none()), (Some("calls"), true));
         assert_eq!(LimitReached::new("calls").notified_before(calls.notified_limit).notice(), None);

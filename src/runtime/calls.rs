@@ -6,11 +6,12 @@
 
 use std::time::Instant;
 
-use features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile};
+use features::runs::model::{Body, CallStatus, EventKind, Input, SeenFile, Session};
 use features::runs::queries as runs;
 use sandbox::left_over;
+use store::ReadExt;
 use tool::registry::Entry;
-use tool::{AnyTool, Effect, Lease, Looks, Picture, ToolCx, ToolError, ToolOutput};
+use tool::{AnyTool, Effect, Lease, Looks, Picture, ToolCx, ToolError, ToolOutput, untrusted};
 
 use super::command::journal::StepBegun;
 use super::command::tool::{Made, Ready, ToolMade};
@@ -93,12 +94,13 @@ impl Turn {
         if self.setting.cancel.is_cancelled() {
             return self.stopped(None).await;
         }
-        let only_looks =
-            |call: &Call| {
-                self.setting.engine.tools.get(&call.name).is_some_and(|entry| {
-                    matches!(entry.tool, AnyTool::Read(_)) && self.may_use(entry)
-                })
-            };
+        self.look_up_tools()?;
+        let only_looks = |call: &Call| {
+            self.setting
+                .tools
+                .get(&call.name)
+                .is_some_and(|entry| matches!(entry.tool, AnyTool::Read(_)) && self.may_use(entry))
+        };
         let left = self.setting.limits.steps.saturating_sub(self.talk.journal.steps) as usize;
         if (2..=left).contains(&calls.len())
             && calls.iter().all(only_looks)
@@ -107,6 +109,7 @@ impl Turn {
             return self.run_reads(calls, leases).await;
         }
         for (at, call) in calls.iter().enumerate() {
+            self.look_up_tools()?;
             if self.setting.cancel.is_cancelled() {
                 return self.stopped(None).await;
             }
@@ -139,6 +142,13 @@ impl Turn {
         if self.setting.cancel.is_cancelled() { self.stopped(None).await } else { Ok(Step::Next) }
     }
 
+    /// Reads the agent's tools again, because people may have withdrawn or changed them.
+    fn look_up_tools(&mut self) -> Result<(), EngineError> {
+        let (engine, ws) = (&self.setting.engine, &self.talk.journal.ws);
+        self.setting.tools = engine.toolset(ws, self.setting.agent.id)?;
+        Ok(())
+    }
+
     fn may_use(&self, entry: &Entry) -> bool {
         let who = (&self.setting.agent, &self.setting.off);
         may_use(who, self.setting.trigger, self.setting.child.as_ref(), entry)
@@ -156,7 +166,7 @@ impl Turn {
 
     /// The reason why a tool is unavailable in this run.
     fn unusable(&self, entry: &Entry) -> Option<String> {
-        let name = entry.spec.name;
+        let name = &*entry.spec.name;
         if !self.may_use(entry) {
             let (code, why) = denied(&self.setting.off, &entry.spec);
             return Some(format!("Error({code}): {why}"));
@@ -164,6 +174,35 @@ impl Turn {
         let is_away = self.talk.journal.ws.upstream.is_some();
         let why = not_there(name).filter(|_| is_away)?;
         Some(format!("Error(not_on_this_machine): {why}"))
+    }
+
+    /// The refusal of a tool that the agent does not have. A tool of a connected server may have been withdrawn since
+    /// the conversation got it, and a run on a host has none of them.
+    fn missing(&self, name: &str) -> Result<String, EngineError> {
+        let (ws, session) = (&self.talk.journal.ws, self.setting.session);
+        let was_loaded = ws.read(|snap| {
+            let session = snap.get::<Session>(session)?;
+            Ok::<_, EngineError>(
+                session.is_some_and(|one| one.loaded_tools.iter().any(|t| t == name)),
+            )
+        })?;
+        if was_loaded && ws.upstream.is_some() {
+            return Ok(format!(
+                "Error(not_on_this_machine): you work on a gateway, and {name} only runs on HQ's \
+                 own machine. Do it another way, or report what is left"
+            ));
+        }
+        if let Some(why) = self.setting.engine.layers.why_not(ws, self.setting.agent.id, name)? {
+            return Ok(format!("Error(not_available): you can't use {name} now: {why}"));
+        }
+        if was_loaded {
+            return Ok(format!(
+                "Error(not_available): {name} was removed or turned off. Do it another way, or \
+                 report what is left"
+            ));
+        }
+        let near = self.setting.tools.nearest(name).join(", ");
+        Ok(format!("Error(not_found): there is no tool \"{name}\". Similar: {near}"))
     }
 
     /// The reason why a call is blocked by the loop guard.
@@ -180,7 +219,7 @@ impl Turn {
 
     /// Reports a result to the loop guard. The returned warning goes to the model with the result.
     fn note(&mut self, call: &Call, text: &str, is_error: bool) -> Option<&'static str> {
-        let entry = self.setting.engine.tools.get(&call.name);
+        let entry = self.setting.tools.get(&call.name);
         let changes = entry.is_some_and(before::changes);
         let seen = Seen { text, is_error, unknown: entry.is_none(), changes };
         let note = self.ends.guard.after(&call.name, &call.arguments, &seen);
@@ -230,6 +269,7 @@ impl Turn {
             max_result: self.max_result(),
             seen: self.talk.journal.seen.files(),
             child: self.setting.child.clone(),
+            tools: self.setting.tools.clone(),
             cancel: self.setting.cancel.clone(),
         }
     }
@@ -292,9 +332,8 @@ impl Turn {
         lease: Lease,
     ) -> Result<Outcomes, EngineError> {
         let start = Instant::now();
-        let Some(Entry { tool: AnyTool::Read(tool), .. }) =
-            self.setting.engine.tools.get(&call.name)
-        else {
+        let entry = self.setting.tools.get(&call.name);
+        let Some(entry @ Entry { tool: AnyTool::Read(tool), .. }) = entry else {
             return Err(EngineError::Broken("a tool changed its kind"));
         };
         let cx = self.cx(step);
@@ -305,7 +344,7 @@ impl Turn {
                     let copy = (tool.looks() == Looks::Copy).then(|| tool.read(&cx, lease));
                     remote::run_read(&**up, &cx, (&call.name, &arguments), copy).await
                 }
-                _ => tool.read(&cx, lease).await,
+                _ => marked(entry, &cx, tool.read(&cx, lease).await),
             }
         };
         match self.guarded(self.limit(), work).await {
@@ -316,11 +355,9 @@ impl Turn {
 
     /// Executes one call of any kind; `later` are the calls after it in the same message.
     async fn run_tool(&mut self, call: &Call, later: &[Call]) -> Result<Step, EngineError> {
-        let tools = self.setting.engine.tools.clone();
+        let tools = self.setting.tools.clone();
         let Some(entry) = tools.get(&call.name) else {
-            let near = tools.nearest(&call.name).join(", ");
-            let text =
-                format!("Error(not_found): there is no tool \"{}\". Similar: {near}", call.name);
+            let text = self.missing(&call.name)?;
             return self
                 .finish(call, Outcomes::without(CallStatus::Error, text))
                 .await
@@ -353,7 +390,7 @@ impl Turn {
             }
             AnyTool::Write(_) => {
                 let arguments = lease.arguments().to_owned();
-                let ready = Ready::of(&tools, &call.name, cx, lease);
+                let ready = Ready::of(&self.setting.engine.tools, &call.name, cx, lease);
                 match self.guarded(self.limit(), ready).await {
                     Some(Ok(Some(ready))) => {
                         return self.change(call, arguments, Some(ready.since(start))).await;
@@ -378,7 +415,8 @@ impl Turn {
                 self.begin_step(begun).await?;
                 // A program has a timeout of its own.
                 let limit = self.limit().filter(|_| entry.spec.effect != Effect::Exec);
-                let mut outcome = match self.guarded(limit, tool.act(&cx, lease)).await {
+                let work = async { marked(entry, &cx, tool.act(&cx, lease).await) };
+                let mut outcome = match self.guarded(limit, work).await {
                     Some(result) => Outcomes::of(result, since(start))?,
                     None => self.cut_off(start),
                 };
@@ -482,9 +520,10 @@ impl Turn {
 
     /// Adds tools that this run may use, from the next model call on.
     fn offer(&mut self, names: &[String]) {
+        let tools = self.setting.tools.clone();
         for name in names {
             let known = self.talk.request.tools.iter().any(|tool| tool.name == *name);
-            if let Some(entry) = self.setting.engine.tools.get(name).filter(|_| !known)
+            if let Some(entry) = tools.get(name).filter(|_| !known)
                 && self.may_use(entry)
                 && (!self.setting.locked || is_for_locked(&entry.spec))
             {
@@ -492,6 +531,18 @@ impl Turn {
                 self.talk.fixed = providers::bound::Size::of(&self.talk.request);
             }
         }
+    }
+}
+
+/// Marks the result of a layer's tool as untrusted content. HQ's own refusals are trusted.
+fn marked(
+    entry: &Entry,
+    cx: &ToolCx,
+    result: Result<ToolOutput, ToolError>,
+) -> Result<ToolOutput, ToolError> {
+    match entry.is_layered() {
+        true => result.map(|output| untrusted::around(cx, output)),
+        false => result,
     }
 }
 

@@ -8,7 +8,7 @@ use features::runs::model::{ClientChoice, ClientTool, Demand, OTHERS};
 use features::runs::rules::client;
 use kernel::text::ellipsis;
 use providers::model::{ChatRequest, ToolChoice, ToolDef};
-use tool::registry::Registry;
+use tool::Toolset;
 
 use super::calls::SKIPPED;
 use super::command::ends::HandedOut;
@@ -29,7 +29,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn of(demand: Demand, ours: &Registry) -> Self {
+    pub(super) fn of(demand: Demand, ours: &Toolset) -> Self {
         let shown = |name: &str| match toolbox::is_ours(ours, name) {
             true => format!("{name}{OTHERS}"),
             false => name.to_owned(),
@@ -133,7 +133,7 @@ mod tests {
     use features::runs::model::{ClientChoice, ClientTool, Demand};
     use kernel::JsonText;
     use providers::model::{ChatRequest, ToolChoice};
-    use tool::registry::Registry;
+    use tool::Toolset;
 
     fn tool(name: &str) -> ClientTool {
         ClientTool { name: name.into(), about: "Does it".into(), schema: JsonText::empty() }
@@ -142,7 +142,7 @@ mod tests {
     fn client(names: &[&str], choice: ClientChoice) -> Client {
         let tools = names.iter().map(|name| tool(name)).collect();
         let demand = Demand { tools, choice, temperature: Some(250), ..Demand::default() };
-        Client::of(demand, &Registry::default())
+        Client::of(demand, &Toolset::default())
     }
 
     #[test]

@@ -11,6 +11,8 @@ use features::runs::queries::egress::{self, Known};
 use kernel::{AgentId, RunId, SessionId};
 use net::guard::Hosts;
 use store::{Read, StoreError};
+use tool::Effect;
+use tool::registry::Entry;
 
 use super::EngineError;
 use super::journal::blocking;
@@ -19,6 +21,10 @@ use super::tools::request;
 /// Bytes of an address and its headers that may differ from every link that was read.
 const MAX_NEW: usize = 64;
 
+/// Bytes of the arguments that a reading tool of a connected server, or a search engine, may get: names, ids, a few
+/// words.
+const MAX_ARGUMENTS: usize = 256;
+
 /// What a call sends in its address and headers.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
@@ -26,12 +32,32 @@ pub(crate) struct Sent {
     header_bytes: usize,
     /// The host of the page of an action.
     site: Option<String>,
+    /// Bytes of arguments for a connected server.
+    argument_bytes: usize,
+    /// Bytes of the words and hosts of a web search.
+    search_bytes: usize,
 }
 
 impl Sent {
     /// What a tool call sends; empty if it makes no such request. Requests with a body need an approval anyway.
-    pub(crate) fn of(tool: &str, given: &Value) -> Self {
+    pub(crate) fn of(entry: &Entry, given: &Value, arguments: &str) -> Self {
+        if entry.is_layered() {
+            let sends = entry.sends && entry.spec.effect == Effect::Read;
+            let argument_bytes = if sends { arguments.len() } else { 0 };
+            return Self { argument_bytes, ..Self::default() };
+        }
+        Self::of_own(&entry.spec.name, given)
+    }
+
+    /// What a call of one of HQ's own tools sends.
+    pub(crate) fn of_own(tool: &str, given: &Value) -> Self {
         let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
+        if tool == "web_search" {
+            let domains = given.get("domains").and_then(Value::as_array).into_iter().flatten();
+            let domains = domains.filter_map(Value::as_str).map(str::len);
+            let search_bytes = text("query").len() + domains.sum::<usize>();
+            return Self { search_bytes, ..Self::default() };
+        }
         let method = text("method").trim().to_ascii_uppercase();
         let is_web = matches!(tool, "web_fetch" | "browser") || tool == request::NAME;
         if !is_web || !matches!(method.as_str(), "" | "GET" | "HEAD") {
@@ -40,7 +66,7 @@ impl Sent {
         let headers = given.get("headers").and_then(Value::as_object).into_iter().flatten();
         let bytes = headers.map(|(name, value)| name.len() + value.as_str().map_or(0, str::len));
         let header_bytes = if tool == request::NAME { bytes.sum() } else { 0 };
-        Self { urls: egress::addresses(tool, given), header_bytes, site: None }
+        Self { urls: egress::addresses(tool, given), header_bytes, ..Self::default() }
     }
 
     /// Sets the host of the page of an action.
@@ -49,7 +75,10 @@ impl Sent {
     }
 
     fn is_empty(&self) -> bool {
-        self.urls.is_empty() && self.site.is_none()
+        self.urls.is_empty()
+            && self.site.is_none()
+            && self.argument_bytes <= MAX_ARGUMENTS
+            && self.search_bytes <= MAX_ARGUMENTS
     }
 }
 
@@ -86,6 +115,14 @@ pub(crate) fn leaks_by(
     sent: &Sent,
     known: Option<&Known>,
 ) -> Result<Option<String>, StoreError> {
+    if MAX_ARGUMENTS < sent.argument_bytes {
+        let bytes = sent.argument_bytes;
+        return Ok(Some(format!("its arguments would send {bytes} bytes to a connected server")));
+    }
+    if MAX_ARGUMENTS < sent.search_bytes {
+        let bytes = sent.search_bytes;
+        return Ok(Some(format!("its search would send {bytes} bytes to a search engine")));
+    }
     let hosts = reach::of_all(tx, agents)?;
     let is_listed = |host: &str| hosts.are_listed() && hosts.has(host);
     // Reading the whole conversation is not necessary if a host list answers.
@@ -147,4 +184,21 @@ pub(crate) fn redirects(only: Hosts, known: &Known, url: &Url) -> Hosts {
     }
     let own = url.host_str().and_then(Hosts::line);
     only.and(known.lines().into_iter().chain(own).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Sent;
+
+    #[test]
+    fn a_web_search_sends_its_words_and_hosts() {
+        let sent = |query: usize, host: usize| {
+            let given = json!({ "query": "w".repeat(query), "domains": ["h".repeat(host)] });
+            Sent::of_own("web_search", &given)
+        };
+        assert!(sent(200, 50).is_empty());
+        assert!(!sent(300, 0).is_empty() && !sent(10, 250).is_empty());
+    }
 }

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use features::agents::queries::reach;
 use features::trust::authorize::{self, Facts, IDENTITY, OutgoingRequest, Reach, Verdict};
@@ -37,7 +36,7 @@ use super::tools::browser::{AtSite, keep_asked};
 use super::tools::folder;
 use super::turn::Turn;
 use super::{EngineError, child};
-use terms::{is_telling, judged, offers_of, offers_of_request, risk_of, shown};
+use terms::{differs, digest_of, is_telling, judged, offers_of, offers_of_call, risk_of, shown};
 
 /// How long an API client's run waits for an approval.
 const WHOEVER_WAITS: SignedDuration = SignedDuration::from_mins(30);
@@ -45,8 +44,6 @@ const WHOEVER_WAITS: SignedDuration = SignedDuration::from_mins(30);
 const MOST_AT_ONCE: usize = 49;
 /// Most bytes of a call that are shown for approval.
 const MAX_SHOWN: usize = 32 * 1024;
-/// Most changed files that are named when an approval no longer fits.
-const MOST_NAMED: usize = 3;
 
 /// Result of the access check.
 pub(super) enum Passed {
@@ -189,6 +186,9 @@ impl Turn {
                 Some(_) if approval.is_allowed() => {
                     changed = Some(match is_same_tool {
                         true => differs(&approval.plan, &weighed.plan),
+                        false if entry.is_layered() => {
+                            format!("The tool {} has changed since the approval", call.name)
+                        }
                         false => format!("HQ changed after the approval: {} differs", call.name),
                     });
                     self.close(approval.id, ApprovalAnswer::Changed).await?;
@@ -290,7 +290,7 @@ impl Turn {
         let mut leases = Vec::with_capacity(calls.len());
         let (mut decided, mut judged) = (Vec::new(), Vec::with_capacity(calls.len()));
         for call in calls {
-            let Some(entry) = self.setting.engine.tools.get(&call.name) else { return Ok(None) };
+            let Some(entry) = self.setting.tools.get(&call.name) else { return Ok(None) };
             let Ok(arguments) = entry.canonical(&call.arguments) else { return Ok(None) };
             let weighed = self.authorize(call, entry, arguments, None).await?;
             if weighed.verdict.decision != AccessDecision::Allow || weighed.answered.is_some() {
@@ -367,12 +367,15 @@ impl Turn {
         // ok: canonical arguments are an object.
         let given: Value = serde_json::from_str(&arguments).unwrap_or_default();
         let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default();
+        let name = &*entry.spec.name;
         let (effect, mut reach) = self.reach_of((entry, &given), &agents, programs)?;
         let command = if effect == Effect::Exec { text("command") } else { "" };
         let folder = ws.agent_folder(&self.setting.agent.slug);
-        let request = OutgoingRequest::of(&given);
+        // The arguments of a layer's tool have no meaning to HQ.
+        let layered = entry.is_layered().then_some(&entry.spec);
+        let request = OutgoingRequest::of(&given).filter(|_| layered.is_none());
         let variables = given.get("env").and_then(Value::as_object);
-        let mut description = shown(entry.spec.name, command, &given);
+        let mut description = shown(name, command, &given);
         let (mut line, mut files) = (None, Vec::new());
         if let Some(rewritten) = rewritten {
             (reach, description, files) = (Reach::Itself, rewritten.shown, rewritten.files);
@@ -388,10 +391,10 @@ impl Turn {
             files,
             arguments,
         };
-        let secrets = self.secrets_of(entry.spec.name, &given)?;
-        let digest = digest_of(entry.spec.name, &plan, &secrets);
-        let mut act = AtSite::inspect(ws, (agent, run), entry.spec.name, &plan.arguments).await;
-        let sent = read.as_ref().map(|_| Sent::of(entry.spec.name, &given));
+        let secrets = self.secrets_of(entry, &given)?;
+        let digest = digest_of(name, &plan, &secrets);
+        let mut act = AtSite::inspect(ws, (agent, run), name, &plan.arguments).await;
+        let sent = read.as_ref().map(|_| Sent::of(entry, &given, &plan.arguments));
         let sent = sent.unwrap_or_default().at(act.as_ref().and_then(AtSite::host));
         let leaks = match &read {
             Some(_) => egress::leaks(ws, Sender { session, run, agents: &agents }, sent).await?,
@@ -400,14 +403,15 @@ impl Turn {
         let bare = authorize::is_bare(&given);
         let now = ws.app.clock.now();
         let facts = Facts {
-            tool: entry.spec.name,
+            tool: name,
+            layered,
             effect,
             reach,
             digest,
             // Variables, secrets and a detached program are not part of the command line.
             line: line.as_ref().filter(|_| bare).map(|line| &line.seen),
             request: request.as_ref(),
-            with_secret: self.takes_secret(entry.spec.name, &given),
+            with_secret: self.takes_secret(entry, &given),
             outside: read.as_deref(),
             leaks: leaks.as_deref(),
             now,
@@ -417,7 +421,7 @@ impl Turn {
             None => authorize::authorize(snap, &agents, Some(run), &facts),
         })?;
         let is_asked = verdict.decision == AccessDecision::Ask || answered.is_some();
-        let is_at_site = AtSite::is_one(entry.spec.name);
+        let is_at_site = AtSite::is_one(name);
         let binds = is_asked && is_at_site && act.is_some();
         let loads = is_asked && line.as_ref().is_some_and(loads::may_load);
         if loads {
@@ -428,7 +432,7 @@ impl Turn {
         }
         // A plan that binds no additional state was already checked.
         let digest = match loads || binds {
-            true => digest_of(entry.spec.name, &plan, &secrets),
+            true => digest_of(name, &plan, &secrets),
             false => digest,
         };
         if is_at_site {
@@ -436,7 +440,7 @@ impl Turn {
         }
         let may_review = verdict.decision == AccessDecision::Ask
             && verdict.rule.is_none()
-            && review::is_one(entry.spec.name, line.as_ref().filter(|_| bare))
+            && review::is_one(name, line.as_ref().filter(|_| bare))
             && ws.read(|snap| trust::may_review(snap, &agents, session))?
             && ws.read(|snap| trust::asked_mode(snap, run))? != Some(TrustMode::Ask);
         let facts = Facts { digest, ..facts };
@@ -473,7 +477,7 @@ impl Turn {
             (Some(line), _) => (Risk::Medium.max(risk_of(line)), Vec::new()),
             // A change of identity files is approved each time; it offers no permission.
             (None, _) if !plan.files.is_empty() => (Risk::Medium, Vec::new()),
-            (None, _) => (Risk::Medium, offers_of_request(request, digest, &plan)),
+            (None, _) => (Risk::Medium, offers_of_call(entry, request, digest, &plan)),
         };
         NewApproval {
             run: self.talk.journal.run,
@@ -542,58 +546,4 @@ fn unanswered() -> ToolError {
         "approval_expired",
         "no one answered in time; do it another way, or report what is left",
     )
-}
-
-/// SHA-256 over the tool name, the plan's arguments, folder and files, and the secrets. Each part is preceded by its
-/// length.
-fn digest_of(tool: &str, plan: &Plan, secrets: &[String]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    let mut add = |part: &[u8]| {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    };
-    add(tool.as_bytes());
-    add(plan.arguments.as_bytes());
-    add(plan.folder.as_bytes());
-    for file in &plan.files {
-        add(file.path.as_bytes());
-        add(&file.hash);
-    }
-    for secret in secrets {
-        add(secret.as_bytes());
-    }
-    hash.finalize().into()
-}
-
-/// Describes in a sentence what changed since the approval.
-fn differs(then: &Plan, now: &Plan) -> String {
-    let gone = then.files.iter().filter(|file| !now.files.contains(file));
-    // A renamed part of a page counts as the same part; a new file counts as another file.
-    let is_new = |file: &&Witness| file.is_loaded() && !then.files.contains(file);
-    let come = now.files.iter().filter(is_new);
-    let mut names: Vec<&str> = Vec::new();
-    for file in gone.chain(come) {
-        if !names.contains(&file.name()) {
-            names.push(file.name());
-        }
-    }
-    match names.as_slice() {
-        [one] => format!("{one} has changed since the approval"),
-        [first @ .., last] if first.len() < MOST_NAMED => {
-            format!("{} and {last} have changed since the approval", first.join(", "))
-        }
-        all if !all.is_empty() => {
-            let (named, more) = all.split_at(MOST_NAMED);
-            format!(
-                "{} and {} more files have changed since the \
-                approval",
-                named.join(", "),
-                more.len()
-            )
-        }
-        _ if (&then.arguments, &then.folder) == (&now.arguments, &now.folder) => {
-            "A secret it uses has changed since the approval".to_owned()
-        }
-        _ => "What it would do has changed since the approval".to_owned(),
-    }
 }

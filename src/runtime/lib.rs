@@ -68,9 +68,9 @@ use features::runs::rules::RunError;
 use features::trust::rules::TrustError;
 use features::usage::rules::UsageError;
 use git::GitError;
-use kernel::{Actor, Cause, Part, Problem};
+use kernel::{Actor, AgentId, Cause, Part, Problem};
 use store::StoreError;
-use tool::{ToolError, Tools};
+use tool::{Layers, ToolError, Tools, Toolset};
 
 pub use items::make_run;
 pub use limits::Limits;
@@ -85,6 +85,8 @@ const BY: (Actor, Cause) = (Actor::System(Part::Engine), Cause::Timer);
 #[derive(Clone)]
 pub struct Engine {
     pub tools: Tools,
+    /// Tools of connected servers and plugins, by workspace and agent.
+    pub layers: Layers,
     pub limits: Limits,
     /// Programs that continue beside their agents.
     jobs: jobs::Jobs,
@@ -103,6 +105,7 @@ impl Engine {
     pub fn new(tools: Tools, limits: Limits, jobs: jobs::Jobs) -> Self {
         Self {
             tools,
+            layers: Layers::default(),
             limits,
             jobs,
             pictures: pictures::Pictures::default(),
@@ -110,6 +113,17 @@ impl Engine {
             lane: Arc::new(tokio::sync::Semaphore::new(limits.children)),
             freed: Arc::new(tokio::sync::watch::Sender::new(0)),
         }
+    }
+
+    /// Adds the tools of connected servers and plugins.
+    #[must_use]
+    pub fn with_layers(self, layers: Layers) -> Self {
+        Self { layers, ..self }
+    }
+
+    /// The tools that an agent has now.
+    fn toolset(&self, ws: &Ws, agent: AgentId) -> Result<Toolset, StoreError> {
+        self.layers.toolset(&self.tools, ws, agent)
     }
 
     /// Waits until no run works. No run gets a slot while a caller waits here.

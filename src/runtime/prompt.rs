@@ -32,6 +32,9 @@ const WORK: &str = include_str!("prompts/work.md");
 const CHAT: &str = include_str!("prompts/chat.md");
 const CHILD: &str = include_str!("prompts/child.md");
 
+/// Precedes the lines of connected servers.
+const CONNECTED: &str = "Connected; tool_search finds their tools:";
+
 /// Precedes the instructions of an API client.
 const OF_PROGRAM: &str = "A program calls you in this conversation; its instructions follow. They \
     apply within everything above and grant no further rights; later ones in the conversation \
@@ -72,6 +75,8 @@ pub struct Facts {
     pub window: u32,
     /// The agent's part of the workspace's knowledge; may be empty.
     pub knowledge: String,
+    /// A line for each connected server or plugin with tools.
+    pub connected: Vec<String>,
     /// Memory files with content that awaits review: path, time of the first such change, and text before it.
     pub waiting: Vec<(String, Timestamp, String)>,
     /// The sender to whose rights the run is cut.
@@ -109,6 +114,7 @@ impl Facts {
             now: ws.app.clock.now(),
             window: u32::MAX,
             knowledge: String::new(),
+            connected: Vec::new(),
             waiting: waiting(tx, agent.id)?,
             sender,
             agent: agent.clone(),
@@ -197,6 +203,11 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     let is_private = facts.sender.as_ref().is_none_or(SenderRights::is_private);
     if !part && is_private {
         stable.extend(files.as_ref().and_then(skills_of));
+    }
+    if is_private && !facts.connected.is_empty() {
+        stable.push(format!("{CONNECTED}\n{}", facts.connected.join("\n")));
+    }
+    if !part && is_private {
         stable.extend(file("USER.md"));
     }
     if !part {

@@ -205,8 +205,10 @@ impl Turn {
         })?;
         let (run, session, agent, of, (mut chain, home), shown, mut facts) = loaded;
         let (item, child, branch, request, fast, limits, off) = of;
+        let tools = engine.toolset(ws, agent.id)?;
+        facts.connected = engine.layers.prompt(ws, agent.id)?;
         let aside = branch.as_ref().is_some_and(|branch| branch.why == BranchWhy::Aside);
-        let client = request.map(|(_, demand)| Client::of(demand, &engine.tools));
+        let client = request.map(|(_, demand)| Client::of(demand, &tools));
         let wanted = chain.now.clone();
         let (chosen, refused) = chain.connect(ws, &home).await?;
         let switched = refused.map(|why| failover::switched(ws, &wanted, &chain.now, &why));
@@ -228,8 +230,8 @@ impl Turn {
         clean(ws, &mut request);
         let (loaded, who) = (&session.loaded_tools, (&agent, &off, leads, knows));
         request.tools =
-            toolbox::offered(engine, who, (run.trigger, window), child.as_ref(), loaded);
-        let locked = toolbox::hold_back(engine, ws, &run, &mut request.tools)?;
+            toolbox::offered(&tools, who, (run.trigger, window), child.as_ref(), loaded);
+        let locked = toolbox::hold_back(&tools, ws, &run, &mut request.tools)?;
         request.thinking = chosen.thinking;
         request.metadata.cache_key = Some(cache_key(&session));
         client.iter().for_each(|client| client.shape(&mut request));
@@ -237,9 +239,10 @@ impl Turn {
         fetch_blobs::bring(ws, fetch_blobs::shown(shown.events.iter().map(|event| &event.kind)))
             .await;
         let journal = Journal { seat: Some(seat), ..shown.journal(ws, &run) };
-        let before = Before::of(shown.of_run(run.id), &engine.tools, client.as_ref());
+        let before = Before::of(shown.of_run(run.id), &tools, client.as_ref());
         let setting = Setting {
             engine: engine.clone(),
+            tools,
             agent,
             off,
             locked,

@@ -1,11 +1,13 @@
 //! All interfaces: each interface package and noun registers its pages, API and tools here.
 
+use std::sync::Arc;
+
 use kit::Noun;
-use tool::Registry;
+use tool::{Layer, Registry};
 use web::routes::Routes;
 
 /// The nouns that use the kit.
-static NOUNS: [&Noun; 9] = [
+static NOUNS: [&Noun; 12] = [
     &interfaces_work::tasks::labels::LABELS,
     &interfaces_work::streams::noun::STREAMS,
     &interfaces_work::views::noun::VIEWS,
@@ -15,6 +17,9 @@ static NOUNS: [&Noun; 9] = [
     &channels::nouns::ROUTES,
     &channels::nouns::MESSAGES,
     &channels::nouns::DELIVERIES,
+    &reach::nouns::SERVERS,
+    &reach::nouns::TOOLS,
+    &reach::search::ENGINES,
 ];
 
 /// The nouns that use the kit. A package above may have installed others before.
@@ -53,7 +58,14 @@ pub fn api() -> Routes {
         .merge(sources::api::routes())
         .merge(vault::api::routes())
         .merge(gateways::api::routes())
+        .merge(reach::search::api())
         .merge(nouns().fold(Routes::new(), |all, noun| all.merge(kit::api(noun))))
+}
+
+/// Agents' tools of connected servers.
+#[must_use]
+pub fn layers() -> Vec<Arc<dyn Layer>> {
+    vec![Arc::new(reach::McpTools::default())]
 }
 
 /// The agent tools of all nouns.
@@ -65,6 +77,7 @@ pub fn tools() -> Registry {
         .merge(channels::tools::tools())
         .merge(crm::tools::tools())
         .merge(knowledge::tools::tools())
+        .merge(reach::search::tools())
         .merge(sources::tools::tools())
         .merge(vault::tools::tools())
         .merge(nouns().fold(Registry::new(), |all, noun| all.merge(kit::tools(noun))))

@@ -4,6 +4,7 @@
 //! early, and returns a [`Running`] server.
 
 pub mod access;
+mod api_tools;
 pub mod data_dir_guard;
 pub mod retry;
 pub mod away;
@@ -89,6 +90,7 @@ use sandbox::spawn::{OWN_PROGRAM, Spawner};
 use sandbox::{SandboxError, own_files};
 use store::migrate::UpgradeError;
 use store::{Faults, NoFaults, Opening, Options, Store, StoreError};
+use tool::Layers;
 use web::routes::Mounted;
 
 pub use due::catch_up;
@@ -118,6 +120,8 @@ pub struct Parts {
     pub runs: Limits,
     /// Root certificates and port for outbound connections of agents' programs.
     pub trusted: Trusted,
+    /// Further tools of agents, besides those of MCP servers.
+    pub layers: Layers,
     /// Removes live secrets from text. The log uses it, too.
     pub redactor: Arc<Redactor>,
     /// Timeouts of clients.
@@ -138,6 +142,7 @@ impl Default for Parts {
             jail_program: PathBuf::from(OWN_PROGRAM),
             runs: Limits::default(),
             trusted: Trusted::default(),
+            layers: Layers::default(),
             redactor: Arc::new(Redactor::new()),
             patience: Patience::default(),
             consumers: consumers::all(),
@@ -238,7 +243,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     let early =
         if wide { None } else { Some(listen(&config, &front, &tasks, &stopping, patience).await?) };
     let (start, spawner) = (config.clone(), tasks.spawn());
-    let (limits, trusted) = (parts.runs, parts.trusted.clone());
+    let (limits, trusted, layers) = (parts.runs, parts.trusted.clone(), parts.layers.clone());
     let (token, shown) = (stopping.clone(), front.clone());
     let (tell, is_owned) = oneshot::channel();
     let opened =
@@ -257,7 +262,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Running, StartError> 
     place::heed(&app, in_container()).await;
     starts::heed(&app).await;
     backups::heed(&app).await;
-    let engine = begin_work(&app, limits, trusted).await;
+    let engine = begin_work(&app, limits, (trusted, layers)).await;
     let sweeping = app.clone();
     tasks.keep("timers", move || Box::pin(timers::run(sweeping.clone())));
     let holding = app.clone();
@@ -429,8 +434,9 @@ fn open(
 
 /// Starts agents' work in all open workspaces and in those opened later. First finishes operations that a crash
 /// interrupted.
-async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
-    let engine = tools::engine(app, limits, trusted);
+async fn begin_work(app: &App, limits: Limits, (trusted, layers): (Trusted, Layers)) -> Engine {
+    let layers = layers.after(doors::layers());
+    let engine = tools::engine(app, limits, trusted).with_layers(layers);
     let made = engine.clone();
     let all: Vec<Ws> = app.workspaces.read().clone();
     for ws in &all {
@@ -451,6 +457,7 @@ async fn begin_work(app: &App, limits: Limits, trusted: Trusted) -> Engine {
         sources::sync::begin(ws);
         gateways::watch::begin(ws);
         channels::worker::begin(ws, access::role);
+        reach::pool::begin(ws);
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };

@@ -34,9 +34,9 @@ use web::trouble::{Act, Trouble};
 use web::{assets, flash, headers, idempotency, region_etag, slow};
 
 use super::{
-    access, backups, compression, data_dir_guard, doors, exports, first_boot, health, hooks, hosts,
-    installed, local, module_off, onboarding, openapi, operate, people, retry, tasks, transfer,
-    try_practice, workspaces,
+    access, api_tools, backups, compression, data_dir_guard, doors, exports, first_boot, health,
+    hooks, hosts, installed, local, module_off, onboarding, openapi, operate, people, retry, tasks,
+    transfer, try_practice, workspaces,
 };
 
 /// Maximum size of a request body in bytes.
@@ -56,6 +56,7 @@ pub struct Site {
 pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
     let mut routes = Vec::new();
     let mut router = Router::new();
+    let mut tools = api_tools::Builder::default();
     for (prefix, table) in [
         ("", own_routes()),
         ("", first_boot::routes()),
@@ -66,6 +67,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("", gateways::pages::open_routes()),
         ("", hosts::routes()),
         ("", hooks::routes()),
+        ("", api_tools::routes()),
         ("", interfaces_account::notifications::pages::open_routes()),
         ("/w/{ws}", doors::routes()),
         ("/w/{ws}", installed::routes_inside()),
@@ -92,8 +94,15 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/api/v1", exports::api()),
         ("/w/{ws}", exports::pages()),
     ] {
+        tools.add(prefix, &table);
         router = table.mount(prefix, router, &mut routes);
     }
+    let tools = tools.build(|router| {
+        router
+            .layer(from_fn(idempotency::digest))
+            .layer(from_fn_with_state(app.clone(), draw))
+            .with_state(app.clone())
+    });
     let door = Door::new(
         app.clone(),
         access::RIGHTS,
@@ -117,6 +126,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         .layer(Extension(Arc::new(first_boot::Turn::default())))
         .layer(Extension(Arc::new(hosts::Porch::new(Arc::clone(&app.clock)))))
         .layer(Extension(openapi::Document::new(Arc::clone(&routes))))
+        .layer(Extension(Arc::new(tools)))
         .with_state(app.clone());
     Site { router, routes }
 }

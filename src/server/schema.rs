@@ -3,9 +3,9 @@
 use entity::Entity;
 use features::agents::prompted;
 use features::{
-    activity, agents, audit, backups, cards, comments, connections, dashboard, deliverables, files,
-    history, inbox, jobs, links, notifications, onboarding, rotation, routines, runs, streams,
-    tasks, trust, usage, users, workspace,
+    activity, agents, audit, backups, cards, claims, comments, connections, dashboard,
+    deliverables, files, history, inbox, jobs, links, notifications, onboarding, rotation,
+    routines, runs, streams, tasks, trust, usage, users, workspace,
 };
 use std::sync::LazyLock;
 use store::{Schema, schema};
@@ -15,7 +15,9 @@ fn nouns() -> &'static [&'static Entity] {
     static ALL: LazyLock<Vec<&Entity>> = LazyLock::new(|| {
         let all = crm::NOUNS.iter().chain(&knowledge::NOUNS).chain(&sources::NOUNS);
         let all = all.chain(&vault::NOUNS).chain(&gateways::NOUNS);
-        all.chain(&channels::nouns::NOUNS).copied().collect()
+        let all = all.chain(&channels::nouns::NOUNS);
+        let all = all.chain(&reach::nouns::NOUNS).chain(&reach::search::NOUNS);
+        all.copied().collect()
     });
     &ALL
 }
@@ -75,6 +77,7 @@ pub fn workspace() -> Schema {
         deliverables::model::Deliverable,
         deliverables::model::Version,
         deliverables::model::Review,
+        claims::model::ClaimCheck,
         files::model::TaskFile,
         links::model::Link,
         agents::model::Agent,

@@ -1,6 +1,8 @@
 //! Agent tools for sources: list them, and write to those that people made writable. Agents read source content as
 //! knowledge.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,12 +29,14 @@ struct ListArgs {}
 impl ReadTool for List {
     type Args = ListArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "source_list",
+        name: Cow::Borrowed("source_list"),
         group: Group::Knowledge,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List the folders and sites that are synced as knowledge, and which of them you can \
+        about: Cow::Borrowed(
+            "List the folders and sites that are synced as knowledge, and which of them you can \
             write to.",
+        ),
     };
 
     async fn read(&self, cx: &ToolCx, _args: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -79,12 +83,14 @@ struct WriteArgs {
 impl ActTool for Write {
     type Args = WriteArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "source_write",
+        name: Cow::Borrowed("source_write"),
         group: Group::Knowledge,
         needs: Can::Write,
         effect: Effect::External,
-        about: "Write a text file to a folder that is synced as knowledge, if source_list says \
+        about: Cow::Borrowed(
+            "Write a text file to a folder that is synced as knowledge, if source_list says \
                 writable. Changes by others since you read it are never overwritten.",
+        ),
     };
 
     async fn act(&self, cx: &ToolCx, args: WriteArgs) -> Result<ToolOutput, ToolError> {

@@ -12,6 +12,38 @@ use kernel::text;
 /// # Errors
 /// Describes the problem to the model.
 pub fn canonical(raw: &str, schema: &Value, aliases: Aliases) -> Result<String, ToolError> {
+    Ok(Value::Object(mended(object(raw)?, schema, aliases)?).to_string())
+}
+
+/// Converts arguments of a layer's tool to canonical JSON. Numbers and booleans written as text are accepted; whether a
+/// name or value is allowed is decided by `check`, which knows the original schema.
+///
+/// # Errors
+/// Describes the problem to the model.
+pub fn checked(
+    raw: &str,
+    (schema, renamed): (&Value, &[(String, String)]),
+    check: &dyn Fn(&Value) -> Result<(), String>,
+) -> Result<String, ToolError> {
+    let mut given = object(raw)?;
+    if let Some(known) = schema.get("properties").and_then(Value::as_object) {
+        given.retain(|name, value| {
+            let Some(property) = known.get(name) else { return true };
+            coerce(value, property);
+            !value.is_null() || is_required(schema, name) || takes_null(property)
+        });
+    }
+    for (shown, name) in renamed {
+        if let Some(value) = given.remove(shown) {
+            given.insert(name.clone(), value);
+        }
+    }
+    let given = Value::Object(given);
+    check(&given).map_err(bad)?;
+    Ok(given.to_string())
+}
+
+fn object(raw: &str) -> Result<Map<String, Value>, ToolError> {
     let raw = if raw.trim().is_empty() { "{}" } else { raw };
     let value: Value = serde_json::from_str(raw).map_err(|e| {
         let near = at(raw, e.line(), e.column());
@@ -21,10 +53,10 @@ pub fn canonical(raw: &str, schema: &Value, aliases: Aliases) -> Result<String, 
             e.column()
         ))
     })?;
-    let Value::Object(given) = value else {
-        return Err(bad("the arguments must be one JSON object".to_owned()));
-    };
-    Ok(Value::Object(mended(given, schema, aliases)?).to_string())
+    match value {
+        Value::Object(given) => Ok(given),
+        _ => Err(bad("the arguments must be one JSON object".to_owned())),
+    }
 }
 
 /// Deserializes the arguments of a lease.
@@ -105,6 +137,15 @@ fn is_required(schema: &Value, name: &str) -> bool {
         .get("required")
         .and_then(Value::as_array)
         .is_some_and(|names| names.iter().any(|n| n == name))
+}
+
+/// Returns `true` if null is a value of a property. An unrestricted property takes anything.
+fn takes_null(property: &Value) -> bool {
+    match property.get("type") {
+        Some(Value::String(one)) => one == "null",
+        Some(Value::Array(many)) => many.iter().any(|t| t == "null"),
+        _ => true,
+    }
 }
 
 fn unknown(name: &str, known: &Map<String, Value>) -> ToolError {

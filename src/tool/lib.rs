@@ -12,6 +12,7 @@ pub mod diff;
 pub mod document;
 pub mod edits;
 pub mod globs;
+pub mod layer;
 pub mod leaks;
 pub mod lease;
 pub mod masks;
@@ -22,10 +23,12 @@ pub mod picture;
 pub mod rank;
 pub mod reduce;
 pub mod registry;
+pub mod schema;
 pub mod take;
 pub mod text;
 pub mod untrusted;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
@@ -43,6 +46,7 @@ use kernel::{
 };
 use store::{StoreError, WriteTx};
 
+pub use layer::{Layer, Layers, Toolset};
 pub use lease::Lease;
 pub use registry::{AnyTool, Registry};
 
@@ -95,6 +99,8 @@ pub enum Group {
     Machine,
     /// The web.
     Web,
+    /// Connected servers and plugins. Their data is private.
+    Connected,
 }
 
 /// Where a read tool gets its data if the run is not on the primary.
@@ -110,11 +116,11 @@ pub enum Looks {
     Copy,
 }
 
-/// Static description of a tool.
-#[derive(Clone, Copy, Debug)]
+/// Description of a tool: a constant of HQ's own tools, built at run time for those of a [`Layer`].
+#[derive(Clone, Debug)]
 pub struct ToolSpec {
     /// `noun_verb`, or an established name that models know.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Tool group.
     pub group: Group,
     /// Capability that the agent needs.
@@ -122,7 +128,7 @@ pub struct ToolSpec {
     /// Effect of the tool.
     pub effect: Effect,
     /// Description for the model: one or two short sentences.
-    pub about: &'static str,
+    pub about: Cow<'static, str>,
 }
 
 /// How a tool call ends its run.
@@ -219,6 +225,21 @@ impl ToolOutput {
         Self { is_error: true, ..Self::text(text) }
     }
 
+    /// Adds pictures. Models get the first one; the text says how many were left out.
+    #[must_use]
+    pub fn with_pictures(mut self, pictures: impl IntoIterator<Item = Picture>) -> Self {
+        let mut rest = pictures.into_iter();
+        if self.picture.is_none() {
+            self.picture = rest.next();
+        }
+        let more = rest.count();
+        if 0 < more {
+            let noun = if more == 1 { "image" } else { "images" };
+            self.text.push_str(&format!("\n[{more} more {noun} not shown]"));
+        }
+        self
+    }
+
     /// Makes the run wait before the call has a result. Only for workspace tools.
     #[must_use]
     pub fn waiting(mut self, wait: ToolWait) -> Self {
@@ -313,6 +334,8 @@ pub struct ToolCx {
     pub seen: Arc<BTreeMap<String, [u8; 32]>>,
     /// Restrictions of a sub-agent.
     pub child: Option<ChildCx>,
+    /// The tools that the agent has at the time of the call.
+    pub tools: Toolset,
     /// Cancelled when a person stops the run.
     pub cancel: CancellationToken,
 }
@@ -469,3 +492,19 @@ pub trait ActTool: Send + Sync + 'static {
 
 /// Shared registry of all tools.
 pub type Tools = Arc<Registry>;
+
+#[cfg(test)]
+mod tests {
+    use super::{Picture, ToolOutput};
+
+    #[test]
+    fn of_several_pictures_one_is_shown_and_the_others_are_counted() {
+        let picture = |n: u8| Picture { media_type: "image/png".into(), data: vec![n] };
+        let one = ToolOutput::text("A chart").with_pictures([picture(1)]);
+        assert_eq!((one.text.as_str(), one.picture), ("A chart", Some(picture(1))));
+        let many = ToolOutput::text("Charts").with_pictures([1, 2, 3].map(picture));
+        assert_eq!(many.text, "Charts\n[2 more images not shown]");
+        assert_eq!(many.picture, Some(picture(1)));
+        assert_eq!(ToolOutput::text("None").with_pictures([]).text, "None");
+    }
+}

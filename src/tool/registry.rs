@@ -1,8 +1,10 @@
 //! Tool registry: maps names to tools, stored by kind so that the engine can match on the kind.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     ActTool, Aliases, FilePlan, FileTool, Lease, Looks, ReadTool, Slot, ToolCx, ToolError,
     ToolOutput, ToolSpec, WriteTool, args, masks,
+    schema::{self, Simplified},
 };
 use kernel::Can;
 use store::WriteTx;
@@ -50,7 +53,7 @@ pub trait DynAct: Send + Sync {
 }
 
 struct Adapter<T> {
-    tool: std::sync::Arc<T>,
+    tool: Arc<T>,
 }
 
 impl<T: ReadTool> DynRead for Adapter<T> {
@@ -68,7 +71,7 @@ impl<T: WriteTool> DynWrite for Adapter<T> {
         Box::pin(async move {
             let read: T::Args = args::leased(&lease)?;
             let ready = self.tool.ready(cx, &read).await?;
-            let tool = std::sync::Arc::clone(&self.tool);
+            let tool = Arc::clone(&self.tool);
             Ok(Box::new(move |cx: &ToolCx, tx: &mut WriteTx<'_>| tool.commit(cx, tx, read, ready))
                 as Commit)
         })
@@ -105,6 +108,9 @@ pub enum AnyTool {
     Act(Box<dyn DynAct>),
 }
 
+/// Checks canonical arguments against the original schema of a layer's tool. The error text is for the model.
+pub type Check = Arc<dyn Fn(&Value) -> Result<(), String> + Send + Sync>;
+
 /// A registered tool.
 pub struct Entry {
     /// Description of the tool.
@@ -115,24 +121,81 @@ pub struct Entry {
     pub aliases: Aliases,
     /// SHA-256 of the name, effect, capability, description and schema.
     pub definition: [u8; 32],
+    /// Arguments that models know by another name, with their original names.
+    pub renamed: Vec<(String, String)>,
+    /// Check of the arguments; set for a layer's tools, whose arguments are otherwise accepted as they are.
+    pub check: Option<Check>,
+    /// The arguments of a layer's tool may leave the machine, also if the tool only reads.
+    pub sends: bool,
     /// The implementation.
     pub tool: AnyTool,
 }
 
 impl Entry {
+    /// A tool of a [`Layer`](super::Layer). Models read a simplified schema; `check` compares arguments with the
+    /// original one.
+    ///
+    /// # Errors
+    /// Why models cannot be told the schema.
+    pub fn of_layer(
+        spec: ToolSpec,
+        original: &Value,
+        check: Check,
+        tool: AnyTool,
+    ) -> Result<Self, schema::Unusable> {
+        debug_assert!(
+            matches!(tool, AnyTool::Read(_) | AnyTool::Act(_)),
+            "invariant: layers have only pure and external tools"
+        );
+        let Simplified { schema, renamed } = schema::simplified(original)?;
+        let definition = defined(&spec, original);
+        Ok(Self {
+            spec,
+            schema,
+            aliases: &[],
+            definition,
+            renamed,
+            check: Some(check),
+            sends: true,
+            tool,
+        })
+    }
+
+    /// Replaces the hash of the definition, to which approvals are bound.
+    #[must_use]
+    pub fn pinned(self, definition: [u8; 32]) -> Self {
+        Self { definition, ..self }
+    }
+
+    /// Marks a tool whose source has no network access. In a conversation with untrusted content, long arguments of
+    /// other reading tools need an approval.
+    #[must_use]
+    pub fn offline(self) -> Self {
+        Self { sends: false, ..self }
+    }
+
+    /// Returns `true` for a tool of a [`Layer`](super::Layer).
+    #[must_use]
+    pub fn is_layered(&self) -> bool {
+        self.check.is_some()
+    }
+
     /// Converts arguments from a model to canonical JSON with the schema's names and types.
     ///
     /// # Errors
     /// Describes the problem to the model.
     pub fn canonical(&self, raw: &str) -> Result<String, ToolError> {
-        args::canonical(raw, &self.schema, self.aliases)
+        match &self.check {
+            None => args::canonical(raw, &self.schema, self.aliases),
+            Some(check) => args::checked(raw, (&self.schema, &self.renamed), &**check),
+        }
     }
 }
 
 /// All tools by name.
 #[derive(Default)]
 pub struct Registry {
-    tools: BTreeMap<&'static str, Entry>,
+    tools: BTreeMap<Cow<'static, str>, Entry>,
 }
 
 impl Registry {
@@ -153,38 +216,57 @@ impl Registry {
     }
 
     fn insert(mut self, spec: ToolSpec, schema: Value, aliases: Aliases, tool: AnyTool) -> Self {
-        let definition = defined(&spec, &schema);
-        let entry = Entry { spec, schema, aliases, definition, tool };
-        let before = self.tools.insert(spec.name, entry);
-        assert!(before.is_none(), "invariant: tool {} is registered once", spec.name);
+        let (name, definition) = (spec.name.clone(), defined(&spec, &schema));
+        let entry = Entry {
+            spec,
+            schema,
+            aliases,
+            definition,
+            renamed: Vec::new(),
+            check: None,
+            sends: false,
+            tool,
+        };
+        assert!(self.put(entry), "invariant: tool {name} is registered once");
         self
+    }
+
+    /// Adds a tool, unless its name is taken. Returns whether it was added.
+    #[must_use]
+    pub fn put(&mut self, entry: Entry) -> bool {
+        let name = entry.spec.name.clone();
+        let is_free = !self.tools.contains_key(&name);
+        if is_free {
+            self.tools.insert(name, entry);
+        }
+        is_free
     }
 
     /// Adds a pure tool.
     #[must_use]
     pub fn read<T: ReadTool>(self, tool: T) -> Self {
-        let tool = AnyTool::Read(Box::new(Adapter { tool: std::sync::Arc::new(tool) }));
+        let tool = AnyTool::Read(Box::new(Adapter { tool: Arc::new(tool) }));
         self.add::<T::Args>(T::SPEC, T::ALIASES, tool)
     }
 
     /// Adds a workspace tool.
     #[must_use]
     pub fn write<T: WriteTool>(self, tool: T) -> Self {
-        let tool = AnyTool::Write(Box::new(Adapter { tool: std::sync::Arc::new(tool) }));
+        let tool = AnyTool::Write(Box::new(Adapter { tool: Arc::new(tool) }));
         self.add::<T::Args>(T::SPEC, T::ALIASES, tool)
     }
 
     /// Adds a file tool.
     #[must_use]
     pub fn file<T: FileTool>(self, tool: T) -> Self {
-        let tool = AnyTool::File(Box::new(Adapter { tool: std::sync::Arc::new(tool) }));
+        let tool = AnyTool::File(Box::new(Adapter { tool: Arc::new(tool) }));
         self.add::<T::Args>(T::SPEC, T::ALIASES, tool)
     }
 
     /// Adds an external tool.
     #[must_use]
     pub fn act<T: ActTool>(self, tool: T) -> Self {
-        let tool = AnyTool::Act(Box::new(Adapter { tool: std::sync::Arc::new(tool) }));
+        let tool = AnyTool::Act(Box::new(Adapter { tool: Arc::new(tool) }));
         self.add::<T::Args>(T::SPEC, T::ALIASES, tool)
     }
 
@@ -192,8 +274,7 @@ impl Registry {
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         for (name, entry) in other.tools {
-            let before = self.tools.insert(name, entry);
-            assert!(before.is_none(), "invariant: tool {name} is registered once");
+            assert!(self.put(entry), "invariant: tool {name} is registered once");
         }
         self
     }
@@ -218,8 +299,8 @@ impl Registry {
 
     /// The three tool names closest to an unknown name.
     #[must_use]
-    pub fn nearest(&self, name: &str) -> Vec<&'static str> {
-        args::nearest(name, self.tools.keys().copied(), 3)
+    pub fn nearest(&self, name: &str) -> Vec<&str> {
+        args::nearest(name, self.tools.keys().map(|name| &**name), 3)
     }
 }
 
@@ -227,7 +308,7 @@ impl Registry {
 fn defined(spec: &ToolSpec, schema: &Value) -> [u8; 32] {
     let mut hash = Sha256::new();
     let (effect, schema) = (json!(spec.effect).to_string(), schema.to_string());
-    for part in [spec.name, effect.as_str(), spec.needs.word(), spec.about, schema.as_str()] {
+    for part in [&*spec.name, &effect, spec.needs.word(), &spec.about, &schema] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
@@ -312,17 +393,18 @@ mod tests {
     #[test]
     fn a_definition_is_another_with_each_of_its_parts() {
         let (group, needs, effect) = (Group::Work, Can::Read, Effect::Read);
-        let spec = ToolSpec { name: "look", group, needs, effect, about: "Looks." };
+        let spec =
+            || ToolSpec { name: "look".into(), group, needs, effect, about: "Looks.".into() };
         let schema = json!({ "type": "object" });
-        let same = defined(&spec, &schema);
-        assert_eq!(same, defined(&spec, &json!({ "type": "object" })));
+        let same = defined(&spec(), &schema);
+        assert_eq!(same, defined(&spec(), &json!({ "type": "object" })));
         for other in [
-            ToolSpec { effect: Effect::External, ..spec },
-            ToolSpec { needs: Can::Write, ..spec },
-            ToolSpec { about: "Sends.", ..spec },
+            ToolSpec { effect: Effect::External, ..spec() },
+            ToolSpec { needs: Can::Write, ..spec() },
+            ToolSpec { about: "Sends.".into(), ..spec() },
         ] {
             assert_ne!(same, defined(&other, &schema), "{other:?}");
         }
-        assert_ne!(same, defined(&spec, &json!({ "type": "object", "properties": {} })));
+        assert_ne!(same, defined(&spec(), &json!({ "type": "object", "properties": {} })));
     }
 }

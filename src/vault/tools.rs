@@ -1,5 +1,7 @@
 //! Agent tools for secrets. They list secrets and never show a value.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,12 +27,14 @@ struct ListArgs {}
 impl ReadTool for List {
     type Args = ListArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "secret_list",
+        name: Cow::Borrowed("secret_list"),
         group: Group::Machine,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List the keys and variables that your programs and requests can use, and how. \
+        about: Cow::Borrowed(
+            "List the keys and variables that your programs and requests can use, and how. \
             Never shows values.",
+        ),
     };
 
     async fn read(&self, cx: &ToolCx, _args: ListArgs) -> Result<ToolOutput, ToolError> {

@@ -1,5 +1,7 @@
 //! Incoming values. They are checked and sealed here, before any transaction: rules receive envelopes only.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use app::App;
 use crypto::keyring::{Binding, Keyring, SealError, Sealed, Secret};
 use crypto::redact::is_short;
@@ -73,6 +75,24 @@ pub fn seal(app: &App, text: &str, ends: Option<Ends>) -> Result<NewValue, Vault
         key_id: app.keyring.key_id().to_string(),
         is_short: is_short(value.as_bytes()),
     })
+}
+
+/// As [`seal`], for an operation outside the vault's own interface: the redactor masks the value from now on, because
+/// the vault registers values only when a workspace opens and after its own changes.
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_watched(
+    app: &App,
+    label: &str,
+    text: &str,
+    ends: Option<Ends>,
+) -> Result<NewValue, VaultError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let value = seal(app, text, ends)?;
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    app.redactor.add(&format!("{label} {number}"), Secret::new(text.trim_matches(['\n', '\r'])));
+    Ok(value)
 }
 
 /// What is wrong with a value. The text contains nothing of the value.

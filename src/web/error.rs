@@ -5,7 +5,7 @@
 //! whether htmx sent the request.
 
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 
 use kernel::{Can, FieldError, Problem, ProblemKind};
@@ -241,7 +241,12 @@ impl IntoResponse for ApiError {
             .into_response();
         if matches!(kind, ProblemKind::Limited | ProblemKind::Unavailable) {
             let headers = response.headers_mut();
-            headers.entry(RETRY_AFTER).or_insert(axum::http::HeaderValue::from_static("2"));
+            headers.entry(RETRY_AFTER).or_insert(HeaderValue::from_static("2"));
+        }
+        if kind == ProblemKind::Unauthorized {
+            // RFC 9110, section 15.5.2.
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
         }
         if let Some(inside) = inside {
             response.extensions_mut().insert(*inside);

@@ -244,6 +244,7 @@ pub struct RouteInfo {
 }
 
 /// A route that is not mounted yet.
+#[derive(Clone)]
 struct Row {
     info: RouteInfo,
     router: MethodRouter<App>,
@@ -330,6 +331,13 @@ impl Routes {
     pub fn merge(mut self, other: Self) -> Self {
         self.rows.extend(other.rows);
         self
+    }
+
+    /// The rows that `pick` chooses, with their guards, to mount them a second time.
+    #[must_use]
+    pub fn chosen(&self, pick: impl Fn(&RouteInfo) -> bool) -> Self {
+        let rows = self.rows.iter().filter(|row| pick(&row.info)).cloned();
+        Self { rows: rows.collect() }
     }
 
     /// Wraps every handler and its guard, for example to change the error format.
@@ -433,7 +441,8 @@ fn frozen(asks: Asks, request: &Request) -> Option<Failure> {
 /// Whether errors of this path are JSON problems instead of pages.
 #[must_use]
 pub fn is_api(path: &str) -> bool {
-    ["/api/", "/v1/", "/local/"].iter().any(|prefix| path.starts_with(prefix))
+    path == "/mcp"
+        || ["/api/", "/v1/", "/local/", "/tools/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 fn refuse(request: &Request, answer: impl FnOnce(bool) -> Response) -> Response {

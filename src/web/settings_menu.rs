@@ -100,6 +100,18 @@ const GROUPS: [(&str, &[SettingsEntry]); 5] = [
                 "comment",
                 "telegram discord slack messenger bot pairing rooms routes deliveries phone",
             ),
+            entry(
+                "mcp-servers",
+                "Tools",
+                "box",
+                "mcp servers model context protocol connect plugin",
+            ),
+            entry(
+                "search-engines",
+                "Web search",
+                "search",
+                "brave tavily exa serper searxng engine internet google keyless",
+            ),
             entry("secrets", "Secrets", "key", "passwords tokens variables environment vault"),
             entry(
                 "usage",

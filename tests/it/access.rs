@@ -63,7 +63,8 @@ fn address(path: &str) -> String {
 }
 
 fn is_api(path: &str) -> bool {
-    ["/api/", "/v1/", "/local/"].iter().any(|prefix| path.starts_with(prefix))
+    path == "/mcp"
+        || ["/api/", "/v1/", "/local/", "/tools/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 fn is_refused_for_good(path: &str, reply: &Reply) -> bool {

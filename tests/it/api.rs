@@ -79,8 +79,14 @@ async fn no_body_and_no_query_of_ours_takes_a_field_that_it_does_not_know() {
     hq.finish().await;
 }
 
-/// Records that only a messenger makes; the kit refuses late changes of all its nouns in the same way.
-const NOT_MADE: [&str; 2] = ["/api/v1/channels/{channel}", "/api/v1/channel-rooms/{room}"];
+/// Records that only a messenger or an MCP server makes; the kit refuses late changes of all its nouns alike.
+const NOT_MADE: [&str; 4] = [
+    "/api/v1/channels/{channel}",
+    "/api/v1/channel-rooms/{room}",
+    // Its name cannot be changed.
+    "/api/v1/mcp-servers/{server}",
+    "/api/v1/mcp-tools/{tool}",
+];
 
 /// Path and body to create a record whose change can be stale; `None` if one exists.
 fn made_at(path: &str) -> Option<(&'static str, Value)> {
@@ -94,6 +100,7 @@ fn made_at(path: &str) -> Option<(&'static str, Value)> {
             let new = json!({ "name": "Own", "kind": "openai", "base_url": url, "api_key": key, "test": false });
             ("connections", new)
         }
+        "/search-engines/{engine}" => ("search-engines", json!({ "name": "T", "kind": "tavily" })),
         "/streams/{stream}" => ("streams", json!({ "name": "Launch" })),
         "/views/{id}" => ("views", json!({ "name": "Mine" })),
         "/series/{id}" => ("series", json!({ "title": "Look", "schedule": every })),

@@ -307,7 +307,7 @@ async fn the_id_of_an_approval_in_the_words_of_an_agent_answers_nothing() {
     let stands: Approval = office.get(approval.id);
     assert_eq!(stands.answer, None);
     assert_eq!(office.file(&ada, "made"), None);
-    let names = features::trust::tools::all().iter().map(|spec| spec.name);
+    let names = features::trust::tools::all().iter().map(|spec| &spec.name);
     assert_eq!(names.filter(|name| name.contains("approv")).count(), 0, "no tool answers");
 
     office.model.push(Turn::text("I leave it."));

@@ -294,10 +294,12 @@ fn check(name: &str, text: &str, faults: &mut Vec<String>) {
         for (at, path) in paths(&code, root) {
             let noun = path.get(1).map_or("", String::as_str);
             let within = path.get(2).map_or("", String::as_str);
-            // What every noun offers is in its card. The list of cards, and the modules that conversations and files
-            // attach to, are no nouns.
+            // What every noun offers is in its card. The list of cards, and the modules that conversations, files and
+            // claims attach to, are no nouns.
             let open = !closed && matches!(within, "model" | "queries" | "card");
-            let named = path.len() > 2 && own != "lib" && !["cards", "places", own].contains(&noun);
+            let named = path.len() > 2
+                && own != "lib"
+                && !["cards", "claims", "places", own].contains(&noun);
             if named && !open {
                 fault(at, format!("`{noun}` may be named only by its model and queries"));
             }

@@ -149,7 +149,7 @@ async fn no_tool_is_open_to_fewer_rights_and_closed_to_more() {
         }
         let guest = of(None, false);
         let is_reading = tool.effect == Effect::Read
-            || ["tool_search", "web_fetch", "web_search"].contains(&tool.name);
+            || ["tool_search", "web_fetch", "web_search"].contains(&&*tool.name);
         assert!(is_reading || !guest.may_use(tool), "{} by a guest", tool.name);
     }
     hq.finish().await;

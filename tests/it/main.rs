@@ -28,6 +28,7 @@ mod edges; // slow clients, local socket, orphans, log of failed sign-ins
 mod raw; // store files as another program would open them
 mod repository; // damaged or missing git repository of agents: detection and repair
 mod strange_tools; // agent tools reach nothing of another workspace
+mod tool_layer; // tools of connected servers: search, approval, change, withdrawal
 mod access; // access rights of every route for every kind of user
 mod readable; // read rights: content of every response and stream
 mod accounts; // disabling and enabling accounts
@@ -70,6 +71,7 @@ mod history; // history and undo in pages and API
 mod grouped; // streams, labels, relations and manual order, through the API
 mod layouts; // task board, calendar and timeline; bulk changes
 mod quick; // fast pages: kept rows, prefetching, immediate updates
+mod web_search; // search engines, web_search and reading pages
 mod views; // saved views, and queries in addresses
 mod twice; // forms that are submitted twice
 mod late; // concurrent form edits, and forms submitted after the session's end
@@ -90,6 +92,7 @@ mod task_frame; // sidebars of task lists and task pages
 mod talks; // comments: edit, quote, reply, resolve, react
 mod discussed; // comments and files on contacts and records, records as work, disabled modules
 mod links; // links of tasks to addresses and records
+mod proof; // evidence for finished work
 mod delivering; // deliverables of people, remarks and replies, comparisons
 mod activity; // activity filters
 mod appearance; // a person's appearance, and the brand colour of a workspace
@@ -122,6 +125,7 @@ mod away_secrets; // per-machine state of secrets, as confirmed by hosts
 mod backup; // backups and restores
 mod store; // layouts of the program's records, and file formats
 mod clock; // clock jumps in both directions
+mod mcp; // MCP servers: quarantine, approvals, changed tools, calls, rights
 mod mirror; // replicated scope of a host, under interruptions and violations
 mod nights; // nightly store maintenance
 mod starting; // progress page of a long start
@@ -131,6 +135,7 @@ mod channel_crash; // the same while people write on messengers: no message lost
 mod partitions; // network partitions between primary and host, checked against external ledgers
 mod runs_pages; // pages of runs, chat, dashboard, practice run
 mod api; // JSON API: bad input, idempotency, chat, files, OpenAPI
+mod mcp_server; // HQ as an MCP server: both eras, rights, errors; tools over plain JSON
 mod openai_api; // OpenAI-compatible API: responses, streams, sessions, errors
 mod openai_tools; // tools of API clients
 mod openai_talk; // stored conversations of API clients, in every protocol

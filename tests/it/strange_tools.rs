@@ -94,7 +94,7 @@ async fn tools_of_an_agent_of_another_workspace_find_nothing() {
     let mut calls: Vec<(String, Value)> = Vec::new();
     for entry in features.iter() {
         for word in &words {
-            calls.push((entry.spec.name.to_owned(), arguments(&entry.schema, word)));
+            calls.push((entry.spec.name.to_string(), arguments(&entry.schema, word)));
         }
     }
     for word in &words {

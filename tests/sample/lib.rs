@@ -91,6 +91,7 @@ pub static BOATS: Noun = Noun {
         live: Vec::new,
         delete: "It leaves the harbour.",
         tabs: &[],
+        detail: kit::no_detail,
     }),
     ..Noun::of(&BOAT, "boats", "The boats of the harbour and who sails them.")
 };

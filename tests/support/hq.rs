@@ -25,6 +25,7 @@ use server::{Parts, Running};
 use store::consumer::standing;
 use store::{Faults, NoFaults};
 use tempfile::TempDir;
+use tool::Layers;
 
 mod founded;
 mod person;
@@ -57,6 +58,7 @@ pub struct Setup {
     patience: Patience,
     runs: Limits,
     trusted: Trusted,
+    layers: Layers,
     consumers: Option<Box<dyn Fn() -> Consumers + Send + Sync>>,
     faults: Option<Arc<dyn Faults>>,
     data: Option<Fill>,
@@ -105,6 +107,13 @@ impl Setup {
     #[must_use]
     pub fn trusted(mut self, trusted: Trusted) -> Self {
         self.trusted = trusted;
+        self
+    }
+
+    /// Adds tools of connected servers.
+    #[must_use]
+    pub fn layers(mut self, layers: Layers) -> Self {
+        self.layers = layers;
         self
     }
 
@@ -226,6 +235,7 @@ impl TestHq {
             jail_program: crate::hq_program(),
             runs: self.setup.runs,
             trusted: self.setup.trusted.clone(),
+            layers: self.setup.layers.clone(),
             http: self.setup.http.take().unwrap_or_default(),
             patience: self.setup.patience,
             consumers: self

@@ -15,6 +15,9 @@ use tool::{Lease, ToolCx, ToolOutput};
 
 use crate::hq::{Person, Reply, TestHq};
 
+const MANIFEST: &str = r#"{"url": "https://search.example/?q={{query}}",
+    "at": {"results": "/items", "title": "/title", "url": "/url"}}"#;
+
 pub struct Walk<'h> {
     hq: &'h TestHq,
     noun: &'static Noun,
@@ -30,6 +33,8 @@ fn ok(reply: &Reply) -> Value {
 fn value(field: &Field, n: usize) -> Option<Value> {
     Some(match field.input.kind {
         InputKind::Line => json!(format!("Ünit {n}")),
+        // It has a form of its own.
+        InputKind::Long if field.key == "manifest" => json!(MANIFEST),
         InputKind::Long => json!(format!("# Ünit {n}\n\nSome text.")),
         InputKind::Flag => json!(n.is_multiple_of(2)),
         InputKind::Count(least, most) => {
@@ -44,6 +49,7 @@ fn value(field: &Field, n: usize) -> Option<Value> {
         InputKind::Url => json!(format!("https://example.com/{n}")),
         InputKind::Secret => json!(format!("token-{n}-of-a-walk")),
         InputKind::Email => json!(format!("unit{n}@example.com")),
+        InputKind::Lines => json!([format!("unit {n}")]),
         InputKind::Any | InputKind::Json(_) | InputKind::Record(_) => return None,
     })
 }
@@ -60,8 +66,8 @@ impl<'h> Walk<'h> {
     /// Runs all tests; those of the command line if `program` is given.
     pub async fn all(hq: &'h TestHq, noun: &'static Noun, program: Option<&Path>) {
         let walk = Walk { hq, noun, api: hq.api().await };
-        if !noun.acts.create {
-            // Its records are not made here; rights and the empty page are the same for all nouns.
+        if !noun.acts.create || noun.proof.is_some() {
+            // A token cannot make its records; rights and the empty page are the same for all nouns.
             let missing = format!("{}/00000000-0000-0000-0000-000000000000", walk.path());
             walk.rights_to_write(&missing).await;
             return walk.empty_page().await;
@@ -521,6 +527,7 @@ impl<'h> Walk<'h> {
             max_result: 64 * 1024,
             seen: Arc::default(),
             child: None,
+            tools: tool::Toolset::default(),
             cancel: tokio_util::sync::CancellationToken::new(),
         }
     }

@@ -12,6 +12,7 @@ import * as gateways from '../stories/gateways.mjs';
 import * as machines from '../stories/machines.mjs';
 import * as runs from '../stories/runs.mjs';
 import * as secrets from '../stories/secrets.mjs';
+import * as tools from '../stories/tools.mjs';
 import * as wheel from '../stories/wheel.mjs';
 
-tellAll([again, chat, runs, browser, wheel, foreign, approvals, secrets, channels, gateways, machines, faults]);
+tellAll([again, chat, runs, browser, wheel, foreign, approvals, secrets, channels, tools, gateways, machines, faults]);

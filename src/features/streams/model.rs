@@ -5,7 +5,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::agents::model::Agent;
-use kernel::{AgentId, Assignee, Hue, StreamId, StreamKind, Timestamp, TypedId, rank};
+use kernel::{AgentId, Assignee, Hue, ProofMode, StreamId, StreamKind, Timestamp, TypedId, rank};
+use store::codec::{self, DecodeError};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Table};
 
 pub const STREAMS: Table = Table::new(200, "streams");
@@ -37,12 +38,15 @@ pub struct Stream {
     pub updated_at: Timestamp,
     #[serde(with = "millisecond::optional")]
     pub archived_at: Option<Timestamp>,
+    /// Whether agents must give evidence with finished work.
+    pub proof: ProofMode,
 }
 
 impl Record for Stream {
     type Id = StreamId;
     const TABLE: Table = STREAMS;
     const CLASS: Class = Class::Tracked;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[BY_NAME, BY_RANK];
     fn id(&self) -> StreamId {
         self.id
@@ -58,6 +62,13 @@ impl Record for Stream {
     }
     fn clear(&mut self, _field: u8) {
         self.lead = None;
+    }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            // The older layout only lacks the last field, whose first value is encoded as a zero.
+            1 => codec::decode(&[body, [0_u8].as_slice()].concat()),
+            _ => Err(DecodeError::UnknownVersion { table: STREAMS.name, version }),
+        }
     }
     fn sample() -> Self {
         let at = kernel::time::from_ms(1_700_000_000_000);
@@ -75,6 +86,7 @@ impl Record for Stream {
             created_at: at,
             updated_at: at,
             archived_at: None,
+            proof: ProofMode::Require,
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::tasks::queries::error::TaskError;
 use entity::{Stored, Values};
 use kernel::text::{self, one_line};
 use kernel::{
-    Assignee, Error, Event, FieldError, Hue, RowAct, StreamId, StreamKind, Timestamp, rank,
+    Assignee, Error, Event, FieldError, Hue, ProofMode, RowAct, StreamId, StreamKind, Timestamp,
+    rank,
 };
 use serde_json::Value;
 use store::{Range, ReadExt as _, StoreError, WriteTx};
@@ -27,6 +28,7 @@ pub struct NewStream {
     pub goal: String,
     pub lead: Option<Assignee>,
     pub target_date: Option<Date>,
+    pub proof: ProofMode,
 }
 
 impl NewStream {
@@ -41,6 +43,7 @@ impl NewStream {
             goal: String::new(),
             lead: None,
             target_date: None,
+            proof: ProofMode::Show,
         }
     }
 }
@@ -58,6 +61,7 @@ pub struct StreamPatch {
     pub goal: Option<String>,
     pub lead: Option<Option<Assignee>>,
     pub target_date: Option<Option<Date>>,
+    pub proof: Option<ProofMode>,
 }
 
 impl Stored for Stream {
@@ -77,6 +81,7 @@ impl Stored for Stream {
             created_at: now,
             updated_at: now,
             archived_at: None,
+            proof: ProofMode::Show,
         }
     }
 
@@ -151,10 +156,20 @@ fn kept(tx: &WriteTx<'_>, old: &Stream, stream: Stream) -> Result<Stream, Stream
 /// If the input is invalid or the name is taken.
 pub fn create(tx: &mut WriteTx<'_>, new: NewStream) -> Result<Stream, StreamError> {
     let blank = Stream::blank(tx);
-    let NewStream { name, description, colour, icon, kind, goal, lead, target_date } = new;
+    let NewStream { name, description, colour, icon, kind, goal, lead, target_date, proof } = new;
     let hue = colour.unwrap_or(blank.colour);
-    let stream =
-        Stream { name, description, colour: hue, icon, kind, goal, lead, target_date, ..blank };
+    let stream = Stream {
+        name,
+        description,
+        colour: hue,
+        icon,
+        kind,
+        goal,
+        lead,
+        target_date,
+        proof,
+        ..blank
+    };
     let stream = placed(tx, stream, colour.is_some())?;
     tx.put(&stream)?;
     tx.emit(Event::StreamCreated { stream: stream.id });
@@ -183,6 +198,7 @@ pub fn update(
         goal: patch.goal.unwrap_or_else(|| old.goal.clone()),
         lead: patch.lead.unwrap_or(old.lead),
         target_date: patch.target_date.unwrap_or(old.target_date),
+        proof: patch.proof.unwrap_or(old.proof),
         ..old.clone()
     };
     let stream = kept(tx, &old, stream)?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use commands::Seen;
 use kernel::{AccessDecision, AgentId, PermissionId, RunId, Timestamp, TrustMode};
 use store::{Read, ReadExt, StoreError};
-use tool::Effect;
+use tool::{Effect, ToolSpec};
 
 use super::model::{Permission, What};
 use super::senders::{self, SenderRights};
@@ -77,7 +77,7 @@ pub fn does_what_files_say(program: &str) -> bool {
 }
 
 /// Tools with their own switch, which counts as approval.
-const SWITCHED: &[&str] = &["web_fetch", "browser", "source_write"];
+const SWITCHED: &[&str] = &["web_fetch", "web_search", "browser", "source_write"];
 
 /// Tools that change what an agent does unattended. Skills are not included: one written by a tainted run stays out
 /// of every prompt until a person has read it.
@@ -162,6 +162,8 @@ pub fn is_bare(given: &Value) -> bool {
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     pub tool: &'a str,
+    /// Description of a tool that is not one of HQ's own.
+    pub layered: Option<&'a ToolSpec>,
     /// Side effect of the tool.
     pub effect: Effect,
     pub reach: Reach,
@@ -187,6 +189,7 @@ impl<'a> Facts<'a> {
     pub fn of(tool: &'a str, effect: Effect, reach: Reach, now: Timestamp) -> Self {
         Self {
             tool,
+            layered: None,
             effect,
             reach,
             digest: [0; 32],

@@ -217,6 +217,18 @@ pub fn revoke(tx: &mut WriteTx<'_>, id: PermissionId) -> Result<(), TrustError> 
     Ok(())
 }
 
+/// Deletes the permissions that allow calls of a tool, because its name now stands for another target. Those that deny or
+/// ask stay.
+pub fn revoke_allowed(tx: &mut WriteTx<'_>, tool: &str) -> Result<(), StoreError> {
+    let mut rules = queries::rules_of(tx, tool, tx.now())?;
+    rules.retain(|rule| rule.tool == tool && rule.leave == AccessDecision::Allow);
+    for rule in rules {
+        tx.delete::<Permission>(rule.id)?;
+        tx.emit(PERMISSION.event(&rule.id, RowAct::Deleted));
+    }
+    Ok(())
+}
+
 /// Counts uses of permissions, once per occurrence in `by`. Deleted permissions are skipped.
 pub fn note_decided(tx: &mut WriteTx<'_>, by: &[PermissionId]) -> Result<(), StoreError> {
     let now = tx.now();

@@ -15,7 +15,8 @@ pub const DENIED: &str = "The sender of this message isn't allowed to do this.";
 
 /// Tools that change nothing although their effect is another one.
 const READING: &[&str] = &["tool_search", "web_fetch", "web_search"];
-/// Prefixes of tools for private data. Tools for the agent's files and programs also reach it.
+/// Prefixes of tools for private data. Tools for the agent's files and programs, and those of connected servers, also
+/// reach it.
 const PRIVATE: [&str; 2] = ["memory_", "secret_"];
 
 /// The rights of a sender at this moment.
@@ -53,19 +54,21 @@ impl SenderRights {
     #[must_use]
     pub fn may_use(&self, tool: &ToolSpec) -> bool {
         let is_secret = tool.name.starts_with(PRIVATE[1]);
-        let reaches_private = matches!(tool.group, Group::Files | Group::Machine)
-            || PRIVATE.iter().any(|prefix| tool.name.starts_with(prefix));
+        let reaches_private =
+            matches!(tool.group, Group::Files | Group::Machine | Group::Connected)
+                || PRIVATE.iter().any(|prefix| tool.name.starts_with(prefix));
         if reaches_private && !self.is_private() {
             return false;
         }
         self.may_write()
-            || READING.contains(&tool.name)
+            || READING.contains(&&*tool.name)
             || tool.effect == Effect::Read && !is_secret
     }
 
     /// Whether the agent may make a call for this sender. An unknown tool is denied.
     pub(super) fn may_call(&self, facts: &Facts<'_>) -> bool {
-        let spec = tools::all().iter().find(|spec| spec.name == facts.tool);
+        let known = tools::all().iter().find(|spec| spec.name == facts.tool);
+        let spec = known.or(facts.layered);
         let may_take_secret = self.may_write() && self.is_private();
         spec.is_some_and(|spec| self.may_use(spec)) && (!facts.with_secret || may_take_secret)
     }

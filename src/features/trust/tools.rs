@@ -10,7 +10,7 @@ static ALL: OnceLock<Vec<ToolSpec>> = OnceLock::new();
 /// Stores the tools. Only the first call has an effect.
 pub fn install(tools: &Registry) {
     // ok: a second server in the same process has the same tools.
-    let _ = ALL.set(tools.iter().map(|entry| entry.spec).collect());
+    let _ = ALL.set(tools.iter().map(|entry| entry.spec.clone()).collect());
 }
 
 /// All tools; empty before the server starts.

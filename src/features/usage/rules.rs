@@ -96,7 +96,11 @@ fn hold(
     if waiting::of_run(tx, call.run)?.is_some() {
         tx.delete::<BudgetWait>(call.run)?;
     }
-    let route = route(tx, call.callee.connection)?;
+    let route = match call.kind {
+        // Search engines are paid, but have no connection.
+        CallKind::Search => Route::Api,
+        _ => route(tx, call.callee.connection)?,
+    };
     let input_micros = call.input_micros.clamp(0, bound);
     let reservation = Reservation {
         id,

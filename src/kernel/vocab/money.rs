@@ -33,6 +33,8 @@ words! {
         Review = "review", "Call review";
         /// Vectors of texts, for search by meaning.
         Embedding = "embedding", "Embeddings";
+        /// A web search, which an engine and no model answers.
+        Search = "search", "Web search";
     }
 }
 

@@ -1,7 +1,7 @@
 //! Splits HTML into tags and text, in one pass and without building a tree.
 
 /// The attributes that callers use. Others are dropped.
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 13] = [
     "href",
     "src",
     "alt",
@@ -14,6 +14,7 @@ const KEPT: [&str; 12] = [
     "rel",
     "name",
     "content",
+    "type",
 ];
 /// Elements whose content is not markup.
 const RAW: [&str; 9] =

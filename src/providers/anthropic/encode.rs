@@ -55,7 +55,7 @@ struct Body<'a> {
 struct Tool<'a> {
     name: &'a str,
     description: &'a str,
-    input_schema: &'a serde_json::Value,
+    input_schema: Cow<'a, serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_control: Option<Mark>,
 }
@@ -223,10 +223,20 @@ fn tools<'a>(request: &'a ChatRequest) -> Vec<Tool<'a>> {
     let tool = |tool: &'a ToolDef| Tool {
         name: &tool.name,
         description: &tool.description,
-        input_schema: &tool.schema,
+        input_schema: arguments(&tool.schema),
         cache_control: None,
     };
     request.tools.iter().map(tool).collect()
+}
+
+/// The schema of a tool's arguments, which must name its type.
+fn arguments(schema: &Value) -> Cow<'_, Value> {
+    if schema.get("type").is_some_and(|kind| kind == "object") {
+        return Cow::Borrowed(schema);
+    }
+    let mut schema = schema.as_object().cloned().unwrap_or_default();
+    schema.insert("type".to_owned(), json!("object"));
+    Cow::Owned(Value::Object(schema))
 }
 
 fn system(part: &SystemPart) -> Block<'_> {
@@ -426,6 +436,19 @@ mod tests {
             description: "Does it".into(),
             schema: json!({"type": "object"}),
         }
+    }
+
+    #[test]
+    fn the_schema_of_a_tool_always_names_its_type() {
+        let schema = json!({ "properties": { "a": {} } });
+        let request = ChatRequest::new("claude-sonnet-4-5", 1_000)
+            .message(Message::user("Look"))
+            .tool(ToolDef { schema, ..tool("look") })
+            .tool(ToolDef { schema: json!({}), ..tool("now") });
+        let body = encoded(&request);
+        let of = |n: usize| &body["tools"][n]["input_schema"];
+        assert_eq!(*of(0), json!({ "type": "object", "properties": { "a": {} } }));
+        assert_eq!(*of(1), json!({ "type": "object" }));
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Turn {
         agents: &[AgentId],
         mut programs: Reach,
     ) -> Result<(Effect, Reach), EngineError> {
-        let (name, effect) = (entry.spec.name, entry.spec.effect);
+        let (name, effect) = (&*entry.spec.name, entry.spec.effect);
         let is_cut_off = self.setting.child.as_ref().is_some_and(|child| !child.may_network);
         if is_cut_off && matches!(programs, Reach::AnyHost | Reach::Listed) {
             programs = Reach::Inside;
@@ -50,18 +50,26 @@ impl Turn {
 
     /// Returns `true` if a secret of the call can leave the machine: in a request, or as a variable of a program with
     /// network access.
-    pub(super) fn takes_secret(&self, tool: &str, given: &Value) -> bool {
+    pub(super) fn takes_secret(&self, entry: &Entry, given: &Value) -> bool {
+        if entry.is_layered() {
+            return false;
+        }
         let names =
             given.get("secrets").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
         let child = self.setting.child.as_ref();
         let leaves = self.setting.agent.network && child.is_none_or(|child| child.may_network);
-        names && leaves || tool == request::NAME && given.to_string().contains(request::SECRET)
+        names && leaves
+            || entry.spec.name == request::NAME && given.to_string().contains(request::SECRET)
     }
 
     /// The secrets named by a call, each with its id and version, because an approval covers only these.
-    pub(super) fn secrets_of(&self, tool: &str, given: &Value) -> Result<Vec<String>, EngineError> {
-        let keys = terms::secrets_of(tool, given);
-        if keys.is_empty() {
+    pub(super) fn secrets_of(
+        &self,
+        entry: &Entry,
+        given: &Value,
+    ) -> Result<Vec<String>, EngineError> {
+        let keys = terms::secrets_of(&entry.spec.name, given);
+        if keys.is_empty() || entry.is_layered() {
             return Ok(Vec::new());
         }
         let agent = self.setting.agent.id;

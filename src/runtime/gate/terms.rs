@@ -4,19 +4,24 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use commands::{Level, Pattern};
 use crypto::redact::Redactor;
 use features::trust::authorize::{self, Facts, OutgoingRequest};
 use features::trust::line::Line;
-use features::trust::model::{BROWSER, CallRecord, Offer, Plan, What};
+use features::trust::model::{BROWSER, CallRecord, Offer, Plan, What, Witness};
 use features::trust::sites;
 use kernel::text::ellipsis;
 use kernel::{AccessDecision, Risk};
+use tool::registry::Entry;
 
 use crate::toolbox::Call;
 use crate::tools::browser::AtSite;
 use crate::tools::request;
+
+/// Most changed files that are named when an approval no longer fits.
+const MOST_NAMED: usize = 3;
 
 /// The text of a call for people. For a program: its variables, its command line, and what else it gets. For a request:
 /// what is sent.
@@ -126,7 +131,10 @@ pub(super) fn offers_of(line: &Line) -> Vec<Offer> {
     scopes.into_iter().map(|scope| offer(scope.patterns)).collect()
 }
 
-pub(super) fn offers_of_request(
+/// The wider permissions that an approval of another call may offer. A connected server's tool was reviewed by people,
+/// so it can be allowed as a whole.
+pub(super) fn offers_of_call(
+    entry: &Entry,
     request: Option<OutgoingRequest>,
     digest: [u8; 32],
     plan: &Plan,
@@ -139,7 +147,11 @@ pub(super) fn offers_of_request(
             label: format!("{method} requests to {host}"),
             whats: vec![What::Host { method, host }],
         });
-    std::iter::once(same).chain(host).collect()
+    let all = entry.is_layered().then(|| Offer {
+        label: format!("all calls of {}", entry.spec.name),
+        whats: vec![What::All],
+    });
+    std::iter::once(same).chain(host).chain(all).collect()
 }
 
 /// The stored record of a decision on a call, with the call's requests to a site.
@@ -157,6 +169,60 @@ pub(super) fn judged(
         None => Facts { tool: &call.name, ..facts },
     };
     CallRecord::of(&call.id, &facts, leave, redactor)
+}
+
+/// SHA-256 over the tool name, the plan's arguments, folder and files, and the secrets. Each part is preceded by its
+/// length.
+pub(super) fn digest_of(tool: &str, plan: &Plan, secrets: &[String]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |part: &[u8]| {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    };
+    add(tool.as_bytes());
+    add(plan.arguments.as_bytes());
+    add(plan.folder.as_bytes());
+    for file in &plan.files {
+        add(file.path.as_bytes());
+        add(&file.hash);
+    }
+    for secret in secrets {
+        add(secret.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+/// Describes in a sentence what changed since the approval.
+pub(super) fn differs(then: &Plan, now: &Plan) -> String {
+    let gone = then.files.iter().filter(|file| !now.files.contains(file));
+    // A renamed part of a page counts as the same part; a new file counts as another file.
+    let is_new = |file: &&Witness| file.is_loaded() && !then.files.contains(file);
+    let come = now.files.iter().filter(is_new);
+    let mut names: Vec<&str> = Vec::new();
+    for file in gone.chain(come) {
+        if !names.contains(&file.name()) {
+            names.push(file.name());
+        }
+    }
+    match names.as_slice() {
+        [one] => format!("{one} has changed since the approval"),
+        [first @ .., last] if first.len() < MOST_NAMED => {
+            format!("{} and {last} have changed since the approval", first.join(", "))
+        }
+        all if !all.is_empty() => {
+            let (named, more) = all.split_at(MOST_NAMED);
+            format!(
+                "{} and {} more files have changed since the \
+                approval",
+                named.join(", "),
+                more.len()
+            )
+        }
+        _ if (&then.arguments, &then.folder) == (&now.arguments, &now.folder) => {
+            "A secret it uses has changed since the approval".to_owned()
+        }
+        _ => "What it would do has changed since the approval".to_owned(),
+    }
 }
 
 #[cfg(test)]

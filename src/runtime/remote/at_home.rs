@@ -253,6 +253,8 @@ impl AtHome {
             max_result: tool::MAX_OUTPUT,
             seen: Arc::default(),
             child: child.clone(),
+            // Tools of layers are not offered on hosts.
+            tools: Arc::clone(&self.engine.tools).into(),
             cancel: CancellationToken::new(),
         };
         Ok((cx, entry.is_some()))

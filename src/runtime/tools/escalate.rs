@@ -1,5 +1,7 @@
 //! Escalates a blocked task to the agent's manager.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,11 +29,13 @@ impl WriteTool for TaskEscalate {
     type Args = EscalateArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "task_escalate",
+        name: Cow::Borrowed("task_escalate"),
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Change,
-        about: "Ask your manager for help or a decision: the task is blocked until they act.",
+        about: Cow::Borrowed(
+            "Ask your manager for help or a decision: the task is blocked until they act.",
+        ),
     };
 
     fn commit(

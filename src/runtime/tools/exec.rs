@@ -4,6 +4,7 @@
 //! that the next start can end what is left of it. In that folder a program can write only to its output. A long
 //! program becomes a job with a record of its own. Otherwise the folder is removed as soon as the result is written.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -163,11 +164,13 @@ impl Wanted {
 impl ActTool for Exec {
     type Args = Args;
     const SPEC: ToolSpec = ToolSpec {
-        name: "exec",
+        name: Cow::Borrowed("exec"),
         group: Group::Machine,
         needs: Can::Write,
         effect: Effect::Exec,
-        about: "Run a shell command in your sandboxed folder. A long one keeps running.",
+        about: Cow::Borrowed(
+            "Run a shell command in your sandboxed folder. A long one keeps running.",
+        ),
     };
     const ALIASES: Aliases = &[
         ("cmd", "command"),

@@ -1,5 +1,6 @@
 //! `web_fetch`: one page as text, through the SSRF guard.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use jiff::SignedDuration;
@@ -56,6 +57,8 @@ pub(crate) struct Args {
     max_chars: Option<usize>,
     /// `markdown` or `text`.
     extract_mode: Option<Mode>,
+    /// The list of pages of the host (llms.txt) instead of the page.
+    index: Option<bool>,
 }
 
 /// Metadata from HQ; never text of the page.
@@ -86,11 +89,11 @@ struct Told<'a> {
 impl ReadTool for WebFetch {
     type Args = Args;
     const SPEC: ToolSpec = ToolSpec {
-        name: "web_fetch",
+        name: Cow::Borrowed("web_fetch"),
         group: Group::Web,
         needs: Can::Read,
         effect: Effect::External,
-        about: "Fetch a public web page or PDF as readable text.",
+        about: Cow::Borrowed("Fetch a public web page or PDF as readable text."),
     };
     const ALIASES: Aliases = &[("max_chars", "maxChars"), ("extract_mode", "extractMode")];
     const LOOKS: Looks = Looks::Here;
@@ -114,7 +117,8 @@ impl ReadTool for WebFetch {
             Some(url) => redirects_of(cx, only, url).await?,
             None => (only, false),
         };
-        let wanted = PageRequest { url: args.url, form, max_chars: MAX_CHARS, only };
+        let index = args.index.unwrap_or_default();
+        let wanted = PageRequest { url: args.url, form, max_chars: MAX_CHARS, only, index };
         let page = async {
             match inside {
                 true => self.pages.inside(opened, wanted).await,

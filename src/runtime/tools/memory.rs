@@ -3,6 +3,7 @@
 //! A person's own conversations are found only from conversations with that person. Conversations about tasks are found
 //! from everywhere.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
@@ -73,11 +74,11 @@ pub(crate) struct SearchArgs {
 impl ReadTool for MemorySearch {
     type Args = SearchArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "memory_search",
+        name: Cow::Borrowed("memory_search"),
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Search your memory and past conversations.",
+        about: Cow::Borrowed("Search your memory and past conversations."),
     };
     const ALIASES: Aliases = &[("maxResults", "max"), ("limit", "max"), ("text", "query")];
     const LOOKS: Looks = Looks::Here;
@@ -182,11 +183,13 @@ pub(crate) struct ReadArgs {
 impl ReadTool for MemoryRead {
     type Args = ReadArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "memory_read",
+        name: Cow::Borrowed("memory_read"),
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Read a note in your memory, or the messages around a place found by memory_search.",
+        about: Cow::Borrowed(
+            "Read a note in your memory, or the messages around a place found by memory_search.",
+        ),
     };
     const ALIASES: Aliases = &[("offset", "from"), ("limit", "lines"), ("file", "path")];
     const LOOKS: Looks = Looks::Here;
@@ -279,11 +282,11 @@ pub(crate) struct AppendArgs {
 impl FileTool for MemoryAppend {
     type Args = AppendArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "memory_append",
+        name: Cow::Borrowed("memory_append"),
         group: Group::Files,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Save something that you want to know later.",
+        about: Cow::Borrowed("Save something that you want to know later."),
     };
     const ALIASES: Aliases = &[("content", "text"), ("note", "text")];
 
@@ -348,11 +351,11 @@ pub(crate) struct ReplaceArgs {
 impl FileTool for MemoryReplace {
     type Args = ReplaceArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "memory_replace",
+        name: Cow::Borrowed("memory_replace"),
         group: Group::Files,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Correct or remove something in your memory.",
+        about: Cow::Borrowed("Correct or remove something in your memory."),
     };
     const ALIASES: Aliases = &[
         ("oldText", "old"),

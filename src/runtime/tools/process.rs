@@ -1,5 +1,6 @@
 //! `process`: follows and controls the programs that the agent left running.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,11 +92,11 @@ pub(crate) struct Args {
 impl ActTool for Process {
     type Args = Args;
     const SPEC: ToolSpec = ToolSpec {
-        name: "process",
+        name: Cow::Borrowed("process"),
         group: Group::Machine,
         needs: Can::Write,
         effect: Effect::Exec,
-        about: "Follow, write to and end the programs that you left running.",
+        about: Cow::Borrowed("Follow, write to and end the programs that you left running."),
     };
     const ALIASES: Aliases =
         &[("sessionId", "id"), ("session_id", "id"), ("job", "id"), ("input", "data")];

@@ -1,6 +1,7 @@
 //! `progress`: what an agent does, in a few words, and its plan, for people and for itself. The newest plan is in the
 //! result of its call; an unfinished one is copied into every summary.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
@@ -114,11 +115,11 @@ impl WriteTool for Progress {
     type Args = Args;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: NAME,
+        name: Cow::Borrowed(NAME),
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "Show people what you are doing, and keep a plan of your steps.",
+        about: Cow::Borrowed("Show people what you are doing, and keep a plan of your steps."),
     };
     const ALIASES: Aliases = &[
         ("message", "text"),

@@ -1,5 +1,6 @@
 //! `read` and `list`: the agent's own files, and results of earlier calls.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
@@ -56,11 +57,11 @@ pub(crate) struct ReadArgs {
 impl ReadTool for Read {
     type Args = ReadArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "read",
+        name: Cow::Borrowed("read"),
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Read a text file, an image or a folder of yours.",
+        about: Cow::Borrowed("Read a text file, an image or a folder of yours."),
     };
     const ALIASES: Aliases = PATHS;
     const LOOKS: Looks = Looks::Here;
@@ -316,11 +317,11 @@ pub(crate) struct ListArgs {
 impl ReadTool for List {
     type Args = ListArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "list",
+        name: Cow::Borrowed("list"),
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List one of your folders.",
+        about: Cow::Borrowed("List one of your folders."),
     };
     const ALIASES: Aliases = PATHS;
     const LOOKS: Looks = Looks::Here;

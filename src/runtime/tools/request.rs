@@ -3,6 +3,7 @@
 //! `{{secret:KEY}}` in the query, in headers and in the body is replaced by the value, only for the hosts of that
 //! secret and only over TLS. Redirects are not followed: the result names the target, which needs a request of its own.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -63,12 +64,14 @@ pub(crate) struct Args {
 impl ActTool for HttpRequest {
     type Args = Args;
     const SPEC: ToolSpec = ToolSpec {
-        name: NAME,
+        name: Cow::Borrowed(NAME),
         group: Group::Web,
         needs: Can::Write,
         effect: Effect::External,
-        about: "Make an HTTP request to an API, with secrets that secret_list names but you never \
+        about: Cow::Borrowed(
+            "Make an HTTP request to an API, with secrets that secret_list names but you never \
             see.",
+        ),
     };
     const ALIASES: Aliases = &[("data", "body"), ("json", "body")];
 

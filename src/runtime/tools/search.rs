@@ -1,5 +1,7 @@
 //! `search`: finds text and names in the agent's own files.
 
+use std::borrow::Cow;
+
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,11 +49,11 @@ pub(crate) struct Args {
 impl ReadTool for Search {
     type Args = Args;
     const SPEC: ToolSpec = ToolSpec {
-        name: "search",
+        name: Cow::Borrowed("search"),
         group: Group::Files,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Search text or file names in your folder.",
+        about: Cow::Borrowed("Search text or file names in your folder."),
     };
     const ALIASES: Aliases = &[
         ("text", "pattern"),

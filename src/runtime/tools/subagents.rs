@@ -1,6 +1,8 @@
 //! `subagent_spawn`, `subagent_wait`, `subagent_list`, `subagent_stop`: a run delegates parts of its work to runs of
 //! their own. Spawning is a workspace change, so it happens exactly once. Waiting parks the run.
 
+use std::borrow::Cow;
+
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -65,12 +67,14 @@ impl WriteTool for Spawn {
     type Args = SpawnArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: ALL[0],
+        name: Cow::Borrowed(ALL[0]),
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Hand part of your work to a sub-agent, which works in parallel; you get its \
+        about: Cow::Borrowed(
+            "Hand part of your work to a sub-agent, which works in parallel; you get its \
             answer.",
+        ),
     };
     const ALIASES: Aliases = &[
         ("label", "name"),
@@ -192,11 +196,13 @@ impl WriteTool for Wait {
     type Args = WaitArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: ALL[1],
+        name: Cow::Borrowed(ALL[1]),
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "Wait until your sub-agents have ended or one has failed; returns their answers.",
+        about: Cow::Borrowed(
+            "Wait until your sub-agents have ended or one has failed; returns their answers.",
+        ),
     };
 
     fn commit(
@@ -260,11 +266,11 @@ pub(crate) struct ListArgs {}
 impl ReadTool for List {
     type Args = ListArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: ALL[2],
+        name: Cow::Borrowed(ALL[2]),
         group: Group::Work,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List your sub-agents with their state and cost.",
+        about: Cow::Borrowed("List your sub-agents with their state and cost."),
     };
 
     async fn read(&self, cx: &ToolCx, _: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -306,11 +312,11 @@ impl WriteTool for Stop {
     type Args = StopArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: ALL[3],
+        name: Cow::Borrowed(ALL[3]),
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "Stop one of your sub-agents and those it has created.",
+        about: Cow::Borrowed("Stop one of your sub-agents and those it has created."),
     };
 
     fn commit(

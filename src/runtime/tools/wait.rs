@@ -1,5 +1,7 @@
 //! Waiting: for a person's answer, for a time, for the end of a task.
 
+use std::borrow::Cow;
+
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -57,12 +59,14 @@ impl WriteTool for AskPerson {
     type Args = AskArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "ask_person",
+        name: Cow::Borrowed("ask_person"),
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "Ask a person and wait for the answer, for days if necessary. Only what you can't \
+        about: Cow::Borrowed(
+            "Ask a person and wait for the answer, for days if necessary. Only what you can't \
             find out or decide yourself.",
+        ),
     };
 
     fn commit(
@@ -120,11 +124,13 @@ impl WriteTool for WaitUntil {
     type Args = WaitArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: park::WAIT_UNTIL,
+        name: Cow::Borrowed(park::WAIT_UNTIL),
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "Wait for a time or the end of a task, then continue here with everything you know.",
+        about: Cow::Borrowed(
+            "Wait for a time or the end of a task, then continue here with everything you know.",
+        ),
     };
 
     fn commit(

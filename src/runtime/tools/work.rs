@@ -1,11 +1,16 @@
 //! The tools that end a run with an item.
 
+use std::borrow::Cow;
+
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use features::agents::model::Agent;
 use features::agents::queries::lines;
+use features::claims::model::Claim;
+use features::claims::queries::{self as proof, Checked, Submission};
+use features::claims::rules as claims;
 use features::inbox::model::Item;
 use features::inbox::queries as inbox;
 use features::runs::model::{CallStatus, EventKind, Run, SessionEvent};
@@ -35,33 +40,72 @@ pub(crate) struct DoneArgs {
     summary: String,
     /// What happens to the task.
     task_state: Option<TaskState>,
+    /// What you did; checked against your calls.
+    #[serde(default)]
+    claims: Vec<Claim>,
 }
 
 impl WriteTool for WorkDone {
     type Args = DoneArgs;
-    type Ready = ();
+    type Ready = Checked;
     const SPEC: ToolSpec = ToolSpec {
-        name: "work_done",
+        name: Cow::Borrowed("work_done"),
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "End this run: the work is done.",
+        about: Cow::Borrowed("End this run: the work is done."),
     };
+
+    async fn ready(&self, cx: &ToolCx, args: &DoneArgs) -> Result<Checked, ToolError> {
+        let (claims, text) = (args.claims.clone(), args.summary.clone());
+        let submission = Submission { claims, title: String::new(), text };
+        proof::checked(cx, &Self::SPEC.name, submission).await
+    }
 
     fn commit(
         &self,
         cx: &ToolCx,
         tx: &mut WriteTx<'_>,
         args: DoneArgs,
-        (): (),
+        checked: Checked,
     ) -> Result<ToolOutput, ToolError> {
         let task_state = args.task_state.unwrap_or(TaskState::Leave);
+        prove(cx, tx, task_state, checked)?;
         if let Some(task) = cx.task {
             leave_task(cx, tx, task, (task_state, &args.summary))?;
         }
         let summary = args.summary.trim().to_owned();
         Ok(ToolOutput::text("The run is over.").ending(RunEnd::Done { summary, task_state }))
     }
+}
+
+/// Stores the evidence for the work. A run that has delivered with claims need not repeat them, and one that hands its
+/// task on claims nothing.
+fn prove(
+    cx: &ToolCx,
+    tx: &mut WriteTx<'_>,
+    state: TaskState,
+    checked: Checked,
+) -> Result<(), ToolError> {
+    let task = match cx.task {
+        Some(task) => tx.get::<Task>(task)?,
+        None => None,
+    };
+    let has_delivered = proof::of_run(tx, cx.run)?.iter().any(|check| !check.claims.is_empty());
+    let is_done = !matches!(state, TaskState::Blocked | TaskState::HandedOver);
+    let counts = !checked.claims.is_empty() || is_done && !has_delivered && task.is_some();
+    let required = match task {
+        Some(task) => counts && claims::is_required(tx, &task)?,
+        None => false,
+    };
+    if required {
+        claims::demand(&checked)?;
+    }
+    if counts || !checked.untouched.is_empty() {
+        let place = claims::Place { run: cx.run, step: cx.step, version: None, required };
+        claims::keep(tx, place, checked)?;
+    }
+    Ok(())
 }
 
 /// Applies the requested task state. A task of the agent must not be left without a next step; the error says how to
@@ -159,7 +203,7 @@ fn is_asked(tx: &dyn Read, run: &Run, task: &Task) -> Result<bool, StoreError> {
     }
     let has_escalated = |event: &SessionEvent| match &event.kind {
         EventKind::ToolFinished { name, status, .. } => {
-            *status == CallStatus::Ok && name == TaskEscalate::SPEC.name
+            *status == CallStatus::Ok && *name == TaskEscalate::SPEC.name
         }
         _ => false,
     };
@@ -218,11 +262,11 @@ impl WriteTool for WorkFail {
     type Args = FailArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "work_fail",
+        name: Cow::Borrowed("work_fail"),
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "End this run: the work can't be done.",
+        about: Cow::Borrowed("End this run: the work can't be done."),
     };
 
     fn commit(
@@ -265,11 +309,11 @@ impl WriteTool for WorkSnooze {
     type Args = SnoozeArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "work_snooze",
+        name: Cow::Borrowed("work_snooze"),
         group: Group::Work,
         needs: Can::Write,
         effect: Effect::Control,
-        about: "End this run and continue the work later.",
+        about: Cow::Borrowed("End this run and continue the work later."),
     };
 
     fn commit(

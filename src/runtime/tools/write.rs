@@ -1,6 +1,7 @@
 //! `write`, `edit`, `apply_patch`: changes of the agent's own files. Each tool computes the new content and the
 //! expected old content. The engine records both, makes the change and records the result.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -43,11 +44,11 @@ pub(crate) struct WriteArgs {
 impl FileTool for Write {
     type Args = WriteArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "write",
+        name: Cow::Borrowed("write"),
         group: Group::Files,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Write a file in your folder: a new one, or new content.",
+        about: Cow::Borrowed("Write a file in your folder: a new one, or new content."),
     };
     const ALIASES: Aliases = PATHS;
 
@@ -126,11 +127,11 @@ pub(crate) struct Pair {
 impl FileTool for Edit {
     type Args = EditArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "edit",
+        name: Cow::Borrowed("edit"),
         group: Group::Files,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Replace exact text in a file in your folder.",
+        about: Cow::Borrowed("Replace exact text in a file in your folder."),
     };
     const ALIASES: Aliases = &[
         ("file", "path"),
@@ -221,11 +222,13 @@ pub(crate) struct PatchArgs {
 impl FileTool for ApplyPatch {
     type Args = PatchArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "apply_patch",
+        name: Cow::Borrowed("apply_patch"),
         group: Group::Files,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Change several files in your folder together: the whole patch or nothing.",
+        about: Cow::Borrowed(
+            "Change several files in your folder together: the whole patch or nothing.",
+        ),
     };
     const ALIASES: Aliases = &[("patch", "input"), ("diff", "input")];
 

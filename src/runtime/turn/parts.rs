@@ -15,7 +15,7 @@ use features::workspace::queries::modules::Off;
 use kernel::{ApprovalId, Fast, RunTrigger, SessionId};
 use providers::bound::Size;
 use providers::model::ChatRequest;
-use tool::ChildCx;
+use tool::{ChildCx, Toolset};
 
 use crate::Engine;
 use crate::before::Before;
@@ -41,6 +41,8 @@ pub enum Step {
 /// The purpose of a run, its agent and its limits.
 pub struct Setting {
     pub engine: Engine,
+    /// The agent's tools before the last call.
+    pub tools: Toolset,
     pub agent: Agent,
     /// The disabled modules of its workspace.
     pub off: Off,

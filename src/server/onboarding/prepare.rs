@@ -55,6 +55,7 @@ fn is_as_made(stream: &Stream) -> bool {
         let rest = (Some(stream.colour), stream.kind, stream.lead, stream.target_date);
         words == (&made.name, &made.description, &made.icon, &made.goal)
             && rest == (made.colour, made.kind, made.lead, made.target_date)
+            && stream.proof == made.proof
             && stream.archived_at.is_none()
     })
 }

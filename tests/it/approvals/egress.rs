@@ -168,3 +168,19 @@ async fn after_words_from_outside_an_address_goes_to_known_hosts_with_little_in_
     }
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_words_from_outside_a_long_search_needs_approval() {
+    let office = office().await;
+    let port = site(Came::default()).await;
+    let agent = heeding(&office, "Ada", TrustMode::Ask).await;
+    let page = format!("http://site.test:{port}/page");
+    let searches = |words: &str| Turn::call("web_search", json!({ "query": words }));
+    office.model.push(fetches(page.clone())).push(searches("prices"));
+    office.model.push(searches(&"a b ".repeat(75))).push(Turn::text("Searched."));
+    let run = office.say(&agent, &format!("Read {page}")).await;
+    denied(&office, run, &["bytes to a search engine"]).await;
+    let told = results(&office, run).await;
+    assert!(told[1].2.contains("no_engine"), "{}", told[1].2);
+    office.hq.finish().await;
+}

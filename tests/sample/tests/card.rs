@@ -43,6 +43,7 @@ static WRECKS: Noun = Noun {
         live: Vec::new,
         delete: "It is gone for good.",
         tabs: &[],
+        detail: kit::no_detail,
     }),
     commands: false,
     ..Noun::of(&BOAT, "wrecks", "Boats again.")

@@ -1,5 +1,6 @@
 //! Deliverables for display: content, state and reviews.
 
+use crate::claims::queries::{self as claims, card::Proof};
 use crate::deliverables::model::{Content, Deliverable};
 use crate::links::queries as links;
 use crate::tasks::queries::view_context::ViewContext;
@@ -71,6 +72,8 @@ pub struct Card {
     pub shown: Shown,
     /// The author's note.
     pub note: SafeHtml,
+    /// Evidence for the version; `None` for work of people.
+    pub proof: Option<Proof>,
     /// Review of this version.
     pub review: Option<Said>,
     /// URL on the review page.
@@ -116,6 +119,7 @@ impl Card {
             at: scene.time(piece.created_at),
             shown: Shown::Text(SafeHtml::default()),
             note: SafeHtml::default(),
+            proof: None,
             review: None,
             href: scene.ws.url(&format!("review?piece={}", piece.id)),
             action,
@@ -132,6 +136,11 @@ impl Card {
         card.open &= version.id == piece.version;
         card.at = scene.time(version.created_at);
         card.note = scene.md_of(read, &version.note, version.run);
+        if version.run.is_some() {
+            // ok: evidence that cannot be read is missing evidence.
+            let check = claims::of_version(read, version.id).unwrap_or_default();
+            card.proof = Some(Proof::new(&scene.ws, check));
+        }
         // ok: a page that cannot be read is shown as it was delivered.
         let page = version.content.page().and_then(|page| links::name(read, &page).ok().flatten());
         let is_record = version.content.word() == "record";

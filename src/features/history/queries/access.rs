@@ -5,6 +5,7 @@ use crate::agents::model::{AGENTS, REACH};
 use crate::audit::model::KEEPING;
 use crate::browsers::model::BROWSER_SHOTS;
 use crate::cards;
+use crate::claims::model::CLAIM_CHECKS;
 use crate::comments::model::{COMMENTS, REACTIONS};
 use crate::connections::model::{
     CONNECTION_KEYS, CONNECTIONS, COOLDOWNS, FALLBACKS, SPARE_KEYS, USUAL_THINKING, WINDOWS,
@@ -92,9 +93,12 @@ const TABLES: &[(u16, Can, Option<Can>)] = &[
     (RUNS.number, Can::Read, None),
 ];
 
-/// Tables of `channels`, which builds on this package and has no descriptors for them.
+/// Tables of `channels` and `reach`, which build on this package and have no descriptors for them.
 const CHANNEL_STATES: u16 = 411;
 const CHANNEL_CARDS: u16 = 426;
+const MCP_STATES: u16 = 435;
+const SEARCH_DAYS: u16 = 462;
+const MEMBER_SEARCH_DAYS: u16 = 463;
 
 /// Tables without history, and the permission to read their rows. Rows of a conversation or run also require access to
 /// that conversation.
@@ -122,6 +126,7 @@ const ROWS: &[(u16, Can)] = &[
     (BUDGET_WAITS.number, Can::Read),
     (RUN_GRANTS.number, Can::Read),
     (RUN_EVIDENCE.number, Can::Read),
+    (CLAIM_CHECKS.number, Can::Read),
     (FILE_REVERTS.number, Can::Read),
     (HALTS.number, Can::Read),
     (FIRINGS.number, Can::Read),
@@ -140,6 +145,9 @@ const ROWS: &[(u16, Can)] = &[
     (DELIVERIES.number, Can::Admin),
     (CHANNEL_STATES, Can::Admin),
     (CHANNEL_CARDS, Can::Admin),
+    (MCP_STATES, Can::Admin),
+    (SEARCH_DAYS, Can::Admin),
+    (MEMBER_SEARCH_DAYS, Can::Admin),
 ];
 
 fn row(table: u16) -> Option<(u16, Can, Option<Can>)> {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use crate::browsers::model::{BROWSER_SHOTS, BrowserShot};
 use crate::cards;
+use crate::claims::model::{CLAIM_CHECKS, ClaimCheck};
 use crate::dashboard::model::{Away, NEEDS_AWAY};
 use crate::jobs::model::{JOBS, Job};
 use crate::notifications::model::{
@@ -154,6 +155,9 @@ impl<'r> Eye<'r> {
             t if t == RUN_GRANTS.number => decode_row::<RunGrant>(row).map(|one| self.run(one.run)),
             t if t == RUN_EVIDENCE.number => {
                 decode_row::<Evidence>(row).map(|one| self.run(one.run))
+            }
+            t if t == CLAIM_CHECKS.number => {
+                decode_row::<ClaimCheck>(row).map(|one| self.run(one.run))
             }
             t if t == FILE_REVERTS.number => {
                 decode_row::<FileRevert>(row).map(|one| self.run(one.run))

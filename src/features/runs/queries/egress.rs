@@ -25,7 +25,7 @@ const MAX_HOSTS: usize = 2_000;
 /// Maximum number of hosts without a scheme taken from one message of a person.
 const MAX_NAMED: usize = 100;
 /// Tools whose results contain links of web pages.
-const WEB: &[&str] = &["web_fetch", "http_request", "browser"];
+const WEB: &[&str] = &["web_fetch", "web_search", "http_request", "browser"];
 /// File extensions that are also top-level domains: a bare `notes.md` names no host.
 const FILE_ENDS: &[&str] =
     &["cc", "gz", "md", "mk", "ml", "mov", "pl", "pm", "ps", "py", "rs", "sh", "so", "st", "zip"];

@@ -39,6 +39,7 @@ use cookies::{Visit, cookie_token, other_theme};
 use features::users::model::appearance::Appearance;
 use features::users::model::{Account, ApiToken, SignIn, Workspace};
 use features::users::{queries, rules};
+pub use rate::count_further;
 use rate::{api_limit, rate_headers};
 
 /// A sign-in expires after this time without use.

@@ -1,5 +1,7 @@
 //! Agent tools: list agents, and send a message to one.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,11 +61,11 @@ fn is_zero(n: &usize) -> bool {
 impl ReadTool for AgentList {
     type Args = ListArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "agent_list",
+        name: Cow::Borrowed("agent_list"),
         group: Group::Agents,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List the company's agents: their purpose and current work.",
+        about: Cow::Borrowed("List the company's agents: their purpose and current work."),
     };
     const LOOKS: Looks = Looks::Copy;
 
@@ -135,12 +137,14 @@ impl WriteTool for MessageAgent {
     type Args = MessageArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "message_agent",
+        name: Cow::Borrowed("message_agent"),
         group: Group::Agents,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Message another agent, who reads it as soon as it is free. For work that should be \
+        about: Cow::Borrowed(
+            "Message another agent, who reads it as soon as it is free. For work that should be \
                 tracked use task_delegate.",
+        ),
     };
 
     fn commit(

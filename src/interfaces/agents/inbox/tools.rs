@@ -1,5 +1,7 @@
 //! Inbox tools for agents: list open items with their reasons, and drop items that no person requested.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +34,13 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
         Effect::Read => Can::Read,
         _ => Can::Write,
     };
-    ToolSpec { name, group: Group::Work, needs, effect, about }
+    ToolSpec {
+        name: Cow::Borrowed(name),
+        group: Group::Work,
+        needs,
+        effect,
+        about: Cow::Borrowed(about),
+    }
 }
 
 /// An item in one line.

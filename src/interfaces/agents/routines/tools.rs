@@ -1,5 +1,7 @@
 //! Routine tools for agents: an agent's own routines only, by the same rules as the pages.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +24,13 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
         Effect::Read => Can::Read,
         _ => Can::Write,
     };
-    ToolSpec { name, group: Group::Tasks, needs, effect, about }
+    ToolSpec {
+        name: Cow::Borrowed(name),
+        group: Group::Tasks,
+        needs,
+        effect,
+        about: Cow::Borrowed(about),
+    }
 }
 
 /// A routine in one line.

@@ -159,7 +159,7 @@ impl Meant {
 
     /// The reach of the call, given the reach of the agent's programs.
     fn reach(&self, tx: &dyn Read, agent: AgentId, programs: Reach) -> Result<Reach, StoreError> {
-        let reach = authorize::reach_of(self.spec.name, self.spec.effect, programs);
+        let reach = authorize::reach_of(&self.spec.name, self.spec.effect, programs);
         let Some(request) = &self.request else { return Ok(reach) };
         if self.spec.name == BROWSER {
             return Ok(Reach::Site);
@@ -195,7 +195,7 @@ fn explained(ws: &Ws, agent: &Agent, meant: &Meant) -> Result<Explained, StoreEr
         let facts = Facts {
             line: line.as_ref(),
             request: meant.request.as_ref(),
-            ..Facts::of(spec.name, spec.effect, reach, ws.app.clock.now())
+            ..Facts::of(&spec.name, spec.effect, reach, ws.app.clock.now())
         };
         let Verdict { decision, why, rule, .. } =
             authorize::authorize(snap, &[agent.id], None, &facts)?;
@@ -261,7 +261,7 @@ async fn show(
     let back = ws.url(&format!("agents/{}/behaviour", agent.slug));
     let specs = ws.read(|snap| tools_of(snap, &agent))?;
     let chosen = if form.tool.is_empty() { PROGRAMS } else { form.tool.as_str() };
-    let tools = specs.iter().map(|spec| Choice::new(spec.name, spec.name, spec.name == chosen));
+    let tools = specs.iter().map(|spec| Choice::new(&*spec.name, &*spec.name, spec.name == chosen));
     let tools: Vec<Choice> = tools.collect();
     let name = ws.read(|snap| agents::called(snap, &agent))?;
     let (explanation, wrong) = match Meant::read(&form) {

@@ -242,8 +242,10 @@ pub(super) fn permits(
         })
     };
     let is_chosen = |value: &str| form.tool == value;
-    let mut tools: Vec<Choice> =
-        specs.iter().map(|spec| Choice::new(spec.name, spec.name, is_chosen(spec.name))).collect();
+    let mut tools: Vec<Choice> = specs
+        .iter()
+        .map(|spec| Choice::new(&*spec.name, &*spec.name, is_chosen(&spec.name)))
+        .collect();
     tools.push(Choice::new(ALL_TOOLS, "All tools", is_chosen(ALL_TOOLS)));
     let leaves = [AccessDecision::Allow, AccessDecision::Ask, AccessDecision::Deny];
     let chosen = form.leave.parse().unwrap_or(AccessDecision::Allow);

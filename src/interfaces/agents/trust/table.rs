@@ -72,7 +72,7 @@ pub(super) fn tools_of(tx: &dyn Read, agent: &Agent) -> Result<Vec<&'static Tool
 pub(super) fn tool_named(name: &str) -> Result<&'static ToolSpec, String> {
     let all = tools::all();
     all.iter().find(|spec| spec.name == name).ok_or_else(|| {
-        let near = nearest(name, all.iter().map(|spec| spec.name), 3).join(", ");
+        let near = nearest(name, all.iter().map(|spec| &*spec.name), 3).join(", ");
         format!("there is no tool {}; similar: {near}", kernel::text::cut(name, 64))
     })
 }
@@ -84,8 +84,8 @@ fn verdict(
     (spec, programs): (&ToolSpec, Reach),
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
-    let reach = authorize::reach_of(spec.name, spec.effect, programs);
-    authorize::authorize(tx, &[agent], None, &Facts::of(spec.name, spec.effect, reach, now))
+    let reach = authorize::reach_of(&spec.name, spec.effect, programs);
+    authorize::authorize(tx, &[agent], None, &Facts::of(&spec.name, spec.effect, reach, now))
 }
 
 /// All tools of an agent by group, with their decisions.
@@ -108,10 +108,10 @@ pub(super) fn parts(tx: &dyn Read, agent: &Agent, now: Timestamp) -> Result<Vec<
             let (word, tone) = word_of(decision);
             let mut why = sentence(&why);
             why.push_str(besides(spec, (decision, rule), mode));
-            if is_kept_for_some(spec.name) {
+            if is_kept_for_some(&spec.name) {
                 why.push_str(" Some calls have their own permissions.");
             }
-            rows.push(Row { tool: spec.name, tone, word, why, decision });
+            rows.push(Row { tool: &spec.name, tone, word, why, decision });
         }
         if !rows.is_empty() {
             parts.push(Part {
@@ -132,7 +132,7 @@ pub(super) fn besides(
     mode: TrustMode,
 ) -> &'static str {
     let asks = matches!(mode, TrustMode::Ask | TrustMode::Auto);
-    match (spec.name, decision) {
+    match (&*spec.name, decision) {
         _ if rule.is_some() || !asks => "",
         (BROWSER, AccessDecision::Allow) => {
             " It asks before acting on a site, sending passwords, cards or files, and filling in \

@@ -1,5 +1,7 @@
 //! Comment tools for agents.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,12 +35,14 @@ impl WriteTool for CommentAdd {
     type Args = AddArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "comment_add",
+        name: Cow::Borrowed("comment_add"),
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Comment on a task or record. @slug assigns work to an agent, @handle notifies \
+        about: Cow::Borrowed(
+            "Comment on a task or record. @slug assigns work to an agent, @handle notifies \
             people.",
+        ),
     };
 
     fn commit(
@@ -81,11 +85,11 @@ impl WriteTool for CommentReply {
     type Args = ReplyArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "comment_reply",
+        name: Cow::Borrowed("comment_reply"),
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Reply to a comment in its thread. This reopens a resolved thread.",
+        about: Cow::Borrowed("Reply to a comment in its thread. This reopens a resolved thread."),
     };
 
     fn commit(
@@ -121,11 +125,13 @@ impl WriteTool for CommentReact {
     type Args = ReactArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "comment_react",
+        name: Cow::Borrowed("comment_react"),
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Change,
-        about: "React to a comment when a reply would add nothing. This notifies no one.",
+        about: Cow::Borrowed(
+            "React to a comment when a reply would add nothing. This notifies no one.",
+        ),
     };
 
     fn commit(
@@ -164,11 +170,11 @@ impl WriteTool for CommentResolve {
     type Args = ResolveArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "comment_resolve",
+        name: Cow::Borrowed("comment_resolve"),
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Change,
-        about: "Resolve a comment thread when what it asked for is done or decided.",
+        about: Cow::Borrowed("Resolve a comment thread when what it asked for is done or decided."),
     };
 
     fn commit(

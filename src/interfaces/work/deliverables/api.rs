@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
+use features::claims::queries::{self as claims, json::ProofView};
 use features::deliverables::model::{Answer, Content, Deliverable, Remark};
 use features::deliverables::paged::{self, Paged};
 use features::deliverables::queries::{self, Piece, ReviewedVersion};
@@ -114,6 +115,9 @@ struct VersionView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     answers: Vec<Answer>,
     run: Option<RunId>,
+    /// The evidence for it, when an agent made it with a tool that checks claims.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<ProofView>,
     review: Option<ReviewView>,
     #[schemars(with = "String")]
     created_at: Timestamp,
@@ -204,6 +208,7 @@ fn version(
         note: version.note,
         answers: version.answers,
         run: version.run,
+        proof: claims::of_version(read, version.id)?.map(ProofView::new),
         review: review.map(|review| ReviewView {
             asks: queries::asks(&review),
             verdict: review.verdict,

@@ -1,11 +1,15 @@
 //! Tools of agents for deliverables: list, show, submit and revise. Agents never review.
 
+use std::borrow::Cow;
 use std::str::FromStr as _;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::api::record_of;
+use features::claims::model::Claim;
+use features::claims::queries::{self as proof, Checked, Submission};
+use features::claims::rules::{self as claims, Place as ClaimsOf};
 use features::deliverables::model::{Answer, Content, Deliverable, Version};
 use features::deliverables::paged::{self, PageDraft, Write};
 use features::deliverables::queries;
@@ -34,7 +38,13 @@ pub fn tools() -> Registry {
 }
 
 const fn spec(name: &'static str, about: &'static str) -> ToolSpec {
-    ToolSpec { name, group: Group::Tasks, needs: Can::Write, effect: Effect::Add, about }
+    ToolSpec {
+        name: Cow::Borrowed(name),
+        group: Group::Tasks,
+        needs: Can::Write,
+        effect: Effect::Add,
+        about: Cow::Borrowed(about),
+    }
 }
 
 /// What kind of thing is delivered. (Its variants are words for models and need none.)
@@ -66,6 +76,13 @@ pub enum Stored {
     Page(Write),
 }
 
+/// A delivery that was prepared before the transaction.
+#[derive(Default)]
+pub struct Prepared {
+    stored: Stored,
+    checked: Checked,
+}
+
 /// `deliverable_submit`: submits a deliverable.
 pub struct DeliverableSubmit;
 
@@ -82,20 +99,29 @@ pub struct SubmitArgs {
     note: Option<String>,
     /// id or title of the deliverable this revises
     revises: Option<String>,
+    /// what you did; checked against your calls
+    #[serde(default)]
+    claims: Vec<Claim>,
 }
 
 impl WriteTool for DeliverableSubmit {
     type Args = SubmitArgs;
-    type Ready = Stored;
+    type Ready = Prepared;
     const SPEC: ToolSpec = spec(
         "deliverable_submit",
         "Deliver finished work on a task; a person reviews it. Use revises after changes were \
          requested.",
     );
 
-    async fn ready(&self, cx: &ToolCx, args: &SubmitArgs) -> Result<Stored, ToolError> {
-        let revises = args.revises.as_deref();
-        stored(cx, (args.kind, &args.body), (args.task.as_deref(), revises, &args.title)).await
+    async fn ready(&self, cx: &ToolCx, args: &SubmitArgs) -> Result<Prepared, ToolError> {
+        let of = (args.task.as_deref(), args.revises.as_deref(), args.title.as_str());
+        let submission = Submission {
+            claims: args.claims.clone(),
+            title: args.title.clone(),
+            text: searched(&args.body, args.note.as_deref()),
+        };
+        let checked = proof::checked(cx, &Self::SPEC.name, submission).await?;
+        Ok(Prepared { stored: stored(cx, (args.kind, &args.body), of).await?, checked })
     }
 
     fn commit(
@@ -103,14 +129,16 @@ impl WriteTool for DeliverableSubmit {
         cx: &ToolCx,
         tx: &mut WriteTx<'_>,
         args: SubmitArgs,
-        stored: Stored,
+        ready: Prepared,
     ) -> Result<ToolOutput, ToolError> {
+        let Prepared { stored, checked } = ready;
         let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
         let revises = revised(tx, task.id, args.revises.as_deref(), &args.title)?;
         let content = content(tx, cx.agent, (args.kind, &args.body), (stored, &args.title))?;
         let told = on_others(&content, (args.kind, &args.body));
         let note = args.note.unwrap_or_default();
-        let done = deliver(tx, &task, revises, (args.title, content, note, Vec::new()))?;
+        let new = (args.title, content, note, Vec::new());
+        let done = deliver((cx, tx), &task, revises, new, checked)?;
         Ok(ToolOutput::text(done + told))
     }
 }
@@ -134,14 +162,17 @@ pub struct ReviseArgs {
     /// an answer to each line of the review's note, in order
     #[serde(default)]
     answers: Vec<Answer>,
+    /// as in deliverable_submit
+    #[serde(default)]
+    claims: Vec<Claim>,
 }
 
 impl WriteTool for DeliverableRevise {
     type Args = ReviseArgs;
-    type Ready = Stored;
+    type Ready = Prepared;
     const SPEC: ToolSpec = spec("deliverable_revise", "Deliver the next version of a deliverable.");
 
-    async fn ready(&self, cx: &ToolCx, args: &ReviseArgs) -> Result<Stored, ToolError> {
+    async fn ready(&self, cx: &ToolCx, args: &ReviseArgs) -> Result<Prepared, ToolError> {
         let of = (args.task.as_deref(), Some(args.deliverable.as_str()), "");
         let kind = match args.kind {
             Some(kind) => kind,
@@ -151,7 +182,13 @@ impl WriteTool for DeliverableRevise {
                 usual_kind(snap, &piece)
             })?,
         };
-        stored(cx, (kind, &args.body), of).await
+        let submission = Submission {
+            claims: args.claims.clone(),
+            title: args.deliverable.clone(),
+            text: searched(&args.body, args.note.as_deref()),
+        };
+        let checked = proof::checked(cx, &Self::SPEC.name, submission).await?;
+        Ok(Prepared { stored: stored(cx, (kind, &args.body), of).await?, checked })
     }
 
     fn commit(
@@ -159,8 +196,9 @@ impl WriteTool for DeliverableRevise {
         cx: &ToolCx,
         tx: &mut WriteTx<'_>,
         args: ReviseArgs,
-        stored: Stored,
+        ready: Prepared,
     ) -> Result<ToolOutput, ToolError> {
+        let Prepared { stored, checked } = ready;
         let task = tasks::meant(tx, args.task.as_deref(), cx.task)?;
         let revises = queries::resolve(tx, task.id, &args.deliverable)?;
         let kind = match args.kind {
@@ -171,7 +209,7 @@ impl WriteTool for DeliverableRevise {
         let told = on_others(&content, (kind, &args.body));
         let note = args.note.unwrap_or_default();
         let new = (String::new(), content, note, args.answers);
-        Ok(ToolOutput::text(deliver(tx, &task, Some(revises), new)? + told))
+        Ok(ToolOutput::text(deliver((cx, tx), &task, Some(revises), new, checked)? + told))
     }
 }
 
@@ -182,18 +220,31 @@ fn usual_kind(read: &dyn Read, piece: &Deliverable) -> Result<Kind, ToolError> {
     Ok(if is_page { Kind::Page } else { Kind::Text })
 }
 
+/// Text whose paths and links are looked up in the journal.
+fn searched(body: &str, note: Option<&str>) -> String {
+    format!("{body}\n{}", note.unwrap_or_default())
+}
+
 fn deliver(
-    tx: &mut WriteTx<'_>,
+    (cx, tx): (&ToolCx, &mut WriteTx<'_>),
     task: &Task,
     revises: Option<Deliverable>,
     (title, content, note, answers): (String, Content, String, Vec<Answer>),
+    checked: Checked,
 ) -> Result<String, ToolError> {
+    let required = claims::is_required(tx, task)?;
+    if required {
+        claims::demand(&checked)?;
+    }
     let revises = revises.map(|piece| piece.id);
     let new = NewDelivery { task: task.id, title, content, note, revises };
     let (piece, version) = rules::submit_answering(tx, new, answers)?;
     let name = tasks::name(tx, task.number)?;
+    let told = claims::told(&checked.claims);
+    let place = ClaimsOf { run: cx.run, step: cx.step, version: Some(version.id), required };
+    claims::keep(tx, place, checked)?;
     Ok(format!(
-        "Delivered \"{}\" (id {}, version {}) on {name}. It is waiting for a person's review.",
+        "Delivered \"{}\" (id {}, version {}) on {name}. It is waiting for a person's review.{told}",
         piece.title,
         piece.id.short(),
         version.number
@@ -328,11 +379,11 @@ pub struct ListArgs {
 impl ReadTool for DeliverableList {
     type Args = ListArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "deliverable_list",
+        name: Cow::Borrowed("deliverable_list"),
         group: Group::Tasks,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List delivered work: waiting for review, sent back or approved.",
+        about: Cow::Borrowed("List delivered work: waiting for review, sent back or approved."),
     };
     const LOOKS: Looks = Looks::Copy;
 
@@ -403,11 +454,11 @@ pub struct GetArgs {
 impl ReadTool for DeliverableGet {
     type Args = GetArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "deliverable_get",
+        name: Cow::Borrowed("deliverable_get"),
         group: Group::Tasks,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "Read delivered work with its review and requested changes.",
+        about: Cow::Borrowed("Read delivered work with its review and requested changes."),
     };
     const LOOKS: Looks = Looks::Copy;
 

@@ -1,5 +1,7 @@
 //! File tools for agents on tasks and records: list, read text, attach.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +44,13 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
         Effect::Read => Can::Read,
         _ => Can::Write,
     };
-    ToolSpec { name, group: Group::Tasks, needs, effect, about }
+    ToolSpec {
+        name: Cow::Borrowed(name),
+        group: Group::Tasks,
+        needs,
+        effect,
+        about: Cow::Borrowed(about),
+    }
 }
 
 /// `file_list`: lists the files of a task.

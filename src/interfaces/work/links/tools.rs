@@ -1,5 +1,7 @@
 //! Link tools for agents.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -31,11 +33,13 @@ impl WriteTool for LinkAdd {
     type Args = AddArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "link_add",
+        name: Cow::Borrowed("link_add"),
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Link a task to a web page or another record, so that others can find it.",
+        about: Cow::Borrowed(
+            "Link a task to a web page or another record, so that others can find it.",
+        ),
     };
 
     fn commit(
@@ -69,11 +73,11 @@ impl WriteTool for LinkRemove {
     type Args = RemoveArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "link_remove",
+        name: Cow::Borrowed("link_remove"),
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Delete,
-        about: "Remove a link from a task.",
+        about: Cow::Borrowed("Remove a link from a task."),
     };
 
     fn commit(

@@ -6,7 +6,7 @@ use features::streams::model::Stream;
 use features::streams::queries::{self, MAX_DESCRIPTION, MAX_GOAL, MAX_NAME};
 use features::tasks::queries::marks;
 use kernel::key::KeyBuf;
-use kernel::{Error, StreamKind, TaskStatus};
+use kernel::{Error, ProofMode, StreamKind, TaskStatus};
 use kit::{Acts, Extra, ExtraOf, Noun, Select};
 use serde_json::{Map, Value, json};
 use store::{Read, StoreError};
@@ -25,6 +25,8 @@ static STREAM: Entity = Entity {
         Field::person("lead", "lead").about("an agent's slug, a person's handle, an id, or `me`"),
         Field::entered("target_date", "target date", InputKind::Day)
             .about("written as `2026-11-20`"),
+        Field::choice("proof", "evidence", ProofMode::WORDS, ProofMode::LABELS)
+            .about("`require` returns work without evidence to its agent once"),
         Field::flag("archived", "archived").later().internal().about("archives or restores it"),
         Field::stamp("created_at", "created"),
         Field::stamp("updated_at", "changed"),

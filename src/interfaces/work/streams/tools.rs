@@ -1,5 +1,7 @@
 //! Stream tools for agents: list with progress, create, change.
 
+use std::borrow::Cow;
+
 use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,12 +71,14 @@ pub struct ListArgs {
 impl ReadTool for StreamList {
     type Args = ListArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "stream_list",
+        name: Cow::Borrowed("stream_list"),
         group: Group::Tasks,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List streams with their goal, lead and progress. For a stream's tasks use \
+        about: Cow::Borrowed(
+            "List streams with their goal, lead and progress. For a stream's tasks use \
                 task_list with q stream:Name.",
+        ),
     };
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {
@@ -122,11 +126,13 @@ impl WriteTool for StreamSave {
     type Args = SaveArgs;
     type Ready = ();
     const SPEC: ToolSpec = ToolSpec {
-        name: "stream_save",
+        name: Cow::Borrowed("stream_save"),
         group: Group::Tasks,
         needs: Can::Write,
         effect: Effect::Add,
-        about: "Create a stream, a group of tasks with one goal, or change one. Omitted fields stay unchanged.",
+        about: Cow::Borrowed(
+            "Create a stream, a group of tasks with one goal, or change one. Omitted fields stay unchanged.",
+        ),
     };
 
     fn commit(

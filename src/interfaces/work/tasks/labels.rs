@@ -33,6 +33,7 @@ pub static LABELS: Noun = Noun {
         live,
         delete: "It is removed from everything that has it.",
         tabs: &[],
+        detail: kit::no_detail,
     }),
     ..Noun::of(
         &LABEL,

@@ -6,6 +6,8 @@ mod place;
 mod plans;
 mod series;
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +61,13 @@ const fn spec(name: &'static str, effect: Effect, about: &'static str) -> ToolSp
         Effect::Read => Can::Read,
         _ => Can::Write,
     };
-    ToolSpec { name, group: Group::Tasks, needs, effect, about }
+    ToolSpec {
+        name: Cow::Borrowed(name),
+        group: Group::Tasks,
+        needs,
+        effect,
+        about: Cow::Borrowed(about),
+    }
 }
 
 /// Query terms that a host can answer from its copy of the tasks.

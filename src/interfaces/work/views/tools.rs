@@ -1,5 +1,7 @@
 //! View tools for agents: shared views only; a person's private views stay private.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,12 +37,14 @@ struct Line {
 impl ReadTool for ViewList {
     type Args = ListArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: "view_list",
+        name: Cow::Borrowed("view_list"),
         group: Group::Tasks,
         needs: Can::Read,
         effect: Effect::Read,
-        about: "List shared task views. To see a view's tasks, pass its q to task_list, with \
+        about: Cow::Borrowed(
+            "List shared task views. To see a view's tasks, pass its q to task_list, with \
                 assignee any.",
+        ),
     };
 
     async fn read(&self, cx: &ToolCx, args: ListArgs) -> Result<ToolOutput, ToolError> {

@@ -16,6 +16,7 @@ mod secret;
 mod shots;
 mod answer;
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -71,13 +72,15 @@ pub(crate) struct Browse;
 impl ActTool for Browse {
     type Args = Args;
     const SPEC: ToolSpec = ToolSpec {
-        name: "browser",
+        name: Cow::Borrowed("browser"),
         group: Group::Web,
         needs: Can::Write,
         effect: Effect::External,
-        about: "Use a web browser: open pages, read them as lines with refs, click, type and fill \
+        about: Cow::Borrowed(
+            "Use a web browser: open pages, read them as lines with refs, click, type and fill \
             by ref. Results say what changed. To have a person sign in or solve something there: \
             ask_person with in_browser.",
+        ),
     };
     const ALIASES: Aliases = &[
         ("element", "ref"),

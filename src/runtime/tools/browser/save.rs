@@ -1,6 +1,7 @@
 //! `browser_download`: copies a file that the agent's browser has downloaded into the agent's folder. It is a file tool
 //! like `write`, so a crash is settled in the same way. The file counts as untrusted content.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -57,11 +58,11 @@ impl SaveArgs {
 impl FileTool for Save {
     type Args = SaveArgs;
     const SPEC: ToolSpec = ToolSpec {
-        name: NAME,
+        name: Cow::Borrowed(NAME),
         group: Group::Web,
         needs: Can::Write,
         effect: Effect::File,
-        about: "Save a file that your browser has downloaded to your folder.",
+        about: Cow::Borrowed("Save a file that your browser has downloaded to your folder."),
     };
     const ALIASES: Aliases = &[("file", "path"), ("file_path", "path"), ("filename", "name")];
 

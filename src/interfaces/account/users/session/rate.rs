@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use app::App;
 use app::limits::{Left, Rate};
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -9,7 +10,22 @@ use super::{Caller, Door, Key, Stop};
 
 /// Counts a call of the API.
 pub(super) fn api_limit(door: &Door, caller: &Caller) -> Result<(Left, Rate), Stop> {
-    let limits = &door.app.config.limits;
+    take(&door.app, caller).map_err(|wait| Stop::Wait("API calls", wait))
+}
+
+/// Counts a further call in a request that has several. The request itself is the first.
+///
+/// # Errors
+/// The time to wait, if there were too many.
+pub fn count_further(app: &App, caller: &Caller) -> Result<(), Duration> {
+    match caller.key {
+        Key::Socket(_) => Ok(()),
+        _ => take(app, caller).map(|_| ()),
+    }
+}
+
+fn take(app: &App, caller: &Caller) -> Result<(Left, Rate), Duration> {
+    let limits = &app.config.limits;
     let rate = Rate {
         amount: limits.api_per_minute,
         per: Duration::from_secs(60),
@@ -19,8 +35,7 @@ pub(super) fn api_limit(door: &Door, caller: &Caller) -> Result<(Left, Rate), St
         Key::Token(id) => id.to_string(),
         _ => caller.account.id.to_string(),
     };
-    let taken = door.app.limiter.take("api", &who, rate, door.app.clock.now_ms());
-    taken.map(|left| (left, rate)).map_err(|wait| Stop::Wait("API calls", wait))
+    app.limiter.take("api", &who, rate, app.clock.now_ms()).map(|left| (left, rate))
 }
 
 /// States the limit and what is left of it.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::machines;
+use features::claims::queries::{self as claims, json::ProofView};
 use features::runs::model::{
     Attachment, Body, Branch, Child, Compaction, EventKind, PromptPart, Run, RunBounds,
     SessionEvent,
@@ -170,6 +171,9 @@ pub(super) struct RunOut {
     goes_on: Option<String>,
     /// In the agent's words.
     summary: String,
+    /// The evidence for the end of its work; none in lists, and for a run that claims nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<ProofView>,
     /// The model that was chosen; who answered in the end stands in `used`.
     model: String,
     /// Who chose that: `message`, `session`, `task`, `routine`, `agent`, `workspace` or `default`; none before a
@@ -217,7 +221,8 @@ impl RunOut {
     pub fn of(ws: &Ws, tx: &dyn Read, run: &Run, account: AccountId) -> Result<Self, StoreError> {
         let (used, (late, late_more)) = (UsedOut::of(tx, run.id)?, LateOut::of(tx, run)?);
         let deliveries = DeliveryOut::of_run(tx, run.id)?;
-        Ok(Self { used, late, late_more, deliveries, ..Self::alike(ws, tx, run, account)? })
+        let proof = claims::at_end(tx, run.id)?.map(ProofView::new);
+        Ok(Self { used, late, late_more, deliveries, proof, ..Self::alike(ws, tx, run, account)? })
     }
 
     /// The fields that lists and the single run share.
@@ -278,6 +283,7 @@ impl RunOut {
             outcome: run.outcome.as_ref().map(OutcomeOut::of),
             goes_on: onward::of(tx, run, account)?.map(|onward| onward.label),
             summary: run.summary.clone(),
+            proof: None,
             model: run.model.clone(),
             model_source: (!run.model.is_empty()).then(|| words::source_word(run.model_source)),
             thinking: run.thinking,

@@ -8,6 +8,7 @@ use crate::runs::looking;
 use app::Ws;
 use features::agents::model::Agent;
 use features::agents::queries::elsewhere;
+use features::claims::queries::{self as claims, card::Proof};
 use features::connections::model::Connection;
 use features::connections::queries as connections;
 use features::history::model::{FILE_REVERTS, FileRevert, REVERTS_BY_RUN, RevertState};
@@ -116,6 +117,8 @@ struct Head {
 struct Rail {
     live: Live,
     below: Option<Below>,
+    /// Evidence for the end of the work.
+    proof: Option<Proof>,
     files: Vec<(String, String)>,
     commit: String,
     /// Address of the commit's changes.
@@ -487,9 +490,11 @@ fn rail(
     let commit = commit.chars().take(10).collect();
     let record = (format!("{href}/events"), format!("{href}/export"));
     let makeup = format!("{href}/context");
+    let proof = claims::at_end(tx, run.id)?.map(|check| Proof::new(look.ws, Some(check)));
     Ok(Rail {
         live,
         below,
+        proof,
         files,
         commit,
         history,

@@ -8,7 +8,7 @@ use features::streams::rules::{NewStream, StreamPatch};
 use features::tasks::queries::due;
 use features::tasks::queries::view_context::ViewContext;
 use kernel::day::{self, Toward};
-use kernel::{FieldError, Hue, Problem as _, StreamKind};
+use kernel::{FieldError, Hue, Problem as _, ProofMode, StreamKind};
 use web::form::EditConflict;
 use web::parts::Choice;
 
@@ -26,6 +26,7 @@ pub(super) struct StreamForm {
     pub goal: String,
     pub lead: String,
     pub target_date: String,
+    pub proof: String,
 }
 
 impl StreamForm {
@@ -41,6 +42,7 @@ impl StreamForm {
             goal: stream.goal.clone(),
             lead: stream.lead.map(|who| scene.people.handle(who)).unwrap_or_default(),
             target_date: stream.target_date.map(|day| day.to_string()).unwrap_or_default(),
+            proof: stream.proof.word().to_owned(),
         }
     }
 
@@ -60,13 +62,14 @@ impl StreamForm {
             (Ok(lead), Ok(day)) => Ok(StreamPatch {
                 name: Some(self.name),
                 description: Some(self.description),
-                // ok: an unknown colour or kind leaves the stored one.
+                // ok: an unknown colour, kind or mode leaves the stored one.
                 colour: self.colour.parse().ok(),
                 icon: Some(self.icon),
                 kind: self.kind.parse().ok(),
                 goal: Some(self.goal),
                 lead: Some(lead),
                 target_date: Some(day),
+                proof: self.proof.parse().ok(),
             }),
             _ => Err(StreamError::Invalid(wrong)),
         }
@@ -83,6 +86,7 @@ pub(super) struct Fields {
     pub colours: Vec<Choice>,
     pub kinds: Vec<Choice>,
     pub leads: Vec<Choice>,
+    pub proofs: Vec<Choice>,
 }
 
 impl Fields {
@@ -99,6 +103,8 @@ impl Fields {
         let all = Hue::ALL.iter();
         colours.extend(all.map(|hue| Choice::new(hue.word(), hue.label(), colour == Some(*hue))));
         let kinds = StreamKind::ALL.iter();
+        let proof = form.proof.parse().unwrap_or(ProofMode::Show);
+        let proofs = ProofMode::ALL.iter();
         Self {
             action,
             wrong: Vec::new(),
@@ -107,6 +113,7 @@ impl Fields {
             colours,
             kinds: kinds.map(|one| Choice::new(one.word(), one.label(), *one == kind)).collect(),
             leads: scene.people.choices(lead, scene.me),
+            proofs: proofs.map(|one| Choice::new(one.word(), one.label(), *one == proof)).collect(),
             typed: form,
         }
     }
@@ -143,6 +150,7 @@ pub(super) fn new(patch: StreamPatch) -> NewStream {
         goal: patch.goal.unwrap_or_default(),
         lead: patch.lead.flatten(),
         target_date: patch.target_date.flatten(),
+        proof: patch.proof.unwrap_or(ProofMode::Show),
         ..NewStream::called(patch.name.unwrap_or_default())
     }
 }

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use super::broken::Deeds;
 use super::telling::Telling;
 use features::activity::queries as activity;
+use features::claims::queries::{self as claims, card::Proof};
 use features::comments::queries::show as comments;
 use features::deliverables::queries::{self as deliverables, card::Card};
 use features::places::Spot;
@@ -92,6 +93,8 @@ pub struct RunView {
     pub facts: Vec<String>,
     /// Chips: practice, model.
     pub chips: Vec<Chip>,
+    /// Evidence for the end of its work.
+    pub proof: Option<Proof>,
 }
 
 /// The entries, oldest first with day headings, and whether there are earlier ones. `looks` is the number of history
@@ -322,6 +325,7 @@ fn run_view(
         facts.push(format!("{} tokens", format::tokens(tokens)));
     }
     facts.extend(steps.used.micros.map(format::money));
+    let proof = claims::at_end(read, run.id)?;
     let mut steps = step_views(steps, run.state);
     let earlier = steps.len().saturating_sub(SHOWN_STEPS);
     let shown = steps.split_off(earlier);
@@ -348,6 +352,7 @@ fn run_view(
         steps: shown,
         facts,
         chips,
+        proof: proof.map(|check| Proof::new(&scene.ws, Some(check))),
     })
 }
 

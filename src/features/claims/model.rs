@@ -1,0 +1,141 @@
+//! Records of checked claims.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::runs::model::Run;
+use kernel::{ClaimKind, ClaimState, RunId, Timestamp, TypedId, VersionId};
+use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
+
+pub const CLAIM_CHECKS: Table = Table::new(480, "claim_checks");
+/// The delivered version that a check belongs to.
+pub const CHECK_BY_VERSION: Index = Index::unique(481, "claim_checks_by_version");
+
+// A claim as an agent makes it. Without doc comment, because every byte of a schema is paid for in each call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Claim {
+    /// names the path, command, address or record
+    pub text: String,
+    pub kind: ClaimKind,
+    /// number of the call that shows it
+    pub step: Option<u32>,
+}
+
+/// A call that supports or contradicts a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRef {
+    /// Number of its run, which is the run itself or one of its sub-agents.
+    pub run: u32,
+    /// Number of the call in that run, from 1.
+    pub step: u32,
+    /// Address of the call on the page of that run, after `s-`.
+    pub key: String,
+    pub tool: String,
+    /// `None` if the call ran no program, or the program has not ended.
+    pub exit_code: Option<i32>,
+}
+
+impl CallRef {
+    /// Where the call is shown, below the workspace.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self.key.as_str() {
+            "" => format!("runs/R-{}", self.run),
+            key => format!("runs/R-{}#s-{key}", self.run),
+        }
+    }
+}
+
+/// A claim with its verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckedClaim {
+    pub text: String,
+    pub kind: ClaimKind,
+    pub state: ClaimState,
+    /// One line; empty for a claim that needs no explanation.
+    pub reason: String,
+    pub call: Option<CallRef>,
+}
+
+impl CheckedClaim {
+    #[must_use]
+    pub fn is_supported(&self) -> bool {
+        self.state == ClaimState::Supported
+    }
+}
+
+/// The claims of one submission with their verdicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimCheck {
+    pub run: RunId,
+    /// The call that submitted the work.
+    pub step: u32,
+    /// The delivered version; `None` for the end of the run. The version may have been undone since.
+    pub version: Option<VersionId>,
+    pub claims: Vec<CheckedClaim>,
+    /// Paths and links of the text that no call touched.
+    pub untouched: Vec<String>,
+    /// Whether the stream required evidence.
+    pub required: bool,
+    #[serde(with = "millisecond::required")]
+    pub created_at: Timestamp,
+}
+
+impl ClaimCheck {
+    /// Whether claims are missing or not all of them are supported.
+    #[must_use]
+    pub fn is_lacking(&self) -> bool {
+        is_lacking(&self.claims)
+    }
+}
+
+/// Whether claims are missing or not all of them are supported.
+#[must_use]
+pub fn is_lacking(claims: &[CheckedClaim]) -> bool {
+    claims.is_empty() || !claims.iter().all(CheckedClaim::is_supported)
+}
+
+impl Record for ClaimCheck {
+    type Id = (RunId, u32);
+    const TABLE: Table = CLAIM_CHECKS;
+    const CLASS: Class = Class::Work;
+    const INDEXES: &'static [Index] = &[CHECK_BY_VERSION];
+    fn id(&self) -> (RunId, u32) {
+        (self.run, self.step)
+    }
+    fn index(&self, keys: &mut Keys) {
+        if let Some(version) = self.version {
+            keys.entry(CHECK_BY_VERSION).part(version);
+        }
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Run>(1, Some(self.run), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Run>(self.run)
+    }
+    fn sample() -> Self {
+        Self {
+            run: RunId::from_bytes([8; 16]),
+            step: 9,
+            version: Some(VersionId::from_bytes([7; 16])),
+            claims: vec![CheckedClaim {
+                text: "`cargo test` passes".into(),
+                kind: ClaimKind::Command,
+                state: ClaimState::Contradicted,
+                reason: "The command failed.".into(),
+                call: Some(CallRef {
+                    run: 2291,
+                    step: 7,
+                    key: "14-2".into(),
+                    tool: "exec".into(),
+                    exit_code: Some(101),
+                }),
+            }],
+            untouched: vec!["notes/prices.md".into()],
+            required: true,
+            created_at: kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}
