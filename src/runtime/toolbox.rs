@@ -383,8 +383,8 @@ mod tests {
 
     #[test]
     fn the_core_sets_exist_and_are_small() {
-        assert!(size(WORK) < 7_300, "{}", size(WORK));
-        assert!(size(TALK) < 6_300, "{}", size(TALK));
+        assert!(size(WORK) < 6_500, "{}", size(WORK));
+        assert!(size(TALK) < 6_200, "{}", size(TALK));
         assert!(size(&[LEADS]) < 1_000, "{}", size(&[LEADS]));
         assert!(size(PART) < 5_000, "{}", size(PART));
         for (lean, usual) in [(LEAN_WORK, WORK), (LEAN_TALK, TALK), (LEAN_PART, PART)] {

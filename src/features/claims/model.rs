@@ -1,7 +1,7 @@
 //! Records of checked claims.
 
 use jiff::fmt::serde::timestamp::millisecond;
-use schemars::JsonSchema;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::runs::model::Run;
@@ -12,14 +12,25 @@ pub const CLAIM_CHECKS: Table = Table::new(480, "claim_checks");
 /// The delivered version that a check belongs to.
 pub const CHECK_BY_VERSION: Index = Index::unique(481, "claim_checks_by_version");
 
-// A claim as an agent makes it. Without doc comment, because every byte of a schema is paid for in each call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A claim as an agent makes it. Its text names a path, command, address or record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// names the path, command, address or record
     pub text: String,
     pub kind: ClaimKind,
-    /// number of the call that shows it
+    /// Number of the call that shows it.
     pub step: Option<u32>,
+}
+
+impl Claim {
+    /// The schema of a list of claims. Two tools of each request have it, so it is written as short as models
+    /// understand.
+    pub fn list(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "array",
+            "items": { "type": "object" },
+            "description": "[{text, kind: file|command|sent|record|source, step?}]",
+        })
+    }
 }
 
 /// A call that supports or contradicts a claim.

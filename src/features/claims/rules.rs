@@ -11,9 +11,6 @@ use store::{Read, ReadExt as _, StoreError, WriteTx};
 use tool::ToolError;
 
 /// Whether the stream of a task requires evidence.
-///
-/// # Errors
-/// Only if the store cannot be read.
 pub fn is_required(read: &dyn Read, task: &Task) -> Result<bool, StoreError> {
     let stream = match task.stream {
         Some(stream) => read.get::<Stream>(stream)?,
@@ -67,9 +64,6 @@ pub struct Place {
 }
 
 /// Stores the verdicts of accepted work.
-///
-/// # Errors
-/// Only if the store fails.
 pub fn keep(tx: &mut WriteTx<'_>, place: Place, checked: Checked) -> Result<(), StoreError> {
     let Place { run, step, version, required } = place;
     let Checked { claims, untouched, .. } = checked;
@@ -79,7 +73,7 @@ pub fn keep(tx: &mut WriteTx<'_>, place: Place, checked: Checked) -> Result<(), 
 
 /// The verdicts in one sentence for the agent; empty without claims.
 #[must_use]
-pub fn told(claims: &[CheckedClaim]) -> String {
+pub fn describe(claims: &[CheckedClaim]) -> String {
     let open = claims.iter().filter(|claim| !claim.is_supported()).map(line);
     let open: Vec<String> = open.collect();
     match (claims.len(), open.is_empty()) {

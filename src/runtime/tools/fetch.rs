@@ -57,7 +57,7 @@ pub(crate) struct Args {
     max_chars: Option<usize>,
     /// `markdown` or `text`.
     extract_mode: Option<Mode>,
-    /// The list of pages of the host (llms.txt) instead of the page.
+    /// Read the host's llms.txt instead.
     index: Option<bool>,
 }
 

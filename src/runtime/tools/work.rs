@@ -40,8 +40,8 @@ pub(crate) struct DoneArgs {
     summary: String,
     /// What happens to the task.
     task_state: Option<TaskState>,
-    /// What you did; checked against your calls.
     #[serde(default)]
+    #[schemars(schema_with = "Claim::list")]
     claims: Vec<Claim>,
 }
 

@@ -8,7 +8,7 @@ use support::model::{Protocol, Seen, Turn};
 use support::office::{KEY, Office};
 
 /// Maximum: twelve kilobytes including tool schemas.
-const MOST: usize = 12_800;
+const MOST: usize = 12_288;
 
 fn prefix(seen: &Seen) -> (Value, Value) {
     let system = match seen.protocol {

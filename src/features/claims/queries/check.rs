@@ -56,7 +56,6 @@ pub struct Touched {
     pub is_written: bool,
 }
 
-/// A finished call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Number of its run.
@@ -79,7 +78,6 @@ pub struct Call {
 }
 
 impl Call {
-    /// A text argument.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {
         self.arguments.get(name).and_then(Value::as_str).unwrap_or_default()

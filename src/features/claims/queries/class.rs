@@ -1,4 +1,4 @@
-//! What a call can show, and what a claim must name to be about it.
+//! Which kinds of claims a call can support, and the words by which a claim refers to a call.
 
 use std::collections::BTreeSet;
 

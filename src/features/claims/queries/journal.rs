@@ -72,7 +72,7 @@ fn settle(call: &mut Call, job: Option<&Job>) {
 }
 
 /// A requested call of a response.
-struct Asked {
+struct RequestedCall {
     id: String,
     key: String,
     arguments: String,
@@ -84,7 +84,7 @@ struct Walk {
     agent: AgentId,
     is_own: bool,
     first: u32,
-    asked: Vec<Asked>,
+    asked: Vec<RequestedCall>,
     begun: BTreeMap<String, Vec<FileMark>>,
     calls: Vec<Call>,
 }
@@ -173,7 +173,7 @@ impl Walk {
 }
 
 /// The calls of a response, with their addresses on the page: one step for each part that is shown.
-fn requested(parts: Vec<Part>, key: &str) -> Vec<Asked> {
+fn requested(parts: Vec<Part>, key: &str) -> Vec<RequestedCall> {
     let (mut asked, mut shown) = (Vec::new(), 0);
     for part in parts {
         match &part {
@@ -184,7 +184,7 @@ fn requested(parts: Vec<Part>, key: &str) -> Vec<Asked> {
         shown += 1;
         if let Part::ToolCall { id, arguments, .. } = part {
             let key = if shown == 1 { key.to_owned() } else { format!("{key}-{shown}") };
-            asked.push(Asked { id, key, arguments });
+            asked.push(RequestedCall { id, key, arguments });
         }
     }
     asked

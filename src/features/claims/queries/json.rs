@@ -29,7 +29,6 @@ struct ClaimView {
     state: ClaimState,
     /// Why, in one sentence; none where the call says it.
     reason: Option<String>,
-    /// The call that decided.
     call: Option<CallView>,
 }
 

@@ -25,7 +25,7 @@ pub struct CommentAdd;
 /// Arguments of `comment_add`.
 #[derive(Deserialize, JsonSchema)]
 pub struct AddArgs {
-    /// or contact:Name; default: the one you work on
+    /// or contact:Name; default: your task
     task: Option<String>,
     /// Markdown
     body: String,

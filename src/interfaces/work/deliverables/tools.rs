@@ -89,7 +89,7 @@ pub struct DeliverableSubmit;
 /// Arguments of `deliverable_submit`.
 #[derive(Deserialize, JsonSchema)]
 pub struct SubmitArgs {
-    /// default: the one you work on
+    /// default: your task
     task: Option<String>,
     kind: Kind,
     title: String,
@@ -97,10 +97,10 @@ pub struct SubmitArgs {
     body: String,
     /// for the reviewer
     note: Option<String>,
-    /// id or title of the deliverable this revises
+    /// id or title of what this revises
     revises: Option<String>,
-    /// what you did; checked against your calls
     #[serde(default)]
+    #[schemars(schema_with = "Claim::list")]
     claims: Vec<Claim>,
 }
 
@@ -109,8 +109,7 @@ impl WriteTool for DeliverableSubmit {
     type Ready = Prepared;
     const SPEC: ToolSpec = spec(
         "deliverable_submit",
-        "Deliver finished work on a task; a person reviews it. Use revises after changes were \
-         requested.",
+        "Deliver finished work on a task for review. Use revises after requested changes.",
     );
 
     async fn ready(&self, cx: &ToolCx, args: &SubmitArgs) -> Result<Prepared, ToolError> {
@@ -162,8 +161,8 @@ pub struct ReviseArgs {
     /// an answer to each line of the review's note, in order
     #[serde(default)]
     answers: Vec<Answer>,
-    /// as in deliverable_submit
     #[serde(default)]
+    #[schemars(schema_with = "Claim::list")]
     claims: Vec<Claim>,
 }
 
@@ -240,7 +239,7 @@ fn deliver(
     let new = NewDelivery { task: task.id, title, content, note, revises };
     let (piece, version) = rules::submit_answering(tx, new, answers)?;
     let name = tasks::name(tx, task.number)?;
-    let told = claims::told(&checked.claims);
+    let told = claims::describe(&checked.claims);
     let place = ClaimsOf { run: cx.run, step: cx.step, version: Some(version.id), required };
     claims::keep(tx, place, checked)?;
     Ok(format!(

@@ -163,7 +163,7 @@ pub struct TaskGet;
 /// Arguments of `task_get`.
 #[derive(Deserialize, JsonSchema)]
 pub struct GetArgs {
-    /// such as MC-142; default: the one you work on
+    /// such as MC-142; default: your task
     task: Option<String>,
 }
 
@@ -209,16 +209,15 @@ pub struct TaskCreate;
 pub struct CreateArgs {
     #[serde(default)]
     title: String,
-    /// creates all tasks of this template
+    /// creates its tasks
     template: Option<String>,
     /// Markdown
     description: Option<String>,
     priority: Option<Priority>,
     /// YYYY-MM-DD
     due: Option<String>,
-    /// me, a person, or an agent that reports to you
+    /// me, a person or one of your reports
     assignee: Option<String>,
-    /// parent task
     parent: Option<String>,
     labels: Option<Vec<String>>,
     /// default: that of your task
@@ -366,7 +365,7 @@ pub struct TaskUpdate;
 /// Arguments of `task_update`.
 #[derive(Deserialize, JsonSchema)]
 pub struct UpdateArgs {
-    /// default: the one you work on
+    /// default: your task
     task: Option<String>,
     status: Option<TaskStatus>,
     priority: Option<Priority>,
