@@ -138,7 +138,6 @@ async fn answered(open: &mut Vec<Open<'_>>) -> Option<Value> {
     .await
 }
 
-/// A line of the input.
 enum Line {
     Text(Vec<u8>),
     /// Too long; all of it has been read.

@@ -55,7 +55,6 @@ pub struct About {
     pub instructions: String,
 }
 
-/// A call of a tool.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Call {
     pub name: String,

@@ -231,7 +231,6 @@ pub struct Tool {
     pub input_schema: Value,
     pub output_schema: Option<Value>,
     pub annotations: Annotations,
-    /// The whole definition.
     pub definition: Map<String, Value>,
 }
 

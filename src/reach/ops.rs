@@ -27,7 +27,7 @@ fn conflict(code: &'static str, message: impl Into<String>) -> Error {
     Error::new(ProblemKind::Conflict, code, message)
 }
 
-/// What people are told of a call without a result.
+/// The error that people see for a call without a result.
 fn failed(ws: &Ws, fault: &Fault, mode: Mode) -> Error {
     match fault {
         Fault::Call(error) if may_have_acted(error) && mode == Mode::Acts => {
@@ -84,15 +84,11 @@ fn waiting(read: &dyn Read, server: &McpServer) -> Result<String, Error> {
     })
 }
 
-pub fn probed(cx: &OpCx<'_>, tx: &mut WriteTx<'_>, prepared: Prepared) -> Result<Reply, Error> {
-    told(cx, tx, prepared)
-}
-
 /// The JSON of the first step.
-pub fn told(_: &OpCx<'_>, _: &mut WriteTx<'_>, prepared: Prepared) -> Result<Reply, Error> {
+pub fn reply(_: &OpCx<'_>, _: &mut WriteTx<'_>, prepared: Prepared) -> Result<Reply, Error> {
     let lost = |_| Error::new(ProblemKind::Internal, "internal", "the result was lost");
-    let told = prepared.downcast::<Value>().map_err(lost)?;
-    Ok(Reply::json(&told))
+    let answer = prepared.downcast::<Value>().map_err(lost)?;
+    Ok(Reply::json(&answer))
 }
 
 pub fn log(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
@@ -101,27 +97,27 @@ pub fn log(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
         let state = queries::state(snap, server.id)?;
         Ok::<_, Error>((server, state))
     })?;
-    let told = Pool::of(ws).told(server.id);
+    let status = Pool::of(ws).status(server.id);
     let mut lines = Vec::new();
-    lines.push(if told.is_open { "Connected." } else { "Not connected now." }.to_owned());
+    lines.push(if status.is_open { "Connected." } else { "Not connected now." }.to_owned());
     if !state.detail.is_empty() {
         lines.push(state.detail.clone());
     }
     if !state.era.is_empty() {
         lines.push(format!("Protocol: {}.", state.era));
     }
-    if let Some(last) = &told.last {
+    if let Some(last) = &status.last {
         let how = if last.is_ok { "succeeded" } else { "failed" };
         lines.push(format!("Last call: {} at {}, {how}.", names::visible(&last.tool), last.at));
     }
-    if let Some(p50) = told.p50 {
+    if let Some(p50) = status.p50 {
         lines.push(format!("Half of the calls take at most {} ms.", p50.as_millis()));
     }
-    if 0 < told.ends {
-        lines.push(format!("The program ended {} times in the last minutes.", told.ends));
+    if 0 < status.ends {
+        lines.push(format!("The program ended {} times in the last minutes.", status.ends));
     }
-    if !told.log.trim().is_empty() {
-        lines.push(format!("The program printed:\n{}", names::visible(&told.log)));
+    if !status.log.trim().is_empty() {
+        lines.push(format!("The program printed:\n{}", names::visible(&status.log)));
     }
     let text = result::clean(&ws.app.redactor, &lines.join("\n"));
     Ok(Box::new(json!({ "message": text })))

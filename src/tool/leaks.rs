@@ -82,7 +82,7 @@ fn text_of(bytes: &[u8]) -> Option<&str> {
 }
 
 /// Decodes percent-encoding.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
     while let Some(byte) = bytes.get(at) {
         let pair = bytes.get(at + 1..at + 3).filter(|_| *byte == b'%');

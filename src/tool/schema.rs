@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use kernel::text::ellipsis;
 use serde_json::{Map, Value, json};
 
+use super::leaks::decoded;
+
 /// Most references to a schema within itself.
 const DEPTHS: [usize; 4] = [8, 4, 2, 1];
 /// Most levels of a schema.
@@ -314,20 +316,6 @@ impl<'s> Work<'s> {
         let found = self.root.pointer(path).or_else(|| self.root.pointer(&decoded(path)));
         found.ok_or_else(|| Unusable::Missing(ellipsis(reference, QUOTED)))
     }
-}
-
-/// Resolves the percent encoding of a reference.
-fn decoded(path: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.as_bytes());
-    while let [first, tail @ ..] = rest {
-        let code = tail.get(..2).filter(|_| *first == b'%');
-        let code = code.and_then(|code| std::str::from_utf8(code).ok()); // ok: no code, plain text
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => (bytes.push(byte), rest = &tail[2..]).1,
-            None => (bytes.push(*first), rest = tail).1,
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Returns `true` if a schema accepts nothing. Some generators write an optional property as such an alternative.

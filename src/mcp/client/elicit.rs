@@ -15,7 +15,7 @@ pub type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// Answers questions that a server asks during a call.
 pub trait Elicit: Send + Sync {
-    /// Answers a question. The call's timeout pauses meanwhile. The future is dropped if the call is cancelled.
+    /// Answers a question. The call's timeout pauses until the answer. The future is dropped if the call is cancelled.
     fn answer<'a>(&'a self, question: &'a Question) -> Answering<'a>;
 
     /// The server reports progress of the call.

@@ -195,7 +195,7 @@ impl Http {
         let wait = ask.longest + Duration::from_secs(1);
         let timeouts = Timeouts { headers: wait, idle: wait, total: None };
         let request = self.post(&ask.message(), Some(ask))?.timeouts(timeouts);
-        // Another caller may replace the session meanwhile.
+        // Another caller may replace the session during this request.
         let had_session = request.headers.get("mcp-session-id").is_some();
         let sent = timeout_at(patience.end(), self.http.request(request)).await;
         let response = sent.map_err(|_| late())??;

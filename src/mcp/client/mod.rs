@@ -164,7 +164,7 @@ impl Client {
         }
     }
 
-    /// Waits until the connection has ended. Reads meanwhile, so notifications arrive between requests as well.
+    /// Drives the connection until it ends, so that notifications also arrive between requests.
     pub async fn ended(&self) -> McpError {
         match &self.transport {
             Transport::Stdio(stdio) => stdio.ended(self.next_id()).await,

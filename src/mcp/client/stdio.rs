@@ -97,7 +97,7 @@ impl Stdio {
         inner.pipe.write(&mut Context::from_waker(&Waker::from(Arc::clone(&self.wakers))));
     }
 
-    /// Waits until the connection has ended, and drives it meanwhile.
+    /// Drives the connection until it ends.
     pub async fn ended(&self, id: u64) -> McpError {
         let _waiting = Waiting { id, wakers: &self.wakers };
         poll_fn(|cx| {

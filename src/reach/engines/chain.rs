@@ -7,7 +7,6 @@ use net::client::HttpClient;
 use super::cache::Cache;
 use super::{Engine, Fault, Found, Query, ask};
 
-/// An engine that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// The engine's name.
@@ -15,7 +14,6 @@ pub struct Attempt {
     pub fault: Fault,
 }
 
-/// The end of a search.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The answer, with the position of its engine; `None` if every engine failed.

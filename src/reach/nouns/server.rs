@@ -73,7 +73,7 @@ pub static SERVERS: Noun = Noun {
             about: "Connect to the server and read its list of tools",
             verb: "Test and read tools",
             answers: Answers::Json(message_schema),
-            run: Run::Prepared(ops::probe, ops::probed),
+            run: Run::Prepared(ops::probe, ops::reply),
             ..OP
         },
         Op {
@@ -111,7 +111,7 @@ pub static SERVERS: Noun = Noun {
             about: "Show its connection, last call, speed and what the program printed",
             verb: "Show log",
             answers: Answers::Json(message_schema),
-            run: Run::Prepared(ops::log, ops::told),
+            run: Run::Prepared(ops::log, ops::reply),
             ..OP
         },
         Op {
@@ -124,7 +124,7 @@ pub static SERVERS: Noun = Noun {
                 Field::long("arguments", "arguments").about("JSON"),
             ],
             answers: Answers::Json(message_schema),
-            run: Run::Prepared(ops::call, ops::told),
+            run: Run::Prepared(ops::call, ops::reply),
             ..OP
         },
     ],

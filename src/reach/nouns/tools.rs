@@ -90,7 +90,7 @@ pub static TOOLS: Noun = Noun {
         },
     ],
     page: page(tool_row, || vec![SERVERS.name], "", detail),
-    ..Noun::of(&TOOL, "mcp-tools", "What agents can call on MCP servers, and what waits for review")
+    ..Noun::of(&TOOL, "mcp-tools", "Tools that agents can call on MCP servers, and those that wait for review")
 };
 
 fn is_off(tool: &Fields) -> bool {

@@ -270,7 +270,7 @@ fn answered(count: usize, rejected: usize) -> String {
     }
 }
 
-/// Why a schema cannot be used: models cannot be told it, or arguments cannot be checked against it.
+/// Why a schema cannot be used: it cannot be shown to models, or arguments cannot be checked against it.
 fn usable(schema: &serde_json::Value) -> Result<(), String> {
     tool::schema::simplified(schema).map_err(|error| error.to_string())?;
     Checker::new(schema).map(drop).map_err(|error| error.to_string())

@@ -25,7 +25,6 @@ struct Known {
     ends: VecDeque<Timestamp>,
 }
 
-/// A call of a tool.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub tool: String,
@@ -35,7 +34,7 @@ pub struct Call {
 
 /// The state of a connection for people.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Status {
     pub is_open: bool,
     pub last: Option<Call>,
     /// Half of the last calls took at most this long.
@@ -77,12 +76,12 @@ impl Health {
         self.0.lock().ends.clear();
     }
 
-    pub fn told(&self, is_open: bool) -> Told {
+    pub fn status(&self, is_open: bool) -> Status {
         let known = self.0.lock();
         let mut times: Vec<u64> = known.times.iter().copied().collect();
         times.sort_unstable();
         let log: Vec<u8> = known.log.iter().copied().collect();
-        Told {
+        Status {
             is_open,
             last: known.last.clone(),
             p50: times.get(times.len() / 2).copied().map(Duration::from_micros),
@@ -105,8 +104,8 @@ mod tests {
         let health = Health::default();
         health.print(&[b'a'; LOG]);
         health.print(b"last words");
-        let told = health.told(false);
-        assert!(told.log.len() == LOG && told.log.ends_with("aalast words"));
+        let status = health.status(false);
+        assert!(status.log.len() == LOG && status.log.ends_with("aalast words"));
     }
 
     #[test]
@@ -124,10 +123,10 @@ mod tests {
     #[test]
     fn half_of_the_calls_are_faster() {
         let health = Health::default();
-        assert!(health.told(true).p50.is_none());
+        assert!(health.status(true).p50.is_none());
         for ms in [1, 900, 3, 2, 800] {
             health.called("a", kernel::time::from_ms(0), Duration::from_millis(ms), true);
         }
-        assert_eq!(health.told(true).p50, Some(Duration::from_millis(3)));
+        assert_eq!(health.status(true).p50, Some(Duration::from_millis(3)));
     }
 }

@@ -32,7 +32,7 @@ use crate::{config, queries, result, rules};
 use connection::Connection;
 use health::Health;
 
-pub use health::Told;
+pub use health::Status;
 
 /// Actor and cause of the pool's own writes.
 const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
@@ -180,14 +180,14 @@ impl Pool {
 
     /// What is known of a server's connection.
     #[must_use]
-    pub fn told(&self, server: McpServerId) -> Told {
+    pub fn status(&self, server: McpServerId) -> Status {
         let slot = self.slot(server);
         // ok: a connection that is being made counts as not open.
         let is_open = slot
             .open
             .try_lock()
             .is_ok_and(|open| open.as_ref().is_some_and(|connection| !connection.is_ended()));
-        slot.health.told(is_open)
+        slot.health.status(is_open)
     }
 
     /// Closes idle connections and those whose server was changed, turned off or removed.
@@ -294,7 +294,7 @@ impl Pool {
         is_seen.then_some(server).ok_or_else(gone)
     }
 
-    /// Calls an approved tool. If the program ends meanwhile, a tool that reads is called once more; also a call that
+    /// Calls an approved tool. If the program ends during the call, a tool that reads is called once more; also a call that
     /// the server refuses because its tools have changed, if they still have the approved definition.
     ///
     /// # Errors
@@ -455,7 +455,7 @@ fn ready(ws: &Ws, server: &McpServer) -> Result<(), Fault> {
     }
 }
 
-/// Follows a program until it ends. Reads its messages meanwhile, so that it can report changed tools.
+/// Drives a program's connection until it ends, so that changed tools are reported between calls, too.
 fn watch(ws: &Ws, id: McpServerId, connection: &Arc<Connection>, slot: Arc<Slot>) {
     if !connection.is_program() {
         return;

@@ -45,7 +45,6 @@ impl Args {
         [self.query.as_str()].into_iter().chain(domains).collect::<Vec<_>>().join(" ")
     }
 
-    /// The checked search.
     ///
     /// # Errors
     /// Everything that is wrong.
@@ -110,7 +109,6 @@ fn is_host(text: &str) -> bool {
     text.contains('.') && text.len() <= 253 && text.chars().all(is_part)
 }
 
-/// The answer to a search.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
 #[schemars(rename = "WebSearchAnswer")]

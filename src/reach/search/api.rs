@@ -121,10 +121,7 @@ fn words(data: &[u8]) -> Option<String> {
 
 async fn search(ws: Ws, me: Person, Json(args): Json<Args>) -> Result<Json<Answer>, ApiError> {
     let query = args.checked(key::today(&ws))?;
-    let read = ws.clone();
-    let early = |_| Error::new(kernel::ProblemKind::Internal, "internal", "a task panicked");
-    let engines =
-        app::blocking(move || Ok::<_, Error>(queries::ready(&read)?), early).await.flatten()?;
+    let engines = ws.read_blocking(queries::ready).await?;
     if !engines.is_empty() {
         ws.write(&me, move |tx| rules::count(tx, me.account)).await?;
     }

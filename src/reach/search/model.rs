@@ -37,7 +37,6 @@ pub struct SearchEngine {
     /// Whether results may be kept for 15 minutes.
     pub may_cache: bool,
     pub is_enabled: bool,
-    /// The sealed key.
     pub secret: Option<SecretId>,
     pub by: Actor,
     #[serde(with = "millisecond::required")]

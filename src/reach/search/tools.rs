@@ -42,8 +42,7 @@ impl ReadTool for WebSearch {
             let text = format!("nothing was sent: {why}; search without it");
             return Err(ToolError::refused("denied", text));
         }
-        let ws = cx.ws.clone();
-        let engines = blocking(move || Ok(queries::ready(&ws)?)).await?;
+        let engines = cx.ws.read_blocking(queries::ready).await?;
         let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
         let caller = Caller { agent: cx.agent, run: cx.run, step: cx.step };
         let most = engines.iter().map(|engine| engine.cost_micros).max().unwrap_or(0);
@@ -86,14 +85,4 @@ fn output(cx: &ToolCx, answer: &Answer) -> ToolOutput {
             ToolOutput::text(format!("{facts}\n{}", untrusted::wrap(&id, sources)))
         }
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    body: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
-) -> Result<T, ToolError> {
-    let early = |_| {
-        let message = "a task panicked".to_owned();
-        ToolError::Failed { code: "internal", message }
-    };
-    app::blocking(body, early).await.flatten()
 }
