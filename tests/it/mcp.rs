@@ -1,5 +1,7 @@
 //! MCP servers: quarantine, approval by tool, changed tools, calls by agents and people, rights, restarts.
 
+mod foreign;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

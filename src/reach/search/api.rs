@@ -1,7 +1,7 @@
 //! `/api/v1/web/read` and `/api/v1/web/search`: the web for people and their programs, by the same rules as for agents.
 
 use app::Ws;
-use kernel::{Can, Error};
+use kernel::Can;
 use net::fetch::{self, MAX_CHARS, PageRequest};
 use net::guard::Hosts;
 use net::readable::Form;
