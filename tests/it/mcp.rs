@@ -180,7 +180,10 @@ async fn a_changed_tool_is_off_until_it_is_approved_and_the_others_go_on() {
     let refused = scene.call("note", json!({ "text": "a" })).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
 
-    let id = scene.owner.get(&format!("{TOOLS}/files__note")).await.json()["id"].to_string();
+    let shown = scene.owner.get(&format!("{TOOLS}/files__note")).await.json();
+    assert_eq!(shown["arguments"]["required"], json!(["text"]), "{shown}");
+    assert_eq!(shown["approved"]["description"], "Notes a text.", "{shown}");
+    let id = shown["id"].to_string();
     let page = format!("/w/marlow-cargo/settings/mcp-tools?edit={}", id.trim_matches('"'));
     let page = scene.owner.get(&page).await;
     assert!(page.text.contains("Changes since the approval"), "{}", page.text);

@@ -94,7 +94,16 @@ impl Client {
     async fn discover(&self, limit: Duration) -> Result<Server, McpError> {
         let mut params = Map::new();
         params.insert("_meta".to_owned(), self.meta(None));
-        let mut result = self.opening("server/discover", params, limit).await?;
+        let mut result = match self.opening("server/discover", params.clone(), limit).await {
+            // One server of a group may be older than the one that answers next.
+            Err(McpError::Rpc(err))
+                if err.code == UNSUPPORTED_VERSION
+                    && err.supported().iter().any(|version| version == MODERN_VERSION) =>
+            {
+                self.opening("server/discover", params, limit).await?
+            }
+            result => result?,
+        };
         let supported = result.get("supportedVersions").and_then(Value::as_array);
         let supported: Vec<String> = supported
             .into_iter()

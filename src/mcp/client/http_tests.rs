@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::wire::{Content, META_SERVER};
+use crate::wire::{Content, META_SERVER, UNSUPPORTED_VERSION};
 
 fn link(address: SocketAddr, policy: Policy) -> Link {
     let mut headers = Headers::new();
@@ -142,6 +142,32 @@ async fn a_modern_server_gets_the_headers_of_each_request() {
     assert_eq!(header(&seen[2], "mcp-method"), Some("tools/call"));
     assert!(header(&seen[2], "mcp-name").unwrap().starts_with("=?base64?"));
     assert!(header(&seen[2], "mcp-param-region").unwrap().starts_with("=?base64?"));
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_a_version_it_supports_is_asked_once_more() {
+    for refusals in [1, 2] {
+        let refused = Mutex::new(0);
+        let script = |request: &str| {
+            let message = parts(request).1;
+            let mut refused = refused.lock();
+            if *refused == refusals {
+                return modern(&message).unwrap();
+            }
+            *refused += 1;
+            let mut body = failure(&message, UNSUPPORTED_VERSION, "unsupported");
+            body["error"]["data"] = json!({"supported": ["2026-07-28"]});
+            json_answer("400 Bad Request", "", body)
+        };
+        serving(script, async |address| match connect(address).await {
+            Ok(client) => assert_eq!((refusals, client.server().era), (1, Era::Modern)),
+            Err(McpError::Version { supported }) => {
+                assert_eq!((refusals, supported), (2, vec!["2026-07-28".to_owned()]));
+            }
+            Err(err) => panic!("{err:?}"),
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -132,6 +132,15 @@ fn state_schema() -> Fields {
         ("server_name".to_owned(), text.clone()),
         ("mode".to_owned(), text.clone()),
         ("description".to_owned(), text),
+        ("arguments".to_owned(), json!({ "description": "JSON Schema, as the server sent it" })),
+        ("annotations".to_owned(), json!({ "description": "What the server suggests" })),
+        ("output".to_owned(), json!({ "description": "JSON Schema of structured results" })),
+        (
+            "approved".to_owned(),
+            json!({
+                "description": "The definition that was approved, if the current one differs",
+            }),
+        ),
     ])
 }
 
@@ -146,11 +155,21 @@ fn states(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
     Ok(Box::new(move |record| {
         let Some((tool, server)) = found(read, record)? else { return Ok(Fields::new()) };
         let mode = tool.approval.as_ref().map(|approval| approval.mode.word());
+        // ok: what cannot be read has no parts
+        let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+        let mut definition = parsed(&tool.definition);
+        let mut part = |key: &str| definition.get_mut(key).map(Value::take).unwrap_or_default();
+        let former = tool.approval.as_ref().filter(|approval| approval.hash != tool.hash);
+        let former = former.map(|approval| parsed(&approval.definition));
         Ok(Fields::from_iter([
             ("state".to_owned(), json!(tool.state(&server).word())),
             ("server_name".to_owned(), json!(server.name)),
             ("mode".to_owned(), json!(mode.unwrap_or_default())),
             ("description".to_owned(), json!(super::described(&tool))),
+            ("arguments".to_owned(), part("inputSchema")),
+            ("annotations".to_owned(), part("annotations")),
+            ("output".to_owned(), part("outputSchema")),
+            ("approved".to_owned(), json!(former)),
         ]))
     }))
 }
