@@ -4,6 +4,9 @@ import assert from 'node:assert/strict';
 
 import { newContext } from './browser.mjs';
 
+/** Waits for two frames: the browser has told the editor its cursor by then, however busy it is. */
+const frames = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+
 /** Opens a text in the editor. `given` may hold what the server is to do besides, and size and theme. */
 export async function openPage({ server, browser }, text, { size, theme = 'light', ...more } = {}) {
   Object.assign(server.given, { text, theme, isBrought: true, wait: 0, isAway: false }, more);
@@ -28,8 +31,10 @@ export async function openPage({ server, browser }, text, { size, theme = 'light
     /** The cursor at the end of the first line that these words are in, or with `Home` at its beginning. */
     at: async (own, key = 'End') => {
       await words(own).click({ position: { x: 4, y: 6 } });
+      await frames(page);
       await page.keyboard.press(key);
       await page.waitForTimeout(30);
+      await frames(page);
     },
     text: () => page.locator('textarea[name=body]').inputValue(),
     set: (own) => page.locator('textarea[name=body]').evaluate((box, value) => (box.value = value), own),
