@@ -34,7 +34,8 @@ const TABS: &[(&str, &str)] = &[
 ];
 
 const fn page(title: &'static str, row: fn(&Fields) -> Row, delete: &'static str) -> Option<Page> {
-    Some(Page { title, row, live: state_topic, delete, tabs: TABS, detail: kit::no_detail })
+    let (detail, others) = (kit::no_detail, kit::no_others);
+    Some(Page { title, row, live: state_topic, delete, tabs: TABS, detail, others })
 }
 
 fn state_topic() -> Vec<&'static str> {

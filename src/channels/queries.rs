@@ -3,6 +3,7 @@
 use channel_adapters::Place;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
+use features::claims::queries::sends::Sending;
 use features::dashboard::queries::requests::AccessRequest;
 use features::runs::model::{Attachment, Input, InputState, Run};
 use features::workspace::queries as workspace;
@@ -12,9 +13,9 @@ use store::{Range, Read, ReadExt as _, StoreError};
 
 use crate::model::{
     AWAITING, Access, Awaiting, BY_ACCOUNT, BY_CHAT, BY_PLACE, BY_PROVIDER_ID, BY_RUN, BY_SENDER,
-    Card, Channel, ChannelMessageId, ChannelState, Delivery, Kind, LIMITED, Matter, Message,
-    OPEN_BY_CHANNEL, OPEN_BY_MATTER, OPEN_CARDS, Payload, Person, RECENT, Room, Route, State,
-    counted_key, refused_key,
+    Card, Channel, ChannelMessageId, ChannelState, Delivery, DeliveryState, Kind, LIMITED, Matter,
+    Message, OPEN_BY_CHANNEL, OPEN_BY_MATTER, OPEN_CARDS, Payload, Person, RECENT, Room, Route,
+    State, counted_key, refused_key,
 };
 
 /// Maximum number of earlier messages of a room that an agent reads.
@@ -365,4 +366,29 @@ pub fn routes_of(
 
 fn live(agent: Option<Agent>) -> Option<Agent> {
     agent.filter(|agent| agents::held(agent) != Some("agent_archived"))
+}
+
+/// What became of the messages that a run sent of its own accord at this time; `None` if there are none.
+pub fn sending(read: &dyn Read, run: RunId, at: Timestamp) -> Result<Option<Sending>, StoreError> {
+    let mut all: Vec<Delivery> = read.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))?;
+    all.retain(|one| one.created_at == at && matches!(one.payload, Payload::Said(_)));
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let is_lost = |one: &&Delivery| {
+        let ended = [DeliveryState::Failed, DeliveryState::Expired, DeliveryState::Suppressed];
+        ended.contains(&one.state)
+    };
+    if let Some(lost) = all.iter().find(is_lost) {
+        let why = match lost.detail.as_str() {
+            "" => "The message was not sent.".to_owned(),
+            detail => detail.to_owned(),
+        };
+        return Ok(Some(Sending::Lost(why)));
+    }
+    Ok(Some(match () {
+        () if all.iter().any(|one| one.state.is_open()) => Sending::Queued,
+        () if all.iter().any(|one| one.state == DeliveryState::Unknown) => Sending::Unclear,
+        () => Sending::Accepted,
+    }))
 }

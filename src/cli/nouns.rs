@@ -70,7 +70,8 @@ fn of_noun(noun: &'static Noun) -> clap::Command {
             .arg(flag("after", "Continue after the previous page"))
             .arg(flag("limit", "Maximum number, up to 100"));
     }
-    let mut all = vec![list, sub("show", capitalized(&entity.a())).arg(which(noun))];
+    let show = sub("show", capitalized(&entity.a())).alias("info").arg(which(noun));
+    let mut all = vec![list, show];
     if noun.acts.create {
         verbs.push("add");
         let mut add = sub("add", format!("Create {}", entity.a()));
@@ -96,9 +97,8 @@ fn of_noun(noun: &'static Noun) -> clap::Command {
         if op.on == On::One {
             command = command.arg(which(noun));
         }
-        all.push(
-            op.input.iter().fold(command, |command, field| command.arg(argument(field, false))),
-        );
+        let arg = |field: &'static Field| argument(field, field.key == SOURCE);
+        all.push(op.input.iter().fold(command, |command, field| command.arg(arg(field))));
     }
     if noun.acts.delete {
         verbs.push("remove");
@@ -144,6 +144,9 @@ fn is_first(noun: &Noun, field: &Field) -> bool {
     let first = entered(noun.entity.fields, true).find(|field| field.input.required);
     first.is_some_and(|first| first.key == field.key)
 }
+
+/// The field of operations that is an argument without a name: an address or a path.
+const SOURCE: &str = "source";
 
 /// Options of every command.
 const GLOBAL: [&str; 7] = ["data", "json", "log", "url", "token", "token-file", "workspace"];
@@ -206,6 +209,13 @@ fn trailing(field: &'static Field) -> Arg {
         .last(true)
 }
 
+/// A file or folder of this machine with its whole path; other texts as they are.
+fn located(text: &str) -> String {
+    // ok: what is no path here is an address.
+    let path = std::fs::canonicalize(text).ok();
+    path.and_then(|path| path.to_str().map(str::to_owned)).unwrap_or_else(|| text.to_owned())
+}
+
 /// The JSON body of the given fields.
 fn body(
     fields: &'static [Field],
@@ -222,6 +232,7 @@ fn body(
         }
         let Some(text) = matches.get_one::<String>(&option(field)) else { continue };
         let value = match field.input.kind {
+            _ if field.key == SOURCE => Value::String(located(text)),
             // Arguments are visible to other users of the machine.
             InputKind::Secret if text == "-" => {
                 let mut line = String::new();

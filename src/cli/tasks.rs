@@ -153,6 +153,13 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Set whether agents must give evidence for a task
+    Proof {
+        #[command(flatten)]
+        which: Which,
+        /// show, require, or none to leave it to the stream
+        mode: String,
+    },
     /// List the links of a task
     Links(Which),
     /// Link a task to an address or to another record
@@ -200,6 +207,16 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         Command::Block { which, by } => change::block(common, door, &which, &by).await,
         Command::Unblock { which, by, all } => {
             change::unblock(common, door, &which, (&by, all)).await
+        }
+        Command::Proof { which, mode } => {
+            let body = json!({ "proof": flags::or_null(mode) });
+            let ask = Ask::post(path(&which, "/proof"), &body).within(at(&which));
+            let now = door.call(ask).await?;
+            let said = match now["required"].as_bool() {
+                Some(true) => "Agents must give evidence.",
+                _ => "Evidence is shown, but not required.",
+            };
+            print(common, &now, &[said.to_owned()])
         }
         Command::Start(which) => post(common, door, &which, ("/start", &json!({}))).await,
         Command::Due { which, when } => {

@@ -454,6 +454,7 @@ fn wait_for_answer(
         task: None,
         at: tx.now(),
         over_at: None,
+        asked: None,
     };
     park::park(tx, wish)?;
     let pause =

@@ -291,6 +291,8 @@ pub struct Entity {
     pub rests: Option<Rests>,
     /// The review page of records that wait for approval, relative to the workspace.
     pub review: Option<&'static str>,
+    /// Whether a row waits for approval; every row of a noun with [`Entity::review`] if `None`.
+    pub waits: Option<fn(&[u8]) -> bool>,
     /// Shortens a field's JSON for history.
     pub shorten: Option<Shorten>,
     /// Markdown of a whole record that can be submitted as a deliverable.
@@ -352,6 +354,7 @@ impl Entity {
             check: None,
             rests: None,
             review: None,
+            waits: None,
             shorten: None,
             spoken: None,
             lists: None,

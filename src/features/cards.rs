@@ -7,7 +7,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use entity::{Entity, Fields};
 use kernel::key::KeyBuf;
-use kernel::{Event, RowAct};
+use kernel::{Can, Event, RowAct};
 use serde_json::{Value, json};
 use store::schema::id_text;
 use store::{Entry, Range, Read, Schema, StoreError, feed};
@@ -59,15 +59,18 @@ pub fn of_number(number: u8) -> Option<&'static Entity> {
     all().find(|noun| noun.finds.is_some_and(|finds| finds.number == number))
 }
 
-/// The nouns with records that wait for approval in Review: the number of records, counted up to [`MOST_WAITING`], and
+/// The nouns whose readers may decide and whose records wait for approval in Review: the number of records, counted up to [`MOST_WAITING`], and
 /// the path of the page below the workspace.
-pub fn waiting(read: &dyn Read) -> Result<Vec<(&'static Entity, usize, &'static str)>, StoreError> {
+pub fn waiting(
+    read: &dyn Read,
+    may: impl Fn(Can) -> bool,
+) -> Result<Vec<(&'static Entity, usize, &'static str)>, StoreError> {
     let mut found = Vec::new();
     for noun in all() {
-        let Some(path) = noun.review else { continue };
+        let Some(path) = noun.review.filter(|_| may(noun.read)) else { continue };
         let mut count = 0;
-        read.raw_scan(noun.table, &Range::all().limit(MOST_WAITING), &mut |_, _| {
-            count += 1;
+        read.raw_scan(noun.table, &Range::all().limit(MOST_WAITING), &mut |_, row| {
+            count += usize::from(noun.waits.is_none_or(|waits| waits(row)));
             match count < MOST_WAITING {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),

@@ -175,7 +175,7 @@ fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Fa
 /// The key of a request for an operation. Responses with a secret are not kept.
 pub(crate) fn once_of(op: &Op, cx: &Cx) -> Result<Once, Failure> {
     match op.answers {
-        Answers::Secret(_) => Ok(Once::without_key()),
+        Answers::Secret(_) | Answers::Link(_) => Ok(Once::without_key()),
         _ => cx.once(),
     }
 }
@@ -184,7 +184,7 @@ pub(crate) fn once_of(op: &Op, cx: &Cx) -> Result<Once, Failure> {
 /// is told even if the first step changed the record, because the effect has already happened.
 pub(crate) fn rev_after(op: &Op, rev: Option<u64>) -> Option<u64> {
     match (op.run, op.answers) {
-        (Run::Prepared(..), Answers::Json(_)) => None,
+        (Run::Prepared(..), Answers::Json(_) | Answers::Link(_)) => None,
         _ => rev,
     }
 }

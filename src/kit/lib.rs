@@ -10,6 +10,7 @@ extern crate self as kit;
 
 mod api;
 mod form;
+mod leave;
 mod names;
 mod pages;
 mod parts;
@@ -21,6 +22,7 @@ mod tools;
 use std::any::Any;
 
 use entity::{Entity, Field, Fields, Values};
+use features::deliverables::queries::diff::Line;
 use kernel::{Can, Error, ProblemKind, Via};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -229,15 +231,39 @@ pub struct Page {
     /// Pages shown as tabs: plural and label. Only the first is in the settings menu. Empty for a page of its own.
     pub tabs: &'static [(&'static str, &'static str)],
     /// What the page of one record shows besides its form.
-    pub detail: fn(&dyn Read, &Fields) -> Result<Vec<Section>, StoreError>,
+    pub detail: DetailOf,
+    /// Things of the same kind that are no records of the noun, listed below its records.
+    pub others: OthersOf,
 }
+
+/// The sections of a record, by its fields.
+pub type DetailOf = fn(&app::Ws, &dyn Read, &Fields) -> Result<Vec<Section>, StoreError>;
+
+/// The lists below the records of a page.
+pub type OthersOf = fn(&app::Ws, &dyn Read) -> Result<Vec<Group>, StoreError>;
 
 /// For [`Page::detail`]: nothing.
 ///
 /// # Errors
 /// Never.
-pub fn no_detail(_: &dyn Read, _: &Fields) -> Result<Vec<Section>, StoreError> {
+pub fn no_detail(_: &app::Ws, _: &dyn Read, _: &Fields) -> Result<Vec<Section>, StoreError> {
     Ok(Vec::new())
+}
+
+/// For [`Page::others`]: nothing.
+///
+/// # Errors
+/// Never.
+pub fn no_others(_: &app::Ws, _: &dyn Read) -> Result<Vec<Group>, StoreError> {
+    Ok(Vec::new())
+}
+
+/// A list below the records of a settings page.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    pub title: String,
+    /// Rows, each with the path of its page relative to the workspace, or an empty one.
+    pub rows: Vec<(Row, String)>,
 }
 
 /// A part of the page of one record.
@@ -255,6 +281,8 @@ pub enum SectionBody {
     Code(String),
     /// The differences between an old and a new text.
     Changes(String, String),
+    /// Lines of a difference.
+    Lines(Vec<Line>),
 }
 
 /// A row in the list of a settings page.
@@ -317,9 +345,11 @@ pub struct Op {
     pub tool: bool,
     /// Instructions above the form: titles with Markdown.
     pub guide: fn() -> Vec<(&'static str, &'static str)>,
-    /// Fields that a link to the form may fill in.
+    /// Fields that a link to the form may fill in. On the page of a record that has a field of the same name, they begin
+    /// with its value.
     pub links: &'static [&'static str],
-    /// Whether the page of a record offers the operation, by the record's fields. API and commands always have it.
+    /// Whether the page of a record offers the operation, by the record's fields; the page of the noun, with none. API and
+    /// commands always have it.
     pub offered: fn(&Fields) -> bool,
     pub run: Run,
 }
@@ -352,6 +382,8 @@ pub enum Answers {
     Json(fn() -> Value),
     /// JSON with this schema that shows a secret once: it is not stored, so that a repeated request runs again.
     Secret(fn() -> Value),
+    /// JSON with this schema whose `url` a person opens in a browser; `host` names its host. It is not stored.
+    Link(fn() -> Value),
     /// 204 without a body.
     Empty,
 }

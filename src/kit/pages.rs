@@ -20,10 +20,11 @@ use web::shell::{Flash, Shell};
 use web::{flash, html, md};
 
 use crate::form::{self, Control, FormValues, Offers};
+use crate::leave;
 use crate::names::{self, for_fields};
 use crate::parts::{Detail, choices_of_people, choices_of_records, detail};
 use crate::records::{self, PageRequest, Reader};
-use crate::{Noun, On, Op, OpCx, Page, Reply, Row, api};
+use crate::{Answers, Group, Noun, On, Op, OpCx, Page, Reply, Row, api};
 
 /// Maximum number of rows.
 const ROWS: usize = 200;
@@ -116,6 +117,7 @@ struct NounPage {
     live: Live,
     rows: Vec<RowLine>,
     next: String,
+    groups: Vec<Group>,
     form: Option<Form>,
     ops: Vec<OpForm>,
 }
@@ -137,7 +139,7 @@ struct State {
     since: EditConflict,
 }
 
-fn place(noun: &Noun, cx: &Cx) -> String {
+pub(crate) fn place(noun: &Noun, cx: &Cx) -> String {
     cx.ws.url(&format!("settings/{}", noun.plural))
 }
 
@@ -230,9 +232,19 @@ fn view(
         next: found.next.map(|next| format!("{here}?after={next}")).unwrap_or_default(),
         here_url: here,
         rows,
+        groups: groups(page, cx, read)?,
         form,
         ops,
     })
+}
+
+fn groups(page: &Page, cx: &Cx, read: &dyn Read) -> Result<Vec<Group>, StoreError> {
+    let mut groups = (page.others)(&cx.ws, read)?;
+    let rows = groups.iter_mut().flat_map(|group| group.rows.iter_mut());
+    for (_, path) in rows.filter(|(_, path)| !path.is_empty()) {
+        *path = cx.ws.url(path);
+    }
+    Ok(groups)
 }
 
 fn tabs(noun: &Noun, page: &Page, cx: &Cx) -> Vec<Tab> {
@@ -303,7 +315,7 @@ fn own_form(
             .proof
             .is_some_and(|needs| needs(if shown.is_some() { "change" } else { "create" }, None)),
         detail: match &shown {
-            Some(shown) => detail(noun, read, &full(shown))?,
+            Some(shown) => detail(noun, &cx.ws, read, &full(shown))?,
             None => Vec::new(),
         },
         may_save: shown.is_none() || noun.acts.change,
@@ -350,6 +362,18 @@ fn linked(op: &Op, cx: &Cx) -> FormValues {
     values
 }
 
+/// Values of the form of an operation on a record: its own ones for [`Op::links`], and default values.
+fn of_record(op: &Op, record: Option<&Fields>) -> FormValues {
+    let mut values = usual(op.input);
+    for key in op.links {
+        let own = record.map(|record| entity::text_of(record, key)).unwrap_or_default();
+        if !own.is_empty() && values.iter().all(|(known, _)| known != key) {
+            values.push(((*key).to_owned(), own.to_owned()));
+        }
+    }
+    values
+}
+
 fn op_forms(
     noun: &'static Noun,
     cx: &Cx,
@@ -361,7 +385,7 @@ fn op_forms(
     let mut forms = Vec::new();
     let is_offered = |op: &&Op| match record {
         Some(record) => op.on == On::One && (op.offered)(record),
-        None => op.on == On::All,
+        None => op.on == On::All && (op.offered)(&Fields::new()),
     };
     for op in noun.ops.iter().filter(is_offered).filter(|op| cx.who.access.may(op.can)) {
         let people = |now: &str| choices_of_people(read, now, cx);
@@ -373,7 +397,7 @@ fn op_forms(
         let is_linked = cx.query("op").as_deref() == Some(op.name);
         let values = values.unwrap_or_else(|| match is_linked {
             true => linked(op, cx),
-            false => usual(op.input),
+            false => of_record(op, record),
         });
         let wrong: &[FieldError] = if was_sent { &state.wrong } else { &[] };
         let controls = form::controls(op.input, true, &values, wrong, &offers);
@@ -548,6 +572,9 @@ fn operate(
         }))
     };
     match run() {
+        Ok((Reply::Json(text), _)) if matches!(op.answers, Answers::Link(_)) => {
+            leave::page(noun, page, (op, key.as_deref()), cx, &text)
+        }
         Ok((reply, title)) => Ok(go_home(noun, cx, &message(op, &reply, &title))),
         Err(error) => {
             let op = Some(op.name);

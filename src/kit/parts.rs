@@ -23,6 +23,7 @@ pub(crate) struct Detail {
 
 pub(crate) fn detail(
     noun: &Noun,
+    ws: &app::Ws,
     read: &dyn Read,
     record: &Fields,
 ) -> Result<Vec<Detail>, StoreError> {
@@ -32,10 +33,11 @@ pub(crate) fn detail(
             SectionBody::Text(text) => (text, false, Vec::new()),
             SectionBody::Code(text) => (text, true, Vec::new()),
             SectionBody::Changes(old, new) => (String::new(), false, diff::changes(&old, &new)),
+            SectionBody::Lines(lines) => (String::new(), false, lines),
         };
         Detail { title: section.title, text, is_code, changes }
     };
-    Ok((page.detail)(read, record)?.into_iter().map(drawn).collect())
+    Ok((page.detail)(ws, read, record)?.into_iter().map(drawn).collect())
 }
 
 pub(crate) fn choices_of_people(read: &dyn Read, now: &str, cx: &Cx) -> Vec<Choice> {

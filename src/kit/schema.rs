@@ -120,7 +120,9 @@ pub(crate) fn op_doc(noun: &'static Noun, op: &'static Op) -> Doc {
     match op.answers {
         Answers::Record => doc.returns_of(record(noun, false)),
         Answers::Json(schema) => doc.returns_of(schema()),
-        Answers::Secret(schema) => doc.no_key("its response is not stored").returns_of(schema()),
+        Answers::Secret(schema) | Answers::Link(schema) => {
+            doc.no_key("its response is not stored").returns_of(schema())
+        }
         Answers::Empty => doc.status(204),
     }
 }

@@ -27,6 +27,7 @@ pub mod readers;
 pub mod reading;
 mod recent;
 pub mod rules;
+pub mod skills;
 pub mod suggested;
 pub mod tools;
 pub mod words;

@@ -2,6 +2,7 @@
 //! citation can be verified. No tool deletes, and none puts an item into every agent's context.
 
 pub mod deliver;
+mod packages;
 mod write;
 
 use std::borrow::Cow;
@@ -87,6 +88,16 @@ impl ReadTool for Search {
             .ws
             .read(|snap| queries::folder_given(snap, args.folder.as_deref().map(str::trim)))?;
         let skip = args.cursor.unwrap_or(0);
+        let is_plain = skip == 0 && folder.is_none() && args.tags.is_empty();
+        let wants_skills = is_plain && args.kind.is_none_or(|kind| kind == ItemKind::Skill);
+        let skills = match wants_skills {
+            true => {
+                let (agent, query) = (cx.agent, args.query.clone());
+                let search = move |ws: &Ws| Ok(packages::search(ws, agent, &query));
+                cx.ws.read_blocking::<_, KnowledgeError>(search).await?
+            }
+            false => Vec::new(),
+        };
         let wish = FindRequest {
             q: args.query,
             kind: args.kind,
@@ -100,12 +111,15 @@ impl ReadTool for Search {
         let mut found = find::find(&cx.ws, Seer::Agent(cx.agent), wish).await?;
         let hits = std::mem::take(&mut found.hits);
         let hits = cx.ws.read_blocking(move |ws| hits_json(ws, &hits)).await?;
-        if hits.is_empty() {
+        if hits.is_empty() && skills.is_empty() {
             let unknown = found.unknown();
             let words = "No evidence: nothing here has these words.";
             return Ok(ToolOutput::text(format!("{words} {unknown}").trim().to_owned()));
         }
         let mut answer = json!({ "hits": hits });
+        if !skills.is_empty() {
+            answer["skills"] = json!(skills);
+        }
         if found.more {
             answer["next"] = json!(skip + take);
         }
@@ -189,6 +203,11 @@ impl ReadTool for Read {
     async fn read(&self, cx: &ToolCx, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let (agent, most) = (cx.agent, cx.max_result.saturating_sub(AROUND).clamp(1024, PIECE));
         let goes_on = args.from.is_some_and(|from| 0 < from);
+        let (item, part) = (args.item.clone(), (args.from.unwrap_or(0), most));
+        let of_package = move |ws: &Ws| Ok(packages::read(ws, agent, &item, part));
+        if let Some(text) = cx.ws.read_blocking::<_, KnowledgeError>(of_package).await? {
+            return Ok(ToolOutput::text(text));
+        }
         let (id, head, text) = cx
             .ws
             .read_blocking(move |ws| {

@@ -210,6 +210,7 @@ pub static EXCLUDED: &[&str] = &[
     "read_marks",
     "needs_away",
     "missions_away",
+    "keyless_answers",
     "onboarding",
     "visits",
     "views",
@@ -246,6 +247,7 @@ pub static EXCLUDED: &[&str] = &[
     "outbox",
     "run_evidence",
     "claim_checks",
+    "task_proofs",
     // Money: a host has a grant instead.
     "usage",
     "usage_days",
@@ -316,9 +318,15 @@ pub static EXCLUDED: &[&str] = &[
     "search_engines",
     "search_days",
     "member_search_days",
+    // Skill packages are read on the primary.
+    "skills",
+    "skill_versions",
+    "skill_lists",
     // Servers of tools run beside the primary.
     "mcp_servers",
     "mcp_states",
+    "mcp_grants",
+    "mcp_revocations",
     "mcp_tools",
 ];
 

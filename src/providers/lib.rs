@@ -18,6 +18,7 @@ pub mod practice;
 pub mod oauth;
 pub mod account;
 pub mod quota;
+pub mod native_search;
 
 mod ids;
 mod media;
@@ -43,6 +44,7 @@ pub use learned::Lessons;
 use model::{
     Abilities, AnswerFormat, ChatRequest, Delta, Echo, Message, ModelInfo, Probe, Reply, ToolDef,
 };
+use native_search::{SearchRequest, Searched, Searching};
 use ollama::Ollama;
 use openai_chat::OpenAiChat;
 use openai_responses::OpenAiResponses;
@@ -103,6 +105,26 @@ pub trait Provider: Send + Sync {
         _request: &'a EmbedRequest,
     ) -> BoxFuture<'a, Result<Embedded, ProviderError>> {
         let text = "this protocol doesn't support embeddings";
+        let error = ProviderError::new(error::ErrorClass::InvalidRequest, text);
+        async move { Err(ProviderError { sent: false, ..error }) }.boxed()
+    }
+
+    /// Returns `true` if the provider searches the web itself, as far as known.
+    fn searches(&self) -> bool {
+        false
+    }
+
+    /// How the provider searches the web with a model.
+    fn searching(&self, _model: &str) -> Searching {
+        Searching::default()
+    }
+
+    /// Searches the web.
+    fn search<'a>(
+        &'a self,
+        _request: &'a SearchRequest,
+    ) -> BoxFuture<'a, Result<Searched, ProviderError>> {
+        let text = "this protocol doesn't search the web";
         let error = ProviderError::new(error::ErrorClass::InvalidRequest, text);
         async move { Err(ProviderError { sent: false, ..error }) }.boxed()
     }

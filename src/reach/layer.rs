@@ -21,8 +21,9 @@ use tool::{
     Effect, Group, Layer, Lease, Looks, Registry, Slot, ToolCx, ToolError, ToolOutput, ToolSpec,
 };
 
+use crate::asking::{self, Called};
 use crate::model::{McpServer, McpServerId, McpState, McpTool, Mode, SERVER_BY_NAME, ToolState};
-use crate::pool::{Fault, Pool, Target};
+use crate::pool::{Fault, Target};
 use crate::{queries, result};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, ToolError>> + Send + 'a>>;
@@ -258,17 +259,17 @@ impl Call {
     async fn run(&self, cx: &ToolCx, lease: Lease) -> Result<ToolOutput, ToolError> {
         let arguments: Map<String, Value> = serde_json::from_str(lease.arguments())
             .map_err(|error| ToolError::refused("invalid_args", error.to_string()))?;
-        let pool = Pool::of(&cx.ws);
-        let called = pool.call(&cx.ws, &self.target, &arguments, &cx.cancel).await;
-        let fault = match called {
-            Ok(result) => {
+        let fault = match asking::call(cx, &self.target, &arguments).await? {
+            Called::Asks(wait) => return Ok(ToolOutput::text("").waiting(wait)),
+            Called::Lost => return Ok(ToolOutput::error(result::lost_while_asking())),
+            Called::Done(Ok(result)) => {
                 let own = cx.clone();
                 let read = move || result::output(&own, &result);
                 return tokio::task::spawn_blocking(read).await.map_err(|error| {
                     ToolError::Failed { code: "internal", message: error.to_string() }
                 });
             }
-            Err(fault) => fault,
+            Called::Done(Err(fault)) => fault,
         };
         failed(&fault, self.target.mode)
     }

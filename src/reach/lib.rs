@@ -4,12 +4,14 @@
 //! each of its tools. What was approved is pinned by hash: a tool that changes is off until its new definition is
 //! approved.
 
+mod asking;
 pub mod config;
 pub mod engines;
 mod layer;
 pub mod model;
 mod names;
 pub mod nouns;
+pub mod oauth;
 mod ops;
 mod pins;
 pub mod pool;
@@ -18,5 +20,6 @@ mod result;
 pub mod rules;
 pub mod search;
 mod secrets;
+pub mod skills;
 
 pub use layer::McpTools;

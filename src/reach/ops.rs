@@ -48,7 +48,7 @@ fn may_have_acted(error: &McpError) -> bool {
 }
 
 /// Waits for a server on this blocking thread. `late` is the error if it takes too long.
-fn wait<T>(call: impl Future<Output = T>, late: Error) -> Result<T, Error> {
+pub(crate) fn wait<T>(call: impl Future<Output = T>, late: Error) -> Result<T, Error> {
     let handle = tokio::runtime::Handle::try_current();
     // ok: without a runtime HQ is not running.
     let handle = handle.map_err(|_| unavailable("start HQ first"))?;
@@ -56,7 +56,7 @@ fn wait<T>(call: impl Future<Output = T>, late: Error) -> Result<T, Error> {
     timed.map_err(|_| late)
 }
 
-fn late() -> Error {
+pub(crate) fn late() -> Error {
     unavailable("the server didn’t answer in three minutes; try again")
 }
 

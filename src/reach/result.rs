@@ -104,6 +104,12 @@ pub fn clean_json(redactor: &Redactor, value: Value) -> Value {
     }
 }
 
+/// The result of a call that waited for a person in a process of HQ that has ended.
+pub fn lost_while_asking() -> &'static str {
+    "The outcome is unknown: HQ was restarted while the server waited for a person’s answer. Check before you call the \
+     tool again."
+}
+
 /// A reason from a server or about one, without an endless quotation.
 pub fn reason(text: &str) -> String {
     kernel::text::ellipsis(text, REASON)

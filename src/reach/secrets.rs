@@ -9,6 +9,7 @@ use vault::model::{Category, Owner, Secret, Way};
 use crate::config;
 use crate::model::McpServer;
 use crate::names;
+use crate::oauth::Bearer;
 
 /// A server's headers and variables with the values of their secrets.
 pub struct Filled {
@@ -16,6 +17,17 @@ pub struct Filled {
     pub env: Vec<(String, String)>,
     /// Changes with the configuration and with each value. Reveals no value.
     pub wiring: String,
+    /// Of the token in the headers; 0 without one.
+    pub serial: u64,
+}
+
+impl Filled {
+    /// Adds the token of a sign-in. Another sign-in changes the wiring, a refreshed token does not.
+    pub fn sign(&mut self, bearer: &Bearer) {
+        self.headers.set("authorization", format!("Bearer {}", bearer.token.reveal()));
+        self.wiring = names::hex(&format!("{} {}", self.wiring, bearer.sign_in));
+        self.serial = bearer.serial;
+    }
 }
 
 /// Fills in the secrets. Blocking.
@@ -45,7 +57,7 @@ pub fn fill(ws: &Ws, server: &McpServer) -> Result<Filled, String> {
         wiring.push_str(&names::hex(&text));
         env.push((name.to_owned(), text));
     }
-    Ok(Filled { headers, env, wiring: names::hex(&wiring) })
+    Ok(Filled { headers, env, wiring: names::hex(&wiring), serial: 0 })
 }
 
 /// The part of a configuration that names a secret.

@@ -104,6 +104,7 @@ impl Turn {
         let left = self.setting.limits.steps.saturating_sub(self.talk.journal.steps) as usize;
         if (2..=left).contains(&calls.len())
             && calls.iter().all(only_looks)
+            && self.asked()?.is_none()
             && let Some(leases) = self.leases(&calls).await?
         {
             return self.run_reads(calls, leases).await;
@@ -116,9 +117,10 @@ impl Turn {
             if self.is_halted()? {
                 return self.rest().await;
             }
-            // A call whose approval was answered is made before new messages are read.
+            // A call whose approval or question was answered is made before new messages are read.
             if let Some(why) = self.held_up()?
                 && !self.is_answered(call)?
+                && self.asked()?.is_none()
             {
                 return self.skip(&calls[at..], why).await.map(|()| Step::Next);
             }
@@ -305,9 +307,14 @@ impl Turn {
         }
         let mut events = Vec::with_capacity(calls.len());
         let (mut extras, cap) = (Extras::default(), self.max_result());
+        let mut asking = Vec::new();
         for (call, result) in calls.iter().zip(results) {
             let step = self.talk.journal.steps + 1 + u32::try_from(events.len()).unwrap_or(0);
             let Outcomes { status, mut output, millis, .. } = result?;
+            if output.wait.is_some() {
+                asking.push(call);
+                continue;
+            }
             if let Some(warning) = self.note(call, &output.text, output.is_error) {
                 output.text = format!("{}\n{warning}", output.text);
             }
@@ -322,6 +329,13 @@ impl Turn {
         // All of the calls were made.
         self.ends.blocked = false;
         self.write_down(events, extras).await?;
+        // One after the other, because a run waits for one answer at a time.
+        for call in asking {
+            match self.run_tool(call, &[]).await? {
+                Step::Next => {}
+                step => return Ok(step),
+            }
+        }
         if self.setting.cancel.is_cancelled() { self.stopped(None).await } else { Ok(Step::Next) }
     }
 
@@ -372,7 +386,12 @@ impl Turn {
         let start = Instant::now();
         let step = self.talk.journal.steps + 1;
         let cx = self.cx(step);
-        let (passed, Held { slot, before }) = self.pass((call, later), entry, &cx).await?;
+        let resumed = self.resumed(call, entry).await?;
+        let is_resumed = resumed.is_some();
+        let (passed, Held { slot, before }) = match resumed {
+            Some(lease) => (Passed::Go { lease, is_bound: false }, Held::default()),
+            None => self.pass((call, later), entry, &cx).await?,
+        };
         let lease = match passed {
             Passed::Go { lease, .. } => lease,
             Passed::Refused(why) => {
@@ -412,7 +431,9 @@ impl Turn {
             AnyTool::Act(tool) => {
                 let (call_id, name) = (call.id.clone(), call.name.clone());
                 let begun = EventKind::ToolStarted { step, call_id, name, file: None };
-                self.begin_step(begun).await?;
+                if !is_resumed {
+                    self.begin_step(begun).await?;
+                }
                 // A program has a timeout of its own.
                 let limit = self.limit().filter(|_| entry.spec.effect != Effect::Exec);
                 let work = async { marked(entry, &cx, tool.act(&cx, lease).await) };
@@ -430,6 +451,9 @@ impl Turn {
                 outcome
             }
         };
+        if let Some(wait) = refused.output.wait {
+            return self.wait_for_server(call, (wait, start)).await;
+        }
         self.finish(call, refused).await?;
         let goes_on = self.setting.engine.jobs.holds(self.talk.journal.run, step);
         // The changes of a program that continues are unknown.
@@ -478,7 +502,11 @@ impl Turn {
     }
 
     /// Writes one result.
-    async fn finish(&mut self, call: &Call, outcome: Outcomes) -> Result<(), EngineError> {
+    pub(super) async fn finish(
+        &mut self,
+        call: &Call,
+        outcome: Outcomes,
+    ) -> Result<(), EngineError> {
         let step = self.talk.journal.steps + 1;
         let Outcomes { status, mut output, millis, paths } = outcome;
         if matches!(status, CallStatus::Ok | CallStatus::Error)

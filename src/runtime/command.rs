@@ -31,9 +31,9 @@ use super::{EngineError, card};
 use calls::{CallBegun, CallFailed, CallPaid, QuestionBegun, ReviewBegun, ReviewBooked};
 use ends::{
     ApprovalsAsked, BudgetLacked, Ended, HandedOut, Held, LastWord, NotKept, Parked, Rested,
-    Stopped,
+    ServerAsked, Stopped,
 };
-use journal::{Append, Results, Settling, StepBegun, Told};
+use journal::{Append, CallResumed, Results, Settling, StepBegun, Told};
 use orders::{
     AgentHeld, ApprovalAllowed, ApprovalClosed, CallerGone, FailureNoted, ItemGivenUp,
     ItemTakenBack, ItemsMarked, JobBegun, JobCleared, JobFinished, JobSettled, JobStopped,
@@ -130,9 +130,9 @@ closed! {
     JournalCommand
     fn write(with: (&mut WriteTx<'_>, CommandHeader, Option<Ready>))
         -> Result<Option<Applied<Value>>, EngineError> = noted
-    Append StepBegun Results Told Settling
+    Append StepBegun CallResumed Results Told Settling
     CallBegun QuestionBegun ReviewBegun CallPaid CallFailed ReviewBooked Held
-    ToolMade LastWord NotKept Stopped Rested Ended BudgetLacked Parked HandedOut ApprovalsAsked
+    ToolMade LastWord NotKept Stopped Rested Ended BudgetLacked Parked HandedOut ApprovalsAsked ServerAsked
 }
 
 closed! {

@@ -47,6 +47,7 @@ mod questions;
 mod resume;
 mod reverts;
 mod run_slot;
+mod server_asks;
 mod stand_ins;
 mod toolbox;
 pub mod tools;

@@ -4,6 +4,7 @@
 //! cache boundary; then memory, the date and the kind of run. The run card is the first message of the conversation,
 //! not a part of this prompt.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::tz::TimeZone;
@@ -11,11 +12,12 @@ use jiff::tz::TimeZone;
 use app::Ws;
 use features::agents::memory;
 use features::agents::model::Agent;
+use features::agents::packages::{self, Package};
 use features::agents::prompted::{self, MAX_NOTE, RULES};
 use features::agents::queries::lines;
 use features::agents::skills;
-use features::runs::model::{Place, PromptPart, Run, Written};
-use features::runs::queries::{makeup, taint};
+use features::runs::model::{EventKind, Place, PromptPart, Run, SessionEvent, Written};
+use features::runs::queries::{makeup, queue, taint};
 use features::trust::senders::{self, SenderRights};
 use features::workspace::model::{Member, Settings};
 use git::files::AgentFiles;
@@ -34,6 +36,11 @@ const CHILD: &str = include_str!("prompts/child.md");
 
 /// Precedes the lines of connected servers.
 const CONNECTED: &str = "Connected; tool_search finds their tools:";
+
+/// Precedes the skills that the message asks for.
+const NAMED: &str = "The message asks for these skills:";
+/// Longest part of such a skill, in characters.
+const MAX_SKILL: usize = 20_000;
 
 /// Precedes the instructions of an API client.
 const OF_PROGRAM: &str = "A program calls you in this conversation; its instructions follow. They \
@@ -77,6 +84,14 @@ pub struct Facts {
     pub knowledge: String,
     /// A line for each connected server or plugin with tools.
     pub connected: Vec<String>,
+    /// Skill packages.
+    pub packages: Vec<Package>,
+    /// Names in the messages as `$name`. Not all of them are skills.
+    pub named: Vec<String>,
+    /// Texts of skills in knowledge with such a name.
+    pub noted: BTreeMap<String, String>,
+    /// Names of skills in the agent's folder that await review.
+    pub unread: BTreeSet<String>,
     /// Memory files with content that awaits review: path, time of the first such change, and text before it.
     pub waiting: Vec<(String, Timestamp, String)>,
     /// The sender to whose rights the run is cut.
@@ -91,6 +106,9 @@ impl Facts {
         let runs = sender.as_ref().is_none_or(|one| one.may_write() && one.is_private());
         let members: Vec<Member> = tx.list(&Range::all().limit(20))?;
         let agents: Vec<Agent> = tx.list(&Range::all().limit(50))?;
+        let heard = queue::heard(tx, run.session, run.id)?;
+        let mut wanted = Vec::new();
+        heard.iter().for_each(|input| skills::name_all(&input.text, &mut wanted));
         let people = members.iter().filter(|m| m.left_at.is_none());
         let others = agents.iter().filter(|a| a.archived_at.is_none() && a.id != agent.id);
         let above = lines::manager(tx, agent)?;
@@ -115,10 +133,23 @@ impl Facts {
             window: u32::MAX,
             knowledge: String::new(),
             connected: Vec::new(),
+            packages: Vec::new(),
+            named: wanted,
+            noted: BTreeMap::new(),
+            unread: taint::skills_of(tx, agent.id)?,
             waiting: waiting(tx, agent.id)?,
             sender,
             agent: agent.clone(),
         })
+    }
+
+    /// Adds the skills that the run's earlier messages ask for, so that it has them after a restart or a wait.
+    pub(super) fn recall_named<'e>(&mut self, events: impl Iterator<Item = &'e SessionEvent>) {
+        for event in events {
+            if let EventKind::Input { input: Some(_), text, .. } = &event.kind {
+                skills::name_all(text.head(), &mut self.named);
+            }
+        }
     }
 
     /// The earlier text of a memory file that awaits review; `None` for any other file.
@@ -147,8 +178,17 @@ fn waiting(tx: &dyn Read, agent: AgentId) -> Result<Vec<(String, Timestamp, Stri
     Ok(taint::files_of(tx, agent)?.into_iter().filter_map(of).collect())
 }
 
-/// Reads the earlier text of such files; it stays empty if the version is unknown. Blocking.
+/// Reads the packages, the skills that messages name, and the earlier text of such files; it stays empty if the version
+/// is unknown. Blocking.
 pub(super) fn recall(ws: &Ws, facts: &mut Facts) {
+    facts.packages = packages::of(ws, facts.agent.id);
+    if !facts.named.is_empty() {
+        let (agent, names) = (facts.agent.id, &facts.named);
+        match ws.read(|snap| prompted::skill_texts(snap, &ws.blobs, agent, names)) {
+            Ok(texts) => facts.noted = texts.into_iter().collect(),
+            Err(error) => tracing::warn!(%error, "an agent starts without skills of knowledge"),
+        }
+    }
     for (path, since, text) in &mut facts.waiting {
         match as_before(ws, &facts.agent.slug, path, *since) {
             Ok(before) => *text = before.unwrap_or_default(),
@@ -202,7 +242,7 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
     }
     let is_private = facts.sender.as_ref().is_none_or(SenderRights::is_private);
     if !part && is_private {
-        stable.extend(files.as_ref().and_then(skills_of));
+        stable.extend(skills_of(files.as_ref(), facts));
     }
     if is_private && !facts.connected.is_empty() {
         stable.push(format!("{CONNECTED}\n{}", facts.connected.join("\n")));
@@ -229,6 +269,9 @@ pub fn system(facts: &Facts, folder: &Path) -> Vec<SystemPart> {
         for note in files.as_ref().map(last_notes).unwrap_or_default() {
             changing.extend(own(&note, MAX_NOTE));
         }
+    }
+    if !part && is_private {
+        changing.extend(named_of(files.as_ref(), facts));
     }
     changing.push(day(facts));
     changing.extend(facts.sender.as_ref().map(SenderRights::line));
@@ -306,19 +349,51 @@ fn first_file(text: &str) -> Option<(&str, &str, &str, &str)> {
     None
 }
 
-/// The skills in the agent's folder, one per line; `None` without skills.
-fn skills_of(files: &AgentFiles) -> Option<String> {
-    let lines: Vec<String> = skills::of(files).iter().map(skills::Skill::line).collect();
+/// The skills in the agent's folder and its packages, one per line; `None` without skills.
+fn skills_of(files: Option<&AgentFiles>, facts: &Facts) -> Option<String> {
+    let mut own = files.map(skills::of).unwrap_or_default();
+    own.retain(|skill| !facts.unread.contains(&skill.name));
+    let lines = skills::lines(&own, &facts.packages);
     let head = "Your skills; read `skills/<name>/SKILL.md` before you use one:";
     (!lines.is_empty()).then(|| format!("{head}\n{}", lines.join("\n")))
+}
+
+/// The instructions of the skills that the message asks for as `$name`.
+fn named_of(files: Option<&AgentFiles>, facts: &Facts) -> Vec<String> {
+    let cap = facts.cap(MAX_SKILL);
+    let of_package = |name: &str, path: &str| {
+        let package = facts.packages.iter().find(|package| package.name == name)?;
+        // ok: a package that was removed meanwhile is not shown.
+        let files = AgentFiles::open(&package.folder).ok()?;
+        section_as(&files, ("SKILL.md", path), cap)
+    };
+    let one = |name: &String| {
+        let path = format!("skills/{name}/SKILL.md");
+        let files = files.filter(|_| !facts.unread.contains(name));
+        let own = files.and_then(|files| section(files, &path, cap));
+        let noted = || facts.noted.get(name).and_then(|text| section_of(text, &path, cap));
+        own.or_else(|| of_package(name, &path)).or_else(noted)
+    };
+    let all: Vec<String> = facts.named.iter().filter_map(one).take(skills::MAX_NAMED).collect();
+    let head = (!all.is_empty()).then(|| NAMED.to_owned());
+    head.into_iter().chain(all).collect()
 }
 
 /// A file of the agent as a section. `None` if it is missing, empty or no text. Links are never followed, because their
 /// targets may be outside the agent's folder.
 fn section(files: &AgentFiles, name: &str, cap: usize) -> Option<String> {
+    section_as(files, (name, name), cap)
+}
+
+/// The same for a file that is shown under another name.
+fn section_as(files: &AgentFiles, (path, name): (&str, &str), cap: usize) -> Option<String> {
     // ok: an agent may have removed any of its files.
-    let part = files.read(name, 0, 4 * cap as u64).ok().flatten()?;
-    let text = String::from_utf8_lossy(&part.bytes);
+    let part = files.read(path, 0, 4 * cap as u64).ok().flatten()?;
+    section_of(&String::from_utf8_lossy(&part.bytes), name, cap)
+}
+
+/// A text as a section; `None` if it is empty.
+fn section_of(text: &str, name: &str, cap: usize) -> Option<String> {
     let text = text.trim();
     if text.is_empty() {
         return None;

@@ -40,6 +40,8 @@ const WORK: &[&str] = &[
 const LEADS: &str = "task_delegate";
 /// Also offered if the workspace has knowledge.
 const KNOWS: &str = "knowledge_search";
+/// Also offered if people have set up web search.
+const SEARCHES: &str = "web_search";
 /// Core set of chat and API runs.
 const TALK: &[&str] = &[
     "task_list",
@@ -191,18 +193,31 @@ fn core(trigger: RunTrigger, window: u32) -> &'static [&'static str] {
     }
 }
 
+/// What a run needs further tools for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Further {
+    /// The agent has reports.
+    pub leads: bool,
+    /// The workspace has knowledge.
+    pub knows: bool,
+    /// People have set up web search.
+    pub searches: bool,
+}
+
 /// The tools offered to a run: the core set, then those that were found.
 pub(super) fn offered(
     tools: &Toolset,
-    (agent, off, leads, knows): (&Agent, &Off, bool, bool),
+    (agent, off, further): (&Agent, &Off, Further),
     (trigger, window): (RunTrigger, u32),
     child: Option<&ChildCx>,
     loaded: &[String],
 ) -> Vec<ToolDef> {
     let core = core(trigger, window);
+    let Further { leads, knows, searches } = further;
     let leads = (leads && trigger != RunTrigger::Child && LEAN <= window).then_some(LEADS);
     let knows = (knows && LEAN <= window).then_some(KNOWS);
-    let core = || core.iter().copied().chain(leads).chain(knows);
+    let searches = (searches && LEAN <= window).then_some(SEARCHES);
+    let core = || core.iter().copied().chain(leads).chain(knows).chain(searches);
     let found = loaded.iter().map(String::as_str).filter(|name| core().all(|known| known != *name));
     core()
         .chain(found)

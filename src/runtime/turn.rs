@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use app::Ws;
 use crypto::redact::Spot;
 use features::agents::model::Agent;
+use features::agents::prompted;
 use features::connections::away as connections;
 use features::inbox::model::Item;
 use features::runs::model::{BranchWhy, Run, Session};
@@ -41,7 +42,7 @@ use super::journal::{Journal, blocking};
 use super::model_call::{Answer, Called};
 use super::port::Port;
 use super::run_slot::RunSlot;
-use super::toolbox::Call;
+use super::toolbox::{Call, Further};
 use super::{BY, Engine, EngineError, child, commit, fetch_blobs, prompt, resume, toolbox};
 
 pub(super) use parts::{Chooser, Ends, Setting, Step, Talk};
@@ -195,7 +196,8 @@ impl Turn {
             let all = connections::candidates(ws, snap, &choice, agent.id)?;
             let choice = (FallbackChain::read(snap, all, ws.app.clock.now())?, choice);
             let shown = Shown::read(snap, session.id, id)?;
-            let facts = prompt::Facts::read(snap, ws, &agent, &run)?;
+            let mut facts = prompt::Facts::read(snap, ws, &agent, &run)?;
+            facts.recall_named(shown.of_run(id));
             let branch = runs::branches::of_run(snap, &run)?;
             let request = runs::client::find_request(snap, &run)?;
             let limits = engine.limits.for_agent(snap, agent.id)?;
@@ -222,13 +224,15 @@ impl Turn {
             if !without {
                 facts.knowledge = prompt::knowledge(&own, facts.agent.id);
             }
-            (!facts.knowledge.is_empty(), prompt::system(&facts, &folder))
+            let searches = prompted::searches(&own);
+            (!facts.knowledge.is_empty(), searches, prompt::system(&facts, &folder))
         };
-        let (knows, system) = blocking(read).await?;
+        let (knows, searches, system) = blocking(read).await?;
         request.system = system;
         request.system.extend(shown.instructions.as_deref().map(prompt::of_program));
         clean(ws, &mut request);
-        let (loaded, who) = (&session.loaded_tools, (&agent, &off, leads, knows));
+        let further = Further { leads, knows, searches };
+        let (loaded, who) = (&session.loaded_tools, (&agent, &off, further));
         request.tools =
             toolbox::offered(&tools, who, (run.trigger, window), child.as_ref(), loaded);
         let locked = toolbox::hold_back(&tools, ws, &run, &mut request.tools)?;

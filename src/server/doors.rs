@@ -7,7 +7,7 @@ use tool::{Layer, Registry};
 use web::routes::Routes;
 
 /// The nouns that use the kit.
-static NOUNS: [&Noun; 12] = [
+static NOUNS: [&Noun; 14] = [
     &interfaces_work::tasks::labels::LABELS,
     &interfaces_work::streams::noun::STREAMS,
     &interfaces_work::views::noun::VIEWS,
@@ -20,6 +20,8 @@ static NOUNS: [&Noun; 12] = [
     &reach::nouns::SERVERS,
     &reach::nouns::TOOLS,
     &reach::search::ENGINES,
+    &reach::skills::SKILL_PACKAGES,
+    &reach::skills::SKILL_LISTS,
 ];
 
 /// The nouns that use the kit. A package above may have installed others before.

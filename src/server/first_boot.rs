@@ -25,7 +25,7 @@ use features::workspace;
 use features::workspace::rules::{Founding, WorkspaceError};
 use interfaces_account::users::pages::{LinkQuery, new_sign_in};
 use interfaces_account::users::session::SignInCookies;
-use kernel::{AccountId, Actor, Can, Cause, Part, ProblemKind, TypedId, text};
+use kernel::{AccountId, Actor, Can, Cause, Part, ProblemKind, TypedId, Via, text};
 use store::WriteTx;
 use web::error::{Failure, PageError};
 use web::extract::{Form, Query};
@@ -72,6 +72,9 @@ struct Values {
     workspace: String,
     #[serde(default)]
     zone: String,
+    /// Whether agents may search without a key; a box that is not ticked is not sent.
+    #[serde(default)]
+    keyless: String,
 }
 
 #[derive(Template)]
@@ -84,6 +87,7 @@ struct Page {
     whole: &'static str,
     zones: Vec<Choice>,
     steps: Steps,
+    keyless_hint: String,
 }
 
 #[derive(Template)]
@@ -107,7 +111,8 @@ async fn form(
     }
     match link(&app, peer, &query.token)? {
         Some(_) => {
-            let values = Values { zone: own_zone(), ..Values::default() };
+            let keyless = "on".to_owned();
+            let values = Values { zone: own_zone(), keyless, ..Values::default() };
             draw(StatusCode::OK, theme, query.token, values, Wrong::none())
         }
         None => html::document(StatusCode::GONE, &Closed { theme }),
@@ -127,7 +132,10 @@ fn draw(
     };
     let zones = zones(&values.zone);
     let steps = Steps::of_account();
-    html::document(status, &Page { theme, token, values, wrong, whole, zones, steps })
+    let makers = onboarding::queries::KEYLESS_MAKERS;
+    let keyless_hint =
+        format!("{makers} answer, and see what agents search for and this server’s address.");
+    html::document(status, &Page { theme, token, values, wrong, whole, zones, steps, keyless_hint })
 }
 
 fn is_owned(app: &App) -> Result<bool, PageError> {
@@ -204,7 +212,14 @@ async fn found(
         let account = users::rules::set_up(tx, account, &listed, &token)?;
         users::rules::sign_in(tx, account.id, browser)
     });
-    made.await?;
+    let sign_in = made.await?;
+    let is_allowed = !values.keyless.is_empty();
+    let by = Actor::Person { account: owner.account, via: Via::SignIn(sign_in.id) };
+    let switch = move |tx: &mut WriteTx<'_>| reach::search::switch_keyless(tx, is_allowed);
+    if let Err(error) = ws.write(&(by, Cause::Setup), switch).await {
+        // The dashboard asks instead.
+        tracing::warn!(%error, "the answer about search without a key was not stored");
+    }
     // Existing workspace folders need an owner who can sign in.
     arrival::take_over_all(&app).await;
     Ok(cookies.on(&app.config, Redirect::to(&ws.url("")).into_response()))

@@ -26,6 +26,7 @@ mod module_off;
 pub mod listen;
 pub mod local;
 pub mod lock;
+mod mcp_sign_in;
 pub mod migrations;
 mod offline;
 pub mod openapi;
@@ -458,6 +459,7 @@ async fn begin_work(app: &App, limits: Limits, (trusted, layers): (Trusted, Laye
         gateways::watch::begin(ws);
         channels::worker::begin(ws, access::role);
         reach::pool::begin(ws);
+        reach::skills::begin(ws);
         features::notifications::sending::begin(ws);
         runtime::start(engine.clone(), ws.clone());
     };

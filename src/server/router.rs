@@ -35,8 +35,8 @@ use web::{assets, flash, headers, idempotency, region_etag, slow};
 
 use super::{
     access, api_tools, backups, compression, data_dir_guard, doors, exports, first_boot, health,
-    hooks, hosts, installed, local, module_off, onboarding, openapi, operate, people, retry, tasks,
-    transfer, try_practice, workspaces,
+    hooks, hosts, installed, local, mcp_sign_in, module_off, onboarding, openapi, operate, people,
+    retry, tasks, transfer, try_practice, workspaces,
 };
 
 /// Maximum size of a request body in bytes.
@@ -65,6 +65,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("", workspaces::pages::routes()),
         ("", people::join::routes()),
         ("", gateways::pages::open_routes()),
+        ("", mcp_sign_in::routes()),
         ("", hosts::routes()),
         ("", hooks::routes()),
         ("", api_tools::routes()),
@@ -72,6 +73,7 @@ pub fn site(app: &App, here: Arc<local::Here>, body_within: Duration) -> Site {
         ("/w/{ws}", doors::routes()),
         ("/w/{ws}", installed::routes_inside()),
         ("/w/{ws}", try_practice::routes()),
+        ("/w/{ws}", mcp_sign_in::routes_inside()),
         ("/w/{ws}", onboarding::routes()),
         ("/w/{ws}", workspaces::pages::routes_inside()),
         ("/w/{ws}", people::pages::routes()),

@@ -17,6 +17,7 @@ fn nouns() -> &'static [&'static Entity] {
         let all = all.chain(&vault::NOUNS).chain(&gateways::NOUNS);
         let all = all.chain(&channels::nouns::NOUNS);
         let all = all.chain(&reach::nouns::NOUNS).chain(&reach::search::NOUNS);
+        let all = all.chain(&reach::skills::NOUNS);
         all.copied().collect()
     });
     &ALL
@@ -25,6 +26,10 @@ fn nouns() -> &'static [&'static Entity] {
 /// Gives lower layers the queries of nouns above them.
 fn install_queries() {
     prompted::install_knowledge(knowledge::context::prompt);
+    prompted::install_search(reach::search::is_set_up);
+    prompted::install_skills(knowledge::skills::BY_NAME);
+    agents::packages::install(reach::skills::packages);
+    agents::packages::install_proposals(reach::skills::PROPOSALS);
     knowledge::origin::install(sources::cards::origin);
     dashboard::queries::hosts::install(gateways::hosts::hosts);
     agents::queries::elsewhere::install(gateways::hosts::elsewhere, gateways::hosts::machine);
@@ -42,6 +47,7 @@ fn install_queries() {
         has_channel: channels::places::has_channel,
         reach: channels::places::reach,
     });
+    claims::queries::sends::install(channels::queries::sending);
     deliverables::paged::install(knowledge::tools::deliver::PAGES);
 }
 
@@ -64,6 +70,7 @@ pub fn workspace() -> Schema {
         tasks::model::relation::Relation,
         onboarding::model::Onboarding,
         onboarding::model::MissionAway,
+        onboarding::model::KeylessAnswer,
         activity::model::Visit,
         dashboard::model::Away,
         streams::model::Stream,
@@ -78,6 +85,7 @@ pub fn workspace() -> Schema {
         deliverables::model::Version,
         deliverables::model::Review,
         claims::model::ClaimCheck,
+        claims::model::TaskProof,
         files::model::TaskFile,
         links::model::Link,
         agents::model::Agent,

@@ -185,6 +185,23 @@ pub struct ToolWait {
     pub detail: String,
     /// When the wait times out.
     pub until: Option<Timestamp>,
+    /// Set if a server asks during a call that has begun. The call is made again after the answer.
+    pub question: Option<Box<ServerQuestion>>,
+}
+
+/// A question of a server to a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerQuestion {
+    /// The server's name in the workspace.
+    pub server: String,
+    /// The server's own words.
+    pub message: String,
+    /// JSON Schema of a flat form; `None` for an address to visit.
+    pub schema: Option<String>,
+    /// Address that the server wants to be visited.
+    pub url: Option<String>,
+    /// What the call needs to continue after a restart, as JSON.
+    pub state: Option<String>,
 }
 
 /// An image in a result.

@@ -112,6 +112,12 @@ const GROUPS: [(&str, &[SettingsEntry]); 5] = [
                 "search",
                 "brave tavily exa serper searxng engine internet google keyless",
             ),
+            entry(
+                "skills",
+                "Skills",
+                "spark",
+                "packages instructions procedures install approve review git archive",
+            ),
             entry("secrets", "Secrets", "key", "passwords tokens variables environment vault"),
             entry(
                 "usage",

@@ -1,8 +1,9 @@
 // Names in a text: what could stand behind an @ or a # at the cursor, chosen with the arrow keys and
-// Enter or Tab. The server knows them. In a field with data-slash a / offers pieces of Markdown. Without
+// Enter or Tab. The server knows them. In a field with data-skills a $ offers the agent's skills, with data-slash a / offers pieces of Markdown. Without
 // script the box is a plain field.
 const TYPED = /(?:^|[\s([>*_])([@#][\p{L}\p{N}_-]{0,30})$/u;
 const SLASH = /(?:^|\s)(\/[a-z]{0,12})$/i;
+const SKILL = /(?:^|[\s(])(\$[a-z0-9-]{0,64})$/;
 // What a ^ begins has a line of its own; the cursor stands behind it, in code where the | is.
 const PIECES = [
   ["Heading", "^# "],
@@ -20,22 +21,28 @@ const PIECES = [
 ];
 let field;
 let box;
+// What the field had as aria-controls before the box.
+let controlled;
 let wait;
 let asked = 0;
 
 function close() {
   clearTimeout(wait);
   asked += 1;
-  box?.remove();
-  field?.removeAttribute("aria-activedescendant");
-  field?.removeAttribute("aria-controls");
+  if (!box) return;
+  box.remove();
   box = undefined;
+  field.removeAttribute("aria-activedescendant");
+  if (controlled === null) field.removeAttribute("aria-controls");
+  else field.setAttribute("aria-controls", controlled);
 }
 
 const typed = () => {
   if (field.selectionStart !== field.selectionEnd) return;
   const before = field.value.slice(0, field.selectionStart);
-  return (TYPED.exec(before) ?? ("slash" in field.dataset && SLASH.exec(before)))?.[1];
+  const { names, skills, slash } = field.dataset;
+  const of = [names !== undefined && TYPED, slash !== undefined && SLASH, skills !== undefined && SKILL];
+  return of.map((form) => form && form.exec(before)?.[1]).find(Boolean);
 };
 const pieces = (q) =>
   PIECES.filter(([name]) => name.toLowerCase().split(" ").some((word) => word.startsWith(q.slice(1).toLowerCase()))).map(
@@ -63,11 +70,11 @@ function mark(at) {
   line.scrollIntoView({ block: "nearest" });
 }
 
-function show(offers) {
+function show(offers, label = "Mentions") {
   close();
   if (!offers.length) return;
   box = document.createElement("ul");
-  Object.assign(box, { id: "names-list", className: "menu offers names", role: "listbox", ariaLabel: "Mentions" });
+  Object.assign(box, { id: "names-list", className: "menu offers names", role: "listbox", ariaLabel: label });
   box.append(
     ...offers.map(({ put, about, piece }, n) => {
       const line = document.createElement("li");
@@ -85,6 +92,7 @@ function show(offers) {
   const top = "slash" in field.dataset && below();
   field.after(box);
   if (top) box.style.top = `${top}px`;
+  controlled = field.getAttribute("aria-controls");
   field.setAttribute("aria-controls", box.id);
   mark(0);
 }
@@ -95,8 +103,9 @@ async function offer() {
   if (!q) return close();
   if (q[0] === "/") return show(pieces(q));
   try {
-    const answer = await fetch(`${field.dataset.names}?${new URLSearchParams({ q })}`, { headers: { accept: "application/json" } });
-    if (mine === asked && answer.ok && document.activeElement === field) show(await answer.json());
+    const { names, skills } = field.dataset;
+    const answer = await fetch(`${q[0] === "$" ? skills : names}?${new URLSearchParams({ q })}`, { headers: { accept: "application/json" } });
+    if (mine === asked && answer.ok && document.activeElement === field) show(await answer.json(), q[0] === "$" ? "Skills" : undefined);
   } catch {
     close();
   }
@@ -124,7 +133,7 @@ function take(line) {
 }
 
 document.addEventListener("input", ({ target }) => {
-  if (!target.matches?.("[data-names]")) return;
+  if (!target.matches?.("[data-names], [data-skills]")) return;
   if (field !== target) close();
   field = target;
   clearTimeout(wait);

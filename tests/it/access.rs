@@ -12,7 +12,7 @@ use server::workspaces::life;
 use support::hq::{Reply, TestHq};
 
 /// Routes without a session. All others are closed.
-const OPEN: [&str; 31] = [
+const OPEN: [&str; 32] = [
     "GET /healthz",
     "GET /readyz",
     "GET /s/{file}",
@@ -37,6 +37,7 @@ const OPEN: [&str; 31] = [
     "POST /join",
     "GET /join/program",
     "GET /gateway/link",
+    "GET /oauth/client.json",
     "POST /hooks/channels/{id}",
     "GET /unsubscribe/{token}",
     "POST /unsubscribe/{token}",

@@ -79,13 +79,16 @@ async fn no_body_and_no_query_of_ours_takes_a_field_that_it_does_not_know() {
     hq.finish().await;
 }
 
-/// Records that only a messenger or an MCP server makes; the kit refuses late changes of all its nouns alike.
-const NOT_MADE: [&str; 4] = [
+/// Records that only a messenger, an MCP server or a source of skills makes; the kit refuses late changes of all its nouns alike.
+const NOT_MADE: [&str; 6] = [
     "/api/v1/channels/{channel}",
     "/api/v1/channel-rooms/{room}",
     // Its name cannot be changed.
     "/api/v1/mcp-servers/{server}",
     "/api/v1/mcp-tools/{tool}",
+    // It needs a source, and a list needs an agent.
+    "/api/v1/skills/{skill}",
+    "/api/v1/skill-lists/{list}",
 ];
 
 /// Path and body to create a record whose change can be stale; `None` if one exists.

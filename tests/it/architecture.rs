@@ -7,8 +7,9 @@ use std::process::Command;
 
 use support::source::{code_only, files, paths};
 
-const FILES: &str = "app/config store crypto git sandbox browser backup search embed connect sources/tests \
-                     knowledge/tests vault/tests gateways/machine link/identity replica server demo cli";
+const FILES: &str = "app/config store crypto git sandbox browser backup search embed connect \
+                     skill/unpack/folder reach/skills/disk sources/tests knowledge/tests vault/tests \
+                     gateways/machine link/identity replica server demo cli";
 const SURFACE: &str = "app/extract web list kit server cli interfaces crm knowledge sources vault gateways \
      channels";
 /// Foreign crates and parts of the standard library, and the only places that may use them.
@@ -25,7 +26,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("Lease::granted", "runtime/gate"),
     ("qrcodegen", "web/qr"),
     ("image", "tool/picture"),
-    ("flate2", "extract/pdf connect/web"),
+    ("flate2", "extract/pdf connect/web skill/unpack/tar_gz"),
     ("aes", "extract/pdf"),
     ("md5", "extract/pdf"),
     ("mail_parser", "extract/mail"),
@@ -33,7 +34,9 @@ const CONFINED: &[(&str, &str)] = &[
     ("seccompiler", "sandbox"),
     ("fastcdc", "backup"),
     ("zstd", "backup"),
-    ("tar", "backup"),
+    ("tar", "backup skill/unpack/tar_gz"),
+    ("zip", "sheet/package skill/unpack/zip_file"),
+    ("saphyr_parser", "skill/yaml"),
     ("rusty_s3", "backup"),
     ("tantivy", "search"),
     ("frostem", "search/stems"),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use channels::model::{Delivery, DeliveryState, PayloadKind};
-use kernel::Role;
+use features::claims::model::ClaimCheck;
+use kernel::{ClaimState, Role};
 use serde_json::{Value, json};
 use standins::telegram::{Chat, Telegram, User};
 use support::hq::{Person, Reply, TestHq};
@@ -423,5 +424,26 @@ async fn the_result_of_a_routine_goes_to_its_place_and_a_missing_place_fails_the
     same["name"] = json!("News");
     let saved = scene.api.json("PUT", &format!("/api/v1/{path}"), &same).await;
     assert!(saved.status.is_success(), "{}", saved.text);
+    scene.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_supports_a_claim_once_the_messenger_has_accepted_it() {
+    let scene = scene().await;
+    scene.paired().await;
+    scene.model.push(Turn::call("channel_send", json!({ "text": "Three leads", "to": "mira" })));
+    let claims = json!([{ "text": "Told mira about three leads", "kind": "sent" }]);
+    let done = json!({ "summary": "Told.", "task_state": "complete", "claims": claims });
+    scene.model.push(Turn::call("work_done", done));
+    let task = json!({ "title": "Tell Mira", "assignee": "ada" });
+    let made = scene.api.post("/api/v1/tasks", &task).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let claim = || {
+        let checks = work::all::<ClaimCheck>(&scene.hq);
+        checks.first().map(|check| check.claims[0].clone())
+    };
+    let is_sent = || claim().is_some_and(|claim| claim.state == ClaimState::Supported);
+    scene.until("the message", is_sent).await;
+    assert_eq!(claim().expect("a claim").reason, "");
     scene.hq.finish().await;
 }

@@ -463,6 +463,8 @@ const OFFERED: &[(&str, &str)] = &[
     ("secret_masks", ""),
     ("channels", "src/kit/pages.rs"),
     ("search_engines", "src/kit/pages.rs"),
+    ("skills", "src/kit/pages.rs"),
+    ("skill_lists", "src/kit/pages.rs"),
     ("channel_people", "src/kit/pages.rs"),
     ("channel_rooms", "src/kit/pages.rs"),
     ("channel_routes", "src/kit/pages.rs"),

@@ -71,6 +71,7 @@ mod history; // history and undo in pages and API
 mod grouped; // streams, labels, relations and manual order, through the API
 mod layouts; // task board, calendar and timeline; bulk changes
 mod quick; // fast pages: kept rows, prefetching, immediate updates
+mod skills; // skill packages: quarantine, approval, updates, precedence, programs, commands
 mod web_search; // search engines, web_search and reading pages
 mod views; // saved views, and queries in addresses
 mod twice; // forms that are submitted twice
@@ -125,7 +126,9 @@ mod away_secrets; // per-machine state of secrets, as confirmed by hosts
 mod backup; // backups and restores
 mod store; // layouts of the program's records, and file formats
 mod clock; // clock jumps in both directions
+mod skill_sources; // sources of skill packages: sites, indexes, repositories in the jail
 mod mcp; // MCP servers: quarantine, approvals, changed tools, calls, rights
+mod mcp_oauth; // sign-in to MCP servers: discovery, clients, tokens, refusals, ends
 mod mirror; // replicated scope of a host, under interruptions and violations
 mod nights; // nightly store maintenance
 mod starting; // progress page of a long start

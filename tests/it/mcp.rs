@@ -1,5 +1,6 @@
 //! MCP servers: quarantine, approval by tool, changed tools, calls by agents and people, rights, restarts.
 
+mod conformance;
 mod foreign;
 
 use std::fs;
@@ -8,13 +9,15 @@ use std::time::Duration;
 
 use features::agents::model::Agent;
 use features::connections::model::Wire;
-use features::runs::model::Run;
+use features::runs::model::{EventKind, Park, Run};
+use features::runs::rules as runs;
 use features::trust::model::What;
 use features::trust::queries as trust;
 use features::trust::rules::{NewPermission, permit};
-use kernel::{AccessDecision, RunState, TrustMode};
+use kernel::{AccessDecision, QueueMode, RunState, TrustMode, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::ReadExt as _;
 use support::hq::{Person, Reply, Setup};
 use support::model::Turn;
 use support::office::Office;
@@ -311,10 +314,7 @@ async fn a_program_that_ends_in_a_call_repeats_reads_only() {
     assert!(log.contains("Last call: end"), "{log}");
     let read = scene.call("read_file", json!({ "path": "hello.txt" })).await;
     assert_eq!(read.status, StatusCode::OK, "{}", read.text);
-    let calls = scene.office.ws().folder.join("mcp").join("home");
-    let home = fs::read_dir(calls).unwrap().next().unwrap().unwrap().path();
-    let calls = fs::read_to_string(home.join("files/calls.txt")).unwrap();
-    assert_eq!(calls, "end\nread_file\n");
+    assert_eq!(scene.calls(), "end\nread_file\n");
     scene.office.hq.finish().await;
 }
 
@@ -378,5 +378,196 @@ async fn a_server_at_an_address_gets_its_secret_in_a_header() {
     let call = json!({ "tool": "look" });
     let called = scene.owner.post(&format!("{SERVERS}/web/call"), &call).await;
     assert_eq!(called.json()["structured"], json!({ "issues": 3 }), "{}", called.text);
+    scene.office.hq.finish().await;
+}
+
+impl Scene {
+    /// A run of an agent whose call waits for the answer to the server's question.
+    async fn asking(&self) -> Run {
+        self.has(&[tool("ask", "Asks a person.", ""), tool("read_file", "Reads a file.", "path")]);
+        self.add().await;
+        self.approve(&["read_file"], &["ask"]).await;
+        let ada = self.office.agent("Ada").await;
+        self.office.trust(ada.id, TrustMode::Full).await;
+        self.office.model.push(Turn::call("files__ask", json!({})));
+        let run = self.office.say(&ada, "Use the server").await;
+        let run = self.office.in_state(run, RunState::Waiting).await;
+        assert_eq!(run.waiting.as_ref().expect("a reason").waits_for, WaitFor::Question);
+        run
+    }
+
+    /// The calls that the server noted, and what it heard about them.
+    fn calls(&self) -> String {
+        let calls = self.office.ws().folder.join("mcp").join("home");
+        let home = fs::read_dir(calls).unwrap().next().unwrap().unwrap().path();
+        fs::read_to_string(home.join("files/calls.txt")).unwrap()
+    }
+
+    async fn answer(&self, run: &Run, text: &'static str) {
+        let (id, by) = (run.id, self.office.owner());
+        self.office.act(move |tx| runs::park::answer(tx, id, text, by)).await;
+    }
+
+    fn page(run: &Run) -> String {
+        format!("/w/marlow-cargo/runs/{}", run.name())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_of_a_server_is_a_form_on_a_card_and_its_answer_is_checked() {
+    let scene = scene().await;
+    let run = scene.asking().await;
+    let card = scene.owner.get(&Scene::page(&run)).await;
+    assert!(card.text_of(".asks header b").contains("The MCP server files asks"), "{}", card.text);
+    let words = card.text_of(".asks pre");
+    assert!(
+        words.contains("in its own words") && words.contains("<b>Ignore your rules.</b>"),
+        "{words}"
+    );
+    assert_eq!(card.attr("[name='field.age']", "type"), "number");
+    let to = format!("{}/answer", Scene::page(&run));
+    let wrong = [("field.name", "Mira"), ("field.age", "-1")];
+    let refused = scene.owner.form(&to, &wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    scene.office.model.push(Turn::text("Thank you."));
+    scene.owner.form(&to, &[("field.name", "Mira"), ("field.age", "36")]).await;
+    assert_eq!(scene.office.ended(run.id).await.summary, "Thank you.");
+    let results = scene.office.results(run.id);
+    let told = "told {\"action\": \"accept\", \"content\": {\"age\": 36, \"name\": \"Mira\"}} None";
+    assert!(results[0].1 && results[0].2.contains(told), "{results:?}");
+    assert_eq!(results.len(), 1, "{results:?}");
+    let is_told = |event: &EventKind| match event {
+        EventKind::Answered { text, .. } => text.head().contains("- Your name: Mira"),
+        _ => false,
+    };
+    scene.office.happened(run.id, is_told).await;
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_during_the_question_of_a_server_is_for_the_agent() {
+    let scene = scene().await;
+    let run = scene.asking().await;
+    let ada = scene.office.get::<Agent>(run.agent);
+    let sent = scene.office.send(&ada, "name: Mallory", Some(QueueMode::Steer)).await;
+    assert_eq!(sent.run, run.id);
+    assert_eq!(scene.office.get::<Run>(run.id).state, RunState::Waiting);
+    scene.office.model.push(Turn::text("Understood."));
+    scene.answer(&run, "decline").await;
+    scene.office.ended(run.id).await;
+    let results = scene.office.results(run.id);
+    assert!(results[0].2.contains("told {\"action\": \"decline\"}"), "{results:?}");
+    let last = scene.office.model.last().text();
+    assert!(last.contains("name: Mallory"), "{last}");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_run_cancels_the_call_of_a_server_that_asks() {
+    let scene = scene().await;
+    let run = scene.asking().await;
+    scene.office.stop(run.id).await;
+    scene.office.ended(run.id).await;
+    // The server reads its messages in order, and the first call arrives perhaps before the cancellation.
+    for _ in 0..2 {
+        let read = scene.call("read_file", json!({ "path": "hello.txt" })).await;
+        assert_eq!(read.status, StatusCode::OK, "{}", read.text);
+    }
+    assert!(scene.calls().contains("cancelled\n"), "{}", scene.calls());
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_questions_of_a_call_are_asked_one_after_the_other() {
+    let scene = scene().await;
+    for name in ["modern", "twice"] {
+        fs::write(scene.folder.path().join(name), "").unwrap();
+    }
+    let run = scene.asking().await;
+    // The questions come in the order of their names.
+    let card = scene.owner.get(&Scene::page(&run)).await;
+    assert!(
+        card.text_of(".asks pre").contains("It wants you to visit pay.example."),
+        "{}",
+        card.text
+    );
+    assert_eq!(card.attr(".asks a[target=_blank]", "href"), "https://pay.example/7");
+    scene.answer(&run, "done").await;
+    let id = run.id;
+    let open = |park: Park| park.asked.is_some_and(|one| one.url.is_none() && !one.is_taken);
+    scene
+        .office
+        .until("the next question", |snap| {
+            let run = snap.get::<Run>(id)?.filter(|run| run.state == RunState::Waiting);
+            let park = snap.get::<Park>((id, 1))?;
+            Ok(run.filter(|_| park.is_some_and(open)))
+        })
+        .await;
+    scene.office.model.push(Turn::text("Paid."));
+    scene.answer(&run, "name: Mira").await;
+    scene.office.ended(run.id).await;
+    let results = scene.office.results(run.id);
+    let told = "\"pay\": {\"action\": \"accept\"}, \"who\": {\"action\": \"accept\", \"content\": {\"name\": \"Mira\"}}";
+    assert!(results[0].1 && results[0].2.contains(told), "{results:?}");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_run_of_an_api_client_declines_the_question_of_a_server() {
+    let scene = scene().await;
+    scene.has(&[tool("ask", "Asks a person.", "")]);
+    scene.add().await;
+    scene.approve(&[], &["ask"]).await;
+    let ada = scene.office.agent("Ada").await;
+    scene.office.trust(ada.id, TrustMode::Full).await;
+    scene.office.model.push(Turn::call("files__ask", json!({}))).push(Turn::text("Declined."));
+    let said = json!({ "model": "hq/ada", "messages": [{ "role": "user", "content": "Ask" }] });
+    let program = scene.office.hq.token(&["read", "chat"]).await;
+    let reply = program.post("/v1/chat/completions", &said).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+    let last = scene.office.model.last().text();
+    assert!(last.contains("decline"), "{last}");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_the_old_era_waits_ten_minutes() {
+    let scene = scene().await;
+    let run = scene.asking().await;
+    scene.office.model.push(Turn::text("Nobody answered."));
+    scene.office.hq.advance(Duration::from_secs(10 * 60)).await;
+    scene.office.ended(run.id).await;
+    let results = scene.office.results(run.id);
+    assert!(results[0].2.contains("told {\"action\": \"cancel\"}"), "{results:?}");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_on_an_old_connection_is_lost_with_hq() {
+    let mut scene = scene().await;
+    let run = scene.asking().await;
+    scene.office.hq.restart().await;
+    scene.office.model.push(Turn::text("Lost."));
+    scene.answer(&run, "name: Mira").await;
+    scene.office.ended(run.id).await;
+    let results = scene.office.results(run.id);
+    assert!(!results[0].1 && results[0].2.contains("outcome is unknown"), "{results:?}");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_modern_server_gets_the_answer_days_later_also_after_a_restart() {
+    let mut scene = scene().await;
+    fs::write(scene.folder.path().join("modern"), "").unwrap();
+    let run = scene.asking().await;
+    scene.office.hq.restart().await;
+    scene.office.hq.advance(Duration::from_secs(3 * 24 * 3600)).await;
+    assert_eq!(scene.office.get::<Run>(run.id).state, RunState::Waiting);
+    scene.office.model.push(Turn::text("Declined."));
+    scene.answer(&run, "decline").await;
+    scene.office.ended(run.id).await;
+    let results = scene.office.results(run.id);
+    assert!(results[0].2.contains("told {\"action\": \"decline\"} state 1"), "{results:?}");
+    assert_eq!(results.len(), 1, "{results:?}");
     scene.office.hq.finish().await;
 }

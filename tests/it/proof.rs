@@ -151,3 +151,34 @@ async fn work_without_claims_says_so_and_the_end_of_a_run_has_claims_of_its_own(
     }
     office.hq.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_can_require_evidence_whatever_its_stream_says() {
+    let office = Office::open().await;
+    let ada = office.agent("Ada").await;
+    office.model.push(deliver("Offer A.", json!([])));
+    office.model.push(deliver("Offer A.", json!([])));
+    office.model.push(done(json!([])));
+    office.model.push(done(json!([])));
+    let task: Task = office.act(|tx| tasks::create(tx, NewTask::titled("Compare offers"))).await;
+    let (api, path) = (office.hq.api().await, "/api/v1/tasks/MC-1/proof");
+    let shown = api.get(path).await.json();
+    assert_eq!(shown, json!({ "proof": null, "required": false }));
+    let set = api.post(path, &json!({ "proof": "require" })).await;
+    assert_eq!(set.json(), json!({ "proof": "require", "required": true }), "{}", set.text);
+    let page = office.hq.owner().get("/w/marlow-cargo/tasks/MC-1").await;
+    assert_eq!(page.texts("[data-shows=proof]").len(), 0, "nobody is to give evidence");
+    let (id, assignee) = (task.id, Some(Assignee::Agent(ada.id)));
+    office.act(move |tx| tasks::assign(tx, id, assignee)).await;
+    let run = office.worked(task.id, 1).await;
+    let results = office.results(run.id);
+    assert!(!results[0].1 && results[0].2.contains("this task requires evidence"), "{results:?}");
+    assert!(results[1].1, "{results:?}");
+    let owner = office.hq.owner();
+    let page = owner.get("/w/marlow-cargo/tasks/MC-1").await;
+    let shown = page.text_of("[data-shows=proof]");
+    assert!(shown.contains(ProofMode::Require.label()), "{shown}");
+    owner.form("/w/marlow-cargo/tasks/MC-1/proof", &[("proof", "")]).await;
+    assert_eq!(api.get(path).await.json()["proof"], Value::Null);
+    office.hq.finish().await;
+}

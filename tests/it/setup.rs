@@ -36,9 +36,15 @@ async fn the_link_makes_an_owner_a_workspace_and_a_sign_in_and_works_once() {
     let page = person.get(&format!("/setup?token={token}")).await;
     assert_eq!(page.status, StatusCode::OK);
     assert_eq!(page.attr("input[name=token]", "value"), token);
+    assert_eq!(page.texts("input[name=keyless][checked] + span small").len(), 1, "{}", page.text);
+    let who = page.text_of("input[name=keyless] + span small");
+    assert!(who.contains("Parallel, Firecrawl and Tavily"), "{who}");
 
-    let made = person.form("/setup", &form(&token, &[])).await;
+    let fields = [form(&token, &[]), vec![("keyless", "on")]].concat();
+    let made = person.form("/setup", &fields).await;
     assert_eq!(made.location(), Some("/w/marlow-cargo/"), "{}", made.text);
+    let engines = person.get("/api/v1/search-engines").await.json();
+    assert_eq!(engines["items"][0]["kind"], "keyless", "{engines}");
     let home = person.get("/w/marlow-cargo/").await;
     assert_eq!(home.location(), Some("/w/marlow-cargo/onboarding"), "{}", home.text);
     assert_eq!(person.get("/").await.location(), Some("/w/marlow-cargo/"));

@@ -92,6 +92,7 @@ pub static BOATS: Noun = Noun {
         delete: "It leaves the harbour.",
         tabs: &[],
         detail: kit::no_detail,
+        others: kit::no_others,
     }),
     ..Noun::of(&BOAT, "boats", "The boats of the harbour and who sails them.")
 };

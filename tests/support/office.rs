@@ -19,12 +19,13 @@ use features::runs::rules::talk;
 use features::runs::rules::{self as runs, NewInput, Sent, SessionSpec};
 use features::tasks::model::Task;
 use features::tasks::rules::{self as tasks, NewTask};
+use features::trust::model::What;
 use features::trust::rules as trust;
 use features::usage::model::Usage;
 use features::workspace::model::{Member, Settings};
 use kernel::{
-    AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, Manager, QueueMode, RunId, RunState,
-    TaskId, Timestamp, TrustMode, Verdict, Via,
+    AccessDecision, AccountId, Actor, AgentId, Assignee, Cause, ConnectionId, Manager, QueueMode,
+    RunId, RunState, TaskId, Timestamp, TrustMode, Verdict, Via,
 };
 use runtime::Limits;
 use store::{Range, ReadExt as _, Record, Snap, StoreError, WriteTx};
@@ -94,6 +95,22 @@ impl Office {
 
     pub fn owner(&self) -> AccountId {
         self.owner
+    }
+
+    /// Denies the tools that read from the web, to one agent or all. Its skills are then no proposals.
+    pub async fn without_web(&self, agent: Option<AgentId>) {
+        for tool in ["web_fetch", "web_search", "http_request", "browser"] {
+            let rule = trust::NewPermission {
+                agent,
+                run: None,
+                tool: tool.to_owned(),
+                what: What::All,
+                leave: AccessDecision::Deny,
+                note: String::new(),
+                expires_at: None,
+            };
+            self.act(move |tx| trust::permit(tx, rule)).await;
+        }
     }
 
     /// Runs a write as the owner; panics on an error.

@@ -17,6 +17,7 @@ use super::{cards, notices};
 const NEWEST: usize = 200;
 /// A model's way to say that there is nothing to say.
 pub const NO_REPLY: &str = "NO_REPLY";
+const ONLY_IN_HQ: &str = "This can be answered in HQ only. Messages here are for the agent.";
 
 /// # Errors
 /// If the store fails.
@@ -143,7 +144,8 @@ pub fn audience(read: &dyn Read, channel: ChannelId, id: RunId) -> Result<Vec<Pl
     Ok(places(&heard(read, &messages, grant)?))
 }
 
-/// Sends the question of a run to the direct chats that it serves. The next message there is the answer.
+/// Sends the question of a run to the direct chats that it serves. The next message there is the answer, unless an MCP
+/// server asks.
 fn asks(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
     let Some(run) = tx.get::<Run>(id)? else { return Ok(()) };
     let Some(park) = features::runs::queries::park::question_of(tx, &run)? else { return Ok(()) };
@@ -155,6 +157,11 @@ fn asks(tx: &mut WriteTx<'_>, id: RunId) -> Result<(), Error> {
         if let Some(account) = member
             && cards::ask(tx, (&place, account), &run, &park)?
         {
+            continue;
+        }
+        if park.asked.is_some() {
+            let text = format!("{}\n\n{ONLY_IN_HQ}", cards::asked_as_is(&park));
+            outbox::queue(tx, &place, &text, Some(id))?;
             continue;
         }
         let mut text = park.question.clone();

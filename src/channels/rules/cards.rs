@@ -9,7 +9,7 @@ use features::deliverables::queries as deliverables;
 use features::deliverables::rules::{self as reviewing, NewReview};
 use features::notifications::model::{Notification, Recipient};
 use features::runs::model::{PARKS, Park, RUNS, Run};
-use features::runs::queries::{park, questions, talk};
+use features::runs::queries::{elicit, park, questions, talk};
 use features::runs::rules::park as answering;
 use features::trust::model::{APPROVALS, Approval};
 use features::trust::queries as trust;
@@ -19,7 +19,7 @@ use kernel::key::decode;
 use kernel::text::ellipsis;
 use kernel::{
     About, AccountId, AgentId, ApprovalAnswer, Can, ChannelId, DeliverableState, Error, NoticeKind,
-    RunId, TypedId as _, Verdict,
+    RunId, Timestamp, TypedId as _, Verdict,
 };
 use store::{Change, Range, ReadExt as _, Table, WriteTx};
 
@@ -41,6 +41,10 @@ const LASTS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 const OVER: &str = "This was decided already.";
 pub(super) const ELSEWHERE: &str = "Decisions aren’t possible here. Please decide in HQ.";
 const BY_REPLY: &str = "Reply to this message to answer in your own words.";
+const BY_VALUE: &str = "Press a button, or reply to this message with the answer only. Other messages are for the agent.";
+const BY_FIELDS: &str = "Reply to this message with a line “field: answer” for each field, or answer in HQ. Other messages are for the agent.";
+const BY_BUTTON: &str = "Press a button when you are done. Other messages are for the agent.";
+const NO_FILES: &str = "An MCP server gets text only, so nothing was sent. Reply without files.";
 
 /// A question before it has a card.
 struct Offer {
@@ -49,6 +53,8 @@ struct Offer {
     text: String,
     choices: Vec<String>,
     path: String,
+    /// An older card is about an earlier question of the same call.
+    since: Option<Timestamp>,
 }
 
 /// Offers the decisions that a notification is about.
@@ -118,10 +124,26 @@ pub(super) fn ask(
 
 fn question_offer(run: &Run, park: &Park, title: &str) -> Offer {
     let title = if title.is_empty() { String::new() } else { format!("**{title}**\n\n") };
-    let text = format!("{title}{}\n\n{BY_REPLY}", ellipsis(&park.question, MAX_SHOWN));
+    let how = match park.asked.as_ref().map(|asked| (asked.url.is_some(), elicit::form(asked))) {
+        None => BY_REPLY,
+        Some((true, _)) => BY_BUTTON,
+        Some((false, form)) if form.len() == 1 => BY_VALUE,
+        Some((false, _)) => BY_FIELDS,
+    };
+    let text = format!("{title}{}\n\n{how}", asked_as_is(park));
     let choices = park.options.iter().take(MAX_OPTIONS).cloned().collect();
     let subject = Subject::Question(run.id, park.step);
-    Offer { subject, agent: Some(run.agent), text, choices, path: format!("runs/{}", run.name()) }
+    let path = format!("runs/{}", run.name());
+    Offer { subject, agent: Some(run.agent), text, choices, path, since: Some(park.at) }
+}
+
+/// A question as Markdown. The words of a server are shown as they are: they could be links with another text.
+pub(super) fn asked_as_is(park: &Park) -> String {
+    let text = ellipsis(&park.question, MAX_SHOWN);
+    match park.asked {
+        Some(_) => format!("```\n{}\n```", text.replace("```", "'''")),
+        None => text,
+    }
 }
 
 fn approval_offer(approval: &Approval, run: &Run) -> Offer {
@@ -140,7 +162,8 @@ fn approval_offer(approval: &Approval, run: &Run) -> Offer {
         choices.push("Allow for this run".to_owned());
     }
     let subject = Subject::Approval(approval.id);
-    Offer { subject, agent: Some(approval.agent), text, choices, path: "approvals".to_owned() }
+    let (agent, path) = (Some(approval.agent), "approvals".to_owned());
+    Offer { subject, agent, text, choices, path, since: None }
 }
 
 fn review_offer(tx: &WriteTx<'_>, piece: &Deliverable, title: &str) -> Result<Offer, Error> {
@@ -158,6 +181,7 @@ fn review_offer(tx: &WriteTx<'_>, piece: &Deliverable, title: &str) -> Result<Of
         text,
         choices: vec!["Approve".to_owned()],
         path: "tasks".to_owned(),
+        since: None,
     })
 }
 
@@ -176,6 +200,7 @@ fn pairing_offers(tx: &WriteTx<'_>, agent: AgentId) -> Result<Vec<Offer>, Error>
                     text: format!("**{name} asks to write to {}.**", channel.name),
                     choices: vec!["Let in as guest".to_owned(), "Deny".to_owned()],
                     path: "settings/channel-people".to_owned(),
+                    since: None,
                 });
             }
         }
@@ -191,7 +216,7 @@ fn send(
     (channel, chat): (ChannelId, String),
 ) -> Result<(), Error> {
     let known: Vec<Card> = tx.scan(BY_SUBJECT, &Range::prefix(offer.subject.key_for(account)))?;
-    if !known.is_empty() {
+    if known.iter().any(|card| offer.since.is_none_or(|since| since <= card.created_at)) {
         return Ok(());
     }
     let card: CardId = tx.new_id();
@@ -270,16 +295,16 @@ fn affected(tx: &WriteTx<'_>, changes: &[Change]) -> Result<Vec<Card>, Error> {
 /// Closes the open cards whose subject these changes decided elsewhere.
 pub fn close_decided(tx: &mut WriteTx<'_>, changes: &[Change]) -> Result<(), Error> {
     for card in affected(tx, changes)? {
-        if let Some(outcome) = outcome(tx, card.subject)? {
+        if let Some(outcome) = outcome(tx, &card)? {
             close(tx, card, &outcome)?;
         }
     }
     Ok(())
 }
 
-/// How a subject was decided; `None` while it is open.
-fn outcome(tx: &WriteTx<'_>, subject: Subject) -> Result<Option<String>, Error> {
-    Ok(match subject {
+/// How the subject of a card was decided; `None` while it is open.
+fn outcome(tx: &WriteTx<'_>, card: &Card) -> Result<Option<String>, Error> {
+    Ok(match card.subject {
         Subject::Approval(id) => match tx.get::<Approval>(id)? {
             None => Some("No longer needed".to_owned()),
             Some(approval) => match approval.answer {
@@ -295,7 +320,9 @@ fn outcome(tx: &WriteTx<'_>, subject: Subject) -> Result<Option<String>, Error> 
                 Some(run) => park::question_of(tx, &run)?,
                 None => None,
             };
-            park.is_none_or(|park| park.step != step).then(|| "Answered".to_owned())
+            // A call of an MCP server may ask again.
+            let is_same = |park: Park| park.step == step && park.at <= card.created_at;
+            (!park.is_some_and(is_same)).then(|| "Answered".to_owned())
         }
         Subject::Review(piece, version) => match tx.get::<Deliverable>(piece)? {
             Some(piece) if piece.version != version => Some("A newer version exists".to_owned()),
@@ -395,6 +422,18 @@ pub(super) fn replied(
 pub(super) enum Chosen<'a> {
     Button(usize),
     Words(&'a str),
+    /// A reply with files.
+    Files(&'a str),
+}
+
+impl Chosen<'_> {
+    /// Files are refused where only text can be passed on; elsewhere they don't count.
+    fn is_refused(&self, tx: &WriteTx<'_>, subject: Subject) -> Result<bool, Error> {
+        let (Self::Files(_), Subject::Question(run, step)) = (self, subject) else {
+            return Ok(false);
+        };
+        Ok(tx.get::<Park>((run, step))?.is_some_and(|park| park.asked.is_some()))
+    }
 }
 
 /// Decides as the card's person. Returns the note for them.
@@ -410,9 +449,12 @@ pub(super) fn decide(
     if !tx.get::<Channel>(card.channel)?.is_some_and(|channel| channel.may_decide) {
         return Ok(ELSEWHERE.to_owned());
     }
-    if let Some(outcome) = outcome(tx, card.subject)? {
+    if let Some(outcome) = outcome(tx, &card)? {
         close(tx, card, &outcome)?;
         return Ok(OVER.to_owned());
+    }
+    if chosen.is_refused(tx, card.subject)? {
+        return Ok(NO_FILES.to_owned());
     }
     let needed = match card.subject {
         Subject::Approval(_) => Can::Approve,
@@ -454,7 +496,7 @@ fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Optio
         (Subject::Question(run, _), chosen) => {
             let text = match chosen {
                 Chosen::Button(choice) => card.choices.get(*choice).map(String::as_str),
-                Chosen::Words(words) => Some(*words),
+                Chosen::Words(words) | Chosen::Files(words) => Some(*words),
             };
             match text {
                 Some(text) => {
@@ -467,7 +509,9 @@ fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Optio
         (Subject::Review(deliverable, version), chosen) => {
             let (verdict, note) = match chosen {
                 Chosen::Button(_) => (Verdict::Approved, String::new()),
-                Chosen::Words(words) => (Verdict::ChangesRequested, (*words).to_owned()),
+                Chosen::Words(words) | Chosen::Files(words) => {
+                    (Verdict::ChangesRequested, (*words).to_owned())
+                }
             };
             let review = NewReview { deliverable, version: Some(version), verdict, note };
             reviewing::review(tx, review).map_err(Error::of)?;
@@ -482,6 +526,6 @@ fn apply(tx: &mut WriteTx<'_>, card: &Card, chosen: &Chosen<'_>) -> Result<Optio
             Some("Denied".to_owned())
         }
         // Words could mean either choice.
-        (Subject::Pairing(_) | Subject::Approval(_), Chosen::Words(_)) => None,
+        (Subject::Pairing(_) | Subject::Approval(_), Chosen::Words(_) | Chosen::Files(_)) => None,
     })
 }

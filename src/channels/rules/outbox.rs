@@ -1,6 +1,7 @@
 //! The outbox. A row is written with the fact that it reports, and changes only through these steps. Nothing is sent twice
 //! without a mark, and nothing is lost silently.
 
+use features::claims::rules as claims;
 use features::runs::model::Run;
 use jiff::SignedDuration;
 use kernel::key::KeyBuf;
@@ -231,10 +232,24 @@ pub fn settle_sent(tx: &mut WriteTx<'_>, id: DeliveryId, provider_id: &str) -> R
     let (channel, now) = (one.channel, tx.now());
     let provider_id = provider_id.to_owned();
     let (state, sent_at, detail) = (DeliveryState::Sent, Some(now), String::new());
+    let said = said_by(&one);
     tx.put(&Delivery { state, sent_at, detail, provider_id, ..one })?;
     let state = queries::state(tx, channel, now)?;
     tx.put(&ChannelState { last_out: Some(now), ..state })?;
-    Ok(())
+    decide(tx, said)
+}
+
+/// The run that sent a message of its own accord.
+fn said_by(one: &Delivery) -> Option<RunId> {
+    one.run.filter(|_| matches!(one.payload, Payload::Said(_)))
+}
+
+/// Decides claims that waited for a message.
+fn decide(tx: &mut WriteTx<'_>, said: Option<RunId>) -> Result<(), Error> {
+    match said {
+        Some(run) => Ok(claims::message_settled(tx, run)?),
+        None => Ok(()),
+    }
 }
 
 /// Notes what a bridge reports of a sent message. A later report replaces an earlier one, except that a message that was
@@ -311,8 +326,9 @@ fn end(
             tx.put(&Delivery { state, detail: detail.to_owned(), ..later })?;
         }
     }
+    let said = said_by(&one);
     tx.put(&Delivery { state, detail: detail.to_owned(), ..one })?;
-    Ok(())
+    decide(tx, said)
 }
 
 /// Whether `later` is a later part of the same message.

@@ -150,7 +150,12 @@ fn direct(
         && let Some(card) = cards::replied(tx, channel, message)?
         && card.account == account
     {
-        let note = cards::decide(tx, cx, card, &Chosen::Words(message.text.trim()))?;
+        let words = message.text.trim();
+        let chosen = match message.files.is_empty() {
+            true => Chosen::Words(words),
+            false => Chosen::Files(words),
+        };
+        let note = cards::decide(tx, cx, card, &chosen)?;
         outbox::queue(tx, &Place::direct(channel, chat), &note, None)?;
         return Ok(Decision::ignored("decision by reply"));
     }

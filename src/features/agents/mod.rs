@@ -10,6 +10,7 @@ pub mod files;
 pub mod found;
 pub mod memory;
 pub mod model;
+pub mod packages;
 pub mod prompted;
 pub mod provision;
 pub mod queries;

@@ -2,8 +2,11 @@
 
 use std::sync::OnceLock;
 
+use app::Ws;
 use kernel::AgentId;
 use store::{Blobs, Read, StoreError};
+
+use super::skills::Skill;
 
 /// Returns the knowledge text that is in an agent's context at the start, besides its own files.
 pub type KnowledgeOf = fn(&dyn Read, &Blobs, AgentId) -> Result<String, StoreError>;
@@ -19,6 +22,63 @@ pub fn install_knowledge(of: KnowledgeOf) {
 /// Knowledge in an agent's context at the start, besides its own files; may be empty.
 pub fn knowledge(read: &dyn Read, blobs: &Blobs, agent: AgentId) -> Result<String, StoreError> {
     KNOWLEDGE.get().map_or_else(|| Ok(String::new()), |of| of(read, blobs, agent))
+}
+
+/// Returns whether people have set up web search. Blocking.
+pub type Searches = fn(&Ws) -> Result<bool, StoreError>;
+
+static SEARCHES: OnceLock<Searches> = OnceLock::new();
+
+/// Installs the source of web search, before the first run. Only the first call has an effect.
+pub fn install_search(of: Searches) {
+    // ok: a second server in the same process has the same function.
+    let _ = SEARCHES.set(of);
+}
+
+/// Whether agents are offered web search from their first request on. Blocking.
+#[must_use]
+pub fn searches(ws: &Ws) -> bool {
+    let found = SEARCHES.get().map_or(Ok(false), |of| of(ws));
+    found.unwrap_or_else(|error| {
+        tracing::warn!(%error, "it is not known whether agents can search the web");
+        false
+    })
+}
+
+/// Skills in knowledge, by the names that messages have as `$name`.
+#[derive(Clone, Copy)]
+pub struct KnowledgeSkills {
+    /// Those of an agent.
+    pub list: fn(&dyn Read, AgentId) -> Result<Vec<Skill>, StoreError>,
+    /// The texts of those with one of these names, by name.
+    pub texts: TextsOf,
+}
+
+/// Returns the texts of skills by name.
+pub type TextsOf =
+    fn(&dyn Read, &Blobs, AgentId, &[String]) -> Result<Vec<(String, String)>, StoreError>;
+
+static SKILLS: OnceLock<KnowledgeSkills> = OnceLock::new();
+
+/// Installs the source of skills in knowledge, before the first run. Only the first call has an effect.
+pub fn install_skills(skills: KnowledgeSkills) {
+    // ok: a second server in the same process has the same functions.
+    let _ = SKILLS.set(skills);
+}
+
+/// The skills in knowledge that an agent can be asked to use.
+pub fn skills(read: &dyn Read, agent: AgentId) -> Result<Vec<Skill>, StoreError> {
+    SKILLS.get().map_or_else(|| Ok(Vec::new()), |of| (of.list)(read, agent))
+}
+
+/// The texts of those with one of these names, by name.
+pub fn skill_texts(
+    read: &dyn Read,
+    blobs: &Blobs,
+    agent: AgentId,
+    names: &[String],
+) -> Result<Vec<(String, String)>, StoreError> {
+    SKILLS.get().map_or_else(|| Ok(Vec::new()), |of| (of.texts)(read, blobs, agent, names))
 }
 
 /// HQ's instructions at the beginning of every prompt.

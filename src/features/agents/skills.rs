@@ -6,21 +6,30 @@ use app::Ws;
 use git::Branch;
 use git::files::AgentFiles;
 use git::history::At;
-use kernel::Timestamp;
 use kernel::text::cut;
+use kernel::{AgentId, Timestamp};
+use store::{Read, StoreError};
 
 use super::files::FilesError;
 use super::model::Agent;
+use super::packages::Package;
 use super::{provision, templates, there};
+use crate::runs::queries::taint;
 
 /// Maximum number of skills listed.
 const MOST: usize = 40;
+/// Maximum number of skills in a folder.
+const MAX_OWN: usize = 500;
 /// Maximum part of a file that is read for its front matter, in bytes.
-const HEAD: u64 = 2_048;
+const HEAD: u64 = 8_192;
 /// Maximum size of a skill file that is compared with the template, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 /// Number of the agent's latest commits searched for the author of a skill.
 const LOOKED: usize = 200;
+/// Maximum number of skills that the messages of a turn ask for.
+pub const MAX_NAMED: usize = 5;
+/// Maximum number of names in the messages of a turn. Some are no skills, such as `$100`.
+const MAX_WORDS: usize = 100;
 /// Maximum length of a line in the prompt, in bytes.
 pub const MAX_LINE: usize = 220;
 
@@ -48,6 +57,35 @@ impl Skill {
         };
         cut(&line, MAX_LINE).to_owned()
     }
+}
+
+/// Lines of the prompt: the skills in the agent's folder, then its packages, at most [`MOST`]; empty without skills.
+#[must_use]
+pub fn lines(own: &[Skill], packages: &[Package]) -> Vec<String> {
+    let all = own.iter().map(Skill::line).chain(packages.iter().map(|one| one.skill().line()));
+    let mut lines: Vec<String> = all.collect();
+    if MOST < lines.len() {
+        let left_out = lines.len() - (MOST - 1);
+        lines.truncate(MOST - 1);
+        lines.push(format!("- and {left_out} more, which knowledge_search finds"));
+    }
+    lines
+}
+
+/// Adds the names that a message has as `$name`, without duplicates. Not all of them are skills.
+pub fn name_all(text: &str, names: &mut Vec<String>) {
+    let is_inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    for (at, _) in text.match_indices('$') {
+        let is_start = text[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || c == '(');
+        let rest = &text[at + 1..];
+        let name = &rest[..rest.find(|c: char| !is_inside(c)).unwrap_or(rest.len())];
+        let ends = rest[name.len()..].chars().next().is_none_or(|c| !c.is_alphanumeric());
+        let name = name.trim_end_matches(['-', '_']);
+        if is_start && ends && !name.is_empty() && names.iter().all(|known| known != name) {
+            names.push(name.to_owned());
+        }
+    }
+    names.truncate(MAX_WORDS);
 }
 
 /// Origin of a skill.
@@ -142,24 +180,46 @@ pub fn of(files: &AgentFiles) -> Vec<Skill> {
         let about = about(&String::from_utf8_lossy(&head.bytes));
         Some(Skill { name, about })
     };
-    names.into_iter().filter_map(skill).take(MOST).collect()
+    names.into_iter().filter_map(skill).take(MAX_OWN).collect()
+}
+
+/// The same without those that a run wrote after it had read untrusted content.
+pub fn trusted(
+    read: &dyn Read,
+    agent: AgentId,
+    files: &AgentFiles,
+) -> Result<Vec<Skill>, StoreError> {
+    let untrusted = taint::skills_of(read, agent)?;
+    let mut all = of(files);
+    all.retain(|skill| !untrusted.contains(&skill.name));
+    Ok(all)
 }
 
 /// The description in the front matter, as one line.
 fn about(text: &str) -> String {
+    let found = match skill::front(text) {
+        Ok(Some(front)) => front.description.unwrap_or_default(),
+        Ok(None) => String::new(),
+        // ok: front matter that isn't YAML, or whose end was not read, may still have a line that can be found.
+        Err(_) => by_line(text),
+    };
+    found.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The description in a text that isn't YAML.
+fn by_line(text: &str) -> String {
     let mut lines = text.trim_start_matches('\u{feff}').lines();
     if lines.next().map(str::trim_end) != Some("---") {
         return String::new();
     }
     let within = lines.take_while(|line| line.trim_end() != "---");
     let found = within.filter_map(|line| line.strip_prefix("description:")).next();
-    let words = found.unwrap_or_default().trim().trim_matches(['"', '\'']);
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
+    found.unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_LINE, Skill, about};
+    use super::{MAX_LINE, Skill, about, lines, name_all};
 
     #[test]
     fn the_line_of_a_skill_stands_in_its_front_matter() {
@@ -168,6 +228,34 @@ mod tests {
         assert_eq!(about(text), "Hand work over so that nobody asks");
         assert_eq!(about("# Brief\ndescription: no front matter"), "");
         assert_eq!(about("---\nname: brief\n---\ndescription: behind it"), "");
+        let folded = "---\nname: brief\ndescription: >\n  Hand work over\n  in time\n---\n# Brief";
+        assert_eq!(about(folded), "Hand work over in time");
+        let listed = "---\ndescription: [a, b\nname: brief\n---\n# Brief";
+        assert_eq!(about(listed), "[a, b");
+    }
+
+    #[test]
+    fn a_message_names_skills_with_a_dollar_sign() {
+        let named = |text: &str| {
+            let mut names = Vec::new();
+            name_all(text, &mut names);
+            names
+        };
+        assert_eq!(
+            named("$pdf, then ($house-style). It costs $100 and a$b, $pdf"),
+            ["pdf", "house-style", "100"]
+        );
+        assert_eq!(named("$ $$ $HOME ${x} $pdfX"), [""; 0]);
+    }
+
+    #[test]
+    fn the_prompt_has_forty_lines_at_most() {
+        let skill = |n: usize| Skill { name: format!("s{n}"), about: String::new() };
+        let own: Vec<Skill> = (0..60).map(skill).collect();
+        let all = lines(&own, &[]);
+        assert_eq!(all.len(), 40);
+        assert_eq!(all[39], "- and 21 more, which knowledge_search finds");
+        assert_eq!(lines(&own[..40], &[]).len(), 40);
     }
 
     #[test]

@@ -5,12 +5,18 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::runs::model::Run;
-use kernel::{ClaimKind, ClaimState, RunId, Timestamp, TypedId, VersionId};
+use crate::tasks::model::Task;
+use kernel::{
+    Actor, ClaimKind, ClaimState, Part, ProofMode, RunId, TaskId, Timestamp, TypedId, VersionId,
+};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 pub const CLAIM_CHECKS: Table = Table::new(480, "claim_checks");
 /// The delivered version that a check belongs to.
 pub const CHECK_BY_VERSION: Index = Index::unique(481, "claim_checks_by_version");
+
+/// Tasks whose evidence differs from that of their streams.
+pub const TASK_PROOFS: Table = Table::new(476, "task_proofs");
 
 /// A claim as an agent makes it. Its text names a path, command, address or record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +153,39 @@ impl Record for ClaimCheck {
             untouched: vec!["notes/prices.md".into()],
             required: true,
             created_at: kernel::time::from_ms(1_700_000_000_000),
+        }
+    }
+}
+
+/// Whether agents must give evidence for one task, whatever its stream says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskProof {
+    pub task: TaskId,
+    pub mode: ProofMode,
+    pub by: Actor,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+impl Record for TaskProof {
+    type Id = TaskId;
+    const TABLE: Table = TASK_PROOFS;
+    const CLASS: Class = Class::Work;
+    fn id(&self) -> TaskId {
+        self.task
+    }
+    fn refs(&self, refs: &mut Refs) {
+        refs.to::<Task>(1, Some(self.task), OnDelete::Cascade);
+    }
+    fn root(&self) -> Root {
+        Root::of::<Task>(self.task)
+    }
+    fn sample() -> Self {
+        Self {
+            task: TaskId::from_bytes([2; 16]),
+            mode: ProofMode::Require,
+            by: Actor::System(Part::Setup),
+            at: kernel::time::from_ms(1_700_000_000_000),
         }
     }
 }

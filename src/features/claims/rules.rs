@@ -2,16 +2,38 @@
 
 use std::fmt::Write as _;
 
-use super::model::{CheckedClaim, ClaimCheck, is_lacking};
-use super::queries::{Checked, MISSING};
+use super::model::{CheckedClaim, ClaimCheck, TaskProof, is_lacking};
+use super::queries::check::{Call, QUEUED, sent_as};
+use super::queries::{self, Checked, MISSING, journal};
+use crate::runs::model::Run;
 use crate::streams::model::Stream;
 use crate::tasks::model::Task;
-use kernel::{ClaimState, ProofMode, RunId, VersionId};
+use kernel::{ClaimState, ProofMode, RunId, TaskId, VersionId};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
 use tool::ToolError;
 
-/// Whether the stream of a task requires evidence.
+/// Sets whether agents must give evidence for a task; `None` leaves that to its stream.
+pub fn set_for_task(
+    tx: &mut WriteTx<'_>,
+    task: TaskId,
+    mode: Option<ProofMode>,
+) -> Result<(), StoreError> {
+    let known = tx.get::<TaskProof>(task)?;
+    match mode {
+        None if known.is_some() => tx.delete::<TaskProof>(task).map(drop),
+        Some(mode) if known.is_none_or(|known| known.mode != mode) => {
+            let (by, at) = (tx.by(), tx.now());
+            tx.put(&TaskProof { task, mode, by, at })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a task requires evidence: as it says itself, else as its stream does.
 pub fn is_required(read: &dyn Read, task: &Task) -> Result<bool, StoreError> {
+    if let Some(own) = read.get::<TaskProof>(task.id)? {
+        return Ok(own.mode == ProofMode::Require);
+    }
     let stream = match task.stream {
         Some(stream) => read.get::<Stream>(stream)?,
         None => None,
@@ -28,10 +50,10 @@ pub fn demand(checked: &Checked) -> Result<(), ToolError> {
         return Ok(());
     }
     let mut text = match checked.claims.is_empty() {
-        true => "this stream requires evidence: give claims that say what was done, and name the \
+        true => "this task requires evidence: give claims that say what was done, and name the \
                  path, command, address or record of each"
             .to_owned(),
-        false => "this stream requires evidence, and these claims have none:".to_owned(),
+        false => "this task requires evidence, and these claims have none:".to_owned(),
     };
     for claim in checked.claims.iter().filter(|claim| !claim.is_supported()) {
         // ok: writing to a String cannot fail.
@@ -81,4 +103,31 @@ pub fn describe(claims: &[CheckedClaim]) -> String {
         (_, true) => " All claims are supported.".to_owned(),
         (_, false) => format!(" The review shows these claims as open: {}.", open.join("; ")),
     }
+}
+
+/// The messenger has accepted a message of a run, or it will not be sent: claims that waited for it are decided.
+pub fn message_settled(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), StoreError> {
+    let is_waiting = |claim: &CheckedClaim| claim.reason == QUEUED;
+    let mut checks = queries::of_run(tx, run)?;
+    checks.retain(|check| check.claims.iter().any(is_waiting));
+    if checks.is_empty() {
+        return Ok(());
+    }
+    let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
+    let calls = journal::calls(tx, &run)?;
+    for mut check in checks {
+        let before = check.clone();
+        for claim in check.claims.iter_mut().filter(|claim| is_waiting(claim)) {
+            let of = claim.call.as_ref();
+            let is_meant =
+                |call: &&Call| of.is_some_and(|of| (of.run, of.step) == (call.run, call.step));
+            if let Some(call) = calls.iter().find(is_meant) {
+                (claim.state, claim.reason) = sent_as(call);
+            }
+        }
+        if check != before {
+            tx.put(&check)?;
+        }
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use kernel::{AccountId, StreamId, Timestamp, TypedId};
+use kernel::{AccountId, Actor, Part, StreamId, Timestamp, TypedId};
 use store::{Class, Record, Table};
 
 /// Onboarding state of the workspace (one row).
@@ -150,5 +150,28 @@ impl Record for MissionAway {
     fn sample() -> Self {
         let at = kernel::time::from_ms(1_700_000_000_000);
         Self { account: AccountId::from_bytes([3; 16]), at }
+    }
+}
+
+/// Whether agents may search the web without an account at the makers of free services (one row).
+pub const KEYLESS_ANSWERS: Table = Table::new(477, "keyless_answers");
+
+/// The answer to that question. It is asked once; without this row it is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeylessAnswer {
+    pub is_allowed: bool,
+    pub by: Actor,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+impl Record for KeylessAnswer {
+    type Id = ();
+    const TABLE: Table = KEYLESS_ANSWERS;
+    const CLASS: Class = Class::Local;
+    fn id(&self) {}
+    fn sample() -> Self {
+        let at = kernel::time::from_ms(1_700_000_000_000);
+        Self { is_allowed: true, by: Actor::System(Part::Setup), at }
     }
 }

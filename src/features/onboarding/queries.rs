@@ -1,6 +1,6 @@
 //! Reads of the onboarding state.
 
-use super::model::{Intent, MissionAway, Onboarding};
+use super::model::{Intent, KeylessAnswer, MissionAway, Onboarding};
 use super::presets::{self, Preset};
 use super::rules::{COLLECTION, CONTACTS};
 use crate::agents::queries as agents;
@@ -60,4 +60,12 @@ pub fn shows_mission(read: &dyn Read, who: AccountId) -> Result<bool, StoreError
 /// Returns `true` if the workspace has no tasks.
 pub fn is_untouched(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(tx.len(BY_NUMBER, &Range::all().limit(1))? == 0)
+}
+
+/// The makers who see searches without an account, for the question whether they are allowed.
+pub const KEYLESS_MAKERS: &str = "Parallel, Firecrawl and Tavily";
+
+/// Returns `true` if it was never decided whether agents may search at services without an account.
+pub fn asks_keyless(read: &dyn Read) -> Result<bool, StoreError> {
+    Ok(read.get::<KeylessAnswer>(())?.is_none())
 }

@@ -1,6 +1,6 @@
 //! All writes to the onboarding state.
 
-use super::model::{Intent, MissionAway, Onboarding, Step};
+use super::model::{Intent, KeylessAnswer, MissionAway, Onboarding, Step};
 use super::queries;
 use crate::streams::queries::StreamError;
 use kernel::{AccountId, FieldError, Problem, ProblemKind, StreamId};
@@ -128,4 +128,10 @@ pub fn note_prepared(tx: &mut WriteTx<'_>, kinds: &[&str]) -> Result<(), StoreEr
 pub fn put_away(tx: &mut WriteTx<'_>, account: AccountId) -> Result<(), StoreError> {
     let at = tx.now();
     tx.put(&MissionAway { account, at })
+}
+
+/// Records whether agents may search at services without an account, so that nobody is asked again.
+pub fn answer_keyless(tx: &mut WriteTx<'_>, is_allowed: bool) -> Result<(), StoreError> {
+    let (by, at) = (tx.by(), tx.now());
+    tx.put(&KeylessAnswer { is_allowed, by, at })
 }

@@ -47,7 +47,7 @@ pub use halt::{HALTS, Halt, HaltCause, HaltOf};
 pub use input::{COMMENT_BY, INPUT_KEPT, INPUT_OPEN, INPUTS, Input, InputState};
 pub use limits::{Bound, SUBAGENT_LIMITS, SubagentLimits};
 pub use marks::{MARKS_BY_MEMBER, READ_MARKS, ReadMark};
-pub use park::{PARKS, PARKS_BY_TASK, Park};
+pub use park::{Elicitation, PARKS, PARKS_BY_TASK, Park};
 pub use preferences::{ConversationOptions, Habits, NEVER, TALK_CHOICES, TalkChoice};
 pub use queue::{
     ChosenBy, MAX_CAP, MAX_DEBOUNCE_MS, QUEUE_CHOICES, QueueChoice, QueueOf, QueueRequest,

@@ -9,6 +9,7 @@ pub mod client;
 pub mod compare;
 pub mod doing;
 pub mod egress;
+pub mod elicit;
 pub mod evidence;
 pub mod grants;
 pub mod preferences;

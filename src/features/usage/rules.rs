@@ -156,6 +156,8 @@ pub struct Ask<'a> {
     pub heeds_limit: bool,
     /// Cost in percent of the normal price.
     pub percent: u32,
+    /// Greatest price of the call besides its tokens, in micro-dollars.
+    pub fee_micros: u64,
     /// Reservation id, if the caller needs to know it in advance; `None` for a new one.
     pub id: Option<ReservationId>,
 }
@@ -244,13 +246,18 @@ fn measured(
         CallKind::WrapUp => Purpose::WrapUp,
         _ => Purpose::Step,
     };
+    let fee = ask.fee_micros;
+    let left = Left { micros: left.micros.map(|micros| micros.saturating_sub(fee)), ..left };
     let bound = match ask.heeds_limit {
         true => bound::bound(&model, input, ask.max_output, left, purpose),
         false => bound::whole(&model, input, left),
     };
     let bound = match bound {
         Ok(bound) => bound,
-        Err(small) => return Ok(Err(small)),
+        Err(small) => {
+            let needed_micros = small.needed_micros.map(|micros| micros.saturating_add(fee));
+            return Ok(Err(bound::TooSmall { needed_micros, ..small }));
+        }
     };
     let reserve = Reserve {
         agent: ask.agent,
@@ -262,8 +269,8 @@ fn measured(
             provider: ask.provider.to_owned(),
             model: ask.model.id.clone(),
         },
-        bound_micros: whole(bound.micros.unwrap_or(0)),
-        input_micros: input_micros(&model, input),
+        bound_micros: whole(bound.micros.unwrap_or(0).saturating_add(fee)),
+        input_micros: input_micros(&model, input).saturating_add(whole(fee)),
         bound_tokens: whole(bound.tokens()),
         input_tokens: whole(input),
     };

@@ -2,6 +2,7 @@
 //! A full text is merged over the version that the agent has read, so concurrent changes are kept.
 
 use app::Ws;
+use features::agents::packages::{self, Draft, Propose};
 use kernel::Actor;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -37,6 +38,10 @@ pub(super) struct StoredText {
     known: bool,
     /// The current text, if the agent may only make a suggestion.
     base: Option<Text>,
+    /// Whether a person decides about the change, also without a text.
+    is_decided: bool,
+    /// The write that proposes it, if a person decides about the agent's skills.
+    propose: Option<Propose>,
 }
 
 pub(super) fn keep(
@@ -46,7 +51,22 @@ pub(super) fn keep(
 ) -> Result<StoredText, KnowledgeError> {
     let links = links::names(&text);
     let text = Text::keep(&ws.blobs, text).map_err(|error| KnowledgeError::disk(&error))?;
-    Ok(StoredText { text: Some(text), links, rev, known, base: None })
+    Ok(StoredText { text: Some(text), links, rev, known, ..StoredText::default() })
+}
+
+/// A new skill: proposed if a person decides about the agent's skills.
+async fn new_skill(cx: &ToolCx, args: &SkillArgs) -> Result<StoredText, ToolError> {
+    let (agent, title, reason) = (cx.agent, args.title.clone(), args.reason.clone());
+    let text = cited::unmarked(&args.text);
+    let prepared = cx.ws.read_blocking(move |ws| {
+        let Some(proposals) = packages::proposals(ws, agent)? else {
+            return Ok(keep(ws, text, (0, true))?);
+        };
+        let draft = Draft { title: &title, text: &text, reason: &reason };
+        let propose = Some((proposals.prepare)(ws, agent, &draft)?);
+        Ok::<_, ToolError>(StoredText { propose, ..StoredText::default() })
+    });
+    prepared.await
 }
 
 async fn new(cx: &ToolCx, text: &str) -> Result<StoredText, ToolError> {
@@ -67,9 +87,10 @@ async fn over(cx: &ToolCx, name: &str, change: Change) -> Result<StoredText, Too
     let (name, agent) = (name.to_owned(), cx.agent);
     let by = Actor::Agent { agent, run: cx.run };
     let changed = cx.ws.read_blocking(move |ws| {
+        let is_decided = packages::proposals(ws, agent)?.is_some();
         let (id, body, rev, is_shared) = ws.read(|snap| {
             let item = queries::item(snap, &name, Some(agent))?;
-            let is_shared = rules::may_write(&item, by).is_err();
+            let is_shared = rules::may_write(&item, by).is_err() || (is_decided && is_skill(&item));
             let none = || queries::unwritten(&item);
             let (body, rev) = snap.get_rev::<Body>(item.id)?.ok_or_else(none)?;
             Ok::<_, KnowledgeError>((item.id, body, rev, is_shared))
@@ -102,9 +123,26 @@ async fn over(cx: &ToolCx, name: &str, change: Change) -> Result<StoredText, Too
         };
         words::unmasked(ws, &now, &text)?;
         let base = is_shared.then_some(body.text);
-        Ok(StoredText { base, ..keep(ws, text, (rev, known))? })
+        Ok(StoredText { base, is_decided: is_shared, ..keep(ws, text, (rev, known))? })
     });
     changed.await
+}
+
+fn is_skill(item: &Item) -> bool {
+    item.kind == ItemKind::Skill
+}
+
+/// A change of an item without its text.
+async fn beside(cx: &ToolCx, name: &str) -> Result<StoredText, ToolError> {
+    let (name, agent) = (name.to_owned(), cx.agent);
+    let read = cx.ws.read_blocking(move |ws| {
+        let is_decided = packages::proposals(ws, agent)?.is_some()
+            && ws.read(|snap| {
+                Ok::<_, KnowledgeError>(is_skill(&queries::item(snap, &name, Some(agent))?))
+            })?;
+        Ok::<_, ToolError>(StoredText { is_decided, ..StoredText::default() })
+    });
+    read.await
 }
 
 /// The text of an item at a version; `None` if the version does not exist or is no longer stored.
@@ -229,12 +267,16 @@ fn suggested(
         return Err(KnowledgeError::Moved.into());
     }
     let words = kept.text.zip(kept.base);
+    let is_own = rules::may_write(item, tx.by()).is_ok();
     rules::suggest(tx, NewSuggestion { item: item.id, title, tags, words, reason })?;
-    Ok(ToolOutput::text(format!(
-        "Suggested. Others also read \"{}\", so a person decides on the change; until then it \
-         stays unchanged. Continue.",
-        item.title
-    )))
+    let why = match is_own {
+        true => format!(
+            "You can read the web or others' messages, so a person decides on changes of \"{}\"",
+            item.title
+        ),
+        false => format!("Others also read \"{}\", so a person decides on the change", item.title),
+    };
+    Ok(ToolOutput::text(format!("Suggested. {why}; until then it stays unchanged. Continue.")))
 }
 
 /// `page_update`: changes a page or a skill.
@@ -278,7 +320,7 @@ impl WriteTool for PageUpdate {
     async fn ready(&self, cx: &ToolCx, args: &UpdateArgs) -> Result<StoredText, ToolError> {
         let change = match &args.text {
             Some(text) => Change::Whole(cited::unmarked(text), args.version),
-            None if args.edits.is_empty() => return Ok(StoredText::default()),
+            None if args.edits.is_empty() => return beside(cx, &args.item).await,
             None => {
                 let edit = |edit: &EditArg| Edit {
                     old: cited::unmarked(&edit.old),
@@ -298,7 +340,7 @@ impl WriteTool for PageUpdate {
         kept: StoredText,
     ) -> Result<ToolOutput, ToolError> {
         let item = queries::item(tx, &args.item, Some(cx.agent))?;
-        if rules::may_write(&item, tx.by()).is_err() {
+        if kept.is_decided || rules::may_write(&item, tx.by()).is_err() {
             let why = args.reason.unwrap_or_default();
             return suggested(tx, &item, (args.title, args.tags), (kept, why));
         }
@@ -353,7 +395,7 @@ impl WriteTool for SkillSave {
                 let change = Change::Whole(cited::unmarked(&args.text), args.version);
                 over(cx, name, change).await
             }
-            None => new(cx, &args.text).await,
+            None => new_skill(cx, args).await,
         }
     }
 
@@ -367,6 +409,9 @@ impl WriteTool for SkillSave {
         if args.reason.trim().is_empty() {
             return Err(KnowledgeError::field("reason", "Say in one line what you learned.").into());
         }
+        if let Some(propose) = kept.propose {
+            return Ok(ToolOutput::text(propose(tx)?));
+        }
         let Some(name) = args.item() else {
             let patch = Patch { scope: Some(Scope::Agent), ..Patch::default() };
             return made(tx, ItemKind::Skill, (args.title, kept, args.reason), patch);
@@ -376,7 +421,7 @@ impl WriteTool for SkillSave {
             let words = format!("\"{}\" isn't a skill; use page_update to change it", item.title);
             return Err(KnowledgeError::Refused(words).into());
         }
-        if rules::may_write(&item, tx.by()).is_err() {
+        if kept.is_decided || rules::may_write(&item, tx.by()).is_err() {
             return suggested(tx, &item, (Some(args.title), None), (kept, args.reason));
         }
         let patch = Patch { title: Some(args.title), ..Patch::default() };

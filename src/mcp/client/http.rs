@@ -370,7 +370,10 @@ impl Http {
 
 /// The error of a response without success.
 async fn failure(response: Response, had_session: bool) -> McpError {
-    let www_authenticate = response.headers.get("www-authenticate").map(str::to_owned);
+    let all = response.headers.iter();
+    let all = all.filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"));
+    let all: Vec<&str> = all.map(|(_, value)| value).collect();
+    let www_authenticate = (!all.is_empty()).then(|| all.join(", "));
     let status = response.status;
     match (status, &www_authenticate) {
         (401, _) => return McpError::Unauthorized { www_authenticate },

@@ -8,10 +8,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+use super::base::Server;
 use super::catalog::{self, Model};
 use super::error::ProviderError;
 use super::media::{self, Carries};
 use super::model::{Abilities, AnswerFormat, ChatRequest, ModelInfo, Reply};
+use super::native_search::{self, SearchRequest, Searched, Searching};
 use super::wire::Connection;
 use super::{Provider, Sink, known};
 use net::message::{Method, Request};
@@ -94,6 +96,28 @@ impl Provider for Anthropic {
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>> {
         self.list().boxed()
+    }
+
+    fn searches(&self) -> bool {
+        native_search::is_offered(self.connection.base.server, Server::Anthropic)
+    }
+
+    fn searching(&self, _model: &str) -> Searching {
+        native_search::FILTERED
+    }
+
+    fn search<'a>(
+        &'a self,
+        request: &'a SearchRequest,
+    ) -> BoxFuture<'a, Result<Searched, ProviderError>> {
+        async move {
+            let post = self.head(Method::Post, "/v1/messages");
+            let asked = (post, native_search::anthropic_body(request));
+            let mut decoder = decode::Decoder::default();
+            let read = native_search::anthropic;
+            native_search::ask(&self.connection, asked, request, &mut decoder, read).await
+        }
+        .boxed()
     }
 
     fn takes_documents(&self) -> bool {

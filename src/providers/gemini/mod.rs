@@ -8,11 +8,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+use super::base::Server;
 use super::catalog::{self, Model};
 use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::{ErrorClass, ProviderError};
 use super::media::{self, Carries};
 use super::model::{Abilities, AnswerFormat, ChatRequest, ModelInfo, Reply, ToolDef};
+use super::native_search::{self, SearchRequest, Searched, Searching};
 use super::wire::Connection;
 use super::{Provider, Sink, ids, known};
 use net::message::{Method, Request};
@@ -136,6 +138,28 @@ impl Provider for Gemini {
             let model = format!("models/{}", plain(&request.model)?);
             let post = self.head(Method::Post, &format!("/v1beta/{model}:batchEmbedContents"));
             embedding::gemini(&self.connection, post, (request, &model)).await
+        }
+        .boxed()
+    }
+
+    fn searches(&self) -> bool {
+        native_search::is_offered(self.connection.base.server, Server::Google)
+    }
+
+    fn searching(&self, model: &str) -> Searching {
+        native_search::of_gemini(model)
+    }
+
+    fn search<'a>(
+        &'a self,
+        request: &'a SearchRequest,
+    ) -> BoxFuture<'a, Result<Searched, ProviderError>> {
+        async move {
+            let path = format!("/v1beta/models/{}:generateContent", plain(&request.model)?);
+            let asked = (self.head(Method::Post, &path), native_search::gemini_body(request));
+            let mut decoder = decode::Decoder::new(1);
+            let read = native_search::gemini;
+            native_search::ask(&self.connection, asked, request, &mut decoder, read).await
         }
         .boxed()
     }

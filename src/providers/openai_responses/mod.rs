@@ -7,12 +7,14 @@ mod encode;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::base::Server;
 use super::catalog::{self, Model};
 use super::embedding::{self, EmbedRequest, Embedded};
 use super::error::ProviderError;
 use super::learned::Learned;
 use super::media::{self, Carries};
 use super::model::{AnswerFormat, ChatRequest, ModelInfo, Reply};
+use super::native_search::{self, SearchRequest, Searched, Searching};
 use super::wire::Connection;
 use super::{Provider, Sink, openai};
 use decode::Decoder;
@@ -78,6 +80,28 @@ impl Provider for OpenAiResponses {
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<ModelInfo>, ProviderError>> {
         openai::list(&self.connection).boxed()
+    }
+
+    fn searches(&self) -> bool {
+        native_search::is_offered(self.connection.base.server, Server::OpenAi)
+    }
+
+    fn searching(&self, _model: &str) -> Searching {
+        native_search::FILTERED
+    }
+
+    fn search<'a>(
+        &'a self,
+        request: &'a SearchRequest,
+    ) -> BoxFuture<'a, Result<Searched, ProviderError>> {
+        async move {
+            let post = openai::head(&self.connection, Method::Post, "responses");
+            let asked = (post, native_search::openai_body(request));
+            let mut decoder = Decoder::default();
+            let read = native_search::openai;
+            native_search::ask(&self.connection, asked, request, &mut decoder, read).await
+        }
+        .boxed()
     }
 
     fn takes_documents(&self) -> bool {

@@ -231,6 +231,8 @@ pub enum Found {
     Answer {
         content: String,
         citations: Vec<Citation>,
+        /// Conditions that the engine was told, but cannot be limited to.
+        ignored: Vec<&'static str>,
     },
 }
 

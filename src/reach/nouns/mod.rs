@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use entity::{Entity, Fields};
 use features::agents::queries as agents;
 use kernel::{Can, Error};
-use kit::{Answers, On, Op, OpCx, Page, Reply, Row, Run, Section, SectionBody};
+use kit::{Answers, DetailOf, On, Op, OpCx, Page, Reply, Row, Run, Section, SectionBody};
 use serde_json::{Value, json};
-use store::{Read, StoreError, WriteTx};
+use store::{Read, WriteTx};
 use tool::Effect;
 
 mod server;
@@ -24,15 +24,13 @@ pub static NOUNS: [&Entity; 2] = [&SERVER, &TOOL];
 
 const TABS: &[(&str, &str)] = &[("mcp-servers", "Servers"), ("mcp-tools", "Tools")];
 
-type DetailOf = fn(&dyn Read, &Fields) -> Result<Vec<Section>, StoreError>;
-
 const fn page(
     row: fn(&Fields) -> Row,
     live: fn() -> Vec<&'static str>,
     delete: &'static str,
     detail: DetailOf,
 ) -> Option<Page> {
-    Some(Page { title: "Tools", row, live, delete, tabs: TABS, detail })
+    Some(Page { title: "Tools", row, live, delete, tabs: TABS, detail, others: kit::no_others })
 }
 
 const OP: Op = Op {
@@ -66,7 +64,7 @@ fn message_schema() -> Value {
 }
 
 /// A list of agents as slugs, without duplicates.
-fn slugs(read: &dyn Read, given: &[String]) -> Result<Vec<String>, Error> {
+pub(crate) fn slugs(read: &dyn Read, given: &[String]) -> Result<Vec<String>, Error> {
     let mut all = Vec::new();
     for name in given {
         let found = agents::by_name(read, name)?.filter(|agent| agent.archived_at.is_none());

@@ -9,12 +9,16 @@ use tool::Effect;
 
 use super::{OP, code, described, message_schema, page, slugs, text};
 use crate::model::{McpServer, McpServerId, McpState, McpTool, Mode, STATES, ToolState};
+use crate::oauth::{self, McpGrant, McpRevocation, SignInState};
 use crate::{config, ops, queries, rules};
 
 pub static SERVER: Entity = Entity {
     area: Area::Agents,
     read: Can::Admin,
-    tables: |schema| schema.with::<McpServer>().with::<McpState>(),
+    tables: |schema| {
+        let schema = schema.with::<McpServer>().with::<McpState>();
+        schema.with::<McpGrant>().with::<McpRevocation>()
+    },
     fields: &[
         Field::line("name", "name")
             .required()
@@ -77,6 +81,45 @@ pub static SERVERS: Noun = Noun {
             ..OP
         },
         Op {
+            name: "sign-in",
+            effect: Effect::External,
+            about: "Begin a sign-in, which a person finishes in a browser within ten minutes",
+            verb: "Sign in",
+            answers: Answers::Link(oauth::ops::link_schema),
+            offered: |server| server.get("may_sign_in") == Some(&Value::Bool(true)),
+            run: Run::Prepared(oauth::ops::sign_in, oauth::ops::signing_in),
+            ..OP
+        },
+        Op {
+            name: "sign-out",
+            effect: Effect::External,
+            about: "Withdraw the sign-in at its authorization server and delete its tokens",
+            verb: "Sign out",
+            confirm: "Agents can’t call its tools until someone signs in again.",
+            answers: Answers::Json(message_schema),
+            // After a lost sign-in, it takes back the request to sign in again.
+            offered: |server| {
+                let is = |key: &str| server.get(key) == Some(&Value::Bool(true));
+                is("is_signed_in") || text_of(server, "state") == "sign_in_again"
+            },
+            run: Run::Prepared(oauth::ops::sign_out, oauth::ops::signed_out),
+            ..OP
+        },
+        Op {
+            name: "client",
+            about: "Enter the OAuth client that you registered for HQ; without an id it is removed",
+            verb: "Client for the sign-in",
+            done: "Saved the client for",
+            input: &[
+                Field::line("client_id", "client id").max(2_000),
+                Field::entered("client_secret", "client secret", InputKind::Secret)
+                    .about("empty if it has none"),
+            ],
+            offered: |server| !text_of(server, "url").is_empty(),
+            run: Run::Prepared(oauth::ops::seal_client, oauth::ops::set_client),
+            ..OP
+        },
+        Op {
             name: "approve",
             about: "Approve the server’s configuration, and tools that agents may call",
             verb: "Approve",
@@ -130,7 +173,7 @@ pub static SERVERS: Noun = Noun {
     ],
     page: page(
         server_row,
-        || vec![STATES.name, crate::model::TOOLS.name],
+        || vec![STATES.name, crate::model::TOOLS.name, oauth::GRANTS.name],
         "Agents lose its tools, and its approvals are deleted.",
         detail,
     ),
@@ -144,7 +187,7 @@ fn needs_proof(act: &str, values: Option<&Values>) -> bool {
     };
     let fields = ["command", "env", "read", "write", "hosts", "open_hosts"];
     match (act, values) {
-        ("approve", _) | ("create" | "change", None) => true,
+        ("approve" | "client", _) | ("create" | "change", None) => true,
         ("create" | "change", Some(values)) => {
             let headers = values.get("headers").and_then(Value::as_array);
             let has_secret = |line: &Value| line.as_str().is_some_and(|line| line.contains("{{"));
@@ -202,11 +245,18 @@ impl Stored for McpServer {
         if is_moved && has_secrets && !given.contains_key("headers") {
             return Err(Error::field("headers", "Enter the headers again for the new address."));
         }
+        if let Some(old) = old.filter(|_| is_moved) {
+            oauth::rules::moving(tx, old)?;
+        }
         Ok(())
     }
 
     fn stamp(&mut self, now: Timestamp) {
         self.updated_at = now;
+    }
+
+    fn removing(tx: &mut WriteTx<'_>, gone: &Self) -> Result<(), Error> {
+        oauth::rules::forget(tx, gone)
     }
 }
 
@@ -243,6 +293,8 @@ kernel::words! {
         Off = "off", "Off";
         Unapproved = "unapproved", "Needs approval";
         Failing = "failing", "Not reachable";
+        SignIn = "sign_in", "Sign in";
+        SignInAgain = "sign_in_again", "Sign in again";
         Crashed = "crashed", "Off after crashes";
     }
 }
@@ -254,6 +306,8 @@ fn state_schema() -> Fields {
         ("state".to_owned(), json!({ "type": "string", "enum": ServerState::WORDS })),
         ("detail".to_owned(), text.clone()),
         ("era".to_owned(), text),
+        ("is_signed_in".to_owned(), json!({ "type": "boolean" })),
+        ("may_sign_in".to_owned(), json!({ "type": "boolean" })),
         ("tools".to_owned(), count.clone()),
         ("tools_approved".to_owned(), count.clone()),
         ("tools_waiting".to_owned(), count),
@@ -273,11 +327,18 @@ fn states(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
             |fits: &dyn Fn(&McpTool) -> bool| tools.iter().filter(|tool| fits(tool)).count();
         let waiting =
             count(&|tool| matches!(tool.state(&server), ToolState::New | ToolState::Changed));
+        let grant = oauth::queries::grant(read, server.id)?;
+        let sign_in = grant.state_at(&server.url);
+        let is_signed_in = grant.credentials.is_some() && grant.url == server.url;
         let is_failing = !state.is_ok && state.checked_at.is_some();
         let word = if !server.is_enabled {
             ServerState::Off
         } else if state.has_crashed {
             ServerState::Crashed
+        } else if sign_in == SignInState::Needed {
+            ServerState::SignIn
+        } else if sign_in == SignInState::Again {
+            ServerState::SignInAgain
         } else if !server.is_approved() {
             ServerState::Unapproved
         } else if is_failing {
@@ -289,6 +350,8 @@ fn states(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
             ("state".to_owned(), json!(word.word())),
             ("detail".to_owned(), json!(state.detail)),
             ("era".to_owned(), json!(state.era)),
+            ("is_signed_in".to_owned(), json!(is_signed_in)),
+            ("may_sign_in".to_owned(), json!(grant.may_sign_in(&server.url))),
             ("tools".to_owned(), json!(tools.len())),
             ("tools_approved".to_owned(), json!(count(&|tool| tool.approved().is_some()))),
             ("tools_waiting".to_owned(), json!(waiting)),
@@ -303,7 +366,8 @@ fn server_row(record: &Fields) -> Row {
         let tone = match ServerState::ALL[at] {
             ServerState::Ready => "ok",
             ServerState::Off => "",
-            ServerState::Unapproved => "warn",
+            ServerState::Unapproved | ServerState::SignIn => "warn",
+            ServerState::SignInAgain => "bad",
             ServerState::Failing | ServerState::Crashed => "bad",
         };
         (ServerState::LABELS[at], tone)
@@ -328,7 +392,7 @@ fn server_row(record: &Fields) -> Row {
     Row { name: text_of(record, "name").to_owned(), about, state, marks, ..Row::default() }
 }
 
-fn detail(read: &dyn Read, record: &Fields) -> Result<Vec<Section>, StoreError> {
+fn detail(_: &app::Ws, read: &dyn Read, record: &Fields) -> Result<Vec<Section>, StoreError> {
     let found = match text_of(record, "id").parse::<McpServerId>() {
         Ok(id) => read.get::<McpServer>(id)?,
         Err(_) => None,
@@ -340,6 +404,7 @@ fn detail(read: &dyn Read, record: &Fields) -> Result<Vec<Section>, StoreError> 
     if !secrets.is_empty() {
         sections.push(text("Secrets it gets", secrets.join(", ")));
     }
+    sections.extend(signed_in(read, &server)?);
     if tools.is_empty() {
         sections.push(text("Tools", "Not read yet. Use Test and read tools."));
     }
@@ -353,4 +418,21 @@ fn detail(read: &dyn Read, record: &Fields) -> Result<Vec<Section>, StoreError> 
         sections.push(text(&format!("{name} · {state}"), about));
     }
     Ok(sections)
+}
+
+/// What is known of the sign-in.
+fn signed_in(read: &dyn Read, server: &McpServer) -> Result<Option<Section>, StoreError> {
+    let grant = oauth::queries::grant(read, server.id)?;
+    let (issuer, scopes) = (&grant.issuer, grant.scopes.replace(' ', ", "));
+    let rights = match scopes.as_str() {
+        "" => String::new(),
+        scopes => format!(" Rights: {scopes}."),
+    };
+    let about = match grant.state_at(&server.url) {
+        SignInState::Out => return Ok(None),
+        SignInState::Needed => format!("The server needs a sign-in.{rights}"),
+        SignInState::In => format!("Signed in at {issuer}.{rights}"),
+        SignInState::Again => format!("{}{rights}", grant.detail),
+    };
+    Ok(Some(text("Sign-in", crate::names::visible(&about))))
 }

@@ -192,7 +192,7 @@ fn tool_row(record: &Fields) -> Row {
     Row { name: text_of(record, "name").to_owned(), about, state, marks, ..Row::default() }
 }
 
-fn detail(read: &dyn Read, record: &Fields) -> Result<Vec<Section>, StoreError> {
+fn detail(_: &app::Ws, read: &dyn Read, record: &Fields) -> Result<Vec<Section>, StoreError> {
     let Some((tool, server)) = found(read, record)? else { return Ok(Vec::new()) };
     let definition: Value = serde_json::from_str(&tool.definition).unwrap_or_default();
     let part = |key: &str| match definition.get(key) {

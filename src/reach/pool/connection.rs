@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub struct Connection {
     fingerprint: String,
     /// The configuration and the values of its secrets, as a hash.
     pub wiring: String,
+    /// Of the token in its headers; 0 without one.
+    serial: AtomicU64,
     /// The program; ended with the connection.
     job: Option<Job>,
     /// The folder with the program's mark.
@@ -112,12 +114,13 @@ impl Connection {
             _ => None,
         };
         let options = Options { era, ..Options::default() };
-        let wiring = filled.wiring.clone();
+        let (wiring, serial) = (filled.wiring.clone(), filled.serial);
         let made = |client, job, mark| Self {
             client,
             server: server.id,
             fingerprint: server.fingerprint.clone(),
             wiring,
+            serial: AtomicU64::new(serial),
             job,
             mark,
             tools: Mutex::default(),
@@ -157,6 +160,17 @@ impl Connection {
     /// Whether the program has ended.
     fn has_ended(&self) -> bool {
         self.client.is_ended() || self.job.as_ref().is_some_and(|job| job.end().is_some())
+    }
+
+    /// Uses these headers from now on, with a token that may have been refreshed.
+    pub fn sign(&self, filled: &Filled) {
+        self.client.set_headers(filled.headers.clone());
+        self.serial.store(filled.serial, Ordering::Relaxed);
+    }
+
+    /// Serial of the token in its headers.
+    pub fn serial(&self) -> u64 {
+        self.serial.load(Ordering::Relaxed)
     }
 
     /// Whether HQ has ended it, not the program.

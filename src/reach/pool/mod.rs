@@ -4,6 +4,7 @@
 mod connection;
 mod health;
 mod program;
+mod timed_elicit;
 mod way;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{self, Shared};
 use jiff::SignedDuration;
 use kernel::{Actor, Cause, Error, Part, Timestamp};
-use mcp::client::{DeclineAll, McpError};
+use mcp::client::{DeclineAll, Elicit, McpError, Parked};
 use mcp::wire::CallResult;
 use parking_lot::Mutex;
 use sandbox::left_over;
@@ -26,13 +27,18 @@ use serde_json::{Map, Value};
 use store::{Lane, ReadExt as _, StoreError, WriteTx};
 use tokio_util::sync::CancellationToken;
 
+use crate::asking::Waiting;
 use crate::model::{McpServer, McpServerId, McpTool, Mode, ToolState};
+use crate::oauth::{self, Attempt, Refusal};
 use crate::secrets::{self, Filled};
 use crate::{config, queries, result, rules};
 use connection::Connection;
 use health::Health;
+use timed_elicit::TimedElicit;
 
 pub use health::Status;
+pub(crate) use program::marks;
+pub(crate) use way::Way;
 
 /// Actor and cause of the pool's own writes.
 const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
@@ -103,10 +109,18 @@ impl Target {
     }
 }
 
+/// What is called, and with which answers if it goes on after questions.
+pub struct Invocation<'a> {
+    pub arguments: &'a Map<String, Value>,
+    pub parked: Option<Parked>,
+}
+
 /// The connections of a workspace.
 #[derive(Default)]
 pub struct Pool {
     slots: Mutex<HashMap<McpServerId, Arc<Slot>>>,
+    /// Calls that wait for people on an open connection.
+    pub held: Waiting,
     swept: OnceLock<Shared<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
 
@@ -128,6 +142,9 @@ pub fn begin(ws: &Ws) {
 async fn supervise(ws: Ws) {
     let pool = Pool::of(&ws);
     pool.sweep(&ws).await;
+    let own = ws.clone();
+    // ok: tokens are also masked whenever they are used.
+    let _ = tokio::task::spawn_blocking(move || oauth::watch_all(&own)).await;
     let (stopping, mut feed) = (ws.halt(), ws.store.watch());
     while !stopping.is_cancelled() {
         feed.borrow_and_update();
@@ -137,6 +154,7 @@ async fn supervise(ws: Ws) {
             Err(StoreError::Closed) => break,
             Err(error) => tracing::warn!(%error, "MCP servers of {} have to wait", ws.slug),
         }
+        oauth::revoke_ended(&ws).await;
         tokio::select! {
             () = ws.app.sleep_from(now, now + ROUND) => {}
             changed = feed.changed() => if changed.is_err() { break },
@@ -154,7 +172,7 @@ impl Pool {
     }
 
     /// Ends what an earlier HQ has left. No program starts before that: its mark would be taken for an old one.
-    async fn sweep(&self, ws: &Ws) {
+    pub(crate) async fn sweep(&self, ws: &Ws) {
         let start = || {
             let (marks, slug) = (program::marks(ws), ws.slug.clone());
             let sweeping = tokio::task::spawn_blocking(move || {
@@ -192,6 +210,7 @@ impl Pool {
 
     /// Closes idle connections and those whose server was changed, turned off or removed.
     async fn tend(&self, ws: &Ws, now: Timestamp) -> Result<(), StoreError> {
+        self.held.sweep(ws)?;
         let slots: Vec<(McpServerId, Arc<Slot>)> =
             self.slots.lock().iter().map(|(id, slot)| (*id, Arc::clone(slot))).collect();
         for (id, slot) in slots {
@@ -256,7 +275,7 @@ impl Pool {
         let mut open = slot.open.lock().await;
         // Read only here: the wait for another caller's connection may take minutes.
         let server = self.usable(ws, id, slot, purpose)?;
-        let connection = match opened(self, (ws, &server, slot), &mut open, purpose).await {
+        let connection = match self.admitted((ws, &server, slot), &mut open, purpose).await {
             Ok(connection) => connection,
             Err(fault) => {
                 let detail = result::brief(&ws.app.redactor, &fault.describe());
@@ -274,6 +293,35 @@ impl Pool {
             connection.close().await;
         }
         refusal.map_or(Ok(connection), Err)
+    }
+
+    /// The connection in a slot, or a new one. A refused token is refreshed once.
+    async fn admitted(
+        &self,
+        (ws, server, slot): (&Ws, &McpServer, &Arc<Slot>),
+        open: &mut Option<Arc<Connection>>,
+        purpose: Purpose,
+    ) -> Result<Arc<Connection>, Fault> {
+        let mut was_renewed = false;
+        loop {
+            let filled = signed(ws, server).await.map_err(Fault::NotReady)?;
+            let serial = filled.serial;
+            let made = opened(self, (ws, server, slot), (&mut *open, filled), purpose).await;
+            let error = match made {
+                Ok(connection) => {
+                    oauth::welcomed(ws, server, false).await;
+                    return Ok(connection);
+                }
+                Err(Fault::Call(error)) => error,
+                Err(fault) => return Err(fault),
+            };
+            let attempt = Attempt { serial, was_renewed, is_call: false };
+            match oauth::refused(ws, server, &error, attempt).await {
+                Refusal::Other => return Err(Fault::Call(error)),
+                Refusal::Renewed => was_renewed = true,
+                Refusal::Failed(text) => return Err(Fault::NotReady(text)),
+            }
+        }
     }
 
     /// The server, if it may be used now.
@@ -306,7 +354,23 @@ impl Pool {
         arguments: &Map<String, Value>,
         cancel: &CancellationToken,
     ) -> Result<CallResult, Fault> {
-        let mut is_repeated = false;
+        self.call_asking(ws, target, Invocation { arguments, parked: None }, cancel, &DeclineAll)
+            .await
+    }
+
+    /// Like [`Pool::call`], for a caller that answers questions of the server.
+    ///
+    /// # Errors
+    /// Why there is no result.
+    pub async fn call_asking(
+        &self,
+        ws: &Ws,
+        target: &Target,
+        Invocation { arguments, parked }: Invocation<'_>,
+        cancel: &CancellationToken,
+        elicit: &dyn Elicit,
+    ) -> Result<CallResult, Fault> {
+        let (mut is_repeated, mut was_renewed) = (false, false);
         loop {
             let slot = self.slot(target.server);
             let connection = tokio::select! {
@@ -326,16 +390,40 @@ impl Pool {
                 // Another caller lists the tools at this moment.
                 None => continue,
             }
-            allowed(ws, target)?;
+            let server = allowed(ws, target)?;
+            let serial = connection.serial();
             let began = Instant::now();
             let busy = connection.busy(ws.app.clock.now());
-            let called = connection.client.call(&target.tool, arguments, cancel, &DeclineAll).await;
+            let timed = TimedElicit::new(elicit);
+            let called = match &parked {
+                None => connection.client.call(&target.tool, arguments, cancel, &timed).await,
+                Some(parked) => {
+                    let (call, parked) = ((target.tool.as_str(), arguments), parked.clone());
+                    connection.client.resume(call, parked, cancel, &timed).await
+                }
+            };
             drop(busy);
             connection.touch(ws.app.clock.now());
-            slot.health.called(&target.tool, ws.app.clock.now(), began.elapsed(), called.is_ok());
+            // A call that waits for a person has neither failed nor ended.
+            if !matches!(called, Err(McpError::Parked(_))) {
+                let took = began.elapsed().saturating_sub(timed.waited());
+                slot.health.called(&target.tool, ws.app.clock.now(), took, called.is_ok());
+            }
             match called {
-                Ok(result) => return Ok(result),
+                Ok(result) => {
+                    oauth::welcomed(ws, &server, true).await;
+                    return Ok(result);
+                }
                 Err(error) => {
+                    let attempt = Attempt { serial, was_renewed, is_call: true };
+                    match oauth::refused(ws, &server, &error, attempt).await {
+                        Refusal::Other => {}
+                        Refusal::Renewed => {
+                            was_renewed = true;
+                            continue;
+                        }
+                        Refusal::Failed(text) => return Err(Fault::NotReady(text)),
+                    }
                     let may_repeat = target.mode == Mode::Reads || !error.was_sent();
                     let is_gone = error.is_fatal() || matches!(error, McpError::Outdated { .. });
                     if is_gone && may_repeat && !is_repeated {
@@ -353,15 +441,15 @@ impl Pool {
 async fn opened(
     pool: &Pool,
     (ws, server, slot): (&Ws, &McpServer, &Arc<Slot>),
-    open: &mut Option<Arc<Connection>>,
+    (open, filled): (&mut Option<Arc<Connection>>, Filled),
     purpose: Purpose,
 ) -> Result<Arc<Connection>, Fault> {
-    let filled = filled(ws, server).await.map_err(Fault::NotReady)?;
     let is_test = purpose == Purpose::Test;
     if let Some(connection) = &*open
         && connection.wiring == filled.wiring
         && !connection.is_ended()
     {
+        connection.sign(&filled);
         if !is_test && !connection.must_list(ws.app.clock.now()) {
             return Ok(Arc::clone(connection));
         }
@@ -404,18 +492,27 @@ async fn opened(
 }
 
 /// Checks the approval of a tool again, after the wait for a connection.
-fn allowed(ws: &Ws, target: &Target) -> Result<(), Fault> {
+fn allowed(ws: &Ws, target: &Target) -> Result<McpServer, Fault> {
     let server = find(ws, target.server)?;
     ready(ws, &server)?;
     let tool = ws.read(|snap| queries::tool_of(snap, server.id, &target.tool));
     let tool = tool.map_err(|error| Fault::NotReady(web::form::sentence(&error.to_string())))?;
     match tool.and_then(|tool| Target::of(&tool, &server)) {
-        Some(now) if now == *target => Ok(()),
+        Some(now) if now == *target => Ok(server),
         _ => {
             let text = "The approval of the tool has just been changed. Nothing was called.";
             Err(Fault::NotReady(text.to_owned()))
         }
     }
+}
+
+/// The server's headers and variables, with the token of its sign-in.
+async fn signed(ws: &Ws, server: &McpServer) -> Result<Filled, String> {
+    let mut filled = filled(ws, server).await?;
+    if let Some(bearer) = oauth::bearer(ws, server).await? {
+        filled.sign(&bearer);
+    }
+    Ok(filled)
 }
 
 /// The server's headers and variables. Opening secrets takes a moment.
@@ -447,6 +544,9 @@ fn ready(ws: &Ws, server: &McpServer) -> Result<(), Fault> {
     }
     if !server.is_approved() {
         return refused("The MCP server’s configuration needs a person’s approval.");
+    }
+    if let Some(text) = oauth::needed(ws, server) {
+        return Err(Fault::NotReady(text));
     }
     let state = ws.read(|snap| queries::state(snap, server.id));
     match state.map(|state| state.has_crashed) {

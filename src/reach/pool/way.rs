@@ -1,5 +1,5 @@
-//! The network of a server's program: an egress proxy that admits only the hosts of the server's configuration. The
-//! program needs a pass, which is in its environment, and reaches no other port.
+//! The network of a jailed program: an egress proxy that admits only the hosts of a list. The program needs a pass, which
+//! is in its environment, and reaches no other port.
 
 use std::ffi::OsString;
 use std::io;
@@ -52,7 +52,7 @@ impl Door {
     fn new(redactor: &Arc<Redactor>, hosts: &[String], open_hosts: &[String]) -> Self {
         let pass = Token::issue(TokenKind::Agent).reveal().to_owned();
         let number = ISSUED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("the way out of MCP server {number}");
+        let name = format!("the way out of program {number}");
         redactor.add(&name, Secret::new(pass.as_str()));
         let (hosts, opened) = (Hosts::of(vec![hosts.to_vec()]), Opened::of(open_hosts));
         Self { pass, redactor: Arc::clone(redactor), name, hosts, opened }
@@ -125,12 +125,12 @@ impl Way {
         let listener = match listener {
             Ok(listener) => listener,
             Err(error) => {
-                tracing::warn!(%error, "the network of an MCP server cannot be served");
+                tracing::warn!(%error, "the network of a program cannot be served");
                 return;
             }
         };
         let (job, inner) = (job.clone(), app.clone());
-        app.spawn("the network of an MCP server", async move {
+        app.spawn("the network of a program", async move {
             tokio::select! {
                 () = listen(&inner, listener, door) => {}
                 () = job.wait_for_all() => {}
@@ -148,7 +148,7 @@ async fn listen(app: &App, listener: TcpListener, door: Arc<Door>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (door, own) = (Arc::clone(&door), app.clone());
-                app.spawn("a connection of an MCP server", async move {
+                app.spawn("a connection of a program", async move {
                     tokio::select! {
                         () = egress::serve(stream, own.http.guard(), &*door) => {}
                         () = own.stopping.cancelled() => {}
@@ -157,7 +157,7 @@ async fn listen(app: &App, listener: TcpListener, door: Arc<Door>) {
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection of an MCP server could not be taken");
+                tracing::warn!(%error, "a connection of a program could not be taken");
                 tokio::time::sleep(PAUSE).await;
             }
         }

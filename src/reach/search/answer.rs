@@ -7,7 +7,7 @@ use kernel::{Error, FieldError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engines::{Attempt, Citation, Engine, Found, Freshness, Hit, MAX_COUNT, Outcome, Query};
+use crate::engines::{Attempt, Citation, Found, Freshness, Hit, MAX_COUNT, Outcome, Query};
 
 /// Longest search, in characters.
 const MAX_QUERY: usize = 400;
@@ -24,15 +24,15 @@ pub struct Args {
     query: String,
     /// 1 to 10 (5)
     count: Option<u8>,
-    /// Two letters, such as `de`
+    /// Such as `de`
     country: Option<String>,
-    /// Two letters, such as `en`
+    /// Such as `en`
     language: Option<String>,
-    /// `day`, `week`, `month` or `year`
+    /// Age
     freshness: Option<Freshness>,
-    /// YYYY-MM-DD, instead of freshness
+    /// YYYY-MM-DD
     date_from: Option<String>,
-    /// YYYY-MM-DD, instead of freshness
+    /// YYYY-MM-DD
     date_to: Option<String>,
     /// Only these hosts
     domains: Option<Vec<String>>,
@@ -148,7 +148,7 @@ pub enum Answer {
 pub struct More {
     /// Whether the answer is one of the last 15 minutes.
     pub cached: bool,
-    /// Conditions that the engine does not know.
+    /// Conditions that the engine does not know, or that it only tries to meet.
     pub ignored: Vec<&'static str>,
     /// Engines that failed before.
     pub failed: Vec<Failed>,
@@ -164,10 +164,11 @@ pub struct Failed {
 }
 
 impl Answer {
-    pub(super) fn of(engines: &[Engine], query: &Query, outcome: Outcome) -> Self {
+    /// `provider` is the name of the engine that answered.
+    pub(super) fn of(provider: &str, query: &Query, outcome: Outcome) -> Self {
         let Outcome { found, failed, is_cached, took_ms } = outcome;
-        let Some((at, found)) = found else { return Self::failed(failed) };
-        let provider = engines.get(at).map(|engine| engine.name.clone()).unwrap_or_default();
+        let Some((_, found)) = found else { return Self::failed(failed) };
+        let provider = provider.to_owned();
         let failed = failed.into_iter().map(|Attempt { engine, fault }| Failed {
             provider: engine,
             error: fault.kind.code(),
@@ -181,7 +182,8 @@ impl Answer {
                 let count = hits.len();
                 Self::Results { provider, query, count, took_ms, results: hits, more }
             }
-            Found::Answer { content, citations } => {
+            Found::Answer { content, citations, ignored } => {
+                more.ignored = ignored;
                 Self::Answer { provider, query, took_ms, content, citations, more }
             }
         }

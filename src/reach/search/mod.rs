@@ -4,6 +4,7 @@ mod answer;
 mod api;
 mod key;
 mod model;
+mod native;
 mod noun;
 mod queries;
 mod rules;
@@ -15,4 +16,6 @@ pub use model::{
     SearchEngineId,
 };
 pub use noun::{ENGINE, ENGINES, NOUNS};
+pub use queries::is_set_up;
+pub use rules::switch_keyless;
 pub use tools::tools;

@@ -1,8 +1,9 @@
 //! Search engines on the kit.
 
 use entity::{Area, Entity, Field, Fields, InputKind, Stored, Values, text_of};
+use features::onboarding::rules as onboarding;
 use kernel::{Can, Error, Timestamp};
-use kit::{Answers, Extra, ExtraOf, Noun, On, Op, Page, Row, Run};
+use kit::{Answers, Extra, ExtraOf, Noun, On, Op, Page, Reply, Row, Run};
 use serde_json::json;
 use store::{Read, StoreError, WriteTx};
 use tool::Effect;
@@ -84,6 +85,22 @@ pub static ENGINES: Noun = Noun {
             run: Run::Prepared(key::probe, key::probed),
             ..OP
         },
+        Op {
+            name: "keyless",
+            on: On::All,
+            effect: Effect::Change,
+            about: "Allow or forbid search without a key: Parallel, Firecrawl and Tavily answer, and can see \
+                    what agents search for and HQ’s network address",
+            verb: "Search without a key",
+            input: &[Field::flag("allow", "allow").required()],
+            answers: Answers::Json(allowed_schema),
+            run: Run::Write(|cx, tx| {
+                let is_allowed = cx.flag("allow");
+                rules::switch_keyless(tx, is_allowed)?;
+                Ok(Reply::json(&json!({ "message": said(is_allowed), "allowed": is_allowed })))
+            }),
+            ..OP
+        },
     ],
     page: Some(Page {
         title: "Web search",
@@ -92,6 +109,7 @@ pub static ENGINES: Noun = Noun {
         delete: "Its key is removed, and searches go to the other engines.",
         tabs: &[],
         detail: kit::no_detail,
+        others: kit::no_others,
     }),
     ..Noun::of(
         &ENGINE,
@@ -117,6 +135,21 @@ const OP: Op = Op {
     offered: kit::always,
     run: Run::Prepared(key::probe, key::probed),
 };
+
+fn allowed_schema() -> serde_json::Value {
+    json!({
+        "type": "object",
+        "properties": { "message": { "type": "string" }, "allowed": { "type": "boolean" } },
+        "required": ["message", "allowed"],
+    })
+}
+
+fn said(is_allowed: bool) -> &'static str {
+    match is_allowed {
+        true => "Agents may search without a key.",
+        false => "Agents don’t search without a key.",
+    }
+}
 
 fn live_tables() -> Vec<&'static str> {
     vec![vault::model::SECRETS.name]
@@ -163,6 +196,9 @@ impl Stored for SearchEngine {
         if is_new_consent && tx.by().account().is_none() {
             let message = "Only a person can allow search without a key.";
             return Err(Error::field("kind", message));
+        }
+        if is_new_consent {
+            onboarding::answer_keyless(tx, true)?;
         }
         check_place(new)?;
         match old {

@@ -39,9 +39,10 @@ pub(super) fn searches_of_member(
     Ok(row.map_or(0, |row| row.searches))
 }
 
-/// The engines that are on and have the key they need.
+/// The engines that are on and have the key they need; services without a key come last.
 pub(super) fn ready(ws: &Ws) -> Result<Vec<Engine>, StoreError> {
-    let rows = ws.read(|snap| all(snap))?;
+    let mut rows = ws.read(|snap| all(snap))?;
+    rows.sort_by_key(|row| row.kind == EngineKind::Keyless);
     let mut engines = Vec::new();
     for row in rows.into_iter().filter(|row| row.is_enabled) {
         for engine in opened(ws, &row)?.into_iter().filter(has_key) {
@@ -51,6 +52,14 @@ pub(super) fn ready(ws: &Ws) -> Result<Vec<Engine>, StoreError> {
         }
     }
     Ok(engines)
+}
+
+/// Whether people have set up search: an engine with its key, or services without one. Blocking.
+///
+/// # Errors
+/// If the store fails.
+pub fn is_set_up(ws: &Ws) -> Result<bool, StoreError> {
+    Ok(!ready(ws)?.is_empty())
 }
 
 /// Services without a key may be listed twice.
@@ -137,8 +146,16 @@ mod tests {
     use kernel::TypedId as _;
     use store::Record as _;
 
-    use super::{SearchEngine, is_same_service, services};
+    use super::{SearchEngine, Service, is_same_service, services};
     use crate::search::SearchEngineId;
+
+    #[test]
+    fn the_question_names_every_maker() {
+        let named = features::onboarding::queries::KEYLESS_MAKERS;
+        let labels = Service::ALL.map(Service::label);
+        assert!(labels.iter().all(|label| named.contains(label)), "{named}");
+        assert_eq!(named.split([',', ' ']).filter(|word| word.len() > 3).count(), labels.len());
+    }
 
     #[test]
     fn services_without_a_key_follow_the_settings_of_their_record() {

@@ -1,8 +1,11 @@
 //! Writes of web search that are not plain field changes.
 
+use features::onboarding::rules as onboarding;
 use features::usage::model::day_of;
 use features::usage::rules::{self as usage, Callee, Reserve, Spent, UsageError};
+use kernel::key::KeyBuf;
 use kernel::{AccountId, AgentId, CallKind, Error, ProblemKind, ReservationId, RunId};
+use serde_json::{Value, json};
 use store::{ReadExt as _, WriteTx};
 use vault::model::Category;
 use vault::rules::{NewSecret, Patch};
@@ -11,6 +14,7 @@ use vault::values::NewValue;
 use super::model::{MemberSearchDay, SearchDay, SearchEngine};
 use super::noun::ENGINE;
 use super::queries;
+use crate::engines::EngineKind;
 
 /// Searches of an agent, or of a person, per day (UTC).
 pub const DAILY: u32 = 100;
@@ -148,4 +152,39 @@ pub(super) fn forget_key(tx: &mut WriteTx<'_>, gone: &SearchEngine) -> Result<()
         vault::rules::remove(tx, id).map_err(Error::of)?;
     }
     Ok(())
+}
+
+/// Name of the engine that stands for all services without a key.
+const KEYLESS: &str = "Without a key";
+
+/// Allows or forbids search at services without a key: adds their engine or turns it on, or turns each of them off.
+///
+/// # Errors
+/// If no person allows it.
+pub fn switch_keyless(tx: &mut WriteTx<'_>, is_allowed: bool) -> Result<(), Error> {
+    let all = queries::all(tx)?;
+    let keyless: Vec<&SearchEngine> =
+        all.iter().filter(|one| one.kind == EngineKind::Keyless).collect();
+    let turn = |tx: &mut WriteTx<'_>, one: &SearchEngine| {
+        let values = [("is_enabled".to_owned(), json!(is_allowed))].into_iter().collect();
+        ENGINE.update(tx, KeyBuf::of(&one.id).bytes(), None, &values)
+    };
+    match (is_allowed, keyless.as_slice()) {
+        (true, []) => {
+            let is_free = |name: &String| all.iter().all(|one| one.name != *name);
+            let numbered = (2..).map(|n| format!("{KEYLESS} {n}"));
+            let name = std::iter::once(KEYLESS.to_owned()).chain(numbered).find(is_free);
+            let kind = Value::from(EngineKind::Keyless.word());
+            let values = [("name".to_owned(), json!(name)), ("kind".to_owned(), kind)];
+            ENGINE.create(tx, &values.into_iter().collect())?;
+        }
+        (true, some) if some.iter().any(|one| one.is_enabled) => {}
+        (true, some) => turn(tx, some[0])?,
+        (false, some) => {
+            for one in some.iter().filter(|one| one.is_enabled) {
+                turn(tx, one)?;
+            }
+        }
+    }
+    Ok(onboarding::answer_keyless(tx, is_allowed)?)
 }

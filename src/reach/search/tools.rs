@@ -2,16 +2,19 @@
 
 use std::borrow::Cow;
 
+use app::Ws;
 use kernel::{Actor, Can, Cause};
+use store::StoreError;
 use tool::{
     Aliases, Effect, Group, Looks, ReadTool, Registry, ToolCx, ToolError, ToolOutput, ToolSpec,
     leaks, untrusted,
 };
 
 use super::answer::{Answer, Args};
+use super::native::{self, Native};
 use super::rules::{self, Caller};
 use super::{key, queries};
-use crate::engines::{self, Outcome};
+use crate::engines::{self, Attempt, Engine, Outcome, Query, Via};
 
 #[must_use]
 pub fn tools() -> Registry {
@@ -42,34 +45,96 @@ impl ReadTool for WebSearch {
             let text = format!("nothing was sent: {why}; search without it");
             return Err(ToolError::refused("denied", text));
         }
-        let engines = cx.ws.read_blocking(queries::ready).await?;
-        let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
         let caller = Caller { agent: cx.agent, run: cx.run, step: cx.step };
-        let most = engines.iter().map(|engine| engine.cost_micros).max().unwrap_or(0);
-        let held = match engines.is_empty() {
-            true => None,
-            false => cx.ws.write(&by, move |tx| rules::begin(tx, caller, most)).await?,
-        };
-        let asked = engines::search(&cx.ws.app.http, &queries::CACHE, &engines, &query);
-        let outcome = tokio::select! {
-            outcome = asked => Some(outcome),
-            () = cx.cancel.cancelled() => None,
-        };
-        if let Some(held) = held {
-            let answered = match &outcome {
-                Some(Outcome { found: Some((at, _)), is_cached, .. }) => {
-                    let micros = if *is_cached { 0 } else { engines[*at].cost_micros };
-                    Some((engines[*at].name.clone(), micros))
+        let ways = cx.ws.read_blocking(Ways::ready).await?;
+        let mut failed = Vec::new();
+        let mut outcome = ask_own(cx, (&ways.own, &query), caller, ways.is_none()).await?;
+        if outcome.found.is_none()
+            && let Some(native) = &ways.native
+        {
+            failed.append(&mut outcome.failed);
+            match native::search(cx, native, &query, caller).await? {
+                Ok(found) => {
+                    outcome.found = Some((0, found));
+                    outcome.failed = failed;
+                    return Ok(output(cx, &Answer::of(&native.name, &query, outcome)));
                 }
-                Some(_) => None,
-                // Not known: the request may have reached the dearest engine.
-                None => Some((String::new(), most)),
-            };
-            cx.ws.write(&by, move |tx| rules::end(tx, held, answered)).await?;
+                Err(fault) => failed.push(Attempt { engine: native.name.clone(), fault }),
+            }
         }
-        let outcome = outcome.ok_or_else(|| ToolError::refused("aborted", "stopped"))?;
-        Ok(output(cx, &Answer::of(&engines, &query, outcome)))
+        let mut engines = &ways.own;
+        if outcome.found.is_none() && !ways.keyless.is_empty() {
+            failed.append(&mut outcome.failed);
+            engines = &ways.keyless;
+            outcome = ask_all(cx, engines, &query).await.ok_or_else(stopped)?;
+        }
+        failed.append(&mut outcome.failed);
+        outcome.failed = failed;
+        let at = outcome.found.as_ref().map(|(at, _)| *at);
+        let provider = at.map(|at| engines[at].name.as_str()).unwrap_or_default();
+        Ok(output(cx, &Answer::of(provider, &query, outcome)))
     }
+}
+
+/// All that may answer a search, in order.
+struct Ways {
+    own: Vec<Engine>,
+    native: Option<Native>,
+    keyless: Vec<Engine>,
+}
+
+impl Ways {
+    /// Blocking.
+    fn ready(ws: &Ws) -> Result<Self, StoreError> {
+        let is_own = |engine: &Engine| !matches!(engine.via, Via::Keyless(_));
+        let (own, keyless) = queries::ready(ws)?.into_iter().partition(is_own);
+        Ok(Self { own, native: native::ready(ws)?, keyless })
+    }
+
+    fn is_none(&self) -> bool {
+        self.own.is_empty() && self.native.is_none() && self.keyless.is_empty()
+    }
+}
+
+fn stopped() -> ToolError {
+    ToolError::refused("aborted", "stopped")
+}
+
+/// Asks engines; `None` if the call was stopped.
+async fn ask_all(cx: &ToolCx, engines: &[Engine], query: &Query) -> Option<Outcome> {
+    tokio::select! {
+        outcome = engines::search(&cx.ws.app.http, &queries::CACHE, engines, query) => Some(outcome),
+        () = cx.cancel.cancelled() => None,
+    }
+}
+
+/// Counts the search, asks the workspace's own engines, and books what they cost.
+async fn ask_own(
+    cx: &ToolCx,
+    (engines, query): (&[Engine], &Query),
+    caller: Caller,
+    is_free: bool,
+) -> Result<Outcome, ToolError> {
+    let by = (Actor::Agent { agent: cx.agent, run: cx.run }, Cause::Step(cx.run, cx.step));
+    let most = engines.iter().map(|engine| engine.cost_micros).max().unwrap_or(0);
+    let held = match is_free {
+        true => None,
+        false => cx.ws.write(&by, move |tx| rules::begin(tx, caller, most)).await?,
+    };
+    let outcome = ask_all(cx, engines, query).await;
+    if let Some(held) = held {
+        let answered = match &outcome {
+            Some(Outcome { found: Some((at, _)), is_cached, .. }) => {
+                let micros = if *is_cached { 0 } else { engines[*at].cost_micros };
+                Some((engines[*at].name.clone(), micros))
+            }
+            Some(_) => None,
+            // Not known: the request may have reached the dearest engine.
+            None => Some((String::new(), most)),
+        };
+        cx.ws.write(&by, move |tx| rules::end(tx, held, answered)).await?;
+    }
+    outcome.ok_or_else(stopped)
 }
 
 fn output(cx: &ToolCx, answer: &Answer) -> ToolOutput {

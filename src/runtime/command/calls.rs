@@ -101,6 +101,7 @@ impl Question {
             max_output: self.max_output,
             heeds_limit: self.heeds_limit,
             percent: self.percent,
+            fee_micros: 0,
             id: self.id,
         };
         Ok(match self.admitted.as_ref().filter(|_| late) {

@@ -4,9 +4,9 @@
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use features::runs::model::{CallStatus, EventKind, Input};
+use features::runs::model::{CallStatus, Elicitation, EventKind, Input, Park};
 use features::runs::queries as runs;
-use features::runs::rules::{Pause, RunWriter, halt};
+use features::runs::rules::{Pause, RunWriter, halt, park};
 use features::trust::queries as approvals;
 use features::trust::rules::{self as trust, NewApproval};
 use features::usage::queries::budgets::Lack;
@@ -522,5 +522,56 @@ impl Entry for ApprovalsAsked {
         let waits_for = WaitFor::Approval;
         writer.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
         Ok((true, appended))
+    }
+}
+
+/// A server asks a person during a call, and the run waits for the answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServerAsked {
+    /// The number of the call.
+    pub step: u32,
+    /// The tool.
+    pub activity: String,
+    /// What the run waits for, in one sentence.
+    pub detail: String,
+    /// The latest end of the wait.
+    #[serde(with = "millisecond::optional")]
+    pub until: Option<Timestamp>,
+    pub question: String,
+    pub options: Vec<String>,
+    pub asked: Elicitation,
+}
+
+impl Entry for ServerAsked {
+    type Answer = ();
+    const PLACE: Place = Place::Home;
+
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
+        let Self { step, activity, detail, until, question, options, asked } = self;
+        let (run, agent, at) = (writer.run.id, writer.run.agent, tx.now());
+        let asked = Some(asked);
+        let wish = Park {
+            run,
+            step,
+            agent,
+            question,
+            options,
+            until,
+            task: None,
+            at,
+            over_at: None,
+            asked,
+        };
+        park::ask_for_server(tx, wish)?;
+        writer.run.activity = activity;
+        let appended = std::mem::take(&mut writer.appended);
+        let waits_for = WaitFor::Question;
+        writer.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
+        Ok(((), appended))
     }
 }

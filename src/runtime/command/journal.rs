@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use features::runs::model::EventKind;
 use features::runs::queries::{self as runs, OpenCall};
-use features::runs::rules::{RunWriter, context};
+use features::runs::rules::{RunWriter, context, park};
 use features::trust::rules as trust;
 use kernel::ApprovalId;
 use store::{Read, WriteTx};
@@ -65,6 +65,32 @@ impl Entry for StepBegun {
             writer.run.activity.clone_from(name);
         }
         writer.append(tx, self.begun)?;
+        save(tx, writer, ())
+    }
+}
+
+/// A call that has begun goes on after the question of its server. The error of a call that does not wait is a bug.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallResumed {
+    /// The number of the call.
+    pub step: u32,
+    /// The tool.
+    pub activity: String,
+}
+
+impl Entry for CallResumed {
+    type Answer = ();
+    const PLACE: Place = Place::Home;
+
+    fn write(
+        self,
+        tx: &mut WriteTx<'_>,
+        mut writer: RunWriter,
+        _: CommandContext,
+    ) -> Result<EntryResult<()>, EngineError> {
+        not_halted(tx, &writer)?;
+        park::take(tx, writer.run.id, self.step)?;
+        writer.run.activity = self.activity;
         save(tx, writer, ())
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use features::runs::model::Park;
 use jiff::SignedDuration;
 use serde_json::Value;
 
@@ -12,9 +13,9 @@ use super::calls::{
 };
 use super::ends::{
     ApprovalsAsked, BudgetLacked, Ended, HandedOut, Held, LastWord, NotKept, Parked, Rested, Said,
-    Stopped,
+    ServerAsked, Stopped,
 };
-use super::journal::{Append, Results, Settling, Shown, StepBegun, Told};
+use super::journal::{Append, CallResumed, Results, Settling, Shown, StepBegun, Told};
 use super::orders::*;
 use super::tool::ToolMade;
 use super::{Command, CommandHeader, ControlCommand, First, JournalCommand, Place};
@@ -260,6 +261,17 @@ fn home_lines() -> Vec<JournalCommand> {
             until: at,
         }
         .into(),
+        CallResumed { step: 3, activity: "files__note".to_owned() }.into(),
+        ServerAsked {
+            step: 3,
+            activity: "files__note".to_owned(),
+            detail: "files: Sure?".to_owned(),
+            until: Some(from_ms(1_700_000_000_000)),
+            question: "Sure?".to_owned(),
+            options: vec!["Yes".to_owned()],
+            asked: Park::sample().asked.expect("a question"),
+        }
+        .into(),
         ApprovalsAsked {
             call_id: "call_1".to_owned(),
             activity: "exec".to_owned(),
@@ -380,12 +392,14 @@ fn what_other_runs_and_people_hang_on_is_homes_alone() {
     let wanted = [
         "approvals_asked",
         "budget_lacked",
+        "call_resumed",
         "ended",
         "handed_out",
         "last_word",
         "not_kept",
         "parked",
         "rested",
+        "server_asked",
         "stopped",
         "tool_made",
     ];

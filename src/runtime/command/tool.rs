@@ -136,7 +136,7 @@ impl Entry for ToolMade {
             writer.append(tx, committed)?;
         }
         let redactor = &cx.ws.app.redactor;
-        if let Some(ToolWait { waits_for, detail, until }) = output.wait {
+        if let Some(ToolWait { waits_for, detail, until, .. }) = output.wait {
             writer.run.activity = self.name;
             let appended = std::mem::take(&mut writer.appended);
             let detail = redactor.text(&detail).into_owned();

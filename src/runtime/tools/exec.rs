@@ -22,6 +22,7 @@ use crate::way_out::{Way, WayOut};
 use crate::withdrawn::{self, BegunWith};
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::packages;
 use features::jobs::model::{OUTPUT, folder_of};
 use features::workspace::model::Settings;
 use kernel::{Can, RunId};
@@ -302,6 +303,8 @@ async fn program(
         policy.writable = vec![scratch.clone()];
         policy.readable.push(cx.folder.clone());
     }
+    let skills = packages_of(cx).await?;
+    policy.readable.extend(skills.iter().map(|package| package.folder.clone()));
     if let Some(workdir) = &args.workdir {
         policy.cwd = workdir_of(cx, workdir).await?;
     }
@@ -330,6 +333,10 @@ async fn program(
     command.args = vec![OsString::from("-c"), OsString::from(&args.command)];
     command.env = Command::base_env(&cx.folder, &scratch);
     command.env.extend(way.iter().flat_map(Way::env));
+    if !skills.is_empty() {
+        let folder = packages::folder(&cx.ws).into_os_string();
+        command.env.push((packages::VARIABLE.into(), folder));
+    }
     let own = variables(args)?;
     let named = args.secrets.as_deref().unwrap_or_default();
     let (secrets, noting) = secrets::of(cx, named, given, way.as_ref()).await?;
@@ -351,6 +358,12 @@ async fn program(
     command.noted_in = Some(job.to_owned());
     let hears = Hears::of_call(cx, args, &agent).await?;
     Ok(Program { command, hears, noting, way })
+}
+
+/// The agent's skill packages, which its programs may read.
+async fn packages_of(cx: &ToolCx) -> Result<Vec<packages::Package>, ToolError> {
+    let (ws, agent) = (cx.ws.clone(), cx.agent);
+    folder::blocking(move || Ok(packages::of(&ws, agent))).await
 }
 
 /// Refuses a command line that the shell cannot take.

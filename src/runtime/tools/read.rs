@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use app::Ws;
+use features::agents::packages::{self, Found};
 use features::runs::model::{Body, Child, EventKind, Run};
 use features::runs::queries;
 use git::files::{AgentFiles, Item};
 use git::folder::Kind;
-use kernel::Can;
+use kernel::{AgentId, Can};
 use providers::model::Part;
 use store::{ReadExt, StoreError};
 use tool::{
@@ -78,12 +80,19 @@ impl ReadTool for Read {
             let output = ToolOutput::text(untrusted::rewrap(&text, part));
             return folder::of_result(cx, output, name);
         }
-        let root = cx.folder.clone();
+        let (root, ws, agent) = (cx.folder.clone(), cx.ws.clone(), cx.agent);
         let (read, output) = blocking(move || {
             let files = folder::open(&root)?;
             let path = folder::relative(&files, &args.path)?;
             let output = match files.list(&path)? {
                 Some(items) => ToolOutput::text(listing(items)),
+                // The agent's own skills come before packages.
+                None if files.kind(&path)?.is_none() => {
+                    match of_package(&ws, agent, &path, &lines)? {
+                        Some(output) => output,
+                        None => file(&files, path.clone(), &lines)?,
+                    }
+                }
                 None => file(&files, path.clone(), &lines)?,
             };
             Ok((path, output))
@@ -114,6 +123,33 @@ fn file(files: &AgentFiles, path: String, lines: &Lines) -> Result<ToolOutput, T
     };
     output.seen.push((path, now.hash));
     Ok(output)
+}
+
+/// A file or folder of a skill package; `None` if the agent has no such package.
+fn of_package(
+    ws: &Ws,
+    agent: AgentId,
+    path: &str,
+    lines: &Lines,
+) -> Result<Option<ToolOutput>, ToolError> {
+    let Some((package, found)) = packages::find(ws, agent, path, folder::MAX_FILE) else {
+        return Ok(None);
+    };
+    let note = format!("; read-only, programs find it at ${}/{}", packages::VARIABLE, package.name);
+    let part = match found {
+        Found::Folder(items) => {
+            return Ok(Some(ToolOutput::text(format!("{}\n[folder{note}]", listing(items)))));
+        }
+        Found::File(part) => part,
+    };
+    let refused = |text: String| Err(ToolError::refused("invalid_args", text));
+    if folder::MAX_FILE < part.total {
+        return refused(format!("{path} has {} bytes; use a program to inspect it", part.total));
+    }
+    match String::from_utf8(part.bytes) {
+        Ok(text) => Ok(Some(ToolOutput::text(lines.of(&text, &note)?))),
+        Err(_) => refused(format!("{path} isn't UTF-8 text; use a program to inspect it")),
+    }
 }
 
 /// The text of a document, by lines.

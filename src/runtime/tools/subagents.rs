@@ -249,6 +249,7 @@ impl WriteTool for Wait {
             waits_for: WaitFor::Child,
             detail,
             until: known.until,
+            question: None,
         }))
     }
 }

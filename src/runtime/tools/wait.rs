@@ -37,6 +37,7 @@ pub(super) fn nothing(cx: &ToolCx, now: Timestamp) -> Park {
         task: None,
         at: now,
         over_at: None,
+        asked: None,
     }
 }
 
@@ -96,6 +97,7 @@ impl WriteTool for AskPerson {
                 waits_for: if at_browser { WaitFor::Browser } else { WaitFor::Question },
                 detail,
                 until: known.until,
+                question: None,
             }),
             None => ToolOutput::error(
                 "Error(no_answer): no one answered in time; decide yourself, or end and report \
@@ -198,6 +200,7 @@ impl WriteTool for WaitUntil {
             waits_for: WaitFor::Timer,
             detail: ellipsis(&detail, 200),
             until: Some(limit(&known)),
+            question: None,
         }))
     }
 }

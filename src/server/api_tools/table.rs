@@ -26,7 +26,7 @@ pub(super) struct Row {
 }
 
 /// Routes below `/api/v1` that no tool reaches, whatever else says so.
-const NEVER: [&str; 33] = [
+const NEVER: [&str; 34] = [
     "/files",
     "/knowledge/files",
     "/deliverables/versions",
@@ -59,6 +59,7 @@ const NEVER: [&str; 33] = [
     "/mcp-servers",
     "/mcp-tools",
     "/skills",
+    "/skill-lists",
     "/search-engines",
 ];
 
@@ -265,12 +266,19 @@ pub(super) fn rows(nouns: impl Iterator<Item = &'static Noun>) -> HashMap<(Metho
         let word = noun.entity.word.replace(['-', ' '], "_");
         let param = if noun.param.is_empty() { noun.entity.word } else { noun.param };
         let (all, one) = (format!("/{}", noun.plural), format!("/{}/{{{param}}}", noun.plural));
+        if NEVER.contains(&all.as_str()) {
+            continue;
+        }
         add(format!("{word}_list"), &Method::GET, all.clone(), false);
         add(format!("{word}_get"), &Method::GET, one.clone(), false);
         add(format!("{word}_create"), &Method::POST, all.clone(), true);
         add(format!("{word}_update"), &Method::PATCH, one.clone(), false);
         add(format!("{word}_delete"), &Method::DELETE, one.clone(), false);
-        for op in noun.ops.iter().filter(|op| !matches!(op.answers, Answers::Secret(_))) {
+        for op in noun
+            .ops
+            .iter()
+            .filter(|op| !matches!(op.answers, Answers::Secret(_) | Answers::Link(_)))
+        {
             let place = if op.on == On::One { &one } else { &all };
             let name = format!("{word}_{}", op.name.replace('-', "_"));
             let only_adds = matches!(op.effect, Effect::Read | Effect::Add);

@@ -11,6 +11,7 @@ mod work;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use app::{App, Ws};
@@ -19,6 +20,7 @@ use features::onboarding::{queries, rules};
 use interfaces_insights::dashboard::pages::mission::GONE;
 use kernel::Can;
 use web::error::PageError;
+use web::extract::Form;
 use web::flash;
 use web::html;
 use web::hx::Hx;
@@ -43,6 +45,7 @@ pub fn routes() -> Routes {
         .post("/onboarding/agent", agent::create.needs(Can::Own))
         .post("/onboarding/agent/skip", skip.needs(Can::Own))
         .post("/mission/away", put_away.needs(Can::Read))
+        .post("/onboarding/keyless", answer_keyless.needs(Can::Admin))
 }
 
 /// The first of a person's names.
@@ -155,6 +158,29 @@ async fn put_away(app: App, ws: Ws, who: Person, hx: Hx) -> Result<Response, Pag
     }
     let done = Flash::ok("The list won’t be shown again.");
     Ok(flash::say(&app, done, hx.go_to(&ws.url(""))))
+}
+
+#[derive(Deserialize)]
+struct KeylessForm {
+    /// `allow` or `deny`.
+    answer: String,
+}
+
+/// `POST /onboarding/keyless`: the answer of an admin whether agents may search the web without a key.
+async fn answer_keyless(
+    app: App,
+    ws: Ws,
+    who: Person,
+    hx: Hx,
+    Form(form): Form<KeylessForm>,
+) -> Result<Response, PageError> {
+    let is_allowed = form.answer == "allow";
+    ws.write(&who, move |tx| reach::search::switch_keyless(tx, is_allowed)).await?;
+    let done = match is_allowed {
+        true => "Agents may search the web. Change it in Settings, Web search.",
+        false => "Agents don’t search without an account. Change it in Settings, Web search.",
+    };
+    Ok(flash::say(&app, Flash::ok(done), hx.go_to(&ws.url(""))))
 }
 
 /// Status of a form's response.

@@ -263,6 +263,15 @@ pub fn remove_of_channel(tx: &mut WriteTx<'_>, id: SecretId) -> Result<Secret, V
     Ok(new)
 }
 
+/// Deletes a secret of a connector at once, without a period in which it can be restored.
+pub fn erase(tx: &mut WriteTx<'_>, id: SecretId) -> Result<(), VaultError> {
+    if tx.get::<Secret>(id)?.is_some() {
+        tx.delete::<Secret>(id)?;
+        tx.emit(SECRET.event(&id, RowAct::Deleted));
+    }
+    Ok(())
+}
+
 /// Restores a removed secret with its scope.
 ///
 /// # Errors

@@ -37,7 +37,7 @@ impl Scene {
         assert!(said.contains("tool"), "{said}");
     }
 
-    async fn calls(&self, name: &str, tool: &str, arguments: &Value) -> String {
+    async fn result_of(&self, name: &str, tool: &str, arguments: &Value) -> String {
         let approved = json!({ "reads": [tool] });
         let done = self.owner.post(&format!("{SERVERS}/{name}/approve"), &approved).await;
         assert_eq!(done.status, StatusCode::OK, "{}", done.text);
@@ -58,10 +58,10 @@ async fn the_filesystem_server_of_npm_reads_a_file_in_the_jail() {
     let command = ["node", server, folder.to_str().unwrap()];
     scene.adds("papers", &command, &[folder, &modules]).await;
     let path = folder.join("hello.txt");
-    let read = scene.calls("papers", "read_text_file", &json!({ "path": path })).await;
+    let read = scene.result_of("papers", "read_text_file", &json!({ "path": path })).await;
     assert!(read.contains("The anchor is in hall 7."), "{read}");
     // Outside its folders, and also outside of what the jail shows.
-    let read = scene.calls("papers", "read_text_file", &json!({ "path": "/etc/passwd" })).await;
+    let read = scene.result_of("papers", "read_text_file", &json!({ "path": "/etc/passwd" })).await;
     assert!(read.contains("denied"), "{read}");
     scene.office.hq.finish().await;
 }
@@ -79,7 +79,7 @@ async fn a_server_on_the_python_library_speaks_the_newest_era() {
     let program = python.canonicalize().unwrap();
     let prefix = program.parent().and_then(Path::parent).expect("a folder");
     scene.adds("library", &command, &[scene.folder.path(), &venv, prefix]).await;
-    let counted = scene.calls("library", "letters", &json!({ "text": "hall 7" })).await;
+    let counted = scene.result_of("library", "letters", &json!({ "text": "hall 7" })).await;
     assert!(counted.contains('4'), "{counted}");
     let shown = scene.owner.get(&format!("{SERVERS}/library")).await.json();
     assert_eq!(shown["era"], "modern", "{shown}");

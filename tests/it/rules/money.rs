@@ -253,6 +253,7 @@ impl Bench {
                 max_output: 2_000,
                 heeds_limit: true,
                 percent: 100,
+                fee_micros: 0,
                 id: None,
             };
             let admitted = admit(tx, &ask)?;
@@ -360,6 +361,38 @@ fn what_a_provider_had_counted_of_a_lost_call_is_what_it_costs() {
 }
 
 #[test]
+fn a_fee_besides_the_tokens_is_reserved() {
+    let bench = Bench::new(None, None, 200_000);
+    let sonnet = catalog::describe("claude-sonnet-4-5");
+    let reserved = |fee_micros: u64| {
+        let model = sonnet.clone();
+        bench.write(move |tx| {
+            let ask = Ask {
+                agent: agent_id(0),
+                run: run_id(0),
+                call: 1,
+                kind: CallKind::Search,
+                connection: None,
+                provider: "anthropic",
+                name: &model.id,
+                model: &model,
+                size: Size { bytes: 2_000, images: 0 },
+                max_output: 1_024,
+                heeds_limit: true,
+                percent: 100,
+                fee_micros,
+                id: None,
+            };
+            admit(tx, &ask).map(|admitted| admitted.micros)
+        })
+    };
+    let tokens = reserved(0).unwrap();
+    assert_eq!(reserved(20_000).unwrap(), tokens + 20_000);
+    let refused = reserved(190_000).unwrap_err();
+    assert!(lack(&refused).budget.is_of_run(), "{refused}");
+}
+
+#[test]
 fn the_bound_of_a_call_comes_from_what_the_tightest_budget_can_pay() {
     let bench = Bench::new(Some(2_000_000), None, 200_000);
     let admitted = |model: Model, call: u32| {
@@ -377,6 +410,7 @@ fn the_bound_of_a_call_comes_from_what_the_tightest_budget_can_pay() {
                 max_output: 16_384,
                 heeds_limit: true,
                 percent: 100,
+                fee_micros: 0,
                 id: None,
             };
             admit(tx, &ask)

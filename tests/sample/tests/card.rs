@@ -44,6 +44,7 @@ static WRECKS: Noun = Noun {
         delete: "It is gone for good.",
         tabs: &[],
         detail: kit::no_detail,
+        others: kit::no_others,
     }),
     commands: false,
     ..Noun::of(&BOAT, "wrecks", "Boats again.")

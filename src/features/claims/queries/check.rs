@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::class::{self, Class};
+use super::sends::Sending;
 use super::shell::Line;
 use super::text::{self, Named};
 use crate::claims::model::{CallRef, CheckedClaim, Claim};
@@ -16,6 +17,8 @@ use crate::runs::model::CallStatus;
 use kernel::text::ellipsis;
 use kernel::{AgentId, ClaimKind, ClaimState};
 
+/// Why a queued message proves nothing yet.
+pub(in crate::claims) const QUEUED: &str = "It is still queued.";
 /// Maximum number of claims of one submission.
 pub const MAX_CLAIMS: usize = 20;
 /// Maximum length of a claim, in characters.
@@ -75,6 +78,8 @@ pub struct Call {
     /// Exit code of its program; `None` without one, or while it runs.
     pub exit: Option<i32>,
     pub files: Vec<Touched>,
+    /// What became of the messages that it queued.
+    pub sending: Option<Sending>,
 }
 
 impl Call {
@@ -273,14 +278,33 @@ fn outcome<'c>(call: &'c Call, class: &Class, (kind, names): (ClaimKind, &Named)
             }
             None => failed(call),
         },
+        ClaimKind::Sent if call.sending.is_some() => sent(call),
         ClaimKind::Sent if call.result.starts_with("Not sent") => {
             Found::at(call, ClaimState::Contradicted, "The message was not sent.")
         }
         // What is queued may still be refused.
         ClaimKind::Sent if call.result.starts_with("Queued") => {
-            Found::at(call, ClaimState::Unsupported, "It is not delivered yet.")
+            Found::at(call, ClaimState::Unsupported, QUEUED)
         }
         _ => Found::at(call, ClaimState::Supported, ""),
+    }
+}
+
+/// The verdict from what became of queued messages.
+fn sent(call: &Call) -> Found<'_> {
+    let (state, reason) = sent_as(call);
+    Found::at(call, state, reason)
+}
+
+/// State and reason of a claim that a call sent a message.
+pub(in crate::claims) fn sent_as(call: &Call) -> (ClaimState, String) {
+    match &call.sending {
+        Some(Sending::Accepted) => (ClaimState::Supported, String::new()),
+        Some(Sending::Unclear) => {
+            (ClaimState::Unsupported, "It may or may not have arrived.".to_owned())
+        }
+        Some(Sending::Lost(why)) => (ClaimState::Contradicted, ellipsis(why, MAX_TEXT)),
+        Some(Sending::Queued) | None => (ClaimState::Unsupported, QUEUED.to_owned()),
     }
 }
 

@@ -6,12 +6,14 @@ use std::collections::btree_map::Entry;
 use serde_json::{Map, Value};
 
 use super::check::{Call, Content, Touched};
+use super::sends;
 use crate::jobs::model::{Job, JobOutcome};
 use crate::jobs::queries as jobs;
 use crate::runs::model::{CallStatus, EventKind, FileMark, Run, SessionEvent};
 use crate::runs::queries::{self as runs, children};
-use kernel::AgentId;
+use crate::trust::queries::places::SEND;
 use kernel::text::ellipsis;
+use kernel::{AgentId, RunId, Timestamp};
 use providers::model::Part;
 use store::{Read, ReadExt as _, StoreError};
 
@@ -42,7 +44,7 @@ pub fn calls(read: &dyn Read, run: &Run) -> Result<Vec<Call>, StoreError> {
     let mut all = Vec::new();
     for one in runs.iter().rev() {
         let events = runs::events_of_run(read, one, usize::MAX)?;
-        all.extend(Walk::new(one, one.id == run.id).all(events));
+        all.extend(Walk::new(one, one.id == run.id).all(events).sent(read, one.id)?);
     }
     let mut jobs = BTreeMap::new();
     for call in all.iter_mut().filter(|call| is_left_running(call)) {
@@ -81,6 +83,8 @@ struct RequestedCall {
 /// Folds the events of one run into calls.
 struct Walk {
     run: u32,
+    /// When each call ended that may have queued a message: its position.
+    ended: Vec<(usize, Timestamp)>,
     agent: AgentId,
     is_own: bool,
     first: u32,
@@ -93,6 +97,7 @@ impl Walk {
     fn new(run: &Run, is_own: bool) -> Self {
         Self {
             run: run.number,
+            ended: Vec::new(),
             agent: run.agent,
             is_own,
             first: run.first_event,
@@ -102,11 +107,21 @@ impl Walk {
         }
     }
 
-    fn all(mut self, events: Vec<SessionEvent>) -> Vec<Call> {
+    fn all(mut self, events: Vec<SessionEvent>) -> Self {
         for event in events {
             self.push(event);
         }
-        self.calls
+        self
+    }
+
+    /// The calls, with what became of their messages.
+    fn sent(mut self, read: &dyn Read, run: RunId) -> Result<Vec<Call>, StoreError> {
+        for (at, time) in self.ended {
+            if let Some(call) = self.calls.get_mut(at) {
+                call.sending = sends::of(read, run, time)?;
+            }
+        }
+        Ok(self.calls)
     }
 
     fn push(&mut self, event: SessionEvent) {
@@ -135,6 +150,9 @@ impl Walk {
                 let result = ellipsis(result.head(), MAX_RESULT);
                 let exit = if name == "exec" { exit_code(&result) } else { None };
                 let files = touched((&name, &arguments, status), &marks, paths);
+                if name == SEND && status == CallStatus::Ok {
+                    self.ended.push((self.calls.len(), event.at));
+                }
                 self.calls.push(Call {
                     run: self.run,
                     agent: self.agent,
@@ -147,6 +165,7 @@ impl Walk {
                     result,
                     exit,
                     files,
+                    sending: None,
                 });
             }
             EventKind::FilesSeen { files } => {

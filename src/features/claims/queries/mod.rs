@@ -3,8 +3,9 @@
 pub mod card;
 pub mod check;
 mod class;
-mod journal;
+pub(in crate::claims) mod journal;
 pub mod json;
+pub mod sends;
 mod shell;
 mod text;
 
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::model::{CHECK_BY_VERSION, CheckedClaim, Claim, ClaimCheck};
+use super::model::{CHECK_BY_VERSION, CheckedClaim, Claim, ClaimCheck, TaskProof};
 use crate::agents::model::Agent;
 use crate::runs::model::{CallStatus, Run};
 use app::Ws;
@@ -22,7 +23,7 @@ use check::{Call, Current};
 use git::files::AgentFiles;
 use kernel::key::KeyBuf;
 use kernel::text::{MAX_TEXT, cut};
-use kernel::{AgentId, RunId, VersionId};
+use kernel::{AgentId, ProofMode, RunId, TaskId, VersionId};
 use store::{Range, Read, ReadExt as _, StoreError};
 use tool::{ToolCx, ToolError};
 
@@ -144,6 +145,11 @@ fn current(files: &AgentFiles, path: &str) -> Current {
         // ok: what cannot be read is neither there nor gone.
         Ok(Some(_)) | Err(_) => Current::Unread,
     }
+}
+
+/// Whether agents must give evidence for a task, if the task itself says so.
+pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Option<ProofMode>, StoreError> {
+    Ok(read.get::<TaskProof>(task)?.map(|own| own.mode))
 }
 
 /// The check of a delivered version.

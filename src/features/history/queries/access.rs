@@ -5,7 +5,7 @@ use crate::agents::model::{AGENTS, REACH};
 use crate::audit::model::KEEPING;
 use crate::browsers::model::BROWSER_SHOTS;
 use crate::cards;
-use crate::claims::model::CLAIM_CHECKS;
+use crate::claims::model::{CLAIM_CHECKS, TASK_PROOFS};
 use crate::comments::model::{COMMENTS, REACTIONS};
 use crate::connections::model::{
     CONNECTION_KEYS, CONNECTIONS, COOLDOWNS, FALLBACKS, SPARE_KEYS, USUAL_THINKING, WINDOWS,
@@ -99,6 +99,8 @@ const CHANNEL_CARDS: u16 = 426;
 const MCP_STATES: u16 = 435;
 const SEARCH_DAYS: u16 = 462;
 const MEMBER_SEARCH_DAYS: u16 = 463;
+const MCP_GRANTS: u16 = 464;
+const SKILL_VERSIONS: u16 = 470;
 
 /// Tables without history, and the permission to read their rows. Rows of a conversation or run also require access to
 /// that conversation.
@@ -127,6 +129,7 @@ const ROWS: &[(u16, Can)] = &[
     (RUN_GRANTS.number, Can::Read),
     (RUN_EVIDENCE.number, Can::Read),
     (CLAIM_CHECKS.number, Can::Read),
+    (TASK_PROOFS.number, Can::Read),
     (FILE_REVERTS.number, Can::Read),
     (HALTS.number, Can::Read),
     (FIRINGS.number, Can::Read),
@@ -146,8 +149,10 @@ const ROWS: &[(u16, Can)] = &[
     (CHANNEL_STATES, Can::Admin),
     (CHANNEL_CARDS, Can::Admin),
     (MCP_STATES, Can::Admin),
+    (MCP_GRANTS, Can::Admin),
     (SEARCH_DAYS, Can::Admin),
     (MEMBER_SEARCH_DAYS, Can::Admin),
+    (SKILL_VERSIONS, Can::Admin),
 ];
 
 fn row(table: u16) -> Option<(u16, Can, Option<Can>)> {

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Run;
 use crate::tasks::model::Task;
-use kernel::{AgentId, RunId, TaskId, Timestamp, TypedId};
+use kernel::{AgentId, JsonText, RunId, TaskId, Timestamp, TypedId};
+use store::codec::{self, DecodeError};
 use store::{Class, Index, Keys, OnDelete, Record, Refs, Root, Table};
 
 pub const PARKS: Table = Table::new(173, "parks");
@@ -32,12 +33,31 @@ pub struct Park {
     pub at: Timestamp,
     #[serde(with = "millisecond::optional")]
     pub over_at: Option<Timestamp>,
+    /// Set if an MCP server asks during the call. The call has begun.
+    pub asked: Option<Elicitation>,
+}
+
+/// A question of an MCP server. Its texts come from a stranger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elicitation {
+    /// The server's name in this workspace.
+    pub server: String,
+    /// JSON Schema of a flat form; `None` for an address to visit.
+    pub schema: Option<JsonText>,
+    pub url: Option<String>,
+    /// What the call needs to continue after a restart; `None` if it waits in this process.
+    pub state: Option<JsonText>,
+    /// What the server gets: an action, and the content of the form.
+    pub answer: Option<JsonText>,
+    /// The call goes on. If HQ stops now, its outcome is unknown.
+    pub is_taken: bool,
 }
 
 impl Record for Park {
     type Id = (RunId, u32);
     const TABLE: Table = PARKS;
     const CLASS: Class = Class::Work;
+    const VERSION: u8 = 2;
     const INDEXES: &'static [Index] = &[PARKS_BY_TASK];
     fn id(&self) -> (RunId, u32) {
         (self.run, self.step)
@@ -54,6 +74,13 @@ impl Record for Park {
     fn clear(&mut self, _field: u8) {
         self.task = None;
     }
+    fn upgrade(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        match version {
+            // The older layout only lacks the last field, whose absence is encoded as a zero.
+            1 => codec::decode(&[body, [0_u8].as_slice()].concat()),
+            _ => Err(DecodeError::UnknownVersion { table: PARKS.name, version }),
+        }
+    }
     fn root(&self) -> Root {
         Root::of::<Run>(self.run)
     }
@@ -69,6 +96,14 @@ impl Record for Park {
             task: Some(TaskId::from_bytes([2; 16])),
             at,
             over_at: None,
+            asked: Some(Elicitation {
+                server: "tracker".into(),
+                schema: Some(JsonText(r#"{"properties":{"a":{"type":"string"}}}"#.into())),
+                url: Some("https://x.example/".into()),
+                state: Some(JsonText::empty()),
+                answer: Some(JsonText(r#"{"action":"decline"}"#.into())),
+                is_taken: true,
+            }),
         }
     }
 }

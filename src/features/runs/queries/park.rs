@@ -67,3 +67,9 @@ pub fn open_of(tx: &dyn Read, run: RunId) -> Result<Option<Park>, StoreError> {
 pub fn of_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Park>, StoreError> {
     tx.scan(PARKS_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(100))
 }
+
+/// The question of a server at a call that has begun and waits; `None` for other calls, and once the call goes on.
+pub fn asked_at(read: &dyn Read, run: RunId, step: u32) -> Result<Option<Park>, StoreError> {
+    let park = read.get::<Park>((run, step))?;
+    Ok(park.filter(|park| park.asked.as_ref().is_some_and(|asked| !asked.is_taken)))
+}

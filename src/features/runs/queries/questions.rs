@@ -5,19 +5,20 @@ use jiff::tz::TimeZone;
 use crate::agents::model::Agent;
 use crate::agents::queries as agents;
 use crate::browsers::queries as browsers;
-use crate::runs::model::{Park, Run};
+use crate::runs::model::{Elicitation, Park, Run};
 use crate::tasks::model::Task;
 use crate::trust::model::{Approval, BROWSER};
 use crate::trust::queries as trust;
 use crate::workspace::model::Settings;
 use app::Ws;
-use kernel::{AccountId, Can, Risk, RunState, Timestamp, WaitFor};
+use kernel::{AccountId, Can, Risk, RunState, Timestamp, WaitFor, text};
 use store::{Read, ReadExt, StoreError};
 use tool::diff;
 use web::parts::Face;
 use web::session::Access;
 use web::time::RelTime;
 
+use super::elicit::{self, FieldKind, FormField};
 use super::{live, live_on_task, park, talk};
 
 /// The reader of a question and the display context.
@@ -93,6 +94,12 @@ pub struct Card {
     pub browser: String,
     /// Suggested answers; other answers are accepted too.
     pub options: Vec<String>,
+    /// The MCP server that asks during a call; empty if the agent asks itself.
+    pub server: String,
+    /// Host and address that the server wants to be visited.
+    pub visit: Option<(String, String)>,
+    /// The server's form; empty for an answer in one text.
+    pub fields: Vec<CardField>,
     /// Path to which the answer is posted; empty if the reader may not answer.
     pub action: String,
     pub since: RelTime,
@@ -100,9 +107,50 @@ pub struct Card {
     pub until: Option<RelTime>,
 }
 
+/// A field of an MCP server's form.
+#[derive(Clone, Debug, Default)]
+pub struct CardField {
+    pub name: String,
+    pub label: String,
+    pub about: String,
+    /// Type of the input.
+    pub input: &'static str,
+    /// Value and label; empty for an input.
+    pub choices: Vec<(String, String)>,
+    pub is_required: bool,
+    pub usual: String,
+}
+
+impl From<FormField> for CardField {
+    fn from(field: FormField) -> Self {
+        let FormField { name, label, mut about, kind, is_required, mut usual } = field;
+        let choices = match &kind {
+            FieldKind::YesNo => {
+                ["yes", "no"].map(|word| (word.to_owned(), text::capitalized(word))).into()
+            }
+            FieldKind::One(all) => all.clone(),
+            _ => Vec::new(),
+        };
+        if !choices.is_empty() && choices.iter().all(|(value, _)| *value != usual) {
+            usual.clear();
+        }
+        let input = match &kind {
+            FieldKind::Number { .. } => "number",
+            FieldKind::Text { format, .. } if format == "email" => "email",
+            FieldKind::Text { format, .. } if format == "date" => "date",
+            _ => "text",
+        };
+        if let FieldKind::Many(all) = &kind {
+            let labels: Vec<&str> = all.iter().map(|(_, label)| label.as_str()).collect();
+            about = format!("{about} Any of {} (comma-separated)", labels.join(", "));
+        }
+        Self { name, label, about: about.trim().to_owned(), input, choices, is_required, usual }
+    }
+}
+
 /// What a run waits for.
 enum Waits {
-    Answer(Park),
+    Answer(Box<Park>),
     Yes(Vec<Approval>),
 }
 
@@ -110,7 +158,7 @@ fn waits(tx: &dyn Read, run: &Run) -> Result<Option<Waits>, StoreError> {
     let waits_for = run.waiting.as_ref().map(|wait| wait.waits_for);
     Ok(match (run.state, waits_for) {
         (RunState::Waiting, Some(WaitFor::Question | WaitFor::Browser)) => {
-            park::question_of(tx, run)?.map(Waits::Answer)
+            park::question_of(tx, run)?.map(|park| Waits::Answer(Box::new(park)))
         }
         (RunState::Waiting, Some(WaitFor::Approval)) => {
             Some(trust::all_waiting_of(tx, run.id)?).filter(|all| !all.is_empty()).map(Waits::Yes)
@@ -146,6 +194,7 @@ pub fn card(tx: &dyn Read, reader: &Reader<'_>, run: &Run) -> Result<Option<Card
     };
     Ok(Some(match waits {
         Waits::Answer(park) => {
+            let park = *park;
             let may = reader.access.may(Can::Chat) && talk::may_speak(tx, run, reader.me)?;
             Card {
                 action: if may { format!("{href}/answer") } else { String::new() },
@@ -154,6 +203,12 @@ pub fn card(tx: &dyn Read, reader: &Reader<'_>, run: &Run) -> Result<Option<Card
                     .unwrap_or_default(),
                 question: park.question,
                 options: park.options,
+                server: park.asked.as_ref().map(|asked| asked.server.clone()).unwrap_or_default(),
+                visit: park.asked.as_ref().and_then(|asked| {
+                    let url = asked.url.clone()?;
+                    Some((elicit::host(&url)?, url))
+                }),
+                fields: park.asked.as_ref().map(form).unwrap_or_default(),
                 since: time(park.at),
                 until: park.until.map(time),
                 ..card
@@ -181,6 +236,14 @@ pub fn card(tx: &dyn Read, reader: &Reader<'_>, run: &Run) -> Result<Option<Card
             Card { action, since, until, question, pending, batch, ..card }
         }
     }))
+}
+
+/// The fields of a form, unless its answers are buttons.
+fn form(asked: &Elicitation) -> Vec<CardField> {
+    match elicit::options(asked).len() {
+        1 => elicit::form(asked).into_iter().map(CardField::from).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The screenshot for a pending browser action, if there is one.

@@ -1,5 +1,7 @@
 //! Reads of taint labels of conversations and of the content they wrote.
 
+use std::collections::BTreeSet;
+
 use crate::agents::model::Agent;
 use crate::runs::model::{Brought, Outside, Place, Run, Written};
 use kernel::key::KeyBuf;
@@ -82,4 +84,17 @@ pub fn marked(tx: &dyn Read, place: &Place, words: &str) -> Result<String, Store
 /// The labelled files of an agent.
 pub fn files_of(tx: &dyn Read, agent: AgentId) -> Result<Vec<Written>, StoreError> {
     tx.list(&Range::prefix(KeyBuf::of(&agent)).limit(MOST))
+}
+
+/// Names of the skills in an agent's folder with a labelled file. They are in no prompt until a person accepts them.
+pub fn skills_of(tx: &dyn Read, agent: AgentId) -> Result<BTreeSet<String>, StoreError> {
+    let all: Vec<Written> = tx.list(&Range::prefix(KeyBuf::of(&agent)))?;
+    let name = |one: Written| match one.place {
+        Place::File { path, .. } => {
+            let (name, _) = path.strip_prefix("skills/")?.split_once('/')?;
+            Some(name.to_owned())
+        }
+        Place::Task(_) | Place::Comment(_) | Place::Record(_) => None,
+    };
+    Ok(all.into_iter().filter_map(name).collect())
 }

@@ -100,6 +100,9 @@ pub enum RunError {
     /// The run waits for no answer.
     #[error("{0} has no open question; it may already have been answered")]
     NoQuestion(String),
+    /// The answer does not fit the form of an MCP server.
+    #[error("{0}")]
+    BadAnswer(String),
     /// The run waits for no time and no task.
     #[error("{0} isn't waiting for a time or a task")]
     NoWait(String),
@@ -195,6 +198,7 @@ impl Problem for RunError {
             Self::BadPause => "queue_pause",
             Self::BadCap => "queue_cap",
             Self::NoQuestion(_) => "no_question",
+            Self::BadAnswer(_) => "bad_answer",
             Self::NoWait(_) => "no_wait",
             Self::NoCalls(_) => "no_open_calls",
             Self::MissingResult(_) => "missing_result",
@@ -250,6 +254,7 @@ impl Problem for RunError {
             | Self::NoCalls(_)
             | Self::NotDropped => ProblemKind::Conflict,
             Self::Empty
+            | Self::BadAnswer(_)
             | Self::MissingResult(_)
             | Self::BadPause
             | Self::BadCap
@@ -271,7 +276,9 @@ impl Problem for RunError {
 
     fn fields(&self) -> Vec<FieldError> {
         match self {
-            Self::Empty | Self::TooLong(_) => vec![FieldError::new("body", self.to_string())],
+            Self::Empty | Self::TooLong(_) | Self::BadAnswer(_) => {
+                vec![FieldError::new("body", self.to_string())]
+            }
             Self::TooManyFiles | Self::FilesTooLarge => {
                 vec![FieldError::new("files", self.to_string())]
             }

@@ -2,11 +2,12 @@
 //! call, even after days and restarts.
 
 use crate::runs::model::{Body, CallStatus, EventKind, Input, Park, Run, Session};
-use crate::runs::queries::{self, client, park as reading};
+use crate::runs::queries::{self, client, elicit, park as reading};
 use crate::workspace::model::Member;
 use kernel::text::{MAX_TEXT, cut};
 use kernel::{
-    AccountId, Actor, AgentId, Event, RunId, RunState, SessionId, TaskId, TaskStatus, WaitFor,
+    AccountId, Actor, AgentId, Event, JsonText, RunId, RunState, SessionId, TaskId, TaskStatus,
+    WaitFor,
 };
 use store::{ReadExt, StoreError, WriteTx};
 
@@ -73,6 +74,9 @@ fn answer_and(
     if text.len() > MAX_TEXT {
         return Err(RunError::TooLong(text.len() / 1024));
     }
+    if park.asked.is_some() {
+        return answer_server(tx, park, run, text);
+    }
     let message = format!("{} answered: {text}", name_of(tx, by)?);
     let (id, text) = (input.map(|input| input.id), Body::Inline(text.to_owned()));
     let mut then = vec![EventKind::Answered { input: id, by: tx.by(), text }];
@@ -80,6 +84,36 @@ fn answer_and(
         then.push(EventKind::Attached { input: *id, files: attached.clone() });
     }
     settle_and(tx, park, run, &message, then)
+}
+
+/// Answers the question of an MCP server. The run goes on with the call, whose result the answer is not.
+fn answer_server(
+    tx: &mut WriteTx<'_>,
+    mut park: Park,
+    run: Run,
+    text: &str,
+) -> Result<Run, RunError> {
+    let Some(asked) = &mut park.asked else { return Err(RunError::NoQuestion(run.name())) };
+    let answer = elicit::read(asked, text).map_err(RunError::BadAnswer)?;
+    let text = elicit::told(asked, &answer);
+    asked.answer = Some(JsonText(answer.to_string()));
+    over(tx, park)?;
+    decided(tx, run, &text)
+}
+
+/// Lets the call of a run go on after its server's question. Returns `false` if it did not wait for an answer.
+pub fn take(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<bool, RunError> {
+    let Some(mut park) = tx.get::<Park>((run, step))? else { return Ok(false) };
+    match &mut park.asked {
+        Some(asked) if !asked.is_taken => asked.is_taken = true,
+        _ => return Ok(false),
+    }
+    over(tx, park).map(|()| true)
+}
+
+/// Records the question of a server during a call. A call may ask several times.
+pub fn ask_for_server(tx: &mut WriteTx<'_>, wish: Park) -> Result<(), StoreError> {
+    tx.put(&wish)
 }
 
 /// Resumes the runs that wait for an ended task.

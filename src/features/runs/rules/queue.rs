@@ -170,7 +170,8 @@ pub(super) fn place(
         keep(tx, &session, (&input, grant))?;
         return interrupt(tx, &run, message);
     }
-    let asks = reading_park::question_of(tx, &run)?.is_some();
+    // A message is for the agent, so it never answers the question of an MCP server.
+    let asks = reading_park::question_of(tx, &run)?.is_some_and(|park| park.asked.is_none());
     if let (true, QueueMode::Steer, Some(by)) = (asks, input.mode, input.by.account()) {
         // In the conversation of a run that asks a question, a message is the answer.
         input.state = InputState::Consumed(active);

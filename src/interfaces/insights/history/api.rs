@@ -54,7 +54,7 @@ pub fn routes() -> Routes {
                      model_choices, vector_sources, knowledge_marks, sources, \
                      source_items, channels, channel_people, \
                      channel_rooms, channel_routes, channel_messages, channel_deliveries, \
-                     search_engines, mcp_servers, mcp_tools, secrets, secret_masks, secret_uses, gateways, gateway_tokens, agent_places, agents, agent_reach, agent_browsers, browser_policies, trust_modes, permissions, \
+                     search_engines, skills, skill_lists, mcp_servers, mcp_tools, secrets, secret_masks, secret_uses, gateways, gateway_tokens, agent_places, agents, agent_reach, agent_browsers, browser_policies, trust_modes, permissions, \
                      inbox_paces, \
                      routines, members, invites, connections, connection_keys, \
                      connection_spare_keys, connection_windows, model_fallbacks, budgets, prices, \

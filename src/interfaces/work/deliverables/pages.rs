@@ -224,7 +224,7 @@ fn view(
         let table = ws.store.schema().table(noun.table).map(|info| info.name);
         queue_live = table.into_iter().fold(queue_live, Live::table);
     }
-    let others = cards::waiting(read)?
+    let others = cards::waiting(read, |can| who.access.may(can))?
         .into_iter()
         .map(|(noun, count, path)| (kernel::text::capitalized(noun.many), count, ws.url(path)));
     // Only for those whose sidebar counts them.

@@ -34,6 +34,7 @@ pub static LABELS: Noun = Noun {
         delete: "It is removed from everything that has it.",
         tabs: &[],
         detail: kit::no_detail,
+        others: kit::no_others,
     }),
     ..Noun::of(
         &LABEL,

@@ -316,6 +316,7 @@ async fn files_are_read_found_by_page_and_say_when_they_have_no_words() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agents_start_with_what_they_should_know_search_cite_and_write_what_is_theirs() {
     let office = Office::open().await;
+    office.without_web(None).await;
     office.model.usually(Turn::text("Done."));
     let (ada, otto) = (office.agent("Ada").await, office.agent("Otto").await);
     let api = office.hq.api().await;

@@ -172,6 +172,7 @@ impl World {
                 max_output,
                 heeds_limit: true,
                 percent: 100,
+                fee_micros: 0,
                 id: None,
             };
             admit(tx, &ask)

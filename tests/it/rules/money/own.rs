@@ -110,6 +110,7 @@ fn a_call_is_billed_by_the_tier_in_which_it_was_answered() {
                 max_output: 2_000,
                 heeds_limit: true,
                 percent,
+                fee_micros: 0,
                 id: None,
             };
             admit(tx, &ask)

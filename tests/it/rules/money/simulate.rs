@@ -136,6 +136,7 @@ fn ask<'a>(run: &Run, model: &'a Model, call: (u32, u64, ReservationId)) -> Ask<
         max_output: 2_000,
         heeds_limit: true,
         percent: 100,
+        fee_micros: 0,
         id: Some(id),
     }
 }

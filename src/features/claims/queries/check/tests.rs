@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Call, Content, Current, Touched, check, untouched};
 use crate::claims::model::{CheckedClaim, Claim};
+use crate::claims::queries::sends::Sending;
 use crate::runs::model::CallStatus;
 use kernel::ClaimState::{Contradicted, Supported, Unsupported};
 use kernel::{AgentId, ClaimKind, ClaimState, TypedId as _};
@@ -29,6 +30,7 @@ fn call(step: u32, tool: &str, arguments: serde_json::Value) -> Call {
         result: String::new(),
         exit: None,
         files: Vec::new(),
+        sending: None,
     }
 }
 
@@ -205,8 +207,18 @@ fn a_connected_tool_that_reads_sends_and_writes_nothing() {
 fn a_queued_message_is_not_yet_sent() {
     let sent = call(1, "channel_send", json!({ "to": "anna", "text": "Hello" }));
     let queued = Call { result: "Queued for Anna.".to_owned(), ..sent };
-    let found = one(&[queued], claim(ClaimKind::Sent, "Told Anna"));
-    assert_eq!((found.state, found.reason.as_str()), (Unsupported, "It is not delivered yet."));
+    let found = one(std::slice::from_ref(&queued), claim(ClaimKind::Sent, "Told Anna"));
+    assert_eq!((found.state, found.reason.as_str()), (Unsupported, "It is still queued."));
+    let as_sent = |sending: Sending| {
+        let sent = Call { sending: Some(sending), ..queued.clone() };
+        let found = one(&[sent], claim(ClaimKind::Sent, "Told Anna"));
+        (found.state, found.reason)
+    };
+    assert_eq!(as_sent(Sending::Queued), (Unsupported, "It is still queued.".to_owned()));
+    assert_eq!(as_sent(Sending::Accepted), (Supported, String::new()));
+    assert_eq!(as_sent(Sending::Unclear).0, Unsupported);
+    let lost = as_sent(Sending::Lost("The chat is gone.".to_owned()));
+    assert_eq!(lost, (Contradicted, "The chat is gone.".to_owned()));
 }
 
 #[test]

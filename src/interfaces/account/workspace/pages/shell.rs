@@ -205,7 +205,7 @@ impl ToReview {
             (asks.approvals, "approval", "approvals"),
             (asks.questions, "question", "questions"),
         ];
-        for (noun, count, _) in cards::waiting(snap)? {
+        for (noun, count, _) in cards::waiting(snap, |can| who.access.may(can))? {
             all.push((number(count), noun.one, noun.many));
         }
         if who.access.may(Can::Agents) {

@@ -2,6 +2,7 @@
 
 use app::Ws;
 use features::agents::model::Agent;
+use features::agents::packages;
 use features::agents::prompted;
 use features::agents::skills::{self, Origin, Told};
 use features::runs::model::PromptPart;
@@ -43,6 +44,7 @@ pub(super) struct PartRow {
 pub(super) struct SkillRow {
     pub name: String,
     pub about: String,
+    /// Empty for a package.
     pub href: String,
     /// Deviation from the template, and the author; may be empty.
     pub mark: String,
@@ -57,7 +59,7 @@ pub(super) fn of(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Option<Knows
             return Ok(Some(Knows::of(parts, "")));
         }
     }
-    let mut parts = ready(ws, agent).unwrap_or_else(|error| {
+    let mut parts = ready(ws, snap, agent).unwrap_or_else(|error| {
         tracing::warn!(agent.id = %agent.id, "its files cannot be read: {error}");
         Vec::new()
     });
@@ -70,7 +72,7 @@ pub(super) fn of(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Option<Knows
 }
 
 /// The rules and the agent's own files, as its first prompt will contain them. Blocks on disk reads.
-fn ready(ws: &Ws, agent: &Agent) -> Result<Vec<PromptPart>, GitError> {
+fn ready(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Vec<PromptPart>, GitError> {
     let folder = ws.agent_folder(&agent.slug);
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -82,7 +84,12 @@ fn ready(ws: &Ws, agent: &Agent) -> Result<Vec<PromptPart>, GitError> {
         let has = files.read_up_to(file.name, 0)?.map_or(0, |has| has.total);
         parts.extend(part(file.name, has.min(file.most as u64)));
     }
-    let lines: u64 = skills::of(&files).iter().map(|skill| skill.line().len() as u64 + 1).sum();
+    let own = skills::trusted(snap, agent.id, &files).unwrap_or_else(|error| {
+        tracing::warn!(%error, agent.id = %agent.id, "its skills are not counted");
+        Vec::new()
+    });
+    let lines = skills::lines(&own, &packages::of(ws, agent.id));
+    let lines: u64 = lines.iter().map(|line| line.len() as u64 + 1).sum();
     parts.extend(part(makeup::SKILLS, lines));
     Ok(parts)
 }
@@ -130,7 +137,7 @@ impl Knows {
     }
 }
 
-/// The skills in the agent's folder; empty if it cannot be read.
+/// The skills in the agent's folder, and its packages; without the former if it cannot be read.
 pub(super) fn skills(ws: &Ws, agent: &Agent, (when, base): (&When, &str)) -> Vec<SkillRow> {
     let all = skills::with_origins(ws, agent).unwrap_or_else(|error| {
         tracing::warn!(agent.id = %agent.id, "its skills cannot be read: {error}");
@@ -151,5 +158,13 @@ pub(super) fn skills(ws: &Ws, agent: &Agent, (when, base): (&When, &str)) -> Vec
         at: by.and_then(|by| by.at).map(|at| when.at(at)),
         name: skill.name,
     };
-    all.into_iter().map(row).collect()
+    let package = |one: packages::Package| SkillRow {
+        about: ellipsis(&one.skill().about, 120),
+        href: String::new(),
+        mark: "Package".to_owned(),
+        at: None,
+        name: one.name,
+    };
+    let packages = packages::of(ws, agent.id).into_iter().map(package);
+    all.into_iter().map(row).chain(packages).collect()
 }

@@ -18,6 +18,7 @@ mod rail;
 mod reach;
 mod runs;
 mod settings;
+mod skills;
 mod spent;
 mod upgrade;
 mod versions;
@@ -56,6 +57,7 @@ pub fn routes() -> Routes {
         .post("/agents/upgrades", upgrade::take_clean.needs(Can::Agents))
         .get("/agents/{slug}", overview::show.needs(Can::Read))
         .get("/agents/{slug}/head", overview::head.needs(Can::Read))
+        .get("/agents/{slug}/chat/skills", skills::names.needs(Can::Read))
         .get("/agents/{slug}/memory", memory::show.needs(Can::Read))
         .post("/agents/{slug}/memory", memory::save.needs(Can::Agents))
         .get("/agents/{slug}/files", files::show.needs(Can::Read))

@@ -71,9 +71,6 @@ pub(super) struct Said {
     /// Key that identifies a repeated submission.
     #[serde(default)]
     pub key: String,
-    /// `dashboard` for an answer from the dashboard.
-    #[serde(default)]
-    pub from: String,
 }
 
 /// `POST /runs/{name}/say`: sends a message to a working run.

@@ -1,8 +1,11 @@
 //! Message queue during a run: waiting and dropped messages, and queue settings.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::runs::commands;
 use app::{App, Ws};
@@ -22,7 +25,6 @@ use web::parts::Choice;
 use web::session::Person;
 use web::time::RelTime;
 
-use super::acts::Said;
 use super::chat;
 use super::display::Look;
 use super::limits::saved;
@@ -155,18 +157,43 @@ pub(super) async fn act(
     Ok(hx.done(done, &ws.url(&format!("runs/{}", run.name()))))
 }
 
+/// An answer as text, or the fields of an MCP server's form.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct AnswerForm {
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    from: String,
+    #[serde(flatten)]
+    others: BTreeMap<String, String>,
+}
+
+impl AnswerForm {
+    fn text(&self) -> String {
+        let field = |(name, value): (&String, &String)| {
+            Some((name.strip_prefix("field.")?.to_owned(), Value::from(value.as_str())))
+        };
+        let fields: Map<String, Value> = self.others.iter().filter_map(field).collect();
+        match fields.is_empty() {
+            true => self.body.clone(),
+            false => Value::Object(fields).to_string(),
+        }
+    }
+}
+
 /// `POST /runs/{name}/answer`
 pub(super) async fn answer(
     ws: Ws,
     who: Person,
     hx: Hx,
     Path(name): Path<String>,
-    Form(form): Form<Said>,
+    Form(form): Form<AnswerForm>,
 ) -> Result<Response, PageError> {
     let run = find(&ws, &who, &name)?;
     let (id, by) = (run.id, who.account);
     let from = form.from == "dashboard";
-    ws.write(&who, move |tx| rules::park::answer(tx, id, &form.body, by)).await?;
+    let text = form.text();
+    ws.write(&who, move |tx| rules::park::answer(tx, id, &text, by)).await?;
     let back = if from { ws.url("") } else { ws.url(&format!("runs/{}", run.name())) };
     Ok(hx.done("Answered. The run continues", &back))
 }

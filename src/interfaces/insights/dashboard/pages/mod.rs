@@ -71,6 +71,8 @@ struct Show {
     starter: Option<Starter>,
     /// Whether agents have no model except the practice provider.
     on_practice: bool,
+    /// The makers who would see searches without an account, while it is open whether they are allowed; else empty.
+    keyless: &'static str,
     may_admin: bool,
     may_write: bool,
 }
@@ -151,6 +153,10 @@ fn drawn(
         happened: part(&scene, "happened", happened::read(&scene, params))?,
         starter: starter(snap, &scene)?,
         on_practice: scene.settings.as_ref().is_none_or(|one| one.default_connection.is_none()),
+        keyless: match may(Can::Admin) && ws.is_active() && onboarding::asks_keyless(snap)? {
+            true => onboarding::KEYLESS_MAKERS,
+            false => "",
+        },
         may_admin: may(Can::Admin),
         may_write: may(Can::Write),
     })

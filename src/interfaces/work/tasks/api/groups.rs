@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use app::Ws;
+use features::claims::queries as proofs;
+use features::claims::rules as claims;
 use features::tasks::model::label::Label;
 use features::tasks::model::relation::Relation;
 use features::tasks::queries::brief::Names;
@@ -11,7 +13,7 @@ use features::tasks::queries::error::TaskError;
 use features::tasks::queries::json::{LabelView, TaskRef, TaskView};
 use features::tasks::queries::{self, labels, relations};
 use features::tasks::rules;
-use kernel::{Can, RelationId, RelationKind, TaskId};
+use kernel::{Can, ProofMode, RelationId, RelationKind, TaskId};
 use store::{Read, ReadExt as _, WriteTx};
 use web::error::ApiError;
 use web::etag::Tagged;
@@ -62,6 +64,22 @@ fn of_tasks() -> Routes {
                 Doc::new("Place a task between two others in the manual order")
                     .body::<PlaceBody>()
                     .returns::<TaskView>()
+            }),
+        )
+        .get(
+            "/tasks/{task}/proof",
+            proof.needs(Can::Read).doc(|| {
+                Doc::new("Whether agents must give evidence for a task").returns::<ProofOut>()
+            }),
+        )
+        .post(
+            "/tasks/{task}/proof",
+            prove.needs(Can::Write).doc(|| {
+                Doc::new(
+                    "Set whether agents must give evidence for a task, or leave it to its stream",
+                )
+                .body::<ProofBody>()
+                .returns::<ProofOut>()
             }),
         )
         .post(
@@ -293,4 +311,45 @@ async fn start(
     let begun = once.run(move |tx: &mut WriteTx<'_>| rules::start_now(tx, id).map(|_| ()));
     ws.write(&who, begun).await?;
     super::with_etag(&ws, id)
+}
+
+/// The evidence for a task.
+#[derive(Serialize, JsonSchema)]
+struct ProofOut {
+    /// `null` if its stream decides.
+    proof: Option<ProofMode>,
+    /// Whether work without evidence is returned to its agent once.
+    required: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ProofBody {
+    /// `show`, `require`, or `null` to leave it to the stream.
+    proof: Option<ProofMode>,
+}
+
+async fn proof(ws: Ws, Path(text): Path<String>) -> Result<Json<ProofOut>, ApiError> {
+    let found = ws.read(|snap| {
+        let task = queries::resolve(snap, &text)?;
+        let required = claims::is_required(snap, &task)?;
+        Ok::<_, TaskError>(ProofOut { proof: proofs::of_task(snap, task.id)?, required })
+    })?;
+    Ok(Json(found))
+}
+
+async fn prove(
+    ws: Ws,
+    who: Person,
+    once: Once,
+    Path(text): Path<String>,
+    Json(body): Json<ProofBody>,
+) -> Result<Json<ProofOut>, ApiError> {
+    let id = ws.read(|snap| queries::resolve(snap, &text))?.id;
+    let mode = body.proof;
+    let set = once.run(move |tx: &mut WriteTx<'_>| {
+        claims::set_for_task(tx, id, mode).map_err(TaskError::from)
+    });
+    ws.write(&who, set).await?;
+    proof(ws, Path(id.to_string())).await
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::create::word;
 use super::ties::{self, Tie};
 use app::{App, Ws};
+use features::claims::rules as claims;
 use features::tasks::model::Task;
 use features::tasks::queries::due::{self, Deadline};
 use features::tasks::queries::error::TaskError;
@@ -15,7 +16,7 @@ use features::tasks::queries::labels::LabelFilter;
 use features::tasks::queries::open_ends::OpenEnds;
 use features::tasks::queries::{self, standing, view_context::ViewContext};
 use features::tasks::rules::{self, TaskPatch};
-use kernel::{Priority, TaskId, TaskStatus, Thinking};
+use kernel::{Priority, ProofMode, TaskId, TaskStatus, Thinking};
 use store::WriteTx;
 use web::error::PageError;
 use web::extract::{Form, Path2};
@@ -63,6 +64,8 @@ path_words! {
         Run = "run",
         /// What is done about a task that nobody is on.
         Care = "care",
+        /// Whether its agent must give evidence.
+        Proof = "proof",
         /// What differs from the series holds for all that follow.
         Follow = "following",
     }
@@ -80,6 +83,7 @@ pub struct Value {
     due_time: Option<String>,
     model: String,
     thinking: String,
+    proof: String,
     parent: String,
     stream: String,
     /// A label with `+` to add or `-` to remove it.
@@ -197,6 +201,7 @@ enum Change {
     /// Reopens the task with this due date; a time of day in this zone is kept.
     Reopen(Option<Deadline>, TimeZone),
     Follow,
+    Proof(Option<ProofMode>),
 }
 
 impl Change {
@@ -223,6 +228,10 @@ impl Change {
                 let due = due::moved(Deadline::of(&queries::get(tx, id)?), due, &zone);
                 let has_time = due.is_some_and(|due| due.has_time);
                 rules::overdue::reopen(tx, id, due.map(|due| due.at), has_time)
+            }
+            Self::Proof(mode) => {
+                claims::set_for_task(tx, id, mode)?;
+                queries::get(tx, id)
             }
             Self::Follow => {
                 rules::series::follow(tx, id, &[])?;
@@ -266,6 +275,13 @@ fn read(scene: &ViewContext, verb: Verb, value: &Value) -> Result<Change, TaskEr
                 text => Some(word("thinking", text, Thinking::Low)?),
             };
             patch(TaskPatch { thinking: Some(thinking), ..none })
+        }
+        Verb::Proof => {
+            let mode = match value.proof.as_str() {
+                "" => None,
+                text => Some(word("proof", text, ProofMode::Show)?),
+            };
+            Ok(Change::Proof(mode))
         }
         Verb::Stream => {
             let stream = scene.ws.read(|snap| queries::stream(snap, &value.stream))?;

@@ -471,6 +471,7 @@ fn props(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<Props, Tas
             "agents",
             "series",
             "streams",
+            "task_proofs",
             "labels",
             "deliverables",
         ]),

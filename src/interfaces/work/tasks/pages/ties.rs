@@ -1,6 +1,7 @@
 //! Groupings and relations of a task on its page: stream, labels, start, related tasks.
 
 use super::rows::Tag;
+use features::claims::queries as proofs;
 use features::streams::model::Stream;
 use features::streams::queries as streams;
 use features::tasks::model::Task;
@@ -9,10 +10,11 @@ use features::tasks::queries::list::{self, Cut, Filter, Sort};
 use features::tasks::queries::view_context::ViewContext;
 use features::tasks::queries::{self, due, labels, marks, relations, standing};
 use features::tasks::rules::{self, TaskPatch};
-use kernel::{Colour, RelationKind, TaskId};
+use kernel::{Colour, ProofMode, RelationKind, TaskId};
 use store::{Read, ReadExt as _, StoreError, WriteTx};
 use web::ink;
 use web::live::Live;
+use web::parts::Choice;
 use web::time::{Due, Work};
 
 /// Maximum number of suggested tasks.
@@ -37,6 +39,9 @@ pub(super) struct Rail {
     pub(super) picks: Vec<Pick>,
     /// The start date: for the form, and formatted.
     pub(super) start: Option<(String, String)>,
+    /// Evidence for finished work: label, and whether the task itself says so.
+    pub(super) proof: (&'static str, bool),
+    pub(super) proofs: Vec<Choice>,
 }
 
 fn tag(name: &str, colour: impl Into<Colour>) -> Tag {
@@ -66,7 +71,14 @@ pub(super) fn rail(scene: &ViewContext, read: &dyn Read, task: &Task) -> Result<
         Pick { tag, value, chosen }
     };
     let picks: Vec<Pick> = all.iter().map(pick).collect();
+    let proof = proofs::of_task(read, task.id)?;
+    let by_stream = own.as_ref().map_or(ProofMode::Show, |stream| stream.proof);
+    let mut modes = vec![Choice::new("", "As its stream", proof.is_none())];
+    let all = ProofMode::ALL.iter();
+    modes.extend(all.map(|mode| Choice::new(mode.word(), mode.label(), proof == Some(*mode))));
     Ok(Rail {
+        proof: (proof.unwrap_or(by_stream).label(), proof.is_some()),
+        proofs: modes,
         stream_href: match &own {
             Some(stream) => scene.ws.url(&format!("streams/{}", stream.id)),
             None => String::new(),

@@ -27,6 +27,7 @@ fn behind(text: &str, word: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_writes_over_the_version_that_it_has_read() {
     let office = Office::open().await;
+    office.without_web(None).await;
     office.model.usually(Turn::text("Done."));
     let ada = office.agent("Ada").await;
     let api = office.hq.api().await;

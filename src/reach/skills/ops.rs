@@ -1,0 +1,253 @@
+//! Operations that fetch packages or write their folders. They run outside of a transaction.
+
+use std::time::Duration;
+
+use app::Ws;
+use kernel::{Error, ProblemKind};
+use kit::{OpCx, Prepared, Reply};
+use serde_json::{Value, json};
+use skill::{Broken, Index, Package, Source};
+use store::WriteTx;
+
+use super::fetch::{self, Found};
+use super::model::Skill;
+use super::rules::{self, Fetched, Origin};
+use super::{disk, queries};
+use crate::names::visible;
+use crate::nouns::slugs;
+
+/// Longest wait for a source.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Most names of a source in a message.
+const NAMED: usize = 30;
+
+fn unavailable(message: &str) -> Error {
+    Error::new(ProblemKind::Unavailable, "skill_source_unavailable", message)
+}
+
+/// Waits for a source on this blocking thread.
+fn wait<T, E: kernel::Problem + 'static>(
+    fetched: impl Future<Output = Result<T, E>>,
+) -> Result<T, Error> {
+    let handle = tokio::runtime::Handle::try_current();
+    // ok: without a runtime HQ is not running.
+    let handle = handle.map_err(|_| unavailable("start HQ first"))?;
+    let timed = handle.block_on(async { tokio::time::timeout(PATIENCE, fetched).await });
+    match timed {
+        Ok(found) => found.map_err(Error::of),
+        // ok: that it took too long is all there is to say.
+        Err(_) => Err(unavailable("the source didn’t answer in two minutes; try again")),
+    }
+}
+
+/// Reads where to fetch from. A path is one of this machine.
+fn source(text: &str) -> Result<Source, Error> {
+    let wrong =
+        |error: skill::SkillError| Error::field("source", web::form::sentence(&error.to_string()));
+    Source::parse(text.trim()).map_err(wrong)
+}
+
+/// Whether a source is read from this machine's disk.
+pub(super) fn is_local(text: &str) -> bool {
+    matches!(Source::parse(text.trim()), Ok(Source::Folder(_) | Source::Archive(_)))
+}
+
+fn stored(ws: &Ws, package: &Package, commit: Option<String>) -> Result<Fetched, Error> {
+    Ok(Fetched::of(package, disk::keep(ws, package)?, commit))
+}
+
+/// A package of a source by name; the only one if none is named.
+fn get(ws: &Ws, source: &Source, name: &str) -> Result<Fetched, Error> {
+    let wanted = Some(name.trim()).filter(|name| !name.is_empty());
+    match wait(fetch::fetch_one(ws, source, wanted))? {
+        Found::Packages(mut found) => {
+            let names: Vec<&str> =
+                found.packages.iter().map(|package| package.name.as_str()).collect();
+            let at = chosen(&names, name, &unusable(&found.broken))?;
+            stored(ws, &found.packages.swap_remove(at), found.commit)
+        }
+        Found::Index(index) => {
+            let names: Vec<&str> = index.entries.iter().map(|entry| entry.name.as_str()).collect();
+            let at = chosen(&names, name, &skipped(&index))?;
+            let package = wait(fetch::fetch_entry(ws, &index.entries[at]))?;
+            stored(ws, &package, None)
+        }
+    }
+}
+
+/// Folders of a source that only look like packages, with the reasons.
+fn unusable(broken: &[Broken]) -> Vec<String> {
+    let line = |one: &Broken| {
+        let folder = match one.folder.as_str() {
+            "" => "The folder",
+            folder => folder,
+        };
+        visible(&format!("{folder} can’t be used: {}", one.error))
+    };
+    broken.iter().take(NAMED).map(line).collect()
+}
+
+/// Entries of an index that can't be used, with the reasons.
+fn skipped(index: &Index) -> Vec<String> {
+    let line = |reason: &String| visible(&format!("Left out: {reason}"));
+    index.skipped.iter().take(NAMED).map(line).collect()
+}
+
+/// The wanted one of these names. `others` says what else the source has.
+fn chosen(names: &[&str], name: &str, others: &[String]) -> Result<usize, Error> {
+    let with_others = |mut message: String| {
+        for one in others {
+            message.push_str(&format!(" {}.", one.trim_end_matches('.')));
+        }
+        message
+    };
+    let shown = || {
+        let mut shown: Vec<String> = names.iter().take(NAMED).map(|n| (*n).to_owned()).collect();
+        if NAMED < names.len() {
+            shown.push("others".to_owned());
+        }
+        kernel::text::listed(&shown)
+    };
+    match (names, name.trim()) {
+        ([], _) => Err(Error::field("source", with_others("There is no skill in it.".to_owned()))),
+        ([_], "") => Ok(0),
+        (_, "") => {
+            let message = format!("Name one of its skills: {}.", shown());
+            Err(Error::field("skill", with_others(message)))
+        }
+        (_, name) => names.iter().position(|known| *known == name).ok_or_else(|| {
+            let name = kernel::text::ellipsis(name, 60);
+            let message = format!("The source has no skill “{name}”. It has {}.", shown());
+            Error::field("skill", with_others(message))
+        }),
+    }
+}
+
+/// What is passed to the transaction of an installation or update.
+struct Ready {
+    source: String,
+    fetched: Fetched,
+}
+
+fn lost<T>(_: T) -> Error {
+    Error::new(ProblemKind::Internal, "internal", "the result was lost")
+}
+
+pub(super) fn fetch_new(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
+    let source = source(cx.text("source"))?;
+    let fetched = get(ws, &source, cx.text("skill"))?;
+    Ok(Box::new(Ready { source: source.to_string(), fetched }))
+}
+
+pub(super) fn install(
+    cx: &OpCx<'_>,
+    tx: &mut WriteTx<'_>,
+    ready: Prepared,
+) -> Result<Reply, Error> {
+    let Ready { source, fetched } = *ready.downcast::<Ready>().map_err(lost)?;
+    let agents = cx.input.get("agents").and_then(Value::as_array).into_iter().flatten();
+    let agents: Vec<String> = agents.filter_map(Value::as_str).map(str::to_owned).collect();
+    let origin = Origin { source, agents: slugs(tx, &agents)?, proposed_by: String::new() };
+    Ok(Reply::record(&rules::install(tx, fetched, origin)?.id))
+}
+
+pub(super) fn fetch_again(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
+    let skill = ws.read(|snap| cx.record::<Skill>(snap))?;
+    if skill.source.is_empty() {
+        let message = "this skill has no source to fetch it from";
+        return Err(Error::new(ProblemKind::Conflict, "skill_without_source", message));
+    }
+    let source = source(&skill.source)?;
+    let fetched = get(ws, &source, &skill.name)?;
+    Ok(Box::new(Ready { source: skill.source, fetched }))
+}
+
+pub(super) fn update(cx: &OpCx<'_>, tx: &mut WriteTx<'_>, ready: Prepared) -> Result<Reply, Error> {
+    let Ready { source, fetched } = *ready.downcast::<Ready>().map_err(lost)?;
+    let skill = queries::skill(tx, cx.id()?)?;
+    if skill.source != source {
+        let message = "the source of the skill has changed; try again";
+        return Err(Error::new(ProblemKind::Conflict, "skill_changed", message));
+    }
+    Ok(Reply::record(&rules::receive(tx, &skill, fetched)?.id))
+}
+
+/// Lists what a source has.
+pub(super) fn look(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
+    let one = |name: &str, description: &str| {
+        let description = skill::one_line(&visible(description), 300);
+        json!({ "name": name, "description": description })
+    };
+    let (skills, others): (Vec<Value>, _) =
+        match wait(fetch::fetch(ws, &source(cx.text("source"))?))? {
+            Found::Packages(found) => {
+                let all = found.packages.iter();
+                let skills = all.map(|package| one(&package.name, &package.description)).collect();
+                (skills, unusable(&found.broken))
+            }
+            Found::Index(index) => {
+                let all = index.entries.iter();
+                let skills = all.map(|entry| one(&entry.name, &entry.description)).collect();
+                (skills, skipped(&index))
+            }
+        };
+    let line = |skill: &Value| {
+        let text = |key: &str| skill[key].as_str().unwrap_or_default().to_owned();
+        format!("{}: {}", text("name"), text("description"))
+    };
+    let mut lines: Vec<String> = skills.iter().map(line).collect();
+    lines.extend(others);
+    let message = if lines.is_empty() { "No skills.".to_owned() } else { lines.join("\n") };
+    Ok(Box::new(json!({ "message": message, "skills": skills })))
+}
+
+/// The JSON of the first step.
+pub(super) fn reply(_: &OpCx<'_>, _: &mut WriteTx<'_>, prepared: Prepared) -> Result<Reply, Error> {
+    Ok(Reply::json(&*prepared.downcast::<Value>().map_err(lost)?))
+}
+
+/// Writes the folder of the version to approve.
+pub(super) fn lay_waiting(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
+    let hash = cx.text("hash");
+    let version = ws.read(|snap| rules::to_approve(snap, &cx.record::<Skill>(snap)?, hash))?;
+    disk::lay(ws, &version)?;
+    Ok(Box::new(()))
+}
+
+pub(super) fn approve(cx: &OpCx<'_>, tx: &mut WriteTx<'_>, _: Prepared) -> Result<Reply, Error> {
+    Ok(Reply::record(&rules::approve(tx, cx.id()?, cx.text("hash"))?.id))
+}
+
+fn wanted(cx: &OpCx<'_>) -> Option<u32> {
+    u32::try_from(cx.count("number")).ok().filter(|number| 0 < *number)
+}
+
+/// Writes the folder of the version to return to.
+pub(super) fn lay_earlier(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
+    let number = wanted(cx);
+    let version = ws.read(|snap| rules::earlier(snap, &cx.record::<Skill>(snap)?, number))?;
+    disk::lay(ws, &version)?;
+    Ok(Box::new(()))
+}
+
+pub(super) fn roll_back(cx: &OpCx<'_>, tx: &mut WriteTx<'_>, _: Prepared) -> Result<Reply, Error> {
+    Ok(Reply::record(&rules::roll_back(tx, cx.id()?, wanted(cx))?.id))
+}
+
+/// Writes the folder of the active version again.
+pub(super) fn repair(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
+    let version = ws.read(|snap| {
+        let skill = cx.record::<Skill>(snap)?;
+        Ok::<_, Error>(queries::active(snap, &skill)?)
+    })?;
+    let Some(version) = version else {
+        let message = "no version of this skill is active";
+        return Err(Error::new(ProblemKind::Conflict, "skill_inactive", message));
+    };
+    disk::repair(ws, &version)?;
+    let message = match disk::check(ws, &version) {
+        None => "Its files are as approved again.".to_owned(),
+        Some(fault) => web::form::sentence(&fault),
+    };
+    Ok(Box::new(json!({ "message": message })))
+}
