@@ -9,7 +9,7 @@ use vault::model::{Secret, SecretId};
 use vault::values::{self, NewValue};
 
 use super::client::Entered;
-use super::model::{McpGrant, McpRevocation};
+use super::model::McpGrant;
 use super::tokens::Credentials;
 use crate::model::{McpServer, McpServerId};
 
@@ -28,20 +28,15 @@ pub fn open(ws: &Ws, server: &McpServer) -> Result<Option<Opened>, StoreError> {
 pub fn open_any(ws: &Ws, server: McpServerId) -> Result<Option<Opened>, StoreError> {
     let grant = ws.read(|snap| super::queries::grant(snap, server))?;
     let Some(id) = grant.credentials else { return Ok(None) };
-    let Some(text) = text(ws, id)? else { return Ok(None) };
-    // ok: credentials that cannot be read are none; a person signs in again.
-    let Ok(credentials) = serde_json::from_str::<Credentials>(text.reveal()) else {
-        return Ok(None);
-    };
+    let Some(credentials) = credentials(ws, id)? else { return Ok(None) };
     watch(ws, (server, grant.serial), &credentials);
     Ok(Some(Opened { grant, credentials }))
 }
 
-/// The credentials of an ended sign-in; `None` without usable ones.
-pub fn open_ended(ws: &Ws, ended: &McpRevocation) -> Option<Credentials> {
-    let text = revealed(ws, ended.secret, &ended.sealed)?;
-    // ok: credentials that cannot be read cannot be withdrawn.
-    serde_json::from_str(text.reveal()).ok()
+/// The credentials in a secret; `None` without usable ones.
+pub fn credentials(ws: &Ws, secret: SecretId) -> Result<Option<Credentials>, StoreError> {
+    // ok: credentials that cannot be read are none; a person signs in again.
+    Ok(text(ws, secret)?.and_then(|text| serde_json::from_str(text.reveal()).ok()))
 }
 
 /// The client that people entered.
@@ -63,14 +58,12 @@ fn text(ws: &Ws, id: SecretId) -> Result<Option<Hidden>, StoreError> {
         let is_live = secret.is_some_and(|secret| secret.removed_at.is_none());
         Ok::<_, StoreError>(vault::queries::value(snap, id)?.filter(|_| is_live))
     })?;
-    Ok(value.and_then(|value| revealed(ws, id, &value.sealed)))
-}
-
-fn revealed(ws: &Ws, id: SecretId, sealed: &str) -> Option<Hidden> {
-    let opened = values::open(&ws.app.keyring, id, sealed);
+    let Some(value) = value else { return Ok(None) };
+    let opened = values::open(&ws.app.keyring, id, &value.sealed);
     let opened = opened.inspect_err(|error| tracing::warn!(%error, "a sign-in can't be opened"));
     // ok: logged, and a value that is no text is none of ours.
-    opened.ok().and_then(|value| value.expose_text().map(|text| Hidden::new(text.to_owned())).ok())
+    let opened = opened.ok();
+    Ok(opened.and_then(|value| value.expose_text().map(|text| Hidden::new(text.to_owned())).ok()))
 }
 
 /// Seals credentials, which are masked in texts from now on.

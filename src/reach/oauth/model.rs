@@ -135,28 +135,20 @@ impl Record for McpGrant {
     }
 }
 
-/// An ended sign-in whose tokens are still to be withdrawn at their authorization server. Its secret is deleted.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// An ended sign-in whose tokens are still to be withdrawn at their authorization server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct McpRevocation {
     pub id: McpRevocationId,
-    /// The deleted secret, for which the value was sealed.
+    /// The credentials, deleted when the withdrawal begins.
     pub secret: SecretId,
-    /// Envelope of the credentials.
-    pub sealed: String,
     /// Private hosts of the server, of which the authorization server may be one.
     pub open_hosts: Vec<String>,
-}
-
-impl std::fmt::Debug for McpRevocation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "McpRevocation({})", self.id)
-    }
 }
 
 impl Record for McpRevocation {
     type Id = McpRevocationId;
     const TABLE: Table = REVOCATIONS;
-    const CLASS: Class = Class::Sealed;
+    const CLASS: Class = Class::Work;
     fn id(&self) -> McpRevocationId {
         self.id
     }
@@ -164,7 +156,6 @@ impl Record for McpRevocation {
         Self {
             id: McpRevocationId::from_bytes([91; 16]),
             secret: SecretId::from_bytes([90; 16]),
-            sealed: "enc:v1:sample".into(),
             open_hosts: vec!["10.0.0.1:8080".into()],
         }
     }

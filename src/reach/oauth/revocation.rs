@@ -6,6 +6,7 @@ use store::StoreError;
 use super::flow::write;
 use super::model::McpRevocation;
 use super::refresh::turn;
+use super::tokens::Credentials;
 use super::wire::Wire;
 use super::{keep, queries, rules, tokens};
 use crate::model::McpServer;
@@ -46,23 +47,26 @@ fn unnotified(name: &str) -> String {
 pub(crate) async fn revoke_ended(ws: &Ws) {
     // ok: the next round reads them again.
     let Ok(ended) = ws.read(|snap| queries::revocations(snap)) else { return };
-    for one in ended {
-        let id = one.id;
+    for McpRevocation { id, secret, open_hosts } in ended {
+        let own = ws.clone();
+        let opened = blocking(move || keep::credentials(&own, secret), StoreError::Failed).await;
+        // ok: the next round tries again.
+        let Ok(credentials) = opened.flatten() else { return };
         // It is taken first, so that a request that fails is not repeated for ever.
-        if write(ws, move |tx| rules::revoking(tx, id)).await == Some(true) {
+        if write(ws, move |tx| rules::revoking(tx, id)).await == Some(true)
+            && let Some(credentials) = credentials
+        {
             let own = ws.clone();
-            ws.spawn("revocation of MCP tokens", async move { revoke(&own, one).await });
+            ws.spawn("revocation of MCP tokens", async move {
+                revoke(&own, &credentials, &open_hosts).await;
+            });
         }
     }
 }
 
-async fn revoke(ws: &Ws, ended: McpRevocation) {
-    let (own, of) = (ws.clone(), ended.clone());
-    let opened = blocking(move || keep::open_ended(&own, &of), StoreError::Failed).await;
-    // ok: credentials that cannot be read cannot be withdrawn.
-    let Ok(Some(credentials)) = opened else { return };
-    let wire = Wire::opening(ws, &ended.open_hosts);
-    if let Err(fault) = tokens::revoke(&wire, &credentials).await {
+async fn revoke(ws: &Ws, credentials: &Credentials, open_hosts: &[String]) {
+    let wire = Wire::opening(ws, open_hosts);
+    if let Err(fault) = tokens::revoke(&wire, credentials).await {
         tracing::warn!(%fault, "the tokens of an MCP server of {} can't be withdrawn", ws.slug);
     }
 }

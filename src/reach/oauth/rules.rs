@@ -73,25 +73,23 @@ pub fn moving(tx: &mut WriteTx<'_>, old: &McpServer) -> Result<(), Error> {
     Ok(())
 }
 
-/// Deletes tokens and notes that they are to be withdrawn.
+/// Queues the withdrawal of tokens. Their secret stays until then.
 fn end(tx: &mut WriteTx<'_>, secret: Option<SecretId>, open_hosts: &[String]) -> Result<(), Error> {
     let Some(secret) = secret else { return Ok(()) };
-    if is_live(tx, secret)?
-        && let Some(value) = vault::queries::value(tx, secret)?
-    {
-        let (id, open_hosts) = (tx.new_id(), open_hosts.to_vec());
-        tx.put(&McpRevocation { id, secret, sealed: value.sealed, open_hosts })?;
+    if !is_live(tx, secret)? {
+        return erase(tx, Some(secret));
     }
-    erase(tx, Some(secret))
+    let (id, open_hosts) = (tx.new_id(), open_hosts.to_vec());
+    tx.put(&McpRevocation { id, secret, open_hosts })?;
+    Ok(())
 }
 
-/// Takes an ended sign-in, whose tokens are withdrawn next. Returns `false` if that was done.
+/// Takes an ended sign-in, whose tokens are withdrawn next, and deletes its secret. Returns `false` if that was done.
 pub fn revoking(tx: &mut WriteTx<'_>, id: McpRevocationId) -> Result<bool, Error> {
-    let is_there = tx.get::<McpRevocation>(id)?.is_some();
-    if is_there {
-        tx.delete::<McpRevocation>(id)?;
-    }
-    Ok(is_there)
+    let Some(ended) = tx.get::<McpRevocation>(id)? else { return Ok(false) };
+    tx.delete::<McpRevocation>(id)?;
+    erase(tx, Some(ended.secret))?;
+    Ok(true)
 }
 
 fn union(known: &str, more: &str) -> String {
@@ -169,7 +167,7 @@ pub struct SignedIn {
 /// Stores the tokens of a sign-in.
 ///
 /// # Errors
-/// If the server was moved or removed meanwhile.
+/// If the server has been moved or removed since the sign-in began.
 pub fn signed_in(tx: &mut WriteTx<'_>, id: McpServerId, new: SignedIn) -> Result<(), Error> {
     let server = tx.get::<McpServer>(id)?.filter(|server| server.url == new.url);
     let server = server.ok_or_else(|| SERVER.not_found(&id.to_string()))?;
@@ -178,7 +176,7 @@ pub fn signed_in(tx: &mut WriteTx<'_>, id: McpServerId, new: SignedIn) -> Result
         old = moved(tx, &old, &server)?;
     }
     let name = format!("Sign-in to the MCP server {}", server.name);
-    let label = Label { server: &server, name, prefix: "MCP_SIGN_IN" };
+    let label = Label { name, prefix: "MCP_SIGN_IN" };
     let credentials = put(tx, old.credentials, label, new.value)?;
     tx.put(&McpGrant {
         state: SignInState::In,
@@ -244,7 +242,7 @@ pub fn set_client(
     let secret = secret.filter(|_| !client_id.is_empty());
     let client_secret = match secret {
         Some(value) => {
-            let label = Label { server, name, prefix: "MCP_CLIENT" };
+            let label = Label { name, prefix: "MCP_CLIENT" };
             Some(put(tx, None, label, value)?)
         }
         None => None,
@@ -288,8 +286,7 @@ fn is_live(tx: &WriteTx<'_>, id: SecretId) -> Result<bool, StoreError> {
 }
 
 /// Name and variable of a secret.
-struct Label<'s> {
-    server: &'s McpServer,
+struct Label {
     name: String,
     prefix: &'static str,
 }
@@ -298,12 +295,14 @@ struct Label<'s> {
 fn put(
     tx: &mut WriteTx<'_>,
     known: Option<SecretId>,
-    Label { server, name, prefix }: Label<'_>,
+    Label { name, prefix }: Label,
     value: NewValue,
 ) -> Result<SecretId, Error> {
     // The former value of a replaced secret could be put back, which is no use here.
     erase(tx, known)?;
-    let id: String = server.id.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+    // Not the server's: the secret of an ended sign-in may still wait for its withdrawal.
+    let id: SecretId = tx.new_id();
+    let id: String = id.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
     let id = &id[id.len().saturating_sub(8)..];
     let new = NewSecret {
         name,

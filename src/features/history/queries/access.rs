@@ -101,6 +101,7 @@ const SEARCH_DAYS: u16 = 462;
 const MEMBER_SEARCH_DAYS: u16 = 463;
 const MCP_GRANTS: u16 = 464;
 const SKILL_VERSIONS: u16 = 470;
+const MCP_REVOCATIONS: u16 = 482;
 
 /// Tables without history, and the permission to read their rows. Rows of a conversation or run also require access to
 /// that conversation.
@@ -150,6 +151,7 @@ const ROWS: &[(u16, Can)] = &[
     (CHANNEL_CARDS, Can::Admin),
     (MCP_STATES, Can::Admin),
     (MCP_GRANTS, Can::Admin),
+    (MCP_REVOCATIONS, Can::Admin),
     (SEARCH_DAYS, Can::Admin),
     (MEMBER_SEARCH_DAYS, Can::Admin),
     (SKILL_VERSIONS, Can::Admin),
