@@ -1,5 +1,7 @@
 //! Reads of channels.
 
+use std::collections::BTreeMap;
+
 use channel_adapters::Place;
 use features::agents::model::Agent;
 use features::agents::queries as agents;
@@ -368,27 +370,29 @@ fn live(agent: Option<Agent>) -> Option<Agent> {
     agent.filter(|agent| agents::held(agent) != Some("agent_archived"))
 }
 
-/// What became of the messages that a run sent of its own accord at this time; `None` if there are none.
-pub fn sending(read: &dyn Read, run: RunId, at: Timestamp) -> Result<Option<Sending>, StoreError> {
-    let mut all: Vec<Delivery> = read.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))?;
-    all.retain(|one| one.created_at == at && matches!(one.payload, Payload::Said(_)));
-    if all.is_empty() {
-        return Ok(None);
+/// State of the messages that a run sent with `channel_send`, by the time at which the call queued them.
+pub fn sending(read: &dyn Read, run: RunId) -> Result<BTreeMap<Timestamp, Sending>, StoreError> {
+    let all: Vec<Delivery> = read.scan(BY_RUN, &Range::prefix(KeyBuf::of(&run)))?;
+    let mut calls: BTreeMap<Timestamp, Vec<Delivery>> = BTreeMap::new();
+    for one in all.into_iter().filter(|one| matches!(one.payload, Payload::Said(_))) {
+        calls.entry(one.created_at).or_default().push(one);
     }
-    let is_lost = |one: &&Delivery| {
-        let ended = [DeliveryState::Failed, DeliveryState::Expired, DeliveryState::Suppressed];
-        ended.contains(&one.state)
-    };
-    if let Some(lost) = all.iter().find(is_lost) {
-        let why = match lost.detail.as_str() {
+    Ok(calls.into_iter().map(|(at, parts)| (at, sending_of(&parts))).collect())
+}
+
+fn sending_of(parts: &[Delivery]) -> Sending {
+    let ended = [DeliveryState::Failed, DeliveryState::Expired, DeliveryState::Suppressed];
+    if let Some(lost) = parts.iter().find(|one| ended.contains(&one.state)) {
+        return Sending::Lost(match lost.detail.as_str() {
             "" => "The message was not sent.".to_owned(),
             detail => detail.to_owned(),
-        };
-        return Ok(Some(Sending::Lost(why)));
+        });
     }
-    Ok(Some(match () {
-        () if all.iter().any(|one| one.state.is_open()) => Sending::Queued,
-        () if all.iter().any(|one| one.state == DeliveryState::Unknown) => Sending::Unclear,
-        () => Sending::Accepted,
-    }))
+    let is_queued = parts.iter().any(|one| one.state.is_open());
+    let is_unclear = parts.iter().any(|one| one.state == DeliveryState::Unknown);
+    match (is_queued, is_unclear) {
+        (true, _) => Sending::Queued,
+        (false, true) => Sending::Unclear,
+        (false, false) => Sending::Accepted,
+    }
 }

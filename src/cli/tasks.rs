@@ -327,7 +327,7 @@ async fn post(
     print(common, &task, &[line(&task)])
 }
 
-/// Where a task is, or what else is named such as `contact:Name`.
+/// API path of a task, or of another record such as `contact:Name`.
 fn path(which: &Which, below: &str) -> String {
     let of = if which.task.contains(':') { "on" } else { "tasks" };
     format!("/api/v1/{of}/{}{below}", show::part(&which.task))
@@ -337,7 +337,7 @@ fn at(which: &Which) -> Option<&String> {
     which.place.workspace.as_ref()
 }
 
-/// What is said of a task beside its title: the labels, and what it waits for.
+/// Details of a task after its title: the labels, and the tasks that it waits for.
 fn besides(task: &Value) -> Vec<String> {
     let names = |key: &str, of: fn(&Value) -> &str| -> Vec<String> {
         task[key].as_array().into_iter().flatten().map(|one| of(one).to_owned()).collect()

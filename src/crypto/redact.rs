@@ -20,6 +20,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use parking_lot::{Mutex, RwLock};
 use regex::bytes::Regex;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::keyring::Secret;
@@ -193,6 +194,19 @@ impl Redactor {
     /// Masks known values only.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.masked(Spot::Elsewhere, text)
+    }
+
+    /// Masks all texts and names in a JSON value, as [`Self::masked`] does.
+    pub fn json(&self, spot: Spot, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.masked(spot, &text).into_owned()),
+            Value::Array(all) => all.into_iter().map(|one| self.json(spot, one)).collect(),
+            Value::Object(all) => all
+                .into_iter()
+                .map(|(name, one)| (self.masked(spot, &name).into_owned(), self.json(spot, one)))
+                .collect(),
+            other => other,
+        }
     }
 
     /// Masks known values and bytes that look like a key, for a destination.

@@ -59,8 +59,8 @@ pub fn of_number(number: u8) -> Option<&'static Entity> {
     all().find(|noun| noun.finds.is_some_and(|finds| finds.number == number))
 }
 
-/// The nouns whose readers may decide and whose records wait for approval in Review: the number of records, counted up to [`MOST_WAITING`], and
-/// the path of the page below the workspace.
+/// The nouns with records that wait for approval in Review, of those that the person may read: the number of records,
+/// counted up to [`MOST_WAITING`], and the path of the page below the workspace.
 pub fn waiting(
     read: &dyn Read,
     may: impl Fn(Can) -> bool,

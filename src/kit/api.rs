@@ -181,7 +181,7 @@ pub(crate) fn once_of(op: &Op, cx: &Cx) -> Result<Once, Failure> {
 }
 
 /// The revision that the record must still have after the first step of an operation. A result such as that of a test
-/// is told even if the first step changed the record, because the effect has already happened.
+/// is returned even if the first step changed the record, because the effect has already happened.
 pub(crate) fn rev_after(op: &Op, rev: Option<u64>) -> Option<u64> {
     match (op.run, op.answers) {
         (Run::Prepared(..), Answers::Json(_) | Answers::Link(_)) => None,

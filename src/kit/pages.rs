@@ -86,7 +86,6 @@ struct Form {
     is_open: bool,
     /// Whether saving may need a proof of identity.
     is_proved: bool,
-    /// What is shown of the record.
     detail: Vec<Detail>,
     /// Whether the record's own fields can be saved. If not, only its operations are available.
     may_save: bool,

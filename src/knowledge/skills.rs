@@ -1,7 +1,7 @@
 //! Skills by the names that messages have as `$name`: the slugs of their titles.
 
 use features::agents::prompted::KnowledgeSkills;
-use features::agents::skills::{MAX_NAMED, Skill};
+use features::agents::skills::{MAX_NAME, MAX_NAMED, Skill};
 use features::runs::model::Place;
 use features::runs::queries::taint;
 use kernel::AgentId;
@@ -11,25 +11,38 @@ use store::{Blobs, Read, StoreError};
 use crate::model::{Item, ItemKind};
 use crate::queries;
 
-/// Longest name in bytes.
-const MAX_NAME: usize = 64;
-
 pub const BY_NAME: KnowledgeSkills = KnowledgeSkills { list, texts };
 
-fn name(item: &Item) -> String {
+/// The name of a skill; empty if its title has neither letters nor digits.
+#[must_use]
+pub fn name(item: &Item) -> String {
     slug(&item.title, MAX_NAME)
 }
 
-/// The skills that an agent may see, without those that a run wrote after it had read untrusted content.
-fn of(read: &dyn Read, agent: AgentId) -> Result<Vec<Item>, StoreError> {
-    let mut all = Vec::new();
-    for item in queries::items(read, false)? {
-        let is_own = item.kind == ItemKind::Skill && item.is_for(agent);
-        if is_own && !name(&item).is_empty() && !taint::is_written(read, &Place::of(item.id))? {
-            all.push(item);
+/// Skills that are not archived.
+pub fn all(read: &dyn Read) -> Result<Vec<Item>, StoreError> {
+    let mut all = queries::items(read, false)?;
+    all.retain(|item| item.kind == ItemKind::Skill);
+    Ok(all)
+}
+
+/// Wanted skills without those that a run wrote after it had read untrusted content.
+pub fn accepted(
+    read: &dyn Read,
+    is_wanted: impl Fn(&Item) -> bool,
+) -> Result<Vec<Item>, StoreError> {
+    let mut accepted = Vec::new();
+    for item in all(read)?.into_iter().filter(is_wanted) {
+        if !taint::is_written(read, &Place::of(item.id))? {
+            accepted.push(item);
         }
     }
-    Ok(all)
+    Ok(accepted)
+}
+
+/// The accepted skills that an agent may see and name.
+fn of(read: &dyn Read, agent: AgentId) -> Result<Vec<Item>, StoreError> {
+    accepted(read, |item| item.is_for(agent) && !name(item).is_empty())
 }
 
 fn list(read: &dyn Read, agent: AgentId) -> Result<Vec<Skill>, StoreError> {

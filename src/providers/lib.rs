@@ -109,17 +109,11 @@ pub trait Provider: Send + Sync {
         async move { Err(ProviderError { sent: false, ..error }) }.boxed()
     }
 
-    /// Returns `true` if the provider searches the web itself, as far as known.
-    fn searches(&self) -> bool {
-        false
+    /// How the provider itself searches the web with a model; `None` if it does not, as far as known.
+    fn searching(&self, _model: &str) -> Option<Searching> {
+        None
     }
 
-    /// How the provider searches the web with a model.
-    fn searching(&self, _model: &str) -> Searching {
-        Searching::default()
-    }
-
-    /// Searches the web.
     fn search<'a>(
         &'a self,
         _request: &'a SearchRequest,

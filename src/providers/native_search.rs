@@ -16,7 +16,6 @@ use net::message::{Request, Timeouts};
 
 /// Time limit of a request.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Maximum number of sources.
 const MAX_SOURCES: usize = 20;
 /// List price of a search by Anthropic or OpenAI, in micro-dollars.
 const FEE: u64 = 10_000;
@@ -30,11 +29,10 @@ const MAX_SEARCHES: u64 = 2;
 /// five.
 const MAX_GEMINI_SEARCHES: u64 = 10;
 
-/// A web search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchRequest {
     pub model: String,
-    /// What to search for, with all conditions.
+    /// The search and all its conditions, in words.
     pub text: String,
     /// Two letters; empty for any.
     pub country: String,
@@ -43,14 +41,12 @@ pub struct SearchRequest {
     pub max_output: u32,
 }
 
-/// A source of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     pub title: String,
     pub url: String,
 }
 
-/// An answer to a web search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Searched {
     pub text: String,
@@ -63,7 +59,7 @@ pub struct Searched {
 }
 
 /// How a provider searches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Searching {
     /// Whether it can be limited to a country and to hosts.
     pub has_filters: bool,
@@ -87,7 +83,7 @@ fn is_old_gemini(model: &str) -> bool {
     ["gemini-1", "gemini-2"].iter().any(|old| model.starts_with(old))
 }
 
-/// Whether a server of a wire format may be its vendor's: others do not search.
+/// Whether a server of a wire format may be its vendor's. Other servers do not search.
 pub(super) fn is_offered(server: Server, own: Server) -> bool {
     server == own || server == Server::Other
 }
@@ -140,7 +136,7 @@ fn place(request: &SearchRequest) -> Option<Value> {
     (!country.is_empty()).then(|| json!({ "type": "approximate", "country": country }))
 }
 
-/// What an answer says about its search.
+/// Sources, cited text and price, as read from an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     sources: Vec<Source>,
@@ -180,7 +176,7 @@ pub(super) async fn ask(
     })
 }
 
-/// Host of Google's redirects, which stand for the addresses of Gemini's sources.
+/// Host of Google's redirects, which Gemini returns in place of the addresses of its sources.
 const REDIRECTS: &str = "vertexaisearch.cloud.google.com";
 
 /// The first occurrence of each address, without addresses outside of the wanted hosts.

@@ -26,7 +26,7 @@ use crate::pool::{Fault, Invocation, Pool, Target};
 
 /// How long a server of the legacy era waits.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// When the run goes on without an answer: a little before the server stops waiting.
+/// When the run continues without an answer: shortly before the server stops waiting.
 const UNTIL: SignedDuration = SignedDuration::from_secs(590);
 
 /// State of a call.
@@ -104,7 +104,7 @@ impl Waiting {
         all.remove(&run).map(|(_, held)| held)
     }
 
-    /// Cancels the calls whose run has ended or is past them, and so tells their servers.
+    /// Cancels the calls whose run has ended or is past them, which notifies their servers.
     ///
     /// # Errors
     /// If the store fails.
@@ -121,7 +121,7 @@ impl Waiting {
     }
 }
 
-/// Makes a call, or goes on with it after an answer.
+/// Makes a call, or continues it after an answer.
 ///
 /// # Errors
 /// If the store fails.

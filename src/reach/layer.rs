@@ -275,7 +275,7 @@ impl Call {
     }
 }
 
-/// What a model is told of a call without a result. A reason from a server or about one may quote it, so it is a result
+/// The result that a model gets of a failed call. A reason from a server or about one may quote it, so it is a result
 /// like others, which the engine marks as untrusted.
 fn failed(fault: &Fault, mode: Mode) -> Result<ToolOutput, ToolError> {
     match fault {

@@ -23,7 +23,7 @@ fn unavailable(message: impl Into<String>) -> Error {
     Error::new(ProblemKind::Unavailable, "mcp_unavailable", message)
 }
 
-fn conflict(code: &'static str, message: impl Into<String>) -> Error {
+pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Error {
     Error::new(ProblemKind::Conflict, code, message)
 }
 

@@ -93,15 +93,7 @@ pub fn brief(redactor: &Redactor, fault: &str) -> String {
 
 /// Structured data without values of secrets.
 pub fn clean_json(redactor: &Redactor, value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(clean(redactor, &text)),
-        Value::Array(all) => all.into_iter().map(|one| clean_json(redactor, one)).collect(),
-        Value::Object(map) => map
-            .into_iter()
-            .map(|(key, value)| (clean(redactor, &key), clean_json(redactor, value)))
-            .collect(),
-        other => other,
-    }
+    redactor.json(Spot::Tools, value)
 }
 
 /// The result of a call that waited for a person in a process of HQ that has ended.
@@ -115,7 +107,7 @@ pub fn reason(text: &str) -> String {
     kernel::text::ellipsis(text, REASON)
 }
 
-/// What is told of an act that may have had its effect although it has no result.
+/// The message about an act that may have had its effect although it has no result.
 pub fn outcome_unknown(error: &McpError) -> String {
     let error = reason(&error.to_string());
     format!(

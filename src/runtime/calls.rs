@@ -2,7 +2,7 @@
 //!
 //! Read-only calls of a message run concurrently. If one call of the message changes something, all calls run one after
 //! the other, in the order of the message. The kind of a tool decides what is written when: see `tool/lib.rs`. A
-//! message from a person that arrives meanwhile is read before the next call starts.
+//! message from a person that arrives during a call is read before the next call starts.
 
 use std::time::Instant;
 
@@ -104,7 +104,7 @@ impl Turn {
         let left = self.setting.limits.steps.saturating_sub(self.talk.journal.steps) as usize;
         if (2..=left).contains(&calls.len())
             && calls.iter().all(only_looks)
-            && self.asked()?.is_none()
+            && !self.is_next_asked()?
             && let Some(leases) = self.leases(&calls).await?
         {
             return self.run_reads(calls, leases).await;
@@ -120,7 +120,7 @@ impl Turn {
             // A call whose approval or question was answered is made before new messages are read.
             if let Some(why) = self.held_up()?
                 && !self.is_answered(call)?
-                && self.asked()?.is_none()
+                && !self.is_next_asked()?
             {
                 return self.skip(&calls[at..], why).await.map(|()| Step::Next);
             }

@@ -51,7 +51,8 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
         let made = Call::of((&call.id, &call.name, &call.arguments));
         let settled = match call.started {
             None => false,
-            Some(begun) if is_asked(turn, begun.step)? => false,
+            // It continues after the answer to its server's question.
+            Some(begun) if turn.is_asked(begun.step)? => false,
             Some(begun) if begun.files.is_empty() => {
                 unknown(turn, &made, begun.step).await?;
                 true
@@ -63,12 +64,6 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
         }
     }
     if unsettled.is_empty() { Ok(Step::Next) } else { turn.run_tools(unsettled).await }
-}
-
-/// Returns `true` for a call that waited for the answer to its server's question, and goes on now.
-fn is_asked(turn: &Turn, step: u32) -> Result<bool, EngineError> {
-    let (ws, run) = (&turn.talk.journal.ws, turn.talk.journal.run);
-    Ok(ws.read(|snap| queries::park::asked_at(snap, run, step))?.is_some())
 }
 
 /// Settles an external tool: only its output so far is known. Its file changes are unknown, too, so the run's commit

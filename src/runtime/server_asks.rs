@@ -1,10 +1,10 @@
 //! Calls during which an MCP server asks a person. The run gives its slot back and makes the call again after the
-//! answer; the tool then goes on where it stopped. The check of such a call is not repeated, because it has begun.
+//! answer; the tool then continues where it stopped. The check of such a call is not repeated, because it has begun.
 
 use std::time::Instant;
 
 use crypto::redact::Spot;
-use features::runs::model::{Elicitation, Park};
+use features::runs::model::Elicitation;
 use features::runs::queries::{elicit, park};
 use kernel::JsonText;
 use kernel::text::ellipsis;
@@ -23,32 +23,25 @@ use super::turn::{Step, Turn};
 /// Largest state of a waiting call, in bytes.
 const MAX_STATE: usize = 40 * 1024;
 
-/// A value with all texts masked.
-fn masked(value: Value, mask: &dyn Fn(&str) -> String) -> Value {
-    match value {
-        Value::String(text) => Value::String(mask(&text)),
-        Value::Array(all) => all.into_iter().map(|one| masked(one, mask)).collect(),
-        Value::Object(all) => {
-            all.into_iter().map(|(name, one)| (mask(&name), masked(one, mask))).collect()
-        }
-        other => other,
-    }
-}
-
 impl Turn {
-    /// The question of a server at which the next call waits.
-    pub(super) fn asked(&self) -> Result<Option<Park>, EngineError> {
-        let (run, step) = (self.talk.journal.run, self.talk.journal.steps + 1);
-        Ok(self.talk.journal.ws.read(|snap| park::asked_at(snap, run, step))?)
+    /// Whether the call with this number waits at the question of its server.
+    pub(super) fn is_asked(&self, step: u32) -> Result<bool, EngineError> {
+        let run = self.talk.journal.run;
+        Ok(self.talk.journal.ws.read(|snap| park::is_asked(snap, run, step))?)
     }
 
-    /// The lease of a call that goes on after its server's question; `None` for any other call.
+    /// Whether the next call waits at the question of its server.
+    pub(super) fn is_next_asked(&self) -> Result<bool, EngineError> {
+        self.is_asked(self.talk.journal.steps + 1)
+    }
+
+    /// The lease of a call that continues after its server's question; `None` for any other call.
     pub(super) async fn resumed(
         &mut self,
         call: &Call,
         entry: &Entry,
     ) -> Result<Option<Lease>, EngineError> {
-        if !entry.is_layered() || self.asked()?.is_none() {
+        if !entry.is_layered() || !self.is_next_asked()? {
             return Ok(None);
         }
         // ok: arguments that no longer fit the tool are checked like those of a new call.
@@ -58,7 +51,7 @@ impl Turn {
         Ok(Some(weighed_there(arguments)))
     }
 
-    /// Lets the run wait for the answer to a server's question.
+    /// Records a server's question, for whose answer the run waits.
     pub(super) async fn wait_for_server(
         &mut self,
         call: &Call,
@@ -76,7 +69,7 @@ impl Turn {
         let mask = |text: &str| redactor.masked(Spot::Tools, text).into_owned();
         // ok: a question whose form can't be read is not asked.
         let schema: Option<Value> = schema.and_then(|schema| serde_json::from_str(&schema).ok());
-        let schema = schema.map(|schema| JsonText(masked(schema, &mask).to_string()));
+        let schema = schema.map(|schema| JsonText(redactor.json(Spot::Tools, schema).to_string()));
         let (url, message, state) =
             (url.map(|url| mask(&url)), mask(&message), state.map(JsonText));
         let asked = Elicitation { server, schema, url, state, answer: None, is_taken: false };

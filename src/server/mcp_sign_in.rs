@@ -1,12 +1,11 @@
-//! Where authorization servers of MCP servers lead browsers back to, and HQ's Client ID Metadata Document. One address
-//! serves all workspaces: the state says whose sign-in it is. The sign-in itself is a POST, because a GET never writes.
+//! Redirect addresses for sign-ins to MCP servers, and HQ's Client ID Metadata Document. One address serves
+//! all workspaces: the state identifies the sign-in. The sign-in itself is a POST, because a GET never writes.
 
 use askama::Template;
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use serde::Deserialize;
 
 use app::{App, Ws};
 use interfaces_account::users::session::Caller;
@@ -41,23 +40,12 @@ pub fn routes_inside() -> Routes {
     Routes::new().get(page.clone(), ask.needs(Can::Admin)).post(page, finish.needs(Can::Admin))
 }
 
-/// An answer of an authorization server, which may have further fields.
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
-struct AnswerForm {
-    state: String,
-    code: String,
-    iss: String,
-    error: String,
-    error_description: String,
-}
-
 /// Leads to the workspace of the sign-in.
 async fn callback(
     app: App,
     caller: Caller,
     uri: Uri,
-    Query(answer): Query<AnswerForm>,
+    Query(answer): Query<Answer>,
 ) -> Result<Response, PageError> {
     let found = oauth::open(&answer.state, caller.account.id, app.clock.now());
     let Some(open) = found.filter(|open| open.is_at(uri.path())) else {
@@ -74,7 +62,7 @@ struct FinishPage {
     shell: Shell,
     here: &'static str,
     action: String,
-    answer: AnswerForm,
+    answer: Answer,
     /// Why the sign-in failed; empty before.
     failure: String,
     /// The page of the server.
@@ -92,7 +80,7 @@ async fn ask(
     ws: Ws,
     shell: Shell,
     who: Person,
-    Query(answer): Query<AnswerForm>,
+    Query(answer): Query<Answer>,
 ) -> Result<Response, PageError> {
     let (action, back) = (ws.url(PAGE), back(&ws, &who, &answer.state));
     let here = "mcp-servers";
@@ -104,10 +92,8 @@ async fn finish(
     who: Person,
     shell: Shell,
     hx: Hx,
-    Form(given): Form<AnswerForm>,
+    Form(answer): Form<Answer>,
 ) -> Result<Response, PageError> {
-    let AnswerForm { state, code, iss, error, error_description } = given;
-    let answer = Answer { state, code, iss, error, error_description };
     let back = back(&ws, &who, &answer.state);
     let (server, message) = match oauth::finish(&ws, &who, answer).await {
         Ok(done) => done,
@@ -116,7 +102,7 @@ async fn finish(
         Err(error) => {
             let failure = Failure::from(error);
             let (status, failure) = (failure.status(), form::sentence(&failure.detail));
-            let (action, answer) = (ws.url(PAGE), AnswerForm::default());
+            let (action, answer) = (ws.url(PAGE), Answer::default());
             let page = FinishPage { shell, here: "mcp-servers", action, answer, failure, back };
             return html::document(status, &page);
         }

@@ -239,8 +239,8 @@ fn normal(raw: &[u8]) -> Result<String, SkillError> {
     Ok(parts.join("/"))
 }
 
-/// Form of a name that is equal for names which some file systems do not distinguish; `None` if it is too long. A name
-/// can grow much, so that the rest of a long one is not looked at.
+/// Form of a name that is equal for names which some file systems do not distinguish; `None` if it is too long.
+/// Folding can lengthen a name many times, so it stops at the limit.
 fn folded(name: &str) -> Option<String> {
     let mut folded = String::new();
     // Upper case first, so that letters with several lower-case forms fold to one.

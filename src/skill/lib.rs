@@ -26,7 +26,7 @@ pub use package::{
     Broken, Collection, Package, collection, collection_in, is_name, one_line, package_folders,
     packages,
 };
-pub use source::{GitSource, Source, SourceKind, check_web};
+pub use source::{GitSource, Source, check_web};
 pub use unpack::{
     TreeEntry, from_archive, from_archive_file, from_folder, from_skill_md, from_tar_gz, from_tree,
     from_zip,

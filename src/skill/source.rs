@@ -37,40 +37,6 @@ pub struct GitSource {
     pub folder: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceKind {
-    Folder,
-    Archive,
-    Url,
-    Git,
-    Site,
-}
-
-impl SourceKind {
-    /// Stable word for stores and APIs.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Folder => "folder",
-            Self::Archive => "archive",
-            Self::Url => "url",
-            Self::Git => "git",
-            Self::Site => "site",
-        }
-    }
-
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Folder => "Folder",
-            Self::Archive => "Archive",
-            Self::Url => "Address",
-            Self::Git => "Git repository",
-            Self::Site => "Site",
-        }
-    }
-}
-
 impl Source {
     /// Reads what a person entered.
     pub fn parse(text: &str) -> Result<Self, SkillError> {
@@ -108,27 +74,6 @@ impl Source {
                 web(&format!("https://github.com/{text}"))
             }
             _ => Err(unknown()),
-        }
-    }
-
-    #[must_use]
-    pub fn kind(&self) -> SourceKind {
-        match self {
-            Self::Folder(_) => SourceKind::Folder,
-            Self::Archive(_) => SourceKind::Archive,
-            Self::ArchiveUrl(_) | Self::SkillMdUrl(_) => SourceKind::Url,
-            Self::Git(_) => SourceKind::Git,
-            Self::Site(_) => SourceKind::Site,
-        }
-    }
-
-    /// The host that it is read from; `None` for this machine.
-    #[must_use]
-    pub fn host(&self) -> Option<&str> {
-        match self {
-            Self::Folder(_) | Self::Archive(_) => None,
-            Self::ArchiveUrl(url) | Self::SkillMdUrl(url) | Self::Site(url) => url.host_str(),
-            Self::Git(git) => git.url.host_str(),
         }
     }
 }

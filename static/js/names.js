@@ -1,5 +1,5 @@
-// Names in a text: what could stand behind an @ or a # at the cursor, chosen with the arrow keys and
-// Enter or Tab. The server knows them. In a field with data-skills a $ offers the agent's skills, with data-slash a / offers pieces of Markdown. Without
+// Completion at the cursor, chosen with the arrow keys and Enter or Tab. The server offers names for @ and #, and in a
+// field with data-skills the agent's skills for $. In a field with data-slash, / offers pieces of Markdown. Without
 // script the box is a plain field.
 const TYPED = /(?:^|[\s([>*_])([@#][\p{L}\p{N}_-]{0,30})$/u;
 const SLASH = /(?:^|\s)(\/[a-z]{0,12})$/i;

@@ -33,8 +33,8 @@ struct Foreign {
 
 impl Foreign {
     fn start(command: &mut Command) -> Self {
-        for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
-            command.env_remove(proxy).env_remove(proxy.to_uppercase());
+        for proxy in wire::PROXIES {
+            command.env_remove(proxy);
         }
         let name = format!("{:?}", command.as_std());
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);

@@ -73,11 +73,8 @@ impl Scene {
         }
         let page = led.location().expect("a page").to_owned();
         assert_eq!(who.get(&page).await.status, StatusCode::OK);
-        let (path, query) = page.split_once('?').expect("an answer");
-        let pairs: Vec<(String, String)> = fields(query).into_iter().collect();
-        let pairs: Vec<(&str, &str)> =
-            pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        who.form(path, &pairs).await
+        assert!(page.contains('?'), "{page}");
+        who.form_of(&page).await
     }
 
     async fn sign_in(&self) {
@@ -332,10 +329,8 @@ async fn an_answer_counts_once_in_time_for_the_person_who_began() {
         assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     }
     // The page itself checks it, too.
-    let query: Vec<(String, String)> =
-        fields(answer.split_once('?').unwrap().1).into_iter().collect();
-    let query: Vec<(&str, &str)> = query.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let refused = other.form(&format!("{PAGES}/mcp-sign-in"), &query).await;
+    let query = answer.split_once('?').unwrap().1;
+    let refused = other.form_of(&format!("{PAGES}/mcp-sign-in?{query}")).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
     assert!(scene.issuer.known().asked.is_empty());
     let done = scene.back(&scene.owner, &answer).await;

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use support::hq::TestHq;
 use support::model::{Gate, ModelServer, Seen, Turn};
+use support::wire::PROXIES;
 use support::work;
 
 /// The picture that the clients send, as the model receives it.
@@ -19,8 +20,8 @@ async fn play(hq: &TestHq, mut client: Command, story: &'static str) {
     let bearer = program.header("authorization");
     let token = bearer.strip_prefix("Bearer ").expect("a bearer token").to_owned();
     client.arg(story).env("HQ_URL", hq.url()).env("HQ_TOKEN", token);
-    for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
-        client.env_remove(proxy).env_remove(proxy.to_uppercase());
+    for proxy in PROXIES {
+        client.env_remove(proxy);
     }
     let output = tokio::task::spawn_blocking(move || client.output()).await;
     let output = output.expect("no panic").expect("it starts");

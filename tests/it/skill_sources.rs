@@ -25,6 +25,8 @@ use skill::Source;
 use support::hq::{Setup, TestHq};
 use tempfile::TempDir;
 
+use crate::skills::zip_of;
+
 const SKILL: &str = "---\nname: NAME\ndescription: Fills forms\n---\n# Forms\n";
 
 /// Opens this machine by its address.
@@ -206,10 +208,7 @@ async fn refused(hq: &TestHq, source: &Source) -> FetchError {
 }
 
 fn zip(name: &str) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zip.start_file("SKILL.md", zip::write::SimpleFileOptions::default()).expect("a file");
-    zip.write_all(SKILL.replace("NAME", name).as_bytes()).expect("a text");
-    zip.finish().expect("an archive").into_inner()
+    zip_of(&[("SKILL.md", &SKILL.replace("NAME", name))])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -234,7 +234,7 @@ async fn an_update_waits_beside_the_active_version_and_can_be_rolled_back() {
     scene.office.hq.finish().await;
 }
 
-fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, text) in files {
         zip.start_file(*name, zip::write::SimpleFileOptions::default()).expect("a file");
@@ -361,7 +361,7 @@ async fn programs_read_packages_also_after_a_restart_and_changed_files_disable_t
     assert!(prompt.contains("- pdf:"), "{prompt}");
     assert!(results[0].contains("filled in"), "{results:?}");
     let write = "echo x >> $HQ_SKILLS/pdf/SKILL.md; echo x > $HQ_SKILLS/pdf/new";
-    if sandbox_is_tight(&scene) {
+    if sandbox_is_tight() {
         let write = vec![Turn::call("exec", json!({ "command": write }))];
         let (_, results) = scene.ask(&ada, "Write", write).await;
         assert!(results[0].contains("denied") || results[0].contains("Read-only"), "{results:?}");
@@ -382,7 +382,7 @@ async fn programs_read_packages_also_after_a_restart_and_changed_files_disable_t
     scene.office.hq.finish().await;
 }
 
-fn sandbox_is_tight(_: &Scene) -> bool {
+fn sandbox_is_tight() -> bool {
     Path::new("/sys/kernel/security/landlock").exists()
         || fs::read_to_string("/sys/kernel/security/lsm").is_ok_and(|lsm| lsm.contains("landlock"))
 }

@@ -97,7 +97,7 @@ impl Office {
         self.owner
     }
 
-    /// Denies the tools that read from the web, to one agent or all. Its skills are then no proposals.
+    /// Denies the tools that read from the web, to one agent or all. Skills that it saves need no approval then.
     pub async fn without_web(&self, agent: Option<AgentId>) {
         for tool in ["web_fetch", "web_search", "http_request", "browser"] {
             let rule = trust::NewPermission {

@@ -8,6 +8,10 @@ pub const CONNECTIONS: &str = "/api/v1/connections";
 /// The OpenAI-compatible endpoint.
 pub const CHAT: &str = "/v1/chat/completions";
 
+/// Variables that lead programs of others to a proxy, which tests remove.
+pub const PROXIES: [&str; 6] =
+    ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
 /// A client that does not follow redirects: they are the response to forms.
 pub fn client() -> reqwest::ClientBuilder {
     // No TLS is used here, and loading the system's certificates takes longer than many tests.

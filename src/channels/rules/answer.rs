@@ -196,14 +196,14 @@ fn places(messages: &[Message]) -> Vec<Place> {
     places
 }
 
-/// What a run says to those who wrote to it: its answers, else its last text, else its summary.
+/// The reply of a run to those who wrote to it: its answers, else its last text, else its summary.
 fn final_text(tx: &WriteTx<'_>, run: &Run) -> Result<String, Error> {
     let Texts { answers, last } = texts(tx, run)?;
     let all = [answers, last, run.summary.clone()];
     Ok(all.into_iter().find(|text| !text.is_empty()).unwrap_or_default())
 }
 
-/// What came of a run that did work: its answers, else its summary, else its last text.
+/// The result of a run that did work: its answers, else its summary, else its last text.
 pub(super) fn result(tx: &WriteTx<'_>, run: &Run) -> Result<String, Error> {
     let Texts { answers, last } = texts(tx, run)?;
     let all = [answers, run.summary.clone(), last];

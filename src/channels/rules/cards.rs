@@ -418,7 +418,7 @@ pub(super) fn replied(
     Ok(None)
 }
 
-/// What a person chose.
+/// A person's decision.
 pub(super) enum Chosen<'a> {
     Button(usize),
     Words(&'a str),

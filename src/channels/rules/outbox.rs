@@ -28,7 +28,7 @@ const MAX_OPEN: usize = 100;
 /// Maximum number of files sent after a message.
 const MAX_FILES: usize = 5;
 
-/// Where a message goes.
+/// The destination of a message.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub channel: ChannelId,
@@ -239,7 +239,7 @@ pub fn settle_sent(tx: &mut WriteTx<'_>, id: DeliveryId, provider_id: &str) -> R
     decide(tx, said)
 }
 
-/// The run that sent a message of its own accord.
+/// The run that sent a message with `channel_send`.
 fn said_by(one: &Delivery) -> Option<RunId> {
     one.run.filter(|_| matches!(one.payload, Payload::Said(_)))
 }

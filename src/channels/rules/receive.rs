@@ -32,7 +32,6 @@ pub(super) const MAX_TEXT: usize = 20_000;
 
 const NO_MENTION: &str = "no mention";
 
-/// What is decided about a message.
 struct Decision {
     state: MessageState,
     verdict: String,

@@ -5,6 +5,7 @@
 use app::Ws;
 use git::Branch;
 use git::files::AgentFiles;
+use git::folder::Kind;
 use git::history::At;
 use kernel::text::cut;
 use kernel::{AgentId, Timestamp};
@@ -30,6 +31,8 @@ const LOOKED: usize = 200;
 pub const MAX_NAMED: usize = 5;
 /// Maximum number of names in the messages of a turn. Some are no skills, such as `$100`.
 const MAX_WORDS: usize = 100;
+/// Maximum length of a name, in bytes.
+pub const MAX_NAME: usize = skill::MAX_NAME;
 /// Maximum length of a line in the prompt, in bytes.
 pub const MAX_LINE: usize = 220;
 
@@ -183,7 +186,14 @@ pub fn of(files: &AgentFiles) -> Vec<Skill> {
     names.into_iter().filter_map(skill).take(MAX_OWN).collect()
 }
 
-/// The same without those that a run wrote after it had read untrusted content.
+/// Whether the agent's folder has a skill of this name. Blocking.
+#[must_use]
+pub fn has(files: &AgentFiles, name: &str) -> bool {
+    let kind = files.kind(&format!("skills/{name}/SKILL.md"));
+    matches!(kind, Ok(Some(Kind::File { .. })))
+}
+
+/// The skills of [`of`] without those that a run wrote after it had read untrusted content.
 pub fn trusted(
     read: &dyn Read,
     agent: AgentId,

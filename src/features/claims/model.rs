@@ -15,7 +15,7 @@ pub const CLAIM_CHECKS: Table = Table::new(480, "claim_checks");
 /// The delivered version that a check belongs to.
 pub const CHECK_BY_VERSION: Index = Index::unique(481, "claim_checks_by_version");
 
-/// Tasks whose evidence differs from that of their streams.
+/// Tasks whose evidence mode overrides that of their streams.
 pub const TASK_PROOFS: Table = Table::new(476, "task_proofs");
 
 /// A claim as an agent makes it. Its text names a path, command, address or record.
@@ -157,7 +157,7 @@ impl Record for ClaimCheck {
     }
 }
 
-/// Whether agents must give evidence for one task, whatever its stream says.
+/// Whether agents must give evidence for one task. Overrides its stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskProof {
     pub task: TaskId,

@@ -29,7 +29,7 @@ pub fn set_for_task(
     }
 }
 
-/// Whether a task requires evidence: as it says itself, else as its stream does.
+/// Whether a task requires evidence. Its own mode overrides that of its stream.
 pub fn is_required(read: &dyn Read, task: &Task) -> Result<bool, StoreError> {
     if let Some(own) = read.get::<TaskProof>(task.id)? {
         return Ok(own.mode == ProofMode::Require);
@@ -74,7 +74,7 @@ fn line(claim: &CheckedClaim) -> String {
     format!("{}: {} ({why})", claim.text, claim.state.word())
 }
 
-/// Where a check belongs.
+/// The submission that a check belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     pub run: RunId,
@@ -105,7 +105,7 @@ pub fn describe(claims: &[CheckedClaim]) -> String {
     }
 }
 
-/// The messenger has accepted a message of a run, or it will not be sent: claims that waited for it are decided.
+/// Decides the claims that waited for messages of a run, after a messenger accepted one or its delivery ended.
 pub fn message_settled(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), StoreError> {
     let is_waiting = |claim: &CheckedClaim| claim.reason == QUEUED;
     let mut checks = queries::of_run(tx, run)?;

@@ -153,10 +153,10 @@ impl Record for MissionAway {
     }
 }
 
-/// Whether agents may search the web without an account at the makers of free services (one row).
+/// Consent to web search without an account (one row).
 pub const KEYLESS_ANSWERS: Table = Table::new(477, "keyless_answers");
 
-/// The answer to that question. It is asked once; without this row it is open.
+/// Whether agents may search the web at free services without an account. Admins are asked while there is no row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeylessAnswer {
     pub is_allowed: bool,

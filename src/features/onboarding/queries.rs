@@ -62,10 +62,10 @@ pub fn is_untouched(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(tx.len(BY_NUMBER, &Range::all().limit(1))? == 0)
 }
 
-/// The makers who see searches without an account, for the question whether they are allowed.
+/// Makers of the free search services, as the consent question names them.
 pub const KEYLESS_MAKERS: &str = "Parallel, Firecrawl and Tavily";
 
-/// Returns `true` if it was never decided whether agents may search at services without an account.
+/// Returns `true` if nobody has decided yet whether agents may search at services without an account.
 pub fn asks_keyless(read: &dyn Read) -> Result<bool, StoreError> {
     Ok(read.get::<KeylessAnswer>(())?.is_none())
 }

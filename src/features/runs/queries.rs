@@ -118,7 +118,7 @@ pub fn item_session_key(tx: &dyn Read, slug: &str, item: &Item) -> Result<String
     };
     match routine.map(|routine| routine.session) {
         Some(RoutineSession::Main) => Ok(work_session_key(slug, item.task)),
-        // Also if the routine was deleted meanwhile.
+        // Also if the routine has been deleted.
         Some(RoutineSession::Isolated) | None => Ok(format!("agent:{slug}:routine:{id}")),
     }
 }

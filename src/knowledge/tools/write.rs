@@ -3,7 +3,7 @@
 
 use app::Ws;
 use features::agents::packages::{self, Draft, Propose};
-use kernel::Actor;
+use kernel::{Actor, AgentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use store::history::{self, Steps};
@@ -87,14 +87,13 @@ async fn over(cx: &ToolCx, name: &str, change: Change) -> Result<StoredText, Too
     let (name, agent) = (name.to_owned(), cx.agent);
     let by = Actor::Agent { agent, run: cx.run };
     let changed = cx.ws.read_blocking(move |ws| {
-        let is_decided = packages::proposals(ws, agent)?.is_some();
-        let (id, body, rev, is_shared) = ws.read(|snap| {
+        let (item, body, rev) = ws.read(|snap| {
             let item = queries::item(snap, &name, Some(agent))?;
-            let is_shared = rules::may_write(&item, by).is_err() || (is_decided && is_skill(&item));
             let none = || queries::unwritten(&item);
             let (body, rev) = snap.get_rev::<Body>(item.id)?.ok_or_else(none)?;
-            Ok::<_, KnowledgeError>((item.id, body, rev, is_shared))
+            Ok::<_, KnowledgeError>((item, body, rev))
         })?;
+        let is_decided = rules::may_write(&item, by).is_err() || is_proposed(ws, agent, &item)?;
         let now = body.text.read(&ws.blobs).map_err(|error| KnowledgeError::disk(&error))?;
         let (text, known) = match change {
             Change::Places(edits) => {
@@ -109,7 +108,7 @@ async fn over(cx: &ToolCx, name: &str, change: Change) -> Result<StoredText, Too
                 let base = match version == rev {
                     true => now.clone(),
                     false => {
-                        let base = ws.read(|snap| former(ws, snap, (id, version)))?;
+                        let base = ws.read(|snap| former(ws, snap, (item.id, version)))?;
                         base.ok_or_else(|| unknown(version, rev))?
                     }
                 };
@@ -122,24 +121,23 @@ async fn over(cx: &ToolCx, name: &str, change: Change) -> Result<StoredText, Too
             }
         };
         words::unmasked(ws, &now, &text)?;
-        let base = is_shared.then_some(body.text);
-        Ok(StoredText { base, is_decided: is_shared, ..keep(ws, text, (rev, known))? })
+        let base = is_decided.then_some(body.text);
+        Ok(StoredText { base, is_decided, ..keep(ws, text, (rev, known))? })
     });
     changed.await
 }
 
-fn is_skill(item: &Item) -> bool {
-    item.kind == ItemKind::Skill
+/// Whether the item is a skill, and a person decides about the agent's skills.
+fn is_proposed(ws: &Ws, agent: AgentId, item: &Item) -> Result<bool, StoreError> {
+    Ok(item.kind == ItemKind::Skill && packages::proposals(ws, agent)?.is_some())
 }
 
 /// A change of an item without its text.
 async fn beside(cx: &ToolCx, name: &str) -> Result<StoredText, ToolError> {
     let (name, agent) = (name.to_owned(), cx.agent);
     let read = cx.ws.read_blocking(move |ws| {
-        let is_decided = packages::proposals(ws, agent)?.is_some()
-            && ws.read(|snap| {
-                Ok::<_, KnowledgeError>(is_skill(&queries::item(snap, &name, Some(agent))?))
-            })?;
+        let item = ws.read(|snap| queries::item(snap, &name, Some(agent)))?;
+        let is_decided = is_proposed(ws, agent, &item)?;
         Ok::<_, ToolError>(StoredText { is_decided, ..StoredText::default() })
     });
     read.await

@@ -13,7 +13,7 @@ use crate::wire::{
     Era, Implementation, LEGACY_VERSIONS, META_SERVER, MODERN_VERSION, Message, UNSUPPORTED_VERSION,
 };
 
-/// What the client can do, in the form of both eras.
+/// Capabilities of the client, in the form of both eras.
 pub(super) fn capabilities() -> Value {
     json!({"elicitation": {"form": {}, "url": {}}})
 }
@@ -168,7 +168,7 @@ fn server(era: Era, version: String, info: Option<Value>, result: &mut Value) ->
     Server { era, version, info, instructions, capabilities }
 }
 
-/// What the answer to `server/discover` says: `None` for a server that speaks the legacy era only.
+/// Evaluates the answer to `server/discover`: `None` for a server that speaks the legacy era only.
 fn judge(result: Result<Server, McpError>) -> Result<Option<Server>, McpError> {
     let speaks_legacy = |supported: &[String]| {
         supported.is_empty()

@@ -55,7 +55,7 @@ pub(super) struct Http {
     notices: Arc<Notices>,
 }
 
-/// What a response stream has come to.
+/// State of a response stream.
 enum Stream {
     Done(Result<Value, RpcError>),
     /// Interrupted before the response.

@@ -57,7 +57,7 @@ const LISTING: Duration = Duration::from_secs(60);
 /// How often a server may ask for input during one call.
 const MAX_ROUNDS: u32 = 10;
 
-/// What a server says about itself.
+/// A server's description of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     pub era: Era,
@@ -525,7 +525,7 @@ struct Taken {
     bytes: usize,
 }
 
-/// What a call adds to a request.
+/// Fields that a call adds to a request.
 struct Calling<'a> {
     cancel: &'a CancellationToken,
     elicit: Option<&'a dyn Elicit>,

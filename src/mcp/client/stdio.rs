@@ -22,7 +22,7 @@ const MAX_QUESTIONS: usize = 16;
 /// Time in which a server should read the last lines.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// What happened to a request.
+/// Event of a request.
 enum Event {
     Reply(Result<Value, RpcError>),
     Question(Id, Question),

@@ -98,12 +98,9 @@ impl Provider for Anthropic {
         self.list().boxed()
     }
 
-    fn searches(&self) -> bool {
-        native_search::is_offered(self.connection.base.server, Server::Anthropic)
-    }
-
-    fn searching(&self, _model: &str) -> Searching {
-        native_search::FILTERED
+    fn searching(&self, _model: &str) -> Option<Searching> {
+        let is_offered = native_search::is_offered(self.connection.base.server, Server::Anthropic);
+        is_offered.then_some(native_search::FILTERED)
     }
 
     fn search<'a>(

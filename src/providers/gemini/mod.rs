@@ -142,12 +142,9 @@ impl Provider for Gemini {
         .boxed()
     }
 
-    fn searches(&self) -> bool {
-        native_search::is_offered(self.connection.base.server, Server::Google)
-    }
-
-    fn searching(&self, model: &str) -> Searching {
-        native_search::of_gemini(model)
+    fn searching(&self, model: &str) -> Option<Searching> {
+        let is_offered = native_search::is_offered(self.connection.base.server, Server::Google);
+        is_offered.then(|| native_search::of_gemini(model))
     }
 
     fn search<'a>(

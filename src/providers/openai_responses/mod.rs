@@ -82,12 +82,9 @@ impl Provider for OpenAiResponses {
         openai::list(&self.connection).boxed()
     }
 
-    fn searches(&self) -> bool {
-        native_search::is_offered(self.connection.base.server, Server::OpenAi)
-    }
-
-    fn searching(&self, _model: &str) -> Searching {
-        native_search::FILTERED
+    fn searching(&self, _model: &str) -> Option<Searching> {
+        let is_offered = native_search::is_offered(self.connection.base.server, Server::OpenAi);
+        is_offered.then_some(native_search::FILTERED)
     }
 
     fn search<'a>(

@@ -25,6 +25,13 @@ pub struct Outcome {
     pub took_ms: u64,
 }
 
+impl Outcome {
+    /// Name of the engine that answered; empty if none did. `engines` are those that were asked.
+    pub fn provider<'e>(&self, engines: &'e [Engine]) -> &'e str {
+        self.found.as_ref().map_or("", |(at, _)| engines[*at].name.as_str())
+    }
+}
+
 /// Asks engines in order until one answers.
 pub async fn search(
     client: &HttpClient,

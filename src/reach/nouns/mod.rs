@@ -33,7 +33,8 @@ const fn page(
     Some(Page { title: "Tools", row, live, delete, tabs: TABS, detail, others: kit::no_others })
 }
 
-const OP: Op = Op {
+/// Defaults of an operation.
+pub(crate) const OP: Op = Op {
     name: "",
     on: On::One,
     can: Can::Admin,
@@ -55,7 +56,8 @@ fn nothing(cx: &OpCx<'_>, _: &mut WriteTx<'_>) -> Result<Reply, Error> {
     Ok(Reply::Record(cx.key()?.to_vec()))
 }
 
-fn message_schema() -> Value {
+/// Schema of an answer that is only a message.
+pub(crate) fn message_schema() -> Value {
     json!({
         "type": "object",
         "properties": { "message": { "type": "string" } },
@@ -81,11 +83,11 @@ pub(crate) fn slugs(read: &dyn Read, given: &[String]) -> Result<Vec<String>, Er
     Ok(all)
 }
 
-fn text(title: &str, text: impl Into<String>) -> Section {
+pub(crate) fn text(title: &str, text: impl Into<String>) -> Section {
     Section { title: title.to_owned(), body: SectionBody::Text(text.into()) }
 }
 
-fn code(title: &str, text: impl Into<String>) -> Section {
+pub(crate) fn code(title: &str, text: impl Into<String>) -> Section {
     Section { title: title.to_owned(), body: SectionBody::Code(text.into()) }
 }
 

@@ -367,8 +367,7 @@ fn server_row(record: &Fields) -> Row {
             ServerState::Ready => "ok",
             ServerState::Off => "",
             ServerState::Unapproved | ServerState::SignIn => "warn",
-            ServerState::SignInAgain => "bad",
-            ServerState::Failing | ServerState::Crashed => "bad",
+            ServerState::SignInAgain | ServerState::Failing | ServerState::Crashed => "bad",
         };
         (ServerState::LABELS[at], tone)
     });
@@ -420,7 +419,7 @@ fn detail(_: &app::Ws, read: &dyn Read, record: &Fields) -> Result<Vec<Section>,
     Ok(sections)
 }
 
-/// What is known of the sign-in.
+/// The section about the sign-in; `None` for servers without one.
 fn signed_in(read: &dyn Read, server: &McpServer) -> Result<Option<Section>, StoreError> {
     let grant = oauth::queries::grant(read, server.id)?;
     let (issuer, scopes) = (&grant.issuer, grant.scopes.replace(' ', ", "));

@@ -5,7 +5,7 @@ use mcp::client::McpError;
 /// Longest value of a parameter that is kept.
 const MAX_VALUE: usize = 2_000;
 
-/// What a server says about the sign-in that it wants.
+/// The sign-in that a server requires.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Challenge {
     /// Address of the server's metadata; empty if it names none.

@@ -1,4 +1,4 @@
-//! Who HQ is at an authorization server: a client that people registered, else HQ's own Client ID Metadata Document,
+//! The OAuth client at an authorization server: one that people registered, else HQ's own Client ID Metadata Document,
 //! else dynamic registration (RFC 7591).
 //!
 //! Registered clients have a redirect address for each issuer. An issuer that names itself in no answer (RFC 9207) can
@@ -19,7 +19,7 @@ pub const CALLBACK: &str = "/oauth/callback";
 pub const DOCUMENT: &str = "/oauth/client.json";
 const NAME: &str = "HQ";
 const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
-/// Greatest length of an id or a secret that is taken.
+/// Maximum length of an id or a secret, in bytes.
 const MAX_LENGTH: usize = 4_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,18 +42,18 @@ pub struct Entered {
     pub secret: Option<Hidden>,
 }
 
-/// What HQ may already be at an authorization server.
+/// Existing clients at an authorization server.
 pub struct Known {
     pub entered: Option<Entered>,
     pub known: Option<Client>,
 }
 
-/// Where an authorization server leads browsers of a registered client.
+/// Redirect address of a registered client.
 fn redirect_of(app: &App, issuer: &str) -> String {
     format!("{}/{}", redirect(app), &names::hex(issuer)[..16])
 }
 
-/// Where authorization servers lead browsers of the document's client.
+/// Redirect address of the document's client.
 fn redirect(app: &App) -> String {
     let local = || format!("http://127.0.0.1:{}", app.config.listen.port());
     let origin = app.config.public_url.clone().unwrap_or_else(local);

@@ -9,17 +9,16 @@ use super::wire::{Fault, Wire, host_of, place};
 const MAX_ENTRIES: usize = 200;
 const MAX_ENTRY: usize = 500;
 
-/// What the metadata of a server says.
+/// Metadata of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     /// Identifier of the server in requests for tokens (RFC 8707).
     pub id: String,
-    /// Its authorization servers.
     pub issuers: Vec<String>,
     pub scopes: Vec<String>,
 }
 
-/// What the metadata of an authorization server says.
+/// Metadata of an authorization server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
     pub issuer: String,
@@ -31,7 +30,7 @@ pub struct Issuer {
     pub has_iss: bool,
     /// It reads Client ID Metadata Documents.
     pub reads_documents: bool,
-    /// How clients prove who they are at the token endpoint; empty if it does not say.
+    /// Ways of client authentication at the token endpoint; empty if the metadata has none.
     pub methods: Vec<String>,
     pub scopes: Vec<String>,
 }
@@ -58,13 +57,13 @@ fn inserted(of: &Url, name: &str) -> String {
 pub async fn resource(wire: &Wire, server: &Url, named: &str) -> Result<Resource, Fault> {
     const NAME: &str = "oauth-protected-resource";
     let mut places = match named {
-        "" => vec![inserted(server, NAME)],
+        "" => {
+            let root = format!("{}/.well-known/{NAME}", server.origin().ascii_serialization());
+            vec![inserted(server, NAME), root]
+        }
         named => vec![named.to_owned()],
     };
-    let root = format!("{}/.well-known/{NAME}", server.origin().ascii_serialization());
-    if named.is_empty() && !places.contains(&root) {
-        places.push(root);
-    }
+    places.dedup();
     for url in &places {
         let Some(found) = wire.document(url).await? else { continue };
         let id = text(&found, "resource").unwrap_or_default();
@@ -101,6 +100,11 @@ fn covers(id: &str, server: &Url) -> bool {
         && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Compares the names of two issuers. Programs disagree about the slash behind a host.
+pub fn is_same_issuer(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}
+
 /// Reads the metadata of an authorization server from the three usual places.
 pub async fn issuer(wire: &Wire, issuer: &str) -> Result<Issuer, Fault> {
     let url = place(issuer)?;
@@ -125,8 +129,7 @@ pub async fn issuer(wire: &Wire, issuer: &str) -> Result<Issuer, Fault> {
 fn read(found: &Value, issuer: &str, host: &str) -> Result<Issuer, Fault> {
     let wrong = |what: &str| Err(Fault::Failed(format!("{host} {what}")));
     let named = text(found, "issuer").unwrap_or_default();
-    // Programs disagree about the slash behind a host.
-    if named.trim_end_matches('/') != issuer.trim_end_matches('/') {
+    if !is_same_issuer(&named, issuer) {
         let named = super::wire::shown(&named, "");
         return wrong(&format!("says that it is another issuer, {named}"));
     }

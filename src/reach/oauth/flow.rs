@@ -8,6 +8,7 @@ use kernel::{AccountId, Actor, Cause, Error, Part, ProblemKind};
 use mcp::client::McpError;
 use net::guard;
 use providers::oauth::tokens::Hidden;
+use serde::Deserialize;
 use store::{Lane, ReadExt as _, StoreError, WriteTx};
 use tokio::sync::oneshot;
 use url::Url;
@@ -24,6 +25,7 @@ use super::tokens::{self, Code};
 use super::wire::{Fault, Wire, host_of, place, shown};
 use super::{client, queries, rules};
 use crate::model::{McpServer, McpServerId};
+use crate::ops::conflict;
 use crate::pool::{self, Pool};
 use crate::result;
 
@@ -33,10 +35,6 @@ const BY: (Actor, Cause) = (Actor::System(Part::Consumer), Cause::Timer);
 const TEST: Duration = Duration::from_secs(10);
 /// The scope by which some servers issue refresh tokens.
 const OFFLINE: &str = "offline_access";
-
-fn conflict(code: &'static str, message: impl Into<String>) -> Error {
-    Error::new(ProblemKind::Conflict, code, message)
-}
 
 fn failed(ws: &Ws, server: &McpServer, why: &str) -> Error {
     let why = result::brief(&ws.app.redactor, why);
@@ -125,8 +123,8 @@ async fn prepare(
 
 /// The authorization server: the one that knows an entered client, else the last one, else the first.
 fn chosen<'r>(resource: &'r Resource, grant: &McpGrant) -> Result<&'r str, Fault> {
-    let same = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
-    let known = |issuer: &str| resource.issuers.iter().find(|one| same(one, issuer));
+    let known =
+        |issuer: &str| resource.issuers.iter().find(|one| discovery::is_same_issuer(one, issuer));
     if !grant.client_id.is_empty() && !grant.client_issuer.is_empty() {
         let text = "the server names another authorization server than the one that knows the entered client; enter the client again";
         return known(&grant.client_issuer)
@@ -179,8 +177,9 @@ pub(super) fn wait_for(ws: &Ws, begun: Begun, account: AccountId) {
 
 // ── Finish ──
 
-/// What the browser has brought from the authorization server.
-#[derive(Clone, Default)]
+/// Parameters of an authorization response, which may have others as well.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
 pub struct Answer {
     pub state: String,
     pub code: String,
@@ -274,7 +273,7 @@ fn gone(missing: Missing) -> Error {
     }
 }
 
-/// Checks an answer before its code is sent anywhere.
+/// Checks an answer. Its code must not be sent anywhere before.
 fn check(answer: &Answer, issuer: &Issuer) -> Result<(), String> {
     match answer.iss.as_str() {
         "" if issuer.has_iss => {
@@ -297,7 +296,7 @@ fn check(answer: &Answer, issuer: &Issuer) -> Result<(), String> {
     }
 }
 
-/// What the test of the server has shown, in a sentence.
+/// Result of the server's test, in a sentence.
 async fn result_of_test(
     ws: &Ws,
     server: &McpServer,
@@ -311,7 +310,7 @@ async fn result_of_test(
             let why = result::brief(&ws.app.redactor, &fault.describe());
             format!("Signed in to {name}, but its test failed. {why}")
         }
-        Ok(Err(_)) | Err(_) => format!("Signed in to {name}. HQ is testing it."),
+        _ => format!("Signed in to {name}. HQ is testing it."),
     }
 }
 
@@ -369,13 +368,16 @@ pub(super) async fn open(ws: &Ws, server: &McpServer) -> Result<Option<Opened>, 
 
 /// Why calls of a server have to wait for a person, in a sentence.
 pub(crate) fn needed(ws: &Ws, server: &McpServer) -> Option<String> {
+    if !has_sign_in(server) {
+        return None;
+    }
     // ok: an unreadable sign-in is reported by the request.
     let grant = ws.read(|snap| queries::grant(snap, server.id)).ok()?;
     let is_lost = grant.state_at(&server.url) == SignInState::Again && grant.credentials.is_none();
-    (is_lost && has_sign_in(server)).then(|| needs(server))
+    is_lost.then(|| needs(server))
 }
 
-/// What follows from an error of a request.
+/// Consequence of an error of a request.
 pub(crate) enum Refusal {
     /// It has nothing to do with the sign-in.
     Other,
@@ -396,7 +398,6 @@ pub(crate) struct Attempt {
     pub is_call: bool,
 }
 
-/// Handles a refusal.
 pub(crate) async fn refused(
     ws: &Ws,
     server: &McpServer,
@@ -418,7 +419,7 @@ pub(crate) async fn refused(
                 Err(why) => Refusal::Failed(why),
             };
         }
-        // Somebody has signed in meanwhile.
+        // A person has signed in since the request.
         if opened.grant.serial != attempt.serial {
             return Refusal::Renewed;
         }
@@ -439,9 +440,13 @@ pub(crate) async fn refused(
 
 // ── State ──
 
-/// Notes that a server has answered without the sign-in that it wanted before. Some servers want it for calls only, so
-/// what a call has shown is changed by a call only.
+/// Records that a server has answered without the sign-in that it required before. Some servers require it for calls
+/// only, so the finding of a call is changed by a call only.
 pub(crate) async fn welcomed(ws: &Ws, server: &McpServer, is_call: bool) {
+    // Programs have no sign-in.
+    if server.is_program() {
+        return;
+    }
     let grant = ws.read(|snap| queries::grant(snap, server.id));
     if grant.is_ok_and(|grant| rules::is_answered(&grant, is_call)) {
         let id = server.id;

@@ -39,7 +39,7 @@ pub struct McpGrant {
     pub is_for_calls: bool,
     /// The server's address for which the sign-in and the challenge are.
     pub url: String,
-    /// Where the server's last challenge says that its metadata is; empty for the usual place.
+    /// Address of the metadata in the server's last challenge; empty for the usual place.
     pub metadata: String,
     /// Scopes that the last challenges named, separated by spaces.
     pub scopes: String,

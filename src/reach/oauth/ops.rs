@@ -9,7 +9,7 @@ use vault::values::{self, Ends, NewValue};
 
 use super::{flow, revocation, rules};
 use crate::model::McpServer;
-use crate::ops::{late, wait};
+use crate::ops::{late, reply, wait};
 
 const MAX_CLIENT: usize = 2_000;
 
@@ -58,7 +58,8 @@ pub(crate) fn signing_in(
 
 pub(crate) fn sign_out(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
     let server: McpServer = ws.read(|snap| cx.record(snap))?;
-    Ok(Box::new(wait(revocation::withdraw(ws, &server), late())?))
+    let message = wait(revocation::withdraw(ws, &server), late())?;
+    Ok(Box::new(json!({ "message": message })))
 }
 
 pub(crate) fn signed_out(
@@ -66,9 +67,8 @@ pub(crate) fn signed_out(
     tx: &mut WriteTx<'_>,
     prepared: Prepared,
 ) -> Result<Reply, Error> {
-    let message = prepared.downcast::<String>().map_err(|_| lost())?;
     rules::signed_out(tx, cx.id()?)?;
-    Ok(Reply::json(&json!({ "message": *message })))
+    reply(cx, tx, prepared)
 }
 
 pub(crate) fn seal_client(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
@@ -78,13 +78,10 @@ pub(crate) fn seal_client(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
         return Err(Error::field("client_id", text));
     }
     let (id, secret) = (cx.text("client_id").trim(), cx.text("client_secret").trim());
-    let is_wrong =
-        |text: &str| MAX_CLIENT < text.len() || text.chars().any(|sign| sign.is_control());
-    if is_wrong(id) {
-        return Err(Error::field("client_id", "Use at most 2,000 characters on one line."));
-    }
-    if is_wrong(secret) {
-        return Err(Error::field("client_secret", "Use at most 2,000 characters on one line."));
+    for (key, text) in [("client_id", id), ("client_secret", secret)] {
+        if MAX_CLIENT < text.len() || text.chars().any(char::is_control) {
+            return Err(Error::field(key, "Use at most 2,000 characters on one line."));
+        }
     }
     if id.is_empty() && !secret.is_empty() {
         return Err(Error::field("client_id", "Enter the id of this client."));

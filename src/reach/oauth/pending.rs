@@ -22,7 +22,7 @@ const MOST: usize = 200;
 /// By SHA-256 of the state.
 static ALL: LazyLock<Mutex<HashMap<String, Kept>>> = LazyLock::new(Mutex::default);
 
-/// A sign-in of which the browser has not come back yet.
+/// A sign-in whose answer has not arrived.
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub server: McpServerId,
@@ -68,7 +68,7 @@ pub fn keep(
     all.insert(names::hex(state), Kept { folder, slug, account, until, pending });
 }
 
-/// The client of a sign-in that has not come back, so that a person who begins again registers no second one.
+/// The client of a sign-in without an answer, so that a person who begins again registers no second one.
 pub fn client_of(
     folder: &Path,
     (server, issuer): (McpServerId, &str),
@@ -81,7 +81,7 @@ pub fn client_of(
     last.map(|kept| kept.pending.client.clone())
 }
 
-/// Where an open sign-in belongs.
+/// Workspace and server of an open sign-in.
 #[derive(Clone, Debug)]
 pub struct Open {
     /// Slug of the workspace.

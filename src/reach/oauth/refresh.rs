@@ -20,7 +20,7 @@ use crate::result;
 /// For how long a failure that may pass is not tried again.
 const PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
-/// What the last refresh of a server has left, by the serial of the tokens that it replaces.
+/// State after the last refresh of a server, by the serial of the tokens that it replaces.
 #[derive(Default)]
 pub(super) struct Recent {
     /// New tokens that could not be stored. The old ones may be used up.
@@ -131,7 +131,7 @@ async fn requested(
     }
 }
 
-/// Notes that the tokens with this serial are of no use any more.
+/// Records that the tokens with this serial are no longer valid.
 async fn lost(ws: &Ws, server: &McpServer, serial: u64, why: &str) -> Refused {
     let (id, detail) = (server.id, result::brief(&ws.app.redactor, why));
     write(ws, move |tx| rules::lost(tx, id, serial, detail)).await;

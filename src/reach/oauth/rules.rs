@@ -7,6 +7,7 @@ use vault::rules::{NewSecret, Patch};
 use vault::values::NewValue;
 
 use super::challenge::Challenge;
+use super::discovery;
 use super::model::{McpGrant, McpRevocation, McpRevocationId, SignInState};
 use super::queries::grant;
 use crate::model::{McpServer, McpServerId};
@@ -15,7 +16,7 @@ use crate::nouns::SERVER;
 /// Longest list of scopes.
 const MAX_SCOPES: usize = 2_000;
 
-/// Notes that a server wants a sign-in, or further rights if there is one.
+/// Records that a server requires a sign-in, or further rights if there is one.
 pub fn wanted(
     tx: &mut WriteTx<'_>,
     id: McpServerId,
@@ -113,7 +114,7 @@ fn notify(tx: &mut WriteTx<'_>, server: &McpServer, detail: &str) {
     tx.emit(notice.event());
 }
 
-/// Whether an answer without tokens shows that the server no longer wants the sign-in.
+/// Whether an answer without tokens shows that the server no longer requires the sign-in.
 pub fn is_answered(grant: &McpGrant, is_call: bool) -> bool {
     let is_open = match grant.state {
         SignInState::Needed => is_call || !grant.is_for_calls,
@@ -124,7 +125,7 @@ pub fn is_answered(grant: &McpGrant, is_call: bool) -> bool {
     is_open && grant.credentials.is_none()
 }
 
-/// Notes that the server has answered without the sign-in that it wanted before.
+/// Records that the server has answered without the sign-in that it required before.
 pub fn welcomed(tx: &mut WriteTx<'_>, id: McpServerId, is_call: bool) -> Result<(), Error> {
     let old = grant(tx, id)?;
     if !is_answered(&old, is_call) {
@@ -135,7 +136,7 @@ pub fn welcomed(tx: &mut WriteTx<'_>, id: McpServerId, is_call: bool) -> Result<
     Ok(())
 }
 
-/// Notes that the tokens with this serial are no longer valid, and deletes them.
+/// Records that the tokens with this serial are no longer valid, and deletes them.
 pub fn lost(
     tx: &mut WriteTx<'_>,
     id: McpServerId,
@@ -155,7 +156,7 @@ pub fn lost(
     Ok(())
 }
 
-/// What a sign-in has brought.
+/// Result of a sign-in.
 pub struct SignedIn {
     /// The server's address at the beginning.
     pub url: String,
@@ -266,8 +267,7 @@ pub fn bind_client(tx: &mut WriteTx<'_>, id: McpServerId, issuer: &str) -> Resul
         tx.put(&McpGrant { client_issuer: issuer.to_owned(), ..old })?;
         return Ok(());
     }
-    // Programs disagree about the slash behind a host.
-    if old.client_issuer.trim_end_matches('/') == issuer.trim_end_matches('/') {
+    if discovery::is_same_issuer(&old.client_issuer, issuer) {
         return Ok(());
     }
     let text = "the entered client is used at another authorization server; enter the client again";

@@ -48,7 +48,7 @@ struct Tools {
 
 impl Tools {
     fn is_old(&self, now: Timestamp) -> bool {
-        // A clock that was put back tells nothing about the age.
+        // If the clock was set back, the age is unknown.
         !(SignedDuration::ZERO..self.fresh).contains(&now.duration_since(self.at))
     }
 }

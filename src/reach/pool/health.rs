@@ -63,7 +63,7 @@ impl Health {
         }
     }
 
-    /// Notes that the program ended without being stopped. Returns whether that was once too often.
+    /// Records that the program ended without being stopped. Returns whether that was once too often.
     pub fn crashed(&self, now: Timestamp, (most, within): (usize, SignedDuration)) -> bool {
         let mut known = self.0.lock();
         known.ends.push_back(now);

@@ -79,7 +79,7 @@ impl Fault {
     }
 }
 
-/// What a connection is for.
+/// Purpose of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Call,
@@ -109,7 +109,7 @@ impl Target {
     }
 }
 
-/// What is called, and with which answers if it goes on after questions.
+/// Arguments of a call, with the answers if it continues after questions.
 pub struct Invocation<'a> {
     pub arguments: &'a Map<String, Value>,
     pub parked: Option<Parked>,
@@ -196,7 +196,7 @@ impl Pool {
         Arc::clone(self.slots.lock().entry(server).or_default())
     }
 
-    /// What is known of a server's connection.
+    /// State of a server's connection.
     #[must_use]
     pub fn status(&self, server: McpServerId) -> Status {
         let slot = self.slot(server);

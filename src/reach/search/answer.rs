@@ -1,4 +1,4 @@
-//! What callers ask and get: the arguments of a search, and the three kinds of answers.
+//! Arguments of a search, and its three kinds of answers.
 
 use std::fmt::Write as _;
 
@@ -45,9 +45,8 @@ impl Args {
         [self.query.as_str()].into_iter().chain(domains).collect::<Vec<_>>().join(" ")
     }
 
-    ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All fields that are wrong.
     pub fn checked(self, today: Date) -> Result<Query, Error> {
         let mut wrong = Vec::new();
         let query = kernel::text::one_line(&self.query).trim().to_owned();

@@ -126,7 +126,5 @@ async fn search(ws: Ws, me: Person, Json(args): Json<Args>) -> Result<Json<Answe
         ws.write(&me, move |tx| rules::count(tx, me.account)).await?;
     }
     let outcome = engines::search(&ws.app.http, &queries::CACHE, &engines, &query).await;
-    let at = outcome.found.as_ref().map(|(at, _)| *at);
-    let provider = at.map(|at| engines[at].name.as_str()).unwrap_or_default();
-    Ok(Json(Answer::of(provider, &query, outcome)))
+    Ok(Json(Answer::of(outcome.provider(&engines), &query, outcome)))
 }

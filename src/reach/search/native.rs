@@ -15,7 +15,7 @@ use providers::Provider;
 use providers::bound::{Size, lost};
 use providers::catalog::Model;
 use providers::error::{ErrorClass, ProviderError};
-use providers::native_search::{SearchRequest, Searched};
+use providers::native_search::{SearchRequest, Searched, Searching};
 use store::StoreError;
 use tool::{ToolCx, ToolError};
 
@@ -34,6 +34,7 @@ pub(super) struct Native {
     provider: Arc<dyn Provider>,
     model: String,
     known: Model,
+    searching: Searching,
 }
 
 /// The first usable connection whose provider searches; the workspace's own choice comes first. Blocking.
@@ -57,12 +58,13 @@ pub(super) fn ready(ws: &Ws) -> Result<Option<Native>, StoreError> {
 
 fn opened(ws: &Ws, connection: Connection) -> Option<Native> {
     let id = connection.id;
-    // ok: what cannot be opened cannot search; its page says why.
-    let provider = provider::provider(ws, Some(id)).ok().filter(|provider| provider.searches())?;
     let model = connections::first_model(&connection)?;
+    // ok: a connection that cannot be opened cannot search; its page gives the reason.
+    let provider = provider::provider(ws, Some(id)).ok()?;
+    let searching = provider.searching(&model)?;
     // ok: as above.
     let known = provider::known(ws, Some(id), &*provider, &model).ok()?;
-    Some(Native { connection: id, name: connection.name, provider, model, known })
+    Some(Native { connection: id, name: connection.name, provider, model, known, searching })
 }
 
 /// Searches. The inner error says why there is no answer.
@@ -80,7 +82,7 @@ pub(super) async fn search(
     let size = Size { bytes: request.text.len() as u64 + PAGES, images: 0 };
     let (provider, model) = (native.provider.name(), native.model.clone());
     let (connection, known) = (native.connection, native.known.clone());
-    let fee_micros = native.provider.searching(&model).max_fee_micros;
+    let fee_micros = native.searching.max_fee_micros;
     let heeds_limit = native.provider.heeds_limit(&model);
     let admit = move |tx: &mut store::WriteTx<'_>| {
         let ask = Ask {
@@ -129,10 +131,7 @@ pub(super) async fn search(
             let message = format!("{} answered without sources", native.name);
             Ok(Err(Fault { kind: FaultKind::Failed, message }))
         }
-        Some(Ok(answer)) => {
-            let searching = native.provider.searching(&native.model);
-            Ok(Ok(found(answer, unmet(query, searching.has_filters))))
-        }
+        Some(Ok(answer)) => Ok(Ok(found(answer, unmet(query, native.searching.has_filters)))),
     }
 }
 

@@ -59,7 +59,14 @@ pub(super) fn ready(ws: &Ws) -> Result<Vec<Engine>, StoreError> {
 /// # Errors
 /// If the store fails.
 pub fn is_set_up(ws: &Ws) -> Result<bool, StoreError> {
-    Ok(!ready(ws)?.is_empty())
+    let rows = ws.read(|snap| all(snap))?;
+    // Each prompt asks this: the keys of the remaining engines stay sealed once one is ready.
+    for row in rows.iter().filter(|row| row.is_enabled) {
+        if opened(ws, row)?.iter().any(has_key) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Services without a key may be listed twice.

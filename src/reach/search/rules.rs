@@ -21,7 +21,7 @@ pub const DAILY: u32 = 100;
 /// The "model" under which searches are booked.
 const MODEL: &str = "web_search";
 
-/// Who searches, and in which call.
+/// The agent and the call that search.
 #[derive(Clone, Copy)]
 pub(super) struct Caller {
     pub agent: AgentId,
@@ -154,7 +154,7 @@ pub(super) fn forget_key(tx: &mut WriteTx<'_>, gone: &SearchEngine) -> Result<()
     Ok(())
 }
 
-/// Name of the engine that stands for all services without a key.
+/// Name of the engine record that covers all services without a key.
 const KEYLESS: &str = "Without a key";
 
 /// Allows or forbids search at services without a key: adds their engine or turns it on, or turns each of them off.

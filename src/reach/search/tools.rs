@@ -47,32 +47,27 @@ impl ReadTool for WebSearch {
         }
         let caller = Caller { agent: cx.agent, run: cx.run, step: cx.step };
         let ways = cx.ws.read_blocking(Ways::ready).await?;
-        let mut failed = Vec::new();
         let mut outcome = ask_own(cx, (&ways.own, &query), caller, ways.is_none()).await?;
         if outcome.found.is_none()
             && let Some(native) = &ways.native
         {
-            failed.append(&mut outcome.failed);
             match native::search(cx, native, &query, caller).await? {
                 Ok(found) => {
                     outcome.found = Some((0, found));
-                    outcome.failed = failed;
                     return Ok(output(cx, &Answer::of(&native.name, &query, outcome)));
                 }
-                Err(fault) => failed.push(Attempt { engine: native.name.clone(), fault }),
+                Err(fault) => outcome.failed.push(Attempt { engine: native.name.clone(), fault }),
             }
         }
         let mut engines = &ways.own;
         if outcome.found.is_none() && !ways.keyless.is_empty() {
-            failed.append(&mut outcome.failed);
             engines = &ways.keyless;
-            outcome = ask_all(cx, engines, &query).await.ok_or_else(stopped)?;
+            let free = ask_all(cx, engines, &query).await.ok_or_else(stopped)?;
+            let mut failed = outcome.failed;
+            failed.extend(free.failed);
+            outcome = Outcome { failed, ..free };
         }
-        failed.append(&mut outcome.failed);
-        outcome.failed = failed;
-        let at = outcome.found.as_ref().map(|(at, _)| *at);
-        let provider = at.map(|at| engines[at].name.as_str()).unwrap_or_default();
-        Ok(output(cx, &Answer::of(provider, &query, outcome)))
+        Ok(output(cx, &Answer::of(outcome.provider(engines), &query, outcome)))
     }
 }
 

@@ -50,10 +50,7 @@ fn failed(error: &dyn std::fmt::Display) -> Error {
     Error::new(ProblemKind::Internal, "skill_files_failed", message)
 }
 
-/// Stores the files of a package.
-///
-/// # Errors
-/// If the disk is full or fails.
+/// Stores the files of a package as one blob.
 pub(super) fn keep(ws: &Ws, package: &Package) -> Result<BlobId, Error> {
     let file = |file: &File| StoredFile {
         path: file.path.clone(),
@@ -104,9 +101,6 @@ fn make(folder: &Path) -> io::Result<()> {
 }
 
 /// Writes the folder of a version, unless it exists.
-///
-/// # Errors
-/// If the blob or the disk fails.
 pub(super) fn lay(ws: &Ws, version: &SkillVersion) -> Result<(), Error> {
     if folder(ws, version).is_dir() {
         return Ok(());
@@ -116,9 +110,6 @@ pub(super) fn lay(ws: &Ws, version: &SkillVersion) -> Result<(), Error> {
 }
 
 /// Writes the folder of a version again.
-///
-/// # Errors
-/// As for [`lay`].
 pub(super) fn repair(ws: &Ws, version: &SkillVersion) -> Result<(), Error> {
     let package = load(ws, version)?;
     match fs::remove_dir_all(folder(ws, version)) {
@@ -210,9 +201,6 @@ pub(super) fn link(ws: &Ws, name: &str, version: &SkillVersion) -> io::Result<()
 }
 
 /// Names of packages that have a link.
-///
-/// # Errors
-/// If the disk fails.
 pub(super) fn links(ws: &Ws) -> io::Result<Vec<String>> {
     let name = |path: PathBuf| path.file_name()?.to_str().map(str::to_owned);
     let mut all: Vec<String> =
@@ -223,9 +211,6 @@ pub(super) fn links(ws: &Ws) -> io::Result<Vec<String>> {
 }
 
 /// Removes the link of a package.
-///
-/// # Errors
-/// If the disk fails.
 pub(super) fn unlink(ws: &Ws, name: &str) -> io::Result<()> {
     match fs::remove_file(packages::folder(ws).join(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -242,9 +227,6 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Removes folders of versions whose hash is not among those in use.
-///
-/// # Errors
-/// If the disk fails.
 pub(super) fn sweep(ws: &Ws, in_use: &[String]) -> io::Result<()> {
     let part = part_suffix();
     for path in entries(&versions(ws))? {

@@ -32,7 +32,7 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// Fails if there is no package at all.
+    /// Fails with the reason of the first broken folder if there is no package.
     fn new(found: Collection, commit: Option<String>) -> Result<Self, SkillError> {
         let Collection { packages, mut broken } = found;
         match packages.is_empty() && !broken.is_empty() {
@@ -137,13 +137,17 @@ async fn download(ws: &Ws, url: &Url, most: u64) -> Result<(Vec<u8>, Url), Fetch
 }
 
 /// Runs work with many bytes on a blocking thread.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SkillError> + Send + 'static,
-) -> Result<T, FetchError> {
+pub(super) async fn blocking<T, E>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, FetchError>
+where
+    T: Send + 'static,
+    E: Into<FetchError> + Send + 'static,
+{
     let done = tokio::task::spawn_blocking(work).await;
     let done = done.map_err(|error| {
         tracing::error!(%error, "the reading of a skill failed");
         FetchError::Broken
-    });
-    Ok(done??)
+    })?;
+    done.map_err(Into::into)
 }

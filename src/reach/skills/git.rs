@@ -23,6 +23,7 @@ use skill::{File, GitSource, MAX_BYTES, MAX_FILES, SkillError, Source, TreeEntry
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 
+use super::fetch::blocking;
 use super::fetch_error::FetchError;
 use crate::names;
 use crate::pool::{Pool, Way, marks};
@@ -90,12 +91,7 @@ async fn read_in(
         Step { most: MAX_LIST, ..Step::new(["ls-tree", "-r", "-z", "-l", "--full-tree", &commit]) };
     let listed = place.run(ws, list).await?;
     let (folder, wanted) = (source.folder.clone().unwrap_or_default(), skill.map(str::to_owned));
-    let reading =
-        tokio::task::spawn_blocking(move || rows(&listed, &folder, wanted.as_deref())).await;
-    let rows = reading.map_err(|error| {
-        tracing::error!(%error, "the reading of a repository failed");
-        FetchError::Broken
-    })??;
+    let rows = blocking(move || rows(&listed, &folder, wanted.as_deref())).await?;
     let entries = place.objects(ws, rows).await?;
     Ok(Read { files: skill::from_tree(entries)?, commit })
 }
@@ -114,6 +110,12 @@ struct Row {
     mode: u32,
     object: String,
     size: u64,
+}
+
+impl Row {
+    fn is_file(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
 }
 
 /// The entries of packages in a list of `git ls-tree -r -z -l`: only of the wanted one, if there is a folder of its
@@ -264,8 +266,7 @@ impl Place {
 
     /// Reads the files of these entries; links and submodules stay empty.
     async fn objects(&self, ws: &Ws, rows: Vec<Row>) -> Result<Vec<TreeEntry>, FetchError> {
-        let is_file = |row: &&Row| row.mode & 0o170_000 == 0o100_000;
-        let wanted: Vec<&Row> = rows.iter().filter(is_file).collect();
+        let wanted: Vec<&Row> = rows.iter().filter(|row| row.is_file()).collect();
         let mut input = String::new();
         for row in &wanted {
             input.push_str(&row.object);
@@ -281,7 +282,7 @@ impl Place {
         let mut found =
             objects(&output, &wanted).ok_or_else(|| broken("its files can't be read"))?.into_iter();
         let entry = |row: Row| {
-            let bytes = match is_file(&&row) {
+            let bytes = match row.is_file() {
                 true => found.next().unwrap_or_default(),
                 false => Vec::new(),
             };
@@ -365,13 +366,13 @@ impl Drop for Running {
 /// Reads to the end and keeps one byte more than the limit.
 async fn read_all(mut pipe: Receiver, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // ok, both: the end of the program says what went wrong.
+    // ok, both: the exit status reports the failure.
     let _ = (&mut pipe).take(most + 1).read_to_end(&mut bytes).await;
     let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
     bytes
 }
 
-/// Settings before which no file of the machine or of a repository has a say.
+/// Settings on the command line, which take precedence over configuration files of the machine and of repositories.
 fn config() -> Vec<OsString> {
     let settings = [
         "core.hooksPath=/dev/null",

@@ -4,6 +4,7 @@ use app::Ws;
 use features::agents::model::Agent;
 use features::agents::packages::Package;
 use features::agents::skills;
+use features::runs::queries::taint;
 use git::files::AgentFiles;
 use kernel::AgentId;
 use store::{Read, ReadExt as _, StoreError};
@@ -17,14 +18,17 @@ use super::queries::{self, Means, Standing};
 pub fn packages(ws: &Ws, agent: AgentId, name: Option<&str>) -> Result<Vec<Package>, StoreError> {
     unlink(ws)?;
     let found = ws.read(|snap| {
-        let mut all = active(snap)?;
-        all.retain(|(skill, _)| name.is_none_or(|name| skill.name == name));
+        let all: Vec<Skill> = match name {
+            Some(name) => queries::called(snap, name)?.into_iter().collect(),
+            None => queries::all(snap)?,
+        };
+        let all = active(snap, all)?;
         // Most workspaces have none, and the rest takes longer.
         if all.is_empty() {
             return Ok(None);
         }
         let Some(agent) = snap.get::<Agent>(agent)? else { return Ok(None) };
-        let own = own_skills(ws, snap, &agent)?;
+        let own = own_skills(ws, snap, &agent, &all)?;
         Ok::<_, StoreError>(Some((all, Means::of_agent(snap, &agent, own)?)))
     })?;
     let Some((all, means)) = found else { return Ok(Vec::new()) };
@@ -44,34 +48,48 @@ pub fn packages(ws: &Ws, agent: AgentId, name: Option<&str>) -> Result<Vec<Packa
     Ok(packages)
 }
 
-/// Names of the skills in the agent's folder. One that awaits review replaces no package. Blocking.
-fn own_skills(ws: &Ws, read: &dyn Read, agent: &Agent) -> Result<Vec<String>, StoreError> {
+/// The names of those packages that the agent's folder has as skills. One that awaits review replaces no package.
+/// Blocking.
+fn own_skills(
+    ws: &Ws,
+    read: &dyn Read,
+    agent: &Agent,
+    packages: &[(Skill, SkillVersion)],
+) -> Result<Vec<String>, StoreError> {
     // ok: an agent without a folder has no skills of its own.
     let Ok(files) = AgentFiles::open(&ws.agent_folder(&agent.slug)) else { return Ok(Vec::new()) };
-    let own = skills::trusted(read, agent.id, &files)?;
-    Ok(own.into_iter().map(|skill| skill.name).collect())
+    let unread = taint::skills_of(read, agent.id)?;
+    let names = packages.iter().map(|(skill, _)| skill.name.as_str());
+    let own = names.filter(|name| !unread.contains(*name) && skills::has(&files, name));
+    Ok(own.map(str::to_owned).collect())
 }
 
 /// Removes the links of packages that were removed or blocked.
 fn unlink(ws: &Ws) -> Result<(), StoreError> {
     let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
-    for name in disk::links(ws).map_err(failed)? {
-        // One that was approved meanwhile keeps its link.
-        let is_active = ws.read(|snap| {
+    let links = disk::links(ws).map_err(failed)?;
+    // Read after the links, so that one that was approved meanwhile keeps its link.
+    let stale = ws.read(|snap| {
+        let mut stale = Vec::new();
+        for name in links {
             let skill = queries::called(snap, &name)?;
-            Ok::<_, StoreError>(skill.is_some_and(|one| !one.is_blocked && one.active.is_some()))
-        })?;
-        if !is_active {
-            disk::unlink(ws, &name).map_err(failed)?;
+            if skill.is_none_or(|one| one.is_blocked || one.active.is_none()) {
+                stale.push(name);
+            }
         }
+        Ok::<_, StoreError>(stale)
+    })?;
+    for name in stale {
+        disk::unlink(ws, &name).map_err(failed)?;
     }
     Ok(())
 }
 
-fn active(read: &dyn Read) -> Result<Vec<(Skill, SkillVersion)>, StoreError> {
+/// The active versions of those packages that are not blocked.
+fn active(read: &dyn Read, all: Vec<Skill>) -> Result<Vec<(Skill, SkillVersion)>, StoreError> {
     let mut found = Vec::new();
-    for skill in queries::all(read)? {
-        if let Some(version) = queries::active(read, &skill)?.filter(|_| !skill.is_blocked) {
+    for skill in all.into_iter().filter(|skill| !skill.is_blocked) {
+        if let Some(version) = queries::active(read, &skill)? {
             found.push((skill, version));
         }
     }
@@ -93,12 +111,12 @@ pub fn begin(ws: &Ws) {
     ws.spawn("skills", async move {
         let done = at.read_blocking(|ws| {
             let (all, in_use) = ws.read(|snap| {
-                let mut in_use = Vec::new();
-                for skill in queries::all(snap)? {
+                let (all, mut in_use) = (queries::all(snap)?, Vec::new());
+                for skill in &all {
                     let versions = queries::versions(snap, skill.id)?;
                     in_use.extend(versions.into_iter().map(|version| version.hash));
                 }
-                Ok::<_, StoreError>((active(snap)?, in_use))
+                Ok::<_, StoreError>((active(snap, all)?, in_use))
             })?;
             disk::sweep(ws, &in_use).map_err(|error| StoreError::Failed(error.to_string()))?;
             unlink(ws)?;

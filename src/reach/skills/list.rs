@@ -1,7 +1,7 @@
-//! All skills of a workspace, whatever their origin, with what comes before what: an agent's folder, knowledge,
-//! packages. Built-in skills are files of templates in the agents' folders.
+//! All skills of a workspace with their precedence: an agent's folder, then knowledge, then packages. Built-in skills
+//! are files of templates in the agents' folders.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use app::Ws;
@@ -24,6 +24,8 @@ const MAX_AGENTS: usize = 100;
 /// Longest description in a list, in bytes.
 const MAX_ABOUT: usize = 200;
 
+/// Origin of packages.
+const PACKAGE: &str = "Package";
 /// Why a skill waits for a person.
 const UNREAD: &str = "An agent wrote it after reading untrusted content";
 
@@ -52,11 +54,15 @@ fn one_line(text: &str) -> String {
     skill::one_line(&crate::names::visible(text), MAX_ABOUT)
 }
 
+fn live(read: &dyn Read) -> Result<impl Iterator<Item = Agent>, StoreError> {
+    let live = agents::all(read)?.into_iter().filter(|agent| agent.archived_at.is_none());
+    Ok(live.take(MAX_AGENTS))
+}
+
 /// Skills in agents' folders. Blocking.
 fn in_folders(ws: &Ws, read: &dyn Read) -> Result<Vec<Listed>, StoreError> {
     let mut all = Vec::new();
-    let live = agents::all(read)?.into_iter().filter(|agent| agent.archived_at.is_none());
-    for agent in live.take(MAX_AGENTS) {
+    for agent in live(read)? {
         // ok: an agent without a folder has no skills of its own.
         let files = AgentFiles::open(&ws.agent_folder(&agent.slug)).ok();
         let own = files.map(|files| skills::of(&files)).unwrap_or_default();
@@ -67,11 +73,18 @@ fn in_folders(ws: &Ws, read: &dyn Read) -> Result<Vec<Listed>, StoreError> {
     Ok(all)
 }
 
-/// Handles of the agents with a skill of this name in their folder. Blocking.
+/// Handles of the agents with a skill of this name in their folder that does not await review. Blocking.
 pub(super) fn owners(ws: &Ws, read: &dyn Read, name: &str) -> Result<Vec<String>, StoreError> {
-    let mut own = in_folders(ws, read)?;
-    own.retain(|skill| skill.name == name && skill.state == State::Active);
-    Ok(own.into_iter().map(|skill| format!("@{}", skill.agent)).collect())
+    let mut owners = Vec::new();
+    for agent in live(read)? {
+        // ok: an agent without a folder has no skills of its own.
+        let files = AgentFiles::open(&ws.agent_folder(&agent.slug)).ok();
+        let has_one = files.is_some_and(|files| skills::has(&files, name));
+        if has_one && !taint::skills_of(read, agent.id)?.contains(name) {
+            owners.push(format!("@{}", agent.slug));
+        }
+    }
+    Ok(owners)
 }
 
 fn of_folder(agent: &Agent, skill: &skills::Skill, waits: bool) -> Listed {
@@ -89,7 +102,7 @@ fn of_folder(agent: &Agent, skill: &skills::Skill, waits: bool) -> Listed {
 
 fn in_knowledge(read: &dyn Read) -> Result<Vec<Listed>, StoreError> {
     let mut all = Vec::new();
-    for item in queries::knowledge(read)? {
+    for item in knowledge::skills::all(read)? {
         let waits = taint::is_written(read, &Place::of(item.id))?;
         all.push(of_knowledge(&item, waits));
     }
@@ -123,7 +136,7 @@ fn packages(read: &dyn Read) -> Result<Vec<Listed>, StoreError> {
         let (state, reason) = State::of(&standing, skill.waiting.is_some());
         all.push(Listed {
             about: one_line(&skill.description),
-            origin: "Package",
+            origin: PACKAGE,
             agent: String::new(),
             state,
             reason,
@@ -134,20 +147,24 @@ fn packages(read: &dyn Read) -> Result<Vec<Listed>, StoreError> {
     Ok(all)
 }
 
-/// Tells of each skill in a folder which others of its name it replaces.
-fn with_shadowed(mut folders: Vec<Listed>, others: &[Listed]) -> Vec<Listed> {
-    for one in folders.iter_mut().filter(|one| one.state == State::Active) {
-        let is_same = |other: &&Listed| {
-            other.name == one.name || kernel::text::slug(&other.name, skill::MAX_NAME) == one.name
+/// Notes for each skill in a folder which others it replaces, which are given by name and origin.
+fn with_shadowed<'n>(
+    mut folders: Vec<Listed>,
+    others: impl Iterator<Item = (&'n str, &'static str)>,
+) -> Vec<Listed> {
+    let mut by_name: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (name, origin) in others {
+        let other = match origin {
+            PACKAGE => "the package",
+            _ => "the skill in knowledge",
         };
-        let origins: Vec<&str> = others.iter().filter(is_same).map(|other| other.origin).collect();
-        if !origins.is_empty() {
-            let others = origins.iter().map(|origin| match *origin {
-                "Package" => "the package",
-                _ => "the skill in knowledge",
-            });
-            let others: BTreeSet<&str> = others.collect();
-            let others = others.into_iter().collect::<Vec<_>>().join(" and ");
+        for name in [name.to_owned(), kernel::text::slug(name, skill::MAX_NAME)] {
+            by_name.entry(name).or_default().insert(other);
+        }
+    }
+    for one in folders.iter_mut().filter(|one| one.state == State::Active) {
+        if let Some(others) = by_name.get(&one.name) {
+            let others = others.iter().copied().collect::<Vec<_>>().join(" and ");
             one.reason = format!("Comes before {others} of this name");
         }
     }
@@ -156,14 +173,18 @@ fn with_shadowed(mut folders: Vec<Listed>, others: &[Listed]) -> Vec<Listed> {
 
 /// The lists below the packages on the page.
 pub(super) fn groups(ws: &Ws, read: &dyn Read) -> Result<Vec<Group>, StoreError> {
-    let mut others = in_knowledge(read)?;
-    let knowledge = others.iter().map(row).collect();
-    others.extend(packages(read)?);
-    let folders = with_shadowed(in_folders(ws, read)?, &others);
+    let (knowledge, packages) = (in_knowledge(read)?, queries::all(read)?);
+    let packages = packages.iter().map(|skill| (skill.name.as_str(), PACKAGE));
+    let others = knowledge.iter().map(with_origin).chain(packages);
+    let folders = with_shadowed(in_folders(ws, read)?, others);
     Ok(vec![
-        Group { title: "Knowledge".to_owned(), rows: knowledge },
+        Group { title: "Knowledge".to_owned(), rows: knowledge.iter().map(row).collect() },
         Group { title: "Agent folders".to_owned(), rows: folders.iter().map(row).collect() },
     ])
+}
+
+fn with_origin(listed: &Listed) -> (&str, &'static str) {
+    (listed.name.as_str(), listed.origin)
 }
 
 fn row(listed: &Listed) -> (Row, String) {
@@ -191,7 +212,7 @@ pub(super) fn all(_: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
         all.extend(in_knowledge(snap)?);
         Ok::<_, StoreError>((all, in_folders(ws, snap)?))
     })?;
-    let folders = with_shadowed(folders, &all);
+    let folders = with_shadowed(folders, all.iter().map(with_origin));
     all.extend(folders);
     let line = |one: &Listed| {
         let agent =

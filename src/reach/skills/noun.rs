@@ -2,7 +2,7 @@
 
 use entity::{Area, Entity, Field, Fields, InputKind, Stored, Values, text_of};
 use kernel::{Can, Error, Timestamp};
-use kit::{Acts, Answers, Extra, ExtraOf, Noun, On, Op, OpCx, Page, Reply, Row, Run};
+use kit::{Acts, Answers, Extra, ExtraOf, Noun, On, Op, Page, Reply, Row, Run};
 use serde_json::{Value, json};
 use skill::{FindingKind, Level};
 use store::{Read, ReadExt as _, Record as _, StoreError, WriteTx};
@@ -12,7 +12,7 @@ use super::lists::SKILL_LIST;
 use super::model::{LISTS, Skill, SkillId, SkillVersion};
 use super::queries::{Means, Standing};
 use super::{disk, list, ops, queries, rules, show};
-use crate::nouns::slugs;
+use crate::nouns::{OP, message_schema, slugs};
 
 /// Descriptors, for schema, history and search.
 pub static NOUNS: [&Entity; 2] = [&SKILL, &SKILL_LIST];
@@ -111,7 +111,7 @@ pub static SKILL_PACKAGES: Noun = Noun {
                 Field::entered("number", "version", InputKind::Count(1, 1_000_000))
                     .about("of the file; the one to approve if empty"),
             ],
-            answers: Answers::Json(show::message_schema),
+            answers: Answers::Json(message_schema),
             offered: |_| false,
             run: Run::Prepared(show::review, ops::reply),
             ..OP
@@ -187,8 +187,8 @@ pub static SKILL_PACKAGES: Noun = Noun {
             name: "repair",
             about: "Write the files of the active version again",
             verb: "Repair",
-            answers: Answers::Json(show::message_schema),
-            offered: |skill| skill.get("is_damaged").and_then(Value::as_bool).unwrap_or(false),
+            answers: Answers::Json(message_schema),
+            offered: |skill| flag(skill, "is_damaged"),
             run: Run::Prepared(ops::repair, ops::reply),
             ..OP
         },
@@ -205,48 +205,30 @@ pub static SKILL_PACKAGES: Noun = Noun {
     ..Noun::of(&SKILL, "skills", "Instructions that agents read when a task fits")
 };
 
-pub(super) const OP: Op = Op {
-    name: "",
-    on: On::One,
-    can: Can::Admin,
-    effect: Effect::Change,
-    about: "",
-    verb: "",
-    done: "Saved",
-    confirm: "",
-    input: &[],
-    answers: Answers::Record,
-    tool: false,
-    guide: kit::no_guide,
-    links: &[],
-    offered: kit::always,
-    run: Run::Write(nothing),
-};
-
-fn nothing(cx: &OpCx<'_>, _: &mut WriteTx<'_>) -> Result<Reply, Error> {
-    Ok(Reply::Record(cx.key()?.to_vec()))
-}
-
 fn is_waiting(skill: &Fields) -> bool {
     !text_of(skill, "waiting_hash").is_empty()
 }
 
 fn is_blocked(skill: &Fields) -> bool {
-    skill.get("is_blocked").and_then(Value::as_bool).unwrap_or(false)
+    flag(skill, "is_blocked")
+}
+
+fn flag(skill: &Fields, key: &str) -> bool {
+    skill.get(key).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn count(skill: &Fields, key: &str) -> u64 {
     skill.get(key).and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// What agents get, and files of this machine, need a person at a browser or on this machine.
+/// Whether an operation needs a person at a browser or on this machine: if it changes which instructions agents get, or
+/// reads files of this machine.
 fn needs_proof(act: &str, values: Option<&Values>) -> bool {
     match (act, values) {
         ("approve" | "roll-back" | "unblock", _) | ("install" | "look" | "change", None) => true,
         // The source is that of the record, and may be a folder of this machine.
         ("update", _) => true,
         ("install" | "look", Some(values)) => ops::is_local(text_of(values, "source")),
-        // Who gets it.
         ("change", Some(values)) => values.contains_key("agents"),
         _ => false,
     }
@@ -339,8 +321,9 @@ fn state_schema() -> Fields {
 
 /// How many findings of a version are dangers.
 pub(super) fn dangers(version: &SkillVersion) -> usize {
-    let level = |kind: &str| FindingKind::from_word(kind).map(FindingKind::level);
-    version.findings.iter().filter(|one| level(&one.kind) == Some(Level::Danger)).count()
+    let is_danger =
+        |word: &str| word.parse::<FindingKind>().is_ok_and(|kind| kind.level() == Level::Danger);
+    version.findings.iter().filter(|one| is_danger(&one.kind)).count()
 }
 
 fn states(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
@@ -388,8 +371,8 @@ fn states(read: &dyn Read) -> Result<ExtraOf<'_>, StoreError> {
 }
 
 fn row(record: &Fields) -> Row {
-    let word = text_of(record, "state");
-    let state = State::ALL.iter().find(|state| state.word() == word);
+    // ok: a record without the added fields has no state.
+    let state = text_of(record, "state").parse::<State>().ok();
     let description = skill::one_line(&crate::names::visible(text_of(record, "description")), 200);
     let about = match text_of(record, "reason") {
         "" => description,
@@ -410,7 +393,7 @@ fn row(record: &Fields) -> Row {
     Row {
         name: text_of(record, "name").to_owned(),
         about,
-        state: state.map(|state| state.chip()),
+        state: state.map(State::chip),
         marks,
         ..Row::default()
     }

@@ -35,7 +35,7 @@ fn wait<T, E: kernel::Problem + 'static>(
     let timed = handle.block_on(async { tokio::time::timeout(PATIENCE, fetched).await });
     match timed {
         Ok(found) => found.map_err(Error::of),
-        // ok: that it took too long is all there is to say.
+        // ok: the cause is only that the time is over.
         Err(_) => Err(unavailable("the source didn’t answer in two minutes; try again")),
     }
 }

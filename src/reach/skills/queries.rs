@@ -5,12 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use features::agents::model::Agent;
-use features::runs::model::Place;
-use features::runs::queries::taint;
 use kernel::Error;
 use kernel::key::KeyBuf;
-use kernel::text::slug;
-use knowledge::model::{Item, ItemKind, Scope};
+use knowledge::model::{Item, Scope};
+use knowledge::skills;
 use store::{Range, Read, ReadExt as _, StoreError};
 
 use super::disk;
@@ -65,29 +63,6 @@ pub fn list_of(read: &dyn Read, agent: &str) -> Result<Option<SkillList>, StoreE
     read.find(LIST_BY_AGENT, &key)
 }
 
-/// Skills in knowledge that are not archived.
-pub fn knowledge(read: &dyn Read) -> Result<Vec<Item>, StoreError> {
-    let mut all = knowledge::queries::items(read, false)?;
-    all.retain(|item| item.kind == ItemKind::Skill);
-    Ok(all)
-}
-
-/// The same without those that a run wrote after it had read untrusted content: they replace no package.
-fn accepted(read: &dyn Read) -> Result<Vec<Item>, StoreError> {
-    let mut all = Vec::new();
-    for item in knowledge(read)? {
-        if !taint::is_written(read, &Place::of(item.id))? {
-            all.push(item);
-        }
-    }
-    Ok(all)
-}
-
-/// Whether a skill in knowledge has the name of a package.
-pub fn is_called(item: &Item, name: &str) -> bool {
-    slug(&item.title, skill::MAX_NAME) == name
-}
-
 /// Whether a package can be used, for one agent or in general.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -112,7 +87,7 @@ pub struct Means {
 
 struct ForAgent {
     slug: String,
-    /// Names of the skills in its folder.
+    /// Names of packages that its own folder replaces.
     own: Vec<String>,
     list: Option<Vec<String>>,
     /// Settings of the agent by name.
@@ -126,15 +101,15 @@ impl Means {
     /// Reads what decides in general.
     pub fn read(read: &dyn Read) -> Result<Self, StoreError> {
         let keys = vault::queries::live(read)?.into_iter().map(|secret| secret.key).collect();
-        Ok(Self { keys, knowledge: accepted(read)?, agent: None })
+        Ok(Self { keys, knowledge: skills::accepted(read, |_| true)?, agent: None })
     }
 
-    /// Reads what decides for an agent with these skills in its folder.
+    /// Reads what decides for an agent whose folder has skills with the names `own`.
     pub fn of_agent(read: &dyn Read, agent: &Agent, own: Vec<String>) -> Result<Self, StoreError> {
         let held = vault::queries::held(read, agent.id)?;
         let list = list_of(read, &agent.slug)?.map(|list| list.skills);
-        let mut knowledge = accepted(read)?;
-        knowledge.retain(|item| item.is_for(agent.id) && item.scope != Scope::Library);
+        let is_seen = |item: &Item| item.is_for(agent.id) && item.scope != Scope::Library;
+        let knowledge = skills::accepted(read, is_seen)?;
         Ok(Self {
             keys: held.into_iter().map(|held| held.secret.key).collect(),
             knowledge,
@@ -178,7 +153,7 @@ impl Means {
         // In general only what all agents have is in its way.
         let is_before = |item: &&Item| {
             let is_for_all = self.agent.is_some() || item.scope == Scope::Workspace;
-            is_for_all && is_called(item, &skill.name)
+            is_for_all && skills::name(item) == skill.name
         };
         if let Some(item) = self.knowledge.iter().find(is_before) {
             return Standing::Shadowed(format!("knowledge, “{}”", item.title));

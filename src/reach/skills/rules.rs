@@ -58,7 +58,7 @@ impl Fetched {
             kind: one.kind.word().to_owned(),
             excerpt: kernel::text::cut(&one.excerpt, MAX_LINE).to_owned(),
         };
-        // What is worst comes first, so that it is among those stored.
+        // The most serious come first, so that the limit does not drop them.
         let mut sorted: Vec<&skill::Finding> = found.iter().collect();
         sorted.sort_by_key(|one| std::cmp::Reverse(one.kind.level()));
         let needs = &package.requires;
@@ -89,6 +89,10 @@ impl Fetched {
 
 fn conflict(code: &'static str, message: impl Into<String>) -> Error {
     Error::new(ProblemKind::Conflict, code, message)
+}
+
+fn nothing_waits() -> Error {
+    conflict("nothing_waits", "no version of this skill waits for approval")
 }
 
 fn change(tx: &mut WriteTx<'_>, old: &Skill, mut new: Skill) -> Result<Skill, Error> {
@@ -154,16 +158,14 @@ pub(super) fn install(
 }
 
 /// Refuses a proposal of an agent while too many wait.
-///
-/// # Errors
-/// In this case.
 pub(super) fn check_proposals(read: &dyn store::Read) -> Result<(), Error> {
     let is_open = |skill: &Skill| skill.waiting.is_some() && !skill.proposed_by.is_empty();
     let open = queries::all(read)?.into_iter().filter(is_open).count();
     match open < MAX_PROPOSALS {
         true => Ok(()),
         false => {
-            let message = "50 proposed skills wait for a person; go on without it";
+            let message =
+                format!("{MAX_PROPOSALS} proposed skills wait for a person; go on without it");
             Err(conflict("too_many_proposals", message))
         }
     }
@@ -255,7 +257,7 @@ pub(super) fn to_approve(
     hash: &str,
 ) -> Result<SkillVersion, Error> {
     let Some(version) = queries::waiting(read, skill)? else {
-        return Err(conflict("nothing_waits", "no version of this skill waits for approval"));
+        return Err(nothing_waits());
     };
     match version.hash == hash.trim().to_lowercase() {
         true => Ok(version),
@@ -288,7 +290,7 @@ pub(super) fn approve(tx: &mut WriteTx<'_>, id: SkillId, hash: &str) -> Result<S
 pub(super) fn reject(tx: &mut WriteTx<'_>, id: SkillId) -> Result<(), Error> {
     let skill = queries::skill(tx, id)?;
     if skill.waiting.is_none() {
-        return Err(conflict("nothing_waits", "no version of this skill waits for approval"));
+        return Err(nothing_waits());
     }
     if skill.active.is_none() {
         forget(tx, &skill.name)?;

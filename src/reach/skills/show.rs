@@ -1,5 +1,5 @@
-//! What a person sees of a package before approving it: findings, what it asks for, files, and changes since the active
-//! version. Hidden characters are visible everywhere.
+//! Review of a package before its approval: findings, required tools and programs, files, and changes since the active
+//! version. All foreign text is shown with hidden characters visible.
 
 use app::Ws;
 use entity::{Fields, text_of};
@@ -13,17 +13,10 @@ use store::{Read, ReadExt as _, StoreError};
 use super::model::{Needs, Skill, SkillId, SkillVersion};
 use super::{disk, list, queries};
 use crate::names::visible;
+use crate::nouns::{code, text};
 
 /// Size of the lines of a file that are shown at once, in bytes. The first one is shown whatever its size.
 const MAX_PART: usize = 100_000;
-
-pub(super) fn message_schema() -> Value {
-    json!({
-        "type": "object",
-        "properties": { "message": { "type": "string" } },
-        "required": ["message"],
-    })
-}
 
 pub(super) fn skills_schema() -> Value {
     let text = json!({ "type": "string" });
@@ -35,14 +28,6 @@ pub(super) fn skills_schema() -> Value {
         "properties": { "message": text, "skills": { "type": "array", "items": skill } },
         "required": ["message", "skills"],
     })
-}
-
-fn text(title: &str, text: impl Into<String>) -> Section {
-    Section { title: title.to_owned(), body: SectionBody::Text(text.into()) }
-}
-
-fn code(title: String, text: String) -> Section {
-    Section { title, body: SectionBody::Code(text) }
 }
 
 /// The sections on the page of a package.
@@ -72,9 +57,9 @@ fn sections(ws: &Ws, read: &dyn Read, skill: &Skill) -> Result<Vec<Section>, Sto
         (Some(_), None) => "Waits for approval",
         (None, _) => "Active version",
     };
-    all.push(code(title.to_owned(), facts(skill, version)));
+    all.push(code(title, facts(skill, version)));
     if !version.findings.is_empty() {
-        all.push(code("Findings".to_owned(), findings(version)));
+        all.push(code("Findings", findings(version)));
     }
     if !version.allowed_tools.is_empty() {
         let tools: Vec<String> = version.allowed_tools.iter().map(|tool| visible(tool)).collect();
@@ -95,7 +80,7 @@ fn sections(ws: &Ws, read: &dyn Read, skill: &Skill) -> Result<Vec<Section>, Sto
             match former.map(|former| disk::load(ws, &former)) {
                 Some(Ok(former)) => {
                     let diff = skill::diff(&former, &package);
-                    all.push(code("Changed files".to_owned(), changed(&former, &package, &diff)));
+                    all.push(code("Changed files", changed(&former, &package, &diff)));
                     let lines = diff
                         .iter()
                         .filter_map(|one| lines_of(one, true, &package.files, &mut cuts));
@@ -111,9 +96,9 @@ fn sections(ws: &Ws, read: &dyn Read, skill: &Skill) -> Result<Vec<Section>, Sto
                     all.extend(texts(instructions.unwrap_or_default(), &mut cuts));
                 }
             }
-            all.push(code("Files".to_owned(), names(&package)));
+            all.push(code("Files", names(&package)));
             if !cuts.is_empty() {
-                all.push(code("Not shown".to_owned(), not_shown(skill, &cuts)));
+                all.push(code("Not shown", not_shown(skill, &cuts)));
             }
         }
         Err(error) => all.push(text("Files", sentence(&error))),
@@ -149,7 +134,8 @@ fn facts(skill: &Skill, version: &SkillVersion) -> String {
 
 fn findings(version: &SkillVersion) -> String {
     let line = |one: &super::model::StoredFinding| {
-        let kind = FindingKind::from_word(&one.kind);
+        // ok: a word of a later version is shown as it is.
+        let kind = one.kind.parse::<FindingKind>().ok();
         let level = match kind.map(FindingKind::level) {
             Some(Level::Danger) => "Danger",
             Some(Level::Caution) => "Caution",
@@ -199,17 +185,17 @@ fn names(package: &Package) -> String {
     package.files.iter().map(name).collect::<Vec<_>>().join("\n")
 }
 
-/// What changed, by file.
+/// A line for each changed file.
 fn changed(before: &Package, after: &Package, diff: &[FileDiff]) -> String {
     let line = |one: &FileDiff| {
         let (old, new) = (before.file(&one.path), after.file(&one.path));
+        let size = old.map_or(0, |file| file.bytes.len());
         let (old, new) = (old.map(name).unwrap_or_default(), new.map(name).unwrap_or_default());
-        let was = || before.file(&one.path).map_or(0, |file| file.bytes.len());
         match &one.change {
             Change::Added { .. } => format!("Added: {new}"),
             Change::Removed { .. } => format!("Removed: {old}"),
             Change::Changed { .. } | Change::Binary => {
-                format!("Changed: {new}, before {} bytes", was())
+                format!("Changed: {new}, before {size} bytes")
             }
             Change::ModeChanged { is_executable: true } => format!("Can be run now: {new}"),
             Change::ModeChanged { is_executable: false } => {
@@ -276,7 +262,7 @@ fn lines_of(
         false => {
             let lines: Vec<String> =
                 lines.iter().map(|line| as_text(&shown(line), false)).collect();
-            code(path, lines.join("\n"))
+            code(&path, lines.join("\n"))
         }
     })
 }

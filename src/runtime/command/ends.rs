@@ -480,7 +480,7 @@ impl Entry for HandedOut {
     }
 }
 
-/// Calls and their run wait for approvals, unless the first call was answered meanwhile. Returns whether the run waits.
+/// Calls and their run wait for approvals, unless the first call has been answered. Returns whether the run waits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApprovalsAsked {
     /// The provider's id of the call at which the run waits.

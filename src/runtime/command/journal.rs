@@ -209,7 +209,7 @@ impl Entry for Told {
 }
 
 /// Converts an event number of an offline host to the local number. `of` is the number of events that the host had.
-/// Events that were added here meanwhile, outside the run, shift the numbers.
+/// Events that were added here outside the run shift the numbers.
 fn counted_here(
     tx: &dyn Read,
     writer: &RunWriter,

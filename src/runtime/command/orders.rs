@@ -207,7 +207,7 @@ impl Order for CallerGone {
     }
 }
 
-/// Keeps results of tools whose run was taken over meanwhile, as evidence.
+/// Keeps results of tools whose run has been taken over, as evidence.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LateKept {
     pub run: RunId,

@@ -13,13 +13,6 @@ pub struct TreeEntry {
     pub bytes: Vec<u8>,
 }
 
-impl TreeEntry {
-    #[must_use]
-    pub fn is_file(&self) -> bool {
-        self.mode & 0o170_000 == 0o100_000
-    }
-}
-
 /// The files of a tree. Links and submodules are refused.
 pub fn from_tree(entries: Vec<TreeEntry>) -> Result<Vec<File>, SkillError> {
     let mut files = Collector::new();

@@ -13,11 +13,11 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use support::hq::{Person, Setup};
+use support::wire::PROXIES;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 use url::Url;
-use url::form_urlencoded::parse;
 
 use super::{SERVERS, TOOLS};
 
@@ -129,14 +129,10 @@ impl Driver {
         let back = format!("{}?{}", back.path(), back.query().unwrap_or_default());
         let led = owner.get(&back).await;
         let Some(page) = led.location().map(str::to_owned) else { return led.text };
-        let query = page.split_once('?').map(|(_, query)| query).unwrap_or_default();
-        let pairs: Vec<_> = parse(query.as_bytes()).collect();
-        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(k, v)| (&**k, &**v)).collect();
-        let path = page.split('?').next().unwrap_or_default();
-        owner.form(path, &pairs).await.text
+        owner.form_of(&page).await.text
     }
 
-    /// What a person and an agent would do with a server.
+    /// Adds a server, signs in, approves its tools, calls each of them and removes the server. Returns all answers.
     async fn play(&self, ask: Ask) -> String {
         let owner = &self.owner;
         let name = format!("c{}", self.asked.fetch_add(1, Ordering::Relaxed));
@@ -205,7 +201,7 @@ async fn conforms(version: &str) {
     let folder = here.join("tests/it/mcp/conformance");
     let suite = here.join("web-tests/node_modules/@modelcontextprotocol/conformance/dist/index.js");
     assert!(suite.exists(), "no {}; run `make setup`", suite.display());
-    // What HQ answered in each scenario stays there.
+    // HQ's answers in each scenario remain there after the test.
     let results = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("conformance-{version}"));
     // ok: the first run has no results to remove
     let _ = std::fs::remove_dir_all(&results);
@@ -219,8 +215,8 @@ async fn conforms(version: &str) {
     suite_run.arg("--command").arg(format!("node {}", folder.join("client.mjs").display()));
     suite_run.args(["--requirements", version, "--timeout", "60000"]);
     suite_run.arg("--output-dir").arg(&results).env("DRIVER", format!("http://{address}/"));
-    for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
-        suite_run.env_remove(proxy).env_remove(proxy.to_uppercase());
+    for proxy in PROXIES {
+        suite_run.env_remove(proxy);
     }
     suite_run.arg("--expected-failures").arg(&baseline);
     let output = timeout(PATIENCE, suite_run.kill_on_drop(true).output()).await;

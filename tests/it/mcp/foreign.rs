@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use support::hq::TestHq;
+use support::wire::PROXIES;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -98,8 +99,8 @@ async fn the_python_client_creates_tasks_in_both_eras() {
         let mut client = Command::new(python());
         client.arg(repository().join("tests/it/mcp/foreign_client.py"));
         client.arg(format!("{}/mcp", hq.url())).arg(mode).env("HQ_TOKEN", &token);
-        for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
-            client.env_remove(proxy).env_remove(proxy.to_uppercase());
+        for proxy in PROXIES {
+            client.env_remove(proxy);
         }
         let output = timeout(PATIENCE, client.kill_on_drop(true).output()).await;
         let output = output.expect("the client ends").expect("the client starts");

@@ -18,7 +18,7 @@ use url::form_urlencoded;
 
 type Fields = HashMap<String, String>;
 
-/// What the servers know, got and do wrong.
+/// State of the servers, the requests that they got, and configured faults.
 #[derive(Default)]
 pub struct Known {
     /// Authorization requests by code.

@@ -240,22 +240,8 @@ impl Bench {
         bytes: u64,
     ) -> Result<(Option<catalog::Price>, Reservation), UsageError> {
         self.write(move |tx| {
-            let ask = Ask {
-                agent: agent_id(run / 2),
-                run: run_id(run),
-                call: 1,
-                kind: CallKind::Step,
-                connection: None,
-                provider: "openai",
-                name: &model.id,
-                model: &model,
-                size: Size { bytes, images: 0 },
-                max_output: 2_000,
-                heeds_limit: true,
-                percent: 100,
-                fee_micros: 0,
-                id: None,
-            };
+            let size = Size { bytes, images: 0 };
+            let ask = Ask { provider: "openai", size, ..model_call(run, &model) };
             let admitted = admit(tx, &ask)?;
             Ok((admitted.model.price, tx.get::<Reservation>(admitted.reservation)?.unwrap()))
         })
@@ -272,6 +258,26 @@ impl Bench {
     fn now(&self) -> Timestamp {
         use kernel::Clock;
         self.clock.now()
+    }
+}
+
+/// A request for a step of a run, with defaults for what a test does not set.
+fn model_call(run: u8, model: &Model) -> Ask<'_> {
+    Ask {
+        agent: agent_id(run / 2),
+        run: run_id(run),
+        call: 1,
+        kind: CallKind::Step,
+        connection: None,
+        provider: "anthropic",
+        name: &model.id,
+        model,
+        size: Size { bytes: 2_000, images: 0 },
+        max_output: 2_000,
+        heeds_limit: true,
+        percent: 100,
+        fee_micros: 0,
+        id: None,
     }
 }
 
@@ -367,22 +373,8 @@ fn a_fee_besides_the_tokens_is_reserved() {
     let reserved = |fee_micros: u64| {
         let model = sonnet.clone();
         bench.write(move |tx| {
-            let ask = Ask {
-                agent: agent_id(0),
-                run: run_id(0),
-                call: 1,
-                kind: CallKind::Search,
-                connection: None,
-                provider: "anthropic",
-                name: &model.id,
-                model: &model,
-                size: Size { bytes: 2_000, images: 0 },
-                max_output: 1_024,
-                heeds_limit: true,
-                percent: 100,
-                fee_micros,
-                id: None,
-            };
+            let kind = CallKind::Search;
+            let ask = Ask { kind, max_output: 1_024, fee_micros, ..model_call(0, &model) };
             admit(tx, &ask).map(|admitted| admitted.micros)
         })
     };
@@ -397,22 +389,8 @@ fn the_bound_of_a_call_comes_from_what_the_tightest_budget_can_pay() {
     let bench = Bench::new(Some(2_000_000), None, 200_000);
     let admitted = |model: Model, call: u32| {
         bench.write(move |tx| {
-            let ask = Ask {
-                agent: agent_id(0),
-                run: run_id(0),
-                call,
-                kind: CallKind::Step,
-                connection: None,
-                provider: "anthropic",
-                name: &model.id,
-                model: &model,
-                size: Size { bytes: 20_000, images: 0 },
-                max_output: 16_384,
-                heeds_limit: true,
-                percent: 100,
-                fee_micros: 0,
-                id: None,
-            };
+            let size = Size { bytes: 20_000, images: 0 };
+            let ask = Ask { call, size, max_output: 16_384, ..model_call(0, &model) };
             admit(tx, &ask)
         })
     };

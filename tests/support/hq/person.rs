@@ -65,6 +65,14 @@ impl Person {
         own.send(Method::POST, path, Some((kind, body.into()))).await
     }
 
+    /// Submits the query of an address as a form.
+    pub async fn form_of(&self, address: &str) -> Reply {
+        let (path, query) = address.split_once('?').unwrap_or((address, ""));
+        let kind = "application/x-www-form-urlencoded";
+        let own = self.clone().with("sec-fetch-site", "same-origin");
+        own.send(Method::POST, path, Some((kind, query.to_owned().into()))).await
+    }
+
     /// Submits a form without same-origin headers, as another site would.
     pub async fn form_as(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let body = serde_urlencoded::to_string(fields).expect("pairs of text");

@@ -78,7 +78,7 @@ pub struct Call {
     /// Exit code of its program; `None` without one, or while it runs.
     pub exit: Option<i32>,
     pub files: Vec<Touched>,
-    /// What became of the messages that it queued.
+    /// State of the messages that it queued.
     pub sending: Option<Sending>,
 }
 
@@ -278,7 +278,10 @@ fn outcome<'c>(call: &'c Call, class: &Class, (kind, names): (ClaimKind, &Named)
             }
             None => failed(call),
         },
-        ClaimKind::Sent if call.sending.is_some() => sent(call),
+        ClaimKind::Sent if call.sending.is_some() => {
+            let (state, reason) = sent_as(call);
+            Found::at(call, state, reason)
+        }
         ClaimKind::Sent if call.result.starts_with("Not sent") => {
             Found::at(call, ClaimState::Contradicted, "The message was not sent.")
         }
@@ -288,12 +291,6 @@ fn outcome<'c>(call: &'c Call, class: &Class, (kind, names): (ClaimKind, &Named)
         }
         _ => Found::at(call, ClaimState::Supported, ""),
     }
-}
-
-/// The verdict from what became of queued messages.
-fn sent(call: &Call) -> Found<'_> {
-    let (state, reason) = sent_as(call);
-    Found::at(call, state, reason)
 }
 
 /// State and reason of a claim that a call sent a message.

@@ -37,7 +37,7 @@ const ACTS: &[&str] = &["mark", "post", "publish", "put", "send", "set", "upload
 /// The person whom a tool notifies, if its name says so.
 const OWNER: &str = "owner";
 
-/// What a call can show.
+/// Kinds and names of the claims that a call can support.
 #[derive(Debug, Default)]
 pub(super) struct Class {
     kinds: Vec<ClaimKind>,
@@ -151,7 +151,6 @@ impl Class {
     }
 }
 
-/// What kinds of claims a call can show.
 fn kinds(call: &Call) -> Vec<ClaimKind> {
     let (tool, mut kinds) = (call.tool.as_str(), Vec::new());
     if !call.files.is_empty() {
@@ -228,7 +227,7 @@ fn is_in_command(command: &str, path: &str) -> bool {
     text::has(command, path) || text::names(command, path)
 }
 
-/// The status in a result of `http_request`. It stands before everything that the server sent.
+/// The status in a result of `http_request`. It precedes everything that the server sent.
 fn http_status(result: &str) -> Option<u16> {
     let line = result.lines().find_map(|line| line.strip_prefix("HTTP "))?;
     line.split(' ').next()?.parse().ok()

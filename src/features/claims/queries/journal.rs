@@ -64,7 +64,7 @@ fn is_left_running(call: &Call) -> bool {
     call.tool == "exec" && call.status == CallStatus::Ok && call.exit.is_none()
 }
 
-/// A program that outlived its call: the job tells how it ended.
+/// Takes the outcome of a program that outlived its call from its job.
 fn settle(call: &mut Call, job: Option<&Job>) {
     match job.and_then(|job| job.outcome.as_ref()) {
         Some(JobOutcome::Exited(code)) => call.exit = Some(*code),
@@ -83,7 +83,7 @@ struct RequestedCall {
 /// Folds the events of one run into calls.
 struct Walk {
     run: u32,
-    /// When each call ended that may have queued a message: its position.
+    /// Position and end of each call that may have queued a message.
     ended: Vec<(usize, Timestamp)>,
     agent: AgentId,
     is_own: bool,
@@ -114,11 +114,15 @@ impl Walk {
         self
     }
 
-    /// The calls, with what became of their messages.
+    /// The calls, with the state of their messages.
     fn sent(mut self, read: &dyn Read, run: RunId) -> Result<Vec<Call>, StoreError> {
+        if self.ended.is_empty() {
+            return Ok(self.calls);
+        }
+        let sending = sends::of_run(read, run)?;
         for (at, time) in self.ended {
             if let Some(call) = self.calls.get_mut(at) {
-                call.sending = sends::of(read, run, time)?;
+                call.sending = sending.get(&time).cloned();
             }
         }
         Ok(self.calls)
@@ -236,7 +240,7 @@ fn touched(
     files
 }
 
-/// The exit code in a result of `exec`. It stands before everything that the program printed.
+/// The exit code in a result of `exec`. It precedes everything that the program printed.
 fn exit_code(result: &str) -> Option<i32> {
     let rest = result.strip_prefix(CODE)?;
     let end = rest.find(|c: char| c != '-' && !c.is_ascii_digit())?;

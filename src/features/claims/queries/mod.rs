@@ -32,7 +32,6 @@ pub const MISSING: &str = "evidence_missing";
 /// Largest file whose content is compared, in bytes.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
-/// What an agent submits.
 #[derive(Clone, Debug, Default)]
 pub struct Submission {
     pub claims: Vec<Claim>,
@@ -47,7 +46,7 @@ pub struct Submission {
 pub struct Checked {
     pub claims: Vec<CheckedClaim>,
     pub untouched: Vec<String>,
-    /// Whether this run was already told that the evidence for this work is lacking.
+    /// Whether this work of the run was already returned for lack of evidence.
     pub was_returned: bool,
 }
 
@@ -147,7 +146,7 @@ fn current(files: &AgentFiles, path: &str) -> Current {
     }
 }
 
-/// Whether agents must give evidence for a task, if the task itself says so.
+/// The evidence mode of a task itself; `None` if its stream decides.
 pub fn of_task(read: &dyn Read, task: TaskId) -> Result<Option<ProofMode>, StoreError> {
     Ok(read.get::<TaskProof>(task)?.map(|own| own.mode))
 }

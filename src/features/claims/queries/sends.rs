@@ -1,5 +1,6 @@
-//! What became of messages that calls queued for messengers. The channels package is above this one and knows them.
+//! State of messages that calls queued for messengers. The channels package, a layer above, installs the query.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use kernel::{RunId, Timestamp};
@@ -11,14 +12,14 @@ pub enum Sending {
     Queued,
     /// The messenger has accepted all parts.
     Accepted,
-    /// At least a part may or may not have arrived.
+    /// At least one part may or may not have arrived.
     Unclear,
-    /// At least a part was not sent, for this reason.
+    /// At least one part was not sent, for this reason.
     Lost(String),
 }
 
-/// The state of what a run queued in the transaction of this time; `None` if it queued nothing.
-pub type SendingOf = fn(&dyn Read, RunId, Timestamp) -> Result<Option<Sending>, StoreError>;
+/// Returns the state of the messages that a run queued, by the time of the transaction.
+pub type SendingOf = fn(&dyn Read, RunId) -> Result<BTreeMap<Timestamp, Sending>, StoreError>;
 
 static OF: OnceLock<SendingOf> = OnceLock::new();
 
@@ -28,10 +29,9 @@ pub fn install(of: SendingOf) {
     let _ = OF.set(of);
 }
 
-pub(super) fn of(
+pub(super) fn of_run(
     read: &dyn Read,
     run: RunId,
-    at: Timestamp,
-) -> Result<Option<Sending>, StoreError> {
-    OF.get().map_or(Ok(None), |of| of(read, run, at))
+) -> Result<BTreeMap<Timestamp, Sending>, StoreError> {
+    OF.get().map_or_else(|| Ok(BTreeMap::new()), |of| of(read, run))
 }

@@ -45,11 +45,11 @@ pub struct Elicitation {
     /// JSON Schema of a flat form; `None` for an address to visit.
     pub schema: Option<JsonText>,
     pub url: Option<String>,
-    /// What the call needs to continue after a restart; `None` if it waits in this process.
+    /// Input of the call for its continuation after a restart; `None` if it waits in this process.
     pub state: Option<JsonText>,
-    /// What the server gets: an action, and the content of the form.
+    /// Sent to the server: an action, and the content of the form.
     pub answer: Option<JsonText>,
-    /// The call goes on. If HQ stops now, its outcome is unknown.
+    /// The call has continued. If HQ stops now, its outcome is unknown.
     pub is_taken: bool,
 }
 

@@ -9,9 +9,7 @@ use serde_json::{Map, Number, Value, json};
 use super::questions::laid_open;
 use crate::runs::model::Elicitation;
 
-/// Most fields of a form.
 const MAX_FIELDS: usize = 20;
-/// Most choices of a field.
 const MAX_CHOICES: usize = 100;
 /// Most choices that are buttons.
 const MAX_BUTTONS: usize = 4;
@@ -28,7 +26,6 @@ pub const DECLINE: &str = "Decline";
 /// Answer to a question that names an address.
 pub const VISITED: &str = "Done";
 
-/// A field of a form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FormField {
     pub name: String,
@@ -202,8 +199,8 @@ pub fn question(asked: &Elicitation, message: &str) -> String {
             FieldKind::Text { .. } => "text".to_owned(),
             FieldKind::Number { .. } => "a number".to_owned(),
             FieldKind::YesNo => "yes/no".to_owned(),
-            FieldKind::One(all) => format!("one of {}", ellipsis(&values(all), MAX_LISTED)),
-            FieldKind::Many(all) => format!("any of {}", ellipsis(&values(all), MAX_LISTED)),
+            FieldKind::One(all) => format!("one of {}", ellipsis(&labels(all), MAX_LISTED)),
+            FieldKind::Many(all) => format!("any of {}", ellipsis(&labels(all), MAX_LISTED)),
         };
         let must = if field.is_required { "" } else { ", optional" };
         text.push_str(&format!("\n- “{}” ({kind}{must})", field.label));
@@ -219,9 +216,10 @@ pub fn question(asked: &Elicitation, message: &str) -> String {
     text
 }
 
-fn values(all: &[(String, String)]) -> String {
-    let labels: Vec<&str> = all.iter().map(|(_, label)| label.as_str()).collect();
-    labels.join(", ")
+/// The labels of choices, separated by commas.
+pub(super) fn labels(all: &[(String, String)]) -> String {
+    let all: Vec<&str> = all.iter().map(|(_, label)| label.as_str()).collect();
+    all.join(", ")
 }
 
 /// Answers to choose from.
@@ -239,11 +237,11 @@ pub fn options(asked: &Elicitation) -> Vec<String> {
     options
 }
 
-/// Reads an answer: `Decline`, a JSON object, the value of the only field, or a line for each field. Returns what the
-/// server gets.
+/// Reads an answer: `Decline`, a JSON object, the value of the only field, or a line for each field. Returns the action
+/// and the content of the form, which are sent to the server.
 ///
 /// # Errors
-/// What is wrong with the answer.
+/// A message about the first invalid part of the answer.
 pub fn read(asked: &Elicitation, text: &str) -> Result<Value, String> {
     let text = text.trim();
     if text.eq_ignore_ascii_case(DECLINE) {
@@ -272,10 +270,10 @@ pub fn read(asked: &Elicitation, text: &str) -> Result<Value, String> {
     Ok(json!({ "action": "accept", "content": content }))
 }
 
-/// What a server got, for the conversation. Only a person's own words are repeated as they are: a conversation trusts
-/// the addresses in what a person wrote, and those of a server must not get there.
+/// An answer to a server as text for the conversation. Only a person's own words are repeated unchanged: a conversation
+/// trusts the addresses that a person wrote, and must not get those of a server.
 #[must_use]
-pub fn told(asked: &Elicitation, answer: &Value) -> String {
+pub fn describe_answer(asked: &Elicitation, answer: &Value) -> String {
     let verb = if answer["action"] == "accept" { "answered" } else { "declined to answer" };
     let mut text = format!("{verb} the MCP server “{}”", asked.server);
     for field in form(asked) {
@@ -389,15 +387,14 @@ fn choice(all: &[(String, String)], text: &str) -> Result<String, String> {
     let exact = all.iter().find(|(value, _)| value == text);
     let near = || all.iter().find(|(_, label)| label.eq_ignore_ascii_case(text));
     let found = exact.or_else(near).map(|(value, _)| value.clone());
-    found.ok_or_else(|| format!("choose {}", values(all)))
+    found.ok_or_else(|| format!("choose {}", labels(all)))
 }
 
 fn is_format(format: &str, text: &str) -> bool {
     match format {
         "email" => {
-            let parts = text.split_once('@');
-            parts.is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
-                && !text.contains(' ')
+            let host = text.rsplit_once('@').map(|(_, host)| host);
+            host.is_some_and(|host| host.contains('.')) && entity::is_mail_address(text)
         }
         "uri" => text.split_once(':').is_some_and(|(scheme, rest)| {
             !rest.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric())
@@ -501,10 +498,10 @@ mod tests {
         let one = asked(form, json!([]));
         let answer = json!({ "name": "ada.example", "site": "evil.example", "to": "evil.example" });
         let answer = json!({ "action": "accept", "content": answer });
-        let text = told(&one, &answer);
+        let text = describe_answer(&one, &answer);
         assert!(text.starts_with("answered the MCP server “tracker”\n"), "{text}");
         assert!(text.contains(": ada.example") && !text.contains("evil.example"), "{text}");
-        let declined = told(&one, &json!({ "action": "decline" }));
+        let declined = describe_answer(&one, &json!({ "action": "decline" }));
         assert_eq!(declined, "declined to answer the MCP server “tracker”");
     }
 

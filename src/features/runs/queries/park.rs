@@ -68,8 +68,8 @@ pub fn of_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Park>, StoreError> {
     tx.scan(PARKS_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(100))
 }
 
-/// The question of a server at a call that has begun and waits; `None` for other calls, and once the call goes on.
-pub fn asked_at(read: &dyn Read, run: RunId, step: u32) -> Result<Option<Park>, StoreError> {
+/// Returns `true` for a call that has begun and waits at the question of its server; `false` once the call continues.
+pub fn is_asked(read: &dyn Read, run: RunId, step: u32) -> Result<bool, StoreError> {
     let park = read.get::<Park>((run, step))?;
-    Ok(park.filter(|park| park.asked.as_ref().is_some_and(|asked| !asked.is_taken)))
+    Ok(park.and_then(|park| park.asked).is_some_and(|asked| !asked.is_taken))
 }

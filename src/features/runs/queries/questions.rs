@@ -141,8 +141,7 @@ impl From<FormField> for CardField {
             _ => "text",
         };
         if let FieldKind::Many(all) = &kind {
-            let labels: Vec<&str> = all.iter().map(|(_, label)| label.as_str()).collect();
-            about = format!("{about} Any of {} (comma-separated)", labels.join(", "));
+            about = format!("{about} Any of {} (comma-separated)", elicit::labels(all));
         }
         Self { name, label, about: about.trim().to_owned(), input, choices, is_required, usual }
     }

@@ -400,7 +400,7 @@ fn describe(tx: &WriteTx<'_>, child: &Child, run: &Run) -> Result<String, StoreE
 fn tell(tx: &mut WriteTx<'_>, mut child: Child, run: &Run) -> Result<(), RunError> {
     let Some(mut session) = tx.get::<Session>(child.session)? else { return Ok(()) };
     if session.archived_at.is_some() {
-        // The conversation was reset meanwhile. The conversation of a sub-agent has no successor.
+        // The conversation has been reset. The conversation of a sub-agent has no successor.
         match queries::session_by_key(tx, &session.key)? {
             Some(anew) => {
                 taint::inherit(tx, run.session, anew.id)?;

@@ -95,13 +95,13 @@ fn answer_server(
 ) -> Result<Run, RunError> {
     let Some(asked) = &mut park.asked else { return Err(RunError::NoQuestion(run.name())) };
     let answer = elicit::read(asked, text).map_err(RunError::BadAnswer)?;
-    let text = elicit::told(asked, &answer);
+    let text = elicit::describe_answer(asked, &answer);
     asked.answer = Some(JsonText(answer.to_string()));
     over(tx, park)?;
     decided(tx, run, &text)
 }
 
-/// Lets the call of a run go on after its server's question. Returns `false` if it did not wait for an answer.
+/// Lets the call of a run continue after its server's question. Returns `false` if it did not wait for an answer.
 pub fn take(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<bool, RunError> {
     let Some(mut park) = tx.get::<Park>((run, step))? else { return Ok(false) };
     match &mut park.asked {

@@ -160,20 +160,13 @@ impl World {
         let asked = self.bench.write(move |tx| {
             let known = catalog::describe(MODELS[model]);
             let ask = Ask {
-                agent: agent_id(number(run) / 2),
-                run: run_id(number(run)),
                 call,
                 kind: KINDS[kind],
                 connection: Some(connection()),
-                provider: "anthropic",
                 name: MODELS[model],
-                model: &known,
                 size: Size { bytes, images: 0 },
                 max_output,
-                heeds_limit: true,
-                percent: 100,
-                fee_micros: 0,
-                id: None,
+                ..model_call(number(run), &known)
             };
             admit(tx, &ask)
         });

@@ -97,22 +97,7 @@ fn a_call_is_billed_by_the_tier_in_which_it_was_answered() {
     let admitted = |percent: u32| {
         let model = catalog::describe("gpt-5");
         let admitted = bench.write(move |tx| {
-            let ask = Ask {
-                agent: agent_id(0),
-                run: run_id(0),
-                call: 1,
-                kind: CallKind::Step,
-                connection: None,
-                provider: "openai",
-                name: &model.id,
-                model: &model,
-                size: Size { bytes: 2_000, images: 0 },
-                max_output: 2_000,
-                heeds_limit: true,
-                percent,
-                fee_micros: 0,
-                id: None,
-            };
+            let ask = Ask { provider: "openai", percent, ..model_call(0, &model) };
             admit(tx, &ask)
         });
         admitted.unwrap()

@@ -127,17 +127,10 @@ fn ask<'a>(run: &Run, model: &'a Model, call: (u32, u64, ReservationId)) -> Ask<
         agent: run.agent,
         run: run.id,
         call: number,
-        kind: CallKind::Step,
         connection: run.connection,
-        provider: "anthropic",
-        name: &model.id,
-        model,
         size: Size { bytes, images: 0 },
-        max_output: 2_000,
-        heeds_limit: true,
-        percent: 100,
-        fee_micros: 0,
         id: Some(id),
+        ..model_call(0, model)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use app::Ws;
 use features::agents::model::Agent;
-use features::agents::packages;
+use features::agents::packages::Package;
 use features::agents::prompted;
 use features::agents::skills::{self, Origin, Told};
 use features::runs::model::PromptPart;
@@ -52,14 +52,19 @@ pub(super) struct SkillRow {
 }
 
 /// The prompt of the newest run that called a model; before the first run, the prompt that is prepared for it.
-pub(super) fn of(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Option<Knows>, StoreError> {
+pub(super) fn of(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    agent: &Agent,
+    packages: &[Package],
+) -> Result<Option<Knows>, StoreError> {
     for hit in runs::of_agent(snap, agent.id, None, RUNS)? {
         let parts = makeup::known(snap, &hit.record)?;
         if !parts.is_empty() {
             return Ok(Some(Knows::of(parts, "")));
         }
     }
-    let mut parts = ready(ws, snap, agent).unwrap_or_else(|error| {
+    let mut parts = ready(ws, snap, agent, packages).unwrap_or_else(|error| {
         tracing::warn!(agent.id = %agent.id, "its files cannot be read: {error}");
         Vec::new()
     });
@@ -72,7 +77,12 @@ pub(super) fn of(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Option<Knows
 }
 
 /// The rules and the agent's own files, as its first prompt will contain them. Blocks on disk reads.
-fn ready(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Vec<PromptPart>, GitError> {
+fn ready(
+    ws: &Ws,
+    snap: &Snap<'_>,
+    agent: &Agent,
+    packages: &[Package],
+) -> Result<Vec<PromptPart>, GitError> {
     let folder = ws.agent_folder(&agent.slug);
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -88,7 +98,7 @@ fn ready(ws: &Ws, snap: &Snap<'_>, agent: &Agent) -> Result<Vec<PromptPart>, Git
         tracing::warn!(%error, agent.id = %agent.id, "its skills are not counted");
         Vec::new()
     });
-    let lines = skills::lines(&own, &packages::of(ws, agent.id));
+    let lines = skills::lines(&own, packages);
     let lines: u64 = lines.iter().map(|line| line.len() as u64 + 1).sum();
     parts.extend(part(makeup::SKILLS, lines));
     Ok(parts)
@@ -138,7 +148,12 @@ impl Knows {
 }
 
 /// The skills in the agent's folder, and its packages; without the former if it cannot be read.
-pub(super) fn skills(ws: &Ws, agent: &Agent, (when, base): (&When, &str)) -> Vec<SkillRow> {
+pub(super) fn skills(
+    ws: &Ws,
+    agent: &Agent,
+    packages: Vec<Package>,
+    (when, base): (&When, &str),
+) -> Vec<SkillRow> {
     let all = skills::with_origins(ws, agent).unwrap_or_else(|error| {
         tracing::warn!(agent.id = %agent.id, "its skills cannot be read: {error}");
         Vec::new()
@@ -158,13 +173,12 @@ pub(super) fn skills(ws: &Ws, agent: &Agent, (when, base): (&When, &str)) -> Vec
         at: by.and_then(|by| by.at).map(|at| when.at(at)),
         name: skill.name,
     };
-    let package = |one: packages::Package| SkillRow {
+    let package = |one: Package| SkillRow {
         about: ellipsis(&one.skill().about, 120),
         href: String::new(),
         mark: "Package".to_owned(),
         at: None,
         name: one.name,
     };
-    let packages = packages::of(ws, agent.id).into_iter().map(package);
-    all.into_iter().map(row).chain(packages).collect()
+    all.into_iter().map(row).chain(packages.into_iter().map(package)).collect()
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use app::Ws;
 use channels::model::State;
 use features::agents::model::Agent;
+use features::agents::packages;
 use features::agents::queries::head::{self, Head, Place};
 use features::agents::queries::{Activity, Group};
 use features::connections::model::Connection;
@@ -338,7 +339,7 @@ fn view(
     let leased = items.iter().filter(|item| item.state == ItemState::Leased).count();
     let items = items.iter().filter(|item| item.state != ItemState::Leased).take(SHOWN);
     let items = items.map(|item| ItemView::new(ws, snap, when.now, &when.zone, item));
-    let chosen = chosen(snap, agent)?;
+    let (chosen, packages) = (chosen(snap, agent)?, packages::of(ws, agent.id));
     let model = match chosen.connection {
         Some(id) => match snap.get::<Connection>(id)? {
             Some(connection) => format!("{} · {}", connection.name, chosen.model),
@@ -402,8 +403,8 @@ fn view(
         domains: agent.domains.clone(),
         capabilities: agent.capabilities.join(", "),
         profile: Profile::of(agent),
-        knows: knows::of(ws, snap, agent)?,
-        skills: knows::skills(ws, agent, (when, &head.base)),
+        knows: knows::of(ws, snap, agent, &packages)?,
+        skills: knows::skills(ws, agent, packages, (when, &head.base)),
         template: upgrade::template(ws, when, agent),
         folder: match who.role {
             Role::Owner => ws.agent_folder(&agent.slug).display().to_string(),

@@ -62,7 +62,7 @@ path_words! {
         Untie = "untie",
         /// Its agent begins now.
         Run = "run",
-        /// What is done about a task that nobody is on.
+        /// Handling of a task without an assignee.
         Care = "care",
         /// Whether its agent must give evidence.
         Proof = "proof",
