@@ -1,6 +1,7 @@
 //! The hosts that are linked now. In memory only: after a restart, each host links again.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -65,7 +66,6 @@ struct Shared {
 #[derive(Clone, Default)]
 pub struct Hosts(Arc<All>);
 
-#[derive(Default)]
 struct All {
     linked: Mutex<HashMap<Of, Arc<Shared>>>,
     /// Handles messages from hosts.
@@ -78,8 +78,23 @@ struct All {
     lives: Mutex<HashMap<Of, Lives>>,
     /// Sequence number of incoming calls.
     calls: AtomicU64,
-    /// Counts changes of links and reports.
+    /// Counts changes of links and reports, from a random number on, so that pages of an earlier process notice that
+    /// all links were lost.
     moves: watch::Sender<u64>,
+}
+
+impl Default for All {
+    fn default() -> Self {
+        Self {
+            linked: Mutex::default(),
+            desk: RwLock::default(),
+            odds: Mutex::default(),
+            known: Mutex::default(),
+            lives: Mutex::default(),
+            calls: AtomicU64::default(),
+            moves: watch::Sender::new(RandomState::new().hash_one(()) >> 16),
+        }
+    }
 }
 
 /// A rejected host retries every minute. An older rejection has expired.

@@ -2,7 +2,7 @@
 //! and carries live model output.
 //!
 //! ```text
-//! id: <incarnation>.<seq>
+//! id: <links>~<incarnation>.<seq>                a position, see [`Position`]
 //! event: hq
 //! data: {"t":[["tasks","<id>"],["inbox"]]}      no id: any record of the table
 //!
@@ -17,6 +17,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +37,7 @@ use app::Ws;
 use app::limits::Place;
 use app::live::Piece;
 use kernel::{Event, ProblemKind, RunId, Via};
-use store::{Cursor, Entry, Schema, StoreError};
+use store::{Cursor, DecodeError, Entry, Schema, StoreError};
 
 /// Batching delay after the first, the second and each further message of a series. The short first delay lets two
 /// unrelated changes appear without a noticeable wait.
@@ -210,6 +212,8 @@ pub struct PageStream {
     pieces: broadcast::Receiver<Arc<Piece>>,
     /// Changes of host links.
     moves: watch::Receiver<u64>,
+    /// Last value of `moves` that the page knows.
+    links: u64,
     cursor: Cursor,
     topics: Topics,
     queue: VecDeque<Bytes>,
@@ -231,24 +235,67 @@ pub const HOSTS: &str = "hosts";
 /// Topic for changed files of an agent, with the agent's id.
 pub const AGENT_FILES: &str = "agent_files";
 
+/// What a page shows: the feed up to an entry and a count of link changes of hosts, which are not in the feed.
+/// Written as `<links>~<incarnation>.<seq>` with `links` in hexadecimal. Without `links~` link changes since the page
+/// was rendered are not repeated.
+pub struct Position {
+    pub cursor: Cursor,
+    pub links: Option<u64>,
+}
+
+impl Position {
+    /// The position of a page that is rendered from now on.
+    #[must_use]
+    pub fn now(ws: &Ws) -> Self {
+        Self { cursor: ws.store.head(), links: Some(*ws.app.hosts.moves().borrow()) }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(links) = self.links {
+            write!(f, "{links:x}~")?;
+        }
+        self.cursor.fmt(f)
+    }
+}
+
+impl FromStr for Position {
+    type Err = DecodeError;
+
+    fn from_str(text: &str) -> Result<Self, DecodeError> {
+        let (links, cursor) = match text.split_once('~') {
+            Some((links, cursor)) => {
+                (Some(u64::from_str_radix(links, 16).map_err(|_| DecodeError::Short)?), cursor)
+            }
+            None => (None, text),
+        };
+        Ok(Self { cursor: cursor.parse()?, links })
+    }
+}
+
 impl PageStream {
-    /// Opens a stream that starts after a feed position, or now.
+    /// Opens a stream that starts after a position, or now.
     pub fn open(
         ws: Ws,
         (alive, hears): (Alive, Hears),
-        after: Option<Cursor>,
+        after: Option<Position>,
         places: Vec<Place>,
     ) -> Result<Self, StoreError> {
         // Subscribe first, then read missed entries, so that no entry is lost.
         let entries = ws.store.subscribe();
         let head = ws.store.head();
         let now = Instant::now();
+        let moves = ws.app.hosts.moves();
+        let links = *moves.borrow();
+        let known = after.as_ref().and_then(|after| after.links).unwrap_or(links);
         let mut stream = Self {
             entries,
             accounts: ws.app.system.subscribe(),
             pieces: ws.live.subscribe(),
-            moves: ws.app.hosts.moves(),
-            cursor: after.unwrap_or(head),
+            moves,
+            links,
+            cursor: after.map_or(head, |after| after.cursor),
             topics: Topics::default(),
             queue: VecDeque::from([beat()]),
             due: None,
@@ -266,6 +313,9 @@ impl PageStream {
         // The sign-in may have ended since the request was authorised.
         stream.check();
         if !stream.ended {
+            if known != links {
+                stream.topics.name(HOSTS, None);
+            }
             stream.catch_up(head)?;
             for piece in stream.ws.live.blocks() {
                 stream.push_piece(&piece);
@@ -303,7 +353,8 @@ impl PageStream {
         self.cursor = head;
         self.topics = Topics::default();
         self.due = None;
-        self.queue.push_back(frame("hq-resync", &head.to_string(), &json!({})));
+        let position = self.position();
+        self.queue.push_back(frame("hq-resync", &position, &json!({})));
     }
 
     fn take_in(&mut self, entry: &Entry) {
@@ -315,11 +366,15 @@ impl PageStream {
         self.topics.add(store.schema(), entry);
     }
 
+    fn position(&self) -> String {
+        Position { cursor: self.cursor, links: Some(self.links) }.to_string()
+    }
+
     fn flush(&mut self) {
         self.due = None;
         if !self.topics.is_empty() {
             let data = self.topics.take();
-            self.queue.push_back(frame("hq", &self.cursor.to_string(), &data));
+            self.queue.push_back(frame("hq", &self.position(), &data));
             self.pace.sent(Instant::now());
         }
     }
@@ -359,6 +414,7 @@ impl PageStream {
                 account = self.accounts.recv() => self.heard_of_accounts(&account),
                 piece = self.pieces.recv() => self.written(piece)?,
                 Ok(()) = self.moves.changed() => {
+                    self.links = *self.moves.borrow_and_update();
                     self.topics.name(HOSTS, None);
                     self.hand_out();
                 }
@@ -384,7 +440,7 @@ impl PageStream {
         let now = disk(&self.ws);
         if now != std::mem::replace(&mut self.disk, now) {
             let data = json!({ "t": [[DISK]] });
-            self.queue.push_back(frame("hq", &self.cursor.to_string(), &data));
+            self.queue.push_back(frame("hq", &self.position(), &data));
         }
     }
 
@@ -436,7 +492,7 @@ impl PageStream {
         let topics: Vec<_> = OF_SYSTEM.iter().filter(named).map(|name| json!([name])).collect();
         if !topics.is_empty() {
             let data = json!({ "t": topics });
-            self.queue.push_back(frame("hq", &self.cursor.to_string(), &data));
+            self.queue.push_back(frame("hq", &self.position(), &data));
         }
     }
 

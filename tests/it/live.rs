@@ -3,7 +3,9 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use kernel::{GatewayId, TypedId as _};
 use support::hq::{Person, TestHq};
+use web::sse::Position;
 
 const EVENTS: &str = "/w/marlow-cargo/events";
 
@@ -25,7 +27,7 @@ async fn a_page_hears_what_changed_and_never_what_it_says() {
     rename(&hq, "Marlow Bicycles").await;
     let message = stream.next_of("hq").await;
     assert_eq!(message.json(), json!({ "t": [["settings", "00"]] }));
-    assert_eq!(message.id, hq.ws().store.head().to_string());
+    assert_eq!(message.id, Position::now(&hq.ws()).to_string());
     assert!(!message.data.contains("Bicycles"));
     hq.finish().await;
 }
@@ -47,6 +49,29 @@ async fn a_stream_that_comes_back_is_told_what_it_missed_or_to_begin_anew() {
     assert_eq!(stream.next().await.expect("a message").event, "hq-resync");
     let resumed = owner.with("last-event-id", &before).stream(EVENTS).await.next().await;
     assert_eq!(resumed.expect("a message").event, "hq");
+    hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_lost_between_a_page_and_its_stream_is_told() {
+    let hq = TestHq::start().await;
+    let (owner, ws) = (hq.owner(), hq.ws());
+    let hosts = json!({ "t": [["hosts"]] });
+    let gateway = GatewayId::from_bytes([7; 16]);
+    let line = ws.app.hosts.enter(ws.id, gateway, ws.app.clock.now());
+    let before = cursor(&owner).await;
+    drop(line);
+    let mut stream = owner.stream(&format!("{EVENTS}?after={before}")).await;
+    let message = stream.next().await.expect("a message");
+    assert_eq!((message.json(), message.id), (hosts.clone(), cursor(&owner).await));
+
+    // Nothing has changed since.
+    let mut stream = owner.stream(&format!("{EVENTS}?after={}", cursor(&owner).await)).await;
+    rename(&hq, "One").await;
+    assert_eq!(stream.next_of("hq").await.json(), json!({ "t": [["settings", "00"]] }));
+    let line = ws.app.hosts.enter(ws.id, gateway, ws.app.clock.now());
+    assert_eq!(stream.next_of("hq").await.json(), hosts);
+    drop(line);
     hq.finish().await;
 }
 

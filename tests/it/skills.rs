@@ -361,7 +361,7 @@ async fn programs_read_packages_also_after_a_restart_and_changed_files_disable_t
     assert!(prompt.contains("- pdf:"), "{prompt}");
     assert!(results[0].contains("filled in"), "{results:?}");
     let write = "echo x >> $HQ_SKILLS/pdf/SKILL.md; echo x > $HQ_SKILLS/pdf/new";
-    if sandbox_is_tight() {
+    if 0 < sandbox::confine::landlock_abi() {
         let write = vec![Turn::call("exec", json!({ "command": write }))];
         let (_, results) = scene.ask(&ada, "Write", write).await;
         assert!(results[0].contains("denied") || results[0].contains("Read-only"), "{results:?}");
@@ -380,11 +380,6 @@ async fn programs_read_packages_also_after_a_restart_and_changed_files_disable_t
     assert_eq!(scene.state("pdf").await, "active");
     assert!(scene.prompt(&ada).await.contains("- pdf:"));
     scene.office.hq.finish().await;
-}
-
-fn sandbox_is_tight() -> bool {
-    Path::new("/sys/kernel/security/landlock").exists()
-        || fs::read_to_string("/sys/kernel/security/lsm").is_ok_and(|lsm| lsm.contains("landlock"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

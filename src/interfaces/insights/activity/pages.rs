@@ -29,7 +29,7 @@ use web::routes::{Needs, Routes};
 use web::scroll_state::Have;
 use web::session::{Alive, Person};
 use web::shell::{Flash, Shell};
-use web::sse::{self, Hears, PageStream};
+use web::sse::{self, Hears, PageStream, Position};
 use web::time::RelTime;
 
 use entity::Area;
@@ -409,10 +409,10 @@ async fn events(
 ) -> Result<Response, PageError> {
     let places = sse::places(&ws, &who)?;
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("unreadable"));
-    let cursor = last.or(query.after.as_deref()).filter(|text| !text.is_empty());
-    // An unreadable cursor counts as unknown, so the page is told to reload.
-    let unknown = Cursor { seq: u64::MAX, ..ws.store.head() };
-    let after = cursor.map(|text| text.parse::<Cursor>().unwrap_or(unknown));
+    let position = last.or(query.after.as_deref()).filter(|text| !text.is_empty());
+    // An unreadable position counts as unknown, so the page is told to reload.
+    let unknown = || Position { cursor: Cursor { seq: u64::MAX, ..ws.store.head() }, links: None };
+    let after = position.map(|text| text.parse().unwrap_or_else(|_| unknown()));
     let (place, account) = (ws.clone(), who.account);
     // ok: an unreadable store sends no events.
     let hears = move |run| place.read(|snap| talk::may_hear(snap, run, account)).unwrap_or(false);

@@ -28,7 +28,7 @@ use web::live::Live;
 use web::parts::{Dot, Face, Working};
 use web::session::Person;
 use web::shell::{Bell, Closed, NavGroup, NavItem, Place, PlaceLine, Shell, Warning};
-use web::sse::{AGENT_FILES, DISK};
+use web::sse::{AGENT_FILES, DISK, Position};
 use web::time::RelTime;
 
 use features::workspace::model::Settings;
@@ -41,7 +41,7 @@ const MAX_AGENTS: usize = 20;
 /// Builds the shell for this person.
 pub fn shell(ws: &Ws, who: &Person, parts: &Parts) -> Result<Shell, PageError> {
     // Read the cursor first, so that changes made while the page is built are streamed.
-    let cursor = ws.store.head().to_string();
+    let cursor = Position::now(ws).to_string();
     let now = ws.app.clock.now();
     let (settings, brand, numbers) = ws.read(|snap| {
         let numbers = Numbers::read(ws, snap, who, now)?;
