@@ -235,11 +235,12 @@ pub const HOSTS: &str = "hosts";
 /// Topic for changed files of an agent, with the agent's id.
 pub const AGENT_FILES: &str = "agent_files";
 
-/// What a page shows: the feed up to an entry and a count of link changes of hosts, which are not in the feed.
-/// Written as `<links>~<incarnation>.<seq>` with `links` in hexadecimal. Without `links~` link changes since the page
-/// was rendered are not repeated.
+/// What a page shows. Written as `<links>~<incarnation>.<seq>` with `links` in hexadecimal.
 pub struct Position {
+    /// Last entry of the feed.
     pub cursor: Cursor,
+    /// Count of link changes of hosts, which are not in the feed. If it is left out, changes since the page was
+    /// rendered are not repeated.
     pub links: Option<u64>,
 }
 

@@ -62,7 +62,7 @@ impl Skill {
     }
 }
 
-/// Lines of the prompt: the skills in the agent's folder, then its packages, at most [`MOST`]; empty without skills.
+/// Lines of the prompt: the skills in the agent's folder, then its packages, at most `MOST`; empty without skills.
 #[must_use]
 pub fn lines(own: &[Skill], packages: &[Package]) -> Vec<String> {
     let all = own.iter().map(Skill::line).chain(packages.iter().map(|one| one.skill().line()));
