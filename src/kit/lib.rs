@@ -68,6 +68,8 @@ pub struct Noun {
     pub trailing: &'static str,
     /// Which writes need a person with a recent proof of identity.
     pub proof: Option<NeedsProof>,
+    /// Completes the values that API, commands and page send to create or change a record.
+    pub complete: Option<Complete>,
     /// Agent tools.
     pub tools: Tools,
     /// Settings page.
@@ -77,6 +79,9 @@ pub struct Noun {
 /// Whether a write needs a person with a recent proof of identity: given `create`, `change` or the name of an
 /// operation, and the sent values (`None` for a form that is still empty). API tokens are refused then.
 pub type NeedsProof = fn(&str, Option<&Values>) -> bool;
+
+/// Completes sent values before the transaction, for network access. It may block, and may run twice.
+pub type Complete = fn(&app::Ws, Values) -> Result<Values, Error>;
 
 /// Resolves a name to a record key.
 pub type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
@@ -103,6 +108,7 @@ impl Noun {
             command: "",
             trailing: "",
             proof: None,
+            complete: None,
             tools: Tools::NONE,
             page: None,
         }
@@ -135,6 +141,14 @@ impl Noun {
                 let text = "confirm it's you first, as with /api/v1/proof; that lasts ten minutes";
                 Err(refused(PROOF_REQUIRED, text))
             }
+        }
+    }
+
+    /// The sent values, completed by the noun.
+    pub(crate) fn completed(&self, ws: &app::Ws, values: Values) -> Result<Values, Error> {
+        match self.complete {
+            Some(complete) => complete(ws, values),
+            None => Ok(values),
         }
     }
 

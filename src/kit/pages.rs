@@ -441,7 +441,7 @@ fn save(
     let act = if is_new { "create" } else { "change" };
     let checked = values.and_then(|values| {
         noun.check_proof(&cx.who, act, &values)?;
-        Ok(values)
+        noun.completed(&cx.ws, values)
     });
     let done = match checked {
         Err(error) => Err(error),

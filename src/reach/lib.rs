@@ -10,6 +10,7 @@ pub mod engines;
 mod layer;
 pub mod model;
 mod names;
+mod newest;
 pub mod nouns;
 pub mod oauth;
 mod ops;

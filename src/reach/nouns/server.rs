@@ -10,7 +10,7 @@ use tool::Effect;
 use super::{OP, code, described, message_schema, page, slugs, text};
 use crate::model::{McpServer, McpServerId, McpState, McpTool, Mode, STATES, ToolState};
 use crate::oauth::{self, McpGrant, McpRevocation, SignInState};
-use crate::{config, ops, queries, rules};
+use crate::{config, newest, ops, queries, rules};
 
 pub static SERVER: Entity = Entity {
     area: Area::Agents,
@@ -34,7 +34,10 @@ pub static SERVER: Entity = Entity {
             .about("one per line as Name: value; {{secret:KEY}} inserts a secret"),
         Field::lines("command", "command")
             .hidden()
-            .about("program and arguments, one per line; it runs in the sandbox"),
+            .about(
+                "program and arguments, one per line; it runs in the sandbox. A package of npx or uvx without a \
+                 version gets the newest one",
+            ),
         Field::lines("env", "variables")
             .hidden()
             .about("one per line as KEY=value; {{secret:KEY}} inserts a secret"),
@@ -69,6 +72,7 @@ pub static SERVERS: Noun = Noun {
     command: "mcp",
     trailing: "command",
     proof: Some(needs_proof),
+    complete: Some(newest::complete),
     extra: Some(Extra { schema: state_schema, prepare: states, in_lists: false }),
     ops: &[
         Op {
