@@ -102,6 +102,7 @@ mod routines;
 mod schedule;
 mod talk;
 mod trust;
+mod waits;
 
 pub use groups::{Hue, ReactionKind, RelationKind, StreamKind};
 pub use lines::{Delegation, Manager};
@@ -113,6 +114,7 @@ pub use routines::{CatchUp, Fate, FiredBy, Overlap, RoutineAct, RoutineSession};
 pub use schedule::{CadenceKind, MissedPolicy};
 pub use talk::{DropPolicy, Placed, QueueMode, Verbosity};
 pub use trust::{AccessDecision, ApprovalAnswer, Risk, TrustMode, WheelAct};
+pub use waits::WaitFor;
 
 /// A word that is not in the vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -411,30 +413,6 @@ words! {
         AfterStep = "after_step", "After their step";
         /// They are cut off.
         Now = "now", "Now";
-    }
-}
-
-words! {
-    /// What a waiting run waits for.
-    WaitFor {
-        /// A decision on a risky call.
-        Approval = "approval", "approval";
-        /// An answer.
-        Question = "question", "an answer";
-        /// A sub-agent.
-        Child = "child", "a sub-agent";
-        /// A moment.
-        Timer = "timer", "a set time";
-        /// A provider that is down or full.
-        Provider = "provider", "the provider";
-        /// A client tool.
-        External = "external", "a program";
-        /// Money.
-        Budget = "budget", "budget";
-        /// The link to its host.
-        Link = "link", "its machine";
-        /// A person, who acts in its browser.
-        Browser = "browser", "a person";
     }
 }
 

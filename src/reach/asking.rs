@@ -1,4 +1,5 @@
-//! Calls during which a server asks a person (elicitation). The question becomes a card of the run, which waits.
+//! Calls during which a server asks a person (elicitation). The question becomes a card of the run, which waits. The run
+//! waits in the same way for a sign-in without which the server refuses the call.
 //!
 //! A server of the modern era is asked again with the answer, at any time and also after a restart. A server of the
 //! legacy era waits on its open connection, so its call waits in this process, for ten minutes. Runs without people who
@@ -22,7 +23,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tool::{ServerQuestion, ToolCx, ToolError, ToolWait};
 
 use crate::model::{McpServer, Mode};
-use crate::pool::{Fault, Invocation, Pool, Target};
+use crate::oauth::waits;
+use crate::pool::{CHANGED, Fault, Invocation, Pool, Target};
 
 /// How long a server of the legacy era waits.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -32,7 +34,7 @@ const UNTIL: SignedDuration = SignedDuration::from_secs(590);
 /// State of a call.
 pub enum Called {
     Done(Result<CallResult, Fault>),
-    /// A person is asked.
+    /// A person is asked, or has to sign in.
     Asks(ToolWait),
     /// HQ was restarted while the call waited on an open connection.
     Lost,
@@ -79,6 +81,8 @@ impl Elicit for OpenQuestions {
 struct Running {
     result: oneshot::Receiver<Result<CallResult, Fault>>,
     open: mpsc::Receiver<Open>,
+    /// Its input if it continues after questions.
+    parked: Option<Parked>,
     stop: CancellationToken,
     _stops: DropGuard,
 }
@@ -121,7 +125,7 @@ impl Waiting {
     }
 }
 
-/// Makes a call, or continues it after an answer.
+/// Makes a call, or continues it after an answer or a sign-in.
 ///
 /// # Errors
 /// If the store fails.
@@ -131,10 +135,17 @@ pub async fn call(
     arguments: &Map<String, Value>,
 ) -> Result<Called, ToolError> {
     let (pool, at) = (Pool::of(&cx.ws), (cx.run, cx.step));
-    let Some(asked) = taken(cx)? else {
+    let Some((asked, is_for_sign_in)) = taken(cx)? else {
         let running = start(cx, target, (arguments.clone(), None))?;
         return go_on(cx, target, running).await;
     };
+    if is_for_sign_in {
+        let Some(waiting) = waits::resumed(cx, target, &asked)? else {
+            return Ok(Called::Done(Err(Fault::NotReady(CHANGED.to_owned()))));
+        };
+        let running = start(cx, target, (arguments.clone(), waiting.parked))?;
+        return go_on(cx, target, running).await;
+    }
     let answer = answer_of(&asked);
     let running = match asked.state {
         Some(state) => {
@@ -164,10 +175,18 @@ pub async fn call(
     go_on(cx, target, running).await
 }
 
-/// The question at which this call waited.
-fn taken(cx: &ToolCx) -> Result<Option<Elicitation>, StoreError> {
+/// The question at which this call waited; `true` if it waited for a sign-in.
+fn taken(cx: &ToolCx) -> Result<Option<(Elicitation, bool)>, StoreError> {
     let park = cx.ws.read(|snap| snap.get::<Park>((cx.run, cx.step)))?;
-    Ok(park.and_then(|park| park.asked).filter(|asked| asked.is_taken))
+    let is_for_sign_in = park.as_ref().is_some_and(Park::is_for_sign_in);
+    let asked = park.and_then(|park| park.asked).filter(|asked| asked.is_taken);
+    Ok(asked.map(|asked| (asked, is_for_sign_in)))
+}
+
+/// Whether people answer the run. An API client waits for its response, and sub-agents ask nobody.
+fn may_ask(cx: &ToolCx) -> Result<bool, StoreError> {
+    let trigger = cx.ws.read(|snap| snap.get::<Run>(cx.run))?.map(|run| run.trigger);
+    Ok(cx.child.is_none() && trigger.is_some_and(|one| one != RunTrigger::Api))
 }
 
 fn answer_of(asked: &Elicitation) -> Answer {
@@ -190,9 +209,7 @@ fn start(
     target: &Target,
     (arguments, parked): (Map<String, Value>, Option<Parked>),
 ) -> Result<Running, StoreError> {
-    let trigger = cx.ws.read(|snap| snap.get::<Run>(cx.run))?.map(|run| run.trigger);
-    // An API client waits for its response, and sub-agents ask nobody.
-    let may_ask = cx.child.is_none() && trigger.is_some_and(|one| one != RunTrigger::Api);
+    let (may_ask, input) = (may_ask(cx)?, parked.clone());
     let (open, questions) = mpsc::channel(1);
     let (done, result) = oneshot::channel();
     // A call that waits for a person must not delay the end of HQ.
@@ -206,7 +223,7 @@ fn start(
         let _ = done.send(called);
     });
     let _stops = stop.clone().drop_guard();
-    Ok(Running { result, open: questions, stop, _stops })
+    Ok(Running { result, open: questions, parked: input, stop, _stops })
 }
 
 /// Waits for the result or for a question.
@@ -225,12 +242,12 @@ async fn go_on(cx: &ToolCx, target: &Target, mut running: Running) -> Result<Cal
         }
     };
     let called = called.unwrap_or(Err(Fault::Call(McpError::Cancelled { was_sent: true })));
-    if let Err(Fault::Call(McpError::Parked(parked))) = &called
-        && let Some(wait) = next(cx, target, parked)?
-    {
-        return Ok(Called::Asks(wait));
-    }
-    Ok(Called::Done(called))
+    let wait = match &called {
+        Err(Fault::Call(McpError::Parked(parked))) => next(cx, target, parked)?,
+        Err(Fault::SignIn(_)) if may_ask(cx)? => waits::wait(cx, target, running.parked)?,
+        _ => None,
+    };
+    Ok(wait.map_or(Called::Done(called), Called::Asks))
 }
 
 /// The first question without an answer.

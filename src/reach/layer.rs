@@ -279,7 +279,7 @@ impl Call {
 /// like others, which the engine marks as untrusted.
 fn failed(fault: &Fault, mode: Mode) -> Result<ToolOutput, ToolError> {
     match fault {
-        Fault::NotReady(why) => Err(ToolError::refused("unavailable", why)),
+        Fault::NotReady(why) | Fault::SignIn(why) => Err(ToolError::refused("unavailable", why)),
         Fault::Call(McpError::Rpc(error)) => Ok(ToolOutput::error(result::reason(&error.message))),
         Fault::Call(error) if error.was_sent() && mode == Mode::Acts => {
             Ok(ToolOutput::error(result::outcome_unknown(error)))

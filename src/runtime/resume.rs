@@ -51,7 +51,7 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
         let made = Call::of((&call.id, &call.name, &call.arguments));
         let settled = match call.started {
             None => false,
-            // It continues after the answer to its server's question.
+            // It continues after the answer to its server's question, or a sign-in.
             Some(begun) if turn.is_asked(begun.step)? => false,
             Some(begun) if begun.files.is_empty() => {
                 unknown(turn, &made, begun.step).await?;

@@ -1,13 +1,14 @@
-//! Calls during which an MCP server asks a person. The run gives its slot back and makes the call again after the
-//! answer; the tool then continues where it stopped. The check of such a call is not repeated, because it has begun.
+//! Calls during which an MCP server asks a person or wants a sign-in. The run gives its slot back and makes the call
+//! again afterwards; the tool then continues where it stopped. The check of such a call is not repeated, because it has
+//! begun.
 
 use std::time::Instant;
 
 use crypto::redact::Spot;
 use features::runs::model::Elicitation;
 use features::runs::queries::{elicit, park};
-use kernel::JsonText;
 use kernel::text::ellipsis;
+use kernel::{JsonText, WaitFor};
 use serde_json::Value;
 use tool::registry::Entry;
 use tool::{Lease, ServerQuestion, ToolOutput, ToolWait};
@@ -24,18 +25,18 @@ use super::turn::{Step, Turn};
 const MAX_STATE: usize = 40 * 1024;
 
 impl Turn {
-    /// Whether the call with this number waits at the question of its server.
+    /// Whether the call with this number waits at the question of its server or for a sign-in.
     pub(super) fn is_asked(&self, step: u32) -> Result<bool, EngineError> {
         let run = self.talk.journal.run;
         Ok(self.talk.journal.ws.read(|snap| park::is_asked(snap, run, step))?)
     }
 
-    /// Whether the next call waits at the question of its server.
+    /// Whether the next call waits at the question of its server or for a sign-in.
     pub(super) fn is_next_asked(&self) -> Result<bool, EngineError> {
         self.is_asked(self.talk.journal.steps + 1)
     }
 
-    /// The lease of a call that continues after its server's question; `None` for any other call.
+    /// The lease of a call that continues after its server's question or a sign-in; `None` for any other call.
     pub(super) async fn resumed(
         &mut self,
         call: &Call,
@@ -51,7 +52,7 @@ impl Turn {
         Ok(Some(weighed_there(arguments)))
     }
 
-    /// Records a server's question, for whose answer the run waits.
+    /// Records a server's question, for whose answer the run waits, or that it waits for a sign-in.
     pub(super) async fn wait_for_server(
         &mut self,
         call: &Call,
@@ -73,16 +74,23 @@ impl Turn {
         let (url, message, state) =
             (url.map(|url| mask(&url)), mask(&message), state.map(JsonText));
         let asked = Elicitation { server, schema, url, state, answer: None, is_taken: false };
-        let words = elicit::shown(&message);
-        let first = words.lines().next().unwrap_or_default();
-        let detail = ellipsis(&format!("{} asks: “{first}”", asked.server), 200);
+        let (detail, question, options) = match wait.waits_for {
+            // Nobody answers: it ends by itself.
+            WaitFor::SignIn => (wait.detail, String::new(), Vec::new()),
+            _ => {
+                let words = elicit::shown(&message);
+                let first = words.lines().next().unwrap_or_default();
+                let detail = ellipsis(&format!("{} asks: “{first}”", asked.server), 200);
+                (detail, elicit::question(&asked, &message), elicit::options(&asked))
+            }
+        };
         let entry = ServerAsked {
             step: self.talk.journal.steps + 1,
             activity: call.name.clone(),
             detail,
             until: wait.until,
-            question: elicit::question(&asked, &message),
-            options: elicit::options(&asked),
+            question,
+            options,
             asked,
         };
         self.talk.journal.apply(entry).await?;

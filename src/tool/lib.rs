@@ -185,20 +185,20 @@ pub struct ToolWait {
     pub detail: String,
     /// When the wait times out.
     pub until: Option<Timestamp>,
-    /// Set if a server asks during a call that has begun. The call is made again after the answer.
+    /// Set if a server asks during a call that has begun, or wants a sign-in. The call is made again afterwards.
     pub question: Option<Box<ServerQuestion>>,
 }
 
-/// A question of a server to a person.
+/// A question of a server to a person, or its demand for a sign-in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerQuestion {
     /// The server's name in the workspace.
     pub server: String,
-    /// The server's own words.
+    /// The server's own words; empty for a sign-in.
     pub message: String,
     /// JSON Schema of a flat form; `None` for an address to visit.
     pub schema: Option<String>,
-    /// Address that the server wants to be visited.
+    /// Address that the server wants to be visited; for a sign-in, the path of the server's page in the workspace.
     pub url: Option<String>,
     /// What the call needs to continue after a restart, as JSON.
     pub state: Option<String>,

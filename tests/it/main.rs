@@ -128,7 +128,7 @@ mod store; // layouts of the program's records, and file formats
 mod clock; // clock jumps in both directions
 mod skill_sources; // sources of skill packages: sites, indexes, repositories in the jail
 mod mcp; // MCP servers: quarantine, approvals, changed tools, calls, rights
-mod mcp_oauth; // sign-in to MCP servers: discovery, clients, tokens, refusals, ends
+mod mcp_oauth; // sign-in to MCP servers: discovery, clients, tokens, refusals, ends, waiting calls
 mod mirror; // replicated scope of a host, under interruptions and violations
 mod nights; // nightly store maintenance
 mod starting; // progress page of a long start

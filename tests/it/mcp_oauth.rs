@@ -1,13 +1,16 @@
-//! Sign-in to MCP servers with an authorization server of the test's own: discovery, clients, tokens, refusals, ends.
+//! Sign-in to MCP servers with an authorization server of the test's own: discovery, clients, tokens, refusals, ends, and
+//! calls of agents that wait for it.
 
 use std::time::Duration;
 
 use axum::response::IntoResponse as _;
 use features::connections::model::Wire;
-use kernel::Role;
+use features::runs::model::Run;
+use kernel::{Outcome, Role, RunState, TrustMode, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use support::hq::{Person, Reply, Setup};
+use support::model::Turn;
 use support::office::Office;
 
 mod issuer;
@@ -85,12 +88,37 @@ impl Scene {
 
     /// A server to which the owner is signed in and whose tools can be called.
     async fn signed_in() -> Self {
+        Self::approved(json!({ "reads": ["look"], "acts": ["write"] })).await
+    }
+
+    /// Like [`Self::signed_in`] with these approvals.
+    async fn approved(tools: Value) -> Self {
         let scene = Self::start().await;
         scene.op("test", json!({})).await;
         scene.sign_in().await;
-        let approved = scene.op("approve", json!({ "reads": ["look"], "acts": ["write"] })).await;
+        let approved = scene.op("approve", tools).await;
         assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
         scene
+    }
+
+    /// The sign-in has ended and can't be refreshed.
+    fn lose(&self) {
+        self.issuer.known().is_closed = true;
+        self.issuer.known().expire();
+    }
+
+    /// A run of an agent whose call of `look` waits for the sign-in.
+    async fn waiting(&self) -> Run {
+        let ada = self.office.agent("Ada").await;
+        self.office.trust(ada.id, TrustMode::Full).await;
+        self.office.model.push(Turn::call("web__look", json!({})));
+        let run = self.office.say(&ada, "Look").await;
+        let run = self.office.in_state(run, RunState::Waiting).await;
+        let waiting = run.waiting.as_ref().expect("a reason");
+        assert_eq!(waiting.waits_for, WaitFor::SignIn);
+        assert_eq!(waiting.detail, "Waiting for sign-in to web.");
+        assert!(self.issuer.known().calls.is_empty());
+        run
     }
 
     async fn call(&self, tool: &str) -> Reply {
@@ -203,6 +231,95 @@ async fn a_refused_refresh_asks_the_admins_to_sign_in_again() {
     assert_eq!(scene.state().await, "ready");
     assert_eq!(scene.call("look").await.json()["message"], "seen");
     scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_of_an_agent_waits_for_the_sign_in_also_after_a_restart_and_is_made_once() {
+    let mut scene = Scene::approved(json!({ "reads": [], "acts": ["look"] })).await;
+    scene.lose();
+    let run = scene.waiting().await;
+    assert_eq!(scene.refreshes(), 1);
+    let page = scene.owner.get(&format!("/w/marlow-cargo/runs/{}", run.name())).await;
+    assert!(page.text.contains("Waiting for sign-in to web. It continues"), "{}", page.text);
+    let links = page.attrs("a", "href");
+    let server = format!("{PAGES}/mcp-servers?edit=");
+    assert!(links.iter().any(|link| link.starts_with(&server)), "{links:?}");
+    let told = scene.owner.get("/api/v1/notifications").await.text;
+    assert!(told.contains("waits for a sign-in"), "{told}");
+
+    scene.office.hq.restart().await;
+    scene.owner = scene.office.hq.owner();
+    scene.office.hq.advance(Duration::from_secs(20 * 3_600)).await;
+    assert_eq!(scene.office.get::<Run>(run.id).state, RunState::Waiting);
+    scene.issuer.known().is_closed = false;
+    scene.office.model.push(Turn::text("Seen."));
+    scene.office.hq.prove().await;
+    scene.sign_in().await;
+    assert_eq!(scene.office.ended(run.id).await.summary, "Seen.");
+    let results = scene.office.results(run.id);
+    assert_eq!(results.len(), 1, "{results:?}");
+    assert!(results[0].1 && results[0].2.contains("seen"), "{results:?}");
+    assert_eq!(scene.issuer.known().calls, ["look"]);
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_of_an_agent_waits_for_the_first_sign_in_and_that_of_a_person_fails() {
+    let scene = Scene::start().await;
+    scene.issuer.known().is_for_calls = true;
+    scene.op("test", json!({})).await;
+    let approved = scene.op("approve", json!({ "reads": ["look"], "acts": [] })).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    let run = scene.waiting().await;
+    let called = scene.call("look").await;
+    assert_eq!(called.status, StatusCode::SERVICE_UNAVAILABLE, "{}", called.text);
+    assert!(called.text.contains("needs an admin to sign in"), "{}", called.text);
+    assert_eq!(scene.office.get::<Run>(run.id).state, RunState::Waiting);
+    scene.office.model.push(Turn::text("Seen."));
+    scene.sign_in().await;
+    assert_eq!(scene.office.ended(run.id).await.summary, "Seen.");
+    assert_eq!(scene.issuer.known().calls, ["look"]);
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_waits_for_a_sign_in_can_be_stopped() {
+    let scene = Scene::signed_in().await;
+    scene.lose();
+    let run = scene.waiting().await;
+    scene.office.stop(run.id).await;
+    let ended = scene.office.ended(run.id).await;
+    assert!(matches!(ended.outcome, Some(Outcome::Stopped { .. })), "{:?}", ended.outcome);
+    scene.issuer.known().is_closed = false;
+    scene.sign_in().await;
+    assert_eq!(scene.call("look").await.json()["message"], "seen");
+    assert_eq!(scene.issuer.known().calls, ["look"], "only the call of the person");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_for_a_sign_in_ends_with_its_server_and_after_seven_days() {
+    for is_off in [true, false] {
+        let scene = Scene::signed_in().await;
+        scene.lose();
+        let run = scene.waiting().await;
+        scene.office.model.push(Turn::text("I can't."));
+        let words = if is_off {
+            let off = json!({ "is_enabled": false });
+            let changed = scene.owner.json("PATCH", &format!("{SERVERS}/web"), &off).await;
+            assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+            "its server is turned off"
+        } else {
+            scene.office.hq.advance(Duration::from_secs(7 * 24 * 3_600)).await;
+            "needs an admin to sign in"
+        };
+        assert_eq!(scene.office.ended(run.id).await.summary, "I can't.");
+        let results = scene.office.results(run.id);
+        assert_eq!(results.len(), 1, "{results:?}");
+        assert!(!results[0].1 && results[0].2.contains(words), "{results:?}");
+        assert!(scene.issuer.known().calls.is_empty());
+        scene.office.hq.finish().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,9 @@ use features::routines::model::Routine;
 use features::runs::model::Run;
 use features::tasks::model::Task;
 use kernel::key::KeyBuf;
-use kernel::{About, AccountId, AgentId, Assignee, ChannelId, Error, NoticeKind, RunId, Timestamp};
+use kernel::{
+    About, AccountId, AgentId, Assignee, ChannelId, Error, NoticeKind, RunId, Timestamp, WaitFor,
+};
 use store::{Range, Read, ReadExt as _, StoreError, WriteTx};
 
 use crate::model::{BY_NOTICE, Channel, Delivery, DeliveryState, Payload, Person};
@@ -84,6 +86,12 @@ fn has_card(
     account: AccountId,
     notification: &Notification,
 ) -> Result<bool, Error> {
+    let signs_in = |run: Run| run.waiting.is_some_and(|wait| wait.waits_for == WaitFor::SignIn);
+    if let About::Run(run) = notification.about
+        && tx.get::<Run>(run)?.is_some_and(signs_in)
+    {
+        return Ok(false);
+    }
     let is_decision = matches!(
         (notification.kind, notification.about),
         (NoticeKind::ApprovalRequested | NoticeKind::QuestionAsked, About::Run(_))

@@ -20,7 +20,7 @@ use super::discovery::{self, Issuer, Resource};
 use super::keep::{self, Opened};
 use super::model::{McpGrant, SignInState};
 use super::pending::{self, Missing, Pending};
-use super::refresh::{refresh, turn};
+use super::refresh::{NoToken, refresh, turn};
 use super::tokens::{self, Code};
 use super::wire::{Fault, Wire, host_of, place, shown};
 use super::{client, queries, rules};
@@ -335,8 +335,8 @@ impl Bearer {
 /// The token, refreshed if it ends soon; `None` without a sign-in.
 ///
 /// # Errors
-/// A sentence if it has ended and cannot be refreshed now.
-pub(crate) async fn bearer(ws: &Ws, server: &McpServer) -> Result<Option<Bearer>, String> {
+/// If it has ended and cannot be refreshed now.
+pub(crate) async fn bearer(ws: &Ws, server: &McpServer) -> Result<Option<Bearer>, NoToken> {
     if !has_sign_in(server) {
         return Ok(None);
     }
@@ -354,9 +354,9 @@ pub(crate) async fn bearer(ws: &Ws, server: &McpServer) -> Result<Option<Bearer>
     }
 }
 
-pub(super) async fn open(ws: &Ws, server: &McpServer) -> Result<Option<Opened>, String> {
+pub(super) async fn open(ws: &Ws, server: &McpServer) -> Result<Option<Opened>, NoToken> {
     let grant = ws.read(|snap| queries::grant(snap, server.id));
-    let message = |error: StoreError| web::form::sentence(&error.to_string());
+    let message = |error: StoreError| NoToken::Later(web::form::sentence(&error.to_string()));
     // Most servers have no sign-in, and opening takes a moment.
     if grant.map_err(message)?.credentials.is_none() {
         return Ok(None);
@@ -383,8 +383,8 @@ pub(crate) enum Refusal {
     Other,
     /// There is another token by now; the request can be repeated.
     Renewed,
-    /// A person has to act, or the request has to wait. A sentence.
-    Failed(String),
+    /// A person has to act, or the request has to wait.
+    Failed(NoToken),
 }
 
 /// A request that failed.
@@ -425,17 +425,18 @@ pub(crate) async fn refused(
         }
         let detail = "The server no longer accepts the sign-in.".to_owned();
         write(ws, move |tx| rules::lost(tx, id, attempt.serial, detail)).await;
-        return Refusal::Failed(needs(server));
+        return Refusal::Failed(NoToken::SignIn(needs(server)));
     }
-    let text = match challenge.is_step_up {
-        true => format!(
+    let why = match challenge.is_step_up {
+        // Its other tools go on, and an admin may not want to give further rights.
+        true => NoToken::Later(format!(
             "The sign-in to {} lacks rights for this tool. An admin has to sign in again, on its page in Settings → Tools.",
             server.name
-        ),
-        false => needs(server),
+        )),
+        false => NoToken::SignIn(needs(server)),
     };
     write(ws, move |tx| rules::wanted(tx, id, &challenge, attempt.is_call)).await;
-    Refusal::Failed(text)
+    Refusal::Failed(why)
 }
 
 // ── State ──

@@ -18,6 +18,7 @@ mod refresh;
 mod revocation;
 pub(crate) mod rules;
 mod tokens;
+pub(crate) mod waits;
 mod wire;
 
 pub use client::{CALLBACK, DOCUMENT, document};
@@ -26,4 +27,5 @@ pub use model::{GRANTS, McpGrant, McpRevocation, SignInState};
 pub use pending::{Open, open};
 
 pub(crate) use flow::{Attempt, Bearer, Refusal, bearer, needed, refused, watch_all, welcomed};
+pub(crate) use refresh::NoToken;
 pub(crate) use revocation::revoke_ended;

@@ -35,6 +35,15 @@ struct Failure {
     why: String,
 }
 
+/// Why a request has no token, in a sentence.
+#[derive(Debug)]
+pub(crate) enum NoToken {
+    /// A person has to sign in.
+    SignIn(String),
+    /// It passes by itself.
+    Later(String),
+}
+
 type Turn = Arc<tokio::sync::Mutex<Recent>>;
 /// Locked while the tokens of a server are replaced.
 static TURNS: LazyLock<Mutex<HashMap<(PathBuf, McpServerId), Turn>>> =
@@ -46,20 +55,22 @@ pub(super) fn turn(ws: &Ws, id: McpServerId) -> Turn {
 
 /// Replaces the tokens with this serial, unless that has been done. Concurrent callers share one request and its result.
 /// It goes on if the caller stops waiting.
-pub(super) async fn refresh(ws: &Ws, server: &McpServer, serial: u64) -> Result<(), String> {
+pub(super) async fn refresh(ws: &Ws, server: &McpServer, serial: u64) -> Result<(), NoToken> {
     let (done, result) = oneshot::channel();
     let (own, of) = (ws.clone(), server.clone());
     ws.spawn("refresh of an MCP sign-in", async move {
         // ok: nobody may wait any longer.
         let _ = done.send(refreshed(&own, &of, serial).await);
     });
-    result.await.unwrap_or_else(|_| Err("HQ is stopping.".to_owned()))
+    result.await.unwrap_or_else(|_| Err(NoToken::Later("HQ is stopping.".to_owned())))
 }
 
-async fn refreshed(ws: &Ws, server: &McpServer, serial: u64) -> Result<(), String> {
+async fn refreshed(ws: &Ws, server: &McpServer, serial: u64) -> Result<(), NoToken> {
     let held = turn(ws, server.id);
     let mut recent = held.lock().await;
-    let Some(opened) = open(ws, server).await? else { return Err(needs(server)) };
+    let Some(opened) = open(ws, server).await? else {
+        return Err(NoToken::SignIn(needs(server)));
+    };
     if opened.grant.serial != serial {
         return Ok(());
     }
@@ -69,16 +80,17 @@ async fn refreshed(ws: &Ws, server: &McpServer, serial: u64) -> Result<(), Strin
         failure.serial == serial && (SignedDuration::ZERO..PAUSE).contains(&age)
     };
     if let Some(failure) = recent.failure.as_ref().filter(is_new) {
-        return Err(failure.why.clone());
+        return Err(NoToken::Later(failure.why.clone()));
     }
     let unstored = recent.unstored.take().filter(|(of, _)| *of == serial);
     let new = match unstored {
         Some((_, new)) => new,
         None => match requested(ws, server, (&opened.credentials, serial)).await {
             Ok(new) => new,
-            Err(Refused::Lost(why)) => return Err(why),
-            Err(Refused::Passing(why)) => {
-                recent.failure = Some(Failure { serial, at: now, why: why.clone() });
+            Err(why) => {
+                if let NoToken::Later(why) = &why {
+                    recent.failure = Some(Failure { serial, at: now, why: why.clone() });
+                }
                 return Err(why);
             }
         },
@@ -96,14 +108,9 @@ async fn refreshed(ws: &Ws, server: &McpServer, serial: u64) -> Result<(), Strin
         return Ok(());
     }
     recent.unstored = Some((serial, new));
-    Err(format!("The new tokens for {} can’t be stored now. Try again later.", server.name))
-}
-
-/// Why there are no new tokens, in a sentence.
-enum Refused {
-    /// A person has to sign in.
-    Lost(String),
-    Passing(String),
+    let name = &server.name;
+    let why = format!("The new tokens for {name} can’t be stored now. Try again later.");
+    Err(NoToken::Later(why))
 }
 
 /// Requests new tokens. If that is refused, the old ones are deleted.
@@ -111,7 +118,7 @@ async fn requested(
     ws: &Ws,
     server: &McpServer,
     (old, serial): (&Credentials, u64),
-) -> Result<Credentials, Refused> {
+) -> Result<Credentials, NoToken> {
     if old.tokens.refresh.is_none() {
         return Err(lost(ws, server, serial, "The sign-in has ended.").await);
     }
@@ -126,14 +133,14 @@ async fn requested(
             tracing::warn!(%fault, "the sign-in to an MCP server of {} can't be refreshed", ws.slug);
             let name = &server.name;
             let why = format!("The sign-in to {name} can’t be refreshed now. Try again later.");
-            Err(Refused::Passing(why))
+            Err(NoToken::Later(why))
         }
     }
 }
 
 /// Records that the tokens with this serial are no longer valid.
-async fn lost(ws: &Ws, server: &McpServer, serial: u64, why: &str) -> Refused {
+async fn lost(ws: &Ws, server: &McpServer, serial: u64, why: &str) -> NoToken {
     let (id, detail) = (server.id, result::brief(&ws.app.redactor, why));
     write(ws, move |tx| rules::lost(tx, id, serial, detail)).await;
-    Refused::Lost(needs(server))
+    NoToken::SignIn(needs(server))
 }

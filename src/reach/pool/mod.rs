@@ -2,6 +2,7 @@
 //! closed after five idle minutes. A program that ends too often is turned off. No program outlives HQ.
 
 mod connection;
+mod fault;
 mod health;
 mod program;
 mod timed_elicit;
@@ -23,6 +24,7 @@ use mcp::client::{DeclineAll, Elicit, McpError, Parked};
 use mcp::wire::CallResult;
 use parking_lot::Mutex;
 use sandbox::left_over;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::{Lane, ReadExt as _, StoreError, WriteTx};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,7 @@ use connection::Connection;
 use health::Health;
 use timed_elicit::TimedElicit;
 
+pub use fault::Fault;
 pub use health::Status;
 pub(crate) use program::marks;
 pub(crate) use way::Way;
@@ -52,33 +55,6 @@ const CRASHES: (usize, SignedDuration) = (5, SignedDuration::from_mins(10));
 /// The pools of this process by workspace folder.
 static POOLS: LazyLock<Mutex<HashMap<PathBuf, Arc<Pool>>>> = LazyLock::new(Mutex::default);
 
-/// Why a call has no result.
-#[derive(Debug)]
-pub enum Fault {
-    /// Nothing was sent. A sentence.
-    NotReady(String),
-    Call(McpError),
-}
-
-impl Fault {
-    /// What went wrong, in a sentence.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match self {
-            Self::NotReady(text) => text.clone(),
-            Self::Call(error) => web::form::sentence(&error.to_string()),
-        }
-    }
-
-    /// The same before a call: the tool has not been called.
-    fn before_call(self) -> Self {
-        match self {
-            Self::Call(error) => Self::Call(McpError::Before(Box::new(error))),
-            other => other,
-        }
-    }
-}
-
 /// Purpose of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
@@ -87,8 +63,12 @@ enum Purpose {
     Test,
 }
 
+/// The answer to a call whose tool is no longer the one that was approved.
+pub(crate) const CHANGED: &str =
+    "The approval of the tool has just been changed. Nothing was called.";
+
 /// A tool to call, as it was approved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     pub server: McpServerId,
     /// The server's name of the tool.
@@ -208,9 +188,10 @@ impl Pool {
         slot.health.status(is_open)
     }
 
-    /// Closes idle connections and those whose server was changed, turned off or removed.
+    /// Closes idle connections and those whose server was changed, turned off or removed. Ends waits for sign-ins.
     async fn tend(&self, ws: &Ws, now: Timestamp) -> Result<(), StoreError> {
         self.held.sweep(ws)?;
+        oauth::waits::end_over(ws).await?;
         let slots: Vec<(McpServerId, Arc<Slot>)> =
             self.slots.lock().iter().map(|(id, slot)| (*id, Arc::clone(slot))).collect();
         for (id, slot) in slots {
@@ -304,7 +285,7 @@ impl Pool {
     ) -> Result<Arc<Connection>, Fault> {
         let mut was_renewed = false;
         loop {
-            let filled = signed(ws, server).await.map_err(Fault::NotReady)?;
+            let filled = signed(ws, server).await?;
             let serial = filled.serial;
             let made = opened(self, (ws, server, slot), (&mut *open, filled), purpose).await;
             let error = match made {
@@ -319,7 +300,7 @@ impl Pool {
             match oauth::refused(ws, server, &error, attempt).await {
                 Refusal::Other => return Err(Fault::Call(error)),
                 Refusal::Renewed => was_renewed = true,
-                Refusal::Failed(text) => return Err(Fault::NotReady(text)),
+                Refusal::Failed(why) => return Err(why.into()),
             }
         }
     }
@@ -422,7 +403,7 @@ impl Pool {
                             was_renewed = true;
                             continue;
                         }
-                        Refusal::Failed(text) => return Err(Fault::NotReady(text)),
+                        Refusal::Failed(why) => return Err(why.into()),
                     }
                     let may_repeat = target.mode == Mode::Reads || !error.was_sent();
                     let is_gone = error.is_fatal() || matches!(error, McpError::Outdated { .. });
@@ -499,16 +480,13 @@ fn allowed(ws: &Ws, target: &Target) -> Result<McpServer, Fault> {
     let tool = tool.map_err(|error| Fault::NotReady(web::form::sentence(&error.to_string())))?;
     match tool.and_then(|tool| Target::of(&tool, &server)) {
         Some(now) if now == *target => Ok(server),
-        _ => {
-            let text = "The approval of the tool has just been changed. Nothing was called.";
-            Err(Fault::NotReady(text.to_owned()))
-        }
+        _ => Err(Fault::NotReady(CHANGED.to_owned())),
     }
 }
 
 /// The server's headers and variables, with the token of its sign-in.
-async fn signed(ws: &Ws, server: &McpServer) -> Result<Filled, String> {
-    let mut filled = filled(ws, server).await?;
+async fn signed(ws: &Ws, server: &McpServer) -> Result<Filled, Fault> {
+    let mut filled = filled(ws, server).await.map_err(Fault::NotReady)?;
     if let Some(bearer) = oauth::bearer(ws, server).await? {
         filled.sign(&bearer);
     }
@@ -546,7 +524,7 @@ fn ready(ws: &Ws, server: &McpServer) -> Result<(), Fault> {
         return refused("The MCP server’s configuration needs a person’s approval.");
     }
     if let Some(text) = oauth::needed(ws, server) {
-        return Err(Fault::NotReady(text));
+        return Err(Fault::SignIn(text));
     }
     let state = ws.read(|snap| queries::state(snap, server.id));
     match state.map(|state| state.has_crashed) {

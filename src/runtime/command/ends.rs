@@ -525,7 +525,7 @@ impl Entry for ApprovalsAsked {
     }
 }
 
-/// A server asks a person during a call, and the run waits for the answer.
+/// A server asks a person during a call, and the run waits for the answer. Without a question it waits for a sign-in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServerAsked {
     /// The number of the call.
@@ -567,10 +567,10 @@ impl Entry for ServerAsked {
             over_at: None,
             asked,
         };
+        let waits_for = if wish.is_for_sign_in() { WaitFor::SignIn } else { WaitFor::Question };
         park::ask_for_server(tx, wish)?;
         writer.run.activity = activity;
         let appended = std::mem::take(&mut writer.appended);
-        let waits_for = WaitFor::Question;
         writer.wait(tx, Pause { waits_for, detail, needs_micros: None, until })?;
         Ok(((), appended))
     }

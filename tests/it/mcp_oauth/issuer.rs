@@ -30,6 +30,8 @@ pub struct Known {
     /// Requests for tokens, with the Authorization header as `basic`.
     pub asked: Vec<Fields>,
     pub revoked: Vec<String>,
+    /// Tools that were called, without refused calls.
+    pub calls: Vec<String>,
     /// Scopes of the tokens.
     pub scopes: String,
     /// Refreshes are refused.
@@ -231,7 +233,7 @@ impl Issuer {
     }
 
     fn serve(&self, asked: &Value, auth: &str) -> Response {
-        let known = self.known();
+        let mut known = self.known();
         let meta = format!("resource_metadata=\"{}/meta/mcp\"", self.origin);
         let refused = |status: StatusCode, more: &str| {
             let header = format!("Bearer {meta}{more}");
@@ -254,6 +256,7 @@ impl Issuer {
                     let more = ", error=\"insufficient_scope\", scope=\"write\"";
                     return refused(StatusCode::FORBIDDEN, more);
                 }
+                known.calls.push(asked["params"]["name"].as_str().unwrap_or_default().to_owned());
                 json!({ "content": [{ "type": "text", "text": "seen" }] })
             }
             Some("notifications/initialized") => return StatusCode::ACCEPTED.into_response(),

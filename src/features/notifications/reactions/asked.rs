@@ -29,6 +29,7 @@ pub(super) fn asks(
     let (kind, verb) = match what {
         WaitFor::Approval => (NoticeKind::ApprovalRequested, "asks for approval"),
         WaitFor::Browser => (NoticeKind::QuestionAsked, "needs you in its browser"),
+        WaitFor::SignIn => (NoticeKind::QuestionAsked, "waits for a sign-in"),
         _ => (NoticeKind::QuestionAsked, "has a question"),
     };
     tell(tx, &run, kind, verb)

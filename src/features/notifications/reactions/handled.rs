@@ -98,7 +98,8 @@ fn asks(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), NotificationError> {
     if is_over || trust::waiting_of(tx, run.id)?.is_none() {
         settle(tx, About::Run(run.id), NoticeKind::ApprovalRequested)?;
     }
-    if is_over || !matches!(waits_for, Some(WaitFor::Question | WaitFor::Browser)) {
+    let asks = matches!(waits_for, Some(WaitFor::Question | WaitFor::Browser | WaitFor::SignIn));
+    if is_over || !asks {
         settle(tx, About::Run(run.id), NoticeKind::QuestionAsked)?;
     }
     Ok(())

@@ -33,17 +33,26 @@ pub struct Park {
     pub at: Timestamp,
     #[serde(with = "millisecond::optional")]
     pub over_at: Option<Timestamp>,
-    /// Set if an MCP server asks during the call. The call has begun.
+    /// Set if an MCP server asks during the call, or wants a sign-in for it. The call has begun.
     pub asked: Option<Elicitation>,
 }
 
-/// A question of an MCP server. Its texts come from a stranger.
+impl Park {
+    /// Whether a call waits for the sign-in to its MCP server, which has not carried it out.
+    #[must_use]
+    pub fn is_for_sign_in(&self) -> bool {
+        self.asked.is_some() && self.question.is_empty()
+    }
+}
+
+/// A question of an MCP server, or its demand for a sign-in. The texts of a question come from a stranger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elicitation {
     /// The server's name in this workspace.
     pub server: String,
     /// JSON Schema of a flat form; `None` for an address to visit.
     pub schema: Option<JsonText>,
+    /// For a sign-in: path in the workspace of the page on which a person signs in.
     pub url: Option<String>,
     /// Input of the call for its continuation after a restart; `None` if it waits in this process.
     pub state: Option<JsonText>,

@@ -42,6 +42,15 @@ pub fn timer_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
     open_of(tx, run.id)
 }
 
+/// The wait of a run for a sign-in to an MCP server.
+pub fn sign_in_of(tx: &dyn Read, run: &Run) -> Result<Option<Park>, StoreError> {
+    let signs_in = run.waiting.as_ref().is_some_and(|wait| wait.waits_for == WaitFor::SignIn);
+    if run.state != RunState::Waiting || !signs_in {
+        return Ok(None);
+    }
+    open_of(tx, run.id)
+}
+
 /// Whether a wait can never end: its task has ended or was archived, or the task was deleted and the wait has no
 /// time.
 pub fn is_in_vain(tx: &dyn Read, run: &Run) -> Result<bool, StoreError> {
@@ -68,7 +77,8 @@ pub fn of_task(tx: &dyn Read, task: TaskId) -> Result<Vec<Park>, StoreError> {
     tx.scan(PARKS_BY_TASK, &Range::prefix(KeyBuf::of(&task)).limit(100))
 }
 
-/// Returns `true` for a call that has begun and waits at the question of its server; `false` once the call continues.
+/// Returns `true` for a call that has begun and waits at the question of its server or for a sign-in; `false` once the
+/// call continues.
 pub fn is_asked(read: &dyn Read, run: RunId, step: u32) -> Result<bool, StoreError> {
     let park = read.get::<Park>((run, step))?;
     Ok(park.and_then(|park| park.asked).is_some_and(|asked| !asked.is_taken))

@@ -29,9 +29,11 @@ pub fn of(tx: &dyn Read, run: &Run, agent: Option<&Agent>) -> Result<Option<Why>
         let Some((text, door)) = words::waits(run) else { return Ok(None) };
         let waits = park::timer_of(tx, run)?.is_some();
         let browser = park::browser_of(tx, run)?.map(|path| (path, "Open browser"));
+        let page = park::sign_in_of(tx, run)?.and_then(|park| park.asked?.url);
+        let own = browser.or(page.map(|path| (path, "Sign in")));
         return Ok(Some(Why {
             text,
-            door: browser.or(door.map(|(path, label)| (path.to_owned(), label))),
+            door: own.or(door.map(|(path, label)| (path.to_owned(), label))),
             deed: waits.then(|| (format!("runs/{}/go-on", run.name()), "Continue now")),
         }));
     }

@@ -186,6 +186,7 @@ pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)
         WaitFor::Budget => Some(("settings/usage", "Budgets")),
         WaitFor::Provider => Some(("settings/connections", "Connections")),
         WaitFor::Approval => Some(("approvals", "Decide")),
+        WaitFor::SignIn => Some(("settings/mcp-servers", "Sign in")),
         WaitFor::Question
         | WaitFor::Browser
         | WaitFor::Child
@@ -194,7 +195,10 @@ pub fn waits(run: &Run) -> Option<(String, Option<(&'static str, &'static str)>)
         | WaitFor::Link => None,
     };
     let mut text = format!("Waiting for {}", waiting.waits_for.label());
-    if !waiting.detail.is_empty() {
+    if waiting.waits_for == WaitFor::SignIn && !waiting.detail.is_empty() {
+        // The detail says the same and names the server.
+        waiting.detail.trim_end_matches('.').clone_into(&mut text);
+    } else if !waiting.detail.is_empty() {
         text.push_str(": ");
         text.push_str(waiting.detail.trim_end_matches('.'));
     }

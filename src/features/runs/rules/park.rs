@@ -101,7 +101,7 @@ fn answer_server(
     decided(tx, run, &text)
 }
 
-/// Lets the call of a run continue after its server's question. Returns `false` if it did not wait for an answer.
+/// Lets the call of a run continue after its server's question or a sign-in. Returns `false` if it did not wait so.
 pub fn take(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<bool, RunError> {
     let Some(mut park) = tx.get::<Park>((run, step))? else { return Ok(false) };
     match &mut park.asked {
@@ -111,7 +111,20 @@ pub fn take(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<bool, RunErro
     over(tx, park).map(|()| true)
 }
 
-/// Records the question of a server during a call. A call may ask several times.
+/// Resumes a run whose call waits for a sign-in: the call is made again. Does nothing if it no longer waits.
+pub fn sign_in_over(tx: &mut WriteTx<'_>, run: RunId, step: u32) -> Result<(), RunError> {
+    let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
+    let park = reading::sign_in_of(tx, &run)?.filter(|park| park.step == step);
+    let Some(park) = park else { return Ok(()) };
+    let session = tx.get::<Session>(run.session)?.ok_or(RunError::NoSession(run.session))?;
+    over(tx, park)?;
+    let mut pen = RunWriter::of(run, session);
+    // No event is appended, and after a crash before the run begins it must not count as old.
+    pen.session.last_at = pen.session.last_at.max(tx.now());
+    wake(tx, pen).map(drop)
+}
+
+/// Records the question of a server during a call, or its demand for a sign-in. A call may wait several times.
 pub fn ask_for_server(tx: &mut WriteTx<'_>, wish: Park) -> Result<(), StoreError> {
     tx.put(&wish)
 }

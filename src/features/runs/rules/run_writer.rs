@@ -306,7 +306,8 @@ impl RunWriter {
         self.run.state = RunState::Waiting;
         self.run.waiting =
             Some(Waiting { waits_for, since: tx.now(), detail, needs_micros, until });
-        if matches!(waits_for, WaitFor::Question | WaitFor::Browser | WaitFor::Approval) {
+        let asks = matches!(waits_for, WaitFor::Question | WaitFor::Browser | WaitFor::Approval);
+        if asks || waits_for == WaitFor::SignIn {
             tx.emit(Event::RunAsks { run: self.run.id, agent: self.run.agent, waits_for });
         }
         self.save(tx)

@@ -272,7 +272,7 @@ pub(super) fn waiting(
     for run in read.scan::<Run>(runs::RUN_LIVE, &Range::all())? {
         let asks = |waits: WaitFor| {
             let asks = matches!(waits, WaitFor::Approval | WaitFor::Question | WaitFor::Browser);
-            asks || waits == WaitFor::Budget
+            asks || matches!(waits, WaitFor::Budget | WaitFor::SignIn)
         };
         let waits = run.state == RunState::Waiting
             && run.waiting.as_ref().is_some_and(|waiting| asks(waiting.waits_for));

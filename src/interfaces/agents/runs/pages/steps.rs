@@ -178,8 +178,8 @@ impl Drawing<'_, '_> {
             What::Waiting { waits_for, detail, until } => {
                 (view.icon, view.tone) = ("clock", "warn");
                 view.verb = format!("Waited for {}.", waits_for.label());
-                // The previous step shows the question.
-                if !matches!(waits_for, WaitFor::Question | WaitFor::Browser) {
+                // The previous step shows the question or the tool of the server.
+                if !matches!(waits_for, WaitFor::Question | WaitFor::Browser | WaitFor::SignIn) {
                     view.what.clone_from(detail);
                 }
                 if let Some(until) = until {
