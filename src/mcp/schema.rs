@@ -2,6 +2,8 @@
 //!
 //! Nothing is ever fetched. A schema that refers to another document cannot be used.
 
+mod nulls;
+
 use std::collections::HashMap;
 
 use jsonschema::{PatternOptions, Validator};
@@ -127,10 +129,9 @@ impl<'s> Inliner<'s> {
         fields: &'s Map<String, Value>,
         at: &mut Progress<'s>,
     ) -> Result<Value, SchemaError> {
-        let reference = ["$ref", "$dynamicRef", "$recursiveRef"]
-            .iter()
-            .find_map(|key| fields.get(*key).and_then(Value::as_str));
-        let Some(reference) = reference else { return self.fields(fields, at).map(Value::Object) };
+        let Some(reference) = reference(fields) else {
+            return self.fields(fields, at).map(Value::Object);
+        };
         let mut target = self.target(reference, at)?;
         let beside = self.fields(fields, at)?;
         // Keywords beside a reference apply as well.
@@ -209,6 +210,12 @@ impl<'s> Inliner<'s> {
     }
 }
 
+/// The reference of a schema.
+fn reference(fields: &Map<String, Value>) -> Option<&str> {
+    let keys = ["$ref", "$dynamicRef", "$recursiveRef"];
+    keys.into_iter().find_map(|key| fields.get(key).and_then(Value::as_str))
+}
+
 fn count(at: &mut Progress<'_>, nodes: usize) -> Result<(), SchemaError> {
     at.nodes += nodes;
     match at.nodes <= MAX_NODES {
@@ -248,7 +255,10 @@ fn unescape(text: &str) -> String {
 }
 
 /// Checks values against a schema. Expensive to create and cheap to use.
-pub struct Checker(Validator);
+pub struct Checker {
+    validator: Validator,
+    schema: Value,
+}
 
 impl Checker {
     /// Drafts 4 to 2020-12 are known; 2020-12 if the schema names none.
@@ -258,7 +268,7 @@ impl Checker {
         let patterns = PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS);
         let options = jsonschema::options().offline().with_pattern_options(patterns);
         match options.build(schema) {
-            Ok(validator) => Ok(Checker(validator)),
+            Ok(validator) => Ok(Checker { validator, schema: schema.clone() }),
             Err(err) => Err(SchemaError::Invalid { reason: shortened(&err.to_string()) }),
         }
     }
@@ -266,7 +276,7 @@ impl Checker {
     /// The first faults of a value, as sentences that a model can act on.
     pub fn check(&self, value: &Value) -> Result<(), Vec<String>> {
         let faults: Vec<String> = self
-            .0
+            .validator
             .iter_errors(value)
             .take(MAX_FAULTS)
             .map(|err| {
@@ -283,9 +293,16 @@ impl Checker {
         }
     }
 
-    /// Like [`Checker::check`], for the arguments of a tool.
-    pub fn check_arguments(&self, arguments: &Map<String, Value>) -> Result<(), Vec<String>> {
-        self.check(&Value::Object(arguments.clone()))
+    /// Like [`Checker::check`], for the arguments of a tool. Before that, removes optional fields that are null although
+    /// their schema doesn't accept null, also in nested objects.
+    pub fn check_arguments(&self, arguments: &mut Map<String, Value>) -> Result<(), Vec<String>> {
+        let mut value = Value::Object(std::mem::take(arguments));
+        nulls::remove(&self.schema, &mut value);
+        let checked = self.check(&value);
+        if let Value::Object(left) = value {
+            *arguments = left;
+        }
+        checked
     }
 }
 

@@ -111,6 +111,84 @@ fn arguments_are_checked_against_the_original() {
     assert!(checker.check(&json!([])).is_err());
 }
 
+/// Arguments as they are checked and sent, or the first fault.
+fn arguments(schema: &Value, given: &Value) -> Result<Value, String> {
+    let mut given = given.as_object().unwrap().clone();
+    let checked = Checker::new(schema).unwrap().check_arguments(&mut given);
+    checked.map(|()| Value::Object(given)).map_err(|mut faults| faults.remove(0))
+}
+
+#[test]
+fn null_for_an_optional_field_is_left_out() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "text": {"type": "string"},
+            "kind": {"enum": ["a", "b"]},
+            "one": {"const": 1},
+            "either": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "place": {"$ref": "#/$defs/place"},
+            "maybe": {"anyOf": [{"$ref": "#/$defs/place"}, {"type": "null"}]},
+            "all": {"type": "array", "items": {"$ref": "#/$defs/place"}},
+            "named": {"type": "object", "additionalProperties": {"$ref": "#/$defs/place"}},
+            "both": {"allOf": [{"$ref": "#/$defs/place"}, {"properties": {"z": {"type": "string"}}}]},
+        },
+        "additionalProperties": false,
+        "$defs": {"place": {
+            "type": "object",
+            "properties": {"x": {"type": "number"}, "next": {"$ref": "#/$defs/place"}},
+        }},
+    });
+    let place = json!({"x": null, "next": {"x": 1, "next": null}});
+    let left = json!({"next": {"x": 1}});
+    let given = json!({
+        "text": null, "kind": null, "one": null, "either": null, "place": place, "maybe": place,
+        "all": [place, {"x": 2}], "named": {"a": place}, "both": {"x": null, "z": null},
+    });
+    let expected = json!({
+        "place": left, "maybe": left, "all": [left, {"x": 2}], "named": {"a": left}, "both": {},
+    });
+    assert_eq!(arguments(&schema, &given), Ok(expected));
+    assert_eq!(
+        arguments(&schema, &json!({"place": null, "maybe": null})),
+        Ok(json!({"maybe": null}))
+    );
+}
+
+#[test]
+fn null_stays_where_it_means_something() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "types": {"type": ["string", "null"]},
+            "any": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/none"}]},
+            "one": {"oneOf": [{"type": "string"}, {"type": "null"}]},
+            "enum": {"enum": ["a", null]},
+            "const": {"const": null},
+            "free": {"description": "Anything"},
+            "true": true,
+            "list": {"type": "array"},
+        },
+        "required": ["needed"],
+        "$defs": {"none": {"type": "null"}},
+    });
+    let given = json!({
+        "types": null, "any": null, "one": null, "enum": null, "const": null, "free": null,
+        "true": null, "list": [null], "unknown": null, "needed": 1,
+    });
+    assert_eq!(arguments(&schema, &given), Ok(given));
+    let strict = json!({"properties": {"a": {"type": "string"}}, "required": ["a"]});
+    let fault = arguments(&strict, &json!({"a": null})).unwrap_err();
+    assert!(fault.starts_with("/a: null"), "{fault}");
+    // Two alternatives can be objects, so the one that applies is unknown.
+    let open = json!({"properties": {"a": {"anyOf": [
+        {"type": "object", "properties": {"x": {"type": "string"}}},
+        {"type": "object", "properties": {"x": {"type": "null"}}},
+    ]}}});
+    let given = json!({"a": {"x": null}});
+    assert_eq!(arguments(&open, &given), Ok(given));
+}
+
 #[test]
 fn older_drafts_are_known_and_unknown_ones_refused() {
     let old = json!({"$schema": "http://json-schema.org/draft-07/schema#",

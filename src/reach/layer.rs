@@ -138,8 +138,9 @@ impl McpTools {
         }
         // Compiling takes long for some schemas, so other agents' lists don't wait for it.
         let made = Checker::new(schema).ok().map(|checker| {
-            let check: Check =
-                Arc::new(move |value| checker.check(value).map_err(|faults| faults.join("; ")));
+            let check: Check = Arc::new(move |given: &mut Map<String, Value>| {
+                checker.check_arguments(given).map_err(|faults| faults.join("; "))
+            });
             check
         });
         let mut checkers = self.checkers.lock();

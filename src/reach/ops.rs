@@ -138,12 +138,12 @@ pub fn call(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
     let text = cx.text("arguments");
     let text = if text.is_empty() { "{}" } else { text };
     let wrong = |message: String| Error::field("arguments", web::form::sentence(&message));
-    let arguments: Map<String, Value> =
+    let mut arguments: Map<String, Value> =
         serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
     let definition: Value = serde_json::from_str(&definition).unwrap_or_default();
     let checker = Checker::new(&definition["inputSchema"]);
     let checker = checker.map_err(|error| conflict("mcp_tool_unusable", error.to_string()))?;
-    checker.check_arguments(&arguments).map_err(|faults| wrong(faults.join("; ")))?;
+    checker.check_arguments(&mut arguments).map_err(|faults| wrong(faults.join("; ")))?;
     let pool = Pool::of(ws);
     let late = match target.mode {
         Mode::Reads => late(),
@@ -151,7 +151,7 @@ pub fn call(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
     };
     let called = wait(pool.call(ws, &target, &arguments, &CancellationToken::new()), late)?;
     let answer = called.map_err(|fault| failed(ws, &fault, target.mode))?;
-    let (text, _) = result::read(&answer);
+    let text = result::read(&answer);
     let redactor = &ws.app.redactor;
     let text = names::visible(&result::clean(redactor, &text));
     Ok(Box::new(json!({

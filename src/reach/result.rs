@@ -1,5 +1,5 @@
-//! Results of servers' tools, for models: text, one image, structured data and links. The engine marks them as
-//! untrusted.
+//! Results of servers' tools, for models: text, one image, structured data, links, and other binary data as files. The
+//! engine marks them as untrusted and stores the files.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,19 +8,20 @@ use mcp::client::McpError;
 use mcp::wire::{CallResult, Content, ResourceLink};
 use serde_json::Value;
 use tool::picture;
-use tool::{Picture, ToolCx, ToolOutput, media};
+use tool::{Picture, ResultFile, ToolCx, ToolOutput, media};
 
 /// Characters of a result that a model reads at once.
 const INLINE: usize = 20_000;
+/// Most files of a result.
+const MAX_FILES: usize = 8;
 /// Most characters of a fault for people.
 const BRIEF: usize = 500;
 /// Most characters of the reason for a missing result.
 const REASON: usize = 2_000;
 
-/// What is said of a part that is no text.
-fn note(kind: &str, media_type: &str, bytes: usize) -> String {
-    let media_type: String = media_type.chars().filter(|c| !c.is_control()).take(80).collect();
-    format!("[{kind}, {media_type}, {bytes} bytes; it can’t be shown]")
+/// A media type as a server wrote it, for a note.
+fn shown(media_type: &str) -> String {
+    media_type.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 fn linked(link: &ResourceLink) -> String {
@@ -40,44 +41,94 @@ fn image(data: &str) -> Option<Picture> {
     Some(Picture { media_type: picture::SMALLER.to_owned(), data })
 }
 
-/// The text of a result and its first image. Blocking.
-pub fn read(result: &CallResult) -> (String, Option<Picture>) {
-    let (mut parts, mut shown) = (Vec::new(), None);
-    for part in &result.content {
-        match part {
-            Content::Text { text } => parts.push(text.clone()),
-            Content::Image { data, mime_type } => {
-                match shown.is_none().then(|| image(data)).flatten() {
-                    Some(picture) => {
-                        parts.push("[image]".to_owned());
-                        shown = Some(picture);
+/// The text of a result for people. Binary parts are only named. Blocking.
+pub fn read(result: &CallResult) -> String {
+    Parts::of(result, false).text()
+}
+
+/// The parts of a result.
+#[derive(Default)]
+struct Parts {
+    keeps_files: bool,
+    texts: Vec<String>,
+    picture: Option<Picture>,
+    files: Vec<ResultFile>,
+}
+
+impl Parts {
+    /// Reads a result. Binary parts become files if `keeps_files`. Blocking.
+    fn of(result: &CallResult, keeps_files: bool) -> Self {
+        let mut parts = Self { keeps_files, ..Self::default() };
+        for part in &result.content {
+            match part {
+                Content::Text { text } => parts.texts.push(text.clone()),
+                Content::Image { data, mime_type } => {
+                    match parts.picture.is_none().then(|| image(data)).flatten() {
+                        Some(picture) => {
+                            parts.texts.push("[image]".to_owned());
+                            parts.picture = Some(picture);
+                        }
+                        None => parts.binary("image", mime_type, data),
                     }
-                    None => parts.push(note("image", mime_type, data.len() / 4 * 3)),
                 }
+                Content::Audio { data, mime_type } => parts.binary("audio", mime_type, data),
+                Content::ResourceLink(link) => parts.texts.push(linked(link)),
+                Content::Resource { resource } => match (&resource.text, &resource.blob) {
+                    (Some(text), _) => parts.texts.push(format!("[{}]\n{text}", resource.uri)),
+                    (None, blob) => {
+                        let media_type = resource.mime_type.as_deref().unwrap_or("unknown type");
+                        let data = blob.as_deref().unwrap_or_default();
+                        parts.binary(&resource.uri, media_type, data);
+                    }
+                },
+                Content::Other(value) => parts.texts.push(value.to_string()),
             }
-            Content::Audio { data, mime_type } => {
-                parts.push(note("audio", mime_type, data.len() / 4 * 3));
+        }
+        // Servers are asked to repeat structured data as text for clients that don't know it.
+        let has_text = result.content.iter().any(|part| matches!(part, Content::Text { .. }));
+        if let Some(value) = result.structured_content.as_ref().filter(|_| !has_text) {
+            parts.texts.push(value.to_string());
+        }
+        parts
+    }
+
+    /// Adds a part that is no text, in Base64: a file, or a note about it.
+    fn binary(&mut self, name: &str, media_type: &str, data: &str) {
+        let note = match self.keeps_files {
+            true => self.keep(name, media_type, data),
+            false => {
+                let bytes = data.len() / 4 * 3;
+                format!("[{name}, {}, {bytes} bytes; it can’t be shown]", shown(media_type))
             }
-            Content::ResourceLink(link) => parts.push(linked(link)),
-            Content::Resource { resource } => match (&resource.text, &resource.blob) {
-                (Some(text), _) => parts.push(format!("[{}]\n{text}", resource.uri)),
-                (None, blob) => {
-                    let size = blob.as_ref().map_or(0, |blob| blob.len() / 4 * 3);
-                    let media_type = resource.mime_type.as_deref().unwrap_or("unknown type");
-                    parts.push(note(&resource.uri, media_type, size));
-                }
-            },
-            Content::Other(value) => parts.push(value.to_string()),
+        };
+        self.texts.push(note);
+    }
+
+    /// Keeps a part as a file. Returns the note about it.
+    fn keep(&mut self, name: &str, media_type: &str, data: &str) -> String {
+        let left_out =
+            |why: String| format!("[{name}, {}; it isn’t stored: {why}]", shown(media_type));
+        if MAX_FILES <= self.files.len() {
+            return left_out(format!("a result can have {MAX_FILES} files"));
+        }
+        match STANDARD.decode(data.trim()) {
+            Ok(data) if data.is_empty() => left_out("it is empty".to_owned()),
+            Ok(data) => {
+                let media_type = media::declared(media_type, &data);
+                let (number, bytes) = (self.files.len() + 1, data.len());
+                let note = format!("[file {number}: {name}, {media_type}, {bytes} bytes]");
+                self.files.push(ResultFile { media_type, data });
+                note
+            }
+            Err(error) => left_out(format!("its data isn’t valid Base64 ({error})")),
         }
     }
-    // Servers are asked to repeat structured data as text for clients that don't know it.
-    let has_text = result.content.iter().any(|part| matches!(part, Content::Text { .. }));
-    if let Some(value) = result.structured_content.as_ref().filter(|_| !has_text) {
-        parts.push(value.to_string());
-    }
-    match parts.is_empty() {
-        true => ("The tool returned nothing.".to_owned(), shown),
-        false => (parts.join("\n\n"), shown),
+
+    fn text(&self) -> String {
+        match self.texts.is_empty() {
+            true => "The tool returned nothing.".to_owned(),
+            false => self.texts.join("\n\n"),
+        }
     }
 }
 
@@ -115,9 +166,10 @@ pub fn outcome_unknown(error: &McpError) -> String {
     )
 }
 
-/// The result for a model. A long text is stored whole.
+/// The result for a model. A long text is stored whole. Blocking.
 pub fn output(cx: &ToolCx, result: &CallResult) -> ToolOutput {
-    let (text, picture) = read(result);
+    let parts = Parts::of(result, true);
+    let text = parts.text();
     let end = text.char_indices().nth(INLINE).map_or(text.len(), |(at, _)| at);
     // The marks around the text need space, too.
     let end = text.floor_char_boundary(end.min(cx.max_result.saturating_sub(1_024)));
@@ -132,7 +184,8 @@ pub fn output(cx: &ToolCx, result: &CallResult) -> ToolOutput {
         false => text.clone(),
     };
     let output = if result.is_error { ToolOutput::error(shown) } else { ToolOutput::text(shown) };
-    ToolOutput { whole: is_cut.then_some(text), picture, ..output }
+    let Parts { picture, files, .. } = parts;
+    ToolOutput { whole: is_cut.then_some(text), picture, files, ..output }
 }
 
 #[cfg(test)]
@@ -142,11 +195,15 @@ mod tests {
     use mcp::wire::CallResult;
     use serde_json::{Value, json};
 
-    use super::{brief, clean_json, read};
+    use super::{MAX_FILES, Parts, brief, clean_json, read};
+
+    fn result(content: Value, structured: Option<Value>) -> CallResult {
+        let result = json!({ "content": content, "structuredContent": structured });
+        serde_json::from_value(result).unwrap()
+    }
 
     fn text(content: Value, structured: Option<Value>) -> String {
-        let result = json!({ "content": content, "structuredContent": structured });
-        read(&serde_json::from_value::<CallResult>(result).unwrap()).0
+        read(&result(content, structured))
     }
 
     #[test]
@@ -162,6 +219,45 @@ mod tests {
                         [file:///b]\ntwo\n\n[image, image/png, 0 bytes; it can’t be shown]";
         assert_eq!(text(all, None), expected);
         assert_eq!(text(json!([]), None), "The tool returned nothing.");
+    }
+
+    #[test]
+    fn binary_parts_become_files() {
+        let all = json!([
+            { "type": "audio", "data": "AAAA", "mimeType": "Audio/WAV;rate=8000" },
+            { "type": "resource", "resource": { "uri": "file:///../b", "blob": "JVBERi0xLjc=" } },
+            { "type": "image", "data": "YQ==", "mimeType": "image/svg+xml" },
+            { "type": "audio", "data": "AAA", "mimeType": "audio/wav" },
+            { "type": "audio", "data": "AA-_", "mimeType": "audio/wav" },
+            { "type": "resource", "resource": { "uri": "file:///c", "blob": "" } },
+        ]);
+        let parts = Parts::of(&result(all, None), true);
+        assert!(parts.picture.is_none());
+        let files: Vec<(&str, &[u8])> =
+            parts.files.iter().map(|file| (&*file.media_type, &*file.data)).collect();
+        let expected: [(&str, &[u8]); 3] =
+            [("audio/wav", &[0, 0, 0]), ("application/pdf", b"%PDF-1.7"), ("image/svg+xml", b"a")];
+        assert_eq!(files, expected);
+        assert_eq!(
+            parts.texts[..3],
+            [
+                "[file 1: audio, audio/wav, 3 bytes]",
+                "[file 2: file:///../b, application/pdf, 8 bytes]",
+                "[file 3: image, image/svg+xml, 1 bytes]",
+            ]
+        );
+        for broken in &parts.texts[3..5] {
+            assert!(broken.contains("it isn’t stored: its data isn’t valid Base64"), "{broken}");
+        }
+        assert_eq!(parts.texts[5], "[file:///c, unknown type; it isn’t stored: it is empty]");
+    }
+
+    #[test]
+    fn files_of_a_result_have_a_maximum_number() {
+        let one = json!({ "type": "audio", "data": "AAAA", "mimeType": "audio/wav" });
+        let parts = Parts::of(&result(Value::from(vec![one; MAX_FILES + 1]), None), true);
+        assert_eq!((parts.files.len(), parts.texts.len()), (MAX_FILES, MAX_FILES + 1));
+        assert!(parts.texts[MAX_FILES].ends_with("it isn’t stored: a result can have 8 files]"));
     }
 
     #[test]

@@ -315,14 +315,17 @@ impl Turn {
                 asking.push(call);
                 continue;
             }
-            if let Some(warning) = self.note(call, &output.text, output.is_error) {
+            // The paths of files differ between equal results.
+            let warning = self.note(call, &output.text, output.is_error);
+            let paths = self.store_files(call, step, &mut output).await?;
+            if let Some(warning) = warning {
                 output.text = format!("{}\n{warning}", output.text);
             }
             extras.take(call, &mut output, self.chooser.chosen.known.vision);
             let result = self.talk.journal.body(step, (output.text, output.whole), cap).await?;
             let mut event = finished(step, call, status, result);
-            if let EventKind::ToolFinished { millis: took, .. } = &mut event {
-                *took = millis;
+            if let EventKind::ToolFinished { millis: took, paths: changed, .. } = &mut event {
+                (*took, *changed) = (millis, paths);
             }
             events.push(event);
         }
@@ -508,10 +511,11 @@ impl Turn {
         outcome: Outcomes,
     ) -> Result<(), EngineError> {
         let step = self.talk.journal.steps + 1;
-        let Outcomes { status, mut output, millis, paths } = outcome;
-        if matches!(status, CallStatus::Ok | CallStatus::Error)
-            && let Some(warning) = self.note(call, &output.text, output.is_error)
-        {
+        let Outcomes { status, mut output, millis, mut paths } = outcome;
+        let is_made = matches!(status, CallStatus::Ok | CallStatus::Error);
+        let warning = is_made.then(|| self.note(call, &output.text, output.is_error)).flatten();
+        paths.extend(self.store_files(call, step, &mut output).await?);
+        if let Some(warning) = warning {
             output.text = format!("{}\n{warning}", output.text);
         }
         let mut extras = Extras::default();

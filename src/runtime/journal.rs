@@ -285,6 +285,16 @@ impl Journal {
         Ok(Body::Blob { id, len, head })
     }
 
+    /// Counts a file that is to be stored with a result. Returns `false` if the run has stored too much.
+    pub(super) fn may_store(&self, bytes: u64) -> bool {
+        let before = self.kept.load(Ordering::Relaxed);
+        let is_within = before + bytes <= KEEPS || bytes <= KEEPS_THEN as u64;
+        if is_within {
+            self.kept.fetch_add(bytes, Ordering::Relaxed);
+        }
+        is_within
+    }
+
     /// Stores a picture and returns its event.
     pub(super) async fn picture(
         &self,

@@ -44,6 +44,7 @@ mod port;
 mod prompt;
 mod prune;
 mod questions;
+mod result_files;
 mod resume;
 mod reverts;
 mod run_slot;

@@ -23,7 +23,7 @@ pub fn canonical(raw: &str, schema: &Value, aliases: Aliases) -> Result<String, 
 pub fn checked(
     raw: &str,
     (schema, renamed): (&Value, &[(String, String)]),
-    check: &dyn Fn(&Value) -> Result<(), String>,
+    check: &dyn Fn(&mut Map<String, Value>) -> Result<(), String>,
 ) -> Result<String, ToolError> {
     let mut given = object(raw)?;
     if let Some(known) = schema.get("properties").and_then(Value::as_object) {
@@ -38,9 +38,8 @@ pub fn checked(
             given.insert(name.clone(), value);
         }
     }
-    let given = Value::Object(given);
-    check(&given).map_err(bad)?;
-    Ok(given.to_string())
+    check(&mut given).map_err(bad)?;
+    Ok(Value::Object(given).to_string())
 }
 
 fn object(raw: &str) -> Result<Map<String, Value>, ToolError> {

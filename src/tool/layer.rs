@@ -153,7 +153,7 @@ mod tests {
     use std::sync::Arc;
 
     use kernel::Can;
-    use serde_json::{Value, json};
+    use serde_json::{Map, Value, json};
 
     use super::Toolset;
     use crate::registry::{DynAct, Entry};
@@ -183,10 +183,11 @@ mod tests {
             effect: Effect::External,
             about: about.to_owned().into(),
         };
-        let check = |given: &Value| match given.get("to").is_none_or(Value::is_string) {
-            true => Ok(()),
-            false => Err("\"to\" must be text".to_owned()),
-        };
+        let check =
+            |given: &mut Map<String, Value>| match given.get("to").is_none_or(Value::is_string) {
+                true => Ok(()),
+                false => Err("\"to\" must be text".to_owned()),
+            };
         let tool = AnyTool::Act(Box::new(Nothing));
         Entry::of_layer(spec, schema, Arc::new(check), tool).expect("its schema is usable")
     }

@@ -174,6 +174,8 @@ pub struct ToolOutput {
     pub whole: Option<String>,
     /// An image for the model.
     pub picture: Option<Picture>,
+    /// Binary parts. The engine stores them in the agent's folder and adds their paths to the text.
+    pub files: Vec<ResultFile>,
 }
 
 /// What a run waits for before a call has a result.
@@ -213,6 +215,15 @@ pub struct Picture {
     pub data: Vec<u8>,
 }
 
+/// A binary part of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultFile {
+    /// Media type in lower case without parameters, such as `audio/wav`.
+    pub media_type: String,
+    /// The file's bytes.
+    pub data: Vec<u8>,
+}
+
 impl ToolOutput {
     /// A text result.
     pub fn text(text: impl Into<String>) -> Self {
@@ -225,6 +236,7 @@ impl ToolOutput {
             seen: Vec::new(),
             whole: None,
             picture: None,
+            files: Vec::new(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -108,8 +108,9 @@ pub enum AnyTool {
     Act(Box<dyn DynAct>),
 }
 
-/// Checks canonical arguments against the original schema of a layer's tool. The error text is for the model.
-pub type Check = Arc<dyn Fn(&Value) -> Result<(), String> + Send + Sync>;
+/// Checks canonical arguments against the original schema of a layer's tool, and may remove optional fields that are null.
+/// The error text is for the model.
+pub type Check = Arc<dyn Fn(&mut Map<String, Value>) -> Result<(), String> + Send + Sync>;
 
 /// A registered tool.
 pub struct Entry {

@@ -318,6 +318,80 @@ async fn a_program_that_ends_in_a_call_repeats_reads_only() {
     scene.office.hq.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn binary_parts_of_a_result_become_files_of_the_agent() {
+    let scene = scene().await;
+    scene.has(&[tool("record", "Records.", ""), tool("read_file", "Reads a file.", "path")]);
+    scene.add().await;
+    scene.approve(&["record", "read_file"], &[]).await;
+    let ada = scene.ada().await;
+    let model = &scene.office.model;
+    model.push(Turn::call("files__record", json!({})));
+    let [first, second] = ["hello.txt", "tools.json"].map(|path| json!({ "path": path }));
+    model.push(Turn::call("files__read_file", first).and_call("files__read_file", second));
+    model.push(Turn::text("Recorded."));
+    let run = scene.office.say(&ada, "Record the plan").await;
+    scene.office.ended(run).await;
+    let results = scene.office.results(run);
+    assert!(results.iter().all(|(_, ok, _)| *ok), "{results:?}");
+    let number = scene.office.get::<Run>(run).number;
+    let [audio, plan] = [(1, "wav"), (2, "pdf")]
+        .map(|(n, ending)| format!("downloads/files__record-{number}-1-{n}.{ending}"));
+    let (marked, own) = results[0].2.split_once("<<<END_").expect("marks");
+    assert!(marked.contains("[file 1: audio, audio/wav, 6 bytes]"), "{marked}");
+    assert!(marked.contains("[file 2: file:///../../plan, application/pdf, 8 bytes]"), "{marked}");
+    assert!(marked.contains("it isn’t stored: its data isn’t valid Base64"), "{marked}");
+    assert!(own.contains(&format!("[file 1: path \"{audio}\", audio/wav, 6 bytes]")), "{own}");
+    assert!(own.contains(&format!("[file 2: path \"{plan}\", application/pdf, 8 bytes]")), "{own}");
+    assert!(!results[1].2.contains("downloads/"), "{results:?}");
+    let folder = scene.office.ws().agent_folder(&ada.slug);
+    assert_eq!(fs::read(folder.join(&audio)).unwrap(), b"RIFF\0\0");
+    assert_eq!(fs::read(folder.join(&plan)).unwrap(), b"%PDF-1.7");
+    let has_paths = |event: &EventKind| match event {
+        EventKind::ToolFinished { step: 1, paths, .. } => *paths == [audio.clone(), plan.clone()],
+        _ => false,
+    };
+    scene.office.happened(run, has_paths).await;
+    // Calls of people only name them.
+    let called = scene.call("record", json!({})).await;
+    let message = called.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("[audio, audio/wav, 6 bytes; it can’t be shown]"), "{message}");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn null_for_an_optional_argument_is_left_out_of_a_call() {
+    let scene = scene().await;
+    let at = json!({ "type": "object", "properties": {
+        "hall": { "type": "string" }, "row": { "type": ["integer", "null"] },
+    } });
+    scene.has(&[json!({ "name": "given", "description": "Repeats.", "inputSchema": {
+        "type": "object",
+        "properties": {
+            "text": { "type": "string" }, "to": { "anyOf": [{ "type": "string" }, { "const": 0 }] },
+            "at": { "$ref": "#/$defs/at" },
+        },
+        "required": ["text"],
+        "$defs": { "at": at },
+    } })]);
+    scene.add().await;
+    scene.approve(&["given"], &[]).await;
+    let given = json!({ "text": "a", "to": null, "at": { "hall": null, "row": null } });
+    let sent = r#"{"at": {"row": null}, "text": "a"}"#;
+    let called = scene.call("given", given.clone()).await;
+    assert_eq!(called.json()["message"], sent, "{}", called.text);
+    let refused = scene.call("given", json!({ "text": null })).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    let ada = scene.ada().await;
+    let model = &scene.office.model;
+    model.push(Turn::call("files__given", given)).push(Turn::text("Done."));
+    let run = scene.office.say(&ada, "Call it").await;
+    scene.office.ended(run).await;
+    let results = scene.office.results(run);
+    assert!(results[0].1 && results[0].2.contains(sent), "{results:?}");
+    scene.office.hq.finish().await;
+}
+
 /// An MCP server on this machine that wants a key.
 async fn web(key: &'static str) -> String {
     let answer = move |headers: axum::http::HeaderMap, axum::Json(asked): axum::Json<Value>| async move {

@@ -13,7 +13,7 @@ use features::trust::queries as trust;
 use kernel::{AgentId, Can, RunId, RunState, TrustMode};
 use parking_lot::Mutex;
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::StoreError;
 use support::hq::Setup;
 use support::model::Turn;
@@ -99,7 +99,10 @@ impl Tracker {
                 "type": "object", "required": ["issue"], "$defs": { "Id": { "type": "integer" } },
                 "properties": { "issue": { "$ref": "#/$defs/Id" } },
             });
-            let check = |given: &Value| match given["issue"].is_i64() {
+            let check = |given: &mut Map<String, Value>| match given
+                .get("issue")
+                .is_some_and(Value::is_i64)
+            {
                 true => Ok(()),
                 false => Err("\"issue\" must be a number".to_owned()),
             };

@@ -25,7 +25,7 @@ use super::{SERVERS, TOOLS};
 const PATIENCE: Duration = Duration::from_secs(400);
 
 /// Scenarios that HQ fails, and why.
-const FAILS: [(&str, &str, &[&str]); 3] = [
+const FAILS: [(&str, &str, &[&str]); 2] = [
     (
         "elicitation-sep1034-client-defaults",
         "the calls of the test are a person's own, which decline; only runs of agents ask people",
@@ -35,11 +35,6 @@ const FAILS: [(&str, &str, &[&str]); 3] = [
         "auth/basic-cimd",
         "HQ registers with issuers that don't name themselves in answers: all share the address of its client document",
         &["2025-11-25", "2026-07-28"],
-    ),
-    (
-        "http-custom-headers",
-        "null for an optional argument without null in its schema is refused before the call",
-        &["2026-07-28"],
     ),
 ];
 

@@ -66,6 +66,13 @@ def answer(method, params):
         if name == "end":
             print("ending now", file=sys.stderr, flush=True)
             os._exit(1)
+        if name == "record":
+            plan = {"uri": "file:///../../plan", "mimeType": "application/pdf", "blob": "JVBERi0xLjc="}
+            return {"content": [{"type": "audio", "data": "UklGRgAA", "mimeType": "audio/wav"},
+                                {"type": "resource", "resource": plan},
+                                {"type": "audio", "data": "no Base64", "mimeType": "audio/wav"}]}
+        if name == "given":
+            return {"content": [{"type": "text", "text": json.dumps(given, sort_keys=True)}]}
         if name == "note":
             return {"content": [{"type": "text", "text": f"noted {given['text']}"}]}
     return None
